@@ -1,0 +1,114 @@
+import tseslint from 'typescript-eslint';
+
+// Data flows one way (DESIGN): a stage may import the stages before it, never one after it.
+const ORDER = [
+  'shared',
+  'config',
+  'probe',
+  'events',
+  'context',
+  'apps',
+  'rules',
+  'plan',
+  'policy',
+  'responses',
+  'streams',
+  'alerts',
+  'metrics',
+];
+
+// Each third-party package has one room.
+const ROOMS = {
+  'ebpf-loader-napi': ['src/probe/live.ts'],
+  dockerode: ['src/apps/**'],
+  'p-queue': ['src/apps/**'],
+  yaml: ['src/config/**', 'src/policy/**', 'src/rules/loader/**'],
+  zod: ['src/config/**', 'src/policy/**', 'src/rules/loader/**'],
+  pino: ['src/metrics/**'],
+  'prom-client': ['src/metrics/**'],
+};
+
+const packagesFor = (roomGlob) =>
+  Object.entries(ROOMS)
+    .filter(
+      ([, rooms]) =>
+        !rooms.some((room) => room === roomGlob || room.startsWith(roomGlob.replace(/\*\*$/, ''))),
+    )
+    .map(([name]) => ({ name, message: `${name} has its own room: ${ROOMS[name].join(', ')}` }));
+
+const stageFence = (stage, index) => ({
+  files: [`src/${stage}/**/*.ts`],
+  ignores: stage === 'probe' ? ['src/probe/live.ts'] : [],
+  rules: {
+    'no-restricted-imports': [
+      'error',
+      {
+        paths: packagesFor(`src/${stage}/**`).concat(
+          stage === 'probe' ? [{ name: 'ebpf-loader-napi', message: 'only probe/live.ts' }] : [],
+        ),
+        patterns: [
+          {
+            group: [
+              ...ORDER.slice(index + 1).map((later) => `**/${later}/**`),
+              '**/commands/**',
+              '**/agent.ts',
+              '**/main.ts',
+            ].filter((pattern) => pattern !== `**/${stage}/**`),
+            message: `src/${stage} may import only ${ORDER.slice(0, index).join(', ') || 'nothing'}`,
+          },
+        ],
+      },
+    ],
+  },
+});
+
+export default tseslint.config(
+  {
+    ignores: [
+      '**/node_modules/**',
+      '**/dist/**',
+      'native/build/**',
+      '**/*.gen.ts',
+      'test/vm/cache/**',
+    ],
+  },
+  ...tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: {
+        projectService: {
+          allowDefaultProject: [
+            '*.js',
+            'native/*.cjs',
+            'native/schema/*.mjs',
+            'test/support/*.mjs',
+          ],
+        },
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'exit', message: 'only main.ts ends the process' },
+        { object: 'process', property: 'argv', message: 'only main.ts reads argv' },
+      ],
+    },
+  },
+  { files: ['**/*.js', '**/*.mjs', '**/*.cjs'], ...tseslint.configs.disableTypeChecked },
+  { files: ['**/*.cjs'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
+  { files: ['src/main.ts', 'test/**', 'native/**'], rules: { 'no-restricted-properties': 'off' } },
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'off',
+      '@typescript-eslint/no-non-null-assertion': 'off',
+    },
+  },
+  ...ORDER.map(stageFence),
+);

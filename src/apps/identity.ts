@@ -1,0 +1,38 @@
+/** The app that owns a container: whose log stream a detection goes to. */
+export interface AppIdentity {
+  readonly name: string;
+  readonly guid: string | undefined;
+  readonly space: string | undefined;
+  readonly org: string | undefined;
+  readonly processType: string | undefined;
+  readonly instance: string | undefined;
+}
+
+/** A container as its runtime describes it. Nothing the tenant can write from inside decides a value here. */
+export interface Container {
+  /** The runtime's full id (Docker: 64 hex digits; the cgroup runtime: the name from the pattern). */
+  readonly fullId: string;
+  /** First 12 characters, as Falco's container.id. */
+  readonly id: string;
+  readonly name: string;
+  readonly runtime: 'docker' | 'garden' | 'cri' | 'cgroup';
+  /** Image reference as given, e.g. `registry/app:1`. */
+  readonly image: string | undefined;
+  readonly imageRepository: string | undefined;
+  readonly imageTag: string | undefined;
+  readonly imageId: string | undefined;
+  readonly labels: Readonly<Record<string, string>>;
+  /** undefined while not known (the create event does not say). */
+  readonly privileged: boolean | undefined;
+  readonly tty: boolean | undefined;
+  /** Host pid of the first process; 0 while not known. */
+  readonly initPid: number;
+  /** Unix ms. */
+  readonly startedAtMs: number | undefined;
+  readonly app: AppIdentity;
+  /** Path of the app's log file, for the cgroup runtime (config). */
+  readonly logFile: string | undefined;
+}
+
+/** In the kernel's scope map: events of `pending` and `included` cgroups are emitted, others not. */
+export type ScopeState = 'pending' | 'included' | 'excluded';

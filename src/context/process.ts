@@ -1,0 +1,49 @@
+/** What a process runs: replaced as a whole by each successful exec, so it may be kept. */
+export interface ProcessImage {
+  /** comm, at most 15 bytes. */
+  readonly name: string;
+  /** argv[0]. */
+  readonly exe: string;
+  /** Path of the running file, relative to the process's root. */
+  readonly exePath: string;
+  /** argv without argv[0]. */
+  readonly args: readonly string[];
+  readonly argsTruncated: boolean;
+  readonly cwd: string;
+  readonly exeDevMajor: number;
+  readonly exeDevMinor: number;
+  readonly exeIno: number;
+  readonly exeUpperLayer: boolean;
+  readonly exeLowerLayer: boolean;
+  readonly exeMemfd: boolean;
+  readonly exeWritable: boolean;
+}
+
+/** A process (thread group). Known by (pid, startBootNs); lives on as long as something refers to it. */
+export interface Process {
+  readonly pid: number;
+  readonly vpid: number;
+  readonly startBootNs: bigint;
+  readonly image: ProcessImage;
+  readonly parent: Process | undefined;
+  readonly loginUid: number;
+  readonly tty: number;
+  readonly pgid: number;
+  readonly vpgid: number;
+  readonly sid: number;
+  readonly vsid: number;
+  /** Its cgroup is watched; false for ancestors such as the runtime's shim. */
+  readonly inScope: boolean;
+  /** The container runtime's own set-up: entered the scope and has not run the app's program yet. */
+  readonly setup: boolean;
+  /** How we know it: complete from the probe, from /proc at start, or only what an exec record said of an ancestor. */
+  readonly origin: 'probe' | 'proc' | 'ancestor';
+}
+
+/** Names from the container's own passwd and group files; undefined when not known there. */
+export interface UserNames {
+  userName(uid: number): string | undefined;
+  groupName(gid: number): string | undefined;
+  homeDir(uid: number): string | undefined;
+  shell(uid: number): string | undefined;
+}

@@ -1,0 +1,186 @@
+import type { EventName } from './table.gen.ts';
+
+/** A file as the kernel knows it: read from the object behind the descriptor, not from user memory. */
+export interface KernelFile {
+  /** Path relative to the task's root, across mounts. Control characters and invalid UTF-8 are U+FFFD. */
+  readonly path: string;
+  /** The walk hit its bound (48 components or 4095 bytes): only the end of the path is known. */
+  readonly pathTruncated: boolean;
+  /** Not reachable from the task's root (memfd, pipe, a lazily unmounted or outside mount). */
+  readonly detached: boolean;
+  /** Linux `dev_t` as stat(2) encodes it is `makedev(devMajor, devMinor)`. */
+  readonly devMajor: number;
+  readonly devMinor: number;
+  readonly ino: number;
+  /** Lives in the writable upper layer of an overlay mount. */
+  readonly upperLayer: boolean;
+  /** On an overlay mount, but only in a lower (image) layer. */
+  readonly lowerLayer: boolean;
+  readonly memfd: boolean;
+  /** The file has no name any more (unlinked). */
+  readonly unlinked: boolean;
+}
+
+/** Who a task is. `host*` are in the initial user namespace, the others in the task's own. */
+export interface Credentials {
+  readonly uid: number;
+  readonly gid: number;
+  readonly euid: number;
+  readonly egid: number;
+  readonly hostUid: number;
+  readonly hostGid: number;
+  readonly hostEuid: number;
+  readonly hostEgid: number;
+  /** -1 when unset. */
+  readonly loginUid: number;
+  /** Inode number of the user namespace that the ids and capabilities below belong to. */
+  readonly userNamespace: number;
+  /** Bit n is CAP n (linux/capability.h). */
+  readonly capEffective: bigint;
+  readonly capPermitted: bigint;
+  readonly capInheritable: bigint;
+}
+
+/** open, openat, openat2, creat. */
+export interface OpenDetails {
+  /** The kernel's file; undefined when the call failed. */
+  readonly file: KernelFile | undefined;
+  /** The path as the caller passed it (user memory, so only a claim). */
+  readonly rawPath: string;
+  readonly rawPathTruncated: boolean;
+  /** openat's first argument; AT_FDCWD (-100) where the call has none. */
+  readonly dirFd: number;
+  /** O_* bits as passed (x86-64 values). For creat: O_CREAT|O_WRONLY|O_TRUNC. */
+  readonly flags: number;
+  readonly mode: number;
+  /** openat2's RESOLVE_* bits, 0 otherwise. */
+  readonly resolve: number;
+  /** The call created the file (FMODE_CREATED). */
+  readonly created: boolean;
+  /** Opened for reading / for writing, from the flags. */
+  readonly forRead: boolean;
+  readonly forWrite: boolean;
+  /** O_DIRECTORY was passed or a directory was opened. */
+  readonly directory: boolean;
+}
+
+/** The ends of a socket, from the kernel's socket. Addresses are in presentation form ('' if unset). */
+export interface SocketTuple {
+  /** AF_*: 1 unix, 2 inet, 10 inet6, others as in linux/socket.h. */
+  readonly family: number;
+  /** IPPROTO_*: 6 tcp, 17 udp, 1 icmp, 255 raw; 0 for unix. */
+  readonly protocol: number;
+  /** SOCK_*: 1 stream, 2 dgram, 3 raw, 5 seqpacket. */
+  readonly socketType: number;
+  readonly localIp: string;
+  readonly localPort: number;
+  readonly remoteIp: string;
+  readonly remotePort: number;
+  /** For unix sockets: the peer's path; abstract names begin with '@'. */
+  readonly unixPath: string;
+}
+
+/** An address argument as the caller passed it (user memory, so only a claim). */
+export interface SocketAddress {
+  readonly family: number;
+  readonly ip: string;
+  readonly port: number;
+  readonly unixPath: string;
+}
+
+export interface ConnectDetails {
+  readonly fd: number;
+  /** Only for result 0 or -EINPROGRESS. */
+  readonly tuple: SocketTuple | undefined;
+  readonly address: SocketAddress | undefined;
+}
+
+export interface Ancestor {
+  readonly pid: number;
+  readonly startBootNs: bigint;
+  readonly comm: string;
+  /** Its cgroup is in the scope map (pending or included). */
+  readonly inScope: boolean;
+}
+
+/** execve, execveat: the new image when the result is 0, the attempt otherwise. */
+export interface ExecDetails {
+  /** The file that runs (for a script, its interpreter); undefined when the call failed. */
+  readonly file: KernelFile | undefined;
+  /** The path as passed (for a script, the script). */
+  readonly filename: string;
+  /** The file's mode and the new credentials would let the process write its own executable. */
+  readonly writable: boolean;
+  readonly argv: readonly string[];
+  /** argv held more than the probe copies (see the probe's ARGV_MAX). */
+  readonly argvTruncated: boolean;
+  readonly cwd: string;
+  /** Parent first; at most 8. */
+  readonly ancestors: readonly Ancestor[];
+  readonly pgid: number;
+  readonly vpgid: number;
+  readonly sid: number;
+  readonly vsid: number;
+}
+
+/** clone, clone3, fork, vfork: the parent's view; `result` is the child's id as the parent sees it. */
+export interface CloneDetails {
+  readonly flags: bigint;
+  readonly childPid: number;
+  readonly childTid: number;
+  readonly childVpid: number;
+  readonly childVtid: number;
+  readonly childStartBootNs: bigint;
+  /** A thread of the same process, not a process. */
+  readonly thread: boolean;
+}
+
+export interface ExitDetails {
+  /** Wait status: signal in the low 7 bits, exit code in bits 8-15. */
+  readonly status: number;
+}
+
+/** A parameter's value by its name in Falco's event table: what `evt.arg.*` prints. */
+export type ParamValue = string | number | bigint | readonly string[];
+
+/**
+ * One kernel event. Objects handed to rules may be reused for the next event: call `detach()` to keep one.
+ * Every value is what the kernel said at the time of the event; names (users, apps) are context's business.
+ */
+export interface KernelEvent {
+  /** Falco's event name: 'openat', 'execve', 'connect', 'clone', 'procexit', … */
+  readonly type: EventName;
+  /** Running number of the event in this agent's life, from 1. */
+  readonly num: number;
+  /** CLOCK_BOOTTIME nanoseconds. */
+  readonly bootNs: bigint;
+  /** Unix time in nanoseconds, from bootNs and the offset measured at start and on clock steps. */
+  readonly timeNs: bigint;
+  readonly cpu: number;
+  /** Scope key: kernfs id of the task's cgroup in the deciding hierarchy. */
+  readonly cgroupId: number;
+  /** Host ids, and ids in the innermost pid namespace. */
+  readonly pid: number;
+  readonly tid: number;
+  readonly vpid: number;
+  readonly vtid: number;
+  readonly ppid: number;
+  /** Start of the thread group leader; (pid, startBootNs) names a process for good. */
+  readonly startBootNs: bigint;
+  readonly parentStartBootNs: bigint;
+  /** Return value, or -errno. */
+  readonly result: number;
+  readonly comm: string;
+  /** Linux dev number of the controlling terminal as in /proc/PID/stat tty_nr; 0 without one. */
+  readonly tty: number;
+  readonly credentials: Credentials;
+  readonly open: OpenDetails | undefined;
+  readonly connect: ConnectDetails | undefined;
+  readonly exec: ExecDetails | undefined;
+  readonly clone: CloneDetails | undefined;
+  readonly exit: ExitDetails | undefined;
+  /** By Falco's parameter name; undefined when this event has no such parameter or it is absent. */
+  param(name: string): ParamValue | undefined;
+  /** A copy that stays valid. */
+  detach(): KernelEvent;
+}

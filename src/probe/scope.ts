@@ -1,0 +1,62 @@
+/**
+ * Which cgroups the probe watches: the scope map in the kernel and what the kernel reports of cgroups.
+ * Implemented over the loader by `probe/live.ts`.
+ */
+
+/** As in `apps/identity.ts`; the numbers are the wire's (native/schema). */
+export type KernelScopeState = 'pending' | 'included' | 'excluded';
+
+/**
+ * A cgroup path that is a container. Matched in the kernel at `cgroup_mkdir`, and by `apps/` on a rescan, in
+ * the same way: anchored at the hierarchy's root, against the whole path. A cgroup below one that is already
+ * in the scope map is never matched: it copies its parent's state, so the outermost match decides.
+ */
+export interface ScopePattern {
+  /** Leading path with its final slash, e.g. `/docker/` or `/system.slice/`. At most 63 bytes. */
+  readonly prefix: string;
+  /** Literal start of the last component, e.g. `docker-`. At most 31 bytes. */
+  readonly leafPrefix: string;
+  /** What the handle between leafPrefix and leafSuffix may be: 64 hex digits, or anything not empty. */
+  readonly handle: 'hex64' | 'any';
+  /** Literal end of the last component, e.g. `.scope`. At most 31 bytes. */
+  readonly leafSuffix: string;
+  /** Other components may stand between prefix and leaf (Kubernetes' QoS and pod levels). */
+  readonly deep: boolean;
+}
+
+/** A cgroup appeared, went away, or was entered by a move (only those in scope are reported). */
+export interface CgroupChange {
+  readonly kind: 'mkdir' | 'rmdir' | 'attach';
+  readonly cgroupId: number;
+  /** mkdir: the parent's id. */
+  readonly parentCgroupId: number;
+  /** mkdir: the id of the outermost matched cgroup (itself, or the one whose state it copied). */
+  readonly rootCgroupId: number;
+  /** Path within the deciding hierarchy, from its root. */
+  readonly path: string;
+  readonly state: KernelScopeState;
+  readonly bootNs: bigint;
+  /** attach: the process that was moved (host pid), 0 otherwise. */
+  readonly pid: number;
+}
+
+/** One entry of the kernel's scope map. Counters are records, monotonic, since the entry was made. */
+export interface ScopeEntry {
+  readonly cgroupId: number;
+  readonly rootCgroupId: number;
+  readonly state: KernelScopeState;
+  readonly emitted: number;
+  /** Lost because a ring or the cgroup's share of it was full. */
+  readonly dropped: number;
+  /** Kept in the kernel because no rule can match it. */
+  readonly prefiltered: number;
+}
+
+/** The scope map. Bound: 16384 cgroups; `set` throws an Error with code ENOSPC past it. */
+export interface ScopeMap {
+  /** Inserts or changes the state; the counters of an existing entry stay. */
+  set(cgroupId: number, state: KernelScopeState, rootCgroupId: number): void;
+  delete(cgroupId: number): void;
+  get(cgroupId: number): ScopeEntry | undefined;
+  entries(): readonly ScopeEntry[];
+}

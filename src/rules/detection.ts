@@ -1,0 +1,36 @@
+import type { Container } from '../apps/identity.ts';
+
+export const PRIORITIES = [
+  'Emergency',
+  'Alert',
+  'Critical',
+  'Error',
+  'Warning',
+  'Notice',
+  'Informational',
+  'Debug',
+] as const;
+
+/** Falco's priorities, most severe first. */
+export type Priority = (typeof PRIORITIES)[number];
+
+/** A field's value in `output_fields`: null when absent. */
+export type OutputValue = string | number | boolean | null | readonly string[];
+
+/** A rule that matched an event: everything a log line needs, detached from the event. */
+export interface Detection {
+  readonly rule: string;
+  readonly priority: Priority;
+  readonly source: 'syscall';
+  readonly tags: readonly string[];
+  /** Unix ns of the event. */
+  readonly timeNs: bigint;
+  readonly bootNs: bigint;
+  /** The formatted output, not yet escaped: it holds attacker-controlled text. */
+  readonly output: string;
+  readonly outputFields: Readonly<Record<string, OutputValue>>;
+  readonly eventNum: number;
+  readonly cgroupId: number;
+  /** Undefined only while the identity is pending; a detection leaves through a stream only with it. */
+  readonly container: Container | undefined;
+}

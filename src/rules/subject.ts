@@ -1,0 +1,12 @@
+import type { Container } from '../apps/identity.ts';
+import type { Process, UserNames } from '../context/process.ts';
+import type { KernelEvent } from '../events/event.ts';
+
+/** What a rule is evaluated against. */
+export interface Subject {
+  readonly event: KernelEvent;
+  readonly process: Process;
+  readonly container: Container | undefined;
+  readonly users: UserNames;
+  readonly hostname: string;
+}
