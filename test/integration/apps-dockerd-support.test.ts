@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import test from 'node:test';
+import { startDockerd } from '../support/dockerd.ts';
+
+void test('the private dockerd runs a container, restarts, and leaves nothing behind', async () => {
+  const mountsBefore = readFileSync('/proc/self/mountinfo', 'utf8');
+  const engine = await startDockerd();
+  const home = dirname(engine.socketPath);
+  let id = '';
+  try {
+    const image = await engine.importBusybox();
+    const container = await engine.docker.createContainer({
+      Image: image,
+      User: '1000',
+      Cmd: ['sh', '-c', 'whoami; sleep 60'],
+    });
+    id = container.id;
+    await container.start();
+    assert.ok(
+      existsSync(`/sys/fs/cgroup/pids/docker/${id}`) || existsSync(`/sys/fs/cgroup/docker/${id}`),
+    );
+    assert.ok(readdirSync(`${engine.execRoot}/containerd/${id}`).includes(`${id}-stdout`));
+    const logs = await container.logs({ stdout: true, stderr: true });
+    assert.match(logs.toString(), /app\n/);
+    await engine.restart();
+    assert.equal((await container.inspect()).State.Running, false);
+    await container.start();
+  } finally {
+    await engine[Symbol.asyncDispose]();
+  }
+  assert.equal(existsSync(home), false);
+  assert.equal(existsSync(`/sys/fs/cgroup/pids/docker/${id}`), false);
+  assert.equal(readFileSync('/proc/self/mountinfo', 'utf8'), mountsBefore);
+  const leftOver = readdirSync('/proc').filter((name) => {
+    try {
+      return /^\d+$/.test(name) && readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(home);
+    } catch {
+      return false;
+    }
+  });
+  assert.deepEqual(leftOver, []);
+});

@@ -1,0 +1,399 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import Docker from 'dockerode';
+
+const DOCKERD = '/usr/sbin/dockerd';
+const BUSYBOX = '/bin/busybox';
+/** Short, because a unix socket's path below it may have at most 107 bytes. */
+const HOME_PREFIX = '/tmp/vd-';
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 20_000;
+const LEFTOVER_WAIT_MS = 5_000;
+
+/** Options of `startDockerd`. */
+export interface DockerdOptions {
+  /** Default: dockerd's own choice here, `cgroupfs`. Only that one works without systemd. */
+  readonly cgroupDriver?: 'cgroupfs';
+  /** More arguments for dockerd. */
+  readonly extraArgs?: readonly string[];
+}
+
+/** A real dockerd of the test's own. Dispose it: nothing of it is left behind then. */
+export interface TestDockerd {
+  readonly socketPath: string;
+  readonly dataRoot: string;
+  /** Container FIFOs are at `<execRoot>/containerd/<id>/<id>-stdout`. */
+  readonly execRoot: string;
+  /** `overlay2`, or `vfs` where overlay cannot be mounted (then files have no upper layer). */
+  readonly storageDriver: 'overlay2' | 'vfs';
+  readonly docker: Docker;
+  /** Imports a busybox-static tree as an image and returns its name, once per name and daemon. */
+  importBusybox(name?: string): Promise<string>;
+  /** stopDaemon and startDaemon, on the same socket. */
+  restart(): Promise<void>;
+  /** Containers end with it, unless `--live-restore` is among the extra arguments. */
+  stopDaemon(): Promise<void>;
+  /** Resolves when the engine answers; throws an Error with the end of dockerd's log otherwise. */
+  startDaemon(): Promise<void>;
+  /** What dockerd and containerd logged so far. */
+  log(): string;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Starts dockerd on a private socket, data root and exec root, without touching the network: containers get
+ * loopback only. Needs root and the Debian packages docker.io and busybox-static. Throws an Error with the
+ * end of dockerd's log when the engine does not come up in 30 s.
+ */
+export async function startDockerd(options: DockerdOptions = {}): Promise<TestDockerd> {
+  if (!existsSync(DOCKERD)) throw new Error(`${DOCKERD} is missing: apt-get install docker.io`);
+  const home = mkdtempSync(HOME_PREFIX);
+  let lastError: unknown;
+  for (const storageDriver of ['overlay2', 'vfs'] as const) {
+    const daemon = new PrivateDockerd(home, storageDriver, options);
+    try {
+      await daemon.startDaemon();
+      return daemon;
+    } catch (error) {
+      lastError = error;
+      if (storageDriver === 'overlay2' && /overlay|storage-driver/i.test(daemon.log())) {
+        console.error('note: overlay2 does not work here, using vfs: no file has an upper layer');
+        await daemon.stopDaemon();
+        continue;
+      }
+      await daemon[Symbol.asyncDispose]();
+      break;
+    }
+  }
+  throw lastError;
+}
+
+class PrivateDockerd implements TestDockerd {
+  readonly socketPath: string;
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly storageDriver: 'overlay2' | 'vfs';
+  readonly docker: Docker;
+  readonly #home: string;
+  readonly #options: DockerdOptions;
+  readonly #images = new Map<string, Promise<string>>();
+  #process: ChildProcess | undefined;
+
+  constructor(home: string, storageDriver: 'overlay2' | 'vfs', options: DockerdOptions) {
+    this.#home = home;
+    this.#options = options;
+    this.storageDriver = storageDriver;
+    this.socketPath = join(home, 'docker.sock');
+    this.dataRoot = join(home, 'data');
+    this.execRoot = join(home, 'exec');
+    this.docker = new Docker({ socketPath: this.socketPath });
+  }
+
+  async startDaemon(): Promise<void> {
+    if (this.#process !== undefined) return;
+    const log = openSync(this.#logPath, 'a');
+    const argv = [
+      DOCKERD,
+      `--host=unix://${this.socketPath}`,
+      `--data-root=${this.dataRoot}`,
+      `--exec-root=${this.execRoot}`,
+      `--pidfile=${join(this.#home, 'docker.pid')}`,
+      // Own names also where a system containerd is found and used: nothing is shared with its dockerd.
+      `--containerd-namespace=varvel-${basename(this.#home)}`,
+      `--containerd-plugins-namespace=varvel-plugins-${basename(this.#home)}`,
+      `--storage-driver=${this.storageDriver}`,
+      '--iptables=false',
+      '--ip6tables=false',
+      '--ip-forward=false',
+      '--ip-masq=false',
+      '--bridge=none',
+      ...(this.#options.cgroupDriver === undefined
+        ? []
+        : [`--exec-opt=native.cgroupdriver=${this.#options.cgroupDriver}`]),
+      ...(this.#options.extraArgs ?? []),
+    ];
+    // An empty config directory: the host's /etc/docker/daemon.json must not change what is tested.
+    argv.push(`--config-file=${this.#emptyConfig()}`);
+    // A test process that dies takes its dockerd along (which takes its containerd along).
+    const child = spawn('setpriv', ['--pdeathsig', 'TERM', ...argv], {
+      stdio: ['ignore', log, log],
+      env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: this.#home },
+    });
+    closeSync(log);
+    this.#process = child;
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    for (;;) {
+      try {
+        await this.docker.ping();
+        return;
+      } catch {
+        if (hasEnded(child) || Date.now() > deadline) break;
+        await delay(50);
+      }
+    }
+    await this.stopDaemon();
+    throw new Error(`dockerd did not start:\n${this.log().split('\n').slice(-15).join('\n')}`);
+  }
+
+  async stopDaemon(): Promise<void> {
+    const child = this.#process;
+    if (child === undefined) return;
+    this.#process = undefined;
+    const containerd = this.#containerdPid();
+    if (!hasEnded(child)) {
+      await this.#killContainers();
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+      await ended;
+      clearTimeout(timer);
+    }
+    if (containerd !== undefined) await endProcess(containerd);
+  }
+
+  async restart(): Promise<void> {
+    await this.stopDaemon();
+    await this.startDaemon();
+  }
+
+  importBusybox(name = 'varvel-test/busybox'): Promise<string> {
+    let image = this.#images.get(name);
+    if (image === undefined) {
+      image = this.#import(name);
+      this.#images.set(name, image);
+    }
+    return image;
+  }
+
+  log(): string {
+    return existsSync(this.#logPath) ? readFileSync(this.#logPath, 'utf8') : '';
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ids = this.#containerIds();
+    if (this.#process !== undefined) {
+      const removals = ids.map((id) =>
+        this.docker
+          .getContainer(id)
+          .remove({ force: true })
+          .catch(() => undefined),
+      );
+      await Promise.all(removals);
+    }
+    await this.stopDaemon();
+    await this.#endShims();
+    this.#unmountAll();
+    rmSync(this.#home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    await removeCgroups(ids, this.#home);
+  }
+
+  /** What dockerd would do by itself, without the ten seconds it gives each container first. */
+  async #killContainers(): Promise<void> {
+    if (this.#options.extraArgs?.includes('--live-restore') === true) return;
+    try {
+      const running = await this.docker.listContainers();
+      await Promise.all(
+        running.map(({ Id }) =>
+          this.docker
+            .getContainer(Id)
+            .kill()
+            .catch(() => undefined),
+        ),
+      );
+    } catch {
+      // an engine that does not answer is stopped all the same
+    }
+  }
+
+  get #logPath(): string {
+    return join(this.#home, 'log');
+  }
+
+  #emptyConfig(): string {
+    const path = join(this.#home, 'daemon.json');
+    writeFileSync(path, '{}\n');
+    return path;
+  }
+
+  #containerIds(): string[] {
+    const folder = join(this.dataRoot, 'containers');
+    return existsSync(folder) ? readdirSync(folder) : [];
+  }
+
+  #containerdPid(): number | undefined {
+    const path = join(this.execRoot, 'containerd/containerd.pid');
+    if (!existsSync(path)) return undefined;
+    const pid = Number(readFileSync(path, 'utf8').trim());
+    return Number.isSafeInteger(pid) && pid > 1 ? pid : undefined;
+  }
+
+  async #import(name: string): Promise<string> {
+    const tree = mkdtempSync(join(this.#home, 'tree-'));
+    try {
+      writeBusyboxTree(tree);
+      const tar = spawn(
+        'tar',
+        ['--numeric-owner', '--owner=0', '--group=0', '-C', tree, '-c', '.'],
+        {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        },
+      );
+      const changes = ['CMD ["/bin/sh"]', 'ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin'];
+      const answer = await this.docker.importImage(tar.stdout, {
+        repo: name,
+        tag: 'latest',
+        changes,
+      });
+      let text = '';
+      answer.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      await finished(answer, { writable: false });
+      if (text.includes('"error"')) throw new Error(`image import failed: ${text}`);
+      return name;
+    } finally {
+      rmSync(tree, { recursive: true, force: true });
+    }
+  }
+
+  /** Shims that outlive a killed containerd are known by their arguments: they name our containerd's socket. */
+  async #endShims(): Promise<void> {
+    const mark = Buffer.from(`${this.execRoot}/containerd/`);
+    for (const name of readdirSync('/proc')) {
+      if (!/^\d+$/.test(name)) continue;
+      try {
+        if (readFileSync(`/proc/${name}/cmdline`).includes(mark)) await endProcess(Number(name));
+      } catch {
+        // gone meanwhile
+      }
+    }
+  }
+
+  #unmountAll(): void {
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ')[4] ?? '')
+      .filter((path) => path.startsWith(`${this.#home}/`));
+    for (const path of mounts.reverse()) spawnSync('umount', ['--lazy', path]);
+  }
+}
+
+/** A root file system of busybox: every applet, users root, app (uid 1000) and nobody, an unreadable shadow. */
+export function writeBusyboxTree(tree: string): void {
+  for (const folder of ['bin', 'dev', 'etc', 'home/app', 'proc', 'root', 'sys', 'tmp', 'var/log']) {
+    mkdirSync(join(tree, folder), { recursive: true });
+  }
+  copyFileSync(BUSYBOX, join(tree, 'bin/busybox'));
+  chmodSync(join(tree, 'bin/busybox'), 0o755);
+  const { stdout } = spawnSync(BUSYBOX, ['--list'], { encoding: 'utf8' });
+  for (const applet of stdout.split('\n')) {
+    if (applet !== '' && applet !== 'busybox') symlinkSync('busybox', join(tree, 'bin', applet));
+  }
+  for (const alias of ['sbin', 'usr'])
+    symlinkSync(alias === 'usr' ? '.' : 'bin', join(tree, alias));
+  writeFileSync(
+    join(tree, 'etc/passwd'),
+    'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n' +
+      'nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n',
+  );
+  writeFileSync(join(tree, 'etc/group'), 'root:x:0:\napp:x:1000:\nnogroup:x:65534:\n');
+  writeFileSync(join(tree, 'etc/shadow'), 'root:*:19000:0:99999:7:::\napp:*:19000:0:99999:7:::\n');
+  chmodSync(join(tree, 'etc/shadow'), 0o640);
+  chmodSync(join(tree, 'tmp'), 0o1777);
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function endProcess(pid: number): Promise<void> {
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    if (!isAlive(pid)) return;
+    try {
+      process.kill(pid, signal);
+    } catch {
+      return;
+    }
+    const deadline = Date.now() + LEFTOVER_WAIT_MS;
+    while (isAlive(pid) && Date.now() < deadline) await delay(20);
+  }
+}
+
+/** Every cgroup hierarchy that is mounted here, v1 and v2. */
+function cgroupMounts(): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => / - cgroup2? /.test(line))
+    .map((line) => line.split(' ')[4] ?? '');
+}
+
+/** What a killed dockerd leaves: the containers' cgroups, and `/docker` itself when nobody else uses it. */
+async function removeCgroups(ids: readonly string[], home: string): Promise<void> {
+  const deadline = Date.now() + LEFTOVER_WAIT_MS;
+  for (const mount of cgroupMounts()) {
+    const parent = join(mount, 'docker');
+    for (const id of ids) {
+      const path = join(parent, id);
+      while (existsSync(path) && !removeCgroupTree(path) && Date.now() < deadline) await delay(20);
+    }
+    // Another test's dockerd may be about to create a container in it.
+    const others = readdirSync('/tmp').some(
+      (name) => join('/tmp', name) !== home && join('/tmp', name).startsWith(HOME_PREFIX),
+    );
+    if (!others && existsSync(parent)) removeEmpty(parent);
+  }
+}
+
+function removeCgroupTree(path: string): boolean {
+  try {
+    for (const pid of readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n')) {
+      if (Number(pid) > 1) process.kill(Number(pid), 'SIGKILL');
+    }
+  } catch {
+    // ended meanwhile
+  }
+  try {
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      if (entry.isDirectory()) removeCgroupTree(join(path, entry.name));
+    }
+  } catch {
+    return true;
+  }
+  return removeEmpty(path);
+}
+
+function removeEmpty(path: string): boolean {
+  try {
+    rmdirSync(path);
+    return true;
+  } catch {
+    return !existsSync(path);
+  }
+}
