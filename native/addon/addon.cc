@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: Apache-2.0
+// Node-API glue: arguments in, results out, errors thrown by one function. What is done is in the other files.
+#define NAPI_VERSION 8
+#include <node_api.h>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <unistd.h>
+#include <uv.h>
+#include "loop.h"
+#include "probe.h"
+#include "ring.h"
+#include "root-file.h"
+#include "self-test.h"
+
+namespace {
+
+// Every Node-API call goes through this: a failure leaves a pending exception and ends the function.
+#define TRY(env, call)                                             \
+  do {                                                             \
+    if ((call) != napi_ok) {                                       \
+      ThrowNapi(env);                                              \
+      return nullptr;                                              \
+    }                                                              \
+  } while (0)
+
+void ThrowNapi(napi_env env) {
+  bool pending = false;
+  if (napi_is_exception_pending(env, &pending) == napi_ok && pending) return;
+  const napi_extended_error_info* info = nullptr;
+  napi_get_last_error_info(env, &info);
+  napi_throw_error(env, "EINVAL", info && info->error_message ? info->error_message : "bad argument");
+}
+
+// The one place that raises: Error {message, code, errno, operation, detail}.
+napi_value Throw(napi_env env, const Status& status) {
+  std::string message = "cannot " + status.operation + ": " + strerror(status.error);
+  napi_value text, code, error, number, operation, detail;
+  TRY(env, napi_create_string_utf8(env, message.c_str(), message.size(), &text));
+  const char* name = uv_err_name(-status.error);
+  TRY(env, napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &code));
+  TRY(env, napi_create_error(env, code, text, &error));
+  TRY(env, napi_create_int32(env, status.error, &number));
+  TRY(env, napi_set_named_property(env, error, "errno", number));
+  TRY(env, napi_create_string_utf8(env, status.operation.c_str(), status.operation.size(), &operation));
+  TRY(env, napi_set_named_property(env, error, "operation", operation));
+  TRY(env, napi_create_string_utf8(env, status.detail.c_str(), status.detail.size(), &detail));
+  TRY(env, napi_set_named_property(env, error, "detail", detail));
+  napi_throw(env, error);
+  return nullptr;
+}
+
+bool GetString(napi_env env, napi_value value, std::string* out) {
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) return false;
+  out->resize(length + 1);
+  if (napi_get_value_string_utf8(env, value, &(*out)[0], length + 1, &length) != napi_ok) return false;
+  out->resize(length);
+  return true;
+}
+
+bool GetU64(napi_env env, napi_value value, uint64_t* out) {
+  double number = 0;
+  if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= 0) || number > 9007199254740991.0) return false;
+  *out = static_cast<uint64_t>(number);
+  return true;
+}
+
+bool GetU32(napi_env env, napi_value value, uint32_t* out) { return napi_get_value_uint32(env, value, out) == napi_ok; }
+
+// A probe as JavaScript holds it: the object, its rings and, once started, the loop that drains them.
+struct Handle {
+  Probe probe;
+  Ring exec_ring, bulk_ring;
+  std::unique_ptr<Consumer> consumer;
+  Loop* loop = nullptr; // deletes itself when its uv handles are closed
+  napi_env env = nullptr;
+  napi_ref buffer = nullptr, callback = nullptr;
+  napi_async_context context = nullptr;
+  bool closed = false;
+
+  void Close() {
+    if (closed) return;
+    closed = true;
+    if (loop) {
+      Loop* closing = loop;
+      loop = nullptr;
+      closing->Close([closing] { delete closing; });
+    }
+    if (buffer) napi_delete_reference(env, buffer);
+    if (callback) napi_delete_reference(env, callback);
+    if (context) napi_async_destroy(env, context);
+    buffer = callback = nullptr;
+    context = nullptr;
+    exec_ring.Unmap();
+    bulk_ring.Unmap();
+    probe.Close();
+  }
+};
+
+Handle* GetHandle(napi_env env, napi_value value) {
+  void* data = nullptr;
+  if (napi_get_value_external(env, value, &data) != napi_ok) {
+    ThrowNapi(env);
+    return nullptr;
+  }
+  Handle* handle = static_cast<Handle*>(data);
+  if (handle->closed) {
+    napi_throw_error(env, "EBADF", "the probe is closed");
+    return nullptr;
+  }
+  return handle;
+}
+
+void CloseAtExit(void* data) { static_cast<Handle*>(data)->Close(); }
+
+// load(objectPath, config: Uint8Array, execRingBytes, bulkRingBytes) → handle
+napi_value Load(napi_env env, napi_callback_info info) {
+  size_t argc = 4;
+  napi_value argv[4];
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  std::string path;
+  uint32_t exec_bytes = 0, bulk_bytes = 0;
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* bytes = nullptr;
+  if (argc < 4 || !GetString(env, argv[0], &path) ||
+      napi_get_typedarray_info(env, argv[1], &type, &length, &bytes, nullptr, nullptr) != napi_ok ||
+      !GetU32(env, argv[2], &exec_bytes) || !GetU32(env, argv[3], &bulk_bytes) || type != napi_uint8_array) {
+    ThrowNapi(env);
+    return nullptr;
+  }
+  if (length != sizeof(probe_config)) return Throw(env, Status::Fail(EINVAL, "configure the probe", "size of the configuration"));
+  probe_config config;
+  memcpy(&config, bytes, sizeof(config));
+  auto handle = std::make_unique<Handle>();
+  handle->env = env;
+  Status status = handle->probe.Load(path, config, exec_bytes, bulk_bytes);
+  if (status.ok()) status = handle->exec_ring.Map(handle->probe.MapFd("exec_ring"), exec_bytes);
+  if (status.ok()) status = handle->bulk_ring.Map(handle->probe.MapFd("bulk_ring"), bulk_bytes);
+  if (!status.ok()) {
+    handle->Close();
+    return Throw(env, status);
+  }
+  handle->consumer = std::make_unique<Consumer>(&handle->exec_ring, &handle->bulk_ring, handle->probe.State());
+  napi_value result;
+  Handle* raw = handle.release();
+  napi_status made = napi_create_external(
+      env, raw,
+      [](napi_env finalize_env, void* data, void*) {
+        Handle* dying = static_cast<Handle*>(data);
+        napi_remove_env_cleanup_hook(finalize_env, CloseAtExit, dying);
+        dying->Close();
+        delete dying;
+      },
+      nullptr, &result);
+  if (made != napi_ok) {
+    raw->Close();
+    delete raw;
+    ThrowNapi(env);
+    return nullptr;
+  }
+  TRY(env, napi_add_env_cleanup_hook(env, CloseAtExit, raw));
+  return result;
+}
+
+napi_value AttachOrDetach(napi_env env, napi_callback_info info, bool attach) {
+  size_t argc = 2;
+  napi_value argv[2];
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  Handle* handle = argc < 2 ? nullptr : GetHandle(env, argv[0]);
+  std::string name;
+  if (!handle) return nullptr;
+  if (!GetString(env, argv[1], &name)) {
+    ThrowNapi(env);
+    return nullptr;
+  }
+  Status status = attach ? handle->probe.Attach(name) : handle->probe.Detach(name);
+  return status.ok() ? nullptr : Throw(env, status);
+}
+napi_value Attach(napi_env env, napi_callback_info info) { return AttachOrDetach(env, info, true); }
+napi_value Detach(napi_env env, napi_callback_info info) { return AttachOrDetach(env, info, false); }
+
+napi_value StringArray(napi_env env, const std::vector<std::string>& names) {
+  napi_value array, item;
+  TRY(env, napi_create_array_with_length(env, names.size(), &array));
+  for (size_t i = 0; i < names.size(); i++) {
+    TRY(env, napi_create_string_utf8(env, names[i].c_str(), names[i].size(), &item));
+    TRY(env, napi_set_element(env, array, static_cast<uint32_t>(i), item));
+  }
+  return array;
+}
+
+// attached(handle, all) → names
+napi_value Attached(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2];
+  bool all = false;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  Handle* handle = argc < 2 ? nullptr : GetHandle(env, argv[0]);
+  if (!handle) return nullptr;
+  TRY(env, napi_get_value_bool(env, argv[1], &all));
+  return StringArray(env, all ? handle->probe.Programs() : handle->probe.Attached());
+}
+
+// scopeSet(handle, cgroup, state, root)
+napi_value ScopeSet(napi_env env, napi_callback_info info) {
+  size_t argc = 4;
+  napi_value argv[4];
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  Handle* handle = argc < 4 ? nullptr : GetHandle(env, argv[0]);
+  if (!handle) return nullptr;
+  uint64_t cgroup = 0, root = 0;
+  uint32_t state = 0;
+  if (!GetU64(env, argv[1], &cgroup) || !GetU32(env, argv[2], &state) || !GetU64(env, argv[3], &root)) {
+    ThrowNapi(env);
+    return nullptr;
+  }
+  Status status = handle->probe.ScopeSet(cgroup, state, root);
+  return status.ok() ? nullptr : Throw(env, status);
+}
+
+napi_value ScopeDelete(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2];
+  uint64_t cgroup = 0;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  Handle* handle = argc < 2 ? nullptr : GetHandle(env, argv[0]);
+  if (!handle) return nullptr;
+  if (!GetU64(env, argv[1], &cgroup)) {
+    ThrowNapi(env);
+    return nullptr;
+  }
+  Status status = handle->probe.ScopeDelete(cgroup);
+  return status.ok() ? nullptr : Throw(env, status);
+}
+
+// Rows as numbers, six each: cgroup, root, state, emitted, dropped, prefiltered.
+const size_t kRow = 6;
+napi_value Rows(napi_env env, const std::vector<ScopeRow>& rows) {
+  void* data = nullptr;
+  napi_value buffer, array;
+  TRY(env, napi_create_arraybuffer(env, rows.size() * kRow * sizeof(double), &data, &buffer));
+  double* out = static_cast<double*>(data);
+  for (const ScopeRow& row : rows) {
+    const double values[kRow] = {static_cast<double>(row.cgroup),        static_cast<double>(row.entry.root),
+                                 static_cast<double>(row.entry.state),   static_cast<double>(row.entry.emitted),
+                                 static_cast<double>(row.entry.dropped), static_cast<double>(row.entry.prefiltered)};
+    memcpy(out, values, sizeof(values));
+    out += kRow;
+  }
+  TRY(env, napi_create_typedarray(env, napi_float64_array, rows.size() * kRow, buffer, 0, &array));
+  return array;
+}
+
+// scopeGet(handle, cgroup) → Float64Array of one row, or of none
+napi_value ScopeGet(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2];
+  uint64_t cgroup = 0;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  Handle* handle = argc < 2 ? nullptr : GetHandle(env, argv[0]);
+  if (!handle) return nullptr;
+  if (!GetU64(env, argv[1], &cgroup)) {
+    ThrowNapi(env);
+    return nullptr;
+  }
+  std::vector<ScopeRow> rows;
+  ScopeRow row{cgroup, {}};
+  if (handle->probe.ScopeGet(cgroup, &row.entry)) rows.push_back(row);
+  return Rows(env, rows);
+}
+
+// scopeEntries(handle) → Float64Array of rows
+napi_value ScopeEntries(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  Handle* handle = argc < 1 ? nullptr : GetHandle(env, argv[0]);
+  if (!handle) return nullptr;
+  std::vector<ScopeRow> rows;
+  Status status = handle->probe.ScopeEntries(&rows);
+  return status.ok() ? Rows(env, rows) : Throw(env, status);
+}
+
+// stats(handle) → [emitted, dropped, scopeFull, readErrors, awake, epoch]
+napi_value Stats(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1], array, item;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  Handle* handle = argc < 1 ? nullptr : GetHandle(env, argv[0]);
+  if (!handle) return nullptr;
+  const probe_state* state = handle->probe.State();
+  const double values[] = {static_cast<double>(state->emitted),     static_cast<double>(state->dropped),
+                           static_cast<double>(state->scope_full),  static_cast<double>(state->read_errors),
+                           static_cast<double>(state->awake),       static_cast<double>(state->epoch)};
+  TRY(env, napi_create_array_with_length(env, 6, &array));
+  for (uint32_t i = 0; i < 6; i++) {
+    TRY(env, napi_create_double(env, values[i], &item));
+    TRY(env, napi_set_element(env, array, i, item));
+  }
+  return array;
+}
+
+// setOpenMask(handle, mask)
+napi_value SetOpenMask(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2];
+  uint32_t mask = 0;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  Handle* handle = argc < 2 ? nullptr : GetHandle(env, argv[0]);
+  if (!handle) return nullptr;
+  if (!GetU32(env, argv[1], &mask)) {
+    ThrowNapi(env);
+    return nullptr;
+  }
+  __atomic_store_n(&handle->probe.State()->open_mask, mask, __ATOMIC_RELAXED);
+  return nullptr;
+}
+
+// Calls JavaScript with the batch. An exception there is the process's uncaught exception: records of a batch are
+// never handed over twice.
+bool CallBack(Handle* handle, size_t bytes) {
+  napi_env env = handle->env;
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return false;
+  napi_value callback, receiver, argument, ignored;
+  if (napi_get_reference_value(env, handle->callback, &callback) == napi_ok &&
+      napi_get_global(env, &receiver) == napi_ok && napi_create_double(env, static_cast<double>(bytes), &argument) == napi_ok) {
+    napi_status status = napi_make_callback(env, handle->context, receiver, callback, 1, &argument, &ignored);
+    if (status == napi_pending_exception) {
+      napi_value exception;
+      if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
+    }
+  }
+  napi_close_handle_scope(env, scope);
+  return !handle->closed;
+}
+
+// start(handle, buffer: ArrayBuffer, onBatch, tickMs, safetyMs)
+napi_value Start(napi_env env, napi_callback_info info) {
+  size_t argc = 5;
+  napi_value argv[5], name;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  Handle* handle = argc < 5 ? nullptr : GetHandle(env, argv[0]);
+  if (!handle) return nullptr;
+  void* data = nullptr;
+  size_t length = 0;
+  uint32_t tick_ms = 0, safety_ms = 0;
+  TRY(env, napi_get_arraybuffer_info(env, argv[1], &data, &length));
+  TRY(env, napi_get_value_uint32(env, argv[3], &tick_ms));
+  TRY(env, napi_get_value_uint32(env, argv[4], &safety_ms));
+  if (handle->loop) return Throw(env, Status::Fail(EBUSY, "start the probe", "it has been started"));
+  if (length < 4 * RECORD_MAX) return Throw(env, Status::Fail(EINVAL, "start the probe", "the buffer is under 128 KiB"));
+  TRY(env, napi_create_string_utf8(env, "ebpf-loader-napi", NAPI_AUTO_LENGTH, &name));
+  TRY(env, napi_async_init(env, nullptr, name, &handle->context));
+  TRY(env, napi_create_reference(env, argv[1], 1, &handle->buffer));
+  TRY(env, napi_create_reference(env, argv[2], 1, &handle->callback));
+  uv_loop_t* uv = nullptr;
+  TRY(env, napi_get_uv_event_loop(env, &uv));
+  handle->loop = new Loop();
+  Status status = handle->loop->Start(uv, handle->consumer.get(), handle->probe.State(), handle->exec_ring.fd(),
+                                      handle->bulk_ring.fd(), static_cast<uint8_t*>(data), length, tick_ms, safety_ms,
+                                      [handle](size_t bytes) { return CallBack(handle, bytes); });
+  if (status.ok()) return nullptr;
+  handle->Close();
+  return Throw(env, status);
+}
+
+// drain(handle) → bytes delivered
+napi_value Drain(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1], result;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  Handle* handle = argc < 1 ? nullptr : GetHandle(env, argv[0]);
+  if (!handle) return nullptr;
+  size_t bytes = handle->loop ? handle->loop->DrainNow() : 0;
+  TRY(env, napi_create_double(env, static_cast<double>(bytes), &result));
+  return result;
+}
+
+napi_value Close(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  void* data = nullptr;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  TRY(env, napi_get_value_external(env, argv[0], &data));
+  static_cast<Handle*>(data)->Close();
+  return nullptr;
+}
+
+// selfTest(cgroupDirectory, sentinel) → pid
+napi_value SelfTest(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2], result;
+  std::string cgroup, sentinel;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  if (argc < 2 || !GetString(env, argv[0], &cgroup) || !GetString(env, argv[1], &sentinel)) {
+    ThrowNapi(env);
+    return nullptr;
+  }
+  int pid = 0;
+  Status status = RunSelfTestChild(cgroup, sentinel, &pid);
+  if (!status.ok()) return Throw(env, status);
+  TRY(env, napi_create_int32(env, pid, &result));
+  return result;
+}
+
+// openInRoot(root, path, allowSymlinks) → fd
+napi_value OpenInRootJs(napi_env env, napi_callback_info info) {
+  size_t argc = 3;
+  napi_value argv[3], result;
+  std::string root, path;
+  bool symlinks = false;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  if (argc < 3 || !GetString(env, argv[0], &root) || !GetString(env, argv[1], &path) ||
+      napi_get_value_bool(env, argv[2], &symlinks) != napi_ok) {
+    ThrowNapi(env);
+    return nullptr;
+  }
+  int fd = -1;
+  Status status = OpenInRoot(root, path, symlinks, &fd);
+  if (!status.ok()) return Throw(env, status);
+  TRY(env, napi_create_int32(env, fd, &result));
+  return result;
+}
+
+// readInRoot(root, path, allowSymlinks, maxBytes) → Buffer
+napi_value ReadInRootJs(napi_env env, napi_callback_info info) {
+  size_t argc = 4;
+  napi_value argv[4], result;
+  std::string root, path;
+  bool symlinks = false;
+  uint32_t max_bytes = 0;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  if (argc < 4 || !GetString(env, argv[0], &root) || !GetString(env, argv[1], &path) ||
+      napi_get_value_bool(env, argv[2], &symlinks) != napi_ok || !GetU32(env, argv[3], &max_bytes)) {
+    ThrowNapi(env);
+    return nullptr;
+  }
+  std::vector<char> content;
+  Status status = ReadInRoot(root, path, symlinks, max_bytes, &content);
+  if (!status.ok()) return Throw(env, status);
+  void* copy = nullptr;
+  TRY(env, napi_create_buffer_copy(env, content.size(), content.data(), &copy, &result));
+  return result;
+}
+
+// bootTimeNs() → bigint, CLOCK_BOOTTIME
+napi_value BootTime(napi_env env, napi_callback_info) {
+  napi_value result;
+  TRY(env, napi_create_bigint_uint64(env, BootTimeNs(), &result));
+  return result;
+}
+
+napi_value Init(napi_env env, napi_value exports) {
+  const struct {
+    const char* name;
+    napi_callback function;
+  } kFunctions[] = {
+      {"load", Load},           {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
+      {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
+      {"stats", Stats},         {"setOpenMask", SetOpenMask}, {"start", Start},           {"drain", Drain},
+      {"close", Close},         {"selfTest", SelfTest},       {"openInRoot", OpenInRootJs}, {"readInRoot", ReadInRootJs},
+      {"bootTimeNs", BootTime},
+  };
+  for (const auto& entry : kFunctions) {
+    napi_value function;
+    TRY(env, napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function));
+    TRY(env, napi_set_named_property(env, exports, entry.name, function));
+  }
+  napi_value version, configBytes;
+  TRY(env, napi_create_int32(env, WIRE_VERSION, &version));
+  TRY(env, napi_set_named_property(env, exports, "wireVersion", version));
+  TRY(env, napi_create_int32(env, sizeof(probe_config), &configBytes));
+  TRY(env, napi_set_named_property(env, exports, "configBytes", configBytes));
+  return exports;
+}
+
+}  // namespace
+
+NAPI_MODULE(NODE_GYP_MODULE_NAME, Init)

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe.h"
+#include <cerrno>
+#include <cstdarg>
+#include <cstring>
+#include <unistd.h>
+#include "tracepoint.h"
+
+// libbpf's last words of a failed load, for the error's detail. One load at a time: the JS thread's.
+static thread_local std::string g_log;
+
+static int KeepLog(libbpf_print_level level, const char* format, va_list args) {
+  if (level == LIBBPF_DEBUG) return 0;
+  char line[1024];
+  int n = vsnprintf(line, sizeof(line), format, args);
+  g_log += line;
+  if (g_log.size() > 8192) g_log.erase(0, g_log.size() - 8192);
+  return n;
+}
+
+Status Probe::Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes,
+                   uint32_t bulk_ring_bytes) {
+  g_log.clear();
+  libbpf_set_print(KeepLog);
+  object_ = bpf_object__open_file(path.c_str(), nullptr);
+  if (!object_) return Status::Fail(errno, "open the probe object " + path, g_log);
+  bpf_map* rodata = bpf_object__find_map_by_name(object_, ".rodata.config");
+  bpf_map* exec_ring = bpf_object__find_map_by_name(object_, "exec_ring");
+  bpf_map* bulk_ring = bpf_object__find_map_by_name(object_, "bulk_ring");
+  if (!rodata || !exec_ring || !bulk_ring) return Status::Fail(EINVAL, "find the probe's maps", "not this loader's object");
+  int error = bpf_map__set_initial_value(rodata, &config, sizeof(config));
+  if (error) return Status::Fail(-error, "configure the probe", "the object's configuration has another layout");
+  if ((error = bpf_map__set_max_entries(exec_ring, exec_ring_bytes)) ||
+      (error = bpf_map__set_max_entries(bulk_ring, bulk_ring_bytes)))
+    return Status::Fail(-error, "size the probe's rings");
+  error = bpf_object__load(object_);
+  if (error) return Status::Fail(-error, "load the probe into the kernel", g_log);
+  bpf_map* state = bpf_object__find_map_by_name(object_, ".data.state");
+  size_t size = 0;
+  void* memory = state ? bpf_map__initial_value(state, &size) : nullptr;
+  if (!memory || size != sizeof(probe_state)) return Status::Fail(EINVAL, "map the probe's state");
+  state_ = static_cast<probe_state*>(memory);
+  return {};
+}
+
+Status Probe::Attach(const std::string& name) {
+  if (links_.count(name)) return {};
+  bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, name.c_str()) : nullptr;
+  if (!program) return Status::Fail(ENOENT, "attach " + name, "the probe has no such program");
+  g_log.clear();
+  bpf_link* link = nullptr;
+  if (name.rfind("sys_", 0) == 0) {
+    int fd = -1;
+    Status status = OpenSyscallTracepoint("sys_exit_" + name.substr(4), &fd);
+    if (!status.ok()) return status;
+    link = bpf_program__attach_perf_event(program, fd); // owns fd from here on
+    if (!link) {
+      int saved = errno;
+      close(fd);
+      return Status::Fail(saved, "attach " + name, g_log);
+    }
+  } else {
+    link = bpf_program__attach(program);
+    if (!link) return Status::Fail(errno, "attach " + name, g_log);
+  }
+  links_[name] = link;
+  return {};
+}
+
+Status Probe::Detach(const std::string& name) {
+  auto found = links_.find(name);
+  if (found == links_.end()) return {};
+  int error = bpf_link__destroy(found->second);
+  links_.erase(found);
+  return error ? Status::Fail(-error, "detach " + name) : Status{};
+}
+
+std::vector<std::string> Probe::Programs() const {
+  std::vector<std::string> names;
+  bpf_program* program;
+  if (object_) bpf_object__for_each_program(program, object_) {
+    if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL) names.push_back(bpf_program__name(program));
+  }
+  return names;
+}
+
+std::vector<std::string> Probe::Attached() const {
+  std::vector<std::string> names;
+  for (const auto& link : links_) names.push_back(link.first);
+  return names;
+}
+
+int Probe::MapFd(const char* name) const {
+  bpf_map* map = object_ ? bpf_object__find_map_by_name(object_, name) : nullptr;
+  return map ? bpf_map__fd(map) : -1;
+}
+
+Status Probe::ScopeSet(uint64_t cgroup, uint32_t state, uint64_t root) {
+  bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, "scope_set") : nullptr;
+  if (!program) return Status::Fail(EBADF, "change the scope");
+  scope_set_args args{cgroup, root, state, 0};
+  bpf_test_run_opts options{};
+  options.sz = sizeof(options);
+  options.ctx_in = &args;
+  options.ctx_size_in = sizeof(args);
+  int error = bpf_prog_test_run_opts(bpf_program__fd(program), &options);
+  if (error) return Status::Fail(-error, "change the scope");
+  // E2BIG is how a full hash map says it; ENOSPC is what callers expect of a full table
+  if (args.error) return Status::Fail(args.error == -E2BIG ? ENOSPC : -args.error, "change the scope");
+  return {};
+}
+
+Status Probe::ScopeDelete(uint64_t cgroup) {
+  int error = bpf_map_delete_elem(MapFd("scope"), &cgroup);
+  return error && error != -ENOENT ? Status::Fail(-error, "remove from the scope") : Status{};
+}
+
+bool Probe::ScopeGet(uint64_t cgroup, scope_entry* entry) const {
+  return bpf_map_lookup_elem(MapFd("scope"), &cgroup, entry) == 0;
+}
+
+Status Probe::ScopeEntries(std::vector<ScopeRow>* rows) const {
+  const __u32 kBatch = 1024;
+  std::vector<uint64_t> keys(kBatch);
+  std::vector<scope_entry> values(kBatch);
+  int fd = MapFd("scope");
+  __u64 in = 0, out = 0;
+  bool first = true;
+  for (;;) {
+    __u32 count = kBatch;
+    int error = bpf_map_lookup_batch(fd, first ? nullptr : &in, &out, keys.data(), values.data(), &count, nullptr);
+    if (error && error != -ENOENT) return Status::Fail(-error, "read the scope");
+    for (__u32 i = 0; i < count; i++) rows->push_back({keys[i], values[i]});
+    if (error == -ENOENT) return {};
+    in = out;
+    first = false;
+  }
+}
+
+void Probe::Close() {
+  for (auto& link : links_) bpf_link__destroy(link.second);
+  links_.clear();
+  state_ = nullptr;
+  if (object_) bpf_object__close(object_);
+  object_ = nullptr;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cstdint>
+#include <linux/types.h>
+#include <map>
+#include <string>
+#include <vector>
+#include "events.gen.h"
+#include "shared.h"
+#include "status.h"
+
+struct ScopeRow {
+  uint64_t cgroup;
+  scope_entry entry;
+};
+
+// The loaded BPF object, its maps and links. Everything is released by Close (and by the kernel when the
+// process ends in any way: nothing is pinned).
+class Probe {
+ public:
+  ~Probe() { Close(); }
+  // Opens and loads; ring sizes are powers of two and multiples of the page size.
+  Status Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes, uint32_t bulk_ring_bytes);
+  // By program name: cgroup_mkdir, sched_exec, sys_openat, … Attaching what is attached changes nothing.
+  Status Attach(const std::string& name);
+  Status Detach(const std::string& name);
+  std::vector<std::string> Programs() const;
+  std::vector<std::string> Attached() const;
+  Status ScopeSet(uint64_t cgroup, uint32_t state, uint64_t root);
+  Status ScopeDelete(uint64_t cgroup);
+  // Returns false when there is no such entry.
+  bool ScopeGet(uint64_t cgroup, scope_entry* entry) const;
+  Status ScopeEntries(std::vector<ScopeRow>* rows) const;
+  int MapFd(const char* name) const;
+  probe_state* State() const { return state_; }
+  void Close();
+
+ private:
+  bpf_object* object_ = nullptr;
+  probe_state* state_ = nullptr;
+  std::map<std::string, bpf_link*> links_;
+};

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ring.h"
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <linux/bpf.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static const size_t kHeader = BPF_RINGBUF_HDR_SZ;
+
+uint64_t BootTimeNs() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000ull + static_cast<uint64_t>(now.tv_nsec);
+}
+
+Status Ring::Map(int fd, size_t bytes) {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  fd_ = fd;
+  bytes_ = bytes;
+  void* consumer = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (consumer == MAP_FAILED) return Status::Fail(errno, "map the ring's consumer page");
+  consumer_ = static_cast<uint64_t*>(consumer);
+  void* producer = mmap(nullptr, page + 2 * bytes, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(page));
+  if (producer == MAP_FAILED) return Status::Fail(errno, "map the ring's data");
+  producer_ = static_cast<uint64_t*>(producer);
+  data_ = static_cast<uint8_t*>(producer) + page;
+  return {};
+}
+
+void Ring::Unmap() {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  if (consumer_) munmap(consumer_, page);
+  if (producer_) munmap(producer_, page + 2 * bytes_);
+  consumer_ = producer_ = nullptr;
+  data_ = nullptr;
+}
+
+// Lists what can be taken from one ring, and lowers *limit to the time from which nothing may be taken in this
+// drain. Why that is enough: within a ring, records are reserved one after another, and a record's time is read
+// before its reservation. So if record r is left behind (busy, or past the share), any record e after it in the
+// same ring was reserved after r's time was read, and whatever e causes elsewhere (the next record of the same
+// process, in the other ring) has a time later than r's. Taking nothing later than r's time therefore never
+// shows an effect before its cause. A busy record's time cannot be read; the first committed one after it serves.
+void Consumer::Scan(Ring* ring, size_t share, uint64_t* limit, std::vector<Entry>* entries,
+                    std::vector<uint64_t>* ends) {
+  entries->clear();
+  ends->clear();
+  uint64_t at = *ring->consumer_;
+  const uint64_t end = __atomic_load_n(ring->producer_, __ATOMIC_ACQUIRE);
+  size_t used = 0;
+  bool stopped = false;
+  while (at < end) {
+    const uint8_t* header = ring->data_ + (at & (ring->bytes_ - 1));
+    const uint32_t word = __atomic_load_n(reinterpret_cast<const uint32_t*>(header), __ATOMIC_ACQUIRE);
+    const uint32_t length = word & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+    const uint64_t next = at + kHeader + ((length + 7) & ~7u);
+    if (word & BPF_RINGBUF_BUSY_BIT) {
+      stopped = true;
+    } else if (!(word & BPF_RINGBUF_DISCARD_BIT)) {
+      const uint8_t* record = header + kHeader;
+      const uint64_t ts = reinterpret_cast<const rec_header*>(record)->ts;
+      if (!stopped && used + length > share) stopped = true;
+      if (stopped) {
+        *limit = std::min(*limit, ts == 0 ? 0 : ts - 1);
+        return;
+      }
+      used += length;
+      entries->push_back({ts, record, length});
+      ends->push_back(next);
+    }
+    at = next;
+  }
+}
+
+size_t Consumer::Drain(uint8_t* out, size_t capacity) {
+  __atomic_fetch_add(&state_->epoch, 1, __ATOMIC_RELAXED);
+  // Read before the producers' positions: what happened before a record of time <= limit is in both snapshots.
+  uint64_t limit = BootTimeNs();
+  for (int i = 0; i < 2; i++) Scan(rings_[i], capacity / 2, &limit, &entries_[i], &ends_[i]);
+  merged_.clear();
+  uint64_t positions[2];
+  for (int i = 0; i < 2; i++) {
+    positions[i] = *rings_[i]->consumer_;
+    for (size_t n = 0; n < entries_[i].size() && entries_[i][n].ts <= limit; n++) {
+      merged_.push_back(entries_[i][n]);
+      positions[i] = ends_[i][n];
+    }
+  }
+  std::stable_sort(merged_.begin(), merged_.end(), [](const Entry& a, const Entry& b) { return a.ts < b.ts; });
+  size_t used = 0;
+  for (const Entry& entry : merged_) {
+    memcpy(out + used, entry.record, entry.bytes);
+    used += entry.bytes;
+  }
+  for (int i = 0; i < 2; i++) __atomic_store_n(rings_[i]->consumer_, positions[i], __ATOMIC_RELEASE);
+  return used;
+}
+
+bool Consumer::Pending() const {
+  for (Ring* ring : rings_) {
+    if (*ring->consumer_ < __atomic_load_n(ring->producer_, __ATOMIC_ACQUIRE)) return true;
+  }
+  return false;
+}

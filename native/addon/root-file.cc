@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "root-file.h"
+#include <cerrno>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+Status OpenInRoot(const std::string& root, const std::string& path, bool allow_symlinks, int* fd) {
+  int dir = open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (dir < 0) return Status::Fail(errno, "open the root " + root);
+  open_how how{};
+  // O_NONBLOCK: opening a FIFO must not wait for its writer
+  how.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+  if (!allow_symlinks) how.resolve |= RESOLVE_NO_SYMLINKS;
+  int opened = -1;
+  for (int attempt = 0; attempt < 8; attempt++) { // EAGAIN: something was renamed meanwhile (openat2(2))
+    opened = static_cast<int>(syscall(SYS_openat2, dir, path.c_str(), &how, sizeof(how)));
+    if (opened >= 0 || errno != EAGAIN) break;
+  }
+  int saved = errno;
+  close(dir);
+  if (opened < 0) return Status::Fail(saved, "open in the root: " + path);
+  struct stat facts{};
+  if (fstat(opened, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    close(opened);
+    return Status::Fail(EINVAL, "open in the root: " + path, "not a regular file");
+  }
+  *fd = opened;
+  return {};
+}
+
+Status ReadInRoot(const std::string& root, const std::string& path, bool allow_symlinks, size_t max_bytes,
+                  std::vector<char>* content) {
+  int fd = -1;
+  Status status = OpenInRoot(root, path, allow_symlinks, &fd);
+  if (!status.ok()) return status;
+  content->resize(max_bytes);
+  size_t used = 0;
+  while (used < max_bytes) {
+    ssize_t n = read(fd, content->data() + used, max_bytes - used);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      status = Status::Fail(errno, "read in the root: " + path);
+      break;
+    }
+    if (n == 0) break;
+    used += static_cast<size_t>(n);
+  }
+  close(fd);
+  content->resize(used);
+  return status;
+}

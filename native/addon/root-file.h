@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+#include "status.h"
+
+// Opens `path` inside the tree at `root` (openat2, kernel 5.6): symlinks resolve inside it, magic links and mount
+// crossings are refused (a hostile FUSE mount could hang the caller), and so are symlinks unless allowed. The
+// descriptor is read-only, close-on-exec, and of a regular file (else EINVAL); it is the caller's.
+Status OpenInRoot(const std::string& root, const std::string& path, bool allow_symlinks, int* fd);
+
+// At most `max_bytes` of such a file.
+Status ReadInRoot(const std::string& root, const std::string& path, bool allow_symlinks, size_t max_bytes,
+                  std::vector<char>* content);

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "self-test.h"
+#include <arpa/inet.h>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// After fork in a threaded process only system calls are safe: no allocation, no stdio.
+static void RunChild(const char* procs, const char* sentinel) {
+  int fd = open(procs, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, "0", 1) != 1) _exit(101);
+  close(fd);
+  fd = open(sentinel, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) _exit(102);
+  close(fd);
+  fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(9);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) _exit(103);
+  char name[] = "/bin/true";
+  char* argv[] = {name, nullptr};
+  char* envp[] = {nullptr};
+  execve(name, argv, envp);
+  _exit(104);
+}
+
+Status RunSelfTestChild(const std::string& cgroup, const std::string& sentinel, int* pid) {
+  const std::string procs = cgroup + "/cgroup.procs";
+  pid_t child = fork();
+  if (child < 0) return Status::Fail(errno, "fork the self-test's child");
+  if (child == 0) RunChild(procs.c_str(), sentinel.c_str());
+  *pid = child;
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return Status::Fail(errno, "wait for the self-test's child");
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  static const char* const kSteps[] = {"enter the cgroup", "open the sentinel", "connect on loopback", "run /bin/true"};
+  int code = WIFEXITED(status) ? WEXITSTATUS(status) - 101 : -1;
+  return Status::Fail(EIO, "run the self-test's child", code >= 0 && code < 4 ? kSteps[code] : "it was killed");
+}

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Builds the probe object and the addon. Run it through npm (npm run build:native): npm tells node-gyp where Node's headers are.
+set -euo pipefail
+cd "$(dirname "$0")"
+CLANG=$(command -v clang-19 || command -v clang || true)
+STRIP=$(command -v llvm-strip-19 || command -v llvm-strip || true)
+if [ -z "$CLANG" ] || [ ! -e /usr/include/bpf/libbpf.h ]; then
+  echo "The native build needs clang (with the BPF target) and libbpf-dev. Install them with: npm run setup" >&2
+  exit 1
+fi
+node schema/generate.mjs
+mkdir -p build
+"$CLANG" -g -O2 -Wall -Werror -mcpu=v3 -target bpf -D__TARGET_ARCH_x86 -Iprobe -c probe/probe.bpf.c -o build/probe.bpf.o
+# DWARF goes, BTF stays
+[ -z "$STRIP" ] || "$STRIP" -g build/probe.bpf.o
+node-gyp configure build --silent --directory . > build/node-gyp.log 2>&1 || { cat build/node-gyp.log >&2; exit 1; }
+ls -l build/probe.bpf.o build/Release/ebpf_loader.node | awk '{print $5, $9}'

@@ -1,0 +1,181 @@
+'use strict';
+// The facade: options are checked and laid out here, the addon gets plain values. Errors come from the addon
+// (code, errno, operation, detail) or are TypeErrors from here.
+const path = require('node:path');
+
+const addon = require('./build/Release/ebpf_loader.node');
+
+const STATES = ['', 'pending', 'included', 'excluded'];
+const HANDLES = ['any', 'hex64', 'none'];
+const PATTERN_BYTES = 64 + 32 + 32 + 8;
+const CONFIG_HEAD_BYTES = 24;
+const PATTERNS_MAX = 16;
+
+function writeText(view, offset, room, text, what) {
+  const bytes = Buffer.from(text, 'utf8');
+  if (bytes.length >= room)
+    throw new TypeError(`${what} is longer than ${room - 1} bytes: ${text}`);
+  view.set(bytes, offset);
+  return bytes.length;
+}
+
+/** struct probe_config (probe/shared.h) as bytes. */
+function layOutConfig(options) {
+  const { hierarchy, patterns } = options;
+  if (patterns.length > PATTERNS_MAX)
+    throw new TypeError(`more than ${PATTERNS_MAX} scope patterns`);
+  const bytes = new Uint8Array(addon.configBytes);
+  if (bytes.length !== CONFIG_HEAD_BYTES + PATTERNS_MAX * PATTERN_BYTES) {
+    throw new TypeError('the addon was built from another probe/shared.h');
+  }
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, hierarchy.kind === 'v1-pids' ? 1 : 0, true);
+  view.setInt32(4, hierarchy.id, true);
+  view.setUint32(8, options.threadClones ? 1 : 0, true);
+  // A quarter of a ring between two drains: three neighbours keep their place beside one that floods.
+  view.setUint32(12, Math.max(65536, options.execRingBytes / 4), true);
+  view.setUint32(16, Math.max(65536, options.bulkRingBytes / 4), true);
+  view.setUint32(20, patterns.length, true);
+  patterns.forEach((pattern, index) => {
+    const at = CONFIG_HEAD_BYTES + index * PATTERN_BYTES;
+    bytes[at + 128] = writeText(bytes, at, 64, pattern.prefix, 'a scope pattern prefix');
+    bytes[at + 129] = writeText(
+      bytes,
+      at + 64,
+      32,
+      pattern.leafPrefix,
+      'a scope pattern leafPrefix',
+    );
+    bytes[at + 130] = writeText(
+      bytes,
+      at + 96,
+      32,
+      pattern.leafSuffix,
+      'a scope pattern leafSuffix',
+    );
+    const handle = HANDLES.indexOf(pattern.handle);
+    if (handle < 0) throw new TypeError(`no such handle in a scope pattern: ${pattern.handle}`);
+    bytes[at + 131] = handle;
+    bytes[at + 132] = pattern.deep ? 1 : 0;
+    bytes[at + 133] = pattern.negative ? 1 : 0;
+  });
+  return bytes;
+}
+
+function toEntries(rows) {
+  const entries = [];
+  for (let i = 0; i < rows.length; i += 6) {
+    entries.push({
+      cgroupId: rows[i],
+      rootCgroupId: rows[i + 1],
+      state: STATES[rows[i + 2]],
+      emitted: rows[i + 3],
+      dropped: rows[i + 4],
+      prefiltered: rows[i + 5],
+    });
+  }
+  return entries;
+}
+
+class Probe {
+  #handle;
+
+  constructor(options) {
+    const filled = {
+      objectPath: path.join(__dirname, 'build', 'probe.bpf.o'),
+      execRingBytes: 1 << 20,
+      bulkRingBytes: 1 << 22,
+      threadClones: false,
+      ...options,
+    };
+    for (const name of ['execRingBytes', 'bulkRingBytes']) {
+      const bytes = filled[name];
+      if (
+        !Number.isInteger(bytes) ||
+        bytes < 65536 ||
+        bytes > 1 << 30 ||
+        (bytes & (bytes - 1)) !== 0
+      ) {
+        throw new TypeError(`${name} must be a power of two from 64 KiB to 1 GiB, not ${bytes}`);
+      }
+    }
+    this.#handle = addon.load(
+      filled.objectPath,
+      layOutConfig(filled),
+      filled.execRingBytes,
+      filled.bulkRingBytes,
+    );
+  }
+
+  attach(name) {
+    addon.attach(this.#handle, name);
+  }
+
+  detach(name) {
+    addon.detach(this.#handle, name);
+  }
+
+  attached() {
+    return addon.attached(this.#handle, false);
+  }
+
+  programs() {
+    return addon.attached(this.#handle, true);
+  }
+
+  scopeSet(cgroupId, state, rootCgroupId) {
+    const number = STATES.indexOf(state);
+    if (number < 1) throw new TypeError(`no such scope state: ${state}`);
+    addon.scopeSet(this.#handle, cgroupId, number, rootCgroupId);
+  }
+
+  scopeDelete(cgroupId) {
+    addon.scopeDelete(this.#handle, cgroupId);
+  }
+
+  scopeGet(cgroupId) {
+    return toEntries(addon.scopeGet(this.#handle, cgroupId))[0];
+  }
+
+  scopeEntries() {
+    return toEntries(addon.scopeEntries(this.#handle));
+  }
+
+  setOpenMask(mask) {
+    addon.setOpenMask(
+      this.#handle,
+      (mask.read ? 1 : 0) | (mask.write ? 2 : 0) | (mask.failed ? 4 : 0),
+    );
+  }
+
+  start(buffer, onBatch, { tickMs = 2, safetyMs = 200 } = {}) {
+    addon.start(this.#handle, buffer, onBatch, tickMs, safetyMs);
+  }
+
+  drain() {
+    return addon.drain(this.#handle);
+  }
+
+  stats() {
+    const [emitted, dropped, scopeFull, readErrors, awake, epoch] = addon.stats(this.#handle);
+    return { emitted, dropped, scopeFull, readErrors, awake: awake === 1, epoch };
+  }
+
+  close() {
+    addon.close(this.#handle);
+  }
+
+  [Symbol.dispose ?? Symbol.for('Symbol.dispose')]() {
+    this.close();
+  }
+}
+
+module.exports = {
+  Probe,
+  wireVersion: addon.wireVersion,
+  bootTimeNs: addon.bootTimeNs,
+  selfTest: addon.selfTest,
+  openInRoot: (root, file, { symlinks = false } = {}) => addon.openInRoot(root, file, symlinks),
+  readInRoot: (root, file, maxBytes, { symlinks = false } = {}) =>
+    addon.readInRoot(root, file, symlinks, maxBytes),
+};

@@ -1,0 +1,115 @@
+/** Raised by every operation that the system refuses. */
+export interface LoaderError extends Error {
+  /** Symbolic errno, such as 'EPERM'. */
+  readonly code: string;
+  readonly errno: number;
+  /** What was tried, as a phrase: 'load the probe into the kernel'. */
+  readonly operation: string;
+  /** libbpf's last words or another explanation; may be empty. */
+  readonly detail: string;
+}
+
+export type ScopeStateName = 'pending' | 'included' | 'excluded';
+
+/** See struct scope_pattern in probe/shared.h. Texts: prefix < 64 bytes, the others < 32. */
+export interface LoaderScopePattern {
+  readonly prefix: string;
+  readonly leafPrefix: string;
+  readonly leafSuffix: string;
+  readonly handle: 'hex64' | 'any' | 'none';
+  readonly deep: boolean;
+  /** A match says: not a container; later patterns are not tried. */
+  readonly negative?: boolean;
+}
+
+export interface LoaderScopeEntry {
+  readonly cgroupId: number;
+  readonly rootCgroupId: number;
+  readonly state: ScopeStateName;
+  readonly emitted: number;
+  readonly dropped: number;
+  readonly prefiltered: number;
+}
+
+export interface ProbeOptions {
+  /** The probe object; default: the one built beside the addon. */
+  readonly objectPath?: string;
+  /** Which cgroup hierarchy decides, and its id (0 for v2, the number in /proc/cgroups for v1). */
+  readonly hierarchy: { readonly kind: 'v2' | 'v1-pids'; readonly id: number };
+  /** At most 16, tried in order. */
+  readonly patterns: readonly LoaderScopePattern[];
+  /** Powers of two, 64 KiB to 1 GiB; default 1 MiB and 4 MiB. Each counts twice in the address space, not in memory. */
+  readonly execRingBytes?: number;
+  readonly bulkRingBytes?: number;
+  /** Report new threads too, not only processes. */
+  readonly threadClones?: boolean;
+}
+
+export interface ProbeStats {
+  readonly emitted: number;
+  readonly dropped: number;
+  /** Cgroups that found the scope map full: their containers are not watched. */
+  readonly scopeFull: number;
+  readonly readErrors: number;
+  /** The consumer polls; false: the next record wakes it. */
+  readonly awake: boolean;
+  /** Number of drains so far (modulo 2^32). */
+  readonly epoch: number;
+}
+
+/**
+ * The probe in the kernel. Needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), kernel 5.15+ with BTF. All methods
+ * throw LoaderError; after close() they throw with code EBADF. Nothing outlives the process: nothing is pinned.
+ */
+export class Probe {
+  constructor(options: ProbeOptions);
+  /** By program name (see programs()); idempotent. ENOENT: this kernel or probe has no such hook. */
+  attach(name: string): void;
+  detach(name: string): void;
+  attached(): string[];
+  programs(): string[];
+  /** Inserts, or changes state and root in place: counters stay. ENOSPC past 16384 cgroups. */
+  scopeSet(cgroupId: number, state: ScopeStateName, rootCgroupId: number): void;
+  scopeDelete(cgroupId: number): void;
+  scopeGet(cgroupId: number): LoaderScopeEntry | undefined;
+  scopeEntries(): LoaderScopeEntry[];
+  /** Which opens are reported at all; none until it is called. Others count as prefiltered. */
+  setOpenMask(mask: { read: boolean; write: boolean; failed: boolean }): void;
+  /**
+   * Starts to hand over records: `onBatch(bytes)` after `bytes` of whole records (native/schema/EVENTS.md), oldest
+   * first, were copied to the start of `buffer` (at least 128 KiB), which the next batch overwrites. Keeps the
+   * event loop alive until close(). An exception from onBatch is an uncaught exception.
+   */
+  start(
+    buffer: ArrayBuffer,
+    onBatch: (bytes: number) => void,
+    options?: { tickMs?: number; safetyMs?: number },
+  ): void;
+  /** Hands over now what is in the rings; returns the bytes. */
+  drain(): number;
+  stats(): ProbeStats;
+  /** Detaches and releases everything. Idempotent. */
+  close(): void;
+}
+
+/** Version of the record layout that the addon was built with. */
+export const wireVersion: number;
+/** CLOCK_BOOTTIME in nanoseconds. */
+export function bootTimeNs(): bigint;
+/**
+ * Runs a child that enters the cgroup directory, opens `sentinel`, connects a UDP socket to 127.0.0.1:9 (sends
+ * nothing) and execs /bin/true; returns its pid when it has ended.
+ */
+export function selfTest(cgroupDirectory: string, sentinel: string): number;
+/**
+ * Opens a regular file below `root` read-only (openat2: RESOLVE_IN_ROOT, NO_MAGICLINKS, NO_XDEV, and NO_SYMLINKS
+ * unless allowed). The descriptor is the caller's to close. EINVAL: not a regular file.
+ */
+export function openInRoot(root: string, file: string, options?: { symlinks?: boolean }): number;
+/** At most `maxBytes` of such a file. */
+export function readInRoot(
+  root: string,
+  file: string,
+  maxBytes: number,
+  options?: { symlinks?: boolean },
+): Buffer;

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/* Everything that depends on the architecture: x86-64. An arm64 port writes this file again. */
+#pragma once
+
+#define ARG1(regs) ((regs)->di)
+#define ARG2(regs) ((regs)->si)
+#define ARG3(regs) ((regs)->dx)
+#define ARG4(regs) ((regs)->r10)
+#define SYSCALL_NR(regs) ((regs)->orig_ax)
+#define COMPAT_ARG1(regs) ((regs)->bx)
+
+#define NR_CLONE 56
+#define NR_FORK 57
+#define NR_VFORK 58
+#define NR_EXECVEAT 322
+#define NR_CLONE3 435
+/* ia32 numbers; a task in a 32-bit call has TS_COMPAT in thread_info.status */
+#define TS_COMPAT 2
+#define NR32_FORK 2
+#define NR32_CLONE 120
+#define NR32_VFORK 190
+#define NR32_EXECVEAT 358

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/* Layer 2: what a record says of a file, from the kernel's object. */
+#pragma once
+
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#define FMODE_CREATED 0x100000
+
+struct file_facts {
+	__u64 ino;
+	__u32 dev, flags, uid, gid, mode;
+};
+
+/*
+ * overlayfs keeps the upper dentry right behind the VFS inode (struct ovl_inode, 4.13+): set once the file
+ * lives in the upper layer.
+ */
+static __always_inline __u32 file__overlay_flags(struct inode *inode, struct super_block *sb)
+{
+	if (LOAD(sb, struct super_block, s_magic) != OVERLAYFS_SUPER_MAGIC)
+		return 0;
+	void *upper = NULL;
+	bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
+	return upper ? FILE_UPPER_LAYER : FILE_LOWER_LAYER;
+}
+
+static __always_inline __u32 file__dentry_flags(struct dentry *dentry)
+{
+	if (LOAD(dentry, struct dentry, d_parent) == dentry) {
+		char name[6] = {};
+		bpf_probe_read_kernel(name, sizeof(name), LOAD(dentry, struct dentry, d_name.name));
+		bool memfd = name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' &&
+			     name[4] == 'd' && name[5] == ':';
+		return memfd ? FILE_MEMFD : 0;
+	}
+	/* d_unhashed(): no name leads here any more */
+	return LOAD(dentry, struct dentry, d_hash.pprev) ? 0 : FILE_UNLINKED;
+}
+
+/* Fills `facts` and the path buffer; returns the buffer's start for path__copy_buffer, or -1. */
+static __always_inline long file__read_facts(struct file_facts *facts, struct file *file, struct task_struct *task)
+{
+	struct inode *inode = LOAD(file, struct file, f_inode);
+	struct super_block *sb = LOAD(inode, struct inode, i_sb);
+	struct dentry *dentry = LOAD(file, struct file, f_path.dentry);
+
+	facts->ino = LOAD(inode, struct inode, i_ino);
+	facts->dev = LOAD(sb, struct super_block, s_dev);
+	facts->uid = LOAD(inode, struct inode, i_uid.val);
+	facts->gid = LOAD(inode, struct inode, i_gid.val);
+	facts->mode = LOAD(inode, struct inode, i_mode);
+	long start = path__write_buffer(dentry, LOAD(file, struct file, f_path.mnt), task->fs);
+	facts->flags = FILE_KNOWN | file__overlay_flags(inode, sb) | file__dentry_flags(dentry) |
+		       (LOAD(file, struct file, f_mode) & FMODE_CREATED ? FILE_CREATED : 0) |
+		       (start < 0 ? FILE_PATH_TRUNCATED : (__u32)(start >> PATH_FLAGS_SHIFT));
+	return start;
+}
+
+/* The file behind a descriptor of this task, or NULL. */
+static __always_inline struct file *file__from_fd(struct task_struct *task, __s64 fd)
+{
+	struct files_struct *files = task->files;
+	if (!files || fd < 0)
+		return NULL;
+	struct fdtable *table = LOAD(files, struct files_struct, fdt);
+	if (fd >= LOAD(table, struct fdtable, max_fds))
+		return NULL;
+	struct file **array = LOAD(table, struct fdtable, fd);
+	struct file *file = NULL;
+	bpf_probe_read_kernel(&file, sizeof(file), &array[fd]);
+	return file;
+}

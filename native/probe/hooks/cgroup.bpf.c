@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * New cgroups enter the scope here, before a process can be in them. The tracepoints carry the path from
+ * the hierarchy's root (include/trace/events/cgroup.h).
+ */
+
+static __always_inline bool cgroup__has_prefix(const char *text, const volatile char *prefix, __u32 len, __u32 max)
+{
+	for (__u32 i = 0; i < max; i++) {
+		if (i >= len)
+			break;
+		if (text[i] != prefix[i])
+			return 0;
+	}
+	return 1;
+}
+
+static __always_inline bool cgroup__is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+struct cgroup_match {
+	char path[CGROUP_PATH_MAX + 128]; /* room behind the bound: comparisons stay inside without masks */
+	__u32 len;
+	__u32 leaf; /* where the last component starts */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgroup_match);
+} cgroup_match SEC(".maps");
+
+/* 1: container, 0: no, -1: a negative pattern. Global: proved once, not sixteen times. */
+__noinline int cgroup__match_pattern(__u32 index)
+{
+	__u32 zero = 0;
+	struct cgroup_match *m = bpf_map_lookup_elem(&cgroup_match, &zero);
+	if (!m || index >= PATTERNS_MAX)
+		return 0;
+	const volatile struct scope_pattern *p = &config.patterns[index];
+	__u32 leaf = m->leaf, len = m->len;
+	if (leaf > CGROUP_PATH_MAX - 1 || len > CGROUP_PATH_MAX || len <= leaf)
+		return 0;
+	if (p->deep ? leaf < p->prefix_len : leaf != p->prefix_len)
+		return 0;
+	if (!cgroup__has_prefix(m->path, p->prefix, p->prefix_len, sizeof(p->prefix)))
+		return 0;
+	__u32 handle = leaf + (p->leaf_prefix_len & 31);
+	__u32 suffix_len = p->leaf_suffix_len & 31;
+	if (len < handle + suffix_len)
+		return 0;
+	__u32 end = len - suffix_len;
+	if ((end == handle) != (p->handle == HANDLE_NONE))
+		return 0;
+	if (leaf > CGROUP_PATH_MAX - 1 || end > CGROUP_PATH_MAX - 1 || handle > CGROUP_PATH_MAX)
+		return 0;
+	if (!cgroup__has_prefix(&m->path[leaf], p->leaf_prefix, p->leaf_prefix_len & 31, sizeof(p->leaf_prefix)))
+		return 0;
+	if (!cgroup__has_prefix(&m->path[end], p->leaf_suffix, suffix_len, sizeof(p->leaf_suffix)))
+		return 0;
+	if (p->handle == HANDLE_HEX64) {
+		if (end - handle != 64)
+			return 0;
+		for (int i = 0; i < 64; i++) {
+			if (!cgroup__is_hex(m->path[handle + i]))
+				return 0;
+		}
+	}
+	return p->negative ? -1 : 1;
+}
+
+static __always_inline bool cgroup__match_path(const char *path)
+{
+	__u32 zero = 0;
+	struct cgroup_match *m = bpf_map_lookup_elem(&cgroup_match, &zero);
+	if (!m)
+		return 0;
+	long n = bpf_probe_read_kernel_str(m->path, CGROUP_PATH_MAX, path);
+	if (n <= 1 || n >= CGROUP_PATH_MAX)
+		return 0;
+	m->len = n - 1;
+	m->leaf = 0;
+	for (__u32 i = 0; i < CGROUP_PATH_MAX; i++) {
+		if (i >= n - 1)
+			break;
+		if (m->path[i] == '/')
+			m->leaf = i + 1;
+	}
+	for (__u32 i = 0; i < PATTERNS_MAX; i++) {
+		if (i >= config.n_patterns)
+			break;
+		int result = cgroup__match_pattern(i);
+		if (result)
+			return result > 0;
+	}
+	return 0;
+}
+
+static __always_inline void cgroup__send(struct task_struct *task, struct cgroup *cgrp, const char *path, __u32 op,
+					 __u64 parent, struct scope_entry *entry)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!s)
+		return;
+	__u64 id = cgrp->kn->id;
+	task__store_header(&s->h, task, id, KIND_CGROUP, 0, 0);
+	struct rec_cgroup *r = (void *)s->b;
+	r->id = id;
+	r->parent_id = parent;
+	r->root_id = entry->root;
+	r->op = op;
+	r->state = entry->state;
+	long n = bpf_probe_read_kernel_str(s->b + sizeof(*r), CGROUP_PATH_MAX, path);
+	r->path_len = n > 0 ? (n - 1) & (CGROUP_PATH_MAX - 1) : 0;
+	/* no budget: whoever makes cgroups here is the runtime, and a lost mkdir is a lost container */
+	ring__send_record(&exec_ring, BUDGET_NONE, s, sizeof(s->h) + sizeof(*r) + r->path_len, entry);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cgroup_mkdir, struct cgroup *cgrp, const char *path)
+{
+	if (cgrp->root->hierarchy_id != config.hierarchy_id)
+		return 0;
+	__u64 id = cgrp->kn->id, parent = 0;
+	struct cgroup_subsys_state *parent_css = cgrp->self.parent;
+	if (parent_css)
+		parent = parent_css->cgroup->kn->id;
+	struct scope_entry fresh = {};
+	struct scope_entry *above = bpf_map_lookup_elem(&scope, &parent);
+	if (above) {
+		fresh.state = above->state;
+		fresh.root = above->root;
+	} else if (cgroup__match_path(path)) {
+		fresh.state = SCOPE_PENDING;
+		fresh.root = id;
+	} else {
+		return 0;
+	}
+	if (bpf_map_update_elem(&scope, &id, &fresh, BPF_ANY)) {
+		__sync_fetch_and_add(&state.scope_full, 1);
+		return 0;
+	}
+	struct scope_entry *entry = bpf_map_lookup_elem(&scope, &id);
+	if (entry)
+		cgroup__send(bpf_get_current_task_btf(), cgrp, path, CGROUP_MKDIR, parent, entry);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(cgroup_rmdir, struct cgroup *cgrp, const char *path)
+{
+	if (cgrp->root->hierarchy_id != config.hierarchy_id)
+		return 0;
+	__u64 id = cgrp->kn->id;
+	struct scope_entry *entry = bpf_map_lookup_elem(&scope, &id);
+	if (entry)
+		cgroup__send(bpf_get_current_task_btf(), cgrp, path, CGROUP_RMDIR, 0, entry);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(cgroup_attach_task, struct cgroup *cgrp, const char *path, struct task_struct *task)
+{
+	if (cgrp->root->hierarchy_id != config.hierarchy_id)
+		return 0;
+	struct scope_entry *entry = scope__find_entry(cgrp->kn->id);
+	if (entry)
+		cgroup__send(task, cgrp, path, CGROUP_ATTACH, 0, entry);
+	return 0;
+}
+
+/*
+ * Run by the loader, not attached: changes an entry's state in place, so that no count is lost, as a
+ * lookup and an update from user space would.
+ */
+SEC("syscall")
+int scope_set(struct scope_set_args *args)
+{
+	__u64 id = args->cgroup;
+	struct scope_entry *entry = bpf_map_lookup_elem(&scope, &id);
+	if (entry) {
+		entry->root = args->root;
+		*(volatile __u32 *)&entry->state = args->state;
+		args->error = 0;
+		return 0;
+	}
+	struct scope_entry fresh = {};
+	fresh.state = args->state;
+	fresh.root = args->root;
+	args->error = bpf_map_update_elem(&scope, &id, &fresh, BPF_ANY);
+	return 0;
+}

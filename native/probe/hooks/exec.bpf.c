@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/* execve, execveat: success at sched_process_exec (the new image's argv is in the new mm), failure at the call's exit. */
+
+#define FAILED_ARGS_MAX 32
+#define FAILED_ARG_BYTES 512
+
+static __always_inline __u32 exec__store_ancestors(struct rec_ancestor *out, struct task_struct *task)
+{
+	__u32 n = 0;
+	struct task_struct *at = task->real_parent;
+	for (int i = 0; i < ANCESTORS_MAX; i++) {
+		struct task_struct *leader = at->group_leader;
+		__u32 pid = at->tgid;
+		if (!pid)
+			break;
+		out[i].pid = pid;
+		out[i].start = leader->start_boottime;
+		out[i].in_scope = scope__find_entry(scope__cgroup_id(at)) != NULL;
+		bpf_probe_read_kernel(out[i].comm, sizeof(out[i].comm), leader->comm);
+		n = i + 1;
+		if (pid == 1)
+			break;
+		at = at->real_parent;
+	}
+	return n * sizeof(struct rec_ancestor);
+}
+
+static __always_inline void exec__store_groups(struct rec_exec *r, struct task_struct *task)
+{
+	struct pid *group = task->signal->pids[PIDTYPE_PGID], *session = task->signal->pids[PIDTYPE_SID];
+	int nr = 0;
+	__u64 first = bpf_core_field_offset(struct pid, numbers);
+	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)group + first);
+	r->pgid = nr;
+	nr = 0;
+	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)session + first);
+	r->sid = nr;
+	/* a group from outside the pid namespace is 0 in it: only the same level has a number there */
+	__u32 level = LOAD(task->thread_pid, struct pid, level);
+	r->vpgid = LOAD(group, struct pid, level) == level ? task__pid_number(group) : 0;
+	r->vsid = LOAD(session, struct pid, level) == level ? task__pid_number(session) : 0;
+}
+
+static __always_inline __u32 exec__store_cwd(char *dst, struct rec_exec *r, struct task_struct *task)
+{
+	struct fs_struct *fs = task->fs;
+	long start = path__write_buffer(LOAD(fs, struct fs_struct, pwd.dentry), LOAD(fs, struct fs_struct, pwd.mnt), fs);
+	if (start < 0 || (start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED)
+		r->flags |= CWD_TRUNCATED;
+	return path__copy_buffer(dst, start);
+}
+
+static __always_inline void exec__store_file(struct rec_exec *r, const struct file_facts *facts)
+{
+	r->file_ino = facts->ino;
+	r->file_dev = facts->dev;
+	r->file_flags = facts->flags;
+	r->file_uid = facts->uid;
+	r->file_gid = facts->gid;
+	r->file_mode = facts->mode;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(sched_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	__u64 cgroup = scope__cgroup_id(task);
+	struct scope_entry *entry = scope__find_entry(cgroup);
+	if (!entry)
+		return 0;
+	struct scratch *s = ring__get_scratch();
+	if (!s)
+		return 0;
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	bool compat = task->thread_info.status & TS_COMPAT;
+	unsigned long nr = SYSCALL_NR(regs);
+	bool at = compat ? nr == NR32_EXECVEAT : nr == NR_EXECVEAT;
+	task__store_header(&s->h, task, cgroup, KIND_EXEC, at ? EVENT_EXECVEAT : EVENT_EXECVE, 0);
+	struct rec_exec *r = (void *)s->b;
+	__builtin_memset(r, 0, sizeof(*r));
+	exec__store_groups(r, task);
+
+	__u32 off = sizeof(*r);
+	r->ancestors_len = exec__store_ancestors((void *)(s->b + off), task) & 511;
+	off += r->ancestors_len;
+
+	long n = bpf_probe_read_kernel_str(s->b + off, PATH_MAX, bprm->filename);
+	if (n == PATH_MAX)
+		r->flags |= RAW_TRUNCATED;
+	r->raw_len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
+	off += r->raw_len;
+
+	struct file_facts facts = {};
+	long start = file__read_facts(&facts, bprm->file, task);
+	exec__store_file(r, &facts);
+	__u32 len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
+	r->path_len = len;
+	off += len;
+	len = exec__store_cwd(s->b + off, r, task) & (PATH_MAX - 1);
+	r->cwd_len = len;
+	off += len;
+
+	unsigned long from = task->mm->arg_start, bytes = task->mm->arg_end - from;
+	if (bytes > ARGV_MAX) {
+		bytes = ARGV_MAX;
+		r->flags |= ARGV_TRUNCATED;
+	}
+	barrier_var(bytes);
+	if (bytes <= ARGV_MAX && bpf_probe_read_user(s->b + off, bytes, (void *)from) == 0)
+		r->argv_len = bytes;
+	else
+		r->flags |= ARGV_TRUNCATED;
+	off += r->argv_len & 32767;
+	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry);
+	return 0;
+}
+
+/*
+ * Appends the strings that a user argv array points to: at most FAILED_ARGS_MAX of FAILED_ARG_BYTES; the
+ * image of a failed call is a claim of the caller's anyway. Leaves the length in r->argv_len, where each
+ * iteration reloads it (see path__step).
+ */
+static __always_inline void exec__store_user_argv(char *dst, volatile struct rec_exec *r, const char **argv)
+{
+	for (int i = 0; i < FAILED_ARGS_MAX; i++) {
+		const char *arg = NULL;
+		if (bpf_probe_read_user(&arg, sizeof(arg), &argv[i]) || !arg)
+			return;
+		__u32 off = r->argv_len;
+		if (off > ARGV_MAX - FAILED_ARG_BYTES)
+			break;
+		long n = bpf_probe_read_user_str(dst + off, FAILED_ARG_BYTES, arg);
+		if (n <= 0)
+			break;
+		r->flags |= (n >> 9) * ARGV_TRUNCATED; /* n == FAILED_ARG_BYTES, without a branch */
+		r->argv_len = off + n;
+	}
+	r->flags |= ARGV_TRUNCATED;
+}
+_Static_assert(FAILED_ARG_BYTES == 1 << 9, "the shift above");
+
+static __always_inline int exec__send_failed(struct trace_event_raw_sys_exit *ctx, __u16 event)
+{
+	long ret = ctx->ret;
+	if (ret >= 0)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 cgroup = scope__cgroup_id(task);
+	struct scope_entry *entry = scope__find_entry(cgroup);
+	if (!entry)
+		return 0;
+	struct scratch *s = ring__get_scratch();
+	if (!s)
+		return 0;
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	bool at = event == EVENT_EXECVEAT;
+	task__store_header(&s->h, task, cgroup, KIND_EXEC, event, ret);
+	struct rec_exec *r = (void *)s->b;
+	__builtin_memset(r, 0, sizeof(*r));
+	exec__store_groups(r, task);
+	__u32 off = sizeof(*r);
+	r->ancestors_len = exec__store_ancestors((void *)(s->b + off), task) & 511;
+	off += r->ancestors_len;
+	long n = bpf_probe_read_user_str(s->b + off, PATH_MAX, (void *)(at ? ARG2(regs) : ARG1(regs)));
+	if (n < 0)
+		r->flags |= RAW_UNREADABLE;
+	if (n == PATH_MAX)
+		r->flags |= RAW_TRUNCATED;
+	r->raw_len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
+	off += r->raw_len;
+	__u32 len = exec__store_cwd(s->b + off, r, task) & (PATH_MAX - 1);
+	r->cwd_len = len;
+	off += len;
+	exec__store_user_argv(s->b + off, r, (void *)(at ? ARG3(regs) : ARG2(regs)));
+	len = *(volatile __u16 *)&r->argv_len;
+	if (len > ARGV_MAX)
+		return 0;
+	off += len;
+	/* bulk: a program that retries a missing file flat out must not push successful execs out */
+	ring__send_record(&bulk_ring, BUDGET_BULK, s, sizeof(s->h) + off, entry);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_execve")
+int sys_execve(struct trace_event_raw_sys_exit *ctx)
+{
+	return exec__send_failed(ctx, EVENT_EXECVE);
+}
+
+SEC("tracepoint/syscalls/sys_exit_execveat")
+int sys_execveat(struct trace_event_raw_sys_exit *ctx)
+{
+	return exec__send_failed(ctx, EVENT_EXECVEAT);
+}

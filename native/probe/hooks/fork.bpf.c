@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/* clone, clone3, fork, vfork: sched_process_fork, in the parent, before the child can run. */
+
+/* Which call it was and its flags, from the parent's registers. */
+static __always_inline __u16 fork__read_call(struct task_struct *parent, __u64 *flags)
+{
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(parent);
+	unsigned long nr = SYSCALL_NR(regs);
+	*flags = 0;
+	if (parent->thread_info.status & TS_COMPAT) {
+		if (nr == NR32_FORK)
+			return EVENT_FORK;
+		if (nr == NR32_VFORK)
+			return EVENT_VFORK;
+		if (nr == NR32_CLONE)
+			*flags = COMPAT_ARG1(regs);
+		return EVENT_CLONE;
+	}
+	switch (nr) {
+	case NR_FORK:
+		return EVENT_FORK;
+	case NR_VFORK:
+		return EVENT_VFORK;
+	case NR_CLONE3: /* struct clone_args begins with its flags */
+		bpf_probe_read_user(flags, sizeof(*flags), (void *)ARG1(regs));
+		return EVENT_CLONE3;
+	case NR_CLONE:
+		*flags = ARG1(regs);
+	}
+	return EVENT_CLONE;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(sched_fork, struct task_struct *parent, struct task_struct *child)
+{
+	bool thread = child->pid != child->tgid;
+	if (thread && !config.thread_clones)
+		return 0;
+	__u64 cgroup = scope__cgroup_id(child); /* not the parent's: CLONE_INTO_CGROUP enters by fork */
+	struct scope_entry *entry = scope__find_entry(cgroup);
+	if (!entry)
+		return 0;
+	struct scratch *s = ring__get_scratch();
+	if (!s)
+		return 0;
+	struct rec_clone *r = (void *)s->b;
+	__builtin_memset(r, 0, sizeof(*r));
+	__u16 event = fork__read_call(parent, &r->clone_flags);
+
+	/* The call's result: the child as the parent's pid namespace numbers it. */
+	struct pid *child_pid = child->thread_pid;
+	__u32 level = LOAD(parent->thread_pid, struct pid, level);
+	int nr = 0;
+	bpf_probe_read_kernel(&nr, sizeof(nr),
+			      (void *)child_pid + bpf_core_field_offset(struct pid, numbers) +
+				      (level & 31) * bpf_core_type_size(struct upid));
+	task__store_header(&s->h, parent, cgroup, KIND_CLONE, event, nr);
+	r->child_start = child->group_leader->start_boottime;
+	r->child_pid = child->tgid;
+	r->child_tid = child->pid;
+	r->child_vtid = task__pid_number(child_pid);
+	r->child_vpid = thread ? task__pid_number(child->signal->pids[PIDTYPE_TGID]) : r->child_vtid;
+	r->flags = (thread ? THREAD : 0) |
+		   (scope__find_entry(scope__cgroup_id(parent)) ? 0 : PARENT_OUT_OF_SCOPE);
+	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + sizeof(*r), entry);
+	return 0;
+}

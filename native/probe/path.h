@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/* Layer 1: the path of a dentry, relative to a root, across mounts. */
+#pragma once
+
+#define PATH_FLAGS_SHIFT 16
+#define NAME_MASK 255
+
+/*
+ * One step towards the root: 0 to go on, FILE_* + 1 to stop. The walk's state lives in the map, not in
+ * registers: what the verifier reloads is unknown anew, so that its states of one iteration merge.
+ */
+static __always_inline __u32 path__step(volatile struct path_buffer *out, __u64 mnt_offset)
+{
+	__u64 dentry = out->dentry, vfsmount = out->vfsmount;
+	if (dentry == out->root_dentry && vfsmount == out->root_vfsmount)
+		return 1;
+	if (dentry == (__u64)LOAD(vfsmount, struct vfsmount, mnt_root)) {
+		__u64 mount = vfsmount - mnt_offset;
+		__u64 up = (__u64)LOAD(mount, struct mount, mnt_parent);
+		if (up == mount || !up)
+			return FILE_DETACHED + 1;
+		out->dentry = (__u64)LOAD(mount, struct mount, mnt_mountpoint);
+		out->vfsmount = up + mnt_offset;
+		return 0;
+	}
+	__u64 parent = (__u64)LOAD(dentry, struct dentry, d_parent);
+	__u32 len = LOAD(dentry, struct dentry, d_name.len) & NAME_MASK;
+	const unsigned char *name = LOAD(dentry, struct dentry, d_name.name);
+	__u32 at = out->at;
+	if (len + 1 > at)
+		return FILE_PATH_TRUNCATED + 1;
+	at -= len;
+	barrier_var(at);
+	bpf_probe_read_kernel((void *)&out->b[at & (PATH_MAX - 1)], len, name);
+	out->at = at;
+	if (parent == dentry) /* a pseudo file: memfd, pipe */
+		return FILE_DETACHED + 1;
+	at -= 1;
+	barrier_var(at);
+	out->b[at & (PATH_MAX - 1)] = '/';
+	out->at = at;
+	out->dentry = parent;
+	return 0;
+}
+
+/*
+ * Writes the path into this CPU's path_buffer, from its end. Returns where it starts (0..PATH_MAX) with
+ * FILE_* flags above PATH_FLAGS_SHIFT, or -1. A global function, so that the verifier proves it once; it
+ * takes its arguments through the buffer, since a global function takes no kernel pointer. All reads are of
+ * memory that may change under us: a torn walk gives a wrong name (d_path has rename races too), never a fault.
+ */
+__noinline long path__walk(void)
+{
+	__u32 zero = 0;
+	struct path_buffer *out = bpf_map_lookup_elem(&path_buffer, &zero);
+	if (!out)
+		return -1;
+	__u64 mnt_offset = bpf_core_field_offset(struct mount, mnt);
+	__u32 flags = FILE_PATH_TRUNCATED;
+	out->at = PATH_MAX;
+	for (int i = 0; i < PATH_COMPONENTS_MAX; i++) {
+		__u32 stop = path__step(out, mnt_offset);
+		if (stop) {
+			flags = stop - 1;
+			break;
+		}
+	}
+	__u32 at = out->at;
+	if (at == PATH_MAX && !(flags & FILE_DETACHED)) {
+		at = PATH_MAX - 1;
+		out->b[PATH_MAX - 1] = '/';
+	}
+	return (at & 0xffff) | (flags << PATH_FLAGS_SHIFT);
+}
+
+/* path__walk from a dentry and its mount up to the task's root. */
+static __always_inline long path__write_buffer(struct dentry *dentry, struct vfsmount *mnt, struct fs_struct *fs)
+{
+	__u32 zero = 0;
+	struct path_buffer *out = bpf_map_lookup_elem(&path_buffer, &zero);
+	if (!out)
+		return -1;
+	out->dentry = (__u64)dentry;
+	out->vfsmount = (__u64)mnt;
+	out->root_dentry = (__u64)LOAD(fs, struct fs_struct, root.dentry);
+	out->root_vfsmount = (__u64)LOAD(fs, struct fs_struct, root.mnt);
+	return path__walk();
+}
+
+/* Copies the buffer from `start` to `dst` (room for PATH_MAX - 1); returns the length. */
+static __always_inline __u32 path__copy_buffer(char *dst, long start)
+{
+	__u32 zero = 0, at = start & 0xffff;
+	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
+	if (!from || start < 0 || at > PATH_MAX)
+		return 0;
+	__u32 len = (PATH_MAX - at) & (PATH_MAX - 1);
+	bpf_probe_read_kernel(dst, len, &from->b[at & (2 * PATH_MAX - 1)]);
+	return len;
+}

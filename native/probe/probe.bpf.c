@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * The probe. Layers, each using those above it only:
+ *   0 kernel-types.h arch.h events.gen.h maps.h   what is read, what is written
+ *   1 scope.h path.h                              is it watched; where is it
+ *   2 task.h file.h ring.h                        what a record says, how it leaves
+ *   3 hooks/                                      one file per hook: a list of what is stored
+ */
+#include "kernel-types.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "arch.h"
+#include "events.gen.h"
+#include "maps.h"
+#include "scope.h"
+#include "path.h"
+#include "task.h"
+#include "file.h"
+#include "ring.h"
+#include "hooks/cgroup.bpf.c"
+#include "hooks/fork.bpf.c"
+#include "hooks/exec.bpf.c"
+#include "hooks/exit.bpf.c"
+#include "hooks/open.bpf.c"
+#include "hooks/connect.bpf.c"
+
+/* GPL: the tracing helpers demand it of the program; the source may be used under either licence. */
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

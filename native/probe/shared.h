@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/* What the probe and the loader both lay out: configuration, shared state, scope map values. */
+#pragma once
+
+#define HANDLE_ANY 0   /* anything but empty */
+#define HANDLE_HEX64 1 /* 64 lower-case hex digits */
+#define HANDLE_NONE 2  /* nothing: the leaf is exactly prefix and suffix */
+
+struct scope_pattern {
+	char prefix[64];
+	char leaf_prefix[32];
+	char leaf_suffix[32];
+	__u8 prefix_len;
+	__u8 leaf_prefix_len;
+	__u8 leaf_suffix_len;
+	__u8 handle; /* HANDLE_* */
+	__u8 deep;
+	__u8 negative; /* a match ends the search: not a container */
+	__u8 pad[2];
+};
+
+/* Set before load; the verifier folds the branches away. */
+struct probe_config {
+	__u32 v1_pids; /* 0: the v2 hierarchy decides; 1: v1 pids */
+	__s32 hierarchy_id;
+	__u32 thread_clones;
+	__u32 exec_budget; /* bytes that one container may put in a ring between two drains */
+	__u32 bulk_budget;
+	__u32 n_patterns;
+	struct scope_pattern patterns[PATTERNS_MAX];
+};
+/* Shared with the consumer by mmap. */
+struct probe_state {
+	__u32 awake;	/* 1: the consumer polls; 0: the next record must wake it (CAS 0 -> 1) */
+	__u32 epoch;	/* counts drains: a container's budget starts anew */
+	__u64 emitted;	/* records of all cgroups */
+	__u64 dropped;
+	__u64 scope_full;  /* a container's cgroup found no place in the scope map */
+	__u64 read_errors; /* kernel reads that failed where they should not */
+	__u32 open_mask;   /* OPEN_*: which opens a rule can match */
+	__u32 pad;
+};
+#define OPEN_READ 1
+#define OPEN_WRITE 2
+#define OPEN_FAILED 4
+
+struct scope_entry {
+	__u32 state;
+	__u32 epoch;
+	__u64 root;
+	__u64 emitted;
+	__u64 dropped;
+	__u64 prefiltered;
+	__u32 exec_bytes;
+	__u32 bulk_bytes;
+};
+
+/* Argument of the scope_set program (BPF_PROG_TYPE_SYSCALL). */
+struct scope_set_args {
+	__u64 cgroup;
+	__u64 root;
+	__u32 state;
+	__s32 error; /* out: 0 or -errno */
+};

@@ -1,0 +1,314 @@
+// The event table: the one place that says what a record holds. generate.mjs writes from it the C structs
+// (native/probe/events.gen.h), the TypeScript layout (src/events/table.gen.ts) and native/schema/EVENTS.md.
+//
+// A record: header, then the kind's fixed part, then its variable parts in the order given, without
+// padding between them; the whole is padded with zeroes to a multiple of 8. All little-endian.
+// Bump VERSION when a layout or a meaning changes: the loader refuses another one.
+
+export const VERSION = 1;
+
+/** Bounds of the probe, in bytes or items. */
+export const LIMITS = {
+  PATH_MAX: 4096,
+  ARGV_MAX: 16384,
+  ANCESTORS_MAX: 8,
+  PATH_COMPONENTS_MAX: 64,
+  SOCKADDR_MAX: 128,
+  CGROUP_PATH_MAX: 512,
+  SCOPE_MAX: 16384,
+  PATTERNS_MAX: 16,
+  COMM_LEN: 16,
+  RECORD_MAX: 32768,
+};
+
+export const HEADER = [
+  ['len', 'u32', 'Bytes of the whole record, a multiple of 8'],
+  ['kind', 'u16', 'Which layout follows (KIND_*)'],
+  ['event', 'u16', 'Which event it is (index into EVENTS)'],
+  ['ts', 'u64', 'CLOCK_BOOTTIME ns'],
+  ['cgroup', 'u64', 'Scope key: kernfs id of the cgroup in the deciding hierarchy'],
+  ['pid', 'u32', 'Thread group id in the initial pid namespace'],
+  ['tid', 'u32', 'Thread id in the initial pid namespace'],
+  ['start', 'u64', "The thread group leader's start_boottime, ns"],
+  ['parent_start', 'u64', "The parent's thread group leader's start_boottime, ns"],
+  ['ppid', 'u32', "The real parent's thread group id"],
+  ['cpu', 'u32', 'CPU that ran the task'],
+  ['ret', 's64', 'Return value, or -errno'],
+  ['vpid', 'u32', "Thread group id in the task's pid namespace"],
+  ['vtid', 'u32', "Thread id in the task's pid namespace"],
+  ['host_uid', 'u32', 'Real uid in the initial user namespace'],
+  ['host_gid', 'u32', 'Real gid in the initial user namespace'],
+  ['host_euid', 'u32', 'Effective uid in the initial user namespace'],
+  ['host_egid', 'u32', 'Effective gid in the initial user namespace'],
+  ['uid', 'u32', "Real uid in the task's user namespace (65534 if unmapped)"],
+  ['gid', 'u32', "Real gid in the task's user namespace"],
+  ['euid', 'u32', "Effective uid in the task's user namespace"],
+  ['egid', 'u32', "Effective gid in the task's user namespace"],
+  ['loginuid', 's32', 'Audit login uid, -1 if unset'],
+  ['userns', 'u32', "Inode number of the task's user namespace"],
+  ['cap_inheritable', 'u64', 'Capabilities, in that user namespace'],
+  ['cap_permitted', 'u64', 'Capabilities, in that user namespace'],
+  ['cap_effective', 'u64', 'Capabilities, in that user namespace'],
+  ['tty', 'u32', 'Controlling terminal as in /proc/PID/stat (new_encode_dev), 0 for none'],
+  ['mntns', 'u32', "Inode number of the task's mount namespace"],
+  ['comm', 'char16', 'Task name, NUL-padded'],
+];
+
+const FILE = [
+  ['file_ino', 'u64', 'Inode number'],
+  ['file_dev', 'u32', "The superblock's dev as the kernel keeps it: major << 20 | minor"],
+  ['file_flags', 'u32', 'FILE_*'],
+  ['file_uid', 'u32', 'Owner in the initial user namespace'],
+  ['file_gid', 'u32', 'Group in the initial user namespace'],
+  ['file_mode', 'u32', 'i_mode'],
+];
+
+export const FILE_FLAGS = {
+  FILE_KNOWN: 1,
+  FILE_PATH_TRUNCATED: 2,
+  FILE_DETACHED: 4,
+  FILE_UPPER_LAYER: 8,
+  FILE_LOWER_LAYER: 16,
+  FILE_MEMFD: 32,
+  FILE_UNLINKED: 64,
+  FILE_CREATED: 128,
+};
+
+/** Flags of the fixed part's `flags`, any kind. */
+export const RECORD_FLAGS = {
+  RAW_TRUNCATED: 1,
+  ARGV_TRUNCATED: 2,
+  RAW_UNREADABLE: 4,
+  THREAD: 8,
+  TUPLE_KNOWN: 16,
+  PARENT_OUT_OF_SCOPE: 32,
+  CWD_TRUNCATED: 64,
+};
+
+export const CGROUP_OPS = { CGROUP_MKDIR: 1, CGROUP_RMDIR: 2, CGROUP_ATTACH: 3 };
+export const SCOPE_STATES = { SCOPE_PENDING: 1, SCOPE_INCLUDED: 2, SCOPE_EXCLUDED: 3 };
+
+/** id → layout. `variable`: [name, doc]; its length in bytes is the fixed field `<name>_len`. */
+export const KINDS = [
+  {
+    name: 'exec',
+    doc: 'A successful exec (sched_process_exec), after the new image is in place; or a failed one (exit tracepoint).',
+    fixed: [
+      ...FILE,
+      ['pgid', 'u32', 'Process group, initial pid namespace'],
+      ['vpgid', 'u32', "Process group, the task's pid namespace"],
+      ['sid', 'u32', 'Session, initial pid namespace'],
+      ['vsid', 'u32', "Session, the task's pid namespace"],
+      ['flags', 'u32', 'ARGV_TRUNCATED, RAW_TRUNCATED, RAW_UNREADABLE, CWD_TRUNCATED'],
+    ],
+    variable: [
+      ['ancestors', 'Parent first: {u64 start; u32 pid; u32 in_scope; char comm[16]} each'],
+      ['raw', 'The path as passed (for a script, the script)'],
+      ['path', 'The resolved path of the file that runs'],
+      ['cwd', 'Working directory'],
+      ['argv', 'Arguments, each ended by NUL'],
+    ],
+  },
+  {
+    name: 'clone',
+    doc: 'A new process or thread (sched_process_fork); the header is the parent.',
+    fixed: [
+      ['clone_flags', 'u64', 'CLONE_*'],
+      ['child_start', 'u64', "The child's start_boottime, ns"],
+      ['child_pid', 'u32', 'Thread group id, initial pid namespace'],
+      ['child_tid', 'u32', 'Thread id, initial pid namespace'],
+      ['child_vpid', 'u32', "Thread group id, the child's pid namespace"],
+      ['child_vtid', 'u32', "Thread id, the child's pid namespace"],
+      ['flags', 'u32', 'THREAD, PARENT_OUT_OF_SCOPE'],
+    ],
+    variable: [],
+  },
+  {
+    name: 'exit',
+    doc: "The process's last thread ends (sched_process_exit).",
+    fixed: [['status', 'u32', 'Wait status']],
+    variable: [],
+  },
+  {
+    name: 'open',
+    doc: 'open, openat, openat2, creat, at the exit of the call.',
+    fixed: [
+      ...FILE,
+      ['dirfd', 's32', "openat's first argument, AT_FDCWD where there is none"],
+      ['open_flags', 'u32', 'O_*'],
+      ['mode', 'u32', 'Mode argument'],
+      ['resolve', 'u32', "openat2's RESOLVE_*"],
+      ['flags', 'u32', 'RAW_TRUNCATED, RAW_UNREADABLE'],
+    ],
+    variable: [
+      ['raw', 'The path as passed (user memory)'],
+      ['path', 'The resolved path (kernel), if the call succeeded'],
+    ],
+  },
+  {
+    name: 'connect',
+    doc: 'connect, at the exit of the call.',
+    fixed: [
+      ['fd', 's32', 'The socket'],
+      ['family', 'u16', 'AF_* of the socket'],
+      ['protocol', 'u16', 'IPPROTO_*'],
+      ['socket_type', 'u16', 'SOCK_*'],
+      ['lport', 'u16', 'Local port'],
+      ['rport', 'u16', 'Remote port'],
+      ['reserved', 'u16', 'Zero'],
+      ['laddr', 'bytes16', 'Local address: 4 or 16 bytes, network order'],
+      ['raddr', 'bytes16', 'Remote address'],
+      ['flags', 'u32', 'TUPLE_KNOWN, RAW_UNREADABLE'],
+    ],
+    variable: [
+      ['addr', 'struct sockaddr as passed (user memory)'],
+      ['unix', "The peer's sun_path (kernel), if the call succeeded"],
+    ],
+  },
+  {
+    name: 'cgroup',
+    doc: 'A cgroup of the deciding hierarchy appeared, went or was entered; only those in scope.',
+    fixed: [
+      ['id', 'u64', 'The cgroup'],
+      ['parent_id', 'u64', 'mkdir: its parent'],
+      ['root_id', 'u64', 'The outermost cgroup that matched'],
+      ['op', 'u32', 'CGROUP_*'],
+      ['state', 'u32', 'SCOPE_*'],
+    ],
+    variable: [['path', "Path from the hierarchy's root"]],
+  },
+];
+
+/**
+ * Events by Falco's name. `params`: [name, Falco type], in Falco's order, as far as the probe yields them.
+ * `hook`: the program(s) to attach; `sched` ones stay attached.
+ */
+export const EVENTS = [
+  { name: 'execve', kind: 'exec', hook: 'exec', category: 'process', params: execParams() },
+  { name: 'execveat', kind: 'exec', hook: 'exec', category: 'process', params: execParams() },
+  { name: 'clone', kind: 'clone', hook: 'fork', category: 'process', params: cloneParams() },
+  { name: 'clone3', kind: 'clone', hook: 'fork', category: 'process', params: cloneParams() },
+  { name: 'fork', kind: 'clone', hook: 'fork', category: 'process', params: cloneParams() },
+  { name: 'vfork', kind: 'clone', hook: 'fork', category: 'process', params: cloneParams() },
+  {
+    name: 'procexit',
+    kind: 'exit',
+    hook: 'exit',
+    category: 'process',
+    params: [
+      ['status', 'ERRNO'],
+      ['ret', 'ERRNO'],
+      ['sig', 'SIGTYPE'],
+    ],
+  },
+  {
+    name: 'open',
+    kind: 'open',
+    hook: 'open',
+    category: 'file',
+    params: [
+      ['fd', 'FD'],
+      ['name', 'FSPATH'],
+      ['flags', 'FLAGS32'],
+      ['mode', 'UINT32'],
+      ['dev', 'UINT32'],
+      ['ino', 'UINT64'],
+    ],
+  },
+  {
+    name: 'openat',
+    kind: 'open',
+    hook: 'openat',
+    category: 'file',
+    params: [
+      ['fd', 'FD'],
+      ['dirfd', 'FD'],
+      ['name', 'FSRELPATH'],
+      ['flags', 'FLAGS32'],
+      ['mode', 'UINT32'],
+      ['dev', 'UINT32'],
+      ['ino', 'UINT64'],
+    ],
+  },
+  {
+    name: 'openat2',
+    kind: 'open',
+    hook: 'openat2',
+    category: 'file',
+    params: [
+      ['fd', 'FD'],
+      ['dirfd', 'FD'],
+      ['name', 'FSRELPATH'],
+      ['flags', 'FLAGS32'],
+      ['mode', 'UINT32'],
+      ['resolve', 'FLAGS32'],
+      ['dev', 'UINT32'],
+      ['ino', 'UINT64'],
+    ],
+  },
+  {
+    name: 'creat',
+    kind: 'open',
+    hook: 'creat',
+    category: 'file',
+    params: [
+      ['fd', 'FD'],
+      ['name', 'FSPATH'],
+      ['mode', 'UINT32'],
+      ['dev', 'UINT32'],
+      ['ino', 'UINT64'],
+    ],
+  },
+  {
+    name: 'connect',
+    kind: 'connect',
+    hook: 'connect',
+    category: 'net',
+    params: [
+      ['res', 'ERRNO'],
+      ['tuple', 'SOCKTUPLE'],
+      ['fd', 'FD'],
+      ['addr', 'SOCKADDR'],
+    ],
+  },
+];
+
+function execParams() {
+  return [
+    ['res', 'ERRNO'],
+    ['exe', 'CHARBUF'],
+    ['args', 'CHARBUFARRAY'],
+    ['tid', 'PID'],
+    ['pid', 'PID'],
+    ['ptid', 'PID'],
+    ['cwd', 'CHARBUF'],
+    ['comm', 'CHARBUF'],
+    ['tty', 'UINT32'],
+    ['vpgid', 'PID'],
+    ['loginuid', 'UID'],
+    ['flags', 'FLAGS32'],
+    ['cap_inheritable', 'UINT64'],
+    ['cap_permitted', 'UINT64'],
+    ['cap_effective', 'UINT64'],
+    ['exe_ino', 'UINT64'],
+    ['uid', 'UID'],
+    ['trusted_exepath', 'FSPATH'],
+    ['pgid', 'PID'],
+    ['gid', 'GID'],
+    ['filename', 'FSPATH'],
+  ];
+}
+
+function cloneParams() {
+  return [
+    ['res', 'PID'],
+    ['tid', 'PID'],
+    ['pid', 'PID'],
+    ['ptid', 'PID'],
+    ['flags', 'FLAGS32'],
+    ['uid', 'UID'],
+    ['gid', 'GID'],
+    ['vtid', 'PID'],
+    ['vpid', 'PID'],
+  ];
+}
