@@ -16,12 +16,17 @@ export interface ScopePattern {
   readonly prefix: string;
   /** Literal start of the last component, e.g. `docker-`. At most 31 bytes. */
   readonly leafPrefix: string;
-  /** What the handle between leafPrefix and leafSuffix may be: 64 hex digits, or anything not empty. */
-  readonly handle: 'hex64' | 'any';
+  /**
+   * What the handle between leafPrefix and leafSuffix may be: 64 lower-case hex digits, anything not empty,
+   * or nothing at all (the last component is then exactly leafPrefix + leafSuffix).
+   */
+  readonly handle: 'hex64' | 'any' | 'none';
   /** Literal end of the last component, e.g. `.scope`. At most 31 bytes. */
   readonly leafSuffix: string;
   /** Other components may stand between prefix and leaf (Kubernetes' QoS and pod levels). */
   readonly deep: boolean;
+  /** A match ends the search: this cgroup is no container (Garden's `good` and `bad`). Default false. */
+  readonly negative?: boolean;
 }
 
 /** A cgroup appeared, went away, or was entered by a move (only those in scope are reported). */

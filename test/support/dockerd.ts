@@ -60,7 +60,7 @@ export interface TestDockerd {
 
 /**
  * Starts dockerd on a private socket, data root and exec root, without touching the network: containers get
- * loopback only. Needs root and the Debian packages docker.io and busybox-static. Throws an Error with the
+ * loopback only (give one that starts twice `NetworkMode: 'none'`: there is no bridge to join again). Needs root and the Debian packages docker.io and busybox-static. Throws an Error with the
  * end of dockerd's log when the engine does not come up in 30 s.
  */
 export async function startDockerd(options: DockerdOptions = {}): Promise<TestDockerd> {
@@ -369,6 +369,11 @@ async function removeCgroups(ids: readonly string[], home: string): Promise<void
     );
     if (!others && existsSync(parent)) removeEmpty(parent);
   }
+}
+
+/** Removes a cgroup, with all below it, from every hierarchy; its processes are killed. */
+export function removeCgroup(path: string): void {
+  for (const mount of cgroupMounts()) removeCgroupTree(join(mount, path));
 }
 
 function removeCgroupTree(path: string): boolean {

@@ -1,0 +1,215 @@
+import type { ContainerRegistry } from './container-registry.ts';
+import { HeldQueue, type HeldQueueCounters } from './held-events.ts';
+import type { Container } from './identity.ts';
+
+/** What the stages around it do with what is admitted. Called synchronously; must not throw. */
+export interface AdmissionTarget<E, D> {
+  /** An event to evaluate: at once, or held and so detached. `container` is undefined while still pending. */
+  evaluate(event: E, container: Container | undefined): void;
+  /** A detection of an event that was evaluated before its container was known. */
+  attributed(detection: D, container: Container): void;
+  /** A detection whose container never became known: for the operator only. */
+  unattributed(detection: D): void;
+}
+
+/** Bounds; defaults in parentheses. */
+export interface AdmissionOptions {
+  /** How long an event waits for its container (5000). */
+  readonly holdMs?: number | undefined;
+  /** Held events of one container (4096) and of all (65536). */
+  readonly maxEventsPerContainer?: number | undefined;
+  readonly maxEvents?: number | undefined;
+  /** How long a detection waits for its container (600000). */
+  readonly detectionWaitMs?: number | undefined;
+  /** Waiting detections of one container (1024) and of all (16384). */
+  readonly maxDetectionsPerContainer?: number | undefined;
+  readonly maxDetections?: number | undefined;
+}
+
+/** Monotonic counts. */
+export interface AdmissionCounters {
+  readonly events: HeldQueueCounters;
+  readonly detections: HeldQueueCounters;
+}
+
+interface WaitingEvent<E> {
+  readonly event: E;
+  readonly cgroupId: number;
+}
+
+const TICK_MS = 100;
+
+/**
+ * Stands between the ring and the rules: an event of a known container passes at once, one of an excluded
+ * container ends here, one of a container whose identity is pending waits, in order, and is evaluated without
+ * it when the wait is over. What such an event trips waits longer, in a bounded store of its own.
+ */
+export class Admission<
+  E extends { readonly cgroupId: number; detach(): E },
+  D extends { readonly cgroupId: number },
+> {
+  readonly #registry: ContainerRegistry;
+  readonly #target: AdmissionTarget<E, D>;
+  readonly #nowMs: () => number;
+  readonly #holdMs: number;
+  readonly #detectionWaitMs: number;
+  readonly #events: HeldQueue<WaitingEvent<E>>;
+  readonly #detections: HeldQueue<D>;
+  /** Cgroups without a report yet: since when their events come. Bound: as many as wait in #events. */
+  readonly #unknownSince = new Map<number, number>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `nowMs` is the registry's clock. */
+  constructor(
+    registry: ContainerRegistry,
+    target: AdmissionTarget<E, D>,
+    nowMs: () => number,
+    options: AdmissionOptions = {},
+  ) {
+    this.#registry = registry;
+    this.#target = target;
+    this.#nowMs = nowMs;
+    this.#holdMs = options.holdMs ?? 5000;
+    this.#detectionWaitMs = options.detectionWaitMs ?? 600_000;
+    this.#events = new HeldQueue({
+      maxPerKey: options.maxEventsPerContainer ?? 4096,
+      maxTotal: options.maxEvents ?? 65536,
+      onExpired: (waiting) => this.#evaluateLate(waiting),
+    });
+    this.#detections = new HeldQueue({
+      maxPerKey: options.maxDetectionsPerContainer ?? 1024,
+      maxTotal: options.maxDetections ?? 16384,
+      onExpired: (detection) => target.unattributed(detection),
+    });
+    registry.listen({
+      onResolved: (rootCgroupId) => this.#onResolved(rootCgroupId),
+      onKnown: (cgroupId, rootCgroupId) => this.#onKnown(cgroupId, rootCgroupId),
+      onForgotten: (rootCgroupId) => this.#onForgotten(rootCgroupId),
+    });
+  }
+
+  /** Begins to expire what waits; without it `tick` is the caller's. */
+  start(): void {
+    this.#timer ??= setInterval(() => this.tick(), TICK_MS).unref();
+  }
+
+  /** Ends the timer; everything still held is evaluated and everything waiting is handed over. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#events.drain();
+    this.#detections.drain();
+  }
+
+  tick(): void {
+    const nowMs = this.#nowMs();
+    this.#events.expire(nowMs);
+    this.#detections.expire(nowMs);
+    for (const [cgroupId, sinceMs] of this.#unknownSince) {
+      if (nowMs - sinceMs >= 2 * this.#holdMs) this.#unknownSince.delete(cgroupId);
+    }
+  }
+
+  /** Takes the next event, in the ring's order. */
+  event(event: E): void {
+    const resolution = this.#registry.resolve(event.cgroupId);
+    switch (resolution.state) {
+      case 'included':
+        this.#target.evaluate(event, resolution.container);
+        return;
+      case 'excluded':
+        return;
+      case 'pending':
+        this.#wait(event, resolution.rootCgroupId, resolution.sinceMs);
+        return;
+      case 'unknown':
+        this.#wait(event, event.cgroupId, this.#unknownSinceMs(event.cgroupId));
+        return;
+    }
+  }
+
+  /** Takes a detection that has no container yet: hands it on once, now or later. */
+  detection(detection: D): void {
+    const resolution = this.#registry.resolve(detection.cgroupId);
+    switch (resolution.state) {
+      case 'included':
+        this.#target.attributed(detection, resolution.container);
+        return;
+      case 'excluded':
+        return;
+      case 'pending':
+      case 'unknown': {
+        const key = resolution.state === 'pending' ? resolution.rootCgroupId : detection.cgroupId;
+        this.#detections.hold(key, detection, this.#nowMs() + this.#detectionWaitMs);
+        return;
+      }
+    }
+  }
+
+  /** Held events of a container that were dropped because it had too many. */
+  droppedOf(rootCgroupId: number): number {
+    return this.#events.droppedOf(rootCgroupId);
+  }
+
+  counters(): AdmissionCounters {
+    return { events: this.#events.counters(), detections: this.#detections.counters() };
+  }
+
+  #wait(event: E, key: number, sinceMs: number): void {
+    const nowMs = this.#nowMs();
+    const deadlineMs = sinceMs + this.#holdMs;
+    if (deadlineMs > nowMs) {
+      this.#events.hold(key, { event: event.detach(), cgroupId: event.cgroupId }, deadlineMs);
+      return;
+    }
+    // What waits is older, and must not be overtaken.
+    this.#events.expire(nowMs);
+    this.#target.evaluate(event, undefined);
+  }
+
+  #unknownSinceMs(cgroupId: number): number {
+    const known = this.#unknownSince.get(cgroupId);
+    if (known !== undefined) return known;
+    const nowMs = this.#nowMs();
+    if (this.#unknownSince.size < 16384) this.#unknownSince.set(cgroupId, nowMs);
+    return nowMs;
+  }
+
+  #evaluateLate({ event, cgroupId }: WaitingEvent<E>): void {
+    const resolution = this.#registry.resolve(cgroupId);
+    if (resolution.state === 'excluded') return;
+    this.#target.evaluate(
+      event,
+      resolution.state === 'included' ? resolution.container : undefined,
+    );
+  }
+
+  #onKnown(cgroupId: number, rootCgroupId: number): void {
+    this.#unknownSince.delete(cgroupId);
+    this.#events.rekey(cgroupId, rootCgroupId);
+    this.#detections.rekey(cgroupId, rootCgroupId);
+    // A nested cgroup of a container that is known already: nothing else will release it.
+    if (this.#registry.resolve(rootCgroupId).state !== 'pending') this.#onResolved(rootCgroupId);
+  }
+
+  #onResolved(rootCgroupId: number): void {
+    const resolution = this.#registry.resolve(rootCgroupId);
+    if (resolution.state === 'excluded') {
+      this.#events.discard(rootCgroupId);
+      this.#detections.discard(rootCgroupId);
+      return;
+    }
+    if (resolution.state !== 'included') return;
+    const { container } = resolution;
+    this.#detections.release(rootCgroupId, (detection) =>
+      this.#target.attributed(detection, container),
+    );
+    this.#events.release(rootCgroupId, ({ event }) => this.#target.evaluate(event, container));
+  }
+
+  #onForgotten(rootCgroupId: number): void {
+    // The number may be another cgroup's from now on: nothing of this one may wait under it.
+    this.#events.release(rootCgroupId, ({ event }) => this.#target.evaluate(event, undefined));
+    this.#detections.release(rootCgroupId, (detection) => this.#target.unattributed(detection));
+  }
+}

@@ -1,0 +1,298 @@
+import type { CgroupChange, ScopeMap, ScopePattern } from '../probe/scope.ts';
+import type { Logger } from '../shared/logger.ts';
+import { UserError } from '../shared/user-error.ts';
+import {
+  cgroupIdOf,
+  cgroupPathOfPid,
+  detectHierarchy,
+  type CgroupHierarchy,
+  type HierarchyChoice,
+} from './cgroup-hierarchy.ts';
+import {
+  ContainerRegistry,
+  type RegistryListener,
+  type RegistryMatch,
+  type Resolution,
+} from './container-registry.ts';
+import type { Container } from './identity.ts';
+import { decideScope, type ScopeMode } from './opt-in.ts';
+import { matchPath, MAX_SCOPE_PATTERNS } from './patterns.ts';
+import { rescanCgroups } from './rescan.ts';
+import { CgroupRuntime, type CgroupAppRule } from './runtimes/cgroup.ts';
+import { DockerRuntime, type DockerOptions } from './runtimes/docker.ts';
+import type { Runtime, RuntimeName, RuntimeSink } from './runtimes/runtime.ts';
+import { containerStatus, type AppsSnapshot } from './status.ts';
+
+/** Configuration of the stage. */
+export interface AppsConfig {
+  /** Default `opt-in`. */
+  readonly mode?: ScopeMode | undefined;
+  /** Default `auto`. */
+  readonly hierarchy?: HierarchyChoice | undefined;
+  /** undefined: no Docker. */
+  readonly docker?: DockerOptions | undefined;
+  /** Apps that are cgroups; empty or undefined: none. */
+  readonly cgroups?: readonly CgroupAppRule[] | undefined;
+  /** Default 20000; 0 leaves the rescan to the caller. */
+  readonly rescanMs?: number | undefined;
+}
+
+/** What the stage stands on. */
+export interface AppsDependencies {
+  readonly scopeMap: ScopeMap;
+  readonly logger: Logger;
+  /** Monotonic ms; default `performance.now`. */
+  readonly nowMs?: (() => number) | undefined;
+}
+
+interface RuntimePattern extends ScopePattern {
+  readonly runtime: RuntimeName;
+}
+
+const DEFAULT_RESCAN_MS = 20_000;
+/** How long `start` waits for the runtimes' first lists. */
+const FIRST_LIST_MS = 5_000;
+/** An unknown container is asked for once more after this long; then its cgroup is nobody's. */
+const SECOND_LOOKUP_MS = 1_000;
+const MAX_SECOND_LOOKUPS = 4096;
+/** Beyond, the cgroups nested in such a container are found by the kernel only. */
+const MAX_ADOPTED = 4096;
+
+/**
+ * Which cgroups are app containers, and which app each is. Give `patterns` and `hierarchy` to the probe, attach
+ * it, then `start`: what exists is found by the walk, what appears meanwhile by the probe, both is fine.
+ * The constructor throws UserError for a configuration or a host that cannot work.
+ */
+export class Apps {
+  readonly hierarchy: CgroupHierarchy;
+  /** For the kernel: in order, the first match decides. */
+  readonly patterns: readonly ScopePattern[];
+  readonly registry: ContainerRegistry;
+  readonly #patterns: readonly RuntimePattern[];
+  readonly #runtimes: readonly Runtime[];
+  readonly #mode: ScopeMode;
+  readonly #rescanMs: number;
+  readonly #logger: Logger;
+  readonly #nowMs: () => number;
+  /** Containers that no pattern matches, by path. */
+  readonly #adopted = new Map<string, number>();
+  readonly #secondLookups = new Map<string, NodeJS.Timeout>();
+  #timer: NodeJS.Timeout | undefined;
+  #rescan: Promise<void> | undefined;
+  #truncated = false;
+  #stopped = false;
+
+  constructor(config: AppsConfig, dependencies: AppsDependencies) {
+    const { logger, scopeMap } = dependencies;
+    this.#mode = config.mode ?? 'opt-in';
+    this.#rescanMs = config.rescanMs ?? DEFAULT_RESCAN_MS;
+    this.#logger = logger;
+    this.#nowMs = dependencies.nowMs ?? (() => performance.now());
+    this.hierarchy = detectHierarchy(config.hierarchy);
+    const cgroups = config.cgroups ?? [];
+    this.#runtimes = [
+      // What the operator named comes before what a runtime usually does.
+      ...(cgroups.length > 0 ? [new CgroupRuntime(cgroups)] : []),
+      ...(config.docker === undefined ? [] : [new DockerRuntime(config.docker, logger)]),
+    ];
+    this.#patterns = this.#runtimes.flatMap(({ name, patterns }) =>
+      patterns.map((pattern) => ({ ...pattern, runtime: name })),
+    );
+    if (this.#patterns.length > MAX_SCOPE_PATTERNS) {
+      throw new UserError(
+        `There are ${this.#patterns.length} cgroup patterns; the probe takes ${MAX_SCOPE_PATTERNS}. Join some with a shorter text before the "*".`,
+      );
+    }
+    this.patterns = this.#patterns;
+    this.registry = new ContainerRegistry({
+      scopeMap,
+      logger,
+      nowMs: this.#nowMs,
+      match: (path) => this.#match(path),
+      keyOf: (runtime, cgroup) => this.#runtime(runtime)?.keyOf(cgroup) ?? cgroup.handle,
+      lookup: (runtime, cgroup) => this.#runtime(runtime)?.lookup(cgroup),
+    });
+  }
+
+  /**
+   * Walks the hierarchy and starts the runtimes. Resolves when the walk is done and each runtime told its
+   * first list, or could not (at most 5 s); never rejects for an engine that is not there.
+   */
+  async start(): Promise<void> {
+    const sink = this.#sink();
+    const lists = Promise.all(this.#runtimes.map((runtime) => runtime.start(sink)));
+    await this.rescan();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, FIRST_LIST_MS);
+    });
+    await Promise.race([lists, late]);
+    clearTimeout(timer);
+    if (this.#rescanMs > 0) {
+      this.#timer = setInterval(() => void this.rescan(), this.#rescanMs).unref();
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    for (const timer of this.#secondLookups.values()) clearTimeout(timer);
+    this.#secondLookups.clear();
+    await Promise.all(this.#runtimes.map((runtime) => runtime.stop()));
+    await this.#rescan;
+  }
+
+  /** The kernel's report of a cgroup, in the order of the reports. */
+  onCgroupChange(change: CgroupChange): void {
+    this.registry.onCgroupChange(change);
+  }
+
+  /** For every kernel event: whose it is. O(1). */
+  resolve(cgroupId: number): Resolution {
+    return this.registry.resolve(cgroupId);
+  }
+
+  listen(listener: RegistryListener): void {
+    this.registry.listen(listener);
+  }
+
+  /** Walks the hierarchy, reconciles with it and with the runtimes' lists. One at a time; never rejects. */
+  rescan(): Promise<void> {
+    this.#rescan ??= this.#walk()
+      .catch((error: unknown) => {
+        this.#logger.error(
+          { reason: String(error) },
+          'The cgroup rescan failed; it is tried again.',
+        );
+      })
+      .finally(() => {
+        this.#rescan = undefined;
+      });
+    return this.#rescan;
+  }
+
+  snapshot(): AppsSnapshot {
+    const nowMs = this.#nowMs();
+    return {
+      hierarchy: this.hierarchy,
+      mode: this.#mode,
+      runtimes: this.#runtimes.map((runtime) => runtime.status()),
+      containers: this.registry.entries().map((entry) => containerStatus(entry, nowMs)),
+      counters: this.registry.counters(),
+      rescanTruncated: this.#truncated,
+    };
+  }
+
+  async #walk(): Promise<void> {
+    for (const [path, cgroupId] of this.#adopted) {
+      if (cgroupIdOf(this.hierarchy, path) !== cgroupId) this.#adopted.delete(path);
+    }
+    const before = this.registry.live();
+    const { found, truncated } = await rescanCgroups(this.hierarchy, this.#patterns, this.#adopted);
+    if (this.#stopped) return;
+    const seen = new Set<number>();
+    for (const { cgroupId, path, rootCgroupId } of found) {
+      seen.add(cgroupId);
+      this.registry.found(cgroupId, path, rootCgroupId);
+    }
+    // Asked again one by one: a walk may miss what is moved or made during it.
+    for (const { cgroupId, path } of before) {
+      if (seen.has(cgroupId) || cgroupIdOf(this.hierarchy, path) === cgroupId) continue;
+      this.registry.remove(cgroupId);
+    }
+    if (truncated && !this.#truncated) {
+      this.#logger.warn({}, 'There are more cgroups than one rescan looks at: some may be missed.');
+    }
+    this.#truncated = truncated;
+    await Promise.all(this.#runtimes.map((runtime) => runtime.reconcile()));
+    this.registry.sweep();
+  }
+
+  #sink(): RuntimeSink {
+    return {
+      described: (runtime, key, container) => this.#onDescribed(runtime, key, container),
+      notFound: (runtime, key) => this.#onNotFound(runtime, key),
+      refused: (runtime, key, reason) =>
+        this.registry.decide(runtime, key, { state: 'excluded', container: undefined, reason }),
+      destroyed: (runtime, key) => this.registry.destroyed(runtime, key),
+      running: (runtime, key, pid) => this.#onRunning(runtime, key, pid),
+      hasCgroup: (runtime, key) => this.registry.hasCgroup(runtime, key),
+    };
+  }
+
+  #onDescribed(runtime: RuntimeName, key: string, container: Container): void {
+    const { inScope, reason } = decideScope(this.#mode, container);
+    this.registry.decide(runtime, key, {
+      state: inScope ? 'included' : 'excluded',
+      container,
+      reason,
+    });
+  }
+
+  /**
+   * The engine forgets a container only after its cgroup is gone. So a cgroup that is still there when the
+   * engine says for the second time that it knows no such container belongs to somebody else.
+   */
+  #onNotFound(runtime: RuntimeName, key: string): void {
+    const name = `${runtime}:${key}`;
+    const pending = this.registry.pendingOf(runtime, key);
+    const present = pending.filter(
+      ({ cgroupId, path }) => cgroupIdOf(this.hierarchy, path) === cgroupId,
+    );
+    const timerOfFirst = this.#secondLookups.get(name);
+    clearTimeout(timerOfFirst);
+    this.#secondLookups.delete(name);
+    if (present.length === 0 || this.#stopped) return;
+    if (timerOfFirst !== undefined) {
+      const reason = `Its runtime (${runtime}) knows no such container.`;
+      this.registry.decide(runtime, key, { state: 'excluded', container: undefined, reason });
+      return;
+    }
+    if (this.#secondLookups.size >= MAX_SECOND_LOOKUPS) return;
+    const timer = setTimeout(() => {
+      const [cgroup] = this.registry.pendingOf(runtime, key);
+      if (cgroup === undefined) this.#secondLookups.delete(name);
+      else this.#runtime(runtime)?.lookup(cgroup);
+    }, SECOND_LOOKUP_MS).unref();
+    this.#secondLookups.set(name, timer);
+  }
+
+  /** Finds the cgroup of a container that was put below a parent that no pattern names. */
+  #onRunning(runtime: RuntimeName, key: string, pid: number): void {
+    if (this.registry.hasCgroup(runtime, key)) return;
+    const path = cgroupPathOfPid(this.hierarchy, pid);
+    if (path === undefined) return;
+    // The pid may be another process by now, and the process may have nested itself: the outermost cgroup
+    // that bears the container's id is the container.
+    const components = path.split('/');
+    const at = components.findIndex((component) => component.includes(key));
+    if (at < 0 || key.length < 64) return;
+    const rootPath = components.slice(0, at + 1).join('/');
+    const cgroupId = cgroupIdOf(this.hierarchy, rootPath);
+    if (cgroupId === undefined || this.#match(rootPath)?.rootPath === rootPath) {
+      // A pattern's: the walk or the kernel tells it.
+      if (cgroupId !== undefined) this.registry.found(cgroupId, rootPath, cgroupId);
+      return;
+    }
+    if (this.#adopted.size < MAX_ADOPTED) this.#adopted.set(rootPath, cgroupId);
+    this.registry.adopt(cgroupId, rootPath, runtime, key);
+    this.#logger.info(
+      { path: rootPath },
+      'A container runs below a cgroup parent that no pattern names: it was not watched from its first instruction. Name the parent in docker.cgroupParents.',
+    );
+  }
+
+  #match(path: string): RegistryMatch | undefined {
+    const match = matchPath(this.#patterns, path);
+    if (match === undefined) return undefined;
+    return {
+      runtime: match.pattern.runtime,
+      handle: match.handle,
+      rootPath: match.rootPath,
+    };
+  }
+
+  #runtime(name: RuntimeName): Runtime | undefined {
+    return this.#runtimes.find((runtime) => runtime.name === name);
+  }
+}

@@ -1,0 +1,177 @@
+/** Bounds and clock of a `HeldQueue`. */
+export interface HeldQueueOptions<T> {
+  readonly maxPerKey: number;
+  readonly maxTotal: number;
+  /** Called for each item whose time is up, oldest first per key. Must not throw. */
+  readonly onExpired: (item: T, key: number) => void;
+}
+
+/** Monotonic counts, and what is held now. */
+export interface HeldQueueCounters {
+  readonly held: number;
+  readonly dropped: number;
+  readonly discarded: number;
+  readonly expired: number;
+}
+
+interface KeyQueue<T> {
+  readonly items: T[];
+  readonly deadlines: number[];
+  head: number;
+}
+
+/** How many keys' drop counts are remembered. */
+const MAX_DROP_KEYS = 16384;
+
+/**
+ * Items that wait for something to become known about their key: a cgroup's events for its identity, a
+ * container's detections for their app. First in, first out per key. When a key or the whole queue is full
+ * the newest item is dropped and counted to its key. Owns the items until it hands them over (so events
+ * must be detached before). Time is the caller's: deadlines and `expire` use one monotonic clock in ms.
+ */
+export class HeldQueue<T> {
+  readonly #options: HeldQueueOptions<T>;
+  readonly #queues = new Map<number, KeyQueue<T>>();
+  readonly #droppedByKey = new Map<number, number>();
+  #total = 0;
+  #dropped = 0;
+  #discarded = 0;
+  #expired = 0;
+  #nextDeadlineMs = Infinity;
+
+  constructor(options: HeldQueueOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Keeps an item until `deadlineMs`. False: it was dropped, and counted. */
+  hold(key: number, item: T, deadlineMs: number): boolean {
+    let queue = this.#queues.get(key);
+    const size = queue === undefined ? 0 : queue.items.length - queue.head;
+    if (size >= this.#options.maxPerKey || this.#total >= this.#options.maxTotal) {
+      this.#countDrop(key, 1);
+      return false;
+    }
+    if (queue === undefined) {
+      queue = { items: [], deadlines: [], head: 0 };
+      this.#queues.set(key, queue);
+    }
+    queue.items.push(item);
+    // Order within a key is what counts: nothing overtakes an earlier item that may wait longer.
+    const previous = queue.deadlines.at(-1) ?? -Infinity;
+    queue.deadlines.push(Math.max(previous, deadlineMs));
+    this.#total++;
+    if (deadlineMs < this.#nextDeadlineMs) this.#nextDeadlineMs = deadlineMs;
+    return true;
+  }
+
+  /** Whether anything waits for this key. */
+  has(key: number): boolean {
+    return this.#queues.has(key);
+  }
+
+  /** Hands over all that waits for the key, in order, and forgets it. Returns how many. */
+  release(key: number, deliver: (item: T) => void): number {
+    const queue = this.#take(key);
+    if (queue === undefined) return 0;
+    // Taken out before: what `deliver` holds anew under this key starts a new queue.
+    for (let at = queue.head; at < queue.items.length; at++) deliver(queue.items[at] as T);
+    return queue.items.length - queue.head;
+  }
+
+  /** Forgets all that waits for the key: nobody asked for it, so it is not lost. Returns how many. */
+  discard(key: number): number {
+    const queue = this.#take(key);
+    const count = queue === undefined ? 0 : queue.items.length - queue.head;
+    this.#discarded += count;
+    return count;
+  }
+
+  /** Moves what waits for `from` behind what waits for `to`; what exceeds the bound of one key is dropped. */
+  rekey(from: number, to: number): void {
+    if (from === to) return;
+    const queue = this.#take(from);
+    if (queue === undefined) return;
+    for (let at = queue.head; at < queue.items.length; at++) {
+      this.hold(to, queue.items[at] as T, queue.deadlines[at] as number);
+    }
+    const drops = this.#droppedByKey.get(from);
+    if (drops !== undefined) {
+      this.#droppedByKey.delete(from);
+      this.#rememberDrops(to, drops);
+    }
+  }
+
+  /** Hands every item whose deadline is not after `nowMs` to `onExpired`. Cheap when none is due. */
+  expire(nowMs: number): void {
+    if (nowMs < this.#nextDeadlineMs) return;
+    let next = Infinity;
+    const due: [number, T][] = [];
+    for (const [key, queue] of this.#queues) {
+      const { items, deadlines } = queue;
+      while (queue.head < items.length && (deadlines[queue.head] as number) <= nowMs) {
+        due.push([key, items[queue.head] as T]);
+        items[queue.head] = undefined as T;
+        queue.head++;
+      }
+      if (queue.head === items.length) {
+        this.#queues.delete(key);
+        continue;
+      }
+      if (queue.head > 1024 && queue.head * 2 > items.length) {
+        items.splice(0, queue.head);
+        deadlines.splice(0, queue.head);
+        queue.head = 0;
+      }
+      next = Math.min(next, deadlines[queue.head] as number);
+    }
+    this.#nextDeadlineMs = next;
+    this.#total -= due.length;
+    this.#expired += due.length;
+    for (const [key, item] of due) this.#options.onExpired(item, key);
+  }
+
+  /** Hands everything over as expired: the end of the agent. */
+  drain(): void {
+    this.#nextDeadlineMs = -Infinity;
+    this.expire(Infinity);
+  }
+
+  /** Items of this key that were dropped; the counts of the 16384 keys that dropped last are remembered. */
+  droppedOf(key: number): number {
+    return this.#droppedByKey.get(key) ?? 0;
+  }
+
+  counters(): HeldQueueCounters {
+    return {
+      held: this.#total,
+      dropped: this.#dropped,
+      discarded: this.#discarded,
+      expired: this.#expired,
+    };
+  }
+
+  #take(key: number): KeyQueue<T> | undefined {
+    const queue = this.#queues.get(key);
+    if (queue === undefined) return undefined;
+    this.#queues.delete(key);
+    this.#total -= queue.items.length - queue.head;
+    return queue;
+  }
+
+  #countDrop(key: number, count: number): void {
+    this.#dropped += count;
+    this.#rememberDrops(key, count);
+  }
+
+  #rememberDrops(key: number, count: number): void {
+    const before = this.#droppedByKey.get(key) ?? 0;
+    this.#droppedByKey.delete(key);
+    this.#droppedByKey.set(key, before + count);
+    if (this.#droppedByKey.size > MAX_DROP_KEYS) {
+      for (const oldest of this.#droppedByKey.keys()) {
+        this.#droppedByKey.delete(oldest);
+        break;
+      }
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import type { AppIdentity } from './identity.ts';
+
+/** The labels that name a container's app. Each: 1 to 256 characters, none of them a control character. */
+export const APP_LABELS = {
+  name: 'varvel.app',
+  guid: 'varvel.app-guid',
+  space: 'varvel.space',
+  org: 'varvel.org',
+  processType: 'varvel.process-type',
+  instance: 'varvel.instance',
+} as const satisfies Record<keyof AppIdentity, string>;
+
+/** Longest value of an app label, in characters. */
+export const MAX_LABEL_CHARS = 256;
+
+/** Bounds on what is kept of a container's labels; `varvel.*` labels are kept first. */
+const MAX_LABELS = 128;
+const MAX_KEY_CHARS = 256;
+const MAX_VALUE_CHARS = 4096;
+
+/**
+ * Who the app is, from the container's labels; its name falls back to the container's. Labels come from
+ * whoever creates the container or builds its image: they name an app, they do not decide where a detection
+ * goes (that is the container's own stream). A value that breaks the bounds counts as absent.
+ */
+export function appFromLabels(
+  labels: Readonly<Record<string, string>>,
+  containerName: string,
+): AppIdentity {
+  return {
+    name: labelValue(labels, APP_LABELS.name) ?? containerName,
+    guid: labelValue(labels, APP_LABELS.guid),
+    space: labelValue(labels, APP_LABELS.space),
+    org: labelValue(labels, APP_LABELS.org),
+    processType: labelValue(labels, APP_LABELS.processType),
+    instance: labelValue(labels, APP_LABELS.instance),
+  };
+}
+
+/** App labels that are present and break the bounds, for `varvel status`. */
+export function invalidAppLabels(labels: Readonly<Record<string, string>>): readonly string[] {
+  return Object.values(APP_LABELS).filter(
+    (key) => labels[key] !== undefined && labelValue(labels, key) === undefined,
+  );
+}
+
+function labelValue(labels: Readonly<Record<string, string>>, key: string): string | undefined {
+  const value = labels[key];
+  return value !== undefined && isPlainText(value) ? value : undefined;
+}
+
+/** 1 to 256 characters that print on one line: no control, format (bidi), surrogate or line-separator characters. */
+export function isPlainText(value: string): boolean {
+  return (
+    value.length > 0 &&
+    value.length <= MAX_LABEL_CHARS &&
+    value.trim() !== '' &&
+    !/[\p{C}\p{Zl}\p{Zp}]/u.test(value)
+  );
+}
+
+/**
+ * A bounded, frozen copy without a prototype (a label may be named `__proto__`): at most 128 labels, keys
+ * of 256 characters (longer ones are left out), values cut at 4096. Values that are no strings are left out.
+ */
+export function boundedLabels(raw: unknown): Readonly<Record<string, string>> {
+  const labels = Object.create(null) as Record<string, string>;
+  if (typeof raw !== 'object' || raw === null) return Object.freeze(labels);
+  const all = Object.entries(raw as Record<string, unknown>);
+  const own = all.filter(([key]) => key.startsWith('varvel.'));
+  const others = all.filter(([key]) => !key.startsWith('varvel.'));
+  let count = 0;
+  for (const [key, value] of [...own, ...others]) {
+    if (count >= MAX_LABELS) break;
+    if (typeof value !== 'string' || key.length > MAX_KEY_CHARS) continue;
+    labels[key] = value.length > MAX_VALUE_CHARS ? value.slice(0, MAX_VALUE_CHARS) : value;
+    count++;
+  }
+  return Object.freeze(labels);
+}

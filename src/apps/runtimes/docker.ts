@@ -1,0 +1,373 @@
+import { finished } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import Docker from 'dockerode';
+import PQueue from 'p-queue';
+import type { ScopePattern } from '../../probe/scope.ts';
+import type { Logger } from '../../shared/logger.ts';
+import type { Container } from '../identity.ts';
+import { DOCKER_PATTERNS, dockerParentPattern } from '../patterns.ts';
+import {
+  containerFromCreate,
+  containerFromInspect,
+  containerFromList,
+  mergeContainer,
+  parseDockerEvent,
+  renamedContainer,
+  type DockerEvent,
+} from './docker-container.ts';
+import { LineSplitter } from './line-splitter.ts';
+import type { ContainerCgroup, Runtime, RuntimeSink, RuntimeStatus } from './runtime.ts';
+
+/** Configuration of the Docker runtime. */
+export interface DockerOptions {
+  /** Default `/var/run/docker.sock`. */
+  readonly socketPath?: string | undefined;
+  /** Cgroup parents in use besides dockerd's defaults, as `dockerParentPattern` takes them. */
+  readonly cgroupParents?: readonly string[] | undefined;
+  /** Default 8. */
+  readonly inspectConcurrency?: number | undefined;
+  /** Of one request. Default 2000. */
+  readonly requestTimeoutMs?: number | undefined;
+}
+
+/** Counts since the start. */
+export interface DockerCounters {
+  readonly connects: number;
+  readonly events: number;
+  readonly inspects: number;
+  readonly inspectFailures: number;
+  /** Inspects that found the queue full; the next rescan asks again. */
+  readonly inspectsRefused: number;
+}
+
+const ACTIONS = ['create', 'start', 'die', 'destroy', 'rename'];
+const MAX_EVENT_BYTES = 1024 * 1024;
+const MAX_KNOWN = 16384;
+const MAX_WAITING_INSPECTS = 4096;
+const INSPECT_ATTEMPTS = 3;
+const RETRY_MS = 200;
+const MIN_BACKOFF_MS = 250;
+/** Low: containers that start before we are back have their first detections held that long. */
+const MAX_BACKOFF_MS = 2_000;
+const LIST_TIMEOUT_FACTOR = 5;
+const SINCE_BEFORE_START_S = 10;
+
+/**
+ * Identities from a Docker engine. The `create` event, which comes before the cgroup exists, carries name and
+ * labels, so a container is known however short it lives; inspect adds its first process and confirms. When the
+ * engine goes away this reconnects with back-off, asks for the events since the last one it saw, and lists anew.
+ */
+export class DockerRuntime implements Runtime {
+  readonly name = 'docker';
+  readonly patterns: readonly ScopePattern[];
+  readonly #socketPath: string;
+  readonly #requestTimeoutMs: number;
+  readonly #docker: Docker;
+  readonly #logger: Logger;
+  readonly #inspects: PQueue;
+  readonly #inspecting = new Set<string>();
+  /** Containers of the engine, running or not; least recently told first. */
+  readonly #known = new Map<string, Container>();
+  readonly #stopped = new AbortController();
+  readonly #counts = {
+    connects: 0,
+    events: 0,
+    inspects: 0,
+    inspectFailures: 0,
+    inspectsRefused: 0,
+  };
+  /** For each list under way: the containers that an event told about meanwhile. */
+  readonly #lists = new Set<Set<string>>();
+  #sink: RuntimeSink | undefined;
+  /** The engine keeps its last events (256 here): those from just before the start are wanted too. */
+  #since = String(Math.floor(Date.now() / 1000) - SINCE_BEFORE_START_S);
+  #connected = false;
+  #problem = 'Docker was not asked yet.';
+  #loop: Promise<void> = Promise.resolve();
+
+  /** Throws UserError for a cgroup parent that cannot be a pattern. */
+  constructor(options: DockerOptions, logger: Logger) {
+    this.#socketPath = options.socketPath ?? '/var/run/docker.sock';
+    this.#requestTimeoutMs = options.requestTimeoutMs ?? 2000;
+    this.#logger = logger;
+    this.#docker = new Docker({ socketPath: this.#socketPath });
+    this.#inspects = new PQueue({ concurrency: options.inspectConcurrency ?? 8 });
+    this.patterns = [
+      ...DOCKER_PATTERNS,
+      ...(options.cgroupParents ?? []).map((parent) => dockerParentPattern(parent)),
+    ];
+  }
+
+  keyOf(cgroup: ContainerCgroup): string {
+    return cgroup.handle;
+  }
+
+  async start(sink: RuntimeSink): Promise<void> {
+    this.#sink = sink;
+    await new Promise<void>((resolve) => {
+      this.#loop = this.#run(resolve);
+    });
+  }
+
+  lookup(cgroup: ContainerCgroup): void {
+    const known = this.#known.get(cgroup.handle);
+    if (known !== undefined) {
+      this.#sink?.described(this.name, cgroup.handle, known);
+      return;
+    }
+    this.#inspect(cgroup.handle);
+  }
+
+  async reconcile(): Promise<void> {
+    if (!this.#connected) return;
+    try {
+      await this.#list();
+    } catch (error) {
+      this.#logger.warn(
+        { socket: this.#socketPath, reason: reasonOf(error) },
+        'Docker did not list its containers.',
+      );
+    }
+  }
+
+  status(): RuntimeStatus {
+    return { name: this.name, connected: this.#connected, message: this.#problem };
+  }
+
+  counters(): DockerCounters {
+    return { ...this.#counts };
+  }
+
+  async stop(): Promise<void> {
+    this.#sink = undefined;
+    this.#stopped.abort();
+    this.#inspects.clear();
+    await this.#loop;
+    await this.#inspects.onIdle();
+  }
+
+  /** Connect, follow, and again, until stopped. `firstTry` is told when the first attempt is over. */
+  async #run(firstTry: () => void): Promise<void> {
+    let backoffMs = MIN_BACKOFF_MS;
+    while (!this.#isStopped()) {
+      try {
+        await this.#follow(() => {
+          backoffMs = MIN_BACKOFF_MS;
+          firstTry();
+        });
+        this.#setProblem(
+          `The Docker engine at ${this.#socketPath} ended the connection; trying again.`,
+        );
+      } catch (error) {
+        if (!this.#isStopped()) this.#setProblem(this.#sentenceOf(error));
+      }
+      firstTry();
+      await delay(backoffMs, undefined, { signal: this.#stopped.signal }).catch(() => undefined);
+      backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
+    }
+  }
+
+  /** One connection: resolves when the engine ends it, rejects when it cannot be had or breaks. */
+  async #follow(onReady: () => void): Promise<void> {
+    const connection = new AbortController();
+    const abort = (): void => connection.abort();
+    this.#stopped.signal.addEventListener('abort', abort);
+    // An engine that accepts and never answers must not hold this for good.
+    const timer = setTimeout(abort, this.#requestTimeoutMs * LIST_TIMEOUT_FACTOR);
+    try {
+      const request = {
+        filters: { type: ['container'], event: ACTIONS },
+        since: this.#since,
+        abortSignal: connection.signal,
+      };
+      // The package's types lack the signal, and `since` with a fraction.
+      const stream = await this.#docker.getEvents(request as unknown as Docker.GetEventsOptions);
+      const splitter = new LineSplitter(MAX_EVENT_BYTES);
+      stream.on('data', (chunk: Buffer) => {
+        try {
+          for (const line of splitter.push(chunk)) this.#onLine(line);
+        } catch {
+          connection.abort();
+        }
+      });
+      const ended = finished(stream, { writable: false });
+      // Looked at below; it must not count as unhandled meanwhile.
+      ended.catch(() => undefined);
+      // Events first, then the list: what happens in between is in one of them.
+      await this.#list();
+      clearTimeout(timer);
+      this.#connected = true;
+      this.#counts.connects++;
+      this.#problem = `Connected to the Docker engine at ${this.#socketPath}.`;
+      this.#logger.info({ socket: this.#socketPath }, 'Connected to the Docker engine.');
+      onReady();
+      await ended;
+    } finally {
+      clearTimeout(timer);
+      this.#connected = false;
+      this.#stopped.signal.removeEventListener('abort', abort);
+      connection.abort();
+    }
+  }
+
+  #onLine(line: string): void {
+    const event = parseDockerEvent(line);
+    if (event === undefined) return;
+    this.#counts.events++;
+    this.#since = event.since;
+    this.#onEvent(event);
+  }
+
+  #onEvent(event: DockerEvent): void {
+    for (const touched of this.#lists) touched.add(event.id);
+    const known = this.#known.get(event.id);
+    switch (event.action) {
+      case 'create':
+        // Of one that was listed already the event has nothing new.
+        if (known === undefined) this.#tell(containerFromCreate(event));
+        break;
+      case 'start':
+        // Known from its create event or the list, unless both were lost: these attributes are as good.
+        if (known === undefined) this.#tell(containerFromCreate(event));
+        this.#inspect(event.id);
+        break;
+      case 'rename': {
+        const { name } = event.attributes;
+        if (known !== undefined && typeof name === 'string')
+          this.#tell(renamedContainer(known, name));
+        break;
+      }
+      case 'die':
+        if (known !== undefined) this.#tell({ ...known, initPid: 0 });
+        break;
+      case 'destroy':
+        this.#known.delete(event.id);
+        this.#sink?.destroyed(this.name, event.id);
+        break;
+    }
+  }
+
+  #tell(container: Container): void {
+    this.#known.delete(container.fullId);
+    this.#known.set(container.fullId, container);
+    if (this.#known.size > MAX_KNOWN) {
+      for (const [oldest] of this.#known) {
+        this.#known.delete(oldest);
+        break;
+      }
+    }
+    this.#sink?.described(this.name, container.fullId, container);
+  }
+
+  async #list(): Promise<void> {
+    const gone = new Set(this.#known.keys());
+    const touched = new Set<string>();
+    this.#lists.add(touched);
+    const infos = await this.#docker
+      .listContainers({ all: true, abortSignal: this.#timeout(LIST_TIMEOUT_FACTOR) })
+      .finally(() => this.#lists.delete(touched));
+    if (!Array.isArray(infos)) return;
+    for (const info of infos) {
+      const listed = containerFromList(info);
+      if (listed === undefined) continue;
+      gone.delete(listed.fullId);
+      // The event is newer than the list, or at worst as old.
+      if (!touched.has(listed.fullId)) this.#onListed(listed, info.State);
+    }
+    // Destroyed while we did not listen; what was created during the request is not among them.
+    for (const id of gone) {
+      this.#known.delete(id);
+      this.#sink?.destroyed(this.name, id);
+    }
+  }
+
+  #onListed(listed: Container, state: string): void {
+    const known = this.#known.get(listed.fullId);
+    this.#tell(mergeContainer(known, listed));
+    if (state !== 'running' && state !== 'paused') return;
+    const lacksProcess = known === undefined || known.initPid === 0;
+    if (lacksProcess || this.#sink?.hasCgroup(this.name, listed.fullId) === false) {
+      this.#inspect(listed.fullId);
+    }
+  }
+
+  #inspect(id: string): void {
+    if (this.#inspecting.has(id) || this.#isStopped()) return;
+    if (this.#inspects.size >= MAX_WAITING_INSPECTS) {
+      this.#counts.inspectsRefused++;
+      return;
+    }
+    this.#inspecting.add(id);
+    void this.#inspects
+      .add(() => this.#inspectNow(id))
+      .catch(() => undefined)
+      .finally(() => this.#inspecting.delete(id));
+  }
+
+  async #inspectNow(id: string): Promise<void> {
+    for (let attempt = 1; attempt <= INSPECT_ATTEMPTS; attempt++) {
+      this.#counts.inspects++;
+      try {
+        const info = await this.#docker.getContainer(id).inspect({ abortSignal: this.#timeout(1) });
+        this.#onInspected(id, info);
+        return;
+      } catch (error) {
+        if (this.#isStopped()) return;
+        if ((error as { statusCode?: unknown }).statusCode === 404) {
+          // The engine forgets a container only after its end: what its create event said stays true.
+          if (!this.#known.has(id)) this.#sink?.notFound(this.name, id);
+          return;
+        }
+        this.#counts.inspectFailures++;
+        const waitMs = RETRY_MS * 2 ** (attempt - 1);
+        await delay(waitMs, undefined, { signal: this.#stopped.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  #onInspected(id: string, info: Docker.ContainerInspectInfo): void {
+    const container = containerFromInspect(info);
+    if (container?.fullId !== id) return;
+    const known = this.#known.get(id);
+    // A stopped container has no first process any more.
+    this.#tell({ ...mergeContainer(known, container), initPid: container.initPid });
+    if (container.initPid > 0) this.#sink?.running(this.name, id, container.initPid);
+  }
+
+  #timeout(factor: number): AbortSignal {
+    return AbortSignal.any([
+      AbortSignal.timeout(this.#requestTimeoutMs * factor),
+      this.#stopped.signal,
+    ]);
+  }
+
+  #isStopped(): boolean {
+    return this.#stopped.signal.aborted;
+  }
+
+  #setProblem(sentence: string): void {
+    if (this.#problem !== sentence) this.#logger.warn({ socket: this.#socketPath }, sentence);
+    this.#problem = sentence;
+  }
+
+  #sentenceOf(error: unknown): string {
+    const { code } = error as NodeJS.ErrnoException;
+    const path = this.#socketPath;
+    const tail = 'Docker containers cannot be named until then; trying again.';
+    switch (code) {
+      case 'ENOENT':
+        return `There is no Docker socket at ${path}: start Docker, or set docker.socket to its path. ${tail}`;
+      case 'ECONNREFUSED':
+        return `Nothing listens on the Docker socket ${path}: start Docker. ${tail}`;
+      case 'EACCES':
+        return `The agent may not open the Docker socket ${path}: run it as root. ${tail}`;
+      default:
+        return `The Docker engine at ${path} does not answer (${reasonOf(error)}). ${tail}`;
+    }
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as Partial<NodeJS.ErrnoException>;
+  return code ?? message ?? 'unknown reason';
+}

@@ -1,0 +1,58 @@
+import type { ScopePattern } from '../../probe/scope.ts';
+import type { Container } from '../identity.ts';
+
+/** The name by which a runtime is configured and shown. */
+export type RuntimeName = Container['runtime'];
+
+/** The cgroup that is a container: the outermost one that a pattern matched. */
+export interface ContainerCgroup {
+  readonly cgroupId: number;
+  /** Path within the deciding hierarchy. */
+  readonly path: string;
+  /** From the path, by the pattern. */
+  readonly handle: string;
+}
+
+/** What a runtime tells, at any time and in any order, also more than once. Never throws. */
+export interface RuntimeSink {
+  /** This is the container `key`. Again on every change (a rename, the first process). */
+  described(runtime: RuntimeName, key: string, container: Container): void;
+  /** The runtime answered, and knows no such container. */
+  notFound(runtime: RuntimeName, key: string): void;
+  /** The runtime cannot name it for good, with a sentence why. */
+  refused(runtime: RuntimeName, key: string, reason: string): void;
+  /** The runtime forgot the container (its cgroup went before). */
+  destroyed(runtime: RuntimeName, key: string): void;
+  /** A running container's first process: its cgroup may be where no pattern looks. */
+  running(runtime: RuntimeName, key: string, pid: number): void;
+  /** Whether a cgroup of this container is known and alive. */
+  hasCgroup(runtime: RuntimeName, key: string): boolean;
+}
+
+/** For `varvel status`. */
+export interface RuntimeStatus {
+  readonly name: RuntimeName;
+  readonly connected: boolean;
+  /** A sentence: where it is connected, or why it is not. */
+  readonly message: string;
+}
+
+/** One source of identities. */
+export interface Runtime {
+  readonly name: RuntimeName;
+  /** Which cgroups are its containers. */
+  readonly patterns: readonly ScopePattern[];
+  /** What names a cgroup's container to this runtime, as in the sink's `key`. */
+  keyOf(cgroup: ContainerCgroup): string;
+  /**
+   * Begins to tell the sink. Resolves when the first list was told or could not be had; never rejects:
+   * an engine that is not there is a warning, and is tried again until `stop`.
+   */
+  start(sink: RuntimeSink): Promise<void>;
+  /** Asks for a container that has a cgroup but no identity; the answer comes through the sink. */
+  lookup(cgroup: ContainerCgroup): void;
+  /** Compares with the runtime's list: tells what changed meanwhile. Never rejects. */
+  reconcile(): Promise<void>;
+  status(): RuntimeStatus;
+  stop(): Promise<void>;
+}

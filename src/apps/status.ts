@@ -1,0 +1,76 @@
+import type { CgroupHierarchy } from './cgroup-hierarchy.ts';
+import type { RegistryCounters, RegistryEntry } from './container-registry.ts';
+import { invalidAppLabels } from './labels.ts';
+import type { RuntimeName, RuntimeStatus } from './runtimes/runtime.ts';
+
+/** A container as `varvel status` shows it. */
+export interface ContainerStatus {
+  /** 12 characters, or the handle's first ones while no runtime named it. */
+  readonly id: string;
+  readonly fullId: string;
+  readonly name: string | undefined;
+  readonly runtime: RuntimeName;
+  readonly app: string | undefined;
+  readonly space: string | undefined;
+  readonly org: string | undefined;
+  readonly cgroupPath: string;
+  readonly cgroupId: number;
+  /** Cgroups nested in it. */
+  readonly nestedCgroups: number;
+  readonly state: 'included' | 'pending' | 'excluded';
+  /** The cgroup was removed; it is remembered for a while. */
+  readonly gone: boolean;
+  /** A sentence: in scope or not, and why. */
+  readonly reason: string;
+  /** Records, since the cgroup exists (its nested cgroups included). */
+  readonly emitted: number;
+  readonly dropped: number;
+  readonly prefiltered: number;
+}
+
+/** Everything `varvel status` says of containers. */
+export interface AppsSnapshot {
+  readonly hierarchy: CgroupHierarchy;
+  readonly mode: string;
+  readonly runtimes: readonly RuntimeStatus[];
+  readonly containers: readonly ContainerStatus[];
+  readonly counters: RegistryCounters;
+  /** The last walk hit its bound: there may be containers that nobody looked at. */
+  readonly rescanTruncated: boolean;
+}
+
+/** One registry entry in the user's words. `nowMs` is the registry's clock. */
+export function containerStatus(entry: RegistryEntry, nowMs: number): ContainerStatus {
+  const { resolution, verdict } = entry;
+  const container = verdict?.container;
+  const state = resolution.state === 'unknown' ? 'pending' : resolution.state;
+  return {
+    id: container?.id ?? entry.handle.slice(0, 12),
+    fullId: container?.fullId ?? entry.handle,
+    name: container?.name,
+    runtime: entry.runtime,
+    app: container?.app.name,
+    space: container?.app.space,
+    org: container?.app.org,
+    cgroupPath: entry.path,
+    cgroupId: entry.cgroupId,
+    nestedCgroups: Math.max(0, entry.cgroupIds.length - 1),
+    state,
+    gone: entry.goneAtMs !== undefined,
+    reason: reasonOf(entry, nowMs),
+    emitted: entry.emitted,
+    dropped: entry.dropped,
+    prefiltered: entry.prefiltered,
+  };
+}
+
+function reasonOf(entry: RegistryEntry, nowMs: number): string {
+  const { verdict } = entry;
+  if (verdict === undefined) {
+    const seconds = Math.max(0, Math.round((nowMs - entry.sinceMs) / 1000));
+    return `Its runtime (${entry.runtime}) has not named it for ${seconds} s.`;
+  }
+  const invalid = verdict.container === undefined ? [] : invalidAppLabels(verdict.container.labels);
+  if (invalid.length === 0) return verdict.reason;
+  return `${verdict.reason} Not usable, and ignored: ${invalid.join(', ')} (1 to 256 printable characters).`;
+}

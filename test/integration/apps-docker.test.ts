@@ -1,0 +1,353 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, rmdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Apps, type AppsConfig } from '../../src/apps/apps.ts';
+import type { Resolution } from '../../src/apps/container-registry.ts';
+import { SILENT_LOGGER } from '../../src/shared/logger.ts';
+import { removeCgroup, startDockerd, type TestDockerd } from '../support/dockerd.ts';
+import { MemoryScopeMap, watchCgroups, type CgroupWatch } from '../support/memory-scope-map.ts';
+
+interface Host {
+  readonly apps: Apps;
+  readonly map: MemoryScopeMap;
+  readonly watch: CgroupWatch | undefined;
+  stop(): Promise<void>;
+}
+
+let engine: TestDockerd;
+let image: string;
+
+async function startApps(config: Partial<AppsConfig> = {}, watched = true): Promise<Host> {
+  const map = new MemoryScopeMap();
+  const apps = new Apps(
+    { docker: { socketPath: engine.socketPath }, rescanMs: 0, ...config },
+    { scopeMap: map, logger: SILENT_LOGGER },
+  );
+  const watch = watched
+    ? watchCgroups(apps.hierarchy, apps.patterns, map, '/docker', (change) =>
+        apps.onCgroupChange(change),
+      )
+    : undefined;
+  await apps.start();
+  return {
+    apps,
+    map,
+    watch,
+    async stop() {
+      watch?.close();
+      await apps.stop();
+    },
+  };
+}
+
+async function until<T>(what: string, probe: () => T | undefined | false): Promise<T> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const value = probe();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > deadline) assert.fail(`not within 10 s: ${what}`);
+    await delay(10);
+  }
+}
+
+function statusOf(apps: Apps, id: string) {
+  return apps.snapshot().containers.find((container) => container.fullId === id);
+}
+
+function cgroupId(apps: Apps, path: string): number {
+  return statSync(join(apps.hierarchy.mountPoint, path)).ino;
+}
+
+function included(resolution: Resolution) {
+  assert.equal(resolution.state, 'included');
+  return resolution.container;
+}
+
+async function run(name: string, command: string[], labels: Record<string, string> = {}) {
+  const container = await engine.docker.createContainer({
+    name,
+    Image: image,
+    Cmd: command,
+    Labels: labels,
+    HostConfig: { NetworkMode: 'none' },
+  });
+  await container.start();
+  return container;
+}
+
+describe('apps with a real Docker engine', { concurrency: false }, () => {
+  before(async () => {
+    engine = await startDockerd();
+    image = await engine.importBusybox();
+  });
+  after(async () => {
+    await engine[Symbol.asyncDispose]();
+  });
+
+  test('containers that ran before the start and those that come later, with and without the label', async () => {
+    const early = await run('early', ['sleep', '60'], {
+      'varvel.enable': 'true',
+      'varvel.app': 'shop',
+      'varvel.space': 'prod',
+      'varvel.org': 'acme',
+      'varvel.process-type': 'web',
+      'varvel.instance': '3',
+      name: 'forged',
+      image: 'forged',
+    });
+    const host = await startApps();
+    try {
+      const id = cgroupId(host.apps, `/docker/${early.id}`);
+      const container = included(host.apps.resolve(id));
+      assert.equal(container.fullId, early.id);
+      assert.equal(container.name, 'early');
+      assert.equal(container.image, image);
+      assert.equal(container.imageRepository, image);
+      assert.deepEqual(container.app, {
+        name: 'shop',
+        guid: undefined,
+        space: 'prod',
+        org: 'acme',
+        processType: 'web',
+        instance: '3',
+      });
+      assert.equal(host.map.get(id)?.state, 'included');
+      const inspected = await until('inspect completes it', () => {
+        const now = included(host.apps.resolve(id));
+        return now.initPid > 0 && now;
+      });
+      assert.equal(inspected.initPid, (await early.inspect()).State.Pid);
+      assert.equal(inspected.privileged, false);
+      assert.equal(inspected.tty, false);
+      assert.equal(inspected.labels['name'], 'forged', 'the label is kept, as a label');
+
+      const late = await run('late', ['sleep', '60'], { 'varvel.enable': 'true' });
+      const seen = await until('late is included', () => {
+        const status = statusOf(host.apps, late.id);
+        return status?.state === 'included' && status;
+      });
+      assert.equal(seen.app, 'late', 'the container’s name when no label names the app');
+      const plain = await run('plain', ['sleep', '60']);
+      const other = await until('plain is excluded', () => {
+        const status = statusOf(host.apps, plain.id);
+        return status?.state === 'excluded' && status;
+      });
+      assert.match(other.reason, /no label varvel\.enable=true/);
+      assert.equal(host.map.get(other.cgroupId)?.state, 'excluded');
+      await Promise.all([early, late, plain].map((each) => each.remove({ force: true })));
+      await until('all are gone', () =>
+        [early, late, plain].every(({ id: each }) => statusOf(host.apps, each)?.gone === true),
+      );
+      assert.equal(host.apps.resolve(seen.cgroupId).state, 'included', 'identity is remembered');
+      assert.equal(host.map.get(seen.cgroupId), undefined);
+    } finally {
+      await host.stop();
+    }
+  });
+
+  test('a container that lives milliseconds is named by its create event, before it has a process', async () => {
+    const host = await startApps();
+    const resolvedAt: string[] = [];
+    let inspectedFirst = 0;
+    host.apps.listen({
+      onResolved: (root) => {
+        const resolution = host.apps.resolve(root);
+        if (resolution.state !== 'included') return;
+        resolvedAt.push(resolution.container.name);
+        if (resolution.container.initPid !== 0) inspectedFirst++;
+      },
+    });
+    try {
+      const names = Array.from({ length: 12 }, (_, index) => `short-${index}`);
+      const ids: string[] = [];
+      for (let at = 0; at < names.length; at += 4) {
+        const batch = await Promise.all(
+          names.slice(at, at + 4).map(async (name) => {
+            const container = await engine.docker.createContainer({
+              name,
+              Image: image,
+              Cmd: ['true'],
+              Labels: { 'varvel.enable': 'true', 'varvel.app': `app-of-${name}`, name: 'forged' },
+              HostConfig: { AutoRemove: true, NetworkMode: 'none' },
+            });
+            await container.start();
+            return container.id;
+          }),
+        );
+        ids.push(...batch);
+      }
+      for (const [index, id] of ids.entries()) {
+        const status = await until(`short-${index} is named`, () => {
+          const now = statusOf(host.apps, id);
+          return now?.gone === true && now;
+        });
+        assert.equal(status.state, 'included');
+        assert.equal(status.name, `short-${index}`);
+        assert.equal(status.app, `app-of-short-${index}`);
+        assert.equal(included(host.apps.resolve(status.cgroupId)).fullId, id);
+      }
+      assert.deepEqual(resolvedAt.sort(), [...names].sort());
+      assert.equal(inspectedFirst, 0, 'named without inspect');
+      assert.equal(host.apps.snapshot().counters.pending, 0);
+    } finally {
+      await host.stop();
+    }
+  });
+
+  test('a rename is followed; a stopped container keeps its identity for its next start', async () => {
+    const host = await startApps();
+    const container = await run('first', ['sleep', '60'], { 'varvel.enable': 'true' });
+    try {
+      await until('included', () => statusOf(host.apps, container.id)?.state === 'included');
+      await container.rename({ name: 'second' });
+      await until('renamed', () => statusOf(host.apps, container.id)?.app === 'second');
+      await container.kill();
+      await until('gone', () => statusOf(host.apps, container.id)?.gone === true);
+      await container.start();
+      const again = await until('started again', () =>
+        host.apps
+          .snapshot()
+          .containers.find(
+            (each) => each.fullId === container.id && !each.gone && each.state === 'included',
+          ),
+      );
+      assert.equal(again.app, 'second');
+    } finally {
+      await container.remove({ force: true });
+      await host.stop();
+    }
+  });
+
+  test('a cgroup nested in a container belongs to it, whatever its name', async () => {
+    const host = await startApps();
+    const victim = await run('victim', ['sleep', '60']);
+    const attacker = await run('attacker', ['sleep', '60'], { 'varvel.enable': 'true' });
+    const nested = [`/docker/${attacker.id}/docker`, `/docker/${attacker.id}/docker/${victim.id}`];
+    const onDisk = nested.map((path) => join(host.apps.hierarchy.mountPoint, path));
+    try {
+      await until('both are known', () =>
+        [victim, attacker].every(({ id }) => {
+          const state = statusOf(host.apps, id)?.state;
+          return state !== undefined && state !== 'pending';
+        }),
+      );
+      for (const path of onDisk) mkdirSync(path);
+      const ids = nested.map((path) => cgroupId(host.apps, path));
+      await until('the nested ones are known', () =>
+        ids.every((id) => host.apps.resolve(id).state !== 'unknown'),
+      );
+      for (const id of ids) {
+        assert.equal(included(host.apps.resolve(id)).fullId, attacker.id);
+        assert.equal(host.map.get(id)?.rootCgroupId, cgroupId(host.apps, `/docker/${attacker.id}`));
+      }
+      assert.equal(statusOf(host.apps, victim.id)?.state, 'excluded');
+      assert.equal(statusOf(host.apps, attacker.id)?.nestedCgroups, 2);
+
+      // The same from the walk alone, without any report.
+      const fresh = await startApps({}, false);
+      for (const id of ids) assert.equal(included(fresh.apps.resolve(id)).fullId, attacker.id);
+      assert.equal(fresh.apps.snapshot().containers.length, 2);
+      await fresh.stop();
+    } finally {
+      for (const path of onDisk.reverse()) rmdirSync(path);
+      await Promise.all([victim, attacker].map((each) => each.remove({ force: true })));
+      await host.stop();
+    }
+  });
+
+  test('dockerd stopped and started: the agent goes on and finds new containers', async () => {
+    const host = await startApps();
+    try {
+      await engine.stopDaemon();
+      await until('the loss is noticed', () => !host.apps.snapshot().runtimes[0]!.connected);
+      assert.match(host.apps.snapshot().runtimes[0]!.message, /trying again/);
+      await engine.startDaemon();
+      // Before the agent is back: only the events since, and the list, can tell it.
+      const container = await run('after-restart', ['sleep', '60'], { 'varvel.enable': 'true' });
+      const short = await run('short-after-restart', ['true'], { 'varvel.enable': 'true' });
+      await until('connected again', () => host.apps.snapshot().runtimes[0]!.connected);
+      for (const { id } of [container, short]) {
+        await until('included', () => statusOf(host.apps, id)?.state === 'included');
+      }
+      const next = await run('next', ['true'], { 'varvel.enable': 'true' });
+      await until('events continue', () => statusOf(host.apps, next.id)?.state === 'included');
+      await Promise.all([container, short, next].map((each) => each.remove({ force: true })));
+    } finally {
+      await host.stop();
+    }
+  });
+
+  test('a container below another cgroup parent is found by its process, or from birth when it is configured', async () => {
+    const container = await engine.docker.createContainer({
+      name: 'elsewhere',
+      Image: image,
+      Cmd: ['sleep', '60'],
+      Labels: { 'varvel.enable': 'true' },
+      HostConfig: { CgroupParent: '/varvel-test-parent' },
+    });
+    await container.start();
+    const host = await startApps();
+    const configured = await startApps(
+      { docker: { socketPath: engine.socketPath, cgroupParents: ['varvel-test-parent'] } },
+      false,
+    );
+    try {
+      const path = `/varvel-test-parent/${container.id}`;
+      const status = await until('found', () => statusOf(host.apps, container.id));
+      assert.equal(status.cgroupPath, path);
+      assert.equal(included(host.apps.resolve(cgroupId(host.apps, path))).name, 'elsewhere');
+      assert.equal(host.map.get(status.cgroupId)?.state, 'included');
+      assert.equal(included(configured.apps.resolve(cgroupId(host.apps, path))).name, 'elsewhere');
+      await container.remove({ force: true });
+      await host.apps.rescan();
+      assert.equal(statusOf(host.apps, container.id)?.gone, true);
+    } finally {
+      await container.remove({ force: true }).catch(() => undefined);
+      await host.stop();
+      await configured.stop();
+      removeCgroup('/varvel-test-parent');
+    }
+  });
+
+  test('a cgroup that only looks like a container is nobody’s', async () => {
+    const host = await startApps();
+    const path = `/docker/${'0123456789abcdef'.repeat(4)}`;
+    const directory = join(host.apps.hierarchy.mountPoint, path);
+    mkdirSync(directory);
+    try {
+      const status = await until('excluded', () => {
+        const now = host.apps.snapshot().containers.find((each) => each.cgroupPath === path);
+        return now?.state === 'excluded' && now;
+      });
+      assert.equal(status.reason, 'Its runtime (docker) knows no such container.');
+      assert.equal(host.map.get(status.cgroupId)?.state, 'excluded');
+    } finally {
+      rmdirSync(directory);
+      await host.stop();
+    }
+  });
+
+  test('no socket: a sentence, and the agent goes on until there is one', async () => {
+    const warnings: string[] = [];
+    const apps = new Apps(
+      { docker: { socketPath: '/nonexistent/docker.sock' }, rescanMs: 0 },
+      {
+        scopeMap: new MemoryScopeMap(),
+        logger: { ...SILENT_LOGGER, warn: (_, message) => warnings.push(message) },
+      },
+    );
+    const began = Date.now();
+    await apps.start();
+    assert.ok(Date.now() - began < 2000, 'a missing engine does not delay the start');
+    await delay(900);
+    assert.equal(warnings.length, 1, 'said once, not at each attempt');
+    assert.match(
+      warnings[0]!,
+      /^There is no Docker socket at \/nonexistent\/docker\.sock: start Docker/,
+    );
+    assert.equal(apps.snapshot().runtimes[0]!.connected, false);
+    await apps.stop();
+  });
+});
