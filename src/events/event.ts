@@ -133,6 +133,11 @@ export interface CloneDetails {
   readonly childStartBootNs: bigint;
   /** A thread of the same process, not a process. */
   readonly thread: boolean;
+  /**
+   * false: the caller's own cgroup is not watched, so the child entered the scope by birth (CLONE_INTO_CGROUP).
+   * Absent means true.
+   */
+  readonly parentInScope?: boolean;
 }
 
 export interface ExitDetails {

@@ -1,0 +1,243 @@
+import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+
+import { decodeText } from '../shared/text.ts';
+import type { ProcessImage } from './process.ts';
+
+/** /proc counts a process's start in ticks of 1/100 s since boot (USER_HZ is 100 on every 64-bit Linux). */
+export const TICK_NS = 10_000_000n;
+
+/** At most this much of a command line is read; its owner may have made it megabytes long. */
+export const CMDLINE_MAX_BYTES = 32 * 1024;
+
+const STAT_MAX_BYTES = 4096;
+const STATUS_MAX_BYTES = 16 * 1024;
+const UNSET_UID = 4294967295;
+const DELETED = ' (deleted)';
+
+/** What /proc/PID/stat says. Ids are those of the reader's pid namespace: the host's. */
+export interface ProcStat {
+  readonly pid: number;
+  readonly comm: string;
+  /** One letter, as ps prints it. */
+  readonly state: string;
+  readonly ppid: number;
+  readonly pgid: number;
+  readonly sid: number;
+  /** Linux dev number as the probe's `tty`. */
+  readonly tty: number;
+  readonly threads: number;
+  readonly startTicks: number;
+}
+
+/** All that /proc says of one process, read while it held its pid. */
+export interface ProcSnapshot {
+  readonly stat: ProcStat;
+  /** In the innermost pid namespace. */
+  readonly vpid: number;
+  readonly vpgid: number;
+  readonly vsid: number;
+  readonly loginUid: number;
+  /** Claims: a process can rewrite its command line, and no file identity is read (see `ProcReader`). */
+  readonly image: ProcessImage;
+}
+
+/** The slow path to a process's facts: synchronous, small, and only where the probe has not told. */
+export interface ProcReader {
+  /** Pids of all processes at this moment; empty when /proc cannot be listed. */
+  pids(): number[];
+  /** undefined when there is no such process. */
+  stat(pid: number): ProcStat | undefined;
+  /**
+   * A snapshot of the process that holds `pid` and started in `startTicks`; undefined when it is gone or
+   * another has its pid, also when that happens during the reading.
+   */
+  read(pid: number, startTicks: number): ProcSnapshot | undefined;
+}
+
+/** Ticks that /proc shows for a start in nanoseconds (fs/proc/array.c: nsec_to_clock_t rounds down). */
+export function startTicksOf(startBootNs: bigint): number {
+  return Number(startBootNs / TICK_NS);
+}
+
+/**
+ * Parses /proc/PID/stat. comm may hold anything, `) R 1` included, so the fields start after the last `)`.
+ * Returns undefined for what is not such a line.
+ */
+export function parseProcStat(bytes: Buffer): ProcStat | undefined {
+  const open = bytes.indexOf(0x28);
+  const close = bytes.lastIndexOf(0x29);
+  if (open < 1 || close < open) return undefined;
+  const pid = Number(bytes.toString('latin1', 0, open));
+  const fields = bytes
+    .toString('latin1', close + 1)
+    .trim()
+    .split(' ');
+  const numberAt = (index: number): number => Number(fields[index]);
+  const stat: ProcStat = {
+    pid,
+    comm: decodeText(bytes.subarray(open + 1, close)),
+    state: fields[0] ?? '',
+    ppid: numberAt(1),
+    pgid: numberAt(2),
+    sid: numberAt(3),
+    // Printed as a signed int.
+    tty: numberAt(4) >>> 0,
+    threads: numberAt(17),
+    startTicks: numberAt(19),
+  };
+  const numbers = [pid, stat.ppid, stat.pgid, stat.sid, stat.threads, stat.startTicks];
+  return stat.state.length === 1 &&
+    numbers.every((value) => Number.isSafeInteger(value) && value >= 0)
+    ? stat
+    : undefined;
+}
+
+/** The innermost of the ids on a status line such as `NSpid:\t812\t7\t1`; `fallback` without the line. */
+export function innermostId(status: string, key: string, fallback: number): number {
+  // Name: comes first and is escaped by the kernel, so no comm can begin a line of its own.
+  const start = status.indexOf(`\n${key}:`);
+  if (start < 0) return fallback;
+  const end = status.indexOf('\n', start + 1);
+  const last = status
+    .slice(start + key.length + 2, end < 0 ? undefined : end)
+    .trim()
+    .split(/\s+/)
+    .at(-1);
+  const value = Number(last);
+  return last === undefined || last === '' || !Number.isSafeInteger(value) ? fallback : value;
+}
+
+/** argv from /proc/PID/cmdline: NUL-separated, but its owner may have written anything, NULs or none. */
+export function parseCmdline(bytes: Buffer): string[] {
+  let end = bytes.length;
+  // A title written over argv leaves a run of NULs behind; one ends the last argument anyway.
+  while (end > 0 && bytes[end - 1] === 0) end--;
+  if (end === 0) return [];
+  const args: string[] = [];
+  let from = 0;
+  for (;;) {
+    const nul = bytes.indexOf(0, from);
+    if (nul < 0 || nul >= end) break;
+    args.push(decodeText(bytes.subarray(from, nul)));
+    from = nul + 1;
+  }
+  args.push(decodeText(bytes.subarray(from, end)));
+  return args;
+}
+
+/** An image of which only the name is known. */
+export function nameOnlyImage(name: string): ProcessImage {
+  return {
+    name,
+    exe: '',
+    exePath: '',
+    args: [],
+    argsTruncated: false,
+    cwd: '',
+    exeDevMajor: 0,
+    exeDevMinor: 0,
+    exeIno: 0,
+    exeUpperLayer: false,
+    exeLowerLayer: false,
+    exeMemfd: false,
+    exeWritable: false,
+  };
+}
+
+/**
+ * Reads a procfs that shows the host's pid namespace.
+ *
+ * Nothing here follows a link into a container: stat(2) of /proc/PID/exe would ask a FUSE server that the
+ * container may run itself, and wait for its answer. So the executable's device, inode and layer stay unknown,
+ * and the ` (deleted)` that the kernel appends to a path is taken off on sight. Reading cmdline is safe: since
+ * CVE-2018-1120 (Linux 4.17) the kernel does not read it from pages that a file backs.
+ */
+export class ProcFs implements ProcReader {
+  readonly #root: string;
+  readonly #buffer = Buffer.allocUnsafe(CMDLINE_MAX_BYTES + 1);
+
+  constructor(root = '/proc') {
+    this.#root = root;
+  }
+
+  pids(): number[] {
+    try {
+      return readdirSync(this.#root)
+        .filter((name) => /^[1-9]\d*$/.test(name))
+        .map(Number);
+    } catch {
+      return [];
+    }
+  }
+
+  stat(pid: number): ProcStat | undefined {
+    const bytes = this.#readFile(`${this.#root}/${pid}/stat`, STAT_MAX_BYTES);
+    const stat = bytes === undefined ? undefined : parseProcStat(bytes);
+    return stat?.pid === pid ? stat : undefined;
+  }
+
+  read(pid: number, startTicks: number): ProcSnapshot | undefined {
+    const stat = this.stat(pid);
+    if (stat?.startTicks !== startTicks) return undefined;
+    const directory = `${this.#root}/${pid}`;
+    const status =
+      this.#readFile(`${directory}/status`, STATUS_MAX_BYTES)?.toString('latin1') ?? '';
+    const loginUid = Number(
+      this.#readFile(`${directory}/loginuid`, 32)?.toString('latin1') ?? UNSET_UID,
+    );
+    const cmdline =
+      this.#readFile(`${directory}/cmdline`, CMDLINE_MAX_BYTES + 1) ?? Buffer.alloc(0);
+    const argsTruncated = cmdline.length > CMDLINE_MAX_BYTES;
+    const argv = parseCmdline(cmdline.subarray(0, CMDLINE_MAX_BYTES));
+    const exePath = this.#readLink(`${directory}/exe`);
+    const cwd = this.#readLink(`${directory}/cwd`);
+    // The same start before and after: one process held the pid all along.
+    const after = this.stat(pid);
+    if (after?.startTicks !== startTicks) return undefined;
+    return {
+      stat: after,
+      vpid: innermostId(status, 'NSpid', pid),
+      vpgid: innermostId(status, 'NSpgid', after.pgid),
+      vsid: innermostId(status, 'NSsid', after.sid),
+      loginUid: loginUid === UNSET_UID || !Number.isSafeInteger(loginUid) ? -1 : loginUid,
+      image: {
+        ...nameOnlyImage(after.comm),
+        exe: argv[0] ?? '',
+        exePath,
+        args: argv.slice(1),
+        argsTruncated,
+        cwd,
+        exeMemfd: exePath.startsWith('/memfd:'),
+      },
+    };
+  }
+
+  /** At most `maxBytes` bytes, copied out of the shared buffer; undefined when it cannot be read. */
+  #readFile(path: string, maxBytes: number): Buffer | undefined {
+    let fd: number | undefined;
+    try {
+      fd = openSync(path, 'r');
+      let length = 0;
+      while (length < maxBytes) {
+        const read = readSync(fd, this.#buffer, length, maxBytes - length, null);
+        if (read === 0) break;
+        length += read;
+      }
+      return Buffer.from(this.#buffer.subarray(0, length));
+    } catch {
+      return undefined;
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
+  }
+
+  /** '' for kernel threads and processes that are gone. */
+  #readLink(path: string): string {
+    try {
+      const target = decodeText(readlinkSync(path, { encoding: 'buffer' }));
+      return target.endsWith(DELETED) ? target.slice(0, -DELETED.length) : target;
+    } catch {
+      return '';
+    }
+  }
+}

@@ -1,0 +1,298 @@
+import type { ProcessNode } from './process-node.ts';
+import type { ProcessImage } from './process.ts';
+
+/** At most this many dead ancestors in a row are kept above a process: daemons that fork for ever stay small. */
+export const DEAD_RUN_MAX = 8;
+
+/** How many processes are looked at for the least recently used one when a live one must go. */
+const EVICTION_SAMPLE = 64;
+
+/** Memory for images, per process of the bound: argv can be 16 KiB each. */
+const IMAGE_BYTES_PER_PROCESS = 1024;
+
+/** Monotonic counters and present sizes of the table. */
+export interface ProcessTableCounters {
+  /** Everything kept: running, lately exited, dead parents of running ones. */
+  readonly processes: number;
+  /** Exited and not reaped yet. */
+  readonly exited: number;
+  /** Dead, kept because they have children. */
+  readonly retained: number;
+  /** Estimated bytes of command lines and paths. */
+  readonly imageBytes: number;
+  /** Running processes forgotten because the table was full. */
+  readonly evicted: number;
+  /** Dead parents forgotten while they had children, which now hang below the grandparent. */
+  readonly spliced: number;
+}
+
+/**
+ * Storage of the process tree: finding, reaping and bounds, no meaning. At most `maxProcesses` nodes, at most
+ * `maxExited` exited ones awaiting their reaping and as many dead parents. What goes first when full: the
+ * longest dead, then dead parents, then the least recently used leaf (of a sample of 64).
+ */
+export class ProcessTable {
+  readonly #maxProcesses: number;
+  readonly #maxExited: number;
+  readonly #maxImageBytes: number;
+  readonly #newest = new Map<number, ProcessNode>();
+  readonly #nodes = new Set<ProcessNode>();
+  readonly #retained = new Set<ProcessNode>();
+  readonly #imageUsers = new Map<ProcessImage, number>();
+  #exited: ProcessNode[] = [];
+  #exitedHead = 0;
+  #sampler: Iterator<ProcessNode> | undefined;
+  #imageBytes = 0;
+  #evicted = 0;
+  #spliced = 0;
+  #onEvict: (node: ProcessNode) => void;
+
+  constructor(
+    maxProcesses: number,
+    maxExited: number,
+    onEvict: (node: ProcessNode) => void = () => undefined,
+  ) {
+    this.#maxProcesses = maxProcesses;
+    this.#maxExited = maxExited;
+    this.#maxImageBytes = maxProcesses * IMAGE_BYTES_PER_PROCESS;
+    this.#onEvict = onEvict;
+  }
+
+  counters(): ProcessTableCounters {
+    return {
+      processes: this.#nodes.size,
+      exited: this.#exited.length - this.#exitedHead,
+      retained: this.#retained.size,
+      imageBytes: this.#imageBytes,
+      evicted: this.#evicted,
+      spliced: this.#spliced,
+    };
+  }
+
+  find(pid: number, startBootNs: bigint): ProcessNode | undefined {
+    let node = this.#newest.get(pid);
+    while (node !== undefined && !node.isStartedAt(startBootNs)) node = node.older;
+    return node;
+  }
+
+  /** The youngest process known to have had this pid, running or not. */
+  newest(pid: number): ProcessNode | undefined {
+    return this.#newest.get(pid);
+  }
+
+  /** Adds a node; whoever had the pid before it has exited, and it has itself when a younger one is known. */
+  add(node: ProcessNode, nowBootNs: bigint): void {
+    const newest = this.#newest.get(node.pid);
+    if (newest === undefined || newest.startBootNs <= node.startBootNs) {
+      node.older = newest;
+      this.#newest.set(node.pid, node);
+      if (newest !== undefined) this.markExited(newest, node.startBootNs);
+    } else {
+      let younger = newest;
+      while (younger.older !== undefined && younger.older.startBootNs > node.startBootNs)
+        younger = younger.older;
+      node.older = younger.older;
+      younger.older = node;
+    }
+    this.#nodes.add(node);
+    this.#retain(node.image);
+    if (newest !== undefined && newest.startBootNs > node.startBootNs)
+      this.markExited(node, nowBootNs);
+    this.#fit(node);
+  }
+
+  /** Replaces a node's image, keeping the previous one. */
+  setImage(node: ProcessNode, image: ProcessImage, sinceBootNs: bigint): void {
+    if (node.previousImage !== undefined) this.#release(node.previousImage);
+    node.previousImage = node.image;
+    node.image = image;
+    node.imageSinceBootNs = sinceBootNs;
+    this.#retain(image);
+    this.#fit(node);
+  }
+
+  /** Corrects an image that was only guessed; it has no history. */
+  completeImage(node: ProcessNode, image: ProcessImage): void {
+    this.#retain(image);
+    this.#release(node.image);
+    node.image = image;
+  }
+
+  markExited(node: ProcessNode, exitedBootNs: bigint): void {
+    if (node.exitedBootNs !== undefined || node.removed) return;
+    node.exitedBootNs = exitedBootNs;
+    this.#exited.push(node);
+    if (this.#exited.length - this.#exitedHead > this.#maxExited) this.#reapOldest();
+  }
+
+  /** An event came after what looked like the end. */
+  revive(node: ProcessNode): void {
+    node.exitedBootNs = undefined;
+    node.retained = false;
+    this.#retained.delete(node);
+  }
+
+  /** Reaps what exited before `bootNs`. */
+  reapBefore(bootNs: bigint): void {
+    for (;;) {
+      const oldest = this.#exited[this.#exitedHead];
+      if (oldest === undefined) return;
+      if (oldest.exitedBootNs !== undefined && oldest.exitedBootNs >= bootNs) return;
+      this.#reapOldest();
+    }
+  }
+
+  /** The next nodes of an endless walk over all of them, at most `count`. */
+  *sample(count: number): Generator<ProcessNode> {
+    for (let i = Math.min(count, this.#nodes.size); i > 0; i--) {
+      this.#sampler ??= this.#nodes.values();
+      const next = this.#sampler.next();
+      if (next.done === true) {
+        this.#sampler = undefined;
+        i++;
+        if (this.#nodes.size === 0) return;
+      } else {
+        yield next.value;
+      }
+    }
+  }
+
+  #reapOldest(): void {
+    const node = this.#exited[this.#exitedHead++];
+    if (this.#exitedHead > 1024 && this.#exitedHead * 2 > this.#exited.length) {
+      this.#exited = this.#exited.slice(this.#exitedHead);
+      this.#exitedHead = 0;
+    }
+    if (node === undefined || node.removed || node.exitedBootNs === undefined) return;
+    if (node.firstChild === undefined) {
+      this.#remove(node);
+      return;
+    }
+    node.retained = true;
+    this.#retained.add(node);
+    this.#shortenDeadRun(node);
+    if (this.#retained.size > this.#maxExited) this.#spliceOldestRetained();
+  }
+
+  #shortenDeadRun(node: ProcessNode): void {
+    let above = node.parent;
+    for (let run = 1; above?.retained === true; run++) {
+      if (run === DEAD_RUN_MAX) {
+        this.#spliced++;
+        this.#remove(above);
+        return;
+      }
+      above = above.parent;
+    }
+  }
+
+  #spliceOldestRetained(): boolean {
+    const [oldest] = this.#retained;
+    if (oldest === undefined) return false;
+    this.#spliced++;
+    this.#remove(oldest);
+    return true;
+  }
+
+  /** Makes room until the bounds hold; `keep` is being worked on. */
+  #fit(keep: ProcessNode): void {
+    while (this.#nodes.size > this.#maxProcesses || this.#imageBytes > this.#maxImageBytes) {
+      if (this.#exitedHead < this.#exited.length) this.#reapOldest();
+      else if (!this.#spliceOldestRetained() && !this.#evictOne(keep)) return;
+    }
+  }
+
+  #evictOne(keep: ProcessNode): boolean {
+    let leaf: ProcessNode | undefined;
+    let inner: ProcessNode | undefined;
+    for (const node of this.sample(EVICTION_SAMPLE)) {
+      if (node === keep) continue;
+      if (node.firstChild === undefined) {
+        if (leaf === undefined || node.lastSeen < leaf.lastSeen) leaf = node;
+      } else if (inner === undefined || node.lastSeen < inner.lastSeen) inner = node;
+    }
+    const victim = leaf ?? inner;
+    if (victim === undefined) return false;
+    this.#evicted++;
+    this.#onEvict(victim);
+    this.#remove(victim);
+    return true;
+  }
+
+  /** Takes a node out, hangs its children below its parent, and lets go of ancestors nobody needs now. */
+  #remove(node: ProcessNode): void {
+    let at: ProcessNode | undefined = node;
+    while (at !== undefined) {
+      const parent: ProcessNode | undefined = at.parent;
+      this.#drop(at);
+      // A dead parent, or one outside the scope, is kept for its children only.
+      at =
+        parent !== undefined &&
+        !parent.removed &&
+        parent.firstChild === undefined &&
+        (parent.retained || !parent.inScope)
+          ? parent
+          : undefined;
+    }
+  }
+
+  #drop(node: ProcessNode): void {
+    node.removed = true;
+    node.unlink();
+    for (let child = node.firstChild; child !== undefined;) {
+      const next = child.nextSibling;
+      child.nextSibling = undefined;
+      child.previousSibling = undefined;
+      child.parent = undefined;
+      if (node.parent !== undefined && !node.parent.removed) child.linkTo(node.parent);
+      child = next;
+    }
+    node.firstChild = undefined;
+    this.#nodes.delete(node);
+    this.#retained.delete(node);
+    this.#release(node.image);
+    if (node.previousImage !== undefined) this.#release(node.previousImage);
+    const newest = this.#newest.get(node.pid);
+    if (newest === node) {
+      if (node.older === undefined) this.#newest.delete(node.pid);
+      else this.#newest.set(node.pid, node.older);
+    } else {
+      let younger = newest;
+      while (younger !== undefined && younger.older !== node) younger = younger.older;
+      if (younger !== undefined) younger.older = node.older;
+    }
+    node.older = undefined;
+  }
+
+  #retain(image: ProcessImage): void {
+    const users = this.#imageUsers.get(image) ?? 0;
+    this.#imageUsers.set(image, users + 1);
+    if (users === 0) this.#imageBytes += imageBytes(image);
+  }
+
+  #release(image: ProcessImage): void {
+    const users = this.#imageUsers.get(image);
+    if (users === undefined) return;
+    if (users > 1) {
+      this.#imageUsers.set(image, users - 1);
+      return;
+    }
+    this.#imageUsers.delete(image);
+    this.#imageBytes -= imageBytes(image);
+  }
+}
+
+const imageSizes = new WeakMap<ProcessImage, number>();
+
+/** Measured once per image, so that what is added is what is taken off. Own data properties only: no reading. */
+function imageBytes(image: ProcessImage): number {
+  const known = imageSizes.get(image);
+  if (known !== undefined) return known;
+  let bytes = 256 + image.name.length;
+  if (Object.hasOwn(image, 'args')) {
+    bytes += 2 * (image.exe.length + image.exePath.length + image.cwd.length);
+    for (const arg of image.args) bytes += 16 + 2 * arg.length;
+  }
+  imageSizes.set(image, bytes);
+  return bytes;
+}

@@ -1,0 +1,115 @@
+import type { ExecDetails, KernelEvent } from '../events/event.ts';
+import type { ProcessNode } from './process-node.ts';
+
+/** Set-up is over after this long, whatever happens: a runtime needs milliseconds. */
+const SETUP_MAX_NS = 10_000_000_000n;
+
+/** Moves whose process has not been heard of yet. */
+const PENDING_MAX = 4096;
+
+/**
+ * Decides which processes are the container runtime's own set-up, whose events are not reported: what runc
+ * opens and mounts between entering the container's cgroup and running the app's program.
+ *
+ * Whoever is `setup` is invisible, so the mark must be out of reach for a container. It is given only on the
+ * kernel's word that the process came from outside the scope: a record of a move into a watched cgroup for a
+ * process that the tree does not know, or of a fork by a parent outside (CLONE_INTO_CGROUP). A process that
+ * was born inside is known before it can run, from its parent's fork record, so moving itself about changes
+ * nothing; when such records were lost or processes forgotten, nobody older than the loss gets the mark.
+ * Children inherit it, never the other way round, and it ends for good with
+ * - the first successful exec (the app's program), with the one exception below;
+ * - a change of the name to one that is not runc's (`runc:[2:INIT]`): an exec whose record is yet to come;
+ * - a loss of records, and ten seconds.
+ *
+ * The exception: a runtime that is born into the cgroup runs itself once more from a sealed copy before it
+ * enters the container (runc: a memfd, or a detached overlay mount). That exec keeps the mark only for the
+ * process that entered itself, only once, only from a file that no path leads to, and only while its pid is
+ * that of the host's pid namespace. The app's entrypoint cannot get there: it is run by a grandchild of the
+ * entrant, in the container's pid namespace, also when it is `/proc/self/exe` (CVE-2019-5736).
+ */
+export class SetupMarker {
+  readonly #moved = new Map<number, bigint>();
+  #lossBootNs = -1n;
+  #epoch = 0;
+
+  onAttach(pid: number, bootNs: bigint): void {
+    this.#moved.delete(pid);
+    this.#moved.set(pid, bootNs);
+    if (this.#moved.size > PENDING_MAX) {
+      const [oldest] = this.#moved.keys();
+      if (oldest !== undefined) this.#moved.delete(oldest);
+    }
+  }
+
+  onLoss(bootNs: bigint): void {
+    if (bootNs > this.#lossBootNs) this.#lossBootNs = bootNs;
+    this.#epoch++;
+  }
+
+  onTick(nowBootNs: bigint): void {
+    for (const [pid, bootNs] of this.#moved) {
+      if (nowBootNs - bootNs < SETUP_MAX_NS) return;
+      this.#moved.delete(pid);
+    }
+  }
+
+  /** The first event of a process that no fork record told of. */
+  onFirstEvent(node: ProcessNode, event: KernelEvent): void {
+    const moved = this.#moved.get(node.pid);
+    this.#moved.delete(node.pid);
+    if (node.parent?.inScope === true) {
+      if (node.parent.setup) this.#inherit(node.parent, node);
+      return;
+    }
+    if (moved === undefined || moved < event.startBootNs || moved > event.bootNs) return;
+    if (event.startBootNs <= this.#lossBootNs) return;
+    this.#enter(node, event.comm, moved);
+  }
+
+  onFork(parent: ProcessNode, child: ProcessNode, event: KernelEvent): void {
+    if (event.clone?.parentInScope === false) {
+      if (event.clone.childStartBootNs > this.#lossBootNs)
+        this.#enter(child, event.comm, event.bootNs);
+    } else if (parent.setup) this.#inherit(parent, child);
+    else child.setup = false;
+  }
+
+  onExec(node: ProcessNode, event: KernelEvent, exec: ExecDetails): void {
+    if (!node.setup) return;
+    const { file } = exec;
+    const runtimeItself =
+      node.entrant &&
+      this.#isFresh(node, event.bootNs) &&
+      event.vpid === event.pid &&
+      exec.ancestors[0]?.inScope === false &&
+      (file?.memfd === true || file?.detached === true);
+    if (runtimeItself) node.setupName = event.comm;
+    else node.setup = false;
+    node.entrant = false;
+  }
+
+  /** Any other event of a process that has the mark. */
+  check(node: ProcessNode, event: KernelEvent): void {
+    const sameName = event.comm === node.setupName || event.comm.startsWith('runc:[');
+    if (!sameName || !this.#isFresh(node, event.bootNs)) node.setup = false;
+  }
+
+  #isFresh(node: ProcessNode, bootNs: bigint): boolean {
+    return node.setupEpoch === this.#epoch && bootNs - node.setupSinceBootNs <= SETUP_MAX_NS;
+  }
+
+  #enter(node: ProcessNode, name: string, bootNs: bigint): void {
+    node.setup = true;
+    node.entrant = true;
+    node.setupName = name;
+    node.setupSinceBootNs = bootNs;
+    node.setupEpoch = this.#epoch;
+  }
+
+  #inherit(parent: ProcessNode, child: ProcessNode): void {
+    child.setup = true;
+    child.setupName = parent.setupName;
+    child.setupSinceBootNs = parent.setupSinceBootNs;
+    child.setupEpoch = parent.setupEpoch;
+  }
+}

@@ -1,0 +1,182 @@
+import type { ContainerRootReader } from '../shared/container-root.ts';
+import { decodeText } from '../shared/text.ts';
+import { startTicksOf } from './proc-reader.ts';
+import type { ProcReader } from './proc-reader.ts';
+import type { UserNames } from './process.ts';
+
+/** More of a passwd or group file is not read. */
+export const USER_FILE_MAX_BYTES = 1024 * 1024;
+
+/** More entries of one file are not kept. */
+export const USER_ENTRIES_MAX = 16384;
+
+/** Longest name, directory or shell that is kept; longer ones are cut. useradd allows 32 for names. */
+const TEXT_MAX = 256;
+
+const REFRESH_MS = 60_000;
+const MISS_REFRESH_MS = 5000;
+
+/** After an attempt that failed because the process had ended. */
+const RETRY_MS = 100;
+
+interface User {
+  readonly name: string;
+  readonly home: string;
+  readonly shell: string;
+}
+
+/**
+ * The lines of a passwd(5) or group(5) file by id: fields by colons, the third is the id, the first entry of an
+ * id counts (as for getpwuid). Comments, NIS marks, broken lines and ids beyond 32 bits are passed over.
+ */
+export function parseIdFile(bytes: Buffer, minFields: number): Map<number, readonly string[]> {
+  const entries = new Map<number, readonly string[]>();
+  let from = 0;
+  while (from < bytes.length && entries.size < USER_ENTRIES_MAX) {
+    const newline = bytes.indexOf(0x0a, from);
+    const end = newline < 0 ? bytes.length : newline;
+    // The file was cut at the bound: its last line may be half a line.
+    if (newline < 0 && bytes.length >= USER_FILE_MAX_BYTES) break;
+    const line = bytes.subarray(from, end);
+    from = end + 1;
+    if (line.length === 0 || line.length > 4096 || line[0] === 0x23) continue;
+    const fields = line.toString('latin1').split(':');
+    const [name, , id] = fields;
+    if (fields.length < minFields || name === undefined || name === '') continue;
+    if (id === undefined || !/^\d{1,10}$/.test(id)) continue;
+    const key = Number(id);
+    if (key > 0xffffffff || entries.has(key)) continue;
+    entries.set(
+      key,
+      fields.map((field) => decodeText(Buffer.from(field, 'latin1')).slice(0, TEXT_MAX)),
+    );
+  }
+  return entries;
+}
+
+/** One container's names. Empty until its files have been read. */
+class ContainerNames implements UserNames {
+  users = new Map<number, User>();
+  groups = new Map<number, string>();
+  /** When the next reading is due, if no id is missed before. */
+  staleAtMs = Number.NEGATIVE_INFINITY;
+  /** Not before this, whatever is missed. */
+  restUntilMs = Number.NEGATIVE_INFINITY;
+  queued = false;
+  /** An id was asked for that is not there: the file may have changed. */
+  missed = false;
+
+  userName(uid: number): string | undefined {
+    return this.#user(uid)?.name ?? (uid === 0 ? 'root' : undefined);
+  }
+
+  groupName(gid: number): string | undefined {
+    const name = this.groups.get(gid);
+    if (name === undefined) this.missed = true;
+    return name ?? (gid === 0 ? 'root' : undefined);
+  }
+
+  homeDir(uid: number): string | undefined {
+    return this.#user(uid)?.home ?? (uid === 0 ? '/root' : undefined);
+  }
+
+  shell(uid: number): string | undefined {
+    return this.#user(uid)?.shell;
+  }
+
+  #user(uid: number): User | undefined {
+    const user = this.users.get(uid);
+    if (user === undefined) this.missed = true;
+    return user;
+  }
+}
+
+export interface ContainerUsersOptions {
+  readonly rootReader: ContainerRootReader;
+  readonly procReader: ProcReader;
+  /** Containers remembered; the one known longest goes. Default 4096. */
+  readonly maxContainers?: number;
+  /** Monotonic milliseconds. */
+  readonly nowMs?: () => number;
+}
+
+/**
+ * User and group names as the containers themselves have them. Lookups are synchronous and never read; files are
+ * read after `ensure`, between two turns of the event loop: first at once, again after a minute, or after five
+ * seconds when an id was not found. What cannot be read leaves what was known.
+ *
+ * An id without a name is undefined, with one exception: 0 is `root` (and `/root`) in images that have no
+ * passwd file at all, as Falco has it.
+ */
+export class ContainerUsers {
+  readonly #options: ContainerUsersOptions;
+  readonly #nowMs: () => number;
+  readonly #containers = new Map<number, ContainerNames>();
+
+  constructor(options: ContainerUsersOptions) {
+    this.#options = options;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+  }
+
+  /** The names of a container by the caller's key (its root cgroup id). The object stays current. */
+  names(key: number): UserNames {
+    return this.#entry(key);
+  }
+
+  /**
+   * Sees to it that the container's files are read soon, through any process of it that runs now. Cheap when
+   * nothing is due: call it with every event. `startBootNs` guards against the pid being reused meanwhile.
+   */
+  ensure(key: number, pid: number, startBootNs: bigint): void {
+    const entry = this.#entry(key);
+    if (entry.queued) return;
+    const now = this.#nowMs();
+    if (now < entry.restUntilMs || (now < entry.staleAtMs && !entry.missed)) return;
+    entry.queued = true;
+    setImmediate(() => this.#read(entry, pid, startTicksOf(startBootNs)));
+  }
+
+  forget(key: number): void {
+    this.#containers.delete(key);
+  }
+
+  #entry(key: number): ContainerNames {
+    let entry = this.#containers.get(key);
+    if (entry === undefined) {
+      entry = new ContainerNames();
+      this.#containers.set(key, entry);
+      if (this.#containers.size > (this.#options.maxContainers ?? 4096)) {
+        const [oldest] = this.#containers.keys();
+        if (oldest !== undefined) this.#containers.delete(oldest);
+      }
+    }
+    return entry;
+  }
+
+  #read(entry: ContainerNames, pid: number, startTicks: number): void {
+    entry.queued = false;
+    const { rootReader, procReader } = this.#options;
+    const passwd = rootReader.readInRoot(pid, '/etc/passwd', USER_FILE_MAX_BYTES);
+    const group = rootReader.readInRoot(pid, '/etc/group', USER_FILE_MAX_BYTES);
+    const now = this.#nowMs();
+    entry.restUntilMs = now + RETRY_MS;
+    // After the reading: if it is still the same process now, it was while its files were read.
+    if (procReader.stat(pid)?.startTicks !== startTicks) return;
+    entry.restUntilMs = now + MISS_REFRESH_MS;
+    entry.staleAtMs = now + REFRESH_MS;
+    entry.missed = false;
+    if (passwd !== undefined) {
+      entry.users = new Map();
+      for (const [uid, fields] of parseIdFile(passwd, 7))
+        entry.users.set(uid, {
+          name: fields[0] ?? '',
+          home: fields[5] ?? '',
+          shell: fields[6] ?? '',
+        });
+    }
+    if (group !== undefined) {
+      entry.groups = new Map();
+      for (const [gid, fields] of parseIdFile(group, 3)) entry.groups.set(gid, fields[0] ?? '');
+    }
+  }
+}

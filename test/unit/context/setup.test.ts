@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcessTree } from '../../../src/context/process-tree.ts';
+import type { CgroupChange } from '../../../src/probe/scope.ts';
+import { cloneEvent, execEvent, exitEvent, kernelEvent } from './kernel-events.ts';
+import type { Actor } from './kernel-events.ts';
+
+const T = 1_000_000_000_000n;
+const at = (ms: number): bigint => T + BigInt(ms) * 1_000_000n;
+const newTree = (options: { maxProcesses?: number } = {}): ProcessTree =>
+  new ProcessTree({ reader: new ProcFs('/nonexistent'), ...options });
+const attach = (pid: number, bootNs: bigint, rest: Partial<CgroupChange> = {}): CgroupChange => ({
+  kind: 'attach',
+  cgroupId: 7,
+  parentCgroupId: 0,
+  rootCgroupId: 7,
+  path: '/docker/x',
+  state: 'included',
+  bootNs,
+  pid,
+  ...rest,
+});
+const RUNC = { pid: 50, startBootNs: at(-500), comm: 'runc', inScope: false };
+const fromRunc = { ppid: 50, parentStart: at(-500) };
+const S0: Actor = { pid: 60, start: at(-10), comm: 'runc:[0:PARENT]', ...fromRunc };
+const S1: Actor = { pid: 61, start: at(3), comm: 'runc:[1:CHILD]', ...fromRunc };
+const S2: Actor = { pid: 62, start: at(5), comm: 'runc:[2:INIT]', ...fromRunc, vpid: 1 };
+
+/** What runc does: a process is moved in, and makes two siblings of itself, the last of which runs the app. */
+function startContainer(tree: ProcessTree): void {
+  tree.onCgroupChange(attach(60, at(1)));
+  assert.equal(tree.onEvent(kernelEvent(S0, at(2))).setup, true);
+  tree.onEvent(cloneEvent(S0, at(3), S1, { flags: 0x8000n }));
+  assert.equal(tree.onEvent(kernelEvent(S1, at(4))).setup, true);
+  tree.onEvent(cloneEvent(S1, at(5), S2, { flags: 0x8000n | 0x20000000n }));
+  assert.equal(tree.onEvent(kernelEvent(S2, at(6))).setup, true);
+}
+
+test('the runtime’s processes are set-up until the app’s program runs', () => {
+  const tree = newTree();
+  startContainer(tree);
+  const sh = { ...S2, comm: 'sh' };
+  const process = tree.onEvent(execEvent(sh, at(7), { argv: ['sh'], ancestors: [RUNC] }));
+  assert.equal(process.setup, false);
+  assert.equal(process.parent?.image.name, 'runc');
+  tree.onEvent(cloneEvent(sh, at(8), { pid: 63, start: at(8) }));
+  assert.equal(tree.find(63)!.setup, false);
+});
+
+test('a failed exec ends nothing: runc tries each directory of PATH', () => {
+  const tree = newTree();
+  startContainer(tree);
+  assert.equal(tree.onEvent(execEvent(S2, at(7), { argv: ['/a'], result: -2 })).setup, true);
+});
+
+test('a process known inside never becomes set-up, whatever it moves', () => {
+  const tree = newTree();
+  startContainer(tree);
+  const sh = { ...S2, comm: 'sh' };
+  tree.onEvent(execEvent(sh, at(7), { argv: ['sh'], ancestors: [RUNC] }));
+  tree.onCgroupChange(attach(62, at(8)));
+  assert.equal(tree.onEvent(kernelEvent(sh, at(9))).setup, false);
+  const child = { pid: 70, start: at(10), comm: 'sh', ...fromRunc };
+  tree.onEvent(cloneEvent(sh, at(10), child, { flags: 0x8000n }));
+  tree.onCgroupChange(attach(70, at(11)));
+  assert.equal(tree.onEvent(kernelEvent(child, at(12))).setup, false);
+  tree.onEvent(cloneEvent(child, at(13), { pid: 71, start: at(13) }));
+  assert.equal(tree.find(71)!.setup, false);
+});
+
+test('renaming itself like runc gives a process nothing', () => {
+  const tree = newTree();
+  const actor = { pid: 9, start: at(0), comm: 'runc:[2:INIT]', ...fromRunc };
+  assert.equal(tree.onEvent(kernelEvent(actor, at(1))).setup, false);
+});
+
+test('processes of the scan are not set-up', () => {
+  const tree = newTree();
+  const known = tree.adopt(
+    {
+      stat: {
+        pid: 9,
+        comm: 'app',
+        state: 'S',
+        ppid: 1,
+        pgid: 9,
+        sid: 9,
+        tty: 0,
+        threads: 1,
+        startTicks: 5,
+      },
+      vpid: 1,
+      vpgid: 1,
+      vsid: 1,
+      loginUid: -1,
+      image: tree.onEvent(execEvent({ pid: 8, start: at(0) }, at(0))).image,
+    },
+    true,
+    undefined,
+  )!;
+  tree.onCgroupChange(attach(9, at(1)));
+  assert.equal(
+    tree.onEvent(kernelEvent({ pid: 9, start: 50_000_001n, comm: 'app' }, at(2))),
+    known,
+  );
+  assert.equal(known.setup, false);
+  assert.equal(known.startBootNs, 50_000_001n, 'the exact start is learnt from the event');
+});
+
+test('a move counts only for the process that was there to be moved', () => {
+  const tree = newTree();
+  tree.onCgroupChange(attach(60, at(1)));
+  const later = { pid: 60, start: at(2), comm: 'x', ...fromRunc };
+  assert.equal(tree.onEvent(kernelEvent(later, at(3))).setup, false, 'started after the move');
+  tree.onCgroupChange(attach(61, at(1), { state: 'excluded' }));
+  assert.equal(tree.onEvent(kernelEvent({ ...S1, start: at(0) }, at(3))).setup, false);
+  tree.onCgroupChange(attach(62, at(1)));
+  tree.tick(at(20_000));
+  assert.equal(
+    tree.onEvent(kernelEvent({ ...S2, start: at(0) }, at(20_001))).setup,
+    false,
+    'stale',
+  );
+});
+
+test('after lost records nobody older passes as set-up, and who had the mark loses it', () => {
+  const tree = newTree();
+  startContainer(tree);
+  tree.recordsLost(at(10));
+  assert.equal(tree.onEvent(kernelEvent(S2, at(11))).setup, false);
+  tree.onCgroupChange(attach(80, at(12)));
+  const old = { pid: 80, start: at(9), comm: 'x', ...fromRunc };
+  assert.equal(tree.onEvent(kernelEvent(old, at(13))).setup, false);
+  tree.onCgroupChange(attach(81, at(14)));
+  const fresh = { pid: 81, start: at(13), comm: 'runc', ...fromRunc };
+  assert.equal(tree.onEvent(kernelEvent(fresh, at(15))).setup, true);
+});
+
+test('a process pushed out of a full tree does not come back as set-up', () => {
+  const tree = newTree({ maxProcesses: 16 });
+  const hidden = { pid: 100, start: at(0), comm: 'evil', ppid: 50, parentStart: at(-500) };
+  tree.onEvent(execEvent(hidden, at(0), { argv: ['evil'] }));
+  const storm = { pid: 200, start: at(1), comm: 'storm' };
+  tree.onEvent(execEvent(storm, at(1), { argv: ['storm'] }));
+  for (let i = 1; i < 40; i++)
+    tree.onEvent(cloneEvent(storm, at(i + 1), { pid: 200 + i, start: at(i + 1) }));
+  assert.equal(tree.find(100), undefined);
+  tree.onCgroupChange(attach(100, at(50)));
+  assert.equal(tree.onEvent(kernelEvent(hidden, at(51))).setup, false);
+});
+
+test('set-up ends with a foreign name and with time', () => {
+  const tree = newTree();
+  startContainer(tree);
+  const renamed = { ...S2, comm: 'nginx' };
+  assert.equal(tree.onEvent(kernelEvent(renamed, at(7))).setup, false, 'its exec is yet to come');
+  assert.equal(tree.onEvent(kernelEvent(S1, at(10_002))).setup, false);
+});
+
+test('born into the cgroup by a parent outside: set-up through the runtime’s own second exec, not further', () => {
+  const tree = newTree();
+  const outside = { pid: 50, start: at(-500), comm: 'runc' };
+  const born = { pid: 60, start: at(1), comm: 'runc', ...fromRunc };
+  const parent = tree.onEvent(cloneEvent(outside, at(1), born, { parentInScope: false }));
+  assert.equal(parent.inScope, false);
+  assert.equal(tree.find(60)!.setup, true);
+  assert.equal(tree.find(60)!.parent, parent);
+  const again = {
+    argv: ['runc', 'init'],
+    file: { detached: true, memfd: true },
+    ancestors: [RUNC],
+  };
+  assert.equal(tree.onEvent(execEvent(born, at(2), again)).setup, true);
+  assert.equal(tree.onEvent(execEvent(born, at(3), again)).setup, false, 'only once');
+});
+
+test('an entrypoint of /proc/self/exe is the app’s program, not the runtime', () => {
+  const tree = newTree();
+  startContainer(tree);
+  const own = { argv: ['/proc/self/exe', 'init'], file: { detached: true }, ancestors: [RUNC] };
+  assert.equal(tree.onEvent(execEvent(S2, at(7), own)).setup, false);
+  const hostPids = newTree();
+  startContainer(hostPids);
+  assert.equal(hostPids.onEvent(execEvent({ ...S2, vpid: 62 }, at(7), own)).setup, false);
+});
+
+test('a launcher that moves itself in and runs the app', () => {
+  const tree = newTree();
+  tree.onCgroupChange(attach(30, at(1)));
+  const launcher = { pid: 30, start: at(0), comm: 'sh', ...fromRunc };
+  assert.equal(tree.onEvent(kernelEvent(launcher, at(2))).setup, true);
+  const app = tree.onEvent(execEvent({ ...launcher, comm: 'app' }, at(3), { argv: ['app'] }));
+  assert.equal(app.setup, false);
+  tree.onEvent(exitEvent(launcher, at(4)));
+});

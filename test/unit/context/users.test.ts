@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+
+import { ProcFs } from '../../../src/context/proc-reader.ts';
+import {
+  ContainerUsers,
+  parseIdFile,
+  USER_ENTRIES_MAX,
+  USER_FILE_MAX_BYTES,
+} from '../../../src/context/users.ts';
+import { FixtureProc } from './fixture-proc.ts';
+
+const START = 50_000_000n;
+
+/** A container's files; the reading by openat2 is tested with the loader. */
+function container(files: Record<string, string | undefined>) {
+  const reads: string[] = [];
+  const proc = new FixtureProc();
+  proc.put({ pid: 9, comm: 'app', startTicks: 5 });
+  let nowMs = 0;
+  const users = new ContainerUsers({
+    rootReader: {
+      readInRoot(pid, path, maxBytes) {
+        reads.push(`${pid} ${path} ${maxBytes}`);
+        const text = files[path];
+        return text === undefined ? undefined : Buffer.from(text, 'latin1');
+      },
+    },
+    procReader: new ProcFs(proc.root),
+    nowMs: () => nowMs,
+    maxContainers: 3,
+  });
+  return {
+    users,
+    reads,
+    proc,
+    advance: (ms: number) => (nowMs += ms),
+    [Symbol.dispose]: () => proc[Symbol.dispose](),
+  };
+}
+
+test('names come from the container’s own files, read off the event path', async () => {
+  using c = container({
+    '/etc/passwd': 'root:x:0:0:root:/root:/bin/bash\nvcap:x:2000:2000::/home/vcap:/bin/sh\n',
+    '/etc/group': 'root:x:0:\nvcap:x:2000:a,b\n',
+  });
+  const names = c.users.names(1);
+  c.users.ensure(1, 9, START);
+  assert.equal(c.reads.length, 0, 'nothing is read by the call itself');
+  assert.equal(names.userName(2000), undefined);
+  await turn();
+  assert.deepEqual(c.reads, [
+    `9 /etc/passwd ${USER_FILE_MAX_BYTES}`,
+    `9 /etc/group ${USER_FILE_MAX_BYTES}`,
+  ]);
+  assert.equal(names.userName(2000), 'vcap');
+  assert.equal(names.homeDir(2000), '/home/vcap');
+  assert.equal(names.shell(2000), '/bin/sh');
+  assert.equal(names.groupName(2000), 'vcap');
+  assert.equal(c.users.names(2).userName(2000), undefined, 'another container');
+});
+
+test('without files only root has a name', async () => {
+  using c = container({});
+  c.users.ensure(1, 9, START);
+  await turn();
+  const names = c.users.names(1);
+  assert.deepEqual(
+    [names.userName(0), names.groupName(0), names.homeDir(0), names.shell(0), names.userName(1)],
+    ['root', 'root', '/root', undefined, undefined],
+  );
+});
+
+test('the container’s own name for 0 counts', async () => {
+  using c = container({ '/etc/passwd': 'toor:x:0:0::/:/bin/false\n' });
+  c.users.ensure(1, 9, START);
+  await turn();
+  assert.equal(c.users.names(1).userName(0), 'toor');
+});
+
+test('files are read again after a minute, and after five seconds when an id was missed', async () => {
+  const files = { '/etc/passwd': 'a:x:1:1::/:/x\n' };
+  using c = container(files);
+  const again = async (): Promise<number> => {
+    c.users.ensure(1, 9, START);
+    await turn();
+    return c.reads.length / 2;
+  };
+  assert.equal(await again(), 1);
+  c.advance(59_999);
+  assert.equal(await again(), 1);
+  c.advance(1);
+  assert.equal(await again(), 2);
+  files['/etc/passwd'] += 'b:x:7:7::/:/x\n';
+  c.advance(1000);
+  assert.equal(c.users.names(1).userName(7), undefined);
+  assert.equal(await again(), 2, 'not twice within five seconds');
+  c.advance(4000);
+  assert.equal(await again(), 3);
+  assert.equal(c.users.names(1).userName(7), 'b');
+});
+
+test('a process that ended gives no names: its pid may be another container’s', async () => {
+  using c = container({ '/etc/passwd': 'stranger:x:1:1::/:/x\n' });
+  c.users.ensure(1, 9, START + 10_000_000n);
+  await turn();
+  assert.equal(c.users.names(1).userName(1), undefined);
+  c.users.ensure(1, 9, START);
+  await turn();
+  assert.equal(c.reads.length, 2, 'a short rest between attempts');
+  c.advance(100);
+  c.users.ensure(1, 9, START);
+  await turn();
+  assert.equal(c.users.names(1).userName(1), 'stranger');
+});
+
+test('a file that vanishes leaves what was known', async () => {
+  const files: Record<string, string | undefined> = { '/etc/passwd': 'a:x:1:1::/:/x\n' };
+  using c = container(files);
+  c.users.ensure(1, 9, START);
+  await turn();
+  files['/etc/passwd'] = undefined;
+  c.advance(60_000);
+  c.users.ensure(1, 9, START);
+  await turn();
+  assert.equal(c.users.names(1).userName(1), 'a');
+});
+
+test('at most maxContainers are remembered', async () => {
+  using c = container({ '/etc/passwd': 'a:x:1:1::/:/x\n' });
+  for (const key of [1, 2, 3, 4]) c.users.ensure(key, 9, START);
+  await turn();
+  assert.equal(c.users.names(4).userName(1), 'a');
+  assert.equal(c.users.names(1).userName(1), undefined);
+  c.users.forget(4);
+  assert.equal(c.users.names(4).userName(1), undefined);
+});
+
+test('hostile files: only well-formed entries, the first of an id, made harmless', () => {
+  const file = [
+    '# comment:x:1:1::/:/x',
+    '+::::::',
+    'evil\u001b[31m:x:5:5::/home\u0007:/x',
+    'late:x:5:5::/:/x',
+    'neg:x:-1:0::/:/x',
+    'big:x:4294967296:0::/:/x',
+    'hex:x:0x10:0::/:/x',
+    ':x:6:6::/:/x',
+    'short:x:7',
+    `long:x:8:8::/${'d'.repeat(5000)}:/x`,
+    `name${'n'.repeat(300)}:x:9:9::/:/x`,
+    'bad\xff\xfe:x:10:10::/:/x',
+    'nul\0:x:11:11::/:/x',
+  ].join('\n');
+  const entries = parseIdFile(Buffer.from(file, 'latin1'), 7);
+  assert.deepEqual([...entries.keys()], [5, 9, 10, 11]);
+  assert.equal(entries.get(5)![0], 'evil\ufffd[31m');
+  assert.equal(entries.get(5)![5], '/home\ufffd');
+  assert.equal(entries.get(9)![0]!.length, 256);
+  assert.equal(entries.get(10)![0], 'bad\ufffd\ufffd');
+  assert.equal(entries.get(11)![0], 'nul\ufffd');
+});
+
+test('entries and bytes are bounded; a line cut by the bound is not taken', () => {
+  let many = '';
+  for (let i = 0; i < USER_ENTRIES_MAX + 50; i++) many += `u:x:${i}:\n`;
+  assert.equal(parseIdFile(Buffer.from(many), 3).size, USER_ENTRIES_MAX);
+  const cut = Buffer.alloc(USER_FILE_MAX_BYTES, 'x');
+  cut.write('a:x:1:\n');
+  cut.write('\nroot:x:2', USER_FILE_MAX_BYTES - 9);
+  assert.deepEqual([...parseIdFile(cut, 3).keys()], [1]);
+});
