@@ -1,0 +1,192 @@
+import { formatIpv4, formatIpv6, formatUnixPath, parseSockaddr } from './address.ts';
+import type { RecordBytes } from './batch.ts';
+import type {
+  Ancestor,
+  CloneDetails,
+  ConnectDetails,
+  Credentials,
+  ExecDetails,
+  KernelFile,
+  OpenDetails,
+  SocketTuple,
+} from './event.ts';
+import { CLONE, CONNECT, EXEC, FILE_FLAGS, HEADER, OPEN, RECORD_FLAGS } from './table.gen.ts';
+
+/** One function per record kind: the fixed and variable parts at `at` as the event's details. */
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const O_DIRECTORY = 0o200000;
+const O_CREAT = 0o100;
+const O_TRUNC = 0o1000;
+const O_PATH = 0o10000000;
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const CAP_DAC_OVERRIDE = 1n;
+const ANCESTOR_BYTES = 32;
+
+export function readCredentials(r: RecordBytes, at: number): Credentials {
+  return {
+    uid: r.number(at + HEADER.uid),
+    gid: r.number(at + HEADER.gid),
+    euid: r.number(at + HEADER.euid),
+    egid: r.number(at + HEADER.egid),
+    hostUid: r.number(at + HEADER.host_uid),
+    hostGid: r.number(at + HEADER.host_gid),
+    hostEuid: r.number(at + HEADER.host_euid),
+    hostEgid: r.number(at + HEADER.host_egid),
+    loginUid: r.int(at + HEADER.loginuid),
+    userNamespace: r.number(at + HEADER.userns),
+    capEffective: r.u64(at + HEADER.cap_effective),
+    capPermitted: r.u64(at + HEADER.cap_permitted),
+    capInheritable: r.u64(at + HEADER.cap_inheritable),
+  };
+}
+
+/** `layout`: where the kind keeps the file's fields (the same set in exec and open records). */
+function readFile(
+  r: RecordBytes,
+  at: number,
+  layout: { file_ino: number; file_dev: number; file_flags: number },
+  pathAt: number,
+  pathLength: number,
+): KernelFile | undefined {
+  const flags = r.number(at + layout.file_flags);
+  if ((flags & FILE_FLAGS.FILE_KNOWN) === 0) return undefined;
+  const dev = r.number(at + layout.file_dev);
+  return {
+    path: r.text(pathAt, pathLength),
+    pathTruncated: (flags & FILE_FLAGS.FILE_PATH_TRUNCATED) !== 0,
+    detached: (flags & FILE_FLAGS.FILE_DETACHED) !== 0,
+    devMajor: dev >>> 20,
+    devMinor: dev & 0xfffff,
+    ino: r.id(at + layout.file_ino),
+    upperLayer: (flags & FILE_FLAGS.FILE_UPPER_LAYER) !== 0,
+    lowerLayer: (flags & FILE_FLAGS.FILE_LOWER_LAYER) !== 0,
+    memfd: (flags & FILE_FLAGS.FILE_MEMFD) !== 0,
+    unlinked: (flags & FILE_FLAGS.FILE_UNLINKED) !== 0,
+  };
+}
+
+export function readOpen(r: RecordBytes, at: number): OpenDetails {
+  const rawLength = r.short(at + OPEN.raw_len);
+  const rawAt = at + OPEN.end;
+  const file = readFile(r, at, OPEN, rawAt + rawLength, r.short(at + OPEN.path_len));
+  const flags = r.number(at + OPEN.open_flags);
+  const access = flags & 3;
+  const pathOnly = (flags & O_PATH) !== 0;
+  return {
+    file,
+    rawPath: r.text(rawAt, rawLength),
+    rawPathTruncated: (r.number(at + OPEN.flags) & RECORD_FLAGS.RAW_TRUNCATED) !== 0,
+    dirFd: r.int(at + OPEN.dirfd),
+    flags,
+    mode: r.number(at + OPEN.mode),
+    resolve: r.number(at + OPEN.resolve),
+    created: (r.number(at + OPEN.file_flags) & FILE_FLAGS.FILE_CREATED) !== 0,
+    forRead: !pathOnly && (access === 0 || access === 2),
+    forWrite: !pathOnly && (access === 1 || access === 2 || (flags & (O_CREAT | O_TRUNC)) !== 0),
+    directory:
+      (flags & O_DIRECTORY) !== 0 ||
+      (file !== undefined && (r.number(at + OPEN.file_mode) & S_IFMT) === S_IFDIR),
+  };
+}
+
+/** Could the process write to the file it runs: by the mode bits, or because CAP_DAC_OVERRIDE ignores them. */
+function isWritable(r: RecordBytes, at: number): boolean {
+  const mode = r.number(at + EXEC.file_mode);
+  if (((r.u64(at + HEADER.cap_effective) >> CAP_DAC_OVERRIDE) & 1n) === 1n) return true;
+  if (r.number(at + EXEC.file_uid) === r.number(at + HEADER.host_euid)) return (mode & 0o200) !== 0;
+  if (r.number(at + EXEC.file_gid) === r.number(at + HEADER.host_egid)) return (mode & 0o020) !== 0;
+  return (mode & 0o002) !== 0;
+}
+
+function readArgv(r: RecordBytes, at: number, length: number): string[] {
+  const args: string[] = [];
+  let start = at;
+  const end = at + length;
+  while (start < end) {
+    const nul = r.bytes.indexOf(0, start);
+    const stop = nul < 0 || nul > end ? end : nul;
+    args.push(r.text(start, stop - start));
+    start = stop + 1;
+  }
+  return args;
+}
+
+export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetails {
+  const ancestorsLength = r.short(at + EXEC.ancestors_len);
+  const rawLength = r.short(at + EXEC.raw_len);
+  const pathLength = r.short(at + EXEC.path_len);
+  const cwdLength = r.short(at + EXEC.cwd_len);
+  const rawAt = at + EXEC.end + ancestorsLength;
+  const pathAt = rawAt + rawLength;
+  const cwdAt = pathAt + pathLength;
+  const ancestors: Ancestor[] = [];
+  for (let a = at + EXEC.end; a < rawAt; a += ANCESTOR_BYTES) {
+    ancestors.push({
+      startBootNs: r.u64(a),
+      pid: r.number(a + 8),
+      inScope: r.number(a + 12) !== 0,
+      comm: r.comm(a + 16),
+    });
+  }
+  return {
+    file: readFile(r, at, EXEC, pathAt, pathLength),
+    filename: r.text(rawAt, rawLength),
+    writable: !failed && isWritable(r, at),
+    argv: readArgv(r, cwdAt + cwdLength, r.short(at + EXEC.argv_len)),
+    argvTruncated: (r.number(at + EXEC.flags) & RECORD_FLAGS.ARGV_TRUNCATED) !== 0,
+    cwd: r.text(cwdAt, cwdLength),
+    ancestors,
+    pgid: r.number(at + EXEC.pgid),
+    vpgid: r.number(at + EXEC.vpgid),
+    sid: r.number(at + EXEC.sid),
+    vsid: r.number(at + EXEC.vsid),
+  };
+}
+
+export function readClone(r: RecordBytes, at: number): CloneDetails {
+  const flags = r.number(at + CLONE.flags);
+  return {
+    flags: r.u64(at + CLONE.clone_flags),
+    childPid: r.number(at + CLONE.child_pid),
+    childTid: r.number(at + CLONE.child_tid),
+    childVpid: r.number(at + CLONE.child_vpid),
+    childVtid: r.number(at + CLONE.child_vtid),
+    childStartBootNs: r.u64(at + CLONE.child_start),
+    thread: (flags & RECORD_FLAGS.THREAD) !== 0,
+    parentInScope: (flags & RECORD_FLAGS.PARENT_OUT_OF_SCOPE) === 0,
+  };
+}
+
+function readTuple(r: RecordBytes, at: number, unixPath: string): SocketTuple {
+  const family = r.short(at + CONNECT.family);
+  const format =
+    family === AF_INET ? formatIpv4 : family === AF_INET6 ? formatIpv6 : (): string => '';
+  return {
+    family,
+    protocol: r.short(at + CONNECT.protocol),
+    socketType: r.short(at + CONNECT.socket_type),
+    localIp: format(r.bytes, at + CONNECT.laddr),
+    localPort: r.short(at + CONNECT.lport),
+    remoteIp: format(r.bytes, at + CONNECT.raddr),
+    remotePort: r.short(at + CONNECT.rport),
+    unixPath,
+  };
+}
+
+export function readConnect(r: RecordBytes, at: number): ConnectDetails {
+  const addrLength = r.short(at + CONNECT.addr_len);
+  const addrAt = at + CONNECT.end;
+  const address = parseSockaddr(r.bytes.subarray(addrAt, addrAt + addrLength));
+  let tuple: SocketTuple | undefined;
+  if ((r.number(at + CONNECT.flags) & RECORD_FLAGS.TUPLE_KNOWN) !== 0) {
+    const unixAt = addrAt + addrLength;
+    const unixPath = formatUnixPath(
+      r.bytes.subarray(unixAt, unixAt + r.short(at + CONNECT.unix_len)),
+    );
+    tuple = readTuple(r, at, unixPath);
+  }
+  return { fd: r.int(at + CONNECT.fd), tuple, address };
+}

@@ -1,0 +1,92 @@
+import { FILE_FLAGS } from './table.gen.ts';
+
+/** Bits and their names in the order in which Falco prints them. */
+type FlagNames = readonly (readonly [bit: number, name: string])[];
+
+// x86-64 values (include/uapi/asm-generic/fcntl.h); O_SYNC holds O_DSYNC's bit, O_TMPFILE O_DIRECTORY's.
+const OPEN_FLAGS: FlagNames = [
+  [0o100000, 'O_LARGEFILE'],
+  [0o200000, 'O_DIRECTORY'],
+  [0o40000, 'O_DIRECT'],
+  [0o1000, 'O_TRUNC'],
+  [0o4010000, 'O_SYNC'],
+  [0o4000, 'O_NONBLOCK'],
+  [0o200, 'O_EXCL'],
+  [0o10000, 'O_DSYNC'],
+  [0o2000, 'O_APPEND'],
+  [0o100, 'O_CREAT'],
+];
+const O_CLOEXEC = 0o2000000;
+const O_TMPFILE = 0o20200000;
+const ACCESS_NAMES = ['O_RDONLY', 'O_WRONLY', 'O_RDWR', 'O_NONE'];
+
+const RESOLVE_FLAGS: FlagNames = [
+  [0x08, 'RESOLVE_BENEATH'],
+  [0x10, 'RESOLVE_IN_ROOT'],
+  [0x02, 'RESOLVE_NO_MAGICLINKS'],
+  [0x04, 'RESOLVE_NO_SYMLINKS'],
+  [0x01, 'RESOLVE_NO_XDEV'],
+  [0x20, 'RESOLVE_CACHED'],
+];
+
+// include/uapi/linux/sched.h
+const CLONE_FLAGS: FlagNames = [
+  [0x00000400, 'CLONE_FILES'],
+  [0x00000200, 'CLONE_FS'],
+  [0x80000000, 'CLONE_IO'],
+  [0x08000000, 'CLONE_NEWIPC'],
+  [0x40000000, 'CLONE_NEWNET'],
+  [0x00020000, 'CLONE_NEWNS'],
+  [0x20000000, 'CLONE_NEWPID'],
+  [0x04000000, 'CLONE_NEWUTS'],
+  [0x00008000, 'CLONE_PARENT'],
+  [0x00100000, 'CLONE_PARENT_SETTID'],
+  [0x00002000, 'CLONE_PTRACE'],
+  [0x00000800, 'CLONE_SIGHAND'],
+  [0x00040000, 'CLONE_SYSVSEM'],
+  [0x00010000, 'CLONE_THREAD'],
+  [0x00800000, 'CLONE_UNTRACED'],
+  [0x00000100, 'CLONE_VM'],
+  [0x10000000, 'CLONE_NEWUSER'],
+  [0x00200000, 'CLONE_CHILD_CLEARTID'],
+  [0x01000000, 'CLONE_CHILD_SETTID'],
+  [0x00080000, 'CLONE_SETTLS'],
+  [0x00004000, 'CLONE_VFORK'],
+  [0x02000000, 'CLONE_NEWCGROUP'],
+];
+
+function names(value: number, table: FlagNames): string[] {
+  return table.filter(([bit]) => (value & bit) === (bit | 0)).map(([, name]) => name);
+}
+
+/** What Falco prints for `evt.arg.flags` of an open: names joined by `|`. */
+export function openFlagsText(flags: number, fileFlags: number): string {
+  const parts = names(flags, OPEN_FLAGS);
+  parts.push(ACCESS_NAMES[flags & 3] ?? 'O_RDONLY');
+  if ((flags & O_CLOEXEC) !== 0) parts.push('O_CLOEXEC');
+  if ((flags & O_TMPFILE) === O_TMPFILE) parts.push('O_TMPFILE');
+  if ((fileFlags & FILE_FLAGS.FILE_CREATED) !== 0) parts.push('O_F_CREATED');
+  if ((fileFlags & FILE_FLAGS.FILE_UPPER_LAYER) !== 0) parts.push('FD_UPPER_LAYER');
+  if ((fileFlags & FILE_FLAGS.FILE_LOWER_LAYER) !== 0) parts.push('FD_LOWER_LAYER');
+  return parts.join('|');
+}
+
+/** `evt.arg.resolve` of openat2. */
+export function resolveFlagsText(resolve: number): string {
+  return names(resolve, RESOLVE_FLAGS).join('|');
+}
+
+/** `evt.arg.flags` of the clone family; the low byte is the exit signal. */
+export function cloneFlagsText(flags: number): string {
+  return names(flags, CLONE_FLAGS).join('|');
+}
+
+/** `evt.arg.flags` of an exec. */
+export function execFlagsText(fileFlags: number, writable: boolean): string {
+  const parts: string[] = [];
+  if (writable) parts.push('EXE_WRITABLE');
+  if ((fileFlags & FILE_FLAGS.FILE_UPPER_LAYER) !== 0) parts.push('EXE_UPPER_LAYER');
+  if ((fileFlags & FILE_FLAGS.FILE_MEMFD) !== 0) parts.push('EXE_FROM_MEMFD');
+  if ((fileFlags & FILE_FLAGS.FILE_LOWER_LAYER) !== 0) parts.push('EXE_LOWER_LAYER');
+  return parts.join('|');
+}

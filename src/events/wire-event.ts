@@ -1,0 +1,174 @@
+import { RecordBytes } from './batch.ts';
+import { readClone, readConnect, readCredentials, readExec, readOpen } from './details.ts';
+import type {
+  CloneDetails,
+  ConnectDetails,
+  Credentials,
+  ExecDetails,
+  ExitDetails,
+  KernelEvent,
+  OpenDetails,
+  ParamValue,
+} from './event.ts';
+import { readParam } from './params.ts';
+import { EVENT_NAMES, EXIT, HEADER, KINDS, type EventName } from './table.gen.ts';
+
+/** Unix time minus CLOCK_BOOTTIME, in ns; re-measured by its owner, read at decoding. */
+export interface BootClock {
+  readonly unixMinusBootNs: bigint;
+}
+
+/**
+ * A KernelEvent over record bytes: nothing is decoded before it is asked for, and what was is kept until
+ * `moveTo`. Valid until the bytes are overwritten by the next batch; `detach()` gives one that stays.
+ */
+export class WireEvent implements KernelEvent {
+  #records: RecordBytes;
+  readonly #clock: BootClock;
+  #at = 0;
+  #num = 0;
+  #comm: string | undefined;
+  #credentials: Credentials | undefined;
+  #open: OpenDetails | undefined;
+  #connect: ConnectDetails | undefined;
+  #exec: ExecDetails | undefined;
+  #clone: CloneDetails | undefined;
+
+  constructor(records: RecordBytes, clock: BootClock) {
+    this.#records = records;
+    this.#clock = clock;
+  }
+
+  /** Makes this the event at byte offset `at` of the records; `num` is its running number. */
+  moveTo(at: number, num: number): void {
+    this.#at = at;
+    this.#num = num;
+    this.#comm = undefined;
+    this.#credentials = undefined;
+    this.#open = undefined;
+    this.#connect = undefined;
+    this.#exec = undefined;
+    this.#clone = undefined;
+  }
+
+  get records(): RecordBytes {
+    return this.#records;
+  }
+
+  get at(): number {
+    return this.#at;
+  }
+
+  get kind(): number {
+    return this.#records.short(this.#at + HEADER.kind);
+  }
+
+  get type(): EventName {
+    return EVENT_NAMES[this.#records.short(this.#at + HEADER.event)] ?? 'execve';
+  }
+
+  get num(): number {
+    return this.#num;
+  }
+
+  get bootNs(): bigint {
+    return this.#records.u64(this.#at + HEADER.ts);
+  }
+
+  get timeNs(): bigint {
+    return this.bootNs + this.#clock.unixMinusBootNs;
+  }
+
+  get cpu(): number {
+    return this.#records.number(this.#at + HEADER.cpu);
+  }
+
+  get cgroupId(): number {
+    return this.#records.id(this.#at + HEADER.cgroup);
+  }
+
+  get pid(): number {
+    return this.#records.number(this.#at + HEADER.pid);
+  }
+
+  get tid(): number {
+    return this.#records.number(this.#at + HEADER.tid);
+  }
+
+  get vpid(): number {
+    return this.#records.number(this.#at + HEADER.vpid);
+  }
+
+  get vtid(): number {
+    return this.#records.number(this.#at + HEADER.vtid);
+  }
+
+  get ppid(): number {
+    return this.#records.number(this.#at + HEADER.ppid);
+  }
+
+  get startBootNs(): bigint {
+    return this.#records.u64(this.#at + HEADER.start);
+  }
+
+  get parentStartBootNs(): bigint {
+    return this.#records.u64(this.#at + HEADER.parent_start);
+  }
+
+  get result(): number {
+    return this.#records.signed(this.#at + HEADER.ret);
+  }
+
+  get comm(): string {
+    return (this.#comm ??= this.#records.comm(this.#at + HEADER.comm));
+  }
+
+  get tty(): number {
+    return this.#records.number(this.#at + HEADER.tty);
+  }
+
+  get credentials(): Credentials {
+    return (this.#credentials ??= readCredentials(this.#records, this.#at));
+  }
+
+  get open(): OpenDetails | undefined {
+    if (this.kind !== KINDS.open) return undefined;
+    return (this.#open ??= readOpen(this.#records, this.#at));
+  }
+
+  get connect(): ConnectDetails | undefined {
+    if (this.kind !== KINDS.connect) return undefined;
+    return (this.#connect ??= readConnect(this.#records, this.#at));
+  }
+
+  get exec(): ExecDetails | undefined {
+    if (this.kind !== KINDS.exec) return undefined;
+    return (this.#exec ??= readExec(this.#records, this.#at, this.result < 0));
+  }
+
+  get clone(): CloneDetails | undefined {
+    if (this.kind !== KINDS.clone) return undefined;
+    return (this.#clone ??= readClone(this.#records, this.#at));
+  }
+
+  get exit(): ExitDetails | undefined {
+    if (this.kind !== KINDS.exit) return undefined;
+    return { status: this.#records.number(this.#at + EXIT.status) };
+  }
+
+  param(name: string): ParamValue | undefined {
+    return readParam(this, name);
+  }
+
+  detach(): WireEvent {
+    const length = this.#records.number(this.#at + HEADER.len);
+    const copy = new ArrayBuffer(length);
+    this.#records.bytes.copy(Buffer.from(copy), 0, this.#at, this.#at + length);
+    // The offset is fixed now: a clock step between hold and release must not move the event.
+    const event = new WireEvent(new RecordBytes(copy), {
+      unixMinusBootNs: this.#clock.unixMinusBootNs,
+    });
+    event.moveTo(0, this.#num);
+    return event;
+  }
+}

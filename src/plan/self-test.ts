@@ -1,0 +1,79 @@
+import { mkdirSync, rmdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { KernelEvent } from '../events/event.ts';
+import { runSelfTestChild, type LiveProbe } from '../probe/live.ts';
+import { UserError } from '../shared/user-error.ts';
+
+/** What a functional test of the probe saw. */
+export interface SelfTestReport {
+  readonly ok: boolean;
+  /** Each thing that the test's child did: was it reported? */
+  readonly seen: Readonly<Record<'open' | 'connect' | 'exec' | 'exit', boolean>>;
+}
+
+/** A file that every Linux has and that is not opened by the test's own exec. */
+const SENTINEL = '/proc/sys/kernel/ostype';
+const WAIT_MS = 3000;
+/** The hooks whose work the test sees. */
+export const SELF_TEST_HOOKS: readonly string[] = ['sys_open', 'sys_openat', 'sys_connect'];
+
+/**
+ * Does the probe report what really happens? A child in a cgroup of its own opens, connects, execs and exits,
+ * and each must arrive as a record. Loading and attaching prove nothing: some hooks attach and never fire.
+ * Feed it the events of its cgroup with `see`. The caller must have attached SELF_TEST_HOOKS and let all opens pass.
+ */
+export class SelfTest {
+  readonly cgroupId: number;
+  readonly #directory: string;
+  readonly #probe: LiveProbe;
+  readonly #seen = { open: false, connect: false, exec: false, exit: false };
+  #pid = 0;
+
+  /** Makes the cgroup below the hierarchy's mount point and puts it in scope. Throws UserError if it cannot. */
+  constructor(probe: LiveProbe, hierarchyMountPoint: string) {
+    this.#probe = probe;
+    this.#directory = join(hierarchyMountPoint, `varvel-selftest-${process.pid}`);
+    try {
+      mkdirSync(this.#directory, { recursive: true });
+    } catch (error) {
+      throw new UserError(
+        `Cannot make a cgroup at ${this.#directory} (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}): the agent needs a writable cgroup hierarchy.`,
+        { cause: error },
+      );
+    }
+    this.cgroupId = statSync(this.#directory).ino;
+    probe.scope.set(this.cgroupId, 'included', this.cgroupId);
+  }
+
+  /** An event of the test's cgroup. */
+  see(event: KernelEvent): void {
+    if (event.open?.rawPath === SENTINEL && event.open.file?.path === SENTINEL)
+      this.#seen.open = true;
+    if (event.connect?.tuple?.remoteIp === '127.0.0.1' && event.connect.tuple.remotePort === 9)
+      this.#seen.connect = true;
+    if (event.exec?.filename === '/bin/true' && event.result === 0) this.#seen.exec = true;
+    // the exit comes last; before `run` has the pid, any exit in this cgroup is the child's
+    if (event.type === 'procexit' && (this.#pid === 0 || event.pid === this.#pid))
+      this.#seen.exit = true;
+  }
+
+  /** Runs the child, waits for its records (at most 3 s) and removes the cgroup. */
+  async run(): Promise<SelfTestReport> {
+    try {
+      this.#pid = runSelfTestChild(this.#directory, SENTINEL);
+      const end = performance.now() + WAIT_MS;
+      while (!this.#all() && performance.now() < end) {
+        this.#probe.drain();
+        if (!this.#all()) await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      return { ok: this.#all(), seen: { ...this.#seen } };
+    } finally {
+      this.#probe.scope.delete(this.cgroupId);
+      rmdirSync(this.#directory);
+    }
+  }
+
+  #all(): boolean {
+    return Object.values(this.#seen).every(Boolean);
+  }
+}

@@ -1,0 +1,196 @@
+import {
+  Probe,
+  bootTimeNs,
+  readInRoot,
+  selfTest,
+  wireVersion,
+  type LoaderError,
+  type ProbeStats,
+} from 'ebpf-loader-napi';
+import type { ContainerRootReader } from '../shared/container-root.ts';
+import { UserError } from '../shared/user-error.ts';
+import type { KernelScopeState, ScopeEntry, ScopeMap, ScopePattern } from './scope.ts';
+
+/** Bytes of one batch: bounds how much is worked on between two turns of the event loop. */
+const BATCH_BYTES = 1 << 20;
+
+/** Hooks that stay attached: they cost other programs nothing, and the scope and the process tree need them. */
+const STANDING_HOOKS = [
+  'cgroup_mkdir',
+  'cgroup_rmdir',
+  'cgroup_attach_task',
+  'sched_fork',
+  'sched_exec',
+  'sched_exit',
+];
+
+export interface LiveProbeOptions {
+  readonly hierarchy: { readonly kind: 'v2' | 'v1-pids'; readonly id: number };
+  readonly patterns: readonly ScopePattern[];
+  readonly execRingBytes: number;
+  readonly bulkRingBytes: number;
+  /** Some rule looks at new threads. */
+  readonly threadClones: boolean;
+  /** How often the rings are looked at while records come. */
+  readonly tickMs: number;
+}
+
+/** Which opens a rule can match; the others are counted in the kernel and go no further. */
+export interface OpenMask {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly failed: boolean;
+}
+
+/** What to do about each way in which the kernel refuses the probe. */
+function explain(error: unknown, doing: string): UserError {
+  const loader = error as Partial<LoaderError>;
+  const said = `Cannot ${loader.operation ?? doing}: ${loader.code ?? String(error)}.`;
+  const detail = (loader.detail ?? '').trim().split('\n').slice(-1)[0] ?? '';
+  const advice =
+    loader.code === 'EPERM' || loader.code === 'EACCES'
+      ? 'The agent needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; inside a container also the host’s pid namespace. If it has them, kernel lockdown (confidentiality) forbids BPF.'
+      : /btf/i.test(loader.detail ?? '') || loader.code === 'ESRCH'
+        ? 'The kernel has no BTF (/sys/kernel/btf/vmlinux): use one built with CONFIG_DEBUG_INFO_BTF=y, 5.15 or newer.'
+        : 'Run "varvel doctor" to see what this host lacks.';
+  return new UserError([said, detail, advice].filter((part) => part !== '').join(' '), {
+    cause: error,
+  });
+}
+
+/**
+ * The probe in the running kernel: the only place that talks to the loader. Everything it holds is released by
+ * `close`, and by the kernel when the process ends in any way.
+ */
+export class LiveProbe {
+  readonly scope: ScopeMap;
+  readonly #probe: Probe;
+  readonly #tickMs: number;
+  #lost = { emitted: 0, dropped: 0, prefiltered: 0 };
+
+  /** Loads and attaches the standing hooks. Throws UserError when the kernel refuses. */
+  constructor(options: LiveProbeOptions, expectedWireVersion: number) {
+    if (wireVersion !== expectedWireVersion) {
+      throw new UserError(
+        `The native loader speaks wire version ${wireVersion}, this agent ${expectedWireVersion}. Build it again: npm run build:native`,
+      );
+    }
+    this.#tickMs = options.tickMs;
+    try {
+      this.#probe = new Probe(options);
+    } catch (error) {
+      throw explain(error, 'load the probe');
+    }
+    this.scope = this.#scopeMap();
+    try {
+      for (const hook of STANDING_HOOKS) this.#probe.attach(hook);
+    } catch (error) {
+      this.#probe.close();
+      throw explain(error, 'attach the probe');
+    }
+  }
+
+  #scopeMap(): ScopeMap {
+    const probe = this.#probe;
+    return {
+      set: (cgroupId: number, state: KernelScopeState, rootCgroupId: number): void =>
+        probe.scopeSet(cgroupId, state, rootCgroupId),
+      delete: (cgroupId: number): void => {
+        const entry = probe.scopeGet(cgroupId);
+        if (entry !== undefined) {
+          this.#lost = {
+            emitted: this.#lost.emitted + entry.emitted,
+            dropped: this.#lost.dropped + entry.dropped,
+            prefiltered: this.#lost.prefiltered + entry.prefiltered,
+          };
+        }
+        probe.scopeDelete(cgroupId);
+      },
+      get: (cgroupId: number): ScopeEntry | undefined => probe.scopeGet(cgroupId),
+      entries: (): readonly ScopeEntry[] => probe.scopeEntries(),
+    };
+  }
+
+  /** Counts of scope entries that have been deleted: totals = these + those of `scope.entries()`. */
+  deletedCounters(): { emitted: number; dropped: number; prefiltered: number } {
+    return { ...this.#lost };
+  }
+
+  /**
+   * Attaches exactly these syscall hooks besides the standing ones. Returns those that this kernel does not have.
+   * Throws UserError when it refuses one it has.
+   */
+  attachOnly(hooks: readonly string[]): readonly string[] {
+    const missing: string[] = [];
+    const wanted = new Set(hooks);
+    for (const hook of this.#probe.attached()) {
+      if (hook.startsWith('sys_') && !wanted.has(hook)) this.#probe.detach(hook);
+    }
+    for (const hook of wanted) {
+      try {
+        this.#probe.attach(hook);
+      } catch (error) {
+        if ((error as LoaderError).code !== 'ENOENT') throw explain(error, `attach ${hook}`);
+        missing.push(hook);
+      }
+    }
+    return missing;
+  }
+
+  attached(): readonly string[] {
+    return this.#probe.attached();
+  }
+
+  setOpenMask(mask: OpenMask): void {
+    this.#probe.setOpenMask(mask);
+  }
+
+  /** Hands over batches: `onBatch(bytes)` after that many bytes of records were put at the start of the buffer. */
+  start(onBatch: (bytes: number) => void): ArrayBuffer {
+    const buffer = new ArrayBuffer(BATCH_BYTES);
+    this.#probe.start(buffer, onBatch, { tickMs: this.#tickMs });
+    return buffer;
+  }
+
+  /** Hands over now what is in the rings. */
+  drain(): number {
+    return this.#probe.drain();
+  }
+
+  stats(): ProbeStats {
+    return this.#probe.stats();
+  }
+
+  close(): void {
+    this.#probe.close();
+  }
+}
+
+/** Reads files below `/proc/PID/root`; symlinks resolve inside it, mount points are not crossed. */
+export const containerRootReader: ContainerRootReader = {
+  readInRoot(pid: number, path: string, maxBytes: number): Buffer | undefined {
+    try {
+      return readInRoot(`/proc/${pid}/root`, path, maxBytes, { symlinks: true });
+    } catch {
+      // gone, not there, not a file: all the same to the caller, and all a container's doing
+      return undefined;
+    }
+  },
+};
+
+/** CLOCK_BOOTTIME in ns. */
+export function bootNs(): bigint {
+  return bootTimeNs();
+}
+
+/**
+ * Runs a child that enters the cgroup directory, opens the file `sentinel`, connects a UDP socket to 127.0.0.1:9
+ * (nothing is sent) and execs /bin/true. Blocks a few ms; returns its pid. Throws UserError when it cannot.
+ */
+export function runSelfTestChild(cgroupDirectory: string, sentinel: string): number {
+  try {
+    return selfTest(cgroupDirectory, sentinel);
+  } catch (error) {
+    throw explain(error, 'run the self-test');
+  }
+}
