@@ -1,0 +1,24 @@
+import type { Process } from './process.ts';
+
+/**
+ * The process as it is now: a later exec does not change it. For events that wait. The parent is the living one:
+ * its present image is what rules look at in any event.
+ */
+export function pinProcess(process: Process): Process {
+  return {
+    pid: process.pid,
+    vpid: process.vpid,
+    startBootNs: process.startBootNs,
+    image: process.image,
+    parent: process.parent,
+    loginUid: process.loginUid,
+    tty: process.tty,
+    pgid: process.pgid,
+    vpgid: process.vpgid,
+    sid: process.sid,
+    vsid: process.vsid,
+    inScope: process.inScope,
+    setup: process.setup,
+    origin: process.origin,
+  };
+}

@@ -1,0 +1,68 @@
+import type { LiveProbe } from '../probe/live.ts';
+import type { Logger } from '../shared/logger.ts';
+
+/** How long the syscall hooks outlive the last container in scope: a restart must not detach and attach them. */
+const LINGER_MS = 60_000;
+
+/**
+ * Attaches the syscall hooks while some container is in scope or pending, and only then: a tracepoint costs every
+ * system call of the host (55–74 ns). A new container's cgroup is made tens of milliseconds before its app's exec,
+ * time enough to attach.
+ */
+export class Attachment {
+  readonly #probe: LiveProbe;
+  readonly #logger: Logger;
+  readonly #inScope: () => boolean;
+  #hooks: readonly string[] = [];
+  #attached = false;
+  #linger: NodeJS.Timeout | undefined;
+
+  /** `inScope`: is any cgroup in scope or pending now? */
+  constructor(probe: LiveProbe, logger: Logger, inScope: () => boolean) {
+    this.#probe = probe;
+    this.#logger = logger;
+    this.#inScope = inScope;
+  }
+
+  /** The hooks that the rules need; takes effect at once if they are attached. */
+  setHooks(hooks: readonly string[]): void {
+    this.#hooks = hooks;
+    if (this.#attached) this.#apply();
+  }
+
+  /** A container appeared: attach now. */
+  onScoped(): void {
+    clearTimeout(this.#linger);
+    this.#linger = undefined;
+    if (this.#attached) return;
+    this.#attached = true;
+    this.#apply();
+  }
+
+  /** A container went or was excluded: detach in a while if it was the last. */
+  onUnscoped(): void {
+    if (!this.#attached || this.#linger !== undefined || this.#inScope()) return;
+    this.#linger = setTimeout(() => {
+      this.#linger = undefined;
+      if (this.#inScope()) return;
+      this.#attached = false;
+      this.#probe.attachOnly([]);
+      this.#logger.info({}, 'no container in scope: the system call hooks are detached');
+    }, LINGER_MS).unref();
+  }
+
+  stop(): void {
+    clearTimeout(this.#linger);
+  }
+
+  #apply(): void {
+    const missing = this.#probe.attachOnly(this.#hooks);
+    this.#logger.info({ hooks: this.#hooks }, 'system call hooks attached');
+    if (missing.length > 0) {
+      this.#logger.warn(
+        { missing },
+        'this kernel lacks some system calls that rules name; their events cannot happen here',
+      );
+    }
+  }
+}

@@ -1,0 +1,19 @@
+import { EVENT_TABLE, type EventName } from '../events/table.gen.ts';
+
+/** Programs behind the table's hooks that are not named sys_<hook>; [] when the hook stays attached anyway. */
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  // Success comes from sched_process_exec; only the failed ones need the calls' exits.
+  exec: ['sys_execve', 'sys_execveat'],
+  fork: [],
+  exit: [],
+};
+
+/** The syscall programs to attach so that these events are reported. */
+export function hooksFor(events: ReadonlySet<EventName>): readonly string[] {
+  const programs = new Set<string>();
+  for (const event of events) {
+    const { hook } = EVENT_TABLE[event];
+    for (const program of PROGRAMS[hook] ?? [`sys_${hook}`]) programs.add(program);
+  }
+  return [...programs].sort();
+}
