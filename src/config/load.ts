@@ -1,0 +1,320 @@
+import { existsSync } from 'node:fs';
+
+import type { z } from 'zod';
+
+import { nearestWord } from '../shared/nearest.ts';
+import { UserError } from '../shared/user-error.ts';
+import type { SourcePosition } from '../shared/user-error.ts';
+import { folderOf, toAgentConfig } from './config.ts';
+import type { AgentConfig } from './config.ts';
+import { CONFIG_SCHEMA, keysAt, VALUE_PATHS, valueAt, variableOf } from './schema.ts';
+import type { ValueKind } from './schema.ts';
+import { YamlFile } from './yaml-file.ts';
+
+/** Read when neither `--config` nor VARVEL_CONFIG names a file, if it is there. */
+export const DEFAULT_CONFIG_FILE = '/etc/varvel/varvel.yaml';
+
+/** Variables that are not values of the configuration. */
+const OTHER_VARIABLES = ['VARVEL_CONFIG', 'VARVEL_DEBUG'];
+
+export interface ConfigSources {
+  /** From `--config`. */
+  readonly file?: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** From `--set KEY=VALUE`, in order; they win over the environment, which wins over the file. */
+  readonly settings?: readonly string[];
+  /** Default DEFAULT_CONFIG_FILE. */
+  readonly defaultFile?: string;
+}
+
+/** A value in effect and where it comes from: `default`, `FILE:LINE`, `VARVEL_X` or `--set`. */
+export interface EffectiveSetting {
+  readonly key: string;
+  readonly value: unknown;
+  readonly source: string;
+}
+
+export interface LoadedConfig {
+  readonly config: AgentConfig;
+  /** The file that was read. */
+  readonly file: string | undefined;
+  /** Sentences, for the log. */
+  readonly warnings: readonly string[];
+  readonly settings: readonly EffectiveSetting[];
+}
+
+/** A value given as text. */
+interface Given {
+  readonly source: string;
+  readonly at: readonly string[];
+}
+
+/**
+ * The configuration from file, environment and flags. Throws UserError with file, line and column (or the
+ * variable's name) and, for a mistyped key, the nearest right one. Needs no file: everything has a default.
+ */
+export function loadConfig(sources: ConfigSources): LoadedConfig {
+  const named = sources.file ?? sources.env['VARVEL_CONFIG'];
+  const fallback = sources.defaultFile ?? DEFAULT_CONFIG_FILE;
+  if (named === '') throw new UserError('The name of the configuration file is empty.');
+  const path = named ?? (existsSync(fallback) ? fallback : undefined);
+  const file = path === undefined ? undefined : YamlFile.read(path);
+  const root = rootOf(file);
+
+  const given: Given[] = [];
+  const warnings: string[] = [];
+  const byVariable = new Map(VALUE_PATHS.map((at) => [variableOf(at), at]));
+  for (const [name, text] of Object.entries(sources.env)) {
+    if (!name.startsWith('VARVEL_') || text === undefined) continue;
+    const at = byVariable.get(name);
+    if (at !== undefined) {
+      set(root, at, textToValue(text, at, name));
+      given.push({ source: name, at });
+    } else if (!OTHER_VARIABLES.includes(name) && !/^VARVEL_(?:SERVICE|PORT)(?:_|$)/.test(name)) {
+      // (Kubernetes sets VARVEL_SERVICE_… and VARVEL_PORT_… itself for a service that is called varvel.)
+      const near = nearestWord(name, [...byVariable.keys(), ...OTHER_VARIABLES]);
+      warnings.push(`The variable ${name} is not one of varvel's.${didYouMean(near)}`);
+    }
+  }
+  for (const setting of sources.settings ?? []) {
+    const [key, text] = splitSetting(setting);
+    const at = VALUE_PATHS.find((it) => it.join('.') === key);
+    if (at === undefined) {
+      const near = nearestWord(
+        key,
+        VALUE_PATHS.map((it) => it.join('.')),
+      );
+      throw new UserError(`--set: there is no key "${key}".${didYouMean(near)}`, { exitCode: 2 });
+    }
+    const source = `--set ${key}`;
+    set(root, at, textToValue(text, at, source));
+    given.push({ source, at });
+  }
+
+  const place = (at: readonly PropertyKey[]): SourcePosition | undefined => {
+    const last = given.findLast((it) => it.at.every((key, index) => key === at[index]));
+    return last === undefined ? file?.positionOf(at) : { file: last.source };
+  };
+  const parsed = CONFIG_SCHEMA.safeParse(root);
+  if (!parsed.success) throw toUserError(parsed.error.issues, root, place, file);
+  const { streams } = parsed.data;
+  if (streams.file.enabled === true && streams.file.path === undefined) {
+    throw new UserError('streams.file is enabled but has no path: set streams.file.path.', {
+      ...at(place(['streams', 'file', 'enabled'])),
+    });
+  }
+
+  const fromFile = (path: readonly string[]): boolean => !given.some((it) => same(it.at, path));
+  const config = toAgentConfig(
+    parsed.data,
+    (path) => (file !== undefined && fromFile(path) ? folderOf(file.path) : process.cwd()),
+    place,
+  );
+  const anyStream = Object.values(config.streams).some((stream) => stream.enabled);
+  if (!anyStream) warnings.push('No log stream is enabled: detections are counted and go nowhere.');
+  const settings = VALUE_PATHS.map((path) => ({
+    key: path.join('.'),
+    value: get(parsed.data, path),
+    source: sourceOf(path, root, place),
+  }));
+  return { config, file: path, warnings, settings };
+}
+
+function rootOf(file: YamlFile | undefined): Record<string, unknown> {
+  const content = file?.content;
+  if (file === undefined || content === undefined) return {};
+  if (!isSection(content)) {
+    throw new UserError('The configuration must be keys with values, such as "mode: opt-in".', {
+      position: file.positionOf([]),
+    });
+  }
+  return withoutEmptySections(content, []);
+}
+
+/** A section of which only comments are left reads as null; it means nothing set. */
+function withoutEmptySections(
+  section: Record<string, unknown>,
+  at: readonly string[],
+): Record<string, unknown> {
+  const result: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(section)) {
+    const below = [...at, key];
+    if (value === null && keysAt(below) !== undefined) continue;
+    const inner = isSection(value) && keysAt(below) !== undefined;
+    Object.defineProperty(result, key, {
+      value: inner ? withoutEmptySections(value, below) : value,
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    });
+  }
+  return result;
+}
+
+function isSection(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function set(root: Record<string, unknown>, at: readonly string[], value: unknown): void {
+  let section = root;
+  for (const key of at.slice(0, -1)) {
+    const next = section[key];
+    // A file may have something else where a section belongs; that is the file's error to report.
+    if (next !== undefined && !isSection(next)) return;
+    section = next ?? (section[key] = {});
+  }
+  section[at.at(-1) ?? ''] = value;
+}
+
+function get(root: unknown, at: readonly PropertyKey[]): unknown {
+  let found = root;
+  for (const key of at) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined;
+    found = (found as Record<PropertyKey, unknown>)[key];
+  }
+  return found;
+}
+
+function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((key, index) => key === b[index]);
+}
+
+function splitSetting(setting: string): [string, string] {
+  const equals = setting.indexOf('=');
+  if (equals > 0) return [setting.slice(0, equals).trim(), setting.slice(equals + 1)];
+  throw new UserError(
+    `--set takes KEY=VALUE, such as --set streams.file.path=/var/log/varvel.log; it got "${setting}".`,
+    {
+      exitCode: 2,
+    },
+  );
+}
+
+/** A text that is not what `kind` needs stays a text: the schema then says what it must be. */
+function textToValue(text: string, at: readonly string[], source: string): unknown {
+  const kind: ValueKind = valueAt(at)?.kind ?? 'text';
+  const trimmed = text.trim();
+  switch (kind) {
+    case 'number':
+      return /^-?\d{1,15}$/.test(trimmed) ? Number(trimmed) : text;
+    case 'boolean':
+    case 'auto-boolean':
+      if (/^(?:true|1|yes|on)$/i.test(trimmed)) return true;
+      return /^(?:false|0|no|off)$/i.test(trimmed) ? false : trimmed;
+    case 'list':
+      if (!trimmed.startsWith('['))
+        return trimmed
+          .split(',')
+          .map((item) => item.trim())
+          .filter((item) => item !== '');
+      return parseJson(trimmed, source);
+    case 'json':
+      return parseJson(trimmed, source);
+    case 'text':
+      return text;
+  }
+}
+
+function parseJson(text: string, source: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new UserError('This must be JSON, such as [{"pattern": "/my-apps/*"}].', {
+      position: { file: source },
+    });
+  }
+}
+
+function toUserError(
+  issues: readonly z.core.$ZodIssue[],
+  root: unknown,
+  place: (at: readonly PropertyKey[]) => SourcePosition | undefined,
+  file: YamlFile | undefined,
+): UserError {
+  // A mistyped key explains what else is wrong, so it comes first.
+  const issue = issues.find((it) => it.code === 'unrecognized_keys') ?? issues[0];
+  const path = issue?.path ?? [];
+  const key = showPath(path);
+  if (issue?.code === 'unrecognized_keys') {
+    const [unknown = ''] = issue.keys;
+    const name = showPath([...path, unknown]);
+    const position = given(place(path)) ?? file?.positionOfKey(path, unknown);
+    return new UserError(`There is no key "${name}".${suggestKey(path, unknown)}`, at(position));
+  }
+  const value = get(root, path);
+  if (value === undefined)
+    return new UserError(
+      `The key "${key}" is missing: it must be ${expectedAt(path)}.`,
+      at(place(path)),
+    );
+  const expected =
+    issue?.code === 'custom' && typeof issue.params?.['expected'] === 'string'
+      ? issue.params['expected']
+      : expectedAt(path);
+  const near =
+    typeof value === 'string' && expected.startsWith('one of ')
+      ? nearestWord(value, expected.slice('one of '.length).split(', '))
+      : undefined;
+  return new UserError(
+    `"${key}" must be ${expected}; it is ${show(value)}.${didYouMean(near)}`,
+    at(place(path)),
+  );
+
+  /** A position that is a variable or a flag. */
+  function given(position: SourcePosition | undefined): SourcePosition | undefined {
+    return position?.file === file?.path ? undefined : position;
+  }
+}
+
+function expectedAt(path: readonly PropertyKey[]): string {
+  for (let length = path.length; length > 0; length--) {
+    const found = valueAt(path.slice(0, length));
+    if (found !== undefined) return found.expected;
+    const keys = keysAt(path.slice(0, length));
+    if (keys !== undefined) return `a section with keys such as ${keys.slice(0, 3).join(', ')}`;
+  }
+  return 'something else';
+}
+
+function suggestKey(section: readonly PropertyKey[], unknown: string): string {
+  const keys = keysAt(section) ?? [];
+  const near = nearestWord(unknown, keys);
+  if (near !== undefined) return didYouMean(showPath([...section, near]));
+  const elsewhere = VALUE_PATHS.find((at) => at.at(-1) === unknown || at.join('_') === unknown);
+  if (elsewhere !== undefined) return didYouMean(elsewhere.join('.'));
+  return keys.length === 0 ? '' : ` There are: ${keys.join(', ')}.`;
+}
+
+function sourceOf(
+  path: readonly string[],
+  root: unknown,
+  place: (at: readonly PropertyKey[]) => SourcePosition | undefined,
+): string {
+  if (get(root, path) === undefined) return 'default';
+  const position = place(path);
+  if (position === undefined) return 'default';
+  return position.line === undefined ? position.file : `${position.file}:${position.line}`;
+}
+
+function showPath(path: readonly PropertyKey[]): string {
+  return path
+    .map((key, index) =>
+      typeof key === 'number' ? `[${key}]` : `${index > 0 ? '.' : ''}${String(key)}`,
+    )
+    .join('')
+    .slice(0, 200);
+}
+
+function show(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  if (isSection(value)) return 'a section';
+  return JSON.stringify(typeof value === 'string' ? value.slice(0, 100) : value);
+}
+
+function didYouMean(near: string | undefined): string {
+  return near === undefined ? '' : ` Did you mean "${near}"?`;
+}
+
+function at(position: SourcePosition | undefined): { position?: SourcePosition } {
+  return position === undefined ? {} : { position };
+}
