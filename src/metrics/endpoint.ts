@@ -1,0 +1,208 @@
+import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+
+import { formatListenAddress } from '../config/listen-address.ts';
+import type { ListenAddress } from '../config/listen-address.ts';
+import type { Logger } from '../shared/logger.ts';
+import { UserError } from '../shared/user-error.ts';
+
+/** Clients at a time; a scraper and a `varvel status` need two. */
+const CONNECTIONS_MAX = 16;
+
+const TIMEOUT_MS = 5000;
+
+export interface EndpointOptions {
+  readonly listen: ListenAddress;
+  /** What GET /metrics answers. */
+  readonly metrics: { text(): Promise<string>; readonly contentType: string };
+  /** What GET /status answers, as JSON. */
+  readonly status: () => unknown;
+  readonly logger: Logger;
+}
+
+/**
+ * The agent's local HTTP endpoint: GET /metrics, /status, /healthz. On a unix socket that only its owner may
+ * open, or on loopback; never on a network.
+ */
+export class Endpoint {
+  readonly #server: Server | undefined;
+  /** Where it listens; with a port of 0, the one that the system gave. */
+  readonly address: ListenAddress;
+
+  private constructor(server: Server | undefined, address: ListenAddress) {
+    this.#server = server;
+    this.address = address;
+  }
+
+  /** Throws UserError when the address cannot be used. With `off`, does nothing. */
+  static async open(options: EndpointOptions): Promise<Endpoint> {
+    const { listen } = options;
+    if (listen.kind === 'off') return new Endpoint(undefined, listen);
+    if (listen.kind === 'tcp' && listen.host !== '::1' && !/^127(?:\.\d+){3}$/.test(listen.host)) {
+      throw new UserError(
+        `The metrics endpoint answers on loopback or a unix socket only, not on ${listen.host}: set metrics.listen.`,
+      );
+    }
+    if (listen.kind === 'unix') await prepareSocket(listen.path);
+    const server = createServer(
+      { headersTimeout: TIMEOUT_MS, requestTimeout: TIMEOUT_MS, keepAliveTimeout: TIMEOUT_MS },
+      (request, response) => void answer(request, response, options),
+    );
+    server.maxConnections = CONNECTIONS_MAX;
+    await listening(server, listen);
+    // Nothing waits for the endpoint: the agent ends when its own work does.
+    server.unref();
+    server.on('error', (error) => options.logger.warn({ error }, 'metrics endpoint'));
+    const bound = server.address();
+    return new Endpoint(
+      server,
+      listen.kind === 'tcp' && typeof bound === 'object' && bound !== null
+        ? { ...listen, port: bound.port }
+        : listen,
+    );
+  }
+
+  /** Ends open connections and removes the socket. Idempotent. */
+  async close(): Promise<void> {
+    const server = this.#server;
+    if (server?.listening !== true) return;
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  }
+}
+
+async function listening(
+  server: Server,
+  listen: ListenAddress & { kind: 'unix' | 'tcp' },
+): Promise<void> {
+  // bind(2) happens inside listen(), so the socket is never open to others, not even for a moment.
+  const umask = listen.kind === 'unix' ? process.umask(0o177) : undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.once('listening', () => {
+        server.off('error', reject);
+        resolve();
+      });
+      server.listen(
+        listen.kind === 'unix' ? { path: listen.path } : { host: listen.host, port: listen.port },
+      );
+      if (umask !== undefined) process.umask(umask);
+    });
+    if (listen.kind === 'unix') chmodSync(listen.path, 0o600);
+  } catch (error) {
+    throw new UserError(
+      `Cannot listen on ${formatListenAddress(listen)}: ${reason(error)}. Set metrics.listen to another address, or to off.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Makes the folder, and removes a socket that an agent left behind that did not end by itself. */
+async function prepareSocket(path: string): Promise<void> {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  } catch (error) {
+    throw new UserError(
+      `Cannot make the folder ${dirname(path)}: ${reason(error)}. Set run_dir or metrics.listen.`,
+      {
+        cause: error,
+      },
+    );
+  }
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isSocket()) {
+    throw new UserError(
+      `${path} is not a socket, so it is not removed: move it away, or set metrics.listen.`,
+    );
+  }
+  if (await answers(path)) {
+    throw new UserError(
+      `Another agent answers on ${path}: stop it first, or set run_dir to run a second one.`,
+    );
+  }
+  unlinkSync(path);
+}
+
+/** False only when nobody holds the socket. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    const end = (result: boolean): void => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.once('connect', () => end(true));
+    socket.once('error', (error: NodeJS.ErrnoException) => end(error.code !== 'ECONNREFUSED'));
+  });
+}
+
+interface Answer {
+  readonly code: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+const plain = (code: number, body: string): Answer => ({
+  code,
+  type: 'text/plain; charset=utf-8',
+  body: `${body}\n`,
+});
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: EndpointOptions,
+): Promise<void> {
+  let made: Answer;
+  try {
+    made = await route(request, options);
+  } catch (error) {
+    options.logger.error({ error }, 'could not answer a request');
+    made = plain(500, 'an error of the agent; see its log');
+  }
+  response.writeHead(made.code, {
+    'content-type': made.type,
+    'content-length': Buffer.byteLength(made.body),
+    'x-content-type-options': 'nosniff',
+  });
+  response.end(request.method === 'HEAD' ? undefined : made.body);
+}
+
+async function route(request: IncomingMessage, options: EndpointOptions): Promise<Answer> {
+  // A web page may reach loopback under a name of its own (DNS rebinding); it cannot choose this header.
+  if (options.listen.kind === 'tcp' && !isLoopbackHost(request.headers.host))
+    return plain(403, 'ask for it by its loopback address');
+  if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'GET only');
+  switch (request.url?.split('?')[0]) {
+    case '/metrics': {
+      const body = await options.metrics.text();
+      return { code: 200, type: options.metrics.contentType, body };
+    }
+    case '/status': {
+      const body = `${JSON.stringify(options.status())}\n`;
+      return { code: 200, type: 'application/json', body };
+    }
+    case '/healthz':
+      return plain(200, 'ok');
+    default:
+      return plain(404, 'there are /metrics, /status and /healthz');
+  }
+}
+
+function isLoopbackHost(host: string | undefined): boolean {
+  return host !== undefined && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i.test(host);
+}
+
+function reason(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE') return 'the address is in use';
+  if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
+  return code ?? String(error);
+}

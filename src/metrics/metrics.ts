@@ -1,0 +1,298 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+import type { ProcessTreeCounters } from '../context/process-tree.ts';
+import type { EventName } from '../events/table.gen.ts';
+import type { Priority } from '../rules/detection.ts';
+import type { StreamCounters } from '../streams/stream.ts';
+import type { AppTotal } from './app-totals.ts';
+
+/** Rules that have series of their own; the others are counted as `other`. */
+export const RULE_SERIES_MAX = 1000;
+
+/** Seconds from the system call to the written line. */
+export const LATENCY_BUCKETS = [
+  0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5,
+] as const;
+
+/** Where the numbers are that others keep: asked at each scrape, so each must be quick. All optional. */
+export interface MetricSources {
+  /** Per app, monotonic: `AppTotals.totals()`. */
+  readonly apps?: () => Iterable<AppTotal>;
+  /** The probe's own counters, all cgroups together. */
+  readonly probe?: () => {
+    readonly emitted: number;
+    readonly dropped: number;
+    readonly readErrors: number;
+    readonly scopeFull: number;
+  };
+  /** Events that wait for their container's identity, and those given up. */
+  readonly held?: () => {
+    readonly held: number;
+    readonly dropped: number;
+    readonly expired: number;
+  };
+  /** Cgroups by state. */
+  readonly cgroups?: () => {
+    readonly pending: number;
+    readonly included: number;
+    readonly excluded: number;
+  };
+  readonly streams?: () => Iterable<{ readonly name: string; readonly counters: StreamCounters }>;
+  readonly context?: () => ProcessTreeCounters;
+  readonly logLinesDropped?: () => number;
+}
+
+/**
+ * The agent's Prometheus metrics, in a registry of their own. Counting an event costs one addition; everything
+ * else is gathered when somebody asks. The number of series is bounded: event types, RULE_SERIES_MAX rules,
+ * APP_SERIES_MAX apps, streams.
+ */
+export class AgentMetrics {
+  readonly #registry = new Registry();
+  readonly #events = new Map<EventName, number>();
+  readonly #rules = new Set<string>();
+  readonly #detections: Counter<'rule' | 'priority'>;
+  readonly #latency: Histogram;
+
+  constructor(version: string, sources: MetricSources = {}) {
+    const registers = [this.#registry];
+    new Gauge({
+      name: 'varvel_build_info',
+      help: 'The version of the agent, as a label.',
+      labelNames: ['version'],
+      registers,
+    }).set({ version }, 1);
+    const events = this.#events;
+    new Counter({
+      name: 'varvel_events_total',
+      help: 'Events evaluated against the rules, by type.',
+      labelNames: ['type'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [type, count] of events) this.inc({ type }, count);
+      },
+    });
+    this.#detections = new Counter({
+      name: 'varvel_detections_total',
+      help: 'Detections, by rule.',
+      labelNames: ['rule', 'priority'],
+      registers,
+    });
+    this.#latency = new Histogram({
+      name: 'varvel_detection_latency_seconds',
+      help: 'Time from the system call to the written line.',
+      buckets: [...LATENCY_BUCKETS],
+      registers,
+    });
+    this.#processMetrics(registers);
+    this.#appMetrics(registers, sources);
+    this.#sizes(registers, sources);
+    this.#streamMetrics(registers, sources);
+  }
+
+  countEvent(type: EventName): void {
+    this.#events.set(type, (this.#events.get(type) ?? 0) + 1);
+  }
+
+  countDetection(rule: string, priority: Priority): void {
+    let name = rule;
+    if (!this.#rules.has(rule)) {
+      if (this.#rules.size >= RULE_SERIES_MAX) name = 'other';
+      else this.#rules.add(rule);
+    }
+    this.#detections.inc({ rule: name, priority });
+  }
+
+  /** From the event's `bootNs` to CLOCK_BOOTTIME when the line was written. */
+  observeLatency(nanoseconds: bigint): void {
+    this.#latency.observe(Number(nanoseconds) / 1e9);
+  }
+
+  /** In Prometheus's text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  #processMetrics(registers: Registry[]): void {
+    new Gauge({
+      name: 'process_resident_memory_bytes',
+      help: 'Resident memory of the agent.',
+      registers,
+      collect() {
+        this.set(process.memoryUsage.rss());
+      },
+    });
+    new Counter({
+      name: 'process_cpu_seconds_total',
+      help: 'CPU time of the agent, user and system.',
+      registers,
+      collect() {
+        const { user, system } = process.cpuUsage();
+        this.reset();
+        this.inc((user + system) / 1e6);
+      },
+    });
+    new Gauge({
+      name: 'process_start_time_seconds',
+      help: 'Unix time of the agent’s start.',
+      registers,
+    }).set(Math.round(Date.now() / 1000 - process.uptime()));
+  }
+
+  #appMetrics(registers: Registry[], { apps }: MetricSources): void {
+    if (apps === undefined) return;
+    for (const [field, help] of [
+      ['emitted', 'Records of the app’s cgroups that reached the agent.'],
+      ['dropped', 'Records lost because a ring, or the cgroup’s share of it, was full.'],
+      ['prefiltered', 'System calls kept in the kernel because no rule can match them.'],
+    ] as const) {
+      new Counter({
+        name: `varvel_app_records_${field}_total`,
+        help,
+        labelNames: ['app', 'space', 'org'],
+        registers,
+        collect() {
+          this.reset();
+          for (const { app, space, org, [field]: count } of apps())
+            this.inc({ app, space, org }, count);
+        },
+      });
+    }
+  }
+
+  #sizes(registers: Registry[], sources: MetricSources): void {
+    const { probe, held, cgroups, context, logLinesDropped } = sources;
+    if (probe !== undefined) {
+      total(
+        registers,
+        'varvel_records_emitted_total',
+        'Records from the kernel.',
+        () => probe().emitted,
+      );
+      total(
+        registers,
+        'varvel_records_dropped_total',
+        'Records lost, all cgroups.',
+        () => probe().dropped,
+      );
+      total(
+        registers,
+        'varvel_probe_read_errors_total',
+        'Values that the probe could not read from the kernel or from a process.',
+        () => probe().readErrors,
+      );
+      total(
+        registers,
+        'varvel_scope_full_total',
+        'Cgroups not watched because the scope map was full.',
+        () => probe().scopeFull,
+      );
+    }
+    if (held !== undefined) {
+      size(
+        registers,
+        'varvel_held_events',
+        'Events that wait for their identity.',
+        () => held().held,
+      );
+      total(
+        registers,
+        'varvel_held_events_dropped_total',
+        'Events given up because too many waited.',
+        () => held().dropped,
+      );
+      total(
+        registers,
+        'varvel_held_events_expired_total',
+        'Events whose identity did not come in time.',
+        () => held().expired,
+      );
+    }
+    if (cgroups !== undefined) {
+      new Gauge({
+        name: 'varvel_cgroups',
+        help: 'Cgroups in the scope map, by state.',
+        labelNames: ['state'],
+        registers,
+        collect() {
+          for (const [state, count] of Object.entries(cgroups())) this.set({ state }, count);
+        },
+      });
+    }
+    if (context !== undefined) {
+      for (const [field, help] of [
+        ['processes', 'Processes kept in the tree.'],
+        ['exited', 'Exited processes that can still be found.'],
+        ['retained', 'Dead processes kept for their children.'],
+        ['imageBytes', 'Estimated bytes of command lines and paths.'],
+      ] as const)
+        size(registers, `varvel_context_${snake(field)}`, help, () => context()[field]);
+      for (const [field, help] of [
+        ['evicted', 'Running processes forgotten because the tree was full.'],
+        ['spliced', 'Dead parents forgotten before their children.'],
+        ['discovered', 'Processes first heard of by an event of their own.'],
+        ['missedExits', 'Exits that no record told.'],
+        ['procReads', 'Reads of /proc for a process the probe had not told of.'],
+        ['procReadsRefused', 'Such reads not made because of their bound.'],
+      ] as const)
+        total(registers, `varvel_context_${snake(field)}_total`, help, () => context()[field]);
+    }
+    if (logLinesDropped !== undefined)
+      total(
+        registers,
+        'varvel_log_lines_dropped_total',
+        'Own log lines nobody read.',
+        logLinesDropped,
+      );
+  }
+
+  #streamMetrics(registers: Registry[], { streams }: MetricSources): void {
+    if (streams === undefined) return;
+    new Counter({
+      name: 'varvel_stream_deliveries_total',
+      help: 'Detections handed to a log stream, by what became of them.',
+      labelNames: ['stream', 'result'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { name: stream, counters } of streams()) {
+          this.inc({ stream, result: 'delivered' }, counters.delivered);
+          this.inc({ stream, result: 'failed' }, counters.failed);
+          this.inc({ stream, result: 'dropped' }, counters.dropped);
+        }
+      },
+    });
+  }
+}
+
+function snake(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+function size(registers: Registry[], name: string, help: string, value: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers,
+    collect() {
+      this.set(value());
+    },
+  });
+}
+
+function total(registers: Registry[], name: string, help: string, value: () => number): void {
+  new Counter({
+    name,
+    help,
+    registers,
+    collect() {
+      this.reset();
+      this.inc(value());
+    },
+  });
+}

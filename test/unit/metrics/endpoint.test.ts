@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+
+import type { ListenAddress } from '../../../src/config/listen-address.ts';
+import { askAgent } from '../../../src/metrics/endpoint-client.ts';
+import { Endpoint } from '../../../src/metrics/endpoint.ts';
+import { AgentMetrics } from '../../../src/metrics/metrics.ts';
+import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import { UserError } from '../../../src/shared/user-error.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'varvel-endpoint-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const path = join(folder, 'deep/er/metrics.sock');
+const unix = (at = path): ListenAddress => ({ kind: 'unix', path: at });
+const open = (listen: ListenAddress, status: () => unknown = () => ({ fine: true })) =>
+  Endpoint.open({ listen, metrics: new AgentMetrics('9'), status, logger: SILENT_LOGGER });
+
+const says = (text: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof UserError, String(error));
+  assert.match(error.message, text);
+  return true;
+};
+
+test('answers on a socket that only its owner may open, and removes it at the end', async () => {
+  const endpoint = await open(unix());
+  try {
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    assert.match(await askAgent(unix(), '/metrics'), /varvel_build_info\{version="9"\} 1/);
+    assert.deepEqual(JSON.parse(await askAgent(unix(), '/status')), { fine: true });
+    assert.equal(await askAgent(unix(), '/healthz'), 'ok\n');
+    await assert.rejects(askAgent(unix(), '/etc/passwd'), says(/answered .* with 404/));
+  } finally {
+    await endpoint.close();
+    await endpoint.close();
+  }
+  assert.equal(existsSync(path), false);
+  await assert.rejects(askAgent(unix(), '/status'), says(/^No agent answers on unix:/));
+});
+
+test('a second agent is refused; what a killed one left behind is replaced', async () => {
+  const endpoint = await open(unix());
+  await assert.rejects(open(unix()), says(/^Another agent answers on /));
+  assert.equal(await askAgent(unix(), '/healthz'), 'ok\n', 'the first is not harmed');
+  await endpoint.close();
+
+  const listener = `require('net').createServer().listen(${JSON.stringify(path)}, () => console.log('up'))`;
+  const child = spawn(process.execPath, ['-e', listener]);
+  await once(child.stdout, 'data');
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  assert.ok(existsSync(path));
+  const next = await open(unix());
+  assert.equal(await askAgent(unix(), '/healthz'), 'ok\n');
+  await next.close();
+});
+
+test('what is not a socket is left alone', async () => {
+  const file = join(folder, 'precious');
+  writeFileSync(file, 'x');
+  await assert.rejects(open(unix(file)), says(/is not a socket, so it is not removed/));
+  assert.equal(existsSync(file), true);
+  await assert.rejects(open(unix(join(file, 'x.sock'))), says(/^Cannot make the folder /));
+});
+
+test('loopback works, a network address is refused, a port in use is a sentence', async () => {
+  const endpoint = await open({ kind: 'tcp', host: '127.0.0.1', port: 0 });
+  try {
+    const { address } = endpoint;
+    assert.ok(address.kind === 'tcp' && address.port > 0);
+    assert.match(await askAgent(address, '/metrics'), /varvel_build_info/);
+    await assert.rejects(
+      open(address),
+      says(/^Cannot listen on 127\.0\.0\.1:\d+: the address is in use/),
+    );
+  } finally {
+    await endpoint.close();
+  }
+  await assert.rejects(
+    open({ kind: 'tcp', host: '0.0.0.0', port: 0 }),
+    says(/loopback or a unix socket only, not on 0\.0\.0\.0/),
+  );
+});
+
+test('a page that reaches loopback under another name gets nothing; nor do other methods', async () => {
+  const endpoint = await open({ kind: 'tcp', host: '127.0.0.1', port: 0 });
+  const { address } = endpoint;
+  assert.ok(address.kind === 'tcp');
+  const ask = async (method: string, host: string): Promise<number | undefined> => {
+    const asked = request({
+      port: address.port,
+      host: '127.0.0.1',
+      method,
+      path: '/status',
+      headers: { host },
+    });
+    asked.end();
+    const [response] = (await once(asked, 'response')) as [{ statusCode?: number; resume(): void }];
+    response.resume();
+    return response.statusCode;
+  };
+  try {
+    assert.equal(await ask('GET', 'evil.example'), 403);
+    assert.equal(await ask('GET', 'localhost.evil.example:80'), 403);
+    assert.equal(await ask('POST', '127.0.0.1'), 405);
+    assert.equal(await ask('GET', 'localhost:1'), 200);
+  } finally {
+    await endpoint.close();
+  }
+});
+
+test('off is off', async () => {
+  const endpoint = await open({ kind: 'off' });
+  await endpoint.close();
+  await assert.rejects(askAgent({ kind: 'off' }, '/status'), says(/endpoint is off/));
+});
+
+test('a status that fails answers 500 and the agent goes on', async () => {
+  let broken = true;
+  const endpoint = await open(unix(), () => {
+    if (broken) throw new Error('broken');
+    return 1;
+  });
+  try {
+    await assert.rejects(askAgent(unix(), '/status'), says(/with 500/));
+    broken = false;
+    assert.equal(await askAgent(unix(), '/status'), '1\n');
+  } finally {
+    await endpoint.close();
+  }
+});
+
+test('clients that say nothing do not hold up the end', async () => {
+  const endpoint = await open(unix());
+  const idle = connect({ path });
+  await once(idle, 'connect');
+  const started = performance.now();
+  await endpoint.close();
+  assert.ok(performance.now() - started < 1000);
+  idle.destroy();
+});

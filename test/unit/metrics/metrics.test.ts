@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcessTree } from '../../../src/context/process-tree.ts';
+import { APP_SERIES_MAX, AppTotals } from '../../../src/metrics/app-totals.ts';
+import { AgentMetrics, RULE_SERIES_MAX } from '../../../src/metrics/metrics.ts';
+import type { AppIdentity } from '../../../src/apps/identity.ts';
+
+const app = (name: string, rest: Partial<AppIdentity> = {}): AppIdentity => ({
+  name,
+  guid: undefined,
+  space: undefined,
+  org: undefined,
+  processType: undefined,
+  instance: undefined,
+  ...rest,
+});
+
+/** The value of one series. */
+async function series(metrics: AgentMetrics, name: string): Promise<string | undefined> {
+  const text = await metrics.text();
+  const line = text.split('\n').find((it) => it.startsWith(`${name} `));
+  return line?.slice(name.length + 1);
+}
+
+test('events, detections and latencies are counted', async () => {
+  const metrics = new AgentMetrics('1.2.3');
+  for (let i = 0; i < 3; i++) metrics.countEvent('openat');
+  metrics.countEvent('execve');
+  metrics.countDetection('Read a "secret"\nfile', 'Warning');
+  metrics.countDetection('Read a "secret"\nfile', 'Warning');
+  metrics.observeLatency(1_500_000n);
+  metrics.observeLatency(7_000_000_000n);
+  assert.equal(await series(metrics, 'varvel_events_total{type="openat"}'), '3');
+  assert.equal(
+    await series(metrics, 'varvel_events_total{type="openat"}'),
+    '3',
+    'asking changes nothing',
+  );
+  assert.equal(await series(metrics, 'varvel_events_total{type="execve"}'), '1');
+  assert.equal(
+    await series(
+      metrics,
+      'varvel_detections_total{rule="Read a \\"secret\\"\\nfile",priority="Warning"}',
+    ),
+    '2',
+  );
+  const bucket = (le: string): Promise<string | undefined> =>
+    series(metrics, `varvel_detection_latency_seconds_bucket{le="${le}"}`);
+  assert.equal(await bucket('0.001'), '0');
+  assert.equal(await bucket('0.002'), '1');
+  assert.equal(await bucket('5'), '1');
+  assert.equal(await bucket('+Inf'), '2');
+  assert.equal(await series(metrics, 'varvel_build_info{version="1.2.3"}'), '1');
+  assert.ok(Number(await series(metrics, 'process_resident_memory_bytes')) > 1e6);
+  assert.ok(Number(await series(metrics, 'process_cpu_seconds_total')) > 0);
+});
+
+test('what others count is asked for at the scrape', async () => {
+  const totals = new AppTotals();
+  const tree = new ProcessTree({ reader: new ProcFs('/nonexistent') });
+  let held = 7;
+  const metrics = new AgentMetrics('1', {
+    apps: () => totals.totals(),
+    probe: () => ({ emitted: 10, dropped: 2, readErrors: 1, scopeFull: 0 }),
+    held: () => ({ held, dropped: 3, expired: 4 }),
+    cgroups: () => ({ pending: 1, included: 2, excluded: 3 }),
+    streams: () => [{ name: 'file', counters: { delivered: 5, failed: 1, dropped: 2 } }],
+    context: () => tree.counters(),
+    logLinesDropped: () => 9,
+  });
+  totals.observe(1, app('shop', { space: 'dev', org: 'acme' }), {
+    emitted: 5,
+    dropped: 1,
+    prefiltered: 2,
+  });
+  const labels = '{app="shop",space="dev",org="acme"}';
+  assert.equal(await series(metrics, `varvel_app_records_emitted_total${labels}`), '5');
+  assert.equal(await series(metrics, `varvel_app_records_dropped_total${labels}`), '1');
+  assert.equal(await series(metrics, `varvel_app_records_prefiltered_total${labels}`), '2');
+  assert.equal(await series(metrics, 'varvel_records_dropped_total'), '2');
+  assert.equal(await series(metrics, 'varvel_held_events'), '7');
+  held = 0;
+  assert.equal(await series(metrics, 'varvel_held_events'), '0');
+  assert.equal(await series(metrics, 'varvel_cgroups{state="pending"}'), '1');
+  assert.equal(
+    await series(metrics, 'varvel_stream_deliveries_total{stream="file",result="delivered"}'),
+    '5',
+  );
+  assert.equal(await series(metrics, 'varvel_context_processes'), '0');
+  assert.equal(await series(metrics, 'varvel_context_proc_reads_refused_total'), '0');
+  assert.equal(await series(metrics, 'varvel_log_lines_dropped_total'), '9');
+});
+
+test('an app’s totals only grow, while its cgroups come and go', () => {
+  const totals = new AppTotals();
+  const of = (name: string) => totals.totals().find((it) => it.app === name);
+  totals.observe(1, app('a'), { emitted: 10, dropped: 0, prefiltered: 0 });
+  totals.observe(2, app('a'), { emitted: 5, dropped: 1, prefiltered: 0 });
+  totals.observe(1, app('a'), { emitted: 12, dropped: 0, prefiltered: 3 });
+  assert.deepEqual(of('a'), {
+    app: 'a',
+    space: '',
+    org: '',
+    emitted: 17,
+    dropped: 1,
+    prefiltered: 3,
+  });
+  totals.forget(1);
+  assert.equal(of('a')?.emitted, 17);
+  totals.observe(1, app('b'), { emitted: 4, dropped: 0, prefiltered: 0 });
+  assert.equal(of('b')?.emitted, 4);
+  assert.equal(of('a')?.emitted, 17);
+  totals.observe(2, app('a', { org: 'x' }), { emitted: 5, dropped: 1, prefiltered: 0 });
+  assert.equal(totals.totals().filter((it) => it.app === 'a').length, 2, 'same name, other org');
+});
+
+test('series are bounded: apps beyond the bound and rules beyond it are "other"', async () => {
+  const totals = new AppTotals();
+  for (let i = 0; i < APP_SERIES_MAX + 50; i++)
+    totals.observe(i, app(`a${i}`), { emitted: 1, dropped: 0, prefiltered: 0 });
+  const all = totals.totals();
+  assert.equal(all.length, APP_SERIES_MAX + 1);
+  assert.equal(all.find((it) => it.app === 'other')?.emitted, 50);
+  const metrics = new AgentMetrics('1');
+  for (let i = 0; i < RULE_SERIES_MAX + 5; i++) metrics.countDetection(`r${i}`, 'Debug');
+  metrics.countDetection('r0', 'Debug');
+  assert.equal(
+    await series(metrics, 'varvel_detections_total{rule="other",priority="Debug"}'),
+    '5',
+  );
+  assert.equal(await series(metrics, 'varvel_detections_total{rule="r0",priority="Debug"}'), '2');
+});
+
+test('counting an event is cheap', () => {
+  const metrics = new AgentMetrics('1');
+  const started = performance.now();
+  for (let i = 0; i < 1_000_000; i++) metrics.countEvent('openat');
+  assert.ok(performance.now() - started < 1000);
+});
