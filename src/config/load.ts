@@ -7,8 +7,10 @@ import { UserError } from '../shared/user-error.ts';
 import type { SourcePosition } from '../shared/user-error.ts';
 import { folderOf, toAgentConfig } from './config.ts';
 import type { AgentConfig } from './config.ts';
+import { formatListenAddress } from './listen-address.ts';
 import { CONFIG_SCHEMA, keysAt, VALUE_PATHS, valueAt, variableOf } from './schema.ts';
 import type { ValueKind } from './schema.ts';
+import { formatDurationMs } from './units.ts';
 import { YamlFile } from './yaml-file.ts';
 
 /** Read when neither `--config` nor VARVEL_CONFIG names a file, if it is there. */
@@ -114,10 +116,32 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   if (!anyStream) warnings.push('No log stream is enabled: detections are counted and go nowhere.');
   const settings = VALUE_PATHS.map((path) => ({
     key: path.join('.'),
-    value: get(parsed.data, path),
+    value: effective(path.join('.'), config) ?? get(parsed.data, path),
     source: sourceOf(path, root, place),
   }));
   return { config, file: path, warnings, settings };
+}
+
+/** Values whose default depends on others or on the host, and those that read better as they are written. */
+function effective(key: string, config: AgentConfig): unknown {
+  switch (key) {
+    case 'rules_files':
+      return config.rulesFiles;
+    case 'metrics.listen':
+      return formatListenAddress(config.metrics.listen);
+    case 'hostname':
+      return config.hostname;
+    case 'streams.file.enabled':
+      return config.streams.file.enabled;
+    case 'streams.file.path':
+      return config.streams.file.path;
+    case 'rescan_interval':
+      return formatDurationMs(config.rescanIntervalMs);
+    case 'hold_time':
+      return formatDurationMs(config.holdTimeMs);
+    default:
+      return undefined;
+  }
 }
 
 function rootOf(file: YamlFile | undefined): Record<string, unknown> {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { parseListenAddress } from './listen-address.ts';
-import { parseBytes, parseDurationMs } from './units.ts';
+import { formatDurationMs, parseBytes, parseDurationMs } from './units.ts';
 
 /** How a value is read from an environment variable or a flag, where everything is text. */
 export type ValueKind = 'text' | 'number' | 'boolean' | 'auto-boolean' | 'list' | 'json';
@@ -43,7 +43,7 @@ const whole = (min: number, max: number, fallback: number) =>
   );
 
 const duration = (minMs: number, maxMs: number, fallback: string) => {
-  const expected = `a duration from ${showMs(minMs)} to ${showMs(maxMs)}, such as 500ms, 20s or 2m`;
+  const expected = `a duration from ${formatDurationMs(minMs)} to ${formatDurationMs(maxMs)}, such as 500ms, 20s or 2m`;
   return value(
     z
       .string()
@@ -54,9 +54,6 @@ const duration = (minMs: number, maxMs: number, fallback: string) => {
     expected,
   );
 };
-
-const showMs = (ms: number): string =>
-  ms % 60_000 === 0 ? `${ms / 60_000}m` : ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 
 /** A ring's size: the kernel takes powers of two of at least a page only. */
 const ring = (fallback: string) =>

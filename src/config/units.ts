@@ -23,3 +23,12 @@ export function parseBytes(text: string): number | undefined {
   const bytes = Number(match[1]) * factor;
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
+
+/** The shortest way to write a duration. */
+export function formatDurationMs(ms: number): string {
+  for (const unit of ['h', 'm', 's'] as const) {
+    const factor = DURATION_MS[unit] ?? 1;
+    if (ms >= factor && ms % factor === 0) return `${ms / factor}${unit}`;
+  }
+  return `${ms}ms`;
+}

@@ -72,6 +72,10 @@ test('no file is needed', () => {
     logLevel: 'info',
   });
   assert.ok(settings.every((it) => it.source === 'default'));
+  const shown = (key: string): unknown => settings.find((it) => it.key === key)?.value;
+  assert.equal(shown('metrics.listen'), 'unix:/run/varvel/metrics.sock');
+  assert.equal(shown('rescan_interval'), '20s');
+  assert.deepEqual(shown('rules_files'), [DEFAULT_RULES_FILE]);
   assert.ok(existsSync(join(DEFAULT_RULES_FILE, '../../..', 'package.json')));
 });
 

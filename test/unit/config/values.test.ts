@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { formatListenAddress, parseListenAddress } from '../../../src/config/listen-address.ts';
 import { VALUE_PATHS, valueAt, variableOf } from '../../../src/config/schema.ts';
-import { parseBytes, parseDurationMs } from '../../../src/config/units.ts';
+import { formatDurationMs, parseBytes, parseDurationMs } from '../../../src/config/units.ts';
 import { nearestWord } from '../../../src/shared/nearest.ts';
 
 test('durations', () => {
@@ -12,6 +12,11 @@ test('durations', () => {
   assert.equal(parseDurationMs('2 m'), 120_000);
   for (const text of ['', '5', 's', '-1s', '1d', '1s2s', '1e3s', '0x1s'])
     assert.equal(parseDurationMs(text), undefined, text);
+});
+
+test('a duration reads back as it was written', () => {
+  for (const text of ['1ms', '1500ms', '20s', '90s', '2m', '1h'])
+    assert.equal(formatDurationMs(parseDurationMs(text)!), text);
 });
 
 test('bytes', () => {

@@ -21,11 +21,11 @@ test('one JSON object a line, from the level on', () => {
     assert.equal(lines.length, 2, 'no value can begin a line');
     assert.ok(!lines.join('').includes('\u001b'));
     const [first, second] = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
-    assert.equal(first?.['level'], 'info');
-    assert.equal(first?.['msg'], 'first');
-    assert.equal(first?.['path'], 'a\n{"level":"error"}\u001b[2J');
-    assert.match(String(first?.['time']), /^\d{4}-\d\d-\d\dT/);
-    assert.equal((second?.['error'] as { message: string }).message, 'broken');
+    assert.equal(first!['level'], 'info');
+    assert.equal(first!['msg'], 'first');
+    assert.equal(first!['path'], 'a\n{"level":"error"}\u001b[2J');
+    assert.match(String(first!['time']), /^\d{4}-\d\d-\d\dT/);
+    assert.equal((second!['error'] as { message: string }).message, 'broken');
   } finally {
     closeSync(fd);
     rmSync(folder, { recursive: true });

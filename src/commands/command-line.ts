@@ -1,0 +1,173 @@
+import { parseArgs } from 'node:util';
+
+import { nearestWord } from '../shared/nearest.ts';
+import { UserError } from '../shared/user-error.ts';
+import { commandHelp, COMMANDS, overview } from './command-table.ts';
+import type { CommandInfo, CommandName } from './command-table.ts';
+import type { Io } from './io.ts';
+
+/** What `main.ts` takes from the process. */
+export interface CommandLine {
+  /** Without the interpreter and the script. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+}
+
+/** What was given of a command's options, all kinds together. */
+interface Given {
+  readonly values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
+  readonly operands: readonly string[];
+}
+
+/**
+ * Runs the command that the command line names. Resolves to the exit code: 0 ok, 1 a problem was found or it
+ * failed, 2 the command line is wrong. Throws UserError (with its exit code) and whatever a command throws.
+ */
+export async function runCommandLine(line: CommandLine, io: Io): Promise<number> {
+  const [first, ...rest] = line.argv;
+  if (first === undefined) {
+    io.stderr(overview(line.version));
+    return 2;
+  }
+  if (first === '--version' || first === '-V' || first === 'version') {
+    io.stdout(`${line.version}\n`);
+    return 0;
+  }
+  if (first === '--help' || first === '-h' || first === 'help') {
+    const [name] = rest;
+    io.stdout(name === undefined ? overview(line.version) : commandHelp(commandNamed(name)));
+    return 0;
+  }
+  if (first.startsWith('-')) {
+    throw usage(
+      `The command comes first, then its options: varvel COMMAND ${first.slice(0, 100)}.`,
+    );
+  }
+  const name = commandNamed(first);
+  const given = parse(name, rest);
+  if (given.values['help'] === true) {
+    io.stdout(commandHelp(name));
+    return 0;
+  }
+  return await run(name, given, line, io);
+}
+
+async function run(name: CommandName, given: Given, line: CommandLine, io: Io): Promise<number> {
+  const { values, operands } = given;
+  const config = textOf(values['config']);
+  const settings = Array.isArray(values['set']) ? values['set'].map(String) : [];
+  const json = values['json'] === true;
+  const { env, version } = line;
+  switch (name) {
+    case 'agent': {
+      const { runAgent } = await import('./agent.ts');
+      return await runAgent({ config, settings, env, version });
+    }
+    case 'status': {
+      const [{ runStatus }, { loadConfig }] = await Promise.all([
+        import('./status.ts'),
+        import('../config/load.ts'),
+      ]);
+      const { listen } = loadConfig({ file: config, settings, env }).config.metrics;
+      return await runStatus({ listen, json }, io);
+    }
+    case 'check': {
+      const { runCheck } = await import('./check.ts');
+      return await runCheck({ files: operands, json }, io);
+    }
+    case 'demo': {
+      const { runDemo } = await import('./demo.ts');
+      const args = { version, docker: values['docker'] === true };
+      return await runDemo(args, io);
+    }
+    case 'doctor': {
+      const { runDoctor } = await import('./doctor.ts');
+      return await runDoctor({ config, settings, env, json }, io);
+    }
+    case 'fields': {
+      const { runFields } = await import('./fields.ts');
+      const [filter] = operands;
+      const status = values['status'] === true;
+      return await runFields({ json, status, ...(filter === undefined ? {} : { filter }) }, io);
+    }
+  }
+}
+
+function commandNamed(name: string): CommandName {
+  if (Object.hasOwn(COMMANDS, name)) return name as CommandName;
+  const near = nearestWord(name, Object.keys(COMMANDS));
+  const help = near === undefined ? ' See varvel --help.' : ` Did you mean "varvel ${near}"?`;
+  throw usage(`There is no command "${name.slice(0, 100)}".${help}`);
+}
+
+function parse(name: CommandName, argv: readonly string[]): Given {
+  const info: CommandInfo = COMMANDS[name];
+  const options: Record<
+    string,
+    { type: 'string' | 'boolean'; short?: string; multiple?: boolean }
+  > = {
+    help: { type: 'boolean', short: 'h' },
+  };
+  for (const [long, { type, short, multiple }] of Object.entries(info.options)) {
+    options[long] = {
+      type,
+      ...(short === undefined ? {} : { short }),
+      ...(multiple === undefined ? {} : { multiple }),
+    };
+  }
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...argv],
+      options,
+      allowPositionals: true,
+      strict: true,
+    });
+    checkOperands(name, info, positionals);
+    return { values, operands: positionals };
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw usage(explain(name, options, error));
+  }
+}
+
+function checkOperands(name: CommandName, info: CommandInfo, operands: readonly string[]): void {
+  const max = info.operands === '' ? 0 : info.operands.endsWith('…') ? Infinity : 1;
+  if (operands.length > max) {
+    const extra = (operands[max] ?? '').slice(0, 100);
+    throw usage(`"${extra}" is too much: see varvel ${name} --help.`);
+  }
+}
+
+/** parseArgs's errors in our words. */
+function explain(
+  name: CommandName,
+  options: Readonly<Record<string, object>>,
+  error: unknown,
+): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const option = /'(?:-\w, )?(--?[^' =]+)/.exec(message)?.[1] ?? '';
+  const seeHelp = `See varvel ${name} --help.`;
+  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') {
+    const near = nearestWord(
+      option,
+      Object.keys(options).map((long) => `--${long}`),
+    );
+    const help = near === undefined ? seeHelp : `Did you mean ${near}?`;
+    return `varvel ${name} has no option ${option.slice(0, 100)}. ${help}`;
+  }
+  if (code === 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE') {
+    return message.includes('does not take an argument')
+      ? `${option} takes no value. ${seeHelp}`
+      : `${option} needs a value. ${seeHelp}`;
+  }
+  return `${message} ${seeHelp}`;
+}
+
+function textOf(value: Given['values'][string]): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function usage(message: string): UserError {
+  return new UserError(message, { exitCode: 2 });
+}

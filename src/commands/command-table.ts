@@ -1,0 +1,198 @@
+/** An option of a command, as `node:util`'s parseArgs and the help need it. */
+export interface CommandOption {
+  readonly type: 'string' | 'boolean';
+  readonly short?: string;
+  readonly multiple?: boolean;
+  /** What stands for the value in the help. */
+  readonly value?: string;
+  readonly help: string;
+}
+
+/** A command as its help describes it. */
+export interface CommandInfo {
+  /** Completes "varvel NAME: …". */
+  readonly summary: string;
+  /** What may follow the options; '' for nothing. */
+  readonly operands: string;
+  /** Paragraphs. */
+  readonly description: readonly string[];
+  readonly options: Readonly<Record<string, CommandOption>>;
+  readonly examples: readonly (readonly [command: string, what: string])[];
+  readonly exitCodes: readonly (readonly [code: number, meaning: string])[];
+}
+
+const CONFIG_OPTIONS = {
+  config: {
+    type: 'string',
+    short: 'c',
+    value: 'FILE',
+    help: 'the configuration (default: $VARVEL_CONFIG, else /etc/varvel/varvel.yaml if it is there)',
+  },
+  set: {
+    type: 'string',
+    short: 's',
+    multiple: true,
+    value: 'KEY=VALUE',
+    help: 'one value of the configuration; may be repeated',
+  },
+} as const satisfies Record<string, CommandOption>;
+
+const JSON_OPTION = {
+  json: { type: 'boolean', help: 'one JSON document instead of text' },
+} as const satisfies Record<string, CommandOption>;
+
+const USAGE = [2, 'the command line is wrong'] as const;
+
+/** Every command, in the order of the help. */
+export const COMMANDS = {
+  agent: {
+    summary: 'watch this host’s app containers and report what the rules detect',
+    operands: '',
+    description: [
+      'Runs until SIGTERM or SIGINT: the first stops it in order, a second one at once. SIGHUP reads the rules again and opens log files anew.',
+      'Every key of the configuration is also an environment variable: streams.file.path is VARVEL_STREAMS_FILE_PATH. Flags win over variables, variables over the file.',
+    ],
+    options: CONFIG_OPTIONS,
+    examples: [
+      ['varvel agent', 'with the defaults: containers labelled varvel.enable=true'],
+      ['varvel agent -c /etc/varvel/varvel.yaml', 'with a configuration'],
+      [
+        'varvel agent -s mode=always -s streams.stdout.enabled=true',
+        'every container, and a copy here',
+      ],
+      ['VARVEL_LOG_LEVEL=debug varvel agent', 'one value by environment'],
+    ],
+    exitCodes: [[0, 'stopped in order'], [1, 'could not start, or was stopped at once'], USAGE],
+  },
+  status: {
+    summary: 'what the running agent sees: containers, apps, in scope or why not, counters',
+    operands: '',
+    description: ['Asks the agent on this host by its socket (metrics.listen).'],
+    options: { ...CONFIG_OPTIONS, ...JSON_OPTION },
+    examples: [
+      ['varvel status', 'as a table'],
+      ['varvel status --json', 'everything, for machines'],
+    ],
+    exitCodes: [[0, 'an agent answered'], [1, 'no agent answers'], USAGE],
+  },
+  check: {
+    summary: 'load rule files as the agent would and say what is wrong with them',
+    operands: 'FILE…',
+    description: ['Later files build on earlier ones.'],
+    options: JSON_OPTION,
+    examples: [
+      ['varvel check rules.yaml', 'one file'],
+      [
+        'varvel check manifests/rules/varvel_rules.yaml my-rules.yaml',
+        'files that build on each other',
+      ],
+    ],
+    exitCodes: [
+      [0, 'the files load'],
+      [1, 'they have errors'],
+      [2, 'the command line is wrong, or a file cannot be read'],
+    ],
+  },
+  demo: {
+    summary: 'start an app, attack it three ways, and show its log',
+    operands: '',
+    description: [
+      'The app runs in a cgroup of its own, without a container engine. Needs root; leaves nothing behind.',
+    ],
+    options: { docker: { type: 'boolean', help: 'use a real container, and show `docker logs`' } },
+    examples: [
+      ['sudo varvel demo', 'in a cgroup'],
+      ['sudo varvel demo --docker', 'in a container'],
+    ],
+    exitCodes: [
+      [0, 'every attack was detected in the app’s log'],
+      [1, 'one was not, or the demo cannot run here'],
+      USAGE,
+    ],
+  },
+  doctor: {
+    summary: 'check what the agent needs on this host and say what to do',
+    operands: '',
+    description: [
+      'Looks at the kernel, privileges, cgroups, the native part, Docker, the rules and the configuration; as root, loads the probe and tests it.',
+    ],
+    options: { ...CONFIG_OPTIONS, ...JSON_OPTION },
+    examples: [
+      ['sudo varvel doctor', 'everything'],
+      ['sudo varvel doctor --json', 'for machines'],
+    ],
+    exitCodes: [[0, 'the agent can work here'], [1, 'a check fails'], USAGE],
+  },
+  fields: {
+    summary: 'list the fields that rules can use',
+    operands: '[TEXT]',
+    description: ['With TEXT, only fields whose name or description holds it.'],
+    options: {
+      ...JSON_OPTION,
+      status: { type: 'boolean', help: 'also Falco’s fields that are not supported yet' },
+    },
+    examples: [
+      ['varvel fields', 'all of them'],
+      ['varvel fields proc.', 'those of processes'],
+    ],
+    exitCodes: [[0, 'fields were listed'], [1, 'TEXT fits none'], USAGE],
+  },
+} as const satisfies Record<string, CommandInfo>;
+
+export type CommandName = keyof typeof COMMANDS;
+
+/** The help of everything. */
+export function overview(version: string): string {
+  const names = Object.keys(COMMANDS) as CommandName[];
+  const width = Math.max(...names.map((name) => name.length));
+  return [
+    `varvel ${version}: watches app containers and writes each detection into the app’s own log`,
+    '',
+    'Usage: varvel COMMAND [OPTIONS]',
+    '',
+    'Commands:',
+    ...names.map((name) => `  ${name.padEnd(width)}  ${COMMANDS[name].summary}`),
+    '',
+    'varvel COMMAND --help has options and examples. Exit codes: 0 ok, 1 a problem was found or it failed,',
+    '2 the command line is wrong. VARVEL_DEBUG=1 adds the stack to an unexpected error.',
+    '',
+  ].join('\n');
+}
+
+/** The help of one command. */
+export function commandHelp(name: CommandName): string {
+  const info: CommandInfo = COMMANDS[name];
+  const usage = ['varvel', name, '[OPTIONS]', info.operands]
+    .filter((part) => part !== '')
+    .join(' ');
+  const options = Object.entries({
+    ...info.options,
+    help: { type: 'boolean', short: 'h', help: 'this text' } satisfies CommandOption,
+  }).map(([long, option]: [string, CommandOption]) => [
+    `${option.short === undefined ? '    ' : `-${option.short}, `}--${long}${option.value === undefined ? '' : ` ${option.value}`}`,
+    option.help,
+  ]);
+  const codes = info.exitCodes.map(([code, meaning]) => [String(code), meaning]);
+  return [
+    `varvel ${name}: ${info.summary}`,
+    '',
+    `Usage: ${usage}`,
+    '',
+    ...info.description,
+    '',
+    'Options:',
+    ...table(options),
+    '',
+    'Examples:',
+    ...table(info.examples),
+    '',
+    'Exit codes:',
+    ...table(codes),
+    '',
+  ].join('\n');
+}
+
+function table(rows: readonly (readonly string[])[]): string[] {
+  const width = Math.max(...rows.map(([first = '']) => first.length));
+  return rows.map(([first = '', second = '']) => `  ${first.padEnd(width)}  ${second}`);
+}

@@ -1,0 +1,55 @@
+import { detectHierarchy } from '../apps/cgroup-hierarchy.ts';
+import type { AgentConfig } from '../config/config.ts';
+import { RecordBytes } from '../events/batch.ts';
+import { HEADER, KINDS, WIRE_VERSION } from '../events/table.gen.ts';
+import { WireEvent } from '../events/wire-event.ts';
+import { SystemBootClock } from '../plan/boot-clock.ts';
+import { SELF_TEST_HOOKS, SelfTest } from '../plan/self-test.ts';
+import { LiveProbe } from '../probe/live.ts';
+
+/**
+ * Loads the probe, runs the self-test with it as the agent does at its start, and takes it down again. Resolves
+ * to what was not reported. Throws UserError when the kernel refuses the probe.
+ */
+export async function runProbeSelfTest(config: AgentConfig): Promise<readonly string[]> {
+  const hierarchy = detectHierarchy(config.cgroupHierarchy);
+  const probe = new LiveProbe(
+    {
+      hierarchy: { kind: hierarchy.kind, id: hierarchy.hierarchyId },
+      patterns: [],
+      // The smallest: only the test's own child is in scope.
+      execRingBytes: 65_536,
+      bulkRingBytes: 65_536,
+      threadClones: false,
+      tickMs: config.probe.tickMs,
+    },
+    WIRE_VERSION,
+  );
+  try {
+    const at: { event?: WireEvent; records?: RecordBytes; test?: SelfTest } = {};
+    const buffer = probe.start((bytes) => {
+      const { event, records, test } = at;
+      if (event === undefined || records === undefined) return;
+      for (let offset = 0; offset < bytes;) {
+        const length = records.number(offset + HEADER.len);
+        if (length === 0) return;
+        if (records.short(offset + HEADER.kind) !== KINDS.cgroup) {
+          event.moveTo(offset, 1);
+          if (event.cgroupId === test?.cgroupId) test.see(event);
+        }
+        offset += length;
+      }
+    });
+    at.records = new RecordBytes(buffer);
+    at.event = new WireEvent(at.records, new SystemBootClock());
+    probe.setOpenMask({ read: true, write: true, failed: true });
+    probe.attachOnly(SELF_TEST_HOOKS);
+    at.test = new SelfTest(probe, hierarchy.mountPoint);
+    const { seen } = await at.test.run();
+    return Object.entries(seen)
+      .filter(([, was]) => !was)
+      .map(([name]) => name);
+  } finally {
+    probe.close();
+  }
+}
