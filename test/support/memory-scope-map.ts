@@ -71,7 +71,9 @@ export function watchCgroups(
   const watchers = new Map<string, FSWatcher>();
   const idOf = (path: string): number | undefined => {
     try {
-      return statSync(join(hierarchy.mountPoint, path)).ino;
+      const stats = statSync(join(hierarchy.mountPoint, path));
+      // Writes to a cgroup's files are told as well.
+      return stats.isDirectory() ? stats.ino : undefined;
     } catch {
       return undefined;
     }

@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Admission } from '../../../src/apps/admission.ts';
+import { ContainerRegistry, PENDING_MEMORY_MS } from '../../../src/apps/container-registry.ts';
+import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
+import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
+import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
+
+interface TestEvent {
+  readonly cgroupId: number;
+  readonly n: number;
+  readonly detached: boolean;
+  detach(): TestEvent;
+}
+
+const ID = 'a'.repeat(64);
+
+function eventOf(cgroupId: number, n: number, detached = false): TestEvent {
+  return { cgroupId, n, detached, detach: () => eventOf(cgroupId, n, true) };
+}
+
+function world(options = {}) {
+  const time = { nowMs: 0 };
+  const registry = new ContainerRegistry({
+    scopeMap: new MemoryScopeMap(),
+    logger: SILENT_LOGGER,
+    nowMs: () => time.nowMs,
+    match: (path) => {
+      const match = matchPath(DOCKER_PATTERNS, path);
+      return match && { runtime: 'docker', handle: match.handle, rootPath: match.rootPath };
+    },
+    keyOf: (_, { handle }) => handle,
+    lookup: () => undefined,
+  });
+  const log: string[] = [];
+  const admission = new Admission<TestEvent, { cgroupId: number; n: number }>(
+    registry,
+    {
+      evaluate: (event, container) =>
+        log.push(`${container?.name ?? '-'} ${event.n}${event.detached ? ' held' : ''}`),
+      attributed: (detection, container) => log.push(`${container.name} detection ${detection.n}`),
+      unattributed: (detection) => log.push(`nobody detection ${detection.n}`),
+    },
+    () => time.nowMs,
+    options,
+  );
+  const include = (): void => {
+    const container = containerFromCreate({
+      action: 'create',
+      id: ID,
+      attributes: { name: 'web', image: 'i' },
+      since: '0',
+      timeMs: 0,
+    });
+    registry.decide('docker', ID, { state: 'included', container, reason: '' });
+  };
+  const exclude = (): void => {
+    registry.decide('docker', ID, { state: 'excluded', container: undefined, reason: '' });
+  };
+  return { time, registry, admission, log, include, exclude };
+}
+
+const PATH = `/docker/${ID}`;
+
+test('a known container’s event passes at once, as it is; an excluded one’s ends', () => {
+  const w = world();
+  w.registry.found(10, PATH, 10);
+  w.include();
+  w.admission.event(eventOf(10, 1));
+  assert.deepEqual(w.log, ['web 1']);
+  w.exclude();
+  w.admission.event(eventOf(10, 2));
+  assert.deepEqual(w.log, ['web 1']);
+});
+
+test('held while pending, detached, released in order with the identity', () => {
+  const w = world();
+  w.registry.found(10, PATH, 10);
+  w.registry.found(11, `${PATH}/nested`, 10);
+  w.admission.event(eventOf(10, 1));
+  w.admission.event(eventOf(11, 2));
+  w.admission.event(eventOf(10, 3));
+  assert.deepEqual(w.log, []);
+  w.include();
+  assert.deepEqual(w.log, ['web 1 held', 'web 2 held', 'web 3 held']);
+  assert.equal(w.admission.counters().events.dropped, 0);
+});
+
+test('held for nothing: discarded, and not counted as lost', () => {
+  const w = world();
+  w.registry.found(10, PATH, 10);
+  w.admission.event(eventOf(10, 1));
+  w.exclude();
+  const { events } = w.admission.counters();
+  assert.deepEqual([w.log.length, events.discarded, events.dropped, events.held], [0, 1, 0, 0]);
+});
+
+test('after 5 s evaluated without identity; what it trips waits for it', () => {
+  const w = world();
+  w.registry.found(10, PATH, 10);
+  w.admission.event(eventOf(10, 1));
+  w.time.nowMs = 4999;
+  w.admission.tick();
+  assert.deepEqual(w.log, []);
+  w.time.nowMs = 5000;
+  // Also without a tick: the next event must not overtake.
+  w.admission.event(eventOf(10, 2));
+  assert.deepEqual(w.log, ['- 1 held', '- 2']);
+  w.admission.detection({ cgroupId: 10, n: 1 });
+  w.admission.detection({ cgroupId: 10, n: 2 });
+  w.include();
+  assert.deepEqual(w.log.slice(2), ['web detection 1', 'web detection 2']);
+});
+
+test('a detection that never finds its app is the operator’s', () => {
+  const w = world();
+  w.registry.found(10, PATH, 10);
+  w.admission.detection({ cgroupId: 10, n: 1 });
+  w.time.nowMs = 599_999;
+  w.admission.tick();
+  assert.deepEqual(w.log, []);
+  w.time.nowMs = 600_000;
+  w.admission.tick();
+  assert.deepEqual(w.log, ['nobody detection 1']);
+});
+
+test('a detection is not handed to a later container with the same number', () => {
+  const w = world();
+  w.registry.found(10, PATH, 10);
+  w.admission.detection({ cgroupId: 10, n: 1 });
+  w.admission.event(eventOf(10, 1));
+  w.registry.remove(10);
+  w.time.nowMs = 100;
+  w.registry.found(10, `/docker/${'b'.repeat(64)}`, 10);
+  assert.deepEqual(w.log, ['- 1 held', 'nobody detection 1']);
+  w.include();
+  assert.equal(w.log.length, 2);
+});
+
+test('events that come before the report of their cgroup wait for it', () => {
+  const w = world();
+  w.admission.event(eventOf(11, 1));
+  w.admission.event(eventOf(10, 2));
+  w.registry.found(10, PATH, 10);
+  w.registry.found(11, `${PATH}/nested`, 10);
+  assert.deepEqual(w.log, []);
+  w.include();
+  assert.deepEqual(w.log.sort(), ['web 1 held', 'web 2 held']);
+  // And when the root is known already.
+  w.admission.event(eventOf(12, 3));
+  w.registry.found(12, `${PATH}/other`, 10);
+  assert.deepEqual(w.log.slice(-1), ['web 3 held']);
+});
+
+test('events of a cgroup that nobody ever reports are evaluated after the hold', () => {
+  const w = world();
+  w.admission.event(eventOf(99, 1));
+  w.time.nowMs = 3000;
+  w.admission.event(eventOf(99, 2));
+  w.time.nowMs = 5000;
+  w.admission.event(eventOf(99, 3));
+  assert.deepEqual(w.log, ['- 1 held', '- 2 held', '- 3']);
+});
+
+test('bounds: the newest are dropped and counted to their container', () => {
+  const w = world({ maxEventsPerContainer: 2, maxDetectionsPerContainer: 1 });
+  w.registry.found(10, PATH, 10);
+  for (const n of [1, 2, 3, 4]) w.admission.event(eventOf(10, n));
+  for (const n of [1, 2]) w.admission.detection({ cgroupId: 10, n });
+  assert.equal(w.admission.droppedOf(10), 2);
+  w.include();
+  assert.deepEqual(w.log, ['web detection 1', 'web 1 held', 'web 2 held']);
+  assert.equal(w.admission.counters().detections.dropped, 1);
+});
+
+test('the end: everything held is evaluated, everything waiting handed over', () => {
+  const w = world();
+  w.registry.found(10, PATH, 10);
+  w.admission.start();
+  w.admission.event(eventOf(10, 1));
+  w.admission.detection({ cgroupId: 10, n: 1 });
+  w.admission.stop();
+  assert.deepEqual(w.log, ['- 1 held', 'nobody detection 1']);
+});
+
+test('a removed container that stays unnamed hands over what waits when it is forgotten', () => {
+  const w = world({ detectionWaitMs: PENDING_MEMORY_MS * 2 });
+  w.registry.found(10, PATH, 10);
+  w.admission.detection({ cgroupId: 10, n: 1 });
+  w.registry.remove(10);
+  w.time.nowMs = PENDING_MEMORY_MS;
+  w.registry.sweep();
+  assert.deepEqual(w.log, ['nobody detection 1']);
+});

@@ -1,0 +1,313 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  ContainerRegistry,
+  IDENTITY_MEMORY_MS,
+  MAX_CGROUPS,
+  MAX_NESTED,
+  PENDING_MEMORY_MS,
+} from '../../../src/apps/container-registry.ts';
+import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
+import type { ContainerCgroup } from '../../../src/apps/runtimes/runtime.ts';
+import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
+import type { CgroupChange } from '../../../src/probe/scope.ts';
+import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
+
+function hex(n: number): string {
+  return n.toString(16).padStart(64, '0');
+}
+
+function containerNamed(handle: string, name: string) {
+  const attributes = { name, image: 'image' };
+  return containerFromCreate({ action: 'create', id: handle, attributes, since: '0', timeMs: 0 });
+}
+
+function world(limit?: number) {
+  const map = new MemoryScopeMap(limit);
+  const time = { nowMs: 0 };
+  const lookups: string[] = [];
+  const resolved: number[] = [];
+  const forgotten: number[] = [];
+  const warnings: string[] = [];
+  const registry = new ContainerRegistry({
+    scopeMap: map,
+    logger: { ...SILENT_LOGGER, warn: (_, message) => warnings.push(message) },
+    nowMs: () => time.nowMs,
+    match: (path) => {
+      const match = matchPath(DOCKER_PATTERNS, path);
+      return match && { runtime: 'docker', handle: match.handle, rootPath: match.rootPath };
+    },
+    keyOf: (_, cgroup: ContainerCgroup) => cgroup.handle,
+    lookup: (_, cgroup) => lookups.push(cgroup.handle),
+  });
+  registry.listen({
+    onResolved: (id) => resolved.push(id),
+    onForgotten: (id) => forgotten.push(id),
+  });
+  /** What the kernel does at mkdir: enter it in the map, then report. */
+  const mkdir = (cgroupId: number, path: string, parentCgroupId = 1): void => {
+    const above = map.get(parentCgroupId);
+    const state = above?.state ?? 'pending';
+    const rootCgroupId = above?.rootCgroupId ?? cgroupId;
+    map.set(cgroupId, state, rootCgroupId);
+    report({ kind: 'mkdir', cgroupId, parentCgroupId, rootCgroupId, path, state });
+  };
+  const report = (change: Omit<CgroupChange, 'bootNs' | 'pid'>): void => {
+    registry.onCgroupChange({ ...change, bootNs: 0n, pid: 0 });
+  };
+  const rmdir = (cgroupId: number): void => {
+    report({
+      kind: 'rmdir',
+      cgroupId,
+      parentCgroupId: 0,
+      rootCgroupId: cgroupId,
+      path: '',
+      state: 'pending',
+    });
+  };
+  const include = (handle: string, name = 'app'): void => {
+    const container = containerNamed(handle, name);
+    registry.decide('docker', handle, { state: 'included', container, reason: 'test' });
+  };
+  const exclude = (handle: string): void => {
+    registry.decide('docker', handle, { state: 'excluded', container: undefined, reason: 'no' });
+  };
+  return {
+    map,
+    time,
+    lookups,
+    resolved,
+    forgotten,
+    warnings,
+    registry,
+    mkdir,
+    rmdir,
+    report,
+    include,
+    exclude,
+  };
+}
+
+function nameOf({ registry }: ReturnType<typeof world>, cgroupId: number): string {
+  const resolution = registry.resolve(cgroupId);
+  return resolution.state === 'included' ? resolution.container.name : resolution.state;
+}
+
+test('unknown, pending, included; and the kernel’s map follows', () => {
+  const w = world();
+  assert.equal(w.registry.resolve(10).state, 'unknown');
+  w.time.nowMs = 5;
+  w.mkdir(10, `/docker/${hex(1)}`);
+  assert.deepEqual(w.registry.resolve(10), { state: 'pending', rootCgroupId: 10, sinceMs: 5 });
+  assert.deepEqual(w.lookups, [hex(1)]);
+  w.include(hex(1), 'web');
+  assert.equal(nameOf(w, 10), 'web');
+  assert.equal(w.map.get(10)?.state, 'included');
+  assert.deepEqual(w.resolved, [10]);
+  w.include(hex(1), 'renamed');
+  assert.equal(nameOf(w, 10), 'renamed');
+  assert.deepEqual(w.resolved, [10], 'a new name is no new decision');
+});
+
+test('described before its cgroup exists: resolved at once, without a look-up', () => {
+  const w = world();
+  w.include(hex(1));
+  w.mkdir(10, `/docker/${hex(1)}`);
+  assert.equal(nameOf(w, 10), 'app');
+  assert.equal(w.map.get(10)?.state, 'included');
+  assert.deepEqual(w.lookups, []);
+  assert.deepEqual(w.resolved, [10]);
+});
+
+test('excluded stays in the map, with its reason', () => {
+  const w = world();
+  w.mkdir(10, `/docker/${hex(1)}`);
+  w.exclude(hex(1));
+  assert.deepEqual(w.registry.resolve(10), { state: 'excluded', rootCgroupId: 10, reason: 'no' });
+  assert.equal(w.map.get(10)?.state, 'excluded');
+});
+
+test('nested cgroups follow their root, also one that copied a state that was overtaken', () => {
+  const w = world();
+  w.mkdir(10, `/docker/${hex(1)}`);
+  w.mkdir(11, `/docker/${hex(1)}/docker`, 10);
+  w.mkdir(12, `/docker/${hex(1)}/docker/${hex(2)}`, 11);
+  w.include(hex(2), 'victim');
+  assert.equal(nameOf(w, 12), 'pending', 'the nested name decides nothing');
+  w.include(hex(1), 'attacker');
+  for (const id of [10, 11, 12]) {
+    assert.equal(nameOf(w, id), 'attacker');
+    assert.equal(w.map.get(id)?.state, 'included');
+    assert.equal(w.map.get(id)?.rootCgroupId, 10);
+  }
+  // Made while the root was pending, reported after it was resolved.
+  w.map.set(13, 'pending', 10);
+  w.report({
+    kind: 'mkdir',
+    cgroupId: 13,
+    parentCgroupId: 10,
+    rootCgroupId: 10,
+    path: `/docker/${hex(1)}/late`,
+    state: 'pending',
+  });
+  assert.equal(w.map.get(13)?.state, 'included');
+});
+
+test('a nested cgroup whose root’s report was lost finds its root by the path', () => {
+  const w = world();
+  w.include(hex(1));
+  w.report({
+    kind: 'attach',
+    cgroupId: 11,
+    parentCgroupId: 0,
+    rootCgroupId: 10,
+    path: `/docker/${hex(1)}/docker/${hex(2)}`,
+    state: 'pending',
+  });
+  assert.equal(nameOf(w, 11), 'app');
+  assert.equal(w.registry.entries()[0]?.path, `/docker/${hex(1)}`);
+  assert.equal(w.registry.entries()[0]?.cgroupId, 10);
+});
+
+test('several cgroups of one container', () => {
+  const w = world();
+  w.mkdir(10, `/docker/${hex(1)}`);
+  w.mkdir(20, `/system.slice/docker-${hex(1)}.scope`);
+  w.include(hex(1));
+  assert.deepEqual([nameOf(w, 10), nameOf(w, 20)], ['app', 'app']);
+  assert.deepEqual(w.resolved, [10, 20]);
+});
+
+test('identity outlives the cgroup by 60 s; counters are kept', () => {
+  const w = world();
+  w.mkdir(10, `/docker/${hex(1)}`);
+  w.mkdir(11, `/docker/${hex(1)}/x`, 10);
+  w.include(hex(1));
+  w.map.count(10, { emitted: 3, dropped: 1 });
+  w.map.count(11, { emitted: 4, prefiltered: 9 });
+  w.rmdir(11);
+  w.rmdir(10);
+  assert.equal(w.map.entries().length, 0);
+  assert.equal(nameOf(w, 10), 'app');
+  const [entry] = w.registry.entries();
+  assert.deepEqual([entry?.emitted, entry?.dropped, entry?.prefiltered], [7, 1, 9]);
+  w.time.nowMs = IDENTITY_MEMORY_MS - 1;
+  w.registry.sweep();
+  assert.equal(nameOf(w, 11), 'app');
+  w.time.nowMs = IDENTITY_MEMORY_MS;
+  w.registry.sweep();
+  assert.equal(nameOf(w, 10), 'unknown');
+  assert.equal(nameOf(w, 11), 'unknown');
+  assert.deepEqual(w.registry.entries(), []);
+  assert.deepEqual(w.forgotten, [], 'only a pending one is forgotten aloud');
+});
+
+test('a removed cgroup can still get its identity, for ten minutes', () => {
+  const w = world();
+  w.mkdir(10, `/docker/${hex(1)}`);
+  w.mkdir(20, `/docker/${hex(2)}`);
+  w.rmdir(10);
+  w.rmdir(20);
+  w.time.nowMs = PENDING_MEMORY_MS - 1;
+  w.registry.sweep();
+  w.include(hex(1));
+  assert.equal(nameOf(w, 10), 'app');
+  assert.equal(w.map.get(10), undefined, 'what is gone is not entered again');
+  w.time.nowMs = PENDING_MEMORY_MS;
+  w.registry.sweep();
+  assert.deepEqual(w.forgotten, [20]);
+  assert.equal(w.registry.counters().pending, 0);
+});
+
+test('a number that is used again is another container', () => {
+  const w = world();
+  w.mkdir(10, `/docker/${hex(1)}`);
+  w.include(hex(1), 'old');
+  w.rmdir(10);
+  w.mkdir(10, `/docker/${hex(2)}`);
+  assert.equal(nameOf(w, 10), 'pending');
+  assert.equal(w.map.get(10)?.state, 'pending');
+  w.include(hex(2), 'new');
+  assert.equal(nameOf(w, 10), 'new');
+  // Without the report of its removal.
+  w.mkdir(10, `/docker/${hex(3)}`);
+  assert.equal(nameOf(w, 10), 'pending');
+  w.mkdir(10, `/docker/${hex(4)}`);
+  assert.deepEqual(w.forgotten, [10], 'what waited for the third must not go to the fourth');
+});
+
+test('the same cgroup made again is looked at anew', () => {
+  const w = world();
+  w.mkdir(10, `/docker/${hex(1)}`);
+  w.rmdir(10);
+  w.mkdir(10, `/docker/${hex(1)}`);
+  assert.equal(w.registry.entries()[0]?.goneAtMs, undefined);
+  assert.equal(w.registry.entries().length, 1);
+});
+
+test('the rescan and the kernel may tell the same, in any order', () => {
+  const w = world();
+  w.registry.found(10, `/docker/${hex(1)}`, 10);
+  w.include(hex(1));
+  // The kernel's report was in the ring meanwhile, and its entry still pending.
+  w.map.set(10, 'pending', 10);
+  w.report({
+    kind: 'mkdir',
+    cgroupId: 10,
+    parentCgroupId: 1,
+    rootCgroupId: 10,
+    path: `/docker/${hex(1)}`,
+    state: 'pending',
+  });
+  assert.equal(w.map.get(10)?.state, 'included');
+  assert.equal(nameOf(w, 10), 'app');
+  assert.deepEqual(w.resolved, [10]);
+});
+
+test('a cgroup without a pattern is taken out of the kernel’s map', () => {
+  const w = world();
+  w.map.set(10, 'pending', 10);
+  w.mkdir(10, '/elsewhere/x');
+  assert.equal(w.map.get(10), undefined);
+  assert.equal(w.registry.counters().unmatched, 1);
+});
+
+test('a full scope map is said once and tried again', () => {
+  const w = world(1);
+  w.registry.found(10, `/docker/${hex(1)}`, 10);
+  w.registry.found(20, `/docker/${hex(2)}`, 20);
+  assert.equal(w.map.get(20), undefined);
+  assert.equal(w.registry.counters().refused, 1);
+  assert.equal(w.warnings.length, 1);
+  w.registry.sweep();
+  assert.equal(w.registry.counters().refused, 1, 'the same cgroup is counted once');
+  w.rmdir(10);
+  w.registry.sweep();
+  assert.equal(w.map.get(20)?.state, 'pending');
+});
+
+test('bounded: the oldest remembered makes room, a live one never', () => {
+  const w = world(MAX_CGROUPS * 2);
+  for (let at = 0; at < MAX_CGROUPS; at++) w.registry.found(at + 10, `/docker/${hex(at)}`, at + 10);
+  w.registry.found(1_000_000, `/docker/${hex(1_000_000)}`, 1_000_000);
+  assert.equal(nameOf(w, 1_000_000), 'unknown');
+  assert.equal(w.registry.counters().refused, 1);
+  w.rmdir(15);
+  w.registry.found(1_000_000, `/docker/${hex(1_000_000)}`, 1_000_000);
+  assert.equal(nameOf(w, 1_000_000), 'pending');
+  assert.equal(nameOf(w, 15), 'unknown');
+  assert.equal(w.registry.counters().cgroups, MAX_CGROUPS);
+});
+
+test('one container cannot fill the table with nested cgroups', () => {
+  const w = world();
+  w.mkdir(1_000_000, `/docker/${hex(1)}`);
+  for (let at = 0; at < MAX_NESTED + 50; at++) {
+    w.registry.found(at + 10, `/docker/${hex(1)}/${at}`, 1_000_000);
+  }
+  assert.equal(w.registry.counters().cgroups, MAX_NESTED + 1);
+  assert.equal(w.registry.counters().refused, 50);
+  w.mkdir(2_000_000, `/docker/${hex(2)}`);
+  assert.equal(nameOf(w, 2_000_000), 'pending');
+});
