@@ -37,7 +37,7 @@ test('errors of the user are one line on stderr, with their exit code', () => {
     variable.stderr,
     /^varvel: VARVEL_MODE: "mode" must be one of opt-in, opt-out, always; /,
   );
-   
+
   assert.doesNotMatch(variable.stderr, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
 });
 

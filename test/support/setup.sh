@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# Everything that the build, the tests and the demo need; what is there already is left alone.
+#   setup.sh                  for all tests
+#   setup.sh demo             for the demo in a cgroup: no Docker
+#   setup.sh demo --docker    for the demo in a container
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+NODE_MIN=20.19.0
+POLICY=/usr/sbin/policy-rc.d
+POLICY_SAVED=/usr/sbin/policy-rc.d.varvel-saved
+
+say() { echo "setup: $*"; }
+fail() {
+  echo "setup: $*" >&2
+  exit 1
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+docker=yes
+case "${1:-}" in
+  '') ;;
+  demo) [ "${2:-}" = --docker ] || docker=no ;;
+  *) fail "There is no set-up \"$1\". Use: setup.sh, setup.sh demo, setup.sh demo --docker" ;;
+esac
+
+check_host() {
+  [ "$(uname -s)" = Linux ] || fail "This is $(uname -s). varvel watches Linux hosts; use one, or a virtual machine."
+  [ "$(uname -m)" = x86_64 ] || fail "This is $(uname -m). varvel is built and tested on x86-64 only."
+  [ "$(id -u)" = 0 ] || fail "Run it as root: sudo npm run ${npm_lifecycle_event:-setup}"
+  has node || fail "Node is missing. Install Node $NODE_MIN or newer, with npm."
+  node -e '
+    const [want, have] = [process.argv[1], process.versions.node].map((v) => v.split(".").map(Number));
+    const at = want.findIndex((part, i) => part !== have[i]);
+    process.exit(at < 0 || have[at] > want[at] ? 0 : 1);
+  ' "$NODE_MIN" || fail "Node $(node --version) is too old. Install Node $NODE_MIN or newer."
+  has npm || fail "npm is missing. Install it: apt-get install npm, or with Node from nodejs.org."
+}
+
+is_static() {
+  # An interpreter is what a dynamic program has.
+  [ -x "$1" ] && ! { ldd "$1" 2>/dev/null | grep -q '=>'; }
+}
+
+# The packages that provide what is missing, one a line. Looks for the thing, not for the package: it may have come in another way.
+missing_packages() {
+  has clang-19 || has clang || echo clang-19
+  has llvm-strip-19 || has llvm-strip || echo llvm-19
+  [ -e /usr/include/bpf/libbpf.h ] || echo libbpf-dev
+  [ -e /usr/include/libelf.h ] || echo libelf-dev
+  [ -e /usr/include/zlib.h ] || echo zlib1g-dev
+  has g++ || echo g++
+  has make || echo make
+  has python3 || echo python3
+  if [ "$docker" = yes ]; then
+    has dockerd || echo docker.io
+    has docker || echo docker-cli
+    is_static /bin/busybox || echo busybox-static
+  fi
+}
+
+# Installing docker.io must not start a daemon on this host: invoke-rc.d asks policy-rc.d, and 101 forbids.
+forbid_daemons() {
+  [ ! -e "$POLICY_SAVED" ] || mv "$POLICY_SAVED" "$POLICY" # an earlier run was killed
+  if [ -x "$POLICY" ]; then
+    local answer=0
+    "$POLICY" docker start >/dev/null 2>&1 || answer=$?
+    [ "$answer" != 101 ] || return 0
+    mv "$POLICY" "$POLICY_SAVED"
+  fi
+  trap allow_daemons EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$POLICY"
+  chmod 755 "$POLICY"
+}
+
+allow_daemons() {
+  rm -f "$POLICY"
+  [ ! -e "$POLICY_SAVED" ] || mv "$POLICY_SAVED" "$POLICY"
+  trap - EXIT
+}
+
+# Runs a command whose output is worth seeing only if it fails.
+quietly() {
+  local what=$1 log
+  shift
+  log=$(mktemp)
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 40 "$log" >&2
+    rm -f "$log"
+    fail "$what failed; its last lines are above."
+  fi
+  rm -f "$log"
+}
+
+install_packages() {
+  local packages
+  packages=$(missing_packages)
+  [ -n "$packages" ] || return 0
+  # shellcheck disable=SC2086
+  set -- $packages
+  has apt-get || fail "This is not Debian (no apt-get). Install what these Debian packages have, then run it again: $*"
+  if [[ " $* " == *" busybox-static "* ]] && dpkg-query -W -f '${Status}' busybox 2>/dev/null | grep -q ' installed$'; then
+    fail "The package busybox would be replaced by busybox-static, which the tests need. If that is fine: apt-get install busybox-static"
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  local apt=(apt-get -q -y -o DPkg::Lock::Timeout=120)
+  say "installing $*"
+  quietly 'apt-get update' "${apt[@]}" update
+  forbid_daemons
+  quietly "Installing $*" "${apt[@]}" install --no-install-recommends --no-remove "$@"
+  [ "$(trap -p EXIT)" = '' ] || allow_daemons
+  packages=$(missing_packages)
+  [ -z "$packages" ] || fail "Still missing after the installation: $(echo $packages)"
+}
+
+install_modules() {
+  if [ -e node_modules/.package-lock.json ] && [ ! package-lock.json -nt node_modules/.package-lock.json ]; then return 0; fi
+  say 'installing npm packages'
+  quietly 'npm ci' npm ci --no-audit --no-fund
+  touch node_modules/.package-lock.json
+}
+
+# build_if_changed STAMP WHAT SCRIPT SOURCE…: the stamp is from before the build, and only there after a good one.
+build_if_changed() {
+  local stamp=$1 what=$2 script=$3
+  shift 3
+  # (The native build writes its generated files itself.)
+  if [ -e "$stamp" ] && [ -z "$(find "$@" -type f -newer "$stamp" ! -path 'native/*.gen.*' -print -quit)" ]; then return 0; fi
+  say "building $what"
+  local started
+  started=$(mktemp)
+  quietly "npm run $script" npm run --silent "$script"
+  mv "$started" "$stamp"
+}
+
+check_host
+install_packages
+install_modules
+build_if_changed native/build/.built 'the probe and its loader' build:native \
+  native/addon native/probe native/schema native/binding.gyp native/build.sh native/package.json
+build_if_changed dist/.built 'the agent' build src tsconfig.json tsconfig.build.json package.json
+say 'ready'

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+
+const root = join(import.meta.dirname, '../../..');
+const folder = mkdtempSync(join(tmpdir(), 'varvel-setup-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+// A clone of nothing but the script: whatever it did by mistake, it would do here.
+mkdirSync(join(folder, 'test/support'), { recursive: true });
+cpSync(join(root, 'test/support/setup.sh'), join(folder, 'test/support/setup.sh'));
+chmodSync(folder, 0o755);
+const isRoot = process.getuid?.() === 0;
+
+function setup(
+  args: string[],
+  options: { path?: string; uid?: number; event?: string } = {},
+): { status: number | null; stderr: string } {
+  const { status, stderr } = spawnSync(
+    '/bin/bash',
+    [join(folder, 'test/support/setup.sh'), ...args],
+    {
+      encoding: 'utf8',
+      ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
+      env: {
+        PATH: options.path ?? process.env['PATH'] ?? '',
+        ...(options.event === undefined ? {} : { npm_lifecycle_event: options.event }),
+      },
+    },
+  );
+  return { status, stderr };
+}
+
+/** A PATH with nothing but these programs; a text is a script. */
+function pathOf(name: string, programs: Readonly<Record<string, string>>): string {
+  const bin = join(folder, name);
+  mkdirSync(bin);
+  for (const [program, what] of Object.entries(programs)) {
+    if (what.startsWith('/')) symlinkSync(what, join(bin, program));
+    else writeFileSync(join(bin, program), `#!/bin/sh\n${what}\n`, { mode: 0o755 });
+  }
+  return bin;
+}
+
+const BASE = {
+  dirname: '/usr/bin/dirname',
+  uname: '[ "$1" = -m ] && echo x86_64 || echo Linux',
+  id: 'echo 0',
+  node: process.execPath,
+  npm: 'exit 1',
+};
+
+test('it parses', () => {
+  assert.equal(spawnSync('/bin/bash', ['-n', join(root, 'test/support/setup.sh')]).status, 0);
+});
+
+test('without root it says how to run it, by the script that was called', { skip: !isRoot }, () => {
+  assert.deepEqual(setup([], { uid: 65534, event: 'demo' }), {
+    status: 1,
+    stderr: 'setup: Run it as root: sudo npm run demo\n',
+  });
+  assert.match(setup([], { uid: 65534 }).stderr, /sudo npm run setup/);
+});
+
+test('another system, another machine, an old Node, no Node: a sentence each', () => {
+  const says = (name: string, programs: Record<string, string>): string =>
+    setup([], { path: pathOf(name, { ...BASE, ...programs }) }).stderr;
+  assert.match(says('bsd', { uname: 'echo FreeBSD' }), /^setup: This is FreeBSD\./);
+  assert.match(
+    says('arm', { uname: '[ "$1" = -m ] && echo aarch64 || echo Linux' }),
+    /^setup: This is aarch64\./,
+  );
+  const fakeVersion = (version: string): string =>
+    `[ "$1" = --version ] && { echo v${version}; exit; }\nshift\ncode=$1\nshift\nexec ${process.execPath} -e "Object.defineProperty(process, 'versions', { value: { node: '${version}' } }); $code" "$@"`;
+  assert.match(
+    says('old', { node: fakeVersion('20.18.9') }),
+    /^setup: Node v20\.18\.9 is too old\. Install Node 20\.19\.0 or newer\./,
+  );
+  assert.doesNotMatch(says('new', { node: fakeVersion('22.0.0') }), /too old/);
+  assert.doesNotMatch(says('exact', { node: fakeVersion('20.19.0') }), /too old/);
+  assert.match(says('nonode', { node: '/nonexistent' }), /^setup: Node is missing\./);
+});
+
+test('without apt-get it names what is missing', () => {
+  const { status, stderr } = setup(['demo'], { path: pathOf('noapt', BASE) });
+  assert.equal(status, 1);
+  assert.match(
+    stderr,
+    /^setup: This is not Debian \(no apt-get\)\. Install what these Debian packages have.*: .*clang-19 llvm-19 .*make python3\n$/,
+  );
+  assert.doesNotMatch(stderr, /docker/);
+  const all = setup([], { path: join(folder, 'noapt') });
+  assert.match(all.stderr, / docker\.io docker-cli/);
+  assert.match(setup(['demo', '--docker'], { path: join(folder, 'noapt') }).stderr, / docker\.io/);
+});
+
+test('an unknown set-up is refused', () => {
+  const { status, stderr } = setup(['everything']);
+  assert.equal(status, 1);
+  assert.match(stderr, /^setup: There is no set-up "everything"\./);
+});
