@@ -1,16 +1,19 @@
 import pino from 'pino';
 
 import type { Logger } from '../shared/logger.ts';
+import { LineWriter } from './line-writer.ts';
 
 /** Waiting for a slow reader of stderr; what comes beyond is dropped and counted. */
 const BUFFER_MAX_BYTES = 1024 * 1024;
+
+const FLUSH_MAX_MS = 2000;
 
 /** The agent's logger. */
 export interface AgentLogger extends Logger {
   /** Lines given up because nobody read stderr. Monotonic. */
   dropped(): number;
-  /** Writes what is buffered, blocking: for the end of the process. */
-  flush(): void;
+  /** Resolves when all lines are written, or nobody has read them for 2 s: for the end of the process. */
+  flush(): Promise<void>;
 }
 
 /**
@@ -22,16 +25,7 @@ export function createLogger(options: {
   /** Default 2. */
   readonly fd?: number;
 }): AgentLogger {
-  let dropped = 0;
-  const destination = pino.destination({
-    dest: options.fd ?? 2,
-    sync: false,
-    minLength: 0,
-    maxLength: BUFFER_MAX_BYTES,
-  });
-  destination.on('drop', () => dropped++);
-  // The reader has gone: diagnostics go nowhere, the agent goes on.
-  destination.on('error', () => dropped++);
+  const lines = new LineWriter(options.fd ?? 2, BUFFER_MAX_BYTES);
   const logger = pino(
     {
       level: options.level,
@@ -40,20 +34,14 @@ export function createLogger(options: {
       formatters: { level: (level) => ({ level }) },
       serializers: { error: pino.stdSerializers.err },
     },
-    destination,
+    lines,
   );
   return {
     debug: (fields, message) => logger.debug(fields, message),
     info: (fields, message) => logger.info(fields, message),
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
-    dropped: () => dropped,
-    flush() {
-      try {
-        destination.flushSync();
-      } catch {
-        // Not open yet, or the reader has gone.
-      }
-    },
+    dropped: () => lines.dropped(),
+    flush: () => lines.flush(FLUSH_MAX_MS),
   };
 }

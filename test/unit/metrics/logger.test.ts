@@ -8,7 +8,7 @@ import { test } from 'node:test';
 
 import { createLogger } from '../../../src/metrics/logger.ts';
 
-test('one JSON object a line, from the level on', () => {
+test('one JSON object a line, from the level on', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'varvel-log-'));
   const fd = openSync(join(folder, 'log'), 'w');
   try {
@@ -16,11 +16,16 @@ test('one JSON object a line, from the level on', () => {
     logger.debug({}, 'not shown');
     logger.info({ path: 'a\n{"level":"error"}\u001b[2J' }, 'first');
     logger.error({ error: new Error('broken') }, 'second');
-    logger.flush();
+    for (let i = 0; i < 200; i++) logger.warn({ i }, 'many');
+    await logger.flush();
     const lines = readFileSync(join(folder, 'log'), 'utf8').trimEnd().split('\n');
-    assert.equal(lines.length, 2, 'no value can begin a line');
+    assert.equal(lines.length, 202, 'no value can begin a line');
+    const order = lines.slice(2).map((line) => (JSON.parse(line) as { i: number }).i);
+    assert.deepEqual(order, [...order.keys()]);
     assert.ok(!lines.join('').includes('\u001b'));
-    const [first, second] = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const [first, second] = lines
+      .slice(0, 2)
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
     assert.equal(first!['level'], 'info');
     assert.equal(first!['msg'], 'first');
     assert.equal(first!['path'], 'a\n{"level":"error"}\u001b[2J');
@@ -51,5 +56,20 @@ test('a reader of stderr that has stopped reading, or gone, stops nobody', async
     assert.equal(said.toString().trim(), 'dropped');
   } finally {
     child.kill('SIGKILL');
+  }
+});
+
+test('a descriptor that cannot be written to is given up, and the end does not wait for it', async () => {
+  const fd = openSync('/dev/full', 'w');
+  try {
+    const logger = createLogger({ level: 'info', fd });
+    for (let i = 0; i < 3; i++) logger.info({}, 'lost');
+    await logger.flush();
+    assert.equal(logger.dropped(), 3);
+    logger.info({}, 'lost too');
+    await logger.flush();
+    assert.equal(logger.dropped(), 4);
+  } finally {
+    closeSync(fd);
   }
 });
