@@ -14,7 +14,10 @@ export const PRIORITIES = [
 /** Falco's priorities, most severe first. */
 export type Priority = (typeof PRIORITIES)[number];
 
-/** A field's value in `output_fields`: null when absent. */
+/**
+ * A field's value in `output_fields`: null when absent. Times in nanoseconds are numbers, as in Falco, and so
+ * rounded to what a double holds (256 ns); the exact time of a detection is `timeNs`.
+ */
 export type OutputValue = string | number | boolean | null | readonly string[];
 
 /** A rule that matched an event: everything a log line needs, detached from the event. */

@@ -1,0 +1,75 @@
+import type { Modifier, Operator } from '../language/ast.ts';
+import type { Reader, Value, ValueKind } from '../fields/field.ts';
+
+/** A field, perhaps transformed, as one use of it reads it. Uses with the same key share one. */
+export interface Read {
+  /** Canonical text: `tolower(proc.aname[2])`. */
+  readonly key: string;
+  readonly kind: ValueKind;
+  readonly reader: Reader;
+  readonly pathDependent: boolean;
+  /** The field's name when it is read as it is: event inference looks for evt.type. */
+  readonly field: string | undefined;
+}
+
+/** One comparison with its right side typed, or `exists`. */
+export interface Test {
+  /** Canonical text of the comparison: equal keys are equal tests. */
+  readonly key: string;
+  readonly left: Read;
+  readonly operator: Operator | 'exists';
+  readonly modifier: Modifier | undefined;
+  /** The constants of the right side, of the left side's kind; empty with `exists` and with `right`. */
+  readonly values: readonly Value[];
+  /** The field on the right side. */
+  readonly right: Read | undefined;
+}
+
+/** A macro's condition, shared by all that refer to it. */
+export interface CheckedMacro {
+  readonly name: string;
+  readonly body: Checked;
+}
+
+/**
+ * A condition whose names and types are known: what the generator and the event inference read. `height` counts
+ * the nodes to the deepest test, macros included: at most MAX_HEIGHT, so that walks may recurse.
+ */
+export type Checked = { readonly height: number } & (
+  | { readonly kind: 'and' | 'or'; readonly operands: readonly Checked[] }
+  | { readonly kind: 'not'; readonly operand: Checked }
+  | { readonly kind: 'macro'; readonly macro: CheckedMacro }
+  | { readonly kind: 'test'; readonly test: Test }
+);
+
+/** Parentheses, `not`s and macros within each other, at most. */
+export const MAX_HEIGHT = 1000;
+
+/** Does `visit` hold for a test anywhere in the condition? Each macro is looked at once. */
+export function someTest(condition: Checked, visit: (test: Test) => boolean): boolean {
+  const seen = new Set<CheckedMacro>();
+  const some = (part: Checked): boolean => {
+    switch (part.kind) {
+      case 'and':
+      case 'or':
+        return part.operands.some(some);
+      case 'not':
+        return some(part.operand);
+      case 'macro':
+        if (seen.has(part.macro)) return false;
+        seen.add(part.macro);
+        return some(part.macro.body);
+      case 'test':
+        return visit(part.test);
+    }
+  };
+  return some(condition);
+}
+
+/** Is a part of the condition read differently from the path that was passed? */
+export function isPathDependent(condition: Checked): boolean {
+  return someTest(
+    condition,
+    (test) => test.left.pathDependent || test.right?.pathDependent === true,
+  );
+}

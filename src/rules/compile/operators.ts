@@ -1,0 +1,223 @@
+import type { Operator } from '../language/ast.ts';
+import { addressOf } from '../fields/fd.ts';
+import type { Value, ValueKind } from '../fields/field.ts';
+import { netContains, parseNet } from '../fields/ip.ts';
+import { compileGlob, compilePathMatch, lowerAscii } from './pattern.ts';
+
+/** Puts a value where generated code can reach it and returns its name there. */
+export type Hoist = (value: unknown) => string;
+
+/** A test of one value of the operator's kind. */
+export type Predicate = (value: Value) => boolean;
+
+/** One operator: what it takes and what it does. The whole language is the table below. */
+export interface OperatorDefinition {
+  /** Kinds of the left side. */
+  readonly kinds: readonly ValueKind[];
+  /** The right side is a list. */
+  readonly list: boolean;
+  /** May have `val(field)` on the right; then `compare` is there. */
+  readonly val: boolean;
+  /** In the language, but not to be had yet. */
+  readonly status: 'available' | 'not yet';
+  /** Costs little enough to do again rather than to remember. */
+  readonly cheap: boolean;
+  /** The test for constants: one, or the list's. */
+  predicate(kind: ValueKind, values: readonly Value[]): Predicate;
+  /** The same as a JavaScript expression over `v`, which is defined. */
+  emit(kind: ValueKind, values: readonly Value[], hoist: Hoist): string;
+  /** The test for two values of the same kind. */
+  compare(left: Value, right: Value): boolean;
+}
+
+const ORDERED = ['number', 'wide', 'text'] as const;
+const EVERY = ['text', 'number', 'wide', 'bool', 'ip', 'net'] as const;
+
+/** A literal that means the same value in generated code. */
+export function literal(value: Value): string {
+  if (typeof value === 'bigint') return `${value}n`;
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+}
+
+const first = (values: readonly Value[]): Value => values[0] ?? '';
+
+/** Operators on text, which need nothing but a function of two strings. */
+function onText(
+  compare: (left: string, right: string) => boolean,
+  emit: (right: string, hoist: Hoist) => string,
+): OperatorDefinition {
+  return {
+    kinds: ['text'],
+    list: false,
+    val: true,
+    status: 'available',
+    cheap: false,
+    predicate: (_kind, values) => {
+      const right = String(first(values));
+      return (value) => compare(String(value), right);
+    },
+    emit: (_kind, values, hoist) => emit(String(first(values)), hoist),
+    compare: (left, right) => compare(String(left), String(right)),
+  };
+}
+
+function ordered(
+  symbol: '<' | '<=' | '>' | '>=',
+  holds: (order: number) => boolean,
+): OperatorDefinition {
+  const compare = (left: Value, right: Value): boolean => {
+    // As strcmp(3): by the bytes.
+    if (typeof left === 'string' || typeof right === 'string') {
+      return holds(Buffer.compare(Buffer.from(String(left)), Buffer.from(String(right))));
+    }
+    return holds(left < right ? -1 : left > right ? 1 : 0);
+  };
+  return {
+    kinds: ORDERED,
+    list: false,
+    val: true,
+    status: 'available',
+    cheap: true,
+    predicate: (_kind, values) => {
+      const right = first(values);
+      return (value) => compare(value, right);
+    },
+    emit: (kind, values, hoist) =>
+      kind === 'text'
+        ? `${hoist((value: Value) => compare(value, first(values)))}(v)`
+        : `v ${symbol} ${literal(first(values))}`,
+    compare,
+  };
+}
+
+function netPredicate(values: readonly Value[]): Predicate {
+  const nets = values.map((value) => parseNet(String(value))).filter((net) => net !== undefined);
+  return (value) => {
+    const address = addressOf(String(value));
+    return address !== undefined && nets.some((net) => netContains(net, address));
+  };
+}
+
+function equality(equal: boolean): OperatorDefinition {
+  return {
+    kinds: EVERY,
+    list: false,
+    val: true,
+    status: 'available',
+    cheap: true,
+    predicate: (kind, values) => {
+      if (kind === 'net') {
+        const inside = netPredicate(values);
+        return (value) => inside(value) === equal;
+      }
+      const right = first(values);
+      return (value) => (value === right) === equal;
+    },
+    emit: (kind, values, hoist) => {
+      if (kind === 'net') return `${hoist(netPredicate(values))}(v) === ${equal}`;
+      return `v ${equal ? '===' : '!=='} ${literal(first(values))}`;
+    },
+    compare: (left, right) => (left === right) === equal,
+  };
+}
+
+/** Up to this many constants are compared one by one: faster than hashing the value. */
+const CHAIN_LENGTH = 4;
+
+const MEMBERSHIP: OperatorDefinition = {
+  kinds: EVERY,
+  list: true,
+  val: true,
+  status: 'available',
+  cheap: true,
+  predicate: (kind, values) => {
+    if (kind === 'net') return netPredicate(values);
+    const set = new Set(values);
+    return (value) => set.has(value);
+  },
+  emit: (kind, values, hoist) => {
+    if (values.length === 0) return 'false';
+    if (kind === 'net') return `${hoist(netPredicate(values))}(v)`;
+    if (values.length > CHAIN_LENGTH) return `${hoist(new Set(values))}.has(v)`;
+    return `(${values.map((value) => `v === ${literal(value)}`).join(' || ')})`;
+  },
+  compare: (left, right) => left === right,
+};
+
+const PATH_MATCH: OperatorDefinition = {
+  kinds: ['text'],
+  list: true,
+  val: false,
+  status: 'available',
+  cheap: false,
+  predicate: (_kind, values) => {
+    const matches = compilePathMatch(values.map(String));
+    return (value) => matches(String(value));
+  },
+  emit: (_kind, values, hoist) => `${hoist(compilePathMatch(values.map(String)))}(v)`,
+  compare: () => false,
+};
+
+const globOperator = (foldCase: boolean): OperatorDefinition => ({
+  ...onText(
+    (left, right) => compileGlob(right, foldCase)(left),
+    (right, hoist) => `${hoist(compileGlob(right, foldCase))}(v)`,
+  ),
+  predicate: (_kind, values) => {
+    const matches = compileGlob(String(first(values)), foldCase);
+    return (value) => matches(String(value));
+  },
+});
+
+/** Operators that the language has and this version does not, or whose types no available field has. */
+function without(
+  status: OperatorDefinition['status'],
+  kinds: readonly ValueKind[],
+): OperatorDefinition {
+  return {
+    ...onText(
+      () => false,
+      () => 'false',
+    ),
+    kinds,
+    status,
+    val: false,
+  };
+}
+
+/** The operators, but for `exists`, which every kind has. */
+export const OPERATORS: Readonly<Record<Operator, OperatorDefinition>> = {
+  '=': equality(true),
+  '==': equality(true),
+  '!=': equality(false),
+  '<': ordered('<', (order) => order < 0),
+  '<=': ordered('<=', (order) => order <= 0),
+  '>': ordered('>', (order) => order > 0),
+  '>=': ordered('>=', (order) => order >= 0),
+  contains: onText(
+    (left, right) => left.includes(right),
+    (right) => `v.includes(${JSON.stringify(right)})`,
+  ),
+  icontains: onText(
+    (left, right) => lowerAscii(left).includes(lowerAscii(right)),
+    (right, hoist) => `${hoist(lowerAscii)}(v).includes(${JSON.stringify(lowerAscii(right))})`,
+  ),
+  startswith: onText(
+    (left, right) => left.startsWith(right),
+    (right) => `v.startsWith(${JSON.stringify(right)})`,
+  ),
+  endswith: onText(
+    (left, right) => left.endsWith(right),
+    (right) => `v.endsWith(${JSON.stringify(right)})`,
+  ),
+  glob: globOperator(false),
+  iglob: globOperator(true),
+  in: MEMBERSHIP,
+  intersects: MEMBERSHIP,
+  pmatch: PATH_MATCH,
+  // Needs an engine that takes linear time whatever the pattern: V8's own backtracks.
+  regex: without('not yet', ['text']),
+  // On byte buffers only (C2), and evt.buffer is still to come.
+  bcontains: without('available', []),
+  bstartswith: without('available', []),
+};

@@ -1,0 +1,169 @@
+import { generate } from './compile/generate.ts';
+import type { Evaluator } from './compile/generate.ts';
+import type { Detection } from './detection.ts';
+import { isRaced } from './fields/fd.ts';
+import type { View } from './fields/field.ts';
+import { formatOutput } from './output/format.ts';
+import type { LoadedRule, RuleSet } from './rule-set.ts';
+import type { Subject } from './subject.ts';
+
+/** Which of the rules that an event meets are reported: the first in order of definition, or all. */
+export type Matching = 'first' | 'all';
+
+/** A rule whose condition an event met. */
+export interface Match {
+  readonly rule: LoadedRule;
+  /** It was met by the path that was passed, not by that of the kernel's file (`fd.raced`). */
+  readonly claimedPath: boolean;
+}
+
+/** Monotonic. */
+export interface RuleEngineCounters {
+  /** Events that rules were run for. */
+  readonly evaluated: number;
+  /** Events of the container runtime's own set-up, which rules are never run for. */
+  readonly skippedSetup: number;
+  /** Matches by rule, for every enabled rule. */
+  readonly detections: ReadonlyMap<string, number>;
+}
+
+const NO_MATCH: readonly Match[] = Object.freeze([]);
+
+/** The view that fields read, of one event after the other: set before anything reads it. @internal */
+class EventView implements View {
+  event!: Subject['event'];
+  process!: Subject['process'];
+  container: Subject['container'];
+  users!: Subject['users'];
+  hostname = '';
+  claimedPath = false;
+
+  show(subject: Subject, claimedPath: boolean): void {
+    this.event = subject.event;
+    this.process = subject.process;
+    this.container = subject.container;
+    this.users = subject.users;
+    this.hostname = subject.hostname;
+    this.claimedPath = claimedPath;
+  }
+}
+
+/**
+ * Runs rules over events: synchronous, allocating only for matches. One rule set for its life; a reload makes
+ * another engine and swaps it in between two events.
+ */
+export class RuleEngine {
+  readonly ruleSet: RuleSet;
+  readonly matching: Matching;
+  readonly #rules: readonly LoadedRule[];
+  readonly #evaluator: Evaluator;
+  readonly #view = new EventView();
+  readonly #found: Int32Array;
+  readonly #foundClaimed: Int32Array;
+  readonly #detections: Float64Array;
+  #evaluated = 0;
+  #skippedSetup = 0;
+
+  constructor(ruleSet: RuleSet, options: { readonly matching?: Matching } = {}) {
+    this.ruleSet = ruleSet;
+    this.matching = options.matching ?? 'all';
+    this.#rules = ruleSet.rules.filter((rule) => rule.enabled);
+    this.#evaluator = generate(this.#rules);
+    this.#found = new Int32Array(this.#rules.length);
+    this.#foundClaimed = new Int32Array(this.#rules.length);
+    this.#detections = new Float64Array(this.#rules.length);
+  }
+
+  /**
+   * The rules that the event meets, in order of definition. Never any for the runtime's own set-up. The
+   * subject is only read during the call.
+   */
+  evaluate(subject: Subject): readonly Match[] {
+    if (subject.process.setup) {
+      this.#skippedSetup += 1;
+      return NO_MATCH;
+    }
+    const { type } = subject.event;
+    const runners = this.matching === 'first' ? this.#evaluator.first : this.#evaluator.all;
+    const run = runners.get(type);
+    if (run === undefined) return NO_MATCH;
+    this.#evaluated += 1;
+    this.#view.show(subject, false);
+    this.#evaluator.begin(this.#view);
+    const count = run(this.#found);
+    // The kernel's path and the passed one disagree: whichever a rule knows, it matches (DESIGN).
+    const claimed = isRaced(this.#view) ? this.#runClaimed(subject, count) : 0;
+    if (count + claimed === 0) return NO_MATCH;
+    return this.#matches(count, claimed);
+  }
+
+  /** Writes a match out. `subject` must be the one that was evaluated, or that with its container by now known. */
+  toDetection(match: Match, subject: Subject): Detection {
+    const { rule } = match;
+    this.#view.show(subject, match.claimedPath);
+    const { text, fields } = formatOutput(rule.output, this.#view);
+    return {
+      rule: rule.name,
+      priority: rule.priority,
+      source: 'syscall',
+      tags: rule.tags,
+      timeNs: subject.event.timeNs,
+      bootNs: subject.event.bootNs,
+      output: text,
+      outputFields: fields,
+      eventNum: subject.event.num,
+      cgroupId: subject.event.cgroupId,
+      container: subject.container,
+    };
+  }
+
+  counters(): RuleEngineCounters {
+    return {
+      evaluated: this.#evaluated,
+      skippedSetup: this.#skippedSetup,
+      detections: new Map(
+        this.#rules.map((rule, index) => [rule.name, this.#detections[index] ?? 0]),
+      ),
+    };
+  }
+
+  /** Rules met by the claimed path that were not met before; with `first`, only one that comes earlier. */
+  #runClaimed(subject: Subject, count: number): number {
+    const run = this.#evaluator.pathRules.get(subject.event.type);
+    if (run === undefined) return 0;
+    this.#view.show(subject, true);
+    this.#evaluator.begin(this.#view);
+    const claimed = run(this.#foundClaimed);
+    let kept = 0;
+    for (let i = 0; i < claimed; i++) {
+      const rule = this.#foundClaimed[i] ?? 0;
+      if (!this.#isFound(rule, count)) this.#foundClaimed[kept++] = rule;
+    }
+    return kept;
+  }
+
+  #isFound(rule: number, count: number): boolean {
+    for (let i = 0; i < count; i++) if (this.#found[i] === rule) return true;
+    return false;
+  }
+
+  #matches(count: number, claimed: number): readonly Match[] {
+    const found: { index: number; claimedPath: boolean }[] = [];
+    for (let i = 0; i < count; i++) {
+      found.push({ index: this.#found[i] ?? 0, claimedPath: false });
+    }
+    for (let i = 0; i < claimed; i++) {
+      found.push({ index: this.#foundClaimed[i] ?? 0, claimedPath: true });
+    }
+    found.sort((left, right) => left.index - right.index);
+    const reported = this.matching === 'first' ? found.slice(0, 1) : found;
+    const matches: Match[] = [];
+    for (const { index, claimedPath } of reported) {
+      const rule = this.#rules[index];
+      if (rule === undefined) continue;
+      this.#detections[index] = (this.#detections[index] ?? 0) + 1;
+      matches.push({ rule, claimedPath });
+    }
+    return matches;
+  }
+}

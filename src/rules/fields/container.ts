@@ -1,0 +1,127 @@
+import type { Container } from '../../apps/identity.ts';
+import { field, fieldWithReader, future } from './field.ts';
+import type { FieldClass, Value, View } from './field.ts';
+
+/**
+ * The identity is not known within the time events are held for it. The value is there, so that
+ * `container.id != host` holds: whatever is watched is a container's.
+ */
+export const PENDING = '<pending>';
+
+const of =
+  (read: (container: Container) => Value | undefined) =>
+  (view: View): Value | undefined =>
+    view.container === undefined ? undefined : read(view.container);
+
+const orPending =
+  (read: (container: Container) => string) =>
+  (view: View): string =>
+    view.container === undefined ? PENDING : read(view.container);
+
+const startNs = (view: View): bigint | undefined => {
+  const startedAtMs = view.container?.startedAtMs;
+  return startedAtMs === undefined ? undefined : BigInt(Math.round(startedAtMs)) * 1_000_000n;
+};
+
+export const CONTAINER_CLASS: FieldClass = {
+  name: 'container',
+  description: 'The container that the process runs in',
+  fields: [
+    field(
+      'container.id',
+      'CHARBUF',
+      `First 12 characters of the id; '${PENDING}' while the runtime has not told it.`,
+      orPending((container) => container.id),
+    ),
+    field(
+      'container.full_id',
+      'CHARBUF',
+      'The whole id.',
+      of((container) => container.fullId),
+    ),
+    field(
+      'container.name',
+      'CHARBUF',
+      'Its name.',
+      orPending((container) => container.name),
+    ),
+    field(
+      'container.image',
+      'CHARBUF',
+      'Its image as given.',
+      of((container) => container.image),
+    ),
+    field(
+      'container.image.id',
+      'CHARBUF',
+      "Its image's id.",
+      of((container) => container.imageId),
+    ),
+    field(
+      'container.image.repository',
+      'CHARBUF',
+      "Its image's repository.",
+      of((container) => container.imageRepository),
+    ),
+    field(
+      'container.image.tag',
+      'CHARBUF',
+      "Its image's tag.",
+      of((container) => container.imageTag),
+    ),
+    field('container.type', 'CHARBUF', "The runtime: 'docker', 'garden', 'cri', 'cgroup'.", (v) => {
+      return v.container?.runtime;
+    }),
+    field(
+      'container.privileged',
+      'BOOL',
+      'It runs privileged.',
+      of((container) => container.privileged),
+    ),
+    field('container.start_ts', 'ABSTIME', 'When it started, Unix nanoseconds.', startNs),
+    field('container.duration', 'RELTIME', 'Nanoseconds since it started.', (v) => {
+      const start = startNs(v);
+      return start === undefined ? undefined : v.event.timeNs - start;
+    }),
+    fieldWithReader(
+      'container.label',
+      'CHARBUF',
+      'One of its labels: container.label[team].',
+      (name = '') => ({
+        shape: 'single',
+        read(view) {
+          const labels = view.container?.labels;
+          return labels !== undefined && Object.hasOwn(labels, name) ? labels[name] : undefined;
+        },
+      }),
+      { argument: 'required', dotArgument: true },
+    ),
+    field(
+      'container.labels',
+      'CHARBUF',
+      'All its labels: name:value, name:value.',
+      of((container) => {
+        return Object.entries(container.labels)
+          .map(([name, value]) => `${name}:${value}`)
+          .join(', ');
+      }),
+    ),
+    future('container.image.digest', 'CHARBUF', "Its image's digest."),
+    future('container.mounts', 'CHARBUF', 'All its mounts as one text.'),
+    future('container.mount', 'CHARBUF', 'One mount.', 'required'),
+    future('container.mount.source', 'CHARBUF', "One mount's source.", 'required'),
+    future('container.mount.dest', 'CHARBUF', "One mount's destination.", 'required'),
+    future('container.mount.mode', 'CHARBUF', "One mount's mode.", 'required'),
+    future('container.mount.rdwr', 'CHARBUF', 'Whether one mount is writable.', 'required'),
+    future('container.mount.propagation', 'CHARBUF', "One mount's propagation.", 'required'),
+    future('container.healthcheck', 'CHARBUF', 'Its health check.'),
+    future('container.liveness_probe', 'CHARBUF', 'Its liveness probe.'),
+    future('container.readiness_probe', 'CHARBUF', 'Its readiness probe.'),
+    future('container.ip', 'CHARBUF', 'Its IPv4 address.'),
+    future('container.cni.json', 'CHARBUF', "The network plugin's result."),
+    future('container.host_pid', 'BOOL', "It shares the host's pid namespace."),
+    future('container.host_network', 'BOOL', "It shares the host's network."),
+    future('container.host_ipc', 'BOOL', "It shares the host's IPC namespace."),
+    future('container.info', 'CHARBUF', 'Deprecated: always empty.'),
+  ],
+};

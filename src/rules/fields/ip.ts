@@ -1,0 +1,123 @@
+/** An address as numbers: four 32-bit words, an IPv4 address in the last one. */
+export interface IpAddress {
+  readonly version: 4 | 6;
+  readonly words: readonly [number, number, number, number];
+}
+
+/** An address block in CIDR notation. */
+export interface IpNet {
+  readonly address: IpAddress;
+  /** Leading bits that count, within the version's 32 or 128. */
+  readonly prefixLength: number;
+}
+
+/**
+ * Reads an IPv4 or IPv6 literal; undefined when it is neither. An IPv4 address mapped into IPv6
+ * (`::ffff:1.2.3.4`) is the IPv4 address: that is where the packets go.
+ */
+export function parseIp(text: string): IpAddress | undefined {
+  if (!text.includes(':')) {
+    const word = parseIpv4(text);
+    return word === undefined ? undefined : { version: 4, words: [0, 0, 0, word] };
+  }
+  const words = parseIpv6(text);
+  if (words === undefined) return undefined;
+  if (words[0] === 0 && words[1] === 0 && words[2] === 0xffff) {
+    return { version: 4, words: [0, 0, 0, words[3]] };
+  }
+  return { version: 6, words };
+}
+
+/** Reads `10.0.0.0/8` or `fd00::/8`; undefined without a prefix length or with one that is too long. */
+export function parseNet(text: string): IpNet | undefined {
+  const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
+  if (match === null) return undefined;
+  const [, literal = '', length = ''] = match;
+  const address = parseIp(literal);
+  const prefixLength = Number(length);
+  if (address === undefined) return undefined;
+  if (address.version === 4 && literal.includes(':')) {
+    // A block of mapped addresses: its length counts the 96 bits before them.
+    if (prefixLength < 96 || prefixLength > 128) return undefined;
+    return { address, prefixLength: prefixLength - 96 };
+  }
+  if (prefixLength > (address.version === 4 ? 32 : 128)) return undefined;
+  return { address, prefixLength };
+}
+
+/** Is the address in the block? Never when the versions differ. */
+export function netContains(net: IpNet, address: IpAddress): boolean {
+  if (net.address.version !== address.version) return false;
+  const skipped = address.version === 4 ? 96 : 0;
+  const bits = skipped + net.prefixLength;
+  for (let word = 0; word < 4; word++) {
+    const left = bits - word * 32;
+    if (left <= 0) return true;
+    const mask = left >= 32 ? -1 : -1 << (32 - left);
+    const difference = (net.address.words[word] ?? 0) ^ (address.words[word] ?? 0);
+    if ((difference & mask) !== 0) return false;
+  }
+  return true;
+}
+
+/** One spelling for each address: dotted for IPv4, RFC 5952 for IPv6. */
+export function formatIp(address: IpAddress): string {
+  const { words } = address;
+  if (address.version === 4) {
+    const word = words[3];
+    return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
+  }
+  const groups = words.flatMap((word) => [word >>> 16, word & 0xffff]);
+  const hex = groups.map((group) => group.toString(16));
+  let best = { start: 0, length: 1 };
+  for (let start = 0; start < 8; start++) {
+    let length = 0;
+    while (start + length < 8 && groups[start + length] === 0) length += 1;
+    if (length > best.length) best = { start, length };
+  }
+  if (best.length < 2) return hex.join(':');
+  return `${hex.slice(0, best.start).join(':')}::${hex.slice(best.start + best.length).join(':')}`;
+}
+
+function parseIpv4(text: string): number | undefined {
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
+  if (match === null) return undefined;
+  let word = 0;
+  for (const part of match.slice(1)) {
+    const byte = Number(part);
+    if (byte > 255) return undefined;
+    word = word * 256 + byte;
+  }
+  return word;
+}
+
+function parseIpv6(text: string): [number, number, number, number] | undefined {
+  if (text.length > 45) return undefined;
+  const halves = text.split('::');
+  if (halves.length > 2) return undefined;
+  const head = parseGroups(halves[0] ?? '', halves.length === 1);
+  const tail = halves.length === 2 ? parseGroups(halves[1] ?? '', true) : [];
+  if (head === undefined || tail === undefined) return undefined;
+  const missing = 8 - head.length - tail.length;
+  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
+  const groups = [...head, ...new Array<number>(missing).fill(0), ...tail];
+  const word = (index: number): number =>
+    (groups[index * 2] ?? 0) * 65536 + (groups[index * 2 + 1] ?? 0);
+  return [word(0), word(1), word(2), word(3)];
+}
+
+/** `last`: the groups end the address, so that an IPv4 address may stand for the last two. */
+function parseGroups(text: string, last: boolean): number[] | undefined {
+  if (text === '') return [];
+  const parts = text.split(':');
+  const groups: number[] = [];
+  for (const [index, part] of parts.entries()) {
+    if (last && part.includes('.') && index === parts.length - 1) {
+      const word = parseIpv4(part);
+      if (word === undefined) return undefined;
+      groups.push(word >>> 16, word & 0xffff);
+    } else if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups.push(Number.parseInt(part, 16));
+    else return undefined;
+  }
+  return groups;
+}

@@ -1,0 +1,345 @@
+import type { Process, ProcessImage } from '../../context/process.ts';
+import { field, fieldWithReader, future, parseIndex } from './field.ts';
+import type { AvailableField, FieldClass, FieldType, Value, View } from './field.ts';
+
+/** How far up the tree a rule looks: past it there is no ancestor. */
+const MAX_ANCESTORS = 64;
+
+function cmdline(image: ProcessImage): string {
+  return image.args.length === 0 ? image.name : `${image.name} ${image.args.join(' ')}`;
+}
+
+function exeline(image: ProcessImage): string {
+  return image.args.length === 0 ? image.exe : `${image.exe} ${image.args.join(' ')}`;
+}
+
+function ancestor(process: Process, level: number): Process | undefined {
+  let found: Process | undefined = process;
+  for (let i = 0; i < level && found !== undefined; i++) found = found.parent;
+  return found;
+}
+
+/** The oldest of the unbroken line of ancestors that share a group or session with the process. */
+function leader(process: Process, key: 'sid' | 'pgid' | 'vpgid'): Process {
+  let found = process;
+  for (let i = 0; i < MAX_ANCESTORS; i++) {
+    const { parent } = found;
+    if (parent === undefined || parent[key] !== process[key]) break;
+    found = parent;
+  }
+  return found;
+}
+
+/** `proc.aname` and its kind: any ancestor without an index, one process with it (0 is the process itself). */
+function ancestorField(
+  name: string,
+  type: FieldType,
+  what: string,
+  of: (process: Process) => Value,
+): AvailableField {
+  const description = `${what} of an ancestor: [1] is the parent; without an index, of any ancestor.`;
+  return fieldWithReader(
+    name,
+    type,
+    description,
+    (argument) => {
+      if (argument !== undefined) {
+        const level = parseIndex(argument);
+        if (typeof level === 'object') return level;
+        return {
+          shape: 'single',
+          read(view) {
+            const found = ancestor(view.process, level);
+            return found === undefined ? undefined : of(found);
+          },
+        };
+      }
+      const values: Value[] = [];
+      return {
+        shape: 'any',
+        notEqual: 'some',
+        read(view) {
+          values.length = 0;
+          let found = view.process.parent;
+          while (found !== undefined && values.length < MAX_ANCESTORS) {
+            values.push(of(found));
+            found = found.parent;
+          }
+          return values;
+        },
+        output(view) {
+          if (type !== 'CHARBUF') return Number(of(view.process));
+          const names: string[] = [];
+          let found = view.process.parent;
+          while (found !== undefined && names.length < MAX_ANCESTORS) {
+            names.push(String(of(found)));
+            found = found.parent;
+          }
+          return names.join(' ');
+        },
+      };
+    },
+    { argument: 'optional', noVal: true },
+  );
+}
+
+const image =
+  (read: (image: ProcessImage) => Value) =>
+  (view: View): Value =>
+    read(view.process.image);
+
+const parentImage =
+  (read: (image: ProcessImage) => Value) =>
+  (view: View): Value | undefined =>
+    view.process.parent === undefined ? undefined : read(view.process.parent.image);
+
+const leaderImage =
+  (key: 'sid' | 'pgid' | 'vpgid', read: (image: ProcessImage) => Value) =>
+  (view: View): Value =>
+    read(leader(view.process, key).image);
+
+const startTime = (view: View, process: Process): bigint =>
+  view.event.timeNs - (view.event.bootNs - process.startBootNs);
+
+export const PROC_CLASS: FieldClass = {
+  name: 'proc',
+  description: 'The process of the event, and its ancestors',
+  fields: [
+    field('proc.pid', 'INT64', 'Process id on the host.', (v) => v.process.pid),
+    field('proc.vpid', 'INT64', 'Process id in its own namespace.', (v) => v.process.vpid),
+    field('proc.ppid', 'INT64', "The parent's id on the host.", (v) => {
+      return v.process.parent?.pid ?? v.event.ppid;
+    }),
+    field('proc.pvpid', 'INT64', "The parent's id in its own namespace.", (v) => {
+      return v.process.parent?.vpid;
+    }),
+    ancestorField('proc.apid', 'INT64', 'Host process id', (process) => process.pid),
+    field(
+      'proc.name',
+      'CHARBUF',
+      "The process's name (comm), at most 15 bytes.",
+      image((i) => i.name),
+    ),
+    field(
+      'proc.pname',
+      'CHARBUF',
+      "The parent's name.",
+      parentImage((i) => i.name),
+    ),
+    ancestorField('proc.aname', 'CHARBUF', 'Name', (process) => process.image.name),
+    field(
+      'proc.exe',
+      'CHARBUF',
+      'The first word of the command line (argv[0]).',
+      image((i) => i.exe),
+    ),
+    field(
+      'proc.pexe',
+      'CHARBUF',
+      "The parent's argv[0].",
+      parentImage((i) => i.exe),
+    ),
+    ancestorField('proc.aexe', 'CHARBUF', 'argv[0]', (process) => process.image.exe),
+    field(
+      'proc.exepath',
+      'CHARBUF',
+      'Path of the running file, from the kernel, relative to the root of the process.',
+      image((i) => i.exePath),
+    ),
+    field(
+      'proc.pexepath',
+      'CHARBUF',
+      "Path of the parent's file.",
+      parentImage((i) => i.exePath),
+    ),
+    ancestorField('proc.aexepath', 'CHARBUF', 'Path of the file', (process) => {
+      return process.image.exePath;
+    }),
+    fieldWithReader(
+      'proc.args',
+      'CHARBUF',
+      'The command line without argv[0]; [0] is its first word.',
+      (argument) => {
+        if (argument === undefined) {
+          return { shape: 'single', read: (v) => v.process.image.args.join(' ') };
+        }
+        const index = parseIndex(argument);
+        if (typeof index === 'object') return index;
+        // A missing one is empty, not absent (S1).
+        return { shape: 'single', read: (v) => v.process.image.args[index] ?? '' };
+      },
+      { argument: 'optional' },
+    ),
+    ancestorField('proc.aargs', 'CHARBUF', 'Arguments', (process) => process.image.args.join(' ')),
+    field('proc.cmdline', 'CHARBUF', 'Name and arguments.', image(cmdline)),
+    field('proc.pcmdline', 'CHARBUF', "The parent's name and arguments.", parentImage(cmdline)),
+    ancestorField('proc.acmdline', 'CHARBUF', 'Name and arguments', (process) => {
+      return cmdline(process.image);
+    }),
+    field('proc.exeline', 'CHARBUF', 'argv[0] and arguments.', image(exeline)),
+    field(
+      'proc.cmdnargs',
+      'UINT64',
+      'Number of arguments.',
+      image((i) => i.args.length),
+    ),
+    field('proc.cmdlenargs', 'UINT64', 'Length of all arguments together, in bytes.', (v) => {
+      return v.process.image.args.reduce((sum, arg) => sum + Buffer.byteLength(arg), 0);
+    }),
+    field('proc.cwd', 'CHARBUF', 'Working directory at the last exec, with a final slash.', (v) => {
+      const { cwd } = v.process.image;
+      return cwd === '' || cwd.endsWith('/') ? cwd : `${cwd}/`;
+    }),
+    field('proc.tty', 'UINT32', 'Controlling terminal as a device number; 0 without one.', (v) => {
+      return v.process.tty;
+    }),
+    field('proc.sid', 'INT64', 'Session id in its own namespace.', (v) => v.process.vsid),
+    field(
+      'proc.sname',
+      'CHARBUF',
+      "The session leader's name.",
+      leaderImage('sid', (i) => i.name),
+    ),
+    field(
+      'proc.sid.exe',
+      'CHARBUF',
+      "The session leader's argv[0].",
+      leaderImage('sid', (i) => i.exe),
+    ),
+    field(
+      'proc.sid.exepath',
+      'CHARBUF',
+      "Path of the session leader's file.",
+      leaderImage('sid', (i) => i.exePath),
+    ),
+    field('proc.vpgid', 'INT64', 'Process group in its own namespace.', (v) => v.process.vpgid),
+    field(
+      'proc.vpgid.name',
+      'CHARBUF',
+      "The group leader's name.",
+      leaderImage('vpgid', (i) => i.name),
+    ),
+    field(
+      'proc.vpgid.exe',
+      'CHARBUF',
+      "The group leader's argv[0].",
+      leaderImage('vpgid', (i) => i.exe),
+    ),
+    field(
+      'proc.vpgid.exepath',
+      'CHARBUF',
+      "Path of the group leader's file.",
+      leaderImage('vpgid', (i) => i.exePath),
+    ),
+    field('proc.pgid', 'INT64', 'Process group on the host.', (v) => v.process.pgid),
+    field(
+      'proc.pgid.name',
+      'CHARBUF',
+      "The group leader's name.",
+      leaderImage('pgid', (i) => i.name),
+    ),
+    field(
+      'proc.pgid.exe',
+      'CHARBUF',
+      "The group leader's argv[0].",
+      leaderImage('pgid', (i) => i.exe),
+    ),
+    field(
+      'proc.pgid.exepath',
+      'CHARBUF',
+      "Path of the group leader's file.",
+      leaderImage('pgid', (i) => i.exePath),
+    ),
+    field(
+      'proc.is_from_outside',
+      'BOOL',
+      'Its parent is not in the container: the runtime started it (our own).',
+      (v) => (v.process.parent === undefined ? undefined : !v.process.parent.inScope),
+    ),
+    field(
+      'proc.is_sid_leader',
+      'BOOL',
+      'Leads its session.',
+      (v) => v.process.vsid === v.process.vpid,
+    ),
+    field('proc.is_vpgid_leader', 'BOOL', 'Leads its process group.', (v) => {
+      return v.process.vpgid === v.process.vpid;
+    }),
+    field('proc.is_pgid_leader', 'BOOL', 'Leads its process group.', (v) => {
+      return v.process.pgid === v.process.pid;
+    }),
+    field('proc.duration', 'RELTIME', 'Nanoseconds since the process began.', (v) => {
+      return v.event.bootNs - v.process.startBootNs;
+    }),
+    field('proc.ppid.duration', 'RELTIME', 'Nanoseconds since the parent began.', (v) => {
+      const { parent } = v.process;
+      return parent === undefined ? undefined : v.event.bootNs - parent.startBootNs;
+    }),
+    field('proc.pid.ts', 'ABSTIME', 'When the process began, Unix nanoseconds.', (v) => {
+      return startTime(v, v.process);
+    }),
+    field('proc.ppid.ts', 'ABSTIME', 'When the parent began, Unix nanoseconds.', (v) => {
+      const { parent } = v.process;
+      return parent === undefined ? undefined : startTime(v, parent);
+    }),
+    field(
+      'proc.is_exe_writable',
+      'BOOL',
+      'The process could write the file it runs.',
+      image((i) => i.exeWritable),
+    ),
+    field(
+      'proc.is_exe_upper_layer',
+      'BOOL',
+      "The file it runs is in the container's writable layer: not part of the image.",
+      image((i) => i.exeUpperLayer),
+    ),
+    field(
+      'proc.is_exe_lower_layer',
+      'BOOL',
+      'The file it runs is part of the image.',
+      image((i) => i.exeLowerLayer),
+    ),
+    field(
+      'proc.is_exe_from_memfd',
+      'BOOL',
+      'The file it runs exists in memory only.',
+      image((i) => i.exeMemfd),
+    ),
+    field(
+      'proc.exe_ino',
+      'INT64',
+      'Inode number of the file it runs.',
+      image((i) => i.exeIno),
+    ),
+    future('proc.exe_ino.ctime', 'ABSTIME', "The running file's last status change."),
+    future('proc.exe_ino.mtime', 'ABSTIME', "The running file's last modification."),
+    future('proc.exe_ino.ctime_duration_proc_start', 'ABSTIME', 'From that change to the start.'),
+    future(
+      'proc.exe_ino.ctime_duration_pidns_start',
+      'ABSTIME',
+      'From the namespace to the change.',
+    ),
+    future('proc.pidns_init_start_ts', 'UINT64', 'When the pid namespace began.'),
+    future('proc.env', 'CHARBUF', 'Environment; [NAME] is one variable.', 'optional'),
+    future('proc.aenv', 'CHARBUF', "An ancestor's environment.", 'optional'),
+    future('proc.loginshellid', 'INT64', 'Process id of the oldest shell above.'),
+    future('proc.fdopencount', 'UINT64', 'Open descriptors.'),
+    future('proc.fdlimit', 'INT64', 'Limit of open descriptors.'),
+    future('proc.fdusage', 'DOUBLE', 'Open descriptors in relation to the limit.'),
+    future('proc.vmsize', 'UINT64', 'Virtual memory in kB.'),
+    future('proc.vmrss', 'UINT64', 'Resident memory in kB.'),
+    future('proc.vmswap', 'UINT64', 'Swapped memory in kB.'),
+    future('proc.nthreads', 'UINT64', 'Threads, the leader included.'),
+    future('proc.nchilds', 'UINT64', 'Threads but the leader.'),
+    future('proc.stdin.type', 'CHARBUF', 'Type of descriptor 0.'),
+    future('proc.stdout.type', 'CHARBUF', 'Type of descriptor 1.'),
+    future('proc.stderr.type', 'CHARBUF', 'Type of descriptor 2.'),
+    future('proc.stdin.name', 'CHARBUF', 'Name of descriptor 0.'),
+    future('proc.stdout.name', 'CHARBUF', 'Name of descriptor 1.'),
+    future('proc.stderr.name', 'CHARBUF', 'Name of descriptor 2.'),
+    future('proc.is_container_healthcheck', 'BOOL', "Started by the container's health check."),
+    future('proc.is_container_liveness_probe', 'BOOL', 'Started by a liveness probe.'),
+    future('proc.is_container_readiness_probe', 'BOOL', 'Started by a readiness probe.'),
+  ],
+};

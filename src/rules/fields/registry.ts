@@ -1,0 +1,71 @@
+import { APP_CLASS } from './app.ts';
+import { CONTAINER_CLASS } from './container.ts';
+import { EVT_CLASS } from './evt.ts';
+import { FD_CLASS } from './fd.ts';
+import type { FieldClass, FieldDefinition } from './field.ts';
+import { FDLIST_CLASS, FS_CLASS } from './fs.ts';
+import { GROUP_CLASS } from './group.ts';
+import { K8S_CLASS } from './k8s.ts';
+import { PROC_CLASS } from './proc.ts';
+import { THREAD_CLASS } from './thread.ts';
+import { USER_CLASS } from './user.ts';
+
+/** Every field there is, by class: what rules can use, what `varvel fields` lists. */
+export const FIELD_CLASSES: readonly FieldClass[] = [
+  EVT_CLASS,
+  PROC_CLASS,
+  THREAD_CLASS,
+  USER_CLASS,
+  GROUP_CLASS,
+  FD_CLASS,
+  CONTAINER_CLASS,
+  APP_CLASS,
+  FS_CLASS,
+  FDLIST_CLASS,
+  K8S_CLASS,
+];
+
+const FIELDS: ReadonlyMap<string, FieldDefinition> = new Map(
+  FIELD_CLASSES.flatMap(({ fields }) => fields.map((field) => [field.name, field])),
+);
+
+/** All field names, for suggestions. */
+export const FIELD_NAMES: readonly string[] = [...FIELDS.keys()];
+
+/** A field and what a name with an argument after a dot says of it. */
+export interface FoundField {
+  readonly field: FieldDefinition;
+  /** `flags` of `evt.arg.flags`; undefined when the name is the field's own. */
+  readonly dotArgument: string | undefined;
+}
+
+/** Finds a field by the name in a rule; undefined when there is none. */
+export function findField(name: string): FoundField | undefined {
+  const field = FIELDS.get(name);
+  if (field !== undefined) return { field, dotArgument: undefined };
+  for (let dot = name.lastIndexOf('.'); dot > 0; dot = name.lastIndexOf('.', dot - 1)) {
+    const prefix = FIELDS.get(name.slice(0, dot));
+    if (prefix === undefined) continue;
+    // What is to come takes its argument after a dot too, where it takes one.
+    const takesDot =
+      prefix.status === 'available' ? prefix.dotArgument : prefix.argument !== 'none';
+    return takesDot ? { field: prefix, dotArgument: name.slice(dot + 1) } : undefined;
+  }
+  return undefined;
+}
+
+/**
+ * The longest field name that `text` begins with at `offset`, as output formats take it: `proc.name` of
+ * `proc.nameextra` (S13). Returns its length with the argument after a dot, 0 when there is none.
+ */
+export function longestFieldAt(text: string, offset: number): number {
+  const words = /[a-zA-Z][a-zA-Z0-9_]*(?:\.[a-zA-Z0-9_]+)*/y;
+  words.lastIndex = offset;
+  const run = words.exec(text)?.[0];
+  if (run === undefined) return 0;
+  if (findField(run) !== undefined) return run.length;
+  for (let length = run.length - 1; length > 2; length--) {
+    if (FIELDS.has(run.slice(0, length))) return length;
+  }
+  return 0;
+}

@@ -1,0 +1,62 @@
+import { field, future } from './field.ts';
+import type { FieldClass } from './field.ts';
+
+/** linux/capability.h (6.x), by bit. */
+const CAPABILITIES = (
+  'CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE ' +
+  'NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO ' +
+  'SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME ' +
+  'SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG ' +
+  'WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE'
+)
+  .split(' ')
+  .map((name) => `CAP_${name}`);
+
+/** Few sets are in use on a host; past this many the names are simply made again. */
+const CACHED_SETS = 256;
+const cache = new Map<bigint, string>();
+
+/** `CAP_CHOWN CAP_KILL`, in the order of their numbers. */
+function capabilityNames(set: bigint): string {
+  const known = cache.get(set);
+  if (known !== undefined) return known;
+  const names = CAPABILITIES.filter((_, bit) => ((set >> BigInt(bit)) & 1n) === 1n).join(' ');
+  if (cache.size >= CACHED_SETS) cache.clear();
+  cache.set(set, names);
+  return names;
+}
+
+export const THREAD_CLASS: FieldClass = {
+  name: 'thread',
+  description: 'The thread of the event',
+  fields: [
+    field('thread.tid', 'INT64', 'Thread id on the host.', (v) => v.event.tid),
+    field('thread.vtid', 'INT64', 'Thread id in its own namespace.', (v) => v.event.vtid),
+    field('thread.ismain', 'BOOL', "It is the process's first thread.", (v) => {
+      return v.event.tid === v.event.pid;
+    }),
+    field(
+      'thread.cap_effective',
+      'CHARBUF',
+      "Effective capabilities, in the process's user namespace, such as 'CAP_CHOWN CAP_KILL'.",
+      (v) => capabilityNames(v.event.credentials.capEffective),
+    ),
+    field('thread.cap_permitted', 'CHARBUF', 'Permitted capabilities.', (v) => {
+      return capabilityNames(v.event.credentials.capPermitted);
+    }),
+    field('thread.cap_inheritable', 'CHARBUF', 'Inheritable capabilities.', (v) => {
+      return capabilityNames(v.event.credentials.capInheritable);
+    }),
+    future('thread.pfmajor', 'UINT64', 'Major page faults.'),
+    future('thread.pfminor', 'UINT64', 'Minor page faults.'),
+    future('thread.exectime', 'RELTIME', 'CPU time of the last slice.'),
+    future('thread.totexectime', 'RELTIME', 'CPU time in all.'),
+    future('thread.cgroups', 'CHARBUF', 'All cgroups as one text.'),
+    future('thread.cgroup', 'CHARBUF', 'The cgroup of one controller.', 'required'),
+    future('thread.cpu', 'DOUBLE', 'CPU used in the last second.'),
+    future('thread.cpu.user', 'DOUBLE', 'User CPU used in the last second.'),
+    future('thread.cpu.system', 'DOUBLE', 'System CPU used in the last second.'),
+    future('thread.vmsize', 'UINT64', 'Virtual memory in kB, for the first thread.'),
+    future('thread.vmrss', 'UINT64', 'Resident memory in kB, for the first thread.'),
+  ],
+};

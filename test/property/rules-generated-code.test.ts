@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { RuleEngine } from '../../src/rules/engine.ts';
+import { isRaced } from '../../src/rules/fields/fd.ts';
+import { loadRules } from '../../src/rules/loader/load.ts';
+import { print } from '../../src/rules/language/printer.ts';
+import type { Subject } from '../../src/rules/subject.ts';
+import { knownCondition, knownConditionWithoutMacros, word } from '../support/rules-arbitraries.ts';
+import {
+  CREDENTIALS,
+  CONTAINER,
+  makeConnect,
+  makeEvent,
+  makeFile,
+  makeOpen,
+  makeProcess,
+  makeSubject,
+} from '../support/rules-subject.ts';
+import { walk } from '../support/rules-tree-walk.ts';
+
+const name = word;
+const process = fc
+  .tuple(name, name, name, fc.boolean(), fc.boolean(), fc.constantFrom(1, 17), fc.boolean())
+  .map(([own, parent, grandparent, hasParent, hasGrandparent, vpid, setup]) =>
+    makeProcess({
+      vpid,
+      setup: setup && own === 'a',
+      image: { name: own, args: [grandparent] },
+      parent: hasParent
+        ? makeProcess({
+            pid: 3,
+            image: { name: parent },
+            parent: hasGrandparent
+              ? makeProcess({ pid: 1, image: { name: grandparent } })
+              : undefined,
+          })
+        : undefined,
+    }),
+  );
+
+const path = fc.stringMatching(/^\/[ab]{0,2}(\/[ab]{1,2}){0,2}$/);
+const ip = fc.constantFrom('10.0.0.1', '10.0.0.2', '::1', 'fd00::1', '::ffff:10.0.0.1', '');
+const result = fc.constantFrom(-2, -1, 0, 1, 3, 80);
+
+const event = fc.oneof(
+  fc
+    .tuple(
+      fc.constantFrom('open' as const, 'openat' as const),
+      path,
+      path,
+      result,
+      fc.boolean(),
+      fc.boolean(),
+    )
+    .map(([type, kernel, raw, code, forWrite, same]) =>
+      makeEvent(type, {
+        result: code,
+        open: makeOpen(kernel, {
+          file: code < 0 ? undefined : makeFile(kernel),
+          rawPath: same ? kernel : raw,
+          forWrite,
+          forRead: !forWrite,
+        }),
+      }),
+    ),
+  fc.tuple(ip, ip, fc.constantFrom(1, 2, 10), result).map(([localIp, remoteIp, family, code]) =>
+    makeEvent('connect', {
+      result: code,
+      connect:
+        code < 0
+          ? { fd: 3, tuple: undefined, address: undefined }
+          : makeConnect({ localIp, remoteIp, family, remotePort: 443, localPort: 80 }),
+    }),
+  ),
+  fc
+    .constantFrom('execve' as const, 'procexit' as const, 'clone' as const)
+    .map((type) => makeEvent(type)),
+);
+
+const subject: fc.Arbitrary<Subject> = fc
+  .tuple(event, process, fc.boolean(), fc.constantFrom(0, 1, 1000))
+  .map(([found, who, known, euid]) =>
+    makeSubject(
+      { ...found, credentials: { ...CREDENTIALS, euid } },
+      { process: who, container: known ? { ...CONTAINER, name: 'ab' } : undefined },
+    ),
+  );
+
+const yaml = (conditions: readonly string[], macros: readonly string[]): string =>
+  macros
+    .map((macro, index) => `- macro: m${index}\n  condition: ${JSON.stringify(macro)}\n`)
+    .join('') +
+  conditions
+    .map(
+      (condition, index) =>
+        `- rule: r${index}\n  desc: d\n  output: o\n  priority: error\n  condition: ${JSON.stringify(condition)}\n`,
+    )
+    .join('');
+
+test('the generated code agrees with a walk over the tree, for rules and events of any kind', () => {
+  let matched = 0;
+  let compared = 0;
+  fc.assert(
+    fc.property(
+      fc.array(knownCondition, { minLength: 1, maxLength: 4 }),
+      fc.array(knownConditionWithoutMacros, { minLength: 3, maxLength: 3 }),
+      fc.array(subject, { minLength: 1, maxLength: 6 }),
+      (conditions, macros, subjects) => {
+        const text = yaml(conditions.map(print), macros.map(print));
+        const { ruleSet, errors } = loadRules([{ name: 'r', text }]);
+        assert.ok(ruleSet, errors.map((error) => error.message).join('\n'));
+        const all = new RuleEngine(ruleSet);
+        const first = new RuleEngine(ruleSet, { matching: 'first' });
+        for (const one of subjects) {
+          const expected: readonly string[] = one.process.setup
+            ? []
+            : ruleSet.rules
+                .filter((rule) => {
+                  const views = [{ ...one, claimedPath: false }];
+                  if (isRaced(views[0]!)) views.push({ ...one, claimedPath: true });
+                  const holds = views.some((view) => walk(rule.condition, view));
+                  // Event inference may leave no rule out.
+                  if (holds) assert.ok(rule.events.has(one.event.type), rule.name);
+                  return holds;
+                })
+                .map((rule) => rule.name);
+          const names = all.evaluate(one).map((match) => match.rule.name);
+          assert.deepEqual(names, expected, text);
+          assert.deepEqual(
+            first.evaluate(one).map((match) => match.rule.name),
+            expected.slice(0, 1),
+            text,
+          );
+          matched += expected.length;
+          compared += ruleSet.rules.length;
+        }
+      },
+    ),
+    { numRuns: 600 },
+  );
+  // A property over events that never match would show nothing.
+  assert.ok(matched > compared / 10 && matched < (compared * 9) / 10, `${matched} of ${compared}`);
+});

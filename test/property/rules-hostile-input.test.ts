@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { LanguageError } from '../../src/rules/language/errors.ts';
+import { parse } from '../../src/rules/language/parser.ts';
+import { compileGlob, compilePathMatch } from '../../src/rules/compile/pattern.ts';
+import { loadRules } from '../../src/rules/loader/load.ts';
+import { compileOutput } from '../../src/rules/output/format.ts';
+
+const fragments = fc.constantFrom(
+  '(',
+  ')',
+  ' and ',
+  ' or ',
+  'not ',
+  'proc.name',
+  'proc.aname[',
+  ']',
+  '=',
+  '!=',
+  ' in ',
+  ' contains ',
+  ' exists',
+  '"',
+  "'",
+  '\\',
+  ',',
+  ' glob ',
+  'val(',
+  'tolower(',
+  ' anyof ',
+  '0x',
+  '-1',
+  '%',
+  '*',
+  '\n',
+  '\0',
+  '\ud800',
+  'evt.type',
+  'openat',
+  'm',
+);
+const noise = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 200 }),
+  fc.array(fragments, { maxLength: 60 }).map((parts) => parts.join('')),
+  fc.tuple(fragments, fc.nat(3000)).map(([part, times]) => part.repeat(times)),
+);
+
+/** An error of the language lies within the text. */
+function languageError(read: () => unknown, length: number): void {
+  try {
+    read();
+  } catch (error) {
+    assert.ok(error instanceof LanguageError, String(error));
+    assert.ok(
+      error.span.start >= 0 && error.span.start <= length,
+      `${error.span.start} of ${length}`,
+    );
+    assert.ok(error.span.end >= error.span.start);
+  }
+}
+
+test('any text is a condition or an error of the language, in little time', () => {
+  const started = performance.now();
+  fc.assert(
+    fc.property(noise, (text) => languageError(() => parse(text), text.length)),
+    { numRuns: 3000 },
+  );
+  assert.ok(performance.now() - started < 20_000);
+});
+
+test('any text is an output or an error of the language', () => {
+  fc.assert(
+    fc.property(noise, (text) => languageError(() => compileOutput(text), text.length)),
+    { numRuns: 1500 },
+  );
+});
+
+test('any text is a rule file or a list of errors with places', () => {
+  const yamlish = fc.array(
+    fc.oneof(
+      fc.constantFrom(
+        '- rule: ',
+        '- macro: ',
+        '- list: ',
+        '\n',
+        '  condition: ',
+        '  items: [',
+        ']',
+        '  output: ',
+        '  priority: error\n',
+        '  desc: ',
+        '{',
+        '}',
+        ': ',
+        '>\n',
+        '|\n',
+        '&a ',
+        '*a',
+        '---\n',
+        '  override: {condition: append}\n',
+        '  append: true\n',
+        '"',
+        "'",
+      ),
+      noise,
+    ),
+    { maxLength: 30 },
+  );
+  fc.assert(
+    fc.property(yamlish, (parts) => {
+      const text = parts.join('');
+      const { errors, warnings } = loadRules([{ name: 'f', text }]);
+      const lines = text.split('\n').length;
+      for (const { line, column } of [...errors, ...warnings]) {
+        assert.ok(line >= 1 && line <= lines && column >= 1, `${line}:${column}`);
+      }
+    }),
+    { numRuns: 800 },
+  );
+});
+
+test('positions survive folding: a condition in any YAML style points at the same word', () => {
+  const words = fc.array(
+    fc.constantFrom('proc.name = a', 'fd.num = 3', "proc.name = 'x y'", 'proc.name in (a, b)'),
+    { minLength: 1, maxLength: 6 },
+  );
+  const style = fc.constantFrom('plain', 'folded', 'literal', 'single', 'double');
+  fc.assert(
+    fc.property(
+      words,
+      style,
+      fc.constantFrom(' ', '\n    ', '\n\n    ', '\n      '),
+      (before, how, blank) => {
+        const condition = [...before, 'wrong.field = 1'].join(`${blank}and `);
+        const scalar = {
+          plain: condition,
+          folded: `>\n    ${condition}`,
+          literal: `|-\n    ${condition}`,
+          single: `'${condition.replaceAll("'", "''")}'`,
+          double: `"${condition}"`,
+        }[how];
+        const text = `- rule: r\n  desc: d\n  output: o\n  priority: error\n  condition: ${scalar}\n`;
+        const [error] = loadRules([{ name: 'f', text }]).errors;
+        assert.ok(error, text);
+        const found = text.split('\n')[error.line - 1]?.slice(error.column - 1);
+        assert.ok(found?.startsWith('wrong.field'), `${error.line}:${error.column}\n${text}`);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+test('no pattern is slow', () => {
+  const pattern = fc.stringMatching(/^[a*?[\]!\\/-]{0,60}$/);
+  fc.assert(
+    fc.property(pattern, fc.stringMatching(/^[ab/]{0,60}$/), (glob, value) => {
+      compileGlob(glob)(value);
+      compileGlob(glob, true)(value);
+      compilePathMatch([glob])(value);
+    }),
+    { numRuns: 2000 },
+  );
+  const started = performance.now();
+  compileGlob(`${'*a'.repeat(127)}b`)('a'.repeat(4095));
+  assert.ok(performance.now() - started < 500);
+});

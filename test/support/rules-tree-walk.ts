@@ -1,0 +1,126 @@
+// The meaning of a condition, written to be read and not to be fast: what the generated code must agree with.
+import { isIPv4, isIPv6, BlockList } from 'node:net';
+import type { Checked, Test } from '../../src/rules/compile/checked.ts';
+import type { Value, View } from '../../src/rules/fields/field.ts';
+
+/** Does the condition hold for what the view shows? */
+export function walk(condition: Checked, view: View): boolean {
+  switch (condition.kind) {
+    case 'and':
+      return condition.operands.every((operand) => walk(operand, view));
+    case 'or':
+      return condition.operands.some((operand) => walk(operand, view));
+    case 'not':
+      return !walk(condition.operand, view);
+    case 'macro':
+      return walk(condition.macro.body, view);
+    case 'test':
+      return walkTest(condition.test, view);
+  }
+}
+
+function walkTest(test: Test, view: View): boolean {
+  const { reader } = test.left;
+  const read = reader.read(view);
+  const values = Array.isArray(read)
+    ? [...(read as Value[])]
+    : read === undefined
+      ? []
+      : [read as Value];
+  if (test.operator === 'exists') return reader.exists?.(view) ?? values.length > 0;
+  let right: readonly Value[] = test.values;
+  if (test.right !== undefined) {
+    const value = test.right.reader.read(view);
+    if (value === undefined) return false;
+    right = [value as Value];
+  }
+  const holds = (value: Value): boolean => {
+    const compare = (one: Value): boolean => compareValues(test, value, one);
+    switch (test.modifier) {
+      case 'anyof':
+        return right.some(compare);
+      case 'allof':
+        return right.length > 0 && right.every(compare);
+      case 'oneof':
+        return right.filter(compare).length === 1;
+      case undefined:
+        return right.some(compare);
+    }
+  };
+  const all = reader.shape === 'any' && reader.notEqual === 'all' && test.operator === '!=';
+  return values.length > 0 && (all ? values.every(holds) : values.some(holds));
+}
+
+function compareValues(test: Test, left: Value, right: Value): boolean {
+  const text = String(left);
+  const other = String(right);
+  switch (test.operator) {
+    case '=':
+    case '==':
+    case 'in':
+    case 'intersects':
+      return test.left.kind === 'net' ? inNet(text, other) : left === right;
+    case '!=':
+      return test.left.kind === 'net' ? !inNet(text, other) : left !== right;
+    case '<':
+      return order(left, right) < 0;
+    case '<=':
+      return order(left, right) <= 0;
+    case '>':
+      return order(left, right) > 0;
+    case '>=':
+      return order(left, right) >= 0;
+    case 'contains':
+      return text.includes(other);
+    case 'icontains':
+      return fold(text).includes(fold(other));
+    case 'startswith':
+      return text.startsWith(other);
+    case 'endswith':
+      return text.endsWith(other);
+    case 'glob':
+      return other !== '' && globToRegExp(other).test(text);
+    case 'iglob':
+      return other !== '' && globToRegExp(fold(other)).test(fold(text));
+    case 'pmatch': {
+      const prefix = other.split('/').filter(Boolean);
+      const parts = text.split('/').filter(Boolean);
+      return (
+        prefix.length <= parts.length &&
+        prefix.every((part, index) => globToRegExp(part).test(parts[index]!))
+      );
+    }
+    default:
+      throw new Error(`no meaning for ${test.operator}`);
+  }
+}
+
+function order(left: Value, right: Value): number {
+  if (typeof left === 'string')
+    return Buffer.compare(Buffer.from(left), Buffer.from(String(right)));
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+function fold(text: string): string {
+  return Array.from(text)
+    .map((char) => (/[A-Z]/.test(char) ? char.toLowerCase() : char))
+    .join('');
+}
+
+/** Globs without sets: the properties use none. */
+function globToRegExp(glob: string): RegExp {
+  const source = Array.from(glob).map((char) => {
+    if (char === '*') return '[^]*';
+    return char === '?' ? '[^]' : char.replace(/[\\^$.*+?()[\]{}|/]/u, '\\$&');
+  });
+  return new RegExp(`^${source.join('')}$`, 'u');
+}
+
+function inNet(ip: string, net: string): boolean {
+  const [address = '', length = ''] = net.split('/');
+  const version = isIPv4(address) ? 'ipv4' : 'ipv6';
+  if (version === 'ipv4' ? !isIPv4(ip) : !isIPv6(ip)) return false;
+  const list = new BlockList();
+  list.addSubnet(address, Number(length), version);
+  return list.check(ip, version);
+}

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { LanguageError } from '../../../src/rules/language/errors.ts';
+import { compileOutput, formatOutput } from '../../../src/rules/output/format.ts';
+import {
+  makeConnect,
+  makeEvent,
+  makeProcess,
+  makeSubject,
+  openForRead,
+  RUNTIME,
+} from '../../support/rules-subject.ts';
+
+const subject = makeSubject(openForRead('/etc/shadow'));
+const text = (format: string, of = subject): string =>
+  formatOutput(compileOutput(format), { ...of, claimedPath: false }).text;
+const fields = (format: string, of = subject): unknown =>
+  formatOutput(compileOutput(format), { ...of, claimedPath: false }).fields;
+const error = (format: string): string => {
+  try {
+    compileOutput(format);
+  } catch (thrown) {
+    assert.ok(thrown instanceof LanguageError);
+    return `${thrown.span.start}: ${thrown.code} ${thrown.message}`;
+  }
+  return '';
+};
+
+describe('output', () => {
+  test('O1 fields, arguments, width', () => {
+    assert.equal(text('a %proc.name b'), 'a node b');
+    assert.equal(text('%proc.name'), 'node');
+    assert.equal(text('no field'), 'no field');
+    assert.equal(text('%proc.aname[1]|%proc.aname[9]'), 'node|<NA>');
+    assert.equal(text('%evt.arg.flags %evt.arg[flags]'), '<NA> <NA>');
+    assert.equal(text('%container.label[team].'), 'checkout.');
+    assert.equal(text('[%10proc.name]'), '[node      ]');
+    assert.equal(text('%toupper(proc.name) %toupper(basename(fd.name))'), 'NODE SHADOW');
+    assert.equal(text('%fd.num %evt.failed %proc.duration'), '3 false 100000000000');
+  });
+
+  test('S13 cut, extra text, and errors', () => {
+    assert.equal(text('%2proc.name'), 'no');
+    assert.equal(text('%proc.nameextra'), 'nodeextra');
+    assert.equal(text('%proc.name.'), 'node.');
+    assert.match(error('%%'), /^0: LOAD_ERR_COMPILE_OUTPUT '%' must be followed by a field/);
+    assert.match(error('100%'), /^3: LOAD_ERR_COMPILE_OUTPUT/);
+    assert.match(error('%-8proc.name'), /LOAD_ERR_COMPILE_OUTPUT/);
+    assert.match(error('x %nope.x'), /^2: LOAD_ERR_COMPILE_OUTPUT nonexistent field nope.x/);
+    assert.match(error('%proc.aname[1'), /LOAD_ERR_COMPILE_OUTPUT expected ']'/);
+    assert.match(error('%tolower(proc.name'), /LOAD_ERR_COMPILE_OUTPUT expected '\)'/);
+    assert.match(error('%proc.env'), /LOAD_ERR_NOT_YET field proc.env/);
+    assert.match(error('%len(proc.name)'), /LOAD_ERR_NOT_YET/);
+    assert.match(error('%evt.arg'), /LOAD_ERR_COMPILE_OUTPUT field evt.arg needs an argument/);
+  });
+
+  test('O1 O3 absent is <NA> in the text and null among the fields; numbers stay numbers', () => {
+    const orphan = makeSubject(openForRead('/x'), { process: makeProcess() });
+    assert.equal(text('p=%proc.pname', orphan), 'p=<NA>');
+    assert.deepEqual(
+      fields('%proc.pname %fd.num %evt.failed %toupper(proc.name) %user.loginname', orphan),
+      {
+        'evt.time': 1764033409123456800,
+        'proc.pname': null,
+        'fd.num': 3,
+        'evt.failed': false,
+        'proc.name': 'node',
+        'user.loginname': '<NA>',
+      },
+    );
+  });
+
+  test('fields with several values', () => {
+    const chain = makeSubject(makeEvent('connect', { connect: makeConnect() }), {
+      process: makeProcess({ parent: makeProcess({ parent: RUNTIME }) }),
+    });
+    assert.equal(text('%proc.aname', chain), 'node containerd-shim');
+    assert.deepEqual(fields('%proc.apid %fd.ip %fd.port', chain), {
+      'evt.time': 1764033409123456800,
+      'proc.apid': 4242,
+      'fd.ip': '93.184.216.34',
+      'fd.port': 443,
+    });
+  });
+
+  test("the text is as it came: escaping is the stream's", () => {
+    const hostile = makeSubject(openForRead('/a "b"\ufffd%proc.name'));
+    assert.equal(text('file=%fd.name', hostile), 'file=/a "b"\ufffd%proc.name');
+  });
+
+  test('a field named like a property of every object does no harm', () => {
+    assert.match(error('%__proto__.x'), /LOAD_ERR_COMPILE_OUTPUT/);
+    assert.match(error('%constructor'), /LOAD_ERR_COMPILE_OUTPUT/);
+  });
+});
