@@ -12,11 +12,9 @@
 #define NR_CLONE 56
 #define NR_FORK 57
 #define NR_VFORK 58
-#define NR_EXECVEAT 322
 #define NR_CLONE3 435
 /* ia32 numbers; a task in a 32-bit call has TS_COMPAT in thread_info.status */
 #define TS_COMPAT 2
 #define NR32_FORK 2
 #define NR32_CLONE 120
 #define NR32_VFORK 190
-#define NR32_EXECVEAT 358

@@ -186,6 +186,8 @@ struct tty_struct {
 };
 struct signal_struct {
 	atomic_t live;
+	unsigned int flags;
+	int group_exit_code;
 	struct pid *pids[4];
 	struct tty_struct *tty;
 };
@@ -222,6 +224,7 @@ struct task_struct {
 struct linux_binprm {
 	struct file *file;
 	const char *filename;
+	const char *fdpath;
 };
 
 struct in6_addr {
@@ -255,5 +258,8 @@ struct unix_sock {
 struct trace_event_raw_sys_exit {
 	long id;
 	long ret;
+};
+struct trace_event_raw_sched_process_exit {
+	bool group_dead;
 };
 #pragma clang attribute pop

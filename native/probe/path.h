@@ -27,7 +27,7 @@ static __always_inline __u32 path__step(volatile struct path_buffer *out, __u64 
 	__u32 len = LOAD(dentry, struct dentry, d_name.len) & NAME_MASK;
 	const unsigned char *name = LOAD(dentry, struct dentry, d_name.name);
 	__u32 at = out->at;
-	if (len + 1 > at)
+	if (len + 1 >= at) /* the first byte stays free: a path of PATH_MAX bytes would read as empty */
 		return FILE_PATH_TRUNCATED + 1;
 	at -= len;
 	barrier_var(at);

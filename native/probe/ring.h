@@ -18,7 +18,7 @@ static __always_inline __u64 ring__wake_flags(bool *woke)
 	return *woke ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
-/* False when the container has used up its share of the ring for this drain. */
+/* False when the container has used up its share of the ring for this epoch. */
 static __always_inline bool ring__take_budget(struct scope_entry *entry, __u64 cgroup, __u32 len, bool bulk)
 {
 	struct scope_entry *payer = entry;
@@ -55,6 +55,9 @@ static __always_inline void ring__send_record(void *ring, enum ring_budget budge
 	s->h.len = len;
 	bool woke = 0;
 	long error = -1;
+	/* Before the record can be read: whoever has read it finds it counted. */
+	__sync_fetch_and_add(&state.emitted, 1);
+	__sync_fetch_and_add(&entry->emitted, 1);
 	if (budget == BUDGET_NONE || ring__take_budget(entry, s->h.cgroup, len, budget == BUDGET_BULK)) {
 		__u64 flags = ring__wake_flags(&woke);
 		barrier_var(len);
@@ -64,10 +67,11 @@ static __always_inline void ring__send_record(void *ring, enum ring_budget budge
 			state.awake = 0; /* nothing was sent: the next record must wake */
 	}
 	if (error) {
+		__sync_fetch_and_add(&state.emitted, -1);
+		__sync_fetch_and_add(&entry->emitted, -1);
 		__sync_fetch_and_add(&state.dropped, 1);
 		__sync_fetch_and_add(&entry->dropped, 1);
-		return;
+		if (budget != BUDGET_BULK)
+			__sync_fetch_and_add(&state.dropped_exec, 1);
 	}
-	__sync_fetch_and_add(&state.emitted, 1);
-	__sync_fetch_and_add(&entry->emitted, 1);
 }

@@ -24,7 +24,7 @@ struct probe_config {
 	__u32 v1_pids; /* 0: the v2 hierarchy decides; 1: v1 pids */
 	__s32 hierarchy_id;
 	__u32 thread_clones;
-	__u32 exec_budget; /* bytes that one container may put in a ring between two drains */
+	__u32 exec_budget; /* bytes that one container may put in a ring per epoch; two epochs can be in a ring */
 	__u32 bulk_budget;
 	__u32 n_patterns;
 	struct scope_pattern patterns[PATTERNS_MAX];
@@ -32,9 +32,10 @@ struct probe_config {
 /* Shared with the consumer by mmap. */
 struct probe_state {
 	__u32 awake;	/* 1: the consumer polls; 0: the next record must wake it (CAS 0 -> 1) */
-	__u32 epoch;	/* counts drains: a container's budget starts anew */
+	__u32 epoch;	/* moves on when all records of the epoch before are taken: a container's budget starts anew */
 	__u64 emitted;	/* records of all cgroups */
 	__u64 dropped;
+	__u64 dropped_exec; /* of those: of the exec ring, without which the process tree is not complete */
 	__u64 scope_full;  /* a container's cgroup found no place in the scope map */
 	__u64 read_errors; /* kernel reads that failed where they should not */
 	__u32 open_mask;   /* OPEN_*: which opens a rule can match */

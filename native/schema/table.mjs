@@ -92,7 +92,7 @@ export const SCOPE_STATES = { SCOPE_PENDING: 1, SCOPE_INCLUDED: 2, SCOPE_EXCLUDE
 export const KINDS = [
   {
     name: 'exec',
-    doc: 'A successful exec (sched_process_exec), after the new image is in place; or a failed one (exit tracepoint).',
+    doc: 'A successful exec (sched_process_exec), after the new image is in place; or a failed one (exit tracepoint). A successful execveat with AT_FDCWD or an absolute path is an execve: the kernel does not tell them apart any more.',
     fixed: [
       ...FILE,
       ['pgid', 'u32', 'Process group, initial pid namespace'],
@@ -126,7 +126,7 @@ export const KINDS = [
   {
     name: 'exit',
     doc: "The process's last thread ends (sched_process_exit).",
-    fixed: [['status', 'u32', 'Wait status']],
+    fixed: [['status', 'u32', 'Wait status of the process']],
     variable: [],
   },
   {

@@ -17,6 +17,8 @@ import { CLONE, CONNECT, EXEC, FILE_FLAGS, HEADER, OPEN, RECORD_FLAGS } from './
 const AF_INET = 2;
 const AF_INET6 = 10;
 const O_DIRECTORY = 0o200000;
+/** O_TMPFILE without the O_DIRECTORY that it holds. */
+const O_TMPFILE_BIT = 0o20000000;
 const O_CREAT = 0o100;
 const O_TRUNC = 0o1000;
 const O_PATH = 0o10000000;
@@ -75,20 +77,22 @@ export function readOpen(r: RecordBytes, at: number): OpenDetails {
   const flags = r.number(at + OPEN.open_flags);
   const access = flags & 3;
   const pathOnly = (flags & O_PATH) !== 0;
+  const creates = !pathOnly && (flags & (O_CREAT | O_TMPFILE_BIT)) !== 0;
   return {
     file,
     rawPath: r.text(rawAt, rawLength),
     rawPathTruncated: (r.number(at + OPEN.flags) & RECORD_FLAGS.RAW_TRUNCATED) !== 0,
     dirFd: r.int(at + OPEN.dirfd),
     flags,
-    mode: r.number(at + OPEN.mode),
+    mode: creates ? r.number(at + OPEN.mode) : 0,
     resolve: r.number(at + OPEN.resolve),
     created: (r.number(at + OPEN.file_flags) & FILE_FLAGS.FILE_CREATED) !== 0,
     forRead: !pathOnly && (access === 0 || access === 2),
     forWrite: !pathOnly && (access === 1 || access === 2 || (flags & (O_CREAT | O_TRUNC)) !== 0),
     directory:
-      (flags & O_DIRECTORY) !== 0 ||
-      (file !== undefined && (r.number(at + OPEN.file_mode) & S_IFMT) === S_IFDIR),
+      file === undefined
+        ? (flags & (O_DIRECTORY | O_TMPFILE_BIT)) === O_DIRECTORY
+        : (r.number(at + OPEN.file_mode) & S_IFMT) === S_IFDIR,
   };
 }
 

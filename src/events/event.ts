@@ -4,7 +4,7 @@ import type { EventName } from './table.gen.ts';
 export interface KernelFile {
   /** Path relative to the task's root, across mounts. Control characters and invalid UTF-8 are U+FFFD. */
   readonly path: string;
-  /** The walk hit its bound (48 components or 4095 bytes): only the end of the path is known. */
+  /** The walk hit its bound (63 components and mounts or 4095 bytes): only the end of the path is known. */
   readonly pathTruncated: boolean;
   /** Not reachable from the task's root (memfd, pipe, a lazily unmounted or outside mount). */
   readonly detached: boolean;
@@ -52,6 +52,7 @@ export interface OpenDetails {
   readonly dirFd: number;
   /** O_* bits as passed (x86-64 values). For creat: O_CREAT|O_WRONLY|O_TRUNC. */
   readonly flags: number;
+  /** Mode argument; 0 when the call creates nothing (the register then holds anything). */
   readonly mode: number;
   /** openat2's RESOLVE_* bits, 0 otherwise. */
   readonly resolve: number;
@@ -60,7 +61,7 @@ export interface OpenDetails {
   /** Opened for reading / for writing, from the flags. */
   readonly forRead: boolean;
   readonly forWrite: boolean;
-  /** O_DIRECTORY was passed or a directory was opened. */
+  /** A directory was opened, or (when the call failed) O_DIRECTORY was passed. */
   readonly directory: boolean;
 }
 

@@ -141,7 +141,7 @@ export const HEADER = {
 } as const;
 
 
-/** A successful exec (sched_process_exec), after the new image is in place; or a failed one (exit tracepoint). Byte offsets; `end`: where the variable parts begin. */
+/** A successful exec (sched_process_exec), after the new image is in place; or a failed one (exit tracepoint). A successful execveat with AT_FDCWD or an absolute path is an execve: the kernel does not tell them apart any more. Byte offsets; `end`: where the variable parts begin. */
 export const EXEC = {
   file_ino: 160,
   file_dev: 168,

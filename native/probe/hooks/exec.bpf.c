@@ -70,10 +70,11 @@ int BPF_PROG(sched_exec, struct task_struct *task, int old_pid, struct linux_bin
 	struct scratch *s = ring__get_scratch();
 	if (!s)
 		return 0;
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
-	bool compat = task->thread_info.status & TS_COMPAT;
-	unsigned long nr = SYSCALL_NR(regs);
-	bool at = compat ? nr == NR32_EXECVEAT : nr == NR_EXECVEAT;
+	/*
+	 * By now the registers say execve whatever it was (set_personality_64bit). A path made up from a descriptor
+	 * betrays execveat; one with AT_FDCWD or an absolute path is execve in all but name.
+	 */
+	bool at = bpf_core_field_exists(bprm->fdpath) && bprm->fdpath;
 	task__store_header(&s->h, task, cgroup, KIND_EXEC, at ? EVENT_EXECVEAT : EVENT_EXECVE, 0);
 	struct rec_exec *r = (void *)s->b;
 	__builtin_memset(r, 0, sizeof(*r));

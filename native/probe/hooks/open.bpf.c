@@ -6,6 +6,7 @@
 #define O_CREAT 0100
 #define O_TRUNC 01000
 #define AT_FDCWD (-100)
+#define ENAMETOOLONG 36
 
 struct open_call {
 	const char *path;
@@ -45,7 +46,7 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 	long n = bpf_probe_read_user_str(s->b + off, PATH_MAX, call->path);
 	if (n < 0)
 		r->flags |= RAW_UNREADABLE;
-	if (n == PATH_MAX)
+	if (n == PATH_MAX && ret == -ENAMETOOLONG) /* 4095 bytes fill the buffer too, and are whole */
 		r->flags |= RAW_TRUNCATED;
 	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
 	r->raw_len = len;

@@ -1,0 +1,445 @@
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { bootTimeNs } from 'ebpf-loader-napi';
+import type { ExecDetails } from '../../src/events/event.ts';
+import { EXEC, LIMITS } from '../../src/events/table.gen.ts';
+import type { WireEvent } from '../../src/events/wire-event.ts';
+import { assertExecFile } from '../support/kernel-file-facts.ts';
+import {
+  assertHeader,
+  readFacts,
+  readStat,
+  type ProcFacts,
+  type StatFacts,
+} from '../support/kernel-facts.ts';
+import {
+  KernelProbe,
+  raw,
+  stepsProgram,
+  type Step,
+  type TestCgroup,
+} from '../support/kernel-probe.ts';
+
+const CLONE_NEWPID = 0x20000000;
+const NOBODY = 65534;
+
+function withoutFile(exec: ExecDetails | undefined): object {
+  return { ...exec, file: undefined };
+}
+
+/** The parents that /proc knows, nearest first. */
+function ancestorsOf(pid: number): StatFacts[] {
+  const chain: StatFacts[] = [];
+  for (let at = readStat(pid).ppid; at > 0 && chain.length < LIMITS.ANCESTORS_MAX;) {
+    const facts = readStat(at);
+    chain.push(facts);
+    at = facts.ppid;
+  }
+  return chain;
+}
+
+describe('exec', () => {
+  let probe: KernelProbe;
+  let dir: string;
+  let program: string;
+  before(() => {
+    probe = new KernelProbe();
+    dir = mkdtempSync(join(tmpdir(), 'varvel-exec-'));
+    chmodSync(dir, 0o755);
+    program = join(dir, 'program');
+    copyFileSync(stepsProgram(), program);
+    chmodSync(program, 0o755);
+  });
+  after(async () => {
+    await probe.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  /** Runs the steps, which must end in an exec into a program that pauses; gives its event while it stands. */
+  async function execInto(
+    cgroup: TestCgroup,
+    steps: readonly Step[],
+    check: (event: WireEvent, facts: ProcFacts, time: { from: bigint; to: bigint }) => void,
+    type: 'execve' | 'execveat' = 'execve',
+    on: KernelProbe = probe,
+  ): Promise<void> {
+    const from = bootTimeNs();
+    const running = on.spawn(cgroup, steps);
+    await running.paused();
+    await on.settle();
+    try {
+      check(on.theEvent(running.pid, type), readFacts(running.pid), { from, to: bootTimeNs() });
+    } finally {
+      running.resume();
+      await running.ended();
+    }
+  }
+
+  for (const kind of ['v2', 'v1-pids'] as const) {
+    test(`every field of a plain exec, on ${kind}`, async () => {
+      const own = new KernelProbe({ hierarchy: kind });
+      try {
+        const cgroup = own.mkdir('plain');
+        const args = ['zeroth', 'pause', '--', 'a b', '', 'new\nline', "quo'te"];
+        await execInto(
+          cgroup,
+          [
+            'comm',
+            'before',
+            'cd',
+            dir,
+            'setpgid',
+            'execve',
+            'program',
+            ...args.map((arg) => (arg === '' ? '' : raw(arg))),
+            ';',
+          ],
+          (event, facts, { from, to }) => {
+            assertHeader(event, { facts, cgroupId: cgroup.id, result: 0, from, to });
+            assert.equal(event.comm, 'program');
+            assertExecFile(event, statSync(program), { path: program });
+            assert.deepEqual(facts.argv, args);
+            assert.deepEqual(withoutFile(event.exec), {
+              file: undefined,
+              filename: 'program',
+              writable: true,
+              argv: ['zeroth', 'pause', '--', 'a b', '', 'new\ufffdline', "quo'te"],
+              argvTruncated: false,
+              cwd: dir,
+              ancestors: event.exec?.ancestors,
+              pgid: facts.pgid,
+              vpgid: facts.pgid,
+              sid: facts.sid,
+              vsid: facts.sid,
+            });
+            assert.equal(facts.pgid, event.pid);
+            const chain = ancestorsOf(event.pid);
+            assert.equal(chain[0]?.pid, process.pid);
+            assert.deepEqual(
+              event.exec?.ancestors.map(({ startBootNs, ...rest }) => ({
+                ...rest,
+                start: startBootNs / 10_000_000n,
+              })),
+              chain.map((one) => ({
+                pid: one.pid,
+                comm: one.comm,
+                inScope: false,
+                start: one.startTicks,
+              })),
+            );
+            assert.equal(event.param('exe'), 'zeroth');
+            assert.deepEqual(event.param('args'), event.exec.argv.slice(1));
+            assert.equal(event.param('exe_ino'), statSync(program).ino);
+            assert.equal(event.param('trusted_exepath'), program);
+            assert.equal(event.param('filename'), 'program');
+            assert.equal(event.param('cwd'), dir);
+            assert.equal(event.param('flags'), 'EXE_WRITABLE');
+            assert.deepEqual(
+              ['res', 'tid', 'pid', 'ptid', 'comm', 'tty', 'pgid', 'vpgid', 'uid', 'gid'].map(
+                (name) => event.param(name),
+              ),
+              [
+                0,
+                facts.pid,
+                facts.pid,
+                facts.ppid,
+                'program',
+                facts.tty,
+                facts.pgid,
+                facts.pgid,
+                0,
+                0,
+              ],
+            );
+          },
+          'execve',
+          own,
+        );
+      } finally {
+        await own.close();
+      }
+    });
+  }
+
+  test('ancestors say which of them are in scope', async () => {
+    const cgroup = probe.mkdir('ancestors');
+    const running = probe.spawn(cgroup, [
+      'fork',
+      '[',
+      'fork',
+      '[',
+      'execve',
+      program,
+      'p',
+      'pause',
+      ';',
+      ']',
+      ']',
+    ]);
+    const { pid } = await running.paused();
+    await probe.settle();
+    const { ancestors } = probe.theEvent(pid, 'execve').exec!;
+    assert.deepEqual(
+      ancestors.map((one) => one.pid),
+      ancestorsOf(pid).map((one) => one.pid),
+    );
+    assert.equal(ancestors[1]?.pid, running.pid);
+    assert.deepEqual(
+      ancestors.map((one) => one.inScope),
+      ancestors.map((_, index) => index < 2),
+    );
+    running.resume();
+    await running.ended();
+  });
+
+  test('session, group and terminal; login uid', async () => {
+    const cgroup = probe.mkdir('session');
+    const running = probe.spawn(cgroup, [
+      ...[
+        'loginuid',
+        '1234',
+        'fork',
+        '[',
+        'setsid',
+        'tty',
+        'comm',
+        'x',
+        'execve',
+        program,
+        'p',
+        'pause',
+        ';',
+        ']',
+      ],
+    ]);
+    const from = bootTimeNs();
+    const { pid } = await running.paused();
+    await probe.settle();
+    const facts = readFacts(pid);
+    const event = probe.theEvent(pid, 'execve');
+    assertHeader(event, {
+      facts,
+      cgroupId: cgroup.id,
+      result: 0,
+      from: from - 1_000_000_000n,
+      to: bootTimeNs(),
+    });
+    assert.notEqual(event.tty, 0);
+    if (running.result('loginuid').ret > 0) assert.equal(event.credentials.loginUid, 1234);
+    assert.deepEqual(
+      [event.exec?.sid, event.exec?.pgid, event.exec?.vsid, event.exec?.vpgid],
+      [pid, pid, pid, pid],
+    );
+    running.resume();
+    await running.ended();
+  });
+
+  test('in a pid namespace: groups from outside are 0, its own have their numbers', async () => {
+    const cgroup = probe.mkdir('pidns');
+    const running = probe.spawn(cgroup, [
+      ...[
+        'unshare',
+        CLONE_NEWPID,
+        'fork',
+        '[',
+        'fork',
+        '[',
+        'execve',
+        program,
+        'p',
+        'ids',
+        'pause',
+        ';',
+        ']',
+      ],
+      ...['setsid', 'execve', program, 'q', 'pause', ';', ']'],
+    ]);
+    const check = (vpid: number): void => {
+      const event = probe.events.find(
+        (one) => one.exec !== undefined && one.cgroupId === cgroup.id && one.vpid === vpid,
+      )!;
+      const facts = readFacts(event.pid);
+      assert.deepEqual(
+        [
+          event.vpid,
+          event.vtid,
+          event.exec?.vpgid,
+          event.exec?.vsid,
+          event.exec?.pgid,
+          event.exec?.sid,
+        ],
+        [facts.vpid, facts.vtid, facts.vpgid, facts.vsid, facts.pgid, facts.sid],
+      );
+      assert.notEqual(event.pid, event.vpid);
+      const own = vpid === 1;
+      assert.deepEqual([event.exec?.vpgid, event.exec?.vsid], own ? [1, 1] : [0, 0]);
+    };
+    assert.equal((await running.paused()).pid, 2);
+    await probe.settle();
+    check(2);
+    running.resume();
+    assert.equal((await running.paused()).pid, 1);
+    await probe.settle();
+    check(1);
+    running.resume();
+    await running.ended();
+  });
+
+  test('a thread that calls exec becomes the process', async () => {
+    const cgroup = probe.mkdir('thread');
+    await execInto(
+      cgroup,
+      ['thread', '[', 'execve', program, 'p', 'pause', ';', ']'],
+      (event, facts, { from, to }) => {
+        assertHeader(event, { facts, cgroupId: cgroup.id, result: 0, from, to });
+        assert.equal(event.tid, event.pid);
+        assert.equal(
+          probe.eventsOf(event.pid, 'procexit').length,
+          0,
+          'the leader that it ended is not the process',
+        );
+      },
+    );
+  });
+
+  test('argv to its bound whole; past it the first 16 KiB, marked', async () => {
+    const fixed = 'steps\0pause\0--\0';
+    const fits = LIMITS.ARGV_MAX - fixed.length - 1;
+    for (const [bytes, truncated] of [
+      [fits, false],
+      [fits + 1, true],
+      [32768, true],
+    ] as const) {
+      await execInto(
+        probe.mkdir(`argv${bytes}`),
+        ['execbig', program, bytes, ';'],
+        (event, facts) => {
+          const whole = Buffer.from(`${facts.argv.join('\0')}\0`);
+          const { records, at } = event;
+          const parts = [EXEC.ancestors_len, EXEC.raw_len, EXEC.path_len, EXEC.cwd_len].map(
+            (part) => records.short(at + part),
+          );
+          const from = at + EXEC.end + parts.reduce((sum, part) => sum + part, 0);
+          const length = records.short(at + EXEC.argv_len);
+          assert.equal(length, Math.min(whole.length, LIMITS.ARGV_MAX));
+          assert.ok(
+            records.bytes.subarray(from, from + length).equals(whole.subarray(0, LIMITS.ARGV_MAX)),
+          );
+          assert.equal(event.exec?.argvTruncated, truncated);
+          assert.equal(event.exec.argv.length, 4);
+          assert.equal(event.exec.argv[3]?.length, Math.min(bytes, fits + 1));
+        },
+      );
+    }
+    const running = await probe.run(probe.mkdir('many'), ['execmany', '/bin/true', 3000, 3, ';']);
+    assert.deepEqual(probe.theEvent(running.pid, 'execve').exec?.argv.length, 3003);
+  });
+
+  test('no argv at all is one empty argument (5.18)', async () => {
+    const running = await probe.run(probe.mkdir('empty'), ['execve', program, ';']);
+    assert.deepEqual(probe.theEvent(running.pid, 'execve').exec?.argv, ['']);
+  });
+
+  test('calls that fail: the attempt, with its arguments', async () => {
+    const plain = join(dir, 'plain');
+    writeFileSync(plain, 'no program', { mode: 0o644 });
+    const many = Array.from({ length: 40 }, (_, index) => `arg${index}`);
+    const running = await probe.run(probe.mkdir('failed'), [
+      ...['comm', 'tries', 'execve', '/no/such', 'zero', 'one', '', 'th%0aree', ';'],
+      ...['execveat', -100, plain, 0, 'x', ';'],
+      ...[
+        'execve',
+        '/no/such',
+        ...many,
+        ';',
+        'execve',
+        '/no/such',
+        'a'.repeat(600),
+        'b',
+        ';',
+        'execve',
+        '/no/such',
+        ';',
+      ],
+    ]);
+    const [missing, crowded, long, none] = probe.eventsOf(running.pid, 'execve') as [
+      WireEvent,
+      WireEvent,
+      WireEvent,
+      WireEvent,
+    ];
+    assert.equal(missing.result, -2);
+    assert.equal(missing.comm, 'tries');
+    assert.deepEqual(
+      {
+        ...missing.exec,
+        ancestors: missing.exec?.ancestors.length !== 0,
+        pgid: 0,
+        vpgid: 0,
+        sid: 0,
+        vsid: 0,
+      },
+      {
+        file: undefined,
+        filename: '/no/such',
+        writable: false,
+        argv: ['zero', 'one', '', 'th\ufffdree'],
+        argvTruncated: false,
+        cwd: process.cwd(),
+        ancestors: true,
+        pgid: 0,
+        vpgid: 0,
+        sid: 0,
+        vsid: 0,
+      },
+    );
+    assert.equal(missing.exec?.ancestors[0]?.pid, process.pid);
+    assert.deepEqual(crowded.exec?.argv, many.slice(0, 32));
+    assert.equal(crowded.exec.argvTruncated, true);
+    assert.deepEqual(long.exec?.argv, ['a'.repeat(511), 'b']);
+    assert.equal(long.exec.argvTruncated, true);
+    assert.deepEqual(none.exec?.argv, []);
+    const refused = probe.theEvent(running.pid, 'execveat');
+    assert.equal(refused.result, -13);
+    assert.equal(refused.exec?.filename, plain);
+    assert.deepEqual(refused.exec.argv, ['x']);
+  });
+
+  test('credentials after a set-uid exec; whether the process could write its own program', async () => {
+    const setuid = join(dir, 'setuid');
+    const owned = join(dir, 'owned');
+    for (const path of [setuid, owned]) copyFileSync(program, path);
+    chmodSync(setuid, 0o4755);
+    chownSync(owned, NOBODY, NOBODY);
+    chmodSync(owned, 0o700);
+    const become: Step[] = ['resgid', NOBODY, NOBODY, NOBODY, 'resuid', NOBODY, NOBODY, NOBODY];
+    const cgroup = probe.mkdir('creds');
+    const cases: [path: string, euid: number, writable: boolean][] = [
+      [setuid, 0, true],
+      [owned, NOBODY, true],
+      [program, NOBODY, false],
+    ];
+    for (const [path, euid, writable] of cases) {
+      await execInto(
+        cgroup,
+        [...become, 'execve', path, 'p', 'pause', ';'],
+        (event, facts, { from, to }) => {
+          assertHeader(event, { facts, cgroupId: cgroup.id, result: 0, from, to });
+          assert.deepEqual([event.credentials.uid, event.credentials.euid], [NOBODY, euid]);
+          assert.equal(event.exec?.writable, writable, path);
+        },
+      );
+    }
+  });
+});

@@ -1,0 +1,385 @@
+import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Probe, type LoaderScopeEntry, type LoaderScopePattern } from 'ebpf-loader-napi';
+import { RecordBytes } from '../../src/events/batch.ts';
+import { readCgroupChange } from '../../src/events/cgroup-record.ts';
+import { HEADER, KINDS } from '../../src/events/table.gen.ts';
+import { WireEvent } from '../../src/events/wire-event.ts';
+import type { CgroupChange } from '../../src/probe/scope.ts';
+
+const STEPS_SOURCE = join(dirname(fileURLToPath(import.meta.url)), 'kernel-steps.c');
+const WAIT_MS = 10_000;
+
+/** One line that kernel-steps.c printed: the step, who made it, its result or -errno, and what it knows. */
+export interface StepResult {
+  readonly step: string;
+  /** As the process itself sees them (its pid namespace). */
+  readonly pid: number;
+  readonly tid: number;
+  readonly ret: number;
+  /** Opens: fstat. */
+  readonly ino?: number;
+  readonly major?: number;
+  readonly minor?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly mode?: number;
+  /** Calls that waited for a child: its wait status. */
+  readonly status?: number;
+  /** ids: as seen in the process's user and pid namespaces. */
+  readonly euid?: number;
+  readonly egid?: number;
+  readonly pgid?: number;
+  readonly sid?: number;
+  /** connect: the socket, and both its names. */
+  readonly fd?: number;
+  readonly local?: { readonly ip: string; readonly port: number };
+  readonly remote?: { readonly ip: string; readonly port: number };
+}
+
+/** Steps that only prepare: one that fails is a broken test, not a result. */
+const PREPARING = new Set(
+  'enter cd chroot mount pivot unshare mkdir unlink comm resuid resgid caps setsid setpgid tty memfd bindun'.split(
+    ' ',
+  ),
+);
+
+/** An argument of kernel-steps.c; `raw` makes one from bytes or from text with reserved characters. */
+export type Step = string | number;
+
+/** A step argument from any bytes (no NUL): kernel-steps.c decodes it. */
+export function raw(bytes: Buffer | string): string {
+  return [...Buffer.from(bytes)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
+}
+
+let compiled: string | undefined;
+
+/** Path of the compiled kernel-steps.c; built once a process, removed when it exits. */
+export function stepsProgram(): string {
+  if (compiled === undefined) {
+    const dir = mkdtempSync(join(tmpdir(), 'varvel-steps-'));
+    process.on('exit', () => {
+      rmSync(dir, { recursive: true, force: true });
+    });
+    compiled = join(dir, 'steps');
+    execFileSync('gcc', [
+      ...['-static', '-O1', '-Wall', '-Wextra', '-Werror', '-pthread', '-o'],
+      compiled,
+      STEPS_SOURCE,
+    ]);
+  }
+  return compiled;
+}
+
+/** A running kernel-steps.c. Its standard input closes with this process, which ends one that pauses. */
+export class TestProcess {
+  readonly pid: number;
+  readonly results: StepResult[] = [];
+  #stderr = '';
+  #pausesSeen = 0;
+  #broken: string | undefined;
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #closed: Promise<unknown>;
+
+  constructor(argv: readonly string[]) {
+    this.#child = spawn(stepsProgram(), argv, { stdio: 'pipe' });
+    if (this.#child.pid === undefined) throw new Error('kernel-steps did not start');
+    this.pid = this.#child.pid;
+    createInterface(this.#child.stdout).on('line', (line) => {
+      const result = JSON.parse(line) as StepResult;
+      this.results.push(result);
+      if (PREPARING.has(result.step) && result.ret < 0) this.#broken ??= line;
+    });
+    this.#child.stderr.on('data', (text: Buffer) => (this.#stderr += text.toString()));
+    this.#child.stdin.on('error', () => undefined); // it may end without having read
+    this.#closed = once(this.#child, 'close');
+  }
+
+  /** Waits until it (or a child of its) pauses once more. */
+  async paused(): Promise<StepResult> {
+    const end = Date.now() + WAIT_MS;
+    for (;;) {
+      const pauses = this.results.filter((result) => result.step === 'pause');
+      const next = pauses[this.#pausesSeen];
+      if (next !== undefined) {
+        this.#pausesSeen++;
+        return next;
+      }
+      if (this.#broken !== undefined || Date.now() > end || this.#child.exitCode !== null) {
+        throw new Error(`kernel-steps did not pause: ${this.describe()}`);
+      }
+      await delay(2);
+    }
+  }
+
+  resume(): void {
+    this.#child.stdin.write('\n');
+  }
+
+  /** Resolves when it has ended and all its output is here. */
+  async ended(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    await this.#closed;
+    if (this.#broken !== undefined) throw new Error(`a preparing step failed: ${this.#broken}`);
+    return { code: this.#child.exitCode, signal: this.#child.signalCode };
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  /** The nth result of the step. Throws with all output when there is none. */
+  result(step: string, nth = 0): StepResult {
+    const found = this.results.filter((result) => result.step === step)[nth];
+    if (found === undefined) throw new Error(`no result of ${step}: ${this.describe()}`);
+    return found;
+  }
+
+  describe(): string {
+    const { exitCode, signalCode } = this.#child;
+    return `${JSON.stringify(this.results)} ${this.#stderr} exit ${String(exitCode ?? signalCode)}`;
+  }
+}
+
+/** A cgroup directory in the hierarchy that decides. */
+export interface TestCgroup {
+  readonly id: number;
+  readonly dir: string;
+  /** From the hierarchy's root, as the probe reports it. */
+  readonly path: string;
+}
+
+export interface Hierarchy {
+  readonly kind: 'v2' | 'v1-pids';
+  readonly id: number;
+  readonly mount: string;
+}
+
+/** The host's hierarchies of that kind. Throws when there is none. */
+export function findHierarchy(kind: 'v2' | 'v1-pids'): Hierarchy {
+  for (const line of readFileSync('/proc/mounts', 'utf8').split('\n')) {
+    const [, mount = '', type, options = ''] = line.split(' ');
+    if (kind === 'v2' && type === 'cgroup2') return { kind, id: 0, mount };
+    if (kind === 'v1-pids' && type === 'cgroup' && options.split(',').includes('pids')) {
+      const row = /^pids\t(\d+)/m.exec(readFileSync('/proc/cgroups', 'utf8'));
+      return { kind, id: Number(row?.[1]), mount };
+    }
+  }
+  throw new Error(`no ${kind} cgroup hierarchy is mounted`);
+}
+
+export interface KernelProbeOptions {
+  readonly hierarchy?: 'v2' | 'v1-pids';
+  /** From the name of the probe's own top cgroup; default: every child of it. */
+  readonly patterns?: (top: string) => LoaderScopePattern[];
+  /** Programs to attach; default all. */
+  readonly attach?: readonly string[];
+  readonly execRingBytes?: number;
+  readonly bulkRingBytes?: number;
+  readonly threadClones?: boolean;
+  /** Default 1 MiB. */
+  readonly bufferBytes?: number;
+  readonly tickMs?: number;
+  readonly safetyMs?: number;
+  /** false: events are counted, not kept. */
+  readonly keep?: boolean;
+}
+
+let instances = 0;
+
+/** Every child of the top cgroup is a container. */
+export function childrenOf(top: string): LoaderScopePattern {
+  return { prefix: `/${top}/`, leafPrefix: '', handle: 'any', leafSuffix: '', deep: false };
+}
+
+/**
+ * A loaded probe whose scope is a top cgroup of its own, with all it hands over. `close` ends what runs in its
+ * cgroups, removes them and unloads; so does the end of this process.
+ */
+export class KernelProbe {
+  readonly probe: Probe;
+  readonly hierarchy: Hierarchy;
+  /** Name and directory of the cgroup whose children are containers; itself out of scope. */
+  readonly top: string;
+  readonly topDir: string;
+  readonly events: WireEvent[] = [];
+  readonly changes: CgroupChange[] = [];
+  /** Records of any kind handed over, in all and by cgroup. */
+  delivered = 0;
+  readonly deliveredBy = new Map<number, number>();
+  readonly keep: boolean;
+  /** Called with each record's offset before it is kept. */
+  onRecord: ((records: RecordBytes, at: number) => void) | undefined;
+  readonly #records: RecordBytes;
+  #closed = false;
+  readonly #onExit = (): void => {
+    this.#removeCgroups();
+  };
+
+  constructor(options: KernelProbeOptions = {}) {
+    this.hierarchy = findHierarchy(options.hierarchy ?? 'v2');
+    this.keep = options.keep ?? true;
+    this.top = `varvel-test-${process.pid}-${instances++}`;
+    this.topDir = join(this.hierarchy.mount, this.top);
+    mkdirSync(this.topDir);
+    process.on('exit', this.#onExit);
+    const { execRingBytes, bulkRingBytes, threadClones } = options;
+    this.probe = new Probe({
+      hierarchy: this.hierarchy,
+      patterns: options.patterns?.(this.top) ?? [childrenOf(this.top)],
+      ...(execRingBytes === undefined ? {} : { execRingBytes }),
+      ...(bulkRingBytes === undefined ? {} : { bulkRingBytes }),
+      ...(threadClones === undefined ? {} : { threadClones }),
+    });
+    this.probe.setOpenMask({ read: true, write: true, failed: true });
+    for (const name of options.attach ?? this.probe.programs()) this.probe.attach(name);
+    const buffer = new ArrayBuffer(options.bufferBytes ?? 1 << 20);
+    this.#records = new RecordBytes(buffer);
+    const event = new WireEvent(this.#records, { unixMinusBootNs: 0n });
+    const { tickMs = 2, safetyMs = 200 } = options;
+    this.probe.start(buffer, (bytes) => this.#take(bytes, event), { tickMs, safetyMs });
+  }
+
+  #take(bytes: number, event: WireEvent): void {
+    for (let at = 0; at < bytes; at += this.#records.number(at + HEADER.len)) {
+      this.delivered++;
+      const cgroup = this.#records.id(at + HEADER.cgroup);
+      this.deliveredBy.set(cgroup, (this.deliveredBy.get(cgroup) ?? 0) + 1);
+      this.onRecord?.(this.#records, at);
+      if (!this.keep) continue;
+      if (this.#records.short(at + HEADER.kind) === KINDS.cgroup) {
+        this.changes.push(readCgroupChange(this.#records, at));
+      } else {
+        event.moveTo(at, this.delivered);
+        this.events.push(event.detach());
+      }
+    }
+  }
+
+  /** Makes a cgroup below the top one; `name` may have several components. */
+  mkdir(name: string): TestCgroup {
+    const dir = join(this.topDir, name);
+    mkdirSync(dir, { recursive: true });
+    return this.cgroupAt(dir);
+  }
+
+  cgroupAt(dir: string): TestCgroup {
+    return { id: statSync(dir).ino, dir, path: dir.slice(this.hierarchy.mount.length) };
+  }
+
+  /** Starts kernel-steps.c; with a cgroup, its first step is to enter it. */
+  spawn(cgroup: TestCgroup | undefined, steps: readonly Step[]): TestProcess {
+    const enter = cgroup === undefined ? [] : ['enter', cgroup.dir];
+    return new TestProcess([...enter, ...steps].map(String));
+  }
+
+  /** `spawn`, waits for its end, then for all records. Throws unless it ended by itself with code 0. */
+  async run(cgroup: TestCgroup | undefined, steps: readonly Step[]): Promise<TestProcess> {
+    const running = this.spawn(cgroup, steps);
+    const { code } = await running.ended();
+    if (code !== 0) throw new Error(`kernel-steps failed: ${running.describe()}`);
+    await this.settle();
+    return running;
+  }
+
+  /** Waits until everything that was emitted is here. */
+  async settle(): Promise<void> {
+    const end = Date.now() + WAIT_MS;
+    for (;;) {
+      this.probe.drain();
+      const { emitted } = this.probe.stats();
+      if (this.delivered === emitted) return;
+      if (Date.now() > end) throw new Error(`${emitted} emitted, ${this.delivered} delivered`);
+      await delay(2);
+    }
+  }
+
+  /** The entry of a cgroup in the scope map. Throws when there is none. */
+  entry(cgroup: TestCgroup): LoaderScopeEntry {
+    const entry = this.probe.scopeGet(cgroup.id);
+    if (entry === undefined) throw new Error(`${cgroup.path} is not in the scope map`);
+    return entry;
+  }
+
+  /** Of a process (host pid), by event name. */
+  eventsOf(pid: number, ...types: string[]): WireEvent[] {
+    return this.events.filter(
+      (event) => event.pid === pid && (types.length === 0 || types.includes(event.type)),
+    );
+  }
+
+  /** The only such event. Throws when there is none, or another. */
+  theEvent(pid: number, type: string): WireEvent {
+    const found = this.eventsOf(pid, type);
+    const [event] = found;
+    if (event === undefined || found.length > 1) {
+      const seen = this.eventsOf(pid).map((other) => other.type);
+      throw new Error(`${found.length} ${type} events of ${pid}; it has: ${seen.join(' ')}`);
+    }
+    return event;
+  }
+
+  /** The only open event of the process with that path as passed. */
+  openOf(pid: number, rawPath: string): WireEvent {
+    const found = this.events.filter(
+      (event) => event.pid === pid && event.open?.rawPath === rawPath,
+    );
+    const [event] = found;
+    if (event === undefined || found.length > 1) {
+      throw new Error(`${found.length} opens of ${rawPath} by ${pid}`);
+    }
+    return event;
+  }
+
+  #removeCgroups(): boolean {
+    const remove = (dir: string): boolean => {
+      let gone = true;
+      for (const entry of readdirSync(dir, { withFileTypes: true })) {
+        if (entry.isDirectory()) gone = remove(join(dir, entry.name)) && gone;
+      }
+      for (const pid of readFileSync(join(dir, 'cgroup.procs'), 'utf8').split('\n')) {
+        try {
+          if (pid !== '') process.kill(Number(pid), 'SIGKILL');
+        } catch {
+          // it ended meanwhile
+        }
+      }
+      try {
+        rmdirSync(dir);
+      } catch {
+        return false;
+      }
+      return gone;
+    };
+    return !existsSync(this.topDir) || remove(this.topDir);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const end = Date.now() + WAIT_MS;
+    try {
+      while (!this.#removeCgroups()) {
+        if (Date.now() > end) throw new Error(`${this.topDir} cannot be removed`);
+        await delay(10);
+      }
+    } finally {
+      process.off('exit', this.#onExit);
+      this.probe.close();
+    }
+  }
+}
