@@ -78,8 +78,7 @@ async function run(name: CommandName, given: Given, line: CommandLine, io: Io): 
     }
     case 'demo': {
       const { runDemo } = await import('./demo.ts');
-      const args = { version, docker: values['docker'] === true };
-      return await runDemo(args, io);
+      return await runDemo({ version }, io);
     }
     case 'doctor': {
       const { runDoctor } = await import('./doctor.ts');

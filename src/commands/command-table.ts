@@ -73,7 +73,11 @@ export const COMMANDS = {
       ['varvel status', 'as a table'],
       ['varvel status --json', 'everything, for machines'],
     ],
-    exitCodes: [[0, 'an agent answered'], [1, 'no agent answers'], USAGE],
+    exitCodes: [
+      [0, 'an agent answered, and nothing was lost'],
+      [1, 'no agent answers, or records or lines were lost'],
+      USAGE,
+    ],
   },
   check: {
     summary: 'load rule files as the agent would and say what is wrong with them',
@@ -99,11 +103,8 @@ export const COMMANDS = {
     description: [
       'The app runs in a cgroup of its own, without a container engine. Needs root; leaves nothing behind.',
     ],
-    options: { docker: { type: 'boolean', help: 'use a real container, and show `docker logs`' } },
-    examples: [
-      ['sudo varvel demo', 'in a cgroup'],
-      ['sudo varvel demo --docker', 'in a container'],
-    ],
+    options: {},
+    examples: [['sudo varvel demo', 'takes about ten seconds']],
     exitCodes: [
       [0, 'every attack was detected in the app’s log'],
       [1, 'one was not, or the demo cannot run here'],

@@ -1,5 +1,5 @@
-import type { Resolution } from '../apps/container-registry.ts';
-import { HeldQueue, type HeldQueueCounters } from '../apps/held-events.ts';
+import { Admission, type AdmissionCounters } from '../apps/admission.ts';
+import type { ContainerRegistry } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
 import { pinProcess } from '../context/pinned-process.ts';
 import type { Process, UserNames } from '../context/process.ts';
@@ -9,74 +9,79 @@ import type { Detection } from './detection.ts';
 import type { Match, RuleEngine } from './engine.ts';
 import { ruleNeeds } from './rule-set.ts';
 
-/** Bounds of what waits. Items, not bytes: an open record is about 300 bytes, the largest 29 KiB. */
-const MAX_HELD_PER_CONTAINER = 4096;
-const MAX_HELD = 65536;
-const MAX_UNATTRIBUTED_PER_CONTAINER = 1024;
-const MAX_UNATTRIBUTED = 16384;
-/** After this long, a detection whose container never got a name goes to the operator. */
-const UNATTRIBUTED_MS = 600_000;
-
 /** What the evaluation needs of its neighbours. */
 export interface EvaluationOptions {
   readonly engine: RuleEngine;
+  readonly registry: ContainerRegistry;
   readonly hostname: string;
   /** How long an event waits for its container's identity before it is evaluated without. */
   readonly holdMs: number;
-  /** Monotonic ms. */
+  /** The registry's clock, monotonic ms. */
   readonly nowMs: () => number;
-  readonly resolve: (cgroupId: number) => Resolution;
-  /** The container's user names, by its root cgroup; sees to it that they are read. */
-  readonly users: (rootCgroupId: number, process: Process) => UserNames;
+  /** The names of the users of the process's container; sees to it that they are read. */
+  readonly users: (cgroupId: number, process: Process) => UserNames;
   /** Takes a detection; must not throw. Without a container it is the operator's only. */
   readonly deliver: (detection: Detection) => void;
 }
 
-interface HeldEvent {
+/** An event with the process it happened in; as it passes, or detached and pinned to wait. */
+interface Occurrence {
+  readonly cgroupId: number;
   readonly event: KernelEvent;
   readonly process: Process;
+  detach(): Occurrence;
 }
 
-interface HeldMatch extends HeldEvent {
+/** A match whose container is not known yet. */
+interface WaitingMatch {
+  readonly cgroupId: number;
+  readonly occurrence: Occurrence;
   readonly match: Match;
   readonly engine: RuleEngine;
 }
 
-/** Monotonic counts but for what is held now. */
-export interface EvaluationCounters {
-  readonly evaluated: number;
-  readonly excluded: number;
-  readonly heldEvents: HeldQueueCounters;
-  readonly heldDetections: HeldQueueCounters;
+/** The occurrence that passes: one object for all, so that passing allocates nothing. */
+class Passing implements Occurrence {
+  event!: KernelEvent;
+  process!: Process;
+
+  get cgroupId(): number {
+    return this.event.cgroupId;
+  }
+
+  detach(): Occurrence {
+    const { cgroupId } = this.event;
+    const kept = { cgroupId, event: this.event.detach(), process: pinProcess(this.process) };
+    const occurrence: Occurrence = { ...kept, detach: () => occurrence };
+    return occurrence;
+  }
 }
 
 /**
  * From an event and its process to a detection with its container: evaluates at once when the container is known,
- * holds when it is pending, forgets when it is excluded. Synchronous; allocates only to hold or to detect.
+ * after the wait when it is pending, never when it is excluded. Synchronous; allocates only to hold or to detect.
  */
 export class Evaluation {
   readonly #options: EvaluationOptions;
-  readonly #events: HeldQueue<HeldEvent>;
-  readonly #matches: HeldQueue<HeldMatch>;
+  readonly #admission: Admission<Occurrence, WaitingMatch>;
+  readonly #passing = new Passing();
   #engine: RuleEngine;
   #needs: ReadonlySet<EventName>;
-  #evaluated = 0;
-  #excluded = 0;
 
   constructor(options: EvaluationOptions) {
     this.#options = options;
     this.#engine = options.engine;
     this.#needs = ruleNeeds(options.engine.ruleSet);
-    this.#events = new HeldQueue({
-      maxPerKey: MAX_HELD_PER_CONTAINER,
-      maxTotal: MAX_HELD,
-      onExpired: ({ event, process }, key) => this.#evaluate(event, process, undefined, key),
-    });
-    this.#matches = new HeldQueue({
-      maxPerKey: MAX_UNATTRIBUTED_PER_CONTAINER,
-      maxTotal: MAX_UNATTRIBUTED,
-      onExpired: (held, key) => this.#deliver(held, undefined, key),
-    });
+    this.#admission = new Admission<Occurrence, WaitingMatch>(
+      options.registry,
+      {
+        evaluate: (occurrence, container) => this.#evaluate(occurrence, container),
+        attributed: (waiting, container) => this.#deliver(waiting, container),
+        unattributed: (waiting) => this.#deliver(waiting, undefined),
+      },
+      options.nowMs,
+      { holdMs: options.holdMs },
+    );
   }
 
   get engine(): RuleEngine {
@@ -89,117 +94,54 @@ export class Evaluation {
     this.#needs = ruleNeeds(engine.ruleSet);
   }
 
+  /** Begins to end the waiting of what has waited long enough. */
+  start(): void {
+    this.#admission.start();
+  }
+
+  /** Evaluates and delivers everything that waits, as it is. */
+  stop(): void {
+    this.#admission.stop();
+  }
+
   /** `event` may be reused by the caller as soon as this returns. */
   onEvent(event: KernelEvent, process: Process): void {
-    const resolution = this.#options.resolve(event.cgroupId);
-    switch (resolution.state) {
-      case 'included':
-        this.#evaluate(event, process, resolution.container, resolution.rootCgroupId);
-        return;
-      case 'excluded':
-        this.#excluded++;
-        return;
-      case 'pending':
-      case 'unknown':
-        // No rule can ever match the others: they need not wait.
-        if (!this.#needs.has(event.type) || process.setup) return;
-        this.#events.hold(
-          resolution.state === 'pending' ? resolution.rootCgroupId : event.cgroupId,
-          { event: event.detach(), process: pinProcess(process) },
-          this.#options.nowMs() + this.#options.holdMs,
-        );
-    }
-  }
-
-  /** A container's identity is known: what waited for it goes on, or was nobody's. */
-  onResolved(rootCgroupId: number): void {
-    const resolution = this.#options.resolve(rootCgroupId);
-    if (resolution.state === 'excluded') {
-      this.#events.discard(rootCgroupId);
-      this.#matches.discard(rootCgroupId);
-    } else if (resolution.state === 'included') {
-      const { container } = resolution;
-      this.#matches.release(rootCgroupId, (held) => this.#deliver(held, container, rootCgroupId));
-      this.#events.release(rootCgroupId, ({ event, process }) =>
-        this.#evaluate(event, process, container, rootCgroupId),
-      );
-    }
-  }
-
-  /** A cgroup turned out to belong to this container. */
-  onKnown(cgroupId: number, rootCgroupId: number): void {
-    this.#events.rekey(cgroupId, rootCgroupId);
-    this.#matches.rekey(cgroupId, rootCgroupId);
-  }
-
-  /** The container's identity will not become known: the operator gets what is left. */
-  onForgotten(rootCgroupId: number): void {
-    this.#events.release(rootCgroupId, ({ event, process }) =>
-      this.#evaluate(event, process, undefined, rootCgroupId),
-    );
-    this.#matches.release(rootCgroupId, (held) => this.#deliver(held, undefined, rootCgroupId));
-  }
-
-  /** To be called often (100 ms): ends the waiting of what has waited long enough. */
-  tick(): void {
-    const now = this.#options.nowMs();
-    this.#events.expire(now);
-    this.#matches.expire(now);
-  }
-
-  /** The end of the agent: everything that waits is evaluated and delivered as it is. */
-  drain(): void {
-    this.#events.drain();
-    this.#matches.drain();
-  }
-
-  /** Items that waited for this container and found no room. */
-  droppedOf(rootCgroupId: number): number {
-    return this.#events.droppedOf(rootCgroupId) + this.#matches.droppedOf(rootCgroupId);
-  }
-
-  counters(): EvaluationCounters {
-    return {
-      evaluated: this.#evaluated,
-      excluded: this.#excluded,
-      heldEvents: this.#events.counters(),
-      heldDetections: this.#matches.counters(),
-    };
-  }
-
-  #evaluate(
-    event: KernelEvent,
-    process: Process,
-    container: Container | undefined,
-    rootCgroupId: number,
-  ): void {
+    // No rule can ever match the others: they need not wait either.
     if (!this.#needs.has(event.type)) return;
-    this.#evaluated++;
-    const users = this.#options.users(rootCgroupId, process);
+    this.#passing.event = event;
+    this.#passing.process = process;
+    this.#admission.event(this.#passing);
+  }
+
+  /** Events of this container that waited and found no room. */
+  droppedOf(rootCgroupId: number): number {
+    return this.#admission.droppedOf(rootCgroupId);
+  }
+
+  counters(): AdmissionCounters {
+    return this.#admission.counters();
+  }
+
+  #evaluate(occurrence: Occurrence, container: Container | undefined): void {
+    const { event, process } = occurrence;
+    const engine = this.#engine;
+    const users = this.#options.users(event.cgroupId, process);
     const subject = { event, process, container, users, hostname: this.#options.hostname };
-    for (const match of this.#engine.evaluate(subject)) {
-      if (container !== undefined) {
-        this.#options.deliver(this.#engine.toDetection(match, subject));
-        continue;
+    for (const match of engine.evaluate(subject)) {
+      if (container !== undefined) this.#options.deliver(engine.toDetection(match, subject));
+      else {
+        const { cgroupId } = event;
+        this.#admission.detection({ cgroupId, occurrence: occurrence.detach(), match, engine });
       }
-      this.#matches.hold(
-        rootCgroupId,
-        { event: event.detach(), process: pinProcess(process), match, engine: this.#engine },
-        this.#options.nowMs() + UNATTRIBUTED_MS,
-      );
     }
   }
 
-  #deliver(held: HeldMatch, container: Container | undefined, rootCgroupId: number): void {
-    const users = this.#options.users(rootCgroupId, held.process);
+  #deliver({ occurrence, match, engine }: WaitingMatch, container: Container | undefined): void {
+    const { event, process } = occurrence;
+    const users = this.#options.users(event.cgroupId, process);
+    const { hostname } = this.#options;
     this.#options.deliver(
-      held.engine.toDetection(held.match, {
-        event: held.event,
-        process: held.process,
-        container,
-        users,
-        hostname: this.#options.hostname,
-      }),
+      engine.toDetection(match, { event, process, container, users, hostname }),
     );
   }
 }

@@ -1,0 +1,73 @@
+import { Agent } from '../agent.ts';
+import { loadConfig } from '../config/load.ts';
+import { createLogger } from '../metrics/logger.ts';
+
+/** Arguments of `varvel agent`, as `main.ts` parsed them. */
+export interface AgentArgs {
+  readonly config: string | undefined;
+  /** `KEY=VALUE` each. */
+  readonly settings: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+}
+
+/**
+ * `varvel agent`: watches until SIGTERM or SIGINT. The first one stops it in order (what has been read is delivered),
+ * a second one at once. SIGHUP reads the rules again and reopens log files. Resolves to the exit code: 0 when it was
+ * stopped in order, 1 when at once. Throws UserError when it cannot start.
+ */
+export async function runAgent(args: AgentArgs): Promise<number> {
+  const loaded = loadConfig({ file: args.config, settings: args.settings, env: args.env });
+  const logger = createLogger({ level: loaded.config.logLevel });
+  try {
+    for (const warning of loaded.warnings) logger.warn({ file: loaded.file }, warning);
+    // Before anything is attached: a signal during the start must not be lost.
+    const signals = new StopSignals();
+    const agent = await Agent.start({
+      config: loaded.config,
+      logger,
+      output: process.stdout,
+      version: args.version,
+      logLinesDropped: () => logger.dropped(),
+    });
+    const reload = (): void => agent.reload();
+    process.on('SIGHUP', reload);
+    try {
+      await signals.first;
+      const stopped = agent.stop().then(() => 0);
+      return await Promise.race([stopped, signals.second.then(() => 1)]);
+    } finally {
+      process.off('SIGHUP', reload);
+      signals.release();
+    }
+  } finally {
+    await logger.flush();
+  }
+}
+
+/** The first and the second SIGTERM or SIGINT, as promises. */
+class StopSignals {
+  readonly first: Promise<void>;
+  readonly second: Promise<void>;
+  readonly #listener: () => void;
+
+  constructor() {
+    let count = 0;
+    let resolveFirst = (): void => undefined;
+    let resolveSecond = (): void => undefined;
+    this.first = new Promise((resolve) => (resolveFirst = resolve));
+    this.second = new Promise((resolve) => (resolveSecond = resolve));
+    this.#listener = (): void => {
+      count++;
+      if (count === 1) resolveFirst();
+      else resolveSecond();
+    };
+    process.on('SIGTERM', this.#listener);
+    process.on('SIGINT', this.#listener);
+  }
+
+  release(): void {
+    process.off('SIGTERM', this.#listener);
+    process.off('SIGINT', this.#listener);
+  }
+}

@@ -1,0 +1,94 @@
+import type { AgentSnapshot } from '../agent.ts';
+import type { ContainerStatus } from '../apps/status.ts';
+import type { ListenAddress } from '../config/listen-address.ts';
+import { askAgent } from '../metrics/endpoint-client.ts';
+import { replaceControls } from '../shared/text.ts';
+import type { Io } from './io.ts';
+
+/**
+ * `varvel status`: which containers the running agent sees, whose they are, in scope or why not, and what was lost.
+ * Exit code 0 when nothing was lost, 1 when something was; throws UserError when no agent answers.
+ */
+export async function runStatus(
+  args: { readonly listen: ListenAddress; readonly json: boolean },
+  io: Io,
+): Promise<number> {
+  const body = await askAgent(args.listen, '/status');
+  const snapshot = JSON.parse(body) as AgentSnapshot;
+  io.stdout(args.json ? `${JSON.stringify(snapshot, null, 2)}\n` : format(snapshot));
+  return lost(snapshot) > 0 ? 1 : 0;
+}
+
+function lost({ kernel, waiting, delivery }: AgentSnapshot): number {
+  const streams = Object.values(delivery.streams).reduce((sum, { dropped }) => sum + dropped, 0);
+  return (
+    kernel.dropped +
+    kernel.scopeFull +
+    waiting.events.dropped +
+    waiting.detections.dropped +
+    streams
+  );
+}
+
+function format(snapshot: AgentSnapshot): string {
+  const { apps, kernel, waiting, rules } = snapshot;
+  const upSeconds = Math.round((Date.now() - snapshot.startedAtMs) / 1000);
+  const detections = Object.values(snapshot.engine.detections).reduce((a, b) => a + b, 0);
+  const attached = snapshot.hooks.filter((hook) => hook.startsWith('sys_')).length;
+  const lines = [
+    `agent ${snapshot.hostname} (pid ${snapshot.pid}), up ${upSeconds} s, mode ${apps.mode}, ` +
+      `${apps.hierarchy.kind} cgroups, ${rules.enabled} rules, ${attached} system call hooks attached`,
+    ...apps.runtimes.map(
+      (runtime) =>
+        `runtime ${runtime.name}: ${runtime.connected ? 'connected' : 'NOT CONNECTED'}. ${runtime.message}`,
+    ),
+    '',
+    ...table(apps.containers.filter((container) => !container.gone)),
+    '',
+    `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} kept back by prefilters`,
+    `waiting: ${waiting.events.held} events and ${waiting.detections.held} detections for their container's identity` +
+      ` (given up: ${waiting.events.dropped + waiting.detections.dropped})`,
+    `detections: ${detections}` +
+      Object.entries(snapshot.delivery.streams)
+        .map(
+          ([name, stream]) =>
+            `; ${name}: ${stream.delivered} delivered, ${stream.failed} failed, ${stream.dropped} dropped`,
+        )
+        .join(''),
+  ];
+  if (kernel.scopeFull > 0)
+    lines.push(`NOT WATCHED: ${kernel.scopeFull} cgroups found the scope map full`);
+  if (apps.rescanTruncated)
+    lines.push('NOT COMPLETE: there are more cgroups than one rescan looks at');
+  return `${lines.join('\n')}\n`;
+}
+
+const HEADINGS = ['CONTAINER', 'NAME', 'APP', 'RUNTIME', 'SCOPE', 'EVENTS', 'LOST', 'WHY'];
+
+function table(containers: readonly ContainerStatus[]): string[] {
+  if (containers.length === 0) return ['No container is seen on this host.'];
+  const rows = containers.map((container) => [
+    container.id,
+    container.name ?? '-',
+    [container.org, container.space, container.app].filter(Boolean).join('/') || '-',
+    container.runtime,
+    container.state === 'included' ? 'in' : container.state === 'excluded' ? 'out' : 'pending',
+    String(container.emitted),
+    String(container.dropped),
+    container.reason,
+  ]);
+  const widths = HEADINGS.map((heading, column) =>
+    Math.max(heading.length, ...rows.map((row) => (row[column] ?? '').length)),
+  );
+  return [HEADINGS, ...rows].map((row) =>
+    row
+      .map((cell, column) =>
+        // Names are a tenant's: nothing in them may steer the operator's terminal.
+        column === HEADINGS.length - 1
+          ? replaceControls(cell)
+          : replaceControls(cell).padEnd(widths[column] ?? 0),
+      )
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,261 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
+import { parseListenAddress } from '../../src/config/listen-address.ts';
+import { askAgent } from '../../src/metrics/endpoint-client.ts';
+import type { AgentSnapshot } from '../../src/agent.ts';
+
+// The agent as users run it, against a baseline without a probe in the same run. Rounds are interleaved, so that a
+// machine that grows slower or faster meanwhile moves all of them alike.
+
+const run = promisify(execFile);
+const [, , work = '', label = 'local'] = process.argv;
+const ROUNDS = 5;
+const HIERARCHY = detectHierarchy('auto');
+const PARENT = join(HIERARCHY.mountPoint, `varvel-bench-${process.pid}`);
+const IN = join(PARENT, 'in');
+const IN2 = join(PARENT, 'in2');
+const SYSCALLS = join(work, 'syscalls');
+const LISTEN = parseListenAddress(`unix:${work}/metrics.sock`);
+const CLOCK_TICK_MS = 10;
+
+interface Measured {
+  readonly getppid: number;
+  readonly read: number;
+  readonly openClose: number;
+}
+
+function spread(values: readonly number[]): { median: number; min: number; max: number } {
+  const sorted = [...values].sort((a, b) => a - b);
+  const round = (value: number | undefined): number => Math.round((value ?? 0) * 10) / 10;
+  return {
+    median: round(sorted[Math.floor(sorted.length / 2)]),
+    min: round(sorted[0]),
+    max: round(sorted.at(-1)),
+  };
+}
+
+async function measure(cgroup?: string): Promise<Measured> {
+  const { stdout } = await run(SYSCALLS, ['measure', ...(cgroup === undefined ? [] : [cgroup])]);
+  return JSON.parse(stdout) as Measured;
+}
+
+interface RunningAgent {
+  readonly pid: number;
+  readonly lines: string[];
+  stop(): Promise<void>;
+}
+
+async function startAgent(): Promise<RunningAgent> {
+  const config = join(work, 'varvel.yaml');
+  writeFileSync(
+    config,
+    [
+      `run_dir: ${work}`,
+      'mode: always',
+      'log_level: error',
+      'runtimes:',
+      '  docker: {enabled: false}',
+      '  cgroup:',
+      `    apps: [{pattern: "/${PARENT.split('/').at(-1) ?? ''}/*"}]`,
+      'streams:',
+      '  stdout: {enabled: true}',
+      '',
+    ].join('\n'),
+  );
+  const agent = spawn(process.execPath, ['dist/main.js', 'agent', '--config', config], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(agent, 'exit');
+  const lines: string[] = [];
+  let rest = '';
+  agent.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const parts = (rest + text).split('\n');
+    rest = parts.pop() ?? '';
+    lines.push(...parts);
+  });
+  for (let i = 0; ; i++) {
+    if (agent.exitCode !== null || i > 300) throw new Error('the agent did not start');
+    try {
+      await status();
+      break;
+    } catch {
+      await delay(50);
+    }
+  }
+  return {
+    pid: agent.pid ?? 0,
+    lines,
+    async stop() {
+      agent.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+async function status(): Promise<AgentSnapshot> {
+  return JSON.parse(await askAgent(LISTEN as never, '/status')) as AgentSnapshot;
+}
+
+/** User and system CPU of a process, ms (resolution: one tick of 10 ms). */
+function cpuMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
+}
+
+function memoryMb(pid: number): { rss: number; anonymous: number } {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const of = (key: string): number =>
+    Math.round(Number(new RegExp(`${key}:\\s+(\\d+)`).exec(text)?.[1] ?? 0) / 102.4) / 10;
+  return { rss: of('VmRSS'), anonymous: of('RssAnon') };
+}
+
+async function load(rate: number, seconds: number, cgroup: string): Promise<number> {
+  const { stdout } = await run(SYSCALLS, ['open', String(rate), String(seconds), cgroup]);
+  return Number(stdout);
+}
+
+/** Opens at a rate for some seconds from `cgroups` at once; what the agent spent and lost meanwhile. */
+async function throughput(
+  agent: RunningAgent,
+  rate: number,
+  cgroups: readonly string[],
+): Promise<object> {
+  const before = await status();
+  const cpuBefore = cpuMs(agent.pid);
+  const counts = await Promise.all(cgroups.map((cgroup) => load(rate, 4, cgroup)));
+  await delay(500);
+  const after = await status();
+  const events = after.received - before.received;
+  const dropped = after.kernel.dropped - before.kernel.dropped;
+  return {
+    offeredPerSecond: Math.round(counts.reduce((a, b) => a + b, 0) / 4),
+    events,
+    dropped,
+    droppedPercent: Math.round((1000 * dropped) / Math.max(1, events + dropped)) / 10,
+    agentCpuNsPerEvent: Math.round(((cpuMs(agent.pid) - cpuBefore) * 1e6) / Math.max(1, events)),
+  };
+}
+
+/** Reads of a sensitive file at a rate; ms from the system call to the line, as the agent's own histogram has no p99. */
+async function latency(agent: RunningAgent, perSecond: number, count: number): Promise<object> {
+  const from = agent.lines.length;
+  const latencies: number[] = [];
+  const seen = new Set<string>();
+  const reader = `echo 0 > ${IN}/cgroup.procs; while read -r _; do read -r x < /etc/shadow; done`;
+  const child = spawn('/bin/bash', ['-c', reader], { stdio: ['pipe', 'ignore', 'inherit'] });
+  await delay(300);
+  for (let i = 0; i < count; i++) {
+    child.stdin.write('go\n');
+    const end = performance.now() + 1000 / perSecond;
+    // Looked at every turn of the loop: the time of arrival is what counts.
+    while (performance.now() < end) {
+      for (const line of agent.lines.slice(from)) {
+        if (seen.has(line) || !line.includes('Sensitive file read')) continue;
+        seen.add(line);
+        const { time } = JSON.parse(line) as { time: string };
+        const ns = Number(/\.(\d{9})Z$/.exec(time)?.[1] ?? 0) / 1e6;
+        const eventMs = Math.floor(Date.parse(time) / 1000) * 1000 + ns;
+        latencies.push(performance.timeOrigin + performance.now() - eventMs);
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  child.stdin.end();
+  await once(child, 'exit');
+  latencies.sort((a, b) => a - b);
+  const at = (part: number): number =>
+    Math.round((latencies[Math.floor(latencies.length * part)] ?? NaN) * 100) / 100;
+  return { perSecond, reads: count, lines: latencies.length, p50ms: at(0.5), p99ms: at(0.99) };
+}
+
+async function idleCpuPercent(agent: RunningAgent): Promise<number> {
+  await delay(2000);
+  const before = cpuMs(agent.pid);
+  await delay(10_000);
+  return Math.round(((cpuMs(agent.pid) - before) / 10_000) * 1000) / 10;
+}
+
+function removeCgroups(): void {
+  for (const directory of [IN, IN2, PARENT]) {
+    try {
+      rmdirSync(directory);
+    } catch {
+      // not made, or busy for a moment longer: the next run has another name
+    }
+  }
+}
+
+const added: Record<string, Record<keyof Measured, number[]>> = {
+  outOfScope: { getppid: [], read: [], openClose: [] },
+  inScope: { getppid: [], read: [], openClose: [] },
+};
+const base: Record<keyof Measured, number[]> = { getppid: [], read: [], openClose: [] };
+const calls = ['getppid', 'read', 'openClose'] as const;
+
+try {
+  for (let round = 0; round < ROUNDS; round++) {
+    const without = await measure();
+    const agent = await startAgent();
+    mkdirSync(IN, { recursive: true });
+    await delay(300);
+    const outside = await measure();
+    const inside = await measure(IN);
+    await agent.stop();
+    for (const call of calls) {
+      base[call].push(without[call]);
+      added['outOfScope']?.[call].push(outside[call] - without[call]);
+      added['inScope']?.[call].push(inside[call] - without[call]);
+    }
+    console.log(`round ${round + 1} of ${ROUNDS}:`, { without, outside, inside });
+    rmdirSync(IN);
+  }
+
+  const agent = await startAgent();
+  mkdirSync(IN, { recursive: true });
+  mkdirSync(IN2);
+  await delay(300);
+  const rates: object[] = [];
+  for (const rate of [1000, 10_000, 50_000]) rates.push(await throughput(agent, rate, [IN]));
+  const flatOut = await throughput(agent, 0, [IN]);
+  const flatOutTwo = await throughput(agent, 0, [IN, IN2]);
+  const latencies = [await latency(agent, 10, 60), await latency(agent, 200, 400)];
+  const memory = memoryMb(agent.pid);
+  const idle = await idleCpuPercent(agent);
+  await agent.stop();
+
+  const results = {
+    date: new Date().toISOString().slice(0, 10),
+    machine: {
+      cpu: cpus()[0]?.model,
+      cores: cpus().length,
+      memoryGb: Math.round(totalmem() / 2 ** 30),
+      kernel: release(),
+      node: process.version,
+    },
+    noise: Object.fromEntries(calls.map((call) => [call, spread(base[call])])),
+    addedNs: Object.fromEntries(
+      Object.entries(added).map(([where, values]) => [
+        where,
+        Object.fromEntries(calls.map((call) => [call, spread(values[call])])),
+      ]),
+    ),
+    throughput: { rates, flatOut, flatOutTwo },
+    latency: latencies,
+    idleCpuPercent: idle,
+    memoryMb: memory,
+  };
+  mkdirSync('test/bench/results', { recursive: true });
+  const file = `test/bench/results/${label}.json`;
+  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
+  console.log(JSON.stringify(results, null, 2));
+  console.log(`written to ${file}`);
+} finally {
+  removeCgroups();
+}

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# npm run bench: builds what it needs and runs the benchmark; results as JSON below test/bench/results.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+bash test/support/setup.sh
+work=$(mktemp -d /tmp/varvel-bench-XXXX)
+trap 'rm -rf "$work"' EXIT
+gcc -O2 -Wall -o "$work/syscalls" test/bench/syscalls.c
+node --import tsx test/bench/bench.ts "$work" "$@"
