@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
 import { ProcFs } from '../../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
@@ -15,6 +16,9 @@ test('finds real processes in scope and their ancestors, and nobody else', async
     const [line] = (await once(shell.stdout, 'data')) as [Buffer];
     const sleeper = Number(line.toString());
     const reader = new ProcFs();
+    // The shell names its child before the child has become sleep.
+    const { startTicks } = reader.stat(sleeper)!;
+    while (reader.read(sleeper, startTicks)?.image.args[0] !== '300') await setTimeout(1);
     const tree = new ProcessTree({ reader });
     const result = await scanProcesses(tree, reader, (pid) => pid === sleeper);
     const found = tree.find(sleeper)!;
