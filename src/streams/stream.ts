@@ -5,7 +5,10 @@ export interface Delivery {
   readonly detection: Detection;
   /** Unique per detection: ULID-like, sortable by time. */
   readonly id: string;
-  /** Running number per app (from 1): a gap means a lost line. */
+  /**
+   * Running number from 1, per app instance on this host (per container where the runtime knows no instance),
+   * which is what one log holds: a gap in a log means a lost line.
+   */
   readonly seq: number;
   readonly hostname: string;
 }
@@ -20,11 +23,16 @@ export interface StreamCounters {
 /** One place where detections go. */
 export interface LogStream {
   readonly name: string;
+  /** Who reads it. What has no container yet never goes to a tenant. */
+  readonly audience: 'tenant' | 'operator';
+  /** Whether this detection belongs here at all (say, a Docker container's log for a Docker container). */
+  accepts(delivery: Delivery): boolean;
   /**
    * Delivers one detection. Resolves true once the line is written (to the kernel, not to a disk), false
    * when this stream cannot take it now (counted inside). Never rejects for what a container can cause.
    */
   deliver(delivery: Delivery): Promise<boolean>;
   counters(): StreamCounters;
+  /** Ends what is under way (each such delivery resolves) and releases everything. */
   close(): Promise<void>;
 }

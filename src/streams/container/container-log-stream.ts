@@ -1,0 +1,176 @@
+import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Container } from '../../apps/identity.ts';
+import { SILENT_LOGGER, type Logger } from '../../shared/logger.ts';
+import { formatLine, type LineFormat } from '../format.ts';
+import type { Delivery, LogStream, StreamCounters } from '../stream.ts';
+import {
+  anyExecRootExists,
+  entrancesThroughShim,
+  fifoEntrances,
+  isRunning,
+  type LogEntrance,
+} from './locate-log.ts';
+
+/** PIPE_BUF on Linux (pipe(7)): a write of at most this many bytes is all or nothing, and never torn. */
+const PIPE_BUF = 4096;
+const MAX_LINE_BYTES = PIPE_BUF - '\n\n'.length;
+
+/** A full pipe (or a start under way): often at first, since the engine frees it in bursts, then less often. */
+const QUICK_RETRIES = 100;
+const QUICK_RETRY_MS = 1;
+const SLOW_RETRY_MS = 5;
+const RETRY_BUDGET_MS = 500;
+
+const WARN_EVERY_MS = 60_000;
+
+/** Counters of the container stream. */
+export interface ContainerLogCounters extends StreamCounters {
+  /** Of `failed`: the container had ended, so that nothing reads its log any more. */
+  readonly endedFirst: number;
+  /** Of `failed`: it runs, but has closed its stdout and stderr, upon which the engine closes the log. */
+  readonly closedByApp: number;
+  /** Of `failed`: the pipe stayed full for 500 ms (an app that floods its log, or an engine that hangs). */
+  readonly pipeFull: number;
+}
+
+/** Options of `ContainerLogStream`. */
+export interface ContainerLogOptions {
+  /** The engine's exec roots, e.g. `/run/docker` (dockerd's `--exec-root`). Looked at in this order. */
+  readonly execRoots: readonly string[];
+  readonly format: LineFormat;
+  readonly logger?: Logger;
+}
+
+type Attempt = 'written' | 'full' | 'not started' | 'closed' | 'ended' | 'not found';
+
+/**
+ * Writes detections into the container's own log, where `docker logs` and every log driver find them: into
+ * the pipe from which the engine reads the container's standard output (its standard error, once the app has
+ * closed the former). Never through a descriptor of the app, which the app may have replaced by anything.
+ *
+ * A line is one non-blocking write of at most PIPE_BUF bytes, so it arrives whole or not at all, whatever the
+ * app writes meanwhile. The pipe is open for microseconds only: a write end held by us would keep the engine
+ * waiting for more when the container has ended (measured: `docker wait` returned when we closed it, 8 s
+ * late). Opening and writing never block, so both are done in place.
+ *
+ * Every line starts with a newline. Whether the app's last output ended with one cannot be known from
+ * outside: the engine's copier keeps an unfinished line to itself (measured with dockerd 26, drivers
+ * `json-file` and `local`: after `printf partial` neither the log file nor `docker logs` shows it; our "\n"
+ * then completes it), and any guess made before the write could be made wrong by the app before the write
+ * lands, which would let an attacker glue its text to our line. The price is an empty line in the log.
+ */
+export class ContainerLogStream implements LogStream {
+  readonly name = 'container';
+  readonly audience = 'tenant';
+  readonly #execRoots: readonly string[];
+  readonly #format: LineFormat;
+  readonly #logger: Logger;
+  #delivered = 0;
+  #failed = 0;
+  #endedFirst = 0;
+  #closedByApp = 0;
+  #pipeFull = 0;
+  #closed = false;
+  #warnedAtMs = -Infinity;
+
+  constructor(options: ContainerLogOptions) {
+    this.#execRoots = options.execRoots;
+    this.#format = options.format;
+    this.#logger = options.logger ?? SILENT_LOGGER;
+  }
+
+  /** Containers of a Docker engine. */
+  accepts(delivery: Delivery): boolean {
+    return delivery.detection.container?.runtime === 'docker';
+  }
+
+  async deliver(delivery: Delivery): Promise<boolean> {
+    const { container, timeNs } = delivery.detection;
+    if (container === undefined) return this.#fail('not found');
+    const line = formatLine(delivery, { format: this.#format, maxBytes: MAX_LINE_BYTES });
+    const bytes = Buffer.from(`\n${line}\n`);
+    const deadlineMs = performance.now() + RETRY_BUDGET_MS;
+    for (let tries = 1; ; tries++) {
+      const attempt = this.#attempt(container, timeNs, bytes);
+      if (attempt === 'written') {
+        this.#delivered++;
+        return true;
+      }
+      const mayComeRight = attempt === 'full' || attempt === 'not started';
+      if (!mayComeRight || this.#closed || performance.now() >= deadlineMs) {
+        if (attempt === 'not found') this.#warnNotFound(container);
+        return this.#fail(attempt);
+      }
+      await delay(tries <= QUICK_RETRIES ? QUICK_RETRY_MS : SLOW_RETRY_MS);
+    }
+  }
+
+  counters(): ContainerLogCounters {
+    return {
+      delivered: this.#delivered,
+      failed: this.#failed,
+      dropped: 0,
+      endedFirst: this.#endedFirst,
+      closedByApp: this.#closedByApp,
+      pipeFull: this.#pipeFull,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    return Promise.resolve();
+  }
+
+  #fail(attempt: Attempt): false {
+    this.#failed++;
+    if (attempt === 'ended') this.#endedFirst++;
+    if (attempt === 'closed') this.#closedByApp++;
+    if (attempt === 'full') this.#pipeFull++;
+    return false;
+  }
+
+  #attempt(container: Container, timeNs: bigint, bytes: Buffer): Attempt {
+    const fifos = fifoEntrances(container, this.#execRoots, timeNs);
+    if (fifos === 'of another run') return 'ended';
+    if (fifos === 'not started') return fifos;
+    const entrances = fifos.length > 0 ? fifos : entrancesThroughShim(container);
+    for (const entrance of entrances) {
+      const attempt = writeOnce(entrance, bytes);
+      if (attempt !== 'no reader') return attempt;
+    }
+    const found = entrances.length > 0;
+    if (isRunning(container)) return found ? 'closed' : 'not found';
+    return found || anyExecRootExists(this.#execRoots) ? 'ended' : 'not found';
+  }
+
+  #warnNotFound(container: Container): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#warnedAtMs < WARN_EVERY_MS) return;
+    this.#warnedAtMs = nowMs;
+    this.#logger.warn(
+      { container: container.id, execRoots: this.#execRoots },
+      `The log of container ${container.id} was not found, so its detections are missing there. Set the engine's exec root (dockerd's --exec-root, by default /run/docker) in the agent's configuration.`,
+    );
+  }
+}
+
+function writeOnce(entrance: LogEntrance, bytes: Buffer): 'written' | 'full' | 'no reader' {
+  const noFollow = entrance.magicLink ? 0 : constants.O_NOFOLLOW;
+  let fd: number;
+  try {
+    // libuv adds O_CLOEXEC.
+    fd = openSync(entrance.path, constants.O_WRONLY | constants.O_NONBLOCK | noFollow);
+  } catch {
+    return 'no reader'; // ENXIO, or removed meanwhile
+  }
+  try {
+    if (!fstatSync(fd).isFIFO()) return 'no reader';
+    return writeSync(fd, bytes) === bytes.length ? 'written' : 'full';
+  } catch (error) {
+    const isFull = error instanceof Error && 'code' in error && error.code === 'EAGAIN';
+    return isFull ? 'full' : 'no reader';
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * The only place where attacker-controlled text becomes part of a line. Detections hold names that a
+ * container chose: files, arguments, processes. None of them may start a second line, close a field, steer
+ * a terminal, or hide or reorder what a human reads.
+ *
+ * What is escaped, in both forms: everything in the Unicode categories Cc (C0, DEL, C1), Cf (bidi controls,
+ * zero width, BOM, soft hyphen, tag characters), Zl and Zp (U+2028/2029), Cs (lone surrogates), and every
+ * other default-ignorable code point (invisible fillers, variation selectors). Printable letters of all
+ * scripts stay as they are.
+ */
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+const HIDDEN_OR_BACKSLASH = /[\\\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+
+/** Names that need no quotes in a text line: no space, quote, bracket, equals sign or backslash. */
+const BARE = /^[A-Za-z0-9_.:/@+-]+$/;
+
+const SHORT_ESCAPES = new Map([
+  ['\\', '\\\\'],
+  ['\n', '\\n'],
+  ['\r', '\\r'],
+  ['\t', '\\t'],
+]);
+
+function toTextEscape(character: string): string {
+  const short = SHORT_ESCAPES.get(character);
+  if (short !== undefined) return short;
+  const code = character.codePointAt(0) ?? 0;
+  const hex = code.toString(16);
+  if (code <= 0xff) return `\\x${hex.padStart(2, '0')}`;
+  return code <= 0xffff ? `\\u${hex.padStart(4, '0')}` : `\\u{${hex}}`;
+}
+
+function toJsonEscape(character: string): string {
+  let escaped = '';
+  for (let index = 0; index < character.length; index++) {
+    escaped += `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`;
+  }
+  return escaped;
+}
+
+/**
+ * Makes hidden characters visible: `\n`, `\r`, `\t`, `\x1b`, `\u202e`, `\u{e0041}`; a backslash becomes
+ * `\\`, so the original can always be read back. The result is one line of visible text.
+ */
+export function escapeText(text: string): string {
+  return text.replace(HIDDEN_OR_BACKSLASH, toTextEscape);
+}
+
+/**
+ * A value for `key=value` in a text line: as it is when it is a plain ASCII name, otherwise escaped and in
+ * double quotes, with `\"` for a quote, so that it ends where it seems to end.
+ */
+export function quoteField(value: string): string {
+  return BARE.test(value) ? value : `"${escapeText(value).replaceAll('"', '\\"')}"`;
+}
+
+/**
+ * JSON text of a value (RFC 8259) in which hidden characters are `\uXXXX`. `JSON.parse` gives the value back,
+ * lone surrogates included. Numbers that JSON cannot hold become null.
+ */
+export function escapeJson(value: string | number | boolean | null | readonly string[]): string {
+  // Outside of strings JSON.stringify puts only ASCII, so whatever matches is inside one.
+  return JSON.stringify(value).replace(HIDDEN, toJsonEscape);
+}
+
+/**
+ * The longest start of `text` whose encoded form, with `…` after it, takes at most `maxBytes` UTF-8 bytes;
+ * the whole text without `…` when that fits. `encode` is one of the functions above. Never splits a
+ * surrogate pair. `maxBytes` must hold at least `encode('…')`.
+ */
+export function shorten(
+  text: string,
+  maxBytes: number,
+  encode: (text: string) => string,
+): { readonly encoded: string; readonly cut: boolean } {
+  // No encoding makes a UTF-16 unit shorter than a byte, so what lies beyond cannot fit.
+  if (text.length <= maxBytes) {
+    const whole = encode(text);
+    if (Buffer.byteLength(whole) <= maxBytes) return { encoded: whole, cut: false };
+  }
+  let low = 0;
+  let lowBytes = 0;
+  let high = Math.min(text.length, maxBytes);
+  let best = encode('…');
+  for (let guess = high; low < high;) {
+    const candidate = encode(`${text.slice(0, wholeCharacters(text, guess))}…`);
+    const bytes = Buffer.byteLength(candidate);
+    if (bytes <= maxBytes) {
+      best = candidate;
+      low = guess;
+      lowBytes = bytes;
+    } else {
+      high = guess - 1;
+    }
+    // Where the bound would be if the rest were like what was just looked at; else the middle.
+    const even =
+      low + Math.floor(((maxBytes - lowBytes) * (guess - low)) / Math.max(1, bytes - lowBytes));
+    guess = bytes > maxBytes && even > low && even < high ? even : Math.ceil((low + high) / 2);
+  }
+  return { encoded: best, cut: true };
+}
+
+function wholeCharacters(text: string, units: number): number {
+  const splitsPair =
+    units > 0 && units < text.length && (text.codePointAt(units - 1) ?? 0) > 0xffff;
+  return splitsPair ? units - 1 : units;
+}

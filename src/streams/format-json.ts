@@ -1,0 +1,203 @@
+import type { Detection, OutputValue } from '../rules/detection.ts';
+import type { AppIdentity } from '../apps/identity.ts';
+import { escapeJson, shorten } from './escape.ts';
+import { clockTime, isoTime } from './time.ts';
+import type { Delivery } from './stream.ts';
+
+/** Bytes of JSON text that a value may keep once the line has to be cut. Together with keys below 3840. */
+const SHORT = {
+  rule: 256,
+  hostname: 96,
+  id: 64,
+  app: { name: 160, guid: 96, space: 128, org: 128, process_type: 64, instance: 64 },
+  tags: 256,
+  containerField: 128,
+  output: 512,
+} as const;
+
+/** `container.*` fields that survive any cut, and the longest name of a field that does. */
+const MAX_CONTAINER_FIELDS = 8;
+const MAX_FIELD_NAME_BYTES = 64;
+
+/** How long the other fields may be: the first of these with which all of them fit. */
+const HIGHEST_LEVEL = 4096;
+const LOWEST_LEVEL = 32;
+const FIELD_LEVELS = [HIGHEST_LEVEL, 2048, 1024, 512, 256, 128, 64, LOWEST_LEVEL];
+
+const bytesOf = (text: string): number => Buffer.byteLength(text);
+const member = (key: string, json: string): string => `${escapeJson(key)}:${json}`;
+const object = (members: readonly string[]): string => `{${members.join(',')}}`;
+
+const APP_KEYS = ['name', 'guid', 'space', 'org', 'process_type', 'instance'] as const;
+
+function appValue(app: AppIdentity, key: (typeof APP_KEYS)[number]): string | undefined {
+  return key === 'process_type' ? app.processType : app[key];
+}
+
+/**
+ * A detection as Falco's JSON (`time`, `rule`, `priority`, `source`, `hostname`, `output`, `output_fields`,
+ * `tags`) plus `app`, `id` and `seq`; at most `maxBytes` (from 3840) bytes, in one line. A line that had to be
+ * cut has `truncated: true`: `output` and the longest fields end with `…` then, and, when even short forms
+ * are too many, the last fields and tags are left out.
+ */
+export function formatJson(delivery: Delivery, maxBytes: number): string {
+  const { detection } = delivery;
+  // Nothing shrinks when it is encoded: do not encode in full what cannot fit.
+  if (rawLength(detection) > maxBytes) return formatShortJson(delivery, maxBytes);
+  const app = detection.container?.app;
+  const appMembers =
+    app === undefined
+      ? []
+      : APP_KEYS.flatMap((key) => {
+          const value = appValue(app, key);
+          return value === undefined ? [] : [member(key, escapeJson(value))];
+        });
+  const full = object([
+    member('time', escapeJson(isoTime(detection.timeNs))),
+    member('rule', escapeJson(detection.rule)),
+    member('priority', escapeJson(detection.priority)),
+    member('source', escapeJson(detection.source)),
+    member('hostname', escapeJson(delivery.hostname)),
+    member('output', escapeJson(outputText(delivery))),
+    member(
+      'output_fields',
+      object(
+        Object.entries(detection.outputFields).map(([key, value]) =>
+          member(key, escapeJson(value)),
+        ),
+      ),
+    ),
+    member('tags', escapeJson(sortedTags(delivery))),
+    ...(app === undefined ? [] : [member('app', object(appMembers))]),
+    member('id', escapeJson(delivery.id)),
+    member('seq', escapeJson(delivery.seq)),
+  ]);
+  return bytesOf(full) <= maxBytes ? full : formatShortJson(delivery, maxBytes);
+}
+
+function rawLength({ output, outputFields }: Detection): number {
+  let length = output.length;
+  for (const value of Object.values(outputFields)) {
+    if (typeof value === 'string') length += value.length;
+  }
+  return length;
+}
+
+/** Falco's text form of a detection, unescaped. */
+function outputText(delivery: Delivery): string {
+  const { timeNs, priority, output } = delivery.detection;
+  return `${clockTime(timeNs)}: ${priority} ${output}`;
+}
+
+function sortedTags(delivery: Delivery): readonly string[] {
+  return [...delivery.detection.tags].sort();
+}
+
+function shortString(text: string, maxBytes: number): string {
+  return shorten(text, maxBytes, escapeJson).encoded;
+}
+
+function formatShortJson(delivery: Delivery, maxBytes: number): string {
+  const { detection } = delivery;
+  const app = detection.container?.app;
+  const appMembers =
+    app === undefined
+      ? []
+      : APP_KEYS.flatMap((key) => {
+          const value = appValue(app, key);
+          return value === undefined ? [] : [member(key, shortString(value, SHORT.app[key]))];
+        });
+  const head = [
+    member('time', escapeJson(isoTime(detection.timeNs))),
+    member('rule', shortString(detection.rule, SHORT.rule)),
+    member('priority', escapeJson(detection.priority)),
+    member('source', escapeJson(detection.source)),
+    member('hostname', shortString(delivery.hostname, SHORT.hostname)),
+  ];
+  const tail = [
+    member('tags', shortArray(sortedTags(delivery), SHORT.tags)),
+    ...(app === undefined ? [] : [member('app', object(appMembers))]),
+    member('id', shortString(delivery.id, SHORT.id)),
+    member('seq', escapeJson(delivery.seq)),
+    member('truncated', 'true'),
+  ];
+  const { kept, others } = splitFields(detection.outputFields);
+  const assemble = (output: string, fields: readonly string[]): string =>
+    object([...head, member('output', output), member('output_fields', object(fields)), ...tail]);
+
+  const spare = maxBytes - bytesOf(assemble('', kept));
+  const wanted = bytesOf(escapeJson(outputText(delivery).slice(0, maxBytes)));
+  const forOutput = Math.min(wanted, Math.max(SHORT.output, Math.floor(spare / 2)));
+  const fields = [...kept, ...fitFields(others, spare - forOutput)];
+  const output = shortString(outputText(delivery), maxBytes - bytesOf(assemble('', fields)));
+  return assemble(output, fields);
+}
+
+type Field = readonly [string, OutputValue];
+
+/** The `container.*` fields that are always kept, ready, and the rest. Overlong names are left out. */
+function splitFields(fields: Readonly<Record<string, OutputValue>>): {
+  readonly kept: string[];
+  readonly others: Field[];
+} {
+  const kept: string[] = [];
+  const others: Field[] = [];
+  for (const [key, value] of Object.entries(fields)) {
+    if (bytesOf(escapeJson(key)) > MAX_FIELD_NAME_BYTES) continue;
+    if (key.startsWith('container.') && kept.length < MAX_CONTAINER_FIELDS) {
+      kept.push(member(key, shortValue(value, SHORT.containerField)));
+    } else {
+      others.push([key, value]);
+    }
+  }
+  return { kept, others };
+}
+
+function fitFields(fields: readonly Field[], budget: number): string[] {
+  const keys = fields.map(([key]) => `${escapeJson(key)}:,`);
+  const sizes = fields.map(([, value]) => valueBytes(value));
+  const sizeAt = (level: number): number =>
+    sizes.reduce((sum, size, index) => sum + bytesOf(keys[index] ?? '') + Math.min(size, level), 0);
+  const level = FIELD_LEVELS.find((candidate) => sizeAt(candidate) <= budget);
+  const members = fields.map(([key, value]) =>
+    member(key, shortValue(value, level ?? LOWEST_LEVEL)),
+  );
+  if (level !== undefined) return members;
+  let used = 0;
+  return members.filter((text) => {
+    const fits = used + bytesOf(text) + 1 <= budget;
+    if (fits) used += bytesOf(text) + 1;
+    return fits;
+  });
+}
+
+/** Bytes of the value's JSON, or more than any level when it is longer than the highest. */
+function valueBytes(value: OutputValue): number {
+  if (typeof value !== 'string') return bytesOf(shortValue(value, HIGHEST_LEVEL));
+  return bytesOf(escapeJson(value.slice(0, HIGHEST_LEVEL)));
+}
+
+function shortValue(value: OutputValue, maxBytes: number): string {
+  if (typeof value === 'string') return shortString(value, maxBytes);
+  return Array.isArray(value)
+    ? shortArray(value as readonly string[], maxBytes)
+    : escapeJson(value);
+}
+
+/** The first elements that fit, and `…` for the others. */
+function shortArray(values: readonly string[], maxBytes: number): string {
+  const mark = escapeJson('…');
+  const elements: string[] = [];
+  let used = bytesOf(`[${mark}]`);
+  for (const value of values) {
+    // No encoding makes a UTF-16 unit shorter than a byte: do not encode what cannot fit.
+    const element = value.length < maxBytes ? escapeJson(value) : undefined;
+    if (element === undefined || used + bytesOf(element) + 1 > maxBytes) {
+      elements.push(mark);
+      break;
+    }
+    elements.push(element);
+    used += bytesOf(element) + 1;
+  }
+  return `[${elements.join(',')}]`;
+}

@@ -1,0 +1,81 @@
+import type { Priority } from '../rules/detection.ts';
+import { quoteField, escapeText, shorten } from './escape.ts';
+import { formatJson } from './format-json.ts';
+import { clockTime } from './time.ts';
+import type { Delivery } from './stream.ts';
+
+/** How a line looks: JSON for machines (default), text for eyes. */
+export type LineFormat = 'json' | 'text';
+
+/** A line of any stream takes at most this many bytes, without its newline. */
+export const MAX_LINE_BYTES = 8192;
+
+/** No bound below this can be asked for: what a line must keep needs it. */
+export const MIN_LINE_BYTES = 3840;
+
+/** What `formatLine` is to make. */
+export interface LineOptions {
+  readonly format: LineFormat;
+  /** UTF-8 bytes without the newline; from MIN_LINE_BYTES, default MAX_LINE_BYTES. */
+  readonly maxBytes?: number;
+  /** Text only: colour the priority with ANSI codes of our own. */
+  readonly colour?: boolean;
+}
+
+const COLOURS: Readonly<Record<Priority, string>> = {
+  Emergency: '1;31',
+  Alert: '1;31',
+  Critical: '1;31',
+  Error: '31',
+  Warning: '33',
+  Notice: '36',
+  Informational: '2',
+  Debug: '2',
+};
+
+/**
+ * One detection as one line, without a newline, of at most `maxBytes` bytes. What had to be cut is marked in
+ * the line (`truncated`); rule, priority, time, app, id, seq and container are always kept. The same delivery
+ * always gives the same line.
+ *
+ * Text is `HH:MM:SS.nnnnnnnnn: Priority [app=… instance=… rule=… container=… id=… seq=…] message` (UTC). What
+ * we vouch for comes first, quoted where needed; the message, which holds text that attackers choose, comes
+ * last and cannot end before the line does: whatever it claims stands behind the closing bracket.
+ */
+export function formatLine(delivery: Delivery, options: LineOptions): string {
+  const maxBytes = options.maxBytes ?? MAX_LINE_BYTES;
+  if (maxBytes < MIN_LINE_BYTES) {
+    throw new RangeError(`a line cannot be bounded to less than ${MIN_LINE_BYTES} bytes`);
+  }
+  return options.format === 'json'
+    ? formatJson(delivery, maxBytes)
+    : formatText(delivery, maxBytes, options.colour ?? false);
+}
+
+function formatText(delivery: Delivery, maxBytes: number, colour: boolean): string {
+  const { detection, id, seq } = delivery;
+  const { container } = detection;
+  const cuts: boolean[] = [];
+  const field = (name: string, value: string | undefined, limit: number): string[] => {
+    if (value === undefined) return [];
+    const short = shorten(value, limit, quoteField);
+    cuts.push(short.cut);
+    return [`${name}=${short.encoded}`];
+  };
+  const fields = [
+    ...field('app', container?.app.name, 256),
+    ...field('instance', container?.app.instance, 64),
+    ...field('rule', detection.rule, 512),
+    ...field('container', container?.id, 64),
+    ...field('id', id, 64),
+    `seq=${seq}`,
+  ];
+  const paint = colour ? `\x1b[${COLOURS[detection.priority]}m` : '';
+  const priority = `${paint}${detection.priority}${colour ? '\x1b[0m' : ''}`;
+  const start = `${clockTime(detection.timeNs)}: ${priority} [`;
+  const mark = ' truncated=true';
+  const used = Buffer.byteLength(start + fields.join(' ') + mark) + '] '.length;
+  const message = shorten(detection.output, maxBytes - used, escapeText);
+  const marked = message.cut || cuts.includes(true) ? mark : '';
+  return `${start}${fields.join(' ')}${marked}] ${message.encoded}`;
+}

@@ -1,0 +1,296 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { PRIORITIES, type OutputValue } from '../../src/rules/detection.ts';
+import { escapeJson, escapeText, quoteField, shorten } from '../../src/streams/escape.ts';
+import { formatLine, MAX_LINE_BYTES, MIN_LINE_BYTES } from '../../src/streams/format.ts';
+import type { Delivery } from '../../src/streams/stream.ts';
+import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
+
+// Written out by code point, not taken from the code under test.
+const FORBIDDEN_RANGES: readonly [number, number][] = [
+  [0x00, 0x1f],
+  [0x7f, 0x9f],
+  [0xad, 0xad],
+  [0x61c, 0x61c],
+  [0x180e, 0x180e],
+  [0x200b, 0x200f],
+  [0x2028, 0x202e],
+  [0x2060, 0x206f],
+  [0x3164, 0x3164],
+  [0xd800, 0xdfff],
+  [0xfe00, 0xfe0f],
+  [0xfeff, 0xfeff],
+  [0xfff9, 0xfffb],
+  [0xe0000, 0xe0fff],
+];
+
+function assertVisible(line: string): void {
+  for (const character of line) {
+    const code = character.codePointAt(0)!;
+    const bad = FORBIDDEN_RANGES.some(([from, to]) => code >= from && code <= to);
+    assert.ok(!bad, `U+${code.toString(16)} is in the line`);
+  }
+}
+
+const nasty = fc.constantFrom(
+  ...[
+    '\n',
+    '\r',
+    '\x1b[31m',
+    '\x00',
+    '\u202e',
+    '\u2066',
+    '\u200b',
+    '\ufeff',
+    '\u2028',
+    '\ud800',
+    '\udfff',
+  ],
+  ...[
+    '"',
+    '\\',
+    '\\n',
+    ']',
+    '[FALCO/0]',
+    ' rule=x',
+    '","rule":"x',
+    '\u{e0041}',
+    '😀',
+    '\x9b',
+    '…',
+    '\x7f',
+  ],
+);
+const text = (maxLength = 40): fc.Arbitrary<string> =>
+  fc
+    .array(fc.oneof(nasty, fc.string({ unit: 'binary', maxLength: 8 })), { maxLength })
+    .map((parts) => parts.join(''));
+/** Of any size, up to far beyond every bound. */
+const anySize = fc.oneof(
+  { weight: 3, arbitrary: text() },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(text(4), fc.integer({ min: 1, max: 4000 }))
+      .map(([part, count]) => part.repeat(count).slice(0, 40_000)),
+  },
+);
+const value: fc.Arbitrary<OutputValue> = fc.oneof(
+  anySize,
+  fc
+    .double({ noNaN: true, noDefaultInfinity: true })
+    .map((number) => (Object.is(number, -0) ? 0 : number)),
+  fc.boolean(),
+  fc.constant(null),
+  fc.array(text(), { maxLength: 30 }),
+);
+const key = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.constantFrom(
+      'proc.name',
+      'container.id',
+      'container.name',
+      'fd.name',
+      'proc.args',
+    ),
+  },
+  { weight: 1, arbitrary: text(6) },
+  { weight: 1, arbitrary: fc.integer({ min: 0, max: 60 }).map((n) => `container.x${n}`) },
+);
+const optional = fc.option(anySize, { nil: undefined });
+
+const mixed: fc.Arbitrary<Delivery> = fc
+  .record({
+    rule: anySize,
+    priority: fc.constantFrom(...PRIORITIES),
+    tags: fc.array(text(), { maxLength: 40 }),
+    timeNs: fc.bigInt({ min: 0n, max: 4_102_444_800_000_000_000n }),
+    output: anySize,
+    fields: fc.array(fc.tuple(key, value), { maxLength: 60 }),
+    app: fc.record({
+      name: anySize,
+      guid: optional,
+      space: optional,
+      org: optional,
+      processType: optional,
+      instance: optional,
+    }),
+    known: fc.boolean(),
+    hostname: anySize,
+    seq: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+  })
+  .map(({ fields, app, known, hostname, seq, ...detection }) =>
+    deliveryOf(
+      {
+        ...detection,
+        outputFields: Object.fromEntries(fields),
+        container: known ? containerOf({}, app) : undefined,
+      },
+      { hostname, seq },
+    ),
+  );
+/** The worst case: everything that can be long is, in what takes most bytes escaped. */
+const allHuge: fc.Arbitrary<Delivery> = fc
+  .tuple(nasty, fc.integer({ min: 1, max: 3000 }), fc.integer({ min: 0, max: 50 }))
+  .map(([part, count, nameLength]) => {
+    const long = part.repeat(count);
+    const app = {
+      name: long,
+      guid: long,
+      space: long,
+      org: long,
+      processType: long,
+      instance: long,
+    };
+    const names = Array.from(
+      { length: 40 },
+      (_, n) => `${n % 2 ? 'fd.' : 'container.'}${'n'.repeat(nameLength)}${n}`,
+    );
+    return deliveryOf(
+      {
+        rule: long,
+        priority: 'Informational',
+        output: long,
+        tags: Array.from({ length: 200 }, (_, n) => `${n}${part.repeat(n)}`),
+        outputFields: Object.fromEntries(names.map((name) => [name, long])),
+        container: containerOf({}, app),
+      },
+      { hostname: long, seq: Number.MAX_SAFE_INTEGER, id: 'Z'.repeat(26) },
+    );
+  });
+const delivery = fc.oneof({ weight: 4, arbitrary: mixed }, { weight: 1, arbitrary: allHuge });
+const bound = fc.constantFrom(MIN_LINE_BYTES, 4094, MAX_LINE_BYTES);
+
+interface ParsedLine {
+  readonly [key: string]: unknown;
+  readonly output_fields: Record<string, unknown>;
+  readonly truncated?: true;
+}
+
+const isStartOf = (short: unknown, long: string): boolean =>
+  typeof short === 'string' &&
+  (short === long || (short.endsWith('…') && long.startsWith(short.slice(0, -1))));
+
+test('a JSON line is one visible line within its bound and gives the values back', () => {
+  fc.assert(
+    fc.property(delivery, bound, (sample, maxBytes) => {
+      const line = formatLine(sample, { format: 'json', maxBytes });
+      assertVisible(line);
+      assert.ok(Buffer.byteLength(line) <= maxBytes);
+      assert.equal(line, formatLine(sample, { format: 'json', maxBytes }));
+      const parsed = JSON.parse(line) as ParsedLine;
+      const { detection } = sample;
+      assert.equal(parsed['priority'], detection.priority);
+      assert.equal(parsed['id'], sample.id);
+      assert.equal(parsed['seq'], sample.seq);
+      assert.match(parsed['time'] as string, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
+      assert.equal(parsed['app'] !== undefined, detection.container !== undefined);
+      if (parsed.truncated === undefined) {
+        assert.equal(parsed['rule'], detection.rule);
+        assert.deepEqual(parsed['tags'], [...detection.tags].sort());
+        assert.ok((parsed['output'] as string).endsWith(` ${detection.output}`));
+        // Through JSON: a key like __proto__ and doubles compare as JSON sees them.
+        assert.equal(JSON.stringify(parsed.output_fields), JSON.stringify(detection.outputFields));
+      } else {
+        assert.ok(isStartOf(parsed['rule'], detection.rule));
+        const kept = Object.keys(detection.outputFields)
+          .filter((name) => name === 'container.id' || name === 'container.name')
+          .slice(0, 8);
+        const before = Object.keys(detection.outputFields).filter((name) =>
+          name.startsWith('container.'),
+        );
+        if (before.length <= 8) for (const name of kept) assert.ok(name in parsed.output_fields);
+        for (const [name, short] of Object.entries(parsed.output_fields)) {
+          const full = detection.outputFields[name];
+          if (typeof full === 'string') assert.ok(isStartOf(short, full), name);
+        }
+      }
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test('a text line is one visible line within its bound, and its fields are the ones we put there', () => {
+  fc.assert(
+    fc.property(delivery, bound, (sample, maxBytes) => {
+      const line = formatLine(sample, { format: 'text', maxBytes });
+      assertVisible(line);
+      assert.ok(Buffer.byteLength(line) <= maxBytes);
+      const fields = parseFields(line);
+      const { detection } = sample;
+      assert.equal(fields.get('id'), sample.id);
+      assert.equal(fields.get('seq'), String(sample.seq));
+      assert.ok(isStartOf(fields.get('rule'), detection.rule));
+      assert.equal(fields.get('app') === undefined, detection.container === undefined);
+      if (detection.container !== undefined) {
+        assert.ok(isStartOf(fields.get('app'), detection.container.app.name));
+      }
+    }),
+    { numRuns: 400 },
+  );
+});
+
+/** Reads a text line as its documentation says, strictly from its start. */
+function parseFields(line: string): Map<string, string> {
+  const head = /^\d\d:\d\d:\d\d\.\d{9}: [A-Z][a-z]+ \[/.exec(line);
+  assert.ok(head !== null);
+  const fields = new Map<string, string>();
+  const pattern = /([a-z]+)=("(?:[^"\\]|\\.)*"|[A-Za-z0-9_.:/@+-]+)( |\] )/y;
+  pattern.lastIndex = head[0].length;
+  for (;;) {
+    const match = pattern.exec(line);
+    assert.ok(match !== null);
+    const [, name, raw, end] = match;
+    assert.ok(!fields.has(name!), 'no field twice');
+    fields.set(name!, unescape(raw!.startsWith('"') ? raw!.slice(1, -1) : raw!));
+    if (end === '] ') return fields;
+  }
+}
+
+function unescape(escaped: string): string {
+  return escaped.replace(/\\(?:x(..)|u\{([^}]+)\}|u(....)|(.))/gs, (_, x, braced, u, short) => {
+    const hex = (x ?? braced ?? u) as string | undefined;
+    if (hex !== undefined) return String.fromCodePoint(Number.parseInt(hex, 16));
+    return { n: '\n', r: '\r', t: '\t' }[short as string] ?? (short as string);
+  });
+}
+
+test('text escaping can be undone: no two texts look the same', () => {
+  fc.assert(
+    fc.property(text(), (sample) => {
+      // A pair that two escapes yield is the pair that two lone halves in a row are.
+      assert.equal(unescape(escapeText(sample)), sample);
+      const quoted = quoteField(sample);
+      assertVisible(quoted);
+      assert.equal(unescape(quoted.startsWith('"') ? quoted.slice(1, -1) : quoted), sample);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('shortening keeps as much as fits, and never half a character', () => {
+  const encoders = fc.constantFrom<(text: string) => string>(escapeText, quoteField, escapeJson);
+  fc.assert(
+    fc.property(text(12), fc.integer({ min: 8, max: 80 }), encoders, (sample, maxBytes, encode) => {
+      const { encoded, cut } = shorten(sample, maxBytes, encode);
+      const size = (units: number): number =>
+        Buffer.byteLength(encode(`${sample.slice(0, units)}…`));
+      assert.ok(Buffer.byteLength(encoded) <= maxBytes);
+      assert.equal(cut, Buffer.byteLength(encode(sample)) > maxBytes);
+      if (!cut) {
+        assert.equal(encoded, encode(sample));
+        return;
+      }
+      let longest = 0;
+      let units = 0;
+      for (const character of sample) {
+        units += character.length;
+        if (size(units) <= maxBytes) longest = units;
+      }
+      assert.equal(encoded, encode(`${sample.slice(0, longest)}…`));
+    }),
+    { numRuns: 1000 },
+  );
+});

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatLine } from '../../../src/streams/format.ts';
+import { containerOf, deliveryOf } from './delivery-fixture.ts';
+
+const TIME_NS = 1_769_847_304_123_456_789n;
+
+test('JSON has Falco’s keys plus app, id and seq, in this order', () => {
+  const delivery = deliveryOf({
+    timeNs: TIME_NS,
+    container: containerOf(
+      {},
+      { guid: 'g-1', org: 'acme', space: 'prod', processType: 'web', instance: '0' },
+    ),
+  });
+  assert.equal(
+    formatLine(delivery, { format: 'json' }),
+    '{"time":"2026-01-31T08:15:04.123456789Z","rule":"Shell in an app container","priority":"Warning",' +
+      '"source":"syscall","hostname":"cell-1",' +
+      '"output":"08:15:04.123456789: Warning A shell was started (command=sh)",' +
+      '"output_fields":{"proc.name":"sh","container.id":"abababababab"},"tags":["container","shell"],' +
+      '"app":{"name":"shop","guid":"g-1","space":"prod","org":"acme","process_type":"web","instance":"0"},' +
+      '"id":"01JGQ0000000000000000000AB","seq":1}',
+  );
+});
+
+test('JSON leaves out what is not known', () => {
+  const known = JSON.parse(formatLine(deliveryOf(), { format: 'json' })) as { app: object };
+  assert.deepEqual(known.app, { name: 'shop' });
+  const host = JSON.parse(
+    formatLine(deliveryOf({ container: undefined }), { format: 'json' }),
+  ) as object;
+  assert.ok(!('app' in host));
+});
+
+test('text names what matters first and the message last', () => {
+  const delivery = deliveryOf({ timeNs: TIME_NS, container: containerOf({}, { instance: '2' }) });
+  assert.equal(
+    formatLine(delivery, { format: 'text' }),
+    '08:15:04.123456789: Warning [app=shop instance=2 rule="Shell in an app container" ' +
+      'container=abababababab id=01JGQ0000000000000000000AB seq=1] A shell was started (command=sh)',
+  );
+});
+
+test('text: a message cannot forge the fields before it, nor a second line or a log header', () => {
+  const evil = 'x] [rule=None seq=9]\n[FALCO/0] ERR 00:00:00.000000000: Emergency forged\x1b[2K\r';
+  const line = formatLine(deliveryOf({ output: evil, timeNs: TIME_NS }), { format: 'text' });
+  assert.ok(
+    line.startsWith('08:15:04.123456789: Warning [app=shop rule="Shell in an app container" '),
+  );
+  assert.ok(
+    line.endsWith(
+      '] x] [rule=None seq=9]\\n[FALCO/0] ERR 00:00:00.000000000: Emergency forged\\x1b[2K\\r',
+    ),
+  );
+  assert.equal(line.split('\n').length, 1);
+});
+
+test('colour is only around the priority', () => {
+  const plain = formatLine(deliveryOf(), { format: 'text' });
+  const coloured = formatLine(deliveryOf(), { format: 'text', colour: true });
+  assert.ok(coloured.includes('\x1b[33mWarning\x1b[0m ['));
+
+  assert.equal(coloured.replace(/\x1b\[[\d;]*m/g, ''), plain);
+});
+
+test('a long JSON line is cut to its bound, says so, and keeps what identifies it', () => {
+  const delivery = deliveryOf({
+    output: 'o'.repeat(20_000),
+    outputFields: {
+      'proc.cmdline': 'c'.repeat(20_000),
+      'container.id': 'abababababab',
+      'proc.name': 'sh',
+      'fd.name': 'f'.repeat(300),
+      argv: Array.from({ length: 500 }, (_, index) => `arg${index}`),
+    },
+  });
+  const line = formatLine(delivery, { format: 'json', maxBytes: 4094 });
+  assert.ok(Buffer.byteLength(line) <= 4094);
+  assert.ok(Buffer.byteLength(line) > 3500, 'the room is used');
+  const parsed = JSON.parse(line) as {
+    truncated: boolean;
+    output: string;
+    rule: string;
+    output_fields: Record<string, string | string[]>;
+  };
+  assert.equal(parsed.truncated, true);
+  assert.equal(parsed.rule, delivery.detection.rule);
+  assert.match(parsed.output, /^\d\d:\d\d:\d\d\.\d{9}: Warning o+…$/);
+  assert.equal(parsed.output_fields['container.id'], 'abababababab');
+  assert.equal(parsed.output_fields['proc.name'], 'sh');
+  assert.match(parsed.output_fields['proc.cmdline'] as string, /^c+…$/);
+  assert.equal((parsed.output_fields['argv'] as string[]).at(-1), '…');
+});
+
+test('a bound that could not be kept is refused', () => {
+  assert.throws(() => formatLine(deliveryOf(), { format: 'json', maxBytes: 100 }), RangeError);
+});
