@@ -15,10 +15,10 @@ export const PRIORITIES = [
 export type Priority = (typeof PRIORITIES)[number];
 
 /**
- * A field's value in `output_fields`: null when absent. Times in nanoseconds are numbers, as in Falco, and so
- * rounded to what a double holds (256 ns); the exact time of a detection is `timeNs`.
+ * A field's value in `output_fields`: null when absent. Integers beyond 2^53 (times in nanoseconds) are bigints,
+ * written as JSON numbers with all their digits, as Falco does.
  */
-export type OutputValue = string | number | boolean | null | readonly string[];
+export type OutputValue = string | number | bigint | boolean | null | readonly string[];
 
 /** A rule that matched an event: everything a log line needs, detached from the event. */
 export interface Detection {

@@ -56,9 +56,12 @@ export function quoteField(value: string): string {
 
 /**
  * JSON text of a value (RFC 8259) in which hidden characters are `\uXXXX`. `JSON.parse` gives the value back,
- * lone surrogates included. Numbers that JSON cannot hold become null.
+ * lone surrogates included, but rounds integers beyond 2^53. Numbers that JSON cannot hold become null.
  */
-export function escapeJson(value: string | number | boolean | null | readonly string[]): string {
+export function escapeJson(
+  value: string | number | bigint | boolean | null | readonly string[],
+): string {
+  if (typeof value === 'bigint') return String(value);
   // Outside of strings JSON.stringify puts only ASCII, so whatever matches is inside one.
   return JSON.stringify(value).replace(HIDDEN, toJsonEscape);
 }

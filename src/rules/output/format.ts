@@ -142,7 +142,7 @@ function readForOutput(operand: LeftOperand): Read {
 
 /** Fills in an output. Absent is `<NA>` in the text and null among the fields; evt.time is always there. */
 export function formatOutput(format: OutputFormat, view: View): FormattedOutput {
-  const fields: Record<string, OutputValue> = { 'evt.time': Number(view.event.timeNs) };
+  const fields: Record<string, OutputValue> = { 'evt.time': view.event.timeNs };
   let text = format.literals[0] ?? '';
   for (const [index, field] of format.fields.entries()) {
     const value = outputValue(field.read, view);
@@ -160,8 +160,7 @@ function outputValue(read: Read, view: View): Value | OutputValue | undefined {
 }
 
 function toOutput(value: Value | OutputValue | undefined): OutputValue {
-  if (value === undefined) return null;
-  return typeof value === 'bigint' ? Number(value) : value;
+  return value ?? null;
 }
 
 function toWidth(text: string, width: number): string {

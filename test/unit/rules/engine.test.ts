@@ -118,7 +118,7 @@ describe('engine', () => {
         bootNs: pending.event.bootNs,
         output: 'node read /etc/shadow in shop-web-1',
         outputFields: {
-          'evt.time': Number(pending.event.timeNs),
+          'evt.time': pending.event.timeNs,
           'proc.name': 'node',
           'fd.name': '/etc/shadow',
           'container.name': 'shop-web-1',

@@ -60,7 +60,7 @@ describe('output', () => {
     assert.deepEqual(
       fields('%proc.pname %fd.num %evt.failed %toupper(proc.name) %user.loginname', orphan),
       {
-        'evt.time': 1764033409123456800,
+        'evt.time': 1_764_033_409_123_456_789n,
         'proc.pname': null,
         'fd.num': 3,
         'evt.failed': false,
@@ -76,7 +76,7 @@ describe('output', () => {
     });
     assert.equal(text('%proc.aname', chain), 'node containerd-shim');
     assert.deepEqual(fields('%proc.apid %fd.ip %fd.port', chain), {
-      'evt.time': 1764033409123456800,
+      'evt.time': 1_764_033_409_123_456_789n,
       'proc.apid': 4242,
       'fd.ip': '93.184.216.34',
       'fd.port': 443,

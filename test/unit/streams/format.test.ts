@@ -96,3 +96,13 @@ test('a long JSON line is cut to its bound, says so, and keeps what identifies i
 test('a bound that could not be kept is refused', () => {
   assert.throws(() => formatLine(deliveryOf(), { format: 'json', maxBytes: 100 }), RangeError);
 });
+
+test('an integer beyond 2^53 keeps all its digits in JSON', () => {
+  const line = formatLine(
+    deliveryOf({ outputFields: { 'evt.time': 1_764_033_409_123_456_789n } }),
+    {
+      format: 'json',
+    },
+  );
+  assert.match(line, /"evt\.time":1764033409123456789[,}]/);
+});
