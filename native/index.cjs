@@ -22,6 +22,11 @@ function writeText(view, offset, room, text, what) {
 /** struct probe_config (probe/shared.h) as bytes. */
 function layOutConfig(options) {
   const { hierarchy, patterns } = options;
+  if (hierarchy?.kind !== 'v2' && hierarchy?.kind !== 'v1-pids') {
+    throw new TypeError(`hierarchy.kind must be v2 or v1-pids, not ${hierarchy?.kind}`);
+  }
+  checkId(hierarchy.id, 'hierarchy.id');
+  if (!Array.isArray(patterns)) throw new TypeError('patterns must be an array');
   if (patterns.length > PATTERNS_MAX)
     throw new TypeError(`more than ${PATTERNS_MAX} scope patterns`);
   const bytes = new Uint8Array(addon.configBytes);
@@ -32,9 +37,10 @@ function layOutConfig(options) {
   view.setUint32(0, hierarchy.kind === 'v1-pids' ? 1 : 0, true);
   view.setInt32(4, hierarchy.id, true);
   view.setUint32(8, options.threadClones ? 1 : 0, true);
-  // A quarter of a ring between two drains: three neighbours keep their place beside one that floods.
-  view.setUint32(12, Math.max(65536, options.execRingBytes / 4), true);
-  view.setUint32(16, Math.max(65536, options.bulkRingBytes / 4), true);
+  // An eighth of a ring per epoch, so at most a quarter of what is in it: three neighbours keep their place beside
+  // one that floods. Not less than the largest record (RECORD_MAX).
+  view.setUint32(12, Math.max(32768, options.execRingBytes / 8), true);
+  view.setUint32(16, Math.max(32768, options.bulkRingBytes / 8), true);
   view.setUint32(20, patterns.length, true);
   patterns.forEach((pattern, index) => {
     const at = CONFIG_HEAD_BYTES + index * PATTERN_BYTES;
@@ -77,6 +83,19 @@ function toEntries(rows) {
   return entries;
 }
 
+function checkId(id, what) {
+  if (!Number.isSafeInteger(id) || id < 0) throw new TypeError(`${what} is not an id: ${id}`);
+}
+
+function checkMilliseconds(value, what) {
+  if (!Number.isInteger(value) || value < 1 || value > 60_000) {
+    throw new TypeError(`${what} must be an integer from 1 to 60000, not ${value}`);
+  }
+}
+
+// Probes between start() and close(): one that nobody else refers to must go on too.
+const started = new Set();
+
 class Probe {
   #handle;
 
@@ -88,6 +107,7 @@ class Probe {
       threadClones: false,
       ...options,
     };
+    if (typeof filled.objectPath !== 'string') throw new TypeError('objectPath must be a string');
     for (const name of ['execRingBytes', 'bulkRingBytes']) {
       const bytes = filled[name];
       if (
@@ -124,16 +144,20 @@ class Probe {
   }
 
   scopeSet(cgroupId, state, rootCgroupId) {
+    checkId(cgroupId, 'cgroupId');
+    checkId(rootCgroupId, 'rootCgroupId');
     const number = STATES.indexOf(state);
     if (number < 1) throw new TypeError(`no such scope state: ${state}`);
     addon.scopeSet(this.#handle, cgroupId, number, rootCgroupId);
   }
 
   scopeDelete(cgroupId) {
+    checkId(cgroupId, 'cgroupId');
     addon.scopeDelete(this.#handle, cgroupId);
   }
 
   scopeGet(cgroupId) {
+    checkId(cgroupId, 'cgroupId');
     return toEntries(addon.scopeGet(this.#handle, cgroupId))[0];
   }
 
@@ -149,7 +173,16 @@ class Probe {
   }
 
   start(buffer, onBatch, { tickMs = 2, safetyMs = 200 } = {}) {
+    if (!(buffer instanceof ArrayBuffer) || buffer.byteLength < 4 * addon.recordBytes) {
+      throw new TypeError(
+        `buffer must be an ArrayBuffer of ${4 * addon.recordBytes} bytes or more`,
+      );
+    }
+    if (typeof onBatch !== 'function') throw new TypeError('onBatch must be a function');
+    checkMilliseconds(tickMs, 'tickMs');
+    checkMilliseconds(safetyMs, 'safetyMs');
     addon.start(this.#handle, buffer, onBatch, tickMs, safetyMs);
+    started.add(this);
   }
 
   drain() {
@@ -157,11 +190,14 @@ class Probe {
   }
 
   stats() {
-    const [emitted, dropped, scopeFull, readErrors, awake, epoch] = addon.stats(this.#handle);
-    return { emitted, dropped, scopeFull, readErrors, awake: awake === 1, epoch };
+    const [emitted, dropped, droppedExec, scopeFull, readErrors, awake, epoch] = addon.stats(
+      this.#handle,
+    );
+    return { emitted, dropped, droppedExec, scopeFull, readErrors, awake: awake === 1, epoch };
   }
 
   close() {
+    started.delete(this);
     addon.close(this.#handle);
   }
 
@@ -170,12 +206,12 @@ class Probe {
   }
 }
 
-module.exports = {
-  Probe,
-  wireVersion: addon.wireVersion,
-  bootTimeNs: addon.bootTimeNs,
-  selfTest: addon.selfTest,
-  openInRoot: (root, file, { symlinks = false } = {}) => addon.openInRoot(root, file, symlinks),
-  readInRoot: (root, file, maxBytes, { symlinks = false } = {}) =>
-    addon.readInRoot(root, file, symlinks, maxBytes),
-};
+// One by one: this is the form in which ES modules find the names.
+exports.Probe = Probe;
+exports.wireVersion = addon.wireVersion;
+exports.bootTimeNs = addon.bootTimeNs;
+exports.selfTest = addon.selfTest;
+exports.openInRoot = (root, file, { symlinks = false } = {}) =>
+  addon.openInRoot(root, file, symlinks);
+exports.readInRoot = (root, file, maxBytes, { symlinks = false } = {}) =>
+  addon.readInRoot(root, file, symlinks, maxBytes);

@@ -48,18 +48,21 @@ export interface ProbeOptions {
 export interface ProbeStats {
   readonly emitted: number;
   readonly dropped: number;
+  /** Of `dropped`: records of process life and of cgroups, without which a process tree is not complete. */
+  readonly droppedExec: number;
   /** Cgroups that found the scope map full: their containers are not watched. */
   readonly scopeFull: number;
   readonly readErrors: number;
   /** The consumer polls; false: the next record wakes it. */
   readonly awake: boolean;
-  /** Number of drains so far (modulo 2^32). */
+  /** Times that all containers were given a new budget (modulo 2^32): whenever the rings' content had been taken. */
   readonly epoch: number;
 }
 
 /**
  * The probe in the kernel. Needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), kernel 5.15+ with BTF. All methods
- * throw LoaderError; after close() they throw with code EBADF. Nothing outlives the process: nothing is pinned.
+ * throw LoaderError, after close() with code EBADF, and TypeError for arguments of the wrong kind. Nothing outlives
+ * the process: nothing is pinned.
  */
 export class Probe {
   constructor(options: ProbeOptions);

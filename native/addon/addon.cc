@@ -107,7 +107,7 @@ Handle* GetHandle(napi_env env, napi_value value) {
   }
   Handle* handle = static_cast<Handle*>(data);
   if (handle->closed) {
-    napi_throw_error(env, "EBADF", "the probe is closed");
+    Throw(env, Status::Fail(EBADF, "use the probe", "it is closed"));
     return nullptr;
   }
   return handle;
@@ -284,7 +284,7 @@ napi_value ScopeEntries(napi_env env, napi_callback_info info) {
   return status.ok() ? Rows(env, rows) : Throw(env, status);
 }
 
-// stats(handle) → [emitted, dropped, scopeFull, readErrors, awake, epoch]
+// stats(handle) → [emitted, dropped, droppedExec, scopeFull, readErrors, awake, epoch]
 napi_value Stats(napi_env env, napi_callback_info info) {
   size_t argc = 1;
   napi_value argv[1], array, item;
@@ -293,10 +293,11 @@ napi_value Stats(napi_env env, napi_callback_info info) {
   if (!handle) return nullptr;
   const probe_state* state = handle->probe.State();
   const double values[] = {static_cast<double>(state->emitted),     static_cast<double>(state->dropped),
-                           static_cast<double>(state->scope_full),  static_cast<double>(state->read_errors),
-                           static_cast<double>(state->awake),       static_cast<double>(state->epoch)};
-  TRY(env, napi_create_array_with_length(env, 6, &array));
-  for (uint32_t i = 0; i < 6; i++) {
+                           static_cast<double>(state->dropped_exec), static_cast<double>(state->scope_full),
+                           static_cast<double>(state->read_errors), static_cast<double>(state->awake),
+                           static_cast<double>(state->epoch)};
+  TRY(env, napi_create_array_with_length(env, 7, &array));
+  for (uint32_t i = 0; i < 7; i++) {
     TRY(env, napi_create_double(env, values[i], &item));
     TRY(env, napi_set_element(env, array, i, item));
   }
@@ -470,11 +471,13 @@ napi_value Init(napi_env env, napi_value exports) {
     TRY(env, napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function));
     TRY(env, napi_set_named_property(env, exports, entry.name, function));
   }
-  napi_value version, configBytes;
+  napi_value version, configBytes, recordBytes;
   TRY(env, napi_create_int32(env, WIRE_VERSION, &version));
   TRY(env, napi_set_named_property(env, exports, "wireVersion", version));
   TRY(env, napi_create_int32(env, sizeof(probe_config), &configBytes));
   TRY(env, napi_set_named_property(env, exports, "configBytes", configBytes));
+  TRY(env, napi_create_int32(env, RECORD_MAX, &recordBytes));
+  TRY(env, napi_set_named_property(env, exports, "recordBytes", recordBytes));
   return exports;
 }
 

@@ -38,19 +38,21 @@ void Ring::Unmap() {
   data_ = nullptr;
 }
 
-// Lists what can be taken from one ring, and lowers *limit to the time from which nothing may be taken in this
-// drain. Why that is enough: within a ring, records are reserved one after another, and a record's time is read
-// before its reservation. So if record r is left behind (busy, or past the share), any record e after it in the
-// same ring was reserved after r's time was read, and whatever e causes elsewhere (the next record of the same
-// process, in the other ring) has a time later than r's. Taking nothing later than r's time therefore never
-// shows an effect before its cause. A busy record's time cannot be read; the first committed one after it serves.
-void Consumer::Scan(Ring* ring, size_t share, uint64_t* limit, std::vector<Entry>* entries,
-                    std::vector<uint64_t>* ends) {
+// Lists what can be taken from one ring, and returns the time up to which the other ring may be taken in this drain.
+// Why that is enough: within a ring, records are reserved one after another, and a record's time is read before its
+// reservation. So when record r is left behind (busy, or past the share), all that r or any record after it causes
+// (the next record of the same process, in the other ring) was timed after r was reserved, and so after every record
+// up to r in this ring was timed: it is later than the latest of those times. What r causes in its own ring stands
+// behind it. A busy record has caused nothing before now; the first committed one after it serves. The bound is the
+// latest time and not r's own, so that of two full rings one always gives something: r may have been timed long before
+// the records that overtook it.
+uint64_t Consumer::Scan(Ring* ring, size_t share, std::vector<Entry>* entries, std::vector<uint64_t>* ends) {
   entries->clear();
   ends->clear();
   uint64_t at = *ring->consumer_;
   const uint64_t end = __atomic_load_n(ring->producer_, __ATOMIC_ACQUIRE);
   size_t used = 0;
+  uint64_t latest = 0;
   bool stopped = false;
   while (at < end) {
     const uint8_t* header = ring->data_ + (at & (ring->bytes_ - 1));
@@ -62,28 +64,39 @@ void Consumer::Scan(Ring* ring, size_t share, uint64_t* limit, std::vector<Entry
     } else if (!(word & BPF_RINGBUF_DISCARD_BIT)) {
       const uint8_t* record = header + kHeader;
       const uint64_t ts = reinterpret_cast<const rec_header*>(record)->ts;
+      latest = std::max(latest, ts);
       if (!stopped && used + length > share) stopped = true;
-      if (stopped) {
-        *limit = std::min(*limit, ts == 0 ? 0 : ts - 1);
-        return;
-      }
+      if (stopped) return latest;
       used += length;
       entries->push_back({ts, record, length});
       ends->push_back(next);
     }
     at = next;
   }
+  return UINT64_MAX;
+}
+
+// A new epoch, and so a new budget for every container, only when all that was in the rings when the last one began
+// has been taken. So a ring never holds more than two budgets of one container, however slowly it is drained.
+void Consumer::RenewBudgets() {
+  for (int i = 0; i < 2; i++) {
+    if (*rings_[i]->consumer_ < epoch_marks_[i]) return;
+  }
+  __atomic_fetch_add(&state_->epoch, 1, __ATOMIC_SEQ_CST);
+  for (int i = 0; i < 2; i++) epoch_marks_[i] = __atomic_load_n(rings_[i]->producer_, __ATOMIC_ACQUIRE);
 }
 
 size_t Consumer::Drain(uint8_t* out, size_t capacity) {
-  __atomic_fetch_add(&state_->epoch, 1, __ATOMIC_RELAXED);
-  // Read before the producers' positions: what happened before a record of time <= limit is in both snapshots.
-  uint64_t limit = BootTimeNs();
-  for (int i = 0; i < 2; i++) Scan(rings_[i], capacity / 2, &limit, &entries_[i], &ends_[i]);
+  RenewBudgets();
+  // Read before the producers' positions: what happened before a record of time <= now is in both snapshots.
+  const uint64_t now = BootTimeNs();
+  uint64_t bounds[2];
+  for (int i = 0; i < 2; i++) bounds[i] = Scan(rings_[i], capacity / 2, &entries_[i], &ends_[i]);
   merged_.clear();
   uint64_t positions[2];
   for (int i = 0; i < 2; i++) {
     positions[i] = *rings_[i]->consumer_;
+    const uint64_t limit = std::min(now, bounds[1 - i]);
     for (size_t n = 0; n < entries_[i].size() && entries_[i][n].ts <= limit; n++) {
       merged_.push_back(entries_[i][n]);
       positions[i] = ends_[i][n];

@@ -42,8 +42,10 @@ class Consumer {
     const uint8_t* record;
     uint32_t bytes;
   };
-  void Scan(Ring* ring, size_t share, uint64_t* limit, std::vector<Entry>* entries, std::vector<uint64_t>* ends);
+  uint64_t Scan(Ring* ring, size_t share, std::vector<Entry>* entries, std::vector<uint64_t>* ends);
+  void RenewBudgets();
   Ring* rings_[2];
+  uint64_t epoch_marks_[2] = {0, 0};
   probe_state* state_;
   std::vector<Entry> entries_[2];
   std::vector<uint64_t> ends_[2];

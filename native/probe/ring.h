@@ -18,6 +18,12 @@ static __always_inline __u64 ring__wake_flags(bool *woke)
 	return *woke ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
+/* Stops counting where it is full: what a stalled consumer leaves out must not wrap around to zero. */
+static __always_inline bool ring__take_bytes(__u32 *used, __u32 budget, __u32 len)
+{
+	return *(volatile __u32 *)used < budget && __sync_fetch_and_add(used, len) + len <= budget;
+}
+
 /* False when the container has used up its share of the ring for this epoch. */
 static __always_inline bool ring__take_budget(struct scope_entry *entry, __u64 cgroup, __u32 len, bool bulk)
 {
@@ -34,8 +40,8 @@ static __always_inline bool ring__take_budget(struct scope_entry *entry, __u64 c
 		payer->bulk_bytes = 0;
 	}
 	if (bulk)
-		return __sync_fetch_and_add(&payer->bulk_bytes, len) + len <= config.bulk_budget;
-	return __sync_fetch_and_add(&payer->exec_bytes, len) + len <= config.exec_budget;
+		return ring__take_bytes(&payer->bulk_bytes, config.bulk_budget, len);
+	return ring__take_bytes(&payer->exec_bytes, config.exec_budget, len);
 }
 
 enum ring_budget { BUDGET_NONE, BUDGET_EXEC, BUDGET_BULK };

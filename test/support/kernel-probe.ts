@@ -195,11 +195,42 @@ export interface KernelProbeOptions {
   readonly bufferBytes?: number;
   readonly tickMs?: number;
   readonly safetyMs?: number;
+  /** false: setOpenMask is not called. Default: all opens are reported. */
+  readonly openMask?: boolean;
   /** false: events are counted, not kept. */
   readonly keep?: boolean;
 }
 
 let instances = 0;
+
+/** Ends what runs in the cgroup and below, and removes it; false: something is still ending. */
+function removeCgroup(dir: string): boolean {
+  let gone = true;
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    if (entry.isDirectory()) gone = removeCgroup(join(dir, entry.name)) && gone;
+  }
+  for (const pid of readFileSync(join(dir, 'cgroup.procs'), 'utf8').split('\n')) {
+    try {
+      if (pid !== '') process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // it ended meanwhile
+    }
+  }
+  try {
+    rmdirSync(dir);
+  } catch {
+    return false;
+  }
+  return gone;
+}
+
+/** What a test process that was killed left behind. */
+function removeStaleCgroups(mount: string): void {
+  for (const name of readdirSync(mount)) {
+    const pid = /^varvel-test-(\d+)-\d+$/.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeCgroup(join(mount, name));
+  }
+}
 
 /** Every child of the top cgroup is a container. */
 export function childrenOf(top: string): LoaderScopePattern {
@@ -235,6 +266,7 @@ export class KernelProbe {
     this.keep = options.keep ?? true;
     this.top = `varvel-test-${process.pid}-${instances++}`;
     this.topDir = join(this.hierarchy.mount, this.top);
+    removeStaleCgroups(this.hierarchy.mount);
     mkdirSync(this.topDir);
     process.on('exit', this.#onExit);
     const { execRingBytes, bulkRingBytes, threadClones } = options;
@@ -245,7 +277,9 @@ export class KernelProbe {
       ...(bulkRingBytes === undefined ? {} : { bulkRingBytes }),
       ...(threadClones === undefined ? {} : { threadClones }),
     });
-    this.probe.setOpenMask({ read: true, write: true, failed: true });
+    if (options.openMask !== false) {
+      this.probe.setOpenMask({ read: true, write: true, failed: true });
+    }
     for (const name of options.attach ?? this.probe.programs()) this.probe.attach(name);
     const buffer = new ArrayBuffer(options.bufferBytes ?? 1 << 20);
     this.#records = new RecordBytes(buffer);
@@ -346,26 +380,7 @@ export class KernelProbe {
   }
 
   #removeCgroups(): boolean {
-    const remove = (dir: string): boolean => {
-      let gone = true;
-      for (const entry of readdirSync(dir, { withFileTypes: true })) {
-        if (entry.isDirectory()) gone = remove(join(dir, entry.name)) && gone;
-      }
-      for (const pid of readFileSync(join(dir, 'cgroup.procs'), 'utf8').split('\n')) {
-        try {
-          if (pid !== '') process.kill(Number(pid), 'SIGKILL');
-        } catch {
-          // it ended meanwhile
-        }
-      }
-      try {
-        rmdirSync(dir);
-      } catch {
-        return false;
-      }
-      return gone;
-    };
-    return !existsSync(this.topDir) || remove(this.topDir);
+    return !existsSync(this.topDir) || removeCgroup(this.topDir);
   }
 
   async close(): Promise<void> {

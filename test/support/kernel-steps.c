@@ -11,7 +11,8 @@
 //   connectraw FD HEX  connectbad FD  socket FAMILY TYPE  bindun PATH
 //   execve P ARGS… ;  execveat FD P FLAGS ARGS… ;  execbig P BYTES ;  execmany P COUNT BYTES ;
 //   fork [ … ]  vfork [ … ]  clone FLAGS [ … ]  clone3 FLAGS DIR|- [ … ]  thread [ … ]  threadleft [ … ]  threads N  threadsend N
-//   loop COUNT GAP_MS PATH  bursts SECONDS BURST GAP_MS PATH  mkdirs COUNT DIR  alive link|prog|map ID
+//   loop COUNT GAP_MS PATH  bursts SECONDS BURST GAP_MS PATH  mkdirs COUNT DIR  moves COUNT DIR DIR
+//   execs COUNT GAP_MS PATH  alive link|prog|map ID
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -184,8 +185,9 @@ static double now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static long open_and_close(const char *path) {
-  long fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, 0);
+// With an absolute path the kernel ignores the directory's descriptor: room for a running number.
+static long open_and_close(long number, const char *path) {
+  long fd = syscall(SYS_openat, number, path, O_RDONLY, 0);
   if (fd >= 0) close((int)fd);
   return fd;
 }
@@ -388,7 +390,7 @@ static bool run_load_step(const char *step, char ***at) {
     long count = number(at), gap = number(at);
     char *path = word(at);
     for (long i = 0; i < count; i++) {
-      open_and_close(path);
+      open_and_close(i, path);
       if (gap) sleep_ms(gap);
     }
     report(step, count);
@@ -397,7 +399,7 @@ static bool run_load_step(const char *step, char ***at) {
     long burst = number(at), gap = number(at), total = 0;
     char *path = word(at);
     while (now() < end) {
-      for (long i = 0; i < burst; i++, total++) open_and_close(path);
+      for (long i = 0; i < burst; i++, total++) open_and_close(total, path);
       if (gap) sleep_ms(gap);
     }
     report(step, total);
@@ -406,8 +408,32 @@ static bool run_load_step(const char *step, char ***at) {
     char *dir = word(at), path[4096];
     for (long i = 0; i < count; i++) {
       snprintf(path, sizeof(path), "%s/%ld", dir, i);
-      if (mkdir(path, 0755)) _exit(123);
-      rmdir(path);
+      if (mkdir(path, 0755) || rmdir(path)) _exit(123);
+    }
+    report(step, count);
+  } else if (!strcmp(step, "moves")) {
+    long count = number(at);
+    char *dirs[2] = {word(at), word(at)}, path[2][4200];
+    int fd[2];
+    for (int i = 0; i < 2; i++) {
+      snprintf(path[i], sizeof(path[i]), "%s/cgroup.procs", dirs[i]);
+      fd[i] = open(path[i], O_WRONLY);
+    }
+    for (long i = 0; i < count; i++) {
+      if (write(fd[i % 2], "0", 1) != 1) _exit(126);
+    }
+    report(step, count);
+  } else if (!strcmp(step, "execs")) {
+    long count = number(at), gap = number(at);
+    char *path = word(at), *list[] = {(char *)"true", NULL};
+    for (long i = 0; i < count; i++) {
+      pid_t child = vfork();
+      if (child == 0) {
+        syscall(SYS_execve, path, list, environ);
+        _exit(127);
+      }
+      waitpid(child, NULL, 0);
+      if (gap) sleep_ms(gap);
     }
     report(step, count);
   } else if (!strcmp(step, "alive")) {

@@ -114,8 +114,12 @@ static __always_inline void cgroup__send(struct task_struct *task, struct cgroup
 	r->state = entry->state;
 	long n = bpf_probe_read_kernel_str(s->b + sizeof(*r), CGROUP_PATH_MAX, path);
 	r->path_len = n > 0 ? (n - 1) & (CGROUP_PATH_MAX - 1) : 0;
-	/* no budget: whoever makes cgroups here is the runtime, and a lost mkdir is a lost container */
-	ring__send_record(&exec_ring, BUDGET_NONE, s, sizeof(s->h) + sizeof(*r) + r->path_len, entry);
+	/*
+	 * A container's own cgroup is the runtime's doing, and a lost mkdir is a lost container; what is made below
+	 * it, or entered, can be a tenant's doing.
+	 */
+	enum ring_budget budget = id == entry->root && op != CGROUP_ATTACH ? BUDGET_NONE : BUDGET_EXEC;
+	ring__send_record(&exec_ring, budget, s, sizeof(s->h) + sizeof(*r) + r->path_len, entry);
 }
 
 SEC("tp_btf/cgroup_mkdir")
