@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe.h"
 #include <cerrno>
+#include <csignal>
 #include <cstdarg>
 #include <cstring>
 #include <unistd.h>
@@ -33,7 +34,12 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
   if ((error = bpf_map__set_max_entries(exec_ring, exec_ring_bytes)) ||
       (error = bpf_map__set_max_entries(bulk_ring, bulk_ring_bytes)))
     return Status::Fail(-error, "size the probe's rings");
+  // The verifier gives up with EAGAIN when a signal is pending, and a busy process always has one (a profiler's tick).
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   error = bpf_object__load(object_);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error) return Status::Fail(-error, "load the probe into the kernel", g_log);
   bpf_map* state = bpf_object__find_map_by_name(object_, ".data.state");
   size_t size = 0;
@@ -70,9 +76,11 @@ Status Probe::Attach(const std::string& name) {
 Status Probe::Detach(const std::string& name) {
   auto found = links_.find(name);
   if (found == links_.end()) return {};
-  int error = bpf_link__destroy(found->second);
+  // The kernel waits for every CPU to have left the program (tens of ms): nobody should wait with it. Several go at
+  // the same time; Close waits for all.
+  detaching_.emplace_back([link = found->second] { bpf_link__destroy(link); });
   links_.erase(found);
-  return error ? Status::Fail(-error, "detach " + name) : Status{};
+  return {};
 }
 
 std::vector<std::string> Probe::Programs() const {
@@ -138,8 +146,10 @@ Status Probe::ScopeEntries(std::vector<ScopeRow>* rows) const {
 }
 
 void Probe::Close() {
-  for (auto& link : links_) bpf_link__destroy(link.second);
+  for (auto& link : links_) detaching_.emplace_back([link = link.second] { bpf_link__destroy(link); });
   links_.clear();
+  for (std::thread& thread : detaching_) thread.join();
+  detaching_.clear();
   state_ = nullptr;
   if (object_) bpf_object__close(object_);
   object_ = nullptr;

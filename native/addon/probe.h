@@ -6,6 +6,7 @@
 #include <linux/types.h>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 #include "events.gen.h"
 #include "shared.h"
@@ -25,6 +26,7 @@ class Probe {
   Status Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes, uint32_t bulk_ring_bytes);
   // By program name: cgroup_mkdir, sched_exec, sys_openat, … Attaching what is attached changes nothing.
   Status Attach(const std::string& name);
+  // Returns at once; the program may still run on some CPU for a few ms.
   Status Detach(const std::string& name);
   std::vector<std::string> Programs() const;
   std::vector<std::string> Attached() const;
@@ -41,4 +43,5 @@ class Probe {
   bpf_object* object_ = nullptr;
   probe_state* state_ = nullptr;
   std::map<std::string, bpf_link*> links_;
+  std::vector<std::thread> detaching_;
 };

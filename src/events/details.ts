@@ -27,22 +27,72 @@ const S_IFDIR = 0o040000;
 const CAP_DAC_OVERRIDE = 1n;
 const ANCESTOR_BYTES = 32;
 
+/** Credentials over the record: each is read when asked for, since most rules ask for one of them or none. */
+class RecordCredentials implements Credentials {
+  readonly #r: RecordBytes;
+  readonly #at: number;
+
+  constructor(r: RecordBytes, at: number) {
+    this.#r = r;
+    this.#at = at;
+  }
+
+  get uid(): number {
+    return this.#r.number(this.#at + HEADER.uid);
+  }
+
+  get gid(): number {
+    return this.#r.number(this.#at + HEADER.gid);
+  }
+
+  get euid(): number {
+    return this.#r.number(this.#at + HEADER.euid);
+  }
+
+  get egid(): number {
+    return this.#r.number(this.#at + HEADER.egid);
+  }
+
+  get hostUid(): number {
+    return this.#r.number(this.#at + HEADER.host_uid);
+  }
+
+  get hostGid(): number {
+    return this.#r.number(this.#at + HEADER.host_gid);
+  }
+
+  get hostEuid(): number {
+    return this.#r.number(this.#at + HEADER.host_euid);
+  }
+
+  get hostEgid(): number {
+    return this.#r.number(this.#at + HEADER.host_egid);
+  }
+
+  get loginUid(): number {
+    return this.#r.int(this.#at + HEADER.loginuid);
+  }
+
+  get userNamespace(): number {
+    return this.#r.number(this.#at + HEADER.userns);
+  }
+
+  get capEffective(): bigint {
+    return this.#r.u64(this.#at + HEADER.cap_effective);
+  }
+
+  get capPermitted(): bigint {
+    return this.#r.u64(this.#at + HEADER.cap_permitted);
+  }
+
+  get capInheritable(): bigint {
+    return this.#r.u64(this.#at + HEADER.cap_inheritable);
+  }
+}
+
+/** Valid as long as the record's bytes are. */
 export function readCredentials(r: RecordBytes, at: number): Credentials {
-  return {
-    uid: r.number(at + HEADER.uid),
-    gid: r.number(at + HEADER.gid),
-    euid: r.number(at + HEADER.euid),
-    egid: r.number(at + HEADER.egid),
-    hostUid: r.number(at + HEADER.host_uid),
-    hostGid: r.number(at + HEADER.host_gid),
-    hostEuid: r.number(at + HEADER.host_euid),
-    hostEgid: r.number(at + HEADER.host_egid),
-    loginUid: r.int(at + HEADER.loginuid),
-    userNamespace: r.number(at + HEADER.userns),
-    capEffective: r.u64(at + HEADER.cap_effective),
-    capPermitted: r.u64(at + HEADER.cap_permitted),
-    capInheritable: r.u64(at + HEADER.cap_inheritable),
-  };
+  return new RecordCredentials(r, at);
 }
 
 /** `layout`: where the kind keeps the file's fields (the same set in exec and open records). */
