@@ -73,6 +73,11 @@ export interface AgentSnapshot {
     readonly dropped: number;
     readonly prefiltered: number;
     readonly scopeFull: number;
+    /**
+     * Of `emitted`: the self-test's at start. `emitted` is this, and what the containers and the counter
+     * `forgottenRecords` of `apps` say.
+     */
+    readonly selfTest: number;
   };
   readonly received: number;
   /** What waits for its container's identity. */
@@ -126,6 +131,7 @@ export class Agent {
   #eventNum = 0;
   #droppedSeen = 0;
   #droppedExecSeen = 0;
+  #selfTestRecords = 0;
   #selfTest: SelfTest | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -275,7 +281,7 @@ export class Agent {
       events: Object.fromEntries(
         EVENT_NAMES.map((name, index) => [name, this.#eventCounts[index] ?? 0]),
       ),
-      kernel: { emitted, dropped, prefiltered, scopeFull },
+      kernel: { emitted, dropped, prefiltered, scopeFull, selfTest: this.#selfTestRecords },
       received: this.#received,
       waiting: this.#evaluation.counters(),
       engine: {
@@ -377,6 +383,8 @@ export class Agent {
     this.#selfTest = new SelfTest(this.#probe, this.#apps.hierarchy.mountPoint);
     const { ok, seen } = await this.#selfTest.run();
     this.#selfTest = undefined;
+    // Its cgroup is the only one that has been deleted so far.
+    this.#selfTestRecords = this.#probe.deletedCounters().emitted;
     if (!ok) {
       const unseen = Object.entries(seen)
         .filter(([, was]) => !was)

@@ -73,6 +73,8 @@ export interface RegistryCounters {
   readonly refused: number;
   /** Reported by the kernel, but no pattern matches them. */
   readonly unmatched: number;
+  /** Records of containers that are no longer among the entries. */
+  readonly forgottenRecords: number;
 }
 
 /** Cgroups, nested ones and remembered ones included: as many as the kernel's map holds. */
@@ -124,6 +126,7 @@ export class ContainerRegistry {
   #pending = 0;
   #refused = 0;
   #unmatched = 0;
+  #forgottenRecords = 0;
   #lastFullWarningMs = -Infinity;
 
   constructor(dependencies: RegistryDependencies) {
@@ -276,6 +279,7 @@ export class ContainerRegistry {
       pending: this.#pending,
       refused: this.#refused,
       unmatched: this.#unmatched,
+      forgottenRecords: this.#forgottenRecords,
     };
   }
 
@@ -299,7 +303,10 @@ export class ContainerRegistry {
     if (match === undefined) {
       this.#unmatched++;
       // Nothing will ever name it: the kernel need not report it.
-      if (fromKernel) this.#deps.scopeMap.delete(cgroupId);
+      if (fromKernel) {
+        this.#forgottenRecords += this.#deps.scopeMap.get(cgroupId)?.emitted ?? 0;
+        this.#deps.scopeMap.delete(cgroupId);
+      }
       return;
     }
     const added = this.#addRoot(rootCgroupId, match.rootPath, match.runtime, match.handle);
@@ -416,6 +423,7 @@ export class ContainerRegistry {
     root.members.delete(node);
     if (node.id !== root.cgroupId) return;
     for (const member of [...root.members]) this.#forget(member);
+    this.#forgottenRecords += root.gone.emitted;
     const name = keyName(root.runtime, root.key);
     const siblings = this.#rootsByKey.get(name);
     siblings?.delete(root);

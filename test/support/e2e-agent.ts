@@ -1,0 +1,355 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AgentSnapshot } from '../../src/agent.ts';
+import type { ContainerStatus } from '../../src/apps/status.ts';
+import { askAgent } from '../../src/metrics/endpoint-client.ts';
+import type { TestDockerd } from './dockerd.ts';
+
+const MAIN = 'dist/main.js';
+const START_TIMEOUT_MS = 20_000;
+
+/** A line of a JSON stream, as `streams/format-json.ts` writes it. */
+export interface DetectionLine {
+  readonly time: string;
+  readonly rule: string;
+  readonly priority: string;
+  readonly output: string;
+  readonly output_fields: Readonly<Record<string, string | number | boolean | null>>;
+  readonly app?: Readonly<Record<string, string>>;
+  readonly id: string;
+  readonly seq: number;
+  readonly truncated?: boolean;
+}
+
+/** What a test configures; everything else is the agent's default, or the test's own folder. */
+export interface E2eAgentOptions {
+  /** Its engine; a socket path alone for one that does not exist (yet). */
+  readonly dockerd: Pick<TestDockerd, 'socketPath' | 'execRoot' | 'dataRoot'>;
+  /** Lines of YAML that are added to the configuration; top-level keys other than those of `writeConfig`. */
+  readonly config?: readonly string[];
+  /** Below `streams:`, instead of none. */
+  readonly streams?: readonly string[];
+  /** Rule files by name, written below the agent's folder and loaded after the default rules. */
+  readonly rules?: Readonly<Record<string, string>>;
+  readonly noDefaultRules?: boolean;
+  readonly fileFormat?: 'json' | 'text';
+  /** Also read its stdout, and note when each line came: for `arrivals`. */
+  readonly stdout?: boolean;
+}
+
+/** A line of its stdout, and how long after the system call it came. */
+export interface Arrival {
+  readonly line: DetectionLine;
+  readonly latencyMs: number;
+}
+
+/** How a process ended, and how long after it was told to. */
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly ms: number;
+}
+
+/**
+ * `varvel agent` as a user runs it, in a process of its own, with a configuration file and an operator's file in a
+ * folder of its own. Dispose it: it is ended (SIGKILL, if a test left it running) and its folder removed.
+ */
+export class E2eAgent {
+  readonly folder: string;
+  readonly configFile: string;
+  readonly operatorFile: string;
+  readonly #socket: string;
+  readonly #options: E2eAgentOptions;
+  #process: ChildProcess | undefined;
+  #stderr = '';
+  readonly arrivals: Arrival[] = [];
+
+  private constructor(options: E2eAgentOptions) {
+    this.#options = options;
+    this.folder = mkdtempSync(join(tmpdir(), 'varvel-e2e-'));
+    this.configFile = join(this.folder, 'varvel.yaml');
+    this.operatorFile = join(this.folder, 'detections');
+    this.#socket = join(this.folder, 'metrics.sock');
+    this.#writeConfig();
+  }
+
+  /** Starts it; resolves when it watches. Throws an Error with what it said when it ends, or after 20 s. */
+  static async start(options: E2eAgentOptions): Promise<E2eAgent> {
+    const agent = new E2eAgent(options);
+    try {
+      await agent.run();
+      return agent;
+    } catch (error) {
+      await agent[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Starts it (again), with the same configuration; resolves when it answers. */
+  async run(): Promise<void> {
+    const child = this.spawn();
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    while (!(await this.#answers())) {
+      if (hasEnded(child) || Date.now() > deadline) {
+        throw new Error(`the agent did not start:\n${this.#stderr.slice(-4000)}`);
+      }
+      await delay(30);
+    }
+  }
+
+  /** Starts it without waiting for anything. */
+  spawn(): ChildProcess {
+    if (this.#process !== undefined && !hasEnded(this.#process)) throw new Error('it runs already');
+    // A test process that dies takes its agent along.
+    const child = spawn(
+      'setpriv',
+      ['--pdeathsig', 'KILL', process.execPath, MAIN, 'agent', '--config', this.configFile],
+      { stdio: ['ignore', this.#options.stdout === true ? 'pipe' : 'ignore', 'pipe'] },
+    );
+    if (child.stdout !== null) {
+      createInterface({ input: child.stdout }).on('line', (text) => {
+        const line = JSON.parse(text) as DetectionLine;
+        this.arrivals.push({ line, latencyMs: Date.now() - Date.parse(line.time) });
+      });
+    }
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-1_000_000);
+    });
+    this.#process = child;
+    return child;
+  }
+
+  get pid(): number {
+    const pid = this.#process?.pid;
+    if (pid === undefined) throw new Error('the agent was not started');
+    return pid;
+  }
+
+  get running(): boolean {
+    return this.#process !== undefined && !hasEnded(this.#process);
+  }
+
+  /** Its own log so far: structured lines. */
+  log(): string {
+    return this.#stderr;
+  }
+
+  /** Everything it counts, asked over its socket. */
+  async snapshot(): Promise<AgentSnapshot> {
+    return JSON.parse(
+      await askAgent({ kind: 'unix', path: this.#socket }, '/status'),
+    ) as AgentSnapshot;
+  }
+
+  /** `varvel status`, in a process of its own. */
+  varvel(...args: readonly string[]): { code: number | null; stdout: string; stderr: string } {
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [MAIN, ...args, '--config', this.configFile],
+      { encoding: 'utf8', timeout: 20_000 },
+    );
+    return { code: status, stdout, stderr };
+  }
+
+  async containerStatus(fullId: string): Promise<ContainerStatus | undefined> {
+    const { apps } = await this.snapshot();
+    return apps.containers.find((container) => container.fullId === fullId);
+  }
+
+  /** Prometheus' text. */
+  metrics(): Promise<string> {
+    return askAgent({ kind: 'unix', path: this.#socket }, '/metrics');
+  }
+
+  /** Lines of the operator's file. Fails if the last one is not ended. */
+  operatorLines(): string[] {
+    if (!existsSync(this.operatorFile)) return [];
+    const text = readFileSync(this.operatorFile, 'utf8');
+    if (text === '') return [];
+    if (!text.endsWith('\n'))
+      throw new Error('the last line of the operator file is not whole yet');
+    return text.slice(0, -1).split('\n');
+  }
+
+  /** The operator's file, parsed; every line must be JSON. */
+  detections(rule?: string): DetectionLine[] {
+    const lines = this.operatorLines().map((line) => JSON.parse(line) as DetectionLine);
+    return rule === undefined ? lines : lines.filter((line) => line.rule === rule);
+  }
+
+  /** Resident memory in MiB. */
+  rssMib(): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#process?.kill(signal);
+  }
+
+  /** Signals it and waits for its end, at most 20 s. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ending> {
+    const child = this.#process;
+    if (child === undefined) throw new Error('the agent was not started');
+    const started = performance.now();
+    if (!hasEnded(child)) {
+      const ended = once(child, 'exit', { signal: AbortSignal.timeout(20_000) });
+      child.kill(signal);
+      await ended;
+    }
+    return { code: child.exitCode, signal: child.signalCode, ms: performance.now() - started };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.running) await this.end('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #writeConfig(): void {
+    const { dockerd, config = [], streams = [], rules = {} } = this.#options;
+    const files = Object.entries(rules).map(([name, text]) => {
+      const path = join(this.folder, name);
+      writeFileSync(path, text);
+      return path;
+    });
+    const defaults = this.#options.noDefaultRules === true ? [] : [DEFAULT_RULES];
+    writeFileSync(
+      this.configFile,
+      [
+        `run_dir: ${this.folder}`,
+        `state_dir: ${this.folder}`,
+        `rules_files: ${JSON.stringify([...defaults, ...files])}`,
+        'runtimes:',
+        '  docker:',
+        '    enabled: true',
+        `    socket: ${dockerd.socketPath}`,
+        `    exec_root: ${dockerd.execRoot}`,
+        `    data_root: ${dockerd.dataRoot}`,
+        'streams:',
+        `  file: {path: ${this.operatorFile}, format: ${this.#options.fileFormat ?? 'json'}}`,
+        ...(this.#options.stdout === true ? ['  stdout: {enabled: true}'] : []),
+        ...streams.map((line) => `  ${line}`),
+        ...config,
+        '',
+      ].join('\n'),
+    );
+  }
+
+  async #answers(): Promise<boolean> {
+    try {
+      await this.snapshot();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+const DEFAULT_RULES = join(import.meta.dirname, '../../manifests/rules/varvel_rules.yaml');
+
+/** Polls until the probe gives something other than undefined and false; throws after `timeoutMs`. */
+export async function until<Value>(
+  what: string,
+  probe: () => Promise<Value | undefined | false> | Value | undefined | false,
+  timeoutMs = 15_000,
+): Promise<Value> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() >= deadline) throw new Error(`${what}: not within ${timeoutMs / 1000} s`);
+    await delay(25);
+  }
+}
+
+/** Waits until the agent has taken and delivered everything: nothing is read, held or written for 300 ms. */
+export async function settled(agent: E2eAgent, timeoutMs = 15_000): Promise<AgentSnapshot> {
+  let last = '';
+  let since = 0;
+  return await until(
+    'the agent comes to rest',
+    async () => {
+      const now = await agent.snapshot();
+      const waiting =
+        now.waiting.events.held +
+        now.waiting.detections.held +
+        Object.values(now.delivery.streams).reduce((sum, { waiting: w }) => sum + w, 0);
+      const state = JSON.stringify([now.kernel.emitted, now.received, now.delivery, waiting]);
+      if (state !== last || waiting > 0) {
+        last = state;
+        since = performance.now();
+        return undefined;
+      }
+      return performance.now() - since >= 300 ? now : undefined;
+    },
+    timeoutMs,
+  );
+}
+
+/** Runs at most `width` of the jobs at a time; rejects with the first error. */
+export async function pooled<Item>(
+  items: readonly Item[],
+  width: number,
+  job: (item: Item) => Promise<void>,
+): Promise<void> {
+  const waiting = [...items];
+  const lane = async (): Promise<void> => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await job(item);
+  };
+  await Promise.all(Array.from({ length: width }, lane));
+}
+
+/** The value below which `share` (0 to 1) of the values are. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+/** Builds test/support/e2e-app.c into the agent's folder; returns the bind mount that shows it as /app in a container. */
+export function buildApp(folder: string): string {
+  const app = join(folder, 'app');
+  const source = join(import.meta.dirname, 'e2e-app.c');
+  const { status, stderr } = spawnSync('gcc', ['-O2', '-static', '-o', app, source], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`e2e-app.c does not compile: ${stderr}`);
+  return `${app}:/app:ro`;
+}
+
+/** BPF programs, maps and links that some process holds, by its pid: what an attached probe looks like. */
+export function bpfHolders(): Map<number, number> {
+  const holders = new Map<number, number>();
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    let count = 0;
+    try {
+      for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+        try {
+          if (/bpf[-_](link|prog|map)/.test(readlinkSync(`/proc/${pid}/fd/${fd}`))) count++;
+        } catch {
+          // closed meanwhile
+        }
+      }
+    } catch {
+      // ended meanwhile
+    }
+    if (count > 0) holders.set(Number(pid), count);
+  }
+  return holders;
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}

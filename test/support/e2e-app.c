@@ -1,0 +1,68 @@
+/*
+ * What hostile and busy apps do, for the end-to-end tests: built static, mounted into a container.
+ *   flood SECONDS PATH   opens and closes PATH as fast as it can; prints how often
+ *   title NAME PATH      takes a name and a command line that are not its own, then reads PATH
+ *   storm COUNT PATH     COUNT children at once, each of which opens PATH; prints how many ended well
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static int flood(int seconds, const char *path)
+{
+	long count = 0;
+	for (time_t end = time(NULL) + seconds; time(NULL) < end;)
+		for (int i = 0; i < 1000; i++, count++) {
+			int fd = open(path, O_RDONLY);
+			if (fd < 0)
+				return 1;
+			close(fd);
+		}
+	printf("%ld\n", count);
+	return 0;
+}
+
+static int title(char **argv, const char *name, const char *path)
+{
+	size_t room = strlen(argv[0]) + 1 + strlen(argv[1]) + 1;
+	char own[128], target[128];
+	snprintf(own, sizeof(own), "%s", name);
+	snprintf(target, sizeof(target), "%s", path);
+	prctl(PR_SET_NAME, own);
+	memset(argv[0], 'z', room - 1);
+	return open(target, O_RDONLY) < 0;
+}
+
+static int storm(int count, const char *path)
+{
+	int started = 0, good = 0, status;
+	for (; started < count; started++) {
+		pid_t pid = fork();
+		if (pid < 0)
+			break;
+		if (pid == 0)
+			_exit(open(path, O_RDONLY) < 0);
+	}
+	while (wait(&status) > 0)
+		good += status == 0;
+	printf("%d of %d\n", good, started);
+	return good != count;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 4)
+		return 2;
+	if (!strcmp(argv[1], "flood"))
+		return flood(atoi(argv[2]), argv[3]);
+	if (!strcmp(argv[1], "title"))
+		return title(argv, argv[2], argv[3]);
+	if (!strcmp(argv[1], "storm"))
+		return storm(atoi(argv[2]), argv[3]);
+	return 2;
+}

@@ -1,0 +1,80 @@
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import type Docker from 'dockerode';
+import type { TestDockerd } from './dockerd.ts';
+
+/** What a test container is, besides the daemon's defaults. */
+export interface RunOptions {
+  readonly name?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly tty?: boolean;
+  readonly hostConfig?: Docker.HostConfig;
+}
+
+/** Starts a container that runs `command` (a shell script, or an argument vector), without a network. */
+export async function runContainer(
+  engine: TestDockerd,
+  command: string | readonly string[],
+  { name, labels = {}, tty = false, hostConfig = {} }: RunOptions = {},
+): Promise<Docker.Container> {
+  const container = await engine.docker.createContainer({
+    ...(name === undefined ? {} : { name }),
+    Image: await engine.importBusybox(),
+    Cmd: typeof command === 'string' ? ['sh', '-c', command] : [...command],
+    Labels: { ...labels },
+    Tty: tty,
+    HostConfig: { NetworkMode: 'none', ...hostConfig },
+  });
+  await container.start();
+  return container;
+}
+
+/** Runs a script in the container (docker exec) and waits for its end; its exit code. */
+export async function execInContainer(
+  container: Docker.Container,
+  script: string,
+): Promise<number> {
+  const exec = await container.exec({ Cmd: ['sh', '-c', script], AttachStdout: true });
+  const stream = await exec.start({});
+  stream.resume();
+  await once(stream, 'close');
+  return (await exec.inspect()).ExitCode ?? -1;
+}
+
+/** What `docker logs` prints, bytes as they are (dockerode would parse a log that happens to be JSON). */
+export async function dockerLogs(
+  engine: Pick<TestDockerd, 'socketPath'>,
+  container: Docker.Container,
+  tty = false,
+): Promise<Buffer> {
+  const path = `/containers/${container.id}/logs?stdout=1&stderr=1`;
+  const [response] = (await once(get({ socketPath: engine.socketPath, path }), 'response')) as [
+    IncomingMessage,
+  ];
+  if (response.statusCode !== 200) throw new Error(`no logs: ${response.statusCode ?? 0}`);
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  const raw = Buffer.concat(chunks);
+  if (tty) return raw;
+  const parts: Buffer[] = [];
+  // Frames of the attach protocol: stream number, three zeros, length.
+  for (let offset = 0; offset < raw.length;) {
+    const length = raw.readUInt32BE(offset + 4);
+    parts.push(raw.subarray(offset + 8, offset + 8 + length));
+    offset += 8 + length;
+  }
+  return Buffer.concat(parts);
+}
+
+/** Lines of `docker logs`, without the empty ones. */
+export async function logLines(
+  engine: Pick<TestDockerd, 'socketPath'>,
+  container: Docker.Container,
+  tty = false,
+): Promise<string[]> {
+  const text = (await dockerLogs(engine, container, tty)).toString('utf8');
+  return text
+    .replaceAll('\r', '')
+    .split('\n')
+    .filter((line) => line !== '');
+}
