@@ -10,6 +10,7 @@ const HANDLES = ['any', 'hex64', 'none'];
 const PATTERN_BYTES = 64 + 32 + 32 + 8;
 const CONFIG_HEAD_BYTES = 24;
 const PATTERNS_MAX = 16;
+const READ_MAX = 64 << 20;
 
 function writeText(view, offset, room, text, what) {
   const bytes = Buffer.from(text, 'utf8');
@@ -85,6 +86,11 @@ function toEntries(rows) {
 
 function checkId(id, what) {
   if (!Number.isSafeInteger(id) || id < 0) throw new TypeError(`${what} is not an id: ${id}`);
+}
+
+function checkPaths(root, file) {
+  if (typeof root !== 'string') throw new TypeError(`root is not a string: ${root}`);
+  if (typeof file !== 'string') throw new TypeError(`file is not a string: ${file}`);
 }
 
 function checkMilliseconds(value, what) {
@@ -211,7 +217,14 @@ exports.Probe = Probe;
 exports.wireVersion = addon.wireVersion;
 exports.bootTimeNs = addon.bootTimeNs;
 exports.selfTest = addon.selfTest;
-exports.openInRoot = (root, file, { symlinks = false } = {}) =>
-  addon.openInRoot(root, file, symlinks);
-exports.readInRoot = (root, file, maxBytes, { symlinks = false } = {}) =>
-  addon.readInRoot(root, file, symlinks, maxBytes);
+exports.openInRoot = (root, file, { symlinks = false } = {}) => {
+  checkPaths(root, file);
+  return addon.openInRoot(root, file, symlinks);
+};
+exports.readInRoot = (root, file, maxBytes, { symlinks = false } = {}) => {
+  checkPaths(root, file);
+  if (!Number.isInteger(maxBytes) || maxBytes < 0 || maxBytes > READ_MAX) {
+    throw new RangeError(`maxBytes must be an integer from 0 to ${READ_MAX}, not ${maxBytes}`);
+  }
+  return addon.readInRoot(root, file, symlinks, maxBytes);
+};

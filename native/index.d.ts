@@ -106,10 +106,11 @@ export function bootTimeNs(): bigint;
 export function selfTest(cgroupDirectory: string, sentinel: string): number;
 /**
  * Opens a regular file below `root` read-only (openat2: RESOLVE_IN_ROOT, NO_MAGICLINKS, NO_XDEV, and NO_SYMLINKS
- * unless allowed). The descriptor is the caller's to close. EINVAL: not a regular file.
+ * unless allowed). The descriptor is the caller's to close. EINVAL: not a regular file; it has not been opened then, so
+ * no device and no pipe notices.
  */
 export function openInRoot(root: string, file: string, options?: { symlinks?: boolean }): number;
-/** At most `maxBytes` of such a file. */
+/** At most `maxBytes` (up to 64 MiB, RangeError past it) of such a file. */
 export function readInRoot(
   root: string,
   file: string,

@@ -11,23 +11,29 @@ Status OpenInRoot(const std::string& root, const std::string& path, bool allow_s
   int dir = open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return Status::Fail(errno, "open the root " + root);
   open_how how{};
-  // O_NONBLOCK: opening a FIFO must not wait for its writer
-  how.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  // O_PATH: only looked up. Opening a device node that a container put there would act on the host's device.
+  how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
   if (!allow_symlinks) how.resolve |= RESOLVE_NO_SYMLINKS;
-  int opened = -1;
+  int found = -1;
   for (int attempt = 0; attempt < 8; attempt++) { // EAGAIN: something was renamed meanwhile (openat2(2))
-    opened = static_cast<int>(syscall(SYS_openat2, dir, path.c_str(), &how, sizeof(how)));
-    if (opened >= 0 || errno != EAGAIN) break;
+    found = static_cast<int>(syscall(SYS_openat2, dir, path.c_str(), &how, sizeof(how)));
+    if (found >= 0 || errno != EAGAIN) break;
   }
   int saved = errno;
   close(dir);
-  if (opened < 0) return Status::Fail(saved, "open in the root: " + path);
+  if (found < 0) return Status::Fail(saved, "open in the root: " + path);
   struct stat facts{};
-  if (fstat(opened, &facts) != 0 || !S_ISREG(facts.st_mode)) {
-    close(opened);
+  if (fstat(found, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    close(found);
     return Status::Fail(EINVAL, "open in the root: " + path, "not a regular file");
   }
+  // The same inode, whatever has the name by now.
+  const std::string self = "/proc/self/fd/" + std::to_string(found);
+  const int opened = open(self.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  saved = errno;
+  close(found);
+  if (opened < 0) return Status::Fail(saved, "open in the root: " + path);
   *fd = opened;
   return {};
 }
