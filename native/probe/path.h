@@ -6,11 +6,15 @@
 #define NAME_MASK 255
 
 /*
- * One step towards the root: 0 to go on, FILE_* + 1 to stop. The walk's state lives in the map, not in
- * registers: what the verifier reloads is unknown anew, so that its states of one iteration merge.
+ * One step towards the root: 0 to go on, FILE_* + 1 to stop. A global function with its state in the map: the
+ * verifier proves it once, not for each component (a second of load time), and what it reloads is unknown anew,
+ * so that no states multiply.
  */
-static __always_inline __u32 path__step(volatile struct path_buffer *out, __u64 mnt_offset)
+__noinline int path__step(struct path_buffer *out)
 {
+	if (!out)
+		return FILE_PATH_TRUNCATED + 1;
+	__u64 mnt_offset = bpf_core_field_offset(struct mount, mnt);
 	__u64 dentry = out->dentry, vfsmount = out->vfsmount;
 	if (dentry == out->root_dentry && vfsmount == out->root_vfsmount)
 		return 1;
@@ -55,11 +59,10 @@ __noinline long path__walk(void)
 	struct path_buffer *out = bpf_map_lookup_elem(&path_buffer, &zero);
 	if (!out)
 		return -1;
-	__u64 mnt_offset = bpf_core_field_offset(struct mount, mnt);
 	__u32 flags = FILE_PATH_TRUNCATED;
 	out->at = PATH_MAX;
 	for (int i = 0; i < PATH_COMPONENTS_MAX; i++) {
-		__u32 stop = path__step(out, mnt_offset);
+		__u32 stop = path__step(out);
 		if (stop) {
 			flags = stop - 1;
 			break;

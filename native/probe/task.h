@@ -15,10 +15,12 @@ static __always_inline __u32 task__pid_number(struct pid *pid)
 
 /*
  * A kernel id in the user namespace whose map this is, as from_kuid_munged() gives it. More than five extents
- * live in an array sorted by lower_first (kernel/user_namespace.c, since 4.15); at most 340 of them.
+ * live in an array sorted by lower_first (kernel/user_namespace.c, since 4.15); at most 340 of them. A global
+ * function, proved once: the map comes as a number (see task__forget_type).
  */
-static __noinline __u32 task__map_id(struct uid_gid_map *map, __u32 id)
+__noinline __u32 task__map_id(__u64 map_address, __u32 id)
 {
+	struct uid_gid_map *map = (void *)map_address;
 	__u32 n = 0;
 	bpf_core_read(&n, sizeof(n), &map->nr_extents);
 	if (n <= 5) {
@@ -50,6 +52,17 @@ static __noinline __u32 task__map_id(struct uid_gid_map *map, __u32 id)
 	return OVERFLOW_ID;
 }
 
+/* A kernel pointer as a number: stored and loaded again, its type is gone. Global functions take no kernel pointers. */
+static __always_inline __u64 task__forget_type(const void *pointer)
+{
+	__u32 zero = 0;
+	volatile struct path_buffer *memory = bpf_map_lookup_elem(&path_buffer, &zero);
+	if (!memory)
+		return 0;
+	memory->dentry = (__u64)pointer;
+	return memory->dentry;
+}
+
 static __always_inline void task__store_credentials(struct rec_header *h, struct task_struct *task)
 {
 	const struct cred *cred = task->cred;
@@ -68,10 +81,11 @@ static __always_inline void task__store_credentials(struct rec_header *h, struct
 		h->euid = h->host_euid;
 		h->egid = h->host_egid;
 	} else {
-		h->uid = task__map_id(&ns->uid_map, h->host_uid);
-		h->gid = task__map_id(&ns->gid_map, h->host_gid);
-		h->euid = h->host_euid == h->host_uid ? h->uid : task__map_id(&ns->uid_map, h->host_euid);
-		h->egid = h->host_egid == h->host_gid ? h->gid : task__map_id(&ns->gid_map, h->host_egid);
+		__u64 uid_map = task__forget_type(&ns->uid_map), gid_map = task__forget_type(&ns->gid_map);
+		h->uid = task__map_id(uid_map, h->host_uid);
+		h->gid = task__map_id(gid_map, h->host_gid);
+		h->euid = h->host_euid == h->host_uid ? h->uid : task__map_id(uid_map, h->host_euid);
+		h->egid = h->host_egid == h->host_gid ? h->gid : task__map_id(gid_map, h->host_egid);
 	}
 	h->loginuid = bpf_core_field_exists(task->loginuid) ? (int)task->loginuid.val : -1;
 }

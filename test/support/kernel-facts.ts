@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readlinkSync } from 'node:fs';
+import type { Credentials } from '../../src/events/event.ts';
 import { HEADER } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 
@@ -139,7 +140,7 @@ export function assertHeader(event: WireEvent, expected: ExpectedHeader): void {
       comm: Buffer.from(event.comm).toString('latin1'),
       tty: event.tty,
       mountNamespace: event.records.number(event.at + HEADER.mntns),
-      credentials,
+      credentials: plainCredentials(credentials),
     },
     {
       cgroupId: expected.cgroupId,
@@ -177,4 +178,23 @@ export function assertHeader(event: WireEvent, expected: ExpectedHeader): void {
 
 function cpuCount(): number {
   return readText('/proc/stat').match(/^cpu\d+/gm)?.length ?? 0;
+}
+
+/** Credentials read one by one: an event's are getters over its record. */
+function plainCredentials(c: Credentials): Credentials {
+  return {
+    uid: c.uid,
+    gid: c.gid,
+    euid: c.euid,
+    egid: c.egid,
+    hostUid: c.hostUid,
+    hostGid: c.hostGid,
+    hostEuid: c.hostEuid,
+    hostEgid: c.hostEgid,
+    loginUid: c.loginUid,
+    userNamespace: c.userNamespace,
+    capEffective: c.capEffective,
+    capPermitted: c.capPermitted,
+    capInheritable: c.capInheritable,
+  };
 }
