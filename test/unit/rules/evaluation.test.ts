@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ContainerRegistry } from '../../../src/apps/container-registry.ts';
+import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
+import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
+import type { Process } from '../../../src/context/process.ts';
+import type { Detection } from '../../../src/rules/detection.ts';
+import { RuleEngine } from '../../../src/rules/engine.ts';
+import { Evaluation } from '../../../src/rules/evaluation.ts';
+import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
+import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
+import { makeEvent, makeImage, makeOpen, makeProcess } from '../../support/rules-subject.ts';
+
+const ID = 'b'.repeat(64);
+const CGROUP = 12_345;
+const RULE = ruleFile(
+  'evt.type = openat and fd.name = /etc/shadow',
+  'name=%proc.name container=%container.name',
+);
+
+function world() {
+  const time = { nowMs: 0 };
+  const registry = new ContainerRegistry({
+    scopeMap: new MemoryScopeMap(),
+    logger: SILENT_LOGGER,
+    nowMs: () => time.nowMs,
+    match: (path) => {
+      const match = matchPath(DOCKER_PATTERNS, path);
+      return match && { runtime: 'docker', handle: match.handle, rootPath: match.rootPath };
+    },
+    keyOf: (_, { handle }) => handle,
+    lookup: () => undefined,
+  });
+  const delivered: Detection[] = [];
+  const evaluation = new Evaluation({
+    engine: new RuleEngine(ruleSetOf(RULE)),
+    registry,
+    hostname: 'cell-1',
+    holdMs: 5000,
+    nowMs: () => time.nowMs,
+    users: () => ({
+      userName: () => undefined,
+      groupName: () => undefined,
+      homeDir: () => undefined,
+      shell: () => undefined,
+    }),
+    deliver: (detection) => delivered.push(detection),
+  });
+  const decide = (included: boolean): void => {
+    const container = containerFromCreate({
+      action: 'create',
+      id: ID,
+      attributes: { name: 'web', image: 'i' },
+      since: '0',
+      timeMs: 0,
+    });
+    registry.decide(
+      'docker',
+      ID,
+      included
+        ? { state: 'included', container, reason: '' }
+        : { state: 'excluded', container, reason: '' },
+    );
+  };
+  return { time, registry, evaluation, delivered, decide };
+}
+
+const shadow = makeEvent('openat', { result: 3, open: makeOpen('/etc/shadow'), cgroupId: CGROUP });
+const appear = (registry: ContainerRegistry): void =>
+  registry.found(CGROUP, `/docker/${ID}`, CGROUP);
+const outputs = (delivered: readonly Detection[]): string[] => delivered.map((d) => d.output);
+
+test('an event that waits is evaluated with the image that its process had', () => {
+  const { registry, evaluation, delivered, decide } = world();
+  appear(registry);
+  const process: { -readonly [Key in keyof Process]: Process[Key] } = makeProcess({
+    image: { name: 'cat' },
+  });
+  evaluation.onEvent(shadow, process);
+  process.image = makeImage({ name: 'innocent' });
+  assert.deepEqual(delivered, []);
+  decide(true);
+  assert.deepEqual(outputs(delivered), ['name=cat container=web']);
+  evaluation.onEvent(shadow, process);
+  assert.deepEqual(outputs(delivered).slice(1), ['name=innocent container=web']);
+});
+
+test('a container that did not opt in: what waited and what comes is nobody’s', () => {
+  const { registry, evaluation, delivered, decide } = world();
+  appear(registry);
+  evaluation.onEvent(shadow, makeProcess());
+  decide(false);
+  evaluation.onEvent(shadow, makeProcess());
+  evaluation.stop();
+  assert.deepEqual(delivered, []);
+});
+
+test('after the hold time a match waits for the name of its container, and gets it', () => {
+  const { time, registry, evaluation, delivered, decide } = world();
+  appear(registry);
+  evaluation.onEvent(shadow, makeProcess());
+  time.nowMs = 6000;
+  evaluation.onEvent(shadow, makeProcess());
+  assert.equal(evaluation.counters().detections.held, 2);
+  assert.deepEqual(delivered, []);
+  decide(true);
+  assert.deepEqual(outputs(delivered), ['name=node container=web', 'name=node container=web']);
+  assert.deepEqual(
+    delivered.map(({ container }) => container?.fullId),
+    [ID, ID],
+  );
+});
+
+test('at the end, what has no container goes out without one, once', () => {
+  const { registry, evaluation, delivered } = world();
+  appear(registry);
+  evaluation.onEvent(shadow, makeProcess());
+  evaluation.stop();
+  assert.equal(delivered.length, 1);
+  assert.equal(delivered[0]?.container, undefined);
+});
+
+test('events that no rule can match do not wait; a swap of the engine changes which', () => {
+  const { registry, evaluation, delivered, decide } = world();
+  appear(registry);
+  const connect = makeEvent('connect', { cgroupId: CGROUP });
+  evaluation.onEvent(connect, makeProcess());
+  assert.equal(evaluation.counters().events.held, 0);
+  evaluation.swapEngine(new RuleEngine(ruleSetOf(ruleFile('evt.type = connect', 'c'))));
+  evaluation.onEvent(connect, makeProcess());
+  assert.equal(evaluation.counters().events.held, 1);
+  decide(true);
+  assert.deepEqual(outputs(delivered), ['c']);
+});
