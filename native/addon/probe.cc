@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdarg>
 #include <cstring>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "tracepoint.h"
 
@@ -23,6 +24,10 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
                    uint32_t bulk_ring_bytes) {
   g_log.clear();
   libbpf_set_print(KeepLog);
+  struct stat facts{};
+  // libbpf 1.5 leaks the descriptor of what cannot be read, such as a directory
+  if (stat(path.c_str(), &facts) == 0 && !S_ISREG(facts.st_mode))
+    return Status::Fail(EINVAL, "open the probe object " + path, "not a regular file");
   object_ = bpf_object__open_file(path.c_str(), nullptr);
   if (!object_) return Status::Fail(errno, "open the probe object " + path, g_log);
   bpf_map* rodata = bpf_object__find_map_by_name(object_, ".rodata.config");
