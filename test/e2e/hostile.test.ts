@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type Docker from 'dockerode';
+import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
+import { buildApp, E2eAgent, settled, until, type DetectionLine } from '../support/e2e-agent.ts';
+import { dockerLogs, execInContainer, logLines, runContainer } from '../support/e2e-docker.ts';
+
+const RULE = 'Sensitive file read';
+const ENABLED = { 'varvel.enable': 'true' };
+
+/** A newline, a forged line, a forged field, terminal codes, quotes, bidi, invalid UTF-8. */
+const NASTY =
+  String.raw`a\n{"rule":"forged","app":{"name":"victim"}}\n[FALCO/0] 00:00:00: Emergency [app=victim] gone\r` +
+  String.raw`\033[2J\033]0;title\007"'\\ \342\200\256drowssap\377\376\303(\200 app=victim]end`;
+
+const RULES = `
+- rule: Data file opened
+  desc: A test's own.
+  condition: evt.type in (open, openat, openat2) and fd.name startswith /data/
+  output: opened %fd.name as %fd.nameraw by %proc.cmdline (%proc.exeline)
+  priority: WARNING
+`;
+
+let engine: TestDockerd;
+let folder: string;
+let appMount: string;
+
+before(async () => {
+  engine = await startDockerd();
+  await engine.importBusybox();
+  folder = mkdtempSync(join(tmpdir(), 'varvel-hostile-'));
+  appMount = buildApp(folder);
+});
+after(async () => {
+  await engine[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const remove = (container: Docker.Container): Promise<unknown> => container.remove({ force: true });
+
+/** Only what a terminal shows as it is, on one line: no control, no bidi, valid UTF-8. */
+function assertPlain(line: string): void {
+  assert.doesNotMatch(line, /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
+}
+
+for (const format of ['json', 'text'] as const) {
+  test(`${format}: a file name made to forge lines gives one well-formed line, in both logs`, async () => {
+    await using agent = await E2eAgent.start({
+      dockerd: engine,
+      rules: { 'own.yaml': RULES },
+      fileFormat: format,
+      streams: [`container: {format: ${format}}`],
+    });
+    const app = await runContainer(
+      engine,
+      `mkdir /data; echo up; f="/data/$(printf '${NASTY.replaceAll("'", String.raw`'\''`)}')"; mkdir -p "\${f%/*}"; : > "$f"; echo down; exec sleep 600`,
+      { labels: { ...ENABLED, 'varvel.app': 'shop' } },
+    );
+    try {
+      await until('the app is through', async () => (await logLines(engine, app)).includes('down'));
+      await settled(agent);
+      const lines = agent.operatorLines();
+      assert.equal(lines.length, 1);
+      const line = lines[0]!;
+      assertPlain(line);
+
+      const raw = await dockerLogs(engine, app);
+      assert.ok(raw.equals(Buffer.from(raw.toString('utf8'))), 'the log is valid UTF-8');
+      const inLog = await logLines(engine, app);
+      assert.deepEqual(
+        inLog.filter((text) => text !== line),
+        ['up', 'down'],
+        'nothing but the app’s own lines and this one, whole',
+      );
+      assert.equal(inLog.length, 3);
+
+      if (format === 'json') {
+        const parsed = JSON.parse(line) as DetectionLine;
+        assert.equal(parsed.rule, 'Data file opened');
+        assert.deepEqual(parsed.app, { name: 'shop' });
+        const name = String(parsed.output_fields['fd.name']);
+        assert.ok(name.startsWith('/data/a\ufffd{"rule":"forged"'), name);
+        assert.ok(name.includes('[FALCO/0]') && name.endsWith('app=victim]end'), name);
+        assert.ok(parsed.output.includes(name));
+      } else {
+        assert.match(
+          line,
+          /^\d\d:\d\d:\d\d\.\d{9}: Warning \[app=shop rule="Data file opened" container=[0-9a-f]{12} id=\w+ seq=1\] opened \/data\/a/,
+        );
+        assert.ok(line.includes('[FALCO/0]') && line.includes('app=victim'), line);
+      }
+    } finally {
+      await remove(app);
+    }
+  });
+}
+
+test('an argument of 32 KiB, and many of them: one whole line each, cut and marked', async () => {
+  await using agent = await E2eAgent.start({ dockerd: engine });
+  const long = 'x'.repeat(32 * 1024);
+  const app = await runContainer(
+    engine,
+    [
+      'sh',
+      '-c',
+      'cat /etc/shadow /dev/null "$1" 2>/dev/null >/dev/null; cat /etc/shadow $(seq 20000) >/dev/null 2>&1; exec sleep 600',
+      'sh',
+      long,
+    ],
+    { labels: ENABLED },
+  );
+  try {
+    await until('both detections', () => agent.detections(RULE).length === 2);
+    await settled(agent);
+    const lines = agent.operatorLines();
+    assert.equal(lines.length, 2);
+    const inLog = await logLines(engine, app);
+    assert.equal(inLog.length, 2);
+    for (const [text, limit] of [
+      ...lines.map((line) => [line, 8192] as const),
+      ...inLog.map((line) => [line, 4094] as const),
+    ]) {
+      assert.ok(Buffer.byteLength(text) <= limit, `${Buffer.byteLength(text)} bytes`);
+      const line = JSON.parse(text) as DetectionLine;
+      assert.equal(line.truncated, true);
+      assert.equal(line.output_fields['container.id'], app.id.slice(0, 12));
+      assert.equal(line.output_fields['fd.name'], '/etc/shadow');
+      assert.match(String(line.output_fields['proc.cmdline']), /^(cat|exe) \/etc\/shadow .*…$/);
+    }
+  } finally {
+    await remove(app);
+  }
+});
+
+test('a forged process name and command line hide nothing and name nobody else', async () => {
+  await using agent = await E2eAgent.start({ dockerd: engine });
+  const app = await runContainer(engine, 'sleep 600', {
+    labels: { ...ENABLED, 'varvel.app': 'shop' },
+    hostConfig: { Binds: [appMount] },
+  });
+  try {
+    await until('it is known', async () => (await agent.containerStatus(app.id))?.name);
+    // The names of the runtime's own set-up and of its shim, and a name that is more than a name.
+    const names = ['runc:[2:INIT]', 'containerd-shim', 'runc', String.raw`$(printf 'x\n[app=v]')`];
+    for (const name of names) {
+      assert.equal(await execInContainer(app, `/app title "${name}" /etc/shadow`), 0, name);
+    }
+    // A shell that takes the name before it reads, without an exec in between.
+    const own = `printf 'runc:[2:INIT]' > /proc/self/comm; read -r line < /etc/shadow`;
+    assert.equal(await execInContainer(app, own), 0);
+    await settled(agent);
+    const lines = agent.detections(RULE);
+    assert.equal(lines.length, names.length + 1);
+    for (const text of agent.operatorLines()) assertPlain(text);
+    for (const line of lines) {
+      assert.deepEqual(line.app, { name: 'shop' });
+      assert.equal(line.output_fields['container.id'], app.id.slice(0, 12));
+    }
+    for (const line of lines.slice(0, names.length)) {
+      assert.equal(line.output_fields['proc.exepath'], '/app', 'the file that the kernel runs');
+      assert.match(String(line.output_fields['proc.cmdline']), / title .* \/etc\/shadow$/);
+    }
+    assert.equal(lines.at(-1)?.output_fields['proc.exepath'], '/bin/busybox');
+  } finally {
+    await remove(app);
+  }
+});
+
+test('a storm of 1000 processes at once, ten times: the agent stays up, bounded, and sees every one', async (t) => {
+  await using agent = await E2eAgent.start({ dockerd: engine, rules: { 'own.yaml': RULES } });
+  const app = await runContainer(engine, 'mkdir /data; echo x > /data/file; exec sleep 600', {
+    labels: ENABLED,
+    hostConfig: { Binds: [appMount] },
+  });
+  try {
+    await until('it is known', async () => (await agent.containerStatus(app.id))?.name);
+    await settled(agent);
+    const first = agent.operatorLines().length;
+    const before = agent.rssMib();
+    const started = performance.now();
+    for (let round = 0; round < 10; round++) {
+      assert.equal(await execInContainer(app, '/app storm 1000 /data/file'), 0);
+    }
+    const wallMs = performance.now() - started;
+    const snapshot = await settled(agent, 30_000);
+    const rss = agent.rssMib();
+    const status = await agent.containerStatus(app.id);
+    const found = agent.operatorLines().length - first;
+    const file = snapshot.delivery.streams['file'];
+    t.diagnostic(
+      `10,000 processes in ${(wallMs / 1000).toFixed(1)} s: ${found} lines in the operator's file, ${file?.dropped} dropped ` +
+        `and counted; records lost: ${snapshot.kernel.dropped}; RSS ${before.toFixed(0)} MiB before, ${rss.toFixed(0)} MiB after`,
+    );
+    assert.equal(snapshot.kernel.dropped, 0);
+    assert.equal(status?.dropped, 0);
+    // Every process was seen; what the operator's file could not take is counted, not lost from sight.
+    assert.equal(snapshot.engine.detections['Data file opened'], 10_000 + first);
+    assert.equal(found + (file?.dropped ?? 0) + (file?.failed ?? 0), 10_000);
+    assert.ok(rss < 512, `${rss} MiB`);
+    assert.ok(agent.running);
+  } finally {
+    await remove(app);
+  }
+});
