@@ -188,7 +188,6 @@ class Probe {
     checkMilliseconds(tickMs, 'tickMs');
     checkMilliseconds(safetyMs, 'safetyMs');
     addon.start(this.#handle, buffer, onBatch, tickMs, safetyMs);
-    started.add(this);
   }
 
   drain() {
