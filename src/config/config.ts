@@ -44,7 +44,6 @@ export interface AgentConfig {
       readonly enabled: boolean | 'auto';
       readonly socket: string;
       readonly execRoot: string;
-      readonly dataRoot: string;
       readonly cgroupParents: readonly string[];
     };
     readonly cgroup: { readonly apps: readonly CgroupApp[] };
@@ -121,7 +120,6 @@ export function toAgentConfig(
         enabled: docker.enabled,
         socket: absolute(docker.socket, 'runtimes', 'docker', 'socket'),
         execRoot: absolute(docker.exec_root, 'runtimes', 'docker', 'exec_root'),
-        dataRoot: absolute(docker.data_root, 'runtimes', 'docker', 'data_root'),
         cgroupParents: docker.cgroup_parents,
       },
       cgroup: {

@@ -128,7 +128,6 @@ export const CONFIG_SCHEMA = z.strictObject({
           ),
           socket: path('the path of a unix socket').default('/var/run/docker.sock'),
           exec_root: path().default('/run/docker'),
-          data_root: path().default('/var/lib/docker'),
           cgroup_parents: list('a list of cgroup paths or slices', 8).default([]),
         })
         .prefault({}),
@@ -168,8 +167,8 @@ export const CONFIG_SCHEMA = z.strictObject({
     .prefault({}),
   probe: z
     .strictObject({
-      exec_ring_bytes: ring('4MiB'),
-      bulk_ring_bytes: ring('16MiB'),
+      exec_ring_bytes: ring('2MiB'),
+      bulk_ring_bytes: ring('4MiB'),
       tick_ms: whole(1, 100, 2),
     })
     .prefault({}),

@@ -39,7 +39,7 @@ writeFileSync(
     `run_dir: ${folder}`,
     'log_level: error',
     'runtimes:',
-    `  docker: {enabled: true, socket: ${dockerd.socketPath}, exec_root: ${dockerd.execRoot}, data_root: ${dockerd.dataRoot}}`,
+    `  docker: {enabled: true, socket: ${dockerd.socketPath}, exec_root: ${dockerd.execRoot}}`,
     'streams:',
     '  container: {format: text}',
     '',
