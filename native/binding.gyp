@@ -1,12 +1,11 @@
 {
-  "variables": { "asan%": "<!(echo ${VARVEL_ASAN:-0})" },
   "targets": [{
     "target_name": "ebpf_loader",
     "sources": ["addon/addon.cc", "addon/probe.cc", "addon/ring.cc", "addon/loop.cc", "addon/tracepoint.cc", "addon/root-file.cc", "addon/self-test.cc"],
     "include_dirs": ["probe", "addon"],
     "cflags_cc": ["-O2", "-std=c++17", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-exceptions"],
     "libraries": ["-lbpf", "-lelf", "-lz"],
-    "conditions": [["asan==1", {
+    "conditions": [["'<!(echo ${VARVEL_ASAN:-0})'=='1'", {
       "cflags_cc": ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"],
       "ldflags": ["-fsanitize=address,undefined"]
     }]]

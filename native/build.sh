@@ -8,7 +8,7 @@ if [ -z "$CLANG" ] || [ ! -e /usr/include/bpf/libbpf.h ]; then
   echo "The native build needs clang (with the BPF target) and libbpf-dev. Install them with: npm run setup" >&2
   exit 1
 fi
-node schema/generate.mjs
+[ "${VARVEL_ASAN:-0}" = 1 ] || node schema/generate.mjs
 mkdir -p build
 "$CLANG" -g -O2 -Wall -Werror -mcpu=v3 -target bpf -D__TARGET_ARCH_x86 -Iprobe -c probe/probe.bpf.c -o build/probe.bpf.o
 # DWARF goes, BTF stays

@@ -1,6 +1,6 @@
 /** Raised by every operation that the system refuses. */
 export interface LoaderError extends Error {
-  /** Symbolic errno, such as 'EPERM'. */
+  /** Symbolic errno, such as 'EPERM'; 'ELIBBPF' for libbpf's own errors. */
   readonly code: string;
   readonly errno: number;
   /** What was tried, as a phrase: 'load the probe into the kernel'. */
@@ -29,6 +29,8 @@ export interface LoaderScopeEntry {
   readonly emitted: number;
   readonly dropped: number;
   readonly prefiltered: number;
+  /** Of `dropped`: records of process life and of cgroups. */
+  readonly droppedExec: number;
 }
 
 export interface ProbeOptions {

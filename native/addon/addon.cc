@@ -35,10 +35,14 @@ void ThrowNapi(napi_env env) {
 
 // The one place that raises: Error {message, code, errno, operation, detail}.
 napi_value Throw(napi_env env, const Status& status) {
-  std::string message = "cannot " + status.operation + ": " + strerror(status.error);
+  // libbpf has errors of its own, from 4000 up: a broken object, a kernel that is too old
+  const bool libbpf = status.error >= 4000;
+  char reason[256];
+  libbpf_strerror(status.error, reason, sizeof(reason));
+  std::string message = "cannot " + status.operation + ": " + reason;
   napi_value text, code, error, number, operation, detail;
   TRY(env, napi_create_string_utf8(env, message.c_str(), message.size(), &text));
-  const char* name = uv_err_name(-status.error);
+  const char* name = libbpf ? "ELIBBPF" : uv_err_name(-status.error);
   TRY(env, napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &code));
   TRY(env, napi_create_error(env, code, text, &error));
   TRY(env, napi_create_int32(env, status.error, &number));
@@ -236,8 +240,8 @@ napi_value ScopeDelete(napi_env env, napi_callback_info info) {
   return status.ok() ? nullptr : Throw(env, status);
 }
 
-// Rows as numbers, six each: cgroup, root, state, emitted, dropped, prefiltered.
-const size_t kRow = 6;
+// Rows as numbers, seven each: cgroup, root, state, emitted, dropped, prefiltered, dropped of the exec ring.
+const size_t kRow = 7;
 napi_value Rows(napi_env env, const std::vector<ScopeRow>& rows) {
   void* data = nullptr;
   napi_value buffer, array;
@@ -246,7 +250,8 @@ napi_value Rows(napi_env env, const std::vector<ScopeRow>& rows) {
   for (const ScopeRow& row : rows) {
     const double values[kRow] = {static_cast<double>(row.cgroup),        static_cast<double>(row.entry.root),
                                  static_cast<double>(row.entry.state),   static_cast<double>(row.entry.emitted),
-                                 static_cast<double>(row.entry.dropped), static_cast<double>(row.entry.prefiltered)};
+                                 static_cast<double>(row.entry.dropped), static_cast<double>(row.entry.prefiltered),
+                                 static_cast<double>(row.entry.dropped_exec)};
     memcpy(out, values, sizeof(values));
     out += kRow;
   }

@@ -77,7 +77,9 @@ static __always_inline void ring__send_record(void *ring, enum ring_budget budge
 		__sync_fetch_and_add(&entry->emitted, -1);
 		__sync_fetch_and_add(&state.dropped, 1);
 		__sync_fetch_and_add(&entry->dropped, 1);
-		if (budget != BUDGET_BULK)
+		if (budget != BUDGET_BULK) {
 			__sync_fetch_and_add(&state.dropped_exec, 1);
+			__sync_fetch_and_add(&entry->dropped_exec, 1);
+		}
 	}
 }

@@ -51,6 +51,7 @@ struct scope_entry {
 	__u64 root;
 	__u64 emitted;
 	__u64 dropped;
+	__u64 dropped_exec; /* of dropped: of the exec ring */
 	__u64 prefiltered;
 	__u32 exec_bytes;
 	__u32 bulk_bytes;

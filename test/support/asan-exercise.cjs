@@ -1,0 +1,95 @@
+'use strict';
+// Everything that the addon can do, a few times, with good and bad input: run by asan.sh.
+const assert = require('node:assert/strict');
+const { mkdirSync, rmdirSync, statSync, existsSync } = require('node:fs');
+const { execFileSync } = require('node:child_process');
+const path = require('node:path');
+const { setTimeout: delay } = require('node:timers/promises');
+
+const loader = require(path.resolve(process.argv[2], 'index.cjs'));
+const mount = existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup';
+const parent = `varvel-asan-${process.pid}`;
+const pattern = { leafPrefix: '', leafSuffix: '', handle: 'any', deep: false };
+const options = {
+  hierarchy: { kind: 'v2', id: 0 },
+  patterns: [{ ...pattern, prefix: `/${parent}/` }],
+  execRingBytes: 65536,
+  bulkRingBytes: 65536,
+};
+
+function refuses(operation, code) {
+  assert.throws(operation, (error) => error.code === code || error instanceof TypeError);
+}
+
+async function round(number) {
+  const probe = new loader.Probe(options);
+  const directory = path.join(mount, parent, `app${number}`);
+  mkdirSync(directory, { recursive: true });
+  const id = statSync(directory).ino;
+  let bytes = 0;
+  let batches = 0;
+  const buffer = new ArrayBuffer(131072);
+  for (const name of probe.programs()) probe.attach(name);
+  probe.attach('sys_openat');
+  refuses(() => probe.attach('nosuch'), 'ENOENT');
+  refuses(() => probe.attach(7), 'EINVAL');
+  refuses(() => probe.start(new ArrayBuffer(8), () => undefined), 'EINVAL');
+  probe.setOpenMask({ read: true, write: true, failed: true });
+  probe.start(
+    buffer,
+    (size) => {
+      bytes += size;
+      batches++;
+      // closing from within a batch is allowed
+      if (number === 2 && batches === 3) probe.close();
+    },
+    { tickMs: 1, safetyMs: 20 },
+  );
+  refuses(() => probe.start(buffer, () => undefined), 'EBUSY');
+  probe.scopeSet(id, 'included', id);
+  refuses(() => probe.scopeSet(-1, 'included', 0), 'EINVAL');
+  for (let i = 0; i < 2000; i++) probe.scopeSet(1_000_000 + i, 'excluded', 1);
+  assert.ok(probe.scopeEntries().length >= 2001);
+  for (let i = 0; i < 2000; i++) probe.scopeDelete(1_000_000 + i);
+  loader.selfTest(directory, '/etc/hostname');
+  // more than the small rings hold: drops, and records of every size
+  const flood = `echo 0 > ${directory}/cgroup.procs; i=0; while [ $i -lt 300 ]; do cat /etc/hostname; i=$((i+1)); done`;
+  execFileSync('/bin/sh', ['-c', flood], { stdio: 'ignore' });
+  if (number !== 2) probe.drain();
+  await delay(100);
+  if (number !== 2) {
+    assert.ok(probe.stats().emitted > 0);
+    for (const name of probe.attached()) probe.detach(name);
+    probe.close();
+  }
+  assert.ok(bytes > 0, 'records came');
+  probe.close();
+  refuses(() => probe.stats(), 'EBADF');
+}
+
+async function main() {
+  refuses(() => new loader.Probe({ ...options, objectPath: '/nonexistent' }), 'ENOENT');
+  refuses(() => new loader.Probe({ ...options, objectPath: __filename }), 'ELIBBPF');
+  refuses(
+    () => new loader.Probe({ ...options, patterns: [{ ...pattern, prefix: 'x'.repeat(64) }] }),
+  );
+  refuses(() => loader.selfTest('/nonexistent', '/etc/hostname'), 'EIO');
+  refuses(() => loader.readInRoot('/nonexistent', '/etc/hostname', 10), 'ENOENT');
+  refuses(() => loader.readInRoot('/', '/etc', 10), 'EINVAL');
+  assert.equal(loader.readInRoot('/', '/etc/hostname', 3).length, 3);
+  assert.ok(loader.bootTimeNs() > 0n);
+  try {
+    for (let number = 0; number < 4; number++) await round(number);
+  } finally {
+    for (const name of ['app0', 'app1', 'app2', 'app3', '']) {
+      const directory = path.join(mount, parent, name);
+      if (existsSync(directory)) rmdirSync(directory);
+    }
+  }
+  console.log('the addon ran under the sanitizers without a finding');
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
