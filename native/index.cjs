@@ -71,7 +71,7 @@ function layOutConfig(options) {
 
 function toEntries(rows) {
   const entries = [];
-  for (let i = 0; i < rows.length; i += 7) {
+  for (let i = 0; i < rows.length; i += 6) {
     entries.push({
       cgroupId: rows[i],
       rootCgroupId: rows[i + 1],
@@ -79,7 +79,6 @@ function toEntries(rows) {
       emitted: rows[i + 3],
       dropped: rows[i + 4],
       prefiltered: rows[i + 5],
-      droppedExec: rows[i + 6],
     });
   }
   return entries;
@@ -189,6 +188,7 @@ class Probe {
     checkMilliseconds(tickMs, 'tickMs');
     checkMilliseconds(safetyMs, 'safetyMs');
     addon.start(this.#handle, buffer, onBatch, tickMs, safetyMs);
+    started.add(this);
   }
 
   drain() {

@@ -131,6 +131,7 @@ export class Agent {
   #eventNum = 0;
   #droppedSeen = 0;
   #droppedExecSeen = 0;
+  #droppedExecOf = new Map<number, number>();
   #selfTestRecords = 0;
   #selfTest: SelfTest | undefined;
   #stopping: Promise<void> | undefined;
@@ -203,6 +204,10 @@ export class Agent {
       reader: this.#procFs,
       maxProcesses: config.context.maxProcesses,
       isInScope: (pid) => this.#isInScope(pid),
+      rootOf: (cgroupId) => {
+        const resolution = this.#apps.resolve(cgroupId);
+        return resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
+      },
     });
     this.#users = new ContainerUsers({
       rootReader: containerRootReader,
@@ -440,8 +445,8 @@ export class Agent {
     const { dropped, droppedExec } = this.#probe.stats();
     // Losses in the bulk ring, which any container can cause, leave the process tree whole.
     if (droppedExec > this.#droppedExecSeen) {
-      this.#tree.recordsLost(now);
       this.#droppedExecSeen = droppedExec;
+      this.#onProcessRecordsLost(now);
     }
     if (dropped > this.#droppedSeen) {
       this.#logger.warn(
@@ -451,6 +456,17 @@ export class Agent {
       this.#droppedSeen = dropped;
     }
     this.#tree.tick(now);
+  }
+
+  #onProcessRecordsLost(now: bigint): void {
+    const lost = new Map<number, number>();
+    for (const { cgroupId, rootCgroupId, droppedExec } of this.#probe.scope.entries()) {
+      if (droppedExec === 0) continue;
+      lost.set(cgroupId, droppedExec);
+      const before = this.#droppedExecOf.get(cgroupId) ?? 0;
+      if (droppedExec > before) this.#tree.recordsLost(now, rootCgroupId);
+    }
+    this.#droppedExecOf = lost;
   }
 
   #usersOf(cgroupId: number, process: Process): UserNames {

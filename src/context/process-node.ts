@@ -27,6 +27,8 @@ export class ProcessNode implements Process {
   setupSinceBootNs = 0n;
   setupName = '';
   setupEpoch = 0;
+  /** The container (its root cgroup) that it sets up. */
+  setupRoot = 0;
   origin: 'probe' | 'proc' | 'ancestor';
 
   /** End of the last thread; undefined while it runs. */

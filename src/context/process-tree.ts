@@ -34,6 +34,8 @@ export interface ProcessTreeOptions {
   readonly exitedKeepMs?: number;
   /** Whether the process's cgroup is watched; undefined when it is gone. Slow path only. Default: not known. */
   readonly isInScope?: (pid: number) => boolean | undefined;
+  /** The root cgroup of the container that a cgroup is in. Default: itself. */
+  readonly rootOf?: (cgroupId: number) => number;
 }
 
 /** Sizes and monotonic counters, for metrics and `varvel status`. */
@@ -62,7 +64,7 @@ export interface ProcessTreeCounters extends ProcessTableCounters {
 export class ProcessTree {
   readonly #reader: ProcReader;
   readonly #table: ProcessTable;
-  readonly #setup = new SetupMarker();
+  readonly #setup: SetupMarker;
   readonly #exitedKeepNs: bigint;
   readonly #isInScope: (pid: number) => boolean | undefined;
   #latestBootNs = 0n;
@@ -75,6 +77,7 @@ export class ProcessTree {
 
   constructor(options: ProcessTreeOptions) {
     this.#reader = options.reader;
+    this.#setup = new SetupMarker(options.rootOf);
     this.#exitedKeepNs = BigInt(options.exitedKeepMs ?? EXITED_KEEP_MS) * 1_000_000n;
     this.#isInScope = options.isInScope ?? (() => undefined);
     this.#table = new ProcessTable(
@@ -123,17 +126,18 @@ export class ProcessTree {
   /** A cgroup change as the probe reports it; only moves of processes into the scope matter here. */
   onCgroupChange(change: CgroupChange): void {
     if (change.kind !== 'attach' || change.pid === 0 || change.state === 'excluded') return;
-    const known = this.#table.newest(change.pid);
+    // By its start, where that is told: the pid's last holder may have ended without a record of it.
+    const known = this.#find(change.pid, change.startBootNs);
     if (known?.inScope === true && known.exitedBootNs === undefined) return;
     this.#setup.onAttach(change.pid, change.bootNs);
   }
 
   /**
-   * Records of process life were lost (the exec ring was full) up to `bootNs`. From here on nobody passes as
-   * the runtime's set-up on the strength of not being known.
+   * Records of process life were lost up to `bootNs`: of the container with this root cgroup, or, without one,
+   * perhaps of all. From here on nobody in there passes as the runtime's set-up on the strength of not being known.
    */
-  recordsLost(bootNs: bigint): void {
-    this.#setup.onLoss(bootNs);
+  recordsLost(bootNs: bigint, rootCgroupId?: number): void {
+    this.#setup.onLoss(bootNs, rootCgroupId);
   }
 
   /** The process with this pid and start; without `startBootNs`, the youngest that has the pid. */

@@ -4,6 +4,9 @@ import type { ProcessNode } from './process-node.ts';
 /** Set-up is over after this long, whatever happens: a runtime needs milliseconds. */
 const SETUP_MAX_NS = 10_000_000_000n;
 
+/** Containers whose losses are remembered one by one; when there are more, all have lost. */
+const LOSSES_MAX = 16384;
+
 /** Moves whose process has not been heard of yet. */
 const PENDING_MAX = 4096;
 
@@ -19,7 +22,10 @@ const PENDING_MAX = 4096;
  * Children inherit it, never the other way round, and it ends for good with
  * - the first successful exec (the app's program), with the one exception below;
  * - a change of the name to one that is not runc's (`runc:[2:INIT]`): an exec whose record is yet to come;
- * - a loss of records, and ten seconds.
+ * - a loss of records of the same container, and ten seconds.
+ *
+ * Losses count per container, or one that forks without end would have its neighbours' set-up reported as
+ * their apps' doing.
  *
  * The exception: a runtime that is born into the cgroup runs itself once more from a sealed copy before it
  * enters the container (runc: a memfd, or a detached overlay mount). That exec keeps the mark only for the
@@ -29,8 +35,14 @@ const PENDING_MAX = 4096;
  */
 export class SetupMarker {
   readonly #moved = new Map<number, bigint>();
-  #lossBootNs = -1n;
-  #epoch = 0;
+  readonly #rootOf: (cgroupId: number) => number;
+  readonly #losses = new Map<number, Loss>();
+  #lossOfAll: Loss = { bootNs: -1n, epoch: 0 };
+
+  /** `rootOf` gives the container's root cgroup, or the id itself when no container is known. */
+  constructor(rootOf: (cgroupId: number) => number = (cgroupId) => cgroupId) {
+    this.#rootOf = rootOf;
+  }
 
   onAttach(pid: number, bootNs: bigint): void {
     this.#moved.delete(pid);
@@ -41,9 +53,17 @@ export class SetupMarker {
     }
   }
 
-  onLoss(bootNs: bigint): void {
-    if (bootNs > this.#lossBootNs) this.#lossBootNs = bootNs;
-    this.#epoch++;
+  /** Records of this container were lost up to `bootNs`; without a container, perhaps of every one. */
+  onLoss(bootNs: bigint, rootCgroupId?: number): void {
+    if (rootCgroupId !== undefined && this.#losses.size < LOSSES_MAX) {
+      const before = this.#losses.get(rootCgroupId);
+      this.#losses.set(rootCgroupId, { bootNs, epoch: (before?.epoch ?? 0) + 1 });
+      return;
+    }
+    // Past every sum there has been, so that no mark of before is fresh.
+    const highest = [...this.#losses.values()].reduce((max, { epoch }) => Math.max(max, epoch), 0);
+    this.#lossOfAll = { bootNs, epoch: this.#lossOfAll.epoch + highest + 1 };
+    this.#losses.clear();
   }
 
   onTick(nowBootNs: bigint): void {
@@ -62,14 +82,16 @@ export class SetupMarker {
       return;
     }
     if (moved === undefined || moved < event.startBootNs || moved > event.bootNs) return;
-    if (event.startBootNs <= this.#lossBootNs) return;
-    this.#enter(node, event.comm, moved);
+    const root = this.#rootOf(event.cgroupId);
+    if (this.#lostSince(root, event.startBootNs)) return;
+    this.#enter(node, root, event.comm, moved);
   }
 
   onFork(parent: ProcessNode, child: ProcessNode, event: KernelEvent): void {
     if (event.clone?.parentInScope === false) {
-      if (event.clone.childStartBootNs > this.#lossBootNs)
-        this.#enter(child, event.comm, event.bootNs);
+      const root = this.#rootOf(event.cgroupId);
+      if (!this.#lostSince(root, event.clone.childStartBootNs))
+        this.#enter(child, root, event.comm, event.bootNs);
     } else if (parent.setup) this.#inherit(parent, child);
     else child.setup = false;
   }
@@ -95,15 +117,30 @@ export class SetupMarker {
   }
 
   #isFresh(node: ProcessNode, bootNs: bigint): boolean {
-    return node.setupEpoch === this.#epoch && bootNs - node.setupSinceBootNs <= SETUP_MAX_NS;
+    return (
+      node.setupEpoch === this.#epochOf(node.setupRoot) &&
+      bootNs - node.setupSinceBootNs <= SETUP_MAX_NS
+    );
   }
 
-  #enter(node: ProcessNode, name: string, bootNs: bigint): void {
+  #lostSince(root: number, startBootNs: bigint): boolean {
+    return (
+      startBootNs <= this.#lossOfAll.bootNs ||
+      startBootNs <= (this.#losses.get(root)?.bootNs ?? -1n)
+    );
+  }
+
+  #epochOf(root: number): number {
+    return this.#lossOfAll.epoch + (this.#losses.get(root)?.epoch ?? 0);
+  }
+
+  #enter(node: ProcessNode, root: number, name: string, bootNs: bigint): void {
     node.setup = true;
     node.entrant = true;
     node.setupName = name;
     node.setupSinceBootNs = bootNs;
-    node.setupEpoch = this.#epoch;
+    node.setupEpoch = this.#epochOf(root);
+    node.setupRoot = root;
   }
 
   #inherit(parent: ProcessNode, child: ProcessNode): void {
@@ -111,5 +148,13 @@ export class SetupMarker {
     child.setupName = parent.setupName;
     child.setupSinceBootNs = parent.setupSinceBootNs;
     child.setupEpoch = parent.setupEpoch;
+    child.setupRoot = parent.setupRoot;
   }
+}
+
+interface Loss {
+  /** Until when. */
+  readonly bootNs: bigint;
+  /** How many there were. */
+  readonly epoch: number;
 }

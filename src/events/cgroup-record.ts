@@ -29,5 +29,6 @@ export function readCgroupChange(r: RecordBytes, at: number): CgroupChange {
     state: STATES[r.number(at + CGROUP.state)] ?? 'pending',
     bootNs: r.u64(at + HEADER.ts),
     pid: kind === 'attach' ? r.number(at + HEADER.pid) : 0,
+    ...(kind === 'attach' ? { startBootNs: r.u64(at + HEADER.start) } : {}),
   };
 }

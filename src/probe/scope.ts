@@ -43,6 +43,8 @@ export interface CgroupChange {
   readonly bootNs: bigint;
   /** attach: the process that was moved (host pid), 0 otherwise. */
   readonly pid: number;
+  /** attach: when that process began, CLOCK_BOOTTIME ns; with `pid` it is that process and no other. */
+  readonly startBootNs?: bigint;
 }
 
 /** One entry of the kernel's scope map. Counters are records, monotonic, since the entry was made. */
@@ -55,6 +57,8 @@ export interface ScopeEntry {
   readonly dropped: number;
   /** Kept in the kernel because no rule can match it. */
   readonly prefiltered: number;
+  /** Of `dropped`: records of process life, without which the container's processes are not all known. */
+  readonly droppedExec: number;
 }
 
 /** The scope map. Bound: 16384 cgroups; `set` throws an Error with code ENOSPC past it. */

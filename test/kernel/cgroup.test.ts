@@ -47,6 +47,7 @@ for (const kind of ['v2', 'v1-pids'] as const) {
         emitted: 2,
         dropped: 0,
         prefiltered: 0,
+        droppedExec: 0,
       });
       probe.probe.scopeDelete(cgroup.id);
       assert.equal(probe.probe.scopeGet(cgroup.id), undefined);
@@ -132,6 +133,7 @@ for (const kind of ['v2', 'v1-pids'] as const) {
             path: cgroup.path,
             state: 'pending',
             pid: running.pid,
+            startBootNs: probe.eventsOf(running.pid)[0]?.startBootNs,
           },
         ]),
       );

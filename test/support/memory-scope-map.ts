@@ -24,7 +24,7 @@ export class MemoryScopeMap implements ScopeMap {
     if (known === undefined && this.#entries.size >= this.#limit) {
       throw Object.assign(new Error('the scope map is full'), { code: 'ENOSPC' });
     }
-    const counters = known ?? { emitted: 0, dropped: 0, prefiltered: 0 };
+    const counters = known ?? { emitted: 0, dropped: 0, prefiltered: 0, droppedExec: 0 };
     this.#entries.set(cgroupId, { ...counters, cgroupId, rootCgroupId, state });
   }
 

@@ -138,6 +138,40 @@ test('after lost records nobody older passes as set-up, and who had the mark los
   assert.equal(tree.onEvent(kernelEvent(fresh, at(15))).setup, true);
 });
 
+test('what one container loses does not touch the set-up of another', () => {
+  // A cgroup nested in the container 7 is that container.
+  const tree = new ProcessTree({
+    reader: new ProcFs('/nonexistent'),
+    rootOf: (cgroupId) => (cgroupId === 71 ? 7 : cgroupId),
+  });
+  startContainer(tree);
+  tree.recordsLost(at(10), 8);
+  assert.equal(tree.onEvent(kernelEvent(S2, at(11))).setup, true);
+  tree.recordsLost(at(12), 7);
+  assert.equal(tree.onEvent(kernelEvent(S2, at(13))).setup, false);
+  tree.onCgroupChange(attach(80, at(14), { cgroupId: 71 }));
+  const old = { pid: 80, start: at(11), comm: 'x', ...fromRunc };
+  assert.equal(tree.onEvent({ ...kernelEvent(old, at(15)), cgroupId: 71 }).setup, false);
+  tree.onCgroupChange(attach(81, at(16), { cgroupId: 9 }));
+  const elsewhere = { pid: 81, start: at(11), comm: 'runc', ...fromRunc };
+  assert.equal(tree.onEvent({ ...kernelEvent(elsewhere, at(17)), cgroupId: 9 }).setup, true);
+});
+
+test('when more containers have lost records than can be remembered, all have', () => {
+  const tree = newTree();
+  startContainer(tree);
+  for (let root = 1000; root < 1000 + 16_385; root++) tree.recordsLost(at(10), root);
+  assert.equal(tree.onEvent(kernelEvent(S2, at(11))).setup, false);
+});
+
+test('a pid whose last holder ended without a record is no reason to miss the set-up', () => {
+  const tree = newTree();
+  const phantom = { pid: 60, start: at(-900), comm: 'worker', ppid: 40, parentStart: at(-2000) };
+  tree.onEvent(execEvent(phantom, at(-899), { argv: ['worker'] }));
+  tree.onCgroupChange(attach(60, at(1), { startBootNs: S0.start }));
+  assert.equal(tree.onEvent(kernelEvent(S0, at(2))).setup, true);
+});
+
 test('a process pushed out of a full tree does not come back as set-up', () => {
   const tree = newTree({ maxProcesses: 16 });
   const hidden = { pid: 100, start: at(0), comm: 'evil', ppid: 50, parentStart: at(-500) };
