@@ -71,7 +71,7 @@ function layOutConfig(options) {
 
 function toEntries(rows) {
   const entries = [];
-  for (let i = 0; i < rows.length; i += 6) {
+  for (let i = 0; i < rows.length; i += 7) {
     entries.push({
       cgroupId: rows[i],
       rootCgroupId: rows[i + 1],
@@ -79,6 +79,7 @@ function toEntries(rows) {
       emitted: rows[i + 3],
       dropped: rows[i + 4],
       prefiltered: rows[i + 5],
+      droppedExec: rows[i + 6],
     });
   }
   return entries;
