@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -66,11 +66,13 @@ function holder(then: string): string {
 
 /** Starts it in a process of its own, and gives what it holds in the kernel once it holds it. */
 async function hold(
+  t: TestContext,
   then: string,
 ): Promise<{ child: ChildProcessByStdio<null, Readable, null>; ids: BpfId[] }> {
   const child = spawn(process.execPath, ['-e', holder(`console.log('held'); ${then}`)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  t.after(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data');
   const ids = heldBpfIds(child.pid!);
   assert.equal(ids.filter((one) => one.kind === 'link').length, HOOKS.length);
@@ -337,11 +339,12 @@ describe('the end of a probe', () => {
     probe.close();
   });
 
-  test('close() while a batch is handed over: no other follows', async () => {
+  test('close() while a batch is handed over: no other follows', async (t) => {
     const probe = new KernelProbe({
       attach: ['cgroup_mkdir', 'sys_openat'],
       bufferBytes: 128 << 10,
     });
+    t.after(() => probe.close());
     let afterwards = 0;
     let closed = false;
     probe.onRecord = (records) => {
@@ -357,14 +360,14 @@ describe('the end of a probe', () => {
     assert.equal(closed, true);
     assert.equal(afterwards, once);
     assert.throws(() => probe.probe.stats(), { code: 'EBADF' });
-    await probe.close();
   });
 
-  test('a started probe that nobody refers to goes on', async () => {
+  test('a started probe that nobody refers to goes on', async (t) => {
     setFlagsFromString('--expose_gc');
     const collect = runInNewContext('gc') as () => void;
     const hierarchy = findHierarchy('v2');
     const top = new KernelProbe({ attach: [] });
+    t.after(() => top.close());
     let bytes = 0;
     const forgotten: { close: (() => void) | undefined } = { close: undefined };
     (() => {
@@ -383,11 +386,11 @@ describe('the end of a probe', () => {
     while (bytes === 0 && Date.now() < end) await delay(5);
     assert.ok(bytes > 0);
     forgotten.close();
-    await top.close();
   });
 
-  test('an exception in onBatch is an uncaught exception of the process', async () => {
+  test('an exception in onBatch is an uncaught exception of the process', (t) => {
     const top = new KernelProbe({ attach: [] });
+    t.after(() => top.close());
     const options = {
       hierarchy: top.hierarchy,
       patterns: [{ ...PATTERN, prefix: `/${top.top}/` }],
@@ -405,16 +408,15 @@ describe('the end of a probe', () => {
     });
     assert.equal(plain.status, 1);
     assert.match(plain.stderr, /from the batch/);
-    await top.close();
   });
 
-  test('SIGKILL, exit without close, and the end of a worker leave nothing in the kernel', async () => {
-    const killed = await hold('');
+  test('SIGKILL, exit without close, and the end of a worker leave nothing in the kernel', async (t) => {
+    const killed = await hold(t, '');
     killed.child.kill('SIGKILL');
     await once(killed.child, 'close');
     assert.deepEqual(await leftBpfIds(killed.ids), []);
 
-    const exits = await hold('setTimeout(() => process.exit(3), 300)');
+    const exits = await hold(t, 'setTimeout(() => process.exit(3), 300)');
     const [code] = (await once(exits.child, 'close')) as [number];
     assert.equal(code, 3);
     assert.deepEqual(await leftBpfIds(exits.ids), []);
@@ -424,6 +426,7 @@ describe('the end of a probe', () => {
       holder(`require('node:worker_threads').parentPort.postMessage('held')`),
       { eval: true },
     );
+    t.after(() => worker.terminate());
     await once(worker, 'message');
     const ids = heldBpfIds(process.pid).filter(
       ({ id, kind }) => !before.some((one) => one.id === id && one.kind === kind),
