@@ -85,7 +85,7 @@ interface Running {
 }
 
 async function startAgent(config: string, prefix: readonly string[] = []): Promise<Running> {
-  const [command = '', ...args] = [...prefix, process.execPath, MAIN, 'agent', '-c', config];
+  const [command, ...args] = [...prefix, process.execPath, MAIN, 'agent', '-c', config];
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const running: Running = { process: child, ended: once(child, 'exit'), stderr: '', stdout: '' };
   child.stderr.on('data', (chunk: Buffer) => (running.stderr += chunk.toString('utf8')));
