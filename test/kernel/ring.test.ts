@@ -233,6 +233,10 @@ describe('one container cannot blind another', () => {
       );
       assert.equal(probe.probe.stats().dropped, losses.quiet + losses.loud);
       assert.equal(probe.probe.stats().emitted, probe.delivered);
+      assert.equal(
+        probe.probe.stats().droppedExec,
+        entries.reduce((sum, one) => sum + one.droppedExec, 0),
+      );
       if (losses.quiet === 0) assert.equal(sequences.counts.get(trickle.pid), 150);
     });
     return losses;
