@@ -162,8 +162,10 @@ class Demo {
       this.#release.defer(() => removeCgroup(directory));
     }
     const log = openSync(this.#logFile, 'a');
-    const enter = `echo 0 > "$1/cgroup.procs" && exec "$2" -e "$3"`;
-    const app = spawn('/bin/sh', ['-c', enter, 'sh', directories[1] ?? '', process.execPath, APP], {
+    const enter = `echo 0 > "$1/cgroup.procs" && exec "$2" server.js`;
+    writeFileSync(join(this.#folder, 'server.js'), APP);
+    const app = spawn('/bin/sh', ['-c', enter, 'sh', directories[1] ?? '', process.execPath], {
+      cwd: this.#folder,
       stdio: ['pipe', log, log],
     });
     closeSync(log);

@@ -52,7 +52,9 @@ function explain(error: unknown, doing: string): UserError {
       ? 'The agent needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; inside a container also the host’s pid namespace. If it has them, kernel lockdown (confidentiality) forbids BPF.'
       : /(kernel|vmlinux) BTF/i.test(loader.detail ?? '') || loader.code === 'ESRCH'
         ? 'The kernel has no BTF (/sys/kernel/btf/vmlinux): use one built with CONFIG_DEBUG_INFO_BTF=y, 5.15 or newer.'
-        : 'Run "varvel doctor" to see what this host lacks.';
+        : loader.code === 'ENOENT' && /probe object/.test(said)
+          ? 'The native part is not built: run "npm run build:native".'
+          : 'Run "varvel doctor" to see what this host lacks.';
   return new UserError([said, detail, advice].filter((part) => part !== '').join(' '), {
     cause: error,
   });
