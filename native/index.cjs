@@ -38,8 +38,8 @@ function layOutConfig(options) {
   view.setUint32(0, hierarchy.kind === 'v1-pids' ? 1 : 0, true);
   view.setInt32(4, hierarchy.id, true);
   view.setUint32(8, options.threadClones ? 1 : 0, true);
-  // An eighth of a ring per epoch, so at most a quarter of what is in it: three neighbours keep their place beside
-  // one that floods. Not less than the largest record (RECORD_MAX).
+  // An eighth of a ring per epoch: beside the half that whoever comes first may fill, three containers that flood
+  // leave room for others. Not less than the largest record (RECORD_MAX).
   view.setUint32(12, Math.max(32768, options.execRingBytes / 8), true);
   view.setUint32(16, Math.max(32768, options.bulkRingBytes / 8), true);
   view.setUint32(20, patterns.length, true);

@@ -77,7 +77,8 @@ uint64_t Consumer::Scan(Ring* ring, size_t share, std::vector<Entry>* entries, s
 }
 
 // A new epoch, and so a new budget for every container, only when all that was in the rings when the last one began
-// has been taken. So a ring never holds more than two budgets of one container, however slowly it is drained.
+// has been taken. So beyond a ring's first half, where anybody may write, it never holds more than two budgets of one
+// container, however slowly it is drained.
 void Consumer::RenewBudgets() {
   for (int i = 0; i < 2; i++) {
     if (*rings_[i]->consumer_ < epoch_marks_[i]) return;

@@ -2,6 +2,10 @@
 /* Layer 2: hand-over of a finished record, and who pays for it. */
 #pragma once
 
+/* flags of bpf_ringbuf_query, include/uapi/linux/bpf.h */
+#define BPF_RB_AVAIL_DATA 0
+#define BPF_RB_RING_SIZE 1
+
 static __always_inline struct scratch *ring__get_scratch(void)
 {
 	__u32 zero = 0;
@@ -24,8 +28,12 @@ static __always_inline bool ring__take_bytes(__u32 *used, __u32 budget, __u32 le
 	return *(volatile __u32 *)used < budget && __sync_fetch_and_add(used, len) + len <= budget;
 }
 
-/* False when the container has used up its share of the ring for this epoch. */
-static __always_inline bool ring__take_budget(struct scope_entry *entry, __u64 cgroup, __u32 len, bool bulk)
+/*
+ * False when the container has used up its share of the ring for this epoch, and half of the ring is not free: a burst
+ * of one container may have what nobody needs, but the rest is kept for those within their shares.
+ */
+static __always_inline bool ring__take_budget(void *ring, struct scope_entry *entry, __u64 cgroup, __u32 len,
+					      bool bulk)
 {
 	struct scope_entry *payer = entry;
 	if (entry->root != cgroup) { /* nested cgroups share the container's budget: nesting buys nothing */
@@ -39,9 +47,10 @@ static __always_inline bool ring__take_budget(struct scope_entry *entry, __u64 c
 		payer->exec_bytes = 0;
 		payer->bulk_bytes = 0;
 	}
-	if (bulk)
-		return ring__take_bytes(&payer->bulk_bytes, config.bulk_budget, len);
-	return ring__take_bytes(&payer->exec_bytes, config.exec_budget, len);
+	if (bulk ? ring__take_bytes(&payer->bulk_bytes, config.bulk_budget, len)
+		 : ring__take_bytes(&payer->exec_bytes, config.exec_budget, len))
+		return 1;
+	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) + len < bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
 }
 
 enum ring_budget { BUDGET_NONE, BUDGET_EXEC, BUDGET_BULK };
@@ -64,7 +73,7 @@ static __always_inline void ring__send_record(void *ring, enum ring_budget budge
 	/* Before the record can be read: whoever has read it finds it counted. */
 	__sync_fetch_and_add(&state.emitted, 1);
 	__sync_fetch_and_add(&entry->emitted, 1);
-	if (budget == BUDGET_NONE || ring__take_budget(entry, s->h.cgroup, len, budget == BUDGET_BULK)) {
+	if (budget == BUDGET_NONE || ring__take_budget(ring, entry, s->h.cgroup, len, budget == BUDGET_BULK)) {
 		__u64 flags = ring__wake_flags(&woke);
 		barrier_var(len);
 		if (len <= SCRATCH_BYTES)

@@ -255,7 +255,7 @@ test('an agent that is there before the engine', async () => {
     // A path that leads to the engine's socket as soon as it exists.
     const socketPath = join(home, 'docker.sock');
     await using agent = await E2eAgent.start({
-      dockerd: { socketPath, execRoot: engine.execRoot, dataRoot: engine.dataRoot },
+      dockerd: { socketPath, execRoot: engine.execRoot },
     });
     assert.match(agent.varvel('status').stdout, /There is no Docker socket at .*start Docker/);
     const early = await runContainer(engine, 'cat /etc/shadow > /dev/null; sleep 600', {

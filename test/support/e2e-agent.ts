@@ -37,7 +37,7 @@ export interface DetectionLine {
 /** What a test configures; everything else is the agent's default, or the test's own folder. */
 export interface E2eAgentOptions {
   /** Its engine; a socket path alone for one that does not exist (yet). */
-  readonly dockerd: Pick<TestDockerd, 'socketPath' | 'execRoot' | 'dataRoot'>;
+  readonly dockerd: Pick<TestDockerd, 'socketPath' | 'execRoot'>;
   /** Lines of YAML that are added to the configuration; top-level keys other than those of `writeConfig`. */
   readonly config?: readonly string[];
   /** Below `streams:`, instead of none. */
@@ -237,7 +237,6 @@ export class E2eAgent {
         '    enabled: true',
         `    socket: ${dockerd.socketPath}`,
         `    exec_root: ${dockerd.execRoot}`,
-        `    data_root: ${dockerd.dataRoot}`,
         'streams:',
         `  file: {path: ${this.operatorFile}, format: ${this.#options.fileFormat ?? 'json'}}`,
         ...(this.#options.stdout === true ? ['  stdout: {enabled: true}'] : []),
