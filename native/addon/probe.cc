@@ -13,9 +13,15 @@ static thread_local std::string g_log;
 
 static int KeepLog(libbpf_print_level level, const char* format, va_list args) {
   if (level == LIBBPF_DEBUG) return 0;
-  char line[1024];
-  int n = vsnprintf(line, sizeof(line), format, args);
-  g_log += line;
+  // A refusal comes in one piece with the verifier's whole log before it, megabytes: the end says why.
+  va_list again;
+  va_copy(again, args);
+  int n = vsnprintf(nullptr, 0, format, again);
+  va_end(again);
+  if (n <= 0) return n;
+  std::vector<char> text(static_cast<size_t>(n) + 1);
+  vsnprintf(text.data(), text.size(), format, args);
+  g_log.append(text.data(), static_cast<size_t>(n));
   if (g_log.size() > 8192) g_log.erase(0, g_log.size() - 8192);
   return n;
 }

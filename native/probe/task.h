@@ -4,13 +4,20 @@
 
 #define OVERFLOW_ID 65534
 
-static __always_inline __u32 task__pid_number(struct pid *pid)
+/* The number of a pid in the namespace of that level: 0 is the host's. */
+static __always_inline __u32 task__pid_number_at(struct pid *pid, __u32 level)
 {
-	__u32 level = LOAD(pid, struct pid, level);
 	int nr = 0;
-	__u64 at = bpf_core_field_offset(struct pid, numbers) + (level & 31) * bpf_core_type_size(struct upid);
+	__u64 at = level & 31;
+	barrier_var(at); /* the bound stays in the register that is added: Linux 6.1 looks for it there */
+	at = bpf_core_field_offset(struct pid, numbers) + at * bpf_core_type_size(struct upid);
 	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)pid + at);
 	return nr;
+}
+
+static __always_inline __u32 task__pid_number(struct pid *pid)
+{
+	return task__pid_number_at(pid, LOAD(pid, struct pid, level));
 }
 
 /*

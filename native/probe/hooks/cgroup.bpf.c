@@ -7,6 +7,8 @@
 static __always_inline bool cgroup__has_prefix(const char *text, const volatile char *prefix, __u32 len, __u32 max)
 {
 	for (__u32 i = 0; i < max; i++) {
+		/* or clang, which knows that len <= max, drops `max`, the only bound that Linux 6.1's verifier follows */
+		barrier_var(len);
 		if (i >= len)
 			break;
 		if (text[i] != prefix[i])
@@ -56,6 +58,11 @@ __noinline int cgroup__match_pattern(__u32 index)
 		return 0;
 	if (leaf > CGROUP_PATH_MAX - 1 || end > CGROUP_PATH_MAX - 1 || handle > CGROUP_PATH_MAX)
 		return 0;
+	/* Linux 6.1 forgets what was compared in a copy; a mask stays with the value */
+	barrier_var(end);
+	end &= CGROUP_PATH_MAX - 1;
+	barrier_var(handle);
+	handle &= 2 * CGROUP_PATH_MAX - 1;
 	if (!cgroup__has_prefix(&m->path[leaf], p->leaf_prefix, p->leaf_prefix_len & 31, sizeof(p->leaf_prefix)))
 		return 0;
 	if (!cgroup__has_prefix(&m->path[end], p->leaf_suffix, suffix_len, sizeof(p->leaf_suffix)))

@@ -49,11 +49,7 @@ int BPF_PROG(sched_fork, struct task_struct *parent, struct task_struct *child)
 
 	/* The call's result: the child as the parent's pid namespace numbers it. */
 	struct pid *child_pid = child->thread_pid;
-	__u32 level = LOAD(parent->thread_pid, struct pid, level);
-	int nr = 0;
-	bpf_probe_read_kernel(&nr, sizeof(nr),
-			      (void *)child_pid + bpf_core_field_offset(struct pid, numbers) +
-				      (level & 31) * bpf_core_type_size(struct upid));
+	__u32 nr = task__pid_number_at(child_pid, LOAD(parent->thread_pid, struct pid, level));
 	task__store_header(&s->h, parent, cgroup, KIND_CLONE, event, nr);
 	r->child_start = child->group_leader->start_boottime;
 	r->child_pid = child->tgid;
