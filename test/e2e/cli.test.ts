@@ -84,9 +84,12 @@ interface Running {
   stdout: string;
 }
 
+const started: ChildProcess[] = [];
+
 async function startAgent(config: string, prefix: readonly string[] = []): Promise<Running> {
   const [command, ...args] = [...prefix, process.execPath, MAIN, 'agent', '-c', config];
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  started.push(child);
   const running: Running = { process: child, ended: once(child, 'exit'), stderr: '', stdout: '' };
   child.stderr.on('data', (chunk: Buffer) => (running.stderr += chunk.toString('utf8')));
   child.stdout.on('data', (chunk: Buffer) => (running.stdout += chunk.toString('utf8')));
@@ -132,6 +135,8 @@ before(() => {
 });
 
 after(() => {
+  // a test that failed half-way has not stopped its agent
+  for (const child of started) child.kill('SIGKILL');
   removeCgroup(join(mountPoint, PARENT));
   rmSync(folder, { recursive: true, force: true });
 });
