@@ -15,6 +15,11 @@ struct {
 	__type(value, struct scope_entry);
 } scope SEC(".maps");
 
+static __always_inline void maps__count_read_error(void)
+{
+	__sync_fetch_and_add(&state.read_errors, 1);
+}
+
 /* Exec, clone, exit and cgroup records: few, and every later record needs them. Sizes set before load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -35,7 +35,8 @@ __noinline int path__step(struct path_buffer *out)
 		return FILE_PATH_TRUNCATED + 1;
 	at -= len;
 	barrier_var(at);
-	bpf_probe_read_kernel((void *)&out->b[at & (PATH_MAX - 1)], len, name);
+	if (bpf_probe_read_kernel((void *)&out->b[at & (PATH_MAX - 1)], len, name))
+		maps__count_read_error();
 	out->at = at;
 	if (parent == dentry) /* a pseudo file: memfd, pipe */
 		return FILE_DETACHED + 1;

@@ -37,7 +37,7 @@ struct probe_state {
 	__u64 dropped;
 	__u64 dropped_exec; /* of those: of the exec ring, without which the process tree is not complete */
 	__u64 scope_full;  /* a container's cgroup found no place in the scope map */
-	__u64 read_errors; /* kernel reads that failed where they should not */
+	__u64 read_errors; /* values that could not be read: a claim in memory that is not there, a name that went away */
 	__u32 open_mask;   /* OPEN_*: which opens a rule can match */
 	__u32 pad;
 };

@@ -293,5 +293,6 @@ describe('open', () => {
     assert.equal(bad.records.number(bad.at + OPEN.flags), RECORD_FLAGS.RAW_UNREADABLE);
     assert.equal(bad.records.number(bad.at + OPEN.file_flags), 0);
     assert.equal(bad.param('name'), '');
+    assert.equal(probe.probe.stats().readErrors, 1);
   });
 });

@@ -85,8 +85,10 @@ int sys_connect(struct trace_event_raw_sys_exit *ctx)
 	barrier_var(len);
 	if (len <= SOCKADDR_MAX && bpf_probe_read_user(s->b + off, len, (void *)ARG2(regs)) == 0)
 		r->addr_len = len;
-	else
+	else {
 		r->flags |= RAW_UNREADABLE;
+		maps__count_read_error();
+	}
 	off += r->addr_len & (2 * SOCKADDR_MAX - 1);
 	struct sock *sk = connect__find_socket(task, r->fd);
 	if (sk && (ret == 0 || ret == -EINPROGRESS)) {

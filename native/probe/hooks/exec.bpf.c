@@ -108,8 +108,10 @@ int BPF_PROG(sched_exec, struct task_struct *task, int old_pid, struct linux_bin
 	barrier_var(bytes);
 	if (bytes <= ARGV_MAX && bpf_probe_read_user(s->b + off, bytes, (void *)from) == 0)
 		r->argv_len = bytes;
-	else
+	else {
 		r->flags |= ARGV_TRUNCATED;
+		maps__count_read_error();
+	}
 	off += r->argv_len & 32767;
 	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry);
 	return 0;
@@ -162,8 +164,10 @@ static __always_inline int exec__send_failed(struct trace_event_raw_sys_exit *ct
 	r->ancestors_len = exec__store_ancestors((void *)(s->b + off), task) & 511;
 	off += r->ancestors_len;
 	long n = bpf_probe_read_user_str(s->b + off, PATH_MAX, (void *)(at ? ARG2(regs) : ARG1(regs)));
-	if (n < 0)
+	if (n < 0) {
 		r->flags |= RAW_UNREADABLE;
+		maps__count_read_error();
+	}
 	if (n == PATH_MAX)
 		r->flags |= RAW_TRUNCATED;
 	r->raw_len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;

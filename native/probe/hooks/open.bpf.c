@@ -44,8 +44,10 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 	r->resolve = call->resolve;
 	__u32 off = sizeof(*r);
 	long n = bpf_probe_read_user_str(s->b + off, PATH_MAX, call->path);
-	if (n < 0)
+	if (n < 0) {
 		r->flags |= RAW_UNREADABLE;
+		maps__count_read_error();
+	}
 	if (n == PATH_MAX && ret == -ENAMETOOLONG) /* 4095 bytes fill the buffer too, and are whole */
 		r->flags |= RAW_TRUNCATED;
 	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
