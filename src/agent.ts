@@ -357,6 +357,8 @@ export class Agent {
     this.#event = new WireEvent(this.#records, this.#clock);
     await this.#runSelfTest();
     this.#plan(ruleSet);
+    // Not only when the first container comes: it may be there already, or this process be busy just then.
+    this.#attachment.attachForNow();
     this.#release.defer(() => this.#apps.stop());
     await this.#apps.start();
     const scan = await scanProcesses(this.#tree, this.#procFs, (pid) => this.#isInScope(pid));
@@ -398,7 +400,6 @@ export class Agent {
         `The probe loads, but the kernel does not report ${unseen.join(', ')}: this host cannot be watched. Run "varvel doctor".`,
       );
     }
-    this.#probe.attachOnly([]);
   }
 
   #plan(ruleSet: RuleSet): void {

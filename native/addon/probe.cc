@@ -71,6 +71,7 @@ Status Probe::Attach(const std::string& name) {
     Status status = OpenSyscallTracepoint("sys_exit_" + name.substr(4), &fd);
     if (!status.ok()) return status;
     link = bpf_program__attach_perf_event(program, fd); // owns fd from here on
+    if (!link && errno == EEXIST && WaitForDetach(name)) link = bpf_program__attach_perf_event(program, fd);
     if (!link) {
       int saved = errno;
       close(fd);
@@ -78,18 +79,45 @@ Status Probe::Attach(const std::string& name) {
     }
   } else {
     link = bpf_program__attach(program);
+    if (!link && errno == EEXIST && WaitForDetach(name)) link = bpf_program__attach(program);
     if (!link) return Status::Fail(errno, "attach " + name, g_log);
   }
   links_[name] = link;
   return {};
 }
 
+void Probe::DetachBeside(const std::string& name, bpf_link* link) {
+  Detaching entry{name, std::make_unique<std::atomic<bool>>(false), {}};
+  entry.thread = std::thread([link, done = entry.done.get()] {
+    bpf_link__destroy(link);
+    done->store(true);
+  });
+  detaching_.push_back(std::move(entry));
+}
+
+// Ends the threads that have detached, and waits for those that detach this program. True when there was one.
+bool Probe::WaitForDetach(const std::string& name) {
+  bool waited = false;
+  for (auto entry = detaching_.begin(); entry != detaching_.end();) {
+    const bool wanted = entry->name == name;
+    if (!wanted && !entry->done->load()) {
+      ++entry;
+      continue;
+    }
+    waited = waited || wanted;
+    entry->thread.join();
+    entry = detaching_.erase(entry);
+  }
+  return waited;
+}
+
 Status Probe::Detach(const std::string& name) {
   auto found = links_.find(name);
   if (found == links_.end()) return {};
   // The kernel waits for every CPU to have left the program (tens of ms): nobody should wait with it. Several go at
-  // the same time; Close waits for all.
-  detaching_.emplace_back([link = found->second] { bpf_link__destroy(link); });
+  // the same time; Close waits for all, and Attach for its own if the kernel still has it.
+  WaitForDetach({});
+  DetachBeside(name, found->second);
   links_.erase(found);
   return {};
 }
@@ -157,9 +185,9 @@ Status Probe::ScopeEntries(std::vector<ScopeRow>* rows) const {
 }
 
 void Probe::Close() {
-  for (auto& link : links_) detaching_.emplace_back([link = link.second] { bpf_link__destroy(link); });
+  for (const auto& entry : links_) DetachBeside(entry.first, entry.second);
   links_.clear();
-  for (std::thread& thread : detaching_) thread.join();
+  for (Detaching& entry : detaching_) entry.thread.join();
   detaching_.clear();
   state_ = nullptr;
   if (object_) bpf_object__close(object_);

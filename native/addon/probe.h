@@ -2,9 +2,11 @@
 #pragma once
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <atomic>
 #include <cstdint>
 #include <linux/types.h>
 #include <map>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,7 +26,8 @@ class Probe {
   ~Probe() { Close(); }
   // Opens and loads; ring sizes are powers of two and multiples of the page size.
   Status Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes, uint32_t bulk_ring_bytes);
-  // By program name: cgroup_mkdir, sched_exec, sys_openat, … Attaching what is attached changes nothing.
+  // By program name: cgroup_mkdir, sched_exec, sys_openat, … Attaching what is attached changes nothing. A program
+  // that the kernel still has there, since it is just being detached, is waited for (EEXIST otherwise).
   Status Attach(const std::string& name);
   // Returns at once; the program may still run on some CPU for a few ms.
   Status Detach(const std::string& name);
@@ -40,8 +43,16 @@ class Probe {
   void Close();
 
  private:
+  // A program on its way out, and whether it has got there.
+  struct Detaching {
+    std::string name;
+    std::unique_ptr<std::atomic<bool>> done;
+    std::thread thread;
+  };
+  void DetachBeside(const std::string& name, bpf_link* link);
+  bool WaitForDetach(const std::string& name);
   bpf_object* object_ = nullptr;
   probe_state* state_ = nullptr;
   std::map<std::string, bpf_link*> links_;
-  std::vector<std::thread> detaching_;
+  std::vector<Detaching> detaching_;
 };

@@ -1,5 +1,6 @@
 import type { LiveProbe } from '../probe/live.ts';
 import type { Logger } from '../shared/logger.ts';
+import { UserError } from '../shared/user-error.ts';
 
 /** How long the syscall hooks outlive the last container in scope: a restart must not detach and attach them. */
 const LINGER_MS = 60_000;
@@ -34,9 +35,13 @@ export class Attachment {
   onScoped(): void {
     clearTimeout(this.#linger);
     this.#linger = undefined;
-    if (this.#attached) return;
-    this.#attached = true;
-    this.#apply();
+    if (!this.#attached) this.#apply();
+  }
+
+  /** As if a container had just gone: attached, for as long as hooks outlive the last one. */
+  attachForNow(): void {
+    this.onScoped();
+    this.onUnscoped();
   }
 
   /** A container went or was excluded: detach in a while if it was the last. */
@@ -55,8 +60,18 @@ export class Attachment {
     clearTimeout(this.#linger);
   }
 
+  /** A refusal is said, and the next container tries again: what wants a hook must not fail with it. */
   #apply(): void {
-    const missing = this.#probe.attachOnly(this.#hooks);
+    let missing: readonly string[];
+    try {
+      missing = this.#probe.attachOnly(this.#hooks);
+    } catch (error) {
+      this.#attached = false;
+      const reason = error instanceof UserError ? error.toDisplay() : String(error);
+      this.#logger.error({ reason }, 'the system call hooks could not be attached: tried again');
+      return;
+    }
+    this.#attached = true;
     this.#logger.info({ hooks: this.#hooks }, 'system call hooks attached');
     if (missing.length > 0) {
       this.#logger.warn(
