@@ -5,12 +5,17 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bootTimeNs, type LoaderScopePattern } from 'ebpf-loader-napi';
 import { matchPath } from '../../src/apps/patterns.ts';
-import { childrenOf, findHierarchy, KernelProbe } from '../support/kernel-probe.ts';
+import {
+  childrenOf,
+  findHierarchy,
+  KernelProbe,
+  missingHierarchy,
+} from '../support/kernel-probe.ts';
 
 const HEX = '0123456789abcdef'.repeat(4);
 
 for (const kind of ['v2', 'v1-pids'] as const) {
-  describe(`cgroup records on ${kind}`, () => {
+  describe(`cgroup records on ${kind}`, { skip: missingHierarchy(kind) }, () => {
     let probe: KernelProbe;
     before(() => {
       probe = new KernelProbe({ hierarchy: kind });
@@ -53,8 +58,10 @@ for (const kind of ['v2', 'v1-pids'] as const) {
       assert.equal(probe.probe.scopeGet(cgroup.id), undefined);
     });
 
-    test('a cgroup of another hierarchy with the same path is nothing', async () => {
-      const other = findHierarchy(kind === 'v2' ? 'v1-pids' : 'v2');
+    const otherKind = kind === 'v2' ? 'v1-pids' : 'v2';
+    const skip = missingHierarchy(otherKind);
+    test('a cgroup of another hierarchy with the same path is nothing', { skip }, async () => {
+      const other = findHierarchy(otherKind);
       const top = join(other.mount, probe.top);
       mkdirSync(join(top, 'elsewhere'), { recursive: true });
       const count = probe.probe.scopeEntries().length;

@@ -9,7 +9,13 @@ import { bootTimeNs } from 'ebpf-loader-napi';
 import { CONNECT, RECORD_FLAGS } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { assertHeader, readFacts } from '../support/kernel-facts.ts';
-import { KernelProbe, raw, type StepResult, type TestProcess } from '../support/kernel-probe.ts';
+import {
+  KernelProbe,
+  raw,
+  type StepResult,
+  type TestProcess,
+  missingHierarchy,
+} from '../support/kernel-probe.ts';
 
 const AF_UNSPEC = 0;
 const AF_UNIX = 1;
@@ -91,54 +97,58 @@ describe('connect', () => {
   }
 
   for (const kind of ['v2', 'v1-pids'] as const) {
-    test(`the header, and a TCP connection, on ${kind}`, async () => {
-      const own = new KernelProbe({ hierarchy: kind });
-      try {
-        const cgroup = own.mkdir('plain');
-        const from = bootTimeNs();
-        const running = own.spawn(cgroup, [
-          'comm',
-          'client',
-          'connect4',
-          SOCK_STREAM,
-          '127.0.0.1',
-          port4,
-          'pause',
-        ]);
-        await running.paused();
-        await own.settle();
-        const event = own.theEvent(running.pid, 'connect');
-        const result = running.result('connect');
-        assertHeader(event, {
-          facts: readFacts(running.pid),
-          cgroupId: cgroup.id,
-          result: 0,
-          from,
-          to: bootTimeNs(),
-        });
-        assert.deepEqual(event.connect, {
-          fd: result.fd,
-          tuple: tupleOf(result, AF_INET, TCP, SOCK_STREAM),
-          address: { family: AF_INET, ip: '127.0.0.1', port: port4, unixPath: '' },
-        });
-        assert.equal(result.remote?.port, port4);
-        assert.equal(event.records.number(event.at + CONNECT.flags), RECORD_FLAGS.TUPLE_KNOWN);
-        assert.equal(event.records.short(event.at + CONNECT.reserved), 0);
-        assert.deepEqual(
-          ['res', 'fd', 'tuple', 'addr'].map((name) => event.param(name)),
-          [
-            0,
-            result.fd,
-            `127.0.0.1:${result.local?.port ?? 0}->127.0.0.1:${port4}`,
-            `127.0.0.1:${port4}`,
-          ],
-        );
-        running.resume();
-        await running.ended();
-      } finally {
-        await own.close();
-      }
-    });
+    test(
+      `the header, and a TCP connection, on ${kind}`,
+      { skip: missingHierarchy(kind) },
+      async () => {
+        const own = new KernelProbe({ hierarchy: kind });
+        try {
+          const cgroup = own.mkdir('plain');
+          const from = bootTimeNs();
+          const running = own.spawn(cgroup, [
+            'comm',
+            'client',
+            'connect4',
+            SOCK_STREAM,
+            '127.0.0.1',
+            port4,
+            'pause',
+          ]);
+          await running.paused();
+          await own.settle();
+          const event = own.theEvent(running.pid, 'connect');
+          const result = running.result('connect');
+          assertHeader(event, {
+            facts: readFacts(running.pid),
+            cgroupId: cgroup.id,
+            result: 0,
+            from,
+            to: bootTimeNs(),
+          });
+          assert.deepEqual(event.connect, {
+            fd: result.fd,
+            tuple: tupleOf(result, AF_INET, TCP, SOCK_STREAM),
+            address: { family: AF_INET, ip: '127.0.0.1', port: port4, unixPath: '' },
+          });
+          assert.equal(result.remote?.port, port4);
+          assert.equal(event.records.number(event.at + CONNECT.flags), RECORD_FLAGS.TUPLE_KNOWN);
+          assert.equal(event.records.short(event.at + CONNECT.reserved), 0);
+          assert.deepEqual(
+            ['res', 'fd', 'tuple', 'addr'].map((name) => event.param(name)),
+            [
+              0,
+              result.fd,
+              `127.0.0.1:${result.local?.port ?? 0}->127.0.0.1:${port4}`,
+              `127.0.0.1:${port4}`,
+            ],
+          );
+          running.resume();
+          await running.ended();
+        } finally {
+          await own.close();
+        }
+      },
+    );
   }
 
   test('UDP, IPv6 and IPv4 over an IPv6 socket', async () => {

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { bootTimeNs } from 'ebpf-loader-napi';
 import { HEADER } from '../../src/events/table.gen.ts';
 import { assertHeader, readFacts, readStat } from '../support/kernel-facts.ts';
-import { KernelProbe, type Step } from '../support/kernel-probe.ts';
+import { KernelProbe, type Step, missingHierarchy } from '../support/kernel-probe.ts';
 
 describe('exit', () => {
   let probe: KernelProbe;
@@ -13,7 +13,7 @@ describe('exit', () => {
   after(() => probe.close());
 
   for (const kind of ['v2', 'v1-pids'] as const) {
-    test(`every field, on ${kind}`, async () => {
+    test(`every field, on ${kind}`, { skip: missingHierarchy(kind) }, async () => {
       const own = new KernelProbe({ hierarchy: kind });
       try {
         const cgroup = own.mkdir('plain');

@@ -4,7 +4,7 @@ import { bootTimeNs } from 'ebpf-loader-napi';
 import { CLONE, RECORD_FLAGS } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { assertHeader, readFacts, readStat } from '../support/kernel-facts.ts';
-import { KernelProbe, type Step } from '../support/kernel-probe.ts';
+import { KernelProbe, type Step, missingHierarchy } from '../support/kernel-probe.ts';
 
 // include/uapi/linux/sched.h
 const CLONE_NEWUTS = 0x04000000;
@@ -23,7 +23,7 @@ describe('fork, vfork, clone, clone3', () => {
   after(() => probe.close());
 
   for (const kind of ['v2', 'v1-pids'] as const) {
-    test(`every field, on ${kind}`, async () => {
+    test(`every field, on ${kind}`, { skip: missingHierarchy(kind) }, async () => {
       const own = new KernelProbe({ hierarchy: kind });
       try {
         const cgroup = own.mkdir('plain');

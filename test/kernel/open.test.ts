@@ -8,7 +8,7 @@ import { OPEN, RECORD_FLAGS } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { assertHeader, readFacts } from '../support/kernel-facts.ts';
 import { assertOpenFile } from '../support/kernel-file-facts.ts';
-import { KernelProbe } from '../support/kernel-probe.ts';
+import { KernelProbe, missingHierarchy } from '../support/kernel-probe.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY } = constants;
 const O_CLOEXEC = 0o2000000;
@@ -20,7 +20,7 @@ const EFAULT = -14;
 const ELOOP = -40;
 
 for (const kind of ['v2', 'v1-pids'] as const) {
-  describe(`open on ${kind}`, () => {
+  describe(`open on ${kind}`, { skip: missingHierarchy(kind) }, () => {
     let probe: KernelProbe;
     let dir: string;
     before(() => {

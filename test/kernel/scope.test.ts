@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { LoaderError, LoaderScopeEntry } from 'ebpf-loader-napi';
 import { LIMITS } from '../../src/events/table.gen.ts';
-import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
+import {
+  KernelProbe,
+  type Step,
+  type TestCgroup,
+  missingHierarchy,
+} from '../support/kernel-probe.ts';
 
 const O_RDWR = 2;
 const O_CREAT = 0o100;
@@ -14,7 +19,7 @@ function counters(entry: LoaderScopeEntry): object {
 }
 
 for (const kind of ['v2', 'v1-pids'] as const) {
-  describe(`the scope on ${kind}`, () => {
+  describe(`the scope on ${kind}`, { skip: missingHierarchy(kind) }, () => {
     let probe: KernelProbe;
     before(() => {
       probe = new KernelProbe({ hierarchy: kind });

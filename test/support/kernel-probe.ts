@@ -69,8 +69,10 @@ export function raw(bytes: Buffer | string): string {
 
 let compiled: string | undefined;
 
-/** Path of the compiled kernel-steps.c; built once a process, removed when it exits. */
+/** Path of the compiled kernel-steps.c; built once a process, removed when it exits. A guest kernel (test/vm) is given one. */
 export function stepsProgram(): string {
+  const given = process.env['VARVEL_KERNEL_STEPS'];
+  if (given !== undefined) return given;
   if (compiled === undefined) {
     const dir = mkdtempSync(join(tmpdir(), 'varvel-steps-'));
     process.on('exit', () => {
@@ -180,6 +182,16 @@ export function findHierarchy(kind: 'v2' | 'v1-pids'): Hierarchy {
     }
   }
   throw new Error(`no ${kind} cgroup hierarchy is mounted`);
+}
+
+/** For describe and test: why it cannot run on this host, or false. */
+export function missingHierarchy(kind: 'v2' | 'v1-pids'): string | false {
+  try {
+    findHierarchy(kind);
+    return false;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 export interface KernelProbeOptions {

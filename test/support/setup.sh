@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that the build, the tests and the demo need; what is there already is left alone.
-#   setup.sh                  for all tests
+#   setup.sh                  for all tests but those in guest kernels
+#   setup.sh vm               for those too
 #   setup.sh demo             for the demo in a cgroup: no Docker
 #   setup.sh demo --docker    for the demo in a container
 set -euo pipefail
@@ -18,10 +19,12 @@ fail() {
 has() { command -v "$1" >/dev/null 2>&1; }
 
 docker=yes
+guests=no
 case "${1:-}" in
   '') ;;
+  vm) guests=yes ;;
   demo) [ "${2:-}" = --docker ] || docker=no ;;
-  *) fail "There is no set-up \"$1\". Use: setup.sh, setup.sh demo, setup.sh demo --docker" ;;
+  *) fail "There is no set-up \"$1\". Use: setup.sh, setup.sh vm, setup.sh demo, setup.sh demo --docker" ;;
 esac
 
 check_host() {
@@ -56,6 +59,10 @@ missing_packages() {
     has dockerd || echo docker.io
     has docker || echo docker-cli
     is_static /bin/busybox || echo busybox-static
+  fi
+  if [ "$guests" = yes ]; then
+    has qemu-system-x86_64 || echo qemu-system-x86
+    has xz || echo xz-utils
   fi
 }
 

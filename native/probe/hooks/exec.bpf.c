@@ -132,8 +132,9 @@ static __always_inline void exec__store_user_argv(char *dst, volatile struct rec
 		if (off > ARGV_MAX - FAILED_ARG_BYTES)
 			break;
 		long n = bpf_probe_read_user_str(dst + off, FAILED_ARG_BYTES, arg);
-		if (n <= 0)
+		if (n < 0)
 			break;
+		n += (__u64)(n - 1) >> 63; /* 0: an empty string, before 6.8 (its end is written); without a branch */
 		r->flags |= (n >> 9) * ARGV_TRUNCATED; /* n == FAILED_ARG_BYTES, without a branch */
 		r->argv_len = off + n;
 	}

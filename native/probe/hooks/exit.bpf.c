@@ -2,16 +2,42 @@
 /* The end of a process: only its last thread's, since a thread that calls exec ends the leader first. */
 
 #define SIGNAL_GROUP_EXIT 4
+#define EEXIST 17
 
-/*
- * Is this the process's last thread? Since 6.16 the tracepoint says so; before, two threads that end together can
- * both find nobody else alive, and their process ends twice.
- */
+/* Since 6.16 the tracepoint says whether this is the process's last thread. */
+#define HAVE_GROUP_DEAD (bpf_core_field_exists(struct trace_event_raw_sched_process_exit, group_dead))
+
 static __always_inline bool exit__is_last(volatile __u64 *ctx, struct task_struct *task)
 {
-	if (bpf_core_field_exists(struct trace_event_raw_sched_process_exit, group_dead))
+	if (HAVE_GROUP_DEAD)
 		return ctx[1];
 	return task->signal->live.counter == 0;
+}
+
+/*
+ * Processes that have just ended. Before 6.16, threads that end together can all find nobody else alive: only the
+ * first of them is the process's end. The others come within microseconds, so that a short memory will do.
+ */
+struct exit_key {
+	__u64 start;
+	__u64 pid;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, struct exit_key);
+	__type(value, __u8);
+} ended SEC(".maps");
+
+static __always_inline bool exit__is_first(struct task_struct *task)
+{
+	if (HAVE_GROUP_DEAD)
+		return 1;
+	struct exit_key key = { task->group_leader->start_boottime, task->tgid };
+	__u8 one = 1;
+	/* int: before 6.4 the upper half of the result is not set */
+	int error = bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST);
+	return error != -EEXIST;
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -23,6 +49,8 @@ int sched_exit(__u64 *ctx)
 	__u64 cgroup = scope__cgroup_id(task);
 	struct scope_entry *entry = scope__find_entry(cgroup);
 	if (!entry)
+		return 0;
+	if (!exit__is_first(task))
 		return 0;
 	struct scratch *s = ring__get_scratch();
 	if (!s)
