@@ -184,7 +184,7 @@ export class Agent {
         cgroups: cgroup.apps,
         rescanMs: config.rescanIntervalMs,
       },
-      { scopeMap, logger, nowMs },
+      { scopeMap, logger, nowMs, onExpected: () => this.#attachment.attachForNow() },
     );
     this.#probe = new LiveProbe(
       {

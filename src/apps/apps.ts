@@ -43,6 +43,8 @@ export interface AppsDependencies {
   readonly logger: Logger;
   /** Monotonic ms; default `performance.now`. */
   readonly nowMs?: (() => number) | undefined;
+  /** A runtime has made a container that will be watched; its cgroup and its first process come next. */
+  readonly onExpected?: (() => void) | undefined;
 }
 
 interface RuntimePattern extends ScopePattern {
@@ -74,6 +76,7 @@ export class Apps {
   readonly #rescanMs: number;
   readonly #logger: Logger;
   readonly #nowMs: () => number;
+  readonly #onExpected: (() => void) | undefined;
   /** Containers that no pattern matches, by path. */
   readonly #adopted = new Map<string, number>();
   readonly #secondLookups = new Map<string, NodeJS.Timeout>();
@@ -88,6 +91,7 @@ export class Apps {
     this.#rescanMs = config.rescanMs ?? DEFAULT_RESCAN_MS;
     this.#logger = logger;
     this.#nowMs = dependencies.nowMs ?? (() => performance.now());
+    this.#onExpected = dependencies.onExpected;
     this.hierarchy = detectHierarchy(config.hierarchy);
     const cgroups = config.cgroups ?? [];
     this.#runtimes = [
@@ -222,6 +226,7 @@ export class Apps {
 
   #onDescribed(runtime: RuntimeName, key: string, container: Container): void {
     const { inScope, reason } = decideScope(this.#mode, container);
+    if (inScope && !this.registry.hasCgroup(runtime, key)) this.#onExpected?.();
     this.registry.decide(runtime, key, {
       state: inScope ? 'included' : 'excluded',
       container,
