@@ -22,8 +22,12 @@ void test('the private dockerd runs a container, restarts, and leaves nothing be
       existsSync(`/sys/fs/cgroup/pids/docker/${id}`) || existsSync(`/sys/fs/cgroup/docker/${id}`),
     );
     assert.ok(readdirSync(`${engine.execRoot}/containerd/${id}`).includes(`${id}-stdout`));
-    const logs = await container.logs({ stdout: true, stderr: true });
-    assert.match(logs.toString(), /app\n/);
+    let logs = '';
+    for (let i = 0; i < 200 && !logs.includes('app\n'); i++) {
+      logs = (await container.logs({ stdout: true, stderr: true })).toString();
+      await delay(50);
+    }
+    assert.match(logs, /app\n/);
     await engine.restart();
     assert.equal((await container.inspect()).State.Running, false);
     await container.start();
