@@ -110,7 +110,16 @@ async function runShortContainers(prefix: string, count = COUNT): Promise<Short[
 }
 
 function assertAttributed(lines: readonly DetectionLine[], shorts: readonly Short[]): void {
-  assert.equal(lines.length, shorts.length, 'one detection per container');
+  const counted = lines.filter((line, index) => {
+    const id = line.output_fields['container.full_id'];
+    const first = lines.findIndex((other) => other.output_fields['container.full_id'] === id);
+    return first !== index || !shorts.some((short) => short.id === id);
+  });
+  assert.equal(
+    lines.length,
+    shorts.length,
+    `one detection per container; beyond that: ${JSON.stringify(counted)}`,
+  );
   const byId = new Map(lines.map((line) => [line.output_fields['container.full_id'], line]));
   assert.equal(byId.size, shorts.length, 'each of another container');
   for (const { id, name, app } of shorts) {

@@ -19,7 +19,8 @@ import { askAgent } from '../../src/metrics/endpoint-client.ts';
 import type { TestDockerd } from './dockerd.ts';
 
 const MAIN = 'dist/main.js';
-const START_TIMEOUT_MS = 20_000;
+/** Ends a test that would fail; an emulated machine (test/vm) takes 15 s. */
+const START_TIMEOUT_MS = 60_000;
 
 /** A line of a JSON stream, as `streams/format-json.ts` writes it. */
 export interface DetectionLine {
@@ -86,7 +87,7 @@ export class E2eAgent {
     this.#writeConfig();
   }
 
-  /** Starts it; resolves when it watches. Throws an Error with what it said when it ends, or after 20 s. */
+  /** Starts it; resolves when it watches. Throws an Error with what it said when it ends, or after 60 s. */
   static async start(options: E2eAgentOptions): Promise<E2eAgent> {
     const agent = new E2eAgent(options);
     try {

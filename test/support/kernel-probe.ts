@@ -71,7 +71,7 @@ let compiled: string | undefined;
 
 /** Path of the compiled kernel-steps.c; built once a process, removed when it exits. A guest kernel (test/vm) is given one. */
 export function stepsProgram(): string {
-  const given = process.env['VARVEL_KERNEL_STEPS'];
+  const given = process.env['KERNEL_STEPS_PROGRAM'];
   if (given !== undefined) return given;
   if (compiled === undefined) {
     const dir = mkdtempSync(join(tmpdir(), 'varvel-steps-'));
