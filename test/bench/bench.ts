@@ -148,7 +148,9 @@ async function latency(agent: RunningAgent, perSecond: number, count: number): P
   const from = agent.lines.length;
   const latencies: number[] = [];
   const seen = new Set<string>();
-  const reader = `echo 0 > ${IN}/cgroup.procs; while read -r _; do read -r x < /etc/shadow; done`;
+  // the exec makes it the app: what was only moved in is the runtime's set-up
+  const loop = `while read -r _; do read -r x < /etc/shadow; done`;
+  const reader = `echo 0 > ${IN}/cgroup.procs; exec /bin/bash -c '${loop}'`;
   const child = spawn('/bin/bash', ['-c', reader], { stdio: ['pipe', 'ignore', 'inherit'] });
   await delay(300);
   for (let i = 0; i < count; i++) {
