@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { CACHE } from './guest-kernel.ts';
+
+const REPOSITORY = join(import.meta.dirname, '../..');
+const STEPS = join(CACHE, 'kernel-steps');
+const COMPILED = join(CACHE, 'js');
+
+/**
+ * Set-up for guests: what must be installed and built here, and the tests and kernel-steps.c compiled, because an
+ * emulated machine needs minutes for that. Throws an Error with what failed.
+ */
+export function prepareGuests(): void {
+  const root = { cwd: REPOSITORY };
+  run('The set-up for test:vm failed', 'bash', ['test/support/setup.sh', 'vm'], root);
+  mkdirSync(CACHE, { recursive: true });
+  const gcc = ['-static', '-O1', '-pthread', '-o', STEPS, 'test/support/kernel-steps.c'];
+  run('kernel-steps.c does not compile', 'gcc', gcc, root);
+  rmSync(COMPILED, { recursive: true, force: true });
+  const tsc = [
+    ...['tsc', '--project', 'tsconfig.json', '--noCheck', '--noEmit', 'false'],
+    ...['--allowImportingTsExtensions', 'false', '--rewriteRelativeImportExtensions'],
+    ...['--rootDir', '.', '--outDir', COMPILED],
+  ];
+  run('The tests do not compile', 'npx', tsc, root);
+  // What they find by their own place.
+  symlinkSync(join(REPOSITORY, 'manifests'), join(COMPILED, 'manifests'));
+}
+
+/** A guest's command (see runInGuest) that runs these files of test/vm/guest with node:test. */
+export function guestTests(...names: readonly string[]): string {
+  const files = names.map((name) => join(COMPILED, 'test/vm/guest', `${name}.js`));
+  return [
+    `export KERNEL_STEPS_PROGRAM=${STEPS} NO_COLOR=1`,
+    `exec node --test --test-concurrency=1 --test-reporter=spec ${files.join(' ')}`,
+  ].join('\n');
+}
+
+function run(
+  what: string,
+  command: string,
+  args: readonly string[],
+  options: { cwd: string },
+): void {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    ...options,
+    encoding: 'utf8',
+  });
+  if (status === 0) return;
+  throw new Error(`${what}.\n${stdout}${stderr}${error?.message ?? ''}`);
+}

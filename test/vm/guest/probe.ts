@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { release } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { Probe } from 'ebpf-loader-napi';
+import { detectHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
+import { DOCKER_PATTERNS } from '../../../src/apps/patterns.ts';
+import { rescanCgroups } from '../../../src/apps/rescan.ts';
+import { runProbeSelfTest } from '../../../src/commands/doctor-self-test.ts';
+import { loadConfig } from '../../../src/config/load.ts';
+
+/** The verifier gives up at a million; a kernel that comes near it will refuse the probe's next change. */
+const INSTRUCTIONS_MAX = 500_000;
+
+const hierarchy = detectHierarchy();
+const loaderHierarchy = { kind: hierarchy.kind, id: hierarchy.hierarchyId };
+
+/** Instructions that the verifier looked at, of each program that this process holds (fdinfo, since 5.16). */
+function verifiedInstructions(): number[] {
+  return readdirSync('/proc/self/fdinfo').flatMap((fd) => {
+    let info: string;
+    try {
+      info = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8');
+    } catch {
+      return []; // the descriptor of the listing itself
+    }
+    const count = /^verified_insns:\s*(\d+)$/m.exec(info)?.[1];
+    return count === undefined || info.includes('link_id:') ? [] : [Number(count)];
+  });
+}
+
+test('the hierarchy that decides is found', () => {
+  const layout = /guest\.cgroups=(\S+)/.exec(readFileSync('/proc/cmdline', 'utf8'))?.[1];
+  const expected = layout === 'v2' ? ['v2', '/sys/fs/cgroup'] : ['v1-pids', '/sys/fs/cgroup/pids'];
+  assert.deepEqual([hierarchy.kind, hierarchy.mountPoint], expected, layout);
+});
+
+test('every program loads and attaches, far from the verifier’s limit', (t) => {
+  const started = performance.now();
+  const probe = new Probe({ hierarchy: loaderHierarchy, patterns: DOCKER_PATTERNS });
+  try {
+    const loadMs = performance.now() - started;
+    const programs = probe.programs();
+    for (const name of programs) probe.attach(name);
+    assert.deepEqual(probe.attached().sort(), [...programs].sort());
+    const counts = verifiedInstructions();
+    assert.ok(counts.length >= programs.length, `${counts.length} of ${programs.length}`);
+    const largest = Math.max(...counts);
+    assert.ok(largest < INSTRUCTIONS_MAX, `${largest} instructions`);
+    t.diagnostic(
+      `Linux ${release()}, ${hierarchy.kind}: ${programs.length} programs load in ${loadMs.toFixed(0)} ms; ` +
+        `the largest took the verifier ${largest} instructions, all ${counts.reduce((a, b) => a + b)}`,
+    );
+  } finally {
+    probe.close();
+  }
+});
+
+test('the self-test sees what its child does', async () => {
+  const { config } = loadConfig({ env: {} });
+  assert.deepEqual(await runProbeSelfTest(config), []);
+});
+
+describe('the cgroups of Docker’s drivers', () => {
+  const A = randomBytes(32).toString('hex');
+  const B = randomBytes(32).toString('hex');
+  const made: string[] = [];
+  const probe = new Probe({ hierarchy: loaderHierarchy, patterns: DOCKER_PATTERNS });
+  probe.attach('cgroup_mkdir');
+  after(() => {
+    probe.close();
+    for (const dir of made.reverse()) rmdirSync(dir);
+  });
+
+  /** Makes the cgroup and those above it, as a runtime does; its id. */
+  function make(path: string): number {
+    const parts = path.split('/').slice(1);
+    for (let count = 1; count <= parts.length; count++) {
+      const dir = join(hierarchy.mountPoint, ...parts.slice(0, count));
+      if (statSync(dir, { throwIfNoEntry: false }) !== undefined) continue;
+      mkdirSync(dir);
+      made.push(dir);
+    }
+    return statSync(join(hierarchy.mountPoint, path)).ino;
+  }
+
+  // [path, the path of the container that it is or is part of]
+  const CGROUPS = [
+    [`/system.slice/docker-${A}.scope`, `/system.slice/docker-${A}.scope`],
+    // What a container with its cgroup tree writable can make, to be taken for another one.
+    [`/system.slice/docker-${A}.scope/docker/${B}`, `/system.slice/docker-${A}.scope`],
+    [
+      `/system.slice/docker-${A}.scope/system.slice/docker-${B}.scope`,
+      `/system.slice/docker-${A}.scope`,
+    ],
+    [`/docker/${B}`, `/docker/${B}`],
+    [`/docker/${B}/docker/${A}`, `/docker/${B}`],
+    [`/system.slice/docker.service`, undefined],
+    [`/system.slice/docker-${A}.mount`, undefined],
+    [`/system.slice/docker-${A.slice(1)}.scope`, undefined],
+    [`/system.slice/docker-${A.toUpperCase()}A.scope`, undefined],
+    [`/system.slice/docker.service/docker-${A}.scope`, undefined],
+    [`/user.slice/docker-${A}.scope`, undefined],
+  ] as const;
+
+  test('at mkdir the kernel takes the outermost that is a container’s', () => {
+    for (const [path, root] of CGROUPS) {
+      const id = make(path);
+      const entry = probe.scopeGet(id);
+      if (root === undefined) {
+        assert.equal(entry, undefined, path);
+      } else {
+        assert.deepEqual(
+          [entry?.state, entry?.rootCgroupId],
+          ['pending', statSync(join(hierarchy.mountPoint, root)).ino],
+          path,
+        );
+      }
+    }
+  });
+
+  test('the rescan comes to the same answer', async () => {
+    const { found } = await rescanCgroups(hierarchy, DOCKER_PATTERNS);
+    const byPath = new Map(found.map(({ path, rootCgroupId }) => [path, rootCgroupId]));
+    for (const [path, root] of CGROUPS) {
+      const expected =
+        root === undefined ? undefined : statSync(join(hierarchy.mountPoint, root)).ino;
+      assert.equal(byPath.get(path), expected, path);
+    }
+    assert.deepEqual(
+      probe
+        .scopeEntries()
+        .map(({ cgroupId, rootCgroupId }) => [cgroupId, rootCgroupId])
+        .sort(),
+      found.map(({ cgroupId, rootCgroupId }) => [cgroupId, rootCgroupId]).sort(),
+    );
+  });
+});
