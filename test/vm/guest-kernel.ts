@@ -192,5 +192,5 @@ function runOrThrow(what: string, command: string, args: readonly string[], cwd:
   });
   if (status === 0) return stdout;
   const said = (stderr || error?.message) ?? '';
-  throw new Error(`${what}: ${command} ${args.at(-1) ?? ''} failed.\n${said.trim()}`);
+  throw new Error(`${what}: ${command} failed.\n${said.trim()}`);
 }

@@ -39,10 +39,14 @@ test('the agent detects in apps that are cgroups, named as systemd’s driver na
     runIn(app, 'exec cat /etc/shadow > /dev/null');
     runIn(nested[1]!, 'exec cat /etc/shadow > /dev/null');
     runIn(mountPoint, 'exec cat /etc/shadow > /dev/null');
-    const lines = await until('two detections', () => {
-      const found = agent.detections(RULE);
-      return found.length >= 2 && found;
-    });
+    const lines = await until(
+      'two detections',
+      () => {
+        const found = agent.detections(RULE);
+        return found.length >= 2 && found;
+      },
+      60_000,
+    );
     for (const { app: owner, output_fields: fields } of lines) {
       assert.deepEqual(owner, { name: `shop-${handle}` });
       assert.equal(fields['container.id'], handle.slice(0, 12));

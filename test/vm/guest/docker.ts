@@ -23,14 +23,16 @@ test('a container of a real Docker engine: detected, attributed, and told so in 
   );
   const { mountPoint } = detectHierarchy();
   assert.ok(existsSync(join(mountPoint, 'docker', container.id)), 'it is where it is looked for');
-  const line = await until('its detection', () => agent.detections(RULE)[0], 30_000);
+  const line = await until('its detection', () => agent.detections(RULE)[0], 60_000);
   const { output_fields: fields } = line;
   assert.deepEqual(line.app, { name: 'shop' });
   assert.equal(fields['container.id'], container.id.slice(0, 12));
   assert.equal(fields['container.name'], 'shop-1');
   assert.equal(fields['fd.name'], '/etc/shadow');
-  const own = await until('the line in its log', async () =>
-    (await logLines(engine, container)).find((text) => text.includes(line.id)),
+  const own = await until(
+    'the line in its log',
+    async () => (await logLines(engine, container)).find((text) => text.includes(line.id)),
+    60_000,
   );
   assert.match(own, /Sensitive file read/);
   await agent.end();
