@@ -11,7 +11,7 @@ import { scanProcesses } from './context/scan.ts';
 import { ContainerUsers } from './context/users.ts';
 import { RecordBytes } from './events/batch.ts';
 import { readCgroupChange } from './events/cgroup-record.ts';
-import { EVENT_NAMES, HEADER, KINDS, WIRE_VERSION } from './events/table.gen.ts';
+import { EVENT_NAMES, HEADER, KINDS, WIRE_VERSION, type EventName } from './events/table.gen.ts';
 import { WireEvent } from './events/wire-event.ts';
 import { Attachment } from './plan/attachment.ts';
 import { SystemBootClock } from './plan/boot-clock.ts';
@@ -23,9 +23,7 @@ import type { ScopeMap } from './probe/scope.ts';
 import type { Detection } from './rules/detection.ts';
 import { RuleEngine, type RuleEngineCounters } from './rules/engine.ts';
 import { Evaluation } from './rules/evaluation.ts';
-import { formatDiagnostic } from './rules/loader/diagnostics.ts';
-import { loadRules, readRuleFile } from './rules/loader/load.ts';
-import { expandRulePaths } from './rules/loader/rule-files.ts';
+import { loadConfiguredRules } from './rules/loader/rule-files.ts';
 import { ruleNeeds, type RuleSet } from './rules/rule-set.ts';
 import { AppTotals } from './metrics/app-totals.ts';
 import { Endpoint } from './metrics/endpoint.ts';
@@ -33,12 +31,11 @@ import { AgentMetrics } from './metrics/metrics.ts';
 import type { Logger } from './shared/logger.ts';
 import { ReleaseStack } from './shared/release-stack.ts';
 import { UserError } from './shared/user-error.ts';
-import { ContainerLogStream } from './streams/container/container-log-stream.ts';
+import { configuredStreams } from './streams/configured-streams.ts';
 import { FanOut, type FanOutCounters } from './streams/fan-out.ts';
 import { AppFileStream } from './streams/file/app-file-stream.ts';
 import { OperatorFileStream } from './streams/file/operator-file-stream.ts';
 import type { Delivery, LogStream, StreamCounters } from './streams/stream.ts';
-import { StdoutStream } from './streams/stdout/stdout-stream.ts';
 
 const TICK_MS = 1000;
 /** On stop: how long what is pending may still find its identity, and how long streams may take what is queued. */
@@ -88,18 +85,6 @@ export interface AgentSnapshot {
   readonly processes: ProcessTreeCounters;
   readonly delivery: FanOutCounters;
   readonly streams: Readonly<Record<string, StreamCounters>>;
-}
-
-/** Loads the configured rules; throws UserError with every error, placed, if there is one. */
-export function loadConfiguredRules(config: AgentConfig, logger: Logger): RuleSet {
-  const files = expandRulePaths(config.rulesFiles);
-  const result = loadRules(files.map(readRuleFile), { minimumPriority: config.minimumPriority });
-  for (const warning of result.warnings) logger.warn({ rules: true }, formatDiagnostic(warning));
-  if (result.ruleSet === undefined) {
-    const errors = result.errors.map(formatDiagnostic).join('\n');
-    throw new UserError(`The rules do not load:\n${errors}`);
-  }
-  return result.ruleSet;
 }
 
 /**
@@ -213,7 +198,7 @@ export class Agent {
       rootReader: containerRootReader,
       procReader: this.#procFs,
     });
-    this.#streams = this.#makeStreams();
+    this.#streams = configuredStreams(config, logger, options.output);
     this.#fanOut = new FanOut(this.#streams, {
       hostname: config.hostname,
       logger,
@@ -283,9 +268,7 @@ export class Agent {
       },
       hooks: this.#probe.attached(),
       apps: this.#apps.snapshot(),
-      events: Object.fromEntries(
-        EVENT_NAMES.map((name, index) => [name, this.#eventCounts[index] ?? 0]),
-      ),
+      events: Object.fromEntries(this.#eventTotals()),
       kernel: { emitted, dropped, prefiltered, scopeFull, selfTest: this.#selfTestRecords },
       received: this.#received,
       waiting: this.#evaluation.counters(),
@@ -314,11 +297,20 @@ export class Agent {
         for (const { state } of this.#probe.scope.entries()) counts[state]++;
         return counts;
       },
+      // the fan-out's: what was dropped on the way to a stream is lost too
       streams: () =>
-        this.#streams.map((stream) => ({ name: stream.name, counters: stream.counters() })),
+        Object.entries(this.#fanOut.counters().streams).map(([name, counters]) => ({
+          name,
+          counters,
+        })),
+      events: () => this.#eventTotals(),
       context: () => this.#tree.counters(),
       ...(logLinesDropped === undefined ? {} : { logLinesDropped }),
     });
+  }
+
+  #eventTotals(): [EventName, number][] {
+    return EVENT_NAMES.map((name, index) => [name, this.#eventCounts[index] ?? 0]);
   }
 
   #observeApp(cgroupId: number): void {
@@ -326,26 +318,6 @@ export class Agent {
     const entry = this.#probe.scope.get(cgroupId);
     if (entry === undefined || resolution.state !== 'included') return;
     this.#appTotals.observe(cgroupId, resolution.container.app, entry);
-  }
-
-  #makeStreams(): LogStream[] {
-    const { container, appFile, file, stdout } = this.#config.streams;
-    const logger = this.#logger;
-    const streams: LogStream[] = [];
-    if (container.enabled) {
-      const { execRoot } = this.#config.runtimes.docker;
-      streams.push(
-        new ContainerLogStream({ execRoots: [execRoot], format: container.format, logger }),
-      );
-    }
-    if (appFile.enabled) streams.push(new AppFileStream({ format: appFile.format, logger }));
-    if (file.enabled && file.path !== undefined) {
-      streams.push(new OperatorFileStream({ path: file.path, format: file.format, logger }));
-    }
-    if (stdout.enabled) {
-      streams.push(new StdoutStream({ output: this.#options.output, format: stdout.format }));
-    }
-    return streams;
   }
 
   /** Kernel first, then what exists already: nothing that happens in between is lost. */
@@ -420,7 +392,6 @@ export class Agent {
         const index = records.short(at + HEADER.event);
         this.#eventCounts[index] = (this.#eventCounts[index] ?? 0) + 1;
         event.moveTo(at, ++this.#eventNum);
-        this.#metrics.countEvent(event.type);
         const process = this.#tree.onEvent(event);
         if (this.#selfTest?.cgroupId === event.cgroupId) this.#selfTest.see(event);
         else this.#evaluation.onEvent(event, process);

@@ -72,8 +72,6 @@ export interface AgentConfig {
   readonly metrics: { readonly listen: ListenAddress };
   /** For sockets; emptied at boot. */
   readonly runDir: string;
-  /** For what outlives the agent. */
-  readonly stateDir: string;
   readonly hostname: string;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
@@ -157,7 +155,6 @@ export function toAgentConfig(
     context: { maxProcesses: parsed.context.max_processes },
     metrics: { listen },
     runDir,
-    stateDir: absolute(parsed.state_dir, 'state_dir'),
     hostname: parsed.hostname ?? hostname(),
     logLevel: parsed.log_level,
   });

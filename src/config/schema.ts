@@ -189,7 +189,6 @@ export const CONFIG_SCHEMA = z.strictObject({
     })
     .prefault({}),
   run_dir: path().default('/run/varvel'),
-  state_dir: path().default('/var/lib/varvel'),
   hostname: value(text('a host name').max(253).optional(), 'text', 'a host name'),
   log_level: choice(['debug', 'info', 'warn', 'error'], 'info'),
 });

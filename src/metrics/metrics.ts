@@ -18,6 +18,8 @@ export const LATENCY_BUCKETS = [
 export interface MetricSources {
   /** Per app, monotonic: `AppTotals.totals()`. */
   readonly apps?: () => Iterable<AppTotal>;
+  /** Records by event, monotonic; process life that no rule looks at included. */
+  readonly events?: () => Iterable<readonly [type: EventName, count: number]>;
   /** The probe's own counters, all cgroups together. */
   readonly probe?: () => {
     readonly emitted: number;
@@ -43,13 +45,12 @@ export interface MetricSources {
 }
 
 /**
- * The agent's Prometheus metrics, in a registry of their own. Counting an event costs one addition; everything
- * else is gathered when somebody asks. The number of series is bounded: event types, RULE_SERIES_MAX rules,
+ * The agent's Prometheus metrics, in a registry of their own. What others count anyway is gathered when somebody
+ * asks. The number of series is bounded: event types, RULE_SERIES_MAX rules,
  * APP_SERIES_MAX apps, streams.
  */
 export class AgentMetrics {
   readonly #registry = new Registry();
-  readonly #events = new Map<EventName, number>();
   readonly #rules = new Set<string>();
   readonly #detections: Counter<'rule' | 'priority'>;
   readonly #latency: Histogram;
@@ -62,17 +63,7 @@ export class AgentMetrics {
       labelNames: ['version'],
       registers,
     }).set({ version }, 1);
-    const events = this.#events;
-    new Counter({
-      name: 'varvel_events_total',
-      help: 'Events evaluated against the rules, by type.',
-      labelNames: ['type'],
-      registers,
-      collect() {
-        this.reset();
-        for (const [type, count] of events) this.inc({ type }, count);
-      },
-    });
+    this.#eventMetrics(registers, sources);
     this.#detections = new Counter({
       name: 'varvel_detections_total',
       help: 'Detections, by rule.',
@@ -89,10 +80,6 @@ export class AgentMetrics {
     this.#appMetrics(registers, sources);
     this.#sizes(registers, sources);
     this.#streamMetrics(registers, sources);
-  }
-
-  countEvent(type: EventName): void {
-    this.#events.set(type, (this.#events.get(type) ?? 0) + 1);
   }
 
   countDetection(rule: string, priority: Priority): void {
@@ -142,6 +129,20 @@ export class AgentMetrics {
       help: 'Unix time of the agent’s start.',
       registers,
     }).set(Math.round(Date.now() / 1000 - process.uptime()));
+  }
+
+  #eventMetrics(registers: Registry[], { events }: MetricSources): void {
+    if (events === undefined) return;
+    new Counter({
+      name: 'varvel_events_total',
+      help: 'Events from the kernel, by type.',
+      labelNames: ['type'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [type, count] of events()) this.inc({ type }, count);
+      },
+    });
   }
 
   #appMetrics(registers: Registry[], { apps }: MetricSources): void {

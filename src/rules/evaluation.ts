@@ -113,11 +113,6 @@ export class Evaluation {
     this.#admission.event(this.#passing);
   }
 
-  /** Events of this container that waited and found no room. */
-  droppedOf(rootCgroupId: number): number {
-    return this.#admission.droppedOf(rootCgroupId);
-  }
-
   counters(): AdmissionCounters {
     return this.#admission.counters();
   }

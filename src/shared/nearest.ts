@@ -1,9 +1,9 @@
-/** Longer words are not compared. */
 const WORD_MAX = 64;
 
 /**
  * The candidate that a mistyped word most likely means: fewest edits (insert, delete, replace, swap of
- * neighbours), at most a third of its length; undefined when none is that close. Case counts for nothing.
+ * neighbours), at most a third of its length, or one that begins with it; undefined when none is that close. Case
+ * counts for nothing. Bound: words longer than 64 characters are not looked at.
  */
 export function nearestWord(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > WORD_MAX) return undefined;
@@ -11,6 +11,8 @@ export function nearestWord(word: string, candidates: Iterable<string>): string 
   let best: string | undefined;
   let bestEdits = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {
+    // The beginning of a name is near, however long the rest.
+    if (word.length > 2 && candidate !== word && candidate.startsWith(word)) return candidate;
     if (candidate === word || Math.abs(candidate.length - word.length) >= bestEdits) continue;
     const edits = countEdits(wanted, candidate.toLowerCase());
     if (edits < bestEdits) {

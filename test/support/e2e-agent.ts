@@ -231,7 +231,6 @@ export class E2eAgent {
       this.configFile,
       [
         `run_dir: ${this.folder}`,
-        `state_dir: ${this.folder}`,
         `rules_files: ${JSON.stringify([...defaults, ...files])}`,
         'runtimes:',
         '  docker:',

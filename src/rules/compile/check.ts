@@ -11,7 +11,7 @@ import type {
 } from '../language/ast.ts';
 import { LanguageError, notYet } from '../language/errors.ts';
 import type { WarningCode } from '../language/errors.ts';
-import { nearest } from '../language/nearest.ts';
+import { nearestWord } from '../../shared/nearest.ts';
 import { isEventName } from '../fields/events.ts';
 import { isFalcoEvent } from '../fields/falco-events.ts';
 import { kindOf } from '../fields/field.ts';
@@ -120,7 +120,7 @@ export function readOperand(operand: LeftOperand): Read {
 function resolveField(node: FieldNode): { field: AvailableField; argument: string | undefined } {
   const found = findField(node.name);
   if (found === undefined) {
-    const close = nearest(node.name, FIELD_NAMES);
+    const close = nearestWord(node.name, FIELD_NAMES);
     throw new LanguageError(
       'LOAD_ERR_COMPILE_CONDITION',
       `nonexistent field ${node.name}${close === undefined ? '' : `: did you mean ${close}?`}`,

@@ -6,7 +6,7 @@ import { PRIORITIES } from '../detection.ts';
 import type { Priority } from '../detection.ts';
 import type { Condition, Span } from '../language/ast.ts';
 import { LanguageError, lineAndColumn } from '../language/errors.ts';
-import { nearest } from '../language/nearest.ts';
+import { nearestWord } from '../../shared/nearest.ts';
 import { parse } from '../language/parser.ts';
 import { compileOutput } from '../output/format.ts';
 import type { LoadedRule } from '../rule-set.ts';
@@ -210,7 +210,9 @@ function undefinedMacro(
   definitions: Definitions,
   why = '',
 ): LanguageError {
-  const close = definitions.macros.has(name) ? undefined : nearest(name, definitions.macros.keys());
+  const close = definitions.macros.has(name)
+    ? undefined
+    : nearestWord(name, definitions.macros.keys());
   const hint = close === undefined ? '' : ` Did you mean '${close}'?`;
   const late =
     definitions.macros.has(name) && why === ''

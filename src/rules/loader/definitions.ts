@@ -1,6 +1,6 @@
 import { PRIORITIES } from '../detection.ts';
 import type { Priority } from '../detection.ts';
-import { nearest } from '../language/nearest.ts';
+import { nearestWord } from '../../shared/nearest.ts';
 import { collecting } from './diagnostics.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import type { Item } from './items.ts';
@@ -349,7 +349,7 @@ function readPriority(item: Item): Priority {
   if (scalar === undefined) throw item.invalid("a rule needs 'priority'");
   const priority = parsePriority(scalar.text);
   if (priority !== undefined) return priority;
-  const close = nearest(scalar.text, PRIORITY_WORDS.keys());
+  const close = nearestWord(scalar.text, PRIORITY_WORDS.keys());
   throw item.invalid(
     `Invalid priority '${scalar.text}'${close === undefined ? '' : `: did you mean '${close}'?`}`,
     scalar.place,

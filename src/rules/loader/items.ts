@@ -1,4 +1,4 @@
-import { nearest } from '../language/nearest.ts';
+import { nearestWord } from '../../shared/nearest.ts';
 import { ItemError } from './diagnostics.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import type { Place } from './source.ts';
@@ -50,7 +50,7 @@ export class Item {
     for (const entry of map.entries) {
       const key = entry.key.text;
       if (!KEYS[kind].includes(key)) {
-        const close = nearest(key, KEYS[kind]);
+        const close = nearestWord(key, KEYS[kind]);
         const hint = close === undefined ? '' : `: did you mean '${close}'?`;
         diagnostics.warn('LOAD_UNKNOWN_KEY', `unknown key '${key}'${hint}`, entry.key.place);
       } else if (this.#entries.has(key)) {
@@ -152,7 +152,7 @@ export function readItems(documents: readonly YamlNode[], diagnostics: Diagnosti
       const kind = ITEM_KINDS.find((candidate) => keys.includes(candidate));
       if (kind === undefined) {
         const [first = ''] = keys;
-        const close = nearest(first, ITEM_KINDS);
+        const close = nearestWord(first, ITEM_KINDS);
         const hint = close === undefined ? '' : `: did you mean '${close}'?`;
         diagnostics.warn(
           'LOAD_UNKNOWN_ITEM',

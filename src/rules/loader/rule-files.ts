@@ -1,6 +1,11 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AgentConfig } from '../../config/config.ts';
+import type { Logger } from '../../shared/logger.ts';
 import { UserError } from '../../shared/user-error.ts';
+import type { RuleSet } from '../rule-set.ts';
+import { formatDiagnostic } from './diagnostics.ts';
+import { loadRules, readRuleFile } from './load.ts';
 
 /**
  * The rule files that paths name: a file is itself, a folder its `*.yaml` and `*.yml` in the order of their names
@@ -25,4 +30,16 @@ export function expandRulePaths(paths: readonly string[]): readonly string[] {
     }
     return files.map((name) => join(path, name));
   });
+}
+
+/** Loads the configured rules; throws UserError with every error, placed, if there is one. */
+export function loadConfiguredRules(config: AgentConfig, logger: Logger): RuleSet {
+  const files = expandRulePaths(config.rulesFiles);
+  const result = loadRules(files.map(readRuleFile), { minimumPriority: config.minimumPriority });
+  for (const warning of result.warnings) logger.warn({ rules: true }, formatDiagnostic(warning));
+  if (result.ruleSet === undefined) {
+    const errors = result.errors.map(formatDiagnostic).join('\n');
+    throw new UserError(`The rules do not load:\n${errors}`);
+  }
+  return result.ruleSet;
 }

@@ -113,7 +113,7 @@ test('rules: shipped ones load, broken ones say where', () => {
 test('memory and folders', () => {
   assert.equal(checkMemory(configOf(), 'MemAvailable:  8000000 kB\n').state, 'ok');
   assert.equal(checkMemory(configOf(), 'MemAvailable:  100000 kB\n').state, 'warn');
-  const inside = [`run_dir=${folder}/a/b`, `state_dir=${folder}`];
+  const inside = [`run_dir=${folder}/a/b`];
   assert.equal(checkFolders(configOf(...inside)).state, 'ok');
   writeFileSync(join(folder, 'file'), '');
   const { state, says } = checkFolders(configOf(...inside, `streams.file.path=${folder}/file/log`));
@@ -154,7 +154,7 @@ async function doctor(options: {
   const code = await runDoctor(
     {
       config: options.config,
-      settings: [`run_dir=${folder}/run`, `state_dir=${folder}`, ...(options.settings ?? [])],
+      settings: [`run_dir=${folder}/run`, ...(options.settings ?? [])],
       env: {},
       json: options.json ?? false,
       selfTest: () => Promise.resolve(options.unseen ?? []),

@@ -66,7 +66,6 @@ test('no file is needed', () => {
     context: { maxProcesses: 65_536 },
     metrics: { listen: { kind: 'unix', path: '/run/varvel/metrics.sock' } },
     runDir: '/run/varvel',
-    stateDir: '/var/lib/varvel',
     hostname: hostname(),
     logLevel: 'info',
   });
@@ -178,12 +177,12 @@ test('environment over file, flags over environment, each named as the source', 
 
 test('relative paths start at the file that names them, or where varvel runs', () => {
   mkdirSync(join(folder, 'deep'), { recursive: true });
-  writeFileSync(join(folder, 'deep/v.yaml'), 'state_dir: state\n');
+  writeFileSync(join(folder, 'deep/v.yaml'), 'runtimes: {docker: {exec_root: state}}\n');
   const { config } = loadConfig({
     file: join(folder, 'deep/v.yaml'),
     env: { VARVEL_RUN_DIR: 'run' },
   });
-  assert.equal(config.stateDir, join(folder, 'deep/state'));
+  assert.equal(config.runtimes.docker.execRoot, join(folder, 'deep/state'));
   assert.equal(config.runDir, join(process.cwd(), 'run'));
   assert.deepEqual(config.metrics.listen, {
     kind: 'unix',

@@ -25,9 +25,12 @@ async function series(metrics: AgentMetrics, name: string): Promise<string | und
 }
 
 test('events, detections and latencies are counted', async () => {
-  const metrics = new AgentMetrics('1.2.3');
-  for (let i = 0; i < 3; i++) metrics.countEvent('openat');
-  metrics.countEvent('execve');
+  const metrics = new AgentMetrics('1.2.3', {
+    events: () => [
+      ['openat', 3],
+      ['execve', 1],
+    ],
+  });
   metrics.countDetection('Read a "secret"\nfile', 'Warning');
   metrics.countDetection('Read a "secret"\nfile', 'Warning');
   metrics.observeLatency(1_500_000n);
@@ -131,11 +134,4 @@ test('series are bounded: apps beyond the bound and rules beyond it are "other"'
     '5',
   );
   assert.equal(await series(metrics, 'varvel_detections_total{rule="r0",priority="Debug"}'), '2');
-});
-
-test('counting an event is cheap', () => {
-  const metrics = new AgentMetrics('1');
-  const started = performance.now();
-  for (let i = 0; i < 1_000_000; i++) metrics.countEvent('openat');
-  assert.ok(performance.now() - started < 1000);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { drawSnippet, lineAndColumn } from '../../../src/rules/language/errors.ts';
-import { nearest } from '../../../src/rules/language/nearest.ts';
+import { nearestWord } from '../../../src/shared/nearest.ts';
 
 test('line and column count from 1', () => {
   assert.deepEqual(lineAndColumn('ab\ncd\n', 0), { line: 1, column: 1 });
@@ -30,8 +30,8 @@ test('a rule file cannot drive the terminal that shows its errors', () => {
 });
 
 test('the nearest name, if any is near', () => {
-  assert.equal(nearest('proc.nmae', ['proc.name', 'fd.name']), 'proc.name');
-  assert.equal(nearest('condtion', ['condition', 'output']), 'condition');
-  assert.equal(nearest('zzz', ['condition', 'output']), undefined);
-  assert.equal(nearest('x'.repeat(10_000), ['y']), undefined);
+  assert.equal(nearestWord('proc.nmae', ['proc.name', 'fd.name']), 'proc.name');
+  assert.equal(nearestWord('condtion', ['condition', 'output']), 'condition');
+  assert.equal(nearestWord('zzz', ['condition', 'output']), undefined);
+  assert.equal(nearestWord('x'.repeat(10_000), ['y']), undefined);
 });
