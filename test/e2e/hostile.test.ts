@@ -199,6 +199,12 @@ test('a storm of 1000 processes at once, ten times: the agent stays up, bounded,
     // Every process was seen; what the operator's file could not take is counted, not lost from sight.
     assert.equal(snapshot.engine.detections['Data file opened'], 10_000 + first);
     assert.equal(found + (file?.dropped ?? 0) + (file?.failed ?? 0), 10_000);
+    const inMetrics = /^varvel_stream_deliveries_total\{stream="file",result="dropped"\} (\d+)$/m;
+    assert.equal(
+      Number(inMetrics.exec(await agent.metrics())?.[1]),
+      file?.dropped,
+      'what never came to the stream is in its metrics',
+    );
     assert.ok(rss < 512, `${rss} MiB`);
     assert.ok(agent.running);
   } finally {
