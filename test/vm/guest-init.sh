@@ -39,6 +39,12 @@ for word in $(busybox cat /proc/cmdline); do
     guest.cwd=*) cwd=${word#*=} ;;
   esac
 done
+# A clone below one of the scratch places is behind it now: a bind of the root shows the host's tree without them.
+if [ ! -d "$cwd" ]; then
+  busybox mkdir -p $HERE/tree "$cwd"
+  busybox mount --bind / $HERE/tree
+  busybox mount --bind "$HERE/tree$cwd" "$cwd"
+fi
 cgroups=/sys/fs/cgroup
 if [ "$layout" = v2 ]; then
   busybox mount -t cgroup2 cgroup2 $cgroups
