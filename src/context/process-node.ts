@@ -29,6 +29,8 @@ export class ProcessNode implements Process {
   setupEpoch = 0;
   /** The container (its root cgroup) that it sets up. */
   setupRoot = 0;
+  /** The cgroup of its last event; 0 when the probe has told nothing of it. */
+  cgroupId = 0;
   origin: 'probe' | 'proc' | 'ancestor';
 
   /** End of the last thread; undefined while it runs. */

@@ -4,7 +4,7 @@ import type { ProcessImage } from './process.ts';
 /** At most this many dead ancestors in a row are kept above a process: daemons that fork for ever stay small. */
 export const DEAD_RUN_MAX = 8;
 
-/** How many processes are looked at for the least recently used one when a live one must go. */
+/** How many processes are looked at when a live one must go. */
 const EVICTION_SAMPLE = 64;
 
 /** Memory for images, per process of the bound: argv can be 16 KiB each. */
@@ -29,7 +29,9 @@ export interface ProcessTableCounters {
 /**
  * Storage of the process tree: finding, reaping and bounds, no meaning. At most `maxProcesses` nodes, at most
  * `maxExited` exited ones awaiting their reaping and as many dead parents. What goes first when full: the
- * longest dead, then dead parents, then the least recently used leaf (of a sample of 64).
+ * longest dead, then dead parents, then (of a sample of 64) the least recently used leaf of the cgroup that has
+ * the most: who fills the table loses first. A process of the runtime's set-up goes last, since it could not be
+ * told from the app when it came back.
  */
 export class ProcessTable {
   readonly #maxProcesses: number;
@@ -39,6 +41,8 @@ export class ProcessTable {
   readonly #nodes = new Set<ProcessNode>();
   readonly #retained = new Set<ProcessNode>();
   readonly #imageUsers = new Map<ProcessImage, number>();
+  /** Nodes per cgroup; those that are in none that is known have no entry. */
+  readonly #perCgroup = new Map<number, number>();
   #exited: ProcessNode[] = [];
   #exitedHead = 0;
   #sampler: Iterator<ProcessNode> | undefined;
@@ -95,6 +99,7 @@ export class ProcessTable {
       younger.older = node;
     }
     this.#nodes.add(node);
+    this.#count(node.cgroupId, 1);
     this.#retain(node.image);
     if (newest !== undefined && newest.startBootNs > node.startBootNs)
       this.markExited(node, nowBootNs);
@@ -203,20 +208,41 @@ export class ProcessTable {
   }
 
   #evictOne(keep: ProcessNode): boolean {
-    let leaf: ProcessNode | undefined;
-    let inner: ProcessNode | undefined;
+    let victim: ProcessNode | undefined;
     for (const node of this.sample(EVICTION_SAMPLE)) {
       if (node === keep) continue;
-      if (node.firstChild === undefined) {
-        if (leaf === undefined || node.lastSeen < leaf.lastSeen) leaf = node;
-      } else if (inner === undefined || node.lastSeen < inner.lastSeen) inner = node;
+      if (victim === undefined || this.#goesBefore(node, victim)) victim = node;
     }
-    const victim = leaf ?? inner;
     if (victim === undefined) return false;
     this.#evicted++;
     this.#onEvict(victim);
     this.#remove(victim);
     return true;
+  }
+
+  #goesBefore(node: ProcessNode, other: ProcessNode): boolean {
+    if (node.setup !== other.setup) return other.setup;
+    const crowd =
+      (this.#perCgroup.get(node.cgroupId) ?? 0) - (this.#perCgroup.get(other.cgroupId) ?? 0);
+    if (crowd !== 0) return crowd > 0;
+    const isLeaf = node.firstChild === undefined;
+    if (isLeaf !== (other.firstChild === undefined)) return isLeaf;
+    return node.lastSeen < other.lastSeen;
+  }
+
+  /** Says which cgroup a process is in. */
+  setCgroup(node: ProcessNode, cgroupId: number): void {
+    if (node.cgroupId === cgroupId) return;
+    this.#count(node.cgroupId, -1);
+    node.cgroupId = cgroupId;
+    this.#count(cgroupId, 1);
+  }
+
+  #count(cgroupId: number, by: 1 | -1): void {
+    if (cgroupId === 0) return;
+    const count = (this.#perCgroup.get(cgroupId) ?? 0) + by;
+    if (count <= 0) this.#perCgroup.delete(cgroupId);
+    else this.#perCgroup.set(cgroupId, count);
   }
 
   /** Takes a node out, hangs its children below its parent, and lets go of ancestors nobody needs now. */
@@ -249,6 +275,7 @@ export class ProcessTable {
     }
     node.firstChild = undefined;
     this.#nodes.delete(node);
+    this.#count(node.cgroupId, -1);
     this.#retained.delete(node);
     this.#release(node.image);
     if (node.previousImage !== undefined) this.#release(node.previousImage);

@@ -84,7 +84,9 @@ export class ProcessTree {
       Math.max(16, options.maxProcesses ?? 65536),
       options.maxExited ?? 16384,
       (node) => {
-        if (node.inScope) this.recordsLost(this.#latestBootNs);
+        if (!node.inScope) return;
+        const root = node.cgroupId === 0 ? undefined : options.rootOf?.(node.cgroupId);
+        this.recordsLost(this.#latestBootNs, root ?? (node.cgroupId || undefined));
       },
     );
   }
@@ -105,6 +107,7 @@ export class ProcessTree {
     const sequence = ++this.#sequence;
     const node = this.#table.find(event.pid, event.startBootNs) ?? this.#discover(event, sequence);
     node.lastSeen = sequence;
+    this.#table.setCgroup(node, event.cgroupId);
     node.vpid = event.vpid;
     node.tty = event.tty;
     node.loginUid = event.credentials.loginUid;
@@ -217,6 +220,7 @@ export class ProcessTree {
       inScope: !outside,
     });
     node.lastSeen = sequence;
+    node.cgroupId = event.cgroupId;
     node.vpid = event.vpid;
     // A successful exec brings the whole image with it.
     if (event.exec === undefined || event.result !== 0) this.#guessImage(node, event, parent);
@@ -277,6 +281,7 @@ export class ProcessTree {
         { origin: node.origin, inScope: true },
       );
       child.lastSeen = sequence;
+      child.cgroupId = event.cgroupId;
       child.vpid = clone.childVpid;
       child.loginUid = node.loginUid;
       child.tty = node.tty;

@@ -1,8 +1,8 @@
 import type { ExecDetails, KernelEvent } from '../events/event.ts';
 import type { ProcessNode } from './process-node.ts';
 
-/** Set-up is over after this long, whatever happens: a runtime needs milliseconds. */
-const SETUP_MAX_NS = 10_000_000_000n;
+/** Set-up is over after this long, whatever happens: a runtime needs milliseconds, on a stalled host seconds. */
+const SETUP_MAX_NS = 60_000_000_000n;
 
 /** Containers whose losses are remembered one by one; when there are more, all have lost. */
 const LOSSES_MAX = 16384;
@@ -22,7 +22,7 @@ const PENDING_MAX = 4096;
  * Children inherit it, never the other way round, and it ends for good with
  * - the first successful exec (the app's program), with the one exception below;
  * - a change of the name to one that is not runc's (`runc:[2:INIT]`): an exec whose record is yet to come;
- * - a loss of records of the same container, and ten seconds.
+ * - a loss of records of the same container, and a minute.
  *
  * Losses count per container, or one that forks without end would have its neighbours' set-up reported as
  * their apps' doing.

@@ -240,7 +240,12 @@ test('the same beside a container that opens files flat out on both cores: still
 });
 
 test('beside a container that forks without end: each still has its one detection, and the runtime is nobody’s app', async (t) => {
-  await using agent = await E2eAgent.start({ dockerd: engine, rules: { 'more.yaml': RULES } });
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    rules: { 'more.yaml': RULES },
+    // So few that the storm alone fills them: its neighbours' start-up must not be what is forgotten.
+    config: ['context: {max_processes: 4096}'],
+  });
   const storm = await engine.docker.createContainer({
     name: 'storm',
     Image: image,

@@ -117,9 +117,9 @@ test('a move counts only for the process that was there to be moved', () => {
   tree.onCgroupChange(attach(61, at(1), { state: 'excluded' }));
   assert.equal(tree.onEvent(kernelEvent({ ...S1, start: at(0) }, at(3))).setup, false);
   tree.onCgroupChange(attach(62, at(1)));
-  tree.tick(at(20_000));
+  tree.tick(at(70_000));
   assert.equal(
-    tree.onEvent(kernelEvent({ ...S2, start: at(0) }, at(20_001))).setup,
+    tree.onEvent(kernelEvent({ ...S2, start: at(0) }, at(70_001))).setup,
     false,
     'stale',
   );
@@ -185,12 +185,37 @@ test('a process pushed out of a full tree does not come back as set-up', () => {
   assert.equal(tree.onEvent(kernelEvent(hidden, at(51))).setup, false);
 });
 
+test('a container that fills the tree pushes out its own processes, and no neighbour’s set-up', () => {
+  const tree = new ProcessTree({
+    reader: new ProcFs('/nonexistent'),
+    maxProcesses: 32,
+    rootOf: (cgroupId) => (cgroupId === 81 ? 8 : cgroupId),
+  });
+  const idle = { pid: 100, start: at(-20), comm: 'idle', ppid: 50, parentStart: at(-500) };
+  tree.onEvent(execEvent(idle, at(-20), { argv: ['idle'] }));
+  startContainer(tree);
+  const storm = { pid: 200, start: at(7), comm: 'storm' };
+  const inStorm = <T extends object>(event: T): T => ({ ...event, cgroupId: 81 });
+  tree.onEvent(inStorm(execEvent(storm, at(7), { argv: ['storm'] })));
+  for (let i = 1; i < 100; i++) {
+    const child = { pid: 200 + i, start: at(i + 7) };
+    tree.onEvent(inStorm(cloneEvent(storm, at(i + 7), child)));
+  }
+  assert.ok(tree.counters().evicted > 50);
+  assert.equal(tree.onEvent(kernelEvent(S2, at(120))).setup, true, 'still the runtime');
+  assert.equal(tree.find(100)?.image.name, 'idle', 'still known, though seen last');
+  // The storm itself has forgotten: nobody older passes as set-up in there.
+  tree.onCgroupChange(attach(150, at(121), { cgroupId: 81, rootCgroupId: 8 }));
+  const hidden = { pid: 150, start: at(-30), comm: 'runc', ...fromRunc };
+  assert.equal(tree.onEvent(inStorm(kernelEvent(hidden, at(122)))).setup, false);
+});
+
 test('set-up ends with a foreign name and with time', () => {
   const tree = newTree();
   startContainer(tree);
   const renamed = { ...S2, comm: 'nginx' };
   assert.equal(tree.onEvent(kernelEvent(renamed, at(7))).setup, false, 'its exec is yet to come');
-  assert.equal(tree.onEvent(kernelEvent(S1, at(10_002))).setup, false);
+  assert.equal(tree.onEvent(kernelEvent(S1, at(60_002))).setup, false);
 });
 
 test('born into the cgroup by a parent outside: set-up through the runtime’s own second exec, not further', () => {
