@@ -84,6 +84,11 @@ async function run(name: CommandName, given: Given, line: CommandLine, io: Io): 
       const { runDoctor } = await import('./doctor.ts');
       return await runDoctor({ config, settings, env, json }, io);
     }
+    case 'events': {
+      const { runEvents } = await import('./events.ts');
+      const [filter] = operands;
+      return await runEvents({ json, ...(filter === undefined ? {} : { filter }) }, io);
+    }
     case 'fields': {
       const { runFields } = await import('./fields.ts');
       const [filter] = operands;

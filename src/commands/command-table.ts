@@ -127,16 +127,37 @@ export const COMMANDS = {
   fields: {
     summary: 'list the fields that rules can use',
     operands: '[TEXT]',
-    description: ['With TEXT, only fields whose name or description holds it.'],
+    description: [
+      'With TEXT, only fields whose name or description holds it.',
+      'Rules may use all of Falco’s fields: those that are not supported yet are absent in every event.',
+    ],
     options: {
       ...JSON_OPTION,
       status: { type: 'boolean', help: 'also Falco’s fields that are not supported yet' },
     },
     examples: [
-      ['varvel fields', 'all of them'],
+      ['varvel fields', 'all that have values'],
       ['varvel fields proc.', 'those of processes'],
+      ['varvel fields --status', 'all of Falco’s, and which are not supported yet'],
+      ['varvel fields --json', 'with types, arguments and limits, for machines'],
     ],
     exitCodes: [[0, 'fields were listed'], [1, 'TEXT fits none'], USAGE],
+  },
+  events: {
+    summary: 'list the events that rules can name, with their params',
+    operands: '[TEXT]',
+    description: [
+      'With TEXT, only events whose name, category or params hold it. Params are in the order of evt.arg[0], evt.arg[1], …',
+      'Rules may name all of Falco’s events: they match those that are reported.',
+    ],
+    options: JSON_OPTION,
+    examples: [
+      ['varvel events', 'all of them'],
+      ['varvel events open', 'those that open files'],
+      ['varvel events newpath', 'those that have a param of this name'],
+      ['varvel events --json', 'for machines'],
+    ],
+    exitCodes: [[0, 'events were listed'], [1, 'TEXT fits none'], USAGE],
   },
 } as const satisfies Record<string, CommandInfo>;
 

@@ -1,21 +1,15 @@
 import { FIELD_CLASSES } from '../rules/fields/registry.ts';
 import type { FieldClass, FieldDefinition } from '../rules/fields/field.ts';
 import type { Io } from './io.ts';
+import { textTable } from './text-table.ts';
 
 export interface FieldsArgs {
-  /** Also list Falco's fields that are not supported yet, and say of each which it is. */
+  /** Also list Falco's fields that are absent in every event so far, and say of each which it is. */
   readonly status?: boolean;
   /** One JSON document for machines instead of a table. */
   readonly json?: boolean;
   /** Only fields whose name or description holds this, in any case. */
   readonly filter?: string;
-}
-
-interface Row {
-  readonly name: string;
-  readonly type: string;
-  readonly status: FieldDefinition['status'];
-  readonly description: string;
 }
 
 /**
@@ -27,61 +21,85 @@ interface Row {
 export async function runFields(args: FieldsArgs, io: Io): Promise<number> {
   const classes = FIELD_CLASSES.map((fieldClass) => ({
     fieldClass,
-    rows: rowsOf(fieldClass, args),
-  })).filter(({ rows }) => rows.length > 0);
+    fields: fieldClass.fields.filter((field) => isWanted(field, args)),
+  })).filter(({ fields }) => fields.length > 0);
   if (args.json === true) {
-    const document = classes.map(({ fieldClass, rows }) => ({
+    const document = classes.map(({ fieldClass, fields }) => ({
       class: fieldClass.name,
       description: fieldClass.description,
-      fields: rows,
+      fields: fields.map(toJson),
     }));
     io.stdout(`${JSON.stringify(document, undefined, 2)}\n`);
   } else if (classes.length === 0) {
-    io.stderr(`No field has '${args.filter ?? ''}' in its name or description.\n`);
+    io.stderr(`No field has '${args.filter ?? ''}' in its name or description.${hint(args)}\n`);
   } else {
-    io.stdout(classes.map(({ fieldClass, rows }) => table(fieldClass, rows, args, io)).join('\n'));
+    io.stdout(
+      classes.map(({ fieldClass, fields }) => table(fieldClass, fields, args, io)).join('\n'),
+    );
   }
   return classes.length === 0 ? 1 : 0;
 }
 
-function rowsOf(fieldClass: FieldClass, args: FieldsArgs): Row[] {
-  const wanted = args.filter?.toLowerCase() ?? '';
-  return fieldClass.fields
-    .filter((field) => args.status === true || field.status === 'available')
-    .filter((field) => `${field.name} ${field.description}`.toLowerCase().includes(wanted))
-    .map((field) => ({
-      name: field.argument === 'none' ? field.name : `${field.name}[…]`,
-      type: field.type,
-      status: field.status,
-      description: field.description,
-    }));
+function isWanted(field: FieldDefinition, { status, filter = '' }: FieldsArgs): boolean {
+  if (status !== true && field.status !== 'available') return false;
+  return `${field.name} ${field.description}`.toLowerCase().includes(filter.toLowerCase());
 }
 
-function table(fieldClass: FieldClass, rows: readonly Row[], args: FieldsArgs, io: Io): string {
-  const bold = (text: string): string => (io.isTty ? `\x1b[1m${text}\x1b[0m` : text);
-  const columns = rows.map((row) =>
-    args.status === true ? [row.name, row.type, row.status] : [row.name, row.type],
-  );
-  const widths = (columns[0] ?? []).map((_, index) =>
-    Math.max(...columns.map((cells) => (cells[index] ?? '').length)),
-  );
-  const indent = widths.reduce((sum, width) => sum + width + 2, 2);
-  const lines = rows.map((row, index) => {
-    const cells = (columns[index] ?? []).map((cell, at) => cell.padEnd((widths[at] ?? 0) + 2));
-    return `  ${cells.join('')}${wrap(row.description, io.columns - indent, indent)}`;
-  });
-  return `${bold(fieldClass.name)}: ${fieldClass.description}\n${lines.join('\n')}\n`;
+/** Says where to look for what only --status shows. */
+function hint(args: FieldsArgs): string {
+  const withStatus = { ...args, status: true };
+  const some = FIELD_CLASSES.some(({ fields }) => fields.some((f) => isWanted(f, withStatus)));
+  return args.status !== true && some ? ' With --status there is one.' : '';
 }
 
-/** Breaks a text at blanks; too narrow a column is left to the terminal. */
-function wrap(text: string, width: number, indent: number): string {
-  if (width < 24) return text;
-  const lines = [''];
-  for (const word of text.split(' ')) {
-    const line = lines.at(-1) ?? '';
-    if (line === '') lines[lines.length - 1] = word;
-    else if (line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`;
-    else lines.push(word);
-  }
-  return lines.join(`\n${' '.repeat(indent)}`);
+function toJson(field: FieldDefinition): object {
+  const { name, type, argument, dotArgument, status, description } = field;
+  const { noVal, noTransformer, filterOnly, deprecated } = field;
+  return {
+    name,
+    type,
+    argument,
+    dotArgument,
+    status,
+    description,
+    noVal,
+    noTransformer,
+    filterOnly,
+    deprecated,
+  };
+}
+
+function table(
+  { name, description }: FieldClass,
+  fields: readonly FieldDefinition[],
+  args: FieldsArgs,
+  io: Io,
+): string {
+  const title = io.isTty ? `\x1b[1m${name}\x1b[0m` : name;
+  const rows = fields.map((field) => ({
+    cells: [
+      `${field.name}${ARGUMENTS[field.argument]}`,
+      field.type,
+      ...(args.status === true ? [field.status] : []),
+    ],
+    text: `${field.description}${limits(field)}`,
+  }));
+  return `${title}: ${description}\n${textTable(rows, io.columns).join('\n')}\n`;
+}
+
+const ARGUMENTS = { none: '', optional: '[…]', required: '[…]' } as const;
+
+/** What a field is not for, as sentences. */
+function limits({ noVal, noTransformer, filterOnly, deprecated, description }: FieldDefinition) {
+  const not = [
+    ...(noVal ? ['val()'] : []),
+    ...(noTransformer ? ['transformers'] : []),
+    ...(filterOnly ? ['outputs'] : []),
+  ];
+  const last = not.pop();
+  const list = not.length === 0 ? last : `${not.join(', ')} or ${last ?? ''}`;
+  return [
+    last === undefined ? '' : ` Not for ${list ?? ''}.`,
+    deprecated && !description.startsWith('Deprecated') ? ' Deprecated.' : '',
+  ].join('');
 }

@@ -1,6 +1,6 @@
 import type { AppIdentity } from '../../apps/identity.ts';
 import { PENDING } from './container.ts';
-import { field } from './field.ts';
+import { field, future } from './field.ts';
 import type { FieldClass, View } from './field.ts';
 
 const of =
@@ -53,5 +53,6 @@ export const APP_CLASS: FieldClass = {
       'What runs it, as container.type.',
       (v) => v.container?.runtime,
     ),
+    future('app.policy', 'CHARBUF', 'The policy of its own that it runs under.'),
   ],
 };

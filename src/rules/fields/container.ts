@@ -1,6 +1,6 @@
 import type { Container } from '../../apps/identity.ts';
-import { field, fieldWithReader, future } from './field.ts';
-import type { FieldClass, Value, View } from './field.ts';
+import { absent, field, fieldWithReader, future } from './field.ts';
+import type { FieldClass, FieldDefinition, Value, View } from './field.ts';
 
 /**
  * The identity is not known within the time events are held for it. The value is there, so that
@@ -22,6 +22,11 @@ const startNs = (view: View): bigint | undefined => {
   const startedAtMs = view.container?.startedAtMs;
   return startedAtMs === undefined ? undefined : BigInt(Math.round(startedAtMs)) * 1_000_000n;
 };
+
+const DEPRECATED = { deprecated: true };
+
+const mount = (name: string, description: string): FieldDefinition =>
+  future(name, 'CHARBUF', description, { argument: 'required' });
 
 export const CONTAINER_CLASS: FieldClass = {
   name: 'container',
@@ -107,21 +112,24 @@ export const CONTAINER_CLASS: FieldClass = {
       }),
     ),
     future('container.image.digest', 'CHARBUF', "Its image's digest."),
-    future('container.mounts', 'CHARBUF', 'All its mounts as one text.'),
-    future('container.mount', 'CHARBUF', 'One mount.', 'required'),
-    future('container.mount.source', 'CHARBUF', "One mount's source.", 'required'),
-    future('container.mount.dest', 'CHARBUF', "One mount's destination.", 'required'),
-    future('container.mount.mode', 'CHARBUF', "One mount's mode.", 'required'),
-    future('container.mount.rdwr', 'CHARBUF', 'Whether one mount is writable.', 'required'),
-    future('container.mount.propagation', 'CHARBUF', "One mount's propagation.", 'required'),
-    future('container.healthcheck', 'CHARBUF', 'Its health check.'),
-    future('container.liveness_probe', 'CHARBUF', 'Its liveness probe.'),
-    future('container.readiness_probe', 'CHARBUF', 'Its readiness probe.'),
+    future('container.mounts', 'CHARBUF', 'All its mounts: of each what container.mount has.'),
+    mount(
+      'container.mount',
+      'One mount as source:dest:mode:rdwr:…, by its number, its source or a glob.',
+    ),
+    mount('container.mount.source', "A mount's source, by its number or destination."),
+    mount('container.mount.dest', "A mount's destination, by its number or source."),
+    mount('container.mount.mode', "A mount's mode, by its number or source."),
+    mount('container.mount.rdwr', 'Whether a mount is writable, by its number or source.'),
+    mount('container.mount.propagation', "A mount's propagation, by its number or source."),
     future('container.ip', 'CHARBUF', 'Its IPv4 address.'),
     future('container.cni.json', 'CHARBUF', "The network plugin's result."),
     future('container.host_pid', 'BOOL', "It shares the host's pid namespace."),
     future('container.host_network', 'BOOL', "It shares the host's network."),
     future('container.host_ipc', 'BOOL', "It shares the host's IPC namespace."),
-    future('container.info', 'CHARBUF', 'Deprecated: always empty.'),
+    future('container.healthcheck', 'CHARBUF', 'Its health check.', DEPRECATED),
+    future('container.liveness_probe', 'CHARBUF', 'Its liveness probe.', DEPRECATED),
+    future('container.readiness_probe', 'CHARBUF', 'Its readiness probe.', DEPRECATED),
+    absent('container.info', 'CHARBUF', 'Deprecated: always absent.', DEPRECATED),
   ],
 };

@@ -1,59 +1,40 @@
-import { constants } from 'node:os';
 import type { KernelEvent } from '../../events/event.ts';
-import { categoryOf, paramsOf, paramType, paramTypes } from './events.ts';
-import { isFalcoParam } from './falco-events.ts';
-import { field, fieldWithReader, future } from './field.ts';
-import type { FieldClass, View } from './field.ts';
+import { nearestWord } from '../../shared/nearest.ts';
+import { errorName } from './errno.ts';
+import { ARG_FIELDS } from './evt-args.ts';
+import { EVT_COUNT_FIELDS, hasResult } from './evt-counts.ts';
+import { FALCO_EVENT_NAMES, falcoEvent, isSyscall } from './falco-events.ts';
+import { descriptorName } from './fd.ts';
+import { absent, field, fieldWithReader, future } from './field.ts';
+import type { ArgumentProblem, FieldClass, Reader, View } from './field.ts';
 
 const O_CREAT = 0o100;
 const O_TMPFILE_BIT = 0o20000000;
 const EXECUTE_BITS = 0o111;
 
-const ERRNO_NAMES: ReadonlyMap<number, string> = new Map(
-  // EWOULDBLOCK is EAGAIN and EOPNOTSUPP is ENOTSUP: Linux's own names come first.
-  Object.entries(constants.errno)
-    .filter(([name]) => name !== 'EWOULDBLOCK' && name !== 'ENOTSUP')
-    .map(([name, number]) => [number, name]),
-);
-
-/** The process's end and threads' beginnings have a status or an id, not a result that can fail. */
 function resultOf(event: KernelEvent): number | undefined {
-  return event.type === 'procexit' ? undefined : event.result;
+  return hasResult(event) ? event.result : undefined;
 }
 
 function resultText(event: KernelEvent): string | undefined {
   const result = resultOf(event);
-  if (result === undefined) return undefined;
-  return errorText(result);
+  if (result === undefined || result >= 0) return result === undefined ? undefined : 'SUCCESS';
+  return errorName(result) ?? String(result);
 }
 
-function errorText(result: number): string {
-  return result >= 0 ? 'SUCCESS' : (ERRNO_NAMES.get(-result) ?? String(result));
-}
-
-/** A param as text, as Falco prints its type: errors and users by their names (S8). */
-function paramText(view: View, name: string): string | undefined {
-  const { event, users } = view;
-  const value = event.param(name);
-  if (value === undefined || typeof value === 'string') return value;
-  if (typeof value === 'object') return value.join(' ');
-  switch (paramType(event.type, name)) {
-    case 'ERRNO':
-      return errorText(Number(value));
-    case 'UID':
-      return users.userName(Number(value)) ?? (Number(value) === 0 ? 'root' : String(value));
-    case 'GID':
-      return users.groupName(Number(value)) ?? (Number(value) === 0 ? 'root' : String(value));
-    default:
-      return String(value);
+function typeIs(name = ''): Reader | ArgumentProblem {
+  const event = falcoEvent(name);
+  if (event === undefined) {
+    const close = nearestWord(name, FALCO_EVENT_NAMES);
+    const help = close === undefined ? '' : `: did you mean '${close}'?`;
+    return { problem: `needs the name of an event, not '${name.slice(0, 100)}'${help}` };
   }
+  return { shape: 'single', read: (v) => (v.event.type === event.name ? 1 : 0) };
 }
 
-function allParams(view: View): string {
-  return paramsOf(view.event.type)
-    .map(([name]) => `${name}=${paramText(view, name) ?? '<NA>'}`)
-    .join(' ');
-}
+/** Of the calls that take a directory's descriptor and a path; the two others differ for calls with two paths. */
+const absolutePath = (view: View): string | undefined =>
+  view.event.type === 'openat' || view.event.type === 'openat2' ? descriptorName(view) : undefined;
 
 const SECOND = 1_000_000_000n;
 
@@ -108,33 +89,29 @@ export const EVT_CLASS: FieldClass = {
     field('evt.hostname', 'CHARBUF', "The host's name.", (v) => v.hostname),
     field('evt.type', 'CHARBUF', "The event's name, such as 'openat'.", (v) => v.event.type),
     field('syscall.type', 'CHARBUF', "The system call's name; absent for other events.", (v) => {
-      return v.event.type === 'procexit' ? undefined : v.event.type;
+      return isSyscall(v.event.type) ? v.event.type : undefined;
     }),
-    field('evt.category', 'CHARBUF', "Kind of event: 'file', 'net' or 'process'.", (v) => {
-      return categoryOf(v.event.type);
+    field('evt.category', 'CHARBUF', "Kind of event, such as 'file', 'net' or 'process'.", (v) => {
+      const category = falcoEvent(v.event.type)?.category;
+      // Those of reads and writes follow the descriptor, of which nothing is known here.
+      return category?.startsWith('io-') === true ? 'unknown' : category;
     }),
     field('evt.cpu', 'INT16', 'Number of the CPU it happened on.', (v) => v.event.cpu),
-    field('evt.dir', 'CHARBUF', "Always '<': every event is seen at its end.", () => '<'),
+    field('evt.dir', 'CHARBUF', "Always '<': every event is seen at its end.", () => '<', {
+      deprecated: true,
+    }),
     fieldWithReader(
-      'evt.arg',
-      'CHARBUF',
-      "One of the event's params by name, as text: evt.arg.flags.",
-      (name = '') => {
-        if (/^\d+$/.test(name)) return { problem: 'with a number', notYet: true };
-        const types = paramTypes(name);
-        if (types.size === 0 && !isFalcoParam(name)) {
-          return { problem: `has no param '${name}' in any event`, notYet: false };
-        }
-        // A descriptor prints as what it is of, which is fd.name's business until then.
-        if (types.size === 0 || types.has('FD')) {
-          return { problem: `with param '${name}'`, notYet: true };
-        }
-        return { shape: 'single', read: (v) => paramText(v, name) };
+      'evt.type.is',
+      'UINT32',
+      '1 for events of one name, 0 for others: evt.type.is.open.',
+      typeIs,
+      {
+        argument: 'required',
+        dotArgument: true,
+        dotLength: (text) => /^\w*/.exec(text)?.[0].length ?? 0,
       },
-      { argument: 'required', dotArgument: true },
     ),
-    field('evt.args', 'CHARBUF', 'All params as one text: name=value name=value.', allParams),
-    field('evt.info', 'CHARBUF', 'The same as evt.args.', allParams),
+    ...ARG_FIELDS,
     field('evt.res', 'CHARBUF', "'SUCCESS' or the error's name, such as 'ENOENT'.", (v) => {
       return resultText(v.event);
     }),
@@ -143,11 +120,10 @@ export const EVT_CLASS: FieldClass = {
       const result = resultOf(v.event);
       return result === undefined ? undefined : result < 0;
     }),
-    field('evt.count', 'UINT32', 'Always 1.', () => 1),
     field('evt.is_open_read', 'BOOL', 'A file was asked to be opened for reading.', (v) => {
       return v.event.open?.forRead ?? false;
     }),
-    field('evt.is_open_write', 'BOOL', 'A file was asked to be opened for writing.', (v) => {
+    field('evt.is_open_write', 'BOOL', 'The same for writing; of creat too, unlike Falco.', (v) => {
       return v.event.open?.forWrite ?? false;
     }),
     field('evt.is_open_exec', 'BOOL', 'A file was to be created with an execute bit.', (v) => {
@@ -155,37 +131,81 @@ export const EVT_CLASS: FieldClass = {
       if (open === undefined || (open.mode & EXECUTE_BITS) === 0) return false;
       return (open.flags & (O_CREAT | O_TMPFILE_BIT)) !== 0;
     }),
-    field('evt.is_open_create', 'BOOL', 'The call created the file.', (v) => {
-      return v.event.open?.created ?? false;
+    field(
+      'evt.is_open_create',
+      'BOOL',
+      'The call created the file; creat too, unlike Falco.',
+      (v) => {
+        return v.event.open?.created ?? false;
+      },
+    ),
+    ...EVT_COUNT_FIELDS,
+    field(
+      'evt.abspath',
+      'CHARBUF',
+      'The path of openat and openat2, made absolute.',
+      absolutePath,
+      { pathDependent: true },
+    ),
+    field('evt.abspath.src', 'CHARBUF', 'The same, of the first of two paths.', absolutePath, {
+      pathDependent: true,
     }),
-    future('evt.rawarg', 'DYNAMIC', 'A param by name, with its own type.', 'required'),
+    field('evt.abspath.dst', 'CHARBUF', 'The same, of the second of two paths.', absolutePath, {
+      pathDependent: true,
+    }),
+    field('evt.is_io', 'BOOL', 'Reads from a descriptor or writes to one.', (v) => {
+      const event = falcoEvent(v.event.type);
+      return event !== undefined && (event.readsFromFd || event.writesToFd);
+    }),
+    field('evt.is_io_read', 'BOOL', 'Reads from a descriptor.', (v) => {
+      return falcoEvent(v.event.type)?.readsFromFd ?? false;
+    }),
+    field('evt.is_io_write', 'BOOL', 'Writes to a descriptor.', (v) => {
+      return falcoEvent(v.event.type)?.writesToFd ?? false;
+    }),
+    field('evt.io_dir', 'CHARBUF', "'read' or 'write' for events that do.", (v) => {
+      const event = falcoEvent(v.event.type);
+      if (event?.writesToFd === true) return 'write';
+      return event?.readsFromFd === true ? 'read' : undefined;
+    }),
+    field('evt.is_wait', 'BOOL', 'Makes the thread wait.', (v) => {
+      return falcoEvent(v.event.type)?.waits ?? false;
+    }),
+    // The probe reports no writes yet.
+    field('evt.is_syslog', 'BOOL', 'Writes to /dev/log.', () => false),
+    absent('evt.pluginname', 'CHARBUF', 'The plugin an event is from: there are none here.'),
+    absent('evt.plugininfo', 'CHARBUF', "A plugin's summary of the event: there are none here."),
+    absent('evt.asynctype', 'CHARBUF', 'Type of an asynchronous event: there are none here.'),
     future('evt.reltime', 'RELTIME', 'Nanoseconds since the capture began.'),
     future('evt.reltime.s', 'RELTIME', 'Seconds since the capture began.'),
     future('evt.reltime.ns', 'RELTIME', 'Fraction of the time since the capture began.'),
     future('evt.deltatime', 'RELTIME', 'Nanoseconds since the event before.'),
     future('evt.deltatime.s', 'RELTIME', 'Seconds since the event before.'),
     future('evt.deltatime.ns', 'RELTIME', 'Fraction of the time since the event before.'),
-    future('evt.pluginname', 'CHARBUF', 'Name of the plugin an event is from.'),
-    future('evt.plugininfo', 'CHARBUF', "A plugin's summary of the event."),
-    future('evt.asynctype', 'CHARBUF', 'Type of an asynchronous event.'),
-    future('evt.type.is', 'UINT32', '1 for events of the named type.', 'required'),
+    future('evt.outputtime', 'CHARBUF', 'Time in the format that a capture is printed with.'),
+    future('evt.around', 'UINT64', 'Within some milliseconds of a time: evt.around[T] = D.', {
+      argument: 'required',
+      filterOnly: true,
+      noVal: true,
+      noTransformer: true,
+      problem: (time) =>
+        /^\d{1,20}$/.test(time)
+          ? undefined
+          : { problem: `takes a time in nanoseconds, not [${time.slice(0, 100)}]` },
+    }),
     future('evt.buffer', 'BYTEBUF', 'The bytes read or written.'),
     future('evt.buflen', 'UINT64', 'Length of the bytes read or written.'),
-    future('evt.is_io', 'BOOL', 'Reads or writes a descriptor.'),
-    future('evt.is_io_read', 'BOOL', 'Reads from a descriptor.'),
-    future('evt.is_io_write', 'BOOL', 'Writes to a descriptor.'),
-    future('evt.io_dir', 'CHARBUF', "'r' or 'w' for reads and writes."),
-    future('evt.is_wait', 'BOOL', 'Makes the thread wait.'),
-    future('evt.is_syslog', 'BOOL', 'Writes to /dev/log.'),
-    future('evt.count.error', 'UINT32', '1 for events that failed.'),
-    future('evt.count.error.file', 'UINT32', '1 for failed file events.'),
-    future('evt.count.error.net', 'UINT32', '1 for failed network events.'),
-    future('evt.count.error.memory', 'UINT32', '1 for failed memory events.'),
-    future('evt.count.error.other', 'UINT32', '1 for other failed events.'),
-    future('evt.count.exit', 'UINT32', '1 for exit events.'),
-    future('evt.around', 'UINT64', 'Within some milliseconds of a time.', 'required'),
-    future('evt.abspath', 'CHARBUF', 'Absolute path from a directory descriptor and a name.'),
-    future('evt.abspath.src', 'CHARBUF', 'The source path, made absolute.'),
-    future('evt.abspath.dst', 'CHARBUF', 'The target path, made absolute.'),
+    ...['in', 'out', 'file', 'file.in', 'file.out', 'net', 'net.in', 'net.out'].map((part) =>
+      future(`evt.buflen.${part}`, 'UINT64', 'Length of the bytes, for some calls only.'),
+    ),
+    field('evt.latency', 'RELTIME', 'Always 0.', () => 0n, { deprecated: true }),
+    field('evt.latency.s', 'RELTIME', 'Always 0.', () => 0n, { deprecated: true }),
+    field('evt.latency.ns', 'RELTIME', 'Always 0.', () => 0n, { deprecated: true }),
+    field('evt.latency.quantized', 'UINT64', 'Always 0.', () => 0, { deprecated: true }),
+    field('evt.latency.human', 'CHARBUF', "Always '0ns'.", () => '0ns', { deprecated: true }),
+    field('evt.wait_latency', 'RELTIME', 'Always 0.', () => 0n, { deprecated: true }),
+    ...['name', 'container.id', 'container.name', 'container.image'].map((part) =>
+      absent(`evt.infra.docker.${part}`, 'CHARBUF', 'Of infra events only, which no probe sends.'),
+    ),
   ],
 };

@@ -1,95 +1,138 @@
-/**
- * Every event name of Falco's schema 4.3.0 (`falco --list-events`): a name outside this list is a mistake,
- * one inside it that the probe does not report is "not supported yet".
- */
-const NAMES =
-  '_newselect _sysctl accept accept4 access acct add_key adjtimex alarm arch_prctl ' +
-  'asyncevent bdflush bind bpf brk cachestat capget capset chdir chmod chown chroot ' +
-  'clock_adjtime clock_getres clock_gettime clock_nanosleep clock_settime clone clone3 ' +
-  'close close_range connect container copy_file_range cpu_hotplug creat create_module ' +
-  'delete_module drop dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_ctl_old ' +
-  'epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 execve execveat ' +
-  'exit exit_group faccessat faccessat2 fadvise64 fallocate fanotify_init fanotify_mark ' +
-  'fchdir fchmod fchmodat fchmodat2 fchown fchownat fcntl fdatasync fgetxattr file_getattr ' +
-  'file_setattr finit_module flistxattr flock fork fremovexattr fsconfig fsetxattr fsmount ' +
-  'fsopen fspick fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate futex ' +
-  'futex_requeue futex_wait futex_waitv futex_wake futimesat get_kernel_syms get_mempolicy ' +
-  'get_robust_list get_thread_area getcpu getcwd getdents getdents64 getegid geteuid ' +
-  'getgid getgroups getitimer getpeername getpgid getpgrp getpid getpmsg getppid ' +
-  'getpriority getrandom getresgid getresuid getrlimit getrusage getsid getsockname ' +
-  'getsockopt gettid gettimeofday getuid getxattr getxattrat groupadded groupdeleted idle ' +
-  'infra init_module inotify_add_watch inotify_init inotify_init1 inotify_rm_watch ' +
-  'io_cancel io_destroy io_getevents io_pgetevents io_setup io_submit io_uring_enter ' +
-  'io_uring_register io_uring_setup ioctl ioperm iopl ioprio_get ioprio_set ipc kcmp ' +
-  'kexec_file_load kexec_load keyctl kill landlock_add_rule landlock_create_ruleset ' +
-  'landlock_restrict_self lchown lgetxattr link linkat listen listmount listns listxattr ' +
-  'listxattrat llistxattr llseek lookup_dcookie lremovexattr lseek lsetxattr ' +
-  'lsm_get_self_attr lsm_list_modules lsm_set_self_attr lstat lstat64 madvise ' +
-  'map_shadow_stack mbind membarrier memfd_create memfd_secret migrate_pages mincore mkdir ' +
-  'mkdirat mknod mknodat mlock mlock2 mlockall mmap mmap2 modify_ldt mount mount_setattr ' +
-  'move_mount move_pages mprotect mq_getsetattr mq_notify mq_open mq_timedreceive ' +
-  'mq_timedsend mq_unlink mremap mseal msgctl msgget msgrcv msgsnd msync multiplexer ' +
-  'munlock munlockall munmap name_to_handle_at nanosleep newfstatat nfsservctl nice ' +
-  'notification oldfstat oldlstat oldolduname oldstat olduname open open_by_handle_at ' +
-  'open_tree open_tree_attr openat openat2 page_fault pause pciconfig_iobase ' +
-  'pciconfig_read pciconfig_write perf_event_open personality pidfd_getfd pidfd_open ' +
-  'pidfd_send_signal pipe pipe2 pivot_root pkey_alloc pkey_free pkey_mprotect pluginevent ' +
-  'poll ppoll prctl pread preadv preadv2 prlimit process_madvise process_mrelease ' +
-  'process_vm_readv process_vm_writev procexit procinfo pselect6 ptrace pwrite pwritev ' +
-  'pwritev2 query_module quotactl quotactl_fd read readahead readdir readlink readlinkat ' +
-  'readv reboot recv recvfrom recvmmsg recvmsg remap_file_pages removexattr removexattrat ' +
-  'rename renameat renameat2 request_key restart_syscall riscv_flush_icache riscv_hwprobe ' +
-  'rmdir rseq rseq_slice_yield rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo ' +
-  'rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo rtas s390_guarded_storage ' +
-  's390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr s390_sthyi scapevent ' +
-  'sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr ' +
-  'sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr ' +
-  'sched_setparam sched_setscheduler sched_yield seccomp select semctl semget semop ' +
-  'semtimedop send sendfile sendmmsg sendmsg sendto set_mempolicy set_mempolicy_home_node ' +
-  'set_robust_list set_thread_area set_tid_address setdomainname setfsgid setfsuid setgid ' +
-  'setgroups sethostname setitimer setns setpgid setpriority setregid setresgid setresuid ' +
-  'setreuid setrlimit setsid setsockopt settimeofday setuid setxattr setxattrat sgetmask ' +
-  'shmat shmctl shmdt shmget shutdown sigaction sigaltstack signal signaldeliver signalfd ' +
-  'signalfd4 sigpending sigprocmask sigreturn sigsuspend socket socketcall socketpair ' +
-  'splice spu_create spu_run ssetmask stat stat64 statfs statfs64 statmount statx stime ' +
-  'subpage_prot swapcontext swapoff swapon switch switch_endian symlink symlinkat sync ' +
-  'sync_file_range sync_file_range2 syncfs sys_debug_setcontext sysfs sysinfo syslog tee ' +
-  'tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_settime ' +
-  'timerfd timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask ' +
-  'umount umount2 uname unlink unlinkat unshare uprobe uretprobe uselib useradded ' +
-  'userdeleted userfaultfd ustat utime utimensat utimes vfork vhangup vm86 vmsplice wait4 ' +
-  'waitid waitpid write writev';
-const FALCO_EVENTS: ReadonlySet<string> = new Set(NAMES.split(' '));
+import {
+  FORMER_PARAMS,
+  FORMER_TYPES,
+  GENERIC_SYSCALLS,
+  OTHER_EVENT_NAMES,
+  OTHER_LINES,
+  SYSCALL_LINES,
+} from './falco-event-table.ts';
 
-/** The names of all params of those events. */
-const PARAMS =
-  'ID action addr arg arg2 arg2_int arg2_str arg3 arg4 arg5 args argument aux backlog ' +
-  'cap_effective cap_inheritable cap_permitted cgroups clockid cmd comm container_id core ' +
-  'cpu cpu_sys cpu_usr cq_entries creat_flags cur cwd data desc description dev dir dirfd ' +
-  'domain dpid dqb_bhardlimit dqb_bsoftlimit dqb_btime dqb_curspace dqb_ihardlimit ' +
-  'dqb_isoftlimit dqb_itime dqi_bgrace dqi_flags dqi_igrace egid entries env error euid ' +
-  'event_data event_type exe exe_ino exe_ino_ctime exe_ino_mtime fd fd1 fd2 fd_in fd_out ' +
-  'fdin fdlimit fdout fds features filename first flags gid home how id img in_fd initval ' +
-  'ino interval ip json key last len length level linkdirfd linkpath loginuid mask max ' +
-  'maxevents min_complete mode mountfd msgcontrol name nativeID newcur newdir newdirfd ' +
-  'newfd newmax newpath next nr_args nsems nsops nstype offin offout offset oldcur olddir ' +
-  'olddirfd oldfd oldmax oldpath op opcode operation option optlen optname out_fd path ' +
-  'pathname peer pgft_maj pgft_min pgid pgoffset pid pid_fd pidns_init_start_ts plugin_id ' +
-  'pos prot proto ptid queuelen queuemax queuepct quota_fmt quota_fmt_out quotafilepath ' +
-  'ratio reaper_tid request res resolve resource ret rgid ruid scope sem_flg_0 sem_flg_1 ' +
-  'sem_num_0 sem_num_1 sem_op_0 sem_op_1 semflg semid semnum sgid shell sig sigmask size ' +
-  'source special spid sq_entries sq_thread_cpu sq_thread_idle status suid target target_fd ' +
-  'tid timeout to_submit trusted_exepath tty tuple type uargs uid val value_bytebuf ' +
-  'value_charbuf vm_rss vm_size vm_swap vpgid vpid vtid whence';
-
-const FALCO_PARAMS: ReadonlySet<string> = new Set(PARAMS.split(' '));
-
-/** Does Falco know an event of this name? */
-export function isFalcoEvent(name: string): boolean {
-  return FALCO_EVENTS.has(name);
+/** A param of a Falco event. */
+export interface FalcoParam {
+  readonly name: string;
+  /** Falco's name of the type: `FD`, `FSPATH`, `ERRNO`, `FLAGS32`, … */
+  readonly type: string;
+  /** How a number is printed. */
+  readonly format: 'decimal' | 'octal' | 'hex';
 }
 
-/** Has any of Falco's events a param of this name? */
+/** What is known of a Falco event. */
+export interface FalcoEvent {
+  readonly name: string;
+  /** As in the table: for `io-read`, `io-write` and `io-other`, `evt.category` depends on the descriptor. */
+  readonly category: string;
+  readonly params: readonly FalcoParam[];
+  readonly readsFromFd: boolean;
+  readonly writesToFd: boolean;
+  /** Makes the caller wait. */
+  readonly waits: boolean;
+  readonly syscall: boolean;
+}
+
+const FORMATS = { o: 'octal', x: 'hex' } as const;
+
+const GENERIC_PARAMS: readonly FalcoParam[] = [
+  { name: 'ID', type: 'SYSCALLID', format: 'decimal' },
+  { name: 'nativeID', type: 'UINT16', format: 'decimal' },
+];
+
+const words = (text: string): string[] => text.trim().split(/\s+/);
+
+function parseParam(text: string): FalcoParam {
+  const [, name = '', type = '', format] = /^(\w+):(\w+)(?:\/(\w))?$/.exec(text) ?? [];
+  return { name, type, format: format === 'o' || format === 'x' ? FORMATS[format] : 'decimal' };
+}
+
+function parseLine(line: string, syscall: boolean): FalcoEvent {
+  const [name = '', kind = '', ...params] = line.split(' ');
+  const [category = '', flags = ''] = kind.split('/');
+  return {
+    name,
+    category,
+    params: params.map(parseParam),
+    readsFromFd: flags.includes('r'),
+    writesToFd: flags.includes('w'),
+    waits: flags.includes('s'),
+    syscall,
+  };
+}
+
+function genericSyscall(name: string): FalcoEvent {
+  return {
+    name,
+    category: 'other',
+    params: GENERIC_PARAMS,
+    readsFromFd: false,
+    writesToFd: false,
+    waits: false,
+    syscall: true,
+  };
+}
+
+const EVENTS: ReadonlyMap<string, FalcoEvent> = new Map(
+  [
+    ...SYSCALL_LINES.trim()
+      .split('\n')
+      .map((line) => parseLine(line, true)),
+    ...words(GENERIC_SYSCALLS).map(genericSyscall),
+    ...OTHER_LINES.trim()
+      .split('\n')
+      .map((line) => parseLine(line, false)),
+  ].map((event) => [event.name, event]),
+);
+
+const OTHER_NAMES: ReadonlySet<string> = new Set(words(OTHER_EVENT_NAMES));
+
+/** Types of each param's name: the first is that of its first appearance in Falco's table. */
+const PARAM_TYPES: ReadonlyMap<string, ReadonlySet<string>> = collectTypes();
+
+function collectTypes(): Map<string, Set<string>> {
+  const types = new Map<string, Set<string>>();
+  const add = ({ name, type }: FalcoParam): void => {
+    const known = types.get(name);
+    if (known === undefined) types.set(name, new Set([type]));
+    else known.add(type);
+  };
+  for (const text of words(`${FORMER_PARAMS} ${FORMER_TYPES}`)) add(parseParam(text));
+  for (const event of EVENTS.values()) event.params.forEach(add);
+  return types;
+}
+
+/** Every event of Falco's schema, in its order: system calls first. */
+export const FALCO_EVENT_NAMES: readonly string[] = [...EVENTS.keys()];
+
+/** Every param's name, for suggestions. */
+export const FALCO_PARAM_NAMES: readonly string[] = [...PARAM_TYPES.keys()];
+
+/** What is known of an event; undefined when the schema has none of that name. */
+export function falcoEvent(name: string): FalcoEvent | undefined {
+  return EVENTS.get(name);
+}
+
+/**
+ * Does Falco take this as an event's name in a condition? Beside the schema's events, names of former events and
+ * the kernel's other names of some system calls.
+ */
+export function isFalcoEvent(name: string): boolean {
+  return EVENTS.has(name) || OTHER_NAMES.has(name);
+}
+
+/** An event's params in Falco's order; none for an event that is not in the schema. */
+export function falcoParams(event: string): readonly FalcoParam[] {
+  return EVENTS.get(event)?.params ?? [];
+}
+
+/** Has any event, of today or former, a param of this name? */
 export function isFalcoParam(name: string): boolean {
-  return FALCO_PARAMS.has(name);
+  return PARAM_TYPES.has(name);
+}
+
+/** Falco's types of all params of this name, the one that `evt.rawarg` is compiled with first; empty for none. */
+export function falcoParamTypes(name: string): ReadonlySet<string> {
+  return PARAM_TYPES.get(name) ?? new Set();
+}
+
+/** Is the event a system call, so that `syscall.type` has its name? */
+export function isSyscall(event: string): boolean {
+  return EVENTS.get(event)?.syscall ?? false;
 }

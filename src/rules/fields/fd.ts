@@ -1,6 +1,6 @@
 import type { KernelFile, SocketTuple } from '../../events/event.ts';
-import { field, fieldWithReader, future } from './field.ts';
-import type { AnyReader, AvailableField, FieldClass, FieldType, Value, View } from './field.ts';
+import { field, fieldWithReader, future, parseIndex } from './field.ts';
+import type { AnyReader, FieldClass, FieldDefinition, FieldType, Value, View } from './field.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { IpAddress } from './ip.ts';
 import { directoryOf, fileNameOf, normalizePath } from './path.ts';
@@ -42,8 +42,10 @@ const canonical = (text: string): string | undefined => {
 const tupleOf = (view: View): SocketTuple | undefined => view.event.connect?.tuple;
 const fileOf = (view: View): KernelFile | undefined => view.event.open?.file;
 
-/** Is there a descriptor at all? A failed open has none, but Falco's rules look at its path. */
-const hasFd = (view: View): boolean => view.event.open !== undefined || tupleOf(view) !== undefined;
+const hasFile = (view: View): boolean => view.event.open !== undefined && view.event.result >= 0;
+
+/** Is there a descriptor? A failed open has none, though its path is known; a failed connect has one. */
+const hasFd = (view: View): boolean => hasFile(view) || view.event.connect !== undefined;
 
 /** 4 or 6 by where the packets go: a mapped address is IPv4, as in Falco. */
 function ipVersion(tuple: SocketTuple): 4 | 6 | undefined {
@@ -87,7 +89,8 @@ function socketName(tuple: SocketTuple): string | undefined {
   return `${local}:${tuple.localPort}->${remote}:${tuple.remotePort}`;
 }
 
-function nameOf(view: View): string | undefined {
+/** `fd.name`: a file's path, or a socket's ends. */
+export function descriptorName(view: View): string | undefined {
   const tuple = tupleOf(view);
   return tuple === undefined ? pathOf(view) : socketName(tuple);
 }
@@ -95,6 +98,7 @@ function nameOf(view: View): string | undefined {
 function typeOf(view: View): string | undefined {
   const { open } = view.event;
   if (open !== undefined) {
+    if (!hasFile(view)) return undefined;
     // What the kernel opened says nothing of the passed path when the two are not the same file.
     const directory = view.claimedPath ? (open.flags & O_DIRECTORY) !== 0 : open.directory;
     return directory ? 'directory' : 'file';
@@ -114,6 +118,41 @@ const TYPE_CHARS: Readonly<Record<string, string>> = {
   ipv6: '6',
 };
 
+/** `fd.typechar`: of a failed open too, which would have been one of a file. */
+function typeChar(view: View): string | undefined {
+  if (view.event.open !== undefined && !hasFile(view)) return 'f';
+  const type = typeOf(view);
+  return type === undefined ? undefined : TYPE_CHARS[type];
+}
+
+/**
+ * How Falco prints the event's own descriptor beside its number: `<f>/etc/passwd`, `<4t>10.0.0.1:5->10.0.0.2:80`.
+ * Undefined when it has none, or its name is not known.
+ */
+export function descriptorText(view: View): string | undefined {
+  const type = typeOf(view);
+  const name = descriptorName(view);
+  if (type === undefined || name === undefined) return undefined;
+  const tuple = tupleOf(view);
+  const protocol =
+    tuple === undefined || type === 'unix' ? '' : PROTOCOLS.get(tuple.protocol)?.charAt(0);
+  return `<${TYPE_CHARS[type] ?? ''}${protocol ?? ''}>${name}`;
+}
+
+/** `fd.directory`: the directory that a file is in, a directory itself. */
+function directory(view: View): string | undefined {
+  const path = pathOf(view);
+  if (path === undefined) return undefined;
+  return typeOf(view) === 'directory' ? path : (directoryOf(path) ?? '/');
+}
+
+/** `fd.num`; -1 when an open failed. */
+function descriptorNumber(view: View): number | undefined {
+  const { open, connect, result } = view.event;
+  if (open !== undefined) return result < 0 ? -1 : result;
+  return connect?.fd;
+}
+
 /** One end's address. The connecting side is the client, so here local is client, remote is server. */
 const ip =
   (end: 'localIp' | 'remoteIp') =>
@@ -131,6 +170,9 @@ const port =
     return tuple === undefined || ipVersion(tuple) === undefined ? undefined : tuple[end];
   };
 
+const EITHER_END = { noVal: true, noTransformer: true, filterOnly: true };
+const NO_VAL = { noVal: true, noTransformer: true };
+
 /** `fd.ip`, `fd.net`, `fd.port`: either end has to satisfy the comparison, both for `!=` (E5). */
 function eitherEnd(
   name: string,
@@ -138,7 +180,7 @@ function eitherEnd(
   description: string,
   client: (view: View) => Value | undefined,
   server: (view: View) => Value | undefined,
-): AvailableField {
+): FieldDefinition {
   const reader = (): AnyReader => {
     const values: Value[] = [];
     return {
@@ -160,7 +202,7 @@ function eitherEnd(
       },
     };
   };
-  return fieldWithReader(name, type, description, reader, { noVal: true });
+  return fieldWithReader(name, type, description, reader, EITHER_END);
 }
 
 const local = ip('localIp');
@@ -173,7 +215,7 @@ const fileField = (
   type: FieldType,
   description: string,
   read: (file: KernelFile) => Value,
-): AvailableField =>
+): FieldDefinition =>
   field(name, type, description, (view) => {
     const file = fileOf(view);
     return file === undefined ? undefined : read(file);
@@ -185,6 +227,14 @@ function procPid(path: string | undefined): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
+/** A port as text. Falco's default is not to name services here either, though constants may (C3). */
+const portText =
+  (read: (view: View) => number | undefined) =>
+  (view: View): string | undefined => {
+    const number = read(view);
+    return number === undefined ? undefined : String(number);
+  };
+
 const inContainer = (view: View, name: string | undefined): string | undefined =>
   name === undefined ? undefined : `${view.container?.id ?? PENDING}:${name}`;
 
@@ -192,55 +242,43 @@ export const FD_CLASS: FieldClass = {
   name: 'fd',
   description: 'The file or socket behind the descriptor of the event',
   fields: [
-    field('fd.num', 'INT64', 'Number of the descriptor; -1 when the call failed.', (v) => {
-      const { open, connect, result } = v.event;
-      if (open !== undefined) return result < 0 ? -1 : result;
-      return connect?.fd;
-    }),
+    field('fd.num', 'INT64', 'Number of the descriptor; -1 when an open failed.', descriptorNumber),
     field('fd.type', 'CHARBUF', "'file', 'directory', 'ipv4', 'ipv6' or 'unix'.", typeOf, {
       pathDependent: true,
     }),
     field(
       'fd.typechar',
       'CHARBUF',
-      "The type in one letter: 'f', 'd', '4', '6', 'u'.",
-      (v) => {
-        const type = typeOf(v);
-        return type === undefined ? undefined : TYPE_CHARS[type];
-      },
+      "The type in one letter: 'f', 'd', '4', '6', 'u'; 'f' for a failed open.",
+      typeChar,
       { pathDependent: true },
     ),
     field(
       'fd.name',
       'CHARBUF',
       "A file's full path, from the kernel; a connection as local:port->remote:port.",
-      nameOf,
+      descriptorName,
       { pathDependent: true },
     ),
-    field('fd.nameraw', 'CHARBUF', 'The path as it was passed.', (v) => v.event.open?.rawPath),
+    field('fd.nameraw', 'CHARBUF', 'The path as it was passed, without doubled slashes.', (v) => {
+      return v.event.open?.rawPath.replace(/\/{2,}/g, '/');
+    }),
     field(
       'fd.raced',
       'BOOL',
       'The kernel opened another file than the passed path names: a symbolic link, or the descriptor was replaced (our own).',
       (v) => (v.event.open === undefined ? undefined : isRaced(v)),
     ),
-    field(
-      'fd.directory',
-      'CHARBUF',
-      'The directory a file is in.',
-      (v) => {
-        const path = pathOf(v);
-        return path === undefined ? undefined : directoryOf(path);
-      },
-      { pathDependent: true },
-    ),
+    field('fd.directory', 'CHARBUF', 'The directory a file is in; a directory itself.', directory, {
+      pathDependent: true,
+    }),
     field(
       'fd.filename',
       'CHARBUF',
-      "A file's name without its directory.",
+      "A file's name without its directory; of a failed open too, which in Falco has none.",
       (v) => {
         const path = pathOf(v);
-        return path === undefined ? undefined : fileNameOf(path);
+        return path === undefined || typeOf(v) === 'directory' ? undefined : fileNameOf(path);
       },
       { pathDependent: true },
     ),
@@ -262,14 +300,14 @@ export const FD_CLASS: FieldClass = {
     field('fd.lport', 'PORT', 'The local port.', localPort),
     field('fd.rport', 'PORT', 'The remote port.', remotePort),
     eitherEnd('fd.net', 'IPNET', 'Network of either end.', local, remote),
-    field('fd.cnet', 'IPNET', "The client's network.", local, { noVal: true }),
-    field('fd.snet', 'IPNET', "The server's network.", remote, { noVal: true }),
-    field('fd.lnet', 'IPNET', 'The local network.', local, { noVal: true }),
-    field('fd.rnet', 'IPNET', 'The remote network.', remote, { noVal: true }),
-    field('fd.l4proto', 'CHARBUF', "'tcp', 'udp', 'icmp' or 'raw'.", (v) => {
+    field('fd.cnet', 'IPNET', "The client's network.", local, EITHER_END),
+    field('fd.snet', 'IPNET', "The server's network.", remote, EITHER_END),
+    field('fd.lnet', 'IPNET', 'The local network.', local, EITHER_END),
+    field('fd.rnet', 'IPNET', 'The remote network.', remote, EITHER_END),
+    field('fd.l4proto', 'CHARBUF', "'tcp', 'udp', 'icmp', 'raw'; '<NA>' for others.", (v) => {
       const tuple = tupleOf(v);
-      if (tuple === undefined || ipVersion(tuple) === undefined) return undefined;
-      return PROTOCOLS.get(tuple.protocol);
+      if (tuple === undefined) return hasFile(v) ? '<NA>' : undefined;
+      return (ipVersion(tuple) === undefined ? undefined : PROTOCOLS.get(tuple.protocol)) ?? '<NA>';
     }),
     field('fd.sockfamily', 'CHARBUF', "'ip' or 'unix'.", (v) => {
       const tuple = tupleOf(v);
@@ -278,26 +316,27 @@ export const FD_CLASS: FieldClass = {
       return ipVersion(tuple) === undefined ? undefined : 'ip';
     }),
     field('fd.is_server', 'BOOL', 'The process is the server of the connection.', (v) => {
-      return tupleOf(v) === undefined ? undefined : false;
+      return tupleOf(v) === undefined && !hasFile(v) ? undefined : false;
     }),
     field('fd.connected', 'BOOL', 'The socket is connected.', (v) => {
-      return tupleOf(v) === undefined ? undefined : v.event.result === 0;
+      return hasFd(v) ? tupleOf(v) !== undefined && v.event.result === 0 : undefined;
+    }),
+    field('fd.uid', 'CHARBUF', 'Thread id and descriptor number, one after the other.', (v) => {
+      const number = descriptorNumber(v);
+      return number === undefined ? undefined : `${v.event.tid}${number}`;
     }),
     field(
       'fd.containername',
       'CHARBUF',
       'container.id and fd.name, with a colon between.',
-      (v) => inContainer(v, nameOf(v)),
+      (v) => inContainer(v, descriptorName(v)),
       { pathDependent: true },
     ),
     field(
       'fd.containerdirectory',
       'CHARBUF',
       'container.id and fd.directory, with a colon between.',
-      (v) => {
-        const path = pathOf(v);
-        return inContainer(v, path === undefined ? undefined : directoryOf(path));
-      },
+      (v) => inContainer(v, directory(v)),
       { pathDependent: true },
     ),
     fileField('fd.dev', 'INT32', "The file's device, as stat(2) has it.", (file) => {
@@ -311,17 +350,23 @@ export const FD_CLASS: FieldClass = {
       return file.upperLayer;
     }),
     fileField('fd.is_lower_layer', 'BOOL', 'Part of the image.', (file) => file.lowerLayer),
-    future('fd.uid', 'CHARBUF', 'Descriptor and thread as one id.'),
-    future('fd.types', 'LIST(CHARBUF)', 'Types of all open descriptors.', 'optional'),
-    future('fd.proto', 'PORT', 'Protocol of either end.'),
-    future('fd.cproto', 'CHARBUF', "The client's protocol."),
-    future('fd.sproto', 'CHARBUF', "The server's protocol."),
-    future('fd.lproto', 'CHARBUF', 'The local protocol.'),
-    future('fd.rproto', 'CHARBUF', 'The remote protocol.'),
+    eitherEnd('fd.proto', 'PORT', 'Port of either end, by its service.', localPort, remotePort),
+    field('fd.cproto', 'CHARBUF', "The client's port, as text.", portText(localPort)),
+    field('fd.sproto', 'CHARBUF', "The server's port, as text.", portText(remotePort)),
+    field('fd.lproto', 'CHARBUF', 'The local port, as text.', portText(localPort)),
+    field('fd.rproto', 'CHARBUF', 'The remote port, as text.', portText(remotePort)),
+    future('fd.types', 'LIST(CHARBUF)', 'Types of all open descriptors, or of one: [0].', {
+      argument: 'optional',
+      noVal: true,
+      problem: (argument) => {
+        const index = parseIndex(argument);
+        return typeof index === 'object' ? index : undefined;
+      },
+    }),
     future('fd.name_changed', 'BOOL', "The event changed the descriptor's name."),
-    future('fd.cip.name', 'CHARBUF', "The client's domain name."),
-    future('fd.sip.name', 'CHARBUF', "The server's domain name."),
-    future('fd.lip.name', 'CHARBUF', 'The local domain name.'),
-    future('fd.rip.name', 'CHARBUF', 'The remote domain name.'),
+    future('fd.cip.name', 'CHARBUF', "The client's domain name.", NO_VAL),
+    future('fd.sip.name', 'CHARBUF', "The server's domain name.", NO_VAL),
+    future('fd.lip.name', 'CHARBUF', 'The local domain name.', NO_VAL),
+    future('fd.rip.name', 'CHARBUF', 'The remote domain name.', NO_VAL),
   ],
 };

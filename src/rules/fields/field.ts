@@ -6,9 +6,12 @@ export type FieldType =
   | 'CHARBUF'
   | 'BYTEBUF'
   | 'BOOL'
+  | 'INT8'
   | 'INT16'
   | 'INT32'
   | 'INT64'
+  | 'UINT8'
+  | 'UINT16'
   | 'UINT32'
   | 'UINT64'
   | 'DOUBLE'
@@ -21,11 +24,11 @@ export type FieldType =
   | 'LIST(CHARBUF)';
 
 /** What operators see of a type. `wide` is a bigint: nanoseconds do not fit a double. */
-export type ValueKind = 'text' | 'number' | 'wide' | 'bool' | 'ip' | 'net';
+export type ValueKind = 'text' | 'bytes' | 'number' | 'wide' | 'bool' | 'ip' | 'net';
 
 /**
- * A field's value: a string for text and ip (canonical form), a bigint for wide. Undefined is absent: a
- * comparison with it is false whatever the operator (E1).
+ * A field's value: a string for text, for ip (canonical form) and for bytes (one character of 0 to 255 per
+ * byte), a bigint for wide. Undefined is absent: a comparison with it is false whatever the operator (E1).
  */
 export type Value = string | number | bigint | boolean;
 
@@ -57,44 +60,56 @@ export interface AnyReader {
   readonly output: (view: View) => OutputValue;
 }
 
-export type Reader = SingleReader | AnyReader;
+/** Reads a list, which is one value of its own (`fd.types`): `in` asks for all of it, `intersects` for any. */
+export interface ListReader {
+  readonly shape: 'list';
+  /** The array is the reader's own and is overwritten at the next read. */
+  readonly read: (view: View) => readonly Value[] | undefined;
+}
+
+export type Reader = SingleReader | AnyReader | ListReader;
 
 /** What is wrong with a field's argument: the rest of a sentence that begins with the field. */
 export interface ArgumentProblem {
   readonly problem: string;
-  /** Falco can do it. */
-  readonly notYet: boolean;
 }
 
 /** How a field takes what stands in its brackets. */
 export type ArgumentKind = 'none' | 'optional' | 'required';
 
-interface FieldBase {
+/** A field that rules can use. */
+export interface FieldDefinition {
   readonly name: string;
   readonly type: FieldType;
   readonly argument: ArgumentKind;
   /** One sentence, in `varvel fields`. */
   readonly description: string;
-}
-
-export interface AvailableField extends FieldBase {
-  readonly status: 'available';
+  /** 'not yet': Falco has it, rules that use it load, and it is absent in every event. */
+  readonly status: 'available' | 'not yet';
   /** The argument may also follow a dot: `evt.arg.flags`. */
   readonly dotArgument: boolean;
-  /** May not stand in `val(…)` (C4). */
+  /**
+   * How much of what follows that dot in an output is the argument, which has no other end there; undefined:
+   * letters, digits, `_`, and `-`, `/`, `.` between them.
+   */
+  readonly dotLength: ((text: string) => number) | undefined;
+  /** Neither in `val(…)` nor compared with it (C4). */
   readonly noVal: boolean;
+  /** Takes no transformer (C5). */
+  readonly noTransformer: boolean;
+  /** For conditions only: an output cannot have it. */
+  readonly filterOnly: boolean;
+  /** Falco keeps it for old rules only. */
+  readonly deprecated: boolean;
   /** Read differently when `claimedPath` is set. */
   readonly pathDependent: boolean;
   /** A reader for one use of the field, or what is wrong with the argument. */
   reader(argument: string | undefined): Reader | ArgumentProblem;
+  /** The words of a command line, which getopt() takes in place of its text. */
+  words?(argument: string | undefined): ListReader | undefined;
+  /** The type of one use, where it depends on the argument (`evt.rawarg`); undefined: `type`. */
+  typeOf?(argument: string | undefined): FieldType;
 }
-
-/** Falco has it and we do not yet: using it is a load error that says so. */
-export interface FutureField extends FieldBase {
-  readonly status: 'not yet';
-}
-
-export type FieldDefinition = AvailableField | FutureField;
 
 /** The fields that share what they describe: `proc`, `fd`, … One file each. */
 export interface FieldClass {
@@ -103,10 +118,15 @@ export interface FieldClass {
   readonly fields: readonly FieldDefinition[];
 }
 
-interface FieldOptions {
+/** What sets a field apart from the plain one. */
+export interface FieldOptions {
   readonly argument?: ArgumentKind;
   readonly dotArgument?: boolean;
+  readonly dotLength?: (text: string) => number;
   readonly noVal?: boolean;
+  readonly noTransformer?: boolean;
+  readonly filterOnly?: boolean;
+  readonly deprecated?: boolean;
   readonly pathDependent?: boolean;
 }
 
@@ -117,7 +137,7 @@ export function field(
   description: string,
   read: (view: View) => Value | undefined,
   options: FieldOptions & { exists?: (view: View) => boolean } = {},
-): AvailableField {
+): FieldDefinition {
   const { exists } = options;
   const reader: SingleReader =
     exists === undefined ? { shape: 'single', read } : { shape: 'single', read, exists };
@@ -131,7 +151,7 @@ export function fieldWithReader(
   description: string,
   reader: (argument: string | undefined) => Reader | ArgumentProblem,
   options: FieldOptions = {},
-): AvailableField {
+): FieldDefinition {
   return {
     name,
     type,
@@ -139,35 +159,69 @@ export function fieldWithReader(
     description,
     status: 'available',
     dotArgument: options.dotArgument ?? false,
+    dotLength: options.dotLength,
     noVal: options.noVal ?? false,
+    noTransformer: options.noTransformer ?? false,
+    filterOnly: options.filterOnly ?? false,
+    deprecated: options.deprecated ?? false,
     pathDependent: options.pathDependent ?? false,
     reader,
   };
 }
 
-/** Falco's field that is still to come: its place is here. */
+const ABSENT: SingleReader = { shape: 'single', read: () => undefined };
+const ABSENT_LIST: ListReader = { shape: 'list', read: () => undefined };
+
+/**
+ * Falco's field that the agent cannot produce yet: rules that use it load, and it is always absent. `problem`
+ * says what is wrong with an argument.
+ */
 export function future(
   name: string,
   type: FieldType,
   description: string,
-  argument: ArgumentKind = 'none',
-): FutureField {
-  return { name, type, argument, description, status: 'not yet' };
+  options: FieldOptions & {
+    problem?: (argument: string) => ArgumentProblem | undefined;
+  } = {},
+): FieldDefinition {
+  const absent = type.startsWith('LIST(') ? ABSENT_LIST : ABSENT;
+  const { problem } = options;
+  const reader = (argument: string | undefined): Reader | ArgumentProblem =>
+    (argument === undefined ? undefined : problem?.(argument)) ?? absent;
+  return { ...fieldWithReader(name, type, description, reader, options), status: 'not yet' };
 }
 
-/** What operators see of a type; undefined for types that no available field has. */
-export function kindOf(type: FieldType): ValueKind | undefined {
+/** A field that has no value in any event that the agent can see, as in Falco: always absent. */
+export function absent(
+  name: string,
+  type: FieldType,
+  description: string,
+  options: FieldOptions = {},
+): FieldDefinition {
+  return fieldWithReader(name, type, description, () => ABSENT, options);
+}
+
+/** What operators see of a type; of its items for a list. */
+export function kindOf(type: FieldType): ValueKind {
   switch (type) {
     case 'CHARBUF':
+    case 'LIST(CHARBUF)':
       return 'text';
+    case 'BYTEBUF':
+      return 'bytes';
     case 'BOOL':
       return 'bool';
+    case 'INT8':
     case 'INT16':
     case 'INT32':
     case 'INT64':
+    case 'UINT8':
+    case 'UINT16':
     case 'UINT32':
     case 'UINT64':
     case 'PORT':
+    case 'DOUBLE':
+    case 'DYNAMIC':
       return 'number';
     case 'RELTIME':
     case 'ABSTIME':
@@ -176,18 +230,15 @@ export function kindOf(type: FieldType): ValueKind | undefined {
       return 'ip';
     case 'IPNET':
       return 'net';
-    case 'BYTEBUF':
-    case 'DOUBLE':
-    case 'DYNAMIC':
-    case 'LIST(CHARBUF)':
-      return undefined;
   }
 }
 
-/** A small index in brackets, as in `proc.aname[2]`. */
+const MAX_INDEX = 2 ** 31 - 1;
+
+/** An index in brackets, as in `proc.aname[2]`: 0 to 2^31-1. */
 export function parseIndex(argument: string): number | ArgumentProblem {
-  if (!/^\d{1,4}$/.test(argument)) {
-    return { problem: `takes an index such as [2], not [${argument}]`, notYet: false };
+  if (!/^\d{1,10}$/.test(argument) || Number(argument) > MAX_INDEX) {
+    return { problem: `takes an index such as [2], not [${argument}]` };
   }
   return Number(argument);
 }

@@ -1,12 +1,27 @@
-import { future } from './field.ts';
-import type { FieldClass } from './field.ts';
+import { descriptorName } from './fd.ts';
+import { field, future } from './field.ts';
+import type { FieldClass, View } from './field.ts';
+
+const EPERM = 1;
+const OPENS: ReadonlySet<string> = new Set(['open', 'openat', 'openat2']);
+
+/** Falco takes every result but -1 for an open that worked (its test is that of the C library), and leaves creat out. */
+const names = (view: View): boolean => OPENS.has(view.event.type) && view.event.result !== -EPERM;
 
 export const FS_CLASS: FieldClass = {
   name: 'fs.path',
   description: 'The paths that a system call names',
   fields: [
-    future('fs.path.name', 'CHARBUF', 'The path, resolved.'),
-    future('fs.path.nameraw', 'CHARBUF', 'The path as passed.'),
+    field(
+      'fs.path.name',
+      'CHARBUF',
+      'The path, resolved: of open, openat and openat2.',
+      (v) => (names(v) ? descriptorName(v) : undefined),
+      { pathDependent: true },
+    ),
+    field('fs.path.nameraw', 'CHARBUF', 'The path as passed: of open, openat and openat2.', (v) => {
+      return names(v) ? v.event.open?.rawPath : undefined;
+    }),
     future('fs.path.source', 'CHARBUF', 'The source path, resolved.'),
     future('fs.path.sourceraw', 'CHARBUF', 'The source path as passed.'),
     future('fs.path.target', 'CHARBUF', 'The target path, resolved.'),
@@ -25,4 +40,10 @@ export const FDLIST_CLASS: FieldClass = {
     future('fdlist.cports', 'CHARBUF', "Their clients' ports."),
     future('fdlist.sports', 'CHARBUF', "Their servers' ports."),
   ],
+};
+
+export const UTIL_CLASS: FieldClass = {
+  name: 'util',
+  description: 'Aids that Falco has for its own tools',
+  fields: [future('util.cnt', 'UINT64', 'Counts the events that it is read for.')],
 };

@@ -1,31 +1,55 @@
-import { future } from './field.ts';
-import type { FieldClass } from './field.ts';
+import { absent, field, future } from './field.ts';
+import type { FieldClass, FieldDefinition, View } from './field.ts';
 
-/** Deprecated in Falco in favour of a plugin: kept so that using them says so. */
-const DEPRECATED = ['rc', 'svc', 'rs', 'deployment'].flatMap((kind) => [
-  future(`k8s.${kind}.name`, 'CHARBUF', 'Deprecated.'),
-  future(`k8s.${kind}.id`, 'CHARBUF', 'Deprecated.'),
-  future(`k8s.${kind}.label`, 'CHARBUF', 'Deprecated.', 'required'),
-  future(`k8s.${kind}.labels`, 'CHARBUF', 'Deprecated.'),
-]);
+/** The labels that the kubelet gives every container, by way of the runtime. */
+const POD_NAME = 'io.kubernetes.pod.name';
+const POD_NAMESPACE = 'io.kubernetes.pod.namespace';
+const POD_UID = 'io.kubernetes.pod.uid';
+const SANDBOX_ID = 'io.kubernetes.sandbox.id';
+/** As of container ids. */
+const SHORT_ID = 12;
+
+const label =
+  (name: string) =>
+  (view: View): string | undefined => {
+    const labels = view.container?.labels;
+    return labels !== undefined && Object.hasOwn(labels, name) ? labels[name] : undefined;
+  };
+
+const DEPRECATED = 'Deprecated: always absent.';
+
+/** Fields that Falco keeps for old rules and leaves empty. */
+function former(kind: string, keys: readonly string[]): FieldDefinition[] {
+  return keys.map((key) =>
+    absent(`k8s.${kind}.${key}`, 'CHARBUF', DEPRECATED, {
+      deprecated: true,
+      ...(key === 'label' ? { argument: 'optional', dotArgument: true } : {}),
+    }),
+  );
+}
+
+const ALL_KEYS = ['name', 'id', 'label', 'labels'];
 
 export const K8S_CLASS: FieldClass = {
   name: 'k8s',
-  description: 'The Kubernetes pod that the container is part of',
+  description: 'The Kubernetes pod of the container, by its labels',
   fields: [
-    future('k8s.pod.name', 'CHARBUF', "The pod's name."),
-    future('k8s.pod.id', 'CHARBUF', "The pod's uid."),
-    future('k8s.pod.uid', 'CHARBUF', "The pod's uid."),
-    future('k8s.pod.sandbox_id', 'CHARBUF', 'First 12 characters of the sandbox id.'),
-    future('k8s.pod.full_sandbox_id', 'CHARBUF', 'The sandbox id.'),
-    future('k8s.pod.label', 'CHARBUF', "One of the pod's labels.", 'required'),
+    field('k8s.pod.name', 'CHARBUF', "The pod's name.", label(POD_NAME)),
+    field('k8s.pod.uid', 'CHARBUF', "The pod's uid.", label(POD_UID)),
+    field('k8s.pod.id', 'CHARBUF', "The pod's uid too, by its former name.", label(POD_UID)),
+    field('k8s.ns.name', 'CHARBUF', 'The namespace.', label(POD_NAMESPACE)),
+    field('k8s.pod.sandbox_id', 'CHARBUF', 'First 12 characters of the sandbox id.', (v) => {
+      return label(SANDBOX_ID)(v)?.slice(0, SHORT_ID);
+    }),
+    field('k8s.pod.full_sandbox_id', 'CHARBUF', 'The sandbox id.', label(SANDBOX_ID)),
+    future('k8s.pod.label', 'CHARBUF', "One of the pod's labels: k8s.pod.label[app].", {
+      argument: 'required',
+      dotArgument: true,
+    }),
     future('k8s.pod.labels', 'CHARBUF', "All the pod's labels."),
     future('k8s.pod.ip', 'CHARBUF', "The pod's IPv4 address."),
     future('k8s.pod.cni.json', 'CHARBUF', "The network plugin's result."),
-    future('k8s.ns.name', 'CHARBUF', 'The namespace.'),
-    future('k8s.ns.id', 'CHARBUF', 'Deprecated.'),
-    future('k8s.ns.label', 'CHARBUF', 'Deprecated.', 'required'),
-    future('k8s.ns.labels', 'CHARBUF', 'Deprecated.'),
-    ...DEPRECATED,
+    ...former('ns', ['id', 'label', 'labels']),
+    ...['rc', 'svc', 'rs', 'deployment'].flatMap((kind) => former(kind, ALL_KEYS)),
   ],
 };

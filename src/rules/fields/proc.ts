@@ -1,6 +1,6 @@
 import type { Process, ProcessImage } from '../../context/process.ts';
 import { field, fieldWithReader, future, parseIndex } from './field.ts';
-import type { AvailableField, FieldClass, FieldType, Value, View } from './field.ts';
+import type { FieldClass, FieldDefinition, FieldType, Value, View } from './field.ts';
 
 /** How far up the tree a rule looks: past it there is no ancestor. */
 const MAX_ANCESTORS = 64;
@@ -9,11 +9,13 @@ function cmdline(image: ProcessImage): string {
   return image.args.length === 0 ? image.name : `${image.name} ${image.args.join(' ')}`;
 }
 
+/** With a blank after it where there are no arguments, as in Falco. */
 function exeline(image: ProcessImage): string {
-  return image.args.length === 0 ? image.exe : `${image.exe} ${image.args.join(' ')}`;
+  return `${image.exe} ${image.args.join(' ')}`;
 }
 
 function ancestor(process: Process, level: number): Process | undefined {
+  if (level > MAX_ANCESTORS) return undefined;
   let found: Process | undefined = process;
   for (let i = 0; i < level && found !== undefined; i++) found = found.parent;
   return found;
@@ -36,7 +38,7 @@ function ancestorField(
   type: FieldType,
   what: string,
   of: (process: Process) => Value,
-): AvailableField {
+): FieldDefinition {
   const description = `${what} of an ancestor: [1] is the parent; without an index, of any ancestor.`;
   return fieldWithReader(
     name,
@@ -75,12 +77,34 @@ function ancestorField(
             names.push(String(of(found)));
             found = found.parent;
           }
-          return names.join(' ');
+          return names.length === 0 ? null : names.join(' ');
         },
       };
     },
-    { argument: 'optional', noVal: true },
+    { argument: 'optional', noVal: true, noTransformer: true },
   );
+}
+
+/** The arguments of all ancestors in one text; undefined when there are none. */
+function allArgs(process: Process): string | undefined {
+  let text = '';
+  let found = process.parent;
+  for (let level = 0; found !== undefined && level < MAX_ANCESTORS; level++) {
+    text += `${text === '' ? '' : ' '}${found.image.args.join(' ')}`;
+    found = found.parent;
+  }
+  return text === '' ? undefined : text;
+}
+
+/** The oldest shell of the process and its ancestors, by the end of its name. */
+function oldestShell(process: Process): number | undefined {
+  let pid: number | undefined;
+  let found: Process | undefined = process;
+  for (let level = 0; found !== undefined && level <= MAX_ANCESTORS; level++) {
+    if (found.image.name.endsWith('sh')) ({ pid } = found);
+    found = found.parent;
+  }
+  return pid;
 }
 
 const image =
@@ -170,7 +194,21 @@ export const PROC_CLASS: FieldClass = {
       },
       { argument: 'optional' },
     ),
-    ancestorField('proc.aargs', 'CHARBUF', 'Arguments', (process) => process.image.args.join(' ')),
+    fieldWithReader(
+      'proc.aargs',
+      'CHARBUF',
+      'Arguments of an ancestor: [1] is the parent; without an index, of all as one text.',
+      (argument) => {
+        if (argument === undefined) return { shape: 'single', read: (v) => allArgs(v.process) };
+        const level = parseIndex(argument);
+        if (typeof level === 'object') return level;
+        return {
+          shape: 'single',
+          read: (v) => ancestor(v.process, level)?.image.args.join(' '),
+        };
+      },
+      { argument: 'optional' },
+    ),
     field('proc.cmdline', 'CHARBUF', 'Name and arguments.', image(cmdline)),
     field('proc.pcmdline', 'CHARBUF', "The parent's name and arguments.", parentImage(cmdline)),
     ancestorField('proc.acmdline', 'CHARBUF', 'Name and arguments', (process) => {
@@ -275,10 +313,10 @@ export const PROC_CLASS: FieldClass = {
       const { parent } = v.process;
       return parent === undefined ? undefined : v.event.bootNs - parent.startBootNs;
     }),
-    field('proc.pid.ts', 'ABSTIME', 'When the process began, Unix nanoseconds.', (v) => {
+    field('proc.pid.ts', 'RELTIME', 'When the process began, Unix nanoseconds.', (v) => {
       return startTime(v, v.process);
     }),
-    field('proc.ppid.ts', 'ABSTIME', 'When the parent began, Unix nanoseconds.', (v) => {
+    field('proc.ppid.ts', 'RELTIME', 'When the parent began, Unix nanoseconds.', (v) => {
       const { parent } = v.process;
       return parent === undefined ? undefined : startTime(v, parent);
     }),
@@ -306,11 +344,17 @@ export const PROC_CLASS: FieldClass = {
       'The file it runs exists in memory only.',
       image((i) => i.exeMemfd),
     ),
+    field('proc.exe_ino', 'INT64', 'Inode number of the file it runs.', (v) => {
+      const { exeIno } = v.process.image;
+      return exeIno === 0 ? undefined : exeIno;
+    }),
     field(
-      'proc.exe_ino',
+      'proc.loginshellid',
       'INT64',
-      'Inode number of the file it runs.',
-      image((i) => i.exeIno),
+      'Process id of the oldest shell above, or its own.',
+      (v) => {
+        return oldestShell(v.process);
+      },
     ),
     future('proc.exe_ino.ctime', 'ABSTIME', "The running file's last status change."),
     future('proc.exe_ino.mtime', 'ABSTIME', "The running file's last modification."),
@@ -321,9 +365,12 @@ export const PROC_CLASS: FieldClass = {
       'From the namespace to the change.',
     ),
     future('proc.pidns_init_start_ts', 'UINT64', 'When the pid namespace began.'),
-    future('proc.env', 'CHARBUF', 'Environment; [NAME] is one variable.', 'optional'),
-    future('proc.aenv', 'CHARBUF', "An ancestor's environment.", 'optional'),
-    future('proc.loginshellid', 'INT64', 'Process id of the oldest shell above.'),
+    future('proc.env', 'CHARBUF', 'Environment; [NAME] is one variable.', { argument: 'optional' }),
+    future('proc.aenv', 'CHARBUF', "Ancestors' environments; [NAME] is one variable.", {
+      argument: 'optional',
+      noVal: true,
+      noTransformer: true,
+    }),
     future('proc.fdopencount', 'UINT64', 'Open descriptors.'),
     future('proc.fdlimit', 'INT64', 'Limit of open descriptors.'),
     future('proc.fdusage', 'DOUBLE', 'Open descriptors in relation to the limit.'),
@@ -338,8 +385,14 @@ export const PROC_CLASS: FieldClass = {
     future('proc.stdin.name', 'CHARBUF', 'Name of descriptor 0.'),
     future('proc.stdout.name', 'CHARBUF', 'Name of descriptor 1.'),
     future('proc.stderr.name', 'CHARBUF', 'Name of descriptor 2.'),
-    future('proc.is_container_healthcheck', 'BOOL', "Started by the container's health check."),
-    future('proc.is_container_liveness_probe', 'BOOL', 'Started by a liveness probe.'),
-    future('proc.is_container_readiness_probe', 'BOOL', 'Started by a readiness probe.'),
+    future('proc.is_container_healthcheck', 'BOOL', "Started by the container's health check.", {
+      deprecated: true,
+    }),
+    future('proc.is_container_liveness_probe', 'BOOL', 'Started by a liveness probe.', {
+      deprecated: true,
+    }),
+    future('proc.is_container_readiness_probe', 'BOOL', 'Started by a readiness probe.', {
+      deprecated: true,
+    }),
   ],
 };

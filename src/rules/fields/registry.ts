@@ -3,7 +3,7 @@ import { CONTAINER_CLASS } from './container.ts';
 import { EVT_CLASS } from './evt.ts';
 import { FD_CLASS } from './fd.ts';
 import type { FieldClass, FieldDefinition } from './field.ts';
-import { FDLIST_CLASS, FS_CLASS } from './fs.ts';
+import { FDLIST_CLASS, FS_CLASS, UTIL_CLASS } from './fs.ts';
 import { GROUP_CLASS } from './group.ts';
 import { K8S_CLASS } from './k8s.ts';
 import { PROC_CLASS } from './proc.ts';
@@ -23,6 +23,7 @@ export const FIELD_CLASSES: readonly FieldClass[] = [
   FS_CLASS,
   FDLIST_CLASS,
   K8S_CLASS,
+  UTIL_CLASS,
 ];
 
 const FIELDS: ReadonlyMap<string, FieldDefinition> = new Map(
@@ -39,33 +40,44 @@ export interface FoundField {
   readonly dotArgument: string | undefined;
 }
 
-/** Finds a field by the name in a rule; undefined when there is none. */
+/**
+ * Finds a field by the name in a rule; undefined when there is none. The longest field that the name begins with,
+ * up to a dot, counts: it has to be all of it, or to take what follows the dot as its argument.
+ */
 export function findField(name: string): FoundField | undefined {
   const field = FIELDS.get(name);
   if (field !== undefined) return { field, dotArgument: undefined };
   for (let dot = name.lastIndexOf('.'); dot > 0; dot = name.lastIndexOf('.', dot - 1)) {
     const prefix = FIELDS.get(name.slice(0, dot));
     if (prefix === undefined) continue;
-    // What is to come takes its argument after a dot too, where it takes one.
-    const takesDot =
-      prefix.status === 'available' ? prefix.dotArgument : prefix.argument !== 'none';
-    return takesDot ? { field: prefix, dotArgument: name.slice(dot + 1) } : undefined;
+    return prefix.dotArgument ? { field: prefix, dotArgument: name.slice(dot + 1) } : undefined;
   }
   return undefined;
 }
+
+const LONGEST_NAME = Math.max(...FIELD_NAMES.map((name) => name.length));
 
 /**
  * The longest field name that `text` begins with at `offset`, as output formats take it: `proc.name` of
  * `proc.nameextra` (S13). Returns its length with the argument after a dot, 0 when there is none.
  */
 export function longestFieldAt(text: string, offset: number): number {
-  const words = /[a-zA-Z][a-zA-Z0-9_]*(?:\.[a-zA-Z0-9_]+)*/y;
-  words.lastIndex = offset;
-  const run = words.exec(text)?.[0];
-  if (run === undefined) return 0;
-  if (findField(run) !== undefined) return run.length;
-  for (let length = run.length - 1; length > 2; length--) {
-    if (FIELDS.has(run.slice(0, length))) return length;
+  const words = text.slice(offset, offset + LONGEST_NAME);
+  for (let length = words.length; length > 0; length--) {
+    const field = FIELDS.get(words.slice(0, length));
+    if (field === undefined) continue;
+    const end = offset + length;
+    if (!field.dotArgument || text.charAt(end) !== '.') return length;
+    const argument = dotArgumentLength(field, text.slice(end + 1, end + 1 + MAX_DOT_ARGUMENT));
+    return argument === 0 ? length : length + 1 + argument;
   }
   return 0;
+}
+
+/** Names of labels are longer than those of params and controllers. */
+const MAX_DOT_ARGUMENT = 512;
+
+function dotArgumentLength(field: FieldDefinition, text: string): number {
+  if (field.dotLength !== undefined) return field.dotLength(text);
+  return /^\w+(?:[./-]+\w+)*/.exec(text)?.[0].length ?? 0;
 }

@@ -1,4 +1,4 @@
-import { field, future } from './field.ts';
+import { absent, field, future } from './field.ts';
 import type { FieldClass } from './field.ts';
 
 /** linux/capability.h (6.x), by bit. */
@@ -47,16 +47,29 @@ export const THREAD_CLASS: FieldClass = {
     field('thread.cap_inheritable', 'CHARBUF', 'Inheritable capabilities.', (v) => {
       return capabilityNames(v.event.credentials.capInheritable);
     }),
+    field('thread.nametid', 'CHARBUF', "The process's name and the thread id after it.", (v) => {
+      return `${v.process.image.name}${v.event.tid}`;
+    }),
+    field('thread.exectime', 'RELTIME', 'Always 0: only switch events have it.', () => 0n),
+    field('thread.totexectime', 'RELTIME', 'Always 0: only switch events have it.', () => 0n),
     future('thread.pfmajor', 'UINT64', 'Major page faults.'),
     future('thread.pfminor', 'UINT64', 'Minor page faults.'),
-    future('thread.exectime', 'RELTIME', 'CPU time of the last slice.'),
-    future('thread.totexectime', 'RELTIME', 'CPU time in all.'),
     future('thread.cgroups', 'CHARBUF', 'All cgroups as one text.'),
-    future('thread.cgroup', 'CHARBUF', 'The cgroup of one controller.', 'required'),
-    future('thread.cpu', 'DOUBLE', 'CPU used in the last second.'),
-    future('thread.cpu.user', 'DOUBLE', 'User CPU used in the last second.'),
-    future('thread.cpu.system', 'DOUBLE', 'System CPU used in the last second.'),
+    future('thread.cgroup', 'CHARBUF', 'The cgroup of one controller: thread.cgroup.cpuacct.', {
+      argument: 'required',
+      dotArgument: true,
+      dotLength: (text) => /^[a-zA-Z_]*/.exec(text)?.[0].length ?? 0,
+      problem: (name) =>
+        /^[a-zA-Z_]+$/.test(name)
+          ? undefined
+          : { problem: `takes a controller such as cpuacct, not '${name}'` },
+    }),
+    absent('thread.cpu', 'DOUBLE', 'CPU used in the last second: of procinfo events only.'),
+    absent('thread.cpu.user', 'DOUBLE', 'User CPU used: of procinfo events only.'),
+    absent('thread.cpu.system', 'DOUBLE', 'System CPU used: of procinfo events only.'),
     future('thread.vmsize', 'UINT64', 'Virtual memory in kB, for the first thread.'),
     future('thread.vmrss', 'UINT64', 'Resident memory in kB, for the first thread.'),
+    future('thread.vmsize.b', 'UINT64', 'Virtual memory in bytes, for the first thread.'),
+    future('thread.vmrss.b', 'UINT64', 'Resident memory in bytes, for the first thread.'),
   ],
 };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { readOperand } from '../../../src/rules/compile/check.ts';
+import { readOperand } from '../../../src/rules/compile/read.ts';
 import { FIELD_CLASSES, FIELD_NAMES, findField } from '../../../src/rules/fields/registry.ts';
 import { formatIp, netContains, parseIp, parseNet } from '../../../src/rules/fields/ip.ts';
 import { directoryOf, normalizePath } from '../../../src/rules/fields/path.ts';
@@ -81,13 +81,16 @@ describe('fields', () => {
       'evt.is_open_exec': true,
       'evt.is_open_create': false,
       'evt.arg.flags': 'O_CREAT|O_WRONLY',
-      'evt.arg.mode': '493',
+      'evt.arg.mode': '0755',
       'evt.arg[flags]': 'O_CREAT|O_WRONLY',
       'evt.arg.dev': undefined,
     });
     assert.match(String(read('evt.time', subject)), /^\d\d:\d\d:\d\d\.123456789$/);
     assert.match(String(read('evt.datetime', subject)), /^2025-11-2\d \d\d:\d\d:\d\d\.123456789$/);
-    assert.match(String(read('evt.args', subject)), /name=\/x flags=O_CREAT\|O_WRONLY mode=493/);
+    assert.match(
+      String(read('evt.args', subject)),
+      /name=\/x flags=6\(O_CREAT\|O_WRONLY\) mode=0755/,
+    );
     // S8: users and errors by their names.
     all(makeSubject(makeEvent('execve', { params: { uid: 1000, gid: 0, res: -2 } })), {
       'evt.arg.uid': 'vcap',
