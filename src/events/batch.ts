@@ -1,4 +1,7 @@
-import { decodeText } from '../shared/text.ts';
+import { TextCache } from './text-cache.ts';
+
+/** One for the whole process: what repeats, repeats across batches and containers. */
+const TEXTS = new TextCache();
 
 /** Record bytes as the loader hands them over: 8-byte aligned, little-endian (x86-64). */
 export class RecordBytes {
@@ -6,12 +9,14 @@ export class RecordBytes {
   readonly u16: Uint16Array;
   readonly i32: Int32Array;
   readonly bytes: Buffer;
+  readonly #view: DataView;
 
   constructor(buffer: ArrayBuffer) {
     this.u32 = new Uint32Array(buffer);
     this.u16 = new Uint16Array(buffer);
     this.i32 = new Int32Array(buffer);
     this.bytes = Buffer.from(buffer);
+    this.#view = new DataView(buffer);
   }
 
   /** Unsigned 64 bits; `at` is a multiple of 4. */
@@ -46,7 +51,20 @@ export class RecordBytes {
 
   /** Bytes as text for matching: invalid UTF-8 and control characters are U+FFFD. */
   text(at: number, length: number): string {
-    return length === 0 ? '' : decodeText(this.bytes.subarray(at, at + length));
+    return TEXTS.decode(this.bytes, this.#view, at, length);
+  }
+
+  /** Are the bytes at both places the same? */
+  areEqual(one: number, other: number, length: number): boolean {
+    const view = this.#view;
+    let done = 0;
+    for (; done + 4 <= length; done += 4) {
+      if (view.getInt32(one + done) !== view.getInt32(other + done)) return false;
+    }
+    for (; done < length; done++) {
+      if (view.getUint8(one + done) !== view.getUint8(other + done)) return false;
+    }
+    return true;
   }
 
   /** A NUL-padded field of 16 bytes. */

@@ -16,6 +16,10 @@ import { CLONE, CONNECT, EXEC, FILE_FLAGS, HEADER, OPEN, RECORD_FLAGS } from './
 
 const AF_INET = 2;
 const AF_INET6 = 10;
+const O_ACCMODE = 3;
+const O_RDONLY = 0;
+const O_WRONLY = 1;
+const O_RDWR = 2;
 const O_DIRECTORY = 0o200000;
 /** O_TMPFILE without the O_DIRECTORY that it holds. */
 const O_TMPFILE_BIT = 0o20000000;
@@ -95,55 +99,178 @@ export function readCredentials(r: RecordBytes, at: number): Credentials {
   return new RecordCredentials(r, at);
 }
 
-/** `layout`: where the kind keeps the file's fields (the same set in exec and open records). */
+/** Where a kind of record keeps the file's fields. */
+interface FileLayout {
+  readonly file_ino: number;
+  readonly file_dev: number;
+  readonly file_flags: number;
+}
+
+/** A file over the record; its path is decoded once, when it is asked for. */
+class RecordFile implements KernelFile {
+  readonly #r: RecordBytes;
+  readonly #at: number;
+  readonly #layout: FileLayout;
+  readonly #pathAt: number;
+  readonly #pathLength: number;
+  readonly #flags: number;
+  #path: string | undefined;
+
+  constructor(
+    r: RecordBytes,
+    at: number,
+    layout: FileLayout,
+    pathAt: number,
+    pathLength: number,
+    flags: number,
+  ) {
+    this.#r = r;
+    this.#at = at;
+    this.#layout = layout;
+    this.#pathAt = pathAt;
+    this.#pathLength = pathLength;
+    this.#flags = flags;
+  }
+
+  get path(): string {
+    return (this.#path ??= this.#r.text(this.#pathAt, this.#pathLength));
+  }
+
+  get pathTruncated(): boolean {
+    return (this.#flags & FILE_FLAGS.FILE_PATH_TRUNCATED) !== 0;
+  }
+
+  get detached(): boolean {
+    return (this.#flags & FILE_FLAGS.FILE_DETACHED) !== 0;
+  }
+
+  get devMajor(): number {
+    return this.#r.number(this.#at + this.#layout.file_dev) >>> 20;
+  }
+
+  get devMinor(): number {
+    return this.#r.number(this.#at + this.#layout.file_dev) & 0xfffff;
+  }
+
+  get ino(): number {
+    return this.#r.id(this.#at + this.#layout.file_ino);
+  }
+
+  get upperLayer(): boolean {
+    return (this.#flags & FILE_FLAGS.FILE_UPPER_LAYER) !== 0;
+  }
+
+  get lowerLayer(): boolean {
+    return (this.#flags & FILE_FLAGS.FILE_LOWER_LAYER) !== 0;
+  }
+
+  get memfd(): boolean {
+    return (this.#flags & FILE_FLAGS.FILE_MEMFD) !== 0;
+  }
+
+  get unlinked(): boolean {
+    return (this.#flags & FILE_FLAGS.FILE_UNLINKED) !== 0;
+  }
+}
+
 function readFile(
   r: RecordBytes,
   at: number,
-  layout: { file_ino: number; file_dev: number; file_flags: number },
+  layout: FileLayout,
   pathAt: number,
   pathLength: number,
 ): KernelFile | undefined {
   const flags = r.number(at + layout.file_flags);
   if ((flags & FILE_FLAGS.FILE_KNOWN) === 0) return undefined;
-  const dev = r.number(at + layout.file_dev);
-  return {
-    path: r.text(pathAt, pathLength),
-    pathTruncated: (flags & FILE_FLAGS.FILE_PATH_TRUNCATED) !== 0,
-    detached: (flags & FILE_FLAGS.FILE_DETACHED) !== 0,
-    devMajor: dev >>> 20,
-    devMinor: dev & 0xfffff,
-    ino: r.id(at + layout.file_ino),
-    upperLayer: (flags & FILE_FLAGS.FILE_UPPER_LAYER) !== 0,
-    lowerLayer: (flags & FILE_FLAGS.FILE_LOWER_LAYER) !== 0,
-    memfd: (flags & FILE_FLAGS.FILE_MEMFD) !== 0,
-    unlinked: (flags & FILE_FLAGS.FILE_UNLINKED) !== 0,
-  };
+  return new RecordFile(r, at, layout, pathAt, pathLength, flags);
 }
 
+/** An open over the record, like its credentials: the paths are decoded once, when they are asked for. */
+class RecordOpen implements OpenDetails {
+  readonly #r: RecordBytes;
+  readonly #at: number;
+  readonly flags: number;
+  #file: KernelFile | undefined;
+  #fileRead = false;
+  #rawPath: string | undefined;
+
+  constructor(r: RecordBytes, at: number) {
+    this.#r = r;
+    this.#at = at;
+    this.flags = r.number(at + OPEN.open_flags);
+  }
+
+  get file(): KernelFile | undefined {
+    if (!this.#fileRead) {
+      const r = this.#r;
+      const at = this.#at;
+      const pathAt = at + OPEN.end + r.short(at + OPEN.raw_len);
+      this.#file = readFile(r, at, OPEN, pathAt, r.short(at + OPEN.path_len));
+      this.#fileRead = true;
+    }
+    return this.#file;
+  }
+
+  get rawPath(): string {
+    return (this.#rawPath ??= this.#readRawPath());
+  }
+
+  /** Most opens pass the path that the kernel's file has: that one is decoded already. */
+  #readRawPath(): string {
+    const r = this.#r;
+    const rawAt = this.#at + OPEN.end;
+    const length = r.short(this.#at + OPEN.raw_len);
+    const same =
+      r.short(this.#at + OPEN.path_len) === length && r.areEqual(rawAt, rawAt + length, length);
+    return (same ? this.file?.path : undefined) ?? r.text(rawAt, length);
+  }
+
+  get rawPathTruncated(): boolean {
+    return (this.#r.number(this.#at + OPEN.flags) & RECORD_FLAGS.RAW_TRUNCATED) !== 0;
+  }
+
+  get dirFd(): number {
+    return this.#r.int(this.#at + OPEN.dirfd);
+  }
+
+  get mode(): number {
+    const creates = !this.#pathOnly && (this.flags & (O_CREAT | O_TMPFILE_BIT)) !== 0;
+    return creates ? this.#r.number(this.#at + OPEN.mode) : 0;
+  }
+
+  get resolve(): number {
+    return this.#r.number(this.#at + OPEN.resolve);
+  }
+
+  get created(): boolean {
+    return (this.#r.number(this.#at + OPEN.file_flags) & FILE_FLAGS.FILE_CREATED) !== 0;
+  }
+
+  get forRead(): boolean {
+    const access = this.flags & O_ACCMODE;
+    return !this.#pathOnly && (access === O_RDONLY || access === O_RDWR);
+  }
+
+  get forWrite(): boolean {
+    const access = this.flags & O_ACCMODE;
+    const changes = (this.flags & (O_CREAT | O_TRUNC)) !== 0;
+    return !this.#pathOnly && (access === O_WRONLY || access === O_RDWR || changes);
+  }
+
+  get directory(): boolean {
+    return this.file === undefined
+      ? (this.flags & (O_DIRECTORY | O_TMPFILE_BIT)) === O_DIRECTORY
+      : (this.#r.number(this.#at + OPEN.file_mode) & S_IFMT) === S_IFDIR;
+  }
+
+  get #pathOnly(): boolean {
+    return (this.flags & O_PATH) !== 0;
+  }
+}
+
+/** Valid as long as the record's bytes are. */
 export function readOpen(r: RecordBytes, at: number): OpenDetails {
-  const rawLength = r.short(at + OPEN.raw_len);
-  const rawAt = at + OPEN.end;
-  const file = readFile(r, at, OPEN, rawAt + rawLength, r.short(at + OPEN.path_len));
-  const flags = r.number(at + OPEN.open_flags);
-  const access = flags & 3;
-  const pathOnly = (flags & O_PATH) !== 0;
-  const creates = !pathOnly && (flags & (O_CREAT | O_TMPFILE_BIT)) !== 0;
-  return {
-    file,
-    rawPath: r.text(rawAt, rawLength),
-    rawPathTruncated: (r.number(at + OPEN.flags) & RECORD_FLAGS.RAW_TRUNCATED) !== 0,
-    dirFd: r.int(at + OPEN.dirfd),
-    flags,
-    mode: creates ? r.number(at + OPEN.mode) : 0,
-    resolve: r.number(at + OPEN.resolve),
-    created: (r.number(at + OPEN.file_flags) & FILE_FLAGS.FILE_CREATED) !== 0,
-    forRead: !pathOnly && (access === 0 || access === 2),
-    forWrite: !pathOnly && (access === 1 || access === 2 || (flags & (O_CREAT | O_TRUNC)) !== 0),
-    directory:
-      file === undefined
-        ? (flags & (O_DIRECTORY | O_TMPFILE_BIT)) === O_DIRECTORY
-        : (r.number(at + OPEN.file_mode) & S_IFMT) === S_IFDIR,
-  };
+  return new RecordOpen(r, at);
 }
 
 /** Could the process write to the file it runs: by the mode bits, or because CAP_DAC_OVERRIDE ignores them. */

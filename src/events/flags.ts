@@ -59,8 +59,26 @@ function names(value: number, table: FlagNames): string[] {
   return table.filter(([bit]) => (value & bit) === (bit | 0)).map(([, name]) => name);
 }
 
+/** Texts of opens' flags that are kept: programs open with a handful of combinations. */
+const MAX_KEPT = 512;
+const keptOpenFlags = new Map<number, string>();
+
 /** What Falco prints for `evt.arg.flags` of an open: names joined by `|`. */
 export function openFlagsText(flags: number, fileFlags: number): string {
+  // Exact: both together have less than 53 bits.
+  const key = (flags >>> 0) * FLAGS_LIMIT + (fileFlags & (FLAGS_LIMIT - 1));
+  const kept = keptOpenFlags.get(key);
+  if (kept !== undefined) return kept;
+  const text = nameOpenFlags(flags, fileFlags);
+  if (keptOpenFlags.size >= MAX_KEPT) keptOpenFlags.clear();
+  keptOpenFlags.set(key, text);
+  return text;
+}
+
+/** More than any of FILE_FLAGS. */
+const FLAGS_LIMIT = 0x10000;
+
+function nameOpenFlags(flags: number, fileFlags: number): string {
   const parts = names(flags, OPEN_FLAGS);
   parts.push(ACCESS_NAMES[flags & 3] ?? 'O_RDONLY');
   if ((flags & O_CLOEXEC) !== 0) parts.push('O_CLOEXEC');

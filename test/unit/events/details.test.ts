@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { FILE_FLAGS, RECORD_FLAGS } from '../../../src/events/table.gen.ts';
+import { decodeText } from '../../../src/shared/text.ts';
+import { u32, s32, u64, path, bool, files } from './arbitraries.ts';
+import { buildRecord, eventOf, plain } from './record-builder.ts';
+
+function expectedFile(
+  fixed: { file_ino: number; file_dev: number; file_flags: number },
+  text: Buffer,
+): object | undefined {
+  const has = (bit: number): boolean => (fixed.file_flags & bit) !== 0;
+  if (!has(FILE_FLAGS.FILE_KNOWN)) return undefined;
+  return {
+    path: decodeText(text),
+    pathTruncated: has(FILE_FLAGS.FILE_PATH_TRUNCATED),
+    detached: has(FILE_FLAGS.FILE_DETACHED),
+    devMajor: Math.floor(fixed.file_dev / 2 ** 20),
+    devMinor: fixed.file_dev % 2 ** 20,
+    ino: fixed.file_ino,
+    upperLayer: has(FILE_FLAGS.FILE_UPPER_LAYER),
+    lowerLayer: has(FILE_FLAGS.FILE_LOWER_LAYER),
+    memfd: has(FILE_FLAGS.FILE_MEMFD),
+    unlinked: has(FILE_FLAGS.FILE_UNLINKED),
+  };
+}
+
+test('an open comes back as it was written', () => {
+  const fixed = fc.tuple(
+    files,
+    fc.record({ dirfd: s32, open_flags: u32, mode: u32, resolve: u32, flags: u32 }),
+  );
+  fc.assert(
+    fc.property(fixed, path, path, ([file, rest], raw, resolved) => {
+      const event = eventOf(
+        buildRecord('open', 'openat2', { ret: 3 }, { ...file, ...rest }, { raw, path: resolved }),
+      );
+      const { flags, mode, directory, forRead, forWrite, ...open } = plain(event.open!);
+      assert.deepEqual(
+        { ...open, file: open.file && plain(open.file) },
+        {
+          file: expectedFile(file, resolved),
+          rawPath: decodeText(raw),
+          rawPathTruncated: (rest.flags & RECORD_FLAGS.RAW_TRUNCATED) !== 0,
+          dirFd: rest.dirfd,
+          resolve: rest.resolve,
+          created: (file.file_flags & FILE_FLAGS.FILE_CREATED) !== 0,
+        },
+      );
+      assert.equal(flags, rest.open_flags);
+      assert.ok(mode === 0 || mode === rest.mode);
+      assert.ok(!forRead || (flags & 1) === 0);
+      if (file.file_flags & FILE_FLAGS.FILE_KNOWN) {
+        assert.equal(directory, (file.file_mode & 0o170000) === 0o040000);
+      }
+      assert.ok(
+        forWrite ||
+          (rest.open_flags & 3) === 0 ||
+          (rest.open_flags & 3) === 3 ||
+          (rest.open_flags & 0o10000000) !== 0,
+      );
+    }),
+  );
+});
+
+test('reading, writing, creating: from the flags as the kernel takes them', () => {
+  const open = (flags: number, file: Record<string, number> = {}): object => {
+    const { forRead, forWrite, mode, directory } = eventOf(
+      buildRecord('open', 'open', {}, { open_flags: flags, mode: 0o755, ...file }),
+    ).open!;
+    return { forRead, forWrite, mode, directory };
+  };
+  const nothing = { forRead: false, forWrite: false, mode: 0, directory: false };
+  assert.deepEqual(open(0), { ...nothing, forRead: true });
+  assert.deepEqual(open(1), { ...nothing, forWrite: true });
+  assert.deepEqual(open(2), { ...nothing, forRead: true, forWrite: true });
+  assert.deepEqual(open(0o100), { ...nothing, forRead: true, forWrite: true, mode: 0o755 });
+  assert.deepEqual(open(0o1000), { ...nothing, forRead: true, forWrite: true });
+  assert.deepEqual(open(0o10000000 | 0o102), nothing, 'O_PATH ignores the rest');
+  assert.deepEqual(open(0o200000), { ...nothing, forRead: true, directory: true });
+  assert.deepEqual(open(0o20200002), { ...nothing, forRead: true, forWrite: true, mode: 0o755 });
+  const known = { file_flags: FILE_FLAGS.FILE_KNOWN };
+  assert.deepEqual(open(0, { ...known, file_mode: 0o040755 }), {
+    ...nothing,
+    forRead: true,
+    directory: true,
+  });
+  assert.deepEqual(open(0o200000, { ...known, file_mode: 0o100644 }), {
+    ...nothing,
+    forRead: true,
+  });
+});
+
+test('an exec comes back as it was written', () => {
+  const ancestor = fc.record({
+    start: u64,
+    pid: u32,
+    scoped: bool,
+    comm: path.map((text) => text.subarray(0, 16)),
+  });
+  const fixed = fc.tuple(
+    files,
+    fc.record({ pgid: u32, vpgid: u32, sid: u32, vsid: u32, flags: u32 }),
+  );
+  fc.assert(
+    fc.property(
+      fixed,
+      fc.array(ancestor, { maxLength: 8 }),
+      path,
+      path,
+      path,
+      fc.array(path, { maxLength: 12 }),
+      bool,
+      ([file, rest], ancestors, raw, resolved, cwd, argv, failed) => {
+        const parts = {
+          ancestors: Buffer.concat(
+            ancestors.map((one) => {
+              const buffer = Buffer.alloc(32);
+              buffer.writeBigUInt64LE(one.start, 0);
+              buffer.writeUInt32LE(one.pid, 8);
+              buffer.writeUInt32LE(one.scoped ? 1 : 0, 12);
+              one.comm.copy(buffer, 16);
+              return buffer;
+            }),
+          ),
+          raw,
+          path: resolved,
+          cwd,
+          argv: Buffer.concat(argv.map((arg) => Buffer.concat([arg, Buffer.of(0)]))),
+        };
+        const event = eventOf(
+          buildRecord('exec', 'execve', { ret: failed ? -2 : 0 }, { ...file, ...rest }, parts),
+        );
+        const { writable, ...exec } = event.exec!;
+        assert.deepEqual(
+          { ...exec, file: exec.file && plain(exec.file) },
+          {
+            file: expectedFile(file, resolved),
+            filename: decodeText(raw),
+            argv: argv.map(decodeText),
+            argvTruncated: (rest.flags & RECORD_FLAGS.ARGV_TRUNCATED) !== 0,
+            cwd: decodeText(cwd),
+            ancestors: ancestors.map((one) => ({
+              pid: one.pid,
+              startBootNs: one.start,
+              comm: decodeText(one.comm),
+              inScope: one.scoped,
+            })),
+            ...{ pgid: rest.pgid, vpgid: rest.vpgid, sid: rest.sid, vsid: rest.vsid },
+          },
+        );
+        if (failed) assert.equal(writable, false);
+      },
+    ),
+  );
+});
+
+test('argv that was cut inside an argument keeps what there is of it', () => {
+  const event = eventOf(
+    buildRecord(
+      'exec',
+      'execve',
+      {},
+      { flags: RECORD_FLAGS.ARGV_TRUNCATED },
+      { argv: Buffer.from('sh\0-c\0ech') },
+    ),
+  );
+  assert.deepEqual(event.exec?.argv, ['sh', '-c', 'ech']);
+  assert.equal(event.exec.argvTruncated, true);
+});
+
+test('who may write the program that runs', () => {
+  const writable = (mode: number, header: object, owner: object): boolean =>
+    eventOf(buildRecord('exec', 'execve', { ...header }, { file_mode: 0o100000 | mode, ...owner }))
+      .exec!.writable;
+  const me = { host_euid: 5, host_egid: 6 };
+  const mine = { file_uid: 5, file_gid: 7 };
+  const ours = { file_uid: 9, file_gid: 6 };
+  const theirs = { file_uid: 9, file_gid: 9 };
+  assert.equal(writable(0o200, me, mine), true);
+  assert.equal(writable(0o022, me, mine), false, 'the owner’s bits alone count for the owner');
+  assert.equal(writable(0o020, me, ours), true);
+  assert.equal(writable(0o202, me, ours), false);
+  assert.equal(writable(0o002, me, theirs), true);
+  assert.equal(writable(0o220, me, theirs), false);
+  assert.equal(writable(0, { ...me, cap_effective: 2n }, theirs), true, 'CAP_DAC_OVERRIDE');
+  assert.equal(writable(0, { ...me, cap_effective: ~2n }, theirs), false);
+});
+
+test('a clone comes back as it was written', () => {
+  const fixed = fc.record({
+    clone_flags: u64,
+    child_start: u64,
+    child_pid: u32,
+    child_tid: u32,
+    child_vpid: u32,
+    child_vtid: u32,
+    flags: u32,
+  });
+  fc.assert(
+    fc.property(fixed, (f) => {
+      assert.deepEqual(eventOf(buildRecord('clone', 'clone3', {}, f)).clone, {
+        flags: f.clone_flags,
+        childPid: f.child_pid,
+        childTid: f.child_tid,
+        childVpid: f.child_vpid,
+        childVtid: f.child_vtid,
+        childStartBootNs: f.child_start,
+        thread: (f.flags & RECORD_FLAGS.THREAD) !== 0,
+        parentInScope: (f.flags & RECORD_FLAGS.PARENT_OUT_OF_SCOPE) === 0,
+      });
+    }),
+  );
+});
+
+test('a connect comes back as it was written', () => {
+  const fixed = {
+    fd: 7,
+    family: 2,
+    protocol: 6,
+    socket_type: 1,
+    lport: 65535,
+    rport: 80,
+    flags: RECORD_FLAGS.TUPLE_KNOWN,
+  };
+  const addresses = { laddr: Buffer.from([10, 0, 0, 1]), raddr: Buffer.from([169, 254, 169, 254]) };
+  const addr = Buffer.from([2, 0, 0, 80, 169, 254, 169, 254, 0, 0, 0, 0, 0, 0, 0, 0]);
+  const event = eventOf(
+    buildRecord('connect', 'connect', {}, { ...fixed, ...addresses }, { addr }),
+  );
+  assert.deepEqual(event.connect, {
+    fd: 7,
+    tuple: {
+      ...{ family: 2, protocol: 6, socketType: 1, localIp: '10.0.0.1', localPort: 65535 },
+      ...{ remoteIp: '169.254.169.254', remotePort: 80, unixPath: '' },
+    },
+    address: { family: 2, ip: '169.254.169.254', port: 80, unixPath: '' },
+  });
+  assert.equal(event.param('tuple'), '10.0.0.1:65535->169.254.169.254:80');
+  const unknown = eventOf(
+    buildRecord('connect', 'connect', {}, { ...fixed, ...addresses, flags: 0 }),
+  );
+  assert.deepEqual(unknown.connect, { fd: 7, tuple: undefined, address: undefined });
+  assert.equal(unknown.param('tuple'), undefined);
+  assert.equal(unknown.param('addr'), undefined);
+  const unix = eventOf(
+    buildRecord(
+      'connect',
+      'connect',
+      {},
+      { fd: 1, family: 1, socket_type: 1, flags: RECORD_FLAGS.TUPLE_KNOWN },
+      {
+        addr: Buffer.from('\u0001\0name'),
+        unix: Buffer.from('/run/name\0'),
+      },
+    ),
+  );
+  assert.deepEqual([unix.param('tuple'), unix.param('addr')], ['/run/name', 'name']);
+});
