@@ -1,12 +1,15 @@
 import type { Writable } from 'node:stream';
+import { RecordLosses } from './agent-losses.ts';
+import { LiveRules, loadFirstRules } from './agent-rules.ts';
+import type { ConfigSource, FirstRules } from './agent-rules.ts';
+import type { AgentSnapshot } from './agent-snapshot.ts';
 import { cgroupIdOf, cgroupPathOfPid } from './apps/cgroup-hierarchy.ts';
-import type { AdmissionCounters } from './apps/admission.ts';
 import { Apps } from './apps/apps.ts';
-import type { AppsSnapshot } from './apps/status.ts';
 import type { AgentConfig } from './config/config.ts';
+import type { LoadedConfig } from './config/load.ts';
 import { ProcFs } from './context/proc-reader.ts';
 import type { Process, UserNames } from './context/process.ts';
-import { ProcessTree, type ProcessTreeCounters } from './context/process-tree.ts';
+import { ProcessTree } from './context/process-tree.ts';
 import { scanProcesses } from './context/scan.ts';
 import { ContainerUsers } from './context/users.ts';
 import { RecordBytes } from './events/batch.ts';
@@ -15,16 +18,12 @@ import { EVENT_NAMES, HEADER, KINDS, WIRE_VERSION, type EventName } from './even
 import { WireEvent } from './events/wire-event.ts';
 import { Attachment } from './plan/attachment.ts';
 import { SystemBootClock } from './plan/boot-clock.ts';
-import { hooksFor } from './plan/hooks.ts';
-import { openMaskFor } from './plan/open-mask.ts';
 import { SELF_TEST_HOOKS, SelfTest } from './plan/self-test.ts';
 import { bootNs, containerRootReader, LiveProbe } from './probe/live.ts';
 import type { ScopeMap } from './probe/scope.ts';
 import type { Detection } from './rules/detection.ts';
-import { RuleEngine, type RuleEngineCounters } from './rules/engine.ts';
+import { RuleEngine } from './rules/engine.ts';
 import { Evaluation } from './rules/evaluation.ts';
-import { loadConfiguredRules } from './rules/loader/rule-files.ts';
-import { ruleNeeds, type RuleSet } from './rules/rule-set.ts';
 import { AppTotals } from './metrics/app-totals.ts';
 import { Endpoint } from './metrics/endpoint.ts';
 import { AgentMetrics } from './metrics/metrics.ts';
@@ -32,10 +31,10 @@ import type { Logger } from './shared/logger.ts';
 import { ReleaseStack } from './shared/release-stack.ts';
 import { UserError } from './shared/user-error.ts';
 import { configuredStreams } from './streams/configured-streams.ts';
-import { FanOut, type FanOutCounters } from './streams/fan-out.ts';
+import { FanOut } from './streams/fan-out.ts';
 import { AppFileStream } from './streams/file/app-file-stream.ts';
 import { OperatorFileStream } from './streams/file/operator-file-stream.ts';
-import type { Delivery, LogStream, StreamCounters } from './streams/stream.ts';
+import type { Delivery, LogStream } from './streams/stream.ts';
 
 const TICK_MS = 1000;
 /** On stop: how long what is pending may still find its identity, and how long streams may take what is queued. */
@@ -45,6 +44,8 @@ const FLUSH_MS = 5000;
 /** What the agent is made of besides its configuration. */
 export interface AgentOptions {
   readonly config: AgentConfig;
+  /** For reloads: where `config` is from, and as what it was read. Without it, the settings stay as they are. */
+  readonly source?: { readonly from: ConfigSource; readonly loaded: LoadedConfig };
   readonly logger: Logger;
   /** Where the stdout stream writes. */
   readonly output: Writable & { readonly isTTY?: boolean };
@@ -53,38 +54,6 @@ export interface AgentOptions {
   readonly logLinesDropped?: () => number;
   /** Called when a stream has taken a detection, with the time since its system call. */
   readonly onDelivered?: (delivery: Delivery, stream: string, latencyMs: number) => void;
-}
-
-/** Everything countable, for metrics and `varvel status`. All counts are since the agent's start. */
-export interface AgentSnapshot {
-  readonly hostname: string;
-  readonly startedAtMs: number;
-  readonly pid: number;
-  readonly rules: { readonly loaded: number; readonly enabled: number };
-  readonly hooks: readonly string[];
-  readonly apps: AppsSnapshot;
-  /** Records by event name, as they came from the kernel. */
-  readonly events: Readonly<Record<string, number>>;
-  readonly kernel: {
-    readonly emitted: number;
-    readonly dropped: number;
-    readonly prefiltered: number;
-    readonly scopeFull: number;
-    /**
-     * Of `emitted`: the self-test's at start. `emitted` is this, and what the containers and the counter
-     * `forgottenRecords` of `apps` say.
-     */
-    readonly selfTest: number;
-  };
-  readonly received: number;
-  /** What waits for its container's identity. */
-  readonly waiting: AdmissionCounters;
-  readonly engine: Pick<RuleEngineCounters, 'evaluated' | 'skippedSetup'> & {
-    readonly detections: Readonly<Record<string, number>>;
-  };
-  readonly processes: ProcessTreeCounters;
-  readonly delivery: FanOutCounters;
-  readonly streams: Readonly<Record<string, StreamCounters>>;
 }
 
 /**
@@ -104,29 +73,29 @@ export class Agent {
   readonly #tree: ProcessTree;
   readonly #users: ContainerUsers;
   readonly #evaluation: Evaluation;
+  readonly #rules: LiveRules;
   readonly #streams: readonly LogStream[];
   readonly #fanOut: FanOut;
   readonly #procFs = new ProcFs();
   readonly #eventCounts = new Float64Array(EVENT_NAMES.length);
   readonly #appTotals = new AppTotals();
   readonly #metrics: AgentMetrics;
+  readonly #losses: RecordLosses;
   #records: RecordBytes | undefined;
   #event: WireEvent | undefined;
   #received = 0;
   #eventNum = 0;
-  #droppedSeen = 0;
-  #droppedExecSeen = 0;
-  #droppedExecOf = new Map<number, number>();
   #selfTestRecords = 0;
   #selfTest: SelfTest | undefined;
   #stopping: Promise<void> | undefined;
 
   /** Starts everything; what was started is taken down again if a later part fails. Throws UserError. */
   static async start(options: AgentOptions): Promise<Agent> {
-    const ruleSet = loadConfiguredRules(options.config, options.logger);
-    const agent = new Agent(options, ruleSet);
+    const { config, source, logger } = options;
+    const first = await loadFirstRules(config, source?.from.file, logger);
+    const agent = new Agent(options, first);
     try {
-      await agent.#run(ruleSet);
+      await agent.#run(first);
       return agent;
     } catch (error) {
       await agent.#release.release().catch(() => undefined);
@@ -134,7 +103,7 @@ export class Agent {
     }
   }
 
-  private constructor(options: AgentOptions, ruleSet: RuleSet) {
+  private constructor(options: AgentOptions, first: FirstRules) {
     const { config, logger } = options;
     this.#options = options;
     this.#config = config;
@@ -206,7 +175,7 @@ export class Agent {
     });
     this.#release.defer(() => this.#fanOut.close());
     this.#evaluation = new Evaluation({
-      engine: new RuleEngine(ruleSet, { matching: config.ruleMatching }),
+      engine: new RuleEngine(first.rules.ruleSet, { matching: config.ruleMatching }),
       registry: this.#apps.registry,
       hostname: config.hostname,
       holdMs: config.holdTimeMs,
@@ -214,7 +183,19 @@ export class Agent {
       users: (cgroupId, process) => this.#usersOf(cgroupId, process),
       deliver: (detection) => this.#deliver(detection),
     });
+    this.#rules = new LiveRules(first, {
+      settings: config,
+      source: options.source,
+      logger,
+      evaluation: this.#evaluation,
+      attachment: this.#attachment,
+      probe: this.#probe,
+    });
+    this.#release.defer(() => this.#rules.stop());
     this.#metrics = this.#makeMetrics();
+    this.#losses = new RecordLosses(this.#probe, logger, (rootCgroupId) =>
+      this.#tree.recordsLost(bootNs(), rootCgroupId),
+    );
     this.#apps.listen({ onForgotten: (root) => this.#users.forget(root) });
   }
 
@@ -227,31 +208,16 @@ export class Agent {
     return this.#stopping;
   }
 
-  /** Reads the rules again; a bad file changes nothing and says why in the log. Log files are opened anew. */
-  reload(): void {
+  /** Reads configuration and rules again, as LiveRules; log files are opened anew. */
+  reload(): Promise<void> {
     for (const stream of this.#streams) {
       if (stream instanceof OperatorFileStream || stream instanceof AppFileStream) stream.reopen();
     }
-    let ruleSet: RuleSet;
-    try {
-      ruleSet = loadConfiguredRules(this.#config, this.#logger);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      this.#logger.error(
-        { reason: error.toDisplay() },
-        'the rules were not reloaded: those before go on',
-      );
-      return;
-    }
-    // Wider first, then the swap between two events: nothing that the new rules match is missed.
-    this.#plan(ruleSet);
-    this.#evaluation.swapEngine(new RuleEngine(ruleSet, { matching: this.#config.ruleMatching }));
-    this.#logger.info({ rules: ruleSet.rules.length }, 'rules reloaded');
+    return this.#rules.reload();
   }
 
   snapshot(): AgentSnapshot {
-    const engine = this.#evaluation.engine;
-    const counters = engine.counters();
+    const counters = this.#evaluation.engineCounters();
     const { emitted, dropped, scopeFull } = this.#probe.stats();
     const { prefiltered } = this.#probe.scope
       .entries()
@@ -262,10 +228,7 @@ export class Agent {
       hostname: this.#config.hostname,
       startedAtMs: this.#startedAtMs,
       pid: process.pid,
-      rules: {
-        loaded: engine.ruleSet.rules.length,
-        enabled: engine.ruleSet.rules.filter((rule) => rule.enabled).length,
-      },
+      rules: this.#rules.status(),
       hooks: this.#probe.attached(),
       apps: this.#apps.snapshot(),
       events: Object.fromEntries(this.#eventTotals()),
@@ -291,6 +254,7 @@ export class Agent {
         return this.#appTotals.totals();
       },
       probe: () => this.#probe.stats(),
+      rules: () => this.#rules.status(),
       held: () => this.#evaluation.counters().events,
       cgroups: () => {
         const counts = { pending: 0, included: 0, excluded: 0 };
@@ -321,14 +285,14 @@ export class Agent {
   }
 
   /** Kernel first, then what exists already: nothing that happens in between is lost. */
-  async #run(ruleSet: RuleSet): Promise<void> {
+  async #run(first: FirstRules): Promise<void> {
     for (const stream of this.#streams) {
       if (stream instanceof OperatorFileStream) await stream.verify();
     }
     this.#records = new RecordBytes(this.#probe.start((bytes) => this.#onBatch(bytes)));
     this.#event = new WireEvent(this.#records, this.#clock);
     await this.#runSelfTest();
-    this.#plan(ruleSet);
+    this.#rules.start(first);
     // Not only when the first container comes: it may be there already, or this process be busy just then.
     this.#attachment.attachForNow();
     this.#release.defer(() => this.#apps.stop());
@@ -348,7 +312,8 @@ export class Agent {
       {
         hierarchy: this.#apps.hierarchy.kind,
         mode: this.#config.mode,
-        rules: ruleSet.rules.length,
+        rules: first.rules.ruleSet.rules.length,
+        digest: first.rules.digest,
         processes: scan.inScope,
         streams: this.#streams.map((stream) => stream.name),
       },
@@ -372,11 +337,6 @@ export class Agent {
         `The probe loads, but the kernel does not report ${unseen.join(', ')}: this host cannot be watched. Run "varvel doctor".`,
       );
     }
-  }
-
-  #plan(ruleSet: RuleSet): void {
-    this.#attachment.setHooks(hooksFor(ruleNeeds(ruleSet)));
-    this.#probe.setOpenMask(openMaskFor(ruleSet));
   }
 
   #onBatch(bytes: number): void {
@@ -412,33 +372,9 @@ export class Agent {
   }
 
   #onTick(): void {
-    const now = bootNs();
     this.#clock.refresh();
-    const { dropped, droppedExec } = this.#probe.stats();
-    // Losses in the bulk ring, which any container can cause, leave the process tree whole.
-    if (droppedExec > this.#droppedExecSeen) {
-      this.#droppedExecSeen = droppedExec;
-      this.#onProcessRecordsLost(now);
-    }
-    if (dropped > this.#droppedSeen) {
-      this.#logger.warn(
-        { lost: dropped - this.#droppedSeen },
-        'records were lost: a container makes them faster than they can be taken; "varvel status" names it',
-      );
-      this.#droppedSeen = dropped;
-    }
-    this.#tree.tick(now);
-  }
-
-  #onProcessRecordsLost(now: bigint): void {
-    const lost = new Map<number, number>();
-    for (const { cgroupId, rootCgroupId, droppedExec } of this.#probe.scope.entries()) {
-      if (droppedExec === 0) continue;
-      lost.set(cgroupId, droppedExec);
-      const before = this.#droppedExecOf.get(cgroupId) ?? 0;
-      if (droppedExec > before) this.#tree.recordsLost(now, rootCgroupId);
-    }
-    this.#droppedExecOf = lost;
+    this.#losses.look();
+    this.#tree.tick(bootNs());
   }
 
   #usersOf(cgroupId: number, process: Process): UserNames {
@@ -476,6 +412,7 @@ export class Agent {
 
   async #shutDown(): Promise<void> {
     this.#logger.info({}, 'stopping: what has been read is delivered first');
+    this.#rules.stop();
     this.#probe.attachOnly([]);
     this.#probe.drain();
     const end = performance.now() + SETTLE_MS;

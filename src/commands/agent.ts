@@ -1,5 +1,6 @@
 import { Agent } from '../agent.ts';
-import { loadConfig } from '../config/load.ts';
+import { DEFAULT_CONFIG_FILE, loadConfig } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../metrics/logger.ts';
 
 /** Arguments of `varvel agent`, as `main.ts` parsed them. */
@@ -13,31 +14,38 @@ export interface AgentArgs {
 
 /**
  * `varvel agent`: watches until SIGTERM or SIGINT. The first one stops it in order (what has been read is delivered),
- * a second one at once. SIGHUP reads the rules again and reopens log files. Resolves to the exit code: 0 when it was
+ * a second one at once. SIGHUP reads the rules and their settings again and reopens log files. Resolves to the exit code: 0 when it was
  * stopped in order, 1 when at once. Throws UserError when it cannot start.
  */
 export async function runAgent(args: AgentArgs): Promise<number> {
-  const loaded = loadConfig({ file: args.config, settings: args.settings, env: args.env });
+  const read = (): LoadedConfig =>
+    loadConfig({ file: args.config, settings: args.settings, env: args.env });
+  const loaded = read();
   const logger = createLogger({ level: loaded.config.logLevel });
   try {
     for (const warning of loaded.warnings) logger.warn({ file: loaded.file }, warning);
     // Before anything is attached: a signal during the start must not be lost.
     const signals = new StopSignals();
+    const hungUp = { already: false };
+    let onHangUp = (): void => void (hungUp.already = true);
+    const hangUp = (): void => onHangUp();
+    process.on('SIGHUP', hangUp);
     const agent = await Agent.start({
       config: loaded.config,
+      source: { from: { file: loaded.file ?? DEFAULT_CONFIG_FILE, read }, loaded },
       logger,
       output: process.stdout,
       version: args.version,
       logLinesDropped: () => logger.dropped(),
     });
-    const reload = (): void => agent.reload();
-    process.on('SIGHUP', reload);
+    onHangUp = () => void agent.reload();
+    if (hungUp.already) onHangUp();
     try {
       await signals.first;
       const stopped = agent.stop().then(() => 0);
       return await Promise.race([stopped, signals.second.then(() => 1)]);
     } finally {
-      process.off('SIGHUP', reload);
+      process.off('SIGHUP', hangUp);
       signals.release();
     }
   } finally {

@@ -1,13 +1,18 @@
+import { isTooManyEvents } from '../rules/compile/infer.ts';
+import { isEventName } from '../rules/fields/events.ts';
+import { describeCode } from '../rules/loader/code-descriptions.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
-import type { Diagnostic } from '../rules/loader/diagnostics.ts';
+import type { Diagnostic, Position } from '../rules/loader/diagnostics.ts';
 import { loadRules, readRuleFile } from '../rules/loader/load.ts';
 import type { LoadResult } from '../rules/loader/load.ts';
+import { expandRulePaths } from '../rules/loader/rule-files.ts';
 import { ruleNeeds } from '../rules/rule-set.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { Io } from './io.ts';
 
 export interface CheckArgs {
-  /** Rule files, in the order in which they build on each other. */
+  /** Rule files, in the order in which they build on each other; a folder stands for the files in it. */
   readonly files: readonly string[];
   /** One JSON document for machines instead of text. */
   readonly json: boolean;
@@ -27,79 +32,152 @@ export async function runCheck(
     io.stderr('Name at least one rule file: varvel check FILE…\n');
     return 2;
   }
+  let files: readonly string[];
   let result: LoadResult;
   try {
-    result = loadRules(args.files.map(readRuleFile));
+    files = expandRulePaths(args.files);
+    result = loadRules(files.map(readRuleFile));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     if (args.json) io.stdout(`${JSON.stringify(unreadable(args.files, error), undefined, 2)}\n`);
     else io.stderr(`${error.toDisplay()}\n`);
     return 2;
   }
-  io.stdout(args.json ? toJson(args.files, result) : toText(args.files, result));
+  io.stdout(args.json ? toJson(result) : toText(files, result));
   return result.errors.length === 0 ? 0 : 1;
 }
 
 function toText(files: readonly string[], result: LoadResult): string {
   const found = [...result.errors, ...result.warnings];
   const details = found.map((diagnostic) => `${formatDiagnostic(diagnostic)}\n\n`).join('');
-  const counts = `${count(result.errors.length, 'error')}, ${count(result.warnings.length, 'warning')}`;
+  const errors = result.errors.length + result.omittedErrors;
+  const warnings = result.warnings.length + result.omittedWarnings;
+  const omitted = result.omittedErrors + result.omittedWarnings;
+  const more = omitted === 0 ? '' : `${omitted} more errors and warnings are not shown.\n\n`;
+  const counts = `${count(errors, 'error')}, ${count(warnings, 'warning')}`;
   const where = files.join(', ');
   const rules = `${result.loadedRules} of ${count(result.definedRules, 'rule')}`;
   if (result.ruleSet === undefined) {
-    return `${details}${where}: not loaded: ${counts}; ${rules} would load.\n`;
+    return `${details}${more}${where}: not loaded: ${counts}; ${rules} would load.\n`;
   }
   const disabled = result.ruleSet.rules.filter((rule) => !rule.enabled).length;
+  const others = `${count(result.definedMacros, 'macro')}, ${count(result.definedLists, 'list')}`;
   const events = [...ruleNeeds(result.ruleSet)].sort().join(', ');
+  const unseen = unseenEvents(result.ruleSet).join(', ');
   return (
-    `${details}${where}: ok: ${rules} loaded, ${disabled} of them disabled; ${counts}.\n` +
-    `Events they need: ${events === '' ? 'none' : events}.\n`
+    `${details}${more}Events they need: ${events === '' ? 'none' : events}.\n` +
+    (unseen === '' ? '' : `Events they name that the agent does not see yet: ${unseen}.\n`) +
+    `${where}: ok: ${rules} loaded, ${disabled} of them disabled; ${others}; ${counts}.\n`
   );
+}
+
+/** Events that enabled rules are about and the probe does not report: for these no rule ever fires. */
+function unseenEvents({ rules }: RuleSet): string[] {
+  const named = rules
+    .filter(({ enabled, events }) => enabled && !isTooManyEvents(events))
+    .flatMap(({ events }) => [...events].filter((event) => !isEventName(event)));
+  return [...new Set(named)].sort();
 }
 
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
-/** Falco's validation result (R15), as far as its keys go. */
-function toJson(files: readonly string[], result: LoadResult): string {
+/** Falco's validation result (R15), one a file, and beside it what we know of all files together. */
+function toJson(result: LoadResult): string {
+  const { ruleSet } = result;
   const document = {
-    name: files.join(', '),
-    successful: result.errors.length === 0,
-    errors: result.errors.map(diagnosticJson),
-    warnings: result.warnings.map(diagnosticJson),
-    rules: { defined: result.definedRules, loaded: result.loadedRules },
-    events: result.ruleSet === undefined ? [] : [...ruleNeeds(result.ruleSet)].sort(),
+    falco_load_results: result.files.map(({ name, errors, warnings }) => ({
+      name,
+      successful: errors.length === 0,
+      errors: errors.map(diagnosticJson),
+      warnings: warnings.map(diagnosticJson),
+    })),
+    summary: {
+      successful: result.errors.length === 0,
+      errors: result.errors.length + result.omittedErrors,
+      warnings: result.warnings.length + result.omittedWarnings,
+      rules: {
+        defined: result.definedRules,
+        loaded: result.loadedRules,
+        disabled: ruleSet?.rules.filter((rule) => !rule.enabled).length ?? 0,
+      },
+      macros: result.definedMacros,
+      lists: result.definedLists,
+      required_engine_version: result.requiredEngineVersion ?? null,
+      events: ruleSet === undefined ? [] : [...ruleNeeds(ruleSet)].sort(),
+      events_not_seen: ruleSet === undefined ? [] : unseenEvents(ruleSet),
+    },
   };
   return `${JSON.stringify(document, undefined, 2)}\n`;
 }
 
 function diagnosticJson(found: Diagnostic): object {
-  const { code, message, file, line, column, snippet, item } = found;
+  const { code, message, snippet } = found;
   return {
     code,
+    codedesc: describeCode(code),
     message,
-    context: {
-      locations: [{ item_name: item ?? '', position: { name: file, line, column } }],
-      snippet,
-    },
+    context: { locations: locationsOf(found), snippet },
+  };
+}
+
+/** From the file to the item to the very place, as Falco has it; lines and columns are from 1. */
+function locationsOf(found: Diagnostic): object[] {
+  const { owner, file, offset } = found;
+  const locations = [
+    location('rules content', '', owner?.file ?? file, { line: 1, column: 1, offset: 0 }),
+  ];
+  if (owner !== undefined) {
+    locations.push(location(owner.kind.replaceAll('_', ' '), owner.name, owner.file, owner));
+    if (owner.file === file && owner.offset === offset) return locations;
+  }
+  locations.push(location(itemType(found), '', file, found));
+  return locations;
+}
+
+function itemType({ code }: Diagnostic): string {
+  switch (code) {
+    case 'LOAD_ERR_COMPILE_CONDITION':
+    case 'LOAD_COMPILE_CONDITION':
+    case 'LOAD_NO_EVTTYPE':
+      return 'condition expression';
+    case 'LOAD_ERR_COMPILE_OUTPUT':
+      return 'rule output expression';
+    case 'LOAD_UNKNOWN_ITEM':
+      return 'rules content item';
+    default:
+      return 'value for';
+  }
+}
+
+function location(
+  type: string,
+  name: string,
+  file: string,
+  { line, column, offset }: Position,
+): object {
+  return {
+    item_type: type,
+    item_name: name,
+    position: { name: file, line, column, offset },
   };
 }
 
 function unreadable(files: readonly string[], error: UserError): object {
+  const file = error.position?.file ?? files.join(', ');
+  const code = 'LOAD_ERR_FILE_READ';
+  const failed = {
+    code,
+    codedesc: describeCode(code),
+    message: error.message,
+    context: {
+      locations: [location('rules content', '', file, { line: 1, column: 1, offset: 0 })],
+      snippet: '',
+    },
+  };
   return {
-    name: files.join(', '),
-    successful: false,
-    errors: [
-      {
-        code: 'LOAD_ERR_FILE_READ',
-        message: error.message,
-        context: {
-          locations: [{ item_name: '', position: { name: error.position?.file ?? '' } }],
-          snippet: '',
-        },
-      },
-    ],
-    warnings: [],
+    falco_load_results: [{ name: file, successful: false, errors: [failed], warnings: [] }],
+    summary: { successful: false, errors: 1, warnings: 0 },
   };
 }

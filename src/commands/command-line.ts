@@ -76,6 +76,18 @@ async function run(name: CommandName, given: Given, line: CommandLine, io: Io): 
       const { runCheck } = await import('./check.ts');
       return await runCheck({ files: operands, json }, io);
     }
+    case 'explain': {
+      const { runExplain } = await import('./explain.ts');
+      return await runExplain({ operands, all: values['all'] === true, json }, io);
+    }
+    case 'test': {
+      const { runTest } = await import('./test.ts');
+      return await runTest({ files: operands, json, junit: textOf(values['junit']) }, io);
+    }
+    case 'filter': {
+      const { runFilter } = await import('./filter.ts');
+      return await runFilter({ operands, fields: textOf(values['fields']), json }, io);
+    }
     case 'demo': {
       const { runDemo } = await import('./demo.ts');
       return await runDemo({ version }, io);
@@ -136,7 +148,7 @@ function parse(name: CommandName, argv: readonly string[]): Given {
 }
 
 function checkOperands(name: CommandName, info: CommandInfo, operands: readonly string[]): void {
-  const max = info.operands === '' ? 0 : info.operands.endsWith('…') ? Infinity : 1;
+  const max = info.operands === '' ? 0 : /…\]?$/.test(info.operands) ? Infinity : 1;
   if (operands.length > max) {
     const extra = (operands[max] ?? '').slice(0, 100);
     throw usage(`"${extra}" is too much: see varvel ${name} --help.`);

@@ -1,3 +1,5 @@
+import { wrap } from './text-table.ts';
+
 /** An option of a command, as `node:util`'s parseArgs and the help need it. */
 export interface CommandOption {
   readonly type: 'string' | 'boolean';
@@ -49,7 +51,7 @@ export const COMMANDS = {
     summary: 'watch this host’s app containers and report what the rules detect',
     operands: '',
     description: [
-      'Runs until SIGTERM or SIGINT: the first stops it in order, a second one at once. SIGHUP reads the rules again and opens log files anew.',
+      'Runs until SIGTERM or SIGINT: the first stops it in order, a second one at once. SIGHUP reads the rules and their settings again and opens log files anew; a change of their files is noticed without it (watch_config_files).',
       'Every key of the configuration is also an environment variable: streams.file.path is VARVEL_STREAMS_FILE_PATH. Flags win over variables, variables over the file.',
     ],
     options: CONFIG_OPTIONS,
@@ -82,7 +84,9 @@ export const COMMANDS = {
   check: {
     summary: 'load rule files as the agent would and say what is wrong with them',
     operands: 'FILE…',
-    description: ['Later files build on earlier ones.'],
+    description: [
+      'Later files build on earlier ones; a folder stands for the *.yaml files in it, by name. With --json: Falco’s falco_load_results, one a file, with lines and columns from 1, and a summary.',
+    ],
     options: JSON_OPTION,
     examples: [
       ['varvel check rules.yaml', 'one file'],
@@ -95,6 +99,78 @@ export const COMMANDS = {
       [0, 'the files load'],
       [1, 'they have errors'],
       [2, 'the command line is wrong, or a file cannot be read'],
+    ],
+  },
+  explain: {
+    summary: 'what a rule asks for, which events it is run for, what it reads and costs',
+    operands: '[RULE] [FILE…]',
+    description: [
+      'Prints the condition with its macros and lists filled in, the events by Falco’s names, each field and whether the agent can produce it, and what the rule costs.',
+      'Without FILE, the rules that come with varvel; FILEs are loaded as by check, later ones on top of earlier ones.',
+    ],
+    options: {
+      ...JSON_OPTION,
+      all: { type: 'boolean', short: 'a', help: 'every rule; then all operands are files' },
+    },
+    examples: [
+      ['varvel explain "Sensitive file read"', 'a rule that comes with varvel'],
+      ['varvel explain "My rule" manifests/rules/varvel_rules.yaml my-rules.yaml', 'one of yours'],
+      ['varvel explain --all --json my-rules.yaml', 'all, for machines'],
+    ],
+    exitCodes: [
+      [0, 'it was explained'],
+      [1, 'the rule files have errors'],
+      [2, 'there is no such rule, a file cannot be read, or the command line is wrong'],
+    ],
+  },
+  test: {
+    summary: 'run tests of rules: events as field values, and the rules that should fire',
+    operands: 'FILE…',
+    description: [
+      'Test files are YAML; manifests/rules/README.md describes them. A folder stands for the *.yaml files in it. Nothing is traced: the rules are compiled as in the agent and run over the fields that the tests give.',
+    ],
+    options: {
+      ...JSON_OPTION,
+      junit: { type: 'string', value: 'FILE', help: 'also write the results there as JUnit XML' },
+    },
+    examples: [
+      ['varvel test manifests/rules/tests', 'those of the rules that come with varvel'],
+      ['varvel test --junit results.xml my-rules.test.yaml', 'in a pipeline'],
+    ],
+    exitCodes: [
+      [0, 'every test passed'],
+      [1, 'a test failed'],
+      [2, 'a test file or its rules are wrong, or the command line is'],
+    ],
+  },
+  filter: {
+    summary: 'parse a condition, or evaluate it over field values',
+    operands: 'parse|eval EXPR…',
+    description: [
+      'parse prints the canonical form of a condition; fields and macros in it need not exist. eval compiles it as the agent does and runs it over the fields of --fields, then says which comparisons decided.',
+      'Of fields that are not given, what follows from those that are is filled in: the parts of fd.name, either end of fd.ip, fd.port and fd.net, proc.aname from proc.aname[1] and on (or these from a list), proc.pname as proc.aname[1], the words of proc.args and proc.env, evt.res and evt.failed from evt.rawres. All others are absent; null says so.',
+    ],
+    options: {
+      ...JSON_OPTION,
+      fields: {
+        type: 'string',
+        short: 'f',
+        value: 'JSON|@FILE',
+        help: 'eval: field values, such as {"proc.name": "cat", "fd.ip": ["10.0.0.1", "10.0.0.2"]}',
+      },
+    },
+    examples: [
+      ['varvel filter parse "not (proc.name=cat)"', 'the canonical form'],
+      ['varvel filter parse --json "evt.type in (open, openat)"', 'the tree'],
+      [
+        `varvel filter eval "proc.name in (cat, dd)" --fields '{"proc.name":"cat"}'`,
+        'true, and why',
+      ],
+    ],
+    exitCodes: [
+      [0, 'it was parsed, or evaluated: the first line says true or false'],
+      [1, 'the condition or a field is wrong'],
+      USAGE,
     ],
   },
   demo: {
@@ -181,6 +257,8 @@ export function overview(version: string): string {
   ].join('\n');
 }
 
+const HELP_WIDTH = 100;
+
 /** The help of one command. */
 export function commandHelp(name: CommandName): string {
   const info: CommandInfo = COMMANDS[name];
@@ -200,7 +278,7 @@ export function commandHelp(name: CommandName): string {
     '',
     `Usage: ${usage}`,
     '',
-    ...info.description,
+    ...info.description.flatMap((paragraph) => wrap(paragraph, HELP_WIDTH)),
     '',
     'Options:',
     ...table(options),

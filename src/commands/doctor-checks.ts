@@ -7,6 +7,7 @@ import { dirname } from 'node:path';
 import { detectHierarchy } from '../apps/cgroup-hierarchy.ts';
 import { CgroupRuntime } from '../apps/runtimes/cgroup.ts';
 import type { AgentConfig } from '../config/config.ts';
+import { checkAppendOutput, loadOptions } from '../rules/configured-rules.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import { loadRules, readRuleFile } from '../rules/loader/load.ts';
 import { expandRulePaths } from '../rules/loader/rule-files.ts';
@@ -228,8 +229,9 @@ function dockerVersion(socketPath: string): Promise<string> {
 }
 
 export function checkRules(config: AgentConfig): Verdict {
+  checkAppendOutput(config);
   const files = expandRulePaths(config.rulesFiles);
-  const result = loadRules(files.map(readRuleFile), { minimumPriority: config.minimumPriority });
+  const result = loadRules(files.map(readRuleFile), loadOptions(config));
   const [error] = result.errors;
   if (error !== undefined) {
     return fail(

@@ -1,4 +1,4 @@
-import type { AgentSnapshot } from '../agent.ts';
+import type { AgentSnapshot } from '../agent-snapshot.ts';
 import type { ContainerStatus } from '../apps/status.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
@@ -38,6 +38,7 @@ function format(snapshot: AgentSnapshot): string {
   const lines = [
     `agent ${snapshot.hostname} (pid ${snapshot.pid}), up ${upSeconds} s, mode ${apps.mode}, ` +
       `${apps.hierarchy.kind} cgroups, ${rules.enabled} rules, ${attached} system call hooks attached`,
+    ...rulesLines(rules),
     ...apps.runtimes.map(
       (runtime) =>
         `runtime ${runtime.name}: ${runtime.connected ? 'connected' : 'NOT CONNECTED'}. ${runtime.message}`,
@@ -61,6 +62,28 @@ function format(snapshot: AgentSnapshot): string {
   if (apps.rescanTruncated)
     lines.push('NOT COMPLETE: there are more cgroups than one rescan looks at');
   return `${lines.join('\n')}\n`;
+}
+
+/** The rules in force, and whether the files say something else by now. */
+function rulesLines(rules: AgentSnapshot['rules']): string[] {
+  const { ok, failed } = rules.reloads;
+  const line =
+    `rules: ${rules.enabled} of ${rules.loaded} enabled, digest ${rules.digest.slice(0, 12)}, ` +
+    `loaded ${clock(rules.loadedAtMs)}; reloads: ${ok} ok, ${failed} failed`;
+  const { lastFailure } = rules;
+  if (lastFailure === undefined) return [line];
+  if (!rules.stale) return [`${line} (the last at ${clock(lastFailure.atMs)})`];
+  const reason = lastFailure.reason.split('\n').map((text) => `  ${replaceControls(text)}`);
+  return [
+    line,
+    `RULES NOT RELOADED at ${clock(lastFailure.atMs)}: those before go on, because`,
+    ...reason,
+  ];
+}
+
+/** Local time would need the agent's time zone. */
+function clock(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
 
 const HEADINGS = ['CONTAINER', 'NAME', 'APP', 'RUNTIME', 'SCOPE', 'EVENTS', 'LOST', 'WHY'];

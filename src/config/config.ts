@@ -29,13 +29,54 @@ export interface CgroupApp {
   readonly position: SourcePosition | undefined;
 }
 
-/** Everything that can be configured, resolved: paths are absolute, nothing is missing. Frozen throughout. */
-export interface AgentConfig {
+/** Switches rules on or off over what their files say: by name, in which `*` stands for any text, or by tag. */
+export interface RuleSelectionSetting {
+  readonly enable: boolean;
+  readonly rule?: string;
+  readonly tag?: string;
+  /** Where it was written, for what shows later. */
+  readonly position: SourcePosition | undefined;
+}
+
+/** What is added to the outputs of the rules that fit all of `match`; to all outputs without it. */
+export interface AppendOutputSetting {
+  readonly match?: {
+    readonly rule?: string;
+    readonly source?: string;
+    readonly tags?: readonly string[];
+  };
+  readonly extraOutput?: string;
+  readonly extraFields?: readonly (string | Readonly<Record<string, string>>)[];
+  readonly suggestedOutput?: boolean;
+  readonly position: SourcePosition | undefined;
+}
+
+/** What is configured of the rules: a reload changes these, everything else needs a restart. */
+export interface RuleSettings {
   /** In the order of loading; each a file or a folder of them. */
   readonly rulesFiles: readonly string[];
+  /** One after the other: the last that fits a rule counts. */
+  readonly ruleSelection: readonly RuleSelectionSetting[];
+  readonly appendOutput: readonly AppendOutputSetting[];
   readonly minimumPriority: MinimumPriority;
   /** Whether an event stops at the first rule that matches. */
   readonly ruleMatching: 'first' | 'all';
+  /** Whether changes of rule files and of the configuration are noticed without a signal. */
+  readonly watchConfigFiles: boolean;
+}
+
+/** The keys that RuleSettings come from. */
+export const RULE_KEYS: readonly string[] = [
+  'rules_files',
+  'rules',
+  'append_output',
+  'minimum_priority',
+  'rule_matching',
+  'watch_config_files',
+];
+
+/** Everything that can be configured, resolved: paths are absolute, nothing is missing. Frozen throughout. */
+export interface AgentConfig extends RuleSettings {
   /** Which containers are watched: those that ask for it, those that do not decline, or every one. */
   readonly mode: 'opt-in' | 'opt-out' | 'always';
   readonly runtimes: {
@@ -110,8 +151,23 @@ export function toAgentConfig(
     rulesFiles: parsed.rules_files?.map((path) => absolute(path, 'rules_files')) ?? [
       DEFAULT_RULES_FILE,
     ],
+    ruleSelection: parsed.rules.map(({ enable, disable }, index) => ({
+      enable: enable !== undefined,
+      ...given(enable ?? disable ?? {}),
+      position: positionOf(['rules', index, enable === undefined ? 'disable' : 'enable']),
+    })),
+    appendOutput: parsed.append_output.map((entry, index) => ({
+      ...given({
+        match: entry.match === undefined ? undefined : given(entry.match),
+        extraOutput: entry.extra_output,
+        extraFields: entry.extra_fields,
+        suggestedOutput: entry.suggested_output,
+      }),
+      position: positionOf(['append_output', index]),
+    })),
     minimumPriority: capitalized(parsed.minimum_priority),
     ruleMatching: parsed.rule_matching,
+    watchConfigFiles: parsed.watch_config_files,
     mode: parsed.mode,
     runtimes: {
       docker: {
@@ -158,6 +214,13 @@ export function toAgentConfig(
     hostname: parsed.hostname ?? hostname(),
     logLevel: parsed.log_level,
   });
+}
+
+/** Without the keys that are undefined. */
+function given<T extends object>(value: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as {
+    [Key in keyof T]?: Exclude<T[Key], undefined>;
+  };
 }
 
 /** The folder that a file's relative paths start from. */

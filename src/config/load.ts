@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { nearestWord } from '../shared/nearest.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { SourcePosition } from '../shared/user-error.ts';
-import { folderOf, toAgentConfig } from './config.ts';
+import { folderOf, RULE_KEYS, toAgentConfig } from './config.ts';
 import type { AgentConfig } from './config.ts';
 import { formatListenAddress } from './listen-address.ts';
 import { CONFIG_SCHEMA, keysAt, VALUE_PATHS, valueAt, variableOf } from './schema.ts';
@@ -122,6 +122,14 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   return { config, file: path, warnings, settings };
 }
 
+/** Keys besides those of the rules whose values differ: they take effect with a restart only. */
+export function changedKeys(before: LoadedConfig, after: LoadedConfig): readonly string[] {
+  const old = new Map(before.settings.map(({ key, value }) => [key, JSON.stringify(value)]));
+  return after.settings
+    .filter(({ key, value }) => !RULE_KEYS.includes(key) && old.get(key) !== JSON.stringify(value))
+    .map(({ key }) => key);
+}
+
 /** Values whose default depends on others or on the host, and those that read better as they are written. */
 function effective(key: string, config: AgentConfig): unknown {
   switch (key) {
@@ -231,19 +239,19 @@ function textToValue(text: string, at: readonly string[], source: string): unkno
           .split(',')
           .map((item) => item.trim())
           .filter((item) => item !== '');
-      return parseJson(trimmed, source);
+      return parseJson(trimmed, '["/etc/varvel/rules.d"]', source);
     case 'json':
-      return parseJson(trimmed, source);
+      return parseJson(trimmed, valueAt(at)?.example ?? '[]', source);
     case 'text':
       return text;
   }
 }
 
-function parseJson(text: string, source: string): unknown {
+function parseJson(text: string, example: string, source: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    throw new UserError('This must be JSON, such as [{"pattern": "/my-apps/*"}].', {
+    throw new UserError(`This must be JSON, such as ${example}.`, {
       position: { file: source },
     });
   }
@@ -271,6 +279,9 @@ function toUserError(
       `The key "${key}" is missing: it must be ${expectedAt(path)}.`,
       at(place(path)),
     );
+  if (issue?.code === 'custom' && typeof issue.params?.['needs'] === 'string') {
+    return new UserError(`"${key}" needs ${issue.params['needs']}.`, at(place(path)));
+  }
   const expected =
     issue?.code === 'custom' && typeof issue.params?.['expected'] === 'string'
       ? issue.params['expected']

@@ -11,12 +11,19 @@ export interface ValueInfo {
   readonly kind: ValueKind;
   /** Completes "must be …". */
   readonly expected: string;
+  /** Of JSON: how it looks. */
+  readonly example?: string;
 }
 
 const values = new WeakMap<z.ZodType, ValueInfo>();
 
-function value<T extends z.ZodType>(schema: T, kind: ValueKind, expected: string): T {
-  values.set(schema, { kind, expected });
+function value<T extends z.ZodType>(
+  schema: T,
+  kind: ValueKind,
+  expected: string,
+  example?: string,
+): T {
+  values.set(schema, { kind, expected, ...(example === undefined ? {} : { example }) });
   return schema;
 }
 
@@ -95,6 +102,64 @@ const cgroupApp = z.strictObject({
   log_file: value(text('an absolute path').optional(), 'text', 'an absolute path'),
 });
 
+const ruleSelector = z
+  .strictObject({
+    rule: value(
+      text('the name of a rule').optional(),
+      'text',
+      'the name of a rule, or a part of it and *',
+    ),
+    tag: value(text('a tag').optional(), 'text', 'a tag'),
+  })
+  .refine((it) => it.rule !== undefined || it.tag !== undefined, {
+    params: { needs: 'a rule or a tag, such as {rule: "*"} or {tag: network}' },
+  });
+
+const ruleSelection = z
+  .strictObject({ enable: ruleSelector.optional(), disable: ruleSelector.optional() })
+  .refine((it) => (it.enable === undefined) !== (it.disable === undefined), {
+    params: { needs: 'either enable or disable, such as {disable: {rule: "*"}}' },
+  });
+
+const EXTRA_FIELDS =
+  'a list of fields, such as evt.hostname, and of keys with a text, such as {ran: "%proc.cmdline"}';
+
+const appendOutput = z
+  .strictObject({
+    match: z
+      .strictObject({
+        rule: value(text('the name of a rule').optional(), 'text', 'the name of a rule'),
+        source: value(
+          text('an event source').optional(),
+          'text',
+          'an event source such as syscall',
+        ),
+        tags: list('a list of tags', 64).optional(),
+      })
+      .optional(),
+    extra_output: value(
+      text('a text').optional(),
+      'text',
+      'a text with fields such as "on %evt.hostname"',
+    ),
+    extra_fields: value(
+      z
+        .array(z.union([text(EXTRA_FIELDS), z.record(text(EXTRA_FIELDS), text(EXTRA_FIELDS))]))
+        .max(64)
+        .optional(),
+      'list',
+      EXTRA_FIELDS,
+    ),
+    suggested_output: value(z.boolean().optional(), 'boolean', 'true or false'),
+  })
+  .refine(
+    (it) =>
+      it.extra_output !== undefined ||
+      it.extra_fields !== undefined ||
+      it.suggested_output !== undefined,
+    { params: { needs: 'something to add: extra_output, extra_fields or suggested_output' } },
+  );
+
 /**
  * The configuration file. Every leaf is also an environment variable: its path in upper case, joined by `_`,
  * after `VARVEL_` (`streams.file.path` is `VARVEL_STREAMS_FILE_PATH`); lists as JSON or separated by commas.
@@ -104,6 +169,18 @@ export const CONFIG_SCHEMA = z.strictObject({
     z.array(text('a list of paths of rule files')).min(1).max(64).optional(),
     'list',
     'a list of paths of rule files',
+  ),
+  rules: value(
+    z.array(ruleSelection).max(256).default([]),
+    'json',
+    'a list of at most 256 entries, each enable or disable with a rule or a tag',
+    '[{"disable": {"rule": "*"}}, {"enable": {"tag": "network"}}]',
+  ),
+  append_output: value(
+    z.array(appendOutput).max(64).default([]),
+    'json',
+    'a list of at most 64 entries with extra_output, extra_fields or suggested_output',
+    '[{"match": {"tags": ["network"]}, "extra_output": "on %evt.hostname"}]',
   ),
   minimum_priority: value(
     z
@@ -116,6 +193,7 @@ export const CONFIG_SCHEMA = z.strictObject({
     `one of ${PRIORITY_NAMES.join(', ')}`,
   ),
   rule_matching: choice(['first', 'all'], 'first'),
+  watch_config_files: flag(true),
   mode: choice(['opt-in', 'opt-out', 'always'], 'opt-in'),
   runtimes: z
     .strictObject({
@@ -137,6 +215,7 @@ export const CONFIG_SCHEMA = z.strictObject({
             z.array(cgroupApp).max(8).default([]),
             'json',
             'a list of at most 8 apps, each with a pattern',
+            '[{"pattern": "/my-apps/*"}]',
           ),
         })
         .prefault({}),
@@ -196,10 +275,11 @@ export const CONFIG_SCHEMA = z.strictObject({
 /** The file's content with defaults filled in. */
 export type ParsedConfig = z.output<typeof CONFIG_SCHEMA>;
 
-/** Without the wrappers for defaults. */
+/** Without the wrappers for what may be missing. */
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   let at = schema;
-  while (at instanceof z.ZodDefault || at instanceof z.ZodPrefault) at = at.unwrap();
+  while (at instanceof z.ZodDefault || at instanceof z.ZodPrefault || at instanceof z.ZodOptional)
+    at = at.unwrap();
   return at;
 }
 

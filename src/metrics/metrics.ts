@@ -41,6 +41,15 @@ export interface MetricSources {
   };
   readonly streams?: () => Iterable<{ readonly name: string; readonly counters: StreamCounters }>;
   readonly context?: () => ProcessTreeCounters;
+  /** The rules in force and their reloads. */
+  readonly rules?: () => {
+    readonly loaded: number;
+    readonly enabled: number;
+    readonly digest: string;
+    readonly loadedAtMs: number;
+    readonly reloads: { readonly ok: number; readonly failed: number };
+    readonly stale: boolean;
+  };
   readonly logLinesDropped?: () => number;
 }
 
@@ -64,6 +73,7 @@ export class AgentMetrics {
       registers,
     }).set({ version }, 1);
     this.#eventMetrics(registers, sources);
+    this.#ruleMetrics(registers, sources);
     this.#detections = new Counter({
       name: 'varvel_detections_total',
       help: 'Detections, by rule.',
@@ -143,6 +153,56 @@ export class AgentMetrics {
         for (const [type, count] of events()) this.inc({ type }, count);
       },
     });
+  }
+
+  #ruleMetrics(registers: Registry[], { rules }: MetricSources): void {
+    if (rules === undefined) return;
+    new Gauge({
+      name: 'varvel_rules',
+      help: 'Rules that are loaded, by whether they run.',
+      labelNames: ['state'],
+      registers,
+      collect() {
+        const { loaded, enabled } = rules();
+        this.set({ state: 'enabled' }, enabled);
+        this.set({ state: 'disabled' }, loaded - enabled);
+      },
+    });
+    new Gauge({
+      name: 'varvel_rules_info',
+      help: 'The SHA-256 of the rule files in force, as a label.',
+      labelNames: ['digest'],
+      registers,
+      collect() {
+        // One series: that of the set before goes.
+        this.reset();
+        this.set({ digest: rules().digest }, 1);
+      },
+    });
+    new Counter({
+      name: 'varvel_rules_reloads_total',
+      help: 'Reloads of the rules, by what became of them.',
+      labelNames: ['result'],
+      registers,
+      collect() {
+        const { ok, failed } = rules().reloads;
+        this.reset();
+        this.inc({ result: 'ok' }, ok);
+        this.inc({ result: 'failed' }, failed);
+      },
+    });
+    size(
+      registers,
+      'varvel_rules_last_reload_successful',
+      '0 when the last reload was refused and the rules before it go on.',
+      () => (rules().stale ? 0 : 1),
+    );
+    size(
+      registers,
+      'varvel_rules_loaded_timestamp_seconds',
+      'Unix time at which the rules in force were loaded.',
+      () => rules().loadedAtMs / 1000,
+    );
   }
 
   #appMetrics(registers: Registry[], { apps }: MetricSources): void {

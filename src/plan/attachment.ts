@@ -11,7 +11,7 @@ const LINGER_MS = 60_000;
  * time enough to attach.
  */
 export class Attachment {
-  readonly #probe: LiveProbe;
+  readonly #probe: Pick<LiveProbe, 'attachOnly'>;
   readonly #logger: Logger;
   readonly #inScope: () => boolean;
   #hooks: readonly string[] = [];
@@ -19,16 +19,28 @@ export class Attachment {
   #linger: NodeJS.Timeout | undefined;
 
   /** `inScope`: is any cgroup in scope or pending now? */
-  constructor(probe: LiveProbe, logger: Logger, inScope: () => boolean) {
+  constructor(probe: Pick<LiveProbe, 'attachOnly'>, logger: Logger, inScope: () => boolean) {
     this.#probe = probe;
     this.#logger = logger;
     this.#inScope = inScope;
   }
 
-  /** The hooks that the rules need; takes effect at once if they are attached. */
+  /**
+   * The hooks that the rules need; takes effect at once if they are attached. Throws UserError, and all is as before,
+   * when the kernel refuses one.
+   */
   setHooks(hooks: readonly string[]): void {
+    const before = this.#hooks;
+    const changes = hooks.length !== before.length || hooks.some((hook, at) => hook !== before[at]);
+    if (this.#attached && changes) {
+      try {
+        this.#attach(hooks);
+      } catch (error) {
+        this.#probe.attachOnly(before);
+        throw error;
+      }
+    }
     this.#hooks = hooks;
-    if (this.#attached) this.#apply();
   }
 
   /** A container appeared: attach now. */
@@ -62,22 +74,22 @@ export class Attachment {
 
   /** A refusal is said, and the next container tries again: what wants a hook must not fail with it. */
   #apply(): void {
-    let missing: readonly string[];
     try {
-      missing = this.#probe.attachOnly(this.#hooks);
+      this.#attach(this.#hooks);
+      this.#attached = true;
     } catch (error) {
-      this.#attached = false;
       const reason = error instanceof UserError ? error.toDisplay() : String(error);
       this.#logger.error({ reason }, 'the system call hooks could not be attached: tried again');
-      return;
     }
-    this.#attached = true;
-    this.#logger.info({ hooks: this.#hooks }, 'system call hooks attached');
-    if (missing.length > 0) {
-      this.#logger.warn(
-        { missing },
-        'this kernel lacks some system calls that rules name; their events cannot happen here',
-      );
-    }
+  }
+
+  #attach(hooks: readonly string[]): void {
+    const missing = this.#probe.attachOnly(hooks);
+    this.#logger.info({ hooks }, 'system call hooks attached');
+    if (missing.length === 0) return;
+    this.#logger.warn(
+      { missing },
+      'this kernel lacks some system calls that rules name; their events cannot happen here',
+    );
   }
 }

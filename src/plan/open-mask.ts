@@ -2,6 +2,7 @@ import type { OpenMask } from '../probe/live.ts';
 import type { Checked, CheckedMacro, Test } from '../rules/compile/checked.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { EVENT_TABLE, KINDS } from '../events/table.gen.ts';
+import { isEventName } from '../rules/fields/events.ts';
 
 /**
  * Kinds of opens that rules can tell apart, as bits: for reading, for writing, for both, for neither (O_PATH); and
@@ -121,7 +122,8 @@ export function openMaskFor(ruleSet: RuleSet): OpenMask {
   let kinds = 0;
   for (const rule of ruleSet.rules) {
     if (!rule.enabled) continue;
-    if (![...rule.events].some((event) => EVENT_TABLE[event].kind === KINDS.open)) continue;
+    const reported = [...rule.events].filter(isEventName);
+    if (!reported.some((event) => EVENT_TABLE[event].kind === KINDS.open)) continue;
     kinds |= possible(rule.condition, new Map()).holds;
   }
   return {

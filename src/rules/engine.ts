@@ -1,5 +1,5 @@
 import { generate } from './compile/generate.ts';
-import type { Evaluator } from './compile/generate.ts';
+import type { Evaluator, GenerateOptions } from './compile/generate.ts';
 import type { Detection } from './detection.ts';
 import { isRaced } from './fields/fd.ts';
 import type { View } from './fields/field.ts';
@@ -64,11 +64,11 @@ export class RuleEngine {
   #evaluated = 0;
   #skippedSetup = 0;
 
-  constructor(ruleSet: RuleSet, options: { readonly matching?: Matching } = {}) {
+  constructor(ruleSet: RuleSet, options: { readonly matching?: Matching } & GenerateOptions = {}) {
     this.ruleSet = ruleSet;
     this.matching = options.matching ?? 'all';
     this.#rules = ruleSet.rules.filter((rule) => rule.enabled);
-    this.#evaluator = generate(this.#rules);
+    this.#evaluator = generate(this.#rules, options);
     this.#found = new Int32Array(this.#rules.length);
     this.#foundClaimed = new Int32Array(this.#rules.length);
     this.#detections = new Float64Array(this.#rules.length);
@@ -101,7 +101,7 @@ export class RuleEngine {
   toDetection(match: Match, subject: Subject): Detection {
     const { rule } = match;
     this.#view.show(subject, match.claimedPath);
-    const { text, fields } = formatOutput(rule.output, this.#view);
+    const { text, fields } = formatOutput(rule.output, this.#view, rule.extraFields);
     return {
       rule: rule.name,
       priority: rule.priority,

@@ -6,7 +6,8 @@ import type { Process, UserNames } from '../context/process.ts';
 import type { KernelEvent } from '../events/event.ts';
 import type { EventName } from '../events/table.gen.ts';
 import type { Detection } from './detection.ts';
-import type { Match, RuleEngine } from './engine.ts';
+import { EngineTotals } from './engine-totals.ts';
+import type { Match, RuleEngine, RuleEngineCounters } from './engine.ts';
 import { ruleNeeds } from './rule-set.ts';
 
 /** What the evaluation needs of its neighbours. */
@@ -32,12 +33,11 @@ interface Occurrence {
   detach(): Occurrence;
 }
 
-/** A match whose container is not known yet. */
+/** A match whose container is not known yet. It may outlive its rule set, and holds nothing of it but the rule. */
 interface WaitingMatch {
   readonly cgroupId: number;
   readonly occurrence: Occurrence;
   readonly match: Match;
-  readonly engine: RuleEngine;
 }
 
 /** The occurrence that passes: one object for all, so that passing allocates nothing. */
@@ -62,16 +62,17 @@ class Passing implements Occurrence {
  * after the wait when it is pending, never when it is excluded. Synchronous; allocates only to hold or to detect.
  */
 export class Evaluation {
-  readonly #options: EvaluationOptions;
+  readonly #options: Omit<EvaluationOptions, 'engine'>;
   readonly #admission: Admission<Occurrence, WaitingMatch>;
   readonly #passing = new Passing();
+  readonly #former = new EngineTotals();
   #engine: RuleEngine;
   #needs: ReadonlySet<EventName>;
 
-  constructor(options: EvaluationOptions) {
+  constructor({ engine, ...options }: EvaluationOptions) {
     this.#options = options;
-    this.#engine = options.engine;
-    this.#needs = ruleNeeds(options.engine.ruleSet);
+    this.#engine = engine;
+    this.#needs = ruleNeeds(engine.ruleSet);
     this.#admission = new Admission<Occurrence, WaitingMatch>(
       options.registry,
       {
@@ -88,8 +89,12 @@ export class Evaluation {
     return this.#engine;
   }
 
-  /** Takes effect between two events; what is held is evaluated by the new rules. */
+  /**
+   * Takes effect between two events; what is held was not evaluated yet and is by the new rules alone. What the
+   * engine before has counted stays counted.
+   */
   swapEngine(engine: RuleEngine): void {
+    this.#former.add(this.#engine.counters());
     this.#engine = engine;
     this.#needs = ruleNeeds(engine.ruleSet);
   }
@@ -113,6 +118,11 @@ export class Evaluation {
     this.#admission.event(this.#passing);
   }
 
+  /** Those of all engines so far: monotonic. */
+  engineCounters(): RuleEngineCounters {
+    return this.#former.with(this.#engine.counters());
+  }
+
   counters(): AdmissionCounters {
     return this.#admission.counters();
   }
@@ -126,17 +136,17 @@ export class Evaluation {
       if (container !== undefined) this.#options.deliver(engine.toDetection(match, subject));
       else {
         const { cgroupId } = event;
-        this.#admission.detection({ cgroupId, occurrence: occurrence.detach(), match, engine });
+        this.#admission.detection({ cgroupId, occurrence: occurrence.detach(), match });
       }
     }
   }
 
-  #deliver({ occurrence, match, engine }: WaitingMatch, container: Container | undefined): void {
+  #deliver({ occurrence, match }: WaitingMatch, container: Container | undefined): void {
     const { event, process } = occurrence;
     const users = this.#options.users(event.cgroupId, process);
     const { hostname } = this.#options;
     this.#options.deliver(
-      engine.toDetection(match, { event, process, container, users, hostname }),
+      this.#engine.toDetection(match, { event, process, container, users, hostname }),
     );
   }
 }

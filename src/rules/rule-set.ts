@@ -1,7 +1,8 @@
 import type { EventName } from '../events/table.gen.ts';
 import type { Checked } from './compile/checked.ts';
 import type { Priority } from './detection.ts';
-import type { OutputFormat } from './output/format.ts';
+import { isEventName } from './fields/events.ts';
+import type { ExtraOutputField, OutputFormat } from './output/format.ts';
 
 /** A rule as loaded: names resolved, types checked, output compiled. */
 export interface LoadedRule {
@@ -13,8 +14,10 @@ export interface LoadedRule {
   readonly enabled: boolean;
   readonly condition: Checked;
   readonly output: OutputFormat;
-  /** The events it can match. */
-  readonly events: ReadonlySet<EventName>;
+  /** More keys for `output_fields` than the output has, by a deployment's wish (O4). */
+  readonly extraFields?: readonly ExtraOutputField[];
+  /** The events it can match, by Falco's names; those that the probe does not report come with no event. */
+  readonly events: ReadonlySet<string>;
   /** Where it is defined. */
   readonly file: string;
   readonly line: number;
@@ -27,5 +30,6 @@ export interface RuleSet {
 
 /** The events that the enabled rules can match: what the plan has to attach. */
 export function ruleNeeds(ruleSet: RuleSet): ReadonlySet<EventName> {
-  return new Set(ruleSet.rules.filter((rule) => rule.enabled).flatMap((rule) => [...rule.events]));
+  const needed = ruleSet.rules.filter((rule) => rule.enabled).flatMap((rule) => [...rule.events]);
+  return new Set(needed.filter(isEventName));
 }

@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # npm run bench: builds what it needs and runs the benchmark; results as JSON below test/bench/results.
+# npm run bench rules: the rules alone, without a kernel.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 bash test/support/setup.sh
+if [ "${1:-}" = rules ]; then
+  exec node --import tsx test/bench/rules.ts
+fi
 work=$(mktemp -d /tmp/varvel-bench-XXXX)
 trap 'rm -rf "$work"' EXIT
 gcc -O2 -Wall -o "$work/syscalls" test/bench/syscalls.c

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { LanguageError } from '../../src/rules/language/errors.ts';
 import { parse } from '../../src/rules/language/parser.ts';
 import { compileGlob, compilePathMatch } from '../../src/rules/compile/pattern.ts';
+import { formatDiagnostic } from '../../src/rules/loader/diagnostics.ts';
 import { loadRules } from '../../src/rules/loader/load.ts';
 import { compileOutput } from '../../src/rules/output/format.ts';
 
@@ -64,7 +65,7 @@ test('any text is a condition or an error of the language, in little time', () =
   const started = performance.now();
   fc.assert(
     fc.property(noise, (text) => languageError(() => parse(text), text.length)),
-    { numRuns: 3000 },
+    { numRuns: 1000 },
   );
   assert.ok(performance.now() - started < 20_000);
 });
@@ -72,7 +73,7 @@ test('any text is a condition or an error of the language, in little time', () =
 test('any text is an output or an error of the language', () => {
   fc.assert(
     fc.property(noise, (text) => languageError(() => compileOutput(text), text.length)),
-    { numRuns: 1500 },
+    { numRuns: 700 },
   );
 });
 
@@ -117,6 +118,60 @@ test('any text is a rule file or a list of errors with places', () => {
       }
     }),
     { numRuns: 800 },
+  );
+});
+
+test('any values under any keys are rules or errors and warnings with places', () => {
+  const names = fc.constantFrom('a', 'b', 'proc.name', '', 'm', 'in', 'evt.type = open');
+  const leaf = fc.oneof(
+    names,
+    fc.constantFrom('append', 'replace', 'true', '5', 'error', 'syscall', 'x %proc.name', null),
+    fc.constantFrom('evt.type = execve and m', 'proc.name in (a, b)', '(', 'm or not n', '0.57.0'),
+  );
+  const value = fc.oneof(
+    leaf,
+    fc.array(fc.oneof(leaf, fc.array(leaf, { maxLength: 3 })), { maxLength: 3 }),
+    fc.dictionary(fc.constantFrom('condition', 'items', 'desc', 'tags', 'name', 'fields'), leaf),
+    fc.array(
+      fc.record(
+        {
+          name: leaf,
+          fields: fc.oneof(leaf, fc.array(leaf)),
+          comps: fc.oneof(leaf, fc.array(leaf)),
+          values: fc.oneof(leaf, fc.array(fc.oneof(leaf, fc.array(leaf)))),
+          version: leaf,
+          alternatives: leaf,
+        },
+        { requiredKeys: [] },
+      ),
+      { maxLength: 2 },
+    ),
+  );
+  const key = fc.constantFrom(
+    ...['rule', 'macro', 'list', 'condition', 'output', 'desc', 'priority', 'items', 'append'],
+    ...['override', 'exceptions', 'tags', 'enabled', 'source', 'warn_evttypes', 'capture'],
+    ...['skip-if-unknown-filter', 'required_engine_version', 'required_plugin_versions', 'other'],
+  );
+  const whole = fc.record({
+    rule: names,
+    condition: leaf,
+    output: leaf,
+    desc: leaf,
+    priority: fc.constant('error'),
+    exceptions: value,
+  });
+  const item = fc.oneof(fc.dictionary(key, value, { maxKeys: 7 }), whole);
+  fc.assert(
+    fc.property(fc.array(item, { maxLength: 5 }), (items) => {
+      const text = JSON.stringify(items, undefined, 1);
+      const { errors, warnings, ruleSet } = loadRules([{ name: 'f', text }]);
+      assert.equal(ruleSet === undefined, errors.length > 0);
+      for (const found of [...errors, ...warnings]) {
+        assert.ok(found.offset >= 0 && found.offset <= text.length);
+        assert.doesNotMatch(formatDiagnostic(found), /\bundefined\b|\[object/);
+      }
+    }),
+    { numRuns: 2000 },
   );
 });
 

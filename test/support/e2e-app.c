@@ -3,12 +3,15 @@
  *   flood SECONDS PATH   opens and closes PATH as fast as it can; prints how often
  *   title NAME PATH      takes a name and a command line that are not its own, then reads PATH
  *   storm COUNT PATH     COUNT children at once, each of which opens PATH; prints how many ended well
+ *   steps RATE FOLDER    RATE times a second until FOLDER/stop is there: step n tries to open b.n, which is missing,
+ *                        then opens r.n for reading and w.n for writing; prints how many steps it took
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,6 +57,44 @@ static int storm(int count, const char *path)
 	return good != count;
 }
 
+static int step(const char *folder, long n)
+{
+	char missing[256], read[256], written[256];
+	snprintf(missing, sizeof(missing), "%s/b.%ld", folder, n);
+	snprintf(read, sizeof(read), "%s/r.%ld", folder, n);
+	snprintf(written, sizeof(written), "%s/w.%ld", folder, n);
+	if (mknod(read, S_IFREG | 0600, 0))
+		return 1;
+	if (open(missing, O_RDONLY) >= 0)
+		return 1;
+	int fd = open(read, O_RDONLY);
+	if (fd < 0 || close(fd) || rename(read, written))
+		return 1;
+	fd = open(written, O_WRONLY);
+	return fd < 0 || close(fd) || unlink(written);
+}
+
+static int steps(long rate, const char *folder)
+{
+	char stop[256];
+	struct timespec next;
+	long n = 0;
+	snprintf(stop, sizeof(stop), "%s/stop", folder);
+	clock_gettime(CLOCK_MONOTONIC, &next);
+	while (access(stop, F_OK)) {
+		if (step(folder, ++n))
+			return 1;
+		next.tv_nsec += 1000000000 / rate;
+		if (next.tv_nsec >= 1000000000) {
+			next.tv_nsec -= 1000000000;
+			next.tv_sec++;
+		}
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+	}
+	printf("%ld\n", n);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 4)
@@ -64,5 +105,7 @@ int main(int argc, char **argv)
 		return title(argv, argv[2], argv[3]);
 	if (!strcmp(argv[1], "storm"))
 		return storm(atoi(argv[2]), argv[3]);
+	if (!strcmp(argv[1], "steps"))
+		return steps(atol(argv[2]), argv[3]);
 	return 2;
 }

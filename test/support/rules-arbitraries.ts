@@ -8,8 +8,11 @@ import type {
   ListNode,
   Modifier,
   Operator,
+  OperandListItem,
+  OperandListNode,
   RightOperand,
   TextNode,
+  TransformerNode,
   TransformerOperand,
 } from '../../src/rules/language/ast.ts';
 import {
@@ -39,8 +42,13 @@ const identifier = fc.stringMatching(/^[a-zA-Z][a-zA-Z0-9_]{0,8}$/);
 const macroName = identifier.filter(
   (name) => !['and', 'or', 'not', 'exists', 'val', ...TRANSFORMERS].includes(name),
 );
-// What a string of an event can hold: well-formed text, without NUL.
 const value = fc.oneof(
+  // bytes that are never UTF-8, as escapes give them
+  fc
+    .array(fc.integer({ min: 0xdcf8, max: 0xdcff }), { minLength: 1, maxLength: 3 })
+    .map((codes) => {
+      return `a${String.fromCharCode(...codes)}`;
+    }),
   fc.string({ unit: 'binary', maxLength: 12 }).map((text) => Buffer.from(text).toString()),
   fc.constantFrom(
     'anyof',
@@ -78,33 +86,35 @@ const listNode: fc.Arbitrary<ListNode> = fc
   .array(textNode, { maxLength: 4 })
   .map((items) => ({ kind: 'list', items, span }));
 
-const { transformer } = fc.letrec<{ transformer: LeftOperand; operand: TransformerOperand }>(
-  (tie) => ({
-    transformer: fc
-      .tuple(
-        fc.constantFrom(...TRANSFORMERS),
-        fc.array(tie('operand'), { minLength: 1, maxLength: 3 }),
-        fc.option(value, { nil: undefined }),
-      )
-      .map(([name, operands, argument]) => ({
-        kind: 'transformer' as const,
-        name,
-        operands,
-        argument: name === 'getopt' ? argument : undefined,
-        span,
-      })),
-    operand: fc.oneof(
-      { depthSize: 'small', withCrossShrink: true },
-      fieldNode,
-      textNode,
-      fieldNode.map((field) => ({ kind: 'val' as const, field, span })),
-      tie('transformer') as fc.Arbitrary<TransformerOperand>,
-      fc
-        .array(tie('operand'), { minLength: 1, maxLength: 2 })
-        .map((items) => ({ kind: 'operands' as const, items, span })),
-    ),
-  }),
-);
+const { transformer } = fc.letrec<{ transformer: LeftOperand; item: OperandListItem }>((tie) => ({
+  transformer: fc
+    .tuple(
+      fc.constantFrom(...TRANSFORMERS),
+      fc.array(
+        fc.oneof(
+          tie('item') as fc.Arbitrary<TransformerOperand>,
+          fc
+            .array(tie('item'), { maxLength: 2 })
+            .map((items) => ({ kind: 'operands' as const, items, span })),
+        ),
+        { minLength: 1, maxLength: 3 },
+      ),
+      fc.option(value, { nil: undefined }),
+    )
+    .map(([name, operands, argument]) => ({
+      kind: 'transformer' as const,
+      name,
+      operands,
+      argument: name === 'getopt' ? argument : undefined,
+      span,
+    })),
+  item: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    fieldNode,
+    textNode,
+    tie('transformer') as fc.Arbitrary<OperandListItem>,
+  ),
+}));
 
 const left: fc.Arbitrary<LeftOperand> = fc.oneof(
   { weight: 4, arbitrary: fieldNode },
@@ -219,7 +229,7 @@ const listOf = (item: fc.Arbitrary<TextNode>): fc.Arbitrary<ListNode> =>
   fc.array(item, { maxLength: 7 }).map((items): ListNode => ({ kind: 'list', items, span }));
 const integers = constants('-1', '0', '1', '2', '3', '80', '443', '17', '4242');
 const IPS = constants('10.0.0.1', '10.0.0.2', '::1', 'fd00::1', '::ffff:10.0.0.1');
-const NETS = constants('10.0.0.0/8', '10.0.0.2/31', '0.0.0.0/0', '::/0', 'fd00::/8');
+const NETS = constants('10.0.0.0/8', '10.0.0.2/31', '0.0.0.0/0', '::/1', 'fd00::/8');
 const NUMBER_FIELDS = [
   'fd.num',
   'evt.rawres',
@@ -231,6 +241,73 @@ const NUMBER_FIELDS = [
   'proc.apid',
   'user.loginuid',
 ];
+
+/** Transformers over fields that exist, compared with what they give. */
+function transformed(): fc.Arbitrary<Condition> {
+  const name = constants('proc.name', 'proc.pname', 'fd.name', 'proc.cmdline').map(
+    ({ value: found }): FieldNode => ({ kind: 'field', name: found, argument: undefined, span }),
+  );
+  const call = (
+    transformerName: TransformerNode['name'],
+    operands: TransformerNode['operands'],
+    argument?: string,
+  ): TransformerNode => ({ kind: 'transformer', name: transformerName, operands, argument, span });
+  const of = (
+    operand: fc.Arbitrary<TransformerNode>,
+    operators: readonly Operator[],
+    right: fc.Arbitrary<RightOperand>,
+  ): fc.Arbitrary<Condition> =>
+    fc
+      .tuple(operand, fc.constantFrom(...operators), right)
+      .map(([leftNode, operator, rightNode]): Condition => ({
+        kind: 'compare',
+        left: leftNode,
+        operator,
+        operatorSpan: span,
+        modifier: undefined,
+        right: rightNode,
+        span,
+      }));
+  const one = fc
+    .tuple(fc.constantFrom('tolower', 'toupper', 'basename', 'b64'), name)
+    .map(([by, field]) => call(by, [field]));
+  const items = fc
+    .array(fc.oneof(name, text), { maxLength: 3 })
+    .map((found): OperandListNode => ({ kind: 'operands', items: found, span }));
+  return fc.oneof(
+    of(one, ['=', '!=', 'contains', 'startswith'], text),
+    of(
+      fc.oneof(
+        name.map((field) => call('len', [field])),
+        items.map((list) => call('len', [list])),
+      ),
+      ['=', '!='],
+      integers,
+    ),
+    of(
+      fc.tuple(text, items).map(([separator, list]) => call('join', [separator, list])),
+      ['=', 'contains'],
+      text,
+    ),
+    of(
+      fc
+        .tuple(name, fc.oneof(text, name))
+        .map(([first, second]) => call('concat', [first, second])),
+      ['=', '!=', 'endswith'],
+      text,
+    ),
+    of(
+      items.map((list) => call('getopt', [list, { kind: 'text', value: 'ab:', span }])),
+      ['in', 'intersects'],
+      texts,
+    ),
+    of(
+      name.map((field) => call('tolower', [field])),
+      ['='],
+      name.map((field): RightOperand => call('toupper', [field])),
+    ),
+  );
+}
 
 const knownLeaf: fc.Arbitrary<Condition> = fc.oneof(
   typed(TEXT_FIELDS, ['=', '==', '!=', 'contains', 'icontains', 'startswith', 'endswith'], text),
@@ -269,6 +346,16 @@ const knownLeaf: fc.Arbitrary<Condition> = fc.oneof(
     })),
   ),
   typed(['fd.sip', 'fd.ip', 'fd.cip'], ['=', '!='], IPS),
+  typed(['fd.sip', 'fd.ip'], ['=', '!='], listOf(IPS), fc.constantFrom(...MODIFIERS)),
+  typed(['fd.snet', 'fd.net'], ['=', '!='], listOf(NETS), fc.constantFrom(...MODIFIERS)),
+  typed(TEXT_FIELDS, ['regex'], constants('', 'a', '[ab]+', '/?a.*', '(a|b/)*', 'a{1,2}', '.')),
+  typed(
+    ['proc.name', 'proc.aname'],
+    ['regex'],
+    listOf(constants('a', '[ab]+', '.*')),
+    fc.constantFrom(...MODIFIERS),
+  ),
+  transformed(),
   typed(['fd.sip', 'fd.ip', 'fd.lip'], ['in', 'intersects'], listOf(IPS)),
   typed(['fd.snet', 'fd.net', 'fd.cnet'], ['=', '!='], NETS),
   typed(['fd.snet', 'fd.net'], ['in'], listOf(NETS)),

@@ -22,33 +22,46 @@ export function walk(condition: Checked, view: View): boolean {
 function walkTest(test: Test, view: View): boolean {
   const { reader } = test.left;
   const read = reader.read(view);
+  if (reader.shape === 'list') return walkList(test, read as readonly Value[] | undefined, view);
   const values = Array.isArray(read)
     ? [...(read as Value[])]
     : read === undefined
       ? []
       : [read as Value];
   if (test.operator === 'exists') return reader.exists?.(view) ?? values.length > 0;
-  let right: readonly Value[] = test.values;
+  if (values.length === 0) return false;
+  const all = reader.shape === 'any' && reader.notEqual === 'all' && test.operator === '!=';
+  const holds = (right: readonly Value[]): boolean => {
+    const one = (value: Value): boolean => right.some((other) => compareValues(test, value, other));
+    return all ? values.every(one) : values.some(one);
+  };
   if (test.right !== undefined) {
     const value = test.right.reader.read(view);
-    if (value === undefined) return false;
-    right = [value as Value];
+    return value !== undefined && holds([value as Value]);
   }
-  const holds = (value: Value): boolean => {
-    const compare = (one: Value): boolean => compareValues(test, value, one);
-    switch (test.modifier) {
-      case 'anyof':
-        return right.some(compare);
-      case 'allof':
-        return right.length > 0 && right.every(compare);
-      case 'oneof':
-        return right.filter(compare).length === 1;
-      case undefined:
-        return right.some(compare);
-    }
-  };
-  const all = reader.shape === 'any' && reader.notEqual === 'all' && test.operator === '!=';
-  return values.length > 0 && (all ? values.every(holds) : values.some(holds));
+  const each = test.values.map((value) => holds([value]));
+  switch (test.modifier) {
+    case 'anyof':
+      return each.includes(true);
+    case 'allof':
+      return each.length > 0 && !each.includes(false);
+    case 'oneof':
+      return each.filter(Boolean).length === 1;
+    case undefined:
+      return holds(test.values);
+  }
+}
+
+function walkList(test: Test, items: readonly Value[] | undefined, view: View): boolean {
+  if (items === undefined) return false;
+  if (test.operator === 'exists') return true;
+  const right =
+    test.right === undefined
+      ? test.values
+      : (test.right.reader.read(view) as readonly Value[] | undefined);
+  if (right === undefined) return false;
+  const isIn = (item: Value): boolean => right.includes(item);
+  return test.operator === 'in' ? items.every(isIn) : items.some(isIn);
 }
 
 function compareValues(test: Test, left: Value, right: Value): boolean {
@@ -71,10 +84,12 @@ function compareValues(test: Test, left: Value, right: Value): boolean {
     case '>=':
       return order(left, right) >= 0;
     case 'contains':
+    case 'bcontains':
       return text.includes(other);
     case 'icontains':
       return fold(text).includes(fold(other));
     case 'startswith':
+    case 'bstartswith':
       return text.startsWith(other);
     case 'endswith':
       return text.endsWith(other);
@@ -82,6 +97,9 @@ function compareValues(test: Test, left: Value, right: Value): boolean {
       return other !== '' && globToRegExp(other).test(text);
     case 'iglob':
       return other !== '' && globToRegExp(fold(other)).test(fold(text));
+    case 'regex':
+      // of the expressions that mean the same in both
+      return other !== '' && new RegExp(`^(?:${other})$`, 'u').test(text);
     case 'pmatch': {
       const prefix = other.split('/').filter(Boolean);
       const parts = text.split('/').filter(Boolean);

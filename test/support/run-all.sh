@@ -10,6 +10,8 @@ for layer in "unit property" kernel integration e2e; do
   # shellcheck disable=SC2086
   node test/support/run.mjs $layer
 done
+echo "== fuzz"
+node --import tsx test/fuzz/run.ts --seconds 60
 after=$(bash test/support/leftovers.sh)
 if [ "$before" != "$after" ]; then
   echo "The tests left something behind (< before, > after):" >&2

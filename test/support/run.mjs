@@ -1,6 +1,7 @@
 // Runs the test files of the named layers with node:test: node test/support/run.mjs LAYER… [-- node --test flags]
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 const split = process.argv.indexOf('--');
@@ -20,9 +21,11 @@ if (files.length === 0) {
 }
 // Layers that load the probe or start daemons run one file at a time: they would see each other's events.
 const serial = layers.some((layer) => ['kernel', 'integration', 'vm', 'e2e'].includes(layer));
+// The runner's own default leaves one core to itself, which on two is half of them.
+const concurrency = serial ? 1 : availableParallelism();
 const { status } = spawnSync(
   process.execPath,
-  ['--import', 'tsx', '--test', ...(serial ? ['--test-concurrency=1'] : []), ...flags, ...files],
+  ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, ...flags, ...files],
   { stdio: 'inherit' },
 );
 process.exit(status ?? 1);

@@ -1,15 +1,26 @@
-import type { Modifier, Operator } from '../language/ast.ts';
-import type { Reader, Value, ValueKind } from '../fields/field.ts';
+import type { Modifier, Operator, Span } from '../language/ast.ts';
+import type { FieldType, Implied, Reader, Value, ValueKind } from '../fields/field.ts';
 
 /** A field, perhaps transformed, as one use of it reads it. Uses with the same key share one. */
 export interface Read {
   /** Canonical text: `tolower(proc.aname[2])`. */
   readonly key: string;
+  readonly type: FieldType;
+  /** That of the items when the reader's shape is a list. */
   readonly kind: ValueKind;
   readonly reader: Reader;
   readonly pathDependent: boolean;
   /** The field's name when it is read as it is: event inference looks for evt.type. */
   readonly field: string | undefined;
+  /** The names of all fields that it is made of. */
+  readonly fields: readonly string[];
+  /** Neither in `val(…)` nor compared with it. */
+  readonly noVal: boolean;
+  readonly noTransformer: boolean;
+  /** What it can be where another field's value is known; undefined where that says nothing. */
+  readonly implied: Implied | undefined;
+  /** Takes few values, again and again: worth remembering what follows from them. */
+  readonly recurring: boolean;
 }
 
 /** One comparison with its right side typed, or `exists`. */
@@ -23,6 +34,8 @@ export interface Test {
   readonly values: readonly Value[];
   /** The field on the right side. */
   readonly right: Read | undefined;
+  /** Where it stands in its condition's text. */
+  readonly span: Span;
 }
 
 /** A macro's condition, shared by all that refer to it. */

@@ -1,25 +1,27 @@
+import type { Operator } from '../language/ast.ts';
 import type { FieldType, Value, ValueKind } from '../fields/field.ts';
 import { formatIp, parseIp, parseNet } from '../fields/ip.ts';
+import { servicePort } from '../fields/services.ts';
+import { byteLength, bytesOf } from './bytes.ts';
 
-/** Falco rejects longer constants (E7). Bytes of UTF-8. */
-const MAX_CONSTANT_BYTES = 255;
+/** Falco rejects longer constants (E7). */
+export const MAX_CONSTANT_BYTES = 255;
 
 /** A typed constant, or what is wrong with it as a sentence. */
-export type Constant =
-  { readonly value: Value } | { readonly problem: string; readonly notYet: boolean };
+export type Constant = { readonly value: Value } | { readonly problem: string };
 
-const wrong = (problem: string): Constant => ({ problem, notYet: false });
+const wrong = (problem: string): Constant => ({ problem });
 
 /** Reads the right side's text as a value of the left side's kind (C3). */
 export function parseConstant(
   kind: ValueKind,
-  type: FieldType | undefined,
+  type: FieldType,
+  operator: Operator,
   text: string,
 ): Constant {
+  if (kind === 'bytes') return parseBytes(operator, text);
   if (text.includes('\0')) return wrong('a value may not hold a NUL byte');
-  if (Buffer.byteLength(text) > MAX_CONSTANT_BYTES) {
-    return wrong(`the value is longer than ${MAX_CONSTANT_BYTES} bytes`);
-  }
+  if (byteLength(text) > MAX_CONSTANT_BYTES) return tooLong();
   switch (kind) {
     case 'text':
       return { value: text };
@@ -42,17 +44,39 @@ export function parseConstant(
   }
 }
 
-function parseNumber(kind: 'number' | 'wide', type: FieldType | undefined, text: string): Constant {
-  if (!/^[+-]?\d+$/.test(text)) {
-    if (type === 'PORT' && /^[a-z][a-z0-9-]*$/i.test(text)) {
-      return { problem: `the name of a service ('${text}') in place of a port`, notYet: true };
+function tooLong(): Constant {
+  return wrong(`filter parameter too long: the value has more than ${MAX_CONSTANT_BYTES} bytes`);
+}
+
+function parseBytes(operator: Operator, text: string): Constant {
+  let value = bytesOf(text);
+  if (operator === 'bcontains' || operator === 'bstartswith') {
+    if (!/^(?:[0-9a-fA-F]{2})*$/.test(text)) {
+      return wrong(`'${text}' is not an even number of hexadecimal digits`);
     }
-    return wrong(`'${text}' is not a whole number`);
+    value = Buffer.from(text, 'hex').toString('latin1');
+  }
+  return value.length > MAX_CONSTANT_BYTES ? tooLong() : { value };
+}
+
+/** Bits of the unsigned types: a negative number is its two's complement there, as in C (S6). */
+const UNSIGNED_BITS: Readonly<Partial<Record<FieldType, number>>> = {
+  UINT8: 8,
+  UINT16: 16,
+  PORT: 16,
+  UINT32: 32,
+  UINT64: 64,
+};
+
+function parseNumber(kind: 'number' | 'wide', type: FieldType, text: string): Constant {
+  if (!/^[+-]?\d+$/.test(text)) {
+    const port = type === 'PORT' ? servicePort(text) : undefined;
+    if (port !== undefined) return { value: port };
+    const what = type === 'PORT' ? 'a port or the name of a service' : 'a whole number';
+    return wrong(`'${text}' is not ${what}`);
   }
   const exact = BigInt(text.replace('+', ''));
-  // Unsigned fields take a negative number for its two's complement, as C does (S6).
   if (kind === 'wide') return { value: exact < 0n ? BigInt.asUintN(64, exact) : exact };
-  if (exact < 0n && type === 'UINT32') return { value: Number(BigInt.asUintN(32, exact)) };
-  if (exact < 0n && type === 'UINT64') return { value: Number(BigInt.asUintN(64, exact)) };
-  return { value: Number(exact) };
+  const bits = UNSIGNED_BITS[type];
+  return { value: Number(exact < 0n && bits !== undefined ? BigInt.asUintN(bits, exact) : exact) };
 }

@@ -1,15 +1,15 @@
-import type { EventName } from '../../events/table.gen.ts';
 import type { Reader, Value, View } from '../fields/field.ts';
 import { isPathDependent } from './checked.ts';
 import type { Checked, CheckedMacro, Read, Test } from './checked.ts';
+import { chooseMasks } from './masks.ts';
+import { modifiedOverValues, predicateOf } from './modifiers.ts';
 import { OPERATORS } from './operators.ts';
-import type { Predicate } from './operators.ts';
 
 /** What the generator needs of a rule. */
 export interface GeneratedRule {
   readonly condition: Checked;
   /** The events it can match: it is run for these only. */
-  readonly events: ReadonlySet<EventName>;
+  readonly events: ReadonlySet<string>;
 }
 
 /** Writes the indices of the rules that match into `out`, lowest first, and returns how many there are. */
@@ -20,24 +20,38 @@ export interface Evaluator {
   /** Sets the event and forgets what was computed of the one before. `view` is kept until the next call. */
   readonly begin: (view: View) => void;
   /** Every rule. */
-  readonly all: ReadonlyMap<EventName, RuleRunner>;
+  readonly all: ReadonlyMap<string, RuleRunner>;
   /** Stops at the first. */
-  readonly first: ReadonlyMap<EventName, RuleRunner>;
+  readonly first: ReadonlyMap<string, RuleRunner>;
   /** Only rules that read a path, to be run once more with `claimedPath`. */
-  readonly pathRules: ReadonlyMap<EventName, RuleRunner>;
+  readonly pathRules: ReadonlyMap<string, RuleRunner>;
 }
 
 /** Past this the counter of events starts again, so that it stays a small integer for the engine. */
 const LAST_GENERATION = 1_073_741_823;
 
+/** Fewer rules for an event are run one after the other: looking up which can match would cost more. */
+const MASKED_FROM = 8;
+
+/** How the generator is told to work; the defaults are for agents. */
+export interface GenerateOptions {
+  /** Sightings of a field's value at which it is worth knowing which rules it leaves. */
+  readonly maskAfter?: number;
+}
+
 /**
  * Compiles rules to JavaScript: one function per rule, macro, test and field; macros, costly tests and
- * fields that are used more than once keep their value for the rest of the event.
+ * fields that are used more than once keep their value for the rest of the event. Where many rules are for one
+ * event, the values of a few fields that recur (a path, a name, a flag) say first which of them can match at all:
+ * a bit per rule, remembered per value (MaskCache).
  *
  * Nothing of a rule file becomes code but literals (JSON strings, numbers, booleans).
  */
-export function generate(rules: readonly GeneratedRule[]): Evaluator {
-  const source = new Generator(rules);
+export function generate(
+  rules: readonly GeneratedRule[],
+  options: GenerateOptions = {},
+): Evaluator {
+  const source = new Generator(rules, options.maskAfter ?? 3);
   // eslint-disable-next-line @typescript-eslint/no-implied-eval
   const build = new Function('K', source.text()) as (constants: readonly unknown[]) => {
     begin: (view: View) => void;
@@ -46,15 +60,21 @@ export function generate(rules: readonly GeneratedRule[]): Evaluator {
     pathRules: Record<string, RuleRunner>;
   };
   const { begin, all, first, pathRules } = build(source.constants);
-  const byEvent = (runners: Record<string, RuleRunner>): ReadonlyMap<EventName, RuleRunner> =>
+  const byEvent = (runners: Record<string, RuleRunner>): ReadonlyMap<string, RuleRunner> =>
     new Map(source.events.map((event, index) => [event, runners[`e${index}`] ?? (() => 0)]));
   return { begin, all: byEvent(all), first: byEvent(first), pathRules: byEvent(pathRules) };
+}
+
+/** Events that the same rules are for. */
+interface EventGroup {
+  readonly events: readonly string[];
+  readonly rules: readonly number[];
 }
 
 /** @internal */
 class Generator {
   readonly constants: unknown[] = [];
-  readonly events: readonly EventName[];
+  readonly events: readonly string[];
   readonly #rules: readonly GeneratedRule[];
   readonly #declarations: string[] = [];
   readonly #resets: string[] = [];
@@ -63,9 +83,11 @@ class Generator {
   readonly #fields = new Map<string, string>();
   readonly #tests = new Map<string, string>();
   readonly #macros = new Map<CheckedMacro, string>();
+  readonly #maskAfter: number;
 
-  constructor(rules: readonly GeneratedRule[]) {
+  constructor(rules: readonly GeneratedRule[], maskAfter: number) {
     this.#rules = rules;
+    this.#maskAfter = maskAfter;
     this.events = [...new Set(rules.flatMap((rule) => [...rule.events]))];
     this.#countUses();
   }
@@ -74,30 +96,80 @@ class Generator {
     const bodies = this.#rules.map((rule, index) => {
       return `function r${index}(){return ${this.#condition(rule.condition)};}`;
     });
+    const isAny = (): boolean => true;
+    const isOfPath = (index: number): boolean => {
+      const rule = this.#rules[index];
+      return rule !== undefined && isPathDependent(rule.condition);
+    };
+    const all = this.#runners('all', isAny, false);
+    const first = this.#runners('first', isAny, true);
+    const paths = this.#runners('paths', isOfPath, false);
+    // Last, when everything above has said which constants it needs.
+    const constants = this.constants.map((_, index) => `const k${index}=K[${index}];`);
     return [
       "'use strict';",
       'let g=0,view;',
-      ...this.constants.map((_, index) => `const k${index}=K[${index}];`),
+      ...constants,
       ...this.#declarations,
       ...bodies,
       `function begin(next){view=next;if(g===${LAST_GENERATION}){g=0;${this.#resets.join('')}}g++;}`,
-      `return{begin,all:{${this.#runners('all')}},first:{${this.#runners('first')}},pathRules:{${this.#runners('paths')}}};`,
+      `return{begin,all:{${all}},first:{${first}},pathRules:{${paths}}};`,
     ].join('\n');
   }
 
-  #runners(which: 'all' | 'first' | 'paths'): string {
-    return this.events
-      .map((event, eventIndex) => {
-        const calls = this.#rules.flatMap((rule, index) => {
-          if (!rule.events.has(event)) return [];
-          if (which === 'paths' && !isPathDependent(rule.condition)) return [];
-          return which === 'first'
-            ? `if(r${index}()){out[0]=${index};return 1;}`
-            : `if(r${index}())out[n++]=${index};`;
-        });
-        return `e${eventIndex}(out){let n=0;${calls.join('')}return n;}`;
-      })
-      .join(',');
+  /** A runner per group of events, and which one each event has. */
+  #runners(prefix: string, isWanted: (rule: number) => boolean, first: boolean): string {
+    const runners = this.#eventGroups(isWanted).flatMap(({ events, rules }, index) => {
+      const name = `${prefix}${index}`;
+      this.#declarations.push(this.#runner(name, events, rules, first));
+      return events.map((event) => `e${this.events.indexOf(event)}:${name}`);
+    });
+    return runners.join(',');
+  }
+
+  #eventGroups(isWanted: (rule: number) => boolean): readonly EventGroup[] {
+    const groups = new Map<string, { events: string[]; rules: readonly number[] }>();
+    for (const event of this.events) {
+      const rules = this.#rules.flatMap((rule, index) =>
+        rule.events.has(event) && isWanted(index) ? [index] : [],
+      );
+      const key = rules.join();
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, { events: [event], rules });
+      else group.events.push(event);
+    }
+    return [...groups.values()];
+  }
+
+  #runner(
+    name: string,
+    events: readonly string[],
+    rules: readonly number[],
+    first: boolean,
+  ): string {
+    const found = (index: number | string): string =>
+      first ? `{out[0]=${index};return 1;}` : `out[n++]=${index};`;
+    const conditions = rules.flatMap((rule) => this.#rules[rule]?.condition ?? []);
+    const masks =
+      rules.length < MASKED_FROM ? [] : chooseMasks(conditions, events, this.#maskAfter);
+    const [mask, ...more] = masks.map(({ field, cache }) => {
+      return `${this.#hoist(cache)}.maskOf(${this.#field(field)}())`;
+    });
+    if (mask === undefined) {
+      const runs = rules.map((rule) => `if(r${rule}())${found(rule)}`);
+      return `function ${name}(out){let n=0;${runs.join('')}return n;}`;
+    }
+    const declared = more.map((_, index) => `,m${index}`).join('');
+    // Further fields are looked at only while rules are left.
+    const narrow = more.map((next, index) => `if(a!==0)a&=(m${index}??=${next})[w];`).join('');
+    const cases = rules.map((rule, bit) => `case ${bit}:return r${rule}();`).join('');
+    return (
+      `function ${name}r(i){switch(i){${cases}}return false;}` +
+      `function ${name}(out){let n=0${declared};const m=${mask};` +
+      `for(let w=0;w<${Math.ceil(rules.length / 32)};w++){let a=m[w];${narrow}` +
+      `while(a!==0){const i=(w<<5)+31-Math.clz32(a&-a);a&=a-1;` +
+      `if(${name}r(i))${found(`${this.#hoist(Int32Array.from(rules))}[i]`)}}}return n;}`
+    );
   }
 
   /** A thing used once is computed where it is used; used more often, it is worth remembering. */
@@ -204,13 +276,17 @@ class Generator {
     const left = this.#field(test.left);
     const { reader } = test.left;
     if (test.operator === 'exists') return `return ${this.#exists(reader, left)};`;
-    const holds = this.#holds(test);
+    if (reader.shape === 'list') return this.#listTest(test, left);
     const right = test.right === undefined ? '' : `const w=${this.#field(test.right)}();`;
-    const present = test.right === undefined ? '' : 'w!==undefined&&';
     if (reader.shape === 'single') {
-      return `const v=${left}();${right}return v!==undefined&&${present}(${holds});`;
+      const present = test.right === undefined ? '' : 'w!==undefined&&';
+      return `const v=${left}();${right}return v!==undefined&&${present}(${this.#holds(test)});`;
     }
     const every = test.operator === '!=' && reader.notEqual === 'all';
+    if (test.modifier !== undefined) {
+      return `return ${this.#hoist(modifiedOverValues(test, test.modifier, every))}(${left}());`;
+    }
+    const holds = this.#holds(test);
     const loop = every ? `if(!(${holds}))return false;` : `if(${holds})return true;`;
     const guard = test.right === undefined ? '' : 'if(w===undefined)return false;';
     return (
@@ -219,10 +295,23 @@ class Generator {
     );
   }
 
+  /** `in` asks for every item, so an empty list is in any; `intersects` for one of them (E2). */
+  #listTest(test: Test, left: string): string {
+    const every = test.operator === 'in';
+    const right =
+      test.right === undefined
+        ? `const s=${this.#hoist(new Set(test.values))};`
+        : `const w=${this.#field(test.right)}();if(w===undefined)return false;const s=new Set(w);`;
+    const loop = every ? 'if(!s.has(a[i]))return false;' : 'if(s.has(a[i]))return true;';
+    return (
+      `const a=${left}();if(a===undefined)return false;${right}` +
+      `for(let i=0;i<a.length;i++){${loop}}return ${every};`
+    );
+  }
+
   #exists(reader: Reader, left: string): string {
-    if (reader.exists !== undefined) {
-      return `${this.#hoist(reader.exists)}(view)`;
-    }
+    if (reader.shape === 'list') return `${left}()!==undefined`;
+    if (reader.exists !== undefined) return `${this.#hoist(reader.exists)}(view)`;
     return reader.shape === 'single' ? `${left}()!==undefined` : `${left}().length>0`;
   }
 
@@ -237,8 +326,7 @@ class Generator {
     if (test.modifier === undefined) {
       return operator.emit(kind, test.values, (value) => this.#hoist(value));
     }
-    const each = test.values.map((value) => operator.predicate(kind, [value]));
-    return `${this.#hoist(modified(test.modifier, each))}(v)`;
+    return `${this.#hoist(predicateOf(test))}(v)`;
   }
 
   #field(read: Read): string {
@@ -249,21 +337,5 @@ class Generator {
     const extract = this.#hoist(read.reader.read);
     this.#declare(name, `return ${extract}(view);`, this.#isShared(`field ${read.key}`));
     return name;
-  }
-}
-
-/** `oneof`, `anyof`, `allof`: false over an empty list (E4). */
-function modified(modifier: 'oneof' | 'anyof' | 'allof', each: readonly Predicate[]): Predicate {
-  switch (modifier) {
-    case 'anyof':
-      return (value) => each.some((predicate) => predicate(value));
-    case 'allof':
-      return (value) => each.length > 0 && each.every((predicate) => predicate(value));
-    case 'oneof':
-      return (value) => {
-        let held = 0;
-        for (const predicate of each) if (predicate(value)) held += 1;
-        return held === 1;
-      };
   }
 }

@@ -1,9 +1,9 @@
-import { EVENT_NAMES } from '../../events/table.gen.ts';
-import type { EventName } from '../../events/table.gen.ts';
-import { isEventName } from '../fields/events.ts';
-import type { Checked, CheckedMacro, Test } from './checked.ts';
+import { FALCO_EVENT_NAMES, isFalcoEvent, isSyscall } from '../fields/falco-events.ts';
+import { LanguageError } from '../language/errors.ts';
+import type { Checked, CheckedMacro, Read, Test } from './checked.ts';
 
-type Events = ReadonlySet<EventName>;
+/** Names of Falco's events, also of those that the probe does not report. */
+type Events = ReadonlySet<string>;
 
 /**
  * The events that a condition can hold for, and those that it can fail for. Both are upper bounds: an
@@ -14,19 +14,25 @@ interface Possible {
   readonly fails: Events;
 }
 
-const ALL: Events = new Set(EVENT_NAMES);
+const ALL: Events = new Set(FALCO_EVENT_NAMES);
 const NONE: Events = new Set();
 const ANYTHING: Possible = { holds: ALL, fails: ALL };
 
-/** The events for which a condition can be true (R13); never one too few. */
-export function inferEvents(condition: Checked): ReadonlySet<EventName> {
+/** Conditions that can hold for more events than this say nothing of the event's type (R13). */
+const TOO_MANY = 100;
+
+/**
+ * The events for which a condition can be true (R13); never one too few. Throws LanguageError for comparisons of
+ * evt.type that cannot be read without the event: through a transformer, or with a field.
+ */
+export function inferEvents(condition: Checked): Events {
   // A macro is looked at once: references to references would otherwise double the work each time.
   return possible(condition, new Map()).holds;
 }
 
 /** Does the condition say nothing of the event's type? */
-export function isAnyEvent(events: ReadonlySet<EventName>): boolean {
-  return events.size === EVENT_NAMES.length;
+export function isTooManyEvents(events: Events): boolean {
+  return events.size > TOO_MANY;
 }
 
 function possible(condition: Checked, macros: Map<CheckedMacro, Possible>): Possible {
@@ -61,33 +67,72 @@ function possible(condition: Checked, macros: Map<CheckedMacro, Possible>): Poss
   }
 }
 
+const isEventType = (read: Read): boolean =>
+  read.fields.some((name) => name === 'evt.type' || name === 'syscall.type');
+
 function ofTest(test: Test): Possible {
-  // The idiom for "never": no event has number 0.
-  if (test.left.field === 'evt.num' && test.operator === '=' && test.values[0] === 0) {
-    return { holds: NONE, fails: ALL };
+  if (test.left.field === 'evt.num') return ofEventNumber(test);
+  if (!isEventType(test.left)) return ANYTHING;
+  if (!['=', '==', '!=', 'in', 'exists'].includes(test.operator)) return ANYTHING;
+  const fail = (what: string): LanguageError =>
+    new LanguageError('LOAD_ERR_COMPILE_CONDITION', what, test.span);
+  if (test.left.field === undefined) {
+    throw fail(`${test.left.key} hides the event's type, which a rule must tell: compare evt.type`);
   }
-  if (test.left.field !== 'evt.type' && test.left.field !== 'syscall.type') return ANYTHING;
-  if (test.modifier !== undefined || test.right !== undefined) return ANYTHING;
-  const named = new Set(test.values.map(String).filter(isEventName));
+  if (test.right !== undefined) {
+    throw fail(`${test.left.field} can only be compared with names of events`);
+  }
   // syscall.type is absent for what is no system call, and then every comparison fails.
-  const alwaysFails = test.left.field === 'syscall.type';
+  const absent =
+    test.left.field === 'evt.type' ? NONE : new Set([...ALL].filter((event) => !isSyscall(event)));
+  const present = without(ALL, absent);
+  if (test.operator === 'exists') return { holds: present, fails: absent };
+  if (test.modifier !== undefined) return { holds: present, fails: ALL };
+  const named = new Set(
+    test.values.map(String).filter((name) => isFalcoEvent(name) && present.has(name)),
+  );
+  const others = without(present, named);
+  return test.operator === '!='
+    ? { holds: others, fails: either(named, absent) }
+    : { holds: named, fails: either(others, absent) };
+}
+
+/** Events are numbered from 1: `evt.num = 0` is the idiom for "never". */
+function ofEventNumber(test: Test): Possible {
+  if (test.modifier !== undefined || test.right !== undefined) return ANYTHING;
+  const numbers = test.values.map(Number);
+  const [number = 0] = numbers;
+  const never: Possible = { holds: NONE, fails: ALL };
+  const always: Possible = { holds: ALL, fails: NONE };
   switch (test.operator) {
+    case 'in':
+      return numbers.every((value) => value === 0) ? never : ANYTHING;
     case '=':
     case '==':
-    case 'in':
-    case 'intersects':
-      return { holds: named, fails: alwaysFails ? ALL : without(ALL, named) };
+    case '<=':
+      return number === 0 ? never : ANYTHING;
+    case '<':
+      return number <= 1 ? never : ANYTHING;
     case '!=':
-      return { holds: without(ALL, named), fails: alwaysFails ? ALL : named };
+    case '>':
+      return number === 0 ? always : ANYTHING;
+    case '>=':
+      return number <= 1 ? always : ANYTHING;
     default:
       return ANYTHING;
   }
 }
 
-const both = (left: Events, right: Events): Events =>
-  new Set([...left].filter((event) => right.has(event)));
+// Most comparisons say nothing of the event's type: no set is made for them.
+const both = (left: Events, right: Events): Events => {
+  if (right === ALL || left === right) return left;
+  return left === ALL ? right : new Set([...left].filter((event) => right.has(event)));
+};
 
-const either = (left: Events, right: Events): Events => new Set([...left, ...right]);
+const either = (left: Events, right: Events): Events => {
+  if (right === ALL || left.size === 0) return right;
+  return left === ALL || left === right || right.size === 0 ? left : new Set([...left, ...right]);
+};
 
 const without = (left: Events, right: Events): Events =>
-  new Set([...left].filter((event) => !right.has(event)));
+  right.size === 0 ? left : new Set([...left].filter((event) => !right.has(event)));

@@ -2,7 +2,9 @@ import type { Operator } from '../language/ast.ts';
 import { addressOf } from '../fields/fd.ts';
 import type { Value, ValueKind } from '../fields/field.ts';
 import { netContains, parseNet } from '../fields/ip.ts';
+import { MAX_CONSTANT_BYTES } from './constant.ts';
 import { compileGlob, compilePathMatch, lowerAscii } from './pattern.ts';
+import { compileRegex } from './regex.ts';
 
 /** Puts a value where generated code can reach it and returns its name there. */
 export type Hoist = (value: unknown) => string;
@@ -18,8 +20,6 @@ export interface OperatorDefinition {
   readonly list: boolean;
   /** May have `val(field)` on the right; then `compare` is there. */
   readonly val: boolean;
-  /** In the language, but not to be had yet. */
-  readonly status: 'available' | 'not yet';
   /** Costs little enough to do again rather than to remember. */
   readonly cheap: boolean;
   /** The test for constants: one, or the list's. */
@@ -31,7 +31,10 @@ export interface OperatorDefinition {
 }
 
 const ORDERED = ['number', 'wide', 'text'] as const;
-const EVERY = ['text', 'number', 'wide', 'bool', 'ip', 'net'] as const;
+const EVERY = ['text', 'bytes', 'number', 'wide', 'bool', 'ip', 'net'] as const;
+const TEXT = ['text'] as const;
+const TEXT_OR_BYTES = ['text', 'bytes'] as const;
+const BYTES = ['bytes'] as const;
 
 /** A literal that means the same value in generated code. */
 export function literal(value: Value): string {
@@ -41,16 +44,16 @@ export function literal(value: Value): string {
 
 const first = (values: readonly Value[]): Value => values[0] ?? '';
 
-/** Operators on text, which need nothing but a function of two strings. */
+/** Operators on text and bytes, which need nothing but a function of two strings. */
 function onText(
+  kinds: readonly ValueKind[],
   compare: (left: string, right: string) => boolean,
   emit: (right: string, hoist: Hoist) => string,
 ): OperatorDefinition {
   return {
-    kinds: ['text'],
+    kinds,
     list: false,
     val: true,
-    status: 'available',
     cheap: false,
     predicate: (_kind, values) => {
       const right = String(first(values));
@@ -76,7 +79,6 @@ function ordered(
     kinds: ORDERED,
     list: false,
     val: true,
-    status: 'available',
     cheap: true,
     predicate: (_kind, values) => {
       const right = first(values);
@@ -103,7 +105,6 @@ function equality(equal: boolean): OperatorDefinition {
     kinds: EVERY,
     list: false,
     val: true,
-    status: 'available',
     cheap: true,
     predicate: (kind, values) => {
       if (kind === 'net') {
@@ -128,7 +129,6 @@ const MEMBERSHIP: OperatorDefinition = {
   kinds: EVERY,
   list: true,
   val: true,
-  status: 'available',
   cheap: true,
   predicate: (kind, values) => {
     if (kind === 'net') return netPredicate(values);
@@ -148,7 +148,6 @@ const PATH_MATCH: OperatorDefinition = {
   kinds: ['text'],
   list: true,
   val: false,
-  status: 'available',
   cheap: false,
   predicate: (_kind, values) => {
     const matches = compilePathMatch(values.map(String));
@@ -160,7 +159,9 @@ const PATH_MATCH: OperatorDefinition = {
 
 const globOperator = (foldCase: boolean): OperatorDefinition => ({
   ...onText(
-    (left, right) => compileGlob(right, foldCase)(left),
+    TEXT,
+    // A field's pattern is a process's to choose: it gets no more room than a rule's, or it could take any time.
+    (left, right) => right.length <= MAX_CONSTANT_BYTES && compileGlob(right, foldCase)(left),
     (right, hoist) => `${hoist(compileGlob(right, foldCase))}(v)`,
   ),
   predicate: (_kind, values) => {
@@ -169,21 +170,39 @@ const globOperator = (foldCase: boolean): OperatorDefinition => ({
   },
 });
 
-/** Operators that the language has and this version does not, or whose types no available field has. */
-function without(
-  status: OperatorDefinition['status'],
-  kinds: readonly ValueKind[],
-): OperatorDefinition {
-  return {
-    ...onText(
-      () => false,
-      () => 'false',
-    ),
-    kinds,
-    status,
-    val: false,
-  };
+const REGEX: OperatorDefinition = {
+  ...onText(
+    TEXT,
+    () => false,
+    (right, hoist) => `${hoist(regexTest(right))}(v)`,
+  ),
+  val: false,
+  predicate: (_kind, values) => {
+    const matches = regexTest(String(first(values)));
+    return (value) => matches(String(value));
+  },
+};
+
+/** The check has refused patterns that are wrong. */
+function regexTest(pattern: string): (value: string) => boolean {
+  const compiled = compileRegex(pattern);
+  if (typeof compiled === 'string') throw new Error(`the regular expression ${compiled}`);
+  return compiled;
 }
+
+const contains = (kinds: readonly ValueKind[]): OperatorDefinition =>
+  onText(
+    kinds,
+    (left, right) => left.includes(right),
+    (right) => `v.includes(${literal(right)})`,
+  );
+
+const startsWith = (kinds: readonly ValueKind[]): OperatorDefinition =>
+  onText(
+    kinds,
+    (left, right) => left.startsWith(right),
+    (right) => `v.startsWith(${literal(right)})`,
+  );
 
 /** The operators, but for `exists`, which every kind has. */
 export const OPERATORS: Readonly<Record<Operator, OperatorDefinition>> = {
@@ -194,30 +213,24 @@ export const OPERATORS: Readonly<Record<Operator, OperatorDefinition>> = {
   '<=': ordered('<=', (order) => order <= 0),
   '>': ordered('>', (order) => order > 0),
   '>=': ordered('>=', (order) => order >= 0),
-  contains: onText(
-    (left, right) => left.includes(right),
-    (right) => `v.includes(${JSON.stringify(right)})`,
-  ),
+  contains: contains(TEXT_OR_BYTES),
   icontains: onText(
+    TEXT,
     (left, right) => lowerAscii(left).includes(lowerAscii(right)),
-    (right, hoist) => `${hoist(lowerAscii)}(v).includes(${JSON.stringify(lowerAscii(right))})`,
+    (right, hoist) => `${hoist(lowerAscii)}(v).includes(${literal(lowerAscii(right))})`,
   ),
-  startswith: onText(
-    (left, right) => left.startsWith(right),
-    (right) => `v.startsWith(${JSON.stringify(right)})`,
-  ),
+  bcontains: contains(BYTES),
+  startswith: startsWith(TEXT_OR_BYTES),
+  bstartswith: startsWith(BYTES),
   endswith: onText(
+    TEXT_OR_BYTES,
     (left, right) => left.endsWith(right),
-    (right) => `v.endsWith(${JSON.stringify(right)})`,
+    (right) => `v.endsWith(${literal(right)})`,
   ),
   glob: globOperator(false),
   iglob: globOperator(true),
   in: MEMBERSHIP,
   intersects: MEMBERSHIP,
   pmatch: PATH_MATCH,
-  // Needs an engine that takes linear time whatever the pattern: V8's own backtracks.
-  regex: without('not yet', ['text']),
-  // On byte buffers only (C2), and evt.buffer is still to come.
-  bcontains: without('available', []),
-  bstartswith: without('available', []),
+  regex: REGEX,
 };

@@ -39,6 +39,18 @@ const BITS: Readonly<Record<string, number>> = {
  * as for clone, where Falco adds bits of its own that the names do not show.
  */
 export function flagsNumber(names: string): number | undefined {
+  if (kept.has(names)) return kept.get(names);
+  const number = readNames(names);
+  if (kept.size >= MAX_KEPT) kept.clear();
+  kept.set(names, number);
+  return number;
+}
+
+/** Numbers of flags that are kept: programs pass a handful of combinations. */
+const MAX_KEPT = 512;
+const kept = new Map<string, number | undefined>();
+
+function readNames(names: string): number | undefined {
   let bits = 0;
   if (names === '') return bits;
   for (const name of names.split('|')) {

@@ -1,6 +1,14 @@
 import type { KernelFile, SocketTuple } from '../../events/event.ts';
 import { field, fieldWithReader, future, parseIndex } from './field.ts';
-import type { AnyReader, FieldClass, FieldDefinition, FieldType, Value, View } from './field.ts';
+import type {
+  AnyReader,
+  FieldClass,
+  FieldDefinition,
+  FieldType,
+  Implied,
+  Value,
+  View,
+} from './field.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { IpAddress } from './ip.ts';
 import { directoryOf, fileNameOf, normalizePath } from './path.ts';
@@ -146,6 +154,14 @@ function directory(view: View): string | undefined {
   return typeOf(view) === 'directory' ? path : (directoryOf(path) ?? '/');
 }
 
+/** What a part of the path can be where `fd.name` is known. */
+function byPath(values: (path: string) => readonly (string | undefined)[]): Implied {
+  return {
+    by: 'fd.name',
+    values: (path) => (path === undefined ? [undefined] : values(String(path))),
+  };
+}
+
 /** `fd.num`; -1 when an open failed. */
 function descriptorNumber(view: View): number | undefined {
   const { open, connect, result } = view.event;
@@ -271,6 +287,7 @@ export const FD_CLASS: FieldClass = {
     ),
     field('fd.directory', 'CHARBUF', 'The directory a file is in; a directory itself.', directory, {
       pathDependent: true,
+      implied: byPath((path) => [path, directoryOf(path) ?? '/', undefined]),
     }),
     field(
       'fd.filename',
@@ -280,7 +297,7 @@ export const FD_CLASS: FieldClass = {
         const path = pathOf(v);
         return path === undefined || typeOf(v) === 'directory' ? undefined : fileNameOf(path);
       },
-      { pathDependent: true },
+      { pathDependent: true, implied: byPath((path) => [fileNameOf(path), undefined]) },
     ),
     field(
       'fd.proc_pid',

@@ -74,6 +74,15 @@ export interface ArgumentProblem {
   readonly problem: string;
 }
 
+/**
+ * What a field can be in an event whose value of another field is known: all the values it may then have, undefined
+ * among them if it may be absent.
+ */
+export interface Implied {
+  readonly by: string;
+  readonly values: (value: Value | undefined) => readonly (Value | undefined)[];
+}
+
 /** How a field takes what stands in its brackets. */
 export type ArgumentKind = 'none' | 'optional' | 'required';
 
@@ -103,6 +112,7 @@ export interface FieldDefinition {
   readonly deprecated: boolean;
   /** Read differently when `claimedPath` is set. */
   readonly pathDependent: boolean;
+  readonly implied: Implied | undefined;
   /** A reader for one use of the field, or what is wrong with the argument. */
   reader(argument: string | undefined): Reader | ArgumentProblem;
   /** The words of a command line, which getopt() takes in place of its text. */
@@ -128,6 +138,7 @@ export interface FieldOptions {
   readonly filterOnly?: boolean;
   readonly deprecated?: boolean;
   readonly pathDependent?: boolean;
+  readonly implied?: Implied;
 }
 
 /** A field without argument that reads one value. */
@@ -165,6 +176,7 @@ export function fieldWithReader(
     filterOnly: options.filterOnly ?? false,
     deprecated: options.deprecated ?? false,
     pathDependent: options.pathDependent ?? false,
+    implied: options.implied,
     reader,
   };
 }

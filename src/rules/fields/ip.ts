@@ -28,7 +28,7 @@ export function parseIp(text: string): IpAddress | undefined {
   return { version: 6, words };
 }
 
-/** Reads `10.0.0.0/8` or `fd00::/8`; undefined without a prefix length or with one that is too long. */
+/** Reads `10.0.0.0/8` or `fd00::/8`; undefined without a prefix length, with one that is too long and for `::/0`. */
 export function parseNet(text: string): IpNet | undefined {
   const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
   if (match === null) return undefined;
@@ -41,6 +41,8 @@ export function parseNet(text: string): IpNet | undefined {
     if (prefixLength < 96 || prefixLength > 128) return undefined;
     return { address, prefixLength: prefixLength - 96 };
   }
+  // All of IPv6 is no network to Falco (S19).
+  if (address.version === 6 && prefixLength === 0) return undefined;
   if (prefixLength > (address.version === 4 ? 32 : 128)) return undefined;
   return { address, prefixLength };
 }

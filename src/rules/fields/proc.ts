@@ -21,6 +21,26 @@ function ancestor(process: Process, level: number): Process | undefined {
   return found;
 }
 
+const ARGS: FieldDefinition = {
+  ...fieldWithReader(
+    'proc.args',
+    'CHARBUF',
+    'The command line without argv[0]; [0] is its first word.',
+    (argument) => {
+      if (argument === undefined) {
+        return { shape: 'single', read: (v) => v.process.image.args.join(' ') };
+      }
+      const index = parseIndex(argument);
+      if (typeof index === 'object') return index;
+      // A missing one is empty, not absent (S1).
+      return { shape: 'single', read: (v) => v.process.image.args[index] ?? '' };
+    },
+    { argument: 'optional' },
+  ),
+  words: (argument) =>
+    argument === undefined ? { shape: 'list', read: (v) => v.process.image.args } : undefined,
+};
+
 /** The oldest of the unbroken line of ancestors that share a group or session with the process. */
 function leader(process: Process, key: 'sid' | 'pgid' | 'vpgid'): Process {
   let found = process;
@@ -179,21 +199,7 @@ export const PROC_CLASS: FieldClass = {
     ancestorField('proc.aexepath', 'CHARBUF', 'Path of the file', (process) => {
       return process.image.exePath;
     }),
-    fieldWithReader(
-      'proc.args',
-      'CHARBUF',
-      'The command line without argv[0]; [0] is its first word.',
-      (argument) => {
-        if (argument === undefined) {
-          return { shape: 'single', read: (v) => v.process.image.args.join(' ') };
-        }
-        const index = parseIndex(argument);
-        if (typeof index === 'object') return index;
-        // A missing one is empty, not absent (S1).
-        return { shape: 'single', read: (v) => v.process.image.args[index] ?? '' };
-      },
-      { argument: 'optional' },
-    ),
+    ARGS,
     fieldWithReader(
       'proc.aargs',
       'CHARBUF',

@@ -77,7 +77,10 @@ export interface TransformerNode {
   readonly span: Span;
 }
 
-/** A string, quoted or bare: which of the two has no meaning once it is read. */
+/**
+ * A string, quoted or bare: which of the two has no meaning once it is read. A byte of an escape (`\xff`) that is
+ * no part of UTF-8 is the lone surrogate U+DC00 + byte, which no text of an event holds.
+ */
 export interface TextNode {
   readonly kind: 'text';
   readonly value: string;
@@ -105,14 +108,15 @@ export interface ValNode {
   readonly span: Span;
 }
 
-/** `(a, "b", field)` among a transformer's operands. */
+/** `(fd.name, "b", 3)` among a transformer's operands. */
 export interface OperandListNode {
   readonly kind: 'operands';
-  readonly items: readonly TransformerOperand[];
+  readonly items: readonly OperandListItem[];
   readonly span: Span;
 }
 
-export type TransformerOperand = FieldNode | TransformerNode | TextNode | ValNode | OperandListNode;
+export type OperandListItem = FieldNode | TransformerNode | TextNode;
+export type TransformerOperand = OperandListItem | OperandListNode;
 export type LeftOperand = FieldNode | TransformerNode;
 export type RightOperand = TextNode | NumberNode | ListNode | ValNode | TransformerNode;
 

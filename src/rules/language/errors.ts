@@ -1,9 +1,6 @@
 import type { Span } from './ast.ts';
 
-/**
- * What can be wrong with a rule file so that it is not loaded: Falco's codes, and one of our own for
- * what Falco can do and this version cannot yet.
- */
+/** What can be wrong with a rule file so that it is not loaded: Falco's codes. */
 export const ERROR_CODES = [
   'LOAD_ERR_FILE_READ',
   'LOAD_ERR_YAML_PARSE',
@@ -12,7 +9,6 @@ export const ERROR_CODES = [
   'LOAD_ERR_COMPILE_OUTPUT',
   'LOAD_ERR_VALIDATE',
   'LOAD_ERR_EXTENSION',
-  'LOAD_ERR_NOT_YET',
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
@@ -52,11 +48,6 @@ export class LanguageError extends Error {
   }
 }
 
-/** A feature of Falco's language that this version does not have. `what` begins the sentence. */
-export function notYet(what: string, span: Span): LanguageError {
-  return new LanguageError('LOAD_ERR_NOT_YET', `${what} is not supported yet`, span);
-}
-
 /** Line and column of an offset, both from 1; the column counts UTF-16 units as editors do. */
 export function lineAndColumn(text: string, offset: number): { line: number; column: number } {
   const at = Math.min(Math.max(offset, 0), text.length);
@@ -71,6 +62,17 @@ export function lineAndColumn(text: string, offset: number): { line: number; col
   return { line, column: at - lineStart + 1 };
 }
 
+/**
+ * Text of a rule file that is safe to print: whoever wrote the file must not be able to drive the reader's terminal,
+ * nor to break the line.
+ */
+export function printable(text: string): string {
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    '\ufffd',
+  );
+}
+
 const SNIPPET_WIDTH = 100;
 
 /**
@@ -79,17 +81,14 @@ const SNIPPET_WIDTH = 100;
  */
 export function drawSnippet(text: string, offset: number, length = 1): string {
   const at = Math.min(Math.max(offset, 0), text.length);
-  const lineStart = text.lastIndexOf('\n', at - 1) + 1;
+  // At 0, lastIndexOf would look at the first character all the same.
+  const lineStart = at === 0 ? 0 : text.lastIndexOf('\n', at - 1) + 1;
   const newline = text.indexOf('\n', at);
   const lineEnd = newline < 0 ? text.length : newline;
   const column = at - lineStart;
   const windowStart = lineStart + Math.max(0, column - SNIPPET_WIDTH / 2);
   const windowEnd = Math.min(lineEnd, windowStart + SNIPPET_WIDTH);
-  const shown = text
-    .slice(windowStart, windowEnd)
-    .replace(/\t/g, ' ')
-    // Whoever wrote the file must not be able to drive the reader's terminal.
-    .replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, '\ufffd');
+  const shown = printable(text.slice(windowStart, windowEnd).replace(/\t/g, ' '));
   const before = windowStart > lineStart ? '…' : '';
   const after = windowEnd < lineEnd ? '…' : '';
   const caretAt = before.length + (at - windowStart);

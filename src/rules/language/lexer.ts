@@ -7,7 +7,7 @@ const IDENTIFIER = /[a-zA-Z]+[a-zA-Z0-9_]*/y;
 const FIELD_NAME = /[a-zA-Z]+[a-zA-Z0-9_]*(?:\.[a-zA-Z]+[a-zA-Z0-9_]*)+/y;
 const FIELD_ARGUMENT = /[^\][ \t\n\v\f\r"']+/y;
 const BARE_STRING = /[^()"' \t\n\v\f\r=,]+/y;
-const NUMBER = /0x[0-9a-fA-F]+|[+-]?\d+\.?\d*(?:[eE][+-]\d+)?/y;
+const NUMBER = /0[xX][0-9a-fA-F]+|[+-]?\d+\.?\d*(?:[eE][+-]\d+)?/y;
 
 const ESCAPES: Readonly<Record<string, string>> = {
   b: '\b',
@@ -53,6 +53,10 @@ export class Lexer {
     return true;
   }
 
+  isNext(symbol: string): boolean {
+    return this.text.startsWith(symbol, this.position);
+  }
+
   /** Is `word` next, and followed by a blank or one of `others`? */
   isWord(word: string, others: string): boolean {
     if (!this.text.startsWith(word, this.position)) return false;
@@ -89,26 +93,35 @@ export class Lexer {
     return this.#match(NUMBER);
   }
 
-  /** A string in '…' or "…"; undefined when neither quote is next. Throws at an escape that is not one. */
+  /**
+   * A string in '…' or "…"; undefined when neither quote is next. It ends, as in Falco, at the first such quote
+   * that no backslash stands before, be that one escaped itself or not. Throws at an escape that is not one.
+   */
   quotedString(): string | undefined {
     const quote = this.text.charAt(this.position);
     if (quote !== '"' && quote !== "'") return undefined;
     const start = this.position;
-    this.position += 1;
-    let value = '';
-    for (;;) {
-      const char = this.text.charAt(this.position);
-      if (char === '') throw this.error(`expected a closing ${quote}`, { start, end: start + 1 });
-      if (char === quote) {
-        this.position += 1;
-        return value;
-      }
-      if (char === '\\') value += this.#escape(quote);
-      else {
-        value += char;
-        this.position += 1;
-      }
+    let close = this.text.indexOf(quote, start + 1);
+    while (close >= 0 && this.text.charAt(close - 1) === '\\' && close > start + 1) {
+      close = this.text.indexOf(quote, close + 1);
     }
+    if (close < 0) {
+      const hint = this.text.indexOf(quote, start + 1) < 0 ? '' : ` that no '\\' stands before`;
+      throw this.error(`expected a closing ${quote}${hint}`, { start, end: start + 1 });
+    }
+    let value = '';
+    let copied = start + 1;
+    for (;;) {
+      const backslash = this.text.indexOf('\\', copied);
+      if (backslash < 0 || backslash >= close) break;
+      value += this.text.slice(copied, backslash);
+      this.position = backslash;
+      value += this.#escape(quote, close);
+      copied = this.position;
+    }
+    value += this.text.slice(copied, close);
+    this.position = close + 1;
+    return value;
   }
 
   spanFrom(start: number): Span {
@@ -131,14 +144,14 @@ export class Lexer {
     return found;
   }
 
-  #escape(quote: string): string {
+  #escape(quote: string, close: number): string {
     const start = this.position;
     const char = this.text.charAt(start + 1);
     if (char === quote) {
       this.position += 2;
       return quote;
     }
-    if (char === 'x') return this.#bytes();
+    if (char === 'x') return this.#bytes(close);
     const value = ESCAPES[char];
     if (value === undefined) {
       throw this.error(`invalid escape sequence '\\${char}' in a string`, {
@@ -150,18 +163,46 @@ export class Lexer {
     return value;
   }
 
-  /** A run of \xHH: bytes, which together are UTF-8 as every string of an event is. */
-  #bytes(): string {
+  /** A run of \xHH: bytes, which together are UTF-8 as every text of an event is. */
+  #bytes(close: number): string {
     const run = /(?:\\x[0-9a-fA-F]{2})+/y;
     run.lastIndex = this.position;
     const found = run.exec(this.text)?.[0];
-    if (found === undefined) {
+    if (found === undefined || this.position + found.length > close) {
       throw this.error('expected two hexadecimal digits after \\x', {
         start: this.position,
         end: this.position + 2,
       });
     }
     this.position += found.length;
-    return Buffer.from(found.replaceAll('\\x', ''), 'hex').toString('utf8');
+    return textOfBytes(Buffer.from(found.replaceAll('\\x', ''), 'hex'));
   }
 }
+
+/** UTF-8 as text; bytes that are not UTF-8 are lone surrogates (see TextNode). */
+function textOfBytes(bytes: Buffer): string {
+  let text = '';
+  let from = 0;
+  while (from < bytes.length) {
+    const length = sequenceLength(bytes, from);
+    text +=
+      length === 0
+        ? String.fromCharCode(0xdc00 + (bytes[from] ?? 0))
+        : bytes.toString('utf8', from, from + length);
+    from += Math.max(length, 1);
+  }
+  return text;
+}
+
+/** The length of the well-formed UTF-8 sequence at `from`; 0 when there is none. */
+function sequenceLength(bytes: Buffer, from: number): number {
+  for (let length = 1; length <= 4 && from + length <= bytes.length; length++) {
+    const text = bytes.toString('utf8', from, from + length);
+    if (!text.includes('\ufffd') || bytes.subarray(from, from + length).equals(REPLACEMENT)) {
+      return length;
+    }
+  }
+  return 0;
+}
+
+const REPLACEMENT = Buffer.from('\ufffd');

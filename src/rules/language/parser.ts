@@ -7,15 +7,17 @@
  *   Not              ::= { 'not' } Check                  (an even number of `not` is none)
  *   Check            ::= '(' Or ')' | Left Comparison | Macro
  *   Left             ::= Field | Transformer
- *   Field            ::= FieldName [ '[' ( Quoted | FieldArgument ) ']' ]
- *   Transformer      ::= TransformerName '(' Operand { ',' Operand } ')' [ '[' Argument ']' ]
- *   Operand          ::= Transformer | Val | Field | Quoted | Bare | '(' Operand { ',' Operand } ')'
- *   Val              ::= 'val' '(' Field ')'
+ *   Field            ::= FieldName [ Argument ]
+ *   Argument         ::= '[' ( Quoted | FieldArgument ) ']'
+ *   Transformer      ::= TransformerName '(' Operand { ',' Operand } ')' [ Argument ]
+ *   Operand          ::= OperandListItem | '(' [ OperandListItem { ',' OperandListItem } ] ')'
+ *   OperandListItem  ::= Transformer | Field | Quoted | Number
+ *   Val              ::= 'val(' Field ')'
  *   Comparison       ::= 'exists'
- *                      | NumberOperator ( Number | Val | Transformer )
- *                      | StringOperator ( [ Modifier ] List | Val | Transformer | Quoted | Bare )
- *                      | ListOperator ( List | Val | Transformer )
- *   List             ::= '(' [ Value { ',' Value } ] ')' | Value
+ *                      | NumberOperator ( Val | Transformer | Number )
+ *                      | StringOperator ( blank Modifier blank ( List | Identifier ) | Val | Transformer | Value )
+ *                      | ListOperator ( List | Val | Transformer | Identifier )
+ *   List             ::= '(' [ Value { ',' Value } ] ')'
  *   Value            ::= Quoted | Bare
  *   NumberOperator   ::= '<' | '<=' | '>' | '>='
  *   StringOperator   ::= '=' | '==' | '!=' | ( 'glob' | 'iglob' | 'contains' | 'icontains' | 'bcontains'
@@ -23,7 +25,8 @@
  *   ListOperator     ::= 'in' | 'intersects' | 'pmatch'
  *   Modifier         ::= 'oneof' | 'anyof' | 'allof'
  *
- * After `and`, `or` and `not` a blank or '(' must follow.
+ * After `and`, `or` and `not` a blank or '(' must follow. No blank stands between a transformer's or `val`'s
+ * name and its '(', nor before an argument's '['.
  */
 import {
   LIST_OPERATORS,
@@ -42,6 +45,7 @@ import type {
   ListNode,
   Modifier,
   Operator,
+  OperandListItem,
   RightOperand,
   Span,
   TextNode,
@@ -50,22 +54,32 @@ import type {
   TransformerOperand,
   ValNode,
 } from './ast.ts';
-import type { LanguageError } from './errors.ts';
 import { Lexer } from './lexer.ts';
 
 /** The language's limits. A condition past them is an error at the place where it passes them. */
 export interface ParseLimits {
-  /** Parentheses and transformers within each other. */
+  /** Productions of the grammar within each other; a pair of parentheses is five of them. */
   readonly maxDepth: number;
   /** UTF-16 units of the condition's text, after lists are filled in. */
   readonly maxLength: number;
 }
 
-export const DEFAULT_LIMITS: ParseLimits = Object.freeze({ maxDepth: 250, maxLength: 262_144 });
+export const DEFAULT_LIMITS: ParseLimits = Object.freeze({ maxDepth: 1000, maxLength: 16_777_216 });
 
 /** Parses a condition. Throws LanguageError (LOAD_ERR_COMPILE_CONDITION) with a span of `text`. */
 export function parse(text: string, limits: ParseLimits = DEFAULT_LIMITS): Condition {
   return new Parser(text, limits).condition();
+}
+
+/**
+ * Parses the transformer that begins at `offset`, as outputs have them; `end` is the offset after it. Undefined when
+ * no transformer begins there. Throws LanguageError like parse().
+ */
+export function parseTransformerAt(
+  text: string,
+  offset: number,
+): { readonly operand: TransformerNode; readonly end: number } | undefined {
+  return new Parser(text, DEFAULT_LIMITS).transformerAt(offset);
 }
 
 /** @internal */
@@ -75,8 +89,15 @@ class Parser {
   #depth = 0;
 
   constructor(text: string, limits: ParseLimits) {
-    this.#lexer = new Lexer(text);
+    // In the tree a lone surrogate is a byte (TextNode), which only an escape in quotes can write.
+    this.#lexer = new Lexer(text.replace(/\p{Surrogate}/gu, '\ufffd'));
     this.#limits = limits;
+  }
+
+  transformerAt(offset: number): { operand: TransformerNode; end: number } | undefined {
+    this.#lexer.position = offset;
+    const operand = this.#transformer();
+    return operand === undefined ? undefined : { operand, end: this.#lexer.position };
   }
 
   /** Condition ::= Or, and nothing after it */
@@ -101,18 +122,22 @@ class Parser {
 
   /** Or ::= And { 'or' And } */
   #or(): Condition {
-    const operands = this.#chain('or', () => this.#and());
-    const [first] = operands;
-    if (first !== undefined && operands.length === 1) return first;
-    return { kind: 'or', operands, span: spanOf(operands) };
+    return this.#within(() => {
+      const operands = this.#chain('or', () => this.#and());
+      const [first] = operands;
+      if (first !== undefined && operands.length === 1) return first;
+      return { kind: 'or', operands, span: spanOf(operands) };
+    });
   }
 
   /** And ::= Not { 'and' Not } */
   #and(): Condition {
-    const operands = this.#chain('and', () => this.#not());
-    const [first] = operands;
-    if (first !== undefined && operands.length === 1) return first;
-    return { kind: 'and', operands, span: spanOf(operands) };
+    return this.#within(() => {
+      const operands = this.#chain('and', () => this.#not());
+      const [first] = operands;
+      if (first !== undefined && operands.length === 1) return first;
+      return { kind: 'and', operands, span: spanOf(operands) };
+    });
   }
 
   #chain(keyword: 'and' | 'or', operand: () => Condition): Condition[] {
@@ -120,7 +145,7 @@ class Parser {
     for (;;) {
       this.#lexer.skipBlanks();
       if (!this.#lexer.take(keyword)) return operands;
-      if (!this.#lexer.skipBlanks() && !this.#lexer.text.startsWith('(', this.#lexer.position)) {
+      if (!this.#lexer.skipBlanks() && !this.#lexer.isNext('(')) {
         throw this.#lexer.error(`expected blank or '(' after '${keyword}'`);
       }
       operands.push(operand());
@@ -129,37 +154,43 @@ class Parser {
 
   /** Not ::= { 'not' } Check */
   #not(): Condition {
-    this.#lexer.skipBlanks();
-    const start = this.#lexer.position;
-    let negated = false;
-    while (this.#lexer.isWord('not', '(')) {
-      this.#lexer.take('not');
+    return this.#within(() => {
       this.#lexer.skipBlanks();
-      negated = !negated;
-    }
-    const operand = this.#check();
-    return negated ? { kind: 'not', operand, span: this.#lexer.spanFrom(start) } : operand;
+      const start = this.#lexer.position;
+      let negated = false;
+      while (this.#lexer.isWord('not', '(')) {
+        this.#lexer.take('not');
+        this.#lexer.skipBlanks();
+        negated = !negated;
+      }
+      const operand = this.#check();
+      return negated ? { kind: 'not', operand, span: this.#lexer.spanFrom(start) } : operand;
+    });
   }
 
   /** Check ::= '(' Or ')' | Left Comparison | Macro */
   #check(): Condition {
-    const start = this.#lexer.position;
-    if (this.#lexer.take('(')) {
-      const inner = this.#nested({ start, end: start + 1 }, () => this.#or());
-      this.#lexer.skipBlanks();
-      if (!this.#lexer.take(')')) throw this.#lexer.error("expected ')'");
-      return inner;
-    }
-    const field = this.#field();
-    if (field !== undefined) return this.#comparison(field);
-    const transformer = this.#transformer();
-    if (transformer !== undefined) return this.#comparison(transformer);
-    const name = this.#lexer.identifier();
-    if (name !== undefined) return { kind: 'macro', name, span: this.#lexer.spanFrom(start) };
-    throw this.#lexer.error("expected a '(', a field, a transformer or the name of a macro");
+    return this.#within(() => {
+      const start = this.#lexer.position;
+      if (this.#lexer.take('(')) return this.#within(() => this.#parenthesized());
+      const field = this.#field();
+      if (field !== undefined) return this.#comparison(field);
+      const transformer = this.#transformer();
+      if (transformer !== undefined) return this.#comparison(transformer);
+      const name = this.#lexer.identifier();
+      if (name !== undefined) return { kind: 'macro', name, span: this.#lexer.spanFrom(start) };
+      throw this.#lexer.error("expected a '(', a field, a transformer or the name of a macro");
+    });
   }
 
-  /** Field ::= FieldName [ '[' ( Quoted | FieldArgument ) ']' ] */
+  #parenthesized(): Condition {
+    const inner = this.#or();
+    this.#lexer.skipBlanks();
+    if (!this.#lexer.take(')')) throw this.#lexer.error("expected ')'");
+    return inner;
+  }
+
+  /** Field ::= FieldName [ Argument ] */
   #field(): FieldNode | undefined {
     const start = this.#lexer.position;
     const name = this.#lexer.fieldName();
@@ -167,6 +198,7 @@ class Parser {
     return { kind: 'field', name, argument: this.#argument(), span: this.#lexer.spanFrom(start) };
   }
 
+  /** Argument ::= '[' ( Quoted | FieldArgument ) ']' */
   #argument(): string | undefined {
     if (!this.#lexer.take('[')) return undefined;
     const argument = this.#lexer.quotedString() ?? this.#lexer.fieldArgument();
@@ -175,7 +207,7 @@ class Parser {
     return argument;
   }
 
-  /** Transformer ::= TransformerName '(' Operand { ',' Operand } ')' [ '[' Argument ']' ] */
+  /** Transformer ::= TransformerName '(' Operand { ',' Operand } ')' [ Argument ] */
   #transformer(): TransformerNode | undefined {
     const start = this.#lexer.position;
     const name = this.#lexer.identifier();
@@ -183,45 +215,58 @@ class Parser {
       this.#lexer.position = start;
       return undefined;
     }
-    const operands = this.#operands({ start, end: this.#lexer.position });
-    const argument = name === 'getopt' ? this.#argument() : undefined;
-    return {
-      kind: 'transformer',
-      name,
-      operands,
-      argument,
-      span: this.#lexer.spanFrom(start),
-    };
-  }
-
-  /** Operand { ',' Operand } ')' */
-  #operands(opened: Span): TransformerOperand[] {
-    return this.#nested(opened, () => {
+    return this.#within(() => {
       const operands: TransformerOperand[] = [];
-      do {
-        this.#lexer.skipBlanks();
-        operands.push(this.#operand());
-        this.#lexer.skipBlanks();
-      } while (this.#lexer.take(','));
+      do operands.push(this.#operand());
+      while (this.#lexer.take(','));
       if (!this.#lexer.take(')')) throw this.#lexer.error("expected ',' or ')'");
-      return operands;
+      if (name !== 'getopt') this.#noArgument(name);
+      const argument = name === 'getopt' ? this.#argument() : undefined;
+      return { kind: 'transformer', name, operands, argument, span: this.#lexer.spanFrom(start) };
     });
   }
 
-  /** Operand ::= Transformer | Val | Field | Quoted | Bare | '(' Operand { ',' Operand } ')' */
-  #operand(): TransformerOperand {
-    const start = this.#lexer.position;
-    if (this.#lexer.take('(')) {
-      const items = this.#operands({ start, end: start + 1 });
-      return { kind: 'operands', items, span: this.#lexer.spanFrom(start) };
-    }
-    const operand = this.#transformer() ?? this.#val() ?? this.#field() ?? this.#value();
-    if (operand === undefined)
-      throw this.#lexer.error('expected a field, a string or a transformer');
-    return operand;
+  #noArgument(name: string): void {
+    if (this.#lexer.isNext('[')) throw this.#lexer.error(`${name}() takes no argument in brackets`);
   }
 
-  /** Val ::= 'val' '(' Field ')' */
+  /** Operand ::= OperandListItem | '(' [ OperandListItem { ',' OperandListItem } ] ')' */
+  #operand(): TransformerOperand {
+    this.#lexer.skipBlanks();
+    const start = this.#lexer.position;
+    if (!this.#lexer.take('(')) {
+      const item = this.#operandListItem();
+      this.#lexer.skipBlanks();
+      return item;
+    }
+    const items: OperandListItem[] = [];
+    this.#lexer.skipBlanks();
+    if (!this.#lexer.isNext(')')) {
+      do {
+        this.#lexer.skipBlanks();
+        items.push(this.#operandListItem());
+        this.#lexer.skipBlanks();
+      } while (this.#lexer.take(','));
+    }
+    if (!this.#lexer.take(')')) throw this.#lexer.error("expected ',' or ')' in the list");
+    const span = this.#lexer.spanFrom(start);
+    this.#lexer.skipBlanks();
+    return { kind: 'operands', items, span };
+  }
+
+  /** OperandListItem ::= Transformer | Field | Quoted | Number */
+  #operandListItem(): OperandListItem {
+    const start = this.#lexer.position;
+    const value = this.#lexer.number() ?? this.#lexer.quotedString();
+    if (value !== undefined) return { kind: 'text', value, span: this.#lexer.spanFrom(start) };
+    const item = this.#field() ?? this.#transformer();
+    if (item === undefined) {
+      throw this.#lexer.error('expected a field, a transformer, a quoted string or a number');
+    }
+    return item;
+  }
+
+  /** Val ::= 'val(' Field ')' */
   #val(): ValNode | undefined {
     const start = this.#lexer.position;
     if (!this.#lexer.take('val(')) return undefined;
@@ -230,6 +275,7 @@ class Parser {
     if (field === undefined) throw this.#lexer.error("expected a field after 'val('");
     this.#lexer.skipBlanks();
     if (!this.#lexer.take(')')) throw this.#lexer.error("expected ')'");
+    this.#noArgument('val');
     return { kind: 'val', field, span: this.#lexer.spanFrom(start) };
   }
 
@@ -238,27 +284,20 @@ class Parser {
     const { start } = left.span;
     this.#lexer.skipBlanks();
     const operatorStart = this.#lexer.position;
-    if (this.#lexer.isKeyword('exists')) {
-      this.#lexer.take('exists');
+    // No blank need follow: `fd.name existsand x` is taken, as in Falco.
+    if (this.#lexer.take('exists')) {
       return { kind: 'exists', left, span: this.#lexer.spanFrom(start) };
     }
     const operator = this.#operator();
     const operatorSpan = this.#lexer.spanFrom(operatorStart);
-    this.#lexer.skipBlanks();
+    const apart = this.#lexer.skipBlanks();
     let modifier: Modifier | undefined;
     let right: RightOperand;
     if (isOneOf(NUMBER_OPERATORS, operator)) right = this.#numberValue();
     else if (isOneOf(LIST_OPERATORS, operator)) right = this.#listValue(operator);
-    else ({ modifier, right } = this.#stringValue());
-    return {
-      kind: 'compare',
-      left,
-      operator,
-      operatorSpan,
-      modifier,
-      right,
-      span: this.#lexer.spanFrom(start),
-    };
+    else ({ modifier, right } = this.#stringValue(apart));
+    const span = this.#lexer.spanFrom(start);
+    return { kind: 'compare', left, operator, operatorSpan, modifier, right, span };
   }
 
   #operator(): Operator {
@@ -271,12 +310,8 @@ class Parser {
         return word;
       }
     }
-    for (const word of LIST_OPERATORS) {
-      if (this.#lexer.isWord(word, '(')) {
-        this.#lexer.take(word);
-        return word;
-      }
-    }
+    // No blank need follow these (G5).
+    for (const word of LIST_OPERATORS) if (this.#lexer.take(word)) return word;
     throw this.#lexer.error('expected an operator');
   }
 
@@ -290,42 +325,46 @@ class Parser {
     return { kind: 'number', text, span: this.#lexer.spanFrom(start) };
   }
 
-  /** [ Modifier ] List | Val | Transformer | Quoted | Bare */
-  #stringValue(): { modifier: Modifier | undefined; right: RightOperand } {
-    const modified = this.#modified();
+  /** Modifier ( List | Identifier ) | Val | Transformer | Value */
+  #stringValue(apart: boolean): { modifier: Modifier | undefined; right: RightOperand } {
+    const modified = apart ? this.#modified() : undefined;
     if (modified !== undefined) return modified;
     const right = this.#val() ?? this.#transformer() ?? this.#value();
     if (right === undefined) throw this.#lexer.error('expected a value');
     return { modifier: undefined, right };
   }
 
-  /** Modifier List; nothing is taken when the word is not followed by a list: then it is the value (G6). */
+  /** Nothing is taken when the word is not followed by a list: then it is the value itself (G6). */
   #modified(): { modifier: Modifier; right: ListNode } | undefined {
     const start = this.#lexer.position;
     const word = this.#lexer.identifier();
-    if (word !== undefined && isOneOf(MODIFIERS, word)) {
-      const apart = this.#lexer.skipBlanks();
-      if (this.#lexer.text.startsWith('(', this.#lexer.position)) {
-        return { modifier: word, right: this.#list() };
-      }
-      const joins = this.#lexer.isKeyword('and') || this.#lexer.isKeyword('or');
-      const nameStart = this.#lexer.position;
-      const name = apart && !joins ? this.#lexer.identifier() : undefined;
-      if (name !== undefined)
-        return { modifier: word, right: listOfOne(name, this.#lexer.spanFrom(nameStart)) };
+    if (word !== undefined && isOneOf(MODIFIERS, word) && this.#lexer.skipBlanks()) {
+      if (this.#lexer.isNext('(')) return { modifier: word, right: this.#list() };
+      const joins = ['and', 'or', 'not'].some((joint) => this.#lexer.isKeyword(joint));
+      const name = joins ? undefined : this.#listName();
+      if (name !== undefined) return { modifier: word, right: name };
     }
     this.#lexer.position = start;
     return undefined;
   }
 
-  /** List | Val | Transformer */
+  /** List | Val | Transformer | Identifier */
   #listValue(operator: Operator): RightOperand {
-    const computed = this.#val() ?? this.#transformer();
-    if (computed !== undefined) return computed;
-    if (this.#lexer.text.startsWith('(', this.#lexer.position)) return this.#list();
-    const value = this.#value();
-    if (value === undefined) throw this.#lexer.error(`expected a list after '${operator}'`);
-    return { kind: 'list', items: [value], span: value.span };
+    if (this.#lexer.isNext('(')) return this.#list();
+    const right = this.#val() ?? this.#transformer() ?? this.#listName();
+    if (right === undefined) {
+      throw this.#lexer.error(`expected a list such as (a, b) after '${operator}'`);
+    }
+    return right;
+  }
+
+  /** An identifier in a list's place: a list of one, by now filled in if it was a list's name. */
+  #listName(): ListNode | undefined {
+    const start = this.#lexer.position;
+    const value = this.#lexer.identifier();
+    if (value === undefined) return undefined;
+    const span = this.#lexer.spanFrom(start);
+    return { kind: 'list', items: [{ kind: 'text', value, span }], span };
   }
 
   /** '(' [ Value { ',' Value } ] ')' */
@@ -354,19 +393,16 @@ class Parser {
     return { kind: 'text', value, span: this.#lexer.spanFrom(start) };
   }
 
-  #nested<T>(opened: Span, read: () => T): T {
+  #within<T>(read: () => T): T {
     this.#depth += 1;
-    if (this.#depth > this.#limits.maxDepth) throw this.#tooDeep(opened);
+    if (this.#depth >= this.#limits.maxDepth) {
+      throw this.#lexer.error(
+        `exceeded max depth limit of ${this.#limits.maxDepth}: too many parentheses within each other`,
+      );
+    }
     const value = read();
     this.#depth -= 1;
     return value;
-  }
-
-  #tooDeep(span: Span): LanguageError {
-    return this.#lexer.error(
-      `more than ${this.#limits.maxDepth} parentheses within each other`,
-      span,
-    );
   }
 }
 
@@ -376,10 +412,6 @@ function isOneOf<const T extends string>(words: readonly T[], word: string): wor
 
 function isTransformer(name: string): name is TransformerName {
   return isOneOf(TRANSFORMERS, name);
-}
-
-function listOfOne(value: string, span: Span): ListNode {
-  return { kind: 'list', items: [{ kind: 'text', value, span }], span };
 }
 
 function spanOf(nodes: readonly Condition[]): Span {

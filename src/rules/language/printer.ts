@@ -50,8 +50,6 @@ function printTransformerOperand(operand: TransformerOperand): string {
     case 'text':
       // Quoted always: a bare word with a dot would be read as a field.
       return quote(operand.value);
-    case 'val':
-      return `val(${printField(operand.field)})`;
     case 'operands':
       return `(${operand.items.map(printTransformerOperand).join(', ')})`;
   }
@@ -93,13 +91,16 @@ const NAMED: Readonly<Record<string, string>> = {
   '\n': '\\n',
   '\r': '\\r',
   '\t': '\\t',
-  '\\': '\\\\',
+  // Not `\\`: a quote after it would count as escaped, so a string could not end with one.
+  '\\': '\\x5c',
   '"': '\\"',
 };
 
+/** A string as conditions take it; the bytes that a TextNode has for what is not UTF-8 included. */
 function quote(value: string): string {
-  const escaped = value.replace(/[\u0000-\u001f"\\\u007f]/g, (char) => {
-    return NAMED[char] ?? `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  const escaped = value.replace(/[\u0000-\u001f"\\\u007f]|\p{Surrogate}/gu, (char) => {
+    const code = char.charCodeAt(0);
+    return NAMED[char] ?? `\\x${(code & 0xff).toString(16).padStart(2, '0')}`;
   });
   return `"${escaped}"`;
 }

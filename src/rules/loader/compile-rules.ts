@@ -1,228 +1,269 @@
 import { check } from '../compile/check.ts';
-import type { CheckContext } from '../compile/check.ts';
-import type { CheckedMacro } from '../compile/checked.ts';
-import { inferEvents, isAnyEvent } from '../compile/infer.ts';
-import { PRIORITIES } from '../detection.ts';
-import type { Priority } from '../detection.ts';
-import type { Condition, Span } from '../language/ast.ts';
-import { LanguageError, lineAndColumn } from '../language/errors.ts';
-import { nearestWord } from '../../shared/nearest.ts';
+import { inferEvents, isTooManyEvents } from '../compile/infer.ts';
+import type { FieldSource } from '../compile/read.ts';
+import type { Condition } from '../language/ast.ts';
+import { LanguageError } from '../language/errors.ts';
 import { parse } from '../language/parser.ts';
 import { compileOutput } from '../output/format.ts';
+import type { ExtraOutputField, OutputFormat } from '../output/format.ts';
 import type { LoadedRule } from '../rule-set.ts';
-import type { Definitions, MacroDefinition, RuleDefinition } from './definitions.ts';
-import { atPlace, collecting } from './diagnostics.ts';
-import type { Diagnostics } from './diagnostics.ts';
+import { extraFields, outputAdditions } from './append-output.ts';
+import type { AppendOutput } from './append-output.ts';
+import { appended } from './definitions.ts';
+import type { Definitions } from './definitions.ts';
+import { atPlace, ItemError } from './diagnostics.ts';
+import type { Diagnostics, Owner } from './diagnostics.ts';
+import { withExceptions } from './exceptions.ts';
+import { deprecatedInOutput, inspect } from './inspect.ts';
 import { ListFiller } from './lists.ts';
-import type { MappedText } from './source.ts';
+import { BrokenMacro, Macros } from './macros.ts';
+import type { RuleDefinition } from './rule-definitions.ts';
+import { lineAt, MappedText } from './source.ts';
 
-interface ParsedMacro {
-  readonly definition: MacroDefinition;
-  readonly text: MappedText;
-  readonly condition: Condition;
+export interface CompileOptions {
+  readonly appendOutput: readonly AppendOutput[];
+  /** Nothing was wrong with the items of the files so far. */
+  readonly allRead: boolean;
+  /** Macros of files that are still to come. */
+  readonly laterNames: ReadonlySet<string>;
+  /** Where fields' values come from; the event when undefined. */
+  readonly fieldSource: FieldSource | undefined;
 }
 
-/** Thrown where a condition refers to a macro that has an error of its own, which is reported there. */
-class BrokenMacro extends Error {
-  override readonly name = 'BrokenMacro';
-}
+/** A part of a rule did not compile: what there is to say was said. */
+const FAILED = Symbol('failed');
 
 /** Turns definitions into rules; what is wrong goes to the diagnostics and the rule is left out. */
 export class RuleCompiler {
   readonly #definitions: Definitions;
   readonly #diagnostics: Diagnostics;
+  readonly #options: CompileOptions;
   readonly #filler: ListFiller;
-  readonly #parsed = new Map<string, ParsedMacro>();
-  readonly #checked = new Map<string, CheckedMacro | 'broken' | 'open'>();
-  readonly #usedMacros = new Set<string>();
+  readonly #macros: Macros;
 
-  constructor(definitions: Definitions, diagnostics: Diagnostics) {
+  constructor(definitions: Definitions, diagnostics: Diagnostics, options: CompileOptions) {
     this.#definitions = definitions;
     this.#diagnostics = diagnostics;
+    this.#options = options;
     this.#filler = new ListFiller(definitions.lists);
+    this.#macros = new Macros(definitions, diagnostics, options);
   }
 
-  /** The rules that are well and at least as severe as `minimumPriority`, in order of definition. */
-  compile(minimumPriority: Priority): LoadedRule[] {
-    for (const definition of this.#definitions.macros.values()) this.#parseMacro(definition);
-    const least = PRIORITIES.indexOf(minimumPriority);
+  /** The rules that are well, in order of definition; each in a step. */
+  *steps(): Generator<undefined, LoadedRule[]> {
+    this.#macros.read(this.#filler);
     const rules: LoadedRule[] = [];
-    const inOrder = [...this.#definitions.rules.values()].sort((a, b) => a.index - b.index);
-    for (const definition of inOrder) {
-      if (PRIORITIES.indexOf(definition.priority) > least) continue;
+    // The map keeps the place of a name's first definition, which is the order that counts (R6).
+    for (const definition of this.#definitions.rules.values()) {
+      if (this.#diagnostics.isFull) return rules;
+      if (definition.unknownSource) continue;
       const rule = this.#compileRule(definition);
-      if (rule !== undefined) rules.push(rule);
+      if (rule !== FAILED) rules.push(rule);
+      yield;
     }
-    // A rule that failed did not come to all that it refers to.
-    if (this.#diagnostics.errors.length === 0) this.#warnOfUnused();
+    // An item that failed did not come to all that it refers to.
+    if (this.#options.allRead && this.#diagnostics.errors.length === 0) {
+      this.#macros.warnOfUnused();
+      this.#warnOfUnusedLists();
+    }
     return rules;
   }
 
-  #parseMacro(definition: MacroDefinition): void {
-    collecting(this.#diagnostics, `macro "${definition.name}"`, () => {
-      const text = this.#filler.fill(definition.condition);
-      const condition = located(text, () => parse(text.text));
-      this.#parsed.set(definition.name, { definition, text, condition });
+  #compileRule(rule: RuleDefinition): LoadedRule | typeof FAILED {
+    const { name, place } = rule;
+    const owner: Owner = { kind: 'rule', name, place };
+    // In Falco's order: exceptions, output, condition (S13).
+    const condition = this.#attempt(rule, owner, () =>
+      withExceptions(appended(rule.condition), rule.exceptions),
+    );
+    const output = this.#compileOutput(rule, owner);
+    // Falco leaves the rule at that, and what its condition refers to is not used.
+    if (output === 'left out') return FAILED;
+    if (condition === FAILED) return FAILED;
+    const compiled = this.#compileCondition(rule, condition, owner);
+    if (output === FAILED || compiled === FAILED) return FAILED;
+    return {
+      name,
+      description: rule.description.join(' '),
+      priority: rule.priority,
+      tags: [...rule.tags].sort(),
+      enabled: rule.enabled,
+      ...output,
+      ...compiled,
+      file: place.source.name,
+      line: lineAt(place.source, place.start).line,
+    };
+  }
+
+  #compileOutput(
+    rule: RuleDefinition,
+    owner: Owner,
+  ): Pick<LoadedRule, 'output' | 'extraFields'> | typeof FAILED | 'left out' {
+    const { appendOutput, fieldSource } = this.#options;
+    const text = this.#withoutContainerInfo(
+      appended([appended(rule.output).trim(), ...outputAdditions(rule, appendOutput)]),
+      owner,
+    );
+    const compile = (mapped: MappedText): OutputFormat | typeof FAILED => {
+      const compiled = this.#attempt(rule, owner, () =>
+        inText(mapped, () => compileOutput(mapped.text, fieldSource)),
+      );
+      if (compiled !== FAILED) this.#warnOfDeprecated(mapped, owner);
+      return compiled;
+    };
+    const errors = this.#diagnostics.errors.length;
+    const output = compile(text);
+    const wanted = extraFields(rule, appendOutput);
+    const extra: ExtraOutputField[] = [];
+    for (const { key, text: extraText, raw } of wanted) {
+      const format = compile(extraText);
+      if (format !== FAILED) extra.push({ key, format, raw });
+    }
+    if (output !== FAILED && extra.length === wanted.length) return { output, extraFields: extra };
+    return this.#diagnostics.errors.length === errors && !this.#diagnostics.isFull
+      ? 'left out'
+      : FAILED;
+  }
+
+  /** `%container.info` has lost its meaning and prints nothing (O4). */
+  #withoutContainerInfo(text: MappedText, owner: Owner): MappedText {
+    const token = '%container.info';
+    const pieces: MappedText[] = [];
+    let copied = 0;
+    for (let at = text.text.indexOf(token); at >= 0; at = text.text.indexOf(token, copied)) {
+      const span = { start: at, end: at + token.length };
+      if (copied === 0 && pieces.length === 0) {
+        this.#diagnostics.warn(
+          'LOAD_DEPRECATED_ITEM',
+          `${token} is deprecated and prints nothing: take it out`,
+          text.locate(span),
+          owner,
+        );
+      }
+      pieces.push(text.slice(copied, at), MappedText.at('', text.locate(span)));
+      copied = span.end;
+    }
+    return pieces.length === 0 ? text : MappedText.join([...pieces, text.slice(copied)]);
+  }
+
+  #warnOfDeprecated(text: MappedText, owner: Owner): void {
+    for (const { name, span } of deprecatedInOutput(text.text)) {
+      this.#diagnostics.warn(
+        'LOAD_DEPRECATED_ITEM',
+        `field ${name} is deprecated and says nothing in an output`,
+        text.locate(span),
+        owner,
+      );
+    }
+  }
+
+  #compileCondition(
+    rule: RuleDefinition,
+    condition: MappedText,
+    owner: Owner,
+  ): Pick<LoadedRule, 'condition' | 'events'> | typeof FAILED {
+    return this.#attempt(rule, owner, () => {
+      const text = this.#filler.fill(condition);
+      return inText(text, () => {
+        const checked = this.#check(parse(text.text), text, owner);
+        const events = this.#infer(checked);
+        if (rule.warnEvttypes && isTooManyEvents(events)) {
+          this.#diagnostics.warn(
+            'LOAD_NO_EVTTYPE',
+            'the condition does not say which events it is about (evt.type): it runs for all or most of them',
+            text.locate({ start: 0, end: 1 }),
+            owner,
+          );
+        }
+        return { condition: checked, events };
+      });
     });
   }
 
-  #compileRule(definition: RuleDefinition): LoadedRule | undefined {
-    const label = `rule "${definition.name}"`;
-    if (definition.source !== 'syscall') {
-      this.#diagnostics.warn(
-        'LOAD_UNKNOWN_SOURCE',
-        `there is no source '${definition.source}': the rule is left out`,
-        definition.place,
-        label,
-      );
-      return undefined;
+  #check(condition: Condition, text: MappedText, owner: Owner) {
+    const inspection = inspect(condition);
+    this.#macros.checkReferences(inspection, text, owner);
+    this.#macros.warnOf(inspection, text, owner);
+    return check(condition, this.#macros.context(text, owner));
+  }
+
+  /** What is wrong with the events of a condition may stand in a macro of it. */
+  #infer(condition: LoadedRule['condition']): LoadedRule['events'] {
+    try {
+      return inferEvents(condition);
+    } catch (error) {
+      if (!(error instanceof LanguageError)) throw error;
+      throw this.#macros.placeOf(error, (macro) => inferEvents(macro.body)) ?? error;
     }
-    // Falco compiles the output first, and reports that (S13).
-    const output = this.#attempt(definition, definition.output, () =>
-      compileOutput(definition.output.text),
-    );
-    const text = collecting(this.#diagnostics, label, () =>
-      this.#filler.fill(definition.condition),
-    );
-    if (text === undefined) return undefined;
-    const condition = this.#attempt(definition, text, () =>
-      check(parse(text.text), this.#context(text, Infinity, label)),
-    );
-    if (output === undefined || condition === undefined) return undefined;
-    const events = inferEvents(condition);
-    if (isAnyEvent(events) && definition.warnEvttypes) {
-      this.#diagnostics.warn(
-        'LOAD_NO_EVTTYPE',
-        'the condition does not say which events it is about (evt.type): it runs for all of them',
-        text.locate({ start: 0, end: 1 }),
-        label,
-      );
-    }
-    return {
-      name: definition.name,
-      description: definition.description,
-      priority: definition.priority,
-      tags: definition.tags,
-      enabled: definition.enabled,
-      condition,
-      output,
-      events,
-      file: definition.place.source.name,
-      line: lineAndColumn(definition.place.source.text, definition.place.start).line,
-    };
   }
 
   /** Runs a part of a rule's compilation: an error is reported, or makes the rule be left out with a word. */
-  #attempt<T>(definition: RuleDefinition, text: MappedText, read: () => T): T | undefined {
-    const label = `rule "${definition.name}"`;
+  #attempt<T>(rule: RuleDefinition, owner: Owner, read: () => T): T | typeof FAILED {
     try {
       return read();
     } catch (error) {
-      if (error instanceof BrokenMacro) return undefined;
-      if (!(error instanceof LanguageError)) throw error;
-      const { code, message, place } = atPlace(error, text);
-      const skipped = definition.skipIfUnknownFilter && error.unknownName;
-      if (skipped || (code === 'LOAD_ERR_NOT_YET' && !definition.enabled)) {
-        const reason = skipped ? 'as skip-if-unknown-filter says' : 'it is disabled';
-        this.#diagnostics.warn(
-          'LOAD_UNKNOWN_FILTER',
-          `${message}: the rule is left out, ${reason}`,
-          place,
-          label,
-        );
-      } else this.#diagnostics.error(code, message, place, label);
-      return undefined;
+      if (error instanceof BrokenMacro) {
+        const { failure } = error;
+        const skipped = rule.skipIfUnknownFilter && failure.unknownName;
+        if (skipped) this.#leaveOut(failure.error, owner);
+        else if (!failure.told) {
+          failure.told = true;
+          const { code, message, place } = failure.error;
+          this.#diagnostics.error(code, message, place, failure.owner);
+        }
+      } else if (error instanceof PlacedError) {
+        if (rule.skipIfUnknownFilter && error.unknownName) this.#leaveOut(error.error, owner);
+        else this.#report(error.error, owner);
+      } else if (error instanceof ItemError) this.#report(error, owner);
+      else throw error;
+      return FAILED;
     }
   }
 
-  #context(text: MappedText, visibility: number, label: string): CheckContext {
-    return {
-      macro: (name, span, depth) => this.#macro(name, span, depth, visibility),
-      warn: ({ code, message, span }) => {
-        this.#diagnostics.warn(code, message, text.locate(span), label);
-      },
-    };
+  #report({ code, message, place }: ItemError, owner: Owner): void {
+    this.#diagnostics.error(code, message, place, owner);
   }
 
-  #macro(name: string, span: Span, depth: number, visibility: number): CheckedMacro {
-    const definition = this.#definitions.macros.get(name);
-    if (definition === undefined || definition.index >= visibility)
-      throw undefinedMacro(name, span, this.#definitions);
-    this.#usedMacros.add(name);
-    const known = this.#checked.get(name);
-    if (known === 'open')
-      throw undefinedMacro(name, span, this.#definitions, 'reference loop in macro');
-    if (known === 'broken') throw new BrokenMacro();
-    if (known !== undefined) return known;
-    const parsed = this.#parsed.get(name);
-    if (parsed === undefined) throw new BrokenMacro();
-    this.#checked.set(name, 'open');
-    const label = `macro "${name}"`;
-    try {
-      const context = this.#context(parsed.text, definition.visibility, label);
-      const checked = { name, body: check(parsed.condition, context, depth) };
-      this.#checked.set(name, checked);
-      return checked;
-    } catch (error) {
-      this.#checked.set(name, 'broken');
-      if (error instanceof LanguageError) {
-        const { code, message, place } = atPlace(error, parsed.text);
-        this.#diagnostics.error(code, message, place, label);
-        throw new BrokenMacro();
-      }
-      throw error;
-    }
+  #leaveOut({ message, place }: ItemError, owner: Owner): void {
+    this.#diagnostics.warn(
+      'LOAD_UNKNOWN_FILTER',
+      `${message}: the rule is left out, as skip-if-unknown-filter says`,
+      place,
+      owner,
+    );
   }
 
-  #warnOfUnused(): void {
-    for (const macro of this.#definitions.macros.values()) {
-      if (this.#usedMacros.has(macro.name)) continue;
-      this.#diagnostics.warn(
-        'LOAD_UNUSED_MACRO',
-        'the macro is not referred to by any rule',
-        macro.place,
-        `macro "${macro.name}"`,
-      );
-    }
-    for (const list of this.#definitions.lists.values()) {
-      if (this.#filler.used.has(list.name)) continue;
+  #warnOfUnusedLists(): void {
+    for (const { name, place } of this.#definitions.lists.values()) {
+      if (this.#filler.used.has(name)) continue;
       this.#diagnostics.warn(
         'LOAD_UNUSED_LIST',
-        'the list is not referred to by any rule or macro',
-        list.place,
-        `list "${list.name}"`,
+        'the list is not referred to by any rule, macro or list',
+        place,
+        { kind: 'list', name, place },
       );
     }
   }
 }
 
-function located<T>(text: MappedText, read: () => T): T {
+/** An error of the language, at its place in a file. */
+class PlacedError extends Error {
+  override readonly name = 'PlacedError';
+  readonly error: ItemError;
+  readonly unknownName: boolean;
+
+  constructor(error: ItemError, unknownName: boolean) {
+    super(error.message);
+    this.error = error;
+    this.unknownName = unknownName;
+  }
+}
+
+function inText<T>(text: MappedText, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw error instanceof LanguageError ? atPlace(error, text) : error;
+    if (!(error instanceof LanguageError)) throw error;
+    throw new PlacedError(atPlace(error, text), error.unknownName);
   }
-}
-
-function undefinedMacro(
-  name: string,
-  span: Span,
-  definitions: Definitions,
-  why = '',
-): LanguageError {
-  const close = definitions.macros.has(name)
-    ? undefined
-    : nearestWord(name, definitions.macros.keys());
-  const hint = close === undefined ? '' : ` Did you mean '${close}'?`;
-  const late =
-    definitions.macros.has(name) && why === ''
-      ? ' It is defined after the macro that refers to it.'
-      : why === ''
-        ? ''
-        : ` (${why})`;
-  return new LanguageError(
-    'LOAD_ERR_VALIDATE',
-    `Undefined macro '${name}' used in filter.${late}${hint}`,
-    span,
-  );
 }

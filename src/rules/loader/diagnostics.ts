@@ -1,34 +1,65 @@
-import { drawSnippet, LanguageError, lineAndColumn } from '../language/errors.ts';
-import type { ErrorCode, WarningCode } from '../language/errors.ts';
+import { drawSnippet, printable } from '../language/errors.ts';
+import type { ErrorCode, LanguageError, WarningCode } from '../language/errors.ts';
+import { lineAt } from './source.ts';
 import type { Place } from './source.ts';
 
+/** Errors and warnings that are kept of each kind; those past it are counted. */
+export const MAX_DIAGNOSTICS = 1000;
+
+/** An item of a rule file that something is wrong with. */
+export interface Owner {
+  /** `rule`, `macro`, `list`, `required_engine_version`… */
+  readonly kind: string;
+  /** '' when it has none. */
+  readonly name: string;
+  readonly place: Place;
+}
+
+/** A point in a rule file: line and column from 1, as editors count, the offset from 0, in UTF-16 units. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+  readonly offset: number;
+}
+
 /** Something wrong with a rule file, or worth a word, at a place in it. */
-export interface Diagnostic {
+export interface Diagnostic extends Position {
   readonly severity: 'error' | 'warning';
   readonly code: ErrorCode | WarningCode;
   /** What is wrong, without position. */
   readonly message: string;
   readonly file: string;
-  /** From 1, as editors count. */
-  readonly line: number;
-  readonly column: number;
   /** The line of the file and a caret under the place; safe to print. */
   readonly snippet: string;
   /** `rule "Shell in app container"`; undefined outside of an item. */
   readonly item: string | undefined;
+  /** The item and where it begins; undefined outside of one. */
+  readonly owner:
+    | ({ readonly kind: string; readonly name: string; readonly file: string } & Position)
+    | undefined;
 }
 
 /** Collects what is found while loading: errors and warnings in the order of their finding. */
 export class Diagnostics {
   readonly errors: Diagnostic[] = [];
   readonly warnings: Diagnostic[] = [];
+  /** How many more there were than MAX_DIAGNOSTICS. */
+  omittedErrors = 0;
+  omittedWarnings = 0;
 
-  error(code: ErrorCode, message: string, place: Place, item?: string): void {
-    this.errors.push(diagnostic('error', code, message, place, item));
+  error(code: ErrorCode, message: string, place: Place, owner?: Owner): void {
+    if (this.isFull) this.omittedErrors += 1;
+    else this.errors.push(diagnostic('error', code, message, place, owner));
   }
 
-  warn(code: WarningCode, message: string, place: Place, item?: string): void {
-    this.warnings.push(diagnostic('warning', code, message, place, item));
+  warn(code: WarningCode, message: string, place: Place, owner?: Owner): void {
+    if (this.warnings.length >= MAX_DIAGNOSTICS) this.omittedWarnings += 1;
+    else this.warnings.push(diagnostic('warning', code, message, place, owner));
+  }
+
+  /** So many errors that to look for more helps nobody. */
+  get isFull(): boolean {
+    return this.errors.length >= MAX_DIAGNOSTICS;
   }
 }
 
@@ -45,25 +76,12 @@ export class ItemError extends Error {
   }
 }
 
-/** Runs `read`; what goes wrong in it becomes an error of the item. Undefined when something did. */
-export function collecting<T>(
-  diagnostics: Diagnostics,
-  item: string | undefined,
-  read: () => T,
-): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof ItemError)) throw error;
-    diagnostics.error(error.code, error.message, error.place, item);
-    return undefined;
-  }
-}
-
-/** `file:line:column: error: message (CODE)`, and the snippet below. */
+/** `file:line:column: error: message (CODE)`, and the snippet below. Safe to print. */
 export function formatDiagnostic(found: Diagnostic): string {
   const item = found.item === undefined ? '' : `in ${found.item}: `;
-  const head = `${found.file}:${found.line}:${found.column}: ${found.severity}: ${item}${found.message} (${found.code})`;
+  const head = printable(
+    `${found.file}:${found.line}:${found.column}: ${found.severity}: ${item}${found.message} (${found.code})`,
+  );
   const snippet = found.snippet
     .split('\n')
     .map((line) => `  ${line}`)
@@ -76,18 +94,43 @@ function diagnostic(
   code: ErrorCode | WarningCode,
   message: string,
   place: Place,
-  item: string | undefined,
+  owner: Owner | undefined,
 ): Diagnostic {
-  const { text, name } = place.source;
   return {
     severity,
     code,
     message,
-    file: name,
-    ...lineAndColumn(text, place.start),
-    snippet: drawSnippet(text, place.start, place.end - place.start),
-    item,
+    file: place.source.name,
+    ...positionOf(place),
+    snippet: snippetOf(place),
+    item: owner === undefined ? undefined : labelOf(owner),
+    owner:
+      owner === undefined
+        ? undefined
+        : {
+            kind: owner.kind,
+            name: owner.name,
+            file: owner.place.source.name,
+            ...positionOf(owner.place),
+          },
   };
+}
+
+function labelOf({ kind, name }: Owner): string {
+  return name === '' ? kind : `${kind} "${name}"`;
+}
+
+function positionOf({ source, start }: Place): Position {
+  const { line, column } = lineAt(source, start);
+  return { line, column, offset: start };
+}
+
+/** Drawn from the line alone, and from no more of it than a snippet shows: a file may be one long line. */
+function snippetOf({ source, start, end }: Place): string {
+  const line = lineAt(source, start);
+  const at = Math.min(Math.max(start, line.start), line.end);
+  const from = Math.max(line.start, at - 80);
+  return drawSnippet(source.text.slice(from, Math.min(line.end, at + 160)), at - from, end - start);
 }
 
 /** An error of a condition or an output, at its place in the file. */

@@ -1,22 +1,45 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { PRIORITIES } from '../detection.ts';
 import type { Priority } from '../detection.ts';
+import type { FieldSource } from '../compile/read.ts';
 import { UserError } from '../../shared/user-error.ts';
-import type { RuleSet } from '../rule-set.ts';
+import type { LoadedRule, RuleSet } from '../rule-set.ts';
+import type { AppendOutput } from './append-output.ts';
 import { RuleCompiler } from './compile-rules.ts';
 import { Definitions } from './definitions.ts';
 import { Diagnostics } from './diagnostics.ts';
 import type { Diagnostic } from './diagnostics.ts';
 import { readItems } from './items.ts';
+import type { Item } from './items.ts';
+import { selectRules } from './selection.ts';
+import type { RuleSelection } from './selection.ts';
 import type { RuleSource } from './source.ts';
-import { readYaml, YamlError } from './yaml.ts';
+import { formatVersion, missingPlugin } from './versions.ts';
+import { readYaml } from './yaml.ts';
+import { YamlError } from './yaml-node.ts';
+import type { YamlNode } from './yaml-node.ts';
 
 /** Largest rule file that is read; upstream's three are below 100 KB. */
-export const MAX_RULE_FILE_BYTES = 4 * 1024 * 1024;
+export const MAX_RULE_FILE_BYTES = 16 * 1024 * 1024;
+const READ_BYTES = 64 * 1024;
 
 export interface LoadOptions {
   /** Less severe rules are left out (R5). Default: Debug, so none is. */
   readonly minimumPriority?: Priority;
+  /** What is added to the rules' outputs (O4). */
+  readonly appendOutput?: readonly AppendOutput[];
+  /** Switches rules on and off over what their files say, one after the other. */
+  readonly selection?: readonly RuleSelection[];
+  /** Where fields' values come from. Default: the event. */
+  readonly fieldSource?: FieldSource;
+}
+
+/** What was found when one file was loaded on top of those before it: what Falco reports of it. */
+export interface FileResult {
+  readonly name: string;
+  readonly errors: readonly Diagnostic[];
+  /** Also about earlier files: with each file all that is defined by then is compiled anew. */
+  readonly warnings: readonly Diagnostic[];
 }
 
 /** What loading found. A set with any error must not be used: what it watches is not what was written. */
@@ -26,66 +49,181 @@ export interface LoadResult {
   /** How many rules loaded and how many there are, with those left out. */
   readonly loadedRules: number;
   readonly definedRules: number;
-  /** In the order that Falco would come to them: it reports the first one. */
+  readonly definedMacros: number;
+  readonly definedLists: number;
+  /** The newest engine version that the files ask for, as `0.57.0`; undefined when none does. */
+  readonly requiredEngineVersion: string | undefined;
+  /** In the order in which Falco would come to them: it reports the first one. */
   readonly errors: readonly Diagnostic[];
+  /** Those of reading each file, and those of compiling what all of them define. */
   readonly warnings: readonly Diagnostic[];
-}
-
-/** Loads rules from texts, later ones on top of earlier ones. Never throws for what is in them. */
-export function loadRules(sources: readonly RuleSource[], options: LoadOptions = {}): LoadResult {
-  const diagnostics = new Diagnostics();
-  const definitions = new Definitions(diagnostics);
-  for (const source of sources) {
-    try {
-      for (const item of readItems(readYaml(source), diagnostics)) definitions.add(item);
-    } catch (error) {
-      if (!(error instanceof YamlError)) throw error;
-      diagnostics.error('LOAD_ERR_YAML_PARSE', error.message, error.place);
-    }
-  }
-  const least = options.minimumPriority ?? PRIORITIES.at(-1) ?? 'Debug';
-  const rules = new RuleCompiler(definitions, diagnostics).compile(least);
-  return {
-    ruleSet: diagnostics.errors.length === 0 ? { rules } : undefined,
-    loadedRules: rules.length,
-    definedRules: definitions.rules.size,
-    errors: diagnostics.errors,
-    warnings: diagnostics.warnings,
-  };
+  /** How many more there were: of each kind MAX_DIAGNOSTICS are kept for a file. */
+  readonly omittedErrors: number;
+  readonly omittedWarnings: number;
+  readonly files: readonly FileResult[];
 }
 
 /**
- * Reads a rule file. Throws UserError, a sentence with what to do, when it cannot be read, is no regular file
- * or is larger than MAX_RULE_FILE_BYTES.
+ * Loads rules from texts, later ones on top of earlier ones. Each must load with those before it alone, as in Falco.
+ * Never throws for what is in them.
  */
+export function loadRules(sources: readonly RuleSource[], options: LoadOptions = {}): LoadResult {
+  const steps = loadSteps(sources, options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same in steps, for who has other things to do meanwhile: a file is read in one, a rule compiled in one. */
+export function* loadSteps(
+  sources: readonly RuleSource[],
+  options: LoadOptions = {},
+): Generator<undefined, LoadResult> {
+  const definitions = new Definitions();
+  const documents: (YamlNode[] | YamlError)[] = [];
+  for (const source of sources) {
+    documents.push(parseSource(source));
+    yield;
+  }
+  const macrosOfFiles = documents.map(macroNames);
+  const errors = new Map<string, Diagnostic>();
+  const warnings: Diagnostic[] = [];
+  const files: FileResult[] = [];
+  let rules: LoadedRule[] = [];
+  let omittedErrors = 0;
+  let omittedWarnings = 0;
+  for (const [index, parsed] of documents.entries()) {
+    const name = sources[index]?.name ?? '';
+    const reading = new Diagnostics();
+    if (parsed instanceof YamlError) {
+      reading.error('LOAD_ERR_YAML_PARSE', parsed.message, parsed.place);
+    } else readItems(parsed, reading, (item: Item) => definitions.add(item, reading));
+    const compiling = new Diagnostics();
+    const laterNames = new Set(macrosOfFiles.slice(index + 1).flat());
+    rules = yield* new RuleCompiler(definitions, compiling, {
+      appendOutput: options.appendOutput ?? [],
+      allRead: errors.size === 0 && reading.errors.length === 0,
+      laterNames,
+      fieldSource: options.fieldSource,
+    }).steps();
+    // Falco asks for plugins when a file is loaded.
+    for (const plugin of definitions.plugins) {
+      const missing = missingPlugin(plugin);
+      if (missing !== undefined) compiling.error(missing.code, missing.message, missing.place);
+    }
+    for (const error of [...reading.errors, ...compiling.errors]) {
+      // What is wrong with an earlier file is found again with each later one.
+      const { file, offset, code, message } = error;
+      const key = `${file}\n${offset}\n${code}\n${message}`;
+      if (!errors.has(key)) errors.set(key, error);
+    }
+    warnings.push(...reading.warnings);
+    omittedErrors += reading.omittedErrors + compiling.omittedErrors;
+    omittedWarnings += reading.omittedWarnings;
+    if (index === documents.length - 1) {
+      warnings.push(...compiling.warnings);
+      omittedWarnings += compiling.omittedWarnings;
+    }
+    files.push({
+      name,
+      errors: [...reading.errors, ...compiling.errors],
+      warnings: [...reading.warnings, ...compiling.warnings],
+    });
+  }
+  const least = PRIORITIES.indexOf(options.minimumPriority ?? 'Debug');
+  const severe = rules.filter((rule) => PRIORITIES.indexOf(rule.priority) <= least);
+  const { engineVersion } = definitions;
+  return {
+    ruleSet:
+      errors.size === 0 ? { rules: selectRules(severe, options.selection ?? []) } : undefined,
+    loadedRules: severe.length,
+    definedRules: definitions.rules.size,
+    definedMacros: definitions.macros.size,
+    definedLists: definitions.lists.size,
+    requiredEngineVersion: engineVersion === undefined ? undefined : formatVersion(engineVersion),
+    errors: [...errors.values()],
+    warnings,
+    omittedErrors,
+    omittedWarnings,
+    files,
+  };
+}
+
+function parseSource(source: RuleSource): YamlNode[] | YamlError {
+  try {
+    return readYaml(source);
+  } catch (error) {
+    if (error instanceof YamlError) return error;
+    throw error;
+  }
+}
+
+function macroNames(documents: YamlNode[] | YamlError): string[] {
+  if (documents instanceof YamlError) return [];
+  const names: string[] = [];
+  for (const document of documents) {
+    for (const item of document.kind === 'sequence' ? document.items : []) {
+      if (item.kind !== 'map') continue;
+      const macro = item.entries.find((entry) => entry.key.text === 'macro')?.value;
+      if (macro?.kind === 'scalar') names.push(macro.text);
+    }
+  }
+  return names;
+}
+
+/** Reads a rule file; throws as readRuleBytes. */
 export function readRuleFile(path: string): RuleSource {
+  return toRuleSource(path, readRuleBytes(path));
+}
+
+export function toRuleSource(path: string, bytes: Buffer): RuleSource {
+  return { name: path, text: decode(bytes).replace(/^\ufeff/, '') };
+}
+
+/** UTF-8, or UTF-16 where a byte order mark says so: YAML is written in either. */
+function decode(bytes: Buffer): string {
+  const mark = bytes.toString('hex', 0, 2);
+  if (bytes.length % 2 === 0 && mark === 'fffe') return bytes.toString('utf16le');
+  if (bytes.length % 2 === 0 && mark === 'feff')
+    return Buffer.from(bytes).swap16().toString('utf16le');
+  return bytes.toString('utf8');
+}
+
+/**
+ * The bytes of a rule file, or of another `what` that people write. Throws UserError, a sentence with what to do, when
+ * it cannot be read, is no regular file or is larger than MAX_RULE_FILE_BYTES.
+ */
+export function readRuleBytes(path: string, what = 'rule file'): Buffer {
   let fd: number | undefined;
   try {
     // Not to wait forever should it be a pipe.
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const status = fstatSync(fd);
-    if (!status.isFile()) throw unreadable(path, 'it is not a regular file');
-    const bytes = Buffer.alloc(MAX_RULE_FILE_BYTES + 1);
+    if (!status.isFile()) throw unreadable(path, what, 'it is not a regular file');
+    const chunks: Buffer[] = [];
     let length = 0;
     for (;;) {
-      const count = readSync(fd, bytes, length, bytes.length - length, null);
+      const chunk = Buffer.allocUnsafe(READ_BYTES);
+      const count = readSync(fd, chunk, 0, READ_BYTES, null);
       length += count;
       if (length > MAX_RULE_FILE_BYTES) {
-        throw unreadable(path, `it is larger than ${MAX_RULE_FILE_BYTES / 1024 / 1024} MiB`);
+        throw unreadable(path, what, `it is larger than ${MAX_RULE_FILE_BYTES / 1024 / 1024} MiB`);
       }
       if (count === 0) break;
+      chunks.push(chunk.subarray(0, count));
     }
-    return { name: path, text: bytes.toString('utf8', 0, length).replace(/^\ufeff/, '') };
+    return Buffer.concat(chunks);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw unreadable(path, reasonOf(error), error);
+    throw unreadable(path, what, reasonOf(error), error);
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
 }
 
-function unreadable(path: string, reason: string, cause?: unknown): UserError {
-  return new UserError(`Cannot read the rule file: ${reason}.`, {
+function unreadable(path: string, what: string, reason: string, cause?: unknown): UserError {
+  return new UserError(`Cannot read the ${what}: ${reason}.`, {
     position: { file: path },
     exitCode: 2,
     cause,

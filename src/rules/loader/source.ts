@@ -11,6 +11,48 @@ export interface Place {
   readonly end: number;
 }
 
+const LINE_STARTS = new WeakMap<RuleSource, readonly number[]>();
+
+/**
+ * Line and column of an offset, both from 1 (the column counts UTF-16 units), and where its line begins and ends.
+ * The lines of a file are looked for once.
+ */
+export function lineAt(
+  source: RuleSource,
+  offset: number,
+): { line: number; column: number; start: number; end: number } {
+  const { text } = source;
+  const starts = lineStarts(source);
+  const at = Math.min(Math.max(offset, 0), text.length);
+  const line = lastAtMost(starts.length, (index) => starts[index] ?? 0, at);
+  const start = starts[line] ?? 0;
+  const next = starts[line + 1];
+  const end = next === undefined ? text.length : next - 1;
+  return { line: line + 1, column: at - start + 1, start, end };
+}
+
+function lineStarts(source: RuleSource): readonly number[] {
+  const known = LINE_STARTS.get(source);
+  if (known !== undefined) return known;
+  const starts = [0];
+  const { text } = source;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
+  LINE_STARTS.set(source, starts);
+  return starts;
+}
+
+/** The last of `length` ascending values that is at most `limit`; 0 when none is. */
+function lastAtMost(length: number, value: (index: number) => number, limit: number): number {
+  let low = 0;
+  let high = length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (value(middle) <= limit) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
 interface Part {
   /** Where it begins in the mapped text. */
   readonly at: number;
@@ -18,7 +60,13 @@ interface Part {
   readonly source: RuleSource;
   /** Offset in the file per unit of text; one for all of a part that stands for something else there. */
   readonly offsets: Int32Array | number;
+  /** Knows better where a unit of text is from, counted from the one at `innerAt`. */
+  readonly inner?: Locate | undefined;
+  readonly innerAt?: number;
 }
+
+/** Where the unit of text at an offset is from. */
+export type Locate = (offset: number) => Place;
 
 /**
  * Text that comes from rule files, perhaps folded, unescaped, joined and filled in, and still knows for each of
@@ -26,6 +74,7 @@ interface Part {
  */
 export class MappedText {
   readonly text: string;
+  /** Never empty; without parts of no length, unless it is the only one. */
   readonly #parts: readonly Part[];
 
   private constructor(text: string, parts: readonly Part[]) {
@@ -38,44 +87,51 @@ export class MappedText {
     return new MappedText(text, [{ at: 0, length: text.length, source, offsets }]);
   }
 
-  /** Text that stands for the place as a whole. */
-  static at(text: string, place: Place): MappedText {
-    const part = { at: 0, length: text.length, source: place.source, offsets: place.start };
-    return new MappedText(text, [part]);
+  /** Text that stands for the place as a whole; `inner` finds the places of what is in it, which may be elsewhere. */
+  static at(text: string, place: Place, inner?: Locate): MappedText {
+    const { source, start } = place;
+    return new MappedText(text, [{ at: 0, length: text.length, source, offsets: start, inner }]);
   }
 
+  /** At least one. */
   static join(texts: readonly MappedText[]): MappedText {
+    const [first] = texts;
+    if (first === undefined) throw new Error('nothing to join');
     const parts: Part[] = [];
     let at = 0;
-    for (const { text, pieces } of texts.map((piece) => ({
-      text: piece.text,
-      pieces: piece.#parts,
-    }))) {
-      for (const part of pieces) parts.push({ ...part, at: at + part.at });
-      at += text.length;
+    for (const piece of texts) {
+      for (const part of piece.#parts) {
+        if (part.length > 0) parts.push({ ...part, at: at + part.at });
+      }
+      at += piece.text.length;
     }
-    return new MappedText(texts.map((piece) => piece.text).join(''), parts);
+    return new MappedText(
+      texts.map((piece) => piece.text).join(''),
+      parts.length > 0 ? parts : first.#parts,
+    );
   }
 
   slice(start: number, end = this.text.length): MappedText {
     const parts: Part[] = [];
-    for (const part of this.#parts) {
+    for (let index = this.#partAt(start); index < this.#parts.length; index++) {
+      const part = this.#parts[index];
+      if (part === undefined || part.at >= end) break;
       const from = Math.max(start, part.at);
       const to = Math.min(end, part.at + part.length);
-      if (from >= to && part.length > 0) continue;
+      if (from >= to) continue;
       const { offsets } = part;
       parts.push({
-        at: Math.max(0, from - start),
-        length: Math.max(0, to - from),
+        at: from - start,
+        length: to - from,
         source: part.source,
+        inner: part.inner,
+        innerAt: (part.innerAt ?? 0) + from - part.at,
         offsets:
           typeof offsets === 'number' ? offsets : offsets.subarray(from - part.at, to - part.at),
       });
     }
-    return new MappedText(
-      this.text.slice(start, end),
-      parts.length > 0 ? parts : this.#parts.slice(0, 1),
-    );
+    if (parts.length > 0) return new MappedText(this.text.slice(start, end), parts);
+    return MappedText.at('', this.locate({ start, end: start }));
   }
 
   /** Without blanks at both ends. */
@@ -93,11 +149,18 @@ export class MappedText {
     return { source: first.source, start: first.offset, end: end + 1 };
   }
 
+  #partAt(offset: number): number {
+    return lastAtMost(this.#parts.length, (index) => this.#parts[index]?.at ?? 0, offset);
+  }
+
   #locate(offset: number): { source: RuleSource; offset: number } {
-    let found = this.#parts[0];
-    for (const part of this.#parts) if (part.at <= offset && part.length > 0) found = part;
+    const found = this.#parts[this.#partAt(offset)];
     if (found === undefined) throw new Error('text without a source');
-    const { offsets, source } = found;
+    const { offsets, source, inner, innerAt = 0 } = found;
+    if (inner !== undefined && offset < found.at + found.length) {
+      const place = inner(offset - found.at + innerAt);
+      return { source: place.source, offset: place.start };
+    }
     if (typeof offsets === 'number') return { source, offset: offsets };
     const index = offset - found.at;
     const known = offsets[index];

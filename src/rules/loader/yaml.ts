@@ -1,222 +1,214 @@
-import { isAlias, isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
-import type { Document, Scalar } from 'yaml';
-import { MappedText } from './source.ts';
-import type { Place, RuleSource } from './source.ts';
+import type { RuleSource } from './source.ts';
+import { AS_TEXT, FlowReader, MAX_NODES, NO_PROPERTIES } from './yaml-flow.ts';
+import type { Properties } from './yaml-flow.ts';
+import { YamlError } from './yaml-node.ts';
+import type { YamlEntry, YamlMap, YamlNode, YamlScalar, YamlSequence } from './yaml-node.ts';
+import { scanBlock, scanPlainLine, scanPlainRest, startsPlain } from './yaml-scalars.ts';
+import { YamlSyntaxError, YamlText } from './yaml-text.ts';
 
-/** Bounds of a rule file. */
-const MAX_NODES = 200_000;
-const MAX_DEPTH = 32;
+const TAB = 'a tab may not be used as indentation';
+const NO_PART = 'this is no part of what stands before it: mind the indentation and quotes';
 
-/** A YAML value with its place: all that the loader knows of YAML. */
-export type YamlNode = YamlScalar | YamlSequence | YamlMap;
-
-export interface YamlScalar {
-  readonly kind: 'scalar';
-  /** As written, unquoted and unfolded; '' for null. */
-  readonly text: string;
-  readonly isNull: boolean;
-  readonly place: Place;
-  /** The text with the place of each character. */
-  mapped(): MappedText;
-}
-
-export interface YamlSequence {
-  readonly kind: 'sequence';
-  readonly items: readonly YamlNode[];
-  readonly place: Place;
-}
-
-export interface YamlEntry {
-  readonly key: YamlScalar;
-  readonly value: YamlNode;
-}
-
-export interface YamlMap {
-  readonly kind: 'map';
-  readonly entries: readonly YamlEntry[];
-  readonly place: Place;
-}
-
-/** What is wrong with the YAML of a file. */
-export class YamlError extends Error {
-  override readonly name = 'YamlError';
-  readonly place: Place;
-
-  constructor(message: string, place: Place) {
-    super(message);
-    this.place = place;
-  }
-}
-
-/** Reads a file's documents; an empty one is left out. Throws YamlError at the first thing wrong. */
+/**
+ * Reads a file's documents; an empty one is left out. Throws YamlError at the first thing wrong.
+ *
+ * What Falco's reader, yaml-cpp, takes is taken with the same meaning, and that is not what YAML libraries for
+ * JavaScript take: lists in brackets and texts in quotes may go on in any column, keys may repeat, a document may
+ * follow without a marker, a scalar is what is written. Each character of a value knows its place, and a file of any
+ * content costs time and memory in proportion to its length.
+ */
 export function readYaml(source: RuleSource): YamlNode[] {
-  let documents: Document.Parsed[];
-  try {
-    // Keys may repeat in Falco's files: which one counts is the reader's business.
-    const parsed = parseAllDocuments(source.text, {
-      uniqueKeys: false,
-      prettyErrors: false,
-      logLevel: 'silent',
-    });
-    documents = Array.isArray(parsed) ? parsed : [];
-  } catch (error) {
-    throw new YamlError(error instanceof RangeError ? 'too deeply nested' : String(error), {
-      source,
-      start: 0,
-      end: 1,
-    });
-  }
   const nodes: YamlNode[] = [];
   const budget = { nodes: MAX_NODES };
-  for (const document of documents) {
-    const [error] = document.errors;
-    if (error !== undefined) {
-      const [start, end] = error.pos;
-      throw new YamlError(firstLine(error.message), { source, start, end });
+  const yaml = new YamlText(source);
+  try {
+    while (skipToDocument(yaml)) {
+      // A document may follow without a marker, but not on the line where another one ends.
+      if (yaml.text.slice(yaml.lineStart, yaml.at).trim() !== '') {
+        throw yaml.fail(NO_PART);
+      }
+      const node = new BlockReader(source, yaml, budget).document();
+      if (node.kind !== 'scalar' || !node.isNull) nodes.push(node);
     }
-    const { contents } = document;
-    if (contents === null) continue;
-    const node = new Reader(source, document, budget).read(contents, 0);
-    if (node.kind === 'scalar' && node.isNull) continue;
-    nodes.push(node);
+  } catch (error) {
+    if (!(error instanceof YamlSyntaxError)) throw error;
+    const { message, start } = error;
+    throw new YamlError(message, { source, start, end: start + 1 });
   }
   return nodes;
 }
 
-function firstLine(message: string): string {
-  return message.split('\n', 1)[0] ?? message;
-}
-
-/** @internal */
-class Reader {
-  readonly #source: RuleSource;
-  readonly #document: Document.Parsed;
-  readonly #budget: { nodes: number };
-
-  constructor(source: RuleSource, document: Document.Parsed, budget: { nodes: number }) {
-    this.#source = source;
-    this.#document = document;
-    this.#budget = budget;
-  }
-
-  read(node: unknown, depth: number): YamlNode {
-    const place = this.#place(node);
-    this.#budget.nodes -= 1;
-    // Aliases can make a small file mean an endless one.
-    if (this.#budget.nodes < 0) throw new YamlError(`more than ${MAX_NODES} values`, place);
-    if (depth > MAX_DEPTH) throw new YamlError('too deeply nested', place);
-    if (isAlias(node)) {
-      const target = node.resolve(this.#document);
-      if (target === undefined) throw new YamlError(`unknown alias *${node.source}`, place);
-      return this.read(target, depth + 1);
-    }
-    if (isScalar(node)) return this.#scalar(node, place);
-    if (isSeq(node)) {
-      return {
-        kind: 'sequence',
-        place,
-        items: node.items.map((item) => this.read(item, depth + 1)),
-      };
-    }
-    if (isMap(node)) {
-      const entries = node.items.map(({ key, value }): YamlEntry => {
-        const read = this.read(key, depth + 1);
-        if (read.kind !== 'scalar') throw new YamlError('a key must be a word', read.place);
-        return { key: read, value: value === null ? nullAfter(read) : this.read(value, depth + 1) };
-      });
-      return { kind: 'map', place, entries };
-    }
-    throw new YamlError('not a value', place);
-  }
-
-  #scalar(node: Scalar, place: Place): YamlScalar {
-    const isNull = node.value === null;
-    // What a plain scalar is written as counts, not what YAML makes of it: `022` and `1e3` are texts here.
-    const text = isNull
-      ? ''
-      : typeof node.value === 'string'
-        ? node.value
-        : (node.source ?? String(node.value));
-    const { type } = node;
-    return {
-      kind: 'scalar',
-      text,
-      isNull,
-      place,
-      mapped: () => mapScalar(text, place, type),
-    };
-  }
-
-  #place(node: unknown): Place {
-    const range =
-      typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
-        ? (node.range as readonly unknown[])
-        : [];
-    const [start, end] = range;
-    const from = typeof start === 'number' ? start : 0;
-    return { source: this.#source, start: from, end: typeof end === 'number' ? end : from + 1 };
+/** Past directives and markers; false at the end. */
+function skipToDocument(yaml: YamlText): boolean {
+  for (;;) {
+    yaml.skip();
+    if (yaml.atEnd) return false;
+    if (yaml.column === 0 && yaml.char() === '%') {
+      if (/^%YAML\s+(?:[02-9]|1\d)/.test(yaml.text.slice(yaml.at, yaml.at + 80))) {
+        throw yaml.fail('YAML of another major version than 1');
+      }
+      yaml.skipLine();
+    } else if (yaml.isMarker('...')) yaml.at += 3;
+    else return true;
   }
 }
 
-function nullAfter(key: YamlScalar): YamlScalar {
-  const place = { ...key.place, start: key.place.end };
-  return { kind: 'scalar', text: '', isNull: true, place, mapped: () => MappedText.at('', place) };
+/** Where a value stands among those around it. */
+interface Context {
+  /** The column of the collection that it is in: it must begin to the right of it. */
+  readonly parent: number;
+  /** It is a map's: a list may begin in the map's own column. */
+  readonly ofMap: boolean;
+  /** A block list or map may begin on this line. */
+  readonly mayOpen: boolean;
 }
 
-/**
- * Finds each character of a scalar's value in the file. Folding and quoting change blanks and escapes only: the
- * characters that show stand in the file in the same order, so walking both side by side finds them.
- */
-function mapScalar(text: string, place: Place, type: Scalar.Type | null | undefined): MappedText {
-  const file = place.source.text;
-  const double = type === 'QUOTE_DOUBLE';
-  let at = place.start;
-  if (type === 'BLOCK_FOLDED' || type === 'BLOCK_LITERAL') {
-    // Past the header: `>-`, and a comment after it.
-    const newline = file.indexOf('\n', place.start);
-    at = newline < 0 ? place.end : newline + 1;
-  } else if (double || type === 'QUOTE_SINGLE') at += 1;
-  const offsets = new Int32Array(text.length);
-  for (let index = 0; index < text.length; index++) {
-    const char = text.charAt(index);
-    if (isBlank(char)) {
-      offsets[index] = Math.min(at, place.end);
-      if (file.charAt(at) === char) at += 1;
-      else if (double && isEscape(file, at)) at += escapeLength(file, at);
-      continue;
-    }
-    while (at < place.end && isBlank(file.charAt(at))) at += 1;
-    // A backslash at the end of a line joins it with the next one.
-    while (double && file.charAt(at) === '\\' && !isEscape(file, at)) {
-      at += 1;
-      while (at < place.end && isBlank(file.charAt(at))) at += 1;
-    }
-    offsets[index] = Math.min(at, place.end);
-    if (double && isEscape(file, at)) at += escapeLength(file, at);
-    else if (type === 'QUOTE_SINGLE' && file.startsWith("''", at)) at += 2;
-    else at += 1;
+/** Reads one document. @internal */
+class BlockReader extends FlowReader {
+  document(): YamlNode {
+    const isMarked = this.yaml.isMarker('---');
+    if (isMarked) this.yaml.at += 3;
+    return this.#block({ parent: -1, ofMap: false, mayOpen: !isMarked });
   }
-  return MappedText.of(text, place.source, offsets);
-}
 
-function isBlank(char: string): boolean {
-  return char === ' ' || char === '\t' || char === '\n' || char === '\r';
-}
+  /** A value in block style, which may be none at all. */
+  #block({ parent, ofMap, mayOpen }: Context): YamlNode {
+    const yaml = this.yaml;
+    const begin = yaml.at;
+    let open = yaml.skip() || mayOpen;
+    if (this.#isOutside(parent, ofMap)) return this.nothing(begin);
+    return this.node((properties) => {
+      const propertiesAt = yaml.at;
+      if (properties !== NO_PROPERTIES) {
+        open = yaml.skip() || open;
+        if (this.#isOutside(parent, ofMap)) return this.empty(properties, propertiesAt);
+      }
+      return this.#blockValue({ parent, ofMap, mayOpen: open }, properties);
+    });
+  }
 
-/** A backslash that stands for a character, not one at the end of a line. */
-function isEscape(file: string, at: number): boolean {
-  return file.charAt(at) === '\\' && !/^[\r\n]?$/.test(file.charAt(at + 1));
-}
+  #blockValue(context: Context, properties: Properties): YamlNode {
+    const yaml = this.yaml;
+    const { column, at } = yaml;
+    if (yaml.isIndicator('-')) {
+      this.#mustOpen(context, 'a list');
+      return this.#blockSequence(column, context.parent);
+    }
+    if (yaml.isIndicator('?') || yaml.isIndicator(':')) {
+      this.#mustOpen(context, 'a map');
+      return this.#blockMap(column, at, undefined);
+    }
+    const char = yaml.char();
+    if (char === '|' || char === '>') {
+      return this.scalar(at, scanBlock(yaml, context.parent), AS_TEXT);
+    }
+    const line = yaml.lineStart;
+    const { tabAt } = yaml;
+    const isPlain = startsPlain(yaml, false);
+    const first = isPlain ? scanPlainLine(yaml, false) : undefined;
+    const node = first === undefined ? this.flow(properties) : this.scalar(at, first, properties);
+    const end = yaml.at;
+    yaml.skipBlanks();
+    if (yaml.lineStart === line && yaml.isIndicator(':')) {
+      if (!context.mayOpen || tabAt !== undefined) {
+        throw yaml.fail(
+          tabAt !== undefined
+            ? TAB
+            : 'a map may not begin on the line of a key: put a value with ": " in quotes',
+        );
+      }
+      return this.#blockMap(column, at, this.asKey(node));
+    }
+    yaml.at = end;
+    if (first === undefined) return node;
+    return this.scalar(at, scanPlainRest(yaml, first, context.parent, false), properties);
+  }
 
-function escapeLength(file: string, at: number): number {
-  switch (file.charAt(at + 1)) {
-    case 'x':
-      return 4;
-    case 'u':
-      return 6;
-    case 'U':
-      return 10;
-    default:
-      return 2;
+  #mustOpen({ mayOpen }: Context, what: string): void {
+    if (this.yaml.tabAt !== undefined) throw this.yaml.fail(TAB);
+    if (!mayOpen) throw this.yaml.fail(`${what} may not begin on the line of a key`);
+  }
+
+  /** Does what is next belong to something further out? */
+  #isOutside(parent: number, ofMap: boolean): boolean {
+    const yaml = this.yaml;
+    if (yaml.atEnd || yaml.isMarker()) return true;
+    if (yaml.column > parent) return false;
+    return !(ofMap && yaml.column === parent && yaml.isIndicator('-'));
+  }
+
+  #blockSequence(column: number, parent: number): YamlSequence {
+    const yaml = this.yaml;
+    const start = yaml.at;
+    const items: YamlNode[] = [];
+    for (;;) {
+      yaml.at += 1;
+      items.push(this.#block({ parent: column, ofMap: false, mayOpen: true }));
+      if (!this.#goesOn(column)) break;
+      if (yaml.isIndicator('-')) continue;
+      // A list in its map's own column ends where the map goes on; at the top another document begins.
+      if (column === parent || parent < 0) break;
+      throw yaml.fail('a list goes on with "- "');
+    }
+    return { kind: 'sequence', items, place: this.place(start) };
+  }
+
+  /** Is there more of the collection in this column? Throws where there is something to the right of it. */
+  #goesOn(column: number): boolean {
+    const yaml = this.yaml;
+    yaml.skip();
+    if (yaml.atEnd || yaml.isMarker() || yaml.column < column) return false;
+    if (yaml.tabAt !== undefined) throw yaml.fail(TAB);
+    if (yaml.column > column) throw yaml.fail(NO_PART);
+    return true;
+  }
+
+  /** `first` is its first key, if that was read. */
+  #blockMap(column: number, start: number, first: YamlScalar | undefined): YamlMap {
+    const yaml = this.yaml;
+    const entries: YamlEntry[] = [];
+    let known = first;
+    do {
+      const isExplicit = known === undefined && yaml.isIndicator('?');
+      const key = known ?? this.#blockKey(column);
+      known = undefined;
+      yaml.skipBlanks();
+      if (yaml.isIndicator(':')) {
+        yaml.at += 1;
+        const value = this.#block({ parent: column, ofMap: true, mayOpen: false });
+        entries.push({ key, value });
+      } else {
+        const value = this.nothing(yaml.at);
+        yaml.skip();
+        // yaml-cpp forgives it at the end only.
+        if (!isExplicit && !yaml.atEnd && !yaml.isMarker()) {
+          throw yaml.fail('a key must be followed by ": "', value.place.start);
+        }
+        entries.push({ key, value });
+      }
+    } while (this.#goesOn(column));
+    return { kind: 'map', entries, place: this.place(start) };
+  }
+
+  #blockKey(column: number): YamlScalar {
+    const yaml = this.yaml;
+    const start = yaml.at;
+    if (yaml.isIndicator(':')) return this.nothing(start);
+    if (yaml.isIndicator('-')) throw yaml.fail('a list may not begin where a key is meant to be');
+    if (yaml.isIndicator('?')) {
+      yaml.at += 1;
+      const key = this.#block({ parent: column, ofMap: true, mayOpen: true });
+      yaml.skip();
+      return this.asKey(key);
+    }
+    const line = yaml.lineStart;
+    const key = this.node((properties) => {
+      yaml.skipBlanks();
+      return startsPlain(yaml, false)
+        ? this.scalar(yaml.at, scanPlainLine(yaml, false), properties)
+        : this.flow(properties);
+    });
+    if (yaml.lineStart !== line) throw yaml.fail('a key must stand on one line', start);
+    return this.asKey(key);
   }
 }

@@ -1,11 +1,12 @@
-import type { LeftOperand, TransformerName } from '../language/ast.ts';
-import { TRANSFORMERS } from '../language/ast.ts';
-import { LanguageError, notYet } from '../language/errors.ts';
-import { readOperand } from '../compile/check.ts';
+import type { LeftOperand, TransformerOperand } from '../language/ast.ts';
+import { LanguageError } from '../language/errors.ts';
+import { parseTransformerAt } from '../language/parser.ts';
+import { FROM_EVENT, readOperand } from '../compile/read.ts';
+import type { FieldSource } from '../compile/read.ts';
 import type { Read } from '../compile/checked.ts';
 import type { OutputValue } from '../detection.ts';
-import type { Value, View } from '../fields/field.ts';
-import { longestFieldAt } from '../fields/registry.ts';
+import type { View } from '../fields/field.ts';
+import { findField, longestFieldAt } from '../fields/registry.ts';
 
 /** A rule's output, ready to be filled in: literal text and fields by turns. */
 export interface OutputFormat {
@@ -15,13 +16,20 @@ export interface OutputFormat {
 }
 
 interface OutputField {
-  /** Key in `output_fields`: the field as written, without transformers. */
-  readonly key: string;
-  readonly read: Read;
-  /** What `output_fields` holds: the field itself where the text has it transformed (S13). */
-  readonly plain: Read;
+  /** What the text has; undefined prints as absent. */
+  readonly read: Read | undefined;
+  /** What `output_fields` has: the fields themselves where the text has them transformed (S13). */
+  readonly plain: readonly Read[];
   /** Text is padded with blanks or cut to this many characters. */
   readonly width: number | undefined;
+}
+
+/** A key of `output_fields` that the output's text does not have (O4). */
+export interface ExtraOutputField {
+  readonly key: string;
+  readonly format: OutputFormat;
+  /** The value is that of the format's one field, typed; otherwise it is the text, filled in. */
+  readonly raw: boolean;
 }
 
 /** Filled in: the text is not escaped and holds what processes chose. */
@@ -34,15 +42,15 @@ const ABSENT = '<NA>';
 
 /**
  * Compiles `%field`, `%field[argument]`, `%20field` and `%tolower(field)` (O1). Throws LanguageError with
- * LOAD_ERR_COMPILE_OUTPUT or LOAD_ERR_NOT_YET and a span of `text`.
+ * LOAD_ERR_COMPILE_OUTPUT and a span of `text`.
  */
-export function compileOutput(text: string): OutputFormat {
+export function compileOutput(text: string, source: FieldSource = FROM_EVENT): OutputFormat {
   const literals: string[] = [];
   const fields: OutputField[] = [];
   let literalStart = 0;
   for (let at = text.indexOf('%'); at >= 0; at = text.indexOf('%', literalStart)) {
     literals.push(text.slice(literalStart, at));
-    const { field, end } = compileField(text, at);
+    const { field, end } = compileField(text, at, source);
     fields.push(field);
     literalStart = end;
   }
@@ -50,21 +58,43 @@ export function compileOutput(text: string): OutputFormat {
   return { literals, fields };
 }
 
-function compileField(text: string, percent: number): { field: OutputField; end: number } {
-  let at = percent + 1;
+function compileField(
+  text: string,
+  percent: number,
+  source: FieldSource,
+): { field: OutputField; end: number } {
   const digits = /\d{0,5}/y;
-  digits.lastIndex = at;
+  digits.lastIndex = percent + 1;
   const width = digits.exec(text)?.[0] ?? '';
-  at += width.length;
-  const open: TransformerName[] = [];
-  for (;;) {
-    const name = TRANSFORMERS.find((word) => text.startsWith(`${word}(`, at));
-    if (name === undefined) break;
-    open.push(name);
-    at += name.length + 1;
+  const at = percent + 1 + width.length;
+  const transformed = asOutputError(() => parseTransformerAt(text, at));
+  const { operand, end } = transformed ?? plainField(text, percent, at);
+  const read = asOutputError(() => readOperand(operand, source));
+  const plain = operand.kind === 'field' ? [read] : readPlain(operand, source);
+  const filterOnly = plain.find((one) => findField(one.field ?? '')?.field.filterOnly === true);
+  if (filterOnly !== undefined) {
+    throw new LanguageError(
+      'LOAD_ERR_COMPILE_OUTPUT',
+      `${filterOnly.key} is for conditions only: name one end, such as fd.sip`,
+      { start: percent, end },
+    );
   }
-  const nameStart = at;
-  const length = longestFieldAt(text, at);
+  const field: OutputField = {
+    // Falco prints no number that a transformer makes (S13).
+    read: operand.kind === 'transformer' && read.kind !== 'text' ? undefined : read,
+    plain,
+    width: width === '' ? undefined : Number(width),
+  };
+  return { field, end };
+}
+
+function plainField(
+  text: string,
+  percent: number,
+  nameStart: number,
+): { operand: LeftOperand; end: number } {
+  const length = longestFieldAt(text, nameStart);
+  let at = nameStart + length;
   if (length === 0) {
     const word = /[A-Za-z0-9_.]*/y;
     word.lastIndex = at;
@@ -73,10 +103,10 @@ function compileField(text: string, percent: number): { field: OutputField; end:
       'LOAD_ERR_COMPILE_OUTPUT',
       shown === '' ? "'%' must be followed by a field" : `nonexistent field ${shown} in the output`,
       { start: percent, end: at + Math.max(shown.length, 1) },
-      shown !== '',
+      // To Falco any token that is no field is one that it does not know, but none at all is wrong in any case.
+      percent + 1 < text.length,
     );
   }
-  at += length;
   const name = text.slice(nameStart, at);
   let argument: string | undefined;
   if (text.charAt(at) === '[') {
@@ -90,77 +120,72 @@ function compileField(text: string, percent: number): { field: OutputField; end:
     argument = text.slice(at + 1, close).replace(/^(["'])(.*)\1$/s, '$2');
     at = close + 1;
   }
-  for (const transformer of open) {
-    if (text.charAt(at) !== ')') {
-      throw new LanguageError(
-        'LOAD_ERR_COMPILE_OUTPUT',
-        `expected ')' to close ${transformer}( in the output`,
-        { start: at, end: at + 1 },
-      );
-    }
-    at += 1;
-  }
-  const span = { start: percent, end: at };
-  // Only a transformer that is known to print something: len() prints <NA> in Falco (S13).
-  if (open.includes('len')) throw notYet('len() in an output', span);
-  const plainOperand: LeftOperand = { kind: 'field', name, argument, span };
-  const operand = open.reduceRight<LeftOperand>(
-    (inner, transformer) => ({
-      kind: 'transformer',
-      name: transformer,
-      operands: [inner],
-      argument: undefined,
-      span,
-    }),
-    plainOperand,
-  );
-  const plain = readForOutput(plainOperand);
-  return {
-    field: {
-      key: plain.key,
-      read: open.length === 0 ? plain : readForOutput(operand),
-      plain,
-      width: width === '' ? undefined : Number(width),
-    },
-    end: at,
-  };
+  return { operand: { kind: 'field', name, argument, span: { start: percent, end: at } }, end: at };
 }
 
-function readForOutput(operand: LeftOperand): Read {
+/** The fields that a transformer is over: what `output_fields` has in its place (S13). */
+function readPlain(operand: TransformerOperand, source: FieldSource): readonly Read[] {
+  switch (operand.kind) {
+    case 'text':
+      return [];
+    case 'field':
+      return [readOperand(operand, source)];
+    case 'operands':
+      return operand.items.flatMap((item) => readPlain(item, source));
+    case 'transformer':
+      return operand.operands.flatMap((inner) => readPlain(inner, source));
+  }
+}
+
+function asOutputError<T>(read: () => T): T {
   try {
-    return readOperand(operand);
+    return read();
   } catch (error) {
-    if (!(error instanceof LanguageError) || error.code === 'LOAD_ERR_NOT_YET') throw error;
-    throw new LanguageError(
-      'LOAD_ERR_COMPILE_OUTPUT',
-      error.message,
-      error.span,
-      error.unknownName,
-    );
+    if (!(error instanceof LanguageError)) throw error;
+    const { message, span, unknownName } = error;
+    throw new LanguageError('LOAD_ERR_COMPILE_OUTPUT', message, span, unknownName);
   }
 }
 
-/** Fills in an output. Absent is `<NA>` in the text and null among the fields; evt.time is always there. */
-export function formatOutput(format: OutputFormat, view: View): FormattedOutput {
+/**
+ * Fills in an output. Absent is `<NA>` in the text and null among the fields; evt.time is always there, and what
+ * `extra` adds.
+ */
+export function formatOutput(
+  format: OutputFormat,
+  view: View,
+  extra: readonly ExtraOutputField[] = [],
+): FormattedOutput {
   const fields: Record<string, OutputValue> = { 'evt.time': view.event.timeNs };
   let text = format.literals[0] ?? '';
-  for (const [index, field] of format.fields.entries()) {
-    const value = outputValue(field.read, view);
-    const plain = field.plain === field.read ? value : outputValue(field.plain, view);
-    if (field.key !== 'evt.time') fields[field.key] = toOutput(plain);
-    const shown = value === undefined || value === null ? ABSENT : String(value);
-    text += field.width === undefined ? shown : toWidth(shown, field.width);
+  for (const [index, { read, plain, width }] of format.fields.entries()) {
+    const value = read === undefined ? undefined : outputValue(read, view);
+    for (const one of plain) {
+      if (one.key === 'evt.time') continue;
+      fields[one.key] = (one === read ? value : outputValue(one, view)) ?? null;
+    }
+    const shown = textOf(value);
+    text += width === undefined ? shown : toWidth(shown, width);
     text += format.literals[index + 1] ?? '';
+  }
+  for (const { key, format: own, raw } of extra) {
+    const filled = formatOutput(own, view);
+    const [only] = own.fields;
+    fields[key] = raw ? (filled.fields[only?.plain[0]?.key ?? ''] ?? null) : filled.text;
   }
   return { text, fields };
 }
 
-function outputValue(read: Read, view: View): Value | OutputValue | undefined {
-  return read.reader.shape === 'any' ? read.reader.output(view) : read.reader.read(view);
+function outputValue(read: Read, view: View): OutputValue | undefined {
+  const { reader } = read;
+  if (reader.shape === 'any') return reader.output(view);
+  const value = reader.read(view);
+  return typeof value === 'object' ? value.map(String) : value;
 }
 
-function toOutput(value: Value | OutputValue | undefined): OutputValue {
-  return value ?? null;
+function textOf(value: OutputValue | undefined): string {
+  if (value === undefined || value === null) return ABSENT;
+  return typeof value === 'object' ? `(${value.join(',')})` : String(value);
 }
 
 function toWidth(text: string, width: number): string {

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 
 import { CONFIG_MAX_BYTES } from '../../../src/config/yaml-file.ts';
-import { DEFAULT_RULES_FILE } from '../../../src/config/config.ts';
-import { loadConfig } from '../../../src/config/load.ts';
+import { DEFAULT_RULES_FILE, RULE_KEYS } from '../../../src/config/config.ts';
+import { changedKeys, loadConfig } from '../../../src/config/load.ts';
 import type { LoadedConfig } from '../../../src/config/load.ts';
+import { VALUE_PATHS } from '../../../src/config/schema.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
 import { PRIORITIES } from '../../../src/rules/detection.ts';
 
@@ -41,8 +42,11 @@ test('no file is needed', () => {
   assert.deepEqual(warnings, []);
   assert.deepEqual(config, {
     rulesFiles: [DEFAULT_RULES_FILE],
+    ruleSelection: [],
+    appendOutput: [],
     minimumPriority: 'Debug',
     ruleMatching: 'first',
+    watchConfigFiles: true,
     mode: 'opt-in',
     runtimes: {
       docker: {
@@ -215,6 +219,65 @@ test('no stream at all is warned of', () => {
   assert.equal(load(off).warnings.length, 1);
 });
 
+test('rules are switched on and off, and outputs added to, as in falco.yaml', () => {
+  const { config } = load(`
+rules:
+  - disable:
+      rule: '*'
+  - enable: {tag: network}
+  - enable: {rule: Shell*, tag: shell}
+append_output:
+  - suggested_output: true
+  - match:
+      source: syscall
+      tags: [persistence]
+      rule: some rule name
+    extra_output: on %evt.hostname
+    extra_fields:
+      - home: fixed
+        ran: '%proc.cmdline'
+      - evt.hostname
+`);
+  const at = (line: number, column: number) => ({ file: path, line, column });
+  assert.deepEqual(config.ruleSelection, [
+    { enable: false, rule: '*', position: at(4, 7) },
+    { enable: true, tag: 'network', position: at(5, 13) },
+    { enable: true, rule: 'Shell*', tag: 'shell', position: at(6, 13) },
+  ]);
+  assert.deepEqual(config.appendOutput, [
+    { suggestedOutput: true, position: at(8, 5) },
+    {
+      match: { source: 'syscall', tags: ['persistence'], rule: 'some rule name' },
+      extraOutput: 'on %evt.hostname',
+      extraFields: [{ home: 'fixed', ran: '%proc.cmdline' }, 'evt.hostname'],
+      position: at(9, 5),
+    },
+  ]);
+  const flags = load('', { VARVEL_RULES: '[{"disable": {"tag": "x"}}]' }, [
+    'watch_config_files=off',
+    'append_output=[{"extra_output": "x"}]',
+  ]).config;
+  assert.deepEqual(flags.ruleSelection, [
+    { enable: false, tag: 'x', position: { file: 'VARVEL_RULES' } },
+  ]);
+  assert.equal(flags.appendOutput[0]?.extraOutput, 'x');
+  assert.equal(flags.watchConfigFiles, false);
+});
+
+test('what a reload does not change is named; a reload changes every setting of the rules', () => {
+  const before = load('mode: always\nlog_level: warn\n');
+  const after = load(
+    'mode: opt-out\nlog_level: warn\nhold_time: 1s\nrules: [{disable: {rule: x}}]\nrule_matching: all\nminimum_priority: error\nappend_output: [{suggested_output: true}]\nrules_files: [/x]\nwatch_config_files: false\n',
+  );
+  assert.deepEqual(changedKeys(before, after), ['mode', 'hold_time']);
+  assert.deepEqual(changedKeys(before, before), []);
+  for (const key of RULE_KEYS)
+    assert.ok(
+      VALUE_PATHS.some((at) => at.join('.') === key),
+      key,
+    );
+});
+
 const MISTAKES: readonly (readonly [title: string, yaml: string, says: string])[] = [
   [
     'a mistyped key',
@@ -280,6 +343,41 @@ const MISTAKES: readonly (readonly [title: string, yaml: string, says: string])[
     'a list with something else in it',
     'rules_files:\n  - a.yaml\n  - 7\n',
     '/varvel.yaml:3:5: "rules_files[1]" must be a list of paths of rule files; it is 7.',
+  ],
+  [
+    'a selection of nothing',
+    'rules:\n  - disable: {}\n',
+    '/varvel.yaml:2:14: "rules[0].disable" needs a rule or a tag, such as {rule: "*"} or {tag: network}.',
+  ],
+  [
+    'a selection that is neither',
+    'rules: [{}]\n',
+    '/varvel.yaml:1:9: "rules[0]" needs either enable or disable, such as {disable: {rule: "*"}}.',
+  ],
+  [
+    'a mistyped selection',
+    'rules: [{enable: {rul: x}}]\n',
+    '/varvel.yaml:1:19: There is no key "rules[0].enable.rul". Did you mean "rules[0].enable.rule"?',
+  ],
+  [
+    'a selection that is a name',
+    'rules: [{enable: x}]\n',
+    '/varvel.yaml:1:18: "rules[0].enable" must be a section with keys such as rule, tag; it is "x".',
+  ],
+  [
+    'rules where their files belong',
+    'rules: /etc/x.yaml\n',
+    '/varvel.yaml:1:8: "rules" must be a list of at most 256 entries, each enable or disable with a rule or a tag; it is "/etc/x.yaml".',
+  ],
+  [
+    'an output that adds nothing',
+    'append_output:\n  - match: {rule: x}\n',
+    '/varvel.yaml:2:5: "append_output[0]" needs something to add: extra_output, extra_fields or suggested_output.',
+  ],
+  [
+    'a field that is a number',
+    'append_output: [{extra_fields: [7]}]\n',
+    '/varvel.yaml:1:33: "append_output[0].extra_fields[0]" must be a list of fields, such as evt.hostname, and of keys with a text',
   ],
   [
     'a network address',

@@ -135,3 +135,26 @@ test('series are bounded: apps beyond the bound and rules beyond it are "other"'
   );
   assert.equal(await series(metrics, 'varvel_detections_total{rule="r0",priority="Debug"}'), '2');
 });
+
+test('the rules in force and their reloads', async () => {
+  const state = {
+    loaded: 5,
+    enabled: 3,
+    digest: 'abc',
+    loadedAtMs: 1_500_000_000_500,
+    reloads: { ok: 2, failed: 0 },
+    stale: false,
+  };
+  const metrics = new AgentMetrics('1', { rules: () => state });
+  assert.equal(await series(metrics, 'varvel_rules{state="enabled"}'), '3');
+  assert.equal(await series(metrics, 'varvel_rules{state="disabled"}'), '2');
+  assert.equal(await series(metrics, 'varvel_rules_info{digest="abc"}'), '1');
+  assert.equal(await series(metrics, 'varvel_rules_reloads_total{result="ok"}'), '2');
+  assert.equal(await series(metrics, 'varvel_rules_last_reload_successful'), '1');
+  assert.equal(await series(metrics, 'varvel_rules_loaded_timestamp_seconds'), '1500000000.5');
+  Object.assign(state, { digest: 'def', stale: true, reloads: { ok: 2, failed: 1 } });
+  assert.equal(await series(metrics, 'varvel_rules_info{digest="abc"}'), undefined);
+  assert.equal(await series(metrics, 'varvel_rules_info{digest="def"}'), '1');
+  assert.equal(await series(metrics, 'varvel_rules_reloads_total{result="failed"}'), '1');
+  assert.equal(await series(metrics, 'varvel_rules_last_reload_successful'), '0');
+});

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -35,79 +35,202 @@ class Recorder implements Io {
   }
 }
 
+interface LoadJson {
+  readonly falco_load_results: readonly {
+    readonly name: string;
+    readonly successful: boolean;
+    readonly errors: readonly { readonly code: string }[];
+    readonly warnings: readonly { readonly code: string }[];
+  }[];
+  readonly summary: Readonly<Record<string, unknown>>;
+}
+
+async function check(
+  files: readonly string[],
+  json = false,
+): Promise<{ exit: number; io: Recorder }> {
+  const io = new Recorder();
+  return { exit: await runCheck({ files, json }, io), io };
+}
+
+async function checkJson(files: readonly string[]): Promise<LoadJson & { readonly exit: number }> {
+  const { exit, io } = await check(files, true);
+  assert.equal(io.err, '');
+  return { ...(JSON.parse(io.out) as LoadJson), exit };
+}
+
 describe('varvel check', () => {
   test('0: the files load', async () => {
-    const io = new Recorder();
     const path = file('good.yaml', GOOD);
-    assert.equal(await runCheck({ files: [path], json: false }, io), 0);
+    const { exit, io } = await check([path]);
+    assert.equal(exit, 0);
     assert.equal(
       io.out,
-      `${path}: ok: 1 of 1 rule loaded, 0 of them disabled; 0 errors, 0 warnings.\nEvents they need: openat.\n`,
+      `Events they need: openat.\n${path}: ok: 1 of 1 rule loaded, 0 of them disabled; 0 macros, 0 lists; 0 errors, 0 warnings.\n`,
     );
     assert.equal(io.err, '');
   });
 
+  test('0: warnings are shown, and events that no probe reports', async () => {
+    const path = file(
+      'warned.yaml',
+      GOOD.replace('openat', '(ptrace)').replace('type =', 'type in') + '  prio: x\n',
+    );
+    const { exit, io } = await check([path]);
+    assert.equal(exit, 0);
+    assert.match(
+      io.out,
+      /warned\.yaml:6:3: warning: in rule "r": unknown key 'prio': did you mean 'priority'\? \(LOAD_UNKNOWN_KEY\)\n {4}prio: x\n {4}\^\^\^\^\n/,
+    );
+    assert.match(
+      io.out,
+      /\nEvents they need: none\.\nEvents they name that the agent does not see yet: ptrace\.\n/,
+    );
+    assert.match(io.out, /: ok: .* 0 errors, 1 warning\.\n$/);
+  });
+
   test('1: errors, with place and caret', async () => {
-    const io = new Recorder();
     const path = file('bad.yaml', GOOD.replace('openat', 'opnat'));
-    assert.equal(await runCheck({ files: [path], json: false }, io), 1);
+    const { exit, io } = await check([path]);
+    assert.equal(exit, 1);
     assert.equal(
       io.out,
-      `${path}:5:25: error: in rule "r": unknown event type opnat (LOAD_ERR_COMPILE_CONDITION)\n` +
+      `${path}:5:25: error: in rule "r": unknown event type opnat: did you mean openat? (LOAD_ERR_COMPILE_CONDITION)\n` +
         `    condition: evt.type = opnat\n${' '.repeat(26)}^^^^^\n\n` +
         `${path}: not loaded: 1 error, 0 warnings; 0 of 1 rule would load.\n`,
     );
   });
 
-  test('2: nothing named, or not to be read', async () => {
-    const none = new Recorder();
-    assert.equal(await runCheck({ files: [], json: false }, none), 2);
-    assert.match(none.err, /Name at least one rule file/);
-    const missing = new Recorder();
-    assert.equal(await runCheck({ files: [join(folder, 'no.yaml')], json: false }, missing), 2);
-    assert.match(missing.err, /no\.yaml: Cannot read the rule file: there is no such file/);
-    assert.equal(missing.out, '');
+  test('later files build on earlier ones, a folder is its files', async () => {
+    const macro = file('1-macro.yaml', '- macro: opens\n  condition: evt.type = openat\n');
+    const uses = file('2-uses.yaml', GOOD.replace('evt.type = openat', 'opens'));
+    assert.equal((await check([macro, uses])).exit, 0);
+    const { exit, io } = await check([uses, macro]);
+    assert.equal(exit, 1);
+    assert.match(io.out, /Undefined macro 'opens' used in filter\. It is defined in a later file/);
+    const sub = join(folder, 'rules.d');
+    mkdirSync(sub);
+    writeFileSync(join(sub, 'a.yaml'), '- macro: opens\n  condition: evt.type = openat\n');
+    writeFileSync(join(sub, 'b.yml'), GOOD.replace('evt.type = openat', 'opens'));
+    writeFileSync(join(sub, 'c.txt'), '{');
+    assert.equal((await check([sub])).exit, 0);
   });
 
-  test('R15 as JSON', async () => {
-    const io = new Recorder();
+  test('2: nothing named, or not to be read', async () => {
+    const none = await check([]);
+    assert.equal(none.exit, 2);
+    assert.match(none.io.err, /Name at least one rule file/);
+    const missing = await check([join(folder, 'no.yaml')]);
+    assert.equal(missing.exit, 2);
+    assert.match(missing.io.err, /no\.yaml: Cannot read the rule file: there is no such file/);
+    assert.equal(missing.io.out, '');
+  });
+
+  test('R15 as JSON, in the shape of Falco', async () => {
     const path = file(
       'json.yaml',
       GOOD.replace('openat', 'opnat').replace('desc: d', 'desc: d\n  prio: x'),
     );
-    assert.equal(await runCheck({ files: [path], json: true }, io), 1);
-    assert.deepEqual(JSON.parse(io.out), {
+    const { exit, ...document } = await checkJson([path]);
+    assert.equal(exit, 1);
+    const position = (line: number, column: number, offset: number) => ({
       name: path,
-      successful: false,
-      errors: [
-        {
-          code: 'LOAD_ERR_COMPILE_CONDITION',
-          message: 'unknown event type opnat',
-          context: {
-            locations: [{ item_name: 'rule "r"', position: { name: path, line: 6, column: 25 } }],
-            snippet: `  condition: evt.type = opnat\n${' '.repeat(24)}^^^^^`,
-          },
-        },
-      ],
-      warnings: [
-        {
-          code: 'LOAD_UNKNOWN_KEY',
-          message: "unknown key 'prio': did you mean 'priority'?",
-          context: {
-            locations: [{ item_name: '', position: { name: path, line: 3, column: 3 } }],
-            snippet: '  prio: x\n  ^^^^',
-          },
-        },
-      ],
-      rules: { defined: 1, loaded: 0 },
-      events: [],
+      line,
+      column,
+      offset,
     });
-    const missing = new Recorder();
-    assert.equal(await runCheck({ files: [join(folder, 'no.yaml')], json: true }, missing), 2);
-    assert.equal(
-      (JSON.parse(missing.out) as { errors: { code: string }[] }).errors[0]?.code,
-      'LOAD_ERR_FILE_READ',
+    const content = { item_type: 'rules content', item_name: '', position: position(1, 1, 0) };
+    const owner = { item_type: 'rule', item_name: 'r', position: position(1, 3, 2) };
+    assert.deepEqual(document, {
+      falco_load_results: [
+        {
+          name: path,
+          successful: false,
+          errors: [
+            {
+              code: 'LOAD_ERR_COMPILE_CONDITION',
+              codedesc: 'A condition does not compile',
+              message: 'unknown event type opnat: did you mean openat?',
+              context: {
+                locations: [
+                  content,
+                  owner,
+                  {
+                    item_type: 'condition expression',
+                    item_name: '',
+                    position: position(6, 25, 84),
+                  },
+                ],
+                snippet: `  condition: evt.type = opnat\n${' '.repeat(24)}^^^^^`,
+              },
+            },
+          ],
+          warnings: [
+            {
+              code: 'LOAD_UNKNOWN_KEY',
+              codedesc: 'No such key; it is left out',
+              message: "unknown key 'prio': did you mean 'priority'?",
+              context: {
+                locations: [
+                  content,
+                  owner,
+                  { item_type: 'value for', item_name: '', position: position(3, 3, 22) },
+                ],
+                snippet: '  prio: x\n  ^^^^',
+              },
+            },
+          ],
+        },
+      ],
+      summary: {
+        successful: false,
+        errors: 1,
+        warnings: 1,
+        rules: { defined: 1, loaded: 0, disabled: 0 },
+        macros: 0,
+        lists: 0,
+        required_engine_version: null,
+        events: [],
+        events_not_seen: [],
+      },
+    });
+  });
+
+  test('R15 as JSON, one result a file', async () => {
+    const good = file(
+      'one.yaml',
+      `- required_engine_version: 0.31.0\n- list: l\n  items: []\n${GOOD}`,
     );
+    const bad = file('two.yaml', '- rule: "');
+    const both = await checkJson([good, bad]);
+    assert.deepEqual(
+      both.falco_load_results.map(({ name, successful, errors, warnings }) => [
+        name,
+        successful,
+        errors.map(({ code }) => code),
+        warnings.map(({ code }) => code),
+      ]),
+      [
+        [good, true, [], ['LOAD_UNUSED_LIST']],
+        [bad, false, ['LOAD_ERR_YAML_PARSE'], []],
+      ],
+    );
+    const alone = await checkJson([good]);
+    assert.equal(alone.exit, 0);
+    assert.deepEqual(alone.summary, {
+      successful: true,
+      errors: 0,
+      warnings: 1,
+      rules: { defined: 1, loaded: 1, disabled: 0 },
+      macros: 0,
+      lists: 1,
+      required_engine_version: '0.31.0',
+      events: ['openat'],
+      events_not_seen: [],
+    });
+    const missing = await checkJson([join(folder, 'no.yaml')]);
+    assert.equal(missing.exit, 2);
+    assert.equal(missing.falco_load_results[0]?.errors[0]?.code, 'LOAD_ERR_FILE_READ');
   });
 });
 

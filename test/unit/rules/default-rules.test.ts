@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import { loadRules, readRuleFile } from '../../../src/rules/loader/load.ts';
@@ -24,6 +25,9 @@ import {
 const result = loadRules([readRuleFile('manifests/rules/varvel_rules.yaml')]);
 assert.ok(result.ruleSet);
 const engine = new RuleEngine(result.ruleSet);
+
+/** Falco's rule files, where they are. */
+const UPSTREAM = '../shared/falco-rules';
 
 const SECOND = 1_000_000_000n;
 const APP = makeProcess({ pid: 4200, vpid: 1, parent: RUNTIME });
@@ -76,7 +80,7 @@ describe('the default rules', () => {
         rule.tags.some((tag) => tag.startsWith('mitre_')),
         rule.name,
       );
-      const keys = rule.output.fields.map(({ key }) => key);
+      const keys = rule.output.fields.flatMap(({ plain }) => plain.map(({ key }) => key));
       for (const key of [
         'app.name',
         'container.name',
@@ -351,4 +355,23 @@ describe('the default rules', () => {
     assert.deepEqual(names(openForWrite(path, { flags: 0o2001 }), bash), []);
     assert.deepEqual(names(openForWrite(path, { flags: 0o1101, created: true }), bash), []);
   });
+
+  test(
+    "go together with Falco's own rule files, in either order",
+    { skip: existsSync(UPSTREAM) ? false : `${UPSTREAM} is not there` },
+    () => {
+      const upstream = readdirSync(UPSTREAM)
+        .filter((name) => name.endsWith('.yaml'))
+        .map((name) => readRuleFile(`${UPSTREAM}/${name}`));
+      const own = readRuleFile('manifests/rules/varvel_rules.yaml');
+      for (const files of [
+        [...upstream, own],
+        [own, ...upstream],
+      ]) {
+        const together = loadRules(files);
+        assert.deepEqual(together.errors, []);
+        assert.equal(together.ruleSet?.rules.length, 93 + (result.ruleSet?.rules.length ?? 0));
+      }
+    },
+  );
 });

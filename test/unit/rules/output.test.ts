@@ -46,11 +46,17 @@ describe('output', () => {
     assert.match(error('%%'), /^0: LOAD_ERR_COMPILE_OUTPUT '%' must be followed by a field/);
     assert.match(error('100%'), /^3: LOAD_ERR_COMPILE_OUTPUT/);
     assert.match(error('%-8proc.name'), /LOAD_ERR_COMPILE_OUTPUT/);
-    assert.match(error('x %nope.x'), /^2: LOAD_ERR_COMPILE_OUTPUT nonexistent field nope.x/);
+    assert.match(
+      error('x %nope.x'),
+      /^2: LOAD_ERR_COMPILE_OUTPUT nonexistent field nope.x in the output/,
+    );
     assert.match(error('%proc.aname[1'), /LOAD_ERR_COMPILE_OUTPUT expected ']'/);
-    assert.match(error('%tolower(proc.name'), /LOAD_ERR_COMPILE_OUTPUT expected '\)'/);
-    assert.match(error('%proc.env'), /LOAD_ERR_NOT_YET field proc.env/);
-    assert.match(error('%len(proc.name)'), /LOAD_ERR_NOT_YET/);
+    assert.match(error('%tolower(proc.name'), /LOAD_ERR_COMPILE_OUTPUT expected ',' or '\)'/);
+    assert.match(error('%tolower(nope.x)'), /LOAD_ERR_COMPILE_OUTPUT filter_check called with/);
+    assert.match(error('%tolower(fd.num)'), /LOAD_ERR_COMPILE_OUTPUT tolower\(\) takes a string/);
+    assert.match(error('%fd.ip'), /LOAD_ERR_COMPILE_OUTPUT fd.ip is for conditions only/);
+    assert.match(error('%'), /^0: LOAD_ERR_COMPILE_OUTPUT/);
+    assert.match(error('%5'), /^0: LOAD_ERR_COMPILE_OUTPUT/);
     assert.match(error('%evt.arg'), /LOAD_ERR_COMPILE_OUTPUT field evt.arg needs an argument/);
   });
 
@@ -75,11 +81,26 @@ describe('output', () => {
       process: makeProcess({ parent: makeProcess({ parent: RUNTIME }) }),
     });
     assert.equal(text('%proc.aname', chain), 'node containerd-shim');
-    assert.deepEqual(fields('%proc.apid %fd.ip %fd.port', chain), {
+    assert.deepEqual(fields('%proc.apid %fd.sip %fd.sport', chain), {
       'evt.time': 1_764_033_409_123_456_789n,
       'proc.apid': 4242,
-      'fd.ip': '93.184.216.34',
-      'fd.port': 443,
+      'fd.sip': '93.184.216.34',
+      'fd.sport': 443,
+    });
+  });
+
+  test('S13 transformers change the text only, and their numbers are not printed', () => {
+    assert.equal(text('%len(proc.name)|%toupper(proc.name)'), '<NA>|NODE');
+    assert.equal(
+      text('%join("-", (proc.name, "x"))|%concat(proc.name, ":", fd.name)'),
+      'node-x|node:/etc/shadow',
+    );
+    assert.equal(text('%6toupper(proc.name).'), 'NODE  .');
+    assert.deepEqual(fields('%concat(proc.name, fd.name) %len(proc.exepath)'), {
+      'evt.time': 1_764_033_409_123_456_789n,
+      'proc.name': 'node',
+      'fd.name': '/etc/shadow',
+      'proc.exepath': '/usr/local/bin/node',
     });
   });
 

@@ -57,8 +57,9 @@ test('text: a message cannot forge the fields before it, nor a second line or a 
 });
 
 test('colour is only around the priority', () => {
-  const plain = formatLine(deliveryOf(), { format: 'text' });
-  const coloured = formatLine(deliveryOf(), { format: 'text', colour: true });
+  const delivery = deliveryOf();
+  const plain = formatLine(delivery, { format: 'text' });
+  const coloured = formatLine(delivery, { format: 'text', colour: true });
   assert.ok(coloured.includes('\x1b[33mWarning\x1b[0m ['));
 
   assert.equal(coloured.replace(/\x1b\[[\d;]*m/g, ''), plain);

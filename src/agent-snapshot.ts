@@ -1,0 +1,39 @@
+import type { RulesStatus } from './agent-rules.ts';
+import type { AdmissionCounters } from './apps/admission.ts';
+import type { AppsSnapshot } from './apps/status.ts';
+import type { ProcessTreeCounters } from './context/process-tree.ts';
+import type { RuleEngineCounters } from './rules/engine.ts';
+import type { FanOutCounters } from './streams/fan-out.ts';
+import type { StreamCounters } from './streams/stream.ts';
+
+/** Everything countable, for metrics and `varvel status`. All counts are since the agent's start. */
+export interface AgentSnapshot {
+  readonly hostname: string;
+  readonly startedAtMs: number;
+  readonly pid: number;
+  readonly rules: RulesStatus;
+  readonly hooks: readonly string[];
+  readonly apps: AppsSnapshot;
+  /** Records by event name, as they came from the kernel. */
+  readonly events: Readonly<Record<string, number>>;
+  readonly kernel: {
+    readonly emitted: number;
+    readonly dropped: number;
+    readonly prefiltered: number;
+    readonly scopeFull: number;
+    /**
+     * Of `emitted`: the self-test's at start. `emitted` is this, and what the containers and the counter
+     * `forgottenRecords` of `apps` say.
+     */
+    readonly selfTest: number;
+  };
+  readonly received: number;
+  /** What waits for its container's identity. */
+  readonly waiting: AdmissionCounters;
+  readonly engine: Pick<RuleEngineCounters, 'evaluated' | 'skippedSetup'> & {
+    readonly detections: Readonly<Record<string, number>>;
+  };
+  readonly processes: ProcessTreeCounters;
+  readonly delivery: FanOutCounters;
+  readonly streams: Readonly<Record<string, StreamCounters>>;
+}

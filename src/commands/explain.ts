@@ -1,0 +1,215 @@
+import { existsSync } from 'node:fs';
+
+import { DEFAULT_RULES_FILE } from '../config/config.ts';
+import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
+import { loadRules, readRuleFile } from '../rules/loader/load.ts';
+import { expandRulePaths } from '../rules/loader/rule-files.ts';
+import type { LoadedRule } from '../rules/rule-set.ts';
+import { nearestWord } from '../shared/nearest.ts';
+import { replaceControls } from '../shared/text.ts';
+import { UserError } from '../shared/user-error.ts';
+import { canFillIn, filledIn, filledInLines } from './condition-layout.ts';
+import type { Io } from './io.ts';
+import { jsonDocument } from './reason-text.ts';
+import { factsOf } from './rule-facts.ts';
+import type { FieldFact, OpenFacts, RuleFacts } from './rule-facts.ts';
+import { textTable, wrap } from './text-table.ts';
+
+export interface ExplainArgs {
+  /** The rule's name, then rule files; with `all` only rule files. Without files, the rules that come with varvel. */
+  readonly operands: readonly string[];
+  /** Every rule instead of one. */
+  readonly all: boolean;
+  /** One JSON document for machines instead of text. */
+  readonly json: boolean;
+}
+
+/**
+ * `varvel explain RULE [FILE…]`: what a rule asks for, which events it is run for, what it reads and costs.
+ * Resolves to the exit code: 0, or 1 when the rule files have errors. Throws UserError (exit code 2) for an unknown
+ * rule and files that cannot be read.
+ */
+// Asynchronous like every command.
+// eslint-disable-next-line @typescript-eslint/require-await
+export async function runExplain(args: ExplainArgs, io: Io): Promise<number> {
+  const [name] = args.operands;
+  if (!args.all && name === undefined) {
+    throw usage('Name a rule, in quotes, or say --all: varvel explain RULE [FILE…].');
+  }
+  const given = args.all ? args.operands : args.operands.slice(1);
+  const missing = given.find((path) => !existsSync(path));
+  if (missing !== undefined) {
+    const hint = args.all ? '' : ' A name of several words needs quotes.';
+    throw usage(`There is no rule file ${missing}.${hint}`);
+  }
+  const files = given.length === 0 ? [DEFAULT_RULES_FILE] : expandRulePaths(given);
+  const { ruleSet, errors, warnings } = loadRules(files.map(readRuleFile));
+  if (ruleSet === undefined) {
+    io.stderr(errors.map((error) => `${formatDiagnostic(error)}\n`).join(''));
+    return 1;
+  }
+  if (args.all || name === undefined) {
+    const { rules } = ruleSet;
+    if (args.json) io.stdout(jsonDocument(rules.map(toJson)));
+    else io.stdout(rules.map((rule) => toText(rule, io)).join('\n'));
+    return 0;
+  }
+  const leftOut = warnings.find((one) => LEFT_OUT.includes(one.code) && one.owner?.name === name);
+  if (leftOut !== undefined) {
+    throw usage(
+      `The rule "${name}" is left out, so that there is nothing to explain.\n${formatDiagnostic(leftOut)}`,
+    );
+  }
+  const rule = find(name, ruleSet.rules, files);
+  io.stdout(args.json ? jsonDocument(toJson(rule)) : toText(rule, io));
+  return 0;
+}
+
+/** Warnings that say that a rule is not loaded. */
+const LEFT_OUT: readonly string[] = ['LOAD_UNKNOWN_SOURCE', 'LOAD_UNKNOWN_FILTER'];
+
+function find(name: string, rules: readonly LoadedRule[], files: readonly string[]): LoadedRule {
+  const exact = rules.find((rule) => rule.name === name);
+  if (exact !== undefined) return exact;
+  const alike = rules.filter((rule) => rule.name.toLowerCase() === name.toLowerCase());
+  const [only] = alike;
+  if (only !== undefined && alike.length === 1) return only;
+  const close = nearestWord(
+    name,
+    rules.map((rule) => rule.name),
+  );
+  const hint = close === undefined ? '' : ` Did you mean "${close}"?`;
+  const where = files.length === 1 ? (files[0] ?? '') : `these ${files.length} files`;
+  throw usage(`There is no rule "${name.slice(0, 200)}" in ${where}.${hint}`);
+}
+
+function usage(message: string): UserError {
+  return new UserError(message, { exitCode: 2 });
+}
+
+function toJson(rule: LoadedRule): object {
+  const { name, description, priority, tags, enabled, file, line } = rule;
+  const { events, anyEvent, conditionFields, outputFields, hooks, opens, comparisons, costly } =
+    factsOf(rule);
+  return {
+    rule: name,
+    description,
+    priority,
+    source: 'syscall',
+    tags,
+    enabled,
+    file,
+    line,
+    condition: filledIn(rule.condition),
+    macros_filled_in: canFillIn(rule.condition),
+    events: events.map((event) => event.name),
+    any_event: anyEvent,
+    events_not_reported: events.filter(({ status }) => status !== 'reported').map((e) => e.name),
+    condition_fields: conditionFields,
+    output_fields: outputFields,
+    cost: { hooks, opens: opens ?? null, comparisons, costly },
+  };
+}
+
+function toText(rule: LoadedRule, io: Io): string {
+  const facts = factsOf(rule);
+  const width = io.columns - 2;
+  const name = replaceControls(rule.name);
+  const title = io.isTty ? `\x1b[1m${name}\x1b[0m` : name;
+  const head = [
+    [`${rule.file}:${rule.line}`],
+    [
+      rule.priority,
+      'source syscall',
+      `tags ${rule.tags.length === 0 ? 'none' : rule.tags.join(', ')}`,
+      ...(rule.enabled ? [] : ['disabled: it never runs']),
+    ],
+  ].map((parts) => parts.join('; '));
+  const condition = filledInLines(rule.condition, width);
+  const sections: readonly (readonly [heading: string, lines: readonly string[]])[] = [
+    [
+      '',
+      [...head.flatMap((line) => wrap(line, width)), '', ...wrap(rule.description.trim(), width)],
+    ],
+    [
+      canFillIn(rule.condition) ? 'Condition' : 'Condition (too long to fill its macros in)',
+      condition,
+    ],
+    ['Events', eventLines(facts, width)],
+    ['Fields of the condition', fieldLines(facts.conditionFields, io.columns)],
+    ['Fields of the output besides', fieldLines(facts.outputFields, io.columns)],
+    ['Cost', costLines(facts, io.columns)],
+  ];
+  const text = sections.flatMap(([heading, lines]) => [
+    ...(heading === '' ? [] : ['', `${heading}:`]),
+    ...lines.map((line) => replaceControls(line === '' ? '' : `  ${line}`)),
+  ]);
+  return `${[title, ...text].join('\n')}\n`;
+}
+
+/** More names than this say nothing to anyone. */
+const MAX_LISTED = 100;
+
+function eventLines({ events, anyEvent }: RuleFacts, width: number): string[] {
+  if (events.length === 0) return ['none: the condition holds for no event'];
+  if (anyEvent && events.length > MAX_LISTED) {
+    return wrap(
+      `any: the condition holds for ${events.length} types of events, so that the rule is run for every event. Compare evt.type.`,
+      width,
+    );
+  }
+  const names = (some: RuleFacts['events']): string => some.map(({ name }) => name).join(', ');
+  const silent = events.filter(({ status }) => status !== 'reported');
+  const note =
+    silent.length === 0
+      ? []
+      : silent.length === events.length
+        ? ['The agent reports none of them yet: the rule never matches.']
+        : wrap(`Not reported by the agent yet: ${names(silent)}.`, width);
+  return [...wrap(names(events), width), ...note];
+}
+
+function fieldLines(fields: readonly FieldFact[], columns: number): string[] {
+  if (fields.length === 0) return ['none'];
+  return textTable(
+    fields.map(({ key, type, status }) => ({
+      cells: [key, type],
+      text: status === 'available' ? status : 'not yet: absent in every event',
+    })),
+    columns,
+  ).map((line) => line.slice(2));
+}
+
+function costLines({ hooks, opens, comparisons, costly }: RuleFacts, columns: number): string[] {
+  const rows = [
+    {
+      cells: ['hooks'],
+      text:
+        hooks.length === 0
+          ? 'none of its own'
+          : `${hooks.join(', ')}: attached while a container is in scope`,
+    },
+    ...(opens === undefined ? [] : [{ cells: ['opens'], text: opensText(opens) }]),
+    {
+      cells: ['comparisons'],
+      text: `at most ${comparisons} an event, fewer where one settles it`,
+    },
+    {
+      cells: ['patterns'],
+      text: costly.length === 0 ? 'none' : costly.join('; '),
+    },
+  ];
+  return textTable(rows, columns).map((line) => line.slice(2));
+}
+
+function opensText({ read, write, failed }: OpenFacts): string {
+  const kinds = [...(read ? ['reading'] : []), ...(write ? ['writing'] : [])];
+  if (kinds.length === 0) {
+    return failed
+      ? 'the kernel hands over only those that failed'
+      : 'none can match: the kernel hands over none for this rule';
+  }
+  const all = read && write && failed;
+  if (all) return 'the kernel hands over all of them';
+  return `the kernel hands over only those for ${kinds.join(' or ')}${failed ? ', or that failed' : ' that succeed'}`;
+}

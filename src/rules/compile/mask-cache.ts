@@ -1,0 +1,87 @@
+import type { Value } from '../fields/field.ts';
+import type { Possible } from './possible.ts';
+
+/** Values of one field that are remembered at most: two generations of this many. */
+const MAX_VALUES = 4096;
+
+/** Longer texts are not remembered: bounds a cache at 8192 × (512 characters and a bit per rule). */
+const MAX_TEXT = 512;
+
+/** Lookups after which it is seen whether remembering pays, and for how long it is given up if not. */
+const WINDOW = 2048;
+const PAUSE = 32_768;
+
+/**
+ * For the values of one field, which of some rules can match at all: a bit per rule, computed once per value that
+ * recurs. Values are compared whole, by the engine's own hash table, whose seed no container knows. When most values
+ * are new (a container that makes up names), nothing is remembered for a while and every rule counts as possible.
+ */
+export class MaskCache {
+  readonly #possible: readonly (Possible | undefined)[];
+  readonly #after: number;
+  /** The mask that rules nothing out. */
+  readonly #every: Int32Array;
+  /** A number is how often the value was seen before its mask was worth computing. */
+  #recent = new Map<Value, Int32Array | number>();
+  #older = new Map<Value, Int32Array | number>();
+  #absent: Int32Array | undefined;
+  #lookups = 0;
+  #misses = 0;
+  #pause = 0;
+
+  /** `possible`: by rule, undefined for one that any value leaves. `after`: sightings of a value that its mask is computed at. */
+  constructor(possible: readonly (Possible | undefined)[], after: number) {
+    this.#possible = possible;
+    this.#after = after;
+    this.#every = new Int32Array(Math.ceil(possible.length / 32));
+    for (const rule of possible.keys()) setBit(this.#every, rule, true);
+  }
+
+  /** Bit r & 31 of word r >> 5 is rule r's. The array is the cache's own. */
+  maskOf(value: Value | undefined): Int32Array {
+    if (value === undefined) return (this.#absent ??= this.#compute(undefined));
+    const known = this.#recent.get(value);
+    return typeof known === 'object' ? known : this.#slow(value, known);
+  }
+
+  #slow(value: Value, sightings: number | undefined): Int32Array {
+    if (this.#pause > 0) {
+      this.#pause -= 1;
+      return this.#every;
+    }
+    if (typeof value === 'string' && value.length > MAX_TEXT) return this.#every;
+    this.#lookups += 1;
+    const known = sightings ?? this.#older.get(value);
+    if (known === undefined) this.#misses += 1;
+    if (this.#lookups >= WINDOW) {
+      // Of those lookups that found no mask, were most of values never seen?
+      if (this.#misses * 4 > this.#lookups * 3) this.#pause = PAUSE;
+      this.#lookups = 0;
+      this.#misses = 0;
+    }
+    const next = typeof known === 'object' ? known : this.#seenAgain(value, known ?? 0);
+    if (sightings === undefined && this.#recent.size >= MAX_VALUES) {
+      this.#older = this.#recent;
+      this.#recent = new Map();
+    }
+    this.#recent.set(value, next);
+    return typeof next === 'object' ? next : this.#every;
+  }
+
+  #seenAgain(value: Value, before: number): Int32Array | number {
+    return before + 1 >= this.#after ? this.#compute(value) : before + 1;
+  }
+
+  #compute(value: Value | undefined): Int32Array {
+    const mask = this.#every.slice();
+    for (const [rule, possible] of this.#possible.entries()) {
+      if (possible?.(value) === false) setBit(mask, rule, false);
+    }
+    return mask;
+  }
+}
+
+function setBit(mask: Int32Array, bit: number, to: boolean): void {
+  const word = mask[bit >> 5] ?? 0;
+  mask[bit >> 5] = to ? word | (1 << (bit & 31)) : word & ~(1 << (bit & 31));
+}

@@ -1,0 +1,95 @@
+import type { Value } from '../fields/field.ts';
+import { someTest } from './checked.ts';
+import type { Checked, Read, Test } from './checked.ts';
+import { MaskCache } from './mask-cache.ts';
+import { Possibilities } from './possible.ts';
+import type { Possible } from './possible.ts';
+
+/** Fields that are looked at before rules are run, at most; each costs a look-up per event that gets so far. */
+const MAX_MASKS = 4;
+
+/** Rules that the first of them is expected to rule out at least, and each further one of those that are left. */
+const MIN_FIRST = 4;
+const MIN_FURTHER = 0.2;
+
+/** How often a value is as ordinary as is expected: a guess, so that one field does not count for all. */
+const ORDINARY = 0.7;
+
+/** A field whose value says which rules can match. */
+export interface Mask {
+  readonly field: Read;
+  readonly cache: MaskCache;
+}
+
+/** A field that may become a mask. */
+interface Candidate {
+  readonly field: Read;
+  readonly possible: readonly (Possible | undefined)[];
+  /** By rule, how often it is expected to be left. */
+  readonly left: readonly number[];
+}
+
+/**
+ * The fields that tell the rules of events of some types apart best, each next one by what it rules out of what those
+ * before it leave. `after`: sightings of a value at which its mask is computed.
+ */
+export function chooseMasks(
+  conditions: readonly Checked[],
+  events: readonly string[],
+  after: number,
+): readonly Mask[] {
+  const candidates = recurringReads(conditions).map((field) =>
+    toCandidate(field, conditions, events),
+  );
+  const chosen: Candidate[] = [];
+  let left = conditions.map(() => 1);
+  const ruledOut = (one: Candidate): number =>
+    left.reduce((sum, weight, rule) => sum + weight * (1 - (one.left[rule] ?? 1)), 0);
+  while (chosen.length < MAX_MASKS) {
+    const rest = candidates.filter((one) => !chosen.includes(one));
+    const [best] = rest.sort((one, other) => ruledOut(other) - ruledOut(one));
+    const least = chosen.length === 0 ? MIN_FIRST : MIN_FURTHER;
+    if (best === undefined || ruledOut(best) < least) break;
+    chosen.push(best);
+    left = left.map((weight, rule) => weight * (best.left[rule] ?? 1));
+  }
+  return chosen.map(({ field, possible }) => ({ field, cache: new MaskCache(possible, after) }));
+}
+
+function toCandidate(
+  field: Read,
+  conditions: readonly Checked[],
+  events: readonly string[],
+): Candidate {
+  const possibilities = new Possibilities(field, events);
+  const possible = conditions.map((condition) => possibilities.of(condition));
+  const values = ordinaryValues(field);
+  const left = possible.map((can) => {
+    const ruledOut = values.filter((value) => can?.(value) === false).length / values.length;
+    return 1 - ORDINARY * ruledOut;
+  });
+  return { field, possible, left };
+}
+
+/** Values like most: of a flag either one, of anything else one that no rule names. */
+function ordinaryValues(field: Read): readonly Value[] {
+  switch (field.kind) {
+    case 'bool':
+      return [true, false];
+    case 'number':
+      return [-7_654_321];
+    default:
+      return ['\u0000'];
+  }
+}
+
+/** The reads of fields that recur, each once. */
+function recurringReads(conditions: readonly Checked[]): readonly Read[] {
+  const reads = new Map<string, Read>();
+  const note = ({ left }: Test): boolean => {
+    if (left.recurring && left.reader.shape === 'single') reads.set(left.key, left);
+    return false;
+  };
+  for (const condition of conditions) someTest(condition, note);
+  return [...reads.values()];
+}

@@ -1,0 +1,106 @@
+import { RE2JS } from 're2js';
+
+/**
+ * Compiles a regular expression as Falco has them: POSIX egrep syntax as RE2 reads it (no `\d`, `\w`, `\b`, `(?…)`),
+ * the whole value must match (S11), an empty one matches nothing (S10). Takes time linear in the value. Returns
+ * what is wrong with the pattern as the rest of a sentence.
+ */
+export function compileRegex(pattern: string): ((value: string) => boolean) | string {
+  if (pattern === '') return () => false;
+  const translated = toRe2Syntax(pattern);
+  if ('problem' in translated) return translated.problem;
+  try {
+    // RE2's POSIX syntax lets ^ and $ match at the ends of lines.
+    const compiled = RE2JS.compile(translated.pattern, RE2JS.MULTILINE);
+    return (value) => compiled.testExact(value);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return `is wrong: ${message.replace('error parsing regexp: ', '').replace('(?m)', '')}`;
+  }
+}
+
+/** What may follow a backslash besides punctuation and octal digits. */
+const ESCAPED = 'afnrtvx';
+
+/**
+ * The library knows Perl's syntax, of which POSIX's is all but a part: what POSIX lacks is refused here, and a
+ * repetition of a repetition (`a+?`, which is Perl's lazy one) gets a group of its own.
+ */
+function toRe2Syntax(pattern: string): { readonly pattern: string } | { readonly problem: string } {
+  let out = '';
+  /** Where the last atom begins in `out`, and whether it has been repeated. */
+  let atom = 0;
+  let repeated = false;
+  const groups: number[] = [];
+  let at = 0;
+  const take = (text: string): void => {
+    atom = out.length;
+    repeated = false;
+    out += text;
+    at += text.length;
+  };
+  while (at < pattern.length) {
+    const char = pattern.charAt(at);
+    if (char === '\\') {
+      const next = pattern.charAt(at + 1);
+      if (next === '') return { problem: 'ends with a backslash' };
+      if (/[a-zA-Z89]/.test(next) && !ESCAPED.includes(next)) {
+        return { problem: `has the escape \\${next}, which POSIX syntax lacks` };
+      }
+      const escape = /\\(?:x\{[0-9a-fA-F]*\}|x[0-9a-fA-F]{0,2}|[0-7]{1,3}|[^])/uy;
+      escape.lastIndex = at;
+      take(escape.exec(pattern)?.[0] ?? char);
+    } else if (char === '[') {
+      const end = endOfClass(pattern, at);
+      if (end < 0) return { problem: 'lacks a closing ]' };
+      const set = pattern.slice(at, end);
+      const perl = /\\([dswDSWpPbBQE])/.exec(set);
+      if (perl !== null) {
+        return { problem: `has the escape \\${perl[1] ?? ''}, which POSIX syntax lacks` };
+      }
+      take(set);
+    } else if (char === '(') {
+      if (pattern.charAt(at + 1) === '?') {
+        return { problem: 'has (?, which POSIX syntax lacks' };
+      }
+      groups.push(out.length);
+      take(char);
+    } else if (char === ')') {
+      const open = groups.pop();
+      out += char;
+      at += 1;
+      atom = open ?? 0;
+      repeated = false;
+    } else {
+      const repetition = /[*+?]|\{\d+(?:,\d*)?\}/y;
+      repetition.lastIndex = at;
+      const found = repetition.exec(pattern)?.[0];
+      if (found === undefined) take(String.fromCodePoint(pattern.codePointAt(at) ?? 0));
+      else {
+        if (repeated) out = `${out.slice(0, atom)}(?:${out.slice(atom)})`;
+        out += found;
+        at += found.length;
+        repeated = true;
+      }
+    }
+  }
+  return { pattern: out };
+}
+
+/** The offset after a bracket expression that begins at `open`; -1 when it does not end. */
+function endOfClass(pattern: string, open: number): number {
+  let at = open + 1;
+  if (pattern.charAt(at) === '^') at += 1;
+  // A bracket that comes first is a member.
+  if (pattern.charAt(at) === ']') at += 1;
+  while (at < pattern.length) {
+    const char = pattern.charAt(at);
+    if (char === ']') return at + 1;
+    if (char === '\\') at += 2;
+    else if (pattern.startsWith('[:', at)) {
+      const close = pattern.indexOf(':]', at + 2);
+      at = close < 0 ? at + 1 : close + 2;
+    } else at += 1;
+  }
+  return -1;
+}

@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import type { RuleSettings } from '../config/config.ts';
+import { nearestWord } from '../shared/nearest.ts';
+import { UserError } from '../shared/user-error.ts';
+import { LanguageError } from './language/errors.ts';
+import { formatDiagnostic } from './loader/diagnostics.ts';
+import type { Diagnostic } from './loader/diagnostics.ts';
+import { loadSteps, readRuleBytes, toRuleSource } from './loader/load.ts';
+import type { LoadOptions } from './loader/load.ts';
+import { expandRulePaths } from './loader/rule-files.ts';
+import { selects } from './loader/selection.ts';
+import { compileOutput } from './output/format.ts';
+import type { RuleSet } from './rule-set.ts';
+
+/** How long loading goes on before it lets others have a turn, so that the ring never waits long. */
+const TURN_MS = 5;
+/** Errors that a failure spells out; `varvel check` shows all. */
+const MAX_ERRORS_SHOWN = 10;
+
+/** What the configuration makes of the rule files, as they were when they were read. */
+export interface ConfiguredRules {
+  readonly ruleSet: RuleSet;
+  /** In the order of loading. */
+  readonly files: readonly string[];
+  /** SHA-256 of the files' bytes one after the other, as `cat FILES | sha256sum` prints it. */
+  readonly digest: string;
+  /** Sentences with their places, for the log. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Loads the configured rules in turns of a few ms, or as long as one file takes to parse; others run in between.
+ * Throws UserError with what is wrong, placed, when they do not load.
+ */
+export async function loadConfiguredRules(settings: RuleSettings): Promise<ConfiguredRules> {
+  checkAppendOutput(settings);
+  const files = expandRulePaths(settings.rulesFiles);
+  const digest = createHash('sha256');
+  const sources = files.map((path) => {
+    const bytes = readRuleBytes(path);
+    digest.update(bytes);
+    return toRuleSource(path, bytes);
+  });
+  const steps = loadSteps(sources, loadOptions(settings));
+  let turnEndsMs = performance.now() + TURN_MS;
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) {
+      const { ruleSet, errors, omittedErrors, warnings } = step.value;
+      if (ruleSet === undefined) throw notLoaded(errors, omittedErrors);
+      return {
+        ruleSet,
+        files,
+        digest: digest.digest('hex'),
+        warnings: [...warnings.map(formatDiagnostic), ...idleSelections(settings, ruleSet)],
+      };
+    }
+    if (performance.now() < turnEndsMs) continue;
+    await setImmediate();
+    turnEndsMs = performance.now() + TURN_MS;
+  }
+}
+
+/** The settings as the loader takes them. */
+export function loadOptions(settings: RuleSettings): LoadOptions {
+  return {
+    minimumPriority: settings.minimumPriority,
+    selection: settings.ruleSelection,
+    appendOutput: settings.appendOutput,
+  };
+}
+
+/** Throws UserError, at the entry in the configuration, when what it adds to outputs does not compile. */
+export function checkAppendOutput({ appendOutput }: RuleSettings): void {
+  for (const { extraOutput = '', extraFields = [], position } of appendOutput) {
+    const formats = extraFields.flatMap((field) =>
+      typeof field === 'string' ? [`%${field}`] : Object.values(field),
+    );
+    for (const format of [extraOutput, ...formats]) {
+      try {
+        compileOutput(format);
+      } catch (error) {
+        if (!(error instanceof LanguageError)) throw error;
+        throw new UserError(
+          `append_output: in ${JSON.stringify(format)}: ${error.message}. "varvel fields" lists the fields.`,
+          position === undefined ? {} : { position },
+        );
+      }
+    }
+  }
+}
+
+function notLoaded(errors: readonly Diagnostic[], omitted: number): UserError {
+  const shown = errors.slice(0, MAX_ERRORS_SHOWN).map(formatDiagnostic);
+  const more = errors.length + omitted - shown.length;
+  if (more > 0) shown.push(`${more} more errors: "varvel check" shows all.`);
+  return new UserError(`The rules do not load:\n${shown.join('\n')}`);
+}
+
+/** A mistyped name or tag would leave a rule as it is without a word. */
+function idleSelections({ ruleSelection }: RuleSettings, { rules }: RuleSet): string[] {
+  return ruleSelection.flatMap((selection) => {
+    if (rules.some(selects(selection))) return [];
+    const { rule, tag, enable } = selection;
+    const near =
+      (rule === undefined
+        ? undefined
+        : nearestWord(
+            rule,
+            rules.map(({ name }) => name),
+          )) ??
+      (tag === undefined
+        ? undefined
+        : nearestWord(
+            tag,
+            rules.flatMap(({ tags }) => tags),
+          ));
+    const says = [
+      ...(rule === undefined ? [] : [`no loaded rule is called ${JSON.stringify(rule)}`]),
+      ...(tag === undefined ? [] : [`no loaded rule has the tag ${JSON.stringify(tag)}`]),
+    ].join(' and ');
+    const hint = near === undefined ? '' : ` Did you mean ${JSON.stringify(near)}?`;
+    const warning = new UserError(
+      `This entry of "rules" ${enable ? 'enables' : 'disables'} nothing: ${says}.${hint}`,
+      selection.position === undefined ? {} : { position: selection.position },
+    );
+    return [warning.toDisplay()];
+  });
+}

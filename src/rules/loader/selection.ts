@@ -1,0 +1,33 @@
+import { compileGlob } from '../compile/pattern.ts';
+
+/** Switches rules on or off over what their files say: by a rule's name, in which `*` and `?` stand for any, or by a tag. */
+export interface RuleSelection {
+  readonly enable: boolean;
+  readonly rule?: string;
+  readonly tag?: string;
+}
+
+/** A rule as far as selections look at it. */
+interface Selectable {
+  readonly name: string;
+  readonly tags: readonly string[];
+  readonly enabled: boolean;
+}
+
+/** Whether a rule is one that the selection is about. */
+export function selects({ rule = '', tag = '' }: RuleSelection): (one: Selectable) => boolean {
+  const glob = rule === '' ? () => false : compileGlob(rule);
+  return (one) => glob(one.name) || (tag !== '' && one.tags.includes(tag));
+}
+
+/** Goes through the selections in their order: the last one that fits a rule counts, as in Falco's `rules`. */
+export function selectRules<Rule extends Selectable>(
+  rules: readonly Rule[],
+  selections: readonly RuleSelection[],
+): Rule[] {
+  const tests = selections.map((one) => ({ enable: one.enable, fits: selects(one) }));
+  return rules.map((one) => {
+    const last = tests.findLast(({ fits }) => fits(one));
+    return last === undefined ? one : { ...one, enabled: last.enable };
+  });
+}

@@ -1,0 +1,326 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { RuleEngine } from '../../../src/rules/engine.ts';
+import { loadRules } from '../../../src/rules/loader/load.ts';
+import { runCommand } from '../../support/run-command.ts';
+import { makeProcess, makeSubject, openForRead } from '../../support/rules-subject.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'varvel-explain-'));
+after(() => rmSync(folder, { recursive: true }));
+
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+interface Explained {
+  readonly rule: string;
+  readonly enabled: boolean;
+  readonly condition: string;
+  readonly macros_filled_in: boolean;
+  readonly events: readonly string[];
+  readonly any_event: boolean;
+  readonly events_not_reported: readonly string[];
+  readonly condition_fields: readonly { key: string; type: string; status: string }[];
+  readonly output_fields: readonly { key: string }[];
+  readonly cost: {
+    readonly hooks: readonly string[];
+    readonly opens: { read: boolean; write: boolean; failed: boolean } | null;
+    readonly comparisons: number;
+    readonly costly: readonly string[];
+  };
+}
+
+async function explained(condition: string, more = ''): Promise<Explained> {
+  const path = file(
+    'one.yaml',
+    `${more}- rule: r\n  desc: d\n  output: "%proc.name %fd.name"\n  priority: error\n  condition: >\n    ${condition}\n`,
+  );
+  const { code, out, err } = await runCommand('explain', 'r', path, '--json');
+  assert.equal(code, 0, err);
+  return JSON.parse(out) as Explained;
+}
+
+const RULES = `
+- list: shells
+  items: [bash, sh]
+- macro: started
+  condition: (evt.type in (execve, execveat) and evt.rawres = 0)
+- macro: shell
+  condition: (proc.name in (shells) or proc.exepath regex ".*/k?sh")
+- rule: Shell by another
+  desc: A shell that is no shell's.
+  condition: started and shell and not (proc.pname in (shells) or container.id = host)
+  output: "%proc.name %proc.cmdline"
+  priority: WARNING
+  tags: [b, a]
+- rule: Traced
+  desc: Nothing reports it.
+  condition: evt.type = ptrace and evt.arg.request = PTRACE_ATTACH
+  output: o
+  priority: NOTICE
+  enabled: false
+`;
+
+describe('varvel explain', () => {
+  test('a rule as a page', async () => {
+    const path = file('rules.yaml', RULES);
+    const { code, out, err } = await runCommand('explain', 'Shell by another', path);
+    assert.deepEqual([code, err], [0, '']);
+    assert.equal(
+      out,
+      `Shell by another
+  ${path}:8
+  Warning; source syscall; tags a, b
+
+  A shell that is no shell's.
+
+Condition:
+  evt.type in (execve, execveat)
+  and evt.rawres = 0
+  and (proc.name in (bash, sh) or proc.exepath regex .*/k?sh)
+  and not (proc.pname in (bash, sh) or container.id = host)
+
+Events:
+  execve, execveat
+
+Fields of the condition:
+  container.id  CHARBUF  available
+  evt.rawres    INT64    available
+  evt.type      CHARBUF  available
+  proc.exepath  CHARBUF  available
+  proc.name     CHARBUF  available
+  proc.pname    CHARBUF  available
+
+Fields of the output besides:
+  proc.cmdline  CHARBUF  available
+
+Cost:
+  hooks        sys_execve, sys_execveat: attached while a container is in scope
+  comparisons  at most 6 an event, fewer where one settles it
+  patterns     proc.exepath regex .*/k?sh
+`,
+    );
+  });
+
+  test('a disabled rule of events that are not reported', async () => {
+    const { out } = await runCommand('explain', 'traced', file('rules.yaml', RULES));
+    assert.match(out, /tags none; disabled: it never runs\n/);
+    assert.match(out, /ptrace\n {2}The agent reports none of them yet: the rule never matches\.\n/);
+    assert.match(out, /evt\.arg\.request {2}CHARBUF {2}not yet: absent in every event\n/);
+    assert.match(out, /hooks {8}none of its own\n/);
+  });
+
+  test('every rule, and those that come with varvel', async () => {
+    const text = await runCommand('explain', '--all');
+    const json = await runCommand('explain', '--all', '--json');
+    const rules = JSON.parse(json.out) as Explained[];
+    assert.ok(rules.length >= 14);
+    for (const { rule } of rules) assert.ok(text.out.includes(`${rule}\n  `), rule);
+    for (const line of text.out.split('\n')) assert.ok(line.length <= 80, line);
+    const one = await runCommand('explain', 'Sensitive file read', '--json');
+    assert.deepEqual(
+      JSON.parse(one.out),
+      rules.find(({ rule }) => rule === 'Sensitive file read'),
+    );
+  });
+
+  test('the filled-in condition means the same', async () => {
+    const condition = 'm1 and (m2 or not m1) and not (not m2)';
+    const macros =
+      '- macro: m2\n  condition: (proc.name = cat or evt.num = 0)\n' +
+      '- macro: m1\n  condition: evt.type = openat and not (m2 and proc.pid = 1)\n';
+    const { condition: filled } = await explained(condition, macros);
+    assert.equal(
+      filled,
+      'evt.type = openat and not ((proc.name = cat or evt.num = 0) and proc.pid = 1) and ' +
+        '(proc.name = cat or evt.num = 0 or not (evt.type = openat and not ((proc.name = cat or ' +
+        'evt.num = 0) and proc.pid = 1))) and (proc.name = cat or evt.num = 0)',
+    );
+    const rule = (name: string, text: string) =>
+      `- rule: ${name}\n  desc: d\n  output: o\n  priority: error\n  condition: ${text}\n`;
+    const source = `${macros}${rule('a', condition)}${rule('b', filled)}`;
+    const { ruleSet, errors } = loadRules([{ name: 'f', text: source }]);
+    assert.ok(ruleSet, errors[0]?.message);
+    const engine = new RuleEngine(ruleSet);
+    for (const name of ['cat', 'dog']) {
+      for (const pid of [1, 2]) {
+        const process = makeProcess({ pid, image: { name } });
+        const met = engine.evaluate(makeSubject(openForRead('/x'), { process }));
+        const expected = name === 'cat' && pid === 2 ? ['a', 'b'] : [];
+        assert.deepEqual(
+          met.map((match) => match.rule.name),
+          expected,
+        );
+      }
+    }
+  });
+
+  test('macros that double each time are left as they are', async () => {
+    const doubling = Array.from({ length: 40 }, (_, at) =>
+      at === 0
+        ? '- macro: m0\n  condition: evt.type = openat\n'
+        : `- macro: m${at}\n  condition: m${at - 1} and m${at - 1}\n`,
+    ).join('');
+    const { condition, macros_filled_in: filledIn, cost } = await explained('m39', doubling);
+    assert.deepEqual([condition, filledIn, cost.comparisons], ['m39', false, 1]);
+    const { out } = await runCommand('explain', 'r', join(folder, 'one.yaml'));
+    assert.match(out, /Condition \(too long to fill its macros in\):\n {2}m39\n/);
+  });
+
+  test('opens are said as the kernel is told', async () => {
+    const opens = async (condition: string) => (await explained(condition)).cost.opens;
+    assert.deepEqual(await opens('evt.type = openat'), { read: true, write: true, failed: true });
+    const written = 'evt.type = openat and evt.is_open_write = true and evt.is_open_read = false';
+    assert.deepEqual(await opens(`${written} and fd.num >= 0`), {
+      read: false,
+      write: true,
+      failed: false,
+    });
+    const { out } = await runCommand('explain', 'r', join(folder, 'one.yaml'));
+    assert.match(out, /hands over only those for writing that\s+succeed\n/);
+    assert.equal(await opens('evt.type = connect'), null);
+  });
+
+  test('a condition that says nothing of the type', async () => {
+    const { any_event: any, events } = await explained('proc.name = x');
+    assert.equal(any, true);
+    assert.ok(events.length > 100);
+    const { out } = await runCommand('explain', 'r', join(folder, 'one.yaml'));
+    assert.match(out, /any: the condition holds for \d+ types of events/);
+    const never = await explained('evt.num = 0');
+    assert.deepEqual(never.events, []);
+  });
+
+  test('fields: arguments, both sides, within transformers, and params that the events lack', async () => {
+    const { condition_fields: fields } = await explained(
+      'evt.type = openat and tolower(proc.pname) = val(proc.name) and proc.aname[2] = x and ' +
+        'fd.name_changed = true and evt.arg.flags = x and evt.arg.request = x',
+    );
+    assert.deepEqual(
+      fields.map(({ key, status }) => `${key} ${status}`),
+      [
+        'evt.arg.flags available',
+        'evt.arg.request not yet',
+        'evt.type available',
+        'fd.name_changed not yet',
+        'proc.aname[2] available',
+        'proc.name available',
+        'proc.pname available',
+      ],
+    );
+  });
+
+  test('a rule that is left out', async () => {
+    const rule = '- rule: r\n  desc: d\n  output: o\n  priority: error\n';
+    const other = file('other.yaml', `${rule}  source: aws\n  condition: evt.num > 0\n`);
+    const unknown = file(
+      'unknown.yaml',
+      `${rule}  skip-if-unknown-filter: true\n  condition: evt.type = open and no.such = 1\n`,
+    );
+    for (const [path, code] of [
+      [other, 'LOAD_UNKNOWN_SOURCE'],
+      [unknown, 'LOAD_UNKNOWN_FILTER'],
+    ] as const) {
+      const { code: exit, err } = await runCommand('explain', 'r', path);
+      assert.equal(exit, 2);
+      assert.match(
+        err,
+        /^varvel: The rule "r" is left out, so that there is nothing to explain\.\n/,
+      );
+      assert.ok(err.includes(`(${code})`), err);
+    }
+  });
+
+  test('a list of 50,000 items, and a name that would steer the terminal', async () => {
+    const items = Array.from({ length: 50_000 }, (_, at) => `/usr/bin/program-${at}`).join(', ');
+    const path = file(
+      'long.yaml',
+      `- list: many\n  items: [${items}]\n- rule: "r\\e[2J"\n  desc: "d\\e[2J"\n  output: o\n` +
+        '  priority: error\n  condition: evt.type = open and fd.name in (many)\n',
+    );
+    const { code, out } = await runCommand('explain', '--all', path);
+    assert.equal(code, 0);
+    assert.ok(!out.includes('\u001b'));
+    assert.ok(out.split('\n').every((line) => line.length <= 80));
+    assert.match(out, /program-49999\)\n/);
+  });
+
+  test('1: the rule files have errors', async () => {
+    const path = file('bad.yaml', RULES.replace('execveat', 'execvat'));
+    const { code, out, err } = await runCommand('explain', 'Traced', path);
+    assert.deepEqual([code, out], [1, '']);
+    assert.match(err, /bad\.yaml:5:\d+: error: .*unknown event type execvat/);
+  });
+
+  test('2: no such rule, no such file, nothing named', async () => {
+    const path = file('rules.yaml', RULES);
+    const says = async (pattern: RegExp, ...argv: string[]): Promise<void> => {
+      const { code, err, out } = await runCommand('explain', ...argv);
+      assert.deepEqual([code, out], [2, '']);
+      assert.match(err, pattern);
+    };
+    await says(
+      /There is no rule "Shell by an other" in .*Did you mean "Shell by another"\?/,
+      'Shell by an other',
+      path,
+    );
+    await says(/There is no rule "xyz" in these 2 files\.\n$/, 'xyz', path, path);
+    await says(/There is no rule file by\. A name of several words needs quotes\./, 'Shell', 'by');
+    await says(/Name a rule, in quotes, or say --all/);
+    await says(/There is no rule file nope\.yaml\.\n$/, '--all', 'nope.yaml');
+    await says(/it is not a regular file/, 'x', '/dev/null');
+  });
+});
+
+const NEEDS = '../shared/reference/upstream-rules-needs.md';
+const UPSTREAM = '../shared/falco-rules';
+const absent = existsSync(NEEDS) && existsSync(UPSTREAM) ? false : "Falco's own rules are not here";
+
+/** The table's rows: rule, enabled, events, fields of the condition. */
+function needs(): { rule: string; enabled: boolean; events: string[]; fields: string[] }[] {
+  const rows = readFileSync(NEEDS, 'utf8')
+    .split('\n')
+    .map((line) => line.split('|').map((cell) => cell.trim()))
+    .filter(([, source = '']) => ['stable', 'incubating', 'sandbox'].includes(source));
+  const list = (cell = ''): string[] => cell.split(', ').sort();
+  return rows.map(([, , rule = '', , enabled, events, fields]) => {
+    return { rule, enabled: enabled === 'True', events: list(events), fields: list(fields) };
+  });
+}
+
+test("R13 each of Falco's 93 rules: its events and its fields", { skip: absent }, async () => {
+  const order = ['falco_rules', 'falco-incubating_rules', 'falco-sandbox_rules'];
+  const files = readdirSync(UPSTREAM).filter((name) => name.endsWith('.yaml'));
+  assert.equal(files.length, order.length);
+  const paths = order.map((name) => join(UPSTREAM, `${name}.yaml`));
+  const { code, out, err } = await runCommand('explain', '--all', '--json', ...paths);
+  assert.equal(code, 0, err);
+  const rules = new Map((JSON.parse(out) as Explained[]).map((rule) => [rule.rule, rule]));
+  const rows = needs();
+  assert.equal(rows.length, 93);
+  assert.equal(rules.size, 93);
+  for (const { rule, enabled, events, fields } of rows) {
+    const found = rules.get(rule);
+    assert.ok(found, rule);
+    assert.deepEqual(found.events, events, rule);
+    assert.equal(found.any_event, false, rule);
+    assert.equal(found.enabled, enabled, rule);
+    assert.deepEqual(
+      found.condition_fields.map(({ key }) => key),
+      fields,
+      rule,
+    );
+  }
+  const { out: page } = await runCommand('explain', '--all', ...paths);
+  for (const { rule, events } of rows) {
+    const own = page.slice(page.indexOf(`\n${rule}\n  `) + 1);
+    const printed = /\nEvents:\n((?: {2}.*\n)+)/.exec(own)?.[1] ?? '';
+    const names = printed.split(/\s+Not reported|\s+The agent reports/)[0] ?? '';
+    assert.deepEqual(names.split(/[\s,]+/).filter(Boolean), events, rule);
+  }
+});

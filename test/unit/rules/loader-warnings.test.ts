@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { ruleNeeds } from '../../../src/rules/rule-set.ts';
+import { loadRules } from '../../../src/rules/loader/load.ts';
+import { codes, EXEC, first, found, loadTexts, rule } from '../../support/rules-found.ts';
+import { ruleSetOf } from '../../support/rules-load.ts';
+
+describe('R13 the events of a condition', () => {
+  const events = (condition: string) =>
+    [
+      ...ruleNeeds(ruleSetOf(rule('r', JSON.stringify(condition), '  warn_evttypes: false\n'))),
+    ].sort();
+
+  test('are those that it can hold for', () => {
+    const cases: Record<string, readonly string[]> = {
+      'evt.type = openat': ['openat'],
+      'evt.type in (openat, open) and fd.num = 1': ['open', 'openat'],
+      'evt.type = openat or (evt.type = connect and proc.name = x)': ['connect', 'openat'],
+      'evt.type in (open, openat) and not evt.type = open': ['openat'],
+      'evt.type in (open, openat) and evt.type != open': ['openat'],
+      'evt.type in (open, openat) and not (evt.type = open or proc.name = x)': ['openat'],
+      'evt.type in (open, openat) and not (evt.type = open and proc.name = x)': ['open', 'openat'],
+      'evt.type = open and evt.num = 0': [],
+      'evt.type = open and not evt.num = 0': ['open'],
+      'evt.type = open and evt.type = openat': [],
+    };
+    for (const [condition, expected] of Object.entries(cases)) {
+      assert.deepEqual(events(condition), expected, condition);
+    }
+    // syscall.type is absent for the end of a process.
+    assert.ok(events('not syscall.type in (procexit)').includes('procexit'));
+  });
+
+  test('LOAD_NO_EVTTYPE when they are more than 100, unless warn_evttypes is false', () => {
+    for (const broad of [
+      'proc.name = x',
+      'evt.type != open',
+      'not evt.type in (open, openat)',
+      'evt.type exists',
+      `${EXEC} or proc.name = x`,
+    ]) {
+      assert.match(first(rule('r', broad)), /^5:14 LOAD_NO_EVTTYPE/, broad);
+      assert.deepEqual(found(rule('r', broad, '  warn_evttypes: false\n')), [], broad);
+    }
+    // S7: `contains` says nothing of the type.
+    assert.deepEqual(codes(rule('r', 'evt.type contains open')), ['LOAD_NO_EVTTYPE']);
+    // A condition that cannot hold is not one for all events.
+    const never =
+      '- macro: never_true\n  condition: (evt.num=0)\n- macro: mine\n  condition: (never_true)\n';
+    assert.deepEqual(
+      found(never + rule('r', `${EXEC} and not mine`) + rule('s', 'never_true')),
+      [],
+    );
+    assert.deepEqual(found(rule('r', 'evt.type = open and evt.type = close')), []);
+  });
+
+  test('evt.type through a transformer or against a field is an error', () => {
+    for (const bad of [
+      'toupper(evt.type) = EXECVE',
+      'evt.type = val(syscall.type)',
+      'evt.type in (val(syscall.type))',
+    ]) {
+      assert.match(
+        first(rule('r', bad)),
+        /^5:14 LOAD_ERR_COMPILE_CONDITION|^5:\d+ LOAD_ERR_COMPILE_CONDITION/,
+        bad,
+      );
+    }
+  });
+});
+
+describe('R15 warnings', () => {
+  test('LOAD_UNUSED_MACRO and LOAD_UNUSED_LIST', () => {
+    assert.match(first(`- macro: m\n  condition: ${EXEC}\n`), /^1:3 LOAD_UNUSED_MACRO/);
+    assert.match(first('- list: l\n  items: []\n'), /^1:3 LOAD_UNUSED_LIST/);
+    // What an unused macro refers to is used.
+    const chain = `- list: l\n  items: [a]\n- macro: m\n  condition: ${EXEC} and proc.name in (l)\n- macro: n\n  condition: m\n`;
+    assert.deepEqual(found(chain), [
+      '5:3 LOAD_UNUSED_MACRO the macro is not referred to by any rule or macro',
+    ]);
+    // A disabled rule uses, one that was left out does not.
+    assert.deepEqual(codes(chain + rule('r', 'n', '  enabled: false\n')), []);
+    assert.deepEqual(
+      codes(
+        chain +
+          rule('r', 'n', '  skip-if-unknown-filter: true\n').replace(
+            'output: o',
+            'output: a %nope.x',
+          ),
+      ),
+      ['LOAD_UNKNOWN_FILTER', 'LOAD_UNUSED_MACRO'],
+    );
+    // A list in a list is used; one that only a later list holds is when that is.
+    const lists = '- list: a\n  items: [x]\n- list: b\n  items: [a, c]\n- list: c\n  items: [y]\n';
+    assert.deepEqual(
+      found(lists).map((line) => line.slice(0, 20)),
+      ['3:3 LOAD_UNUSED_LIST', '5:3 LOAD_UNUSED_LIST'],
+    );
+    assert.deepEqual(found(lists + rule('r', `${EXEC} and proc.name in (b)`)), []);
+    // Nothing is unused where not everything was looked at.
+    assert.deepEqual(codes(chain + rule('r', 'nope')), ['LOAD_ERR_VALIDATE']);
+    assert.deepEqual(codes(chain + rule('r', EXEC).replace('error', 'x')), [
+      'LOAD_ERR_YAML_VALIDATE',
+    ]);
+  });
+
+  test('S20 LOAD_DEPRECATED_ITEM for fields that say nothing any more', () => {
+    assert.match(
+      first(rule('r', `${EXEC} and evt.dir = <`)),
+      /^5:36 LOAD_DEPRECATED_ITEM field evt.dir is deprecated/,
+    );
+    assert.deepEqual(codes(rule('r', `${EXEC} and evt.dir = < and not evt.dir=>`)), [
+      'LOAD_DEPRECATED_ITEM',
+    ]);
+    const macro = '- macro: m\n  condition: (evt.type = execve and evt.dir=<)\n';
+    assert.match(first(macro + rule('r', 'm') + rule('s', 'm')), /^2:37 LOAD_DEPRECATED_ITEM/);
+    assert.deepEqual(codes(macro + rule('r', 'm') + rule('s', 'm')), ['LOAD_DEPRECATED_ITEM']);
+    for (const field of [
+      'evt.latency',
+      'evt.latency.s',
+      'evt.latency.ns',
+      'evt.latency.human',
+      'evt.wait_latency',
+    ]) {
+      assert.deepEqual(
+        codes(rule('r', `${EXEC} and ${field} exists`)),
+        ['LOAD_DEPRECATED_ITEM'],
+        field,
+      );
+      assert.deepEqual(
+        codes(rule('r', EXEC).replace('output: o', `output: a %${field}`)),
+        ['LOAD_DEPRECATED_ITEM'],
+        field,
+      );
+    }
+  });
+
+  test('LOAD_UNSAFE_NA_CHECK for fields of plugins', () => {
+    const skip = '  skip-if-unknown-filter: true\n';
+    for (const unsafe of ['ka.verb = <NA>', 'jevt.value[/a] != "<NA>"', 'ka.verb in (get, <NA>)']) {
+      assert.deepEqual(
+        codes(rule('r', `'${EXEC} and ${unsafe}'`, skip)),
+        ['LOAD_UNSAFE_NA_CHECK', 'LOAD_UNKNOWN_FILTER'],
+        unsafe,
+      );
+    }
+    assert.deepEqual(codes(rule('r', `${EXEC} and proc.name != <NA>`)), []);
+  });
+
+  test('S21 C6 LOAD_COMPILE_CONDITION for what may mean something else', () => {
+    assert.match(
+      first(rule('r', `${EXEC} and proc.name = proc.pname`)),
+      /^5:48 LOAD_COMPILE_CONDITION .*val\(proc.pname\)/,
+    );
+    assert.deepEqual(codes(rule('r', `'${EXEC} and proc.name = "tolower(proc.pname)"'`)), [
+      'LOAD_COMPILE_CONDITION',
+    ]);
+    assert.deepEqual(codes(rule('r', `${EXEC} and proc.name regex .*sh`)), [
+      'LOAD_COMPILE_CONDITION',
+    ]);
+  });
+});
+
+describe('R15 errors', () => {
+  test('come in the order in which Falco comes to them', () => {
+    // What is wrong with an item's shape is found before any condition is compiled.
+    assert.deepEqual(codes(rule('r', 'nope') + rule('s', EXEC).replace('error', 'x')), [
+      'LOAD_ERR_YAML_VALIDATE',
+      'LOAD_ERR_VALIDATE',
+    ]);
+    // Macros come before rules, whatever their order in the file.
+    assert.match(
+      first(`${rule('r', 'a.b = 1')}- macro: m\n  condition: nope\n`),
+      /^7:14 LOAD_ERR_VALIDATE/,
+    );
+    assert.match(
+      first(`- macro: a\n  condition: nope\n- macro: b\n  condition: (\n`),
+      /^4:\d+ LOAD_ERR_COMPILE_CONDITION/,
+    );
+    // One file after the other.
+    assert.deepEqual(codes([rule('r', 'nope'), '- rule: "']), [
+      'LOAD_ERR_VALIDATE',
+      'LOAD_ERR_YAML_PARSE',
+    ]);
+  });
+
+  test('S13 of a rule: exceptions, output, condition', () => {
+    const text = rule(
+      'r',
+      `${EXEC} and a.b = x`,
+      '  exceptions: [{name: x, fields: [proc.name], values: [y]}]\n',
+    ).replace('output: o', 'output: 100%');
+    assert.deepEqual(codes(text), ['LOAD_ERR_VALIDATE', 'LOAD_ERR_COMPILE_OUTPUT']);
+    assert.deepEqual(
+      codes(
+        rule('r', `${EXEC} and a.b = x`).replace('output: o', 'output: 100%') + rule('s', 'nope'),
+      ),
+      ['LOAD_ERR_COMPILE_OUTPUT', 'LOAD_ERR_COMPILE_CONDITION', 'LOAD_ERR_VALIDATE'],
+    );
+  });
+
+  test('leave no rule set at all', () => {
+    const result = loadTexts(rule('a', EXEC) + rule('b', 'nope'));
+    assert.equal(result.ruleSet, undefined);
+    assert.deepEqual([result.loadedRules, result.definedRules], [1, 2]);
+  });
+
+  test('are told once, by the file on top of which they show', () => {
+    const result = loadTexts([rule('a', 'nope'), rule('b', EXEC), '- rul: x\n']);
+    assert.deepEqual(
+      result.errors.map(({ file }) => file),
+      ['a.yaml'],
+    );
+    assert.deepEqual(
+      result.files.map(({ name, errors, warnings }) => [name, errors.length, warnings.length]),
+      [
+        ['a.yaml', 1, 0],
+        ['b.yaml', 1, 0],
+        ['c.yaml', 1, 1],
+      ],
+    );
+  });
+});
+
+const UPSTREAM = new URL('../../../../shared/falco-rules/', import.meta.url);
+test(
+  'the three files of upstream load together without a word',
+  { skip: existsSync(UPSTREAM) ? false : 'the upstream rule files are not here' },
+  () => {
+    const sources = ['falco_rules', 'falco-incubating_rules', 'falco-sandbox_rules'].map(
+      (name) => ({
+        name,
+        text: readFileSync(new URL(`${name}.yaml`, UPSTREAM), 'utf8'),
+      }),
+    );
+    const result = loadRules(sources);
+    assert.deepEqual([...result.errors, ...result.warnings], []);
+    assert.deepEqual([result.loadedRules, result.definedRules], [93, 93]);
+    // Each of them alone, as well.
+    for (const source of sources) assert.deepEqual(loadRules([source]).errors, [], source.name);
+  },
+);

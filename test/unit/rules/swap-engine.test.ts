@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { ContainerRegistry } from '../../../src/apps/container-registry.ts';
+import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
+import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
+import type { Detection } from '../../../src/rules/detection.ts';
+import { EngineTotals, FORMER_RULES_MAX } from '../../../src/rules/engine-totals.ts';
+import { RuleEngine } from '../../../src/rules/engine.ts';
+import { Evaluation } from '../../../src/rules/evaluation.ts';
+import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
+import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
+import { makeEvent, makeOpen, makeProcess } from '../../support/rules-subject.ts';
+
+const ID = 'b'.repeat(64);
+const CGROUP = 12_345;
+
+const engineOf = (output: string): RuleEngine =>
+  new RuleEngine(ruleSetOf(ruleFile('evt.type = openat', output)));
+
+/** A container whose identity is pending until `decide`. */
+function world() {
+  const time = { nowMs: 0 };
+  const registry = new ContainerRegistry({
+    scopeMap: new MemoryScopeMap(),
+    logger: SILENT_LOGGER,
+    nowMs: () => time.nowMs,
+    match: (path) => {
+      const match = matchPath(DOCKER_PATTERNS, path);
+      return match && { runtime: 'docker', handle: match.handle, rootPath: match.rootPath };
+    },
+    keyOf: (_, { handle }) => handle,
+    lookup: () => undefined,
+  });
+  const delivered: Detection[] = [];
+  const evaluation = new Evaluation({
+    engine: engineOf('set=1 %fd.name'),
+    registry,
+    hostname: 'cell-1',
+    holdMs: 5000,
+    nowMs: () => time.nowMs,
+    users: () => ({
+      userName: () => undefined,
+      groupName: () => undefined,
+      homeDir: () => undefined,
+      shell: () => undefined,
+    }),
+    deliver: (detection) => delivered.push(detection),
+  });
+  registry.found(CGROUP, `/docker/${ID}`, CGROUP);
+  const decide = (): void => {
+    const container = containerFromCreate({
+      action: 'create',
+      id: ID,
+      attributes: { name: 'web', image: 'i' },
+      since: '0',
+      timeMs: 0,
+    });
+    registry.decide('docker', ID, { state: 'included', container, reason: '' });
+  };
+  const open = (path: string): void =>
+    evaluation.onEvent(
+      makeEvent('openat', { result: 3, open: makeOpen(path), cgroupId: CGROUP }),
+      makeProcess(),
+    );
+  const outputs = (): string[] => delivered.map(({ output }) => output);
+  return { time, evaluation, decide, open, outputs };
+}
+
+test('what is held over a reload is evaluated once, by the rules then in force', () => {
+  const { evaluation, decide, open, outputs } = world();
+  open('/a');
+  evaluation.swapEngine(engineOf('set=2 %fd.name'));
+  open('/b');
+  evaluation.swapEngine(engineOf('set=3 %fd.name'));
+  assert.deepEqual(outputs(), []);
+  decide();
+  open('/c');
+  assert.deepEqual(outputs(), ['set=3 /a', 'set=3 /b', 'set=3 /c']);
+  assert.equal(evaluation.engineCounters().evaluated, 3);
+});
+
+test('a match that waits for its container keeps the rule it matched', () => {
+  const { time, evaluation, decide, open, outputs } = world();
+  open('/a');
+  time.nowMs = 6000;
+  open('/b');
+  assert.equal(evaluation.counters().detections.held, 2);
+  evaluation.swapEngine(engineOf('set=2 %fd.name'));
+  open('/c');
+  decide();
+  assert.deepEqual(outputs(), ['set=1 /a', 'set=1 /b', 'set=2 /c']);
+});
+
+test('a rule set that is no longer in force is forgotten, though one of its matches still waits', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const { time, evaluation, open } = world();
+  const former = new WeakRef(evaluation.engine);
+  time.nowMs = 6000;
+  open('/a');
+  assert.equal(evaluation.counters().detections.held, 1);
+  evaluation.swapEngine(engineOf('set=2 %fd.name'));
+  open('/b');
+  for (let turn = 0; turn < 20 && former.deref() !== undefined; turn++) {
+    // A WeakRef holds what it was asked for until the end of the turn.
+    await setImmediate();
+    collect();
+  }
+  assert.equal(former.deref(), undefined);
+});
+
+test('counts do not fall with a reload, and those of rules that are gone are bounded', () => {
+  const { evaluation, decide, open } = world();
+  decide();
+  open('/a');
+  open('/b');
+  evaluation.swapEngine(engineOf('set=2 %fd.name'));
+  open('/c');
+  const { evaluated, detections } = evaluation.engineCounters();
+  assert.equal(evaluated, 3);
+  assert.deepEqual([...detections], [['r', 3]]);
+
+  const totals = new EngineTotals();
+  for (let round = 0; round < 3 * FORMER_RULES_MAX; round++) {
+    const found = new Map([[`rule ${round}`, 1]]);
+    totals.add({ evaluated: 1, skippedSetup: 1, detections: found });
+  }
+  const sums = totals.with({
+    evaluated: 1,
+    skippedSetup: 0,
+    detections: new Map([
+      ['rule 0', 5],
+      ['new', 0],
+    ]),
+  });
+  assert.equal(sums.evaluated, 3 * FORMER_RULES_MAX + 1);
+  assert.equal(sums.skippedSetup, 3 * FORMER_RULES_MAX);
+  assert.equal(sums.detections.get('rule 0'), 6);
+  assert.equal(sums.detections.get('new'), 0);
+  assert.equal(sums.detections.get('other'), 2 * FORMER_RULES_MAX);
+  assert.equal(sums.detections.size, FORMER_RULES_MAX + 2);
+});
