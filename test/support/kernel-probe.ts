@@ -21,6 +21,7 @@ import { readCgroupChange } from '../../src/events/cgroup-record.ts';
 import { HEADER, KINDS } from '../../src/events/table.gen.ts';
 import { WireEvent } from '../../src/events/wire-event.ts';
 import type { CgroupChange } from '../../src/probe/scope.ts';
+import { withPlainDetails } from './plain.ts';
 
 const STEPS_SOURCE = join(dirname(fileURLToPath(import.meta.url)), 'kernel-steps.c');
 const WAIT_MS = 10_000;
@@ -311,7 +312,7 @@ export class KernelProbe {
         this.changes.push(readCgroupChange(this.#records, at));
       } else {
         event.moveTo(at, this.delivered);
-        this.events.push(event.detach());
+        this.events.push(withPlainDetails(event.detach()));
       }
     }
   }

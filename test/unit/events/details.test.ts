@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { FILE_FLAGS, RECORD_FLAGS } from '../../../src/events/table.gen.ts';
 import { decodeText } from '../../../src/shared/text.ts';
 import { u32, s32, u64, path, bool, files } from './arbitraries.ts';
-import { buildRecord, eventOf, plain } from './record-builder.ts';
+import { plain } from '../../support/plain.ts';
+import { buildRecord, eventOf } from './record-builder.ts';
 
 function expectedFile(
   fixed: { file_ino: number; file_dev: number; file_flags: number },

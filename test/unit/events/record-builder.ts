@@ -91,15 +91,3 @@ export function eventOf(record: Buffer, unixMinusBootNs = 0n): WireEvent {
   event.moveTo(0, 1);
   return event;
 }
-
-/** What a reader over record bytes says, as a plain object: to be compared as a whole. */
-export function plain<T extends object>(reader: T): T {
-  const accessors = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(reader) as T);
-  const names = Object.entries(accessors).flatMap(([name, property]) => {
-    return 'get' in property ? [name] : [];
-  });
-  return Object.assign(
-    { ...reader },
-    Object.fromEntries(names.map((name) => [name, reader[name as keyof T]])),
-  );
-}
