@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
 import {
   CMDLINE_MAX_BYTES,
@@ -20,6 +21,8 @@ test('reads a real process', async () => {
     await once(child, 'spawn');
     const proc = new ProcFs();
     const pid = child.pid!;
+    // In the middle of its exec a process has no command line: to the agent an exec event says it then.
+    while (readFileSync(`/proc/${pid}/cmdline`).length === 0) await setTimeout(1);
     assert.ok(proc.pids().includes(pid));
     const stat = proc.stat(pid)!;
     assert.equal(stat.ppid, process.pid);
