@@ -24,6 +24,8 @@ export class ProcessNode implements Process {
   setup = false;
   /** The process that the runtime put into the scope itself, not a child of it. */
   entrant = false;
+  /** Nothing has told yet how it got into the scope: neither a fork nor a move. */
+  untold = false;
   setupSinceBootNs = 0n;
   setupName = '';
   setupEpoch = 0;

@@ -131,7 +131,10 @@ export class ProcessTree {
     if (change.kind !== 'attach' || change.pid === 0 || change.state === 'excluded') return;
     // By its start, where that is told: the pid's last holder may have ended without a record of it.
     const known = this.#find(change.pid, change.startBootNs);
-    if (known?.inScope === true && known.exitedBootNs === undefined) return;
+    if (known?.inScope === true && known.exitedBootNs === undefined) {
+      this.#setup.onLateAttach(known, change.bootNs);
+      return;
+    }
     this.#setup.onAttach(change.pid, change.bootNs);
   }
 

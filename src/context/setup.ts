@@ -19,6 +19,8 @@ const PENDING_MAX = 4096;
  * process that the tree does not know, or of a fork by a parent outside (CLONE_INTO_CGROUP). A process that
  * was born inside is known before it can run, from its parent's fork record, so moving itself about changes
  * nothing; when such records were lost or processes forgotten, nobody older than the loss gets the mark.
+ * The kernel tells of a move when it is done: what the process does in the moments between comes before that
+ * record. So the record may come late, up to the first exec; and the runtime's run of itself (below) needs none.
  * Children inherit it, never the other way round, and it ends for good with
  * - the first successful exec (the app's program), with the one exception below;
  * - a change of the name to one that is not runc's (`runc:[2:INIT]`): an exec whose record is yet to come;
@@ -81,10 +83,30 @@ export class SetupMarker {
       if (node.parent.setup) this.#inherit(node.parent, node);
       return;
     }
-    if (moved === undefined || moved < event.startBootNs || moved > event.bootNs) return;
     const root = this.#rootOf(event.cgroupId);
     if (this.#lostSince(root, event.startBootNs)) return;
-    this.#enter(node, root, event.comm, moved);
+    if (moved !== undefined && moved >= event.startBootNs && moved <= event.bootNs) {
+      this.#enter(node, root, event.comm, moved);
+    } else if (event.exec !== undefined && event.result === 0) {
+      // `onExec` takes the mark again from everything that is not the runtime.
+      if (event.exec.ancestors[0]?.inScope === false)
+        this.#enter(node, root, event.comm, event.bootNs);
+    } else {
+      node.untold = true;
+      node.setupName = event.comm;
+      node.setupSinceBootNs = event.bootNs;
+      node.setupEpoch = this.#epochOf(root);
+      node.setupRoot = root;
+    }
+  }
+
+  /** A record of a move of a process that has been heard of: see `onFirstEvent`. */
+  onLateAttach(node: ProcessNode, bootNs: bigint): void {
+    if (!node.untold) return;
+    node.untold = false;
+    if (!this.#isFresh(node, bootNs)) return;
+    node.setup = true;
+    node.entrant = true;
   }
 
   onFork(parent: ProcessNode, child: ProcessNode, event: KernelEvent): void {
@@ -97,6 +119,7 @@ export class SetupMarker {
   }
 
   onExec(node: ProcessNode, event: KernelEvent, exec: ExecDetails): void {
+    node.untold = false;
     if (!node.setup) return;
     const { file } = exec;
     const runtimeItself =

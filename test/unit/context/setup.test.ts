@@ -254,3 +254,53 @@ test('a launcher that moves itself in and runs the app', () => {
   assert.equal(app.setup, false);
   tree.onEvent(exitEvent(launcher, at(4)));
 });
+
+/** The kernel puts a process into the cgroup, and says so a moment later: what it does between comes first. */
+test('what the runtime does before the record of its move is set-up too', () => {
+  const memfd = { path: 'memfd:runc_cloned:/proc/self/exe', memfd: true };
+  const self = { ...S0, comm: 'memfd:runc_clon' };
+  const run = execEvent(self, at(1), { argv: ['runc', 'init'], file: memfd, ancestors: [RUNC] });
+  const early = newTree();
+  assert.equal(early.onEvent(run).setup, true, 'its run of itself');
+  early.onCgroupChange(attach(60, at(2)));
+  early.onEvent(cloneEvent(self, at(3), S1, { flags: 0x8000n }));
+  assert.equal(early.onEvent(kernelEvent(S1, at(4))).setup, true);
+
+  const late = newTree();
+  const before = late.onEvent(kernelEvent(S0, at(1)));
+  late.onCgroupChange(attach(60, at(2)));
+  assert.equal(before.setup, true, 'from the record on');
+  assert.equal(
+    late.onEvent(execEvent(self, at(3), { file: memfd, ancestors: [RUNC] })).setup,
+    true,
+    'it may still run itself once more',
+  );
+});
+
+test('nobody else gets the mark without a record of a move', () => {
+  const memfd = { memfd: true };
+  const inside = { ...RUNC, inScope: true };
+  const cases: [string, (tree: ProcessTree) => void, Actor, object][] = [
+    ['born inside', () => undefined, S0, { file: memfd, ancestors: [inside] }],
+    ['runs a file', () => undefined, S0, { ancestors: [RUNC] }],
+    ['in a pid namespace', () => undefined, S2, { file: memfd, ancestors: [RUNC] }],
+    ['after a loss', (tree) => tree.recordsLost(at(0), 7), S0, { file: memfd, ancestors: [RUNC] }],
+  ];
+  for (const [name, prepare, actor, exec] of cases) {
+    const tree = newTree();
+    prepare(tree);
+    const process = tree.onEvent(execEvent(actor, at(6), exec));
+    assert.equal(process.setup, false, name);
+    tree.onCgroupChange(attach(actor.pid, at(7)));
+    assert.equal(process.setup, false, `${name}: nor by a move after its exec`);
+  }
+  const lost = newTree();
+  const process = lost.onEvent(kernelEvent(S0, at(1)));
+  lost.recordsLost(at(2), 7);
+  lost.onCgroupChange(attach(60, at(3)));
+  assert.equal(process.setup, false, 'a loss before the move is told');
+  const slow = newTree();
+  const waiting = slow.onEvent(kernelEvent(S0, at(1)));
+  slow.onCgroupChange(attach(60, at(61_000)));
+  assert.equal(waiting.setup, false, 'no runtime takes a minute');
+});
