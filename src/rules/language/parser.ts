@@ -54,6 +54,7 @@ import type {
   TransformerOperand,
   ValNode,
 } from './ast.ts';
+import { LanguageError } from './errors.ts';
 import { Lexer } from './lexer.ts';
 
 /** The language's limits. A condition past them is an error at the place where it passes them. */
@@ -72,14 +73,22 @@ export function parse(text: string, limits: ParseLimits = DEFAULT_LIMITS): Condi
 }
 
 /**
- * Parses the transformer that begins at `offset`, as outputs have them; `end` is the offset after it. Undefined when
- * no transformer begins there. Throws LanguageError like parse().
+ * Parses the transformer that begins at `offset`, as outputs have them, without an argument after it; `end` is the
+ * offset after it. Undefined when no transformer begins there. Throws LanguageError like parse().
  */
 export function parseTransformerAt(
   text: string,
   offset: number,
 ): { readonly operand: TransformerNode; readonly end: number } | undefined {
   return new Parser(text, DEFAULT_LIMITS).transformerAt(offset);
+}
+
+/** Parses the argument in brackets that begins at `offset`; undefined when what is there is none. */
+export function parseArgumentAt(
+  text: string,
+  offset: number,
+): { readonly argument: string; readonly end: number } | undefined {
+  return new Parser(text, DEFAULT_LIMITS).argumentAt(offset);
 }
 
 /** @internal */
@@ -96,8 +105,19 @@ class Parser {
 
   transformerAt(offset: number): { operand: TransformerNode; end: number } | undefined {
     this.#lexer.position = offset;
-    const operand = this.#transformer();
+    const operand = this.#call();
     return operand === undefined ? undefined : { operand, end: this.#lexer.position };
+  }
+
+  argumentAt(offset: number): { argument: string; end: number } | undefined {
+    this.#lexer.position = offset;
+    try {
+      const argument = this.#argument();
+      return argument === undefined ? undefined : { argument, end: this.#lexer.position };
+    } catch (error) {
+      if (error instanceof LanguageError) return undefined;
+      throw error;
+    }
   }
 
   /** Condition ::= Or, and nothing after it */
@@ -209,6 +229,15 @@ class Parser {
 
   /** Transformer ::= TransformerName '(' Operand { ',' Operand } ')' [ Argument ] */
   #transformer(): TransformerNode | undefined {
+    const call = this.#call();
+    if (call === undefined) return undefined;
+    if (call.name !== 'getopt') this.#noArgument(call.name);
+    const argument = call.name === 'getopt' ? this.#argument() : undefined;
+    return { ...call, argument, span: this.#lexer.spanFrom(call.span.start) };
+  }
+
+  /** A transformer without what may stand in brackets after it. */
+  #call(): TransformerNode | undefined {
     const start = this.#lexer.position;
     const name = this.#lexer.identifier();
     if (name === undefined || !isTransformer(name) || !this.#lexer.take('(')) {
@@ -220,9 +249,8 @@ class Parser {
       do operands.push(this.#operand());
       while (this.#lexer.take(','));
       if (!this.#lexer.take(')')) throw this.#lexer.error("expected ',' or ')'");
-      if (name !== 'getopt') this.#noArgument(name);
-      const argument = name === 'getopt' ? this.#argument() : undefined;
-      return { kind: 'transformer', name, operands, argument, span: this.#lexer.spanFrom(start) };
+      const span = this.#lexer.spanFrom(start);
+      return { kind: 'transformer', name, operands, argument: undefined, span };
     });
   }
 

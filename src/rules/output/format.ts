@@ -1,6 +1,6 @@
 import type { LeftOperand, TransformerOperand } from '../language/ast.ts';
 import { LanguageError } from '../language/errors.ts';
-import { parseTransformerAt } from '../language/parser.ts';
+import { parseArgumentAt, parseTransformerAt } from '../language/parser.ts';
 import { FROM_EVENT, readOperand } from '../compile/read.ts';
 import type { FieldSource } from '../compile/read.ts';
 import type { Read } from '../compile/checked.ts';
@@ -65,62 +65,77 @@ function compileField(
 ): { field: OutputField; end: number } {
   const digits = /\d{0,5}/y;
   digits.lastIndex = percent + 1;
-  const width = digits.exec(text)?.[0] ?? '';
-  const at = percent + 1 + width.length;
-  const transformed = asOutputError(() => parseTransformerAt(text, at));
-  const { operand, end } = transformed ?? plainField(text, percent, at);
-  const read = asOutputError(() => readOperand(operand, source));
+  const width = Number(digits.exec(text)?.[0] ?? '');
+  const at = digits.lastIndex;
+  const bare = asOutputError(() => parseTransformerAt(text, at)) ?? plainField(text, percent, at);
+  const { operand, read, end } = asOutputError(() => longestRead(text, percent, bare, source));
   const plain = operand.kind === 'field' ? [read] : readPlain(operand, source);
-  const filterOnly = plain.find((one) => findField(one.field ?? '')?.field.filterOnly === true);
-  if (filterOnly !== undefined) {
-    throw new LanguageError(
-      'LOAD_ERR_COMPILE_OUTPUT',
-      `${filterOnly.key} is for conditions only: name one end, such as fd.sip`,
-      { start: percent, end },
-    );
-  }
   const field: OutputField = {
     // Falco prints no number that a transformer makes (S13).
     read: operand.kind === 'transformer' && read.kind !== 'text' ? undefined : read,
     plain,
-    width: width === '' ? undefined : Number(width),
+    // A width of 0 is none.
+    width: width === 0 ? undefined : width,
   };
   return { field, end };
 }
 
-function plainField(
+interface Placed {
+  readonly operand: LeftOperand;
+  readonly end: number;
+}
+
+/**
+ * Brackets are the operand's argument where they can be, and text where they cannot: `%proc.name[%proc.pid]` is two
+ * fields. Throws LanguageError.
+ */
+function longestRead(
   text: string,
   percent: number,
-  nameStart: number,
-): { operand: LeftOperand; end: number } {
-  const length = longestFieldAt(text, nameStart);
-  let at = nameStart + length;
-  if (length === 0) {
+  bare: Placed,
+  source: FieldSource,
+): Placed & { readonly read: Read } {
+  const takesOne = bare.operand.kind === 'field' || bare.operand.name === 'getopt';
+  const bracket = takesOne ? parseArgumentAt(text, bare.end) : undefined;
+  if (bracket === undefined) return { ...bare, read: readShown(bare.operand, source) };
+  const span = { start: percent, end: bracket.end };
+  const whole = { ...bare.operand, argument: bracket.argument, span };
+  try {
+    return { operand: whole, end: bracket.end, read: readShown(whole, source) };
+  } catch (error) {
+    if (!(error instanceof LanguageError)) throw error;
+    try {
+      return { ...bare, read: readShown(bare.operand, source) };
+    } catch {
+      throw error;
+    }
+  }
+}
+
+/** A field that is for conditions only is absent in outputs, as in Falco. */
+function readShown(operand: LeftOperand, source: FieldSource): Read {
+  const read = readOperand(operand, source);
+  const filterOnly = findField(read.field ?? '')?.field.filterOnly === true;
+  return filterOnly ? { ...read, reader: { shape: 'single', read: () => undefined } } : read;
+}
+
+function plainField(text: string, percent: number, nameStart: number): Placed {
+  const end = nameStart + longestFieldAt(text, nameStart);
+  if (end === nameStart) {
     const word = /[A-Za-z0-9_.]*/y;
-    word.lastIndex = at;
+    word.lastIndex = nameStart;
     const shown = word.exec(text)?.[0] ?? '';
     throw new LanguageError(
       'LOAD_ERR_COMPILE_OUTPUT',
       shown === '' ? "'%' must be followed by a field" : `nonexistent field ${shown} in the output`,
-      { start: percent, end: at + Math.max(shown.length, 1) },
+      { start: percent, end: nameStart + Math.max(shown.length, 1) },
       // To Falco any token that is no field is one that it does not know, but none at all is wrong in any case.
-      percent + 1 < text.length,
+      nameStart < text.length,
     );
   }
-  const name = text.slice(nameStart, at);
-  let argument: string | undefined;
-  if (text.charAt(at) === '[') {
-    const close = text.indexOf(']', at);
-    if (close < 0) {
-      throw new LanguageError('LOAD_ERR_COMPILE_OUTPUT', "expected ']' in the output", {
-        start: at,
-        end: at + 1,
-      });
-    }
-    argument = text.slice(at + 1, close).replace(/^(["'])(.*)\1$/s, '$2');
-    at = close + 1;
-  }
-  return { operand: { kind: 'field', name, argument, span: { start: percent, end: at } }, end: at };
+  const span = { start: percent, end };
+  const name = text.slice(nameStart, end);
+  return { operand: { kind: 'field', name, argument: undefined, span }, end };
 }
 
 /** The fields that a transformer is over: what `output_fields` has in its place (S13). */
@@ -142,8 +157,8 @@ function asOutputError<T>(read: () => T): T {
     return read();
   } catch (error) {
     if (!(error instanceof LanguageError)) throw error;
-    const { message, span, unknownName } = error;
-    throw new LanguageError('LOAD_ERR_COMPILE_OUTPUT', message, span, unknownName);
+    // Whatever is wrong with a field, to Falco it is one that it does not know.
+    throw new LanguageError('LOAD_ERR_COMPILE_OUTPUT', error.message, error.span, true);
   }
 }
 

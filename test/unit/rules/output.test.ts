@@ -50,14 +50,40 @@ describe('output', () => {
       error('x %nope.x'),
       /^2: LOAD_ERR_COMPILE_OUTPUT nonexistent field nope.x in the output/,
     );
-    assert.match(error('%proc.aname[1'), /LOAD_ERR_COMPILE_OUTPUT expected ']'/);
     assert.match(error('%tolower(proc.name'), /LOAD_ERR_COMPILE_OUTPUT expected ',' or '\)'/);
     assert.match(error('%tolower(nope.x)'), /LOAD_ERR_COMPILE_OUTPUT filter_check called with/);
     assert.match(error('%tolower(fd.num)'), /LOAD_ERR_COMPILE_OUTPUT tolower\(\) takes a string/);
-    assert.match(error('%fd.ip'), /LOAD_ERR_COMPILE_OUTPUT fd.ip is for conditions only/);
     assert.match(error('%'), /^0: LOAD_ERR_COMPILE_OUTPUT/);
     assert.match(error('%5'), /^0: LOAD_ERR_COMPILE_OUTPUT/);
     assert.match(error('%evt.arg'), /LOAD_ERR_COMPILE_OUTPUT field evt.arg needs an argument/);
+  });
+
+  test('O1: brackets that are no argument of the field are text', () => {
+    assert.equal(text('%proc.name[%proc.pid]'), 'node[4242]');
+    assert.equal(text('%proc.name[0]|%proc.name['), 'node[0]|node[');
+    assert.equal(
+      text('%proc.aname[x]|%proc.aname[1'),
+      'node containerd-shim[x]|node containerd-shim[1',
+    );
+    assert.equal(text('%proc.aname[1][2]|%proc.aname["1"]'), 'node[2]|node');
+    assert.equal(text('%proc.args[]'), `${text('%proc.args')}[]`);
+    assert.equal(text('%toupper(proc.name)[x]'), 'NODE[x]');
+    assert.equal(
+      text('%getopt(proc.args, "n")[%proc.pid]'),
+      `${text('%getopt(proc.args, "n")')}[4242]`,
+    );
+    assert.match(error('%evt.arg['), /LOAD_ERR_COMPILE_OUTPUT field evt.arg needs an argument/);
+    assert.match(error('%evt.arg[nope]'), /LOAD_ERR_COMPILE_OUTPUT field evt.arg has no param/);
+  });
+
+  test('O1: a width of 0 is none; a field for conditions only is absent', () => {
+    assert.equal(text('%0proc.name|%00010proc.name|'), 'node|node      |');
+    const connect = makeSubject(makeEvent('connect', { connect: makeConnect() }));
+    assert.equal(text('%fd.ip %fd.sip', connect), '<NA> 93.184.216.34');
+    assert.deepEqual(fields('%fd.port', connect), {
+      'evt.time': 1_764_033_409_123_456_789n,
+      'fd.port': null,
+    });
   });
 
   test('O1 O3 absent is <NA> in the text and null among the fields; numbers stay numbers', () => {
