@@ -16,7 +16,8 @@ interface Selectable {
 
 /** Whether a rule is one that the selection is about. */
 export function selects({ rule = '', tag = '' }: RuleSelection): (one: Selectable) => boolean {
-  const glob = rule === '' ? () => false : compileGlob(rule);
+  // Only `*` and `?` are special: a name may hold brackets and backslashes.
+  const glob = rule === '' ? () => false : compileGlob(rule.replace(/[[\\]/g, '\\$&'));
   return (one) => glob(one.name) || (tag !== '' && one.tags.includes(tag));
 }
 

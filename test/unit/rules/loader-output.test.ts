@@ -134,4 +134,14 @@ describe('switching rules on and off', () => {
     ]);
     assert.deepEqual(enabled({ enable: false, tag: 'ap*' }), ['Shell in app', 'Shell in build']);
   });
+
+  test('a name with brackets and backslashes is itself', () => {
+    const text = rule('"Shell [app] \\\\o/?"', EXEC);
+    const runs = (name: string) =>
+      loadTexts(text, { selection: [{ enable: false, rule: name }] }).ruleSet?.rules[0]?.enabled;
+    assert.equal(runs('Shell [app] \\o/?'), false);
+    assert.equal(runs('Shell [*] \\*'), false);
+    assert.equal(runs('Shell [[]app] \\o/?'), true);
+    assert.equal(runs('Shell a \\o/?'), true);
+  });
 });
