@@ -235,12 +235,12 @@ const NUMBER_FIELDS = [
   'evt.rawres',
   'proc.pid',
   'proc.vpid',
-  'fd.sport',
-  'fd.port',
   'user.uid',
   'proc.apid',
   'user.loginuid',
 ];
+const PORT_FIELDS = ['fd.sport', 'fd.port'];
+const ports = constants('', '0', '1', '80', '443', '4242', 'https');
 
 /** Transformers over fields that exist, compared with what they give. */
 function transformed(): fc.Arbitrary<Condition> {
@@ -336,6 +336,17 @@ const knownLeaf: fc.Arbitrary<Condition> = fc.oneof(
   ),
   typed(NUMBER_FIELDS, ['=', '!='], integers),
   typed(NUMBER_FIELDS, ['in', 'intersects'], listOf(integers)),
+  typed(
+    PORT_FIELDS,
+    ['<', '<=', '>', '>='],
+    constants('0', '80', '443').map(({ value: found }): RightOperand => ({
+      kind: 'number',
+      text: found,
+      span,
+    })),
+  ),
+  typed(PORT_FIELDS, ['=', '!='], ports),
+  typed(PORT_FIELDS, ['in', 'intersects'], listOf(ports)),
   typed(
     ['proc.duration', 'proc.ppid.duration'],
     ['<', '<=', '>', '>='],

@@ -86,6 +86,7 @@ const KIND_NAMES: Readonly<Record<ValueKind, string>> = {
   bool: 'true or false',
   ip: 'an IP address',
   net: 'an IP network',
+  opaque: 'nothing that can be compared',
 };
 
 const whatIs = (read: Read): string =>

@@ -41,6 +41,8 @@ export function parseConstant(
       return parseNet(text) === undefined
         ? wrong(`'${text}' is not an IP network such as 10.0.0.0/8`)
         : { value: text };
+    case 'opaque':
+      return wrong('it cannot be compared');
   }
 }
 
@@ -59,23 +61,30 @@ function parseBytes(operator: Operator, text: string): Constant {
   return value.length > MAX_CONSTANT_BYTES ? tooLong() : { value };
 }
 
+const MAX_INT = 2 ** 31 - 1;
+
+/** Nothing is port 0; what no port can be is taken, and is none (S6). */
+function parsePort(text: string): Constant {
+  const port = /^\d*$/.test(text) ? Number(text) : servicePort(text);
+  return port === undefined || port > MAX_INT
+    ? wrong(`'${text}' is not a port or the name of a service`)
+    : { value: port };
+}
+
 /** Bits of the unsigned types: a negative number is its two's complement there, as in C (S6). */
 const UNSIGNED_BITS: Readonly<Partial<Record<FieldType, number>>> = {
   UINT8: 8,
   UINT16: 16,
-  PORT: 16,
   UINT32: 32,
   UINT64: 64,
 };
 
 function parseNumber(kind: 'number' | 'wide', type: FieldType, text: string): Constant {
-  if (!/^[+-]?\d+$/.test(text)) {
-    const port = type === 'PORT' ? servicePort(text) : undefined;
-    if (port !== undefined) return { value: port };
-    const what = type === 'PORT' ? 'a port or the name of a service' : 'a whole number';
-    return wrong(`'${text}' is not ${what}`);
-  }
-  const exact = BigInt(text.replace('+', ''));
+  if (type === 'PORT') return parsePort(text);
+  // As scanf(3) reads it: blanks may stand before it.
+  const digits = /^[ \t\n\v\f\r]*\+?(-?\d+)$/.exec(text)?.[1];
+  if (digits === undefined || text.includes('+-')) return wrong(`'${text}' is not a whole number`);
+  const exact = BigInt(digits);
   if (kind === 'wide') return { value: exact < 0n ? BigInt.asUintN(64, exact) : exact };
   const bits = UNSIGNED_BITS[type];
   return { value: Number(exact < 0n && bits !== undefined ? BigInt.asUintN(bits, exact) : exact) };

@@ -120,9 +120,12 @@ function parseGlob(pattern: string): GlobPart[] {
     if (char === '*') {
       if (parts.at(-1)?.kind !== 'run') parts.push({ kind: 'run' });
     } else if (char === '?') parts.push({ kind: 'any' });
-    else if (char === '\\' && at + 1 < chars.length) {
+    else if (char === '\\') {
       at += 1;
-      parts.push({ kind: 'char', char: chars[at] ?? '' });
+      const escaped = chars[at];
+      // With nothing to escape it the pattern matches nothing, as in fnmatch(3).
+      if (escaped === undefined) parts.push({ kind: 'set', negated: false, ranges: [] });
+      else parts.push({ kind: 'char', char: escaped });
     } else if (char === '[') {
       const set = parseSet(chars, at);
       // A bracket that is never closed is itself.

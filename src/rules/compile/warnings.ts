@@ -56,12 +56,8 @@ function isField(text: string): boolean {
   return found.field.argument === 'optional' || hasArgument;
 }
 
-/** Does a plain text between anchors and `.*`, `.+` or `.?` make up the whole expression? */
+/** Is the whole expression a plain text, at either end with an anchor or with `.*`, `.+` or `.?`? */
 function isSimple(pattern: string): boolean {
-  const bare = pattern
-    .replace(/^\^/, '')
-    .replace(/\$$/, '')
-    .replace(/^\.[*+?](?=.)/s, '')
-    .replace(/\.[*+?]$/, '');
+  const bare = pattern.replace(/^(?:\^|\.[*+?])/, '').replace(/(?:\$|\.[*+?])$/, '');
   return !/[.+*?^$()[\]{}|\\]/.test(bare);
 }

@@ -80,8 +80,6 @@ function fieldTypeOf(paramType: string): FieldType {
       return 'UINT8';
     case 'FSPATH':
     case 'FSRELPATH':
-    case 'SOCKADDR':
-    case 'SOCKTUPLE':
       return 'CHARBUF';
     case 'IPV4ADDR':
       return 'IPADDR';
@@ -126,13 +124,14 @@ function rawargReader(name = ''): Reader | ArgumentProblem {
 }
 
 /** As the call passed or returned it, in the value that `kindOf` its type asks for. */
-function rawValue(view: View, { name, type }: FalcoParam): Value | undefined {
+function rawValue(view: View, param: FalcoParam): Value | undefined {
+  const { name, type } = param;
+  const kind = kindOf(fieldTypeOf(type));
+  if (kind === 'opaque') return paramText(view, param)?.raw;
   const value = view.event.param(name);
   if (value === undefined) return undefined;
-  switch (kindOf(fieldTypeOf(type))) {
+  switch (kind) {
     case 'text':
-      // Falco has these as bytes that no text is equal to.
-      if (type === 'SOCKADDR' || type === 'SOCKTUPLE') return undefined;
       return name === 'name' ? (view.event.open?.rawPath ?? String(value)) : String(value);
     case 'bytes':
       return bytesOf(value);

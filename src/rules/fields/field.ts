@@ -23,8 +23,11 @@ export type FieldType =
   | 'DYNAMIC'
   | 'LIST(CHARBUF)';
 
-/** What operators see of a type. `wide` is a bigint: nanoseconds do not fit a double. */
-export type ValueKind = 'text' | 'bytes' | 'number' | 'wide' | 'bool' | 'ip' | 'net';
+/**
+ * What operators see of a type. `wide` is a bigint: nanoseconds do not fit a double. `opaque` can only be asked whether
+ * it is there.
+ */
+export type ValueKind = 'text' | 'bytes' | 'number' | 'wide' | 'bool' | 'ip' | 'net' | 'opaque';
 
 /**
  * A field's value: a string for text, for ip (canonical form) and for bytes (one character of 0 to 255 per
@@ -106,7 +109,7 @@ export interface FieldDefinition {
   readonly noVal: boolean;
   /** Takes no transformer (C5). */
   readonly noTransformer: boolean;
-  /** For conditions only: an output cannot have it. */
+  /** For conditions only: absent in outputs. */
   readonly filterOnly: boolean;
   /** Falco keeps it for old rules only. */
   readonly deprecated: boolean;
@@ -233,7 +236,6 @@ export function kindOf(type: FieldType): ValueKind {
     case 'UINT64':
     case 'PORT':
     case 'DOUBLE':
-    case 'DYNAMIC':
       return 'number';
     case 'RELTIME':
     case 'ABSTIME':
@@ -242,6 +244,8 @@ export function kindOf(type: FieldType): ValueKind {
       return 'ip';
     case 'IPNET':
       return 'net';
+    case 'DYNAMIC':
+      return 'opaque';
   }
 }
 

@@ -82,7 +82,10 @@ export function formatIp(address: IpAddress): string {
 }
 
 function parseIpv4(text: string): number | undefined {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
+  // No leading zeros, as inet_pton(3): some read them as octal.
+  const match = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/.exec(
+    text,
+  );
   if (match === null) return undefined;
   let word = 0;
   for (const part of match.slice(1)) {

@@ -167,6 +167,8 @@ function toValue(
       return text === 'true' || text === 'false' ? text === 'true' : { needed: 'true or false' };
     case 'number':
       return toNumber(type, text);
+    case 'opaque':
+      return text;
     case 'wide':
       if (!/^\+?\d{1,20}$/.test(text)) return { needed: 'a whole number of nanoseconds' };
       return BigInt(text.replace('+', ''));
@@ -183,8 +185,6 @@ function toNumber(type: FieldType, text: string): Value | { readonly needed: str
     return /^[+-]?\d+(\.\d+)?$/.test(text) ? Number(text) : { needed: 'a number' };
   }
   const whole = /^[+-]?\d{1,20}$/.test(text);
-  // What depends on the event may be a text as well.
-  if (type === 'DYNAMIC') return whole ? Number(text) : text;
   const [least, most] = rangeOf(type);
   const exact = whole ? BigInt(text.replace('+', '')) : undefined;
   if (exact === undefined || exact < least || exact > most) {

@@ -64,6 +64,9 @@ describe('what a condition may say', () => {
       address: { field: 'fd.sip', allowed: ['=', '==', '!=', 'in', 'intersects'] },
       network: { field: 'fd.snet', allowed: ['=', '==', '!=', 'in', 'intersects'] },
       list: { field: 'fd.types', allowed: ['in', 'intersects'] },
+      'a socket address': { field: 'evt.rawarg.addr', allowed: [] },
+      'a socket tuple': { field: 'evt.rawarg.tuple', allowed: [] },
+      'what depends on the call': { field: 'evt.rawarg.val', allowed: [] },
     };
     const values: Record<string, string> = {
       bool: 'true',
@@ -105,6 +108,16 @@ describe('what a condition may say', () => {
       'fd.sport = nonsense': /'nonsense' is not a port or the name of a service/,
       'fd.sport = 0x50': /is not a port/,
       'fd.sport = 70000': '',
+      'fd.sport = ""': '',
+      'fd.sport = -1': /'-1' is not a port/,
+      'fd.sport > +1': /'\+1' is not a port/,
+      'fd.sport = 99999999999': /is not a port/,
+      'proc.pid = " +5"': '',
+      'proc.pid = "5 "': /is not a whole number/,
+      'proc.pid = "+-5"': /is not a whole number/,
+      'proc.pid = "- 5"': /is not a whole number/,
+      'fd.sip = 10.0.0.08': /is not an IP address/,
+      'fd.snet = 010.0.0.0/8': /is not an IP network/,
       'proc.pid > 0x10': /is not a whole number/,
       'proc.pid > 1e+4': /is not a whole number/,
       'proc.pid > 1.5': /is not a whole number/,
@@ -189,6 +202,9 @@ describe('what a condition may say', () => {
     assert.match(warning('proc.name = "val(x)"'), /looks like a transformer/);
     assert.match(warning('proc.name regex "abc.*"'), /can be had for less/);
     assert.match(warning('proc.name regex "^abc$"'), /can be had for less/);
+    assert.match(warning('proc.name regex ".+abc$"'), /can be had for less/);
+    assert.deepEqual(warningsOf('proc.name regex "^.*abc"'), []);
+    assert.deepEqual(warningsOf('proc.name regex "abc.*$"'), []);
     assert.deepEqual(warningsOf('proc.name regex "a(b|c)"'), []);
     assert.deepEqual(warningsOf('proc.name = proc.nothing'), []);
     assert.deepEqual(warningsOf('proc.name = "len"'), []);

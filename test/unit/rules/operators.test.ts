@@ -64,6 +64,15 @@ describe('operators', () => {
     });
   });
 
+  test('S10: a glob that ends with a backslash matches nothing', () => {
+    all(makeSubject(openForRead('/x\\')), {
+      'fd.name endswith \\': true,
+      'fd.name glob *\\': false,
+      'fd.name iglob *\\': false,
+      'fd.name glob *\\\\': true,
+    });
+  });
+
   test('E2 S10 pmatch', () => {
     all(open, {
       'fd.name pmatch (/etc)': true,
