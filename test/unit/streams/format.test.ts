@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { PRIORITIES } from '../../../src/rules/detection.ts';
+import { loadRules } from '../../../src/rules/loader/load.ts';
+import { formatOutput } from '../../../src/rules/output/format.ts';
+import { decodeText } from '../../../src/shared/text.ts';
 import { formatLine } from '../../../src/streams/format.ts';
+import { makeSubject, openForRead } from '../../support/rules-subject.ts';
 import { containerOf, deliveryOf } from './delivery-fixture.ts';
 
 const TIME_NS = 1_769_847_304_123_456_789n;
@@ -22,6 +27,38 @@ test('JSON has Falco’s keys plus app, id and seq, in this order', () => {
       '"app":{"name":"shop","guid":"g-1","space":"prod","org":"acme","process_type":"web","instance":"0"},' +
       '"id":"01JGQ0000000000000000000AB","seq":1}',
   );
+});
+
+test('O2: a line is the time of day, the priority and the message: trimmed at load, escaped, in valid UTF-8', () => {
+  const text =
+    '- rule: r\n  desc: d\n  condition: evt.type = openat\n  priority: warning\n' +
+    '  output: "  read\\t%fd.name by %proc.name \\n"\n';
+  const { ruleSet, errors } = loadRules([{ name: 'r.yaml', text }]);
+  assert.deepEqual(errors, []);
+  const [rule] = ruleSet?.rules ?? [];
+  assert.ok(rule !== undefined);
+  // As a process passed it: a byte that is no UTF-8, then what clears a terminal's line.
+  const name = decodeText(Buffer.from('/tmp/\xff\x1b[2K', 'latin1'));
+  const view = { ...makeSubject(openForRead(name)), claimedPath: false };
+  const { text: output, fields: outputFields } = formatOutput(rule.output, view);
+  const delivery = deliveryOf({ output, outputFields, timeNs: TIME_NS });
+
+  const json = formatLine(delivery, { format: 'json' });
+  assert.ok(
+    json.includes('"08:15:04.123456789: Warning read\\t/tmp/\ufffd\ufffd[2K by node"'),
+    json,
+  );
+  const plain = formatLine(delivery, { format: 'text' });
+  assert.ok(plain.startsWith('08:15:04.123456789: Warning ['), plain);
+  assert.ok(plain.endsWith('] read\\t/tmp/\ufffd\ufffd[2K by node'), plain);
+  for (const line of [json, plain]) assert.doesNotMatch(line, /[\x00-\x1f\x7f-\x9f]/);
+
+  for (const priority of PRIORITIES) {
+    const { output: said } = JSON.parse(
+      formatLine(deliveryOf({ priority, output: 'm', timeNs: TIME_NS }), { format: 'json' }),
+    ) as { output: string };
+    assert.equal(said, `08:15:04.123456789: ${priority} m`);
+  }
 });
 
 test('JSON leaves out what is not known', () => {
