@@ -184,7 +184,7 @@ function parseSet(
 export function compilePathMatch(paths: readonly string[]): (value: string) => boolean {
   const prefixes = paths.map((path) =>
     components(path).map((component) =>
-      /[?*[\\]/.test(component) ? compileGlob(component) : component,
+      /[?*[]/.test(component) ? compileGlob(component) : component,
     ),
   );
   return (value) => {

@@ -41,6 +41,15 @@ describe('given fields', () => {
     assert.equal(holds('evt.buffer bcontains c3a9', { 'evt.buffer': 'café' }), true);
   });
 
+  test('E2 a backslash escapes in the globs of pmatch, and is itself in other components', () => {
+    const below = (path: string, name: string): boolean =>
+      holds(`fd.name pmatch (${path})`, { 'fd.name': name });
+    assert.equal(below('/a\\b', '/a\\b/c'), true);
+    assert.equal(below('/a\\b', '/ab'), false);
+    assert.equal(below('/a\\\\*', '/a\\b/c'), true);
+    assert.equal(below('/a\\*', '/a\\b/c'), false);
+  });
+
   test('an argument in brackets and after a dot is the same', () => {
     const flags = { 'evt.arg.flags': 'O_RDONLY' };
     assert.equal(holds('evt.arg[flags] = O_RDONLY', flags), true);
