@@ -126,6 +126,13 @@ describe('YAML as Falco reads it', () => {
       assert.deepEqual(value(text), expected, text);
   });
 
+  test('a question mark within brackets needs quotes', () => {
+    assert.deepEqual(value('- ?x\n- x?\n'), ['?x', 'x?']);
+    assert.deepEqual(value('["?x", \'x?\']\n'), ['?x', 'x?']);
+    assert.match(String(value('[?x]\n')), /^1: a comma or a closing \] is missing/);
+    assert.match(String(value('[x?]\n')), /^2: a comma or a closing \] is missing/);
+  });
+
   test('lists and maps within each other', () => {
     const cases: Record<string, unknown> = {
       '- a: b\n  c:\n  - d\n  - e\n  f: g\n': [
