@@ -172,10 +172,11 @@ class Probe {
     return toEntries(addon.scopeEntries(this.#handle));
   }
 
-  setOpenMask(mask) {
-    addon.setOpenMask(
+  setMasks({ opens, messages }) {
+    addon.setMasks(
       this.#handle,
-      (mask.read ? 1 : 0) | (mask.write ? 2 : 0) | (mask.failed ? 4 : 0),
+      (opens.read ? 1 : 0) | (opens.write ? 2 : 0) | (opens.failed ? 4 : 0),
+      (messages.newPeer ? 1 : 0) | (messages.other ? 2 : 0),
     );
   }
 

@@ -78,8 +78,15 @@ export class Probe {
   scopeDelete(cgroupId: number): void;
   scopeGet(cgroupId: number): LoaderScopeEntry | undefined;
   scopeEntries(): LoaderScopeEntry[];
-  /** Which opens are reported at all; none until it is called. Others count as prefiltered. */
-  setOpenMask(mask: { read: boolean; write: boolean; failed: boolean }): void;
+  /**
+   * Which opens, and which messages (sendto, sendmsg, recvfrom, recvmsg), are reported at all; none until it is
+   * called. Others count as prefiltered. `newPeer`: of an unconnected socket, to or from another address than in its
+   * message before; of at most 8192 sockets the last address is remembered.
+   */
+  setMasks(masks: {
+    opens: { read: boolean; write: boolean; failed: boolean };
+    messages: { newPeer: boolean; other: boolean };
+  }): void;
   /**
    * Starts to hand over records: `onBatch(bytes)` after `bytes` of whole records (native/schema/EVENTS.md), oldest
    * first, were copied to the start of `buffer` (at least 128 KiB), which the next batch overwrites. Keeps the

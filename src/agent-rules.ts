@@ -49,7 +49,7 @@ export interface LiveRulesOptions {
   readonly logger: Logger;
   readonly evaluation: Pick<Evaluation, 'swapEngine'>;
   readonly attachment: Pick<Attachment, 'setHooks'>;
-  readonly probe: Pick<LiveProbe, 'setOpenMask' | 'drain'>;
+  readonly probe: Pick<LiveProbe, 'setMasks' | 'drain'>;
 }
 
 /** Rules that were loaded, and how their files looked before they were read. */
@@ -197,9 +197,9 @@ export class LiveRules {
     this.#apply(plan);
   }
 
-  #apply({ hooks, openMask }: KernelPlan): void {
+  #apply({ hooks, masks }: KernelPlan): void {
     this.#options.attachment.setHooks(hooks);
-    this.#options.probe.setOpenMask(openMask);
+    this.#options.probe.setMasks(masks);
   }
 
   /** Whatever went wrong, the rules before go on: a watched host is worth more than a clean end. */

@@ -19,7 +19,7 @@ import { WireEvent } from './events/wire-event.ts';
 import { Attachment } from './plan/attachment.ts';
 import { SystemBootClock } from './plan/boot-clock.ts';
 import { SELF_TEST_HOOKS, SelfTest } from './plan/self-test.ts';
-import { bootNs, containerRootReader, LiveProbe } from './probe/live.ts';
+import { ALL_EVENTS, bootNs, containerRootReader, LiveProbe } from './probe/live.ts';
 import type { ScopeMap } from './probe/scope.ts';
 import type { Detection } from './rules/detection.ts';
 import { RuleEngine } from './rules/engine.ts';
@@ -322,7 +322,7 @@ export class Agent {
   }
 
   async #runSelfTest(): Promise<void> {
-    this.#probe.setOpenMask({ read: true, write: true, failed: true });
+    this.#probe.setMasks(ALL_EVENTS);
     this.#probe.attachOnly(SELF_TEST_HOOKS);
     this.#selfTest = new SelfTest(this.#probe, this.#apps.hierarchy.mountPoint);
     const { ok, seen } = await this.#selfTest.run();

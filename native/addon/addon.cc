@@ -309,19 +309,20 @@ napi_value Stats(napi_env env, napi_callback_info info) {
   return array;
 }
 
-// setOpenMask(handle, mask)
-napi_value SetOpenMask(napi_env env, napi_callback_info info) {
-  size_t argc = 2;
-  napi_value argv[2];
-  uint32_t mask = 0;
+// setMasks(handle, opens, messages)
+napi_value SetMasks(napi_env env, napi_callback_info info) {
+  size_t argc = 3;
+  napi_value argv[3];
+  uint32_t opens = 0, messages = 0;
   TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 2 ? nullptr : GetHandle(env, argv[0]);
+  Handle* handle = argc < 3 ? nullptr : GetHandle(env, argv[0]);
   if (!handle) return nullptr;
-  if (!GetU32(env, argv[1], &mask)) {
+  if (!GetU32(env, argv[1], &opens) || !GetU32(env, argv[2], &messages)) {
     ThrowNapi(env);
     return nullptr;
   }
-  __atomic_store_n(&handle->probe.State()->open_mask, mask, __ATOMIC_RELAXED);
+  __atomic_store_n(&handle->probe.State()->open_mask, opens, __ATOMIC_RELAXED);
+  __atomic_store_n(&handle->probe.State()->message_mask, messages, __ATOMIC_RELAXED);
   return nullptr;
 }
 
@@ -467,7 +468,7 @@ napi_value Init(napi_env env, napi_value exports) {
   } kFunctions[] = {
       {"load", Load},           {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
-      {"stats", Stats},         {"setOpenMask", SetOpenMask}, {"start", Start},           {"drain", Drain},
+      {"stats", Stats},         {"setMasks", SetMasks}, {"start", Start},           {"drain", Drain},
       {"close", Close},         {"selfTest", SelfTest},       {"openInRoot", OpenInRootJs}, {"readInRoot", ReadInRootJs},
       {"bootTimeNs", BootTime},
   };

@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe.h"
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdarg>
 #include <cstring>
+#include <iterator>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "tracepoint.h"
 
 // libbpf's last words of a failed load, for the error's detail. One load at a time: the JS thread's.
 static thread_local std::string g_log;
+
+// One program for all system calls without one of their own: native/schema/calls.mjs.
+static const char kCallProgram[] = "sys_call";
+static const char* const kCallHooks[] = {CALL_HOOKS};
+
+static bool IsCallHook(const std::string& name) {
+  return std::find(std::begin(kCallHooks), std::end(kCallHooks), name) != std::end(kCallHooks);
+}
 
 static int KeepLog(libbpf_print_level level, const char* format, va_list args) {
   if (level == LIBBPF_DEBUG) return 0;
@@ -63,6 +73,8 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
 Status Probe::Attach(const std::string& name) {
   if (links_.count(name)) return {};
   bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, name.c_str()) : nullptr;
+  if (!program && object_ && IsCallHook(name))
+    program = bpf_object__find_program_by_name(object_, kCallProgram);
   if (!program) return Status::Fail(ENOENT, "attach " + name, "the probe has no such program");
   g_log.clear();
   bpf_link* link = nullptr;
@@ -126,8 +138,10 @@ std::vector<std::string> Probe::Programs() const {
   std::vector<std::string> names;
   bpf_program* program;
   if (object_) bpf_object__for_each_program(program, object_) {
-    if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL) names.push_back(bpf_program__name(program));
+    std::string name = bpf_program__name(program);
+    if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL && name != kCallProgram) names.push_back(name);
   }
+  if (object_) names.insert(names.end(), std::begin(kCallHooks), std::end(kCallHooks));
   return names;
 }
 

@@ -6,8 +6,15 @@
 #define ARG2(regs) ((regs)->si)
 #define ARG3(regs) ((regs)->dx)
 #define ARG4(regs) ((regs)->r10)
+#define ARG5(regs) ((regs)->r8)
+#define ARG6(regs) ((regs)->r9)
 #define SYSCALL_NR(regs) ((regs)->orig_ax)
 #define COMPAT_ARG1(regs) ((regs)->bx)
+#define COMPAT_ARG2(regs) ((regs)->cx)
+#define COMPAT_ARG3(regs) ((regs)->dx)
+#define COMPAT_ARG4(regs) ((regs)->si)
+#define COMPAT_ARG5(regs) ((regs)->di)
+#define COMPAT_ARG6(regs) ((regs)->bp)
 
 #define NR_CLONE 56
 #define NR_FORK 57

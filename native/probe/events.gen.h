@@ -6,7 +6,7 @@
 #define _Static_assert static_assert
 #endif
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 
 #define PATH_MAX 4096
 #define ARGV_MAX 16384
@@ -17,6 +17,8 @@
 #define SCOPE_MAX 16384
 #define PATTERNS_MAX 16
 #define COMM_LEN 16
+#define CALL_NR_MAX 512
+#define DATA_MAX 80
 #define RECORD_MAX 32768
 
 #define FILE_KNOWN 1
@@ -35,6 +37,17 @@
 #define TUPLE_KNOWN 16
 #define PARENT_OUT_OF_SCOPE 32
 #define CWD_TRUNCATED 64
+#define CONNECTED 128
+#define PEER_CHANGED 256
+
+#define CALL_MSGHDR 1
+#define CALL_LENGTH_POINTER 2
+#define CALL_MESSAGE 4
+#define CALL_RECEIVES 8
+#define CALL_IF_EXECUTABLE 16
+#define CALL_IF_ANONYMOUS 32
+#define CALL_TEXT_IF_NAME 64
+#define CALL_QUEUE 128
 
 #define CGROUP_MKDIR 1
 #define CGROUP_RMDIR 2
@@ -48,7 +61,7 @@
 #define KIND_CLONE 2
 #define KIND_EXIT 3
 #define KIND_OPEN 4
-#define KIND_CONNECT 5
+#define KIND_CALL 5
 #define KIND_CGROUP 6
 
 #define EVENT_EXECVE 0
@@ -62,7 +75,77 @@
 #define EVENT_OPENAT 8
 #define EVENT_OPENAT2 9
 #define EVENT_CREAT 10
-#define EVENT_CONNECT 11
+#define EVENT_SYMLINK 11
+#define EVENT_SYMLINKAT 12
+#define EVENT_LINK 13
+#define EVENT_LINKAT 14
+#define EVENT_UNLINK 15
+#define EVENT_UNLINKAT 16
+#define EVENT_RMDIR 17
+#define EVENT_RENAME 18
+#define EVENT_RENAMEAT 19
+#define EVENT_RENAMEAT2 20
+#define EVENT_MKDIR 21
+#define EVENT_MKDIRAT 22
+#define EVENT_CHMOD 23
+#define EVENT_FCHMOD 24
+#define EVENT_FCHMODAT 25
+#define EVENT_CHOWN 26
+#define EVENT_LCHOWN 27
+#define EVENT_FCHOWN 28
+#define EVENT_FCHOWNAT 29
+#define EVENT_MKNOD 30
+#define EVENT_MKNODAT 31
+#define EVENT_OPEN_BY_HANDLE_AT 32
+#define EVENT_MOUNT 33
+#define EVENT_UMOUNT2 34
+#define EVENT_MOVE_MOUNT 35
+#define EVENT_FSOPEN 36
+#define EVENT_PIVOT_ROOT 37
+#define EVENT_CHROOT 38
+#define EVENT_MEMFD_CREATE 39
+#define EVENT_MMAP 40
+#define EVENT_MPROTECT 41
+#define EVENT_PROCESS_VM_READV 42
+#define EVENT_PROCESS_VM_WRITEV 43
+#define EVENT_DUP 44
+#define EVENT_DUP2 45
+#define EVENT_DUP3 46
+#define EVENT_PIDFD_GETFD 47
+#define EVENT_PIDFD_OPEN 48
+#define EVENT_USERFAULTFD 49
+#define EVENT_IO_URING_SETUP 50
+#define EVENT_IO_URING_ENTER 51
+#define EVENT_IO_URING_REGISTER 52
+#define EVENT_SOCKET 53
+#define EVENT_CONNECT 54
+#define EVENT_BIND 55
+#define EVENT_LISTEN 56
+#define EVENT_ACCEPT 57
+#define EVENT_ACCEPT4 58
+#define EVENT_SENDTO 59
+#define EVENT_SENDMSG 60
+#define EVENT_RECVFROM 61
+#define EVENT_RECVMSG 62
+#define EVENT_PTRACE 63
+#define EVENT_KILL 64
+#define EVENT_TKILL 65
+#define EVENT_TGKILL 66
+#define EVENT_PRCTL 67
+#define EVENT_SETNS 68
+#define EVENT_UNSHARE 69
+#define EVENT_CAPSET 70
+#define EVENT_SETUID 71
+#define EVENT_SETGID 72
+#define EVENT_SETREUID 73
+#define EVENT_SETREGID 74
+#define EVENT_SETRESUID 75
+#define EVENT_SETRESGID 76
+#define EVENT_KEYCTL 77
+#define EVENT_BPF 78
+#define EVENT_INIT_MODULE 79
+#define EVENT_FINIT_MODULE 80
+#define EVENT_DELETE_MODULE 81
 
 struct rec_header {
 	__u32 len;
@@ -163,7 +246,19 @@ struct rec_open {
 };
 
 
-struct rec_connect {
+struct rec_call {
+	__u64 arg1;
+	__u64 arg2;
+	__u64 arg3;
+	__u64 arg4;
+	__u64 arg5;
+	__u64 arg6;
+	__u64 file_ino;
+	__u32 file_dev;
+	__u32 file_flags;
+	__u32 file_uid;
+	__u32 file_gid;
+	__u32 file_mode;
 	__s32 fd;
 	__u16 family;
 	__u16 protocol;
@@ -174,8 +269,19 @@ struct rec_connect {
 	__u8 laddr[16];
 	__u8 raddr[16];
 	__u32 flags;
+	__u32 queue_len;
+	__u32 queue_max;
+	__u32 size;
+	__u16 raw1_len;
+	__u16 raw2_len;
+	__u16 raw3_len;
+	__u16 dir1_len;
+	__u16 dir2_len;
+	__u16 dir3_len;
+	__u16 path_len;
 	__u16 addr_len;
 	__u16 unix_len;
+	__u16 data_len;
 };
 
 
@@ -200,6 +306,167 @@ _Static_assert(sizeof(struct rec_exit) == 8, "exit");
 
 _Static_assert(sizeof(struct rec_open) == 56, "open");
 
-_Static_assert(sizeof(struct rec_connect) == 56, "connect");
+_Static_assert(sizeof(struct rec_call) == 160, "call");
 
 _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
+
+/* their tracepoints, as attach() takes them */
+#define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_recvfrom", "sys_recvmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"
+
+#define CALL_SPECS \
+	[88] = { EVENT_SYMLINK, 0, { 1, 2, 0 }, { 0, 7, 0 }, 0, 0, 0, 0, 0 }, \
+	[266] = { EVENT_SYMLINKAT, 0, { 1, 3, 0 }, { 0, 2, 0 }, 0, 0, 0, 0, 0 }, \
+	[86] = { EVENT_LINK, 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
+	[265] = { EVENT_LINKAT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0 }, \
+	[87] = { EVENT_UNLINK, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[263] = { EVENT_UNLINKAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[84] = { EVENT_RMDIR, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[82] = { EVENT_RENAME, 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
+	[264] = { EVENT_RENAMEAT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0 }, \
+	[316] = { EVENT_RENAMEAT2, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0 }, \
+	[83] = { EVENT_MKDIR, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[258] = { EVENT_MKDIRAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[90] = { EVENT_CHMOD, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[91] = { EVENT_FCHMOD, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
+	[268] = { EVENT_FCHMODAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[452] = { EVENT_FCHMODAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[92] = { EVENT_CHOWN, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[94] = { EVENT_LCHOWN, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[93] = { EVENT_FCHOWN, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
+	[260] = { EVENT_FCHOWNAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[133] = { EVENT_MKNOD, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[259] = { EVENT_MKNODAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[304] = { EVENT_OPEN_BY_HANDLE_AT, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[165] = { EVENT_MOUNT, 0, { 1, 2, 3 }, { 0, 7, 0 }, 0, 0, 0, 0, 0 }, \
+	[166] = { EVENT_UMOUNT2, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[429] = { EVENT_MOVE_MOUNT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0 }, \
+	[430] = { EVENT_FSOPEN, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[155] = { EVENT_PIVOT_ROOT, 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
+	[161] = { EVENT_CHROOT, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[319] = { EVENT_MEMFD_CREATE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[9] = { EVENT_MMAP, CALL_IF_EXECUTABLE | CALL_IF_ANONYMOUS | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[10] = { EVENT_MPROTECT, CALL_IF_EXECUTABLE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[310] = { EVENT_PROCESS_VM_READV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[311] = { EVENT_PROCESS_VM_WRITEV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[32] = { EVENT_DUP, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[33] = { EVENT_DUP2, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[292] = { EVENT_DUP3, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[438] = { EVENT_PIDFD_GETFD, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[434] = { EVENT_PIDFD_OPEN, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[323] = { EVENT_USERFAULTFD, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[425] = { EVENT_IO_URING_SETUP, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 2, 24 }, \
+	[426] = { EVENT_IO_URING_ENTER, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[427] = { EVENT_IO_URING_REGISTER, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[41] = { EVENT_SOCKET, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[42] = { EVENT_CONNECT, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 2, 3, 0, 0 }, \
+	[49] = { EVENT_BIND, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 2, 3, 0, 0 }, \
+	[50] = { EVENT_LISTEN, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
+	[43] = { EVENT_ACCEPT, CALL_QUEUE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[288] = { EVENT_ACCEPT4, CALL_QUEUE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[44] = { EVENT_SENDTO, CALL_MESSAGE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 5, 6, 2, 7 }, \
+	[46] = { EVENT_SENDMSG, CALL_MESSAGE | CALL_MSGHDR | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
+	[45] = { EVENT_RECVFROM, CALL_MESSAGE | CALL_RECEIVES | CALL_LENGTH_POINTER | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 5, 6, 2, 7 }, \
+	[47] = { EVENT_RECVMSG, CALL_MESSAGE | CALL_RECEIVES | CALL_MSGHDR | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
+	[101] = { EVENT_PTRACE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[62] = { EVENT_KILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[200] = { EVENT_TKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[234] = { EVENT_TGKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[157] = { EVENT_PRCTL, CALL_TEXT_IF_NAME | 0, { 2, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[308] = { EVENT_SETNS, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
+	[272] = { EVENT_UNSHARE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[126] = { EVENT_CAPSET, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[105] = { EVENT_SETUID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[106] = { EVENT_SETGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[113] = { EVENT_SETREUID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[114] = { EVENT_SETREGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[117] = { EVENT_SETRESUID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[119] = { EVENT_SETRESGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[250] = { EVENT_KEYCTL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[321] = { EVENT_BPF, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[175] = { EVENT_INIT_MODULE, 0, { 3, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 1, 80 }, \
+	[313] = { EVENT_FINIT_MODULE, 0, { 2, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
+	[176] = { EVENT_DELETE_MODULE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+
+/* by number on ia32: the number on x86-64 */
+#define CALL_NR32 \
+	[83] = 88, \
+	[304] = 266, \
+	[9] = 86, \
+	[303] = 265, \
+	[10] = 87, \
+	[301] = 263, \
+	[40] = 84, \
+	[38] = 82, \
+	[302] = 264, \
+	[353] = 316, \
+	[39] = 83, \
+	[296] = 258, \
+	[15] = 90, \
+	[94] = 91, \
+	[306] = 268, \
+	[452] = 452, \
+	[212] = 92, \
+	[198] = 94, \
+	[207] = 93, \
+	[298] = 260, \
+	[14] = 133, \
+	[297] = 259, \
+	[342] = 304, \
+	[21] = 165, \
+	[52] = 166, \
+	[429] = 429, \
+	[430] = 430, \
+	[217] = 155, \
+	[61] = 161, \
+	[356] = 319, \
+	[192] = 9, \
+	[125] = 10, \
+	[347] = 310, \
+	[348] = 311, \
+	[41] = 32, \
+	[63] = 33, \
+	[330] = 292, \
+	[438] = 438, \
+	[434] = 434, \
+	[374] = 323, \
+	[425] = 425, \
+	[426] = 426, \
+	[427] = 427, \
+	[359] = 41, \
+	[362] = 42, \
+	[361] = 49, \
+	[363] = 50, \
+	[364] = 288, \
+	[369] = 44, \
+	[370] = 46, \
+	[371] = 45, \
+	[372] = 47, \
+	[26] = 101, \
+	[37] = 62, \
+	[238] = 200, \
+	[270] = 234, \
+	[172] = 157, \
+	[346] = 308, \
+	[310] = 272, \
+	[185] = 126, \
+	[213] = 105, \
+	[214] = 106, \
+	[203] = 113, \
+	[204] = 114, \
+	[208] = 117, \
+	[210] = 119, \
+	[288] = 250, \
+	[357] = 321, \
+	[128] = 175, \
+	[350] = 313, \
+	[129] = 176, \
+
+/* by number on x32, without __X32_SYSCALL_BIT, where it is another one */
+#define CALL_NRX32 \
+	[27] = 310, \
+	[28] = 311, \
+	[6] = 46, \
+	[5] = 45, \
+	[7] = 47, \
+	[9] = 101, \
+

@@ -57,3 +57,39 @@ struct {
 	__type(key, __u32);
 	__type(value, struct path_buffer);
 } path_buffer SEC(".maps");
+
+/* One system call, for the functions of call.bpf.c: global functions take no kernel pointers. */
+struct call_state {
+	struct call_spec spec;
+	__u64 args[8]; /* by number, from 1; 7 is the result */
+	__s64 ret;
+	__u64 cgroup;
+	__u32 off;	/* bytes of the record behind its header so far */
+	__u32 relative; /* bit n: string n is no absolute path */
+	__u64 socket;	/* struct sock behind the descriptor, 0 if none */
+	__u64 socket_ino;
+	__u32 compat; /* pointers and lengths in user memory have 32 bits */
+	__u32 pad;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct call_state);
+} call_state SEC(".maps");
+
+/*
+ * By the inode of an unconnected socket: the address in its last message. Whoever is forgotten here counts as
+ * new again: one message more is reported, none less.
+ */
+struct peer {
+	__u8 address[16];
+	__u16 port, family;
+	__u32 zero;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, struct peer);
+} peers SEC(".maps");

@@ -3,7 +3,7 @@
  * The probe. Layers, each using those above it only:
  *   0 kernel-types.h arch.h events.gen.h maps.h   what is read, what is written
  *   1 scope.h path.h                              is it watched; where is it
- *   2 task.h file.h ring.h                        what a record says, how it leaves
+ *   2 task.h file.h socket.h ring.h          what a record says, how it leaves
  *   3 hooks/                                      one file per hook: a list of what is stored
  */
 #include "kernel-types.h"
@@ -17,13 +17,14 @@
 #include "path.h"
 #include "task.h"
 #include "file.h"
+#include "socket.h"
 #include "ring.h"
 #include "hooks/cgroup.bpf.c"
 #include "hooks/fork.bpf.c"
 #include "hooks/exec.bpf.c"
 #include "hooks/exit.bpf.c"
 #include "hooks/open.bpf.c"
-#include "hooks/connect.bpf.c"
+#include "hooks/call.bpf.c"
 
 /* GPL: the tracing helpers demand it of the program; the source may be used under either licence. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -39,11 +39,24 @@ struct probe_state {
 	__u64 scope_full;  /* a container's cgroup found no place in the scope map */
 	__u64 read_errors; /* values that could not be read: a claim in memory that is not there, a name that went away */
 	__u32 open_mask;   /* OPEN_*: which opens a rule can match */
-	__u32 pad;
+	__u32 message_mask; /* MESSAGE_*: which messages a rule can match */
 };
+/* What to read of a system call: a row of native/schema/calls.mjs. Arguments are 1 to 6, 0 for none. */
+struct call_spec {
+	__u16 event; /* EVENT_*; 0 (an exec): no such row */
+	__u16 flags; /* CALL_* */
+	__u8 strings[3];
+	__u8 dirs[3]; /* 7: the working directory */
+	__u8 fd;      /* 7: the result */
+	__u8 addr, addr_len;
+	__u8 data, data_len; /* 7: the result; above: so many bytes */
+};
+
 #define OPEN_READ 1
 #define OPEN_WRITE 2
 #define OPEN_FAILED 4
+#define MESSAGE_NEW_PEER 1  /* of an unconnected socket, to or from another peer than the one before */
+#define MESSAGE_OTHER 2	     /* any other: what a busy server sends and receives all the time */
 
 struct scope_entry {
 	__u32 state;

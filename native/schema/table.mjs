@@ -5,7 +5,11 @@
 // padding between them; the whole is padded with zeroes to a multiple of 8. All little-endian.
 // Bump VERSION when a layout or a meaning changes: the loader refuses another one.
 
-export const VERSION = 1;
+import { CALLS } from './calls.mjs';
+
+export { CALLS, CALL_FLAGS } from './calls.mjs';
+
+export const VERSION = 2;
 
 /** Bounds of the probe, in bytes or items. */
 export const LIMITS = {
@@ -18,6 +22,8 @@ export const LIMITS = {
   SCOPE_MAX: 16384,
   PATTERNS_MAX: 16,
   COMM_LEN: 16,
+  CALL_NR_MAX: 512,
+  DATA_MAX: 80,
   RECORD_MAX: 32768,
 };
 
@@ -63,6 +69,17 @@ const FILE = [
   ['file_mode', 'u32', 'i_mode'],
 ];
 
+const SOCKET = [
+  ['family', 'u16', 'AF_* of the socket'],
+  ['protocol', 'u16', 'IPPROTO_*'],
+  ['socket_type', 'u16', 'SOCK_*'],
+  ['lport', 'u16', 'Local port'],
+  ['rport', 'u16', 'Remote port'],
+  ['reserved', 'u16', 'Zero'],
+  ['laddr', 'bytes16', 'Local address: 4 or 16 bytes, network order'],
+  ['raddr', 'bytes16', 'Remote address'],
+];
+
 export const FILE_FLAGS = {
   FILE_KNOWN: 1,
   FILE_PATH_TRUNCATED: 2,
@@ -83,6 +100,8 @@ export const RECORD_FLAGS = {
   TUPLE_KNOWN: 16,
   PARENT_OUT_OF_SCOPE: 32,
   CWD_TRUNCATED: 64,
+  CONNECTED: 128,
+  PEER_CHANGED: 256,
 };
 
 export const CGROUP_OPS = { CGROUP_MKDIR: 1, CGROUP_RMDIR: 2, CGROUP_ATTACH: 3 };
@@ -146,23 +165,33 @@ export const KINDS = [
     ],
   },
   {
-    name: 'connect',
-    doc: 'connect, at the exit of the call.',
+    name: 'call',
+    doc: 'Any other system call, at its exit: see CALLS in calls.mjs.',
     fixed: [
-      ['fd', 's32', 'The socket'],
-      ['family', 'u16', 'AF_* of the socket'],
-      ['protocol', 'u16', 'IPPROTO_*'],
-      ['socket_type', 'u16', 'SOCK_*'],
-      ['lport', 'u16', 'Local port'],
-      ['rport', 'u16', 'Remote port'],
-      ['reserved', 'u16', 'Zero'],
-      ['laddr', 'bytes16', 'Local address: 4 or 16 bytes, network order'],
-      ['raddr', 'bytes16', 'Remote address'],
-      ['flags', 'u32', 'TUPLE_KNOWN, RAW_UNREADABLE'],
+      ...[1, 2, 3, 4, 5, 6].map((n) => [`arg${n}`, 'u64', `Argument ${n}, as passed`]),
+      ...FILE,
+      ['fd', 's32', 'The descriptor that the call is about, -1 if none'],
+      ...SOCKET,
+      [
+        'flags',
+        'u32',
+        'RAW_TRUNCATED, RAW_UNREADABLE, TUPLE_KNOWN, CONNECTED, PEER_CHANGED, CWD_TRUNCATED',
+      ],
+      ['queue_len', 'u32', 'accept: connections that wait'],
+      ['queue_max', 'u32', 'accept: how many may'],
+      ['size', 'u32', 'Messages: bytes that were offered or asked for'],
     ],
     variable: [
-      ['addr', 'struct sockaddr as passed (user memory)'],
-      ['unix', "The peer's sun_path (kernel), if the call succeeded"],
+      ['raw1', 'The first string as passed (user memory)'],
+      ['raw2', 'The second string'],
+      ['raw3', 'The third string'],
+      ['dir1', 'The directory that raw1 is relative to (kernel); empty if it is absolute'],
+      ['dir2', 'The same for raw2'],
+      ['dir3', 'The same for raw3'],
+      ['path', "The descriptor's file (kernel)"],
+      ['addr', 'struct sockaddr as passed or returned (user memory)'],
+      ['unix', "The peer's sun_path, or the socket's own (kernel)"],
+      ['data', 'The first bytes sent, received or passed (user memory)'],
     ],
   },
   {
@@ -180,8 +209,8 @@ export const KINDS = [
 ];
 
 /**
- * Events by Falco's name. `params`: [name, Falco type], in Falco's order, as far as the probe yields them.
- * `hook`: the program(s) to attach; `sched` ones stay attached.
+ * Events by Falco's name. `params`: [name, Falco type, source], in Falco's order, as far as the probe yields them;
+ * the source only for kind `call` (SOURCES). `hook`: the program(s) to attach; `sched` ones stay attached.
  */
 export const EVENTS = [
   { name: 'execve', kind: 'exec', hook: 'exec', category: 'process', params: execParams() },
@@ -259,18 +288,13 @@ export const EVENTS = [
       ['ino', 'UINT64'],
     ],
   },
-  {
-    name: 'connect',
-    kind: 'connect',
-    hook: 'connect',
-    category: 'net',
-    params: [
-      ['res', 'ERRNO'],
-      ['tuple', 'SOCKTUPLE'],
-      ['fd', 'FD'],
-      ['addr', 'SOCKADDR'],
-    ],
-  },
+  ...CALLS.filter((call) => call.event === undefined).map((call) => ({
+    name: call.name,
+    kind: 'call',
+    hook: call.hook ?? call.name,
+    category: call.category,
+    params: call.params,
+  })),
 ];
 
 function execParams() {

@@ -5,7 +5,7 @@ import { HEADER, KINDS, WIRE_VERSION } from '../events/table.gen.ts';
 import { WireEvent } from '../events/wire-event.ts';
 import { SystemBootClock } from '../plan/boot-clock.ts';
 import { SELF_TEST_HOOKS, SelfTest } from '../plan/self-test.ts';
-import { LiveProbe } from '../probe/live.ts';
+import { ALL_EVENTS, LiveProbe } from '../probe/live.ts';
 
 /**
  * Loads the probe, runs the self-test with it as the agent does at its start, and takes it down again. Resolves
@@ -42,7 +42,7 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<readonly st
     });
     at.records = new RecordBytes(buffer);
     at.event = new WireEvent(at.records, new SystemBootClock());
-    probe.setOpenMask({ read: true, write: true, failed: true });
+    probe.setMasks(ALL_EVENTS);
     probe.attachOnly(SELF_TEST_HOOKS);
     at.test = new SelfTest(probe, hierarchy.mountPoint);
     const { seen } = await at.test.run();

@@ -1,4 +1,5 @@
-import { eventStatus } from '../rules/fields/events.ts';
+import { eventStatus, isEventName } from '../rules/fields/events.ts';
+import { EVENT_TABLE } from '../events/table.gen.ts';
 import { FALCO_EVENT_NAMES, falcoEvent } from '../rules/fields/falco-events.ts';
 import type { FalcoEvent } from '../rules/fields/falco-events.ts';
 import type { Io } from './io.ts';
@@ -21,6 +22,7 @@ export async function runEvents(args: EventsArgs, io: Io): Promise<number> {
   const wanted = (args.filter ?? '').toLowerCase();
   const events = FALCO_EVENT_NAMES.map(falcoEvent)
     .filter((event) => event !== undefined)
+    .map(usable)
     .filter((event) => textOf(event).toLowerCase().includes(wanted));
   if (args.json === true) {
     io.stdout(`${JSON.stringify(events.map(toJson), undefined, 2)}\n`);
@@ -32,8 +34,19 @@ export async function runEvents(args: EventsArgs, io: Io): Promise<number> {
   return events.length === 0 ? 1 : 0;
 }
 
-/** Generic calls' params are Falco's own numbers of the call. */
+/** Calls that Falco knows by name only: their params are its own numbers of the call. */
 const isGeneric = ({ params }: FalcoEvent): boolean => params[0]?.type === 'SYSCALLID';
+
+/** An event with the params that rules can use: of a call that only the probe takes apart, the probe's. */
+function usable(event: FalcoEvent): FalcoEvent {
+  if (!isGeneric(event) || !isEventName(event.name)) return event;
+  const params = EVENT_TABLE[event.name].params.map(([name, type]) => ({
+    name,
+    type,
+    format: 'decimal' as const,
+  }));
+  return { ...event, params };
+}
 
 function textOf({ name, category, params }: FalcoEvent): string {
   return [name, category, ...params.map((param) => param.name)].join(' ');

@@ -1,21 +1,16 @@
-import { formatIpv4, formatIpv6, formatUnixPath, parseSockaddr } from './address.ts';
 import type { RecordBytes } from './batch.ts';
 import type {
   Ancestor,
   CloneDetails,
-  ConnectDetails,
   Credentials,
   ExecDetails,
   KernelFile,
   OpenDetails,
-  SocketTuple,
 } from './event.ts';
-import { CLONE, CONNECT, EXEC, FILE_FLAGS, HEADER, OPEN, RECORD_FLAGS } from './table.gen.ts';
+import { CLONE, EXEC, FILE_FLAGS, HEADER, OPEN, RECORD_FLAGS } from './table.gen.ts';
 
 /** One function per record kind: the fixed and variable parts at `at` as the event's details. */
 
-const AF_INET = 2;
-const AF_INET6 = 10;
 const O_ACCMODE = 3;
 const O_RDONLY = 0;
 const O_WRONLY = 1;
@@ -173,7 +168,8 @@ class RecordFile implements KernelFile {
   }
 }
 
-function readFile(
+/** The file of a record whose kind keeps one; undefined when there was none. */
+export function readFile(
   r: RecordBytes,
   at: number,
   layout: FileLayout,
@@ -339,35 +335,4 @@ export function readClone(r: RecordBytes, at: number): CloneDetails {
     thread: (flags & RECORD_FLAGS.THREAD) !== 0,
     parentInScope: (flags & RECORD_FLAGS.PARENT_OUT_OF_SCOPE) === 0,
   };
-}
-
-function readTuple(r: RecordBytes, at: number, unixPath: string): SocketTuple {
-  const family = r.short(at + CONNECT.family);
-  const format =
-    family === AF_INET ? formatIpv4 : family === AF_INET6 ? formatIpv6 : (): string => '';
-  return {
-    family,
-    protocol: r.short(at + CONNECT.protocol),
-    socketType: r.short(at + CONNECT.socket_type),
-    localIp: format(r.bytes, at + CONNECT.laddr),
-    localPort: r.short(at + CONNECT.lport),
-    remoteIp: format(r.bytes, at + CONNECT.raddr),
-    remotePort: r.short(at + CONNECT.rport),
-    unixPath,
-  };
-}
-
-export function readConnect(r: RecordBytes, at: number): ConnectDetails {
-  const addrLength = r.short(at + CONNECT.addr_len);
-  const addrAt = at + CONNECT.end;
-  const address = parseSockaddr(r.bytes.subarray(addrAt, addrAt + addrLength));
-  let tuple: SocketTuple | undefined;
-  if ((r.number(at + CONNECT.flags) & RECORD_FLAGS.TUPLE_KNOWN) !== 0) {
-    const unixAt = addrAt + addrLength;
-    const unixPath = formatUnixPath(
-      r.bytes.subarray(unixAt, unixAt + r.short(at + CONNECT.unix_len)),
-    );
-    tuple = readTuple(r, at, unixPath);
-  }
-  return { fd: r.int(at + CONNECT.fd), tuple, address };
 }

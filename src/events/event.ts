@@ -89,11 +89,51 @@ export interface SocketAddress {
   readonly unixPath: string;
 }
 
-export interface ConnectDetails {
-  readonly fd: number;
-  /** Only for result 0 or -EINPROGRESS. */
+/** The socket behind a descriptor. */
+export interface SocketDetails {
+  /** AF_*, IPPROTO_* and SOCK_*: as in SocketTuple. */
+  readonly family: number;
+  readonly protocol: number;
+  readonly socketType: number;
+  /** Its ends; only when the call succeeded or connects in the background (-EINPROGRESS). */
   readonly tuple: SocketTuple | undefined;
+  /** It has a peer. */
+  readonly connected: boolean;
+  /** A message of an unconnected socket to or from another address than the one before. */
+  readonly peerChanged: boolean;
+}
+
+/**
+ * Any other system call: what native/schema/calls.mjs says of it. Texts and addresses are from user memory, so only
+ * claims; file, socket and directories are the kernel's.
+ */
+export interface CallDetails {
+  /** Argument `n` (1 to 6) as passed: 64 bits, unsigned. */
+  arg(n: number): bigint;
+  /** Its lower 32 bits, signed. */
+  int(n: number): number;
+  /** String `n` (1 to 3) of the call; '' when it has none, was passed NULL or could not be read. */
+  text(n: number): string;
+  /** String `n` as a path, by the directory it is relative to; undefined where that would be a guess. */
+  path(n: number): string | undefined;
+  readonly textTruncated: boolean;
+  readonly textUnreadable: boolean;
+  /** The descriptor that the call is about; -1 for none. */
+  readonly fd: number;
+  /** Its file, if it is not a socket's. */
+  readonly file: KernelFile | undefined;
+  /** The probe's FILE_* bits and the inode's mode; 0 without a file. */
+  readonly fileFlags: number;
+  readonly fileMode: number;
+  readonly socket: SocketDetails | undefined;
   readonly address: SocketAddress | undefined;
+  /** The first 80 bytes sent, received or passed. Valid as long as the event is. */
+  readonly data: Buffer;
+  /** Messages with vectors: bytes offered or asked for, of the first 8 vectors. */
+  readonly size: number;
+  /** accept: connections that wait, and how many may. */
+  readonly queueLength: number;
+  readonly queueMax: number;
 }
 
 export interface Ancestor {
@@ -147,7 +187,7 @@ export interface ExitDetails {
 }
 
 /** A parameter's value by its name in Falco's event table: what `evt.arg.*` prints. */
-export type ParamValue = string | number | bigint | readonly string[];
+export type ParamValue = string | number | bigint | Buffer | readonly string[];
 
 /**
  * One kernel event. Objects handed to rules may be reused for the next event: call `detach()` to keep one.
@@ -181,7 +221,7 @@ export interface KernelEvent {
   readonly tty: number;
   readonly credentials: Credentials;
   readonly open: OpenDetails | undefined;
-  readonly connect: ConnectDetails | undefined;
+  readonly call: CallDetails | undefined;
   readonly exec: ExecDetails | undefined;
   readonly clone: CloneDetails | undefined;
   readonly exit: ExitDetails | undefined;

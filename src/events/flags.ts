@@ -29,32 +29,6 @@ const RESOLVE_FLAGS: FlagNames = [
   [0x20, 'RESOLVE_CACHED'],
 ];
 
-// include/uapi/linux/sched.h
-const CLONE_FLAGS: FlagNames = [
-  [0x00000400, 'CLONE_FILES'],
-  [0x00000200, 'CLONE_FS'],
-  [0x80000000, 'CLONE_IO'],
-  [0x08000000, 'CLONE_NEWIPC'],
-  [0x40000000, 'CLONE_NEWNET'],
-  [0x00020000, 'CLONE_NEWNS'],
-  [0x20000000, 'CLONE_NEWPID'],
-  [0x04000000, 'CLONE_NEWUTS'],
-  [0x00008000, 'CLONE_PARENT'],
-  [0x00100000, 'CLONE_PARENT_SETTID'],
-  [0x00002000, 'CLONE_PTRACE'],
-  [0x00000800, 'CLONE_SIGHAND'],
-  [0x00040000, 'CLONE_SYSVSEM'],
-  [0x00010000, 'CLONE_THREAD'],
-  [0x00800000, 'CLONE_UNTRACED'],
-  [0x00000100, 'CLONE_VM'],
-  [0x10000000, 'CLONE_NEWUSER'],
-  [0x00200000, 'CLONE_CHILD_CLEARTID'],
-  [0x01000000, 'CLONE_CHILD_SETTID'],
-  [0x00080000, 'CLONE_SETTLS'],
-  [0x00004000, 'CLONE_VFORK'],
-  [0x02000000, 'CLONE_NEWCGROUP'],
-];
-
 function names(value: number, table: FlagNames): string[] {
   return table.filter(([bit]) => (value & bit) === (bit | 0)).map(([, name]) => name);
 }
@@ -92,11 +66,6 @@ function nameOpenFlags(flags: number, fileFlags: number): string {
 /** `evt.arg.resolve` of openat2. */
 export function resolveFlagsText(resolve: number): string {
   return names(resolve, RESOLVE_FLAGS).join('|');
-}
-
-/** `evt.arg.flags` of the clone family; the low byte is the exit signal. */
-export function cloneFlagsText(flags: number): string {
-  return names(flags, CLONE_FLAGS).join('|');
 }
 
 /** `evt.arg.flags` of an exec. */

@@ -1,23 +1,14 @@
 import type { RecordBytes } from './batch.ts';
-import type { KernelEvent, ParamValue, SocketTuple } from './event.ts';
-import { cloneFlagsText, execFlagsText, openFlagsText, resolveFlagsText } from './flags.ts';
+import { cloneFlagsText } from './call-names.ts';
+import { callParam, descriptorParam, statDev } from './call-params.ts';
+import type { KernelEvent, ParamValue } from './event.ts';
+import { execFlagsText, openFlagsText, resolveFlagsText } from './flags.ts';
 import { EXEC, OPEN } from './table.gen.ts';
 
 /** The event with its record: what parameters are read from. */
 interface RecordedEvent extends KernelEvent {
   readonly records: RecordBytes;
   readonly at: number;
-}
-
-/** Linux dev_t as stat(2) gives it (glibc makedev), for major and minor below 2^20. */
-function statDev(major: number, minor: number): number {
-  return (((minor & 0xff) | ((major & 0xfff) << 8)) >>> 0) + ((minor & ~0xff) >>> 0) * 4096;
-}
-
-/** `1.2.3.4:5->6.7.8.9:10`, or the path for a unix socket. */
-export function tupleText(tuple: SocketTuple): string {
-  if (tuple.family === 1) return tuple.unixPath;
-  return `${tuple.localIp}:${tuple.localPort}->${tuple.remoteIp}:${tuple.remotePort}`;
 }
 
 function openParam(event: RecordedEvent, name: string): ParamValue | undefined {
@@ -28,9 +19,7 @@ function openParam(event: RecordedEvent, name: string): ParamValue | undefined {
       return event.result;
     case 'dirfd':
       return event.type === 'openat' || event.type === 'openat2'
-        ? open.dirFd === -100
-          ? 'AT_FDCWD'
-          : open.dirFd
+        ? descriptorParam(open.dirFd)
         : undefined;
     case 'name':
       return open.file?.path ?? open.rawPath;
@@ -43,30 +32,9 @@ function openParam(event: RecordedEvent, name: string): ParamValue | undefined {
     case 'resolve':
       return event.type === 'openat2' ? resolveFlagsText(open.resolve) : undefined;
     case 'dev':
-      return open.file && statDev(open.file.devMajor, open.file.devMinor);
+      return open.file && statDev(open.file);
     case 'ino':
       return open.file?.ino;
-    default:
-      return undefined;
-  }
-}
-
-function connectParam(event: RecordedEvent, name: string): ParamValue | undefined {
-  const connect = event.connect;
-  if (connect === undefined) return undefined;
-  switch (name) {
-    case 'res':
-      return event.result;
-    case 'fd':
-      return connect.fd;
-    case 'tuple':
-      return connect.tuple && tupleText(connect.tuple);
-    case 'addr': {
-      const address = connect.address;
-      if (address === undefined) return undefined;
-      if (address.family === 1) return address.unixPath;
-      return address.ip === '' ? undefined : `${address.ip}:${address.port}`;
-    }
     default:
       return undefined;
   }
@@ -151,9 +119,9 @@ function exitParam(event: RecordedEvent, name: string): ParamValue | undefined {
 
 /** See KernelEvent.param. */
 export function readParam(event: RecordedEvent, name: string): ParamValue | undefined {
+  if (event.call !== undefined) return callParam(event, name);
   const own =
     openParam(event, name) ??
-    connectParam(event, name) ??
     execParam(event, name) ??
     cloneParam(event, name) ??
     exitParam(event, name);

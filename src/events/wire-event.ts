@@ -1,8 +1,9 @@
 import { RecordBytes } from './batch.ts';
-import { readClone, readConnect, readCredentials, readExec, readOpen } from './details.ts';
+import { readCall } from './call.ts';
+import { readClone, readCredentials, readExec, readOpen } from './details.ts';
 import type {
+  CallDetails,
   CloneDetails,
-  ConnectDetails,
   Credentials,
   ExecDetails,
   ExitDetails,
@@ -30,7 +31,7 @@ export class WireEvent implements KernelEvent {
   #comm: string | undefined;
   #credentials: Credentials | undefined;
   #open: OpenDetails | undefined;
-  #connect: ConnectDetails | undefined;
+  #call: CallDetails | undefined;
   #exec: ExecDetails | undefined;
   #clone: CloneDetails | undefined;
 
@@ -46,7 +47,7 @@ export class WireEvent implements KernelEvent {
     this.#comm = undefined;
     this.#credentials = undefined;
     this.#open = undefined;
-    this.#connect = undefined;
+    this.#call = undefined;
     this.#exec = undefined;
     this.#clone = undefined;
   }
@@ -136,9 +137,9 @@ export class WireEvent implements KernelEvent {
     return (this.#open ??= readOpen(this.#records, this.#at));
   }
 
-  get connect(): ConnectDetails | undefined {
-    if (this.kind !== KINDS.connect) return undefined;
-    return (this.#connect ??= readConnect(this.#records, this.#at));
+  get call(): CallDetails | undefined {
+    if (this.kind !== KINDS.call) return undefined;
+    return (this.#call ??= readCall(this.#records, this.#at));
   }
 
   get exec(): ExecDetails | undefined {

@@ -1,4 +1,4 @@
-import { EVENT_TABLE, type EventName } from '../events/table.gen.ts';
+import { EVENT_TABLE, MORE_HOOKS, type EventName } from '../events/table.gen.ts';
 
 /** Programs behind the table's hooks that are not named sys_<hook>; [] when the hook stays attached anyway. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
@@ -14,6 +14,8 @@ export function hooksFor(events: ReadonlySet<EventName>): readonly string[] {
   for (const event of events) {
     const { hook } = EVENT_TABLE[event];
     for (const program of PROGRAMS[hook] ?? [`sys_${hook}`]) programs.add(program);
+    const more = (MORE_HOOKS as Readonly<Record<string, string>>)[event];
+    if (more !== undefined) programs.add(`sys_${more}`);
   }
   return [...programs].sort();
 }

@@ -1,8 +1,9 @@
 import type { OpenMask } from '../probe/live.ts';
-import type { Checked, CheckedMacro, Test } from '../rules/compile/checked.ts';
+import type { Test } from '../rules/compile/checked.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { EVENT_TABLE, KINDS } from '../events/table.gen.ts';
 import { isEventName } from '../rules/fields/events.ts';
+import { equality, kindsThatCanMatch, not, type Possible } from './possible.ts';
 
 /**
  * Kinds of opens that rules can tell apart, as bits: for reading, for writing, for both, for neither (O_PATH); and
@@ -17,12 +18,6 @@ const OK = READ | WRITE | BOTH | NEITHER;
 const FAILED = OK << FAILED_SHIFT;
 const ALL = OK | FAILED;
 
-/** The opens for which a condition can hold, and for which it can fail: upper bounds, as in rules/compile/infer. */
-interface Possible {
-  readonly holds: number;
-  readonly fails: number;
-}
-
 const ANYTHING: Possible = { holds: ALL, fails: ALL };
 
 /** Exactly these opens. */
@@ -35,10 +30,6 @@ const FLAGS: Readonly<Record<string, number>> = {
   'evt.is_open_write': withFailed(WRITE | BOTH),
   'evt.failed': FAILED,
 };
-
-function not({ holds, fails }: Possible): Possible {
-  return { holds: fails, fails: holds };
-}
 
 /** fd.num of an open is the descriptor, or -1 when it failed; evt.rawres is the descriptor or -errno. */
 function ofSignedResult(test: Test): Possible {
@@ -64,54 +55,22 @@ function ofSignedResult(test: Test): Possible {
 }
 
 function ofTest(test: Test): Possible {
-  if (test.modifier !== undefined || test.right !== undefined || test.values.length !== 1)
-    return ANYTHING;
   const { field } = test.left;
-  if (field === undefined) return ANYTHING;
-  const equal = test.operator === '=' || test.operator === '==';
-  const [value] = test.values;
-  const flag = FLAGS[field];
-  if (flag !== undefined && typeof value === 'boolean' && (equal || test.operator === '!=')) {
-    return value === equal ? exactly(flag) : not(exactly(flag));
+  if (field === 'fd.num' || field === 'evt.rawres') {
+    const plain = test.modifier === undefined && test.right === undefined;
+    return plain && test.values.length === 1 ? ofSignedResult(test) : ANYTHING;
   }
-  if (field === 'evt.res') {
+  const said = equality(test);
+  if (said === undefined) return ANYTHING;
+  const flag = FLAGS[said.field];
+  if (flag !== undefined && typeof said.value === 'boolean')
+    return said.value === said.equal ? exactly(flag) : not(exactly(flag));
+  if (said.field === 'evt.res') {
     // the name of an error, or SUCCESS
-    const named = value === 'SUCCESS' ? exactly(OK) : { holds: FAILED, fails: ALL };
-    if (equal) return named;
-    if (test.operator === '!=') return not(named);
+    const named = said.value === 'SUCCESS' ? exactly(OK) : { holds: FAILED, fails: ALL };
+    return said.equal ? named : not(named);
   }
-  if (field === 'fd.num' || field === 'evt.rawres') return ofSignedResult(test);
   return ANYTHING;
-}
-
-function possible(condition: Checked, macros: Map<CheckedMacro, Possible>): Possible {
-  switch (condition.kind) {
-    case 'and': {
-      const parts = condition.operands.map((operand) => possible(operand, macros));
-      return {
-        holds: parts.reduce((kinds, part) => kinds & part.holds, ALL),
-        fails: parts.reduce((kinds, part) => kinds | part.fails, 0),
-      };
-    }
-    case 'or': {
-      const parts = condition.operands.map((operand) => possible(operand, macros));
-      return {
-        holds: parts.reduce((kinds, part) => kinds | part.holds, 0),
-        fails: parts.reduce((kinds, part) => kinds & part.fails, ALL),
-      };
-    }
-    case 'not':
-      return not(possible(condition.operand, macros));
-    case 'macro': {
-      const known = macros.get(condition.macro);
-      if (known !== undefined) return known;
-      const found = possible(condition.macro.body, macros);
-      macros.set(condition.macro, found);
-      return found;
-    }
-    case 'test':
-      return ofTest(condition.test);
-  }
 }
 
 /**
@@ -124,7 +83,7 @@ export function openMaskFor(ruleSet: RuleSet): OpenMask {
     if (!rule.enabled) continue;
     const reported = [...rule.events].filter(isEventName);
     if (!reported.some((event) => EVENT_TABLE[event].kind === KINDS.open)) continue;
-    kinds |= possible(rule.condition, new Map()).holds;
+    kinds |= kindsThatCanMatch(rule.condition, ALL, ofTest);
   }
   return {
     // O_PATH opens may carry any access bits, which O_PATH voids: they pass as whatever they look like.

@@ -49,8 +49,8 @@ export class SelfTest {
   see(event: KernelEvent): void {
     if (event.open?.rawPath === SENTINEL && event.open.file?.path === SENTINEL)
       this.#seen.open = true;
-    if (event.connect?.tuple?.remoteIp === '127.0.0.1' && event.connect.tuple.remotePort === 9)
-      this.#seen.connect = true;
+    const tuple = event.type === 'connect' ? event.call?.socket?.tuple : undefined;
+    if (tuple?.remoteIp === '127.0.0.1' && tuple.remotePort === 9) this.#seen.connect = true;
     if (event.exec?.filename === '/bin/true' && event.result === 0) this.#seen.exec = true;
     // the exit comes last; before `run` has the pid, any exit in this cgroup is the child's
     if (event.type === 'procexit' && (this.#pid === 0 || event.pid === this.#pid))

@@ -42,6 +42,26 @@ export interface OpenMask {
   readonly failed: boolean;
 }
 
+/**
+ * Which messages of sendto, sendmsg, recvfrom and recvmsg a rule can match: those of an unconnected socket to or from
+ * another peer than in the message before; all others, which a busy server sends and receives all the time.
+ */
+export interface MessageMask {
+  readonly newPeer: boolean;
+  readonly other: boolean;
+}
+
+/** What the kernel reports of the calls that happen most. */
+export interface EventMasks {
+  readonly opens: OpenMask;
+  readonly messages: MessageMask;
+}
+
+export const ALL_EVENTS: EventMasks = {
+  opens: { read: true, write: true, failed: true },
+  messages: { newPeer: true, other: true },
+};
+
 /** What to do about each way in which the kernel refuses the probe. */
 function explain(error: unknown, doing: string): UserError {
   const loader = error as Partial<LoaderError>;
@@ -143,8 +163,8 @@ export class LiveProbe {
     return this.#probe.attached();
   }
 
-  setOpenMask(mask: OpenMask): void {
-    this.#probe.setOpenMask(mask);
+  setMasks(masks: EventMasks): void {
+    this.#probe.setMasks(masks);
   }
 
   /** Hands over batches: `onBatch(bytes)` after that many bytes of records were put at the start of the buffer. */

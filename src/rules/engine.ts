@@ -1,7 +1,7 @@
 import { generate } from './compile/generate.ts';
 import type { Evaluator, GenerateOptions } from './compile/generate.ts';
 import type { Detection } from './detection.ts';
-import { isRaced } from './fields/fd.ts';
+import { isRaced } from './fields/descriptor.ts';
 import type { View } from './fields/field.ts';
 import { formatOutput } from './output/format.ts';
 import type { LoadedRule, RuleSet } from './rule-set.ts';

@@ -23,7 +23,7 @@ import type { Input } from './inputs.ts';
 
 const SUBJECTS = [
   makeSubject(openForRead('/etc/x y/\ufffd')),
-  makeSubject(makeEvent('connect', { connect: makeConnect() })),
+  makeSubject(makeEvent('connect', { call: makeConnect() })),
   makeSubject(makeEvent('execve', { exec: makeExec() })),
 ];
 

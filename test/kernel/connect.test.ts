@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { bootTimeNs } from 'ebpf-loader-napi';
-import { CONNECT, RECORD_FLAGS } from '../../src/events/table.gen.ts';
+import { CALL, RECORD_FLAGS } from '../../src/events/table.gen.ts';
+import type { SocketAddress, SocketTuple } from '../../src/events/event.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { assertHeader, readFacts } from '../support/kernel-facts.ts';
 import {
@@ -42,6 +43,15 @@ async function listen(host: string): Promise<Server> {
   return server;
 }
 
+/** What a rule sees of the call. */
+function connectOf({ call }: WireEvent): {
+  fd: number;
+  tuple: SocketTuple | undefined;
+  address: SocketAddress | undefined;
+} {
+  return { fd: call!.fd, tuple: call!.socket?.tuple, address: call!.address };
+}
+
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port;
 }
@@ -72,7 +82,7 @@ describe('connect', () => {
     return events.map((event, index) => {
       const result = results[index]!;
       assert.equal(event.result, result.ret);
-      assert.equal(event.connect?.fd, result.fd);
+      assert.equal(connectOf(event).fd, result.fd);
       return [event, result];
     });
   }
@@ -125,14 +135,17 @@ describe('connect', () => {
             from,
             to: bootTimeNs(),
           });
-          assert.deepEqual(event.connect, {
+          assert.deepEqual(connectOf(event), {
             fd: result.fd,
             tuple: tupleOf(result, AF_INET, TCP, SOCK_STREAM),
             address: { family: AF_INET, ip: '127.0.0.1', port: port4, unixPath: '' },
           });
           assert.equal(result.remote?.port, port4);
-          assert.equal(event.records.number(event.at + CONNECT.flags), RECORD_FLAGS.TUPLE_KNOWN);
-          assert.equal(event.records.short(event.at + CONNECT.reserved), 0);
+          assert.equal(
+            event.records.number(event.at + CALL.flags),
+            RECORD_FLAGS.TUPLE_KNOWN | RECORD_FLAGS.CONNECTED,
+          );
+          assert.equal(event.records.short(event.at + CALL.reserved), 0);
           assert.deepEqual(
             ['res', 'fd', 'tuple', 'addr'].map((name) => event.param(name)),
             [
@@ -157,23 +170,23 @@ describe('connect', () => {
       ...['connect6', SOCK_DGRAM, '::1', 53, 'connect6', SOCK_STREAM, '::ffff:127.0.0.1', port4],
     ]);
     const [udp, tcp6, udp6, mapped] = connects(running);
-    assert.deepEqual(udp![0].connect!.tuple, tupleOf(udp![1], AF_INET, UDP, SOCK_DGRAM));
-    assert.deepEqual(udp![0].connect!.address, {
+    assert.deepEqual(connectOf(udp![0]).tuple, tupleOf(udp![1], AF_INET, UDP, SOCK_DGRAM));
+    assert.deepEqual(connectOf(udp![0]).address, {
       family: AF_INET,
       ip: '127.0.0.2',
       port: 53,
       unixPath: '',
     });
-    assert.deepEqual(tcp6![0].connect!.tuple, tupleOf(tcp6![1], AF_INET6, TCP, SOCK_STREAM));
-    assert.deepEqual(tcp6![0].connect!.address, {
+    assert.deepEqual(connectOf(tcp6![0]).tuple, tupleOf(tcp6![1], AF_INET6, TCP, SOCK_STREAM));
+    assert.deepEqual(connectOf(tcp6![0]).address, {
       family: AF_INET6,
       ip: '::1',
       port: port6,
       unixPath: '',
     });
-    assert.deepEqual(udp6![0].connect!.tuple, tupleOf(udp6![1], AF_INET6, UDP, SOCK_DGRAM));
-    assert.deepEqual(mapped![0].connect!.tuple, tupleOf(mapped![1], AF_INET6, TCP, SOCK_STREAM));
-    assert.equal(mapped![0].connect!.tuple.remoteIp, '::ffff:127.0.0.1');
+    assert.deepEqual(connectOf(udp6![0]).tuple, tupleOf(udp6![1], AF_INET6, UDP, SOCK_DGRAM));
+    assert.deepEqual(connectOf(mapped![0]).tuple, tupleOf(mapped![1], AF_INET6, TCP, SOCK_STREAM));
+    assert.equal(connectOf(mapped![0]).tuple?.remoteIp, '::ffff:127.0.0.1');
     for (const [event] of connects(running)) assert.equal(event.result, 0);
   });
 
@@ -212,7 +225,7 @@ describe('connect', () => {
       [pending, refused, badFd, notSocket, short, unreadable].map((one) => one?.[0].result),
       [...[EINPROGRESS, ECONNREFUSED, EBADF, ENOTSOCK, EINVAL, EFAULT]],
     );
-    const { tuple, address } = pending![0].connect!;
+    const { tuple, address } = connectOf(pending![0]);
     assert.deepEqual(
       { ...tuple, localPort: 0 },
       {
@@ -230,29 +243,29 @@ describe('connect', () => {
     assert.deepEqual(address, { family: AF_INET, ip: '127.0.0.1', port: port4, unixPath: '' });
 
     const event = refused![0];
-    assert.equal(event.connect?.tuple, undefined);
-    assert.deepEqual(event.connect?.address, {
+    assert.equal(connectOf(event).tuple, undefined);
+    assert.deepEqual(connectOf(event).address, {
       family: AF_INET,
       ip: '127.0.0.1',
       port: dead,
       unixPath: '',
     });
     assert.deepEqual(
-      [CONNECT.family, CONNECT.protocol, CONNECT.socket_type].map((field) =>
+      [CALL.family, CALL.protocol, CALL.socket_type].map((field) =>
         event.records.short(event.at + field),
       ),
       [AF_INET, TCP, SOCK_STREAM],
     );
-    assert.equal(event.records.number(event.at + CONNECT.flags), 0);
+    assert.equal(event.records.number(event.at + CALL.flags), 0);
 
     for (const one of [badFd!, notSocket!]) {
-      assert.equal(one[0].connect?.tuple, undefined);
-      assert.equal(one[0].records.short(one[0].at + CONNECT.family), 0, 'no socket, no family');
+      assert.equal(connectOf(one[0]).tuple, undefined);
+      assert.equal(one[0].records.short(one[0].at + CALL.family), 0, 'no socket, no family');
     }
-    assert.equal(short![0].connect?.address, undefined);
-    assert.equal(unreadable![0].connect?.address, undefined);
+    assert.equal(connectOf(short![0]).address, undefined);
+    assert.equal(connectOf(unreadable![0]).address, undefined);
     assert.equal(
-      unreadable![0].records.number(unreadable![0].at + CONNECT.flags),
+      unreadable![0].records.number(unreadable![0].at + CALL.flags),
       RECORD_FLAGS.RAW_UNREADABLE,
     );
   });
@@ -269,9 +282,14 @@ describe('connect', () => {
     ]);
     const [, [event, result]] = connects(running) as [unknown, [WireEvent, StepResult]];
     assert.equal(result.ret, 0);
-    assert.deepEqual(event.connect?.address, { family: AF_UNSPEC, ip: '', port: 0, unixPath: '' });
+    assert.deepEqual(connectOf(event).address, {
+      family: AF_UNSPEC,
+      ip: '',
+      port: 0,
+      unixPath: '',
+    });
     assert.deepEqual(
-      [event.connect.tuple?.remoteIp, event.connect.tuple?.remotePort],
+      [connectOf(event).tuple?.remoteIp, connectOf(event).tuple?.remotePort],
       ['0.0.0.0', 0],
     );
   });
@@ -304,11 +322,11 @@ describe('connect', () => {
         'a socket',
       ],
     ]);
-    const seen = connects(running).map(([{ result, connect }]) => [
-      result,
-      connect?.tuple?.socketType,
-      connect?.tuple?.unixPath,
-      connect?.address?.unixPath,
+    const seen = connects(running).map(([event]) => [
+      event.result,
+      connectOf(event).tuple?.socketType,
+      connectOf(event).tuple?.unixPath,
+      connectOf(event).address?.unixPath,
     ]);
     const shown = hostile.replace('\n', '\ufffd');
     assert.deepEqual(seen, [
@@ -321,7 +339,7 @@ describe('connect', () => {
       [0, SOCK_STREAM, path, 'a socket'],
     ]);
     const [first] = connects(running)[0]!;
-    const { tuple, address } = first.connect!;
+    const { tuple, address } = connectOf(first);
     assert.deepEqual(
       { ...tuple },
       {

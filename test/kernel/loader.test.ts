@@ -20,9 +20,14 @@ import {
   type LoaderScopePattern,
   type ProbeOptions,
 } from 'ebpf-loader-napi';
-import { WIRE_VERSION } from '../../src/events/table.gen.ts';
+import { EVENT_TABLE, KINDS, MORE_HOOKS, WIRE_VERSION } from '../../src/events/table.gen.ts';
 import { aliveBpfIds, heldBpfIds, leftBpfIds, type BpfId } from '../support/kernel-bpf-ids.ts';
-import { findHierarchy, KernelProbe, stepsProgram } from '../support/kernel-probe.ts';
+import {
+  findHierarchy,
+  KernelProbe,
+  STANDARD_PROGRAMS,
+  stepsProgram,
+} from '../support/kernel-probe.ts';
 
 const FACADE = createRequire(import.meta.url).resolve('ebpf-loader-napi');
 const PATTERN: LoaderScopePattern = {
@@ -34,32 +39,24 @@ const PATTERN: LoaderScopePattern = {
 };
 const OPTIONS: ProbeOptions = { hierarchy: { kind: 'v2', id: 0 }, patterns: [PATTERN] };
 
-const HOOKS = [
-  ...[
-    'cgroup_attach_task',
-    'cgroup_mkdir',
-    'cgroup_rmdir',
-    'sched_exec',
-    'sched_exit',
-    'sched_fork',
-  ],
-  ...[
-    'sys_connect',
-    'sys_creat',
-    'sys_execve',
-    'sys_execveat',
-    'sys_open',
-    'sys_openat',
-    'sys_openat2',
-  ],
-];
+const HOOKS = [...STANDARD_PROGRAMS].sort();
+const CALL_HOOKS = Object.values(EVENT_TABLE)
+  .filter(({ kind }) => kind === KINDS.call)
+  .map(({ hook }) => hook);
+/** What a kernel may be without: modules, calls of Linux 6.6. */
+const OPTIONAL = new Set([
+  'sys_init_module',
+  'sys_finit_module',
+  'sys_delete_module',
+  'sys_fchmodat2',
+]);
 
 /** A program text that loads and attaches everything, says so, and goes on as `then` says. */
 function holder(then: string): string {
   return `
     const { Probe } = require(${JSON.stringify(FACADE)});
     const probe = new Probe(${JSON.stringify(OPTIONS)});
-    for (const name of probe.programs()) probe.attach(name);
+    for (const name of ${JSON.stringify(HOOKS)}) probe.attach(name);
     probe.start(new ArrayBuffer(1 << 20), () => {});
     ${then}`;
 }
@@ -98,7 +95,8 @@ describe('loading and attaching', () => {
   test('every program loads and attaches in this kernel, detaches, and attaches again', () => {
     const probe = new Probe(OPTIONS);
     try {
-      assert.deepEqual([...probe.programs()].sort(), HOOKS);
+      const calls = [...CALL_HOOKS, ...Object.values(MORE_HOOKS)].map((hook) => `sys_${hook}`);
+      assert.deepEqual([...probe.programs()].sort(), [...new Set([...HOOKS, ...calls])].sort());
       for (const name of HOOKS) probe.attach(name);
       for (const name of HOOKS) probe.attach(name);
       assert.deepEqual(probe.attached(), HOOKS);
@@ -152,7 +150,7 @@ describe('loading and attaching', () => {
         ],
       );
       assert.equal(probe.eventsOf(pid)[0]?.open?.rawPath, '/etc/hostname');
-      assert.equal(probe.theEvent(pid, 'connect').connect?.tuple?.remotePort, 9);
+      assert.equal(probe.theEvent(pid, 'connect').call?.socket?.tuple?.remotePort, 9);
       assert.equal(probe.theEvent(pid, 'execve').exec?.filename, '/bin/true');
       for (const [dir, file, detail] of [
         ['/no/such', '/etc/hostname', 'enter the cgroup'],
@@ -167,6 +165,28 @@ describe('loading and attaching', () => {
       await probe.close();
     }
   });
+});
+
+test('every other call attaches to a tracepoint of its own', () => {
+  const probe = new Probe(OPTIONS);
+  try {
+    const missing = probe.programs().filter((name) => {
+      try {
+        probe.attach(name);
+        return false;
+      } catch (error) {
+        assert.equal((error as LoaderError).code, 'ENOENT', name);
+        return true;
+      }
+    });
+    assert.deepEqual(
+      missing.filter((name) => !OPTIONAL.has(name)),
+      [],
+    );
+    assert.equal(probe.attached().length, probe.programs().length - missing.length);
+  } finally {
+    probe.close();
+  }
 });
 
 describe('refusals', () => {
@@ -321,7 +341,11 @@ describe('the end of a probe', () => {
       () => probe.scopeDelete(1),
       () => probe.scopeGet(1),
       () => probe.scopeEntries(),
-      () => probe.setOpenMask({ read: true, write: true, failed: true }),
+      () =>
+        probe.setMasks({
+          opens: { read: true, write: true, failed: true },
+          messages: { newPeer: true, other: true },
+        }),
       () => probe.start(new ArrayBuffer(1 << 17), () => undefined),
       () => probe.drain(),
       () => probe.stats(),

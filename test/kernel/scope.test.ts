@@ -132,7 +132,7 @@ describe('the open mask', () => {
     [{ read: true, write: true, failed: true }, OPENS.map(([name]) => name)],
   ] as const) {
     test(`${JSON.stringify(mask)}: what passes is emitted, the rest is counted`, async () => {
-      probe.probe.setOpenMask(mask);
+      probe.probe.setMasks({ opens: mask, messages: { newPeer: false, other: false } });
       const before = probe.entry(cgroup);
       const running = await probe.run(
         cgroup,
@@ -156,7 +156,7 @@ describe('the open mask', () => {
   }
 
   test('no mask, no opens', async () => {
-    const fresh = new KernelProbe({ attach: ['cgroup_mkdir', 'sys_open'], openMask: false });
+    const fresh = new KernelProbe({ attach: ['cgroup_mkdir', 'sys_open'], masks: false });
     try {
       const scoped = fresh.mkdir('unset');
       const running = await fresh.run(scoped, ['open', '/etc/hostname', 0, 0]);

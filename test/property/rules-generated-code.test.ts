@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { GenerateOptions } from '../../src/rules/compile/generate.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
-import { isRaced } from '../../src/rules/fields/fd.ts';
+import { isRaced } from '../../src/rules/fields/descriptor.ts';
 import { loadRules } from '../../src/rules/loader/load.ts';
 import type { Condition } from '../../src/rules/language/ast.ts';
 import { print } from '../../src/rules/language/printer.ts';
@@ -13,6 +13,7 @@ import {
   CREDENTIALS,
   CONTAINER,
   makeConnect,
+  makeRefused,
   makeEvent,
   makeFile,
   makeOpen,
@@ -69,9 +70,9 @@ const event = fc.oneof(
   fc.tuple(ip, ip, fc.constantFrom(1, 2, 10), result).map(([localIp, remoteIp, family, code]) =>
     makeEvent('connect', {
       result: code,
-      connect:
+      call:
         code < 0
-          ? { fd: 3, tuple: undefined, address: undefined }
+          ? makeRefused(3)
           : makeConnect({ localIp, remoteIp, family, remotePort: 443, localPort: 80 }),
     }),
   ),

@@ -34,7 +34,10 @@ async function round(number) {
   refuses(() => probe.attach('nosuch'), 'ENOENT');
   refuses(() => probe.attach(7), 'EINVAL');
   refuses(() => probe.start(new ArrayBuffer(8), () => undefined), 'EINVAL');
-  probe.setOpenMask({ read: true, write: true, failed: true });
+  probe.setMasks({
+    opens: { read: true, write: true, failed: true },
+    messages: { newPeer: true, other: true },
+  });
   probe.start(
     buffer,
     (size) => {

@@ -208,8 +208,8 @@ export interface KernelProbeOptions {
   readonly bufferBytes?: number;
   readonly tickMs?: number;
   readonly safetyMs?: number;
-  /** false: setOpenMask is not called. Default: all opens are reported. */
-  readonly openMask?: boolean;
+  /** false: setMasks is not called. Default: all opens and messages are reported. */
+  readonly masks?: boolean;
   /** false: events are counted, not kept. */
   readonly keep?: boolean;
 }
@@ -244,6 +244,27 @@ function removeStaleCgroups(mount: string): void {
     if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeCgroup(join(mount, name));
   }
 }
+
+/** What every test of processes, files and connections needs; the other calls are attached by their own tests. */
+export const STANDARD_PROGRAMS: readonly string[] = [
+  ...[
+    'cgroup_mkdir',
+    'cgroup_rmdir',
+    'cgroup_attach_task',
+    'sched_fork',
+    'sched_exec',
+    'sched_exit',
+  ],
+  ...[
+    'sys_execve',
+    'sys_execveat',
+    'sys_open',
+    'sys_openat',
+    'sys_openat2',
+    'sys_creat',
+    'sys_connect',
+  ],
+];
 
 /** Every child of the top cgroup is a container. */
 export function childrenOf(top: string): LoaderScopePattern {
@@ -290,10 +311,13 @@ export class KernelProbe {
       ...(bulkRingBytes === undefined ? {} : { bulkRingBytes }),
       ...(threadClones === undefined ? {} : { threadClones }),
     });
-    if (options.openMask !== false) {
-      this.probe.setOpenMask({ read: true, write: true, failed: true });
+    if (options.masks !== false) {
+      this.probe.setMasks({
+        opens: { read: true, write: true, failed: true },
+        messages: { newPeer: true, other: true },
+      });
     }
-    for (const name of options.attach ?? this.probe.programs()) this.probe.attach(name);
+    for (const name of options.attach ?? STANDARD_PROGRAMS) this.probe.attach(name);
     const buffer = new ArrayBuffer(options.bufferBytes ?? 1 << 20);
     this.#records = new RecordBytes(buffer);
     const event = new WireEvent(this.#records, { unixMinusBootNs: 0n });

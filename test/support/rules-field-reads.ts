@@ -80,7 +80,7 @@ export const OPEN = makeSubject(
 export const CONNECT = makeSubject(
   makeEvent('connect', {
     result: -115,
-    connect: makeConnect(),
+    call: makeConnect(),
     params: { res: -115, tuple: '172.17.0.2:40000->93.184.216.34:443', fd: 9 },
   }),
 );

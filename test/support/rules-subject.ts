@@ -2,13 +2,14 @@
 import type { Container } from '../../src/apps/identity.ts';
 import type { Process, ProcessImage } from '../../src/context/process.ts';
 import type {
-  ConnectDetails,
+  CallDetails,
   Credentials,
   ExecDetails,
   KernelEvent,
   KernelFile,
   OpenDetails,
   ParamValue,
+  SocketDetails,
   SocketTuple,
 } from '../../src/events/event.ts';
 import type { EventName } from '../../src/events/table.gen.ts';
@@ -151,22 +152,53 @@ export function makeOpen(path: string, overrides: Partial<OpenDetails> = {}): Op
   };
 }
 
-export function makeConnect(tuple: Partial<SocketTuple> = {}): ConnectDetails {
+/** A system call that is about nothing, unless told otherwise. */
+export function makeCall(overrides: Partial<CallDetails> = {}): CallDetails {
   return {
-    fd: 9,
+    arg: () => 0n,
+    int: () => 0,
+    text: () => '',
+    path: () => undefined,
+    textTruncated: false,
+    textUnreadable: false,
+    fd: -1,
+    file: undefined,
+    fileFlags: 0,
+    fileMode: 0,
+    socket: undefined,
     address: undefined,
-    tuple: {
-      family: 2,
-      protocol: 6,
-      socketType: 1,
-      localIp: '172.17.0.2',
-      localPort: 40_000,
-      remoteIp: '93.184.216.34',
-      remotePort: 443,
-      unixPath: '',
-      ...tuple,
-    },
+    data: Buffer.alloc(0),
+    size: 0,
+    queueLength: 0,
+    queueMax: 0,
+    ...overrides,
   };
+}
+
+/** A TCP connection of descriptor 9. */
+export function makeConnect(
+  tuple: Partial<SocketTuple> = {},
+  socket: Partial<SocketDetails> = {},
+): CallDetails {
+  const ends: SocketTuple = {
+    family: 2,
+    protocol: 6,
+    socketType: 1,
+    localIp: '172.17.0.2',
+    localPort: 40_000,
+    remoteIp: '93.184.216.34',
+    remotePort: 443,
+    unixPath: '',
+    ...tuple,
+  };
+  const { family, protocol, socketType } = ends;
+  const details = { family, protocol, socketType, tuple: ends, connected: true };
+  return makeCall({ fd: 9, socket: { ...details, peerChanged: false, ...socket } });
+}
+
+/** A connect that failed: of its socket nothing but the number is known. */
+export function makeRefused(fd: number): CallDetails {
+  return makeCall({ ...makeConnect({}, { tuple: undefined, connected: false }), fd });
 }
 
 export function makeExec(overrides: Partial<ExecDetails> = {}): ExecDetails {
@@ -211,7 +243,7 @@ export function makeEvent(type: EventName, overrides: EventOverrides = {}): Kern
     tty: 0,
     credentials: CREDENTIALS,
     open: undefined,
-    connect: undefined,
+    call: undefined,
     exec: undefined,
     clone: undefined,
     exit: undefined,

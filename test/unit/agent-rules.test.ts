@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { LiveRules, loadFirstRules } from '../../src/agent-rules.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { kernelPlanFor, widened } from '../../src/plan/kernel-plan.ts';
-import type { OpenMask } from '../../src/probe/live.ts';
+import type { EventMasks } from '../../src/probe/live.ts';
 import { SILENT_LOGGER } from '../../src/shared/logger.ts';
 import { UserError } from '../../src/shared/user-error.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
@@ -26,8 +26,15 @@ const WRITES = ruleFile(
   'evt.type in (open, connect) and evt.failed = false and evt.is_open_read = false and evt.is_open_write = true',
 );
 const BROKEN = ruleFile('evt.type = open and fd.nmae = x');
-const READS_MASK: OpenMask = { read: true, write: false, failed: false };
-const WRITES_MASK: OpenMask = { read: false, write: true, failed: false };
+const NO_MESSAGES = { newPeer: false, other: false };
+const READS_MASK: EventMasks = {
+  opens: { read: true, write: false, failed: false },
+  messages: NO_MESSAGES,
+};
+const WRITES_MASK: EventMasks = {
+  opens: { read: false, write: true, failed: false },
+  messages: NO_MESSAGES,
+};
 
 /** What a reload does, in its order. */
 async function started(options: { refuse?: string; watch?: boolean } = {}) {
@@ -53,7 +60,7 @@ async function started(options: { refuse?: string; watch?: boolean } = {}) {
       },
     },
     probe: {
-      setOpenMask: (mask) => done.push(mask),
+      setMasks: (mask) => done.push(mask),
       drain: () => done.push('drain'),
     },
     evaluation: { swapEngine: (engine) => done.push(`swap ${engine.ruleSet.rules.length}`) },
@@ -69,7 +76,7 @@ test('the kernel reports more before the swap, and less after it; what it has re
   await rules.reload();
   assert.deepEqual(done.splice(0), [
     'sys_connect,sys_open',
-    { read: true, write: true, failed: false },
+    { opens: { read: true, write: true, failed: false }, messages: NO_MESSAGES },
     'drain',
     'swap 1',
     'sys_connect,sys_open',
@@ -124,7 +131,7 @@ test('a defect in loading ends no agent', async () => {
     source: { from: { file: configFile, read }, loaded },
     logger: SILENT_LOGGER,
     attachment: { setHooks: () => done.push('hooks') },
-    probe: { setOpenMask: () => done.push('mask'), drain: () => 0 },
+    probe: { setMasks: () => done.push('mask'), drain: () => 0 },
     evaluation: { swapEngine: () => done.push('swap') },
   });
   await rules.reload();
@@ -188,14 +195,14 @@ test('a widened plan reports what either reports', () => {
   for (const plan of [widened(reads, writes), widened(writes, reads)]) {
     assert.deepEqual(plan, {
       hooks: ['sys_connect', 'sys_open'],
-      openMask: { read: true, write: true, failed: false },
+      masks: { opens: { read: true, write: true, failed: false }, messages: NO_MESSAGES },
     });
   }
   assert.deepEqual(widened(reads, reads), reads);
   const nothing = kernelPlanFor(ruleSetOf(ruleFile('evt.type = procexit')));
   assert.deepEqual(nothing, {
     hooks: [],
-    openMask: { read: false, write: false, failed: false },
+    masks: { opens: { read: false, write: false, failed: false }, messages: NO_MESSAGES },
   });
   assert.deepEqual(widened(nothing, writes), writes);
 });

@@ -1,5 +1,5 @@
 import type { Operator } from '../language/ast.ts';
-import { addressOf } from '../fields/fd.ts';
+import { addressOf } from '../fields/descriptor.ts';
 import type { Value, ValueKind } from '../fields/field.ts';
 import { netContains, parseNet } from '../fields/ip.ts';
 import { MAX_CONSTANT_BYTES } from './constant.ts';

@@ -1,6 +1,6 @@
 import type { TransformerName } from '../language/ast.ts';
 import type { FieldType, ListReader, SingleReader, Value } from '../fields/field.ts';
-import { fileNameOf } from '../fields/path.ts';
+import { fileNameOf } from '../../shared/path.ts';
 import { getopt, getoptValue, parseOptionString } from './getopt.ts';
 import { lowerAscii, upperAscii } from './pattern.ts';
 

@@ -16,10 +16,11 @@ export function hasResult(event: KernelEvent): boolean {
 
 type Subject = 'file' | 'net' | 'memory' | 'other';
 
-/** What Falco counts an event's failure under: by its descriptor, which opens and connects are to make. */
+/** What Falco counts an event's failure under: by its descriptor, or the one that an open was to make. */
 function subjectOf({ event }: View): Subject {
   if (event.open !== undefined) return 'file';
-  if (event.connect !== undefined) return 'net';
+  if (event.call?.socket !== undefined) return 'net';
+  if (event.call?.file !== undefined) return 'file';
   return falcoEvent(event.type)?.category === 'memory' ? 'memory' : 'other';
 }
 

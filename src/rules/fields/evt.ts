@@ -4,7 +4,7 @@ import { errorName } from './errno.ts';
 import { ARG_FIELDS } from './evt-args.ts';
 import { EVT_COUNT_FIELDS, hasResult } from './evt-counts.ts';
 import { FALCO_EVENT_NAMES, falcoEvent, isSyscall } from './falco-events.ts';
-import { descriptorName } from './fd.ts';
+import { descriptorName, typeOf } from './descriptor.ts';
 import { absent, field, fieldWithReader, future } from './field.ts';
 import type { ArgumentProblem, FieldClass, Reader, View } from './field.ts';
 
@@ -32,9 +32,67 @@ function typeIs(name = ''): Reader | ArgumentProblem {
   return { shape: 'single', read: (v) => (v.event.type === event.name ? 1 : 0) };
 }
 
-/** Of the calls that take a directory's descriptor and a path; the two others differ for calls with two paths. */
-const absolutePath = (view: View): string | undefined =>
-  view.event.type === 'openat' || view.event.type === 'openat2' ? descriptorName(view) : undefined;
+/**
+ * `evt.abspath`: the path of a call that takes a directory's descriptor, made absolute. Of calls with two paths, which
+ * Falco tells apart by the field, the first for `.src` and the second for `.dst`.
+ */
+const absolutePath =
+  (which: 'only' | 'first' | 'second') =>
+  (view: View): string | undefined => {
+    const { type, call } = view.event;
+    if (type === 'openat' || type === 'openat2') return descriptorName(view);
+    const numbers = AT_CALLS.get(type);
+    if (numbers === undefined || call === undefined) return undefined;
+    const [first, second] = numbers;
+    const number = which === 'second' ? (second ?? first) : first;
+    return which === 'only' && second !== undefined ? undefined : call.path(number);
+  };
+
+/** Calls with a directory's descriptor: which of their strings are paths. */
+const AT_CALLS: ReadonlyMap<string, readonly [number, number?]> = new Map([
+  ['renameat', [1, 2]],
+  ['renameat2', [1, 2]],
+  ['linkat', [1, 2]],
+  ['symlinkat', [2]],
+  ['unlinkat', [1]],
+  ['mkdirat', [1]],
+  ['fchmodat', [1]],
+  ['fchownat', [1]],
+  ['mknodat', [1]],
+]);
+
+/** What a read or write of this descriptor is, in Falco's words. */
+function ioCategory(view: View): string {
+  const type = typeOf(view);
+  if (type === 'file' || type === 'directory') return 'file';
+  if (type === 'ipv4' || type === 'ipv6') return 'net';
+  return type === 'unix' || type === 'pipe' ? 'IPC' : 'unknown';
+}
+
+/** The bytes that a call sent or received: as many as the probe takes. */
+function buffer({ event }: View): string | undefined {
+  const { call } = event;
+  if (call === undefined || !transfers(event)) return undefined;
+  return call.data.toString('latin1');
+}
+
+/** How many bytes it sent or received. */
+const bufferLength =
+  (direction?: 'in' | 'out') =>
+  (subject?: 'file' | 'net') =>
+  (view: View): number | undefined => {
+    const { event } = view;
+    const io = falcoEvent(event.type);
+    if (!transfers(event) || event.result < 0) return undefined;
+    if (direction === 'in' && io?.readsFromFd !== true) return undefined;
+    if (direction === 'out' && io?.writesToFd !== true) return undefined;
+    return subject === undefined || ioCategory(view) === subject ? event.result : undefined;
+  };
+
+function transfers(event: KernelEvent): boolean {
+  const io = falcoEvent(event.type);
+  return io?.category.startsWith('io-') === true && (io.readsFromFd || io.writesToFd);
+}
 
 const SECOND = 1_000_000_000n;
 
@@ -93,8 +151,8 @@ export const EVT_CLASS: FieldClass = {
     }),
     field('evt.category', 'CHARBUF', "Kind of event, such as 'file', 'net' or 'process'.", (v) => {
       const category = falcoEvent(v.event.type)?.category;
-      // Those of reads and writes follow the descriptor, of which nothing is known here.
-      return category?.startsWith('io-') === true ? 'unknown' : category;
+      // Those of reads and writes follow the descriptor.
+      return category?.startsWith('io-') === true ? ioCategory(v) : category;
     }),
     field('evt.cpu', 'INT16', 'Number of the CPU it happened on.', (v) => v.event.cpu),
     field('evt.dir', 'CHARBUF', "Always '<': every event is seen at its end.", () => '<', {
@@ -143,16 +201,24 @@ export const EVT_CLASS: FieldClass = {
     field(
       'evt.abspath',
       'CHARBUF',
-      'The path of openat and openat2, made absolute.',
-      absolutePath,
+      'The path of a call that takes a directory (openat, unlinkat, …), made absolute.',
+      absolutePath('only'),
       { pathDependent: true },
     ),
-    field('evt.abspath.src', 'CHARBUF', 'The same, of the first of two paths.', absolutePath, {
-      pathDependent: true,
-    }),
-    field('evt.abspath.dst', 'CHARBUF', 'The same, of the second of two paths.', absolutePath, {
-      pathDependent: true,
-    }),
+    field(
+      'evt.abspath.src',
+      'CHARBUF',
+      'The same, of the first of two paths.',
+      absolutePath('first'),
+      { pathDependent: true },
+    ),
+    field(
+      'evt.abspath.dst',
+      'CHARBUF',
+      'The same, of the second of two paths.',
+      absolutePath('second'),
+      { pathDependent: true },
+    ),
     field('evt.is_io', 'BOOL', 'Reads from a descriptor or writes to one.', (v) => {
       const event = falcoEvent(v.event.type);
       return event !== undefined && (event.readsFromFd || event.writesToFd);
@@ -193,11 +259,21 @@ export const EVT_CLASS: FieldClass = {
           ? undefined
           : { problem: `takes a time in nanoseconds, not [${time.slice(0, 100)}]` },
     }),
-    future('evt.buffer', 'BYTEBUF', 'The bytes read or written.'),
-    future('evt.buflen', 'UINT64', 'Length of the bytes read or written.'),
-    ...['in', 'out', 'file', 'file.in', 'file.out', 'net', 'net.in', 'net.out'].map((part) =>
-      future(`evt.buflen.${part}`, 'UINT64', 'Length of the bytes, for some calls only.'),
-    ),
+    field('evt.buffer', 'BYTEBUF', 'The bytes sent or received: the first 80.', buffer),
+    field('evt.buflen', 'UINT64', 'How many bytes were sent or received.', bufferLength()()),
+    field('evt.buflen.in', 'UINT64', 'The same, received.', bufferLength('in')()),
+    field('evt.buflen.out', 'UINT64', 'The same, sent.', bufferLength('out')()),
+    ...(['file', 'net'] as const).flatMap((subject) => [
+      field(`evt.buflen.${subject}`, 'UINT64', `The same, of ${subject}.`, bufferLength()(subject)),
+      ...(['in', 'out'] as const).map((direction) =>
+        field(
+          `evt.buflen.${subject}.${direction}`,
+          'UINT64',
+          `The same, of ${subject}, in one direction.`,
+          bufferLength(direction)(subject),
+        ),
+      ),
+    ]),
     field('evt.latency', 'RELTIME', 'Always 0.', () => 0n, { deprecated: true }),
     field('evt.latency.s', 'RELTIME', 'Always 0.', () => 0n, { deprecated: true }),
     field('evt.latency.ns', 'RELTIME', 'Always 0.', () => 0n, { deprecated: true }),

@@ -1,4 +1,23 @@
-import type { KernelFile, SocketTuple } from '../../events/event.ts';
+import type { KernelFile } from '../../events/event.ts';
+import { directoryOf, fileNameOf } from '../../shared/path.ts';
+import { PENDING } from './container.ts';
+import {
+  descriptorName,
+  descriptorNumber,
+  endOf,
+  fileOf,
+  hasFd,
+  hasFile,
+  ipVersion,
+  isRaced,
+  isServer,
+  pathOf,
+  PROTOCOLS,
+  socketOf,
+  tupleOf,
+  typeChar,
+  typeOf,
+} from './descriptor.ts';
 import { field, fieldWithReader, future, parseIndex } from './field.ts';
 import type {
   AnyReader,
@@ -9,143 +28,8 @@ import type {
   Value,
   View,
 } from './field.ts';
-import { formatIp, parseIp } from './ip.ts';
-import type { IpAddress } from './ip.ts';
-import { directoryOf, fileNameOf, normalizePath } from './path.ts';
-import { PENDING } from './container.ts';
 
 const AF_UNIX = 1;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const AT_FDCWD = -100;
-const O_DIRECTORY = 0o200000;
-const PROTOCOLS: ReadonlyMap<number, string> = new Map([
-  [1, 'icmp'],
-  [58, 'icmp'],
-  [6, 'tcp'],
-  [17, 'udp'],
-  [255, 'raw'],
-]);
-
-/** Addresses recur; past this many the cache starts anew. */
-const CACHED_ADDRESSES = 4096;
-const addresses = new Map<string, IpAddress | undefined>();
-
-/** An event's address as numbers; undefined for '' and for what is none. */
-export function addressOf(text: string): IpAddress | undefined {
-  if (text === '') return undefined;
-  const known = addresses.get(text);
-  if (known !== undefined) return known;
-  const parsed = parseIp(text);
-  if (addresses.size >= CACHED_ADDRESSES) addresses.clear();
-  addresses.set(text, parsed);
-  return parsed;
-}
-
-const canonical = (text: string): string | undefined => {
-  const address = addressOf(text);
-  return address === undefined ? undefined : formatIp(address);
-};
-
-const tupleOf = (view: View): SocketTuple | undefined => view.event.connect?.tuple;
-const fileOf = (view: View): KernelFile | undefined => view.event.open?.file;
-
-const hasFile = (view: View): boolean => view.event.open !== undefined && view.event.result >= 0;
-
-/** Is there a descriptor? A failed open has none, though its path is known; a failed connect has one. */
-const hasFd = (view: View): boolean => hasFile(view) || view.event.connect !== undefined;
-
-/** 4 or 6 by where the packets go: a mapped address is IPv4, as in Falco. */
-function ipVersion(tuple: SocketTuple): 4 | 6 | undefined {
-  if (tuple.family === AF_INET) return 4;
-  if (tuple.family !== AF_INET6) return undefined;
-  return addressOf(tuple.remoteIp)?.version ?? addressOf(tuple.localIp)?.version ?? 6;
-}
-
-/** The path that was passed, made absolute; undefined where that would be a guess. */
-function claimedPathOf(view: View): string | undefined {
-  const { open } = view.event;
-  if (open === undefined || open.rawPath === '' || open.rawPathTruncated) return undefined;
-  if (open.rawPath.startsWith('/')) return normalizePath(open.rawPath);
-  const { cwd } = view.process.image;
-  if (open.dirFd !== AT_FDCWD || !cwd.startsWith('/')) return undefined;
-  return normalizePath(`${cwd}/${open.rawPath}`);
-}
-
-/**
- * The file that the kernel opened is not where the passed path points, taken by its text: a symbolic link
- * on the way, or another thread replaced the descriptor before the call returned. Only absolute paths
- * are compared: the working directory is known from the last exec only.
- */
-export function isRaced(view: View): boolean {
-  const { open } = view.event;
-  if (open?.file === undefined || open.rawPathTruncated) return false;
-  if (!open.rawPath.startsWith('/') || open.rawPath === open.file.path) return false;
-  return normalizePath(open.rawPath) !== open.file.path;
-}
-
-function pathOf(view: View): string | undefined {
-  const file = fileOf(view);
-  return file === undefined || view.claimedPath ? claimedPathOf(view) : file.path;
-}
-
-function socketName(tuple: SocketTuple): string | undefined {
-  if (tuple.family === AF_UNIX) return tuple.unixPath;
-  const local = canonical(tuple.localIp) ?? tuple.localIp;
-  const remote = canonical(tuple.remoteIp) ?? tuple.remoteIp;
-  if (ipVersion(tuple) === undefined) return undefined;
-  return `${local}:${tuple.localPort}->${remote}:${tuple.remotePort}`;
-}
-
-/** `fd.name`: a file's path, or a socket's ends. */
-export function descriptorName(view: View): string | undefined {
-  const tuple = tupleOf(view);
-  return tuple === undefined ? pathOf(view) : socketName(tuple);
-}
-
-function typeOf(view: View): string | undefined {
-  const { open } = view.event;
-  if (open !== undefined) {
-    if (!hasFile(view)) return undefined;
-    // What the kernel opened says nothing of the passed path when the two are not the same file.
-    const directory = view.claimedPath ? (open.flags & O_DIRECTORY) !== 0 : open.directory;
-    return directory ? 'directory' : 'file';
-  }
-  const tuple = tupleOf(view);
-  if (tuple === undefined) return undefined;
-  if (tuple.family === AF_UNIX) return 'unix';
-  const version = ipVersion(tuple);
-  return version === undefined ? undefined : `ipv${version}`;
-}
-
-const TYPE_CHARS: Readonly<Record<string, string>> = {
-  file: 'f',
-  directory: 'd',
-  unix: 'u',
-  ipv4: '4',
-  ipv6: '6',
-};
-
-/** `fd.typechar`: of a failed open too, which would have been one of a file. */
-function typeChar(view: View): string | undefined {
-  if (view.event.open !== undefined && !hasFile(view)) return 'f';
-  const type = typeOf(view);
-  return type === undefined ? undefined : TYPE_CHARS[type];
-}
-
-/**
- * How Falco prints the event's own descriptor beside its number: `<f>/etc/passwd`, `<4t>10.0.0.1:5->10.0.0.2:80`.
- * Undefined when it has none, or its name is not known.
- */
-export function descriptorText(view: View): string | undefined {
-  const type = typeOf(view);
-  const name = descriptorName(view);
-  if (type === undefined || name === undefined) return undefined;
-  const tuple = tupleOf(view);
-  const protocol =
-    tuple === undefined || type === 'unix' ? '' : PROTOCOLS.get(tuple.protocol)?.charAt(0);
-  return `<${TYPE_CHARS[type] ?? ''}${protocol ?? ''}>${name}`;
-}
 
 /** `fd.directory`: the directory that a file is in, a directory itself. */
 function directory(view: View): string | undefined {
@@ -162,29 +46,17 @@ function byPath(values: (path: string) => readonly (string | undefined)[]): Impl
   };
 }
 
-/** `fd.num`; -1 when an open failed. */
-function descriptorNumber(view: View): number | undefined {
-  const { open, connect, result } = view.event;
-  if (open !== undefined) return result < 0 ? -1 : result;
-  return connect?.fd;
-}
+type End = 'client' | 'server' | 'local' | 'remote';
 
-/** One end's address. The connecting side is the client, so here local is client, remote is server. */
 const ip =
-  (end: 'localIp' | 'remoteIp') =>
-  (view: View): string | undefined => {
-    const tuple = tupleOf(view);
-    return tuple === undefined || ipVersion(tuple) === undefined
-      ? undefined
-      : canonical(tuple[end]);
-  };
+  (end: End) =>
+  (view: View): string | undefined =>
+    endOf(view, end)?.ip;
 
 const port =
-  (end: 'localPort' | 'remotePort') =>
-  (view: View): number | undefined => {
-    const tuple = tupleOf(view);
-    return tuple === undefined || ipVersion(tuple) === undefined ? undefined : tuple[end];
-  };
+  (end: End) =>
+  (view: View): number | undefined =>
+    endOf(view, end)?.port;
 
 const EITHER_END = { noVal: true, noTransformer: true, filterOnly: true };
 const NO_VAL = { noVal: true, noTransformer: true };
@@ -221,10 +93,14 @@ function eitherEnd(
   return fieldWithReader(name, type, description, reader, EITHER_END);
 }
 
-const local = ip('localIp');
-const remote = ip('remoteIp');
-const localPort = port('localPort');
-const remotePort = port('remotePort');
+const clientIp = ip('client');
+const serverIp = ip('server');
+const localIp = ip('local');
+const remoteIp = ip('remote');
+const clientPort = port('client');
+const serverPort = port('server');
+const localPort = port('local');
+const remotePort = port('remote');
 
 const fileField = (
   name: string,
@@ -259,13 +135,19 @@ export const FD_CLASS: FieldClass = {
   description: 'The file or socket behind the descriptor of the event',
   fields: [
     field('fd.num', 'INT64', 'Number of the descriptor; -1 when an open failed.', descriptorNumber),
-    field('fd.type', 'CHARBUF', "'file', 'directory', 'ipv4', 'ipv6' or 'unix'.", typeOf, {
-      pathDependent: true,
-    }),
+    field(
+      'fd.type',
+      'CHARBUF',
+      "'file', 'directory', 'ipv4', 'ipv6', 'unix', 'pipe', 'memfd' and others.",
+      typeOf,
+      {
+        pathDependent: true,
+      },
+    ),
     field(
       'fd.typechar',
       'CHARBUF',
-      "The type in one letter: 'f', 'd', '4', '6', 'u'; 'f' for a failed open.",
+      "The type in one letter: 'f', 'd', '4', '6', 'u', 'p', …; 'f' for a failed open.",
       typeChar,
       { pathDependent: true },
     ),
@@ -306,21 +188,21 @@ export const FD_CLASS: FieldClass = {
       (v) => procPid(pathOf(v)),
       { pathDependent: true },
     ),
-    eitherEnd('fd.ip', 'IPADDR', 'Address of either end.', local, remote),
-    field('fd.cip', 'IPADDR', "The client's address.", local),
-    field('fd.sip', 'IPADDR', "The server's address.", remote),
-    field('fd.lip', 'IPADDR', 'The local address.', local),
-    field('fd.rip', 'IPADDR', 'The remote address.', remote),
-    eitherEnd('fd.port', 'PORT', 'Port of either end.', localPort, remotePort),
-    field('fd.cport', 'PORT', "The client's port.", localPort),
-    field('fd.sport', 'PORT', "The server's port.", remotePort),
+    eitherEnd('fd.ip', 'IPADDR', 'Address of either end.', clientIp, serverIp),
+    field('fd.cip', 'IPADDR', "The client's address.", clientIp),
+    field('fd.sip', 'IPADDR', "The server's address.", serverIp),
+    field('fd.lip', 'IPADDR', 'The local address.', localIp),
+    field('fd.rip', 'IPADDR', 'The remote address.', remoteIp),
+    eitherEnd('fd.port', 'PORT', 'Port of either end.', clientPort, serverPort),
+    field('fd.cport', 'PORT', "The client's port.", clientPort),
+    field('fd.sport', 'PORT', "The server's port.", serverPort),
     field('fd.lport', 'PORT', 'The local port.', localPort),
     field('fd.rport', 'PORT', 'The remote port.', remotePort),
-    eitherEnd('fd.net', 'IPNET', 'Network of either end.', local, remote),
-    field('fd.cnet', 'IPNET', "The client's network.", local, EITHER_END),
-    field('fd.snet', 'IPNET', "The server's network.", remote, EITHER_END),
-    field('fd.lnet', 'IPNET', 'The local network.', local, EITHER_END),
-    field('fd.rnet', 'IPNET', 'The remote network.', remote, EITHER_END),
+    eitherEnd('fd.net', 'IPNET', 'Network of either end.', clientIp, serverIp),
+    field('fd.cnet', 'IPNET', "The client's network.", clientIp, EITHER_END),
+    field('fd.snet', 'IPNET', "The server's network.", serverIp, EITHER_END),
+    field('fd.lnet', 'IPNET', 'The local network.', localIp, EITHER_END),
+    field('fd.rnet', 'IPNET', 'The remote network.', remoteIp, EITHER_END),
     field('fd.l4proto', 'CHARBUF', "'tcp', 'udp', 'icmp', 'raw'; '<NA>' for others.", (v) => {
       const tuple = tupleOf(v);
       if (tuple === undefined) return hasFile(v) ? '<NA>' : undefined;
@@ -333,10 +215,14 @@ export const FD_CLASS: FieldClass = {
       return ipVersion(tuple) === undefined ? undefined : 'ip';
     }),
     field('fd.is_server', 'BOOL', 'The process is the server of the connection.', (v) => {
-      return tupleOf(v) === undefined && !hasFile(v) ? undefined : false;
+      const tuple = tupleOf(v);
+      if (tuple === undefined) return hasFile(v) ? false : undefined;
+      return ipVersion(tuple) === undefined ? false : isServer(v, tuple);
     }),
     field('fd.connected', 'BOOL', 'The socket is connected.', (v) => {
-      return hasFd(v) ? tupleOf(v) !== undefined && v.event.result === 0 : undefined;
+      if (!hasFd(v)) return undefined;
+      // While a connection is being made the kernel has its state already.
+      return v.event.type === 'connect' ? v.event.result === 0 : (socketOf(v)?.connected ?? false);
     }),
     field('fd.uid', 'CHARBUF', 'Thread id and descriptor number, one after the other.', (v) => {
       const number = descriptorNumber(v);
@@ -367,9 +253,9 @@ export const FD_CLASS: FieldClass = {
       return file.upperLayer;
     }),
     fileField('fd.is_lower_layer', 'BOOL', 'Part of the image.', (file) => file.lowerLayer),
-    eitherEnd('fd.proto', 'PORT', 'Port of either end, by its service.', localPort, remotePort),
-    field('fd.cproto', 'CHARBUF', "The client's port, as text.", portText(localPort)),
-    field('fd.sproto', 'CHARBUF', "The server's port, as text.", portText(remotePort)),
+    eitherEnd('fd.proto', 'PORT', 'Port of either end, by its service.', clientPort, serverPort),
+    field('fd.cproto', 'CHARBUF', "The client's port, as text.", portText(clientPort)),
+    field('fd.sproto', 'CHARBUF', "The server's port, as text.", portText(serverPort)),
     field('fd.lproto', 'CHARBUF', 'The local port, as text.', portText(localPort)),
     field('fd.rproto', 'CHARBUF', 'The remote port, as text.', portText(remotePort)),
     future('fd.types', 'LIST(CHARBUF)', 'Types of all open descriptors, or of one: [0].', {
@@ -380,7 +266,16 @@ export const FD_CLASS: FieldClass = {
         return typeof index === 'object' ? index : undefined;
       },
     }),
-    future('fd.name_changed', 'BOOL', "The event changed the descriptor's name."),
+    field(
+      'fd.name_changed',
+      'BOOL',
+      'A message of an unconnected socket has another peer than the one before; true for connect.',
+      (v) => {
+        if (!hasFd(v)) return undefined;
+        if (v.event.type === 'connect') return tupleOf(v) !== undefined;
+        return socketOf(v)?.peerChanged ?? false;
+      },
+    ),
     future('fd.cip.name', 'CHARBUF', "The client's domain name.", NO_VAL),
     future('fd.sip.name', 'CHARBUF', "The server's domain name.", NO_VAL),
     future('fd.lip.name', 'CHARBUF', 'The local domain name.', NO_VAL),

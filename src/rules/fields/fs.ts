@@ -1,4 +1,4 @@
-import { descriptorName } from './fd.ts';
+import { descriptorName } from './descriptor.ts';
 import { field, future } from './field.ts';
 import type { FieldClass, View } from './field.ts';
 

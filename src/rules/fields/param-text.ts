@@ -1,11 +1,12 @@
 import { constants } from 'node:os';
+import { pathNumber } from '../../events/call-params.ts';
 import type { ParamValue } from '../../events/event.ts';
 import { errorName } from './errno.ts';
 import type { FalcoParam } from './falco-events.ts';
 import { flagsNumber } from './falco-flags.ts';
-import { descriptorName, descriptorText } from './fd.ts';
+import { descriptorName, descriptorText } from './descriptor.ts';
 import type { View } from './field.ts';
-import { normalizePath } from './path.ts';
+import { normalizePath } from '../../shared/path.ts';
 
 /** A param as Falco prints it: `0` and `root`, of which `evt.args` shows both: `uid=0(root)`. */
 export interface ParamText {
@@ -45,6 +46,8 @@ export function paramText(view: View, { name, type, format }: FalcoParam): Param
       return idText(Number(value), view.users.userName(Number(value)));
     case 'GID':
       return idText(Number(value), view.users.groupName(Number(value)));
+    case 'MODE':
+      return { raw: numberText(value, 'octal'), resolved: modeNames(Number(value)) };
     case 'SIGTYPE':
       return { raw: String(value), resolved: SIGNALS.get(Number(value)) ?? '' };
     case 'FSPATH':
@@ -87,9 +90,35 @@ function idText(id: number, name: string | undefined): ParamText {
   return { raw: String(id), resolved: name ?? (id === 0 ? 'root' : '<NA>') };
 }
 
+// In Falco's order, with the values of include/uapi/linux/stat.h.
+const MODE_BITS = [
+  [0o0001, 'S_IXOTH'],
+  [0o0002, 'S_IWOTH'],
+  [0o0004, 'S_IROTH'],
+  [0o0010, 'S_IXGRP'],
+  [0o0020, 'S_IWGRP'],
+  [0o0040, 'S_IRGRP'],
+  [0o0100, 'S_IXUSR'],
+  [0o0200, 'S_IWUSR'],
+  [0o0400, 'S_IRUSR'],
+  [0o1000, 'S_ISVTX'],
+  [0o2000, 'S_ISGID'],
+  [0o4000, 'S_ISUID'],
+] as const;
+
+function modeNames(mode: number): string {
+  return MODE_BITS.filter(([bit]) => (mode & bit) !== 0)
+    .map(([, name]) => name)
+    .join('|');
+}
+
 /** The path as passed, and where it leads: the kernel's file for an open (S9), by its text for others. */
 function pathText(view: View, name: string, value: string): ParamText {
-  const { open, exec } = view.event;
+  const { open, exec, call, type } = view.event;
+  const number = call === undefined ? undefined : pathNumber(type, name);
+  if (call !== undefined && number !== undefined) {
+    return { raw: call.text(number), resolved: call.path(number) ?? '' };
+  }
   if (open !== undefined && name === 'name') {
     return { raw: open.rawPath, resolved: descriptorName(view) ?? '' };
   }
@@ -114,6 +143,7 @@ function numberText(value: ParamValue, format: FalcoParam['format']): string {
 
 /** A BYTEBUF's bytes, one character of 0 to 255 each: words of an array each end with a NUL. */
 export function bytesOf(value: ParamValue): string {
+  if (Buffer.isBuffer(value)) return value.toString('latin1');
   const text =
     typeof value === 'object' ? value.map((word) => `${word}\0`).join('') : String(value);
   return Buffer.from(text).toString('latin1');

@@ -1,7 +1,7 @@
 import type { Value } from '../fields/field.ts';
 import { errorName } from '../fields/errno.ts';
 import { isSyscall } from '../fields/falco-events.ts';
-import { directoryOf, fileNameOf } from '../fields/path.ts';
+import { directoryOf, fileNameOf } from '../../shared/path.ts';
 
 /** Reads another field; undefined when it is absent. */
 export interface ReadGiven {

@@ -155,15 +155,15 @@ describe('varvel test', () => {
   test('what the agent does not produce is said, once', async () => {
     const text =
       'rules: rules.yaml\ntests:\n' +
-      '  - {name: a, fields: {evt.type: ptrace, fd.name_changed: true}, expect: none}\n' +
-      '  - {name: b, fields: {evt.type: ptrace, fd.name_changed: null}, expect: none}\n';
+      '  - {name: a, fields: {evt.type: semop, evt.reltime: 1}, expect: none}\n' +
+      '  - {name: b, fields: {evt.type: semop, evt.reltime: null}, expect: none}\n';
     const path = file('future.yaml', text);
     const { code, out, err } = await runCommand('test', path);
     assert.deepEqual([code, out], [0, '2 tests in 1 file, 2 events: all passed.\n']);
     assert.equal(
       err,
-      `${path}:3:24: warning: ptrace is not reported by the agent yet\n` +
-        `${path}:3:42: warning: fd.name_changed is absent in every event of the agent so far\n`,
+      `${path}:3:24: warning: semop is not reported by the agent yet\n` +
+        `${path}:3:41: warning: evt.reltime is absent in every event of the agent so far\n`,
     );
     const { out: json } = await runCommand('test', path, '--json');
     const document = JSON.parse(json) as { files: { warnings: object[] }[] };

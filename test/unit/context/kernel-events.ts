@@ -58,7 +58,7 @@ export function kernelEvent(
     tty: 0,
     credentials: CREDENTIALS,
     open: undefined,
-    connect: undefined,
+    call: undefined,
     exec: undefined,
     clone: undefined,
     exit: undefined,

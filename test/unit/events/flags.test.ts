@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { test } from 'node:test';
-import {
-  cloneFlagsText,
-  execFlagsText,
-  openFlagsText,
-  resolveFlagsText,
-} from '../../../src/events/flags.ts';
+import { cloneFlagsText } from '../../../src/events/call-names.ts';
+import { execFlagsText, openFlagsText, resolveFlagsText } from '../../../src/events/flags.ts';
 import { FILE_FLAGS } from '../../../src/events/table.gen.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NONBLOCK } = constants;

@@ -66,10 +66,7 @@ test('the header comes back as it was written', () => {
       assert.equal(event.type, name);
       assert.equal(event.timeNs, header.ts + 5n);
       assert.deepEqual(event.exit, { status: 9 });
-      assert.deepEqual(
-        [event.open, event.connect, event.exec, event.clone],
-        Array(4).fill(undefined),
-      );
+      assert.deepEqual([event.open, event.call, event.exec, event.clone], Array(4).fill(undefined));
     }),
   );
 });
@@ -140,7 +137,7 @@ test('a detached event stays when the batch is overwritten and the clock steps',
 
 test('every parameter that the event table promises is there, and no other', () => {
   const known = { file_flags: FILE_FLAGS.FILE_KNOWN };
-  const kinds = ['', 'exec', 'clone', 'exit', 'open', 'connect'];
+  const kinds = ['', 'exec', 'clone', 'exit', 'open', 'call'];
   for (const name of EVENT_NAMES) {
     const kind = kinds[EVENT_TABLE[name].kind] ?? '';
     const event = eventOf(
@@ -148,9 +145,13 @@ test('every parameter that the event table promises is there, and no other', () 
         kind,
         name,
         { comm: Buffer.from('c') },
-        { ...known, family: 2, flags: kind === 'connect' ? RECORD_FLAGS.TUPLE_KNOWN : 0 },
+        kind === 'call'
+          ? { ...known, family: 2, socket_type: 1, flags: RECORD_FLAGS.TUPLE_KNOWN }
+          : known,
         {
-          ...(kind === 'connect' ? { addr: Buffer.from([2, 0, 0, 1, 1, 2, 3, 4]) } : {}),
+          ...(kind === 'call'
+            ? { addr: Buffer.from([2, 0, 0, 1, 1, 2, 3, 4]), data: Buffer.alloc(24) }
+            : {}),
           ...(kind === 'exec' ? { argv: Buffer.from('a\0b\0') } : {}),
         },
       ),

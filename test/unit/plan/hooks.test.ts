@@ -18,13 +18,12 @@ test('process life comes from hooks that stay attached', () => {
 });
 
 test('every event of the table has its hooks', () => {
-  assert.deepEqual(hooksFor(new Set(EVENT_NAMES)), [
-    'sys_connect',
-    'sys_creat',
-    'sys_execve',
-    'sys_execveat',
-    'sys_open',
-    'sys_openat',
-    'sys_openat2',
-  ]);
+  const hooks = hooksFor(new Set(EVENT_NAMES));
+  for (const name of EVENT_NAMES) {
+    if (['clone', 'clone3', 'fork', 'vfork', 'procexit'].includes(name)) continue;
+    // The kernel's name of the call is the older one.
+    assert.ok(hooks.includes(`sys_${name === 'umount2' ? 'umount' : name}`), name);
+  }
+  assert.ok(hooks.includes('sys_fchmodat2'), 'a newer call that is reported as an older one');
+  assert.equal(new Set(hooks).size, hooks.length);
 });

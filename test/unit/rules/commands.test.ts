@@ -74,7 +74,7 @@ describe('varvel check', () => {
   test('0: warnings are shown, and events that no probe reports', async () => {
     const path = file(
       'warned.yaml',
-      GOOD.replace('openat', '(ptrace)').replace('type =', 'type in') + '  prio: x\n',
+      GOOD.replace('openat', '(semop)').replace('type =', 'type in') + '  prio: x\n',
     );
     const { exit, io } = await check([path]);
     assert.equal(exit, 0);
@@ -84,7 +84,7 @@ describe('varvel check', () => {
     );
     assert.match(
       io.out,
-      /\nEvents they need: none\.\nEvents they name that the agent does not see yet: ptrace\.\n/,
+      /\nEvents they need: none\.\nEvents they name that the agent does not see yet: semop\.\n/,
     );
     assert.match(io.out, /: ok: .* 0 errors, 1 warning\.\n$/);
   });

@@ -245,7 +245,7 @@ describe('the default rules', () => {
       names(
         makeEvent('connect', {
           result: -115,
-          connect: makeConnect({ remoteIp, family, remotePort, localIp: '' }),
+          call: makeConnect({ remoteIp, family, remotePort, localIp: '' }),
         }),
       );
     assert.deepEqual(connect('169.254.169.254', 2), [rule]);

@@ -32,6 +32,8 @@ describe("Falco's events", () => {
       const own = EVENT_TABLE[name].params
         .filter(([param]) => !additions.has(`${name} ${param}`))
         .map(([param, type]) => `${param}:${falcoType(name, param, type)}`);
+      // Calls that Falco knows by name only have nothing to agree with.
+      if (falco.params[0]?.name === 'ID') continue;
       const theirs = falco.params.map(({ name: param, type }) => `${param}:${type}`);
       assert.deepEqual(
         own,
@@ -76,7 +78,7 @@ describe("Falco's events", () => {
     }
     assert.equal(eventStatus('execve'), 'reported');
     assert.equal(eventStatus('procexit'), 'reported');
-    assert.equal(eventStatus('unlinkat'), 'not yet');
+    assert.equal(eventStatus('unlinkat'), 'reported');
     assert.equal(eventStatus('getpid'), 'not yet');
     assert.equal(eventStatus('s390_sthyi'), 'not here');
     assert.equal(eventStatus('container'), 'not here');
@@ -146,7 +148,11 @@ describe('varvel events', () => {
     assert.equal(await runEvents({}, io), 0);
     const lines = io.out.split('\n');
     assert.equal(lines[0], 'reported: rules can match these');
-    assert.ok(lines.includes('  connect   net      res:ERRNO tuple:SOCKTUPLE fd:FD addr:SOCKADDR'));
+    assert.ok(
+      lines.some((line) =>
+        /^ {2}connect +net +res:ERRNO tuple:SOCKTUPLE fd:FD addr:SOCKADDR$/.test(line),
+      ),
+    );
     assert.deepEqual(
       lines.filter((line) => line.length > 80),
       [],
@@ -156,8 +162,8 @@ describe('varvel events', () => {
 
   test('by a param, and nothing at all', async () => {
     const io = new Recorder();
-    assert.equal(await runEvents({ filter: 'newPath' }, io), 0);
-    assert.match(io.out, /^not yet: .*\n {2}rename {5}file {2}res:ERRNO oldpath:FSPATH newpath/);
+    assert.equal(await runEvents({ filter: 'sem_num' }, io), 0);
+    assert.match(io.out, /^not yet: .*\n {2}semop {2}process {2}res:ERRNO nsops:UINT32/);
     assert.doesNotMatch(io.out, /reported/);
     const none = new Recorder();
     assert.equal(await runEvents({ filter: 'no such' }, none), 1);

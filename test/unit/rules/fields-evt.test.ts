@@ -6,6 +6,7 @@ import { all, CONNECT, EXEC, OPEN, operand, read } from '../../support/rules-fie
 import {
   CONTAINER,
   makeConnect,
+  makeRefused,
   makeEvent,
   makeFile,
   makeOpen,
@@ -115,7 +116,7 @@ describe('fd', () => {
       return reader.read(view) !== undefined;
     };
     const unix = makeSubject(
-      makeEvent('connect', { connect: makeConnect({ family: 1, unixPath: '/run/x.sock' }) }),
+      makeEvent('connect', { call: makeConnect({ family: 1, unixPath: '/run/x.sock' }) }),
     );
     for (const field of ['fd.ip', 'fd.port', 'fd.net', 'fd.proto']) {
       assert.equal(exists(field, unix), true, field);
@@ -139,8 +140,7 @@ describe('fd', () => {
       'fd.is_server': undefined,
       'fd.connected': undefined,
     });
-    const connect = { fd: 4, tuple: undefined, address: undefined };
-    all(makeSubject(makeEvent('connect', { result: -111, connect })), {
+    all(makeSubject(makeEvent('connect', { result: -111, call: makeRefused(4) })), {
       'fd.connected': false,
       'fd.sip': undefined,
       'fd.ip': [],

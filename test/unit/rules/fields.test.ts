@@ -3,13 +3,14 @@ import { describe, test } from 'node:test';
 import { readOperand } from '../../../src/rules/compile/read.ts';
 import { FIELD_CLASSES, FIELD_NAMES, findField } from '../../../src/rules/fields/registry.ts';
 import { formatIp, netContains, parseIp, parseNet } from '../../../src/rules/fields/ip.ts';
-import { directoryOf, normalizePath } from '../../../src/rules/fields/path.ts';
+import { directoryOf, normalizePath } from '../../../src/shared/path.ts';
 import { parse } from '../../../src/rules/language/parser.ts';
 import type { Subject } from '../../../src/rules/subject.ts';
 import {
   BOOT_NS,
   CREDENTIALS,
   makeConnect,
+  makeRefused,
   makeEvent,
   makeFile,
   makeOpen,
@@ -278,7 +279,7 @@ describe('fields', () => {
   });
 
   test('fd of sockets', () => {
-    const subject = makeSubject(makeEvent('connect', { connect: makeConnect() }));
+    const subject = makeSubject(makeEvent('connect', { call: makeConnect() }));
     all(subject, {
       'fd.num': 9,
       'fd.type': 'ipv4',
@@ -301,7 +302,7 @@ describe('fields', () => {
       makeSubject(
         makeEvent('connect', {
           result: -111,
-          connect: { fd: 4, tuple: undefined, address: undefined },
+          call: makeRefused(4),
         }),
       ),
       {

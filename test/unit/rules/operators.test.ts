@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { holds } from '../../support/rules-load.ts';
 import {
   makeConnect,
+  makeRefused,
   makeEvent,
   makeProcess,
   makeSubject,
@@ -12,7 +13,7 @@ import {
 
 const open = makeSubject(openForRead('/etc/ssl/Certs/ca.pem'));
 const connectTo = (remoteIp: string, localIp = '172.17.0.2', family = 2) =>
-  makeSubject(makeEvent('connect', { connect: makeConnect({ remoteIp, localIp, family }) }));
+  makeSubject(makeEvent('connect', { call: makeConnect({ remoteIp, localIp, family }) }));
 
 function all(subject: ReturnType<typeof makeSubject>, conditions: Record<string, boolean>): void {
   for (const [condition, expected] of Object.entries(conditions)) {
@@ -156,7 +157,7 @@ describe('operators', () => {
     });
     const unix = makeSubject(
       makeEvent('connect', {
-        connect: makeConnect({ family: 1, protocol: 0, unixPath: '/run/docker.sock' }),
+        call: makeConnect({ family: 1, protocol: 0, unixPath: '/run/docker.sock' }),
       }),
     );
     all(unix, {
@@ -309,7 +310,7 @@ describe('operators', () => {
     const refused = makeSubject(
       makeEvent('connect', {
         result: -111,
-        connect: { fd: 3, tuple: undefined, address: undefined },
+        call: makeRefused(3),
         params: { res: -111 },
       }),
     );

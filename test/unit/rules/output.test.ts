@@ -78,7 +78,7 @@ describe('output', () => {
 
   test('O1: a width of 0 is none; a field for conditions only is absent', () => {
     assert.equal(text('%0proc.name|%00010proc.name|'), 'node|node      |');
-    const connect = makeSubject(makeEvent('connect', { connect: makeConnect() }));
+    const connect = makeSubject(makeEvent('connect', { call: makeConnect() }));
     assert.equal(text('%fd.ip %fd.sip', connect), '<NA> 93.184.216.34');
     assert.deepEqual(fields('%fd.port', connect), {
       'evt.time': 1_764_033_409_123_456_789n,
@@ -103,7 +103,7 @@ describe('output', () => {
   });
 
   test('fields with several values', () => {
-    const chain = makeSubject(makeEvent('connect', { connect: makeConnect() }), {
+    const chain = makeSubject(makeEvent('connect', { call: makeConnect() }), {
       process: makeProcess({ parent: makeProcess({ parent: RUNTIME }) }),
     });
     assert.equal(text('%proc.aname', chain), 'node containerd-shim');

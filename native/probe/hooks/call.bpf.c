@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * Every system call but exec and open, at its exit, by one program: native/schema/calls.mjs says what to read of
+ * each. Its steps are global functions over call_state, so that the verifier proves each of them once, and not once
+ * for every way that leads to it.
+ */
+
+#define EINPROGRESS 115
+#define SOCK_STREAM 1
+#define PR_SET_NAME 15
+#define PROT_EXEC 4
+#define MAP_ANONYMOUS 0x20
+#define NOT_AN_ARGUMENT 7
+#define VECTORS_MAX 8
+
+const volatile struct call_spec call_specs[CALL_NR_MAX] SEC(".rodata.calls") = { CALL_SPECS };
+
+/* Bytes that the record has room for behind `off`, which this makes sure is inside. */
+#define CALL_ROOM(off, bytes) ((off) <= SCRATCH_BYTES - sizeof(struct rec_header) - (bytes) - 8)
+
+static __always_inline struct call_state *call__get_state(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&call_state, &zero);
+}
+
+/* Copies string `which` of the call (0 to 2). */
+__noinline int call__store_text(struct call_state *c, __u32 which)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s || which > 2)
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	__u32 arg = c->spec.strings[which] & 7;
+	if (!arg || !c->args[arg])
+		return 0;
+	__u32 off = c->off;
+	barrier_var(off);
+	if (!CALL_ROOM(off, PATH_MAX))
+		return 0;
+	long n = bpf_probe_read_user_str(s->b + off, PATH_MAX, (void *)c->args[arg]);
+	if (n < 0) {
+		r->flags |= RAW_UNREADABLE;
+		maps__count_read_error();
+		return 0;
+	}
+	if (n == PATH_MAX)
+		r->flags |= RAW_TRUNCATED;
+	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
+	if (len == 0 || s->b[off & (SCRATCH_BYTES / 2 - 1)] != '/')
+		c->relative |= 1 << which;
+	(&r->raw1_len)[which] = len;
+	c->off = off + len;
+	return 0;
+}
+
+/* Appends what the path buffer holds from `start`; returns the length. */
+static __always_inline __u32 call__append_path(struct call_state *c, struct scratch *s, long start)
+{
+	__u32 off = c->off;
+	barrier_var(off);
+	if (!CALL_ROOM(off, PATH_MAX))
+		return 0;
+	__u32 len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
+	c->off = off + len;
+	return len;
+}
+
+/* Copies the directory that string `which` is relative to; nothing when it is absolute. */
+__noinline int call__store_directory(struct call_state *c, __u32 which)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s || which > 2)
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	__u32 arg = c->spec.dirs[which] & 7;
+	if (!arg || !(c->relative & (1 << which)))
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct fs_struct *fs = task->fs;
+	__s32 fd = arg == NOT_AN_ARGUMENT ? AT_FDCWD : (__s32)c->args[arg];
+	struct dentry *dentry;
+	struct vfsmount *mnt;
+	if (fd == AT_FDCWD) {
+		dentry = LOAD(fs, struct fs_struct, pwd.dentry);
+		mnt = LOAD(fs, struct fs_struct, pwd.mnt);
+	} else {
+		struct file *file = file__from_fd(task, fd);
+		if (!file)
+			return 0;
+		dentry = LOAD(file, struct file, f_path.dentry);
+		mnt = LOAD(file, struct file, f_path.mnt);
+	}
+	long start = path__write_buffer(dentry, mnt, fs);
+	if (start < 0 || (start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED)
+		r->flags |= CWD_TRUNCATED;
+	(&r->dir1_len)[which] = call__append_path(c, s, start);
+	return 0;
+}
+
+/* The file or socket behind the descriptor that the call is about. */
+__noinline int call__store_object(struct call_state *c)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s)
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	c->socket = 0;
+	r->fd = -1;
+	__u32 arg = c->spec.fd & 7;
+	if (!arg)
+		return 0;
+	__s32 fd = c->args[arg];
+	r->fd = fd < 0 ? -1 : fd;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct file *file = file__from_fd(task, fd);
+	if (!file)
+		return 0;
+	struct sock *sk = socket__from_file(file);
+	if (!sk) {
+		struct file_facts facts = {};
+		long start = file__read_facts(&facts, file, task);
+		r->file_ino = facts.ino;
+		r->file_dev = facts.dev;
+		r->file_flags = facts.flags;
+		r->file_uid = facts.uid;
+		r->file_gid = facts.gid;
+		r->file_mode = facts.mode;
+		r->path_len = call__append_path(c, s, start);
+		return 0;
+	}
+	c->socket = (__u64)sk;
+	c->socket_ino = LOAD(LOAD(file, struct file, f_inode), struct inode, i_ino);
+	SOCKET_STORE_KIND(r, sk);
+	if (LOAD(sk, struct sock, __sk_common.skc_state) == TCP_ESTABLISHED)
+		r->flags |= CONNECTED;
+	if (c->ret >= 0 || c->ret == -EINPROGRESS) {
+		r->flags |= TUPLE_KNOWN;
+		SOCKET_STORE_ENDS(r, sk);
+	}
+	if (c->spec.flags & CALL_QUEUE) {
+		struct sock *listener = socket__from_file(file__from_fd(task, (__s32)c->args[1]));
+		if (listener) {
+			r->queue_len = LOAD(listener, struct sock, sk_ack_backlog);
+			r->queue_max = LOAD(listener, struct sock, sk_max_ack_backlog);
+		}
+	}
+	return 0;
+}
+
+/* A pointer or length in user memory: `index` counts such words from `base`. 0 when it cannot be read. */
+static __always_inline __u64 call__read_word(struct call_state *c, __u64 base, __u32 index)
+{
+	__u64 word = 0;
+	if (c->compat) {
+		__u32 half = 0;
+		bpf_probe_read_user(&half, sizeof(half), (void *)(base + 4 * index));
+		return half;
+	}
+	bpf_probe_read_user(&word, sizeof(word), (void *)(base + 8 * index));
+	return word;
+}
+
+/* The address that the call was passed, or gave back. */
+__noinline int call__store_address(struct call_state *c)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s)
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	__u64 from = c->args[c->spec.addr & 7];
+	__u32 len = c->args[c->spec.addr_len & 7];
+	bool returned = c->spec.flags & CALL_RECEIVES;
+	if (returned && c->ret < 0)
+		return 0;
+	if (c->spec.flags & CALL_MSGHDR) { /* struct msghdr: name, its length, vectors, their number, … */
+		from = call__read_word(c, c->args[2], 0);
+		len = call__read_word(c, c->args[2], 1);
+	} else if (!(c->spec.addr & 7)) {
+		return 0;
+	} else if (c->spec.flags & CALL_LENGTH_POINTER) {
+		__u32 value = 0;
+		bpf_probe_read_user(&value, sizeof(value), (void *)c->args[c->spec.addr_len & 7]);
+		len = value;
+	}
+	if (!from || !len)
+		return 0;
+	if (len > SOCKADDR_MAX)
+		len = SOCKADDR_MAX;
+	__u32 off = c->off;
+	barrier_var(off);
+	barrier_var(len);
+	if (!CALL_ROOM(off, SOCKADDR_MAX) || len > SOCKADDR_MAX)
+		return 0;
+	if (bpf_probe_read_user(s->b + off, len, (void *)from)) {
+		r->flags |= RAW_UNREADABLE;
+		maps__count_read_error();
+		return 0;
+	}
+	r->addr_len = len;
+	c->off = off + len;
+	return 0;
+}
+
+/*
+ * A message of an unconnected socket is to or from the address in it: that becomes the record's remote end.
+ * Returns whether it is another one than in the message before.
+ */
+__noinline int call__note_peer(struct call_state *c)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s)
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	__u32 off = c->off - r->addr_len;
+	barrier_var(off);
+	if (r->addr_len < 8 || !CALL_ROOM(off, SOCKADDR_MAX))
+		return 0;
+	struct peer peer = {};
+	const char *addr = s->b + off;
+	peer.family = *(__u16 *)addr;
+	peer.port = *(__u16 *)(addr + 2);
+	if (peer.family == AF_INET && r->family == AF_INET) {
+		__builtin_memcpy(peer.address, addr + 4, 4);
+	} else if (peer.family == AF_INET && r->family == AF_INET6) {
+		peer.address[10] = peer.address[11] = 0xff;
+		__builtin_memcpy(peer.address + 12, addr + 4, 4);
+	} else if (peer.family == AF_INET6 && r->family == AF_INET6 && r->addr_len >= 24) {
+		__builtin_memcpy(peer.address, addr + 8, 16);
+	} else {
+		return 0;
+	}
+	__builtin_memcpy(r->raddr, peer.address, 16);
+	r->rport = (peer.port >> 8) | (peer.port << 8);
+	__u64 ino = c->socket_ino;
+	struct peer *before = bpf_map_lookup_elem(&peers, &ino);
+	if (before) {
+		__u64 *a = (void *)before, *b = (void *)&peer;
+		if (a[0] == b[0] && a[1] == b[1] && a[2] == b[2])
+			return 0;
+	}
+	bpf_map_update_elem(&peers, &ino, &peer, BPF_ANY);
+	return 1;
+}
+
+__noinline int call__store_unix(struct call_state *c)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s || !c->socket)
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	__u32 off = c->off;
+	barrier_var(off);
+	if (r->family != AF_UNIX || !(r->flags & TUPLE_KNOWN) || !CALL_ROOM(off, 128))
+		return 0;
+	struct sock *sk = (void *)c->socket;
+	__u32 len = socket__store_unix_peer(s->b + off, sk);
+	if (!len)
+		len = socket__store_unix_path(s->b + off, sk);
+	r->unix_len = len;
+	c->off = off + (len & 127);
+	return 0;
+}
+
+/* Appends `len` bytes of user memory to the data, as far as DATA_MAX goes. */
+static __always_inline void call__append_data(struct call_state *c, struct scratch *s, __u64 from, __u64 len)
+{
+	struct rec_call *r = (void *)s->b;
+	__u32 off = c->off, have = r->data_len, want = len > DATA_MAX ? DATA_MAX : len;
+	if (have >= DATA_MAX || !from)
+		return;
+	if (want > DATA_MAX - have)
+		want = DATA_MAX - have;
+	barrier_var(off);
+	barrier_var(want);
+	if (!want || want > DATA_MAX || !CALL_ROOM(off, DATA_MAX))
+		return;
+	if (bpf_probe_read_user(s->b + off, want, (void *)from)) {
+		r->flags |= RAW_UNREADABLE;
+		maps__count_read_error();
+		return;
+	}
+	r->data_len = have + want;
+	c->off = off + want;
+}
+
+/* The first bytes of a buffer, or of a message's vectors; and how many all of them hold. */
+__noinline int call__store_data(struct call_state *c)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s)
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	if (c->spec.flags & CALL_MSGHDR) {
+		__u64 vectors = call__read_word(c, c->args[2], 2), n = call__read_word(c, c->args[2], 3);
+		__u64 left = c->ret > 0 ? c->ret : 0;
+		for (int i = 0; i < VECTORS_MAX; i++) {
+			if (i >= n)
+				break;
+			__u64 len = call__read_word(c, vectors, 2 * i + 1);
+			r->size += len;
+			if (len > left)
+				len = left;
+			left -= len;
+			call__append_data(c, s, call__read_word(c, vectors, 2 * i), len);
+		}
+		return 0;
+	}
+	__u32 length = c->spec.data_len;
+	if (!c->spec.data || (length == NOT_AN_ARGUMENT && c->ret <= 0))
+		return 0;
+	call__append_data(c, s, c->args[c->spec.data & 7], length > NOT_AN_ARGUMENT ? length : c->args[length & 7]);
+	return 0;
+}
+
+/* False when no rule can match what such a call does. */
+static __always_inline bool call__is_wanted(const struct call_state *c)
+{
+	if ((c->spec.flags & CALL_IF_EXECUTABLE) && !(c->args[3] & PROT_EXEC))
+		return 0;
+	return !(c->spec.flags & CALL_IF_ANONYMOUS) || (c->args[4] & MAP_ANONYMOUS);
+}
+
+/* The same for a message, by its socket: most are of connections, and no rule looks at these. */
+static __always_inline bool call__is_message_wanted(const struct call_state *c, __u32 mask)
+{
+	if (mask & MESSAGE_OTHER)
+		return 1;
+	if (!(mask & MESSAGE_NEW_PEER))
+		return 0;
+	struct sock *sk = socket__from_file(file__from_fd(bpf_get_current_task_btf(), (__s32)c->args[1]));
+	if (!sk)
+		return 0;
+	return LOAD(sk, struct sock, sk_type) != SOCK_STREAM &&
+	       LOAD(sk, struct sock, __sk_common.skc_state) != TCP_ESTABLISHED;
+}
+
+/* Sends the record of the call in call_state. */
+__noinline int call__send(void)
+{
+	struct call_state *c = call__get_state();
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s)
+		return 0;
+	struct scope_entry *entry = scope__find_entry(c->cgroup);
+	if (!entry)
+		return 0;
+	bool message = c->spec.flags & CALL_MESSAGE;
+	__u32 mask = *(volatile __u32 *)&state.message_mask;
+	if (!call__is_wanted(c) || (message && !call__is_message_wanted(c, mask))) {
+		__sync_fetch_and_add(&entry->prefiltered, 1);
+		return 0;
+	}
+	struct task_struct *task = bpf_get_current_task_btf();
+	task__store_header(&s->h, task, c->cgroup, KIND_CALL, c->spec.event, c->ret);
+	struct rec_call *r = (void *)s->b;
+	__builtin_memset(r, 0, sizeof(*r));
+	r->arg1 = c->args[1];
+	r->arg2 = c->args[2];
+	r->arg3 = c->args[3];
+	r->arg4 = c->args[4];
+	r->arg5 = c->args[5];
+	r->arg6 = c->args[6];
+	c->off = sizeof(*r);
+	c->relative = 0;
+	if (!(c->spec.flags & CALL_TEXT_IF_NAME) || c->args[1] == PR_SET_NAME) {
+		for (int i = 0; i < 3; i++)
+			call__store_text(c, i);
+		for (int i = 0; i < 3; i++)
+			call__store_directory(c, i);
+	}
+	call__store_object(c);
+	call__store_address(c);
+	if (message && c->socket && !(r->flags & CONNECTED) && call__note_peer(c))
+		r->flags |= PEER_CHANGED;
+	if (message && !(mask & MESSAGE_OTHER) && !(r->flags & PEER_CHANGED)) {
+		__sync_fetch_and_add(&entry->prefiltered, 1);
+		return 0;
+	}
+	call__store_unix(c);
+	call__store_data(c);
+	__u32 len = sizeof(s->h) + c->off;
+	ring__send_record(&bulk_ring, BUDGET_BULK, s, len, entry);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_call")
+int sys_call(struct trace_event_raw_sys_exit *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 cgroup = scope__cgroup_id(task);
+	if (!scope__find_entry(cgroup))
+		return 0;
+	struct call_state *c = call__get_state();
+	__u32 nr = ctx->id;
+	if (!c || nr >= CALL_NR_MAX)
+		return 0;
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	c->spec = *(const struct call_spec *)&call_specs[nr];
+	if (!c->spec.event)
+		return 0;
+	c->args[1] = ARG1(regs);
+	c->args[2] = ARG2(regs);
+	c->args[3] = ARG3(regs);
+	c->args[4] = ARG4(regs);
+	c->args[5] = ARG5(regs);
+	c->args[6] = ARG6(regs);
+	c->args[7] = ctx->ret;
+	c->ret = ctx->ret;
+	c->cgroup = cgroup;
+	c->compat = 0;
+	return call__send();
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/* Layer 2: what a record says of a socket, from the kernel's object. */
+#pragma once
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define UNIX_PATH_MAX 108
+#define TCP_ESTABLISHED 1 /* also the state of a connected socket of another protocol */
+
+/* The socket of a file that is one, or NULL. */
+static __always_inline struct sock *socket__from_file(struct file *file)
+{
+	if (!file)
+		return NULL;
+	struct inode *inode = LOAD(file, struct file, f_inode);
+	if ((LOAD(inode, struct inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	void *socket = LOAD(file, struct file, private_data);
+	return LOAD(socket, struct socket, sk);
+}
+
+/* Fills what every record of a socket has: `r` is any struct with the table's SOCKET fields. */
+#define SOCKET_STORE_KIND(r, sk)                                                                           \
+	({                                                                                                 \
+		(r)->family = LOAD(sk, struct sock, __sk_common.skc_family);                               \
+		(r)->protocol = (r)->family == AF_UNIX ? 0 : LOAD(sk, struct sock, sk_protocol);           \
+		(r)->socket_type = LOAD(sk, struct sock, sk_type);                                         \
+	})
+
+#define SOCKET_STORE_ENDS(r, sk)                                                                           \
+	({                                                                                                 \
+		if ((r)->family == AF_INET || (r)->family == AF_INET6) {                                   \
+			(r)->lport = LOAD(sk, struct sock, __sk_common.skc_num);                           \
+			__u16 _port = LOAD(sk, struct sock, __sk_common.skc_dport);                        \
+			(r)->rport = (_port >> 8) | (_port << 8);                                          \
+		}                                                                                          \
+		if ((r)->family == AF_INET) {                                                              \
+			*(__u32 *)(r)->laddr = LOAD(sk, struct sock, __sk_common.skc_rcv_saddr);           \
+			*(__u32 *)(r)->raddr = LOAD(sk, struct sock, __sk_common.skc_daddr);               \
+		} else if ((r)->family == AF_INET6) {                                                      \
+			BPF_CORE_READ_INTO(&(r)->laddr, sk, __sk_common.skc_v6_rcv_saddr);                 \
+			BPF_CORE_READ_INTO(&(r)->raddr, sk, __sk_common.skc_v6_daddr);                     \
+		}                                                                                          \
+	})
+
+/* The path that a unix socket is bound to; abstract names keep their leading NUL. Returns its length. */
+static __always_inline __u32 socket__store_unix_path(char *dst, struct sock *sk)
+{
+	struct unix_address *address = BPF_CORE_READ((struct unix_sock *)sk, addr);
+	if (!address)
+		return 0;
+	/* struct unix_address: refcnt, len, then the sockaddr: family (2 bytes), path */
+	int len = BPF_CORE_READ(address, len) - 2;
+	if (len <= 0 || len > UNIX_PATH_MAX)
+		return 0;
+	barrier_var(len);
+	if (bpf_probe_read_kernel(dst, len & 127, (void *)address + bpf_core_field_offset(struct unix_address, len) + 4 + 2))
+		return 0;
+	return len & 127;
+}
+
+/* The same of the socket at the other end. */
+static __always_inline __u32 socket__store_unix_peer(char *dst, struct sock *sk)
+{
+	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+	return peer ? socket__store_unix_path(dst, peer) : 0;
+}

@@ -1,0 +1,57 @@
+import type { MessageMask } from '../probe/live.ts';
+import type { Test } from '../rules/compile/checked.ts';
+import { isEventName } from '../rules/fields/events.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
+import { equality, kindsThatCanMatch, type Possible } from './possible.ts';
+
+/** Kinds of messages that rules can tell apart, as bits. */
+const NEW_PEER = 1;
+const OTHER = 2;
+const ALL = NEW_PEER | OTHER;
+
+const MESSAGES: ReadonlySet<string> = new Set(['sendto', 'sendmsg', 'recvfrom', 'recvmsg']);
+
+const NEVER: Possible = { holds: 0, fails: ALL };
+
+/** Names of events that a comparison of `evt.type` takes; undefined when it is another comparison. */
+function namedEvents(test: Test): readonly unknown[] | undefined {
+  const plain = test.modifier === undefined && test.right === undefined;
+  if (!plain || test.left.field !== 'evt.type') return undefined;
+  return test.operator === '=' || test.operator === '==' || test.operator === 'in'
+    ? test.values
+    : undefined;
+}
+
+function ofTest(test: Test): Possible | undefined {
+  const names = namedEvents(test);
+  // Such a rule matches other events by another branch: that one asks nothing of messages.
+  if (names?.every((name) => !MESSAGES.has(String(name))) === true) return NEVER;
+  const said = equality(test);
+  if (said === undefined) return undefined;
+  // Both are absent, and so false, where there is no socket: of such messages the probe makes OTHER.
+  if (said.field === 'fd.name_changed' && typeof said.value === 'boolean')
+    return said.value === said.equal
+      ? { holds: NEW_PEER, fails: OTHER }
+      : { holds: OTHER, fails: ALL };
+  // A connected socket keeps its peer.
+  if (said.field === 'fd.connected' && typeof said.value === 'boolean' && said.value === said.equal)
+    return said.value ? { holds: OTHER, fails: ALL } : undefined;
+  return undefined;
+}
+
+/**
+ * Which messages some enabled rule can match. Sound: a message that a rule matches passes the mask (property test);
+ * it may let through others. The same definitions as in the probe's hooks/call.bpf.c.
+ */
+export function messageMaskFor(ruleSet: RuleSet): MessageMask {
+  let kinds = 0;
+  for (const rule of ruleSet.rules) {
+    if (
+      !rule.enabled ||
+      ![...rule.events].some((event) => isEventName(event) && MESSAGES.has(event))
+    )
+      continue;
+    kinds |= kindsThatCanMatch(rule.condition, ALL, ofTest);
+  }
+  return { newPeer: (kinds & NEW_PEER) !== 0, other: (kinds & OTHER) !== 0 };
+}

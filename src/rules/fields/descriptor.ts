@@ -1,0 +1,248 @@
+import type { KernelFile, SocketDetails, SocketTuple } from '../../events/event.ts';
+import type { EventName } from '../../events/table.gen.ts';
+import { normalizePath } from '../../shared/path.ts';
+import type { View } from './field.ts';
+import { formatIp, parseIp } from './ip.ts';
+import type { IpAddress } from './ip.ts';
+
+// What the event's descriptor is: a file, a socket or something else of the kernel's. `fd.*` is made of this.
+
+const AF_UNIX = 1;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const AF_NETLINK = 16;
+const AT_FDCWD = -100;
+const O_DIRECTORY = 0o200000;
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFIFO = 0o010000;
+
+export const PROTOCOLS: ReadonlyMap<number, string> = new Map([
+  [1, 'icmp'],
+  [58, 'icmp'],
+  [6, 'tcp'],
+  [17, 'udp'],
+  [255, 'raw'],
+]);
+
+/** Names that the kernel gives to files without a place in the tree (fs/anon_inodes.c and its callers). */
+const ANONYMOUS: ReadonlyMap<string, string> = new Map([
+  ['[eventfd]', 'event'],
+  ['[eventpoll]', 'eventpoll'],
+  ['inotify', 'inotify'],
+  ['[signalfd]', 'signalfd'],
+  ['[timerfd]', 'timerfd'],
+  ['[userfaultfd]', 'userfaultfd'],
+  ['[io_uring]', 'io_uring'],
+  ['[pidfd]', 'pidfd'],
+  ['bpf-map', 'bpf'],
+  ['bpf-prog', 'bpf'],
+  ['bpf_link', 'bpf'],
+]);
+
+const TYPE_CHARS: Readonly<Record<string, string>> = {
+  file: 'f',
+  directory: 'd',
+  unix: 'u',
+  ipv4: '4',
+  ipv6: '6',
+  pipe: 'p',
+  event: 'e',
+  eventpoll: 'l',
+  inotify: 'i',
+  signalfd: 's',
+  timerfd: 't',
+  netlink: 'n',
+  bpf: 'b',
+  userfaultfd: 'u',
+  io_uring: 'r',
+  memfd: 'm',
+  pidfd: 'P',
+};
+
+/** Addresses recur; past this many the cache starts anew. */
+const CACHED_ADDRESSES = 4096;
+const addresses = new Map<string, IpAddress | undefined>();
+
+/** An event's address as numbers; undefined for '' and for what is none. */
+export function addressOf(text: string): IpAddress | undefined {
+  if (text === '') return undefined;
+  const known = addresses.get(text);
+  if (known !== undefined) return known;
+  const parsed = parseIp(text);
+  if (addresses.size >= CACHED_ADDRESSES) addresses.clear();
+  addresses.set(text, parsed);
+  return parsed;
+}
+
+/** The address in Falco's form; undefined for ''. */
+export function canonicalIp(text: string): string | undefined {
+  const address = addressOf(text);
+  return address === undefined ? undefined : formatIp(address);
+}
+
+export const socketOf = (view: View): SocketDetails | undefined => view.event.call?.socket;
+
+export const tupleOf = (view: View): SocketTuple | undefined => view.event.call?.socket?.tuple;
+
+export const fileOf = (view: View): KernelFile | undefined =>
+  view.event.open?.file ?? view.event.call?.file;
+
+/** Did it open a file, or is its descriptor one? */
+export const hasFile = (view: View): boolean =>
+  view.event.open === undefined ? view.event.call?.file !== undefined : view.event.result >= 0;
+
+/** Is there a descriptor? A failed open has none, though its path is known; a failed connect has one. */
+export const hasFd = (view: View): boolean => hasFile(view) || (view.event.call?.fd ?? -1) >= 0;
+
+/** `fd.num`; -1 when an open failed. */
+export function descriptorNumber({ event }: View): number | undefined {
+  if (event.open !== undefined) return event.result < 0 ? -1 : event.result;
+  const fd = event.call?.fd ?? -1;
+  return fd < 0 ? undefined : fd;
+}
+
+/** 4 or 6 by where the packets go: a mapped address is IPv4, as in Falco. */
+export function ipVersion(tuple: SocketTuple): 4 | 6 | undefined {
+  if (tuple.family === AF_INET) return 4;
+  if (tuple.family !== AF_INET6) return undefined;
+  return addressOf(tuple.remoteIp)?.version ?? addressOf(tuple.localIp)?.version ?? 6;
+}
+
+/** The path that was passed, made absolute; undefined where that would be a guess. */
+function claimedPathOf(view: View): string | undefined {
+  const { open } = view.event;
+  if (open === undefined || open.rawPath === '' || open.rawPathTruncated) return undefined;
+  if (open.rawPath.startsWith('/')) return normalizePath(open.rawPath);
+  const { cwd } = view.process.image;
+  if (open.dirFd !== AT_FDCWD || !cwd.startsWith('/')) return undefined;
+  return normalizePath(`${cwd}/${open.rawPath}`);
+}
+
+/**
+ * The file that the kernel opened is not where the passed path points, taken by its text: a symbolic link
+ * on the way, or another thread replaced the descriptor before the call returned. Only absolute paths
+ * are compared: the working directory is known from the last exec only.
+ */
+export function isRaced(view: View): boolean {
+  const { open } = view.event;
+  if (open?.file === undefined || open.rawPathTruncated) return false;
+  if (!open.rawPath.startsWith('/') || open.rawPath === open.file.path) return false;
+  return normalizePath(open.rawPath) !== open.file.path;
+}
+
+/** The path of the descriptor's file, or of the file that an open did not get. */
+export function pathOf(view: View): string | undefined {
+  const file = fileOf(view);
+  return file === undefined || view.claimedPath ? claimedPathOf(view) : file.path;
+}
+
+/**
+ * Events in which the process is at the serving end. Of others on a connection, whose beginning is not remembered,
+ * the ports tell.
+ */
+const SERVER_EVENTS: ReadonlySet<EventName> = new Set(['accept', 'accept4', 'listen', 'bind']);
+const RECEIVING_EVENTS: ReadonlySet<EventName> = new Set(['recvfrom', 'recvmsg']);
+/** The kernel gives such ports to clients (net.ipv4.ip_local_port_range, by default). */
+const EPHEMERAL_PORTS = 32768;
+
+/** Is the process the server, so that local is server and remote is client? */
+export function isServer(view: View, tuple: SocketTuple): boolean {
+  const { type } = view.event;
+  if (SERVER_EVENTS.has(type)) return true;
+  if (type === 'connect') return false;
+  if (socketOf(view)?.connected !== true) return RECEIVING_EVENTS.has(type);
+  return tuple.remotePort >= EPHEMERAL_PORTS && tuple.localPort < EPHEMERAL_PORTS;
+}
+
+/** Nobody is at the other end: the socket listens, or was given an address only. */
+const isAlone = (tuple: SocketTuple): boolean =>
+  tuple.remotePort === 0 && (canonicalIp(tuple.remoteIp) ?? '') === unspecified(tuple);
+
+const unspecified = (tuple: SocketTuple): string => (tuple.family === AF_INET ? '0.0.0.0' : '::');
+
+/** The end of a connection that a field is about; undefined when nobody is there. */
+export function endOf(
+  view: View,
+  end: 'client' | 'server' | 'local' | 'remote',
+): { readonly ip: string | undefined; readonly port: number } | undefined {
+  const tuple = tupleOf(view);
+  if (tuple === undefined || ipVersion(tuple) === undefined) return undefined;
+  const wantsLocal = end === 'local' || (end === 'server') === isServer(view, tuple);
+  if (end !== 'remote' && wantsLocal) {
+    return { ip: canonicalIp(tuple.localIp), port: tuple.localPort };
+  }
+  if (view.event.type !== 'connect' && isAlone(tuple)) return undefined;
+  return { ip: canonicalIp(tuple.remoteIp), port: tuple.remotePort };
+}
+
+/** As Falco names a socket: from client to server, or the address that it listens at. */
+function socketName(view: View, tuple: SocketTuple): string | undefined {
+  if (tuple.family === AF_UNIX) return tuple.unixPath;
+  if (ipVersion(tuple) === undefined) return undefined;
+  const local = `${canonicalIp(tuple.localIp) ?? tuple.localIp}:${tuple.localPort}`;
+  if (view.event.type !== 'connect' && isAlone(tuple)) return tuple.localPort === 0 ? '' : local;
+  const remote = `${canonicalIp(tuple.remoteIp) ?? tuple.remoteIp}:${tuple.remotePort}`;
+  return isServer(view, tuple) ? `${remote}->${local}` : `${local}->${remote}`;
+}
+
+/** `fd.name`: a file's path, or a socket's ends. */
+export function descriptorName(view: View): string | undefined {
+  const tuple = tupleOf(view);
+  return tuple === undefined ? pathOf(view) : socketName(view, tuple);
+}
+
+/** `fd.type`. */
+export function typeOf(view: View): string | undefined {
+  const { open, call } = view.event;
+  if (open !== undefined) {
+    if (!hasFile(view)) return undefined;
+    // What the kernel opened says nothing of the passed path when the two are not the same file.
+    const directory = view.claimedPath ? (open.flags & O_DIRECTORY) !== 0 : open.directory;
+    return directory ? 'directory' : 'file';
+  }
+  if (call?.file !== undefined) return fileType(call.file, call.fileMode);
+  const tuple = tupleOf(view);
+  if (tuple === undefined) return undefined;
+  if (tuple.family === AF_UNIX) return 'unix';
+  if (tuple.family === AF_NETLINK) return 'netlink';
+  const version = ipVersion(tuple);
+  return version === undefined ? undefined : `ipv${version}`;
+}
+
+function fileType(file: KernelFile, mode: number): string {
+  if (file.memfd) return 'memfd';
+  const known = file.detached ? ANONYMOUS.get(file.path.replace(/^\//, '')) : undefined;
+  if (known !== undefined) return known;
+  switch (mode & S_IFMT) {
+    case S_IFDIR:
+      return 'directory';
+    case S_IFIFO:
+      return 'pipe';
+    default:
+      return 'file';
+  }
+}
+
+/** `fd.typechar`: of a failed open too, which would have been one of a file. */
+export function typeChar(view: View): string | undefined {
+  if (view.event.open !== undefined && !hasFile(view)) return 'f';
+  const type = typeOf(view);
+  return type === undefined ? undefined : TYPE_CHARS[type];
+}
+
+/**
+ * How Falco prints the event's own descriptor beside its number: `<f>/etc/passwd`, `<4t>10.0.0.1:5->10.0.0.2:80`.
+ * Undefined when it has none, or its name is not known.
+ */
+export function descriptorText(view: View): string | undefined {
+  const type = typeOf(view);
+  const name = descriptorName(view);
+  if (type === undefined || name === undefined) return undefined;
+  const tuple = tupleOf(view);
+  const protocol =
+    tuple === undefined || ipVersion(tuple) === undefined
+      ? ''
+      : PROTOCOLS.get(tuple.protocol)?.charAt(0);
+  return `<${TYPE_CHARS[type] ?? ''}${protocol ?? ''}>${name}`;
+}
