@@ -172,11 +172,12 @@ class Probe {
     return toEntries(addon.scopeEntries(this.#handle));
   }
 
-  setMasks({ opens, messages }) {
+  setMasks({ opens, messages, env }) {
     addon.setMasks(
       this.#handle,
       (opens.read ? 1 : 0) | (opens.write ? 2 : 0) | (opens.failed ? 4 : 0),
       (messages.newPeer ? 1 : 0) | (messages.other ? 2 : 0),
+      env ? 1 : 0,
     );
   }
 

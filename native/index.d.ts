@@ -86,6 +86,8 @@ export class Probe {
   setMasks(masks: {
     opens: { read: boolean; write: boolean; failed: boolean };
     messages: { newPeer: boolean; other: boolean };
+    /** Execs come with their environment; up to 8 KiB of it. */
+    env: boolean;
   }): void;
   /**
    * Starts to hand over records: `onBatch(bytes)` after `bytes` of whole records (native/schema/EVENTS.md), oldest

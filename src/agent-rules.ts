@@ -1,12 +1,14 @@
 import type { RuleSettings } from './config/config.ts';
 import { changedKeys } from './config/load.ts';
 import type { LoadedConfig } from './config/load.ts';
+import type { DomainNames } from './context/domain-names.ts';
 import type { Attachment } from './plan/attachment.ts';
 import { kernelPlanFor, widened } from './plan/kernel-plan.ts';
 import type { KernelPlan } from './plan/kernel-plan.ts';
 import type { LiveProbe } from './probe/live.ts';
 import { loadConfiguredRules } from './rules/configured-rules.ts';
 import type { ConfiguredRules } from './rules/configured-rules.ts';
+import { domainNamesIn } from './rules/domain-names.ts';
 import { RuleEngine } from './rules/engine.ts';
 import type { Evaluation } from './rules/evaluation.ts';
 import { RulesWatcher, stampOf } from './rules/loader/watch-rules.ts';
@@ -50,6 +52,7 @@ export interface LiveRulesOptions {
   readonly evaluation: Pick<Evaluation, 'swapEngine'>;
   readonly attachment: Pick<Attachment, 'setHooks'>;
   readonly probe: Pick<LiveProbe, 'setMasks' | 'drain'>;
+  readonly domains: Pick<DomainNames, 'watch'>;
 }
 
 /** Rules that were loaded, and how their files looked before they were read. */
@@ -107,8 +110,9 @@ export class LiveRules {
   }
 
   /** Tells the kernel what the rules need, and begins to watch their files. */
-  start({ stamps }: FirstRules): void {
+  start({ stamps, rules }: FirstRules): void {
     this.#apply(this.#plan);
+    void this.#options.domains.watch(domainNamesIn(rules.ruleSet));
     this.#watch(stamps);
   }
 
@@ -195,6 +199,7 @@ export class LiveRules {
     this.#plan = plan;
     // Detaches only, which is not refused.
     this.#apply(plan);
+    void this.#options.domains.watch(domainNamesIn(ruleSet));
   }
 
   #apply({ hooks, masks }: KernelPlan): void {

@@ -9,6 +9,7 @@ import type { AgentConfig } from './config/config.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { ProcFs } from './context/proc-reader.ts';
 import type { Process, UserNames } from './context/process.ts';
+import { DomainNames } from './context/domain-names.ts';
 import { ProcessTree } from './context/process-tree.ts';
 import { scanProcesses } from './context/scan.ts';
 import { ContainerUsers } from './context/users.ts';
@@ -72,6 +73,7 @@ export class Agent {
   readonly #attachment: Attachment;
   readonly #tree: ProcessTree;
   readonly #users: ContainerUsers;
+  readonly #domains: DomainNames;
   readonly #evaluation: Evaluation;
   readonly #rules: LiveRules;
   readonly #streams: readonly LogStream[];
@@ -167,6 +169,7 @@ export class Agent {
       rootReader: containerRootReader,
       procReader: this.#procFs,
     });
+    this.#domains = new DomainNames(logger);
     this.#streams = configuredStreams(config, logger, options.output);
     this.#fanOut = new FanOut(this.#streams, {
       hostname: config.hostname,
@@ -181,6 +184,7 @@ export class Agent {
       holdMs: config.holdTimeMs,
       nowMs,
       users: (cgroupId, process) => this.#usersOf(cgroupId, process),
+      domains: this.#domains,
       deliver: (detection) => this.#deliver(detection),
     });
     this.#rules = new LiveRules(first, {
@@ -190,7 +194,9 @@ export class Agent {
       evaluation: this.#evaluation,
       attachment: this.#attachment,
       probe: this.#probe,
+      domains: this.#domains,
     });
+    this.#release.defer(() => this.#domains.stop());
     this.#release.defer(() => this.#rules.stop());
     this.#metrics = this.#makeMetrics();
     this.#losses = new RecordLosses(this.#probe, logger, (rootCgroupId) =>

@@ -309,20 +309,21 @@ napi_value Stats(napi_env env, napi_callback_info info) {
   return array;
 }
 
-// setMasks(handle, opens, messages)
+// setMasks(handle, opens, messages, env)
 napi_value SetMasks(napi_env env, napi_callback_info info) {
-  size_t argc = 3;
-  napi_value argv[3];
-  uint32_t opens = 0, messages = 0;
+  size_t argc = 4;
+  napi_value argv[4];
+  uint32_t opens = 0, messages = 0, env_wanted = 0;
   TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 3 ? nullptr : GetHandle(env, argv[0]);
+  Handle* handle = argc < 4 ? nullptr : GetHandle(env, argv[0]);
   if (!handle) return nullptr;
-  if (!GetU32(env, argv[1], &opens) || !GetU32(env, argv[2], &messages)) {
+  if (!GetU32(env, argv[1], &opens) || !GetU32(env, argv[2], &messages) || !GetU32(env, argv[3], &env_wanted)) {
     ThrowNapi(env);
     return nullptr;
   }
   __atomic_store_n(&handle->probe.State()->open_mask, opens, __ATOMIC_RELAXED);
   __atomic_store_n(&handle->probe.State()->message_mask, messages, __ATOMIC_RELAXED);
+  __atomic_store_n(&handle->probe.State()->wants_env, env_wanted, __ATOMIC_RELAXED);
   return nullptr;
 }
 

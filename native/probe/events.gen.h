@@ -10,6 +10,7 @@
 
 #define PATH_MAX 4096
 #define ARGV_MAX 16384
+#define ENV_MAX 8192
 #define ANCESTORS_MAX 8
 #define PATH_COMPONENTS_MAX 64
 #define SOCKADDR_MAX 128
@@ -39,6 +40,7 @@
 #define CWD_TRUNCATED 64
 #define CONNECTED 128
 #define PEER_CHANGED 256
+#define ENV_TRUNCATED 512
 
 #define CALL_MSGHDR 1
 #define CALL_LENGTH_POINTER 2
@@ -48,6 +50,7 @@
 #define CALL_IF_ANONYMOUS 32
 #define CALL_TEXT_IF_NAME 64
 #define CALL_QUEUE 128
+#define CALL_NEW_CWD 256
 
 #define CGROUP_MKDIR 1
 #define CGROUP_RMDIR 2
@@ -102,50 +105,52 @@
 #define EVENT_MOVE_MOUNT 35
 #define EVENT_FSOPEN 36
 #define EVENT_PIVOT_ROOT 37
-#define EVENT_CHROOT 38
-#define EVENT_MEMFD_CREATE 39
-#define EVENT_MMAP 40
-#define EVENT_MPROTECT 41
-#define EVENT_PROCESS_VM_READV 42
-#define EVENT_PROCESS_VM_WRITEV 43
-#define EVENT_DUP 44
-#define EVENT_DUP2 45
-#define EVENT_DUP3 46
-#define EVENT_PIDFD_GETFD 47
-#define EVENT_PIDFD_OPEN 48
-#define EVENT_USERFAULTFD 49
-#define EVENT_IO_URING_SETUP 50
-#define EVENT_IO_URING_ENTER 51
-#define EVENT_IO_URING_REGISTER 52
-#define EVENT_SOCKET 53
-#define EVENT_CONNECT 54
-#define EVENT_BIND 55
-#define EVENT_LISTEN 56
-#define EVENT_ACCEPT 57
-#define EVENT_ACCEPT4 58
-#define EVENT_SENDTO 59
-#define EVENT_SENDMSG 60
-#define EVENT_RECVFROM 61
-#define EVENT_RECVMSG 62
-#define EVENT_PTRACE 63
-#define EVENT_KILL 64
-#define EVENT_TKILL 65
-#define EVENT_TGKILL 66
-#define EVENT_PRCTL 67
-#define EVENT_SETNS 68
-#define EVENT_UNSHARE 69
-#define EVENT_CAPSET 70
-#define EVENT_SETUID 71
-#define EVENT_SETGID 72
-#define EVENT_SETREUID 73
-#define EVENT_SETREGID 74
-#define EVENT_SETRESUID 75
-#define EVENT_SETRESGID 76
-#define EVENT_KEYCTL 77
-#define EVENT_BPF 78
-#define EVENT_INIT_MODULE 79
-#define EVENT_FINIT_MODULE 80
-#define EVENT_DELETE_MODULE 81
+#define EVENT_CHDIR 38
+#define EVENT_FCHDIR 39
+#define EVENT_CHROOT 40
+#define EVENT_MEMFD_CREATE 41
+#define EVENT_MMAP 42
+#define EVENT_MPROTECT 43
+#define EVENT_PROCESS_VM_READV 44
+#define EVENT_PROCESS_VM_WRITEV 45
+#define EVENT_DUP 46
+#define EVENT_DUP2 47
+#define EVENT_DUP3 48
+#define EVENT_PIDFD_GETFD 49
+#define EVENT_PIDFD_OPEN 50
+#define EVENT_USERFAULTFD 51
+#define EVENT_IO_URING_SETUP 52
+#define EVENT_IO_URING_ENTER 53
+#define EVENT_IO_URING_REGISTER 54
+#define EVENT_SOCKET 55
+#define EVENT_CONNECT 56
+#define EVENT_BIND 57
+#define EVENT_LISTEN 58
+#define EVENT_ACCEPT 59
+#define EVENT_ACCEPT4 60
+#define EVENT_SENDTO 61
+#define EVENT_SENDMSG 62
+#define EVENT_RECVFROM 63
+#define EVENT_RECVMSG 64
+#define EVENT_PTRACE 65
+#define EVENT_KILL 66
+#define EVENT_TKILL 67
+#define EVENT_TGKILL 68
+#define EVENT_PRCTL 69
+#define EVENT_SETNS 70
+#define EVENT_UNSHARE 71
+#define EVENT_CAPSET 72
+#define EVENT_SETUID 73
+#define EVENT_SETGID 74
+#define EVENT_SETREUID 75
+#define EVENT_SETREGID 76
+#define EVENT_SETRESUID 77
+#define EVENT_SETRESGID 78
+#define EVENT_KEYCTL 79
+#define EVENT_BPF 80
+#define EVENT_INIT_MODULE 81
+#define EVENT_FINIT_MODULE 82
+#define EVENT_DELETE_MODULE 83
 
 struct rec_header {
 	__u32 len;
@@ -201,12 +206,16 @@ struct rec_exec {
 	__u32 sid;
 	__u32 vsid;
 	__u32 flags;
+	__u64 file_ctime;
+	__u64 file_mtime;
+	__u64 pidns_start;
 	__u16 ancestors_len;
 	__u16 raw_len;
 	__u16 path_len;
 	__u16 cwd_len;
 	__u16 argv_len;
-	__u8 pad[6];
+	__u16 env_len;
+	__u8 pad[4];
 };
 
 
@@ -242,7 +251,8 @@ struct rec_open {
 	__u32 flags;
 	__u16 raw_len;
 	__u16 path_len;
-	__u8 pad[4];
+	__u16 dir_len;
+	__u8 pad[2];
 };
 
 
@@ -298,7 +308,7 @@ struct rec_cgroup {
 
 _Static_assert(sizeof(struct rec_header) == 160, "header");
 
-_Static_assert(sizeof(struct rec_exec) == 64, "exec");
+_Static_assert(sizeof(struct rec_exec) == 88, "exec");
 
 _Static_assert(sizeof(struct rec_clone) == 40, "clone");
 
@@ -311,7 +321,7 @@ _Static_assert(sizeof(struct rec_call) == 160, "call");
 _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 
 /* their tracepoints, as attach() takes them */
-#define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_recvfrom", "sys_recvmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"
+#define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chdir", "sys_fchdir", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_recvfrom", "sys_recvmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"
 
 #define CALL_SPECS \
 	[88] = { EVENT_SYMLINK, 0, { 1, 2, 0 }, { 0, 7, 0 }, 0, 0, 0, 0, 0 }, \
@@ -342,6 +352,8 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[429] = { EVENT_MOVE_MOUNT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0 }, \
 	[430] = { EVENT_FSOPEN, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[155] = { EVENT_PIVOT_ROOT, 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
+	[80] = { EVENT_CHDIR, CALL_NEW_CWD | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[81] = { EVENT_FCHDIR, CALL_NEW_CWD | 0, { 0, 0, 0 }, { 7, 0, 0 }, 1, 0, 0, 0, 0 }, \
 	[161] = { EVENT_CHROOT, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[319] = { EVENT_MEMFD_CREATE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
 	[9] = { EVENT_MMAP, CALL_IF_EXECUTABLE | CALL_IF_ANONYMOUS | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
@@ -417,6 +429,8 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[429] = 429, \
 	[430] = 430, \
 	[217] = 155, \
+	[12] = 80, \
+	[133] = 81, \
 	[61] = 161, \
 	[356] = 319, \
 	[192] = 9, \

@@ -108,6 +108,22 @@ struct inode {
 	unsigned long i_ino;
 	struct super_block *i_sb;
 };
+struct timespec64 {
+	__s64 tv_sec;
+	long tv_nsec;
+};
+/* Times of an inode have moved twice: 6.6 renamed i_ctime, 6.11 took all apart. The last part of a name is CO-RE's. */
+struct inode___before_6_6 {
+	struct timespec64 i_ctime;
+};
+struct inode___before_6_11 {
+	struct timespec64 i_mtime;
+	struct timespec64 __i_ctime;
+};
+struct inode___since_6_11 {
+	__s64 i_mtime_sec, i_ctime_sec;
+	__u32 i_mtime_nsec, i_ctime_nsec;
+};
 struct dentry {
 	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
@@ -165,9 +181,12 @@ struct css_set {
 };
 enum cgroup_subsys_id { pids_cgrp_id };
 
+struct pid_namespace {
+	struct task_struct *child_reaper;
+};
 struct upid {
 	int nr;
-	void *ns;
+	struct pid_namespace *ns;
 };
 struct pid {
 	unsigned int level;
@@ -200,6 +219,7 @@ struct nsproxy {
 };
 struct mm_struct {
 	unsigned long arg_start, arg_end;
+	unsigned long env_start, env_end;
 };
 struct thread_info {
 	__u32 status;

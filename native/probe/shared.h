@@ -40,6 +40,8 @@ struct probe_state {
 	__u64 read_errors; /* values that could not be read: a claim in memory that is not there, a name that went away */
 	__u32 open_mask;   /* OPEN_*: which opens a rule can match */
 	__u32 message_mask; /* MESSAGE_*: which messages a rule can match */
+	__u32 wants_env;    /* a rule looks at environments */
+	__u32 pad;
 };
 /* What to read of a system call: a row of native/schema/calls.mjs. Arguments are 1 to 6, 0 for none. */
 struct call_spec {

@@ -54,6 +54,8 @@ export const CALL_FLAGS = {
   CALL_TEXT_IF_NAME: 64,
   /** Argument 1 is a listening socket. */
   CALL_QUEUE: 128,
+  /** Directory 1 is the working directory after the call, also where the string is an absolute path. */
+  CALL_NEW_CWD: 256,
 };
 
 const RES = ['res', 'ERRNO', 'ret'];
@@ -213,6 +215,10 @@ export const CALLS = [
     ['newpath', 'FSPATH', 'p1'],
     ['oldpath', 'FSPATH', 'p2'],
   ]),
+  file('chdir', 80, 12, { strings: [1], dirs: ['cwd'], flags: ['CALL_NEW_CWD'] }, [
+    ['path', 'CHARBUF', 's1'],
+  ]),
+  file('fchdir', 81, 133, { fd: 1, dirs: ['cwd'], flags: ['CALL_NEW_CWD'] }, [['fd', 'FD', 'fd']]),
   process('chroot', 161, 61, ONE_PATH, [['path', 'FSPATH', 'p1']]),
   {
     name: 'memfd_create',

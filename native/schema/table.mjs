@@ -15,6 +15,7 @@ export const VERSION = 2;
 export const LIMITS = {
   PATH_MAX: 4096,
   ARGV_MAX: 16384,
+  ENV_MAX: 8192,
   ANCESTORS_MAX: 8,
   PATH_COMPONENTS_MAX: 64,
   SOCKADDR_MAX: 128,
@@ -102,6 +103,7 @@ export const RECORD_FLAGS = {
   CWD_TRUNCATED: 64,
   CONNECTED: 128,
   PEER_CHANGED: 256,
+  ENV_TRUNCATED: 512,
 };
 
 export const CGROUP_OPS = { CGROUP_MKDIR: 1, CGROUP_RMDIR: 2, CGROUP_ATTACH: 3 };
@@ -118,7 +120,18 @@ export const KINDS = [
       ['vpgid', 'u32', "Process group, the task's pid namespace"],
       ['sid', 'u32', 'Session, initial pid namespace'],
       ['vsid', 'u32', "Session, the task's pid namespace"],
-      ['flags', 'u32', 'ARGV_TRUNCATED, RAW_TRUNCATED, RAW_UNREADABLE, CWD_TRUNCATED'],
+      [
+        'flags',
+        'u32',
+        'ARGV_TRUNCATED, ENV_TRUNCATED, RAW_TRUNCATED, RAW_UNREADABLE, CWD_TRUNCATED',
+      ],
+      ['file_ctime', 'u64', "Last change of the file's status, Unix ns"],
+      ['file_mtime', 'u64', "Last change of the file's content, Unix ns"],
+      [
+        'pidns_start',
+        'u64',
+        "Start of the first process in the task's pid namespace, boot time ns",
+      ],
     ],
     variable: [
       ['ancestors', 'Parent first: {u64 start; u32 pid; u32 in_scope; char comm[16]} each'],
@@ -126,6 +139,7 @@ export const KINDS = [
       ['path', 'The resolved path of the file that runs'],
       ['cwd', 'Working directory'],
       ['argv', 'Arguments, each ended by NUL'],
+      ['env', 'Environment, each ended by NUL: only if a rule needs it'],
     ],
   },
   {
@@ -162,6 +176,7 @@ export const KINDS = [
     variable: [
       ['raw', 'The path as passed (user memory)'],
       ['path', 'The resolved path (kernel), if the call succeeded'],
+      ['dir', 'The directory that raw is relative to (kernel), if it is, and the call failed'],
     ],
   },
   {

@@ -8,6 +8,30 @@ export interface AppIdentity {
   readonly instance: string | undefined;
 }
 
+/** One mount of a container, as the runtime made it. */
+export interface ContainerMount {
+  /** On the host; '' for what has no place there. */
+  readonly source: string;
+  readonly destination: string;
+  /** Options as given: `ro`, `z`, …; '' for none. */
+  readonly mode: string;
+  readonly writable: boolean;
+  readonly propagation: string;
+}
+
+/** What only a closer look at a container tells (inspect). */
+export interface ContainerDetails {
+  /** At most MAX_MOUNTS. */
+  readonly mounts: readonly ContainerMount[];
+  readonly hostPid: boolean;
+  readonly hostNetwork: boolean;
+  readonly hostIpc: boolean;
+  /** Its first IPv4 address; undefined without a network of its own. */
+  readonly ip: string | undefined;
+}
+
+export const MAX_MOUNTS = 256;
+
 /** A container as its runtime describes it. Nothing the tenant can write from inside decides a value here. */
 export interface Container {
   /** The runtime's full id (Docker: 64 hex digits; the cgroup runtime: the name from the pattern). */
@@ -21,6 +45,8 @@ export interface Container {
   readonly imageRepository: string | undefined;
   readonly imageTag: string | undefined;
   readonly imageId: string | undefined;
+  /** `sha256:…` of the image's manifest; undefined for an image that came from no registry. */
+  readonly imageDigest: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
   /** undefined while not known (the create event does not say). */
   readonly privileged: boolean | undefined;
@@ -30,6 +56,8 @@ export interface Container {
   /** Unix ms. */
   readonly startedAtMs: number | undefined;
   readonly app: AppIdentity;
+  /** undefined while not known. */
+  readonly details: ContainerDetails | undefined;
   /** Path of the app's log file, for the cgroup runtime (config). */
   readonly logFile: string | undefined;
 }

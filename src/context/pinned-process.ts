@@ -13,6 +13,7 @@ export function pinProcess(process: Process): Process {
     parent: process.parent,
     loginUid: process.loginUid,
     tty: process.tty,
+    pidNamespaceStartBootNs: process.pidNamespaceStartBootNs,
     pgid: process.pgid,
     vpgid: process.vpgid,
     sid: process.sid,

@@ -141,6 +141,9 @@ export function nameOnlyImage(name: string): ProcessImage {
     exeLowerLayer: false,
     exeMemfd: false,
     exeWritable: false,
+    exeCtimeNs: 0n,
+    exeMtimeNs: 0n,
+    env: undefined,
   };
 }
 

@@ -16,6 +16,7 @@ export class ProcessNode implements Process {
   parent: ProcessNode | undefined;
   loginUid = -1;
   tty = 0;
+  pidNamespaceStartBootNs = 0n;
   pgid = 0;
   vpgid = 0;
   sid = 0;
@@ -117,6 +118,9 @@ export class AncestorImage implements ProcessImage {
   readonly exeUpperLayer = false;
   readonly exeLowerLayer = false;
   readonly exeWritable = false;
+  readonly exeCtimeNs = 0n;
+  readonly exeMtimeNs = 0n;
+  readonly env = undefined;
   readonly #pid: number;
   readonly #startBootNs: bigint;
   readonly #reader: ProcReader;

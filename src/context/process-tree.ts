@@ -1,4 +1,4 @@
-import type { Ancestor, ExecDetails, KernelEvent } from '../events/event.ts';
+import type { Ancestor, CallDetails, ExecDetails, KernelEvent } from '../events/event.ts';
 import type { CgroupChange } from '../probe/scope.ts';
 import { AncestorImage, ProcessNode } from './process-node.ts';
 import { ProcessTable } from './process-table.ts';
@@ -121,6 +121,7 @@ export class ProcessTree {
     else {
       if (node.setup) this.#setup.check(node, event);
       if (event.clone !== undefined) this.#onClone(node, event, sequence);
+      else if (event.call !== undefined) this.#onCall(node, event, event.call);
       else if (event.type === 'procexit') this.#table.markExited(node, event.bootNs);
     }
     return node;
@@ -268,6 +269,7 @@ export class ProcessTree {
     // A thread that calls exec takes over the leader's pid and start: the same process all along.
     this.#table.setImage(node, imageOfExec(event.comm, exec), event.bootNs);
     node.origin = 'probe';
+    node.pidNamespaceStartBootNs = exec.pidNamespaceStartBootNs;
     this.#setup.onExec(node, event, exec);
   }
 
@@ -293,11 +295,18 @@ export class ProcessTree {
         // A group led from outside a new pid namespace has no number in it.
         child.vpgid = 0;
         child.vsid = 0;
-      }
+      } else child.pidNamespaceStartBootNs = node.pidNamespaceStartBootNs;
       this.#table.add(child, event.bootNs);
     }
     if (parent !== undefined) this.#link(child, parent);
     this.#setup.onFork(node, child, event);
+  }
+
+  /** A process that changed its working directory runs what it ran. */
+  #onCall(node: ProcessNode, event: KernelEvent, call: CallDetails): void {
+    if (event.type !== 'chdir' && event.type !== 'fchdir') return;
+    const cwd = call.directory(1);
+    if (event.result === 0 && cwd !== '') node.image = { ...node.image, cwd };
   }
 
   /** Ties the chain that an exec record carries to the tree, parent first. */
@@ -410,5 +419,8 @@ function imageOfExec(comm: string, exec: ExecDetails): ProcessImage {
     exeLowerLayer: file?.lowerLayer ?? false,
     exeMemfd: file?.memfd ?? false,
     exeWritable: exec.writable,
+    exeCtimeNs: exec.fileCtimeNs,
+    exeMtimeNs: exec.fileMtimeNs,
+    env: exec.env,
   };
 }

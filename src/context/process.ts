@@ -17,6 +17,11 @@ export interface ProcessImage {
   readonly exeLowerLayer: boolean;
   readonly exeMemfd: boolean;
   readonly exeWritable: boolean;
+  /** Last change of the running file's status and content, Unix ns; 0 when not known. */
+  readonly exeCtimeNs: bigint;
+  readonly exeMtimeNs: bigint;
+  /** NAME=value each; undefined when not known, as while no rule needs it. */
+  readonly env: readonly string[] | undefined;
 }
 
 /** A process (thread group). Known by (pid, startBootNs); lives on as long as something refers to it. */
@@ -28,6 +33,8 @@ export interface Process {
   readonly parent: Process | undefined;
   readonly loginUid: number;
   readonly tty: number;
+  /** Start of the first process in its pid namespace, CLOCK_BOOTTIME ns; 0 when not known. */
+  readonly pidNamespaceStartBootNs: bigint;
   readonly pgid: number;
   readonly vpgid: number;
   readonly sid: number;
@@ -38,6 +45,12 @@ export interface Process {
   readonly setup: boolean;
   /** How we know it: complete from the probe, from /proc at start, or only what an exec record said of an ancestor. */
   readonly origin: 'probe' | 'proc' | 'ancestor';
+}
+
+/** Domain names by address. */
+export interface AddressNames {
+  /** Those of the names in the rules that lead to this address; none while they are not looked up. */
+  namesOf(address: string): readonly string[];
 }
 
 /** Names from the container's own passwd and group files; undefined when not known there. */

@@ -62,11 +62,15 @@ class RecordCall implements CallDetails {
     return this.#part(n - 1);
   }
 
+  directory(n: number): string {
+    return this.#part(DIR + n - 1);
+  }
+
   path(n: number): string | undefined {
     const raw = this.#part(n - 1);
     if (this.textTruncated) return undefined;
     if (raw.startsWith('/')) return normalizePath(raw);
-    const directory = this.#part(DIR + n - 1);
+    const directory = this.directory(n);
     if (!directory.startsWith('/')) return undefined;
     return normalizePath(`${directory}/${raw}`);
   }

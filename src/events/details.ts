@@ -225,6 +225,14 @@ class RecordOpen implements OpenDetails {
     return (this.#r.number(this.#at + OPEN.flags) & RECORD_FLAGS.RAW_TRUNCATED) !== 0;
   }
 
+  get directoryPath(): string {
+    const r = this.#r;
+    const at = this.#at;
+    const length = r.short(at + OPEN.dir_len);
+    if (length === 0) return '';
+    return r.text(at + OPEN.end + r.short(at + OPEN.raw_len) + r.short(at + OPEN.path_len), length);
+  }
+
   get dirFd(): number {
     return this.#r.int(this.#at + OPEN.dirfd);
   }
@@ -299,6 +307,9 @@ export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetai
   const rawAt = at + EXEC.end + ancestorsLength;
   const pathAt = rawAt + rawLength;
   const cwdAt = pathAt + pathLength;
+  const argvAt = cwdAt + cwdLength;
+  const argvLength = r.short(at + EXEC.argv_len);
+  const envLength = r.short(at + EXEC.env_len);
   const ancestors: Ancestor[] = [];
   for (let a = at + EXEC.end; a < rawAt; a += ANCESTOR_BYTES) {
     ancestors.push({
@@ -312,9 +323,14 @@ export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetai
     file: readFile(r, at, EXEC, pathAt, pathLength),
     filename: r.text(rawAt, rawLength),
     writable: !failed && isWritable(r, at),
-    argv: readArgv(r, cwdAt + cwdLength, r.short(at + EXEC.argv_len)),
+    argv: readArgv(r, argvAt, argvLength),
     argvTruncated: (r.number(at + EXEC.flags) & RECORD_FLAGS.ARGV_TRUNCATED) !== 0,
     cwd: r.text(cwdAt, cwdLength),
+    env: envLength === 0 ? undefined : readArgv(r, argvAt + argvLength, envLength),
+    envTruncated: (r.number(at + EXEC.flags) & RECORD_FLAGS.ENV_TRUNCATED) !== 0,
+    fileCtimeNs: r.u64(at + EXEC.file_ctime),
+    fileMtimeNs: r.u64(at + EXEC.file_mtime),
+    pidNamespaceStartBootNs: r.u64(at + EXEC.pidns_start),
     ancestors,
     pgid: r.number(at + EXEC.pgid),
     vpgid: r.number(at + EXEC.vpgid),

@@ -48,6 +48,8 @@ export interface OpenDetails {
   /** The path as the caller passed it (user memory, so only a claim). */
   readonly rawPath: string;
   readonly rawPathTruncated: boolean;
+  /** The directory that a relative path starts from, if the call failed and the kernel knows it; '' otherwise. */
+  readonly directoryPath: string;
   /** openat's first argument; AT_FDCWD (-100) where the call has none. */
   readonly dirFd: number;
   /** O_* bits as passed (x86-64 values). For creat: O_CREAT|O_WRONLY|O_TRUNC. */
@@ -114,6 +116,8 @@ export interface CallDetails {
   int(n: number): number;
   /** String `n` (1 to 3) of the call; '' when it has none, was passed NULL or could not be read. */
   text(n: number): string;
+  /** The kernel's directory beside string `n`: what a relative path starts from, or where chdir went; '' if none. */
+  directory(n: number): string;
   /** String `n` as a path, by the directory it is relative to; undefined where that would be a guess. */
   path(n: number): string | undefined;
   readonly textTruncated: boolean;
@@ -156,6 +160,15 @@ export interface ExecDetails {
   /** argv held more than the probe copies (see the probe's ARGV_MAX). */
   readonly argvTruncated: boolean;
   readonly cwd: string;
+  /** NAME=value each; undefined when no rule needs it (the probe does not copy it then) or it is empty. */
+  readonly env: readonly string[] | undefined;
+  /** The environment held more than the probe copies (see the probe's ENV_MAX). */
+  readonly envTruncated: boolean;
+  /** Last change of the file's status and of its content, Unix nanoseconds; 0 when the call failed. */
+  readonly fileCtimeNs: bigint;
+  readonly fileMtimeNs: bigint;
+  /** Start of the first process in the pid namespace, CLOCK_BOOTTIME nanoseconds; 0 when the call failed. */
+  readonly pidNamespaceStartBootNs: bigint;
   /** Parent first; at most 8. */
   readonly ancestors: readonly Ancestor[];
   readonly pgid: number;

@@ -42,6 +42,8 @@ export const EVENT_NAMES = [
   'move_mount',
   'fsopen',
   'pivot_root',
+  'chdir',
+  'fchdir',
   'chroot',
   'memfd_create',
   'mmap',
@@ -139,6 +141,8 @@ export const EVENT_TABLE: Readonly<Record<EventName, EventInfo>> = {
   move_mount: { kind: 5, hook: 'move_mount', category: 'other', params: [['res', 'ERRNO', 'ret'], ['olddirfd', 'FD', 'i1'], ['oldpath', 'FSRELPATH', 'p1'], ['newdirfd', 'FD', 'i3'], ['newpath', 'FSRELPATH', 'p2'], ['flags', 'FLAGS32', 'MOVE_MOUNT:u5']] },
   fsopen: { kind: 5, hook: 'fsopen', category: 'other', params: [['res', 'ERRNO', 'ret'], ['type', 'CHARBUF', 's1'], ['flags', 'FLAGS32', 'FSOPEN:u2']] },
   pivot_root: { kind: 5, hook: 'pivot_root', category: 'other', params: [['res', 'ERRNO', 'ret'], ['newpath', 'FSPATH', 'p1'], ['oldpath', 'FSPATH', 'p2']] },
+  chdir: { kind: 5, hook: 'chdir', category: 'file', params: [['res', 'ERRNO', 'ret'], ['path', 'CHARBUF', 's1']] },
+  fchdir: { kind: 5, hook: 'fchdir', category: 'file', params: [['res', 'ERRNO', 'ret'], ['fd', 'FD', 'fd']] },
   chroot: { kind: 5, hook: 'chroot', category: 'process', params: [['res', 'ERRNO', 'ret'], ['path', 'FSPATH', 'p1']] },
   memfd_create: { kind: 5, hook: 'memfd_create', category: 'memory', params: [['fd', 'FD', 'ret'], ['name', 'CHARBUF', 's1'], ['flags', 'FLAGS32', 'MEMFD:u2']] },
   mmap: { kind: 5, hook: 'mmap', category: 'memory', params: [['res', 'ERRNO', 'ret'], ['addr', 'UINT64', 'a1'], ['length', 'UINT64', 'a2'], ['prot', 'FLAGS32', 'PROT:u3'], ['flags', 'FLAGS32', 'MAP:u4'], ['fd', 'FD', 'i5'], ['offset', 'UINT64', 'a6']] },
@@ -194,6 +198,7 @@ export const MORE_HOOKS = {
 export const LIMITS = {
   PATH_MAX: 4096,
   ARGV_MAX: 16384,
+  ENV_MAX: 8192,
   ANCESTORS_MAX: 8,
   PATH_COMPONENTS_MAX: 64,
   SOCKADDR_MAX: 128,
@@ -229,6 +234,7 @@ export const RECORD_FLAGS = {
   CWD_TRUNCATED: 64,
   CONNECTED: 128,
   PEER_CHANGED: 256,
+  ENV_TRUNCATED: 512,
 } as const;
 
 
@@ -304,12 +310,16 @@ export const EXEC = {
   sid: 196,
   vsid: 200,
   flags: 204,
-  ancestors_len: 208,
-  raw_len: 210,
-  path_len: 212,
-  cwd_len: 214,
-  argv_len: 216,
-  end: 224,
+  file_ctime: 208,
+  file_mtime: 216,
+  pidns_start: 224,
+  ancestors_len: 232,
+  raw_len: 234,
+  path_len: 236,
+  cwd_len: 238,
+  argv_len: 240,
+  env_len: 242,
+  end: 248,
 } as const;
 
 
@@ -348,6 +358,7 @@ export const OPEN = {
   flags: 204,
   raw_len: 208,
   path_len: 210,
+  dir_len: 212,
   end: 216,
 } as const;
 

@@ -1,8 +1,15 @@
+import type { EventName } from '../events/table.gen.ts';
 import type { EventMasks } from '../probe/live.ts';
 import { ruleNeeds, type RuleSet } from '../rules/rule-set.ts';
+import { readsAnyOf } from './fields-read.ts';
 import { hooksFor } from './hooks.ts';
 import { messageMaskFor } from './message-mask.ts';
 import { openMaskFor } from './open-mask.ts';
+
+/** Fields that follow a process about, and the events that tell. */
+const WORKING_DIRECTORY = ['proc.cwd'];
+const MOVES: readonly EventName[] = ['chdir', 'fchdir'];
+const ENVIRONMENT = ['proc.env', 'proc.aenv'];
 
 /** What a rule set needs of the kernel: everything that one of its rules can match is reported. */
 export interface KernelPlan {
@@ -12,9 +19,15 @@ export interface KernelPlan {
 }
 
 export function kernelPlanFor(ruleSet: RuleSet): KernelPlan {
+  const needs = new Set<EventName>(ruleNeeds(ruleSet));
+  if (readsAnyOf(ruleSet, WORKING_DIRECTORY)) for (const event of MOVES) needs.add(event);
   return {
-    hooks: hooksFor(ruleNeeds(ruleSet)),
-    masks: { opens: openMaskFor(ruleSet), messages: messageMaskFor(ruleSet) },
+    hooks: hooksFor(needs),
+    masks: {
+      opens: openMaskFor(ruleSet),
+      messages: messageMaskFor(ruleSet),
+      env: readsAnyOf(ruleSet, ENVIRONMENT),
+    },
   };
 }
 
@@ -25,6 +38,7 @@ export function widened(one: KernelPlan, other: KernelPlan): KernelPlan {
     masks: {
       opens: either(one.masks.opens, other.masks.opens),
       messages: either(one.masks.messages, other.masks.messages),
+      env: one.masks.env || other.masks.env,
     },
   };
 }

@@ -55,11 +55,14 @@ export interface MessageMask {
 export interface EventMasks {
   readonly opens: OpenMask;
   readonly messages: MessageMask;
+  /** Execs come with their environment. */
+  readonly env: boolean;
 }
 
 export const ALL_EVENTS: EventMasks = {
   opens: { read: true, write: true, failed: true },
   messages: { newPeer: true, other: true },
+  env: true,
 };
 
 /** What to do about each way in which the kernel refuses the probe. */

@@ -35,6 +35,7 @@ class EventView implements View {
   process!: Subject['process'];
   container: Subject['container'];
   users!: Subject['users'];
+  domains!: Subject['domains'];
   hostname = '';
   claimedPath = false;
 
@@ -43,6 +44,7 @@ class EventView implements View {
     this.process = subject.process;
     this.container = subject.container;
     this.users = subject.users;
+    this.domains = subject.domains;
     this.hostname = subject.hostname;
     this.claimedPath = claimedPath;
   }

@@ -2,7 +2,7 @@ import { Admission, type AdmissionCounters } from '../apps/admission.ts';
 import type { ContainerRegistry } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
 import { pinProcess } from '../context/pinned-process.ts';
-import type { Process, UserNames } from '../context/process.ts';
+import type { AddressNames, Process, UserNames } from '../context/process.ts';
 import type { KernelEvent } from '../events/event.ts';
 import type { EventName } from '../events/table.gen.ts';
 import type { Detection } from './detection.ts';
@@ -21,6 +21,7 @@ export interface EvaluationOptions {
   readonly nowMs: () => number;
   /** The names of the users of the process's container; sees to it that they are read. */
   readonly users: (cgroupId: number, process: Process) => UserNames;
+  readonly domains: AddressNames;
   /** Takes a detection; must not throw. Without a container it is the operator's only. */
   readonly deliver: (detection: Detection) => void;
 }
@@ -131,7 +132,8 @@ export class Evaluation {
     const { event, process } = occurrence;
     const engine = this.#engine;
     const users = this.#options.users(event.cgroupId, process);
-    const subject = { event, process, container, users, hostname: this.#options.hostname };
+    const { hostname, domains } = this.#options;
+    const subject = { event, process, container, users, domains, hostname };
     for (const match of engine.evaluate(subject)) {
       if (container !== undefined) this.#options.deliver(engine.toDetection(match, subject));
       else {
@@ -144,9 +146,9 @@ export class Evaluation {
   #deliver({ occurrence, match }: WaitingMatch, container: Container | undefined): void {
     const { event, process } = occurrence;
     const users = this.#options.users(event.cgroupId, process);
-    const { hostname } = this.#options;
+    const { hostname, domains } = this.#options;
     this.#options.deliver(
-      this.#engine.toDetection(match, { event, process, container, users, hostname }),
+      this.#engine.toDetection(match, { event, process, container, users, domains, hostname }),
     );
   }
 }

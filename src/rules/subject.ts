@@ -1,5 +1,5 @@
 import type { Container } from '../apps/identity.ts';
-import type { Process, UserNames } from '../context/process.ts';
+import type { AddressNames, Process, UserNames } from '../context/process.ts';
 import type { KernelEvent } from '../events/event.ts';
 
 /** What a rule is evaluated against. */
@@ -8,5 +8,6 @@ export interface Subject {
   readonly process: Process;
   readonly container: Container | undefined;
   readonly users: UserNames;
+  readonly domains: AddressNames;
   readonly hostname: string;
 }

@@ -4,6 +4,7 @@ import {
   chownSync,
   copyFileSync,
   mkdtempSync,
+  readFileSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -34,6 +35,18 @@ import {
 
 const CLONE_NEWPID = 0x20000000;
 const NOBODY = 65534;
+
+/** What an exec says of its surroundings, as /proc and stat have it. */
+function stateOf(pid: number, file: string): Partial<ExecDetails> {
+  const { ctimeNs, mtimeNs } = statSync(file, { bigint: true });
+  const environment = readFileSync(`/proc/${pid}/environ`).toString().split('\0').slice(0, -1);
+  return {
+    env: environment,
+    envTruncated: false,
+    fileCtimeNs: ctimeNs,
+    fileMtimeNs: mtimeNs,
+  };
+}
 
 function withoutFile(exec: ExecDetails | undefined): object {
   return { ...exec, file: undefined };
@@ -111,13 +124,19 @@ describe('exec', () => {
             assert.equal(event.comm, 'program');
             assertExecFile(event, statSync(program), { path: program });
             assert.deepEqual(facts.argv, args);
-            assert.deepEqual(withoutFile(event.exec), {
+            const { exec } = event;
+            // In ticks, as /proc has it.
+            const namespaceTicks = (exec?.pidNamespaceStartBootNs ?? 0n) / 10_000_000n;
+            assert.equal(namespaceTicks, readStat(1).startTicks);
+            assert.deepEqual(withoutFile(exec), {
               file: undefined,
               filename: 'program',
               writable: true,
               argv: ['zeroth', 'pause', '--', 'a b', '', 'new\ufffdline', "quo'te"],
               argvTruncated: false,
               cwd: dir,
+              ...stateOf(event.pid, program),
+              pidNamespaceStartBootNs: exec?.pidNamespaceStartBootNs,
               ancestors: event.exec?.ancestors,
               pgid: facts.pgid,
               vpgid: facts.pgid,
@@ -397,6 +416,11 @@ describe('exec', () => {
         writable: false,
         argv: ['zero', 'one', '', 'th\ufffdree'],
         argvTruncated: false,
+        env: undefined,
+        envTruncated: false,
+        fileCtimeNs: 0n,
+        fileMtimeNs: 0n,
+        pidNamespaceStartBootNs: 0n,
         cwd: process.cwd(),
         ancestors: true,
         pgid: 0,

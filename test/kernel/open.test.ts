@@ -144,6 +144,7 @@ describe('open', () => {
     const dirFd = running.result('openat').ret;
 
     const common = {
+      directoryPath: '',
       rawPathTruncated: false,
       resolve: 0,
       created: false,

@@ -37,6 +37,7 @@ async function round(number) {
   probe.setMasks({
     opens: { read: true, write: true, failed: true },
     messages: { newPeer: true, other: true },
+    env: true,
   });
   probe.start(
     buffer,

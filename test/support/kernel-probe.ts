@@ -315,6 +315,7 @@ export class KernelProbe {
       this.probe.setMasks({
         opens: { read: true, write: true, failed: true },
         messages: { newPeer: true, other: true },
+        env: true,
       });
     }
     for (const name of options.attach ?? STANDARD_PROGRAMS) this.probe.attach(name);

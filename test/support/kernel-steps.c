@@ -3,7 +3,7 @@
 // Statically linked, raw system calls: no open or clone but those asked for. In every argument %XX is a byte;
 // `@` is the descriptor of the last step that made one, `@N` that of N steps before it.
 //
-//   enter DIR  cd P  chroot P  mount SRC DST TYPE FLAGS DATA|-  pivot NEW OLD  unshare FLAGS  mkdir P  unlink P
+//   enter DIR  cd P  fcd FD  chroot P  mount SRC DST TYPE FLAGS DATA|-  pivot NEW OLD  unshare FLAGS  mkdir P  unlink P
 //   pause  exit N  exitthread N  kill SIG  sleep MS  comm NAME  loginuid N
 //   resuid R E S  resgid R E S  caps EFF PERM INH (hex)  setsid  setpgid  tty  ids
 //   open P FLAGS MODE  openat FD P FLAGS MODE  openat2 FD P FLAGS MODE RESOLVE  creat P MODE  badopen
@@ -13,6 +13,10 @@
 //   fork [ … ]  vfork [ … ]  clone FLAGS [ … ]  clone3 FLAGS DIR|- [ … ]  thread [ … ]  threadleft [ … ]  threads N  threadsend N
 //   loop COUNT GAP_MS PATH  bursts SECONDS BURST GAP_MS PATH  mkdirs COUNT DIR  moves COUNT DIR DIR
 //   execs COUNT GAP_MS PATH  alive link|prog|map ID
+//   call NAME ARGS… ;  callfd NAME ARGS… ; (its result is a descriptor)  describe FD  child  awaitstop  handle P
+//     of these ARGS: a number, `@`, n (NULL), pid, tid, child (the last one's), handle (the last one), r or rN (the
+//     result of the last call, of that N before), or a pointer: s:TEXT, b:HEX, o:N (N bytes of zero), a:N (the address
+//     of the socket `@N`), { ARGS… } (words of 64 bits)
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -129,6 +133,8 @@ static int make_socket(int family, int type) {
 }
 
 static void run(char **at);
+
+#include "kernel-calls.h"
 
 // The end of a block that begins after `at`, and the block's own end marked for the child.
 static char **skip_block(char **at) {
@@ -451,7 +457,7 @@ static bool run_load_step(const char *step, char ***at) {
 static void run(char **at) {
   while (*at && strcmp(*at, "]") && strcmp(*at, "--")) {
     const char *step = *at++;
-    if (run_file_step(step, &at) || run_task_step(step, &at) || run_load_step(step, &at)) continue;
+    if (run_file_step(step, &at) || run_task_step(step, &at) || run_load_step(step, &at) || run_call_step(step, &at)) continue;
     if (!strncmp(step, "exec", 4)) run_exec_step(step, &at);
     else if (!strcmp(step, "fork") || !strcmp(step, "vfork") || !strcmp(step, "clone") || !strcmp(step, "clone3") || !strncmp(step, "thread", 6))
       run_clone_step(step, &at);
@@ -467,6 +473,7 @@ static void run(char **at) {
       report(step, 0);
       if (read(0, &byte, 1) != 1) _exit(124);
     } else if (!strcmp(step, "cd")) report(step, check(chdir(word(&at))));
+    else if (!strcmp(step, "fcd")) report(step, check(fchdir((int)number(&at))));
     else if (!strcmp(step, "chroot")) report(step, check(chroot(word(&at))));
     else if (!strcmp(step, "unlink")) report(step, check(unlink(word(&at))));
     else if (!strcmp(step, "mkdir")) report(step, check(mkdir(word(&at), 0755)));

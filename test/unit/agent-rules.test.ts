@@ -30,10 +30,12 @@ const NO_MESSAGES = { newPeer: false, other: false };
 const READS_MASK: EventMasks = {
   opens: { read: true, write: false, failed: false },
   messages: NO_MESSAGES,
+  env: false,
 };
 const WRITES_MASK: EventMasks = {
   opens: { read: false, write: true, failed: false },
   messages: NO_MESSAGES,
+  env: false,
 };
 
 /** What a reload does, in its order. */
@@ -59,6 +61,7 @@ async function started(options: { refuse?: string; watch?: boolean } = {}) {
         done.push(hooks.join());
       },
     },
+    domains: { watch: () => Promise.resolve() },
     probe: {
       setMasks: (mask) => done.push(mask),
       drain: () => done.push('drain'),
@@ -76,7 +79,7 @@ test('the kernel reports more before the swap, and less after it; what it has re
   await rules.reload();
   assert.deepEqual(done.splice(0), [
     'sys_connect,sys_open',
-    { opens: { read: true, write: true, failed: false }, messages: NO_MESSAGES },
+    { opens: { read: true, write: true, failed: false }, messages: NO_MESSAGES, env: false },
     'drain',
     'swap 1',
     'sys_connect,sys_open',
@@ -131,6 +134,7 @@ test('a defect in loading ends no agent', async () => {
     source: { from: { file: configFile, read }, loaded },
     logger: SILENT_LOGGER,
     attachment: { setHooks: () => done.push('hooks') },
+    domains: { watch: () => Promise.resolve() },
     probe: { setMasks: () => done.push('mask'), drain: () => 0 },
     evaluation: { swapEngine: () => done.push('swap') },
   });
@@ -195,14 +199,22 @@ test('a widened plan reports what either reports', () => {
   for (const plan of [widened(reads, writes), widened(writes, reads)]) {
     assert.deepEqual(plan, {
       hooks: ['sys_connect', 'sys_open'],
-      masks: { opens: { read: true, write: true, failed: false }, messages: NO_MESSAGES },
+      masks: {
+        opens: { read: true, write: true, failed: false },
+        messages: NO_MESSAGES,
+        env: false,
+      },
     });
   }
   assert.deepEqual(widened(reads, reads), reads);
   const nothing = kernelPlanFor(ruleSetOf(ruleFile('evt.type = procexit')));
   assert.deepEqual(nothing, {
     hooks: [],
-    masks: { opens: { read: false, write: false, failed: false }, messages: NO_MESSAGES },
+    masks: {
+      opens: { read: false, write: false, failed: false },
+      messages: NO_MESSAGES,
+      env: false,
+    },
   });
   assert.deepEqual(widened(nothing, writes), writes);
 });

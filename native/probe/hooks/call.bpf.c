@@ -74,7 +74,8 @@ __noinline int call__store_directory(struct call_state *c, __u32 which)
 		return 0;
 	struct rec_call *r = (void *)s->b;
 	__u32 arg = c->spec.dirs[which] & 7;
-	if (!arg || !(c->relative & (1 << which)))
+	bool wanted = (c->relative & (1 << which)) || (c->spec.flags & CALL_NEW_CWD);
+	if (!arg || !wanted)
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct fs_struct *fs = task->fs;

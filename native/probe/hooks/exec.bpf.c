@@ -3,6 +3,8 @@
 
 #define FAILED_ARGS_MAX 32
 #define FAILED_ARG_BYTES 512
+#define NSEC_PER_SEC 1000000000ull
+#define I_CTIME_QUERIED (1u << 31) /* a mark among the nanoseconds, since 6.13 */
 
 static __always_inline __u32 exec__store_ancestors(struct rec_ancestor *out, struct task_struct *task)
 {
@@ -60,6 +62,64 @@ static __always_inline void exec__store_file(struct rec_exec *r, const struct fi
 	r->file_mode = facts->mode;
 }
 
+/* Unix ns of the file's last change: of its status (ctime) or of its content. */
+static __always_inline __u64 exec__time_of(struct file *file, bool status)
+{
+	void *inode = LOAD(file, struct file, f_inode);
+	if (bpf_core_field_exists(struct inode___since_6_11, i_mtime_sec)) {
+		struct inode___since_6_11 *split = inode;
+		return status ? BPF_CORE_READ(split, i_ctime_sec) * NSEC_PER_SEC +
+					(BPF_CORE_READ(split, i_ctime_nsec) & ~I_CTIME_QUERIED)
+			      : BPF_CORE_READ(split, i_mtime_sec) * NSEC_PER_SEC + BPF_CORE_READ(split, i_mtime_nsec);
+	}
+	struct timespec64 time = {};
+	if (!status)
+		BPF_CORE_READ_INTO(&time, (struct inode___before_6_11 *)inode, i_mtime);
+	else if (bpf_core_field_exists(struct inode___before_6_11, __i_ctime))
+		BPF_CORE_READ_INTO(&time, (struct inode___before_6_11 *)inode, __i_ctime);
+	else
+		BPF_CORE_READ_INTO(&time, (struct inode___before_6_6 *)inode, i_ctime);
+	return time.tv_sec * NSEC_PER_SEC + time.tv_nsec;
+}
+
+static __always_inline __u64 exec__namespace_start(struct task_struct *task)
+{
+	struct pid *pid = task->thread_pid;
+	__u64 at = LOAD(pid, struct pid, level) & 31;
+	barrier_var(at);
+	at = bpf_core_field_offset(struct pid, numbers) + at * bpf_core_type_size(struct upid);
+	struct pid_namespace *ns = NULL;
+	bpf_probe_read_kernel(&ns, sizeof(ns), (void *)pid + at + bpf_core_field_offset(struct upid, ns));
+	struct task_struct *first = BPF_CORE_READ(ns, child_reaper);
+	return BPF_CORE_READ(first, start_boottime);
+}
+
+/* Appends the environment, as far as ENV_MAX and the record's room go; returns where it ends. */
+static __always_inline __u32 exec__store_env(struct scratch *s, struct rec_exec *r, __u32 off, struct mm_struct *mm)
+{
+	unsigned long from = mm->env_start, bytes = mm->env_end - from;
+	__u32 room = sizeof(s->b) - ENV_MAX - 8;
+	if (off > room) { /* argv and three paths of nearly the largest size */
+		r->flags |= ENV_TRUNCATED;
+		return off;
+	}
+	if (bytes > ENV_MAX) {
+		bytes = ENV_MAX;
+		r->flags |= ENV_TRUNCATED;
+	}
+	barrier_var(off);
+	barrier_var(bytes);
+	if (off > room || bytes > ENV_MAX)
+		return 0;
+	if (bpf_probe_read_user(s->b + off, bytes, (void *)from)) {
+		r->flags |= ENV_TRUNCATED;
+		maps__count_read_error();
+		return off;
+	}
+	r->env_len = bytes;
+	return off + bytes;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(sched_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -113,6 +173,11 @@ int BPF_PROG(sched_exec, struct task_struct *task, int old_pid, struct linux_bin
 		maps__count_read_error();
 	}
 	off += r->argv_len & 32767;
+	r->file_mtime = exec__time_of(bprm->file, 0);
+	r->file_ctime = exec__time_of(bprm->file, 1);
+	r->pidns_start = exec__namespace_start(task);
+	if (*(volatile __u32 *)&state.wants_env)
+		off = exec__store_env(s, r, off, task->mm);
 	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry);
 	return 0;
 }

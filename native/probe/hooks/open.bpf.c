@@ -25,6 +25,28 @@ static __always_inline bool open__is_wanted(__u32 mask, __u32 flags, long ret)
 	return (writes && (mask & OPEN_WRITE)) || (reads && (mask & OPEN_READ));
 }
 
+/* The directory that a relative path starts from; its length, 0 where it is not known. */
+static __always_inline __u32 open__store_directory(char *dst, struct task_struct *task, __s32 dirfd)
+{
+	struct fs_struct *fs = task->fs;
+	struct dentry *dentry;
+	struct vfsmount *mnt;
+	if (dirfd == AT_FDCWD) {
+		dentry = LOAD(fs, struct fs_struct, pwd.dentry);
+		mnt = LOAD(fs, struct fs_struct, pwd.mnt);
+	} else {
+		struct file *file = file__from_fd(task, dirfd);
+		if (!file)
+			return 0;
+		dentry = LOAD(file, struct file, f_path.dentry);
+		mnt = LOAD(file, struct file, f_path.mnt);
+	}
+	long start = path__write_buffer(dentry, mnt, fs);
+	if (start < 0 || (start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED)
+		return 0;
+	return path__copy_buffer(dst, start);
+}
+
 static __always_inline int open__send(struct task_struct *task, struct scope_entry *entry, __u64 cgroup,
 				      const struct open_call *call, long ret, __u16 event)
 {
@@ -65,6 +87,10 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 		r->file_mode = facts.mode;
 		len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
 		r->path_len = len;
+		off += len;
+	} else if (ret < 0 && r->raw_len && s->b[sizeof(*r)] != '/') {
+		len = open__store_directory(s->b + off, task, call->dirfd) & (PATH_MAX - 1);
+		r->dir_len = len;
 		off += len;
 	}
 	ring__send_record(&bulk_ring, BUDGET_BULK, s, sizeof(s->h) + off, entry);

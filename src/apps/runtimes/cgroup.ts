@@ -127,6 +127,8 @@ function containerOf(rule: CgroupAppRule, handle: string): Container {
     imageRepository: undefined,
     imageTag: undefined,
     imageId: undefined,
+    imageDigest: undefined,
+    details: undefined,
     labels: boundedLabels({}),
     privileged: undefined,
     tty: undefined,

@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
-import type { Container } from '../identity.ts';
+import { MAX_MOUNTS } from '../identity.ts';
+import type { Container, ContainerDetails, ContainerMount } from '../identity.ts';
 import { parseImageReference } from '../image-reference.ts';
 import { appFromLabels, boundedLabels, isPlainText } from '../labels.ts';
 
@@ -84,7 +85,50 @@ export function containerFromInspect(info: Docker.ContainerInspectInfo): Contain
     initPid: info.State.Running && info.State.Pid > 0 ? info.State.Pid : 0,
     // The engine's zero time (year 1) means never.
     startedAtMs: startedAtMs > 0 ? startedAtMs : undefined,
+    details: detailsOf(info),
   };
+}
+
+function detailsOf(info: Docker.ContainerInspectInfo): ContainerDetails {
+  const { PidMode, NetworkMode, IpcMode } = info.HostConfig;
+  const mounts: unknown = info.Mounts;
+  return {
+    mounts: Array.isArray(mounts) ? mounts.slice(0, MAX_MOUNTS).map(mountOf) : [],
+    hostPid: PidMode === 'host',
+    hostNetwork: NetworkMode === 'host',
+    hostIpc: IpcMode === 'host',
+    ip: addressOf(info.NetworkSettings.Networks),
+  };
+}
+
+function mountOf(mount: unknown): ContainerMount {
+  const { Source, Destination, Mode, RW, Propagation } = isRecord(mount) ? mount : {};
+  return {
+    source: text(Source) ?? '',
+    destination: text(Destination) ?? '',
+    mode: text(Mode) ?? '',
+    writable: RW === true,
+    propagation: text(Propagation) ?? '',
+  };
+}
+
+function addressOf(networks: unknown): string | undefined {
+  for (const network of Object.values(isRecord(networks) ? networks : {})) {
+    const address = isRecord(network) ? text(network['IPAddress']) : undefined;
+    if (address !== undefined && address !== '') return address;
+  }
+  return undefined;
+}
+
+/** The digest of the image by the reference it was started with, or by the first that it has. */
+export function digestFromImage(info: unknown, image: string | undefined): string | undefined {
+  const digests: unknown = isRecord(info) ? info['RepoDigests'] : undefined;
+  if (!Array.isArray(digests)) return undefined;
+  const named = digests.filter((one): one is string => typeof one === 'string');
+  const repository = image === undefined ? undefined : parseImageReference(image).repository;
+  const found =
+    named.find((one) => repository !== undefined && one.startsWith(`${repository}@`)) ?? named[0];
+  return found?.split('@')[1];
 }
 
 /**
@@ -103,6 +147,8 @@ export function mergeContainer(older: Container | undefined, newer: Container): 
     tty: newer.tty ?? older.tty,
     initPid: newer.initPid === 0 ? older.initPid : newer.initPid,
     startedAtMs: newer.startedAtMs ?? older.startedAtMs,
+    imageDigest: newer.imageDigest ?? older.imageDigest,
+    details: newer.details ?? older.details,
   };
 }
 
@@ -133,12 +179,14 @@ function build(parts: {
     imageRepository: reference?.repository,
     imageTag: reference?.tag,
     imageId: parts.imageId ?? (reference?.repository === undefined ? reference?.digest : undefined),
+    imageDigest: reference?.digest,
     labels,
     privileged: undefined,
     tty: undefined,
     initPid: 0,
     startedAtMs: undefined,
     app: appFromLabels(labels, name),
+    details: undefined,
     logFile: undefined,
   };
 }

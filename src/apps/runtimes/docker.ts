@@ -10,6 +10,7 @@ import {
   containerFromCreate,
   containerFromInspect,
   containerFromList,
+  digestFromImage,
   mergeContainer,
   parseDockerEvent,
   renamedContainer,
@@ -44,6 +45,7 @@ const ACTIONS = ['create', 'start', 'die', 'destroy', 'rename'];
 const MAX_EVENT_BYTES = 1024 * 1024;
 const MAX_KNOWN = 16384;
 const MAX_WAITING_INSPECTS = 4096;
+const MAX_IMAGES = 256;
 const INSPECT_ATTEMPTS = 3;
 const RETRY_MS = 200;
 const MIN_BACKOFF_MS = 250;
@@ -68,6 +70,8 @@ export class DockerRuntime implements Runtime {
   readonly #inspecting = new Set<string>();
   /** Containers of the engine, running or not; least recently told first. */
   readonly #known = new Map<string, Container>();
+  /** What the engine says of images, by their ids. */
+  readonly #digests = new Map<string, Promise<unknown>>();
   readonly #stopped = new AbortController();
   readonly #counts = {
     connects: 0,
@@ -225,6 +229,8 @@ export class DockerRuntime implements Runtime {
       case 'create':
         // Of one that was listed already the event has nothing new.
         if (known === undefined) this.#tell(containerFromCreate(event));
+        // What the event does not say (privileges, mounts) is asked for before the first process runs.
+        this.#inspect(event.id);
         break;
       case 'start':
         // Known from its create event or the list, unless both were lost: these attributes are as good.
@@ -329,9 +335,30 @@ export class DockerRuntime implements Runtime {
     const container = containerFromInspect(info);
     if (container?.fullId !== id) return;
     const known = this.#known.get(id);
+    if (container.imageDigest === undefined) void this.#findDigest(id, container);
     // A stopped container has no first process any more.
     this.#tell({ ...mergeContainer(known, container), initPid: container.initPid });
     if (container.initPid > 0) this.#sink?.running(this.name, id, container.initPid);
+  }
+
+  /** The digest comes from the image, once for all its containers; it is told when it is there. */
+  async #findDigest(id: string, { image, imageId }: Container): Promise<void> {
+    if (imageId === undefined) return;
+    let digests = this.#digests.get(imageId);
+    if (digests === undefined) {
+      // The package's types lack the signal.
+      const options = { abortSignal: this.#timeout(1) } as Docker.ImageInspectOptions;
+      digests = this.#docker
+        .getImage(imageId)
+        .inspect(options)
+        .catch(() => undefined);
+      if (this.#digests.size >= MAX_IMAGES) this.#digests.clear();
+      this.#digests.set(imageId, digests);
+    }
+    const imageDigest = digestFromImage(await digests, image);
+    const known = this.#known.get(id);
+    if (imageDigest !== undefined && known !== undefined && !this.#isStopped())
+      this.#tell({ ...known, imageDigest });
   }
 
   #timeout(factor: number): AbortSignal {

@@ -1,6 +1,7 @@
 import type { Container } from '../../apps/identity.ts';
 import { absent, field, fieldWithReader, future } from './field.ts';
-import type { FieldClass, FieldDefinition, Value, View } from './field.ts';
+import { MOUNT_FIELDS } from './container-mounts.ts';
+import type { FieldClass, Value, View } from './field.ts';
 
 /**
  * The identity is not known within the time events are held for it. The value is there, so that
@@ -24,9 +25,6 @@ const startNs = (view: View): bigint | undefined => {
 };
 
 const DEPRECATED = { deprecated: true };
-
-const mount = (name: string, description: string): FieldDefinition =>
-  future(name, 'CHARBUF', description, { argument: 'required' });
 
 export const CONTAINER_CLASS: FieldClass = {
   name: 'container',
@@ -111,22 +109,38 @@ export const CONTAINER_CLASS: FieldClass = {
           .join(', ');
       }),
     ),
-    future('container.image.digest', 'CHARBUF', "Its image's digest."),
-    future('container.mounts', 'CHARBUF', 'All its mounts: of each what container.mount has.'),
-    mount(
-      'container.mount',
-      'One mount as source:dest:mode:rdwr:…, by its number, its source or a glob.',
+    field(
+      'container.image.digest',
+      'CHARBUF',
+      "Its image's digest; absent for an image that came from no registry.",
+      of((container) => container.imageDigest),
     ),
-    mount('container.mount.source', "A mount's source, by its number or destination."),
-    mount('container.mount.dest', "A mount's destination, by its number or source."),
-    mount('container.mount.mode', "A mount's mode, by its number or source."),
-    mount('container.mount.rdwr', 'Whether a mount is writable, by its number or source.'),
-    mount('container.mount.propagation', "A mount's propagation, by its number or source."),
-    future('container.ip', 'CHARBUF', 'Its IPv4 address.'),
+    ...MOUNT_FIELDS,
+    field(
+      'container.ip',
+      'CHARBUF',
+      'Its first IPv4 address.',
+      of((container) => container.details?.ip),
+    ),
     future('container.cni.json', 'CHARBUF', "The network plugin's result."),
-    future('container.host_pid', 'BOOL', "It shares the host's pid namespace."),
-    future('container.host_network', 'BOOL', "It shares the host's network."),
-    future('container.host_ipc', 'BOOL', "It shares the host's IPC namespace."),
+    field(
+      'container.host_pid',
+      'BOOL',
+      "It shares the host's pid namespace.",
+      of((container) => container.details?.hostPid),
+    ),
+    field(
+      'container.host_network',
+      'BOOL',
+      "It shares the host's network.",
+      of((container) => container.details?.hostNetwork),
+    ),
+    field(
+      'container.host_ipc',
+      'BOOL',
+      "It shares the host's IPC namespace.",
+      of((container) => container.details?.hostIpc),
+    ),
     future('container.healthcheck', 'CHARBUF', 'Its health check.', DEPRECATED),
     future('container.liveness_probe', 'CHARBUF', 'Its liveness probe.', DEPRECATED),
     future('container.readiness_probe', 'CHARBUF', 'Its readiness probe.', DEPRECATED),

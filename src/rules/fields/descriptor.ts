@@ -11,7 +11,6 @@ const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const AF_NETLINK = 16;
-const AT_FDCWD = -100;
 const O_DIRECTORY = 0o200000;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
@@ -114,15 +113,16 @@ function claimedPathOf(view: View): string | undefined {
   const { open } = view.event;
   if (open === undefined || open.rawPath === '' || open.rawPathTruncated) return undefined;
   if (open.rawPath.startsWith('/')) return normalizePath(open.rawPath);
-  const { cwd } = view.process.image;
-  if (open.dirFd !== AT_FDCWD || !cwd.startsWith('/')) return undefined;
-  return normalizePath(`${cwd}/${open.rawPath}`);
+  const { directoryPath } = open;
+  return directoryPath.startsWith('/')
+    ? normalizePath(`${directoryPath}/${open.rawPath}`)
+    : undefined;
 }
 
 /**
  * The file that the kernel opened is not where the passed path points, taken by its text: a symbolic link
  * on the way, or another thread replaced the descriptor before the call returned. Only absolute paths
- * are compared: the working directory is known from the last exec only.
+ * are compared: the directory of a relative one is not worth its cost.
  */
 export function isRaced(view: View): boolean {
   const { open } = view.event;

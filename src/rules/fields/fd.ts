@@ -61,6 +61,28 @@ const port =
 const EITHER_END = { noVal: true, noTransformer: true, filterOnly: true };
 const NO_VAL = { noVal: true, noTransformer: true };
 
+/** `fd.sip.name`: all of the rules' names that lead to the address; `!=` holds when none is equal. */
+function domainName(end: End): FieldDefinition {
+  const address = ip(end);
+  const names = (view: View): readonly string[] => {
+    const found = address(view);
+    return found === undefined ? [] : view.domains.namesOf(found);
+  };
+  const reader = (): AnyReader => ({
+    shape: 'any',
+    notEqual: 'all',
+    read: names,
+    output: (view) => names(view).join(' ') || null,
+  });
+  return fieldWithReader(
+    `fd.${end.charAt(0)}ip.name`,
+    'CHARBUF',
+    `The ${end} address's domain name, of those that the rules name.`,
+    reader,
+    NO_VAL,
+  );
+}
+
 /** `fd.ip`, `fd.net`, `fd.port`: either end has to satisfy the comparison, both for `!=` (E5). */
 function eitherEnd(
   name: string,
@@ -276,9 +298,9 @@ export const FD_CLASS: FieldClass = {
         return socketOf(v)?.peerChanged ?? false;
       },
     ),
-    future('fd.cip.name', 'CHARBUF', "The client's domain name.", NO_VAL),
-    future('fd.sip.name', 'CHARBUF', "The server's domain name.", NO_VAL),
-    future('fd.lip.name', 'CHARBUF', 'The local domain name.', NO_VAL),
-    future('fd.rip.name', 'CHARBUF', 'The remote domain name.', NO_VAL),
+    domainName('client'),
+    domainName('server'),
+    domainName('local'),
+    domainName('remote'),
   ],
 };

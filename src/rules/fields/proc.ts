@@ -1,9 +1,9 @@
 import type { Process, ProcessImage } from '../../context/process.ts';
 import { field, fieldWithReader, future, parseIndex } from './field.ts';
+import { ENVIRONMENT_FIELDS } from './proc-env.ts';
+import { EXE_TIME_FIELDS, unixOf } from './proc-exe-times.ts';
+import { ancestor, MAX_ANCESTORS } from './ancestors.ts';
 import type { FieldClass, FieldDefinition, FieldType, Value, View } from './field.ts';
-
-/** How far up the tree a rule looks: past it there is no ancestor. */
-const MAX_ANCESTORS = 64;
 
 function cmdline(image: ProcessImage): string {
   return image.args.length === 0 ? image.name : `${image.name} ${image.args.join(' ')}`;
@@ -12,13 +12,6 @@ function cmdline(image: ProcessImage): string {
 /** With a blank after it where there are no arguments, as in Falco. */
 function exeline(image: ProcessImage): string {
   return `${image.exe} ${image.args.join(' ')}`;
-}
-
-function ancestor(process: Process, level: number): Process | undefined {
-  if (level > MAX_ANCESTORS) return undefined;
-  let found: Process | undefined = process;
-  for (let i = 0; i < level && found !== undefined; i++) found = found.parent;
-  return found;
 }
 
 const ARGS: FieldDefinition = {
@@ -141,9 +134,6 @@ const leaderImage =
   (key: 'sid' | 'pgid' | 'vpgid', read: (image: ProcessImage) => Value) =>
   (view: View): Value =>
     read(leader(view.process, key).image);
-
-const startTime = (view: View, process: Process): bigint =>
-  view.event.timeNs - (view.event.bootNs - process.startBootNs);
 
 export const PROC_CLASS: FieldClass = {
   name: 'proc',
@@ -320,11 +310,11 @@ export const PROC_CLASS: FieldClass = {
       return parent === undefined ? undefined : v.event.bootNs - parent.startBootNs;
     }),
     field('proc.pid.ts', 'RELTIME', 'When the process began, Unix nanoseconds.', (v) => {
-      return startTime(v, v.process);
+      return unixOf(v, v.process.startBootNs);
     }),
     field('proc.ppid.ts', 'RELTIME', 'When the parent began, Unix nanoseconds.', (v) => {
       const { parent } = v.process;
-      return parent === undefined ? undefined : startTime(v, parent);
+      return parent === undefined ? undefined : unixOf(v, parent.startBootNs);
     }),
     field(
       'proc.is_exe_writable',
@@ -362,21 +352,8 @@ export const PROC_CLASS: FieldClass = {
         return oldestShell(v.process);
       },
     ),
-    future('proc.exe_ino.ctime', 'ABSTIME', "The running file's last status change."),
-    future('proc.exe_ino.mtime', 'ABSTIME', "The running file's last modification."),
-    future('proc.exe_ino.ctime_duration_proc_start', 'ABSTIME', 'From that change to the start.'),
-    future(
-      'proc.exe_ino.ctime_duration_pidns_start',
-      'ABSTIME',
-      'From the namespace to the change.',
-    ),
-    future('proc.pidns_init_start_ts', 'UINT64', 'When the pid namespace began.'),
-    future('proc.env', 'CHARBUF', 'Environment; [NAME] is one variable.', { argument: 'optional' }),
-    future('proc.aenv', 'CHARBUF', "Ancestors' environments; [NAME] is one variable.", {
-      argument: 'optional',
-      noVal: true,
-      noTransformer: true,
-    }),
+    ...EXE_TIME_FIELDS,
+    ...ENVIRONMENT_FIELDS,
     future('proc.fdopencount', 'UINT64', 'Open descriptors.'),
     future('proc.fdlimit', 'INT64', 'Limit of open descriptors.'),
     future('proc.fdusage', 'DOUBLE', 'Open descriptors in relation to the limit.'),

@@ -49,6 +49,9 @@ test('exec replaces the image; a failed one does not', () => {
     exeLowerLayer: false,
     exeMemfd: false,
     exeWritable: false,
+    exeCtimeNs: 0n,
+    exeMtimeNs: 0n,
+    env: undefined,
   });
   const before = process.image;
   assert.equal(tree.onEvent(execEvent(sh, at(2), { argv: ['/none'], result: -2 })), process);

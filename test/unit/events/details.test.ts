@@ -33,9 +33,15 @@ test('an open comes back as it was written', () => {
     fc.record({ dirfd: s32, open_flags: u32, mode: u32, resolve: u32, flags: u32 }),
   );
   fc.assert(
-    fc.property(fixed, path, path, ([file, rest], raw, resolved) => {
+    fc.property(fixed, path, path, path, ([file, rest], raw, resolved, dir) => {
       const event = eventOf(
-        buildRecord('open', 'openat2', { ret: 3 }, { ...file, ...rest }, { raw, path: resolved }),
+        buildRecord(
+          'open',
+          'openat2',
+          { ret: 3 },
+          { ...file, ...rest },
+          { raw, path: resolved, dir },
+        ),
       );
       const { flags, mode, directory, forRead, forWrite, ...open } = plain(event.open!);
       assert.deepEqual(
@@ -44,6 +50,7 @@ test('an open comes back as it was written', () => {
           file: expectedFile(file, resolved),
           rawPath: decodeText(raw),
           rawPathTruncated: (rest.flags & RECORD_FLAGS.RAW_TRUNCATED) !== 0,
+          directoryPath: decodeText(dir),
           dirFd: rest.dirfd,
           resolve: rest.resolve,
           created: (file.file_flags & FILE_FLAGS.FILE_CREATED) !== 0,
@@ -102,7 +109,10 @@ test('an exec comes back as it was written', () => {
   });
   const fixed = fc.tuple(
     files,
-    fc.record({ pgid: u32, vpgid: u32, sid: u32, vsid: u32, flags: u32 }),
+    fc.record({
+      ...{ pgid: u32, vpgid: u32, sid: u32, vsid: u32, flags: u32 },
+      ...{ file_ctime: u64, file_mtime: u64, pidns_start: u64 },
+    }),
   );
   fc.assert(
     fc.property(
@@ -114,6 +124,7 @@ test('an exec comes back as it was written', () => {
       fc.array(path, { maxLength: 12 }),
       bool,
       ([file, rest], ancestors, raw, resolved, cwd, argv, failed) => {
+        const words = Buffer.concat(argv.map((arg) => Buffer.concat([arg, Buffer.of(0)])));
         const parts = {
           ancestors: Buffer.concat(
             ancestors.map((one) => {
@@ -128,7 +139,8 @@ test('an exec comes back as it was written', () => {
           raw,
           path: resolved,
           cwd,
-          argv: Buffer.concat(argv.map((arg) => Buffer.concat([arg, Buffer.of(0)]))),
+          argv: words,
+          env: words,
         };
         const event = eventOf(
           buildRecord('exec', 'execve', { ret: failed ? -2 : 0 }, { ...file, ...rest }, parts),
@@ -142,6 +154,11 @@ test('an exec comes back as it was written', () => {
             argv: argv.map(decodeText),
             argvTruncated: (rest.flags & RECORD_FLAGS.ARGV_TRUNCATED) !== 0,
             cwd: decodeText(cwd),
+            env: argv.length === 0 ? undefined : argv.map(decodeText),
+            envTruncated: (rest.flags & RECORD_FLAGS.ENV_TRUNCATED) !== 0,
+            fileCtimeNs: rest.file_ctime,
+            fileMtimeNs: rest.file_mtime,
+            pidNamespaceStartBootNs: rest.pidns_start,
             ancestors: ancestors.map((one) => ({
               pid: one.pid,
               startBootNs: one.start,

@@ -245,11 +245,11 @@ describe('varvel fields', () => {
 
   test('--status adds what is still to come', async () => {
     const without = new Recorder();
-    assert.equal(await runFields({ filter: 'proc.env' }, without), 1);
-    assert.match(without.err, /No field has 'proc.env'/);
+    assert.equal(await runFields({ filter: 'evt.reltime' }, without), 1);
+    assert.match(without.err, /No field has 'evt.reltime'/);
     const io = new Recorder();
-    assert.equal(await runFields({ filter: 'proc.env', status: true }, io), 0);
-    assert.match(io.out, /proc\.env\[…\] {2}CHARBUF {2}not yet {2}Environment/);
+    assert.equal(await runFields({ filter: 'evt.reltime', status: true }, io), 0);
+    assert.match(io.out, /evt\.reltime {5}RELTIME {2}not yet {2}Nanoseconds/);
   });
 
   test('as JSON', async () => {

@@ -215,7 +215,7 @@ describe('varvel fields', () => {
 
   test('says where to find what is not supported yet', async () => {
     const io = new Recorder();
-    assert.equal(await runFields({ filter: 'proc.env' }, io), 1);
+    assert.equal(await runFields({ filter: 'evt.reltime.ns' }, io), 1);
     assert.match(io.err, /With --status there is one\./);
   });
 

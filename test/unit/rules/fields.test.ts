@@ -245,16 +245,17 @@ describe('fields', () => {
   });
 
   test('fd of a failed open is the path as passed, where that says where', () => {
-    const failed = (rawPath: string, dirFd = -100) =>
+    const failed = (rawPath: string, directoryPath = '') =>
       makeSubject(
         makeEvent('openat', {
           result: -2,
-          open: makeOpen('/', { file: undefined, rawPath, dirFd }),
+          open: makeOpen('/', { file: undefined, rawPath, directoryPath }),
         }),
       );
     assert.equal(read('fd.name', failed('/etc//x/../shadow')), '/etc/shadow');
-    assert.equal(read('fd.name', failed('../etc/shadow')), '/etc/shadow');
-    assert.equal(read('fd.name', failed('shadow', 7)), undefined);
+    assert.equal(read('fd.name', failed('../etc/shadow', '/app')), '/etc/shadow');
+    assert.equal(read('fd.name', failed('shadow')), undefined);
+    assert.equal(read('fd.name', failed('shadow', 'anon_inode')), undefined);
     assert.equal(read('fd.name', failed('')), undefined);
     assert.equal(read('fd.num', failed('/x')), -1);
   });

@@ -16,6 +16,8 @@ export function containerOf(
     imageRepository: 'registry/shop',
     imageTag: '1',
     imageId: undefined,
+    imageDigest: undefined,
+    details: undefined,
     labels: {},
     privileged: false,
     tty: false,

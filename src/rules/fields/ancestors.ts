@@ -1,0 +1,21 @@
+import type { Process } from '../../context/process.ts';
+
+/** How far up the tree a rule looks: past it there is no ancestor. */
+export const MAX_ANCESTORS = 64;
+
+/** The ancestor so many levels up: 0 is the process itself; undefined when the tree ends below. */
+export function ancestor(process: Process, level: number): Process | undefined {
+  if (level > MAX_ANCESTORS) return undefined;
+  let found: Process | undefined = process;
+  for (let i = 0; i < level && found !== undefined; i++) found = found.parent;
+  return found;
+}
+
+/** The ancestors, parent first. */
+export function* ancestors(process: Process): Generator<Process> {
+  let found = process.parent;
+  for (let level = 0; found !== undefined && level < MAX_ANCESTORS; level++) {
+    yield found;
+    found = found.parent;
+  }
+}

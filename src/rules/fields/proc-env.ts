@@ -1,0 +1,68 @@
+import type { Process } from '../../context/process.ts';
+import { ancestor, ancestors } from './ancestors.ts';
+import { fieldWithReader, parseIndex } from './field.ts';
+import type { ArgumentProblem, FieldDefinition, Reader } from './field.ts';
+
+/** What follows `NAME=`; '' when there is no such variable (S1), undefined when the environment is not known. */
+function variable(process: Process, name: string): string | undefined {
+  const prefix = `${name}=`;
+  const { env } = process.image;
+  return env && (env.find((word) => word.startsWith(prefix))?.slice(prefix.length) ?? '');
+}
+
+const wholeOf = (process: Process | undefined): string | undefined => process?.image.env?.join(' ');
+
+function ownReader(name: string | undefined): Reader {
+  return {
+    shape: 'single',
+    read: ({ process }) => (name === undefined ? wholeOf(process) : variable(process, name)),
+  };
+}
+
+/** `[3]` is the environment of one ancestor, `[NAME]` a variable of the nearest that has it. */
+function ancestorsReader(argument: string | undefined): Reader | ArgumentProblem {
+  if (argument === undefined) {
+    return {
+      shape: 'single',
+      read({ process }) {
+        const known = [...ancestors(process)].map(wholeOf).filter((text) => text !== undefined);
+        return known.length === 0 ? undefined : known.join(' ');
+      },
+    };
+  }
+  if (/^\d/.test(argument)) {
+    const level = parseIndex(argument);
+    if (typeof level === 'object') return level;
+    return { shape: 'single', read: ({ process }) => wholeOf(ancestor(process, level)) };
+  }
+  return {
+    shape: 'single',
+    read({ process }) {
+      let known: string | undefined;
+      for (const one of ancestors(process)) {
+        const value = variable(one, argument);
+        if (value !== undefined && value !== '') return value;
+        known ??= value;
+      }
+      return known;
+    },
+  };
+}
+
+/** Of processes that ran before the agent, or before a rule needed it, the environment is not known: absent. */
+export const ENVIRONMENT_FIELDS: readonly FieldDefinition[] = [
+  fieldWithReader(
+    'proc.env',
+    'CHARBUF',
+    'The environment at the last exec, up to 8 KiB; [NAME] is one variable.',
+    ownReader,
+    { argument: 'optional' },
+  ),
+  fieldWithReader(
+    'proc.aenv',
+    'CHARBUF',
+    "Ancestors' environments: [1] is the parent's; [NAME] is a variable of the nearest that has it.",
+    ancestorsReader,
+    { argument: 'optional', noVal: true, noTransformer: true },
+  ),
+];
