@@ -386,7 +386,8 @@ export class Agent {
   #usersOf(cgroupId: number, process: Process): UserNames {
     const resolution = this.#apps.resolve(cgroupId);
     const key = resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
-    this.#users.ensure(key, process.pid, process.startBootNs);
+    // What the runtime does while it sets a container up is not reported, and names nobody.
+    if (!process.setup) this.#users.ensure(key, process.pid, process.startBootNs);
     return this.#users.names(key);
   }
 

@@ -1,3 +1,4 @@
+import { readlinkSync, statSync } from 'node:fs';
 import {
   Probe,
   bootTimeNs,
@@ -201,7 +202,21 @@ export const containerRootReader: ContainerRootReader = {
       return undefined;
     }
   },
+  isHostRootInside(pid: number): boolean {
+    try {
+      const of = (one: number): string => readlinkSync(`/proc/${one}/ns/mnt`);
+      if (of(pid) === of(FIRST_PROCESS)) return false;
+      const root = statSync(`/proc/${pid}/root/`, { bigint: true });
+      const host = statSync(`/proc/${FIRST_PROCESS}/root/`, { bigint: true });
+      return root.dev === host.dev && root.ino === host.ino;
+    } catch {
+      return false;
+    }
+  },
 };
+
+/** Of the host's pid namespace, also where the agent runs in a container. */
+const FIRST_PROCESS = 1;
 
 /** CLOCK_BOOTTIME in ns. */
 export function bootNs(): bigint {

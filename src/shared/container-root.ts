@@ -10,4 +10,9 @@ export interface ContainerRootReader {
    * container can cause.
    */
   readInRoot(pid: number, path: string, maxBytes: number): Buffer | undefined;
+  /**
+   * Whether the process has a mount namespace of its own in which its root is still the host's: a runtime that is
+   * setting a container up. False for a process of the host's namespace, whose root that is, and for one that is gone.
+   */
+  isHostRootInside(pid: number): boolean;
 }

@@ -1,6 +1,8 @@
 import type { Container } from '../../apps/identity.ts';
+import { ancestors } from './ancestors.ts';
 import { absent, field, fieldWithReader, future } from './field.ts';
 import { MOUNT_FIELDS } from './container-mounts.ts';
+import { unixOf } from './proc-exe-times.ts';
 import type { FieldClass, Value, View } from './field.ts';
 
 /**
@@ -19,9 +21,21 @@ const orPending =
   (view: View): string =>
     view.container === undefined ? PENDING : read(view.container);
 
+/**
+ * When the container started. The runtime tells it after the fact: until then by the oldest process above that is
+ * the container's, which began with it.
+ */
 const startNs = (view: View): bigint | undefined => {
-  const startedAtMs = view.container?.startedAtMs;
-  return startedAtMs === undefined ? undefined : BigInt(Math.round(startedAtMs)) * 1_000_000n;
+  const { container, process } = view;
+  if (container === undefined) return undefined;
+  if (container.startedAtMs !== undefined)
+    return BigInt(Math.round(container.startedAtMs)) * 1_000_000n;
+  let first = process;
+  for (const above of ancestors(process)) {
+    if (!above.inScope) break;
+    first = above;
+  }
+  return unixOf(view, first.startBootNs);
 };
 
 const DEPRECATED = { deprecated: true };

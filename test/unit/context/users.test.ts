@@ -16,6 +16,7 @@ const START = 50_000_000n;
 /** A container's files; the reading by openat2 is tested with the loader. */
 function container(files: Record<string, string | undefined>) {
   const reads: string[] = [];
+  const setup = { now: false };
   const proc = new FixtureProc();
   proc.put({ pid: 9, comm: 'app', startTicks: 5 });
   let nowMs = 0;
@@ -26,6 +27,7 @@ function container(files: Record<string, string | undefined>) {
         const text = files[path];
         return text === undefined ? undefined : Buffer.from(text, 'latin1');
       },
+      isHostRootInside: () => setup.now,
     },
     procReader: new ProcFs(proc.root),
     nowMs: () => nowMs,
@@ -34,22 +36,20 @@ function container(files: Record<string, string | undefined>) {
   return {
     users,
     reads,
+    setup,
     proc,
     advance: (ms: number) => (nowMs += ms),
     [Symbol.dispose]: () => proc[Symbol.dispose](),
   };
 }
 
-test('names come from the container’s own files, read off the event path', async () => {
+test('names come from the container’s own files, which are read at the first event', async () => {
   using c = container({
     '/etc/passwd': 'root:x:0:0:root:/root:/bin/bash\nvcap:x:2000:2000::/home/vcap:/bin/sh\n',
     '/etc/group': 'root:x:0:\nvcap:x:2000:a,b\n',
   });
   const names = c.users.names(1);
   c.users.ensure(1, 9, START);
-  assert.equal(c.reads.length, 0, 'nothing is read by the call itself');
-  assert.equal(names.userName(2000), undefined);
-  await turn();
   assert.deepEqual(c.reads, [
     `9 /etc/passwd ${USER_FILE_MAX_BYTES}`,
     `9 /etc/group ${USER_FILE_MAX_BYTES}`,
@@ -59,6 +59,42 @@ test('names come from the container’s own files, read off the event path', asy
   assert.equal(names.shell(2000), '/bin/sh');
   assert.equal(names.groupName(2000), 'vcap');
   assert.equal(c.users.names(2).userName(2000), undefined, 'another container');
+  await turn();
+});
+
+test('later readings are not done by the event that asks for them', async () => {
+  using c = container({ '/etc/passwd': 'a:x:1:1::/:/x\n' });
+  c.users.ensure(1, 9, START);
+  c.advance(60_000);
+  c.users.ensure(1, 9, START);
+  assert.equal(c.reads.length, 2);
+  await turn();
+  assert.equal(c.reads.length, 4);
+});
+
+test('of many new containers at once, 64 are read at once, the others in the next turn', async () => {
+  using c = container({ '/etc/passwd': 'a:x:1:1::/:/x\n' });
+  for (let key = 0; key < 70; key++) {
+    c.users.forget(key - 1);
+    c.users.ensure(key, 9, START);
+  }
+  assert.equal(c.reads.length, 128);
+  await turn();
+  assert.equal(c.reads.length, 140);
+});
+
+test('nothing is read while the root is still the host’s: its names are nobody’s here', async () => {
+  const files = { '/etc/passwd': 'hostuser:x:42:42::/:/x\n' };
+  using c = container(files);
+  c.setup.now = true;
+  c.users.ensure(1, 9, START);
+  await turn();
+  assert.deepEqual([c.reads.length, c.users.names(1).userName(42)], [0, undefined]);
+  c.setup.now = false;
+  files['/etc/passwd'] = 'app:x:42:42::/:/x\n';
+  c.advance(5);
+  c.users.ensure(1, 9, START);
+  assert.equal(c.users.names(1).userName(42), 'app', 'at once, when it is set up');
 });
 
 test('without files only root has a name', async () => {

@@ -196,3 +196,18 @@ test('the bytes of a message, and how many there were', () => {
   assert.equal(read('evt.buflen', failed), undefined);
   assert.equal(read('evt.buffer', EXEC), undefined);
 });
+
+test('when a container started, before its runtime tells: with its first process', () => {
+  const shim = makeProcess({ pid: 1, inScope: false, startBootNs: 1n });
+  const init = makeProcess({ pid: 2, startBootNs: BOOT_NS - 3_000_000_000n, parent: shim });
+  const process = makeProcess({ pid: 3, startBootNs: BOOT_NS - 1_000_000_000n, parent: init });
+  const container = { ...CONTAINER, startedAtMs: undefined };
+  all(makeSubject(makeEvent('execve'), { process, container }), {
+    'container.start_ts': TIME_NS - 3_000_000_000n,
+    'container.duration': 3_000_000_000n,
+  });
+  all(makeSubject(makeEvent('execve'), { process, container: undefined }), {
+    'container.start_ts': undefined,
+    'container.duration': undefined,
+  });
+});
