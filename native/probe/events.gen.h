@@ -50,6 +50,8 @@
 #define CALL_IF_ANONYMOUS 32
 #define CALL_TEXT_IF_NAME 64
 #define CALL_QUEUE 128
+#define CALL_NEW_ROOT 512
+#define CALL_MESSAGES 1024
 #define CALL_NEW_CWD 256
 
 #define CGROUP_MKDIR 1
@@ -130,27 +132,29 @@
 #define EVENT_ACCEPT4 60
 #define EVENT_SENDTO 61
 #define EVENT_SENDMSG 62
-#define EVENT_RECVFROM 63
-#define EVENT_RECVMSG 64
-#define EVENT_PTRACE 65
-#define EVENT_KILL 66
-#define EVENT_TKILL 67
-#define EVENT_TGKILL 68
-#define EVENT_PRCTL 69
-#define EVENT_SETNS 70
-#define EVENT_UNSHARE 71
-#define EVENT_CAPSET 72
-#define EVENT_SETUID 73
-#define EVENT_SETGID 74
-#define EVENT_SETREUID 75
-#define EVENT_SETREGID 76
-#define EVENT_SETRESUID 77
-#define EVENT_SETRESGID 78
-#define EVENT_KEYCTL 79
-#define EVENT_BPF 80
-#define EVENT_INIT_MODULE 81
-#define EVENT_FINIT_MODULE 82
-#define EVENT_DELETE_MODULE 83
+#define EVENT_SENDMMSG 63
+#define EVENT_RECVFROM 64
+#define EVENT_RECVMSG 65
+#define EVENT_RECVMMSG 66
+#define EVENT_PTRACE 67
+#define EVENT_KILL 68
+#define EVENT_TKILL 69
+#define EVENT_TGKILL 70
+#define EVENT_PRCTL 71
+#define EVENT_SETNS 72
+#define EVENT_UNSHARE 73
+#define EVENT_CAPSET 74
+#define EVENT_SETUID 75
+#define EVENT_SETGID 76
+#define EVENT_SETREUID 77
+#define EVENT_SETREGID 78
+#define EVENT_SETRESUID 79
+#define EVENT_SETRESGID 80
+#define EVENT_KEYCTL 81
+#define EVENT_BPF 82
+#define EVENT_INIT_MODULE 83
+#define EVENT_FINIT_MODULE 84
+#define EVENT_DELETE_MODULE 85
 
 struct rec_header {
 	__u32 len;
@@ -321,7 +325,7 @@ _Static_assert(sizeof(struct rec_call) == 160, "call");
 _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 
 /* their tracepoints, as attach() takes them */
-#define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chdir", "sys_fchdir", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_recvfrom", "sys_recvmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"
+#define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chdir", "sys_fchdir", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_sendmmsg", "sys_recvfrom", "sys_recvmsg", "sys_recvmmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"
 
 #define CALL_SPECS \
 	[88] = { EVENT_SYMLINK, 0, { 1, 2, 0 }, { 0, 7, 0 }, 0, 0, 0, 0, 0 }, \
@@ -351,10 +355,10 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[166] = { EVENT_UMOUNT2, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[429] = { EVENT_MOVE_MOUNT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0 }, \
 	[430] = { EVENT_FSOPEN, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[155] = { EVENT_PIVOT_ROOT, 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
+	[155] = { EVENT_PIVOT_ROOT, CALL_NEW_ROOT | 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
 	[80] = { EVENT_CHDIR, CALL_NEW_CWD | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[81] = { EVENT_FCHDIR, CALL_NEW_CWD | 0, { 0, 0, 0 }, { 7, 0, 0 }, 1, 0, 0, 0, 0 }, \
-	[161] = { EVENT_CHROOT, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[161] = { EVENT_CHROOT, CALL_NEW_ROOT | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[319] = { EVENT_MEMFD_CREATE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
 	[9] = { EVENT_MMAP, CALL_IF_EXECUTABLE | CALL_IF_ANONYMOUS | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[10] = { EVENT_MPROTECT, CALL_IF_EXECUTABLE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
@@ -377,8 +381,10 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[288] = { EVENT_ACCEPT4, CALL_QUEUE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
 	[44] = { EVENT_SENDTO, CALL_MESSAGE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 5, 6, 2, 7 }, \
 	[46] = { EVENT_SENDMSG, CALL_MESSAGE | CALL_MSGHDR | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
+	[307] = { EVENT_SENDMMSG, CALL_MESSAGE | CALL_MSGHDR | CALL_MESSAGES | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
 	[45] = { EVENT_RECVFROM, CALL_MESSAGE | CALL_RECEIVES | CALL_LENGTH_POINTER | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 5, 6, 2, 7 }, \
 	[47] = { EVENT_RECVMSG, CALL_MESSAGE | CALL_RECEIVES | CALL_MSGHDR | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
+	[299] = { EVENT_RECVMMSG, CALL_MESSAGE | CALL_RECEIVES | CALL_MSGHDR | CALL_MESSAGES | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
 	[101] = { EVENT_PTRACE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[62] = { EVENT_KILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[200] = { EVENT_TKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
@@ -453,8 +459,10 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[364] = 288, \
 	[369] = 44, \
 	[370] = 46, \
+	[345] = 307, \
 	[371] = 45, \
 	[372] = 47, \
+	[337] = 299, \
 	[26] = 101, \
 	[37] = 62, \
 	[238] = 200, \
@@ -480,7 +488,9 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[27] = 310, \
 	[28] = 311, \
 	[6] = 46, \
+	[26] = 307, \
 	[5] = 45, \
 	[7] = 47, \
+	[25] = 299, \
 	[9] = 101, \
 

@@ -70,6 +70,7 @@ struct call_state {
 	__u64 socket_ino;
 	__u32 compat; /* pointers and lengths in user memory have 32 bits */
 	__u32 pad;
+	__u64 message; /* struct msghdr in user memory */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

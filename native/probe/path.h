@@ -70,14 +70,14 @@ __noinline long path__walk(void)
 		}
 	}
 	__u32 at = out->at;
-	if (at == PATH_MAX && !(flags & FILE_DETACHED)) {
+	if (at == PATH_MAX && (!(flags & FILE_DETACHED) || !out->root_dentry)) {
 		at = PATH_MAX - 1;
 		out->b[PATH_MAX - 1] = '/';
 	}
 	return (at & 0xffff) | (flags << PATH_FLAGS_SHIFT);
 }
 
-/* path__walk from a dentry and its mount up to the task's root. */
+/* path__walk from a dentry and its mount up to the root of `fs`; without one to that of the mount namespace. */
 static __always_inline long path__write_buffer(struct dentry *dentry, struct vfsmount *mnt, struct fs_struct *fs)
 {
 	__u32 zero = 0;
@@ -86,8 +86,8 @@ static __always_inline long path__write_buffer(struct dentry *dentry, struct vfs
 		return -1;
 	out->dentry = (__u64)dentry;
 	out->vfsmount = (__u64)mnt;
-	out->root_dentry = (__u64)LOAD(fs, struct fs_struct, root.dentry);
-	out->root_vfsmount = (__u64)LOAD(fs, struct fs_struct, root.mnt);
+	out->root_dentry = fs ? (__u64)LOAD(fs, struct fs_struct, root.dentry) : 0;
+	out->root_vfsmount = fs ? (__u64)LOAD(fs, struct fs_struct, root.mnt) : 0;
 	return path__walk();
 }
 

@@ -22,6 +22,14 @@ static __always_inline struct sock *socket__from_file(struct file *file)
 	return LOAD(socket, struct socket, sk);
 }
 
+/* It has a peer. A unix socket to which another has connected is in the same state without one. */
+static __always_inline bool socket__is_connected(struct sock *sk)
+{
+	if (LOAD(sk, struct sock, __sk_common.skc_family) == AF_UNIX)
+		return BPF_CORE_READ((struct unix_sock *)sk, peer) != NULL;
+	return LOAD(sk, struct sock, __sk_common.skc_state) == TCP_ESTABLISHED;
+}
+
 /* Fills what every record of a socket has: `r` is any struct with the table's SOCKET fields. */
 #define SOCKET_STORE_KIND(r, sk)                                                                           \
 	({                                                                                                 \

@@ -18,7 +18,8 @@ export const SOURCES = {
   a: 'argument N, a number of 64 bits',
   i: 'argument N, signed, 32 bits',
   u: 'argument N, unsigned, 32 bits; NAMES:uN: as names',
-  x: 'argument N, signed, 64 bits; 0 when it is string 1',
+  x: 'argument N, signed, 64 bits; 0 when it is a name',
+  n: 'string N, of prctl: undefined unless it is a name',
   s: 'string N, as passed; argument and string have numbers of their own',
   p: 'string N, a path: resolved by its directory',
   d: '32 bits at offset N of data; NAMES:dN: as names',
@@ -50,10 +51,14 @@ export const CALL_FLAGS = {
   CALL_IF_EXECUTABLE: 16,
   /** Only with MAP_ANONYMOUS in argument 4. */
   CALL_IF_ANONYMOUS: 32,
-  /** The string only when argument 1 is PR_SET_NAME. */
+  /** The string only when argument 1 is PR_SET_NAME or PR_GET_NAME. */
   CALL_TEXT_IF_NAME: 64,
   /** Argument 1 is a listening socket. */
   CALL_QUEUE: 128,
+  /** It gives the task another root: what was passed relative is shown from the root of the mount namespace. */
+  CALL_NEW_ROOT: 512,
+  /** Argument 2 are many of struct mmsghdr: a record for each of the first 8 that were sent or received. */
+  CALL_MESSAGES: 1024,
   /** Directory 1 is the working directory after the call, also where the string is an absolute path. */
   CALL_NEW_CWD: 256,
 };
@@ -211,7 +216,7 @@ export const CALLS = [
     ['type', 'CHARBUF', 's1'],
     ['flags', 'FLAGS32', 'FSOPEN:u2'],
   ]),
-  other('pivot_root', 155, 217, TWO_PATHS, [
+  other('pivot_root', 155, 217, { ...TWO_PATHS, flags: ['CALL_NEW_ROOT'] }, [
     ['newpath', 'FSPATH', 'p1'],
     ['oldpath', 'FSPATH', 'p2'],
   ]),
@@ -219,7 +224,7 @@ export const CALLS = [
     ['path', 'CHARBUF', 's1'],
   ]),
   file('fchdir', 81, 133, { fd: 1, dirs: ['cwd'], flags: ['CALL_NEW_CWD'] }, [['fd', 'FD', 'fd']]),
-  process('chroot', 161, 61, ONE_PATH, [['path', 'FSPATH', 'p1']]),
+  process('chroot', 161, 61, { ...ONE_PATH, flags: ['CALL_NEW_ROOT'] }, [['path', 'FSPATH', 'p1']]),
   {
     name: 'memfd_create',
     nr: 319,
@@ -329,6 +334,15 @@ export const CALLS = [
     nrX32: 518,
   },
   {
+    ...message('sendmmsg', 307, 345, { flags: ['CALL_MESSAGE', 'CALL_MSGHDR', 'CALL_MESSAGES'] }, [
+      ['fd', 'FD', 'fd'],
+      ['size', 'UINT32', 'size'],
+      ['data', 'BYTEBUF', 'data'],
+      ['tuple', 'SOCKTUPLE', 'tuple'],
+    ]),
+    nrX32: 538,
+  },
+  {
     ...message(
       'recvfrom',
       45,
@@ -357,6 +371,21 @@ export const CALLS = [
     nrX32: 519,
   },
   {
+    ...message(
+      'recvmmsg',
+      299,
+      337,
+      { flags: ['CALL_MESSAGE', 'CALL_RECEIVES', 'CALL_MSGHDR', 'CALL_MESSAGES'] },
+      [
+        ['fd', 'FD', 'fd'],
+        ['size', 'UINT32', 'size'],
+        ['data', 'BYTEBUF', 'data'],
+        ['tuple', 'SOCKTUPLE', 'tuple'],
+      ],
+    ),
+    nrX32: 537,
+  },
+  {
     ...process('ptrace', 101, 26, {}, [
       ['addr', 'DYNAMIC', 'a3'],
       ['data', 'DYNAMIC', 'a4'],
@@ -380,7 +409,7 @@ export const CALLS = [
   ]),
   process('prctl', 157, 172, { strings: [2], flags: ['CALL_TEXT_IF_NAME'] }, [
     ['option', 'ENUMFLAGS32', 'PRCTL:u1'],
-    ['arg2_str', 'CHARBUF', 's1'],
+    ['arg2_str', 'CHARBUF', 'n1'],
     ['arg2_int', 'INT64', 'x2'],
   ]),
   process('setns', 308, 346, { fd: 1 }, [

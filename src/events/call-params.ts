@@ -1,5 +1,5 @@
 import { isNameSet, namesOf } from './call-names.ts';
-import type { CallDetails, KernelEvent, ParamValue } from './event.ts';
+import type { CallDetails, KernelEvent, ParamValue, SocketTuple } from './event.ts';
 import { openFlagsText } from './flags.ts';
 import { EVENT_TABLE, type EventName } from './table.gen.ts';
 
@@ -7,6 +7,8 @@ type ReadParam = (call: CallDetails, event: KernelEvent) => ParamValue | undefin
 
 const AT_FDCWD = -100;
 const AF_UNIX = 1;
+const PR_SET_NAME = 15;
+const PR_GET_NAME = 16;
 
 /** Linux dev_t as stat(2) gives it (glibc makedev), for major and minor below 2^20. */
 export function statDev({ devMajor, devMinor }: { devMajor: number; devMinor: number }): number {
@@ -20,6 +22,11 @@ export function descriptorParam(fd: number): ParamValue {
   return fd === AT_FDCWD ? 'AT_FDCWD' : fd;
 }
 
+/** Of these Falco prints who is at the other end first. */
+const INBOUND: ReadonlySet<EventName> = new Set([
+  ...(['accept', 'accept4', 'recvfrom', 'recvmsg', 'recvmmsg'] as const),
+]);
+
 /** What is not an argument or a string by its number. */
 const WHOLE: Readonly<Record<string, ReadParam>> = {
   ret: (_call, event) => event.result,
@@ -27,7 +34,7 @@ const WHOLE: Readonly<Record<string, ReadParam>> = {
   path: (call) => call.file?.path,
   dev: (call) => call.file && statDev(call.file),
   ino: (call) => call.file?.ino,
-  tuple: (call) => call.socket?.tuple && tupleText(call.socket.tuple),
+  tuple: ({ socket }, event) => socket?.tuple && tupleText(socket.tuple, INBOUND.has(event.type)),
   addr: addressText,
   data: (call) => (call.data.length === 0 ? undefined : Buffer.from(call.data)),
   size: (call) => call.size,
@@ -40,17 +47,13 @@ const WHOLE: Readonly<Record<string, ReadParam>> = {
   capE: (_call, event) => event.credentials.capEffective,
 };
 
-/** `1.2.3.4:5->6.7.8.9:10`, or the path for a unix socket. */
-export function tupleText(tuple: {
-  family: number;
-  localIp: string;
-  localPort: number;
-  remoteIp: string;
-  remotePort: number;
-  unixPath: string;
-}): string {
+/** `1.2.3.4:5->6.7.8.9:10`: from whom to whom. The path for a unix socket; undefined for what has no addresses. */
+function tupleText(tuple: SocketTuple, inbound: boolean): string | undefined {
   if (tuple.family === AF_UNIX) return tuple.unixPath;
-  return `${tuple.localIp}:${tuple.localPort}->${tuple.remoteIp}:${tuple.remotePort}`;
+  if (tuple.localIp === '') return undefined;
+  const local = `${tuple.localIp}:${tuple.localPort}`;
+  const remote = `${tuple.remoteIp}:${tuple.remotePort}`;
+  return inbound ? `${remote}->${local}` : `${local}->${remote}`;
 }
 
 function addressText({ address }: CallDetails): string | undefined {
@@ -63,7 +66,7 @@ function addressText({ address }: CallDetails): string | undefined {
 function readerOf(type: string, source: string): ReadParam {
   const whole = WHOLE[source];
   if (whole !== undefined) return whole;
-  const [, set, letter, digits] = /^(?:([A-Z_]+):)?([aiuxspd])(\d+)$/.exec(source) ?? [];
+  const [, set, letter, digits] = /^(?:([A-Z_]+):)?([aiuxnspd])(\d+)$/.exec(source) ?? [];
   const n = Number(digits);
   if (set !== undefined) return namesReader(set, letter, n);
   switch (letter) {
@@ -74,16 +77,30 @@ function readerOf(type: string, source: string): ReadParam {
     case 'u':
       return (call) => call.int(n) >>> 0;
     case 'x':
-      return (call) => (call.text(1) === '' ? BigInt.asIntN(64, call.arg(n)) : 0n);
+      return (call) => (isNameOption(call) ? 0n : BigInt.asIntN(64, call.arg(n)));
+    case 'n':
+      return (call) => (isNameOption(call) ? textParam(call, n) : undefined);
     case 's':
-      return (call) => call.text(n);
+      return (call) => textParam(call, n);
     case 'p':
-      return (call) => call.path(n) ?? call.text(n);
+      return (call) => call.path(n) ?? textParam(call, n);
     case 'd':
       return (call) => dataWord(call, n);
     default:
       throw new Error(`no such source of a param: ${source}`);
   }
+}
+
+/** prctl: argument 2 is a task's name. */
+function isNameOption(call: CallDetails): boolean {
+  const option = call.int(1);
+  return option === PR_SET_NAME || option === PR_GET_NAME;
+}
+
+/** Undefined for NULL, and for what could not be read. */
+function textParam(call: CallDetails, n: number): string | undefined {
+  const text = call.text(n);
+  return text === '' && call.textUnreadable ? undefined : text;
 }
 
 function namesReader(set: string, letter: string | undefined, n: number): ReadParam {

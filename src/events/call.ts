@@ -11,6 +11,7 @@ import type {
 } from './event.ts';
 import { CALL, RECORD_FLAGS } from './table.gen.ts';
 
+const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const NO_IP = (): string => '';
@@ -162,8 +163,15 @@ class RecordCall implements CallDetails {
       localPort: r.short(at + CALL.lport),
       remoteIp: format(r.bytes, at + CALL.raddr),
       remotePort: r.short(at + CALL.rport),
-      unixPath: formatUnixPath(this.#bytes(UNIX)),
+      unixPath: this.#unixPath(),
     };
+  }
+
+  /** A message of an unconnected socket is to or from the address in it; else what the kernel's socket has. */
+  #unixPath(): string {
+    const named = this.#has(RECORD_FLAGS.CONNECTED) ? undefined : this.address;
+    if (named?.family === AF_UNIX && named.unixPath !== '') return named.unixPath;
+    return formatUnixPath(this.#bytes(UNIX));
   }
 
   #has(flags: number): boolean {

@@ -9,7 +9,9 @@ const NEW_PEER = 1;
 const OTHER = 2;
 const ALL = NEW_PEER | OTHER;
 
-const MESSAGES: ReadonlySet<string> = new Set(['sendto', 'sendmsg', 'recvfrom', 'recvmsg']);
+const MESSAGES: ReadonlySet<string> = new Set([
+  ...['sendto', 'sendmsg', 'sendmmsg', 'recvfrom', 'recvmsg', 'recvmmsg'],
+]);
 
 const NEVER: Possible = { holds: 0, fails: ALL };
 

@@ -8,10 +8,12 @@
 #define EINPROGRESS 115
 #define SOCK_STREAM 1
 #define PR_SET_NAME 15
+#define PR_GET_NAME 16
 #define PROT_EXEC 4
 #define MAP_ANONYMOUS 0x20
 #define NOT_AN_ARGUMENT 7
 #define VECTORS_MAX 8
+#define MESSAGES_MAX 8
 
 const volatile struct call_spec call_specs[CALL_NR_MAX] SEC(".rodata.calls") = { CALL_SPECS };
 
@@ -32,8 +34,12 @@ __noinline int call__store_text(struct call_state *c, __u32 which)
 		return 0;
 	struct rec_call *r = (void *)s->b;
 	__u32 arg = c->spec.strings[which] & 7;
-	if (!arg || !c->args[arg])
+	if (!arg)
 		return 0;
+	if (!c->args[arg]) {
+		r->flags |= RAW_UNREADABLE;
+		return 0;
+	}
 	__u32 off = c->off;
 	barrier_var(off);
 	if (!CALL_ROOM(off, PATH_MAX))
@@ -44,7 +50,7 @@ __noinline int call__store_text(struct call_state *c, __u32 which)
 		maps__count_read_error();
 		return 0;
 	}
-	if (n == PATH_MAX)
+	if (n == PATH_MAX && c->ret == -ENAMETOOLONG) /* 4095 bytes fill the buffer too, and are whole */
 		r->flags |= RAW_TRUNCATED;
 	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
 	if (len == 0 || s->b[off & (SCRATCH_BYTES / 2 - 1)] != '/')
@@ -92,11 +98,35 @@ __noinline int call__store_directory(struct call_state *c, __u32 which)
 		dentry = LOAD(file, struct file, f_path.dentry);
 		mnt = LOAD(file, struct file, f_path.mnt);
 	}
-	long start = path__write_buffer(dentry, mnt, fs);
+	bool moved = (c->spec.flags & CALL_NEW_ROOT) && c->ret == 0;
+	long start = path__write_buffer(dentry, mnt, moved ? NULL : fs);
 	if (start < 0 || (start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED)
 		r->flags |= CWD_TRUNCATED;
 	(&r->dir1_len)[which] = call__append_path(c, s, start);
 	return 0;
+}
+
+/* A pointer or length in user memory: `index` counts such words from `base`. 0 when it cannot be read. */
+static __always_inline __u64 call__read_word(struct call_state *c, __u64 base, __u32 index)
+{
+	__u64 word = 0;
+	if (c->compat) {
+		__u32 half = 0;
+		bpf_probe_read_user(&half, sizeof(half), (void *)(base + 4 * index));
+		return half;
+	}
+	bpf_probe_read_user(&word, sizeof(word), (void *)(base + 8 * index));
+	return word;
+}
+
+/* A message that says itself where it goes, as also one of a connected socket can, unless that is a stream. */
+static __always_inline bool call__names_receiver(struct call_state *c, struct sock *sk)
+{
+	if (!(c->spec.flags & CALL_MESSAGE) || (c->spec.flags & CALL_RECEIVES))
+		return 0;
+	if (LOAD(sk, struct sock, sk_type) == SOCK_STREAM)
+		return 0;
+	return c->spec.flags & CALL_MSGHDR ? call__read_word(c, c->message, 0) : c->args[c->spec.addr & 7];
 }
 
 /* The file or socket behind the descriptor that the call is about. */
@@ -133,7 +163,7 @@ __noinline int call__store_object(struct call_state *c)
 	c->socket = (__u64)sk;
 	c->socket_ino = LOAD(LOAD(file, struct file, f_inode), struct inode, i_ino);
 	SOCKET_STORE_KIND(r, sk);
-	if (LOAD(sk, struct sock, __sk_common.skc_state) == TCP_ESTABLISHED)
+	if (socket__is_connected(sk) && !call__names_receiver(c, sk))
 		r->flags |= CONNECTED;
 	if (c->ret >= 0 || c->ret == -EINPROGRESS) {
 		r->flags |= TUPLE_KNOWN;
@@ -149,19 +179,6 @@ __noinline int call__store_object(struct call_state *c)
 	return 0;
 }
 
-/* A pointer or length in user memory: `index` counts such words from `base`. 0 when it cannot be read. */
-static __always_inline __u64 call__read_word(struct call_state *c, __u64 base, __u32 index)
-{
-	__u64 word = 0;
-	if (c->compat) {
-		__u32 half = 0;
-		bpf_probe_read_user(&half, sizeof(half), (void *)(base + 4 * index));
-		return half;
-	}
-	bpf_probe_read_user(&word, sizeof(word), (void *)(base + 8 * index));
-	return word;
-}
-
 /* The address that the call was passed, or gave back. */
 __noinline int call__store_address(struct call_state *c)
 {
@@ -175,8 +192,8 @@ __noinline int call__store_address(struct call_state *c)
 	if (returned && c->ret < 0)
 		return 0;
 	if (c->spec.flags & CALL_MSGHDR) { /* struct msghdr: name, its length, vectors, their number, … */
-		from = call__read_word(c, c->args[2], 0);
-		len = call__read_word(c, c->args[2], 1);
+		from = call__read_word(c, c->message, 0);
+		len = call__read_word(c, c->message, 1);
 	} else if (!(c->spec.addr & 7)) {
 		return 0;
 	} else if (c->spec.flags & CALL_LENGTH_POINTER) {
@@ -293,7 +310,7 @@ __noinline int call__store_data(struct call_state *c)
 		return 0;
 	struct rec_call *r = (void *)s->b;
 	if (c->spec.flags & CALL_MSGHDR) {
-		__u64 vectors = call__read_word(c, c->args[2], 2), n = call__read_word(c, c->args[2], 3);
+		__u64 vectors = call__read_word(c, c->message, 2), n = call__read_word(c, c->message, 3);
 		__u64 left = c->ret > 0 ? c->ret : 0;
 		for (int i = 0; i < VECTORS_MAX; i++) {
 			if (i >= n)
@@ -323,7 +340,7 @@ static __always_inline bool call__is_wanted(const struct call_state *c)
 }
 
 /* The same for a message, by its socket: most are of connections, and no rule looks at these. */
-static __always_inline bool call__is_message_wanted(const struct call_state *c, __u32 mask)
+static __always_inline bool call__is_message_wanted(struct call_state *c, __u32 mask)
 {
 	if (mask & MESSAGE_OTHER)
 		return 1;
@@ -333,7 +350,7 @@ static __always_inline bool call__is_message_wanted(const struct call_state *c, 
 	if (!sk)
 		return 0;
 	return LOAD(sk, struct sock, sk_type) != SOCK_STREAM &&
-	       LOAD(sk, struct sock, __sk_common.skc_state) != TCP_ESTABLISHED;
+	       (!socket__is_connected(sk) || call__names_receiver(c, sk));
 }
 
 /* Sends the record of the call in call_state. */
@@ -364,7 +381,8 @@ __noinline int call__send(void)
 	r->arg6 = c->args[6];
 	c->off = sizeof(*r);
 	c->relative = 0;
-	if (!(c->spec.flags & CALL_TEXT_IF_NAME) || c->args[1] == PR_SET_NAME) {
+	__u32 option = c->args[1];
+	if (!(c->spec.flags & CALL_TEXT_IF_NAME) || option == PR_SET_NAME || option == PR_GET_NAME) {
 		for (int i = 0; i < 3; i++)
 			call__store_text(c, i);
 		for (int i = 0; i < 3; i++)
@@ -372,7 +390,8 @@ __noinline int call__send(void)
 	}
 	call__store_object(c);
 	call__store_address(c);
-	if (message && c->socket && !(r->flags & CONNECTED) && call__note_peer(c))
+	/* One that failed changes nothing: the next to the same peer is the first. */
+	if (message && c->socket && c->ret >= 0 && !(r->flags & CONNECTED) && call__note_peer(c))
 		r->flags |= PEER_CHANGED;
 	if (message && !(mask & MESSAGE_OTHER) && !(r->flags & PEER_CHANGED)) {
 		__sync_fetch_and_add(&entry->prefiltered, 1);
@@ -410,5 +429,17 @@ int sys_call(struct trace_event_raw_sys_exit *ctx)
 	c->ret = ctx->ret;
 	c->cgroup = cgroup;
 	c->compat = 0;
-	return call__send();
+	c->message = c->args[2];
+	if (!(c->spec.flags & CALL_MESSAGES) || c->ret <= 0)
+		return call__send();
+	/* struct mmsghdr: a struct msghdr and how many bytes it was */
+	long n = c->ret;
+	for (int i = 0; i < MESSAGES_MAX && i < n; i++) {
+		__u32 bytes = 0;
+		bpf_probe_read_user(&bytes, sizeof(bytes), (void *)(c->message + (c->compat ? 28 : 56)));
+		c->ret = bytes;
+		call__send();
+		c->message += c->compat ? 32 : 64;
+	}
+	return 0;
 }

@@ -142,7 +142,7 @@ export function pathOf(view: View): string | undefined {
  * the ports tell.
  */
 const SERVER_EVENTS: ReadonlySet<EventName> = new Set(['accept', 'accept4', 'listen', 'bind']);
-const RECEIVING_EVENTS: ReadonlySet<EventName> = new Set(['recvfrom', 'recvmsg']);
+const RECEIVING_EVENTS: ReadonlySet<EventName> = new Set(['recvfrom', 'recvmsg', 'recvmmsg']);
 /** The kernel gives such ports to clients (net.ipv4.ip_local_port_range, by default). */
 const EPHEMERAL_PORTS = 32768;
 

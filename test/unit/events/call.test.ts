@@ -108,7 +108,7 @@ test('a socket: its kind always, its ends when they are known', () => {
   assert.deepEqual([failed.param('tuple'), failed.param('addr')], [undefined, undefined]);
   const unix = call(
     'connect',
-    { fd: 1, family: 1, socket_type: 1, flags: TUPLE_KNOWN },
+    { fd: 1, family: 1, socket_type: 1, flags: TUPLE_KNOWN | CONNECTED },
     { addr: Buffer.from('\u0001\0name'), unix: '/run/name\0' },
   );
   assert.deepEqual([unix.param('tuple'), unix.param('addr')], ['/run/name', 'name']);
@@ -128,7 +128,7 @@ test('arguments by their sources', () => {
     ),
     [
       ['PR_SET_NAME', 'kworker', 0n],
-      ['PR_SET_DUMPABLE', '', -1n],
+      ['PR_SET_DUMPABLE', undefined, -1n],
     ],
   );
   assert.equal(call('setuid', { arg1: -1 }).param('uid'), 0xffffffff);

@@ -146,7 +146,12 @@ test('every parameter that the event table promises is there, and no other', () 
         name,
         { comm: Buffer.from('c') },
         kind === 'call'
-          ? { ...known, family: 2, socket_type: 1, flags: RECORD_FLAGS.TUPLE_KNOWN }
+          ? {
+              ...known,
+              ...{ family: 2, socket_type: 1, flags: RECORD_FLAGS.TUPLE_KNOWN },
+              // prctl has a name as its argument with this option only
+              arg1: 15,
+            }
           : known,
         {
           ...(kind === 'call'
