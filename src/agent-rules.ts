@@ -1,3 +1,4 @@
+import type { Apps } from './apps/apps.ts';
 import type { RuleSettings } from './config/config.ts';
 import { changedKeys } from './config/load.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -53,6 +54,7 @@ export interface LiveRulesOptions {
   readonly attachment: Pick<Attachment, 'setHooks'>;
   readonly probe: Pick<LiveProbe, 'setMasks' | 'drain'>;
   readonly domains: Pick<DomainNames, 'watch'>;
+  readonly apps: Pick<Apps, 'waitForDetails'>;
 }
 
 /** Rules that were loaded, and how their files looked before they were read. */
@@ -202,9 +204,10 @@ export class LiveRules {
     void this.#options.domains.watch(domainNamesIn(ruleSet));
   }
 
-  #apply({ hooks, masks }: KernelPlan): void {
+  #apply({ hooks, masks, containerDetails }: KernelPlan): void {
     this.#options.attachment.setHooks(hooks);
     this.#options.probe.setMasks(masks);
+    this.#options.apps.waitForDetails(containerDetails);
   }
 
   /** Whatever went wrong, the rules before go on: a watched host is worth more than a clean end. */

@@ -194,6 +194,7 @@ export class Agent {
       evaluation: this.#evaluation,
       attachment: this.#attachment,
       probe: this.#probe,
+      apps: this.#apps,
       domains: this.#domains,
     });
     this.#release.defer(() => this.#domains.stop());

@@ -151,6 +151,11 @@ export class Apps {
     this.registry.onCgroupChange(change);
   }
 
+  /** Whether rules look at what only a closer look at a container tells, which its events then wait for. */
+  waitForDetails(wanted: boolean): void {
+    for (const runtime of this.#runtimes) runtime.waitForDetails?.(wanted);
+  }
+
   /** For every kernel event: whose it is. O(1). */
   resolve(cgroupId: number): Resolution {
     return this.registry.resolve(cgroupId);

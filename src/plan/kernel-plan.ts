@@ -10,12 +10,27 @@ import { openMaskFor } from './open-mask.ts';
 const WORKING_DIRECTORY = ['proc.cwd'];
 const MOVES: readonly EventName[] = ['chdir', 'fchdir'];
 const ENVIRONMENT = ['proc.env', 'proc.aenv'];
+const CONTAINER_DETAILS = [
+  'container.privileged',
+  'container.mounts',
+  'container.mount',
+  'container.mount.source',
+  'container.mount.dest',
+  'container.mount.mode',
+  'container.mount.rdwr',
+  'container.mount.propagation',
+  'container.host_pid',
+  'container.host_network',
+  'container.host_ipc',
+];
 
-/** What a rule set needs of the kernel: everything that one of its rules can match is reported. */
+/** What a rule set needs of kernel and runtimes: everything that one of its rules can match is reported. */
 export interface KernelPlan {
   /** Syscall programs, by name. */
   readonly hooks: readonly string[];
   readonly masks: EventMasks;
+  /** Rules look at what only a closer look at a container tells. */
+  readonly containerDetails: boolean;
 }
 
 export function kernelPlanFor(ruleSet: RuleSet): KernelPlan {
@@ -28,6 +43,7 @@ export function kernelPlanFor(ruleSet: RuleSet): KernelPlan {
       messages: messageMaskFor(ruleSet),
       env: readsAnyOf(ruleSet, ENVIRONMENT),
     },
+    containerDetails: readsAnyOf(ruleSet, CONTAINER_DETAILS),
   };
 }
 
@@ -40,6 +56,7 @@ export function widened(one: KernelPlan, other: KernelPlan): KernelPlan {
       messages: either(one.masks.messages, other.masks.messages),
       env: one.masks.env || other.masks.env,
     },
+    containerDetails: one.containerDetails || other.containerDetails,
   };
 }
 

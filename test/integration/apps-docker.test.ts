@@ -195,6 +195,43 @@ describe('apps with a real Docker engine', { concurrency: false }, () => {
     }
   });
 
+  test('where rules look at privileges and mounts, a container is told with them, and not before', async () => {
+    const host = await startApps();
+    host.apps.waitForDetails(true);
+    const told: unknown[] = [];
+    host.apps.listen({
+      onResolved: (root) => {
+        const resolution = host.apps.resolve(root);
+        if (resolution.state !== 'included') return;
+        const { privileged, details } = resolution.container;
+        told.push([privileged, details?.mounts.map(({ destination }) => destination)]);
+        told.push([details?.hostPid, details?.hostNetwork, details?.hostIpc, details?.ip]);
+      },
+    });
+    const container = await engine.docker.createContainer({
+      Image: image,
+      Cmd: ['true'],
+      Labels: { 'varvel.enable': 'true' },
+      HostConfig: {
+        Privileged: true,
+        PidMode: 'host',
+        NetworkMode: 'none',
+        Binds: ['/etc/hostname:/given:ro'],
+      },
+    });
+    try {
+      await container.start();
+      await until('it is told', () => told.length > 0);
+      assert.deepEqual(told.slice(0, 2), [
+        [true, ['/given']],
+        [true, false, false, undefined],
+      ]);
+    } finally {
+      await container.remove({ force: true });
+      await host.stop();
+    }
+  });
+
   test('a rename is followed; a stopped container keeps its identity for its next start', async () => {
     const host = await startApps();
     const container = await run('first', ['sleep', '60'], { 'varvel.enable': 'true' });

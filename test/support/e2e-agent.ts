@@ -49,6 +49,8 @@ export interface E2eAgentOptions {
   readonly fileFormat?: 'json' | 'text';
   /** Also read its stdout, and note when each line came: for `arrivals`. */
   readonly stdout?: boolean;
+  /** Lines of an /etc/hosts that only the agent sees. */
+  readonly hosts?: readonly string[];
 }
 
 /** A line of its stdout, and how long after the system call it came. */
@@ -111,15 +113,24 @@ export class E2eAgent {
     }
   }
 
+  /** A command that gives the one after it a hosts file of its own, in a mount namespace. */
+  #ownHosts(): string[] {
+    const { hosts } = this.#options;
+    if (hosts === undefined) return [];
+    const file = join(this.folder, 'hosts');
+    writeFileSync(file, [readFileSync('/etc/hosts', 'utf8'), ...hosts, ''].join('\n'));
+    return ['unshare', '--mount', 'sh', '-c', `mount --bind ${file} /etc/hosts && exec "$@"`, 'sh'];
+  }
+
   /** Starts it without waiting for anything. */
   spawn(): ChildProcess {
     if (this.#process !== undefined && !hasEnded(this.#process)) throw new Error('it runs already');
     // A test process that dies takes its agent along.
-    const child = spawn(
-      'setpriv',
-      ['--pdeathsig', 'KILL', process.execPath, MAIN, 'agent', '--config', this.configFile],
-      { stdio: ['ignore', this.#options.stdout === true ? 'pipe' : 'ignore', 'pipe'] },
-    );
+    const command = ['setpriv', '--pdeathsig', 'KILL', process.execPath, MAIN, 'agent'];
+    const argv = [...this.#ownHosts(), ...command, '--config', this.configFile];
+    const child = spawn(argv[0]!, argv.slice(1), {
+      stdio: ['ignore', this.#options.stdout === true ? 'pipe' : 'ignore', 'pipe'],
+    });
     if (child.stdout !== null) {
       createInterface({ input: child.stdout }).on('line', (text) => {
         const line = JSON.parse(text) as DetectionLine;

@@ -62,6 +62,7 @@ async function started(options: { refuse?: string; watch?: boolean } = {}) {
       },
     },
     domains: { watch: () => Promise.resolve() },
+    apps: { waitForDetails: () => undefined },
     probe: {
       setMasks: (mask) => done.push(mask),
       drain: () => done.push('drain'),
@@ -135,6 +136,7 @@ test('a defect in loading ends no agent', async () => {
     logger: SILENT_LOGGER,
     attachment: { setHooks: () => done.push('hooks') },
     domains: { watch: () => Promise.resolve() },
+    apps: { waitForDetails: () => undefined },
     probe: { setMasks: () => done.push('mask'), drain: () => 0 },
     evaluation: { swapEngine: () => done.push('swap') },
   });
@@ -204,6 +206,7 @@ test('a widened plan reports what either reports', () => {
         messages: NO_MESSAGES,
         env: false,
       },
+      containerDetails: false,
     });
   }
   assert.deepEqual(widened(reads, reads), reads);
@@ -215,6 +218,7 @@ test('a widened plan reports what either reports', () => {
       messages: NO_MESSAGES,
       env: false,
     },
+    containerDetails: false,
   });
   assert.deepEqual(widened(nothing, writes), writes);
 });

@@ -47,6 +47,7 @@ const MAX_KNOWN = 16384;
 const MAX_WAITING_INSPECTS = 4096;
 const MAX_IMAGES = 256;
 const INSPECT_ATTEMPTS = 3;
+const INSPECT_WAIT_MS = 1000;
 const RETRY_MS = 200;
 const MIN_BACKOFF_MS = 250;
 /** Low: containers that start before we are back have their first detections held that long. */
@@ -68,10 +69,13 @@ export class DockerRuntime implements Runtime {
   readonly #logger: Logger;
   readonly #inspects: PQueue;
   readonly #inspecting = new Set<string>();
+  readonly #inspectAgain = new Set<string>();
   /** Containers of the engine, running or not; least recently told first. */
   readonly #known = new Map<string, Container>();
   /** What the engine says of images, by their ids. */
   readonly #digests = new Map<string, Promise<unknown>>();
+  /** Known by their create event alone so far, with the timer that ends the wait for more. */
+  readonly #untold = new Map<string, NodeJS.Timeout>();
   readonly #stopped = new AbortController();
   readonly #counts = {
     connects: 0,
@@ -83,6 +87,7 @@ export class DockerRuntime implements Runtime {
   /** For each list under way: the containers that an event told about meanwhile. */
   readonly #lists = new Set<Set<string>>();
   #sink: RuntimeSink | undefined;
+  #waitsForDetails = false;
   /** The engine keeps its last events (256 here): those from just before the start are wanted too. */
   #since = String(Math.floor(Date.now() / 1000) - SINCE_BEFORE_START_S);
   #connected = false;
@@ -102,6 +107,14 @@ export class DockerRuntime implements Runtime {
     ];
   }
 
+  /**
+   * Whether a new container is told only with its privileges and mounts, because rules look at them; otherwise it is
+   * with the event of its creation, which comes sooner.
+   */
+  waitForDetails(wanted: boolean): void {
+    this.#waitsForDetails = wanted;
+  }
+
   keyOf(cgroup: ContainerCgroup): string {
     return cgroup.handle;
   }
@@ -114,6 +127,7 @@ export class DockerRuntime implements Runtime {
   }
 
   lookup(cgroup: ContainerCgroup): void {
+    if (this.#untold.has(cgroup.handle)) return;
     const known = this.#known.get(cgroup.handle);
     if (known !== undefined) {
       this.#sink?.described(this.name, cgroup.handle, known);
@@ -146,6 +160,7 @@ export class DockerRuntime implements Runtime {
     this.#sink = undefined;
     this.#stopped.abort();
     this.#inspects.clear();
+    for (const timer of this.#untold.values()) clearTimeout(timer);
     await this.#loop;
     await this.#inspects.onIdle();
   }
@@ -228,9 +243,9 @@ export class DockerRuntime implements Runtime {
     switch (event.action) {
       case 'create':
         // Of one that was listed already the event has nothing new.
-        if (known === undefined) this.#tell(containerFromCreate(event));
-        // What the event does not say (privileges, mounts) is asked for before the first process runs.
-        this.#inspect(event.id);
+        if (known !== undefined) break;
+        if (this.#waitsForDetails) this.#tellWhenInspected(containerFromCreate(event));
+        else this.#tell(containerFromCreate(event));
         break;
       case 'start':
         // Known from its create event or the list, unless both were lost: these attributes are as good.
@@ -247,13 +262,39 @@ export class DockerRuntime implements Runtime {
         if (known !== undefined) this.#tell({ ...known, initPid: 0 });
         break;
       case 'destroy':
+        this.#tellAsKnown(event.id);
         this.#known.delete(event.id);
         this.#sink?.destroyed(this.name, event.id);
         break;
     }
   }
 
+  /**
+   * A container that has been created and not started. What its event does not say (privileges, mounts) is asked for
+   * before it is told, which its events wait for; whatever becomes of the question, it is told within a second.
+   */
+  #tellWhenInspected(container: Container): void {
+    const { fullId } = container;
+    this.#remember(container);
+    const timer = setTimeout(() => this.#tellAsKnown(fullId), INSPECT_WAIT_MS).unref();
+    this.#untold.set(fullId, timer);
+    this.#inspect(fullId);
+  }
+
+  /** Tells one that still waits for its inspect. */
+  #tellAsKnown(id: string): void {
+    const known = this.#known.get(id);
+    if (known !== undefined && this.#untold.has(id)) this.#tell(known);
+  }
+
   #tell(container: Container): void {
+    clearTimeout(this.#untold.get(container.fullId));
+    this.#untold.delete(container.fullId);
+    this.#remember(container);
+    this.#sink?.described(this.name, container.fullId, container);
+  }
+
+  #remember(container: Container): void {
     this.#known.delete(container.fullId);
     this.#known.set(container.fullId, container);
     if (this.#known.size > MAX_KNOWN) {
@@ -262,7 +303,6 @@ export class DockerRuntime implements Runtime {
         break;
       }
     }
-    this.#sink?.described(this.name, container.fullId, container);
   }
 
   async #list(): Promise<void> {
@@ -298,7 +338,12 @@ export class DockerRuntime implements Runtime {
   }
 
   #inspect(id: string): void {
-    if (this.#inspecting.has(id) || this.#isStopped()) return;
+    if (this.#isStopped()) return;
+    if (this.#inspecting.has(id)) {
+      // What it is asked for now may be newer than the answer under way: a start after the creation.
+      this.#inspectAgain.add(id);
+      return;
+    }
     if (this.#inspects.size >= MAX_WAITING_INSPECTS) {
       this.#counts.inspectsRefused++;
       return;
@@ -307,7 +352,10 @@ export class DockerRuntime implements Runtime {
     void this.#inspects
       .add(() => this.#inspectNow(id))
       .catch(() => undefined)
-      .finally(() => this.#inspecting.delete(id));
+      .finally(() => {
+        this.#inspecting.delete(id);
+        if (this.#inspectAgain.delete(id)) this.#inspect(id);
+      });
   }
 
   async #inspectNow(id: string): Promise<void> {
@@ -322,6 +370,7 @@ export class DockerRuntime implements Runtime {
         if ((error as { statusCode?: unknown }).statusCode === 404) {
           // The engine forgets a container only after its end: what its create event said stays true.
           if (!this.#known.has(id)) this.#sink?.notFound(this.name, id);
+          this.#tellAsKnown(id);
           return;
         }
         this.#counts.inspectFailures++;

@@ -39,6 +39,8 @@ export interface RuntimeStatus {
 
 /** One source of identities. */
 export interface Runtime {
+  /** Whether new containers are to be told only with what a closer look tells. Runtimes that know all at once lack it. */
+  waitForDetails?(wanted: boolean): void;
   readonly name: RuntimeName;
   /** Which cgroups are its containers. */
   readonly patterns: readonly ScopePattern[];
