@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # npm run bench: builds what it needs and runs the benchmark; results as JSON below test/bench/results.
-# npm run bench rules: the rules alone, without a kernel.
+# npm run bench rules: the rules alone, without a kernel. npm run bench events: what each kind of event costs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 bash test/support/setup.sh
@@ -10,4 +10,9 @@ fi
 work=$(mktemp -d /tmp/varvel-bench-XXXX)
 trap 'rm -rf "$work"' EXIT
 gcc -O2 -Wall -o "$work/syscalls" test/bench/syscalls.c
-node --import tsx test/bench/bench.ts "$work" "$@"
+if [ "${1:-}" = events ]; then
+  shift
+  node --import tsx test/bench/events.ts "$work" "$@"
+else
+  node --import tsx test/bench/bench.ts "$work" "$@"
+fi

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a probe adds to system calls. Usage:
 //   syscalls measure [CGROUP-DIR]     one line: ns per getppid, 1-byte read, open+close (medians of batches)
+//   syscalls each [CGROUP-DIR]        one line: ns of each of CALLS, by name
 //   syscalls open RATE SECONDS CGROUP-DIR   opens and closes /etc/hostname RATE times a second (0: flat out); prints the count
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -61,6 +67,30 @@ static void call_open(void)
 	close(fd);
 }
 
+static int udp_fd, connected_fd;
+static struct sockaddr_in discard = { .sin_family = AF_INET };
+static char file_a[64], file_b[64];
+
+static void call_unlink(void) { unlink("/no/such/file"); }
+/* two in one */
+static void call_rename(void) { rename(file_a, file_b), rename(file_b, file_a); }
+static void call_chmod(void) { chmod(file_a, 0600); }
+static void call_dup2(void) { dup2(zero_fd, 100); }
+static void call_socket(void) { close(socket(AF_INET, SOCK_DGRAM, 0)); }
+static void call_connect(void) { connect(udp_fd, (struct sockaddr *)&discard, sizeof(discard)); }
+static void call_send_connected(void) { sendto(connected_fd, "x", 1, MSG_DONTWAIT, NULL, 0); }
+static void call_kill(void) { kill(getpid(), 0); }
+static void call_mprotect(void) { mprotect((void *)4096, 0, PROT_READ); }
+
+static const struct {
+	const char *name;
+	void (*call)(void);
+} EACH[] = {
+	{ "unlink", call_unlink },   { "rename", call_rename },	  { "chmod", call_chmod },
+	{ "dup2", call_dup2 },	     { "socket", call_socket },	  { "connect", call_connect },
+	{ "sendto", call_send_connected }, { "kill", call_kill }, { "mprotect", call_mprotect },
+};
+
 static double measure(void (*call)(void), int calls)
 {
 	static double values[BATCHES];
@@ -89,6 +119,23 @@ int main(int argc, char **argv)
 		double getppid_ns = measure(call_getppid, 5000), read_ns = measure(call_read, 5000);
 		double open_ns = measure(call_open, 100);
 		printf("{\"getppid\":%.1f,\"read\":%.1f,\"openClose\":%.1f}\n", getppid_ns, read_ns, open_ns);
+		return 0;
+	}
+	if (argc >= 2 && !strcmp(argv[1], "each")) {
+		zero_fd = open("/dev/zero", O_RDONLY);
+		udp_fd = socket(AF_INET, SOCK_DGRAM, 0);
+		connected_fd = socket(AF_INET, SOCK_DGRAM, 0);
+		discard.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		discard.sin_port = htons(9);
+		connect(connected_fd, (struct sockaddr *)&discard, sizeof(discard));
+		snprintf(file_a, sizeof(file_a), "/tmp/varvel-bench-%d-a", getpid());
+		snprintf(file_b, sizeof(file_b), "/tmp/varvel-bench-%d-b", getpid());
+		close(open(file_a, O_CREAT | O_WRONLY, 0600));
+		printf("{");
+		for (size_t i = 0; i < sizeof(EACH) / sizeof(*EACH); i++)
+			printf("%s\"%s\":%.1f", i ? "," : "", EACH[i].name, measure(EACH[i].call, 50));
+		printf("}\n");
+		unlink(file_a);
 		return 0;
 	}
 	if (argc == 5 && !strcmp(argv[1], "open")) {
