@@ -1,0 +1,263 @@
+/*
+ * What intruders' programs do, for the attack suite: built static, in the image once under each name that matters.
+ * With arguments that are none of these it does nothing: then only that it was run counts.
+ *   wait SECONDS COMMAND…        sleeps, then does COMMAND
+ *   spawn PROGRAM ARGUMENT…      runs PROGRAM as a child and waits for it
+ *   bare PROGRAM                 becomes PROGRAM with an empty argument list
+ *   memfd PROGRAM ARGUMENT…      copies PROGRAM into memory and becomes that
+ *   read PATH                    opens PATH for reading
+ *   create PATH                  creates PATH with the execute bit
+ *   server ADDRESS PORT          listens; returns when it does, and a child accepts one connection and answers it
+ *   accept ADDRESS PORT          listens and accepts one connection, which a child makes
+ *   connect ADDRESS PORT         connects by TCP
+ *   fetch ADDRESS PORT           the same, and reads the answer by recvfrom
+ *   datagram ADDRESS PORT        connects by UDP and sends
+ *   redirect ADDRESS PORT        connects by TCP and makes the connection its standard input and output
+ *   packet | traceme | attach | setns | setuid | userfaultfd | module
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <net/ethernet.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What a Java class file begins with, in an answer of the kind that a class loader gets. */
+static const char ANSWER[] = "HTTP/1.0 200 OK\r\n\r\n\xca\xfe\xba\xbe\x00\x00\x00\x34";
+
+static int failed(const char *what)
+{
+	perror(what);
+	return 1;
+}
+
+static struct sockaddr_in address_of(char **argv)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(atoi(argv[1])) };
+	if (inet_pton(AF_INET, argv[0], &address.sin_addr) != 1)
+		exit(2);
+	return address;
+}
+
+static int connected(char **argv, int type)
+{
+	struct sockaddr_in address = address_of(argv);
+	int fd = socket(AF_INET, type, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		exit(failed("connect"));
+	return fd;
+}
+
+static int listening(char **argv)
+{
+	struct sockaddr_in address = address_of(argv);
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 1))
+		exit(failed("listen"));
+	return fd;
+}
+
+static int do_spawn(char **argv)
+{
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return failed("spawn");
+	return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+}
+
+static int do_bare(char **argv)
+{
+	char *const none[] = { NULL };
+	execve(argv[0], none, none);
+	return failed("bare");
+}
+
+static int do_memfd(char **argv)
+{
+	struct stat file;
+	int from = open(argv[0], O_RDONLY), to = memfd_create("", MFD_CLOEXEC);
+	if (from < 0 || to < 0 || fstat(from, &file) || sendfile(to, from, NULL, file.st_size) != file.st_size)
+		return failed("memfd");
+	fexecve(to, argv, environ);
+	return failed("fexecve");
+}
+
+static int do_read(char **argv)
+{
+	char byte;
+	int fd = open(argv[0], O_RDONLY);
+	return fd < 0 || read(fd, &byte, 1) < 0 ? failed("read") : 0;
+}
+
+static int do_create(char **argv)
+{
+	int fd = open(argv[0], O_CREAT | O_WRONLY | O_TRUNC, 0755);
+	return fd < 0 || write(fd, "x", 1) != 1 ? failed("create") : 0;
+}
+
+static int do_server(char **argv)
+{
+	int fd = listening(argv);
+	if (fork() != 0)
+		return 0;
+	alarm(20);
+	int peer = accept(fd, NULL, NULL);
+	if (peer < 0 || write(peer, ANSWER, sizeof(ANSWER)) < 0)
+		return failed("server");
+	return 0;
+}
+
+static int do_accept(char **argv)
+{
+	int fd = listening(argv);
+	if (fork() == 0) {
+		close(fd);
+		connected(argv, SOCK_STREAM);
+		_exit(0);
+	}
+	return accept(fd, NULL, NULL) < 0 ? failed("accept") : 0;
+}
+
+static int do_connect(char **argv)
+{
+	return connected(argv, SOCK_STREAM) < 0;
+}
+
+static int do_fetch(char **argv)
+{
+	char answer[sizeof(ANSWER)];
+	int fd = connected(argv, SOCK_STREAM);
+	if (recvfrom(fd, answer, sizeof(answer), MSG_WAITALL, NULL, NULL) != sizeof(answer))
+		return failed("recvfrom");
+	return memcmp(answer, ANSWER, sizeof(answer)) != 0;
+}
+
+static int do_datagram(char **argv)
+{
+	int fd = connected(argv, SOCK_DGRAM);
+	return send(fd, "x", 1, 0) != 1 && errno != ECONNREFUSED ? failed("send") : 0;
+}
+
+static int do_redirect(char **argv)
+{
+	int fd = connected(argv, SOCK_STREAM);
+	for (int standard = 0; standard < 2; standard++)
+		if (dup2(fd, standard) != standard)
+			return failed("dup2");
+	return 0;
+}
+
+static int do_packet(char **argv)
+{
+	(void)argv;
+	return socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL)) < 0 ? failed("socket") : 0;
+}
+
+static int do_traceme(char **argv)
+{
+	(void)argv;
+	return ptrace(PTRACE_TRACEME, 0, NULL, NULL) ? failed("ptrace") : 0;
+}
+
+static int do_attach(char **argv)
+{
+	int status, bad;
+	pid_t pid = fork();
+	(void)argv;
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	bad = ptrace(PTRACE_ATTACH, pid, NULL, NULL) ? failed("ptrace") : 0;
+	if (!bad)
+		waitpid(pid, &status, 0);
+	kill(pid, SIGKILL);
+	return bad;
+}
+
+static int do_setns(char **argv)
+{
+	int fd = open("/proc/1/ns/uts", O_RDONLY);
+	(void)argv;
+	return fd < 0 || setns(fd, CLONE_NEWUTS) ? failed("setns") : 0;
+}
+
+/* Refused, as it should be: the attempt counts. */
+static int do_setuid(char **argv)
+{
+	(void)argv;
+	return setuid(0) == 0 || errno != EPERM;
+}
+
+static int do_userfaultfd(char **argv)
+{
+	(void)argv;
+	return syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY) < 0 ? failed("userfaultfd") : 0;
+}
+
+/* The file is no module, so that it is refused in any case. */
+static int do_module(char **argv)
+{
+	int fd = open("/etc/passwd", O_RDONLY);
+	(void)argv;
+	return syscall(SYS_finit_module, fd, "", 0) == 0;
+}
+
+static int run(char **argv);
+
+static int do_wait(char **argv)
+{
+	sleep(atoi(argv[0]));
+	return run(argv + 1);
+}
+
+static const struct {
+	const char *name;
+	int arguments;
+	int (*run)(char **argv);
+} COMMANDS[] = {
+	{ "wait", 2, do_wait },         { "spawn", 1, do_spawn },       { "bare", 1, do_bare },
+	{ "memfd", 1, do_memfd },       { "read", 1, do_read },         { "create", 1, do_create },
+	{ "server", 2, do_server },     { "accept", 2, do_accept },     { "connect", 2, do_connect },
+	{ "fetch", 2, do_fetch },       { "datagram", 2, do_datagram }, { "redirect", 2, do_redirect },
+	{ "packet", 0, do_packet },     { "traceme", 0, do_traceme },   { "attach", 0, do_attach },
+	{ "setns", 0, do_setns },       { "setuid", 0, do_setuid },     { "userfaultfd", 0, do_userfaultfd },
+	{ "module", 0, do_module },
+};
+
+static int run(char **argv)
+{
+	int count = 0;
+	if (argv[0] == NULL)
+		return 0;
+	while (argv[count + 1] != NULL)
+		count++;
+	for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++)
+		if (!strcmp(argv[0], COMMANDS[i].name))
+			return count < COMMANDS[i].arguments ? 2 : COMMANDS[i].run(argv + 1);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	return argc < 2 ? 0 : run(argv + 1);
+}

@@ -1,0 +1,261 @@
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  realpathSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { TestDockerd } from '../../support/dockerd.ts';
+import { compile, importTree } from './image.ts';
+
+/** What the workloads run; what these depend on comes along. */
+const PACKAGES = [
+  'apt',
+  'base-files',
+  'bash',
+  'coreutils',
+  'dash',
+  'diffutils',
+  'dpkg',
+  'findutils',
+  'git',
+  'grep',
+  'libc-bin',
+  'libpython3-stdlib',
+  'libstdc++6',
+  'nginx',
+  'python3-minimal',
+  'sed',
+  'tar',
+];
+/** Only scripts of packages that nothing here runs need it, and it is as large as all else. */
+const NOT_NEEDED = /^(perl|perl-modules.*|libperl.*|adduser|cdebconf|debconf|tzdata)$/;
+/** Downloaded packages stay here, and are taken from here while they are the archive's newest. */
+const CACHE = '.tmp/debian-packages';
+
+/** uid and gid of app processes on Cloud Foundry. */
+export const VCAP = 2000;
+
+/** Why the image cannot be made here; undefined where it can. */
+export function whyNoDebianImage(): string | undefined {
+  if (!existsSync('/usr/bin/apt-get')) return 'apt-get is missing: this is not Debian';
+  const { status } = spawnSync('apt-cache', ['show', 'nginx'], { stdio: 'ignore' });
+  return status === 0 ? undefined : 'apt knows no package nginx: run apt-get update';
+}
+
+/** An image of Debian packages as they are on a server, with this machine's Node and npm, and the apps of the suite. */
+export function importDebianImage(engine: TestDockerd): Promise<string> {
+  const packages = download();
+  return importTree(engine, 'varvel-test/debian', (tree) => {
+    for (const file of packages) run('dpkg-deb', ['-x', file, tree]);
+    writeUsers(tree);
+    copyNode(tree);
+    writePackageRepository(tree);
+    writeApps(tree);
+    writeCloudFoundry(tree);
+  });
+}
+
+/** The packages and all they depend on; their files. */
+function download(): string[] {
+  const kinds = ['recommends', 'suggests', 'conflicts', 'breaks', 'replaces', 'enhances'];
+  const depends = run('apt-cache', [
+    'depends',
+    '--recurse',
+    ...kinds.map((kind) => `--no-${kind}`),
+    ...PACKAGES,
+  ]);
+  const names = [...new Set(depends.split('\n').filter((line) => /^[a-z0-9]/.test(line)))]
+    .map((name) => name.replace(/:.*$/, ''))
+    .filter((name) => !NOT_NEEDED.test(name));
+  mkdirSync(CACHE, { recursive: true });
+  // Prints only what it would fetch: name, size and file of each.
+  const uris = run('apt-get', ['download', '--print-uris', ...names]);
+  const files = uris
+    .split('\n')
+    .filter((line) => line.startsWith("'"))
+    .map((line) => line.split(' ')[1]!);
+  const missing = files.filter((file) => !existsSync(join(CACHE, file)));
+  if (missing.length > 0) run('apt-get', ['-q', 'download', ...names], CACHE);
+  return files.map((file) => join(CACHE, file));
+}
+
+function writeUsers(tree: string): void {
+  const users = [
+    'root:x:0:0:root:/root:/bin/bash',
+    'daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin',
+    'www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin',
+    '_apt:x:42:65534::/nonexistent:/usr/sbin/nologin',
+    `vcap:x:${VCAP}:${VCAP}:vcap:/home/vcap:/bin/bash`,
+    'nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin',
+  ];
+  writeFileSync(join(tree, 'etc/passwd'), `${users.join('\n')}\n`);
+  const groups = ['root:x:0:', 'daemon:x:1:', 'www-data:x:33:', 'vcap:x:2000:', 'nogroup:x:65534:'];
+  writeFileSync(join(tree, 'etc/group'), `${groups.join('\n')}\n`);
+  writeFileSync(join(tree, 'etc/shadow'), 'root:*:19000:0:99999:7:::\n', { mode: 0o640 });
+  for (const folder of ['proc', 'sys', 'dev', 'run/secrets', 'srv', 'root'])
+    mkdirSync(join(tree, folder), { recursive: true });
+  chmodSync(join(tree, 'tmp'), 0o1777);
+}
+
+/** Node as this machine has it, with the libraries that no package brought. */
+function copyNode(tree: string): void {
+  const node = realpathSync(process.execPath);
+  copyFileSync(node, join(tree, 'usr/bin/node'));
+  for (const library of run('ldd', [node]).matchAll(/=> (\/\S+)/g)) {
+    const target = join(tree, library[1]!);
+    if (existsSync(target)) continue;
+    mkdirSync(dirname(target), { recursive: true });
+    copyFileSync(library[1]!, target);
+  }
+  const npm = dirname(dirname(realpathSync(run('which', ['npm']).trim())));
+  cpSync(npm, join(tree, 'usr/lib/node_modules/npm'), { recursive: true });
+  symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(tree, 'usr/bin/npm'));
+}
+
+/** A repository of one package, which installs a file and runs a script. */
+function writePackageRepository(tree: string): void {
+  const build = join(tree, 'srv/build');
+  mkdirSync(join(build, 'DEBIAN'), { recursive: true });
+  mkdirSync(join(build, 'usr/share/hello'), { recursive: true });
+  writeFileSync(join(build, 'usr/share/hello/hello'), 'hello\n');
+  writeFileSync(
+    join(build, 'DEBIAN/control'),
+    'Package: hello-varvel\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@example.com>\nDescription: a file\n',
+  );
+  const script = '#!/bin/sh\nset -e\ntest -e /usr/share/hello/hello\n';
+  writeFileSync(join(build, 'DEBIAN/postinst'), script, { mode: 0o755 });
+  const repository = join(tree, 'srv/packages');
+  mkdirSync(repository);
+  const deb = join(repository, 'hello-varvel.deb');
+  run('dpkg-deb', ['--root-owner-group', '-b', build, deb]);
+  const { size } = statSync(deb);
+  const [hash] = run('sha256sum', [deb]).split(' ');
+  const control = run('dpkg-deb', ['-f', deb]);
+  writeFileSync(
+    join(repository, 'Packages'),
+    `${control}Filename: ./hello-varvel.deb\nSize: ${size}\nSHA256: ${hash!}\n`,
+  );
+  const apt = join(tree, 'etc/apt');
+  writeFileSync(join(apt, 'sources.list'), 'deb [trusted=yes] file:/srv/packages ./\n');
+  for (const folder of ['info', 'updates', 'triggers', 'parts'])
+    mkdirSync(join(tree, 'var/lib/dpkg', folder), { recursive: true });
+  writeFileSync(join(tree, 'var/lib/dpkg/status'), '');
+  for (const folder of [
+    'var/lib/apt/lists/partial',
+    'var/cache/apt/archives/partial',
+    'var/log/apt',
+  ])
+    mkdirSync(join(tree, folder), { recursive: true });
+}
+
+const PYTHON_APP = `
+import http.server, json, os, tempfile
+import helper
+secret = open('/run/secrets/db').read()
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        with tempfile.NamedTemporaryFile() as upload:
+            upload.write(helper.greeting().encode())
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({'pid': os.getpid()}).encode())
+
+http.server.ThreadingHTTPServer(('0.0.0.0', int(os.environ.get('PORT', '8080'))), Handler).serve_forever()
+`;
+
+const NODE_APP = `
+const fs = require('node:fs');
+const http = require('node:http');
+const { Worker, isMainThread } = require('node:worker_threads');
+fs.mkdirSync('/tmp/cache', { recursive: true });
+http.createServer((request, response) => {
+  fs.writeFileSync('/tmp/cache/last', request.url);
+  response.end('ok');
+}).listen(Number(process.env.PORT ?? 8080));
+if (isMainThread) new Worker('setTimeout(() => {}, 1000)', { eval: true });
+`;
+
+const CLIENT = `
+import sys, time, urllib.request
+for attempt in range(100):
+    try:
+        for i in range(5):
+            urllib.request.urlopen(sys.argv[1], timeout=5).read()
+        sys.exit(0)
+    except OSError:
+        time.sleep(0.1)
+sys.exit(1)
+`;
+
+function writeApps(tree: string): void {
+  const apps = {
+    'app/python/app.py': PYTHON_APP,
+    'app/python/helper.py': 'def greeting():\n    return "hello"\n',
+    'app/node/server.js': NODE_APP,
+    'app/node/package.json':
+      '{"name":"shop","version":"1.0.0","scripts":{"start":"node server.js"}}',
+    'app/client.py': CLIENT,
+    'run/secrets/db': 'password\n',
+  };
+  for (const [name, text] of Object.entries(apps)) {
+    mkdirSync(dirname(join(tree, name)), { recursive: true });
+    writeFileSync(join(tree, name), text);
+  }
+  for (const [name, command] of Object.entries({
+    'app/start.sh': 'umask 022\nexport STARTED=$(date +%s)\nexec "$@"',
+    'app/job.sh': 'date >> /tmp/job.log\nls /app | sort > /tmp/listing',
+  }))
+    writeFileSync(join(tree, name), `#!/bin/sh\nset -e\n${command}\n`, { mode: 0o755 });
+  const repository = join(tree, 'srv/repository');
+  mkdirSync(repository);
+  writeFileSync(join(repository, 'README'), 'hello\n');
+  const git = ['-C', repository, '-c', 'user.name=x', '-c', 'user.email=x@example.com'];
+  run('git', [...git, 'init', '-q', '-b', 'main']);
+  run('git', [...git, 'add', '.']);
+  run('git', [...git, 'commit', '-q', '-m', 'first']);
+  writeFileSync(join(tree, 'etc/gitconfig'), '[safe]\n\tdirectory = *\n');
+  writeFileSync(
+    join(tree, 'etc/nginx/conf.d/site.conf'),
+    'server { listen 8080; root /var/www/html; }\n',
+  );
+  mkdirSync(join(tree, 'var/www/html'), { recursive: true });
+  writeFileSync(join(tree, 'var/www/html/index.html'), 'hello\n');
+}
+
+/** The platform's own programs by stand-ins at their paths, and an app as a buildpack leaves it. */
+function writeCloudFoundry(tree: string): void {
+  const healthcheck = 'etc/cf-assets/healthcheck';
+  const app = 'home/vcap/app';
+  for (const folder of ['tmp/lifecycle', healthcheck, app, 'home/vcap/profile.d', 'home/vcap/tmp'])
+    mkdirSync(join(tree, folder), { recursive: true });
+  const launcher = join(tree, 'tmp/lifecycle/launcher');
+  compile('cf-program.c', launcher);
+  for (const copy of ['tmp/lifecycle/diego-sshd', `${healthcheck}/healthcheck`, 'tmp/garden-init'])
+    copyFileSync(launcher, join(tree, copy));
+  cpSync(join(tree, 'app/node'), join(tree, app), { recursive: true });
+  writeFileSync(
+    join(tree, 'home/vcap/profile.d/0_env.sh'),
+    'export DEPS_DIR=${DEPS_DIR:-/home/vcap/deps}\nexport MEMORY=$(free -m 2>/dev/null | wc -l)\n',
+  );
+  run('chown', ['-R', `${VCAP}:${VCAP}`, join(tree, 'home/vcap')]);
+  chownSync(join(tree, 'home/vcap'), VCAP, VCAP);
+}
+
+function run(program: string, args: readonly string[], cwd?: string): string {
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  if (status !== 0) throw new Error(`${program} ${args.join(' ').slice(0, 200)}: ${stderr}`);
+  return stdout;
+}

@@ -1,0 +1,35 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { UPSTREAM_FILES, type AttackRow, type ImpossibleRow } from './row.ts';
+import { FILE_ROWS } from './rows-files.ts';
+import { IMPOSSIBLE_ROWS, KERNEL_ROWS } from './rows-kernel.ts';
+import { PROGRAM_ROWS } from './rows-programs.ts';
+
+/** Where Falco's rule files are looked for, from the repository's root. They are not part of it. */
+export const DEFAULT_UPSTREAM = '../shared/falco-rules';
+
+/** The rows that this machine can do and those that it cannot, of those that the pattern names. */
+export function selectRows(pattern: RegExp): {
+  rows: readonly AttackRow[];
+  impossible: readonly ImpossibleRow[];
+} {
+  const all = [...FILE_ROWS, ...PROGRAM_ROWS, ...KERNEL_ROWS].filter(({ action, upstream, ours }) =>
+    pattern.test(`${action}\n${upstream}\n${typeof ours === 'string' ? ours : ''}`),
+  );
+  const rows: AttackRow[] = [];
+  const impossible = IMPOSSIBLE_ROWS.filter(({ action, upstream }) =>
+    pattern.test(`${action}\n${upstream}`),
+  );
+  for (const row of all) {
+    const because = row.cannot?.();
+    if (because === undefined) rows.push(row);
+    else impossible.push({ action: row.action, upstream: row.upstream, file: row.file, because });
+  }
+  return { rows, impossible };
+}
+
+/** The folder, if all of Falco's files are in it. */
+export function upstreamFolder(folder: string): string | undefined {
+  const there = Object.values(UPSTREAM_FILES).every((name) => existsSync(join(folder, name)));
+  return there ? folder : undefined;
+}

@@ -1,0 +1,187 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type Docker from 'dockerode';
+import { startDockerd, type TestDockerd } from '../../support/dockerd.ts';
+import { E2eAgent, pooled, settled, until, type DetectionLine } from '../../support/e2e-agent.ts';
+import { importDebianImage } from './debian-image.ts';
+import { UPSTREAM_FILES } from './row.ts';
+import { CLOUD_FOUNDRY, type Visit, type Workload } from './workloads.ts';
+
+/** All of them: most of the time they wait. */
+const AT_A_TIME = 16;
+/** Cron wakes once a minute. */
+const WORKLOAD_TIMEOUT_MS = 180_000;
+/** Of lower priority than these is what nobody is woken for. */
+const LOUD = new Set(['Emergency', 'Alert', 'Critical', 'Error', 'Warning', 'Notice']);
+
+export interface Tripped {
+  readonly rule: string;
+  readonly priority: string;
+  readonly times: number;
+  /** The output of the first time. */
+  readonly first: string;
+}
+
+export interface WorkloadOutcome {
+  readonly workload: Workload;
+  /** Default rules at NOTICE or above, but those that are allowed to. */
+  readonly ours: readonly Tripped[];
+  readonly allowed: readonly Tripped[];
+  /** Rules of Falco's stable file; absent without it. */
+  readonly upstream?: readonly Tripped[];
+  /** It did not do what it does. */
+  readonly failure?: string;
+}
+
+/** Runs the workloads, watched by an agent with the default rules and by another with Falco's stable ones. */
+export async function runBenign(
+  workloads: readonly Workload[],
+  upstreamFolder: string | undefined,
+): Promise<readonly WorkloadOutcome[]> {
+  await using engine = await startDockerd();
+  const images = {
+    busybox: await engine.importBusybox(),
+    debian: workloads.some(({ image }) => image === 'debian')
+      ? await importDebianImage(engine)
+      : '',
+  };
+  await using ours = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'varvel_rules.yaml': rulesAsOnGarden() },
+    config: CONFIG,
+    streams: QUIET,
+  });
+  await using upstream = await startUpstream(engine, upstreamFolder);
+  const agents = upstream === undefined ? [ours] : [ours, upstream];
+  const done = new Map<Workload, { id: string; failure?: string }>();
+  await pooled(workloads, AT_A_TIME, async (workload) => {
+    done.set(workload, await run(engine, agents, images[workload.image], workload));
+  });
+  for (const agent of agents) await settled(agent, 60_000);
+  return workloads.map((workload) => {
+    const { id, failure } = done.get(workload)!;
+    const loud = tripped(ours, id).filter(({ priority }) => LOUD.has(priority));
+    const isAllowed = ({ rule }: Tripped): boolean => workload.allowed?.[rule] !== undefined;
+    return {
+      workload,
+      ours: loud.filter((one) => !isAllowed(one)),
+      allowed: loud.filter(isAllowed),
+      ...(upstream === undefined ? {} : { upstream: tripped(upstream, id) }),
+      ...(failure === undefined ? {} : { failure }),
+    };
+  });
+}
+
+const CONFIG = ['rule_matching: all', 'append_output:', '  - extra_fields: [container.full_id]'];
+const QUIET = ['container: {enabled: false}'];
+
+/**
+ * The default rules, for which the containers of the Cloud Foundry workloads are Garden's: there the platform mounts
+ * its programs read-only, so that the rules may trust their paths.
+ */
+function rulesAsOnGarden(): string {
+  const text = readFileSync('manifests/rules/varvel_rules.yaml', 'utf8');
+  const asGarden = `(container.type = garden or app.name startswith "${CLOUD_FOUNDRY}")`;
+  const changed = text.replaceAll('container.type = garden', asGarden);
+  if (changed === text) throw new Error('no default rule asks for container.type = garden');
+  return changed;
+}
+
+async function startUpstream(
+  engine: TestDockerd,
+  folder: string | undefined,
+): Promise<E2eAgent | undefined> {
+  if (folder === undefined) return undefined;
+  const name = UPSTREAM_FILES.stable;
+  return await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { [name]: readFileSync(join(folder, name), 'utf8') },
+    config: CONFIG,
+    streams: QUIET,
+  });
+}
+
+async function run(
+  engine: TestDockerd,
+  agents: readonly E2eAgent[],
+  image: string,
+  workload: Workload,
+): Promise<{ id: string; failure?: string }> {
+  const container = await engine.docker.createContainer({
+    Image: image,
+    Cmd: [...workload.runs],
+    Labels: { 'varvel.enable': 'true', 'varvel.app': workload.name },
+    ...(workload.user === undefined ? {} : { User: workload.user }),
+    ...(workload.healthcheck === undefined
+      ? {}
+      : { Healthcheck: { Test: [...workload.healthcheck], Interval: 1_000_000_000 } }),
+    HostConfig: { NetworkMode: 'none', ...workload.host },
+  });
+  const { id } = container;
+  const timer = setTimeout(() => void container.kill().catch(() => undefined), WORKLOAD_TIMEOUT_MS);
+  try {
+    await container.start();
+    for (const agent of agents) {
+      await until('the container is watched', async () => {
+        return (await agent.containerStatus(id))?.state === 'included';
+      });
+    }
+    for (const visit of workload.visits ?? []) await pay(container, visit);
+    if (workload.seconds !== undefined) {
+      await delay(workload.seconds * 1000);
+      const { State } = await container.inspect();
+      if (!State.Running) throw new Error(`it ended with ${State.ExitCode}`);
+      if (workload.healthcheck !== undefined && State.Health?.Status !== 'healthy')
+        throw new Error(`its health is "${State.Health?.Status ?? 'not known'}"`);
+      await container.stop({ t: 5 });
+      return { id };
+    }
+    const { StatusCode } = (await container.wait()) as { StatusCode: number };
+    if (StatusCode !== 0) throw new Error(`it ended with ${StatusCode}`);
+    return { id };
+  } catch (error) {
+    const said = (await container.logs({ stdout: true, stderr: true })).toString('utf8');
+    return {
+      id,
+      failure: `${String(error)}: ${said.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(-300)}`,
+    };
+  } finally {
+    clearTimeout(timer);
+    await container.remove({ force: true });
+  }
+}
+
+async function pay(container: Docker.Container, visit: Visit): Promise<void> {
+  if (visit.afterSeconds !== undefined) await delay(visit.afterSeconds * 1000);
+  const exec = await container.exec({
+    Cmd: [...visit.runs],
+    AttachStdout: true,
+    AttachStderr: true,
+    ...(visit.user === undefined ? {} : { User: visit.user }),
+  });
+  const stream = await exec.start({});
+  let said = '';
+  stream.on('data', (chunk: Buffer) => (said += chunk.toString('utf8')));
+  if (visit.stays === true) return;
+  await new Promise((resolve) => stream.once('close', resolve));
+  const { ExitCode } = await exec.inspect();
+  if (ExitCode !== 0)
+    throw new Error(`${visit.runs.join(' ')} ended with ${String(ExitCode)}: ${said}`);
+}
+
+function tripped(agent: E2eAgent, id: string): Tripped[] {
+  const byRule = new Map<string, DetectionLine[]>();
+  for (const line of agent.detections()) {
+    if (line.output_fields['container.full_id'] !== id) continue;
+    byRule.set(line.rule, [...(byRule.get(line.rule) ?? []), line]);
+  }
+  return [...byRule].map(([rule, lines]) => ({
+    rule,
+    priority: lines[0]!.priority,
+    times: lines.length,
+    first: lines[0]!.output,
+  }));
+}

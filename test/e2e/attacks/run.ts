@@ -1,0 +1,45 @@
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { formatBenign, isQuiet } from './benign-report.ts';
+import { whyNoDebianImage } from './debian-image.ts';
+import { formatAttacks, isGood } from './report.ts';
+import { DEFAULT_UPSTREAM, selectRows, upstreamFolder } from './rows.ts';
+import { runAttacks } from './run-attacks.ts';
+import { runBenign } from './run-benign.ts';
+import { WORKLOADS } from './workloads.ts';
+
+// npm run attacks [-- --only PATTERN] [--upstream DIR] [--json FILE]
+
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, json: { type: 'string' }, upstream: { type: 'string' } },
+});
+const style = { colour: process.stdout.isTTY };
+const folder = upstreamFolder(values.upstream ?? DEFAULT_UPSTREAM);
+if (values.upstream !== undefined && folder === undefined)
+  throw new Error(`Falco's rule files are not in ${values.upstream}.`);
+const pattern = new RegExp(values.only ?? '', 'i');
+const { rows, impossible } = selectRows(pattern);
+const noDebian = whyNoDebianImage();
+const named = WORKLOADS.filter(({ name }) => pattern.test(name));
+const workloads = named.filter(({ image }) => image !== 'debian' || noDebian === undefined);
+
+let good = true;
+if (rows.length + impossible.length > 0) {
+  const attacks = await runAttacks(rows, folder);
+  process.stdout.write(formatAttacks(attacks, impossible, style));
+  good = isGood(attacks);
+  if (values.json !== undefined)
+    writeFileSync(values.json, `${JSON.stringify({ ...attacks, impossible }, null, 2)}\n`);
+}
+if (workloads.length > 0) {
+  const benign = await runBenign(workloads, folder);
+  process.stdout.write(`\n${formatBenign(benign, style)}`);
+  good &&= isQuiet(benign);
+}
+if (workloads.length < named.length)
+  process.stdout.write(
+    `${named.length - workloads.length} ordinary apps were not run: ${noDebian ?? ''}\n`,
+  );
+if (rows.length + impossible.length + named.length === 0)
+  throw new Error(`Nothing is named like "${values.only ?? ''}".`);
+process.exitCode = good ? 0 : 1;
