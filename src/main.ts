@@ -23,6 +23,14 @@ function writer(stream: NodeJS.WriteStream): (text: string) => void {
   };
 }
 
+/** Resolves when the reader has taken everything, or has gone: a pipe that is full takes the rest later. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  if (stream.writableLength === 0 || stream.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    stream.once('drain', resolve).once('error', resolve).once('close', resolve);
+  });
+}
+
 const io: Io = {
   stdout: writer(process.stdout),
   stderr: writer(process.stderr),
@@ -58,5 +66,5 @@ const code = await runCommandLine(
   { argv: process.argv.slice(2), env: process.env, version },
   io,
 ).catch(report);
-// Output to pipes, files and terminals is synchronous on Linux: nothing is cut off.
+await Promise.all([written(process.stdout), written(process.stderr)]);
 process.exit(process.exitCode === 1 && code === 0 ? 1 : code);

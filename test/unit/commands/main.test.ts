@@ -51,6 +51,18 @@ test('a reader that goes away is nobody’s error', async () => {
   assert.equal(stderr, '');
 });
 
+test('a slow reader gets all of it', () => {
+  const command = [process.execPath, ...MAIN, 'explain', '--all', '--json'];
+  // More than a pipe holds, which is 64 KiB, before anybody reads.
+  const { stdout } = spawnSync('sh', ['-c', '"$@" | (sleep 2; cat)', 'sh', ...command], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 24,
+  });
+  assert.ok(stdout.length > 200_000, `${stdout.length} characters`);
+  assert.doesNotThrow(() => JSON.parse(stdout) as unknown);
+});
+
 test('an unexpected error is a sentence, and a stack only when asked for', () => {
   const broken = [
     '--import',
