@@ -68,8 +68,13 @@ export interface ProbeStats {
  */
 export class Probe {
   constructor(options: ProbeOptions);
-  /** By program name (see programs()); idempotent. ENOENT: this kernel or probe has no such hook. */
+  /**
+   * By name (see programs()); idempotent. ENOENT: this kernel or probe has no such hook. While 'compat_exit' is
+   * attached, a system call without a tracepoint is no error: that it was refused (ENOSYS) is reported. 'compat_exit'
+   * and 'io_uring' report other ways to make the calls whose hooks are attached.
+   */
   attach(name: string): void;
+  /** Detaching 'compat_exit' also detaches what only it reports. */
   detach(name: string): void;
   attached(): string[];
   programs(): string[];

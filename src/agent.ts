@@ -150,6 +150,7 @@ export class Agent {
         bulkRingBytes: config.probe.bulkRingBytes,
         threadClones: false,
         tickMs: config.probe.tickMs,
+        compatCalls: config.probe.compatCalls,
       },
       WIRE_VERSION,
     );

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "tracepoint.h"
+#include "variant.h"
 
 // libbpf's last words of a failed load, for the error's detail. One load at a time: the JS thread's.
 static thread_local std::string g_log;
@@ -16,6 +17,12 @@ static thread_local std::string g_log;
 // One program for all system calls without one of their own: native/schema/calls.mjs.
 static const char kCallProgram[] = "sys_call";
 static const char* const kCallHooks[] = {CALL_HOOKS};
+
+static const struct {
+  const char* hook;
+  uint16_t number;
+} kHookNumbers[] = {HOOK_NUMBERS};
+static const char kCompatHook[] = "compat_exit";
 
 static bool IsCallHook(const std::string& name) {
   return std::find(std::begin(kCallHooks), std::end(kCallHooks), name) != std::end(kCallHooks);
@@ -55,6 +62,7 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
   if ((error = bpf_map__set_max_entries(exec_ring, exec_ring_bytes)) ||
       (error = bpf_map__set_max_entries(bulk_ring, bulk_ring_bytes)))
     return Status::Fail(-error, "size the probe's rings");
+  variants_ = ChooseVariants(object_);
   // The verifier gives up with EAGAIN when a signal is pending, and a busy process always has one (a profiler's tick).
   sigset_t all, before;
   sigfillset(&all);
@@ -70,12 +78,7 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
   return {};
 }
 
-Status Probe::Attach(const std::string& name) {
-  if (links_.count(name)) return {};
-  bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, name.c_str()) : nullptr;
-  if (!program && object_ && IsCallHook(name))
-    program = bpf_object__find_program_by_name(object_, kCallProgram);
-  if (!program) return Status::Fail(ENOENT, "attach " + name, "the probe has no such program");
+Status Probe::AttachProgram(const std::string& name, bpf_program* program, std::vector<bpf_link*>* links) {
   g_log.clear();
   bpf_link* link = nullptr;
   if (name.rfind("sys_", 0) == 0) {
@@ -94,8 +97,45 @@ Status Probe::Attach(const std::string& name) {
     if (!link && errno == EEXIST && WaitForDetach(name)) link = bpf_program__attach(program);
     if (!link) return Status::Fail(errno, "attach " + name, g_log);
   }
-  links_[name] = link;
+  links->push_back(link);
   return {};
+}
+
+Status Probe::AttachPrograms(const std::string& name, std::vector<bpf_link*>* links) {
+  auto variants = variants_.find(name);
+  if (variants != variants_.end()) {
+    for (bpf_program* program : variants->second) {
+      Status status = AttachProgram(name, program, links);
+      if (!status.ok()) return status;
+    }
+    return {};
+  }
+  bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, name.c_str()) : nullptr;
+  if (!program && object_ && IsCallHook(name))
+    program = bpf_object__find_program_by_name(object_, kCallProgram);
+  if (!program) return Status::Fail(ENOENT, "attach " + name, "the probe has no such program");
+  if (!bpf_program__autoload(program)) return Status::Fail(ENOENT, "attach " + name, "this kernel has no such tracepoint");
+  Status status = AttachProgram(name, program, links);
+  const bool refused = status.error == ENOENT && name.rfind("sys_", 0) == 0 && links_.count(kCompatHook);
+  return refused ? Status{} : status;
+}
+
+Status Probe::Attach(const std::string& name) {
+  if (links_.count(name)) return {};
+  std::vector<bpf_link*> links;
+  Status status = AttachPrograms(name, &links);
+  if (!status.ok()) {
+    for (bpf_link* link : links) DetachBeside(name, link);
+    return status;
+  }
+  SetWanted(name, links.empty() ? WANTED | WANTED_UNTRACED : WANTED);
+  links_[name] = links;
+  return {};
+}
+
+void Probe::SetWanted(const std::string& name, uint8_t wanted) {
+  for (const auto& entry : kHookNumbers)
+    if (name == entry.hook) __atomic_store_n(&state_->wanted[entry.number], wanted, __ATOMIC_RELAXED);
 }
 
 void Probe::DetachBeside(const std::string& name, bpf_link* link) {
@@ -129,8 +169,15 @@ Status Probe::Detach(const std::string& name) {
   // The kernel waits for every CPU to have left the program (tens of ms): nobody should wait with it. Several go at
   // the same time; Close waits for all, and Attach for its own if the kernel still has it.
   WaitForDetach({});
-  DetachBeside(name, found->second);
+  SetWanted(name, 0);
+  for (bpf_link* link : found->second) DetachBeside(name, link);
   links_.erase(found);
+  if (name != kCompatHook) return {};
+  for (auto entry = links_.begin(); entry != links_.end();) {
+    const bool reported = !entry->second.empty();
+    if (!reported) SetWanted(entry->first, 0);
+    entry = reported ? std::next(entry) : links_.erase(entry);
+  }
   return {};
 }
 
@@ -139,8 +186,10 @@ std::vector<std::string> Probe::Programs() const {
   bpf_program* program;
   if (object_) bpf_object__for_each_program(program, object_) {
     std::string name = bpf_program__name(program);
-    if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL && name != kCallProgram) names.push_back(name);
+    const bool variant = name == kCompatHook || name.rfind("uring_", 0) == 0;
+    if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL && name != kCallProgram && !variant) names.push_back(name);
   }
+  for (const auto& hook : variants_) names.push_back(hook.first);
   if (object_) names.insert(names.end(), std::begin(kCallHooks), std::end(kCallHooks));
   return names;
 }
@@ -199,8 +248,10 @@ Status Probe::ScopeEntries(std::vector<ScopeRow>* rows) const {
 }
 
 void Probe::Close() {
-  for (const auto& entry : links_) DetachBeside(entry.first, entry.second);
+  for (const auto& entry : links_)
+    for (bpf_link* link : entry.second) DetachBeside(entry.first, link);
   links_.clear();
+  variants_.clear();
   for (Detaching& entry : detaching_) entry.thread.join();
   detaching_.clear();
   state_ = nullptr;

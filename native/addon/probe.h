@@ -26,8 +26,10 @@ class Probe {
   ~Probe() { Close(); }
   // Opens and loads; ring sizes are powers of two and multiples of the page size.
   Status Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes, uint32_t bulk_ring_bytes);
-  // By program name: cgroup_mkdir, sched_exec, sys_openat, … Attaching what is attached changes nothing. A program
-  // that the kernel still has there, since it is just being detached, is waited for (EEXIST otherwise).
+  // By hook: cgroup_mkdir, sched_exec, sys_openat, compat_exit, … Attaching what is attached changes nothing. A program
+  // that the kernel still has there, since it is just being detached, is waited for (EEXIST otherwise). A system call
+  // that this kernel has no tracepoint for is ENOENT, but not while compat_exit is attached, which reports that it was
+  // refused: such hooks go with compat_exit.
   Status Attach(const std::string& name);
   // Returns at once; the program may still run on some CPU for a few ms.
   Status Detach(const std::string& name);
@@ -49,10 +51,16 @@ class Probe {
     std::unique_ptr<std::atomic<bool>> done;
     std::thread thread;
   };
+  Status AttachPrograms(const std::string& name, std::vector<bpf_link*>* links);
+  Status AttachProgram(const std::string& name, bpf_program* program, std::vector<bpf_link*>* links);
+  void SetWanted(const std::string& name, uint8_t wanted);
   void DetachBeside(const std::string& name, bpf_link* link);
   bool WaitForDetach(const std::string& name);
   bpf_object* object_ = nullptr;
   probe_state* state_ = nullptr;
-  std::map<std::string, bpf_link*> links_;
+  // By hook; no links: compat_exit reports it.
+  std::map<std::string, std::vector<bpf_link*>> links_;
+  // By hook: those of the programs that fit this kernel, where there is a choice.
+  std::map<std::string, std::vector<bpf_program*>> variants_;
   std::vector<Detaching> detaching_;
 };

@@ -16,6 +16,18 @@
 #define COMPAT_ARG5(regs) ((regs)->di)
 #define COMPAT_ARG6(regs) ((regs)->bp)
 
+#define NR_OPEN 2
+#define NR_CREAT 85
+#define NR_OPENAT 257
+#define NR_OPENAT2 437
+#define NR_EXECVE 59
+#define NR_EXECVEAT 322
+#define NR_RENAMEAT 264
+#define NR_RENAMEAT2 316
+#define NR_CONNECT 42
+/* x32 calls have it in their number, and numbers of their own from 512 on */
+#define X32_SYSCALL_BIT 0x40000000
+#define X32_FIRST 512
 #define NR_CLONE 56
 #define NR_FORK 57
 #define NR_VFORK 58

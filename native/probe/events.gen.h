@@ -41,6 +41,8 @@
 #define CONNECTED 128
 #define PEER_CHANGED 256
 #define ENV_TRUNCATED 512
+#define VIA_IO_URING 1024
+#define RESULT_UNKNOWN 2048
 
 #define CALL_MSGHDR 1
 #define CALL_LENGTH_POINTER 2
@@ -357,7 +359,7 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[430] = { EVENT_FSOPEN, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[155] = { EVENT_PIVOT_ROOT, CALL_NEW_ROOT | 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
 	[80] = { EVENT_CHDIR, CALL_NEW_CWD | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[81] = { EVENT_FCHDIR, CALL_NEW_CWD | 0, { 0, 0, 0 }, { 7, 0, 0 }, 1, 0, 0, 0, 0 }, \
+	[81] = { EVENT_FCHDIR, CALL_NEW_CWD | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
 	[161] = { EVENT_CHROOT, CALL_NEW_ROOT | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[319] = { EVENT_MEMFD_CREATE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
 	[9] = { EVENT_MMAP, CALL_IF_EXECUTABLE | CALL_IF_ANONYMOUS | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
@@ -405,8 +407,24 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[313] = { EVENT_FINIT_MODULE, 0, { 2, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
 	[176] = { EVENT_DELETE_MODULE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
 
-/* by number on ia32: the number on x86-64 */
+
+#define COMPAT_IDS_FROM_1 512
+#define COMPAT_IDS_FROM_2 1024
+#define COMPAT_IN_MEMORY 2048
+#define COMPAT_PAGES 4096
+#define COMPAT_SOCKETCALL 8192
+#define COMPAT_ONE_ARGUMENT 16384
+/* every hook of a system call, and its number */
+#define HOOK_NUMBERS { "sys_open", 2 }, { "sys_creat", 85 }, { "sys_openat", 257 }, { "sys_openat2", 437 }, { "sys_execve", 59 }, { "sys_execveat", 322 }, { "sys_symlink", 88 }, { "sys_symlinkat", 266 }, { "sys_link", 86 }, { "sys_linkat", 265 }, { "sys_unlink", 87 }, { "sys_unlinkat", 263 }, { "sys_rmdir", 84 }, { "sys_rename", 82 }, { "sys_renameat", 264 }, { "sys_renameat2", 316 }, { "sys_mkdir", 83 }, { "sys_mkdirat", 258 }, { "sys_chmod", 90 }, { "sys_fchmod", 91 }, { "sys_fchmodat", 268 }, { "sys_fchmodat2", 452 }, { "sys_chown", 92 }, { "sys_lchown", 94 }, { "sys_fchown", 93 }, { "sys_fchownat", 260 }, { "sys_mknod", 133 }, { "sys_mknodat", 259 }, { "sys_open_by_handle_at", 304 }, { "sys_mount", 165 }, { "sys_umount", 166 }, { "sys_move_mount", 429 }, { "sys_fsopen", 430 }, { "sys_pivot_root", 155 }, { "sys_chdir", 80 }, { "sys_fchdir", 81 }, { "sys_chroot", 161 }, { "sys_memfd_create", 319 }, { "sys_mmap", 9 }, { "sys_mprotect", 10 }, { "sys_process_vm_readv", 310 }, { "sys_process_vm_writev", 311 }, { "sys_dup", 32 }, { "sys_dup2", 33 }, { "sys_dup3", 292 }, { "sys_pidfd_getfd", 438 }, { "sys_pidfd_open", 434 }, { "sys_userfaultfd", 323 }, { "sys_io_uring_setup", 425 }, { "sys_io_uring_enter", 426 }, { "sys_io_uring_register", 427 }, { "sys_socket", 41 }, { "sys_connect", 42 }, { "sys_bind", 49 }, { "sys_listen", 50 }, { "sys_accept", 43 }, { "sys_accept4", 288 }, { "sys_sendto", 44 }, { "sys_sendmsg", 46 }, { "sys_sendmmsg", 307 }, { "sys_recvfrom", 45 }, { "sys_recvmsg", 47 }, { "sys_recvmmsg", 299 }, { "sys_ptrace", 101 }, { "sys_kill", 62 }, { "sys_tkill", 200 }, { "sys_tgkill", 234 }, { "sys_prctl", 157 }, { "sys_setns", 308 }, { "sys_unshare", 272 }, { "sys_capset", 126 }, { "sys_setuid", 105 }, { "sys_setgid", 106 }, { "sys_setreuid", 113 }, { "sys_setregid", 114 }, { "sys_setresuid", 117 }, { "sys_setresgid", 119 }, { "sys_keyctl", 250 }, { "sys_bpf", 321 }, { "sys_init_module", 175 }, { "sys_finit_module", 313 }, { "sys_delete_module", 176 }
+
+/* by number on ia32: the number on x86-64, and COMPAT_* */
 #define CALL_NR32 \
+	[5] = 2, \
+	[8] = 85, \
+	[295] = 257, \
+	[437] = 437, \
+	[11] = 59, \
+	[358] = 322, \
 	[83] = 88, \
 	[304] = 266, \
 	[9] = 86, \
@@ -439,7 +457,6 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[133] = 81, \
 	[61] = 161, \
 	[356] = 319, \
-	[192] = 9, \
 	[125] = 10, \
 	[347] = 310, \
 	[348] = 311, \
@@ -482,9 +499,25 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[128] = 175, \
 	[350] = 313, \
 	[129] = 176, \
+	[23] = 105 | COMPAT_IDS_FROM_1, \
+	[46] = 106 | COMPAT_IDS_FROM_1, \
+	[70] = 113 | COMPAT_IDS_FROM_1, \
+	[71] = 114 | COMPAT_IDS_FROM_1, \
+	[164] = 117 | COMPAT_IDS_FROM_1, \
+	[170] = 119 | COMPAT_IDS_FROM_1, \
+	[182] = 92 | COMPAT_IDS_FROM_2, \
+	[16] = 94 | COMPAT_IDS_FROM_2, \
+	[95] = 93 | COMPAT_IDS_FROM_2, \
+	[22] = 166 | COMPAT_ONE_ARGUMENT, \
+	[90] = 9 | COMPAT_IN_MEMORY, \
+	[192] = 9 | COMPAT_PAGES, \
+	[417] = 299 | 0, \
+	[102] = 0 | COMPAT_SOCKETCALL, \
 
-/* by number on x32, without __X32_SYSCALL_BIT, where it is another one */
+/* by number on x32, less 512, of those that are others there: the number on x86-64 */
 #define CALL_NRX32 \
+	[8] = 59, \
+	[33] = 322, \
 	[27] = 310, \
 	[28] = 311, \
 	[6] = 46, \
@@ -493,4 +526,32 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[7] = 47, \
 	[25] = 299, \
 	[9] = 101, \
+
+/* by the first argument of socketcall */
+#define SOCKETCALLS \
+	[1] = { 41, 3 }, \
+	[2] = { 49, 3 }, \
+	[3] = { 42, 3 }, \
+	[4] = { 50, 2 }, \
+	[5] = { 43, 3 }, \
+	[9] = { 44, 4 }, \
+	[10] = { 45, 4 }, \
+	[11] = { 44, 6 }, \
+	[12] = { 45, 6 }, \
+	[16] = { 46, 3 }, \
+	[17] = { 47, 3 }, \
+	[18] = { 288, 4 }, \
+	[19] = { 299, 5 }, \
+	[20] = { 307, 4 }, \
+
+/* by IORING_OP_* */
+#define IO_URING_CALLS \
+	[16] = 42, \
+	[18] = 257, \
+	[28] = 437, \
+	[35] = 264, \
+	[36] = 263, \
+	[37] = 258, \
+	[38] = 266, \
+	[39] = 265, \
 

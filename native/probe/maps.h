@@ -69,7 +69,7 @@ struct call_state {
 	__u64 socket;	/* struct sock behind the descriptor, 0 if none */
 	__u64 socket_ino;
 	__u32 compat; /* pointers and lengths in user memory have 32 bits */
-	__u32 pad;
+	__u32 left;   /* bytes of a message that are not yet looked at */
 	__u64 message; /* struct msghdr in user memory */
 };
 struct {

@@ -25,6 +25,8 @@
 #include "hooks/exit.bpf.c"
 #include "hooks/open.bpf.c"
 #include "hooks/call.bpf.c"
+#include "hooks/compat.bpf.c"
+#include "hooks/uring.bpf.c"
 
 /* GPL: the tracing helpers demand it of the program; the source may be used under either licence. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

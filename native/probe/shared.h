@@ -42,6 +42,7 @@ struct probe_state {
 	__u32 message_mask; /* MESSAGE_*: which messages a rule can match */
 	__u32 wants_env;    /* a rule looks at environments */
 	__u32 pad;
+	__u8 wanted[CALL_NR_MAX]; /* by number on x86-64: WANTED_*; other ways to make a call are reported by it too */
 };
 /* What to read of a system call: a row of native/schema/calls.mjs. Arguments are 1 to 6, 0 for none. */
 struct call_spec {
@@ -53,6 +54,9 @@ struct call_spec {
 	__u8 addr, addr_len;
 	__u8 data, data_len; /* 7: the result; above: so many bytes */
 };
+
+#define WANTED 1
+#define WANTED_UNTRACED 2 /* and this kernel has no tracepoint for it */
 
 #define OPEN_READ 1
 #define OPEN_WRITE 2

@@ -1,6 +1,7 @@
 // Writes what follows from table.mjs; with --check, only says whether it is up to date (exit 1 if not).
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { COMPAT_HOW, IO_URING_CALLS, OLD_IA32, OWN_CALLS, SOCKETCALL } from './compat.mjs';
 import * as table from './table.mjs';
 
 const SIZES = { u8: 1, u16: 2, u32: 4, s32: 4, u64: 8, s64: 8, char16: 16, bytes16: 16 };
@@ -83,6 +84,7 @@ function cHeader() {
         `_Static_assert(sizeof(struct rec_${kind.name}) == ${kind.end - header.end}, "${kind.name}");`,
     ),
     callSpecs(),
+    compatCalls(),
   ];
   return parts.join('\n\n') + '\n';
 }
@@ -96,7 +98,7 @@ function callSpecs() {
     const { strings = [], dirs = [], fd, addr = [], data = [], flags = [] } = call.reads;
     if (strings.length > 3) throw new Error(`${call.name} has more than three strings`);
     if (call.nr >= table.LIMITS.CALL_NR_MAX) throw new Error(`${call.name}: CALL_NR_MAX`);
-    const dirOf = dirs.map(argument);
+    const dirOf = strings.map((_, index) => argument(dirs[index]));
     const list = (values) => `{ ${[...values, 0, 0, 0].slice(0, 3).join(', ')} }`;
     const [bytes, length] = data;
     const fixed = typeof length === 'number' && length > 6;
@@ -109,16 +111,42 @@ function callSpecs() {
       bytes ?? 0
     }, ${fixed ? length : argument(length)} }, \\`;
   });
-  const numbers = (field) =>
-    table.CALLS.filter((call) => call[field] !== undefined)
-      .map((call) => `\t[${call[field] & 511}] = ${call.nr}, \\`)
-      .join('\n');
   const hooks = table.CALLS.map((call) => `"sys_${call.hook ?? call.name}"`);
   return [
     `/* their tracepoints, as attach() takes them */\n#define CALL_HOOKS ${hooks.join(', ')}\n`,
     `#define CALL_SPECS \\\n${rows.join('\n')}\n`,
-    `/* by number on ia32: the number on x86-64 */\n#define CALL_NR32 \\\n${numbers('nr32')}\n`,
-    `/* by number on x32, without __X32_SYSCALL_BIT, where it is another one */\n#define CALL_NRX32 \\\n${numbers('nrX32')}\n`,
+  ].join('\n');
+}
+
+/** What compat.bpf.c and uring.bpf.c find by number, and the loader by hook. */
+function compatCalls() {
+  const own = OWN_CALLS.map(([hook, nr, nr32, nrX32]) => ({ hook, name: hook, nr, nr32, nrX32 }));
+  const calls = [...own, ...table.CALLS];
+  const rows = (pairs) => pairs.map(([at, value]) => `\t[${at}] = ${value}, \\`).join('\n');
+  const old = OLD_IA32.map(([nr32, nr, how]) => [nr32, `${nr} | ${how}`]);
+  const isOld = new Set(OLD_IA32.map(([nr32]) => nr32));
+  const ia32 = calls.filter(({ nr32 }) => nr32 !== undefined && !isOld.has(nr32));
+  const x32 = calls.filter(({ nrX32 }) => nrX32 !== undefined);
+  const seen = new Set();
+  for (const [at] of [...ia32.map(({ nr32 }) => [nr32]), ...old]) {
+    if (seen.has(at)) throw new Error(`ia32 has two calls ${at}`);
+    seen.add(at);
+  }
+  const hooks = calls.map(({ hook, name, nr }) => `{ "sys_${hook ?? name}", ${nr} }`);
+  return [
+    defines(COMPAT_HOW),
+    `/* every hook of a system call, and its number */\n#define HOOK_NUMBERS ${hooks.join(', ')}\n`,
+    `/* by number on ia32: the number on x86-64, and COMPAT_* */\n#define CALL_NR32 \\\n${rows([
+      ...ia32.map(({ nr, nr32 }) => [nr32, nr]),
+      ...old,
+    ])}\n`,
+    `/* by number on x32, less 512, of those that are others there: the number on x86-64 */\n#define CALL_NRX32 \\\n${rows(
+      x32.map(({ nr, nrX32 }) => [nrX32 - 512, nr]),
+    )}\n`,
+    `/* by the first argument of socketcall */\n#define SOCKETCALLS \\\n${rows(
+      Object.entries(SOCKETCALL).map(([at, [nr, count]]) => [at, `{ ${nr}, ${count} }`]),
+    )}\n`,
+    `/* by IORING_OP_* */\n#define IO_URING_CALLS \\\n${rows(Object.entries(IO_URING_CALLS))}\n`,
   ].join('\n');
 }
 

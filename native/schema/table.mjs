@@ -104,6 +104,8 @@ export const RECORD_FLAGS = {
   CONNECTED: 128,
   PEER_CHANGED: 256,
   ENV_TRUNCATED: 512,
+  VIA_IO_URING: 1024,
+  RESULT_UNKNOWN: 2048,
 };
 
 export const CGROUP_OPS = { CGROUP_MKDIR: 1, CGROUP_RMDIR: 2, CGROUP_ATTACH: 3 };
@@ -164,19 +166,26 @@ export const KINDS = [
   },
   {
     name: 'open',
-    doc: 'open, openat, openat2, creat, at the exit of the call.',
+    doc: 'open, openat, openat2, creat, at the exit of the call; openat and openat2 also by io_uring.',
     fixed: [
       ...FILE,
       ['dirfd', 's32', "openat's first argument, AT_FDCWD where there is none"],
       ['open_flags', 'u32', 'O_*'],
       ['mode', 'u32', 'Mode argument'],
       ['resolve', 'u32', "openat2's RESOLVE_*"],
-      ['flags', 'u32', 'RAW_TRUNCATED, RAW_UNREADABLE'],
+      [
+        'flags',
+        'u32',
+        'RAW_TRUNCATED, RAW_UNREADABLE, VIA_IO_URING, RESULT_UNKNOWN (the request will not say it; ret is 0)',
+      ],
     ],
     variable: [
       ['raw', 'The path as passed (user memory)'],
       ['path', 'The resolved path (kernel), if the call succeeded'],
-      ['dir', 'The directory that raw is relative to (kernel), if it is, and the call failed'],
+      [
+        'dir',
+        'The directory that raw is relative to (kernel), if it is: of calls that failed, and by io_uring',
+      ],
     ],
   },
   {
@@ -190,7 +199,7 @@ export const KINDS = [
       [
         'flags',
         'u32',
-        'RAW_TRUNCATED, RAW_UNREADABLE, TUPLE_KNOWN, CONNECTED, PEER_CHANGED, CWD_TRUNCATED',
+        'RAW_TRUNCATED, RAW_UNREADABLE, TUPLE_KNOWN, CONNECTED, PEER_CHANGED, CWD_TRUNCATED, VIA_IO_URING, RESULT_UNKNOWN',
       ],
       ['queue_len', 'u32', 'accept: connections that wait'],
       ['queue_max', 'u32', 'accept: how many may'],

@@ -167,9 +167,46 @@ export async function checkSelfTest(selfTest: () => Promise<readonly string[]>):
   return ok('The probe loads, and reports an exec, an open, a connect and an exit of a child.');
 }
 
-export function checkCoverage(): Verdict {
-  return note(
-    'Watched: 64-bit system calls and exec of every kind. Not yet: opens and connects of 32-bit programs, x32 and io_uring.',
+/** What a probe in the running kernel found out. */
+export interface ProbeFindings {
+  /** What the self-test's child did that was not reported. */
+  readonly unseen: readonly string[];
+  /** The hooks that this kernel has tracepoints for. */
+  readonly hooks: readonly string[];
+}
+
+/** Calls by ia32 (`int 0x80`) and x32, which 64-bit tracepoints do not see. `hooks`: undefined if no probe was loaded. */
+export function checkCompatCalls(
+  config: AgentConfig,
+  hooks: readonly string[] | undefined,
+): Verdict {
+  if (!config.probe.compatCalls) {
+    return warn(
+      'Calls by 32-bit (ia32) and x32 programs are not seen, and any program can make some: probe.compat_calls is off.',
+      'Set probe.compat_calls: true. It costs every system call some ns while a container is watched.',
+    );
+  }
+  if (hooks === undefined) return note('Not known, because no probe was loaded.');
+  if (hooks.includes('compat_exit'))
+    return ok('Calls by 32-bit (ia32) and x32 programs are seen like 64-bit ones.');
+  return warn(
+    'Calls by 32-bit (ia32) and x32 programs are not seen: this kernel has no tracepoint sys_exit.',
+    'Use a kernel with CONFIG_HAVE_SYSCALL_TRACEPOINTS=y (every current distribution kernel).',
+  );
+}
+
+/** `disabled` is the content of /proc/sys/kernel/io_uring_disabled (6.6). */
+export function checkIoUring(
+  hooks: readonly string[] | undefined,
+  disabled = readText('/proc/sys/kernel/io_uring_disabled'),
+): Verdict {
+  if (hooks?.includes('io_uring') === true)
+    return ok('Opens, connects and changes of names by io_uring are seen like system calls.');
+  if (disabled.trim() === '2') return ok('Nobody can use io_uring: kernel.io_uring_disabled is 2.');
+  if (hooks === undefined) return note('Not known, because no probe was loaded.');
+  return warn(
+    'Opens and connects by io_uring are not seen on this host: its kernel has no io_uring, or does not report its requests in a way that the probe knows (5.19 and newer do).',
+    'Unless it has none, upgrade the kernel or forbid it: sysctl kernel.io_uring_disabled=2 (Linux 6.6); Docker’s default seccomp profile does since 25.0.',
   );
 }
 

@@ -6,12 +6,13 @@ import { WireEvent } from '../events/wire-event.ts';
 import { SystemBootClock } from '../plan/boot-clock.ts';
 import { SELF_TEST_HOOKS, SelfTest } from '../plan/self-test.ts';
 import { ALL_EVENTS, LiveProbe } from '../probe/live.ts';
+import type { ProbeFindings } from './doctor-checks.ts';
 
 /**
- * Loads the probe, runs the self-test with it as the agent does at its start, and takes it down again. Resolves
- * to what was not reported. Throws UserError when the kernel refuses the probe.
+ * Loads the probe, runs the self-test with it as the agent does at its start, and takes it down again. Throws UserError
+ * when the kernel refuses the probe.
  */
-export async function runProbeSelfTest(config: AgentConfig): Promise<readonly string[]> {
+export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindings> {
   const hierarchy = detectHierarchy(config.cgroupHierarchy);
   const probe = new LiveProbe(
     {
@@ -22,6 +23,7 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<readonly st
       bulkRingBytes: 65_536,
       threadClones: false,
       tickMs: config.probe.tickMs,
+      compatCalls: config.probe.compatCalls,
     },
     WIRE_VERSION,
   );
@@ -46,9 +48,10 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<readonly st
     probe.attachOnly(SELF_TEST_HOOKS);
     at.test = new SelfTest(probe, hierarchy.mountPoint);
     const { seen } = await at.test.run();
-    return Object.entries(seen)
+    const unseen = Object.entries(seen)
       .filter(([, was]) => !was)
       .map(([name]) => name);
+    return { unseen, hooks: probe.hooks() };
   } finally {
     probe.close();
   }

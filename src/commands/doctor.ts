@@ -4,9 +4,10 @@ import { UserError } from '../shared/user-error.ts';
 import {
   checkBtf,
   checkCgroups,
-  checkCoverage,
+  checkCompatCalls,
   checkDocker,
   checkFolders,
+  checkIoUring,
   checkKernel,
   checkLoader,
   checkLockdown,
@@ -18,7 +19,7 @@ import {
   checkTracefs,
   examine,
 } from './doctor-checks.ts';
-import type { CheckState, Finding } from './doctor-checks.ts';
+import type { CheckState, Finding, ProbeFindings } from './doctor-checks.ts';
 import type { Io } from './io.ts';
 
 export interface DoctorArgs {
@@ -28,7 +29,7 @@ export interface DoctorArgs {
   readonly json?: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Default: loads the probe and tests it, see `doctor-self-test.ts`. Tests may not be root. */
-  readonly selfTest?: (config: LoadedConfig['config']) => Promise<readonly string[]>;
+  readonly selfTest?: (config: LoadedConfig['config']) => Promise<ProbeFindings>;
 }
 
 /**
@@ -68,12 +69,18 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     const { config } = loaded;
     await look('cgroups', () => checkCgroups(config));
     const able = [privileges, namespace, loader].every((finding) => finding.state !== 'fail');
+    let hooks: readonly string[] | undefined;
     await look('self-test', () =>
       able
-        ? checkSelfTest(() => (args.selfTest ?? defaultSelfTest)(config))
+        ? checkSelfTest(async () => {
+            const found = await (args.selfTest ?? defaultSelfTest)(config);
+            hooks = found.hooks;
+            return found.unseen;
+          })
         : { state: 'note', says: 'Not run, because of the failure above.' },
     );
-    await look('coverage', () => checkCoverage());
+    await look('32-bit calls', () => checkCompatCalls(config, hooks));
+    await look('io_uring', () => checkIoUring(hooks));
     await look('docker', () => checkDocker(config));
     await look('rules', () => checkRules(config));
     await look('folders', () => checkFolders(config));
@@ -90,7 +97,7 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-async function defaultSelfTest(config: LoadedConfig['config']): Promise<readonly string[]> {
+async function defaultSelfTest(config: LoadedConfig['config']): Promise<ProbeFindings> {
   try {
     const { runProbeSelfTest } = await import('./doctor-self-test.ts');
     return await runProbeSelfTest(config);

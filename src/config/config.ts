@@ -108,6 +108,8 @@ export interface AgentConfig extends RuleSettings {
     readonly execRingBytes: number;
     readonly bulkRingBytes: number;
     readonly tickMs: number;
+    /** See calls by 32-bit and x32 programs, and those that this kernel was built without. */
+    readonly compatCalls: boolean;
   };
   readonly context: { readonly maxProcesses: number };
   readonly metrics: { readonly listen: ListenAddress };
@@ -207,6 +209,7 @@ export function toAgentConfig(
       execRingBytes: parsed.probe.exec_ring_bytes,
       bulkRingBytes: parsed.probe.bulk_ring_bytes,
       tickMs: parsed.probe.tick_ms,
+      compatCalls: parsed.probe.compat_calls,
     },
     context: { maxProcesses: parsed.context.max_processes },
     metrics: { listen },

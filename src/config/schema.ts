@@ -249,6 +249,7 @@ export const CONFIG_SCHEMA = z.strictObject({
       exec_ring_bytes: ring('2MiB'),
       bulk_ring_bytes: ring('4MiB'),
       tick_ms: whole(1, 100, 2),
+      compat_calls: flag(true),
     })
     .prefault({}),
   context: z.strictObject({ max_processes: whole(1024, 1_048_576, 65_536) }).prefault({}),

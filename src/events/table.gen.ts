@@ -239,6 +239,8 @@ export const RECORD_FLAGS = {
   CONNECTED: 128,
   PEER_CHANGED: 256,
   ENV_TRUNCATED: 512,
+  VIA_IO_URING: 1024,
+  RESULT_UNKNOWN: 2048,
 } as const;
 
 
@@ -347,7 +349,7 @@ export const EXIT = {
 } as const;
 
 
-/** open, openat, openat2, creat, at the exit of the call. Byte offsets; `end`: where the variable parts begin. */
+/** open, openat, openat2, creat, at the exit of the call; openat and openat2 also by io_uring. Byte offsets; `end`: where the variable parts begin. */
 export const OPEN = {
   file_ino: 160,
   file_dev: 168,

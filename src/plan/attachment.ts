@@ -86,10 +86,19 @@ export class Attachment {
   #attach(hooks: readonly string[]): void {
     const missing = this.#probe.attachOnly(hooks);
     this.#logger.info({ hooks }, 'system call hooks attached');
-    if (missing.length === 0) return;
-    this.#logger.warn(
-      { missing },
-      'this kernel lacks some system calls that rules name; their events cannot happen here',
-    );
+    const calls = missing.filter((hook) => hook.startsWith('sys_'));
+    if (calls.length > 0) {
+      this.#logger.warn(
+        { missing: calls },
+        'this kernel lacks some system calls that rules name; their events cannot happen here',
+      );
+    }
+    const ways = missing.filter((hook) => !hook.startsWith('sys_'));
+    if (ways.length > 0) {
+      this.#logger.warn(
+        { missing: ways },
+        'calls made in these ways are not seen on this kernel: varvel doctor says more',
+      );
+    }
   }
 }

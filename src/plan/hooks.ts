@@ -8,6 +8,19 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   exit: [],
 };
 
+/** What io_uring can do as well (native/schema/compat.mjs, IO_URING_CALLS): its hook is attached while one is wanted. */
+const IO_URING_EVENTS: ReadonlySet<EventName> = new Set([
+  'connect',
+  'openat',
+  'openat2',
+  'renameat',
+  'renameat2',
+  'unlinkat',
+  'mkdirat',
+  'symlinkat',
+  'linkat',
+]);
+
 /** The syscall programs to attach so that these events are reported. */
 export function hooksFor(events: ReadonlySet<EventName>): readonly string[] {
   const programs = new Set<string>();
@@ -16,6 +29,7 @@ export function hooksFor(events: ReadonlySet<EventName>): readonly string[] {
     for (const program of PROGRAMS[hook] ?? [`sys_${hook}`]) programs.add(program);
     const more = (MORE_HOOKS as Readonly<Record<string, string>>)[event];
     if (more !== undefined) programs.add(`sys_${more}`);
+    if (IO_URING_EVENTS.has(event)) programs.add('io_uring');
   }
   return [...programs].sort();
 }

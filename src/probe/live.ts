@@ -25,6 +25,11 @@ const STANDING_HOOKS = [
   'sched_exit',
 ];
 
+/** Reports calls by other ways than the 64-bit one, of the system calls whose hooks are attached. */
+export const COMPAT_HOOK = 'compat_exit';
+/** Reports requests of io_uring as the system calls whose hooks are attached. */
+export const IO_URING_HOOK = 'io_uring';
+
 export interface LiveProbeOptions {
   readonly hierarchy: { readonly kind: 'v2' | 'v1-pids'; readonly id: number };
   readonly patterns: readonly ScopePattern[];
@@ -34,6 +39,8 @@ export interface LiveProbeOptions {
   readonly threadClones: boolean;
   /** How often the rings are looked at while records come. */
   readonly tickMs: number;
+  /** See the calls that the 64-bit tracepoints do not: by ia32 and x32, and those that this kernel was built without. */
+  readonly compatCalls: boolean;
 }
 
 /** Which opens a rule can match; the others are counted in the kernel and go no further. */
@@ -92,6 +99,7 @@ export class LiveProbe {
   readonly scope: ScopeMap;
   readonly #probe: Probe;
   readonly #tickMs: number;
+  readonly #compatCalls: boolean;
   #lost = { emitted: 0, dropped: 0, prefiltered: 0 };
 
   /** Loads and attaches the standing hooks. Throws UserError when the kernel refuses. */
@@ -102,6 +110,7 @@ export class LiveProbe {
       );
     }
     this.#tickMs = options.tickMs;
+    this.#compatCalls = options.compatCalls;
     try {
       this.#probe = new Probe(options);
     } catch (error) {
@@ -143,14 +152,17 @@ export class LiveProbe {
   }
 
   /**
-   * Attaches exactly these syscall hooks besides the standing ones. Returns those that this kernel does not have.
-   * Throws UserError when it refuses one it has.
+   * Attaches exactly these hooks besides the standing ones, and with any system call `compat_exit`. Returns those that
+   * report nothing here: this kernel has no tracepoint for the call and `compat_exit`, which reports that such a call was
+   * refused, is turned off; or it has none that such a hook needs. Throws UserError when it refuses one it has.
    */
   attachOnly(hooks: readonly string[]): readonly string[] {
     const missing: string[] = [];
-    const wanted = new Set(hooks);
+    const compat = this.#compatCalls && hooks.some((hook) => hook.startsWith('sys_'));
+    // It comes first: where it is, a call without a tracepoint is not missing.
+    const wanted = new Set(compat ? [COMPAT_HOOK, ...hooks] : hooks);
     for (const hook of this.#probe.attached()) {
-      if (hook.startsWith('sys_') && !wanted.has(hook)) this.#probe.detach(hook);
+      if (!STANDING_HOOKS.includes(hook) && !wanted.has(hook)) this.#probe.detach(hook);
     }
     for (const hook of wanted) {
       try {
@@ -163,8 +175,14 @@ export class LiveProbe {
     return missing;
   }
 
+  /** The hooks whose calls are reported now, the standing ones included. */
   attached(): readonly string[] {
     return this.#probe.attached();
+  }
+
+  /** The hooks that this kernel has all tracepoints for, except that those of single system calls may be missing. */
+  hooks(): readonly string[] {
+    return this.#probe.programs();
   }
 
   setMasks(masks: EventMasks): void {

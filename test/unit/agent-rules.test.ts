@@ -79,11 +79,11 @@ test('the kernel reports more before the swap, and less after it; what it has re
   writeFileSync(file, WRITES);
   await rules.reload();
   assert.deepEqual(done.splice(0), [
-    'sys_connect,sys_open',
+    'io_uring,sys_connect,sys_open',
     { opens: { read: true, write: true, failed: false }, messages: NO_MESSAGES, env: false },
     'drain',
     'swap 1',
-    'sys_connect,sys_open',
+    'io_uring,sys_connect,sys_open',
     WRITES_MASK,
   ]);
   writeFileSync(file, READS);
@@ -200,7 +200,7 @@ test('a widened plan reports what either reports', () => {
   const writes = kernelPlanFor(ruleSetOf(WRITES));
   for (const plan of [widened(reads, writes), widened(writes, reads)]) {
     assert.deepEqual(plan, {
-      hooks: ['sys_connect', 'sys_open'],
+      hooks: ['io_uring', 'sys_connect', 'sys_open'],
       masks: {
         opens: { read: true, write: true, failed: false },
         messages: NO_MESSAGES,

@@ -17,6 +17,10 @@ export function prepareGuests(): void {
   mkdirSync(CACHE, { recursive: true });
   const gcc = ['-static', '-O1', '-pthread', '-o', STEPS, 'test/support/kernel-steps.c'];
   run('kernel-steps.c does not compile', 'gcc', gcc, root);
+  for (const name of ['compat-calls', 'uring-calls']) {
+    const one = ['-static', '-O1', '-o', join(CACHE, name), `test/support/${name}.c`];
+    run(`${name}.c does not compile`, 'gcc', one, root);
+  }
   rmSync(COMPILED, { recursive: true, force: true });
   const tsc = [
     ...['tsc', '--project', 'tsconfig.json', '--noCheck', '--noEmit', 'false'],
@@ -32,7 +36,7 @@ export function prepareGuests(): void {
 export function guestTests(...names: readonly string[]): string {
   const files = names.map((name) => join(COMPILED, 'test/vm/guest', `${name}.js`));
   return [
-    `export KERNEL_STEPS_PROGRAM=${STEPS} NO_COLOR=1`,
+    `export KERNEL_STEPS_PROGRAM=${STEPS} KERNEL_PROGRAMS=${CACHE} NO_COLOR=1`,
     `exec node --test --test-concurrency=1 --test-reporter=spec ${files.join(' ')}`,
   ].join('\n');
 }

@@ -302,25 +302,34 @@ static __always_inline void call__append_data(struct call_state *c, struct scrat
 	c->off = off + want;
 }
 
+/* The first bytes of a message's vector, and how many it holds. */
+__noinline int call__store_vector(struct call_state *c, __u64 vectors, __u32 which)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s)
+		return 0;
+	__u64 len = call__read_word(c, vectors, 2 * which + 1);
+	((struct rec_call *)s->b)->size += len;
+	if (len > c->left)
+		len = c->left;
+	c->left -= len;
+	call__append_data(c, s, call__read_word(c, vectors, 2 * which), len);
+	return 0;
+}
+
 /* The first bytes of a buffer, or of a message's vectors; and how many all of them hold. */
 __noinline int call__store_data(struct call_state *c)
 {
 	struct scratch *s = ring__get_scratch();
 	if (!c || !s)
 		return 0;
-	struct rec_call *r = (void *)s->b;
 	if (c->spec.flags & CALL_MSGHDR) {
 		__u64 vectors = call__read_word(c, c->message, 2), n = call__read_word(c, c->message, 3);
-		__u64 left = c->ret > 0 ? c->ret : 0;
+		c->left = c->ret > 0 ? c->ret : 0;
 		for (int i = 0; i < VECTORS_MAX; i++) {
 			if (i >= n)
 				break;
-			__u64 len = call__read_word(c, vectors, 2 * i + 1);
-			r->size += len;
-			if (len > left)
-				len = left;
-			left -= len;
-			call__append_data(c, s, call__read_word(c, vectors, 2 * i), len);
+			call__store_vector(c, vectors, i);
 		}
 		return 0;
 	}
@@ -404,6 +413,27 @@ __noinline int call__send(void)
 	return 0;
 }
 
+/* Sends the record of the call in call_state; of one that takes several messages, a record of each. */
+__noinline int call__send_messages(void)
+{
+	struct call_state *c = call__get_state();
+	if (!c)
+		return 0;
+	c->message = c->args[2];
+	if (!(c->spec.flags & CALL_MESSAGES) || c->ret <= 0)
+		return call__send();
+	/* struct mmsghdr: a struct msghdr and how many bytes it was */
+	long n = c->ret;
+	for (int i = 0; i < MESSAGES_MAX && i < n; i++) {
+		__u32 bytes = 0;
+		bpf_probe_read_user(&bytes, sizeof(bytes), (void *)(c->message + (c->compat ? 28 : 56)));
+		c->ret = bytes;
+		call__send();
+		c->message += c->compat ? 32 : 64;
+	}
+	return 0;
+}
+
 SEC("tracepoint/syscalls/sys_exit_call")
 int sys_call(struct trace_event_raw_sys_exit *ctx)
 {
@@ -429,17 +459,5 @@ int sys_call(struct trace_event_raw_sys_exit *ctx)
 	c->ret = ctx->ret;
 	c->cgroup = cgroup;
 	c->compat = 0;
-	c->message = c->args[2];
-	if (!(c->spec.flags & CALL_MESSAGES) || c->ret <= 0)
-		return call__send();
-	/* struct mmsghdr: a struct msghdr and how many bytes it was */
-	long n = c->ret;
-	for (int i = 0; i < MESSAGES_MAX && i < n; i++) {
-		__u32 bytes = 0;
-		bpf_probe_read_user(&bytes, sizeof(bytes), (void *)(c->message + (c->compat ? 28 : 56)));
-		c->ret = bytes;
-		call__send();
-		c->message += c->compat ? 32 : 64;
-	}
-	return 0;
+	return call__send_messages();
 }

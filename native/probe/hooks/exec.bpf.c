@@ -183,35 +183,53 @@ int BPF_PROG(sched_exec, struct task_struct *task, int old_pid, struct linux_bin
 }
 
 /*
- * Appends the strings that a user argv array points to: at most FAILED_ARGS_MAX of FAILED_ARG_BYTES; the
- * image of a failed call is a claim of the caller's anyway. Leaves the length in r->argv_len, where each
- * iteration reloads it (see path__step).
+ * Appends one string of a user argv array, whose pointer is at `from`, to the record's argv, which begins at `base`.
+ * Returns 1 to go on. A global function: the verifier proves it once, not once for each string.
  */
-static __always_inline void exec__store_user_argv(char *dst, volatile struct rec_exec *r, const char **argv)
+__noinline int exec__store_user_arg(__u64 from, __u32 base, __u32 word)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!s || base > 3 * PATH_MAX)
+		return 0;
+	volatile struct rec_exec *r = (void *)s->b;
+	__u64 arg = 0;
+	if (bpf_probe_read_user(&arg, word == 4 ? 4 : 8, (void *)from) || !arg)
+		return 0;
+	__u32 off = r->argv_len;
+	if (off > ARGV_MAX - FAILED_ARG_BYTES) {
+		r->flags |= ARGV_TRUNCATED;
+		return 0;
+	}
+	barrier_var(base);
+	barrier_var(off);
+	if (base > 3 * PATH_MAX || off > ARGV_MAX - FAILED_ARG_BYTES)
+		return 0;
+	long n = bpf_probe_read_user_str(s->b + base + off, FAILED_ARG_BYTES, (void *)arg);
+	if (n < 0) {
+		r->flags |= ARGV_TRUNCATED;
+		return 0;
+	}
+	if (n == 0)
+		n = 1; /* an empty string, before 6.8 (its end is written) */
+	if (n == FAILED_ARG_BYTES)
+		r->flags |= ARGV_TRUNCATED;
+	r->argv_len = off + n;
+	return 1;
+}
+
+/* At most FAILED_ARGS_MAX strings of FAILED_ARG_BYTES; the image of a failed call is a claim of the caller's anyway. */
+static __always_inline void exec__store_user_argv(struct rec_exec *r, __u32 base, __u64 argv, __u32 word)
 {
 	for (int i = 0; i < FAILED_ARGS_MAX; i++) {
-		const char *arg = NULL;
-		if (bpf_probe_read_user(&arg, sizeof(arg), &argv[i]) || !arg)
+		if (!exec__store_user_arg(argv + i * word, base, word))
 			return;
-		__u32 off = r->argv_len;
-		if (off > ARGV_MAX - FAILED_ARG_BYTES)
-			break;
-		long n = bpf_probe_read_user_str(dst + off, FAILED_ARG_BYTES, arg);
-		if (n < 0)
-			break;
-		n += (__u64)(n - 1) >> 63; /* 0: an empty string, before 6.8 (its end is written); without a branch */
-		r->flags |= (n >> 9) * ARGV_TRUNCATED; /* n == FAILED_ARG_BYTES, without a branch */
-		r->argv_len = off + n;
 	}
 	r->flags |= ARGV_TRUNCATED;
 }
-_Static_assert(FAILED_ARG_BYTES == 1 << 9, "the shift above");
 
-static __always_inline int exec__send_failed(struct trace_event_raw_sys_exit *ctx, __u16 event)
+/* A call that failed with `ret`. Pointers in user memory have `word` bytes. A global function, proved once. */
+__noinline int exec__send_failed(__u64 path, __u64 argv, __s64 ret, __u32 event, __u32 word)
 {
-	long ret = ctx->ret;
-	if (ret >= 0)
-		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 cgroup = scope__cgroup_id(task);
 	struct scope_entry *entry = scope__find_entry(cgroup);
@@ -220,8 +238,6 @@ static __always_inline int exec__send_failed(struct trace_event_raw_sys_exit *ct
 	struct scratch *s = ring__get_scratch();
 	if (!s)
 		return 0;
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
-	bool at = event == EVENT_EXECVEAT;
 	task__store_header(&s->h, task, cgroup, KIND_EXEC, event, ret);
 	struct rec_exec *r = (void *)s->b;
 	__builtin_memset(r, 0, sizeof(*r));
@@ -229,7 +245,7 @@ static __always_inline int exec__send_failed(struct trace_event_raw_sys_exit *ct
 	__u32 off = sizeof(*r);
 	r->ancestors_len = exec__store_ancestors((void *)(s->b + off), task) & 511;
 	off += r->ancestors_len;
-	long n = bpf_probe_read_user_str(s->b + off, PATH_MAX, (void *)(at ? ARG2(regs) : ARG1(regs)));
+	long n = bpf_probe_read_user_str(s->b + off, PATH_MAX, (void *)path);
 	if (n < 0) {
 		r->flags |= RAW_UNREADABLE;
 		maps__count_read_error();
@@ -241,7 +257,7 @@ static __always_inline int exec__send_failed(struct trace_event_raw_sys_exit *ct
 	__u32 len = exec__store_cwd(s->b + off, r, task) & (PATH_MAX - 1);
 	r->cwd_len = len;
 	off += len;
-	exec__store_user_argv(s->b + off, r, (void *)(at ? ARG3(regs) : ARG2(regs)));
+	exec__store_user_argv(r, off, argv, word);
 	len = *(volatile __u16 *)&r->argv_len;
 	if (len > ARGV_MAX)
 		return 0;
@@ -254,11 +270,17 @@ static __always_inline int exec__send_failed(struct trace_event_raw_sys_exit *ct
 SEC("tracepoint/syscalls/sys_exit_execve")
 int sys_execve(struct trace_event_raw_sys_exit *ctx)
 {
-	return exec__send_failed(ctx, EVENT_EXECVE);
+	if (ctx->ret >= 0)
+		return 0;
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return exec__send_failed(ARG1(regs), ARG2(regs), ctx->ret, EVENT_EXECVE, sizeof(__u64));
 }
 
 SEC("tracepoint/syscalls/sys_exit_execveat")
 int sys_execveat(struct trace_event_raw_sys_exit *ctx)
 {
-	return exec__send_failed(ctx, EVENT_EXECVEAT);
+	if (ctx->ret >= 0)
+		return 0;
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return exec__send_failed(ARG2(regs), ARG3(regs), ctx->ret, EVENT_EXECVEAT, sizeof(__u64));
 }

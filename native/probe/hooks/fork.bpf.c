@@ -16,7 +16,7 @@ static __always_inline __u16 fork__read_call(struct task_struct *parent, __u64 *
 			*flags = COMPAT_ARG1(regs);
 		return EVENT_CLONE;
 	}
-	switch (nr) {
+	switch (nr & ~X32_SYSCALL_BIT) {
 	case NR_FORK:
 		return EVENT_FORK;
 	case NR_VFORK:

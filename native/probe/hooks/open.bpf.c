@@ -47,6 +47,23 @@ static __always_inline __u32 open__store_directory(char *dst, struct task_struct
 	return path__copy_buffer(dst, start);
 }
 
+/* What the record says of the file, behind `off`; returns where that ends. */
+static __always_inline __u32 open__store_file(struct scratch *s, __u32 off, struct file *file, struct task_struct *task)
+{
+	struct rec_open *r = (void *)s->b;
+	struct file_facts facts = {};
+	long start = file__read_facts(&facts, file, task);
+	r->file_ino = facts.ino;
+	r->file_dev = facts.dev;
+	r->file_flags = facts.flags;
+	r->file_uid = facts.uid;
+	r->file_gid = facts.gid;
+	r->file_mode = facts.mode;
+	__u32 len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
+	r->path_len = len;
+	return off + len;
+}
+
 static __always_inline int open__send(struct task_struct *task, struct scope_entry *entry, __u64 cgroup,
 				      const struct open_call *call, long ret, __u16 event)
 {
@@ -77,17 +94,7 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 	off += len;
 	struct file *file = ret >= 0 ? file__from_fd(task, ret) : NULL;
 	if (file) {
-		struct file_facts facts = {};
-		long start = file__read_facts(&facts, file, task);
-		r->file_ino = facts.ino;
-		r->file_dev = facts.dev;
-		r->file_flags = facts.flags;
-		r->file_uid = facts.uid;
-		r->file_gid = facts.gid;
-		r->file_mode = facts.mode;
-		len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
-		r->path_len = len;
-		off += len;
+		off = open__store_file(s, off, file, task);
 	} else if (ret < 0 && r->raw_len && s->b[sizeof(*r)] != '/') {
 		len = open__store_directory(s->b + off, task, call->dirfd) & (PATH_MAX - 1);
 		r->dir_len = len;

@@ -121,14 +121,15 @@ function claimedPathOf(view: View): string | undefined {
 
 /**
  * The file that the kernel opened is not where the passed path points, taken by its text: a symbolic link
- * on the way, or another thread replaced the descriptor before the call returned. Only absolute paths
- * are compared: the directory of a relative one is not worth its cost.
+ * on the way, or another thread replaced the descriptor before the call returned. Of relative paths only those are
+ * compared whose directory is known, as by io_uring: of a call that works it is not worth its cost.
  */
 export function isRaced(view: View): boolean {
   const { open } = view.event;
   if (open?.file === undefined || open.rawPathTruncated) return false;
-  if (!open.rawPath.startsWith('/') || open.rawPath === open.file.path) return false;
-  return normalizePath(open.rawPath) !== open.file.path;
+  if (open.rawPath === open.file.path) return false;
+  const claimed = claimedPathOf(view);
+  return claimed !== undefined && claimed !== open.file.path;
 }
 
 /** The path of the descriptor's file, or of the file that an open did not get. */

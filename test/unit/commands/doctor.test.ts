@@ -8,8 +8,10 @@ import { after, test } from 'node:test';
 
 import {
   checkBtf,
+  checkCompatCalls,
   checkDocker,
   checkFolders,
+  checkIoUring,
   checkKernel,
   checkLockdown,
   checkMemory,
@@ -137,6 +139,34 @@ test('the self-test names what was not seen', async () => {
   assert.match(says, /open, exit/);
 });
 
+test('32-bit and x32 calls: seen, turned off, or not to be had', () => {
+  const seen = checkCompatCalls(configOf(), ['sched_exec', 'compat_exit']);
+  assert.equal(seen.state, 'ok');
+  assert.match(seen.says, /32-bit \(ia32\) and x32 programs are seen/);
+  const off = checkCompatCalls(configOf('probe.compat_calls=false'), ['compat_exit']);
+  assert.equal(off.state, 'warn');
+  assert.match(off.says, /are not seen.*probe\.compat_calls is off/);
+  assert.match(off.advice ?? '', /probe\.compat_calls: true/);
+  const none = checkCompatCalls(configOf(), ['sched_exec']);
+  assert.equal(none.state, 'warn');
+  assert.match(none.says, /are not seen: this kernel has no tracepoint sys_exit/);
+  assert.equal(checkCompatCalls(configOf(), undefined).state, 'note');
+});
+
+test('io_uring: seen, not to be had, or forbidden to all', () => {
+  assert.equal(checkIoUring(['io_uring'], '0\n').state, 'ok');
+  assert.match(checkIoUring(['io_uring'], '0\n').says, /by io_uring are seen/);
+  const none = checkIoUring(['sched_exec', 'compat_exit'], '1\n');
+  assert.equal(none.state, 'warn');
+  assert.match(none.says, /Opens and connects by io_uring are not seen on this host/);
+  assert.match(none.advice ?? '', /io_uring_disabled=2/);
+  assert.equal(checkIoUring(['sched_exec'], '').state, 'warn');
+  const forbidden = checkIoUring(['sched_exec'], '2\n');
+  assert.equal(forbidden.state, 'ok');
+  assert.match(forbidden.says, /Nobody can use io_uring/);
+  assert.equal(checkIoUring(undefined, '0\n').state, 'note');
+});
+
 interface Report {
   ok: boolean;
   findings: { check: string; state: string; says: string }[];
@@ -157,7 +187,7 @@ async function doctor(options: {
       settings: [`run_dir=${folder}/run`, ...(options.settings ?? [])],
       env: {},
       json: options.json ?? false,
-      selfTest: () => Promise.resolve(options.unseen ?? []),
+      selfTest: () => Promise.resolve({ unseen: options.unseen ?? [], hooks: ['compat_exit'] }),
     },
     {
       stdout: (text) => void (out += text),
@@ -183,6 +213,8 @@ test('the whole report, for machines', async () => {
     'types',
     'privileges',
     'cgroups',
+    '32-bit calls',
+    'io_uring',
     'loader',
     'docker',
     'rules',

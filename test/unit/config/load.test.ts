@@ -40,7 +40,12 @@ test('no file is needed', () => {
       file: { enabled: false, path: undefined, format: 'json' },
       stdout: { enabled: false, format: 'json' },
     },
-    probe: { execRingBytes: 2 * 1024 ** 2, bulkRingBytes: 4 * 1024 ** 2, tickMs: 2 },
+    probe: {
+      execRingBytes: 2 * 1024 ** 2,
+      bulkRingBytes: 4 * 1024 ** 2,
+      tickMs: 2,
+      compatCalls: true,
+    },
     context: { maxProcesses: 65_536 },
     metrics: { listen: { kind: 'unix', path: '/run/varvel/metrics.sock' } },
     runDir: '/run/varvel',
@@ -128,6 +133,7 @@ test('environment over file, flags over environment, each named as the source', 
       VARVEL_RUNTIMES_DOCKER_ENABLED: 'auto',
       VARVEL_RUNTIMES_CGROUP_APPS: '[{"pattern": "/x/*", "app": "x"}]',
       VARVEL_PROBE_TICK_MS: '5',
+      VARVEL_PROBE_COMPAT_CALLS: 'false',
       VARVEL_PROBE_EXEC_RING_BYTES: '1MiB',
       VARVEL_DEBUG: '1',
       PATH: '/bin',
@@ -142,6 +148,7 @@ test('environment over file, flags over environment, each named as the source', 
   assert.equal(config.streams.stdout.enabled, true);
   assert.equal(config.runtimes.docker.enabled, 'auto');
   assert.equal(config.probe.tickMs, 5);
+  assert.equal(config.probe.compatCalls, false);
   assert.equal(config.probe.execRingBytes, 1024 ** 2);
   assert.deepEqual(config.runtimes.cgroup.apps[0]?.position, {
     file: 'VARVEL_RUNTIMES_CGROUP_APPS',

@@ -267,6 +267,8 @@ describe('fields', () => {
     assert.equal(raced('/etc/../etc//shadow', '/etc/shadow'), false);
     assert.equal(raced('/etc/../tmp', '/etc'), true);
     assert.equal(raced('shadow', '/etc/shadow'), false);
+    assert.equal(raced('shadow', '/etc/hostname', { directoryPath: '/etc' }), true);
+    assert.equal(raced('../etc/shadow', '/etc/shadow', { directoryPath: '/tmp' }), false);
     assert.equal(raced('/etc/sha', '/etc/shadow', { rawPathTruncated: true }), false);
   });
 

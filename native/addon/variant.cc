@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "variant.h"
+#include <bpf/btf.h>
+
+// How many arguments the tracepoint hands to programs, by the kernel's own description; -1 if there is no such.
+static int CountArguments(const btf* types, const char* tracepoint) {
+  const std::string name = std::string("btf_trace_") + tracepoint;
+  const __s32 id = types ? btf__find_by_name_kind(types, name.c_str(), BTF_KIND_TYPEDEF) : -1;
+  const btf_type* type = id < 0 ? nullptr : btf__type_by_id(types, static_cast<__u32>(id));
+  if (type) type = btf__type_by_id(types, type->type); // a pointer to …
+  if (type) type = btf__type_by_id(types, type->type); // … a function: void *, then the arguments
+  return type && btf_is_func_proto(type) ? static_cast<int>(btf_vlen(type)) - 1 : -1;
+}
+
+namespace {
+struct Variant {
+  const char* hook;
+  const char* program;
+  const char* tracepoint;
+  int arguments;
+};
+} // namespace
+
+// hooks/uring.bpf.c says since when.
+static const Variant kVariants[] = {
+    {"compat_exit", "compat_exit", "sys_exit", 2},
+    {"io_uring", "uring_complete_3", "io_uring_complete", 3},
+    {"io_uring", "uring_complete_7", "io_uring_complete", 7},
+    {"io_uring", "uring_overflow", "io_uring_cqe_overflow", 5},
+    {"io_uring", "uring_submit_1", "io_uring_submit_req", 1},
+    {"io_uring", "uring_submit_2", "io_uring_submit_sqe", 2},
+    {"io_uring", "uring_submit_7", "io_uring_submit_sqe", 7},
+};
+// What a hook is made of: with less it would not see everything, and is not there at all.
+static const size_t kIoUringPrograms = 3;
+
+std::map<std::string, std::vector<bpf_program*>> ChooseVariants(bpf_object* object) {
+  std::map<std::string, std::vector<bpf_program*>> hooks;
+  btf* types = btf__load_vmlinux_btf();
+  for (const Variant& variant : kVariants) {
+    bpf_program* program = bpf_object__find_program_by_name(object, variant.program);
+    if (!program) continue;
+    bpf_program__set_autoload(program, false);
+    if (CountArguments(types, variant.tracepoint) == variant.arguments) hooks[variant.hook].push_back(program);
+  }
+  btf__free(types);
+  auto io_uring = hooks.find("io_uring");
+  if (io_uring != hooks.end() && io_uring->second.size() != kIoUringPrograms) hooks.erase(io_uring);
+  for (const auto& hook : hooks)
+    for (bpf_program* program : hook.second) bpf_program__set_autoload(program, true);
+  return hooks;
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * System calls that the 64-bit tracepoints do not see: those of ia32 (int 0x80 and sysenter, from any process), those of
+ * x32, and 64-bit ones that this kernel was built without. The raw tracepoint fires for every system call of the host:
+ * what is none of these leaves at once. Their numbers and arguments become those of the 64-bit call.
+ */
+
+#define ENOSYS 38
+#define COMPAT_NUMBER 511
+#define COMPAT_PAGE_SHIFT 12
+#define COMPAT_ID_NONE 0xffff
+
+struct socket_call {
+	__u16 nr, arguments;
+};
+const volatile __u16 ia32_calls[CALL_NR_MAX] SEC(".rodata.ia32") = { CALL_NR32 };
+const volatile __u16 x32_calls[64] SEC(".rodata.x32") = { CALL_NRX32 };
+const volatile struct socket_call socket_calls[32] SEC(".rodata.socket") = { SOCKETCALLS };
+
+/* The entry for that number as it was called: COMPAT_* and a number on x86-64; 0: not of interest. */
+static __always_inline __u32 compat__find_call(__u32 nr, bool ia32)
+{
+	if (ia32)
+		return nr < CALL_NR_MAX ? ia32_calls[nr] : 0;
+	nr &= ~X32_SYSCALL_BIT;
+	if (nr < X32_FIRST)
+		return nr;
+	nr -= X32_FIRST;
+	return nr < 64 ? x32_calls[nr] : 0;
+}
+
+/* Arguments from an array of 32-bit words in user memory. */
+static __always_inline void compat__read_arguments(struct call_state *c, __u64 from, __u32 count)
+{
+	for (int i = 0; i < 6; i++)
+		c->args[i + 1] = i < count ? call__read_word(c, from, i) : 0;
+}
+
+static __always_inline __u64 compat__id(__u64 id)
+{
+	id &= 0xffff;
+	return id == COMPAT_ID_NONE ? 0xffffffff : id;
+}
+
+/* Makes the arguments those of the 64-bit call; returns its number. */
+__noinline int compat__convert(struct call_state *c, __u32 call)
+{
+	if (!c)
+		return 0;
+	if (call & COMPAT_SOCKETCALL) {
+		__u32 which = c->args[1];
+		__u64 from = c->args[2];
+		if (which >= 32)
+			return 0;
+		call = socket_calls[which].nr;
+		compat__read_arguments(c, from, socket_calls[which].arguments);
+	}
+	if (call & COMPAT_IN_MEMORY)
+		compat__read_arguments(c, c->args[1], 6);
+	if (call & COMPAT_ONE_ARGUMENT)
+		c->args[2] = 0;
+	if (call & COMPAT_PAGES)
+		c->args[6] <<= COMPAT_PAGE_SHIFT;
+	if (call & COMPAT_IDS_FROM_1)
+		c->args[1] = compat__id(c->args[1]);
+	if (call & (COMPAT_IDS_FROM_1 | COMPAT_IDS_FROM_2)) {
+		c->args[2] = compat__id(c->args[2]);
+		c->args[3] = compat__id(c->args[3]);
+	}
+	return call & COMPAT_NUMBER;
+}
+
+/* The open in call_state. */
+__noinline int compat__send_open(__u32 nr)
+{
+	struct call_state *c = call__get_state();
+	if (!c)
+		return 0;
+	struct scope_entry *entry = scope__find_entry(c->cgroup);
+	if (!entry)
+		return 0;
+	bool at = nr == NR_OPENAT || nr == NR_OPENAT2;
+	struct open_call call = { (void *)(at ? c->args[2] : c->args[1]), at ? (__s32)c->args[1] : AT_FDCWD };
+	__u16 event = EVENT_OPEN;
+	if (nr == NR_OPENAT2) {
+		__u64 how[3] = {};
+		bpf_probe_read_user(how, sizeof(how), (void *)c->args[3]);
+		call.flags = how[0];
+		call.mode = how[1];
+		call.resolve = how[2];
+		event = EVENT_OPENAT2;
+	} else if (nr == NR_OPENAT) {
+		call.flags = c->args[3];
+		call.mode = c->args[4];
+		event = EVENT_OPENAT;
+	} else if (nr == NR_CREAT) {
+		call.flags = O_CREAT | O_WRONLY | O_TRUNC;
+		call.mode = c->args[2];
+		event = EVENT_CREAT;
+	} else {
+		call.flags = c->args[2];
+		call.mode = c->args[3];
+	}
+	return open__send(bpf_get_current_task_btf(), entry, c->cgroup, &call, c->ret, event);
+}
+
+/* The call with this number on x86-64, from call_state. */
+static __always_inline int compat__send(struct call_state *c, __u32 nr)
+{
+	switch (nr) {
+	case NR_OPEN:
+	case NR_CREAT:
+	case NR_OPENAT:
+	case NR_OPENAT2:
+		return compat__send_open(nr);
+	case NR_EXECVE:
+		if (c->ret >= 0)
+			return 0;
+		return exec__send_failed(c->args[1], c->args[2], c->ret, EVENT_EXECVE, c->compat ? 4 : 8);
+	case NR_EXECVEAT:
+		if (c->ret >= 0)
+			return 0;
+		return exec__send_failed(c->args[2], c->args[3], c->ret, EVENT_EXECVEAT, c->compat ? 4 : 8);
+	}
+	if (nr >= CALL_NR_MAX)
+		return 0;
+	c->spec = *(const struct call_spec *)&call_specs[nr];
+	return c->spec.event ? call__send_messages() : 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(compat_exit, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 nr = regs->orig_ax;
+	bool ia32 = task->thread_info.status & TS_COMPAT;
+	bool native = !ia32 && !(nr & X32_SYSCALL_BIT);
+	if (native && ret != -ENOSYS)
+		return 0;
+	__u32 call = compat__find_call(nr, ia32);
+	if (!call)
+		return 0;
+	__u8 wanted = *(volatile __u8 *)&state.wanted[call & COMPAT_NUMBER];
+	if (!(call & COMPAT_SOCKETCALL) && !(native ? wanted & WANTED_UNTRACED : wanted))
+		return 0;
+	__u64 cgroup = scope__cgroup_id(task);
+	struct call_state *c = call__get_state();
+	if (!c || !scope__find_entry(cgroup))
+		return 0;
+	c->cgroup = cgroup;
+	c->ret = ret;
+	c->args[7] = ret;
+	c->compat = !native;
+	if (ia32) {
+		c->args[1] = (__u32)COMPAT_ARG1(regs);
+		c->args[2] = (__u32)COMPAT_ARG2(regs);
+		c->args[3] = (__u32)COMPAT_ARG3(regs);
+		c->args[4] = (__u32)COMPAT_ARG4(regs);
+		c->args[5] = (__u32)COMPAT_ARG5(regs);
+		c->args[6] = (__u32)COMPAT_ARG6(regs);
+		nr = compat__convert(c, call);
+		barrier_var(nr); /* the verifier does not know what the compiler does: that it is masked */
+		if (!*(volatile __u8 *)&state.wanted[nr & COMPAT_NUMBER])
+			return 0;
+	} else {
+		c->args[1] = ARG1(regs);
+		c->args[2] = ARG2(regs);
+		c->args[3] = ARG3(regs);
+		c->args[4] = ARG4(regs);
+		c->args[5] = ARG5(regs);
+		c->args[6] = ARG6(regs);
+		nr = call;
+	}
+	return compat__send(c, nr);
+}

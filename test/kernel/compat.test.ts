@@ -1,0 +1,478 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { EVENT_TABLE, type EventName } from '../../src/events/table.gen.ts';
+import type { WireEvent } from '../../src/events/wire-event.ts';
+import { paramsOf } from '../support/kernel-calls.ts';
+import { KernelProbe, STANDARD_PROGRAMS } from '../support/kernel-probe.ts';
+import { runProgram } from '../support/kernel-program.ts';
+
+// Each call by int 0x80 beside its 64-bit twin: the two must be the same event, param by param.
+
+const AT_FDCWD = -100;
+const O_RDWR_CREAT = 0o102;
+const ENOENT = -2;
+const EBADF = -9;
+const EINVAL = -22;
+const ENOSYS = -38;
+const ESRCH = -3;
+
+type Argument = string | number;
+interface Made {
+  readonly way: 'ia32' | 'x32' | 'native';
+  readonly nr: number;
+  readonly pid: number;
+  readonly ret: number;
+  readonly ino: number;
+  readonly args: readonly number[];
+}
+
+interface Twin {
+  readonly event: EventName;
+  readonly ia32: number;
+  readonly native: number;
+  readonly args: readonly Argument[];
+  /** Where the two differ. */
+  readonly nativeArgs?: readonly Argument[];
+  /** Params as both must have them; all others must be the same in both. */
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
+const twin = (
+  event: EventName,
+  ia32: number,
+  native: number,
+  args: readonly Argument[],
+  params: Readonly<Record<string, unknown>>,
+  nativeArgs?: readonly Argument[],
+): Twin => ({
+  event,
+  ia32,
+  native,
+  args,
+  params,
+  ...(nativeArgs === undefined ? {} : { nativeArgs }),
+});
+
+/** struct sockaddr_in of 127.0.0.1:9 */
+const DISCARD = 'b:02000009' + '7f000001' + '0000000000000000';
+/** struct open_how: O_RDONLY, no mode, RESOLVE_NO_SYMLINKS */
+const HOW = `b:${'00'.repeat(16)}0400000000000000`;
+
+let probe: KernelProbe;
+let dir: string;
+let runs = 0;
+
+/** All hooks but those that fire for every second call: io_uring has a test of its own. */
+function hooksOf(events: Iterable<EventName>): string[] {
+  const names = [...new Set(events)].map((event) => {
+    const { hook } = EVENT_TABLE[event];
+    return hook === 'exec' ? `sys_${event}` : `sys_${hook}`;
+  });
+  return names.filter((name) => !STANDARD_PROGRAMS.includes(name));
+}
+
+function workingDirectory(): string {
+  const at = join(dir, `run${runs}`);
+  mkdirSync(join(at, 'sub'), { recursive: true });
+  writeFileSync(join(at, 'file'), 'text');
+  writeFileSync(join(at, 'old'), 'text');
+  return at;
+}
+
+interface Run {
+  readonly cwd: string;
+  readonly made: readonly Made[];
+  readonly events: readonly WireEvent[];
+}
+
+/** Makes the calls in a cgroup and directory of their own; the events are all that the process made after them. */
+async function make(
+  calls: readonly (readonly [way: Made['way'], nr: number, ...args: Argument[]])[],
+): Promise<Run> {
+  const cwd = workingDirectory();
+  const cgroup = probe.mkdir(`run${runs++}`);
+  const made = await runProgram<Made>(probe, 'compat-calls.c', cgroup, [
+    cwd,
+    ...calls.flatMap((one) => [...one, ';']),
+  ]);
+  assert.equal(made.length, calls.length);
+  const events = probe.events.filter(
+    (event) => event.cgroupId === cgroup.id && event.type !== 'procexit',
+  );
+  return { cwd, made, events };
+}
+
+/** Params without what two runs never share: numbers of files and of the process, the directory's name. */
+const UNSHARED = ['pid', 'tid'];
+function comparable(event: WireEvent, cwd: string): unknown {
+  const params = Object.entries(paramsOf(event)).filter(
+    ([name]) => name !== 'ino' && (event.exec === undefined || !UNSHARED.includes(name)),
+  );
+  const text = JSON.stringify(params, (_, value: unknown) =>
+    typeof value === 'bigint' ? `${value}n` : value,
+  );
+  return JSON.parse(text.replaceAll(cwd, '/CWD'));
+}
+
+describe('calls by int 0x80', () => {
+  before(() => {
+    probe = new KernelProbe({
+      attach: [
+        'compat_exit',
+        ...STANDARD_PROGRAMS,
+        ...hooksOf((Object.keys(EVENT_TABLE) as EventName[]).filter(isCall)),
+      ],
+    });
+    dir = mkdtempSync(join(tmpdir(), 'varvel-compat-'));
+  });
+  after(async () => {
+    await probe.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  function isCall(event: EventName): boolean {
+    const { hook } = EVENT_TABLE[event];
+    // mmap and mprotect: the program's own allocations; fork and exit have no exit hook
+    return !['fork', 'exit', 'mmap', 'mprotect'].includes(hook);
+  }
+
+  async function compare(twins: readonly Twin[]): Promise<void> {
+    const native = await make(
+      twins.map((one) => ['native', one.native, ...(one.nativeArgs ?? one.args)] as const),
+    );
+    const ia32 = await make(twins.map((one) => ['ia32', one.ia32, ...one.args] as const));
+    for (const run of [native, ia32]) {
+      assert.deepEqual(
+        run.events.map((event) => event.type),
+        twins.map((one) => one.event),
+      );
+    }
+    twins.forEach(({ event, params }, at) => {
+      const seen = ia32.events[at]!;
+      const expected = native.events[at]!;
+      const what = `${event}, call ${at}`;
+      assert.equal(seen.result, ia32.made[at]!.ret, what);
+      assert.equal(expected.result, native.made[at]!.ret, what);
+      assert.deepEqual(comparable(seen, ia32.cwd), comparable(expected, native.cwd), what);
+      for (const [name, value] of Object.entries(params)) {
+        const absolute = typeof value === 'string' ? value.replaceAll('$', ia32.cwd) : value;
+        assert.deepEqual(seen.param(name), absolute, `${what}: ${name}`);
+      }
+      if ((seen.open?.file?.ino ?? 0) !== 0) assert.equal(seen.open!.file!.ino, ia32.made[at]!.ino);
+    });
+  }
+
+  test('opens, for reading and writing, by path and directory, that work and that fail', () =>
+    compare([
+      twin('open', 5, 2, ['s:file', 0, 0], { name: '$/file', flags: 'O_RDONLY' }),
+      twin('open', 5, 2, ['s:/etc/shadow', 0, 0], { name: '/etc/shadow' }),
+      twin('open', 5, 2, ['s:/etc/shadow', 2, 0], { name: '/etc/shadow', flags: 'O_RDWR' }),
+      twin('open', 5, 2, ['s:none', 0, 0], { fd: ENOENT, name: 'none' }),
+      twin('openat', 295, 257, [AT_FDCWD, 's:made', O_RDWR_CREAT, 0o604], {
+        dirfd: 'AT_FDCWD',
+        name: '$/made',
+        mode: 0o604,
+      }),
+      twin('openat', 295, 257, [AT_FDCWD, 's:sub', 0o200000, 0], { name: '$/sub' }),
+      twin('openat', 295, 257, ['@5', 's:../file', 0, 0], { name: '$/file' }),
+      twin('openat', 295, 257, [-7, 's:file', 0, 0], { fd: EBADF, dirfd: -7 }),
+      twin('openat2', 437, 437, [AT_FDCWD, 's:file', HOW, 24], {
+        name: '$/file',
+        resolve: 'RESOLVE_NO_SYMLINKS',
+      }),
+      twin('openat2', 437, 437, [AT_FDCWD, 's:none', HOW, 24], { fd: ENOENT }),
+      twin('creat', 8, 85, ['s:created', 0o600], { name: '$/created', mode: 0o600 }),
+      twin('creat', 8, 85, ['s:none/created', 0o600], { fd: ENOENT }),
+    ]));
+
+  test('names and modes of files', () =>
+    compare([
+      twin('mkdir', 39, 83, ['s:new', 0o750], { res: 0, path: '$/new', mode: 0o750 }),
+      twin('mkdirat', 296, 258, [-7, 's:new', 0o750], { res: EBADF, dirfd: -7 }),
+      twin('rename', 38, 82, ['s:old', 's:new/old'], { res: 0, newpath: '$/new/old' }),
+      twin('chmod', 15, 90, ['s:file', 0o4755], { res: 0, filename: '$/file' }),
+      twin('symlink', 83, 88, ['s:/etc/shadow', 's:link'], { res: 0, target: '/etc/shadow' }),
+      twin('link', 9, 86, ['s:file', 's:hard'], { res: 0, oldpath: '$/file' }),
+      twin('unlink', 10, 87, ['s:hard'], { res: 0, path: '$/hard' }),
+      twin('unlinkat', 301, 263, [AT_FDCWD, 's:none', 0], { res: ENOENT }),
+      twin('mount', 21, 165, ['s:none', 's:nowhere', 's:tmpfs', 0, 0], { dir: '$/nowhere' }),
+      twin('umount2', 22, 166, ['s:nowhere', 99], { flags: '' }, ['s:nowhere', 0]),
+    ]));
+
+  test('identities of 16 and of 32 bits', () =>
+    compare([
+      twin('setuid', 23, 105, [0x50000], { res: 0, uid: 0 }, [0]),
+      twin('setuid', 23, 105, [0xffff], { res: EINVAL }, [-1]),
+      twin('setuid', 213, 105, [0], { res: 0, uid: 0 }),
+      twin('setgid', 46, 106, [0], { res: 0 }),
+      twin('setreuid', 70, 113, [0xffff, 0], { res: 0, euid: 0 }, [-1, 0]),
+      twin('setresuid', 164, 117, [0xffff, 0xffff, 0], { res: 0, suid: 0 }, [-1, -1, 0]),
+      twin('chown', 182, 92, ['s:file', 0x1000b, 0xffff], { res: 0, uid: 11 }, ['s:file', 11, -1]),
+      twin('chown', 212, 92, ['s:file', 70_000, 70_001], { res: 0, uid: 70_000, gid: 70_001 }),
+    ]));
+
+  test('processes, descriptors and the kernel', () =>
+    compare([
+      twin('dup2', 63, 33, [1, 60], { res: 60, oldfd: 1, newfd: 60 }),
+      twin('memfd_create', 356, 319, ['s:hidden', 0], { name: 'hidden' }),
+      twin('kill', 37, 62, [-2_000_000, 0], { res: ESRCH, pid: -2_000_000 }),
+      twin('ptrace', 26, 101, [16, -5, 0, 0], { res: ESRCH, pid: -5 }),
+      twin('bpf', 357, 321, [5, 0, 0], { cmd: 'BPF_PROG_LOAD' }),
+      twin('execve', 11, 59, ['s:/none', '[', 's:one', 's:two', 0, ']', '[', 0, ']'], {
+        res: ENOENT,
+        filename: '/none',
+        exe: 'one',
+        args: ['two'],
+      }),
+      twin('execveat', 358, 322, [AT_FDCWD, 's:none', '[', 's:one', 0, ']', '[', 0, ']', 0], {
+        res: ENOENT,
+      }),
+    ]));
+
+  test('sockets, by calls of their own and by socketcall', async () => {
+    const twins = [
+      twin('socket', 102, 41, [1, '[', 2, 2, 0, ']'], { domain: 'AF_INET' }, [2, 2, 0]),
+      twin('connect', 362, 42, ['@0', DISCARD, 16], { res: 0 }),
+      twin('socket', 359, 41, [2, 2, 0], {}),
+      twin('connect', 102, 42, [3, '[', '@2', DISCARD, 16, ']'], { res: 0 }, ['@2', DISCARD, 16]),
+      twin('connect', 102, 42, [3, '[', -4, DISCARD, 16, ']'], { res: EBADF }, [-4, DISCARD, 16]),
+      twin('bind', 102, 49, [2, '[', -4, DISCARD, 16, ']'], {}, [-4, DISCARD, 16]),
+      twin('listen', 102, 50, [4, '[', '@0', 5, ']'], { backlog: 5 }, ['@0', 5]),
+      twin('accept', 102, 43, [5, '[', '@0', 0, 0, ']'], {}, ['@0', 0, 0]),
+      twin(
+        'sendto',
+        102,
+        44,
+        [9, '[', '@0', 's:data', 4, 0, ']'],
+        { data: Buffer.from('data'), size: 4 },
+        [...['@0', 's:data', 4, 0, 0, 0]],
+      ),
+      twin(
+        'sendto',
+        102,
+        44,
+        [11, '[', '@2', 's:more', 4, 0, DISCARD, 16, ']'],
+        { data: Buffer.from('more') },
+        ['@2', 's:more', 4, 0, DISCARD, 16],
+      ),
+      // 32-bit struct msghdr: name, its length, vectors, their number, control, its length, flags
+      twin(
+        'sendmsg',
+        370,
+        46,
+        ['@2', '[', DISCARD, 16, '[', 's:ab', 2, 's:cdef', 4, ']', 2, 0, 0, 0, ']', 0],
+        { res: 6, size: 6, data: Buffer.from('abcdef') },
+      ),
+      twin(
+        'sendmsg',
+        102,
+        46,
+        [16, '[', '@2', '[', DISCARD, 16, '[', 's:x', 1, ']', 1, 0, 0, 0, ']', 0, ']'],
+        { res: 1, data: Buffer.from('x') },
+        ['@2', '[', DISCARD, 16, '[', 's:x', 1, ']', 1, 0, 0, 0, ']', 0],
+      ),
+    ];
+    // a datagram to a closed port of this host comes back as an error of a later call: not the same in each run
+    const native = await make(
+      twins.map((one) => ['native', one.native, ...(one.nativeArgs ?? one.args)] as const),
+    );
+    const ia32 = await make(twins.map((one) => ['ia32', one.ia32, ...one.args] as const));
+    for (const run of [native, ia32])
+      assert.deepEqual(
+        run.events.map((event) => event.type),
+        twins.map((one) => one.event),
+      );
+    twins.forEach(({ event, params }, at) => {
+      const seen = ia32.events[at]!;
+      const what = `${event}, call ${at}`;
+      assert.equal(seen.result, ia32.made[at]!.ret, what);
+      const refused = seen.result === -111;
+      for (const [name, value] of Object.entries(params)) {
+        if (refused && (name === 'res' || name === 'data')) continue;
+        assert.deepEqual(seen.param(name), value, `${what}: ${name}`);
+      }
+      assert.equal(seen.param('fd'), native.events[at]!.param('fd'), what);
+      assert.equal(seen.param('addr'), native.events[at]!.param('addr'), what);
+      const remote = seen.call?.socket?.tuple;
+      const nativeRemote = native.events[at]!.call?.socket?.tuple;
+      if (!refused && native.made[at]!.ret !== -111) {
+        assert.equal(remote?.remoteIp, nativeRemote?.remoteIp, what);
+        assert.equal(remote?.remotePort, nativeRemote?.remotePort, what);
+      }
+    });
+    const connects = ia32.events.filter((event) => event.type === 'connect');
+    assert.deepEqual(
+      connects.slice(0, 2).map((event) => event.call?.socket?.tuple?.remotePort),
+      [9, 9],
+    );
+  });
+
+  test('a successful execve is the exec hook’s, once', async () => {
+    const cwd = workingDirectory();
+    const cgroup = probe.mkdir(`run${runs++}`);
+    await runProgram<Made>(probe, 'compat-calls.c', cgroup, [
+      ...[cwd, 'ia32', 11, 's:/bin/true', '[', 's:true', 's:an argument', 0, ']', '[', 0, ']', ';'],
+    ]);
+    const execs = probe.events.filter(
+      (event) => event.cgroupId === cgroup.id && event.exec !== undefined,
+    );
+    assert.deepEqual(
+      execs.map((event) => [event.type, event.result, event.exec?.filename, event.exec?.argv]),
+      [['execve', 0, '/bin/true', ['true', 'an argument']]],
+    );
+  });
+
+  test('mmap and its older form, mprotect', async () => {
+    const cgroupProbe = new KernelProbe({
+      attach: ['cgroup_mkdir', 'compat_exit', 'sys_mmap', 'sys_mprotect'],
+    });
+    try {
+      const cgroup = cgroupProbe.mkdir('memory');
+      // PROT_READ|EXEC, MAP_PRIVATE|ANONYMOUS; what mmap2 counts in pages is in bytes
+      const made = await runProgram<Made>(cgroupProbe, 'compat-calls.c', cgroup, [
+        ...[dir, 'ia32', 192, 0, 8192, 5, 0x22, -1, 3, ';'],
+        ...['ia32', 90, '[', 0, 4096, 5, 0x22, -1, 0, ']', ';'],
+        ...['ia32', 125, '@0', 4096, 7, ';'],
+      ]);
+      const seen = cgroupProbe.events.filter((event) => event.cgroupId === cgroup.id);
+      const of = (event: WireEvent): unknown[] => [
+        event.type,
+        event.result | 0,
+        ...['length', 'prot', 'fd', 'offset'].map((name) => event.param(name)),
+      ];
+      const RX = 'PROT_READ|PROT_EXEC';
+      assert.deepEqual(seen.filter(({ type }) => type.startsWith('m')).map(of), [
+        ['mmap', made[0]!.ret, 8192n, RX, -1, 3n << 12n],
+        ['mmap', made[1]!.ret, 4096n, RX, -1, 0n],
+        ['mprotect', 0, 4096n, 'PROT_READ|PROT_WRITE|PROT_EXEC', undefined, undefined],
+      ]);
+      assert.equal(made[2]!.ret, 0);
+    } finally {
+      await cgroupProbe.close();
+    }
+  });
+
+  test('x32 numbers, even where the kernel refuses them', async () => {
+    const X32 = ['x32'] as const;
+    const run = await make([
+      [...X32, 2, 's:file', 0, 0],
+      [...X32, 257, AT_FDCWD, 's:none', 0, 0],
+      [...X32, 520, 's:/none', '[', 's:one', 's:two', 0, ']', '[', 0, ']'],
+      [...X32, 545, AT_FDCWD, 's:none', '[', 's:one', 0, ']', '[', 0, ']', 0],
+      [...X32, 518, -1, '[', 0, 0, '[', 's:x', 1, ']', 1, 0, 0, 0, ']', 0],
+      [...X32, 521, 16, -5, 0, 0],
+      [...X32, 87, 's:none'],
+      [...X32, 39],
+    ]);
+    assert.deepEqual(
+      run.events.map((event) => [event.type, event.result]),
+      ['open', 'openat', 'execve', 'execveat', 'sendmsg', 'ptrace', 'unlink'].map((type, at) => [
+        type,
+        run.made[at]!.ret,
+      ]),
+    );
+    assert.equal(run.events[0]!.open?.rawPath, 'file');
+    assert.deepEqual(run.events[2]!.exec?.argv, ['one', 'two']);
+    assert.equal(run.events[5]!.param('pid'), -5);
+    assert.equal(run.events[6]!.param('path'), join(run.cwd, 'none'));
+  });
+
+  test('x32 calls that work', async (context) => {
+    const run = await make([
+      ['x32', 39],
+      ['x32', 2, 's:/etc/shadow', 0, 0],
+    ]);
+    if (run.made[0]!.ret === ENOSYS) {
+      context.skip('this kernel has no x32 (ENOSYS)');
+      return;
+    }
+    assert.equal(run.events[0]!.open?.file?.path, '/etc/shadow');
+  });
+});
+
+describe('which calls compat_exit reports', () => {
+  const UNBUILT: readonly [hook: string, native: number, ia32: number][] = [
+    ['sys_init_module', 175, 128],
+    ['sys_finit_module', 313, 350],
+    ['sys_delete_module', 176, 129],
+  ];
+
+  /** The calls in a cgroup of their own, with only these hooks. */
+  async function eventsWith(
+    hooks: readonly string[],
+    calls: readonly Argument[],
+    change?: (probe: KernelProbe) => void,
+  ): Promise<{ types: readonly string[]; rets: readonly number[] }> {
+    const own = new KernelProbe({ attach: ['cgroup_mkdir', ...hooks] });
+    try {
+      change?.(own);
+      const cgroup = own.mkdir('one');
+      const made = await runProgram<Made>(own, 'compat-calls.c', cgroup, ['/', ...calls]);
+      const events = own.events.filter((event) => event.cgroupId === cgroup.id);
+      return {
+        types: events.map((event) => event.type).filter((type) => type !== 'procexit'),
+        rets: made.map(({ ret }) => ret),
+      };
+    } finally {
+      await own.close();
+    }
+  }
+  const OPENS = ['ia32', 5, 's:/etc/shadow', 0, 0, ';', 'ia32', 10, 's:/none', ';'];
+
+  test('those whose hooks are attached, as long as they are', async () => {
+    assert.deepEqual((await eventsWith(['compat_exit', 'sys_open'], OPENS)).types, ['open']);
+    assert.deepEqual((await eventsWith(['compat_exit', 'sys_unlink'], OPENS)).types, ['unlink']);
+    assert.deepEqual((await eventsWith(['compat_exit'], OPENS)).types, []);
+    assert.deepEqual((await eventsWith(['sys_open', 'sys_unlink'], OPENS)).types, []);
+    const detached = await eventsWith(['compat_exit', 'sys_open', 'sys_unlink'], OPENS, (own) =>
+      own.probe.detach('sys_open'),
+    );
+    assert.deepEqual(detached.types, ['unlink']);
+  });
+
+  test('calls that the kernel was built without', async (context) => {
+    const calls = UNBUILT.flatMap(([, native, ia32]) => [
+      ...['native', native, 's:x', 0, 0, ';'],
+      ...['ia32', ia32, 's:x', 0, 0, ';'],
+    ]);
+    const hooks = UNBUILT.map(([hook]) => hook);
+    const seen = await eventsWith(['compat_exit', ...hooks], calls);
+    const expected = hooks.flatMap((hook) => [hook.slice(4), hook.slice(4)]);
+    assert.deepEqual(seen.types, expected, 'with or without modules, each is reported once');
+    if (seen.rets.some((ret) => ret !== ENOSYS)) {
+      context.skip('this kernel has modules');
+      return;
+    }
+    assert.deepEqual((await eventsWith(['compat_exit'], calls)).types, [], 'nobody wants them');
+  });
+
+  test('a hook without a tracepoint is attached by compat_exit, and goes with it', (context) => {
+    const own = new KernelProbe({ attach: [] });
+    try {
+      let lacking = false;
+      try {
+        own.probe.attach('sys_init_module');
+      } catch (error) {
+        assert.equal((error as { code: string }).code, 'ENOENT');
+        lacking = true;
+      }
+      if (!lacking) {
+        context.skip('this kernel has modules');
+        return;
+      }
+      assert.deepEqual(own.probe.attached(), []);
+      own.probe.attach('compat_exit');
+      own.probe.attach('sys_init_module');
+      own.probe.attach('sys_open');
+      assert.deepEqual(own.probe.attached(), ['compat_exit', 'sys_init_module', 'sys_open']);
+      own.probe.detach('compat_exit');
+      assert.deepEqual(own.probe.attached(), ['sys_open']);
+      assert.throws(() => own.probe.attach('sys_no_such_call'), { code: 'ENOENT' });
+    } finally {
+      void own.close();
+    }
+  });
+});
