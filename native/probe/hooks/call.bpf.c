@@ -281,25 +281,29 @@ __noinline int call__store_unix(struct call_state *c)
 }
 
 /* Appends `len` bytes of user memory to the data, as far as DATA_MAX goes. */
-static __always_inline void call__append_data(struct call_state *c, struct scratch *s, __u64 from, __u64 len)
+__noinline int call__append_data(struct call_state *c, __u64 from, __u64 len)
 {
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s)
+		return 0;
 	struct rec_call *r = (void *)s->b;
 	__u32 off = c->off, have = r->data_len, want = len > DATA_MAX ? DATA_MAX : len;
 	if (have >= DATA_MAX || !from)
-		return;
+		return 0;
 	if (want > DATA_MAX - have)
 		want = DATA_MAX - have;
 	barrier_var(off);
 	barrier_var(want);
 	if (!want || want > DATA_MAX || !CALL_ROOM(off, DATA_MAX))
-		return;
+		return 0;
 	if (bpf_probe_read_user(s->b + off, want, (void *)from)) {
 		r->flags |= RAW_UNREADABLE;
 		maps__count_read_error();
-		return;
+		return 0;
 	}
 	r->data_len = have + want;
 	c->off = off + want;
+	return 0;
 }
 
 /* The first bytes of a message's vector, and how many it holds. */
@@ -313,7 +317,7 @@ __noinline int call__store_vector(struct call_state *c, __u64 vectors, __u32 whi
 	if (len > c->left)
 		len = c->left;
 	c->left -= len;
-	call__append_data(c, s, call__read_word(c, vectors, 2 * which), len);
+	call__append_data(c, call__read_word(c, vectors, 2 * which), len);
 	return 0;
 }
 
@@ -336,7 +340,7 @@ __noinline int call__store_data(struct call_state *c)
 	__u32 length = c->spec.data_len;
 	if (!c->spec.data || (length == NOT_AN_ARGUMENT && c->ret <= 0))
 		return 0;
-	call__append_data(c, s, c->args[c->spec.data & 7], length > NOT_AN_ARGUMENT ? length : c->args[length & 7]);
+	call__append_data(c, c->args[c->spec.data & 7], length > NOT_AN_ARGUMENT ? length : c->args[length & 7]);
 	return 0;
 }
 

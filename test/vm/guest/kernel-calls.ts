@@ -1,0 +1,13 @@
+// Kernel tests in a guest's kernel: every system call of native/schema/calls.mjs; here also those of modules. See
+// kernel-files.ts.
+import '../../kernel/calls-descriptors.test.ts';
+import '../../kernel/calls-directories.test.ts';
+import '../../kernel/calls-files.test.ts';
+import '../../kernel/calls-memory.test.ts';
+import '../../kernel/calls-messages.test.ts';
+import '../../kernel/calls-modes.test.ts';
+import '../../kernel/calls-modules.test.ts';
+import '../../kernel/calls-mounts.test.ts';
+import '../../kernel/calls-paths.test.ts';
+import '../../kernel/calls-processes.test.ts';
+import '../../kernel/calls-sockets.test.ts';
