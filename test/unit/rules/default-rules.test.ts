@@ -116,10 +116,16 @@ describe('the default rules', () => {
       started('/bin/bash', [], { parent: makeProcess({ image: { name } }) });
     assert.deepEqual(names(exec(), named('bash')), [rule]);
     assert.deepEqual(names(exec(), named('launcher')), [rule]);
-    // npm start, within the first seconds of both.
-    const npm = makeProcess({ startBootNs: BOOT_NS - SECOND, image: { name: 'npm start' } });
-    assert.deepEqual(names(exec(), started('/bin/sh', [], { parent: npm }), YOUNG), []);
-    assert.deepEqual(names(exec(), started('/bin/sh', [], { parent: npm })), [rule]);
+    // npm start, as the first process, or below a shell or an init.
+    const npm = (parent: Process, vpid: number, age = SECOND) =>
+      makeProcess({ parent, vpid, startBootNs: BOOT_NS - age, image: { name: 'npm start' } });
+    const below = (parent: Process) => names(exec(), started('/bin/sh', [], { parent }));
+    assert.deepEqual(below(npm(RUNTIME, 1)), []);
+    assert.deepEqual(below(npm(started('/bin/bash'), 7)), []);
+    assert.deepEqual(below(npm(started('/usr/bin/tini'), 7)), []);
+    // An intruder's helper is as young, but below the app.
+    assert.deepEqual(below(npm(APP, 7)), [rule]);
+    assert.deepEqual(below(npm(RUNTIME, 1, 20n * SECOND)), [rule]);
     // Cloud Foundry's own, which only Garden's cells mount there.
     for (const path of ['/tmp/lifecycle/launcher', '/tmp/lifecycle/diego-sshd']) {
       const shell = started('/bin/bash', ['-c', 'x'], { parent: started(path) });
@@ -127,6 +133,12 @@ describe('the default rules', () => {
       assert.deepEqual(names(exec(), shell, GARDEN), noted, path);
       assert.deepEqual(names(exec(), shell), [rule], path);
     }
+    // A server that the runtime started and that turns into a shell itself.
+    const turned = started('/bin/sh', [], {
+      parent: RUNTIME,
+      startBootNs: BOOT_NS - 700n * SECOND,
+    });
+    assert.deepEqual(names({ ...exec(), startBootNs: turned.startBootNs }, turned), [rule]);
     const failed = { ...exec(), result: -2 };
     assert.deepEqual(names(failed, started('/bin/sh')), []);
   });

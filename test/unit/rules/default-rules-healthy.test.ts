@@ -1,0 +1,354 @@
+// The default rules over what healthy apps do, and over the events of their own tests: which line is worth reading.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { PRIORITIES } from '../../../src/rules/detection.ts';
+import type { Given } from '../../../src/rules/given/given-fields.ts';
+import { readRuleFile } from '../../../src/rules/loader/load.ts';
+import { RulesUnderTest } from '../../../src/rules/testing/rules-under-test.ts';
+import { readTestFile } from '../../../src/rules/testing/test-file.ts';
+import type { TestEvent } from '../../../src/rules/testing/test-file.ts';
+import { hooksFor } from '../../../src/plan/hooks.ts';
+import { ruleNeeds } from '../../../src/rules/rule-set.ts';
+
+type Fields = Readonly<Record<string, Given>>;
+
+const FILE = 'manifests/rules/varvel_rules.yaml';
+const TESTS = 'manifests/rules/tests';
+const rules = new RulesUnderTest([readRuleFile(FILE)]);
+const rank = (priority: string): number => PRIORITIES.findIndex((one) => one === priority);
+
+function fired(fields: Fields): readonly string[] {
+  const place = { line: 1, column: 1 };
+  const given = Object.entries(fields).map(([key, value]) => ({ key, value, place }));
+  rules.show({ fields: given, place } as unknown as TestEvent);
+  return rules
+    .fired()
+    .filter(({ priority }) => rank(priority) <= rank('Notice'))
+    .map(({ name }) => name);
+}
+
+const SECOND = 1_000_000_000;
+const HOUR = 3600 * SECOND;
+
+/** A container that has been up for an hour, in which a process of the image has just begun below an old one. */
+const OLD: Fields = {
+  'app.name': 'shop',
+  'container.type': 'docker',
+  'container.duration': HOUR,
+  'evt.rawres': 0,
+  'proc.vpid': 40,
+  'proc.pvpid': 20,
+  'proc.duration': 0,
+  'proc.ppid.duration': HOUR,
+  'proc.is_from_outside': false,
+  'proc.is_exe_upper_layer': false,
+  'proc.is_exe_from_memfd': false,
+  'proc.tty': 0,
+  'user.uid': 1000,
+};
+
+const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** An exec of a file, below the files of the ancestors, parent first. */
+function run(path: string, args: string, above: readonly string[], more: Fields = {}): Fields {
+  const parent = above[0] === undefined ? {} : { 'proc.pname': nameOf(above[0]) };
+  return {
+    ...OLD,
+    'evt.type': 'execve',
+    'evt.arg.filename': path,
+    'proc.name': nameOf(path),
+    'proc.exepath': path,
+    'proc.args': args,
+    'proc.cmdline': `${nameOf(path)} ${args}`,
+    'proc.aexepath': above,
+    ...parent,
+    ...more,
+  };
+}
+
+function write(file: string, by: string, more: Fields = {}): Fields {
+  return {
+    ...OLD,
+    'evt.type': 'openat',
+    'evt.rawres': 3,
+    'evt.is_open_read': false,
+    'evt.is_open_write': true,
+    'evt.is_open_create': true,
+    'evt.arg.flags': 'O_TRUNC|O_CREAT|O_WRONLY',
+    'fd.num': 3,
+    'fd.typechar': 'f',
+    'fd.name': file,
+    'proc.name': nameOf(by),
+    'proc.exepath': by,
+    'proc.duration': HOUR,
+    ...more,
+  };
+}
+
+const read = (file: string, by: string, more: Fields = {}): Fields =>
+  write(file, by, { 'evt.is_open_read': true, 'evt.is_open_write': false, ...more });
+
+function call(type: string, by: string, more: Fields): Fields {
+  return {
+    ...OLD,
+    'evt.type': type,
+    'proc.name': nameOf(by),
+    'proc.exepath': by,
+    'proc.duration': HOUR,
+    ...more,
+  };
+}
+
+const SHIM = '/usr/bin/containerd-shim-runc-v2';
+const DADOO = '/var/vcap/packages/guardian/bin/dadoo';
+const NODE = '/usr/local/bin/node';
+const PYTHON = '/usr/local/bin/python3.12';
+const OUTSIDE: Fields = { 'proc.is_from_outside': true };
+const FIRST: Fields = {
+  'proc.vpid': 1,
+  'proc.is_from_outside': true,
+  'container.duration': SECOND,
+};
+const BELOW_FIRST: Fields = {
+  'proc.pvpid': 1,
+  'proc.ppid.duration': 2 * SECOND,
+  'container.duration': 3 * SECOND,
+};
+/** Garden does not say when a container began. */
+const GARDEN: Fields = { 'container.type': 'garden', 'container.duration': null };
+
+const HEALTHY: Readonly<Record<string, readonly Fields[]>> = {
+  'a Docker HEALTHCHECK': [
+    run('/bin/sh', '-c curl -f http://localhost:8080/ || exit 1', [SHIM], OUTSIDE),
+    run('/usr/bin/curl', '-f http://localhost:8080/', ['/bin/sh', SHIM]),
+    run(PYTHON, '-c import urllib.request; urllib.request.urlopen("http://localhost")', [
+      '/bin/sh',
+      SHIM,
+    ]),
+    run('/bin/busybox', '-c wget -q -O- http://localhost', [SHIM], {
+      ...OUTSIDE,
+      'proc.name': 'sh',
+    }),
+  ],
+  'npm start on Docker': [
+    run(NODE, '/usr/local/bin/npm start', [SHIM], FIRST),
+    run('/bin/sh', '-c node server.js', [NODE, SHIM], BELOW_FIRST),
+    run(NODE, 'server.js', ['/bin/sh', NODE, SHIM], { ...BELOW_FIRST, 'proc.pvpid': 20 }),
+    run('/bin/sh', '-c node server.js', [NODE, '/sbin/tini', SHIM], {
+      ...BELOW_FIRST,
+      'proc.pvpid': 7,
+    }),
+  ],
+  'npm start on Cloud Foundry': [
+    run('/tmp/lifecycle/launcher', 'app npm start', [DADOO], { ...GARDEN, ...OUTSIDE }),
+    run('/bin/bash', '-c npm start', [DADOO], { ...GARDEN, ...OUTSIDE }),
+    run('/bin/bash', '-c npm start', ['/tmp/lifecycle/launcher', DADOO], {
+      ...GARDEN,
+      'proc.ppid.duration': SECOND,
+    }),
+    run('/home/vcap/deps/0/node/bin/node', 'npm start', ['/bin/bash', DADOO], {
+      ...GARDEN,
+      'proc.is_exe_upper_layer': true,
+    }),
+    run('/bin/sh', '-c node server.js', ['/home/vcap/deps/0/node/bin/node', '/bin/bash', DADOO], {
+      ...GARDEN,
+      'proc.ppid.duration': 3 * SECOND,
+    }),
+  ],
+  "Cloud Foundry's own programs": [
+    run('/etc/cf-assets/healthcheck/healthcheck', '-port=8080', [DADOO], { ...GARDEN, ...OUTSIDE }),
+    run('/tmp/lifecycle/diego-sshd', '-address=0.0.0.0:2222', [DADOO], { ...GARDEN, ...OUTSIDE }),
+    run('/etc/cf-assets/envoy/envoy', '-c x', [DADOO], { ...GARDEN, ...OUTSIDE }),
+    read('/etc/cf-instance-credentials/instance.key', '/etc/cf-assets/envoy/envoy', GARDEN),
+    run('/bin/bash', '-c ls', ['/tmp/lifecycle/diego-sshd', DADOO], GARDEN),
+  ],
+  'an app reads its secrets when it starts': [
+    read('/etc/cf-instance-credentials/instance.key', NODE, { ...GARDEN, 'proc.duration': SECOND }),
+    read('/bindings/db/password', NODE, { 'proc.duration': SECOND }),
+    read('/run/secrets/kubernetes.io/serviceaccount/token', NODE),
+    read('/run/secrets/db', '/bin/cat', { ...BELOW_FIRST, 'proc.duration': 0 }),
+  ],
+  'gunicorn and uwsgi': [
+    run(PYTHON, '/venv/bin/gunicorn app:app', ['/bin/sh', SHIM], {
+      'evt.arg.filename': '/venv/bin/gunicorn',
+    }),
+    write('/tmp/wgunicorn-x', PYTHON),
+    call('unlink', PYTHON, { 'evt.arg.path': '/tmp/wgunicorn-x' }),
+    call('fchmod', PYTHON, { 'evt.arg.mode': 'S_IWUSR|S_IRUSR', 'fd.name': '/tmp/wgunicorn-x' }),
+    call('setuid', '/usr/bin/uwsgi', { 'evt.rawarg.uid': 33, 'user.uid': 33 }),
+    call('clone', '/usr/bin/uwsgi', {
+      'evt.rawres': 50,
+      'evt.arg.flags': 'CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID',
+    }),
+    write('/app/__pycache__/x.cpython-312.pyc.1', PYTHON),
+  ],
+  'php-fpm': [
+    call('dup2', '/usr/local/sbin/php-fpm', {
+      'fd.type': 'ipv4',
+      'fd.connected': false,
+      'fd.name': '0.0.0.0:9000',
+    }),
+    call('memfd_create', '/usr/local/sbin/php-fpm', {
+      'fd.num': 5,
+      'evt.rawres': 5,
+      'evt.arg.name': 'opcache_lock',
+    }),
+    write('/tmp/phpAb1', '/usr/local/sbin/php-fpm'),
+    call('rename', '/usr/local/sbin/php-fpm', {
+      'evt.arg.oldpath': '/tmp/phpAb1',
+      'evt.arg.newpath': '/var/www/html/uploads/cat.jpg',
+    }),
+    write('/var/www/storage/framework/views/9.php', '/usr/local/sbin/php-fpm'),
+  ],
+  nginx: [
+    run('/bin/sh', '/docker-entrypoint.sh nginx', [SHIM], FIRST),
+    write('/etc/nginx/conf.d/default.conf', '/bin/sh', { ...FIRST, 'proc.duration': SECOND }),
+    call('setuid', '/usr/sbin/nginx', { 'evt.rawarg.uid': 101, 'user.uid': 101 }),
+    call('socket', '/usr/sbin/nginx', {
+      'evt.rawres': 6,
+      'evt.arg.domain': 'AF_INET',
+      'evt.rawarg.type': 1,
+      'evt.rawarg.proto': 6,
+    }),
+    call('prctl', '/usr/sbin/nginx', { 'evt.arg.option': 'PR_SET_DUMPABLE' }),
+    write('/var/log/nginx/access.log', '/usr/sbin/nginx', { 'evt.arg.flags': 'O_APPEND|O_WRONLY' }),
+  ],
+  'apt-get in the build of an image': [
+    run('/bin/sh', '-c apt-get update && apt-get install -y curl', [SHIM], FIRST),
+    run('/usr/bin/apt-get', 'update', ['/bin/sh', SHIM], {
+      ...BELOW_FIRST,
+      'proc.pcmdline': 'sh -c apt-get update && apt-get install -y curl',
+      'proc.ppid.duration': 300 * SECOND,
+      'container.duration': 300 * SECOND,
+    }),
+    run('/usr/bin/dpkg', '--unpack x.deb', ['/usr/bin/apt-get', '/bin/sh', SHIM]),
+    run('/bin/sh', '/var/lib/dpkg/info/x.postinst', ['/usr/bin/dpkg', '/usr/bin/apt-get']),
+    run('/usr/sbin/x-setup', '', ['/bin/sh', '/usr/bin/dpkg', '/usr/bin/apt-get'], {
+      'proc.is_exe_upper_layer': true,
+    }),
+    write('/usr/bin/curl.dpkg-new', '/usr/bin/dpkg', { 'user.uid': 0 }),
+    write('/etc/passwd', '/usr/sbin/useradd', { 'proc.aexepath': ['/bin/sh', '/usr/bin/dpkg'] }),
+    write('/etc/cron.d/x', '/usr/bin/dpkg'),
+    call('rename', '/usr/bin/dpkg', {
+      'evt.arg.oldpath': '/usr/bin/curl.dpkg-new',
+      'evt.arg.newpath': '/usr/bin/curl',
+    }),
+    call('chmod', '/usr/bin/dpkg', { 'evt.arg.mode': 'S_ISUID|S_IXUSR', 'evt.arg.filename': '/x' }),
+    call('chroot', '/usr/bin/dpkg', { 'evt.arg.path': '/' }),
+  ],
+  'git clone': [
+    run('/usr/bin/git', 'clone https://example.com/x', ['/bin/sh', NODE]),
+    run('/usr/lib/git-core/git-remote-https', 'origin https://example.com/x', ['/usr/bin/git']),
+    write('/var/www/html/index.php', '/usr/bin/git'),
+    write('/app/server.js', '/usr/bin/git', { 'evt.is_open_create': false }),
+  ],
+  'jobs by cron': [
+    run('/bin/sh', '-c /app/job.sh', ['/usr/sbin/cron', SHIM]),
+    run('/bin/bash', '/app/job.sh', ['/bin/sh', '/usr/sbin/cron', SHIM]),
+    run('/usr/bin/find', '/tmp -mtime +1 -delete', ['/bin/bash', '/bin/sh', '/usr/sbin/cron']),
+    run('/bin/busybox', '-c /app/job.sh', ['/bin/busybox', SHIM], {
+      'proc.name': 'sh',
+      'proc.pname': 'crond',
+    }),
+    run('/usr/bin/curl', '-s https://example.com/ping', ['/bin/bash', '/bin/sh']),
+  ],
+  'start scripts of Java': [
+    run('/bin/bash', '/usr/local/tomcat/bin/catalina.sh run', [SHIM], FIRST),
+    run('/usr/bin/uname', '', ['/bin/bash', SHIM], BELOW_FIRST),
+    run('/usr/bin/id', '-u', ['/bin/bash', SHIM], BELOW_FIRST),
+    run('/opt/java/openjdk/bin/java', '-Xmx1g -jar app.jar', ['/bin/bash', SHIM], BELOW_FIRST),
+    write('/usr/local/tomcat/webapps/ROOT/index.jsp', '/opt/java/openjdk/bin/java', {
+      'container.duration': 20 * SECOND,
+    }),
+    write('/tmp/hsperfdata_app/1', '/opt/java/openjdk/bin/java'),
+    write('/tmp/libnetty.so', '/opt/java/openjdk/bin/java'),
+    call('unlink', '/opt/java/openjdk/bin/java', { 'evt.arg.path': '/tmp/libnetty.so' }),
+  ],
+  'entry scripts of a Python environment': [
+    run(PYTHON, '/app/.venv/bin/flask run', ['/bin/sh', SHIM], {
+      ...BELOW_FIRST,
+      'evt.arg.filename': '/app/.venv/bin/flask',
+    }),
+    run(
+      PYTHON,
+      '-c from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5, pipe_handle=7)',
+      [PYTHON, '/bin/sh'],
+    ),
+  ],
+  'a browser that makes pictures of pages': [
+    run('/usr/lib/chromium/chromium', '--headless', [NODE, SHIM]),
+    call('clone', '/usr/lib/chromium/chromium', {
+      'evt.rawres': 9,
+      'evt.arg.flags': 'CLONE_NEWUSER|CLONE_NEWPID',
+    }),
+    call('chroot', '/usr/lib/chromium/chromium', { 'evt.arg.path': '/proc/self/fdinfo' }),
+  ],
+  'what apps do all day': [
+    call('connect', NODE, {
+      'evt.rawres': -115,
+      'fd.type': 'ipv4',
+      'fd.sip': '192.0.2.1',
+      'fd.sport': 443,
+      'fd.l4proto': 'tcp',
+      'fd.name': '10.0.0.2:40000->192.0.2.1:443',
+    }),
+    call('connect', NODE, {
+      'fd.type': 'ipv4',
+      'fd.sip': '169.254.169.254',
+      'fd.sport': 53,
+      'fd.l4proto': 'udp',
+      'fd.name': '10.0.0.2:40000->169.254.169.254:53',
+    }),
+    run(NODE, '/app/worker.js', [NODE, SHIM]),
+    run('/usr/bin/convert', 'in.png out.jpg', [NODE, SHIM]),
+    write('/tmp/upload-1', NODE),
+    write('/app/data/x.json', NODE),
+    write('/dev/null', NODE, { 'fd.typechar': 'f' }),
+  ],
+};
+
+describe('healthy apps cause no line that wakes anyone', () => {
+  for (const [name, events] of Object.entries(HEALTHY)) {
+    test(name, () => {
+      for (const event of events) assert.deepEqual(fired(event), [], JSON.stringify(event));
+    });
+  }
+});
+
+test('the same, done by an app that is up, does', () => {
+  assert.deepEqual(fired(run('/bin/sh', '-c node server.js', [NODE, SHIM])), [
+    'Shell started by an app',
+  ]);
+  assert.deepEqual(fired(write('/var/www/html/index.php', '/usr/local/sbin/php-fpm')), [
+    'Web shell written',
+  ]);
+  assert.deepEqual(fired(call('chroot', '/tmp/chromium', { 'evt.arg.path': '/mnt' })), [
+    'Root directory changed',
+  ]);
+});
+
+test('of the rules that an event meets, the first, which is reported, is one of the most severe', () => {
+  for (const name of readdirSync(TESTS)) {
+    const text = readFileSync(join(TESTS, name), 'utf8');
+    for (const event of readTestFile({ name, text }).tests.flatMap((one) => one.events)) {
+      rules.show(event);
+      const found = rules.fired();
+      const ranks = found.map(({ priority }) => rank(priority));
+      const names = found.map((rule) => rule.name).join(', ');
+      if (ranks.length > 0) assert.equal(ranks[0], Math.min(...ranks), `${name}: ${names}`);
+    }
+  }
+});
+
+test('no rule needs a call that programs make all the time', () => {
+  const { ruleSet } = rules.result;
+  assert.ok(ruleSet);
+  const hooks = new Set(hooksFor(ruleNeeds(ruleSet)));
+  const hot = ['sendto', 'sendmsg', 'recvfrom', 'recvmsg', 'mmap', 'mprotect', 'prctl', 'kill'];
+  for (const one of [...hot, 'tkill', 'tgkill', 'accept', 'accept4', 'io_uring_enter']) {
+    assert.ok(!hooks.has(`sys_${one}`), one);
+  }
+  assert.ok(hooks.has('sys_connect'));
+});
