@@ -7,7 +7,7 @@
  *   memfd PROGRAM ARGUMENT…      copies PROGRAM into memory and becomes that
  *   read PATH                    opens PATH for reading
  *   create PATH                  creates PATH with the execute bit
- *   server ADDRESS PORT          listens; returns when it does, and a child accepts one connection and answers it
+ *   server ADDRESS PORT          listens; returns when it does, and a child accepts one connection, answers, and waits for its end
  *   accept ADDRESS PORT          listens and accepts one connection, which a child makes
  *   connect ADDRESS PORT         connects by TCP
  *   fetch ADDRESS PORT           the same, and reads the answer by recvfrom
@@ -123,6 +123,10 @@ static int do_server(char **argv)
 	int peer = accept(fd, NULL, NULL);
 	if (peer < 0 || write(peer, ANSWER, sizeof(ANSWER)) < 0)
 		return failed("server");
+	/* The other end closes first, or whether it is still connected when it acts would be chance. */
+	char rest[64];
+	while (read(peer, rest, sizeof(rest)) > 0)
+		;
 	return 0;
 }
 

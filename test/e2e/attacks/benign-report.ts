@@ -46,8 +46,9 @@ function formatOurs(outcome: WorkloadOutcome, style: Style): string[] {
 
 function table(name: string, tripped: readonly Tripped[]): string[] {
   if (tripped.length === 0) return [`${cut(name, NAME)} –`];
-  return tripped.map(
-    ({ rule, priority, times }, i) =>
-      `${cut(i === 0 ? name : '', NAME)} ${rule} (${priority}${times > 1 ? `, ${times} times` : ''})`,
-  );
+  return tripped.map(({ rule, priority, times }, i) => {
+    const how = ` (${priority}${times > 1 ? `, ${times} times` : ''})`;
+    const room = 99 - NAME - how.length;
+    return `${cut(i === 0 ? name : '', NAME)} ${cut(rule, Math.min(rule.length, room))}${how}`;
+  });
 }

@@ -76,7 +76,7 @@ export async function runAttacks(
   );
   await Promise.all(late);
   const snapshot = await settled(agent, 60_000);
-  const problems: string[] = [];
+  const problems = missingRules(rows);
   if (snapshot.kernel.dropped > 0) problems.push(`the kernel dropped ${snapshot.kernel.dropped}`);
   const ids = new Set([...done.values()].map(({ id }) => id));
   for (const { line } of agent.arrivals) {
@@ -84,6 +84,15 @@ export async function runAttacks(
       problems.push(`"${line.rule}" of no container of ours: ${line.output}`);
   }
   return { rows: rows.map((row) => outcome(row, done.get(row)!, agent, upstreamFolder)), problems };
+}
+
+/** Default rules that a row names and that are not there: renamed or removed. */
+function missingRules(rows: readonly AttackRow[]): string[] {
+  const text = readFileSync('manifests/rules/varvel_rules.yaml', 'utf8');
+  const ours = new Set(rows.map((row) => row.ours).filter((it) => typeof it === 'string'));
+  return [...ours]
+    .filter((rule) => !text.includes(`\n- rule: ${rule}\n`))
+    .map((rule) => `there is no default rule "${rule}"`);
 }
 
 /** Falco's files in the order in which Falco is given them. */

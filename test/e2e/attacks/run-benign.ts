@@ -34,10 +34,14 @@ export interface WorkloadOutcome {
   readonly failure?: string;
 }
 
-/** Runs the workloads, watched by an agent with the default rules and by another with Falco's stable ones. */
+/**
+ * Runs the workloads, watched by an agent with the default rules and by another with Falco's stable ones. What they do
+ * later is done after `laterSeconds` of waiting.
+ */
 export async function runBenign(
   workloads: readonly Workload[],
   upstreamFolder: string | undefined,
+  laterSeconds: number,
 ): Promise<readonly WorkloadOutcome[]> {
   await using engine = await startDockerd();
   const images = {
@@ -57,7 +61,7 @@ export async function runBenign(
   const agents = upstream === undefined ? [ours] : [ours, upstream];
   const done = new Map<Workload, { id: string; failure?: string }>();
   await pooled(workloads, AT_A_TIME, async (workload) => {
-    done.set(workload, await run(engine, agents, images[workload.image], workload));
+    done.set(workload, await run(engine, agents, images[workload.image], workload, laterSeconds));
   });
   for (const agent of agents) await settled(agent, 60_000);
   return workloads.map((workload) => {
@@ -109,10 +113,12 @@ async function run(
   agents: readonly E2eAgent[],
   image: string,
   workload: Workload,
+  laterSeconds: number,
 ): Promise<{ id: string; failure?: string }> {
   const container = await engine.docker.createContainer({
     Image: image,
     Cmd: [...workload.runs],
+    Env: [`LATER=${laterSeconds}`],
     Labels: { 'varvel.enable': 'true', 'varvel.app': workload.name },
     ...(workload.user === undefined ? {} : { User: workload.user }),
     ...(workload.healthcheck === undefined
@@ -129,9 +135,8 @@ async function run(
         return (await agent.containerStatus(id))?.state === 'included';
       });
     }
-    for (const visit of workload.visits ?? []) await pay(container, visit);
-    if (workload.seconds !== undefined) {
-      await delay(workload.seconds * 1000);
+    for (const visit of workload.visits ?? []) await pay(container, visit, laterSeconds);
+    if (workload.ends !== true) {
       const { State } = await container.inspect();
       if (!State.Running) throw new Error(`it ended with ${State.ExitCode}`);
       if (workload.healthcheck !== undefined && State.Health?.Status !== 'healthy')
@@ -154,8 +159,8 @@ async function run(
   }
 }
 
-async function pay(container: Docker.Container, visit: Visit): Promise<void> {
-  if (visit.afterSeconds !== undefined) await delay(visit.afterSeconds * 1000);
+async function pay(container: Docker.Container, visit: Visit, laterSeconds: number): Promise<void> {
+  if (visit.later === true) await delay(laterSeconds * 1000);
   const exec = await container.exec({
     Cmd: [...visit.runs],
     AttachStdout: true,

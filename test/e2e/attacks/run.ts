@@ -10,6 +10,9 @@ import { WORKLOADS } from './workloads.ts';
 
 // npm run attacks [-- --only PATTERN] [--upstream DIR] [--json FILE]
 
+/** Start scripts may run for a minute. */
+const LATER_S = 62;
+
 const { values } = parseArgs({
   options: { only: { type: 'string' }, json: { type: 'string' }, upstream: { type: 'string' } },
 });
@@ -32,7 +35,7 @@ if (rows.length + impossible.length > 0) {
     writeFileSync(values.json, `${JSON.stringify({ ...attacks, impossible }, null, 2)}\n`);
 }
 if (workloads.length > 0) {
-  const benign = await runBenign(workloads, folder);
+  const benign = await runBenign(workloads, folder, LATER_S);
   process.stdout.write(`\n${formatBenign(benign, style)}`);
   good &&= isQuiet(benign);
 }
