@@ -450,6 +450,7 @@ static __always_inline int uring__on_submit(__u64 typed)
 		return 0;
 	if (opcode == OP_RENAMEAT && LOAD(req, struct io_rename, flags))
 		nr = NR_RENAMEAT2;
+	barrier_var(nr); /* the bound stays in the register that is added: Linux 6.1 looks for it there */
 	if (nr >= CALL_NR_MAX || !*(volatile __u8 *)&state.wanted[nr])
 		return 0;
 	__u64 cgroup = scope__cgroup_id(bpf_get_current_task_btf());
