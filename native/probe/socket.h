@@ -8,7 +8,11 @@
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define UNIX_PATH_MAX 108
-#define TCP_ESTABLISHED 1 /* also the state of a connected socket of another protocol */
+/*
+ * States of a socket with a peer, by bits (include/net/tcp_states.h): ESTABLISHED, which a connected socket of another
+ * protocol has too, and those in which one side or both have stopped writing.
+ */
+#define CONNECTED_STATES (1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11)
 
 /* The socket of a file that is one, or NULL. */
 static __always_inline struct sock *socket__from_file(struct file *file)
@@ -27,7 +31,7 @@ static __always_inline bool socket__is_connected(struct sock *sk)
 {
 	if (LOAD(sk, struct sock, __sk_common.skc_family) == AF_UNIX)
 		return BPF_CORE_READ((struct unix_sock *)sk, peer) != NULL;
-	return LOAD(sk, struct sock, __sk_common.skc_state) == TCP_ESTABLISHED;
+	return CONNECTED_STATES >> (LOAD(sk, struct sock, __sk_common.skc_state) & 15) & 1;
 }
 
 /* Fills what every record of a socket has: `r` is any struct with the table's SOCKET fields. */

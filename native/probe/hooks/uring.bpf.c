@@ -356,7 +356,7 @@ static __always_inline __u32 uring__finish_connect(struct scratch *s, __u32 off,
 	if (!sk)
 		return off;
 	SOCKET_STORE_KIND(r, sk);
-	if (LOAD(sk, struct sock, __sk_common.skc_state) == TCP_ESTABLISHED)
+	if (socket__is_connected(sk))
 		r->flags |= CONNECTED;
 	if (res < 0 && res != -EINPROGRESS)
 		return off;
