@@ -359,7 +359,7 @@ _Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
 	[430] = { EVENT_FSOPEN, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[155] = { EVENT_PIVOT_ROOT, CALL_NEW_ROOT | 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
 	[80] = { EVENT_CHDIR, CALL_NEW_CWD | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[81] = { EVENT_FCHDIR, CALL_NEW_CWD | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
+	[81] = { EVENT_FCHDIR, CALL_NEW_CWD | 0, { 0, 0, 0 }, { 7, 0, 0 }, 1, 0, 0, 0, 0 }, \
 	[161] = { EVENT_CHROOT, CALL_NEW_ROOT | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[319] = { EVENT_MEMFD_CREATE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
 	[9] = { EVENT_MMAP, CALL_IF_EXECUTABLE | CALL_IF_ANONYMOUS | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \

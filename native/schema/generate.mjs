@@ -98,7 +98,7 @@ function callSpecs() {
     const { strings = [], dirs = [], fd, addr = [], data = [], flags = [] } = call.reads;
     if (strings.length > 3) throw new Error(`${call.name} has more than three strings`);
     if (call.nr >= table.LIMITS.CALL_NR_MAX) throw new Error(`${call.name}: CALL_NR_MAX`);
-    const dirOf = strings.map((_, index) => argument(dirs[index]));
+    const dirOf = dirs.map(argument);
     const list = (values) => `{ ${[...values, 0, 0, 0].slice(0, 3).join(', ')} }`;
     const [bytes, length] = data;
     const fixed = typeof length === 'number' && length > 6;
