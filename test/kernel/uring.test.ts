@@ -299,12 +299,13 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
       ['openat', AT_FDCWD, 'file', 0, 0, 0],
     );
     assert.deepEqual(
-      full.events.map((event) => [event.open?.rawPath, isUnknown(event)]),
-      [
-        ['/etc/shadow', true],
-        ['file', false],
-      ],
+      full.events.map((event) => openOf(event).rawPath),
+      ['/etc/shadow', 'file'],
     );
+    // Linux 6.1 says the end of such a request like any other
+    const [shadow, file] = full.events;
+    if (!isUnknown(shadow!)) assertOpen(shadow, full.made[0], '/etc/shadow');
+    assertOpen(file, full.made[1], join(dir, 'file'));
     assert.ok(full.made[0]!.ret > 2, 'it did open');
   });
 

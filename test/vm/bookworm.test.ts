@@ -3,6 +3,7 @@ import { testInGuests } from './guest-tests.ts';
 // No bpf_rdonly_cast: every load is a bpf_probe_read_kernel. The verifier follows less than later ones do.
 testInGuests('bookworm', /^6\.1\./, [
   { cgroups: 'v2', files: ['kernel-files', 'kernel-processes'] },
+  { cgroups: 'v2', files: ['kernel-ways'] },
   { cgroups: 'v2', files: ['kernel-calls'] },
   { cgroups: 'v2', files: ['probe', 'agent', 'docker'] },
   { cgroups: 'hybrid', files: ['probe', 'agent'] },
