@@ -110,6 +110,9 @@ Status Probe::AttachPrograms(const std::string& name, std::vector<bpf_link*>* li
     }
     return {};
   }
+  // Where compat_exit looks at every call already, a tracepoint for each would add nothing but the time that the kernel
+  // takes to let go of it: some 25 ms, one after the other.
+  if (IsCallHook(name) && links_.count(kCompatHook)) return {};
   bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, name.c_str()) : nullptr;
   if (!program && object_ && IsCallHook(name))
     program = bpf_object__find_program_by_name(object_, kCallProgram);

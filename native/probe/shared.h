@@ -56,7 +56,7 @@ struct call_spec {
 };
 
 #define WANTED 1
-#define WANTED_UNTRACED 2 /* and this kernel has no tracepoint for it */
+#define WANTED_UNTRACED 2 /* and no tracepoint of its own reports it */
 
 #define OPEN_READ 1
 #define OPEN_WRITE 2

@@ -433,6 +433,18 @@ describe('which calls compat_exit reports', () => {
     assert.deepEqual(detached.types, ['unlink']);
   });
 
+  test('64-bit calls too, each once, without a tracepoint of their own', async () => {
+    const calls = ['native', 87, 's:/none', ';', 'native', 84, 's:/none', ';'];
+    const both = ['sys_unlink', 'sys_rmdir'];
+    for (const hooks of [['compat_exit', ...both], [...both, 'compat_exit'], both])
+      assert.deepEqual((await eventsWith(hooks, calls)).types, ['unlink', 'rmdir'], hooks.join());
+    assert.deepEqual((await eventsWith(['compat_exit', 'sys_rmdir'], calls)).types, ['rmdir']);
+    const detached = await eventsWith(['compat_exit', ...both], calls, (own) =>
+      own.probe.detach('sys_rmdir'),
+    );
+    assert.deepEqual(detached.types, ['unlink']);
+  });
+
   test('calls that the kernel was built without', async (context) => {
     const calls = UNBUILT.flatMap(([, native, ia32]) => [
       ...['native', native, 's:x', 0, 0, ';'],

@@ -40,8 +40,8 @@ const PATTERN: LoaderScopePattern = {
 const OPTIONS: ProbeOptions = { hierarchy: { kind: 'v2', id: 0 }, patterns: [PATTERN] };
 
 const HOOKS = [...STANDARD_PROGRAMS, 'compat_exit', 'io_uring'].sort();
-/** io_uring is three: submission, completion, and a full completion queue. */
-const LINKS = HOOKS.length + 2;
+/** io_uring is three (submission, completion, a full completion queue); sys_connect, after compat_exit, is none. */
+const LINKS = HOOKS.length + 3 - 1 - 1;
 const CALL_HOOKS = Object.values(EVENT_TABLE)
   .filter(({ kind }) => kind === KINDS.call)
   .map(({ hook }) => hook);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * System calls that the 64-bit tracepoints do not see: those of ia32 (int 0x80 and sysenter, from any process), those of
- * x32, and 64-bit ones that this kernel was built without. The raw tracepoint fires for every system call of the host:
- * what is none of these leaves at once. Their numbers and arguments become those of the 64-bit call.
+ * System calls that no tracepoint of their own reports: those of ia32 (int 0x80 and sysenter, from any process), those of
+ * x32, those that this kernel was built without, and, while this program is attached, the others of call.bpf.c. The raw
+ * tracepoint fires for every system call of the host: what is none of these, or not wanted, leaves at once. Numbers and
+ * arguments become those of the 64-bit call.
  */
 
-#define ENOSYS 38
 #define COMPAT_NUMBER 511
 #define COMPAT_PAGE_SHIFT 12
 #define COMPAT_ID_NONE 0xffff
@@ -135,7 +135,7 @@ int BPF_PROG(compat_exit, struct pt_regs *regs, long ret)
 	__u32 nr = regs->orig_ax;
 	bool ia32 = task->thread_info.status & TS_COMPAT;
 	bool native = !ia32 && !(nr & X32_SYSCALL_BIT);
-	if (native && ret != -ENOSYS)
+	if (native && nr >= CALL_NR_MAX)
 		return 0;
 	__u32 call = compat__find_call(nr, ia32);
 	if (!call)
