@@ -141,7 +141,7 @@ function records(path: (index: number) => string): Buffer[] {
     } else if (kind < 95) {
       made.push(
         buildRecord(
-          'connect',
+          'call',
           'connect',
           { ...header, ret: 0 },
           {
@@ -152,7 +152,7 @@ function records(path: (index: number) => string): Buffer[] {
             rport: next(2) === 0 ? 443 : next(65_536),
             laddr: Buffer.from([10, 0, 0, 5]),
             raddr: Buffer.from([93, 184, next(256), next(256)]),
-            flags: RECORD_FLAGS.TUPLE_KNOWN,
+            flags: RECORD_FLAGS.TUPLE_KNOWN | RECORD_FLAGS.CONNECTED,
           },
         ),
       );
