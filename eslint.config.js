@@ -14,6 +14,7 @@ const ORDER = [
   'responses',
   'streams',
   'alerts',
+  'reading',
   'metrics',
 ];
 
@@ -22,9 +23,12 @@ const ROOMS = {
   'ebpf-loader-napi': ['src/probe/live.ts'],
   dockerode: ['src/apps/**'],
   'p-queue': ['src/apps/**'],
+  'syslog-client': ['src/streams/syslog/**'],
   re2js: ['src/rules/compile/**'],
   yaml: ['src/config/**', 'src/policy/**'],
   zod: ['src/config/**', 'src/policy/**', 'src/rules/loader/**'],
+  '@grpc/grpc-js': ['src/apps/**', 'src/streams/**'],
+  '@grpc/proto-loader': ['src/apps/**', 'src/streams/**'],
   pino: ['src/metrics/**'],
   'prom-client': ['src/metrics/**'],
 };
@@ -84,6 +88,7 @@ export default tseslint.config(
             'native/*.cjs',
             'native/schema/*.mjs',
             'test/support/*.mjs',
+            'buildpack/*.mjs',
           ],
         },
         tsconfigRootDir: import.meta.dirname,
@@ -104,7 +109,10 @@ export default tseslint.config(
   },
   { files: ['**/*.js', '**/*.mjs', '**/*.cjs'], ...tseslint.configs.disableTypeChecked },
   { files: ['**/*.cjs'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
-  { files: ['src/main.ts', 'test/**', 'native/**'], rules: { 'no-restricted-properties': 'off' } },
+  {
+    files: ['src/main.ts', 'test/**', 'native/**', 'buildpack/**', 'manifests/docs/**'],
+    rules: { 'no-restricted-properties': 'off' },
+  },
   {
     files: ['test/**/*.ts'],
     rules: {

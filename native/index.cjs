@@ -220,9 +220,9 @@ exports.Probe = Probe;
 exports.wireVersion = addon.wireVersion;
 exports.bootTimeNs = addon.bootTimeNs;
 exports.selfTest = addon.selfTest;
-exports.openInRoot = (root, file, { symlinks = false } = {}) => {
+exports.openInRoot = (root, file, { symlinks = false, directory = false } = {}) => {
   checkPaths(root, file);
-  return addon.openInRoot(root, file, symlinks);
+  return addon.openInRoot(root, file, symlinks, directory);
 };
 exports.readInRoot = (root, file, maxBytes, { symlinks = false } = {}) => {
   checkPaths(root, file);
@@ -230,4 +230,12 @@ exports.readInRoot = (root, file, maxBytes, { symlinks = false } = {}) => {
     throw new RangeError(`maxBytes must be an integer from 0 to ${READ_MAX}, not ${maxBytes}`);
   }
   return addon.readInRoot(root, file, symlinks, maxBytes);
+};
+exports.killProcess = (pid, startTicks) => {
+  for (const value of [pid, startTicks]) {
+    if (!Number.isSafeInteger(value) || value < 0) {
+      throw new TypeError(`pid and startTicks must be whole numbers, not ${value}`);
+    }
+  }
+  addon.killProcess(pid, startTicks);
 };

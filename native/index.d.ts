@@ -121,11 +121,15 @@ export function bootTimeNs(): bigint;
  */
 export function selfTest(cgroupDirectory: string, sentinel: string): number;
 /**
- * Opens a regular file below `root` read-only (openat2: RESOLVE_IN_ROOT, NO_MAGICLINKS, NO_XDEV, and NO_SYMLINKS
- * unless allowed). The descriptor is the caller's to close. EINVAL: not a regular file; it has not been opened then, so
- * no device and no pipe notices.
+ * Opens a regular file, or a directory if that is wanted, below `root` read-only (openat2: RESOLVE_IN_ROOT, NO_MAGICLINKS,
+ * NO_XDEV, and NO_SYMLINKS unless allowed). The descriptor is the caller's to close. EINVAL: not what is wanted; it has not
+ * been opened then, so no device and no pipe notices.
  */
-export function openInRoot(root: string, file: string, options?: { symlinks?: boolean }): number;
+export function openInRoot(
+  root: string,
+  file: string,
+  options?: { symlinks?: boolean; directory?: boolean },
+): number;
 /** At most `maxBytes` (up to 64 MiB, RangeError past it) of such a file. */
 export function readInRoot(
   root: string,
@@ -133,3 +137,9 @@ export function readInRoot(
   maxBytes: number,
   options?: { symlinks?: boolean },
 ): Buffer;
+/**
+ * SIGKILL for the process that has this pid and began then (ticks of 1/100 s since boot, as /proc/PID/stat has it). ESRCH: it
+ * has ended; another one that has its pid by now is never hit (pidfd_open, Linux 5.3). EPERM: root, or CAP_KILL, is needed.
+ * EINVAL: the first process.
+ */
+export function killProcess(pid: number, startTicks: number): void;

@@ -1,51 +1,52 @@
 import type { LiveProbe } from './probe/live.ts';
 import type { Logger } from './shared/logger.ts';
 
-/** Notices that records were lost, says so, and tells for which containers processes may have been missed. */
+/** Who is told of losses. */
+export interface LossListener {
+  /** Processes of the container with this root cgroup may be unknown. */
+  onProcessRecordsLost(rootCgroupId: number): void;
+  /** So many events of it were not seen, since the last look. */
+  onEventsLost(rootCgroupId: number, count: number): void;
+}
+
+/** Notices that records were lost, and tells whose they were. */
 export class RecordLosses {
   readonly #probe: Pick<LiveProbe, 'stats' | 'scope'>;
   readonly #logger: Logger;
-  readonly #onProcessRecordsLost: (rootCgroupId: number) => void;
+  readonly #listener: LossListener;
   #dropped = 0;
-  #droppedExec = 0;
-  #droppedExecOf = new Map<number, number>();
+  #of = new Map<number, { readonly dropped: number; readonly droppedExec: number }>();
 
-  /** `onProcessRecordsLost` is told the root cgroup of each container whose processes are not all known. */
-  constructor(
-    probe: Pick<LiveProbe, 'stats' | 'scope'>,
-    logger: Logger,
-    onProcessRecordsLost: (rootCgroupId: number) => void,
-  ) {
+  constructor(probe: Pick<LiveProbe, 'stats' | 'scope'>, logger: Logger, listener: LossListener) {
     this.#probe = probe;
     this.#logger = logger;
-    this.#onProcessRecordsLost = onProcessRecordsLost;
+    this.#listener = listener;
   }
 
   /** Looks what was lost since the last look. */
   look(): void {
-    const { dropped, droppedExec } = this.#probe.stats();
-    // Losses in the bulk ring, which any container can cause, leave the process tree whole.
-    if (droppedExec > this.#droppedExec) {
-      this.#droppedExec = droppedExec;
-      this.#tellWhose();
-    }
-    if (dropped > this.#dropped) {
-      this.#logger.warn(
-        { lost: dropped - this.#dropped },
-        'records were lost: a container makes them faster than they can be taken; "varvel status" names it',
-      );
-      this.#dropped = dropped;
-    }
+    const { dropped } = this.#probe.stats();
+    if (dropped === this.#dropped) return;
+    this.#tellWhose();
+    this.#logger.warn(
+      { lost: dropped - this.#dropped },
+      'records were lost: a container makes them faster than they can be taken; "varvel status" names it',
+    );
+    this.#dropped = dropped;
   }
 
   #tellWhose(): void {
-    const lost = new Map<number, number>();
-    for (const { cgroupId, rootCgroupId, droppedExec } of this.#probe.scope.entries()) {
-      if (droppedExec === 0) continue;
-      lost.set(cgroupId, droppedExec);
-      const before = this.#droppedExecOf.get(cgroupId) ?? 0;
-      if (droppedExec > before) this.#onProcessRecordsLost(rootCgroupId);
+    const now = new Map<number, { readonly dropped: number; readonly droppedExec: number }>();
+    for (const { cgroupId, rootCgroupId, dropped, droppedExec } of this.#probe.scope.entries()) {
+      if (dropped === 0) continue;
+      now.set(cgroupId, { dropped, droppedExec });
+      const before = this.#of.get(cgroupId);
+      // Losses in the bulk ring, which any container can cause, leave the process tree whole.
+      if (droppedExec > (before?.droppedExec ?? 0))
+        this.#listener.onProcessRecordsLost(rootCgroupId);
+      const more = dropped - (before?.dropped ?? 0);
+      if (more > 0) this.#listener.onEventsLost(rootCgroupId, more);
     }
-    this.#droppedExecOf = lost;
+    this.#of = now;
   }
 }

@@ -9,6 +9,7 @@ import type { KernelPlan } from './plan/kernel-plan.ts';
 import type { LiveProbe } from './probe/live.ts';
 import { loadConfiguredRules } from './rules/configured-rules.ts';
 import type { ConfiguredRules } from './rules/configured-rules.ts';
+import type { Priority } from './rules/detection.ts';
 import { domainNamesIn } from './rules/domain-names.ts';
 import { RuleEngine } from './rules/engine.ts';
 import type { Evaluation } from './rules/evaluation.ts';
@@ -33,6 +34,8 @@ export interface ConfigSource {
 export interface RulesStatus {
   readonly loaded: number;
   readonly enabled: number;
+  /** Of `enabled`: switched off for now, since the agent is over a ceiling of its own. */
+  readonly shed: number;
   readonly files: readonly string[];
   /** SHA-256 of the files' bytes, one after the other. */
   readonly digest: string;
@@ -55,6 +58,13 @@ export interface LiveRulesOptions {
   readonly probe: Pick<LiveProbe, 'setMasks' | 'drain'>;
   readonly domains: Pick<DomainNames, 'watch'>;
   readonly apps: Pick<Apps, 'waitForDetails'>;
+  /** Makes the apps' policies ready for other rules of the operator's; what it resolves to is called at the swap. */
+  readonly preparePolicies?: (
+    rules: ConfiguredRules,
+    settings: RuleSettings,
+  ) => Promise<() => void>;
+  /** Does to apps' own rules what `shed` does to the operator's. */
+  readonly shedPolicies?: (priorities: readonly Priority[]) => void;
 }
 
 /** Rules that were loaded, and how their files looked before they were read. */
@@ -88,6 +98,8 @@ export class LiveRules {
   #settings: RuleSettings;
   #rules: ConfiguredRules;
   #plan: KernelPlan;
+  /** What the rules that apps have of their own need besides. */
+  #appRules: readonly RuleSet[] = [];
   #loadedConfig: LoadedConfig | undefined;
   #loadedAtMs = Date.now();
   #ok = 0;
@@ -97,6 +109,7 @@ export class LiveRules {
   #wanted = false;
   #running: Promise<void> | undefined;
   #stopped = false;
+  #shed: readonly Priority[] = [];
 
   constructor({ rules }: FirstRules, options: LiveRulesOptions) {
     this.#options = options;
@@ -114,8 +127,36 @@ export class LiveRules {
   /** Tells the kernel what the rules need, and begins to watch their files. */
   start({ stamps, rules }: FirstRules): void {
     this.#apply(this.#plan);
-    void this.#options.domains.watch(domainNamesIn(rules.ruleSet));
+    this.#watchDomains(rules.ruleSet);
     this.#watch(stamps);
+  }
+
+  /**
+   * The rules that apps have of their own, all of them, are others: the kernel reports what they need as well. Where it does
+   * not, they see less, and the log says so.
+   */
+  setAppRules(ruleSets: readonly RuleSet[]): void {
+    const accepted: RuleSet[] = [];
+    if (this.#takes(ruleSets)) accepted.push(...ruleSets);
+    // One that this kernel cannot serve takes nothing from the others, and holds up no reload.
+    else for (const set of ruleSets) if (this.#takes([...accepted, set])) accepted.push(set);
+    this.#appRules = accepted;
+    this.#watchDomains(this.#rules.ruleSet);
+  }
+
+  #takes(appRules: readonly RuleSet[]): boolean {
+    const before = this.#appRules;
+    this.#appRules = appRules;
+    try {
+      this.#apply(this.#plan);
+      return true;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      const reason = error.toDisplay();
+      this.#logger.error({ reason }, 'the kernel does not report all that an app’s own rules need');
+      this.#appRules = before;
+      return false;
+    }
   }
 
   /** No reload takes effect from now on. */
@@ -134,11 +175,35 @@ export class LiveRules {
     return this.#running;
   }
 
+  /** Switches the rules of these priorities off, and all others as configured. Throws UserError as `#swap`. */
+  shed(priorities: readonly Priority[]): void {
+    const before = this.#shed;
+    this.#shed = priorities;
+    try {
+      // Fewer rules in a flood: first the kernel stops reporting what only they want, or there is no end of it.
+      const kernelFirst = priorities.length > before.length;
+      this.#options.shedPolicies?.(priorities);
+      this.#swap(this.#rules.ruleSet, this.#settings.ruleMatching, kernelFirst);
+    } catch (error) {
+      this.#shed = before;
+      this.#options.shedPolicies?.(before);
+      throw error;
+    }
+  }
+
+  /** Enabled rules of these priorities, whether shed or not. */
+  enabledOf(priorities: readonly Priority[]): number {
+    return this.#rules.ruleSet.rules.filter(
+      ({ enabled, priority }) => enabled && priorities.includes(priority),
+    ).length;
+  }
+
   status(): RulesStatus {
     const { ruleSet, files, digest } = this.#rules;
     return {
       loaded: ruleSet.rules.length,
       enabled: ruleSet.rules.filter((rule) => rule.enabled).length,
+      shed: this.enabledOf(this.#shed),
       files,
       digest,
       loadedAtMs: this.#loadedAtMs,
@@ -170,8 +235,10 @@ export class LiveRules {
       const settings = config?.config ?? this.#settings;
       for (const path of settings.rulesFiles) stamps.set(path, stampOf(path));
       const rules = await loadConfiguredRules(settings);
+      const swapPolicies = await this.#options.preparePolicies?.(rules, settings);
       if (this.#stopped) return;
       this.#swap(rules.ruleSet, settings.ruleMatching);
+      swapPolicies?.();
       this.#settings = settings;
       this.#rules = rules;
       this.#loadedAtMs = Date.now();
@@ -191,20 +258,30 @@ export class LiveRules {
   }
 
   /** Throws UserError, with all as before, when the kernel refuses what the rules need. */
-  #swap(ruleSet: RuleSet, matching: RuleSettings['ruleMatching']): void {
+  #swap(loaded: RuleSet, matching: RuleSettings['ruleMatching'], kernelFirst = false): void {
+    const ruleSet = withoutPriorities(loaded, this.#shed);
     const engine = new RuleEngine(ruleSet, { matching });
     const plan = kernelPlanFor(ruleSet);
-    this.#apply(widened(this.#plan, plan));
+    this.#apply(kernelFirst ? plan : widened(this.#plan, plan));
     // What has happened so far is for the rules of then: the kernel kept back what only the new ones want.
     this.#options.probe.drain();
     this.#options.evaluation.swapEngine(engine);
     this.#plan = plan;
     // Detaches only, which is not refused.
     this.#apply(plan);
-    void this.#options.domains.watch(domainNamesIn(ruleSet));
+    this.#watchDomains(ruleSet);
   }
 
-  #apply({ hooks, masks, containerDetails }: KernelPlan): void {
+  #watchDomains(ruleSet: RuleSet): void {
+    const names = [ruleSet, ...this.#appRules].flatMap((set) => [...domainNamesIn(set)]);
+    void this.#options.domains.watch(new Set(names));
+  }
+
+  /** The operator's plan, and what apps' own rules need besides. */
+  #apply(operators: KernelPlan): void {
+    const { hooks, masks, containerDetails } = this.#appRules
+      .map(kernelPlanFor)
+      .reduce(widened, operators);
     this.#options.attachment.setHooks(hooks);
     this.#options.probe.setMasks(masks);
     this.#options.apps.waitForDetails(containerDetails);
@@ -238,4 +315,13 @@ export class LiveRules {
     if (this.#settings.watchConfigFiles) this.#watcher.watch(stamps);
     else this.#watcher.stop();
   }
+}
+
+function withoutPriorities(ruleSet: RuleSet, priorities: readonly Priority[]): RuleSet {
+  if (priorities.length === 0) return ruleSet;
+  return {
+    rules: ruleSet.rules.map((rule) =>
+      priorities.includes(rule.priority) ? { ...rule, enabled: false } : rule,
+    ),
+  };
 }

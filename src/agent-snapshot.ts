@@ -1,9 +1,11 @@
+import type { CeilingStatus } from './agent-ceilings.ts';
 import type { RulesStatus } from './agent-rules.ts';
 import type { AdmissionCounters } from './apps/admission.ts';
 import type { AppsSnapshot } from './apps/status.ts';
 import type { ProcessTreeCounters } from './context/process-tree.ts';
 import type { RuleEngineCounters } from './rules/engine.ts';
 import type { FanOutCounters } from './streams/fan-out.ts';
+import type { SpooledCounters } from './streams/spool/spooled-stream.ts';
 import type { StreamCounters } from './streams/stream.ts';
 
 /** Everything countable, for metrics and `varvel status`. All counts are since the agent's start. */
@@ -33,7 +35,9 @@ export interface AgentSnapshot {
   readonly engine: Pick<RuleEngineCounters, 'evaluated' | 'skippedSetup'> & {
     readonly detections: Readonly<Record<string, number>>;
   };
+  /** What the agent uses and may use, and which rules are off for it. */
+  readonly ceilings: CeilingStatus;
   readonly processes: ProcessTreeCounters;
   readonly delivery: FanOutCounters;
-  readonly streams: Readonly<Record<string, StreamCounters>>;
+  readonly streams: Readonly<Record<string, StreamCounters | SpooledCounters>>;
 }

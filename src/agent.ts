@@ -1,37 +1,44 @@
-import type { Writable } from 'node:stream';
+import { CoverageLines } from './agent-coverage.ts';
+import type { AgentOptions } from './agent-options.ts';
 import { RecordLosses } from './agent-losses.ts';
+import { filesOf, Insides, openPins } from './agent-insides.ts';
+import { Relief } from './agent-relief.ts';
+import { AgentReport, ReceivedRecords, sendPlatformMetrics } from './agent-report.ts';
+import { agentPolicies, operatorRules } from './agent-policies.ts';
+import { Outgoing } from './agent-outgoing.ts';
 import { LiveRules, loadFirstRules } from './agent-rules.ts';
-import type { ConfigSource, FirstRules } from './agent-rules.ts';
+import type { FirstRules } from './agent-rules.ts';
 import type { AgentSnapshot } from './agent-snapshot.ts';
+import { AgentState } from './agent-state.ts';
+import { FirstDetections, type EarlyDetections } from './agent-succession.ts';
 import { cgroupIdOf, cgroupPathOfPid } from './apps/cgroup-hierarchy.ts';
 import { Apps } from './apps/apps.ts';
+import type { Container } from './apps/identity.ts';
+import { configuredApps } from './apps/configured-apps.ts';
 import type { AgentConfig } from './config/config.ts';
-import type { LoadedConfig } from './config/load.ts';
 import { ProcFs } from './context/proc-reader.ts';
-import type { Process, UserNames } from './context/process.ts';
 import { DomainNames } from './context/domain-names.ts';
 import { ProcessTree } from './context/process-tree.ts';
 import { scanProcesses } from './context/scan.ts';
-import { ContainerUsers } from './context/users.ts';
 import { RecordBytes } from './events/batch.ts';
 import { readCgroupChange } from './events/cgroup-record.ts';
-import { EVENT_NAMES, HEADER, KINDS, WIRE_VERSION, type EventName } from './events/table.gen.ts';
+import { HEADER, KINDS, WIRE_VERSION } from './events/table.gen.ts';
 import { WireEvent } from './events/wire-event.ts';
 import { Attachment } from './plan/attachment.ts';
 import { SystemBootClock } from './plan/boot-clock.ts';
 import { SELF_TEST_HOOKS, SelfTest } from './plan/self-test.ts';
-import { ALL_EVENTS, bootNs, containerRootReader, LiveProbe } from './probe/live.ts';
+import type { Policies } from './policy/policies.ts';
+import type { PolicyPins } from './policy/policy-pins.ts';
+import { ALL_EVENTS, bootNs, killProcess, LiveProbe } from './probe/live.ts';
 import type { ScopeMap } from './probe/scope.ts';
-import type { Detection } from './rules/detection.ts';
+import { kill } from './responses/kill.ts';
 import { RuleEngine } from './rules/engine.ts';
 import { Evaluation } from './rules/evaluation.ts';
-import { AppTotals } from './metrics/app-totals.ts';
 import { Endpoint } from './metrics/endpoint.ts';
-import { AgentMetrics } from './metrics/metrics.ts';
 import type { Logger } from './shared/logger.ts';
 import { ReleaseStack } from './shared/release-stack.ts';
 import { UserError } from './shared/user-error.ts';
-import { configuredStreams } from './streams/configured-streams.ts';
+import { ConfiguredStreams } from './streams/configured-streams.ts';
 import { FanOut } from './streams/fan-out.ts';
 import { AppFileStream } from './streams/file/app-file-stream.ts';
 import { OperatorFileStream } from './streams/file/operator-file-stream.ts';
@@ -41,21 +48,8 @@ const TICK_MS = 1000;
 /** On stop: how long what is pending may still find its identity, and how long streams may take what is queued. */
 const SETTLE_MS = 1000;
 const FLUSH_MS = 5000;
-
-/** What the agent is made of besides its configuration. */
-export interface AgentOptions {
-  readonly config: AgentConfig;
-  /** For reloads: where `config` is from, and as what it was read. Without it, the settings stay as they are. */
-  readonly source?: { readonly from: ConfigSource; readonly loaded: LoadedConfig };
-  readonly logger: Logger;
-  /** Where the stdout stream writes. */
-  readonly output: Writable & { readonly isTTY?: boolean };
-  readonly version: string;
-  /** Own log lines that nobody read. */
-  readonly logLinesDropped?: () => number;
-  /** Called when a stream has taken a detection, with the time since its system call. */
-  readonly onDelivered?: (delivery: Delivery, stream: string, latencyMs: number) => void;
-}
+/** From the time stamp of a record to the ring: microseconds, unless its process is preempted in between. */
+const IN_THE_MAKING_MS = 50;
 
 /**
  * The composition root: builds every stage, connects them and takes them down again. Between ring and verdict
@@ -65,48 +59,85 @@ export class Agent {
   readonly #config: AgentConfig;
   readonly #logger: Logger;
   readonly #options: AgentOptions;
-  readonly #release = new ReleaseStack();
-  readonly #startedAtMs = Date.now();
+  readonly #release: ReleaseStack;
   readonly #clock = new SystemBootClock();
   readonly #apps: Apps;
   readonly #probe: LiveProbe;
   readonly #attachment: Attachment;
   readonly #tree: ProcessTree;
-  readonly #users: ContainerUsers;
+  readonly #insides: Insides;
   readonly #domains: DomainNames;
   readonly #evaluation: Evaluation;
   readonly #rules: LiveRules;
-  readonly #streams: readonly LogStream[];
+  readonly #policies: Policies;
+  #streams: readonly LogStream[] = [];
   readonly #fanOut: FanOut;
+  readonly #outgoing: Outgoing;
   readonly #procFs = new ProcFs();
-  readonly #eventCounts = new Float64Array(EVENT_NAMES.length);
-  readonly #appTotals = new AppTotals();
-  readonly #metrics: AgentMetrics;
+  readonly #received = new ReceivedRecords();
+  readonly #report: AgentReport;
+  readonly #relief: Relief;
   readonly #losses: RecordLosses;
+  readonly #coverage: CoverageLines | undefined;
   #records: RecordBytes | undefined;
   #event: WireEvent | undefined;
-  #received = 0;
   #eventNum = 0;
-  #selfTestRecords = 0;
   #selfTest: SelfTest | undefined;
+  #state: AgentState | undefined;
+  #untilNs: bigint | undefined;
   #stopping: Promise<void> | undefined;
 
   /** Starts everything; what was started is taken down again if a later part fails. Throws UserError. */
   static async start(options: AgentOptions): Promise<Agent> {
     const { config, source, logger } = options;
     const first = await loadFirstRules(config, source?.from.file, logger);
-    const agent = new Agent(options, first);
+    const release = new ReleaseStack();
     try {
-      await agent.#run(first);
+      const before =
+        options.replace === true ? await AgentState.succeed(config.stateDir, logger) : undefined;
+      release.defer(() => before?.giveUp());
+      // Before anything is attached: another agent may be running.
+      let state = before === undefined ? await AgentState.open(config.stateDir, logger) : undefined;
+      release.defer(() => state?.close());
+      const kept = openPins(config.stateDir, logger);
+      release.defer(() => kept.close());
+      const streams = await ConfiguredStreams.prepare(config, logger, options.output);
+      release.defer(() => streams.close());
+      const agent = new Agent(options, first, release, before ?? new FirstDetections(), kept.pins);
+      const { processes } = await agent.#watch(first);
+      if (before !== undefined && options.isStopping?.() === true) {
+        throw new UserError('Stopped before it took over: the agent that runs goes on.', {
+          exitCode: 0,
+        });
+      }
+      await before?.takeOver();
+      state ??= await AgentState.open(config.stateDir, logger);
+      agent.#open(state, streams.open());
+      await agent.#listen();
+      logger.info(
+        {
+          ...{ hierarchy: agent.#apps.hierarchy.kind, mode: config.mode, processes },
+          ...{ rules: first.rules.ruleSet.rules.length, digest: first.rules.digest },
+          streams: agent.#streams.map((stream) => stream.name),
+        },
+        'watching',
+      );
       return agent;
     } catch (error) {
-      await agent.#release.release().catch(() => undefined);
+      await release.release().catch(() => undefined);
       throw error;
     }
   }
 
-  private constructor(options: AgentOptions, first: FirstRules) {
+  private constructor(
+    options: AgentOptions,
+    first: FirstRules,
+    release: ReleaseStack,
+    early: EarlyDetections,
+    pins: PolicyPins,
+  ) {
     const { config, logger } = options;
+    this.#release = release;
     this.#options = options;
     this.#config = config;
     this.#logger = logger;
@@ -119,8 +150,7 @@ export class Agent {
         if (state === 'excluded') this.#attachment.onUnscoped();
       },
       delete: (cgroupId) => {
-        this.#observeApp(cgroupId);
-        this.#appTotals.forget(cgroupId);
+        this.#report.forgetCgroup(cgroupId);
         this.#probe.scope.delete(cgroupId);
         this.#attachment.onUnscoped();
       },
@@ -128,20 +158,16 @@ export class Agent {
       entries: () => this.#probe.scope.entries(),
     };
     const nowMs = (): number => performance.now();
-    const { docker, cgroup } = config.runtimes;
-    this.#apps = new Apps(
-      {
-        mode: config.mode,
-        hierarchy: config.cgroupHierarchy,
-        docker:
-          docker.enabled === false
-            ? undefined
-            : { socketPath: docker.socket, cgroupParents: docker.cgroupParents },
-        cgroups: cgroup.apps,
-        rescanMs: config.rescanIntervalMs,
-      },
-      { scopeMap, logger, nowMs, onExpected: () => this.#attachment.attachForNow() },
-    );
+    this.#apps = new Apps(configuredApps(config), {
+      ...{ scopeMap, logger, nowMs },
+      onExpected: () => this.#attachment.attachForNow(),
+      files: filesOf(
+        () => this.#insides,
+        (fullId) => this.#policies.forget(fullId),
+      ),
+    });
+    this.#insides = new Insides({ apps: this.#apps, pins, clock: this.#clock });
+    this.#release.defer(() => this.#insides.stop());
     this.#probe = new LiveProbe(
       {
         hierarchy: { kind: this.#apps.hierarchy.kind, id: this.#apps.hierarchy.hierarchyId },
@@ -165,28 +191,43 @@ export class Agent {
         const resolution = this.#apps.resolve(cgroupId);
         return resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
       },
-    });
-    this.#users = new ContainerUsers({
-      rootReader: containerRootReader,
-      procReader: this.#procFs,
+      onSetup: (process, root) => this.#insides.onSetup(root, process),
     });
     this.#domains = new DomainNames(logger);
-    this.#streams = configuredStreams(config, logger, options.output);
-    this.#fanOut = new FanOut(this.#streams, {
+    this.#fanOut = new FanOut([], {
       hostname: config.hostname,
       logger,
+      limits: config.limits,
       onDelivered: (delivery, stream) => this.#onDelivered(delivery, stream),
     });
     this.#release.defer(() => this.#fanOut.close());
+    this.#outgoing = new Outgoing({
+      ...{ fanOut: this.#fanOut, early },
+      onDetection: (detection) => {
+        this.#state?.succession.noteDetection(detection);
+        this.#report.metrics.countDetection(detection.rule, detection.priority);
+      },
+    });
+    this.#policies = agentPolicies({
+      ...{ rules: first.rules, settings: config, logger },
+      fileOf: (container) => this.#insides.policies.textOf(container),
+      say: (line) => this.#outgoing.say(line),
+      onChanged: (ruleSets) => {
+        this.#rules.setAppRules(ruleSets);
+        this.#evaluation.setAppRules(ruleSets);
+      },
+    });
     this.#evaluation = new Evaluation({
       engine: new RuleEngine(first.rules.ruleSet, { matching: config.ruleMatching }),
       registry: this.#apps.registry,
       hostname: config.hostname,
       holdMs: config.holdTimeMs,
       nowMs,
-      users: (cgroupId, process) => this.#usersOf(cgroupId, process),
+      users: (cgroupId, process) => this.#insides.usersOf(cgroupId, process),
       domains: this.#domains,
-      deliver: (detection) => this.#deliver(detection),
+      appRulesOf: (container) => this.#policies.of(container),
+      respond: (_, process) => kill(killProcess, process),
+      deliver: (detection) => this.#outgoing.deliver(detection),
     });
     this.#rules = new LiveRules(first, {
       settings: config,
@@ -197,14 +238,41 @@ export class Agent {
       probe: this.#probe,
       apps: this.#apps,
       domains: this.#domains,
+      preparePolicies: (rules, settings) => this.#policies.prepare(operatorRules(rules, settings)),
+      shedPolicies: (priorities) => this.#policies.shed(priorities),
     });
     this.#release.defer(() => this.#domains.stop());
     this.#release.defer(() => this.#rules.stop());
-    this.#metrics = this.#makeMetrics();
-    this.#losses = new RecordLosses(this.#probe, logger, (rootCgroupId) =>
-      this.#tree.recordsLost(bootNs(), rootCgroupId),
-    );
-    this.#apps.listen({ onForgotten: (root) => this.#users.forget(root) });
+    this.#relief = new Relief({
+      ...{ config, logger, rules: this.#rules, fanOut: this.#fanOut },
+      containers: () => this.#watched(),
+    });
+    this.#report = new AgentReport({
+      relief: this.#relief,
+      streams: () => this.#streams,
+      ...{ config, version: options.version, logLinesDropped: options.logLinesDropped },
+      ...{ apps: this.#apps, probe: this.#probe, tree: this.#tree, evaluation: this.#evaluation },
+      ...{ rules: this.#rules, fanOut: this.#fanOut, received: this.#received },
+    });
+    this.#losses = new RecordLosses(this.#probe, logger, {
+      onProcessRecordsLost: (root) => this.#tree.recordsLost(bootNs(), root),
+      onEventsLost: (root, count) => {
+        const resolution = this.#apps.resolve(root);
+        if (resolution.state === 'included') this.#fanOut.noteUnseen(resolution.container, count);
+      },
+    });
+    const { coverage } = config;
+    if (coverage.enabled) {
+      this.#coverage = new CoverageLines({
+        intervalMs: coverage.intervalMs,
+        version: options.version,
+        rules: (container) => this.#rulesOn(container),
+        policyOf: (container) => this.#policies.stateOf(container),
+        notWatchedFor: () => this.#relief.notWatchedFor(),
+        suppressedOf: (container) => this.#fanOut.suppressedOf(container),
+        say: (line) => this.#outgoing.say(line),
+      });
+    }
   }
 
   /**
@@ -225,108 +293,55 @@ export class Agent {
   }
 
   snapshot(): AgentSnapshot {
-    const counters = this.#evaluation.engineCounters();
-    const { emitted, dropped, scopeFull } = this.#probe.stats();
-    const { prefiltered } = this.#probe.scope
-      .entries()
-      .reduce((sum, entry) => ({ prefiltered: sum.prefiltered + entry.prefiltered }), {
-        prefiltered: this.#probe.deletedCounters().prefiltered,
-      });
-    return {
-      hostname: this.#config.hostname,
-      startedAtMs: this.#startedAtMs,
-      pid: process.pid,
-      rules: this.#rules.status(),
-      hooks: this.#probe.attached(),
-      apps: this.#apps.snapshot(),
-      events: Object.fromEntries(this.#eventTotals()),
-      kernel: { emitted, dropped, prefiltered, scopeFull, selfTest: this.#selfTestRecords },
-      received: this.#received,
-      waiting: this.#evaluation.counters(),
-      engine: {
-        evaluated: counters.evaluated,
-        skippedSetup: counters.skippedSetup,
-        detections: Object.fromEntries(counters.detections),
-      },
-      processes: this.#tree.counters(),
-      delivery: this.#fanOut.counters(),
-      streams: Object.fromEntries(this.#streams.map((stream) => [stream.name, stream.counters()])),
-    };
+    return this.#report.snapshot();
   }
 
-  #makeMetrics(): AgentMetrics {
-    const { logLinesDropped } = this.#options;
-    return new AgentMetrics(this.#options.version, {
-      apps: () => {
-        for (const { cgroupId } of this.#probe.scope.entries()) this.#observeApp(cgroupId);
-        return this.#appTotals.totals();
-      },
-      probe: () => this.#probe.stats(),
-      rules: () => this.#rules.status(),
-      held: () => this.#evaluation.counters().events,
-      cgroups: () => {
-        const counts = { pending: 0, included: 0, excluded: 0 };
-        for (const { state } of this.#probe.scope.entries()) counts[state]++;
-        return counts;
-      },
-      // the fan-out's: what was dropped on the way to a stream is lost too
-      streams: () =>
-        Object.entries(this.#fanOut.counters().streams).map(([name, counters]) => ({
-          name,
-          counters,
-        })),
-      events: () => this.#eventTotals(),
-      context: () => this.#tree.counters(),
-      ...(logLinesDropped === undefined ? {} : { logLinesDropped }),
-    });
-  }
-
-  #eventTotals(): [EventName, number][] {
-    return EVENT_NAMES.map((name, index) => [name, this.#eventCounts[index] ?? 0]);
-  }
-
-  #observeApp(cgroupId: number): void {
-    const resolution = this.#apps.resolve(cgroupId);
-    const entry = this.#probe.scope.get(cgroupId);
-    if (entry === undefined || resolution.state !== 'included') return;
-    this.#appTotals.observe(cgroupId, resolution.container.app, entry);
+  /** Resolves when another agent watches in this one's place: time to stop. */
+  get replaced(): Promise<void> {
+    return this.#state?.succession.asked ?? new Promise(() => undefined);
   }
 
   /** Kernel first, then what exists already: nothing that happens in between is lost. */
-  async #run(first: FirstRules): Promise<void> {
-    for (const stream of this.#streams) {
-      if (stream instanceof OperatorFileStream) await stream.verify();
-    }
+  async #watch(first: FirstRules): Promise<{ readonly processes: number }> {
     this.#records = new RecordBytes(this.#probe.start((bytes) => this.#onBatch(bytes)));
     this.#event = new WireEvent(this.#records, this.#clock);
     await this.#runSelfTest();
     this.#rules.start(first);
     // Not only when the first container comes: it may be there already, or this process be busy just then.
     this.#attachment.attachForNow();
+    // No record tells how older processes came to be where they are. Without this, one that is moved from cgroup to
+    // cgroup of its container (Garden: good to bad) would pass as coming from outside, so as the runtime's set-up.
+    this.#tree.recordsLost(bootNs());
     this.#release.defer(() => this.#apps.stop());
     await this.#apps.start();
     const scan = await scanProcesses(this.#tree, this.#procFs, (pid) => this.#isInScope(pid));
     this.#evaluation.start();
+    return { processes: scan.inScope };
+  }
+
+  /** From now on what is detected is written; what was kept until now comes first. */
+  #open(state: AgentState, streams: readonly LogStream[]): void {
+    this.#state = state;
+    this.#streams = streams;
+    this.#fanOut.open(streams, state.numbering);
+    this.#outgoing.open();
     const timer = setInterval(() => this.#onTick(), TICK_MS);
     this.#release.defer(() => clearInterval(timer));
+  }
+
+  async #listen(): Promise<void> {
     const endpoint = await Endpoint.open({
       listen: this.#config.metrics.listen,
-      metrics: this.#metrics,
-      status: () => this.snapshot(),
+      metrics: this.#report.metrics,
+      status: () => this.#report.snapshot(),
       logger: this.#logger,
     });
     this.#release.defer(() => endpoint.close());
-    this.#logger.info(
-      {
-        hierarchy: this.#apps.hierarchy.kind,
-        mode: this.#config.mode,
-        rules: first.rules.ruleSet.rules.length,
-        digest: first.rules.digest,
-        processes: scan.inScope,
-        streams: this.#streams.map((stream) => stream.name),
-      },
-      'watching',
-    );
+    const { loggregator } = this.#config.streams;
+    if (loggregator.enabled && loggregator.metrics.enabled) {
+      const sender = await sendPlatformMetrics(this.#config, this.#report.metrics, this.#logger);
+      this.#release.defer(() => sender.stop());
+    }
   }
 
   async #runSelfTest(): Promise<void> {
@@ -336,7 +351,7 @@ export class Agent {
     const { ok, seen } = await this.#selfTest.run();
     this.#selfTest = undefined;
     // Its cgroup is the only one that has been deleted so far.
-    this.#selfTestRecords = this.#probe.deletedCounters().emitted;
+    this.#received.selfTest = this.#probe.deletedCounters().emitted;
     if (!ok) {
       const unseen = Object.entries(seen)
         .filter(([, was]) => !was)
@@ -353,16 +368,18 @@ export class Agent {
     if (records === undefined || event === undefined) return;
     for (let at = 0; at < bytes;) {
       const length = records.number(at + HEADER.len);
-      this.#received++;
+      this.#received.records++;
       if (records.short(at + HEADER.kind) === KINDS.cgroup) {
         this.#onCgroup(records, at);
       } else {
-        const index = records.short(at + HEADER.event);
-        this.#eventCounts[index] = (this.#eventCounts[index] ?? 0) + 1;
+        this.#received.count(records.short(at + HEADER.event));
         event.moveTo(at, ++this.#eventNum);
         const process = this.#tree.onEvent(event);
+        this.#insides.onEvent(event, process);
         if (this.#selfTest?.cgroupId === event.cgroupId) this.#selfTest.see(event);
-        else this.#evaluation.onEvent(event, process);
+        // What comes after that is the successor's to tell.
+        else if (this.#untilNs === undefined || event.bootNs < this.#untilNs)
+          this.#evaluation.onEvent(event, process);
       }
       // A length of zero would be a broken probe; better to lose the batch than to hang the host's eyes.
       if (length === 0) break;
@@ -383,24 +400,38 @@ export class Agent {
     this.#clock.refresh();
     this.#losses.look();
     this.#tree.tick(bootNs());
+    this.#relief.onTick();
+    const entries = this.#apps.registry.entries();
+    this.#policies.follow(
+      entries.flatMap(({ resolution }) =>
+        resolution.state === 'included' ? [resolution.container] : [],
+      ),
+    );
+    this.#coverage?.onTick(entries, performance.now());
+    this.#fanOut.tellGaps(this.#watched());
+    this.#fanOut.onTick();
   }
 
-  #usersOf(cgroupId: number, process: Process): UserNames {
-    const resolution = this.#apps.resolve(cgroupId);
-    const key = resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
-    // What the runtime does while it sets a container up is not reported, and names nobody.
-    if (!process.setup) this.#users.ensure(key, process.pid, process.startBootNs);
-    return this.#users.names(key);
+  #watched(): Container[] {
+    return this.#apps.registry
+      .entries()
+      .flatMap(({ resolution, goneAtMs }) =>
+        resolution.state === 'included' && goneAtMs === undefined ? [resolution.container] : [],
+      );
   }
 
-  #deliver(detection: Detection): void {
-    this.#metrics.countDetection(detection.rule, detection.priority);
-    this.#fanOut.deliver(detection);
+  /** How many rules watch the container. */
+  #rulesOn(container: Container): number {
+    const { rules } = this.#evaluation.engine.ruleSet;
+    const policy = this.#policies.of(container);
+    return policy?.activeAmong(rules) ?? rules.filter(({ enabled }) => enabled).length;
   }
 
   #onDelivered(delivery: Delivery, stream: LogStream): void {
+    // What the agent says of itself is of no system call.
+    if (delivery.detection.source === 'varvel') return;
     const latencyNs = bootNs() - delivery.detection.bootNs;
-    this.#metrics.observeLatency(latencyNs);
+    this.#report.metrics.observeLatency(latencyNs);
     this.#options.onDelivered?.(delivery, stream.name, Number(latencyNs) / 1e6);
   }
 
@@ -422,6 +453,12 @@ export class Agent {
   async #shutDown(): Promise<void> {
     this.#logger.info({}, 'stopping: what has been read is delivered first');
     this.#rules.stop();
+    const { succession } = this.#state ?? {};
+    if (succession?.hasSuccessor === true) {
+      this.#untilNs = bootNs();
+      // A record of before may be in the making.
+      await new Promise((resolve) => setTimeout(resolve, IN_THE_MAKING_MS));
+    }
     this.#probe.attachOnly([]);
     this.#probe.drain();
     const end = performance.now() + SETTLE_MS;
@@ -429,6 +466,9 @@ export class Agent {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     this.#evaluation.stop();
+    if (this.#untilNs !== undefined) succession?.sayFarewell(this.#untilNs);
+    this.#coverage?.stop(this.#untilNs === undefined ? 'agent stop' : 'replaced');
+    this.#fanOut.tellLosses();
     const { delivered, lost } = await this.#fanOut.flush(FLUSH_MS);
     await this.#release.release();
     this.#logger.info({ delivered, lost }, 'stopped');

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 import { runCommandLine } from './commands/command-line.ts';
-import type { Io } from './commands/io.ts';
+import type { ReadingIo } from './commands/io.ts';
 import { replaceControls } from './shared/text.ts';
 import { UserError } from './shared/user-error.ts';
 
@@ -31,9 +31,10 @@ function written(stream: NodeJS.WriteStream): Promise<void> {
   });
 }
 
-const io: Io = {
+const io: ReadingIo = {
   stdout: writer(process.stdout),
   stderr: writer(process.stderr),
+  stdin: () => process.stdin as AsyncIterable<Buffer>,
   isTty: process.stdout.isTTY ? process.env['NO_COLOR'] === undefined : false,
   columns: process.stdout.isTTY ? process.stdout.columns : 80,
 };

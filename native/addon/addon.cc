@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Node-API glue: arguments in, results out, errors thrown by one function. What is done is in the other files.
-#define NAPI_VERSION 8
-#include <node_api.h>
+// Node-API glue: arguments in, results out. What is done is in the other files.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -9,69 +7,14 @@
 #include <unistd.h>
 #include <uv.h>
 #include "loop.h"
+#include "napi-values.h"
 #include "probe.h"
+#include "process.h"
 #include "ring.h"
 #include "root-file.h"
 #include "self-test.h"
 
 namespace {
-
-// Every Node-API call goes through this: a failure leaves a pending exception and ends the function.
-#define TRY(env, call)                                             \
-  do {                                                             \
-    if ((call) != napi_ok) {                                       \
-      ThrowNapi(env);                                              \
-      return nullptr;                                              \
-    }                                                              \
-  } while (0)
-
-void ThrowNapi(napi_env env) {
-  bool pending = false;
-  if (napi_is_exception_pending(env, &pending) == napi_ok && pending) return;
-  const napi_extended_error_info* info = nullptr;
-  napi_get_last_error_info(env, &info);
-  napi_throw_error(env, "EINVAL", info && info->error_message ? info->error_message : "bad argument");
-}
-
-// The one place that raises: Error {message, code, errno, operation, detail}.
-napi_value Throw(napi_env env, const Status& status) {
-  // libbpf has errors of its own, from 4000 up: a broken object, a kernel that is too old
-  const bool libbpf = status.error >= 4000;
-  char reason[256];
-  libbpf_strerror(status.error, reason, sizeof(reason));
-  std::string message = "cannot " + status.operation + ": " + reason;
-  napi_value text, code, error, number, operation, detail;
-  TRY(env, napi_create_string_utf8(env, message.c_str(), message.size(), &text));
-  const char* name = libbpf ? "ELIBBPF" : uv_err_name(-status.error);
-  TRY(env, napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &code));
-  TRY(env, napi_create_error(env, code, text, &error));
-  TRY(env, napi_create_int32(env, status.error, &number));
-  TRY(env, napi_set_named_property(env, error, "errno", number));
-  TRY(env, napi_create_string_utf8(env, status.operation.c_str(), status.operation.size(), &operation));
-  TRY(env, napi_set_named_property(env, error, "operation", operation));
-  TRY(env, napi_create_string_utf8(env, status.detail.c_str(), status.detail.size(), &detail));
-  TRY(env, napi_set_named_property(env, error, "detail", detail));
-  napi_throw(env, error);
-  return nullptr;
-}
-
-bool GetString(napi_env env, napi_value value, std::string* out) {
-  size_t length = 0;
-  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) return false;
-  out->resize(length + 1);
-  if (napi_get_value_string_utf8(env, value, &(*out)[0], length + 1, &length) != napi_ok) return false;
-  out->resize(length);
-  return true;
-}
-
-bool GetU64(napi_env env, napi_value value, uint64_t* out) {
-  double number = 0;
-  if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= 0) || number > 9007199254740991.0) return false;
-  *out = static_cast<uint64_t>(number);
-  return true;
-}
-
-bool GetU32(napi_env env, napi_value value, uint32_t* out) { return napi_get_value_uint32(env, value, out) == napi_ok; }
 
 // A probe as JavaScript holds it: the object, its rings and, once started, the loop that drains them.
 struct Handle {
@@ -415,20 +358,20 @@ napi_value SelfTest(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// openInRoot(root, path, allowSymlinks) → fd
+// openInRoot(root, path, allowSymlinks, directory) → fd
 napi_value OpenInRootJs(napi_env env, napi_callback_info info) {
-  size_t argc = 3;
-  napi_value argv[3], result;
+  size_t argc = 4;
+  napi_value argv[4], result;
   std::string root, path;
-  bool symlinks = false;
+  bool symlinks = false, directory = false;
   TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  if (argc < 3 || !GetString(env, argv[0], &root) || !GetString(env, argv[1], &path) ||
-      napi_get_value_bool(env, argv[2], &symlinks) != napi_ok) {
+  if (argc < 4 || !GetString(env, argv[0], &root) || !GetString(env, argv[1], &path) ||
+      napi_get_value_bool(env, argv[2], &symlinks) != napi_ok || napi_get_value_bool(env, argv[3], &directory) != napi_ok) {
     ThrowNapi(env);
     return nullptr;
   }
   int fd = -1;
-  Status status = OpenInRoot(root, path, symlinks, &fd);
+  Status status = OpenInRoot(root, path, symlinks, directory ? Wanted::kDirectory : Wanted::kRegularFile, &fd);
   if (!status.ok()) return Throw(env, status);
   TRY(env, napi_create_int32(env, fd, &result));
   return result;
@@ -455,6 +398,23 @@ napi_value ReadInRootJs(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// killProcess(pid, startTicks) → undefined
+napi_value KillProcessJs(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2];
+  int32_t pid = 0;
+  int64_t start_ticks = 0;
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  if (argc < 2 || napi_get_value_int32(env, argv[0], &pid) != napi_ok ||
+      napi_get_value_int64(env, argv[1], &start_ticks) != napi_ok) {
+    ThrowNapi(env);
+    return nullptr;
+  }
+  Status status = KillProcess(pid, static_cast<uint64_t>(start_ticks));
+  if (!status.ok()) return Throw(env, status);
+  return nullptr;
+}
+
 // bootTimeNs() → bigint, CLOCK_BOOTTIME
 napi_value BootTime(napi_env env, napi_callback_info) {
   napi_value result;
@@ -471,7 +431,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
       {"stats", Stats},         {"setMasks", SetMasks}, {"start", Start},           {"drain", Drain},
       {"close", Close},         {"selfTest", SelfTest},       {"openInRoot", OpenInRootJs}, {"readInRoot", ReadInRootJs},
-      {"bootTimeNs", BootTime},
+      {"bootTimeNs", BootTime}, {"killProcess", KillProcessJs},
   };
   for (const auto& entry : kFunctions) {
     napi_value function;

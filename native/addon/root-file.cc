@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-Status OpenInRoot(const std::string& root, const std::string& path, bool allow_symlinks, int* fd) {
+Status OpenInRoot(const std::string& root, const std::string& path, bool allow_symlinks, Wanted wanted, int* fd) {
   int dir = open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return Status::Fail(errno, "open the root " + root);
   open_how how{};
@@ -24,9 +24,11 @@ Status OpenInRoot(const std::string& root, const std::string& path, bool allow_s
   close(dir);
   if (found < 0) return Status::Fail(saved, "open in the root: " + path);
   struct stat facts{};
-  if (fstat(found, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+  const mode_t type = wanted == Wanted::kDirectory ? S_IFDIR : S_IFREG;
+  if (fstat(found, &facts) != 0 || (facts.st_mode & S_IFMT) != type) {
     close(found);
-    return Status::Fail(EINVAL, "open in the root: " + path, "not a regular file");
+    return Status::Fail(EINVAL, "open in the root: " + path,
+                        wanted == Wanted::kDirectory ? "not a directory" : "not a regular file");
   }
   // The same inode, whatever has the name by now.
   const std::string self = "/proc/self/fd/" + std::to_string(found);
@@ -41,7 +43,7 @@ Status OpenInRoot(const std::string& root, const std::string& path, bool allow_s
 Status ReadInRoot(const std::string& root, const std::string& path, bool allow_symlinks, size_t max_bytes,
                   std::vector<char>* content) {
   int fd = -1;
-  Status status = OpenInRoot(root, path, allow_symlinks, &fd);
+  Status status = OpenInRoot(root, path, allow_symlinks, Wanted::kRegularFile, &fd);
   if (!status.ok()) return status;
   content->resize(max_bytes);
   size_t used = 0;

@@ -4,6 +4,7 @@
 
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define FMODE_CREATED 0x100000
+#define AT_FDCWD (-100)
 
 struct file_facts {
 	__u64 ino;
@@ -68,4 +69,26 @@ static __always_inline struct file *file__from_fd(struct task_struct *task, __s6
 	struct file *file = NULL;
 	bpf_probe_read_kernel(&file, sizeof(file), &array[fd]);
 	return file;
+}
+
+/*
+ * Writes the path of the directory that a relative path starts from, the working directory for AT_FDCWD, as
+ * path__write_buffer does up to the root of `fs`; -1 where the descriptor is none.
+ */
+static __always_inline long file__write_directory(struct task_struct *task, __s32 fd, struct fs_struct *fs)
+{
+	struct fs_struct *own = task->fs;
+	struct dentry *dentry;
+	struct vfsmount *mnt;
+	if (fd == AT_FDCWD) {
+		dentry = LOAD(own, struct fs_struct, pwd.dentry);
+		mnt = LOAD(own, struct fs_struct, pwd.mnt);
+	} else {
+		struct file *file = file__from_fd(task, fd);
+		if (!file)
+			return -1;
+		dentry = LOAD(file, struct file, f_path.dentry);
+		mnt = LOAD(file, struct file, f_path.mnt);
+	}
+	return path__write_buffer(dentry, mnt, fs);
 }

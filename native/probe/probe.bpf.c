@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
  * The probe. Layers, each using those above it only:
- *   0 kernel-types.h arch.h events.gen.h maps.h   what is read, what is written
- *   1 scope.h path.h                              is it watched; where is it
- *   2 task.h file.h socket.h ring.h          what a record says, how it leaves
- *   3 hooks/                                      one file per hook: a list of what is stored
+ *   0 kernel-types.h uring-types.h arch.h events.gen.h maps.h   what is read, what is written
+ *   1 scope.h path.h                                            is it watched; where is it
+ *   2 task.h file.h socket.h ring.h                             what a record says, how it leaves
+ *   3 hooks/                                                    one file per hook: a list of what is stored
  */
 #include "kernel-types.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+#include "uring-types.h"
 #include "arch.h"
 #include "events.gen.h"
 #include "maps.h"
@@ -26,6 +27,7 @@
 #include "hooks/open.bpf.c"
 #include "hooks/call.bpf.c"
 #include "hooks/compat.bpf.c"
+#include "hooks/uring-prepare.h"
 #include "hooks/uring.bpf.c"
 
 /* GPL: the tracing helpers demand it of the program; the source may be used under either licence. */

@@ -417,6 +417,11 @@ export const CALLS = [
     ['nstype', 'FLAGS32', 'CLONE:u2'],
   ]),
   process('unshare', 272, 310, {}, [['flags', 'FLAGS32', 'CLONE:u1']]),
+  process('setsid', 112, 66, {}, [], { params: [['res', 'PID', 'ret']] }),
+  process('setpgid', 109, 57, {}, [
+    ['pid', 'PID', 'i1'],
+    ['pgid', 'PID', 'i2'],
+  ]),
   process('capset', 126, 185, {}, [
     ['cap_inheritable', 'UINT64', 'capI'],
     ['cap_permitted', 'UINT64', 'capP'],

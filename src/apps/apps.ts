@@ -12,15 +12,19 @@ import {
   ContainerRegistry,
   type RegistryListener,
   type RegistryMatch,
-  type Resolution,
 } from './container-registry.ts';
 import type { Container } from './identity.ts';
-import { decideScope, type ScopeMode } from './opt-in.ts';
+import { ContainerLooks, type AppFiles } from './container-looks.ts';
+import { asksByFile, decideScope, type ScopeMode } from './opt-in.ts';
+import type { Resolution } from './resolution.ts';
+import { findGardenRoots } from './garden-roots.ts';
 import { matchPath, MAX_SCOPE_PATTERNS } from './patterns.ts';
 import { rescanCgroups } from './rescan.ts';
 import { CgroupRuntime, type CgroupAppRule } from './runtimes/cgroup.ts';
+import { CriRuntime, type CriOptions } from './runtimes/cri.ts';
 import { DockerRuntime, type DockerOptions } from './runtimes/docker.ts';
-import type { Runtime, RuntimeName, RuntimeSink } from './runtimes/runtime.ts';
+import { GardenRuntime, type GardenOptions } from './runtimes/garden.ts';
+import type { Runtime, RuntimeName, RuntimeSink, RuntimeStatus } from './runtimes/runtime.ts';
 import { containerStatus, type AppsSnapshot } from './status.ts';
 
 /** Configuration of the stage. */
@@ -31,6 +35,10 @@ export interface AppsConfig {
   readonly hierarchy?: HierarchyChoice | undefined;
   /** undefined: no Docker. */
   readonly docker?: DockerOptions | undefined;
+  /** undefined: no Garden. */
+  readonly garden?: GardenOptions | undefined;
+  /** undefined: no runtime of Kubernetes. */
+  readonly cri?: CriOptions | undefined;
   /** Apps that are cgroups; empty or undefined: none. */
   readonly cgroups?: readonly CgroupAppRule[] | undefined;
   /** Default 20000; 0 leaves the rescan to the caller. */
@@ -45,6 +53,8 @@ export interface AppsDependencies {
   readonly nowMs?: (() => number) | undefined;
   /** A runtime has made a container that will be watched; its cgroup and its first process come next. */
   readonly onExpected?: (() => void) | undefined;
+  /** How apps ask by a file; undefined: they cannot. */
+  readonly files?: AppFiles | undefined;
 }
 
 interface RuntimePattern extends ScopePattern {
@@ -77,6 +87,7 @@ export class Apps {
   readonly #logger: Logger;
   readonly #nowMs: () => number;
   readonly #onExpected: (() => void) | undefined;
+  readonly #looks: ContainerLooks | undefined;
   /** Containers that no pattern matches, by path. */
   readonly #adopted = new Map<string, number>();
   readonly #secondLookups = new Map<string, NodeJS.Timeout>();
@@ -98,6 +109,8 @@ export class Apps {
       // What the operator named comes before what a runtime usually does.
       ...(cgroups.length > 0 ? [new CgroupRuntime(cgroups)] : []),
       ...(config.docker === undefined ? [] : [new DockerRuntime(config.docker, logger)]),
+      ...(config.garden === undefined ? [] : [this.#gardenRuntime(config.garden)]),
+      ...(config.cri === undefined ? [] : [new CriRuntime(config.cri, logger)]),
     ];
     this.#patterns = this.#runtimes.flatMap(({ name, patterns }) =>
       patterns.map((pattern) => ({ ...pattern, runtime: name })),
@@ -114,8 +127,23 @@ export class Apps {
       nowMs: this.#nowMs,
       match: (path) => this.#match(path),
       keyOf: (runtime, cgroup) => this.#runtime(runtime)?.keyOf(cgroup) ?? cgroup.handle,
+      renew: (name, key) => {
+        const runtime = this.#runtime(name);
+        runtime?.renew?.(key);
+        if (runtime?.renew === undefined) return false;
+        this.#looks?.forget(name, key);
+        return true;
+      },
       lookup: (runtime, cgroup) => this.#runtime(runtime)?.lookup(cgroup),
     });
+    const { files } = dependencies;
+    if (files === undefined) return;
+    const { registry, hierarchy } = this;
+    this.#looks = new ContainerLooks({
+      ...{ files, registry, hierarchy, nowMs: this.#nowMs },
+      onAnswered: (key, container) => this.#onDescribed(container.runtime, key, container),
+    });
+    this.listen({ onResolved: (root) => this.#awaitFile(root) });
   }
 
   /**
@@ -140,6 +168,7 @@ export class Apps {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
+    this.#looks?.stop();
     for (const timer of this.#secondLookups.values()) clearTimeout(timer);
     this.#secondLookups.clear();
     await Promise.all(this.#runtimes.map((runtime) => runtime.stop()));
@@ -156,9 +185,35 @@ export class Apps {
     for (const runtime of this.#runtimes) runtime.waitForDetails?.(wanted);
   }
 
+  /** The file by which the container with this key could ask has been looked for. */
+  onFileAnswer(runtime: RuntimeName, key: string): void {
+    this.#looks?.answered(runtime, key);
+  }
+
   /** For every kernel event: whose it is. O(1). */
   resolve(cgroupId: number): Resolution {
     return this.registry.resolve(cgroupId);
+  }
+
+  /** The first process of the container with this root cgroup, if it is still that container's. Looks into /proc. */
+  firstProcessOf(rootCgroupId: number): number | undefined {
+    const resolution = this.resolve(rootCgroupId);
+    if (resolution.state !== 'included' || resolution.container.initPid <= 0) return undefined;
+    const { initPid } = resolution.container;
+    const path = cgroupPathOfPid(this.hierarchy, initPid);
+    const cgroupId = path === undefined ? undefined : cgroupIdOf(this.hierarchy, path);
+    if (cgroupId === undefined) return undefined;
+    const its = this.resolve(cgroupId);
+    return its.state === 'included' && its.rootCgroupId === rootCgroupId ? initPid : undefined;
+  }
+
+  /** The image of the container with this root cgroup, by its name, which is known from the first moment on. */
+  imageOf(rootCgroupId: number): string | undefined {
+    const resolution = this.resolve(rootCgroupId);
+    if (resolution.state !== 'included') return undefined;
+    const { runtime, imageId, image } = resolution.container;
+    const name = image ?? imageId;
+    return name === undefined ? undefined : `${runtime} ${name}`;
   }
 
   listen(listener: RegistryListener): void {
@@ -180,13 +235,20 @@ export class Apps {
     return this.#rescan;
   }
 
+  runtimes(): readonly RuntimeStatus[] {
+    return this.#runtimes.map((runtime) => runtime.status());
+  }
+
   snapshot(): AppsSnapshot {
     const nowMs = this.#nowMs();
     return {
       hierarchy: this.hierarchy,
       mode: this.#mode,
-      runtimes: this.#runtimes.map((runtime) => runtime.status()),
-      containers: this.registry.entries().map((entry) => containerStatus(entry, nowMs)),
+      runtimes: this.runtimes(),
+      containers: this.registry.entries().map((entry) => {
+        const key = this.#runtime(entry.runtime)?.keyOf(entry) ?? entry.handle;
+        return containerStatus(entry, nowMs, this.#looks?.isWaiting(entry.runtime, key) === true);
+      }),
       counters: this.registry.counters(),
       rescanTruncated: this.#truncated,
     };
@@ -223,20 +285,34 @@ export class Apps {
       notFound: (runtime, key) => this.#onNotFound(runtime, key),
       refused: (runtime, key, reason) =>
         this.registry.decide(runtime, key, { state: 'excluded', container: undefined, reason }),
-      destroyed: (runtime, key) => this.registry.destroyed(runtime, key),
+      destroyed: (runtime, key) => {
+        this.registry.destroyed(runtime, key);
+        this.#looks?.ended(runtime, key);
+      },
       running: (runtime, key, pid) => this.#onRunning(runtime, key, pid),
       hasCgroup: (runtime, key) => this.registry.hasCgroup(runtime, key),
     };
   }
 
   #onDescribed(runtime: RuntimeName, key: string, container: Container): void {
-    const { inScope, reason } = decideScope(this.#mode, container);
-    if (inScope && !this.registry.hasCgroup(runtime, key)) this.#onExpected?.();
+    const answer = this.#looks === undefined ? 'none' : this.#looks.answerOf(key, container);
+    const waits = answer === undefined && asksByFile(this.#mode, container);
+    const { inScope, reason } = decideScope(this.#mode, container, answer);
+    if ((inScope || waits) && !this.registry.hasCgroup(runtime, key)) this.#onExpected?.();
+    if (waits) return;
     this.registry.decide(runtime, key, {
       state: inScope ? 'included' : 'excluded',
       container,
       reason,
     });
+  }
+
+  /** The policy of one that is in scope anyway may be in the file too. */
+  #awaitFile(root: number): void {
+    const resolution = this.resolve(root);
+    const owner = this.registry.ownerOf(root);
+    if (resolution.state !== 'included' || owner === undefined) return;
+    this.#looks?.answerOf(owner.key, resolution.container);
   }
 
   /**
@@ -288,8 +364,14 @@ export class Apps {
     this.registry.adopt(cgroupId, rootPath, runtime, key);
     this.#logger.info(
       { path: rootPath },
-      'A container runs below a cgroup parent that no pattern names: it was not watched from its first instruction. Name the parent in docker.cgroupParents.',
+      `A container runs below a cgroup parent that no pattern names: it was not watched from its first instruction. Name the parent in runtimes.${runtime}.cgroup_parents.`,
     );
+  }
+
+  #gardenRuntime(options: GardenOptions): GardenRuntime {
+    const named = options.cgroupParents ?? [];
+    const cgroupParents = named.length > 0 ? named : findGardenRoots(this.hierarchy);
+    return new GardenRuntime({ ...options, cgroupParents }, this.#logger);
   }
 
   #match(path: string): RegistryMatch | undefined {

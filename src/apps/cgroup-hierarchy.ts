@@ -1,5 +1,5 @@
-import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, posix } from 'node:path';
 import { UserError } from '../shared/user-error.ts';
 
 /** The one cgroup hierarchy whose cgroups decide what is a container. */
@@ -92,11 +92,19 @@ export function cgroupPathOfPid(hierarchy: CgroupHierarchy, pid: number): string
   } catch {
     return undefined;
   }
-  return parseProcCgroup(text, hierarchy.kind);
+  return parseProcCgroup(text, hierarchy.kind, () => namespaceRoot(hierarchy));
 }
 
-/** The path in a /proc/PID/cgroup text; undefined where there is none, or it is above our namespace's root. */
-export function parseProcCgroup(text: string, kind: CgroupHierarchy['kind']): string | undefined {
+/**
+ * The path in a /proc/PID/cgroup text; undefined where there is none. One that is outside of our cgroup namespace (that
+ * of a pod, which cannot be in the host's) starts with `..`: it is resolved from where our namespace has its root, and
+ * undefined where that is not known.
+ */
+export function parseProcCgroup(
+  text: string,
+  kind: CgroupHierarchy['kind'],
+  rootOfNamespace: () => string | undefined = () => undefined,
+): string | undefined {
   for (const line of text.split('\n')) {
     const first = line.indexOf(':');
     const second = line.indexOf(':', first + 1);
@@ -107,7 +115,38 @@ export function parseProcCgroup(text: string, kind: CgroupHierarchy['kind']): st
     if (!isWanted) continue;
     // The kernel marks a cgroup that was removed under a process this way.
     const path = line.slice(second + 1).replace(/ \(deleted\)$/, '');
-    return path.startsWith('/') && !path.startsWith('/..') ? path : undefined;
+    if (!path.startsWith('/')) return undefined;
+    if (!path.startsWith('/..')) return path;
+    const root = rootOfNamespace();
+    return root === undefined ? undefined : posix.normalize(`${root}${path}`);
+  }
+  return undefined;
+}
+
+const namespaceRoots = new WeakMap<CgroupHierarchy, string | undefined>();
+/** More are not looked at; a full node has some thousand. */
+const MAX_SEARCHED = 16_384;
+
+/** Where our cgroup namespace has its root: in the cgroup that lists our process, which was alone when it was made. */
+function namespaceRoot(hierarchy: CgroupHierarchy): string | undefined {
+  if (!namespaceRoots.has(hierarchy)) namespaceRoots.set(hierarchy, findOwn(hierarchy.mountPoint));
+  return namespaceRoots.get(hierarchy);
+}
+
+function findOwn(mountPoint: string): string | undefined {
+  const waiting = [''];
+  for (let searched = 0; searched < MAX_SEARCHED; searched++) {
+    const path = waiting.shift();
+    if (path === undefined) return undefined;
+    try {
+      const folder = join(mountPoint, path);
+      const pids = readFileSync(join(folder, 'cgroup.procs'), 'latin1').split('\n');
+      if (pids.includes(String(process.pid))) return path;
+      for (const entry of readdirSync(folder, { withFileTypes: true }))
+        if (entry.isDirectory()) waiting.push(`${path}/${entry.name}`);
+    } catch {
+      // gone meanwhile
+    }
   }
   return undefined;
 }

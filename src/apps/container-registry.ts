@@ -1,24 +1,7 @@
 import type { CgroupChange, KernelScopeState, ScopeMap } from '../probe/scope.ts';
 import type { Logger } from '../shared/logger.ts';
-import type { Container } from './identity.ts';
+import type { RegistryCounters, RegistryEntry, Resolution, Verdict } from './resolution.ts';
 import type { ContainerCgroup, RuntimeName } from './runtimes/runtime.ts';
-
-/** What is known of a cgroup's container, now. Objects are immutable and may be kept. */
-export type Resolution =
-  | { readonly state: 'included'; readonly rootCgroupId: number; readonly container: Container }
-  | { readonly state: 'pending'; readonly rootCgroupId: number; readonly sinceMs: number }
-  | { readonly state: 'excluded'; readonly rootCgroupId: number; readonly reason: string }
-  | { readonly state: 'unknown' };
-
-/** What a runtime's word means for the scope. */
-export type Verdict =
-  | { readonly state: 'included'; readonly container: Container; readonly reason: string }
-  | {
-      readonly state: 'excluded';
-      /** undefined when no runtime could describe it. */
-      readonly container: Container | undefined;
-      readonly reason: string;
-    };
 
 /** The container that a path belongs to, by the patterns of all runtimes. */
 export interface RegistryMatch {
@@ -45,36 +28,13 @@ export interface RegistryDependencies {
   readonly nowMs: () => number;
   readonly match: (path: string) => RegistryMatch | undefined;
   readonly keyOf: (runtime: RuntimeName, cgroup: ContainerCgroup) => string;
+  /**
+   * Told when a key's cgroups had all gone and there is a new one. True: it may be another container, of which nothing
+   * is known yet. False or absent: a key is one container's for ever.
+   */
+  readonly renew?: (runtime: RuntimeName, key: string) => boolean;
   /** Asks the runtime for a root's identity; the answer comes by `decide`. */
   readonly lookup: (runtime: RuntimeName, cgroup: ContainerCgroup) => void;
-}
-
-/** One container's cgroup as `varvel status` shows it. */
-export interface RegistryEntry extends ContainerCgroup {
-  readonly runtime: RuntimeName;
-  readonly resolution: Resolution;
-  /** What decided, as a sentence; undefined while pending. */
-  readonly verdict: Verdict | undefined;
-  readonly sinceMs: number;
-  /** When it was removed; undefined while it is there. */
-  readonly goneAtMs: number | undefined;
-  /** Itself and the cgroups nested in it. */
-  readonly cgroupIds: readonly number[];
-  readonly emitted: number;
-  readonly dropped: number;
-  readonly prefiltered: number;
-}
-
-/** Monotonic counts. */
-export interface RegistryCounters {
-  readonly cgroups: number;
-  readonly pending: number;
-  /** Cgroups that found no place here or in the kernel's map: not watched. */
-  readonly refused: number;
-  /** Reported by the kernel, but no pattern matches them. */
-  readonly unmatched: number;
-  /** Records of containers that are no longer among the entries. */
-  readonly forgottenRecords: number;
 }
 
 /** Cgroups, nested ones and remembered ones included: as many as the kernel's map holds. */
@@ -99,9 +59,18 @@ interface Node {
   unwatched: boolean;
 }
 
+interface Known {
+  readonly verdict: Verdict;
+  readonly destroyedAtMs: number | undefined;
+  /** A cgroup has had it. */
+  readonly used: boolean;
+}
+
 interface Root extends ContainerCgroup {
   readonly runtime: RuntimeName;
   readonly key: string;
+  /** Under which it is found: by runtime and key, until another container has the key. */
+  name: string;
   readonly sinceMs: number;
   readonly members: Set<Node>;
   resolution: Resolution;
@@ -121,12 +90,13 @@ export class ContainerRegistry {
   /** Removed ones, oldest first. */
   readonly #gone = new Set<Node>();
   readonly #rootsByKey = new Map<string, Set<Root>>();
-  readonly #verdicts = new Map<string, { verdict: Verdict; destroyedAtMs: number | undefined }>();
+  readonly #verdicts = new Map<string, Known>();
   readonly #listeners: RegistryListener[] = [];
   #pending = 0;
   #refused = 0;
   #unmatched = 0;
   #forgottenRecords = 0;
+  #renewals = 0;
   #lastFullWarningMs = -Infinity;
 
   constructor(dependencies: RegistryDependencies) {
@@ -185,9 +155,10 @@ export class ContainerRegistry {
   /** The verdict about a runtime's container, now and for cgroups of it that appear later. */
   decide(runtime: RuntimeName, key: string, verdict: Verdict): void {
     const name = keyName(runtime, key);
-    const destroyedAtMs = this.#verdicts.get(name)?.destroyedAtMs;
+    const before = this.#verdicts.get(name);
     this.#verdicts.delete(name);
-    this.#verdicts.set(name, { verdict, destroyedAtMs });
+    const used = before?.used === true || this.#rootsByKey.has(name);
+    this.#verdicts.set(name, { verdict, destroyedAtMs: before?.destroyedAtMs, used });
     if (this.#verdicts.size > MAX_VERDICTS) {
       // Told least recently: the runtimes' lists tell the others again and again.
       for (const [oldest] of this.#verdicts) {
@@ -200,8 +171,13 @@ export class ContainerRegistry {
 
   /** The runtime forgot the container; its verdict is remembered as long as a cgroup's identity. */
   destroyed(runtime: RuntimeName, key: string): void {
-    const known = this.#verdicts.get(keyName(runtime, key));
-    if (known !== undefined) known.destroyedAtMs ??= this.#deps.nowMs();
+    const name = keyName(runtime, key);
+    const known = this.#verdicts.get(name);
+    if (known !== undefined)
+      this.#verdicts.set(name, {
+        ...known,
+        destroyedAtMs: known.destroyedAtMs ?? this.#deps.nowMs(),
+      });
   }
 
   /** The containers with this key that have no identity yet. */
@@ -210,12 +186,22 @@ export class ContainerRegistry {
     return roots.filter((root) => root.resolution.state === 'pending');
   }
 
+  /** Cgroups of this container that are there. */
+  cgroupsOf(runtime: RuntimeName, key: string): readonly ContainerCgroup[] {
+    const roots = [...(this.#rootsByKey.get(keyName(runtime, key)) ?? [])];
+    return roots.filter(({ cgroupId }) => this.#nodes.get(cgroupId)?.goneAtMs === undefined);
+  }
+
   /** Whether a cgroup of this container is there. */
   hasCgroup(runtime: RuntimeName, key: string): boolean {
-    for (const root of this.#rootsByKey.get(keyName(runtime, key)) ?? []) {
-      if (this.#nodes.get(root.cgroupId)?.goneAtMs === undefined) return true;
-    }
-    return false;
+    return this.cgroupsOf(runtime, key).length > 0;
+  }
+
+  /** Whose a root cgroup is; undefined for one that is not known. */
+  ownerOf(
+    rootCgroupId: number,
+  ): { readonly runtime: RuntimeName; readonly key: string } | undefined {
+    return this.#nodes.get(rootCgroupId)?.root;
   }
 
   /** Cgroups that are there, as far as the registry knows. */
@@ -318,10 +304,13 @@ export class ContainerRegistry {
     const sinceMs = this.#deps.nowMs();
     const cgroup: ContainerCgroup = { cgroupId, path, handle };
     const key = this.#deps.keyOf(runtime, cgroup);
+    const name = keyName(runtime, key);
+    this.#renew(runtime, key, path);
     const root: Root = {
       ...cgroup,
       runtime,
       key,
+      name,
       sinceMs,
       members: new Set(),
       resolution: { state: 'pending', rootCgroupId: cgroupId, sinceMs },
@@ -329,17 +318,55 @@ export class ContainerRegistry {
       gone: { emitted: 0, dropped: 0, prefiltered: 0 },
     };
     this.#pending++;
-    const name = keyName(runtime, key);
-    const siblings = this.#rootsByKey.get(name);
-    if (siblings === undefined) this.#rootsByKey.set(name, new Set([root]));
-    else siblings.add(root);
+    this.#place(root, name);
     // Known before it is written: one write, with the state that holds.
-    const verdict = this.#verdicts.get(name)?.verdict;
+    const known = this.#verdicts.get(name);
+    if (known !== undefined) this.#verdicts.set(name, { ...known, used: true });
+    const verdict = known?.verdict;
     if (verdict !== undefined) this.#settle(root, verdict);
     this.#addNode(cgroupId, path, root);
     if (verdict !== undefined) this.#tellResolved(root);
     else this.#deps.lookup(runtime, cgroup);
     return root;
+  }
+
+  /**
+   * Sees whether the cgroup that appears at `path` can be another container than those before with this key: when none
+   * of theirs is left, or when it is where one of theirs was (a container makes each of its cgroups once). What was
+   * said of them then ends, and they stay what they were said to be: nothing that is said from now on is about them.
+   */
+  #renew(runtime: RuntimeName, key: string, path: string): void {
+    const name = keyName(runtime, key);
+    const known = this.#verdicts.get(name);
+    const siblings = [...(this.#rootsByKey.get(name) ?? [])];
+    const isOver = (root: Root): boolean =>
+      root.path === path || this.#nodes.get(root.cgroupId)?.goneAtMs !== undefined;
+    const over = siblings.filter(isOver);
+    const anew =
+      siblings.length === 0
+        ? known?.used === true || known?.destroyedAtMs !== undefined
+        : over.length === siblings.length || over.some((root) => root.path === path);
+    if (!anew || this.#deps.renew?.(runtime, key) !== true) return;
+    this.#verdicts.delete(name);
+    for (const root of over) {
+      // Its removal was not told if it is not known to be gone.
+      this.remove(root.cgroupId);
+      this.#displace(root);
+      this.#place(root, `${name}\0${++this.#renewals}`);
+    }
+  }
+
+  #place(root: Root, name: string): void {
+    root.name = name;
+    const siblings = this.#rootsByKey.get(name);
+    if (siblings === undefined) this.#rootsByKey.set(name, new Set([root]));
+    else siblings.add(root);
+  }
+
+  #displace(root: Root): void {
+    const siblings = this.#rootsByKey.get(root.name);
+    siblings?.delete(root);
+    if (siblings?.size === 0) this.#rootsByKey.delete(root.name);
   }
 
   #addNested(cgroupId: number, path: string, root: Root): void {
@@ -424,10 +451,7 @@ export class ContainerRegistry {
     if (node.id !== root.cgroupId) return;
     for (const member of [...root.members]) this.#forget(member);
     this.#forgottenRecords += root.gone.emitted;
-    const name = keyName(root.runtime, root.key);
-    const siblings = this.#rootsByKey.get(name);
-    siblings?.delete(root);
-    if (siblings?.size === 0) this.#rootsByKey.delete(name);
+    this.#displace(root);
     if (root.resolution.state !== 'pending') return;
     this.#pending--;
     for (const listener of this.#listeners) listener.onForgotten?.(root.cgroupId);

@@ -6,6 +6,11 @@ export interface AppIdentity {
   readonly org: string | undefined;
   readonly processType: string | undefined;
   readonly instance: string | undefined;
+  /**
+   * The tags that the platform gives the app's own log lines (Garden: `log_config.tags`); absent where it has none.
+   * Some are the tenant's choice: they describe the app, and decide nothing.
+   */
+  readonly tags?: Readonly<Record<string, string>>;
 }
 
 /** One mount of a container, as the runtime made it. */
@@ -34,9 +39,9 @@ export const MAX_MOUNTS = 256;
 
 /** A container as its runtime describes it. Nothing the tenant can write from inside decides a value here. */
 export interface Container {
-  /** The runtime's full id (Docker: 64 hex digits; the cgroup runtime: the name from the pattern). */
+  /** The runtime's full id (Docker: 64 hex digits; Garden: the handle; the cgroup runtime: the name from the pattern). */
   readonly fullId: string;
-  /** First 12 characters, as Falco's container.id. */
+  /** First 12 characters, as Falco's container.id; of Garden the whole handle. */
   readonly id: string;
   readonly name: string;
   readonly runtime: 'docker' | 'garden' | 'cri' | 'cgroup';
@@ -55,7 +60,18 @@ export interface Container {
   readonly initPid: number;
   /** Unix ms. */
   readonly startedAtMs: number | undefined;
-  readonly app: AppIdentity;
+  /**
+   * Whether its file system may have been written to by a run of before, where a container can run again (Docker); undefined
+   * while not known. Absent where each run is a new container.
+   */
+  readonly ranBefore?: boolean | undefined;
+  /**
+   * Undefined: the platform does not say for certain whose it is, so what is detected in it goes to operators only.
+   * There is no half of an identity here: a name or a guid that is only claimed could send a line to somebody else.
+   */
+  readonly app: AppIdentity | undefined;
+  /** A sentence for the operator: why there is no app, or what of its identity could not be used. */
+  readonly doubt?: string;
   /** undefined while not known. */
   readonly details: ContainerDetails | undefined;
   /** Path of the app's log file, for the cgroup runtime (config). */

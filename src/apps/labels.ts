@@ -8,10 +8,22 @@ export const APP_LABELS = {
   org: 'varvel.org',
   processType: 'varvel.process-type',
   instance: 'varvel.instance',
-} as const satisfies Record<keyof AppIdentity, string>;
+} as const satisfies Record<Exclude<keyof AppIdentity, 'tags'>, string>;
+
+/**
+ * The id of the sandbox of a container's pod, which the cri runtime sets whatever the pod's labels are; the name is the
+ * one that it had where the kubelet talked to Docker.
+ */
+export const SANDBOX_LABEL = 'io.kubernetes.sandbox.id';
 
 /** Longest value of an app label, in characters. */
 export const MAX_LABEL_CHARS = 256;
+
+/** By which a container brings the policy of its app: the text of a varvel.yml. */
+export const POLICY_LABEL = 'varvel.policy';
+
+/** A policy is kept up to this length; longer ones are refused by whoever reads it, and so must be told apart. */
+const MAX_POLICY_CHARS = 64 * 1024 + 1;
 
 /** Bounds on what is kept of a container's labels; `varvel.*` labels are kept first. */
 const MAX_LABELS = 128;
@@ -61,19 +73,23 @@ export function isPlainText(value: string): boolean {
 
 /**
  * A bounded, frozen copy without a prototype (a label may be named `__proto__`): at most 128 labels, keys
- * of 256 characters (longer ones are left out), values cut at 4096. Values that are no strings are left out.
+ * of 256 characters (longer ones are left out), values cut at 4096 (a policy at 64 KiB). Values that are no strings are
+ * left out.
  */
 export function boundedLabels(raw: unknown): Readonly<Record<string, string>> {
   const labels = Object.create(null) as Record<string, string>;
   if (typeof raw !== 'object' || raw === null) return Object.freeze(labels);
   const all = Object.entries(raw as Record<string, unknown>);
-  const own = all.filter(([key]) => key.startsWith('varvel.'));
-  const others = all.filter(([key]) => !key.startsWith('varvel.'));
+  const isOwn = ([key]: readonly [string, unknown]): boolean =>
+    key === 'varvel' || key.startsWith('varvel.');
+  const own = all.filter(isOwn);
+  const others = all.filter((label) => !isOwn(label));
   let count = 0;
   for (const [key, value] of [...own, ...others]) {
     if (count >= MAX_LABELS) break;
     if (typeof value !== 'string' || key.length > MAX_KEY_CHARS) continue;
-    labels[key] = value.length > MAX_VALUE_CHARS ? value.slice(0, MAX_VALUE_CHARS) : value;
+    const max = key === POLICY_LABEL ? MAX_POLICY_CHARS : MAX_VALUE_CHARS;
+    labels[key] = value.length > max ? value.slice(0, max) : value;
     count++;
   }
   return Object.freeze(labels);

@@ -39,14 +39,56 @@ export const CRI_PATTERNS: readonly ScopePattern[] = [
   hex64('/kubepods.slice/', 'docker-', '.scope', true),
 ];
 
+/**
+ * Patterns for a kubelet whose root is not `/kubepods` or `/kubepods.slice` (its `cgroupRoot`): the cgroup above its pods,
+ * as in `/kubelet/kubepods` or `/kubelet.slice/kubelet-kubepods.slice`. Throws UserError when it cannot be one.
+ */
+export function criPatterns(root: string, position?: SourcePosition): ScopePattern[] {
+  const subject = `The Kubernetes cgroup ${quote(root)}`;
+  checkRoot(root, subject, '/kubelet.slice/kubelet-kubepods.slice', position);
+  const prefix = `${root}/`;
+  return [
+    hex64(prefix, '', '', true),
+    hex64(prefix, 'cri-containerd-', '.scope', true),
+    hex64(prefix, 'crio-', '.scope', true),
+  ].map((pattern) => checked(pattern, subject, position));
+}
+
+/** Where Garden puts its containers, unless it was itself started in a cgroup of its own: then below that one. */
+export const GARDEN_ROOT = '/garden';
+
 /** Garden, with and without CPU throttling. `good` and `bad` hold containers, they are none. */
-export const GARDEN_PATTERNS: readonly ScopePattern[] = [
-  notContainer('/garden/', 'good'),
-  notContainer('/garden/', 'bad'),
-  anyHandle('/garden/good/'),
-  anyHandle('/garden/bad/'),
-  anyHandle('/garden/'),
-];
+export const GARDEN_PATTERNS: readonly ScopePattern[] = gardenPatterns(GARDEN_ROOT);
+
+/**
+ * Patterns for a Garden whose root is the cgroup `root`, as in `/system.slice/runit.service/garden`. Throws UserError
+ * when it cannot be one.
+ */
+export function gardenPatterns(root: string, position?: SourcePosition): ScopePattern[] {
+  const subject = `The Garden cgroup ${quote(root)}`;
+  checkRoot(root, subject, '/system.slice/runit.service/garden', position);
+  const prefix = `${root}/`;
+  return [
+    notContainer(prefix, 'good'),
+    notContainer(prefix, 'bad'),
+    anyHandle(`${prefix}good/`),
+    anyHandle(`${prefix}bad/`),
+    anyHandle(prefix),
+  ].map((pattern) => checked(pattern, subject, position));
+}
+
+function checkRoot(
+  root: string,
+  subject: string,
+  example: string,
+  position: SourcePosition | undefined,
+): void {
+  if (/^(?:\/[^/*]+)+$/.test(root) && !/\/\.{1,2}(?:\/|$)/.test(root)) return;
+  throw new UserError(
+    `${subject} must be an absolute path without "*", such as "${example}".`,
+    position === undefined ? {} : { position },
+  );
+}
 
 /**
  * Patterns for a dockerd whose cgroup parent is not the default: a path for the cgroupfs driver

@@ -1,5 +1,5 @@
 import type { CgroupHierarchy } from './cgroup-hierarchy.ts';
-import type { RegistryCounters, RegistryEntry } from './container-registry.ts';
+import type { RegistryCounters, RegistryEntry } from './resolution.ts';
 import { invalidAppLabels } from './labels.ts';
 import type { RuntimeName, RuntimeStatus } from './runtimes/runtime.ts';
 
@@ -39,8 +39,15 @@ export interface AppsSnapshot {
   readonly rescanTruncated: boolean;
 }
 
-/** One registry entry in the user's words. `nowMs` is the registry's clock. */
-export function containerStatus(entry: RegistryEntry, nowMs: number): ContainerStatus {
+/**
+ * One registry entry in the user's words. `nowMs` is the registry's clock; `isLookedInto`: it waits for the answer of the file
+ * by which its app could ask.
+ */
+export function containerStatus(
+  entry: RegistryEntry,
+  nowMs: number,
+  isLookedInto = false,
+): ContainerStatus {
   const { resolution, verdict } = entry;
   const container = verdict?.container;
   const state = resolution.state === 'unknown' ? 'pending' : resolution.state;
@@ -49,28 +56,33 @@ export function containerStatus(entry: RegistryEntry, nowMs: number): ContainerS
     fullId: container?.fullId ?? entry.handle,
     name: container?.name,
     runtime: entry.runtime,
-    app: container?.app.name,
-    space: container?.app.space,
-    org: container?.app.org,
+    app: container?.app?.name,
+    space: container?.app?.space,
+    org: container?.app?.org,
     cgroupPath: entry.path,
     cgroupId: entry.cgroupId,
     nestedCgroups: Math.max(0, entry.cgroupIds.length - 1),
     state,
     gone: entry.goneAtMs !== undefined,
-    reason: reasonOf(entry, nowMs),
+    reason: reasonOf(entry, nowMs, isLookedInto),
     emitted: entry.emitted,
     dropped: entry.dropped,
     prefiltered: entry.prefiltered,
   };
 }
 
-function reasonOf(entry: RegistryEntry, nowMs: number): string {
+function reasonOf(entry: RegistryEntry, nowMs: number, isLookedInto: boolean): string {
   const { verdict } = entry;
+  if (verdict === undefined && isLookedInto) {
+    return 'It has no label, and nobody could look yet whether its app brings a policy file.';
+  }
   if (verdict === undefined) {
     const seconds = Math.max(0, Math.round((nowMs - entry.sinceMs) / 1000));
     return `Its runtime (${entry.runtime}) has not named it for ${seconds} s.`;
   }
-  const invalid = verdict.container === undefined ? [] : invalidAppLabels(verdict.container.labels);
+  const { container } = verdict;
+  if (container?.doubt !== undefined) return `${verdict.reason} ${container.doubt}`;
+  const invalid = container === undefined ? [] : invalidAppLabels(container.labels);
   if (invalid.length === 0) return verdict.reason;
   return `${verdict.reason} Not usable, and ignored: ${invalid.join(', ')} (1 to 256 printable characters).`;
 }

@@ -10,10 +10,12 @@ export interface AgentArgs {
   readonly settings: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
+  /** Takes the running agent's place. */
+  readonly replace: boolean;
 }
 
 /**
- * `varvel agent`: watches until SIGTERM or SIGINT. The first one stops it in order (what has been read is delivered),
+ * `varvel agent`: watches until SIGTERM or SIGINT, or until an agent with `--replace` has taken its place. The first one stops it in order (what has been read is delivered),
  * a second one at once. SIGHUP reads the rules and their settings again and reopens log files. Resolves to the exit code: 0 when it was
  * stopped in order, 1 when at once. Throws UserError when it cannot start.
  */
@@ -36,12 +38,14 @@ export async function runAgent(args: AgentArgs): Promise<number> {
       logger,
       output: process.stdout,
       version: args.version,
+      replace: args.replace,
+      isStopping: () => signals.received,
       logLinesDropped: () => logger.dropped(),
     });
     onHangUp = () => void agent.reload();
     if (hungUp.already) onHangUp();
     try {
-      await signals.first;
+      await Promise.race([signals.first, agent.replaced]);
       const stopped = agent.stop().then(() => 0);
       return await Promise.race([stopped, signals.second.then(() => 1)]);
     } finally {
@@ -57,6 +61,7 @@ export async function runAgent(args: AgentArgs): Promise<number> {
 class StopSignals {
   readonly first: Promise<void>;
   readonly second: Promise<void>;
+  received = false;
   readonly #listener: () => void;
 
   constructor() {
@@ -67,6 +72,7 @@ class StopSignals {
     this.second = new Promise((resolve) => (resolveSecond = resolve));
     this.#listener = (): void => {
       count++;
+      this.received = true;
       if (count === 1) resolveFirst();
       else resolveSecond();
     };

@@ -2,9 +2,11 @@ import { parseArgs } from 'node:util';
 
 import { nearestWord } from '../shared/nearest.ts';
 import { UserError } from '../shared/user-error.ts';
-import { commandHelp, COMMANDS, overview } from './command-table.ts';
-import type { CommandInfo, CommandName } from './command-table.ts';
-import type { Io } from './io.ts';
+import { commandHelp, overview } from './command-help.ts';
+import { COMMANDS } from './command-table.ts';
+import type { CommandInfo } from './command-info.ts';
+import type { CommandName } from './command-table.ts';
+import type { ReadingIo } from './io.ts';
 
 /** What `main.ts` takes from the process. */
 export interface CommandLine {
@@ -15,7 +17,7 @@ export interface CommandLine {
 }
 
 /** What was given of a command's options, all kinds together. */
-interface Given {
+export interface Given {
   readonly values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
   readonly operands: readonly string[];
 }
@@ -24,7 +26,7 @@ interface Given {
  * Runs the command that the command line names. Resolves to the exit code: 0 ok, 1 a problem was found or it
  * failed, 2 the command line is wrong. Throws UserError (with its exit code) and whatever a command throws.
  */
-export async function runCommandLine(line: CommandLine, io: Io): Promise<number> {
+export async function runCommandLine(line: CommandLine, io: ReadingIo): Promise<number> {
   const [first, ...rest] = line.argv;
   if (first === undefined) {
     io.stderr(overview(line.version));
@@ -44,8 +46,7 @@ export async function runCommandLine(line: CommandLine, io: Io): Promise<number>
       `The command comes first, then its options: varvel COMMAND ${first.slice(0, 100)}.`,
     );
   }
-  const name = commandNamed(first);
-  const given = parse(name, rest);
+  const { name, given } = parseCommand(first, rest);
   if (given.values['help'] === true) {
     io.stdout(commandHelp(name));
     return 0;
@@ -53,16 +54,33 @@ export async function runCommandLine(line: CommandLine, io: Io): Promise<number>
   return await run(name, given, line, io);
 }
 
-async function run(name: CommandName, given: Given, line: CommandLine, io: Io): Promise<number> {
+/** The command of this name with its options. Throws UserError when there is no such command or option. */
+export function parseCommand(
+  first: string,
+  rest: readonly string[],
+): { readonly name: CommandName; readonly given: Given } {
+  const name = commandNamed(first);
+  return { name, given: parse(name, rest) };
+}
+
+async function run(
+  name: CommandName,
+  given: Given,
+  line: CommandLine,
+  io: ReadingIo,
+): Promise<number> {
   const { values, operands } = given;
   const config = textOf(values['config']);
-  const settings = Array.isArray(values['set']) ? values['set'].map(String) : [];
+  const settings = textsOf(values['set']);
   const json = values['json'] === true;
   const { env, version } = line;
   switch (name) {
     case 'agent': {
       const { runAgent } = await import('./agent.ts');
-      return await runAgent({ config, settings, env, version });
+      return await runAgent({
+        ...{ config, settings, env, version },
+        replace: values['replace'] === true,
+      });
     }
     case 'status': {
       const [{ runStatus }, { loadConfig }] = await Promise.all([
@@ -72,13 +90,21 @@ async function run(name: CommandName, given: Given, line: CommandLine, io: Io): 
       const { listen } = loadConfig({ file: config, settings, env }).config.metrics;
       return await runStatus({ listen, json }, io);
     }
+    case 'uninstall': {
+      const [{ runUninstall }, { loadConfig }] = await Promise.all([
+        import('./uninstall.ts'),
+        import('../config/load.ts'),
+      ]);
+      return await runUninstall(loadConfig({ file: config, settings, env }).config, io);
+    }
     case 'check': {
       const { runCheck } = await import('./check.ts');
       return await runCheck({ files: operands, json }, io);
     }
     case 'explain': {
       const { runExplain } = await import('./explain.ts');
-      return await runExplain({ operands, all: values['all'] === true, json }, io);
+      const runbook = values['runbook'] === true;
+      return await runExplain({ operands, all: values['all'] === true, runbook, json }, io);
     }
     case 'test': {
       const { runTest } = await import('./test.ts');
@@ -95,6 +121,66 @@ async function run(name: CommandName, given: Given, line: CommandLine, io: Io): 
     case 'doctor': {
       const { runDoctor } = await import('./doctor.ts');
       return await runDoctor({ config, settings, env, json }, io);
+    }
+    case 'policy': {
+      const { runPolicy } = await import('./policy.ts');
+      const [file] = operands;
+      const rules = Array.isArray(values['rules']) ? values['rules'].map(String) : [];
+      const schema = values['schema'] === true;
+      return await runPolicy({ file, rules, json, schema }, io);
+    }
+    case 'pretty': {
+      const { runPretty } = await import('./pretty.ts');
+      return await runPretty(
+        {
+          ...{ files: operands, only: values['only'] === true },
+          ...{ priority: textOf(values['priority']), source: textOf(values['source-type']) },
+        },
+        io,
+      );
+    }
+    case 'report': {
+      const { runReport } = await import('./report.ts');
+      return await runReport(
+        {
+          ...{ file: operands[0], output: textOf(values['output']), version },
+          ...{ since: textOf(values['since']), until: textOf(values['until']) },
+          ...{ app: textOf(values['app']), id: textOf(values['id']) },
+          ...{ rules: textsOf(values['rules']), source: textOf(values['source-type']) },
+          nowMs: Date.now(),
+        },
+        io,
+      );
+    }
+    case 'alerts': {
+      const { runAlerts } = await import('./alerts.ts');
+      return runAlerts(
+        {
+          platform: operands[0],
+          ...{ rules: textsOf(values['rule']), fields: textsOf(values['field']) },
+          ...{ priority: textOf(values['priority']), app: textOf(values['app']) },
+          ...{ space: textOf(values['space']), webhook: textOf(values['webhook']) },
+          ...{ sourceType: textOf(values['source-type']), version },
+        },
+        io,
+      );
+    }
+    case 'drill': {
+      const [{ runDrill }, { drillHost }] = await Promise.all([
+        import('./drill.ts'),
+        import('./drill-host.ts'),
+      ]);
+      return await runDrill(
+        {
+          ...{ run: textOf(values['run']), logs: textOf(values['logs']) },
+          ...{ expect: textOf(values['expect']), listen: textOf(values['listen']) },
+          ...{ headers: textsOf(values['header']), expectText: textOf(values['expect-text']) },
+          ...{ app: textOf(values['app']), priority: textOf(values['priority']) },
+          ...{ timeout: textOf(values['timeout']), sourceType: textOf(values['source-type']) },
+          ...{ env, json, host: drillHost({ file: config, settings, env }) },
+        },
+        io,
+      );
     }
     case 'events': {
       const { runEvents } = await import('./events.ts');
@@ -182,6 +268,10 @@ function explain(
 
 function textOf(value: Given['values'][string]): string | undefined {
   return typeof value === 'string' ? value : undefined;
+}
+
+function textsOf(value: Given['values'][string]): readonly string[] {
+  return Array.isArray(value) ? value.map(String) : [];
 }
 
 function usage(message: string): UserError {

@@ -1,27 +1,4 @@
-import { wrap } from './text-table.ts';
-
-/** An option of a command, as `node:util`'s parseArgs and the help need it. */
-export interface CommandOption {
-  readonly type: 'string' | 'boolean';
-  readonly short?: string;
-  readonly multiple?: boolean;
-  /** What stands for the value in the help. */
-  readonly value?: string;
-  readonly help: string;
-}
-
-/** A command as its help describes it. */
-export interface CommandInfo {
-  /** Completes "varvel NAME: …". */
-  readonly summary: string;
-  /** What may follow the options; '' for nothing. */
-  readonly operands: string;
-  /** Paragraphs. */
-  readonly description: readonly string[];
-  readonly options: Readonly<Record<string, CommandOption>>;
-  readonly examples: readonly (readonly [command: string, what: string])[];
-  readonly exitCodes: readonly (readonly [code: number, meaning: string])[];
-}
+import type { CommandInfo, CommandOption } from './command-info.ts';
 
 const CONFIG_OPTIONS = {
   config: {
@@ -54,7 +31,13 @@ export const COMMANDS = {
       'Runs until SIGTERM or SIGINT: the first stops it in order, a second one at once. SIGHUP reads the rules and their settings again and opens log files anew; a change of their files is noticed without it (watch_config_files).',
       'Every key of the configuration is also an environment variable: streams.file.path is VARVEL_STREAMS_FILE_PATH. Flags win over variables, variables over the file.',
     ],
-    options: CONFIG_OPTIONS,
+    options: {
+      ...CONFIG_OPTIONS,
+      replace: {
+        type: 'boolean',
+        help: 'take the place of the agent that runs, without a gap; that one ends when this one sees everything',
+      },
+    },
     examples: [
       ['varvel agent', 'with the defaults: containers labelled varvel.enable=true'],
       ['varvel agent -c /etc/varvel/varvel.yaml', 'with a configuration'],
@@ -62,6 +45,7 @@ export const COMMANDS = {
         'varvel agent -s mode=always -s streams.stdout.enabled=true',
         'every container, and a copy here',
       ],
+      ['varvel agent --replace', 'an upgrade: the new version, while the old one runs'],
       ['VARVEL_LOG_LEVEL=debug varvel agent', 'one value by environment'],
     ],
     exitCodes: [[0, 'stopped in order'], [1, 'could not start, or was stopped at once'], USAGE],
@@ -78,6 +62,20 @@ export const COMMANDS = {
     exitCodes: [
       [0, 'an agent answered, and nothing was lost'],
       [1, 'no agent answers, or records or lines were lost'],
+      USAGE,
+    ],
+  },
+  uninstall: {
+    summary: 'remove what an agent leaves on this host, and say what',
+    operands: '',
+    description: [
+      'Removes the state folder (numbers of lines, and lines that still wait for a receiver), sockets, and cgroups of self-tests that were cut off. Asks nothing; refuses while an agent runs. Configuration, rules and log files stay.',
+    ],
+    options: CONFIG_OPTIONS,
+    examples: [['varvel uninstall', 'after the agent was stopped; then remove the package']],
+    exitCodes: [
+      [0, 'nothing of an agent is left'],
+      [1, 'an agent runs, or something could not be removed'],
       USAGE,
     ],
   },
@@ -102,17 +100,20 @@ export const COMMANDS = {
     ],
   },
   explain: {
-    summary: 'what a rule asks for, which events it is run for, what it reads and costs',
+    summary: 'what to do when a rule fires, what it asks for, which events it is run for, its cost',
     operands: '[RULE] [FILE…]',
     description: [
+      'First what the rule means, what to look at and what to do when it fires, as far as that is written in the folder runbook beside its file: it is for those that come with varvel.',
       'Prints the condition with its macros and lists filled in, the events by Falco’s names, each field and whether the agent can produce it, and what the rule costs.',
       'Without FILE, the rules that come with varvel; FILEs are loaded as by check, later ones on top of earlier ones.',
     ],
     options: {
       ...JSON_OPTION,
       all: { type: 'boolean', short: 'a', help: 'every rule; then all operands are files' },
+      runbook: { type: 'boolean', short: 'r', help: 'only what to do when it fires' },
     },
     examples: [
+      ['varvel explain -r "Sensitive file read"', 'a line in the log, at night: what now?'],
       ['varvel explain "Sensitive file read"', 'a rule that comes with varvel'],
       ['varvel explain "My rule" manifests/rules/varvel_rules.yaml my-rules.yaml', 'one of yours'],
       ['varvel explain --all --json my-rules.yaml', 'all, for machines'],
@@ -200,21 +201,271 @@ export const COMMANDS = {
     ],
     exitCodes: [[0, 'the agent can work here'], [1, 'a check fails'], USAGE],
   },
+  policy: {
+    summary: 'check an app’s policy (varvel.yml) and say what it comes to',
+    operands: '[FILE]',
+    description: [
+      'A policy switches rules on and off for one app (rules), sets its least priority (minimum_priority), says what the app is like (variables), and adds exceptions and rules of its own in Falco’s syntax (custom_rules). Without FILE: varvel.yml in this folder.',
+      'It is checked against the rules that come with varvel, or those of --rules. Agents take it from the container’s label (or the pod’s annotation) varvel.policy, else from the file that the buildpack leaves, else from /etc/varvel/varvel.yml of the image.',
+    ],
+    options: {
+      ...JSON_OPTION,
+      schema: {
+        type: 'boolean',
+        help: 'print the JSON Schema of policies, for editors, and do nothing else',
+      },
+      rules: {
+        type: 'string',
+        short: 'r',
+        value: 'FILE',
+        multiple: true,
+        help: 'the operator’s rules, file or folder; may be repeated (default: those that come with varvel)',
+      },
+    },
+    examples: [
+      ['varvel policy', 'varvel.yml beside the app'],
+      ['varvel policy -r manifests/rules -r my-rules.yaml varvel.yml', 'against other rules'],
+    ],
+    exitCodes: [
+      [0, 'it can be used'],
+      [1, 'it has errors'],
+      [2, 'a file cannot be read, or the command line is wrong'],
+    ],
+  },
+  pretty: {
+    summary: 'turn a log with detections in it into lines for people',
+    operands: '[FILE…]',
+    description: [
+      'Reads what cf logs, a syslog drain’s file, docker logs, docker compose logs and kubectl logs print; without FILE, standard input. Detections are aligned and coloured, with the numbers that are missing; all other lines stand behind a bar.',
+      'Whose a line is, is what the log system says of its source, never what the line says: an app can print anything. At the end, on stderr: what was left out, what is missing, and whether this log says who wrote it.',
+    ],
+    options: {
+      priority: {
+        type: 'string',
+        short: 'p',
+        value: 'PRIORITY',
+        help: 'leave out what is less severe (default: debug, so nothing)',
+      },
+      only: { type: 'boolean', short: 'o', help: 'leave out the app’s own lines' },
+      'source-type': {
+        type: 'string',
+        value: 'NAME',
+        help: 'the source type of the agent’s lines (default: VARVEL)',
+      },
+    },
+    examples: [
+      ['cf logs shop | varvel pretty', 'as it happens'],
+      ['cf logs shop --recent | varvel pretty -o -p warning', 'what matters, and nothing else'],
+      ['docker logs shop 2>&1 | varvel pretty', 'from a container engine'],
+      ['varvel pretty incident.log', 'from a file'],
+    ],
+    exitCodes: [
+      [0, 'the log was read'],
+      [2, 'a file cannot be read, or the command line is wrong'],
+    ],
+  },
+  report: {
+    summary: 'turn a log with detections in it into a page about an incident (HTML)',
+    operands: '[LOGFILE]',
+    description: [
+      'Reads the logs that pretty reads, and Falco’s own JSON; without LOGFILE, or with -, standard input. The page is one file: it loads nothing, runs nothing, works on a phone and in the dark, and can be mailed.',
+      'Whose a line is, is what the log system says of its source: the page says of each thing whose word it is, what is missing by the numbers, and what was not watched.',
+      'Bounds: the first GiB of the log, 200 detections a rule, 2,000 in all, 100 rules that are not known here, 1,000 lines of the app’s own (4 before and 2 after a detection), 1,000 processes. What is beyond is counted on the page.',
+    ],
+    options: {
+      output: {
+        type: 'string',
+        short: 'o',
+        value: 'FILE',
+        help: 'where the page goes (default: standard output)',
+      },
+      since: {
+        type: 'string',
+        value: 'TIME',
+        help: 'from then on: 2026-01-31T08:15 (UTC), or how long ago: 30m, 2h',
+      },
+      until: { type: 'string', value: 'TIME', help: 'up to then' },
+      app: { type: 'string', short: 'a', value: 'NAME|GUID', help: 'only this app' },
+      id: {
+        type: 'string',
+        value: 'ID',
+        help: 'only five minutes before and after this detection',
+      },
+      rules: {
+        type: 'string',
+        short: 'r',
+        value: 'FILE',
+        multiple: true,
+        help: 'rules of your own, so that the page says what they are for; may be repeated',
+      },
+      'source-type': {
+        type: 'string',
+        value: 'NAME',
+        help: 'the source type of the agent’s lines (default: VARVEL)',
+      },
+    },
+    examples: [
+      ['cf logs shop --recent | varvel report -o shop.html', 'what just happened'],
+      [
+        'varvel report --id 01M89SH6AYDZ8GZJ2XWGYVDSJS -o it.html drain.log',
+        'around one detection',
+      ],
+      [
+        'docker logs -t shop 2>&1 | varvel report --since 2h -o shop.html',
+        'from a container engine',
+      ],
+    ],
+    exitCodes: [
+      [0, 'the page was made'],
+      [1, 'there is no such detection in the log, or the rule files have errors'],
+      [2, 'a file cannot be read or written, or the command line is wrong'],
+    ],
+  },
+  alerts: {
+    summary: 'print alert definitions for a log platform, ready to be pasted there',
+    operands: '[PLATFORM]',
+    description: [
+      'Three alerts: what was detected, one page an incident (an app and a rule); silence, when no coverage line came for 15 minutes; loss, when lines or events are missing. All go by the source of a line, as the log platform says, never by its text alone: an app can print anything.',
+      'Without PLATFORM: which there are. What is printed begins with where to paste it; if it is JSON, that is on stderr.',
+    ],
+    options: {
+      priority: {
+        type: 'string',
+        short: 'p',
+        value: 'PRIORITY',
+        help: 'the least severe that pages (default: warning; with --rule all)',
+      },
+      rule: {
+        type: 'string',
+        short: 'r',
+        multiple: true,
+        value: 'NAME',
+        help: 'only this rule; may be repeated',
+      },
+      app: { type: 'string', short: 'a', value: 'NAME|GUID', help: 'only this app' },
+      space: { type: 'string', value: 'NAME', help: 'only apps of this space' },
+      webhook: { type: 'string', short: 'w', value: 'URL', help: 'whom to tell' },
+      'source-type': {
+        type: 'string',
+        value: 'NAME',
+        help: 'the source type of the agent’s lines (default: VARVEL)',
+      },
+      field: {
+        type: 'string',
+        multiple: true,
+        value: 'NAME=FIELD',
+        help: 'where your log platform keeps index, source_type, rule, priority, app_id, app_name, …',
+      },
+    },
+    examples: [
+      ['varvel alerts', 'the platforms'],
+      [
+        'varvel alerts rsyslog --webhook https://hooks.example.org/x',
+        'a script for a drain’s host',
+      ],
+      ['varvel alerts loki --app shop --space prod -p error', 'one app, and only what is severe'],
+      ['varvel alerts opensearch --field index=app-logs-*', 'an index of another name'],
+    ],
+    exitCodes: [
+      [0, 'they were printed'],
+      [
+        2,
+        'there is no such platform, it cannot say what was asked for, or the command line is wrong',
+      ],
+    ],
+  },
+  drill: {
+    summary: 'trip a rule on purpose, and see whether the alert arrives or which hop is broken',
+    operands: '',
+    description: [
+      'A drill tries to open /varvel-drill/TOKEN in a container of the app, where nothing is. The default rule "Varvel drill" reports it as any other detection, saying that nothing is wrong. Without --run, the command to do it by hand is printed; without any option, nothing else.',
+      '--run, --logs: commands for the shell. The action, a line for a shell in the container, is the last argument of --run. --logs is run again when it ends, or followed if it goes on. Whose a line is, is what the log system says (cf logs, RFC 5424); docker logs and kubectl logs do not say.',
+      'The alert arrives when the token is in the answer of --expect (asked each second: the incidents of who pages you), or in a request to --listen (the drill is the webhook). What counts lines instead of quoting them never has the token: --expect-text.',
+      'On the agent’s own host, as root, the agent is asked too: does it run, watch the container, have the rule on, and what waits in its streams.',
+    ],
+    options: {
+      run: { type: 'string', short: 'r', value: 'COMMAND', help: 'does the action' },
+      logs: { type: 'string', short: 'l', value: 'COMMAND', help: 'prints the app’s log' },
+      expect: { type: 'string', short: 'e', value: 'URL', help: 'where the alert is to be seen' },
+      listen: {
+        type: 'string',
+        value: '[HOST:]PORT',
+        help: 'be the webhook that the alert is sent to (http; HOST is 127.0.0.1 unless given)',
+      },
+      header: {
+        type: 'string',
+        multiple: true,
+        value: 'NAME=env:VARIABLE|file:PATH',
+        help: 'with --expect, such as a key; may be repeated',
+      },
+      'expect-text': {
+        type: 'string',
+        value: 'TEXT',
+        help: 'in the alert instead of the token, such as the rule’s name; not there before the drill',
+      },
+      app: {
+        type: 'string',
+        short: 'a',
+        value: 'NAME',
+        help: 'the app, or its container, where a log or a host has several',
+      },
+      priority: {
+        type: 'string',
+        short: 'p',
+        value: 'PRIORITY',
+        help: 'warning (default) or critical, for alerts that only tell of these',
+      },
+      timeout: {
+        type: 'string',
+        short: 't',
+        value: 'TIME',
+        help: 'such as 90s or 10m (default: 5m with --expect or --listen, else 1m)',
+      },
+      'source-type': {
+        type: 'string',
+        value: 'NAME',
+        help: 'the source type of the agent’s lines (default: VARVEL)',
+      },
+      ...CONFIG_OPTIONS,
+      ...JSON_OPTION,
+    },
+    examples: [
+      ['varvel drill', 'what to run by hand, and what to look for'],
+      [`varvel drill -r 'cf ssh shop -c' -l 'cf logs shop --recent'`, 'to the app’s log'],
+      [`varvel drill -r 'docker exec shop sh -c' --listen 9099`, 'to a webhook'],
+      [
+        `varvel drill -r 'docker exec shop sh -c' -e https://on.call/api --header X-Key=env:KEY`,
+        'to who pages you',
+      ],
+    ],
+    exitCodes: [
+      [0, 'all that was asked came'],
+      [1, 'a hop is broken, or the page of --expect cannot be used'],
+      USAGE,
+    ],
+  },
   fields: {
     summary: 'list the fields that rules can use',
     operands: '[TEXT]',
     description: [
       'With TEXT, only fields whose name or description holds it.',
       'Rules may use all of Falco’s fields: those that are not supported yet are absent in every event.',
+      'compared: in real containers the values agree with another source, which is named (/proc, stat, getsockname, the container engine, the test program’s own report). The end-to-end tests make that comparison and this list.',
     ],
     options: {
       ...JSON_OPTION,
-      status: { type: 'boolean', help: 'also Falco’s fields that are not supported yet' },
+      status: {
+        type: 'boolean',
+        help: 'how far each is proven, and Falco’s fields that are not supported yet',
+      },
     },
     examples: [
       ['varvel fields', 'all that have values'],
       ['varvel fields proc.', 'those of processes'],
-      ['varvel fields --status', 'all of Falco’s, and which are not supported yet'],
+      [
+        'varvel fields --status',
+        'all of Falco’s: which agree with another source in real containers, which are absent',
+      ],
       ['varvel fields --json', 'with types, arguments and limits, for machines'],
     ],
     exitCodes: [[0, 'fields were listed'], [1, 'TEXT fits none'], USAGE],
@@ -238,61 +489,3 @@ export const COMMANDS = {
 } as const satisfies Record<string, CommandInfo>;
 
 export type CommandName = keyof typeof COMMANDS;
-
-/** The help of everything. */
-export function overview(version: string): string {
-  const names = Object.keys(COMMANDS) as CommandName[];
-  const width = Math.max(...names.map((name) => name.length));
-  return [
-    `varvel ${version}: watches app containers and writes each detection into the app’s own log`,
-    '',
-    'Usage: varvel COMMAND [OPTIONS]',
-    '',
-    'Commands:',
-    ...names.map((name) => `  ${name.padEnd(width)}  ${COMMANDS[name].summary}`),
-    '',
-    'varvel COMMAND --help has options and examples. Exit codes: 0 ok, 1 a problem was found or it failed,',
-    '2 the command line is wrong. VARVEL_DEBUG=1 adds the stack to an unexpected error.',
-    '',
-  ].join('\n');
-}
-
-const HELP_WIDTH = 100;
-
-/** The help of one command. */
-export function commandHelp(name: CommandName): string {
-  const info: CommandInfo = COMMANDS[name];
-  const usage = ['varvel', name, '[OPTIONS]', info.operands]
-    .filter((part) => part !== '')
-    .join(' ');
-  const options = Object.entries({
-    ...info.options,
-    help: { type: 'boolean', short: 'h', help: 'this text' } satisfies CommandOption,
-  }).map(([long, option]: [string, CommandOption]) => [
-    `${option.short === undefined ? '    ' : `-${option.short}, `}--${long}${option.value === undefined ? '' : ` ${option.value}`}`,
-    option.help,
-  ]);
-  const codes = info.exitCodes.map(([code, meaning]) => [String(code), meaning]);
-  return [
-    `varvel ${name}: ${info.summary}`,
-    '',
-    `Usage: ${usage}`,
-    '',
-    ...info.description.flatMap((paragraph) => wrap(paragraph, HELP_WIDTH)),
-    '',
-    'Options:',
-    ...table(options),
-    '',
-    'Examples:',
-    ...table(info.examples),
-    '',
-    'Exit codes:',
-    ...table(codes),
-    '',
-  ].join('\n');
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const width = Math.max(...rows.map(([first = '']) => first.length));
-  return rows.map(([first = '', second = '']) => `  ${first.padEnd(width)}  ${second}`);
-}

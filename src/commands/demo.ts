@@ -126,6 +126,7 @@ class Demo {
       configFile,
       [
         `run_dir: ${this.#folder}`,
+        `state_dir: ${this.#folder}/state`,
         'log_level: error',
         'mode: always',
         'runtimes:',

@@ -305,8 +305,8 @@ export function checkMemory(config: AgentConfig, meminfo = readText('/proc/memin
 
 /** Folders that the agent writes to: for its socket, its state, and the operator's copy. */
 export function checkFolders(config: AgentConfig): Verdict {
-  const { metrics, runDir, streams } = config;
-  const folders = new Set([runDir]);
+  const { metrics, runDir, stateDir, streams } = config;
+  const folders = new Set([runDir, stateDir]);
   if (metrics.listen.kind === 'unix') folders.add(dirname(metrics.listen.path));
   if (streams.file.enabled && streams.file.path !== undefined)
     folders.add(dirname(streams.file.path));

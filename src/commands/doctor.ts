@@ -20,6 +20,8 @@ import {
   examine,
 } from './doctor-checks.ts';
 import type { CheckState, Finding, ProbeFindings } from './doctor-checks.ts';
+import { checkCri } from './doctor-cri.ts';
+import { checkGarden } from './doctor-garden.ts';
 import type { Io } from './io.ts';
 
 export interface DoctorArgs {
@@ -82,6 +84,8 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     await look('32-bit calls', () => checkCompatCalls(config, hooks));
     await look('io_uring', () => checkIoUring(hooks));
     await look('docker', () => checkDocker(config));
+    await look('garden', () => checkGarden(config));
+    await look('cri', () => checkCri(config));
     await look('rules', () => checkRules(config));
     await look('folders', () => checkFolders(config));
     await look('memory', () => checkMemory(config));

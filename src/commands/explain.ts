@@ -4,6 +4,8 @@ import { DEFAULT_RULES_FILE } from '../config/config.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import { loadRules, readRuleFile } from '../rules/loader/load.ts';
 import { expandRulePaths } from '../rules/loader/rule-files.ts';
+import { runbookBeside, TELL } from '../rules/loader/runbook.ts';
+import type { RunbookEntry } from '../rules/loader/runbook.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import { nearestWord } from '../shared/nearest.ts';
 import { replaceControls } from '../shared/text.ts';
@@ -20,12 +22,14 @@ export interface ExplainArgs {
   readonly operands: readonly string[];
   /** Every rule instead of one. */
   readonly all: boolean;
+  /** Only what it is about and what to do when it fires. */
+  readonly runbook: boolean;
   /** One JSON document for machines instead of text. */
   readonly json: boolean;
 }
 
 /**
- * `varvel explain RULE [FILE…]`: what a rule asks for, which events it is run for, what it reads and costs.
+ * `varvel explain RULE [FILE…]`: what to do when a rule fires, what it asks for, which events it is run for, what it reads and costs.
  * Resolves to the exit code: 0, or 1 when the rule files have errors. Throws UserError (exit code 2) for an unknown
  * rule and files that cannot be read.
  */
@@ -48,10 +52,12 @@ export async function runExplain(args: ExplainArgs, io: Io): Promise<number> {
     io.stderr(errors.map((error) => `${formatDiagnostic(error)}\n`).join(''));
     return 1;
   }
+  const runbook = new Runbooks();
+  const text = (rule: LoadedRule): string => toText(rule, runbook.of(rule), args.runbook, io);
   if (args.all || name === undefined) {
     const { rules } = ruleSet;
-    if (args.json) io.stdout(jsonDocument(rules.map(toJson)));
-    else io.stdout(rules.map((rule) => toText(rule, io)).join('\n'));
+    if (args.json) io.stdout(jsonDocument(rules.map((rule) => toJson(rule, runbook.of(rule)))));
+    else io.stdout(rules.map(text).join('\n'));
     return 0;
   }
   const leftOut = warnings.find((one) => LEFT_OUT.includes(one.code) && one.owner?.name === name);
@@ -61,8 +67,19 @@ export async function runExplain(args: ExplainArgs, io: Io): Promise<number> {
     );
   }
   const rule = find(name, ruleSet.rules, files);
-  io.stdout(args.json ? jsonDocument(toJson(rule)) : toText(rule, io));
+  io.stdout(args.json ? jsonDocument(toJson(rule, runbook.of(rule))) : text(rule));
   return 0;
+}
+
+/** What to do about rules, as it is written beside their files. */
+class Runbooks {
+  readonly #byFile = new Map<string, ReadonlyMap<string, RunbookEntry>>();
+
+  of({ name, file }: LoadedRule): RunbookEntry | undefined {
+    const entries = this.#byFile.get(file) ?? runbookBeside(file);
+    this.#byFile.set(file, entries);
+    return entries.get(name);
+  }
 }
 
 /** Warnings that say that a rule is not loaded. */
@@ -79,6 +96,11 @@ function find(name: string, rules: readonly LoadedRule[], files: readonly string
     rules.map((rule) => rule.name),
   );
   const hint = close === undefined ? '' : ` Did you mean "${close}"?`;
+  if (name.startsWith('Varvel: ')) {
+    throw usage(
+      `"${name.slice(0, 200)}" is no rule: the agent says it of itself. RUNBOOK.md beside the rules has what to do.`,
+    );
+  }
   const where = files.length === 1 ? (files[0] ?? '') : `these ${files.length} files`;
   throw usage(`There is no rule "${name.slice(0, 200)}" in ${where}.${hint}`);
 }
@@ -87,7 +109,7 @@ function usage(message: string): UserError {
   return new UserError(message, { exitCode: 2 });
 }
 
-function toJson(rule: LoadedRule): object {
+function toJson(rule: LoadedRule, runbook: RunbookEntry | undefined): object {
   const { name, description, priority, tags, enabled, file, line } = rule;
   const { events, anyEvent, conditionFields, outputFields, hooks, opens, comparisons, costly } =
     factsOf(rule);
@@ -107,12 +129,17 @@ function toJson(rule: LoadedRule): object {
     events_not_reported: events.filter(({ status }) => status !== 'reported').map((e) => e.name),
     condition_fields: conditionFields,
     output_fields: outputFields,
+    runbook: runbook ?? null,
     cost: { hooks, opens: opens ?? null, comparisons, costly },
   };
 }
 
-function toText(rule: LoadedRule, io: Io): string {
-  const facts = factsOf(rule);
+function toText(
+  rule: LoadedRule,
+  runbook: RunbookEntry | undefined,
+  runbookOnly: boolean,
+  io: Io,
+): string {
   const width = io.columns - 2;
   const name = replaceControls(rule.name);
   const title = io.isTty ? `\x1b[1m${name}\x1b[0m` : name;
@@ -122,29 +149,78 @@ function toText(rule: LoadedRule, io: Io): string {
       rule.priority,
       'source syscall',
       `tags ${rule.tags.length === 0 ? 'none' : rule.tags.join(', ')}`,
-      ...(rule.enabled ? [] : ['disabled: it never runs']),
+      ...(rule.enabled ? [] : ['disabled: only an app’s policy runs it']),
     ],
   ].map((parts) => parts.join('; '));
-  const condition = filledInLines(rule.condition, width);
-  const sections: readonly (readonly [heading: string, lines: readonly string[]])[] = [
+  const sections: readonly Section[] = [
     [
       '',
       [...head.flatMap((line) => wrap(line, width)), '', ...wrap(rule.description.trim(), width)],
     ],
-    [
-      canFillIn(rule.condition) ? 'Condition' : 'Condition (too long to fill its macros in)',
-      condition,
-    ],
-    ['Events', eventLines(facts, width)],
-    ['Fields of the condition', fieldLines(facts.conditionFields, io.columns)],
-    ['Fields of the output besides', fieldLines(facts.outputFields, io.columns)],
-    ['Cost', costLines(facts, io.columns)],
+    ...runbookSections(runbook, runbookOnly, width),
+    ...(runbookOnly ? [] : languageSections(rule, io.columns)),
   ];
   const text = sections.flatMap(([heading, lines]) => [
     ...(heading === '' ? [] : ['', `${heading}:`]),
     ...lines.map((line) => replaceControls(line === '' ? '' : `  ${line}`)),
   ]);
   return `${[title, ...text].join('\n')}\n`;
+}
+
+type Section = readonly [heading: string, lines: readonly string[]];
+
+/** The page that the words below it refer to. */
+const RUNBOOK_PAGE =
+  'How to look into a container, to contain, to collect evidence, to rotate and to silence: RUNBOOK.md beside the rules.';
+
+function runbookSections(
+  entry: RunbookEntry | undefined,
+  isWanted: boolean,
+  width: number,
+): Section[] {
+  if (entry === undefined) {
+    const none = 'Nobody has written down what to do about this rule (manifests/rules/README.md).';
+    return isWanted ? [['Runbook', wrap(none, width)]] : [];
+  }
+  const { means, look, benign, attack, contain, rotate, keep, tell, except } = entry;
+  const numbered = look.flatMap((text, at) =>
+    wrap(text, width - 3).map((line, row) => `${row === 0 ? `${at + 1}.` : '  '} ${line}`),
+  );
+  const parts: readonly (readonly [heading: string, text: string | undefined])[] = [
+    ['Benign', benign],
+    ['An attack', attack],
+    ['Contain', contain],
+    ['Rotate', rotate],
+    ['Keep as evidence', keep],
+    ['Tell', `${TELL[tell].charAt(0).toUpperCase()}${TELL[tell].slice(1)}.`],
+    [
+      'Silence',
+      `By the exception \`${except}\`, for the one app and cause: REFERENCE.md beside the rules has it ready to paste.`,
+    ],
+  ];
+  return [
+    ['When it fires', wrap(means, width)],
+    ['Look first at', numbered],
+    ...parts.flatMap(([heading, text]): Section[] =>
+      text === undefined ? [] : [[heading, wrap(text, width)]],
+    ),
+    ['More', wrap(RUNBOOK_PAGE, width)],
+  ];
+}
+
+/** What the rule is in the language: its condition, what it is run for, reads and costs. */
+function languageSections(rule: LoadedRule, columns: number): Section[] {
+  const facts = factsOf(rule);
+  return [
+    [
+      canFillIn(rule.condition) ? 'Condition' : 'Condition (too long to fill its macros in)',
+      filledInLines(rule.condition, columns - 2),
+    ],
+    ['Events', eventLines(facts, columns - 2)],
+    ['Fields of the condition', fieldLines(facts.conditionFields, columns)],
+    ['Fields of the output besides', fieldLines(facts.outputFields, columns)],
+    ['Cost', costLines(facts, columns)],
+  ];
 }
 
 /** More names than this say nothing to anyone. */

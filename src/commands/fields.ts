@@ -1,10 +1,11 @@
+import { COMPARED_FIELDS } from '../rules/fields/compared.gen.ts';
 import { FIELD_CLASSES } from '../rules/fields/registry.ts';
 import type { FieldClass, FieldDefinition } from '../rules/fields/field.ts';
 import type { Io } from './io.ts';
 import { textTable } from './text-table.ts';
 
 export interface FieldsArgs {
-  /** Also list Falco's fields that are absent in every event so far, and say of each which it is. */
+  /** Also list Falco's fields that are absent in every event so far, and say of each how far it is proven. */
   readonly status?: boolean;
   /** One JSON document for machines instead of a table. */
   readonly json?: boolean;
@@ -52,15 +53,34 @@ function hint(args: FieldsArgs): string {
   return args.status !== true && some ? ' With --status there is one.' : '';
 }
 
+/** How far a field is proven: its values agree with another source's, or it only has some, or has none yet. */
+type FieldStatus = 'compared' | 'not compared' | 'not yet';
+
+function statusOf(field: FieldDefinition): FieldStatus {
+  if (field.status === 'not yet') return 'not yet';
+  return sourcesOf(field).length > 0 ? 'compared' : 'not compared';
+}
+
+/** What the end-to-end tests have compared it with; of a field by its params, all of them. */
+function sourcesOf({ name }: FieldDefinition): readonly string[] {
+  const found = Object.entries(COMPARED_FIELDS)
+    .filter(([key]) => key === name || (PARAM_FIELDS.has(name) && key.startsWith(`${name}.`)))
+    .flatMap(([, sources]) => sources);
+  return [...new Set(found)].sort();
+}
+
+const PARAM_FIELDS: ReadonlySet<string> = new Set(['evt.arg', 'evt.rawarg']);
+
 function toJson(field: FieldDefinition): object {
-  const { name, type, argument, dotArgument, status, description } = field;
+  const { name, type, argument, dotArgument, description } = field;
   const { noVal, noTransformer, filterOnly, deprecated } = field;
   return {
     name,
     type,
     argument,
     dotArgument,
-    status,
+    status: statusOf(field),
+    compared_with: sourcesOf(field),
     description,
     noVal,
     noTransformer,
@@ -80,12 +100,17 @@ function table(
     cells: [
       `${field.name}${ARGUMENTS[field.argument]}`,
       field.type,
-      ...(args.status === true ? [field.status] : []),
+      ...(args.status === true ? [statusOf(field)] : []),
     ],
-    text: `${field.description}${limits(field)}`,
+    text: `${field.description}${limits(field)}${args.status === true ? proof(field) : ''}`,
   }));
   return `${title}: ${description}\n${textTable(rows, io.columns).join('\n')}\n`;
 }
+
+const proof = (field: FieldDefinition): string => {
+  const sources = sourcesOf(field);
+  return sources.length === 0 ? '' : ` Compared with ${sources.join('; ')}.`;
+};
 
 const ARGUMENTS = { none: '', optional: '[…]', required: '[…]' } as const;
 

@@ -7,3 +7,9 @@ export interface Io {
   /** Width of the terminal; 80 without one. */
   readonly columns: number;
 }
+
+/** The same for a command that reads. */
+export interface ReadingIo extends Io {
+  /** What comes on standard input. */
+  stdin(): AsyncIterable<Buffer>;
+}

@@ -1,3 +1,4 @@
+import { notWatchedFor } from '../agent-ceilings.ts';
 import type { AgentSnapshot } from '../agent-snapshot.ts';
 import type { ContainerStatus } from '../apps/status.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
@@ -50,6 +51,9 @@ function format(snapshot: AgentSnapshot): string {
     `waiting: ${waiting.events.held} events and ${waiting.detections.held} detections for their container's identity` +
       ` (given up: ${waiting.events.dropped + waiting.detections.dropped})`,
     `detections: ${detections}` +
+      (snapshot.delivery.suppressed > 0
+        ? `, ${snapshot.delivery.suppressed} of them counted instead of written`
+        : '') +
       Object.entries(snapshot.delivery.streams)
         .map(
           ([name, stream]) =>
@@ -57,11 +61,50 @@ function format(snapshot: AgentSnapshot): string {
         )
         .join(''),
   ];
+  lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
   if (kernel.scopeFull > 0)
     lines.push(`NOT WATCHED: ${kernel.scopeFull} cgroups found the scope map full`);
   if (apps.rescanTruncated)
     lines.push('NOT COMPLETE: there are more cgroups than one rescan looks at');
   return `${lines.join('\n')}\n`;
+}
+
+/** What waits on the disk for each receiver. */
+function spoolLines(streams: AgentSnapshot['streams']): string[] {
+  return Object.entries(streams).flatMap(([name, counters]) => {
+    if (!('spool' in counters)) return [];
+    const { waiting, bytes, maxBytes, oldestMs, refused } = counters.spool;
+    const oldest = oldestMs === undefined ? '' : `, the oldest of ${clock(oldestMs)}`;
+    return [
+      `spool ${name}: ${waiting} lines wait for the receiver (${mebibytes(bytes)} of ${mebibytes(maxBytes)} MiB on the disk${oldest})` +
+        (refused > 0 ? `; ${refused} DID NOT FIT` : ''),
+    ];
+  });
+}
+
+/** What the agent uses; with ceilings, what it may, and which rules are off for that. */
+function ceilingLines(status: AgentSnapshot['ceilings']): string[] {
+  const { cpuPercent, memoryBytes } = status.ceilings;
+  const of = (ceiling: string | undefined): string =>
+    ceiling === undefined ? '' : ` of ${ceiling}`;
+  const uses =
+    `agent: ${status.cpuPercent.toFixed(0)}${of(cpuPercent?.toFixed(0))} % of a CPU, ` +
+    `${mebibytes(status.memoryBytes)}${of(memoryBytes === undefined ? undefined : mebibytes(memoryBytes))} MiB of memory`;
+  const steps =
+    status.sheds > 0
+      ? `; rules switched off ${status.sheds} times, on ${status.restores} times`
+      : '';
+  const without = notWatchedFor(status);
+  return [
+    `${uses}${steps}`,
+    ...(without === undefined
+      ? []
+      : [`NOT WATCHED FOR: ${without}, from ${clock(status.sinceMs ?? 0)} on`]),
+  ];
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 1024 ** 2).toFixed(bytes < 10 * 1024 ** 2 ? 1 : 0);
 }
 
 /** The rules in force, and whether the files say something else by now. */

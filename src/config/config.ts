@@ -6,6 +6,12 @@ import { UserError } from '../shared/user-error.ts';
 import type { SourcePosition } from '../shared/user-error.ts';
 import { parseListenAddress } from './listen-address.ts';
 import type { ListenAddress } from './listen-address.ts';
+import { receiverConfigs } from './receiver-config.ts';
+import type {
+  HttpStreamConfig,
+  LoggregatorStreamConfig,
+  SyslogStreamConfig,
+} from './receiver-config.ts';
 import type { ParsedConfig } from './schema.ts';
 
 /** Falco's priorities, as detections carry them. */
@@ -63,6 +69,14 @@ export interface RuleSettings {
   readonly ruleMatching: 'first' | 'all';
   /** Whether changes of rule files and of the configuration are noticed without a signal. */
   readonly watchConfigFiles: boolean;
+  readonly policies: {
+    /** Whether apps have rules of their own. */
+    readonly enabled: boolean;
+    /** Rules that no app's policy can weaken: those that any of these selects. */
+    readonly pinned: readonly { readonly rule?: string; readonly tag?: string }[];
+    /** What apps may ask for besides lines. */
+    readonly responses: readonly 'kill'[];
+  };
 }
 
 /** The keys that RuleSettings come from. */
@@ -73,6 +87,9 @@ export const RULE_KEYS: readonly string[] = [
   'minimum_priority',
   'rule_matching',
   'watch_config_files',
+  'policies.enabled',
+  'policies.pinned',
+  'policies.responses',
 ];
 
 /** Everything that can be configured, resolved: paths are absolute, nothing is missing. Frozen throughout. */
@@ -87,12 +104,48 @@ export interface AgentConfig extends RuleSettings {
       readonly execRoot: string;
       readonly cgroupParents: readonly string[];
     };
+    readonly garden: {
+      /** `auto`: when the folder of its socket is there. */
+      readonly enabled: boolean | 'auto';
+      readonly socket: string;
+      /** Besides `/garden`, and what is found at start. */
+      readonly cgroupParents: readonly string[];
+    };
+    /** On when a socket is given; `socket` is set when `enabled`. */
+    readonly cri: {
+      readonly enabled: boolean;
+      readonly socket: string | undefined;
+      /** containerd's, for the log of a container. */
+      readonly stateDir: string;
+      readonly apps: 'all' | 'korifi';
+      readonly cgroupParents: readonly string[];
+    };
     readonly cgroup: { readonly apps: readonly CgroupApp[] };
   };
   readonly cgroupHierarchy: 'auto' | 'v1' | 'v2';
   readonly rescanIntervalMs: number;
   /** How long events of a container that is not known yet wait for its identity. */
   readonly holdTimeMs: number;
+  /** What one app instance may have written; undefined: everything. */
+  readonly limits:
+    | {
+        readonly burst: number;
+        readonly perMinute: number;
+        readonly appBurst: number;
+        readonly appPerMinute: number;
+        readonly summaryMs: number;
+      }
+    | undefined;
+  /** What the agent may use before it switches rules of low priority off; undefined: no bound of its own. */
+  readonly ceilings: {
+    /** 100 is one CPU. */
+    readonly cpuPercent: number | undefined;
+    /** Resident. */
+    readonly memoryBytes: number | undefined;
+    readonly restoreAfterMs: number;
+  };
+  /** Lines that say what was watched. */
+  readonly coverage: { readonly enabled: boolean; readonly intervalMs: number };
   readonly streams: {
     readonly container: { readonly enabled: boolean; readonly format: StreamFormat };
     readonly appFile: { readonly enabled: boolean; readonly format: StreamFormat };
@@ -103,6 +156,9 @@ export interface AgentConfig extends RuleSettings {
       readonly format: StreamFormat;
     };
     readonly stdout: { readonly enabled: boolean; readonly format: StreamFormat };
+    readonly syslog: SyslogStreamConfig;
+    readonly http: HttpStreamConfig;
+    readonly loggregator: LoggregatorStreamConfig;
   };
   readonly probe: {
     readonly execRingBytes: number;
@@ -115,6 +171,10 @@ export interface AgentConfig extends RuleSettings {
   readonly metrics: { readonly listen: ListenAddress };
   /** For sockets; emptied at boot. */
   readonly runDir: string;
+  /** For what outlives the agent: lines that wait for a receiver. */
+  readonly stateDir: string;
+  /** Of each stream that has one. */
+  readonly spoolMaxBytes: number;
   readonly hostname: string;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
@@ -138,7 +198,9 @@ export function toAgentConfig(
 ): AgentConfig {
   const absolute = (path: string, ...at: string[]): string => resolve(baseOf(at), path);
   const runDir = absolute(parsed.run_dir, 'run_dir');
-  const { docker, cgroup } = parsed.runtimes;
+  const { docker, garden, cri, cgroup } = parsed.runtimes;
+  const criSocket =
+    cri.socket === undefined ? undefined : absolute(cri.socket, 'runtimes', 'cri', 'socket');
   const { container, app_file: appFile, file, stdout } = parsed.streams;
   const listen = parseListenAddress(parsed.metrics.listen ?? `unix:${runDir}/metrics.sock`);
   if (typeof listen === 'string') {
@@ -170,6 +232,7 @@ export function toAgentConfig(
     minimumPriority: capitalized(parsed.minimum_priority),
     ruleMatching: parsed.rule_matching,
     watchConfigFiles: parsed.watch_config_files,
+    policies: { ...parsed.policies, pinned: parsed.policies.pinned.map(given) },
     mode: parsed.mode,
     runtimes: {
       docker: {
@@ -177,6 +240,21 @@ export function toAgentConfig(
         socket: absolute(docker.socket, 'runtimes', 'docker', 'socket'),
         execRoot: absolute(docker.exec_root, 'runtimes', 'docker', 'exec_root'),
         cgroupParents: docker.cgroup_parents,
+      },
+      garden: {
+        enabled: garden.enabled,
+        socket: absolute(garden.socket, 'runtimes', 'garden', 'socket'),
+        cgroupParents: garden.cgroup_parents,
+      },
+      cri: {
+        enabled: cri.enabled ?? criSocket !== undefined,
+        socket: criSocket,
+        stateDir:
+          cri.state_dir === undefined
+            ? dirname(criSocket ?? '/run/containerd/containerd.sock')
+            : absolute(cri.state_dir, 'runtimes', 'cri', 'state_dir'),
+        apps: cri.apps,
+        cgroupParents: cri.cgroup_parents,
       },
       cgroup: {
         apps: cgroup.apps.map((app, index) => ({
@@ -195,6 +273,21 @@ export function toAgentConfig(
     cgroupHierarchy: parsed.cgroup_hierarchy,
     rescanIntervalMs: parsed.rescan_interval,
     holdTimeMs: parsed.hold_time,
+    limits: parsed.limits.enabled
+      ? {
+          burst: parsed.limits.burst,
+          perMinute: parsed.limits.per_minute,
+          appBurst: parsed.limits.app_burst,
+          appPerMinute: parsed.limits.app_per_minute,
+          summaryMs: parsed.limits.summary_interval,
+        }
+      : undefined,
+    ceilings: {
+      cpuPercent: parsed.ceilings.cpu_percent,
+      memoryBytes: parsed.ceilings.memory,
+      restoreAfterMs: parsed.ceilings.restore_after,
+    },
+    coverage: { enabled: parsed.coverage.enabled, intervalMs: parsed.coverage.interval },
     streams: {
       container,
       appFile,
@@ -204,6 +297,7 @@ export function toAgentConfig(
         format: file.format,
       },
       stdout,
+      ...receiverConfigs(parsed.streams, absolute),
     },
     probe: {
       execRingBytes: parsed.probe.exec_ring_bytes,
@@ -214,6 +308,8 @@ export function toAgentConfig(
     context: { maxProcesses: parsed.context.max_processes },
     metrics: { listen },
     runDir,
+    stateDir: absolute(parsed.state_dir, 'state_dir'),
+    spoolMaxBytes: parsed.spool.max_bytes,
     hostname: parsed.hostname ?? hostname(),
     logLevel: parsed.log_level,
   });

@@ -1,3 +1,4 @@
+import { createHmac, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 
 import type { z } from 'zod';
@@ -7,9 +8,10 @@ import { UserError } from '../shared/user-error.ts';
 import type { SourcePosition } from '../shared/user-error.ts';
 import { folderOf, RULE_KEYS, toAgentConfig } from './config.ts';
 import type { AgentConfig } from './config.ts';
+import { receiverMistake } from './receiver-config.ts';
 import { formatListenAddress } from './listen-address.ts';
 import { CONFIG_SCHEMA, keysAt, VALUE_PATHS, valueAt, variableOf } from './schema.ts';
-import type { ValueKind } from './schema.ts';
+import type { ValueKind } from './value-types.ts';
 import { formatDurationMs } from './units.ts';
 import { YamlFile } from './yaml-file.ts';
 
@@ -99,12 +101,22 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   };
   const parsed = CONFIG_SCHEMA.safeParse(root);
   if (!parsed.success) throw toUserError(parsed.error.issues, root, place, file);
-  const { streams } = parsed.data;
+  const { streams, runtimes } = parsed.data;
+  if (runtimes.cri.enabled === true && runtimes.cri.socket === undefined) {
+    throw new UserError(
+      'runtimes.cri is enabled but has no socket: set runtimes.cri.socket, such as /run/containerd/containerd.sock.',
+      { ...at(place(['runtimes', 'cri', 'enabled'])) },
+    );
+  }
   if (streams.file.enabled === true && streams.file.path === undefined) {
     throw new UserError('streams.file is enabled but has no path: set streams.file.path.', {
       ...at(place(['streams', 'file', 'enabled'])),
     });
   }
+
+  const mistake = receiverMistake(streams);
+  if (mistake !== undefined)
+    throw new UserError(mistake.says, { ...at(place(['streams', ...mistake.at])) });
 
   const fromFile = (path: readonly string[]): boolean => !given.some((it) => same(it.at, path));
   const config = toAgentConfig(
@@ -141,15 +153,42 @@ function effective(key: string, config: AgentConfig): unknown {
       return config.hostname;
     case 'streams.file.enabled':
       return config.streams.file.enabled;
+    case 'runtimes.cri.enabled':
+      return config.runtimes.cri.enabled;
+    case 'runtimes.cri.socket':
+      return config.runtimes.cri.socket;
+    case 'runtimes.cri.state_dir':
+      return config.runtimes.cri.stateDir;
     case 'streams.file.path':
       return config.streams.file.path;
+    case 'streams.syslog.enabled':
+      return config.streams.syslog.enabled;
+    case 'streams.http.enabled':
+      return config.streams.http.enabled;
+    case 'streams.http.headers':
+      return hiddenValues(config.streams.http.headers);
     case 'rescan_interval':
       return formatDurationMs(config.rescanIntervalMs);
     case 'hold_time':
       return formatDurationMs(config.holdTimeMs);
+    case 'coverage.interval':
+      return formatDurationMs(config.coverage.intervalMs);
+    case 'limits.summary_interval':
+      return config.limits && formatDurationMs(config.limits.summaryMs);
     default:
       return undefined;
   }
+}
+
+/** What differs in a reload shows, and what it is (an API key, say) does not. */
+const HIDING_KEY = randomBytes(16);
+
+function hiddenValues(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const mark = (value: string): string =>
+    createHmac('sha256', HIDING_KEY).update(value).digest('hex').slice(0, 8);
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, `(hidden, ${mark(value)})`]),
+  );
 }
 
 function rootOf(file: YamlFile | undefined): Record<string, unknown> {

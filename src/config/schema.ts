@@ -1,83 +1,47 @@
 import { z } from 'zod';
 
 import { parseListenAddress } from './listen-address.ts';
-import { formatDurationMs, parseBytes, parseDurationMs } from './units.ts';
+import {
+  isHostAndPort,
+  isSocketPath,
+  parseHttpAddress,
+  parseSyslogAddress,
+  SYSLOG_FORMS,
+} from './receiver-address.ts';
+import { isSourceId, isSourceType, wrongHeaders } from './receiver-values.ts';
+import { parseBytes } from './units.ts';
+import {
+  value,
+  text,
+  path,
+  choice,
+  flag,
+  whole,
+  duration,
+  ring,
+  bytes,
+  list,
+  FORMATS,
+  parsedText,
+  optionalPath,
+  infoOf,
+} from './value-types.ts';
+import type { ValueInfo } from './value-types.ts';
 
-/** How a value is read from an environment variable or a flag, where everything is text. */
-export type ValueKind = 'text' | 'number' | 'boolean' | 'auto-boolean' | 'list' | 'json';
-
-/** What the command line and error messages need to know of a value. */
-export interface ValueInfo {
-  readonly kind: ValueKind;
-  /** Completes "must be …". */
-  readonly expected: string;
-  /** Of JSON: how it looks. */
-  readonly example?: string;
-}
-
-const values = new WeakMap<z.ZodType, ValueInfo>();
-
-function value<T extends z.ZodType>(
-  schema: T,
-  kind: ValueKind,
-  expected: string,
-  example?: string,
-): T {
-  values.set(schema, { kind, expected, ...(example === undefined ? {} : { example }) });
-  return schema;
-}
-
-const text = (expected: string) => z.string().min(1, expected).max(4096, expected);
-
-const path = (expected = 'a path') =>
-  value(
-    text(expected).refine((it) => !it.includes('\0')),
+/** What all streams to a receiver elsewhere have: on when they have a url. */
+const receiver = {
+  enabled: value(z.boolean().optional(), 'boolean', 'true or false'),
+  audience: choice(['tenant', 'operator'], 'operator'),
+  format: choice(FORMATS, 'json'),
+  ca: optionalPath('the path of a PEM file with the certificates that are trusted'),
+  cert: optionalPath('the path of a PEM file with our certificate'),
+  key: optionalPath('the path of a PEM file with the private key of cert'),
+  server_name: value(
+    text('a host name').max(253).optional(),
     'text',
-    expected,
-  );
-
-const choice = <const T extends readonly [string, ...string[]]>(options: T, fallback: T[number]) =>
-  value(z.enum(options).default(fallback as never), 'text', `one of ${options.join(', ')}`);
-
-const flag = (fallback: boolean) =>
-  value(z.boolean().default(fallback), 'boolean', 'true or false');
-
-const whole = (min: number, max: number, fallback: number) =>
-  value(
-    z.number().int().min(min).max(max).default(fallback),
-    'number',
-    `a whole number from ${min} to ${max}`,
-  );
-
-const duration = (minMs: number, maxMs: number, fallback: string) => {
-  const expected = `a duration from ${formatDurationMs(minMs)} to ${formatDurationMs(maxMs)}, such as 500ms, 20s or 2m`;
-  return value(
-    z
-      .string()
-      .default(fallback)
-      .transform((it) => parseDurationMs(it) ?? Number.NaN)
-      .refine((ms) => ms >= minMs && ms <= maxMs),
-    'text',
-    expected,
-  );
+    'the host name that is in the certificate of the receiver',
+  ),
 };
-
-/** A ring's size: the kernel takes powers of two of at least a page only. */
-const ring = (fallback: string) =>
-  value(
-    z
-      .union([z.string(), z.number().int().transform(String)])
-      .default(fallback)
-      .transform((it) => parseBytes(it) ?? Number.NaN)
-      .refine((bytes) => bytes >= 65536 && bytes <= 2 ** 30 && Number.isInteger(Math.log2(bytes))),
-    'text',
-    'a power of two from 64KiB to 1GiB, such as 4MiB',
-  );
-
-const list = (expected: string, max: number) =>
-  value(z.array(text(expected)).max(max), 'list', expected);
-
-const FORMATS = ['json', 'text'] as const;
 
 /** As in a Falco configuration, where `info` is another word for `informational`. */
 export const PRIORITY_NAMES = [
@@ -194,6 +158,25 @@ export const CONFIG_SCHEMA = z.strictObject({
   ),
   rule_matching: choice(['first', 'all'], 'first'),
   watch_config_files: flag(true),
+  policies: z
+    .strictObject({
+      enabled: flag(true),
+      pinned: value(
+        z.array(ruleSelector).max(256).default([]),
+        'json',
+        'a list of at most 256 entries, each a rule or a tag that no app’s policy can weaken',
+        '[{"tag": "container_escape"}]',
+      ),
+      responses: value(
+        z
+          .array(z.enum(['kill']))
+          .max(8)
+          .default([]),
+        'list',
+        'a list of what apps’ policies may ask for besides lines: kill',
+      ),
+    })
+    .prefault({}),
   mode: choice(['opt-in', 'opt-out', 'always'], 'opt-in'),
   runtimes: z
     .strictObject({
@@ -207,6 +190,28 @@ export const CONFIG_SCHEMA = z.strictObject({
           socket: path('the path of a unix socket').default('/var/run/docker.sock'),
           exec_root: path().default('/run/docker'),
           cgroup_parents: list('a list of cgroup paths or slices', 8).default([]),
+        })
+        .prefault({}),
+      garden: z
+        .strictObject({
+          enabled: value(
+            z.union([z.literal('auto'), z.boolean()]).default('auto'),
+            'auto-boolean',
+            'true, false, or auto (used when the folder of its socket is there)',
+          ),
+          socket: path('the path of a unix socket').default('/var/vcap/data/garden/garden.sock'),
+          cgroup_parents: list('a list of cgroup paths', 1).default([]),
+        })
+        .prefault({}),
+      cri: z
+        .strictObject({
+          enabled: value(z.boolean().optional(), 'boolean', 'true or false'),
+          socket: optionalPath(
+            'the path of a unix socket, such as /run/containerd/containerd.sock',
+          ),
+          state_dir: optionalPath('the path of containerd’s state folder'),
+          apps: choice(['all', 'korifi'], 'all'),
+          cgroup_parents: list('a list of cgroup paths', 1).default([]),
         })
         .prefault({}),
       cgroup: z
@@ -224,6 +229,38 @@ export const CONFIG_SCHEMA = z.strictObject({
   cgroup_hierarchy: choice(['auto', 'v1', 'v2'], 'auto'),
   rescan_interval: duration(1000, 600_000, '20s'),
   hold_time: duration(100, 60_000, '5s'),
+  limits: z
+    .strictObject({
+      enabled: flag(true),
+      burst: whole(1, 100_000, 50),
+      per_minute: whole(1, 1_000_000, 60),
+      app_burst: whole(1, 100_000, 500),
+      app_per_minute: whole(1, 1_000_000, 600),
+      summary_interval: duration(1000, 3_600_000, '30s'),
+    })
+    .prefault({}),
+  ceilings: z
+    .strictObject({
+      cpu_percent: value(
+        z.number().min(1).max(10_000).optional(),
+        'number',
+        'a number from 1 to 10000: percent of one CPU',
+      ),
+      memory: value(
+        z
+          .union([z.string(), z.number().int().transform(String)])
+          .optional()
+          .transform((it) => (it === undefined ? undefined : (parseBytes(it) ?? Number.NaN)))
+          .refine((it) => it === undefined || (it >= 1 << 26 && it <= 2 ** 40)),
+        'text',
+        'a size from 64MiB to 1TiB, such as 512MiB',
+      ),
+      restore_after: duration(1000, 3_600_000, '30s'),
+    })
+    .prefault({}),
+  coverage: z
+    .strictObject({ enabled: flag(true), interval: duration(5000, 86_400_000, '5m') })
+    .prefault({}),
   streams: z
     .strictObject({
       container: z
@@ -242,6 +279,79 @@ export const CONFIG_SCHEMA = z.strictObject({
       stdout: z
         .strictObject({ enabled: flag(false), format: choice(FORMATS, 'json') })
         .prefault({}),
+      syslog: z
+        .strictObject({
+          ...receiver,
+          url: parsedText(parseSyslogAddress, SYSLOG_FORMS),
+          source_type: value(
+            z.string().refine(isSourceType).default('VARVEL'),
+            'text',
+            'a name of 1 to 32 ASCII characters',
+          ),
+        })
+        .prefault({}),
+      loggregator: z
+        .strictObject({
+          enabled: flag(false),
+          format: choice(FORMATS, 'json'),
+          address: value(
+            z.string().refine(isHostAndPort).default('localhost:3458'),
+            'text',
+            'a host and a port, such as localhost:3458',
+          ),
+          ca: optionalPath('the path of a PEM file with the certificates that are trusted'),
+          cert: optionalPath('the path of a PEM file with our certificate'),
+          key: optionalPath('the path of a PEM file with the private key of cert'),
+          server_name: value(
+            text('a host name').max(253).default('metron'),
+            'text',
+            'the host name that is in the certificate of the receiver',
+          ),
+          source_type: value(
+            z.string().refine(isSourceType).default('VARVEL'),
+            'text',
+            'a name of 1 to 32 ASCII characters',
+          ),
+          lines_per_second: whole(1, 100_000, 2000),
+          metrics: z
+            .strictObject({
+              enabled: flag(true),
+              interval: duration(15_000, 60_000, '30s'),
+              source_id: value(
+                z.string().refine(isSourceId).default('varvel'),
+                'text',
+                'a name of 1 to 48 ASCII characters without a space',
+              ),
+            })
+            .prefault({}),
+        })
+        .prefault({}),
+      http: z
+        .strictObject({
+          ...receiver,
+          url: parsedText(parseHttpAddress, 'a URL such as https://host:port/path'),
+          socket: value(
+            text('a path').refine(isSocketPath).optional(),
+            'text',
+            'the absolute path of a unix socket, of at most 107 bytes',
+          ),
+          batch: flag(false),
+          headers: value(
+            z
+              .record(z.string(), z.string())
+              .default({})
+              .superRefine((it, context) => {
+                const wrong = wrongHeaders(it);
+                if (wrong !== undefined)
+                  context.addIssue({ code: 'custom', message: wrong, params: { expected: wrong } });
+              }),
+            'json',
+            'headers with their values, such as {X-Team: payments}',
+            '{"X-Team": "payments"}',
+          ),
+          token_file: optionalPath('the path of a file with a bearer token'),
+        })
+        .prefault({}),
     })
     .prefault({}),
   probe: z
@@ -255,20 +365,12 @@ export const CONFIG_SCHEMA = z.strictObject({
   context: z.strictObject({ max_processes: whole(1024, 1_048_576, 65_536) }).prefault({}),
   metrics: z
     .strictObject({
-      listen: value(
-        text('unix:/path, 127.0.0.1:port or off')
-          .optional()
-          .superRefine((it, context) => {
-            const parsed = it === undefined ? undefined : parseListenAddress(it);
-            if (typeof parsed === 'string')
-              context.addIssue({ code: 'custom', message: parsed, params: { expected: parsed } });
-          }),
-        'text',
-        'unix:/path, 127.0.0.1:port or off',
-      ),
+      listen: parsedText(parseListenAddress, 'unix:/path, 127.0.0.1:port or off'),
     })
     .prefault({}),
   run_dir: path().default('/run/varvel'),
+  state_dir: path().default('/var/lib/varvel'),
+  spool: z.strictObject({ max_bytes: bytes(1 << 20, 2 ** 34, '64MiB') }).prefault({}),
   hostname: value(text('a host name').max(253).optional(), 'text', 'a host name'),
   log_level: choice(['debug', 'info', 'warn', 'error'], 'info'),
 });
@@ -298,7 +400,7 @@ export function valueAt(at: readonly PropertyKey[]): ValueInfo | undefined {
   if (!(parent instanceof z.ZodObject) || typeof key !== 'string') return undefined;
   const schema: unknown = (parent.shape as Record<string, unknown>)[key];
   for (let inner = schema; inner instanceof z.ZodType;) {
-    const info = values.get(inner);
+    const info = infoOf(inner);
     if (info !== undefined) return info;
     if (!(inner instanceof z.ZodDefault)) return undefined;
     inner = inner.unwrap();

@@ -7,6 +7,8 @@ export type ResolveName = (name: string) => Promise<readonly string[]>;
 /** Names beyond these are not looked up: said once. */
 const MAX_NAMES = 2048;
 const MAX_ADDRESSES = 64;
+/** A name that is not looked up after so long counts as one that leads nowhere: its server may never answer. */
+const WAIT_MS = 10_000;
 /** A round begins this long after the one before has ended. */
 const REFRESH_MS = 60_000;
 
@@ -22,14 +24,26 @@ export class DomainNames {
   readonly #logger: Logger;
   readonly #resolve: ResolveName;
   readonly #addresses = new Map<string, readonly string[]>();
-  #names: readonly string[] = [];
+  #names: ReadonlySet<string> = new Set();
+  /** When each was looked up last, monotonic ms. */
+  readonly #lookedUpMs = new Map<string, number>();
+  /** Since when those are wanted that were never looked up, monotonic ms. */
+  readonly #wantedMs = new Map<string, number>();
   #byAddress: ReadonlyMap<string, readonly string[]> = new Map();
   #timer: NodeJS.Timeout | undefined;
   #round = 0;
+  #lookingUp: Promise<void> = Promise.resolve();
 
-  constructor(logger: Logger, resolve: ResolveName = resolveByHost) {
+  readonly #nowMs: () => number;
+
+  constructor(
+    logger: Logger,
+    resolve: ResolveName = resolveByHost,
+    nowMs: () => number = () => performance.now(),
+  ) {
     this.#logger = logger;
     this.#resolve = resolve;
+    this.#nowMs = nowMs;
   }
 
   /** The names that lead to this address, in the rules' order. */
@@ -37,8 +51,16 @@ export class DomainNames {
     return this.#byAddress.get(address) ?? NONE;
   }
 
+  areKnown(names: Iterable<string>): boolean {
+    for (const name of names) {
+      const sinceMs = this.#wantedMs.get(name);
+      if (sinceMs !== undefined && this.#nowMs() - sinceMs < WAIT_MS) return false;
+    }
+    return true;
+  }
+
   /** Replaces the names; resolves when all have been looked up once, or others have taken their place. */
-  async watch(names: Iterable<string>): Promise<void> {
+  watch(names: Iterable<string>): Promise<void> {
     const wanted = [...new Set(names)];
     if (wanted.length > MAX_NAMES) {
       this.#logger.warn(
@@ -46,12 +68,19 @@ export class DomainNames {
         'the rules name more domains than are looked up: conditions on the others are never true',
       );
     }
-    this.#names = wanted.slice(0, MAX_NAMES);
-    for (const name of this.#addresses.keys()) {
-      if (!this.#names.includes(name)) this.#addresses.delete(name);
+    this.#names = new Set(wanted.slice(0, MAX_NAMES));
+    for (const known of [this.#addresses, this.#lookedUpMs, this.#wantedMs]) {
+      for (const name of known.keys()) if (!this.#names.has(name)) known.delete(name);
+    }
+    let fresh = 0;
+    for (const name of this.#names) {
+      if (this.#lookedUpMs.has(name) || this.#wantedMs.has(name)) continue;
+      this.#wantedMs.set(name, this.#nowMs());
+      fresh++;
     }
     this.#index();
-    await this.#lookUpAll();
+    if (fresh > 0) this.#lookingUp = this.#lookUpAll();
+    return this.#lookingUp;
   }
 
   stop(): void {
@@ -59,19 +88,29 @@ export class DomainNames {
     clearTimeout(this.#timer);
   }
 
+  /** New ones first, then those that were longest not looked up: a round may be overtaken again and again. */
   async #lookUpAll(): Promise<void> {
     clearTimeout(this.#timer);
     const round = ++this.#round;
-    for (const name of this.#names) {
+    const lastMs = (name: string): number => this.#lookedUpMs.get(name) ?? -Infinity;
+    const order = [...this.#names].sort((a, b) => Math.sign(lastMs(a) - lastMs(b)) || 0);
+    for (const name of order) {
+      if (!this.#names.has(name)) continue;
       // A slow name server holds one thread of the pool at a time, not all of them.
       const found = await this.#resolve(name).catch(() => undefined);
       if (round !== this.#round) return;
+      if (!this.#names.has(name)) continue;
+      this.#wantedMs.delete(name);
+      this.#lookedUpMs.set(name, this.#nowMs());
       if (found === undefined) continue;
       this.#addresses.set(name, found.slice(0, MAX_ADDRESSES));
       this.#index();
     }
-    if (this.#names.length === 0) return;
-    this.#timer = setTimeout(() => void this.#lookUpAll(), REFRESH_MS).unref();
+    this.#timer = setTimeout(() => this.#again(), REFRESH_MS).unref();
+  }
+
+  #again(): void {
+    if (this.#names.size > 0) this.#lookingUp = this.#lookUpAll();
   }
 
   #index(): void {

@@ -188,12 +188,12 @@ export class ProcFs implements ProcReader {
     const loginUid = Number(
       this.#readFile(`${directory}/loginuid`, 32)?.toString('latin1') ?? UNSET_UID,
     );
-    const cmdline =
-      this.#readFile(`${directory}/cmdline`, CMDLINE_MAX_BYTES + 1) ?? Buffer.alloc(0);
+    const alive = this.#livingThread(directory, stat);
+    const cmdline = this.#readFile(`${alive}/cmdline`, CMDLINE_MAX_BYTES + 1) ?? Buffer.alloc(0);
     const argsTruncated = cmdline.length > CMDLINE_MAX_BYTES;
     const argv = parseCmdline(cmdline.subarray(0, CMDLINE_MAX_BYTES));
-    const exePath = this.#readLink(`${directory}/exe`);
-    const cwd = this.#readLink(`${directory}/cwd`);
+    const exePath = this.#readLink(`${alive}/exe`);
+    const cwd = this.#readLink(`${alive}/cwd`);
     // The same start before and after: one process held the pid all along.
     const after = this.stat(pid);
     if (after?.startTicks !== startTicks) return undefined;
@@ -213,6 +213,18 @@ export class ProcFs implements ProcReader {
         exeMemfd: exePath.startsWith('/memfd:'),
       },
     };
+  }
+
+  /** Where memory and files of the process are seen: its first thread has none any more when it has ended. */
+  #livingThread(directory: string, stat: ProcStat): string {
+    if (stat.state !== 'Z' || stat.threads <= 1) return directory;
+    try {
+      const threads = readdirSync(`${directory}/task`);
+      const other = threads.find((tid) => tid !== String(stat.pid));
+      return other === undefined ? directory : `${directory}/task/${other}`;
+    } catch {
+      return directory;
+    }
   }
 
   /** At most `maxBytes` bytes, copied out of the shared buffer; undefined when it cannot be read. */

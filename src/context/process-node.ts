@@ -108,7 +108,7 @@ export class ProcessNode implements Process {
 /**
  * The image of an ancestor that the probe named and nothing more: everything but its name is read from /proc
  * at the first look, if the process still lives and has not run something else since. One bounded read per
- * ancestor (a few per container start), and only for rules that look at more than a name.
+ * ancestor, a few per container start.
  */
 export class AncestorImage implements ProcessImage {
   readonly name: string;
@@ -131,6 +131,11 @@ export class AncestorImage implements ProcessImage {
     this.#pid = pid;
     this.#startBootNs = startBootNs;
     this.#reader = reader;
+  }
+
+  /** Reads it now, if it has not been read yet. */
+  look(): void {
+    this.#read();
   }
 
   get exe(): string {

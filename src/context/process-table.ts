@@ -116,7 +116,7 @@ export class ProcessTable {
     this.#fit(node);
   }
 
-  /** Corrects an image that was only guessed; it has no history. */
+  /** Replaces an image by one that says more, or the same otherwise: what was before is no history. */
   completeImage(node: ProcessNode, image: ProcessImage): void {
     this.#retain(image);
     this.#release(node.image);

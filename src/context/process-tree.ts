@@ -1,5 +1,6 @@
 import type { Ancestor, CallDetails, ExecDetails, KernelEvent } from '../events/event.ts';
 import type { CgroupChange } from '../probe/scope.ts';
+import { changeGroup, startSession } from './groups.ts';
 import { AncestorImage, ProcessNode } from './process-node.ts';
 import { ProcessTable } from './process-table.ts';
 import type { ProcessTableCounters } from './process-table.ts';
@@ -36,6 +37,8 @@ export interface ProcessTreeOptions {
   readonly isInScope?: (pid: number) => boolean | undefined;
   /** The root cgroup of the container that a cgroup is in. Default: itself. */
   readonly rootOf?: (cgroupId: number) => number;
+  /** Told of each process with which a runtime sets up the container of this root cgroup. Must not throw. */
+  readonly onSetup?: (process: Process, rootCgroupId: number) => void;
 }
 
 /** Sizes and monotonic counters, for metrics and `varvel status`. */
@@ -77,7 +80,10 @@ export class ProcessTree {
 
   constructor(options: ProcessTreeOptions) {
     this.#reader = options.reader;
-    this.#setup = new SetupMarker(options.rootOf);
+    this.#setup = new SetupMarker(options.rootOf, (node) => {
+      lookAtAncestors(node);
+      options.onSetup?.(node, node.setupRoot);
+    });
     this.#exitedKeepNs = BigInt(options.exitedKeepMs ?? EXITED_KEEP_MS) * 1_000_000n;
     this.#isInScope = options.isInScope ?? (() => undefined);
     this.#table = new ProcessTable(
@@ -117,7 +123,10 @@ export class ProcessTree {
       node.inScope = true;
       this.#setup.onFirstEvent(node, event);
     }
-    if (event.exec !== undefined) this.#onExec(node, event, event.exec, sequence);
+    const { exec } = event;
+    if (node.image instanceof AncestorImage && node.inScope && (!exec || event.result !== 0))
+      this.#completeAncestor(node);
+    if (exec !== undefined) this.#onExec(node, event, exec, sequence);
     else {
       if (node.setup) this.#setup.check(node, event);
       if (event.clone !== undefined) this.#onClone(node, event, sequence);
@@ -302,11 +311,27 @@ export class ProcessTree {
     this.#setup.onFork(node, child, event);
   }
 
-  /** A process that changed its working directory runs what it ran. */
+  /** What a process makes of itself without running another program. */
   #onCall(node: ProcessNode, event: KernelEvent, call: CallDetails): void {
-    if (event.type !== 'chdir' && event.type !== 'fchdir') return;
-    const cwd = call.directory(1);
-    if (event.result === 0 && cwd !== '') node.image = { ...node.image, cwd };
+    if (event.result < 0) return;
+    if (event.type === 'chdir' || event.type === 'fchdir') this.#onMove(node, call.directory(1));
+    else if (event.type === 'setsid') startSession(node);
+    else if (event.type === 'setpgid') {
+      const unknown = changeGroup(node, call.int(1), call.int(2));
+      if (unknown !== undefined) this.#readGroup(unknown);
+    }
+  }
+
+  /** A process that changed its working directory runs what it ran. */
+  #onMove(node: ProcessNode, cwd: string): void {
+    // What is read from /proc when it is looked at says where the process is by itself.
+    if (cwd === '' || node.image instanceof AncestorImage) return;
+    this.#table.completeImage(node, { ...node.image, cwd });
+  }
+
+  #readGroup(node: ProcessNode): void {
+    const snapshot = this.#readProc(node.pid, node.startBootNs);
+    if (snapshot !== undefined) this.#complete(node, snapshot);
   }
 
   /** Ties the chain that an exec record carries to the tree, parent first. */
@@ -359,6 +384,16 @@ export class ProcessTree {
     }
   }
 
+  /** Of what was an ancestor of others so far, rules now look at everything. Once: the image is another afterwards. */
+  #completeAncestor(node: ProcessNode): void {
+    if (!this.#mayRead()) return;
+    const snapshot = this.#reader.read(node.pid, startTicksOf(node.startBootNs));
+    this.#table.completeImage(node, snapshot?.image ?? nameOnlyImage(node.image.name));
+    if (snapshot === undefined) return;
+    node.origin = 'proc';
+    this.#complete(node, snapshot);
+  }
+
   /** Gives a node its parent, once; an ancestor forgotten meanwhile is passed over. */
   #link(child: ProcessNode, parent: ProcessNode): void {
     if (child.parent !== undefined || child.removed) return;
@@ -399,6 +434,15 @@ export class ProcessTree {
     this.#readsLeft--;
     this.#procReads++;
     return true;
+  }
+}
+
+/** The runtime and its shim end with a short container, perhaps before a rule asks for more than their names. */
+function lookAtAncestors(node: ProcessNode): void {
+  let above = node.parent;
+  for (let depth = 0; depth < PROC_ANCESTORS_MAX && above !== undefined; depth++) {
+    if (above.image instanceof AncestorImage) above.image.look();
+    above = above.parent;
   }
 }
 

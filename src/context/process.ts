@@ -51,6 +51,8 @@ export interface Process {
 export interface AddressNames {
   /** Those of the names in the rules that lead to this address; none while they are not looked up. */
   namesOf(address: string): readonly string[];
+  /** Whether each of these was looked up, or does not come to it in time: until then an address may be theirs all the same. */
+  areKnown(names: Iterable<string>): boolean;
 }
 
 /** Names from the container's own passwd and group files; undefined when not known there. */

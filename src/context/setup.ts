@@ -38,12 +38,20 @@ const PENDING_MAX = 4096;
 export class SetupMarker {
   readonly #moved = new Map<number, bigint>();
   readonly #rootOf: (cgroupId: number) => number;
+  readonly #onMarked: (node: ProcessNode) => void;
   readonly #losses = new Map<number, Loss>();
   #lossOfAll: Loss = { bootNs: -1n, epoch: 0 };
 
-  /** `rootOf` gives the container's root cgroup, or the id itself when no container is known. */
-  constructor(rootOf: (cgroupId: number) => number = (cgroupId) => cgroupId) {
+  /**
+   * `rootOf` gives the container's root cgroup, or the id itself when no container is known; `onMarked` is told of each
+   * process that gets the mark.
+   */
+  constructor(
+    rootOf: (cgroupId: number) => number = (cgroupId) => cgroupId,
+    onMarked: (node: ProcessNode) => void = () => undefined,
+  ) {
     this.#rootOf = rootOf;
+    this.#onMarked = onMarked;
   }
 
   onAttach(pid: number, bootNs: bigint): void {
@@ -107,6 +115,7 @@ export class SetupMarker {
     if (!this.#isFresh(node, bootNs)) return;
     node.setup = true;
     node.entrant = true;
+    this.#onMarked(node);
   }
 
   onFork(parent: ProcessNode, child: ProcessNode, event: KernelEvent): void {
@@ -164,6 +173,7 @@ export class SetupMarker {
     node.setupSinceBootNs = bootNs;
     node.setupEpoch = this.#epochOf(root);
     node.setupRoot = root;
+    this.#onMarked(node);
   }
 
   #inherit(parent: ProcessNode, child: ProcessNode): void {
@@ -172,6 +182,7 @@ export class SetupMarker {
     child.setupSinceBootNs = parent.setupSinceBootNs;
     child.setupEpoch = parent.setupEpoch;
     child.setupRoot = parent.setupRoot;
+    this.#onMarked(child);
   }
 }
 

@@ -25,6 +25,12 @@ const SETUP_RETRY_MS = 5;
 /** Containers a second whose files are read at once; those of the others follow in a moment. */
 const FIRST_READS_MAX = 64;
 
+/**
+ * Where a container's names are from: its file system before the runtime has made it the root and mounted volumes in it,
+ * its root before the app's program runs, or that as a process of its own has it.
+ */
+type ReadFrom = 'nowhere' | 'directory' | 'setup' | 'container';
+
 interface User {
   readonly name: string;
   readonly home: string;
@@ -60,8 +66,18 @@ export function parseIdFile(bytes: Buffer, minFields: number): Map<number, reado
   return entries;
 }
 
-/** One container's names. Empty until its files have been read. */
+/** What the files of an image say. */
+interface ImageNames {
+  readonly users: ReadonlyMap<number, User>;
+  readonly groups: ReadonlyMap<number, string>;
+}
+
+/** Images whose names are remembered; the one that was seen least recently goes. */
+const IMAGES_MAX = 1024;
+
+/** One container's names. Until its files have been read, those of its image, as far as another container had them read. */
 class ContainerNames implements UserNames {
+  ofImage: ImageNames | undefined;
   users = new Map<number, User>();
   groups = new Map<number, string>();
   /** When the next reading is due, if no id is missed before. */
@@ -69,8 +85,7 @@ class ContainerNames implements UserNames {
   /** Not before this, whatever is missed. */
   restUntilMs = Number.NEGATIVE_INFINITY;
   queued = false;
-  /** Its files were read, or looked for. */
-  known = false;
+  readFrom: ReadFrom = 'nowhere';
   /** An id was asked for that is not there: the file may have changed. */
   missed = false;
 
@@ -79,7 +94,7 @@ class ContainerNames implements UserNames {
   }
 
   groupName(gid: number): string | undefined {
-    const name = this.groups.get(gid);
+    const name = this.groups.get(gid) ?? this.#ofImage?.groups.get(gid);
     if (name === undefined) this.missed = true;
     return name ?? (gid === 0 ? 'root' : undefined);
   }
@@ -93,27 +108,42 @@ class ContainerNames implements UserNames {
   }
 
   #user(uid: number): User | undefined {
-    const user = this.users.get(uid);
+    const user = this.users.get(uid) ?? this.#ofImage?.users.get(uid);
     if (user === undefined) this.missed = true;
     return user;
+  }
+
+  get #ofImage(): ImageNames | undefined {
+    return this.readFrom === 'nowhere' ? this.ofImage : undefined;
   }
 }
 
 export interface ContainerUsersOptions {
-  readonly rootReader: ContainerRootReader;
+  readonly rootReader: Pick<
+    ContainerRootReader,
+    'readInRoot' | 'readInMountedDirectory' | 'hasRoot' | 'isHostRootInside'
+  >;
   readonly procReader: ProcReader;
   /** Containers remembered; the one known longest goes. Default 4096. */
   readonly maxContainers?: number;
   /** Monotonic milliseconds. */
   readonly nowMs?: () => number;
+  /** Which image the container (the caller's key) was made from; undefined where that is not known. */
+  readonly imageOf?: (key: number) => string | undefined;
+  /** A process that runs in the container, and is certainly in it; undefined where none is known. */
+  readonly processIn?: (key: number) => number | undefined;
 }
 
 /**
  * User and group names as the containers themselves have them. Lookups are synchronous and never read. The files are
  * read by `ensure`: for the first time at once, so that a container's first event has its names (some 0.2 ms, of at most
  * FIRST_READS_MAX containers a second), then between two turns of the event loop, after a minute, or after five
- * seconds when an id was not found. What cannot be read leaves what was known. Nothing is read while a runtime sets
- * the container up: the root of its processes is still the host's then, and so would be the names.
+ * seconds when an id was not found. What cannot be read leaves what was known. `ensure` reads nothing while a runtime
+ * sets the container up: the root of its processes is still the host's then, and so would be the names. `readAhead` does
+ * it, for containers that have ended when their first event arrives.
+ *
+ * A container that has ended before anybody could look has the names that its image had in the container before: as the
+ * runtime made it, not as an app left it.
  *
  * An id without a name is undefined, with one exception: 0 is `root` (and `/root`) in images that have no
  * passwd file at all, as Falco has it.
@@ -122,6 +152,8 @@ export class ContainerUsers {
   readonly #options: ContainerUsersOptions;
   readonly #nowMs: () => number;
   readonly #containers = new Map<number, ContainerNames>();
+  /** Least recently read first. */
+  readonly #images = new Map<string, ImageNames>();
   #firstReads = 0;
   #firstReadsSinceMs = Number.NEGATIVE_INFINITY;
 
@@ -132,7 +164,12 @@ export class ContainerUsers {
 
   /** The names of a container by the caller's key (its root cgroup id). The object stays current. */
   names(key: number): UserNames {
-    return this.#entry(key);
+    const entry = this.#entry(key);
+    if (entry.readFrom === 'nowhere') {
+      const image = this.#options.imageOf?.(key);
+      entry.ofImage = image === undefined ? undefined : this.#images.get(image);
+    }
+    return entry;
   }
 
   /**
@@ -145,12 +182,46 @@ export class ContainerUsers {
     const now = this.#nowMs();
     if (now < entry.restUntilMs || (now < entry.staleAtMs && !entry.missed)) return;
     const startTicks = startTicksOf(startBootNs);
-    if (!entry.known && this.#mayReadAtOnce(now)) {
-      this.#read(entry, pid, startTicks);
+    if (entry.readFrom !== 'container' && this.#mayReadAtOnce(now)) {
+      this.#read(key, entry, pid, startTicks);
       return;
     }
     entry.queued = true;
-    setImmediate(() => this.#read(entry, pid, startTicks));
+    setImmediate(() => this.#read(key, entry, pid, startTicks));
+  }
+
+  /** Whether nothing has been read through the container's root yet. */
+  isUnknown(key: number): boolean {
+    const { readFrom } = this.#entry(key);
+    return readFrom === 'nowhere' || readFrom === 'directory';
+  }
+
+  /**
+   * Reads the files through a process of the runtime: in its working directory, if the container's file system is
+   * mounted there, or in its root, when that is the container's. What they say holds until they are read in the root,
+   * or the container's first event has them read again. Returns false when they could not be looked for.
+   */
+  readAhead(key: number, pid: number, startTicks: number, where: 'directory' | 'root'): boolean {
+    const entry = this.#entry(key);
+    const taken =
+      where === 'root'
+        ? this.#take(entry, pid, startTicks, 'setup')
+        : entry.readFrom === 'nowhere' && this.#take(entry, pid, startTicks, 'directory');
+    // (A file that a volume has put there is not read.)
+    if (taken && entry.users.size > 0) this.#remember(key, entry);
+    return taken;
+  }
+
+  #remember(key: number, { users, groups }: ContainerNames): void {
+    const image = this.#options.imageOf?.(key);
+    if (image === undefined) return;
+    this.#images.delete(image);
+    this.#images.set(image, { users, groups });
+    if (this.#images.size <= IMAGES_MAX) return;
+    for (const oldest of this.#images.keys()) {
+      this.#images.delete(oldest);
+      return;
+    }
   }
 
   #mayReadAtOnce(now: number): boolean {
@@ -178,23 +249,55 @@ export class ContainerUsers {
     return entry;
   }
 
-  #read(entry: ContainerNames, pid: number, startTicks: number): void {
+  #read(key: number, entry: ContainerNames, pid: number, startTicks: number): void {
     entry.queued = false;
-    const { rootReader, procReader } = this.#options;
-    if (rootReader.isHostRootInside(pid)) {
+    if (this.#options.rootReader.isHostRootInside(pid)) {
       entry.restUntilMs = this.#nowMs() + SETUP_RETRY_MS;
       return;
     }
-    const passwd = rootReader.readInRoot(pid, '/etc/passwd', USER_FILE_MAX_BYTES);
-    const group = rootReader.readInRoot(pid, '/etc/group', USER_FILE_MAX_BYTES);
+    const taken =
+      this.#take(entry, pid, startTicks, 'container') || this.#readThroughAnother(key, entry);
     const now = this.#nowMs();
-    entry.restUntilMs = now + RETRY_MS;
-    // After the reading: if it is still the same process now, it was while its files were read.
-    if (procReader.stat(pid)?.startTicks !== startTicks) return;
-    entry.restUntilMs = now + MISS_REFRESH_MS;
+    entry.restUntilMs = now + (taken ? MISS_REFRESH_MS : RETRY_MS);
+    if (!taken) return;
     entry.staleAtMs = now + REFRESH_MS;
     entry.missed = false;
-    entry.known = true;
+  }
+
+  /** The event's own process may have ended while the container goes on: a command that was run in it. */
+  #readThroughAnother(key: number, entry: ContainerNames): boolean {
+    const { rootReader, procReader, processIn } = this.#options;
+    const pid = processIn?.(key);
+    const startTicks = pid === undefined ? undefined : procReader.stat(pid)?.startTicks;
+    if (pid === undefined || startTicks === undefined) return false;
+    if (rootReader.isHostRootInside(pid)) return false;
+    return this.#take(entry, pid, startTicks, 'container');
+  }
+
+  /** Takes over what the files say; nothing, and false, when another process has the pid. */
+  #take(
+    entry: ContainerNames,
+    pid: number,
+    startTicks: number,
+    from: Exclude<ReadFrom, 'nowhere'>,
+  ): boolean {
+    const { rootReader, procReader } = this.#options;
+    const read = (path: string): Buffer | undefined =>
+      from === 'directory'
+        ? rootReader.readInMountedDirectory(pid, path, USER_FILE_MAX_BYTES)
+        : rootReader.readInRoot(pid, path, USER_FILE_MAX_BYTES);
+    const passwd = read('/etc/passwd');
+    const group = read('/etc/group');
+    // After the reading: if it is still the same process now, it was while its files were read.
+    if (procReader.stat(pid)?.startTicks !== startTicks) return false;
+    if ((passwd === undefined || group === undefined) && !rootReader.hasRoot(pid)) return false;
+    if (from === 'directory' && passwd === undefined && group === undefined) return false;
+    if (entry.readFrom === 'directory') {
+      // A volume may hide what was there.
+      entry.users = new Map();
+      entry.groups = new Map();
+    }
+    entry.readFrom = from;
     if (passwd !== undefined) {
       entry.users = new Map();
       for (const [uid, fields] of parseIdFile(passwd, 7))
@@ -208,5 +311,6 @@ export class ContainerUsers {
       entry.groups = new Map();
       for (const [gid, fields] of parseIdFile(group, 3)) entry.groups.set(gid, fields[0] ?? '');
     }
+    return true;
   }
 }

@@ -36,11 +36,11 @@ export class AppTotals {
 
   /**
    * The counters of a cgroup now. Call it at every look at the scope map, and once more before a cgroup
-   * leaves it.
+   * leaves it. Without an app (nobody knows for certain whose it is) they count as `other`.
    */
-  observe(cgroupId: number, app: AppIdentity, now: CgroupCounts): void {
+  observe(cgroupId: number, app: AppIdentity | undefined, now: CgroupCounts): void {
     const before = this.#seen.get(cgroupId);
-    const { sums } = this.#entry(app);
+    const { sums } = app === undefined ? this.#other : this.#entry(app);
     sums.emitted += Math.max(0, now.emitted - (before?.emitted ?? 0));
     sums.dropped += Math.max(0, now.dropped - (before?.dropped ?? 0));
     sums.prefiltered += Math.max(0, now.prefiltered - (before?.prefiltered ?? 0));

@@ -4,7 +4,13 @@ import type { ProcessTreeCounters } from '../context/process-tree.ts';
 import type { EventName } from '../events/table.gen.ts';
 import type { Priority } from '../rules/detection.ts';
 import type { StreamCounters } from '../streams/stream.ts';
+import type { MetricSample } from '../streams/loggregator/metric-sample.ts';
 import type { AppTotal } from './app-totals.ts';
+import { ceilingMetrics, type CeilingSource } from './ceiling-metrics.ts';
+import { size, total } from './collected.ts';
+import { runtimeMetrics, type RuntimeSource } from './runtime-metrics.ts';
+import { spoolMetrics, type SpoolSource } from './spool-metrics.ts';
+import { platformSamples } from './platform-samples.ts';
 
 /** Rules that have series of their own; the others are counted as `other`. */
 export const RULE_SERIES_MAX = 1000;
@@ -39,7 +45,12 @@ export interface MetricSources {
     readonly included: number;
     readonly excluded: number;
   };
+  /** Detections that were counted instead of written. */
+  readonly suppressed?: () => number;
   readonly streams?: () => Iterable<{ readonly name: string; readonly counters: StreamCounters }>;
+  readonly spools?: SpoolSource;
+  readonly ceilings?: CeilingSource;
+  readonly runtimes?: RuntimeSource;
   readonly context?: () => ProcessTreeCounters;
   /** The rules in force and their reloads. */
   readonly rules?: () => {
@@ -90,6 +101,9 @@ export class AgentMetrics {
     this.#appMetrics(registers, sources);
     this.#sizes(registers, sources);
     this.#streamMetrics(registers, sources);
+    if (sources.ceilings !== undefined) ceilingMetrics(registers, sources.ceilings);
+    if (sources.spools !== undefined) spoolMetrics(registers, sources.spools);
+    if (sources.runtimes !== undefined) runtimeMetrics(registers, sources.runtimes);
   }
 
   countDetection(rule: string, priority: Priority): void {
@@ -109,6 +123,11 @@ export class AgentMetrics {
   /** In Prometheus's text format. */
   text(): Promise<string> {
     return this.#registry.metrics();
+  }
+
+  /** Those of them that go to the platform's own metrics. */
+  samples(): Promise<readonly MetricSample[]> {
+    return platformSamples(this.#registry);
   }
 
   get contentType(): string {
@@ -312,7 +331,14 @@ export class AgentMetrics {
       );
   }
 
-  #streamMetrics(registers: Registry[], { streams }: MetricSources): void {
+  #streamMetrics(registers: Registry[], { streams, suppressed }: MetricSources): void {
+    if (suppressed !== undefined)
+      total(
+        registers,
+        'varvel_detections_suppressed_total',
+        'Detections counted in a line of their own instead of written, past the limits.',
+        suppressed,
+      );
     if (streams === undefined) return;
     new Counter({
       name: 'varvel_stream_deliveries_total',
@@ -333,27 +359,4 @@ export class AgentMetrics {
 
 function snake(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
-
-function size(registers: Registry[], name: string, help: string, value: () => number): void {
-  new Gauge({
-    name,
-    help,
-    registers,
-    collect() {
-      this.set(value());
-    },
-  });
-}
-
-function total(registers: Registry[], name: string, help: string, value: () => number): void {
-  new Counter({
-    name,
-    help,
-    registers,
-    collect() {
-      this.reset();
-      this.inc(value());
-    },
-  });
 }

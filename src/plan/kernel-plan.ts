@@ -9,6 +9,13 @@ import { openMaskFor } from './open-mask.ts';
 /** Fields that follow a process about, and the events that tell. */
 const WORKING_DIRECTORY = ['proc.cwd'];
 const MOVES: readonly EventName[] = ['chdir', 'fchdir'];
+const GROUPS = [
+  ...['proc.sid', 'proc.sname', 'proc.sid.exe', 'proc.sid.exepath', 'proc.is_sid_leader'],
+  ...['proc.vpgid', 'proc.vpgid.name', 'proc.vpgid.exe', 'proc.vpgid.exepath'],
+  ...['proc.pgid', 'proc.pgid.name', 'proc.pgid.exe', 'proc.pgid.exepath'],
+  ...['proc.is_vpgid_leader', 'proc.is_pgid_leader'],
+];
+const REGROUPINGS: readonly EventName[] = ['setsid', 'setpgid'];
 const ENVIRONMENT = ['proc.env', 'proc.aenv'];
 const CONTAINER_DETAILS = [
   'container.privileged',
@@ -33,9 +40,19 @@ export interface KernelPlan {
   readonly containerDetails: boolean;
 }
 
+const PLANS = new WeakMap<RuleSet, KernelPlan>();
+
+/** Made once for a set: apps' own are asked for again whenever there is another one. */
 export function kernelPlanFor(ruleSet: RuleSet): KernelPlan {
+  const plan = PLANS.get(ruleSet) ?? planOf(ruleSet);
+  PLANS.set(ruleSet, plan);
+  return plan;
+}
+
+function planOf(ruleSet: RuleSet): KernelPlan {
   const needs = new Set<EventName>(ruleNeeds(ruleSet));
   if (readsAnyOf(ruleSet, WORKING_DIRECTORY)) for (const event of MOVES) needs.add(event);
+  if (readsAnyOf(ruleSet, GROUPS)) for (const event of REGROUPINGS) needs.add(event);
   return {
     hooks: hooksFor(needs),
     masks: {

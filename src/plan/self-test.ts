@@ -32,15 +32,7 @@ export class SelfTest {
   /** Makes the cgroup below the hierarchy's mount point and puts it in scope. Throws UserError if it cannot. */
   constructor(probe: LiveProbe, hierarchyMountPoint: string) {
     this.#probe = probe;
-    this.#directory = join(hierarchyMountPoint, `varvel-selftest-${process.pid}`);
-    try {
-      mkdirSync(this.#directory, { recursive: true });
-    } catch (error) {
-      throw new UserError(
-        `Cannot make a cgroup at ${this.#directory} (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}): the agent needs a writable cgroup hierarchy.`,
-        { cause: error },
-      );
-    }
+    this.#directory = makeCgroup(hierarchyMountPoint);
     this.cgroupId = statSync(this.#directory).ino;
     probe.scope.set(this.cgroupId, 'included', this.cgroupId);
   }
@@ -76,4 +68,28 @@ export class SelfTest {
   #all(): boolean {
     return Object.values(this.#seen).every(Boolean);
   }
+}
+
+/**
+ * At the top only CAP_DAC_OVERRIDE lets root make one (the kernel gives that folder the mode 0555), below it root may:
+ * so an agent without it uses a cgroup that systemd or the kubelet made.
+ */
+const PARENTS = ['', 'system.slice', 'kubepods.slice', 'kubepods'];
+
+function makeCgroup(mountPoint: string): string {
+  let first: unknown;
+  for (const parent of PARENTS) {
+    const directory = join(mountPoint, parent, `varvel-selftest-${process.pid}`);
+    try {
+      mkdirSync(directory);
+      return directory;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return directory;
+      first ??= error;
+    }
+  }
+  throw new UserError(
+    `Cannot make a cgroup in ${mountPoint} (${(first as NodeJS.ErrnoException).code ?? 'unknown error'}): the agent needs a writable cgroup hierarchy.`,
+    { cause: first },
+  );
 }

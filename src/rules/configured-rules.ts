@@ -4,6 +4,7 @@ import type { RuleSettings } from '../config/config.ts';
 import { nearestWord } from '../shared/nearest.ts';
 import { UserError } from '../shared/user-error.ts';
 import { LanguageError } from './language/errors.ts';
+import type { Definitions } from './loader/definitions.ts';
 import { formatDiagnostic } from './loader/diagnostics.ts';
 import type { Diagnostic } from './loader/diagnostics.ts';
 import { loadSteps, readRuleBytes, toRuleSource } from './loader/load.ts';
@@ -21,6 +22,8 @@ const MAX_ERRORS_SHOWN = 10;
 /** What the configuration makes of the rule files, as they were when they were read. */
 export interface ConfiguredRules {
   readonly ruleSet: RuleSet;
+  /** What rules of an app's own can build on. */
+  readonly definitions: Definitions;
   /** In the order of loading. */
   readonly files: readonly string[];
   /** SHA-256 of the files' bytes one after the other, as `cat FILES | sha256sum` prints it. */
@@ -47,10 +50,11 @@ export async function loadConfiguredRules(settings: RuleSettings): Promise<Confi
   for (;;) {
     const step = steps.next();
     if (step.done === true) {
-      const { ruleSet, errors, omittedErrors, warnings } = step.value;
+      const { ruleSet, definitions, errors, omittedErrors, warnings } = step.value;
       if (ruleSet === undefined) throw notLoaded(errors, omittedErrors);
       return {
         ruleSet,
+        definitions,
         files,
         digest: digest.digest('hex'),
         warnings: [...warnings.map(formatDiagnostic), ...idleSelections(settings, ruleSet)],

@@ -1,4 +1,5 @@
 import type { Container } from '../apps/identity.ts';
+import type { Lineage } from './lineage.ts';
 
 export const PRIORITIES = [
   'Emergency',
@@ -24,7 +25,8 @@ export type OutputValue = string | number | bigint | boolean | null | readonly s
 export interface Detection {
   readonly rule: string;
   readonly priority: Priority;
-  readonly source: 'syscall';
+  /** `varvel`: what the agent says of itself. */
+  readonly source: 'syscall' | 'varvel';
   readonly tags: readonly string[];
   /** Unix ns of the event. */
   readonly timeNs: bigint;
@@ -36,4 +38,6 @@ export interface Detection {
   readonly cgroupId: number;
   /** Undefined only while the identity is pending; a detection leaves through a stream only with it. */
   readonly container: Container | undefined;
+  /** The process and its ancestors; absent in what the agent says of itself. */
+  readonly lineage?: Lineage;
 }

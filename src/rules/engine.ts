@@ -4,6 +4,7 @@ import type { Detection } from './detection.ts';
 import { isRaced } from './fields/descriptor.ts';
 import type { View } from './fields/field.ts';
 import { formatOutput } from './output/format.ts';
+import { lineageOf } from './lineage.ts';
 import type { LoadedRule, RuleSet } from './rule-set.ts';
 import type { Subject } from './subject.ts';
 
@@ -29,8 +30,8 @@ export interface RuleEngineCounters {
 
 const NO_MATCH: readonly Match[] = Object.freeze([]);
 
-/** The view that fields read, of one event after the other: set before anything reads it. @internal */
-class EventView implements View {
+/** The view that fields read, of one event after the other: set before anything reads it. @internal to rules */
+export class EventView implements View {
   event!: Subject['event'];
   process!: Subject['process'];
   container: Subject['container'];
@@ -77,16 +78,16 @@ export class RuleEngine {
   }
 
   /**
-   * The rules that the event meets, in order of definition. Never any for the runtime's own set-up. The
-   * subject is only read during the call.
+   * The rules that the event meets, in order of definition; `matching` for this event alone. Never any for the runtime's own
+   * set-up. The subject is only read during the call.
    */
-  evaluate(subject: Subject): readonly Match[] {
+  evaluate(subject: Subject, matching = this.matching): readonly Match[] {
     if (subject.process.setup) {
       this.#skippedSetup += 1;
       return NO_MATCH;
     }
     const { type } = subject.event;
-    const runners = this.matching === 'first' ? this.#evaluator.first : this.#evaluator.all;
+    const runners = matching === 'first' ? this.#evaluator.first : this.#evaluator.all;
     const run = runners.get(type);
     if (run === undefined) return NO_MATCH;
     this.#evaluated += 1;
@@ -96,7 +97,7 @@ export class RuleEngine {
     // The kernel's path and the passed one disagree: whichever a rule knows, it matches (DESIGN).
     const claimed = isRaced(this.#view) ? this.#runClaimed(subject, count) : 0;
     if (count + claimed === 0) return NO_MATCH;
-    return this.#matches(count, claimed);
+    return this.#matches(count, claimed, matching);
   }
 
   /** Writes a match out. `subject` must be the one that was evaluated, or that with its container by now known. */
@@ -116,6 +117,7 @@ export class RuleEngine {
       eventNum: subject.event.num,
       cgroupId: subject.event.cgroupId,
       container: subject.container,
+      lineage: lineageOf(subject.process),
     };
   }
 
@@ -149,7 +151,7 @@ export class RuleEngine {
     return false;
   }
 
-  #matches(count: number, claimed: number): readonly Match[] {
+  #matches(count: number, claimed: number, matching: Matching): readonly Match[] {
     const found: { index: number; claimedPath: boolean }[] = [];
     for (let i = 0; i < count; i++) {
       found.push({ index: this.#found[i] ?? 0, claimedPath: false });
@@ -158,7 +160,7 @@ export class RuleEngine {
       found.push({ index: this.#foundClaimed[i] ?? 0, claimedPath: true });
     }
     found.sort((left, right) => left.index - right.index);
-    const reported = this.matching === 'first' ? found.slice(0, 1) : found;
+    const reported = matching === 'first' ? found.slice(0, 1) : found;
     const matches: Match[] = [];
     for (const { index, claimedPath } of reported) {
       const rule = this.#rules[index];

@@ -8,7 +8,23 @@ import type { EventName } from '../events/table.gen.ts';
 import type { Detection } from './detection.ts';
 import { EngineTotals } from './engine-totals.ts';
 import type { Match, RuleEngine, RuleEngineCounters } from './engine.ts';
+import { withResponse } from './response.ts';
+import type { ResponseName, ResponseOutcome } from './response.ts';
 import { ruleNeeds } from './rule-set.ts';
+import type { RuleSet } from './rule-set.ts';
+import type { Subject } from './subject.ts';
+
+/** What one app changes of the rules. */
+export interface AppRules {
+  /** What counts of all rules' matches of the event, and what the app's own rules add. */
+  refine(matches: readonly Match[], subject: Subject): readonly Match[];
+  /** A match of before the app was known: whether it counts. */
+  counts(match: Match, subject: Subject): boolean;
+  /** What is to be done about a detection of this rule; undefined: it is told. */
+  responseTo(rule: string): ResponseName | undefined;
+  /** Its own. */
+  readonly ruleSet: RuleSet;
+}
 
 /** What the evaluation needs of its neighbours. */
 export interface EvaluationOptions {
@@ -22,6 +38,10 @@ export interface EvaluationOptions {
   /** The names of the users of the process's container; sees to it that they are read. */
   readonly users: (cgroupId: number, process: Process) => UserNames;
   readonly domains: AddressNames;
+  /** The rules that the container's app has of its own; undefined for none. O(1). */
+  readonly appRulesOf?: (container: Container) => AppRules | undefined;
+  /** Does it to the process; must not throw. */
+  readonly respond?: (response: ResponseName, process: Process) => ResponseOutcome;
   /** Takes a detection; must not throw. Without a container it is the operator's only. */
   readonly deliver: (detection: Detection) => void;
 }
@@ -69,6 +89,7 @@ export class Evaluation {
   readonly #former = new EngineTotals();
   #engine: RuleEngine;
   #needs: ReadonlySet<EventName>;
+  #appNeeds: readonly RuleSet[] = [];
 
   constructor({ engine, ...options }: EvaluationOptions) {
     this.#options = options;
@@ -97,7 +118,13 @@ export class Evaluation {
   swapEngine(engine: RuleEngine): void {
     this.#former.add(this.#engine.counters());
     this.#engine = engine;
-    this.#needs = ruleNeeds(engine.ruleSet);
+    this.#needs = this.#allNeeds();
+  }
+
+  /** The rules that apps have of their own, of all apps: what they look at comes to be evaluated from now on. */
+  setAppRules(ruleSets: readonly RuleSet[]): void {
+    this.#appNeeds = ruleSets;
+    this.#needs = this.#allNeeds();
   }
 
   /** Begins to end the waiting of what has waited long enough. */
@@ -130,12 +157,12 @@ export class Evaluation {
 
   #evaluate(occurrence: Occurrence, container: Container | undefined): void {
     const { event, process } = occurrence;
-    const engine = this.#engine;
     const users = this.#options.users(event.cgroupId, process);
     const { hostname, domains } = this.#options;
     const subject = { event, process, container, users, domains, hostname };
-    for (const match of engine.evaluate(subject)) {
-      if (container !== undefined) this.#options.deliver(engine.toDetection(match, subject));
+    const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
+    for (const match of this.#matches(subject, appRules)) {
+      if (container !== undefined) this.#detect(match, subject, appRules);
       else {
         const { cgroupId } = event;
         this.#admission.detection({ cgroupId, occurrence: occurrence.detach(), match });
@@ -143,12 +170,38 @@ export class Evaluation {
     }
   }
 
+  #matches(subject: Subject, appRules: AppRules | undefined): readonly Match[] {
+    const engine = this.#engine;
+    if (appRules === undefined) return engine.evaluate(subject);
+    // The first that counts may come after one that the app does not want.
+    const matches = appRules.refine(engine.evaluate(subject, 'all'), subject);
+    return engine.matching === 'first' && matches.length > 1 ? matches.slice(0, 1) : matches;
+  }
+
   #deliver({ occurrence, match }: WaitingMatch, container: Container | undefined): void {
     const { event, process } = occurrence;
     const users = this.#options.users(event.cgroupId, process);
     const { hostname, domains } = this.#options;
-    this.#options.deliver(
-      this.#engine.toDetection(match, { event, process, container, users, domains, hostname }),
-    );
+    const subject = { event, process, container, users, domains, hostname };
+    const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
+    if (appRules?.counts(match, subject) === false) return;
+    this.#detect(match, subject, appRules);
+  }
+
+  #detect(match: Match, subject: Subject, appRules: AppRules | undefined): void {
+    const { respond, deliver } = this.#options;
+    const response = appRules?.responseTo(match.rule.name);
+    if (response === undefined || respond === undefined) {
+      deliver(this.#engine.toDetection(match, subject));
+      return;
+    }
+    // First: each microsecond counts for what comes next.
+    const outcome = respond(response, subject.process);
+    deliver(withResponse(this.#engine.toDetection(match, subject), response, outcome));
+  }
+
+  #allNeeds(): ReadonlySet<EventName> {
+    const sets = [this.#engine.ruleSet, ...this.#appNeeds];
+    return new Set(sets.flatMap((set) => [...ruleNeeds(set)]));
   }
 }

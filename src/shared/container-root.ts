@@ -1,3 +1,13 @@
+/** A file of a container's own, whole. */
+export interface OwnFile {
+  readonly bytes: Buffer;
+  /** Unix ns: when the file or any directory above it last changed in any way (st_ctime, which nobody can set). */
+  readonly changedNs: bigint;
+}
+
+/** Why something that is there is not taken. */
+export type OwnFileRefusal = 'link' | 'no file' | 'too large' | 'unreadable';
+
 /**
  * Reads files of a hostile container: every path is resolved inside the root of the process `pid`
  * (openat2 with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS), only regular files, never more than `maxBytes`.
@@ -11,8 +21,30 @@ export interface ContainerRootReader {
    */
   readInRoot(pid: number, path: string, maxBytes: number): Buffer | undefined;
   /**
+   * The same inside the working directory of the process, if a file system is mounted there; undefined if none is. runc
+   * stands in the container's file system like that until it makes it the root, the volumes not yet mounted.
+   */
+  readInMountedDirectory(pid: number, path: string, maxBytes: number): Buffer | undefined;
+  /**
+   * A file of at most `maxBytes` that nothing but itself is: no link is followed on the way to it, and no mount entered
+   * (so what a volume puts there is not seen). Why it is not taken otherwise; undefined when there is none, or the process is
+   * gone.
+   */
+  readOwnFile(pid: number, path: string, maxBytes: number): OwnFile | OwnFileRefusal | undefined;
+  /** Names in a directory, `max` of them, found as such a file is; none when there is no such directory. */
+  namesIn(pid: number, path: string, max: number): readonly string[];
+  /** Whether the process has a root: not any more when it is ending, nor as a zombie. */
+  hasRoot(pid: number): boolean;
+  /**
    * Whether the process has a mount namespace of its own in which its root is still the host's: a runtime that is
    * setting a container up. False for a process of the host's namespace, whose root that is, and for one that is gone.
    */
   isHostRootInside(pid: number): boolean;
+  /**
+   * Whether the process is in another mount namespace than the process `other` and has another root; false when one of
+   * them is gone.
+   */
+  hasOtherRoot(pid: number, other: number): boolean;
+  /** Whether the process has another mount namespace and another root than the host; false when it is gone. */
+  hasContainerRoot(pid: number): boolean;
 }

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { AgentConfig } from '../config/config.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -5,24 +6,109 @@ import { ContainerLogStream } from './container/container-log-stream.ts';
 import { AppFileStream } from './file/app-file-stream.ts';
 import { OperatorFileStream } from './file/operator-file-stream.ts';
 import { StdoutStream } from './stdout/stdout-stream.ts';
+import { httpReceiver } from './http/http-receiver.ts';
+import type { Receiver } from './receiver.ts';
+import { Spool } from './spool/spool.ts';
+import { SpooledStream, type SpooledStreamOptions } from './spool/spooled-stream.ts';
 import type { LogStream } from './stream.ts';
+import { syslogReceiver } from './syslog/syslog-receiver.ts';
 
-/** The streams that the configuration turns on; the caller's to close. `output` is the stdout stream's. */
-export function configuredStreams(
-  config: AgentConfig,
-  logger: Logger,
-  output: Writable & { readonly isTTY?: boolean },
-): LogStream[] {
-  const { container, appFile, file, stdout } = config.streams;
-  const streams: LogStream[] = [];
-  if (container.enabled) {
-    const execRoots = [config.runtimes.docker.execRoot];
-    streams.push(new ContainerLogStream({ execRoots, format: container.format, logger }));
+interface SpooledReceiver {
+  readonly receiver: Receiver;
+  readonly options: Pick<SpooledStreamOptions, 'format' | 'linesPerSecond'>;
+}
+
+/**
+ * The streams that the configuration turns on. First all that can be wrong is looked at, beside an agent that runs; then
+ * they are opened, which only one agent at a time can do.
+ */
+export class ConfiguredStreams {
+  readonly #config: AgentConfig;
+  readonly #logger: Logger;
+  readonly #direct: LogStream[] = [];
+  readonly #spooled: SpooledReceiver[] = [];
+
+  /** `output` is the stdout stream's. Throws UserError. */
+  static async prepare(
+    config: AgentConfig,
+    logger: Logger,
+    output: Writable & { readonly isTTY?: boolean },
+  ): Promise<ConfiguredStreams> {
+    const streams = new ConfiguredStreams(config, logger);
+    try {
+      await streams.#prepare(output);
+      return streams;
+    } catch (error) {
+      await streams.close();
+      throw error;
+    }
   }
-  if (appFile.enabled) streams.push(new AppFileStream({ format: appFile.format, logger }));
-  if (file.enabled && file.path !== undefined) {
-    streams.push(new OperatorFileStream({ path: file.path, format: file.format, logger }));
+
+  private constructor(config: AgentConfig, logger: Logger) {
+    this.#config = config;
+    this.#logger = logger;
   }
-  if (stdout.enabled) streams.push(new StdoutStream({ output, format: stdout.format }));
-  return streams;
+
+  /** The streams, which are the caller's to close from now on. Throws UserError for a spool that cannot be used. */
+  open(): LogStream[] {
+    const streams = this.#direct.splice(0);
+    for (let next = this.#spooled.shift(); next !== undefined; next = this.#spooled.shift()) {
+      const { receiver, options } = next;
+      try {
+        const spool = Spool.open({
+          folder: this.#folderOf(receiver),
+          maxBytes: this.#config.spoolMaxBytes,
+        });
+        streams.push(new SpooledStream({ receiver, spool, logger: this.#logger, ...options }));
+      } catch (error) {
+        this.#spooled.push(next);
+        this.#direct.push(...streams);
+        throw error;
+      }
+    }
+    return streams;
+  }
+
+  /** What was not opened. */
+  async close(): Promise<void> {
+    const streams = this.#direct.splice(0);
+    const receivers = this.#spooled.splice(0).map(({ receiver }) => receiver);
+    await Promise.all([...streams, ...receivers].map((one) => one.close()));
+  }
+
+  async #prepare(output: Writable & { readonly isTTY?: boolean }): Promise<void> {
+    const logger = this.#logger;
+    const { container, appFile, file, stdout } = this.#config.streams;
+    if (container.enabled) {
+      const { docker, cri } = this.#config.runtimes;
+      const where = { execRoots: [docker.execRoot], criStateDir: cri.stateDir };
+      const { format } = container;
+      this.#direct.push(new ContainerLogStream({ ...where, format, logger }));
+    }
+    if (appFile.enabled) this.#direct.push(new AppFileStream({ format: appFile.format, logger }));
+    if (file.enabled && file.path !== undefined) {
+      const stream = new OperatorFileStream({ path: file.path, format: file.format, logger });
+      this.#direct.push(stream);
+      await stream.verify();
+    }
+    if (stdout.enabled) this.#direct.push(new StdoutStream({ output, format: stdout.format }));
+    const { loggregator, syslog, http } = this.#config.streams;
+    if (loggregator.enabled) {
+      // gRPC is for those who use it: it takes a tenth of a second and several MB.
+      const { loggregatorReceiver } = await import('./loggregator/loggregator-receiver.ts');
+      const { format, linesPerSecond } = loggregator;
+      this.#add(loggregatorReceiver(loggregator, logger), { format, linesPerSecond });
+    }
+    if (syslog.enabled) this.#add(syslogReceiver(syslog, logger), { format: syslog.format });
+    if (http.enabled) this.#add(httpReceiver(http, logger), { format: http.format });
+  }
+
+  #add(receiver: Receiver, options: SpooledReceiver['options']): void {
+    this.#spooled.push({ receiver, options });
+    Spool.verify(this.#folderOf(receiver));
+  }
+
+  #folderOf({ name }: Receiver): string {
+    return join(this.#config.stateDir, 'spool', name);
+  }
 }

@@ -47,11 +47,37 @@ export function escapeText(text: string): string {
 }
 
 /**
+ * As `escapeText`, but a backslash stays one: for a place with an escape of its own for it (RFC 5424, 6.3.3). One line of
+ * visible text; a `\n` that was there already cannot be told from a newline.
+ */
+export function escapeHidden(text: string): string {
+  return text.replace(HIDDEN, toTextEscape);
+}
+
+/**
  * A value for `key=value` in a text line: as it is when it is a plain ASCII name, otherwise escaped and in
  * double quotes, with `\"` for a quote, so that it ends where it seems to end.
  */
 export function quoteField(value: string): string {
   return BARE.test(value) ? value : `"${escapeText(value).replaceAll('"', '\\"')}"`;
+}
+
+const HTML_ESCAPES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+/**
+ * Text for HTML, in an element or in a quoted attribute: it is shown and nothing else. Hidden characters are visible as in
+ * `escapeHidden`, and so is what HTML forbids (noncharacters).
+ */
+export function escapeHtml(text: string): string {
+  return escapeHidden(text)
+    .replace(/\p{Noncharacter_Code_Point}/gu, toTextEscape)
+    .replace(/[&<>"']/g, (character) => HTML_ESCAPES[character] ?? '');
 }
 
 /**

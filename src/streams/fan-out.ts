@@ -1,25 +1,48 @@
 import { SILENT_LOGGER, type Logger } from '../shared/logger.ts';
-import type { Detection } from '../rules/detection.ts';
+import type { Container } from '../apps/identity.ts';
+import type { Detection, Priority } from '../rules/detection.ts';
 import { DetectionIds } from './detection-id.ts';
+import { HOST, instanceKey } from './instance-key.ts';
+import { DetectionLimiter, type LimitOptions } from './limiter.ts';
+import { Losses } from './losses.ts';
+import { gapNotice, lostNotice, suppressedNotice, unseenNotice } from './notices.ts';
+import { Numbering, type Numbered } from './numbering/numbering.ts';
 import { RecentMap } from './recent-map.ts';
 import type { Delivery, LogStream } from './stream.ts';
 
 /** Deliveries that wait for one stream, per container. */
-const MAX_LANE = 256;
-/** Deliveries that wait, all streams and containers together. */
-const MAX_WAITING = 16_384;
-/** Containers to which one stream delivers at the same time. */
-const MAX_ACTIVE_LANES = 32;
-/** App instances whose numbering, and apps whose drops, are remembered; the oldest are forgotten. */
+const MAX_LANE = 4096;
+/**
+ * Deliveries that wait for one stream, all containers together: a slow stream takes no room from the others. What the
+ * rings hold all comes at once; at 1 to 2 kB each it is as much memory as the rings are.
+ */
+const MAX_WAITING = 65_536;
+/** Beyond both bounds: for Critical and above, and for what the agent says of itself. A flood of others takes none of it. */
+const RESERVED = 512;
+const URGENT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
+/**
+ * How long lines may be handed over before the event loop, with the rings, has its turn again: as long as everything else
+ * took since the last time, within these bounds. Neither events nor lines wait for the other then.
+ */
+const MIN_TURN_MS = 10;
+const MAX_TURN_MS = 250;
+/** Containers to which one stream delivers at the same time: so many with full logs take no turn from the next. */
+const MAX_ACTIVE_LANES = 128;
+/** App instances whose suppressed lines, and apps whose drops, are remembered; the oldest are forgotten. */
 const MAX_REMEMBERED = 10_000;
 
-/** Lane and app of detections whose container is not known. */
-const HOST = '';
+const TELL_LOSSES_MS = 10_000;
 
 /** Options of `FanOut`. */
 export interface FanOutOptions {
   readonly hostname: string;
   readonly logger?: Logger;
+  /** Without them every detection becomes a line. */
+  readonly limits?: LimitOptions | undefined;
+  /** Stays the caller's to close, after the fan-out. Default: one that ends with it. */
+  readonly numbering?: Numbering;
+  /** Monotonic ms; default performance.now. */
+  readonly nowMs?: () => number;
   /** Called when a stream has taken a delivery: the caller knows the time that went by since the event. */
   readonly onDelivered?: (delivery: Delivery, stream: LogStream) => void;
 }
@@ -37,14 +60,22 @@ export interface StreamTotals {
 /** Counters of the fan-out; monotonic but for `waiting`. */
 export interface FanOutCounters {
   readonly detections: number;
+  /** Of `detections`: counted, and told in a line of its own, instead of written. */
+  readonly suppressed: number;
   readonly streams: Readonly<Record<string, StreamTotals>>;
   /** Drops by app name, for the 10,000 apps that last had one. */
   readonly droppedPerApp: readonly (readonly [app: string, dropped: number])[];
 }
 
+/** A delivery and its number, which is to know what becomes of it. */
+interface Waiting {
+  readonly delivery: Delivery;
+  readonly number: Numbered | undefined;
+}
+
 interface Lane {
   readonly key: string;
-  readonly queue: Delivery[];
+  readonly queue: Waiting[];
 }
 
 /** One stream's part: its lanes, and those that have something to deliver and wait for their turn. */
@@ -52,6 +83,7 @@ interface Outlet {
   readonly stream: LogStream;
   readonly lanes: Map<string, Lane>;
   readonly ready: Lane[];
+  readonly losses: Losses;
   active: number;
   delivered: number;
   failed: number;
@@ -63,29 +95,54 @@ interface Outlet {
  * Numbers detections and hands each to every stream that accepts it. For one stream and container, order is
  * kept: the next is handed over when the one before is done. Streams and containers do not wait for each
  * other, but for a bound on how many are served at once. What comes beyond the bounds is dropped, newest
- * first, and counted per app. A detection without a container goes to operators' streams only.
+ * first, and counted per app. A detection without a container, or in one whose app is not known for certain, goes to
+ * operators' streams only.
  */
 export class FanOut {
-  readonly #outlets: readonly Outlet[];
+  #outlets: readonly Outlet[] = [];
   readonly #options: FanOutOptions;
   readonly #logger: Logger;
   readonly #ids = new DetectionIds();
-  readonly #numbers = new RecentMap<string, number>(MAX_REMEMBERED);
+  #numbering: Numbering;
   readonly #droppedPerApp = new RecentMap<string, number>(MAX_REMEMBERED);
   readonly #idleWaiters = new Set<() => void>();
+  readonly #limiter: DetectionLimiter | undefined;
+  readonly #nowMs: () => number;
+  readonly #suppressedOf = new RecentMap<string, number>(MAX_REMEMBERED);
+  readonly #unseen = new Losses();
+  #toldLossesMs = 0;
   #detections = 0;
+  #suppressed = 0;
   #waiting = 0;
   #pumpScheduled = false;
+  #turnEndsMs = 0;
+  #lastTurnMs = 0;
   #closed = false;
 
   /** The streams stay the fan-out's: `close` closes them. Their names must differ. */
   constructor(streams: readonly LogStream[], options: FanOutOptions) {
     this.#options = options;
     this.#logger = options.logger ?? SILENT_LOGGER;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+    const { limits } = options;
+    this.#numbering = options.numbering ?? new Numbering();
+    this.#limiter =
+      limits === undefined ? undefined : new DetectionLimiter(limits, () => this.#nowMs());
+    this.#open(streams);
+  }
+
+  /** For one that was made without streams, before it is given anything. As of the constructor. */
+  open(streams: readonly LogStream[], numbering: Numbering): void {
+    this.#numbering = numbering;
+    this.#open(streams);
+  }
+
+  #open(streams: readonly LogStream[]): void {
     this.#outlets = streams.map((stream) => ({
       stream,
       lanes: new Map<string, Lane>(),
       ready: [],
+      losses: new Losses(),
       active: 0,
       delivered: 0,
       failed: 0,
@@ -100,14 +157,83 @@ export class FanOut {
   /** Takes a detection and returns at once: nothing is formatted or written before the caller is done. */
   deliver(detection: Detection): void {
     this.#detections++;
-    const delivery: Delivery = {
-      detection,
-      id: this.#ids.next(detection.timeNs),
-      seq: this.#nextNumber(detection),
-      hostname: this.#options.hostname,
-    };
-    for (const outlet of this.#outlets) this.#enqueue(outlet, delivery);
+    if (this.#limiter?.take(detection) === false) {
+      this.#suppressed++;
+      const key = instanceKey(detection.container);
+      this.#suppressedOf.set(key, (this.#suppressedOf.get(key) ?? 0) + 1);
+      return;
+    }
+    const number = this.#numbering.next(instanceKey(detection.container));
+    this.#tellGap(detection.container, detection.timeNs);
+    this.#send(this.#deliveryOf(detection, number.seq), number);
+  }
+
+  /** To be called every second or so: tells what was suppressed and what was lost, each where it is missing. */
+  onTick(): void {
+    this.#tellSuppressed(false);
+    if (this.#nowMs() - this.#toldLossesMs >= TELL_LOSSES_MS) this.tellLosses();
+  }
+
+  /** Tells what was lost so far, each where it is missing; at the end, before `flush`. */
+  tellLosses(): void {
+    this.#toldLossesMs = this.#nowMs();
+    for (const unseen of this.#unseen.take()) this.say(unseenNotice(unseen));
+    for (const outlet of this.#outlets) {
+      for (const lost of outlet.losses.take()) {
+        const delivery = this.#deliveryOf(lostNotice(outlet.stream.name, lost), 0);
+        this.#enqueue(outlet, { delivery, number: undefined });
+      }
+    }
+    this.#numbering.lossesTold();
     this.#schedulePump();
+  }
+
+  /** Tells each of these containers which of its numbers may be missing, where there are any. */
+  tellGaps(containers: Iterable<Container>): void {
+    if (this.#numbering.gaps === 0) return;
+    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    this.#tellGap(undefined, nowNs);
+    for (const container of containers) this.#tellGap(container, nowNs);
+  }
+
+  /** So many events of the container were lost before any rule saw them: told in its streams, and the operator's. */
+  noteUnseen(container: Container, count: number): void {
+    this.#unseen.note(container, BigInt(Date.now()) * 1_000_000n, count);
+  }
+
+  /** A line of the agent's own, in every stream that the container has: not limited, not numbered. */
+  say(line: Detection): void {
+    this.#send(this.#deliveryOf(line, 0));
+  }
+
+  /** Detections of the app's instance that were counted instead of written, of the 10,000 that last had one. */
+  suppressedOf(container: Container): number {
+    return this.#suppressedOf.get(instanceKey(container)) ?? 0;
+  }
+
+  #tellGap(container: Container | undefined, timeNs: bigint): void {
+    const found = this.#numbering.takeGap(instanceKey(container));
+    if (found === undefined) return;
+    this.#send(this.#deliveryOf(gapNotice(found.gap, container, timeNs), 0), found.line);
+  }
+
+  #send(delivery: Delivery, number?: Numbered): void {
+    for (const outlet of this.#outlets) this.#enqueue(outlet, { delivery, number });
+    number?.complete();
+    this.#schedulePump();
+  }
+
+  #tellSuppressed(all: boolean): void {
+    const { limits } = this.#options;
+    if (limits === undefined) return;
+    for (const suppressed of this.#limiter?.due(all) ?? []) {
+      this.say(suppressedNotice(suppressed, limits));
+    }
+  }
+
+  #deliveryOf(detection: Detection, seq: number): Delivery {
+    const id = this.#ids.next(detection.timeNs);
+    return { detection, id, seq, hostname: this.#options.hostname };
   }
 
   /**
@@ -115,6 +241,7 @@ export class FanOut {
    * deliveries (one per stream) since the call; those that still wait at the end count as lost.
    */
   async flush(timeoutMs: number): Promise<{ readonly delivered: number; readonly lost: number }> {
+    this.#tellSuppressed(true);
     const before = this.#sums();
     if (this.#busy()) {
       await new Promise<void>((resolve) => {
@@ -141,9 +268,35 @@ export class FanOut {
     );
     return {
       detections: this.#detections,
+      suppressed: this.#suppressed,
       streams: Object.fromEntries(totals),
       droppedPerApp: [...this.#droppedPerApp.entries()],
     };
+  }
+
+  /**
+   * Gives up the lines of these priorities that wait for a stream, to free memory: they count as dropped, and are told like all
+   * that is lost. What the agent says of itself stays. Returns how many.
+   */
+  dropWaiting(priorities: readonly Priority[]): number {
+    let dropped = 0;
+    for (const outlet of this.#outlets) {
+      for (const lane of outlet.lanes.values()) {
+        const kept = lane.queue.filter((waiting) => {
+          const { detection, seq } = waiting.delivery;
+          if (seq === 0 || !priorities.includes(detection.priority)) return true;
+          this.#drop(outlet, detection.container?.app?.name ?? HOST);
+          noteLine(outlet, waiting);
+          return false;
+        });
+        const fewer = lane.queue.length - kept.length;
+        dropped += fewer;
+        outlet.waiting -= fewer;
+        this.#waiting -= fewer;
+        lane.queue.splice(0, Infinity, ...kept);
+      }
+    }
+    return dropped;
   }
 
   /** Closes every stream. Call `flush` first: what still waits is lost, and so is what comes later. */
@@ -159,21 +312,22 @@ export class FanOut {
     await Promise.all(this.#outlets.map(({ stream }) => stream.close()));
   }
 
-  #nextNumber(detection: Detection): number {
-    const key = instanceKey(detection);
-    const number = (this.#numbers.get(key) ?? 0) + 1;
-    this.#numbers.set(key, number);
-    return number;
-  }
-
-  #enqueue(outlet: Outlet, delivery: Delivery): void {
+  #enqueue(outlet: Outlet, waiting: Waiting): void {
+    const { delivery } = waiting;
     const { container } = delivery.detection;
-    if (container === undefined && outlet.stream.audience === 'tenant') return;
+    if (container?.app === undefined && outlet.stream.audience === 'tenant') return;
     if (!outlet.stream.accepts(delivery)) return;
+    waiting.number?.enqueued();
     const key = container?.fullId ?? HOST;
     let lane = outlet.lanes.get(key);
-    if (this.#closed || this.#waiting >= MAX_WAITING || (lane?.queue.length ?? 0) >= MAX_LANE) {
-      this.#drop(outlet, container?.app.name ?? HOST);
+    const more = delivery.seq === 0 || URGENT.includes(delivery.detection.priority) ? RESERVED : 0;
+    if (
+      this.#closed ||
+      outlet.waiting >= MAX_WAITING + more ||
+      (lane?.queue.length ?? 0) >= MAX_LANE + more
+    ) {
+      this.#drop(outlet, container?.app?.name ?? HOST);
+      noteLine(outlet, waiting);
       return;
     }
     if (lane === undefined) {
@@ -181,7 +335,7 @@ export class FanOut {
       outlet.lanes.set(key, lane);
       outlet.ready.push(lane);
     }
-    lane.queue.push(delivery);
+    lane.queue.push(waiting);
     outlet.waiting++;
     this.#waiting++;
   }
@@ -191,12 +345,15 @@ export class FanOut {
     this.#droppedPerApp.set(app, (this.#droppedPerApp.get(app) ?? 0) + 1);
   }
 
-  /** One round per turn of the event loop, so that a burst of lines never keeps the ring waiting. */
+  /** For a bounded time per turn of the event loop, so that a burst of lines never keeps the ring waiting. */
   #schedulePump(): void {
     if (this.#pumpScheduled || this.#waiting === 0) return;
     this.#pumpScheduled = true;
     setImmediate(() => {
       this.#pumpScheduled = false;
+      const nowMs = performance.now();
+      const othersMs = nowMs - this.#lastTurnMs;
+      this.#turnEndsMs = nowMs + Math.min(Math.max(othersMs, MIN_TURN_MS), MAX_TURN_MS);
       for (const outlet of this.#outlets) this.#pump(outlet);
     });
   }
@@ -204,17 +361,23 @@ export class FanOut {
   #pump(outlet: Outlet): void {
     while (outlet.active < MAX_ACTIVE_LANES) {
       const lane = outlet.ready.shift();
-      const delivery = lane?.queue.shift();
-      if (lane === undefined || delivery === undefined) break;
+      if (lane === undefined) break;
+      const waiting = lane.queue.shift();
+      if (waiting === undefined) {
+        // Its lines were given up.
+        outlet.lanes.delete(lane.key);
+        continue;
+      }
       outlet.waiting--;
       this.#waiting--;
       outlet.active++;
-      void this.#hand(outlet, lane, delivery);
+      void this.#hand(outlet, lane, waiting);
     }
   }
 
   /** A lane is in `ready` or here, never in both: that keeps its order. */
-  async #hand(outlet: Outlet, lane: Lane, delivery: Delivery): Promise<void> {
+  async #hand(outlet: Outlet, lane: Lane, waiting: Waiting): Promise<void> {
+    const { delivery, number } = waiting;
     let taken = false;
     try {
       taken = await outlet.stream.deliver(delivery);
@@ -225,12 +388,20 @@ export class FanOut {
         `The ${outlet.stream.name} stream failed in a way it should not; the detection ${delivery.id} may be missing there.`,
       );
     }
-    if (taken) outlet.delivered++;
-    else outlet.failed++;
+    if (taken) {
+      outlet.delivered++;
+      number?.written();
+    } else {
+      outlet.failed++;
+      noteLine(outlet, waiting);
+    }
     outlet.active--;
     if (lane.queue.length > 0) outlet.ready.push(lane);
     else outlet.lanes.delete(lane.key);
-    this.#schedulePump();
+    // A stream that takes a line at once gets the next one in the same turn.
+    this.#lastTurnMs = performance.now();
+    if (this.#lastTurnMs < this.#turnEndsMs) this.#pump(outlet);
+    else this.#schedulePump();
     if (!this.#busy()) for (const done of [...this.#idleWaiters]) done();
   }
 
@@ -251,13 +422,9 @@ export class FanOut {
   }
 }
 
-/** What a tenant's log holds the lines of: an instance of an app, or the container where none is known. */
-function instanceKey({ container }: Detection): string {
-  if (container === undefined) return HOST;
-  const { guid, name, space, org, processType, instance } = container.app;
-  return JSON.stringify(
-    instance === undefined
-      ? [container.fullId]
-      : [guid ?? name, guid === undefined ? [org, space] : [], processType, instance],
-  );
+/** A line that the stream will not have. What the agent says of itself does not count. */
+function noteLine({ losses }: Outlet, { delivery, number }: Waiting): void {
+  const { container, timeNs } = delivery.detection;
+  if (delivery.seq > 0) losses.note(container, timeNs, 1);
+  number?.lost();
 }

@@ -1,6 +1,7 @@
 import type { Detection, OutputValue } from '../rules/detection.ts';
 import type { AppIdentity } from '../apps/identity.ts';
 import { escapeJson, shorten } from './escape.ts';
+import { lineageJson, MAX_LINEAGE_BYTES } from './lineage.ts';
 import { clockTime, isoTime } from './time.ts';
 import type { Delivery } from './stream.ts';
 
@@ -36,7 +37,7 @@ function appValue(app: AppIdentity, key: (typeof APP_KEYS)[number]): string | un
 
 /**
  * A detection as Falco's JSON (`time`, `rule`, `priority`, `source`, `hostname`, `output`, `output_fields`,
- * `tags`) plus `app`, `id` and `seq`; at most `maxBytes` (from 3840) bytes, in one line. A line that had to be
+ * `tags`) plus `app`, `lineage`, `id` and `seq`; at most `maxBytes` (from 3840) bytes, in one line. A line that had to be
  * cut has `truncated: true`: `output` and the longest fields end with `…` then, and, when even short forms
  * are too many, the last fields and tags are left out.
  */
@@ -69,6 +70,7 @@ export function formatJson(delivery: Delivery, maxBytes: number): string {
     ),
     member('tags', escapeJson(sortedTags(delivery))),
     ...(app === undefined ? [] : [member('app', object(appMembers))]),
+    ...lineageMembers(delivery, MAX_LINEAGE_BYTES),
     member('id', escapeJson(delivery.id)),
     member('seq', escapeJson(delivery.seq)),
   ]);
@@ -91,6 +93,13 @@ function outputText(delivery: Delivery): string {
 
 function sortedTags(delivery: Delivery): readonly string[] {
   return [...delivery.detection.tags].sort();
+}
+
+/** None where the detection has none, or where there is no room. */
+function lineageMembers({ detection }: Delivery, maxBytes: number): string[] {
+  const name = escapeJson('lineage');
+  const json = detection.lineage && lineageJson(detection.lineage, maxBytes - bytesOf(`${name}:,`));
+  return json === undefined ? [] : [`${name}:${json}`];
 }
 
 function shortString(text: string, maxBytes: number): string {
@@ -122,11 +131,17 @@ function formatShortJson(delivery: Delivery, maxBytes: number): string {
     member('truncated', 'true'),
   ];
   const { kept, others } = splitFields(detection.outputFields);
+  const wanted = bytesOf(escapeJson(outputText(delivery).slice(0, maxBytes)));
+  let lineage: readonly string[] = [];
   const assemble = (output: string, fields: readonly string[]): string =>
-    object([...head, member('output', output), member('output_fields', object(fields)), ...tail]);
+    object([
+      ...[...head, member('output', output), member('output_fields', object(fields))],
+      ...[...lineage, ...tail],
+    ]);
+  const room = maxBytes - bytesOf(assemble('', kept)) - Math.min(wanted, SHORT.output);
+  lineage = lineageMembers(delivery, Math.min(MAX_LINEAGE_BYTES, room));
 
   const spare = maxBytes - bytesOf(assemble('', kept));
-  const wanted = bytesOf(escapeJson(outputText(delivery).slice(0, maxBytes)));
   const forOutput = Math.min(wanted, Math.max(SHORT.output, Math.floor(spare / 2)));
   const fields = [...kept, ...fitFields(others, spare - forOutput)];
   const output = shortString(outputText(delivery), maxBytes - bytesOf(assemble('', fields)));

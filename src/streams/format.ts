@@ -1,6 +1,7 @@
 import type { Priority } from '../rules/detection.ts';
 import { quoteField, escapeText, shorten } from './escape.ts';
 import { formatJson } from './format-json.ts';
+import { lineageText } from './lineage.ts';
 import { clockTime } from './time.ts';
 import type { Delivery } from './stream.ts';
 
@@ -22,7 +23,8 @@ export interface LineOptions {
   readonly colour?: boolean;
 }
 
-const COLOURS: Readonly<Record<Priority, string>> = {
+/** SGR parameters by priority. */
+export const COLOURS: Readonly<Record<Priority, string>> = {
   Emergency: '1;31',
   Alert: '1;31',
   Critical: '1;31',
@@ -38,7 +40,7 @@ const COLOURS: Readonly<Record<Priority, string>> = {
  * the line (`truncated`); rule, priority, time, app, id, seq and container are always kept. The same delivery
  * always gives the same line.
  *
- * Text is `HH:MM:SS.nnnnnnnnn: Priority [app=… instance=… rule=… container=… id=… seq=…] message` (UTC). What
+ * Text is `HH:MM:SS.nnnnnnnnn: Priority [app=… instance=… rule=… container=… id=… seq=… lineage=…] message` (UTC). What
  * we vouch for comes first, quoted where needed; the message, which holds text that attackers choose, comes
  * last and cannot end before the line does: whatever it claims stands behind the closing bracket.
  */
@@ -63,12 +65,14 @@ function formatText(delivery: Delivery, maxBytes: number, colour: boolean): stri
     return [`${name}=${short.encoded}`];
   };
   const fields = [
-    ...field('app', container?.app.name, 256),
-    ...field('instance', container?.app.instance, 64),
+    ...field('app', container?.app?.name, 256),
+    ...field('instance', container?.app?.instance, 64),
     ...field('rule', detection.rule, 512),
-    ...field('container', container?.id, 64),
+    // What is told of a line from the disk has no container any more.
+    ...field('container', container?.id || undefined, 64),
     ...field('id', id, 64),
     `seq=${seq}`,
+    ...(detection.lineage === undefined ? [] : [`lineage=${lineageText(detection.lineage)}`]),
   ];
   const paint = colour ? `\x1b[${COLOURS[detection.priority]}m` : '';
   const priority = `${paint}${detection.priority}${colour ? '\x1b[0m' : ''}`;

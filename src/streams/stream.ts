@@ -1,4 +1,5 @@
 import type { Detection } from '../rules/detection.ts';
+import type { SpooledCounters } from './spool/spooled-stream.ts';
 
 /** A detection on its way out: numbered, and named for the operator and the tenant alike. */
 export interface Delivery {
@@ -7,7 +8,7 @@ export interface Delivery {
   readonly id: string;
   /**
    * Running number from 1, per app instance on this host (per container where the runtime knows no instance),
-   * which is what one log holds: a gap in a log means a lost line.
+   * which is what one log holds: a gap in a log means a lost line. It goes on with the next agent (numbering.ts). 0: not numbered, what the agent says of itself.
    */
   readonly seq: number;
   readonly hostname: string;
@@ -32,7 +33,7 @@ export interface LogStream {
    * when this stream cannot take it now (counted inside). Never rejects for what a container can cause.
    */
   deliver(delivery: Delivery): Promise<boolean>;
-  counters(): StreamCounters;
+  counters(): StreamCounters | SpooledCounters;
   /** Ends what is under way (each such delivery resolves) and releases everything. */
   close(): Promise<void>;
 }

@@ -57,6 +57,7 @@ async function startAgent(): Promise<RunningAgent> {
     config,
     [
       `run_dir: ${work}`,
+      `state_dir: ${work}/state`,
       'mode: always',
       'log_level: error',
       'runtimes:',

@@ -1,31 +1,29 @@
 // npm run bench rules: nanoseconds per event of the rules alone, over events as the probe writes them.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, release } from 'node:os';
-import { FILE_FLAGS, RECORD_FLAGS } from '../../src/events/table.gen.ts';
 import { WireEvent } from '../../src/events/wire-event.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { loadRules, readRuleFile } from '../../src/rules/loader/load.ts';
 import type { RuleSet } from '../../src/rules/rule-set.ts';
 import type { Subject } from '../../src/rules/subject.ts';
-import { buildRecord, recordBytes } from '../unit/events/record-builder.ts';
-import { CONTAINER, makeEvent, makeProcess, makeSubject } from '../support/rules-subject.ts';
+import { recordBytes } from '../unit/events/record-builder.ts';
+import { CONTAINER, makeEvent, makeSubject } from '../support/rules-subject.ts';
+import {
+  EVENTS,
+  FOLDERS,
+  HOT,
+  machine,
+  median,
+  PROCESSES,
+  records,
+  sequence,
+} from './event-records.ts';
 
-const EVENTS = 20_000;
 const ROUNDS = 25;
 const UPSTREAM = [
   '../shared/falco-rules/falco_rules.yaml',
   '../shared/falco-rules/falco-incubating_rules.yaml',
   '../shared/falco-rules/falco-sandbox_rules.yaml',
 ];
-
-/** The same sequence in every run. */
-function sequence(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-    return (state >>> 8) % below;
-  };
-}
 
 const MACROS = `
 - list: shells
@@ -112,85 +110,6 @@ function ruleSetOf(text: string): RuleSet {
   return ruleSet;
 }
 
-/** The records of a stream: 90 opens, 5 connects and 5 execs in a hundred. */
-function records(path: (index: number) => string): Buffer[] {
-  const next = sequence(1);
-  const made: Buffer[] = [];
-  for (let index = 0; index < EVENTS; index++) {
-    const header = {
-      ts: 1_000_000 + index,
-      cgroup: 77,
-      pid: 100 + next(50),
-      start: 1000,
-      ret: 3,
-      euid: next(4) === 0 ? 0 : 1000,
-      comm: Buffer.from(NAMES[next(NAMES.length)]!.padEnd(16, '\0')),
-    };
-    const kind = next(100);
-    if (kind < 90) {
-      const name = Buffer.from(path(index));
-      const fixed = {
-        file_ino: 7,
-        file_dev: 8,
-        file_flags: FILE_FLAGS.FILE_KNOWN | FILE_FLAGS.FILE_LOWER_LAYER,
-        file_mode: 0o100644,
-        dirfd: 0xffffff9c,
-        open_flags: next(10) === 0 ? 0o1101 : 0,
-      };
-      made.push(buildRecord('open', 'openat', header, fixed, { path: name, raw: name }));
-    } else if (kind < 95) {
-      made.push(
-        buildRecord(
-          'call',
-          'connect',
-          { ...header, ret: 0 },
-          {
-            fd: 3,
-            family: 2,
-            protocol: 6,
-            socket_type: 1,
-            rport: next(2) === 0 ? 443 : next(65_536),
-            laddr: Buffer.from([10, 0, 0, 5]),
-            raddr: Buffer.from([93, 184, next(256), next(256)]),
-            flags: RECORD_FLAGS.TUPLE_KNOWN | RECORD_FLAGS.CONNECTED,
-          },
-        ),
-      );
-    } else {
-      made.push(
-        buildRecord(
-          'exec',
-          'execve',
-          { ...header, ret: 0 },
-          {},
-          { argv: Buffer.from('sh\0-c\0id\0') },
-        ),
-      );
-    }
-  }
-  return made;
-}
-
-const NAMES = ['nginx', 'node', 'python3', 'sh', 'postgres', 'java', 'redis-server', 'curl'];
-const FOLDERS = [
-  '/usr/lib/x86_64-linux-gnu/libfoo-',
-  '/app/node_modules/pkg',
-  '/var/lib/postgresql/data/base/1',
-  '/proc/self/task/',
-  '/etc/ssl/certs/',
-  '/srv/cache/',
-];
-const HOT = [
-  ...Array.from({ length: 600 }, (_, i) => `${FOLDERS[i % 6]}${i}${i % 3 === 0 ? '.js' : '.so'}`),
-  '/etc/shadow',
-  '/root/.ssh/id_rsa',
-  '/etc/ld.so.cache',
-  '/dev/null',
-];
-
-const median = (values: number[]): number =>
-  values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-
 /** Median ns per event over rounds; `prepare` runs before each, untimed. */
 function measure(run: () => number, prepare: () => void = () => undefined): number {
   const times: number[] = [];
@@ -205,14 +124,6 @@ function measure(run: () => number, prepare: () => void = () => undefined): numb
   if (sink < 0) throw new Error('never');
   return Math.round(median(times));
 }
-
-const PROCESSES = NAMES.map((name, index) =>
-  makeProcess({
-    pid: 100 + index,
-    image: { name, exe: name, exePath: `/usr/bin/${name}`, args: ['-c', `conf${index}`] },
-    parent: makeProcess({ pid: 50, image: { name: 'containerd-shim' }, inScope: false }),
-  }),
-);
 
 /** Evaluates every record of a batch. */
 function over(engine: RuleEngine, bytes: readonly Buffer[]): () => number {
@@ -298,12 +209,7 @@ writeFileSync(
   `${JSON.stringify(
     {
       date: new Date().toISOString().slice(0, 10),
-      machine: {
-        cpu: cpus()[0]?.model,
-        cores: cpus().length,
-        kernel: release(),
-        node: process.version,
-      },
+      machine: machine(),
       unit: 'ns per event, median of rounds',
       events: EVENTS,
       rounds: ROUNDS,

@@ -31,9 +31,13 @@ interface Outcome {
   readonly stderr: string;
 }
 
+/** The base configuration's lines have numbers that errors name. */
+const stateDir = (): object => ({ VARVEL_STATE_DIR: join(folder, 'state') });
+
 function run(file: string, args: readonly string[], options: object = {}): Promise<Outcome> {
   return new Promise((resolve) => {
-    execFile(file, args, { timeout: 60_000, ...options }, (error, stdout, stderr) => {
+    const env = { ...process.env, ...stateDir() };
+    execFile(file, args, { timeout: 60_000, env, ...options }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null;
       resolve({ code, stdout, stderr });
     });
@@ -88,7 +92,11 @@ const started: ChildProcess[] = [];
 
 async function startAgent(config: string, prefix: readonly string[] = []): Promise<Running> {
   const [command, ...args] = [...prefix, process.execPath, MAIN, 'agent', '-c', config];
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // Lines that come by themselves.
+    env: { ...process.env, ...stateDir(), VARVEL_COVERAGE_ENABLED: 'false' },
+  });
   started.push(child);
   const running: Running = { process: child, ended: once(child, 'exit'), stderr: '', stdout: '' };
   child.stderr.on('data', (chunk: Buffer) => (running.stderr += chunk.toString('utf8')));
@@ -151,7 +159,7 @@ test('the demo: three attacks, three detections among the app’s own lines, not
     ['Shell started by an app', 'Sensitive file read', 'Cloud metadata service contacted'],
   );
   assert.deepEqual(
-    detections.map((line) => / seq=(\d+)\]/.exec(line)?.[1]),
+    detections.map((line) => / seq=(\d+) lineage="[^"]+"\]/.exec(line)?.[1]),
     ['1', '2', '3'],
   );
   assert.ok(lines.some((line) => line.includes('GET /cart 200')));
@@ -223,10 +231,16 @@ test('a wrong key names the file, the line and the nearest right one', async () 
   );
 });
 
-test('a second agent in the same run_dir is refused; the first one is not disturbed', async () => {
+test('a second agent in the same run_dir or state_dir is refused; the first one is not disturbed', async () => {
   const config = configFile([...BASE(), 'streams: {stdout: {enabled: true}}']);
   const agent = await startAgent(config);
-  assertSentence(await varvel(['agent', '-c', config]), /Another agent answers/);
+  const second = (...settings: readonly string[]): Promise<Outcome> =>
+    varvel(['agent', '-c', config, ...settings.flatMap((setting) => ['-s', setting])]);
+  const elsewhere = mkdtempSync(join(folder, 'second-'));
+  const taken = new RegExp(`is taken, the process ${agent.process.pid} uses it. Stop that one`);
+  assertSentence(await second(`state_dir=${elsewhere}/state`), /Another agent answers/);
+  assertSentence(await second(), taken);
+  assertSentence(await second(`run_dir=${elsewhere}`), taken);
   await attack();
   await until(
     () => agent.stdout.includes('Sensitive file read'),

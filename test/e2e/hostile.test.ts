@@ -88,7 +88,7 @@ for (const format of ['json', 'text'] as const) {
       } else {
         assert.match(
           line,
-          /^\d\d:\d\d:\d\d\.\d{9}: Warning \[app=shop rule="Data file opened" container=[0-9a-f]{12} id=\w+ seq=1\] opened \/data\/a/,
+          /^\d\d:\d\d:\d\d\.\d{9}: Warning \[app=shop rule="Data file opened" container=[0-9a-f]{12} id=\w+ seq=1 lineage="\w+\(\d+\)(?:<\w+\(\d+\))*"\] opened \/data\/a/,
         );
         assert.ok(line.includes('[FALCO/0]') && line.includes('app=victim'), line);
       }
@@ -170,7 +170,11 @@ test('a forged process name and command line hide nothing and name nobody else',
 });
 
 test('a storm of 1000 processes at once, ten times: the agent stays up, bounded, and sees every one', async (t) => {
-  await using agent = await E2eAgent.start({ dockerd: engine, rules: { 'own.yaml': RULES } });
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    rules: { 'own.yaml': RULES },
+    config: ['limits: {enabled: false}'],
+  });
   const app = await runContainer(engine, 'mkdir /data; echo x > /data/file; exec sleep 600', {
     labels: ENABLED,
     hostConfig: { Binds: [appMount] },
@@ -207,6 +211,63 @@ test('a storm of 1000 processes at once, ten times: the agent stays up, bounded,
     );
     assert.ok(rss < 512, `${rss} MiB`);
     assert.ok(agent.running);
+  } finally {
+    await remove(app);
+  }
+});
+
+test('a detection that comes 3000 times is written 50 times, and counted exactly in a line, in both logs', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    rules: { 'own.yaml': RULES },
+    config: ['limits: {per_minute: 1, summary_interval: 1s}'],
+  });
+  const app = await runContainer(engine, 'mkdir /data; echo x > /data/file; exec sleep 600', {
+    labels: ENABLED,
+    hostConfig: { Binds: [appMount] },
+  });
+  try {
+    await until('it is known', async () => (await agent.containerStatus(app.id))?.name);
+    for (let round = 0; round < 3; round++) {
+      assert.equal(await execInContainer(app, '/app storm 1000 /data/file'), 0);
+    }
+    const told = (lines: readonly DetectionLine[]): number =>
+      lines.reduce((sum, { output_fields: f }) => sum + Number(f['suppressed.count'] ?? 0), 0);
+    const written = (lines: readonly DetectionLine[]): DetectionLine[] =>
+      lines.filter(({ rule }) => rule === 'Data file opened');
+    // The shell that made the file opened it as well.
+    const total = async (): Promise<number> =>
+      (await agent.snapshot()).engine.detections['Data file opened'] ?? 0;
+    const all = await until('each is accounted for', async () => {
+      const lines = agent.detections();
+      return written(lines).length + told(lines) === (await total()) ? lines : undefined;
+    });
+    assert.ok((await total()) >= 3000);
+    const lines = written(all);
+    assert.ok(lines.length >= 50 && lines.length <= 52, `${lines.length} lines`);
+    assert.deepEqual(
+      lines.map(({ seq }) => seq),
+      lines.map((_, nth) => nth + 1),
+      'what is counted takes no number',
+    );
+    const own = await until('the same in its own log', async () => {
+      const found = (await logLines(engine, app)).flatMap((text) =>
+        text.startsWith('{') ? [JSON.parse(text) as DetectionLine] : [],
+      );
+      return told(found) === told(all) ? found : undefined;
+    });
+    assert.equal(
+      written(own).length,
+      lines.length,
+      `in its own log; the stream says ${JSON.stringify((await agent.snapshot()).streams)}`,
+    );
+    const summary = own.find(({ rule }) => rule === 'Varvel: detections suppressed');
+    assert.equal(summary?.priority, 'Notice');
+    assert.equal(summary.app?.['name'], lines[0]?.app?.['name']);
+    assert.match(
+      summary.output,
+      /: Notice \d+ more detections of "Data file opened" \(\w+\) from /,
+    );
   } finally {
     await remove(app);
   }

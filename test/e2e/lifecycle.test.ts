@@ -21,6 +21,7 @@ import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { bpfHolders, E2eAgent, settled, until } from '../support/e2e-agent.ts';
 import { execInContainer, runContainer } from '../support/e2e-docker.ts';
+import { heldBpfIds, leftBpfIds } from '../support/kernel-bpf-ids.ts';
 
 const RULE = 'Sensitive file read';
 const ENABLED = { 'varvel.enable': 'true' };
@@ -54,22 +55,6 @@ function ownCgroups(pid: number): string[] {
     .filter((path) => path.includes('varvel') && path.endsWith(String(pid)));
 }
 
-/** Numbers of the BPF programs that a process holds. */
-function programsOf(pid: number): number[] {
-  return readdirSync(`/proc/${pid}/fdinfo`).flatMap((fd) => {
-    const [, id] =
-      /^prog_id:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8')) ?? [];
-    return id === undefined ? [] : [Number(id)];
-  });
-}
-
-/** Numbers of all programs in the kernel, however they are kept; undefined where bpftool is not installed. */
-function loadedPrograms(): number[] | undefined {
-  const { status, stdout } = spawnSync('bpftool', ['prog', 'list', '--json'], { encoding: 'utf8' });
-  if (status !== 0) return undefined;
-  return (JSON.parse(stdout) as readonly { id: number }[]).map(({ id }) => id);
-}
-
 test('SIGTERM and kill -9: nothing stays attached, and no cgroup is left', async (t) => {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     await using agent = await E2eAgent.start({ dockerd: engine });
@@ -79,16 +64,15 @@ test('SIGTERM and kill -9: nothing stays attached, and no cgroup is left', async
       const { pid } = agent;
       const held = bpfHolders().get(pid) ?? 0;
       assert.ok(held > 10, `a running agent holds its probe: ${held} descriptors`);
-      const programs = programsOf(pid);
-      assert.ok(programs.length > 5, `${programs.length} programs`);
+      const objects = heldBpfIds(pid);
+      for (const kind of ['link', 'prog', 'map'] as const) {
+        const of = objects.filter((one) => one.kind === kind);
+        assert.ok(of.length > 5, `${of.length} of the kind ${kind}`);
+      }
       const { code, signal: by, ms } = await agent.end(signal);
       assert.deepEqual([code, by], signal === 'SIGTERM' ? [0, null] : [null, 'SIGKILL']);
       assert.equal(bpfHolders().get(pid), undefined);
-      // The kernel lets go of programs after a grace period.
-      await until('the programs are unloaded', () => {
-        const loaded = loadedPrograms() ?? [];
-        return !programs.some((id) => loaded.includes(id));
-      });
+      assert.deepEqual(await leftBpfIds(objects), []);
       assert.deepEqual(ownCgroups(pid), []);
       t.diagnostic(
         `${signal}: ended after ${ms.toFixed(0)} ms; ${held} BPF descriptors before, none after`,

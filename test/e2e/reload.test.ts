@@ -82,6 +82,7 @@ test('rules are replaced 24 times under a steady stream: every event is evaluate
     noDefaultRules: true,
     rules: { 'own.yaml': rulesOf(0) },
     streams: ['container: {enabled: false}'],
+    config: ['limits: {enabled: false}'],
   });
   const file = join(agent.folder, 'own.yaml');
   const app = await runContainer(engine, ['/app', 'steps', String(STEPS_PER_SECOND), '/steps'], {

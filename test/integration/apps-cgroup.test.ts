@@ -33,7 +33,7 @@ test('apps that are cgroups: found at start, dropped when gone, nested ones foll
     for (const id of [web, nested]) {
       const resolution = apps.resolve(id);
       assert.equal(resolution.state, 'included');
-      assert.equal(resolution.container.app.name, 'web');
+      assert.equal(resolution.container.app?.name, 'web');
       assert.equal(resolution.container.app.space, 'dev');
       assert.equal(resolution.container.logFile, '/var/log/apps/web.log');
       assert.equal(map.get(id)?.state, 'included');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Apps, type AppsConfig } from '../../src/apps/apps.ts';
-import type { Resolution } from '../../src/apps/container-registry.ts';
+import type { Resolution } from '../../src/apps/resolution.ts';
 import { SILENT_LOGGER } from '../../src/shared/logger.ts';
 import { removeCgroup, startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { MemoryScopeMap, watchCgroups, type CgroupWatch } from '../support/memory-scope-map.ts';

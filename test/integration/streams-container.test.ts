@@ -1,133 +1,23 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readdirSync, renameSync, statSync } from 'node:fs';
-import { get, type IncomingMessage } from 'node:http';
+import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type Docker from 'dockerode';
-import type { Container } from '../../src/apps/identity.ts';
 import { ContainerLogStream } from '../../src/streams/container/container-log-stream.ts';
-import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
+import {
+  engine,
+  run,
+  logLines,
+  until,
+  fifoOf,
+  settled,
+  newStream,
+  nextDelivery,
+  theLine,
+} from '../support/container-log.ts';
 import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
-
-let engine: TestDockerd;
-let image: string;
-let lastSeq = 0;
-
-before(async () => {
-  engine = await startDockerd();
-  image = await engine.importBusybox();
-});
-
-after(async () => {
-  await engine[Symbol.asyncDispose]();
-  const { execRoot, dataRoot } = engine;
-  const mounts = readFileSync('/proc/mounts', 'utf8');
-  assert.ok(!mounts.includes(execRoot) && !mounts.includes(dataRoot), 'nothing is left mounted');
-});
-
-interface Running {
-  readonly docker: Docker.Container;
-  /** As the apps stage describes it. */
-  readonly container: Container;
-}
-
-interface RunOptions {
-  readonly tty?: boolean;
-  readonly driver?: 'json-file' | 'local';
-}
-
-async function run(
-  script: string,
-  { tty = false, driver = 'json-file' }: RunOptions = {},
-): Promise<Running> {
-  const docker = await engine.docker.createContainer({
-    Image: image,
-    Cmd: ['/bin/sh', '-c', script],
-    Tty: tty,
-    HostConfig: { NetworkMode: 'none', LogConfig: { Type: driver, Config: {} } },
-  });
-  await docker.start();
-  return { docker, container: await describe(docker, tty) };
-}
-
-async function describe(docker: Docker.Container, tty = false): Promise<Container> {
-  const { State } = await docker.inspect();
-  return containerOf({ fullId: docker.id, tty, initPid: State.Pid });
-}
-
-/** Not with dockerode, which parses a log that happens to be JSON. */
-async function readLog(id: string): Promise<Buffer> {
-  const path = `/containers/${id}/logs?stdout=1&stderr=1`;
-  const [response] = (await once(get({ socketPath: engine.socketPath, path }), 'response')) as [
-    IncomingMessage,
-  ];
-  assert.equal(response.statusCode, 200);
-  const parts: Buffer[] = [];
-  for await (const part of response) parts.push(part as Buffer);
-  return Buffer.concat(parts);
-}
-
-/** Lines as `docker logs` prints them, stdout and stderr in the order in which the engine took them. */
-async function logLines({ docker, container }: Running): Promise<string[]> {
-  const raw = await readLog(docker.id);
-  const parts: Buffer[] = [];
-  if (container.tty === true) parts.push(raw);
-  // Frames of the attach protocol: stream number, three zeros, length.
-  for (let offset = 0; container.tty !== true && offset < raw.length;) {
-    const length = raw.readUInt32BE(offset + 4);
-    parts.push(raw.subarray(offset + 8, offset + 8 + length));
-    offset += 8 + length;
-  }
-  return Buffer.concat(parts).toString('utf8').replaceAll('\r', '').split('\n');
-}
-
-async function until<Value>(
-  what: string,
-  probe: () => Promise<Value | undefined | false> | Value | undefined | false,
-): Promise<Value> {
-  const deadline = Date.now() + 15_000;
-  for (;;) {
-    const value = await probe();
-    if (value !== undefined && value !== false) return value;
-    assert.ok(Date.now() < deadline, `${what}: not within 15 s`);
-    await delay(5);
-  }
-}
-
-const fifoOf = ({ docker }: Running, name = 'stdout'): string =>
-  join(engine.execRoot, 'containerd', docker.id, `${docker.id}-${name}`);
-
-/** The app has run `exec sleep`, so what the script did before is done, and the shim has passed it on. */
-async function settled(app: Running): Promise<void> {
-  await until('the script comes to its end', () =>
-    readFileSync(`/proc/${app.container.initPid}/comm`, 'utf8').startsWith('sleep'),
-  );
-  await delay(100);
-}
-
-const newStream = (execRoots = [engine.execRoot]): ContainerLogStream =>
-  new ContainerLogStream({ execRoots, format: 'json' });
-
-const nextDelivery = (container: Container, output = 'found') =>
-  deliveryOf({ container, output }, { seq: ++lastSeq });
-
-/** The one line of the log that is the detection, parsed; fails when there is none or more than one. */
-async function theLine(
-  app: Running,
-  seq: number,
-): Promise<{ index: number; lines: string[]; line: { output: string } }> {
-  const lines = await until('the line is in the log', async () => {
-    const all = await logLines(app);
-    return all.some((text) => text.includes(`"seq":${seq}`)) && all;
-  });
-  const indexes = lines.flatMap((text, index) => (text.includes(`"seq":${seq}`) ? [index] : []));
-  assert.equal(indexes.length, 1, 'exactly once');
-  const index = indexes[0]!;
-  return { index, lines, line: JSON.parse(lines[index]!) as { output: string } };
-}
 
 for (const driver of ['json-file', 'local'] as const) {
   test(`${driver}: the line stands among the app's own, whole and alone`, async () => {
@@ -336,6 +226,28 @@ test('a pipe that nobody empties is given up after a bounded time, and counted',
   }
 });
 
+test('an engine that stands still for longer than its pipe lasts loses no line', async () => {
+  const app = await run('exec sleep 600');
+  const dockerd = Number(readFileSync(join(engine.execRoot, '..', 'docker.pid'), 'utf8'));
+  const stream = newStream();
+  const deliveries = Array.from({ length: 60 }, () =>
+    nextDelivery(app.container, 'x'.repeat(2000)),
+  );
+  process.kill(dockerd, 'SIGSTOP');
+  const goOn = delay(1500).then(() => process.kill(dockerd, 'SIGCONT'));
+  try {
+    for (const delivery of deliveries) assert.equal(await stream.deliver(delivery), true);
+  } finally {
+    await goOn;
+  }
+  await theLine(app, deliveries.at(-1)?.seq ?? 0);
+  const ours = (await logLines(app)).filter((text) => text.startsWith('{'));
+  assert.deepEqual(
+    ours.map((text) => (JSON.parse(text) as { seq: number }).seq),
+    deliveries.map(({ seq }) => seq),
+  );
+});
+
 test('two agents and the app at the same time: no line is torn', async () => {
   const app = await run('while :; do echo "app says hello"; done | head -c 300000; exec sleep 600');
   const script = `
@@ -392,74 +304,6 @@ test('the container’s end is not delayed by writes up to its last moment', asy
   const withWrites = await timeOfEnd(true);
   assert.ok(withWrites < without + 2000, `${withWrites} ms with, ${without} ms without`);
 });
-
-test('a detection of the run before never cuts off the log of the next', async () => {
-  const app = await run('echo started; exec sleep 600');
-  await settled(app);
-  const old = nextDelivery(app.container);
-  const state = { restarting: true };
-  const restart = app.docker.restart({ t: 0 }).finally(() => (state.restarting = false));
-  const stream = newStream();
-  let tries = 0;
-  while (state.restarting) {
-    await stream.deliver(old);
-    tries++;
-    await new Promise(setImmediate);
-  }
-  await restart;
-  assert.ok(tries > 20);
-  await until(
-    'the second run has written',
-    async () => (await logLines(app)).filter((text) => text === 'started').length === 2,
-  );
-  // The same, now that the shim writes: it is held back only as long as it must be.
-  const again = { ...app, container: await describe(app.docker) };
-  const late = deliveryOf(
-    { container: again.container, timeNs: old.detection.timeNs },
-    { seq: ++lastSeq },
-  );
-  assert.ok(statSync(join(fifoOf(again), '..'), { bigint: true }).mtimeNs > late.detection.timeNs);
-  assert.equal(await newStream().deliver(late), true);
-  await theLine(again, late.seq);
-});
-
-test('a detection during the start is held until the shim is ready, and does not spoil the start', async () => {
-  for (let round = 0; round < 5; round++) {
-    const docker = await engine.docker.createContainer({
-      Image: image,
-      Cmd: ['/bin/sh', '-c', 'echo started; exec sleep 600'],
-      HostConfig: { NetworkMode: 'none' },
-    });
-    const container = containerOf({ fullId: docker.id });
-    const start = docker.start();
-    // From here on the runtime's own processes are in the container's cgroup, and events can name it; the
-    // shim opens the FIFO only some milliseconds later.
-    const deadline = Date.now() + 15_000;
-    while (!isSetUp(docker.id)) {
-      assert.ok(Date.now() < deadline);
-      await new Promise(setImmediate);
-    }
-    const delivery = deliveryOf(
-      { container, timeNs: BigInt(Date.now() + 1) * 1_000_000n },
-      { seq: ++lastSeq },
-    );
-    const delivered = newStream().deliver(delivery);
-    await start;
-    assert.equal(await delivered, true);
-    const app = { docker, container };
-    await until('the app has written', async () => (await logLines(app)).includes('started'));
-    await theLine(app, delivery.seq);
-    await docker.remove({ force: true });
-  }
-});
-
-function isSetUp(id: string): boolean {
-  const runtime = join(engine.execRoot, 'runtime-runc');
-  return (
-    existsSync(runtime) &&
-    readdirSync(runtime).some((namespace) => existsSync(join(runtime, namespace, id, 'exec.fifo')))
-  );
-}
 
 test('containers of other runtimes are not its business', () => {
   assert.equal(

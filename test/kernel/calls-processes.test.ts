@@ -221,6 +221,24 @@ describe('calls of processes', () => {
     run.checkEvent(run.event('setresuid', first), { res: EPERM, ruid: 4, euid: 5, suid: 6 });
   });
 
+  test('setsid and setpgid', async () => {
+    const run = await suite.run(
+      call('setsid'),
+      call('setsid'), // it leads a group by now
+      call('setpgid', 0, 0), // nor can who leads a session
+      ['child'],
+      call('setpgid', 'child', 0),
+      call('setpgid', NOBODY, 7),
+    );
+    const child = childOf(run);
+    run.check('setsid', ({ pid }) => ({ res: pid }));
+    run.check('setsid', { res: EPERM });
+    run.check('setpgid', { res: EPERM, pid: 0, pgid: 0 });
+    run.check('setpgid', { res: 0, pid: child, pgid: 0 });
+    run.check('setpgid', { res: ESRCH, pid: NOBODY, pgid: 7 });
+    run.end();
+  });
+
   test('keyctl', async () => {
     const run = await suite.run(
       call('keyctl', KEYCTL_JOIN_SESSION_KEYRING, 'n', 3, 4, 5),

@@ -18,11 +18,11 @@ import { EXEC, LIMITS } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { assertExecFile } from '../support/kernel-file-facts.ts';
 import {
+  ancestorsOf,
   assertHeader,
   readFacts,
   readStat,
   type ProcFacts,
-  type StatFacts,
 } from '../support/kernel-facts.ts';
 import {
   KernelProbe,
@@ -50,17 +50,6 @@ function stateOf(pid: number, file: string): Partial<ExecDetails> {
 
 function withoutFile(exec: ExecDetails | undefined): object {
   return { ...exec, file: undefined };
-}
-
-/** The parents that /proc knows, nearest first. */
-function ancestorsOf(pid: number): StatFacts[] {
-  const chain: StatFacts[] = [];
-  for (let at = readStat(pid).ppid; at > 0 && chain.length < LIMITS.ANCESTORS_MAX;) {
-    const facts = readStat(at);
-    chain.push(facts);
-    at = facts.ppid;
-  }
-  return chain;
 }
 
 describe('exec', () => {
@@ -144,7 +133,7 @@ describe('exec', () => {
               vsid: facts.sid,
             });
             assert.equal(facts.pgid, event.pid);
-            const chain = ancestorsOf(event.pid);
+            const chain = ancestorsOf(event.pid).slice(0, LIMITS.ANCESTORS_MAX);
             assert.equal(chain[0]?.pid, process.pid);
             assert.deepEqual(
               event.exec?.ancestors.map(({ startBootNs, ...rest }) => ({
@@ -212,7 +201,9 @@ describe('exec', () => {
     const { ancestors } = probe.theEvent(pid, 'execve').exec!;
     assert.deepEqual(
       ancestors.map((one) => one.pid),
-      ancestorsOf(pid).map((one) => one.pid),
+      ancestorsOf(pid)
+        .slice(0, LIMITS.ANCESTORS_MAX)
+        .map((one) => one.pid),
     );
     assert.equal(ancestors[1]?.pid, running.pid);
     assert.deepEqual(

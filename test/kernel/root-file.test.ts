@@ -3,6 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
+  copyFileSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -11,14 +12,16 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openInRoot, readInRoot, type LoaderError } from 'ebpf-loader-napi';
+import { containerRootReader } from '../../src/probe/live.ts';
 
 /** Every file below the container's root is the container's choice. */
 describe('files below a root that an enemy fills', () => {
@@ -160,6 +163,31 @@ describe('files below a root that an enemy fills', () => {
     }
   });
 
+  test('a directory, where one is wanted', () => {
+    const fd = openInRoot(root, '/etc', { directory: true });
+    try {
+      assert.deepEqual(readdirSync(`/proc/self/fd/${fd}`).sort(), ['dir', 'passwd', 'relative']);
+    } finally {
+      closeSync(fd);
+    }
+    for (const [file, code] of [
+      ...[
+        ['secret', 'EINVAL'],
+        ['fifo', 'EINVAL'],
+        ['null', 'EINVAL'],
+      ],
+      ...[
+        ['dirlink', 'ELOOP'],
+        ['nothing', 'ENOENT'],
+      ],
+    ] as const)
+      assert.throws(
+        () => openInRoot(root, file, { directory: true }),
+        (error: LoaderError) => error.code === code,
+        file,
+      );
+  });
+
   test('arguments of the wrong kind', () => {
     assert.throws(() => openInRoot(5 as unknown as string, 'x'), TypeError);
     assert.throws(() => readInRoot(root, Buffer.from('x') as unknown as string, 5), TypeError);
@@ -167,4 +195,110 @@ describe('files below a root that an enemy fills', () => {
     assert.throws(() => readInRoot(root, 'secret', 2 ** 40), RangeError);
     assert.throws(() => readInRoot(root, 'secret', NaN), RangeError);
   });
+});
+
+/** Runs it until the test is over; resolves when it says that it is there. */
+async function running(command: readonly string[]): Promise<{ pid: number; end: () => void }> {
+  const child = spawn(command[0]!, command.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  return { pid: child.pid!, end: () => child.kill('SIGKILL') };
+}
+
+test('whose root a process has: the host’s, the host’s in a mount namespace of its own, another', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'varvel-root-'));
+  const busybox = join(root, 'busybox');
+  copyFileSync('/bin/busybox', busybox);
+  const wait = ['sh', '-c', 'echo here; read line'];
+  const inside = ['chroot', root, '/busybox', ...wait];
+  const roots = {
+    host: await running([busybox, ...wait]),
+    hostInside: await running(['unshare', '--mount', busybox, ...wait]),
+    chroot: await running(inside),
+    other: await running(['unshare', '--mount', ...inside]),
+  };
+  try {
+    const reader = containerRootReader;
+    const told = Object.entries(roots).map(([name, { pid }]) => {
+      const { pid: own } = process;
+      assert.equal(reader.hasContainerRoot(pid), reader.hasOtherRoot(pid, own), name);
+      return [name, reader.isHostRootInside(pid), reader.hasOtherRoot(pid, own)];
+    });
+    assert.deepEqual(told, [
+      ['host', false, false],
+      ['hostInside', true, false],
+      ['chroot', false, false],
+      ['other', false, true],
+    ]);
+    assert.deepEqual([reader.hasRoot(roots.other.pid), reader.hasRoot(2 ** 22 + 1)], [true, false]);
+    assert.equal(reader.hasOtherRoot(roots.other.pid, roots.other.pid), false);
+    assert.equal(
+      reader.hasOtherRoot(roots.other.pid, 2 ** 22 + 1),
+      false,
+      'there is no such process',
+    );
+  } finally {
+    for (const { end } of Object.values(roots)) end();
+    rmSync(root, { recursive: true, force: true });
+  }
+});
+
+test('a container’s own file: whole, of nobody else, and when anything on the way to it changed last', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'varvel-root-'));
+  copyFileSync('/bin/busybox', join(root, 'busybox'));
+  mkdirSync(join(root, 'a/b'), { recursive: true });
+  writeFileSync(join(root, 'a/b/file'), 'text');
+  symlinkSync('/a/b/file', join(root, 'link'));
+  symlinkSync('/a/b', join(root, 'folder'));
+  symlinkSync('/a/nothing', join(root, 'broken'));
+  symlinkSync('/proc/1/environ', join(root, 'magic'));
+  execFileSync('mkfifo', [join(root, 'fifo')]);
+  for (const folder of ['mounted', 'below']) mkdirSync(join(root, folder));
+  writeFileSync(join(root, 'below/file'), 'below');
+  const mounts = `mount -t tmpfs none ${root}/mounted && echo volume > ${root}/mounted/file && mount --bind ${root}/a/b ${root}/below`;
+  const { pid, end } = await running([
+    ...['unshare', '--mount', 'sh', '-c'],
+    `${mounts} && exec chroot ${root} /busybox sh -c 'echo here; read line'`,
+  ]);
+  try {
+    const own = (path: string, maxBytes = 100) =>
+      containerRootReader.readOwnFile(pid, path, maxBytes);
+    const changed = (path: string): bigint => statSync(join(root, path), { bigint: true }).ctimeNs;
+    const found = own('/a/b/file');
+    assert.ok(typeof found === 'object');
+    assert.equal(found.bytes.toString(), 'text');
+    const all = ['a/b/file', 'a/b', 'a', '.'].map(changed);
+    assert.equal(
+      found.changedNs,
+      all.reduce((most, one) => (one > most ? one : most)),
+    );
+    for (const touched of ['a/b/other', 'a/other', 'other', 'a/b/file']) {
+      await delay(20);
+      writeFileSync(join(root, touched), 'text');
+      const now = own('/a/b/file');
+      assert.ok(typeof now === 'object');
+      const newest = touched === 'a/b/file' ? 'a/b/file' : dirname(touched);
+      assert.equal(now.changedNs, changed(newest), touched);
+    }
+    assert.equal(own('/a/b/file', 3), 'too large');
+    assert.ok(typeof own('/a/b/file', 4) === 'object');
+    for (const path of ['/link', '/folder/file']) assert.equal(own(path), 'link', path);
+    for (const path of ['/fifo', '/a', '/']) assert.equal(own(path), 'no file', path);
+    for (const path of [
+      '/magic',
+      '/broken',
+      '/nothing',
+      '/a/b/file/x',
+      '/mounted/file',
+      '/below/file',
+    ])
+      assert.equal(own(path), undefined, path);
+    assert.equal(containerRootReader.readOwnFile(2 ** 22 + 1, '/a/b/file', 9), undefined);
+    assert.deepEqual([...containerRootReader.namesIn(pid, '/a', 10)].sort(), ['b', 'other']);
+    assert.equal(containerRootReader.namesIn(pid, '/', 2).length, 2);
+    for (const path of ['/folder', '/mounted', '/nothing', '/link'])
+      assert.deepEqual(containerRootReader.namesIn(pid, path, 10), [], path);
+  } finally {
+    end();
+    rmSync(root, { recursive: true, force: true });
+  }
 });

@@ -3,7 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { PRIORITIES, type OutputValue } from '../../src/rules/detection.ts';
 import { escapeJson, escapeText, quoteField, shorten } from '../../src/streams/escape.ts';
+import { MAX_LINEAGE_ANCESTORS } from '../../src/rules/lineage.ts';
 import { formatLine, MAX_LINE_BYTES, MIN_LINE_BYTES } from '../../src/streams/format.ts';
+import type { Lineage } from '../../src/rules/lineage.ts';
 import type { Delivery } from '../../src/streams/stream.ts';
 import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
 
@@ -101,6 +103,19 @@ const key = fc.oneof(
 );
 const optional = fc.option(anySize, { nil: undefined });
 
+/** Names as the kernel has them: at most 15 bytes, whatever a process chose. */
+const lineageProcess = fc
+  .tuple(fc.nat({ max: 4_194_304 }), fc.nat({ max: 0xffff_ffff }), text(4))
+  .map(([pid, start, name]) => {
+    return { pid, start, name: Buffer.from(name).subarray(0, 15).toString() };
+  });
+const lineage: fc.Arbitrary<Lineage> = fc
+  .tuple(
+    fc.array(lineageProcess, { minLength: 1, maxLength: MAX_LINEAGE_ANCESTORS + 1 }),
+    fc.constantFrom<Lineage['above'][]>('outside', 'more', 'unknown'),
+  )
+  .map(([processes, above]) => ({ processes, above }));
+
 const mixed: fc.Arbitrary<Delivery> = fc
   .record({
     rule: anySize,
@@ -118,6 +133,7 @@ const mixed: fc.Arbitrary<Delivery> = fc
       instance: optional,
     }),
     known: fc.boolean(),
+    lineage,
     hostname: anySize,
     seq: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
   })
@@ -156,6 +172,13 @@ const allHuge: fc.Arbitrary<Delivery> = fc
         tags: Array.from({ length: 200 }, (_, n) => `${n}${part.repeat(n)}`),
         outputFields: Object.fromEntries(names.map((name) => [name, long])),
         container: containerOf({}, app),
+        lineage: {
+          processes: Array.from({ length: MAX_LINEAGE_ANCESTORS + 1 }, () => ({
+            ...{ pid: 4_194_304, start: 0xffff_ffff },
+            name: Buffer.from(long).subarray(0, 15).toString(),
+          })),
+          above: 'outside',
+        },
       },
       { hostname: long, seq: Number.MAX_SAFE_INTEGER, id: 'Z'.repeat(26) },
     );
@@ -167,6 +190,15 @@ interface ParsedLine {
   readonly [key: string]: unknown;
   readonly output_fields: Record<string, unknown>;
   readonly truncated?: true;
+  readonly lineage?: Lineage;
+}
+
+/** What a line tells of it is true, and the process itself comes first; what is left out are ancestors, and it says so. */
+function assertLineage(told: Lineage | undefined, { processes, above }: Lineage): void {
+  if (told === undefined) return;
+  assert.ok(told.processes.length > 0);
+  assert.deepEqual(told.processes, processes.slice(0, told.processes.length));
+  assert.equal(told.above, told.processes.length < processes.length ? 'more' : above);
 }
 
 const isStartOf = (short: unknown, long: string): boolean =>
@@ -187,10 +219,13 @@ test('a JSON line is one visible line within its bound and gives the values back
       assert.equal(parsed['seq'], sample.seq);
       assert.match(parsed['time'] as string, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
       assert.equal(parsed['app'] !== undefined, detection.container !== undefined);
+      if (detection.lineage === undefined) assert.equal(parsed.lineage, undefined);
+      else assertLineage(parsed.lineage, detection.lineage);
       if (parsed.truncated === undefined) {
         assert.equal(parsed['rule'], detection.rule);
         assert.deepEqual(parsed['tags'], [...detection.tags].sort());
         assert.ok((parsed['output'] as string).endsWith(` ${detection.output}`));
+        assert.equal(parsed.lineage === undefined, detection.lineage === undefined);
         // Through JSON: a key like __proto__ and doubles compare as JSON sees them.
         assert.equal(JSON.stringify(parsed.output_fields), JSON.stringify(detection.outputFields));
       } else {
@@ -223,14 +258,21 @@ test('a text line is one visible line within its bound, and its fields are the o
       assert.equal(fields.get('id'), sample.id);
       assert.equal(fields.get('seq'), String(sample.seq));
       assert.ok(isStartOf(fields.get('rule'), detection.rule));
-      assert.equal(fields.get('app') === undefined, detection.container === undefined);
-      if (detection.container !== undefined) {
-        assert.ok(isStartOf(fields.get('app'), detection.container.app.name));
+      assert.equal(fields.has('lineage'), detection.lineage !== undefined);
+      const [first] = detection.lineage?.processes ?? [];
+      if (first !== undefined) assert.match(fields.get('lineage') ?? '', textLineage(first.pid));
+      const app = detection.container?.app;
+      assert.equal(fields.get('app') === undefined, app === undefined);
+      if (app !== undefined) {
+        assert.ok(isStartOf(fields.get('app'), app.name));
       }
     }),
     { numRuns: 400 },
   );
 });
+
+const textLineage = (pid: number): RegExp =>
+  new RegExp(`^[^()<>]*\\(${pid}\\)(?:<[^()<>]*\\(\\d+\\))*(?:<…|<\\?)?$`, 's');
 
 /** Reads a text line as its documentation says, strictly from its start. */
 function parseFields(line: string): Map<string, string> {

@@ -37,6 +37,7 @@ writeFileSync(
   config,
   [
     `run_dir: ${folder}`,
+    `state_dir: ${folder}/state`,
     'log_level: error',
     'runtimes:',
     `  docker: {enabled: true, socket: ${dockerd.socketPath}, exec_root: ${dockerd.execRoot}}`,

@@ -200,7 +200,7 @@ class PrivateDockerd implements TestDockerd {
     }
     await this.stopDaemon();
     await this.#endShims();
-    this.#unmountAll();
+    unmountBelow(this.#home);
     rmSync(this.#home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     await removeCgroups(ids, this.#home);
   }
@@ -286,14 +286,15 @@ class PrivateDockerd implements TestDockerd {
       }
     }
   }
+}
 
-  #unmountAll(): void {
-    const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
-      .split('\n')
-      .map((line) => line.split(' ')[4] ?? '')
-      .filter((path) => path.startsWith(`${this.#home}/`));
-    for (const path of mounts.reverse()) spawnSync('umount', ['--lazy', path]);
-  }
+/** Ends every mount below the folder. */
+export function unmountBelow(folder: string): void {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((path) => path.startsWith(`${folder}/`));
+  for (const path of mounts.reverse()) spawnSync('umount', ['--lazy', path]);
 }
 
 /** A root file system of busybox: every applet, users root, app (uid 1000) and nobody, an unreadable shadow. */
@@ -320,7 +321,7 @@ export function writeBusyboxTree(tree: string): void {
   chmodSync(join(tree, 'tmp'), 0o1777);
 }
 
-function hasEnded(child: ChildProcess): boolean {
+export function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
@@ -333,7 +334,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function endProcess(pid: number): Promise<void> {
+/** Ends it, by force after five seconds. */
+export async function endProcess(pid: number): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     if (!isAlive(pid)) return;
     try {

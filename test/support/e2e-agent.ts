@@ -27,6 +27,7 @@ export interface DetectionLine {
   readonly time: string;
   readonly rule: string;
   readonly priority: string;
+  readonly source: string;
   readonly output: string;
   readonly output_fields: Readonly<Record<string, string | number | boolean | null>>;
   readonly app?: Readonly<Record<string, string>>;
@@ -37,8 +38,14 @@ export interface DetectionLine {
 
 /** What a test configures; everything else is the agent's default, or the test's own folder. */
 export interface E2eAgentOptions {
-  /** Its engine; a socket path alone for one that does not exist (yet). */
-  readonly dockerd: Pick<TestDockerd, 'socketPath' | 'execRoot'>;
+  /** Its Docker engine; a socket path alone for one that does not exist (yet). */
+  readonly dockerd?: Pick<TestDockerd, 'socketPath' | 'execRoot'>;
+  /** Its Garden, which may not be there (yet). */
+  readonly garden?: { readonly socketPath: string; readonly cgroupParents: readonly string[] };
+  /** Apps that are cgroups, as a YAML list. */
+  readonly cgroupApps?: string;
+  /** Its containerd of Kubernetes, whose socket is in its state folder. */
+  readonly cri?: { readonly socketPath: string; readonly apps?: 'all' | 'korifi' };
   /** Lines of YAML that are added to the configuration; top-level keys other than those of `writeConfig`. */
   readonly config?: readonly string[];
   /** Below `streams:`, instead of none. */
@@ -122,12 +129,35 @@ export class E2eAgent {
     return ['unshare', '--mount', 'sh', '-c', `mount --bind ${file} /etc/hosts && exec "$@"`, 'sh'];
   }
 
+  /**
+   * Starts another one with the same configuration in this one's place; resolves when it answers, with the process that was
+   * before, which ends by itself.
+   */
+  async replace(): Promise<ChildProcess> {
+    const before = this.#process;
+    if (before === undefined) throw new Error('the agent was not started');
+    this.#process = undefined;
+    const child = this.spawn('--replace');
+    await until(
+      'the new one answers',
+      async () => {
+        if (hasEnded(child)) throw new Error(`it did not start:\n${this.#stderr.slice(-4000)}`);
+        return await this.snapshot().then(
+          ({ pid }) => pid === child.pid,
+          () => false,
+        );
+      },
+      START_TIMEOUT_MS,
+    );
+    return before;
+  }
+
   /** Starts it without waiting for anything. */
-  spawn(): ChildProcess {
+  spawn(...more: readonly string[]): ChildProcess {
     if (this.#process !== undefined && !hasEnded(this.#process)) throw new Error('it runs already');
     // A test process that dies takes its agent along.
     const command = ['setpriv', '--pdeathsig', 'KILL', process.execPath, MAIN, 'agent'];
-    const argv = [...this.#ownHosts(), ...command, '--config', this.configFile];
+    const argv = [...this.#ownHosts(), ...command, '--config', this.configFile, ...more];
     const child = spawn(argv[0]!, argv.slice(1), {
       stdio: ['ignore', this.#options.stdout === true ? 'pipe' : 'ignore', 'pipe'],
     });
@@ -189,11 +219,14 @@ export class E2eAgent {
   /** Lines of the operator's file. Fails if the last one is not ended. */
   operatorLines(): string[] {
     if (!existsSync(this.operatorFile)) return [];
-    const text = readFileSync(this.operatorFile, 'utf8');
-    if (text === '') return [];
-    if (!text.endsWith('\n'))
-      throw new Error('the last line of the operator file is not whole yet');
-    return text.slice(0, -1).split('\n');
+    // What is written at once is not seen at once: a reader may come between its pages.
+    for (let tries = 1; ; tries++) {
+      const text = readFileSync(this.operatorFile, 'utf8');
+      if (text === '') return [];
+      if (text.endsWith('\n')) return text.slice(0, -1).split('\n');
+      if (tries === 200) throw new Error('the last line of the operator file is not whole yet');
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
   }
 
   /** The operator's file, parsed; every line must be JSON. */
@@ -231,7 +264,15 @@ export class E2eAgent {
   }
 
   #writeConfig(): void {
-    const { dockerd, config = [], streams = [], rules = {} } = this.#options;
+    const {
+      dockerd,
+      garden,
+      cri,
+      cgroupApps = '[]',
+      config = [],
+      streams = [],
+      rules = {},
+    } = this.#options;
     const files = Object.entries(rules).map(([name, text]) => {
       const path = join(this.folder, name);
       writeFileSync(path, text);
@@ -242,16 +283,27 @@ export class E2eAgent {
       this.configFile,
       [
         `run_dir: ${this.folder}`,
+        `state_dir: ${join(this.folder, 'state')}`,
         `rules_files: ${JSON.stringify([...defaults, ...files])}`,
         'runtimes:',
-        '  docker:',
-        '    enabled: true',
-        `    socket: ${dockerd.socketPath}`,
-        `    exec_root: ${dockerd.execRoot}`,
+        dockerd === undefined
+          ? '  docker: {enabled: false}'
+          : `  docker: {enabled: true, socket: ${dockerd.socketPath}, exec_root: ${dockerd.execRoot}}`,
+        garden === undefined
+          ? '  garden: {enabled: false}'
+          : `  garden: {enabled: true, socket: ${garden.socketPath}, cgroup_parents: ${JSON.stringify(garden.cgroupParents)}}`,
+        `  cgroup: {apps: ${cgroupApps}}`,
+        ...(cri === undefined
+          ? []
+          : [`  cri: {socket: ${cri.socketPath}, apps: ${cri.apps ?? 'all'}}`]),
         'streams:',
         `  file: {path: ${this.operatorFile}, format: ${this.#options.fileFormat ?? 'json'}}`,
         ...(this.#options.stdout === true ? ['  stdout: {enabled: true}'] : []),
         ...streams.map((line) => `  ${line}`),
+        // Lines that come by themselves: tests that look at them say so.
+        ...(config.some((line) => line.startsWith('coverage:'))
+          ? []
+          : ['coverage: {enabled: false}']),
         ...config,
         '',
       ].join('\n'),

@@ -9,24 +9,46 @@ export interface RunOptions {
   readonly labels?: Readonly<Record<string, string>>;
   readonly tty?: boolean;
   readonly hostConfig?: Docker.HostConfig;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: busybox. */
+  readonly image?: string;
 }
 
 /** Starts a container that runs `command` (a shell script, or an argument vector), without a network. */
 export async function runContainer(
   engine: TestDockerd,
   command: string | readonly string[],
-  { name, labels = {}, tty = false, hostConfig = {} }: RunOptions = {},
+  { name, labels = {}, tty = false, hostConfig = {}, env = {}, image }: RunOptions = {},
 ): Promise<Docker.Container> {
   const container = await engine.docker.createContainer({
     ...(name === undefined ? {} : { name }),
-    Image: await engine.importBusybox(),
+    Image: image ?? (await engine.importBusybox()),
     Cmd: typeof command === 'string' ? ['sh', '-c', command] : [...command],
     Labels: { ...labels },
+    Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
     Tty: tty,
     HostConfig: { NetworkMode: 'none', ...hostConfig },
   });
   await container.start();
   return container;
+}
+
+/** An image as a script leaves busybox's behind. Its name, for `image` above. */
+export async function imageMadeBy(
+  engine: TestDockerd,
+  name: string,
+  script: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const maker = await runContainer(engine, script, { env });
+  try {
+    const { StatusCode } = (await maker.wait()) as { StatusCode: number };
+    if (StatusCode !== 0) throw new Error(`the image ${name} was not made: ${script}`);
+    await maker.commit({ repo: `varvel-test/${name}`, changes: 'ENV TEXT=' });
+  } finally {
+    await maker.remove({ force: true });
+  }
+  return `varvel-test/${name}`;
 }
 
 /** Runs a script in the container (docker exec) and waits for its end; its exit code. */

@@ -15,10 +15,11 @@ static const struct {
     {"io_uring_setup", 425}, {"io_uring_enter", 426}, {"io_uring_register", 427}, CALL(socket), CALL(connect), CALL(bind),
     CALL(listen), CALL(accept), CALL(accept4), CALL(sendto), CALL(sendmsg), CALL(sendmmsg), CALL(recvfrom),
     CALL(recvmsg), CALL(recvmmsg), CALL(ptrace), CALL(kill), CALL(tkill), CALL(tgkill), CALL(prctl), CALL(setns),
-    CALL(unshare), CALL(capset), CALL(setuid), CALL(setgid), CALL(setreuid), CALL(setregid), CALL(setresuid),
+    CALL(unshare), CALL(capset), CALL(setsid), CALL(setpgid), CALL(setuid), CALL(setgid), CALL(setreuid), CALL(setregid), CALL(setresuid),
     CALL(setresgid), CALL(keyctl), CALL(bpf), CALL(init_module), CALL(finit_module), CALL(delete_module),
     // Without an event: to prepare
-    CALL(open), CALL(openat), CALL(close), {"fsconfig", 431}, {"fsmount", 432}, CALL(umask), CALL(munmap),
+    CALL(open), CALL(openat), CALL(close), {"fsconfig", 431}, {"fsmount", 432}, CALL(umask), CALL(munmap), CALL(shutdown),
+    CALL(setsockopt), CALL(getsockopt),
 };
 
 // What arguments point to stays where it is: one piece of memory after the other.
@@ -90,28 +91,46 @@ static unsigned long argument(char ***at) {
   return (unsigned long)bytes;
 }
 
-static void print_hex(const unsigned char *bytes, size_t size) {
+// A line that is written at once: another process may write to the same pipe.
+struct line {
+  char text[32768];
+  size_t used;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct line *line, const char *format, ...) {
+  va_list values;
+  va_start(values, format);
+  int length = vsnprintf(line->text + line->used, sizeof(line->text) - line->used, format, values);
+  va_end(values);
+  if (length < 0 || (line->used += (size_t)length) >= sizeof(line->text)) _exit(118);
+}
+
+static void print_line(const struct line *line) {
+  if (write(1, line->text, line->used) != (ssize_t)line->used) _exit(118);
+}
+
+static void add_hex(struct line *line, const unsigned char *bytes, size_t size) {
   char text[2 * 600 + 1] = "";
   for (size_t i = 0; i < size && i < 600; i++) sprintf(text + 2 * i, "%02x", bytes[i]);
-  dprintf(1, "\"%s\"", text);
+  add(line, "\"%s\"", text);
 }
 
 // Of the descriptor: what stat and the links in /proc say, and a socket's names.
-static void print_descriptor(int fd) {
+static void add_descriptor(struct line *line, int fd) {
   struct stat facts;
   if (fstat(fd, &facts)) return;
   char path[64], link[600];
   snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
   ssize_t length = readlink(path, link, sizeof(link));
-  dprintf(1, ",\"ino\":%lu,\"dev\":%lu,\"mode\":%u,\"link\":", facts.st_ino, facts.st_dev, facts.st_mode);
-  print_hex((void *)link, length < 0 ? 0 : (size_t)length);
+  add(line, ",\"ino\":%lu,\"dev\":%lu,\"mode\":%u,\"link\":", facts.st_ino, facts.st_dev, facts.st_mode);
+  add_hex(line, (void *)link, length < 0 ? 0 : (size_t)length);
   struct sockaddr_storage names[2] = {};
   char text[100];
   for (int i = 0; i < 2; i++) {
     socklen_t size = sizeof(names[i]);
     if ((i ? getpeername : getsockname)(fd, (void *)&names[i], &size)) continue;
     name_socket(text, sizeof(text), (void *)&names[i]);
-    dprintf(1, ",\"%s\":%s", i ? "remote" : "local", text);
+    add(line, ",\"%s\":%s", i ? "remote" : "local", text);
   }
 }
 
@@ -133,16 +152,18 @@ static void run_call(bool keeps, char ***at) {
   long ret = check(syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]));
   results[n_results++ % 64] = ret;
   if (keeps) keep(ret);
-  dprintf(1, "{\"step\":\"call\",\"name\":\"%s\",\"pid\":%d,\"tid\":%d,\"ret\":%ld,\"args\":[", name, getpid(), gettid(), ret);
-  for (int i = 0; i < n; i++) dprintf(1, "%s\"%lu\"", i ? "," : "", args[i]);
-  dprintf(1, "],\"buffers\":[");
+  struct line line = {};
+  add(&line, "{\"step\":\"call\",\"name\":\"%s\",\"pid\":%d,\"tid\":%d,\"ret\":%ld,\"args\":[", name, getpid(), gettid(), ret);
+  for (int i = 0; i < n; i++) add(&line, "%s\"%lu\"", i ? "," : "", args[i]);
+  add(&line, "],\"buffers\":[");
   for (int i = 0; i < n_buffers; i++) {
-    if (i) dprintf(1, ",");
-    print_hex(buffers[i].at, buffers[i].size);
+    if (i) add(&line, ",");
+    add_hex(&line, buffers[i].at, buffers[i].size);
   }
-  dprintf(1, "]");
-  if (keeps && ret >= 0) print_descriptor((int)ret);
-  dprintf(1, "}\n");
+  add(&line, "]");
+  if (keeps && ret >= 0) add_descriptor(&line, (int)ret);
+  add(&line, "}\n");
+  print_line(&line);
 }
 
 static bool run_call_step(const char *step, char ***at) {
@@ -150,9 +171,11 @@ static bool run_call_step(const char *step, char ***at) {
     run_call(step[4] != 0, at);
   } else if (!strcmp(step, "describe")) {
     int fd = (int)number(at);
-    dprintf(1, "{\"step\":\"describe\",\"pid\":%d,\"tid\":%d,\"ret\":%d", getpid(), gettid(), fd);
-    print_descriptor(fd);
-    dprintf(1, "}\n");
+    struct line line = {};
+    add(&line, "{\"step\":\"describe\",\"pid\":%d,\"tid\":%d,\"ret\":%d", getpid(), gettid(), fd);
+    add_descriptor(&line, fd);
+    add(&line, "}\n");
+    print_line(&line);
   } else if (!strcmp(step, "child")) { // stands still until this process ends
     pid_t parent = getpid();
     child_pid = fork();

@@ -41,7 +41,8 @@ export const TOPICS = {
   messages: ['sendto', 'sendmsg', 'sendmmsg', 'recvfrom', 'recvmsg', 'recvmmsg'],
   processes: [
     ...['ptrace', 'kill', 'tkill', 'tgkill', 'prctl', 'setns', 'unshare', 'capset', 'setuid'],
-    ...['setgid', 'setreuid', 'setregid', 'setresuid', 'setresgid', 'keyctl', 'bpf'],
+    ...['setgid', 'setreuid', 'setregid', 'setresuid', 'setresgid', 'setsid', 'setpgid', 'keyctl'],
+    'bpf',
   ],
   modules: ['init_module', 'finit_module', 'delete_module'],
 } as const satisfies Record<string, readonly EventName[]>;

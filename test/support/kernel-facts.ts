@@ -62,6 +62,17 @@ export function readStat(pid: number): StatFacts {
   return { pid, comm, ppid: Number(fields[1]), startTicks: BigInt(fields[19] ?? '') };
 }
 
+/** The parents that /proc knows, nearest first. */
+export function ancestorsOf(pid: number): StatFacts[] {
+  const chain: StatFacts[] = [];
+  for (let at = readStat(pid).ppid; at > 0;) {
+    const facts = readStat(at);
+    chain.push(facts);
+    at = facts.ppid;
+  }
+  return chain;
+}
+
 /** Reads the facts of a process that stands still, or of its thread `tid`. */
 export function readFacts(pid: number, tid: number = pid): ProcFacts {
   const dir = `/proc/${pid}/task/${tid}`;

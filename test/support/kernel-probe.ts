@@ -145,6 +145,15 @@ export class TestProcess {
     this.#child.kill('SIGKILL');
   }
 
+  /** Waits until it has reported such a result. */
+  async reported(is: (result: StepResult) => boolean, waitMs = WAIT_MS): Promise<void> {
+    const end = Date.now() + waitMs;
+    while (!this.results.some(is)) {
+      if (Date.now() > end) throw new Error(`not reported: ${this.describe()}`);
+      await delay(2);
+    }
+  }
+
   /** The nth result of the step. Throws with all output when there is none. */
   result(step: string, nth = 0): StepResult {
     const found = this.results.filter((result) => result.step === step)[nth];

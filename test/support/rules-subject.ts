@@ -298,6 +298,7 @@ export function makeSubject(
     },
     domains: {
       namesOf: (ip) => (ip === '93.184.216.34' ? ['example.com', 'www.example.com'] : []),
+      areKnown: () => true,
     },
     hostname: 'cell-1',
     ...overrides,

@@ -9,12 +9,24 @@ export interface CommandRun {
 }
 
 /** What `varvel ARGV…` prints and exits with, on a pipe; the error of a UserError as main.ts shows it. */
-export async function runCommand(...argv: string[]): Promise<CommandRun> {
+export function runCommand(...argv: string[]): Promise<CommandRun> {
+  return runCommandOn([], ...argv);
+}
+
+/** The same with these pieces on standard input. */
+export async function runCommandOn(
+  input: readonly (string | Buffer)[],
+  ...argv: string[]
+): Promise<CommandRun> {
   let out = '';
   let err = '';
   const io = {
     stdout: (text: string) => void (out += text),
     stderr: (text: string) => void (err += text),
+    // eslint-disable-next-line @typescript-eslint/require-await
+    stdin: async function* () {
+      for (const part of input) yield Buffer.from(part);
+    },
     isTty: false,
     columns: 80,
   };

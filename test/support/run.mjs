@@ -1,8 +1,9 @@
 // Runs the test files of the named layers with node:test: node test/support/run.mjs LAYER… [-- node --test flags]
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 const split = process.argv.indexOf('--');
 const layers = process.argv.slice(2, split < 0 ? undefined : split);
@@ -21,11 +22,31 @@ if (files.length === 0) {
 }
 // Layers that load the probe or start daemons run one file at a time: they would see each other's events.
 const serial = layers.some((layer) => ['kernel', 'integration', 'vm', 'e2e'].includes(layer));
-// The runner's own default leaves one core to itself, which on two is half of them.
-const concurrency = serial ? 1 : availableParallelism();
+// The runner's own default leaves one core to itself, which on two is half of them; some tests wait, and one more has theirs.
+const concurrency = serial ? 1 : availableParallelism() + 1;
+const folder = mkdtempSync(join(tmpdir(), 'varvel-tests-'));
 const { status } = spawnSync(
   process.execPath,
-  ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, ...flags, ...files],
+  [
+    ...['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`],
+    ...[...flags, ...(serial ? files : grouped(3 * concurrency))],
+  ],
   { stdio: 'inherit' },
 );
+rmSync(folder, { recursive: true });
 process.exit(status ?? 1);
+
+/** A process takes half a second to begin, a file of these layers mostly less: each runs a suite per file. */
+function grouped(count) {
+  return Array.from({ length: count }, (_, nth) => {
+    const path = join(folder, `group-${nth + 1}.test.mjs`);
+    const suites = files
+      .filter((_, index) => index % count === nth)
+      .map((file) => {
+        const url = pathToFileURL(resolve(file)).href;
+        return `describe(${JSON.stringify(file)}, () => import(${JSON.stringify(url)}));`;
+      });
+    writeFileSync(path, ["import { describe } from 'node:test';", ...suites, ''].join('\n'));
+    return path;
+  });
+}

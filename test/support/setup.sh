@@ -2,6 +2,7 @@
 # Everything that the build, the tests and the demo need; what is there already is left alone.
 #   setup.sh                  for all tests but those in guest kernels
 #   setup.sh vm               for those too
+#   setup.sh browser          for all tests, and those that look at pages in Chromium (400 MB; skipped without it)
 #   setup.sh demo             for the demo in a cgroup: no Docker
 #   setup.sh demo --docker    for the demo in a container
 set -euo pipefail
@@ -20,11 +21,17 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 docker=yes
 guests=no
+browser=no
+receivers=yes
 case "${1:-}" in
   '') ;;
   vm) guests=yes ;;
-  demo) [ "${2:-}" = --docker ] || docker=no ;;
-  *) fail "There is no set-up \"$1\". Use: setup.sh, setup.sh vm, setup.sh demo, setup.sh demo --docker" ;;
+  browser) browser=yes ;;
+  demo)
+    [ "${2:-}" = --docker ] || docker=no
+    receivers=no
+    ;;
+  *) fail "There is no set-up \"$1\". Use: setup.sh, setup.sh vm, setup.sh browser, setup.sh demo, setup.sh demo --docker" ;;
 esac
 
 check_host() {
@@ -60,13 +67,29 @@ missing_packages() {
     has docker || echo docker-cli
     is_static /bin/busybox || echo busybox-static
   fi
+  if [ "$receivers" = yes ]; then
+    has openssl || echo openssl
+    has unzip || echo unzip
+    has containerd || echo containerd
+    has runc || echo runc
+    has rsyslogd || echo rsyslog
+    has curl || echo curl
+    has promtool || echo prometheus
+    compgen -G '/usr/lib/*/rsyslog/lmnsd_ossl.so' >/dev/null || echo rsyslog-openssl
+    has ruby || echo ruby
+    has systemd-analyze || echo systemd
+    { has prometheus && has promtool; } || echo prometheus
+  fi
   if [ "$guests" = yes ]; then
     has qemu-system-x86_64 || echo qemu-system-x86
     has xz || echo xz-utils
   fi
+  if [ "$browser" = yes ]; then
+    has chromium || echo chromium
+  fi
 }
 
-# Installing docker.io must not start a daemon on this host: invoke-rc.d asks policy-rc.d, and 101 forbids.
+# Installing docker.io or containerd must not start a daemon on this host: invoke-rc.d asks policy-rc.d, and 101 forbids.
 forbid_daemons() {
   [ ! -e "$POLICY_SAVED" ] || mv "$POLICY_SAVED" "$POLICY" # an earlier run was killed
   if [ -x "$POLICY" ]; then

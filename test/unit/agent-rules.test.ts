@@ -222,3 +222,33 @@ test('a widened plan reports what either reports', () => {
   });
   assert.deepEqual(widened(nothing, writes), writes);
 });
+
+test('what apps’ own rules need is reported as well, through reloads, until no app has them', async () => {
+  const { rules, done } = await started();
+  done.splice(0);
+  const own = ruleSetOf(WRITES);
+  const both = { read: true, write: true, failed: false };
+  rules.setAppRules([own]);
+  assert.deepEqual(done.splice(0), [
+    'io_uring,sys_connect,sys_open',
+    { ...READS_MASK, opens: both },
+  ]);
+  await rules.reload();
+  assert.deepEqual(done.splice(0).slice(-2), [
+    'io_uring,sys_connect,sys_open',
+    { ...READS_MASK, opens: both },
+  ]);
+  rules.setAppRules([]);
+  assert.deepEqual(done.splice(0), ['sys_open', READS_MASK]);
+});
+
+test('a rule of an app that this kernel cannot serve takes nothing from the others, and holds up no reload', async () => {
+  const { rules, done } = await started({ refuse: 'sys_connect' });
+  const failed = ruleSetOf(ruleFile('evt.type = open and evt.failed = true'));
+  rules.setAppRules([ruleSetOf(WRITES), failed]);
+  const opens = { read: true, write: false, failed: true };
+  assert.deepEqual(done.at(-1), { ...READS_MASK, opens });
+  await rules.reload();
+  assert.deepEqual(rules.status().reloads, { ok: 1, failed: 0 });
+  assert.deepEqual(done.at(-1), { ...READS_MASK, opens });
+});

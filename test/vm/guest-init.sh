@@ -2,7 +2,7 @@
 # PID 1 of a guest of test/vm/guest.ts. First from the initramfs, to reach the host's root file system (9p, read-only); then
 # again from there, with "root" as argument, to make it a host: kernel file systems, cgroups in the wanted layout, scratch
 # space in memory. Runs the command and writes its exit code to the second serial port.
-# Kernel command line: guest.cgroups=v2|hybrid|v1 guest.cwd=DIR
+# Kernel command line: guest.cgroups=v2|hybrid|v1 guest.cwd=DIR guest.init=systemd (then systemd becomes PID 1 and runs the command)
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 HERE=/run/guest # in the host's tree, where everybody has a /run
 
@@ -26,6 +26,13 @@ busybox mount -t proc proc /proc
 busybox mount -t sysfs sys /sys
 busybox mount -t devtmpfs dev /dev
 busybox mkdir -p /dev/pts /dev/shm /run/lock
+systemd=
+case " $(busybox cat /proc/cmdline) " in *' guest.init=systemd '*) systemd=yes ;; esac
+# What is installed into these is gone with the guest.
+for place in ${systemd:+etc opt var usr/local}; do
+  busybox mkdir -p $HERE/upper/$place $HERE/changing/$place
+  busybox mount -t overlay -o lowerdir=/$place,upperdir=$HERE/upper/$place,workdir=$HERE/changing/$place overlay /$place
+done
 busybox mount -t devpts -o ptmxmode=666 devpts /dev/pts
 for place in /dev/shm /tmp /var/tmp /root; do busybox mount -t tmpfs -o mode=1777 scratch $place; done
 busybox mount -t bpf bpf /sys/fs/bpf
@@ -46,7 +53,9 @@ if [ ! -d "$cwd" ]; then
   busybox mount --bind "$HERE/tree$cwd" "$cwd"
 fi
 cgroups=/sys/fs/cgroup
-if [ "$layout" = v2 ]; then
+if [ -n "$systemd" ]; then
+  : # It mounts v2 itself.
+elif [ "$layout" = v2 ]; then
   busybox mount -t cgroup2 cgroup2 $cgroups
 else
   busybox mount -t tmpfs -o mode=755 cgroup $cgroups
@@ -64,6 +73,25 @@ else
 fi
 
 export PATH HOME=/root
+cat >$HERE/run-command <<EOF
 cd "$cwd" && /bin/sh $HERE/command </dev/null
-echo $? >/dev/ttyS1
-busybox poweroff -f
+echo \$? >/dev/ttyS1
+$HERE/busybox poweroff -f
+EOF
+[ -n "$systemd" ] || exec $HERE/busybox sh $HERE/run-command
+# A machine that has nothing to do but the command; services that the command starts bring the rest of the system along.
+busybox mkdir -p /run/systemd/system
+# Nothing to rebuild, which would take an emulated machine longer than the tests; no network.
+touch -r /usr /etc/.updated /var/.updated
+ln -s /dev/null /run/systemd/system/systemd-timesyncd.service
+cat >/run/systemd/system/guest.service <<EOF
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+Environment=HOME=/root PATH=$PATH
+StandardOutput=append:/dev/ttyS0
+StandardError=append:/dev/ttyS0
+ExecStart=/bin/sh $HERE/run-command
+EOF
+exec /lib/systemd/systemd --system --unit=guest.service

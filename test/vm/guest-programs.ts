@@ -5,6 +5,8 @@ import { CACHE } from './guest-kernel.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
 const STEPS = join(CACHE, 'kernel-steps');
+/** What manifests/bundle.sh makes. */
+const BUNDLE = join(CACHE, 'bundle');
 const COMPILED = join(CACHE, 'js');
 
 /**
@@ -21,6 +23,8 @@ export function prepareGuests(): void {
     const one = ['-static', '-O1', '-o', join(CACHE, name), `test/support/${name}.c`];
     run(`${name}.c does not compile`, 'gcc', one, root);
   }
+  rmSync(BUNDLE, { recursive: true, force: true });
+  run('The bundle cannot be made', 'bash', ['manifests/bundle.sh', BUNDLE], root);
   rmSync(COMPILED, { recursive: true, force: true });
   const tsc = [
     ...['tsc', '--project', 'tsconfig.json', '--noCheck', '--noEmit', 'false'],
@@ -36,7 +40,7 @@ export function prepareGuests(): void {
 export function guestTests(...names: readonly string[]): string {
   const files = names.map((name) => join(COMPILED, 'test/vm/guest', `${name}.js`));
   return [
-    `export KERNEL_STEPS_PROGRAM=${STEPS} KERNEL_PROGRAMS=${CACHE} NO_COLOR=1`,
+    `export KERNEL_STEPS_PROGRAM=${STEPS} KERNEL_PROGRAMS=${CACHE} VARVEL_BUNDLE=${BUNDLE} NO_COLOR=1`,
     `exec node --test --test-concurrency=1 --test-reporter=spec ${files.join(' ')}`,
   ].join('\n');
 }

@@ -8,6 +8,8 @@ import { guestTests, prepareGuests } from './guest-programs.ts';
 export interface GuestPlan {
   readonly cgroups: CgroupLayout;
   readonly files: readonly string[];
+  /** PID 1 is systemd. */
+  readonly systemd?: boolean;
 }
 
 /**
@@ -22,11 +24,12 @@ export function testInGuests(suite: Suite, version: RegExp, guests: readonly Gue
       kernel = guestKernel(suite);
       assert.match(kernel.release, version);
     });
-    for (const { cgroups, files } of guests) {
+    for (const { cgroups, files, systemd = false } of guests) {
       test(`cgroups ${cgroups}: ${files.join(', ')}`, async (t) => {
         const { code, output, ms } = await runInGuest({
           kernel,
           cgroups,
+          systemd,
           command: guestTests(...files),
         });
         assert.equal(code, 0, `The guest’s tests failed (exit code ${code}):\n${output}`);

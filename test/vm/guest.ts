@@ -20,6 +20,8 @@ export interface GuestOptions {
   readonly cgroups: CgroupLayout;
   /** A shell script, run by root in the repository. */
   readonly command: string;
+  /** PID 1 is this machine's systemd (cgroups are v2 then), and /etc, /opt, /usr/local and /var can be written to. */
+  readonly systemd?: boolean;
 }
 
 /** How it ended. */
@@ -88,7 +90,7 @@ function qemuArguments(options: GuestOptions, initramfs: string, exitCode: strin
     '-virtfs',
     'local,path=/,mount_tag=host,security_model=passthrough,readonly=on,multidevs=remap',
     '-append',
-    `console=ttyS0 quiet panic=-1 mitigations=off guest.cgroups=${cgroups} guest.cwd=${REPOSITORY}`,
+    `console=ttyS0 quiet panic=-1 mitigations=off guest.cgroups=${cgroups} guest.cwd=${REPOSITORY}${options.systemd === true ? ' guest.init=systemd' : ''}`,
   ];
 }
 

@@ -7,4 +7,6 @@ testInGuests('trixie', /^6\.12\./, [
   { cgroups: 'v2', files: ['kernel-processes'] },
   { cgroups: 'v2', files: ['probe', 'agent', 'docker'] },
   { cgroups: 'v1', files: ['probe', 'agent'] },
+  { cgroups: 'v2', files: ['systemd'], systemd: true },
+  { cgroups: 'v2', files: ['systemd-capabilities'], systemd: true },
 ]);

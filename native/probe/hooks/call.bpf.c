@@ -84,23 +84,12 @@ __noinline int call__store_directory(struct call_state *c, __u32 which)
 	if (!arg || !wanted)
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct fs_struct *fs = task->fs;
 	__s32 fd = arg == NOT_AN_ARGUMENT ? AT_FDCWD : (__s32)c->args[arg];
-	struct dentry *dentry;
-	struct vfsmount *mnt;
-	if (fd == AT_FDCWD) {
-		dentry = LOAD(fs, struct fs_struct, pwd.dentry);
-		mnt = LOAD(fs, struct fs_struct, pwd.mnt);
-	} else {
-		struct file *file = file__from_fd(task, fd);
-		if (!file)
-			return 0;
-		dentry = LOAD(file, struct file, f_path.dentry);
-		mnt = LOAD(file, struct file, f_path.mnt);
-	}
 	bool moved = (c->spec.flags & CALL_NEW_ROOT) && c->ret == 0;
-	long start = path__write_buffer(dentry, mnt, moved ? NULL : fs);
-	if (start < 0 || (start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED)
+	long start = file__write_directory(task, fd, moved ? NULL : task->fs);
+	if (start < 0)
+		return 0;
+	if ((start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED)
 		r->flags |= CWD_TRUNCATED;
 	(&r->dir1_len)[which] = call__append_path(c, s, start);
 	return 0;
@@ -179,13 +168,35 @@ __noinline int call__store_object(struct call_state *c)
 	return 0;
 }
 
+/* Appends an address from user memory, or from the kernel's copy of it. */
+static __always_inline void call__append_address(struct call_state *c, struct scratch *s, __u64 from, const void *copy,
+						 __u32 len)
+{
+	struct rec_call *r = (void *)s->b;
+	if (len > SOCKADDR_MAX)
+		len = SOCKADDR_MAX;
+	__u32 off = c->off;
+	barrier_var(off);
+	barrier_var(len);
+	if (!len || !CALL_ROOM(off, SOCKADDR_MAX) || len > SOCKADDR_MAX)
+		return;
+	long error = copy ? bpf_probe_read_kernel(s->b + off, len, copy)
+			  : bpf_probe_read_user(s->b + off, len, (void *)from);
+	if (error) {
+		r->flags |= RAW_UNREADABLE;
+		maps__count_read_error();
+		return;
+	}
+	r->addr_len = len;
+	c->off = off + len;
+}
+
 /* The address that the call was passed, or gave back. */
 __noinline int call__store_address(struct call_state *c)
 {
 	struct scratch *s = ring__get_scratch();
 	if (!c || !s)
 		return 0;
-	struct rec_call *r = (void *)s->b;
 	__u64 from = c->args[c->spec.addr & 7];
 	__u32 len = c->args[c->spec.addr_len & 7];
 	bool returned = c->spec.flags & CALL_RECEIVES;
@@ -201,22 +212,8 @@ __noinline int call__store_address(struct call_state *c)
 		bpf_probe_read_user(&value, sizeof(value), (void *)c->args[c->spec.addr_len & 7]);
 		len = value;
 	}
-	if (!from || !len)
-		return 0;
-	if (len > SOCKADDR_MAX)
-		len = SOCKADDR_MAX;
-	__u32 off = c->off;
-	barrier_var(off);
-	barrier_var(len);
-	if (!CALL_ROOM(off, SOCKADDR_MAX) || len > SOCKADDR_MAX)
-		return 0;
-	if (bpf_probe_read_user(s->b + off, len, (void *)from)) {
-		r->flags |= RAW_UNREADABLE;
-		maps__count_read_error();
-		return 0;
-	}
-	r->addr_len = len;
-	c->off = off + len;
+	if (from)
+		call__append_address(c, s, from, NULL, len);
 	return 0;
 }
 

@@ -45,8 +45,7 @@ static __always_inline void exec__store_groups(struct rec_exec *r, struct task_s
 
 static __always_inline __u32 exec__store_cwd(char *dst, struct rec_exec *r, struct task_struct *task)
 {
-	struct fs_struct *fs = task->fs;
-	long start = path__write_buffer(LOAD(fs, struct fs_struct, pwd.dentry), LOAD(fs, struct fs_struct, pwd.mnt), fs);
+	long start = file__write_directory(task, AT_FDCWD, task->fs);
 	if (start < 0 || (start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED)
 		r->flags |= CWD_TRUNCATED;
 	return path__copy_buffer(dst, start);

@@ -5,7 +5,6 @@
 #define O_WRONLY 1
 #define O_CREAT 0100
 #define O_TRUNC 01000
-#define AT_FDCWD (-100)
 #define ENAMETOOLONG 36
 
 struct open_call {
@@ -28,20 +27,7 @@ static __always_inline bool open__is_wanted(__u32 mask, __u32 flags, long ret)
 /* The directory that a relative path starts from; its length, 0 where it is not known. */
 static __always_inline __u32 open__store_directory(char *dst, struct task_struct *task, __s32 dirfd)
 {
-	struct fs_struct *fs = task->fs;
-	struct dentry *dentry;
-	struct vfsmount *mnt;
-	if (dirfd == AT_FDCWD) {
-		dentry = LOAD(fs, struct fs_struct, pwd.dentry);
-		mnt = LOAD(fs, struct fs_struct, pwd.mnt);
-	} else {
-		struct file *file = file__from_fd(task, dirfd);
-		if (!file)
-			return 0;
-		dentry = LOAD(file, struct file, f_path.dentry);
-		mnt = LOAD(file, struct file, f_path.mnt);
-	}
-	long start = path__write_buffer(dentry, mnt, fs);
+	long start = file__write_directory(task, dirfd, task->fs);
 	if (start < 0 || (start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED)
 		return 0;
 	return path__copy_buffer(dst, start);

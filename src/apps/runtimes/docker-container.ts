@@ -50,7 +50,10 @@ export function parseDockerEvent(line: string): DockerEvent | undefined {
  */
 export function containerFromCreate(event: DockerEvent): Container {
   const { name, image, ...labels } = event.attributes;
-  return build({ id: event.id, name: text(name), image: text(image), labels });
+  return {
+    ...build({ id: event.id, name: text(name), image: text(image), labels }),
+    ...(event.action === 'create' ? { ranBefore: false } : {}),
+  };
 }
 
 /** A container from `GET /containers/json`; undefined when the engine's answer makes no sense. */
@@ -59,14 +62,25 @@ export function containerFromList(info: Docker.ContainerInfo): Container | undef
   // Legacy links add names with two slashes.
   const names = Array.isArray(info.Names) ? info.Names : [];
   const name = names.find((candidate) => candidate.lastIndexOf('/') === 0) ?? names[0];
-  return build({
-    id: info.Id,
-    name: text(name),
-    image: text(info.Image),
-    imageId: text(info.ImageID),
-    labels: info.Labels,
-  });
+  return {
+    ...build({
+      id: info.Id,
+      name: text(name),
+      image: text(info.Image),
+      imageId: text(info.ImageID),
+      labels: info.Labels,
+    }),
+    // Of one that runs the list does not say it; inspect does.
+    ...(RAN_BEFORE[info.State] === undefined ? {} : { ranBefore: RAN_BEFORE[info.State] }),
+  };
 }
+
+const RAN_BEFORE: Readonly<Record<string, boolean>> = {
+  created: false,
+  exited: true,
+  restarting: true,
+  dead: true,
+};
 
 /** A container from `GET /containers/ID/json`; undefined when the engine's answer makes no sense. */
 export function containerFromInspect(info: Docker.ContainerInspectInfo): Container | undefined {
@@ -85,6 +99,7 @@ export function containerFromInspect(info: Docker.ContainerInspectInfo): Contain
     initPid: info.State.Running && info.State.Pid > 0 ? info.State.Pid : 0,
     // The engine's zero time (year 1) means never.
     startedAtMs: startedAtMs > 0 ? startedAtMs : undefined,
+    ranBefore: Date.parse(info.State.FinishedAt) > 0,
     details: detailsOf(info),
   };
 }
@@ -147,6 +162,8 @@ export function mergeContainer(older: Container | undefined, newer: Container): 
     tty: newer.tty ?? older.tty,
     initPid: newer.initPid === 0 ? older.initPid : newer.initPid,
     startedAtMs: newer.startedAtMs ?? older.startedAtMs,
+    // What was known first: later, its first run is one of before too.
+    ranBefore: older.ranBefore ?? newer.ranBefore,
     imageDigest: newer.imageDigest ?? older.imageDigest,
     details: newer.details ?? older.details,
   };

@@ -47,7 +47,8 @@ const MAX_KNOWN = 16384;
 const MAX_WAITING_INSPECTS = 4096;
 const MAX_IMAGES = 256;
 const INSPECT_ATTEMPTS = 3;
-const INSPECT_WAIT_MS = 1000;
+/** The engine answers when the container has started, which takes a second and more on a busy host. Below the default hold_time. */
+const INSPECT_WAIT_MS = 4000;
 const RETRY_MS = 200;
 const MIN_BACKOFF_MS = 250;
 /** Low: containers that start before we are back have their first detections held that long. */
@@ -149,7 +150,13 @@ export class DockerRuntime implements Runtime {
   }
 
   status(): RuntimeStatus {
-    return { name: this.name, connected: this.#connected, message: this.#problem };
+    const { connects, inspects, inspectFailures, inspectsRefused } = this.#counts;
+    return {
+      ...{ name: this.name, connected: this.#connected, message: this.#problem },
+      counters: {
+        ...{ connects, questions: inspects, failures: inspectFailures, refused: inspectsRefused },
+      },
+    };
   }
 
   counters(): DockerCounters {
@@ -259,7 +266,8 @@ export class DockerRuntime implements Runtime {
         break;
       }
       case 'die':
-        if (known !== undefined) this.#tell({ ...known, initPid: 0 });
+        // The events of some seconds before the agent are told too: one that was created then may have run twice since.
+        if (known !== undefined) this.#tell({ ...known, initPid: 0, ranBefore: true });
         break;
       case 'destroy':
         this.#tellAsKnown(event.id);
@@ -271,7 +279,7 @@ export class DockerRuntime implements Runtime {
 
   /**
    * A container that has been created and not started. What its event does not say (privileges, mounts) is asked for
-   * before it is told, which its events wait for; whatever becomes of the question, it is told within a second.
+   * before it is told, which its events wait for; whatever becomes of the question, it is told within four seconds.
    */
   #tellWhenInspected(container: Container): void {
     const { fullId } = container;

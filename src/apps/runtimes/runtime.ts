@@ -29,12 +29,25 @@ export interface RuntimeSink {
   hasCgroup(runtime: RuntimeName, key: string): boolean;
 }
 
+/** What a runtime was asked, since the start. */
+export interface RuntimeCounters {
+  readonly connects: number;
+  /** About containers; lists and streams of events are not counted. */
+  readonly questions: number;
+  /** Of them: without a usable answer. */
+  readonly failures: number;
+  /** Not asked because too many waited. */
+  readonly refused: number;
+}
+
 /** For `varvel status`. */
 export interface RuntimeStatus {
   readonly name: RuntimeName;
   readonly connected: boolean;
   /** A sentence: where it is connected, or why it is not. */
   readonly message: string;
+  /** Of a runtime that is asked. */
+  readonly counters?: RuntimeCounters;
 }
 
 /** One source of identities. */
@@ -51,6 +64,11 @@ export interface Runtime {
    * an engine that is not there is a warning, and is tried again until `stop`.
    */
   start(sink: RuntimeSink): Promise<void>;
+  /**
+   * A cgroup with this key has appeared, after all that had it were gone: it may be another container's. What was asked
+   * before is void. Runtimes whose containers never have a key that was another's lack it.
+   */
+  renew?(key: string): void;
   /** Asks for a container that has a cgroup but no identity; the answer comes through the sink. */
   lookup(cgroup: ContainerCgroup): void;
   /** Compares with the runtime's list: tells what changed meanwhile. Never rejects. */

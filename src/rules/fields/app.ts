@@ -5,15 +5,17 @@ import type { FieldClass, View } from './field.ts';
 
 const of =
   (read: (app: AppIdentity) => string | undefined) =>
-  (view: View): string | undefined =>
-    view.container === undefined ? undefined : read(view.container.app);
+  (view: View): string | undefined => {
+    const app = view.container?.app;
+    return app === undefined ? undefined : read(app);
+  };
 
 export const APP_CLASS: FieldClass = {
   name: 'app',
   description: 'The app that the container belongs to (our own fields, not in Falco)',
   fields: [
     field('app.name', 'CHARBUF', `Its name; '${PENDING}' while it is not known.`, (v) => {
-      return v.container?.app.name ?? PENDING;
+      return v.container === undefined ? PENDING : v.container.app?.name;
     }),
     field(
       'app.guid',

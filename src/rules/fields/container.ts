@@ -71,8 +71,8 @@ export const CONTAINER_CLASS: FieldClass = {
     field(
       'container.image.id',
       'CHARBUF',
-      "Its image's id.",
-      of((container) => container.imageId),
+      "Its image's id, without the name of the hash.",
+      of((container) => container.imageId?.replace(/^\w+:/, '')),
     ),
     field(
       'container.image.repository',

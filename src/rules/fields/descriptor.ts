@@ -132,10 +132,17 @@ export function isRaced(view: View): boolean {
   return claimed !== undefined && claimed !== open.file.path;
 }
 
-/** The path of the descriptor's file, or of the file that an open did not get. */
+/**
+ * A file without a place in the tree and without a name, as a namespace's is: the kernel says '/' (d_alloc_anon), which
+ * would read as the root directory.
+ */
+const isNameless = ({ detached, path }: KernelFile): boolean => detached && path === '/';
+
+/** The path of the descriptor's file, or of the file that an open did not get or that has none. */
 export function pathOf(view: View): string | undefined {
   const file = fileOf(view);
-  return file === undefined || view.claimedPath ? claimedPathOf(view) : file.path;
+  const known = file !== undefined && !view.claimedPath && !isNameless(file);
+  return known ? file.path : claimedPathOf(view);
 }
 
 /**

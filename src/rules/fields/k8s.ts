@@ -1,3 +1,4 @@
+import { SANDBOX_LABEL } from '../../apps/labels.ts';
 import { absent, field, future } from './field.ts';
 import type { FieldClass, FieldDefinition, View } from './field.ts';
 
@@ -5,7 +6,6 @@ import type { FieldClass, FieldDefinition, View } from './field.ts';
 const POD_NAME = 'io.kubernetes.pod.name';
 const POD_NAMESPACE = 'io.kubernetes.pod.namespace';
 const POD_UID = 'io.kubernetes.pod.uid';
-const SANDBOX_ID = 'io.kubernetes.sandbox.id';
 /** As of container ids. */
 const SHORT_ID = 12;
 
@@ -39,9 +39,9 @@ export const K8S_CLASS: FieldClass = {
     field('k8s.pod.id', 'CHARBUF', "The pod's uid too, by its former name.", label(POD_UID)),
     field('k8s.ns.name', 'CHARBUF', 'The namespace.', label(POD_NAMESPACE)),
     field('k8s.pod.sandbox_id', 'CHARBUF', 'First 12 characters of the sandbox id.', (v) => {
-      return label(SANDBOX_ID)(v)?.slice(0, SHORT_ID);
+      return label(SANDBOX_LABEL)(v)?.slice(0, SHORT_ID);
     }),
-    field('k8s.pod.full_sandbox_id', 'CHARBUF', 'The sandbox id.', label(SANDBOX_ID)),
+    field('k8s.pod.full_sandbox_id', 'CHARBUF', 'The sandbox id.', label(SANDBOX_LABEL)),
     future('k8s.pod.label', 'CHARBUF', "One of the pod's labels: k8s.pod.label[app].", {
       argument: 'required',
       dotArgument: true,

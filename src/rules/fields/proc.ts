@@ -220,7 +220,7 @@ export const PROC_CLASS: FieldClass = {
     field('proc.cmdlenargs', 'UINT64', 'Length of all arguments together, in bytes.', (v) => {
       return v.process.image.args.reduce((sum, arg) => sum + Buffer.byteLength(arg), 0);
     }),
-    field('proc.cwd', 'CHARBUF', 'Working directory at the last exec, with a final slash.', (v) => {
+    field('proc.cwd', 'CHARBUF', 'Working directory, with a final slash.', (v) => {
       const { cwd } = v.process.image;
       return cwd === '' || cwd.endsWith('/') ? cwd : `${cwd}/`;
     }),

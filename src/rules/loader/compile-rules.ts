@@ -28,6 +28,8 @@ export interface CompileOptions {
   readonly laterNames: ReadonlySet<string>;
   /** Where fields' values come from; the event when undefined. */
   readonly fieldSource: FieldSource | undefined;
+  /** The rules to compile; all when undefined. */
+  readonly only?: ReadonlySet<string>;
 }
 
 /** A part of a rule did not compile: what there is to say was said. */
@@ -56,13 +58,14 @@ export class RuleCompiler {
     // The map keeps the place of a name's first definition, which is the order that counts (R6).
     for (const definition of this.#definitions.rules.values()) {
       if (this.#diagnostics.isFull) return rules;
-      if (definition.unknownSource) continue;
+      if (definition.unknownSource || this.#options.only?.has(definition.name) === false) continue;
       const rule = this.#compileRule(definition);
       if (rule !== FAILED) rules.push(rule);
       yield;
     }
     // An item that failed did not come to all that it refers to.
-    if (this.#options.allRead && this.#diagnostics.errors.length === 0) {
+    const whole = this.#options.allRead && this.#options.only === undefined;
+    if (whole && this.#diagnostics.errors.length === 0) {
       this.#macros.warnOfUnused();
       this.#warnOfUnusedLists();
     }

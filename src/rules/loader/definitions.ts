@@ -5,7 +5,7 @@ import type { Item } from './items.ts';
 import { isListName } from './lists.ts';
 import { readOverrides } from './overrides.ts';
 import type { Overridable } from './overrides.ts';
-import { takeRule } from './rule-definitions.ts';
+import { madeRule, takeRule } from './rule-definitions.ts';
 import type { RuleDefinition } from './rule-definitions.ts';
 import { MappedText } from './source.ts';
 import type { Place } from './source.ts';
@@ -47,6 +47,38 @@ export class Definitions {
   readonly brokenMacros = new Set<string>();
   readonly #broken = new Set<string>();
   #count = 0;
+
+  /** The same to build on: what is added to the copy, or to the exceptions of its rules, leaves these as they are. */
+  copy(): Definitions {
+    const copy = new Definitions();
+    for (const [name, list] of this.lists) copy.lists.set(name, list);
+    for (const [name, macro] of this.macros) copy.macros.set(name, macro);
+    for (const [name, rule] of this.rules) {
+      const exceptions = rule.exceptions.map((one) => ({ ...one, values: [...one.values] }));
+      copy.rules.set(name, { ...rule, exceptions });
+    }
+    copy.#count = this.#count;
+    return copy;
+  }
+
+  /** A copy in which these lists, which must be there, have more items at their ends. */
+  withListItems(added: ReadonlyMap<string, readonly YamlScalar[]>): Definitions {
+    const copy = this.copy();
+    for (const [name, more] of added) {
+      const list = copy.lists.get(name);
+      if (list !== undefined) copy.lists.set(name, { ...list, items: [...list.items, ...more] });
+    }
+    return copy;
+  }
+
+  /** Adds a rule that is in no file, with the condition alone. */
+  addRule(name: string, condition: string): void {
+    this.#count += 1;
+    const source = { name: '', text: condition };
+    const place = { source, start: 0, end: 1 };
+    const definition = madeRule(name, MappedText.at(condition, place), place, this.#count);
+    this.rules.set(name, definition);
+  }
 
   /** Takes the next item. What is wrong with it becomes an error, and it is left out. */
   add(item: Item, diagnostics: Diagnostics): void {

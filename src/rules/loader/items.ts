@@ -55,6 +55,11 @@ export class Keyed {
     return this.entries.has(key);
   }
 
+  /** Each once. */
+  *keys(): Generator<YamlScalar> {
+    for (const { key } of this.entries.values()) yield key;
+  }
+
   node(key: string): YamlNode | undefined {
     return this.entries.get(key)?.value;
   }
@@ -189,11 +194,15 @@ export class Item extends Keyed {
   }
 }
 
-/** Calls `take` for each item of a file's documents, in order (R1, R2); what is no item is said. */
+/**
+ * Calls `take` for each item of a file's documents, in order (R1, R2); what is no item is said. With `strict` an item of no
+ * known kind is an error.
+ */
 export function readItems(
   documents: readonly YamlNode[],
   diagnostics: Diagnostics,
   take: (item: Item) => void,
+  strict = false,
 ): void {
   for (const document of documents) {
     if (document.kind !== 'sequence') {
@@ -217,20 +226,20 @@ export function readItems(
       }
       const keys = node.entries.map((entry) => entry.key.text);
       const kind = ITEM_KINDS.find((candidate) => keys.includes(candidate));
-      if (kind === undefined) warnOfUnknown(node, diagnostics);
+      if (kind === undefined) sayUnknown(node, diagnostics, strict);
       else take(new Item(kind, node));
     }
   }
 }
 
-function warnOfUnknown(node: YamlMap, diagnostics: Diagnostics): void {
+function sayUnknown(node: YamlMap, diagnostics: Diagnostics, strict: boolean): void {
   const [first] = node.entries;
   const word = first?.key.text ?? '';
   const close = nearestWord(word, ITEM_KINDS);
   const hint = close === undefined ? '' : `: did you mean '${close}'?`;
-  diagnostics.warn(
-    'LOAD_UNKNOWN_ITEM',
-    first === undefined ? 'an empty item' : `unknown item, it begins with '${word}'${hint}`,
-    first?.key.place ?? node.place,
-  );
+  const message =
+    first === undefined ? 'an empty item' : `unknown item, it begins with '${word}'${hint}`;
+  const place = first?.key.place ?? node.place;
+  if (strict) diagnostics.error('LOAD_ERR_YAML_VALIDATE', message, place);
+  else diagnostics.warn('LOAD_UNKNOWN_ITEM', message, place);
 }

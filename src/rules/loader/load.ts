@@ -61,6 +61,8 @@ export interface LoadResult {
   readonly omittedErrors: number;
   readonly omittedWarnings: number;
   readonly files: readonly FileResult[];
+  /** What the files define, for rules of an app's own to build on. */
+  readonly definitions: Definitions;
 }
 
 /**
@@ -147,6 +149,7 @@ export function* loadSteps(
     omittedErrors,
     omittedWarnings,
     files,
+    definitions,
   };
 }
 

@@ -9,7 +9,7 @@ import { invalid, misshapen, NoSuchItem } from './items.ts';
 import type { Item } from './items.ts';
 import { checkNamed, checkUnnamed, readOverrides } from './overrides.ts';
 import type { Overridable } from './overrides.ts';
-import type { MappedText } from './source.ts';
+import type { MappedText, Place } from './source.ts';
 
 /** The only source of events there is. */
 const KNOWN_SOURCE = 'syscall';
@@ -136,6 +136,22 @@ function define(
   }
   for (const exception of rule.exceptions) checkException(exception, !unknownSource);
   return rule;
+}
+
+/** A rule that no file defines. */
+export function madeRule(
+  name: string,
+  condition: MappedText,
+  place: Place,
+  index: number,
+): RuleDefinition {
+  return {
+    ...{ name, place, index, visibility: index },
+    ...{ condition: [condition], output: [condition.slice(0, 0)], description: [''] },
+    ...{ priority: 'Debug', source: KNOWN_SOURCE, unknownSource: false, enabled: true },
+    ...{ capture: false, captureDurationMs: 0, warnEvttypes: false, skipIfUnknownFilter: false },
+    ...{ tags: new Set<string>(), exceptions: [] },
+  };
 }
 
 function checkSource(

@@ -15,11 +15,11 @@ const NO_PART = 'this is no part of what stands before it: mind the indentation 
  * What Falco's reader, yaml-cpp, takes is taken with the same meaning, and that is not what YAML libraries for
  * JavaScript take: lists in brackets and texts in quotes may go on in any column, keys may repeat, a document may
  * follow without a marker, a scalar is what is written. Each character of a value knows its place, and a file of any
- * content costs time and memory in proportion to its length.
+ * content costs time and memory in proportion to its length; with aliases, to `maxNodes`.
  */
-export function readYaml(source: RuleSource): YamlNode[] {
+export function readYaml(source: RuleSource, maxNodes = MAX_NODES): YamlNode[] {
   const nodes: YamlNode[] = [];
-  const budget = { nodes: MAX_NODES };
+  const budget = { nodes: maxNodes };
   const yaml = new YamlText(source);
   try {
     while (skipToDocument(yaml)) {

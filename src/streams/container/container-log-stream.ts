@@ -1,14 +1,18 @@
 import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Container } from '../../apps/identity.ts';
+import { SANDBOX_LABEL } from '../../apps/labels.ts';
 import { SILENT_LOGGER, type Logger } from '../../shared/logger.ts';
 import { formatLine, type LineFormat } from '../format.ts';
+import { RecentMap } from '../recent-map.ts';
 import type { Delivery, LogStream, StreamCounters } from '../stream.ts';
+import { criEntrances, isCriRunning } from './locate-cri-log.ts';
 import {
   anyExecRootExists,
   entrancesThroughShim,
   fifoEntrances,
   isRunning,
+  withFirstProcess,
   type LogEntrance,
 } from './locate-log.ts';
 
@@ -17,11 +21,18 @@ const PIPE_BUF = 4096;
 const MAX_LINE_BYTES = PIPE_BUF - '\n\n'.length;
 
 /** A full pipe (or a start under way): often at first, since the engine frees it in bursts, then less often. */
-const QUICK_RETRIES = 100;
-const QUICK_RETRY_MS = 1;
-const SLOW_RETRY_MS = 5;
-const RETRY_BUDGET_MS = 500;
-
+const RETRIES = [
+  { untilMs: 200, everyMs: 1 },
+  { untilMs: 1000, everyMs: 5 },
+  { untilMs: Infinity, everyMs: 25 },
+] as const;
+/** How long a container's pipe may have been full before its lines are given up; each still has the second time. */
+const FULL_MS = 4000;
+const FULL_LINE_MS = 500;
+/** As long as the runtime is at work, which no app can hold up: on a busy host for seconds. Docker gives up after 30 s. */
+const START_MS = 30_000;
+/** Containers whose full pipes are remembered; the one remembered longest is forgotten first. */
+const MAX_FULL = 1000;
 const WARN_EVERY_MS = 60_000;
 
 /** Counters of the container stream. */
@@ -30,7 +41,7 @@ export interface ContainerLogCounters extends StreamCounters {
   readonly endedFirst: number;
   /** Of `failed`: it runs, but has closed its stdout and stderr, upon which the engine closes the log. */
   readonly closedByApp: number;
-  /** Of `failed`: the pipe stayed full for 500 ms (an app that floods its log, or an engine that hangs). */
+  /** Of `failed`: the pipe stayed full (an engine that hangs, or an app that floods its log) for 4 s, then 500 ms a line. */
   readonly pipeFull: number;
 }
 
@@ -38,6 +49,8 @@ export interface ContainerLogCounters extends StreamCounters {
 export interface ContainerLogOptions {
   /** The engine's exec roots, e.g. `/run/docker` (dockerd's `--exec-root`). Looked at in this order. */
   readonly execRoots: readonly string[];
+  /** containerd's state folder, `/run/containerd`, on a host of Kubernetes. */
+  readonly criStateDir?: string | undefined;
   readonly format: LineFormat;
   readonly logger?: Logger;
 }
@@ -64,6 +77,7 @@ export class ContainerLogStream implements LogStream {
   readonly name = 'container';
   readonly audience = 'tenant';
   readonly #execRoots: readonly string[];
+  readonly #criStateDir: string;
   readonly #format: LineFormat;
   readonly #logger: Logger;
   #delivered = 0;
@@ -72,17 +86,27 @@ export class ContainerLogStream implements LogStream {
   #closedByApp = 0;
   #pipeFull = 0;
   #closed = false;
+  /** Monotonic ms of when a container's pipe was found full and has been since, by its full id. */
+  readonly #fullSince = new RecentMap<string, number>(MAX_FULL);
   #warnedAtMs = -Infinity;
 
   constructor(options: ContainerLogOptions) {
     this.#execRoots = options.execRoots;
+    this.#criStateDir = options.criStateDir ?? '/run/containerd';
     this.#format = options.format;
     this.#logger = options.logger ?? SILENT_LOGGER;
   }
 
-  /** Containers of a Docker engine. */
-  accepts(delivery: Delivery): boolean {
-    return delivery.detection.container?.runtime === 'docker';
+  /** Containers of Docker and of Kubernetes; what the agent says of itself only where somebody still reads. */
+  accepts({ detection: { container, source } }: Delivery): boolean {
+    switch (container?.runtime) {
+      case 'docker':
+        return source !== 'varvel' || isRunning(withFirstProcess(container, this.#execRoots));
+      case 'cri':
+        return source !== 'varvel' || isCriRunning(container, this.#criStateDir);
+      default:
+        return false;
+    }
   }
 
   async deliver(delivery: Delivery): Promise<boolean> {
@@ -90,20 +114,33 @@ export class ContainerLogStream implements LogStream {
     if (container === undefined) return this.#fail('not found');
     const line = formatLine(delivery, { format: this.#format, maxBytes: MAX_LINE_BYTES });
     const bytes = Buffer.from(`\n${line}\n`);
-    const deadlineMs = performance.now() + RETRY_BUDGET_MS;
-    for (let tries = 1; ; tries++) {
+    let hindered: Attempt | undefined;
+    let sinceMs = 0;
+    for (;;) {
       const attempt = this.#attempt(container, timeNs, bytes);
       if (attempt === 'written') {
+        this.#fullSince.delete(container.fullId);
         this.#delivered++;
         return true;
       }
-      const mayComeRight = attempt === 'full' || attempt === 'not started';
-      if (!mayComeRight || this.#closed || performance.now() >= deadlineMs) {
+      const nowMs = performance.now();
+      if (attempt !== hindered) sinceMs = nowMs;
+      hindered = attempt;
+      if (this.#closed || nowMs >= this.#givenUpMs(attempt, container, sinceMs)) {
         if (attempt === 'not found') this.#warnNotFound(container);
         return this.#fail(attempt);
       }
-      await delay(tries <= QUICK_RETRIES ? QUICK_RETRY_MS : SLOW_RETRY_MS);
+      await delay(RETRIES.find(({ untilMs }) => nowMs - sinceMs < untilMs)?.everyMs);
     }
+  }
+
+  /** Until when (monotonic ms) to try a line that is hindered since `sinceMs`: nothing else comes right. */
+  #givenUpMs(attempt: Attempt, { fullId }: Container, sinceMs: number): number {
+    if (attempt === 'not started') return sinceMs + START_MS;
+    if (attempt !== 'full') return sinceMs;
+    const fullSince = this.#fullSince.get(fullId);
+    if (fullSince === undefined) this.#fullSince.set(fullId, sinceMs);
+    return Math.max((fullSince ?? sinceMs) + FULL_MS, sinceMs + FULL_LINE_MS);
   }
 
   counters(): ContainerLogCounters {
@@ -131,6 +168,7 @@ export class ContainerLogStream implements LogStream {
   }
 
   #attempt(container: Container, timeNs: bigint, bytes: Buffer): Attempt {
+    if (container.runtime === 'cri') return this.#attemptCri(container, bytes);
     const fifos = fifoEntrances(container, this.#execRoots, timeNs);
     if (fifos === 'of another run') return 'ended';
     if (fifos === 'not started') return fifos;
@@ -140,17 +178,40 @@ export class ContainerLogStream implements LogStream {
       if (attempt !== 'no reader') return attempt;
     }
     const found = entrances.length > 0;
-    if (isRunning(container)) return found ? 'closed' : 'not found';
+    if (isRunning(withFirstProcess(container, this.#execRoots)))
+      return found ? 'closed' : 'not found';
     return found || anyExecRootExists(this.#execRoots) ? 'ended' : 'not found';
+  }
+
+  #attemptCri(container: Container, bytes: Buffer): Attempt {
+    const sandboxId = container.labels[SANDBOX_LABEL] ?? '';
+    const entrances = criEntrances(container, this.#criStateDir, sandboxId);
+    if (typeof entrances === 'string') return entrances;
+    for (const entrance of entrances) {
+      const attempt = writeOnce(entrance, bytes);
+      if (attempt !== 'no reader') return attempt;
+    }
+    // Its shim closed it this moment.
+    return isCriRunning(container, this.#criStateDir) ? 'closed' : 'ended';
   }
 
   #warnNotFound(container: Container): void {
     const nowMs = performance.now();
     if (nowMs - this.#warnedAtMs < WARN_EVERY_MS) return;
     this.#warnedAtMs = nowMs;
+    const [where, advice] =
+      container.runtime === 'cri'
+        ? [
+            { stateDir: this.#criStateDir },
+            `Set runtimes.cri.state_dir to containerd's state folder (by default /run/containerd). CRI-O's logs cannot be written to: there, set streams.container.enabled: false and use another stream.`,
+          ]
+        : [
+            { execRoots: this.#execRoots },
+            `Set the engine's exec root (dockerd's --exec-root, by default /run/docker) in the agent's configuration.`,
+          ];
     this.#logger.warn(
-      { container: container.id, execRoots: this.#execRoots },
-      `The log of container ${container.id} was not found, so its detections are missing there. Set the engine's exec root (dockerd's --exec-root, by default /run/docker) in the agent's configuration.`,
+      { container: container.id, ...where },
+      `The log of container ${container.id} was not found, so its detections are missing there. ${advice}`,
     );
   }
 }
@@ -165,7 +226,10 @@ function writeOnce(entrance: LogEntrance, bytes: Buffer): 'written' | 'full' | '
     return 'no reader'; // ENXIO, or removed meanwhile
   }
   try {
-    if (!fstatSync(fd).isFIFO()) return 'no reader';
+    const stat = fstatSync(fd);
+    if (!stat.isFIFO()) return 'no reader';
+    const { dev = stat.dev, ino = stat.ino } = entrance;
+    if (stat.dev !== dev || stat.ino !== ino) return 'no reader';
     return writeSync(fd, bytes) === bytes.length ? 'written' : 'full';
   } catch (error) {
     const isFull = error instanceof Error && 'code' in error && error.code === 'EAGAIN';

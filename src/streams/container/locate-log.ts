@@ -17,6 +17,9 @@ export interface LogEntrance {
   readonly path: string;
   /** A link below /proc/PID/fd, which has to be followed; any other path must not be a link. */
   readonly magicLink: boolean;
+  /** Which file it must be, where the path may have become another's. */
+  readonly dev?: number;
+  readonly ino?: number;
 }
 
 /**
@@ -59,9 +62,11 @@ export function fifoEntrances(
       if (open.length === 0) return 'not started';
       return open.map(({ path }) => ({ path, magicLink: false }));
     }
+    const running = withFirstProcess(container, [root]);
     const held = fifos.filter(
-      // The folder changes last when the FIFOs are made; a FIFO's own times change with every write.
-      ({ stat }) => isOlder(folder, timeNs) || shimHolds(stat, container),
+      // The folder changes when the FIFOs are made, and with each command that is run in the container; a FIFO's own times
+      // change with every write.
+      ({ stat }) => isOlder(folder, timeNs) || shimHolds(stat, running),
     );
     if (held.length === 0) return 'of another run';
     return held.map(({ path }) => ({ path, magicLink: false }));
@@ -105,13 +110,32 @@ function isOlder(folder: string, timeNs: bigint): boolean {
  * from before its first process until some time after the app has begun; without it there is nothing to wait for.
  */
 function findBeginning(execRoot: string, container: Container): Container | undefined {
+  const folder = stateFolderOf(execRoot, container);
+  if (folder === undefined || !existsSync(join(folder, 'exec.fifo'))) return undefined;
+  const started = { ...container, initPid: initPidOf(folder) };
+  // One that has a first process no more has begun, and ended.
+  return started.initPid === 0 || isRunning(started) ? started : undefined;
+}
+
+/**
+ * The container with its first process, where it was described before it had one and has been started since: what was
+ * detected in its first moments is told by such a description.
+ */
+export function withFirstProcess(container: Container, execRoots: readonly string[]): Container {
+  if (container.initPid > 0) return container;
+  for (const root of execRoots) {
+    const folder = stateFolderOf(root, container);
+    if (folder !== undefined) return { ...container, initPid: initPidOf(folder) };
+  }
+  return container;
+}
+
+/** Where runc and crun keep what they know of a container that runs; undefined when they know none. */
+function stateFolderOf(execRoot: string, { fullId }: Container): string | undefined {
   for (const runtime of folders(execRoot).filter((name) => name.startsWith('runtime-'))) {
     for (const namespace of folders(join(execRoot, runtime))) {
-      const folder = join(execRoot, runtime, namespace, container.fullId);
-      if (!existsSync(join(folder, 'exec.fifo'))) continue;
-      const started = { ...container, initPid: initPidOf(folder) };
-      // One that has a first process no more has begun, and ended.
-      return started.initPid === 0 || isRunning(started) ? started : undefined;
+      const folder = join(execRoot, runtime, namespace, fullId);
+      if (existsSync(folder)) return folder;
     }
   }
   return undefined;
@@ -166,7 +190,7 @@ export function anyExecRootExists(execRoots: readonly string[]): boolean {
   return execRoots.some((root) => existsSync(join(root, 'containerd')));
 }
 
-interface Descriptor {
+export interface Descriptor {
   readonly path: string;
   readonly target: string;
   readonly readable: boolean;
@@ -174,17 +198,25 @@ interface Descriptor {
 }
 
 /**
- * The shim is the parent of the container's first process, and was started with the container's id among
- * its arguments. Both are needed: a process of a tenant may carry any name and arguments, and a process
+ * The shim is the parent of the container's first process, and was started with the container's id (of Kubernetes: its
+ * pod's) among its arguments. Both are needed: a process of a tenant may carry any name and arguments, and a process
  * number may have passed on to another container.
  */
-function findShim(container: Container): number | undefined {
+export function findShim(container: Container, id = container.fullId): number | undefined {
   if (container.initPid <= 0) return undefined;
   const ppid = readPpid(container.initPid);
   if (ppid === undefined || ppid <= 1) return undefined;
-  const args = readFileSync(`/proc/${ppid}/cmdline`, 'latin1').split('\0');
+  const args = readArguments(ppid);
   const isShim = basename(args[0] ?? '').startsWith('containerd-shim');
-  return isShim && args.includes(container.fullId) ? ppid : undefined;
+  return isShim && args.includes(id) ? ppid : undefined;
+}
+
+function readArguments(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
+  } catch {
+    return []; // gone meanwhile
+  }
 }
 
 function readPpid(pid: number): number | undefined {
@@ -196,7 +228,7 @@ function readPpid(pid: number): number | undefined {
   }
 }
 
-function descriptors(pid: number): Descriptor[] {
+export function descriptors(pid: number): Descriptor[] {
   return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => describe(pid, fd) ?? []);
 }
 

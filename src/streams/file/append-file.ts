@@ -8,6 +8,8 @@ import type { StreamCounters } from '../stream.ts';
 
 const MAX_QUEUED_LINES = 4096;
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
+/** Of lines that are written at once. */
+const MAX_WRITE_BYTES = 256 * 1024;
 /** How long a line waits for a file that cannot be written (disk full, folder gone) before it is given up. */
 const PATIENCE_MS = 5_000;
 const RETRY_MS = 250;
@@ -29,7 +31,7 @@ interface QueuedLine {
 }
 
 /**
- * Appends lines to one file, one write(2) per line, in order. Bounds: 4096 lines and 8 MiB wait; what comes
+ * Appends lines to one file, in order, whatever waits with one write(2); of a shared file a line at a time. Bounds: 4096 lines and 8 MiB wait; what comes
  * beyond is dropped and counted. A line that cannot be written is tried again for 5 s, then counted as failed.
  *
  * The file is made with mode 0640, must be a regular file with one name, and is never reached through a link
@@ -110,41 +112,62 @@ export class AppendFile {
   }
 
   async #drain(): Promise<void> {
-    for (let line = this.#queue[0]; line !== undefined; line = this.#queue[0]) {
-      let written = false;
+    while (this.#queue.length > 0) {
+      const lines = this.#next();
       try {
-        await this.#write(line.bytes);
-        written = true;
+        await this.#write(lines);
       } catch (error) {
         this.#warn(error);
         this.#tailKnown = false;
         await this.#closeHandle();
         // Somebody may have made the folder anew; but a folder that belongs to an app is trusted once.
         if (!this.#options.shared) await this.#letGoOfFolder();
-        if (!this.#closed && performance.now() < line.deadlineMs) {
-          await delay(RETRY_MS);
-          continue;
-        }
+        const [line] = this.#queue;
+        if (line === undefined) continue;
+        if (this.#closed || performance.now() >= line.deadlineMs) this.#settle(line, false);
+        else await delay(RETRY_MS);
       }
-      if (written) this.#delivered++;
-      else this.#failed++;
-      this.#queue.shift();
-      this.#queuedBytes -= line.bytes.length;
-      line.done(written);
     }
     this.#draining = undefined;
   }
 
-  async #write(bytes: Buffer): Promise<void> {
+  /** What is written next, at once: of a file that is shared a line, since somebody may have written in between. */
+  #next(): readonly QueuedLine[] {
+    if (this.#options.shared) return this.#queue.slice(0, 1);
+    let bytes = 0;
+    const end = this.#queue.findIndex((line) => (bytes += line.bytes.length) > MAX_WRITE_BYTES);
+    return this.#queue.slice(0, end < 0 ? this.#queue.length : Math.max(end, 1));
+  }
+
+  /** The first of the queue is done. */
+  #settle(line: QueuedLine, written: boolean): void {
+    if (written) this.#delivered++;
+    else this.#failed++;
+    this.#queue.shift();
+    this.#queuedBytes -= line.bytes.length;
+    line.done(written);
+  }
+
+  /** Writes lines, which are settled when they are whole in the file. Throws for what the file cannot take. */
+  async #write(lines: readonly QueuedLine[]): Promise<void> {
     const handle = await this.#ensureOpen();
     const startsAnew =
       this.#tailKnown && !this.#options.shared ? true : await endsWithNewline(handle);
-    const whole = startsAnew ? bytes : Buffer.concat([Buffer.of(NEWLINE), bytes]);
+    const start = startsAnew ? [] : [Buffer.of(NEWLINE)];
+    const whole = Buffer.concat([...start, ...lines.map(({ bytes }) => bytes)]);
     this.#tailKnown = false;
+    let settled = 0;
+    let end = startsAnew ? 0 : 1;
     for (let offset = 0; offset < whole.length;) {
       // Less than asked for only happens at the edge of a full disk; the next call says why.
       const { bytesWritten } = await handle.write(whole, offset);
       offset += bytesWritten;
+      for (let line = lines[settled]; line !== undefined; line = lines[settled]) {
+        if (offset < end + line.bytes.length) break;
+        end += line.bytes.length;
+        settled++;
+        this.#settle(line, true);
+      }
     }
     this.#tailKnown = true;
   }

@@ -33,13 +33,12 @@ export function isQuiet(outcomes: readonly WorkloadOutcome[]): boolean {
 const NAME = 40;
 
 function formatOurs(outcome: WorkloadOutcome, style: Style): string[] {
-  const { workload, ours, allowed, failure } = outcome;
+  const { workload, ours, failure } = outcome;
   const bad = ours.length > 0 || failure !== undefined;
-  const lines = table(workload.name, [...ours, ...allowed]);
+  const lines = table(workload.name, ours);
   return [
     ...lines.map((line) => (bad ? paint(style, '31', line) : line)),
     ...ours.flatMap(({ first }) => wrap(`! ${first}`)),
-    ...allowed.flatMap(({ rule }) => wrap(`right: ${workload.allowed?.[rule] ?? ''}`)),
     ...(failure === undefined ? [] : wrap(`! it did not work: ${failure}`)),
   ];
 }

@@ -127,6 +127,13 @@ export const FILE_ROWS: readonly AttackRow[] = [
     does: 'cat /proc/self/environ /proc/1/environ; true',
   },
   {
+    action: 'own environment',
+    upstream: 'Read environment variable from /proc files',
+    file: 'incubating',
+    ours: 'App made to read its own secrets',
+    does: [as('shop'), 'wait', '31', 'read', '/proc/self/environ'],
+  },
+  {
     action: 'secret after start',
     upstream: 'Read sensitive file trusted after startup',
     file: 'stable',

@@ -122,7 +122,7 @@ export const KERNEL_ROWS: readonly AttackRow[] = [
     upstream: 'Unprivileged Delegation of Page Faults Handling to a Userspace Process',
     file: 'sandbox',
     ours: 'Page faults handled by a program',
-    does: [as('shop'), 'wait', '1', 'userfaultfd'],
+    does: [as('shop'), 'userfaultfd'],
     user: 'app',
     host: UNCONFINED,
   },

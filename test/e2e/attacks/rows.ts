@@ -28,6 +28,10 @@ export function selectRows(pattern: RegExp): {
   return { rows, impossible };
 }
 
+/** Their paths, in the order in which Falco is given them. */
+export const upstreamFiles = (folder: string): string[] =>
+  Object.values(UPSTREAM_FILES).map((name) => join(folder, name));
+
 /** The folder, if all of Falco's files are in it. */
 export function upstreamFolder(folder: string): string | undefined {
   const there = Object.values(UPSTREAM_FILES).every((name) => existsSync(join(folder, name)));

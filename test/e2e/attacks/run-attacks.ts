@@ -5,13 +5,13 @@ import { startDockerd, type TestDockerd } from '../../support/dockerd.ts';
 import {
   E2eAgent,
   pooled,
-  settled,
   until,
   type Arrival,
   type DetectionLine,
 } from '../../support/e2e-agent.ts';
 import { explainAbsence } from './absent-fields.ts';
 import { importAttackImage } from './image.ts';
+import { runLastOne } from './last-one.ts';
 import { as, K8S_API, UPSTREAM_FILES, type AttackRow } from './row.ts';
 
 const AT_A_TIME = 4;
@@ -75,10 +75,11 @@ export async function runAttacks(
     },
   );
   await Promise.all(late);
-  const snapshot = await settled(agent, 60_000);
+  const ids = new Set([...done.values()].map(({ id }) => id));
+  ids.add(await runLastOne(engine, image, [agent], ids));
+  const snapshot = await agent.snapshot();
   const problems = missingRules(rows);
   if (snapshot.kernel.dropped > 0) problems.push(`the kernel dropped ${snapshot.kernel.dropped}`);
-  const ids = new Set([...done.values()].map(({ id }) => id));
   for (const { line } of agent.arrivals) {
     if (!ids.has(String(line.output_fields['container.full_id'])))
       problems.push(`"${line.rule}" of no container of ours: ${line.output}`);

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { formatBenign, isQuiet } from './benign-report.ts';
+import { benignTable } from './benign-table.ts';
 import { whyNoDebianImage } from './debian-image.ts';
 import { formatAttacks, isGood } from './report.ts';
 import { DEFAULT_UPSTREAM, selectRows, upstreamFolder } from './rows.ts';
@@ -8,13 +9,20 @@ import { runAttacks } from './run-attacks.ts';
 import { runBenign } from './run-benign.ts';
 import { WORKLOADS } from './workloads.ts';
 
-// npm run attacks [-- --only PATTERN] [--upstream DIR] [--json FILE]
+// npm run attacks [-- --only PATTERN] [--upstream DIR] [--json FILE] [--table FILE]
 
 /** Start scripts may run for a minute. */
 const LATER_S = 62;
 
 const { values } = parseArgs({
-  options: { only: { type: 'string' }, json: { type: 'string' }, upstream: { type: 'string' } },
+  options: {
+    only: { type: 'string' },
+    upstream: { type: 'string' },
+    /** What each attack tripped, written to a file. */
+    json: { type: 'string' },
+    /** What each ordinary app tripped, as manifests/COVERAGE.md has it. */
+    table: { type: 'string' },
+  },
 });
 const style = { colour: process.stdout.isTTY };
 const folder = upstreamFolder(values.upstream ?? DEFAULT_UPSTREAM);
@@ -38,6 +46,8 @@ if (workloads.length > 0) {
   const benign = await runBenign(workloads, folder, LATER_S);
   process.stdout.write(`\n${formatBenign(benign, style)}`);
   good &&= isQuiet(benign);
+  if (values.table !== undefined)
+    writeFileSync(values.table, `${benignTable(benign).join('\n')}\n`);
 }
 if (workloads.length < named.length)
   process.stdout.write(

@@ -12,8 +12,6 @@ export interface Workload {
   /** It ends on its own, with 0; otherwise it is stopped after the last visit. $LATER is there in seconds. */
   readonly ends?: true;
   readonly host?: Docker.HostConfig;
-  /** Default rules that may fire, each with the reason why that is right. */
-  readonly allowed?: Readonly<Record<string, string>>;
 }
 
 export interface Visit {
@@ -86,16 +84,27 @@ export const WORKLOADS: readonly Workload[] = [
       '-c',
       'git clone -q /srv/repository /tmp/clone; for s in 1 $LATER; do sleep $s; git -C /tmp/clone pull -q; done',
     ],
-    allowed: {
-      'Shell started by an app':
-        'git runs one for a repository on the same disk only: over the network it does not',
-    },
   },
   {
     name: 'package installed in a build',
     image: 'debian',
     ends: true,
     runs: ['sh', '-c', 'apt-get -q update && apt-get -q -y install hello-varvel && apt-get clean'],
+  },
+  {
+    name: 'library of the image preloaded, tunables, ldd',
+    image: 'debian',
+    ends: true,
+    runs: [
+      'sh',
+      '-c',
+      [
+        'sleep $LATER',
+        'export LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libstdc++.so.6 GLIBC_TUNABLES=glibc.malloc.arena_max=2:glibc.malloc.check=0',
+        'python3 /app/python/helper.py',
+        'env -u LD_PRELOAD ldd /usr/bin/git > /tmp/libraries',
+      ].join(' && '),
+    ],
   },
   {
     name: 'jobs in a loop',

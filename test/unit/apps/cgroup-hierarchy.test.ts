@@ -75,3 +75,12 @@ test('this host: the root has id 1 and our own cgroup is found', () => {
   assert.ok(path !== undefined && readFileSync('/proc/self/cgroup', 'utf8').includes(`:${path}\n`));
   assert.equal(cgroupPathOfPid(hierarchy, 2 ** 22 + 1), undefined);
 });
+
+test('a process outside of our cgroup namespace is found from where that has its root', () => {
+  const root = '/kubepods/burstable/pod1/a';
+  const path = (relative: string) => parseProcCgroup(`0::${relative}\n`, 'v2', () => root);
+  assert.equal(path('/../../pod2/b'), '/kubepods/burstable/pod2/b');
+  assert.equal(path('/../../../../init.scope'), '/init.scope');
+  assert.equal(path('/../b (deleted)'), '/kubepods/burstable/pod1/b');
+  assert.equal(parseProcCgroup('0::/../b\n', 'v2'), undefined);
+});

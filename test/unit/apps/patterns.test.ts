@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import {
   compilePattern,
   CRI_PATTERNS,
+  criPatterns,
   DOCKER_PATTERNS,
   dockerParentPattern,
   GARDEN_PATTERNS,
@@ -75,6 +76,18 @@ test('kubernetes: at any depth below its root', () => {
     `${slice}/cri-containerd-${ID}.scope`,
   ]);
   assert.deepEqual(match(CRI_PATTERNS, `${slice}/crio-${ID}.scope/init`)?.[0], ID);
+});
+
+test('kubernetes: below another root of the kubelet’s, by both drivers', () => {
+  const pod = '/kubelet/kubepods/besteffort/pod3f2c5a4e';
+  assert.deepEqual(match(criPatterns('/kubelet/kubepods'), `${pod}/${ID}`)?.[0], ID);
+  assert.equal(match(CRI_PATTERNS, `${pod}/${ID}`), undefined);
+  const root = '/kubelet.slice/kubelet-kubepods.slice';
+  const slice = `${root}/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod1.slice`;
+  for (const prefix of ['cri-containerd-', 'crio-'])
+    assert.equal(match(criPatterns(root), `${slice}/${prefix}${ID}.scope`)?.[0], ID);
+  for (const wrong of ['kubepods', '/kube*', '/kubepods/', '/a/../b'])
+    assert.throws(() => criPatterns(wrong), /The Kubernetes cgroup ".*" must be an absolute path/);
 });
 
 test('garden: good and bad hold containers and are none', () => {

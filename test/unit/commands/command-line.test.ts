@@ -11,6 +11,7 @@ async function varvel(...argv: string[]): Promise<{ code: number; out: string; e
   const io = {
     stdout: (text: string) => void (out += text),
     stderr: (text: string) => void (err += text),
+    stdin: () => assert.fail('nothing is read'),
     isTty: false,
     columns: 80,
   };
@@ -46,7 +47,9 @@ test('every command’s help has its options, examples and exit codes', async ()
 test('every example in the help is a command line that parses', async () => {
   for (const [name, info] of Object.entries(COMMANDS)) {
     for (const [example] of info.examples) {
-      const words = example.split(' ');
+      const words = (example.match(/(?:'[^']*'|"[^"]*"|\S)+/g) ?? []).map((word) =>
+        word.replace(/['"]/g, ''),
+      );
       const argv = words.slice(words.indexOf('varvel') + 1);
       assert.equal(argv[0], name);
       assert.equal((await varvel(...argv, '--help')).code, 0, example);

@@ -109,7 +109,7 @@ Cost:
 
   test('a disabled rule of events that are not reported', async () => {
     const { out } = await runCommand('explain', 'traced', file('rules.yaml', RULES));
-    assert.match(out, /tags none; disabled: it never runs\n/);
+    assert.match(out, /tags none; disabled: only an app’s policy runs it\n/);
     assert.match(out, /ioctl\n {2}The agent reports none of them yet: the rule never matches\.\n/);
     assert.match(out, /evt\.arg\.request {2}CHARBUF {2}not yet: absent in every event\n/);
     assert.match(out, /hooks {8}none of its own\n/);
@@ -127,6 +127,14 @@ Cost:
       JSON.parse(one.out),
       rules.find(({ rule }) => rule === 'Sensitive file read'),
     );
+  });
+
+  test('a rule for apps that set a variable: its lists are empty, and it is off for all others', async () => {
+    const name = 'Connection to a host that the app does not expect';
+    const { out } = await runCommand('explain', name);
+    assert.match(out, /tags [^;]*app_outbound_hosts[^;]*; disabled/);
+    assert.match(out, /and not fd\.sip\.name in \(\)\n/);
+    assert.match(out, /hooks +[^\n]*sys_connect/);
   });
 
   test('the filled-in condition means the same', async () => {
@@ -323,4 +331,40 @@ test("R13 each of Falco's 93 rules: its events and its fields", { skip: absent }
     const names = printed.split(/\s+Not reported|\s+The agent reports/)[0] ?? '';
     assert.deepEqual(names.split(/[\s,]+/).filter(Boolean), events, rule);
   }
+});
+
+describe('what to do when a rule fires', () => {
+  const NAME = 'Container client run in an app';
+
+  test('comes first for the rules that have it written, and alone with --runbook', async () => {
+    const all = await runCommand('explain', NAME);
+    assert.match(all.out, /\n\nWhen it fires:\n[^]*\nLook first at:\n {2}1\. [^]*\nCondition:\n/);
+    const only = await runCommand('explain', '-r', NAME.toUpperCase());
+    assert.equal(only.code, 0);
+    assert.match(only.out, /\nContain:\n[^]*\nKeep as evidence:\n[^]*\nMore:\n/);
+    assert.doesNotMatch(only.out, /Condition:|Cost:/);
+    for (const line of only.out.split('\n')) assert.ok(line.length <= 80, line);
+    const json = await runCommand('explain', '--json', NAME);
+    const { runbook } = JSON.parse(json.out) as { runbook: { rule: string; tell: string } };
+    assert.deepEqual([runbook.rule, runbook.tell], [NAME, 'team-now']);
+  });
+
+  test('another rule of the same name is not taken for it', async () => {
+    const path = file(
+      'own.yaml',
+      `- rule: ${NAME}\n  desc: d\n  output: o\n  priority: error\n  condition: evt.type = open\n`,
+    );
+    const { out } = await runCommand('explain', NAME, path);
+    assert.doesNotMatch(out, /When it fires/);
+    const only = await runCommand('explain', '-r', NAME, path);
+    assert.match(only.out, /Nobody has written down/);
+    const json = await runCommand('explain', '--json', NAME, path);
+    assert.match(json.out, /"runbook": null/);
+  });
+
+  test('what the agent says of itself is no rule', async () => {
+    const { code, err } = await runCommand('explain', 'Varvel: lines lost');
+    assert.equal(code, 2);
+    assert.match(err, /is no rule: the agent says it of itself/);
+  });
 });

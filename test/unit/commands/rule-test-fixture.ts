@@ -1,11 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after } from 'node:test';
 
-/** Where the files of a test are; gone after it. */
+/** Where the files of a test are; gone with the process, which may run several files of tests. */
 export const folder = mkdtempSync(join(tmpdir(), 'varvel-test-'));
-after(() => rmSync(folder, { recursive: true }));
+process.on('exit', () => rmSync(folder, { recursive: true }));
 
 /** Writes a file there and returns its path. */
 export function file(name: string, text: string): string {

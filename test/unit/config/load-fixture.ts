@@ -2,15 +2,14 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after } from 'node:test';
 
 import { loadConfig } from '../../../src/config/load.ts';
 import type { LoadedConfig } from '../../../src/config/load.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
 
-/** Where the files of a test are; gone after it. */
+/** Where the files of a test are; gone with the process, which may run several files of tests. */
 export const folder = mkdtempSync(join(tmpdir(), 'varvel-config-'));
-after(() => rmSync(folder, { recursive: true, force: true }));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 export const path = join(folder, 'varvel.yaml');
 
 /** The configuration that a file, variables and settings of flags make. */

@@ -4,11 +4,12 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { UserError } from '../../../src/shared/user-error.ts';
 import { DEFAULT_RULES_FILE, RULE_KEYS } from '../../../src/config/config.ts';
 import { changedKeys, loadConfig } from '../../../src/config/load.ts';
 import { VALUE_PATHS } from '../../../src/config/schema.ts';
 import { PRIORITIES } from '../../../src/rules/detection.ts';
-import { folder, load, path } from './load-fixture.ts';
+import { failure, folder, load, path } from './load-fixture.ts';
 
 test('no file is needed', () => {
   const { config, file, warnings, settings } = loadConfig({ env: {}, defaultFile: '/nonexistent' });
@@ -19,6 +20,7 @@ test('no file is needed', () => {
     ruleSelection: [],
     appendOutput: [],
     minimumPriority: 'Debug',
+    policies: { enabled: true, pinned: [], responses: [] },
     ruleMatching: 'first',
     watchConfigFiles: true,
     mode: 'opt-in',
@@ -29,16 +31,61 @@ test('no file is needed', () => {
         execRoot: '/run/docker',
         cgroupParents: [],
       },
+      garden: {
+        enabled: 'auto',
+        socket: '/var/vcap/data/garden/garden.sock',
+        cgroupParents: [],
+      },
+      cri: {
+        enabled: false,
+        socket: undefined,
+        stateDir: '/run/containerd',
+        apps: 'all',
+        cgroupParents: [],
+      },
       cgroup: { apps: [] },
     },
     cgroupHierarchy: 'auto',
     rescanIntervalMs: 20_000,
     holdTimeMs: 5000,
+    limits: { burst: 50, perMinute: 60, appBurst: 500, appPerMinute: 600, summaryMs: 30_000 },
+    coverage: { enabled: true, intervalMs: 300_000 },
     streams: {
       container: { enabled: true, format: 'json' },
       appFile: { enabled: true, format: 'json' },
       file: { enabled: false, path: undefined, format: 'json' },
       stdout: { enabled: false, format: 'json' },
+      syslog: {
+        enabled: false,
+        audience: 'operator',
+        format: 'json',
+        address: undefined,
+        sourceType: 'VARVEL',
+        tls: { ca: undefined, cert: undefined, key: undefined, serverName: undefined },
+      },
+      http: {
+        enabled: false,
+        audience: 'operator',
+        format: 'json',
+        address: undefined,
+        socket: undefined,
+        batch: false,
+        headers: {},
+        tokenFile: undefined,
+        tls: { ca: undefined, cert: undefined, key: undefined, serverName: undefined },
+      },
+      loggregator: {
+        enabled: false,
+        format: 'json',
+        address: 'localhost:3458',
+        ca: undefined,
+        cert: undefined,
+        key: undefined,
+        serverName: 'metron',
+        sourceType: 'VARVEL',
+        linesPerSecond: 2000,
+        metrics: { enabled: true, intervalMs: 30_000, sourceId: 'varvel' },
+      },
     },
     probe: {
       execRingBytes: 2 * 1024 ** 2,
@@ -49,6 +96,9 @@ test('no file is needed', () => {
     context: { maxProcesses: 65_536 },
     metrics: { listen: { kind: 'unix', path: '/run/varvel/metrics.sock' } },
     runDir: '/run/varvel',
+    stateDir: '/var/lib/varvel',
+    ceilings: { cpuPercent: undefined, memoryBytes: undefined, restoreAfterMs: 30_000 },
+    spoolMaxBytes: 64 * 1024 ** 2,
     hostname: hostname(),
     logLevel: 'info',
   });
@@ -65,6 +115,24 @@ test('an empty file and sections that hold only comments are defaults', () => {
   assert.deepEqual(load('').config, defaults);
   assert.deepEqual(load('# nothing\n').config, defaults);
   assert.deepEqual(load('streams:\n  # container:\nruntimes:\n  docker:\n').config, defaults);
+});
+
+test('Loggregator needs the files for mutual TLS, and an address', () => {
+  const on = 'streams:\n  loggregator: {enabled: true, ca: a.crt, cert: b.crt';
+  assert.equal(load(`${on}, key: b.key}`).config.streams.loggregator.key, join(folder, 'b.key'));
+  assert.throws(
+    () => load(`${on}}`),
+    (error) =>
+      error instanceof UserError &&
+      /streams\.loggregator is enabled but has no key: .*Set streams\.loggregator\.key/.test(
+        error.message,
+      ) &&
+      error.toDisplay().includes(':2:'),
+  );
+  assert.throws(
+    () => load(`${on}, key: b.key, address: metron}`),
+    /a host and a port, such as localhost:3458/,
+  );
 });
 
 test('the result is frozen throughout', () => {
@@ -195,6 +263,35 @@ test('unknown variables are warned of, except those that Kubernetes makes', () =
   ]);
 });
 
+test('the runtime of Kubernetes is on when it has a socket; containerd’s state is where the socket is', () => {
+  const cri = (yaml: string) => load(`runtimes: {cri: ${yaml}}\n`).config.runtimes.cri;
+  const socket = '/run/k3s/containerd/containerd.sock';
+  const on = {
+    enabled: true,
+    socket,
+    stateDir: '/run/k3s/containerd',
+    apps: 'all',
+    cgroupParents: [],
+  };
+  assert.deepEqual(cri(`{socket: ${socket}}`), on);
+  assert.deepEqual(cri(`{socket: ${socket}, enabled: false}`), { ...on, enabled: false });
+  const whole = cri(
+    `{socket: c.sock, state_dir: state, apps: korifi, cgroup_parents: [/kubelet/kubepods]}`,
+  );
+  assert.deepEqual(whole, {
+    ...{ enabled: true, socket: join(folder, 'c.sock'), stateDir: join(folder, 'state') },
+    ...{ apps: 'korifi', cgroupParents: ['/kubelet/kubepods'] },
+  });
+  const says = (yaml: string) => failure(() => cri(yaml));
+  assert.match(
+    says('{enabled: true}'),
+    /:1:.*runtimes\.cri is enabled but has no socket: set runtimes\.cri\.socket/,
+  );
+  assert.match(says('{socket: 5}'), /"runtimes\.cri\.socket" must be the path of a unix socket/);
+  assert.match(says('{sockett: /x}'), /Did you mean "runtimes\.cri\.socket"/);
+  assert.match(says('{apps: korify}'), /Did you mean "korifi"/);
+});
+
 test('no stream at all is warned of', () => {
   const off = 'streams: {container: {enabled: false}, app_file: {enabled: false}}';
   assert.equal(load(off).warnings.length, 1);
@@ -248,7 +345,7 @@ append_output:
 test('what a reload does not change is named; a reload changes every setting of the rules', () => {
   const before = load('mode: always\nlog_level: warn\n');
   const after = load(
-    'mode: opt-out\nlog_level: warn\nhold_time: 1s\nrules: [{disable: {rule: x}}]\nrule_matching: all\nminimum_priority: error\nappend_output: [{suggested_output: true}]\nrules_files: [/x]\nwatch_config_files: false\n',
+    'mode: opt-out\nlog_level: warn\nhold_time: 1s\nrules: [{disable: {rule: x}}]\nrule_matching: all\nminimum_priority: error\nappend_output: [{suggested_output: true}]\nrules_files: [/x]\nwatch_config_files: false\npolicies: {pinned: [{tag: x}]}\n',
   );
   assert.deepEqual(changedKeys(before, after), ['mode', 'hold_time']);
   assert.deepEqual(changedKeys(before, before), []);

@@ -53,3 +53,48 @@ test('a name server of its own: the host’s file counts', async () => {
   assert.deepEqual(names.namesOf('127.0.0.1'), ['localhost']);
   names.stop();
 });
+
+test('a name is not known until it was looked up, whatever the answer, or has had ten seconds', async () => {
+  let nowMs = 0;
+  let answer: () => void = () => undefined;
+  const names = new DomainNames(
+    SILENT_LOGGER,
+    (name) =>
+      name === 'never'
+        ? new Promise(() => undefined)
+        : new Promise((_, reject) => (answer = () => reject(new Error('no such name')))),
+    () => nowMs,
+  );
+  assert.ok(names.areKnown(['nobody asked for it']));
+  const looked = names.watch(['nowhere']);
+  assert.equal(names.areKnown(['nowhere', 'other']), false);
+  answer();
+  await looked;
+  assert.ok(names.areKnown(['nowhere']));
+  void names.watch(['never', 'nowhere']);
+  nowMs = 9999;
+  assert.equal(names.areKnown(['nowhere', 'never']), false);
+  nowMs = 10_000;
+  assert.ok(names.areKnown(['never']), 'a server that does not answer silences nobody for long');
+  names.stop();
+});
+
+test('new names do not wait for those that are known, and the same ones begin no round', async () => {
+  const asked: string[] = [];
+  let nowMs = 0;
+  const names = new DomainNames(
+    SILENT_LOGGER,
+    (name) => {
+      asked.push(name);
+      nowMs += 1;
+      return Promise.resolve([]);
+    },
+    () => nowMs,
+  );
+  await names.watch(['a', 'b']);
+  await names.watch(['b', 'a']);
+  assert.deepEqual(asked, ['a', 'b']);
+  await names.watch(['a', 'b', 'c']);
+  assert.deepEqual(asked.slice(2), ['c', 'a', 'b']);
+  names.stop();
+});

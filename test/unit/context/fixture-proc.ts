@@ -1,7 +1,7 @@
 // A directory that looks like /proc, read by the real ProcFs: for content no live process can be made to show.
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 export interface FixtureProcess {
   pid: number;
@@ -16,7 +16,7 @@ export interface FixtureProcess {
 }
 
 export class FixtureProc {
-  readonly root = mkdtempSync(join(tmpdir(), 'varvel-proc-'));
+  readonly root = temporaryFolder('varvel-proc-');
 
   put(process: FixtureProcess): void {
     const directory = join(this.root, String(process.pid));

@@ -1,6 +1,7 @@
 // Events as the decoder yields them, for tests of the stages behind it.
 import type {
   Ancestor,
+  CallDetails,
   CloneDetails,
   Credentials,
   ExecDetails,
@@ -136,4 +137,23 @@ export function cloneEvent(
 
 export function exitEvent(actor: Actor, bootNs: bigint): KernelEvent {
   return kernelEvent(actor, bootNs, { type: 'procexit', exit: { status: 0 } });
+}
+
+/** To that directory; what else the call's details are is not looked at. */
+export function chdirEvent(actor: Actor, bootNs: bigint, directory: string): KernelEvent {
+  return callEvent(actor, bootNs, 'chdir', { directory: () => directory });
+}
+
+/** With the numbers that were passed. */
+export function setpgidEvent(actor: Actor, bootNs: bigint, pid: number, pgid: number): KernelEvent {
+  return callEvent(actor, bootNs, 'setpgid', { int: (n) => (n === 1 ? pid : pgid) });
+}
+
+export function callEvent(
+  actor: Actor,
+  bootNs: bigint,
+  type: KernelEvent['type'],
+  call: Partial<CallDetails> = {},
+): KernelEvent {
+  return kernelEvent(actor, bootNs, { type, call: call as CallDetails });
 }

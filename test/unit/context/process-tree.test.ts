@@ -5,7 +5,7 @@ import { ProcFs } from '../../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import type { Process } from '../../../src/context/process.ts';
 import { FixtureProc } from './fixture-proc.ts';
-import { cloneEvent, execEvent, exitEvent, kernelEvent } from './kernel-events.ts';
+import { chdirEvent, cloneEvent, execEvent, exitEvent, kernelEvent } from './kernel-events.ts';
 
 const NO_PROC = new ProcFs('/nonexistent');
 const SECOND = 1_000_000_000n;
@@ -56,6 +56,26 @@ test('exec replaces the image; a failed one does not', () => {
   const before = process.image;
   assert.equal(tree.onEvent(execEvent(sh, at(2), { argv: ['/none'], result: -2 })), process);
   assert.equal(process.image, before);
+});
+
+test('a process that goes elsewhere runs what it ran, and nothing is kept of that when it has ended', () => {
+  const tree = newTree();
+  const parent = { pid: 10, start: at(0), comm: 'sh' };
+  const sh = tree.onEvent(execEvent(parent, at(1), { argv: ['sh'] }));
+  const { imageBytes } = tree.counters();
+  for (const pid of [11, 12]) {
+    const child = { pid, start: at(pid), comm: 'sh' };
+    tree.onEvent(cloneEvent(parent, at(pid), child));
+    tree.onEvent(execEvent(child, at(pid + 5), { argv: ['sh'] }));
+    const moved = tree.onEvent(chdirEvent(child, at(pid + 10), '/tmp'));
+    assert.deepEqual([moved.image.exe, moved.image.cwd, sh.image.cwd], ['sh', '/tmp', '/srv']);
+    tree.onEvent(cloneEvent(child, at(pid + 20), { pid: pid + 10, start: at(pid + 20) }));
+    assert.equal(tree.find(pid + 10)?.image.cwd, '/tmp');
+    tree.onEvent(exitEvent({ pid: pid + 10, start: at(pid + 20) }, at(60)));
+    tree.onEvent(exitEvent(child, at(60)));
+  }
+  tree.tick(at(60_000));
+  assert.deepEqual([tree.counters().processes, tree.counters().imageBytes], [1, imageBytes]);
 });
 
 test('a child inherits the image, the ids, and its creator as parent', () => {

@@ -3,13 +3,15 @@ import { test } from 'node:test';
 
 import { ProcFs } from '../../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
+import type { ProcessTreeOptions } from '../../../src/context/process-tree.ts';
 import type { CgroupChange } from '../../../src/probe/scope.ts';
 import { cloneEvent, execEvent, exitEvent, kernelEvent } from './kernel-events.ts';
 import type { Actor } from './kernel-events.ts';
+import { FixtureProc } from './fixture-proc.ts';
 
 const T = 1_000_000_000_000n;
 const at = (ms: number): bigint => T + BigInt(ms) * 1_000_000n;
-const newTree = (options: { maxProcesses?: number } = {}): ProcessTree =>
+const newTree = (options: Pick<ProcessTreeOptions, 'maxProcesses' | 'onSetup'> = {}): ProcessTree =>
   new ProcessTree({ reader: new ProcFs('/nonexistent'), ...options });
 const attach = (pid: number, bootNs: bigint, rest: Partial<CgroupChange> = {}): CgroupChange => ({
   kind: 'attach',
@@ -47,6 +49,31 @@ test('the runtime’s processes are set-up until the app’s program runs', () =
   assert.equal(process.parent?.image.name, 'runc');
   tree.onEvent(cloneEvent(sh, at(8), { pid: 63, start: at(8) }));
   assert.equal(tree.find(63)!.setup, false);
+});
+
+test('each of the runtime’s processes is told, with its container; none of the app’s', () => {
+  const told: [pid: number, root: number][] = [];
+  const tree = newTree({ onSetup: ({ pid }, root) => told.push([pid, root]) });
+  startContainer(tree);
+  const sh = { ...S2, comm: 'sh' };
+  tree.onEvent(execEvent(sh, at(7), { argv: ['sh'], ancestors: [RUNC] }));
+  tree.onEvent(cloneEvent(sh, at(8), { pid: 63, start: at(8) }));
+  assert.deepEqual(told, [
+    [60, 7],
+    [61, 7],
+    [62, 7],
+  ]);
+});
+
+test('the runtime outside is looked at while it lives: it may have ended when a rule asks', () => {
+  using proc = new FixtureProc();
+  const startTicks = Number(at(-500) / 10_000_000n);
+  proc.put({ pid: 50, comm: 'runc', startTicks, ppid: 0, exe: '/usr/sbin/runc' });
+  const tree = new ProcessTree({ reader: new ProcFs(proc.root) });
+  startContainer(tree);
+  proc.remove(50);
+  const sh = tree.onEvent(execEvent({ ...S2, comm: 'sh' }, at(7), { ancestors: [RUNC] }));
+  assert.equal(sh.parent?.image.exePath, '/usr/sbin/runc');
 });
 
 test('a failed exec ends nothing: runc tries each directory of PATH', () => {
@@ -136,6 +163,18 @@ test('after lost records nobody older passes as set-up, and who had the mark los
   tree.onCgroupChange(attach(81, at(14)));
   const fresh = { pid: 81, start: at(13), comm: 'runc', ...fromRunc };
   assert.equal(tree.onEvent(kernelEvent(fresh, at(15))).setup, true);
+});
+
+test('a process of before the agent that is moved within its container stays visible, seen before the move or after', () => {
+  const tree = newTree();
+  tree.recordsLost(at(10));
+  const app = { pid: 80, start: at(9), comm: 'app', ...fromRunc };
+  assert.equal(tree.onEvent(kernelEvent(app, at(11))).setup, false);
+  tree.onCgroupChange(attach(80, at(12), { cgroupId: 9 }));
+  assert.equal(tree.onEvent(kernelEvent(app, at(13))).setup, false);
+  const other = { pid: 81, start: at(9), comm: 'other', ...fromRunc };
+  tree.onCgroupChange(attach(81, at(14), { cgroupId: 9 }));
+  assert.equal(tree.onEvent(kernelEvent(other, at(15))).setup, false);
 });
 
 test('what one container loses does not touch the set-up of another', () => {

@@ -14,9 +14,14 @@ import { FixtureProc } from './fixture-proc.ts';
 const START = 50_000_000n;
 
 /** A container's files; the reading by openat2 is tested with the loader. */
-function container(files: Record<string, string | undefined>) {
+function container(
+  files: Record<string, string | undefined>,
+  inDirectory: Record<string, string | undefined> = {},
+  imageOf: (key: number) => string | undefined = () => undefined,
+  processIn: (key: number) => number | undefined = () => undefined,
+) {
   const reads: string[] = [];
-  const setup = { now: false };
+  const setup = { now: false, ending: false };
   const proc = new FixtureProc();
   proc.put({ pid: 9, comm: 'app', startTicks: 5 });
   let nowMs = 0;
@@ -27,11 +32,18 @@ function container(files: Record<string, string | undefined>) {
         const text = files[path];
         return text === undefined ? undefined : Buffer.from(text, 'latin1');
       },
+      readInMountedDirectory(_pid, path) {
+        const text = inDirectory[path];
+        return text === undefined ? undefined : Buffer.from(text, 'latin1');
+      },
       isHostRootInside: () => setup.now,
+      hasRoot: () => !setup.ending,
     },
     procReader: new ProcFs(proc.root),
     nowMs: () => nowMs,
     maxContainers: 3,
+    imageOf,
+    processIn,
   });
   return {
     users,
@@ -95,6 +107,112 @@ test('nothing is read while the root is still the host’s: its names are nobody
   c.advance(5);
   c.users.ensure(1, 9, START);
   assert.equal(c.users.names(1).userName(42), 'app', 'at once, when it is set up');
+});
+
+test('what was read ahead holds for a container that has ended when its first event arrives', () => {
+  using c = container({
+    '/etc/passwd': 'app:x:42:42::/home/app:/x\n',
+    '/etc/group': 'app:x:42:\n',
+  });
+  assert.ok(c.users.isUnknown(1));
+  assert.ok(c.users.readAhead(1, 9, 5, 'root'));
+  assert.ok(!c.users.isUnknown(1));
+  c.proc.remove(9);
+  c.users.ensure(1, 9, START);
+  const names = c.users.names(1);
+  assert.deepEqual([names.userName(42), names.groupName(42)], ['app', 'app']);
+});
+
+test('what was read ahead is read again at the first event: the container’s own word counts', () => {
+  const files = { '/etc/passwd': 'app:x:42:42::/:/x\nold:x:7:7::/:/x\n' };
+  using c = container(files);
+  c.users.readAhead(1, 9, 5, 'root');
+  files['/etc/passwd'] = 'intruder:x:42:42::/:/x\n';
+  c.users.ensure(1, 9, START);
+  const names = c.users.names(1);
+  assert.deepEqual([names.userName(42), names.userName(7)], ['intruder', undefined]);
+});
+
+test('a command that has ended in a container that goes on: its files are read through another process', () => {
+  const files = { '/etc/passwd': 'app:x:42:42::/:/x\n' };
+  using c = container(files, {}, undefined, (key) => (key === 1 ? 7 : undefined));
+  c.proc.put({ pid: 7, comm: 'server', startTicks: 3 });
+  c.proc.remove(9);
+  c.users.ensure(1, 9, START);
+  assert.equal(c.users.names(1).userName(42), 'app');
+  assert.ok(c.reads.includes(`7 /etc/passwd ${USER_FILE_MAX_BYTES}`));
+  c.users.ensure(2, 9, START);
+  assert.equal(c.users.names(2).userName(42), undefined, 'where no other is known');
+});
+
+test('a container that ended before anybody looked has the names that its image had when it was last set up', () => {
+  const files: Record<string, string | undefined> = {
+    '/etc/passwd': 'app:x:42:42::/home/app:/x\n',
+    '/etc/group': 'staff:x:42:\n',
+  };
+  const images = new Map([
+    [1, 'shop'],
+    [2, 'shop'],
+    [3, 'other'],
+  ]);
+  using c = container(files, {}, (key) => images.get(key));
+  const names = c.users.names(2);
+  assert.equal(names.userName(42), undefined, 'nothing is known of the image yet');
+  assert.ok(c.users.readAhead(1, 9, 5, 'root'));
+  const known = c.users.names(2);
+  assert.deepEqual(
+    [known.userName(42), known.homeDir(42), known.shell(42), known.groupName(42)],
+    ['app', '/home/app', '/x', 'staff'],
+  );
+  assert.equal(c.users.names(3).userName(42), undefined, 'of another image');
+  files['/etc/passwd'] = 'intruder:x:42:42::/:/x\n';
+  c.users.ensure(1, 9, START);
+  assert.equal(c.users.names(1).userName(42), 'intruder');
+  assert.equal(c.users.names(2).userName(42), 'app', 'what an app wrote is its own');
+  c.users.ensure(2, 9, START);
+  assert.equal(c.users.names(2).userName(42), 'intruder', 'its own files count');
+  assert.equal(c.users.names(2).userName(7), undefined);
+});
+
+test('nothing is read ahead through a process that ended', () => {
+  using c = container({ '/etc/passwd': 'stranger:x:42:42::/:/x\n' });
+  assert.equal(c.users.readAhead(1, 9, 6, 'root'), false);
+  assert.ok(c.users.isUnknown(1));
+  assert.equal(c.users.names(1).userName(42), undefined);
+});
+
+test('what the runtime’s working directory says holds only until the root has been looked into', () => {
+  const files: Record<string, string | undefined> = {};
+  const inDirectory: Record<string, string> = {};
+  using c = container(files, inDirectory);
+  assert.equal(c.users.readAhead(1, 9, 5, 'directory'), false, 'no such files there');
+  inDirectory['/etc/passwd'] = 'image:x:42:42::/:/x\n';
+  assert.ok(c.users.readAhead(1, 9, 5, 'directory'));
+  assert.ok(c.users.isUnknown(1), 'the root is still wanted');
+  const names = c.users.names(1);
+  assert.equal(names.userName(42), 'image');
+  inDirectory['/etc/passwd'] = 'other:x:42:42::/:/x\n';
+  c.users.readAhead(1, 9, 5, 'directory');
+  assert.equal(names.userName(42), 'image', 'once is enough');
+  assert.ok(c.users.readAhead(1, 9, 5, 'root'));
+  assert.equal(names.userName(42), undefined, 'a volume hides the file, and is not entered');
+  c.users.readAhead(1, 9, 5, 'directory');
+  assert.equal(names.userName(42), undefined, 'it does not come back');
+});
+
+test('a process that is ending has no root any more, which says nothing of the files', () => {
+  const files: Record<string, string | undefined> = {};
+  using c = container(files, { '/etc/passwd': 'app:x:42:42::/:/x\n' });
+  c.users.readAhead(1, 9, 5, 'directory');
+  c.setup.ending = true;
+  c.users.ensure(1, 9, START);
+  const names = c.users.names(1);
+  assert.equal(names.userName(42), 'app', 'what was known is');
+  c.setup.ending = false;
+  files['/etc/passwd'] = 'app:x:42:42::/:/x\nb:x:7:7::/:/x\n';
+  c.advance(100);
+  c.users.ensure(1, 9, START);
+  assert.equal(names.userName(7), 'b', 'through the next process, and not only after five seconds');
 });
 
 test('without files only root has a name', async () => {

@@ -96,6 +96,50 @@ test('what others count is asked for at the scrape', async () => {
   assert.equal(await series(metrics, 'varvel_log_lines_dropped_total'), '9');
 });
 
+test('what waits for receivers, and what runtimes were asked', async () => {
+  let waiting = 3;
+  const bounds = { bytes: 4096, maxBytes: 1 << 20 };
+  const counts = { recovered: 2, unreadBytes: 5, refused: 7 };
+  const metrics = new AgentMetrics('1', {
+    spools: () => [
+      {
+        name: 'http',
+        counters: {
+          retries: 11,
+          spool: { waiting, ...bounds, ...counts, ...(waiting > 0 ? { oldestMs: 1500 } : {}) },
+        },
+      },
+    ],
+    runtimes: () => [
+      {
+        ...{ name: 'garden', connected: true, message: '' },
+        counters: { connects: 1, questions: 20, failures: 3, refused: 4 },
+      },
+      { name: 'cgroup', connected: true, message: '' },
+    ],
+  });
+  const of = (name: string): Promise<string | undefined> => series(metrics, name);
+  const spool = '{stream="http"}';
+  assert.equal(await of(`varvel_spool_lines${spool}`), '3');
+  assert.equal(await of(`varvel_spool_bytes${spool}`), '4096');
+  assert.equal(await of(`varvel_spool_max_bytes${spool}`), '1048576');
+  assert.equal(await of(`varvel_spool_oldest_timestamp_seconds${spool}`), '1.5');
+  assert.equal(await of(`varvel_spool_recovered_lines_total${spool}`), '2');
+  assert.equal(await of(`varvel_spool_unread_bytes_total${spool}`), '5');
+  assert.equal(await of(`varvel_spool_refused_lines_total${spool}`), '7');
+  assert.equal(await of(`varvel_stream_retries_total${spool}`), '11');
+  waiting = 0;
+  assert.equal(await of(`varvel_spool_oldest_timestamp_seconds${spool}`), undefined);
+  const garden = '{runtime="garden"}';
+  assert.equal(await of(`varvel_runtime_connected${garden}`), '1');
+  assert.equal(await of('varvel_runtime_connected{runtime="cgroup"}'), '1');
+  assert.equal(await of(`varvel_runtime_connects_total${garden}`), '1');
+  assert.equal(await of(`varvel_runtime_questions_total${garden}`), '20');
+  assert.equal(await of(`varvel_runtime_failures_total${garden}`), '3');
+  assert.equal(await of(`varvel_runtime_refused_total${garden}`), '4');
+  assert.equal(await of('varvel_runtime_questions_total{runtime="cgroup"}'), undefined);
+});
+
 test('an app’s totals only grow, while its cgroups come and go', () => {
   const totals = new AppTotals();
   const of = (name: string) => totals.totals().find((it) => it.app === name);

@@ -262,8 +262,30 @@ describe('varvel fields', () => {
     assert.equal(appClass?.class, 'app');
     assert.deepEqual(
       appClass.fields.map(({ name, status }) => [name, status]),
-      [['app.name', 'available']],
+      [['app.name', 'compared']],
     );
+  });
+
+  test('--status names what a field was compared with; evt.arg by its params', async () => {
+    const io = new Recorder();
+    assert.equal(await runFields({ filter: 'proc.tty', status: true }, io), 0);
+    assert.match(
+      io.out.replaceAll(/\s+/g, ' '),
+      /compared .* Compared with \/proc\/PID\/stat: tty_nr\./,
+    );
+    const json = new Recorder();
+    await runFields({ filter: 'evt.', status: true, json: true }, json);
+    const [evt] = JSON.parse(json.out) as [
+      { fields: { name: string; status: string; compared_with: string[] }[] },
+    ];
+    const found = (name: string) => evt.fields.find((one) => one.name === name);
+    assert.equal(found('evt.arg')?.status, 'compared');
+    assert.ok(found('evt.arg')?.compared_with.includes('stat(2), linux/stat.h'));
+    assert.deepEqual(
+      [found('evt.cpu')?.status, found('evt.cpu')?.compared_with],
+      ['not compared', []],
+    );
+    assert.equal(found('evt.reltime')?.status, 'not yet');
   });
 
   test('bold on a terminal only', async () => {

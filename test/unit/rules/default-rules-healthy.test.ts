@@ -170,6 +170,54 @@ const HEALTHY: Readonly<Record<string, readonly Fields[]>> = {
     read('/run/secrets/kubernetes.io/serviceaccount/token', NODE),
     read('/run/secrets/db', '/bin/cat', { ...BELOW_FIRST, 'proc.duration': 0 }),
   ],
+  'an app reads its secrets again': [
+    // Cloud Foundry renews the instance identity every 24 hours.
+    ...['/home/vcap/app/.java-buildpack/open_jdk_jre/bin/java', NODE].map((app) =>
+      read('/etc/cf-instance-credentials/instance.key', app, {
+        ...GARDEN,
+        'proc.duration': 24 * HOUR,
+        'proc.is_exe_upper_layer': true,
+      }),
+    ),
+    // A client of PostgreSQL reads its key for each connection, a server its own when it is told to reload.
+    read('/etc/cf-service-bindings/db/tls.key', PYTHON, GARDEN),
+    read('/bindings/db/tls.key', PYTHON),
+    read('/run/secrets/tls.key', '/usr/sbin/nginx'),
+    read('/bindings/..2026_11_25/password', NODE, { 'fd.nameraw': '/bindings/db/password' }),
+    read('/run/secrets/db', '/usr/local/sbin/php-fpm'),
+  ],
+  'an app looks after its own logs': [
+    write('/app/log/access.log', NODE, { 'evt.is_open_create': false }),
+    write('/home/vcap/app/logs/error.log', NODE, { ...GARDEN, 'evt.is_open_create': false }),
+    write('/var/log/shop/messages', NODE, { 'evt.is_open_create': false }),
+    call('unlink', NODE, { 'evt.arg.path': '/app/log/access.log' }),
+    write('/var/log/nginx/access.log', '/bin/sh', {
+      'evt.is_open_create': false,
+      'proc.aexepath': ['/usr/sbin/logrotate', '/bin/sh', '/usr/sbin/cron'],
+    }),
+  ],
+  'allocators, tracers and tunables': [
+    ...[
+      'LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2',
+      'LD_PRELOAD=/opt/datadog-packages/datadog-apm-inject/stable/inject/launcher.preload.so',
+      'LD_PRELOAD=/opt/bitnami/common/lib/libnss_wrapper.so NSS_WRAPPER_PASSWD=/tmp/passwd',
+      'LD_PRELOAD=/home/vcap/deps/0/lib/libtcmalloc.so TMPDIR=/tmp/',
+      'GLIBC_TUNABLES=glibc.malloc.arena_max=2:glibc.malloc.check=0',
+      'LD_LIBRARY_PATH=/tmp/_MEIa1b2c3',
+    ].map((env) => run(NODE, '/app/worker.js', [NODE, SHIM], { 'proc.env': env })),
+    run('/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2', '/usr/bin/node', ['/bin/bash', NODE], {
+      'proc.env': 'LD_TRACE_LOADED_OBJECTS=1',
+    }),
+  ],
+  'programs of a droplet': [
+    ...[20, 120].map((seconds) =>
+      run('/home/vcap/deps/0/bin/tool', '', ['/home/vcap/deps/0/node/bin/node', DADOO], {
+        ...GARDEN,
+        'proc.is_exe_upper_layer': true,
+        'proc.exe_ino.ctime_duration_pidns_start': seconds * SECOND,
+      }),
+    ),
+  ],
   'gunicorn and uwsgi': [
     run(PYTHON, '/venv/bin/gunicorn app:app', ['/bin/sh', SHIM], {
       'evt.arg.filename': '/venv/bin/gunicorn',

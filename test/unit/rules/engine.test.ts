@@ -126,6 +126,13 @@ describe('engine', () => {
         eventNum: 7,
         cgroupId: 12345,
         container: 'shop-web-1',
+        lineage: {
+          processes: [
+            { pid: 17, start: 40_000, name: 'node' },
+            { pid: 1, start: 40_000, name: 'node' },
+          ],
+          above: 'outside',
+        },
       },
     );
     assert.equal(rules.toDetection(match, pending).outputFields['container.name'], '<pending>');

@@ -7,6 +7,7 @@ import type { Process } from '../../../src/context/process.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import { Evaluation } from '../../../src/rules/evaluation.ts';
+import type { AppRules } from '../../../src/rules/evaluation.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
@@ -19,7 +20,7 @@ const RULE = ruleFile(
   'name=%proc.name container=%container.name',
 );
 
-function world() {
+function world(appRules?: AppRules) {
   const time = { nowMs: 0 };
   const registry = new ContainerRegistry({
     scopeMap: new MemoryScopeMap(),
@@ -39,7 +40,8 @@ function world() {
     hostname: 'cell-1',
     holdMs: 5000,
     nowMs: () => time.nowMs,
-    domains: { namesOf: () => [] },
+    domains: { namesOf: () => [], areKnown: () => true },
+    appRulesOf: () => appRules,
     users: () => ({
       userName: () => undefined,
       groupName: () => undefined,
@@ -133,4 +135,50 @@ test('events that no rule can match do not wait; a swap of the engine changes wh
   assert.equal(evaluation.counters().events.held, 1);
   decide(true);
   assert.deepEqual(outputs(delivered), ['c']);
+});
+
+test('an app’s own rules: they refine what all rules say, also of what waited for the app’s name', () => {
+  const own = new RuleEngine(ruleSetOf(ruleFile('evt.type = connect', 'own')));
+  const appRules: AppRules = {
+    refine: (matches, subject) => [...matches.slice(1), ...own.evaluate(subject)],
+    counts: () => false,
+    responseTo: () => undefined,
+    ruleSet: own.ruleSet,
+  };
+  const { time, registry, evaluation, delivered, decide } = world(appRules);
+  const connect = makeEvent('connect', { cgroupId: CGROUP });
+  appear(registry);
+  evaluation.onEvent(connect, makeProcess());
+  assert.equal(evaluation.counters().events.held, 0, 'nobody asks for it');
+  evaluation.setAppRules([own.ruleSet]);
+  evaluation.onEvent(shadow, makeProcess());
+  time.nowMs = 6000;
+  evaluation.onEvent(shadow, makeProcess());
+  assert.equal(evaluation.counters().detections.held, 2, 'evaluated before the app is known');
+  decide(true);
+  assert.deepEqual(outputs(delivered), [], 'the app does not want it');
+  evaluation.onEvent(shadow, makeProcess());
+  evaluation.onEvent(connect, makeProcess());
+  assert.deepEqual(outputs(delivered), ['own']);
+  evaluation.setAppRules([]);
+  evaluation.onEvent(connect, makeProcess());
+  assert.equal(delivered.length, 1);
+});
+
+test('with the first match only, the first that the app wants counts', () => {
+  const two =
+    ruleFile('evt.type = openat', 'one') +
+    ruleFile('evt.type = openat', 'two').replace('rule: r', 'rule: s');
+  const appRules: AppRules = {
+    refine: (matches) => matches.filter(({ rule }) => rule.name !== 'r'),
+    counts: () => true,
+    responseTo: () => undefined,
+    ruleSet: { rules: [] },
+  };
+  const { registry, evaluation, delivered, decide } = world(appRules);
+  evaluation.swapEngine(new RuleEngine(ruleSetOf(two), { matching: 'first' }));
+  appear(registry);
+  decide(true);
+  evaluation.onEvent(shadow, makeProcess());
+  assert.deepEqual(outputs(delivered), ['two']);
 });

@@ -8,8 +8,10 @@ import {
   makeCall,
   makeConnect,
   makeEvent,
+  makeFile,
   makeProcess,
   makeSubject,
+  openForRead,
   TIME_NS,
 } from '../../support/rules-subject.ts';
 
@@ -110,9 +112,24 @@ describe('mounts', () => {
       'container.host_network': true,
       'container.host_ipc': false,
       'container.ip': '172.17.0.2',
+      'container.image.id': '0123',
       'container.image.digest': 'sha256:4567',
     });
   });
+});
+
+test('a file that the kernel has no name for has the one that was passed, never that of the root', () => {
+  const nameless = (rawPath: string) =>
+    makeSubject(openForRead('/', { rawPath, file: makeFile('/', { detached: true }) }));
+  all(nameless('/proc/self/ns/uts'), {
+    'fd.name': '/proc/self/ns/uts',
+    'fd.directory': '/proc/self/ns',
+    'fd.filename': 'uts',
+  });
+  all(nameless('uts'), { 'fd.name': undefined, 'fd.filename': undefined });
+  all(makeSubject(openForRead('/')), { 'fd.name': '/' });
+  const call = makeCall({ file: makeFile('/', { detached: true }), fd: 3 });
+  all(makeSubject(makeEvent('setns', { call })), { 'fd.name': undefined });
 });
 
 test('domain names: each of the rules’ that leads to the address', () => {

@@ -42,7 +42,7 @@ function world() {
     hostname: 'cell-1',
     holdMs: 5000,
     nowMs: () => time.nowMs,
-    domains: { namesOf: () => [] },
+    domains: { namesOf: () => [], areKnown: () => true },
     users: () => ({
       userName: () => undefined,
       groupName: () => undefined,

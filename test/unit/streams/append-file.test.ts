@@ -51,6 +51,16 @@ test('lines are appended in order, and the file is 0640', async (context) => {
   assert.deepEqual(file.counters(), { delivered: 100, failed: 0, dropped: 0 });
 });
 
+test('what waits is written at once, and a line larger than that by itself', async (context) => {
+  const path = join(scratch(context), 'log');
+  const file = new AppendFile(path, exclusive);
+  const lines = Array.from({ length: 3000 }, (_, index) => `${index} ${'x'.repeat(index % 400)}`);
+  lines[10] = 'y'.repeat(300_000);
+  assert.ok((await Promise.all(lines.map((line) => file.append(line)))).every(Boolean));
+  assert.equal(readFileSync(path, 'utf8'), `${lines.join('\n')}\n`);
+  assert.deepEqual(file.counters(), { delivered: 3000, failed: 0, dropped: 0 });
+});
+
 test('an unended line at the end of the file is ended first', async (context) => {
   const path = join(scratch(context), 'log');
   writeFileSync(path, 'torn by a cra');

@@ -73,23 +73,23 @@ test('order is kept per container whatever each line takes, and containers do no
     return true;
   });
   const fanOut = new FanOut([stream], options);
-  for (let number = 1; number <= 20; number++) {
-    for (let container = 0; container < 50; container++) {
+  for (let number = 1; number <= 5; number++) {
+    for (let container = 0; container < 200; container++) {
       fanOut.deliver(detectionOf({ container: containerOf({ fullId: idOf(container) }) }));
     }
   }
   await fanOut.flush(5000);
   assert.equal(stream.taken.length, 1000);
-  for (let container = 0; container < 50; container++) {
+  for (let container = 0; container < 200; container++) {
     const seqs = stream.taken
       .filter(({ detection }) => detection.container?.fullId === idOf(container))
       .map(({ seq }) => seq);
     assert.deepEqual(
       seqs,
-      Array.from({ length: 20 }, (_, index) => index + 1),
+      Array.from({ length: 5 }, (_, index) => index + 1),
     );
   }
-  assert.ok(stream.mostActive > 1 && stream.mostActive <= 32);
+  assert.ok(stream.mostActive > 1 && stream.mostActive <= 128);
 });
 
 test('ids are unique and sort by time; numbers count per app instance', async () => {
@@ -116,6 +116,63 @@ test('ids are unique and sort by time; numbers count per app instance', async ()
   assert.ok(stream.taken.every(({ hostname }) => hostname === 'cell-1'));
 });
 
+test('a flood takes no room from Critical lines, nor from what the agent says of itself', async () => {
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const stream = new NotingStream('tenant', () => held.then(() => true));
+  const fanOut = new FanOut([stream], options);
+  for (let line = 0; line < 6000; line++) fanOut.deliver(detectionOf({ priority: 'Notice' }));
+  const before = fanOut.counters().streams['tenant']?.dropped ?? 0;
+  assert.ok(before > 1000);
+  fanOut.deliver(detectionOf({ priority: 'Critical' }));
+  fanOut.say(detectionOf({ source: 'varvel', priority: 'Notice', rule: 'Varvel: a line' }));
+  assert.equal(fanOut.counters().streams['tenant']?.dropped, before);
+  // Nor without a bound.
+  for (let line = 0; line < 600; line++) fanOut.deliver(detectionOf({ priority: 'Critical' }));
+  assert.ok((fanOut.counters().streams['tenant']?.dropped ?? 0) > before);
+  release();
+  await fanOut.flush(5000);
+  assert.ok(stream.taken.some(({ detection }) => detection.rule === 'Varvel: a line'));
+});
+
+test('lines that wait are given up by priority, counted and told; those of the agent itself stay', async () => {
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  let begin = (): void => undefined;
+  const begun = new Promise<void>((resolve) => (begin = resolve));
+  const stream = new NotingStream('tenant', () => {
+    begin();
+    return held.then(() => true);
+  });
+  let nowMs = 0;
+  const fanOut = new FanOut([stream], { ...options, nowMs: () => nowMs });
+  for (const priority of ['Notice', 'Notice', 'Critical', 'Warning'] as const)
+    fanOut.deliver(detectionOf({ priority }));
+  fanOut.say(detectionOf({ source: 'varvel', priority: 'Notice', rule: 'Varvel: a line' }));
+  // The first one is at the stream already.
+  await begun;
+  assert.equal(fanOut.dropWaiting(['Debug', 'Notice', 'Warning']), 2);
+  assert.equal(fanOut.dropWaiting(['Debug', 'Notice', 'Warning']), 0);
+  const { streams, droppedPerApp } = fanOut.counters();
+  assert.deepEqual([streams['tenant']?.dropped, streams['tenant']?.waiting], [2, 3]);
+  assert.deepEqual(droppedPerApp, [['shop', 2]]);
+  release();
+  nowMs = 60_000;
+  fanOut.onTick();
+  assert.equal((await fanOut.flush(1000)).lost, 0);
+  assert.deepEqual(
+    stream.taken.map(({ seq, detection: { rule } }) => (seq > 0 ? seq : rule)),
+    [1, 3, 'Varvel: a line', 'Varvel: lines lost'],
+  );
+  // A container whose lines were all given up gets its next one.
+  const other = containerOf({ fullId: idOf(9) });
+  fanOut.deliver(detectionOf({ priority: 'Notice', container: other }));
+  assert.equal(fanOut.dropWaiting(['Notice']), 1);
+  fanOut.deliver(detectionOf({ priority: 'Notice', container: other }));
+  await fanOut.flush(1000);
+  assert.equal(stream.taken.at(-1)?.seq, 2);
+});
+
 test('what has no container goes to operators only', async () => {
   const tenant = new NotingStream('tenant');
   const operator = new NotingStream('operator');
@@ -135,38 +192,56 @@ test('a flooding container fills its own queue only; the newest are dropped and 
   });
   const fanOut = new FanOut([stream], options);
   const loud = containerOf({ fullId: idOf(1) }, { name: 'loud' });
-  for (let index = 0; index < 300; index++) fanOut.deliver(detectionOf({ container: loud }));
+  for (let index = 0; index < 4140; index++) fanOut.deliver(detectionOf({ container: loud }));
   fanOut.deliver(detectionOf({ container: containerOf({ fullId: idOf(2) }, { name: 'quiet' }) }));
   assert.deepEqual(fanOut.counters().droppedPerApp, [['loud', 44]]);
   release();
-  assert.deepEqual(await fanOut.flush(1000), { delivered: 257, lost: 0 });
+  assert.deepEqual(await fanOut.flush(1000), { delivered: 4097, lost: 0 });
   const loudSeqs = stream.taken
-    .filter(({ detection }) => detection.container?.app.name === 'loud')
+    .filter(({ detection }) => detection.container?.app?.name === 'loud')
     .map(({ seq }) => seq);
   assert.deepEqual(
     loudSeqs,
-    Array.from({ length: 256 }, (_, index) => index + 1),
+    Array.from({ length: 4096 }, (_, index) => index + 1),
   );
   assert.deepEqual(fanOut.counters().streams['tenant'], {
-    delivered: 257,
+    delivered: 4097,
     failed: 0,
     dropped: 44,
     waiting: 0,
   });
 });
 
+test('what happens in a container whose app is not certain goes to operators alone, and is numbered for itself', async () => {
+  const tenant = new NotingStream('tenant');
+  const operator = new NotingStream('operator');
+  const fanOut = new FanOut([tenant, operator], options);
+  const certain = containerOf({ fullId: idOf(1) });
+  const doubtful = containerOf({ fullId: idOf(2), app: undefined, doubt: 'Two apps are named.' });
+  for (const container of [doubtful, certain, doubtful]) fanOut.deliver(detectionOf({ container }));
+  await fanOut.flush(1000);
+  const seen = ({ taken }: NotingStream) =>
+    taken.map(({ seq, detection }) => [detection.container?.fullId, seq]);
+  assert.deepEqual(seen(tenant), [[idOf(1), 1]]);
+  assert.deepEqual(seen(operator).sort(), [
+    [idOf(1), 1],
+    [idOf(2), 1],
+    [idOf(2), 2],
+  ]);
+});
+
 test('all containers together are bounded too', async () => {
   const stream = new NotingStream('tenant', () => new Promise(() => undefined));
   const fanOut = new FanOut([stream], options);
   for (let container = 0; container < 100; container++) {
-    for (let number = 0; number < 200; number++) {
+    for (let number = 0; number < 700; number++) {
       fanOut.deliver(detectionOf({ container: containerOf({ fullId: idOf(container) }) }));
     }
   }
   const { waiting, dropped } = fanOut.counters().streams['tenant']!;
-  assert.equal(waiting, 16_384);
-  assert.equal(dropped, 20_000 - 16_384);
-  assert.deepEqual(await fanOut.flush(20), { delivered: 0, lost: 16_384 });
+  assert.equal(waiting, 65_536);
+  assert.equal(dropped, 70_000 - 65_536);
+  assert.deepEqual(await fanOut.flush(20), { delivered: 0, lost: 65_536 });
   await fanOut.close();
   assert.ok(stream.closed);
 });
@@ -190,6 +265,27 @@ test('a stream that hangs, refuses or throws holds up no other', async () => {
   assert.equal(errors.length, 3);
 });
 
+test('at the end what a stream did not take, and what no rule saw, is told at once', async () => {
+  let takes = false;
+  const stream = new NotingStream('operator', () => Promise.resolve(takes));
+  const fanOut = new FanOut([stream], options);
+  fanOut.deliver(detectionOf());
+  assert.deepEqual(await fanOut.flush(1000), { delivered: 0, lost: 1 });
+  takes = true;
+  fanOut.noteUnseen(containerOf(), 3);
+  fanOut.tellLosses();
+  await fanOut.flush(1000);
+  assert.deepEqual(
+    stream.taken
+      .slice(1)
+      .map(({ detection: { rule, outputFields } }) => [...[rule, outputFields['lost.count']]]),
+    [
+      ['Varvel: events lost', 3],
+      ['Varvel: lines lost', 1],
+    ],
+  );
+});
+
 test('after close nothing is taken any more, and that is counted', async () => {
   const stream = new NotingStream('operator');
   const fanOut = new FanOut([stream], options);
@@ -198,4 +294,119 @@ test('after close nothing is taken any more, and that is counted', async () => {
   await fanOut.flush(100);
   assert.equal(stream.taken.length, 0);
   assert.equal(fanOut.counters().streams['operator']?.dropped, 1);
+});
+
+const LIMITS = { burst: 2, perMinute: 1, appBurst: 100, appPerMinute: 100, summaryMs: 30_000 };
+
+test('suppressed detections take no number and are told once, everywhere', async () => {
+  const streams = [new NotingStream('tenant'), new NotingStream('operator')];
+  let ms = 0;
+  const fanOut = new FanOut(streams, { ...options, limits: LIMITS, nowMs: () => ms });
+  for (let n = 0; n < 10; n++) fanOut.deliver(detectionOf());
+  fanOut.deliver(detectionOf({ rule: 'another' }));
+  ms = 29_999;
+  fanOut.onTick();
+  await fanOut.flush(0);
+  ms = 30_000;
+  fanOut.onTick();
+  await fanOut.flush(1000);
+  for (const { taken } of streams) {
+    assert.deepEqual(
+      taken.map(({ seq, detection: { rule, outputFields } }) => [
+        seq,
+        rule,
+        outputFields['suppressed.count'],
+      ]),
+      [
+        [1, 'Shell in an app container', undefined],
+        [2, 'Shell in an app container', undefined],
+        [3, 'another', undefined],
+        [0, 'Varvel: detections suppressed', 8],
+      ],
+    );
+    assert.equal(new Set(taken.map(({ id }) => id)).size, 4);
+  }
+  assert.deepEqual([fanOut.counters().detections, fanOut.counters().suppressed], [11, 8]);
+  await fanOut.close();
+});
+
+test('at the end what was counted is told at once', async () => {
+  const stream = new NotingStream('tenant');
+  const fanOut = new FanOut([stream], { ...options, limits: LIMITS });
+  for (let n = 0; n < 5; n++) fanOut.deliver(detectionOf());
+  await fanOut.flush(1000);
+  assert.equal(stream.taken.at(-1)?.detection.outputFields['suppressed.count'], 3);
+  await fanOut.close();
+});
+
+test('what a stream did not take is told there, and there alone, once it takes again', async () => {
+  let takes = true;
+  const tenant = new NotingStream('tenant', () => Promise.resolve(takes));
+  const operator = new NotingStream('operator');
+  let ms = 0;
+  const fanOut = new FanOut([tenant, operator], { ...options, nowMs: () => ms });
+  fanOut.deliver(detectionOf({ timeNs: 1n }));
+  await fanOut.flush(1000);
+  takes = false;
+  for (const ns of [2n, 3n, 4n]) fanOut.deliver(detectionOf({ timeNs: ns }));
+  await fanOut.flush(1000);
+  takes = true;
+  ms = 10_000;
+  fanOut.onTick();
+  ms = 20_000;
+  fanOut.onTick();
+  await fanOut.flush(1000);
+  const notices = tenant.taken.filter(({ detection }) => detection.source === 'varvel');
+  assert.deepEqual(
+    notices.map(({ seq, detection: { rule, outputFields } }) => [seq, rule, outputFields]),
+    [
+      [
+        0,
+        'Varvel: lines lost',
+        { 'lost.stream': 'tenant', 'lost.count': 3, 'lost.first': 2n, 'lost.last': 4n },
+      ],
+    ],
+  );
+  assert.equal(operator.taken.length, 4);
+  await fanOut.close();
+});
+
+test('a stream that takes nothing leaves the others their room', async () => {
+  const stuck = new NotingStream('operator', () => new Promise<boolean>(() => undefined));
+  const tenant = new NotingStream('tenant');
+  const fanOut = new FanOut([stuck, tenant], options);
+  // More containers than one stream's queue has room for, a few lines each.
+  const containers = Array.from({ length: 1000 }, (_, n) => containerOf({ fullId: idOf(n) }));
+  for (let round = 0; round < 70; round++) {
+    for (const container of containers) fanOut.deliver(detectionOf({ container }));
+    await fanOut.flush(1);
+  }
+  await delay(50);
+  assert.equal(tenant.taken.length, 70_000);
+  const { streams } = fanOut.counters();
+  assert.ok((streams['operator']?.dropped ?? 0) > 3000);
+  assert.equal(streams['tenant']?.dropped, 0);
+});
+
+test('events that no rule saw are told, in the container’s streams and the operator’s', async () => {
+  const streams = [new NotingStream('tenant'), new NotingStream('operator')];
+  let ms = 0;
+  const fanOut = new FanOut(streams, { ...options, nowMs: () => ms });
+  fanOut.noteUnseen(containerOf(), 7);
+  fanOut.noteUnseen(containerOf(), 5);
+  fanOut.onTick();
+  ms = 10_000;
+  fanOut.onTick();
+  ms = 20_000;
+  fanOut.onTick();
+  await fanOut.flush(1000);
+  for (const { taken } of streams) {
+    assert.deepEqual(
+      taken.map(({ seq, detection: { rule, outputFields, container } }) => [
+        ...[seq, rule, outputFields['lost.count'], container?.app?.name],
+      ]),
+      [[0, 'Varvel: events lost', 12, 'shop']],
+    );
+  }
+  await fanOut.close();
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PRIORITIES } from '../../../src/rules/detection.ts';
+import type { Lineage } from '../../../src/rules/lineage.ts';
 import { loadRules } from '../../../src/rules/loader/load.ts';
 import { formatOutput } from '../../../src/rules/output/format.ts';
 import { decodeText } from '../../../src/shared/text.ts';
@@ -10,9 +11,10 @@ import { containerOf, deliveryOf } from './delivery-fixture.ts';
 
 const TIME_NS = 1_769_847_304_123_456_789n;
 
-test('JSON has Falco’s keys plus app, id and seq, in this order', () => {
+test('JSON has Falco’s keys plus app, lineage, id and seq, in this order', () => {
   const delivery = deliveryOf({
     timeNs: TIME_NS,
+    lineage: { processes: [{ pid: 31, start: 92_301, name: 'sh' }], above: 'outside' },
     container: containerOf(
       {},
       { guid: 'g-1', org: 'acme', space: 'prod', processType: 'web', instance: '0' },
@@ -25,6 +27,7 @@ test('JSON has Falco’s keys plus app, id and seq, in this order', () => {
       '"output":"08:15:04.123456789: Warning A shell was started (command=sh)",' +
       '"output_fields":{"proc.name":"sh","container.id":"abababababab"},"tags":["container","shell"],' +
       '"app":{"name":"shop","guid":"g-1","space":"prod","org":"acme","process_type":"web","instance":"0"},' +
+      '"lineage":{"processes":[{"pid":31,"start":92301,"name":"sh"}],"above":"outside"},' +
       '"id":"01JGQ0000000000000000000AB","seq":1}',
   );
 });
@@ -77,6 +80,50 @@ test('text names what matters first and the message last', () => {
     '08:15:04.123456789: Warning [app=shop instance=2 rule="Shell in an app container" ' +
       'container=abababababab id=01JGQ0000000000000000000AB seq=1] A shell was started (command=sh)',
   );
+});
+
+const LINEAGE: Lineage = {
+  processes: [
+    { pid: 31, start: 92_301, name: 'cat' },
+    { pid: 30, start: 92_300, name: 'a)<b(1' },
+    { pid: 1, start: 90_000, name: 'node' },
+  ],
+  above: 'outside',
+};
+
+test('a process and its ancestors: whole in JSON, short in text, where no name can be taken for another', () => {
+  const json = JSON.parse(formatLine(deliveryOf({ lineage: LINEAGE }), { format: 'json' })) as {
+    lineage: unknown;
+  };
+  assert.deepEqual(json.lineage, LINEAGE);
+  const text = (lineage: Lineage): string =>
+    / (lineage=".*") /.exec(
+      formatLine(deliveryOf({ lineage }), { format: 'text' }).replace('] ', ' '),
+    )?.[1] ?? '';
+  assert.equal(text(LINEAGE), 'lineage="cat(31)<a??b?1(30)<node(1)"');
+  assert.equal(text({ ...LINEAGE, above: 'unknown' }), 'lineage="cat(31)<a??b?1(30)<node(1)<?"');
+  assert.equal(text({ ...LINEAGE, above: 'more' }), 'lineage="cat(31)<a??b?1(30)<node(1)<…"');
+});
+
+test('ancestors have a small room of their own: however long the message, the process is told', () => {
+  const hostile = { pid: 4_194_304, start: 0xffff_ffff, name: '\x1b'.repeat(15) };
+  const lineage: Lineage = { processes: Array<typeof hostile>(9).fill(hostile), above: 'outside' };
+  const short = { output: 'm', outputFields: {} };
+  for (const format of ['json', 'text'] as const) {
+    const without = Buffer.byteLength(formatLine(deliveryOf(short), { format }));
+    const line = formatLine(deliveryOf({ ...short, lineage }), { format });
+    assert.ok(Buffer.byteLength(line) - without <= 640, format);
+    assert.doesNotMatch(line, /truncated/);
+  }
+  const long = { output: 'o'.repeat(20_000), outputFields: { 'proc.cmdline': 'c'.repeat(20_000) } };
+  for (const maxBytes of [4094, 8192]) {
+    const line = formatLine(deliveryOf({ ...long, lineage: LINEAGE }), {
+      format: 'json',
+      maxBytes,
+    });
+    assert.ok(Buffer.byteLength(line) <= maxBytes);
+    assert.deepEqual((JSON.parse(line) as { lineage: unknown }).lineage, LINEAGE);
+  }
 });
 
 test('text: a message cannot forge the fields before it, nor a second line or a log header', () => {

@@ -1,5 +1,5 @@
-// Kernel tests in a guest's kernel: every system call of native/schema/calls.mjs; here also those of modules. See
-// kernel-files.ts.
+// Kernel tests in a guest's kernel: every system call of native/schema/calls.mjs, here also those of modules; and when a
+// socket is connected. See kernel-files.ts.
 import '../../kernel/calls-descriptors.test.ts';
 import '../../kernel/calls-directories.test.ts';
 import '../../kernel/calls-files.test.ts';
@@ -11,3 +11,4 @@ import '../../kernel/calls-mounts.test.ts';
 import '../../kernel/calls-paths.test.ts';
 import '../../kernel/calls-processes.test.ts';
 import '../../kernel/calls-sockets.test.ts';
+import '../../kernel/connected.test.ts';

@@ -47,13 +47,13 @@ test('a path is an app, by the rule that matches it', async () => {
     instance: 'shop-with-a-long-name',
   });
   const other = await ask(rules, '/other/x', 'x');
-  assert.deepEqual([other.container?.app.name, other.container?.logFile], ['x', undefined]);
+  assert.deepEqual([other.container?.app?.name, other.container?.logFile], ['x', undefined]);
   assert.equal((await ask(rules, '/third/x', 'x')).notFound, '/third/x');
 });
 
 test('replacement patterns in a handle are text', async () => {
   const { container } = await ask([{ pattern: '/demo/*', app: '<{handle}>' }], '/demo/$&', '$&');
-  assert.equal(container?.app.name, '<$&>');
+  assert.equal(container?.app?.name, '<$&>');
 });
 
 test('a handle that must not become a file name is refused, with a sentence', async () => {

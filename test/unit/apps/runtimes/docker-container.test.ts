@@ -25,7 +25,7 @@ test('a create event: every digit of its time, name, image and labels', () => {
   assert.equal(container.fullId, ID);
   assert.equal(container.id, '5e4d5f079db7');
   assert.equal(container.name, 'real');
-  assert.equal(container.app.name, 'shop');
+  assert.equal(container.app?.name, 'shop');
   assert.deepEqual(
     [container.image, container.imageRepository, container.imageTag],
     ['reg:5000/app:1', 'reg:5000/app', '1'],
@@ -59,7 +59,7 @@ test('hostile attributes become a container that prints', () => {
   );
   const container = containerFromCreate(event!);
   assert.equal(container.name, container.id);
-  assert.equal(container.app.name, container.id);
+  assert.equal(container.app?.name, container.id);
   assert.equal(container.image, undefined);
 });
 
@@ -80,12 +80,12 @@ test('a newer word completes the older and does not undo it', () => {
 
 test('a rename changes the app’s name only where no label gives it', () => {
   const plain = containerFromCreate(parseDockerEvent(line('create', { name: 'a' }))!);
-  assert.deepEqual(renamedContainer(plain, '/b').app.name, 'b');
+  assert.deepEqual(renamedContainer(plain, '/b').app?.name, 'b');
   const labelled = containerFromCreate(
     parseDockerEvent(line('create', { name: 'a', 'varvel.app': 'shop' }))!,
   );
   const renamed = renamedContainer(labelled, 'b');
-  assert.deepEqual([renamed.name, renamed.app.name], ['b', 'shop']);
+  assert.deepEqual([renamed.name, renamed.app?.name], ['b', 'shop']);
 });
 
 test('lines across chunks, also inside a character; bounded', () => {

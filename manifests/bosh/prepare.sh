@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Makes a folder that `bosh create-release` takes, from a build of this repository:
+#   prepare.sh OUT                  then: bosh create-release --dir OUT --force --tarball varvel.tgz
+#   NODE_DIR=DIR prepare.sh OUT     with the official Node that is unpacked in DIR, for stemcells with an older C library
+# The same sources give the same bytes. OUT may not be there before.
+set -euo pipefail
+[ $# = 1 ] || { echo 'prepare: Use: manifests/bosh/prepare.sh OUT' >&2; exit 1; }
+[ ! -e "$1" ] || { echo "prepare: $1 is there already: remove it, or name another folder." >&2; exit 1; }
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1/blobs/node" "$1/blobs/varvel"
+out=$(cd "$1" && pwd)
+cp -R "$here/config" "$here/jobs" "$here/packages" "$out/"
+cp "$here/../../LICENSE" "$out/"
+mkdir "$out/src"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$here/../bundle.sh" "$work/bundle"
+echo '---' >"$out/config/blobs.yml"
+for package in node varvel; do
+  blob=$package/$package.tar.gz
+  tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$work/bundle/$package" -cf - . | gzip -n >"$out/blobs/$blob"
+  printf '%s:\n  size: %s\n  sha: sha256:%s\n' "$blob" "$(stat -c %s "$out/blobs/$blob")" \
+    "$(sha256sum "$out/blobs/$blob" | cut -d' ' -f1)" >>"$out/config/blobs.yml"
+done
+echo "prepare: $out needs glibc $(cat "$work/bundle/varvel/GLIBC") or newer on the stemcell (jammy has 2.35, noble 2.39)"

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Makes a folder that runs on a host without Node, npm, a compiler or a network:
+#   bundle.sh OUT          OUT/node (the Node that runs this) and OUT/varvel (dist, its npm packages, the probe, the rules)
+#   NODE_DIR=DIR …         takes DIR/bin/node instead: an unpacked official Node, which runs on older C libraries
+# Builds first what is not built. The same sources give the same bytes. Nothing of OUT may be there before.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+  echo "bundle: $*" >&2
+  exit 1
+}
+[ $# = 1 ] || fail 'Use: manifests/bundle.sh OUT'
+[ ! -e "$1" ] || fail "$1 is there already: remove it, or name another folder."
+[ -d node_modules ] || fail 'The npm packages are missing: npm run setup'
+[ -e native/build/probe.bpf.o ] && [ -e native/build/Release/ebpf_loader.node ] || npm run --silent build:native
+[ -e dist/main.js ] || npm run --silent build
+if [ -n "${NODE_DIR:-}" ]; then node=$NODE_DIR/bin/node; else node=$(command -v node); fi
+[ -x "$node" ] || fail "$node is not a program: NODE_DIR must be a folder with bin/node."
+
+mkdir -p "$1/node/bin" "$1/varvel/bin" "$1/varvel/lib" "$1/varvel/manifests"
+out=$(cd "$1" && pwd)
+app=$out/varvel
+install -m 755 "$(readlink -f "$node")" "$out/node/bin/node"
+
+cp package.json LICENSE "$app/"
+cp -R dist "$app/dist"
+find "$app/dist" \( -name '*.map' -o -name .built \) -delete
+cp -R manifests/rules "$app/manifests/rules"
+
+# What the agent needs of npm's packages, as npm says; the workspace becomes a plain folder of the files that it ships.
+modules=$app/node_modules
+packages=$(npm ls --omit=dev --omit=optional --all --parseable --silent) || fail 'The npm packages are not those of package-lock.json: npm ci'
+while read -r package; do
+  name=${package#"$PWD"/node_modules/}
+  # (The last three are optional parts of ssh2.)
+  case $name in /* | */node_modules/* | ebpf-loader-napi | cpu-features | buildcheck | nan) continue ;; esac
+  mkdir -p "$(dirname "$modules/$name")"
+  cp -R "node_modules/$name" "$modules/$name"
+done <<<"$packages"
+loader=$modules/ebpf-loader-napi
+mkdir -p "$loader/build/Release"
+cp native/package.json native/index.cjs "$loader/"
+cp native/build/probe.bpf.o "$loader/build/"
+cp native/build/Release/ebpf_loader.node "$loader/build/Release/"
+# (ssh2 compiles a part of itself where it is installed, and goes without it elsewhere; the agent never uses ssh.)
+rm -rf "$modules/ssh2/lib/protocol/crypto/build"
+find "$modules" -type f \( -name '*.md' -o -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \) -delete
+
+# Shared libraries that a host may not have: all that the addon and Node are linked with but the C library itself.
+ldd "$loader/build/Release/ebpf_loader.node" "$out/node/bin/node" |
+  awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u |
+  while read -r library; do
+    case ${library##*/} in
+      libc.so.* | libm.so.* | libpthread.so.* | libdl.so.* | librt.so.* | ld-linux*) ;;
+      *) install -m 644 "$(readlink -f "$library")" "$app/lib/${library##*/}" ;;
+    esac
+  done
+
+# The oldest C library that all of it runs with.
+find "$out" -type f \( -name node -o -name '*.node' -o -name '*.so*' \) -print0 | xargs -0 cat |
+  grep -aoE 'GLIBC_[0-9]+\.[0-9]+' | sort -uV | tail -n 1 | cut -d_ -f2 >"$app/GLIBC"
+
+cat >"$app/bin/varvel" <<'WRAPPER'
+#!/bin/sh
+# Runs varvel with the Node and the libraries that came with it. Call it by this path (links are not followed).
+app=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+export LD_LIBRARY_PATH="$app/lib"
+exec "${app%/*}/node/bin/node" "$app/dist/main.js" "$@"
+WRAPPER
+chmod 755 "$app/bin/varvel"
+chmod -R u=rwX,go=rX "$out"

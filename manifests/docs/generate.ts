@@ -1,0 +1,55 @@
+// Writes the pages that follow from rules, tables and tests; with --check, only says which are out of date (exit code 1).
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FILE_ROWS } from '../../test/e2e/attacks/rows-files.ts';
+import { IMPOSSIBLE_ROWS, KERNEL_ROWS } from '../../test/e2e/attacks/rows-kernel.ts';
+import { PROGRAM_ROWS } from '../../test/e2e/attacks/rows-programs.ts';
+import { coveragePage } from './coverage.ts';
+import type { CallTables } from './coverage.ts';
+import { readDefaultRules } from './default-rules.ts';
+import { ruleReference } from './rule-reference.ts';
+import { runbookPage } from './runbook.ts';
+
+process.chdir(join(import.meta.dirname, '..', '..'));
+const schema = ['table', 'compat'].map((name): string => `../../native/schema/${name}.mjs`);
+const modules: object[] = await Promise.all(
+  schema.map(async (path) => (await import(path)) as object),
+);
+const calls = Object.assign({}, ...modules) as CallTables;
+const attacks = {
+  rows: [...FILE_ROWS, ...PROGRAM_ROWS, ...KERNEL_ROWS],
+  impossible: IMPOSSIBLE_ROWS,
+};
+const page = (name: string): string => readFileSync(`manifests/docs/${name}.page.md`, 'utf8');
+
+/** The pages by file. */
+function pages(): Readonly<Record<string, string>> {
+  const rules = readDefaultRules();
+  return {
+    'manifests/rules/REFERENCE.md': ruleReference(page('reference'), rules),
+    'manifests/rules/RUNBOOK.md': runbookPage(page('runbook'), rules),
+    'manifests/COVERAGE.md': coveragePage(page('coverage'), rules, calls, attacks),
+  };
+}
+
+function update(file: string, text: string): void {
+  let now: string | undefined;
+  try {
+    now = readFileSync(file, 'utf8');
+  } catch {
+    // not there yet: it is out of date
+  }
+  if (now === text) return;
+  if (!process.argv.includes('--check')) writeFileSync(file, text);
+  else {
+    console.error(`${file} is not what its sources say: run npm run generate`);
+    process.exitCode = 1;
+  }
+}
+
+try {
+  for (const [file, text] of Object.entries(pages())) update(file, text);
+} catch (error) {
+  console.error(`The pages cannot be made: ${(error as Error).message}.`);
+  process.exitCode = 1;
+}

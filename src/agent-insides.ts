@@ -1,0 +1,122 @@
+import { bootId } from './agent-state.ts';
+import type { Apps } from './apps/apps.ts';
+import type { Container } from './apps/identity.ts';
+import type { Process, UserNames } from './context/process.ts';
+import { ProcFs } from './context/proc-reader.ts';
+import { SetupRoots } from './context/setup-roots.ts';
+import { ContainerUsers } from './context/users.ts';
+import type { KernelEvent } from './events/event.ts';
+import type { SystemBootClock } from './plan/boot-clock.ts';
+import { PolicyFiles } from './policy/policy-files.ts';
+import { PolicyPins } from './policy/policy-pins.ts';
+import { containerRootReader } from './probe/live.ts';
+import type { Logger } from './shared/logger.ts';
+import { OwnFolder } from './shared/own-folder.ts';
+import { UserError } from './shared/user-error.ts';
+
+/** Options of `Insides`. */
+export interface InsidesOptions {
+  readonly apps: Apps;
+  readonly pins: PolicyPins;
+  readonly clock: SystemBootClock;
+}
+
+/** What is read of containers' own files: the names of their users, and the policies that apps bring. */
+export class Insides {
+  readonly policies: PolicyFiles;
+  readonly #apps: Apps;
+  readonly #users: ContainerUsers;
+  readonly #setupRoots: SetupRoots;
+
+  constructor({ apps, pins, clock }: InsidesOptions) {
+    const procReader = new ProcFs();
+    this.#apps = apps;
+    this.#users = new ContainerUsers({
+      ...{ rootReader: containerRootReader, procReader },
+      imageOf: (root) => apps.imageOf(root),
+      processIn: (root) => apps.firstProcessOf(root),
+    });
+    this.policies = new PolicyFiles({
+      ...{ rootReader: containerRootReader, procReader, pins, bootId: bootId() },
+      nowMs: () => performance.now(),
+      unixMinusBootNs: () => clock.unixMinusBootNs,
+      ownerOf: (root) => apps.registry.ownerOf(root),
+      onAnswered: (runtime, key) => apps.onFileAnswer(runtime, key),
+    });
+    this.#setupRoots = new SetupRoots({
+      ...{ rootReader: containerRootReader, procReader },
+      isWanted: (root) => this.#users.isUnknown(root) || this.policies.isWanted(root),
+      look: (root, pid, startTicks, where) => {
+        if (where === 'root') this.policies.lookAtSetup(root, pid, startTicks);
+        return this.#users.readAhead(root, pid, startTicks, where);
+      },
+    });
+    apps.listen({ onForgotten: (root) => this.#users.forget(root) });
+  }
+
+  /** A process of the runtime is in a container that it sets up. */
+  onSetup(root: number, process: Process): void {
+    this.#setupRoots.watch(root, process);
+  }
+
+  onEvent(event: KernelEvent, process: Process): void {
+    if (event.exec === undefined || process.setup || event.result !== 0) return;
+    this.policies.onProgram(this.#rootOf(event.cgroupId), event.vpid);
+  }
+
+  /** The names of the users of the process's container; sees to it that they are read. */
+  usersOf(cgroupId: number, process: Process): UserNames {
+    const root = this.#rootOf(cgroupId);
+    // What the runtime does while it sets a container up is not reported, and names nobody.
+    if (!process.setup) this.#users.ensure(root, process.pid, process.startBootNs);
+    return this.#users.names(root);
+  }
+
+  stop(): void {
+    this.#setupRoots.stop();
+  }
+
+  #rootOf(cgroupId: number): number {
+    const resolution = this.#apps.resolve(cgroupId);
+    return resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
+  }
+}
+
+/** Where policies outlive the agent. Throws UserError when the folder cannot be used. */
+export function openPins(
+  stateDir: string,
+  logger: Logger,
+): { readonly pins: PolicyPins; close(): void } {
+  let folder: OwnFolder;
+  try {
+    folder = OwnFolder.open(`${stateDir}/policies`);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UserError(
+      `The folder ${stateDir}/policies cannot be used: ${why}. It keeps what apps' policies said when the apps started. Set state_dir to a folder of the agent's own.`,
+      { cause: error },
+    );
+  }
+  const pins = new PolicyPins(folder, (error) =>
+    logger.warn(
+      { folder: `${stateDir}/policies`, error },
+      'A policy could not be kept on disk: after a restart of the agent it may count as unverified.',
+    ),
+  );
+  return { pins, close: () => folder.close() };
+}
+
+/** Files by which apps ask, before the stage is there that finds them. */
+export function filesOf(insides: () => Insides, onForgotten: (fullId: string) => void) {
+  return {
+    answerOf: (container: Container) => insides().policies.answerOf(container),
+    lookInto: (container: Container, pids: readonly number[], isLast: boolean) =>
+      insides().policies.lookInto(container, pids, isLast),
+    giveUp: (container: Container) => insides().policies.giveUp(container),
+    ended: (runtime: Container['runtime'], key: string) => insides().policies.ended(runtime, key),
+    forget: (runtime: Container['runtime'], key: string) => {
+      onForgotten(key);
+      insides().policies.forget(runtime, key);
+    },
+  };
+}

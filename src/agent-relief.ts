@@ -1,0 +1,106 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Ceilings, notWatchedFor, type CeilingStatus } from './agent-ceilings.ts';
+import type { LiveRules } from './agent-rules.ts';
+import type { Container } from './apps/identity.ts';
+import type { AgentConfig } from './config/config.ts';
+import { cgroupMemoryLimit, OwnUsage } from './metrics/own-usage.ts';
+import type { Logger } from './shared/logger.ts';
+import { UserError } from './shared/user-error.ts';
+import type { FanOut } from './streams/fan-out.ts';
+import { shedNotice } from './streams/notices.ts';
+
+/** Of the limit of the agent's cgroup: below what the kernel would end it at. */
+const CGROUP_SHARE = 0.9;
+
+/** What is relieved, and who is told. */
+export interface ReliefOptions {
+  readonly config: AgentConfig;
+  readonly logger: Logger;
+  readonly rules: Pick<LiveRules, 'shed' | 'enabledOf'>;
+  readonly fanOut: Pick<FanOut, 'say' | 'dropWaiting'>;
+  /** Those that are watched now. */
+  readonly containers: () => Iterable<Container>;
+}
+
+/** Measures what the agent uses, keeps it below its ceilings, and tells everybody concerned what that costs. */
+export class Relief {
+  readonly #options: ReliefOptions;
+  readonly #usage = new OwnUsage();
+  readonly #ceilings: Ceilings;
+
+  constructor(options: ReliefOptions) {
+    this.#options = options;
+    const { cpuPercent, memoryBytes, restoreAfterMs } = options.config.ceilings;
+    const limit = cgroupMemoryLimit();
+    const least = Math.min(memoryBytes ?? Infinity, (limit ?? Infinity) * CGROUP_SHARE);
+    this.#ceilings = new Ceilings({
+      cpuPercent,
+      memoryBytes: Number.isFinite(least) ? least : undefined,
+      restoreAfterMs,
+      nowMs: () => performance.now(),
+      rulesOf: (priorities) => options.rules.enabledOf(priorities),
+      shed: (priorities) => options.rules.shed(priorities),
+      collectGarbage,
+      onChange: (status, what) => this.#tell(status, what),
+    });
+  }
+
+  /** To be called every second. */
+  onTick(): void {
+    try {
+      this.#ceilings.onTick(this.#usage.read());
+    } catch (error) {
+      const reason = error instanceof UserError ? error.toDisplay() : String(error);
+      this.#options.logger.error({ reason }, 'rules could not be switched off or on');
+    }
+  }
+
+  status(): CeilingStatus {
+    return this.#ceilings.status();
+  }
+
+  /** Which rules are off, in words; undefined when none is. */
+  notWatchedFor(): string | undefined {
+    return notWatchedFor(this.#ceilings.status());
+  }
+
+  #tell(status: CeilingStatus, what: 'shed' | 'restored' | 'stuck'): void {
+    const { logger, fanOut, containers } = this.#options;
+    const { shed, rulesOff, ceilings, because } = status;
+    const facts = {
+      cpuPercent: Math.round(status.cpuPercent),
+      memoryMib: Math.round(status.memoryBytes / 1024 ** 2),
+      ceilings,
+      off: shed,
+      rulesOff,
+    };
+    if (what === 'stuck') {
+      logger.error(
+        facts,
+        'the agent uses more than its ceilings allow, and only rules of Critical and above are left: they go on. Raise the ceiling, or see with "varvel status" which container makes so many events',
+      );
+      return;
+    }
+    if (what === 'shed') {
+      // Lines that wait are most of what can be freed.
+      const dropped = because === 'memory' ? fanOut.dropWaiting(shed) : 0;
+      logger.warn(
+        { ...facts, because, dropped },
+        'the agent uses more than its ceilings allow: rules of low priority are off until it is quiet',
+      );
+    } else logger.info(facts, 'it is quiet: rules are on again');
+    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    const without = notWatchedFor(status);
+    for (const container of containers())
+      fanOut.say(shedNotice(without, rulesOff, container, nowNs));
+  }
+}
+
+/** V8 gives memory back when it likes; this makes it like to, in some 100 ms. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  setFlagsFromString('--no-expose-gc');
+  collect();
+}

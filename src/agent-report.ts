@@ -1,0 +1,165 @@
+import type { LiveRules } from './agent-rules.ts';
+import type { Relief } from './agent-relief.ts';
+import type { AgentSnapshot } from './agent-snapshot.ts';
+import type { Apps } from './apps/apps.ts';
+import type { AgentConfig } from './config/config.ts';
+import type { ProcessTree } from './context/process-tree.ts';
+import { EVENT_NAMES, type EventName } from './events/table.gen.ts';
+import { AppTotals } from './metrics/app-totals.ts';
+import { AgentMetrics } from './metrics/metrics.ts';
+import type { LiveProbe } from './probe/live.ts';
+import type { Evaluation } from './rules/evaluation.ts';
+import type { Logger } from './shared/logger.ts';
+import type { FanOut } from './streams/fan-out.ts';
+import type { LogStream } from './streams/stream.ts';
+
+/** Records that came from the kernel, since the agent's start. */
+export class ReceivedRecords {
+  records = 0;
+  /** Of the self-test. */
+  selfTest = 0;
+  readonly #byEvent = new Float64Array(EVENT_NAMES.length);
+
+  /** One more, of the event with this index in EVENT_NAMES. */
+  count(index: number): void {
+    this.#byEvent[index] = (this.#byEvent[index] ?? 0) + 1;
+  }
+
+  byEvent(): [EventName, number][] {
+    return EVENT_NAMES.map((name, index) => [name, this.#byEvent[index] ?? 0]);
+  }
+}
+
+/** The stages that are asked. */
+export interface ReportSources {
+  readonly config: AgentConfig;
+  readonly version: string;
+  readonly logLinesDropped: (() => number) | undefined;
+  readonly apps: Apps;
+  readonly probe: LiveProbe;
+  readonly tree: ProcessTree;
+  readonly evaluation: Evaluation;
+  readonly rules: LiveRules;
+  readonly fanOut: FanOut;
+  readonly streams: () => readonly LogStream[];
+  readonly received: ReceivedRecords;
+  readonly relief: Relief;
+}
+
+/** What the agent tells of itself: metrics, and what `varvel status` shows. All stages are asked when somebody asks. */
+export class AgentReport {
+  readonly metrics: AgentMetrics;
+  readonly #sources: ReportSources;
+  readonly #startedAtMs = Date.now();
+  readonly #appTotals = new AppTotals();
+
+  constructor(sources: ReportSources) {
+    this.#sources = sources;
+    this.metrics = this.#makeMetrics();
+  }
+
+  /** The cgroup leaves the scope map; its counters there are seen for the last time. */
+  forgetCgroup(cgroupId: number): void {
+    this.#observe(cgroupId);
+    this.#appTotals.forget(cgroupId);
+  }
+
+  snapshot(): AgentSnapshot {
+    const { apps, config, evaluation, fanOut, probe, received, relief, rules, streams, tree } =
+      this.#sources;
+    const counters = evaluation.engineCounters();
+    const { emitted, dropped, scopeFull } = probe.stats();
+    const { prefiltered } = probe.scope
+      .entries()
+      .reduce((sum, entry) => ({ prefiltered: sum.prefiltered + entry.prefiltered }), {
+        prefiltered: probe.deletedCounters().prefiltered,
+      });
+    return {
+      hostname: config.hostname,
+      startedAtMs: this.#startedAtMs,
+      pid: process.pid,
+      rules: rules.status(),
+      hooks: probe.attached(),
+      apps: apps.snapshot(),
+      events: Object.fromEntries(received.byEvent()),
+      kernel: { emitted, dropped, prefiltered, scopeFull, selfTest: received.selfTest },
+      received: received.records,
+      waiting: evaluation.counters(),
+      engine: {
+        evaluated: counters.evaluated,
+        skippedSetup: counters.skippedSetup,
+        detections: Object.fromEntries(counters.detections),
+      },
+      ceilings: relief.status(),
+      processes: tree.counters(),
+      delivery: fanOut.counters(),
+      streams: Object.fromEntries(streams().map((stream) => [stream.name, stream.counters()])),
+    };
+  }
+
+  #makeMetrics(): AgentMetrics {
+    const {
+      apps,
+      evaluation,
+      fanOut,
+      logLinesDropped,
+      probe,
+      received,
+      relief,
+      rules,
+      streams,
+      tree,
+    } = this.#sources;
+    return new AgentMetrics(this.#sources.version, {
+      apps: () => {
+        for (const { cgroupId } of probe.scope.entries()) this.#observe(cgroupId);
+        return this.#appTotals.totals();
+      },
+      probe: () => probe.stats(),
+      rules: () => rules.status(),
+      held: () => evaluation.counters().events,
+      cgroups: () => {
+        const counts = { pending: 0, included: 0, excluded: 0 };
+        for (const { state } of probe.scope.entries()) counts[state]++;
+        return counts;
+      },
+      // the fan-out's: what was dropped on the way to a stream is lost too
+      streams: () =>
+        Object.entries(fanOut.counters().streams).map(([name, counters]) => ({ name, counters })),
+      spools: () =>
+        streams().flatMap((stream) => {
+          const counters = stream.counters();
+          return 'spool' in counters ? [{ name: stream.name, counters }] : [];
+        }),
+      runtimes: () => apps.runtimes(),
+      ceilings: () => relief.status(),
+      suppressed: () => fanOut.counters().suppressed,
+      events: () => received.byEvent(),
+      context: () => tree.counters(),
+      ...(logLinesDropped === undefined ? {} : { logLinesDropped }),
+    });
+  }
+
+  #observe(cgroupId: number): void {
+    const { apps, probe } = this.#sources;
+    const resolution = apps.resolve(cgroupId);
+    const entry = probe.scope.get(cgroupId);
+    if (entry === undefined || resolution.state !== 'included') return;
+    this.#appTotals.observe(cgroupId, resolution.container.app, entry);
+  }
+}
+
+/** Sends the agent's own metrics to the platform's operators, beside the lines; the caller's to stop. */
+export async function sendPlatformMetrics(
+  { streams, hostname }: AgentConfig,
+  metrics: AgentMetrics,
+  logger: Logger,
+): Promise<{ stop(): void | Promise<void> }> {
+  // gRPC is for those who use it.
+  const { MetricSender } = await import('./streams/loggregator/metric-sender.ts');
+  return new MetricSender({
+    config: streams.loggregator,
+    ...{ hostname, logger },
+    samples: () => metrics.samples(),
+  });
+}

@@ -1,0 +1,119 @@
+import type { Priority } from '../rules/detection.ts';
+import { PRIORITIES } from '../rules/detection.ts';
+import { COVERAGE_RULE, LOST_RULE, SUPPRESSED_RULE, UNSEEN_RULE } from '../streams/notices.ts';
+
+/** An incident is one app's one rule; it is over when there was no line of it for so long. */
+export const INCIDENT_MINUTES = 15;
+
+/** Coverage lines come every five minutes: so long without one is three of them missing. */
+export const SILENCE_MINUTES = 15;
+
+/** Apps that had a coverage line within so many hours are expected to go on, where no app is named. */
+export const KNOWN_HOURS = 24;
+
+export const COVERAGE = COVERAGE_RULE;
+
+/** What the agent says of lines and events that are missing. */
+export const LOSS_RULES = [LOST_RULE, UNSEEN_RULE] as const;
+
+/** All that the agent says of itself: nothing an intruder did. */
+const NOTICES = [...LOSS_RULES, SUPPRESSED_RULE, COVERAGE_RULE] as const;
+
+/** The parts of a line that alerts look at. */
+export const FIELD_NAMES = [
+  'index',
+  'job',
+  'time',
+  'source_type',
+  'rule',
+  'priority',
+  'app',
+  'app_id',
+  'app_name',
+  'space',
+  'host',
+  'message',
+] as const;
+
+export type FieldName = (typeof FIELD_NAMES)[number];
+
+/** Where a log platform keeps them; what it has no place for is absent. */
+export type Fields = Readonly<Partial<Record<FieldName, string>>>;
+
+/** What is asked for, checked; the values are the user's, of any characters. */
+export interface AlertRequest {
+  /** At least this severe, */
+  readonly minimum: Priority;
+  /** and only of these rules; none stands for all. */
+  readonly rules: readonly string[];
+  readonly app: { readonly by: 'guid' | 'name'; readonly value: string } | undefined;
+  readonly space: string | undefined;
+  /** An http or https address. */
+  readonly webhook: string | undefined;
+  /** As the agent is configured (`streams.*.source_type`). */
+  readonly sourceType: string;
+  /** Where this user's log platform differs from the usual. */
+  readonly fields: Fields;
+  /** The agent's version, for the header. */
+  readonly version: string;
+}
+
+/** What is printed. */
+export interface AlertDefinitions {
+  /** Ready to be pasted; ends with a newline. */
+  readonly text: string;
+  /** Where to paste it, and what to know: for stderr, where the text has no comments. */
+  readonly notes: readonly string[];
+}
+
+/** A log platform that alert definitions can be made for. */
+export interface AlertPlatform {
+  readonly name: string;
+  /** For the list. */
+  readonly title: string;
+  /** What is printed, for the list. */
+  readonly prints: string;
+  /** What `--field` can name, and how the usual way of log lines there names it. */
+  readonly fields: Fields;
+  /** Throws UserError for what the platform's language cannot say. */
+  render(request: AlertRequest): AlertDefinitions;
+}
+
+/** The priorities that page, most severe first. */
+export function prioritiesOf({ minimum }: Pick<AlertRequest, 'minimum'>): readonly Priority[] {
+  return PRIORITIES.slice(0, PRIORITIES.indexOf(minimum) + 1);
+}
+
+/** Rules that such an alert has to leave out: what the agent says of itself is of Notice and Informational. */
+export function leftOutRules(request: Pick<AlertRequest, 'minimum' | 'rules'>): readonly string[] {
+  const isNamed = request.rules.length > 0;
+  return !isNamed && prioritiesOf(request).includes('Notice') ? NOTICES : [];
+}
+
+/** The three alerts that each platform gets. */
+export const ALERTS = {
+  detection: {
+    title: 'detection',
+    summary: 'varvel detected something in an app',
+    todo: 'Read the lines of the agent in the log of this app: cf logs APP --recent | varvel pretty --only',
+  },
+  loss: {
+    title: 'loss',
+    summary: 'varvel lost lines or events of an app, so that detections may be missing',
+    todo: 'Whatever happened in that time was not seen, or is not in this log: look at the operator’s copy, and at varvel status on the host.',
+  },
+  silence: {
+    title: 'silence',
+    summary: `no coverage line from varvel for ${SILENCE_MINUTES} minutes: nobody watches, or the lines do not arrive`,
+    todo: 'Is the app running? Is the agent on its host (varvel status)? Does the log drain deliver the app’s own lines?',
+  },
+} as const;
+
+/** `for app shop, space prod` and so on; '' for everything. */
+export function scopeOf(request: AlertRequest): string {
+  const parts = [
+    ...(request.app === undefined ? [] : [`app ${request.app.value}`]),
+    ...(request.space === undefined ? [] : [`space ${request.space}`]),
+  ];
+  return parts.join(', ');
+}

@@ -1,0 +1,184 @@
+import type { AlertDefinitions, AlertPlatform, AlertRequest } from './alert-request.ts';
+import {
+  ALERTS,
+  COVERAGE,
+  KNOWN_HOURS,
+  leftOutRules,
+  LOSS_RULES,
+  prioritiesOf,
+  SILENCE_MINUTES,
+} from './alert-request.ts';
+import { checkedFields } from './fields.ts';
+import { comment, suffixOf } from './quoting.ts';
+
+/** As the Splunk Firehose Nozzle for Cloud Foundry names them; the line itself is JSON in `msg`. */
+const FIELDS = {
+  index: '*',
+  source_type: 'source_type',
+  message: 'msg',
+  app_id: 'cf_app_id',
+  app_name: 'cf_app_name',
+  space: 'cf_space_name',
+} as const;
+
+type Names = Readonly<Record<keyof typeof FIELDS, string>>;
+
+/** Saved searches for Splunk. Only lines of the agent's source type are looked into. */
+export const splunk: AlertPlatform = {
+  name: 'splunk',
+  title: 'Splunk, saved searches',
+  prints: 'stanzas for savedsearches.conf',
+  fields: FIELDS,
+  render(request: AlertRequest): AlertDefinitions {
+    const names = checkedFields(FIELDS, request.fields, /^[A-Za-z0-9_*.:@-]+$/);
+    const suffix = suffixOf(request);
+    const name = (alert: string): string => `varvel ${alert}${suffix === '' ? '' : ` ${suffix}`}`;
+    const from = source(request, names);
+    const text = [
+      comment('#', [
+        'Where: $SPLUNK_HOME/etc/apps/search/local/savedsearches.conf (or an app of your own), then restart Splunk or',
+        'reload by /debug/refresh. Splunk Cloud: Settings, Searches, New alert; the values below are its fields.',
+        'Fields are named as the Splunk Firehose Nozzle does; other names: --field source_type=my_field. An index: --field index=main.',
+        'Searches go by the time at which a line was indexed, so that those which come late page too.',
+        'One page an incident: an app’s rule is silent for an hour after its page (alert.suppress).',
+      ]),
+      '',
+      stanza(name('detection'), request.webhook, {
+        search: `${from} | ${where(detections(request))} | ${FIRST_BY_RULE}`,
+        ...EVERY_MINUTE,
+        description: ALERTS.detection.summary,
+      }),
+      stanza(name('loss'), request.webhook, {
+        search: `${from} | ${where([isOneOf('rule', LOSS_RULES)])} | ${FIRST_BY_RULE}`,
+        ...EVERY_MINUTE,
+        description: ALERTS.loss.summary,
+      }),
+      stanza(name('silence'), request.webhook, {
+        search: silence(request, from),
+        cron_schedule: '*/5 * * * *',
+        'dispatch.earliest_time': `-${KNOWN_HOURS}h`,
+        'dispatch.latest_time': 'now',
+        'alert.suppress.fields': 'app',
+        'alert.suppress.period': `${KNOWN_HOURS}h`,
+        description: ALERTS.silence.summary,
+      }),
+    ].join('\n');
+    return { text: `${text.trimEnd()}\n`, notes: [] };
+  },
+};
+
+const FIRST_BY_RULE =
+  'stats count min(_time) as first latest(output) as output by app_name app rule priority';
+
+const EVERY_MINUTE = {
+  cron_schedule: '* * * * *',
+  // Of the minute before, and once more of the one before that: the suppression makes one of both.
+  'dispatch.earliest_time': `-${KNOWN_HOURS}h`,
+  'dispatch.latest_time': '+1h',
+  'dispatch.index_earliest': '-2m@m',
+  'dispatch.index_latest': '@m',
+  'alert.suppress.fields': 'app,rule',
+  'alert.suppress.period': '1h',
+};
+
+function stanza(
+  name: string,
+  webhook: string | undefined,
+  settings: Readonly<Record<string, string>>,
+): string {
+  const all = {
+    ...settings,
+    enableSched: '1',
+    counttype: 'number of events',
+    relation: 'greater than',
+    quantity: '0',
+    'alert.digest_mode': '0',
+    'alert.suppress': '1',
+    'alert.severity': '5',
+    'alert.track': '1',
+    ...(webhook === undefined
+      ? {}
+      : {
+          actions: 'webhook',
+          'action.webhook': '1',
+          // The only characters of an address that a .conf file or Splunk's $tokens$ could take otherwise.
+          'action.webhook.param.url': webhook.replaceAll('\\', '%5C').replaceAll('$', '%24'),
+        }),
+  };
+  return [`[${name}]`, ...Object.entries(all).map(([key, value]) => `${key} = ${value}`), ''].join(
+    '\n',
+  );
+}
+
+/** Events of the agent, with what is looked at in fields of their own. */
+function source({ sourceType, app, space }: AlertRequest, names: Names): string {
+  const { message } = names;
+  const inMessage = (key: string): string => `'${message}.${key}'`;
+  const conditions = [
+    equals(names.source_type, sourceType),
+    ...(app === undefined
+      ? []
+      : [equals(app.by === 'guid' ? names.app_id : names.app_name, app.value)]),
+    ...(space === undefined ? [] : [equals(names.space, space)]),
+  ];
+  return [
+    // Before the first pipe "*" is a wildcard and case does not count: what is exact comes after it.
+    `search index=${names.index} ${names.source_type}=${/^[A-Za-z0-9_-]+$/.test(sourceType) ? sourceType : '*'}`,
+    where(conditions),
+    `spath`,
+    [
+      `eval rule=${inMessage('rule')}`,
+      `priority=${inMessage('priority')}`,
+      `output=${inMessage('output')}`,
+      `when=${inMessage('output_fields.coverage.when')}`,
+      `app=coalesce('${names.app_id}', ${inMessage('app.guid')}, ${inMessage('app.name')}, "-")`,
+      `app_name=coalesce('${names.app_name}', ${inMessage('app.name')}, "-")`,
+      `instance=coalesce(${inMessage('app.instance')}, "-")`,
+    ].join(', '),
+  ].join(' | ');
+}
+
+function detections(request: AlertRequest): string[] {
+  const leftOut = leftOutRules(request);
+  return [
+    isOneOf('priority', prioritiesOf(request)),
+    ...(request.rules.length === 0 ? [] : [isOneOf('rule', request.rules)]),
+    ...(leftOut.length === 0 ? [] : [`NOT ${isOneOf('rule', leftOut)}`]),
+  ];
+}
+
+/** With an app one result where there is no line; else one for each instance that had lines, and that has not ended. */
+function silence(request: AlertRequest, from: string): string {
+  const coverage = `${from} | ${where([isOneOf('rule', [COVERAGE])])}`;
+  const ago = `now() - ${SILENCE_MINUTES * 60}`;
+  if (request.app !== undefined) {
+    return `${coverage} | stats count max(_time) as last latest(when) as when | where count = 0 OR (last < ${ago} AND when != "stop") | eval app=${text(request.app.value)}`;
+  }
+  return `${coverage} | stats max(_time) as last latest(when) as when by app_name app instance | where last < ${ago} AND when != "stop"`;
+}
+
+function where(conditions: readonly string[]): string {
+  return `where ${conditions.join(' AND ')}`;
+}
+
+function isOneOf(field: string, values: readonly string[]): string {
+  const parts = values.map((value) => equals(field, value));
+  return parts.length === 1 ? (parts[0] ?? '') : `(${parts.join(' OR ')})`;
+}
+
+function equals(field: string, value: string): string {
+  return `'${field}' = ${text(value)}`;
+}
+
+/**
+ * A string for `where` and `eval`. What could be a quote, an escape, a macro, a `$token$` or the end of a line goes by the
+ * function that decodes an address: Splunk reads those in more than one place.
+ */
+function text(value: string): string {
+  if (/^[A-Za-z0-9 _.:/-]*$/.test(value)) return `"${value}"`;
+  const encoded = encodeURIComponent(value.replace(/\p{Cs}/gu, '\ufffd')).replace(
+    /[!'()*~]/g,
+    (it) => `%${it.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `urldecode("${encoded}")`;
+}

@@ -1,0 +1,47 @@
+import type { Container } from './identity.ts';
+import type { ContainerCgroup, RuntimeName } from './runtimes/runtime.ts';
+
+/** What is known of a cgroup's container, now. Objects are immutable and may be kept. */
+export type Resolution =
+  | { readonly state: 'included'; readonly rootCgroupId: number; readonly container: Container }
+  | { readonly state: 'pending'; readonly rootCgroupId: number; readonly sinceMs: number }
+  | { readonly state: 'excluded'; readonly rootCgroupId: number; readonly reason: string }
+  | { readonly state: 'unknown' };
+
+/** What a runtime's word means for the scope. */
+export type Verdict =
+  | { readonly state: 'included'; readonly container: Container; readonly reason: string }
+  | {
+      readonly state: 'excluded';
+      /** undefined when no runtime could describe it. */
+      readonly container: Container | undefined;
+      readonly reason: string;
+    };
+
+/** One container's cgroup as `varvel status` shows it. */
+export interface RegistryEntry extends ContainerCgroup {
+  readonly runtime: RuntimeName;
+  readonly resolution: Resolution;
+  /** What decided, as a sentence; undefined while pending. */
+  readonly verdict: Verdict | undefined;
+  readonly sinceMs: number;
+  /** When it was removed; undefined while it is there. */
+  readonly goneAtMs: number | undefined;
+  /** Itself and the cgroups nested in it. */
+  readonly cgroupIds: readonly number[];
+  readonly emitted: number;
+  readonly dropped: number;
+  readonly prefiltered: number;
+}
+
+/** Monotonic counts. */
+export interface RegistryCounters {
+  readonly cgroups: number;
+  readonly pending: number;
+  /** Cgroups that found no place here or in the kernel's map: not watched. */
+  readonly refused: number;
+  /** Reported by the kernel, but no pattern matches them. */
+  readonly unmatched: number;
+  /** Records of containers that are no longer among the entries. */
+  readonly forgottenRecords: number;
+}

@@ -1,0 +1,111 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from '../../shared/logger.ts';
+
+const MIN_BACKOFF_MS = 250;
+/** Low: containers that start before we are back have their first detections held that long. */
+const MAX_BACKOFF_MS = 2_000;
+
+/** What a connection stands on. */
+export interface ConnectionOptions {
+  /** As people know the runtime: `Garden`. */
+  readonly runtime: string;
+  readonly socket: string;
+  /** Asks for everything that is there; rejects when the runtime does not answer. */
+  readonly connect: () => Promise<void>;
+  /** A sentence: why `connect` rejected, and what to do. */
+  readonly explain: (error: unknown) => string;
+  readonly logger: Logger;
+}
+
+/**
+ * Whether a runtime answers: connects, and again with back-off when it went away, until stopped. What is wrong is
+ * said once in the log, and in `message` as long as it lasts.
+ */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #stopped = new AbortController();
+  #loop: Promise<void> = Promise.resolve();
+  #lost: (() => void) | undefined;
+  #connected = false;
+  #connects = 0;
+  /** For `varvel status`: a sentence. */
+  message: string;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.message = `${options.runtime} was not asked yet.`;
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  get connects(): number {
+    return this.#connects;
+  }
+
+  /** Aborted by `stop`. */
+  get signal(): AbortSignal {
+    return this.#stopped.signal;
+  }
+
+  /** What `message` is when nothing is wrong. */
+  get description(): string {
+    return `Connected to ${this.#options.runtime} at ${this.#options.socket}`;
+  }
+
+  /** Resolves when the first attempt is over; never rejects. */
+  start(): Promise<void> {
+    return new Promise<void>((resolve) => {
+      this.#loop = this.#run(resolve);
+    });
+  }
+
+  /** Nobody took a question. Of several that fail at once the first one says it. */
+  lost(): void {
+    this.#lost?.();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    this.#lost?.();
+    await this.#loop;
+  }
+
+  async #run(firstTry: () => void): Promise<void> {
+    const { runtime, socket, logger, connect } = this.#options;
+    let backoffMs = MIN_BACKOFF_MS;
+    while (!this.#isStopped()) {
+      try {
+        // Set before: what fails while it connects may be the loss of this connection.
+        const lost = new Promise<void>((resolve) => (this.#lost = resolve));
+        await connect();
+        backoffMs = MIN_BACKOFF_MS;
+        this.#connects++;
+        this.#connected = true;
+        this.message = `${this.description}.`;
+        logger.info({ socket }, `Connected to ${runtime}.`);
+        firstTry();
+        await lost;
+        this.message = `${runtime} at ${socket} went away; trying again.`;
+      } catch (error) {
+        if (!this.#isStopped()) this.#failed(error);
+      }
+      this.#connected = false;
+      firstTry();
+      await delay(backoffMs, undefined, { signal: this.signal }).catch(() => undefined);
+      backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
+    }
+  }
+
+  #failed(error: unknown): void {
+    const sentence = this.#options.explain(error);
+    if (this.message !== sentence)
+      this.#options.logger.warn({ socket: this.#options.socket }, sentence);
+    this.message = sentence;
+  }
+
+  #isStopped(): boolean {
+    return this.#stopped.signal.aborted;
+  }
+}

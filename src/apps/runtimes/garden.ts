@@ -1,0 +1,262 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { ScopePattern } from '../../probe/scope.ts';
+import type { Logger } from '../../shared/logger.ts';
+import { GARDEN_ROOT, gardenPatterns } from '../patterns.ts';
+import { Connection } from './connection.ts';
+import { isUsableHandle, parseBulkInfo, parseHandles } from './garden-answers.ts';
+import { containerFromProperties } from './garden-identity.ts';
+import { askGarden } from './garden-socket.ts';
+import { Inquiries, MAX_BATCH, type InquiryCounters } from './inquiries.ts';
+import { QuestionError } from './question-error.ts';
+import { RuntimeWarnings } from './runtime-warnings.ts';
+import type { ContainerCgroup, Runtime, RuntimeSink, RuntimeStatus } from './runtime.ts';
+
+/** Configuration of the Garden runtime. */
+export interface GardenOptions {
+  readonly socketPath: string;
+  /** Cgroups in which Garden puts its containers, besides `/garden`. */
+  readonly cgroupParents?: readonly string[] | undefined;
+  /** Of one question. Default 10000: a busy cell answers after seconds. */
+  readonly requestTimeoutMs?: number | undefined;
+  /** For how long Garden may not know, or not have completed, a container whose cgroup is there. Default 30000. */
+  readonly patienceMs?: number | undefined;
+}
+
+/** Counts since the start. */
+export interface GardenCounters extends InquiryCounters {
+  readonly connects: number;
+}
+
+const MAX_LIST_BYTES = 4 * 1024 * 1024;
+/** MAX_BATCH containers with some 16 KiB each: several times what Garden tells of one. */
+const MAX_INFO_BYTES = 1024 * 1024;
+
+/** Whether Garden is to be asked: it is wanted, or the folder of its socket shows that this host is made for it. */
+export function isGardenWanted(enabled: boolean | 'auto', socketPath: string): boolean {
+  return enabled === true || (enabled === 'auto' && existsSync(dirname(socketPath)));
+}
+
+/**
+ * Identities from Garden, Cloud Foundry's container runtime. It tells of nothing by itself: each new cgroup's handle
+ * is asked for at once, and the list is compared on every rescan, which is how changes are seen. It makes a container's
+ * cgroup first and sets its properties later, so a new container is asked for until they are all there.
+ */
+export class GardenRuntime implements Runtime {
+  readonly name = 'garden';
+  readonly patterns: readonly ScopePattern[];
+  readonly #options: GardenOptions;
+  readonly #roots: readonly string[];
+  readonly #timeoutMs: number;
+  readonly #patienceMs: number;
+  readonly #logger: Logger;
+  readonly #warnings: RuntimeWarnings;
+  readonly #inquiries: Inquiries;
+  /** Containers that were told and not destroyed. */
+  readonly #told = new Set<string>();
+  /** For each list under way: the handles that became another container's meanwhile. */
+  readonly #lists = new Set<Set<string>>();
+  readonly #connection: Connection;
+  #sink: RuntimeSink | undefined;
+  #elsewhere = false;
+
+  /** Throws UserError for a cgroup parent that cannot be one. */
+  constructor(options: GardenOptions, logger: Logger) {
+    this.#options = options;
+    this.#timeoutMs = options.requestTimeoutMs ?? 10_000;
+    this.#patienceMs = options.patienceMs ?? 30_000;
+    this.#logger = logger;
+    this.#warnings = new RuntimeWarnings(logger, 'Garden', options.socketPath);
+    this.#connection = new Connection({
+      runtime: 'Garden',
+      socket: options.socketPath,
+      connect: () => this.#list(),
+      explain: (error) => this.#sentenceOf(error),
+      logger,
+    });
+    this.#roots = [...new Set([GARDEN_ROOT, ...(options.cgroupParents ?? [])])];
+    this.patterns = this.#roots.flatMap((root) => gardenPatterns(root));
+    this.#inquiries = new Inquiries({
+      ask: (handles) => this.#bulkInfo(handles),
+      onAnswer: (handle, answer, sinceMs) => this.#onAnswer(handle, answer, sinceMs),
+      onFailure: (error) => this.#onFailure(error),
+      isWanted: (handle) => this.#sink?.hasCgroup(this.name, handle) === true,
+      nowMs: () => performance.now(),
+    });
+  }
+
+  /** The handle: one container has several cgroups, at once (`good`, `bad`) and over time. */
+  keyOf(cgroup: ContainerCgroup): string {
+    return cgroup.handle;
+  }
+
+  start(sink: RuntimeSink): Promise<void> {
+    this.#sink = sink;
+    return this.#connection.start();
+  }
+
+  renew(key: string): void {
+    for (const renewed of this.#lists) renewed.add(key);
+    this.#told.delete(key);
+    this.#inquiries.renew(key);
+  }
+
+  lookup(cgroup: ContainerCgroup): void {
+    const { handle } = cgroup;
+    if (isUsableHandle(handle)) this.#inquiries.ask(handle);
+    else
+      this.#sink?.refused(
+        this.name,
+        handle,
+        'Its cgroup’s name cannot be a handle of Garden (allowed: letters, digits and "_.:@-").',
+      );
+  }
+
+  async reconcile(): Promise<void> {
+    if (!this.#connection.connected) return;
+    try {
+      await this.#list();
+    } catch (error) {
+      this.#onFailure(error);
+    }
+  }
+
+  status(): RuntimeStatus {
+    const counters = this.counters();
+    const { questions, failures, refused } = counters;
+    const message = [
+      this.#connection.message,
+      ...(failures > 0 ? [`${failures} of ${questions} questions had no usable answer.`] : []),
+      ...(refused > 0 ? [`${refused} times too many containers waited to be asked for.`] : []),
+    ].join(' ');
+    return { name: this.name, connected: this.#connection.connected, message, counters };
+  }
+
+  counters(): GardenCounters {
+    return { connects: this.#connection.connects, ...this.#inquiries.counters() };
+  }
+
+  async stop(): Promise<void> {
+    this.#sink = undefined;
+    await Promise.all([this.#connection.stop(), this.#inquiries.stop()]);
+  }
+
+  /** Asks for all containers and tells what each is; those that are no longer there are told as destroyed. */
+  async #list(): Promise<void> {
+    const before = new Set(this.#told);
+    const renewed = new Set<string>();
+    this.#lists.add(renewed);
+    try {
+      const handles = parseHandles(await this.#ask('/containers', MAX_LIST_BYTES));
+      if (handles === undefined) throw new QuestionError('answer', 'a list that is none');
+      for (let at = 0; at < handles.length; at += MAX_BATCH) {
+        const batch = handles.slice(at, at + MAX_BATCH);
+        const answer = await this.#bulkInfo(batch).catch((error: unknown) => {
+          if (!(error instanceof QuestionError) || error.kind !== 'answer') throw error;
+          this.#warnings.failed(error.message);
+          // One of them may spoil the answer for all: then each is asked for alone.
+          for (const handle of batch) this.#inquiries.ask(handle);
+        });
+        for (const handle of batch) {
+          if (renewed.has(handle)) continue;
+          const info = parseBulkInfo(answer, handle);
+          if (info?.state === 'known') this.#describe(handle, info.properties);
+        }
+      }
+      const listed = new Set(handles);
+      for (const handle of before) {
+        if (listed.has(handle) || renewed.has(handle)) continue;
+        this.#told.delete(handle);
+        this.#sink?.destroyed(this.name, handle);
+      }
+      this.#warnings.forgetOthers(listed);
+      if (this.#connection.connected) this.#lookWhere(handles);
+    } finally {
+      this.#lists.delete(renewed);
+    }
+  }
+
+  /** Containers of which not one has a cgroup below a pattern: then Garden's root is somewhere else. */
+  #lookWhere(handles: readonly string[]): void {
+    const sink = this.#sink;
+    const elsewhere =
+      sink !== undefined &&
+      handles.length > 0 &&
+      !handles.some((handle) => sink.hasCgroup(this.name, handle));
+    const connected = this.#connection.description;
+    const message = elsewhere
+      ? `${connected}, but none of its ${handles.length} containers is below ${this.#roots.join(' or ')}, so none is watched: set runtimes.garden.cgroup_parents to the cgroup that they are in (/proc/PID/cgroup of a process in one tells it) and restart the agent.`
+      : `${connected}.`;
+    if (elsewhere && !this.#elsewhere) this.#logger.warn({}, message);
+    this.#elsewhere = elsewhere;
+    this.#connection.message = message;
+  }
+
+  #describe(handle: string, properties: Readonly<Record<string, unknown>>, late = false): boolean {
+    const { container, unfinished } = containerFromProperties(handle, properties);
+    if (unfinished && !late) return false;
+    if (container.doubt === undefined) this.#warnings.certain(handle);
+    else this.#warnings.doubtful(handle, container.doubt);
+    this.#told.add(handle);
+    this.#sink?.described(this.name, handle, container);
+    this.#inquiries.settle(handle);
+    return true;
+  }
+
+  /** True when this answers the question. */
+  #onAnswer(handle: string, answer: unknown, sinceMs: number): boolean {
+    const info = parseBulkInfo(answer, handle);
+    const late = performance.now() - sinceMs >= this.#patienceMs;
+    if (info?.state === 'known') return this.#describe(handle, info.properties, late);
+    if (info?.state === 'unknown') {
+      if (late) this.#sink?.notFound(this.name, handle);
+      return late;
+    }
+    this.#warnings.failed('an answer without one of the containers that it was asked for');
+    return false;
+  }
+
+  #bulkInfo(handles: readonly string[]): Promise<unknown> {
+    return this.#ask(`/containers/bulk_info?handles=${encodeURIComponent(handles.join(','))}`);
+  }
+
+  #ask(path: string, maxBytes = MAX_INFO_BYTES): Promise<unknown> {
+    const { socketPath } = this.#options;
+    const { signal } = this.#connection;
+    return askGarden({ socketPath, path, timeoutMs: this.#timeoutMs, maxBytes, signal });
+  }
+
+  /** True when the question may be the reason. */
+  #onFailure(error: unknown): boolean {
+    if (this.#isStopped()) return false;
+    const failure =
+      error instanceof QuestionError ? error : new QuestionError('answer', String(error));
+    if (failure.kind === 'unreachable') {
+      // The connection says why it does not come back.
+      this.#connection.lost();
+      return false;
+    }
+    this.#warnings.failed(failure.message);
+    return failure.kind === 'answer';
+  }
+
+  #isStopped(): boolean {
+    return this.#connection.signal.aborted;
+  }
+
+  #sentenceOf(error: unknown): string {
+    const { code, message } = error as Partial<NodeJS.ErrnoException>;
+    const path = this.#options.socketPath;
+    const tail = 'Garden’s containers cannot be named until then; trying again.';
+    switch (code) {
+      case 'ENOENT':
+        return `There is no Garden socket at ${path}: start Garden, or set runtimes.garden.socket to its path. ${tail}`;
+      case 'ECONNREFUSED':
+        return `Nothing listens on the Garden socket ${path}: start Garden. ${tail}`;
+      case 'EACCES':
+        return `The agent may not open the Garden socket ${path}: run it as root. ${tail}`;
+      default:
+        return `Garden at ${path} does not answer (${message ?? 'unknown reason'}). ${tail}`;
+    }
+  }
+}

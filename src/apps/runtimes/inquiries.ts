@@ -1,0 +1,190 @@
+import PQueue from 'p-queue';
+
+/** Handles that are asked for with one question. */
+export const MAX_BATCH = 64;
+/** Containers that wait for their answer; beyond, the next rescan asks. */
+export const MAX_INQUIRIES = 4096;
+/** Containers come in bursts: those of this time share a question. */
+const COLLECT_MS = 5;
+const CONCURRENCY = 4;
+const MIN_RETRY_MS = 50;
+const MAX_RETRY_MS = 2_000;
+
+interface Inquiry {
+  readonly handle: string;
+  sinceMs: number;
+  /** When it is to be asked next; undefined while it is being asked. */
+  dueMs: number | undefined;
+  attempts: number;
+  /** What was asked is about a container that went: the answer is void. */
+  renewed: boolean;
+  /** In a question of its own, since one with others had no usable answer: one of them may spoil it. */
+  alone: boolean;
+}
+
+/** What the inquiries stand on. */
+export interface InquiryOptions {
+  /** Asks for these; rejects when there is no answer. */
+  readonly ask: (handles: readonly string[]) => Promise<unknown>;
+  /** The answer, for one of those that were asked for. True: enough. False: to be asked again. */
+  readonly onAnswer: (handle: string, answer: unknown, sinceMs: number) => boolean;
+  /** Nothing came of a question. True: one of its handles may be the reason. */
+  readonly onFailure: (error: unknown) => boolean;
+  /** Whether it is worth asking once more. */
+  readonly isWanted: (handle: string) => boolean;
+  /** Monotonic ms. */
+  readonly nowMs: () => number;
+}
+
+/** Counts since the start. */
+export interface InquiryCounters {
+  readonly questions: number;
+  readonly failures: number;
+  /** Asked for when MAX_INQUIRIES waited already. */
+  readonly refused: number;
+}
+
+/**
+ * Who is asked for, in as few questions as it takes: handles of a few ms share one, and those without an answer are
+ * asked for again with back-off as long as they are wanted. At most 4 questions are under way.
+ */
+export class Inquiries {
+  readonly #options: InquiryOptions;
+  readonly #queue = new PQueue({ concurrency: CONCURRENCY });
+  readonly #inquiries = new Map<string, Inquiry>();
+  readonly #counts = { questions: 0, failures: 0, refused: 0 };
+  #timer: NodeJS.Timeout | undefined;
+  #timerAtMs = Infinity;
+  #stopped = false;
+
+  constructor(options: InquiryOptions) {
+    this.#options = options;
+  }
+
+  counters(): InquiryCounters {
+    return { ...this.#counts };
+  }
+
+  /** Asks soon, also when it waits for its next attempt; what is under way is waited for. */
+  ask(handle: string): void {
+    if (this.#stopped) return;
+    const known = this.#inquiries.get(handle);
+    if (known !== undefined) {
+      if (known.dueMs !== undefined) this.#schedule(known, COLLECT_MS);
+      return;
+    }
+    if (this.#inquiries.size >= MAX_INQUIRIES) {
+      this.#counts.refused++;
+      return;
+    }
+    const sinceMs = this.#options.nowMs();
+    const inquiry = { handle, sinceMs, dueMs: sinceMs, attempts: 0, renewed: false, alone: false };
+    this.#inquiries.set(handle, inquiry);
+    this.#schedule(inquiry, COLLECT_MS);
+  }
+
+  /** The handle is another container's from now on: no answer to what was asked before counts. */
+  renew(handle: string): void {
+    const known = this.#inquiries.get(handle);
+    if (known?.dueMs === undefined) {
+      if (known !== undefined) known.renewed = true;
+      return;
+    }
+    this.#inquiries.delete(handle);
+  }
+
+  /** It was answered in another way. */
+  settle(handle: string): void {
+    if (this.#inquiries.get(handle)?.dueMs !== undefined) this.#inquiries.delete(handle);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#queue.clear();
+    await this.#queue.onIdle();
+    this.#inquiries.clear();
+  }
+
+  #schedule(inquiry: Inquiry, inMs: number): void {
+    const dueMs = this.#options.nowMs() + inMs;
+    inquiry.dueMs = dueMs;
+    if (this.#stopped || dueMs >= this.#timerAtMs) return;
+    clearTimeout(this.#timer);
+    this.#timerAtMs = dueMs;
+    this.#timer = setTimeout(() => this.#flush(), Math.ceil(inMs)).unref();
+  }
+
+  #flush(): void {
+    const nowMs = this.#options.nowMs();
+    this.#timerAtMs = Infinity;
+    let nextMs = Infinity;
+    let batch: Inquiry[] = [];
+    for (const inquiry of this.#inquiries.values()) {
+      if (inquiry.dueMs === undefined) continue;
+      // Those that are about to be due come along.
+      if (inquiry.dueMs > nowMs + COLLECT_MS) {
+        nextMs = Math.min(nextMs, inquiry.dueMs);
+        continue;
+      }
+      inquiry.dueMs = undefined;
+      if (inquiry.alone) {
+        this.#send([inquiry]);
+        continue;
+      }
+      batch.push(inquiry);
+      if (batch.length < MAX_BATCH) continue;
+      this.#send(batch);
+      batch = [];
+    }
+    if (batch.length > 0) this.#send(batch);
+    if (nextMs === Infinity) return;
+    this.#timerAtMs = nextMs;
+    this.#timer = setTimeout(() => this.#flush(), Math.ceil(nextMs - nowMs)).unref();
+  }
+
+  #send(batch: readonly Inquiry[]): void {
+    void this.#queue.add(() => this.#question(batch));
+  }
+
+  async #question(batch: readonly Inquiry[]): Promise<void> {
+    this.#counts.questions++;
+    let answer: unknown;
+    let failed = false;
+    let suspicious = false;
+    // Renewed while it waited for its turn: what is asked now is about the new one.
+    for (const inquiry of batch) inquiry.renewed = false;
+    try {
+      answer = await this.#options.ask(batch.map(({ handle }) => handle));
+    } catch (error) {
+      failed = true;
+      if (this.#stopped) return;
+      this.#counts.failures++;
+      suspicious = this.#options.onFailure(error);
+    }
+    for (const inquiry of batch) {
+      if (inquiry.renewed) {
+        inquiry.renewed = false;
+        inquiry.attempts = 0;
+        inquiry.sinceMs = this.#options.nowMs();
+        this.#schedule(inquiry, COLLECT_MS);
+        continue;
+      }
+      inquiry.alone ||= suspicious;
+      const { handle, sinceMs } = inquiry;
+      if (!failed && this.#options.onAnswer(handle, answer, sinceMs))
+        this.#inquiries.delete(handle);
+      else this.#again(inquiry);
+    }
+  }
+
+  #again(inquiry: Inquiry): void {
+    if (this.#stopped || !this.#options.isWanted(inquiry.handle)) {
+      this.#inquiries.delete(inquiry.handle);
+      return;
+    }
+    const waitMs = Math.min(MIN_RETRY_MS * 2 ** inquiry.attempts, MAX_RETRY_MS);
+    inquiry.attempts++;
+    this.#schedule(inquiry, waitMs);
+  }
+}

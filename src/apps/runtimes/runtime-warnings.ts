@@ -1,0 +1,83 @@
+import type { Logger } from '../../shared/logger.ts';
+
+const EVERY_MS = 60_000;
+/** Containers whose doubt was said already; beyond, one may be said again. */
+const MAX_DOUBTFUL = 1024;
+
+/**
+ * What the operator is told of a runtime's mistakes: at most one line a minute of failed questions and one of doubtful
+ * identities, each with the number of those before it that were not said.
+ */
+export class RuntimeWarnings {
+  readonly #logger: Logger;
+  readonly #runtime: string;
+  readonly #socket: string;
+  readonly #nowMs: () => number;
+  /** What was said of which container. */
+  readonly #doubts = new Map<string, string>();
+  readonly #last = { failed: -Infinity, doubtful: -Infinity };
+  readonly #unsaid = { failed: 0, doubtful: 0 };
+
+  /** `runtime` as people know it: `Garden`. */
+  constructor(
+    logger: Logger,
+    runtime: string,
+    socket: string,
+    nowMs: () => number = () => performance.now(),
+  ) {
+    this.#logger = logger;
+    this.#runtime = runtime;
+    this.#socket = socket;
+    this.#nowMs = nowMs;
+  }
+
+  /** A question came to nothing. */
+  failed(reason: string): void {
+    if (!this.#isDue('failed')) return;
+    this.#logger.warn(
+      { socket: this.#socket, reason, before: this.#said('failed') },
+      `${this.#runtime} did not answer as it should; it is asked again.`,
+    );
+  }
+
+  /** Nobody but the operator sees what is detected in this container; said once for each reason. */
+  doubtful(handle: string, doubt: string): void {
+    if (this.#doubts.get(handle) === doubt) return;
+    this.#doubts.delete(handle);
+    this.#doubts.set(handle, doubt);
+    if (this.#doubts.size > MAX_DOUBTFUL) {
+      const [oldest] = this.#doubts.keys();
+      if (oldest !== undefined) this.#doubts.delete(oldest);
+    }
+    if (!this.#isDue('doubtful')) return;
+    this.#logger.warn(
+      { container: handle, reason: doubt, before: this.#said('doubtful') },
+      'A container’s app is not certain: what is detected in it goes to the operator only.',
+    );
+  }
+
+  certain(handle: string): void {
+    this.#doubts.delete(handle);
+  }
+
+  /** Those that are not among the handles will not come again. */
+  forgetOthers(handles: ReadonlySet<string>): void {
+    for (const handle of this.#doubts.keys()) if (!handles.has(handle)) this.#doubts.delete(handle);
+  }
+
+  #isDue(what: 'failed' | 'doubtful'): boolean {
+    const nowMs = this.#nowMs();
+    if (nowMs - this.#last[what] < EVERY_MS) {
+      this.#unsaid[what]++;
+      return false;
+    }
+    this.#last[what] = nowMs;
+    return true;
+  }
+
+  #said(what: 'failed' | 'doubtful'): number {
+    const before = this.#unsaid[what];
+    this.#unsaid[what] = 0;
+    return before;
+  }
+}

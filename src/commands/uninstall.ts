@@ -1,0 +1,171 @@
+import { lstatSync, readdirSync, readFileSync, rmdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AgentConfig } from '../config/config.ts';
+import { askAgent } from '../metrics/endpoint-client.ts';
+import { ownerIn } from '../shared/own-folder.ts';
+import { UserError } from '../shared/user-error.ts';
+import type { Io } from './io.ts';
+
+/** Names that an agent gives, and those of nobody else's. */
+const OWNER = /^owner(?:\.\d+)?$/;
+const SPOOL_FILE = /^\d{12}\.spool(?:\.done)?$/;
+const PIN = /^[0-9a-f]{40}(?:\.new)?$/;
+const SPOOLS = ['loggregator', 'syslog', 'http'];
+const SELF_TEST = /^varvel-selftest-(\d+)$/;
+
+/**
+ * `varvel uninstall`: removes what the agents of this configuration have left outside their log files, and says what. Asks
+ * nothing; a second time it finds nothing. Exit code 0 when nothing of an agent is left, 1 when something could not be
+ * removed. Throws UserError while an agent runs.
+ */
+export async function runUninstall(config: AgentConfig, io: Io): Promise<number> {
+  await refuseWhileRunning(config);
+  const removal = new Removal(io);
+  const { stateDir, runDir, metrics } = config;
+  removal.folder(stateDir, (state) => {
+    state.files((name) => ['numbers', 'succession.sock'].includes(name) || OWNER.test(name));
+    state.folder('policies', (policies) => policies.files((name) => PIN.test(name)));
+    state.folder('spool', (spools) => {
+      for (const name of SPOOLS) {
+        spools.folder(name, (spool) =>
+          spool.files((file) => SPOOL_FILE.test(file) || OWNER.test(file)),
+        );
+      }
+    });
+  });
+  if (metrics.listen.kind === 'unix') removal.socket(metrics.listen.path);
+  removal.folder(runDir, () => undefined);
+  removeSelfTestCgroups(removal);
+  if (removal.removed === 0) io.stdout('Nothing of an agent is left on this host.\n');
+  io.stdout(
+    'An agent pins nothing in the kernel: its programs and maps went with it. Configuration, rules and log files are yours, and stay.\n',
+  );
+  return removal.failed === 0 ? 0 : 1;
+}
+
+async function refuseWhileRunning({ stateDir, metrics }: AgentConfig): Promise<void> {
+  const owner = ownerIn(stateDir);
+  if (owner !== undefined)
+    throw new UserError(
+      `An agent is running (process ${owner}, state folder ${stateDir}): stop it first. Nothing was removed.`,
+    );
+  const answers = await askAgent(metrics.listen, '/healthz').then(
+    () => true,
+    () => false,
+  );
+  if (answers)
+    throw new UserError(
+      'An agent answers on metrics.listen of this configuration: stop it first. Nothing was removed.',
+    );
+}
+
+/** Removes what is named to it and tells each; what it meets besides stays, and is told too. */
+class Removal {
+  removed = 0;
+  failed = 0;
+  readonly #io: Io;
+
+  constructor(io: Io) {
+    this.#io = io;
+  }
+
+  /** The folder with what `within` names of it; it stays if there is more. */
+  folder(path: string, within: (folder: FolderRemoval) => void): void {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return;
+    // A link may lead to what is not ours.
+    if (!stat.isDirectory()) {
+      this.#fail(path, 'it is no folder, so not one of an agent');
+      return;
+    }
+    this.attempt(path, () => {
+      within(new FolderRemoval(path, this));
+      const [other] = readdirSync(path);
+      if (other === undefined) this.#done(path, () => rmdirSync(path));
+      else this.#io.stderr(`left ${path}: ${other} in it is not an agent’s own\n`);
+    });
+  }
+
+  file(path: string): void {
+    this.attempt(path, () => this.#done(path, () => unlinkSync(path)));
+  }
+
+  socket(path: string): void {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return;
+    if (stat.isSocket()) this.file(path);
+    else this.#fail(path, 'it is no socket, so not one of an agent');
+  }
+
+  cgroup(path: string): void {
+    this.attempt(path, () => this.#done(path, () => rmdirSync(path)));
+  }
+
+  attempt(path: string, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? String(error);
+      this.#fail(path, code === 'EACCES' || code === 'EPERM' ? `${code}: run this as root` : code);
+    }
+  }
+
+  #done(path: string, remove: () => void): void {
+    remove();
+    this.removed++;
+    this.#io.stdout(`removed ${path}\n`);
+  }
+
+  #fail(path: string, why: string): void {
+    this.failed++;
+    this.#io.stderr(`left ${path}: ${why}\n`);
+  }
+}
+
+class FolderRemoval {
+  readonly #path: string;
+  readonly #removal: Removal;
+
+  constructor(path: string, removal: Removal) {
+    this.#path = path;
+    this.#removal = removal;
+  }
+
+  files(isOurs: (name: string) => boolean): void {
+    for (const name of readdirSync(this.#path)) {
+      if (isOurs(name)) this.#removal.file(join(this.#path, name));
+    }
+  }
+
+  folder(name: string, within: (folder: FolderRemoval) => void): void {
+    this.#removal.folder(join(this.#path, name), within);
+  }
+}
+
+/** What an agent leaves that was killed within the second of its self-test. Others' tests may be running. */
+function removeSelfTestCgroups(removal: Removal): void {
+  for (const mount of cgroupMounts()) {
+    for (const name of namesIn(mount)) {
+      const pid = SELF_TEST.exec(name)?.[1];
+      if (pid === undefined || lstatSync(`/proc/${pid}`, { throwIfNoEntry: false }) !== undefined)
+        continue;
+      removal.cgroup(join(mount, name));
+    }
+  }
+}
+
+/** Every hierarchy that is mounted here, v1 and v2 (proc_pid_mountinfo(5)); spaces in paths are escaped there and skipped. */
+function cgroupMounts(): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => / - cgroup2? /.test(line))
+    .map((line) => line.split(' ')[4] ?? '');
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

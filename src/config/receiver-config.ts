@@ -1,0 +1,188 @@
+import { parseHttpAddress, parseSyslogAddress } from './receiver-address.ts';
+import type { HttpAddress, SyslogAddress } from './receiver-address.ts';
+import type { ParsedConfig } from './schema.ts';
+
+/** Files and names for TLS; paths are absolute. */
+export interface TlsFilesConfig {
+  /** Trusted instead of the system's; undefined: the system's. */
+  readonly ca: string | undefined;
+  /** Ours: both or neither. */
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  /** In the receiver's certificate; undefined: the host of the address. */
+  readonly serverName: string | undefined;
+}
+
+/** On when a url is given; `address` is set when `enabled`. */
+export interface SyslogStreamConfig {
+  readonly enabled: boolean;
+  readonly audience: 'tenant' | 'operator';
+  readonly format: 'json' | 'text';
+  readonly address: SyslogAddress | undefined;
+  readonly sourceType: string;
+  readonly tls: TlsFilesConfig;
+}
+
+/** On when a url is given; `address` is set when `enabled`. */
+export interface HttpStreamConfig {
+  readonly enabled: boolean;
+  readonly audience: 'tenant' | 'operator';
+  readonly format: 'json' | 'text';
+  readonly address: HttpAddress | undefined;
+  /** A unix socket to connect to instead of the address's host and port. */
+  readonly socket: string | undefined;
+  readonly batch: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tokenFile: string | undefined;
+  readonly tls: TlsFilesConfig;
+}
+
+/** The files are set when `enabled`. */
+export interface LoggregatorStreamConfig {
+  readonly enabled: boolean;
+  readonly format: 'json' | 'text';
+  readonly address: string;
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly serverName: string;
+  readonly sourceType: string;
+  readonly linesPerSecond: number;
+  /** The agent's own numbers, by the same way. */
+  readonly metrics: {
+    readonly enabled: boolean;
+    readonly intervalMs: number;
+    readonly sourceId: string;
+  };
+}
+
+type Streams = ParsedConfig['streams'];
+
+/** From what the schema and `receiverMistake` have let through. `absolute` resolves the path of a value. */
+export function receiverConfigs(
+  streams: Streams,
+  absolute: (path: string, ...at: string[]) => string,
+): {
+  readonly syslog: SyslogStreamConfig;
+  readonly http: HttpStreamConfig;
+  readonly loggregator: LoggregatorStreamConfig;
+} {
+  const { syslog, http, loggregator } = streams;
+  const file = (
+    name: 'syslog' | 'http' | 'loggregator',
+    key: 'ca' | 'cert' | 'key',
+  ): string | undefined => {
+    const path = streams[name][key];
+    return path === undefined ? undefined : absolute(path, 'streams', name, key);
+  };
+  const tls = (name: 'syslog' | 'http'): TlsFilesConfig => ({
+    ca: file(name, 'ca'),
+    cert: file(name, 'cert'),
+    key: file(name, 'key'),
+    serverName: streams[name].server_name,
+  });
+  return {
+    syslog: {
+      enabled: syslog.enabled ?? syslog.url !== undefined,
+      audience: syslog.audience,
+      format: syslog.format,
+      address: syslogAddress(syslog.url),
+      sourceType: syslog.source_type,
+      tls: tls('syslog'),
+    },
+    http: {
+      enabled: http.enabled ?? http.url !== undefined,
+      audience: http.audience,
+      format: http.format,
+      address: httpAddress(http.url),
+      socket: http.socket,
+      batch: http.batch,
+      headers: http.headers,
+      tokenFile:
+        http.token_file === undefined
+          ? undefined
+          : absolute(http.token_file, 'streams', 'http', 'token_file'),
+      tls: tls('http'),
+    },
+    loggregator: {
+      enabled: loggregator.enabled,
+      format: loggregator.format,
+      address: loggregator.address,
+      ca: file('loggregator', 'ca'),
+      cert: file('loggregator', 'cert'),
+      key: file('loggregator', 'key'),
+      serverName: loggregator.server_name,
+      sourceType: loggregator.source_type,
+      linesPerSecond: loggregator.lines_per_second,
+      metrics: {
+        enabled: loggregator.metrics.enabled,
+        intervalMs: loggregator.metrics.interval,
+        sourceId: loggregator.metrics.source_id,
+      },
+    },
+  };
+}
+
+/** What does not go together in the streams to a receiver: a sentence, and below which keys of `streams` it is. */
+export function receiverMistake(
+  streams: Streams,
+): { readonly at: readonly string[]; readonly says: string } | undefined {
+  for (const name of ['syslog', 'http'] as const) {
+    const stream = streams[name];
+    const key = (of: string): string => `streams.${name}.${of}`;
+    if (stream.enabled === true && stream.url === undefined) {
+      const says = `streams.${name} is enabled but has no url: set ${key('url')}.`;
+      return { at: [name, 'enabled'], says };
+    }
+    if (stream.url === undefined) continue;
+    for (const of of ['ca', 'cert', 'key', 'server_name'] as const) {
+      if (stream[of] === undefined || isTls(name, stream.url)) continue;
+      const secure = name === 'http' ? 'https://' : 'syslog+tls://';
+      const says = `"${key(of)}" is for ${secure} only, and ${key('url')} is another: nothing would be encrypted. Change the url, or remove it.`;
+      return { at: [name, of], says };
+    }
+    if (stream.cert !== undefined && stream.key === undefined) {
+      const says = `"${key('cert')}" needs its private key: set ${key('key')}.`;
+      return { at: [name, 'cert'], says };
+    }
+    if (stream.key !== undefined && stream.cert === undefined) {
+      const says = `"${key('key')}" needs its certificate: set ${key('cert')}.`;
+      return { at: [name, 'key'], says };
+    }
+  }
+  const { http, loggregator } = streams;
+  for (const of of ['ca', 'cert', 'key'] as const) {
+    if (!loggregator.enabled || loggregator[of] !== undefined) continue;
+    const says = `streams.loggregator is enabled but has no ${of}: the platform's agent takes lines by mutual TLS only. Set streams.loggregator.${of} to a PEM file of a certificate that loggregator_ca has signed.`;
+    return { at: ['loggregator', 'enabled'], says };
+  }
+  if (http.batch && http.format === 'text') {
+    const says = `"streams.http.batch" sends JSON arrays: set streams.http.format to json, or batch to false.`;
+    return { at: ['http', 'batch'], says };
+  }
+  if (http.token_file !== undefined && 'authorization' in lowerCased(http.headers)) {
+    const says = `"streams.http.token_file" and a header "Authorization" say two things: remove one.`;
+    return { at: ['http', 'token_file'], says };
+  }
+  return undefined;
+}
+
+function isTls(name: 'syslog' | 'http', url: string): boolean {
+  return name === 'http' ? httpAddress(url)?.secure === true : syslogAddress(url)?.kind === 'tls';
+}
+
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  );
+}
+
+function syslogAddress(url: string | undefined): SyslogAddress | undefined {
+  const parsed = url === undefined ? undefined : parseSyslogAddress(url);
+  return typeof parsed === 'string' ? undefined : parsed;
+}
+
+function httpAddress(url: string | undefined): HttpAddress | undefined {
+  const parsed = url === undefined ? undefined : parseHttpAddress(url);
+  return typeof parsed === 'string' ? undefined : parsed;
+}

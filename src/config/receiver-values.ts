@@ -1,0 +1,52 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+
+/** Headers that a request may have besides ours. */
+export const MAX_HEADERS = 16;
+
+/** Of a header's value. */
+export const MAX_HEADER_BYTES = 1024;
+
+/** These are the request's own: a second one would say something else than what is sent. */
+const OWN_HEADERS = [
+  'connection',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+];
+
+/** A phrase that says what headers must be; undefined when these can be sent (RFC 9110, 5.1 and 5.5). */
+export function wrongHeaders(headers: Readonly<Record<string, string>>): string | undefined {
+  const names = Object.keys(headers);
+  if (names.length > MAX_HEADERS) return `at most ${MAX_HEADERS} headers`;
+  if (new Set(names.map((name) => name.toLowerCase())).size < names.length)
+    return 'headers of which each is there once';
+  for (const [name, value] of Object.entries(headers)) {
+    const own = OWN_HEADERS.find((it) => it === name.toLowerCase());
+    if (own !== undefined) return `headers without ${own}, which the request sets itself`;
+    try {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+    } catch {
+      return 'headers with names as in RFC 9110 and values without control characters';
+    }
+    if (name.length > 256 || Buffer.byteLength(value) > MAX_HEADER_BYTES)
+      return `headers with values of at most ${MAX_HEADER_BYTES} bytes`;
+  }
+  return undefined;
+}
+
+/** As PROCID and a tag hold it: 1 to 32 printable ASCII characters, not all blank. */
+export function isSourceType(text: string): boolean {
+  return /^[\x20-\x7e]{1,32}$/.test(text) && /[^ -]/.test(text);
+}
+
+/** As APP-NAME holds it. */
+export function isSourceId(text: string): boolean {
+  return /^[\x21-\x7e]{1,48}$/.test(text);
+}

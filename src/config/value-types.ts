@@ -1,0 +1,123 @@
+import { z } from 'zod';
+
+import { formatDurationMs, parseBytes, parseDurationMs } from './units.ts';
+
+// The kinds of values that the schema is made of: what each takes, and how messages name it.
+
+/** How a value is read from an environment variable or a flag, where everything is text. */
+export type ValueKind = 'text' | 'number' | 'boolean' | 'auto-boolean' | 'list' | 'json';
+
+/** What the command line and error messages need to know of a value. */
+export interface ValueInfo {
+  readonly kind: ValueKind;
+  /** Completes "must be …". */
+  readonly expected: string;
+  /** Of JSON: how it looks. */
+  readonly example?: string;
+}
+
+const infos = new WeakMap<z.ZodType, ValueInfo>();
+
+export function value<T extends z.ZodType>(
+  schema: T,
+  kind: ValueKind,
+  expected: string,
+  example?: string,
+): T {
+  infos.set(schema, { kind, expected, ...(example === undefined ? {} : { example }) });
+  return schema;
+}
+
+export const text = (expected: string) => z.string().min(1, expected).max(4096, expected);
+
+export const path = (expected = 'a path') =>
+  value(
+    text(expected).refine((it) => !it.includes('\0')),
+    'text',
+    expected,
+  );
+
+export const choice = <const T extends readonly [string, ...string[]]>(
+  options: T,
+  fallback: T[number],
+) => value(z.enum(options).default(fallback as never), 'text', `one of ${options.join(', ')}`);
+
+export const flag = (fallback: boolean) =>
+  value(z.boolean().default(fallback), 'boolean', 'true or false');
+
+export const whole = (min: number, max: number, fallback: number) =>
+  value(
+    z.number().int().min(min).max(max).default(fallback),
+    'number',
+    `a whole number from ${min} to ${max}`,
+  );
+
+export const duration = (minMs: number, maxMs: number, fallback: string) => {
+  const expected = `a duration from ${formatDurationMs(minMs)} to ${formatDurationMs(maxMs)}, such as 500ms, 20s or 2m`;
+  return value(
+    z
+      .string()
+      .default(fallback)
+      .transform((it) => parseDurationMs(it) ?? Number.NaN)
+      .refine((ms) => ms >= minMs && ms <= maxMs),
+    'text',
+    expected,
+  );
+};
+
+/** A ring's size: the kernel takes powers of two of at least a page only. */
+export const ring = (fallback: string) =>
+  value(
+    z
+      .union([z.string(), z.number().int().transform(String)])
+      .default(fallback)
+      .transform((it) => parseBytes(it) ?? Number.NaN)
+      .refine((bytes) => bytes >= 65536 && bytes <= 2 ** 30 && Number.isInteger(Math.log2(bytes))),
+    'text',
+    'a power of two from 64KiB to 1GiB, such as 4MiB',
+  );
+
+export const bytes = (min: number, max: number, fallback: string) =>
+  value(
+    z
+      .union([z.string(), z.number().int().transform(String)])
+      .default(fallback)
+      .transform((it) => parseBytes(it) ?? Number.NaN)
+      .refine((it) => it >= min && it <= max),
+    'text',
+    'a size from 1MiB to 16GiB, such as 64MiB',
+  );
+
+export const list = (expected: string, max: number) =>
+  value(z.array(text(expected)).max(max), 'list', expected);
+
+/** How lines look. */
+export const FORMATS = ['json', 'text'] as const;
+
+/** A text that `parse` makes something of, or says in a phrase what it must be. */
+export const parsedText = (parse: (text: string) => unknown, expected: string) =>
+  value(
+    text(expected)
+      .optional()
+      .superRefine((it, context) => {
+        const parsed = it === undefined ? undefined : parse(it);
+        if (typeof parsed === 'string')
+          context.addIssue({ code: 'custom', message: parsed, params: { expected: parsed } });
+      }),
+    'text',
+    expected,
+  );
+
+export const optionalPath = (expected: string) =>
+  value(
+    text(expected)
+      .refine((it) => !it.includes('\0'))
+      .optional(),
+    'text',
+    expected,
+  );
+
+/** What was said of a value's schema; undefined for what is none of these. */
+export function infoOf(schema: z.ZodType): ValueInfo | undefined {
+  return infos.get(schema);
+}

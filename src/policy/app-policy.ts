@@ -1,0 +1,471 @@
+import { createHash } from 'node:crypto';
+import { PRIORITIES } from '../rules/detection.ts';
+import type { Priority } from '../rules/detection.ts';
+import { domainNamesIn } from '../rules/domain-names.ts';
+import { RuleEngine } from '../rules/engine.ts';
+import type { Match } from '../rules/engine.ts';
+import type { AppRules } from '../rules/evaluation.ts';
+import type { AppendOutput } from '../rules/loader/append-output.ts';
+import type { Definitions } from '../rules/loader/definitions.ts';
+import { Diagnostics } from '../rules/loader/diagnostics.ts';
+import type { Diagnostic } from '../rules/loader/diagnostics.ts';
+import { loadOverlay } from '../rules/loader/overlay.ts';
+import type { Overlay, OverlayBounds } from '../rules/loader/overlay.ts';
+import { selectRules, selects } from '../rules/loader/selection.ts';
+import type { RuleSelection } from '../rules/loader/selection.ts';
+import type { Place, RuleSource } from '../rules/loader/source.ts';
+import type { ResponseName } from '../rules/response.ts';
+import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
+import type { Subject } from '../rules/subject.ts';
+import { nearestWord } from '../shared/nearest.ts';
+import { asksNoMore, ChangedRules } from './changed-rules.ts';
+import { readPolicy } from './policy-document.ts';
+import type { PolicyDocument, PolicyResponse, PolicySelection } from './policy-document.ts';
+import type { PolicyVariable } from './policy-variables.ts';
+import { knownVariables, switchingTag, variableEffects } from './variable-effects.ts';
+import type { VariableEffects } from './variable-effects.ts';
+
+/** What one app's rules may be at most, beside the bound of the file. */
+export const POLICY_BOUNDS: OverlayBounds = {
+  items: 100,
+  listItems: 2000,
+  conditionLength: 8192,
+};
+
+/** The operator's rules, which apps' policies build on, and what of them no policy may weaken. */
+export interface OperatorRules {
+  readonly ruleSet: RuleSet;
+  readonly definitions: Definitions;
+  readonly minimumPriority: Priority;
+  readonly appendOutput: readonly AppendOutput[];
+  /** A rule that any of these selects can be neither switched off nor excepted from, nor fall below a minimum. */
+  readonly pinned: readonly Pick<RuleSelection, 'rule' | 'tag'>[];
+  /** What apps may ask for besides lines; default nothing. */
+  readonly responses?: readonly ResponseName[];
+}
+
+/**
+ * `verified`: it was there before the app began, so it is the tenant's. `unverified`: what runs in the container may have
+ * written it, so it may only add to what is watched.
+ */
+export type PolicyTrust = 'verified' | 'unverified';
+
+/** What became of a document: with any error there is no policy. */
+export interface CompiledPolicy {
+  readonly policy: AppPolicy | undefined;
+  readonly errors: readonly Diagnostic[];
+  /** What of it does not take effect, and other doubts. */
+  readonly warnings: readonly Diagnostic[];
+}
+
+/** What the rules amount to for one app. */
+export interface PolicySummary {
+  /** Names; each in order of definition. */
+  readonly own: readonly string[];
+  readonly excepted: readonly string[];
+  /** Of the operator's, on for all: what they report is another for the app's variables. */
+  readonly adjusted: readonly string[];
+  readonly enabled: readonly string[];
+  /** Of the operator's: switched off, or below the app's minimum priority. */
+  readonly muted: readonly string[];
+  /** Rules whose detections end the process that they are about. */
+  readonly killing: readonly string[];
+  readonly minimumPriority: Priority;
+  /** How many rules are on for the app, with its own. */
+  readonly active: number;
+}
+
+/**
+ * The policy of an app, in force: what an event of one of its containers comes to, from what the operator's rules say of it.
+ * One for all containers with the same document.
+ */
+export class AppPolicy implements AppRules {
+  /** SHA-256 of the document's text. */
+  readonly digest: string;
+  readonly summary: PolicySummary;
+  /** What it adds, for what is to be asked of the kernel. */
+  ruleSet: RuleSet;
+  readonly #rules: readonly LoadedRule[];
+  #engine: RuleEngine | undefined;
+  readonly #changed: ChangedRules;
+  /** Rules of the operator's whose matches do not count. */
+  readonly #dropped: ReadonlySet<string>;
+  readonly #order: RuleOrder;
+  /** Names of rules. */
+  readonly #killing: ReadonlySet<string>;
+  /** By a rule's name: the domain names that it compares addresses with, if any. */
+  readonly #domains = new Map<string, ReadonlySet<string>>();
+
+  /** @internal to compilePolicy */
+  constructor(
+    document: PolicyDocument,
+    rules: readonly LoadedRule[],
+    changed: ChangedRules,
+    dropped: ReadonlySet<string>,
+    summary: PolicySummary,
+    order: RuleOrder,
+  ) {
+    this.digest = createHash('sha256').update(document.source.text).digest('hex');
+    this.#rules = rules;
+    this.ruleSet = { rules };
+    this.#engine = rules.length === 0 ? undefined : new RuleEngine(this.ruleSet);
+    this.#changed = changed;
+    this.#dropped = dropped;
+    this.summary = summary;
+    this.#killing = new Set(summary.killing);
+    this.#order = order;
+    for (const rule of rules) {
+      const names = domainNamesIn({ rules: [rule] });
+      if (names.size > 0) this.#domains.set(rule.name, names);
+    }
+  }
+
+  /** Switches its rules of these priorities off, and all others on. */
+  shed(priorities: readonly Priority[]): void {
+    this.#changed.shed(priorities);
+    const rules = this.#rules.filter(({ priority }) => !priorities.includes(priority));
+    if (rules.length === this.ruleSet.rules.length) return;
+    this.ruleSet = { rules };
+    this.#engine = rules.length === 0 ? undefined : new RuleEngine(this.ruleSet);
+  }
+
+  /** How many rules watch its app, when these are the operator's. */
+  activeAmong(rules: readonly LoadedRule[]): number {
+    const kept = rules.filter(({ enabled, name }) => enabled && !this.#dropped.has(name));
+    return kept.length + this.#changed.count(rules) + this.ruleSet.rules.length;
+  }
+
+  /** What counts of the operator's `matches` of the event, and what the app's own rules add. */
+  refine(matches: readonly Match[], subject: Subject): readonly Match[] {
+    const kept =
+      this.#dropped.size === 0
+        ? matches
+        : matches.filter(({ rule }) => !this.#dropped.has(rule.name));
+    const own = this.#own(matches, subject);
+    if (own.length === 0) return kept;
+    // A rule of the operator's stays where it was among them; the app's own come last.
+    const at = ({ rule }: Match): number => this.#order.get(rule.name) ?? Infinity;
+    return [...kept, ...own].sort((a, b) => (at(a) === at(b) ? 0 : at(a) - at(b)));
+  }
+
+  counts(match: Match, subject: Subject): boolean {
+    const { name } = match.rule;
+    if (!this.#dropped.has(name)) return true;
+    // With exceptions of its own it may count all the same.
+    return this.#own([match], subject).some(({ rule }) => rule.name === name);
+  }
+
+  responseTo(rule: string): ResponseName | undefined {
+    return this.#killing.has(rule) ? 'kill' : undefined;
+  }
+
+  #own(matches: readonly Match[], subject: Subject): readonly Match[] {
+    const changed = this.#changed.evaluate(matches, subject);
+    const own = this.#engine?.evaluate(subject) ?? [];
+    if (own.length === 0) return changed;
+    // That an address is none of these names' is not known before they are looked up.
+    const known = own.filter(({ rule: { name } }) =>
+      subject.domains.areKnown(this.#domains.get(name) ?? []),
+    );
+    return [...changed, ...known];
+  }
+}
+
+/** Compiles a document against the operator's rules. Never throws for what is in it. */
+export function compilePolicy(
+  document: PolicyDocument,
+  operator: OperatorRules,
+  trust: PolicyTrust,
+): CompiledPolicy {
+  return new Compilation(document, operator, trust).result();
+}
+
+/** Holds where a variable may let a rule of the operator's meet more: no rule of anybody's can have this name. */
+const TRIGGER = 'Varvel: variables';
+
+function compiledRules(
+  source: RuleSource,
+  operator: OperatorRules,
+  trust: PolicyTrust,
+): readonly LoadedRule[] {
+  const { document } = readPolicy(source);
+  if (document === undefined) return [];
+  const compilation = new Compilation(document, operator, trust);
+  compilation.result();
+  return compilation.compiled;
+}
+
+/** Where a list that is added to may let a rule of the operator's meet more; undefined when none can. */
+function triggerOf(
+  { rebuilt }: VariableEffects,
+  operators: readonly LoadedRule[],
+): { readonly name: string; readonly condition: string } | undefined {
+  const tests = new Set<string>();
+  const events = new Set<string>();
+  for (const rule of operators) {
+    const growing = rebuilt.get(rule.name)?.growing;
+    if (growing === undefined || growing.size === 0) continue;
+    for (const test of growing) tests.add(test);
+    for (const event of rule.events) events.add(event);
+  }
+  if (tests.size === 0) return undefined;
+  const condition = `evt.type in (${[...events].join(', ')}) and (${[...tests].join(' or ')})`;
+  return { name: TRIGGER, condition };
+}
+
+/** Places in the order of definition, which `first` matching goes by. */
+type RuleOrder = ReadonlyMap<string, number>;
+
+const ORDERS = new WeakMap<RuleSet, RuleOrder>();
+
+/** One for all policies. */
+function orderOf(ruleSet: RuleSet): RuleOrder {
+  const known = ORDERS.get(ruleSet) ?? new Map(ruleSet.rules.map(({ name }, at) => [name, at]));
+  ORDERS.set(ruleSet, known);
+  return known;
+}
+
+function isBelow({ priority }: LoadedRule, minimum: Priority): boolean {
+  return PRIORITIES.indexOf(priority) > PRIORITIES.indexOf(minimum);
+}
+
+class Compilation {
+  readonly #document: PolicyDocument;
+  readonly #operator: OperatorRules;
+  readonly #trust: PolicyTrust;
+  readonly #diagnostics = new Diagnostics();
+  readonly #isPinned: (rule: LoadedRule) => boolean;
+  readonly #begin: Place;
+  /** All rules that are this app's, once there is a result without errors. */
+  compiled: readonly LoadedRule[] = [];
+
+  constructor(document: PolicyDocument, operator: OperatorRules, trust: PolicyTrust) {
+    this.#document = document;
+    this.#operator = operator;
+    this.#trust = trust;
+    this.#begin = { source: document.source, start: 0, end: 1 };
+    const tests = operator.pinned.map((one) => selects({ enable: true, ...one }));
+    this.#isPinned = (rule) => tests.some((test) => test(rule));
+  }
+
+  result(): CompiledPolicy {
+    const { ruleSet, definitions, appendOutput } = this.#operator;
+    const before = ruleSet.rules;
+    const after = this.#switched(before);
+    const minimum = this.#minimum();
+    const isLoud = (rule: LoadedRule): boolean => this.#isHeld(rule) || !isBelow(rule, minimum);
+    const on = after.filter((rule) => rule.enabled && isLoud(rule));
+    const wasOn = new Set(before.filter(({ enabled }) => enabled).map(({ name }) => name));
+    // One that the operator has switched off is not in the engine of all.
+    const enabled = on.filter(({ name }) => !wasOn.has(name));
+    const extra = new Set(enabled.map(({ name }) => name));
+    const variables = this.#variables(on.filter(({ name }) => wasOn.has(name)));
+    const overlay = loadOverlay(definitions, this.#document.customRules, {
+      ...{ bounds: POLICY_BOUNDS, appendOutput },
+      extra: new Set([...extra, ...variables.rebuilt.keys()]),
+      withoutExceptions: this.#trust === 'unverified',
+      lists: variables.lists,
+      listsOf: variables.listsOf,
+      besides: triggerOf(variables, before),
+    });
+    const excepted = this.#excepted(overlay);
+    const names = new Set(before.map(({ name }) => name));
+    const isOwn = ({ name }: LoadedRule): boolean => !names.has(name) && name !== TRIGGER;
+    const own = selectRules(overlay.rules.filter(isOwn), this.#document.selections).filter((rule) =>
+      this.#isWanted(rule, minimum),
+    );
+    const another = new Set([...extra, ...variables.rebuilt.keys(), ...excepted]);
+    const isOn = new Set(on.map(({ name }) => name));
+    const rules = overlay.rules.flatMap((rule) => {
+      if (isOwn(rule)) return own.filter(({ name }) => name === rule.name);
+      // Whether it is on is not the file's to say alone.
+      return another.has(rule.name) && isOn.has(rule.name) ? [{ ...rule, enabled: true }] : [];
+    });
+    this.#checkSelections(overlay);
+    const killing = this.#killing([...on, ...own], [...before, ...overlay.rules.filter(isOwn)]);
+    const errors = [...this.#diagnostics.errors, ...overlay.errors];
+    const warnings = [...this.#diagnostics.warnings, ...overlay.warnings];
+    if (errors.length > 0) return { policy: undefined, errors, warnings };
+    const muted = before.filter((rule) => rule.enabled && !isOn.has(rule.name));
+    this.compiled = rules;
+    const dropped = new Set([
+      ...muted.map(({ name }) => name),
+      ...[...excepted, ...variables.rebuilt.keys()],
+    ]);
+    const summary: PolicySummary = {
+      own: own.map(({ name }) => name),
+      excepted: [...excepted],
+      adjusted: [...variables.rebuilt.keys()],
+      enabled: [...extra],
+      muted: muted.map(({ name }) => name),
+      killing,
+      minimumPriority: minimum,
+      active: [...wasOn].filter((name) => !dropped.has(name)).length + rules.length,
+    };
+    return {
+      policy: this.#policyOf(rules, overlay, variables, dropped, summary),
+      errors,
+      warnings,
+    };
+  }
+
+  #policyOf(
+    rules: readonly LoadedRule[],
+    overlay: Overlay,
+    variables: VariableEffects,
+    dropped: ReadonlySet<string>,
+    summary: PolicySummary,
+  ): AppPolicy {
+    const { ruleSet } = this.#operator;
+    const was = new Map(ruleSet.rules.map((rule) => [rule.name, rule]));
+    const isLazy = (rule: LoadedRule): boolean => {
+      const operators = was.get(rule.name);
+      const use = variables.rebuilt.get(rule.name);
+      const isKnown = use === undefined || use.growing !== undefined;
+      return operators?.enabled === true && isKnown && asksNoMore(rule, operators);
+    };
+    const lazy = new Set(rules.filter(isLazy).map(({ name }) => name));
+    const growing = [...lazy].filter((name) => variables.rebuilt.get(name)?.growing?.size);
+    const trigger = overlay.rules.find(({ name }) => name === TRIGGER);
+    // What was compiled is not kept: only few of an app's rules are ever asked.
+    const { source } = this.#document;
+    const [operator, trust] = [this.#operator, this.#trust];
+    const changed = new ChangedRules(
+      lazy,
+      () => compiledRules(source, operator, trust),
+      growing,
+      trigger,
+    );
+    const kept = rules.filter(({ name }) => !lazy.has(name));
+    return new AppPolicy(this.#document, kept, changed, dropped, summary, orderOf(ruleSet));
+  }
+
+  /** The operator's rules, on and off as they are for this app. */
+  #switched(before: readonly LoadedRule[]): readonly LoadedRule[] {
+    const byVariables = this.#document.variables.map(({ name, place }) => ({
+      ...{ enable: true, tag: switchingTag(name), place },
+    }));
+    const after = selectRules(before, [...byVariables, ...this.#selections()]);
+    return after.map((rule, at) => {
+      const was = before[at];
+      return was !== undefined && this.#isHeld(was) ? was : rule;
+    });
+  }
+
+  /** A rule of the operator's that no policy can weaken. */
+  #isHeld(rule: LoadedRule): boolean {
+    return rule.enabled && this.#isPinned(rule);
+  }
+
+  #isWanted(rule: LoadedRule, minimum: Priority): boolean {
+    const below = isBelow(rule, minimum);
+    if (below) this.#warnOfBelow(rule, minimum);
+    return rule.enabled && !below;
+  }
+
+  /** @param on rules of the operator's that are on for all, and for this app */
+  #variables(on: readonly LoadedRule[]): VariableEffects {
+    const pinned = new Set(on.filter(this.#isPinned).map(({ name }) => name));
+    return variableEffects(
+      knownVariables(this.#operator.definitions),
+      this.#document.variables,
+      new Set(on.map(({ name }) => name)),
+      (rule) =>
+        pinned.has(rule) ? 'pinned' : this.#trust === 'verified' ? undefined : this.#trust,
+      this.#diagnostics,
+      (what, { place }: PolicyVariable) => this.#warnOfTrust(what, place),
+    );
+  }
+
+  /** Those that take effect. */
+  #selections(): PolicySelection[] {
+    return this.#document.selections.filter((selection) => {
+      if (selection.enable || this.#trust === 'verified') return true;
+      this.#warnOfTrust('switches rules off', selection.place);
+      return false;
+    });
+  }
+
+  #minimum(): Priority {
+    const { minimumPriority: asked } = this.#document;
+    const { minimumPriority: operators } = this.#operator;
+    if (asked === undefined) return operators;
+    const isLouder = PRIORITIES.indexOf(asked) >= PRIORITIES.indexOf(operators);
+    if (isLouder) return operators;
+    if (this.#trust === 'verified') return asked;
+    this.#warnOfTrust('asks for fewer lines', this.#begin);
+    return operators;
+  }
+
+  /** The operator's rules that have exceptions of the app's which take effect. */
+  #excepted({ excepted }: Overlay): ReadonlySet<string> {
+    const names = new Set<string>();
+    for (const rule of this.#operator.ruleSet.rules) {
+      const place = excepted.get(rule.name);
+      if (place === undefined) continue;
+      if (this.#isPinned(rule)) {
+        const message = `the operator has pinned the rule "${rule.name}": no exceptions can be added to it`;
+        this.#diagnostics.error('LOAD_ERR_VALIDATE', message, place);
+      } else if (this.#trust === 'unverified') {
+        this.#warnOfTrust(`adds exceptions to "${rule.name}"`, place);
+      } else names.add(rule.name);
+    }
+    return names;
+  }
+
+  #checkSelections({ rules: own }: Overlay): void {
+    const all = [...this.#operator.ruleSet.rules, ...own];
+    for (const selection of this.#document.selections) {
+      const { enable, place } = selection;
+      const found = this.#selected(all, selection);
+      const pinned = enable ? [] : found.filter(this.#isPinned);
+      if (pinned.length === 0) continue;
+      const which = pinned.map(({ name }) => `"${name}"`).join(', ');
+      const message = `the operator has pinned ${which}: this stays on`;
+      this.#diagnostics.warn('LOAD_WARNING_EXTENSION', message, place);
+    }
+  }
+
+  /** Rules that are on for the app, and whose detections are to end a process. */
+  #killing(on: readonly LoadedRule[], all: readonly LoadedRule[]): string[] {
+    const names = new Set<string>();
+    for (const one of this.#document.responses) {
+      const { response, place } = one;
+      const found = this.#selected(all, one);
+      if (this.#operator.responses?.includes(response) !== true) {
+        const message = `the operator does not allow '${response}' here (policies.responses): it is told, and no more`;
+        this.#diagnostics.warn('LOAD_WARNING_EXTENSION', message, place);
+      } else if (this.#trust === 'unverified') {
+        this.#warnOfTrust(`asks for '${response}'`, place);
+      } else {
+        const isOn = new Set(on.map(({ name }) => name));
+        for (const { name } of found) if (isOn.has(name)) names.add(name);
+      }
+    }
+    return [...names];
+  }
+
+  /** The rules that it is about; that there are none is an error. */
+  #selected(all: readonly LoadedRule[], selection: PolicySelection | PolicyResponse): LoadedRule[] {
+    const { rule, tag, place } = selection;
+    const found = all.filter(selects({ enable: true, ...selection }));
+    if (found.length > 0) return found;
+    const names = all.map(({ name }) => name);
+    const tags = all.flatMap((one) => one.tags);
+    const near = nearestWord(rule ?? '', names) ?? nearestWord(tag ?? '', tags);
+    const hint = near === undefined ? '' : `: did you mean "${near}"?`;
+    const what = rule === undefined ? `has the tag "${tag ?? ''}"` : `is called "${rule}"`;
+    this.#diagnostics.error('LOAD_ERR_VALIDATE', `no rule ${what}${hint}`, place);
+    return [];
+  }
+
+  #warnOfBelow({ name, priority }: LoadedRule, minimum: Priority): void {
+    const message = `the rule "${name}" is ${priority}, and the least priority is ${minimum}: it never comes to a line`;
+    this.#diagnostics.warn('LOAD_WARNING_EXTENSION', message, this.#begin);
+  }
+
+  #warnOfTrust(what: string, place: Place): void {
+    const message = `it cannot be told that this file is older than the app's start, so that it ${what} has no effect`;
+    this.#diagnostics.warn('LOAD_WARNING_EXTENSION', message, place);
+  }
+}

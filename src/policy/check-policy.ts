@@ -1,0 +1,60 @@
+import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
+import { loadRules } from '../rules/loader/load.ts';
+import type { RuleSource } from '../rules/loader/source.ts';
+import { RESPONSES } from '../rules/response.ts';
+import { UserError } from '../shared/user-error.ts';
+import { compilePolicy } from './app-policy.ts';
+import type { CompiledPolicy, OperatorRules, PolicySummary } from './app-policy.ts';
+import { readPolicy } from './policy-document.ts';
+
+/** Rules to check policies against, as an operator without settings of his own has them. Throws UserError. */
+export function operatorRulesOf(sources: readonly RuleSource[]): OperatorRules {
+  const { ruleSet, definitions, errors } = loadRules(sources);
+  const [error] = errors;
+  if (ruleSet === undefined) {
+    throw new UserError(
+      `The rules do not load:\n${error === undefined ? '' : formatDiagnostic(error)}`,
+    );
+  }
+  return {
+    ruleSet,
+    definitions,
+    minimumPriority: 'Debug',
+    appendOutput: [],
+    pinned: [],
+    responses: RESPONSES,
+  };
+}
+
+/** Reads and compiles a policy as an agent does with a file that is older than the app's start. */
+export function checkPolicy(source: RuleSource, operator: OperatorRules): CompiledPolicy {
+  const { document, errors } = readPolicy(source);
+  if (document === undefined) return { policy: undefined, errors, warnings: [] };
+  return compilePolicy(document, operator, 'verified');
+}
+
+/** What is wrong with a policy and what it comes to, for people: lines that are safe to print. */
+export function describeCheck(file: string, { policy, errors, warnings }: CompiledPolicy): string {
+  const found = [...errors, ...warnings].map((one) => `${formatDiagnostic(one)}\n\n`).join('');
+  if (policy === undefined) {
+    const count = `${errors.length} error${errors.length === 1 ? '' : 's'}`;
+    return `${found}${file}: ${count}: an app with this policy runs with the operator’s rules as they are.\n`;
+  }
+  return `${found}${describe(file, policy.summary).join('\n')}\n`;
+}
+
+function describe(file: string, summary: PolicySummary): string[] {
+  const { own, excepted, adjusted, enabled, muted, killing, minimumPriority, active } = summary;
+  const list = (what: string, names: readonly string[]): string[] =>
+    names.length === 0 ? [] : [`${what}:`, ...names.map((name) => `  ${name}`)];
+  const rules = active === 1 ? '1 rule watches' : `${active} rules watch`;
+  return [
+    `${file}: ${rules} the app, from ${minimumPriority} up.`,
+    ...list('Its own', own),
+    ...list('With exceptions of its own', excepted),
+    ...list('Adjusted by its variables', adjusted),
+    ...list('Switched on', enabled),
+    ...list('Switched off, or below the least priority', muted),
+    ...list('Ending the process, where the operator allows it (policies.responses)', killing),
+  ];
+}

@@ -1,0 +1,110 @@
+import type { Diagnostics } from '../rules/loader/diagnostics.ts';
+import { invalid, misshapen } from '../rules/loader/items.ts';
+import type { Place } from '../rules/loader/source.ts';
+import type { YamlNode, YamlScalar } from '../rules/loader/yaml-node.ts';
+
+/** Bounds of `variables`: of all their values together. */
+export const MAX_VALUES = 500;
+/** As many Unicode characters as a constant of a condition has bytes at most. */
+export const MAX_VALUE_CHARS = 255;
+
+/** One variable as an app sets it: values have the right shape, its name is not looked up yet. */
+export interface PolicyVariable {
+  readonly name: string;
+  /** Of its name. */
+  readonly place: Place;
+  readonly values: readonly YamlScalar[];
+}
+
+/** What the values of a variable look like. Patterns are JSON Schema's as well: of ECMA-262, with the flag u. */
+interface Shape {
+  readonly pattern: string;
+  /** Ends the sentence "'x' is …". */
+  readonly refusal: string;
+}
+
+/** Quotes and backslashes would have a meaning in a condition; what cannot be printed is in no path that anyone means. */
+const PLAIN = String.raw`\u0000-\u001f\u007f"\\`;
+const LABEL = '[A-Za-z0-9_](?:[A-Za-z0-9_\\-]{0,61}[A-Za-z0-9_])?';
+
+export const ANY_VALUE: Shape = {
+  pattern: `^[^${PLAIN}]+$`,
+  refusal: 'no value: quotes, backslashes and control characters cannot be in one',
+};
+
+/** Files and directories; `*` and `?` as in pmatch. */
+const PATHS: Shape = {
+  pattern: `^(?:/(?!\\.{1,2}(?:/|$))[^/${PLAIN}]+)+$`,
+  refusal:
+    'no full path: it begins with "/", has no "/" at its end, and is written without ".." and "//"',
+};
+
+/** Of the variables that the rules that come with varvel have; others, of an operator's own rules, take any text. */
+export const VALUE_SHAPES: ReadonlyMap<string, Shape> = new Map([
+  [
+    'expected_executables',
+    {
+      pattern: `^(?:/(?!\\.{1,2}(?:/|$))[^/*?${PLAIN}]+)+$`,
+      refusal:
+        'no full path of one program: it begins with "/", and is written without "..", "//" and patterns',
+    },
+  ],
+  ['secret_paths', PATHS],
+  ['code_paths', PATHS],
+  [
+    'outbound_hosts',
+    {
+      // What is a number to YAML is no name, nor is what can only be an address.
+      pattern: `^(?:(?!-?[0-9.]+(?:[eE][+\\-]?[0-9]+)?$)${LABEL}(?:\\.${LABEL})*|(?:[0-9]{1,3}(?:\\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)(?:/[0-9]{1,3})?)$`,
+      refusal:
+        'no host: it is a domain name (one for itself, no pattern), an address, or a network such as 10.0.0.0/8',
+    },
+  ],
+]);
+
+/** Reads `variables`. What is wrong with one becomes an error, and it is left out. Throws ItemError. */
+export function readVariables(
+  node: YamlNode | undefined,
+  diagnostics: Diagnostics,
+  attempt: <T>(read: () => T) => T | undefined,
+): PolicyVariable[] {
+  if (node === undefined || (node.kind === 'scalar' && node.isNull)) return [];
+  if (node.kind !== 'map') {
+    throw misshapen("'variables' must be a map: {NAME: [VALUE, …]}", node.place);
+  }
+  const seen = new Set<string>();
+  let count = 0;
+  const variables: PolicyVariable[] = [];
+  for (const { key, value } of node.entries) {
+    if (seen.has(key.text)) {
+      diagnostics.error('LOAD_ERR_YAML_VALIDATE', `'${key.text}' is there twice`, key.place);
+    }
+    seen.add(key.text);
+    const values = attempt(() => valuesOf(key.text, value));
+    if (values === undefined) continue;
+    count += values.length;
+    if (count > MAX_VALUES) {
+      throw invalid(`'variables' has more than ${MAX_VALUES} values: no more are taken`, key.place);
+    }
+    // As if it were not there.
+    if (values !== 'none') variables.push({ name: key.text, place: key.place, values });
+  }
+  return variables;
+}
+
+function valuesOf(name: string, node: YamlNode): readonly YamlScalar[] | 'none' {
+  if (node.kind === 'scalar' && node.isNull) return 'none';
+  if (node.kind !== 'sequence') throw misshapen(`'${name}' must be a list`, node.place);
+  const { pattern, refusal } = VALUE_SHAPES.get(name) ?? ANY_VALUE;
+  const shape = new RegExp(pattern, 'u');
+  return node.items.map((item) => {
+    if (item.kind !== 'scalar' || item.isNull) {
+      throw misshapen(`'${name}' must hold single values`, item.place);
+    }
+    if (Array.from(item.text).length > MAX_VALUE_CHARS) {
+      throw misshapen(`a value has at most ${MAX_VALUE_CHARS} characters`, item.place);
+    }
+    if (!shape.test(item.text)) throw misshapen(`'${item.text}' is ${refusal}`, item.place);
+    return item;
+  });
+}

@@ -1,0 +1,171 @@
+import { listUses, merged } from '../rules/loader/list-uses.ts';
+import type { ListUse, ListUses } from '../rules/loader/list-uses.ts';
+import type { Definitions } from '../rules/loader/definitions.ts';
+import type { Diagnostics } from '../rules/loader/diagnostics.ts';
+import type { ListAdditions } from '../rules/loader/overlay.ts';
+import { MappedText } from '../rules/loader/source.ts';
+import type { YamlScalar } from '../rules/loader/yaml-node.ts';
+import { parseIp, parseNet } from '../rules/fields/ip.ts';
+import { nearestWord } from '../shared/nearest.ts';
+import type { PolicyVariable } from './policy-variables.ts';
+
+/** A list of an operator's rule files with this before its name can be set by apps: it is what their variable adds to. */
+const PREFIX = 'app_';
+/** Addresses and networks among a variable's values go to the list of its name with this at the end, where there is one. */
+const NETWORKS = '_networks';
+/** What has only these can be no domain name. */
+const ADDRESS_LIKE = /^(?:[\d.]+|.*[:/].*)$/;
+
+/** The variables that an operator's rules have, and the rules that refer to each. */
+export class KnownVariables {
+  /** In order of definition, without the prefix. */
+  readonly names: readonly string[];
+  /** By a list's name. */
+  readonly uses: ListUses;
+  readonly #lists: ReadonlySet<string>;
+
+  constructor(definitions: Definitions) {
+    const lists = [...definitions.lists.keys()].filter((name) => name.startsWith(PREFIX));
+    this.#lists = new Set(lists);
+    this.names = lists
+      .filter((name) => this.#networksOf(name) === undefined)
+      .map((name) => name.slice(PREFIX.length));
+    this.uses = listUses(definitions, this.#lists);
+  }
+
+  /** What is added to which list. Says what is wrong with it. */
+  additions(variables: readonly PolicyVariable[], diagnostics: Diagnostics): ListAdditions {
+    const lists = new Map<string, YamlScalar[]>();
+    const add = (list: string, value: YamlScalar, text: string): void => {
+      lists.set(list, [...(lists.get(list) ?? []), constant(text, value)]);
+    };
+    for (const { name, place, values } of variables) {
+      if (!this.names.includes(name)) {
+        diagnostics.error('LOAD_ERR_VALIDATE', this.#unknown(name), place);
+        continue;
+      }
+      const list = PREFIX + name;
+      const networks = this.#lists.has(list + NETWORKS) ? list + NETWORKS : undefined;
+      for (const value of values) {
+        if (networks === undefined || !ADDRESS_LIKE.test(value.text)) {
+          add(list, value, value.text);
+          continue;
+        }
+        const network = networkOf(value.text);
+        if (network === undefined) {
+          const message = `'${value.text}' is no address and no network that there can be`;
+          diagnostics.error('LOAD_ERR_VALIDATE', message, value.place);
+        } else add(networks, value, network);
+      }
+    }
+    return lists;
+  }
+
+  /** The variable's own lists, those that are there. */
+  listsOf(name: string): readonly string[] {
+    return [PREFIX + name, PREFIX + name + NETWORKS].filter((list) => this.#lists.has(list));
+  }
+
+  /** The list whose networks this one has. */
+  #networksOf(list: string): string | undefined {
+    const of = list.slice(0, -NETWORKS.length);
+    return list.endsWith(NETWORKS) && this.#lists.has(of) ? of : undefined;
+  }
+
+  #unknown(name: string): string {
+    const near = nearestWord(name, this.names);
+    if (near !== undefined) return `there is no variable '${name}': did you mean '${near}'?`;
+    const known =
+      this.names.length === 0 ? 'the rules have none' : `it can be ${this.names.join(', ')}`;
+    return `there is no variable '${name}': ${known}`;
+  }
+}
+
+const KNOWN = new WeakMap<Definitions, KnownVariables>();
+
+/** The variables of these definitions, looked for once. */
+export function knownVariables(definitions: Definitions): KnownVariables {
+  const known = KNOWN.get(definitions) ?? new KnownVariables(definitions);
+  KNOWN.set(definitions, known);
+  return known;
+}
+
+/** The tag of rules that are off, and on for apps that set the variable. */
+export function switchingTag(variable: string): string {
+  return PREFIX + variable;
+}
+
+/** A value as a constant of a condition, where it can be nothing else: its shape has no quote and no backslash. */
+function constant(text: string, { place }: YamlScalar): YamlScalar {
+  const quoted = `"${text}"`;
+  return {
+    kind: 'scalar',
+    text: quoted,
+    isNull: false,
+    place,
+    mapped: () => MappedText.at(quoted, place),
+  };
+}
+
+function networkOf(text: string): string | undefined {
+  if (text.includes('/')) return parseNet(text) === undefined ? undefined : text;
+  if (parseIp(text) === undefined) return undefined;
+  return `${text}/${text.includes(':') ? 128 : 32}`;
+}
+
+/** What an app's variables come to for the rules. */
+export interface VariableEffects {
+  readonly lists: ListAdditions;
+  /** For rules of the operator's that some of it must not loosen: what is left. */
+  readonly listsOf: ReadonlyMap<string, ListAdditions>;
+  /** Rules of the operator's that are another one for this app, and how they depend on what was added. */
+  readonly rebuilt: ReadonlyMap<string, ListUse>;
+}
+
+/** Of a rule of the operator's that is on: why it may not be loosened; undefined when it may. */
+export type LooseningBan = (rule: string) => 'pinned' | 'unverified' | undefined;
+
+/**
+ * What `variables` change of the operator's rules that are on, which `ban` is asked about. Says what of it has no effect.
+ * @param on names of these rules
+ */
+export function variableEffects(
+  known: KnownVariables,
+  variables: readonly PolicyVariable[],
+  on: ReadonlySet<string>,
+  ban: LooseningBan,
+  diagnostics: Diagnostics,
+  warnOfTrust: (what: string, variable: PolicyVariable) => void,
+): VariableEffects {
+  const lists = known.additions(variables, diagnostics);
+  const banned = new Map<string, Set<string>>();
+  const rebuilt = new Map<string, ListUse>();
+  for (const variable of variables) {
+    const held = { pinned: new Set<string>(), unverified: new Set<string>() };
+    for (const list of known.listsOf(variable.name)) {
+      if (!lists.has(list)) continue;
+      for (const [rule, use] of known.uses.get(list) ?? []) {
+        if (!on.has(rule)) continue;
+        const reason = use.loosens ? ban(rule) : undefined;
+        if (reason === undefined) {
+          const before = rebuilt.get(rule);
+          rebuilt.set(rule, before === undefined ? use : merged(before, use));
+        } else {
+          held[reason].add(rule);
+          banned.set(rule, (banned.get(rule) ?? new Set()).add(list));
+        }
+      }
+    }
+    if (held.pinned.size > 0) {
+      const which = [...held.pinned].map((rule) => `"${rule}"`).join(', ');
+      const message = `the operator has pinned ${which}: '${variable.name}' takes nothing from what it reports`;
+      diagnostics.warn('LOAD_WARNING_EXTENSION', message, variable.place);
+    }
+    if (held.unverified.size > 0) warnOfTrust(`sets '${variable.name}'`, variable);
+  }
+  const listsOf = new Map<string, ListAdditions>();
+  for (const [rule, without] of banned) {
+    listsOf.set(rule, new Map([...lists].filter(([list]) => !without.has(list))));
+  }
+  return { lists, listsOf, rebuilt };
+}

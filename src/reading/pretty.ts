@@ -1,0 +1,197 @@
+import { PRIORITIES } from '../rules/detection.ts';
+import type { Priority } from '../rules/detection.ts';
+import { isDrillRule } from '../shared/drill.ts';
+import { escapeHidden, escapeText } from '../streams/escape.ts';
+import { COLOURS } from '../streams/format.ts';
+import { RecentMap } from '../streams/recent-map.ts';
+import type { ReadDetection } from './read-detection.ts';
+import { readLogLine } from './read-log-line.ts';
+
+/** Ids and app instances that are remembered: beyond, a line that comes again is shown again, and a gap is not seen. */
+const MAX_REMEMBERED = 10_000;
+/** Of a line of the app's, and of a detection's output. */
+const MAX_SHOWN_CHARS = 4000;
+const MIN_COLUMNS = 60;
+const INDENT = '              ';
+/** Falco begins an output with the time and the priority, which stand in columns of their own here. */
+const FALCO_START = /^\d\d:\d\d:\d\d\.\d{9}: \w+ /;
+/** A rule's name that can be pasted into a shell: whoever forges a line may have chosen it. */
+const PLAIN_NAME = /^[\p{L}\p{N}][\p{L}\p{N} .,()/_-]{0,199}$/u;
+const TECHNIQUE = /^T\d{4}(?:\.\d{3})?$/;
+
+/** How lines are to look. */
+export interface PrettyOptions {
+  readonly columns: number;
+  readonly colour: boolean;
+  /** Less severe detections are left out. */
+  readonly minimum: Priority;
+  /** Lines that are no detection are left out. */
+  readonly only: boolean;
+  readonly sourceType: string;
+}
+
+/**
+ * Turns a log, line by line, into what a person reads. What a line is held for is what the log system says of it, never
+ * what it says of itself: only lines of the agent begin in the first column, whatever an app prints.
+ */
+export class Pretty {
+  readonly #options: PrettyOptions;
+  readonly #ids = new RecentMap<string, true>(MAX_REMEMBERED);
+  readonly #numbers = new RecentMap<string, number>(MAX_REMEMBERED);
+  #date = '';
+  #shown = 0;
+  #drills = 0;
+  #below = 0;
+  #again = 0;
+  #missing = 0;
+  #forged = 0;
+  #unknown = 0;
+  /** The most severe that was shown, the first of those. */
+  #worst: Pick<ReadDetection, 'rule' | 'priority'> | undefined;
+
+  constructor(options: PrettyOptions) {
+    this.#options = options;
+  }
+
+  /** A line as it is to be shown, with its newline; '' for one that is not. */
+  line(raw: string): string {
+    const { origin, label, text, detection } = readLogLine(raw, this.#options.sourceType);
+    if (origin === 'other' || (detection === undefined && origin === 'unknown')) {
+      const forged = detection !== undefined;
+      if (forged) this.#forged++;
+      return this.#options.only && !forged ? '' : this.#appLine(label, text, forged);
+    }
+    if (detection === undefined) return this.#textLine(text);
+    if (this.#ids.get(detection.id) === true) {
+      this.#again++;
+      return '';
+    }
+    this.#ids.set(detection.id, true);
+    const gap = this.#gap(detection);
+    if (PRIORITIES.indexOf(detection.priority) > PRIORITIES.indexOf(this.#options.minimum)) {
+      this.#below++;
+      return gap;
+    }
+    this.#shown++;
+    if (isDrillRule(detection.rule)) this.#drills++;
+    if (origin === 'unknown') this.#unknown++;
+    this.#weigh(detection);
+    return this.#newDate(detection) + gap + this.#detection(detection);
+  }
+
+  /** What there is to say at the end, with its newlines. */
+  end(): string {
+    const { minimum, sourceType } = this.#options;
+    const count = (number: number, what: string): string =>
+      `${number} ${what}${number === 1 ? '' : 's'}`;
+    const parts = [
+      count(this.#shown, 'detection'),
+      ...(this.#drills > 0
+        ? [`${this.#drills} of them ${this.#drills === 1 ? 'a drill' : 'drills'}`]
+        : []),
+      ...(this.#below > 0 ? [`${this.#below} below ${minimum} left out`] : []),
+      ...(this.#again > 0 ? [`${this.#again} that came again (same id) left out`] : []),
+      ...(this.#missing > 0 ? [`${count(this.#missing, 'line')} missing by their numbers`] : []),
+    ];
+    const sentences = [
+      `${parts.join(', ')}.`,
+      ...(this.#forged > 0
+        ? [
+            `${count(this.#forged, 'line')} looked like a detection and came from elsewhere than ${sourceType}: an app can print anything.`,
+          ]
+        : []),
+      ...(this.#unknown > 0
+        ? [
+            'This log does not say who wrote a line, so the app may have printed some: compare the ids with the operator’s copy, or read the log where the platform names the source.',
+          ]
+        : []),
+      ...(this.#worst === undefined ? [] : [`What to do: varvel explain -r "${this.#worst.rule}"`]),
+    ];
+    return `${sentences.join('\n')}\n`;
+  }
+
+  #weigh({ rule, priority, source }: ReadDetection): void {
+    if (source === 'varvel' || !PLAIN_NAME.test(rule)) return;
+    const isWorse = (than: Priority): boolean =>
+      PRIORITIES.indexOf(priority) < PRIORITIES.indexOf(than);
+    if (this.#worst === undefined || isWorse(this.#worst.priority))
+      this.#worst = { rule, priority };
+  }
+
+  #paint(code: string, text: string): string {
+    return this.#options.colour ? `\x1b[${code}m${text}\x1b[0m` : text;
+  }
+
+  #appLine(label: string | undefined, text: string, forged: boolean): string {
+    const who = label === undefined ? '' : `${escapeText(label)} `;
+    const shown = escapeHidden(text.replaceAll('\t', '    ')).slice(0, MAX_SHOWN_CHARS);
+    const cut = text.length > MAX_SHOWN_CHARS ? '…' : '';
+    const mark = forged ? this.#paint('33', 'not Varvel’s: ') : '';
+    return `${this.#paint('2', `  | ${who}`)}${mark}${this.#paint('2', `${shown}${cut}`)}\n`;
+  }
+
+  /** A line of the agent in its text format (`streams.*.format: text`), or one that was cut on its way. */
+  #textLine(text: string): string {
+    this.#shown++;
+    return `${escapeText(text)}\n`;
+  }
+
+  #newDate({ time }: ReadDetection): string {
+    const date = time.slice(0, 10);
+    if (date === this.#date) return '';
+    this.#date = date;
+    return `${this.#paint('2', `-- ${date}, times in UTC --`)}\n`;
+  }
+
+  #gap({ app, seq, hostname }: ReadDetection): string {
+    if (seq === 0) return '';
+    const key = JSON.stringify([app?.['guid'], app?.['name'], app?.['instance'], hostname]);
+    const last = this.#numbers.get(key);
+    this.#numbers.set(key, seq);
+    if (last === undefined || seq <= last + 1) return '';
+    const missing = seq - last - 1;
+    this.#missing += missing;
+    const numbers = missing === 1 ? `number ${seq - 1}` : `numbers ${last + 1} to ${seq - 1}`;
+    return `${this.#paint('33', `-- ${numbers} of ${nameOf(app)} not in this log --`)}\n`;
+  }
+
+  #detection({ time, priority, rule, output, app, source, tags, seq }: ReadDetection): string {
+    const columns = Math.max(this.#options.columns, MIN_COLUMNS);
+    const own = source === 'varvel';
+    const word = priority === 'Informational' ? 'INFO' : priority.toUpperCase();
+    const techniques = tags.filter((tag) => TECHNIQUE.test(tag)).join(' ');
+    const number = seq > 0 ? ` #${seq}` : '';
+    const head = [
+      `${time.slice(11, 23).padEnd(12)}  `,
+      this.#paint(COLOURS[priority], word.padEnd(9)),
+      ` ${nameOf(app)}${number}  `,
+      this.#paint(own ? '2' : '1', escapeText(rule)),
+      isDrillRule(rule) ? this.#paint('36', '  DRILL, nothing is wrong') : '',
+      techniques === '' ? '' : this.#paint('2', `  ${techniques}`),
+    ].join('');
+    const said = output.replace(FALCO_START, '');
+    const cut = said.length > MAX_SHOWN_CHARS ? '…' : '';
+    const text = escapeText(said.slice(0, MAX_SHOWN_CHARS)) + cut;
+    const body = hardWrap(text, columns - INDENT.length).map((line) => `${INDENT}${line}`);
+    return `${[head, ...body.map((line) => (own ? this.#paint('2', line) : line))].join('\n')}\n`;
+  }
+}
+
+function nameOf(app: ReadDetection['app']): string {
+  if (app === undefined) return '(no app)';
+  const { name = app['guid'] ?? '?', instance } = app;
+  return escapeText(instance === undefined ? name : `${name}/${instance}`);
+}
+
+/** At blanks where there are any: no line is longer than `width`. */
+function hardWrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let rest = text;
+  while (rest.length > width) {
+    const blank = rest.lastIndexOf(' ', width);
+    const at = blank > width / 2 ? blank : width;
+    lines.push(rest.slice(0, at).trimEnd());
+    rest = rest.slice(at).trimStart();
+  }
+  return [...lines, rest.trimEnd()];
+}

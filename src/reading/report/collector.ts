@@ -1,0 +1,272 @@
+import { RecentMap } from '../../streams/recent-map.ts';
+import { readLogLine } from '../read-log-line.ts';
+import type { ReadLogLine } from '../read-log-line.ts';
+import { coverageOf } from './coverage.ts';
+import type { Coverage } from './coverage.ts';
+import { foundIn, isForged, LogClock, msOf } from './found.ts';
+import type { Found } from './found.ts';
+import { Groups } from './groups.ts';
+import {
+  AROUND_MS,
+  LINES_AFTER,
+  LINES_BEFORE,
+  MAX_ALL_CHARS,
+  MAX_APP_LINE_CHARS,
+  MAX_APP_LINES,
+  MAX_IDS,
+  MAX_INSTANCES,
+  MAX_RAW_CHARS,
+  MAX_WAITING,
+} from './incident.ts';
+import type { Incident, Instance, OtherLine, Skipped } from './incident.ts';
+import { NumberRanges } from './number-ranges.ts';
+
+/** Unix ms, both included; undefined for no end. */
+export interface TimeRange {
+  readonly sinceMs: number | undefined;
+  readonly untilMs: number | undefined;
+}
+
+/** Which part of a log the report is about. */
+export interface IncidentOptions extends TimeRange {
+  /** Name or GUID. */
+  readonly app: string | undefined;
+  /** The detection that it is about: five minutes before it, and after. */
+  readonly id: string | undefined;
+  /** The source type of the agent's lines. */
+  readonly sourceType: string;
+  /** Names of rules that the reader knows. */
+  readonly knownRules: ReadonlySet<string>;
+}
+
+/** A line with what is needed to place it. */
+interface Entry {
+  readonly item: Found | OtherLine;
+  /** When it was written; a line that does not say so came right after the one before it. */
+  readonly atMs: number | undefined;
+  readonly undated: boolean;
+  /** Of the whole line. */
+  readonly chars: number;
+}
+
+type MutableInstance = {
+  -readonly [K in keyof Instance]: Instance[K];
+} & { containers: Set<string>; coverage: Coverage[] };
+
+const MAX_CONTAINERS = 20;
+const MAX_COVERAGE = 2000;
+
+/** Takes a log line by line and keeps what a report is made of: bounded, and what is left out is counted. */
+export class IncidentCollector {
+  readonly #options: IncidentOptions;
+  readonly #clock = new LogClock();
+  readonly #ids = new RecentMap<string, true>(MAX_IDS);
+  readonly #instances = new Map<string, MutableInstance>();
+  readonly #groups: Groups;
+  readonly #story: (Found | OtherLine | Skipped)[] = [];
+  readonly #origins = { varvel: 0, unknown: 0, forged: 0, unreadable: 0 };
+  readonly #leftOut = {
+    ...{ outsideRange: 0, undated: 0, otherApps: 0, again: 0, appLines: 0, cutLines: 0 },
+    instances: 0,
+  };
+  #range: TimeRange | undefined;
+  #waiting: Entry[] = [];
+  #waitingChars = 0;
+  #before: OtherLine[] = [];
+  #after = 0;
+  #afterLabel: string | undefined;
+  #appLines = 0;
+  #chars = 0;
+  #place = 0;
+  #span: { firstMs: number; lastMs: number } | undefined;
+
+  constructor(options: IncidentOptions) {
+    this.#options = options;
+    this.#groups = new Groups(options.knownRules);
+    if (options.id === undefined) this.#range = options;
+  }
+
+  /** The next line of the log. Never throws. */
+  line(raw: string): void {
+    this.#place++;
+    if (raw === '') return;
+    const entry = this.#entry(readLogLine(raw, this.#options.sourceType), raw);
+    if (this.#range === undefined) this.#wait(entry);
+    else this.#take(entry, this.#range);
+  }
+
+  /**
+   * What there is; undefined when the detection that it is to be about is not in the log. `unread`: the log went on.
+   */
+  end(unread = false): Incident | undefined {
+    if (this.#range === undefined) return undefined;
+    this.#skip(this.#before.length);
+    this.#before = [];
+    return {
+      lines: this.#place,
+      ...this.#groups.all(),
+      story: this.#story,
+      instances: [...this.#instances.values()].map((instance) => ({
+        ...instance,
+        coverage: instance.coverage.sort((left, right) => left.atMs - right.atMs),
+      })),
+      origins: this.#origins,
+      leftOut: { ...this.#leftOut, ...this.#groups.leftOut, unread },
+      span: this.#span,
+      undated: this.#clock.undated,
+    };
+  }
+
+  #entry(line: ReadLogLine, raw: string): Entry {
+    const found = foundIn(line, raw, this.#place, this.#clock);
+    const undated = this.#clock.undated && found?.form === 'text';
+    const chars = raw.length;
+    if (found !== undefined) return { item: found, atMs: found.atMs, undated, chars };
+    const whose = isForged(line) ? 'forged' : line.origin === 'varvel' ? 'agent' : 'app';
+    const text = line.text.replaceAll('\t', '    ');
+    const shown = text.length > MAX_APP_LINE_CHARS ? `${text.slice(0, MAX_APP_LINE_CHARS)}…` : text;
+    const atMs = this.#clock.at(msOf(line.time)) ?? this.#clock.lastMs;
+    return { item: { kind: 'line', whose, label: line.label, text: shown }, atMs, undated, chars };
+  }
+
+  /** Until the detection is found that the report is about, what came before it is remembered. */
+  #wait(entry: Entry): void {
+    const { item, atMs } = entry;
+    this.#waiting.push(entry);
+    this.#waitingChars += entry.chars;
+    while (this.#waiting.length > MAX_WAITING || this.#waitingChars > MAX_ALL_CHARS) {
+      this.#waitingChars -= this.#waiting.shift()?.chars ?? 0;
+      this.#leftOut.outsideRange++;
+    }
+    if (item.kind !== 'found' || item.id !== this.#options.id || atMs === undefined) return;
+    const { sinceMs, untilMs } = this.#options;
+    this.#range = {
+      sinceMs: Math.max(sinceMs ?? -Infinity, atMs - AROUND_MS),
+      untilMs: Math.min(untilMs ?? Infinity, atMs + AROUND_MS),
+    };
+    for (const one of this.#waiting) this.#take(one, this.#range);
+    this.#waiting = [];
+  }
+
+  #take({ item, atMs, undated }: Entry, { sinceMs, untilMs }: TimeRange): void {
+    const limited = (sinceMs ?? untilMs) !== undefined;
+    if (limited && undated && this.#options.id === undefined) {
+      this.#leftOut.undated++;
+      return;
+    }
+    const outside =
+      limited &&
+      (atMs === undefined || atMs < (sinceMs ?? -Infinity) || atMs > (untilMs ?? Infinity));
+    if (outside) this.#leftOut.outsideRange++;
+    else if (item.kind === 'found') this.#detection(item);
+    else this.#line(item);
+  }
+
+  #detection(found: Found): void {
+    const { app: wanted } = this.#options;
+    const { app, id, origin, own, atMs } = found;
+    if (wanted !== undefined && app?.['name'] !== wanted && app?.['guid'] !== wanted) {
+      this.#leftOut.otherApps++;
+      return;
+    }
+    if (id !== '' && this.#ids.get(id) === true) {
+      this.#leftOut.again++;
+      return;
+    }
+    if (id !== '') this.#ids.set(id, true);
+    this.#origins[origin]++;
+    this.#noteInstance(found);
+    this.#span = {
+      firstMs: Math.min(this.#span?.firstMs ?? Infinity, atMs),
+      lastMs: Math.max(this.#span?.lastMs ?? -Infinity, atMs),
+    };
+    const shown = this.#groups.add(this.#cut(found));
+    if (shown === undefined) return;
+    if (!own) this.#showContext(found);
+    this.#story.push(shown);
+  }
+
+  #cut(found: Found): Found {
+    const { raw } = found;
+    const room = Math.min(MAX_RAW_CHARS, Math.max(0, MAX_ALL_CHARS - this.#chars));
+    this.#chars += Math.min(raw.length, room);
+    if (raw.length <= room) return found;
+    this.#leftOut.cutLines++;
+    return { ...found, raw: `${raw.slice(0, room)}…`, output: `${found.output.slice(0, room)}…` };
+  }
+
+  #noteInstance(found: Found): void {
+    const { app, hostname, container, seq } = found;
+    const key = instanceKey(found);
+    let instance = this.#instances.get(key);
+    if (instance === undefined) {
+      if (this.#instances.size === MAX_INSTANCES) {
+        this.#leftOut.instances++;
+        return;
+      }
+      const numbers = new NumberRanges();
+      instance = { app, hostname, containers: new Set(), numbers, coverage: [] };
+      this.#instances.set(key, instance);
+    }
+    if (container !== undefined && instance.containers.size < MAX_CONTAINERS)
+      instance.containers.add(container);
+    if (seq > 0) instance.numbers.add(seq);
+    const coverage = coverageOf(found);
+    if (coverage !== undefined && instance.coverage.length < MAX_COVERAGE)
+      instance.coverage.push(coverage);
+  }
+
+  #line(line: OtherLine): void {
+    if (line.whose === 'forged') this.#origins.forged++;
+    if (line.whose === 'agent') this.#origins.unreadable++;
+    const follows = this.#after > 0 && this.#belongs(line, this.#afterLabel);
+    if (follows || line.whose !== 'app') {
+      if (follows) this.#after--;
+      this.#show(line);
+      return;
+    }
+    this.#before.push(line);
+    if (this.#before.length > LINES_BEFORE) {
+      this.#before.shift();
+      this.#skip(1);
+    }
+  }
+
+  #showContext({ label }: Found): void {
+    for (const line of this.#before) {
+      if (this.#belongs(line, label)) this.#show(line);
+      else this.#skip(1);
+    }
+    this.#before = [];
+    this.#after = LINES_AFTER;
+    this.#afterLabel = label;
+  }
+
+  /** Where several containers write into one log, each line has its container's name before it. */
+  #belongs(line: OtherLine, label: string | undefined): boolean {
+    return line.label === label || line.label?.includes('/') !== false;
+  }
+
+  #show(line: OtherLine): void {
+    if (this.#appLines === MAX_APP_LINES) {
+      this.#skip(1);
+      return;
+    }
+    this.#appLines++;
+    this.#story.push(line);
+  }
+
+  #skip(count: number): void {
+    if (count === 0) return;
+    this.#leftOut.appLines += count;
+    const last = this.#story.at(-1);
+    if (last?.kind === 'skipped')
+      this.#story[this.#story.length - 1] = { kind: 'skipped', count: last.count + count };
+    else this.#story.push({ kind: 'skipped', count });
+  }
+}
+
+/** What numbers lines: an app instance on a host. */
+export function instanceKey({ app, hostname }: Pick<Found, 'app' | 'hostname'>): string {
+  return JSON.stringify([app?.['guid'], app?.['name'], app?.['instance'], hostname]);
+}

@@ -1,0 +1,234 @@
+import type { LoadedRule } from '../rule-set.ts';
+import type { AppendOutput } from './append-output.ts';
+import { isTooManyEvents } from '../compile/infer.ts';
+import { RuleCompiler } from './compile-rules.ts';
+import type { Definitions } from './definitions.ts';
+import { Diagnostics, ItemError } from './diagnostics.ts';
+import type { Diagnostic } from './diagnostics.ts';
+import { nearestWord } from '../../shared/nearest.ts';
+import { invalid, readItems } from './items.ts';
+import type { Item } from './items.ts';
+import { ADDED_ITEMS, checkShape } from './overlay-shapes.ts';
+import type { Place } from './source.ts';
+import type { YamlNode, YamlScalar } from './yaml-node.ts';
+
+/** What the rules of one app may be at most. */
+export interface OverlayBounds {
+  /** Items of each kind: rules, macros, lists. */
+  readonly items: number;
+  /** Items of all lists together. */
+  readonly listItems: number;
+  /** UTF-16 units of one condition as it is written. */
+  readonly conditionLength: number;
+}
+
+/** By the name of a list of all: what the app adds to it. */
+export type ListAdditions = ReadonlyMap<string, readonly YamlScalar[]>;
+
+/** What `loadOverlay` builds on, besides the definitions and the app's items. */
+export interface OverlayOptions {
+  readonly bounds: OverlayBounds;
+  readonly appendOutput: readonly AppendOutput[];
+  /** Rules of the base that are compiled as well. */
+  readonly extra: ReadonlySet<string>;
+  /** Exceptions to rules of the base are only checked, and not added. */
+  readonly withoutExceptions: boolean;
+  /** What lists of the base have besides, for all rules that are compiled… */
+  readonly lists: ListAdditions;
+  /** …but for these, by name, which have only the additions that are given here. */
+  readonly listsOf: ReadonlyMap<string, ListAdditions>;
+  /** One rule more, of the agent's own; it sees all lists. Of what is wrong with it nothing is said if anything else is. */
+  readonly besides: { readonly name: string; readonly condition: string } | undefined;
+}
+
+/** Rules of one app's own, on top of those of all. */
+export interface Overlay {
+  /** Its own rules, those of all with exceptions of its own, and `extra`, as they are for this app; in order of definition. */
+  readonly rules: readonly LoadedRule[];
+  /** Rules of all that it adds exceptions to, and where. */
+  readonly excepted: ReadonlyMap<string, Place>;
+  /** With any, the overlay must not be used. */
+  readonly errors: readonly Diagnostic[];
+  readonly warnings: readonly Diagnostic[];
+}
+
+/** Rules of the agent's own lines and of drills begin so, and none that an app adds may. */
+const RESERVED_NAME = /^varvel\b/i;
+
+const BELONGS = 'is the operator’s, for all apps: give yours another name';
+
+/**
+ * Loads items in Falco's syntax (a list as in a rule file) that one app adds: lists, macros and rules of its own, and
+ * exceptions to rules that are there. It can change nothing else of what is there: `base` stays as it is. Never throws for
+ * what is in them.
+ */
+export function loadOverlay(
+  base: Definitions,
+  items: YamlNode | undefined,
+  options: OverlayOptions,
+): Overlay {
+  const diagnostics = new Diagnostics();
+  const definitions = base.copy();
+  const gate = new Gate(base, options.bounds);
+  if (items !== undefined) {
+    const take = (item: Item): void => {
+      try {
+        gate.check(item);
+      } catch (error) {
+        if (!(error instanceof ItemError)) throw error;
+        diagnostics.error(error.code, error.message, error.place, item.owner);
+        return;
+      }
+      const isLeftOut = options.withoutExceptions && gate.isException(item);
+      (isLeftOut ? definitions.copy() : definitions).add(item, diagnostics);
+    };
+    readItems([items], diagnostics, take, true);
+  }
+  const { besides } = options;
+  if (besides !== undefined) definitions.addRule(besides.name, besides.condition);
+  const wanted = new Set([...gate.own, ...gate.excepted.keys(), ...options.extra]);
+  if (besides !== undefined) wanted.add(besides.name);
+  const rules = compileWanted(definitions, wanted, options, diagnostics);
+  for (const rule of rules) {
+    const place = gate.own.has(rule.name) ? definitions.rules.get(rule.name)?.place : undefined;
+    if (place === undefined || !isTooManyEvents(rule.events)) continue;
+    diagnostics.error(
+      'LOAD_ERR_VALIDATE',
+      'the condition must say which events it is about, such as evt.type in (execve, execveat): otherwise every event of the app would be looked at',
+      place,
+      { kind: 'rule', name: rule.name, place },
+    );
+  }
+  const others = diagnostics.errors.filter(({ owner }) => owner?.name !== besides?.name);
+  return {
+    rules,
+    excepted: gate.excepted,
+    errors: others.length > 0 ? others : diagnostics.errors,
+    warnings: diagnostics.warnings,
+  };
+}
+
+/** Compiles rules that see the same lists together; all in order of definition. */
+function compileWanted(
+  definitions: Definitions,
+  wanted: ReadonlySet<string>,
+  { appendOutput, lists, listsOf }: OverlayOptions,
+  diagnostics: Diagnostics,
+): LoadedRule[] {
+  const groups = new Map<string, { added: ListAdditions; names: Set<string> }>();
+  for (const name of wanted) {
+    const added = listsOf.get(name) ?? lists;
+    const key = JSON.stringify([...added.keys()].sort());
+    const group = groups.get(key) ?? { added, names: new Set() };
+    groups.set(key, group);
+    group.names.add(name);
+  }
+  const rules: LoadedRule[] = [];
+  for (const { added, names } of groups.values()) {
+    // What is wrong with a macro would be said of each group.
+    if (diagnostics.errors.length > 0) return [];
+    const own = added.size === 0 ? definitions : definitions.withListItems(added);
+    const compiler = new RuleCompiler(own, diagnostics, {
+      appendOutput,
+      allRead: true,
+      laterNames: new Set(),
+      fieldSource: undefined,
+      only: names,
+    });
+    rules.push(...iterate(compiler.steps()));
+  }
+  const order = new Map([...definitions.rules.keys()].map((name, index) => [name, index]));
+  return rules.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0));
+}
+
+function iterate<T>(steps: Generator<undefined, T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** Lets through what an app may add. @internal */
+class Gate {
+  readonly own = new Set<string>();
+  readonly excepted = new Map<string, Place>();
+  readonly #base: Definitions;
+  readonly #bounds: OverlayBounds;
+  readonly #counts = new Map<string, number>();
+  #listItems = 0;
+
+  constructor(base: Definitions, bounds: OverlayBounds) {
+    this.#base = base;
+    this.#bounds = bounds;
+  }
+
+  /** Of an item that was let through: whether it adds exceptions to a rule that is there. */
+  isException({ kind, name }: Item): boolean {
+    return kind === 'rule' && this.excepted.has(name);
+  }
+
+  /** Throws ItemError for what it may not. */
+  check(item: Item): void {
+    const { kind, name, place } = item;
+    const count = (this.#counts.get(kind) ?? 0) + 1;
+    this.#counts.set(kind, count);
+    const { items, listItems, conditionLength } = this.#bounds;
+    if (count > items) throw invalid(`at most ${items} items are taken of each kind`, place);
+    const condition = item.scalar('condition');
+    if (condition !== undefined && condition.text.length > conditionLength) {
+      throw invalid(
+        `this condition has ${condition.text.length} characters: at most ${conditionLength} are taken`,
+        item.keyPlace('condition'),
+      );
+    }
+    switch (kind) {
+      case 'list':
+        if (this.#base.lists.has(name)) throw invalid(`the list "${name}" ${BELONGS}`, place);
+        checkShape(item, ADDED_ITEMS.list, 'a list');
+        this.#listItems += item.scalars('items')?.length ?? 0;
+        if (this.#listItems > listItems)
+          throw invalid(`at most ${listItems} items are taken in all lists together`, place);
+        return;
+      case 'macro':
+        if (this.#base.macros.has(name)) throw invalid(`the macro "${name}" ${BELONGS}`, place);
+        checkShape(item, ADDED_ITEMS.macro, 'a macro');
+        return;
+      case 'rule':
+        this.#rule(item, name, place);
+        return;
+      default:
+        throw invalid(`"${kind}" is for rule files of the operator`, place);
+    }
+  }
+
+  #rule(item: Item, name: string, place: Place): void {
+    if (!this.#base.rules.has(name)) {
+      if (RESERVED_NAME.test(name)) {
+        throw invalid('names that begin with "Varvel" are those of the agent’s own lines', place);
+      }
+      if (item.has('override')) {
+        const near = nearestWord(name, this.#base.rules.keys());
+        const hint = near === undefined ? '' : `: did you mean "${near}"?`;
+        throw invalid(`there is no rule "${name}" to add exceptions to${hint}`, place);
+      }
+      checkShape(item, ADDED_ITEMS.rule, 'a rule');
+      this.own.add(name);
+      return;
+    }
+    const override = item.node('override');
+    const entries = override?.kind === 'map' ? override.entries : [];
+    const appends = entries.every(
+      ({ key, value }) =>
+        key.text === 'exceptions' && value.kind === 'scalar' && value.text === 'append',
+    );
+    const others = ['condition', 'output', 'desc', 'priority', 'enabled', 'append', 'tags'];
+    if (entries.length === 0 || !appends || others.some((key) => item.has(key))) {
+      throw invalid(
+        `the rule "${name}" ${BELONGS}; to this one only exceptions can be added, with "override: {exceptions: append}"`,
+        place,
+      );
+    }
+    checkShape(item, ADDED_ITEMS.exceptions, 'an addition of exceptions');
+    this.excepted.set(name, place);
+  }
+}

@@ -1,0 +1,63 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
+import { escapeText } from '../escape.ts';
+
+/** What an answer means for the lines of its request. */
+export type Verdict =
+  | { readonly kind: 'taken' }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'later'; readonly reason: string; readonly retryAfterMs?: number };
+
+/** A receiver that asks for more time than this is asked again all the same. */
+export const MAX_RETRY_AFTER_MS = 3_600_000;
+
+/** About the sender, not about the line: lines are not to be lost while a token or certificate is being replaced. */
+const NOT_LET_IN = new Set([401, 403, 407]);
+
+/** The same request may do at another time: Request Timeout, Too Early, Too Many Requests (RFC 9110, 8470, 6585). */
+const ANOTHER_TIME = new Set([408, 425, 429]);
+
+const SAID_CHARS = 160;
+
+/**
+ * 2xx: taken. 429, other 4xx that are about the time or the sender (401, 403, 407, 408, 425), 5xx: later, when Retry-After says if
+ * it does. Other 4xx: refused, since the same line would be refused for ever. 3xx: refused; a redirect is not followed, as
+ * the configuration says where lines go, and nobody else. `said` is the start of the body, for the sentence; `nowMs` Unix time.
+ */
+export function verdictOf(
+  status: number,
+  headers: IncomingHttpHeaders,
+  said: string,
+  nowMs: number,
+): Verdict {
+  if (status >= 200 && status < 300) return { kind: 'taken' };
+  if (status >= 300 && status < 400) {
+    const target = headers.location === undefined ? '' : ` to ${visible(headers.location)}`;
+    return { kind: 'refused', reason: `it sends us elsewhere (${status}${target})` };
+  }
+  const words = visible(said);
+  const answer = `${status}${words === '' ? '' : `: ${words}`}`;
+  if (NOT_LET_IN.has(status)) return { kind: 'later', reason: `it does not let us in (${answer})` };
+  if (status >= 400 && status < 500 && !ANOTHER_TIME.has(status))
+    return { kind: 'refused', reason: `it refuses the request (${answer})` };
+  const retryAfterMs = retryAfter(headers['retry-after'], nowMs);
+  return {
+    kind: 'later',
+    reason: `it cannot take it now (${answer})`,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  };
+}
+
+/** RFC 9110, 10.2.3: seconds or a date. At most MAX_RETRY_AFTER_MS; undefined for anything else. */
+function retryAfter(value: string | undefined, nowMs: number): number | undefined {
+  const text = value?.trim() ?? '';
+  if (/^\d{1,10}$/.test(text)) return Math.min(Number(text) * 1000, MAX_RETRY_AFTER_MS);
+  // Date.parse takes much that is no HTTP date; those begin with the day's name.
+  const atMs = /^[A-Z][a-z]{2,8}[, ]/.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(atMs) ? undefined : Math.min(Math.max(0, atMs - nowMs), MAX_RETRY_AFTER_MS);
+}
+
+function visible(text: string): string {
+  const line = text.trim().replace(/\s+/g, ' ');
+  return escapeText(line.length <= SAID_CHARS ? line : `${line.slice(0, SAID_CHARS)}…`);
+}

@@ -1,0 +1,44 @@
+import type { Lineage } from '../rules/lineage.ts';
+import { escapeJson, quoteField, shorten } from './escape.ts';
+
+/** Of `lineage` in a JSON line, with its name; a name of 15 bytes takes at most 90 of them. */
+export const MAX_LINEAGE_BYTES = 640;
+/** Of the value in a text line. */
+const MAX_TEXT_BYTES = 256;
+/** Longer than any comm, also escaped. */
+const MAX_NAME_BYTES = 96;
+
+/**
+ * `{"processes":[{"pid","start","name"}, …],"above":…}` as JSON text of at most `maxBytes` bytes; undefined when not even the
+ * process itself has room. What does not fit are the oldest ancestors: `above` is `more` then.
+ */
+export function lineageJson({ processes, above }: Lineage, maxBytes: number): string | undefined {
+  const whole = (parts: readonly string[], what: Lineage['above']): string =>
+    `{"processes":[${parts.join(',')}],"above":${escapeJson(what)}}`;
+  // The longest of its words.
+  let left = maxBytes - Buffer.byteLength(whole([], 'outside'));
+  const parts: string[] = [];
+  for (const { pid, start, name } of processes) {
+    const shown = shorten(name, MAX_NAME_BYTES, escapeJson).encoded;
+    const part = `{"pid":${pid},"start":${start},"name":${shown}}`;
+    left -= Buffer.byteLength(part) + 1;
+    if (left < 0) return parts.length === 0 ? undefined : whole(parts, 'more');
+    parts.push(part);
+  }
+  return whole(parts, above);
+}
+
+/**
+ * `"cat(31)<sh(30)<node(1)"`: the process with its number, its parent, and on; `<…` when there are more, `<?` when nobody knows.
+ * At most 256 bytes. Characters of this form's own are `?` in names, which tell no more than names do.
+ */
+export function lineageText({ processes, above }: Lineage): string {
+  const last = { outside: '', more: '<…', unknown: '<?' }[above];
+  const text = processes.map(({ pid, name }) => `${name.replace(/[()<>?…]/g, '?')}(${pid})`);
+  for (let count = text.length; count > 0; count--) {
+    const end = count === text.length ? last : '<…';
+    const quoted = quoteField(text.slice(0, count).join('<') + end);
+    if (Buffer.byteLength(quoted) <= MAX_TEXT_BYTES) return quoted;
+  }
+  return quoteField('…');
+}

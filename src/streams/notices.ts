@@ -1,0 +1,192 @@
+import type { Container } from '../apps/identity.ts';
+import type { Detection } from '../rules/detection.ts';
+import type { LimitOptions, Suppressed } from './limiter.ts';
+import type { NumberGap } from './numbering/numbering.ts';
+import { isoTime } from './time.ts';
+
+// Lines that the agent writes of itself, where its detections are: what is missing there.
+
+/** Names under which they can be found, and alerts be made of them. */
+export const SUPPRESSED_RULE = 'Varvel: detections suppressed';
+export const LOST_RULE = 'Varvel: lines lost';
+export const UNSEEN_RULE = 'Varvel: events lost';
+export const GAP_RULE = 'Varvel: numbers uncertain';
+export const SHED_RULE = 'Varvel: rules switched off';
+export const COVERAGE_RULE = 'Varvel: coverage';
+export const POLICY_RULE = 'Varvel: policy';
+
+/** What is to be told of an app's policy. */
+export interface PolicyState {
+  readonly container: Container;
+  readonly state: 'in force' | 'refused';
+  readonly text: string;
+  /** SHA-256 of its text, when it is in force. */
+  readonly digest: string | undefined;
+}
+
+/** What was watched of a container so far. */
+export interface Coverage {
+  /** Why it is said now. */
+  readonly when: 'start' | 'running' | 'stop' | 'agent stop' | 'replaced';
+  readonly version: string;
+  /** Rules that are on. */
+  readonly rules: number;
+  readonly events: number;
+  /** Events that the kernel could not hand over. */
+  readonly lost: number;
+  /** Detections counted instead of written. */
+  readonly suppressed: number;
+  /** Of the app's own policy; undefined when it has none. */
+  readonly policy?: PolicyState['state'] | undefined;
+  /** Rules that are off for now, in words. */
+  readonly notWatchedFor?: string | undefined;
+}
+
+/** Lines that a stream did not take, of one container. */
+export interface Lost {
+  readonly container: Container | undefined;
+  readonly count: number;
+  /** Unix ns of the first and the last of their detections. */
+  readonly firstNs: bigint;
+  readonly lastNs: bigint;
+}
+
+/** That detections were counted instead of written. */
+export function suppressedNotice(
+  { rule, priority, count, firstNs, lastNs, container }: Suppressed,
+  { burst, perMinute }: LimitOptions,
+): Detection {
+  const of = count === 1 ? 'detection' : 'detections';
+  return notice(SUPPRESSED_RULE, lastNs, container, {
+    output: `${count} more ${of} of "${rule}" (${priority}) from ${isoTime(firstNs)} to ${isoTime(lastNs)} were counted, not written: more than ${burst} lines at once and ${perMinute} a minute`,
+    outputFields: {
+      'suppressed.rule': rule,
+      'suppressed.priority': priority,
+      'suppressed.count': count,
+      'suppressed.first': firstNs,
+      'suppressed.last': lastNs,
+    },
+  });
+}
+
+/** That lines are missing in a stream. */
+export function lostNotice(stream: string, { count, firstNs, lastNs, container }: Lost): Detection {
+  const lines = count === 1 ? '1 line is' : `${count} lines are`;
+  return notice(LOST_RULE, lastNs, container, {
+    output: `${lines} missing here, of detections from ${isoTime(firstNs)} to ${isoTime(lastNs)}: this log could not take them. Their numbers (seq) are missing too`,
+    outputFields: {
+      'lost.stream': stream,
+      'lost.count': count,
+      'lost.first': firstNs,
+      'lost.last': lastNs,
+    },
+  });
+}
+
+const GAP_WHY: Readonly<Record<NumberGap['why'], string>> = {
+  ended:
+    'the agent before ended while these lines were on their way. Those that are missing here were not written',
+  host: 'the host ended without a word, and nobody knows how far the numbers came. Those that are missing here were not written, or never given',
+  forgotten:
+    'more app instances had lines on this host than are remembered. They were given to others, or to earlier lines of this one',
+};
+
+/** Which numbers may be missing although nothing was lost since, and why. */
+export function gapNotice(
+  { from, to, why }: NumberGap,
+  container: Container | undefined,
+  timeNs: bigint,
+): Detection {
+  return notice(GAP_RULE, timeNs, container, {
+    output: `Of the numbers (seq) ${from} to ${to} some may be missing here: ${GAP_WHY[why]}. Numbers go on after ${to}`,
+    outputFields: { 'gap.from': from, 'gap.to': to, 'gap.why': why },
+  });
+}
+
+/** That events of the container were not looked at. */
+export function unseenNotice({ count, firstNs, lastNs, container }: Lost): Detection {
+  const events = count === 1 ? '1 event was' : `${count} events were`;
+  return notice(UNSEEN_RULE, lastNs, container, {
+    output: `${events} not seen from ${isoTime(firstNs)} to ${isoTime(lastNs)}: this container makes more of them than the host can look at, and what they tell is not known`,
+    outputFields: { 'lost.count': count, 'lost.first': firstNs, 'lost.last': lastNs },
+  });
+}
+
+const WHEN: Readonly<Record<Coverage['when'], string>> = {
+  start: 'is watched',
+  running: 'is watched',
+  stop: 'has ended and was watched',
+  replaced: 'is watched by the next agent from now on, and was',
+  'agent stop': 'is not watched from now on, and was',
+};
+
+/** That rules are off for now, or on again (`without` undefined). */
+export function shedNotice(
+  without: string | undefined,
+  rules: number,
+  container: Container,
+  timeNs: bigint,
+): Detection {
+  return notice(SHED_RULE, timeNs, container, {
+    output:
+      without === undefined
+        ? 'This container is watched with all rules again'
+        : `This container is not watched for: ${without}. All other rules go on`,
+    outputFields: { 'shed.rules': rules },
+  });
+}
+
+/** What was watched, so that silence means something. */
+export function coverageNotice(
+  { when, version, rules, policy, events, lost, suppressed, notWatchedFor }: Coverage,
+  container: Container,
+  timeNs: bigint,
+): Detection {
+  return {
+    ...notice(COVERAGE_RULE, timeNs, container, {
+      output: `This container ${WHEN[when]} by varvel ${version} with ${rules} rules${policy === undefined ? '' : ` (its own policy is ${policy})`}: ${events} events seen, ${lost} lost, ${suppressed} detections counted instead of written${notWatchedFor === undefined ? '' : `; not watched for: ${notWatchedFor}`}`,
+      outputFields: {
+        'coverage.when': when,
+        'coverage.version': version,
+        'coverage.rules': rules,
+        'coverage.policy': policy ?? 'none',
+        'coverage.events': events,
+        'coverage.lost': lost,
+        'coverage.suppressed': suppressed,
+      },
+    }),
+    priority: 'Informational',
+  };
+}
+
+/** What became of the app's own policy. One that is refused is a warning: the app is watched by other rules than its team believes. */
+export function policyNotice(
+  { container, state, text, digest }: PolicyState,
+  timeNs: bigint,
+): Detection {
+  const outputFields = { 'policy.state': state, 'policy.digest': digest ?? null };
+  return {
+    ...notice(POLICY_RULE, timeNs, container, { output: text, outputFields }),
+    priority: state === 'refused' ? 'Warning' : 'Informational',
+  };
+}
+
+function notice(
+  rule: string,
+  timeNs: bigint,
+  container: Container | undefined,
+  more: Pick<Detection, 'output' | 'outputFields'>,
+): Detection {
+  return {
+    rule,
+    priority: 'Notice',
+    source: 'varvel',
+    tags: ['varvel'],
+    timeNs,
+    bootNs: 0n,
+    eventNum: 0,
+    cgroupId: 0,
+    container,
+    ...more,
+  };
+}

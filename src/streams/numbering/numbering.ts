@@ -1,0 +1,305 @@
+import { createHash } from 'node:crypto';
+import type { OwnFolder } from '../../shared/own-folder.ts';
+import { SILENT_LOGGER, type Logger } from '../../shared/logger.ts';
+import { RecentMap } from '../recent-map.ts';
+import { KEY_BYTES, NumberFile } from './number-file.ts';
+
+/** App instances whose numbers are remembered; of more the one that was silent for longest is forgotten. */
+export const MAX_INSTANCES = 10_000;
+/** More than the agent can give between two syncs: what a host's end takes along is never given again. */
+export const SKIP = 1_000_000;
+const SYNC_AFTER_MS = 1000;
+
+/** Numbers of an instance of which some may not be in its log. */
+export interface NumberGap {
+  readonly from: number;
+  readonly to: number;
+  /**
+   * `ended`: the agent before ended while lines were on their way. `host`: the host did, so that nobody knows how far it came.
+   * `forgotten`: nobody remembers the instance, and others that are not remembered had numbers up to there.
+   */
+  readonly why: 'ended' | 'host' | 'forgotten';
+}
+
+/** Options of `Numbering`. */
+export interface NumberingOptions {
+  /** Where numbers outlive the agent. Without it they begin at 1 with each. */
+  readonly folder?: Pick<OwnFolder, 'inside'>;
+  /** /proc/sys/kernel/random/boot_id. */
+  readonly bootId?: string;
+  readonly logger?: Logger;
+  /** Default MAX_INSTANCES; another file for another number. */
+  readonly maxInstances?: number;
+}
+
+interface Instance {
+  readonly key: string;
+  /** -1: forgotten meanwhile. */
+  slot: number;
+  given: number;
+  settled: number;
+  /** Lines on their way, by number. */
+  underWay: Numbered[];
+  /** The first number that a log has not taken and that nobody was told of yet. */
+  lostFrom: number | undefined;
+  gap: NumberGap | undefined;
+}
+
+/**
+ * A line's number, and what is still to become of it. `enqueued` for each log that the line goes to, `written` or `lost` when
+ * that log is done with it, and `complete` once no other log will follow.
+ */
+export class Numbered {
+  readonly seq: number;
+  /** The first number that is not settled before this one is. */
+  readonly from: number;
+  readonly #instance: Instance;
+  readonly #onSettled: (instance: Instance) => void;
+  #open = 1;
+
+  constructor(
+    instance: Instance,
+    { seq, from }: { readonly seq: number; readonly from: number },
+    onSettled: (instance: Instance) => void,
+  ) {
+    this.#instance = instance;
+    this.seq = seq;
+    this.from = from;
+    this.#onSettled = onSettled;
+  }
+
+  get settled(): boolean {
+    return this.#open === 0;
+  }
+
+  enqueued(): void {
+    this.#open++;
+  }
+
+  written(): void {
+    if (--this.#open === 0) this.#onSettled(this.#instance);
+  }
+
+  lost(): void {
+    this.#instance.lostFrom = Math.min(this.#instance.lostFrom ?? Infinity, this.from);
+    this.written();
+  }
+
+  complete(): void {
+    this.written();
+  }
+}
+
+/**
+ * Gives lines their numbers: from 1, one after the other for each app instance, also across the agent's ends. A number is in
+ * the kernel's hands before its line goes anywhere, so none is given twice, however the agent ends. What was on its way
+ * then is a gap: the next agent tells which numbers it can be (`takeGap`). With the host's end, where the last second may be
+ * missing on the disk, numbers go on a million later; an instance that is not remembered begins above all those that were
+ * forgotten. Either is a gap too. Bounds: 10,000 instances, 640 KB of file.
+ */
+export class Numbering {
+  readonly #instances: RecentMap<string, Instance>;
+  readonly #maxInstances: number;
+  readonly #logger: Logger;
+  readonly #bootId: string;
+  readonly #withLosses = new Set<Instance>();
+  readonly #freeSlots: number[] = [];
+  #file: NumberFile | undefined;
+  #floor = 0;
+  #gaps = 0;
+  #syncTimer: NodeJS.Timeout | undefined;
+
+  /** Throws an Error that says why the folder cannot be used. */
+  constructor(options: NumberingOptions = {}) {
+    this.#maxInstances = options.maxInstances ?? MAX_INSTANCES;
+    this.#instances = new RecentMap(this.#maxInstances);
+    this.#logger = options.logger ?? SILENT_LOGGER;
+    this.#bootId = options.bootId ?? '';
+    for (let slot = this.#maxInstances - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
+    if (options.folder !== undefined) this.#open(options.folder.inside);
+  }
+
+  /** Instances with a gap that nobody was told of yet. */
+  get gaps(): number {
+    return this.#gaps;
+  }
+
+  /** The next number of the instance. */
+  next(key: string): Numbered {
+    return this.#give(this.#instance(key));
+  }
+
+  /** What is to be told of the instance now, once; it counts as told when the line that tells it is written. */
+  takeGap(key: string): { readonly gap: NumberGap; readonly line: Numbered } | undefined {
+    if (this.#gaps === 0) return undefined;
+    const instance = this.#instances.get(hashOf(key));
+    const gap = instance?.gap;
+    if (instance === undefined || gap === undefined) return undefined;
+    instance.gap = undefined;
+    this.#gaps--;
+    const line = new Numbered(instance, { seq: gap.to, from: gap.from }, (it) =>
+      this.#onSettled(it),
+    );
+    instance.underWay.unshift(line);
+    return { gap, line };
+  }
+
+  /** What was `lost` so far is told. */
+  lossesTold(): void {
+    const instances = [...this.#withLosses];
+    this.#withLosses.clear();
+    for (const instance of instances) {
+      instance.lostFrom = undefined;
+      this.#onSettled(instance);
+    }
+  }
+
+  /** Everything to the disk. What is under way is a gap for the next agent. */
+  close(): void {
+    clearTimeout(this.#syncTimer);
+    const file = this.#file;
+    this.#file = undefined;
+    if (file === undefined) return;
+    try {
+      // The numbers first: the header says that they are there.
+      file.syncNow();
+      file.writeHeader({ bootId: this.#bootId, floor: this.#floor, clean: true });
+      file.syncNow();
+    } catch {
+      // A host that ends now makes the next agent skip some numbers, and say so.
+    }
+    file.close();
+  }
+
+  #give(instance: Instance): Numbered {
+    const seq = instance.given + 1;
+    const line = new Numbered(instance, { seq, from: seq }, (it) => this.#onSettled(it));
+    instance.given = seq;
+    instance.underWay.push(line);
+    this.#write(instance);
+    return line;
+  }
+
+  #instance(key: string): Instance {
+    const hash = hashOf(key);
+    let instance = this.#instances.get(hash);
+    if (instance === undefined) {
+      if (this.#instances.size >= this.#maxInstances) this.#forgetOne();
+      instance = {
+        ...{ key: hash, slot: this.#freeSlots.pop() ?? -1, underWay: [], lostFrom: undefined },
+        ...{ given: this.#floor, settled: 0, gap: undefined },
+      };
+      if (this.#floor > 0) this.#setGap(instance, 'forgotten');
+    }
+    this.#instances.set(hash, instance);
+    return instance;
+  }
+
+  #forgetOne(): void {
+    for (const [hash, instance] of this.#instances.entries()) {
+      this.#instances.delete(hash);
+      this.#withLosses.delete(instance);
+      if (instance.gap !== undefined) this.#gaps--;
+      instance.gap = undefined;
+      if (instance.given > this.#floor) {
+        this.#floor = instance.given;
+        this.#writeHeader();
+      }
+      this.#freeSlots.push(instance.slot);
+      instance.slot = -1;
+      return;
+    }
+  }
+
+  #setGap(instance: Instance, why: NumberGap['why']): void {
+    instance.gap = { from: instance.settled + 1, to: instance.given, why };
+    this.#gaps++;
+  }
+
+  #onSettled(instance: Instance): void {
+    if (instance.lostFrom !== undefined) this.#withLosses.add(instance);
+    let settledLines = 0;
+    while (instance.underWay[settledLines]?.settled === true) settledLines++;
+    instance.underWay.splice(0, settledLines);
+    if (instance.gap !== undefined) return;
+    const first = instance.underWay[0]?.from ?? instance.given + 1;
+    const settled = Math.min(first, instance.lostFrom ?? Infinity) - 1;
+    if (settled <= instance.settled) return;
+    instance.settled = settled;
+    // With lines under way, the next number's writing has it too.
+    if (instance.underWay.length === 0) this.#write(instance);
+  }
+
+  #write(instance: Instance): void {
+    const { slot, key, given, settled } = instance;
+    if (this.#file === undefined || slot < 0) return;
+    try {
+      this.#file.writeSlot({ index: slot, key, given, settled, usedMs: Date.now() });
+    } catch (error) {
+      this.#giveUp(error);
+      return;
+    }
+    // One that is new is not there at all after the host's end, where an old one is behind at worst.
+    if (given === 1) this.#sync();
+    else this.#syncTimer ??= setTimeout(() => this.#sync(), SYNC_AFTER_MS).unref();
+  }
+
+  #writeHeader(): void {
+    try {
+      this.#file?.writeHeader({ bootId: this.#bootId, floor: this.#floor, clean: false });
+    } catch (error) {
+      this.#giveUp(error);
+    }
+  }
+
+  #sync(): void {
+    clearTimeout(this.#syncTimer);
+    this.#syncTimer = undefined;
+    this.#file?.sync();
+  }
+
+  #giveUp(error: unknown): void {
+    this.#file?.close();
+    this.#file = undefined;
+    this.#logger.error(
+      { error },
+      'the disk does not take the numbers of lines (seq) any more: they go on here, but the next agent begins where the disk is',
+    );
+  }
+
+  #open(folder: string): void {
+    const { file, isNew, header, slots, damaged } = NumberFile.open(folder, this.#maxInstances);
+    this.#file = file;
+    this.#floor = header?.floor ?? 0;
+    const isWhole = isNew || (header !== undefined && damaged === 0);
+    // What was written in this boot is all there; what a host's end may have taken is only what is not on the disk.
+    const isCurrent =
+      isWhole && (isNew || header?.clean === true || header?.bootId === this.#bootId);
+    const most = slots.reduce((sum, { given }) => Math.max(sum, given), this.#floor);
+    const hasForgotten = this.#floor > 0 || slots.length >= this.#maxInstances;
+    if (!isWhole || (!isCurrent && hasForgotten)) this.#floor = most + SKIP;
+    const used = new Set(slots.map(({ index }) => index));
+    this.#freeSlots.splice(0, Infinity, ...this.#freeSlots.filter((slot) => !used.has(slot)));
+    for (const { index, key, given, settled } of [...slots].sort((a, b) => a.usedMs - b.usedMs)) {
+      const instance: Instance = {
+        ...{ key, slot: index, settled, underWay: [], lostFrom: undefined, gap: undefined },
+        given: isCurrent ? given : given + SKIP,
+      };
+      this.#instances.set(key, instance);
+      if (instance.given > settled) this.#setGap(instance, isCurrent ? 'ended' : 'host');
+    }
+    this.#writeHeader();
+    if (!isCurrent) for (const [, instance] of this.#instances.entries()) this.#write(instance);
+    // Before the first number is given: it was clean, and is not from now on.
+    file.syncNow();
+    if (this.#gaps > 0)
+      this.#logger.warn(
+        { instances: this.#gaps },
+        'the agent before ended while lines were on their way: each log concerned is told which numbers (seq) may be missing',
+      );
+  }
+}
+
+function hashOf(key: string): string {
+  return createHash('sha256').update(key).digest().toString('hex', 0, KEY_BYTES);
+}

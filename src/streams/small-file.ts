@@ -1,0 +1,49 @@
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+
+import { UserError } from '../shared/user-error.ts';
+
+/**
+ * The whole content of a file that the configuration names (a certificate, a token), at once: such files are small and near.
+ * Throws UserError that says which key names it and what to do when it cannot be read, is no regular file (a FIFO would
+ * hold up the agent) or is larger than `maxBytes`.
+ */
+export function readSmallFile(path: string, key: string, maxBytes: number): Buffer {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if (!fstatSync(fd).isFile())
+      throw new UserError(`"${key}": ${path} is not a regular file. Name another.`);
+    const buffer = Buffer.alloc(maxBytes + 1);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < buffer.length; length += read)
+      read = readSync(fd, buffer, length, buffer.length - length, null);
+    if (length > maxBytes)
+      throw new UserError(
+        `"${key}": ${path} is larger than ${maxBytes} bytes; it cannot be what is needed here. Name another.`,
+      );
+    return buffer.subarray(0, length);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`"${key}": cannot read ${path}: ${whyNot(error)}`, { cause: error });
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** Differs once a file was written or replaced, also through a symbolic link; the same while it is not there. */
+export function stampOfFile(path: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(':');
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'unknown';
+  }
+}
+
+function whyNot(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file. Check the path.';
+  if (code === 'EACCES' || code === 'EPERM')
+    return 'permission denied. Let the user of the agent read it.';
+  return `${code ?? String(error)}.`;
+}

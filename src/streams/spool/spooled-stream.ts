@@ -1,0 +1,258 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Priority } from '../../rules/detection.ts';
+import type { Logger } from '../../shared/logger.ts';
+import { formatLine, type LineFormat } from '../format.ts';
+import type { OutgoingLine, Receiver, ReceiverCounters, SendResult } from '../receiver.ts';
+import type { Delivery, LogStream, StreamCounters } from '../stream.ts';
+import { MAX_PAYLOAD_BYTES } from './record.ts';
+import { decodeLine, encodeLine } from './outgoing.ts';
+import { RefusedLines } from './refused-lines.ts';
+import type { Spool, SpoolCounters } from './spool.ts';
+
+const FIRST_RETRY_MS = 250;
+const MAX_RETRY_MS = 30_000;
+/** At its end the stream tries for so long; what is left waits on the disk. */
+const LAST_TRY_MS = 2_000;
+const TELL_LOSSES_MS = 10_000;
+const WARN_EVERY_MS = 60_000;
+/** They go before others. */
+const URGENT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
+
+/** Options of `SpooledStream`. */
+export interface SpooledStreamOptions {
+  /** Both are the stream's from now on: it closes them. */
+  readonly receiver: Receiver;
+  readonly spool: Spool;
+  readonly format: LineFormat;
+  readonly logger: Logger;
+  /** Lines a second; what is more waits in the spool. Default: as many as the receiver takes. */
+  readonly linesPerSecond?: number;
+  /** How often what the receiver refused is told. Default 10 s. */
+  readonly tellLossesMs?: number;
+}
+
+/** Counters of a spooled stream. */
+export interface SpooledCounters extends StreamCounters {
+  readonly spool: SpoolCounters & {
+    /** Unix ms of what happened that the longest waiting line tells of. */
+    readonly oldestMs?: number;
+  };
+  readonly receiver: ReceiverCounters;
+  /** Of `failed`: lines that the receiver will never take; notices of lost lines, which are not told again, included. */
+  readonly refused: number;
+  readonly retries: number;
+}
+
+/**
+ * A receiver elsewhere as a log stream. A line is written to the spool before it is sent, and stays there until the
+ * receiver has it; a receiver that is down is tried again with back-off (250 ms to 30 s, with jitter). `deliver` is
+ * true once the line is in the spool. What the receiver refuses is missing there, and a line of its own says so to the app
+ * whose it was, by the next agent if need be; only a kill within those seconds leaves it to the counters of this one.
+ */
+export class SpooledStream implements LogStream {
+  readonly name: string;
+  readonly audience: 'tenant' | 'operator';
+  readonly #options: SpooledStreamOptions;
+  readonly #sending: Promise<void>;
+  readonly #closed = new AbortController();
+  #wake: (() => void) | undefined;
+  #delivered = 0;
+  #refused = 0;
+  #dropped = 0;
+  #retries = 0;
+  #retryMs = FIRST_RETRY_MS;
+  #isDown = false;
+  #warnedAtMs = -Infinity;
+  readonly #missing = new RefusedLines();
+  #tellTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: SpooledStreamOptions) {
+    this.#options = options;
+    this.name = options.receiver.name;
+    this.audience = options.receiver.audience;
+    this.#sending = this.#send();
+  }
+
+  accepts(delivery: Delivery): boolean {
+    return this.#options.receiver.accepts(delivery);
+  }
+
+  deliver(delivery: Delivery): Promise<boolean> {
+    const taken = !this.#closed.signal.aborted && this.#append(delivery);
+    if (!taken) this.#dropped++;
+    return Promise.resolve(taken);
+  }
+
+  #append(delivery: Delivery): boolean {
+    const { detection, id, seq, hostname } = delivery;
+    const { container, priority, rule, timeNs } = detection;
+    const line: OutgoingLine = {
+      ...{ id, seq, timeNs, priority, rule, hostname, app: container?.app },
+      text: formatLine(delivery, { format: this.#options.format }),
+    };
+    const label = { lane: laneOf(delivery), urgent: URGENT.includes(priority) };
+    const taken = this.#options.spool.append(label, payloadOf(line));
+    if (taken) this.#wake?.();
+    return taken;
+  }
+
+  counters(): SpooledCounters {
+    const { spool } = this.#options;
+    const payload = spool.oldest();
+    const oldest = payload === undefined ? undefined : decodeLine(payload);
+    return {
+      delivered: this.#delivered,
+      failed: this.#refused,
+      dropped: this.#dropped,
+      refused: this.#refused,
+      retries: this.#retries,
+      spool: {
+        ...spool.counters(),
+        ...(oldest === undefined ? {} : { oldestMs: Number(oldest.timeNs / 1_000_000n) }),
+      },
+      receiver: this.#options.receiver.counters(),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#tellMissing();
+    this.#closed.abort();
+    this.#wake?.();
+    // A receiver that answers nothing is hung up on.
+    await Promise.race([this.#sending, delay(LAST_TRY_MS, undefined, { ref: false })]);
+    await this.#options.receiver.close();
+    await this.#sending;
+    this.#tellMissing();
+    clearTimeout(this.#tellTimer);
+    this.#options.spool.close();
+  }
+
+  async #send(): Promise<void> {
+    const { spool, receiver } = this.#options;
+    let lastTryUntilMs: number | undefined;
+    for (;;) {
+      if (this.#closed.signal.aborted) {
+        lastTryUntilMs ??= performance.now() + LAST_TRY_MS;
+        if (performance.now() >= lastTryUntilMs) return;
+      }
+      const items = spool.peek(receiver.maxBatch);
+      if (items.length === 0) {
+        if (this.#closed.signal.aborted) return;
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+        this.#wake = undefined;
+        continue;
+      }
+      const lines = items.map(({ payload }) => decodeLine(payload));
+      const unreadable = lines.findIndex((line) => line === undefined);
+      if (unreadable === 0) {
+        this.#settleRefused('another version of the agent wrote it');
+        continue;
+      }
+      const batch = unreadable < 0 ? lines : lines.slice(0, unreadable);
+      const startedMs = performance.now();
+      const result = await receiver.send(batch.filter((line) => line !== undefined));
+      const refused = result.rest === 'refused' ? batch[result.taken] : undefined;
+      if (refused !== undefined) this.#noteMissing(refused);
+      await this.#settle(result);
+      if (result.rest === 'later' && this.#closed.signal.aborted) return;
+      await this.#pace(result.taken, performance.now() - startedMs);
+    }
+  }
+
+  async #settle(result: SendResult): Promise<void> {
+    const { taken, rest, reason = '', retryAfterMs } = result;
+    if (taken > 0) {
+      this.#options.spool.settle(taken);
+      this.#delivered += taken;
+      this.#retryMs = FIRST_RETRY_MS;
+    }
+    if (rest === undefined) this.#noteUp();
+    if (rest === 'refused') {
+      this.#noteUp();
+      this.#settleRefused(reason);
+    }
+    if (rest !== 'later') return;
+    this.#noteDown(reason);
+    this.#retries++;
+    // Half of it to all of it, so that the agents of many hosts do not come at once.
+    const waitMs = retryAfterMs ?? this.#retryMs * (0.5 + Math.random() / 2);
+    this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
+    await this.#rest(Math.min(waitMs, MAX_RETRY_MS));
+  }
+
+  #settleRefused(reason: string): void {
+    this.#options.spool.settle(1);
+    this.#refused++;
+    this.#warn(
+      { refused: this.#refused },
+      `The ${this.name} stream's receiver refused a line, which is lost there: ${reason}.`,
+    );
+  }
+
+  #noteMissing(line: OutgoingLine): void {
+    this.#missing.note(line);
+    this.#tellTimer ??= setTimeout(
+      () => this.#tellMissing(),
+      this.#options.tellLossesMs ?? TELL_LOSSES_MS,
+    );
+  }
+
+  /** What does not fit into the spool now is told with what comes next. */
+  #tellMissing(): void {
+    clearTimeout(this.#tellTimer);
+    this.#tellTimer = undefined;
+    this.#missing.tell(this.name, (notice) => this.#append(notice));
+  }
+
+  /** Not faster than asked for. */
+  async #pace(lines: number, tookMs: number): Promise<void> {
+    const { linesPerSecond } = this.#options;
+    if (linesPerSecond === undefined) return;
+    await this.#rest((lines * 1000) / linesPerSecond - tookMs);
+  }
+
+  /** Waits; not at all once the stream is being closed. */
+  async #rest(ms: number): Promise<void> {
+    const { signal } = this.#closed;
+    if (ms < 1 || signal.aborted) return;
+    await delay(ms, undefined, { signal }).catch(() => undefined);
+  }
+
+  #noteDown(reason: string): void {
+    this.#isDown = true;
+    const { waiting, bytes } = this.#options.spool.counters();
+    this.#warn(
+      { waiting, bytes },
+      `The ${this.name} stream's receiver takes nothing now: ${reason}. Lines wait on the disk, in order, and are sent when it does.`,
+    );
+  }
+
+  #noteUp(): void {
+    if (!this.#isDown) return;
+    this.#isDown = false;
+    this.#warnedAtMs = -Infinity;
+    this.#options.logger.info({}, `The ${this.name} stream's receiver takes lines again.`);
+  }
+
+  #warn(facts: object, sentence: string): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#warnedAtMs < WARN_EVERY_MS) return;
+    this.#warnedAtMs = nowMs;
+    this.#options.logger.warn(facts, sentence);
+  }
+}
+
+/** What the platform says of the app is bounded where it is read; a line comes before it. */
+function payloadOf(line: OutgoingLine): Buffer {
+  const payload = encodeLine(line);
+  if (payload.length <= MAX_PAYLOAD_BYTES || line.app === undefined) return payload;
+  return encodeLine({ ...line, app: { ...line.app, tags: {} } });
+}
+
+/** An app's instances share a turn; what has no app has one per container, what has no container one of its own. */
+function laneOf({ detection: { container } }: Delivery): string {
+  if (container === undefined) return '';
+  if (container.app === undefined) return container.fullId.slice(0, 256);
+  const { guid, org, space, name } = container.app;
+  return (guid ?? JSON.stringify([org, space, name])).slice(0, 256);
+}

@@ -1,0 +1,372 @@
+import type { Step } from '../../support/kernel-probe.ts';
+import {
+  above,
+  argumentsOf,
+  capabilities,
+  commandLine,
+  entryOf,
+  environmentOf,
+  exeStat,
+  innermost,
+  linkOf,
+  onHost,
+  parentOf,
+  procStat,
+  procStatus,
+  loginUid,
+  mayWriteExe,
+  otherThread,
+  startOf,
+  TICK_TOLERANCE_NS,
+} from './proc-facts.ts';
+import {
+  INIT,
+  isInLayer,
+  LAYERS,
+  type Comparison,
+  type Scenario,
+  type Truth,
+  type World,
+} from './scenario.ts';
+
+type Fields = Comparison['fields'];
+type Field = Fields[string];
+
+/** A field that only the process decides: `of` gets its host pid. */
+const by =
+  (source: string, name: string, of: (pid: number) => Truth['value']): Field =>
+  (world) => ({ source, value: of(world.pid(name)) });
+
+const CMDLINE = '/proc/PID/cmdline';
+const COMM = '/proc/PID/stat: comm';
+const EXE = 'readlink /proc/PID/exe';
+const STATUS = '/proc/PID/status';
+const START = '/proc/PID/stat: starttime';
+
+const slashed = (path: string): string => (path.endsWith('/') ? path : `${path}/`);
+
+/** The leader of the process's session or group. */
+const leader = (pid: number, key: 'NSsid' | 'NSpgid'): number => onHost(pid, key);
+
+const start =
+  (name: string, level: number): Field =>
+  (world) => ({
+    source: START,
+    value: startOf(above(world.pid(name), level)),
+    within: TICK_TOLERANCE_NS,
+  });
+
+/** From its start to the event. */
+const duration =
+  (name: string, level: number): Field =>
+  (world, line) => ({
+    source: START,
+    value: BigInt(line['evt.rawtime']!) - startOf(above(world.pid(name), level)),
+    within: TICK_TOLERANCE_NS,
+  });
+
+const layers = (name: string): Fields => ({
+  'proc.is_exe_upper_layer': (world) => ({
+    source: LAYERS,
+    value: isInLayer(world, linkOf(world.pid(name), 'exe'), 'UpperDir'),
+  }),
+  'proc.is_exe_lower_layer': (world) => ({
+    source: LAYERS,
+    value:
+      !isInLayer(world, linkOf(world.pid(name), 'exe'), 'UpperDir') &&
+      isInLayer(world, linkOf(world.pid(name), 'exe'), 'LowerDir'),
+  }),
+  'proc.is_exe_from_memfd': by(EXE, name, (pid) => linkOf(pid, 'exe').startsWith('/memfd:')),
+});
+
+/** What a process is, by the host's /proc. */
+const identity = (name: string): Fields => ({
+  'proc.pid': by('/proc', name, (pid) => pid),
+  'proc.vpid': by(`${STATUS}: NSpid`, name, (pid) => innermost(pid, 'NSpid')),
+  'proc.name': by(COMM, name, (pid) => procStat(pid).comm),
+  'proc.exe': by(CMDLINE, name, (pid) => argumentsOf(pid)[0]!),
+  'proc.exepath': by(EXE, name, (pid) => linkOf(pid, 'exe')),
+  'proc.args': by(CMDLINE, name, (pid) => argumentsOf(pid).slice(1).join(' ')),
+  'proc.args[1]': by(CMDLINE, name, (pid) => argumentsOf(pid)[2]!),
+  'proc.cmdline': by(CMDLINE, name, commandLine),
+  'proc.exeline': by(CMDLINE, name, (pid) => argumentsOf(pid).join(' ')),
+  'proc.cmdnargs': by(CMDLINE, name, (pid) => argumentsOf(pid).length - 1),
+  'proc.cmdlenargs': by(CMDLINE, name, (pid) =>
+    argumentsOf(pid)
+      .slice(1)
+      .reduce((sum, word) => sum + Buffer.byteLength(word), 0),
+  ),
+  'proc.cwd': by('readlink /proc/PID/cwd', name, (pid) => slashed(linkOf(pid, 'cwd'))),
+  'proc.env': by('/proc/PID/environ', name, (pid) => environmentOf(pid).join(' ')),
+  'proc.env[SECRET]': by('/proc/PID/environ', name, (pid) =>
+    environmentOf(pid)
+      .find((word) => word.startsWith('SECRET='))!
+      .slice('SECRET='.length),
+  ),
+  'proc.tty': by('/proc/PID/stat: tty_nr', name, (pid) => procStat(pid).tty),
+  'proc.sid': by(`${STATUS}: NSsid`, name, (pid) => innermost(pid, 'NSsid')),
+  'proc.pgid': by(`${STATUS}: NSpgid`, name, (pid) => onHost(pid, 'NSpgid')),
+  'proc.vpgid': by(`${STATUS}: NSpgid`, name, (pid) => innermost(pid, 'NSpgid')),
+  'proc.is_sid_leader': by(`${STATUS}: NSsid`, name, (pid) => onHost(pid, 'NSsid') === pid),
+  'proc.is_pgid_leader': by(`${STATUS}: NSpgid`, name, (pid) => onHost(pid, 'NSpgid') === pid),
+  'proc.is_vpgid_leader': by(`${STATUS}: NSpgid`, name, (pid) => {
+    return innermost(pid, 'NSpgid') === innermost(pid, 'NSpid');
+  }),
+  'proc.pid.ts': start(name, 0),
+  'proc.duration': duration(name, 0),
+  'thread.tid': by(`${STATUS}: Pid`, name, (pid) => Number(procStatus(pid, 'Pid')[0])),
+  'thread.vtid': by(`${STATUS}: NSpid`, name, (pid) => innermost(pid, 'NSpid')),
+  'thread.nametid': by(COMM, name, (pid) => `${procStat(pid).comm}${pid}`),
+  ...layers(name),
+});
+
+/**
+ * The parent and those above it, whose names are all different. Not of a container's first process: the runtime that
+ * made it stays its parent here, though it has ended and /proc names another.
+ */
+const family = (name: string): Fields => ({
+  'proc.pvpid': by(`${STATUS}: NSpid`, name, (pid) => innermost(parentOf(pid), 'NSpid')),
+  'proc.ppid': by(`${STATUS}: PPid`, name, parentOf),
+  'proc.pname': by(COMM, name, (pid) => procStat(parentOf(pid)).comm),
+  'proc.pexe': by(CMDLINE, name, (pid) => argumentsOf(parentOf(pid))[0]!),
+  'proc.pexepath': by(EXE, name, (pid) => linkOf(parentOf(pid), 'exe')),
+  'proc.pcmdline': by(CMDLINE, name, (pid) => commandLine(parentOf(pid))),
+  'proc.ppid.ts': start(name, 1),
+  'proc.ppid.duration': duration(name, 1),
+  ...Object.fromEntries(
+    [1, 2, 3, 4, 5, 6, 7].map((level) => [
+      `proc.aname[${level}]`,
+      (world: World): Truth => ({ source: COMM, value: world.nameAbove(name, level) }),
+    ]),
+  ),
+  'proc.apid[2]': by(`${STATUS}: PPid`, name, (pid) => above(pid, 2)),
+  'proc.aexe[2]': by(CMDLINE, name, (pid) => argumentsOf(above(pid, 2))[0]!),
+  'proc.aexepath[2]': by(EXE, name, (pid) => linkOf(above(pid, 2), 'exe')),
+  'proc.acmdline[2]': by(CMDLINE, name, (pid) => commandLine(above(pid, 2))),
+  'proc.aargs[2]': by(CMDLINE, name, (pid) => argumentsOf(above(pid, 2)).slice(1).join(' ')),
+  'proc.aenv[2]': by('/proc/PID/environ', name, (pid) => environmentOf(above(pid, 2)).join(' ')),
+  'proc.sname': by(COMM, name, (pid) => procStat(leader(pid, 'NSsid')).comm),
+  'proc.sid.exe': by(CMDLINE, name, (pid) => argumentsOf(leader(pid, 'NSsid'))[0]!),
+  'proc.sid.exepath': by(EXE, name, (pid) => linkOf(leader(pid, 'NSsid'), 'exe')),
+  'proc.vpgid.name': by(COMM, name, (pid) => procStat(leader(pid, 'NSpgid')).comm),
+  'proc.vpgid.exe': by(CMDLINE, name, (pid) => argumentsOf(leader(pid, 'NSpgid'))[0]!),
+  'proc.vpgid.exepath': by(EXE, name, (pid) => linkOf(leader(pid, 'NSpgid'), 'exe')),
+  'proc.pgid.name': by(COMM, name, (pid) => procStat(leader(pid, 'NSpgid')).comm),
+  'proc.pgid.exe': by(CMDLINE, name, (pid) => argumentsOf(leader(pid, 'NSpgid'))[0]!),
+  'proc.pgid.exepath': by(EXE, name, (pid) => linkOf(leader(pid, 'NSpgid'), 'exe')),
+});
+
+/** The file that it runs. */
+const runningFile = (name: string): Fields => ({
+  'proc.exe_ino': by('stat(2)', name, (pid) => exeStat(pid).ino),
+  'proc.exe_ino.ctime': by('stat(2)', name, (pid) => exeStat(pid).ctimeNs),
+  'proc.exe_ino.mtime': by('stat(2)', name, (pid) => exeStat(pid).mtimeNs),
+  'proc.exe_ino.ctime_duration_proc_start': (world) => {
+    const pid = world.pid(name);
+    return {
+      source: `stat(2), ${START}`,
+      value: startOf(pid) - exeStat(pid).ctimeNs,
+      within: TICK_TOLERANCE_NS,
+    };
+  },
+  'proc.pidns_init_start_ts': (world) => ({
+    source: START,
+    value: startOf(world.init),
+    within: TICK_TOLERANCE_NS,
+  }),
+});
+
+const isOutside = (pid: number): boolean =>
+  linkOf(parentOf(pid), 'ns/pid') !== linkOf(pid, 'ns/pid');
+
+const USER_OF = 'the container’s passwd';
+
+const users = (name: string): Fields => ({
+  'user.uid': by(`${STATUS}: Uid`, name, (pid) => Number(procStatus(pid, 'Uid')[1])),
+  'user.name': by(USER_OF, name, (pid) => entryOf(pid, 'passwd', uidOf(pid))[0]!),
+  'user.homedir': by(USER_OF, name, (pid) => entryOf(pid, 'passwd', uidOf(pid))[5]!),
+  'user.shell': by(USER_OF, name, (pid) => entryOf(pid, 'passwd', uidOf(pid))[6]!),
+  'user.loginuid': by('/proc/PID/loginuid', name, loginUid),
+  'group.gid': by(`${STATUS}: Gid`, name, (pid) => Number(procStatus(pid, 'Gid')[1])),
+  'group.name': by('the container’s group', name, (pid) => {
+    return entryOf(pid, 'group', Number(procStatus(pid, 'Gid')[1]))[0]!;
+  }),
+});
+
+const uidOf = (pid: number): number => Number(procStatus(pid, 'Uid')[1]);
+
+const capabilitySets = (name: string): Fields => ({
+  'thread.cap_effective': by(`${STATUS}: CapEff`, name, (pid) => capabilities(pid, 'CapEff')),
+  'thread.cap_permitted': by(`${STATUS}: CapPrm`, name, (pid) => capabilities(pid, 'CapPrm')),
+  'thread.cap_inheritable': by(`${STATUS}: CapInh`, name, (pid) => capabilities(pid, 'CapInh')),
+});
+
+/** So that a program that is run by the one above takes the steps as its own. */
+const nested = (steps: readonly Step[]): Step[] =>
+  steps.map((step) =>
+    typeof step === 'number'
+      ? step
+      : step.replaceAll('%', '%25').replaceAll(/^[;[\]]$/g, (one) => {
+          return `%${one.charCodeAt(0).toString(16)}`;
+        }),
+  );
+
+/** What the process on that level of the chain does before it becomes its own program. */
+const BEFORE: Readonly<Record<number, readonly Step[]>> = {
+  3: ['setsid'],
+  5: ['setpgid'],
+  8: ['cd', '/tmp', 'sleep', 300],
+};
+const DEPTH = 8;
+
+/** Each process of the chain starts the next under another name, and waits for it. */
+function chain(level: number): Step[] {
+  if (level === DEPTH) return ['pause', '--', 'one', 'two words'];
+  const next = level + 1;
+  const becomes = ['execve', `/bin/a${next}`, `arg0-${next}`, ...nested(chain(next)), ';'];
+  return ['fork', '[', ...(BEFORE[next] ?? []), ...becomes, ']'];
+}
+
+const LAST = `a${DEPTH}`;
+const started = (name: string): Pick<Comparison, 'event' | 'when'> => ({
+  event: 'execve',
+  when: `evt.rawres = 0 and proc.name = ${name}`,
+});
+
+export const PROCESS_SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'chain',
+    steps: chain(0),
+    container: { Env: ['SECRET=of the test', 'http_proxy=http://203.0.113.9:1'] },
+    comparisons: [
+      { ...started(LAST), fields: identity(LAST) },
+      {
+        ...started(LAST),
+        fields: family(LAST),
+        conditions: [
+          {
+            field: 'proc.aname',
+            holds: 'proc.aname = a2',
+            fails: `proc.aname in (${LAST}, none)`,
+            source: COMM,
+            isTrue: (world) => world.nameAbove(LAST, DEPTH - 2) === 'a2',
+          },
+        ],
+      },
+      { ...started(LAST), fields: runningFile(LAST) },
+      // Leaders of a session and of a group, which the last one is not.
+      { ...started('a3'), fields: identity('a3') },
+      { ...started('a5'), fields: identity('a5') },
+      {
+        ...started('a1'),
+        fields: {
+          'proc.is_from_outside': by('/proc/PID/ns/pid', 'a1', isOutside),
+          ...capabilitySets('a1'),
+        },
+      },
+    ],
+  },
+  {
+    name: 'first',
+    steps: ['pause', '--', 'one', 'two'],
+    container: { Env: ['SECRET=another'], WorkingDir: '/' },
+    comparisons: [
+      {
+        ...started('a0'),
+        fields: {
+          ...identity(INIT),
+          'proc.is_from_outside': by('/proc/PID/ns/pid', INIT, isOutside),
+        },
+      },
+    ],
+  },
+  {
+    name: 'user',
+    steps: ['loginuid', 1001, 'fork', '[', 'execve', '/bin/a1', 'a1', 'pause', ';', ']'],
+    container: { User: '1000:1000' },
+    comparisons: [
+      {
+        ...started('a1'),
+        fields: {
+          ...users('a1'),
+          ...capabilitySets('a1'),
+          'user.loginname': by(USER_OF, 'a1', (pid) => {
+            return entryOf(pid, 'passwd', loginUid(pid))[0]!;
+          }),
+          'proc.is_exe_writable': by('stat(2)', 'a1', mayWriteExe),
+        },
+      },
+    ],
+  },
+  {
+    name: 'root',
+    steps: ['fork', '[', 'execve', '/bin/a1', 'a1', 'pause', ';', ']'],
+    container: { HostConfig: { CapAdd: ['NET_ADMIN', 'SYS_PTRACE'], CapDrop: ['CHOWN'] } },
+    comparisons: [
+      {
+        ...started('a1'),
+        fields: { ...users('a1'), ...capabilitySets('a1') },
+      },
+    ],
+  },
+  {
+    name: 'terminal',
+    // Two lines: the client parses a log that is one line of JSON.
+    steps: ['ids', 'pause', '--', 'one', 'two'],
+    container: { Tty: true, Env: ['SECRET=of a terminal'] },
+    comparisons: [{ ...started('a0'), fields: identity(INIT) }],
+  },
+  {
+    name: 'memory',
+    steps: ['memfd', 'hidden', '/bin/a0', 'execveat', '@', '', 0x1000, 'a0', 'pause', ';'],
+    comparisons: [{ event: 'execveat', when: 'evt.rawres = 0', fields: layers(INIT) }],
+  },
+  {
+    name: 'dropped',
+    steps: { command: ['/bin/sh', '-c', 'cp /bin/a0 /tmp/dropped; exec /tmp/dropped pause'] },
+    comparisons: [
+      {
+        ...started('dropped'),
+        fields: {
+          ...layers(INIT),
+          ...newFile(INIT),
+          'proc.is_exe_writable': by('stat(2)', INIT, mayWriteExe),
+        },
+      },
+    ],
+  },
+  {
+    name: 'thread',
+    steps: ['thread', '[', 'call', 'mkdir', 's:/tmp/by-thread', 0o755, ';', 'pause', ']'],
+    comparisons: [
+      {
+        event: 'mkdir',
+        when: 'evt.rawres = 0',
+        fields: {
+          'thread.tid': by('/proc/PID/task', INIT, otherThread),
+          'thread.vtid': (world) => ({
+            source: 'the program’s own gettid(2)',
+            value: world.result('mkdir').tid,
+          }),
+          'thread.ismain': (world) => ({
+            source: 'the program’s own gettid(2)',
+            value: world.result('mkdir').tid === world.result('mkdir').pid,
+          }),
+        },
+      },
+    ],
+  },
+];
+
+/** The file was made after the container's first process, which it then became. */
+function newFile(name: string): Fields {
+  return {
+    'proc.exe_ino.ctime': by('stat(2)', name, (pid) => exeStat(pid).ctimeNs),
+    'proc.exe_ino.mtime': by('stat(2)', name, (pid) => exeStat(pid).mtimeNs),
+    'proc.exe_ino.ctime_duration_pidns_start': (world: World): Truth => ({
+      source: `stat(2), ${START}`,
+      value: exeStat(world.pid(name)).ctimeNs - startOf(world.init),
+      within: TICK_TOLERANCE_NS,
+    }),
+  };
+}

@@ -1,0 +1,368 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import {
+  buildApp,
+  E2eAgent,
+  pooled,
+  settled,
+  until,
+  type DetectionLine,
+} from '../support/e2e-agent.ts';
+import { Authority } from '../support/certificates.ts';
+import { LoggregatorServer } from '../support/loggregator-server.ts';
+import { GardenCell, type CellProcess } from '../support/garden-cell.ts';
+import { propertiesOf, type AppProperties } from '../support/garden-server.ts';
+
+/** Opens of one attack. */
+const OPENS = 5;
+const ON = { varvel: 'on' };
+const RULE = 'Mark read';
+
+/** Reading a file below MARKS is what these tests look for; the file's name says in whose container it was. */
+const rules = (folder: string): string => `
+- rule: ${RULE}
+  desc: A file of the test was read.
+  condition: evt.type in (open, openat) and evt.is_open_read = true and evt.failed = false and fd.name startswith ${folder}/marks/
+  output: mark (file=%fd.name container=%container.id type=%container.type)
+  priority: WARNING
+`;
+
+const properties = (app: AppProperties): Record<string, string> =>
+  propertiesOf({ ...app, tags: { ...ON, ...app.tags } });
+
+const fileOf = (line: DetectionLine): string =>
+  String(line.output_fields['fd.name']).replace(/^.*\/marks\//, '');
+
+/** A cell with an agent on it that watches what `mark` leaves, and with the platform's log system for the tenants. */
+class Stage {
+  readonly cell: GardenCell;
+  readonly agent: E2eAgent;
+  readonly #tenants: LoggregatorServer;
+
+  readonly #lines = new Map<string, DetectionLine[]>();
+  #readTo = 0;
+
+  constructor(cell: GardenCell, agent: E2eAgent, tenants: LoggregatorServer) {
+    this.cell = cell;
+    this.agent = agent;
+    this.#tenants = tenants;
+  }
+
+  /** Reads OPENS files in the container's cgroup; resolves when it has. */
+  async mark(path: string, name: string): Promise<void> {
+    await this.cell.run(path, this.command(name)).ended;
+  }
+
+  command(name: string): string[] {
+    const files = Array.from({ length: OPENS }, (_, at) =>
+      join(this.cell.folder, 'marks', `${name}.${at}`),
+    );
+    for (const file of files) writeFileSync(file, '');
+    return ['cat', ...files];
+  }
+
+  /**
+   * The lines of marks by this name. Reads only what is new, and no line that is half written: polled by many, it must
+   * not take the time of the agent that it waits for.
+   */
+  lines(name: string): DetectionLine[] {
+    const { operatorFile } = this.agent;
+    const text = existsSync(operatorFile) ? readFileSync(operatorFile) : Buffer.alloc(0);
+    const end = text.lastIndexOf('\n') + 1;
+    const fresh = text.toString('utf8', this.#readTo, end);
+    this.#readTo = end;
+    for (const line of fresh.split('\n').slice(0, -1)) {
+      const detection = JSON.parse(line) as DetectionLine;
+      const by = fileOf(detection).replace(/\.\d+$/, '');
+      this.#lines.set(by, [...(this.#lines.get(by) ?? []), detection]);
+    }
+    return this.#lines.get(name) ?? [];
+  }
+
+  /** What tenants were sent: whose log, which instance, which file. */
+  async tenantLines(count: number): Promise<readonly (readonly [string, string, string])[]> {
+    const { envelopes } = this.#tenants;
+    await until(`${count} lines are with tenants`, () => envelopes.length >= count, 60_000);
+    await settled(this.agent, 60_000);
+    assert.equal(envelopes.length, count, 'lines that tenants have');
+    return envelopes.map(({ source_id, instance_id, log }) => {
+      const line = JSON.parse(log?.payload.toString() ?? '') as DetectionLine;
+      return [source_id, instance_id, fileOf(line)];
+    });
+  }
+
+  /** Exactly the marks by this name, each once, and whose they are. */
+  assertMarked(name: string, guid: string | undefined, handle: string): void {
+    const lines = this.lines(name);
+    assert.deepEqual(
+      lines.map(fileOf).sort(),
+      Array.from({ length: OPENS }, (_, at) => `${name}.${at}`),
+      name,
+    );
+    for (const line of lines) {
+      assert.equal(line.app?.['guid'], guid, name);
+      assert.equal(line.app === undefined, guid === undefined);
+      assert.equal(line.output_fields['container.id'], handle);
+      assert.equal(line.output_fields['container.type'], 'garden');
+    }
+  }
+}
+
+async function stage(
+  t: { after(end: () => Promise<void>): void },
+  hierarchy: 'v1' | 'v2',
+  config: readonly string[] = [],
+  prepare: (cell: GardenCell) => Promise<void> = (cell) => cell.server.start(),
+): Promise<Stage> {
+  const cell = new GardenCell(hierarchy);
+  t.after(() => cell[Symbol.asyncDispose]());
+  mkdirSync(join(cell.folder, 'marks'));
+  await prepare(cell);
+  const authority = new Authority(cell.folder);
+  const tenants = new LoggregatorServer(authority.ca, authority.issue('metron'));
+  await tenants.start();
+  t.after(() => {
+    tenants.stop();
+    return Promise.resolve();
+  });
+  const { cert, key } = authority.issue('varvel');
+  const agent = await E2eAgent.start({
+    garden: { socketPath: cell.server.socketPath, cgroupParents: [cell.root] },
+    // What these tests count is each detection.
+    config: [`cgroup_hierarchy: ${hierarchy}`, 'limits: {enabled: false}', ...config],
+    streams: [
+      `loggregator: {enabled: true, address: '${tenants.address}', ca: ${authority.ca}, cert: ${cert}, key: ${key}}`,
+    ],
+    rules: { 'marks.yaml': rules(cell.folder) },
+    noDefaultRules: true,
+  });
+  t.after(() => agent[Symbol.asyncDispose]());
+  return new Stage(cell, agent, tenants);
+}
+
+/** All shapes that cells have, for a handle: where it is, where its processes go. */
+const SHAPES: readonly ((handle: string) => {
+  readonly cgroup: string;
+  readonly inside: string;
+})[] = [
+  (handle) => ({ cgroup: `/${handle}`, inside: `/${handle}` }),
+  (handle) => ({ cgroup: `/${handle}`, inside: `/${handle}/init` }),
+  (handle) => ({ cgroup: `/good/${handle}`, inside: `/good/${handle}/init` }),
+  (handle) => ({ cgroup: `/good/${handle}`, inside: `/good/${handle}` }),
+];
+const shapeOf = (index: number) => SHAPES[index % SHAPES.length]!;
+
+for (const hierarchy of ['v1', 'v2'] as const) {
+  describe(`a cell with cgroup ${hierarchy}`, () => {
+    test('200 containers come and go, some by handles that come again, and each detection is its own app’s', async (t) => {
+      const it = await stage(t, hierarchy);
+      const { cell, agent } = it;
+      const { server } = cell;
+      const all: { name: string; guid: string | undefined; handle: string }[] = [];
+      const live = async (handle: string, guid: string, index: number, asks = true) => {
+        const { cgroup, inside } = shapeOf(index)(handle);
+        server.begin(handle);
+        cell.mkdir(inside);
+        // What is made step by step may be asked for in between.
+        const made = asks ? properties({ guid, index }) : propertiesOf({ guid, index });
+        for (const [name, value] of Object.entries(made)) server.set(handle, name, value);
+        server.set(handle, 'garden.state', 'created');
+        await it.mark(inside, guid);
+        all.push({ name: guid, guid: asks ? guid : undefined, handle });
+        if (asks) {
+          await until(`the marks of ${guid}`, () => it.lines(guid).length >= OPENS, 60_000);
+        } else {
+          await until(`${handle} is told`, () => server.told.has(handle), 60_000);
+        }
+        await cell.rmdir(cgroup);
+        server.destroy(handle);
+      };
+      // 140 that are never seen again, 20 that did not ask, and 8 handles that five apps have one after the other.
+      const jobs = [
+        ...Array.from({ length: 8 }, (_, lane) => async () => {
+          for (let turn = 0; turn < 5; turn++) {
+            await live(`again-${lane}`, `again-${lane}-by-${turn}`, lane);
+          }
+        }),
+        ...Array.from(
+          { length: 160 },
+          (_, index) => () => live(`once-${index}`, `app-${index}`, index, index % 8 !== 0),
+        ),
+      ];
+      await pooled(jobs, 24, (job) => job());
+      const snapshot = await settled(agent);
+      assert.equal(all.length, 200);
+      for (const { name, guid, handle } of all) {
+        if (guid === undefined) assert.deepEqual(it.lines(name), [], name);
+        else it.assertMarked(name, guid, handle);
+      }
+      assert.equal(agent.detections().length, 180 * OPENS);
+      for (const [guid, instance, file] of await it.tenantLines(180 * OPENS)) {
+        assert.ok(file.startsWith(`${guid}.`), `${file} in the log of ${guid}`);
+        assert.equal(instance, (/^again-(\d+)-by/.exec(guid) ?? /-(\d+)$/.exec(guid))?.[1]);
+      }
+      assert.equal(snapshot.kernel.dropped, 0);
+      assert.deepEqual([snapshot.apps.counters.pending, snapshot.waiting.detections.held], [0, 0]);
+      const bulk = server.questions.filter((question) => question !== '/containers');
+      t.diagnostic(`${bulk.length} questions for 200 containers`);
+    });
+
+    for (const first of ['the agent', 'the app'] as const) {
+      test(`a container that is moved between good and bad while it attacks stays the same app’s, without a gap (${first} was first)`, async (t) => {
+        let steps: CellProcess | undefined;
+        const begin = (cell: GardenCell): void => {
+          buildApp(cell.folder);
+          cell.server.create('h', properties({ guid: 'app-1', index: 2 }));
+          cell.mkdir('/good/h/init');
+          const marks = join(cell.folder, 'marks');
+          steps = cell.run('/good/h/init', [join(cell.folder, 'app'), 'steps', '150', marks]);
+        };
+        const it = await stage(t, hierarchy, [], async (cell) => {
+          await cell.server.start();
+          if (first === 'the app') begin(cell);
+        });
+        const { cell, agent } = it;
+        if (steps === undefined) begin(cell);
+        assert.ok(steps !== undefined);
+        cell.mkdir('/bad/h');
+        for (let move = 0; move < 12; move++) {
+          cell.move(steps.pid, move % 2 === 0 ? '/bad/h' : '/good/h/init');
+          const before = it.lines('r').length;
+          await until('it goes on', () => it.lines('r').length > before + 10);
+        }
+        writeFileSync(join(cell.folder, 'marks', 'stop'), '');
+        const count = Number(await steps.ended);
+        const snapshot = await settled(agent);
+        const lines = it.lines('r');
+        assert.deepEqual(
+          lines.map(fileOf),
+          Array.from({ length: lines.length }, (_, at) => `r.${count - lines.length + at + 1}`),
+        );
+        assert.deepEqual(
+          lines.map(({ seq }) => seq),
+          Array.from({ length: lines.length }, (_, at) => at + 1),
+          'one log, without a gap',
+        );
+        if (first === 'the agent') assert.equal(lines.length, count);
+        for (const line of lines) {
+          assert.equal(line.app?.['guid'], 'app-1');
+          assert.equal(line.app['instance'], '2');
+        }
+        const roots = snapshot.apps.containers.filter(({ fullId }) => fullId === 'h');
+        assert.deepEqual(roots.map(({ cgroupPath }) => cgroupPath.replace(cell.root, '')).sort(), [
+          '/bad/h',
+          '/good/h',
+        ]);
+        for (const { emitted } of roots) assert.ok(emitted > 0, 'both cgroups had events');
+        const tenantLines = await it.tenantLines(lines.length);
+        assert.deepEqual(
+          tenantLines.map(([guid, instance]) => `${guid} ${instance}`),
+          tenantLines.map(() => 'app-1 2'),
+        );
+        t.diagnostic(`${lines.length} of ${count} steps, 12 moves`);
+      });
+    }
+
+    test('Garden is down when the agent starts: what is detected waits, and comes to the right app', async (t) => {
+      const it = await stage(t, hierarchy, ['hold_time: 500ms'], (cell) => {
+        cell.mkdir('/good/early/init');
+        cell.server.create('early', properties({ guid: 'app-early' }));
+        cell.server.create('late', properties({ guid: 'app-late', workload: 'task' }));
+        return Promise.resolve();
+      });
+      const { cell, agent } = it;
+      cell.mkdir('/late');
+      await it.mark('/good/early/init', 'early');
+      await it.mark('/late', 'late');
+      await until('all is evaluated and waits', async () => {
+        return (await agent.snapshot()).waiting.detections.held === 2 * OPENS;
+      });
+      assert.deepEqual(agent.detections(), [], 'nothing leaves without its app');
+      const status = agent.varvel('status').stdout;
+      assert.match(
+        status,
+        /runtime garden: NOT CONNECTED\. There is no Garden socket at .*: start/,
+      );
+      assert.match(status, /Its runtime \(garden\) has not named it for \d+ s/);
+      await cell.server.start();
+      await until('they come', () => agent.detections().length >= 2 * OPENS);
+      await settled(agent);
+      it.assertMarked('early', 'app-early', 'early');
+      it.assertMarked('late', 'app-late', 'late');
+      assert.equal(it.lines('late')[0]?.app?.['process_type'], 'task');
+      assert.equal(agent.detections().length, 2 * OPENS);
+      for (const [guid, , file] of await it.tenantLines(2 * OPENS))
+        assert.equal(guid, `app-${file.replace(/\.\d$/, '')}`);
+      const connected = /runtime garden: connected\. Connected to Garden/;
+      await until('it says so', () => connected.test(agent.varvel('status').stdout));
+      assert.equal(agent.log().match(/There is no Garden socket/g)?.length, 1, 'warned once');
+      const metrics = await agent.metrics();
+      assert.match(metrics, /^varvel_runtime_connected\{runtime="garden"\} 1$/m);
+      assert.match(metrics, /^varvel_runtime_connects_total\{runtime="garden"\} 1$/m);
+      assert.match(metrics, /^varvel_runtime_questions_total\{runtime="garden"\} [1-9]/m);
+      assert.match(metrics, /^varvel_runtime_failures_total\{runtime="garden"\} \d/m);
+      assert.match(metrics, /^varvel_runtime_refused_total\{runtime="garden"\} 0$/m);
+    });
+
+    test('Garden answers after 4 s: within the hold time and beyond it, each detection is its own app’s', async (t) => {
+      for (const holdTime of ['5s', '1s']) {
+        const it = await stage(t, hierarchy, [`hold_time: ${holdTime}`, 'rescan_interval: 1s']);
+        const { cell, agent } = it;
+        cell.server.delayMs = 4000;
+        for (const handle of ['a', 'b']) {
+          cell.server.create(handle, properties({ guid: `app-${handle}` }));
+          cell.mkdir(`/${handle}`);
+          await it.mark(`/${handle}`, handle);
+        }
+        await until('they come', () => agent.detections().length >= 2 * OPENS);
+        await settled(agent);
+        for (const handle of ['a', 'b']) it.assertMarked(handle, `app-${handle}`, handle);
+        assert.equal(agent.detections().length, 2 * OPENS);
+        for (const [guid, , file] of await it.tenantLines(2 * OPENS))
+          assert.equal(guid, `app-${file.charAt(0)}`);
+        await agent[Symbol.asyncDispose]();
+        await cell[Symbol.asyncDispose]();
+      }
+    });
+
+    test('two apps are named: the operator alone is told, until the platform names one', async (t) => {
+      const it = await stage(t, hierarchy, ['rescan_interval: 1s']);
+      const { cell, agent } = it;
+      const { server } = cell;
+      server.create('h', { ...properties({ guid: 'app-1' }), 'network.app_id': 'app-2' });
+      cell.mkdir('/h');
+      await it.mark('/h', 'doubtful');
+      await until('it is told', () => it.lines('doubtful').length >= OPENS);
+      const reason = /log_config says that it is the app app-1, its network\.app_id says app-2\./;
+      assert.match((await agent.containerStatus('h'))?.reason ?? '', reason);
+      assert.match(agent.varvel('status').stdout, reason);
+      assert.match(agent.log(), /A container’s app is not certain: .* the operator only/);
+
+      server.set('h', 'log_config', properties({ guid: 'app-2' })['log_config']!);
+      await until('the change is noticed', async () => {
+        return (await agent.containerStatus('h'))?.app === 'name-of-app-2';
+      });
+      await it.mark('/h', 'certain');
+      await until('it is told', () => it.lines('certain').length >= OPENS);
+
+      server.set('h', 'log_config', '{"guid": "app-3"}');
+      await until('the change is noticed', async () => {
+        return (await agent.containerStatus('h'))?.app === undefined;
+      });
+      // Without a tag that asks it is out, whoever it is.
+      assert.equal((await agent.containerStatus('h'))?.state, 'excluded');
+      await it.mark('/h', 'out');
+      await settled(agent);
+      it.assertMarked('doubtful', undefined, 'h');
+      it.assertMarked('certain', 'app-2', 'h');
+      assert.deepEqual(it.lines('out'), []);
+      assert.equal(agent.detections().length, 2 * OPENS);
+      for (const [guid, , file] of await it.tenantLines(OPENS)) {
+        assert.equal(guid, 'app-2');
+        assert.match(file, /^certain\./, 'no tenant has a line of what was in doubt');
+      }
+    });
+  });
+}

@@ -1,0 +1,153 @@
+// The agent in a pod, with the rights, mounts, configuration and probe that manifests/kubernetes gives it.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { ConfigMap, Container } from 'kubernetes-types/core/v1.d.ts';
+import type { DaemonSet } from 'kubernetes-types/apps/v1.d.ts';
+import { parseAllDocuments } from 'yaml';
+import { TestContainerd, type TestContainer, type TestPod } from '../support/containerd.ts';
+import { until } from '../support/e2e-agent.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const RULE = 'Mark read';
+const RULES = `
+- rule: ${RULE}
+  desc: A file of the test was read.
+  condition: evt.type in (open, openat) and evt.is_open_read = true and fd.name = /etc/hostname
+  output: mark (user=%user.name command=%proc.cmdline)
+  priority: WARNING
+`;
+/** The API's number of a profile: the runtime's own. */
+const RUNTIME_DEFAULT = 0;
+
+let containerd: TestContainerd;
+let folder: string;
+let spec: Container;
+let data: Readonly<Record<string, string>>;
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'varvel-pod-'));
+  const objects = parseAllDocuments(
+    readFileSync(join(ROOT, 'manifests/kubernetes/varvel.yaml'), 'utf8'),
+  ).map((document) => document.toJS() as { kind: string });
+  spec = (objects.find(({ kind }) => kind === 'DaemonSet') as DaemonSet).spec!.template.spec!
+    .containers[0]!;
+  data = (objects.find(({ kind }) => kind === 'ConfigMap') as ConfigMap).data!;
+  for (const name of ['config', 'run', 'state', 'tracing']) mkdirSync(join(folder, name));
+  for (const [name, text] of Object.entries(data))
+    writeFileSync(join(folder, 'config', name), text);
+  writeFileSync(join(folder, 'config', 'local_rules.yaml'), RULES);
+  const { status } = spawnSync('mount', ['-t', 'tracefs', 'tracefs', join(folder, 'tracing')]);
+  assert.equal(status, 0, 'tracefs');
+  containerd = await TestContainerd.start();
+});
+
+after(async () => {
+  await containerd[Symbol.asyncDispose]();
+  spawnSync('umount', [join(folder, 'tracing')]);
+  rmSync(folder, { recursive: true });
+});
+
+/** Where on the host what the manifest mounts is in this test. */
+const sources = (): Readonly<Record<string, string>> => ({
+  config: join(folder, 'config'),
+  run: join(folder, 'run'),
+  state: join(folder, 'state'),
+  containerd: containerd.stateDir,
+  cgroup: '/sys/fs/cgroup',
+  tracing: join(folder, 'tracing'),
+});
+
+/** The manifest's container; in place of its image the host's libraries, this Node and this repository. */
+async function runAgent(pod: TestPod, without?: string): Promise<TestContainer> {
+  const { capabilities, readOnlyRootFilesystem, allowPrivilegeEscalation } = spec.securityContext!;
+  const inImage = [
+    ['/usr/lib', '/lib'],
+    ['/usr/lib64', '/lib64'],
+    [process.execPath, '/opt/varvel/node/bin/node'],
+    [ROOT, '/opt/varvel/varvel'],
+  ].map(([host_path = '', container_path = '']) => ({ host_path, container_path, readonly: true }));
+  const mounts = spec.volumeMounts!.map(({ name, mountPath, readOnly = false }) => ({
+    host_path: sources()[name] ?? assert.fail(name),
+    container_path: mountPath,
+    readonly: readOnly,
+  }));
+  return await containerd.runContainer(pod, {
+    name: `varvel-without-${without ?? 'nothing'}`,
+    command: ['/opt/varvel/node/bin/node', '/opt/varvel/varvel/dist/main.js', ...spec.args!],
+    env: { VARVEL_HOSTNAME: 'node-1' },
+    mounts: [...inImage, ...mounts],
+    security: {
+      capabilities: {
+        add_capabilities: capabilities!.add!.filter((name) => name !== without),
+        drop_capabilities: capabilities!.drop!,
+      },
+      readonly_rootfs: readOnlyRootFilesystem,
+      no_new_privs: allowPrivilegeEscalation === false,
+      seccomp: { profile_type: RUNTIME_DEFAULT },
+    },
+  });
+}
+
+const log = ({ logFile }: TestContainer): string => readFileSync(logFile, 'utf8');
+
+async function isRunning(container: TestContainer): Promise<boolean> {
+  const { status } = await containerd.client.ask('ContainerStatus', { container_id: container.id });
+  return (status as { state: number }).state === 1;
+}
+
+/** What an agent without one of its capabilities comes to: its own log, the app's log, the users that it names. */
+async function attempt(without?: string) {
+  const pod = await containerd.runPod({ name: 'varvel', namespace: 'varvel', hostPid: true });
+  const appPod = await containerd.runPod({ labels: { 'varvel.enable': 'true' } });
+  try {
+    // As the user "app", as Korifi's apps are nobody's root; it runs before the agent does, which has to find it by itself.
+    const app = await containerd.runContainer(appPod, {
+      name: 'app',
+      command: ['sleep', '100000'],
+      security: { run_as_user: { value: 1000 } },
+    });
+    const agent = await runAgent(pod, without);
+    const probe = spec.startupProbe!.exec!.command!;
+    await until(
+      'it watches, or has ended',
+      async () => {
+        if (!(await isRunning(agent))) return true;
+        return (await containerd.exec(agent, probe).catch(() => 1)) === 0;
+      },
+      60_000,
+    );
+    if (!(await isRunning(agent))) return { agent: log(agent), app: '', users: [] };
+    assert.equal(await containerd.exec(app, ['cat', '/etc/hostname']), 0);
+    const users = (): string[] =>
+      [...log(agent).matchAll(/"output":"[^"]*mark \(user=(\S+) /g)].map(([, user = '']) => user);
+    await until('the operator’s copies', () => users().length > 0, 30_000);
+    await until('what the app’s log gets', () => log(app).includes(RULE), 3_000).catch(
+      () => undefined,
+    );
+    return { agent: log(agent), app: log(app), users: users() };
+  } finally {
+    await containerd.removePod(pod);
+    await containerd.removePod(appPod);
+  }
+}
+
+test('with what the manifest gives it, the agent watches, and its lines are in both logs', async () => {
+  const { agent, app, users } = await attempt();
+  assert.deepEqual(users, ['app']);
+  assert.equal(app.match(/"rule":"Mark read"/g)?.length, 1);
+  assert.match(agent, /"hostname":"node-1"/);
+});
+
+test('what its capabilities are needed for is what the README says', async () => {
+  for (const name of ['BPF', 'PERFMON'])
+    assert.match((await attempt(name)).agent, /Cannot load the probe into the kernel: EPERM/, name);
+  const noTrace = await attempt('SYS_PTRACE');
+  assert.equal(noTrace.users.length, 1);
+  assert.doesNotMatch(noTrace.app, /Mark read/, 'the way into the app’s log');
+  // Not for this: for what containers keep from others, which these pods do not.
+  assert.match((await attempt('DAC_READ_SEARCH')).app, /Mark read/);
+});

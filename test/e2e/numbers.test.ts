@@ -1,0 +1,115 @@
+// Numbers of lines (seq) through real ends of the agent: none comes twice, and none is missing in silence.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
+import { E2eAgent, settled, until, type DetectionLine } from '../support/e2e-agent.ts';
+import { logLines, runContainer } from '../support/e2e-docker.ts';
+import { HttpService } from '../support/http-receiver.ts';
+
+const RULES = `
+- rule: Numbered file
+  desc: A test's own.
+  condition: evt.type in (open, openat, openat2, creat) and fd.name startswith /tmp/n-
+  output: made %fd.name
+  priority: NOTICE
+`;
+/** Some 1,000 a second: more than is written between two looks at the ring, less than a ring holds. */
+const FLOOD =
+  'i=0; while :; do i=$((i+1)); : > /tmp/n-$((i%50)); [ $((i%20)) -eq 0 ] && usleep 10000; done';
+
+let engine: TestDockerd;
+before(async () => {
+  engine = await startDockerd();
+  await engine.importBusybox();
+});
+after(() => engine[Symbol.asyncDispose]());
+
+interface Summary {
+  readonly lines: number;
+  readonly highest: number;
+  readonly told: number;
+  readonly missing: number;
+}
+
+/** Of the lines of one log, which is one container's: each number is there once, or a line says that it may be missing. */
+function assertNumbers(lines: readonly DetectionLine[]): Summary {
+  const ids = new Map<number, string>();
+  for (const { seq, id } of lines.filter((line) => line.seq > 0)) {
+    assert.equal(ids.get(seq) ?? id, id, `number ${seq} is of two lines`);
+    ids.set(seq, id);
+  }
+  const gaps = lines
+    .filter(({ rule }) => rule === 'Varvel: numbers uncertain')
+    .map(({ output_fields: fields }) => [Number(fields['gap.from']), Number(fields['gap.to'])]);
+  const highest = Math.max(0, ...ids.keys());
+  let missing = 0;
+  for (let seq = 1; seq <= highest; seq++) {
+    if (ids.has(seq)) continue;
+    missing++;
+    assert.ok(
+      gaps.some(([from, to]) => from! <= seq && seq <= to!),
+      `${seq} of ${highest} is missing in silence`,
+    );
+  }
+  return { lines: ids.size, highest, told: gaps.length, missing };
+}
+
+test('kill -9 in mid-flood, again and again, and ends in order', async (t) => {
+  const http = await HttpService.start();
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RULES },
+    config: ['limits: {enabled: false}'],
+    streams: [`http: {url: "http://127.0.0.1:${http.port}/", batch: true}`],
+  });
+  const labels = { 'varvel.enable': 'true' };
+  const apps = await Promise.all(
+    ['one', 'two'].map((app) =>
+      runContainer(engine, FLOOD, { labels: { ...labels, 'varvel.app': app } }),
+    ),
+  );
+  try {
+    const flooded = (): Promise<unknown> => {
+      const from = agent.detections().length;
+      return until('lines come', () => agent.detections().length > from + 2000);
+    };
+    for (const signal of ['SIGKILL', 'SIGKILL', 'SIGTERM', 'SIGKILL'] as const) {
+      await flooded();
+      await agent.end(signal);
+      await agent.run();
+    }
+    await flooded();
+    for (const app of apps) await app.pause();
+    await settled(agent);
+    // Gaps are told with the next look at what is there.
+    await delay(2_500);
+    await settled(agent);
+    assert.match(agent.log(), /which numbers \(seq\) may be missing/);
+    for (const app of apps) {
+      const { app: name } = (await agent.containerStatus(app.id))!;
+      const ofApp = (lines: readonly DetectionLine[]): DetectionLine[] =>
+        lines.filter((line) => line.app?.['name'] === name);
+      const operator = assertNumbers(ofApp(agent.detections()));
+      assert.ok(operator.told >= 1 && operator.lines > 2000, JSON.stringify(operator));
+      await until('the receiver has all', async () => {
+        const { spool } = (await agent.snapshot()).streams['http'] as unknown as {
+          spool: { waiting: number };
+        };
+        return spool.waiting === 0;
+      });
+      const sent = http.requests.flatMap(({ body }) => JSON.parse(body) as DetectionLine[]);
+      const received = assertNumbers(ofApp(sent));
+      const own = assertNumbers(
+        (await logLines(engine, app)).flatMap((line) => JSON.parse(line) as DetectionLine),
+      );
+      t.diagnostic(`${name}: operator's file ${JSON.stringify(operator)}`);
+      t.diagnostic(`${name}: HTTP ${JSON.stringify(received)}; its own log ${JSON.stringify(own)}`);
+      assert.equal(received.highest, operator.highest);
+    }
+  } finally {
+    for (const app of apps) await app.remove({ force: true });
+    await http.stop();
+  }
+});

@@ -1,0 +1,120 @@
+// The agent with a real rsyslogd (TLS) and a real HTTP server on the other side, at once.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
+import { buildApp, E2eAgent, until, type DetectionLine } from '../support/e2e-agent.ts';
+import { execInContainer, runContainer } from '../support/e2e-docker.ts';
+import { Rsyslog } from '../support/rsyslog.ts';
+
+const RULES = `
+- rule: Data file opened
+  desc: A test's own.
+  condition: evt.type in (open, openat, openat2) and fd.name = /data/file
+  output: opened by %proc.cmdline
+  priority: ERROR
+`;
+
+let engine: TestDockerd;
+let rsyslog: Rsyslog;
+let web: Server;
+let folder: string;
+let appMount: string;
+const posted: DetectionLine[] = [];
+/** What the web server answers: its failures are not the other stream's. */
+let answer = 200;
+
+before(async () => {
+  engine = await startDockerd();
+  await engine.importBusybox();
+  rsyslog = await Rsyslog.start();
+  folder = mkdtempSync(join(tmpdir(), 'varvel-receivers-'));
+  appMount = buildApp(folder);
+  web = createServer((request, response) => {
+    let body = '';
+    request.setEncoding('utf8').on('data', (text: string) => (body += text));
+    request.on('end', () => {
+      if (answer === 200) posted.push(JSON.parse(body) as DetectionLine);
+      response.writeHead(answer).end();
+    });
+  });
+  await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+});
+
+after(async () => {
+  await engine[Symbol.asyncDispose]();
+  await rsyslog.stop();
+  web.closeAllConnections();
+  web.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** `varvel_id` of each message, in the order in which they arrived. */
+const syslogIds = (): string[] =>
+  rsyslog.received().map(({ sd }) => /varvel_id="([^"]*)"/.exec(sd)?.[1] ?? '');
+
+test('each stream gets every line, in order, though one fails and the other’s receiver is killed meanwhile', async (t) => {
+  const { port } = web.address() as AddressInfo;
+  const { ca } = rsyslog.authority;
+  const { cert, key } = rsyslog.client;
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RULES },
+    config: ['limits: {enabled: false}'],
+    streams: [
+      'container: {enabled: false}',
+      `syslog: {url: 'syslog+tls://127.0.0.1:${rsyslog.ports.tls}', ca: ${ca}, cert: ${cert}, key: ${key}, server_name: logs.test}`,
+      `http: {url: 'http://127.0.0.1:${port}/falco'}`,
+    ],
+  });
+  const app = await runContainer(engine, 'mkdir /data; echo x > /data/file; exec sleep 600', {
+    labels: { 'varvel.enable': 'true', 'varvel.app': 'shop', 'varvel.app-guid': 'a-guid' },
+    hostConfig: { Binds: [appMount] },
+  });
+  try {
+    await until('it is watched', async () => {
+      return (await agent.containerStatus(app.id))?.state === 'included';
+    });
+    await until('its file is there', () => agent.detections().length > 0);
+    answer = 503;
+    assert.equal(await execInContainer(app, '/app storm 500 /data/file'), 0);
+    await until('syslog goes on', () => syslogIds().length >= 500);
+    assert.ok(posted.length <= 1, 'nothing is posted meanwhile');
+    await rsyslog.kill('SIGKILL');
+    assert.equal(await execInContainer(app, '/app storm 500 /data/file'), 0);
+    answer = 200;
+    const total = (await agent.snapshot()).engine.detections['Data file opened'] ?? 0;
+    await until('the posts arrive', () => posted.length >= total, 60_000);
+    await rsyslog.run();
+    await until('the messages arrive', () => new Set(syslogIds()).size >= total, 60_000);
+
+    const operators = agent.detections();
+    assert.ok(operators.length >= 1000);
+    assert.deepEqual(
+      posted.map(({ id, rule, output_fields: fields }) => [id, rule, fields['proc.cmdline']]),
+      operators.map(({ id, rule, output_fields: fields }) => [id, rule, fields['proc.cmdline']]),
+    );
+    const once = [...new Set(syslogIds())];
+    assert.deepEqual(
+      once,
+      operators.map(({ id }) => id),
+    );
+    const first = rsyslog.received()[0];
+    assert.deepEqual([first?.pri, first?.app, first?.proc], ['11', 'a-guid', '[VARVEL]']);
+    const message = JSON.parse(first?.msg ?? '') as DetectionLine;
+    assert.deepEqual([message.id, message.app?.['name']], [operators[0]?.id, 'shop']);
+    const { streams } = await agent.snapshot();
+    for (const name of ['syslog', 'http']) assert.equal(streams[name]?.dropped, 0);
+    t.diagnostic(
+      `${operators.length} lines; ${syslogIds().length - once.length} came twice by syslog`,
+    );
+  } finally {
+    answer = 200;
+    await app.remove({ force: true });
+  }
+});

@@ -1,0 +1,298 @@
+// What `varvel alerts prometheus` prints, checked and run over scenarios by Prometheus's own promtool.
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+
+import { AgentMetrics } from '../../src/metrics/metrics.ts';
+import { runCommand } from '../support/run-command.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'varvel-promtool-'));
+after(() => rmSync(folder, { recursive: true }));
+
+async function rulesOf(...options: readonly string[]): Promise<string> {
+  const { code, out, err } = await runCommand('alerts', 'prometheus', ...options);
+  assert.equal(code, 0, err);
+  return out;
+}
+
+/** All of the agent's metrics, as a scrape has them. */
+function scrape(): Promise<string> {
+  const metrics = new AgentMetrics('1.2.3', {
+    apps: () => [
+      { app: 'shop', space: 'prod', org: 'acme', emitted: 1, dropped: 0, prefiltered: 0 },
+    ],
+    probe: () => ({ emitted: 1, dropped: 0, readErrors: 0, scopeFull: 0 }),
+    held: () => ({ held: 0, dropped: 0, expired: 0 }),
+    suppressed: () => 0,
+    streams: () => [{ name: 'container', counters: { delivered: 1, failed: 0, dropped: 0 } }],
+    rules: () => ({
+      ...{ loaded: 1, enabled: 1, digest: 'd', loadedAtMs: 0, stale: false },
+      reloads: { ok: 0, failed: 0 },
+    }),
+  });
+  metrics.countDetection('Sensitive file read', 'Warning');
+  return metrics.text();
+}
+
+const VARIANTS: readonly (readonly string[])[] = [
+  [],
+  ['-p', 'debug', '-w', 'https://hooks.example.org/x?a="b"#c'],
+  ['--rule', 'a "quoted\\ (rule) | with {{ $x }} ${y}', '--rule', 'two\nlines\u2028\u{e0041}'],
+  ['--app', 'sh"op\\', '--space', 'pro\nd\u0000'],
+  ['--app', '4cd2b3c3-9f3c-4f8a-9a3e-1f0a4d3f6b70'],
+  ['--field', 'job=a "job" \\ {{'],
+];
+for (const options of VARIANTS) {
+  test(`promtool check rules: ${JSON.stringify(options)}`, async () => {
+    const file = join(folder, 'checked.yaml');
+    writeFileSync(file, await rulesOf(...options));
+    const { status, stdout, stderr } = spawnSync('promtool', ['check', 'rules', file], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stdout + stderr);
+    assert.match(stdout, /SUCCESS: [1-9]\d* rules? found/);
+  });
+}
+
+test('every metric and label that the rules name is in a scrape of the agent', async () => {
+  const text = await scrape();
+  const rules = await rulesOf('-p', 'debug');
+  const names = new Set(rules.match(/\bvarvel_[a-z_]+/g));
+  assert.ok(names.size >= 6, [...names].join());
+  for (const name of names) assert.match(text, new RegExp(`^${name}(?:\\{| )`, 'm'));
+  for (const [, labels] of rules.matchAll(/sum by \(([^)]*)\)/g)) {
+    for (const label of labels!.split(', ')) {
+      // Prometheus adds these two itself.
+      if (label !== 'job' && label !== 'instance') assert.match(text, new RegExp(`[{,]${label}="`));
+    }
+  }
+  for (const [, label] of rules.matchAll(/([a-z]+)=~?"/g))
+    assert.ok(label === 'job' || new RegExp(`[{,]${label}="`).test(text), label);
+});
+
+/** Alerts that fire then, with the labels that tell them apart. */
+interface Expected {
+  readonly at: string;
+  readonly alert: string;
+  /** Of each; none: nothing fires. */
+  readonly firing: readonly Readonly<Record<string, string>>[];
+}
+
+const HOST = { job: 'varvel', instance: 'cell-1' };
+const QUIET = [
+  'varvel_detections_total{rule="Sensitive file read",priority="Warning",job="varvel",instance="cell-1"}=7x120',
+  'varvel_app_records_dropped_total{app="shop",space="prod",org="acme",job="varvel",instance="cell-1"}=3x120',
+  'varvel_stream_deliveries_total{stream="syslog",result="delivered",job="varvel",instance="cell-1"}=0+5x120',
+  'varvel_stream_deliveries_total{stream="syslog",result="failed",job="varvel",instance="cell-1"}=2x120',
+  'varvel_stream_deliveries_total{stream="syslog",result="dropped",job="varvel",instance="cell-1"}=0x120',
+  'varvel_scope_full_total{job="varvel",instance="cell-1"}=0x120',
+  'varvel_held_events_dropped_total{job="varvel",instance="cell-1"}=0x120',
+  'varvel_held_events_expired_total{job="varvel",instance="cell-1"}=1x120',
+  'varvel_rules_last_reload_successful{job="varvel",instance="cell-1"}=1x120',
+  'up{job="varvel",instance="cell-1"}=1x120',
+];
+
+/** The quiet host with one thing different. */
+function but(...series: readonly string[]): readonly string[] {
+  const selectors = series.map((text) => text.split('=').slice(0, -1).join('='));
+  return [...QUIET.filter((text) => !selectors.some((it) => text.startsWith(`${it}=`))), ...series];
+}
+
+const ALL = [
+  ...['VarvelDetection', 'VarvelEventsLost', 'VarvelLinesLost', 'VarvelContainersNotWatched'],
+  ...['VarvelRulesNotReloaded', 'VarvelAgentDown', 'VarvelNoAgents'],
+];
+const never = (alert: string, ...at: readonly string[]): Expected[] =>
+  at.map((time) => ({ at: time, alert, firing: [] }));
+
+const detections =
+  'varvel_detections_total{rule="R",priority="PRIORITY",job="varvel",instance="cell-1"}';
+const of = (priority: string): string => detections.replace('PRIORITY', priority);
+const fires = { ...HOST, rule: 'R', priority: 'Critical' };
+
+const SCENARIOS: readonly (readonly [name: string, series: readonly string[], Expected[]])[] = [
+  [
+    'nothing: counters of before the last 15 minutes stand still',
+    QUIET,
+    ALL.flatMap((alert) => never(alert, '20m', '60m', '110m')),
+  ],
+  [
+    'the first detection of a rule, which begins its series, and the end of the incident',
+    [...QUIET, `${of('Critical')}=_x30 1x90`],
+    [
+      ...never('VarvelDetection', '29m'),
+      { at: '32m', alert: 'VarvelDetection', firing: [fires] },
+      { at: '44m', alert: 'VarvelDetection', firing: [fires] },
+      ...never('VarvelDetection', '50m', '110m'),
+    ],
+  ],
+  [
+    'fifty detections within a minute and one more later are one alert; then silence; then another',
+    [...QUIET, `${of('Critical')}=5x30 55x10 56x40 57x40`],
+    [
+      ...never('VarvelDetection', '28m'),
+      { at: '32m', alert: 'VarvelDetection', firing: [fires] },
+      { at: '50m', alert: 'VarvelDetection', firing: [fires] },
+      ...never('VarvelDetection', '70m'),
+      { at: '84m', alert: 'VarvelDetection', firing: [fires] },
+    ],
+  ],
+  [
+    'an agent that restarts counts from nothing again',
+    [...QUIET, `${of('Critical')}=5x30 _x5 1x90`],
+    [
+      ...never('VarvelDetection', '30m'),
+      { at: '40m', alert: 'VarvelDetection', firing: [fires] },
+      ...never('VarvelDetection', '80m'),
+    ],
+  ],
+  [
+    'less severe than asked for is none',
+    [...QUIET, `${of('Notice')}=0+1x120`],
+    never('VarvelDetection', '30m', '60m'),
+  ],
+  [
+    'events lost, of one app',
+    but(
+      'varvel_app_records_dropped_total{app="shop",space="prod",org="acme",job="varvel",instance="cell-1"}=3x40 903x80',
+    ),
+    [
+      ...never('VarvelEventsLost', '38m'),
+      {
+        at: '45m',
+        alert: 'VarvelEventsLost',
+        firing: [{ ...HOST, app: 'shop', space: 'prod', org: 'acme' }],
+      },
+      ...never('VarvelEventsLost', '65m'),
+      ...never('VarvelLinesLost', '45m'),
+    ],
+  ],
+  [
+    'lines lost by a stream',
+    but(
+      'varvel_stream_deliveries_total{stream="syslog",result="dropped",job="varvel",instance="cell-1"}=0x40 1x80',
+    ),
+    [
+      ...never('VarvelLinesLost', '38m'),
+      {
+        at: '45m',
+        alert: 'VarvelLinesLost',
+        firing: [{ ...HOST, stream: 'syslog', result: 'dropped' }],
+      },
+      ...never('VarvelEventsLost', '45m'),
+    ],
+  ],
+  [
+    'the scope map is full',
+    but('varvel_scope_full_total{job="varvel",instance="cell-1"}=0x40 4x80'),
+    [{ at: '45m', alert: 'VarvelContainersNotWatched', firing: [HOST] }],
+  ],
+  [
+    'a reload that was refused',
+    but('varvel_rules_last_reload_successful{job="varvel",instance="cell-1"}=1x40 0x80'),
+    [
+      ...never('VarvelRulesNotReloaded', '42m'),
+      { at: '50m', alert: 'VarvelRulesNotReloaded', firing: [HOST] },
+    ],
+  ],
+  [
+    'an agent that is down, and one that was restarted',
+    [
+      ...but('up{job="varvel",instance="cell-1"}=1x40 0x80'),
+      'up{job="varvel",instance="cell-2"}=1x40 0x2 1x80',
+    ],
+    [
+      ...never('VarvelAgentDown', '43m'),
+      { at: '50m', alert: 'VarvelAgentDown', firing: [HOST] },
+      ...never('VarvelNoAgents', '60m'),
+    ],
+  ],
+  [
+    'a scrape job that is gone',
+    ['up{job="other",instance="cell-1"}=1x120'],
+    [
+      ...never('VarvelNoAgents', '10m'),
+      { at: '20m', alert: 'VarvelNoAgents', firing: [{ job: 'varvel' }] },
+    ],
+  ],
+];
+
+for (const [name, series, expected] of SCENARIOS) {
+  test(`promtool test rules: ${name}`, async () => {
+    writeFileSync(join(folder, 'rules.yaml'), await rulesOf());
+    run(series, expected);
+  });
+}
+
+test('promtool test rules: with rules and an app only these', async () => {
+  writeFileSync(join(folder, 'rules.yaml'), await rulesOf('--rule', 'R(1)|"x"', '-r', 'R2'));
+  const series = (rule: string): string =>
+    `varvel_detections_total{rule=${JSON.stringify(rule)},priority="Notice",job="varvel",instance="cell-1"}=0+1x60`;
+  run(
+    [...QUIET, series('R(1)|"x"'), series('R1'), series('x'), series('R22')],
+    [
+      {
+        at: '30m',
+        alert: 'VarvelDetection',
+        firing: [{ ...HOST, rule: 'R(1)|"x"', priority: 'Notice' }],
+      },
+    ],
+  );
+
+  writeFileSync(join(folder, 'rules.yaml'), await rulesOf('--app', 'sh"op\\'));
+  const lost = (app: string): string =>
+    `varvel_app_records_dropped_total{app=${JSON.stringify(app)},space="prod",org="acme",job="varvel",instance="cell-1"}=0+1x60`;
+  run(
+    [...QUIET, lost('sh"op\\'), lost('cart')],
+    [
+      {
+        at: '30m',
+        alert: 'VarvelEventsLost',
+        firing: [{ ...HOST, app: 'sh"op\\', space: 'prod', org: 'acme' }],
+      },
+      ...never('VarvelDetection', '30m'),
+    ],
+  );
+});
+
+function seriesOf(alert: string, labels: Readonly<Record<string, string>>): string {
+  const severity = alert === 'VarvelRulesNotReloaded' ? 'ticket' : 'page';
+  const all = { ...labels, severity, alertname: alert, alertstate: 'firing' };
+  const matchers = Object.entries(all).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  return `ALERTS{${matchers.join(', ')}}`;
+}
+
+function run(series: readonly string[], expected: readonly Expected[]): void {
+  const document = {
+    rule_files: ['rules.yaml'],
+    evaluation_interval: '1m',
+    tests: [
+      {
+        interval: '1m',
+        input_series: series.map((text) => {
+          const at = text.lastIndexOf('=');
+          return { series: text.slice(0, at), values: text.slice(at + 1) };
+        }),
+        promql_expr_test: expected.map(({ at, alert, firing }) => ({
+          eval_time: at,
+          expr: `ALERTS{alertname="${alert}",alertstate="firing"}`,
+          exp_samples: firing.map((labels) => ({ labels: seriesOf(alert, labels), value: 1 })),
+        })),
+      },
+    ],
+  };
+  // JSON is YAML.
+  const file = join(folder, 'test.yaml');
+  writeFileSync(file, JSON.stringify(document));
+  const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', file], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stdout + stderr);
+}
+
+test('promtool is the real one', () => {
+  assert.match(execFileSync('promtool', ['--version'], { encoding: 'utf8' }), /^promtool, version/);
+});

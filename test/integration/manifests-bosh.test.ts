@@ -1,0 +1,439 @@
+// The BOSH release without a director: its templates by real ERB, its packages by their own scripts, and what BOSH's and
+// bpm's documentation say of its files.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { parse } from 'yaml';
+import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
+import { BOSH, BoshVm, JOB, prepareRelease, renderJob } from '../support/bosh-vm.ts';
+
+interface Spec {
+  readonly name: string;
+  readonly templates: Readonly<Record<string, string>>;
+  readonly packages: readonly string[];
+  readonly properties: Readonly<Record<string, { description: string; default?: unknown }>>;
+}
+
+const yaml = (path: string): unknown => parse(readFileSync(path, 'utf8')) as unknown;
+const spec = yaml(join(JOB, 'spec')) as Spec;
+
+/** What a stream to the platform's log system cannot go without. */
+const TLS = { ca_cert: 'CA', cert: 'CERT', key: 'KEY' };
+const NEEDED = { 'streams.loggregator.tls': TLS };
+
+/** A value of each property that differs from its default. */
+const SET: Readonly<Record<string, unknown>> = {
+  mode: 'always',
+  'rules.shipped': false,
+  'rules.files': ['/var/vcap/jobs/our-rules/config/rules'],
+  'rules.inline': '- macro: mine\n  condition: evt.type = open\n',
+  'rules.selection': [{ disable: { rule: '*' } }, { enable: { tag: 'network' } }],
+  'rules.append_output': [{ extra_output: 'on %evt.hostname' }],
+  'rules.minimum_priority': 'warning',
+  'rules.matching': 'all',
+  'garden.socket': '/var/vcap/data/other/garden.sock',
+  'garden.cgroup_parents': ['/system.slice/garden'],
+  cgroup_hierarchy: 'v1',
+  rescan_interval: '30s',
+  hold_time: '4s',
+  'limits.enabled': true,
+  'limits.burst': 1,
+  'limits.per_minute': 2,
+  'limits.app_burst': 3,
+  'limits.app_per_minute': 4,
+  'limits.summary_interval': '1m',
+  'coverage.enabled': false,
+  'coverage.interval': '10m',
+  'streams.loggregator.enabled': true,
+  'streams.loggregator.address': '127.0.0.1:3459',
+  'streams.loggregator.server_name': 'agent',
+  'streams.loggregator.source_type': 'SECURITY',
+  'streams.loggregator.lines_per_second': 100,
+  'streams.loggregator.format': 'text',
+  'streams.loggregator.tls.ca_cert': 'LOGGREGATOR CA',
+  'streams.loggregator.tls.cert': 'LOGGREGATOR CERT',
+  'streams.loggregator.tls.key': 'LOGGREGATOR KEY',
+  'streams.syslog.url': 'syslog+tls://logs.example.org:6514',
+  'streams.syslog.audience': 'tenant',
+  'streams.syslog.format': 'text',
+  'streams.syslog.source_type': 'SYSLOG',
+  'streams.syslog.server_name': 'syslog.example.org',
+  'streams.syslog.tls.ca_cert': 'SYSLOG CA',
+  'streams.syslog.tls.cert': 'SYSLOG CERT',
+  'streams.syslog.tls.key': 'SYSLOG KEY',
+  'streams.http.url': 'https://hooks.example.org/falco',
+  'streams.http.audience': 'tenant',
+  'streams.http.batch': true,
+  'streams.http.headers': { 'X-Team': 'payments' },
+  'streams.http.token': 'TOKEN',
+  'streams.http.server_name': 'http.example.org',
+  'streams.http.tls.ca_cert': 'HTTP CA',
+  'streams.http.tls.cert': 'HTTP CERT',
+  'streams.http.tls.key': 'HTTP KEY',
+  'streams.file.enabled': true,
+  'streams.file.format': 'text',
+  'spool.max_bytes': '128MiB',
+  'probe.exec_ring_bytes': '1MiB',
+  'probe.bulk_ring_bytes': '8MiB',
+  'probe.tick_ms': 3,
+  'probe.compat_calls': false,
+  'context.max_processes': 2048,
+  'metrics.listen': '127.0.0.1:9434',
+  hostname: 'cell-7',
+  log_level: 'debug',
+  'bpm.memory': '1G',
+  'bpm.open_files': 1024,
+};
+
+/** `a.b.c` keys as a manifest writes them. */
+function nested(flat: Readonly<Record<string, unknown>>): object {
+  const root: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(flat)) {
+    const path = name.split('.');
+    let at = root;
+    for (const part of path.slice(0, -1)) at = (at[part] ??= {}) as Record<string, unknown>;
+    at[path.at(-1) ?? ''] = value;
+  }
+  return root;
+}
+
+let folder: string;
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'varvel-manifests-'));
+});
+after(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The rendered configuration as the agent reads it. */
+function load(properties: object): LoadedConfig {
+  const file = join(folder, 'varvel.yml');
+  writeFileSync(file, renderJob(properties).files['config/varvel.yml'] ?? '');
+  return loadConfig({ file, env: {} });
+}
+
+const configOf = (properties: object): object =>
+  parse(renderJob(properties).files['config/varvel.yml'] ?? '') as object;
+
+describe('the job', () => {
+  test('its spec and its files name each other', () => {
+    const templates = Object.keys(spec.templates).sort();
+    assert.deepEqual(readdirSync(join(JOB, 'templates')).sort(), templates);
+    assert.equal(new Set(Object.values(spec.templates)).size, templates.length);
+    assert.deepEqual([...spec.packages].sort(), readdirSync(join(BOSH, 'packages')).sort());
+    for (const [name, { description, default: value }] of Object.entries(spec.properties)) {
+      assert.ok(description.length > 5, name);
+      const says = /Without it|Needed|private key of cert|where it is not/.test(description);
+      assert.ok(value !== undefined || says, `${name} has neither a default nor a word about none`);
+    }
+  });
+
+  test('templates look at exactly the properties that are declared', () => {
+    const declared = Object.keys(spec.properties).sort();
+    assert.deepEqual(Object.keys(SET).sort(), declared, 'the test sets every property');
+    assert.deepEqual([...renderJob(nested(SET)).asked].sort(), declared);
+  });
+
+  test('its defaults are the agent’s own', () => {
+    const job = load(nested(NEEDED)).config;
+    const own = loadConfig({ env: {}, defaultFile: join(folder, 'none') }).config;
+    const same = [
+      ...(['mode', 'ruleSelection', 'appendOutput', 'minimumPriority', 'ruleMatching'] as const),
+      ...(['cgroupHierarchy', 'rescanIntervalMs', 'holdTimeMs', 'limits', 'coverage'] as const),
+      ...(['probe', 'context', 'spoolMaxBytes', 'hostname', 'logLevel'] as const),
+    ] as const;
+    for (const key of same) assert.deepEqual(job[key], own[key], key);
+    const { loggregator, syslog, http, file, container, appFile } = job.streams;
+    assert.deepEqual(
+      { ...loggregator, enabled: false, ca: undefined, cert: undefined, key: undefined },
+      own.streams.loggregator,
+    );
+    assert.deepEqual(
+      [loggregator, file, syslog, http, container, appFile].map(({ enabled }) => enabled),
+      [true, true, false, false, false, false],
+    );
+    assert.deepEqual(job.runtimes.garden, { ...own.runtimes.garden, enabled: true });
+    assert.equal(job.runtimes.docker.enabled, false);
+  });
+
+  test('every property reaches the agent', () => {
+    const all = load(nested(SET));
+    assert.deepEqual(all.warnings, []);
+    assert.deepEqual(all.config.rulesFiles, [
+      '/var/vcap/jobs/our-rules/config/rules',
+      '/var/vcap/jobs/varvel/config/rules.yaml',
+    ]);
+    // Alone, each changes what is rendered; what a stream has needs the stream.
+    const base = {
+      ...NEEDED,
+      'streams.syslog.url': 'syslog+tls://logs:6514',
+      'streams.http.url': 'https://hooks/',
+    };
+    const before = JSON.stringify(renderJob(nested(base)).files);
+    const never = ['limits.enabled', 'streams.loggregator.enabled', 'streams.file.enabled'];
+    for (const [name, value] of Object.entries(SET)) {
+      const changed = never.includes(name) ? false : value;
+      const more = name === 'rules.shipped' ? { 'rules.files': ['/var/vcap/x'] } : {};
+      const { files } = renderJob(nested({ ...base, ...more, [name]: changed }));
+      assert.notEqual(JSON.stringify(files), before, name);
+    }
+    const { files } = renderJob(nested(SET));
+    for (const stream of ['loggregator', 'syslog', 'http'])
+      for (const [file, what] of [
+        ['_ca.crt', 'CA'],
+        ['.crt', 'CERT'],
+        ['.key', 'KEY'],
+      ] as const)
+        assert.equal(
+          files[`config/certs/${stream}${file}`],
+          `${stream.toUpperCase()} ${what}\n`,
+          `${stream}${file}`,
+        );
+    assert.equal(files['config/certs/http_token'], 'TOKEN\n');
+    assert.equal(files['config/rules.yaml']?.trim(), String(SET['rules.inline']).trim());
+  });
+
+  test('no value breaks a file', () => {
+    const hostile = [
+      `it's "quoted" \\ two\nlines: [ #{no}: {comment} # x <%= raise "run" %> \u2028\u0007\u007f\u{1f600}`,
+      '- &a *b !!c | >',
+    ];
+    const texts = Object.entries(SET).filter(
+      ([name, value]) => typeof value === 'string' && name !== 'garden.socket',
+    );
+    const filesWith = (name: string, text: string): Readonly<Record<string, string>> =>
+      renderJob(nested({ ...SET, [name]: text })).files;
+    for (const [name] of texts) {
+      const plain = filesWith(name, 'MARK');
+      for (const text of hostile) {
+        const files = filesWith(name, text);
+        for (const [file, content] of Object.entries(files)) {
+          const was = plain[file] ?? '';
+          if (/varvel\.yml$|bpm\.yml$/.test(file)) {
+            const want = JSON.stringify(parse(was)).replace('"MARK"', () => JSON.stringify(text));
+            assert.equal(JSON.stringify(parse(content)), want, `${name} in ${file}`);
+          } else
+            assert.equal(
+              content,
+              was.replace('MARK', () => text),
+              `${name} in ${file}`,
+            );
+        }
+      }
+    }
+    const inline = [{ rule: `a "b"\n'c': <%= 1 %>`, desc: '{[' }];
+    const { files } = renderJob(nested({ ...SET, 'rules.inline': inline }));
+    assert.deepEqual(parse(files['config/rules.yaml'] ?? ''), inline);
+  });
+
+  test('what cannot work is said when it is rendered', () => {
+    const says = (properties: object, message: RegExp): void =>
+      assert.throws(() => renderJob(properties), { message });
+    says(
+      {},
+      /streams\.loggregator\.tls\.ca_cert, cert, key: a certificate that loggregator_ca has/,
+    );
+    says(nested({ 'streams.loggregator.tls': { ...TLS, key: null } }), /tls\.key: a certificate/);
+    says(nested({ ...NEEDED, 'rules.shipped': false }), /has no rules/);
+    for (const path of ['relative', '/a b', '/a/$(touch x)', '/a/../b', '/*/x', '/a\n/b', 7])
+      says(nested({ ...NEEDED, 'rules.files': [path] }), /must be an absolute path/);
+    says(nested({ ...NEEDED, 'garden.socket': "/a'/b" }), /must be an absolute path/);
+    assert.equal(
+      load(nested({ 'streams.loggregator.enabled': false })).config.streams.loggregator.enabled,
+      false,
+    );
+    assert.throws(() => load(nested({ ...NEEDED, mode: 'alwys' })), /Did you mean "always"/);
+    assert.doesNotThrow(() => configOf(nested(NEEDED)));
+  });
+
+  test('bpm.yml is what bpm’s documentation knows', () => {
+    const keys = {
+      process: [
+        'name',
+        'executable',
+        'args',
+        'env',
+        'workdir',
+        'hooks',
+        'capabilities',
+        'limits',
+      ].concat([
+        'ephemeral_disk',
+        'persistent_disk',
+        'additional_volumes',
+        'unsafe',
+        'shutdown_signal',
+      ]),
+      limits: ['memory', 'open_files', 'processes', 'core_file_size'],
+      unsafe: ['privileged', 'unrestricted_volumes', 'host_pid_namespace'],
+      volume: ['path', 'writable', 'allow_executions', 'mount_only', 'shared'],
+    };
+    type Volume = Readonly<Record<string, unknown>> & { path: string; mount_only?: boolean };
+    const only = (what: object, allowed: readonly string[]): void => {
+      for (const key of Object.keys(what)) assert.ok(allowed.includes(key), key);
+    };
+    for (const properties of [NEEDED, SET]) {
+      const text = renderJob(nested(properties)).files['config/bpm.yml'] ?? '';
+      const { processes, ...rest } = parse(text) as {
+        processes: Record<string, never>[];
+      };
+      assert.deepEqual(rest, {});
+      assert.equal(processes.length, 1);
+      const [process] = processes as unknown as {
+        name: string;
+        executable: string;
+        args: string[];
+        limits: { memory: string; open_files: number };
+        unsafe: { unrestricted_volumes: Volume[] };
+        additional_volumes: Volume[];
+      }[];
+      assert.ok(process);
+      only(process, keys.process);
+      only(process.limits, keys.limits);
+      only(process.unsafe, keys.unsafe);
+      assert.match(process.limits.memory, /^\d+[KMGT]$/);
+      assert.ok(Number.isInteger(process.limits.open_files));
+      assert.ok(process.args.every((argument) => typeof argument === 'string'));
+      for (const volume of process.unsafe.unrestricted_volumes) {
+        only(volume, keys.volume);
+        // Otherwise bpm gives the folder to its own user.
+        assert.equal(volume.mount_only, true, volume.path);
+        assert.equal(
+          volume['writable'],
+          volume.path === '/sys/fs/cgroup' || undefined,
+          volume.path,
+        );
+      }
+      for (const volume of process.additional_volumes) {
+        only(volume, keys.volume);
+        assert.ok(volume.path.startsWith('/var/vcap/'));
+      }
+      assert.equal(process.executable, '/var/vcap/packages/varvel/bin/varvel');
+    }
+    const monit = readFileSync(join(JOB, 'monit'), 'utf8');
+    assert.match(
+      monit,
+      /^check process varvel\n {2}with pidfile \/var\/vcap\/sys\/run\/bpm\/varvel\/varvel\.pid\n/,
+    );
+    for (const command of ['start', 'stop'])
+      assert.ok(
+        monit.includes(`${command} program "/var/vcap/jobs/bpm/bin/bpm ${command} varvel"`),
+      );
+    assert.match(monit, /\n {2}group vcap\n$/);
+  });
+});
+
+test('the add-on and the ops file give what the job takes, and a leaf of loggregator_ca for a client', () => {
+  interface Addon {
+    include: unknown;
+    jobs: { name: string; release: string; properties: object }[];
+  }
+  interface Variable {
+    name: string;
+    type: string;
+    options: Record<string, unknown>;
+  }
+  const runtime = yaml(join(BOSH, 'runtime-config.yml')) as {
+    releases: { name: string }[];
+    addons: Addon[];
+    variables: Variable[];
+  };
+  const ops = yaml(join(BOSH, 'operations/add-varvel.yml')) as {
+    type: string;
+    path: string;
+    value: unknown;
+  }[];
+  assert.deepEqual(
+    ops.map(({ type, path }) => [type, path]),
+    [
+      ['replace', '/releases/name=varvel?'],
+      ['replace', '/addons/name=varvel?'],
+      ['replace', '/variables/name=varvel_loggregator_tls?'],
+    ],
+  );
+  for (const [addon, variable, prefix] of [
+    [runtime.addons[0], runtime.variables[0], '((cf_namespace))/'],
+    [ops[1]?.value, ops[2]?.value, ''],
+  ] as [Addon, Variable, string][]) {
+    assert.deepEqual(addon.include, { jobs: [{ name: 'rep', release: 'diego' }] });
+    const [job] = addon.jobs;
+    assert.deepEqual([job?.name, job?.release], ['varvel', 'varvel']);
+    const { files } = renderJob(job?.properties ?? {});
+    const name = `${prefix}varvel_loggregator_tls`;
+    for (const [file, part] of [
+      ['loggregator_ca.crt', 'ca'],
+      ['loggregator.crt', 'certificate'],
+      ['loggregator.key', 'private_key'],
+    ] as const)
+      assert.equal(files[`config/certs/${file}`], `((${name}.${part}))\n`);
+    assert.equal(variable.name, name);
+    assert.equal(variable.type, 'certificate');
+    assert.deepEqual(variable.options, {
+      ca: `${prefix}loggregator_ca`,
+      common_name: 'varvel',
+      alternative_names: ['varvel'],
+      extended_key_usage: ['client_auth'],
+    });
+  }
+});
+
+test('the packages: the same bytes each time, installed without compiler or network, refused on too old a stemcell', () => {
+  const release = prepareRelease(folder);
+  const blobs = yaml(join(release, 'config/blobs.yml')) as Record<
+    string,
+    { size: number; sha: string }
+  >;
+  for (const [path, { size, sha }] of Object.entries(blobs)) {
+    const bytes = readFileSync(join(release, 'blobs', path));
+    assert.equal(bytes.length, size);
+    assert.equal(`sha256:${createHash('sha256').update(bytes).digest('hex')}`, sha);
+  }
+  for (const name of spec.packages) {
+    const {
+      name: own,
+      dependencies,
+      files,
+    } = yaml(join(BOSH, 'packages', name, 'spec')) as {
+      name: string;
+      dependencies: string[];
+      files: string[];
+    };
+    assert.equal(own, name);
+    for (const dependency of dependencies) assert.ok(spec.packages.includes(dependency));
+    assert.ok(files.every((file) => file in blobs));
+  }
+  const again = prepareRelease(folder, 'again');
+  const read = (of: string): string => readFileSync(join(of, 'config/blobs.yml'), 'utf8');
+  assert.equal(read(again), read(release));
+
+  using vm = new BoshVm();
+  const [node, varvel] = [vm.install(release, 'node'), vm.install(release, 'varvel')];
+  assert.deepEqual([node.code, node.stderr], [0, '']);
+  assert.deepEqual([varvel.code, varvel.stderr, varvel.stdout], [0, '', '0.1.0\n']);
+  const { stdout } = vm.run([
+    '/var/vcap/packages/varvel/bin/varvel',
+    'check',
+    '/var/vcap/packages/varvel/manifests/rules',
+  ]);
+  assert.match(stdout, /loaded/);
+
+  // A stemcell of before this release's C library.
+  const unpack = join(folder, 'old');
+  const sh = (script: string): void =>
+    assert.equal(
+      spawnSync('bash', ['-euc', script, 'sh', unpack, join(again, 'blobs/varvel/varvel.tar.gz')])
+        .status,
+      0,
+    );
+  sh('mkdir "$1"; tar -xzf "$2" -C "$1"; echo 9.9 >"$1/GLIBC"; tar -czf "$2" -C "$1" .');
+  const old = vm.install(again, 'varvel');
+  assert.equal(old.code, 1);
+  assert.match(
+    old.stderr,
+    /this release was built for glibc 9\.9 or newer, and this stemcell has 2\.\d+/,
+  );
+});

@@ -1,0 +1,101 @@
+// The unit without a systemd that runs: its own checker, and its restrictions as far as setpriv has them. The rest is in
+// test/vm/guest/systemd.ts, where systemd is PID 1.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+const MANIFESTS = join(import.meta.dirname, '../../manifests');
+const UNIT = readFileSync(join(MANIFESTS, 'systemd/varvel.service'), 'utf8');
+const INSTALLED = '/opt/varvel/';
+
+const run = (command: string, ...args: readonly string[]) =>
+  spawnSync(command, args, { encoding: 'utf8', timeout: 60_000 });
+
+let folder: string;
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'varvel-systemd-'));
+  const { status, stderr } = run('bash', join(MANIFESTS, 'bundle.sh'), join(folder, 'varvel'));
+  assert.equal(status, 0, stderr);
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** The unit, as if installed in the test's folder, with a change. */
+function unit(change: (text: string) => string = (text) => text): string {
+  const path = join(folder, 'varvel.service');
+  writeFileSync(path, change(UNIT.replaceAll(INSTALLED, `${folder}/varvel/`)));
+  return path;
+}
+
+test('systemd finds nothing wrong with it', () => {
+  const verify = (path: string): string => {
+    const { stderr } = run('systemd-analyze', 'verify', '--man=no', path);
+    return stderr
+      .split('\n')
+      .filter((line) => line.includes('varvel.service'))
+      .join('\n');
+  };
+  assert.equal(verify(unit()), '');
+  assert.match(verify(unit((text) => text.replace('MemoryMax=', 'MemoryMaks='))), /MemoryMaks/);
+});
+
+test('its exposure is at most 3.3 of 10, as systemd-analyze counts', (t) => {
+  const security = (path: string, tenths: number) =>
+    run(
+      'systemd-analyze',
+      'security',
+      '--offline=true',
+      '--no-pager',
+      `--threshold=${tenths}`,
+      path,
+    );
+  const { status, stdout } = security(unit(), 33);
+  assert.equal(status, 0, stdout);
+  t.diagnostic(/Overall exposure.*: ([\d.]+)/.exec(stdout)?.[0] ?? '');
+  assert.notEqual(
+    security(
+      unit((text) => text.replace(/^Protect.*$/gm, '')),
+      33,
+    ).status,
+    0,
+  );
+});
+
+test('the agent can work with the capabilities of the unit, and each of the first three is needed', () => {
+  const names = /^CapabilityBoundingSet=(.*)$/m.exec(UNIT)?.[1]?.split(' ') ?? [];
+  assert.deepEqual([...names].sort(), [
+    'CAP_BPF',
+    'CAP_DAC_OVERRIDE',
+    'CAP_PERFMON',
+    'CAP_SYS_ADMIN',
+    'CAP_SYS_PTRACE',
+  ]);
+  assert.match(UNIT, /^NoNewPrivileges=yes$/m);
+  const doctor = (capabilities: readonly string[]): { check: string; state: string }[] => {
+    const set = capabilities.map((name) => `+${name.slice('CAP_'.length).toLowerCase()}`).join(',');
+    const limited = ['setpriv', '--no-new-privs', `--bounding-set=-all,${set}`];
+    const command = [...limited, `${folder}/varvel/varvel/bin/varvel`, 'doctor', '--json'];
+    // tracefs is where systemd mounts it.
+    const mount = 'mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"';
+    const { stdout, stderr } = run('unshare', '--mount', 'sh', '-c', mount, 'sh', ...command);
+    assert.notEqual(stdout, '', stderr);
+    return (JSON.parse(stdout) as { findings: { check: string; state: string }[] }).findings;
+  };
+  const stateOf = (found: readonly { check: string; state: string }[], name: string) =>
+    found.find(({ check }) => check === name)?.state;
+  const all = doctor(names);
+  assert.deepEqual(
+    all.filter(({ state }) => state === 'fail'),
+    [],
+  );
+  assert.equal(stateOf(all, 'self-test'), 'ok');
+  assert.equal(stateOf(all, 'privileges'), 'ok');
+  // Only for kernels that want it: this one may, or may not.
+  const without = (...gone: string[]) =>
+    doctor(names.filter((name) => !gone.includes(name) && name !== 'CAP_SYS_ADMIN'));
+  assert.equal(stateOf(without('CAP_BPF'), 'privileges'), 'fail');
+  assert.equal(stateOf(without('CAP_PERFMON'), 'privileges'), 'fail');
+  assert.equal(stateOf(without('CAP_SYS_PTRACE'), 'privileges'), 'warn');
+});

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { HttpService } from './http-receiver.ts';
+import { Rsyslog } from './rsyslog.ts';
+import { runCommand } from './run-command.ts';
+
+/** What arrives at the webhook. */
+export interface Page {
+  readonly text: string;
+  readonly kind: string;
+  readonly app: string;
+  readonly host: string;
+  readonly rule: string;
+  readonly priority: string;
+  readonly line: string;
+}
+
+/**
+ * A real rsyslogd with what `varvel alerts rsyslog` prints, and a webhook that keeps its pages. Only the times are others:
+ * coverage lines may stay away for `silenceS` seconds, and it looks each second.
+ */
+export class Pager {
+  readonly folder = mkdtempSync(join(tmpdir(), 'varvel-alerts-'));
+  readonly webhook: HttpService;
+  rsyslog!: Rsyslog;
+  static async start(silenceS: number, ...options: readonly string[]): Promise<Pager> {
+    const pager = new Pager(await HttpService.start());
+    const url = `http://127.0.0.1:${pager.webhook.port}/hook?a='b'&c=$(d)`;
+    const { code, out, err } = await runCommand('alerts', 'rsyslog', '-w', url, ...options);
+    assert.equal(code, 0, err);
+    const script = join(pager.folder, 'varvel-rsyslog.sh');
+    writeFileSync(script, out);
+    const file = join(pager.folder, 'alerts.conf');
+    execFileSync('sh', [script], {
+      env: {
+        ...process.env,
+        VARVEL_FOLDER: pager.folder,
+        VARVEL_STATE: pager.folder,
+        VARVEL_CONFIGURATION: file,
+      },
+      stdio: 'pipe',
+    });
+    const page = join(pager.folder, 'page');
+    const faster = readFileSync(page, 'utf8')
+      .replace('\nSILENCE = 900\n', `\nSILENCE = ${silenceS}\n`)
+      .replace('\nTICK = 30\n', '\nTICK = 1\n');
+    assert.ok(faster.includes(`\nSILENCE = ${silenceS}\nTICK = 1\n`));
+    writeFileSync(page, faster);
+    pager.rsyslog = await Rsyslog.start({ file, ruleset: 'varvel_page' });
+    return pager;
+  }
+
+  private constructor(webhook: HttpService) {
+    this.webhook = webhook;
+  }
+
+  pages(): Page[] {
+    return this.webhook.requests.map(({ body }) => JSON.parse(body) as Page);
+  }
+
+  async until(what: string, reached: (pages: readonly Page[]) => boolean): Promise<Page[]> {
+    for (const deadlineMs = performance.now() + 30_000; !reached(this.pages());) {
+      assert.ok(
+        performance.now() < deadlineMs,
+        `${what}; there are ${JSON.stringify(this.pages())}`,
+      );
+      await delay(50);
+    }
+    return this.pages();
+  }
+
+  async stop(): Promise<void> {
+    await this.rsyslog.stop();
+    await this.webhook.stop();
+    rmSync(this.folder, { recursive: true });
+  }
+}

@@ -1,0 +1,45 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import ts from 'typescript';
+
+/** Which of the published types an object is of, and whether it is a whole one or what a patch changes of it. */
+export interface KubernetesObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly patch?: boolean;
+  readonly value: object;
+}
+
+/**
+ * Checks objects against the types that are made from Kubernetes' published schemas (npm: kubernetes-types), by the
+ * compiler: each field must be known and have a value of its type, each required one must be there. Gives its complaints.
+ */
+export function checkKubernetesObjects(objects: readonly KubernetesObject[]): string[] {
+  const root = join(import.meta.dirname, '../..');
+  // Where its packages are found, and where no linter looks that runs beside this.
+  const folder = mkdtempSync(join(root, 'node_modules/.kubernetes-'));
+  try {
+    const file = join(folder, 'objects.ts');
+    const lines = objects.map(({ apiVersion, kind, patch = false, value }, at) => {
+      const module = apiVersion.includes('/') ? apiVersion : `core/${apiVersion}`;
+      const type = `import('kubernetes-types/${module}').${kind}`;
+      return `export const o${at}: ${patch ? `Part<${type}>` : type} = ${JSON.stringify(value)};`;
+    });
+    const part =
+      'type Part<T> = T extends (infer I)[] ? Part<I>[] : T extends object ? { [K in keyof T]?: Part<T[K]> } : T;';
+    writeFileSync(file, [part, ...lines].join('\n'));
+    const program = ts.createProgram([file], {
+      strict: true,
+      noEmit: true,
+      types: [],
+      skipLibCheck: true,
+      module: ts.ModuleKind.ESNext,
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+    });
+    return ts
+      .getPreEmitDiagnostics(program)
+      .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,287 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Container } from '../../../../src/apps/identity.ts';
+import { MAX_BATCH, MAX_INQUIRIES } from '../../../../src/apps/runtimes/inquiries.ts';
+import { GardenRuntime, type GardenOptions } from '../../../../src/apps/runtimes/garden.ts';
+import { SILENT_LOGGER } from '../../../../src/shared/logger.ts';
+import { GardenServer, propertiesOf, type Misbehaviour } from '../../../support/garden-server.ts';
+
+interface Stage {
+  readonly server: GardenServer;
+  readonly runtime: GardenRuntime;
+  readonly described: Map<string, Container>;
+  readonly notFound: string[];
+  readonly refused: string[];
+  readonly destroyed: string[];
+  readonly warnings: string[];
+  /** Handles with a cgroup. */
+  readonly cgroups: Set<string>;
+  readonly lookup: (handle: string) => void;
+  readonly until: (what: string, probe: () => boolean) => Promise<void>;
+}
+
+async function stage(
+  t: TestContext,
+  options: Partial<GardenOptions> = {},
+  running = true,
+): Promise<Stage> {
+  const folder = mkdtempSync(join(tmpdir(), 'varvel-garden-'));
+  const server = new GardenServer(join(folder, 'garden.sock'));
+  if (running) await server.start();
+  const warnings: string[] = [];
+  const logger = { ...SILENT_LOGGER, warn: (_: object, message: string) => warnings.push(message) };
+  const runtime = new GardenRuntime({ socketPath: server.socketPath, ...options }, logger);
+  const described = new Map<string, Container>();
+  const [notFound, refused, destroyed]: [string[], string[], string[]] = [[], [], []];
+  const cgroups = new Set<string>();
+  t.after(async () => {
+    await runtime.stop();
+    await server.stop();
+    rmSync(folder, { recursive: true });
+  });
+  await runtime.start({
+    described: (_, key, container) => void described.set(key, container),
+    notFound: (_, key) => void notFound.push(key),
+    refused: (_, key) => void refused.push(key),
+    destroyed: (_, key) => void destroyed.push(key),
+    running: () => assert.fail('Garden tells no process'),
+    hasCgroup: (_, key) => cgroups.has(key),
+  });
+  return {
+    server,
+    runtime,
+    described,
+    notFound,
+    refused,
+    destroyed,
+    warnings,
+    cgroups,
+    lookup: (handle) => {
+      cgroups.add(handle);
+      runtime.lookup({ cgroupId: 1, path: `/garden/${handle}`, handle });
+    },
+    until: async (what, probe) => {
+      const deadline = Date.now() + 20_000;
+      while (!probe()) {
+        assert.ok(Date.now() < deadline, `not within 20 s: ${what}`);
+        await delay(5);
+      }
+    },
+  };
+}
+
+const bulk = (server: GardenServer) =>
+  server.questions.filter((question) => question !== '/containers');
+
+test('a burst of containers is asked for in few questions, each handle once', async (t) => {
+  const { server, described, lookup, until } = await stage(t);
+  const handles = Array.from({ length: 200 }, (_, at) => `h-${at}`);
+  for (const [at, handle] of handles.entries())
+    server.create(handle, propertiesOf({ guid: `app-${at}` }));
+  for (const handle of handles) lookup(handle);
+  await until('all are described', () => described.size === 200);
+  const questions = bulk(server);
+  assert.equal(questions.length, Math.ceil(200 / MAX_BATCH));
+  assert.deepEqual(questions.flat().sort(), [...handles].sort());
+  for (const [at, handle] of handles.entries())
+    assert.equal(described.get(handle)?.app?.guid, `app-${at}`);
+});
+
+test('a container that is being made is told when it is complete, not before', async (t) => {
+  const { server, described, lookup, until } = await stage(t);
+  lookup('h');
+  await until('it was asked for', () => bulk(server).length > 0);
+  server.begin('h');
+  const all = Object.entries({ ...propertiesOf({ guid: 'app-1' }), 'garden.state': 'created' });
+  for (const [name, value] of all) {
+    const asked = bulk(server).length;
+    await until(`asked again before ${name}`, () => bulk(server).length > asked);
+    if (name !== 'garden.state') assert.equal(described.size, 0);
+    server.set('h', name, value);
+    if (name === 'network.container_workload') break;
+  }
+  await until('described', () => described.has('h'));
+  assert.equal(described.get('h')?.app?.guid, 'app-1');
+});
+
+test('one that Garden never completes is told after a while, without an app', async (t) => {
+  const { server, described, warnings, lookup, until } = await stage(t, { patienceMs: 200 });
+  server.begin('h');
+  server.set('h', 'executor:owner', 'executor');
+  lookup('h');
+  await until('described', () => described.has('h'));
+  assert.equal(described.get('h')?.app, undefined);
+  assert.match(described.get('h')?.doubt ?? '', /no log_config/);
+  assert.deepEqual(warnings.filter((text) => /not certain/.test(text)).length, 1);
+});
+
+test('one that Garden does not know is asked for with back-off, then said to be unknown', async (t) => {
+  const { server, notFound, lookup, until } = await stage(t, { patienceMs: 300 });
+  lookup('h');
+  await until('not found', () => notFound.length > 0);
+  assert.deepEqual(notFound, ['h']);
+  // 50, 100, 200 ms: no more than these in 300 ms.
+  assert.ok(bulk(server).length <= 5, `${bulk(server).length} questions`);
+});
+
+test('a cgroup that has gone is not asked for again', async (t) => {
+  const { server, cgroups, lookup, runtime, until } = await stage(t);
+  server.misbehaviour = 'status 500';
+  lookup('h');
+  cgroups.delete('h');
+  await until('it failed', () => runtime.counters().failures === 1);
+  server.misbehaviour = undefined;
+  lookup('next');
+  await until('the next is asked for', () => bulk(server).flat().includes('next'));
+  assert.deepEqual(bulk(server).filter((handles) => handles.includes('h')).length, 1);
+});
+
+test('Garden answers nonsense: nothing is thrown or told, one warning, and it is asked again until it is sane', async (t) => {
+  const wrongs: Misbehaviour[] = [
+    'no JSON',
+    'huge',
+    'wrong types',
+    'other handles',
+    'status 500',
+    'hangs up',
+    'never answers',
+  ];
+  for (const wrong of wrongs) {
+    await t.test(wrong, async (sub) => {
+      const { server, runtime, described, destroyed, notFound, warnings, lookup, until } =
+        await stage(sub, { requestTimeoutMs: 400 });
+      server.create('h', propertiesOf({ guid: 'app-1' }));
+      server.create('quiet', propertiesOf({ guid: 'app-2' }));
+      await runtime.reconcile();
+      assert.equal(described.get('quiet')?.app?.guid, 'app-2');
+      described.clear();
+      server.misbehaviour = wrong;
+      const asked = bulk(server).length;
+      lookup('h');
+      await until('asked three times', () => bulk(server).length >= asked + 3);
+      await runtime.reconcile();
+      assert.equal(described.has('h'), false);
+      assert.deepEqual(notFound, []);
+      const said = warnings.filter((text) => /did not answer as it should/.test(text));
+      assert.ok(said.length <= 1, said.join(' | '));
+      if (wrong !== 'other handles') assert.deepEqual(destroyed, []);
+      server.misbehaviour = undefined;
+      await until('described', () => described.has('h'));
+      assert.equal(described.get('h')?.app?.guid, 'app-1');
+    });
+  }
+});
+
+test('one container that spoils every answer does not keep the others from theirs', async (t) => {
+  const { server, runtime, described, lookup, until } = await stage(t);
+  const handles = Array.from({ length: 20 }, (_, at) => `h-${at}`);
+  for (const handle of handles) server.create(handle, propertiesOf({ guid: `app-of-${handle}` }));
+  server.spoilers.add('h-7');
+  for (const handle of handles) lookup(handle);
+  await until('the others are described', () => described.size === 19);
+  assert.equal(described.has('h-7'), false);
+  described.clear();
+  await runtime.reconcile();
+  await until('the others are described again', () => described.size === 19);
+  server.spoilers.clear();
+  await until('all are described', () => described.size === 20);
+  const { questions, failures } = runtime.counters();
+  assert.ok(failures > 0 && failures < questions);
+  const told = `${failures} of ${questions} questions had no usable answer.`;
+  assert.ok(runtime.status().message.endsWith(told), runtime.status().message);
+  assert.deepEqual(runtime.status().counters, runtime.counters());
+});
+
+test('more containers than can wait to be asked for are counted, and said', async (t) => {
+  const { runtime, lookup } = await stage(t, {}, false);
+  for (let at = 0; at < MAX_INQUIRIES + 7; at++) lookup(`h-${at}`);
+  assert.equal(runtime.counters().refused, 7);
+  assert.match(runtime.status().message, /7 times too many containers waited to be asked for\.$/);
+});
+
+test('the list tells what exists at start, what changed, and what is gone', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'varvel-garden-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const { server, runtime, described, destroyed, warnings, cgroups } = await stage(t);
+  server.create('h', propertiesOf({ guid: 'app-1' }));
+  server.begin('unfinished');
+  cgroups.add('h');
+  await runtime.reconcile();
+  assert.deepEqual([...described.keys()], ['h']);
+  server.set('h', 'log_config', propertiesOf({ guid: 'app-1', index: 9 })['log_config']!);
+  await runtime.reconcile();
+  assert.equal(described.get('h')?.app?.instance, '9');
+  server.set('h', 'log_config', propertiesOf({ guid: 'app-2' })['log_config']!);
+  await runtime.reconcile();
+  await runtime.reconcile();
+  assert.equal(described.get('h')?.app, undefined);
+  assert.equal(warnings.filter((text) => /not certain/.test(text)).length, 1);
+  server.destroy('h');
+  await runtime.reconcile();
+  assert.deepEqual(destroyed, ['h']);
+});
+
+test('an answer about the container that had the handle before is void', async (t) => {
+  const { server, runtime, described, lookup, until } = await stage(t);
+  server.create('h', propertiesOf({ guid: 'app-1' }));
+  server.delayMs = 300;
+  lookup('h');
+  const listing = runtime.reconcile();
+  await until('it was asked for', () => bulk(server).length >= 1);
+  server.destroy('h');
+  server.create('h', propertiesOf({ guid: 'app-2' }));
+  runtime.renew('h');
+  lookup('h');
+  await until('described', () => described.has('h'));
+  assert.equal(described.get('h')?.app?.guid, 'app-2');
+  await listing;
+  assert.equal(described.get('h')?.app?.guid, 'app-2');
+});
+
+test('Garden is down at the start, comes, goes, and comes again', async (t) => {
+  const { server, runtime, described, warnings, lookup, until } = await stage(t, {}, false);
+  assert.equal(runtime.status().connected, false);
+  assert.match(
+    runtime.status().message,
+    /^There is no Garden socket at .*: start Garden, or set runtimes\.garden\.socket/,
+  );
+  lookup('h');
+  await delay(700);
+  assert.equal(warnings.length, 1, 'said once, not at each attempt');
+  server.create('h', propertiesOf({ guid: 'app-1' }));
+  await server.start();
+  await until('connected', () => runtime.status().connected);
+  await until('described', () => described.get('h')?.app?.guid === 'app-1');
+  await server.stop();
+  server.create('later', propertiesOf({ guid: 'app-2' }));
+  lookup('later');
+  await until('the loss is noticed', () => !runtime.status().connected);
+  await server.start();
+  await until('described', () => described.get('later')?.app?.guid === 'app-2');
+  await until('connected again', () => runtime.status().connected);
+  assert.match(runtime.status().message, /^Connected to Garden at /);
+});
+
+test('containers that are below no pattern are named as the problem that they are', async (t) => {
+  const { server, runtime, warnings, cgroups } = await stage(t, { cgroupParents: ['/a/garden'] });
+  server.create('h', propertiesOf({ guid: 'app-1' }));
+  await runtime.reconcile();
+  await runtime.reconcile();
+  const told = /none of its 1 containers is below \/garden or \/a\/garden, so none is watched: set/;
+  assert.equal(warnings.filter((text) => told.test(text)).length, 1);
+  assert.match(runtime.status().message, told);
+  cgroups.add('h');
+  await runtime.reconcile();
+  assert.match(runtime.status().message, /^Connected to Garden at [^,]*\.$/);
+});
+
+test('a cgroup whose name cannot be a handle is refused, not asked for', async (t) => {
+  const { server, refused, lookup } = await stage(t);
+  for (const name of ['a,b', 'a b', '../x', 'x'.repeat(256), 'ä', '-']) lookup(name);
+  assert.equal(refused.length, 6);
+  assert.deepEqual(bulk(server), []);
+});

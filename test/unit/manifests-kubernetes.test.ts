@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, test } from 'node:test';
+import type { ConfigMap, ServiceAccount } from 'kubernetes-types/core/v1.d.ts';
+import type { DaemonSet } from 'kubernetes-types/apps/v1.d.ts';
+import { parse, parseAllDocuments } from 'yaml';
+import { loadConfig } from '../../src/config/load.ts';
+import { loadRules, readRuleFile } from '../../src/rules/loader/load.ts';
+import { loadOptions } from '../../src/rules/configured-rules.ts';
+import { checkKubernetesObjects, type KubernetesObject } from '../support/kubernetes-types.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const FOLDER = join(ROOT, 'manifests/kubernetes');
+/** Where the image has what the repository's folder has. */
+const IN_IMAGE = '/opt/varvel/varvel';
+const folder = mkdtempSync(join(tmpdir(), 'varvel-kubernetes-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const read = (name: string): string => readFileSync(join(FOLDER, name), 'utf8');
+const objects = parseAllDocuments(read('varvel.yaml')).map((document) => {
+  assert.deepEqual(document.errors, []);
+  return document.toJS() as KubernetesObject['value'] & { apiVersion: string; kind: string };
+});
+const one = (kind: string): (typeof objects)[number] => {
+  const found = objects.filter((object) => object.kind === kind);
+  assert.equal(found.length, 1, kind);
+  return found[0]!;
+};
+const checked = (list: typeof objects, patch = false) =>
+  checkKubernetesObjects(
+    list.map((value) => ({ apiVersion: value.apiVersion, kind: value.kind, value, patch })),
+  );
+
+test('every object is one of Kubernetes’, field by field; a wrong name or value is noticed', () => {
+  assert.deepEqual(
+    objects.map(({ kind }) => kind),
+    ['Namespace', 'ServiceAccount', 'ConfigMap', 'DaemonSet'],
+  );
+  const patch = parse(read('korifi/watch-apps.yaml')) as (typeof objects)[number];
+  assert.deepEqual(checked(objects), []);
+  assert.deepEqual(checked([patch], true), []);
+  const mistakes: [string, string, RegExp][] = [
+    ['readOnlyRootFilesystem', 'readOnlyRootFileSystem', /readOnlyRootFileSystem/],
+    ['"hostPID":true', '"hostPid":true', /hostPid/],
+    ['"maxSurge"', '"maxsurge"', /maxsurge/],
+    ['"periodSeconds":30', '"periodSeconds":"30s"', /string.*number/],
+    ['"mountPath":"/etc/varvel"', '"path":"/etc/varvel"', /path|mountPath/],
+    ['"selector":{', '"selektor":{', /selektor|selector/],
+  ];
+  const text = JSON.stringify(one('DaemonSet'));
+  for (const [right, wrong, complaint] of mistakes) {
+    assert.ok(text.includes(right), right);
+    const spoiled = JSON.parse(text.replace(right, wrong)) as (typeof objects)[number];
+    assert.match(checked([spoiled]).join(), complaint, wrong);
+  }
+});
+
+test('the configuration in the ConfigMap is one that the agent takes, with its rules, also as Korifi’s variant has it', () => {
+  const { data = {} } = one('ConfigMap') as ConfigMap;
+  assert.deepEqual(Object.keys(data), ['varvel.yaml', 'local_rules.yaml']);
+  for (const [name, text] of Object.entries(data))
+    writeFileSync(join(folder, name), text.replaceAll(IN_IMAGE, ROOT));
+  const patch = parse(read('korifi/watch-apps.yaml')) as DaemonSet;
+  const variables = patch.spec?.template.spec?.containers[0]?.env ?? [];
+  const korifi = Object.fromEntries(variables.map(({ name, value = '' }) => [name, value]));
+  for (const env of [{}, korifi]) {
+    const { config, warnings } = loadConfig({ file: join(folder, 'varvel.yaml'), env });
+    assert.deepEqual(warnings, []);
+    const {
+      errors,
+      warnings: others,
+      loadedRules,
+    } = loadRules(config.rulesFiles.map(readRuleFile), loadOptions(config));
+    assert.deepEqual([errors, others], [[], []]);
+    assert.ok(loadedRules > 50);
+    assert.equal(config.runtimes.cri.enabled, true);
+    assert.deepEqual(
+      [config.mode, config.runtimes.cri.apps],
+      env === korifi ? ['always', 'korifi'] : ['opt-in', 'all'],
+    );
+  }
+});
+
+test('what the configuration names is mounted, and nothing more of the host; no token, no more rights than said', () => {
+  const { spec } = one('DaemonSet') as DaemonSet;
+  const pod = spec!.template.spec!;
+  const [container, ...others] = pod.containers;
+  assert.deepEqual(others, []);
+  const mounts = new Map(container!.volumeMounts!.map((mount) => [mount.mountPath, mount]));
+  const { config } = loadConfig({ file: join(folder, 'varvel.yaml'), env: {} });
+  for (const path of [dirname(config.runtimes.cri.socket!), config.runDir, config.stateDir])
+    assert.ok(mounts.has(path), path);
+  assert.equal(config.runtimes.cri.stateDir, '/run/containerd');
+  const ofHost = pod.volumes!.flatMap(({ name, hostPath }) =>
+    hostPath ? [[name, hostPath.path]] : [],
+  );
+  assert.deepEqual(ofHost, [
+    ['containerd', '/run/containerd'],
+    ['cgroup', '/sys/fs/cgroup'],
+    ['tracing', '/sys/kernel/tracing'],
+  ]);
+  const writable = [...mounts.values()].filter(({ readOnly }) => readOnly !== true);
+  assert.deepEqual(
+    writable.map(({ name }) => name),
+    ['run', 'state', 'cgroup'],
+  );
+  assert.equal((one('ServiceAccount') as ServiceAccount).automountServiceAccountToken, false);
+  assert.deepEqual(
+    [pod.automountServiceAccountToken, pod.hostPID, pod.hostNetwork],
+    [false, true, undefined],
+  );
+  const { securityContext, livenessProbe, readinessProbe, startupProbe } = container!;
+  assert.deepEqual(securityContext!.capabilities, {
+    drop: ['ALL'],
+    add: ['BPF', 'PERFMON', 'SYS_PTRACE', 'DAC_READ_SEARCH'],
+  });
+  assert.deepEqual(
+    [
+      securityContext!.privileged,
+      securityContext!.allowPrivilegeEscalation,
+      securityContext!.readOnlyRootFilesystem,
+    ],
+    [false, false, true],
+  );
+  for (const probe of [livenessProbe, readinessProbe, startupProbe])
+    assert.ok(probe?.exec?.command?.join(' ').includes(`${config.runDir}/metrics.sock`));
+  assert.deepEqual(spec!.selector.matchLabels, spec!.template.metadata!.labels);
+  for (const name of ['kustomization.yaml', 'korifi/kustomization.yaml']) {
+    const { resources, patches = [] } = parse(read(name)) as {
+      resources: string[];
+      patches?: { path: string }[];
+    };
+    for (const path of [...resources, ...patches.map((patch) => patch.path)])
+      assert.ok(existsSync(join(FOLDER, dirname(name), path)), path);
+  }
+});

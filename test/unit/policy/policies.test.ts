@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { OperatorRules } from '../../../src/policy/app-policy.ts';
+import { operatorRulesOf } from '../../../src/policy/check-policy.ts';
+import { Policies } from '../../../src/policy/policies.ts';
+import type { PolicyNews } from '../../../src/policy/policies.ts';
+import type { RuleSet } from '../../../src/rules/rule-set.ts';
+import { containerOf } from '../streams/delivery-fixture.ts';
+
+const operator = (name: string): OperatorRules =>
+  operatorRulesOf([
+    {
+      name: 'operator.yaml',
+      text: `- macro: ${name}\n  condition: evt.type = execve\n- rule: Started\n  desc: d\n  condition: ${name}\n  output: x\n  priority: NOTICE\n`,
+    },
+  ]);
+const OWN =
+  'custom_rules: [{rule: Mine, desc: d, condition: started and proc.name = x, output: x, priority: ERROR}]';
+const container = (id: string, policy?: string) =>
+  containerOf({
+    fullId: id,
+    initPid: 7,
+    labels: policy === undefined ? {} : { 'varvel.policy': policy },
+  });
+
+function world() {
+  const told: PolicyNews[] = [];
+  const changes: (readonly RuleSet[])[] = [];
+  const policies = new Policies({
+    operator: operator('started'),
+    textOf: ({ labels }) => {
+      const text = labels['varvel.policy'];
+      return text === undefined ? undefined : { name: 'varvel.policy', text, trust: 'verified' };
+    },
+    tell: (news) => told.push(news),
+    onChanged: (sets) => changes.push(sets),
+  });
+  return { policies, told, changes };
+}
+
+test('a container without a policy has none, one with a policy has its own, and both are told', () => {
+  const { policies, told, changes } = world();
+  const [plain, own] = [container('a'), container('b', OWN)];
+  policies.take(plain);
+  policies.take(own);
+  assert.equal(policies.of(plain), undefined);
+  assert.deepEqual(policies.of(own)?.summary.own, ['Mine']);
+  const starting = { ...own, initPid: 0 };
+  policies.follow([plain, starting]);
+  assert.equal(told.length, 0, 'there is no log yet');
+  for (let look = 0; look < 3; look++) policies.follow([plain, own]);
+  assert.deepEqual(
+    told.map(({ container: { fullId }, state }) => [fullId, state]),
+    [['b', 'in force']],
+  );
+  assert.match(
+    told[0]?.text ?? '',
+    /^The policy \(varvel\.policy, verified\) of this app is in force: 2 rules from Debug up, 1 of its own/,
+  );
+  assert.deepEqual(
+    changes.map((sets) => sets.length),
+    [1],
+  );
+});
+
+test('a policy stays as it was first read; the same text is one policy, until its last container is gone', () => {
+  const { policies, told, changes } = world();
+  const [first, second] = [container('a', OWN), container('b', OWN)];
+  policies.take(first);
+  policies.take(second);
+  assert.equal(policies.of(first), policies.of(second));
+  assert.deepEqual(policies.counts(), { inForce: 2, refused: 0, different: 1 });
+  policies.follow([first, second]);
+  policies.take(container('a', 'rules: []'));
+  assert.deepEqual(policies.of(first)?.summary.own, ['Mine']);
+  policies.forget('a');
+  policies.forget('a');
+  assert.deepEqual(policies.counts(), { inForce: 1, refused: 0, different: 1 });
+  assert.deepEqual(policies.of(second)?.summary.own, ['Mine']);
+  policies.follow([second]);
+  assert.equal(policies.counts().inForce, 1);
+  policies.follow([]);
+  assert.deepEqual(policies.counts(), { inForce: 0, refused: 0, different: 0 });
+  assert.deepEqual(changes.at(-1), []);
+  assert.equal(told.length, 2);
+});
+
+test('one that is wrong is refused in a bounded line that says where, and the operator’s rules hold', () => {
+  const { policies, told } = world();
+  const wrong = container('a', `rulez: []\n${'x'.repeat(3000)}: 1\n`);
+  policies.take(wrong);
+  assert.equal(policies.of(wrong), undefined);
+  policies.follow([wrong]);
+  const [news] = told;
+  assert.equal(news?.state, 'refused');
+  assert.match(
+    news.text,
+    /is refused, .*: varvel\.policy:1:1: error: unknown key 'rulez': did you mean 'rules'\?/,
+  );
+  assert.ok(news.text.length < 2000 && !news.text.includes('\n'));
+});
+
+test('the operator’s new rules: each policy is compiled anew, and who is refused now, or no more, is told', async () => {
+  const { policies, told, changes } = world();
+  const [own, other] = [container('a', OWN), container('b', 'minimum_priority: error')];
+  policies.take(own);
+  policies.take(other);
+  policies.follow([own, other]);
+  told.length = 0;
+  const apply = await policies.prepare(operator('begun'));
+  assert.deepEqual(policies.of(own)?.summary.own, ['Mine'], 'not before the rules are');
+  const late = container('c', 'rules: [{enable: {rule: Started}}]');
+  policies.take(late);
+  policies.follow([own, other, late]);
+  apply();
+  policies.follow([own, other, late]);
+  assert.equal(policies.of(late)?.summary.active, 1);
+  assert.equal(policies.of(own), undefined);
+  assert.deepEqual(policies.of(other)?.summary.muted, ['Started']);
+  assert.deepEqual(
+    told.map(({ container: { fullId }, state }) => [fullId, state]),
+    [
+      ['c', 'in force'],
+      ['a', 'refused'],
+    ],
+  );
+  assert.deepEqual(changes.at(-1), []);
+  (await policies.prepare(operator('started')))();
+  policies.follow([own, other, late]);
+  assert.deepEqual(policies.of(own)?.summary.own, ['Mine']);
+  assert.deepEqual(
+    told.map(({ state }) => state),
+    ['in force', 'refused', 'in force'],
+  );
+  assert.deepEqual(policies.counts(), { inForce: 3, refused: 0, different: 3 });
+  policies.forget('c');
+  policies.forget('a');
+  policies.forget('b');
+  assert.equal(policies.counts().different, 0, 'counted anew with the new rules');
+});
+
+test('one without a policy is asked for once, and one that is not known yet again', () => {
+  const asked: string[] = [];
+  const policies = new Policies({
+    operator: operator('started'),
+    textOf: ({ fullId }) => {
+      asked.push(fullId);
+      return fullId === 'a' ? 'none' : undefined;
+    },
+    tell: () => undefined,
+    onChanged: () => undefined,
+  });
+  const [none, unknown] = [container('a'), container('b')];
+  for (let time = 0; time < 3; time++) for (const one of [none, unknown]) policies.of(one);
+  assert.deepEqual(asked, ['a', 'b', 'b', 'b']);
+});

@@ -1,0 +1,273 @@
+import assert from 'node:assert/strict';
+import { readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Container } from '../../../src/apps/identity.ts';
+import { ProcFs } from '../../../src/context/proc-reader.ts';
+import type { PolicyText } from '../../../src/policy/policies.ts';
+import { PolicyFiles } from '../../../src/policy/policy-files.ts';
+import { PolicyPins, type PinnedPolicy } from '../../../src/policy/policy-pins.ts';
+import type { OwnFile, OwnFileRefusal } from '../../../src/shared/container-root.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { FixtureProc } from '../context/fixture-proc.ts';
+import { containerOf } from '../streams/delivery-fixture.ts';
+
+const PLAIN = '/etc/varvel/varvel.yml';
+const DROPLET = '/home/vcap/deps/1/varvel/policy.json';
+/** Ticks of 10 ms, with the boot at Unix time 0. */
+const START_TICKS = 500;
+const START_NS = 5_000_000_000n;
+
+function world({ folder = temporaryFolder('varvel-pins-'), bootId = 'b' } = {}) {
+  const proc = new FixtureProc();
+  proc.put({ pid: 9, comm: 'app', startTicks: START_TICKS });
+  const files = new Map<string, OwnFile | OwnFileRefusal>();
+  const roots = new Set([9]);
+  const owners = new Map<number, { runtime: Container['runtime']; key: string }>([
+    [1, { runtime: 'docker', key: 'c' }],
+    [2, { runtime: 'garden', key: 'h' }],
+    [3, { runtime: 'cgroup', key: '/x' }],
+  ]);
+  const answered: string[] = [];
+  const problems: unknown[] = [];
+  const time = { nowMs: 0 };
+  const policies = new PolicyFiles({
+    rootReader: {
+      readOwnFile: (_, path) => files.get(path),
+      namesIn: (_, path) => (path === '/home/vcap/deps' ? ['10', '1', 'x', '..'] : []),
+      hasContainerRoot: (pid) => roots.has(pid),
+    },
+    procReader: new ProcFs(proc.root),
+    pins: new PolicyPins({ inside: folder }, (error) => problems.push(error)),
+    unixMinusBootNs: () => 0n,
+    nowMs: () => time.nowMs,
+    bootId,
+    ownerOf: (root) => owners.get(root),
+    onAnswered: (runtime, key) => answered.push(`${runtime} ${key}`),
+  });
+  const put = (path: string, text: string, changedNs = 0n): void =>
+    void files.set(path, { bytes: Buffer.from(text), changedNs });
+  return { policies, proc, files, roots, put, answered, folder, problems, time };
+}
+const found = (answer: PolicyText | 'none' | undefined): PolicyText | undefined =>
+  answer === 'none' ? undefined : answer;
+const docker = (more: Partial<Container> = {}): Container =>
+  containerOf({ fullId: 'c', ranBefore: false, ...more });
+const garden = containerOf({ fullId: 'h', runtime: 'garden' });
+
+test('read before the app’s program runs: verified, whatever the times', () => {
+  const { policies, put, answered } = world();
+  put(PLAIN, 'rules: []', START_NS * 2n);
+  assert.equal(policies.isWanted(1), true);
+  assert.equal(policies.answerOf(docker()), undefined);
+  policies.lookAtSetup(1, 9, START_TICKS);
+  assert.deepEqual(answered, ['docker c']);
+  assert.equal(policies.isWanted(1), false);
+  assert.equal(policies.answerOf(docker()), 'enabled');
+  assert.deepEqual(policies.textOf(docker()), {
+    name: PLAIN,
+    text: 'rules: []',
+    trust: 'verified',
+  });
+});
+
+test('without a file the answer is final, and nothing is looked at in apps that are cgroups', () => {
+  const { policies, put } = world();
+  policies.lookAtSetup(1, 9, START_TICKS);
+  put(PLAIN, 'rules: []');
+  policies.lookAtSetup(1, 9, START_TICKS);
+  assert.equal(policies.answerOf(docker()), 'none');
+  assert.equal(policies.textOf(docker()), 'none');
+  assert.equal(policies.isWanted(3), false);
+  assert.equal(policies.answerOf(containerOf({ runtime: 'cgroup' })), 'none');
+});
+
+test('another process with the pid is not believed', () => {
+  const { policies, put, answered } = world();
+  put(PLAIN, 'rules: []');
+  policies.lookAtSetup(1, 9, START_TICKS + 1);
+  assert.deepEqual(answered, []);
+  assert.equal(policies.answerOf(docker()), undefined);
+});
+
+test('looked into later: verified if nothing has changed since the first process began', () => {
+  for (const [changedNs, more, trust] of [
+    [START_NS - 100_000_000n, {}, 'verified'],
+    [START_NS - 1_000_000n, {}, 'unverified'],
+    [START_NS + 1n, {}, 'unverified'],
+    [START_NS - 100_000_000n, { ranBefore: true }, 'unverified'],
+    [START_NS - 100_000_000n, { ranBefore: undefined }, 'unverified'],
+  ] as const) {
+    const { policies, put } = world();
+    put(PLAIN, 'rules: []', changedNs);
+    const container = docker(more);
+    assert.equal(policies.lookInto(container, [9], true), 'answered');
+    assert.equal(found(policies.textOf(container))?.trust, trust);
+  }
+});
+
+test('it is not early any more once a program of the app has run', () => {
+  const { policies, put } = world();
+  put(PLAIN, 'rules: []', START_NS * 2n);
+  policies.onProgram(1, 1);
+  policies.lookAtSetup(1, 9, START_TICKS);
+  assert.equal(
+    policies.answerOf(docker()),
+    undefined,
+    'it is left to the look that compares times',
+  );
+  assert.equal(policies.lookInto(docker(), [9], false), 'answered');
+  assert.equal(found(policies.textOf(docker()))?.trust, 'unverified');
+});
+
+test('looked into: only through processes that have the container’s root, and when it is known whether it ran before', () => {
+  const { policies, roots, put } = world();
+  put(PLAIN, 'rules: []');
+  roots.clear();
+  assert.equal(policies.lookInto(docker(), [9, 10], false), 'unreachable');
+  roots.add(9);
+  assert.equal(policies.lookInto(docker({ ranBefore: undefined }), [9], false), 'unreachable');
+  policies.giveUp(docker());
+  assert.equal(policies.answerOf(docker()), 'none');
+});
+
+test('Garden: the app comes when its first process runs; what comes with it is verified', () => {
+  const { policies, proc, put } = world();
+  const init = 'Name:\tx\nNSpid:\t8\t1\nNSpgid:\t8\t1\nNSsid:\t8\t1\n';
+  proc.put({ pid: 8, comm: 'garden-init', startTicks: 400, status: init });
+  policies.lookAtSetup(2, 8, 400);
+  policies.onProgram(2, 1);
+  assert.equal(policies.answerOf(garden), undefined, 'it may still come');
+  put(DROPLET, JSON.stringify({ format: 1, policy: 'rules: []' }), START_NS);
+  policies.lookAtSetup(2, 9, START_TICKS);
+  assert.deepEqual(policies.textOf(garden), {
+    name: 'varvel.yml',
+    text: 'rules: []',
+    trust: 'verified',
+  });
+});
+
+test('Garden: with the first process alone there is nothing yet; through another, there is none', () => {
+  const { policies, proc, roots } = world();
+  assert.equal(policies.lookInto(garden, [9], false), 'empty');
+  proc.put({ pid: 10, comm: 'launcher', startTicks: START_TICKS + 1 });
+  roots.add(10);
+  assert.equal(policies.lookInto(garden, [9, 10], false), 'answered');
+  assert.equal(policies.answerOf(garden), 'none');
+});
+
+test('files that are not taken say why', () => {
+  const says = (path: string, there: OwnFile | OwnFileRefusal): string | undefined => {
+    const { policies, files } = world();
+    files.set(path, there);
+    policies.lookAtSetup(1, 9, START_TICKS);
+    return found(policies.textOf(docker()))?.refusal;
+  };
+  const own = (text: string): OwnFile => ({ bytes: Buffer.from(text), changedNs: 0n });
+  assert.match(says(PLAIN, 'link') ?? '', /^\/etc\/varvel\/varvel\.yml: it is a link/);
+  assert.match(says(PLAIN, 'no file') ?? '', /not a regular file/);
+  assert.match(says(PLAIN, 'too large') ?? '', /larger than 64 KiB/);
+  assert.match(says(PLAIN, 'unreadable') ?? '', /cannot be read/);
+  assert.match(says(DROPLET, own('{')) ?? '', /policy\.json: it is not what the buildpack writes/);
+  assert.match(says(DROPLET, own('null')) ?? '', /not what the buildpack writes/);
+  assert.match(
+    says(DROPLET, own('{"format":1,"policy":5}')) ?? '',
+    /not what the buildpack writes/,
+  );
+  assert.match(
+    says(DROPLET, own('{"format":2,"policy":""}')) ?? '',
+    /format 2\); this agent reads/,
+  );
+  const binary = { bytes: Buffer.from([0xff, 0xfe]), changedNs: 0n };
+  assert.match(says(PLAIN, binary) ?? '', /no text in UTF-8/);
+  assert.equal(says(PLAIN, own('rules: []')), undefined);
+});
+
+test('the first of several places counts', () => {
+  const { policies, put } = world();
+  put(PLAIN, 'plain');
+  put('/layers/varvel/varvel/policy.json', JSON.stringify({ format: 1, policy: 'layer' }));
+  put('/home/vcap/deps/10/varvel/policy.json', JSON.stringify({ format: 1, policy: 'ten' }));
+  put(DROPLET, JSON.stringify({ format: 1, policy: 'one' }));
+  policies.lookAtSetup(1, 9, START_TICKS);
+  assert.equal(found(policies.textOf(docker()))?.text, 'one');
+});
+
+test('pinned for the next agent, that says when the file is another by then; forgotten with the container', () => {
+  const { policies, put, folder } = world();
+  put(PLAIN, 'rules: []');
+  policies.lookAtSetup(1, 9, START_TICKS);
+  assert.equal(policies.answerOf(docker()), 'enabled');
+  const next = world({ folder });
+  next.put(PLAIN, 'rules: [] # other', START_NS * 2n);
+  assert.equal(next.policies.lookInto(docker({ ranBefore: true }), [9], false), 'answered');
+  assert.deepEqual(next.policies.textOf(docker()), {
+    ...{ name: PLAIN, text: 'rules: []', trust: 'verified' },
+    note: '/etc/varvel/varvel.yml is another now than when the app started, which changes nothing',
+  });
+  next.policies.ended('docker', 'c');
+  assert.equal(
+    found(next.policies.textOf(docker()))?.text,
+    'rules: []',
+    'its last events are on the way',
+  );
+  assert.deepEqual(readdirSync(folder), []);
+  next.time.nowMs = 60_001;
+  next.policies.ended('docker', 'd');
+  assert.equal(next.policies.answerOf(docker()), undefined);
+});
+
+test('a handle of Garden’s that is another container’s now has no pin, and no answer', () => {
+  const { policies, put, proc, folder } = world();
+  put(DROPLET, JSON.stringify({ format: 1, policy: 'rules: []' }));
+  assert.equal(policies.lookInto(garden, [9], true), 'answered');
+  assert.equal(found(policies.textOf(garden))?.trust, 'unverified');
+  policies.forget('garden', 'h');
+  assert.equal(policies.answerOf(garden), undefined);
+  assert.equal(policies.lookInto(garden, [9], true), 'answered');
+  assert.ok(policies.textOf(garden));
+  const other = world({ folder, bootId: 'after the boot' });
+  assert.equal(other.policies.lookInto(garden, [9], false), 'empty');
+  const same = world({ folder });
+  assert.equal(same.policies.lookInto(garden, [9], false), 'answered');
+  proc.put({ pid: 9, comm: 'app', startTicks: START_TICKS + 7 });
+});
+
+test('pins: what is damaged, old or too much is not kept, and a disk that takes nothing harms nobody', () => {
+  const folder = temporaryFolder('varvel-pins-');
+  const problems: unknown[] = [];
+  const MAX = 20;
+  const open = (): PolicyPins =>
+    new PolicyPins({ inside: folder }, (error) => problems.push(error), MAX);
+  const pin: PinnedPolicy = {
+    ...{ path: PLAIN, trust: 'verified', text: 'x', refusal: undefined, incarnation: undefined },
+  };
+  const pins = open();
+  pins.put('a', pin);
+  assert.deepEqual(pins.get('a', undefined)?.text, 'x');
+  assert.equal(pins.get('a', 'another'), undefined);
+  assert.equal(pins.get('b', undefined), undefined);
+  const [file = ''] = readdirSync(folder);
+  writeFileSync(join(folder, file), '{"format":1,"name":"a","pin":{"trust":"root"}}');
+  assert.equal(pins.get('a', undefined), undefined);
+  writeFileSync(join(folder, file), '{"form');
+  assert.equal(pins.get('a', undefined), undefined);
+  assert.equal(problems.length, 1);
+  pins.put('a', pin);
+  writeFileSync(join(folder, `${file}.new`), '{');
+  pins.put('old', pin);
+  for (const name of readdirSync(folder)) if (name !== file) utimesSync(join(folder, name), 1, 1);
+  open();
+  assert.deepEqual(readdirSync(folder), [file]);
+  for (let at = 0; at < MAX; at++)
+    writeFileSync(join(folder, at.toString(16).padStart(40, '0')), '');
+  open();
+  assert.equal(readdirSync(folder).length, MAX);
+  open().put('one more', pin);
+  assert.equal(readdirSync(folder).length, MAX);
+  rmSync(folder, { recursive: true });
+  pins.put('a', pin);
+  pins.remove('a');
+  assert.equal(pins.get('a', undefined), undefined);
+  assert.equal(problems.length, 2);
+});

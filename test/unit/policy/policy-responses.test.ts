@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  compilePolicy,
+  type CompiledPolicy,
+  type PolicyTrust,
+} from '../../../src/policy/app-policy.ts';
+import { describeCheck, operatorRulesOf } from '../../../src/policy/check-policy.ts';
+import { readPolicy } from '../../../src/policy/policy-document.ts';
+import { kill } from '../../../src/responses/kill.ts';
+import type { Detection } from '../../../src/rules/detection.ts';
+import { withResponse, type ResponseName } from '../../../src/rules/response.ts';
+import { makeProcess } from '../../support/rules-subject.ts';
+import { detectionOf } from '../streams/delivery-fixture.ts';
+
+const OPERATORS = `
+- rule: Shell started
+  desc: d
+  condition: evt.type = execve and proc.name = sh
+  output: shell
+  priority: NOTICE
+  tags: [shell]
+- rule: Bash started
+  desc: d
+  condition: evt.type = execve and proc.name = bash
+  output: bash
+  priority: ERROR
+  tags: [shell]
+`;
+const OWN =
+  'custom_rules: [{rule: Mine, desc: d, condition: evt.type = execve and proc.name = x, output: x, priority: ERROR}]\n';
+const rules = operatorRulesOf([{ name: 'operator.yaml', text: OPERATORS }]);
+
+function compile(
+  text: string,
+  responses: readonly ResponseName[] = ['kill'],
+  trust: PolicyTrust = 'verified',
+): CompiledPolicy {
+  const { document, errors } = readPolicy({ name: 'varvel.yml', text });
+  if (document === undefined) return { policy: undefined, errors, warnings: [] };
+  return compilePolicy(document, { ...rules, responses }, trust);
+}
+const killing = ({ policy }: CompiledPolicy): readonly string[] | undefined =>
+  policy?.summary.killing;
+const said = ({ errors, warnings }: CompiledPolicy): string[] =>
+  [...errors, ...warnings].map(({ line, column, message }) => `${line}:${column} ${message}`);
+
+test('rules by name and by tag, the app’s own too; not those that are off', () => {
+  const text = `${OWN}rules: [{disable: {rule: Bash started}}]\nresponses: [{kill: {tag: shell}}, {kill: {rule: Mi*}}]\n`;
+  const compiled = compile(text);
+  assert.deepEqual(killing(compiled), ['Shell started', 'Mine']);
+  assert.equal(compiled.policy?.responseTo('Mine'), 'kill');
+  assert.equal(compiled.policy.responseTo('Bash started'), undefined);
+  assert.match(
+    describeCheck('varvel.yml', compiled),
+    /Ending the process, where .*\n  Shell started\n  Mine\n/,
+  );
+});
+
+test('only where the operator allows it, and where the policy is the tenant’s for certain', () => {
+  const text = 'responses:\n  - kill: {tag: shell}\n';
+  for (const [compiled, why] of [
+    [compile(text, []), /^2:5 the operator does not allow 'kill' here/],
+    [
+      compile(text, ['kill'], 'unverified'),
+      /^2:5 it cannot be told .* asks for 'kill' has no effect/,
+    ],
+  ] as const) {
+    assert.deepEqual(killing(compiled), []);
+    assert.match(said(compiled).join(), why);
+    assert.equal(compiled.errors.length, 0);
+  }
+});
+
+test('what is wrong is refused with its place', () => {
+  for (const [text, message] of [
+    [
+      'responses: [{kill: {rule: Shel started}}]',
+      /^1:13 no rule is called .*did you mean "Shell started"/,
+    ],
+    ['responses: [{stop: {rule: x}}]', /^1:13 an entry is \{kill: \{rule: NAME\}\}/],
+    ['responses: [{kill: {}}]', /^1:20 an entry is/],
+    ['responses: {kill: {rule: x}}', /^1:12 'responses' must be a list/],
+    [
+      `responses: [${'{kill: {tag: shell}},'.repeat(101)}]`,
+      /'responses' has 101 entries: at most 100/,
+    ],
+  ] as const) {
+    const compiled = compile(text);
+    assert.equal(compiled.policy, undefined);
+    assert.match(said(compiled).join(), message);
+  }
+});
+
+test('a response is in the line, with what became of it and what it can promise', () => {
+  const detection: Detection = detectionOf({ output: 'x', outputFields: { a: 1 } });
+  const { output, outputFields } = withResponse(detection, 'kill', 'done');
+  assert.equal(output, 'x | process killed, after this had happened');
+  assert.deepEqual(outputFields, {
+    a: 1,
+    'varvel.response': 'kill',
+    'varvel.response.outcome': 'done',
+    'varvel.response.guarantee': 'after the effect',
+  });
+  assert.match(withResponse(detection, 'kill', 'too late').output, /not killed, it had ended/);
+  assert.match(withResponse(detection, 'kill', 'refused').output, /needs root or CAP_KILL/);
+});
+
+test('kill names the process by pid and start', () => {
+  const killed: number[][] = [];
+  const process = makeProcess({ pid: 7, startBootNs: 129_999_999n });
+  assert.equal(
+    kill((...args) => killed.push(args), process),
+    'done',
+  );
+  assert.deepEqual(killed, [[7, 12]]);
+  const failing = (code: string) => (): void => {
+    throw Object.assign(new Error(code), { code });
+  };
+  assert.equal(kill(failing('ESRCH'), process), 'too late');
+  for (const code of ['EPERM', 'EINVAL']) assert.equal(kill(failing(code), process), 'refused');
+});

@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Pretty } from '../../../src/reading/pretty.ts';
+import type { PrettyOptions } from '../../../src/reading/pretty.ts';
+import type { Detection } from '../../../src/rules/detection.ts';
+import { formatLine } from '../../../src/streams/format.ts';
+import { runCommand, runCommandOn } from '../../support/run-command.ts';
+import { containerOf, deliveryOf } from '../streams/delivery-fixture.ts';
+
+const TIME_NS = BigInt(Date.UTC(2026, 0, 31, 8, 15, 4, 123)) * 1_000_000n;
+const container = containerOf({}, { instance: '0' });
+
+function json(seq: number, detection: Partial<Detection> = {}, id = `id-${seq}`): string {
+  const whole = { container, timeNs: TIME_NS, tags: ['shell', 'T1059'], ...detection };
+  return formatLine(deliveryOf(whole, { id, seq }), { format: 'json' });
+}
+const cf = (text: string, source = 'VARVEL/0'): string =>
+  `   2026-01-31T08:15:04.12+0000 [${source}] ERR ${text}`;
+
+function pretty(lines: readonly string[], options: Partial<PrettyOptions> = {}): string {
+  const it = new Pretty({
+    ...{ columns: 80, colour: false, minimum: 'Debug', only: false, sourceType: 'VARVEL' },
+    ...options,
+  });
+  return lines.map((line) => it.line(line)).join('') + it.end();
+}
+
+test('detections in columns, the app’s lines behind a bar, and what is missing', () => {
+  const text = pretty([
+    cf('Listening on 8080', 'APP/PROC/WEB/0'),
+    cf(json(1)),
+    cf(
+      json(4, { priority: 'Critical', output: 'Shell of a server | command=sh -c id '.repeat(4) }),
+    ),
+    cf(json(4, { priority: 'Critical' })),
+    cf(
+      json(0, { source: 'varvel', rule: 'Varvel: coverage', priority: 'Informational', tags: [] }),
+    ),
+  ]);
+  assert.equal(
+    text,
+    `  | APP/PROC/WEB/0 Listening on 8080
+-- 2026-01-31, times in UTC --
+08:15:04.123  WARNING   shop/0 #1  Shell in an app container  T1059
+              A shell was started (command=sh)
+-- numbers 2 to 3 of shop/0 not in this log --
+08:15:04.123  CRITICAL  shop/0 #4  Shell in an app container  T1059
+              Shell of a server | command=sh -c id Shell of a server |
+              command=sh -c id Shell of a server | command=sh -c id Shell of a
+              server | command=sh -c id
+08:15:04.123  INFO      shop/0  Varvel: coverage
+              A shell was started (command=sh)
+3 detections, 1 that came again (same id) left out, 2 lines missing by their numbers.
+What to do: varvel explain -r "Shell in an app container"
+`,
+  );
+});
+
+test('a drill is called one, in its line and at the end', () => {
+  const rule = 'Varvel drill';
+  const text = pretty([cf(json(1, { rule, tags: ['drill'] })), cf(json(2))]);
+  assert.match(
+    text,
+    /^08:15:04.123  WARNING   shop\/0 #1  Varvel drill  DRILL, nothing is wrong$/m,
+  );
+  assert.match(text, /^2 detections, 1 of them a drill\.$/m);
+});
+
+test('the least priority and the app’s lines can be left out; numbers go on meanwhile', () => {
+  const lines = [cf('app', 'APP/PROC/WEB/0'), cf(json(1)), cf(json(2, { priority: 'Error' }))];
+  const text = pretty(lines, { minimum: 'Error', only: true });
+  assert.doesNotMatch(text, /WARNING|\||not in this log/);
+  assert.match(text, /ERROR +shop\/0 #2/);
+  assert.match(text, /^1 detection, 1 below Error left out\.$/m);
+});
+
+test('a new agent counts from one again: no gap; another instance has numbers of its own', () => {
+  const other = containerOf({}, { instance: '1' });
+  const text = pretty([
+    ...[json(5), json(1, {}, 'new-1'), json(2, {}, 'new-2')],
+    json(9, { container: other }, 'other'),
+  ]);
+  assert.doesNotMatch(text, /not in this log/);
+});
+
+test('what an app prints is never taken for the agent’s, where the log names the source', () => {
+  const text = pretty([cf(json(1), 'APP/PROC/WEB/0')], { only: true });
+  assert.match(text, /^ {2}\| APP\/PROC\/WEB\/0 not Varvel’s: \{/);
+  assert.match(text, /^0 detections\.$/m);
+  assert.match(text, /^1 line looked like a detection and came from elsewhere than VARVEL/m);
+});
+
+test('where the log does not name it, it is said', () => {
+  assert.match(pretty([json(1)]), /This log does not say who wrote a line/);
+  assert.doesNotMatch(pretty([cf(json(1))]), /does not say/);
+});
+
+test('a line of the agent in its text format is shown as it is', () => {
+  const line = formatLine(deliveryOf({ container, timeNs: TIME_NS }), { format: 'text' });
+  assert.equal(pretty([cf(line)]).split('\n')[0], line);
+});
+
+/** Our own colours are the only escape sequences, and a newline is where we end a line. */
+const OWN = new RegExp(String.raw`\x1b\[(?:0|1|2|31|33|36|1;31)m`, 'g');
+
+test('no text of an app steers the terminal or begins in the first column', () => {
+  const nasty = fc.string({
+    unit: fc.oneof(
+      fc.constantFrom('\x1b', '\r', '\n', '\t', '\u202e', '\x9b', '{', '}', '"', '08:15:04.123'),
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+    ),
+    maxLength: 60,
+  });
+  fc.assert(
+    fc.property(nasty, nasty, fc.boolean(), (said, output, asApp) => {
+      const raw = asApp ? said.replaceAll('\n', ' ') : cf(json(1, { output, rule: said }));
+      const it = new Pretty({
+        ...{ columns: 80, colour: true, minimum: 'Debug', only: false, sourceType: 'VARVEL' },
+      });
+      const shown = it.line(raw);
+      const plain = shown.replaceAll(OWN, '');
+      assert.doesNotMatch(plain.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+      const lines = plain.split('\n').slice(0, -1);
+      if (asApp) assert.ok(lines.length === 1 && lines[0]?.startsWith('  | '), plain);
+      else
+        assert.ok(
+          lines.slice(2).every((line) => line.startsWith(' '.repeat(14))),
+          plain,
+        );
+    }),
+  );
+});
+
+test('varvel pretty: standard input, files, and bad input', async () => {
+  const run = await runCommandOn(
+    [`${cf(json(1))}\n${cf(json(3)).slice(0, 40)}`, cf(json(3)).slice(40)],
+    'pretty',
+  );
+  assert.equal(run.code, 0);
+  assert.match(run.out, /#1 [\s\S]*number 2 of shop\/0[\s\S]*#3 /);
+  assert.match(run.err, /^2 detections, 1 line missing/);
+  const folder = mkdtempSync(join(tmpdir(), 'varvel-pretty-'));
+  try {
+    const file = join(folder, 'incident.log');
+    writeFileSync(file, `${json(1)}\nhello\n`);
+    assert.match((await runCommand('pretty', '-o', file)).out, /WARNING/);
+    assert.doesNotMatch((await runCommand('pretty', '-o', file)).out, /hello/);
+    const missing = await runCommand('pretty', join(folder, 'none'));
+    assert.equal(missing.code, 2);
+    assert.match(
+      missing.err,
+      /none: Cannot read the log: there is no such file; check the path\.$/m,
+    );
+    assert.match((await runCommand('pretty', folder)).err, /it is a directory; name a file/);
+    const wrong = await runCommand('pretty', '-p', 'eror');
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.err, /--priority must be one of emergency, .*"eror"\. Did you mean error\?/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('at the end, what to do about the most severe rule: never a name that a shell would take apart', () => {
+  const end = (...detections: Partial<Detection>[]): string =>
+    pretty(detections.map((one, at) => cf(json(at + 1, one))))
+      .split('\n')
+      .at(-2) ?? '';
+  const severe = { rule: 'Miner run', priority: 'Critical' } as const;
+  const first = { rule: 'Raw device opened', priority: 'Critical' } as const;
+  assert.equal(end({}, severe, first), 'What to do: varvel explain -r "Miner run"');
+  assert.match(end({ source: 'varvel', rule: 'Varvel: coverage' }), /^1 detection\.$/);
+  for (const rule of ['x"; id; "', 'x`id`', '$(id)', 'a\\', '-r', "it's!", 'a\u202eb'])
+    assert.match(end({ rule }), /^1 detection\.$/, rule);
+});

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { describe, test } from 'node:test';
+import { parse, type DefaultTreeAdapterTypes } from 'parse5';
+import { renderReport } from '../../../src/reading/report/page.ts';
+import { duration } from '../../../src/reading/report/parts.ts';
+import { ruleGuide } from '../../../src/reading/report/rule-guide.ts';
+import { DARK, LIGHT } from '../../../src/reading/report/style.ts';
+import type { Palette } from '../../../src/reading/report/style.ts';
+import type { Suppressed } from '../../../src/streams/limiter.ts';
+import { lostNotice, suppressedNotice } from '../../../src/streams/notices.ts';
+import { cf, container, incidentOf, line } from './report-fixture.ts';
+
+const GUIDE = ruleGuide([
+  {
+    name: 'Shell in an app container',
+    description: 'Few apps ever do.\n  What\nto do: Restart it &\n  rotate.\n',
+  },
+]);
+const page = (lines: readonly string[]): string =>
+  renderReport(incidentOf(lines), { guide: GUIDE, version: '1.2.3', asked: '' });
+
+/** What is read on the page, without markup. */
+function textOf(html: string): string {
+  const texts: string[] = [];
+  const visit = (node: DefaultTreeAdapterTypes.ChildNode): void => {
+    if (node.nodeName === 'style') return;
+    if ('value' in node) texts.push(node.value);
+    else if ('childNodes' in node) node.childNodes.forEach(visit);
+  };
+  parse(html).childNodes.forEach(visit);
+  return texts.join('').replace(/\s+/g, ' ');
+}
+
+test('the policy of the page allows its own style sheet and nothing else', () => {
+  const html = page([line(1, 0)]);
+  const css = /<style>(.*)<\/style>/s.exec(html)?.[1] ?? '';
+  const hash = createHash('sha256').update(css).digest('base64');
+  const policy = /http-equiv="Content-Security-Policy"\s+content="([^"]*)"/.exec(html)?.[1];
+  assert.equal(
+    policy?.replaceAll('&#39;', "'"),
+    `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`,
+  );
+  assert.ok(html.indexOf('Content-Security-Policy') < html.indexOf('<style>'));
+  assert.doesNotMatch(css, /url\(|@import|expression/);
+  assert.doesNotMatch(html, /<script|<link|<img|<iframe|<object|<form|\bstyle=|\bon[a-z]+=/);
+});
+
+test('the same log gives the same page', () => {
+  assert.equal(page([line(1, 0)]), page([line(1, 0)]));
+});
+
+test('what it says of a rule that is known, and of one that is not', () => {
+  const text = textOf(page([line(1, 0), line(2, 1, { rule: 'Mine' })]));
+  assert.match(text, /Few apps ever do\. What to do now ?Restart it & rotate\./);
+  assert.match(text, /Mine.*This rule is not among those/);
+});
+
+test('the head: how much, when, where', () => {
+  const text = textOf(
+    page([cf(line(1, 0, { priority: 'Critical' })), cf(line(2, 75, { rule: 'Mine' }))]),
+  );
+  assert.match(text, /shop/);
+  assert.match(
+    text,
+    /2 detections of 2 rules in 1 min 15 s\. Most severe: Shell in an app container\. 2026-01-31 08:15:04 – 08:16:19 UTC/,
+  );
+  assert.match(text, /instance 0 · container abababababab · host cell-1 ! 1 reason to be careful/);
+  assert.match(text, /App GUID ?g-1/);
+});
+
+const LIMITS = { burst: 5, perMinute: 6, appBurst: 7, appPerMinute: 8, summaryMs: 60_000 };
+
+test('what this log can be relied on for', () => {
+  const lost = { count: 2, firstNs: 0n, lastNs: 0n, container };
+  const suppressed: Suppressed = {
+    ...{ rule: 'r', priority: 'Warning', count: 31 },
+    ...{ firstNs: 0n, lastNs: 0n, container },
+  };
+  const text = textOf(
+    page([
+      cf(line(1, 0)),
+      cf(line(5, 1)),
+      cf(line(9, 2), 'APP/PROC/WEB/0'),
+      line(6, 3),
+      cf(line(0, 4, lostNotice('syslog', lost))),
+      cf(line(0, 5, suppressedNotice(suppressed, LIMITS), 'text')),
+    ]),
+  );
+  assert.match(text, /4 lines of the agent by the log system’s word/);
+  assert.match(text, /does not say who wrote 1 line/);
+  assert.match(text, /1 line looked like a detection and came from elsewhere/);
+  assert.match(text, /Of shop\/0 3 lines are missing here by their numbers \(seq\): 2–4\./);
+  assert.match(text, /31 more detections were counted instead of written/);
+  assert.match(text, /2 lines were lost on the way/);
+  assert.match(text, /No coverage line is here/);
+  assert.match(text, /Varvel: lines lost × 1: Lines are missing in this log; the operator’s copy/);
+});
+
+test('a log without a detection has a page that says so', () => {
+  const text = textOf(page(['GET / 200', '', 'GET /x 404']));
+  assert.match(text, /Nothing was detected in this part of the log\./);
+  assert.match(text, /No rule fired\./);
+  assert.match(text, /There is nothing to draw\./);
+  assert.match(text, /3 lines read/);
+});
+
+test('alike processes are drawn once, with the numbers of the others', () => {
+  const lines = Array.from({ length: 5 }, (_, n) =>
+    line(n + 1, n, {
+      lineage: {
+        processes: [
+          { pid: n + 20, start: n + 20, name: 'cat' },
+          { pid: 1, start: 1, name: 'node' },
+        ],
+        above: 'outside',
+      },
+    }),
+  );
+  assert.match(textOf(page(lines)), /4 more like the one above: pid 21, 22, 23, 24/);
+});
+
+test('detections of one rule in a row are folded, and all are there', () => {
+  const html = page(Array.from({ length: 6 }, (_, n) => line(n + 1, n)));
+  assert.match(textOf(html), /5 more lines of Shell in an app container, until 08:15:09\.000/);
+  assert.equal(html.match(/<pre>/g)?.length, 6);
+});
+
+test('durations in words', () => {
+  const words = [0, 970, 9_990, 12_000, 75_000, 3_660_000, 90_000_000].map(duration);
+  assert.deepEqual(words, [
+    '0 s',
+    '0.97 s',
+    '9.99 s',
+    '12 s',
+    '1 min 15 s',
+    '1 h 1 min',
+    '1 d 1 h',
+  ]);
+});
+
+describe('contrast of the colours, WCAG 2.2', () => {
+  const channel = (hex: string): number => {
+    const value = Number.parseInt(hex, 16) / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  };
+  const luminance = (colour: string): number => {
+    const [r = 0, g = 0, b = 0] = (colour.match(/[0-9a-f]{2}/g) ?? []).map(channel);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const contrast = (one: string, other: string): number => {
+    const [light = 0, dark = 0] = [luminance(one), luminance(other)].sort((a, b) => b - a);
+    return (light + 0.05) / (dark + 0.05);
+  };
+  const TEXTS: readonly (readonly [keyof Palette, keyof Palette])[] = [
+    ...(['ink', 'muted', 'link', 'good', 'bad'] as const).flatMap((ink) =>
+      (['page', 'card'] as const).map((ground) => [ink, ground] as const),
+    ),
+    ['callInk', 'callGround'],
+    ...(['critical', 'error', 'warning', 'notice', 'info'] as const).map(
+      (name) => [`${name}Ink`, name] as const,
+    ),
+  ];
+  const MARKS = ['criticalMark', 'errorMark', 'warningMark', 'noticeMark', 'infoMark'] as const;
+
+  for (const [scheme, palette] of Object.entries({ light: LIGHT, dark: DARK })) {
+    test(scheme, () => {
+      assert.equal(contrast('#000000', '#ffffff'), 21);
+      for (const [ink, ground] of TEXTS) {
+        const found = contrast(palette[ink], palette[ground]);
+        assert.ok(found >= 4.5, `${ink} on ${ground}: ${found.toFixed(2)}`);
+      }
+      for (const mark of MARKS) {
+        const found = contrast(palette[mark], palette.card);
+        assert.ok(found >= 3, `${mark} on card: ${found.toFixed(2)}`);
+      }
+    });
+  }
+});

@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { Spool, type SpoolOptions } from '../../../src/streams/spool/spool.ts';
+import { UserError } from '../../../src/shared/user-error.ts';
+
+let parent: string;
+let folder: string;
+let open: Spool[] = [];
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'varvel-spool-'));
+  folder = join(parent, 'syslog');
+});
+
+afterEach(() => {
+  for (const spool of open) spool.close();
+  open = [];
+  rmSync(parent, { recursive: true });
+});
+
+function openSpool(options: Partial<SpoolOptions> = {}): Spool {
+  const spool = Spool.open({ folder, maxBytes: 1024 * 1024, ...options });
+  open.push(spool);
+  return spool;
+}
+
+/** As if the process had been killed: what it holds open stays as it is. */
+function killed(spool: Spool): void {
+  open = open.filter((one) => one !== spool);
+}
+
+const put = (spool: Spool, text: string, lane = 'app', urgent = false): boolean =>
+  spool.append({ lane, urgent }, Buffer.from(text));
+
+const next = (spool: Spool, max = 100): string[] =>
+  spool.peek(max).map(({ payload }) => payload.toString());
+
+/** All that waits, in the order in which it is sent. */
+function drain(spool: Spool, max = 3): string[] {
+  const all: string[] = [];
+  for (let some = next(spool, max); some.length > 0; some = next(spool, max)) {
+    all.push(...some);
+    spool.settle(some.length);
+  }
+  return all;
+}
+
+const segments = (): string[] => readdirSync(folder).filter((name) => name.endsWith('.spool'));
+
+describe('spool', () => {
+  test('in order; the same again until it is settled', () => {
+    const spool = openSpool();
+    for (const text of ['a', 'b', 'c', 'd']) assert.ok(put(spool, text));
+    assert.deepEqual(next(spool, 2), ['a', 'b']);
+    assert.deepEqual(next(spool, 2), ['a', 'b']);
+    spool.settle(1);
+    assert.deepEqual(next(spool, 2), ['b', 'c']);
+    assert.equal(spool.counters().waiting, 3);
+    assert.deepEqual(drain(spool), ['b', 'c', 'd']);
+    assert.deepEqual(next(spool), []);
+  });
+
+  test('lanes take turns, each in its order; urgent ones go first', () => {
+    const spool = openSpool();
+    for (let n = 0; n < 4; n++) put(spool, `flood ${n}`, 'flood');
+    put(spool, 'quiet 0', 'quiet');
+    put(spool, 'quiet 1', 'quiet');
+    put(spool, 'alarm', 'other', true);
+    assert.deepEqual(drain(spool, 1), [
+      ...['alarm', 'flood 0', 'quiet 0', 'flood 1', 'quiet 1', 'flood 2', 'flood 3'],
+    ]);
+  });
+
+  test('what a killed process left comes again, but for what was settled', () => {
+    const first = openSpool();
+    for (let n = 0; n < 10; n++) put(first, `line ${n}`, n % 2 === 0 ? 'even' : 'odd');
+    assert.deepEqual(next(first, 3), ['line 0', 'line 1', 'line 2']);
+    first.settle(2);
+    killed(first);
+    const second = openSpool();
+    assert.equal(second.counters().recovered, 8);
+    put(second, 'line 10', 'even');
+    const all = drain(second);
+    assert.deepEqual(
+      all.filter((text) => Number(text.slice(5)) % 2 === 0),
+      ['line 2', 'line 4', 'line 6', 'line 8', 'line 10'],
+    );
+    assert.deepEqual(
+      all.filter((text) => Number(text.slice(5)) % 2 === 1),
+      ['line 3', 'line 5', 'line 7', 'line 9'],
+    );
+  });
+
+  test('an end in order leaves what waits, and no file of what was sent', () => {
+    const first = openSpool();
+    put(first, 'sent');
+    drain(first);
+    put(first, 'waits');
+    killed(first);
+    first.close();
+    assert.deepEqual(drain(openSpool()), ['waits']);
+  });
+
+  test('files are removed once all in them is settled', () => {
+    const spool = openSpool({ segmentBytes: 600_000 });
+    const long = 'x'.repeat(60_000);
+    for (let n = 0; n < 15; n++) put(spool, `${n} ${long}`);
+    assert.equal(segments().length, 2);
+    next(spool, 11);
+    spool.settle(11);
+    assert.equal(segments().length, 1);
+    assert.ok(spool.counters().bytes < 400_000);
+    assert.equal(drain(spool).length, 4);
+  });
+
+  test('a write that was cut off loses that record alone', () => {
+    const first = openSpool();
+    for (const text of ['one', 'two', 'three']) put(first, text);
+    killed(first);
+    const [name = ''] = segments();
+    const path = join(folder, name);
+    truncateSync(path, statSync(path).size - 2);
+    const second = openSpool();
+    assert.deepEqual([second.counters().recovered, drain(second)], [2, ['one', 'two']]);
+    assert.ok(second.counters().unreadBytes > 0);
+  });
+
+  test('a damaged record ends its file; the next file is read', () => {
+    const first = openSpool({ segmentBytes: 1 });
+    for (const text of ['one', 'two', 'three']) put(first, text);
+    killed(first);
+    const [, middle = ''] = segments().sort();
+    const bytes = readFileSync(join(folder, middle));
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(join(folder, middle), bytes);
+    const second = openSpool();
+    assert.deepEqual(drain(second), ['one', 'three']);
+    assert.equal(second.counters().unreadBytes, bytes.length - 8);
+  });
+
+  test('one damaged while it waits is left out and counted', () => {
+    const spool = openSpool();
+    for (const text of ['one', 'two', 'three']) put(spool, text);
+    const [name = ''] = segments();
+    const bytes = readFileSync(join(folder, name));
+    bytes[bytes.indexOf('two')]! ^= 1;
+    writeFileSync(join(folder, name), bytes);
+    assert.deepEqual(drain(spool, 10), ['one', 'three']);
+    assert.ok(spool.counters().unreadBytes > 0);
+    assert.equal(spool.counters().waiting, 0);
+  });
+
+  test('when it is full, new records are refused and counted; the last tenth is for urgent ones', () => {
+    const spool = openSpool({ maxBytes: 20_000 });
+    let taken = 0;
+    while (put(spool, 'x'.repeat(980))) taken++;
+    assert.equal(taken, 18);
+    assert.ok(put(spool, 'urgent', 'app', true));
+    assert.ok(!put(spool, 'x'.repeat(980)));
+    assert.equal(spool.counters().refused, 2);
+    assert.ok(spool.counters().bytes <= 20_000);
+    assert.equal(drain(spool).length, 19);
+  });
+
+  test('a full disk refuses records; what was taken stays', () => {
+    mkdirSync(folder);
+    assert.equal(
+      spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=700', 'none', folder]).status,
+      0,
+    );
+    try {
+      const spool = openSpool();
+      let taken = 0;
+      while (put(spool, 'x'.repeat(5000))) taken++;
+      assert.ok(taken > 5 && taken < 16, String(taken));
+      assert.equal(spool.counters().refused, 1);
+      assert.equal(next(spool).length, taken);
+      spool.settle(taken);
+      assert.deepEqual(drain(spool), []);
+      spool.close();
+      open = [];
+    } finally {
+      spawnSync('umount', [folder]);
+    }
+  });
+
+  const refused = (pattern: RegExp): void => {
+    assert.throws(
+      () => openSpool(),
+      (error) => error instanceof UserError && pattern.test(error.message),
+    );
+  };
+
+  test('a link, a file and a folder that others may write to are refused', () => {
+    mkdirSync(join(parent, 'elsewhere'), { mode: 0o700 });
+    symlinkSync(join(parent, 'elsewhere'), folder);
+    refused(/cannot be used: .*(ENOTDIR|ELOOP).*Set state_dir/);
+    rmSync(folder);
+    writeFileSync(folder, '');
+    refused(/cannot be used: .*(ENOTDIR|EEXIST)/);
+    rmSync(folder);
+    mkdirSync(folder);
+    chmodSync(folder, 0o777);
+    refused(/others may write to it/);
+  });
+
+  test('a link in place of one of its files is refused', () => {
+    const first = openSpool();
+    put(first, 'one');
+    killed(first);
+    const [name = ''] = segments();
+    rmSync(join(folder, name));
+    symlinkSync('/etc/passwd', join(folder, name));
+    refused(/ELOOP/);
+  });
+
+  test('one process at a time', () => {
+    openSpool();
+    const owner = join(folder, 'owner');
+    const [, start = ''] = readFileSync('/proc/1/stat', 'latin1').split(') ');
+    writeFileSync(owner, `1 ${start.split(' ')[19] ?? ''}`);
+    refused(/the process 1 uses it/);
+    writeFileSync(owner, '1 12345678901'); // another process had that id
+    openSpool();
+  });
+});
