@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { Process } from '../../src/context/process.ts';
-import { ancestorsOf, readStat } from '../support/kernel-facts.ts';
+import { ancestorsOf, becomesZombie, readStat } from '../support/kernel-facts.ts';
 import {
   STANDARD_PROGRAMS,
   stepsProgram,
@@ -133,8 +133,11 @@ describe('a process that has the number of an ended one', () => {
 
   test('its child has ended, and nobody has asked how', async () => {
     own = new TreeProbe();
-    const [pid, former, app] = await endOne('forkleft', '[', 'exit', 3, ']');
+    const [pid, former, app] = await endOne('forkleft', '[', 'sleep', 20, 'exit', 3, ']');
     const zombie = app.result('forkleft').ret;
+    // Whoever started it ended without waiting: it may end later than the app says that it pauses.
+    await becomesZombie(zombie);
+    await own.kernel.settle();
     assert.equal(readStat(zombie).ppid, app.pid);
     const { process } = own.last(zombie, 'procexit');
     assert.equal(process.parent, former);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Credentials } from '../../src/events/event.ts';
 import { HEADER } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
@@ -52,6 +53,8 @@ function readStatFields(path: string): { comm: string; fields: string[] } {
 export interface StatFacts {
   readonly pid: number;
   readonly comm: string;
+  /** One letter, as proc(5) has them. */
+  readonly state: string;
   readonly ppid: number;
   readonly startTicks: bigint;
 }
@@ -59,7 +62,17 @@ export interface StatFacts {
 /** Reads /proc/PID/stat. */
 export function readStat(pid: number): StatFacts {
   const { comm, fields } = readStatFields(`/proc/${pid}/stat`);
-  return { pid, comm, ppid: Number(fields[1]), startTicks: BigInt(fields[19] ?? '') };
+  const [state = '', ppid] = fields;
+  return { pid, comm, state, ppid: Number(ppid), startTicks: BigInt(fields[19] ?? '') };
+}
+
+/** Waits until it has ended and nobody has asked how; its `procexit` was emitted before. */
+export async function becomesZombie(pid: number): Promise<void> {
+  const end = Date.now() + 10_000;
+  while (readStat(pid).state !== 'Z') {
+    assert.ok(Date.now() < end, `${pid} has not ended`);
+    await delay(2);
+  }
 }
 
 /** The parents that /proc knows, nearest first. */
