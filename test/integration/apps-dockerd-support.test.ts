@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import test from 'node:test';
 import { startDockerd } from '../support/dockerd.ts';
+import { processesNaming } from '../support/processes.ts';
 
 void test('the private dockerd runs a container, restarts, and leaves nothing behind', async () => {
   const mountsBefore = readFileSync('/proc/self/mountinfo', 'utf8');
@@ -38,12 +39,5 @@ void test('the private dockerd runs a container, restarts, and leaves nothing be
   assert.equal(existsSync(home), false);
   assert.equal(existsSync(`/sys/fs/cgroup/pids/docker/${id}`), false);
   assert.equal(readFileSync('/proc/self/mountinfo', 'utf8'), mountsBefore);
-  const leftOver = readdirSync('/proc').filter((name) => {
-    try {
-      return /^\d+$/.test(name) && readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(home);
-    } catch {
-      return false;
-    }
-  });
-  assert.deepEqual(leftOver, []);
+  assert.deepEqual(processesNaming(home), []);
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,6 +18,7 @@ import {
   theLine,
 } from '../support/container-log.ts';
 import { execInContainer } from '../support/e2e-docker.ts';
+import { processesNaming } from '../support/processes.ts';
 import { containerOf } from '../unit/streams/delivery-fixture.ts';
 
 test('a detection of the run before never cuts off the log of the next', async () => {
@@ -53,6 +54,8 @@ test('a command that is run in the container does not make what was detected bef
   // As the engine described it before it had a process: what is detected in its first moments is told by that.
   const container = { ...app.container, initPid: 0 };
   const early = nextDelivery(container);
+  // Files’ times are those of the last tick of the kernel’s clock, up to 10 ms ago.
+  await delay(20);
   assert.equal(await execInContainer(app.docker, 'true'), 0);
   assert.ok(statSync(join(fifoOf(app), '..'), { bigint: true }).mtimeNs > early.detection.timeNs);
   const stream = newStream();
@@ -79,20 +82,6 @@ test('it is held for as long as a busy host takes to start a container', async (
     await start;
   });
 });
-
-/** Those with the container's id among their arguments. */
-function processesNaming(id: string): { pid: number; argv: string[] }[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const argv = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
-        return argv.includes(id) ? [{ pid: Number(name), argv }] : [];
-      } catch {
-        return []; // ended meanwhile
-      }
-    });
-}
 
 /** Delivers while the runtime sets a container up, whose start is seen through by `meanwhile`. */
 async function detectDuringStart(

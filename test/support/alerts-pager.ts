@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { HttpService } from './http-receiver.ts';
+import { processesNaming } from './processes.ts';
 import { Rsyslog } from './rsyslog.ts';
 import { runCommand } from './run-command.ts';
 
@@ -76,6 +77,11 @@ export class Pager {
 
   async stop(): Promise<void> {
     await this.rsyslog.stop();
+    const page = join(this.folder, 'page');
+    for (const end = Date.now() + 10_000; processesNaming(page).length > 0;) {
+      assert.ok(Date.now() < end, 'the program that pages goes on without its rsyslog');
+      await delay(20);
+    }
     await this.webhook.stop();
     rmSync(this.folder, { recursive: true });
   }

@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CriTestClient } from './cri-runtime.ts';
 import { endProcess, hasEnded, removeCgroup, unmountBelow, writeBusyboxTree } from './dockerd.ts';
+import { processesNaming } from './processes.ts';
 
 const CONTAINERD = '/usr/bin/containerd';
 /** Short, because a unix socket's path below it may have at most 107 bytes. */
@@ -338,15 +339,7 @@ Root = "${this.stateDir}/runc"
 
   /** Shims outlive their containerd; they are known by their arguments, which name its socket. */
   async #endShims(): Promise<void> {
-    const mark = Buffer.from(this.socketPath);
-    for (const name of readdirSync('/proc')) {
-      if (!/^\d+$/.test(name)) continue;
-      try {
-        if (readFileSync(`/proc/${name}/cmdline`).includes(mark)) await endProcess(Number(name));
-      } catch {
-        // gone meanwhile
-      }
-    }
+    for (const { pid } of processesNaming(this.socketPath)) await endProcess(pid);
   }
 }
 

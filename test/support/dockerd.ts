@@ -19,6 +19,7 @@ import { basename, join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
+import { processesNaming } from './processes.ts';
 
 const DOCKERD = '/usr/sbin/dockerd';
 const BUSYBOX = '/bin/busybox';
@@ -276,15 +277,7 @@ class PrivateDockerd implements TestDockerd {
 
   /** Shims that outlive a killed containerd are known by their arguments: they name our containerd's socket. */
   async #endShims(): Promise<void> {
-    const mark = Buffer.from(`${this.execRoot}/containerd/`);
-    for (const name of readdirSync('/proc')) {
-      if (!/^\d+$/.test(name)) continue;
-      try {
-        if (readFileSync(`/proc/${name}/cmdline`).includes(mark)) await endProcess(Number(name));
-      } catch {
-        // gone meanwhile
-      }
-    }
+    for (const { pid } of processesNaming(`${this.execRoot}/containerd/`)) await endProcess(pid);
   }
 }
 
