@@ -16,7 +16,7 @@ typedef long long __s64;
 typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
-typedef unsigned char bool;
+typedef _Bool bool;
 #define NULL ((void *)0)
 
 enum bpf_map_type_used {

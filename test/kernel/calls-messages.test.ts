@@ -23,11 +23,15 @@ const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_FASTOPEN = 0x20000000;
 const EBADF = -9;
 const EAGAIN = -11;
 const EFAULT = -14;
 const EOPNOTSUPP = -95;
+const EISCONN = -106;
 const ENOTCONN = -107;
+const EINPROGRESS = -115;
 
 const ADDRESS4 = bytes(ipv4('127.0.0.1', 0));
 /** A bound UDP socket, which is `@` from then on. */
@@ -310,7 +314,7 @@ describe('calls of messages', () => {
     const run = await suite.run(
       callFd('socket', AF_INET, SOCK_STREAM, 0),
       call('bind', '@', ADDRESS4, 16),
-      call('sendto', '@', bytes('early'), 5, 0x4000, 'n', 0), // MSG_NOSIGNAL
+      call('sendto', '@', bytes('early'), 5, MSG_NOSIGNAL, 'n', 0),
       call('listen', '@', 1),
       callFd('socket', AF_INET, SOCK_STREAM, 0),
       call('connect', '@', 'a:1', 16),
@@ -337,6 +341,63 @@ describe('calls of messages', () => {
       true,
       false,
     );
+    run.end();
+  });
+
+  /** What makes a listening socket; `@` is it. */
+  const listening = (backlog: number): Step[] => [
+    ...callFd('socket', AF_INET, SOCK_STREAM, 0),
+    ...call('bind', '@', ADDRESS4, 16),
+    ...call('listen', '@', backlog),
+    ...['describe', '@'],
+  ];
+  const STREAM = callFd('socket', AF_INET, SOCK_STREAM, 0);
+
+  test('a message that connects its stream is to a new peer, as by connect', async () => {
+    const run = await suite.run(
+      listening(8),
+      [...STREAM, ...call('sendto', '@', bytes('hello'), 5, MSG_FASTOPEN, 'a:1', 16)],
+      ['describe', '@'],
+      call('sendto', '@', bytes('no'), 2, MSG_FASTOPEN | MSG_NOSIGNAL, 'a:1', 16),
+      call('sendto', '@', bytes('more'), 4, 0, 'a:1', 16),
+      [...STREAM, ...call('sendmsg', '@', ...header(['a:2', 16], to('hi')), MSG_FASTOPEN)],
+      ['describe', '@'],
+      STREAM,
+      call('sendmmsg', '@', '{', ...message(['a:3', 16], to('hey')), '}', 1, MSG_FASTOPEN),
+      ['describe', '@'],
+    );
+    const [listener, ...clients] = placesOf(run);
+    const [one, two, three] = clients as [Place, Place, Place];
+    const sent = ({ fd, at }: Place, data: string): Record<string, unknown> => ({
+      ...{ res: data.length, fd, size: data.length, data: Buffer.from(data) },
+      tuple: `${at}->${listener!.at}`,
+    });
+    assertPeer(run.check('sendto', sent(one, 'hello')), false, true);
+    const failed = { res: EISCONN, fd: one.fd, size: 2, data: undefined, tuple: undefined };
+    assertPeer(run.check('sendto', failed), true, false);
+    assertPeer(run.check('sendto', sent(one, 'more')), true, false);
+    assertPeer(run.check('sendmsg', sent(two, 'hi')), false, true);
+    const event = run.event('sendmmsg', run.results[0]!);
+    run.checkEvent(event, sent(three, 'hey'));
+    assertPeer(event, false, true);
+    run.end();
+  });
+
+  test('one that has begun to connect its stream too', async () => {
+    const run = await suite.run(
+      listening(0),
+      // Which takes one that nobody accepts, and no more.
+      [...STREAM, ...call('connect', '@', 'a:1', 16)],
+      STREAM,
+      call('sendto', '@', bytes('hello'), 5, MSG_FASTOPEN | MSG_DONTWAIT, 'a:2', 16),
+      ['describe', '@'],
+    );
+    const [listener, client] = placesOf(run) as [Place, Place];
+    const event = run.check('sendto', {
+      ...{ res: EINPROGRESS, fd: client.fd, size: 5, data: undefined },
+      tuple: `${client.at}->${listener.at}`,
+    });
+    assertPeer(event, false, true);
     run.end();
   });
 
@@ -438,6 +499,20 @@ describe('calls of messages', () => {
         ['sendto', 'aside', true],
       ]);
       assert.equal(suite.probe.entry(run.cgroup).prefiltered, 5);
+      const stream = await suite.run(
+        listening(8),
+        [...STREAM, ...call('sendto', '@', bytes('first'), 5, MSG_FASTOPEN, 'a:1', 16)],
+        call('sendto', '@', bytes('second'), 6, 0, 'n', 0),
+        call('sendto', '@', bytes('third'), 5, 0, 'a:1', 16),
+        call('sendmsg', '@', ...header(nobody, to('fourth')), 0),
+        call('sendmsg', '@', ...header(['a:1', 16], to('fifth')), 0),
+      );
+      const ofStream = suite.eventsOf(stream.cgroup);
+      assert.deepEqual(
+        ofStream.map((event) => [event.type, String(event.param('data'))]),
+        [['sendto', 'first']],
+      );
+      assert.equal(suite.probe.entry(stream.cgroup).prefiltered, 4);
       suite.probe.probe.setMasks({ ...masks, messages: { newPeer: false, other: false } });
       const silent = await suite.run(...steps);
       assert.deepEqual(suite.eventsOf(silent.cgroup), []);

@@ -6,6 +6,7 @@
  */
 
 #define EINPROGRESS 115
+#define MSG_FASTOPEN 0x20000000
 #define SOCK_STREAM 1
 #define PR_SET_NAME 15
 #define PR_GET_NAME 16
@@ -108,14 +109,27 @@ static __always_inline __u64 call__read_word(struct call_state *c, __u64 base, _
 	return word;
 }
 
-/* A message that says itself where it goes, as also one of a connected socket can, unless that is a stream. */
+/* Did a message that is sent connect its stream (tcp(7), TCP Fast Open), or begin to? Where to, the socket knows then. */
+static __always_inline bool call__connects(const struct call_state *c)
+{
+	if ((c->spec.flags & CALL_RECEIVES) || (c->ret < 0 && c->ret != -EINPROGRESS))
+		return 0;
+	bool single = (c->spec.flags & CALL_MSGHDR) && !(c->spec.flags & CALL_MESSAGES);
+	return c->args[single ? 3 : 4] & MSG_FASTOPEN;
+}
+
+/* Does a message that is sent say itself where it goes? Also one of a connected socket can. */
+static __always_inline bool call__has_address(struct call_state *c)
+{
+	return c->spec.flags & CALL_MSGHDR ? call__read_word(c, c->message, 0) : c->args[c->spec.addr & 7];
+}
+
+/* The same, where that counts: a stream's goes where the stream does. */
 static __always_inline bool call__names_receiver(struct call_state *c, struct sock *sk)
 {
 	if (!(c->spec.flags & CALL_MESSAGE) || (c->spec.flags & CALL_RECEIVES))
 		return 0;
-	if (LOAD(sk, struct sock, sk_type) == SOCK_STREAM)
-		return 0;
-	return c->spec.flags & CALL_MSGHDR ? call__read_word(c, c->message, 0) : c->args[c->spec.addr & 7];
+	return LOAD(sk, struct sock, sk_type) == SOCK_STREAM ? call__connects(c) : call__has_address(c);
 }
 
 /* The file or socket behind the descriptor that the call is about. */
@@ -356,11 +370,16 @@ static __always_inline bool call__is_message_wanted(struct call_state *c, __u32 
 		return 1;
 	if (!(mask & MESSAGE_NEW_PEER))
 		return 0;
+	bool sent = !(c->spec.flags & CALL_RECEIVES);
+	/* Most are: so much is told without a look at the socket. */
+	if (sent && !call__connects(c) && !call__has_address(c))
+		return 0;
 	struct sock *sk = socket__from_file(file__from_fd(bpf_get_current_task_btf(), (__s32)c->args[1]));
 	if (!sk)
 		return 0;
-	return LOAD(sk, struct sock, sk_type) != SOCK_STREAM &&
-	       (!socket__is_connected(sk) || call__names_receiver(c, sk));
+	if (sent)
+		return call__names_receiver(c, sk);
+	return LOAD(sk, struct sock, sk_type) != SOCK_STREAM && !socket__is_connected(sk);
 }
 
 /* Sends the record of the call in call_state. */
@@ -401,7 +420,8 @@ __noinline int call__send(void)
 	call__store_object(c);
 	call__store_address(c);
 	/* One that failed changes nothing: the next to the same peer is the first. */
-	if (message && c->socket && c->ret >= 0 && !(r->flags & CONNECTED) && call__note_peer(c))
+	bool unbound = message && c->socket && !(r->flags & CONNECTED);
+	if (unbound && (r->socket_type == SOCK_STREAM ? call__connects(c) : c->ret >= 0 && call__note_peer(c)))
 		r->flags |= PEER_CHANGED;
 	if (message && !(mask & MESSAGE_OTHER) && !(r->flags & PEER_CHANGED)) {
 		__sync_fetch_and_add(&entry->prefiltered, 1);

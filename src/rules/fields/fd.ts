@@ -291,7 +291,7 @@ export const FD_CLASS: FieldClass = {
     field(
       'fd.name_changed',
       'BOOL',
-      'A message of an unconnected socket has another peer than the one before; true for connect.',
+      'A message of an unconnected socket has another peer than the one before, or connects it; true for connect.',
       (v) => {
         if (!hasFd(v)) return undefined;
         if (v.event.type === 'connect') return tupleOf(v) !== undefined;

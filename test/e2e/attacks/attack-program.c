@@ -12,6 +12,7 @@
  *   connect ADDRESS PORT         connects by TCP
  *   fetch ADDRESS PORT           the same, and reads the answer by recvfrom
  *   datagram ADDRESS PORT        connects by UDP and sends
+ *   fastopen ADDRESS PORT        connects by TCP with its first message, without connect(2)
  *   redirect ADDRESS PORT        connects by TCP and makes the connection its standard input and output
  *   packet | traceme | attach | setns | setuid | userfaultfd | module
  */
@@ -161,6 +162,13 @@ static int do_datagram(char **argv)
 	return send(fd, "x", 1, 0) != 1 && errno != ECONNREFUSED ? failed("send") : 0;
 }
 
+static int do_fastopen(char **argv)
+{
+	struct sockaddr_in address = address_of(argv);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	return sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&address, sizeof(address)) != 1 ? failed("sendto") : 0;
+}
+
 static int do_redirect(char **argv)
 {
 	int fd = connected(argv, SOCK_STREAM);
@@ -242,10 +250,10 @@ static const struct {
 	{ "wait", 2, do_wait },         { "spawn", 1, do_spawn },       { "bare", 1, do_bare },
 	{ "memfd", 1, do_memfd },       { "read", 1, do_read },         { "create", 1, do_create },
 	{ "server", 2, do_server },     { "accept", 2, do_accept },     { "connect", 2, do_connect },
-	{ "fetch", 2, do_fetch },       { "datagram", 2, do_datagram }, { "redirect", 2, do_redirect },
-	{ "packet", 0, do_packet },     { "traceme", 0, do_traceme },   { "attach", 0, do_attach },
-	{ "setns", 0, do_setns },       { "setuid", 0, do_setuid },     { "userfaultfd", 0, do_userfaultfd },
-	{ "module", 0, do_module },
+	{ "fetch", 2, do_fetch },       { "datagram", 2, do_datagram }, { "fastopen", 2, do_fastopen },
+	{ "redirect", 2, do_redirect }, { "packet", 0, do_packet },     { "traceme", 0, do_traceme },
+	{ "attach", 0, do_attach },     { "setns", 0, do_setns },       { "setuid", 0, do_setuid },
+	{ "module", 0, do_module },     { "userfaultfd", 0, do_userfaultfd },
 };
 
 static int run(char **argv)

@@ -30,6 +30,14 @@ export const KERNEL_ROWS: readonly AttackRow[] = [
     host: NET_ADMIN,
   },
   {
+    action: 'EC2 metadata without connect',
+    upstream: 'Contact EC2 Instance Metadata Service From Container',
+    file: 'incubating',
+    ours: 'Cloud metadata service contacted',
+    does: `${reach(METADATA, 80)} && ${as('shop')} fastopen ${METADATA} 80`,
+    host: NET_ADMIN,
+  },
+  {
     action: 'ssh other port',
     upstream: 'Disallowed SSH Connection Non Standard Port',
     file: 'stable',

@@ -10,6 +10,7 @@ import { RulesUnderTest } from '../../../src/rules/testing/rules-under-test.ts';
 import { readTestFile } from '../../../src/rules/testing/test-file.ts';
 import type { TestEvent } from '../../../src/rules/testing/test-file.ts';
 import { hooksFor } from '../../../src/plan/hooks.ts';
+import { messageMaskFor } from '../../../src/plan/message-mask.ts';
 import { ruleNeeds } from '../../../src/rules/rule-set.ts';
 
 type Fields = Readonly<Record<string, Given>>;
@@ -390,11 +391,12 @@ test('of the rules that an event meets, the first, which is reported, is one of 
   }
 });
 
-test('no rule needs a call that programs make all the time', () => {
+test('no rule needs a call that programs make all the time; of what is sent, the first message to somebody', () => {
   const { ruleSet } = rules.result;
   assert.ok(ruleSet);
   const hooks = new Set(hooksFor(ruleNeeds(ruleSet)));
-  const hot = ['sendto', 'sendmsg', 'recvfrom', 'recvmsg', 'mmap', 'mprotect', 'prctl', 'kill'];
+  assert.deepEqual(messageMaskFor(ruleSet), { newPeer: true, other: false });
+  const hot = ['recvfrom', 'recvmsg', 'recvmmsg', 'mmap', 'mprotect', 'prctl', 'kill'];
   for (const one of [...hot, 'tkill', 'tgkill', 'accept', 'accept4', 'io_uring_enter']) {
     assert.ok(!hooks.has(`sys_${one}`), one);
   }
