@@ -83,6 +83,10 @@ export class ContainerLooks {
       this.#waiting.set(name, { key, container, sinceMs: nowMs() });
       this.#timer ??= setInterval(() => this.look(), LOOK_MS).unref();
       if (this.#waiting.size > WAITING_MAX) this.#giveUpFirst();
+    } else if (registry.pendingOf(container.runtime, key).length > 0) {
+      // Its cgroups are gone already, and what was detected in them waits.
+      files.giveUp(container);
+      return files.answerOf(container);
     }
     return undefined;
   }

@@ -324,7 +324,7 @@ const DEFAULT_RULES = join(import.meta.dirname, '../../manifests/rules/varvel_ru
 
 /** Polls until the probe gives something other than undefined and false; throws after `timeoutMs`. */
 export async function until<Value>(
-  what: string,
+  what: string | (() => string),
   probe: () => Promise<Value | undefined | false> | Value | undefined | false,
   timeoutMs = 15_000,
 ): Promise<Value> {
@@ -332,7 +332,10 @@ export async function until<Value>(
   for (;;) {
     const value = await probe();
     if (value !== undefined && value !== false) return value;
-    if (Date.now() >= deadline) throw new Error(`${what}: not within ${timeoutMs / 1000} s`);
+    if (Date.now() >= deadline) {
+      const said = typeof what === 'string' ? what : what();
+      throw new Error(`${said}: not within ${timeoutMs / 1000} s`);
+    }
     await delay(25);
   }
 }
@@ -341,14 +344,16 @@ export async function until<Value>(
 export async function settled(agent: E2eAgent, timeoutMs = 15_000): Promise<AgentSnapshot> {
   let last = '';
   let since = 0;
+  let held = 0;
   return await until(
-    'the agent comes to rest',
+    () => `the agent comes to rest; ${held} are held or wait, the last state is ${last}`,
     async () => {
       const now = await agent.snapshot();
       const waiting =
         now.waiting.events.held +
         now.waiting.detections.held +
         Object.values(now.delivery.streams).reduce((sum, { waiting: w }) => sum + w, 0);
+      held = waiting;
       const state = JSON.stringify([now.kernel.emitted, now.received, now.delivery, waiting]);
       if (state !== last || waiting > 0) {
         last = state;

@@ -50,7 +50,7 @@ function world() {
   };
   const ask = (container: Container) => looks.answerOf(container.fullId, container);
   const end = (id: string): void => rmSync(join(mountPoint, id), { recursive: true });
-  return { looks, time, answers, looked, next, answered, run, ask, end };
+  return { looks, registry, time, answers, looked, next, answered, run, ask, end };
 }
 
 test('one without a cgroup is not waited for; one that runs is looked into until there is an answer', () => {
@@ -107,6 +107,16 @@ test('one that has ended has no file', () => {
   end('a');
   looks.look();
   assert.deepEqual([answers.get('a'), looked, answered], ['none', [], ['a']]);
+});
+
+test('nor has one that is described only when it has ended', () => {
+  const { looks, registry, answers, looked, run, ask } = world();
+  const a = run('a', '7\n');
+  for (const { cgroupId } of registry.cgroupsOf('docker', 'a')) registry.remove(cgroupId);
+  assert.equal(ask(a), 'none');
+  assert.equal(answers.get('a'), 'none');
+  looks.look();
+  assert.deepEqual(looked, []);
 });
 
 test('many take turns', () => {
