@@ -56,6 +56,13 @@
 #define CALL_MESSAGES 1024
 #define CALL_NEW_CWD 256
 
+#define STANDARD_OPEN 16
+#define STANDARD_UNIX 32
+#define STANDARD_IPV4 64
+#define STANDARD_IPV6 96
+#define STANDARD_FAMILY 96
+#define STANDARD_DESCRIBED 128
+
 #define CGROUP_MKDIR 1
 #define CGROUP_RMDIR 2
 #define CGROUP_ATTACH 3
@@ -217,6 +224,15 @@ struct rec_exec {
 	__u64 file_ctime;
 	__u64 file_mtime;
 	__u64 pidns_start;
+	__u32 standard;
+	__u16 family;
+	__u16 protocol;
+	__u16 socket_type;
+	__u16 lport;
+	__u16 rport;
+	__u16 reserved;
+	__u8 laddr[16];
+	__u8 raddr[16];
 	__u16 ancestors_len;
 	__u16 raw_len;
 	__u16 path_len;
@@ -316,7 +332,7 @@ struct rec_cgroup {
 
 _Static_assert(sizeof(struct rec_header) == 160, "header");
 
-_Static_assert(sizeof(struct rec_exec) == 88, "exec");
+_Static_assert(sizeof(struct rec_exec) == 136, "exec");
 
 _Static_assert(sizeof(struct rec_clone) == 40, "clone");
 

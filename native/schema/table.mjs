@@ -108,6 +108,19 @@ export const RECORD_FLAGS = {
   RESULT_UNKNOWN: 2048,
 };
 
+/**
+ * What descriptor 0, 1 or 2 is to a program that starts. The low four bits are those of S_IFMT; 0 of an anonymous inode, and
+ * where it is closed. DESCRIBED: an IP socket, the first of them, whose ends the record has.
+ */
+export const STANDARD = {
+  STANDARD_OPEN: 16,
+  STANDARD_UNIX: 32,
+  STANDARD_IPV4: 64,
+  STANDARD_IPV6: 96,
+  STANDARD_FAMILY: 96,
+  STANDARD_DESCRIBED: 128,
+};
+
 export const CGROUP_OPS = { CGROUP_MKDIR: 1, CGROUP_RMDIR: 2, CGROUP_ATTACH: 3 };
 export const SCOPE_STATES = { SCOPE_PENDING: 1, SCOPE_INCLUDED: 2, SCOPE_EXCLUDED: 3 };
 
@@ -125,7 +138,7 @@ export const KINDS = [
       [
         'flags',
         'u32',
-        'ARGV_TRUNCATED, ENV_TRUNCATED, RAW_TRUNCATED, RAW_UNREADABLE, CWD_TRUNCATED',
+        'ARGV_TRUNCATED, ENV_TRUNCATED, RAW_TRUNCATED, RAW_UNREADABLE, CWD_TRUNCATED, CONNECTED (the socket below)',
       ],
       ['file_ctime', 'u64', "Last change of the file's status, Unix ns"],
       ['file_mtime', 'u64', "Last change of the file's content, Unix ns"],
@@ -134,6 +147,12 @@ export const KINDS = [
         'u64',
         "Start of the first process in the task's pid namespace, boot time ns",
       ],
+      [
+        'standard',
+        'u32',
+        'What descriptors 0, 1 and 2 are: a byte each, the lowest first: STANDARD_* over the type bits of i_mode',
+      ],
+      ...SOCKET,
     ],
     variable: [
       ['ancestors', 'Parent first: {u64 start; u32 pid; u32 in_scope; char comm[16]} each'],

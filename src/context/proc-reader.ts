@@ -143,6 +143,7 @@ export function nameOnlyImage(name: string): ProcessImage {
     exeWritable: false,
     exeCtimeNs: 0n,
     exeMtimeNs: 0n,
+    standard: [],
     env: undefined,
   };
 }

@@ -120,6 +120,7 @@ export class AncestorImage implements ProcessImage {
   readonly exeWritable = false;
   readonly exeCtimeNs = 0n;
   readonly exeMtimeNs = 0n;
+  readonly standard = [];
   readonly env = undefined;
   readonly #pid: number;
   readonly #startBootNs: bigint;

@@ -465,6 +465,7 @@ function imageOfExec(comm: string, exec: ExecDetails): ProcessImage {
     exeWritable: exec.writable,
     exeCtimeNs: exec.fileCtimeNs,
     exeMtimeNs: exec.fileMtimeNs,
+    standard: exec.standard,
     env: exec.env,
   };
 }

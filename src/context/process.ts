@@ -1,3 +1,5 @@
+import type { StandardDescriptor } from '../events/event.ts';
+
 /** What a process runs: replaced as a whole by each successful exec, so it may be kept. */
 export interface ProcessImage {
   /** comm, at most 15 bytes. */
@@ -22,6 +24,8 @@ export interface ProcessImage {
   readonly exeMtimeNs: bigint;
   /** NAME=value each; undefined when not known, as while no rule needs it. */
   readonly env: readonly string[] | undefined;
+  /** Descriptors 0, 1 and 2 as the program found them; empty when not known. */
+  readonly standard: readonly StandardDescriptor[];
 }
 
 /** A process (thread group). Known by (pid, startBootNs); lives on as long as something refers to it. */

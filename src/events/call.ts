@@ -1,20 +1,12 @@
 import { normalizePath } from '../shared/path.ts';
-import { formatIpv4, formatIpv6, formatUnixPath, parseSockaddr } from './address.ts';
+import { formatUnixPath, parseSockaddr } from './address.ts';
 import type { RecordBytes } from './batch.ts';
 import { readFile } from './details.ts';
-import type {
-  CallDetails,
-  KernelFile,
-  SocketAddress,
-  SocketDetails,
-  SocketTuple,
-} from './event.ts';
+import type { CallDetails, KernelFile, SocketAddress, SocketDetails } from './event.ts';
+import { readTuple } from './socket.ts';
 import { CALL, RECORD_FLAGS } from './table.gen.ts';
 
 const AF_UNIX = 1;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const NO_IP = (): string => '';
 
 /** Where the lengths of the variable parts are, in the order of the parts. */
 const LENGTHS = [
@@ -137,33 +129,15 @@ class RecordCall implements CallDetails {
     const at = this.#at;
     const socketType = r.short(at + CALL.socket_type);
     if (socketType === 0) return undefined;
-    const family = r.short(at + CALL.family);
-    const protocol = r.short(at + CALL.protocol);
     return {
-      family,
-      protocol,
+      family: r.short(at + CALL.family),
+      protocol: r.short(at + CALL.protocol),
       socketType,
       tuple: this.#has(RECORD_FLAGS.TUPLE_KNOWN)
-        ? this.#readTuple(family, protocol, socketType)
+        ? readTuple(r, at, CALL, this.#unixPath())
         : undefined,
       connected: this.#has(RECORD_FLAGS.CONNECTED),
       peerChanged: this.#has(RECORD_FLAGS.PEER_CHANGED),
-    };
-  }
-
-  #readTuple(family: number, protocol: number, socketType: number): SocketTuple {
-    const r = this.#r;
-    const at = this.#at;
-    const format = family === AF_INET ? formatIpv4 : family === AF_INET6 ? formatIpv6 : NO_IP;
-    return {
-      family,
-      protocol,
-      socketType,
-      localIp: format(r.bytes, at + CALL.laddr),
-      localPort: r.short(at + CALL.lport),
-      remoteIp: format(r.bytes, at + CALL.raddr),
-      remotePort: r.short(at + CALL.rport),
-      unixPath: this.#unixPath(),
     };
   }
 

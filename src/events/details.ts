@@ -6,8 +6,10 @@ import type {
   ExecDetails,
   KernelFile,
   OpenDetails,
+  StandardDescriptor,
 } from './event.ts';
-import { CLONE, EXEC, FILE_FLAGS, HEADER, OPEN, RECORD_FLAGS } from './table.gen.ts';
+import { readTuple } from './socket.ts';
+import { CLONE, EXEC, FILE_FLAGS, HEADER, OPEN, RECORD_FLAGS, STANDARD } from './table.gen.ts';
 
 /** One function per record kind: the fixed and variable parts at `at` as the event's details. */
 
@@ -299,6 +301,46 @@ function readArgv(r: RecordBytes, at: number, length: number): string[] {
   return args;
 }
 
+/** By the type bits of i_mode, shifted as the record has them. */
+const STANDARD_TYPES: ReadonlyMap<number, string> = new Map([
+  [0o01, 'pipe'],
+  [0o02, 'file'],
+  [0o04, 'directory'],
+  [0o06, 'file'],
+  [0o10, 'file'],
+]);
+const STANDARD_FAMILIES: ReadonlyMap<number, string> = new Map([
+  [STANDARD.STANDARD_UNIX, 'unix'],
+  [STANDARD.STANDARD_IPV4, 'ipv4'],
+  [STANDARD.STANDARD_IPV6, 'ipv6'],
+]);
+
+/** Without a connection among them they are the same few for all programs. */
+const STANDARD_CACHED = 256;
+const standards = new Map<number, readonly StandardDescriptor[]>();
+
+function readStandard(r: RecordBytes, at: number): readonly StandardDescriptor[] {
+  const all = r.number(at + EXEC.standard);
+  const known = standards.get(all);
+  if (known !== undefined) return known;
+  const connected = (r.number(at + EXEC.flags) & RECORD_FLAGS.CONNECTED) !== 0;
+  const found = [0, 1, 2].map((fd) => {
+    const what = (all >>> (8 * fd)) & 0xff;
+    const described = (what & STANDARD.STANDARD_DESCRIBED) !== 0;
+    return {
+      type:
+        STANDARD_FAMILIES.get(what & STANDARD.STANDARD_FAMILY) ?? STANDARD_TYPES.get(what & 0o17),
+      tuple: described ? readTuple(r, at, EXEC, '') : undefined,
+      connected: described && connected,
+    };
+  });
+  if (found.every(({ tuple }) => tuple === undefined)) {
+    if (standards.size >= STANDARD_CACHED) standards.clear();
+    standards.set(all, found);
+  }
+  return found;
+}
+
 export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetails {
   const ancestorsLength = r.short(at + EXEC.ancestors_len);
   const rawLength = r.short(at + EXEC.raw_len);
@@ -331,6 +373,7 @@ export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetai
     fileCtimeNs: r.u64(at + EXEC.file_ctime),
     fileMtimeNs: r.u64(at + EXEC.file_mtime),
     pidNamespaceStartBootNs: r.u64(at + EXEC.pidns_start),
+    standard: failed ? [] : readStandard(r, at),
     ancestors,
     pgid: r.number(at + EXEC.pgid),
     vpgid: r.number(at + EXEC.vpgid),

@@ -149,6 +149,16 @@ export interface Ancestor {
 }
 
 /** execve, execveat: the new image when the result is 0, the attempt otherwise. */
+/** Descriptor 0, 1 or 2, as a program found it when it started. */
+export interface StandardDescriptor {
+  /** As `fd.type` has it; undefined when it is closed, or something that has no name there. */
+  readonly type: string | undefined;
+  /** Of an IP socket, the first among the three: the others are the same one, or their ends are not told. */
+  readonly tuple: SocketTuple | undefined;
+  /** That socket has a peer. */
+  readonly connected: boolean;
+}
+
 export interface ExecDetails {
   /** The file that runs (for a script, its interpreter); undefined when the call failed. */
   readonly file: KernelFile | undefined;
@@ -169,6 +179,8 @@ export interface ExecDetails {
   readonly fileMtimeNs: bigint;
   /** Start of the first process in the pid namespace, CLOCK_BOOTTIME nanoseconds; 0 when the call failed. */
   readonly pidNamespaceStartBootNs: bigint;
+  /** Standard input, output and error; empty when the call failed. */
+  readonly standard: readonly StandardDescriptor[];
   /** Parent first; at most 8. */
   readonly ancestors: readonly Ancestor[];
   readonly pgid: number;

@@ -248,6 +248,16 @@ export const RECORD_FLAGS = {
 } as const;
 
 
+export const STANDARD = {
+  STANDARD_OPEN: 16,
+  STANDARD_UNIX: 32,
+  STANDARD_IPV4: 64,
+  STANDARD_IPV6: 96,
+  STANDARD_FAMILY: 96,
+  STANDARD_DESCRIBED: 128,
+} as const;
+
+
 export const CGROUP_OPS = {
   CGROUP_MKDIR: 1,
   CGROUP_RMDIR: 2,
@@ -323,13 +333,22 @@ export const EXEC = {
   file_ctime: 208,
   file_mtime: 216,
   pidns_start: 224,
-  ancestors_len: 232,
-  raw_len: 234,
-  path_len: 236,
-  cwd_len: 238,
-  argv_len: 240,
-  env_len: 242,
-  end: 248,
+  standard: 232,
+  family: 236,
+  protocol: 238,
+  socket_type: 240,
+  lport: 242,
+  rport: 244,
+  reserved: 246,
+  laddr: 248,
+  raddr: 264,
+  ancestors_len: 280,
+  raw_len: 282,
+  path_len: 284,
+  cwd_len: 286,
+  argv_len: 288,
+  env_len: 290,
+  end: 296,
 } as const;
 
 

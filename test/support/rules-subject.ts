@@ -35,6 +35,7 @@ export function makeImage(overrides: Partial<ProcessImage> = {}): ProcessImage {
     exeWritable: false,
     exeCtimeNs: 0n,
     exeMtimeNs: 0n,
+    standard: [],
     env: undefined,
     ...overrides,
   };
@@ -237,6 +238,7 @@ export function makeExec(overrides: Partial<ExecDetails> = {}): ExecDetails {
     fileCtimeNs: 0n,
     fileMtimeNs: 0n,
     pidNamespaceStartBootNs: 0n,
+    standard: [],
     ancestors: [],
     pgid: 1,
     vpgid: 1,

@@ -61,6 +61,36 @@ static __always_inline void exec__store_file(struct rec_exec *r, const struct fi
 	r->file_mode = facts->mode;
 }
 
+/* What descriptors 0, 1 and 2 are to the program, and the ends of the first IP socket among them. */
+static __always_inline void exec__store_standard(struct rec_exec *r, struct task_struct *task)
+{
+	struct sock *described = NULL;
+	for (int fd = 0; fd < 3; fd++) {
+		struct file *file = file__from_fd(task, fd);
+		if (!file)
+			continue;
+		struct inode *inode = LOAD(file, struct file, f_inode);
+		__u32 what = STANDARD_OPEN | (LOAD(inode, struct inode, i_mode) & S_IFMT) >> 12;
+		struct sock *sk = socket__from_file(file);
+		__u16 family = sk ? LOAD(sk, struct sock, __sk_common.skc_family) : 0;
+		if (family == AF_UNIX)
+			what |= STANDARD_UNIX;
+		if (family == AF_INET || family == AF_INET6) {
+			what |= family == AF_INET ? STANDARD_IPV4 : STANDARD_IPV6;
+			if (!described) {
+				described = sk;
+				SOCKET_STORE_KIND(r, sk);
+				SOCKET_STORE_ENDS(r, sk);
+				if (socket__is_connected(sk))
+					r->flags |= CONNECTED;
+			}
+			if (described == sk)
+				what |= STANDARD_DESCRIBED;
+		}
+		r->standard |= what << 8 * fd;
+	}
+}
+
 /* Unix ns of the file's last change: of its status (ctime) or of its content. */
 static __always_inline __u64 exec__time_of(struct file *file, bool status)
 {
@@ -175,6 +205,7 @@ int BPF_PROG(sched_exec, struct task_struct *task, int old_pid, struct linux_bin
 	r->file_mtime = exec__time_of(bprm->file, 0);
 	r->file_ctime = exec__time_of(bprm->file, 1);
 	r->pidns_start = exec__namespace_start(task);
+	exec__store_standard(r, task);
 	if (*(volatile __u32 *)&state.wants_env)
 		off = exec__store_env(s, r, off, task->mm);
 	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry);

@@ -160,8 +160,11 @@ export function isServer(view: View, tuple: SocketTuple): boolean {
   if (SERVER_EVENTS.has(type)) return true;
   if (type === 'connect') return false;
   if (socketOf(view)?.connected !== true) return RECEIVING_EVENTS.has(type);
-  return tuple.remotePort >= EPHEMERAL_PORTS && tuple.localPort < EPHEMERAL_PORTS;
+  return isServerByPorts(tuple);
 }
+
+const isServerByPorts = ({ localPort, remotePort }: SocketTuple): boolean =>
+  remotePort >= EPHEMERAL_PORTS && localPort < EPHEMERAL_PORTS;
 
 /** Nobody is at the other end: the socket listens, or was given an address only. */
 const isAlone = (tuple: SocketTuple): boolean =>
@@ -188,10 +191,23 @@ export function endOf(
 function socketName(view: View, tuple: SocketTuple): string | undefined {
   if (tuple.family === AF_UNIX) return tuple.unixPath;
   if (ipVersion(tuple) === undefined) return undefined;
-  const local = `${canonicalIp(tuple.localIp) ?? tuple.localIp}:${tuple.localPort}`;
-  if (view.event.type !== 'connect' && isAlone(tuple)) return tuple.localPort === 0 ? '' : local;
+  if (view.event.type !== 'connect' && isAlone(tuple)) return nameAlone(tuple);
+  return nameOfEnds(tuple, isServer(view, tuple));
+}
+
+/** The same of an IP socket that no event is about: the ports tell who is the server. */
+export const connectionName = (tuple: SocketTuple): string =>
+  isAlone(tuple) ? nameAlone(tuple) : nameOfEnds(tuple, isServerByPorts(tuple));
+
+const nameAlone = (tuple: SocketTuple): string => (tuple.localPort === 0 ? '' : localOf(tuple));
+
+const localOf = ({ localIp, localPort }: SocketTuple): string =>
+  `${canonicalIp(localIp) ?? localIp}:${localPort}`;
+
+function nameOfEnds(tuple: SocketTuple, isLocalServer: boolean): string {
+  const local = localOf(tuple);
   const remote = `${canonicalIp(tuple.remoteIp) ?? tuple.remoteIp}:${tuple.remotePort}`;
-  return isServer(view, tuple) ? `${remote}->${local}` : `${local}->${remote}`;
+  return isLocalServer ? `${remote}->${local}` : `${local}->${remote}`;
 }
 
 /** `fd.name`: a file's path, or a socket's ends. */

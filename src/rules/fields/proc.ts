@@ -2,6 +2,7 @@ import type { Process, ProcessImage } from '../../context/process.ts';
 import { field, fieldWithReader, future, parseIndex } from './field.ts';
 import { ENVIRONMENT_FIELDS } from './proc-env.ts';
 import { EXE_TIME_FIELDS, unixOf } from './proc-exe-times.ts';
+import { STANDARD_FIELDS } from './proc-standard.ts';
 import { ancestor, MAX_ANCESTORS } from './ancestors.ts';
 import type { FieldClass, FieldDefinition, FieldType, Value, View } from './field.ts';
 
@@ -362,12 +363,7 @@ export const PROC_CLASS: FieldClass = {
     future('proc.vmswap', 'UINT64', 'Swapped memory in kB.'),
     future('proc.nthreads', 'UINT64', 'Threads, the leader included.'),
     future('proc.nchilds', 'UINT64', 'Threads but the leader.'),
-    future('proc.stdin.type', 'CHARBUF', 'Type of descriptor 0.'),
-    future('proc.stdout.type', 'CHARBUF', 'Type of descriptor 1.'),
-    future('proc.stderr.type', 'CHARBUF', 'Type of descriptor 2.'),
-    future('proc.stdin.name', 'CHARBUF', 'Name of descriptor 0.'),
-    future('proc.stdout.name', 'CHARBUF', 'Name of descriptor 1.'),
-    future('proc.stderr.name', 'CHARBUF', 'Name of descriptor 2.'),
+    ...STANDARD_FIELDS,
     future('proc.is_container_healthcheck', 'BOOL', "Started by the container's health check.", {
       deprecated: true,
     }),

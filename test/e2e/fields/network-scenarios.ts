@@ -132,16 +132,41 @@ const ASKED = 'asked';
 const datagram = (to: { ip: string; port: number }): Step[] =>
   call('sendto', '@', text(ASKED), ASKED.length, 0, bytes(ipv4(to.ip, to.port)), 16);
 
+/** Ends in a connection of its own, whose number is `@`. */
+const CONNECT: readonly Step[] = [
+  ...[...callFd('socket', AF_INET, STREAM, 0), ...bound(SERVER.ip, SERVER.port)],
+  ...call('listen', '@', 5),
+  ...[...callFd('socket', AF_INET, STREAM, 0), ...bound(CLIENT.ip, 0)],
+  ...call('connect', '@', bytes(ipv4(SERVER.ip, SERVER.port)), 16),
+  ...['describe', '@'],
+];
+
+/** What a program found at descriptors 0 to 2: the connection that was described first. */
+const STANDARD: Fields = Object.fromEntries(
+  ['stdin', 'stdout', 'stderr'].flatMap((name) => [
+    [
+      `proc.${name}.type`,
+      (world: World): Truth => ({
+        source: TABLE,
+        value: isInTable(world, local(world, 0)) ? 'ipv4' : null,
+      }),
+    ],
+    [
+      `proc.${name}.name`,
+      (world: World): Truth => {
+        const [here, there] = [local(world, 0), remote(world, 0)];
+        const value = `${here.ip}:${here.port}->${there.ip}:${there.port}`;
+        return { source: `${LOCAL}, ${REMOTE}`, value };
+      },
+    ],
+  ]),
+);
+
 export const NETWORK_SCENARIOS: readonly Scenario[] = [
   {
     name: 'connection',
     steps: [
-      ...[...callFd('socket', AF_INET, STREAM, 0), ...bound(SERVER.ip, SERVER.port)],
-      ...call('listen', '@', 5),
-      ...[...callFd('socket', AF_INET, STREAM, 0), ...bound(CLIENT.ip, 0)],
-      ...call('connect', '@', bytes(ipv4(SERVER.ip, SERVER.port)), 16),
-      ...['describe', '@'],
-      ...callFd('accept', '@1', 'n', 'n'),
+      ...[...CONNECT, ...callFd('accept', '@1', 'n', 'n')],
       ...['describe', '@'],
       ...call('sendto', '@1', text(SENT), SENT.length, 0, 'n', 0),
       ...call('recvfrom', '@', 'o:64', 64, 0, 'n', 'n'),
@@ -208,6 +233,15 @@ export const NETWORK_SCENARIOS: readonly Scenario[] = [
         },
       },
     ],
+  },
+  {
+    name: 'standard',
+    steps: [
+      ...[...CONNECT, 'forkleft', '['],
+      ...[0, 1, 2].flatMap((fd) => call('dup2', '@', fd)),
+      ...['execve', '/bin/a1', 'a1', 'pause', ';', ']', 'pause'],
+    ],
+    comparisons: [{ event: 'execve', when: 'evt.rawres = 0 and proc.name = a1', fields: STANDARD }],
   },
   {
     name: 'datagrams',

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { Step } from '../../support/kernel-probe.ts';
 import {
   above,
@@ -193,6 +194,18 @@ const users = (name: string): Fields => ({
   }),
 });
 
+/** The container's standard input and output: files and pipes. */
+const standardTypes = (name: string): Fields =>
+  Object.fromEntries(
+    ['stdin', 'stdout', 'stderr'].map((field, fd) => [
+      `proc.${field}.type`,
+      by('stat(2)', name, (pid) => {
+        const status = statSync(`/proc/${pid}/fd/${fd}`);
+        return status.isFIFO() ? 'pipe' : status.isSocket() ? 'unix' : 'file';
+      }),
+    ]),
+  );
+
 const uidOf = (pid: number): number => Number(procStatus(pid, 'Uid')[1]);
 
 const capabilitySets = (name: string): Fields => ({
@@ -305,7 +318,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     comparisons: [
       {
         ...started('a1'),
-        fields: { ...users('a1'), ...capabilitySets('a1') },
+        fields: { ...users('a1'), ...capabilitySets('a1'), ...standardTypes('a1') },
       },
     ],
   },

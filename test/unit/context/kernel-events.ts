@@ -107,6 +107,7 @@ export function execEvent(
     fileCtimeNs: 0n,
     fileMtimeNs: 0n,
     pidNamespaceStartBootNs: 0n,
+    standard: [],
     ancestors: options.ancestors ?? [],
     pgid: 11,
     vpgid: 12,

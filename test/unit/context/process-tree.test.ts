@@ -51,6 +51,7 @@ test('exec replaces the image; a failed one does not', () => {
     exeWritable: false,
     exeCtimeNs: 0n,
     exeMtimeNs: 0n,
+    standard: [],
     env: undefined,
   });
   const before = process.image;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { FILE_FLAGS, RECORD_FLAGS } from '../../../src/events/table.gen.ts';
+import type { StandardDescriptor } from '../../../src/events/event.ts';
+import { FILE_FLAGS, RECORD_FLAGS, STANDARD } from '../../../src/events/table.gen.ts';
 import { decodeText } from '../../../src/shared/text.ts';
 import { u32, s32, u64, path, bool, files } from './arbitraries.ts';
 import { plain } from '../../support/plain.ts';
@@ -145,7 +146,7 @@ test('an exec comes back as it was written', () => {
         const event = eventOf(
           buildRecord('exec', 'execve', { ret: failed ? -2 : 0 }, { ...file, ...rest }, parts),
         );
-        const { writable, ...exec } = event.exec!;
+        const { writable, standard, ...exec } = event.exec!;
         assert.deepEqual(
           { ...exec, file: exec.file && plain(exec.file) },
           {
@@ -169,9 +170,46 @@ test('an exec comes back as it was written', () => {
           },
         );
         if (failed) assert.equal(writable, false);
+        assert.equal(standard.length, failed ? 0 : 3);
       },
     ),
   );
+});
+
+test('what a program found as its descriptors 0, 1 and 2', () => {
+  const { STANDARD_OPEN, STANDARD_UNIX, STANDARD_IPV4, STANDARD_IPV6, STANDARD_DESCRIBED } =
+    STANDARD;
+  const [pipe, device, directory, file, socket] = [0o01, 0o02, 0o04, 0o10, 0o14];
+  const of = (bytes: readonly number[], fixed = {}): readonly StandardDescriptor[] => {
+    const [zero = 0, one = 0, two = 0] = bytes;
+    const standard = zero | (one << 8) | (two << 16);
+    return eventOf(buildRecord('exec', 'execve', {}, { ...fixed, standard })).exec!.standard;
+  };
+  const types = (...bytes: number[]): unknown => of(bytes).map(({ type }) => type);
+  const open = STANDARD_OPEN;
+  assert.deepEqual(types(open | pipe, open | device, open | directory), [
+    ...['pipe', 'file', 'directory'],
+  ]);
+  assert.deepEqual(types(0, open, open | file), [undefined, undefined, 'file']);
+  const unix = open | socket | STANDARD_UNIX;
+  const [ipv4, ipv6] = [open | socket | STANDARD_IPV4, open | socket | STANDARD_IPV6];
+  assert.deepEqual(types(unix, ipv4, ipv6), ['unix', 'ipv4', 'ipv6']);
+  assert.deepEqual(types(open | socket, ipv6, unix), [undefined, 'ipv6', 'unix'], 'netlink, say');
+  const fixed = {
+    ...{ flags: RECORD_FLAGS.CONNECTED, family: 2, protocol: 6, socket_type: 1 },
+    ...{ laddr: Buffer.from([10, 0, 0, 1]), raddr: Buffer.from([192, 0, 2, 9]) },
+    ...{ lport: 40000, rport: 443 },
+  };
+  const tuple = {
+    ...{ family: 2, protocol: 6, socketType: 1, unixPath: '' },
+    ...{ localIp: '10.0.0.1', localPort: 40000, remoteIp: '192.0.2.9', remotePort: 443 },
+  };
+  const connection = { type: 'ipv4', tuple, connected: true };
+  const described = ipv4 | STANDARD_DESCRIBED;
+  const other = { type: 'ipv4', tuple: undefined, connected: false };
+  assert.deepEqual(of([described, ipv4, described], fixed), [connection, other, connection]);
+  assert.deepEqual(of([described], { ...fixed, flags: 0 })[0], { ...connection, connected: false });
+  assert.equal(of([unix, unix, unix]), of([unix, unix, unix]), 'kept once');
 });
 
 test('argv that was cut inside an argument keeps what there is of it', () => {
