@@ -96,8 +96,8 @@ export class Ceilings {
       return;
     }
     this.#quietSinceMs = undefined;
-    // What is garbage already is not what the agent needs.
-    if (over === 'memory' && !this.#collected) {
+    // What is garbage already is not what the agent needs; a step makes most of what it frees garbage.
+    if (over === 'memory' && (!this.#collected || this.#isTimeToCollect())) {
       this.#collected = true;
       this.#collect();
       return;
@@ -170,7 +170,7 @@ export class Ceilings {
     if (!isQuiet) {
       this.#quietSinceMs = undefined;
       const isHigh = used.memoryBytes >= memoryBytes * QUIET_SHARE;
-      if (isHigh && nowMs() - this.#collectedAtMs >= COLLECT_EVERY_MS) this.#collect();
+      if (isHigh && this.#isTimeToCollect()) this.#collect();
       return;
     }
     this.#quietSinceMs ??= nowMs();
@@ -188,6 +188,10 @@ export class Ceilings {
     this.#apply(SHEDDABLE.slice(0, count), 'restored');
   }
 
+  #isTimeToCollect(): boolean {
+    return this.#options.nowMs() - this.#collectedAtMs >= COLLECT_EVERY_MS;
+  }
+
   #collect(): void {
     this.#collectedAtMs = this.#options.nowMs();
     this.#options.collectGarbage();
@@ -198,6 +202,7 @@ export class Ceilings {
   #apply(shed: readonly Priority[], what: 'shed' | 'restored'): void {
     this.#options.shed(shed);
     this.#shed = shed;
+    this.#collected = false;
     if (shed.length === 0) this.#because = undefined;
     const status = this.status();
     // What was used before says nothing of what is used now.

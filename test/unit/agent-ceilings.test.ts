@@ -130,6 +130,32 @@ test('while rules are off for want of memory, garbage is collected every ten sec
   assert.equal(host.collected, high, 'no rule is off');
 });
 
+test('what a step has freed is collected before the next one, and every ten seconds where none is left', () => {
+  const host = new Host(RULES, { memoryBytes: 100 * MIB });
+  const seen: unknown[] = [];
+  for (let second = 0; second < 8; second++) {
+    host.tick(1, 300);
+    seen.push([host.collected, host.steps.at(-1)?.[1]]);
+  }
+  assert.deepEqual(seen, [
+    ...[
+      [1, undefined],
+      [1, 'Debug'],
+      [2, 'Debug'],
+      [2, 'Notice'],
+    ],
+    ...[
+      [3, 'Notice'],
+      [3, 'Error'],
+      [4, 'Error'],
+      [4, 'Error'],
+    ],
+  ]);
+  assert.equal(host.steps.at(-1)?.[0], 'stuck');
+  host.tick(1, 300, 30);
+  assert.ok([6, 7].includes(host.collected), `${host.collected} times`);
+});
+
 test('whatever is used: Critical and above stay, and what is off is a lowest part', () => {
   fc.assert(
     fc.property(
