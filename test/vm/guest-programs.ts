@@ -32,7 +32,8 @@ export function prepareGuests(): void {
     ...['--rootDir', '.', '--outDir', COMPILED],
   ];
   run('The tests do not compile', 'npx', tsc, root);
-  // What they find by their own place.
+  // What they find by their own place: the folder, and not what of it was compiled.
+  rmSync(join(COMPILED, 'manifests'), { recursive: true, force: true });
   symlinkSync(join(REPOSITORY, 'manifests'), join(COMPILED, 'manifests'));
 }
 
