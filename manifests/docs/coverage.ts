@@ -136,9 +136,9 @@ function attackCounts({ rows, impossible }: Attacks): string {
 function attackTable({ rows }: Attacks): string {
   return table([
     ['action', 'Falco’s rule', 'of its file', 'default rule'],
-    ...rows.map(({ action, upstream, file, ours }) => [
+    ...rows.map(({ action, upstream, upstreamMisses, file, ours }) => [
       action,
-      upstream,
+      upstreamMisses === undefined ? upstream : `${upstream}: no, ${upstreamMisses}`,
       file,
       typeof ours === 'string' ? `[${ours}](rules/RUNBOOK.md#${anchor(ours)})` : 'none, see below',
     ]),

@@ -14,6 +14,7 @@ const ABSENT: Readonly<Record<string, readonly (readonly [field: string, because
     ['fd.l4proto', 'a packet socket has no transport'],
     ['fd.type', 'Falco has no word for it'],
   ],
+  'Shell on a network connection': [['proc.stdout.name', 'only its input is a connection']],
   'Dropped library put into a program': [['proc.env[LD_AUDIT]', 'the variable is not set']],
   'Polkit Local Privilege Escalation Vulnerability (CVE-2021-4034)': [
     ['proc.args', 'that it has none is the attack'],

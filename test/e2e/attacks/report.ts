@@ -21,6 +21,7 @@ export function formatAttacks(
     ...rows.flatMap((row) => formatRow(row, withUpstream, style)),
     '',
     ...silentOnes(rows),
+    ...missedOnes(rows),
     ...impossibleOnes(impossible),
     ...run.problems.map((problem) => paint(style, '31', `! ${problem}`)),
     `rows run: ${rows.length}, and ${impossible.length} that cannot run here`,
@@ -96,6 +97,13 @@ function silentOnes(rows: readonly RowOutcome[]): string[] {
     ),
     '',
   ];
+}
+
+function missedOnes(rows: readonly RowOutcome[]): string[] {
+  const missed = rows.flatMap(({ row: { action, upstreamMisses } }) =>
+    upstreamMisses === undefined ? [] : wrap(`${upstreamMisses}: ${action}`),
+  );
+  return missed.length === 0 ? [] : ['Falco’s rule does not see it, because', ...missed, ''];
 }
 
 function impossibleOnes(rows: readonly ImpossibleRow[]): string[] {

@@ -7,6 +7,8 @@ export interface AttackRow {
   /** Falco's rule, and which of Falco's files it is in. */
   readonly upstream: string;
   readonly file: UpstreamFile;
+  /** Falco's rule is about this and does not see it; why. */
+  readonly upstreamMisses?: string;
   /** It is disabled there: the run enables it. */
   readonly disabledUpstream?: true;
   /** Our own rule, or why none of ours is about it. */

@@ -32,6 +32,7 @@ export const KERNEL_ROWS: readonly AttackRow[] = [
   {
     action: 'EC2 metadata without connect',
     upstream: 'Contact EC2 Instance Metadata Service From Container',
+    upstreamMisses: 'of what is sent without connect(2) it looks at datagrams only',
     file: 'incubating',
     ours: 'Cloud metadata service contacted',
     does: `${reach(METADATA, 80)} && ${as('shop')} fastopen ${METADATA} 80`,

@@ -201,7 +201,10 @@ function outcome(
   const own = agent.arrivals.filter(({ line }) => line.output_fields['container.full_id'] === id);
   const problems = failure === undefined ? [] : [failure];
   const expected: string[] = [];
-  if (upstreamFolder !== undefined) expected.push(row.upstream);
+  const asksUpstream = upstreamFolder !== undefined && row.upstreamMisses === undefined;
+  if (asksUpstream) expected.push(row.upstream);
+  else if (own.some(({ line }) => line.rule === row.upstream))
+    problems.push(`"${row.upstream}" fires, though it is said not to see it`);
   if (typeof row.ours === 'string') expected.push(row.ours);
   for (const { line } of own) {
     const { app, output_fields: fields } = line;
@@ -216,7 +219,7 @@ function outcome(
   }
   return {
     row,
-    ...(upstreamFolder === undefined ? {} : { upstream: ruleOutcome(row.upstream, own) }),
+    ...(asksUpstream ? { upstream: ruleOutcome(row.upstream, own) } : {}),
     ...(typeof row.ours === 'string' ? { ours: ruleOutcome(row.ours, own) } : {}),
     problems: [...new Set(problems)],
     rules: [...new Set(own.map(({ line }) => line.rule))],
