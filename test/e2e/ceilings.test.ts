@@ -130,7 +130,7 @@ async function assertShedAndRestored(
         `This container is not watched for: 1 rule of priority Notice and below, since the agent would need more ${because === 'cpu' ? 'CPU time' : 'memory'} than it may have`,
       ),
     );
-    assert.match(agent.log(), /rules of low priority are off until it is quiet/);
+    await agent.logged(/rules of low priority are off until it is quiet/);
     assert.match(agent.varvel('status').stdout, /^NOT WATCHED FOR: 1 rule of priority Notice/m);
     assert.match(await agent.metrics(), /^varvel_rules_shed 1$/m);
     assert.ok(
@@ -160,7 +160,7 @@ async function assertShedAndRestored(
     async () => (await agent.snapshot()).ceilings.rulesOff === 0,
     200_000,
   );
-  assert.match(agent.log(), /it is quiet: rules are on again/);
+  await agent.logged(/it is quiet: rules are on again/);
   await until('the app is told', () =>
     shedLines().some((line) => line.includes('This container is watched with all rules again')),
   );

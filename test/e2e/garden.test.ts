@@ -297,6 +297,7 @@ for (const hierarchy of ['v1', 'v2'] as const) {
         assert.equal(guid, `app-${file.replace(/\.\d$/, '')}`);
       const connected = /runtime garden: connected\. Connected to Garden/;
       await until('it says so', () => connected.test(agent.varvel('status').stdout));
+      await agent.logged(/There is no Garden socket/);
       assert.equal(agent.log().match(/There is no Garden socket/g)?.length, 1, 'warned once');
       const metrics = await agent.metrics();
       assert.match(metrics, /^varvel_runtime_connected\{runtime="garden"\} 1$/m);
@@ -338,7 +339,7 @@ for (const hierarchy of ['v1', 'v2'] as const) {
       const reason = /log_config says that it is the app app-1, its network\.app_id says app-2\./;
       assert.match((await agent.containerStatus('h'))?.reason ?? '', reason);
       assert.match(agent.varvel('status').stdout, reason);
-      assert.match(agent.log(), /A container’s app is not certain: .* the operator only/);
+      await agent.logged(/A container’s app is not certain: .* the operator only/);
 
       server.set('h', 'log_config', properties({ guid: 'app-2' })['log_config']!);
       await until('the change is noticed', async () => {

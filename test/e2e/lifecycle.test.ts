@@ -180,7 +180,7 @@ test('SIGHUP: a changed rule file takes effect, a bad one changes nothing and sa
     assert.deepEqual([await count('/etc/group'), await count('/etc/hostname')], [0, 1]);
 
     await reload(rules('/etc/group').replace('fd.name', 'fd.nmae'), 'the rules were not reloaded');
-    assert.match(agent.log(), /own\.yaml:4:\d+.*fd\.nmae/);
+    await agent.logged(/own\.yaml:4:\d+.*fd\.nmae/);
     assert.deepEqual([await count('/etc/group'), await count('/etc/hostname')], [0, 1]);
     await reload(rules('/etc/group'), 'rules reloaded');
     assert.deepEqual([await count('/etc/group'), await count('/etc/hostname')], [1, 0]);

@@ -86,7 +86,7 @@ test('kill -9 in mid-flood, again and again, and ends in order', async (t) => {
     // Gaps are told with the next look at what is there.
     await delay(2_500);
     await settled(agent);
-    assert.match(agent.log(), /which numbers \(seq\) may be missing/);
+    await agent.logged(/which numbers \(seq\) may be missing/);
     for (const app of apps) {
       const { app: name } = (await agent.containerStatus(app.id))!;
       const ofApp = (lines: readonly DetectionLine[]): DetectionLine[] =>

@@ -229,7 +229,7 @@ test('a refused reload is told by status, metrics and log; the configuration’s
   const metrics = await agent.metrics();
   assert.match(metrics, /^varvel_rules_reloads_total\{result="failed"\} 1$/m);
   assert.match(metrics, /^varvel_rules_last_reload_successful 0$/m);
-  assert.match(agent.log(), /the rules were not reloaded: those before go on/);
+  await agent.logged(/the rules were not reloaded: those before go on/);
 
   writeFileSync(file, rulesOf(0));
   await until('it is in force again', async () => !(await agent.snapshot()).rules.stale);
@@ -238,7 +238,7 @@ test('a refused reload is told by status, metrics and log; the configuration’s
   const settings = 'rules: [{disable: {rule: "*"}}, {enable: {rule: One}}]\nhold_time: 1s\n';
   writeFileSync(agent.configFile, `${config}${settings}`);
   await until('one rule is left', async () => (await agent.snapshot()).rules.enabled === 1);
-  assert.match(agent.log(), /"keys":\["hold_time"\].*take effect when the agent restarts/);
+  await agent.logged(/"keys":\["hold_time"\].*take effect when the agent restarts/);
 
   writeFileSync(agent.configFile, `${config}minimum_priorty: notice\n`);
   await until('it is refused', async () => (await agent.snapshot()).rules.stale);

@@ -189,6 +189,14 @@ export class E2eAgent {
     return this.#stderr;
   }
 
+  /** Waits until it has logged that: a line may come later than what it counts, which is asked another way. */
+  async logged(what: RegExp): Promise<void> {
+    await until(
+      () => `it logs ${String(what)}; it has logged ${this.#stderr}`,
+      () => what.test(this.#stderr),
+    );
+  }
+
   /** Everything it counts, asked over its socket. */
   async snapshot(): Promise<AgentSnapshot> {
     return JSON.parse(
