@@ -127,7 +127,10 @@ test('Docker: environment, titles and printed lines name another app, and change
     );
     // What the app printed is in its own log only, where it is told from a detection by the id that no stream knows.
     const ids = lines.map(({ id }) => id);
-    const own = await logLines(engine, forger);
+    const own = await until('its own log has them too', async () => {
+      const found = await logLines(engine, forger);
+      return ids.every((id) => found.some((line) => line.includes(id))) && found;
+    });
     for (const fake of FAKES) assert.equal(own.filter((line) => line === fake).length, 2, fake);
     assert.deepEqual(
       own

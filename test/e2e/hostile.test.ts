@@ -41,6 +41,13 @@ after(async () => {
 
 const remove = (container: Docker.Container): Promise<unknown> => container.remove({ force: true });
 
+/** Its log, once the engine has written so many lines of it. */
+const linesInLog = (app: Docker.Container, count: number): Promise<string[]> =>
+  until(`${count} lines in its log`, async () => {
+    const found = await logLines(engine, app);
+    return found.length >= count && found;
+  });
+
 /** Only what a terminal shows as it is, on one line: no control, no bidi, valid UTF-8. */
 function assertPlain(line: string): void {
   assert.doesNotMatch(line, /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
@@ -67,9 +74,9 @@ for (const format of ['json', 'text'] as const) {
       const line = lines[0]!;
       assertPlain(line);
 
+      const inLog = await linesInLog(app, 3);
       const raw = await dockerLogs(engine, app);
       assert.ok(raw.equals(Buffer.from(raw.toString('utf8'))), 'the log is valid UTF-8');
-      const inLog = await logLines(engine, app);
       assert.deepEqual(
         inLog.filter((text) => text !== line),
         ['up', 'down'],
@@ -117,7 +124,7 @@ test('an argument of 32 KiB, and many of them: one whole line each, cut and mark
     await settled(agent);
     const lines = agent.operatorLines();
     assert.equal(lines.length, 2);
-    const inLog = await logLines(engine, app);
+    const inLog = await linesInLog(app, 2);
     assert.equal(inLog.length, 2);
     for (const [text, limit] of [
       ...lines.map((line) => [line, 8192] as const),
