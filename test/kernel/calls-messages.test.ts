@@ -1,75 +1,51 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import type { WireEvent } from '../../src/events/wire-event.ts';
 import type { Step } from '../support/kernel-probe.ts';
 import {
   bytes,
   call,
   callFd,
-  ipv4,
   suiteOf,
   testAllAsserted,
   u16,
   u32,
   unix,
   type CallResult,
-  type CallRun,
 } from '../support/kernel-calls.ts';
+import {
+  assertPeer,
+  header,
+  listening,
+  LOOPBACK,
+  message,
+  MSG_DONTWAIT,
+  MSG_FASTOPEN,
+  MSG_NOSIGNAL,
+  nobody,
+  placesOf,
+  STREAM,
+  to,
+  type Place,
+} from '../support/kernel-messages.ts';
 
 const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
-const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
-const MSG_FASTOPEN = 0x20000000;
 const EBADF = -9;
 const EAGAIN = -11;
 const EFAULT = -14;
 const EOPNOTSUPP = -95;
-const EISCONN = -106;
 const ENOTCONN = -107;
-const EINPROGRESS = -115;
 
-const ADDRESS4 = bytes(ipv4('127.0.0.1', 0));
 /** A bound UDP socket, which is `@` from then on. */
 const UDP: readonly Step[] = [
   ...callFd('socket', AF_INET, SOCK_DGRAM, 0),
-  ...call('bind', '@', ADDRESS4, 16),
+  ...call('bind', '@', LOOPBACK, 16),
   ...['describe', '@'],
 ];
-/** A struct msghdr of buffers, with a name or without. */
-const header = (name: readonly Step[], ...vectors: (readonly Step[])[]): Step[] => [
-  ...['{', ...name, '{', ...vectors.flat(), '}', vectors.length, 'n', 0, 0, '}'],
-];
-/** The same as a struct mmsghdr, within a list of them. */
-const message = (name: readonly Step[], ...vectors: (readonly Step[])[]): Step[] => [
-  ...header(name, ...vectors).slice(1, -1),
-  0,
-];
-const nobody: readonly Step[] = ['n', 0];
-const to = (text: string): Step[] => [bytes(text), text.length];
-
-interface Place {
-  readonly fd: number;
-  readonly at: string;
-}
-
-/** The sockets that were made, in their order: descriptor and own address. */
-function placesOf(run: CallRun): Place[] {
-  return run.results
-    .filter(({ step }) => step === 'describe')
-    .map(({ ret, local }) => ({ fd: ret, at: `${local?.ip ?? ''}:${local?.port ?? ''}` }));
-}
-
-/** Is the socket connected, and the peer another than before? */
-function assertPeer(event: WireEvent, connected: boolean, changed: boolean): void {
-  const { socket } = event.call!;
-  assert.deepEqual([socket?.connected, socket?.peerChanged], [connected, changed]);
-}
-
 describe('calls of messages', () => {
   const suite = suiteOf('messages');
 
@@ -313,7 +289,7 @@ describe('calls of messages', () => {
   test('a stream', async () => {
     const run = await suite.run(
       callFd('socket', AF_INET, SOCK_STREAM, 0),
-      call('bind', '@', ADDRESS4, 16),
+      call('bind', '@', LOOPBACK, 16),
       call('sendto', '@', bytes('early'), 5, MSG_NOSIGNAL, 'n', 0),
       call('listen', '@', 1),
       callFd('socket', AF_INET, SOCK_STREAM, 0),
@@ -341,63 +317,6 @@ describe('calls of messages', () => {
       true,
       false,
     );
-    run.end();
-  });
-
-  /** What makes a listening socket; `@` is it. */
-  const listening = (backlog: number): Step[] => [
-    ...callFd('socket', AF_INET, SOCK_STREAM, 0),
-    ...call('bind', '@', ADDRESS4, 16),
-    ...call('listen', '@', backlog),
-    ...['describe', '@'],
-  ];
-  const STREAM = callFd('socket', AF_INET, SOCK_STREAM, 0);
-
-  test('a message that connects its stream is to a new peer, as by connect', async () => {
-    const run = await suite.run(
-      listening(8),
-      [...STREAM, ...call('sendto', '@', bytes('hello'), 5, MSG_FASTOPEN, 'a:1', 16)],
-      ['describe', '@'],
-      call('sendto', '@', bytes('no'), 2, MSG_FASTOPEN | MSG_NOSIGNAL, 'a:1', 16),
-      call('sendto', '@', bytes('more'), 4, 0, 'a:1', 16),
-      [...STREAM, ...call('sendmsg', '@', ...header(['a:2', 16], to('hi')), MSG_FASTOPEN)],
-      ['describe', '@'],
-      STREAM,
-      call('sendmmsg', '@', '{', ...message(['a:3', 16], to('hey')), '}', 1, MSG_FASTOPEN),
-      ['describe', '@'],
-    );
-    const [listener, ...clients] = placesOf(run);
-    const [one, two, three] = clients as [Place, Place, Place];
-    const sent = ({ fd, at }: Place, data: string): Record<string, unknown> => ({
-      ...{ res: data.length, fd, size: data.length, data: Buffer.from(data) },
-      tuple: `${at}->${listener!.at}`,
-    });
-    assertPeer(run.check('sendto', sent(one, 'hello')), false, true);
-    const failed = { res: EISCONN, fd: one.fd, size: 2, data: undefined, tuple: undefined };
-    assertPeer(run.check('sendto', failed), true, false);
-    assertPeer(run.check('sendto', sent(one, 'more')), true, false);
-    assertPeer(run.check('sendmsg', sent(two, 'hi')), false, true);
-    const event = run.event('sendmmsg', run.results[0]!);
-    run.checkEvent(event, sent(three, 'hey'));
-    assertPeer(event, false, true);
-    run.end();
-  });
-
-  test('one that has begun to connect its stream too', async () => {
-    const run = await suite.run(
-      listening(0),
-      // Which takes one that nobody accepts, and no more.
-      [...STREAM, ...call('connect', '@', 'a:1', 16)],
-      STREAM,
-      call('sendto', '@', bytes('hello'), 5, MSG_FASTOPEN | MSG_DONTWAIT, 'a:2', 16),
-      ['describe', '@'],
-    );
-    const [listener, client] = placesOf(run) as [Place, Place];
-    const event = run.check('sendto', {
-      ...{ res: EINPROGRESS, fd: client.fd, size: 5, data: undefined },
-      tuple: `${client.at}->${listener.at}`,
-    });
-    assertPeer(event, false, true);
     run.end();
   });
 

@@ -5,7 +5,6 @@ import {
   copyFileSync,
   mkdtempSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -17,15 +16,9 @@ import { bootTimeNs } from 'ebpf-loader-napi';
 import type { ExecDetails } from '../../src/events/event.ts';
 import { EXEC, LIMITS } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
-import { bytes, call, callFd, ipv4 } from '../support/kernel-calls.ts';
+import { runIntoExec, standardOf, type ExecCheck } from '../support/kernel-exec.ts';
 import { assertExecFile } from '../support/kernel-file-facts.ts';
-import {
-  ancestorsOf,
-  assertHeader,
-  readFacts,
-  readStat,
-  type ProcFacts,
-} from '../support/kernel-facts.ts';
+import { ancestorsOf, assertHeader, readFacts, readStat } from '../support/kernel-facts.ts';
 import {
   KernelProbe,
   raw,
@@ -47,30 +40,8 @@ function stateOf(pid: number, file: string): Partial<ExecDetails> {
     envTruncated: false,
     fileCtimeNs: ctimeNs,
     fileMtimeNs: mtimeNs,
-    standard: [0, 1, 2].map((fd) => ({
-      type: typeOfDescriptor(pid, fd),
-      tuple: undefined,
-      connected: false,
-    })),
+    standard: standardOf(pid),
   };
-}
-
-/** As /proc has it, where no socket is an IP one. */
-function typeOfDescriptor(pid: number, fd: number): string | undefined {
-  const status = statSync(`/proc/${pid}/fd/${fd}`, { throwIfNoEntry: false });
-  if (status?.isSocket() === true) return 'unix';
-  if (status?.isFIFO() === true) return 'pipe';
-  if (status?.isDirectory() === true) return 'directory';
-  return status?.isFile() === true || status?.isCharacterDevice() === true ? 'file' : undefined;
-}
-
-/** The process's TCP socket at the descriptor, as /proc/PID/net has it: ends in hexadecimal, host order in words, and its state. */
-function tcpSocket(pid: number, fd: number, file: 'tcp' | 'tcp6'): string[] {
-  const inode = /\d+/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[0];
-  const rows = readFileSync(`/proc/${pid}/net/${file}`, 'utf8').split('\n');
-  const row = rows.map((line) => line.trim().split(/\s+/)).find((parts) => parts[9] === inode);
-  assert.ok(row, `no ${file} socket ${inode}`);
-  return row.slice(1, 4);
 }
 
 function withoutFile(exec: ExecDetails | undefined): object {
@@ -94,25 +65,13 @@ describe('exec', () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  /** Runs the steps, which must end in an exec into a program that pauses; gives its event while it stands. */
-  async function execInto(
+  const execInto = (
     cgroup: TestCgroup,
     steps: readonly Step[],
-    check: (event: WireEvent, facts: ProcFacts, time: { from: bigint; to: bigint }) => void,
+    check: ExecCheck,
     type: 'execve' | 'execveat' = 'execve',
     on: KernelProbe = probe,
-  ): Promise<void> {
-    const from = bootTimeNs();
-    const running = on.spawn(cgroup, steps);
-    await running.paused();
-    await on.settle();
-    try {
-      check(on.theEvent(running.pid, type), readFacts(running.pid), { from, to: bootTimeNs() });
-    } finally {
-      running.resume();
-      await running.ended();
-    }
-  }
+  ): Promise<void> => runIntoExec(on, cgroup, steps, check, type);
 
   for (const kind of ['v2', 'v1-pids'] as const) {
     test(`every field of a plain exec, on ${kind}`, { skip: missingHierarchy(kind) }, async () => {
@@ -347,68 +306,6 @@ describe('exec', () => {
         );
       },
     );
-  });
-
-  test('what descriptors 0, 1 and 2 are to the program: closed, of files, of sockets', async () => {
-    const AF_INET = 2;
-    const AF_INET6 = 10;
-    const SOCK_STREAM = 1;
-    const ADDRESS = bytes(ipv4('127.0.0.1', 0));
-    // 0 is where the program pauses, 1 is where it reports.
-    const error: readonly (readonly [what: string, steps: readonly Step[]])[] = [
-      ['closed', call('close', 2)],
-      ['a file', [...callFd('open', 's:/etc/hostname', 0), ...call('dup2', '@', 2)]],
-      ['a device', [...callFd('open', 's:/dev/null', 0), ...call('dup2', '@', 2)]],
-      ['a directory', [...callFd('open', 's:/etc', 0), ...call('dup2', '@', 2)]],
-      ['no file at all', [...callFd('epoll_create1', 0), ...call('dup2', '@', 2)]],
-    ];
-    for (const [what, steps] of error) {
-      const run = [...steps, 'execve', program, 'p', 'pause', ';'];
-      await execInto(probe.mkdir('standard'), run, (event) => {
-        assert.deepEqual(event.exec?.standard, stateOf(event.pid, program).standard, what);
-      });
-    }
-    const become = [...call('dup2', '@', 2), 'execve', program, 'p', 'pause', ';'];
-    const listening = [
-      ...callFd('socket', AF_INET, SOCK_STREAM, 0),
-      ...[...call('bind', '@', ADDRESS, 16), ...call('listen', '@', 8)],
-    ];
-    const connecting = [
-      ...callFd('socket', AF_INET, SOCK_STREAM, 0),
-      ...call('connect', '@', 'a:1', 16),
-    ];
-    const hex = (port: number): string => port.toString(16).toUpperCase().padStart(4, '0');
-    const unix = { type: 'unix', tuple: undefined, connected: false };
-    const ip = { family: AF_INET, protocol: 6, socketType: SOCK_STREAM, unixPath: '' };
-    await execInto(
-      probe.mkdir('connection'),
-      [...listening, ...connecting, ...become],
-      ({ pid, exec }) => {
-        const [, , found] = exec?.standard ?? [];
-        const { localPort = 0, remotePort = 0 } = found?.tuple ?? {};
-        assert.ok(localPort > 0 && remotePort > 0);
-        assert.deepEqual(tcpSocket(pid, 2, 'tcp'), [
-          ...[`0100007F:${hex(localPort)}`, `0100007F:${hex(remotePort)}`, '01'],
-        ]);
-        const ends = { localIp: '127.0.0.1', localPort, remoteIp: '127.0.0.1', remotePort };
-        assert.deepEqual(exec?.standard, [
-          ...[unix, unix, { type: 'ipv4', tuple: { ...ip, ...ends }, connected: true }],
-        ]);
-      },
-    );
-    const listening6 = [...callFd('socket', AF_INET6, SOCK_STREAM, 0), ...call('listen', '@', 8)];
-    await execInto(probe.mkdir('listener'), [...listening6, ...become], ({ pid, exec }) => {
-      const [, , found] = exec?.standard ?? [];
-      const { localPort = 0 } = found?.tuple ?? {};
-      const none = '0'.repeat(32);
-      assert.deepEqual(tcpSocket(pid, 2, 'tcp6'), [
-        ...[`${none}:${hex(localPort)}`, `${none}:0000`, '0A'],
-      ]);
-      const ends = { localIp: '::', localPort, remoteIp: '::', remotePort: 0 };
-      assert.deepEqual(found, {
-        ...{ type: 'ipv6', tuple: { ...ip, family: AF_INET6, ...ends }, connected: false },
-      });
-    });
   });
 
   test('argv to its bound whole; past it the first 16 KiB, marked', async () => {

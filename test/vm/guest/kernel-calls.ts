@@ -12,3 +12,4 @@ import '../../kernel/calls-paths.test.ts';
 import '../../kernel/calls-processes.test.ts';
 import '../../kernel/calls-sockets.test.ts';
 import '../../kernel/connected.test.ts';
+import '../../kernel/messages-connecting.test.ts';

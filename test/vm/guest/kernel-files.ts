@@ -4,5 +4,6 @@ import '../../kernel/open.test.ts';
 import '../../kernel/open-path.test.ts';
 import '../../kernel/exec.test.ts';
 import '../../kernel/exec-file.test.ts';
+import '../../kernel/exec-standard.test.ts';
 import '../../kernel/connect.test.ts';
 import '../../kernel/credentials.test.ts';
