@@ -6,7 +6,7 @@
 #define _Static_assert static_assert
 #endif
 
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 
 #define PATH_MAX 4096
 #define ARGV_MAX 16384

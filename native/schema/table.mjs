@@ -9,7 +9,7 @@ import { CALLS } from './calls.mjs';
 
 export { CALLS, CALL_FLAGS } from './calls.mjs';
 
-export const VERSION = 2;
+export const VERSION = 3;
 
 /** Bounds of the probe, in bytes or items. */
 export const LIMITS = {

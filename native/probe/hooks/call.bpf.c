@@ -420,8 +420,8 @@ __noinline int call__send(void)
 	call__store_object(c);
 	call__store_address(c);
 	/* One that failed changes nothing: the next to the same peer is the first. */
-	bool unbound = message && c->socket && !(r->flags & CONNECTED);
-	if (unbound && (r->socket_type == SOCK_STREAM ? call__connects(c) : c->ret >= 0 && call__note_peer(c)))
+	bool unconnected = message && c->socket && !(r->flags & CONNECTED);
+	if (unconnected && (r->socket_type == SOCK_STREAM ? call__connects(c) : c->ret >= 0 && call__note_peer(c)))
 		r->flags |= PEER_CHANGED;
 	if (message && !(mask & MESSAGE_OTHER) && !(r->flags & PEER_CHANGED)) {
 		__sync_fetch_and_add(&entry->prefiltered, 1);
