@@ -20,6 +20,12 @@ class MessageClient extends Client {
 }
 
 /**
+ * How long a batch waits for word that nobody listens. The kernel of an idle host tells at once, that of a busy one
+ * after up to 16 ms (measured on Linux 6.18, two cores, eight loops), and one datagram in 20,000 it never speaks of.
+ */
+const ANSWER_MS = 20;
+
+/**
  * UDP (RFC 5426): a message a datagram. The name is looked up for each connection, not for each datagram. Nothing says
  * that a datagram arrived. That nobody listens is told by the kernel of the other side, about some datagram before: a
  * batch in which that happens counts as lost as a whole, and is sent again.
@@ -105,9 +111,9 @@ class DatagramConnection implements SyslogConnection {
     });
   }
 
-  /** What a kernel on this host has to say of a datagram it has said within a turn; of another's we hear with the next batch. */
+  /** What is told later, by a host farther away, is heard with the next batch. */
   async settle(): Promise<void> {
-    await delay(1);
+    await delay(ANSWER_MS);
     if (this.#broken !== undefined) throw new SyslogFailure(this.#broken);
   }
 
