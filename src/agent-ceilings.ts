@@ -10,6 +10,8 @@ const MAX_PATIENCE = 32;
 
 /** While rules are off for want of memory: how often garbage is collected, so that what is in use decides when they come back. */
 const COLLECT_EVERY_MS = 10_000;
+/** While more is used than may be: lines of a flood that had to wait are garbage by the time that V8 looks for some by itself. */
+const COLLECT_AGAIN_MS = 500;
 
 /** Never shed: what somebody must know at once. */
 const KEPT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
@@ -103,6 +105,16 @@ export class Ceilings {
       return;
     }
     this.#shedMore(over);
+  }
+
+  /** To be called several times a second: what a flood leaves is collected before it counts as needed. */
+  onMemory(usedBytes: number): void {
+    const { memoryBytes = Infinity, nowMs } = this.#options;
+    if (usedBytes <= memoryBytes || this.#isStuck) return;
+    if (nowMs() - this.#collectedAtMs < COLLECT_AGAIN_MS) return;
+    this.#collected = true;
+    this.#collectedAtMs = nowMs();
+    this.#options.collectGarbage();
   }
 
   status(): CeilingStatus {

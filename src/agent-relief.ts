@@ -12,6 +12,8 @@ import { shedNotice } from './streams/notices.ts';
 
 /** Of the limit of the agent's cgroup: below what the kernel would end it at. */
 const CGROUP_SHARE = 0.9;
+/** A flood of 16 apps took 150 MB in a second. */
+const LOOK_MS = 250;
 
 /** What is relieved, and who is told. */
 export interface ReliefOptions {
@@ -44,6 +46,14 @@ export class Relief {
       collectGarbage,
       onChange: (status, what) => this.#tell(status, what),
     });
+  }
+
+  /** Looks at memory several times a second where it has a ceiling; returns what ends that. */
+  watchMemory(): () => void {
+    if (this.#ceilings.status().ceilings.memoryBytes === undefined) return () => undefined;
+    const look = (): void => this.#ceilings.onMemory(process.memoryUsage.rss());
+    const timer = setInterval(look, LOOK_MS);
+    return () => clearInterval(timer);
   }
 
   /** To be called every second. */

@@ -327,6 +327,7 @@ export class Agent {
     this.#outgoing.open();
     const timer = setInterval(() => this.#onTick(), TICK_MS);
     this.#release.defer(() => clearInterval(timer));
+    this.#release.defer(this.#relief.watchMemory());
   }
 
   async #listen(): Promise<void> {

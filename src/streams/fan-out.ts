@@ -1,6 +1,7 @@
 import { SILENT_LOGGER, type Logger } from '../shared/logger.ts';
 import type { Container } from '../apps/identity.ts';
 import type { Detection, Priority } from '../rules/detection.ts';
+import { deliverySize } from './delivery-size.ts';
 import { DetectionIds } from './detection-id.ts';
 import { HOST, instanceKey } from './instance-key.ts';
 import { DetectionLimiter, type LimitOptions } from './limiter.ts';
@@ -10,15 +11,17 @@ import { Numbering, type Numbered } from './numbering/numbering.ts';
 import { RecentMap } from './recent-map.ts';
 import type { Delivery, LogStream } from './stream.ts';
 
-/** Deliveries that wait for one stream, per container. */
+/** What waits for one stream, per container: so many deliveries, and so much memory. */
 const MAX_LANE = 4096;
+const MAX_LANE_BYTES = 8 * 1024 * 1024;
 /**
- * Deliveries that wait for one stream, all containers together: a slow stream takes no room from the others. What the
- * rings hold all comes at once; at 1 to 2 kB each it is as much memory as the rings are.
+ * What waits for one stream, all containers together: a slow stream takes no room from the others. What the rings hold all
+ * comes at once: this is some 40,000 deliveries of ordinary size.
  */
-const MAX_WAITING = 65_536;
-/** Beyond both bounds: for Critical and above, and for what the agent says of itself. A flood of others takes none of it. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** Beyond these bounds: for Critical and above, and for what the agent says of itself. A flood of others takes none of it. */
 const RESERVED = 512;
+const RESERVED_BYTES = 2 * 1024 * 1024;
 const URGENT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
 /**
  * How long lines may be handed over before the event loop, with the rings, has its turn again: as long as everything else
@@ -70,12 +73,14 @@ export interface FanOutCounters {
 /** A delivery and its number, which is to know what becomes of it. */
 interface Waiting {
   readonly delivery: Delivery;
+  readonly bytes: number;
   readonly number: Numbered | undefined;
 }
 
 interface Lane {
   readonly key: string;
   readonly queue: Waiting[];
+  bytes: number;
 }
 
 /** One stream's part: its lanes, and those that have something to deliver and wait for their turn. */
@@ -89,6 +94,7 @@ interface Outlet {
   failed: number;
   dropped: number;
   waiting: number;
+  waitingBytes: number;
 }
 
 /**
@@ -148,6 +154,7 @@ export class FanOut {
       failed: 0,
       dropped: 0,
       waiting: 0,
+      waitingBytes: 0,
     }));
     if (new Set(streams.map(({ name }) => name)).size !== streams.length) {
       throw new Error('two log streams have the same name');
@@ -181,7 +188,7 @@ export class FanOut {
     for (const outlet of this.#outlets) {
       for (const lost of outlet.losses.take()) {
         const delivery = this.#deliveryOf(lostNotice(outlet.stream.name, lost), 0);
-        this.#enqueue(outlet, { delivery, number: undefined });
+        this.#enqueue(outlet, waitingOf(delivery, undefined));
       }
     }
     this.#numbering.lossesTold();
@@ -218,7 +225,8 @@ export class FanOut {
   }
 
   #send(delivery: Delivery, number?: Numbered): void {
-    for (const outlet of this.#outlets) this.#enqueue(outlet, { delivery, number });
+    const waiting = waitingOf(delivery, number);
+    for (const outlet of this.#outlets) this.#enqueue(outlet, waiting);
     number?.complete();
     this.#schedulePump();
   }
@@ -287,12 +295,10 @@ export class FanOut {
           if (seq === 0 || !priorities.includes(detection.priority)) return true;
           this.#drop(outlet, detection.container?.app?.name ?? HOST);
           noteLine(outlet, waiting);
+          this.#leave(outlet, lane, waiting);
+          dropped++;
           return false;
         });
-        const fewer = lane.queue.length - kept.length;
-        dropped += fewer;
-        outlet.waiting -= fewer;
-        this.#waiting -= fewer;
         lane.queue.splice(0, Infinity, ...kept);
       }
     }
@@ -308,6 +314,7 @@ export class FanOut {
       outlet.dropped += outlet.waiting;
       this.#waiting -= outlet.waiting;
       outlet.waiting = 0;
+      outlet.waitingBytes = 0;
     }
     await Promise.all(this.#outlets.map(({ stream }) => stream.close()));
   }
@@ -320,24 +327,29 @@ export class FanOut {
     waiting.number?.enqueued();
     const key = container?.fullId ?? HOST;
     let lane = outlet.lanes.get(key);
-    const more = delivery.seq === 0 || URGENT.includes(delivery.detection.priority) ? RESERVED : 0;
-    if (
-      this.#closed ||
-      outlet.waiting >= MAX_WAITING + more ||
-      (lane?.queue.length ?? 0) >= MAX_LANE + more
-    ) {
+    const isUrgent = delivery.seq === 0 || URGENT.includes(delivery.detection.priority);
+    if (this.#closed || isFull(outlet, lane, waiting.bytes, isUrgent)) {
       this.#drop(outlet, container?.app?.name ?? HOST);
       noteLine(outlet, waiting);
       return;
     }
     if (lane === undefined) {
-      lane = { key, queue: [] };
+      lane = { key, queue: [], bytes: 0 };
       outlet.lanes.set(key, lane);
       outlet.ready.push(lane);
     }
     lane.queue.push(waiting);
+    lane.bytes += waiting.bytes;
     outlet.waiting++;
+    outlet.waitingBytes += waiting.bytes;
     this.#waiting++;
+  }
+
+  #leave(outlet: Outlet, lane: Lane, { bytes }: Waiting): void {
+    lane.bytes -= bytes;
+    outlet.waiting--;
+    outlet.waitingBytes -= bytes;
+    this.#waiting--;
   }
 
   #drop(outlet: Outlet, app: string): void {
@@ -368,8 +380,7 @@ export class FanOut {
         outlet.lanes.delete(lane.key);
         continue;
       }
-      outlet.waiting--;
-      this.#waiting--;
+      this.#leave(outlet, lane, waiting);
       outlet.active++;
       void this.#hand(outlet, lane, waiting);
     }
@@ -420,6 +431,19 @@ export class FanOut {
     }
     return { delivered, lost, pending };
   }
+}
+
+function waitingOf(delivery: Delivery, number: Numbered | undefined): Waiting {
+  return { delivery, bytes: deliverySize(delivery), number };
+}
+
+/** A container that has nothing waiting may have one of any size. */
+function isFull(outlet: Outlet, lane: Lane | undefined, bytes: number, isUrgent: boolean): boolean {
+  const more = isUrgent ? RESERVED_BYTES : 0;
+  if (outlet.waitingBytes + bytes > MAX_WAITING_BYTES + more) return true;
+  if (lane === undefined || lane.queue.length === 0) return false;
+  const moreLines = isUrgent ? RESERVED : 0;
+  return lane.queue.length >= MAX_LANE + moreLines || lane.bytes + bytes > MAX_LANE_BYTES + more;
 }
 
 /** A line that the stream will not have. What the agent says of itself does not count. */

@@ -115,6 +115,42 @@ test('memory: what is garbage is collected first, and only what is used counts',
   assert.match(notWatchedFor(host.ceilings.status())!, /2 rules of priority Debug .* more memory/);
 });
 
+test('a flood’s garbage is collected between the seconds, at most twice in one, until nothing is left to shed', () => {
+  const host = new Host(RULES, { memoryBytes: 200 * MIB });
+  const quarters = (memoryMib: number, count: number): void => {
+    for (let quarter = 0; quarter < count; quarter++) {
+      host.nowMs += 250;
+      host.ceilings.onMemory(memoryMib * MIB);
+    }
+  };
+  quarters(190, 4);
+  assert.equal(host.collected, 0);
+  quarters(210, 3);
+  assert.equal(host.collected, 2);
+  host.ceilings.onTick({ cpuPercent: 0, memoryBytes: 190 * MIB });
+  assert.equal(host.steps.length, 0, 'what was left was not too much');
+  quarters(210, 3);
+  host.ceilings.onTick({ cpuPercent: 0, memoryBytes: 210 * MIB });
+  assert.deepEqual(host.steps, [['shed', 'Debug']], 'it was');
+  host.tick(0, 300, 8);
+  assert.equal(host.steps.at(-1)?.[0], 'stuck');
+  const before = host.collected;
+  quarters(300, 40);
+  assert.equal(host.collected, before);
+});
+
+test('collecting between the seconds does not hide that too much CPU time is used', () => {
+  const host = new Host(RULES, { memoryBytes: 200 * MIB, cpuPercent: 50 });
+  for (let second = 0; second < 3; second++) {
+    host.nowMs += 500;
+    host.ceilings.onMemory(210 * MIB);
+    host.nowMs += 500;
+    host.ceilings.onTick({ cpuPercent: 90, memoryBytes: 150 * MIB });
+  }
+  assert.equal(host.collected, 3);
+  assert.deepEqual(host.steps, [['shed', 'Debug']]);
+});
+
 test('while rules are off for want of memory, garbage is collected every ten seconds until it is quiet', () => {
   const host = new Host(RULES, { memoryBytes: 100 * MIB });
   host.tick(1, 120, 2);

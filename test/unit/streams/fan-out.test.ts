@@ -3,9 +3,11 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../../src/shared/logger.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import type { Priority } from '../../../src/rules/detection.ts';
+import { deliverySize } from '../../../src/streams/delivery-size.ts';
 import { FanOut } from '../../../src/streams/fan-out.ts';
 import type { Delivery, LogStream, StreamCounters } from '../../../src/streams/stream.ts';
-import { containerOf, detectionOf } from './delivery-fixture.ts';
+import { containerOf, deliveryOf, detectionOf } from './delivery-fixture.ts';
 
 /** A stream that notes what it is given and takes `take` for each: the real thing for a fan-out. */
 class NotingStream implements LogStream {
@@ -233,17 +235,62 @@ test('what happens in a container whose app is not certain goes to operators alo
 test('all containers together are bounded too', async () => {
   const stream = new NotingStream('tenant', () => new Promise(() => undefined));
   const fanOut = new FanOut([stream], options);
+  const bound = Math.floor((64 * 1024 * 1024) / deliverySize(deliveryOf()));
   for (let container = 0; container < 100; container++) {
-    for (let number = 0; number < 700; number++) {
+    for (let number = 0; number < 1400; number++) {
       fanOut.deliver(detectionOf({ container: containerOf({ fullId: idOf(container) }) }));
     }
   }
   const { waiting, dropped } = fanOut.counters().streams['tenant']!;
-  assert.equal(waiting, 65_536);
-  assert.equal(dropped, 70_000 - 65_536);
-  assert.deepEqual(await fanOut.flush(20), { delivered: 0, lost: 65_536 });
+  assert.equal(waiting, bound);
+  assert.equal(dropped, 140_000 - bound);
+  assert.deepEqual(await fanOut.flush(20), { delivered: 0, lost: bound });
   await fanOut.close();
   assert.ok(stream.closed);
+});
+
+test('what waits is bounded by its texts too: a container with long ones takes no more memory than another', async () => {
+  const stream = new NotingStream('tenant', () => new Promise(() => undefined));
+  const fanOut = new FanOut([stream], options);
+  const of = (name: string, length: number, priority: Priority = 'Warning') =>
+    detectionOf({
+      container: containerOf({ fullId: idOf(name.length) }, { name }),
+      output: 'x'.repeat(length / 2),
+      outputFields: { 'proc.name': 'x', 'proc.args': ['y'.repeat(length / 2)] },
+      priority,
+    });
+  // Some 64 KiB each.
+  for (let count = 0; count < 200; count++) fanOut.deliver(of('long', 32_000));
+  const { waiting } = fanOut.counters().streams['tenant']!;
+  assert.ok(waiting > 120 && waiting <= 128, `${waiting} wait`);
+  assert.deepEqual(fanOut.counters().droppedPerApp, [['long', 200 - waiting]]);
+  for (let count = 0; count < 40; count++) fanOut.deliver(of('long', 32_000, 'Critical'));
+  const urgent = fanOut.counters().streams['tenant']!.waiting - waiting;
+  assert.ok(urgent >= 32 && urgent < 40, `${urgent} urgent ones found room`);
+  fanOut.deliver(of('quiet', 10));
+  assert.equal(fanOut.counters().streams['tenant']!.waiting, waiting + urgent + 1);
+  // One that is larger than all that a container may have is not refused for ever.
+  fanOut.deliver(of('larger', 10 * 1024 * 1024));
+  assert.equal(fanOut.counters().streams['tenant']!.waiting, waiting + urgent + 2);
+  await fanOut.flush(20);
+  await fanOut.close();
+});
+
+test('room that a line took is there again when it is delivered or given up', async () => {
+  const stream = new NotingStream('tenant');
+  const fanOut = new FanOut([stream], options);
+  // 120 of these are nearly all that a container may have.
+  const fill = (): void => {
+    for (let count = 0; count < 120; count++)
+      fanOut.deliver(detectionOf({ output: 'x'.repeat(32_000), priority: 'Notice' }));
+  };
+  for (let round = 0; round < 10; round++) {
+    fill();
+    if (round % 2 === 0) assert.deepEqual(await fanOut.flush(5000), { delivered: 120, lost: 0 });
+    else assert.equal(fanOut.dropWaiting(['Notice']), 120);
+  }
+  assert.equal(fanOut.counters().streams['tenant']!.dropped, 5 * 120);
+  await fanOut.close();
 });
 
 test('a stream that hangs, refuses or throws holds up no other', async () => {
