@@ -1,6 +1,6 @@
 // From a system call to a page: the agent, its syslog stream, a real rsyslogd with what `varvel alerts rsyslog` prints, a webhook.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -21,14 +21,18 @@ const RULES = `
 
 let engine: TestDockerd;
 let folder: string;
-let appMount: string;
+let binds: readonly string[];
 let pager: Pager;
 
 before(async () => {
   engine = await startDockerd();
   await engine.importBusybox();
   folder = mkdtempSync(join(tmpdir(), 'varvel-e2e-alerts-'));
-  appMount = buildApp(folder);
+  // There before the app is: an attack may come before an app’s first command.
+  const data = join(folder, 'data');
+  mkdirSync(data);
+  writeFileSync(join(data, 'file'), 'x\n');
+  binds = [buildApp(folder), `${data}:/data:ro`];
   pager = await Pager.start(20);
 });
 
@@ -51,12 +55,11 @@ test('an attack of 50 lines is one page; an agent that is killed is one; an app 
       `syslog: {url: 'syslog+tcp://127.0.0.1:${pager.rsyslog.ports.tcp}'}`,
     ],
   });
-  const script = 'mkdir /data; echo x > /data/file; exec sleep 600';
   const apps = await Promise.all(
     ['shop', 'short'].map((name) =>
-      runContainer(engine, name === 'shop' ? script : 'exec sleep 600', {
+      runContainer(engine, 'exec sleep 600', {
         labels: { 'varvel.enable': 'true', 'varvel.app': name },
-        hostConfig: { Binds: [appMount] },
+        hostConfig: { Binds: [...binds] },
       }),
     ),
   );

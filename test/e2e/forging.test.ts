@@ -53,14 +53,18 @@ let folder: string;
 let ingress: LoggregatorServer;
 let loggregator: string;
 let rsyslog: Rsyslog;
-let appMount: string;
+let binds: readonly string[];
 
 before(async () => {
   engine = await startDockerd();
   await engine.importBusybox();
   rsyslog = await Rsyslog.start();
   folder = mkdtempSync(join(tmpdir(), 'varvel-forging-'));
-  appMount = buildApp(folder);
+  // There before the apps are: they are told to read it before their first command may have run.
+  const data = join(folder, 'data');
+  mkdirSync(data);
+  writeFileSync(join(data, 'mark'), '');
+  binds = [buildApp(folder), `${data}:/data:ro`];
   const authority = new Authority(folder);
   ingress = new LoggregatorServer(authority.ca, authority.issue('metron'));
   await ingress.start();
@@ -89,11 +93,11 @@ test('Docker: environment, titles and printed lines name another app, and change
     ...{ 'varvel.enable': 'true', 'varvel.app': app, 'varvel.app-guid': `${app}-guid` },
     'varvel.instance': instance,
   });
-  const script = `mkdir /data; : > /data/mark; exec sleep 600`;
+  const script = 'exec sleep 600';
   const victim = await runContainer(engine, script, { labels: labels('victim', '0') });
   const forger = await runContainer(engine, `${PRINT}\n${script}`, {
     labels: labels('forger', '3'),
-    hostConfig: { Binds: [appMount] },
+    hostConfig: { Binds: [...binds] },
     env: FORGED,
   });
   try {
