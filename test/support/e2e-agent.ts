@@ -348,10 +348,15 @@ export async function until<Value>(
   }
 }
 
+/** How long nothing changes in an agent at rest, and in how many of its answers: one that stood still meanwhile gives one. */
+const REST_MS = 300;
+const REST_ANSWERS = 5;
+
 /** Waits until the agent has taken and delivered everything: nothing is read, held or written for 300 ms. */
 export async function settled(agent: E2eAgent, timeoutMs = 15_000): Promise<AgentSnapshot> {
   let last = '';
   let since = 0;
+  let answers = 0;
   let held = 0;
   return await until(
     () => `the agent comes to rest; ${held} are held or wait, the last state is ${last}`,
@@ -366,9 +371,11 @@ export async function settled(agent: E2eAgent, timeoutMs = 15_000): Promise<Agen
       if (state !== last || waiting > 0) {
         last = state;
         since = performance.now();
+        answers = 0;
         return undefined;
       }
-      return performance.now() - since >= 300 ? now : undefined;
+      answers++;
+      return performance.now() - since >= REST_MS && answers >= REST_ANSWERS ? now : undefined;
     },
     timeoutMs,
   );
