@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import {
@@ -13,7 +14,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -196,20 +196,45 @@ function isListening(port: number): boolean {
   return readFileSync('/proc/net/tcp', 'utf8').includes(`0100007F:${at} 00000000:0000 0A`);
 }
 
-export async function freeTcpPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+/** From here to where the kernel looks for a port when somebody asks for any, or as far as is room enough. */
+const FIRST_PORT = 10_000;
+const ROOM = 10_000;
+/** Given away by this process: they stay its own, though nobody listens there yet. */
+const given = new Set<number>();
+
+/** A port of loopback's at which nobody listens, and which nobody gets who asks for any: it is free until a test takes it. */
+export function freeTcpPort(): Promise<number> {
+  return freePort(async (port) => {
+    const server = createServer().listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    server.close();
+    await once(server, 'close');
+  });
 }
 
-export async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
+/** The same for datagrams. */
+export function freeUdpPort(): Promise<number> {
+  return freePort(async (port) => {
+    const socket = createSocket('udp4').bind(port, '127.0.0.1');
+    await once(socket, 'listening');
+    socket.close();
+    await once(socket, 'close');
+  });
+}
+
+async function freePort(listenOnce: (port: number) => Promise<void>): Promise<number> {
+  const range = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8');
+  const end = Math.max(Number(/^\d+/.exec(range)?.[0]), FIRST_PORT + ROOM);
+  for (let tries = 1; ; tries++) {
+    const port = randomInt(FIRST_PORT, end);
+    if (given.has(port)) continue;
+    try {
+      await listenOnce(port);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || tries === 100) throw error;
+      continue;
+    }
+    given.add(port);
+    return port;
+  }
 }
