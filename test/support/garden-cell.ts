@@ -7,6 +7,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
 import { GardenServer } from './garden-server.ts';
 
+/** In which the processes of a cgroup have left it; only a hang takes as long. */
+const EMPTY_MS = 30_000;
+
 /** A process that was put into a container. */
 export interface CellProcess {
   readonly pid: number;
@@ -95,14 +98,14 @@ export class GardenCell {
 
   /** A process leaves its cgroup some time after its parent has heard of its end. */
   async #remove(path: string): Promise<void> {
-    for (let tries = 0; ; tries++) {
+    for (const deadline = Date.now() + EMPTY_MS; ;) {
       try {
         rmdirSync(join(this.#mountPoint, path));
         break;
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         if (code === 'ENOENT') break;
-        if (code !== 'EBUSY' || tries > 400) throw error;
+        if (code !== 'EBUSY' || Date.now() > deadline) throw error;
         await delay(5);
       }
     }

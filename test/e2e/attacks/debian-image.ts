@@ -186,7 +186,7 @@ if (isMainThread) new Worker('setTimeout(() => {}, 1000)', { eval: true });
 
 const CLIENT = `
 import sys, time, urllib.request
-for attempt in range(100):
+for attempt in range(1000):
     try:
         for i in range(5):
             urllib.request.urlopen(sys.argv[1], timeout=5).read()

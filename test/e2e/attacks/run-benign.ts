@@ -13,6 +13,8 @@ import { CLOUD_FOUNDRY, type Visit, type Workload } from './workloads.ts';
 const AT_A_TIME = 16;
 /** Cron wakes once a minute. */
 const WORKLOAD_TIMEOUT_MS = 180_000;
+/** Many start at the same time. */
+const WATCHED_TIMEOUT_MS = 60_000;
 /** Of lower priority than these is what nobody is woken for. */
 const LOUD = new Set(['Emergency', 'Alert', 'Critical', 'Error', 'Warning', 'Notice']);
 
@@ -129,9 +131,11 @@ async function run(
   try {
     await container.start();
     for (const agent of agents) {
-      await until('the container is watched', async () => {
-        return (await agent.containerStatus(id))?.state === 'included';
-      });
+      await until(
+        'the container is watched',
+        async () => (await agent.containerStatus(id))?.state === 'included',
+        WATCHED_TIMEOUT_MS,
+      );
     }
     for (const visit of workload.visits ?? []) await pay(container, visit, laterSeconds);
     if (workload.ends !== true) {
