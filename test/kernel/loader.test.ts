@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'n
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
@@ -67,9 +67,9 @@ function holder(then: string): string {
 async function hold(
   t: TestContext,
   then: string,
-): Promise<{ child: ChildProcessByStdio<null, Readable, null>; ids: BpfId[] }> {
+): Promise<{ child: ChildProcessByStdio<Writable, Readable, null>; ids: BpfId[] }> {
   const child = spawn(process.execPath, ['-e', holder(`console.log('held'); ${then}`)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
   t.after(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data');
@@ -373,18 +373,19 @@ describe('the end of a probe', () => {
     });
     t.after(() => probe.close());
     let afterwards = 0;
-    let closed = false;
+    const state = { closed: false };
     probe.onRecord = (records) => {
-      if (closed) afterwards++;
-      if (records.short(4) !== 4 || closed) return;
-      closed = true;
+      if (state.closed) afterwards++;
+      if (records.short(4) !== 4 || state.closed) return;
+      state.closed = true;
       probe.probe.close();
     };
     const running = probe.spawn(probe.mkdir('close'), ['bursts', '0.3', 1000, 0, '/etc/hostname']);
     await running.ended();
+    for (const end = Date.now() + 10_000; !state.closed && Date.now() < end;) await delay(2);
     const once = afterwards; // the rest of the batch that was being read
     await delay(50);
-    assert.equal(closed, true);
+    assert.equal(state.closed, true);
     assert.equal(afterwards, once);
     assert.throws(() => probe.probe.stats(), { code: 'EBADF' });
   });
@@ -409,7 +410,7 @@ describe('the end of a probe', () => {
       await delay(10);
     }
     top.mkdir('seen');
-    const end = Date.now() + 5000;
+    const end = Date.now() + 10_000;
     while (bytes === 0 && Date.now() < end) await delay(5);
     assert.ok(bytes > 0);
     forgotten.close();
@@ -443,7 +444,9 @@ describe('the end of a probe', () => {
     await once(killed.child, 'close');
     assert.deepEqual(await leftBpfIds(killed.ids), []);
 
-    const exits = await hold(t, 'setTimeout(() => process.exit(3), 300)');
+    // It lives until it has been looked at, however long that takes.
+    const exits = await hold(t, `process.stdin.once('data', () => process.exit(3))`);
+    exits.child.stdin.write('end');
     const [code] = (await once(exits.child, 'close')) as [number];
     assert.equal(code, 3);
     assert.deepEqual(await leftBpfIds(exits.ids), []);
