@@ -200,6 +200,7 @@ describe('exec', () => {
 
   test('session, group and terminal; login uid', async () => {
     const cgroup = probe.mkdir('session');
+    const from = bootTimeNs();
     const running = probe.spawn(cgroup, [
       ...[
         'loginuid',
@@ -218,7 +219,6 @@ describe('exec', () => {
         ']',
       ],
     ]);
-    const from = bootTimeNs();
     const { pid } = await running.paused();
     await probe.settle();
     const facts = readFacts(pid);
@@ -227,7 +227,7 @@ describe('exec', () => {
       facts,
       cgroupId: cgroup.id,
       result: 0,
-      from: from - 1_000_000_000n,
+      from,
       to: bootTimeNs(),
     });
     assert.notEqual(event.tty, 0);

@@ -88,7 +88,9 @@ describe('hand-over', () => {
         const running = cgroups.map((cgroup) =>
           probe.spawn(cgroup, ['bursts', '2', 1000, 0, FILE]),
         );
-        await delay(300);
+        // Both are at it: whoever is stalled before they began loses nothing.
+        const heard = (): boolean => running.every(({ pid }) => sequences.counts.has(pid));
+        for (const end = Date.now() + 10_000; !heard() && Date.now() < end;) await delay(5);
         stall(500);
         await delay(100);
         stall(500);
@@ -120,7 +122,7 @@ describe('hand-over', () => {
         while (probe.probe.stats().awake) await delay(5);
         const before = probe.delivered;
         running.resume();
-        const end = Date.now() + 2000;
+        const end = Date.now() + 10_000;
         while (probe.delivered === before && Date.now() < end) await delay(2);
         assert.equal(probe.delivered, before + 1, `record ${i}`);
       }
