@@ -84,20 +84,27 @@ export function streamOpener(target: StreamTarget): OpenSyslog {
         resolve(new StreamConnection(socket, isStale));
       };
       let waiting: NodeJS.Timeout | undefined;
+      let looking: NodeJS.Immediate | undefined;
+      // After a standstill of ours the timer comes first: what the receiver said meanwhile is read before we are ready.
+      const readyAfter = (ms: number): void => {
+        waiting = setTimeout(() => (looking = setImmediate(ready)), ms);
+      };
       const onConnected = (): void => {
         // What is written to a receiver that is about to send us away is lost. In TLS 1.3 we are ready before it has
         // looked at our certificate: its session ticket comes after that look; not every server has one to give.
         const looked = !(socket instanceof TLSSocket) || socket.getProtocol() !== 'TLSv1.3';
         if (!looked) socket.once('session', onLooked);
-        waiting = setTimeout(ready, looked ? VERDICT_WAIT_MS : TICKET_WAIT_MS);
+        readyAfter(looked ? VERDICT_WAIT_MS : TICKET_WAIT_MS);
       };
       // (The ticket is told from within OpenSSL's read: to write right then garbles the connection.)
       const onLooked = (): void => {
         clearTimeout(waiting);
-        waiting = setTimeout(ready, VERDICT_WAIT_MS);
+        clearImmediate(looking);
+        readyAfter(VERDICT_WAIT_MS);
       };
       const done = (): void => {
         clearTimeout(waiting);
+        clearImmediate(looking);
         signal.removeEventListener('abort', onAbort);
         socket.off('error', fail).off('end', onEnd).off('close', onEnd).off('session', onLooked);
         socket.off('connect', onConnected).off('secureConnect', onConnected);
