@@ -1,6 +1,6 @@
 import type { Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 
 import { Client, Transport } from 'syslog-client';
 
@@ -114,6 +114,8 @@ class DatagramConnection implements SyslogConnection {
   /** What is told later, by a host farther away, is heard with the next batch. */
   async settle(): Promise<void> {
     await delay(ANSWER_MS);
+    // After a standstill of ours the timer comes first: what was told meanwhile is read before we look.
+    await turn();
     if (this.#broken !== undefined) throw new SyslogFailure(this.#broken);
   }
 

@@ -5,17 +5,13 @@ import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { streamOpener } from '../../../src/streams/syslog/stream-connection.ts';
+import { standStill } from '../../support/stand-still.ts';
 
 /** A receiver that takes a connection and ends it, in a thread of its own. */
 const SENDS_AWAY = `
   const { parentPort } = require('node:worker_threads');
   const server = require('node:net').createServer((socket) => socket.end());
   server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));`;
-
-/** This thread does nothing for so long. */
-function standStill(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-}
 
 test('a receiver that sends us away while the agent stands still is heard before anything is written to it', async (context) => {
   const receiver = new Worker(SENDS_AWAY, { eval: true });
