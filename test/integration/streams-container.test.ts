@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ContainerLogStream } from '../../src/streams/container/container-log-stream.ts';
@@ -16,15 +16,22 @@ import {
   newStream,
   nextDelivery,
   theLine,
+  dockerdPid,
+  isClosed,
+  release,
+  UNTIL_RELEASED,
+  type Running,
 } from '../support/container-log.ts';
 import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
 
 for (const driver of ['json-file', 'local'] as const) {
   test(`${driver}: the line stands among the app's own, whole and alone`, async () => {
-    const app = await run('echo before; sleep 1; echo after; exec sleep 600', { driver });
+    const script = `echo before; ${UNTIL_RELEASED}; echo after; exec sleep 600`;
+    const app = await run(script, { driver });
     await until('the app has written', async () => (await logLines(app)).includes('before'));
     const delivery = nextDelivery(app.container, 'a\nb\u001b[31m"');
     assert.equal(await newStream().deliver(delivery), true);
+    release(app);
     await until('the app goes on', async () => (await logLines(app)).includes('after'));
     const { index, lines, line } = await theLine(app, delivery.seq);
     assert.ok(line.output.endsWith('a\nb\u001b[31m"'));
@@ -36,8 +43,9 @@ for (const driver of ['json-file', 'local'] as const) {
   });
 
   test(`${driver}: output without a final newline does not glue to the line`, async () => {
-    const app = await run('printf "unended> "; exec sleep 600', { driver });
-    await settled(app);
+    // One write: when its first line has come through, its end has too.
+    const app = await run('printf "whole\\nunended> "; exec sleep 600', { driver });
+    await until('the app has written', async () => (await logLines(app)).includes('whole'));
     const first = nextDelivery(app.container);
     const second = nextDelivery(app.container);
     const stream = newStream();
@@ -45,9 +53,9 @@ for (const driver of ['json-file', 'local'] as const) {
     assert.equal(await stream.deliver(second), true);
     const { lines } = await theLine(app, second.seq);
     const full = lines.filter((text) => text !== '');
-    assert.equal(full[0], 'unended> ');
+    assert.deepEqual(full.slice(0, 2), ['whole', 'unended> ']);
     assert.deepEqual(
-      full.slice(1).map((text) => (JSON.parse(text) as { seq: number }).seq),
+      full.slice(2).map((text) => (JSON.parse(text) as { seq: number }).seq),
       [first.seq, second.seq],
     );
   });
@@ -69,6 +77,7 @@ test('an app that closes its stdout, or puts a file in its place, gets the line 
   for (const swap of ['>&-', '>/dev/null', '>/tmp/captured', '>/proc/self/mem']) {
     const app = await run(`echo before; exec ${swap}; exec sleep 600`);
     await settled(app);
+    await isClosed(app, 'stdout');
     const stream = newStream();
     const delivery = nextDelivery(app.container);
     assert.equal(await stream.deliver(delivery), true, swap);
@@ -91,6 +100,8 @@ test('an app that has swapped only its first process’s stdout keeps its log', 
 test('an app that closes both outputs closes its log for good: counted, not delivered', async () => {
   const app = await run('echo before; exec >/dev/null 2>&1; exec sleep 600');
   await settled(app);
+  await isClosed(app, 'stdout');
+  await isClosed(app, 'stderr');
   const stream = newStream();
   assert.equal(await stream.deliver(nextDelivery(app.container)), false);
   assert.deepEqual(stream.counters(), {
@@ -210,16 +221,29 @@ test('an app that floods its log still gets whole lines', async () => {
   assert.equal(appBytes, '');
 });
 
+/** Bytes that the processes which its script waits for have written. */
+function writtenBy({ container: { initPid } }: Running): number {
+  const children = readFileSync(`/proc/${initPid}/task/${initPid}/children`, 'utf8').trim();
+  return children.split(' ').reduce((sum, pid) => {
+    const said = readFileSync(`/proc/${pid}/io`, 'utf8');
+    return sum + Number(/^wchar: (\d+)$/m.exec(said)?.[1]);
+  }, 0);
+}
+
 test('a pipe that nobody empties is given up after a bounded time, and counted', async () => {
   const app = await run('yes | head -c 20000000; exec sleep 600');
-  const dockerd = Number(readFileSync(join(engine.execRoot, '..', 'docker.pid'), 'utf8'));
+  const dockerd = dockerdPid();
+  await until('the app writes', () => writtenBy(app) > 0);
   process.kill(dockerd, 'SIGSTOP');
   try {
-    await delay(300);
+    await until('its pipe is full', async () => {
+      const before = writtenBy(app);
+      await delay(150);
+      return writtenBy(app) === before;
+    });
     const stream = newStream();
-    const startedMs = performance.now();
-    assert.equal(await stream.deliver(nextDelivery(app.container)), false);
-    assert.ok(performance.now() - startedMs < 5000);
+    const delivered = stream.deliver(nextDelivery(app.container));
+    assert.equal(await Promise.race([delivered, delay(30_000, 'never')]), false);
     assert.equal(stream.counters().pipeFull, 1);
   } finally {
     process.kill(dockerd, 'SIGCONT');
@@ -228,7 +252,7 @@ test('a pipe that nobody empties is given up after a bounded time, and counted',
 
 test('an engine that stands still for longer than its pipe lasts loses no line', async () => {
   const app = await run('exec sleep 600');
-  const dockerd = Number(readFileSync(join(engine.execRoot, '..', 'docker.pid'), 'utf8'));
+  const dockerd = dockerdPid();
   const stream = newStream();
   const deliveries = Array.from({ length: 60 }, () =>
     nextDelivery(app.container, 'x'.repeat(2000)),
@@ -285,18 +309,22 @@ test('two agents and the app at the same time: no line is torn', async () => {
 
 test('the container’s end is not delayed by writes up to its last moment', async () => {
   const timeOfEnd = async (write: boolean): Promise<number> => {
-    const app = await run('sleep 1; echo bye');
-    const startedMs = performance.now();
+    const app = await run(`${UNTIL_RELEASED}; echo bye`);
     const state = { ended: false };
     const wait = app.docker.wait().then(() => (state.ended = true));
     const stream = newStream();
+    let startedMs: number | undefined;
     while (!state.ended) {
       if (write) await stream.deliver(nextDelivery(app.container));
+      if (startedMs === undefined && (!write || stream.counters().delivered > 50)) {
+        startedMs = performance.now();
+        release(app);
+      }
       await delay(2);
     }
     await wait;
+    assert.ok(startedMs !== undefined, 'it ended by itself');
     const tookMs = performance.now() - startedMs;
-    if (write) assert.ok(stream.counters().delivered > 50);
     assert.ok((await logLines(app)).includes('bye'));
     return tookMs;
   };

@@ -1,7 +1,7 @@
 // A real engine, its containers and their logs: for tests of the stream that writes into them. Importing it starts the engine.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Container } from '../../src/apps/identity.ts';
 import { ContainerLogStream } from '../../src/streams/container/container-log-stream.ts';
+import { descriptors } from '../../src/streams/container/locate-log.ts';
 import { startDockerd } from './dockerd.ts';
 import type { TestDockerd } from './dockerd.ts';
 import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
@@ -108,6 +109,25 @@ export async function settled(app: Running): Promise<void> {
     readFileSync(`/proc/${app.container.initPid}/comm`, 'utf8').startsWith('sleep'),
   );
   await delay(100);
+}
+
+/** A step of an app's script: it goes no further until the test says so. */
+export const UNTIL_RELEASED = 'until [ -e /tmp/go ]; do sleep 0.05; done';
+
+export function release({ container }: Running): void {
+  writeFileSync(`/proc/${container.initPid}/root/tmp/go`, '');
+}
+
+export const dockerdPid = (): number =>
+  Number(readFileSync(join(engine.execRoot, '..', 'docker.pid'), 'utf8'));
+
+/** The app has closed that output, and so have the shim and, after it, the engine. */
+export async function isClosed(app: Running, name: 'stdout' | 'stderr'): Promise<void> {
+  const fifo = fifoOf(app, name);
+  await until(
+    `the engine reads no ${name}`,
+    () => !descriptors(dockerdPid()).some(({ target, readable }) => readable && target === fifo),
+  );
 }
 
 export const newStream = (execRoots = [engine.execRoot]): ContainerLogStream =>

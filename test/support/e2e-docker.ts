@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { TestDockerd } from './dockerd.ts';
 
@@ -60,7 +61,13 @@ export async function execInContainer(
   const stream = await exec.start({});
   stream.resume();
   await once(stream, 'close');
-  return (await exec.inspect()).ExitCode ?? -1;
+  // The engine closes its output before it has noted the end.
+  for (const deadline = Date.now() + 30_000; ;) {
+    const { Running, ExitCode } = await exec.inspect();
+    if (!Running) return ExitCode ?? -1;
+    if (Date.now() > deadline) throw new Error(`the engine does not note the end of: ${script}`);
+    await delay(10);
+  }
 }
 
 /** What `docker logs` prints, bytes as they are (dockerode would parse a log that happens to be JSON). */
