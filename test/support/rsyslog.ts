@@ -80,9 +80,9 @@ export class Rsyslog {
     let said = '';
     child.stderr.on('data', (text) => (said += String(text)));
     this.#process = child;
-    const { tcp, tls } = this.ports;
+    const { tcp, tls, udp } = this.ports;
     await this.#until(
-      () => [tcp, tls].every(isListening) && existsSync(this.socket),
+      () => [tcp, tls].every(isListening) && isBound(udp) && isListeningAt(this.socket),
       () => `rsyslogd does not listen: ${said}`,
     );
   }
@@ -90,10 +90,16 @@ export class Rsyslog {
   /** Stops it where it is; resolves when none of its threads runs any more. */
   async pause(): Promise<void> {
     const tasks = `/proc/${this.#process?.pid ?? assert.fail('it does not run')}/task`;
+    const stands = (id: string): boolean => {
+      try {
+        return /\) T /.test(readFileSync(`${tasks}/${id}/stat`, 'utf8'));
+      } catch {
+        return true; // a thread that ended meanwhile
+      }
+    };
     this.signal('SIGSTOP');
     await this.#until(
-      () =>
-        readdirSync(tasks).every((id) => /\) T /.test(readFileSync(`${tasks}/${id}/stat`, 'utf8'))),
+      () => readdirSync(tasks).every(stands),
       () => 'rsyslogd goes on',
     );
   }
@@ -194,6 +200,18 @@ input(type="imudp" address="127.0.0.1" port="${this.ports.udp}" name="udp" rules
 function isListening(port: number): boolean {
   const at = port.toString(16).toUpperCase().padStart(4, '0');
   return readFileSync('/proc/net/tcp', 'utf8').includes(`0100007F:${at} 00000000:0000 0A`);
+}
+
+function isBound(udpPort: number): boolean {
+  const at = udpPort.toString(16).toUpperCase().padStart(4, '0');
+  return readFileSync('/proc/net/udp', 'utf8').includes(`0100007F:${at} 00000000:0000 07`);
+}
+
+/** A socket has its name before it listens. */
+function isListeningAt(path: string): boolean {
+  return readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .some((line) => / 00010000 0001 01 /.test(line) && line.endsWith(` ${path}`));
 }
 
 /** From here to where the kernel looks for a port when somebody asks for any, or as far as is room enough. */
