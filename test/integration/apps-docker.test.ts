@@ -65,6 +65,15 @@ function included(resolution: Resolution) {
   return resolution.container;
 }
 
+/**
+ * Waits until its cgroup has been seen. The probe sees each; what stands in for it here is blind to one that is gone before this
+ * process runs again.
+ */
+const seen = (host: Host, { id }: { readonly id: string }): Promise<boolean> =>
+  until(`the cgroup of ${id} is seen`, () =>
+    host.watch?.changes.some(({ path }) => path.endsWith(`/${id}`)),
+  );
+
 async function run(name: string, command: string[], labels: Record<string, string> = {}) {
   const container = await engine.docker.createContainer({
     name,
@@ -168,11 +177,13 @@ describe('apps with a real Docker engine', { concurrency: false }, () => {
             const container = await engine.docker.createContainer({
               name,
               Image: image,
-              Cmd: ['true'],
+              Cmd: ['sleep', '60'],
               Labels: { 'varvel.enable': 'true', 'varvel.app': `app-of-${name}`, name: 'forged' },
               HostConfig: { AutoRemove: true, NetworkMode: 'none' },
             });
             await container.start();
+            await seen(host, container);
+            await container.kill();
             return container.id;
           }),
         );
@@ -210,7 +221,7 @@ describe('apps with a real Docker engine', { concurrency: false }, () => {
     });
     const container = await engine.docker.createContainer({
       Image: image,
-      Cmd: ['true'],
+      Cmd: ['sleep', '60'],
       Labels: { 'varvel.enable': 'true' },
       HostConfig: {
         Privileged: true,
@@ -313,12 +324,14 @@ describe('apps with a real Docker engine', { concurrency: false }, () => {
       await engine.startDaemon();
       // Before the agent is back: only the events since, and the list, can tell it.
       const container = await run('after-restart', ['sleep', '60'], { 'varvel.enable': 'true' });
-      const short = await run('short-after-restart', ['true'], { 'varvel.enable': 'true' });
+      const short = await run('short-after-restart', ['sleep', '60'], { 'varvel.enable': 'true' });
+      await seen(host, short);
+      await short.kill();
       await until('connected again', () => host.apps.snapshot().runtimes[0]!.connected);
       for (const { id } of [container, short]) {
         await until('included', () => statusOf(host.apps, id)?.state === 'included');
       }
-      const next = await run('next', ['true'], { 'varvel.enable': 'true' });
+      const next = await run('next', ['sleep', '60'], { 'varvel.enable': 'true' });
       await until('events continue', () => statusOf(host.apps, next.id)?.state === 'included');
       await Promise.all([container, short, next].map((each) => each.remove({ force: true })));
     } finally {
