@@ -149,8 +149,10 @@ const NO_EVENTS = {
 
 test('an app that falls silent is paged once; one that has ended, or goes on, is not', async () => {
   const before = pager.pages().length;
-  await send(pager, [coverage('mute', 'running'), coverage('over', 'running')]);
-  await send(pager, [coverage('over', 'stop')]);
+  // In one go: what is told too late of the end would be silence.
+  await send(pager, [
+    ...[coverage('mute', 'running'), coverage('over', 'running'), coverage('over', 'stop')],
+  ]);
   const isMute = ({ kind, app }: Page): boolean => kind === 'silence' && app === guidOf('mute');
   for (const deadlineMs = performance.now() + 30_000; !pager.pages().some(isMute);) {
     assert.ok(performance.now() < deadlineMs, 'the silence is paged');
@@ -202,8 +204,8 @@ test('with an app, a priority and rules: only these, and silence of an app that 
     { ...mine, rule: 'three', priority: 'Critical' },
     { ...mine, rule: "it's a rule", priority: 'Debug' },
   ]);
-  const pages = await one.until('silence is paged', (all) =>
-    all.some(({ kind }) => kind === 'silence'),
+  const pages = await one.until('the detection and silence are paged', (all) =>
+    ['detection', 'silence'].every((wanted) => all.some(({ kind }) => kind === wanted)),
   );
   assert.deepEqual(brief(pages), [
     `detection ${mine.container!.app!.guid!} it's a rule`,
