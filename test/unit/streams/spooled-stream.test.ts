@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../../src/shared/logger.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
@@ -101,6 +101,27 @@ function noticesIn({ got }: ScriptedReceiver): unknown[][] {
     .toSorted(([one], [other]) => String(one).localeCompare(String(other)));
 }
 
+const TELL_LOSSES_MS = 123_456;
+
+/**
+ * Timers of so many ms run when the test says so, by calling what is returned: what is to have happened before takes as long as
+ * the machine makes it.
+ */
+function heldTimer(t: TestContext, heldMs: number): () => void {
+  const start = globalThis.setTimeout;
+  let held: (() => void) | undefined;
+  t.mock.method(globalThis, 'setTimeout', (run: () => void, ms?: number) => {
+    if (ms === heldMs) held = run;
+    return start(run, ms);
+  });
+  return () => {
+    const run = held;
+    held = undefined;
+    if (run === undefined) throw new Error('nobody has started such a timer');
+    run();
+  };
+}
+
 /** What it warned and told, by the beginnings of the sentences. */
 function recorder(): { logger: Logger; said: string[] } {
   const said: string[] = [];
@@ -185,10 +206,11 @@ describe('a receiver behind a spool', () => {
     await stream.close();
   });
 
-  test('what it refused is told its app there, with the exact count, and nobody else', async () => {
+  test('what it refused is told its app there, with the exact count, and nobody else', async (t) => {
     const receiver = new ScriptedReceiver();
     receiver.refuses = ({ seq }) => [2, 3, 7, 8].includes(seq);
-    const stream = streamOf(receiver, SILENT_LOGGER, { tellLossesMs: 50 });
+    const tellNow = heldTimer(t, TELL_LOSSES_MS);
+    const stream = streamOf(receiver, SILENT_LOGGER, { tellLossesMs: TELL_LOSSES_MS });
     const bank = containerOf({ fullId: 'cd'.repeat(32) }, { name: 'bank', instance: '1' });
     const shop = containerOf();
     for (let seq = 1; seq <= 8; seq++) {
@@ -196,6 +218,10 @@ describe('a receiver behind a spool', () => {
       await send(stream, seq, seq, { container, timeNs: BigInt(seq) * 1_000_000n });
     }
     await send(stream, 9, 9, { container: undefined });
+    await until('four are refused, the others sent', () => {
+      return stream.counters().refused === 4 && receiver.got.length === 5;
+    });
+    tellNow();
     await until('both are told', () => receiver.got.length === 7);
     await delay(150);
     assert.deepEqual(numbers(receiver).toSorted(), [0, 0, 1, 4, 5, 6, 9]);
@@ -208,7 +234,10 @@ describe('a receiver behind a spool', () => {
     // What is told is not told again, and a notice that is refused is told of no more.
     receiver.refuses = () => true;
     await send(stream, 10, 10);
+    await until('it is refused', () => stream.counters().refused === 5);
+    tellNow();
     await until('its notice is refused too', () => stream.counters().refused === 6);
+    tellNow();
     await delay(150);
     assert.equal(stream.counters().refused, 6);
     await stream.close();
