@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SILENT_LOGGER, type Logger } from '../../../src/shared/logger.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
 import { AppFileStream } from '../../../src/streams/file/app-file-stream.ts';
@@ -169,7 +170,7 @@ test('a file that cannot be written is one sentence a minute, and a line waits f
   const logger = collectingLogger();
   const file = new AppendFile(join(folder, 'later', 'log'), { logger, shared: false });
   const waiting = [file.append('one'), file.append('two')];
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  while (logger.sentences.length === 0) await delay(5);
   mkdirSync(join(folder, 'later'));
   assert.deepEqual(await Promise.all(waiting), [true, true]);
   await file.close();
