@@ -170,7 +170,7 @@ test('after the stop nothing takes effect', async () => {
 test('a change of a rule file or of the configuration is a reload, and only one', async () => {
   const { rules } = await started({ watch: true });
   const reloads = async (ok: number): Promise<void> => {
-    for (const end = performance.now() + 5000; rules.status().reloads.ok < ok;) {
+    for (const end = performance.now() + 60_000; rules.status().reloads.ok < ok;) {
       assert.ok(performance.now() < end, `reload ${ok}`);
       await delay(20);
     }

@@ -144,6 +144,8 @@ test('a runtime that fails, hangs or has other ids is asked again, and the names
   for (const misbehaviour of ['fails', 'hangs', 'wrong ids'] as const) {
     const it = await stage(t, { requestTimeoutMs: 200 });
     const { server, runtime, described, refused, lookup, until } = it;
+    // Its first answer may have come after the 0.2 s that it has here.
+    await until('it is connected', () => runtime.status().connected && refused.has(SANDBOX));
     const id = idOf('d');
     server.containers.set(id, container(id));
     server.misbehaviour = misbehaviour;

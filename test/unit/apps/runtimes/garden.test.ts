@@ -156,7 +156,9 @@ test('Garden answers nonsense: nothing is thrown or told, one warning, and it is
         await stage(sub, { requestTimeoutMs: 400 });
       server.create('h', propertiesOf({ guid: 'app-1' }));
       server.create('quiet', propertiesOf({ guid: 'app-2' }));
-      await runtime.reconcile();
+      // To a busy machine an answer within 0.4 s may not be possible each time.
+      for (let tries = 1; !described.has('quiet') && tries <= 20; tries++)
+        await runtime.reconcile();
       assert.equal(described.get('quiet')?.app?.guid, 'app-2');
       described.clear();
       server.misbehaviour = wrong;
