@@ -71,11 +71,19 @@ export const bigStat = (path: string) => statSync(path, { bigint: true });
 
 /** When it began, Unix nanoseconds, give or take TICK_TOLERANCE_NS. */
 export function startOf(pid: number): bigint {
-  const upTicks = BigInt(
-    readFileSync('/proc/uptime', 'utf8').split(' ')[0]!.replace('.', ''), // hundredths: ticks
-  );
-  const now = BigInt(Date.now()) * 1_000_000n;
-  return now - ((upTicks - procStat(pid).startTicks) * SECOND_NS) / TICKS;
+  const { nowMs, upTicks } = readClocks();
+  return BigInt(nowMs) * 1_000_000n - ((upTicks - procStat(pid).startTicks) * SECOND_NS) / TICKS;
+}
+
+/** Unix time and the time since the boot, of the same moment: this process may be stopped for a while between the two. */
+function readClocks(): { readonly nowMs: number; readonly upTicks: bigint } {
+  for (;;) {
+    const beforeMs = Date.now();
+    const uptime = readFileSync('/proc/uptime', 'utf8').split(' ')[0]!;
+    const nowMs = Date.now();
+    // Hundredths of a second, which are ticks.
+    if (nowMs - beforeMs <= 5) return { nowMs, upTicks: BigInt(uptime.replace('.', '')) };
+  }
 }
 
 /** Of the names in linux/capability.h, those in a set of /proc/PID/status, by their numbers. */
