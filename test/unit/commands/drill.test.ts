@@ -103,7 +103,7 @@ describe('with commands', () => {
   });
 
   test('an agent that is said to be here, and is not', async () => {
-    const { code, out } = await runCommand('drill', '-r', 'true', '-c', config(), '-t', '1s');
+    const { code, out } = await runCommand('drill', '-r', 'true', '-c', config(), '-t', '20s');
     assert.equal(code, 1);
     assert.match(out, /^Broken: agent\.\n- No agent answers on unix:/m);
   });
@@ -116,7 +116,7 @@ describe('with commands', () => {
     child.kill('SIGKILL');
     await once(child, 'close');
     const { code, out } = await runCommand(
-      ...['drill', '-r', 'true', '-s', `run_dir=${folder}`, '-t', '1s'],
+      ...['drill', '-r', 'true', '-s', `run_dir=${folder}`, '-t', '20s'],
     );
     assert.equal(code, 1);
     assert.match(out, /^✗ agent /m);
