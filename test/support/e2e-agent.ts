@@ -209,7 +209,7 @@ export class E2eAgent {
     const { status, stdout, stderr } = spawnSync(
       process.execPath,
       [MAIN, ...args, '--config', this.configFile],
-      { encoding: 'utf8', timeout: 20_000 },
+      { encoding: 'utf8', timeout: START_TIMEOUT_MS },
     );
     return { code: status, stdout, stderr };
   }
@@ -334,7 +334,7 @@ const DEFAULT_RULES = join(import.meta.dirname, '../../manifests/rules/varvel_ru
 export async function until<Value>(
   what: string | (() => string),
   probe: () => Promise<Value | undefined | false> | Value | undefined | false,
-  timeoutMs = 15_000,
+  timeoutMs = 60_000,
 ): Promise<Value> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
