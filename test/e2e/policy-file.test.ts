@@ -1,5 +1,7 @@
 // Policies that apps bring as files: in the droplet, in a layer, in their own image. Real containers, the real agent.
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
@@ -84,15 +86,33 @@ const newsOf = async (app: Docker.Container): Promise<string[]> =>
 const told = (app: Docker.Container, count = 1): Promise<string> =>
   until('the policy is told', async () => (await newsOf(app))[count - 1]);
 
-/** Which rules the four files come to now. */
-async function rulesNow(agent: E2eAgent, app: Docker.Container): Promise<string[]> {
-  const rulesOf = async (): Promise<string[]> =>
-    (await linesOf(app)).map(({ rule }) => rule).filter((rule) => !rule.startsWith('Varvel: '));
-  const before = (await rulesOf()).length;
-  assert.equal(await execInContainer(app, DO), 0);
-  await until('the last one', async () => (await rulesOf()).slice(before).length >= 2);
+const rulesOf = async (app: Docker.Container): Promise<string[]> =>
+  (await linesOf(app)).map(({ rule }) => rule).filter((rule) => !rule.startsWith('Varvel: '));
+
+/** Those after the first ones, once the engine has written as many lines as are expected, and there is nothing more to come. */
+async function rulesSince(
+  agent: E2eAgent,
+  app: Docker.Container,
+  before: number,
+  expected: readonly string[],
+): Promise<string[]> {
+  await until(`${expected.length} more lines in its log`, async () => {
+    return (await rulesOf(app)).length >= before + expected.length;
+  });
   await settled(agent);
-  return (await rulesOf()).slice(before);
+  return (await rulesOf(app)).slice(before);
+}
+
+/** These rules are what the four files come to now. */
+async function assertRules(
+  agent: E2eAgent,
+  app: Docker.Container,
+  expected: readonly string[],
+  name?: string,
+): Promise<void> {
+  const before = (await rulesOf(app)).length;
+  assert.equal(await execInContainer(app, DO), 0);
+  assert.deepEqual(await rulesSince(agent, app, before, expected), expected, name);
 }
 
 const scopeOf = (agent: E2eAgent, app: Docker.Container) =>
@@ -111,12 +131,7 @@ test('a file asks to be watched and is the policy from the first event on; an ed
       await told(app),
       / The policy \(varvel\.yml, verified\) of this app is in force: 3 rules from Warning up, 1 of its own, 1 with exceptions of its own, 1 off$/,
     );
-    await settled(agent);
-    const first = (await linesOf(app)).filter(({ rule }) => !rule.startsWith('Varvel: '));
-    assert.deepEqual(
-      first.map(({ rule }) => rule),
-      BY_POLICY,
-    );
+    assert.deepEqual(await rulesSince(agent, app, 0, BY_POLICY), BY_POLICY);
     const status = await scopeOf(agent, app);
     assert.deepEqual(
       [status.state, status.reason],
@@ -126,23 +141,27 @@ test('a file asks to be watched and is the policy from the first event on; an ed
 
     const edit = `printf '%s' '${staged('rules: [{disable: {rule: "*"}}]')}' > ${DROPLET}`;
     assert.equal(await execInContainer(app, edit), 0);
-    assert.deepEqual(await rulesNow(agent, app), BY_POLICY);
+    await assertRules(agent, app, BY_POLICY);
     await agent.end('SIGTERM');
     await agent.run();
     assert.match(
       await told(app, 2),
       /\(varvel\.yml, verified\) of this app is in force: .*But: \/home\/vcap\/deps\/1\/varvel\/policy\.json is another now than when the app started, which changes nothing$/,
     );
-    assert.deepEqual(await rulesNow(agent, app), BY_POLICY);
+    await assertRules(agent, app, BY_POLICY);
+    const before = (await rulesOf(app)).length;
     await app.restart({ t: 0 });
-    assert.deepEqual((await rulesNow(agent, app)).slice(-2), BY_POLICY);
+    assert.deepEqual(await rulesSince(agent, app, before, BY_POLICY), BY_POLICY);
+    await assertRules(agent, app, BY_POLICY);
     await agent.end('SIGTERM');
     await app.restart({ t: 0 });
     await agent.run();
-    assert.deepEqual(await rulesNow(agent, app), BY_POLICY);
+    await assertRules(agent, app, BY_POLICY);
   } finally {
     for (const one of [app, other]) await one.remove({ force: true });
   }
+  const kept = join(agent.folder, 'state/policies');
+  await until('that of a container that is gone is gone', () => readdirSync(kept).length === 0);
   await agent.end('SIGTERM');
   const { stdout } = agent.varvel('uninstall');
   assert.doesNotMatch(stdout, /policies\/[0-9a-f]/, 'that of a container that is gone is gone');
@@ -164,13 +183,13 @@ test('of a container that ran before the agent, what has not changed since is ve
       await told(old),
       /\(\/etc\/varvel\/varvel\.yml, verified\) of this app is in force/,
     );
-    assert.deepEqual(await rulesNow(agent, old), BY_POLICY);
+    await assertRules(agent, old, BY_POLICY);
     for (const app of [written, again]) {
       assert.match(
         await told(app),
         /\(\/etc\/varvel\/varvel\.yml, unverified\) of this app is in force: 4 rules from Debug up, 1 of its own, 0 with exceptions of its own, 0 off\. But: .*it cannot be told that this file is older than the app's start/,
       );
-      assert.deepEqual(await rulesNow(agent, app), BY_BOTH);
+      await assertRules(agent, app, BY_BOTH);
     }
   } finally {
     for (const app of [old, written, again]) await app.remove({ force: true });
@@ -220,7 +239,7 @@ test('a hostile file is refused in the app’s own log in one line, and the oper
       assert.match(line, HOSTILE[name]![1], name);
       assert.doesNotMatch(line, /root:|\n/, name);
       assert.deepEqual((await newsOf(app)).length, 1, name);
-      assert.deepEqual(await rulesNow(agent, app), BY_OPERATOR, name);
+      await assertRules(agent, app, BY_OPERATOR, name);
     }
     assert.ok(agent.running);
   } finally {
