@@ -1,6 +1,6 @@
 // One container through its restarts, a new name, and restarts of the agent: every run of it is its own, and told once.
 import assert from 'node:assert/strict';
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
@@ -27,6 +27,12 @@ before(async () => {
   await engine.importBusybox();
 });
 after(() => engine[Symbol.asyncDispose]());
+
+/** Its shell has done what it does, and is the program that does nothing now. */
+async function isThrough(app: Docker.Container): Promise<void> {
+  const { State } = await app.inspect();
+  await until('it sleeps', () => readFileSync(`/proc/${State.Pid}/comm`, 'utf8') === 'sleep\n');
+}
 
 /** What the line of the container's first process has to say, while that runs. */
 async function expected(app: Docker.Container, name: string): Promise<Record<string, unknown>> {
@@ -71,6 +77,7 @@ test('restarted, renamed, and the agent restarted in between', async () => {
   const cgroups = new Set<number>();
   /** The container has started since: one line, of its first process. */
   const assertStarted = async (name: string): Promise<void> => {
+    await isThrough(app);
     const fields = await lines();
     assert.deepEqual(fields, [await expected(app, name)]);
     pids.add(fields[0]?.['proc.pid']);
@@ -117,6 +124,7 @@ test('restarted, renamed, and the agent restarted in between', async () => {
     assert.equal((await agent.end('SIGKILL')).signal, 'SIGKILL');
     await Promise.all([agent.run(), app.restart({ t: 0 })]);
     await nameIs('third');
+    await isThrough(app);
     const seen = await lines();
     const fields = await expected(app, 'third');
     assert.deepEqual(seen, seen.length === 0 ? [] : [fields], 'at most once, and as its own');

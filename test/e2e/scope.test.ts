@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
@@ -19,17 +19,21 @@ before(async () => {
 });
 after(() => engine[Symbol.asyncDispose]());
 
-/** A container that does nothing by itself, until it is removed. */
-const runIdle = (
+/** A container that does nothing by itself from now on, until it is removed. */
+async function runIdle(
   name: string,
   labels: Readonly<Record<string, string>>,
   hostConfig: Docker.HostConfig = {},
-): Promise<Docker.Container> =>
-  runContainer(engine, 'trap exit TERM; while :; do sleep 600 & wait; done', {
-    name,
-    labels,
-    hostConfig,
+): Promise<Docker.Container> {
+  const script = 'trap exit TERM; while :; do sleep 600 & wait; done';
+  const container = await runContainer(engine, script, { name, labels, hostConfig });
+  const { State } = await container.inspect();
+  await until('its shell waits for its sleep', () => {
+    const children = readFileSync(`/proc/${State.Pid}/task/${State.Pid}/children`, 'utf8');
+    return children !== '' && readFileSync(`/proc/${children.trim()}/comm`, 'utf8') === 'sleep\n';
   });
+  return container;
+}
 
 const emittedOf = async (agent: E2eAgent, id: string): Promise<number> =>
   (await agent.containerStatus(id))?.emitted ?? Number.NaN;
@@ -206,5 +210,6 @@ test('a cgroup that is nested and named like another container changes nothing',
   } finally {
     for (const container of [victim, bystander, hostile]) await container.remove({ force: true });
   }
-  assert.ok(!existsSync(join(mountPoint, 'docker', hostile.id)));
+  const left = join(mountPoint, 'docker', hostile.id);
+  await until('its cgroups are gone', () => !existsSync(left));
 });
