@@ -30,13 +30,15 @@ test('status and metrics say what waits on the disk for a receiver, since when, 
         stdout,
       ) ?? assert.fail(stdout);
     assert.ok(Math.abs(Date.parse(since) - startedMs) < 10_000, since);
-    const metrics = await agent.metrics();
+    const metrics = await until('the receiver was tried', async () => {
+      const text = await agent.metrics();
+      return /^varvel_stream_retries_total\{stream="http"\} [1-9]/m.test(text) && text;
+    });
     assert.match(metrics, /^varvel_spool_lines\{stream="http"\} 1$/m);
     assert.match(metrics, /^varvel_spool_max_bytes\{stream="http"\} 2097152$/m);
     const [, oldest] =
       /^varvel_spool_oldest_timestamp_seconds\{stream="http"\} (\S+)$/m.exec(metrics) ?? [];
     assert.ok(Math.abs(Number(oldest) * 1000 - startedMs) < 10_000, metrics);
-    assert.match(metrics, /^varvel_stream_retries_total\{stream="http"\} [1-9]/m);
   } finally {
     spawnSync('rmdir', [cgroup, join(mountPoint, PARENT)]);
   }

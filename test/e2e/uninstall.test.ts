@@ -63,6 +63,7 @@ test('refused while an agent runs; then files, sockets, cgroups, BPF objects and
     assert.equal(spawnSync('sh', ['-c', script]).status, 0);
     const spool = join(agent.folder, 'state/spool/http');
     await until('its line waits', () => existsSync(spool) && readdirSync(spool).length > 1);
+    await until('the operator has it, in a new file', () => agent.detections().length > 0);
     const state = below(agent.folder);
     const refused = agent.varvel('uninstall');
     assert.equal(refused.code, 1);

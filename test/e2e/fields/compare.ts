@@ -100,6 +100,13 @@ async function runScenario(
       const found = names.map((name) => linesOf(agent, name));
       return found.every((some) => some.length > 0) ? found : undefined;
     });
+    // Lines of the same event that are written behind its first one. Which of them are missing is told below.
+    const conditional = scenario.comparisons.flatMap(({ conditions = [] }, nth) =>
+      conditions.map((_, at) => ruleName(scenario, nth, ` holds ${at}`)),
+    );
+    await until('what holds', () =>
+      conditional.every((name) => linesOf(agent, name).length > 0),
+    ).catch(() => undefined);
     const world = new World(
       await container.inspect(),
       results,
