@@ -166,7 +166,8 @@ test(`the job, rendered and run ${BPM === undefined ? 'without' : 'by'} bpm: a d
       `it answers: ${monit.log()}`,
       () => {
         const asked = vm.run([VARVEL, 'status']);
-        return asked.code === 0 && asked;
+        // This process is Garden as well, and answers it between two commands only.
+        return asked.code === 0 && /runtime garden: connected/.test(asked.stdout) && asked;
       },
       60_000,
     ).catch((error: unknown) => {
@@ -185,9 +186,8 @@ test(`the job, rendered and run ${BPM === undefined ? 'without' : 'by'} bpm: a d
     assert.equal(envelope.tags['source_type'], 'VARVEL');
     const line = JSON.parse(envelope.log!.payload.toString()) as DetectionLine;
     assert.equal(line.output_fields['fd.name'], file);
-    assert.ok(
+    await until('the operator has a copy', () =>
       readFileSync(join(vm.root, DETECTIONS), 'utf8').includes(line.id),
-      'the operator has a copy',
     );
     assert.match(vm.run([VARVEL, 'status']).stdout, /name-of-app-1/);
   } finally {

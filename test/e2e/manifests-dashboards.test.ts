@@ -40,6 +40,11 @@ interface Dashboard {
   readonly templating: { readonly list: readonly { readonly name: string }[] };
   readonly annotations: { readonly list: readonly { readonly expr: string }[] };
 }
+/** What Prometheus answers: a series and its value. */
+interface Series {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly value: readonly [number, string];
+}
 const dashboard = JSON.parse(readFileSync(join(FOLDER, 'varvel.json'), 'utf8')) as Dashboard;
 const alerts = (
   parse(readFileSync(ALERTS, 'utf8')) as { groups: { rules: { alert: string; expr: string }[] }[] }
@@ -129,7 +134,10 @@ describe('its queries and the alerts', () => {
     const attack = ['sh', '-c', 'cat /etc/shadow > /dev/null'];
     await cell.run('/h', attack).ended;
     await until('it is detected', () => agent.detections().length > 0);
-    scrape = await agent.metrics();
+    scrape = await until('its line waits for the receiver', async () => {
+      const text = await agent.metrics();
+      return text.includes('\nvarvel_spool_oldest_timestamp_seconds{') && text;
+    });
 
     exporter = createServer((_, response) => {
       agent.metrics().then(
@@ -184,14 +192,21 @@ describe('its queries and the alerts', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  async function query(
+  /** After a scrape that came too late there is nothing until the next one. */
+  async function answered(
+    what: string,
     expr: string,
-  ): Promise<{ metric: Record<string, string>; value: [number, string] }[]> {
+    isRight: (found: readonly Series[]) => boolean,
+  ): Promise<void> {
+    await until(what, async () => isRight(await query(expr)));
+  }
+
+  async function query(expr: string): Promise<Series[]> {
     const response = await fetch(`${api}/query?query=${encodeURIComponent(expr)}`);
     const body = (await response.json()) as {
       status: string;
       error?: string;
-      data: { result: { metric: Record<string, string>; value: [number, string] }[] };
+      data: { result: Series[] };
     };
     assert.equal(body.status, 'success', `${expr}: ${body.error}`);
     return body.data.result;
@@ -231,15 +246,20 @@ describe('its queries and the alerts', () => {
     // Nothing was lost, nothing was old: these are empty as long as all is well.
     const quiet = /^(?:Records lost|annotation|Varvel(?!SpoolFills))/;
     for (const { what, expr } of queries) {
-      const found = await query(expr);
+      await query(expr);
       if (!quiet.test(what) || what === 'Records lost in the last hour')
         if (!what.startsWith('Varvel'))
-          assert.ok(found.length > 0, `${what} shows nothing: ${expr}`);
+          await answered(`${what} shows something: ${expr}`, expr, (found) => found.length > 0);
     }
-    const [total] = await query('sum(varvel_detections_total{rule="Sensitive file read"})');
-    assert.ok(Number(total?.value[1]) >= 2);
+    await answered(
+      'both attacks are counted',
+      'sum(varvel_detections_total{rule="Sensitive file read"})',
+      ([total]) => Number(total?.value[1]) >= 2,
+    );
     const byRule = queries.find(({ what }) => what.startsWith('By rule'))?.expr ?? '';
-    assert.ok((await query(byRule)).some(({ metric }) => metric['rule'] === 'Sensitive file read'));
+    await answered('the rule has a line', byRule, (found) =>
+      found.some(({ metric }) => metric['rule'] === 'Sensitive file read'),
+    );
   });
 
   test('promtool takes the alerts, and one fires when Garden goes away', async () => {
