@@ -44,6 +44,16 @@ const seen = (agent: E2eAgent, container: Docker.Container): Promise<unknown> =>
     return status?.state === 'included' && status.name !== undefined;
   });
 
+/** None where the folder has gone meanwhile: it is somebody else's cgroup. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
 /** Cgroups that this agent's self-test made, in any hierarchy. */
 function ownCgroups(pid: number): string[] {
   const roots = [
@@ -52,7 +62,7 @@ function ownCgroups(pid: number): string[] {
   ];
   return roots
     .filter((root) => statSync(root, { throwIfNoEntry: false })?.isDirectory() === true)
-    .flatMap((root) => readdirSync(root).map((name) => join(root, name)))
+    .flatMap((root) => namesIn(root).map((name) => join(root, name)))
     .filter((path) => path.includes('varvel') && path.endsWith(String(pid)));
 }
 

@@ -107,7 +107,7 @@ function plain(bpmYml: string): Monit {
       child.stderr!.setEncoding('utf8').on('data', (more: string) => (text += more));
     },
     async stop() {
-      const ended = once(child!, 'exit', { signal: AbortSignal.timeout(20_000) });
+      const ended = once(child!, 'exit', { signal: AbortSignal.timeout(60_000) });
       child!.kill('SIGTERM');
       assert.deepEqual(await ended, [0, null]);
     },

@@ -253,13 +253,13 @@ export class E2eAgent {
     this.#process?.kill(signal);
   }
 
-  /** Signals it and waits for its end, at most 20 s. */
+  /** Signals it and waits for its end, at most a minute. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ending> {
     const child = this.#process;
     if (child === undefined) throw new Error('the agent was not started');
     const started = performance.now();
     if (!hasEnded(child)) {
-      const ended = once(child, 'exit', { signal: AbortSignal.timeout(20_000) });
+      const ended = once(child, 'exit', { signal: AbortSignal.timeout(60_000) });
       child.kill(signal);
       await ended;
     }
