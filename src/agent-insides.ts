@@ -3,13 +3,14 @@ import type { Apps } from './apps/apps.ts';
 import type { Container } from './apps/identity.ts';
 import type { Process, UserNames } from './context/process.ts';
 import { ProcFs } from './context/proc-reader.ts';
+import type { ProcessTree } from './context/process-tree.ts';
 import { SetupRoots } from './context/setup-roots.ts';
 import { ContainerUsers } from './context/users.ts';
 import type { KernelEvent } from './events/event.ts';
 import type { SystemBootClock } from './plan/boot-clock.ts';
 import { PolicyFiles } from './policy/policy-files.ts';
 import { PolicyPins } from './policy/policy-pins.ts';
-import { containerRootReader } from './probe/live.ts';
+import { bootNs, containerRootReader } from './probe/live.ts';
 import type { Logger } from './shared/logger.ts';
 import { OwnFolder } from './shared/own-folder.ts';
 import { UserError } from './shared/user-error.ts';
@@ -19,6 +20,8 @@ export interface InsidesOptions {
   readonly apps: Apps;
   readonly pins: PolicyPins;
   readonly clock: SystemBootClock;
+  /** As `ProcessTree.programSince`. */
+  readonly programSince: ProcessTree['programSince'];
 }
 
 /** What is read of containers' own files: the names of their users, and the policies that apps bring. */
@@ -28,7 +31,7 @@ export class Insides {
   readonly #users: ContainerUsers;
   readonly #setupRoots: SetupRoots;
 
-  constructor({ apps, pins, clock }: InsidesOptions) {
+  constructor({ apps, pins, clock, programSince }: InsidesOptions) {
     const procReader = new ProcFs();
     this.#apps = apps;
     this.#users = new ContainerUsers({
@@ -39,6 +42,7 @@ export class Insides {
     this.policies = new PolicyFiles({
       ...{ rootReader: containerRootReader, procReader, pins, bootId: bootId() },
       nowMs: () => performance.now(),
+      ...{ programSince, bootNs },
       unixMinusBootNs: () => clock.unixMinusBootNs,
       ownerOf: (root) => apps.registry.ownerOf(root),
       onAnswered: (runtime, key) => apps.onFileAnswer(runtime, key),
@@ -61,7 +65,7 @@ export class Insides {
 
   onEvent(event: KernelEvent, process: Process): void {
     if (event.exec === undefined || process.setup || event.result !== 0) return;
-    this.policies.onProgram(this.#rootOf(event.cgroupId), event.vpid);
+    this.policies.onProgram(this.#rootOf(event.cgroupId), process);
   }
 
   /** The names of the users of the process's container; sees to it that they are read. */

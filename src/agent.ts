@@ -166,7 +166,10 @@ export class Agent {
         (fullId) => this.#policies.forget(fullId),
       ),
     });
-    this.#insides = new Insides({ apps: this.#apps, pins, clock: this.#clock });
+    this.#insides = new Insides({
+      ...{ apps: this.#apps, pins, clock: this.#clock },
+      programSince: (pid, startTicks) => this.#tree.programSince(pid, startTicks),
+    });
     this.#release.defer(() => this.#insides.stop());
     this.#probe = new LiveProbe(
       {

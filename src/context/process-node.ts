@@ -32,6 +32,8 @@ export class ProcessNode implements Process {
   setupEpoch = 0;
   /** The container (its root cgroup) that it sets up. */
   setupRoot = 0;
+  /** The exec that ended its set-up, CLOCK_BOOTTIME ns. */
+  programSinceBootNs: bigint | undefined;
   /** The cgroup of its last event; 0 when the probe has told nothing of it. */
   cgroupId = 0;
   origin: 'probe' | 'proc' | 'ancestor';

@@ -162,6 +162,16 @@ export class ProcessTree {
   }
 
   /**
+   * When the process, which the runtime had put into its container, ran its first program there: CLOCK_BOOTTIME ns, of a record
+   * of that exec; `not yet` while it sets the container up. `startTicks` as in /proc/PID/stat. Undefined where it was not seen for
+   * certain.
+   */
+  programSince(pid: number, startTicks: number): bigint | 'not yet' | undefined {
+    const node = this.#findByTicks(pid, startTicks);
+    return node === undefined ? undefined : this.#setup.programSince(node);
+  }
+
+  /**
    * To be called about once a second, with CLOCK_BOOTTIME in ns: reaps exited processes and looks at a few
    * others for exits that were not told (lost records, processes moved out of the scope).
    */

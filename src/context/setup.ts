@@ -138,8 +138,21 @@ export class SetupMarker {
       exec.ancestors[0]?.inScope === false &&
       (file?.memfd === true || file?.detached === true);
     if (runtimeItself) node.setupName = event.comm;
-    else node.setup = false;
+    else {
+      node.setup = false;
+      node.programSinceBootNs = event.bootNs;
+    }
     node.entrant = false;
+  }
+
+  /**
+   * When the first program began in a process that was set-up until then; undefined if an exec before may have been lost, and
+   * for any other process.
+   */
+  programSince(node: ProcessNode): bigint | 'not yet' | undefined {
+    const since = node.programSinceBootNs;
+    if (!this.#isFresh(node, since ?? node.setupSinceBootNs)) return undefined;
+    return since ?? (node.setup ? 'not yet' : undefined);
   }
 
   /** Any other event of a process that has the mark. */

@@ -2,7 +2,7 @@ import type { AppFiles } from '../apps/container-looks.ts';
 import { IDENTITY_MEMORY_MS } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
 import type { ProcReader } from '../context/proc-reader.ts';
-import { TICK_NS } from '../context/proc-reader.ts';
+import { startTicksOf, TICK_NS } from '../context/proc-reader.ts';
 import type { ContainerRootReader } from '../shared/container-root.ts';
 import type { PolicyTrust } from './app-policy.ts';
 import type { PolicyText } from './policies.ts';
@@ -14,14 +14,20 @@ type RuntimeName = Container['runtime'];
 
 /** Containers whose answers are remembered; the oldest goes. */
 const MAX_CONTAINERS = 16_384;
-/** File systems round the time of a change down to the kernel's tick, which is at most 10 ms. */
-const TICKS_NS = 20_000_000n;
-
+/**
+ * How far behind the clock the time of a file's change may lie: file systems round down to the kernel's tick, at most 10 ms,
+ * and on a virtual machine that stands still ticks come late.
+ */
+const FILE_TIMES_NS = 20_000_000n;
 /** Options of `PolicyFiles`. */
 export interface PolicyFilesOptions {
   readonly rootReader: PolicyFileReader & Pick<ContainerRootReader, 'hasContainerRoot'>;
   readonly procReader: ProcReader;
   readonly pins: Pick<PolicyPins, 'get' | 'put' | 'remove'>;
+  /** As `ProcessTree.programSince`. */
+  readonly programSince: (pid: number, startTicks: number) => bigint | 'not yet' | undefined;
+  /** CLOCK_BOOTTIME. */
+  readonly bootNs: () => bigint;
   /** Unix time minus the time since boot, ns, as of now: a clock that was set anew since a container's start misleads. */
   readonly unixMinusBootNs: () => bigint;
   /** Monotonic ms. */
@@ -36,14 +42,27 @@ export interface PolicyFilesOptions {
   readonly onAnswered: (runtime: RuntimeName, key: string) => void;
 }
 
+/** A process that has just run a program. */
+interface Program {
+  readonly pid: number;
+  /** In the container. */
+  readonly vpid: number;
+  readonly startBootNs: bigint;
+}
+
 /** What somebody saw who looked into a container. */
 interface Look {
   readonly file: PolicyFile;
-  /** Before any program of the app ran. */
-  readonly early: boolean;
-  /** Unix ns; undefined when nobody asked. */
-  readonly startedNs: bigint | undefined;
+  /** When the file had been read, CLOCK_BOOTTIME ns. */
+  readonly readBootNs: bigint;
   readonly incarnation: string | undefined;
+  /**
+   * Before any program of the app ran. Undefined until a record tells when the first one did: who looks late, on a host that
+   * has no time for the agent, meets the app where the runtime's process was.
+   */
+  early: boolean | undefined;
+  /** Since when programs of the app can have run, Unix ns; undefined when that is not known. */
+  startedNs: bigint | undefined;
 }
 
 /**
@@ -52,13 +71,14 @@ interface Look {
  * holds until the container is gone, whatever becomes of the file, also across the agent's restarts (`PolicyPins`).
  *
  * `verified` is what nobody in the container can have written: it was read before a program of the app ran, and the container
- * has not run before; or nothing on the way to it has changed since the container's first process started.
+ * has not run before; or nothing on the way to it has changed since the container's first process ran its first program, or
+ * started, where that program's start was not seen.
  */
 export class PolicyFiles implements AppFiles {
   readonly #options: PolicyFilesOptions;
   readonly #looks = new Map<string, Look>();
   readonly #answers = new Map<string, PolicyText | 'none'>();
-  /** Containers without an answer in which programs of the app have run. */
+  /** Containers that nobody has looked into and in which programs of the app have run. */
   readonly #begun = new Set<string>();
   /** Until when what is known of them is still needed. */
   readonly #ended = new Map<string, number>();
@@ -73,14 +93,23 @@ export class PolicyFiles implements AppFiles {
     return name !== undefined && !this.#isKnown(name);
   }
 
-  /** A program of the app has been started in it. */
-  onProgram(rootCgroupId: number, vpid: number): void {
+  /** This process of the container runs a program of the app now. */
+  onProgram(rootCgroupId: number, { pid, vpid, startBootNs }: Program): void {
+    const owner = this.#options.ownerOf(rootCgroupId);
     const name = this.#ownerName(rootCgroupId);
-    if (name === undefined || this.#isKnown(name)) return;
+    if (owner === undefined || name === undefined || this.#answers.has(name)) return;
     // Garden's own, which does nothing; the app comes when it runs.
-    if (vpid === 1 && this.#options.ownerOf(rootCgroupId)?.runtime === 'garden') return;
-    this.#begun.add(name);
-    dropOldest(this.#begun);
+    if (vpid === 1 && owner.runtime === 'garden') return;
+    const look = this.#looks.get(name);
+    if (look === undefined) {
+      this.#begun.add(name);
+      dropOldest(this.#begun);
+    } else if (look.early === undefined) {
+      const since = this.#options.programSince(pid, startTicksOf(startBootNs));
+      look.early = typeof since === 'bigint' && look.readBootNs < since;
+      if (typeof since === 'bigint') look.startedNs = since + this.#options.unixMinusBootNs();
+      this.#options.onAnswered(owner.runtime, owner.key);
+    }
   }
 
   /** Looks through a process of the runtime whose root is the container's. */
@@ -90,7 +119,7 @@ export class PolicyFiles implements AppFiles {
     if (owner === undefined || name === undefined || this.#isKnown(name)) return;
     // It is not early any more: `lookInto` compares times.
     if (this.#begun.has(name) && owner.runtime !== 'garden') return;
-    const { rootReader, procReader, pins } = this.#options;
+    const { rootReader, procReader, pins, bootNs } = this.#options;
     const pin = owner.runtime === 'garden' ? undefined : pins.get(name, undefined);
     const file = findPolicyFile(rootReader, pid);
     // Another process may have the pid by now.
@@ -98,9 +127,12 @@ export class PolicyFiles implements AppFiles {
     if (process === undefined) return;
     if (pin !== undefined) this.#answer(name, textOfPin(pin, file));
     else if (file !== undefined) {
-      const early = !this.#begun.has(name);
-      this.#looks.set(name, { file, early, startedNs: undefined, incarnation: undefined });
+      const early = this.#begun.has(name) ? false : undefined;
+      this.#looks.set(name, {
+        ...{ file, early, readBootNs: bootNs(), startedNs: undefined, incarnation: undefined },
+      });
       dropOldest(this.#looks);
+      if (early === undefined) return;
     } else if (owner.runtime === 'garden' && process.vpid === 1) return;
     else this.#answer(name, 'none');
     this.#options.onAnswered(owner.runtime, owner.key);
@@ -111,7 +143,8 @@ export class PolicyFiles implements AppFiles {
     pids: readonly number[],
     isLast: boolean,
   ): 'answered' | 'empty' | 'unreachable' {
-    const { rootReader, procReader, pins, bootId, unixMinusBootNs } = this.#options;
+    const { rootReader, procReader, pins, bootId, bootNs, programSince, unixMinusBootNs } =
+      this.#options;
     if (container.runtime === 'docker' && container.ranBefore === undefined && !isLast) {
       return 'unreachable';
     }
@@ -124,6 +157,13 @@ export class PolicyFiles implements AppFiles {
     const isGarden = container.runtime === 'garden';
     const incarnation = isGarden ? `${bootId} ${first.startTicks}` : undefined;
     const name = nameOf(container.runtime, container.fullId);
+    const since = programSince(first.pid, first.startTicks);
+    const before = this.#looks.get(name);
+    // What was seen then is the better answer once the first program's record has come.
+    if (before !== undefined && before.early === undefined && !isGarden) {
+      if (since === 'not yet') return 'empty';
+      if (!isLast) return 'unreachable';
+    }
     const pin = pins.get(name, incarnation);
     const file = findPolicyFile(rootReader, first.pid);
     if (procReader.stat(first.pid)?.startTicks !== first.startTicks) return 'unreachable';
@@ -132,14 +172,20 @@ export class PolicyFiles implements AppFiles {
       if (isGarden && processes.length === 1) return 'empty';
       this.#answer(name, 'none');
     } else {
-      const startedNs = BigInt(first.startTicks) * TICK_NS + unixMinusBootNs();
-      this.#looks.set(name, { file, early: false, startedNs, incarnation });
+      // A runtime too changes what is above the file while it sets the container up: places for mounts, in /etc say.
+      const startedBootNs = typeof since === 'bigint' ? since : BigInt(first.startTicks) * TICK_NS;
+      const startedNs = startedBootNs + unixMinusBootNs();
+      this.#looks.set(name, { file, early: false, readBootNs: bootNs(), startedNs, incarnation });
     }
     return 'answered';
   }
 
   giveUp(container: Container): void {
-    this.#answer(nameOf(container.runtime, container.fullId), 'none');
+    const name = nameOf(container.runtime, container.fullId);
+    const look = this.#looks.get(name);
+    // Nobody told of its first program.
+    if (look !== undefined) look.early ??= false;
+    else this.#answer(name, 'none');
   }
 
   ended(runtime: RuntimeName, key: string): void {
@@ -177,6 +223,7 @@ export class PolicyFiles implements AppFiles {
     const answer = this.#answers.get(name);
     const look = this.#looks.get(name);
     if (answer !== undefined || look === undefined) return answer;
+    if (look.early === undefined) return undefined;
     this.#looks.delete(name);
     const { path, text, refusal } = look.file;
     const pin = {
@@ -223,7 +270,7 @@ function trustOf({ file, early, startedNs }: Look, container: Container): Policy
   // In a cell the first process is older than the app.
   if (container.runtime === 'garden') return 'unverified';
   if (startedNs === undefined || file.changedNs === undefined) return 'unverified';
-  return file.changedNs < startedNs - TICKS_NS ? 'verified' : 'unverified';
+  return file.changedNs < startedNs - FILE_TIMES_NS ? 'verified' : 'unverified';
 }
 
 function textOfPin(pin: PinnedPolicy, now: PolicyFile | undefined): PolicyText {

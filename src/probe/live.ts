@@ -291,8 +291,8 @@ function ownFileOf(
   if (length > maxBytes) return 'too large';
   // After the reading: whatever took the file's or a directory's place meanwhile has changed since.
   let changedNs = fstatSync(fd, { bigint: true }).ctimeNs;
-  for (let at = path; at !== '/';) {
-    at = posix.dirname(at);
+  // The root's own time says nothing: the runtime makes places for mounts there, and who puts another directory into it changes that one.
+  for (let at = posix.dirname(path); at !== '/'; at = posix.dirname(at)) {
     const ctimeNs = withDescriptor(
       openInRoot(root, at, { directory: true }),
       (directory) => fstatSync(directory, { bigint: true }).ctimeNs,

@@ -1,7 +1,7 @@
 /** A file of a container's own, whole. */
 export interface OwnFile {
   readonly bytes: Buffer;
-  /** Unix ns: when the file or any directory above it last changed in any way (st_ctime, which nobody can set). */
+  /** Unix ns: when the file or any directory above it but the root last changed in any way (st_ctime, which nobody can set). */
   readonly changedNs: bigint;
 }
 

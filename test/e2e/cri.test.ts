@@ -344,21 +344,30 @@ describe('a host of Kubernetes', () => {
       '/layers/varvel/varvel/policy.json': JSON.stringify({ format: 1, varvel: '0.1.0', policy }),
     });
     const agent = await startAgent(t, 'all', ['rule_matching: all']);
-    const pod = await containerd.runPod(korifiPod('app-6', 0, false));
-    const command = ['sh', '-c', 'cat /marks/m1; cat /marks/m2; sleep 1000'];
-    const app = await containerd.runContainer(pod, { command, mounts: mounts(), image });
-    const rules = (): string[] => detectionsIn(app).map(({ rule }) => rule);
-    const fired = (): string[] => rules().filter((rule) => !rule.startsWith('Varvel: '));
-    await until('its policy is told', () => rules().includes('Varvel: policy'));
-    await settled(agent);
-    // containerd writes what the agent wrote a moment later.
-    await until('all three are in its log', () => fired().length >= 3);
-    const told = detectionsIn(app).find(({ rule }) => rule === 'Varvel: policy');
-    assert.match(told?.output ?? '', /\(varvel\.yml, verified\) of this app is in force: 2 rules/);
-    assert.deepEqual(fired(), [RULE, RULE, 'Own mark']);
-    assert.equal(
-      (await agent.containerStatus(app.id))?.reason,
-      'It has a policy file (the varvel buildpack’s, or its own).',
-    );
+    // The second one is set up while the agent stands still: it is looked into when its program runs.
+    for (const isMissed of [false, true]) {
+      const pod = await containerd.runPod(korifiPod(`app-6-${isMissed}`, 0, false));
+      const command = ['sh', '-c', 'cat /marks/m1; cat /marks/m2; echo begun; sleep 1000'];
+      if (isMissed) agent.kill('SIGSTOP');
+      const app = await containerd.runContainer(pod, { command, mounts: mounts(), image });
+      await until('its program runs', () => logLines(app).includes('begun'));
+      agent.kill('SIGCONT');
+      const rules = (): string[] => detectionsIn(app).map(({ rule }) => rule);
+      const fired = (): string[] => rules().filter((rule) => !rule.startsWith('Varvel: '));
+      await until('its policy is told', () => rules().includes('Varvel: policy'));
+      await settled(agent);
+      // containerd writes what the agent wrote a moment later.
+      await until('all three are in its log', () => fired().length >= 3);
+      const told = detectionsIn(app).find(({ rule }) => rule === 'Varvel: policy');
+      assert.match(
+        told?.output ?? '',
+        /\(varvel\.yml, verified\) of this app is in force: 2 rules/,
+      );
+      assert.deepEqual(fired(), [RULE, RULE, 'Own mark']);
+      assert.equal(
+        (await agent.containerStatus(app.id))?.reason,
+        'It has a policy file (the varvel buildpack’s, or its own).',
+      );
+    }
   });
 });

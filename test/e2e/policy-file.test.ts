@@ -196,6 +196,32 @@ test('of a container that ran before the agent, what has not changed since is ve
   }
 });
 
+test('of a container that was set up while the agent stood still, what has not changed since its first program is verified', async () => {
+  const image = await imageWith('missed', PLAIN, POLICY);
+  await using agent = await startAgent();
+  // What Docker makes for a volume changes the root after the container's first process has begun.
+  const hostConfig = { Binds: [`${agent.folder}:/made/for/a/volume`] };
+  agent.kill('SIGSTOP');
+  const untouched = await runContainer(engine, 'echo begun; exec sleep 600', { image, hostConfig });
+  const edited = await runContainer(
+    engine,
+    `echo '# edited' >> ${PLAIN}; echo begun; exec sleep 600`,
+    { image, hostConfig },
+  );
+  try {
+    for (const app of [untouched, edited])
+      await until('its program runs', async () => (await logLines(engine, app)).includes('begun'));
+    agent.kill('SIGCONT');
+    assert.match(await told(untouched), /\(\/etc\/varvel\/varvel\.yml, verified\) of this app/);
+    await assertRules(agent, untouched, BY_POLICY);
+    assert.match(await told(edited), /\(\/etc\/varvel\/varvel\.yml, unverified\) of this app/);
+    await assertRules(agent, edited, BY_BOTH);
+  } finally {
+    agent.kill('SIGCONT');
+    for (const app of [untouched, edited]) await app.remove({ force: true });
+  }
+});
+
 const HOSTILE: Readonly<Record<string, readonly [make: string, says: RegExp]>> = {
   'a link to a secret of the host': [
     `mkdir -p /etc/varvel && ln -s /etc/shadow ${PLAIN}`,

@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openInRoot, readInRoot, type LoaderError } from 'ebpf-loader-napi';
@@ -266,17 +266,22 @@ test('a container’s own file: whole, of nobody else, and when anything on the 
     const found = own('/a/b/file');
     assert.ok(typeof found === 'object');
     assert.equal(found.bytes.toString(), 'text');
-    const all = ['a/b/file', 'a/b', 'a', '.'].map(changed);
+    const all = ['a/b/file', 'a/b', 'a'].map(changed);
     assert.equal(
       found.changedNs,
       all.reduce((most, one) => (one > most ? one : most)),
     );
-    for (const touched of ['a/b/other', 'a/other', 'other', 'a/b/file']) {
+    for (const [touched, newest] of [
+      ['a/b/other', 'a/b'],
+      ['a/other', 'a'],
+      // In the root the runtime itself makes places for mounts.
+      ['other', 'a'],
+      ['a/b/file', 'a/b/file'],
+    ] as const) {
       await delay(20);
       writeFileSync(join(root, touched), 'text');
       const now = own('/a/b/file');
       assert.ok(typeof now === 'object');
-      const newest = touched === 'a/b/file' ? 'a/b/file' : dirname(touched);
       assert.equal(now.changedNs, changed(newest), touched);
     }
     assert.equal(own('/a/b/file', 3), 'too large');
@@ -297,6 +302,45 @@ test('a container’s own file: whole, of nobody else, and when anything on the 
     assert.equal(containerRootReader.namesIn(pid, '/', 2).length, 2);
     for (const path of ['/folder', '/mounted', '/nothing', '/link'])
       assert.deepEqual(containerRootReader.namesIn(pid, path, 10), [], path);
+  } finally {
+    end();
+    rmSync(root, { recursive: true, force: true });
+  }
+});
+
+test('a folder that was put in the place of one in the root has changed then, on an overlay too', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'varvel-root-'));
+  mkdirSync(join(root, 'lower/mine/varvel'), { recursive: true });
+  for (const folder of ['layers', 'merged']) mkdirSync(join(root, folder));
+  writeFileSync(join(root, 'lower/mine/varvel/file'), 'image');
+  copyFileSync('/bin/busybox', join(root, 'lower/busybox'));
+  const layers = join(root, 'layers');
+  const mounts = [
+    `mount -t tmpfs none ${layers} && mkdir ${layers}/upper ${layers}/work`,
+    `mount -t overlay -o lowerdir=${root}/lower,upperdir=${layers}/upper,workdir=${layers}/work none ${root}/merged`,
+  ];
+  const { pid, end } = await running([
+    ...['unshare', '--mount', 'sh', '-c'],
+    `${mounts.join(' && ')} && exec chroot ${root}/merged /busybox sh -c 'echo here; read line'`,
+  ]);
+  try {
+    const inside = (path: string): string => `/proc/${pid}/root/${path}`;
+    const own = (path: string) => {
+      const found = containerRootReader.readOwnFile(pid, path, 100);
+      assert.ok(typeof found === 'object', path);
+      return found;
+    };
+    const image = own('/mine/varvel/file');
+    mkdirSync(inside('other/varvel'), { recursive: true });
+    writeFileSync(inside('other/varvel/file'), 'other');
+    const written = own('/other/varvel/file');
+    await delay(50);
+    execFileSync('mv', [inside('mine'), inside('old')]);
+    renameSync(inside('other'), inside('mine'));
+    const moved = own('/mine/varvel/file');
+    assert.deepEqual([image.bytes.toString(), moved.bytes.toString()], ['image', 'other']);
+    assert.ok(moved.changedNs > written.changedNs + 30_000_000n);
+    assert.equal(moved.changedNs, statSync(inside('mine'), { bigint: true }).ctimeNs);
   } finally {
     end();
     rmSync(root, { recursive: true, force: true });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcFs, startTicksOf } from '../../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import type { ProcessTreeOptions } from '../../../src/context/process-tree.ts';
 import type { CgroupChange } from '../../../src/probe/scope.ts';
@@ -49,6 +49,29 @@ test('the runtime’s processes are set-up until the app’s program runs', () =
   assert.equal(process.parent?.image.name, 'runc');
   tree.onEvent(cloneEvent(sh, at(8), { pid: 63, start: at(8) }));
   assert.equal(tree.find(63)!.setup, false);
+});
+
+test('when the app’s first program began is known of the process that was set-up until then, unless records were lost', () => {
+  const tree = newTree();
+  const ticks = startTicksOf(S2.start);
+  startContainer(tree);
+  assert.equal(tree.programSince(S2.pid, ticks), 'not yet');
+  const sh = { ...S2, comm: 'sh' };
+  tree.onEvent(execEvent(S2, at(7), { argv: ['sh'], result: -2, ancestors: [RUNC] }));
+  assert.equal(tree.programSince(S2.pid, ticks), 'not yet');
+  tree.onEvent(execEvent(sh, at(8), { argv: ['sh'], ancestors: [RUNC] }));
+  assert.equal(tree.programSince(S2.pid, ticks), at(8));
+  assert.equal(tree.programSince(S2.pid, ticks + 1), undefined, 'another process');
+  tree.onEvent(execEvent(sh, at(9), { argv: ['node'], ancestors: [RUNC] }));
+  assert.equal(tree.programSince(S2.pid, ticks), at(8), 'the first one, whatever it runs then');
+  const child = { pid: 63, start: at(10), ppid: S2.pid, parentStart: S2.start };
+  tree.onEvent(cloneEvent(sh, at(10), child));
+  tree.onEvent(execEvent({ ...child, comm: 'ls' }, at(11), { argv: ['ls'] }));
+  assert.equal(tree.programSince(63, startTicksOf(at(10))), undefined);
+  tree.recordsLost(at(12), 8);
+  assert.equal(tree.programSince(S2.pid, ticks), at(8), 'those of another container');
+  tree.recordsLost(at(12), 7);
+  assert.equal(tree.programSince(S2.pid, ticks), undefined, 'an exec of before may be among them');
 });
 
 test('each of the runtime’s processes is told, with its container; none of the app’s', () => {

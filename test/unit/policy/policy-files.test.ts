@@ -30,7 +30,8 @@ function world({ folder = temporaryFolder('varvel-pins-'), bootId = 'b' } = {}) 
   ]);
   const answered: string[] = [];
   const problems: unknown[] = [];
-  const time = { nowMs: 0 };
+  const programs = new Map<string, bigint | 'not yet'>();
+  const time = { nowMs: 0, bootNs: START_NS };
   const policies = new PolicyFiles({
     rootReader: {
       readOwnFile: (_, path) => files.get(path),
@@ -39,6 +40,8 @@ function world({ folder = temporaryFolder('varvel-pins-'), bootId = 'b' } = {}) 
     },
     procReader: new ProcFs(proc.root),
     pins: new PolicyPins({ inside: folder }, (error) => problems.push(error)),
+    programSince: (pid, startTicks) => programs.get(`${pid} ${startTicks}`),
+    bootNs: () => time.bootNs,
     unixMinusBootNs: () => 0n,
     nowMs: () => time.nowMs,
     bootId,
@@ -47,7 +50,12 @@ function world({ folder = temporaryFolder('varvel-pins-'), bootId = 'b' } = {}) 
   });
   const put = (path: string, text: string, changedNs = 0n): void =>
     void files.set(path, { bytes: Buffer.from(text), changedNs });
-  return { policies, proc, files, roots, put, answered, folder, problems, time };
+  /** The process runs its first program, which records tell, or do not. */
+  const begin = (root: number, sinceNs: bigint | undefined, vpid = 1, pid = 9): void => {
+    if (sinceNs !== undefined) programs.set(`${pid} ${START_TICKS}`, sinceNs);
+    policies.onProgram(root, { pid, vpid, startBootNs: START_NS });
+  };
+  return { policies, proc, files, roots, put, programs, begin, answered, folder, problems, time };
 }
 const found = (answer: PolicyText | 'none' | undefined): PolicyText | undefined =>
   answer === 'none' ? undefined : answer;
@@ -55,20 +63,70 @@ const docker = (more: Partial<Container> = {}): Container =>
   containerOf({ fullId: 'c', ranBefore: false, ...more });
 const garden = containerOf({ fullId: 'h', runtime: 'garden' });
 
-test('read before the app’s program runs: verified, whatever the times', () => {
-  const { policies, put, answered } = world();
+/** When the first program begins; the process that runs it has been there for 100 ms. */
+const BEGUN_NS = START_NS + 100_000_000n;
+
+test('read before the app’s program runs: verified, whatever the times, as soon as that program has begun', () => {
+  const { policies, put, begin, answered, time } = world();
   put(PLAIN, 'rules: []', START_NS * 2n);
   assert.equal(policies.isWanted(1), true);
   assert.equal(policies.answerOf(docker()), undefined);
+  time.bootNs = BEGUN_NS - 1n;
   policies.lookAtSetup(1, 9, START_TICKS);
-  assert.deepEqual(answered, ['docker c']);
   assert.equal(policies.isWanted(1), false);
+  assert.deepEqual([policies.answerOf(docker()), answered], [undefined, []]);
+  begin(1, BEGUN_NS);
+  assert.deepEqual(answered, ['docker c']);
   assert.equal(policies.answerOf(docker()), 'enabled');
   assert.deepEqual(policies.textOf(docker()), {
     name: PLAIN,
     text: 'rules: []',
     trust: 'verified',
   });
+});
+
+test('read too late, where the runtime’s process was: the times of the file say whether it is verified', () => {
+  for (const [changedNs, sinceNs, trust] of [
+    [BEGUN_NS - 21_000_000n, BEGUN_NS, 'verified'],
+    [BEGUN_NS + 1n, BEGUN_NS, 'unverified'],
+    [0n, undefined, 'unverified'],
+  ] as const) {
+    const { policies, put, begin, answered, time } = world();
+    put(PLAIN, 'rules: []', changedNs);
+    time.bootNs = BEGUN_NS + 1n;
+    policies.lookAtSetup(1, 9, START_TICKS);
+    begin(1, sinceNs);
+    assert.deepEqual(answered, ['docker c']);
+    assert.equal(found(policies.textOf(docker()))?.trust, trust);
+    begin(1, BEGUN_NS * 2n);
+    assert.equal(found(policies.textOf(docker()))?.trust, trust, 'the first program counts');
+  }
+});
+
+test('what was seen early waits for the record of the first program; where none comes it is not verified', () => {
+  const { policies, put, programs, begin, time } = world();
+  put(PLAIN, 'rules: []', START_NS * 2n);
+  policies.lookAtSetup(1, 9, START_TICKS);
+  programs.set(`9 ${START_TICKS}`, 'not yet');
+  assert.equal(policies.lookInto(docker(), [9], true), 'empty');
+  time.bootNs = BEGUN_NS + 1n;
+  assert.equal(policies.answerOf(docker()), undefined);
+  programs.clear();
+  assert.equal(policies.lookInto(docker(), [9], false), 'unreachable');
+  begin(1, BEGUN_NS);
+  assert.equal(found(policies.textOf(docker()))?.trust, 'verified');
+
+  const lost = world();
+  lost.put(PLAIN, 'rules: []', START_NS * 2n);
+  lost.policies.lookAtSetup(1, 9, START_TICKS);
+  assert.equal(lost.policies.lookInto(docker(), [9], true), 'answered');
+  assert.equal(found(lost.policies.textOf(docker()))?.trust, 'unverified');
+
+  const over = world();
+  over.put(PLAIN, 'rules: []', START_NS * 2n);
+  over.policies.lookAtSetup(1, 9, START_TICKS);
+  over.policies.giveUp(docker());
+  assert.equal(found(over.policies.textOf(docker()))?.trust, 'unverified');
 });
 
 test('without a file the answer is final, and nothing is looked at in apps that are cgroups', () => {
@@ -106,10 +164,25 @@ test('looked into later: verified if nothing has changed since the first process
   }
 });
 
+test('looked into later: verified too if nothing has changed since the first program began, where that is known', () => {
+  for (const [changedNs, more, trust] of [
+    [START_NS + 79_000_000n, {}, 'verified'],
+    [START_NS + 81_000_000n, {}, 'unverified'],
+    [START_NS + 79_000_000n, { ranBefore: true }, 'unverified'],
+  ] as const) {
+    const { policies, put, programs } = world();
+    programs.set(`9 ${START_TICKS}`, BEGUN_NS);
+    put(PLAIN, 'rules: []', changedNs);
+    const container = docker(more);
+    assert.equal(policies.lookInto(container, [9], true), 'answered');
+    assert.equal(found(policies.textOf(container))?.trust, trust);
+  }
+});
+
 test('it is not early any more once a program of the app has run', () => {
-  const { policies, put } = world();
+  const { policies, put, begin } = world();
   put(PLAIN, 'rules: []', START_NS * 2n);
-  policies.onProgram(1, 1);
+  begin(1, undefined);
   policies.lookAtSetup(1, 9, START_TICKS);
   assert.equal(
     policies.answerOf(docker()),
@@ -132,14 +205,15 @@ test('looked into: only through processes that have the container’s root, and 
 });
 
 test('Garden: the app comes when its first process runs; what comes with it is verified', () => {
-  const { policies, proc, put } = world();
+  const { policies, proc, put, begin } = world();
   const init = 'Name:\tx\nNSpid:\t8\t1\nNSpgid:\t8\t1\nNSsid:\t8\t1\n';
   proc.put({ pid: 8, comm: 'garden-init', startTicks: 400, status: init });
   policies.lookAtSetup(2, 8, 400);
-  policies.onProgram(2, 1);
+  begin(2, START_NS, 1, 8);
   assert.equal(policies.answerOf(garden), undefined, 'it may still come');
   put(DROPLET, JSON.stringify({ format: 1, policy: 'rules: []' }), START_NS);
   policies.lookAtSetup(2, 9, START_TICKS);
+  begin(2, BEGUN_NS, 20);
   assert.deepEqual(policies.textOf(garden), {
     name: 'varvel.yml',
     text: 'rules: []',
@@ -158,9 +232,10 @@ test('Garden: with the first process alone there is nothing yet; through another
 
 test('files that are not taken say why', () => {
   const says = (path: string, there: OwnFile | OwnFileRefusal): string | undefined => {
-    const { policies, files } = world();
+    const { policies, files, begin } = world();
     files.set(path, there);
     policies.lookAtSetup(1, 9, START_TICKS);
+    begin(1, BEGUN_NS);
     return found(policies.textOf(docker()))?.refusal;
   };
   const own = (text: string): OwnFile => ({ bytes: Buffer.from(text), changedNs: 0n });
@@ -184,19 +259,21 @@ test('files that are not taken say why', () => {
 });
 
 test('the first of several places counts', () => {
-  const { policies, put } = world();
+  const { policies, put, begin } = world();
   put(PLAIN, 'plain');
   put('/layers/varvel/varvel/policy.json', JSON.stringify({ format: 1, policy: 'layer' }));
   put('/home/vcap/deps/10/varvel/policy.json', JSON.stringify({ format: 1, policy: 'ten' }));
   put(DROPLET, JSON.stringify({ format: 1, policy: 'one' }));
   policies.lookAtSetup(1, 9, START_TICKS);
+  begin(1, BEGUN_NS);
   assert.equal(found(policies.textOf(docker()))?.text, 'one');
 });
 
 test('pinned for the next agent, that says when the file is another by then; forgotten with the container', () => {
-  const { policies, put, folder } = world();
+  const { policies, put, folder, begin } = world();
   put(PLAIN, 'rules: []');
   policies.lookAtSetup(1, 9, START_TICKS);
+  begin(1, BEGUN_NS);
   assert.equal(policies.answerOf(docker()), 'enabled');
   const next = world({ folder });
   next.put(PLAIN, 'rules: [] # other', START_NS * 2n);
