@@ -19,6 +19,7 @@ const MAX_CONTAINERS = 16_384;
  * and on a virtual machine that stands still ticks come late.
  */
 const FILE_TIMES_NS = 20_000_000n;
+
 /** Options of `PolicyFiles`. */
 export interface PolicyFilesOptions {
   readonly rootReader: PolicyFileReader & Pick<ContainerRootReader, 'hasContainerRoot'>;
