@@ -180,7 +180,11 @@ test('a storm of 1000 processes at once, ten times: the agent stays up, bounded,
   await using agent = await E2eAgent.start({
     dockerd: engine,
     rules: { 'own.yaml': RULES },
-    config: ['limits: {enabled: false}'],
+    config: [
+      'limits: {enabled: false}',
+      // They hold all of it: how much of two cores a thousand processes leave the agent is for the scheduler to say.
+      'probe: {exec_ring_bytes: 16MiB, bulk_ring_bytes: 16MiB}',
+    ],
   });
   const app = await runContainer(engine, 'mkdir /data; echo x > /data/file; exec sleep 600', {
     labels: ENABLED,
