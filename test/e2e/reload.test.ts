@@ -166,9 +166,9 @@ test('a large rule set is loaded beside a busy container: its events are taken m
     `- {rule: ${name}, desc: d, priority: NOTICE, output: o, condition: '${condition}'}\n`;
   // One rule wants the opens; what takes long to load is about something else.
   const files = Object.fromEntries(
-    Array.from({ length: 8 }, (_, file) => {
-      const rules = Array.from({ length: 100 }, (__, index) => {
-        const name = `none${file * 100 + index}`;
+    Array.from({ length: 16 }, (_, file) => {
+      const rules = Array.from({ length: 300 }, (__, index) => {
+        const name = `none${file * 300 + index}`;
         return rule(
           `Rule ${name}`,
           `evt.type = execve and (proc.name = ${name} or proc.cmdline contains "${name}")`,
@@ -182,8 +182,8 @@ test('a large rule set is loaded beside a busy container: its events are taken m
     dockerd: engine,
     noDefaultRules: true,
     rules: { 'own.yaml': opens, ...files },
-    // Small enough to run over, were it not emptied while the rules load.
-    config: ['probe: {bulk_ring_bytes: 2MiB}'],
+    // It holds a third of what comes while the rules load: it would run over, were it not emptied meanwhile.
+    config: ['probe: {bulk_ring_bytes: 4MiB}'],
   });
   const app = await runContainer(engine, ['/app', 'steps', '6000', '/steps'], {
     labels: ENABLED,
