@@ -19,6 +19,8 @@ const MAX_CONTAINERS = 16_384;
  * and on a virtual machine that stands still ticks come late.
  */
 const FILE_TIMES_NS = 20_000_000n;
+/** How long the record of a program is waited for that may run by now; then it was lost. */
+const RECORD_NS = 3_000_000_000n;
 
 /** Options of `PolicyFiles`. */
 export interface PolicyFilesOptions {
@@ -161,18 +163,17 @@ export class PolicyFiles implements AppFiles {
     const since = programSince(first.pid, first.startTicks);
     const before = this.#looks.get(name);
     // What was seen then is the better answer once the first program's record has come.
-    if (before !== undefined && before.early === undefined && !isGarden) {
-      if (since === 'not yet') return 'empty';
-      if (!isLast) return 'unreachable';
+    if (before !== undefined && before.early === undefined) {
+      if (since === 'not yet' || bootNs() - before.readBootNs < RECORD_NS) return 'empty';
     }
     const pin = pins.get(name, incarnation);
+    // Before the app's first process a droplet that is there may be half of one.
+    if (pin === undefined && isGarden && processes.length === 1) return 'empty';
     const file = findPolicyFile(rootReader, first.pid);
     if (procReader.stat(first.pid)?.startTicks !== first.startTicks) return 'unreachable';
     if (pin !== undefined) this.#answer(name, textOfPin(pin, file));
-    else if (file === undefined) {
-      if (isGarden && processes.length === 1) return 'empty';
-      this.#answer(name, 'none');
-    } else {
+    else if (file === undefined) this.#answer(name, 'none');
+    else {
       // A runtime too changes what is above the file while it sets the container up: places for mounts, in /etc say.
       const startedBootNs = typeof since === 'bigint' ? since : BigInt(first.startTicks) * TICK_NS;
       const startedNs = startedBootNs + unixMinusBootNs();

@@ -112,13 +112,14 @@ test('what was seen early waits for the record of the first program; where none 
   time.bootNs = BEGUN_NS + 1n;
   assert.equal(policies.answerOf(docker()), undefined);
   programs.clear();
-  assert.equal(policies.lookInto(docker(), [9], false), 'unreachable');
+  assert.equal(policies.lookInto(docker(), [9], false), 'empty');
   begin(1, BEGUN_NS);
   assert.equal(found(policies.textOf(docker()))?.trust, 'verified');
 
   const lost = world();
   lost.put(PLAIN, 'rules: []', START_NS * 2n);
   lost.policies.lookAtSetup(1, 9, START_TICKS);
+  lost.time.bootNs += 3_000_000_001n;
   assert.equal(lost.policies.lookInto(docker(), [9], true), 'answered');
   assert.equal(found(lost.policies.textOf(docker()))?.trust, 'unverified');
 
@@ -221,6 +222,29 @@ test('Garden: the app comes when its first process runs; what comes with it is v
   });
 });
 
+test('Garden: who looks in between, before the app’s process or its record is there, takes nothing away', () => {
+  const { policies, proc, roots, put, begin } = world();
+  const init = 'Name:\tx\nNSpid:\t8\t1\nNSpgid:\t8\t1\nNSsid:\t8\t1\n';
+  proc.put({ pid: 8, comm: 'garden-init', startTicks: 400, status: init });
+  roots.add(8);
+  put(DROPLET, JSON.stringify({ format: 1, policy: 'rules: [' }));
+  assert.equal(policies.lookInto(garden, [8], true), 'empty', 'the droplet is on its way');
+  put(DROPLET, JSON.stringify({ format: 1, policy: 'rules: []' }));
+  policies.lookAtSetup(2, 9, START_TICKS);
+  assert.equal(policies.lookInto(garden, [8, 9], true), 'empty', 'its record is on its way');
+  begin(2, BEGUN_NS, 20);
+  assert.equal(found(policies.textOf(garden))?.trust, 'verified');
+
+  const lost = world();
+  lost.put(DROPLET, JSON.stringify({ format: 1, policy: 'rules: []' }));
+  lost.policies.lookAtSetup(2, 9, START_TICKS);
+  lost.proc.put({ pid: 8, comm: 'garden-init', startTicks: 400, status: init });
+  lost.roots.add(8);
+  lost.time.bootNs += 3_000_000_001n;
+  assert.equal(lost.policies.lookInto(garden, [8, 9], true), 'answered');
+  assert.equal(found(lost.policies.textOf(garden))?.trust, 'unverified');
+});
+
 test('Garden: with the first process alone there is nothing yet; through another, there is none', () => {
   const { policies, proc, roots } = world();
   assert.equal(policies.lookInto(garden, [9], false), 'empty');
@@ -295,13 +319,15 @@ test('pinned for the next agent, that says when the file is another by then; for
 });
 
 test('a handle of Garden’s that is another container’s now has no pin, and no answer', () => {
-  const { policies, put, proc, folder } = world();
+  const { policies, put, proc, roots, folder } = world();
+  proc.put({ pid: 10, comm: 'launcher', startTicks: START_TICKS + 1 });
+  roots.add(10);
   put(DROPLET, JSON.stringify({ format: 1, policy: 'rules: []' }));
-  assert.equal(policies.lookInto(garden, [9], true), 'answered');
+  assert.equal(policies.lookInto(garden, [9, 10], true), 'answered');
   assert.equal(found(policies.textOf(garden))?.trust, 'unverified');
   policies.forget('garden', 'h');
   assert.equal(policies.answerOf(garden), undefined);
-  assert.equal(policies.lookInto(garden, [9], true), 'answered');
+  assert.equal(policies.lookInto(garden, [9, 10], true), 'answered');
   assert.ok(policies.textOf(garden));
   const other = world({ folder, bootId: 'after the boot' });
   assert.equal(other.policies.lookInto(garden, [9], false), 'empty');
