@@ -3,7 +3,9 @@ import { addressOf } from '../fields/descriptor.ts';
 import type { Value, ValueKind } from '../fields/field.ts';
 import { netContains, parseNet } from '../fields/ip.ts';
 import { MAX_CONSTANT_BYTES } from './constant.ts';
-import { compileGlob, compilePathMatch, lowerAscii } from './pattern.ts';
+import { compileGlob } from './glob.ts';
+import { lowerAscii } from './letters.ts';
+import { compilePathMatch } from './path-match.ts';
 import { compileRegex } from './regex.ts';
 
 /** Puts a value where generated code can reach it and returns its name there. */
@@ -161,11 +163,11 @@ const globOperator = (foldCase: boolean): OperatorDefinition => ({
   ...onText(
     TEXT,
     // A field's pattern is a process's to choose: it gets no more room than a rule's, or it could take any time.
-    (left, right) => right.length <= MAX_CONSTANT_BYTES && compileGlob(right, foldCase)(left),
-    (right, hoist) => `${hoist(compileGlob(right, foldCase))}(v)`,
+    (left, right) => right.length <= MAX_CONSTANT_BYTES && compileGlob(right, foldCase).test(left),
+    (right, hoist) => `${hoist(compileGlob(right, foldCase).test)}(v)`,
   ),
   predicate: (_kind, values) => {
-    const matches = compileGlob(String(first(values)), foldCase);
+    const matches = compileGlob(String(first(values)), foldCase).test;
     return (value) => matches(String(value));
   },
 });
@@ -187,7 +189,7 @@ const REGEX: OperatorDefinition = {
 function regexTest(pattern: string): (value: string) => boolean {
   const compiled = compileRegex(pattern);
   if (typeof compiled === 'string') throw new Error(`the regular expression ${compiled}`);
-  return compiled;
+  return compiled.test;
 }
 
 const contains = (kinds: readonly ValueKind[]): OperatorDefinition =>

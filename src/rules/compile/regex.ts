@@ -1,18 +1,44 @@
 import { RE2JS } from 're2js';
+import { regexTable } from './regex-dfa.ts';
+import type { RegexTable } from './regex-dfa.ts';
+
+/** A regular expression, ready to be tested. */
+export interface CompiledRegex {
+  /** Does the whole value match? Takes time linear in the value. */
+  readonly test: (value: string) => boolean;
+  /**
+   * One look-up per character decides. Undefined for an expression that no table of bounded size stands for: then the
+   * library does it, and each character may take as many steps as the expression has instructions.
+   */
+  readonly table: Pick<RegexTable, 'states' | 'cells' | 'classes'> | undefined;
+  /** Of the library's program: 2 to about 4,000. */
+  readonly instructions: number;
+}
+
+const NEVER: CompiledRegex = {
+  test: () => false,
+  table: { states: 1, cells: 1, classes: 1 },
+  instructions: 1,
+};
 
 /**
  * Compiles a regular expression as Falco has them: POSIX egrep syntax as RE2 reads it (no `\d`, `\w`, `\b`, `(?…)`),
- * the whole value must match (S11), an empty one matches nothing (S10). Takes time linear in the value. Returns
- * what is wrong with the pattern as the rest of a sentence.
+ * the whole value must match (S11), an empty one matches nothing (S10). Returns what is wrong with the pattern as the
+ * rest of a sentence.
  */
-export function compileRegex(pattern: string): ((value: string) => boolean) | string {
-  if (pattern === '') return () => false;
+export function compileRegex(pattern: string): CompiledRegex | string {
+  if (pattern === '') return NEVER;
   const translated = toRe2Syntax(pattern);
   if ('problem' in translated) return translated.problem;
   try {
     // RE2's POSIX syntax lets ^ and $ match at the ends of lines.
     const compiled = RE2JS.compile(translated.pattern, RE2JS.MULTILINE);
-    return (value) => compiled.testExact(value);
+    const table = regexTable(compiled);
+    return {
+      test: table?.test ?? ((value) => compiled.testExact(value)),
+      table,
+      instructions: compiled.programSize(),
+    };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return `is wrong: ${message.replace('error parsing regexp: ', '').replace('(?m)', '')}`;

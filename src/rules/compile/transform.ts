@@ -2,7 +2,7 @@ import type { TransformerName } from '../language/ast.ts';
 import type { FieldType, ListReader, SingleReader, Value } from '../fields/field.ts';
 import { fileNameOf } from '../../shared/path.ts';
 import { getopt, getoptValue, parseOptionString } from './getopt.ts';
-import { lowerAscii, upperAscii } from './pattern.ts';
+import { lowerAscii, upperAscii } from './letters.ts';
 
 /** What a transformer is given: a field, a string, a list of those, or another transformer's result. */
 export interface Operand {

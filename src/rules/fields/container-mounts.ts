@@ -1,5 +1,5 @@
 import type { ContainerMount } from '../../apps/identity.ts';
-import { compileGlob } from '../compile/pattern.ts';
+import { compileGlob } from '../compile/glob.ts';
 import { field, fieldWithReader, parseIndex } from './field.ts';
 import type { ArgumentProblem, FieldDefinition, Reader, View } from './field.ts';
 
@@ -14,7 +14,9 @@ function mountText(mount: ContainerMount): string {
 
 /** A path or a glob, whose `*` does not cross a slash (fnmatch with FNM_PATHNAME). */
 function pathGlob(pattern: string): (path: string) => boolean {
-  const parts = pattern.split('/').map((part) => (part === '' ? undefined : compileGlob(part)));
+  const parts = pattern
+    .split('/')
+    .map((part) => (part === '' ? undefined : compileGlob(part).test));
   return (path) => {
     const names = path.split('/');
     return (

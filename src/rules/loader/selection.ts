@@ -1,4 +1,4 @@
-import { compileGlob } from '../compile/pattern.ts';
+import { compileGlob } from '../compile/glob.ts';
 
 /** Switches rules on or off over what their files say: by a rule's name, in which `*` and `?` stand for any, or by a tag. */
 export interface RuleSelection {
@@ -17,7 +17,7 @@ interface Selectable {
 /** Whether a rule is one that the selection is about. */
 export function selects({ rule = '', tag = '' }: RuleSelection): (one: Selectable) => boolean {
   // Only `*` and `?` are special: a name may hold brackets and backslashes.
-  const glob = rule === '' ? () => false : compileGlob(rule.replace(/[[\\]/g, '\\$&'));
+  const glob = rule === '' ? () => false : compileGlob(rule.replace(/[[\\]/g, '\\$&')).test;
   return (one) => glob(one.name) || (tag !== '' && one.tags.includes(tag));
 }
 

@@ -1,0 +1,135 @@
+// The fast ways of testing patterns against slow ones that are plainly right.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { RE2JS } from 're2js';
+import { compileGlob } from '../../src/rules/compile/glob.ts';
+import { lowerAscii, upperAscii } from '../../src/rules/compile/letters.ts';
+import { compileRegex } from '../../src/rules/compile/regex.ts';
+
+const RUNS = { numRuns: 3000 };
+
+const atom = fc.constantFrom(
+  ...['a', 'b', 'ab', '.', '[ab]', '[^a]', '[a-cé]', '\\n', '^', '$', '(^a|b$)', 'é', '😀'],
+  ...['[^😀]', '\\.', '[[:alpha:]]', '[Aa]', '(a|ab)', '()', '\\x41', '\ufffd', '[\\n-b]'],
+);
+const repetition = fc.constantFrom('', '', '', '*', '+', '?', '{2}', '{0,3}', '{1,}');
+const part = fc.tuple(atom, repetition).map(([one, times]) => `(${one})${times}`);
+const regex = fc
+  .array(
+    fc.oneof(
+      part,
+      fc.array(part, { minLength: 2, maxLength: 3 }).map((all) => `(${all.join('|')})*`),
+    ),
+    {
+      minLength: 1,
+      maxLength: 5,
+    },
+  )
+  .map((parts) => parts.join(''));
+const value = fc
+  .array(fc.constantFrom('a', 'b', 'c', 'A', '\n', 'é', '😀', '\ufffd', '.', '\ud83d', '\ude00'), {
+    maxLength: 8,
+  })
+  .map((chars) => chars.join(''));
+
+test('a regular expression’s table finds what the library finds', () => {
+  let tables = 0;
+  let matches = 0;
+  fc.assert(
+    fc.property(regex, fc.array(value, { minLength: 1, maxLength: 8 }), (pattern, values) => {
+      const compiled = compileRegex(pattern);
+      assert.ok(typeof compiled !== 'string', pattern);
+      assert.ok(compiled.table);
+      tables += 1;
+      const library = RE2JS.compile(pattern, RE2JS.MULTILINE);
+      for (const text of values) {
+        const expected = library.matcher(text).matches();
+        if (expected) matches += 1;
+        assert.equal(compiled.test(text), expected, JSON.stringify([pattern, text]));
+      }
+    }),
+    RUNS,
+  );
+  assert.ok(tables === RUNS.numRuns && matches > RUNS.numRuns / 4, `${tables} ${matches}`);
+});
+
+/** Recursive, by definition: exponential, so for short patterns only. */
+function globHolds(pattern: readonly string[], chars: readonly string[]): boolean {
+  const [part, ...rest] = pattern;
+  if (part === undefined) return chars.length === 0;
+  const [char, ...others] = chars;
+  if (part === '*') {
+    return globHolds(rest, chars) || (char !== undefined && globHolds(pattern, others));
+  }
+  if (char === undefined) return false;
+  const set = /^\[(!?)(.)(?:-(.))?\]$/u.exec(part);
+  const point = char.codePointAt(0) ?? 0;
+  const from = set?.[2]?.codePointAt(0) ?? 0;
+  const to = set?.[3]?.codePointAt(0) ?? from;
+  const holds =
+    set === null
+      ? part === '?' || part === char
+      : (point >= from && point <= to) !== (set[1] === '!');
+  return holds && globHolds(rest, others);
+}
+
+const globPart = fc.constantFrom(
+  '*',
+  '*',
+  '?',
+  'a',
+  'b',
+  'é',
+  '😀',
+  '[a]',
+  '[!a]',
+  '[a-c]',
+  '[!a-z]',
+  '[😀]',
+);
+
+test('a glob finds what its definition finds', () => {
+  let matches = 0;
+  fc.assert(
+    fc.property(
+      fc.array(globPart, { minLength: 1, maxLength: 6 }),
+      // More than a word of bits before, between and after.
+      fc.constantFrom('', 'a'.repeat(31), 'b'.repeat(40)),
+      fc.array(value, { minLength: 1, maxLength: 8 }),
+      (parts, long, values) => {
+        const compiled = compileGlob(`${long}${parts.join('')}${long}`);
+        const folded = compileGlob(`${long}${parts.join('')}${long}`, true);
+        for (const text of values) {
+          const expected = globHolds(parts, Array.from(text));
+          if (expected) matches += 1;
+          const shown = JSON.stringify([parts, text]);
+          const whole = `${long}${text}${long}`;
+          assert.equal(compiled.test(whole), expected, shown);
+          const lower = globHolds(parts, Array.from(lowerAscii(text)));
+          assert.equal(folded.test(upperAscii(whole)), lower, shown);
+        }
+      },
+    ),
+    RUNS,
+  );
+  assert.ok(matches > RUNS.numRuns / 4, String(matches));
+});
+
+test('only ASCII letters change their case', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const each = (change: (char: string) => string): string =>
+        text.replace(/[A-Za-z]/g, (char) => change(char));
+      assert.equal(
+        lowerAscii(text),
+        each((char) => char.toLowerCase()),
+      );
+      assert.equal(
+        upperAscii(text),
+        each((char) => char.toUpperCase()),
+      );
+    }),
+    RUNS,
+  );
+});
