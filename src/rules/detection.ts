@@ -21,6 +21,14 @@ export type Priority = (typeof PRIORITIES)[number];
  */
 export type OutputValue = string | number | bigint | boolean | null | readonly string[];
 
+/** Bytes of UTF-8 that an output's text has at most, and one value in it or in `output_fields`; `…` ends what was cut. */
+export const MAX_OUTPUT_BYTES = 8192;
+export const MAX_VALUE_BYTES = 4096;
+
+/** `output_fields` has at most so many keys, of so many bytes with their values; the fields after that are left out. */
+export const MAX_OUTPUT_FIELDS = 256;
+export const MAX_OUTPUT_FIELDS_BYTES = 32_768;
+
 /** A rule that matched an event: everything a log line needs, detached from the event. */
 export interface Detection {
   readonly rule: string;
@@ -34,6 +42,8 @@ export interface Detection {
   /** The formatted output, not yet escaped: it holds attacker-controlled text. */
   readonly output: string;
   readonly outputFields: Readonly<Record<string, OutputValue>>;
+  /** Something in the output or its fields was cut or left out, to stay within the bounds above. */
+  readonly truncated?: boolean;
   readonly eventNum: number;
   readonly cgroupId: number;
   /** Undefined only while the identity is pending; a detection leaves through a stream only with it. */

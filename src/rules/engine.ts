@@ -104,7 +104,7 @@ export class RuleEngine {
   toDetection(match: Match, subject: Subject): Detection {
     const { rule } = match;
     this.#view.show(subject, match.claimedPath);
-    const { text, fields } = formatOutput(rule.output, this.#view, rule.extraFields);
+    const { text, fields, truncated } = formatOutput(rule.output, this.#view, rule.extraFields);
     return {
       rule: rule.name,
       priority: rule.priority,
@@ -114,6 +114,7 @@ export class RuleEngine {
       bootNs: subject.event.bootNs,
       output: text,
       outputFields: fields,
+      ...(truncated ? { truncated } : {}),
       eventNum: subject.event.num,
       cgroupId: subject.event.cgroupId,
       container: subject.container,

@@ -73,6 +73,7 @@ export function formatJson(delivery: Delivery, maxBytes: number): string {
     ...lineageMembers(delivery, MAX_LINEAGE_BYTES),
     member('id', escapeJson(delivery.id)),
     member('seq', escapeJson(delivery.seq)),
+    ...(detection.truncated === true ? [member('truncated', 'true')] : []),
   ]);
   return bytesOf(full) <= maxBytes ? full : formatShortJson(delivery, maxBytes);
 }

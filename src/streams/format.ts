@@ -80,6 +80,7 @@ function formatText(delivery: Delivery, maxBytes: number, colour: boolean): stri
   const mark = ' truncated=true';
   const used = Buffer.byteLength(start + fields.join(' ') + mark) + '] '.length;
   const message = shorten(detection.output, maxBytes - used, escapeText);
-  const marked = message.cut || cuts.includes(true) ? mark : '';
+  const isCut = message.cut || cuts.includes(true) || detection.truncated === true;
+  const marked = isCut ? mark : '';
   return `${start}${fields.join(' ')}${marked}] ${message.encoded}`;
 }

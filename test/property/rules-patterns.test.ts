@@ -6,6 +6,7 @@ import { RE2JS } from 're2js';
 import { compileGlob } from '../../src/rules/compile/glob.ts';
 import { lowerAscii, upperAscii } from '../../src/rules/compile/letters.ts';
 import { compileRegex } from '../../src/rules/compile/regex.ts';
+import { includesText } from '../../src/rules/compile/search.ts';
 
 const RUNS = { numRuns: 3000 };
 
@@ -114,6 +115,20 @@ test('a glob finds what its definition finds', () => {
     RUNS,
   );
   assert.ok(matches > RUNS.numRuns / 4, String(matches));
+});
+
+test('a long text is found where the engine finds it', () => {
+  let found = 0;
+  const long = fc.stringMatching(/^[ab]{0,3}$/).map((unit) => unit.repeat(130));
+  fc.assert(
+    fc.property(long, long, long, fc.nat({ max: 6 }), (before, wanted, after, cut) => {
+      const text = `${before}${wanted.slice(cut)}${after}`;
+      if (text.includes(wanted)) found += 1;
+      assert.equal(includesText(text, wanted), text.includes(wanted));
+    }),
+    RUNS,
+  );
+  assert.ok(found > RUNS.numRuns / 4 && found < RUNS.numRuns, String(found));
 });
 
 test('only ASCII letters change their case', () => {

@@ -1,4 +1,5 @@
 import type { Modifier, Operator, Span } from '../language/ast.ts';
+import type { ValueBound } from '../cost/value-bounds.ts';
 import type { FieldType, Implied, Reader, Value, ValueKind } from '../fields/field.ts';
 
 /** A field, perhaps transformed, as one use of it reads it. Uses with the same key share one. */
@@ -19,6 +20,8 @@ export interface Read {
   readonly noTransformer: boolean;
   /** What it can be where another field's value is known; undefined where that says nothing. */
   readonly implied: Implied | undefined;
+  /** The most there can be of it, and what reading it may cost. */
+  readonly bound: ValueBound;
   /** Takes few values, again and again: worth remembering what follows from them. */
   readonly recurring: boolean;
 }

@@ -1,6 +1,7 @@
 import { charClasses } from './char-classes.ts';
 import type { CharClasses } from './char-classes.ts';
 import { lowerAscii } from './letters.ts';
+import { ENGINE_SEARCH } from './search.ts';
 
 /** Part of a glob: a literal character, any character, any run of characters, or a set of characters. */
 type GlobPart =
@@ -85,6 +86,7 @@ function literalGlob(parts: readonly GlobPart[]): CompiledGlob | undefined {
     else if (part.kind !== 'char' || SURROGATE.test(part.char)) return undefined;
     else texts.push(`${texts.pop() ?? ''}${part.char}`);
   }
+  if (texts.some(({ length }) => length > ENGINE_SEARCH)) return undefined;
   const [first = '', ...rest] = texts;
   const last = rest.pop();
   if (last === undefined) return { test: (value) => value === first, words: 0, classes: 1 };

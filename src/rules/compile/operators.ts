@@ -6,6 +6,7 @@ import { MAX_CONSTANT_BYTES } from './constant.ts';
 import { compileGlob } from './glob.ts';
 import { lowerAscii } from './letters.ts';
 import { compilePathMatch } from './path-match.ts';
+import { ENGINE_SEARCH, includesText } from './search.ts';
 import { compileRegex } from './regex.ts';
 
 /** Puts a value where generated code can reach it and returns its name there. */
@@ -193,10 +194,10 @@ function regexTest(pattern: string): (value: string) => boolean {
 }
 
 const contains = (kinds: readonly ValueKind[]): OperatorDefinition =>
-  onText(
-    kinds,
-    (left, right) => left.includes(right),
-    (right) => `v.includes(${literal(right)})`,
+  onText(kinds, includesText, (right, hoist) =>
+    right.length <= ENGINE_SEARCH
+      ? `v.includes(${literal(right)})`
+      : `${hoist(includesText)}(v,${literal(right)})`,
   );
 
 const startsWith = (kinds: readonly ValueKind[]): OperatorDefinition =>
@@ -218,8 +219,9 @@ export const OPERATORS: Readonly<Record<Operator, OperatorDefinition>> = {
   contains: contains(TEXT_OR_BYTES),
   icontains: onText(
     TEXT,
-    (left, right) => lowerAscii(left).includes(lowerAscii(right)),
-    (right, hoist) => `${hoist(lowerAscii)}(v).includes(${literal(lowerAscii(right))})`,
+    (left, right) => includesText(lowerAscii(left), lowerAscii(right)),
+    (right, hoist) =>
+      `${hoist(includesText)}(${hoist(lowerAscii)}(v),${literal(lowerAscii(right))})`,
   ),
   bcontains: contains(BYTES),
   startswith: startsWith(TEXT_OR_BYTES),

@@ -1,6 +1,14 @@
+import { listBound, textBound, transformedBound } from '../cost/transformed-bound.ts';
+import { boundOf } from '../cost/value-bounds.ts';
 import { nearestWord } from '../../shared/nearest.ts';
 import { kindOf } from '../fields/field.ts';
-import type { ArgumentProblem, FieldDefinition, ListReader, Reader } from '../fields/field.ts';
+import type {
+  ArgumentProblem,
+  FieldDefinition,
+  ListReader,
+  Reader,
+  SingleReader,
+} from '../fields/field.ts';
 import { FIELD_NAMES, findField } from '../fields/registry.ts';
 import type {
   FieldNode,
@@ -75,6 +83,7 @@ function readField(node: FieldNode, source: FieldSource): Read {
     noTransformer: field.noTransformer,
     // Given values need not follow from each other.
     implied: source === FROM_EVENT ? field.implied : undefined,
+    bound: boundOf(field, argument),
     recurring: RECURRING.has(field.name),
   };
 }
@@ -125,6 +134,11 @@ function readTransformer(node: TransformerNode, source: FieldSource): Read {
     noVal: false,
     noTransformer: false,
     implied: undefined,
+    bound: transformedBound(
+      node.name,
+      operands.map((operand) => operand.bound),
+      node.argument,
+    ),
     recurring: false,
   };
 }
@@ -152,11 +166,13 @@ function toOperand(
     new LanguageError('LOAD_ERR_COMPILE_CONDITION', message, operand.span);
   if (operand.kind === 'text') {
     const { value } = operand;
-    return { key: `"${value}"`, type: 'CHARBUF', reader: { shape: 'single', read: () => value } };
+    const reader: SingleReader = { shape: 'single', read: () => value };
+    return { key: `"${value}"`, type: 'CHARBUF', reader, bound: textBound(value) };
   }
   if (operand.kind === 'operands') {
     const items = operand.items.map((item) => toOperand(node, item, source, reads));
-    return { key: 'the list', ...unlessProblem(operand, listOf(items), node.name) };
+    const bound = listBound(items.map((item) => item.bound));
+    return { key: 'the list', bound, ...unlessProblem(operand, listOf(items), node.name) };
   }
   const read = readOperand(operand, source);
   reads.push(read);
@@ -165,11 +181,15 @@ function toOperand(
     throw fail(`${read.key} takes no transformer`);
   }
   const words = node.name === 'getopt' ? wordsOf(operand, source) : undefined;
-  if (words !== undefined) return { key: read.key, type: 'LIST(CHARBUF)', reader: words };
+  if (words !== undefined) {
+    // A blank or an end of one word comes before each next one.
+    const bound = { ...read.bound, values: Math.ceil(read.bound.length / 2) };
+    return { key: read.key, type: 'LIST(CHARBUF)', reader: words, bound };
+  }
   if (read.reader.shape === 'any') {
     throw fail(`${node.name}() does not take ${read.key}, which has several values`);
   }
-  return { key: read.key, type: read.type, reader: read.reader };
+  return { key: read.key, type: read.type, reader: read.reader, bound: read.bound };
 }
 
 /** A command line as the list of its words, which getopt takes in place of the text. */

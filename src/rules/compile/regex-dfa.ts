@@ -17,6 +17,8 @@ export interface RegexTable {
   readonly cells: number;
   /** How many classes of characters it tells apart. */
   readonly classes: number;
+  /** Instructions that were looked at to make it. */
+  readonly work: number;
 }
 
 /** The library's instruction; these names and numbers are those of its version, which package.json pins. */
@@ -104,7 +106,7 @@ class TableMaker {
     }
     const cells = this.#cells.slice(0, states * count);
     const test = tester(cells, this.#classes, accepting, first.offset);
-    return { test, states, cells: cells.length, classes: count };
+    return { test, states, cells: cells.length, classes: count, work: this.#work };
   }
 
   /** The offset of the row after the state's, 0 for none; undefined when there is no room. */

@@ -10,14 +10,14 @@ export interface CompiledRegex {
    * One look-up per character decides. Undefined for an expression that no table of bounded size stands for: then the
    * library does it, and each character may take as many steps as the expression has instructions.
    */
-  readonly table: Pick<RegexTable, 'states' | 'cells' | 'classes'> | undefined;
+  readonly table: Pick<RegexTable, 'states' | 'cells' | 'classes' | 'work'> | undefined;
   /** Of the library's program: 2 to about 4,000. */
   readonly instructions: number;
 }
 
 const NEVER: CompiledRegex = {
   test: () => false,
-  table: { states: 1, cells: 1, classes: 1 },
+  table: { states: 1, cells: 1, classes: 1, work: 1 },
   instructions: 1,
 };
 
@@ -27,6 +27,19 @@ const NEVER: CompiledRegex = {
  * rest of a sentence.
  */
 export function compileRegex(pattern: string): CompiledRegex | string {
+  const known = RECENT.get(pattern);
+  if (known !== undefined) return known;
+  const compiled = compileNew(pattern);
+  if (RECENT.size >= MAX_RECENT) RECENT.delete([...RECENT.keys()][0] ?? '');
+  RECENT.set(pattern, compiled);
+  return compiled;
+}
+
+/** A rule's expression is asked for more than once while the rule is compiled. At most 64 tables of 32 KiB. */
+const MAX_RECENT = 64;
+const RECENT = new Map<string, CompiledRegex | string>();
+
+function compileNew(pattern: string): CompiledRegex | string {
   if (pattern === '') return NEVER;
   const translated = toRe2Syntax(pattern);
   if ('problem' in translated) return translated.problem;

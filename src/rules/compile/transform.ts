@@ -1,5 +1,6 @@
 import type { TransformerName } from '../language/ast.ts';
 import type { FieldType, ListReader, SingleReader, Value } from '../fields/field.ts';
+import type { ValueBound } from '../cost/value-bounds.ts';
 import { fileNameOf } from '../../shared/path.ts';
 import { getopt, getoptValue, parseOptionString } from './getopt.ts';
 import { lowerAscii, upperAscii } from './letters.ts';
@@ -10,6 +11,7 @@ export interface Operand {
   readonly key: string;
   readonly type: FieldType;
   readonly reader: SingleReader | ListReader;
+  readonly bound: ValueBound;
 }
 
 /** What a transformer makes of its operands, or what is wrong with them: the rest of its sentence. */
@@ -108,6 +110,12 @@ function decodeBase64(text: string, bytes: boolean): string | undefined {
   return decoded.toString(bytes ? 'latin1' : 'utf8');
 }
 
+/**
+ * What join and concat make has at most so many UTF-16 units: a longer text is absent. A string of the engine's has room for
+ * 2^29, and to make one that is longer throws.
+ */
+export const MAX_TRANSFORMED = 4 * 1024 * 1024;
+
 function join(operands: readonly Operand[]): Transformed {
   const [separator, list] = operands;
   if (separator === undefined || list === undefined || operands.length !== 2) {
@@ -124,7 +132,10 @@ function join(operands: readonly Operand[]): Transformed {
     const between = separator.reader.read(view);
     const values = reader.read(view);
     if (between === undefined || values === undefined) return undefined;
-    return values.map(String).join(String(between));
+    const texts = values.map(String);
+    const separators = String(between).length * Math.max(0, texts.length - 1);
+    const length = texts.reduce((sum, text) => sum + text.length, separators);
+    return length > MAX_TRANSFORMED ? undefined : texts.join(String(between));
   });
 }
 
@@ -138,6 +149,7 @@ function concat(operands: readonly Operand[]): Transformed {
       const value = reader.read(view);
       if (value === undefined) return undefined;
       text += String(value);
+      if (text.length > MAX_TRANSFORMED) return undefined;
     }
     return text;
   });

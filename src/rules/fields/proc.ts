@@ -5,6 +5,7 @@ import { EXE_TIME_FIELDS, unixOf } from './proc-exe-times.ts';
 import { STANDARD_FIELDS } from './proc-standard.ts';
 import { ancestor, MAX_ANCESTORS } from './ancestors.ts';
 import type { FieldClass, FieldDefinition, FieldType, Value, View } from './field.ts';
+import { MAX_VALUE_BYTES } from '../detection.ts';
 
 function cmdline(image: ProcessImage): string {
   return image.args.length === 0 ? image.name : `${image.name} ${image.args.join(' ')}`;
@@ -87,8 +88,12 @@ function ancestorField(
           if (type !== 'CHARBUF') return Number(of(view.process));
           const names: string[] = [];
           let found = view.process.parent;
-          while (found !== undefined && names.length < MAX_ANCESTORS) {
-            names.push(String(of(found)));
+          let length = 0;
+          // An output has no more of it than that, and cuts it.
+          while (found !== undefined && names.length < MAX_ANCESTORS && length <= MAX_VALUE_BYTES) {
+            const name = String(of(found));
+            names.push(name);
+            length += name.length;
             found = found.parent;
           }
           return names.length === 0 ? null : names.join(' ');

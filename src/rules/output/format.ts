@@ -1,12 +1,19 @@
-import type { LeftOperand, TransformerOperand } from '../language/ast.ts';
+import type { LeftOperand, Span, TransformerOperand } from '../language/ast.ts';
 import { LanguageError } from '../language/errors.ts';
 import { parseArgumentAt, parseTransformerAt } from '../language/parser.ts';
 import { FROM_EVENT, readOperand } from '../compile/read.ts';
 import type { FieldSource } from '../compile/read.ts';
 import type { Read } from '../compile/checked.ts';
+import {
+  MAX_OUTPUT_BYTES,
+  MAX_OUTPUT_FIELDS,
+  MAX_OUTPUT_FIELDS_BYTES,
+  MAX_VALUE_BYTES,
+} from '../detection.ts';
 import type { OutputValue } from '../detection.ts';
 import type { View } from '../fields/field.ts';
 import { findField, longestFieldAt } from '../fields/registry.ts';
+import { cutList, cutText } from './bounded-text.ts';
 
 /** A rule's output, ready to be filled in: literal text and fields by turns. */
 export interface OutputFormat {
@@ -15,12 +22,14 @@ export interface OutputFormat {
   readonly fields: readonly OutputField[];
 }
 
-interface OutputField {
+export interface OutputField {
+  /** Where it stands in the output's text. */
+  readonly span: Span;
   /** What the text has; undefined prints as absent. */
   readonly read: Read | undefined;
   /** What `output_fields` has: the fields themselves where the text has them transformed (S13). */
   readonly plain: readonly Read[];
-  /** Text is padded with blanks or cut to this many characters. */
+  /** Text is padded with blanks or cut to this many characters: at most MAX_VALUE_BYTES. */
   readonly width: number | undefined;
 }
 
@@ -34,8 +43,12 @@ export interface ExtraOutputField {
 
 /** Filled in: the text is not escaped and holds what processes chose. */
 export interface FormattedOutput {
+  /** At most MAX_OUTPUT_BYTES of UTF-8. */
   readonly text: string;
+  /** At most MAX_OUTPUT_FIELDS of them, of MAX_OUTPUT_FIELDS_BYTES. */
   readonly fields: Readonly<Record<string, OutputValue>>;
+  /** Something was cut or left out. */
+  readonly truncated: boolean;
 }
 
 const ABSENT = '<NA>';
@@ -71,11 +84,12 @@ function compileField(
   const { operand, read, end } = asOutputError(() => longestRead(text, percent, bare, source));
   const plain = operand.kind === 'field' ? [read] : readPlain(operand, source);
   const field: OutputField = {
+    span: { start: percent, end },
     // Falco prints no number that a transformer makes (S13).
     read: operand.kind === 'transformer' && read.kind !== 'text' ? undefined : read,
     plain,
     // A width of 0 is none.
-    width: width === 0 ? undefined : width,
+    width: width === 0 ? undefined : Math.min(width, MAX_VALUE_BYTES),
   };
   return { field, end };
 }
@@ -164,31 +178,108 @@ function asOutputError<T>(read: () => T): T {
 
 /**
  * Fills in an output. Absent is `<NA>` in the text and null among the fields; evt.time is always there, and what
- * `extra` adds.
+ * `extra` adds. Whoever wrote the rule and whatever the event holds, the text and the fields stay within their bounds.
  */
 export function formatOutput(
   format: OutputFormat,
   view: View,
   extra: readonly ExtraOutputField[] = [],
 ): FormattedOutput {
-  const fields: Record<string, OutputValue> = { 'evt.time': view.event.timeNs };
-  let text = format.literals[0] ?? '';
-  for (const [index, { read, plain, width }] of format.fields.entries()) {
-    const value = read === undefined ? undefined : outputValue(read, view);
-    for (const one of plain) {
-      if (one.key === 'evt.time') continue;
-      fields[one.key] = (one === read ? value : outputValue(one, view)) ?? null;
+  return new Filling(view).fill(format, extra);
+}
+
+/** One output that is being filled in. */
+class Filling {
+  readonly #view: View;
+  /** What was read: an output may have the same field thousands of times. */
+  readonly #values = new Map<string, OutputValue | undefined>();
+  readonly #fields: Record<string, OutputValue>;
+  #text = '';
+  #textBytes = 0;
+  #count = 1;
+  #fieldsBytes = 0;
+  #truncated = false;
+
+  constructor(view: View) {
+    this.#view = view;
+    this.#fields = { 'evt.time': view.event.timeNs };
+  }
+
+  fill(format: OutputFormat, extra: readonly ExtraOutputField[]): FormattedOutput {
+    this.#addText(format.literals[0] ?? '');
+    for (const [index, { read, plain, width }] of format.fields.entries()) {
+      for (const one of plain) {
+        if (one.key !== 'evt.time') this.#addField(one.key, this.#valueOf(one));
+      }
+      // Fields are still of use when the text is full.
+      if (this.#textBytes > MAX_OUTPUT_BYTES) continue;
+      const shown = textOf(read === undefined ? undefined : this.#valueOf(read));
+      this.#addText(width === undefined ? shown : toWidth(shown, width));
+      this.#addText(format.literals[index + 1] ?? '');
     }
-    const shown = textOf(value);
-    text += width === undefined ? shown : toWidth(shown, width);
-    text += format.literals[index + 1] ?? '';
+    for (const { key, format: own, raw } of extra) {
+      const filled = formatOutput(own, this.#view);
+      const [only] = own.fields;
+      if (filled.truncated) this.#truncated = true;
+      const value = raw ? filled.fields[only?.plain[0]?.key ?? ''] : this.#cut(filled.text);
+      this.#setField(key, value ?? null);
+    }
+    const text = cutText(this.#text, MAX_OUTPUT_BYTES);
+    return { text, fields: this.#fields, truncated: this.#truncated };
   }
-  for (const { key, format: own, raw } of extra) {
-    const filled = formatOutput(own, view);
-    const [only] = own.fields;
-    fields[key] = raw ? (filled.fields[only?.plain[0]?.key ?? ''] ?? null) : filled.text;
+
+  /** One piece more than fits is taken, so that there is something to cut. */
+  #addText(piece: string): void {
+    if (this.#textBytes > MAX_OUTPUT_BYTES) return;
+    const bounded = cutText(piece, MAX_OUTPUT_BYTES);
+    this.#text += bounded;
+    this.#textBytes += Buffer.byteLength(bounded);
+    if (bounded !== piece || this.#textBytes > MAX_OUTPUT_BYTES) this.#truncated = true;
   }
-  return { text, fields };
+
+  /** The first value of a key stays. */
+  #addField(key: string, value: OutputValue = null): void {
+    if (Object.hasOwn(this.#fields, key)) return;
+    this.#setField(key, value);
+  }
+
+  #setField(key: string, value: OutputValue): void {
+    const bytes = Buffer.byteLength(key) + bytesOf(value);
+    const isFull =
+      this.#count >= MAX_OUTPUT_FIELDS || this.#fieldsBytes + bytes > MAX_OUTPUT_FIELDS_BYTES;
+    if (isFull) {
+      this.#truncated = true;
+      return;
+    }
+    this.#count += 1;
+    this.#fieldsBytes += bytes;
+    this.#fields[key] = value;
+  }
+
+  #valueOf(read: Read): OutputValue | undefined {
+    if (this.#values.has(read.key)) return this.#values.get(read.key);
+    const value = this.#cut(outputValue(read, this.#view));
+    this.#values.set(read.key, value);
+    return value;
+  }
+
+  #cut<T extends OutputValue | undefined>(value: T): T | string | readonly string[] {
+    if (typeof value !== 'string' && !Array.isArray(value)) return value;
+    const bounded =
+      typeof value === 'string'
+        ? cutText(value, MAX_VALUE_BYTES)
+        : cutList(value as readonly string[], MAX_VALUE_BYTES);
+    if (bounded !== value) this.#truncated = true;
+    return bounded;
+  }
+}
+
+function bytesOf(value: OutputValue): number {
+  if (typeof value === 'string') return Buffer.byteLength(value);
+  // A number has at most 20 digits.
+  return Array.isArray(value)
+    ? value.reduce<number>((sum, item) => sum + Buffer.byteLength(String(item)), 0)
+    : 20;
 }
 
 function outputValue(read: Read, view: View): OutputValue | undefined {

@@ -1,0 +1,144 @@
+import type { Checked, CheckedMacro, Read, Test } from '../compile/checked.ts';
+import type { OutputFormat } from '../output/format.ts';
+import type { LoadedRule } from '../rule-set.ts';
+import { COST } from './constants.ts';
+import { testNanos } from './test-cost.ts';
+
+/** What makes up a cost: a comparison or the reading of a field. */
+export interface CostPart {
+  readonly nanos: number;
+  /** As it is written: `proc.cmdline contains x`, `proc.aargs`. */
+  readonly what: string;
+  readonly test: Test;
+  /** The macro that the comparison stands in; undefined for the condition itself. */
+  readonly macro: string | undefined;
+}
+
+/** What a condition may cost for the worst event. */
+export interface ConditionCost {
+  readonly nanos: number;
+  /** Constants that are compared with, those of lists included. */
+  readonly values: number;
+  /** Undefined for a condition without comparisons that count. */
+  readonly costliest: CostPart | undefined;
+}
+
+/** Costs of tests that were worked out before: the same ones are in many rules. */
+const KNOWN = new WeakMap<Test, number>();
+
+function nanosOf(test: Test): number {
+  const known = KNOWN.get(test) ?? testNanos(test);
+  KNOWN.set(test, known);
+  return known;
+}
+
+/**
+ * What conditions may cost together for one event: every comparison is made, each once, and every field is read once, as the
+ * generated code does. Those of `free` cost nothing: they are made anyway.
+ */
+export function conditionCost(
+  conditions: readonly Checked[],
+  free: { readonly tests: ReadonlySet<string>; readonly reads: ReadonlySet<string> } = NOTHING,
+): ConditionCost {
+  const macros = new Set<CheckedMacro>();
+  const tests = new Set<string>();
+  const reads = new Set<string>();
+  let nanos = 0;
+  let values = 0;
+  let costliest: CostPart | undefined;
+  const add = (part: CostPart): void => {
+    nanos += part.nanos;
+    if (part.nanos > (costliest?.nanos ?? 0)) costliest = part;
+  };
+  const visit = (condition: Checked, macro: string | undefined): void => {
+    switch (condition.kind) {
+      case 'and':
+      case 'or':
+        for (const operand of condition.operands) visit(operand, macro);
+        return;
+      case 'not':
+        visit(condition.operand, macro);
+        return;
+      case 'macro':
+        nanos += COST.value;
+        if (macros.has(condition.macro)) return;
+        macros.add(condition.macro);
+        visit(condition.macro.body, condition.macro.name);
+        return;
+      case 'test': {
+        const { test } = condition;
+        nanos += COST.value;
+        if (tests.has(test.key) || free.tests.has(test.key)) return;
+        tests.add(test.key);
+        values += test.values.length;
+        add({ nanos: nanosOf(test), what: test.key, test, macro });
+        for (const read of readsOf(test)) {
+          if (reads.has(read.key) || free.reads.has(read.key)) continue;
+          reads.add(read.key);
+          add({ nanos: read.bound.nanos, what: read.key, test, macro });
+        }
+      }
+    }
+  };
+  for (const condition of conditions) visit(condition, undefined);
+  return { nanos, values, costliest };
+}
+
+const NOTHING = { tests: new Set<string>(), reads: new Set<string>() };
+
+const readsOf = ({ left, right }: Test): readonly Read[] =>
+  right === undefined ? [left] : [left, right];
+
+/** The keys of the comparisons and fields of a condition. */
+export function partsOf(condition: Checked): {
+  readonly tests: ReadonlySet<string>;
+  readonly reads: ReadonlySet<string>;
+} {
+  const tests = new Set<string>();
+  const reads = new Set<string>();
+  const macros = new Set<CheckedMacro>();
+  const visit = (part: Checked): void => {
+    switch (part.kind) {
+      case 'and':
+      case 'or':
+        part.operands.forEach(visit);
+        return;
+      case 'not':
+        visit(part.operand);
+        return;
+      case 'macro':
+        if (macros.has(part.macro)) return;
+        macros.add(part.macro);
+        visit(part.macro.body);
+        return;
+      case 'test':
+        tests.add(part.test.key);
+        for (const read of readsOf(part.test)) reads.add(read.key);
+    }
+  };
+  visit(condition);
+  return { tests, reads };
+}
+
+/** Nanoseconds that making a detection and its output may take. */
+export function outputNanos({
+  output,
+  extraFields = [],
+}: Pick<LoadedRule, 'output' | 'extraFields'>): number {
+  const formats: readonly OutputFormat[] = [output, ...extraFields.map(({ format }) => format)];
+  return formats.reduce<number>((sum, format) => {
+    const reads = new Map<string, number>();
+    for (const { read, plain } of format.fields) {
+      for (const one of read === undefined ? plain : [read, ...plain]) {
+        reads.set(one.key, one.bound.nanos);
+      }
+    }
+    const reading = [...reads.values()].reduce((all, one) => all + one, 0);
+    return sum + reading + format.fields.length * COST.outputField;
+  }, COST.output);
+}
+
+/** Nanoseconds that a rule may take for the worst event: its condition, and its output. */
+export function ruleNanos(rule: LoadedRule): number {
+  return conditionCost([rule.condition]).nanos + outputNanos(rule);
+}
