@@ -10,7 +10,7 @@ import type { Definitions } from '../rules/loader/definitions.ts';
 import { Diagnostics } from '../rules/loader/diagnostics.ts';
 import type { Diagnostic } from '../rules/loader/diagnostics.ts';
 import { loadOverlay } from '../rules/loader/overlay.ts';
-import type { Overlay, OverlayBounds } from '../rules/loader/overlay.ts';
+import type { Overlay } from '../rules/loader/overlay.ts';
 import { selectRules, selects } from '../rules/loader/selection.ts';
 import type { RuleSelection } from '../rules/loader/selection.ts';
 import type { Place, RuleSource } from '../rules/loader/source.ts';
@@ -19,18 +19,13 @@ import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Subject } from '../rules/subject.ts';
 import { nearestWord } from '../shared/nearest.ts';
 import { asksNoMore, ChangedRules } from './changed-rules.ts';
+import { policyCost, POLICY_BOUNDS } from './policy-bounds.ts';
+import type { PolicyCost } from './policy-bounds.ts';
 import { readPolicy } from './policy-document.ts';
 import type { PolicyDocument, PolicyResponse, PolicySelection } from './policy-document.ts';
 import type { PolicyVariable } from './policy-variables.ts';
 import { knownVariables, switchingTag, variableEffects } from './variable-effects.ts';
 import type { VariableEffects } from './variable-effects.ts';
-
-/** What one app's rules may be at most, beside the bound of the file. */
-export const POLICY_BOUNDS: OverlayBounds = {
-  items: 100,
-  listItems: 2000,
-  conditionLength: 8192,
-};
 
 /** The operator's rules, which apps' policies build on, and what of them no policy may weaken. */
 export interface OperatorRules {
@@ -73,6 +68,8 @@ export interface PolicySummary {
   readonly minimumPriority: Priority;
   /** How many rules are on for the app, with its own. */
   readonly active: number;
+  /** What the app's own rules and exceptions may cost for the worst event: an estimate. */
+  readonly cost: PolicyCost;
 }
 
 /**
@@ -261,7 +258,7 @@ class Compilation {
     const extra = new Set(enabled.map(({ name }) => name));
     const variables = this.#variables(on.filter(({ name }) => wasOn.has(name)));
     const overlay = loadOverlay(definitions, this.#document.customRules, {
-      ...{ bounds: POLICY_BOUNDS, appendOutput },
+      ...{ bounds: POLICY_BOUNDS[this.#trust], appendOutput, operators: before },
       extra: new Set([...extra, ...variables.rebuilt.keys()]),
       withoutExceptions: this.#trust === 'unverified',
       lists: variables.lists,
@@ -301,6 +298,7 @@ class Compilation {
       killing,
       minimumPriority: minimum,
       active: [...wasOn].filter((name) => !dropped.has(name)).length + rules.length,
+      cost: policyCost(overlay.cost),
     };
     return {
       policy: this.#policyOf(rules, overlay, variables, dropped, summary),

@@ -1,3 +1,4 @@
+import type { CostBudget } from '../cost/budget.ts';
 import { print } from '../language/printer.ts';
 import type { CompareNode, Condition, Operator, RightOperand, Span } from '../language/ast.ts';
 import { LanguageError } from '../language/errors.ts';
@@ -24,6 +25,8 @@ export interface CheckContext {
   warn(warning: LanguageWarning): void;
   /** Where fields' values come from; FROM_EVENT when it is not there. */
   readonly source?: FieldSource;
+  /** What an app's rules may cost; undefined for the operator's. */
+  readonly budget?: CostBudget | undefined;
 }
 
 /**
@@ -166,7 +169,9 @@ function checkConstants(
     if ('problem' in constant) throw fail(constant.problem);
     if (node.operator === 'regex') {
       const compiled = compileRegex(text);
-      if (typeof compiled === 'string') throw fail(`the regular expression ${compiled}`);
+      const problem =
+        typeof compiled === 'string' ? compiled : context.budget?.refuseRegex(text, compiled);
+      if (problem !== undefined) throw fail(`the regular expression ${problem}`);
     }
     for (const warning of suspicions(node.operator, text, item.span)) context.warn(warning);
     return constant.value;

@@ -1,6 +1,8 @@
 import { check } from '../compile/check.ts';
 import { inferEvents, isTooManyEvents } from '../compile/infer.ts';
+import type { Checked } from '../compile/checked.ts';
 import type { FieldSource } from '../compile/read.ts';
+import type { CostBudget } from '../cost/budget.ts';
 import type { Condition } from '../language/ast.ts';
 import { LanguageError } from '../language/errors.ts';
 import { parse } from '../language/parser.ts';
@@ -30,6 +32,10 @@ export interface CompileOptions {
   readonly fieldSource: FieldSource | undefined;
   /** The rules to compile; all when undefined. */
   readonly only?: ReadonlySet<string>;
+  /** What an app's rules may cost; undefined for the operator's. */
+  readonly budget?: CostBudget;
+  /** Rules whose output is the app's own. */
+  readonly own?: ReadonlySet<string>;
 }
 
 /** A part of a rule did not compile: what there is to say was said. */
@@ -57,7 +63,7 @@ export class RuleCompiler {
     const rules: LoadedRule[] = [];
     // The map keeps the place of a name's first definition, which is the order that counts (R6).
     for (const definition of this.#definitions.rules.values()) {
-      if (this.#diagnostics.isFull) return rules;
+      if (this.#diagnostics.isFull || this.#options.budget?.isSpent === true) return rules;
       if (definition.unknownSource || this.#options.only?.has(definition.name) === false) continue;
       const rule = this.#compileRule(definition);
       if (rule !== FAILED) rules.push(rule);
@@ -111,11 +117,13 @@ export class RuleCompiler {
       const compiled = this.#attempt(rule, owner, () =>
         inText(mapped, () => compileOutput(mapped.text, fieldSource)),
       );
-      if (compiled !== FAILED) this.#warnOfDeprecated(mapped, owner);
+      if (compiled === FAILED) return FAILED;
+      this.#warnOfDeprecated(mapped, owner);
       return compiled;
     };
     const errors = this.#diagnostics.errors.length;
     const output = compile(text);
+    if (output !== FAILED) this.#boundOutput(output, text, rule, owner);
     const wanted = extraFields(rule, appendOutput);
     const extra: ExtraOutputField[] = [];
     for (const { key, text: extraText, raw } of wanted) {
@@ -126,6 +134,16 @@ export class RuleCompiler {
     return this.#diagnostics.errors.length === errors && !this.#diagnostics.isFull
       ? 'left out'
       : FAILED;
+  }
+
+  /** An app's own output is held to its limits. */
+  #boundOutput(output: OutputFormat, text: MappedText, rule: RuleDefinition, owner: Owner): void {
+    const { budget, own } = this.#options;
+    if (own?.has(rule.name) !== true) return;
+    const over = budget?.refuseOutput(output, appended(rule.output).trim().text.length);
+    if (over === undefined) return;
+    const place = text.locate(over.field?.span ?? { start: 0, end: 1 });
+    this.#diagnostics.error('LOAD_ERR_VALIDATE', over.message, place, owner);
   }
 
   /** `%container.info` has lost its meaning and prints nothing (O4). */
@@ -170,6 +188,7 @@ export class RuleCompiler {
       return inText(text, () => {
         const checked = this.#check(parse(text.text), text, owner);
         const events = this.#infer(checked);
+        this.#boundCondition(rule, checked, text);
         if (rule.warnEvttypes && isTooManyEvents(events)) {
           this.#diagnostics.warn(
             'LOAD_NO_EVTTYPE',
@@ -181,6 +200,17 @@ export class RuleCompiler {
         return { condition: checked, events };
       });
     });
+  }
+
+  /** Throws ItemError for a condition that is over what an app's may cost. */
+  #boundCondition({ name }: RuleDefinition, checked: Checked, text: MappedText): void {
+    const over = this.#options.budget?.refuseCondition(name, checked);
+    if (over === undefined) return;
+    const { part, message } = over;
+    const span = part?.test.span ?? { start: 0, end: 1 };
+    const place =
+      part?.macro === undefined ? text.locate(span) : this.#macros.locate(part.macro, span);
+    throw new ItemError('LOAD_ERR_VALIDATE', message, place ?? text.locate({ start: 0, end: 1 }));
   }
 
   #check(condition: Condition, text: MappedText, owner: Owner) {

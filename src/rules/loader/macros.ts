@@ -2,7 +2,8 @@ import { check } from '../compile/check.ts';
 import type { CheckContext } from '../compile/check.ts';
 import type { CheckedMacro } from '../compile/checked.ts';
 import type { FieldSource } from '../compile/read.ts';
-import type { Condition, MacroNode } from '../language/ast.ts';
+import type { CostBudget } from '../cost/budget.ts';
+import type { Condition, MacroNode, Span } from '../language/ast.ts';
 import { LanguageError } from '../language/errors.ts';
 import { parse } from '../language/parser.ts';
 import { nearestWord } from '../../shared/nearest.ts';
@@ -13,7 +14,7 @@ import type { Diagnostics, Owner } from './diagnostics.ts';
 import { inspect } from './inspect.ts';
 import type { Inspection } from './inspect.ts';
 import type { ListFiller } from './lists.ts';
-import type { MappedText } from './source.ts';
+import type { MappedText, Place } from './source.ts';
 
 interface ParsedMacro {
   readonly definition: MacroDefinition;
@@ -53,6 +54,7 @@ export class Macros {
   readonly #brokenNames: ReadonlySet<string>;
   readonly #laterNames: ReadonlySet<string>;
   readonly #source: FieldSource | undefined;
+  readonly #budget: CostBudget | undefined;
   readonly #parsed = new Map<string, ParsedMacro>();
   readonly #failures = new Map<string, Failure>();
   readonly #checked = new Map<string, CheckedMacro>();
@@ -66,6 +68,7 @@ export class Macros {
     options: {
       readonly laterNames: ReadonlySet<string>;
       readonly fieldSource: FieldSource | undefined;
+      readonly budget?: CostBudget | undefined;
     },
   ) {
     this.#definitions = macros;
@@ -73,6 +76,7 @@ export class Macros {
     this.#diagnostics = diagnostics;
     this.#laterNames = options.laterNames;
     this.#source = options.fieldSource;
+    this.#budget = options.budget;
   }
 
   /** Parses all of them, then resolves what they refer to, in the order of definition as Falco does (R11). */
@@ -189,6 +193,7 @@ export class Macros {
   /** What check() needs to find macros in a text that is `owner`'s. */
   context(text: MappedText, owner: Owner): CheckContext {
     const context = {
+      budget: this.#budget,
       macro: (name: string, _span: unknown, depth: number) => this.#macro(name, depth),
       warn: ({ code, message, span }: Parameters<CheckContext['warn']>[0]) => {
         this.#diagnostics.warn(code, message, text.locate(span), owner);
@@ -257,6 +262,11 @@ export class Macros {
       }
     }
     return undefined;
+  }
+
+  /** Where a part of a macro's condition is. */
+  locate(name: string, span: Span): Place | undefined {
+    return this.#parsed.get(name)?.text.locate(span);
   }
 
   /** LOAD_UNUSED_MACRO for those that nothing refers to. */

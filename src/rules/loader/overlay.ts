@@ -1,6 +1,8 @@
 import type { LoadedRule } from '../rule-set.ts';
 import type { AppendOutput } from './append-output.ts';
 import { isTooManyEvents } from '../compile/infer.ts';
+import { ADVICE, CostBudget, milliseconds } from '../cost/budget.ts';
+import type { CostLimits, OverlayCost } from '../cost/budget.ts';
 import { RuleCompiler } from './compile-rules.ts';
 import type { Definitions } from './definitions.ts';
 import { Diagnostics, ItemError } from './diagnostics.ts';
@@ -20,6 +22,8 @@ export interface OverlayBounds {
   readonly listItems: number;
   /** UTF-16 units of one condition as it is written. */
   readonly conditionLength: number;
+  /** What they may cost for one event. */
+  readonly cost: CostLimits;
 }
 
 /** By the name of a list of all: what the app adds to it. */
@@ -39,6 +43,8 @@ export interface OverlayOptions {
   readonly listsOf: ReadonlyMap<string, ListAdditions>;
   /** One rule more, of the agent's own; it sees all lists. Of what is wrong with it nothing is said if anything else is. */
   readonly besides: { readonly name: string; readonly condition: string } | undefined;
+  /** The rules of all, whose costs are not the app's. */
+  readonly operators: readonly LoadedRule[];
 }
 
 /** Rules of one app's own, on top of those of all. */
@@ -50,6 +56,8 @@ export interface Overlay {
   /** With any, the overlay must not be used. */
   readonly errors: readonly Diagnostic[];
   readonly warnings: readonly Diagnostic[];
+  /** What its rules may cost for the worst event; without what the rules of all cost anyway. */
+  readonly cost: OverlayCost;
 }
 
 /** Rules of the agent's own lines and of drills begin so, and none that an app adds may. */
@@ -88,7 +96,9 @@ export function loadOverlay(
   if (besides !== undefined) definitions.addRule(besides.name, besides.condition);
   const wanted = new Set([...gate.own, ...gate.excepted.keys(), ...options.extra]);
   if (besides !== undefined) wanted.add(besides.name);
-  const rules = compileWanted(definitions, wanted, options, diagnostics);
+  const budget = new CostBudget(options.bounds.cost, options.operators);
+  const compiling = { budget, own: gate.own };
+  const rules = compileWanted(definitions, wanted, options, compiling, diagnostics);
   for (const rule of rules) {
     const place = gate.own.has(rule.name) ? definitions.rules.get(rule.name)?.place : undefined;
     if (place === undefined || !isTooManyEvents(rule.events)) continue;
@@ -99,12 +109,19 @@ export function loadOverlay(
       { kind: 'rule', name: rule.name, place },
     );
   }
+  const { over, ...cost } = budget.total(rules);
+  if (over !== undefined && diagnostics.errors.length === 0) {
+    const place = definitions.rules.get(over.name)?.place;
+    const message = `for the worst event the app's rules take ${milliseconds(cost.nanos)} together, and at most ${milliseconds(cost.limitNanos)} are taken; this one takes most: ${ADVICE}`;
+    if (place !== undefined) diagnostics.error('LOAD_ERR_VALIDATE', message, place);
+  }
   const others = diagnostics.errors.filter(({ owner }) => owner?.name !== besides?.name);
   return {
     rules,
     excepted: gate.excepted,
     errors: others.length > 0 ? others : diagnostics.errors,
     warnings: diagnostics.warnings,
+    cost,
   };
 }
 
@@ -113,6 +130,7 @@ function compileWanted(
   definitions: Definitions,
   wanted: ReadonlySet<string>,
   { appendOutput, lists, listsOf }: OverlayOptions,
+  compiling: { readonly budget: CostBudget; readonly own: ReadonlySet<string> },
   diagnostics: Diagnostics,
 ): LoadedRule[] {
   const groups = new Map<string, { added: ListAdditions; names: Set<string> }>();
@@ -134,6 +152,7 @@ function compileWanted(
       laterNames: new Set(),
       fieldSource: undefined,
       only: names,
+      ...compiling,
     });
     rules.push(...iterate(compiler.steps()));
   }

@@ -1,0 +1,62 @@
+import type { PolicyTrust } from './app-policy.ts';
+import type { OverlayCost } from '../rules/cost/budget.ts';
+import type { OverlayBounds } from '../rules/loader/overlay.ts';
+
+/** What one app's rules may be at most, beside the bound of the file. */
+const VERIFIED: OverlayBounds = {
+  items: 100,
+  listItems: 2000,
+  conditionLength: 8192,
+  cost: {
+    ruleNanos: 2_000_000,
+    allNanos: 5_000_000,
+    values: 10_000,
+    patternCells: 65_536,
+    patternWork: 2_000_000,
+    outputFields: 64,
+    outputWidth: 64,
+    outputLength: 4096,
+  },
+};
+
+/** Where an intruder may have written the policy: a quarter of everything, but for the width of a field. */
+const UNVERIFIED: OverlayBounds = {
+  items: VERIFIED.items / 4,
+  listItems: VERIFIED.listItems / 4,
+  conditionLength: VERIFIED.conditionLength / 4,
+  cost: {
+    ruleNanos: VERIFIED.cost.ruleNanos / 4,
+    allNanos: VERIFIED.cost.allNanos / 4,
+    values: VERIFIED.cost.values / 4,
+    patternCells: VERIFIED.cost.patternCells / 4,
+    patternWork: VERIFIED.cost.patternWork / 4,
+    outputFields: VERIFIED.cost.outputFields / 4,
+    outputWidth: VERIFIED.cost.outputWidth,
+    outputLength: VERIFIED.cost.outputLength / 4,
+  },
+};
+
+export const POLICY_BOUNDS: Readonly<Record<PolicyTrust, OverlayBounds>> = {
+  verified: VERIFIED,
+  unverified: UNVERIFIED,
+};
+
+/** An estimate, in microseconds, of what an app's rules may cost for the worst event. */
+export interface PolicyCost {
+  readonly worstEventUs: number;
+  readonly limitUs: number;
+  /** The condition of each of its own rules and of each rule that it changes, costliest first. */
+  readonly rules: readonly { readonly rule: string; readonly us: number }[];
+}
+
+const microseconds = (nanos: number): number => Math.ceil(nanos / 1000);
+
+/** What `varvel policy` shows of a cost. */
+export function policyCost({ nanos, limitNanos, rules }: OverlayCost): PolicyCost {
+  const all = [...rules].map(([rule, cost]) => ({ rule, us: microseconds(cost) }));
+  return {
+    worstEventUs: microseconds(nanos),
+    limitUs: microseconds(limitNanos),
+    rules: all.sort((one, other) => other.us - one.us),
+  };
+}
