@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 
 import { DEFAULT_RULES_FILE } from '../config/config.ts';
+import { milliseconds } from '../rules/cost/budget.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import { loadRules, readRuleFile } from '../rules/loader/load.ts';
 import { expandRulePaths } from '../rules/loader/rule-files.ts';
@@ -111,8 +112,8 @@ function usage(message: string): UserError {
 
 function toJson(rule: LoadedRule, runbook: RunbookEntry | undefined): object {
   const { name, description, priority, tags, enabled, file, line } = rule;
-  const { events, anyEvent, conditionFields, outputFields, hooks, opens, comparisons, costly } =
-    factsOf(rule);
+  const { events, anyEvent, conditionFields, outputFields, ...costs } = factsOf(rule);
+  const { hooks, opens, comparisons, costly, worstCaseUs } = costs;
   return {
     rule: name,
     description,
@@ -130,7 +131,7 @@ function toJson(rule: LoadedRule, runbook: RunbookEntry | undefined): object {
     condition_fields: conditionFields,
     output_fields: outputFields,
     runbook: runbook ?? null,
-    cost: { hooks, opens: opens ?? null, comparisons, costly },
+    cost: { hooks, opens: opens ?? null, comparisons, costly, worst_case_us: worstCaseUs },
   };
 }
 
@@ -256,7 +257,8 @@ function fieldLines(fields: readonly FieldFact[], columns: number): string[] {
   ).map((line) => line.slice(2));
 }
 
-function costLines({ hooks, opens, comparisons, costly }: RuleFacts, columns: number): string[] {
+function costLines(facts: RuleFacts, columns: number): string[] {
+  const { hooks, opens, comparisons, costly, worstCaseUs } = facts;
   const rows = [
     {
       cells: ['hooks'],
@@ -273,6 +275,10 @@ function costLines({ hooks, opens, comparisons, costly }: RuleFacts, columns: nu
     {
       cells: ['patterns'],
       text: costly.length === 0 ? 'none' : costly.join('; '),
+    },
+    {
+      cells: ['worst case'],
+      text: `${milliseconds(worstCaseUs.condition * 1000)} for an event, ${milliseconds(worstCaseUs.output * 1000)} more for a detection: an estimate, for texts as long as they can be`,
     },
   ];
   return textTable(rows, columns).map((line) => line.slice(2));

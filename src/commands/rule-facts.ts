@@ -5,6 +5,7 @@ import { openMaskFor } from '../plan/open-mask.ts';
 import { someTest } from '../rules/compile/checked.ts';
 import type { Read } from '../rules/compile/checked.ts';
 import { isTooManyEvents } from '../rules/compile/infer.ts';
+import { conditionCost, outputNanos } from '../rules/cost/rule-cost.ts';
 import { eventStatus, isEventName } from '../rules/fields/events.ts';
 import type { EventStatus } from '../rules/fields/events.ts';
 import type { FieldDefinition } from '../rules/fields/field.ts';
@@ -43,6 +44,8 @@ export interface RuleFacts {
   readonly comparisons: number;
   /** Those of them that look at the whole text with a pattern. */
   readonly costly: readonly string[];
+  /** Estimates for the worst event, in microseconds: the condition, and a detection's output. */
+  readonly worstCaseUs: { readonly condition: number; readonly output: number };
 }
 
 const COSTLY: readonly string[] = ['regex', 'glob', 'iglob'];
@@ -76,6 +79,10 @@ export function factsOf(rule: LoadedRule): RuleFacts {
     opens: isOpen ? openMaskFor({ rules: [{ ...rule, enabled: true }] }) : undefined,
     comparisons: comparisons.size,
     costly: [...costly],
+    worstCaseUs: {
+      condition: Math.ceil(conditionCost([rule.condition]).nanos / 1000),
+      output: Math.ceil(outputNanos(rule) / 1000),
+    },
   };
 }
 

@@ -258,7 +258,12 @@ class Compilation {
     const extra = new Set(enabled.map(({ name }) => name));
     const variables = this.#variables(on.filter(({ name }) => wasOn.has(name)));
     const overlay = loadOverlay(definitions, this.#document.customRules, {
-      ...{ bounds: POLICY_BOUNDS[this.#trust], appendOutput, operators: before },
+      ...{
+        bounds: POLICY_BOUNDS[this.#trust],
+        appendOutput,
+        operators: before,
+        place: this.#begin,
+      },
       extra: new Set([...extra, ...variables.rebuilt.keys()]),
       withoutExceptions: this.#trust === 'unverified',
       lists: variables.lists,

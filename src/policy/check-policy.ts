@@ -1,3 +1,4 @@
+import { milliseconds } from '../rules/cost/budget.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import { loadRules } from '../rules/loader/load.ts';
 import type { RuleSource } from '../rules/loader/source.ts';
@@ -43,14 +44,23 @@ export function describeCheck(file: string, { policy, errors, warnings }: Compil
   return `${found}${describe(file, policy.summary).join('\n')}\n`;
 }
 
+/** So many rules are shown with what they cost, costliest first. */
+const MAX_COSTS = 10;
+
 function describe(file: string, summary: PolicySummary): string[] {
   const { own, excepted, adjusted, enabled, muted, killing, minimumPriority, active } = summary;
+  const { worstEventUs, limitUs, rules: costs } = summary.cost;
   const list = (what: string, names: readonly string[]): string[] =>
     names.length === 0 ? [] : [`${what}:`, ...names.map((name) => `  ${name}`)];
+  const ms = (us: number): string => milliseconds(us * 1000);
   const rules = active === 1 ? '1 rule watches' : `${active} rules watch`;
   return [
     `${file}: ${rules} the app, from ${minimumPriority} up.`,
     ...list('Its own', own),
+    ...list(
+      `Cost for the worst event: ${ms(worstEventUs)} of ${ms(limitUs)}, estimated. The conditions`,
+      costs.slice(0, MAX_COSTS).map(({ rule, us }) => `${ms(us)}  ${rule}`),
+    ),
     ...list('With exceptions of its own', excepted),
     ...list('Adjusted by its variables', adjusted),
     ...list('Switched on', enabled),

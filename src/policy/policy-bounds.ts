@@ -7,6 +7,7 @@ const VERIFIED: OverlayBounds = {
   items: 100,
   listItems: 2000,
   conditionLength: 8192,
+  outputLength: 4096,
   cost: {
     ruleNanos: 2_000_000,
     allNanos: 5_000_000,
@@ -15,7 +16,6 @@ const VERIFIED: OverlayBounds = {
     patternWork: 2_000_000,
     outputFields: 64,
     outputWidth: 64,
-    outputLength: 4096,
   },
 };
 
@@ -24,6 +24,7 @@ const UNVERIFIED: OverlayBounds = {
   items: VERIFIED.items / 4,
   listItems: VERIFIED.listItems / 4,
   conditionLength: VERIFIED.conditionLength / 4,
+  outputLength: VERIFIED.outputLength / 4,
   cost: {
     ruleNanos: VERIFIED.cost.ruleNanos / 4,
     allNanos: VERIFIED.cost.allNanos / 4,
@@ -32,7 +33,6 @@ const UNVERIFIED: OverlayBounds = {
     patternWork: VERIFIED.cost.patternWork / 4,
     outputFields: VERIFIED.cost.outputFields / 4,
     outputWidth: VERIFIED.cost.outputWidth,
-    outputLength: VERIFIED.cost.outputLength / 4,
   },
 };
 

@@ -46,6 +46,34 @@ export const HOSTILE_POLICIES: Readonly<Record<string, readonly [text: string, s
     started('proc.name regex "(((a{1,900}){1,900}){1,900}){1,900}"'),
     /:2:\d+: error: .*expression too large/,
   ],
+  'a regular expression with a thousand choices': [
+    started('proc.cmdline regex "[a-z]+ -c true ((a?a?a?a?a?){20}){10}bN"'),
+    /:2:\d+: error: .*the regular expression could be slow: .* 16384 cells/,
+  ],
+  'a regular expression with 2^990 states': [
+    started('proc.cmdline regex "(.*a.{0,990}[cd]|.*b.{0,990}[cd])"'),
+    /:2:\d+: error: .*the regular expression could be slow/,
+  ],
+  'globs that cross a command line again and again': [
+    started(
+      `proc.cmdline glob anyof (${Array.from({ length: 60 }, (_, n) => `"${'*a?'.repeat(30)}${n}"`).join(', ')})`,
+    ),
+    /:2:\d+: error: .*takes \d+\.\d\d ms, and at most 2\.00 ms are taken for one rule/,
+  ],
+  'transformers that multiply': [
+    started(
+      `join(proc.args, (${Array.from({ length: 600 }, () => 'proc.args').join(', ')})) contains x`,
+    ),
+    /:2:\d+: error: .*at most 2\.00 ms are taken for one rule/,
+  ],
+  'an output of all ancestors’ arguments, 5,000 times': [
+    rule('evt.type = execve').replace('"output":"x"', `"output":"${'%proc.aargs'.repeat(5000)}"`),
+    /:2:\d+: error: .*this output has 55000 characters: at most 4096 are taken/,
+  ],
+  'a width of 99,999': [
+    rule('evt.type = execve').replace('"output":"x"', '"output":"%99999evt.num"'),
+    /:2:\d+: error: .*a width of 99999 is asked for: at most 64 is taken/,
+  ],
   '10,000 rules': [
     `custom_rules:\n${Array.from({ length: 10_000 }, (_, n) => `  - {rule: r${n}}\n`).join('')}`,
     /:1:1: error: at most 64 KiB are read/,

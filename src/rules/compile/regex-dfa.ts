@@ -6,8 +6,8 @@ import type { CharClasses } from './char-classes.ts';
  * What a table may be at most. A table has one row per state and one column per class of characters, 2 bytes a cell.
  * The work counts the instructions that are looked at while it is made: it bounds the time that takes, about 10 ms.
  */
-const MAX_CELLS = 16_384;
-const MAX_WORK = 400_000;
+export const MAX_CELLS = 16_384;
+export const MAX_WORK = 400_000;
 
 /** A regular expression as a table of states: a match is one look-up per character, whatever the pattern. */
 export interface RegexTable {

@@ -1,10 +1,11 @@
 import type { CompiledRegex } from '../compile/regex.ts';
+import { MAX_CELLS, MAX_WORK } from '../compile/regex-dfa.ts';
 import { someTest } from '../compile/checked.ts';
 import type { Checked } from '../compile/checked.ts';
 import type { OutputField, OutputFormat } from '../output/format.ts';
 import type { LoadedRule } from '../rule-set.ts';
 import { conditionCost, outputNanos, partsOf } from './rule-cost.ts';
-import type { ConditionCost, CostPart } from './rule-cost.ts';
+import type { ConditionCost, CostPart, FreeParts } from './rule-cost.ts';
 
 /** What the rules of one app may cost. Times are estimates for the worst event, in nanoseconds. */
 export interface CostLimits {
@@ -17,10 +18,9 @@ export interface CostLimits {
   /** Tables of all regular expressions together: cells, of 2 bytes each, and the work to make them. */
   readonly patternCells: number;
   readonly patternWork: number;
-  /** Of one output: its fields, their width, and its characters as it is written. */
+  /** Of one output: its fields, and their width. */
   readonly outputFields: number;
   readonly outputWidth: number;
-  readonly outputLength: number;
 }
 
 /** What is over a limit: a sentence, and what it is about. */
@@ -51,6 +51,7 @@ export const milliseconds = (nanos: number): string =>
 /** Keeps account of what an app's rules cost while they are compiled. What the operator's rules have already is free. */
 export class CostBudget {
   readonly limits: CostLimits;
+  readonly #own: ReadonlySet<string>;
   readonly #operators: ReadonlyMap<string, LoadedRule>;
   readonly #freePatterns: ReadonlySet<string>;
   readonly #costs = new Map<string, ConditionCost>();
@@ -60,13 +61,15 @@ export class CostBudget {
   #values = 0;
   #isSpent = false;
 
-  constructor(limits: CostLimits, operators: readonly LoadedRule[]) {
+  /** `own`: names of the rules that are the app's; what is no rule of the operator's either is made of some of those. */
+  constructor(limits: CostLimits, own: ReadonlySet<string>, operators: readonly LoadedRule[]) {
     this.limits = limits;
+    this.#own = own;
     this.#operators = new Map(operators.map((rule) => [rule.name, rule]));
     this.#freePatterns = patternsOf(operators);
   }
 
-  /** Something took so much to compile that nothing more is to be compiled. */
+  /** Something is over its limit, so that nothing more is to be compiled: that takes time as well. */
   get isSpent(): boolean {
     return this.#isSpent;
   }
@@ -78,7 +81,7 @@ export class CostBudget {
     const { patternCells, patternWork } = this.limits;
     if (table === undefined) {
       this.#isSpent = true;
-      return 'has too many states to be fast for every value: have it repeat less (such as {0,990}, or repetitions in each other), or use contains, startswith or glob';
+      return `could be slow: its states take more than ${MAX_CELLS} cells, or ${MAX_WORK} steps to work out. Have it repeat less (such as {0,990}, or repetitions in each other), or use contains, startswith or glob`;
     }
     this.#cells += table.cells;
     this.#work += table.work;
@@ -92,9 +95,7 @@ export class CostBudget {
 
   /** What is wrong with the rule's condition, if anything. */
   refuseCondition(name: string, condition: Checked): OverCondition | undefined {
-    const operators = this.#operators.get(name);
-    const free = operators === undefined ? undefined : partsOf(operators.condition);
-    const cost = conditionCost([condition], free);
+    const cost = conditionCost([condition], this.#freeOf(name));
     const { nanos, values, costliest } = cost;
     this.#costs.set(name, cost);
     this.#values += values;
@@ -104,7 +105,10 @@ export class CostBudget {
       const message = `its comparisons have ${values} values, those of lists included, and with the rules before it ${this.#values}: at most ${mostValues} are taken in all rules together`;
       return { message, part: undefined };
     }
-    if (nanos <= ruleNanos) return undefined;
+    // What is neither the app's rule nor the operator's has no place of its own: it counts with all others.
+    const isRule = this.#own.has(name) || this.#operators.has(name);
+    if (nanos <= ruleNanos || !isRule) return undefined;
+    this.#isSpent = true;
     const most =
       costliest === undefined
         ? ''
@@ -113,12 +117,19 @@ export class CostBudget {
     return { message, part: costliest };
   }
 
+  #freeOf(name: string): FreeParts | undefined {
+    if (this.#own.has(name)) return undefined;
+    const operators = this.#operators.get(name);
+    const rules = operators === undefined ? [...this.#operators.values()] : [operators];
+    return partsOf(rules.map(({ condition }) => condition));
+  }
+
   /**
    * What is wrong with the output of a rule of the app's own, if anything. `length`: of the app's part of its text; what the
    * operator has added to all outputs comes after that.
    */
   refuseOutput(output: OutputFormat, length: number): OverOutput | undefined {
-    const { outputFields, outputWidth, outputLength } = this.limits;
+    const { outputFields, outputWidth } = this.limits;
     const fields = output.fields.filter(({ span }) => span.start < length);
     const wide = fields.find(({ width = 0 }) => width > outputWidth);
     if (wide !== undefined) {
@@ -126,13 +137,9 @@ export class CostBudget {
       return { message, field: wide };
     }
     const { length: count } = fields;
-    if (count > outputFields) {
-      const message = `the output has ${count} fields: at most ${outputFields} are taken`;
-      return { message, field: fields[outputFields] };
-    }
-    if (length <= outputLength) return undefined;
-    const message = `the output has ${length} characters: at most ${outputLength} are taken`;
-    return { message, field: undefined };
+    if (count <= outputFields) return undefined;
+    const message = `the output has ${count} fields: at most ${outputFields} are taken`;
+    return { message, field: fields[outputFields] };
   }
 
   /** What the rules come to together, once each was looked at; and the rule to blame where that is over the limit. */
@@ -142,8 +149,8 @@ export class CostBudget {
     let nanos = 0;
     let worst: readonly LoadedRule[] = [];
     for (const group of eventGroups(rules)) {
-      const own = group.filter(({ name }) => !this.#operators.has(name));
-      const others = group.filter(({ name }) => this.#operators.has(name));
+      const own = group.filter(({ name }) => this.#own.has(name));
+      const others = group.filter(({ name }) => !this.#own.has(name));
       const sum =
         conditionCost(own.map(({ condition }) => condition)).nanos +
         others.reduce((all, { name }) => all + (costs.get(name) ?? 0), 0) +

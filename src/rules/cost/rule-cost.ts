@@ -32,13 +32,19 @@ function nanosOf(test: Test): number {
   return known;
 }
 
+/** What costs nothing, as the operator's rules have it: by key. */
+export interface FreeParts {
+  readonly tests: ReadonlyMap<string, Test>;
+  readonly reads: ReadonlySet<string>;
+}
+
 /**
  * What conditions may cost together for one event: every comparison is made, each once, and every field is read once, as the
- * generated code does. Those of `free` cost nothing: they are made anyway.
+ * generated code does. Of a comparison that `free` has with fewer values, the further ones count.
  */
 export function conditionCost(
   conditions: readonly Checked[],
-  free: { readonly tests: ReadonlySet<string>; readonly reads: ReadonlySet<string> } = NOTHING,
+  free: FreeParts = NOTHING,
 ): ConditionCost {
   const macros = new Set<CheckedMacro>();
   const tests = new Set<string>();
@@ -71,7 +77,8 @@ export function conditionCost(
         if (tests.has(test.key) || free.tests.has(test.key)) return;
         tests.add(test.key);
         values += test.values.length;
-        add({ nanos: nanosOf(test), what: test.key, test, macro });
+        const nanosMore = nanosOf(test) - grownFrom(test, free);
+        add({ nanos: Math.max(0, nanosMore), what: test.key, test, macro });
         for (const read of readsOf(test)) {
           if (reads.has(read.key) || free.reads.has(read.key)) continue;
           reads.add(read.key);
@@ -84,17 +91,31 @@ export function conditionCost(
   return { nanos, values, costliest };
 }
 
-const NOTHING = { tests: new Set<string>(), reads: new Set<string>() };
+const NOTHING: FreeParts = { tests: new Map(), reads: new Set() };
+
+/** What the comparison costs where it has no further values. */
+function grownFrom(test: Test, free: FreeParts): number {
+  let most = 0;
+  for (const one of free.tests.values()) {
+    const isAlike =
+      one.left.key === test.left.key &&
+      one.operator === test.operator &&
+      one.modifier === test.modifier &&
+      one.right === test.right &&
+      one.values.length < test.values.length;
+    if (!isAlike) continue;
+    const values = new Set(test.values);
+    if (one.values.every((value) => values.has(value))) most = Math.max(most, nanosOf(one));
+  }
+  return most;
+}
 
 const readsOf = ({ left, right }: Test): readonly Read[] =>
   right === undefined ? [left] : [left, right];
 
-/** The keys of the comparisons and fields of a condition. */
-export function partsOf(condition: Checked): {
-  readonly tests: ReadonlySet<string>;
-  readonly reads: ReadonlySet<string>;
-} {
-  const tests = new Set<string>();
+/** The comparisons and fields of conditions. */
+export function partsOf(conditions: readonly Checked[]): FreeParts {
+  const tests = new Map<string, Test>();
   const reads = new Set<string>();
   const macros = new Set<CheckedMacro>();
   const visit = (part: Checked): void => {
@@ -112,11 +133,11 @@ export function partsOf(condition: Checked): {
         visit(part.macro.body);
         return;
       case 'test':
-        tests.add(part.test.key);
+        tests.set(part.test.key, part.test);
         for (const read of readsOf(part.test)) reads.add(read.key);
     }
   };
-  visit(condition);
+  conditions.forEach(visit);
   return { tests, reads };
 }
 

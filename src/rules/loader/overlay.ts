@@ -22,6 +22,8 @@ export interface OverlayBounds {
   readonly listItems: number;
   /** UTF-16 units of one condition as it is written. */
   readonly conditionLength: number;
+  /** The same of one output. */
+  readonly outputLength: number;
   /** What they may cost for one event. */
   readonly cost: CostLimits;
 }
@@ -45,6 +47,8 @@ export interface OverlayOptions {
   readonly besides: { readonly name: string; readonly condition: string } | undefined;
   /** The rules of all, whose costs are not the app's. */
   readonly operators: readonly LoadedRule[];
+  /** Where the app's items are from: for what is wrong with all of them together. */
+  readonly place: Place;
 }
 
 /** Rules of one app's own, on top of those of all. */
@@ -96,7 +100,7 @@ export function loadOverlay(
   if (besides !== undefined) definitions.addRule(besides.name, besides.condition);
   const wanted = new Set([...gate.own, ...gate.excepted.keys(), ...options.extra]);
   if (besides !== undefined) wanted.add(besides.name);
-  const budget = new CostBudget(options.bounds.cost, options.operators);
+  const budget = new CostBudget(options.bounds.cost, gate.own, options.operators);
   const compiling = { budget, own: gate.own };
   const rules = compileWanted(definitions, wanted, options, compiling, diagnostics);
   for (const rule of rules) {
@@ -111,9 +115,9 @@ export function loadOverlay(
   }
   const { over, ...cost } = budget.total(rules);
   if (over !== undefined && diagnostics.errors.length === 0) {
-    const place = definitions.rules.get(over.name)?.place;
     const message = `for the worst event the app's rules take ${milliseconds(cost.nanos)} together, and at most ${milliseconds(cost.limitNanos)} are taken; this one takes most: ${ADVICE}`;
-    if (place !== undefined) diagnostics.error('LOAD_ERR_VALIDATE', message, place);
+    const known = over.name === besides?.name ? undefined : definitions.rules.get(over.name);
+    diagnostics.error('LOAD_ERR_VALIDATE', message, known?.place ?? options.place);
   }
   const others = diagnostics.errors.filter(({ owner }) => owner?.name !== besides?.name);
   return {
@@ -191,13 +195,17 @@ class Gate {
     const { kind, name, place } = item;
     const count = (this.#counts.get(kind) ?? 0) + 1;
     this.#counts.set(kind, count);
-    const { items, listItems, conditionLength } = this.#bounds;
+    const { items, listItems, conditionLength, outputLength } = this.#bounds;
     if (count > items) throw invalid(`at most ${items} items are taken of each kind`, place);
-    const condition = item.scalar('condition');
-    if (condition !== undefined && condition.text.length > conditionLength) {
+    for (const [key, most] of [
+      ['condition', conditionLength],
+      ['output', outputLength],
+    ] as const) {
+      const length = item.scalar(key)?.text.length ?? 0;
+      if (length <= most) continue;
       throw invalid(
-        `this condition has ${condition.text.length} characters: at most ${conditionLength} are taken`,
-        item.keyPlace('condition'),
+        `this ${key} has ${length} characters: at most ${most} are taken`,
+        item.keyPlace(key),
       );
     }
     switch (kind) {

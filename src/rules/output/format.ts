@@ -29,7 +29,7 @@ export interface OutputField {
   readonly read: Read | undefined;
   /** What `output_fields` has: the fields themselves where the text has them transformed (S13). */
   readonly plain: readonly Read[];
-  /** Text is padded with blanks or cut to this many characters: at most MAX_VALUE_BYTES. */
+  /** Text is padded with blanks or cut to this many characters, and to MAX_VALUE_BYTES at most. */
   readonly width: number | undefined;
 }
 
@@ -89,7 +89,7 @@ function compileField(
     read: operand.kind === 'transformer' && read.kind !== 'text' ? undefined : read,
     plain,
     // A width of 0 is none.
-    width: width === 0 ? undefined : Math.min(width, MAX_VALUE_BYTES),
+    width: width === 0 ? undefined : width,
   };
   return { field, end };
 }
@@ -214,7 +214,7 @@ class Filling {
       // Fields are still of use when the text is full.
       if (this.#textBytes > MAX_OUTPUT_BYTES) continue;
       const shown = textOf(read === undefined ? undefined : this.#valueOf(read));
-      this.#addText(width === undefined ? shown : toWidth(shown, width));
+      this.#addText(width === undefined ? shown : toWidth(shown, Math.min(width, MAX_VALUE_BYTES)));
       this.#addText(format.literals[index + 1] ?? '');
     }
     for (const { key, format: own, raw } of extra) {

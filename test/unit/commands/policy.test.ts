@@ -37,6 +37,7 @@ test('a good policy: what it comes to, by the rules that come with varvel', asyn
     ok: boolean;
     own: string[];
     muted: string[];
+    cost: { worstEventUs: number; limitUs: number; rules: { rule: string; us: number }[] };
     digest: string;
   };
   assert.deepEqual(
@@ -44,6 +45,16 @@ test('a good policy: what it comes to, by the rules that come with varvel', asyn
     [true, ['Converter started'], ['Package manager run in an app container']],
   );
   assert.match(json.digest, /^[0-9a-f]{64}$/);
+  const { worstEventUs, limitUs, rules } = json.cost;
+  assert.deepEqual(
+    rules.map(({ rule }) => rule),
+    ['Converter started'],
+  );
+  assert.ok(0 < worstEventUs && worstEventUs < limitUs && limitUs === 5000, String(worstEventUs));
+  assert.match(
+    out,
+    /^Cost for the worst event: 0\.\d\d ms of 5\.00 ms, estimated\. The conditions:\n {2}0\.\d\d ms {2}Converter started$/m,
+  );
 });
 
 test('a bad one: file, line, column and a caret for each mistake, and exit code 1', async () => {
