@@ -1,3 +1,4 @@
+import { isPathDependent } from './compile/checked.ts';
 import { generate } from './compile/generate.ts';
 import type { Evaluator, GenerateOptions } from './compile/generate.ts';
 import type { Detection } from './detection.ts';
@@ -18,6 +19,17 @@ export interface Match {
   readonly claimedPath: boolean;
 }
 
+/** Follows an event's rules one by one: measures them, passes over some, takes their failures. */
+export interface RuleObserver {
+  /** The rules are about to run: what came before was no rule's. */
+  begin(): void;
+  /** False: the rule is passed over. */
+  isOn(rule: LoadedRule): boolean;
+  onRun(rule: LoadedRule): void;
+  /** The rule threw, so it is not met; the others go on. */
+  onFailure(rule: LoadedRule, error: unknown): void;
+}
+
 /** Monotonic. */
 export interface RuleEngineCounters {
   /** Events that rules were run for. */
@@ -29,6 +41,8 @@ export interface RuleEngineCounters {
 }
 
 const NO_MATCH: readonly Match[] = Object.freeze([]);
+
+const isPathRule = ({ condition }: LoadedRule): boolean => isPathDependent(condition);
 
 /** The view that fields read, of one event after the other: set before anything reads it. @internal to rules */
 export class EventView implements View {
@@ -63,6 +77,7 @@ export class RuleEngine {
   readonly #view = new EventView();
   readonly #found: Int32Array;
   readonly #foundClaimed: Int32Array;
+  readonly #possible: Int32Array;
   readonly #detections: Float64Array;
   #evaluated = 0;
   #skippedSetup = 0;
@@ -74,22 +89,19 @@ export class RuleEngine {
     this.#evaluator = generate(this.#rules, options);
     this.#found = new Int32Array(this.#rules.length);
     this.#foundClaimed = new Int32Array(this.#rules.length);
+    this.#possible = new Int32Array(this.#rules.length);
     this.#detections = new Float64Array(this.#rules.length);
   }
 
   /**
    * The rules that the event meets, in order of definition; `matching` for this event alone. Never any for the runtime's own
-   * set-up. The subject is only read during the call.
+   * set-up. The subject is only read during the call. Throws what a field throws.
    */
   evaluate(subject: Subject, matching = this.matching): readonly Match[] {
-    if (subject.process.setup) {
-      this.#skippedSetup += 1;
-      return NO_MATCH;
-    }
     const { type } = subject.event;
     const runners = matching === 'first' ? this.#evaluator.first : this.#evaluator.all;
     const run = runners.get(type);
-    if (run === undefined) return NO_MATCH;
+    if (!this.#isEvaluated(subject) || run === undefined) return NO_MATCH;
     this.#evaluated += 1;
     this.#view.show(subject, false);
     this.#evaluator.begin(this.#view);
@@ -100,25 +112,50 @@ export class RuleEngine {
     return this.#matches(count, claimed, matching);
   }
 
-  /** Writes a match out. `subject` must be the one that was evaluated, or that with its container by now known. */
+  /** As `evaluate`, slower, rule by rule: a rule that throws is not met, and `observer` is told. */
+  evaluateEach(
+    subject: Subject,
+    observer: RuleObserver,
+    matching = this.matching,
+  ): readonly Match[] {
+    const { type } = subject.event;
+    if (!this.#isEvaluated(subject) || !this.#evaluator.all.has(type)) return NO_MATCH;
+    this.#evaluated += 1;
+    this.#view.show(subject, false);
+    this.#evaluator.begin(this.#view);
+    const left = this.#leave(type);
+    const count = this.#runEach(left, this.#found, observer, matching);
+    let claimed = 0;
+    if (isRaced(this.#view)) {
+      this.#view.show(subject, true);
+      this.#evaluator.begin(this.#view);
+      const ofPath = this.#select(type, isPathRule);
+      claimed = this.#withoutFound(
+        this.#runEach(ofPath, this.#foundClaimed, observer, 'all'),
+        count,
+      );
+    }
+    return count + claimed === 0 ? NO_MATCH : this.#matches(count, claimed, matching);
+  }
+
+  /**
+   * Writes a match out. `subject` must be the one that was evaluated, or that with its container by now known. Throws what a
+   * field throws.
+   */
   toDetection(match: Match, subject: Subject): Detection {
     const { rule } = match;
     this.#view.show(subject, match.claimedPath);
     const { text, fields, truncated } = formatOutput(rule.output, this.#view, rule.extraFields);
+    const output = { output: text, outputFields: fields };
+    return { ...factsOf(rule, subject), ...output, ...(truncated ? { truncated } : {}) };
+  }
+
+  /** The detection without its rule's output, where that could not be written. */
+  toBareDetection({ rule }: Match, subject: Subject, why: string): Detection {
     return {
-      rule: rule.name,
-      priority: rule.priority,
-      source: 'syscall',
-      tags: rule.tags,
-      timeNs: subject.event.timeNs,
-      bootNs: subject.event.bootNs,
-      output: text,
-      outputFields: fields,
-      ...(truncated ? { truncated } : {}),
-      eventNum: subject.event.num,
-      cgroupId: subject.event.cgroupId,
-      container: subject.container,
-      lineage: lineageOf(subject.process),
+      ...factsOf(rule, subject),
+      output: `The output of this rule is missing: ${why}`,
+      outputFields: { 'evt.time': subject.event.timeNs },
     };
   }
 
@@ -138,7 +175,53 @@ export class RuleEngine {
     if (run === undefined) return 0;
     this.#view.show(subject, true);
     this.#evaluator.begin(this.#view);
-    const claimed = run(this.#foundClaimed);
+    return this.#withoutFound(run(this.#foundClaimed), count);
+  }
+
+  #isEvaluated({ process }: Subject): boolean {
+    if (process.setup) this.#skippedSetup += 1;
+    return !process.setup;
+  }
+
+  /** Writes the rules that can match the event, and returns how many there are. */
+  #leave(type: string): number {
+    try {
+      return this.#evaluator.possible.get(type)?.(this.#possible) ?? 0;
+    } catch {
+      // A field that several rules read throws: each rule is to say for itself whether it does.
+      return this.#select(type, () => true);
+    }
+  }
+
+  #select(type: string, isWanted: (rule: LoadedRule) => boolean): number {
+    let count = 0;
+    for (const [index, rule] of this.#rules.entries())
+      if (rule.events.has(type) && isWanted(rule)) this.#possible[count++] = index;
+    return count;
+  }
+
+  #runEach(left: number, out: Int32Array, observer: RuleObserver, matching: Matching): number {
+    let count = 0;
+    observer.begin();
+    for (let at = 0; at < left; at++) {
+      const index = this.#possible[at] ?? 0;
+      const rule = this.#rules[index];
+      if (rule === undefined || !observer.isOn(rule)) continue;
+      let isMet = false;
+      try {
+        isMet = this.#evaluator.rules[index]?.() === true;
+      } catch (error) {
+        observer.onFailure(rule, error);
+      }
+      observer.onRun(rule);
+      if (!isMet) continue;
+      out[count++] = index;
+      if (matching === 'first') break;
+    }
+    return count;
+  }
+
+  #withoutFound(claimed: number, count: number): number {
     let kept = 0;
     for (let i = 0; i < claimed; i++) {
       const rule = this.#foundClaimed[i] ?? 0;
@@ -171,4 +254,21 @@ export class RuleEngine {
     }
     return matches;
   }
+}
+
+/** Everything about a detection but its rule's output. */
+function factsOf(rule: LoadedRule, subject: Subject): Omit<Detection, 'output' | 'outputFields'> {
+  const { event, process, container } = subject;
+  return {
+    rule: rule.name,
+    priority: rule.priority,
+    source: 'syscall',
+    tags: rule.tags,
+    timeNs: event.timeNs,
+    bootNs: event.bootNs,
+    eventNum: event.num,
+    cgroupId: event.cgroupId,
+    container,
+    lineage: lineageOf(process),
+  };
 }

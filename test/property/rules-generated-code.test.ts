@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { GenerateOptions } from '../../src/rules/compile/generate.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
+import type { RuleObserver } from '../../src/rules/engine.ts';
 import { isRaced } from '../../src/rules/fields/descriptor.ts';
 import { loadRules } from '../../src/rules/loader/load.ts';
 import type { Condition } from '../../src/rules/language/ast.ts';
@@ -101,6 +102,13 @@ const yaml = (conditions: readonly string[], macros: readonly string[]): string 
     )
     .join('');
 
+const FOLLOW_ALL: RuleObserver = {
+  begin: () => undefined,
+  isOn: () => true,
+  onRun: () => undefined,
+  onFailure: (_, error) => assert.fail(String(error)),
+};
+
 interface Tally {
   matched: number;
   compared: number;
@@ -136,6 +144,17 @@ function compare(
     assert.deepEqual(names, expected, text);
     assert.deepEqual(
       first.evaluate(one).map((match) => match.rule.name),
+      expected.slice(0, 1),
+      text,
+    );
+    // Rule by rule, as costs are measured and own rules are run: the same.
+    assert.deepEqual(
+      all.evaluateEach(one, FOLLOW_ALL).map((match) => match.rule.name),
+      expected,
+      text,
+    );
+    assert.deepEqual(
+      first.evaluateEach(one, FOLLOW_ALL).map((match) => match.rule.name),
       expected.slice(0, 1),
       text,
     );

@@ -2,6 +2,7 @@ import type { Reader, Value, View } from '../fields/field.ts';
 import { isPathDependent } from './checked.ts';
 import type { Checked, CheckedMacro, Read, Test } from './checked.ts';
 import { chooseMasks } from './masks.ts';
+import type { Mask } from './masks.ts';
 import { modifiedOverValues, predicateOf } from './modifiers.ts';
 import { OPERATORS } from './operators.ts';
 
@@ -25,7 +26,14 @@ export interface Evaluator {
   readonly first: ReadonlyMap<string, RuleRunner>;
   /** Only rules that read a path, to be run once more with `claimedPath`. */
   readonly pathRules: ReadonlyMap<string, RuleRunner>;
+  /** Runs none: writes those that the values of recurring fields leave, which are all that can match. */
+  readonly possible: ReadonlyMap<string, RuleRunner>;
+  /** Each rule alone, by its index: whether the event of `begin` meets it. */
+  readonly rules: readonly (() => boolean)[];
 }
+
+/** What a runner does with the rules that can match. */
+type Running = 'all' | 'first' | 'none';
 
 /** Past this the counter of events starts again, so that it stays a small integer for the engine. */
 const LAST_GENERATION = 1_073_741_823;
@@ -58,11 +66,16 @@ export function generate(
     all: Record<string, RuleRunner>;
     first: Record<string, RuleRunner>;
     pathRules: Record<string, RuleRunner>;
+    possible: Record<string, RuleRunner>;
+    rules: readonly (() => boolean)[];
   };
-  const { begin, all, first, pathRules } = build(source.constants);
+  const { begin, all, first, pathRules, possible, rules: each } = build(source.constants);
   const byEvent = (runners: Record<string, RuleRunner>): ReadonlyMap<string, RuleRunner> =>
     new Map(source.events.map((event, index) => [event, runners[`e${index}`] ?? (() => 0)]));
-  return { begin, all: byEvent(all), first: byEvent(first), pathRules: byEvent(pathRules) };
+  return {
+    ...{ begin, all: byEvent(all), first: byEvent(first), pathRules: byEvent(pathRules) },
+    ...{ possible: byEvent(possible), rules: each },
+  };
 }
 
 /** Events that the same rules are for. */
@@ -83,6 +96,7 @@ class Generator {
   readonly #fields = new Map<string, string>();
   readonly #tests = new Map<string, string>();
   readonly #macros = new Map<CheckedMacro, string>();
+  readonly #masks = new Map<string, readonly Mask[]>();
   readonly #maskAfter: number;
 
   constructor(rules: readonly GeneratedRule[], maskAfter: number) {
@@ -101,9 +115,11 @@ class Generator {
       const rule = this.#rules[index];
       return rule !== undefined && isPathDependent(rule.condition);
     };
-    const all = this.#runners('all', isAny, false);
-    const first = this.#runners('first', isAny, true);
-    const paths = this.#runners('paths', isOfPath, false);
+    const all = this.#runners('all', isAny, 'all');
+    const first = this.#runners('first', isAny, 'first');
+    const paths = this.#runners('paths', isOfPath, 'all');
+    const possible = this.#runners('possible', isAny, 'none');
+    const rules = this.#rules.map((_, index) => `r${index}`).join(',');
     // Last, when everything above has said which constants it needs.
     const constants = this.constants.map((_, index) => `const k${index}=K[${index}];`);
     return [
@@ -113,15 +129,15 @@ class Generator {
       ...this.#declarations,
       ...bodies,
       `function begin(next){view=next;if(g===${LAST_GENERATION}){g=0;${this.#resets.join('')}}g++;}`,
-      `return{begin,all:{${all}},first:{${first}},pathRules:{${paths}}};`,
+      `return{begin,all:{${all}},first:{${first}},pathRules:{${paths}},possible:{${possible}},rules:[${rules}]};`,
     ].join('\n');
   }
 
   /** A runner per group of events, and which one each event has. */
-  #runners(prefix: string, isWanted: (rule: number) => boolean, first: boolean): string {
+  #runners(prefix: string, isWanted: (rule: number) => boolean, running: Running): string {
     const runners = this.#eventGroups(isWanted).flatMap(({ events, rules }, index) => {
       const name = `${prefix}${index}`;
-      this.#declarations.push(this.#runner(name, events, rules, first));
+      this.#declarations.push(this.#runner(name, events, rules, running));
       return events.map((event) => `e${this.events.indexOf(event)}:${name}`);
     });
     return runners.join(',');
@@ -145,18 +161,16 @@ class Generator {
     name: string,
     events: readonly string[],
     rules: readonly number[],
-    first: boolean,
+    running: Running,
   ): string {
     const found = (index: number | string): string =>
-      first ? `{out[0]=${index};return 1;}` : `out[n++]=${index};`;
-    const conditions = rules.flatMap((rule) => this.#rules[rule]?.condition ?? []);
-    const masks =
-      rules.length < MASKED_FROM ? [] : chooseMasks(conditions, events, this.#maskAfter);
-    const [mask, ...more] = masks.map(({ field, cache }) => {
+      running === 'first' ? `{out[0]=${index};return 1;}` : `out[n++]=${index};`;
+    const when = (test: string): string => (running === 'none' ? '' : `if(${test})`);
+    const [mask, ...more] = this.#masksOf(events, rules).map(({ field, cache }) => {
       return `${this.#hoist(cache)}.maskOf(${this.#field(field)}())`;
     });
     if (mask === undefined) {
-      const runs = rules.map((rule) => `if(r${rule}())${found(rule)}`);
+      const runs = rules.map((rule) => `${when(`r${rule}()`)}${found(rule)}`);
       return `function ${name}(out){let n=0;${runs.join('')}return n;}`;
     }
     const declared = more.map((_, index) => `,m${index}`).join('');
@@ -164,12 +178,22 @@ class Generator {
     const narrow = more.map((next, index) => `if(a!==0)a&=(m${index}??=${next})[w];`).join('');
     const cases = rules.map((rule, bit) => `case ${bit}:return r${rule}();`).join('');
     return (
-      `function ${name}r(i){switch(i){${cases}}return false;}` +
+      (running === 'none' ? '' : `function ${name}r(i){switch(i){${cases}}return false;}`) +
       `function ${name}(out){let n=0${declared};const m=${mask};` +
       `for(let w=0;w<${Math.ceil(rules.length / 32)};w++){let a=m[w];${narrow}` +
       `while(a!==0){const i=(w<<5)+31-Math.clz32(a&-a);a&=a-1;` +
-      `if(${name}r(i))${found(`${this.#hoist(Int32Array.from(rules))}[i]`)}}}return n;}`
+      `${when(`${name}r(i)`)}${found(`${this.#hoist(Int32Array.from(rules))}[i]`)}}}return n;}`
     );
+  }
+
+  /** One cache for all runners of the same rules. */
+  #masksOf(events: readonly string[], rules: readonly number[]): readonly Mask[] {
+    if (rules.length < MASKED_FROM) return [];
+    const key = rules.join();
+    const conditions = rules.flatMap((rule) => this.#rules[rule]?.condition ?? []);
+    const masks = this.#masks.get(key) ?? chooseMasks(conditions, events, this.#maskAfter);
+    this.#masks.set(key, masks);
+    return masks;
   }
 
   /** A thing used once is computed where it is used; used more often, it is worth remembering. */
