@@ -27,6 +27,8 @@ export interface CoverageOptions {
   readonly rules: (container: Container) => number;
   /** Whether the container's own policy is in force or refused; undefined when it has none. */
   readonly policyOf?: (container: Container) => Coverage['policy'];
+  /** Whether the container's own rules are paused. */
+  readonly ownRulesPaused?: (container: Container) => boolean | undefined;
   readonly suppressedOf: (container: Container) => number;
   /** Rules that are off for now, in words. */
   readonly notWatchedFor?: () => string | undefined;
@@ -99,10 +101,11 @@ export class CoverageLines {
   }
 
   #facts(container: Container, events: number, lost: number): Omit<Coverage, 'when'> {
-    const { version, rules, policyOf, suppressedOf, notWatchedFor } = this.#options;
+    const { version, rules, policyOf, ownRulesPaused, suppressedOf, notWatchedFor } = this.#options;
     return {
       ...{ version, rules: rules(container), events, lost, suppressed: suppressedOf(container) },
-      ...{ policy: policyOf?.(container), notWatchedFor: notWatchedFor?.() },
+      ...{ policy: policyOf?.(container), ownRulesPaused: ownRulesPaused?.(container) },
+      notWatchedFor: notWatchedFor?.(),
     };
   }
 

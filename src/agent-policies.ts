@@ -8,7 +8,7 @@ import type { ConfiguredRules } from './rules/configured-rules.ts';
 import type { Detection } from './rules/detection.ts';
 import type { RuleSet } from './rules/rule-set.ts';
 import type { Logger } from './shared/logger.ts';
-import { policyNotice } from './streams/notices.ts';
+import { ownRulesNotice, policyNotice } from './streams/notices.ts';
 
 /** Options of `agentPolicies`. */
 export interface AgentPoliciesOptions {
@@ -31,6 +31,13 @@ export function agentPolicies(options: AgentPoliciesOptions): Policies {
       log(logger, news);
       say(policyNotice(news, BigInt(Date.now()) * 1_000_000n));
     },
+    tellOwnRules: (news) => {
+      const { container, state, rule, spentMs, text } = news;
+      const about = { container: container.id, app: container.app?.name, rule, spentMs };
+      if (state === 'resumed') logger.info(about, text);
+      else logger.warn(about, text);
+      say(ownRulesNotice(news, BigInt(Date.now()) * 1_000_000n));
+    },
     onChanged,
   });
 }
@@ -41,8 +48,8 @@ export function operatorRules(
   { policies, minimumPriority, appendOutput }: RuleSettings,
 ): OperatorRules | undefined {
   if (!policies.enabled) return undefined;
-  const { pinned, responses } = policies;
-  return { ruleSet, definitions, minimumPriority, appendOutput, pinned, responses };
+  const { pinned, responses, budget } = policies;
+  return { ruleSet, definitions, minimumPriority, appendOutput, pinned, responses, budget };
 }
 
 /**

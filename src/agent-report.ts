@@ -1,3 +1,4 @@
+import { ruleCosts } from './agent-rule-costs.ts';
 import type { LiveRules } from './agent-rules.ts';
 import type { Relief } from './agent-relief.ts';
 import type { AgentSnapshot } from './agent-snapshot.ts';
@@ -8,6 +9,7 @@ import { EVENT_NAMES, type EventName } from './events/table.gen.ts';
 import { AppTotals } from './metrics/app-totals.ts';
 import { AgentMetrics } from './metrics/metrics.ts';
 import type { LiveProbe } from './probe/live.ts';
+import type { Policies } from './policy/policies.ts';
 import type { Evaluation } from './rules/evaluation.ts';
 import type { Logger } from './shared/logger.ts';
 import type { FanOut } from './streams/fan-out.ts';
@@ -40,6 +42,7 @@ export interface ReportSources {
   readonly tree: ProcessTree;
   readonly evaluation: Evaluation;
   readonly rules: LiveRules;
+  readonly policies: Policies;
   readonly fanOut: FanOut;
   readonly streams: () => readonly LogStream[];
   readonly received: ReceivedRecords;
@@ -65,8 +68,9 @@ export class AgentReport {
   }
 
   snapshot(): AgentSnapshot {
-    const { apps, config, evaluation, fanOut, probe, received, relief, rules, streams, tree } =
+    const { apps, config, evaluation, fanOut, policies, probe, received, relief, rules } =
       this.#sources;
+    const { streams, tree } = this.#sources;
     const counters = evaluation.engineCounters();
     const { emitted, dropped, scopeFull } = probe.stats();
     const { prefiltered } = probe.scope
@@ -89,7 +93,10 @@ export class AgentReport {
         evaluated: counters.evaluated,
         skippedSetup: counters.skippedSetup,
         detections: Object.fromEntries(counters.detections),
+        failedEvents: evaluation.watch.eventFailures,
       },
+      ruleCosts: ruleCosts(evaluation),
+      policies: policies.status(),
       ceilings: relief.status(),
       processes: tree.counters(),
       delivery: fanOut.counters(),
@@ -103,6 +110,7 @@ export class AgentReport {
       evaluation,
       fanOut,
       logLinesDropped,
+      policies,
       probe,
       received,
       relief,
@@ -133,6 +141,11 @@ export class AgentReport {
         }),
       runtimes: () => apps.runtimes(),
       ceilings: () => relief.status(),
+      costs: () => ({
+        rules: ruleCosts(evaluation),
+        failedEvents: evaluation.watch.eventFailures,
+        policies: policies.status(),
+      }),
       suppressed: () => fanOut.counters().suppressed,
       events: () => received.byEvent(),
       context: () => tree.counters(),

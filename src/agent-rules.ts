@@ -151,8 +151,7 @@ export class LiveRules {
       this.#apply(this.#plan);
       return true;
     } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      const reason = error.toDisplay();
+      const reason = error instanceof UserError ? error.toDisplay() : String(error);
       this.#logger.error({ reason }, 'the kernel does not report all that an app’s own rules need');
       this.#appRules = before;
       return false;

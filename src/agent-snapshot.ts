@@ -1,8 +1,10 @@
 import type { CeilingStatus } from './agent-ceilings.ts';
+import type { RuleCostStatus } from './agent-rule-costs.ts';
 import type { RulesStatus } from './agent-rules.ts';
 import type { AdmissionCounters } from './apps/admission.ts';
 import type { AppsSnapshot } from './apps/status.ts';
 import type { ProcessTreeCounters } from './context/process-tree.ts';
+import type { PoliciesStatus } from './policy/policies.ts';
 import type { RuleEngineCounters } from './rules/engine.ts';
 import type { FanOutCounters } from './streams/fan-out.ts';
 import type { SpooledCounters } from './streams/spool/spooled-stream.ts';
@@ -34,7 +36,13 @@ export interface AgentSnapshot {
   readonly waiting: AdmissionCounters;
   readonly engine: Pick<RuleEngineCounters, 'evaluated' | 'skippedSetup'> & {
     readonly detections: Readonly<Record<string, number>>;
+    /** Events that were given up because something threw that is no rule's. */
+    readonly failedEvents: number;
   };
+  /** What the operator's rules have cost, the costliest first: an estimate from a sample of events. */
+  readonly ruleCosts: readonly RuleCostStatus[];
+  /** Apps' own policies, and what their rules have cost: measured, not sampled. */
+  readonly policies: PoliciesStatus;
   /** What the agent uses and may use, and which rules are off for it. */
   readonly ceilings: CeilingStatus;
   readonly processes: ProcessTreeCounters;

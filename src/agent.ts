@@ -5,6 +5,7 @@ import { filesOf, Insides, openPins } from './agent-insides.ts';
 import { Relief } from './agent-relief.ts';
 import { AgentReport, ReceivedRecords, sendPlatformMetrics } from './agent-report.ts';
 import { agentPolicies, operatorRules } from './agent-policies.ts';
+import { logFailure } from './agent-rule-costs.ts';
 import { Outgoing } from './agent-outgoing.ts';
 import { LiveRules, loadFirstRules } from './agent-rules.ts';
 import type { FirstRules } from './agent-rules.ts';
@@ -228,7 +229,8 @@ export class Agent {
       nowMs,
       users: (cgroupId, process) => this.#insides.usersOf(cgroupId, process),
       domains: this.#domains,
-      appRulesOf: (container) => this.#policies.of(container),
+      appRulesOf: (container) => this.#policies.rulesOf(container),
+      onFailure: (failure) => logFailure(logger, failure),
       respond: (_, process) => kill(killProcess, process),
       deliver: (detection) => this.#outgoing.deliver(detection),
     });
@@ -256,6 +258,7 @@ export class Agent {
       ...{ config, version: options.version, logLinesDropped: options.logLinesDropped },
       ...{ apps: this.#apps, probe: this.#probe, tree: this.#tree, evaluation: this.#evaluation },
       ...{ rules: this.#rules, fanOut: this.#fanOut, received: this.#received },
+      policies: this.#policies,
     });
     this.#losses = new RecordLosses(this.#probe, logger, {
       onProcessRecordsLost: (root) => this.#tree.recordsLost(bootNs(), root),
@@ -271,6 +274,7 @@ export class Agent {
         version: options.version,
         rules: (container) => this.#rulesOn(container),
         policyOf: (container) => this.#policies.stateOf(container),
+        ownRulesPaused: (container) => this.#policies.arePaused(container),
         notWatchedFor: () => this.#relief.notWatchedFor(),
         suppressedOf: (container) => this.#fanOut.suppressedOf(container),
         say: (line) => this.#outgoing.say(line),
@@ -427,8 +431,8 @@ export class Agent {
   /** How many rules watch the container. */
   #rulesOn(container: Container): number {
     const { rules } = this.#evaluation.engine.ruleSet;
-    const policy = this.#policies.of(container);
-    return policy?.activeAmong(rules) ?? rules.filter(({ enabled }) => enabled).length;
+    const own = this.#policies.rulesOf(container);
+    return own?.activeAmong(rules) ?? rules.filter(({ enabled }) => enabled).length;
   }
 
   #onDelivered(delivery: Delivery, stream: LogStream): void {

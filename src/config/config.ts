@@ -76,6 +76,8 @@ export interface RuleSettings {
     readonly pinned: readonly { readonly rule?: string; readonly tag?: string }[];
     /** What apps may ask for besides lines. */
     readonly responses: readonly 'kill'[];
+    /** CPU time that one container's own rules may take: percent of a core over 10 s, and ms for one event. */
+    readonly budget: { readonly cpuPercent: number; readonly atOnceMs: number };
   };
 }
 
@@ -90,6 +92,8 @@ export const RULE_KEYS: readonly string[] = [
   'policies.enabled',
   'policies.pinned',
   'policies.responses',
+  'policies.budget.cpu_percent',
+  'policies.budget.at_once',
 ];
 
 /** Everything that can be configured, resolved: paths are absolute, nothing is missing. Frozen throughout. */
@@ -232,7 +236,14 @@ export function toAgentConfig(
     minimumPriority: capitalized(parsed.minimum_priority),
     ruleMatching: parsed.rule_matching,
     watchConfigFiles: parsed.watch_config_files,
-    policies: { ...parsed.policies, pinned: parsed.policies.pinned.map(given) },
+    policies: {
+      ...parsed.policies,
+      pinned: parsed.policies.pinned.map(given),
+      budget: {
+        cpuPercent: parsed.policies.budget.cpu_percent,
+        atOnceMs: parsed.policies.budget.at_once,
+      },
+    },
     mode: parsed.mode,
     runtimes: {
       docker: {

@@ -171,6 +171,8 @@ function effective(key: string, config: AgentConfig): unknown {
       return formatDurationMs(config.rescanIntervalMs);
     case 'hold_time':
       return formatDurationMs(config.holdTimeMs);
+    case 'policies.budget.at_once':
+      return formatDurationMs(config.policies.budget.atOnceMs);
     case 'coverage.interval':
       return formatDurationMs(config.coverage.intervalMs);
     case 'limits.summary_interval':

@@ -175,6 +175,16 @@ export const CONFIG_SCHEMA = z.strictObject({
         'list',
         'a list of what apps’ policies may ask for besides lines: kill',
       ),
+      budget: z
+        .strictObject({
+          cpu_percent: value(
+            z.number().min(0.1).max(100).default(2),
+            'number',
+            'a number from 0.1 to 100: percent of one core',
+          ),
+          at_once: duration(1, 1000, '20ms'),
+        })
+        .prefault({}),
     })
     .prefault({}),
   mode: choice(['opt-in', 'opt-out', 'always'], 'opt-in'),

@@ -1,10 +1,5 @@
-import { createHash } from 'node:crypto';
 import { PRIORITIES } from '../rules/detection.ts';
 import type { Priority } from '../rules/detection.ts';
-import { domainNamesIn } from '../rules/domain-names.ts';
-import { RuleEngine } from '../rules/engine.ts';
-import type { Match } from '../rules/engine.ts';
-import type { AppRules } from '../rules/evaluation.ts';
 import type { AppendOutput } from '../rules/loader/append-output.ts';
 import type { Definitions } from '../rules/loader/definitions.ts';
 import { Diagnostics } from '../rules/loader/diagnostics.ts';
@@ -16,14 +11,15 @@ import type { RuleSelection } from '../rules/loader/selection.ts';
 import type { Place, RuleSource } from '../rules/loader/source.ts';
 import type { ResponseName } from '../rules/response.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
-import type { Subject } from '../rules/subject.ts';
 import { nearestWord } from '../shared/nearest.ts';
 import { asksNoMore, ChangedRules } from './changed-rules.ts';
 import { policyCost, POLICY_BOUNDS } from './policy-bounds.ts';
-import type { PolicyCost } from './policy-bounds.ts';
 import { readPolicy } from './policy-document.ts';
 import type { PolicyDocument, PolicyResponse, PolicySelection } from './policy-document.ts';
+import { AppPolicy } from './policy-in-force.ts';
+import type { PolicySummary, RuleOrder } from './policy-in-force.ts';
 import type { PolicyVariable } from './policy-variables.ts';
+import type { BudgetLimits } from './rule-budget.ts';
 import { knownVariables, switchingTag, variableEffects } from './variable-effects.ts';
 import type { VariableEffects } from './variable-effects.ts';
 
@@ -37,6 +33,8 @@ export interface OperatorRules {
   readonly pinned: readonly Pick<RuleSelection, 'rule' | 'tag'>[];
   /** What apps may ask for besides lines; default nothing. */
   readonly responses?: readonly ResponseName[];
+  /** What each container's own rules may cost; default DEFAULT_BUDGET. */
+  readonly budget?: BudgetLimits;
 }
 
 /**
@@ -51,121 +49,6 @@ export interface CompiledPolicy {
   readonly errors: readonly Diagnostic[];
   /** What of it does not take effect, and other doubts. */
   readonly warnings: readonly Diagnostic[];
-}
-
-/** What the rules amount to for one app. */
-export interface PolicySummary {
-  /** Names; each in order of definition. */
-  readonly own: readonly string[];
-  readonly excepted: readonly string[];
-  /** Of the operator's, on for all: what they report is another for the app's variables. */
-  readonly adjusted: readonly string[];
-  readonly enabled: readonly string[];
-  /** Of the operator's: switched off, or below the app's minimum priority. */
-  readonly muted: readonly string[];
-  /** Rules whose detections end the process that they are about. */
-  readonly killing: readonly string[];
-  readonly minimumPriority: Priority;
-  /** How many rules are on for the app, with its own. */
-  readonly active: number;
-  /** What the app's own rules and exceptions may cost for the worst event: an estimate. */
-  readonly cost: PolicyCost;
-}
-
-/**
- * The policy of an app, in force: what an event of one of its containers comes to, from what the operator's rules say of it.
- * One for all containers with the same document.
- */
-export class AppPolicy implements AppRules {
-  /** SHA-256 of the document's text. */
-  readonly digest: string;
-  readonly summary: PolicySummary;
-  /** What it adds, for what is to be asked of the kernel. */
-  ruleSet: RuleSet;
-  readonly #rules: readonly LoadedRule[];
-  #engine: RuleEngine | undefined;
-  readonly #changed: ChangedRules;
-  /** Rules of the operator's whose matches do not count. */
-  readonly #dropped: ReadonlySet<string>;
-  readonly #order: RuleOrder;
-  /** Names of rules. */
-  readonly #killing: ReadonlySet<string>;
-  /** By a rule's name: the domain names that it compares addresses with, if any. */
-  readonly #domains = new Map<string, ReadonlySet<string>>();
-
-  /** @internal to compilePolicy */
-  constructor(
-    document: PolicyDocument,
-    rules: readonly LoadedRule[],
-    changed: ChangedRules,
-    dropped: ReadonlySet<string>,
-    summary: PolicySummary,
-    order: RuleOrder,
-  ) {
-    this.digest = createHash('sha256').update(document.source.text).digest('hex');
-    this.#rules = rules;
-    this.ruleSet = { rules };
-    this.#engine = rules.length === 0 ? undefined : new RuleEngine(this.ruleSet);
-    this.#changed = changed;
-    this.#dropped = dropped;
-    this.summary = summary;
-    this.#killing = new Set(summary.killing);
-    this.#order = order;
-    for (const rule of rules) {
-      const names = domainNamesIn({ rules: [rule] });
-      if (names.size > 0) this.#domains.set(rule.name, names);
-    }
-  }
-
-  /** Switches its rules of these priorities off, and all others on. */
-  shed(priorities: readonly Priority[]): void {
-    this.#changed.shed(priorities);
-    const rules = this.#rules.filter(({ priority }) => !priorities.includes(priority));
-    if (rules.length === this.ruleSet.rules.length) return;
-    this.ruleSet = { rules };
-    this.#engine = rules.length === 0 ? undefined : new RuleEngine(this.ruleSet);
-  }
-
-  /** How many rules watch its app, when these are the operator's. */
-  activeAmong(rules: readonly LoadedRule[]): number {
-    const kept = rules.filter(({ enabled, name }) => enabled && !this.#dropped.has(name));
-    return kept.length + this.#changed.count(rules) + this.ruleSet.rules.length;
-  }
-
-  /** What counts of the operator's `matches` of the event, and what the app's own rules add. */
-  refine(matches: readonly Match[], subject: Subject): readonly Match[] {
-    const kept =
-      this.#dropped.size === 0
-        ? matches
-        : matches.filter(({ rule }) => !this.#dropped.has(rule.name));
-    const own = this.#own(matches, subject);
-    if (own.length === 0) return kept;
-    // A rule of the operator's stays where it was among them; the app's own come last.
-    const at = ({ rule }: Match): number => this.#order.get(rule.name) ?? Infinity;
-    return [...kept, ...own].sort((a, b) => (at(a) === at(b) ? 0 : at(a) - at(b)));
-  }
-
-  counts(match: Match, subject: Subject): boolean {
-    const { name } = match.rule;
-    if (!this.#dropped.has(name)) return true;
-    // With exceptions of its own it may count all the same.
-    return this.#own([match], subject).some(({ rule }) => rule.name === name);
-  }
-
-  responseTo(rule: string): ResponseName | undefined {
-    return this.#killing.has(rule) ? 'kill' : undefined;
-  }
-
-  #own(matches: readonly Match[], subject: Subject): readonly Match[] {
-    const changed = this.#changed.evaluate(matches, subject);
-    const own = this.#engine?.evaluate(subject) ?? [];
-    if (own.length === 0) return changed;
-    // That an address is none of these names' is not known before they are looked up.
-    const known = own.filter(({ rule: { name } }) =>
-      subject.domains.areKnown(this.#domains.get(name) ?? []),
-    );
-    return [...changed, ...known];
-  }
 }
 
 /** Compiles a document against the operator's rules. Never throws for what is in it. */
@@ -209,9 +92,6 @@ function triggerOf(
   const condition = `evt.type in (${[...events].join(', ')}) and (${[...tests].join(' or ')})`;
   return { name: TRIGGER, condition };
 }
-
-/** Places in the order of definition, which `first` matching goes by. */
-type RuleOrder = ReadonlyMap<string, number>;
 
 const ORDERS = new WeakMap<RuleSet, RuleOrder>();
 

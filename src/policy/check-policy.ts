@@ -5,8 +5,9 @@ import type { RuleSource } from '../rules/loader/source.ts';
 import { RESPONSES } from '../rules/response.ts';
 import { UserError } from '../shared/user-error.ts';
 import { compilePolicy } from './app-policy.ts';
-import type { CompiledPolicy, OperatorRules, PolicySummary } from './app-policy.ts';
+import type { CompiledPolicy, OperatorRules } from './app-policy.ts';
 import { readPolicy } from './policy-document.ts';
+import type { PolicySummary } from './policy-in-force.ts';
 
 /** Rules to check policies against, as an operator without settings of his own has them. Throws UserError. */
 export function operatorRulesOf(sources: readonly RuleSource[]): OperatorRules {

@@ -3,14 +3,22 @@ import type { Container } from '../apps/identity.ts';
 import type { Priority } from '../rules/detection.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
+import { reasonOf } from '../rules/rule-watch.ts';
 import { compilePolicy } from './app-policy.ts';
-import type { AppPolicy, CompiledPolicy, OperatorRules, PolicyTrust } from './app-policy.ts';
+import type { CompiledPolicy, OperatorRules, PolicyTrust } from './app-policy.ts';
+import { OwnRules } from './own-rules.ts';
+import type { OwnRulesCounters, OwnRulesNews, OwnRulesStatus } from './own-rules.ts';
 import { readPolicy } from './policy-document.ts';
+import type { AppPolicy } from './policy-in-force.ts';
+import { DEFAULT_BUDGET } from './rule-budget.ts';
 
 /** Containers whose policies are remembered: as many as the scope has room for. Beyond, the operator's rules hold alone. */
 const MAX_CONTAINERS = 16_384;
 /** What a line says of a policy's mistakes. */
 const MAX_SAID_CHARS = 1500;
+
+/** Containers whose own rules `varvel status` lists. */
+const MAX_SHOWN = 1000;
 
 /** A container whose first process is not known after so many looks is told all the same. */
 const MAX_LOOKS = 5;
@@ -18,7 +26,7 @@ const MAX_LOOKS = 5;
 const TURN_MS = 5;
 
 /** By trust and text: what it came to, and how many containers have it. */
-type Compiled = Map<string, { users: number; readonly result: CompiledPolicy }>;
+type Compiled = Map<string, { users: number; readonly result: Result }>;
 
 /** Where a container's policy is from, and what it says. */
 export interface PolicyText {
@@ -49,13 +57,36 @@ export interface PoliciesOptions {
   /** `none`: it has none, for good; undefined: not known yet. */
   readonly textOf: (container: Container) => PolicyText | 'none' | undefined;
   readonly tell: (news: PolicyNews) => void;
+  /** Told of a container's own rules: a second later at most. */
+  readonly tellOwnRules?: (news: OwnRulesNews) => void;
   /** The rules that apps have of their own are others now. */
   readonly onChanged: (ruleSets: readonly RuleSet[]) => void;
 }
 
+/** What policies cost and how they fare, for metrics and `varvel status`. */
+export interface PoliciesStatus {
+  readonly inForce: number;
+  readonly refused: number;
+  readonly different: number;
+  /** Containers whose own rules are paused now. */
+  readonly paused: number;
+  /** Of all containers, those that are gone included; monotonic. */
+  readonly totals: Readonly<OwnRulesCounters>;
+  /** Containers with own rules, at most MAX_SHOWN, the costliest first. */
+  readonly containers: readonly OwnRulesStatus[];
+}
+
+/** What a document came to; `failure`: compiling it threw. */
+interface Result extends CompiledPolicy {
+  readonly failure?: string;
+}
+
 interface Entry {
   readonly source: PolicyText;
-  compiled: CompiledPolicy;
+  container: Container;
+  compiled: Result;
+  /** The policy as it runs for this container. */
+  rules: OwnRules | undefined;
   /** What the app was told last. */
   told: PolicyNews['state'] | undefined;
   /** How often it was looked whether it can be told. */
@@ -76,6 +107,8 @@ export class Policies {
   #compiled: Compiled = new Map();
   #operator: OperatorRules | undefined;
   #shed: readonly Priority[] = [];
+  /** Of containers that are gone. */
+  readonly #former = noCounters();
 
   constructor(options: PoliciesOptions) {
     this.#options = options;
@@ -88,6 +121,12 @@ export class Policies {
     return this.#entries.get(container.fullId)?.compiled.policy;
   }
 
+  /** The same as it runs for this container: what an event is refined by. Never throws. */
+  rulesOf(container: Container): OwnRules | undefined {
+    this.take(container);
+    return this.#entries.get(container.fullId)?.rules;
+  }
+
   /** A container has come into scope, or is described anew. */
   take(container: Container): void {
     if (this.#operator === undefined || this.#entries.has(container.fullId)) return;
@@ -96,7 +135,11 @@ export class Policies {
     if (source === 'none') this.#without.add(container);
     if (source === undefined || source === 'none') return;
     const compiled = this.#use(source, this.#operator);
-    this.#entries.set(container.fullId, { source, compiled, told: undefined, looks: 0 });
+    const { policy } = compiled;
+    const { budget = DEFAULT_BUDGET } = this.#operator;
+    const rules = policy && new OwnRules(container, policy, budget);
+    const entry = { source, container, compiled, rules, told: undefined, looks: 0 };
+    this.#entries.set(container.fullId, entry);
     if (compiled.policy !== undefined) this.#changed();
   }
 
@@ -115,6 +158,7 @@ export class Policies {
     for (const container of containers) {
       this.take(container);
       this.#tell(container);
+      this.#followOwnRules(container);
     }
     const here = new Set(containers.map(({ fullId }) => fullId));
     for (const fullId of [...this.#entries.keys()]) if (!here.has(fullId)) this.forget(fullId);
@@ -125,6 +169,7 @@ export class Policies {
     const entry = this.#entries.get(fullId);
     if (entry === undefined) return;
     this.#entries.delete(fullId);
+    this.#retire(entry);
     const key = keyOf(entry.source);
     const shared = this.#compiled.get(key);
     if (shared === undefined || --shared.users > 0) return;
@@ -157,6 +202,25 @@ export class Policies {
     return entry.compiled.policy === undefined ? 'refused' : 'in force';
   }
 
+  /** Whether the container's own rules are paused; undefined when it has none. */
+  arePaused({ fullId }: Container): boolean | undefined {
+    return this.#entries.get(fullId)?.rules?.isPaused;
+  }
+
+  status(): PoliciesStatus {
+    const totals = { ...this.#former };
+    const containers: OwnRulesStatus[] = [];
+    for (const { rules } of this.#entries.values()) {
+      if (rules === undefined) continue;
+      addCounters(totals, rules.counters);
+      const status = rules.status();
+      if (status !== undefined) containers.push(status);
+    }
+    containers.sort((a, b) => b.cpuMs - a.cpuMs);
+    const paused = containers.filter((one) => one.paused).length;
+    return { ...this.counts(), paused, totals, containers: containers.slice(0, MAX_SHOWN) };
+  }
+
   /** Containers with a policy in force, with one that was refused, and how many different ones there are. */
   counts(): { readonly inForce: number; readonly refused: number; readonly different: number } {
     let inForce = 0;
@@ -167,6 +231,7 @@ export class Policies {
 
   #clear(): void {
     this.#operator = undefined;
+    for (const entry of this.#entries.values()) this.#retire(entry);
     this.#entries.clear();
     this.#compiled.clear();
     this.#changed();
@@ -177,6 +242,7 @@ export class Policies {
     this.#compiled = fresh;
     for (const entry of this.#entries.values()) {
       entry.compiled = this.#use(entry.source, operator);
+      this.#renew(entry, operator);
     }
     // Those of containers that have gone meanwhile.
     for (const [key, { users }] of fresh) if (users === 0) fresh.delete(key);
@@ -193,7 +259,31 @@ export class Policies {
     this.#options.tell(newsOf(container, entry.source, entry.compiled));
   }
 
-  #use(source: PolicyText, operator: OperatorRules): CompiledPolicy {
+  /** A pause goes on over a reload, as long as there is a policy. */
+  #renew(entry: Entry, { budget = DEFAULT_BUDGET }: OperatorRules): void {
+    const { policy } = entry.compiled;
+    if (policy === undefined) this.#retire(entry);
+    else if (entry.rules === undefined) entry.rules = new OwnRules(entry.container, policy, budget);
+    else entry.rules.replace(policy, budget);
+  }
+
+  /** Nothing of it is run any more: what it has cost remains counted. */
+  #retire(entry: Entry): void {
+    if (entry.rules !== undefined) addCounters(this.#former, entry.rules.counters);
+    entry.rules = undefined;
+  }
+
+  #followOwnRules(container: Container): void {
+    const entry = this.#entries.get(container.fullId);
+    if (entry === undefined) return;
+    entry.container = container;
+    entry.rules?.follow(container);
+    // Before the app was told of its policy there may be no log yet.
+    if (entry.told === undefined) return;
+    for (const news of entry.rules?.takeNews() ?? []) this.#options.tellOwnRules?.(news);
+  }
+
+  #use(source: PolicyText, operator: OperatorRules): Result {
     const key = keyOf(source);
     const shared = this.#compiled.get(key) ?? { users: 0, result: compile(source, operator) };
     this.#compiled.set(key, shared);
@@ -208,12 +298,31 @@ export class Policies {
   }
 }
 
-function compile(source: PolicyText, operator: OperatorRules): CompiledPolicy {
-  if (source.refusal !== undefined) return { policy: undefined, errors: [], warnings: [] };
-  const { document, errors } = readPolicy(source);
-  return document === undefined
-    ? { policy: undefined, errors, warnings: [] }
-    : compilePolicy(document, operator, source.trust);
+/** Never throws: a document that breaks the compiler is refused like a wrong one. */
+function compile(source: PolicyText, operator: OperatorRules): Result {
+  const none = { policy: undefined, errors: [], warnings: [] };
+  if (source.refusal !== undefined) return none;
+  try {
+    const { document, errors } = readPolicy(source);
+    return document === undefined
+      ? { ...none, errors }
+      : compilePolicy(document, operator, source.trust);
+  } catch (error) {
+    return { ...none, failure: `it cannot be compiled (${reasonOf(error)})` };
+  }
+}
+
+function noCounters(): OwnRulesCounters {
+  return { events: 0, cpuMs: 0, pauses: 0, cutEvents: 0, failures: 0, untold: 0 };
+}
+
+function addCounters(to: OwnRulesCounters, more: Readonly<OwnRulesCounters>): void {
+  to.events += more.events;
+  to.cpuMs += more.cpuMs;
+  to.pauses += more.pauses;
+  to.cutEvents += more.cutEvents;
+  to.failures += more.failures;
+  to.untold += more.untold;
 }
 
 function keyOf({ name, text, trust, refusal }: PolicyText): string {
@@ -223,10 +332,10 @@ function keyOf({ name, text, trust, refusal }: PolicyText): string {
 function newsOf(
   container: Container,
   { name, trust, refusal, note }: PolicyText,
-  { policy, errors, warnings }: CompiledPolicy,
+  { policy, errors, warnings, failure }: Result,
 ): PolicyNews {
   const found = [...errors, ...warnings].map((one) => formatDiagnostic(one).split('\n')[0] ?? '');
-  const all = [refusal, ...found, note].filter((one) => one !== undefined).join('; ');
+  const all = [refusal, failure, ...found, note].filter((one) => one !== undefined).join('; ');
   const said = all.length > MAX_SAID_CHARS ? `${all.slice(0, MAX_SAID_CHARS)}…` : all;
   if (policy === undefined) {
     return {

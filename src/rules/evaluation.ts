@@ -7,14 +7,16 @@ import type { KernelEvent } from '../events/event.ts';
 import type { EventName } from '../events/table.gen.ts';
 import type { Detection } from './detection.ts';
 import { EngineTotals } from './engine-totals.ts';
-import type { Match, RuleEngine, RuleEngineCounters } from './engine.ts';
+import type { Match, Matching, RuleEngine, RuleEngineCounters } from './engine.ts';
 import { withResponse } from './response.ts';
 import type { ResponseName, ResponseOutcome } from './response.ts';
 import { ruleNeeds } from './rule-set.ts';
-import type { RuleSet } from './rule-set.ts';
+import type { LoadedRule, RuleSet } from './rule-set.ts';
+import { RuleWatch } from './rule-watch.ts';
+import type { RuleFailure, Unwritten } from './rule-watch.ts';
 import type { Subject } from './subject.ts';
 
-/** What one app changes of the rules. */
+/** What one app changes of the rules. Nothing here throws, whatever the app's rules do. */
 export interface AppRules {
   /** What counts of all rules' matches of the event, and what the app's own rules add. */
   refine(matches: readonly Match[], subject: Subject): readonly Match[];
@@ -22,6 +24,10 @@ export interface AppRules {
   counts(match: Match, subject: Subject): boolean;
   /** What is to be done about a detection of this rule; undefined: it is told. */
   responseTo(rule: string): ResponseName | undefined;
+  /** Whether the app answers for the rule: it is its own, or the operator's as the app has changed it. */
+  isOwn(rule: LoadedRule): boolean;
+  /** Writes the output of such a rule. Never throws. */
+  written(rule: LoadedRule, write: () => Detection): Detection | Unwritten;
   /** Its own. */
   readonly ruleSet: RuleSet;
 }
@@ -40,6 +46,8 @@ export interface EvaluationOptions {
   readonly domains: AddressNames;
   /** The rules that the container's app has of its own; undefined for none. O(1). */
   readonly appRulesOf?: (container: Container) => AppRules | undefined;
+  /** Told of an operator's rule that threw, and of an event that was given up: at growing intervals each. */
+  readonly onFailure?: (failure: RuleFailure) => void;
   /** Does it to the process; must not throw. */
   readonly respond?: (response: ResponseName, process: Process) => ResponseOutcome;
   /** Takes a detection; must not throw. Without a container it is the operator's only. */
@@ -83,6 +91,8 @@ class Passing implements Occurrence {
  * after the wait when it is pending, never when it is excluded. Synchronous; allocates only to hold or to detect.
  */
 export class Evaluation {
+  /** What the operator's rules cost, over all reloads. */
+  readonly watch: RuleWatch;
   readonly #options: Omit<EvaluationOptions, 'engine'>;
   readonly #admission: Admission<Occurrence, WaitingMatch>;
   readonly #passing = new Passing();
@@ -93,6 +103,7 @@ export class Evaluation {
 
   constructor({ engine, ...options }: EvaluationOptions) {
     this.#options = options;
+    this.watch = new RuleWatch({ onFailure: options.onFailure ?? (() => undefined) });
     this.#engine = engine;
     this.#needs = ruleNeeds(engine.ruleSet);
     this.#admission = new Admission<Occurrence, WaitingMatch>(
@@ -156,48 +167,81 @@ export class Evaluation {
   }
 
   #evaluate(occurrence: Occurrence, container: Container | undefined): void {
-    const { event, process } = occurrence;
-    const users = this.#options.users(event.cgroupId, process);
-    const { hostname, domains } = this.#options;
-    const subject = { event, process, container, users, domains, hostname };
-    const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
-    for (const match of this.#matches(subject, appRules)) {
-      if (container !== undefined) this.#detect(match, subject, appRules);
-      else {
-        const { cgroupId } = event;
-        this.#admission.detection({ cgroupId, occurrence: occurrence.detach(), match });
+    try {
+      const subject = this.#subjectOf(occurrence, container);
+      const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
+      for (const match of this.#matches(subject, appRules)) {
+        if (container !== undefined) this.#detect(match, subject, appRules);
+        else {
+          const { cgroupId } = occurrence;
+          this.#admission.detection({ cgroupId, occurrence: occurrence.detach(), match });
+        }
       }
+    } catch (error) {
+      // One event less is better than no agent.
+      this.watch.onEventFailure(error);
     }
   }
 
-  #matches(subject: Subject, appRules: AppRules | undefined): readonly Match[] {
-    const engine = this.#engine;
-    if (appRules === undefined) return engine.evaluate(subject);
-    // The first that counts may come after one that the app does not want.
-    const matches = appRules.refine(engine.evaluate(subject, 'all'), subject);
-    return engine.matching === 'first' && matches.length > 1 ? matches.slice(0, 1) : matches;
+  #deliver({ occurrence, match }: WaitingMatch, container: Container | undefined): void {
+    try {
+      const subject = this.#subjectOf(occurrence, container);
+      const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
+      if (appRules?.counts(match, subject) === false) return;
+      this.#detect(match, subject, appRules);
+    } catch (error) {
+      this.watch.onEventFailure(error);
+    }
   }
 
-  #deliver({ occurrence, match }: WaitingMatch, container: Container | undefined): void {
-    const { event, process } = occurrence;
+  #subjectOf({ event, process }: Occurrence, container: Container | undefined): Subject {
     const users = this.#options.users(event.cgroupId, process);
     const { hostname, domains } = this.#options;
-    const subject = { event, process, container, users, domains, hostname };
-    const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
-    if (appRules?.counts(match, subject) === false) return;
-    this.#detect(match, subject, appRules);
+    return { event, process, container, users, domains, hostname };
+  }
+
+  #matches(subject: Subject, appRules: AppRules | undefined): readonly Match[] {
+    const { matching } = this.#engine;
+    if (appRules === undefined) return this.#operators(subject, matching);
+    // The first that counts may come after one that the app does not want.
+    const matches = appRules.refine(this.#operators(subject, 'all'), subject);
+    return matching === 'first' && matches.length > 1 ? matches.slice(0, 1) : matches;
+  }
+
+  /** The operator's rules that the event meets. */
+  #operators(subject: Subject, matching: Matching): readonly Match[] {
+    const { watch } = this;
+    if (watch.isDue()) {
+      watch.startEvent(true);
+      return this.#engine.evaluateEach(subject, watch, matching);
+    }
+    try {
+      return this.#engine.evaluate(subject, matching);
+    } catch {
+      // Once more, so that only the rule that throws is without an answer.
+      watch.startEvent(false);
+      return this.#engine.evaluateEach(subject, watch, matching);
+    }
   }
 
   #detect(match: Match, subject: Subject, appRules: AppRules | undefined): void {
     const { respond, deliver } = this.#options;
     const response = appRules?.responseTo(match.rule.name);
     if (response === undefined || respond === undefined) {
-      deliver(this.#engine.toDetection(match, subject));
+      deliver(this.#detection(match, subject, appRules));
       return;
     }
     // First: each microsecond counts for what comes next.
     const outcome = respond(response, subject.process);
-    deliver(withResponse(this.#engine.toDetection(match, subject), response, outcome));
+    deliver(withResponse(this.#detection(match, subject, appRules), response, outcome));
+  }
+
+  /** A detection whose output fails goes out without it: that it happened is what counts. */
+  #detection(match: Match, subject: Subject, appRules: AppRules | undefined): Detection {
+    const owner = appRules?.isOwn(match.rule) === true ? appRules : this.watch;
+    const detection = owner.written(match.rule, () => this.#engine.toDetection(match, subject));
+    if (!('unwritten' in detection)) return detection;
+    return this.#engine.toBareDetection(match, subject, detection.unwritten);
   }
 
   #allNeeds(): ReadonlySet<EventName> {

@@ -14,6 +14,7 @@ export const GAP_RULE = 'Varvel: numbers uncertain';
 export const SHED_RULE = 'Varvel: rules switched off';
 export const COVERAGE_RULE = 'Varvel: coverage';
 export const POLICY_RULE = 'Varvel: policy';
+export const OWN_RULES_RULE = 'Varvel: own rules';
 
 /** What is to be told of an app's policy. */
 export interface PolicyState {
@@ -22,6 +23,17 @@ export interface PolicyState {
   readonly text: string;
   /** SHA-256 of its text, when it is in force. */
   readonly digest: string | undefined;
+}
+
+/** What became of an app's own rules while they ran. */
+export interface OwnRulesState {
+  readonly container: Container;
+  readonly state: 'paused' | 'resumed' | 'rule failed';
+  /** That cost most, or that failed. */
+  readonly rule: string | undefined;
+  /** CPU ms that were spent, over what may be. */
+  readonly spentMs?: number;
+  readonly text: string;
 }
 
 /** What was watched of a container so far. */
@@ -38,6 +50,8 @@ export interface Coverage {
   readonly suppressed: number;
   /** Of the app's own policy; undefined when it has none. */
   readonly policy?: PolicyState['state'] | undefined;
+  /** Whether the app's own rules are paused. */
+  readonly ownRulesPaused?: boolean | undefined;
   /** Rules that are off for now, in words. */
   readonly notWatchedFor?: string | undefined;
 }
@@ -138,18 +152,22 @@ export function shedNotice(
 
 /** What was watched, so that silence means something. */
 export function coverageNotice(
-  { when, version, rules, policy, events, lost, suppressed, notWatchedFor }: Coverage,
+  coverage: Coverage,
   container: Container,
   timeNs: bigint,
 ): Detection {
+  const { when, version, rules, policy, ownRulesPaused, events, lost, suppressed, notWatchedFor } =
+    coverage;
+  const paused = ownRulesPaused === true ? ', its own rules are paused' : '';
   return {
     ...notice(COVERAGE_RULE, timeNs, container, {
-      output: `This container ${WHEN[when]} by varvel ${version} with ${rules} rules${policy === undefined ? '' : ` (its own policy is ${policy})`}: ${events} events seen, ${lost} lost, ${suppressed} detections counted instead of written${notWatchedFor === undefined ? '' : `; not watched for: ${notWatchedFor}`}`,
+      output: `This container ${WHEN[when]} by varvel ${version} with ${rules} rules${policy === undefined ? '' : ` (its own policy is ${policy}${paused})`}: ${events} events seen, ${lost} lost, ${suppressed} detections counted instead of written${notWatchedFor === undefined ? '' : `; not watched for: ${notWatchedFor}`}`,
       outputFields: {
         'coverage.when': when,
         'coverage.version': version,
         'coverage.rules': rules,
         'coverage.policy': policy ?? 'none',
+        'coverage.own_rules_paused': ownRulesPaused === true,
         'coverage.events': events,
         'coverage.lost': lost,
         'coverage.suppressed': suppressed,
@@ -168,6 +186,24 @@ export function policyNotice(
   return {
     ...notice(POLICY_RULE, timeNs, container, { output: text, outputFields }),
     priority: state === 'refused' ? 'Warning' : 'Informational',
+  };
+}
+
+/** That an app's own rules are paused, run again, or that one of them fails. */
+export function ownRulesNotice(
+  { container, state, rule, spentMs, text }: OwnRulesState,
+  timeNs: bigint,
+): Detection {
+  return {
+    ...notice(OWN_RULES_RULE, timeNs, container, {
+      output: text,
+      outputFields: {
+        'own_rules.state': state,
+        'own_rules.rule': rule ?? null,
+        'own_rules.spent_ms': spentMs === undefined ? null : Math.round(spentMs * 10) / 10,
+      },
+    }),
+    priority: state === 'resumed' ? 'Notice' : 'Warning',
   };
 }
 

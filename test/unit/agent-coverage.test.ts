@@ -107,3 +107,18 @@ test('at the agent’s end: that nobody watches from now on', () => {
   ]);
   assert.match(said[1]?.output ?? '', /is not watched from now on, and was by varvel/);
 });
+
+test('that an app’s own rules are paused is told with its policy', () => {
+  const said: Detection[] = [];
+  const coverage = new CoverageLines({
+    ...{ intervalMs: 60_000, version: '1.2.3', rules: () => 71, suppressedOf: () => 0 },
+    ...{ policyOf: () => 'in force', ownRulesPaused: () => true },
+    say: (line) => void said.push(line),
+  });
+  coverage.onTick([covered()], 5_000);
+  assert.match(
+    said[0]?.output ?? '',
+    / \(its own policy is in force, its own rules are paused\): /,
+  );
+  assert.equal(said[0]?.outputFields['coverage.own_rules_paused'], true);
+});

@@ -2,6 +2,7 @@ import {
   COVERAGE_RULE,
   GAP_RULE,
   LOST_RULE,
+  OWN_RULES_RULE,
   POLICY_RULE,
   SHED_RULE,
   SUPPRESSED_RULE,
@@ -43,4 +44,8 @@ export const NOTICE_ADVICE: ReadonlyMap<string, string> = new Map([
   [SHED_RULE, 'Meanwhile what these rules look for was not seen.'],
   [COVERAGE_RULE, 'What was watched, every five minutes: silence means something then.'],
   [POLICY_RULE, 'The app’s own rules and exceptions.'],
+  [
+    OWN_RULES_RULE,
+    'While they are paused, what the app’s own rules look for was not seen, and its exceptions had no effect.',
+  ],
 ]);

@@ -20,7 +20,10 @@ test('no file is needed', () => {
     ruleSelection: [],
     appendOutput: [],
     minimumPriority: 'Debug',
-    policies: { enabled: true, pinned: [], responses: [] },
+    policies: {
+      ...{ enabled: true, pinned: [], responses: [] },
+      budget: { cpuPercent: 2, atOnceMs: 20 },
+    },
     ruleMatching: 'first',
     watchConfigFiles: true,
     mode: 'opt-in',

@@ -202,3 +202,46 @@ test('the rules in force and their reloads', async () => {
   assert.equal(await series(metrics, 'varvel_rules_reloads_total{result="failed"}'), '1');
   assert.equal(await series(metrics, 'varvel_rules_last_reload_successful'), '0');
 });
+
+test('what rules cost, and whose own are paused', async () => {
+  const metrics = new AgentMetrics('1.2.3', {
+    costs: () => ({
+      rules: [{ rule: 'Shell "x"', evaluations: 512, seconds: 0.25, failures: 1 }],
+      failedEvents: 2,
+      policies: {
+        ...{ inForce: 3, refused: 1, paused: 1 },
+        totals: { events: 9, cpuMs: 1500, pauses: 4, cutEvents: 5, failures: 6 },
+      },
+    }),
+  });
+  const expected = {
+    'varvel_rule_evaluations_total{rule="Shell \\"x\\""}': '512',
+    'varvel_rule_evaluation_seconds_total{rule="Shell \\"x\\""}': '0.25',
+    'varvel_rule_failures_total{rule="Shell \\"x\\""}': '1',
+    varvel_events_failed_total: '2',
+    varvel_policies_in_force: '3',
+    varvel_policies_refused: '1',
+    varvel_policies_paused: '1',
+    varvel_policy_events_total: '9',
+    varvel_policy_cpu_seconds_total: '1.5',
+    varvel_policy_pauses_total: '4',
+    varvel_policy_cut_events_total: '5',
+    varvel_policy_failures_total: '6',
+  };
+  for (const [name, value] of Object.entries(expected))
+    assert.equal(await series(metrics, name), value, name);
+});
+
+test('series of rules are bounded', async () => {
+  const rules = Array.from({ length: RULE_SERIES_MAX + 5 }, (_, n) => ({
+    ...{ rule: `r${n}`, evaluations: 1, seconds: 1, failures: 0 },
+  }));
+  const totals = { events: 0, cpuMs: 0, pauses: 0, cutEvents: 0, failures: 0 };
+  const metrics = new AgentMetrics('1.2.3', {
+    costs: () => ({
+      ...{ rules, failedEvents: 0 },
+      policies: { inForce: 0, refused: 0, paused: 0, totals },
+    }),
+  });
+  assert.equal(await series(metrics, 'varvel_rule_evaluations_total{rule="other"}'), '5');
+});

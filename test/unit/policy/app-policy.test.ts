@@ -1,13 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compilePolicy } from '../../../src/policy/app-policy.ts';
-import type {
-  AppPolicy,
-  CompiledPolicy,
-  OperatorRules,
-  PolicyTrust,
-} from '../../../src/policy/app-policy.ts';
+import type { CompiledPolicy, OperatorRules, PolicyTrust } from '../../../src/policy/app-policy.ts';
 import { readPolicy } from '../../../src/policy/policy-document.ts';
+import type { AppPolicy } from '../../../src/policy/policy-in-force.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import { loadRules } from '../../../src/rules/loader/load.ts';

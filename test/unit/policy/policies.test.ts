@@ -5,6 +5,7 @@ import { operatorRulesOf } from '../../../src/policy/check-policy.ts';
 import { Policies } from '../../../src/policy/policies.ts';
 import type { PolicyNews } from '../../../src/policy/policies.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
+import { makeEvent, makeSubject } from '../../support/rules-subject.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
 
 const operator = (name: string): OperatorRules =>
@@ -153,4 +154,42 @@ test('one without a policy is asked for once, and one that is not known yet agai
   const [none, unknown] = [container('a'), container('b')];
   for (let time = 0; time < 3; time++) for (const one of [none, unknown]) policies.of(one);
   assert.deepEqual(asked, ['a', 'b', 'b', 'b']);
+});
+
+test('a policy that breaks the compiler is refused, with what broke, and ends nothing', () => {
+  const { policies, told } = world();
+  const good = container('a', OWN);
+  policies.take(good);
+  const broken = new Policies({
+    // What the compiler reads of the operator's rules throws, as a stack that is used up would.
+    operator: {
+      ...operator('started'),
+      get minimumPriority(): never {
+        throw new RangeError('Maximum call stack size exceeded');
+      },
+    },
+    textOf: () => ({ name: 'varvel.policy', text: OWN, trust: 'verified' }),
+    tell: (news) => told.push(news),
+    onChanged: () => undefined,
+  });
+  broken.follow([good]);
+  assert.equal(broken.rulesOf(good), undefined);
+  assert.match(
+    told[0]?.text ?? '',
+    /is refused, .*: it cannot be compiled \(Maximum call stack size exceeded\)$/,
+  );
+});
+
+test('what own rules have cost is kept when their container goes', () => {
+  const { policies } = world();
+  const own = container('a', OWN);
+  policies.follow([own]);
+  const rules = policies.rulesOf(own);
+  rules?.refine([], makeSubject(makeEvent('execve')));
+  const before = policies.status();
+  assert.deepEqual([before.totals.events, before.containers.length], [1, 1]);
+  assert.ok(before.totals.cpuMs > 0);
+  policies.follow([]);
+  const after = policies.status();
+  assert.deepEqual([after.totals, after.containers], [before.totals, []]);
 });

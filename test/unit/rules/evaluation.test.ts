@@ -8,6 +8,7 @@ import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import { Evaluation } from '../../../src/rules/evaluation.ts';
 import type { AppRules } from '../../../src/rules/evaluation.ts';
+import type { RuleFailure } from '../../../src/rules/rule-watch.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
@@ -20,7 +21,7 @@ const RULE = ruleFile(
   'name=%proc.name container=%container.name',
 );
 
-function world(appRules?: AppRules) {
+function world(appRules?: AppRules, onFailure: (failure: RuleFailure) => void = () => undefined) {
   const time = { nowMs: 0 };
   const registry = new ContainerRegistry({
     scopeMap: new MemoryScopeMap(),
@@ -42,6 +43,7 @@ function world(appRules?: AppRules) {
     nowMs: () => time.nowMs,
     domains: { namesOf: () => [], areKnown: () => true },
     appRulesOf: () => appRules,
+    onFailure,
     users: () => ({
       userName: () => undefined,
       groupName: () => undefined,
@@ -143,6 +145,8 @@ test('an app’s own rules: they refine what all rules say, also of what waited 
     refine: (matches, subject) => [...matches.slice(1), ...own.evaluate(subject)],
     counts: () => false,
     responseTo: () => undefined,
+    isOwn: () => false,
+    written: (_, write) => write(),
     ruleSet: own.ruleSet,
   };
   const { time, registry, evaluation, delivered, decide } = world(appRules);
@@ -173,6 +177,8 @@ test('with the first match only, the first that the app wants counts', () => {
     refine: (matches) => matches.filter(({ rule }) => rule.name !== 'r'),
     counts: () => true,
     responseTo: () => undefined,
+    isOwn: () => false,
+    written: (_, write) => write(),
     ruleSet: { rules: [] },
   };
   const { registry, evaluation, delivered, decide } = world(appRules);
@@ -181,4 +187,71 @@ test('with the first match only, the first that the app wants counts', () => {
   decide(true);
   evaluation.onEvent(shadow, makeProcess());
   assert.deepEqual(outputs(delivered), ['two']);
+});
+
+/** Two rules that read a value, of which one cannot be read, and a third. */
+const FAILING = [
+  ruleFile('evt.type = openat and proc.exepath = /bin/x', 'one').replace('rule: r', 'rule: reads'),
+  ruleFile('evt.type = openat', 'two %proc.exepath').replace('rule: r', 'rule: writes'),
+  ruleFile('evt.type = openat', 'three').replace('rule: r', 'rule: other'),
+].join('');
+function failingProcess(): Process {
+  const image = makeImage();
+  Object.defineProperty(image, 'exePath', {
+    get: () => {
+      throw new RangeError('Invalid string length');
+    },
+  });
+  return { ...makeProcess(), image };
+}
+
+test('an operator’s rule or output that throws: all others are told, it is counted by rule and told at intervals', () => {
+  const failures: RuleFailure[] = [];
+  const { registry, evaluation, delivered, decide } = world(undefined, (one) => failures.push(one));
+  evaluation.swapEngine(new RuleEngine(ruleSetOf(FAILING)));
+  appear(registry);
+  decide(true);
+  for (let round = 0; round < 3; round++) evaluation.onEvent(shadow, failingProcess());
+  assert.deepEqual(
+    delivered.slice(0, 2).map(({ rule, output }) => [rule, output]),
+    [
+      ['writes', 'The output of this rule is missing: Invalid string length'],
+      ['other', 'three'],
+    ],
+  );
+  assert.equal(delivered.length, 6);
+  assert.deepEqual(
+    failures.map(({ rule, failures: count }) => [rule, count]),
+    [
+      ['reads', 1],
+      ['writes', 1],
+    ],
+  );
+  const costs = evaluation.watch.costs();
+  assert.deepEqual([costs.get('reads')?.failures, costs.get('writes')?.failures], [3, 3]);
+  evaluation.onEvent(shadow, makeProcess());
+  assert.equal(delivered.at(-2)?.output, 'two /usr/local/bin/node', 'nothing remains of it');
+});
+
+test('what throws and is no rule’s costs the event, not the agent', () => {
+  const failures: RuleFailure[] = [];
+  const appRules: AppRules = {
+    refine: () => {
+      throw new Error('broken');
+    },
+    counts: () => true,
+    responseTo: () => undefined,
+    isOwn: () => false,
+    written: (_, write) => write(),
+    ruleSet: { rules: [] },
+  };
+  const { registry, evaluation, decide } = world(appRules, (one) => failures.push(one));
+  appear(registry);
+  decide(true);
+  for (let round = 0; round < 3; round++) evaluation.onEvent(shadow, makeProcess());
+  assert.equal(evaluation.watch.eventFailures, 3);
+  assert.deepEqual(
+    failures.map(({ rule, error }) => [rule, String(error)]),
+    [[undefined, 'Error: broken']],
+  );
 });

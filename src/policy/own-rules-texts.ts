@@ -1,0 +1,50 @@
+import { BUDGET_WINDOW_MS } from './rule-budget.ts';
+import type { BudgetLimits, Overrun } from './rule-budget.ts';
+
+/** What an app's log says of its own rules. Names of rules are shortened: a line has room for them. */
+const NAME_MAX = 120;
+
+export function pausedText(
+  { limit, spentMs, periodMs }: Overrun,
+  { cpuPercent, atOnceMs }: BudgetLimits,
+  costliest: { readonly rule: string; readonly ms: number; readonly runs: number } | undefined,
+): string {
+  const over =
+    limit === 'window'
+      ? `they took ${shown(spentMs)} ms of CPU time, more than ${cpuPercent} % of a core over ${BUDGET_WINDOW_MS / 1000} s`
+      : `they took ${shown(spentMs)} ms of CPU time for one event, more than ${atOnceMs} ms`;
+  const most =
+    costliest === undefined
+      ? ''
+      : ` The rule ${named(costliest.rule)} cost most: ${shown(costliest.ms)} ms in ${costliest.runs} runs.`;
+  return `The own rules of this app are paused for ${period(periodMs)}: ${over}.${most} The operator’s rules go on without this app’s exceptions and variables; rules that it has switched off stay off`;
+}
+
+export function resumedText(): string {
+  return 'The own rules of this app run again, with its exceptions and variables';
+}
+
+/** @param offMs how long the rule is off for it; undefined: it stays on */
+export function failedText(
+  rule: string | undefined,
+  reason: string,
+  offMs: number | undefined,
+): string {
+  const off = offMs === undefined ? '' : ` It is off for ${period(offMs)}, having failed again.`;
+  return rule === undefined
+    ? `The policy of this app failed for an event: ${reason}. The operator’s rules have seen the event`
+    : `The rule ${named(rule)} of this app failed: ${reason}.${off} All other rules go on`;
+}
+
+function named(rule: string): string {
+  return `"${rule.length > NAME_MAX ? `${rule.slice(0, NAME_MAX)}…` : rule}"`;
+}
+
+function shown(ms: number): string {
+  return ms.toFixed(ms < 10 ? 1 : 0);
+}
+
+function period(ms: number): string {
+  if (ms >= 3_600_000) return `${ms / 3_600_000} h`;
+  return ms >= 60_000 ? `${ms / 60_000} min` : `${ms / 1000} s`;
+}

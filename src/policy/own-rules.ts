@@ -1,0 +1,326 @@
+import type { Container } from '../apps/identity.ts';
+import type { Detection } from '../rules/detection.ts';
+import type { Match } from '../rules/engine.ts';
+import type { AppRules } from '../rules/evaluation.ts';
+import { GrowingPeriods } from '../rules/growing-periods.ts';
+import type { ResponseName } from '../rules/response.ts';
+import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
+import { reasonOf } from '../rules/rule-watch.ts';
+import type { Unwritten } from '../rules/rule-watch.ts';
+import type { Subject } from '../rules/subject.ts';
+import { CpuClock } from './cpu-clock.ts';
+import { failedText, pausedText, resumedText } from './own-rules-texts.ts';
+import type { AppPolicy, OwnRun } from './policy-in-force.ts';
+import { RuleBudget } from './rule-budget.ts';
+import type { BudgetLimits } from './rule-budget.ts';
+
+/** Failures of a rule after which it is off for a period. */
+const FAILURES_MAX = 3;
+/** News that wait to be told; the next ones are counted only. */
+const NEWS_MAX = 16;
+/** Costs by rule are forgotten after so long, so that a notice names who cost most of late. */
+const COSTS_MS = 60_000;
+/** Where the policy itself fails, and no rule of it. */
+const NO_RULE = '';
+
+/** What became of one container's own rules. */
+export interface OwnRulesNews {
+  readonly container: Container;
+  readonly state: 'paused' | 'resumed' | 'rule failed';
+  /** That cost most, or that failed. */
+  readonly rule: string | undefined;
+  /** CPU ms that were spent over the limit. */
+  readonly spentMs?: number;
+  /** One line, safe to print. */
+  readonly text: string;
+}
+
+/** Counters of own rules; monotonic. */
+export interface OwnRulesCounters {
+  /** Events that own rules, or rules of the operator's with changes of the app's, were run for. */
+  events: number;
+  cpuMs: number;
+  pauses: number;
+  /** Events whose last own rules, or outputs, were left out because the event had used up its time. */
+  cutEvents: number;
+  failures: number;
+  /** Changes that there was no room to tell of. */
+  untold: number;
+}
+
+/** A container's own rules, for `varvel status`. */
+export interface OwnRulesStatus extends Readonly<OwnRulesCounters> {
+  readonly container: string;
+  readonly app: string | undefined;
+  readonly rules: number;
+  readonly paused: boolean;
+  /** Which cost most lately, and its CPU ms then. */
+  readonly costliest: { readonly rule: string; readonly cpuMs: number } | undefined;
+}
+
+interface Failing {
+  failures: number;
+  readonly off: GrowingPeriods;
+}
+
+/**
+ * A policy as it runs for one container: measured, within a budget, and nothing that throws gets out. The budget is the
+ * container's, not the policy's: two apps may have the same text, and neither may switch off the other's rules. While its
+ * rules are paused, the operator's rules count as they are: exceptions and variables, which would have to be evaluated, have
+ * no effect; rules that the app has switched off stay off.
+ */
+export class OwnRules implements AppRules, OwnRun {
+  readonly counters: OwnRulesCounters = {
+    ...{ events: 0, cpuMs: 0, pauses: 0, cutEvents: 0, failures: 0, untold: 0 },
+  };
+  readonly unanswered: string[] = [];
+  readonly #clock: CpuClock;
+  readonly #budget = new RuleBudget();
+  readonly #failing = new Map<string, Failing>();
+  readonly #costs = new Map<string, { ms: number; runs: number }>();
+  #policy: AppPolicy;
+  #limits: BudgetLimits;
+  #container: Container;
+  readonly #news: OwnRulesNews[] = [];
+  #costsSinceMs = 0;
+  #compileMs = 0;
+  /** CPU time of this event's rules and outputs so far. */
+  #eventMs = 0;
+  #isCut = false;
+  /** Whether the app's rules had their say on this event: they may be paused. */
+  #hasRun = false;
+
+  constructor(container: Container, policy: AppPolicy, limits: BudgetLimits, clock?: CpuClock) {
+    this.#container = container;
+    this.#policy = policy;
+    this.#limits = limits;
+    this.#clock = clock ?? new CpuClock();
+  }
+
+  /** Other rules, or another budget, by a reload: what was spent, and a pause, remain. */
+  replace(policy: AppPolicy, limits: BudgetLimits): void {
+    this.#policy = policy;
+    this.#limits = limits;
+    this.#failing.clear();
+    this.#costs.clear();
+  }
+
+  get ruleSet(): RuleSet {
+    return this.#policy.ruleSet;
+  }
+
+  get isPaused(): boolean {
+    return this.#budget.isPaused;
+  }
+
+  /** How many rules watch the container, when these are the operator's. */
+  activeAmong(rules: readonly LoadedRule[]): number {
+    return this.isPaused ? this.#policy.unmutedAmong(rules) : this.#policy.activeAmong(rules);
+  }
+
+  refine(matches: readonly Match[], subject: Subject): readonly Match[] {
+    if (!this.#starts()) return this.#policy.withoutMuted(matches);
+    try {
+      return this.#policy.refine(matches, subject, this);
+    } catch (error) {
+      this.#hasRun = false;
+      this.#note(NO_RULE, error);
+      return this.#policy.withoutMuted(matches);
+    } finally {
+      this.#endEvent();
+    }
+  }
+
+  counts(match: Match, subject: Subject): boolean {
+    if (!this.#starts()) return !this.#policy.isMuted(match);
+    try {
+      return this.#policy.counts(match, subject, this);
+    } catch (error) {
+      this.#hasRun = false;
+      this.#note(NO_RULE, error);
+      return !this.#policy.isMuted(match);
+    } finally {
+      this.#endEvent();
+    }
+  }
+
+  responseTo(rule: string): ResponseName | undefined {
+    // Nobody has asked the app's exceptions: what they would have let pass is not to be killed.
+    const isAsked = this.#hasRun && !this.unanswered.includes(rule);
+    return isAsked || !this.#policy.changes(rule) ? this.#policy.responseTo(rule) : undefined;
+  }
+
+  isOwn({ name }: LoadedRule): boolean {
+    return this.#hasRun && this.#policy.isOwn(name) && !this.unanswered.includes(name);
+  }
+
+  written(rule: LoadedRule, write: () => Detection): Detection | Unwritten {
+    if (this.#eventMs > this.#limits.atOnceMs) {
+      this.#cut();
+      return {
+        unwritten: `the app’s own rules have used up the ${this.#limits.atOnceMs} ms of this event`,
+      };
+    }
+    this.#clock.start();
+    try {
+      return write();
+    } catch (error) {
+      this.#note(rule.name, error);
+      return { unwritten: reasonOf(error) };
+    } finally {
+      const ms = this.#clock.lap();
+      this.#charge(rule.name, ms);
+      this.#eventMs += ms;
+      this.#spend(ms, this.#limits);
+    }
+  }
+
+  begin(): void {
+    // What came before is a part of the first rule's: one reading of the clock less.
+  }
+
+  isOn({ name }: LoadedRule): boolean {
+    if (!this.#isCut && !this.#isOff(name)) return true;
+    this.unanswered.push(name);
+    return false;
+  }
+
+  onRun({ name }: LoadedRule): void {
+    const ms = this.#clock.lap();
+    this.#charge(name, ms);
+    this.#eventMs += ms;
+    if (this.#eventMs > this.#limits.atOnceMs) this.#cut();
+  }
+
+  onFailure({ name }: LoadedRule, error: unknown): void {
+    this.unanswered.push(name);
+    this.#note(name, error);
+  }
+
+  onCompiling(): void {
+    this.#eventMs += this.#clock.lap();
+  }
+
+  onCompiled(): void {
+    // Not as this event's: on a slow host, rules would be paused for being compiled.
+    this.#compileMs += this.#clock.lap();
+  }
+
+  onCompileFailure(names: Iterable<string>, error: unknown): void {
+    this.unanswered.push(...names);
+    this.#note(NO_RULE, error);
+  }
+
+  /** To be called every second: ends a pause whose time has come. */
+  follow(container: Container): void {
+    this.#container = container;
+    this.#clock.start();
+    const { nowMs } = this.#clock;
+    if (this.#budget.resume(nowMs)) {
+      this.#costs.clear();
+      this.#add({ state: 'resumed', rule: undefined, text: resumedText() });
+    }
+    if (nowMs - this.#costsSinceMs > COSTS_MS && !this.isPaused) {
+      this.#costs.clear();
+      this.#costsSinceMs = nowMs;
+    }
+  }
+
+  /** What there is to tell, once. */
+  takeNews(): readonly OwnRulesNews[] {
+    return this.#news.splice(0);
+  }
+
+  /** Undefined where there is nothing to run. */
+  status(): OwnRulesStatus | undefined {
+    if (!this.#policy.runsRules) return undefined;
+    const { id, app } = this.#container;
+    const costliest = this.#costliest();
+    return {
+      ...{ container: id, app: app?.name, rules: this.#policy.runs, paused: this.isPaused },
+      ...this.counters,
+      costliest: costliest && { rule: costliest.rule, cpuMs: costliest.ms },
+    };
+  }
+
+  /** Begins to measure an event; false when nothing is to be run. */
+  #starts(): boolean {
+    if (this.unanswered.length > 0) this.unanswered.length = 0;
+    this.#hasRun = this.#policy.runsRules && !this.isPaused;
+    if (!this.#hasRun) return false;
+    this.#isCut = false;
+    this.#eventMs = 0;
+    this.#compileMs = 0;
+    this.counters.events++;
+    this.#clock.start();
+    return true;
+  }
+
+  #endEvent(): void {
+    this.#eventMs += this.#clock.lap();
+    this.#spend(this.#eventMs, this.#limits);
+    if (this.#compileMs > 0) this.#spend(this.#compileMs, { ...this.#limits, atOnceMs: Infinity });
+  }
+
+  #spend(ms: number, limits: BudgetLimits): void {
+    this.counters.cpuMs += ms;
+    const overrun = this.#budget.spend(ms, this.#clock.nowMs, limits);
+    if (overrun === undefined) return;
+    this.counters.pauses++;
+    const costliest = this.#costliest();
+    const text = pausedText(overrun, this.#limits, costliest);
+    const { spentMs } = overrun;
+    this.#add({ state: 'paused', rule: costliest?.rule, spentMs, text });
+  }
+
+  #cut(): void {
+    if (!this.#isCut) this.counters.cutEvents++;
+    this.#isCut = true;
+  }
+
+  #charge(rule: string, ms: number): void {
+    const cost = this.#costs.get(rule);
+    if (cost === undefined) this.#costs.set(rule, { ms, runs: 1 });
+    else {
+      cost.ms += ms;
+      cost.runs++;
+    }
+  }
+
+  #costliest(): { rule: string; ms: number; runs: number } | undefined {
+    let found: { rule: string; ms: number; runs: number } | undefined;
+    for (const [rule, { ms, runs }] of this.#costs)
+      if (found === undefined || ms > found.ms) found = { rule, ms, runs };
+    return found;
+  }
+
+  #isOff(rule: string): boolean {
+    if (this.#failing.size === 0) return false;
+    return this.#failing.get(rule)?.off.isRunning(this.#clock.nowMs) === true;
+  }
+
+  /** A rule has failed, or the policy where no rule is to blame. */
+  #note(rule: string, error: unknown): void {
+    this.counters.failures++;
+    let failing = this.#failing.get(rule);
+    if (failing === undefined) {
+      failing = { failures: 0, off: new GrowingPeriods() };
+      this.#failing.set(rule, failing);
+    }
+    const count = ++failing.failures;
+    const { nowMs } = this.#clock;
+    const isOften = count % FAILURES_MAX === 0;
+    if (failing.off.isRunning(nowMs) || !(count === 1 || isOften)) return;
+    const offMs = isOften ? failing.off.begin(nowMs) : undefined;
+    const named = rule === NO_RULE ? undefined : rule;
+    this.#add({
+      ...{ state: 'rule failed', rule: named },
+      text: failedText(named, reasonOf(error), named === undefined ? undefined : offMs),
+    });
+  }
+
+  #add(news: Omit<OwnRulesNews, 'container'>): void {
+    if (this.#news.length < NEWS_MAX) this.#news.push({ container: this.#container, ...news });
+    else this.counters.untold++;
+  }
+}

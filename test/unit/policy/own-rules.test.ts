@@ -1,0 +1,288 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Process } from '../../../src/context/process.ts';
+import { compilePolicy } from '../../../src/policy/app-policy.ts';
+import { operatorRulesOf } from '../../../src/policy/check-policy.ts';
+import { CpuClock } from '../../../src/policy/cpu-clock.ts';
+import { OwnRules } from '../../../src/policy/own-rules.ts';
+import { readPolicy } from '../../../src/policy/policy-document.ts';
+import type { AppPolicy } from '../../../src/policy/policy-in-force.ts';
+import { DEFAULT_BUDGET } from '../../../src/policy/rule-budget.ts';
+import { RuleEngine } from '../../../src/rules/engine.ts';
+import type { Subject } from '../../../src/rules/subject.ts';
+import { makeEvent, makeImage, makeProcess, makeSubject } from '../../support/rules-subject.ts';
+import { containerOf } from '../streams/delivery-fixture.ts';
+
+const operator = {
+  ...operatorRulesOf([
+    {
+      name: 'operator.yaml',
+      text: `
+- rule: Shell started
+  desc: d
+  condition: evt.type = execve and proc.name = sh
+  exceptions:
+    - {name: apps, fields: proc.cwd, comps: in, values: [/nowhere/]}
+    - {name: paths, fields: proc.exepath, comps: in}
+  output: shell
+  priority: NOTICE
+- rule: Any shell
+  desc: d
+  condition: evt.type = execve and proc.name in (sh, bash)
+  exceptions: [{name: paths, fields: proc.exepath, comps: in}]
+  output: shell
+  priority: NOTICE
+- rule: Muted
+  desc: d
+  condition: evt.type = execve
+  output: muted
+  priority: NOTICE
+`,
+    },
+  ]),
+  responses: ['kill'] as const,
+};
+const engine = new RuleEngine(operator.ruleSet);
+
+function compile(text: string): AppPolicy {
+  const { document } = readPolicy({ name: 'varvel.yml', text });
+  assert.ok(document);
+  const { policy, errors } = compilePolicy(document, operator, 'verified');
+  assert.ok(policy, errors[0]?.message);
+  return policy;
+}
+
+const own = (name: string, test: string): string =>
+  `  - {rule: ${name}, desc: d, condition: 'evt.type = execve and ${test}', output: 'own %proc.cmdline', priority: ERROR}\n`;
+const POLICY = `
+rules: [{disable: {rule: Muted}}]
+responses: [{kill: {rule: Shell started}}]
+custom_rules:
+  - rule: Shell started
+    exceptions: [{name: apps, values: [/app/]}]
+    override: {exceptions: append}
+${own('Slow', 'proc.exepath startswith /slow')}${own('Other', 'proc.name = sh')}`;
+
+/** A process that is made to cost time, or to fail, when a rule reads a value of it. */
+function processWith(cwd: string, onExePath: () => string): Process {
+  const image = makeImage({ name: 'sh', cwd });
+  Object.defineProperty(image, 'exePath', { get: onExePath });
+  return { ...makeProcess(), image };
+}
+const execOf = (process: Process): Subject => makeSubject(makeEvent('execve'), { process });
+
+function world(text = POLICY) {
+  const time = { now: 1000 };
+  const clock = (): CpuClock => new CpuClock({ nowMs: () => time.now, cpuMs: () => time.now });
+  const container = containerOf();
+  const rules = new OwnRules(container, compile(text), DEFAULT_BUDGET, clock());
+  const names = (subject: Subject, of = rules): string[] =>
+    of.refine(engine.evaluate(subject), subject).map(({ rule: { name } }) => name);
+  const news = () => {
+    rules.follow(container);
+    return rules.takeNews().map(({ state, rule, text: said }) => ({ state, rule, text: said }));
+  };
+  const taking = (ms: number, cwd = '/app'): Subject =>
+    execOf(processWith(cwd, () => ((time.now += ms), '/bin/sh')));
+  return { time, rules, names, news, taking, container, clock };
+}
+
+describe('what an app’s own rules may cost', () => {
+  test('over the budget they are paused: exceptions have no effect, what is switched off stays off', () => {
+    const { rules, names, news, taking, time } = world();
+    assert.deepEqual(names(taking(1)), ['Any shell', 'Other'], 'its exception holds');
+    let events = 1;
+    while (!rules.isPaused) {
+      names(taking(4));
+      events++;
+    }
+    assert.equal(events, 1 + 51, 'after 200 ms, of which 2 % have come back');
+    assert.deepEqual(names(taking(4)), ['Shell started', 'Any shell']);
+    const [told, ...more] = news();
+    assert.deepEqual(more, []);
+    assert.deepEqual([told?.state, told?.rule], ['paused', 'Slow']);
+    assert.match(
+      told?.text ?? '',
+      /^The own rules of this app are paused for 10 s: they took 20\d ms of CPU time, more than 2 % of a core over 10 s\. The rule "Slow" cost most: 2\d\d ms in 52 runs\. The operator’s rules go on/,
+    );
+    time.now += 9999;
+    assert.deepEqual(news(), []);
+    assert.equal(rules.isPaused, true);
+    time.now += 1;
+    assert.deepEqual(
+      news().map(({ state }) => state),
+      ['resumed'],
+    );
+    assert.deepEqual(names(taking(1)), ['Any shell', 'Other']);
+    const { pauses, events: run, cutEvents } = rules.counters;
+    assert.deepEqual([pauses, run, cutEvents], [1, events + 1, 0]);
+  });
+
+  test('while exceptions are not asked, nothing that they let pass is killed', () => {
+    const { rules, names, taking } = world();
+    assert.equal(rules.responseTo('Shell started'), undefined, 'no event yet');
+    names(taking(1, '/tmp'));
+    assert.equal(rules.responseTo('Shell started'), 'kill');
+    names(taking(21));
+    assert.equal(rules.isPaused, true);
+    assert.deepEqual(names(taking(1)), ['Shell started', 'Any shell']);
+    assert.equal(rules.responseTo('Shell started'), undefined);
+  });
+
+  test('after 20 ms no further own rule of the event is run, and no output is written', () => {
+    const { rules, names, taking, news } = world(
+      `custom_rules:\n${own('First', 'proc.name = sh')}${own('Slow', 'proc.exepath exists')}${own('Last', 'proc.name = sh')}`,
+    );
+    assert.deepEqual(names(taking(1)), [
+      'Shell started',
+      'Any shell',
+      'Muted',
+      'First',
+      'Slow',
+      'Last',
+    ]);
+    const subject = taking(25);
+    const matches = rules.refine(engine.evaluate(subject), subject);
+    assert.deepEqual(
+      matches.map(({ rule: { name } }) => name),
+      ['Shell started', 'Any shell', 'Muted', 'First', 'Slow'],
+    );
+    const first = matches.find(({ rule }) => rule.name === 'First') ?? assert.fail();
+    assert.equal(rules.isOwn(first.rule), true);
+    const written = rules.written(first.rule, () => assert.fail('it is not to be written'));
+    assert.match(
+      'unwritten' in written ? written.unwritten : '',
+      /used up the 20 ms of this event/,
+    );
+    assert.equal(rules.counters.cutEvents, 1);
+    assert.match(
+      news()[0]?.text ?? '',
+      /they took 25 ms of CPU time for one event, more than 20 ms/,
+    );
+  });
+
+  test('a changed rule that there was no time to ask counts as the operator’s', () => {
+    const { names, rules, taking } = world(`
+custom_rules:
+  - rule: Shell started
+    exceptions: [{name: paths, values: [/bin/sh]}]
+    override: {exceptions: append}
+  - rule: Any shell
+    exceptions: [{name: paths, values: [/bin/sh]}]
+    override: {exceptions: append}
+`);
+    assert.deepEqual(names(taking(1)), ['Muted'], 'both let it pass');
+    assert.deepEqual(names(taking(25)), ['Any shell', 'Muted']);
+    assert.deepEqual([rules.counters.cutEvents, rules.isPaused], [1, true]);
+  });
+
+  test('two containers of one policy have budgets of their own', () => {
+    const { rules, names, taking, clock } = world();
+    const other = new OwnRules(containerOf(), compile(POLICY), DEFAULT_BUDGET, clock());
+    names(taking(30));
+    names(taking(1), other);
+    assert.deepEqual([rules.isPaused, other.isPaused], [true, false]);
+  });
+
+  test('a pause goes on over a reload of the operator’s rules', () => {
+    const { rules, names, taking } = world();
+    names(taking(30));
+    rules.replace(compile(POLICY), DEFAULT_BUDGET);
+    assert.equal(rules.isPaused, true);
+  });
+
+  test('the worst rules that load: the event is cut short after 20 ms and the rule that runs then', () => {
+    const heavy = Array.from({ length: 100 }, (_, n) =>
+      own(`Heavy ${n}`, `proc.cmdline regex ".*(a.{0,100}){5}z${n}"`),
+    ).join('');
+    const policy = compile(`custom_rules:\n${heavy}`);
+    const argsOf = (n: number): string[] =>
+      Array.from({ length: 64 }, (_, at) => `a${'ab'.repeat(31)}${n + at}`);
+    const subjectOf = (n: number): Subject =>
+      execOf(makeProcess({ image: { name: 'x', args: argsOf(n) } }));
+    const unguardedMs = timeOf(() => policy.refine([], subjectOf(0)));
+    const rules = new OwnRules(containerOf(), policy, DEFAULT_BUDGET);
+    const guardedMs = timeOf(() => rules.refine([], subjectOf(1000)));
+    assert.equal(rules.counters.cutEvents, 1);
+    assert.ok(rules.unanswered.length >= 50, `${rules.unanswered.length} of 100 were not run`);
+    assert.ok(guardedMs < unguardedMs / 2, `${guardedMs} of ${unguardedMs} ms`);
+    assert.equal(rules.isPaused, true);
+  });
+});
+
+describe('what an app’s own rules may break', () => {
+  const failing = (cwd = '/app'): Subject =>
+    execOf(
+      processWith(cwd, () => {
+        throw new RangeError('Invalid string length');
+      }),
+    );
+
+  test('a rule that throws is not met; the others are, and it is off after three times', () => {
+    const { rules, names, news, taking, time } = world();
+    for (let round = 0; round < 5; round++)
+      assert.deepEqual(names(failing()), ['Any shell', 'Other']);
+    assert.equal(rules.counters.failures, 3, 'from then on it is not run');
+    const told = news();
+    assert.deepEqual(
+      told.map(({ state, rule }) => [state, rule]),
+      [
+        ['rule failed', 'Slow'],
+        ['rule failed', 'Slow'],
+      ],
+    );
+    assert.equal(
+      told[1]?.text,
+      'The rule "Slow" of this app failed: Invalid string length. It is off for 10 s, having failed again. All other rules go on',
+    );
+    time.now += 10_000;
+    names(taking(0));
+    for (let round = 0; round < 5; round++) names(failing());
+    assert.deepEqual([rules.counters.failures, news().length], [6, 1]);
+  });
+
+  test('an exception that throws: the operator’s rule counts, and nothing is killed', () => {
+    const { rules, names } = world(`
+responses: [{kill: {rule: Shell started}}]
+custom_rules:
+  - rule: Shell started
+    exceptions: [{name: paths, values: [/bin/sh]}]
+    override: {exceptions: append}
+`);
+    assert.deepEqual(names(failing()), ['Shell started', 'Any shell', 'Muted']);
+    assert.equal(rules.responseTo('Shell started'), undefined);
+    assert.equal(rules.counters.failures, 1);
+    const subject = failing();
+    const [match] = engine.evaluate(subject);
+    assert.ok(match);
+    assert.equal(rules.counts(match, subject), true);
+  });
+
+  test('an output that throws: told, and the detection can go out without it', () => {
+    const { rules, names, taking, news } = world();
+    names(taking(1));
+    const rule = compile(POLICY).ruleSet.rules.at(-1) ?? assert.fail();
+    const written = rules.written(rule, () => {
+      throw new RangeError('Invalid string length');
+    });
+    assert.deepEqual(written, { unwritten: 'Invalid string length' });
+    assert.match(
+      news()[0]?.text ?? '',
+      /^The rule "Other" of this app failed: Invalid string length/,
+    );
+  });
+
+  test('what is told waits in bounds', () => {
+    const many = Array.from({ length: 40 }, (_, n) => own(`R${n}`, 'proc.exepath exists'));
+    const { rules, names, news } = world(`custom_rules:\n${many.join('')}`);
+    for (let round = 0; round < 3; round++) names(failing());
+    assert.equal(news().length, 16);
+    assert.equal(rules.counters.untold, 80 - 16);
+  });
+});
+
+function timeOf(action: () => void): number {
+  const startMs = performance.now();
+  action();
+  return performance.now() - startMs;
+}
