@@ -88,7 +88,7 @@ async function run(
         import('../config/load.ts'),
       ]);
       const { listen } = loadConfig({ file: config, settings, env }).config.metrics;
-      return await runStatus({ listen, json }, io);
+      return await runStatus({ listen, json, rules: values['rules'] === true }, io);
     }
     case 'uninstall': {
       const [{ runUninstall }, { loadConfig }] = await Promise.all([

@@ -53,10 +53,18 @@ export const COMMANDS = {
   status: {
     summary: 'what the running agent sees: containers, apps, in scope or why not, counters',
     operands: '',
-    description: ['Asks the agent on this host by its socket (metrics.listen).'],
-    options: { ...CONFIG_OPTIONS, ...JSON_OPTION },
+    description: [
+      'Asks the agent on this host by its socket (metrics.listen).',
+      'What the operator’s rules cost is an estimate: one event in 256 is run rule by rule and measured. A field or macro that several rules read counts for the first of them. Apps’ own rules are measured for every event.',
+    ],
+    options: {
+      ...CONFIG_OPTIONS,
+      ...JSON_OPTION,
+      rules: { type: 'boolean', help: 'what each rule has cost since the agent’s start' },
+    },
     examples: [
       ['varvel status', 'as a table'],
+      ['varvel status --rules', 'rules by cost, and apps’ own rules by app'],
       ['varvel status --json', 'everything, for machines'],
     ],
     exitCodes: [

@@ -4,18 +4,24 @@ import type { ContainerStatus } from '../apps/status.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
 import { replaceControls } from '../shared/text.ts';
+import { columns } from './columns.ts';
 import type { Io } from './io.ts';
+import { costsAsJson, costsAsText } from './status-rules.ts';
 
 /**
  * `varvel status`: which containers the running agent sees, whose they are, in scope or why not, and what was lost.
  * Exit code 0 when nothing was lost, 1 when something was; throws UserError when no agent answers.
  */
 export async function runStatus(
-  args: { readonly listen: ListenAddress; readonly json: boolean },
+  args: { readonly listen: ListenAddress; readonly json: boolean; readonly rules: boolean },
   io: Io,
 ): Promise<number> {
   const body = await askAgent(args.listen, '/status');
   const snapshot = JSON.parse(body) as AgentSnapshot;
+  if (args.rules) {
+    io.stdout(args.json ? costsAsJson(snapshot) : costsAsText(snapshot));
+    return 0;
+  }
   io.stdout(args.json ? `${JSON.stringify(snapshot, null, 2)}\n` : format(snapshot));
   return lost(snapshot) > 0 ? 1 : 0;
 }
@@ -40,12 +46,13 @@ function format(snapshot: AgentSnapshot): string {
     `agent ${snapshot.hostname} (pid ${snapshot.pid}), up ${upSeconds} s, mode ${apps.mode}, ` +
       `${apps.hierarchy.kind} cgroups, ${rules.enabled} rules, ${attached} system call hooks attached`,
     ...rulesLines(rules),
+    ...policyLines(snapshot.policies),
     ...apps.runtimes.map(
       (runtime) =>
         `runtime ${runtime.name}: ${runtime.connected ? 'connected' : 'NOT CONNECTED'}. ${runtime.message}`,
     ),
     '',
-    ...table(apps.containers.filter((container) => !container.gone)),
+    ...containerTable(apps.containers.filter((container) => !container.gone)),
     '',
     `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} kept back by prefilters`,
     `waiting: ${waiting.events.held} events and ${waiting.detections.held} detections for their container's identity` +
@@ -67,6 +74,27 @@ function format(snapshot: AgentSnapshot): string {
   if (apps.rescanTruncated)
     lines.push('NOT COMPLETE: there are more cgroups than one rescan looks at');
   return `${lines.join('\n')}\n`;
+}
+
+/** Apps' own policies, and whose rules are paused. */
+function policyLines({
+  inForce,
+  refused,
+  totals,
+  containers,
+}: AgentSnapshot['policies']): string[] {
+  if (inForce + refused + totals.events === 0) return [];
+  const counts =
+    `policies: ${inForce} in force, ${refused} refused; own rules paused ${totals.pauses} times` +
+    (totals.failures > 0 ? `, FAILED ${totals.failures} times` : '') +
+    (totals.cutEvents > 0 ? `, cut short for ${totals.cutEvents} events` : '');
+  const paused = containers.flatMap(({ container, app, paused: isPaused, costliest }) => {
+    if (!isPaused) return [];
+    const rule = costliest === undefined ? '' : `; "${costliest.rule}" cost most`;
+    const line = `OWN RULES PAUSED: container ${container} of ${app ?? 'no app'}, over its budget (policies.budget)${rule}`;
+    return [replaceControls(line)];
+  });
+  return [counts, ...paused];
 }
 
 /** What waits on the disk for each receiver. */
@@ -129,9 +157,7 @@ function clock(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
 
-const HEADINGS = ['CONTAINER', 'NAME', 'APP', 'RUNTIME', 'SCOPE', 'EVENTS', 'LOST', 'WHY'];
-
-function table(containers: readonly ContainerStatus[]): string[] {
+function containerTable(containers: readonly ContainerStatus[]): string[] {
   if (containers.length === 0) return ['No container is seen on this host.'];
   const rows = containers.map((container) => [
     container.id,
@@ -143,18 +169,5 @@ function table(containers: readonly ContainerStatus[]): string[] {
     String(container.dropped),
     container.reason,
   ]);
-  const widths = HEADINGS.map((heading, column) =>
-    Math.max(heading.length, ...rows.map((row) => (row[column] ?? '').length)),
-  );
-  return [HEADINGS, ...rows].map((row) =>
-    row
-      .map((cell, column) =>
-        // Names are a tenant's: nothing in them may steer the operator's terminal.
-        column === HEADINGS.length - 1
-          ? replaceControls(cell)
-          : replaceControls(cell).padEnd(widths[column] ?? 0),
-      )
-      .join('  ')
-      .trimEnd(),
-  );
+  return columns(['CONTAINER', 'NAME', 'APP', 'RUNTIME', 'SCOPE', 'EVENTS', 'LOST', 'WHY'], rows);
 }
