@@ -8,7 +8,7 @@ import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import { reasonOf } from '../rules/rule-watch.ts';
 import type { Unwritten } from '../rules/rule-watch.ts';
 import type { Subject } from '../rules/subject.ts';
-import { CpuClock } from './cpu-clock.ts';
+import { CpuClock } from '../rules/cpu-clock.ts';
 import { failedText, pausedText, resumedText } from './own-rules-texts.ts';
 import type { AppPolicy, OwnRun } from './policy-in-force.ts';
 import { RuleBudget } from './rule-budget.ts';
@@ -214,8 +214,7 @@ export class OwnRules implements AppRules, OwnRun {
   /** To be called every second: ends a pause whose time has come. */
   follow(container: Container): void {
     this.#container = container;
-    this.#clock.start();
-    const { nowMs } = this.#clock;
+    const nowMs = this.#clock.now();
     if (this.#budget.resume(nowMs)) {
       this.#costs.clear();
       this.#add({ state: 'resumed', rule: undefined, text: resumedText() });

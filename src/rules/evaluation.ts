@@ -211,16 +211,16 @@ export class Evaluation {
   /** The operator's rules that the event meets. */
   #operators(subject: Subject, matching: Matching): readonly Match[] {
     const { watch } = this;
-    if (watch.isDue()) {
-      watch.startEvent(true);
-      return this.#engine.evaluateEach(subject, watch, matching);
-    }
+    const engine = this.#engine;
     try {
-      return this.#engine.evaluate(subject, matching);
+      if (!watch.isDue()) return engine.evaluate(subject, matching);
+      return watch.sample(
+        () => engine.evaluate(subject, matching),
+        () => engine.evaluateEach(subject, watch, matching),
+      );
     } catch {
       // Once more, so that only the rule that throws is without an answer.
-      watch.startEvent(false);
-      return this.#engine.evaluateEach(subject, watch, matching);
+      return engine.evaluateEach(subject, watch, matching);
     }
   }
 

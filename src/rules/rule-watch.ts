@@ -1,3 +1,4 @@
+import { CpuClock } from './cpu-clock.ts';
 import type { Detection } from './detection.ts';
 import type { RuleObserver } from './engine.ts';
 import { GrowingPeriods } from './growing-periods.ts';
@@ -8,8 +9,6 @@ export const SAMPLED_OF = 256;
 /** Rules whose costs are kept by name, those of former rule sets included; the others are one, `other`. */
 export const WATCHED_RULES_MAX = 2000;
 const OTHER = 'other';
-/** Readings of the clock by which the cost of one is found. */
-const READINGS = 1000;
 
 /** What a rule has cost since the agent's start. */
 export interface RuleCost {
@@ -47,46 +46,70 @@ interface Costs {
 export interface RuleWatchOptions {
   /** Called for the first failure of a rule; for further ones after 10 s, 1 min, 10 min, then each hour. */
   readonly onFailure: (failure: RuleFailure) => void;
-  /** Monotonic ms; default performance.now. */
-  readonly nowMs?: () => number;
+  readonly clock?: CpuClock;
+}
+
+/** Sums of the measured events of one kind. */
+interface Measured {
+  events: number;
+  ms: number;
 }
 
 /**
  * What the operator's rules cost, and which of them throw. Costs are sampled: one event of 256, at random, is run rule by
- * rule with the clock read after each; the others pay nothing. A field or macro that several rules read is a cost of the first.
+ * rule and measured, and another one as ever, as a whole. How the rules share the time is known from the first, and how much it
+ * is from the second: rule by rule takes longer. A field or macro that several rules read is a cost of the first.
  */
 export class RuleWatch implements RuleObserver {
   readonly #options: RuleWatchOptions;
-  readonly #nowMs: () => number;
-  readonly #readingMs: number;
+  readonly #clock: CpuClock;
   readonly #costs = new Map<string, Costs>();
   readonly #eventsTold = new GrowingPeriods();
+  readonly #whole: Measured = { events: 0, ms: 0 };
+  readonly #each: Measured = { events: 0, ms: 0 };
   #eventFailures = 0;
   #untilSample = SAMPLED_OF;
-  #sampling = false;
-  #lastMs = 0;
+  #isEachNext = false;
+  /** Undefined: rules are run one by one for another reason than to measure them. */
+  #ratio: number | undefined;
 
   constructor(options: RuleWatchOptions) {
     this.#options = options;
-    this.#nowMs = options.nowMs ?? (() => performance.now());
-    this.#readingMs = readingMs(this.#nowMs);
+    this.#clock = options.clock ?? new CpuClock();
   }
 
-  /** Whether this event is one of those that are measured. To be asked once for each. */
+  /** Whether this event is to be measured. To be asked once for each. */
   isDue(): boolean {
     if (--this.#untilSample > 0) return false;
-    // At random: events may come in a pattern.
-    this.#untilSample = 1 + Math.floor(Math.random() * (2 * SAMPLED_OF - 1));
+    // At random, as events may come in a pattern: 128 on average, for each kind 256.
+    this.#untilSample = 1 + Math.floor(Math.random() * (SAMPLED_OF - 1));
     return true;
   }
 
-  /** What follows is one of the sampled events, or the repetition of one in which a rule threw. */
-  startEvent(sampling: boolean): void {
-    this.#sampling = sampling;
+  /**
+   * Measures an event that is due, by one of two ways to run its rules which give the same: `whole`, or `each` with this
+   * observer. Throws what `whole` throws.
+   */
+  sample<Result>(whole: () => Result, each: () => Result): Result {
+    const kind = this.#isEachNext ? this.#each : this.#whole;
+    this.#isEachNext = !this.#isEachNext;
+    // Until both kinds were measured: as if rule by rule took no longer.
+    const expected = this.#each.ms * this.#whole.events;
+    this.#ratio = expected === 0 ? 1 : Math.min(1, (this.#whole.ms * this.#each.events) / expected);
+    this.#clock.start();
+    try {
+      if (kind === this.#each) return each();
+      const result = whole();
+      kind.ms += this.#clock.lap();
+      return result;
+    } finally {
+      kind.events++;
+      this.#ratio = undefined;
+    }
   }
 
   begin(): void {
-    this.#lastMs = this.#nowMs();
+    if (this.#ratio !== undefined) this.#clock.lap();
   }
 
   isOn(): boolean {
@@ -94,12 +117,12 @@ export class RuleWatch implements RuleObserver {
   }
 
   onRun(rule: LoadedRule): void {
-    if (!this.#sampling) return;
-    const nowMs = this.#nowMs();
+    if (this.#ratio === undefined) return;
+    const ms = this.#clock.lap();
     const costs = this.#of(rule);
     costs.runs++;
-    costs.conditionMs += Math.max(0, nowMs - this.#lastMs - this.#readingMs);
-    this.#lastMs = nowMs;
+    costs.conditionMs += ms * this.#ratio;
+    this.#each.ms += ms;
   }
 
   onFailure(rule: LoadedRule, error: unknown): void {
@@ -119,14 +142,14 @@ export class RuleWatch implements RuleObserver {
 
   /** Writes the output of a match: measured, and a failure is the rule's. */
   written(rule: LoadedRule, write: () => Detection): Detection | Unwritten {
-    const startedMs = this.#nowMs();
+    this.#clock.start();
     try {
       return write();
     } catch (error) {
       this.onFailure(rule, error);
       return { unwritten: reasonOf(error) };
     } finally {
-      this.#of(rule).outputMs += Math.max(0, this.#nowMs() - startedMs - this.#readingMs);
+      this.#of(rule).outputMs += this.#clock.lap();
     }
   }
 
@@ -145,7 +168,7 @@ export class RuleWatch implements RuleObserver {
   }
 
   #tell(told: GrowingPeriods, failure: RuleFailure): void {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#clock.now();
     if (told.isRunning(nowMs)) return;
     told.begin(nowMs);
     this.#options.onFailure(failure);
@@ -166,12 +189,4 @@ export class RuleWatch implements RuleObserver {
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.slice(0, 200);
-}
-
-/** What reading the clock costs, so that a rule of 50 ns is not shown as one of 90. */
-function readingMs(nowMs: () => number): number {
-  const startMs = nowMs();
-  let lastMs = startMs;
-  for (let reading = 0; reading < READINGS; reading++) lastMs = nowMs();
-  return (lastMs - startMs) / READINGS;
 }

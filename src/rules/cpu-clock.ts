@@ -39,6 +39,11 @@ export class CpuClock {
     return this.#lastMs;
   }
 
+  /** Wall ms, now. */
+  now(): number {
+    return this.#clocks.nowMs();
+  }
+
   /** Begins a span. */
   start(): void {
     this.#lastMs = this.#clocks.nowMs();
