@@ -4,8 +4,11 @@ import type { Possible } from './possible.ts';
 /** Values of one field that are remembered at most: two generations of this many. */
 const MAX_VALUES = 4096;
 
-/** Longer texts are not remembered: bounds a cache at 8192 × (512 characters and a bit per rule). */
+/** Longer texts are not remembered. */
 const MAX_TEXT = 512;
+
+/** Characters of the texts of one generation: with two of them a cache has at most 1 MiB of texts, and a bit per rule for each. */
+const MAX_CHARS = 1 << 18;
 
 /** Lookups after which it is seen whether remembering pays, and for how long it is given up if not. */
 const WINDOW = 2048;
@@ -24,6 +27,8 @@ export class MaskCache {
   /** A number is how often the value was seen before its mask was worth computing. */
   #recent = new Map<Value, Int32Array | number>();
   #older = new Map<Value, Int32Array | number>();
+  /** Of the texts in #recent. */
+  #chars = 0;
   #absent: Int32Array | undefined;
   #lookups = 0;
   #misses = 0;
@@ -60,9 +65,13 @@ export class MaskCache {
       this.#misses = 0;
     }
     const next = typeof known === 'object' ? known : this.#seenAgain(value, known ?? 0);
-    if (sightings === undefined && this.#recent.size >= MAX_VALUES) {
-      this.#older = this.#recent;
-      this.#recent = new Map();
+    if (sightings === undefined) {
+      if (this.#recent.size >= MAX_VALUES || this.#chars >= MAX_CHARS) {
+        this.#older = this.#recent;
+        this.#recent = new Map();
+        this.#chars = 0;
+      }
+      if (typeof value === 'string') this.#chars += value.length;
     }
     this.#recent.set(value, next);
     return typeof next === 'object' ? next : this.#every;
