@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Ceilings, notWatchedFor, type CeilingStatus } from './agent-ceilings.ts';
+import { Tidying } from './agent-tidying.ts';
 import type { LiveRules } from './agent-rules.ts';
 import type { Container } from './apps/identity.ts';
 import type { AgentConfig } from './config/config.ts';
@@ -30,6 +31,7 @@ export class Relief {
   readonly #options: ReliefOptions;
   readonly #usage = new OwnUsage();
   readonly #ceilings: Ceilings;
+  readonly #tidying = new Tidying(collectGarbage, () => process.memoryUsage.rss());
 
   constructor(options: ReliefOptions) {
     this.#options = options;
@@ -58,8 +60,10 @@ export class Relief {
 
   /** To be called every second. */
   onTick(): void {
+    const usage = this.#usage.read();
+    this.#tidying.onTick(usage);
     try {
-      this.#ceilings.onTick(this.#usage.read());
+      this.#ceilings.onTick(usage);
     } catch (error) {
       const reason = error instanceof UserError ? error.toDisplay() : String(error);
       this.#options.logger.error({ reason }, 'rules could not be switched off or on');
