@@ -1,13 +1,14 @@
 import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 
 import { decodeText } from '../shared/text.ts';
-import type { ProcessImage } from './process.ts';
+import { packBytes, WORDS_MAX_BYTES, type PackedWords } from '../events/words.ts';
+import { ImageWords, KeptImage, NO_FACTS } from './process-image.ts';
 
 /** /proc counts a process's start in ticks of 1/100 s since boot (USER_HZ is 100 on every 64-bit Linux). */
 export const TICK_NS = 10_000_000n;
 
 /** At most this much of a command line is read; its owner may have made it megabytes long. */
-export const CMDLINE_MAX_BYTES = 32 * 1024;
+export const CMDLINE_MAX_BYTES = WORDS_MAX_BYTES;
 
 const STAT_MAX_BYTES = 4096;
 const STATUS_MAX_BYTES = 16 * 1024;
@@ -38,7 +39,7 @@ export interface ProcSnapshot {
   readonly vsid: number;
   readonly loginUid: number;
   /** Claims: a process can rewrite its command line, and no file identity is read (see `ProcReader`). */
-  readonly image: ProcessImage;
+  readonly image: KeptImage;
 }
 
 /** The slow path to a process's facts: synchronous, small, and only where the probe has not told. */
@@ -108,44 +109,11 @@ export function innermostId(status: string, key: string, fallback: number): numb
 }
 
 /** argv from /proc/PID/cmdline: NUL-separated, but its owner may have written anything, NULs or none. */
-export function parseCmdline(bytes: Buffer): string[] {
+export function packCmdline(bytes: Buffer): PackedWords {
   let end = bytes.length;
   // A title written over argv leaves a run of NULs behind; one ends the last argument anyway.
   while (end > 0 && bytes[end - 1] === 0) end--;
-  if (end === 0) return [];
-  const args: string[] = [];
-  let from = 0;
-  for (;;) {
-    const nul = bytes.indexOf(0, from);
-    if (nul < 0 || nul >= end) break;
-    args.push(decodeText(bytes.subarray(from, nul)));
-    from = nul + 1;
-  }
-  args.push(decodeText(bytes.subarray(from, end)));
-  return args;
-}
-
-/** An image of which only the name is known. */
-export function nameOnlyImage(name: string): ProcessImage {
-  return {
-    name,
-    exe: '',
-    exePath: '',
-    args: [],
-    argsTruncated: false,
-    cwd: '',
-    exeDevMajor: 0,
-    exeDevMinor: 0,
-    exeIno: 0,
-    exeUpperLayer: false,
-    exeLowerLayer: false,
-    exeMemfd: false,
-    exeWritable: false,
-    exeCtimeNs: 0n,
-    exeMtimeNs: 0n,
-    standard: [],
-    env: undefined,
-  };
+  return packBytes(bytes.subarray(0, end));
 }
 
 /**
@@ -192,7 +160,7 @@ export class ProcFs implements ProcReader {
     const alive = this.#livingThread(directory, stat);
     const cmdline = this.#readFile(`${alive}/cmdline`, CMDLINE_MAX_BYTES + 1) ?? Buffer.alloc(0);
     const argsTruncated = cmdline.length > CMDLINE_MAX_BYTES;
-    const argv = parseCmdline(cmdline.subarray(0, CMDLINE_MAX_BYTES));
+    const argv = packCmdline(cmdline.subarray(0, CMDLINE_MAX_BYTES));
     const exePath = this.#readLink(`${alive}/exe`);
     const cwd = this.#readLink(`${alive}/cwd`);
     // The same start before and after: one process held the pid all along.
@@ -204,15 +172,16 @@ export class ProcFs implements ProcReader {
       vpgid: innermostId(status, 'NSpgid', after.pgid),
       vsid: innermostId(status, 'NSsid', after.sid),
       loginUid: loginUid === UNSET_UID || !Number.isSafeInteger(loginUid) ? -1 : loginUid,
-      image: {
-        ...nameOnlyImage(after.comm),
-        exe: argv[0] ?? '',
-        exePath,
-        args: argv.slice(1),
-        argsTruncated,
-        cwd,
-        exeMemfd: exePath.startsWith('/memfd:'),
-      },
+      image: new KeptImage(
+        {
+          ...NO_FACTS,
+          name: after.comm,
+          exePath,
+          cwd,
+          exeMemfd: exePath.startsWith('/memfd:'),
+        },
+        new ImageWords(argv, undefined, argsTruncated),
+      ),
     };
   }
 

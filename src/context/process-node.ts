@@ -1,5 +1,5 @@
-import { nameOnlyImage, startTicksOf } from './proc-reader.ts';
-import type { ProcReader } from './proc-reader.ts';
+import type { Share } from './image-store.ts';
+import { startTicksOf } from './proc-reader.ts';
 import type { Process, ProcessImage } from './process.ts';
 
 /** A process as the tree keeps it. Stages after context see it as the read-only `Process`. */
@@ -36,6 +36,8 @@ export class ProcessNode implements Process {
   programSinceBootNs: bigint | undefined;
   /** The cgroup of its last event; 0 when the probe has told nothing of it. */
   cgroupId = 0;
+  /** What it counts to; the table's. Undefined until it is in the table. */
+  share: Share | undefined;
   origin: 'probe' | 'proc' | 'ancestor';
 
   /** End of the last thread; undefined while it runs. */
@@ -104,72 +106,5 @@ export class ProcessNode implements Process {
       if (at === this) return true;
     }
     return false;
-  }
-}
-
-/**
- * The image of an ancestor that the probe named and nothing more: everything but its name is read from /proc
- * at the first look, if the process still lives and has not run something else since. One bounded read per
- * ancestor, a few per container start.
- */
-export class AncestorImage implements ProcessImage {
-  readonly name: string;
-  readonly exeDevMajor = 0;
-  readonly exeDevMinor = 0;
-  readonly exeIno = 0;
-  readonly exeUpperLayer = false;
-  readonly exeLowerLayer = false;
-  readonly exeWritable = false;
-  readonly exeCtimeNs = 0n;
-  readonly exeMtimeNs = 0n;
-  readonly standard = [];
-  readonly env = undefined;
-  readonly #pid: number;
-  readonly #startBootNs: bigint;
-  readonly #reader: ProcReader;
-  #facts: ProcessImage | undefined;
-
-  constructor(pid: number, startBootNs: bigint, name: string, reader: ProcReader) {
-    this.name = name;
-    this.#pid = pid;
-    this.#startBootNs = startBootNs;
-    this.#reader = reader;
-  }
-
-  /** Reads it now, if it has not been read yet. */
-  look(): void {
-    this.#read();
-  }
-
-  get exe(): string {
-    return this.#read().exe;
-  }
-
-  get exePath(): string {
-    return this.#read().exePath;
-  }
-
-  get args(): readonly string[] {
-    return this.#read().args;
-  }
-
-  get argsTruncated(): boolean {
-    return this.#read().argsTruncated;
-  }
-
-  get cwd(): string {
-    return this.#read().cwd;
-  }
-
-  get exeMemfd(): boolean {
-    return this.#read().exeMemfd;
-  }
-
-  #read(): ProcessImage {
-    if (this.#facts === undefined) {
-      const snapshot = this.#reader.read(this.#pid, startTicksOf(this.#startBootNs));
-      this.#facts = snapshot?.stat.comm === this.name ? snapshot.image : nameOnlyImage(this.name);
-    }
-    return this.#facts;
   }
 }

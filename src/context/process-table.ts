@@ -1,3 +1,4 @@
+import { ImageStore, type ImageBounds, type Share } from './image-store.ts';
 import type { ProcessNode } from './process-node.ts';
 import type { ProcessImage } from './process.ts';
 
@@ -7,8 +8,11 @@ export const DEAD_RUN_MAX = 8;
 /** How many processes are looked at when a live one must go. */
 const EVICTION_SAMPLE = 64;
 
-/** Memory for images, per process of the bound: argv can be 16 KiB each. */
-const IMAGE_BYTES_PER_PROCESS = 1024;
+/** Bounds on what images cost, per process of the bound: 24 MiB of arguments and environments for 65536, and 64 MiB of all else. */
+const WORD_BYTES_PER_PROCESS = 384;
+const FACT_BYTES_PER_PROCESS = 1024;
+/** Where few processes are allowed: one may have 16 KiB of arguments and 8 KiB of environment. */
+const LEAST_BYTES = 8 << 20;
 
 /** Monotonic counters and present sizes of the table. */
 export interface ProcessTableCounters {
@@ -18,48 +22,62 @@ export interface ProcessTableCounters {
   readonly exited: number;
   /** Dead, kept because they have children. */
   readonly retained: number;
-  /** Estimated bytes of command lines and paths. */
+  /** Bytes of what they run: paths, arguments, environments. */
   readonly imageBytes: number;
+  /** Programs whose arguments and environment were given up because there was no room. */
+  readonly imagesCut: number;
   /** Running processes forgotten because the table was full. */
   readonly evicted: number;
   /** Dead parents forgotten while they had children, which now hang below the grandparent. */
   readonly spliced: number;
 }
 
+/** Bounds of the table, and whom it asks and tells. */
+export interface ProcessTableOptions {
+  readonly maxProcesses: number;
+  readonly maxExited: number;
+  /** Default: in proportion to `maxProcesses`. */
+  readonly imageBounds?: ImageBounds | undefined;
+  /** The root cgroup of the container that a cgroup is in. Default: itself. */
+  readonly rootOf?: ((cgroupId: number) => number) | undefined;
+  /** Told of each running process that is forgotten. Must not throw. */
+  readonly onEvict?: (node: ProcessNode) => void;
+}
+
 /**
  * Storage of the process tree: finding, reaping and bounds, no meaning. At most `maxProcesses` nodes, at most
  * `maxExited` exited ones awaiting their reaping and as many dead parents. What goes first when full: the
- * longest dead, then dead parents, then (of a sample of 64) the least recently used leaf of the cgroup that has
+ * longest dead, then dead parents, then (of a sample of 64) the least recently used leaf of the container that has
  * the most: who fills the table loses first. A process of the runtime's set-up goes last, since it could not be
- * told from the app when it came back.
+ * told from the app when it came back. Arguments and environments have a bound of their own: past it, those of the
+ * container that has the most are given up.
  */
 export class ProcessTable {
   readonly #maxProcesses: number;
   readonly #maxExited: number;
-  readonly #maxImageBytes: number;
+  readonly #rootOf: (cgroupId: number) => number;
   readonly #newest = new Map<number, ProcessNode>();
   readonly #nodes = new Set<ProcessNode>();
   readonly #retained = new Set<ProcessNode>();
-  readonly #imageUsers = new Map<ProcessImage, number>();
-  /** Nodes per cgroup; those that are in none that is known have no entry. */
-  readonly #perCgroup = new Map<number, number>();
+  readonly #images: ImageStore;
   #exited: ProcessNode[] = [];
   #exitedHead = 0;
   #sampler: Iterator<ProcessNode> | undefined;
-  #imageBytes = 0;
   #evicted = 0;
   #spliced = 0;
-  #onEvict: (node: ProcessNode) => void;
+  readonly #onEvict: (node: ProcessNode) => void;
 
-  constructor(
-    maxProcesses: number,
-    maxExited: number,
-    onEvict: (node: ProcessNode) => void = () => undefined,
-  ) {
+  constructor({ maxProcesses, maxExited, ...options }: ProcessTableOptions) {
     this.#maxProcesses = maxProcesses;
     this.#maxExited = maxExited;
-    this.#maxImageBytes = maxProcesses * IMAGE_BYTES_PER_PROCESS;
-    this.#onEvict = onEvict;
+    this.#images = new ImageStore(
+      options.imageBounds ?? {
+        wordBytes: Math.max(LEAST_BYTES, maxProcesses * WORD_BYTES_PER_PROCESS),
+        factBytes: Math.max(LEAST_BYTES, maxProcesses * FACT_BYTES_PER_PROCESS),
+      },
+    );
+    this.#rootOf = options.rootOf ?? ((cgroupId) => cgroupId);
+    this.#onEvict = options.onEvict ?? (() => undefined);
   }
 
   counters(): ProcessTableCounters {
@@ -67,7 +85,8 @@ export class ProcessTable {
       processes: this.#nodes.size,
       exited: this.#exited.length - this.#exitedHead,
       retained: this.#retained.size,
-      imageBytes: this.#imageBytes,
+      imageBytes: this.#images.bytes,
+      imagesCut: this.#images.cut,
       evicted: this.#evicted,
       spliced: this.#spliced,
     };
@@ -99,8 +118,8 @@ export class ProcessTable {
       younger.older = node;
     }
     this.#nodes.add(node);
-    this.#count(node.cgroupId, 1);
-    this.#retain(node.image);
+    const share = this.#join(node);
+    this.#images.retain(node.image, share);
     if (newest !== undefined && newest.startBootNs > node.startBootNs)
       this.markExited(node, nowBootNs);
     this.#fit(node);
@@ -108,19 +127,25 @@ export class ProcessTable {
 
   /** Replaces a node's image, keeping the previous one. */
   setImage(node: ProcessNode, image: ProcessImage, sinceBootNs: bigint): void {
-    if (node.previousImage !== undefined) this.#release(node.previousImage);
+    if (node.previousImage !== undefined) this.#images.release(node.previousImage);
     node.previousImage = node.image;
     node.image = image;
     node.imageSinceBootNs = sinceBootNs;
-    this.#retain(image);
+    if (node.share !== undefined) this.#images.retain(image, node.share);
     this.#fit(node);
   }
 
   /** Replaces an image by one that says more, or the same otherwise: what was before is no history. */
   completeImage(node: ProcessNode, image: ProcessImage): void {
-    this.#retain(image);
-    this.#release(node.image);
+    if (node.share !== undefined) this.#images.retain(image, node.share);
+    this.#images.release(node.image);
     node.image = image;
+    this.#fit(node);
+  }
+
+  /** More is known of an image that processes have. */
+  recountImage(image: ProcessImage): void {
+    this.#images.recount(image);
   }
 
   markExited(node: ProcessNode, exitedBootNs: bigint): void {
@@ -201,7 +226,8 @@ export class ProcessTable {
 
   /** Makes room until the bounds hold; `keep` is being worked on. */
   #fit(keep: ProcessNode): void {
-    while (this.#nodes.size > this.#maxProcesses || this.#imageBytes > this.#maxImageBytes) {
+    this.#images.fitWords(keep.image);
+    while (this.#nodes.size > this.#maxProcesses || this.#images.isFull) {
       if (this.#exitedHead < this.#exited.length) this.#reapOldest();
       else if (!this.#spliceOldestRetained() && !this.#evictOne(keep)) return;
     }
@@ -222,8 +248,7 @@ export class ProcessTable {
 
   #goesBefore(node: ProcessNode, other: ProcessNode): boolean {
     if (node.setup !== other.setup) return other.setup;
-    const crowd =
-      (this.#perCgroup.get(node.cgroupId) ?? 0) - (this.#perCgroup.get(other.cgroupId) ?? 0);
+    const crowd = crowdOf(node) - crowdOf(other);
     if (crowd !== 0) return crowd > 0;
     const isLeaf = node.firstChild === undefined;
     if (isLeaf !== (other.firstChild === undefined)) return isLeaf;
@@ -233,16 +258,20 @@ export class ProcessTable {
   /** Says which cgroup a process is in. */
   setCgroup(node: ProcessNode, cgroupId: number): void {
     if (node.cgroupId === cgroupId) return;
-    this.#count(node.cgroupId, -1);
     node.cgroupId = cgroupId;
-    this.#count(cgroupId, 1);
+    if (node.share === undefined) return;
+    this.#leave(node);
+    this.#join(node);
   }
 
-  #count(cgroupId: number, by: 1 | -1): void {
-    if (cgroupId === 0) return;
-    const count = (this.#perCgroup.get(cgroupId) ?? 0) + by;
-    if (count <= 0) this.#perCgroup.delete(cgroupId);
-    else this.#perCgroup.set(cgroupId, count);
+  #join(node: ProcessNode): Share {
+    return (node.share = this.#images.join(node.cgroupId === 0 ? 0 : this.#rootOf(node.cgroupId)));
+  }
+
+  #leave(node: ProcessNode): void {
+    const { share } = node;
+    node.share = undefined;
+    if (share !== undefined) this.#images.leave(share);
   }
 
   /** Takes a node out, hangs its children below its parent, and lets go of ancestors nobody needs now. */
@@ -275,10 +304,10 @@ export class ProcessTable {
     }
     node.firstChild = undefined;
     this.#nodes.delete(node);
-    this.#count(node.cgroupId, -1);
     this.#retained.delete(node);
-    this.#release(node.image);
-    if (node.previousImage !== undefined) this.#release(node.previousImage);
+    this.#images.release(node.image);
+    if (node.previousImage !== undefined) this.#images.release(node.previousImage);
+    this.#leave(node);
     const newest = this.#newest.get(node.pid);
     if (newest === node) {
       if (node.older === undefined) this.#newest.delete(node.pid);
@@ -290,36 +319,9 @@ export class ProcessTable {
     }
     node.older = undefined;
   }
-
-  #retain(image: ProcessImage): void {
-    const users = this.#imageUsers.get(image) ?? 0;
-    this.#imageUsers.set(image, users + 1);
-    if (users === 0) this.#imageBytes += imageBytes(image);
-  }
-
-  #release(image: ProcessImage): void {
-    const users = this.#imageUsers.get(image);
-    if (users === undefined) return;
-    if (users > 1) {
-      this.#imageUsers.set(image, users - 1);
-      return;
-    }
-    this.#imageUsers.delete(image);
-    this.#imageBytes -= imageBytes(image);
-  }
 }
 
-const imageSizes = new WeakMap<ProcessImage, number>();
-
-/** Measured once per image, so that what is added is what is taken off. Own data properties only: no reading. */
-function imageBytes(image: ProcessImage): number {
-  const known = imageSizes.get(image);
-  if (known !== undefined) return known;
-  let bytes = 256 + image.name.length;
-  if (Object.hasOwn(image, 'args')) {
-    bytes += 2 * (image.exe.length + image.exePath.length + image.cwd.length);
-    for (const arg of image.args) bytes += 16 + 2 * arg.length;
-  }
-  imageSizes.set(image, bytes);
-  return bytes;
+/** How many processes its container has here. Those of which no cgroup is known are no crowd. */
+function crowdOf(node: ProcessNode): number {
+  return node.cgroupId === 0 ? 0 : (node.share?.processes ?? 0);
 }

@@ -1,12 +1,15 @@
 import type { Ancestor, CallDetails, ExecDetails, KernelEvent } from '../events/event.ts';
 import type { CgroupChange } from '../probe/scope.ts';
 import { changeGroup, startSession } from './groups.ts';
-import { AncestorImage, ProcessNode } from './process-node.ts';
+import { AncestorImage } from './ancestor-image.ts';
+import type { ImageBounds } from './image-store.ts';
+import { ImageWords, KeptImage, nameOnlyImage } from './process-image.ts';
+import { ProcessNode } from './process-node.ts';
 import { ProcessTable } from './process-table.ts';
 import type { ProcessTableCounters } from './process-table.ts';
-import { nameOnlyImage, startTicksOf } from './proc-reader.ts';
+import { startTicksOf } from './proc-reader.ts';
 import type { ProcReader, ProcSnapshot } from './proc-reader.ts';
-import type { Process, ProcessImage } from './process.ts';
+import type { Process } from './process.ts';
 import { SetupMarker } from './setup.ts';
 
 /** linux/sched.h */
@@ -31,6 +34,8 @@ export interface ProcessTreeOptions {
   readonly maxProcesses?: number;
   /** Bound on exited processes awaiting their reaping, and on dead parents. Default 16384. */
   readonly maxExited?: number;
+  /** Bounds on what is kept of their programs, in bytes. Default: in proportion to `maxProcesses`, see ProcessTable. */
+  readonly imageBounds?: ImageBounds;
   /** An exited process can still be found this long: late records, held events. Default 5000. */
   readonly exitedKeepMs?: number;
   /** Whether the process's cgroup is watched; undefined when it is gone. Slow path only. Default: not known. */
@@ -86,15 +91,17 @@ export class ProcessTree {
     });
     this.#exitedKeepNs = BigInt(options.exitedKeepMs ?? EXITED_KEEP_MS) * 1_000_000n;
     this.#isInScope = options.isInScope ?? (() => undefined);
-    this.#table = new ProcessTable(
-      Math.max(16, options.maxProcesses ?? 65536),
-      options.maxExited ?? 16384,
-      (node) => {
+    this.#table = new ProcessTable({
+      maxProcesses: Math.max(16, options.maxProcesses ?? 65536),
+      maxExited: options.maxExited ?? 16384,
+      imageBounds: options.imageBounds,
+      rootOf: options.rootOf,
+      onEvict: (node) => {
         if (!node.inScope) return;
         const root = node.cgroupId === 0 ? undefined : options.rootOf?.(node.cgroupId);
         this.recordsLost(this.#latestBootNs, root ?? (node.cgroupId || undefined));
       },
-    );
+    });
   }
 
   counters(): ProcessTreeCounters {
@@ -335,8 +342,8 @@ export class ProcessTree {
   /** A process that changed its working directory runs what it ran. */
   #onMove(node: ProcessNode, cwd: string): void {
     // What is read from /proc when it is looked at says where the process is by itself.
-    if (cwd === '' || node.image instanceof AncestorImage) return;
-    this.#table.completeImage(node, { ...node.image, cwd });
+    if (cwd === '' || !(node.image instanceof KeptImage)) return;
+    this.#table.completeImage(node, node.image.movedTo(cwd));
   }
 
   #readGroup(node: ProcessNode): void {
@@ -362,7 +369,9 @@ export class ProcessTree {
   }
 
   #ancestor(pid: number, startBootNs: bigint, comm: string, inScope: boolean): ProcessNode {
-    const image = new AncestorImage(pid, startBootNs, comm, this.#reader);
+    const image = new AncestorImage(pid, startBootNs, comm, this.#reader, (read) =>
+      this.#table.recountImage(read),
+    );
     return new ProcessNode(pid, startBootNs, image, { origin: 'ancestor', inScope });
   }
 
@@ -456,26 +465,27 @@ function lookAtAncestors(node: ProcessNode): void {
   }
 }
 
-/** Copies: the event's arrays may be reused for the next one. */
-function imageOfExec(comm: string, exec: ExecDetails): ProcessImage {
+/** Copies: the event's bytes are overwritten by the next ones. */
+function imageOfExec(comm: string, exec: ExecDetails): KeptImage {
   const { file } = exec;
-  return {
-    name: comm,
-    exe: exec.argv[0] ?? exec.filename,
-    exePath: file?.path ?? exec.filename,
-    args: exec.argv.slice(1),
-    argsTruncated: exec.argvTruncated,
-    cwd: exec.cwd,
-    exeDevMajor: file?.devMajor ?? 0,
-    exeDevMinor: file?.devMinor ?? 0,
-    exeIno: file?.ino ?? 0,
-    exeUpperLayer: file?.upperLayer ?? false,
-    exeLowerLayer: file?.lowerLayer ?? false,
-    exeMemfd: file?.memfd ?? false,
-    exeWritable: exec.writable,
-    exeCtimeNs: exec.fileCtimeNs,
-    exeMtimeNs: exec.fileMtimeNs,
-    standard: exec.standard,
-    env: exec.env,
-  };
+  const { argv, env } = exec.packed();
+  return new KeptImage(
+    {
+      name: comm,
+      exePath: file?.path ?? exec.filename,
+      cwd: exec.cwd,
+      exeDevMajor: file?.devMajor ?? 0,
+      exeDevMinor: file?.devMinor ?? 0,
+      exeIno: file?.ino ?? 0,
+      exeUpperLayer: file?.upperLayer ?? false,
+      exeLowerLayer: file?.lowerLayer ?? false,
+      exeMemfd: file?.memfd ?? false,
+      exeWritable: exec.writable,
+      exeCtimeNs: exec.fileCtimeNs,
+      exeMtimeNs: exec.fileMtimeNs,
+      standard: exec.standard,
+      filename: argv === '' ? exec.filename : '',
+    },
+    new ImageWords(argv, env, exec.argvTruncated),
+  );
 }

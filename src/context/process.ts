@@ -1,4 +1,5 @@
 import type { StandardDescriptor } from '../events/event.ts';
+import type { PackedWords } from '../events/words.ts';
 
 /** What a process runs: replaced as a whole by each successful exec, so it may be kept. */
 export interface ProcessImage {
@@ -10,6 +11,7 @@ export interface ProcessImage {
   readonly exePath: string;
   /** argv without argv[0]. */
   readonly args: readonly string[];
+  /** There was more of them, or they were given up for want of memory. */
   readonly argsTruncated: boolean;
   readonly cwd: string;
   readonly exeDevMajor: number;
@@ -22,8 +24,13 @@ export interface ProcessImage {
   /** Last change of the running file's status and content, Unix ns; 0 when not known. */
   readonly exeCtimeNs: bigint;
   readonly exeMtimeNs: bigint;
-  /** NAME=value each; undefined when not known, as while no rule needs it. */
+  /** NAME=value each; undefined when not known, as while no rule needs it, or given up for want of memory. */
   readonly env: readonly string[] | undefined;
+  /**
+   * The value of the first variable whose word begins with `prefix` (NAME=, packed); '' without such a one, undefined when
+   * the environment is not known. Where it is there, it is cheaper than `env`.
+   */
+  variable?(prefix: PackedWords): string | undefined;
   /** Descriptors 0, 1 and 2 as the program found them; empty when not known. */
   readonly standard: readonly StandardDescriptor[];
 }

@@ -10,6 +10,7 @@ import type {
 } from './event.ts';
 import { readTuple } from './socket.ts';
 import { CLONE, EXEC, FILE_FLAGS, HEADER, OPEN, RECORD_FLAGS, STANDARD } from './table.gen.ts';
+import { packWords, readWords } from './words.ts';
 
 /** One function per record kind: the fixed and variable parts at `at` as the event's details. */
 
@@ -288,19 +289,6 @@ function isWritable(r: RecordBytes, at: number): boolean {
   return (mode & 0o002) !== 0;
 }
 
-function readArgv(r: RecordBytes, at: number, length: number): string[] {
-  const args: string[] = [];
-  let start = at;
-  const end = at + length;
-  while (start < end) {
-    const nul = r.bytes.indexOf(0, start);
-    const stop = nul < 0 || nul > end ? end : nul;
-    args.push(r.text(start, stop - start));
-    start = stop + 1;
-  }
-  return args;
-}
-
 /** By the type bits of i_mode, shifted as the record has them. */
 const STANDARD_TYPES: ReadonlyMap<number, string> = new Map([
   [0o01, 'pipe'],
@@ -341,6 +329,7 @@ function readStandard(r: RecordBytes, at: number): readonly StandardDescriptor[]
   return found;
 }
 
+/** Valid as long as the record's bytes are: the words are decoded once, when they are asked for. */
 export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetails {
   const ancestorsLength = r.short(at + EXEC.ancestors_len);
   const rawLength = r.short(at + EXEC.raw_len);
@@ -352,6 +341,8 @@ export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetai
   const argvAt = cwdAt + cwdLength;
   const argvLength = r.short(at + EXEC.argv_len);
   const envLength = r.short(at + EXEC.env_len);
+  let argv: readonly string[] | undefined;
+  let env: readonly string[] | undefined;
   const ancestors: Ancestor[] = [];
   for (let a = at + EXEC.end; a < rawAt; a += ANCESTOR_BYTES) {
     ancestors.push({
@@ -365,10 +356,19 @@ export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetai
     file: readFile(r, at, EXEC, pathAt, pathLength),
     filename: r.text(rawAt, rawLength),
     writable: !failed && isWritable(r, at),
-    argv: readArgv(r, argvAt, argvLength),
+    get argv(): readonly string[] {
+      return (argv ??= readWords(r, argvAt, argvLength));
+    },
     argvTruncated: (r.number(at + EXEC.flags) & RECORD_FLAGS.ARGV_TRUNCATED) !== 0,
     cwd: r.text(cwdAt, cwdLength),
-    env: envLength === 0 ? undefined : readArgv(r, argvAt + argvLength, envLength),
+    get env(): readonly string[] | undefined {
+      if (envLength === 0) return undefined;
+      return (env ??= readWords(r, argvAt + argvLength, envLength));
+    },
+    packed: () => ({
+      argv: packWords(r, argvAt, argvLength),
+      env: envLength === 0 ? undefined : packWords(r, argvAt + argvLength, envLength),
+    }),
     envTruncated: (r.number(at + EXEC.flags) & RECORD_FLAGS.ENV_TRUNCATED) !== 0,
     fileCtimeNs: r.u64(at + EXEC.file_ctime),
     fileMtimeNs: r.u64(at + EXEC.file_mtime),

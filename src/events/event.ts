@@ -1,4 +1,5 @@
 import type { EventName } from './table.gen.ts';
+import type { PackedWords } from './words.ts';
 
 /** A file as the kernel knows it: read from the object behind the descriptor, not from user memory. */
 export interface KernelFile {
@@ -172,6 +173,11 @@ export interface ExecDetails {
   readonly cwd: string;
   /** NAME=value each; undefined when no rule needs it (the probe does not copy it then) or it is empty. */
   readonly env: readonly string[] | undefined;
+  /** Copies of the bytes of argv and env: what is kept of them, since they cost less than strings. */
+  readonly packed: () => {
+    readonly argv: PackedWords;
+    readonly env: PackedWords | undefined;
+  };
   /** The environment held more than the probe copies (see the probe's ENV_MAX). */
   readonly envTruncated: boolean;
   /** Last change of the file's status and of its content, Unix nanoseconds; 0 when the call failed. */
@@ -242,6 +248,8 @@ export interface KernelEvent {
   /** Return value, or -errno. */
   readonly result: number;
   readonly comm: string;
+  /** Size of its record. */
+  readonly bytes: number;
   /** Linux dev number of the controlling terminal as in /proc/PID/stat tty_nr; 0 without one. */
   readonly tty: number;
   readonly credentials: Credentials;

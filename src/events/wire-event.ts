@@ -124,6 +124,10 @@ export class WireEvent implements KernelEvent {
     return (this.#comm ??= this.#records.comm(this.#at + HEADER.comm));
   }
 
+  get bytes(): number {
+    return this.#records.number(this.#at + HEADER.len);
+  }
+
   get tty(): number {
     return this.#records.number(this.#at + HEADER.tty);
   }
@@ -162,7 +166,7 @@ export class WireEvent implements KernelEvent {
   }
 
   detach(): WireEvent {
-    const length = this.#records.number(this.#at + HEADER.len);
+    const length = this.bytes;
     const copy = new ArrayBuffer(length);
     this.#records.bytes.copy(Buffer.from(copy), 0, this.#at, this.#at + length);
     // The offset is fixed now: a clock step between hold and release must not move the event.

@@ -45,7 +45,7 @@ function stateOf(pid: number, file: string): Partial<ExecDetails> {
 }
 
 function withoutFile(exec: ExecDetails | undefined): object {
-  return { ...exec, file: undefined };
+  return { ...exec, file: undefined, packed: undefined };
 }
 
 describe('exec', () => {
@@ -103,6 +103,7 @@ describe('exec', () => {
             assert.equal(namespaceTicks, readStat(1).startTicks);
             assert.deepEqual(withoutFile(exec), {
               file: undefined,
+              packed: undefined,
               filename: 'program',
               writable: true,
               argv: ['zeroth', 'pause', '--', 'a b', '', 'new\ufffdline', "quo'te"],

@@ -1,22 +1,25 @@
 import type { Process } from '../../context/process.ts';
+import { packBytes } from '../../events/words.ts';
 import { ancestor, ancestors } from './ancestors.ts';
 import { fieldWithReader, parseIndex } from './field.ts';
 import type { ArgumentProblem, FieldDefinition, Reader } from './field.ts';
 
 /** What follows `NAME=`; '' when there is no such variable (S1), undefined when the environment is not known. */
-function variable(process: Process, name: string): string | undefined {
+function variableReader(name: string): (process: Process) => string | undefined {
   const prefix = `${name}=`;
-  const { env } = process.image;
-  return env && (env.find((word) => word.startsWith(prefix))?.slice(prefix.length) ?? '');
+  const packed = packBytes(prefix);
+  return ({ image }) => {
+    if (image.variable !== undefined) return image.variable(packed);
+    const { env } = image;
+    return env && (env.find((word) => word.startsWith(prefix))?.slice(prefix.length) ?? '');
+  };
 }
 
 const wholeOf = (process: Process | undefined): string | undefined => process?.image.env?.join(' ');
 
 function ownReader(name: string | undefined): Reader {
-  return {
-    shape: 'single',
-    read: ({ process }) => (name === undefined ? wholeOf(process) : variable(process, name)),
-  };
+  const read = name === undefined ? wholeOf : variableReader(name);
+  return { shape: 'single', read: ({ process }) => read(process) };
 }
 
 /** `[3]` is the environment of one ancestor, `[NAME]` a variable of the nearest that has it. */
@@ -35,12 +38,13 @@ function ancestorsReader(argument: string | undefined): Reader | ArgumentProblem
     if (typeof level === 'object') return level;
     return { shape: 'single', read: ({ process }) => wholeOf(ancestor(process, level)) };
   }
+  const variable = variableReader(argument);
   return {
     shape: 'single',
     read({ process }) {
       let known: string | undefined;
       for (const one of ancestors(process)) {
-        const value = variable(one, argument);
+        const value = variable(one);
         if (value !== undefined && value !== '') return value;
         known ??= value;
       }

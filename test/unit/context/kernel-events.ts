@@ -56,6 +56,7 @@ export function kernelEvent(
     parentStartBootNs: actor.parentStart ?? 1n,
     result: 0,
     comm: actor.comm ?? 'app',
+    bytes: 400,
     tty: 0,
     credentials: CREDENTIALS,
     open: undefined,
@@ -88,6 +89,7 @@ export function execEvent(
   bootNs: bigint,
   options: {
     argv?: readonly string[];
+    env?: readonly string[];
     file?: Partial<KernelFile>;
     ancestors?: readonly Ancestor[];
     result?: number;
@@ -102,7 +104,8 @@ export function execEvent(
     argv,
     argvTruncated: false,
     cwd: '/srv',
-    env: undefined,
+    env: options.env,
+    packed: () => ({ argv: packed(argv), env: options.env && packed(options.env) }),
     envTruncated: false,
     fileCtimeNs: 0n,
     fileMtimeNs: 0n,
@@ -116,6 +119,10 @@ export function execEvent(
   };
   return kernelEvent(actor, bootNs, { type: 'execve', result, exec });
 }
+
+/** As the kernel has them: a NUL after each. */
+const packed = (words: readonly string[]): string =>
+  Buffer.from(words.map((word) => `${word}\0`).join('')).toString('latin1');
 
 export function cloneEvent(
   actor: Actor,

@@ -8,12 +8,15 @@ import { setTimeout } from 'node:timers/promises';
 import {
   CMDLINE_MAX_BYTES,
   innermostId,
-  parseCmdline,
+  packCmdline,
   parseProcStat,
   ProcFs,
   startTicksOf,
 } from '../../../src/context/proc-reader.ts';
+import { unpackWords } from '../../../src/events/words.ts';
 import { FixtureProc } from './fixture-proc.ts';
+
+const parseCmdline = (bytes: Buffer): string[] => unpackWords(packCmdline(bytes));
 
 test('reads a real process', async () => {
   const child = spawn('sleep', ['300'], { argv0: 'a title\nof its own', cwd: '/usr' });

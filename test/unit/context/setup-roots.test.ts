@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ProcFs, nameOnlyImage } from '../../../src/context/proc-reader.ts';
+import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { nameOnlyImage } from '../../../src/context/process-image.ts';
 import { ProcessNode } from '../../../src/context/process-node.ts';
 import { SetupRoots } from '../../../src/context/setup-roots.ts';
 import { FixtureProc } from './fixture-proc.ts';

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { nameOnlyImage } from '../../../src/context/process-image.ts';
 import { test } from 'node:test';
 
 import { ProcFs, startTicksOf } from '../../../src/context/proc-reader.ts';
@@ -145,7 +146,7 @@ test('processes of the scan are not set-up', () => {
       vpgid: 1,
       vsid: 1,
       loginUid: -1,
-      image: tree.onEvent(execEvent({ pid: 8, start: at(0) }, at(0))).image,
+      image: nameOnlyImage('app'),
     },
     true,
     undefined,

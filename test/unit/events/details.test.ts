@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { StandardDescriptor } from '../../../src/events/event.ts';
 import { FILE_FLAGS, RECORD_FLAGS, STANDARD } from '../../../src/events/table.gen.ts';
+import { unpackWords } from '../../../src/events/words.ts';
 import { decodeText } from '../../../src/shared/text.ts';
 import { u32, s32, u64, path, bool, files } from './arbitraries.ts';
 import { plain } from '../../support/plain.ts';
@@ -146,7 +147,7 @@ test('an exec comes back as it was written', () => {
         const event = eventOf(
           buildRecord('exec', 'execve', { ret: failed ? -2 : 0 }, { ...file, ...rest }, parts),
         );
-        const { writable, standard, ...exec } = event.exec!;
+        const { writable, standard, packed, ...exec } = event.exec!;
         assert.deepEqual(
           { ...exec, file: exec.file && plain(exec.file) },
           {
@@ -169,6 +170,9 @@ test('an exec comes back as it was written', () => {
             ...{ pgid: rest.pgid, vpgid: rest.vpgid, sid: rest.sid, vsid: rest.vsid },
           },
         );
+        const kept = packed();
+        assert.deepEqual(unpackWords(kept.argv), exec.argv);
+        assert.deepEqual(kept.env && unpackWords(kept.env), exec.env);
         if (failed) assert.equal(writable, false);
         assert.equal(standard.length, failed ? 0 : 3);
       },

@@ -1,0 +1,86 @@
+import { nameOnlyImage, type KeptImage } from './process-image.ts';
+import { startTicksOf } from './proc-reader.ts';
+import type { ProcReader } from './proc-reader.ts';
+import type { ProcessImage } from './process.ts';
+
+/**
+ * The image of an ancestor that the probe named and nothing more: everything but its name is read from /proc
+ * at the first look, if the process still lives and has not run something else since. One bounded read per
+ * ancestor, a few per container start.
+ */
+export class AncestorImage implements ProcessImage {
+  readonly name: string;
+  readonly exeDevMajor = 0;
+  readonly exeDevMinor = 0;
+  readonly exeIno = 0;
+  readonly exeUpperLayer = false;
+  readonly exeLowerLayer = false;
+  readonly exeWritable = false;
+  readonly exeCtimeNs = 0n;
+  readonly exeMtimeNs = 0n;
+  readonly standard = [];
+  readonly env = undefined;
+  readonly #pid: number;
+  readonly #startBootNs: bigint;
+  readonly #reader: ProcReader;
+  readonly #onRead: (image: AncestorImage) => void;
+  #facts: KeptImage | undefined;
+
+  /** `onRead`: told once, when /proc was read. */
+  constructor(
+    pid: number,
+    startBootNs: bigint,
+    name: string,
+    reader: ProcReader,
+    onRead: (image: AncestorImage) => void,
+  ) {
+    this.name = name;
+    this.#pid = pid;
+    this.#startBootNs = startBootNs;
+    this.#reader = reader;
+    this.#onRead = onRead;
+  }
+
+  /** What was read so far; undefined before the first look. */
+  get known(): KeptImage | undefined {
+    return this.#facts;
+  }
+
+  /** Reads it now, if it has not been read yet. */
+  look(): void {
+    this.#read();
+  }
+
+  get exe(): string {
+    return this.#read().exe;
+  }
+
+  get exePath(): string {
+    return this.#read().exePath;
+  }
+
+  get args(): readonly string[] {
+    return this.#read().args;
+  }
+
+  get argsTruncated(): boolean {
+    return this.#read().argsTruncated;
+  }
+
+  get cwd(): string {
+    return this.#read().cwd;
+  }
+
+  get exeMemfd(): boolean {
+    return this.#read().exeMemfd;
+  }
+
+  #read(): ProcessImage {
+    if (this.#facts === undefined) {
+      const snapshot = this.#reader.read(this.#pid, startTicksOf(this.#startBootNs));
+      this.#facts = snapshot?.stat.comm === this.name ? snapshot.image : nameOnlyImage(this.name);
+      this.#onRead(this);
+    }
+    return this.#facts;
+  }
+}
