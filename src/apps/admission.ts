@@ -16,12 +16,12 @@ export interface AdmissionTarget<E, D> {
 export interface AdmissionOptions {
   /** How long an event waits for its container (5000). */
   readonly holdMs?: number | undefined;
-  /** Held events of one container (4096) and of all (65536). */
+  /** Held events of one container (4096, 8 MiB) and of all (65536, 24 MiB). */
   readonly maxEventsPerContainer?: number | undefined;
   readonly maxEvents?: number | undefined;
   /** How long a detection waits for its container (600000). */
   readonly detectionWaitMs?: number | undefined;
-  /** Waiting detections of one container (1024) and of all (16384). */
+  /** Waiting detections of one container (1024, 2 MiB) and of all (16384, 16 MiB). */
   readonly maxDetectionsPerContainer?: number | undefined;
   readonly maxDetections?: number | undefined;
 }
@@ -39,14 +39,19 @@ interface WaitingEvent<E> {
 
 const TICK_MS = 100;
 
+/** A record may have 32 KiB, so counts alone would allow gigabytes. */
+const EVENT_BYTES = { maxBytesPerKey: 8 << 20, maxBytesTotal: 24 << 20 };
+const DETECTION_BYTES = { maxBytesPerKey: 2 << 20, maxBytesTotal: 16 << 20 };
+
 /**
  * Stands between the ring and the rules: an event of a known container passes at once, one of an excluded
  * container ends here, one of a container whose identity is pending waits, in order, and is evaluated without
- * it when the wait is over. What such an event trips waits longer, in a bounded store of its own.
+ * it when the wait is over. What such an event trips waits longer, in a bounded store of its own. `heldBytes` is what an
+ * event or a detection costs while it is held.
  */
 export class Admission<
-  E extends { readonly cgroupId: number; detach(): E },
-  D extends { readonly cgroupId: number },
+  E extends { readonly cgroupId: number; readonly heldBytes: number; detach(): E },
+  D extends { readonly cgroupId: number; readonly heldBytes: number },
 > {
   readonly #registry: ContainerRegistry;
   readonly #target: AdmissionTarget<E, D>;
@@ -74,11 +79,15 @@ export class Admission<
     this.#events = new HeldQueue({
       maxPerKey: options.maxEventsPerContainer ?? 4096,
       maxTotal: options.maxEvents ?? 65536,
+      ...EVENT_BYTES,
+      bytesOf: ({ event }) => event.heldBytes,
       onExpired: (waiting) => this.#evaluateLate(waiting),
     });
     this.#detections = new HeldQueue({
       maxPerKey: options.maxDetectionsPerContainer ?? 1024,
       maxTotal: options.maxDetections ?? 16384,
+      ...DETECTION_BYTES,
+      bytesOf: ({ heldBytes }) => heldBytes,
       onExpired: (detection) => target.unattributed(detection),
     });
     registry.listen({

@@ -2,6 +2,11 @@
 export interface HeldQueueOptions<T> {
   readonly maxPerKey: number;
   readonly maxTotal: number;
+  /** What an item costs; the same each time it is asked. Default: nothing. */
+  readonly bytesOf?: (item: T) => number;
+  /** Bounds on that. Default: none. */
+  readonly maxBytesPerKey?: number;
+  readonly maxBytesTotal?: number;
   /** Called for each item whose time is up, oldest first per key. Must not throw. */
   readonly onExpired: (item: T, key: number) => void;
 }
@@ -9,6 +14,7 @@ export interface HeldQueueOptions<T> {
 /** Monotonic counts, and what is held now. */
 export interface HeldQueueCounters {
   readonly held: number;
+  readonly heldBytes: number;
   readonly dropped: number;
   readonly discarded: number;
   readonly expired: number;
@@ -18,6 +24,7 @@ interface KeyQueue<T> {
   readonly items: T[];
   readonly deadlines: number[];
   head: number;
+  bytes: number;
 }
 
 /** How many keys' drop counts are remembered. */
@@ -25,8 +32,8 @@ const MAX_DROP_KEYS = 16384;
 
 /**
  * Items that wait for something to become known about their key: a cgroup's events for its identity, a
- * container's detections for their app. First in, first out per key. When a key or the whole queue is full
- * the newest item is dropped and counted to its key. Owns the items until it hands them over (so events
+ * container's detections for their app. First in, first out per key. When a key or the whole queue is full, by count or
+ * by bytes, the newest item is dropped and counted to its key. Owns the items until it hands them over (so events
  * must be detached before). Time is the caller's: deadlines and `expire` use one monotonic clock in ms.
  */
 export class HeldQueue<T> {
@@ -34,6 +41,7 @@ export class HeldQueue<T> {
   readonly #queues = new Map<number, KeyQueue<T>>();
   readonly #droppedByKey = new Map<number, number>();
   #total = 0;
+  #totalBytes = 0;
   #dropped = 0;
   #discarded = 0;
   #expired = 0;
@@ -47,15 +55,29 @@ export class HeldQueue<T> {
   hold(key: number, item: T, deadlineMs: number): boolean {
     let queue = this.#queues.get(key);
     const size = queue === undefined ? 0 : queue.items.length - queue.head;
-    if (size >= this.#options.maxPerKey || this.#total >= this.#options.maxTotal) {
+    const bytes = this.#bytesOf(item);
+    const {
+      maxPerKey,
+      maxTotal,
+      maxBytesPerKey = Infinity,
+      maxBytesTotal = Infinity,
+    } = this.#options;
+    if (
+      size >= maxPerKey ||
+      this.#total >= maxTotal ||
+      (queue?.bytes ?? 0) + bytes > maxBytesPerKey ||
+      this.#totalBytes + bytes > maxBytesTotal
+    ) {
       this.#countDrop(key, 1);
       return false;
     }
     if (queue === undefined) {
-      queue = { items: [], deadlines: [], head: 0 };
+      queue = { items: [], deadlines: [], head: 0, bytes: 0 };
       this.#queues.set(key, queue);
     }
     queue.items.push(item);
+    queue.bytes += bytes;
+    this.#totalBytes += bytes;
     // Order within a key is what counts: nothing overtakes an earlier item that may wait longer.
     const previous = queue.deadlines.at(-1) ?? -Infinity;
     queue.deadlines.push(Math.max(previous, deadlineMs));
@@ -109,7 +131,10 @@ export class HeldQueue<T> {
     for (const [key, queue] of this.#queues) {
       const { items, deadlines } = queue;
       while (queue.head < items.length && (deadlines[queue.head] as number) <= nowMs) {
-        due.push([key, items[queue.head] as T]);
+        const item = items[queue.head] as T;
+        due.push([key, item]);
+        queue.bytes -= this.#bytesOf(item);
+        this.#totalBytes -= this.#bytesOf(item);
         items[queue.head] = undefined as T;
         queue.head++;
       }
@@ -144,6 +169,7 @@ export class HeldQueue<T> {
   counters(): HeldQueueCounters {
     return {
       held: this.#total,
+      heldBytes: this.#totalBytes,
       dropped: this.#dropped,
       discarded: this.#discarded,
       expired: this.#expired,
@@ -155,7 +181,12 @@ export class HeldQueue<T> {
     if (queue === undefined) return undefined;
     this.#queues.delete(key);
     this.#total -= queue.items.length - queue.head;
+    this.#totalBytes -= queue.bytes;
     return queue;
+  }
+
+  #bytesOf(item: T): number {
+    return this.#options.bytesOf?.(item) ?? 0;
   }
 
   #countDrop(key: number, count: number): void {

@@ -59,12 +59,18 @@ interface Occurrence {
   readonly cgroupId: number;
   readonly event: KernelEvent;
   readonly process: Process;
+  /** What it costs while it waits; 0 as it passes. */
+  readonly heldBytes: number;
   detach(): Occurrence;
 }
+
+/** Objects around a record that is kept, as V8 has them. */
+const OCCURRENCE_BYTES = 1024;
 
 /** A match whose container is not known yet. It may outlive its rule set, and holds nothing of it but the rule. */
 interface WaitingMatch {
   readonly cgroupId: number;
+  readonly heldBytes: number;
   readonly occurrence: Occurrence;
   readonly match: Match;
 }
@@ -73,6 +79,7 @@ interface WaitingMatch {
 class Passing implements Occurrence {
   event!: KernelEvent;
   process!: Process;
+  readonly heldBytes = 0;
 
   get cgroupId(): number {
     return this.event.cgroupId;
@@ -80,7 +87,11 @@ class Passing implements Occurrence {
 
   detach(): Occurrence {
     const { cgroupId } = this.event;
-    const kept = { cgroupId, event: this.event.detach(), process: pinProcess(this.process) };
+    const event = this.event.detach();
+    // The program that an exec brings is as large as its record, and lives on with it.
+    const programBytes = event.type === 'execve' || event.type === 'execveat' ? event.bytes : 0;
+    const heldBytes = OCCURRENCE_BYTES + event.bytes + programBytes;
+    const kept = { cgroupId, event, process: pinProcess(this.process), heldBytes };
     const occurrence: Occurrence = { ...kept, detach: () => occurrence };
     return occurrence;
   }
@@ -173,8 +184,9 @@ export class Evaluation {
       for (const match of this.#matches(subject, appRules)) {
         if (container !== undefined) this.#detect(match, subject, appRules);
         else {
-          const { cgroupId } = occurrence;
-          this.#admission.detection({ cgroupId, occurrence: occurrence.detach(), match });
+          const kept = occurrence.detach();
+          const { cgroupId, heldBytes } = kept;
+          this.#admission.detection({ cgroupId, heldBytes, occurrence: kept, match });
         }
       }
     } catch (error) {

@@ -11,13 +11,21 @@ interface TestEvent {
   readonly cgroupId: number;
   readonly n: number;
   readonly detached: boolean;
+  readonly heldBytes: number;
   detach(): TestEvent;
+}
+
+interface TestDetection {
+  readonly cgroupId: number;
+  readonly n: number;
+  readonly heldBytes: number;
 }
 
 const ID = 'a'.repeat(64);
 
-function eventOf(cgroupId: number, n: number, detached = false): TestEvent {
-  return { cgroupId, n, detached, detach: () => eventOf(cgroupId, n, true) };
+function eventOf(cgroupId: number, n: number, detached = false, heldBytes = 400): TestEvent {
+  const detach = (): TestEvent => eventOf(cgroupId, n, true, heldBytes);
+  return { cgroupId, n, detached, heldBytes, detach };
 }
 
 function world(options = {}) {
@@ -34,7 +42,7 @@ function world(options = {}) {
     lookup: () => undefined,
   });
   const log: string[] = [];
-  const admission = new Admission<TestEvent, { cgroupId: number; n: number }>(
+  const admission = new Admission<TestEvent, TestDetection>(
     registry,
     {
       evaluate: (event, container) =>
@@ -107,8 +115,8 @@ test('after 5 s evaluated without identity; what it trips waits for it', () => {
   // Also without a tick: the next event must not overtake.
   w.admission.event(eventOf(10, 2));
   assert.deepEqual(w.log, ['- 1 held', '- 2']);
-  w.admission.detection({ cgroupId: 10, n: 1 });
-  w.admission.detection({ cgroupId: 10, n: 2 });
+  w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
+  w.admission.detection({ cgroupId: 10, n: 2, heldBytes: 400 });
   w.include();
   assert.deepEqual(w.log.slice(2), ['web detection 1', 'web detection 2']);
 });
@@ -116,7 +124,7 @@ test('after 5 s evaluated without identity; what it trips waits for it', () => {
 test('a detection that never finds its app is the operator’s', () => {
   const w = world();
   w.registry.found(10, PATH, 10);
-  w.admission.detection({ cgroupId: 10, n: 1 });
+  w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
   w.time.nowMs = 599_999;
   w.admission.tick();
   assert.deepEqual(w.log, []);
@@ -128,7 +136,7 @@ test('a detection that never finds its app is the operator’s', () => {
 test('a detection is not handed to a later container with the same number', () => {
   const w = world();
   w.registry.found(10, PATH, 10);
-  w.admission.detection({ cgroupId: 10, n: 1 });
+  w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
   w.admission.event(eventOf(10, 1));
   w.registry.remove(10);
   w.time.nowMs = 100;
@@ -167,7 +175,7 @@ test('bounds: the newest are dropped and counted to their container', () => {
   const w = world({ maxEventsPerContainer: 2, maxDetectionsPerContainer: 1 });
   w.registry.found(10, PATH, 10);
   for (const n of [1, 2, 3, 4]) w.admission.event(eventOf(10, n));
-  for (const n of [1, 2]) w.admission.detection({ cgroupId: 10, n });
+  for (const n of [1, 2]) w.admission.detection({ cgroupId: 10, n, heldBytes: 400 });
   assert.equal(w.admission.droppedOf(10), 2);
   w.include();
   assert.deepEqual(w.log, ['web detection 1', 'web 1 held', 'web 2 held']);
@@ -179,7 +187,7 @@ test('the end: everything held is evaluated, everything waiting handed over', ()
   w.registry.found(10, PATH, 10);
   w.admission.start();
   w.admission.event(eventOf(10, 1));
-  w.admission.detection({ cgroupId: 10, n: 1 });
+  w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
   w.admission.stop();
   assert.deepEqual(w.log, ['- 1 held', 'nobody detection 1']);
 });
@@ -187,9 +195,31 @@ test('the end: everything held is evaluated, everything waiting handed over', ()
 test('a removed container that stays unnamed hands over what waits when it is forgotten', () => {
   const w = world({ detectionWaitMs: PENDING_MEMORY_MS * 2 });
   w.registry.found(10, PATH, 10);
-  w.admission.detection({ cgroupId: 10, n: 1 });
+  w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
   w.registry.remove(10);
   w.time.nowMs = PENDING_MEMORY_MS;
   w.registry.sweep();
   assert.deepEqual(w.log, ['nobody detection 1']);
+});
+
+test('large events and detections that wait are bounded by their bytes, per container and together', () => {
+  const w = world();
+  const large = 50_000;
+  for (let n = 0; n < 1000; n++) w.admission.event(eventOf(10, n, false, large));
+  assert.equal(w.admission.counters().events.held, Math.floor((8 << 20) / large));
+  assert.equal(w.admission.droppedOf(10), 1000 - Math.floor((8 << 20) / large));
+  for (let cgroup = 11; cgroup < 30; cgroup++) {
+    for (let n = 0; n < 100; n++) w.admission.event(eventOf(cgroup, n, false, large));
+  }
+  assert.ok(w.admission.counters().events.heldBytes <= 24 << 20);
+  for (let n = 0; n < 1000; n++) w.admission.detection({ cgroupId: 10, n, heldBytes: large });
+  for (let cgroup = 11; cgroup < 60; cgroup++) {
+    for (let n = 0; n < 20; n++) w.admission.detection({ cgroupId: cgroup, n, heldBytes: large });
+  }
+  const { held, heldBytes, dropped } = w.admission.counters().detections;
+  assert.ok(heldBytes <= 16 << 20 && heldBytes > 15 << 20, String(heldBytes));
+  assert.equal(held + dropped, 1000 + 49 * 20);
+  w.admission.stop();
+  assert.equal(w.admission.counters().events.heldBytes, 0);
+  assert.equal(w.admission.counters().detections.heldBytes, 0);
 });

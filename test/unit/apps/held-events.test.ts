@@ -116,3 +116,27 @@ test('drain hands over everything', () => {
   assert.equal(expired.length, 2);
   assert.equal(held.counters().held, 0);
 });
+
+test('drops beyond the bytes of a key and of all, and gives them back in each way an item leaves', () => {
+  const held = new HeldQueue<number>({
+    ...{ maxPerKey: 100, maxTotal: 100, maxBytesPerKey: 10, maxBytesTotal: 15 },
+    bytesOf: (item) => item,
+    onExpired: () => undefined,
+  });
+  assert.equal(held.hold(1, 6, 100), true);
+  assert.equal(held.hold(1, 5, 100), false);
+  assert.equal(held.hold(1, 4, 200), true);
+  assert.equal(held.hold(2, 6, 100), false, 'all together');
+  assert.equal(held.hold(2, 5, 100), true);
+  assert.deepEqual([held.droppedOf(1), held.droppedOf(2)], [1, 1]);
+  assert.equal(held.counters().heldBytes, 15);
+  held.expire(100);
+  assert.equal(held.counters().heldBytes, 4);
+  held.rekey(1, 3);
+  assert.equal(held.counters().heldBytes, 4);
+  held.discard(3);
+  assert.equal(held.counters().heldBytes, 0);
+  assert.equal(held.hold(1, 10, 100), true);
+  held.release(1, () => undefined);
+  assert.equal(held.counters().heldBytes, 0);
+});
