@@ -1,4 +1,5 @@
 import { CoverageLines } from './agent-coverage.ts';
+import { CutReports } from './agent-cuts.ts';
 import type { AgentOptions } from './agent-options.ts';
 import { RecordLosses } from './agent-losses.ts';
 import { filesOf, Insides, openPins } from './agent-insides.ts';
@@ -79,6 +80,7 @@ export class Agent {
   readonly #report: AgentReport;
   readonly #relief: Relief;
   readonly #losses: RecordLosses;
+  readonly #cuts: CutReports;
   readonly #coverage: CoverageLines | undefined;
   #records: RecordBytes | undefined;
   #event: WireEvent | undefined;
@@ -267,6 +269,7 @@ export class Agent {
         if (resolution.state === 'included') this.#fanOut.noteUnseen(resolution.container, count);
       },
     });
+    this.#cuts = new CutReports(this.#tree, this.#apps, logger);
     const { coverage } = config;
     if (coverage.enabled) {
       this.#coverage = new CoverageLines({
@@ -407,6 +410,7 @@ export class Agent {
   #onTick(): void {
     this.#clock.refresh();
     this.#losses.look();
+    this.#cuts.onTick(performance.now());
     this.#tree.tick(bootNs());
     this.#relief.onTick();
     const entries = this.#apps.registry.entries();

@@ -38,7 +38,7 @@ function lost({ kernel, waiting, delivery }: AgentSnapshot): number {
 }
 
 function format(snapshot: AgentSnapshot): string {
-  const { apps, kernel, waiting, rules } = snapshot;
+  const { apps, kernel, processes, waiting, rules } = snapshot;
   const upSeconds = Math.round((Date.now() - snapshot.startedAtMs) / 1000);
   const detections = Object.values(snapshot.engine.detections).reduce((a, b) => a + b, 0);
   const attached = snapshot.hooks.filter((hook) => hook.startsWith('sys_')).length;
@@ -55,6 +55,11 @@ function format(snapshot: AgentSnapshot): string {
     ...containerTable(apps.containers.filter((container) => !container.gone)),
     '',
     `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} kept back by prefilters`,
+    `processes: ${processes.processes}, their programs take ${mebibytes(processes.imageBytes)} MiB` +
+      (processes.imagesCut > 0
+        ? `; arguments and environment of ${processes.imagesCut} programs were given up for want of room`
+        : '') +
+      (processes.evicted > 0 ? `; ${processes.evicted} running processes were forgotten` : ''),
     `waiting: ${waiting.events.held} events and ${waiting.detections.held} detections for their container's identity` +
       ` (given up: ${waiting.events.dropped + waiting.detections.dropped})`,
     `detections: ${detections}` +

@@ -59,6 +59,8 @@ export class ImageStore {
   #factBytes = 0;
   #wordBytes = 0;
   #cut = 0;
+  /** Since `takeCuts`, by root cgroup: no more than there are containers. */
+  #cuts = new Map<number, number>();
 
   constructor(bounds: ImageBounds) {
     this.#bounds = bounds;
@@ -71,6 +73,13 @@ export class ImageStore {
   /** Images that gave up their arguments and environment, since the start. */
   get cut(): number {
     return this.#cut;
+  }
+
+  /** How many gave up their words since the last call, by the root cgroup of their container. */
+  takeCuts(): ReadonlyMap<number, number> {
+    const cuts = this.#cuts;
+    this.#cuts = new Map();
+    return cuts;
   }
 
   /** Processes must go. */
@@ -151,6 +160,8 @@ export class ImageStore {
     if (use === undefined) return;
     words.drop();
     this.#cut++;
+    const { root } = use.share;
+    this.#cuts.set(root, (this.#cuts.get(root) ?? 0) + 1);
     use.share.words.delete(words);
     this.#addWords(use.share, words.bytes - use.bytes);
     use.bytes = words.bytes;

@@ -1,3 +1,4 @@
+import type { ExecDetails } from '../events/event.ts';
 import { unpackWords, wordAfter, type PackedWords } from '../events/words.ts';
 import type { ProcessImage } from './process.ts';
 
@@ -167,6 +168,31 @@ export class KeptImage implements ProcessImage {
   movedTo(cwd: string): KeptImage {
     return new KeptImage({ ...(this as ImageFacts), cwd }, this.words);
   }
+}
+
+/** What an exec record says of the program. Copies: the event's bytes are overwritten by the next ones. */
+export function imageOfExec(comm: string, exec: ExecDetails): KeptImage {
+  const { file } = exec;
+  const { argv, env } = exec.packed();
+  return new KeptImage(
+    {
+      name: comm,
+      exePath: file?.path ?? exec.filename,
+      cwd: exec.cwd,
+      exeDevMajor: file?.devMajor ?? 0,
+      exeDevMinor: file?.devMinor ?? 0,
+      exeIno: file?.ino ?? 0,
+      exeUpperLayer: file?.upperLayer ?? false,
+      exeLowerLayer: file?.lowerLayer ?? false,
+      exeMemfd: file?.memfd ?? false,
+      exeWritable: exec.writable,
+      exeCtimeNs: exec.fileCtimeNs,
+      exeMtimeNs: exec.fileMtimeNs,
+      standard: exec.standard,
+      filename: argv === '' ? exec.filename : '',
+    },
+    new ImageWords(argv, env, exec.argvTruncated),
+  );
 }
 
 /** An image of which only the name is known. */

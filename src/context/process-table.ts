@@ -92,6 +92,11 @@ export class ProcessTable {
     };
   }
 
+  /** See ImageStore. */
+  takeCuts(): ReadonlyMap<number, number> {
+    return this.#images.takeCuts();
+  }
+
   find(pid: number, startBootNs: bigint): ProcessNode | undefined {
     let node = this.#newest.get(pid);
     while (node !== undefined && !node.isStartedAt(startBootNs)) node = node.older;

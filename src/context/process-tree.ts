@@ -3,7 +3,7 @@ import type { CgroupChange } from '../probe/scope.ts';
 import { changeGroup, startSession } from './groups.ts';
 import { AncestorImage } from './ancestor-image.ts';
 import type { ImageBounds } from './image-store.ts';
-import { ImageWords, KeptImage, nameOnlyImage } from './process-image.ts';
+import { imageOfExec, KeptImage, nameOnlyImage } from './process-image.ts';
 import { ProcessNode } from './process-node.ts';
 import { ProcessTable } from './process-table.ts';
 import type { ProcessTableCounters } from './process-table.ts';
@@ -112,6 +112,11 @@ export class ProcessTree {
       procReadsRefused: this.#procReadsRefused,
       missedExits: this.#missedExits,
     };
+  }
+
+  /** How many programs lost their arguments and environment since the last call, by root cgroup (0: none is known). */
+  takeCuts(): ReadonlyMap<number, number> {
+    return this.#table.takeCuts();
   }
 
   /** Takes the event in and returns the process it happened in. Never throws for what a container can cause. */
@@ -463,29 +468,4 @@ function lookAtAncestors(node: ProcessNode): void {
     if (above.image instanceof AncestorImage) above.image.look();
     above = above.parent;
   }
-}
-
-/** Copies: the event's bytes are overwritten by the next ones. */
-function imageOfExec(comm: string, exec: ExecDetails): KeptImage {
-  const { file } = exec;
-  const { argv, env } = exec.packed();
-  return new KeptImage(
-    {
-      name: comm,
-      exePath: file?.path ?? exec.filename,
-      cwd: exec.cwd,
-      exeDevMajor: file?.devMajor ?? 0,
-      exeDevMinor: file?.devMinor ?? 0,
-      exeIno: file?.ino ?? 0,
-      exeUpperLayer: file?.upperLayer ?? false,
-      exeLowerLayer: file?.lowerLayer ?? false,
-      exeMemfd: file?.memfd ?? false,
-      exeWritable: exec.writable,
-      exeCtimeNs: exec.fileCtimeNs,
-      exeMtimeNs: exec.fileMtimeNs,
-      standard: exec.standard,
-      filename: argv === '' ? exec.filename : '',
-    },
-    new ImageWords(argv, env, exec.argvTruncated),
-  );
 }

@@ -312,11 +312,12 @@ export class AgentMetrics {
         ['processes', 'Processes kept in the tree.'],
         ['exited', 'Exited processes that can still be found.'],
         ['retained', 'Dead processes kept for their children.'],
-        ['imageBytes', 'Estimated bytes of command lines and paths.'],
+        ['imageBytes', 'Bytes of paths, arguments and environments of programs.'],
       ] as const)
         size(registers, `varvel_context_${snake(field)}`, help, () => context()[field]);
       for (const [field, help] of [
         ['evicted', 'Running processes forgotten because the tree was full.'],
+        ['imagesCut', 'Programs whose arguments and environment were given up for want of memory.'],
         ['spliced', 'Dead parents forgotten before their children.'],
         ['discovered', 'Processes first heard of by an event of their own.'],
         ['missedExits', 'Exits that no record told.'],

@@ -104,6 +104,8 @@ test('a container that needs much gives up its own arguments, not those of other
   assert.ok(imageBytes <= 9 << 20, String(imageBytes));
   assert.deepEqual([evicted, processes], [0, 2020]);
   assert.ok(imagesCut > 1500);
+  assert.deepEqual([...tree.takeCuts()], [[2, imagesCut]], 'and it is known whose they were');
+  assert.equal(tree.takeCuts().size, 0);
   for (const { image } of quiet) {
     assert.deepEqual(
       [image.exe, image.args, image.argsTruncated, image.env],
