@@ -1,5 +1,5 @@
 import type { ExecDetails } from '../events/event.ts';
-import { unpackWords, wordAfter, type PackedWords } from '../events/words.ts';
+import { joinWords, unpackWords, wordAfter, type PackedWords } from '../events/words.ts';
 import type { ProcessImage } from './process.ts';
 
 /** How much of argv[0] stays when an image gives up its words. */
@@ -68,6 +68,11 @@ export class ImageWords {
     return this.#env === undefined ? undefined : unpackWords(this.#env);
   }
 
+  /** See ProcessImage.envText. */
+  envText(): string | undefined {
+    return this.#env === undefined ? undefined : joinWords(this.#env);
+  }
+
   /** See ProcessImage.variable. */
   variable(prefix: PackedWords): string | undefined {
     return this.#env === undefined ? undefined : (wordAfter(this.#env, prefix) ?? '');
@@ -102,7 +107,7 @@ export class ImageWords {
 /** What an image is made of besides its words. */
 export type ImageFacts = Omit<
   ProcessImage,
-  'exe' | 'args' | 'argsTruncated' | 'env' | 'variable'
+  'exe' | 'args' | 'argsTruncated' | 'env' | 'envText' | 'variable'
 > & {
   /** For an empty argv. */
   readonly filename: string;
@@ -158,6 +163,10 @@ export class KeptImage implements ProcessImage {
 
   get env(): readonly string[] | undefined {
     return this.words.env;
+  }
+
+  envText(): string | undefined {
+    return this.words.envText();
   }
 
   variable(prefix: PackedWords): string | undefined {

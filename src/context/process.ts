@@ -26,6 +26,8 @@ export interface ProcessImage {
   readonly exeMtimeNs: bigint;
   /** NAME=value each; undefined when not known, as while no rule needs it, or given up for want of memory. */
   readonly env: readonly string[] | undefined;
+  /** `env` with a blank between each two. Where it is there, it is cheaper. */
+  envText?(): string | undefined;
   /**
    * The value of the first variable whose word begins with `prefix` (NAME=, packed); '' without such a one, undefined when
    * the environment is not known. Where it is there, it is cheaper than `env`.

@@ -42,16 +42,23 @@ export function unpackWords(packed: PackedWords): string[] {
   return readWords(scratch, 0, scratch.bytes.write(packed, 0, 'latin1'));
 }
 
+/** The same words, with a blank between each two. Decodes all at once: a NUL ends no character but its own. */
+export function joinWords(packed: PackedWords): string {
+  const end = packed.endsWith('\0') ? packed.length - 1 : packed.length;
+  const length = scratch.bytes.write(packed.slice(0, end), 0, 'latin1');
+  for (let at = 0; at < length; at++) if (scratch.bytes[at] === 0) scratch.bytes[at] = 0x20;
+  return scratch.text(0, length);
+}
+
 /**
  * What follows `prefix` (packed as well) in the first word that begins with it; undefined without such a word. Decodes
  * nothing else.
  */
 export function wordAfter(packed: PackedWords, prefix: PackedWords): string | undefined {
-  let at = 0;
-  if (!packed.startsWith(prefix)) {
-    at = packed.indexOf(`\0${prefix}`) + 1;
-    if (at === 0) return undefined;
-  }
+  // Not the NUL before it: the search looks for the first character, and NULs may be every third one.
+  let at = packed.indexOf(prefix);
+  while (at > 0 && packed.charCodeAt(at - 1) !== 0) at = packed.indexOf(prefix, at + 1);
+  if (at < 0) return undefined;
   at += prefix.length;
   const nul = packed.indexOf('\0', at);
   const value = packed.slice(at, nul < 0 ? packed.length : nul);

@@ -15,7 +15,10 @@ function variableReader(name: string): (process: Process) => string | undefined 
   };
 }
 
-const wholeOf = (process: Process | undefined): string | undefined => process?.image.env?.join(' ');
+function wholeOf(process: Process | undefined): string | undefined {
+  const image = process?.image;
+  return image?.envText === undefined ? image?.env?.join(' ') : image.envText();
+}
 
 function ownReader(name: string | undefined): Reader {
   const read = name === undefined ? wholeOf : variableReader(name);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { StandardDescriptor } from '../../../src/events/event.ts';
 import { FILE_FLAGS, RECORD_FLAGS, STANDARD } from '../../../src/events/table.gen.ts';
-import { unpackWords } from '../../../src/events/words.ts';
+import { joinWords, unpackWords } from '../../../src/events/words.ts';
 import { decodeText } from '../../../src/shared/text.ts';
 import { u32, s32, u64, path, bool, files } from './arbitraries.ts';
 import { plain } from '../../support/plain.ts';
@@ -173,6 +173,7 @@ test('an exec comes back as it was written', () => {
         const kept = packed();
         assert.deepEqual(unpackWords(kept.argv), exec.argv);
         assert.deepEqual(kept.env && unpackWords(kept.env), exec.env);
+        assert.equal(kept.env && joinWords(kept.env), exec.env?.join(' '));
         if (failed) assert.equal(writable, false);
         assert.equal(standard.length, failed ? 0 : 3);
       },
