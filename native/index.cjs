@@ -10,6 +10,7 @@ const HANDLES = ['any', 'hex64', 'none'];
 const PATTERN_BYTES = 64 + 32 + 32 + 8;
 const CONFIG_HEAD_BYTES = 24;
 const PATTERNS_MAX = 16;
+const LEVEL_MAX = 31;
 const READ_MAX = 64 << 20;
 
 function writeText(view, offset, room, text, what) {
@@ -71,15 +72,19 @@ function layOutConfig(options) {
 
 function toEntries(rows) {
   const entries = [];
-  for (let i = 0; i < rows.length; i += 7) {
+  for (let i = 0; i < rows.length; i += 11) {
     entries.push({
       cgroupId: rows[i],
-      rootCgroupId: rows[i + 1],
-      state: STATES[rows[i + 2]],
-      emitted: rows[i + 3],
-      dropped: rows[i + 4],
-      prefiltered: rows[i + 5],
-      droppedExec: rows[i + 6],
+      state: STATES[rows[i + 1]],
+      emitted: rows[i + 2],
+      dropped: rows[i + 3],
+      prefiltered: rows[i + 4],
+      droppedExec: rows[i + 5],
+      droppedShare: rows[i + 6],
+      droppedLate: rows[i + 7],
+      firstDropBootNs: rows[i + 8],
+      lastDropBootNs: rows[i + 9],
+      lateNs: rows[i + 10],
     });
   }
   return entries;
@@ -150,12 +155,14 @@ class Probe {
     return addon.attached(this.#handle, true);
   }
 
-  scopeSet(cgroupId, state, rootCgroupId) {
+  scopeSet(cgroupId, state, level) {
     checkId(cgroupId, 'cgroupId');
-    checkId(rootCgroupId, 'rootCgroupId');
+    if (!Number.isInteger(level) || level < 0 || level > LEVEL_MAX) {
+      throw new TypeError(`level must be an integer from 0 to ${LEVEL_MAX}, not ${level}`);
+    }
     const number = STATES.indexOf(state);
     if (number < 1) throw new TypeError(`no such scope state: ${state}`);
-    addon.scopeSet(this.#handle, cgroupId, number, rootCgroupId);
+    addon.scopeSet(this.#handle, cgroupId, number, level);
   }
 
   scopeDelete(cgroupId) {
@@ -170,6 +177,10 @@ class Probe {
 
   scopeEntries() {
     return toEntries(addon.scopeEntries(this.#handle));
+  }
+
+  nextLossInterval() {
+    addon.nextLossInterval(this.#handle);
   }
 
   setMasks({ opens, messages, env }) {

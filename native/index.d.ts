@@ -22,15 +22,24 @@ export interface LoaderScopePattern {
   readonly negative?: boolean;
 }
 
+/** A container's entry: it counts for all cgroups inside too. Counters only grow. Times are CLOCK_BOOTTIME ns, 0 for none. */
 export interface LoaderScopeEntry {
   readonly cgroupId: number;
-  readonly rootCgroupId: number;
   readonly state: ScopeStateName;
   readonly emitted: number;
   readonly dropped: number;
   readonly prefiltered: number;
   /** Of `dropped`: records of process life and of cgroups. */
   readonly droppedExec: number;
+  /** Of `dropped`: lost because the container had used up its own share of a ring. */
+  readonly droppedShare: number;
+  /** Of `dropped`: lost while this process had not read the rings for 500 ms or more; not in `droppedShare`. */
+  readonly droppedLate: number;
+  /** The first loss of the interval (see nextLossInterval) in which the last one was. */
+  readonly firstDropBootNs: number;
+  readonly lastDropBootNs: number;
+  /** The longest time, ns, that the rings had not been read when a record was lost, in that interval. */
+  readonly lateNs: number;
 }
 
 export interface ProbeOptions {
@@ -78,11 +87,16 @@ export class Probe {
   detach(name: string): void;
   attached(): string[];
   programs(): string[];
-  /** Inserts, or changes state and root in place: counters stay. ENOSPC past 16384 cgroups. */
-  scopeSet(cgroupId: number, state: ScopeStateName, rootCgroupId: number): void;
+  /**
+   * Inserts, or changes the state in place: counters stay. ENOSPC past 16384 containers. `level`: how many levels the
+   * cgroup is below the hierarchy's root, at most 31. What is in cgroups inside counts as in this one.
+   */
+  scopeSet(cgroupId: number, state: ScopeStateName, level: number): void;
   scopeDelete(cgroupId: number): void;
   scopeGet(cgroupId: number): LoaderScopeEntry | undefined;
   scopeEntries(): LoaderScopeEntry[];
+  /** Losses from now on have first and last times of their own. To be called when the entries' times have been read. */
+  nextLossInterval(): void;
   /**
    * Which opens, and which messages (sendto, sendmsg, recvfrom, recvmsg), are reported at all; none until it is
    * called. Others count as prefiltered. `newPeer`: of an unconnected socket, to or from another address than in its

@@ -37,15 +37,14 @@ export class RecordLosses {
 
   #tellWhose(): void {
     const now = new Map<number, { readonly dropped: number; readonly droppedExec: number }>();
-    for (const { cgroupId, rootCgroupId, dropped, droppedExec } of this.#probe.scope.entries()) {
+    for (const { cgroupId, dropped, droppedExec } of this.#probe.scope.entries()) {
       if (dropped === 0) continue;
       now.set(cgroupId, { dropped, droppedExec });
       const before = this.#of.get(cgroupId);
       // Losses in the bulk ring, which any container can cause, leave the process tree whole.
-      if (droppedExec > (before?.droppedExec ?? 0))
-        this.#listener.onProcessRecordsLost(rootCgroupId);
+      if (droppedExec > (before?.droppedExec ?? 0)) this.#listener.onProcessRecordsLost(cgroupId);
       const more = dropped - (before?.dropped ?? 0);
-      if (more > 0) this.#listener.onEventsLost(rootCgroupId, more);
+      if (more > 0) this.#listener.onEventsLost(cgroupId, more);
     }
     this.#of = now;
   }

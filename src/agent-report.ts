@@ -127,8 +127,9 @@ export class AgentReport {
       rules: () => rules.status(),
       held: () => evaluation.counters().events,
       cgroups: () => {
-        const counts = { pending: 0, included: 0, excluded: 0 };
+        const counts = { pending: 0, included: 0, excluded: 0, unwatched: 0 };
         for (const { state } of probe.scope.entries()) counts[state]++;
+        counts.unwatched = apps.registry.unwatched();
         return counts;
       },
       // the fan-out's: what was dropped on the way to a stream is lost too

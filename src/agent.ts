@@ -13,7 +13,6 @@ import type { FirstRules } from './agent-rules.ts';
 import type { AgentSnapshot } from './agent-snapshot.ts';
 import { AgentState } from './agent-state.ts';
 import { FirstDetections, type EarlyDetections } from './agent-succession.ts';
-import { cgroupIdOf, cgroupPathOfPid } from './apps/cgroup-hierarchy.ts';
 import { Apps } from './apps/apps.ts';
 import type { Container } from './apps/identity.ts';
 import { configuredApps } from './apps/configured-apps.ts';
@@ -147,9 +146,9 @@ export class Agent {
 
     // The probe needs the patterns, and the apps the probe's scope map: neither uses the other before `#run`.
     const scopeMap: ScopeMap = {
-      set: (cgroupId, state, rootCgroupId) => {
+      set: (cgroupId, state, level) => {
         if (state !== 'excluded') this.#attachment.onScoped();
-        this.#probe.scope.set(cgroupId, state, rootCgroupId);
+        this.#probe.scope.set(cgroupId, state, level);
         if (state === 'excluded') this.#attachment.onUnscoped();
       },
       delete: (cgroupId) => {
@@ -187,12 +186,12 @@ export class Agent {
       WIRE_VERSION,
     );
     this.#release.defer(() => this.#probe.close());
-    this.#attachment = new Attachment(this.#probe, logger, () => this.#anyInScope());
+    this.#attachment = new Attachment(this.#probe, logger, () => this.#apps.registry.anyInScope());
     this.#release.defer(() => this.#attachment.stop());
     this.#tree = new ProcessTree({
       reader: this.#procFs,
       maxProcesses: config.context.maxProcesses,
-      isInScope: (pid) => this.#isInScope(pid),
+      isInScope: (pid) => this.#apps.isInScope(pid),
       rootOf: (cgroupId) => {
         const resolution = this.#apps.resolve(cgroupId);
         return resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
@@ -324,7 +323,7 @@ export class Agent {
     this.#tree.recordsLost(bootNs());
     this.#release.defer(() => this.#apps.stop());
     await this.#apps.start();
-    const scan = await scanProcesses(this.#tree, this.#procFs, (pid) => this.#isInScope(pid));
+    const scan = await scanProcesses(this.#tree, this.#procFs, (pid) => this.#apps.isInScope(pid));
     this.#evaluation.start();
     return { processes: scan.inScope };
   }
@@ -445,21 +444,6 @@ export class Agent {
     const latencyNs = bootNs() - delivery.detection.bootNs;
     this.#report.metrics.observeLatency(latencyNs);
     this.#options.onDelivered?.(delivery, stream.name, Number(latencyNs) / 1e6);
-  }
-
-  #isInScope(pid: number): boolean | undefined {
-    const path = cgroupPathOfPid(this.#apps.hierarchy, pid);
-    if (path === undefined) return undefined;
-    const cgroupId = cgroupIdOf(this.#apps.hierarchy, path);
-    if (cgroupId === undefined) return undefined;
-    const { state } = this.#apps.resolve(cgroupId);
-    return state === 'included' || state === 'pending';
-  }
-
-  #anyInScope(): boolean {
-    return this.#apps.registry
-      .entries()
-      .some((entry) => entry.goneAtMs === undefined && entry.resolution.state !== 'excluded');
   }
 
   async #shutDown(): Promise<void> {

@@ -151,20 +151,20 @@ napi_value Attached(napi_env env, napi_callback_info info) {
   return StringArray(env, all ? handle->probe.Programs() : handle->probe.Attached());
 }
 
-// scopeSet(handle, cgroup, state, root)
+// scopeSet(handle, cgroup, state, level)
 napi_value ScopeSet(napi_env env, napi_callback_info info) {
   size_t argc = 4;
   napi_value argv[4];
   TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
   Handle* handle = argc < 4 ? nullptr : GetHandle(env, argv[0]);
   if (!handle) return nullptr;
-  uint64_t cgroup = 0, root = 0;
-  uint32_t state = 0;
-  if (!GetU64(env, argv[1], &cgroup) || !GetU32(env, argv[2], &state) || !GetU64(env, argv[3], &root)) {
+  uint64_t cgroup = 0;
+  uint32_t state = 0, level = 0;
+  if (!GetU64(env, argv[1], &cgroup) || !GetU32(env, argv[2], &state) || !GetU32(env, argv[3], &level)) {
     ThrowNapi(env);
     return nullptr;
   }
-  Status status = handle->probe.ScopeSet(cgroup, state, root);
+  Status status = handle->probe.ScopeSet(cgroup, state, level);
   return status.ok() ? nullptr : Throw(env, status);
 }
 
@@ -183,20 +183,19 @@ napi_value ScopeDelete(napi_env env, napi_callback_info info) {
   return status.ok() ? nullptr : Throw(env, status);
 }
 
-// Rows as numbers, seven each: cgroup, root, state, emitted, dropped, prefiltered, dropped of the exec ring.
-const size_t kRow = 7;
+// Rows as numbers: cgroup, state, then struct scope_entry's counts and times in the order below.
+const size_t kRow = 11;
 napi_value Rows(napi_env env, const std::vector<ScopeRow>& rows) {
   void* data = nullptr;
   napi_value buffer, array;
   TRY(env, napi_create_arraybuffer(env, rows.size() * kRow * sizeof(double), &data, &buffer));
   double* out = static_cast<double*>(data);
   for (const ScopeRow& row : rows) {
-    const double values[kRow] = {static_cast<double>(row.cgroup),        static_cast<double>(row.entry.root),
-                                 static_cast<double>(row.entry.state),   static_cast<double>(row.entry.emitted),
-                                 static_cast<double>(row.entry.dropped), static_cast<double>(row.entry.prefiltered),
-                                 static_cast<double>(row.entry.dropped_exec)};
-    memcpy(out, values, sizeof(values));
-    out += kRow;
+    const scope_entry& entry = row.entry;
+    const uint64_t values[kRow] = {row.cgroup,         entry.state,        entry.emitted,       entry.dropped,
+                                   entry.prefiltered,  entry.dropped_exec, entry.dropped_share, entry.dropped_late,
+                                   entry.first_drop,   entry.last_drop,    entry.late_ns};
+    for (uint64_t value : values) *out++ = static_cast<double>(value);
   }
   TRY(env, napi_create_typedarray(env, napi_float64_array, rows.size() * kRow, buffer, 0, &array));
   return array;
@@ -250,6 +249,16 @@ napi_value Stats(napi_env env, napi_callback_info info) {
     TRY(env, napi_set_element(env, array, i, item));
   }
   return array;
+}
+
+// nextLossInterval(handle): what is lost from now on has times of its own in its scope entry
+napi_value NextLossInterval(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+  Handle* handle = argc < 1 ? nullptr : GetHandle(env, argv[0]);
+  if (handle) __atomic_fetch_add(&handle->probe.State()->loss_look, 1, __ATOMIC_RELAXED);
+  return nullptr;
 }
 
 // setMasks(handle, opens, messages, env)
@@ -429,7 +438,8 @@ napi_value Init(napi_env env, napi_value exports) {
   } kFunctions[] = {
       {"load", Load},           {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
-      {"stats", Stats},         {"setMasks", SetMasks}, {"start", Start},           {"drain", Drain},
+      {"stats", Stats},         {"setMasks", SetMasks},       {"start", Start},           {"drain", Drain},
+      {"nextLossInterval", NextLossInterval},
       {"close", Close},         {"selfTest", SelfTest},       {"openInRoot", OpenInRootJs}, {"readInRoot", ReadInRootJs},
       {"bootTimeNs", BootTime}, {"killProcess", KillProcessJs},
   };

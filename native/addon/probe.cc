@@ -208,10 +208,10 @@ int Probe::MapFd(const char* name) const {
   return map ? bpf_map__fd(map) : -1;
 }
 
-Status Probe::ScopeSet(uint64_t cgroup, uint32_t state, uint64_t root) {
+Status Probe::ScopeSet(uint64_t cgroup, uint32_t state, uint32_t level) {
   bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, "scope_set") : nullptr;
   if (!program) return Status::Fail(EBADF, "change the scope");
-  scope_set_args args{cgroup, root, state, 0};
+  scope_set_args args{cgroup, level, state, 0, 0};
   bpf_test_run_opts options{};
   options.sz = sizeof(options);
   options.ctx_in = &args;

@@ -35,7 +35,7 @@ class Probe {
   Status Detach(const std::string& name);
   std::vector<std::string> Programs() const;
   std::vector<std::string> Attached() const;
-  Status ScopeSet(uint64_t cgroup, uint32_t state, uint64_t root);
+  Status ScopeSet(uint64_t cgroup, uint32_t state, uint32_t level);
   Status ScopeDelete(uint64_t cgroup);
   // Returns false when there is no such entry.
   bool ScopeGet(uint64_t cgroup, scope_entry* entry) const;

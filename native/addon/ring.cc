@@ -91,6 +91,7 @@ size_t Consumer::Drain(uint8_t* out, size_t capacity) {
   RenewBudgets();
   // Read before the producers' positions: what happened before a record of time <= now is in both snapshots.
   const uint64_t now = BootTimeNs();
+  __atomic_store_n(&state_->unread_since, now, __ATOMIC_RELAXED);
   uint64_t bounds[2];
   for (int i = 0; i < 2; i++) bounds[i] = Scan(rings_[i], capacity / 2, &entries_[i], &ends_[i]);
   merged_.clear();

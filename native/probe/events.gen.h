@@ -6,7 +6,7 @@
 #define _Static_assert static_assert
 #endif
 
-#define WIRE_VERSION 3
+#define WIRE_VERSION 4
 
 #define PATH_MAX 4096
 #define ARGV_MAX 16384
@@ -321,7 +321,6 @@ struct rec_call {
 
 struct rec_cgroup {
 	__u64 id;
-	__u64 parent_id;
 	__u64 root_id;
 	__u32 op;
 	__u32 state;
@@ -342,7 +341,7 @@ _Static_assert(sizeof(struct rec_open) == 56, "open");
 
 _Static_assert(sizeof(struct rec_call) == 160, "call");
 
-_Static_assert(sizeof(struct rec_cgroup) == 40, "cgroup");
+_Static_assert(sizeof(struct rec_cgroup) == 32, "cgroup");
 
 /* their tracepoints, as attach() takes them */
 #define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chdir", "sys_fchdir", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_sendmmsg", "sys_recvfrom", "sys_recvmsg", "sys_recvmmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_setsid", "sys_setpgid", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"

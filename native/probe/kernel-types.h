@@ -172,8 +172,13 @@ struct cgroup_root {
 };
 struct cgroup {
 	struct cgroup_subsys_state self;
+	int level;
 	struct kernfs_node *kn;
 	struct cgroup_root *root;
+	struct cgroup *ancestors[1]; /* by level, itself the last */
+};
+struct cgroup___before_6_1 {
+	__u64 ancestor_ids[1];
 };
 struct css_set {
 	struct cgroup_subsys_state *subsys[16];

@@ -19,6 +19,8 @@ static __always_inline struct scratch *ring__get_scratch(void)
 static __always_inline __u64 ring__wake_flags(bool *woke)
 {
 	*woke = *(volatile __u32 *)&state.awake == 0 && __sync_val_compare_and_swap(&state.awake, 0, 1) == 0;
+	if (*woke) /* it slept because there was nothing to read: from now on it can be late */
+		state.unread_since = bpf_ktime_get_boot_ns();
 	return *woke ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
@@ -32,23 +34,16 @@ static __always_inline bool ring__take_bytes(__u32 *used, __u32 budget, __u32 le
  * False when the container has used up its share of the ring for this epoch, and half of the ring is not free: a burst
  * of one container may have what nobody needs, but the rest is kept for those within their shares.
  */
-static __always_inline bool ring__take_budget(void *ring, struct scope_entry *entry, __u64 cgroup, __u32 len,
-					      bool bulk)
+static __always_inline bool ring__take_budget(void *ring, struct scope_entry *entry, __u32 len, bool bulk)
 {
-	struct scope_entry *payer = entry;
-	if (entry->root != cgroup) { /* nested cgroups share the container's budget: nesting buys nothing */
-		struct scope_entry *root = bpf_map_lookup_elem(&scope, &entry->root);
-		if (root)
-			payer = root;
-	}
 	__u32 epoch = *(volatile __u32 *)&state.epoch;
-	if (payer->epoch != epoch) { /* a race here only lends a few records */
-		payer->epoch = epoch;
-		payer->exec_bytes = 0;
-		payer->bulk_bytes = 0;
+	if (entry->epoch != epoch) { /* a race here only lends a few records */
+		entry->epoch = epoch;
+		entry->exec_bytes = 0;
+		entry->bulk_bytes = 0;
 	}
-	if (bulk ? ring__take_bytes(&payer->bulk_bytes, config.bulk_budget, len)
-		 : ring__take_bytes(&payer->exec_bytes, config.exec_budget, len))
+	if (bulk ? ring__take_bytes(&entry->bulk_bytes, config.bulk_budget, len)
+		 : ring__take_bytes(&entry->exec_bytes, config.exec_budget, len))
 		return 1;
 	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) + len < bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
 }
@@ -56,7 +51,39 @@ static __always_inline bool ring__take_budget(void *ring, struct scope_entry *en
 enum ring_budget { BUDGET_NONE, BUDGET_EXEC, BUDGET_BULK };
 
 /*
- * Sends the first `len` bytes of the scratch, padded to 8. `entry` is of the record's cgroup: what is sent or lost
+ * Counts a lost record of this time, and whose fault it was: the consumer's, if it has not read for long; else the
+ * container's, if it has used up its own share; else that of others, who filled the ring. When two CPUs begin an interval at
+ * once, its first time may be some microseconds late.
+ */
+static __always_inline void ring__count_drop(struct scope_entry *entry, __u64 ts, bool within_share, bool exec)
+{
+	__u64 since = *(volatile __u64 *)&state.unread_since, late = ts > since ? ts - since : 0;
+	__u32 look = *(volatile __u32 *)&state.loss_look;
+	if (entry->loss_look != look) {
+		entry->loss_look = look;
+		entry->first_drop = ts;
+		entry->late_ns = 0;
+	}
+	if (ts < entry->first_drop)
+		entry->first_drop = ts;
+	if (ts > entry->last_drop)
+		entry->last_drop = ts;
+	if (late > entry->late_ns)
+		entry->late_ns = late;
+	if (late > READ_LATE_NS)
+		__sync_fetch_and_add(&entry->dropped_late, 1);
+	else if (!within_share)
+		__sync_fetch_and_add(&entry->dropped_share, 1);
+	__sync_fetch_and_add(&state.dropped, 1);
+	__sync_fetch_and_add(&entry->dropped, 1);
+	if (exec) {
+		__sync_fetch_and_add(&state.dropped_exec, 1);
+		__sync_fetch_and_add(&entry->dropped_exec, 1);
+	}
+}
+
+/*
+ * Sends the first `len` bytes of the scratch, padded to 8. `entry` is of the record's container: what is sent or lost
  * counts there.
  */
 static __always_inline void ring__send_record(void *ring, enum ring_budget budget, struct scratch *s, __u32 len,
@@ -73,7 +100,8 @@ static __always_inline void ring__send_record(void *ring, enum ring_budget budge
 	/* Before the record can be read: whoever has read it finds it counted. */
 	__sync_fetch_and_add(&state.emitted, 1);
 	__sync_fetch_and_add(&entry->emitted, 1);
-	if (budget == BUDGET_NONE || ring__take_budget(ring, entry, s->h.cgroup, len, budget == BUDGET_BULK)) {
+	bool within_share = budget == BUDGET_NONE || ring__take_budget(ring, entry, len, budget == BUDGET_BULK);
+	if (within_share) {
 		__u64 flags = ring__wake_flags(&woke);
 		barrier_var(len);
 		if (len <= SCRATCH_BYTES)
@@ -84,11 +112,6 @@ static __always_inline void ring__send_record(void *ring, enum ring_budget budge
 	if (error) {
 		__sync_fetch_and_add(&state.emitted, -1);
 		__sync_fetch_and_add(&entry->emitted, -1);
-		__sync_fetch_and_add(&state.dropped, 1);
-		__sync_fetch_and_add(&entry->dropped, 1);
-		if (budget != BUDGET_BULK) {
-			__sync_fetch_and_add(&state.dropped_exec, 1);
-			__sync_fetch_and_add(&entry->dropped_exec, 1);
-		}
+		ring__count_drop(entry, s->h.ts, within_share, budget != BUDGET_BULK);
 	}
 }

@@ -18,10 +18,70 @@ extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __wea
 		_v;                                                                                        \
 	})
 
+/* The id of the cgroup that is so many levels below the hierarchy's root: `cgrp` or one around it. 0 if unreadable. */
+static __always_inline __u64 scope__id_at_level(struct cgroup *cgrp, __u32 level)
+{
+	__u64 at = level & LEVEL_MAX, found = 0;
+	barrier_var(at); /* the bound stays in the register that is added: Linux 6.1 looks for it there */
+	at *= 8;
+	if (bpf_core_field_exists(struct cgroup, ancestors)) {
+		at += bpf_core_field_offset(struct cgroup, ancestors);
+		if (bpf_probe_read_kernel(&found, sizeof(found), (void *)cgrp + at) || !found)
+			return 0;
+		struct kernfs_node *node = LOAD(found, struct cgroup, kn);
+		return LOAD(node, struct kernfs_node, id);
+	}
+	at += bpf_core_field_offset(struct cgroup___before_6_1, ancestor_ids);
+	bpf_probe_read_kernel(&found, sizeof(found), (void *)cgrp + at);
+	return found;
+}
+
+/* The number of the lowest bit that is set; without branches, of each of which the verifier would follow both sides. */
+static __always_inline __u32 scope__first_level(__u32 levels)
+{
+	__u32 below = (levels & -levels) - 1; /* as many bits as the number says */
+	below -= (below >> 1) & 0x55555555;
+	below = (below & 0x33333333) + ((below >> 2) & 0x33333333);
+	below = (below + (below >> 4)) & 0x0f0f0f0f;
+	return (below * 0x01010101) >> 24;
+}
+
+/* Several levels: the outermost cgroup that is in the map decides. Seldom needed, so not inlined. */
+static __noinline __u64 scope__search_levels(struct cgroup *cgrp, __u32 levels)
+{
+	__u64 id = 0;
+	for (int i = 0; i <= LEVEL_MAX; i++) {
+		if (!levels)
+			break;
+		id = scope__id_at_level(cgrp, scope__first_level(levels));
+		levels &= levels - 1;
+		if (!levels || bpf_map_lookup_elem(&scope, &id))
+			break;
+	}
+	return id;
+}
+
+/*
+ * The id of the container's cgroup that this one is, or is in, at any depth. If it is in none: 0, or an id that is not
+ * in the map. Only cgroups at levels where there are containers are looked at: with one such level, nothing is looked up.
+ */
+static __always_inline __u64 scope__container_id(struct cgroup *cgrp, __u32 level)
+{
+	__u32 levels = *(volatile __u32 *)&state.levels;
+	if (level < LEVEL_MAX)
+		levels &= (2u << level) - 1;
+	if (levels & (levels - 1))
+		return scope__search_levels(cgrp, levels);
+	return levels ? scope__id_at_level(cgrp, scope__first_level(levels)) : 0;
+}
+
+/* As scope__container_id, for what the task is in. */
 static __always_inline __u64 scope__cgroup_id(struct task_struct *task)
 {
-	if (!config.v1_pids)
-		return task->cgroups->dfl_cgrp->kn->id;
+	if (!config.v1_pids) {
+		struct cgroup *cgrp = task->cgroups->dfl_cgrp;
+		return scope__container_id(cgrp, cgrp->level);
+	}
 	struct css_set *set = task->cgroups;
 	struct cgroup_subsys_state *css = NULL;
 	__u64 at = bpf_core_field_offset(struct css_set, subsys) +
@@ -29,12 +89,22 @@ static __always_inline __u64 scope__cgroup_id(struct task_struct *task)
 	if (bpf_probe_read_kernel(&css, sizeof(css), (void *)set + at) || !css)
 		return 0;
 	struct cgroup *cgrp = LOAD(css, struct cgroup_subsys_state, cgroup);
-	struct kernfs_node *node = LOAD(cgrp, struct cgroup, kn);
-	return LOAD(node, struct kernfs_node, id);
+	return scope__container_id(cgrp, LOAD(cgrp, struct cgroup, level));
 }
 
+/* Before the first container of a level is in the map: nothing of it goes unseen. Levels stay until the probe is unloaded. */
+static __always_inline void scope__note_level(__u32 level)
+{
+	__u32 bit = 1u << (level & LEVEL_MAX);
+	if (!(*(volatile __u32 *)&state.levels & bit))
+		__sync_fetch_and_or(&state.levels, bit);
+}
+
+/* Looks nothing up for the id 0. */
 static __always_inline struct scope_entry *scope__find_entry(__u64 id)
 {
+	if (!id)
+		return NULL;
 	struct scope_entry *entry = bpf_map_lookup_elem(&scope, &id);
 	return entry && entry->state != SCOPE_EXCLUDED ? entry : NULL;
 }

@@ -2,6 +2,11 @@
 /* What the probe and the loader both lay out: configuration, shared state, scope map values. */
 #pragma once
 
+/* The deepest level at which a cgroup can be a container: one bit for each in probe_state.levels. */
+#define LEVEL_MAX 31
+/* The consumer reads every few milliseconds. Records lost after so long without a read are its fault, not the container's. */
+#define READ_LATE_NS 500000000ull
+
 #define HANDLE_ANY 0   /* anything but empty */
 #define HANDLE_HEX64 1 /* 64 lower-case hex digits */
 #define HANDLE_NONE 2  /* nothing: the leaf is exactly prefix and suffix */
@@ -41,7 +46,10 @@ struct probe_state {
 	__u32 open_mask;   /* OPEN_*: which opens a rule can match */
 	__u32 message_mask; /* MESSAGE_*: which messages a rule can match */
 	__u32 wants_env;    /* a rule looks at environments */
+	__u32 levels;	    /* bit n: there is a container n levels below the hierarchy's root */
+	__u32 loss_look;    /* counts the agent's looks at losses: each begins a new interval */
 	__u32 pad;
+	__u64 unread_since; /* CLOCK_BOOTTIME ns: all that came before has been looked at by the consumer */
 	__u8 wanted[CALL_NR_MAX]; /* by number on x86-64: WANTED_*; other ways to make a call are reported by it too */
 };
 /* What to read of a system call: a row of native/schema/calls.mjs. Arguments are 1 to 6, 0 for none. */
@@ -64,22 +72,30 @@ struct call_spec {
 #define MESSAGE_NEW_PEER 1  /* of an unconnected socket, to or from another peer than the one before */
 #define MESSAGE_OTHER 2	     /* any other: what a busy server sends and receives all the time */
 
+/* A container's: one entry, whatever cgroups it makes inside. */
 struct scope_entry {
 	__u32 state;
 	__u32 epoch;
-	__u64 root;
 	__u64 emitted;
 	__u64 dropped;
-	__u64 dropped_exec; /* of dropped: of the exec ring */
+	__u64 dropped_exec;  /* of dropped: of the exec ring */
+	__u64 dropped_late;  /* of dropped: the consumer had not read for READ_LATE_NS */
+	__u64 dropped_share; /* of dropped: the container had used up its own share, and the consumer was not late */
 	__u64 prefiltered;
+	__u64 first_drop; /* CLOCK_BOOTTIME ns, of the interval that loss_look says */
+	__u64 last_drop;
+	__u64 late_ns; /* the longest that the consumer had not read when a record was lost, in that interval */
 	__u32 exec_bytes;
 	__u32 bulk_bytes;
+	__u32 loss_look;
+	__u32 pad;
 };
 
 /* Argument of the scope_set program (BPF_PROG_TYPE_SYSCALL). */
 struct scope_set_args {
 	__u64 cgroup;
-	__u64 root;
+	__u32 level; /* how many levels below the hierarchy's root, at most LEVEL_MAX */
 	__u32 state;
 	__s32 error; /* out: 0 or -errno */
+	__u32 pad;
 };

@@ -9,7 +9,7 @@ import { CALLS } from './calls.mjs';
 
 export { CALLS, CALL_FLAGS } from './calls.mjs';
 
-export const VERSION = 3;
+export const VERSION = 4;
 
 /** Bounds of the probe, in bytes or items. */
 export const LIMITS = {
@@ -33,7 +33,11 @@ export const HEADER = [
   ['kind', 'u16', 'Which layout follows (KIND_*)'],
   ['event', 'u16', 'Which event it is (index into EVENTS)'],
   ['ts', 'u64', 'CLOCK_BOOTTIME ns'],
-  ['cgroup', 'u64', 'Scope key: kernfs id of the cgroup in the deciding hierarchy'],
+  [
+    'cgroup',
+    'u64',
+    "Scope key: kernfs id of the container's cgroup, around the task's own, in the deciding hierarchy",
+  ],
   ['pid', 'u32', 'Thread group id in the initial pid namespace'],
   ['tid', 'u32', 'Thread id in the initial pid namespace'],
   ['start', 'u64', "The thread group leader's start_boottime, ns"],
@@ -239,11 +243,10 @@ export const KINDS = [
   },
   {
     name: 'cgroup',
-    doc: 'A cgroup of the deciding hierarchy appeared, went or was entered; only those in scope.',
+    doc: "A container's cgroup of the deciding hierarchy appeared or went, or a process entered it or one inside it.",
     fixed: [
       ['id', 'u64', 'The cgroup'],
-      ['parent_id', 'u64', 'mkdir: its parent'],
-      ['root_id', 'u64', 'The outermost cgroup that matched'],
+      ['root_id', 'u64', "The container's: itself, or the outermost cgroup around it that matched"],
       ['op', 'u32', 'CGROUP_*'],
       ['state', 'u32', 'SCOPE_*'],
     ],

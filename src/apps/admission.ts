@@ -92,7 +92,7 @@ export class Admission<
     });
     registry.listen({
       onResolved: (rootCgroupId) => this.#onResolved(rootCgroupId),
-      onKnown: (cgroupId, rootCgroupId) => this.#onKnown(cgroupId, rootCgroupId),
+      onKnown: (rootCgroupId) => this.#onKnown(rootCgroupId),
       onForgotten: (rootCgroupId) => this.#onForgotten(rootCgroupId),
     });
   }
@@ -193,12 +193,8 @@ export class Admission<
     );
   }
 
-  #onKnown(cgroupId: number, rootCgroupId: number): void {
-    this.#unknownSince.delete(cgroupId);
-    this.#events.rekey(cgroupId, rootCgroupId);
-    this.#detections.rekey(cgroupId, rootCgroupId);
-    // A nested cgroup of a container that is known already: nothing else will release it.
-    if (this.#registry.resolve(rootCgroupId).state !== 'pending') this.#onResolved(rootCgroupId);
+  #onKnown(rootCgroupId: number): void {
+    this.#unknownSince.delete(rootCgroupId);
   }
 
   #onResolved(rootCgroupId: number): void {

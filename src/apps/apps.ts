@@ -61,13 +61,14 @@ interface RuntimePattern extends ScopePattern {
   readonly runtime: RuntimeName;
 }
 
+const NOT_A_CONTAINER: Resolution = { state: 'unknown' };
 const DEFAULT_RESCAN_MS = 20_000;
 /** How long `start` waits for the runtimes' first lists. */
 const FIRST_LIST_MS = 5_000;
 /** An unknown container is asked for once more after this long; then its cgroup is nobody's. */
 const SECOND_LOOKUP_MS = 1_000;
 const MAX_SECOND_LOOKUPS = 4096;
-/** Beyond, the cgroups nested in such a container are found by the kernel only. */
+/** Beyond, processes of such a container that are older than the agent are not looked up in /proc. */
 const MAX_ADOPTED = 4096;
 
 /**
@@ -201,10 +202,28 @@ export class Apps {
     if (resolution.state !== 'included' || resolution.container.initPid <= 0) return undefined;
     const { initPid } = resolution.container;
     const path = cgroupPathOfPid(this.hierarchy, initPid);
-    const cgroupId = path === undefined ? undefined : cgroupIdOf(this.hierarchy, path);
-    if (cgroupId === undefined) return undefined;
-    const its = this.resolve(cgroupId);
-    return its.state === 'included' && its.rootCgroupId === rootCgroupId ? initPid : undefined;
+    const cgroupId = path === undefined ? undefined : this.#containerAround(path);
+    return cgroupId === rootCgroupId ? initPid : undefined;
+  }
+
+  /** Whether the process is in a container that is in scope or may be; undefined when it is gone. Looks into /proc. */
+  isInScope(pid: number): boolean | undefined {
+    const path = cgroupPathOfPid(this.hierarchy, pid);
+    if (path === undefined) return undefined;
+    const cgroupId = this.#containerAround(path);
+    const { state } = cgroupId === undefined ? NOT_A_CONTAINER : this.resolve(cgroupId);
+    return state === 'included' || state === 'pending';
+  }
+
+  /** The cgroup of the container that this cgroup is, or is in. */
+  #containerAround(path: string): number | undefined {
+    const rootPath = this.#match(path)?.rootPath;
+    if (rootPath !== undefined) return cgroupIdOf(this.hierarchy, rootPath);
+    for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const adopted = this.#adopted.get(path.slice(0, end));
+      if (adopted !== undefined) return adopted;
+    }
+    return undefined;
   }
 
   /** The image of the container with this root cgroup, by its name, which is known from the first moment on. */
@@ -259,12 +278,12 @@ export class Apps {
       if (cgroupIdOf(this.hierarchy, path) !== cgroupId) this.#adopted.delete(path);
     }
     const before = this.registry.live();
-    const { found, truncated } = await rescanCgroups(this.hierarchy, this.#patterns, this.#adopted);
+    const { found, truncated } = await rescanCgroups(this.hierarchy, this.#patterns);
     if (this.#stopped) return;
     const seen = new Set<number>();
-    for (const { cgroupId, path, rootCgroupId } of found) {
+    for (const { cgroupId, path } of found) {
       seen.add(cgroupId);
-      this.registry.found(cgroupId, path, rootCgroupId);
+      this.registry.found(cgroupId, path);
     }
     // Asked again one by one: a walk may miss what is moved or made during it.
     for (const { cgroupId, path } of before) {
@@ -357,7 +376,7 @@ export class Apps {
     const cgroupId = cgroupIdOf(this.hierarchy, rootPath);
     if (cgroupId === undefined || this.#match(rootPath)?.rootPath === rootPath) {
       // A pattern's: the walk or the kernel tells it.
-      if (cgroupId !== undefined) this.registry.found(cgroupId, rootPath, cgroupId);
+      if (cgroupId !== undefined) this.registry.found(cgroupId, rootPath);
       return;
     }
     if (this.#adopted.size < MAX_ADOPTED) this.#adopted.set(rootPath, cgroupId);

@@ -1,4 +1,9 @@
-import type { CgroupChange, KernelScopeState, ScopeMap } from '../probe/scope.ts';
+import {
+  levelOf,
+  type CgroupChange,
+  type KernelScopeState,
+  type ScopeMap,
+} from '../probe/scope.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { RegistryCounters, RegistryEntry, Resolution, Verdict } from './resolution.ts';
 import type { ContainerCgroup, RuntimeName } from './runtimes/runtime.ts';
@@ -14,8 +19,8 @@ export interface RegistryMatch {
 export interface RegistryListener {
   /** A root left `pending`: ask `resolve`. */
   onResolved?(rootCgroupId: number): void;
-  /** A cgroup is known from now on: what came for it before belongs to this root. */
-  onKnown?(cgroupId: number, rootCgroupId: number): void;
+  /** A root is known from now on: events of it may have come before. */
+  onKnown?(rootCgroupId: number): void;
   /** A root was forgotten while pending: its identity will not become known. */
   onForgotten?(rootCgroupId: number): void;
 }
@@ -37,10 +42,10 @@ export interface RegistryDependencies {
   readonly lookup: (runtime: RuntimeName, cgroup: ContainerCgroup) => void;
 }
 
-/** Cgroups, nested ones and remembered ones included: as many as the kernel's map holds. */
-export const MAX_CGROUPS = 16384;
-/** Nested cgroups that one container may have; beyond, they are not told apart and not attributed. */
-export const MAX_NESTED = 4096;
+/** The kernel's map holds so many containers' cgroups (SCOPE_MAX in native/schema). */
+export const MAX_WATCHED = 16384;
+/** Containers' cgroups, remembered ones included. More than the kernel's map holds: those without room there are told so. */
+export const MAX_CGROUPS = MAX_WATCHED + 1024;
 /** Containers that runtimes described, with or without a cgroup. */
 const MAX_VERDICTS = 16384;
 /** How long a cgroup's identity outlives it: records of its last moments are still on the way. */
@@ -49,15 +54,6 @@ export const IDENTITY_MEMORY_MS = 60_000;
 export const PENDING_MEMORY_MS = 600_000;
 
 const UNKNOWN: Resolution = Object.freeze({ state: 'unknown' });
-
-interface Node {
-  readonly id: number;
-  readonly path: string;
-  readonly root: Root;
-  goneAtMs: number | undefined;
-  /** The kernel's map had no room for it. */
-  unwatched: boolean;
-}
 
 interface Known {
   readonly verdict: Verdict;
@@ -72,23 +68,30 @@ interface Root extends ContainerCgroup {
   /** Under which it is found: by runtime and key, until another container has the key. */
   name: string;
   readonly sinceMs: number;
-  readonly members: Set<Node>;
   resolution: Resolution;
   verdict: Verdict | undefined;
-  /** Counts of its cgroups that were removed. */
-  readonly gone: { emitted: number; dropped: number; prefiltered: number };
+  goneAtMs: number | undefined;
+  /** The kernel's map had no room for it. */
+  unwatched: boolean;
+  /** Its counts when it was removed. */
+  lastCounts: KernelCounts;
 }
 
+type KernelCounts = Pick<RegistryEntry, 'emitted' | 'dropped' | 'prefiltered'>;
+
+const NO_COUNTS: KernelCounts = Object.freeze({ emitted: 0, dropped: 0, prefiltered: 0 });
+
 /**
- * Every cgroup that is, or is in, a container: unknown → pending → included or excluded → gone (remembered)
- * → unknown. It follows the kernel's reports, the runtimes' words and the rescan, in whatever order they
- * come, and writes the kernel's scope map. `resolve` is called for every kernel event: one map access.
+ * Every cgroup that is a container (a root): unknown → pending → included or excluded → gone (remembered) → unknown.
+ * It follows the kernel's reports, the runtimes' words and the rescan, in whatever order they come, and writes the
+ * kernel's scope map. Cgroups inside a container are not kept: the kernel names the container's own cgroup in every
+ * record. `resolve` is called for every kernel event: one map access.
  */
 export class ContainerRegistry {
   readonly #deps: RegistryDependencies;
-  readonly #nodes = new Map<number, Node>();
+  readonly #roots = new Map<number, Root>();
   /** Removed ones, oldest first. */
-  readonly #gone = new Set<Node>();
+  readonly #gone = new Set<Root>();
   readonly #rootsByKey = new Map<string, Set<Root>>();
   readonly #verdicts = new Map<string, Known>();
   readonly #listeners: RegistryListener[] = [];
@@ -107,28 +110,27 @@ export class ContainerRegistry {
     this.#listeners.push(listener);
   }
 
-  /** What is known of the cgroup. O(1), no allocation. */
+  /** What is known of the container with this root cgroup. O(1), no allocation. */
   resolve(cgroupId: number): Resolution {
-    return this.#nodes.get(cgroupId)?.root.resolution ?? UNKNOWN;
+    return this.#roots.get(cgroupId)?.resolution ?? UNKNOWN;
   }
 
-  /** The kernel's report of a cgroup. */
-  onCgroupChange(change: CgroupChange): void {
-    if (change.kind === 'rmdir') {
-      this.remove(change.cgroupId);
-      return;
-    }
-    this.#add(change.cgroupId, change.path, change.rootCgroupId, true);
+  /** The kernel's report of a cgroup. Touches no entry of the kernel's map but this one's. */
+  onCgroupChange({ kind, rootCgroupId, path }: CgroupChange): void {
+    if (kind === 'rmdir') this.remove(rootCgroupId);
+    // Of an attach only one thing is news: a container whose mkdir was not told.
+    else if (kind === 'mkdir' || !this.#roots.has(rootCgroupId))
+      this.#add(rootCgroupId, path, true);
   }
 
-  /** A cgroup that the rescan found, below or at a pattern. Roots must come before what is nested in them. */
-  found(cgroupId: number, path: string, rootCgroupId: number): void {
-    this.#add(cgroupId, path, rootCgroupId, false);
+  /** A container's cgroup that the rescan found. */
+  found(cgroupId: number, path: string): void {
+    this.#add(cgroupId, path, false);
   }
 
   /** A container's cgroup that no pattern matches: its runtime said that it is one. */
   adopt(cgroupId: number, path: string, runtime: RuntimeName, handle: string): void {
-    const known = this.#nodes.get(cgroupId);
+    const known = this.#roots.get(cgroupId);
     if (known !== undefined && known.goneAtMs === undefined) return;
     if (known !== undefined) this.#forget(known);
     this.#addRoot(cgroupId, path, runtime, handle);
@@ -136,20 +138,12 @@ export class ContainerRegistry {
 
   /** The cgroup was removed: from now on it is remembered only. */
   remove(cgroupId: number): void {
-    const node = this.#nodes.get(cgroupId);
-    if (node === undefined || node.goneAtMs !== undefined) return;
-    node.goneAtMs = this.#deps.nowMs();
-    this.#gone.add(node);
-    const entry = this.#deps.scopeMap.get(cgroupId);
-    if (entry !== undefined) {
-      node.root.gone.emitted += entry.emitted;
-      node.root.gone.dropped += entry.dropped;
-      node.root.gone.prefiltered += entry.prefiltered;
-    }
+    const root = this.#roots.get(cgroupId);
+    if (root === undefined || root.goneAtMs !== undefined) return;
+    root.goneAtMs = this.#deps.nowMs();
+    this.#gone.add(root);
+    root.lastCounts = this.#countsOf(root);
     this.#deps.scopeMap.delete(cgroupId);
-    if (node.id !== node.root.cgroupId) return;
-    // The kernel removes children first; a report of one may be lost.
-    for (const member of [...node.root.members]) this.remove(member.id);
   }
 
   /** The verdict about a runtime's container, now and for cgroups of it that appear later. */
@@ -189,7 +183,7 @@ export class ContainerRegistry {
   /** Cgroups of this container that are there. */
   cgroupsOf(runtime: RuntimeName, key: string): readonly ContainerCgroup[] {
     const roots = [...(this.#rootsByKey.get(keyName(runtime, key)) ?? [])];
-    return roots.filter(({ cgroupId }) => this.#nodes.get(cgroupId)?.goneAtMs === undefined);
+    return roots.filter(({ goneAtMs }) => goneAtMs === undefined);
   }
 
   /** Whether a cgroup of this container is there. */
@@ -201,67 +195,70 @@ export class ContainerRegistry {
   ownerOf(
     rootCgroupId: number,
   ): { readonly runtime: RuntimeName; readonly key: string } | undefined {
-    return this.#nodes.get(rootCgroupId)?.root;
+    return this.#roots.get(rootCgroupId);
   }
 
-  /** Cgroups that are there, as far as the registry knows. */
+  /** Containers' cgroups that are there, as far as the registry knows. */
   live(): readonly { readonly cgroupId: number; readonly path: string }[] {
-    const nodes = [...this.#nodes.values()].filter((node) => node.goneAtMs === undefined);
-    return nodes.map(({ id, path }) => ({ cgroupId: id, path }));
+    return [...this.#roots.values()].filter(({ goneAtMs }) => goneAtMs === undefined);
+  }
+
+  /** Whether some container is in scope, or may be. Looks at nothing in the kernel. */
+  anyInScope(): boolean {
+    for (const { goneAtMs, resolution } of this.#roots.values()) {
+      if (goneAtMs === undefined && resolution.state !== 'excluded') return true;
+    }
+    return false;
+  }
+
+  /** Containers that are there and found no room in the kernel's map. */
+  unwatched(): number {
+    let count = 0;
+    for (const { goneAtMs, unwatched } of this.#roots.values()) {
+      if (goneAtMs === undefined && unwatched) count++;
+    }
+    return count;
   }
 
   /** Forgets what was remembered long enough, asks again for what is pending, and retries full maps. */
   sweep(): void {
     const nowMs = this.#deps.nowMs();
-    for (const node of this.#gone) {
-      const pending = node.root.resolution.state === 'pending';
+    for (const root of this.#gone) {
+      const pending = root.resolution.state === 'pending';
       const memoryMs = pending ? PENDING_MEMORY_MS : IDENTITY_MEMORY_MS;
-      if (nowMs - (node.goneAtMs ?? nowMs) >= memoryMs) this.#forget(node);
+      if (nowMs - (root.goneAtMs ?? nowMs) >= memoryMs) this.#forget(root);
     }
     for (const [name, { destroyedAtMs }] of this.#verdicts) {
       if (destroyedAtMs !== undefined && nowMs - destroyedAtMs >= IDENTITY_MEMORY_MS) {
         this.#verdicts.delete(name);
       }
     }
-    for (const node of this.#nodes.values()) {
-      if (node.goneAtMs !== undefined) continue;
-      if (node.unwatched) this.#write(node);
-      const { root } = node;
-      if (node.id === root.cgroupId && root.resolution.state === 'pending') {
-        this.#deps.lookup(root.runtime, root);
-      }
+    for (const root of this.#roots.values()) {
+      if (root.goneAtMs !== undefined) continue;
+      if (root.unwatched) this.#write(root);
+      if (root.resolution.state === 'pending') this.#deps.lookup(root.runtime, root);
     }
   }
 
+  /** All containers' cgroups, remembered ones too. Reads one entry of the kernel's map for each that is there. */
   entries(): readonly RegistryEntry[] {
-    const roots = [...this.#rootsByKey.values()].flatMap((set) => [...set]);
-    return roots.map((root) => {
-      const sums = { ...root.gone };
-      for (const { id } of root.members) {
-        const entry = this.#deps.scopeMap.get(id);
-        if (entry === undefined) continue;
-        sums.emitted += entry.emitted;
-        sums.dropped += entry.dropped;
-        sums.prefiltered += entry.prefiltered;
-      }
-      return {
-        cgroupId: root.cgroupId,
-        path: root.path,
-        handle: root.handle,
-        runtime: root.runtime,
-        resolution: root.resolution,
-        verdict: root.verdict,
-        sinceMs: root.sinceMs,
-        goneAtMs: this.#nodes.get(root.cgroupId)?.goneAtMs,
-        cgroupIds: [...root.members].map(({ id }) => id),
-        ...sums,
-      };
-    });
+    return [...this.#roots.values()].map((root) => ({
+      cgroupId: root.cgroupId,
+      path: root.path,
+      handle: root.handle,
+      runtime: root.runtime,
+      resolution: root.resolution,
+      verdict: root.verdict,
+      sinceMs: root.sinceMs,
+      goneAtMs: root.goneAtMs,
+      unwatched: root.unwatched,
+      ...(root.goneAtMs === undefined ? this.#countsOf(root) : root.lastCounts),
+    }));
   }
 
   counters(): RegistryCounters {
     return {
-      cgroups: this.#nodes.size,
+      cgroups: this.#roots.size,
       pending: this.#pending,
       refused: this.#refused,
       unmatched: this.#unmatched,
@@ -269,38 +266,33 @@ export class ContainerRegistry {
     };
   }
 
-  #add(cgroupId: number, path: string, rootCgroupId: number, fromKernel: boolean): void {
-    const known = this.#nodes.get(cgroupId);
+  /** `path` is the cgroup's own, or that of one inside it. */
+  #add(cgroupId: number, path: string, fromKernel: boolean): void {
+    const known = this.#roots.get(cgroupId);
     if (known !== undefined) {
-      if (known.goneAtMs === undefined && known.path === path) {
-        // The kernel copied the parent's state at mkdir, which may have been overtaken since.
+      const isSame = path === known.path || path.startsWith(`${known.path}/`);
+      if (known.goneAtMs === undefined && isSame) {
+        // Whoever told first: the kernel's entry says what is known now.
         if (fromKernel) this.#write(known);
         return;
       }
       // The number is in use again, for another cgroup.
       this.#forget(known);
     }
-    const root = this.#nodes.get(rootCgroupId)?.root;
-    if (cgroupId !== rootCgroupId && root !== undefined) {
-      this.#addNested(cgroupId, path, root);
-      return;
-    }
     const match = this.#deps.match(path);
-    if (match === undefined) {
-      this.#unmatched++;
-      // Nothing will ever name it: the kernel need not report it.
-      if (fromKernel) {
-        this.#forgottenRecords += this.#deps.scopeMap.get(cgroupId)?.emitted ?? 0;
-        this.#deps.scopeMap.delete(cgroupId);
-      }
+    if (match !== undefined) {
+      this.#addRoot(cgroupId, match.rootPath, match.runtime, match.handle);
       return;
     }
-    const added = this.#addRoot(rootCgroupId, match.rootPath, match.runtime, match.handle);
-    if (cgroupId !== rootCgroupId && added !== undefined) this.#addNested(cgroupId, path, added);
+    this.#unmatched++;
+    if (!fromKernel) return;
+    // Nothing will ever name it: the kernel need not report it.
+    this.#forgottenRecords += this.#deps.scopeMap.get(cgroupId)?.emitted ?? 0;
+    this.#deps.scopeMap.delete(cgroupId);
   }
 
-  #addRoot(cgroupId: number, path: string, runtime: RuntimeName, handle: string): Root | undefined {
-    if (!this.#makeRoom()) return undefined;
+  #addRoot(cgroupId: number, path: string, runtime: RuntimeName, handle: string): void {
+    if (!this.#makeRoom(path)) return;
     const sinceMs = this.#deps.nowMs();
     const cgroup: ContainerCgroup = { cgroupId, path, handle };
     const key = this.#deps.keyOf(runtime, cgroup);
@@ -312,10 +304,11 @@ export class ContainerRegistry {
       key,
       name,
       sinceMs,
-      members: new Set(),
       resolution: { state: 'pending', rootCgroupId: cgroupId, sinceMs },
       verdict: undefined,
-      gone: { emitted: 0, dropped: 0, prefiltered: 0 },
+      goneAtMs: undefined,
+      unwatched: false,
+      lastCounts: NO_COUNTS,
     };
     this.#pending++;
     this.#place(root, name);
@@ -324,10 +317,11 @@ export class ContainerRegistry {
     if (known !== undefined) this.#verdicts.set(name, { ...known, used: true });
     const verdict = known?.verdict;
     if (verdict !== undefined) this.#settle(root, verdict);
-    this.#addNode(cgroupId, path, root);
+    this.#roots.set(cgroupId, root);
+    this.#write(root);
+    for (const listener of this.#listeners) listener.onKnown?.(cgroupId);
     if (verdict !== undefined) this.#tellResolved(root);
     else this.#deps.lookup(runtime, cgroup);
-    return root;
   }
 
   /**
@@ -339,8 +333,7 @@ export class ContainerRegistry {
     const name = keyName(runtime, key);
     const known = this.#verdicts.get(name);
     const siblings = [...(this.#rootsByKey.get(name) ?? [])];
-    const isOver = (root: Root): boolean =>
-      root.path === path || this.#nodes.get(root.cgroupId)?.goneAtMs !== undefined;
+    const isOver = (root: Root): boolean => root.path === path || root.goneAtMs !== undefined;
     const over = siblings.filter(isOver);
     const anew =
       siblings.length === 0
@@ -369,30 +362,14 @@ export class ContainerRegistry {
     if (siblings?.size === 0) this.#rootsByKey.delete(root.name);
   }
 
-  #addNested(cgroupId: number, path: string, root: Root): void {
-    if (root.members.size > MAX_NESTED || !this.#makeRoom()) {
-      this.#refuse(path);
-      return;
-    }
-    this.#addNode(cgroupId, path, root);
-  }
-
-  #addNode(cgroupId: number, path: string, root: Root): void {
-    const node: Node = { id: cgroupId, path, root, goneAtMs: undefined, unwatched: false };
-    this.#nodes.set(cgroupId, node);
-    root.members.add(node);
-    this.#write(node);
-    for (const listener of this.#listeners) listener.onKnown?.(cgroupId, root.cgroupId);
-  }
-
   /** True when there is room for one more; the oldest removed cgroup makes it if need be. */
-  #makeRoom(): boolean {
-    if (this.#nodes.size < MAX_CGROUPS) return true;
+  #makeRoom(path: string): boolean {
+    if (this.#roots.size < MAX_CGROUPS) return true;
     for (const oldest of this.#gone) {
       this.#forget(oldest);
       return true;
     }
-    this.#refuse('');
+    this.#refuse(path);
     return false;
   }
 
@@ -402,8 +379,8 @@ export class ContainerRegistry {
     if (nowMs - this.#lastFullWarningMs < 60_000) return;
     this.#lastFullWarningMs = nowMs;
     this.#deps.logger.warn(
-      { path, refused: this.#refused, maxCgroups: MAX_CGROUPS, maxNested: MAX_NESTED },
-      'There are more cgroups than can be watched: some are not.',
+      { path, refused: this.#refused, maxWatched: MAX_WATCHED },
+      'There are more containers than can be watched: some are not. "varvel status" names them.',
     );
   }
 
@@ -411,7 +388,7 @@ export class ContainerRegistry {
     const before = root.resolution.state;
     this.#settle(root, verdict);
     if (before === verdict.state) return;
-    for (const node of root.members) if (node.goneAtMs === undefined) this.#write(node);
+    if (root.goneAtMs === undefined) this.#write(root);
     if (before === 'pending') this.#tellResolved(root);
   }
 
@@ -429,28 +406,32 @@ export class ContainerRegistry {
     for (const listener of this.#listeners) listener.onResolved?.(root.cgroupId);
   }
 
-  #write(node: Node): void {
-    const { state } = node.root.resolution;
+  #countsOf({ cgroupId }: Root): KernelCounts {
+    const entry = this.#deps.scopeMap.get(cgroupId);
+    if (entry === undefined) return NO_COUNTS;
+    const { emitted, dropped, prefiltered } = entry;
+    return { emitted, dropped, prefiltered };
+  }
+
+  #write(root: Root): void {
+    const { state } = root.resolution;
     if (state === 'unknown') return;
     try {
-      this.#deps.scopeMap.set(node.id, state satisfies KernelScopeState, node.root.cgroupId);
-      node.unwatched = false;
+      const level = levelOf(root.path);
+      this.#deps.scopeMap.set(root.cgroupId, state satisfies KernelScopeState, level);
+      root.unwatched = false;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-      if (!node.unwatched) this.#refuse(node.path);
-      node.unwatched = true;
+      if (!root.unwatched) this.#refuse(root.path);
+      root.unwatched = true;
     }
   }
 
-  #forget(node: Node): void {
-    const { root } = node;
+  #forget(root: Root): void {
     // A later cgroup may have the number by now.
-    if (this.#nodes.get(node.id) === node) this.#nodes.delete(node.id);
-    this.#gone.delete(node);
-    root.members.delete(node);
-    if (node.id !== root.cgroupId) return;
-    for (const member of [...root.members]) this.#forget(member);
-    this.#forgottenRecords += root.gone.emitted;
+    if (this.#roots.get(root.cgroupId) === root) this.#roots.delete(root.cgroupId);
+    this.#gone.delete(root);
+    this.#forgottenRecords += root.lastCounts.emitted;
     this.#displace(root);
     if (root.resolution.state !== 'pending') return;
     this.#pending--;

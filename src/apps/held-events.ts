@@ -108,21 +108,6 @@ export class HeldQueue<T> {
     return count;
   }
 
-  /** Moves what waits for `from` behind what waits for `to`; what exceeds the bound of one key is dropped. */
-  rekey(from: number, to: number): void {
-    if (from === to) return;
-    const queue = this.#take(from);
-    if (queue === undefined) return;
-    for (let at = queue.head; at < queue.items.length; at++) {
-      this.hold(to, queue.items[at] as T, queue.deadlines[at] as number);
-    }
-    const drops = this.#droppedByKey.get(from);
-    if (drops !== undefined) {
-      this.#droppedByKey.delete(from);
-      this.#rememberDrops(to, drops);
-    }
-  }
-
   /** Hands every item whose deadline is not after `nowMs` to `onExpired`. Cheap when none is due. */
   expire(nowMs: number): void {
     if (nowMs < this.#nextDeadlineMs) return;

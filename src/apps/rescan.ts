@@ -4,11 +4,10 @@ import type { ScopePattern } from '../probe/scope.ts';
 import type { CgroupHierarchy } from './cgroup-hierarchy.ts';
 import { leadsToPattern, matchPath } from './patterns.ts';
 
-/** A cgroup that belongs to a container; parents come before their children. */
+/** A container's cgroup. */
 export interface FoundCgroup {
   readonly cgroupId: number;
   readonly path: string;
-  readonly rootCgroupId: number;
 }
 
 /** What a walk found. */
@@ -18,53 +17,42 @@ export interface RescanResult {
   readonly truncated: boolean;
 }
 
-/** Bounds of one walk. */
+/** Bounds of one walk. Nothing inside a container counts: it is not looked at. */
 export const MAX_WALK_DEPTH = 32;
 export const MAX_WALK_CGROUPS = 65536;
 const READ_CONCURRENCY = 4;
 
 /**
- * Walks the hierarchy where patterns lead and returns every cgroup that is a container or is nested in one,
- * by the same matching as the kernel's. `extraRoots` are containers that no pattern matches (path to id).
- * Never rejects: what vanishes during the walk is left out.
+ * Walks the hierarchy where patterns lead and returns every cgroup that is a container, by the same matching as the
+ * kernel's. Does not look into containers: what they make there costs nothing. Never rejects: what vanishes during the
+ * walk is left out.
  */
 export async function rescanCgroups(
   hierarchy: CgroupHierarchy,
   patterns: readonly ScopePattern[],
-  extraRoots: ReadonlyMap<string, number> = new Map(),
 ): Promise<RescanResult> {
   const found: FoundCgroup[] = [];
   let visited = 0;
   let truncated = false;
-  let level: { path: string; rootCgroupId: number | undefined }[] = [
-    { path: '', rootCgroupId: undefined },
-    ...[...extraRoots].map(([path, rootCgroupId]) => ({ path, rootCgroupId })),
-  ];
+  let level: string[] = [''];
 
-  const visit = async (parent: {
-    path: string;
-    rootCgroupId: number | undefined;
-  }): Promise<typeof level> => {
-    const below: typeof level = [];
-    for (const name of await childCgroups(join(hierarchy.mountPoint, parent.path))) {
-      const path = `${parent.path}/${name}`;
-      const inside = parent.rootCgroupId;
-      const isRoot = inside === undefined && matchPath(patterns, path)?.rootPath === path;
-      if (inside === undefined && !isRoot && !leadsToPattern(patterns, path)) continue;
+  const visit = async (parent: string): Promise<string[]> => {
+    const below: string[] = [];
+    for (const name of await childCgroups(join(hierarchy.mountPoint, parent))) {
+      const path = `${parent}/${name}`;
+      const isContainer = matchPath(patterns, path) !== undefined;
+      if (!isContainer && !leadsToPattern(patterns, path)) continue;
       if (visited >= MAX_WALK_CGROUPS) {
         truncated = true;
         break;
       }
       visited++;
-      if (inside === undefined && !isRoot) {
-        below.push({ path, rootCgroupId: undefined });
+      if (!isContainer) {
+        below.push(path);
         continue;
       }
       const cgroupId = await directoryId(join(hierarchy.mountPoint, path));
-      if (cgroupId === undefined) continue;
-      const rootCgroupId = inside ?? cgroupId;
-      found.push({ cgroupId, path, rootCgroupId });
-      below.push({ path, rootCgroupId });
+      if (cgroupId !== undefined) found.push({ cgroupId, path });
     }
     return below;
   };
@@ -74,7 +62,7 @@ export async function rescanCgroups(
       truncated = true;
       break;
     }
-    const next: typeof level = [];
+    const next: string[] = [];
     for (let at = 0; at < level.length; at += READ_CONCURRENCY) {
       const batch = level.slice(at, at + READ_CONCURRENCY);
       for (const below of await Promise.all(batch.map(visit))) next.push(...below);

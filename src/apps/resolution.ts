@@ -27,8 +27,8 @@ export interface RegistryEntry extends ContainerCgroup {
   readonly sinceMs: number;
   /** When it was removed; undefined while it is there. */
   readonly goneAtMs: number | undefined;
-  /** Itself and the cgroups nested in it. */
-  readonly cgroupIds: readonly number[];
+  /** The kernel's map had no room for it: nothing in it is seen. */
+  readonly unwatched: boolean;
   readonly emitted: number;
   readonly dropped: number;
   readonly prefiltered: number;
@@ -38,7 +38,7 @@ export interface RegistryEntry extends ContainerCgroup {
 export interface RegistryCounters {
   readonly cgroups: number;
   readonly pending: number;
-  /** Cgroups that found no place here or in the kernel's map: not watched. */
+  /** Containers' cgroups that found no place here or in the kernel's map: not watched. */
   readonly refused: number;
   /** Reported by the kernel, but no pattern matches them. */
   readonly unmatched: number;

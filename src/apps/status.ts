@@ -3,6 +3,10 @@ import type { RegistryCounters, RegistryEntry } from './resolution.ts';
 import { invalidAppLabels } from './labels.ts';
 import type { RuntimeName, RuntimeStatus } from './runtimes/runtime.ts';
 
+/** Why a container is not watched although it should be. */
+export const NOT_WATCHED =
+  'It is NOT WATCHED: this host has more containers than varvel can watch (16384).';
+
 /** A container as `varvel status` shows it. */
 export interface ContainerStatus {
   /** 12 characters, or the handle's first ones while no runtime named it. */
@@ -15,8 +19,8 @@ export interface ContainerStatus {
   readonly org: string | undefined;
   readonly cgroupPath: string;
   readonly cgroupId: number;
-  /** Cgroups nested in it. */
-  readonly nestedCgroups: number;
+  /** There was no room for it in the kernel: nothing in it is seen. */
+  readonly unwatched: boolean;
   readonly state: 'included' | 'pending' | 'excluded';
   /** The cgroup was removed; it is remembered for a while. */
   readonly gone: boolean;
@@ -61,7 +65,7 @@ export function containerStatus(
     org: container?.app?.org,
     cgroupPath: entry.path,
     cgroupId: entry.cgroupId,
-    nestedCgroups: Math.max(0, entry.cgroupIds.length - 1),
+    unwatched: entry.unwatched,
     state,
     gone: entry.goneAtMs !== undefined,
     reason: reasonOf(entry, nowMs, isLookedInto),
@@ -73,6 +77,7 @@ export function containerStatus(
 
 function reasonOf(entry: RegistryEntry, nowMs: number, isLookedInto: boolean): string {
   const { verdict } = entry;
+  if (entry.unwatched) return NOT_WATCHED;
   if (verdict === undefined && isLookedInto) {
     return 'It has no label, and nobody could look yet whether its app brings a policy file.';
   }

@@ -75,7 +75,7 @@ function format(snapshot: AgentSnapshot): string {
   ];
   lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
   if (kernel.scopeFull > 0)
-    lines.push(`NOT WATCHED: ${kernel.scopeFull} cgroups found the scope map full`);
+    lines.push(`NOT WATCHED: ${kernel.scopeFull} containers found the kernel's map full`);
   if (apps.rescanTruncated)
     lines.push('NOT COMPLETE: there are more cgroups than one rescan looks at');
   return `${lines.join('\n')}\n`;

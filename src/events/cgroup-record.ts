@@ -19,7 +19,6 @@ export function readCgroupChange(r: RecordBytes, at: number): CgroupChange {
   return {
     kind,
     cgroupId: r.id(at + CGROUP.id),
-    parentCgroupId: r.id(at + CGROUP.parent_id),
     rootCgroupId: r.id(at + CGROUP.root_id),
     path: r.bytes.toString(
       'utf8',

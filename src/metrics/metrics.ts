@@ -45,6 +45,8 @@ export interface MetricSources {
     readonly pending: number;
     readonly included: number;
     readonly excluded: number;
+    /** Of containers that found no room in the map. */
+    readonly unwatched?: number;
   };
   /** Detections that were counted instead of written. */
   readonly suppressed?: () => number;
@@ -272,7 +274,7 @@ export class AgentMetrics {
       total(
         registers,
         'varvel_scope_full_total',
-        'Cgroups not watched because the scope map was full.',
+        'Containers not watched because the scope map was full.',
         () => probe().scopeFull,
       );
     }
@@ -299,7 +301,7 @@ export class AgentMetrics {
     if (cgroups !== undefined) {
       new Gauge({
         name: 'varvel_cgroups',
-        help: 'Cgroups in the scope map, by state.',
+        help: 'Containers in the scope map, by state; unwatched: those that found no room in it.',
         labelNames: ['state'],
         registers,
         collect() {

@@ -2,6 +2,7 @@ import { mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KernelEvent } from '../events/event.ts';
 import { runSelfTestChild, type LiveProbe } from '../probe/live.ts';
+import { levelOf } from '../probe/scope.ts';
 import { UserError } from '../shared/user-error.ts';
 
 /** What a functional test of the probe saw. */
@@ -34,7 +35,8 @@ export class SelfTest {
     this.#probe = probe;
     this.#directory = makeCgroup(hierarchyMountPoint);
     this.cgroupId = statSync(this.#directory).ino;
-    probe.scope.set(this.cgroupId, 'included', this.cgroupId);
+    const path = this.#directory.slice(hierarchyMountPoint.length);
+    probe.scope.set(this.cgroupId, 'included', levelOf(path));
   }
 
   /** An event of the test's cgroup. */

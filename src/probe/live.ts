@@ -18,6 +18,9 @@ import type { KernelScopeState, ScopeEntry, ScopeMap, ScopePattern } from './sco
 /** Bytes of one batch: bounds how much is worked on between two turns of the event loop. */
 const BATCH_BYTES = 1 << 20;
 
+/** The deepest level of a container's cgroup (LEVEL_MAX in native/probe/shared.h). */
+const MAX_LEVEL = 31;
+
 /** Hooks that stay attached: they cost other programs nothing, and the scope and the process tree need them. */
 const STANDING_HOOKS = [
   'cgroup_mkdir',
@@ -131,8 +134,11 @@ export class LiveProbe {
   #scopeMap(): ScopeMap {
     const probe = this.#probe;
     return {
-      set: (cgroupId: number, state: KernelScopeState, rootCgroupId: number): void =>
-        probe.scopeSet(cgroupId, state, rootCgroupId),
+      set: (cgroupId: number, state: KernelScopeState, level: number): void => {
+        if (level > MAX_LEVEL)
+          throw Object.assign(new Error(`no room at level ${level}`), { code: 'ENOSPC' });
+        probe.scopeSet(cgroupId, state, level);
+      },
       delete: (cgroupId: number): void => {
         const entry = probe.scopeGet(cgroupId);
         if (entry !== undefined) {
@@ -202,6 +208,11 @@ export class LiveProbe {
   /** Hands over now what is in the rings. */
   drain(): number {
     return this.#probe.drain();
+  }
+
+  /** Losses from now on have first and last times of their own: to be called when those so far have been read. */
+  nextLossInterval(): void {
+    this.#probe.nextLossInterval();
   }
 
   stats(): ProbeStats {

@@ -8,8 +8,8 @@ export type KernelScopeState = 'pending' | 'included' | 'excluded';
 
 /**
  * A cgroup path that is a container. Matched in the kernel at `cgroup_mkdir`, and by `apps/` on a rescan, in
- * the same way: anchored at the hierarchy's root, against the whole path. A cgroup below one that is already
- * in the scope map is never matched: it copies its parent's state, so the outermost match decides.
+ * the same way: anchored at the hierarchy's root, against the whole path. A cgroup inside one that is already
+ * in the scope map is never matched: it is part of that container, so the outermost match decides.
  */
 export interface ScopePattern {
   /** Leading path with its final slash, e.g. `/docker/` or `/system.slice/`. At most 63 bytes. */
@@ -29,13 +29,11 @@ export interface ScopePattern {
   readonly negative?: boolean;
 }
 
-/** A cgroup appeared, went away, or was entered by a move (only those in scope are reported). */
+/** A container's cgroup appeared or went away, or a process was moved into it or into a cgroup inside it. */
 export interface CgroupChange {
   readonly kind: 'mkdir' | 'rmdir' | 'attach';
   readonly cgroupId: number;
-  /** mkdir: the parent's id. */
-  readonly parentCgroupId: number;
-  /** mkdir: the id of the outermost matched cgroup (itself, or the one whose state it copied). */
+  /** The container's cgroup: itself, but for an attach to a cgroup inside. */
   readonly rootCgroupId: number;
   /** Path within the deciding hierarchy, from its root. */
   readonly path: string;
@@ -47,10 +45,12 @@ export interface CgroupChange {
   readonly startBootNs?: bigint;
 }
 
-/** One entry of the kernel's scope map. Counters are records, monotonic, since the entry was made. */
+/**
+ * One entry of the kernel's scope map: a container's cgroup, with all that is inside. Counters are records, monotonic,
+ * since the entry was made. Times are CLOCK_BOOTTIME ns.
+ */
 export interface ScopeEntry {
   readonly cgroupId: number;
-  readonly rootCgroupId: number;
   readonly state: KernelScopeState;
   readonly emitted: number;
   /** Lost because a ring or the cgroup's share of it was full. */
@@ -59,12 +59,29 @@ export interface ScopeEntry {
   readonly prefiltered: number;
   /** Of `dropped`: records of process life, without which the container's processes are not all known. */
   readonly droppedExec: number;
+  /** Of `dropped`: the container had used up its own share of a ring. */
+  readonly droppedShare: number;
+  /** Of `dropped`, and not in `droppedShare`: the agent had not read the rings for 500 ms or more. */
+  readonly droppedLate: number;
+  /** First and last loss of the latest interval that had one (see `LiveProbe.nextLossInterval`); 0 for none. */
+  readonly firstDropBootNs: number;
+  readonly lastDropBootNs: number;
+  /** The longest time, ns, for which the agent had not read when a record was lost, in that interval. */
+  readonly lateNs: number;
 }
 
-/** The scope map. Bound: 16384 cgroups; `set` throws an Error with code ENOSPC past it. */
+/** How many levels the cgroup with this path is below its hierarchy's root. */
+export function levelOf(path: string): number {
+  return path.split('/').filter((part) => part !== '').length;
+}
+
+/** The scope map. Bound: 16384 containers; `set` throws an Error with code ENOSPC past it. */
 export interface ScopeMap {
-  /** Inserts or changes the state; the counters of an existing entry stay. */
-  set(cgroupId: number, state: KernelScopeState, rootCgroupId: number): void;
+  /**
+   * Inserts or changes the state; the counters of an existing entry stay. `level` as `levelOf` its path, at most 31: past
+   * it ENOSPC too.
+   */
+  set(cgroupId: number, state: KernelScopeState, level: number): void;
   delete(cgroupId: number): void;
   get(cgroupId: number): ScopeEntry | undefined;
   entries(): readonly ScopeEntry[];

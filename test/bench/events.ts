@@ -72,7 +72,7 @@ try {
     rounds.inside.push(
       await withHooks(own, (probe) => {
         const id = statSync(CGROUP).ino;
-        probe.scopeSet(id, 'included', id);
+        probe.scopeSet(id, 'included', 1);
         return each(CGROUP);
       }),
     );

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -8,7 +10,7 @@ import { SILENT_LOGGER } from '../../src/shared/logger.ts';
 import { UserError } from '../../src/shared/user-error.ts';
 import { MemoryScopeMap } from '../support/memory-scope-map.ts';
 
-test('apps that are cgroups: found at start, dropped when gone, nested ones followed', async () => {
+test('apps that are cgroups: found at start, dropped when gone, what is inside them is theirs', async () => {
   const parent = `/varvel-test-${process.pid}`;
   const { mountPoint } = detectHierarchy();
   const made: string[] = [];
@@ -19,7 +21,7 @@ test('apps that are cgroups: found at start, dropped when gone, nested ones foll
   };
   make(parent);
   const web = make(`${parent}/web`);
-  const nested = make(`${parent}/web/worker`);
+  make(`${parent}/web/worker`);
   const map = new MemoryScopeMap();
   const apps = new Apps(
     {
@@ -30,24 +32,34 @@ test('apps that are cgroups: found at start, dropped when gone, nested ones foll
   );
   try {
     await apps.start();
-    for (const id of [web, nested]) {
-      const resolution = apps.resolve(id);
-      assert.equal(resolution.state, 'included');
-      assert.equal(resolution.container.app?.name, 'web');
-      assert.equal(resolution.container.app.space, 'dev');
-      assert.equal(resolution.container.logFile, '/var/log/apps/web.log');
-      assert.equal(map.get(id)?.state, 'included');
-      assert.equal(map.get(id)?.rootCgroupId, web);
-    }
+    const resolution = apps.resolve(web);
+    assert.equal(resolution.state, 'included');
+    assert.equal(resolution.container.app?.name, 'web');
+    assert.equal(resolution.container.app.space, 'dev');
+    assert.equal(resolution.container.logFile, '/var/log/apps/web.log');
+    assert.deepEqual(
+      map.entries().map(({ cgroupId, state }) => [cgroupId, state]),
+      [[web, 'included']],
+    );
+    const { pid } = spawnSync('true');
+    assert.equal(apps.isInScope(process.pid), false);
+    assert.equal(apps.isInScope(pid), undefined, 'it has ended');
+    const child = spawn('sh', [
+      '-c',
+      `echo $$ > ${mountPoint}${parent}/web/worker/cgroup.procs && echo in && cat`,
+    ]);
+    await once(child.stdout, 'data');
+    assert.equal(apps.isInScope(child.pid!), true, 'it is in a cgroup inside the app’s');
+    child.stdin.end();
+    await once(child, 'close');
     const bad = make(`${parent}/bad name`);
-    map.count(web, { emitted: 5, dropped: 1, prefiltered: 2 });
-    map.count(nested, { emitted: 2 });
+    map.count(web, { emitted: 7, dropped: 1, prefiltered: 2 });
     await apps.rescan();
     const { containers, runtimes, counters } = apps.snapshot();
     assert.equal(containers.length, 2);
     const status = containers.find(({ cgroupId }) => cgroupId === web)!;
     assert.deepEqual([status.emitted, status.dropped, status.prefiltered], [7, 1, 2]);
-    assert.deepEqual([status.state, status.nestedCgroups, status.gone], ['included', 1, false]);
+    assert.deepEqual([status.state, status.unwatched, status.gone], ['included', false, false]);
     assert.match(status.reason, /pattern in the configuration/);
     const refused = containers.find(({ cgroupId }) => cgroupId === bad)!;
     assert.equal(refused.state, 'excluded');
@@ -58,8 +70,8 @@ test('apps that are cgroups: found at start, dropped when gone, nested ones foll
     rmdirSync(join(mountPoint, made.splice(made.indexOf(`${parent}/web/worker`), 1)[0]!));
     rmdirSync(join(mountPoint, made.splice(made.indexOf(`${parent}/web`), 1)[0]!));
     await apps.rescan();
-    assert.deepEqual([map.get(web), map.get(nested)], [undefined, undefined]);
-    assert.equal(apps.resolve(nested).state, 'included', 'identity is remembered');
+    assert.equal(map.get(web), undefined);
+    assert.equal(apps.resolve(web).state, 'included', 'identity is remembered');
     assert.equal(apps.snapshot().containers.find(({ cgroupId }) => cgroupId === web)?.gone, true);
   } finally {
     await apps.stop();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, rmdirSync, statSync } from 'node:fs';
+import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,6 +10,7 @@ import {
   findHierarchy,
   KernelProbe,
   missingHierarchy,
+  type Step,
 } from '../support/kernel-probe.ts';
 
 const HEX = '0123456789abcdef'.repeat(4);
@@ -36,23 +37,14 @@ for (const kind of ['v2', 'v1-pids'] as const) {
         state: 'pending',
         pid: 0,
       };
-      assert.deepEqual(born, {
-        ...common,
-        kind: 'mkdir',
-        parentCgroupId: statSync(probe.topDir).ino,
-        bootNs: born?.bootNs,
-      });
-      assert.deepEqual(gone, { ...common, kind: 'rmdir', parentCgroupId: 0, bootNs: gone?.bootNs });
+      assert.deepEqual(born, { ...common, kind: 'mkdir', bootNs: born?.bootNs });
+      assert.deepEqual(gone, { ...common, kind: 'rmdir', bootNs: gone?.bootNs });
       assert.ok(born.bootNs >= from && gone.bootNs > born.bootNs && gone.bootNs <= bootTimeNs());
       // The entry stays until user space has seen its counters.
       assert.deepEqual(probe.entry(cgroup), {
-        cgroupId: cgroup.id,
-        rootCgroupId: cgroup.id,
-        state: 'pending',
-        emitted: 2,
-        dropped: 0,
-        prefiltered: 0,
-        droppedExec: 0,
+        ...{ cgroupId: cgroup.id, state: 'pending', emitted: 2, prefiltered: 0 },
+        ...{ dropped: 0, droppedExec: 0, droppedShare: 0, droppedLate: 0 },
+        ...{ firstDropBootNs: 0, lastDropBootNs: 0, lateNs: 0 },
       });
       probe.probe.scopeDelete(cgroup.id);
       assert.equal(probe.probe.scopeGet(cgroup.id), undefined);
@@ -75,38 +67,28 @@ for (const kind of ['v2', 'v1-pids'] as const) {
       assert.equal(probe.probe.scopeEntries().length, count);
     });
 
-    test('a nested cgroup copies state and root, whatever it is named', async () => {
+    test('a cgroup inside a container is the container, whatever it is named, and is not reported', async () => {
       const outer = probe.mkdir('outer');
-      const nested = probe.mkdir(`outer/${probe.top}`);
-      probe.probe.scopeSet(outer.id, 'included', outer.id);
-      const deeper = probe.mkdir(`outer/${probe.top}/deeper`);
-      await probe.settle();
-      const born = (id: number): object => {
-        const { parentCgroupId, rootCgroupId, state } = probe.changes.find(
-          (one) => one.cgroupId === id,
-        )!;
-        return { parentCgroupId, rootCgroupId, state };
-      };
-      assert.deepEqual(born(nested.id), {
-        parentCgroupId: outer.id,
-        rootCgroupId: outer.id,
-        state: 'pending',
-      });
-      assert.deepEqual(born(deeper.id), {
-        parentCgroupId: nested.id,
-        rootCgroupId: outer.id,
-        state: 'pending',
-      });
-      const included = probe.mkdir('outer/included');
-      await probe.settle();
-      assert.deepEqual(born(included.id), {
-        parentCgroupId: outer.id,
-        rootCgroupId: outer.id,
-        state: 'included',
-      });
-      probe.probe.scopeSet(outer.id, 'excluded', outer.id);
-      const excluded = probe.mkdir('outer/excluded');
-      assert.equal(probe.entry(excluded).state, 'excluded');
+      const inner = probe.mkdir(`outer/${probe.top}/deeper`);
+      probe.probe.scopeSet(outer.id, 'included', outer.level);
+      const running = await probe.run(inner, ['openat', -100, '/etc/hostname', 0, 0]);
+      assert.equal(probe.openOf(running.pid, '/etc/hostname').cgroupId, outer.id);
+      assert.equal(probe.probe.scopeGet(inner.id), undefined);
+      const reported = probe.changes.filter(({ path }) => path.startsWith(`${outer.path}/`));
+      assert.deepEqual(
+        reported.map(({ kind, cgroupId, rootCgroupId, state, pid }) => ({
+          ...{ kind, cgroupId, rootCgroupId, state, pid },
+        })),
+        [
+          {
+            ...{ kind: 'attach', cgroupId: inner.id, rootCgroupId: outer.id },
+            ...{ state: 'included', pid: running.pid },
+          },
+        ],
+      );
+      probe.probe.scopeSet(outer.id, 'excluded', outer.level);
+      const unseen = await probe.run(inner, ['openat', -100, '/etc/hostname', 0, 0]);
+      assert.deepEqual(probe.eventsOf(unseen.pid), []);
     });
 
     test('entering by a move: the process, the cgroup it enters, and its events from then on', async () => {
@@ -135,7 +117,6 @@ for (const kind of ['v2', 'v1-pids'] as const) {
           {
             kind: 'attach',
             cgroupId: cgroup.id,
-            parentCgroupId: 0,
             rootCgroupId: cgroup.id,
             path: cgroup.path,
             state: 'pending',
@@ -195,7 +176,7 @@ describe('scope patterns', () => {
   /** Makes the cgroup; is it the root of a container then? */
   function isContainer(name: string): boolean {
     const cgroup = probe.mkdir(name);
-    return probe.probe.scopeGet(cgroup.id)?.rootCgroupId === cgroup.id;
+    return probe.probe.scopeGet(cgroup.id) !== undefined;
   }
 
   const containers = [
@@ -247,17 +228,38 @@ describe('scope patterns', () => {
       const path = `/${probe.top}/${name}`;
       const match = matchPath(patterns(probe.top), path);
       const cgroup = probe.mkdir(name);
-      const root = probe.probe.scopeGet(cgroup.id)?.rootCgroupId;
-      const expected =
-        match === undefined ? undefined : probe.cgroupAt(probe.hierarchy.mount + match.rootPath).id;
-      assert.equal(root, expected, name);
+      const isContainer = probe.probe.scopeGet(cgroup.id) !== undefined;
+      assert.equal(isContainer, match?.rootPath === path, name);
     }
   });
 
-  test('the outermost match decides', () => {
+  test('the outermost match decides', async () => {
     const outer = probe.mkdir(`docker/${'a'.repeat(64)}`);
     const inner = probe.mkdir(`docker/${'a'.repeat(64)}/docker/${'b'.repeat(64)}`);
-    assert.equal(probe.entry(inner).rootCgroupId, outer.id);
+    assert.equal(probe.probe.scopeGet(inner.id), undefined);
+    const running = await probe.run(inner, ['openat', -100, '/etc/hostname', 0, 0]);
+    assert.equal(probe.openOf(running.pid, '/etc/hostname').cgroupId, outer.id);
+  });
+
+  test('containers at several levels: each process is its own container’s', async () => {
+    const open: Step[] = ['openat', -100, '/etc/hostname', 0, 0];
+    const deep = probe.mkdir('kube/burstable/pod2/cri-deep.scope');
+    const flat = probe.mkdir(`docker/${'c'.repeat(64)}`);
+    for (const container of [deep, flat]) {
+      for (const cgroup of [
+        container,
+        probe.cgroupAt(probe.mkdir(`${container.path.slice(probe.top.length + 2)}/x/y`).dir),
+      ]) {
+        const running = await probe.run(cgroup, open);
+        assert.equal(
+          probe.openOf(running.pid, '/etc/hostname').cgroupId,
+          container.id,
+          cgroup.path,
+        );
+      }
+    }
+    const outside = await probe.run(probe.mkdir('kube/burstable/pod2/pause/x/y'), open);
+    assert.deepEqual(probe.eventsOf(outside.pid), []);
   });
 
   test('a path past 511 bytes is not matched; below a container it is its container’s, and named as far as fits', async () => {
@@ -265,10 +267,10 @@ describe('scope patterns', () => {
     assert.equal(isContainer(`kube/${long}/cri-deep.scope`), false);
     const root = probe.mkdir('kube/cri-long.scope');
     const nested = probe.mkdir(`kube/cri-long.scope/${long}`);
-    assert.equal(probe.entry(nested).rootCgroupId, root.id);
-    await probe.settle();
+    await probe.run(nested, ['openat', -100, '/etc/hostname', 0, 0]);
     const change = probe.changes.find((one) => one.cgroupId === nested.id);
-    assert.equal(change?.path, nested.path.slice(0, 511));
+    assert.equal(change?.rootCgroupId, root.id);
+    assert.equal(change.path, nested.path.slice(0, 511));
   });
 
   test('sixteen patterns, the last of them too', async () => {

@@ -46,7 +46,7 @@ describe('processes that ran before the agent', () => {
     const running = former.spawn(cgroup, ['setsid', 'execve', program, 'app', ...then, ';']);
     await running.paused();
     own = new TreeProbe({ patterns: () => [childrenOf(former.top)] });
-    own.kernel.probe.scopeSet(cgroup.id, 'included', cgroup.id);
+    own.kernel.probe.scopeSet(cgroup.id, 'included', cgroup.level);
     return [own, running];
   }
 

@@ -6,7 +6,6 @@ import { HeldQueue } from '../../src/apps/held-events.ts';
 type Step =
   | { readonly op: 'hold'; readonly key: number; readonly waitMs: number }
   | { readonly op: 'release' | 'discard'; readonly key: number }
-  | { readonly op: 'rekey'; readonly key: number; readonly to: number }
   | { readonly op: 'pass'; readonly ms: number };
 
 const key = fc.integer({ min: 1, max: 4 });
@@ -16,7 +15,6 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ op: fc.constant('hold' as const), key, waitMs: fc.nat(30) }),
   },
   fc.record({ op: fc.constantFrom('release' as const, 'discard' as const), key }),
-  fc.record({ op: fc.constant('rekey' as const), key, to: key }),
   fc.record({ op: fc.constant('pass' as const), ms: fc.nat(20) }),
 );
 
@@ -50,9 +48,6 @@ test('nothing is lost, doubled or late, whatever the order of calls', () => {
           case 'discard':
             discarded += queue.discard(each.key);
             break;
-          case 'rekey':
-            queue.rekey(each.key, each.to);
-            break;
           case 'pass':
             nowMs += each.ms;
             queue.expire(nowMs);
@@ -64,9 +59,8 @@ test('nothing is lost, doubled or late, whatever the order of calls', () => {
       const { held, dropped, discarded: counted } = queue.counters();
       assert.equal(held, 0);
       assert.equal(counted, discarded);
-      // Those that rekey dropped left without a word; the count has them.
-      const silentDrops = dropped - [...out.values()].filter((how) => how === 'dropped').length;
-      assert.equal(out.size + discarded + silentDrops, next);
+      assert.equal([...out.values()].filter((how) => how === 'dropped').length, dropped);
+      assert.equal(out.size + discarded, next);
       const drops = [1, 2, 3, 4].reduce((sum, each) => sum + queue.droppedOf(each), 0);
       assert.equal(drops, dropped, 'every drop is somebody’s');
     }),

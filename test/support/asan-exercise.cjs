@@ -50,9 +50,9 @@ async function round(number) {
     { tickMs: 1, safetyMs: 20 },
   );
   refuses(() => probe.start(buffer, () => undefined), 'EBUSY');
-  probe.scopeSet(id, 'included', id);
+  probe.scopeSet(id, 'included', 1);
   refuses(() => probe.scopeSet(-1, 'included', 0), 'EINVAL');
-  for (let i = 0; i < 2000; i++) probe.scopeSet(1_000_000 + i, 'excluded', 1);
+  for (let i = 0; i < 2000; i++) probe.scopeSet(1_000_000 + i, 'excluded', 2);
   assert.ok(probe.scopeEntries().length >= 2001);
   for (let i = 0; i < 2000; i++) probe.scopeDelete(1_000_000 + i);
   loader.selfTest(directory, '/etc/hostname');

@@ -20,7 +20,7 @@ import { RecordBytes } from '../../src/events/batch.ts';
 import { readCgroupChange } from '../../src/events/cgroup-record.ts';
 import { HEADER, KINDS } from '../../src/events/table.gen.ts';
 import { WireEvent } from '../../src/events/wire-event.ts';
-import type { CgroupChange } from '../../src/probe/scope.ts';
+import { levelOf, type CgroupChange } from '../../src/probe/scope.ts';
 import { withPlainDetails } from './plain.ts';
 
 const STEPS_SOURCE = join(dirname(fileURLToPath(import.meta.url)), 'kernel-steps.c');
@@ -173,6 +173,8 @@ export interface TestCgroup {
   readonly dir: string;
   /** From the hierarchy's root, as the probe reports it. */
   readonly path: string;
+  /** Below the hierarchy's root, as `scopeSet` takes it. */
+  readonly level: number;
 }
 
 export interface Hierarchy {
@@ -359,7 +361,8 @@ export class KernelProbe {
   }
 
   cgroupAt(dir: string): TestCgroup {
-    return { id: statSync(dir).ino, dir, path: dir.slice(this.hierarchy.mount.length) };
+    const path = dir.slice(this.hierarchy.mount.length);
+    return { id: statSync(dir).ino, dir, path, level: levelOf(path) };
   }
 
   /** Starts kernel-steps.c; with a cgroup, its first step is to enter it. */

@@ -83,11 +83,14 @@ export class TreeProbe {
   isInScope(pid: number): boolean | undefined {
     const { kind, id, mount } = this.kernel.hierarchy;
     const hierarchy = { kind, hierarchyId: id, mountPoint: mount };
-    const path = cgroupPathOfPid(hierarchy, pid);
-    const cgroup = path === undefined ? undefined : cgroupIdOf(hierarchy, path);
-    if (cgroup === undefined) return undefined;
-    const state = this.kernel.probe.scopeGet(cgroup)?.state;
-    return state === 'pending' || state === 'included';
+    let path = cgroupPathOfPid(hierarchy, pid);
+    if (path === undefined) return undefined;
+    for (; path.length > 1; path = path.slice(0, path.lastIndexOf('/'))) {
+      const cgroup = cgroupIdOf(hierarchy, path);
+      const state = cgroup === undefined ? undefined : this.kernel.probe.scopeGet(cgroup)?.state;
+      if (state !== undefined) return state !== 'excluded';
+    }
+    return false;
   }
 
   /** As the agent does at its start. `onLook` is called before each process is looked at. */

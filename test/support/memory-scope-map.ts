@@ -10,33 +10,43 @@ import type {
   ScopePattern,
 } from '../../src/probe/scope.ts';
 
+const NO_COUNTS = {
+  ...{ emitted: 0, dropped: 0, prefiltered: 0, droppedExec: 0, droppedShare: 0, droppedLate: 0 },
+  ...{ firstDropBootNs: 0, lastDropBootNs: 0, lateNs: 0 },
+};
+
 /** The kernel's scope map without a kernel: same contract, same bound. */
 export class MemoryScopeMap implements ScopeMap {
   readonly #limit: number;
   readonly #entries = new Map<number, ScopeEntry>();
+  /** Entries that have been read or written: each is a system call in the kernel's map. */
+  accesses = 0;
 
   constructor(limit = 16384) {
     this.#limit = limit;
   }
 
-  set(cgroupId: number, state: KernelScopeState, rootCgroupId: number): void {
+  set(cgroupId: number, state: KernelScopeState): void {
+    this.accesses++;
     const known = this.#entries.get(cgroupId);
     if (known === undefined && this.#entries.size >= this.#limit) {
       throw Object.assign(new Error('the scope map is full'), { code: 'ENOSPC' });
     }
-    const counters = known ?? { emitted: 0, dropped: 0, prefiltered: 0, droppedExec: 0 };
-    this.#entries.set(cgroupId, { ...counters, cgroupId, rootCgroupId, state });
+    this.#entries.set(cgroupId, { ...(known ?? NO_COUNTS), cgroupId, state });
   }
 
   delete(cgroupId: number): void {
+    this.accesses++;
     this.#entries.delete(cgroupId);
   }
 
   get(cgroupId: number): ScopeEntry | undefined {
+    this.accesses++;
     return this.#entries.get(cgroupId);
   }
 
   entries(): readonly ScopeEntry[] {
+    this.accesses += this.#entries.size;
     return [...this.#entries.values()];
   }
 
@@ -81,11 +91,9 @@ export function watchCgroups(
   const report = (change: Pick<CgroupChange, 'kind' | 'cgroupId' | 'path'>): void => {
     const entry = map.get(change.cgroupId);
     if (entry === undefined) return;
-    const parentPath = change.path.slice(0, change.path.lastIndexOf('/'));
     const full: CgroupChange = {
       ...change,
-      parentCgroupId: idOf(parentPath) ?? 0,
-      rootCgroupId: entry.rootCgroupId,
+      rootCgroupId: change.cgroupId,
       state: entry.state,
       bootNs: process.hrtime.bigint(),
       pid: 0,
@@ -95,10 +103,11 @@ export function watchCgroups(
   };
   const appeared = (path: string, cgroupId: number): void => {
     known.set(path, cgroupId);
-    const above = map.get(idOf(path.slice(0, path.lastIndexOf('/'))) ?? 0);
-    if (above !== undefined) map.set(cgroupId, above.state, above.rootCgroupId);
-    else if (matchPath(patterns, path)?.rootPath === path) map.set(cgroupId, 'pending', cgroupId);
-    report({ kind: 'mkdir', cgroupId, path });
+    // What a container makes inside is nothing to the kernel's map.
+    if (matchPath(patterns, path)?.rootPath === path) {
+      map.set(cgroupId, 'pending');
+      report({ kind: 'mkdir', cgroupId, path });
+    }
     follow(path);
   };
   const check = (path: string): void => {

@@ -105,27 +105,23 @@ static __always_inline bool cgroup__match_path(const char *path)
 	return 0;
 }
 
+/* `container`: the id of the container's cgroup, which `cgrp` is or is in; `entry` is its. */
 static __always_inline void cgroup__send(struct task_struct *task, struct cgroup *cgrp, const char *path, __u32 op,
-					 __u64 parent, struct scope_entry *entry)
+					 __u64 container, struct scope_entry *entry)
 {
 	struct scratch *s = ring__get_scratch();
 	if (!s)
 		return;
-	__u64 id = cgrp->kn->id;
-	task__store_header(&s->h, task, id, KIND_CGROUP, 0, 0);
+	task__store_header(&s->h, task, container, KIND_CGROUP, 0, 0);
 	struct rec_cgroup *r = (void *)s->b;
-	r->id = id;
-	r->parent_id = parent;
-	r->root_id = entry->root;
+	r->id = cgrp->kn->id;
+	r->root_id = container;
 	r->op = op;
 	r->state = entry->state;
 	long n = bpf_probe_read_kernel_str(s->b + sizeof(*r), CGROUP_PATH_MAX, path);
 	r->path_len = n > 0 ? (n - 1) & (CGROUP_PATH_MAX - 1) : 0;
-	/*
-	 * A container's own cgroup is the runtime's doing, and a lost mkdir is a lost container; what is made below
-	 * it, or entered, can be a tenant's doing.
-	 */
-	enum ring_budget budget = id == entry->root && op != CGROUP_ATTACH ? BUDGET_NONE : BUDGET_EXEC;
+	/* Making a container's cgroup is the runtime's doing, and a lost mkdir is a lost container. Tenants can enter cgroups. */
+	enum ring_budget budget = op == CGROUP_ATTACH ? BUDGET_EXEC : BUDGET_NONE;
 	ring__send_record(&exec_ring, budget, s, sizeof(s->h) + sizeof(*r) + r->path_len, entry);
 }
 
@@ -134,28 +130,21 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgrp, const char *path)
 {
 	if (cgrp->root->hierarchy_id != config.hierarchy_id)
 		return 0;
-	__u64 id = cgrp->kn->id, parent = 0;
-	struct cgroup_subsys_state *parent_css = cgrp->self.parent;
-	if (parent_css)
-		parent = parent_css->cgroup->kn->id;
-	struct scope_entry fresh = {};
-	struct scope_entry *above = bpf_map_lookup_elem(&scope, &parent);
-	if (above) {
-		fresh.state = above->state;
-		fresh.root = above->root;
-	} else if (cgroup__match_path(path)) {
-		fresh.state = SCOPE_PENDING;
-		fresh.root = id;
-	} else {
+	__u64 id = cgrp->kn->id, container = scope__container_id(cgrp, cgrp->level);
+	/* What a container makes inside needs no entry and no record: it is found by its ancestors. */
+	if (container && container != id && bpf_map_lookup_elem(&scope, &container))
 		return 0;
-	}
-	if (bpf_map_update_elem(&scope, &id, &fresh, BPF_ANY)) {
+	if (!cgroup__match_path(path))
+		return 0;
+	struct scope_entry fresh = { .state = SCOPE_PENDING };
+	if (cgrp->level > LEVEL_MAX || bpf_map_update_elem(&scope, &id, &fresh, BPF_ANY)) {
 		__sync_fetch_and_add(&state.scope_full, 1);
 		return 0;
 	}
+	scope__note_level(cgrp->level); /* no process can be in it yet */
 	struct scope_entry *entry = bpf_map_lookup_elem(&scope, &id);
 	if (entry)
-		cgroup__send(bpf_get_current_task_btf(), cgrp, path, CGROUP_MKDIR, parent, entry);
+		cgroup__send(bpf_get_current_task_btf(), cgrp, path, CGROUP_MKDIR, id, entry);
 	return 0;
 }
 
@@ -167,7 +156,7 @@ int BPF_PROG(cgroup_rmdir, struct cgroup *cgrp, const char *path)
 	__u64 id = cgrp->kn->id;
 	struct scope_entry *entry = bpf_map_lookup_elem(&scope, &id);
 	if (entry)
-		cgroup__send(bpf_get_current_task_btf(), cgrp, path, CGROUP_RMDIR, 0, entry);
+		cgroup__send(bpf_get_current_task_btf(), cgrp, path, CGROUP_RMDIR, id, entry);
 	return 0;
 }
 
@@ -176,9 +165,10 @@ int BPF_PROG(cgroup_attach_task, struct cgroup *cgrp, const char *path, struct t
 {
 	if (cgrp->root->hierarchy_id != config.hierarchy_id)
 		return 0;
-	struct scope_entry *entry = scope__find_entry(cgrp->kn->id);
+	__u64 container = scope__container_id(cgrp, cgrp->level);
+	struct scope_entry *entry = scope__find_entry(container);
 	if (entry)
-		cgroup__send(task, cgrp, path, CGROUP_ATTACH, 0, entry);
+		cgroup__send(task, cgrp, path, CGROUP_ATTACH, container, entry);
 	return 0;
 }
 
@@ -191,15 +181,15 @@ int scope_set(struct scope_set_args *args)
 {
 	__u64 id = args->cgroup;
 	struct scope_entry *entry = bpf_map_lookup_elem(&scope, &id);
+	__u32 level = args->level;
+	scope__note_level(level);
 	if (entry) {
-		entry->root = args->root;
 		*(volatile __u32 *)&entry->state = args->state;
 		args->error = 0;
 		return 0;
 	}
 	struct scope_entry fresh = {};
 	fresh.state = args->state;
-	fresh.root = args->root;
 	args->error = bpf_map_update_elem(&scope, &id, &fresh, BPF_ANY);
 	return 0;
 }

@@ -73,7 +73,7 @@ const PATH = `/docker/${ID}`;
 
 test('a known container’s event passes at once, as it is; an excluded one’s ends', () => {
   const w = world();
-  w.registry.found(10, PATH, 10);
+  w.registry.found(10, PATH);
   w.include();
   w.admission.event(eventOf(10, 1));
   assert.deepEqual(w.log, ['web 1']);
@@ -84,10 +84,9 @@ test('a known container’s event passes at once, as it is; an excluded one’s 
 
 test('held while pending, detached, released in order with the identity', () => {
   const w = world();
-  w.registry.found(10, PATH, 10);
-  w.registry.found(11, `${PATH}/nested`, 10);
+  w.registry.found(10, PATH);
   w.admission.event(eventOf(10, 1));
-  w.admission.event(eventOf(11, 2));
+  w.admission.event(eventOf(10, 2));
   w.admission.event(eventOf(10, 3));
   assert.deepEqual(w.log, []);
   w.include();
@@ -97,7 +96,7 @@ test('held while pending, detached, released in order with the identity', () => 
 
 test('held for nothing: discarded, and not counted as lost', () => {
   const w = world();
-  w.registry.found(10, PATH, 10);
+  w.registry.found(10, PATH);
   w.admission.event(eventOf(10, 1));
   w.exclude();
   const { events } = w.admission.counters();
@@ -106,7 +105,7 @@ test('held for nothing: discarded, and not counted as lost', () => {
 
 test('after 5 s evaluated without identity; what it trips waits for it', () => {
   const w = world();
-  w.registry.found(10, PATH, 10);
+  w.registry.found(10, PATH);
   w.admission.event(eventOf(10, 1));
   w.time.nowMs = 4999;
   w.admission.tick();
@@ -123,7 +122,7 @@ test('after 5 s evaluated without identity; what it trips waits for it', () => {
 
 test('a detection that never finds its app is the operator’s', () => {
   const w = world();
-  w.registry.found(10, PATH, 10);
+  w.registry.found(10, PATH);
   w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
   w.time.nowMs = 599_999;
   w.admission.tick();
@@ -135,12 +134,12 @@ test('a detection that never finds its app is the operator’s', () => {
 
 test('a detection is not handed to a later container with the same number', () => {
   const w = world();
-  w.registry.found(10, PATH, 10);
+  w.registry.found(10, PATH);
   w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
   w.admission.event(eventOf(10, 1));
   w.registry.remove(10);
   w.time.nowMs = 100;
-  w.registry.found(10, `/docker/${'b'.repeat(64)}`, 10);
+  w.registry.found(10, `/docker/${'b'.repeat(64)}`);
   assert.deepEqual(w.log, ['- 1 held', 'nobody detection 1']);
   w.include();
   assert.equal(w.log.length, 2);
@@ -148,16 +147,15 @@ test('a detection is not handed to a later container with the same number', () =
 
 test('events that come before the report of their cgroup wait for it', () => {
   const w = world();
-  w.admission.event(eventOf(11, 1));
+  w.admission.event(eventOf(10, 1));
   w.admission.event(eventOf(10, 2));
-  w.registry.found(10, PATH, 10);
-  w.registry.found(11, `${PATH}/nested`, 10);
+  w.registry.found(10, PATH);
   assert.deepEqual(w.log, []);
   w.include();
-  assert.deepEqual(w.log.sort(), ['web 1 held', 'web 2 held']);
-  // And when the root is known already.
+  assert.deepEqual(w.log, ['web 1 held', 'web 2 held']);
+  // And when its identity is known before its cgroup.
   w.admission.event(eventOf(12, 3));
-  w.registry.found(12, `${PATH}/other`, 10);
+  w.registry.found(12, PATH.replace('/docker/', '/system.slice/docker-') + '.scope');
   assert.deepEqual(w.log.slice(-1), ['web 3 held']);
 });
 
@@ -173,7 +171,7 @@ test('events of a cgroup that nobody ever reports are evaluated after the hold',
 
 test('bounds: the newest are dropped and counted to their container', () => {
   const w = world({ maxEventsPerContainer: 2, maxDetectionsPerContainer: 1 });
-  w.registry.found(10, PATH, 10);
+  w.registry.found(10, PATH);
   for (const n of [1, 2, 3, 4]) w.admission.event(eventOf(10, n));
   for (const n of [1, 2]) w.admission.detection({ cgroupId: 10, n, heldBytes: 400 });
   assert.equal(w.admission.droppedOf(10), 2);
@@ -184,7 +182,7 @@ test('bounds: the newest are dropped and counted to their container', () => {
 
 test('the end: everything held is evaluated, everything waiting handed over', () => {
   const w = world();
-  w.registry.found(10, PATH, 10);
+  w.registry.found(10, PATH);
   w.admission.start();
   w.admission.event(eventOf(10, 1));
   w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
@@ -194,7 +192,7 @@ test('the end: everything held is evaluated, everything waiting handed over', ()
 
 test('a removed container that stays unnamed hands over what waits when it is forgotten', () => {
   const w = world({ detectionWaitMs: PENDING_MEMORY_MS * 2 });
-  w.registry.found(10, PATH, 10);
+  w.registry.found(10, PATH);
   w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
   w.registry.remove(10);
   w.time.nowMs = PENDING_MEMORY_MS;

@@ -45,7 +45,7 @@ function world() {
     mkdirSync(join(path, 'init'), { recursive: true });
     writeFileSync(join(path, 'cgroup.procs'), pids);
     writeFileSync(join(path, 'init/cgroup.procs'), below);
-    registry.found(statSync(path).ino, `/${id}`, statSync(path).ino);
+    registry.found(statSync(path).ino, `/${id}`);
     return containerOf({ fullId: id });
   };
   const ask = (container: Container) => looks.answerOf(container.fullId, container);

@@ -4,7 +4,7 @@ import {
   ContainerRegistry,
   IDENTITY_MEMORY_MS,
   MAX_CGROUPS,
-  MAX_NESTED,
+  MAX_WATCHED,
   PENDING_MEMORY_MS,
 } from '../../../src/apps/container-registry.ts';
 import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
@@ -46,25 +46,15 @@ function world(limit?: number) {
     onForgotten: (id) => forgotten.push(id),
   });
   /** What the kernel does at mkdir: enter it in the map, then report. */
-  const mkdir = (cgroupId: number, path: string, parentCgroupId = 1): void => {
-    const above = map.get(parentCgroupId);
-    const state = above?.state ?? 'pending';
-    const rootCgroupId = above?.rootCgroupId ?? cgroupId;
-    map.set(cgroupId, state, rootCgroupId);
-    report({ kind: 'mkdir', cgroupId, parentCgroupId, rootCgroupId, path, state });
+  const mkdir = (cgroupId: number, path: string): void => {
+    map.set(cgroupId, 'pending');
+    report({ kind: 'mkdir', cgroupId, rootCgroupId: cgroupId, path, state: 'pending' });
   };
   const report = (change: Omit<CgroupChange, 'bootNs' | 'pid'>): void => {
     registry.onCgroupChange({ ...change, bootNs: 0n, pid: 0 });
   };
   const rmdir = (cgroupId: number): void => {
-    report({
-      kind: 'rmdir',
-      cgroupId,
-      parentCgroupId: 0,
-      rootCgroupId: cgroupId,
-      path: '',
-      state: 'pending',
-    });
+    report({ kind: 'rmdir', cgroupId, rootCgroupId: cgroupId, path: '', state: 'pending' });
   };
   const include = (handle: string, name = 'app'): void => {
     const container = containerNamed(handle, name);
@@ -128,44 +118,17 @@ test('excluded stays in the map, with its reason', () => {
   assert.equal(w.map.get(10)?.state, 'excluded');
 });
 
-test('nested cgroups follow their root, also one that copied a state that was overtaken', () => {
-  const w = world();
-  w.mkdir(10, `/docker/${hex(1)}`);
-  w.mkdir(11, `/docker/${hex(1)}/docker`, 10);
-  w.mkdir(12, `/docker/${hex(1)}/docker/${hex(2)}`, 11);
-  w.include(hex(2), 'victim');
-  assert.equal(nameOf(w, 12), 'pending', 'the nested name decides nothing');
-  w.include(hex(1), 'attacker');
-  for (const id of [10, 11, 12]) {
-    assert.equal(nameOf(w, id), 'attacker');
-    assert.equal(w.map.get(id)?.state, 'included');
-    assert.equal(w.map.get(id)?.rootCgroupId, 10);
-  }
-  // Made while the root was pending, reported after it was resolved.
-  w.map.set(13, 'pending', 10);
-  w.report({
-    kind: 'mkdir',
-    cgroupId: 13,
-    parentCgroupId: 10,
-    rootCgroupId: 10,
-    path: `/docker/${hex(1)}/late`,
-    state: 'pending',
-  });
-  assert.equal(w.map.get(13)?.state, 'included');
-});
-
-test('a nested cgroup whose root’s report was lost finds its root by the path', () => {
+test('a container whose mkdir was not told is found by an attach to a cgroup inside it', () => {
   const w = world();
   w.include(hex(1));
   w.report({
     kind: 'attach',
     cgroupId: 11,
-    parentCgroupId: 0,
     rootCgroupId: 10,
     path: `/docker/${hex(1)}/docker/${hex(2)}`,
     state: 'pending',
   });
-  assert.equal(nameOf(w, 11), 'app');
+  assert.equal(nameOf(w, 10), 'app');
   assert.equal(w.registry.entries()[0]?.path, `/docker/${hex(1)}`);
   assert.equal(w.registry.entries()[0]?.cgroupId, 10);
 });
@@ -182,11 +145,8 @@ test('several cgroups of one container', () => {
 test('identity outlives the cgroup by 60 s; counters are kept', () => {
   const w = world();
   w.mkdir(10, `/docker/${hex(1)}`);
-  w.mkdir(11, `/docker/${hex(1)}/x`, 10);
   w.include(hex(1));
-  w.map.count(10, { emitted: 3, dropped: 1 });
-  w.map.count(11, { emitted: 4, prefiltered: 9 });
-  w.rmdir(11);
+  w.map.count(10, { emitted: 7, dropped: 1, prefiltered: 9 });
   w.rmdir(10);
   assert.equal(w.map.entries().length, 0);
   assert.equal(nameOf(w, 10), 'app');
@@ -194,11 +154,10 @@ test('identity outlives the cgroup by 60 s; counters are kept', () => {
   assert.deepEqual([entry?.emitted, entry?.dropped, entry?.prefiltered], [7, 1, 9]);
   w.time.nowMs = IDENTITY_MEMORY_MS - 1;
   w.registry.sweep();
-  assert.equal(nameOf(w, 11), 'app');
+  assert.equal(nameOf(w, 10), 'app');
   w.time.nowMs = IDENTITY_MEMORY_MS;
   w.registry.sweep();
   assert.equal(nameOf(w, 10), 'unknown');
-  assert.equal(nameOf(w, 11), 'unknown');
   assert.deepEqual(w.registry.entries(), []);
   assert.deepEqual(w.forgotten, [], 'only a pending one is forgotten aloud');
 });
@@ -248,14 +207,13 @@ test('the same cgroup made again is looked at anew', () => {
 
 test('the rescan and the kernel may tell the same, in any order', () => {
   const w = world();
-  w.registry.found(10, `/docker/${hex(1)}`, 10);
+  w.registry.found(10, `/docker/${hex(1)}`);
   w.include(hex(1));
   // The kernel's report was in the ring meanwhile, and its entry still pending.
-  w.map.set(10, 'pending', 10);
+  w.map.set(10, 'pending');
   w.report({
     kind: 'mkdir',
     cgroupId: 10,
-    parentCgroupId: 1,
     rootCgroupId: 10,
     path: `/docker/${hex(1)}`,
     state: 'pending',
@@ -267,7 +225,7 @@ test('the rescan and the kernel may tell the same, in any order', () => {
 
 test('a cgroup without a pattern is taken out of the kernel’s map', () => {
   const w = world();
-  w.map.set(10, 'pending', 10);
+  w.map.set(10, 'pending');
   w.mkdir(10, '/elsewhere/x');
   assert.equal(w.map.get(10), undefined);
   assert.equal(w.registry.counters().unmatched, 1);
@@ -275,39 +233,76 @@ test('a cgroup without a pattern is taken out of the kernel’s map', () => {
 
 test('a full scope map is said once and tried again', () => {
   const w = world(1);
-  w.registry.found(10, `/docker/${hex(1)}`, 10);
-  w.registry.found(20, `/docker/${hex(2)}`, 20);
+  w.registry.found(10, `/docker/${hex(1)}`);
+  w.registry.found(20, `/docker/${hex(2)}`);
   assert.equal(w.map.get(20), undefined);
   assert.equal(w.registry.counters().refused, 1);
   assert.equal(w.warnings.length, 1);
+  assert.deepEqual(
+    w.registry.entries().map(({ cgroupId, unwatched }) => [cgroupId, unwatched]),
+    [
+      [10, false],
+      [20, true],
+    ],
+  );
+  assert.equal(w.registry.unwatched(), 1);
   w.registry.sweep();
   assert.equal(w.registry.counters().refused, 1, 'the same cgroup is counted once');
   w.rmdir(10);
   w.registry.sweep();
   assert.equal(w.map.get(20)?.state, 'pending');
+  assert.equal(w.registry.unwatched(), 0);
 });
 
 test('bounded: the oldest remembered makes room, a live one never', () => {
   const w = world(MAX_CGROUPS * 2);
-  for (let at = 0; at < MAX_CGROUPS; at++) w.registry.found(at + 10, `/docker/${hex(at)}`, at + 10);
-  w.registry.found(1_000_000, `/docker/${hex(1_000_000)}`, 1_000_000);
+  for (let at = 0; at < MAX_CGROUPS; at++) w.registry.found(at + 10, `/docker/${hex(at)}`);
+  w.registry.found(1_000_000, `/docker/${hex(1_000_000)}`);
   assert.equal(nameOf(w, 1_000_000), 'unknown');
   assert.equal(w.registry.counters().refused, 1);
   w.rmdir(15);
-  w.registry.found(1_000_000, `/docker/${hex(1_000_000)}`, 1_000_000);
+  w.registry.found(1_000_000, `/docker/${hex(1_000_000)}`);
   assert.equal(nameOf(w, 1_000_000), 'pending');
   assert.equal(nameOf(w, 15), 'unknown');
   assert.equal(w.registry.counters().cgroups, MAX_CGROUPS);
 });
 
-test('one container cannot fill the table with nested cgroups', () => {
+test('what finds no room in the kernel’s map is still known, so that it can be told', () => {
+  const w = world(MAX_WATCHED);
+  for (let at = 0; at < MAX_WATCHED; at++) w.registry.found(at + 10, `/docker/${hex(at)}`);
+  w.registry.found(1_000_000, `/docker/${hex(1_000_000)}`);
+  w.include(hex(1_000_000), 'late');
+  assert.equal(nameOf(w, 1_000_000), 'late');
+  assert.equal(w.registry.unwatched(), 1);
+});
+
+test('what a container’s processes do inside it touches no entry of the kernel’s map', () => {
   const w = world();
-  w.mkdir(1_000_000, `/docker/${hex(1)}`);
-  for (let at = 0; at < MAX_NESTED + 50; at++) {
-    w.registry.found(at + 10, `/docker/${hex(1)}/${at}`, 1_000_000);
+  w.mkdir(10, `/docker/${hex(1)}`);
+  w.include(hex(1));
+  w.map.accesses = 0;
+  for (let at = 0; at < 1000; at++) {
+    const path = `/docker/${hex(1)}/${at}`;
+    w.report({ kind: 'attach', cgroupId: 100 + at, rootCgroupId: 10, path, state: 'included' });
   }
-  assert.equal(w.registry.counters().cgroups, MAX_NESTED + 1);
-  assert.equal(w.registry.counters().refused, 50);
-  w.mkdir(2_000_000, `/docker/${hex(2)}`);
-  assert.equal(nameOf(w, 2_000_000), 'pending');
+  assert.equal(w.map.accesses, 0);
+  assert.equal(w.registry.counters().cgroups, 1);
+});
+
+test('a container that comes and goes costs as much beside a thousand others as alone', () => {
+  const cost = (others: number): number => {
+    const w = world();
+    for (let at = 0; at < others; at++) {
+      w.mkdir(at + 10, `/docker/${hex(at)}`);
+      w.exclude(hex(at));
+    }
+    w.map.accesses = 0;
+    w.mkdir(1_000_000, `/docker/${hex(1_000_000)}`);
+    w.include(hex(1_000_000));
+    assert.equal(w.registry.anyInScope(), true);
+    w.rmdir(1_000_000);
+    assert.equal(w.registry.anyInScope(), false);
+    return w.map.accesses;
+  };
+  assert.equal(cost(1000), cost(0));
 });

@@ -94,20 +94,6 @@ test('what is held anew while being released waits for its own turn', () => {
   assert.deepEqual(got, ['again']);
 });
 
-test('rekey appends, keeps the bound, and moves the drop count', () => {
-  const { held } = queue(3, 8);
-  for (const item of ['a', 'b']) held.hold(1, item, 10);
-  for (const item of ['c', 'd', 'e', 'dropped']) held.hold(2, item, 10);
-  assert.equal(held.droppedOf(2), 1);
-  held.rekey(2, 1);
-  assert.equal(held.has(2), false);
-  const got: string[] = [];
-  held.release(1, (item) => got.push(item));
-  assert.deepEqual(got, ['a', 'b', 'c']);
-  assert.equal(held.droppedOf(1), 3);
-  assert.equal(held.droppedOf(2), 0);
-});
-
 test('drain hands over everything', () => {
   const { held, expired } = queue();
   held.hold(1, 'a', 1e12);

@@ -32,8 +32,8 @@ function world() {
     renewed,
     registry,
     mkdir: (cgroupId: number, path: string): void => {
-      map.set(cgroupId, 'pending', cgroupId);
-      registry.found(cgroupId, path, cgroupId);
+      map.set(cgroupId, 'pending');
+      registry.found(cgroupId, path);
     },
     say: (handle: string, guid: string): void => {
       const { container } = containerFromProperties(handle, propertiesOf({ guid }));

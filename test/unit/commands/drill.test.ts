@@ -167,7 +167,7 @@ test('of an agent’s answer: the container that is meant, the rule, and what wa
       cgroupPath: '/',
       cgroupId: 1,
     } as const),
-    ...{ nestedCgroups: 0, emitted: 1, dropped: 0, prefiltered: 0 },
+    ...{ unwatched: false, emitted: 1, dropped: 0, prefiltered: 0 },
   });
   const containers = [
     container('old', 'shop', 'included', true),

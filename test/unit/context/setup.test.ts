@@ -17,7 +17,6 @@ const newTree = (options: Pick<ProcessTreeOptions, 'maxProcesses' | 'onSetup'> =
 const attach = (pid: number, bootNs: bigint, rest: Partial<CgroupChange> = {}): CgroupChange => ({
   kind: 'attach',
   cgroupId: 7,
-  parentCgroupId: 0,
   rootCgroupId: 7,
   path: '/docker/x',
   state: 'included',

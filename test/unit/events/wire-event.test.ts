@@ -204,25 +204,23 @@ test('cgroup records: each kind and state', () => {
       fc.constantFrom(1, 2, 3),
       id,
       id,
-      id,
       u64,
       u32,
       u64,
       u16,
-      (op, state, a, b, c, ts, pid, start, length) => {
+      (op, state, a, c, ts, pid, start, length) => {
         const text = 'p'.repeat(length % 512);
         const record = buildRecord(
           'cgroup',
           'execve',
           { ts, pid, start },
-          { id: a, parent_id: b, root_id: c, op, state },
+          { id: a, root_id: c, op, state },
           { path: Buffer.from(text) },
         );
         const change = readCgroupChange(recordBytes(record), 0);
         assert.deepEqual(change, {
           kind: ['', 'mkdir', 'rmdir', 'attach'][op],
           cgroupId: a,
-          parentCgroupId: b,
           rootCgroupId: c,
           path: text,
           state: ['', 'pending', 'included', 'excluded'][state],

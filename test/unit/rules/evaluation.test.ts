@@ -72,8 +72,7 @@ function world(appRules?: AppRules, onFailure: (failure: RuleFailure) => void = 
 }
 
 const shadow = makeEvent('openat', { result: 3, open: makeOpen('/etc/shadow'), cgroupId: CGROUP });
-const appear = (registry: ContainerRegistry): void =>
-  registry.found(CGROUP, `/docker/${ID}`, CGROUP);
+const appear = (registry: ContainerRegistry): void => registry.found(CGROUP, `/docker/${ID}`);
 const outputs = (delivered: readonly Detection[]): string[] => delivered.map((d) => d.output);
 
 test('an event that waits is evaluated with the image that its process had', () => {

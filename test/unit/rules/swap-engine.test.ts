@@ -51,7 +51,7 @@ function world() {
     }),
     deliver: (detection) => delivered.push(detection),
   });
-  registry.found(CGROUP, `/docker/${ID}`, CGROUP);
+  registry.found(CGROUP, `/docker/${ID}`);
   const decide = (): void => {
     const container = containerFromCreate({
       action: 'create',
