@@ -17,6 +17,8 @@ export interface Covered {
   readonly goneAtMs: number | undefined;
   readonly emitted: number;
   readonly dropped: number;
+  /** There was no room for it in the kernel. */
+  readonly unwatched?: boolean;
 }
 
 /** Options of `CoverageLines`. */
@@ -35,6 +37,13 @@ export interface CoverageOptions {
   readonly say: (line: Detection) => void;
 }
 
+/** Of all cgroups of one container. */
+interface Sums {
+  readonly container: Container;
+  readonly emitted: number;
+  readonly dropped: number;
+}
+
 interface Told {
   readonly container: Container;
   atMs: number;
@@ -48,6 +57,7 @@ interface Told {
 export class CoverageLines {
   readonly #options: CoverageOptions;
   readonly #told = new Map<string, Told>();
+  #lastTickMs = -Infinity;
 
   constructor(options: CoverageOptions) {
     this.#options = options;
@@ -55,25 +65,32 @@ export class CoverageLines {
 
   /** To be called every few seconds with all containers. */
   onTick(entries: Iterable<Covered>, nowMs: number): void {
-    const here = new Map<string, { container: Container; emitted: number; dropped: number }>();
-    for (const { resolution, sinceMs, goneAtMs, emitted, dropped } of entries) {
-      if (resolution.state !== 'included' || goneAtMs !== undefined) continue;
+    const here = new Map<string, Sums>();
+    const gone = new Map<string, Sums>();
+    for (const { resolution, sinceMs, goneAtMs, emitted, dropped, unwatched } of entries) {
+      // Of one that there is no room to watch another line tells, and silence here is the truth.
+      if (resolution.state !== 'included' || unwatched === true) continue;
+      // What ended before the last tick has been counted.
+      if (goneAtMs !== undefined && goneAtMs < this.#lastTickMs) continue;
       const { container } = resolution;
       // On Cloud Foundry an id can come again for another app's container, and the platform can change its mind whose one
       // is: the end of what was watched before is told the former one.
       const key = JSON.stringify([container.fullId, instanceKey(container)]);
       if (nowMs - sinceMs < MIN_AGE_MS && !this.#told.has(key)) continue;
       // On some platforms a container has several cgroups.
-      const sum = here.get(key);
-      here.set(key, {
+      const sums = goneAtMs === undefined ? here : gone;
+      const sum = sums.get(key);
+      sums.set(key, {
         container,
         emitted: emitted + (sum?.emitted ?? 0),
         dropped: dropped + (sum?.dropped ?? 0),
       });
     }
-    for (const [id, { container, emitted, dropped }] of here) {
+    this.#lastTickMs = nowMs;
+    for (const [id, sums] of here) {
+      const { container } = sums;
       const told = this.#told.get(id);
-      const last = this.#facts(container, emitted, dropped);
+      const last = this.#facts(sums);
       if (told === undefined) {
         if (this.#told.size >= MAX_CONTAINERS) continue;
         this.#told.set(id, { container, atMs: nowMs, last });
@@ -88,7 +105,10 @@ export class CoverageLines {
     for (const [id, { container, last }] of this.#told) {
       if (here.has(id)) continue;
       this.#told.delete(id);
-      this.#say(container, { ...last, when: 'stop' });
+      // Since the last tick there may have been more of both.
+      const events = Math.max(last.events, gone.get(id)?.emitted ?? 0);
+      const lost = Math.max(last.lost, gone.get(id)?.dropped ?? 0);
+      this.#say(container, { ...last, events, lost, when: 'stop' });
     }
   }
 
@@ -100,12 +120,12 @@ export class CoverageLines {
     this.#told.clear();
   }
 
-  #facts(container: Container, events: number, lost: number): Omit<Coverage, 'when'> {
+  #facts({ container, emitted, dropped }: Sums): Omit<Coverage, 'when'> {
     const { version, rules, policyOf, ownRulesPaused, suppressedOf, notWatchedFor } = this.#options;
     return {
-      ...{ version, rules: rules(container), events, lost, suppressed: suppressedOf(container) },
-      ...{ policy: policyOf?.(container), ownRulesPaused: ownRulesPaused?.(container) },
-      notWatchedFor: notWatchedFor?.(),
+      ...{ version, rules: rules(container), events: emitted, lost: dropped },
+      ...{ suppressed: suppressedOf(container), ownRulesPaused: ownRulesPaused?.(container) },
+      ...{ policy: policyOf?.(container), notWatchedFor: notWatchedFor?.() },
     };
   }
 

@@ -45,8 +45,10 @@ export class Outgoing {
     this.#early = undefined;
     for (const line of this.#lines.splice(0)) this.say(line);
     for (const detection of kept?.detections ?? []) this.deliver(detection);
-    for (const { container } of kept?.dropped ?? []) {
-      if (container !== undefined) this.#options.fanOut.noteUnseen(container, 1);
+    for (const { container, timeNs } of kept?.dropped ?? []) {
+      if (container === undefined) continue;
+      const times = { firstNs: timeNs, lastNs: timeNs };
+      this.#options.fanOut.noteUnseen({ container, reasons: { starting: 1 }, ...times });
     }
   }
 }

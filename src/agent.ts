@@ -153,6 +153,7 @@ export class Agent {
       },
       delete: (cgroupId) => {
         this.#report.forgetCgroup(cgroupId);
+        this.#losses.forget(cgroupId);
         this.#probe.scope.delete(cgroupId);
         this.#attachment.onUnscoped();
       },
@@ -263,9 +264,14 @@ export class Agent {
     });
     this.#losses = new RecordLosses(this.#probe, logger, {
       onProcessRecordsLost: (root) => this.#tree.recordsLost(bootNs(), root),
-      onEventsLost: (root, count) => {
+      onEventsLost: (root, { firstBootNs, lastBootNs, lateNs, ...reasons }) => {
         const resolution = this.#apps.resolve(root);
-        if (resolution.state === 'included') this.#fanOut.noteUnseen(resolution.container, count);
+        if (resolution.state === 'pending') return false;
+        if (resolution.state !== 'included') return true;
+        const unix = (boot: number): bigint => BigInt(boot) + this.#clock.unixMinusBootNs;
+        const times = { firstNs: unix(firstBootNs), lastNs: unix(lastBootNs), lateNs };
+        this.#fanOut.noteUnseen({ container: resolution.container, reasons, ...times });
+        return true;
       },
     });
     this.#cuts = new CutReports(this.#tree, this.#apps, logger);
@@ -463,6 +469,7 @@ export class Agent {
     }
     this.#evaluation.stop();
     if (this.#untilNs !== undefined) succession?.sayFarewell(this.#untilNs);
+    this.#losses.look();
     this.#coverage?.stop(this.#untilNs === undefined ? 'agent stop' : 'replaced');
     this.#fanOut.tellLosses();
     const { delivered, lost } = await this.#fanOut.flush(FLUSH_MS);

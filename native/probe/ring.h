@@ -59,7 +59,7 @@ static __always_inline void ring__count_drop(struct scope_entry *entry, __u64 ts
 {
 	__u64 since = *(volatile __u64 *)&state.unread_since, late = ts > since ? ts - since : 0;
 	__u32 look = *(volatile __u32 *)&state.loss_look;
-	if (entry->loss_look != look) {
+	if (entry->loss_look != look || !entry->first_drop) {
 		entry->loss_look = look;
 		entry->first_drop = ts;
 		entry->late_ns = 0;

@@ -10,6 +10,7 @@ import { gapNotice, lostNotice, suppressedNotice, unseenNotice } from './notices
 import { Numbering, type Numbered } from './numbering/numbering.ts';
 import { RecentMap } from './recent-map.ts';
 import type { Delivery, LogStream } from './stream.ts';
+import { UnseenEvents, type Unseen } from './unseen.ts';
 
 /** What waits for one stream, per container: so many deliveries, and so much memory. */
 const MAX_LANE = 4096;
@@ -115,7 +116,7 @@ export class FanOut {
   readonly #limiter: DetectionLimiter | undefined;
   readonly #nowMs: () => number;
   readonly #suppressedOf = new RecentMap<string, number>(MAX_REMEMBERED);
-  readonly #unseen = new Losses();
+  readonly #unseen = new UnseenEvents();
   #toldLossesMs = 0;
   #detections = 0;
   #suppressed = 0;
@@ -203,9 +204,9 @@ export class FanOut {
     for (const container of containers) this.#tellGap(container, nowNs);
   }
 
-  /** So many events of the container were lost before any rule saw them: told in its streams, and the operator's. */
-  noteUnseen(container: Container, count: number): void {
-    this.#unseen.note(container, BigInt(Date.now()) * 1_000_000n, count);
+  /** Events of the container were lost before any rule saw them: told in its streams, and the operator's. */
+  noteUnseen(unseen: Unseen): void {
+    this.#unseen.add(unseen);
   }
 
   /** A line of the agent's own, in every stream that the container has: not limited, not numbered. */

@@ -3,6 +3,7 @@ import type { Detection } from '../rules/detection.ts';
 import type { LimitOptions, Suppressed } from './limiter.ts';
 import type { NumberGap } from './numbering/numbering.ts';
 import { isoTime } from './time.ts';
+import type { UnseenSum } from './unseen.ts';
 
 // Lines that the agent writes of itself, where its detections are: what is missing there.
 
@@ -117,13 +118,35 @@ export function gapNotice(
   });
 }
 
-/** That events of the container were not looked at. */
-export function unseenNotice({ count, firstNs, lastNs, container }: Lost): Detection {
+/** That events of the container were not looked at, and why. */
+export function unseenNotice(unseen: UnseenSum): Detection {
+  const { count, firstNs, lastNs, container, reasons, lateNs } = unseen;
   const events = count === 1 ? '1 event was' : `${count} events were`;
   return notice(UNSEEN_RULE, lastNs, container, {
-    output: `${events} not seen from ${isoTime(firstNs)} to ${isoTime(lastNs)}: this container makes more of them than the host can look at, and what they tell is not known`,
-    outputFields: { 'lost.count': count, 'lost.first': firstNs, 'lost.last': lastNs },
+    output: `${events} not seen from ${isoTime(firstNs)} to ${isoTime(lastNs)}: ${whyUnseen(unseen)}. What they tell is not known`,
+    outputFields: {
+      'lost.count': count,
+      'lost.first': firstNs,
+      'lost.last': lastNs,
+      'lost.own_share': reasons.ownShare,
+      'lost.agent_late': reasons.agentLate,
+      'lost.agent_late_ms': Math.round(lateNs / 1e6),
+    },
   });
+}
+
+function whyUnseen({ reasons, lateNs }: UnseenSum): string {
+  const late = `the agent was up to ${(lateNs / 1e9).toFixed(1)} s late`;
+  const found = [
+    [reasons.ownShare, 'this container makes more of them than the host can look at'],
+    [reasons.agentLate, late],
+    [reasons.noRoom, 'there was no room for them, and this container had not used up its share'],
+    [reasons.starting, 'the agent was starting and could not keep them'],
+  ] as const;
+  const some = found.filter(([count]) => count > 0);
+  const [only] = some;
+  if (some.length === 1 && only !== undefined) return only[1];
+  return some.map(([count, why]) => `${count} because ${why}`).join(', ');
 }
 
 const WHEN: Readonly<Record<Coverage['when'], string>> = {

@@ -57,6 +57,19 @@ test('after five seconds, every so often, and at its end', () => {
   );
 });
 
+test('of one that there is no room to watch nothing is said: silence is the truth', () => {
+  const { coverage, said } = lines();
+  coverage.onTick([covered({ unwatched: true, emitted: 0, dropped: 0 })], 5_000);
+  assert.deepEqual(said, []);
+});
+
+test('what was lost in a container’s last second is in its last line', () => {
+  const { coverage, said } = lines();
+  coverage.onTick([covered()], 5_000);
+  coverage.onTick([covered({ goneAtMs: 5_500, emitted: 12, dropped: 9 })], 6_000);
+  assert.match(said.at(-1)!.output, /12 events seen, 9 lost/);
+});
+
 test('an id that comes again for another app, or whose app is not certain any more: each is told its own end', () => {
   const { coverage, said } = lines();
   const of = (guid: string | undefined): Covered => {

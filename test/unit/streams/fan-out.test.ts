@@ -7,6 +7,7 @@ import type { Priority } from '../../../src/rules/detection.ts';
 import { deliverySize } from '../../../src/streams/delivery-size.ts';
 import { FanOut } from '../../../src/streams/fan-out.ts';
 import type { Delivery, LogStream, StreamCounters } from '../../../src/streams/stream.ts';
+import type { Unseen } from '../../../src/streams/unseen.ts';
 import { containerOf, deliveryOf, detectionOf } from './delivery-fixture.ts';
 
 /** A stream that notes what it is given and takes `take` for each: the real thing for a fan-out. */
@@ -324,7 +325,7 @@ test('at the end what a stream did not take, and what no rule saw, is told at on
   fanOut.deliver(detectionOf());
   assert.deepEqual(await fanOut.flush(1000), { delivered: 0, lost: 1 });
   takes = true;
-  fanOut.noteUnseen(containerOf(), 3);
+  fanOut.noteUnseen(unseen(3));
   fanOut.tellLosses();
   await fanOut.flush(1000);
   assert.deepEqual(
@@ -443,12 +444,18 @@ test('a stream that takes nothing leaves the others their room', async () => {
   assert.equal(streams['tenant']?.dropped, 0);
 });
 
+/** So many events lost at second 1, so that a later call's are of the same interval. */
+function unseen(count: number): Unseen {
+  const times = { firstNs: 1_000_000_000n, lastNs: 1_000_000_000n };
+  return { container: containerOf(), reasons: { ownShare: count }, ...times };
+}
+
 test('events that no rule saw are told, in the container’s streams and the operator’s', async () => {
   const streams = [new NotingStream('tenant'), new NotingStream('operator')];
   let ms = 0;
   const fanOut = new FanOut(streams, { ...options, nowMs: () => ms });
-  fanOut.noteUnseen(containerOf(), 7);
-  fanOut.noteUnseen(containerOf(), 5);
+  fanOut.noteUnseen(unseen(7));
+  fanOut.noteUnseen(unseen(5));
   fanOut.onTick();
   ms = 10_000;
   fanOut.onTick();
