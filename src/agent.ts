@@ -2,6 +2,7 @@ import { CoverageLines } from './agent-coverage.ts';
 import { CutReports } from './agent-cuts.ts';
 import type { AgentOptions } from './agent-options.ts';
 import { RecordLosses } from './agent-losses.ts';
+import { UnwatchedContainers } from './agent-unwatched.ts';
 import { filesOf, Insides, openPins } from './agent-insides.ts';
 import { Relief } from './agent-relief.ts';
 import { AgentReport, ReceivedRecords, sendPlatformMetrics } from './agent-report.ts';
@@ -80,6 +81,7 @@ export class Agent {
   readonly #relief: Relief;
   readonly #losses: RecordLosses;
   readonly #cuts: CutReports;
+  readonly #unwatched: UnwatchedContainers;
   readonly #coverage: CoverageLines | undefined;
   #records: RecordBytes | undefined;
   #event: WireEvent | undefined;
@@ -275,6 +277,10 @@ export class Agent {
       },
     });
     this.#cuts = new CutReports(this.#tree, this.#apps, logger);
+    this.#unwatched = new UnwatchedContainers({
+      say: (line) => this.#outgoing.say(line),
+      rescan: () => void this.#apps.rescan(),
+    });
     const { coverage } = config;
     if (coverage.enabled) {
       this.#coverage = new CoverageLines({
@@ -424,6 +430,7 @@ export class Agent {
         resolution.state === 'included' ? [resolution.container] : [],
       ),
     );
+    this.#unwatched.onTick(entries, this.#probe.stats().scopeFull);
     this.#coverage?.onTick(entries, performance.now());
     this.#fanOut.tellGaps(this.#watched());
     this.#fanOut.onTick();

@@ -13,6 +13,7 @@ export const LOST_RULE = 'Varvel: lines lost';
 export const UNSEEN_RULE = 'Varvel: events lost';
 export const GAP_RULE = 'Varvel: numbers uncertain';
 export const SHED_RULE = 'Varvel: rules switched off';
+export const NOT_WATCHED_RULE = 'Varvel: not watched';
 export const COVERAGE_RULE = 'Varvel: coverage';
 export const POLICY_RULE = 'Varvel: policy';
 export const OWN_RULES_RULE = 'Varvel: own rules';
@@ -147,6 +148,21 @@ function whyUnseen({ reasons, lateNs }: UnseenSum): string {
   const [only] = some;
   if (some.length === 1 && only !== undefined) return only[1];
   return some.map(([count, why]) => `${count} because ${why}`).join(', ');
+}
+
+/** That a container is not watched for want of room in the kernel, or is watched from now on. */
+export function notWatchedNotice(
+  unwatched: boolean,
+  container: Container,
+  timeNs: bigint,
+): Detection {
+  const line = notice(NOT_WATCHED_RULE, timeNs, container, {
+    output: unwatched
+      ? 'This container is not watched: the host has more containers than varvel can watch (16384). Nothing that happens in it is seen'
+      : 'There is room for this container again: it is watched from now on',
+    outputFields: { 'watched.now': !unwatched },
+  });
+  return unwatched ? { ...line, priority: 'Warning' } : line;
 }
 
 const WHEN: Readonly<Record<Coverage['when'], string>> = {
