@@ -38,6 +38,11 @@ void Ring::Unmap() {
   data_ = nullptr;
 }
 
+Consumer::Consumer(Ring* exec, Ring* bulk, probe_state* state) : rings_{exec, bulk}, state_(state) {
+  // Nobody can have been late before.
+  __atomic_store_n(&state_->unread_since, BootTimeNs(), __ATOMIC_RELAXED);
+}
+
 // Lists what can be taken from one ring, and returns the time up to which the other ring may be taken in this drain.
 // Why that is enough: within a ring, records are reserved one after another, and a record's time is read before its
 // reservation. So when record r is left behind (busy, or past the share), all that r or any record after it causes

@@ -29,7 +29,7 @@ class Ring {
 // Reads the exec ring and the bulk ring as one stream in the order of time.
 class Consumer {
  public:
-  Consumer(Ring* exec, Ring* bulk, probe_state* state) : rings_{exec, bulk}, state_(state) {}
+  Consumer(Ring* exec, Ring* bulk, probe_state* state);
   // Copies complete records into out, oldest first; returns the bytes. Never splits a record; capacity must be
   // at least twice the largest record (64 KiB).
   size_t Drain(uint8_t* out, size_t capacity);

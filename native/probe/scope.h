@@ -18,22 +18,30 @@ extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __wea
 		_v;                                                                                        \
 	})
 
+/* A field of a cgroup that may be of v1, whose pointer was read and has no type then. v2's are loaded directly. */
+#define SCOPE_LOAD(p, T, field) (config.v1_pids ? LOAD(p, T, field) : (p)->field)
+
+static __always_inline __u64 scope__own_id(struct cgroup *cgrp)
+{
+	struct kernfs_node *node = SCOPE_LOAD(cgrp, struct cgroup, kn);
+	return SCOPE_LOAD(node, struct kernfs_node, id);
+}
+
 /* The id of the cgroup that is so many levels below the hierarchy's root: `cgrp` or one around it. 0 if unreadable. */
 static __always_inline __u64 scope__id_at_level(struct cgroup *cgrp, __u32 level)
 {
-	__u64 at = level & LEVEL_MAX, found = 0;
+	__u64 at = level & LEVEL_MAX;
 	barrier_var(at); /* the bound stays in the register that is added: Linux 6.1 looks for it there */
 	at *= 8;
+	/* `struct path` stands for a word of any kind: it begins with a pointer, in every kernel */
 	if (bpf_core_field_exists(struct cgroup, ancestors)) {
 		at += bpf_core_field_offset(struct cgroup, ancestors);
-		if (bpf_probe_read_kernel(&found, sizeof(found), (void *)cgrp + at) || !found)
-			return 0;
+		struct cgroup *found = (void *)LOAD((void *)cgrp + at, struct path, mnt);
 		struct kernfs_node *node = LOAD(found, struct cgroup, kn);
 		return LOAD(node, struct kernfs_node, id);
 	}
 	at += bpf_core_field_offset(struct cgroup___before_6_1, ancestor_ids);
-	bpf_probe_read_kernel(&found, sizeof(found), (void *)cgrp + at);
-	return found;
+	return (__u64)LOAD((void *)cgrp + at, struct path, mnt);
 }
 
 /* The number of the lowest bit that is set; without branches, of each of which the verifier would follow both sides. */
@@ -72,7 +80,11 @@ static __always_inline __u64 scope__container_id(struct cgroup *cgrp, __u32 leve
 		levels &= (2u << level) - 1;
 	if (levels & (levels - 1))
 		return scope__search_levels(cgrp, levels);
-	return levels ? scope__id_at_level(cgrp, scope__first_level(levels)) : 0;
+	if (!levels)
+		return 0;
+	if (level <= LEVEL_MAX && levels >> level) /* only its own level is left */
+		return scope__own_id(cgrp);
+	return scope__id_at_level(cgrp, scope__first_level(levels));
 }
 
 /* As scope__container_id, for what the task is in. */
