@@ -5,9 +5,15 @@ import { columns } from './columns.ts';
 /** Names longer than this are cut: an app may name its rules as it likes. */
 const NAME_MAX = 60;
 
+/** What of a snapshot is shown. */
+type Costs = Pick<AgentSnapshot, 'ruleCosts' | 'policies' | 'startedAtMs'>;
+
 /** `varvel status --rules --json`: `ruleCosts` and `policies` of the snapshot, and the time since the agent's start. */
-export function costsAsJson({ ruleCosts, policies, startedAtMs }: AgentSnapshot): string {
-  const upSeconds = (Date.now() - startedAtMs) / 1000;
+export function costsAsJson(
+  { ruleCosts, policies, startedAtMs }: Costs,
+  nowMs = Date.now(),
+): string {
+  const upSeconds = (nowMs - startedAtMs) / 1000;
   const rules = ruleCosts.map((cost) => ({
     ...cost,
     corePercent: percent(cost.seconds, upSeconds),
@@ -16,11 +22,14 @@ export function costsAsJson({ ruleCosts, policies, startedAtMs }: AgentSnapshot)
 }
 
 /** `varvel status --rules`: tables for people, the costliest first. */
-export function costsAsText({ ruleCosts, policies, startedAtMs }: AgentSnapshot): string {
-  const upSeconds = (Date.now() - startedAtMs) / 1000;
+export function costsAsText(
+  { ruleCosts, policies, startedAtMs }: Costs,
+  nowMs = Date.now(),
+): string {
+  const upSeconds = (nowMs - startedAtMs) / 1000;
   const total = ruleCosts.reduce((sum, { seconds }) => sum + seconds, 0);
   const lines = [
-    `The operator’s rules have taken ${shownPercent(total, upSeconds)} % of a core since the agent’s start ${upSeconds.toFixed(0)} s ago (an estimate: one event in ${SAMPLED_OF} is measured).`,
+    `The operator’s rules have taken ${shownPercent(total, upSeconds)} % of a core since the agent’s start ${upSeconds.toFixed(0)} s ago (an estimate: one event in ${SAMPLED_OF} is measured rule by rule).`,
     '',
     ...operators(ruleCosts, upSeconds),
     '',
