@@ -17,6 +17,7 @@ import type { AgentSnapshot } from '../../src/agent-snapshot.ts';
 import type { ContainerStatus } from '../../src/apps/status.ts';
 import { askAgent } from '../../src/metrics/endpoint-client.ts';
 import type { TestDockerd } from './dockerd.ts';
+import type { MemoryCgroup } from './memory-cgroup.ts';
 
 const MAIN = 'dist/main.js';
 /** Only a hang takes as long: an emulated machine (test/vm) needs 10 s, several times that on a busy host. */
@@ -58,6 +59,8 @@ export interface E2eAgentOptions {
   readonly stdout?: boolean;
   /** Lines of an /etc/hosts that only the agent sees. */
   readonly hosts?: readonly string[];
+  /** What it may use. */
+  readonly memory?: MemoryCgroup;
 }
 
 /** A line of its stdout, and how long after the system call it came. */
@@ -157,7 +160,15 @@ export class E2eAgent {
     if (this.#process !== undefined && !hasEnded(this.#process)) throw new Error('it runs already');
     // A test process that dies takes its agent along.
     const command = ['setpriv', '--pdeathsig', 'KILL', process.execPath, MAIN, 'agent'];
-    const argv = [...this.#ownHosts(), ...command, '--config', this.configFile, ...more];
+    const limited = this.#options.memory?.entering ?? [];
+    const argv = [
+      ...limited,
+      ...this.#ownHosts(),
+      ...command,
+      '--config',
+      this.configFile,
+      ...more,
+    ];
     const child = spawn(argv[0]!, argv.slice(1), {
       stdio: ['ignore', this.#options.stdout === true ? 'pipe' : 'ignore', 'pipe'],
     });

@@ -5,6 +5,9 @@
  *   storm COUNT PATH     COUNT children at once, each of which opens PATH; prints how many ended well
  *   steps RATE FOLDER    at most RATE times a second until FOLDER/stop is there: step n tries to open b.n, which is missing,
  *                        then opens r.n for reading and w.n for writing; prints how many steps it took
+ *   crowd COUNT BYTES    COUNT processes at once that stay, each a program started with BYTES of environment of its own;
+ *                        prints how many
+ *   execs COUNT BYTES    COUNT programs one after another, each started with BYTES of arguments of its own; prints how many
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -99,8 +102,69 @@ static int steps(long rate, const char *folder)
 	return 0;
 }
 
+/* Words of two characters and a NUL, of so many characters from `first` on; no two vectors alike. */
+static char **words_of(long bytes, unsigned seed, char first, int many)
+{
+	long count = bytes / 3;
+	char **words = calloc(count + 3, sizeof(*words)), *text = malloc(count * 3);
+	for (long i = 0; i < count; i++, text += 3) {
+		seed = seed * 1103515245 + 12345;
+		text[0] = first + (seed >> 8) % many;
+		text[1] = first + (seed >> 16) % many;
+		text[2] = 0;
+		words[i + 2] = text;
+	}
+	return words;
+}
+
+static int crowd(long count, long bytes)
+{
+	long made = 0;
+	for (; made < count; made++) {
+		pid_t child = fork();
+		if (child < 0)
+			break;
+		if (child == 0) {
+			char *args[] = { "app", "stay", NULL };
+			execve("/proc/self/exe", args, words_of(bytes, made + 1, '!', 90) + 2);
+			_exit(1);
+		}
+	}
+	printf("%ld\n", made);
+	fflush(stdout);
+	pause();
+	return 0;
+}
+
+static int execs(long count, long bytes)
+{
+	long well = 0;
+	char *env[] = { NULL };
+	for (long i = 0; i < count; i++) {
+		char **args = words_of(bytes, i + 1, 'a', 26);
+		args[0] = "app";
+		args[1] = "end";
+		pid_t child = vfork();
+		if (child == 0) {
+			execve("/proc/self/exe", args, env);
+			_exit(1);
+		}
+		int status = 1;
+		waitpid(child, &status, 0);
+		well += status == 0;
+		free(args[2]);
+		free(args);
+	}
+	printf("%ld\n", well);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "end"))
+		return 0;
+	if (argc > 1 && !strcmp(argv[1], "stay"))
+		return pause();
 	if (argc != 4)
 		return 2;
 	if (!strcmp(argv[1], "flood"))
@@ -111,5 +175,9 @@ int main(int argc, char **argv)
 		return storm(atoi(argv[2]), argv[3]);
 	if (!strcmp(argv[1], "steps"))
 		return steps(atol(argv[2]), argv[3]);
+	if (!strcmp(argv[1], "crowd"))
+		return crowd(atol(argv[2]), atol(argv[3]));
+	if (!strcmp(argv[1], "execs"))
+		return execs(atol(argv[2]), atol(argv[3]));
 	return 2;
 }
