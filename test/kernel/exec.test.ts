@@ -380,6 +380,7 @@ describe('exec', () => {
     assert.deepEqual(
       {
         ...missing.exec,
+        packed: undefined,
         ancestors: missing.exec?.ancestors.length !== 0,
         pgid: 0,
         vpgid: 0,
@@ -388,6 +389,7 @@ describe('exec', () => {
       },
       {
         file: undefined,
+        packed: undefined,
         filename: '/no/such',
         writable: false,
         argv: ['zero', 'one', '', 'th\ufffdree'],
