@@ -45,9 +45,11 @@ test('a container that finds the map full is told that it is not watched, and wh
     assert.equal(line?.rule, 'Varvel: not watched');
     assert.equal(line.priority, 'Warning');
     assert.match(line.output, /This container is not watched: the host has more containers/);
-    const { stdout, code } = agent.varvel('status');
-    assert.equal(code, 1);
-    assert.match(stdout, /late .*NOT WATCHED: this host has more containers/);
+    const { apps, kernel } = await agent.snapshot();
+    const status = apps.containers.find(({ cgroupPath }) => cgroupPath.endsWith('/late'));
+    assert.equal(status?.unwatched, true);
+    assert.match(status.reason, /NOT WATCHED: this host has more containers/);
+    assert.ok(kernel.scopeFull > 0);
     assert.match(await agent.metrics(), /^varvel_cgroups\{state="unwatched"\} [1-9]/m);
 
     for (const cgroup of others.slice(0, 10)) rmdirSync(cgroup);
