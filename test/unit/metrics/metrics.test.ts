@@ -99,7 +99,7 @@ test('what others count is asked for at the scrape', async () => {
 test('what waits for receivers, and what runtimes were asked', async () => {
   let waiting = 3;
   const bounds = { bytes: 4096, maxBytes: 1 << 20 };
-  const counts = { recovered: 2, unreadBytes: 5, refused: 7 };
+  const counts = { recovered: 2, unreadBytes: 5, refused: 7, dropped: 8 };
   const metrics = new AgentMetrics('1', {
     spools: () => [
       {
@@ -127,6 +127,7 @@ test('what waits for receivers, and what runtimes were asked', async () => {
   assert.equal(await of(`varvel_spool_recovered_lines_total${spool}`), '2');
   assert.equal(await of(`varvel_spool_unread_bytes_total${spool}`), '5');
   assert.equal(await of(`varvel_spool_refused_lines_total${spool}`), '7');
+  assert.equal(await of(`varvel_spool_dropped_lines_total${spool}`), '8');
   assert.equal(await of(`varvel_stream_retries_total${spool}`), '11');
   waiting = 0;
   assert.equal(await of(`varvel_spool_oldest_timestamp_seconds${spool}`), undefined);
