@@ -115,6 +115,10 @@ test('what waits for receivers, and what runtimes were asked', async () => {
         ...{ name: 'garden', connected: true, message: '' },
         counters: { connects: 1, questions: 20, failures: 3, refused: 4 },
       },
+      {
+        ...{ name: 'docker', connected: true, message: '' },
+        counters: { connects: 1, questions: 0, failures: 0, refused: 0, oversized: 6 },
+      },
       { name: 'cgroup', connected: true, message: '' },
     ],
   });
@@ -139,6 +143,8 @@ test('what waits for receivers, and what runtimes were asked', async () => {
   assert.equal(await of(`varvel_runtime_failures_total${garden}`), '3');
   assert.equal(await of(`varvel_runtime_refused_total${garden}`), '4');
   assert.equal(await of('varvel_runtime_questions_total{runtime="cgroup"}'), undefined);
+  assert.equal(await of('varvel_runtime_oversized_total{runtime="docker"}'), '6');
+  assert.equal(await of(`varvel_runtime_oversized_total${garden}`), undefined);
 });
 
 test('an app’s totals only grow, while its cgroups come and go', () => {
