@@ -95,7 +95,7 @@ export const ALERTS = {
   detection: {
     title: 'detection',
     summary: 'varvel detected something in an app',
-    todo: 'Read the lines of the agent in the log of this app: cf logs APP --recent | varvel pretty --only',
+    todo: 'Read the lines of the agent in the log of this app: cf logs APP --recent | varvel pretty --from cf --only',
   },
   loss: {
     title: 'loss',

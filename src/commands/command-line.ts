@@ -134,7 +134,8 @@ async function run(
       return await runPretty(
         {
           ...{ files: operands, only: values['only'] === true },
-          ...{ priority: textOf(values['priority']), source: textOf(values['source-type']) },
+          ...{ priority: textOf(values['priority']), from: textOf(values['from']) },
+          source: textOf(values['source-type']),
         },
         io,
       );
@@ -146,7 +147,8 @@ async function run(
           ...{ file: operands[0], output: textOf(values['output']), version },
           ...{ since: textOf(values['since']), until: textOf(values['until']) },
           ...{ app: textOf(values['app']), id: textOf(values['id']) },
-          ...{ rules: textsOf(values['rules']), source: textOf(values['source-type']) },
+          ...{ rules: textsOf(values['rules']), from: textOf(values['from']) },
+          source: textOf(values['source-type']),
           nowMs: Date.now(),
         },
         io,
@@ -176,7 +178,8 @@ async function run(
           ...{ expect: textOf(values['expect']), listen: textOf(values['listen']) },
           ...{ headers: textsOf(values['header']), expectText: textOf(values['expect-text']) },
           ...{ app: textOf(values['app']), priority: textOf(values['priority']) },
-          ...{ timeout: textOf(values['timeout']), sourceType: textOf(values['source-type']) },
+          ...{ timeout: textOf(values['timeout']), from: textOf(values['from']) },
+          sourceType: textOf(values['source-type']),
           ...{ env, json, host: drillHost({ file: config, settings, env }) },
         },
         io,

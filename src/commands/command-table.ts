@@ -1,26 +1,11 @@
-import type { CommandInfo, CommandOption } from './command-info.ts';
-
-const CONFIG_OPTIONS = {
-  config: {
-    type: 'string',
-    short: 'c',
-    value: 'FILE',
-    help: 'the configuration (default: $VARVEL_CONFIG, else /etc/varvel/varvel.yaml if it is there)',
-  },
-  set: {
-    type: 'string',
-    short: 's',
-    multiple: true,
-    value: 'KEY=VALUE',
-    help: 'one value of the configuration; may be repeated',
-  },
-} as const satisfies Record<string, CommandOption>;
-
-const JSON_OPTION = {
-  json: { type: 'boolean', help: 'one JSON document instead of text' },
-} as const satisfies Record<string, CommandOption>;
-
-const USAGE = [2, 'the command line is wrong'] as const;
+import type { CommandInfo } from './command-info.ts';
+import {
+  CONFIG_OPTIONS,
+  FROM_OPTION,
+  JSON_OPTION,
+  SOURCE_TYPE_OPTION,
+  USAGE,
+} from './command-options.ts';
 
 /** Every command, in the order of the help. */
 export const COMMANDS = {
@@ -245,7 +230,7 @@ export const COMMANDS = {
     operands: '[FILE…]',
     description: [
       'Reads what cf logs, a syslog drain’s file, docker logs, docker compose logs and kubectl logs print; without FILE, standard input. Detections are aligned and coloured, with the numbers that are missing; all other lines stand behind a bar.',
-      'Whose a line is, is what the log system says of its source, never what the line says: an app can print anything. At the end, on stderr: what was left out, what is missing, and whether this log says who wrote it.',
+      'Whose a line is, is what the log system says of its source, never what the line says: an app can print anything, also whole lines of cf logs. So name the system with --from. Without it, or from docker logs and kubectl logs, which name no source, the app may have printed any detection, and pretty says so. At the end, on stderr: what was left out and what is missing.',
     ],
     options: {
       priority: {
@@ -255,17 +240,17 @@ export const COMMANDS = {
         help: 'leave out what is less severe (default: debug, so nothing)',
       },
       only: { type: 'boolean', short: 'o', help: 'leave out the app’s own lines' },
-      'source-type': {
-        type: 'string',
-        value: 'NAME',
-        help: 'the source type of the agent’s lines (default: VARVEL)',
-      },
+      ...FROM_OPTION,
+      ...SOURCE_TYPE_OPTION,
     },
     examples: [
-      ['cf logs shop | varvel pretty', 'as it happens'],
-      ['cf logs shop --recent | varvel pretty -o -p warning', 'what matters, and nothing else'],
-      ['docker logs shop 2>&1 | varvel pretty', 'from a container engine'],
-      ['varvel pretty incident.log', 'from a file'],
+      ['cf logs shop | varvel pretty --from cf', 'as it happens'],
+      [
+        'cf logs shop --recent | varvel pretty --from cf -o -p warning',
+        'what matters, and nothing else',
+      ],
+      ['docker logs shop 2>&1 | varvel pretty --from docker', 'from a container engine'],
+      ['varvel pretty --from syslog drain.log', 'from the file of a syslog drain'],
     ],
     exitCodes: [
       [0, 'the log was read'],
@@ -277,7 +262,7 @@ export const COMMANDS = {
     operands: '[LOGFILE]',
     description: [
       'Reads the logs that pretty reads, and Falco’s own JSON; without LOGFILE, or with -, standard input. The page is one file: it loads nothing, runs nothing, works on a phone and in the dark, and can be mailed.',
-      'Whose a line is, is what the log system says of its source: the page says of each thing whose word it is, what is missing by the numbers, and what was not watched.',
+      'Whose a line is, is what the log system says of its source, if --from names that system: an app can print anything. The page says of each thing whose word it is, what is missing by the numbers, and what was not watched.',
       'Bounds: the first GiB of the log, 200 detections a rule, 2,000 in all, 100 rules that are not known here, 1,000 lines of the app’s own (4 before and 2 after a detection), 1,000 processes. What is beyond is counted on the page.',
     ],
     options: {
@@ -306,20 +291,17 @@ export const COMMANDS = {
         multiple: true,
         help: 'rules of your own, so that the page says what they are for; may be repeated',
       },
-      'source-type': {
-        type: 'string',
-        value: 'NAME',
-        help: 'the source type of the agent’s lines (default: VARVEL)',
-      },
+      ...FROM_OPTION,
+      ...SOURCE_TYPE_OPTION,
     },
     examples: [
-      ['cf logs shop --recent | varvel report -o shop.html', 'what just happened'],
+      ['cf logs shop --recent | varvel report --from cf -o shop.html', 'what just happened'],
       [
-        'varvel report --id 01M89SH6AYDZ8GZJ2XWGYVDSJS -o it.html drain.log',
+        'varvel report --from syslog --id 01M89SH6AYDZ8GZJ2XWGYVDSJS -o it.html drain.log',
         'around one detection',
       ],
       [
-        'docker logs -t shop 2>&1 | varvel report --since 2h -o shop.html',
+        'docker logs -t shop 2>&1 | varvel report --from docker --since 2h -o shop.html',
         'from a container engine',
       ],
     ],
@@ -353,11 +335,7 @@ export const COMMANDS = {
       app: { type: 'string', short: 'a', value: 'NAME|GUID', help: 'only this app' },
       space: { type: 'string', value: 'NAME', help: 'only apps of this space' },
       webhook: { type: 'string', short: 'w', value: 'URL', help: 'whom to tell' },
-      'source-type': {
-        type: 'string',
-        value: 'NAME',
-        help: 'the source type of the agent’s lines (default: VARVEL)',
-      },
+      ...SOURCE_TYPE_OPTION,
       field: {
         type: 'string',
         multiple: true,
@@ -387,7 +365,7 @@ export const COMMANDS = {
     operands: '',
     description: [
       'A drill tries to open /varvel-drill/TOKEN in a container of the app, where nothing is. The default rule "Varvel drill" reports it as any other detection, saying that nothing is wrong. Without --run, the command to do it by hand is printed; without any option, nothing else.',
-      '--run, --logs: commands for the shell. The action, a line for a shell in the container, is the last argument of --run. --logs is run again when it ends, or followed if it goes on. Whose a line is, is what the log system says (cf logs, RFC 5424); docker logs and kubectl logs do not say.',
+      '--run, --logs: commands for the shell. The action, a line for a shell in the container, is the last argument of --run. --logs is run again when it ends, or followed if it goes on. Whose a line is, is what the log system says: cf logs, or a syslog drain with --from syslog. docker logs and kubectl logs do not say.',
       'The alert arrives when the token is in the answer of --expect (asked each second: the incidents of who pages you), or in a request to --listen (the drill is the webhook). What counts lines instead of quoting them never has the token: --expect-text.',
       'On the agent’s own host, as root, the agent is asked too: does it run, watch the container, have the rule on, and what waits in its streams.',
     ],
@@ -429,11 +407,12 @@ export const COMMANDS = {
         value: 'TIME',
         help: 'such as 90s or 10m (default: 5m with --expect or --listen, else 1m)',
       },
-      'source-type': {
+      from: {
         type: 'string',
-        value: 'NAME',
-        help: 'the source type of the agent’s lines (default: VARVEL)',
+        value: 'SYSTEM',
+        help: 'which system the log of --logs is from: cf, syslog, docker or kubectl (default: what its command begins with)',
       },
+      ...SOURCE_TYPE_OPTION,
       ...CONFIG_OPTIONS,
       ...JSON_OPTION,
     },

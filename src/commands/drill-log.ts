@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { readLogLine } from '../reading/read-log-line.ts';
+import type { LogSystem } from '../reading/read-log-line.ts';
 import type { ReadDetection } from '../reading/read-detection.ts';
 import { readTextLine } from '../reading/read-text-line.ts';
 import { isDrillRule } from '../shared/drill.ts';
@@ -58,6 +59,8 @@ export interface LogFacts {
 /** What a `LogReader` is to look for. */
 export interface LogReaderOptions {
   readonly action: Pick<DrillAction, 'token' | 'rule'>;
+  /** Where the log is from; undefined: nobody said, so it proves nothing. */
+  readonly from: LogSystem | undefined;
   readonly sourceType: string;
   /** Only coverage lines and earlier drills of this app count; undefined for any. */
   readonly app: string | undefined;
@@ -93,9 +96,10 @@ export class LogReader {
   }
 
   #take(raw: string, atMs: number): void {
-    const { token, rule: own } = this.#options.action;
+    const { from, sourceType, action } = this.#options;
+    const { token, rule: own } = action;
     this.#counted.lines++;
-    const { origin, text, detection } = readLogLine(raw, this.#options.sourceType);
+    const { origin, text, detection } = readLogLine(raw, from, sourceType);
     const plain = detection === undefined ? readTextLine(text) : undefined;
     const rule = detection?.rule ?? plain?.rule;
     const isDrill =

@@ -3,6 +3,8 @@ import { parseDurationMs } from '../config/units.ts';
 import type { DrillPriority } from '../shared/drill.ts';
 import { DRILL_RULES } from '../shared/drill.ts';
 import { UserError } from '../shared/user-error.ts';
+import type { LogSystem } from '../reading/read-log-line.ts';
+import { logSystemOf } from './log-input.ts';
 import { priorityOf } from './priority-option.ts';
 
 /** A drill as the command line has it. */
@@ -16,6 +18,8 @@ export interface DrillArgs {
   readonly app: string | undefined;
   readonly priority: string | undefined;
   readonly timeout: string | undefined;
+  /** Which system the log of `logs` is from. */
+  readonly from: string | undefined;
   readonly sourceType: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -33,6 +37,8 @@ export interface DrillPlan {
   readonly app: string | undefined;
   readonly priority: DrillPriority;
   readonly timeoutMs: number;
+  /** Undefined: neither said nor to be seen from the command, so the log proves nothing. */
+  readonly from: LogSystem | undefined;
   readonly sourceType: string;
 }
 
@@ -55,6 +61,8 @@ export function planOf(args: DrillArgs): DrillPlan {
     throw wrong('--header is for the page of --expect, which is not there.');
   if (expectText !== undefined && expect === undefined && listen === undefined)
     throw wrong('--expect-text is for the alert: give --expect or --listen too.');
+  if (args.from !== undefined && logs === undefined)
+    throw wrong('--from is for the log of --logs, which is not there.');
   if (expectText !== undefined && expectText.length > MAX_TEXT)
     throw wrong(`--expect-text is longer than ${MAX_TEXT} characters.`);
   const page =
@@ -67,8 +75,17 @@ export function planOf(args: DrillArgs): DrillPlan {
     ...{ run, logs, page, expectText, app },
     priority: drillPriorityOf(args.priority ?? 'warning'),
     timeoutMs: timeoutOf(args.timeout) ?? (page === undefined ? TIMEOUT_MS : PAGE_TIMEOUT_MS),
+    from: logSystemOf(args.from) ?? systemOfCommand(logs),
     sourceType: args.sourceType ?? 'VARVEL',
   };
+}
+
+/** A command that begins as that system's own tool prints that system's log. */
+function systemOfCommand(command: string | undefined): LogSystem | undefined {
+  if (command === undefined) return undefined;
+  const [first = '', second] = command.trim().split(/\s+/);
+  if (first === 'cf') return second === 'logs' ? 'cf' : undefined;
+  return first === 'docker' || first === 'kubectl' ? first : undefined;
 }
 
 function drillPriorityOf(text: string): DrillPriority {

@@ -70,12 +70,13 @@ class Drill {
   #beganMs = 0;
 
   constructor(plan: DrillPlan, action: DrillAction, host: DrillHost) {
-    const { run, logs, app, sourceType, page } = plan;
+    const { run, logs, app, from, sourceType, page } = plan;
     this.#plan = plan;
     this.#action = action;
     const words = [...(run ?? '').split(/[\s'"]+/), ...(app === undefined ? [] : [app])];
     this.#host = new HostWatch({ ...host, rule: action.rule, words });
-    this.#log = logs === undefined ? undefined : new LogWatch(logs, { action, sourceType, app });
+    this.#log =
+      logs === undefined ? undefined : new LogWatch(logs, { action, from, sourceType, app });
     this.#pageText = plan.expectText ?? action.token;
     this.#page =
       page?.kind === 'expect'

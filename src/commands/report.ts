@@ -14,7 +14,7 @@ import { loadRules, readRuleFile } from '../rules/loader/load.ts';
 import { expandRulePaths } from '../rules/loader/rule-files.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { ReadingIo } from './io.ts';
-import { readLog } from './log-input.ts';
+import { logSystemOf, readLog } from './log-input.ts';
 
 export interface ReportArgs {
   /** The log; undefined or `-` is standard input. */
@@ -27,6 +27,8 @@ export interface ReportArgs {
   readonly id: string | undefined;
   /** Rule files besides those that come with varvel: what their rules are for. */
   readonly rules: readonly string[];
+  /** Which system the log is from. */
+  readonly from: string | undefined;
   readonly source: string | undefined;
   readonly version: string;
   /** Unix ms: what `--since 2h` counts from. */
@@ -53,9 +55,9 @@ export async function runReport(args: ReportArgs, io: ReadingIo): Promise<number
     return 1;
   }
   const guide = ruleGuide(ruleSet.rules);
-  const sourceType = args.source ?? 'VARVEL';
+  const [from, sourceType] = [logSystemOf(args.from), args.source ?? 'VARVEL'];
   const collector = new IncidentCollector({
-    ...{ sinceMs, untilMs, app, id, sourceType, knownRules: new Set(guide.keys()) },
+    ...{ sinceMs, untilMs, app, id, from, sourceType, knownRules: new Set(guide.keys()) },
   });
   const reading = { unread: false };
   for await (const line of linesOf(firstBytes(readLog(file, io), reading))) collector.line(line);

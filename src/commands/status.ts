@@ -106,11 +106,12 @@ function policyLines({
 function spoolLines(streams: AgentSnapshot['streams']): string[] {
   return Object.entries(streams).flatMap(([name, counters]) => {
     if (!('spool' in counters)) return [];
-    const { waiting, bytes, maxBytes, oldestMs, refused } = counters.spool;
+    const { waiting, bytes, maxBytes, oldestMs, refused, dropped } = counters.spool;
     const oldest = oldestMs === undefined ? '' : `, the oldest of ${clock(oldestMs)}`;
     return [
       `spool ${name}: ${waiting} lines wait for the receiver (${mebibytes(bytes)} of ${mebibytes(maxBytes)} MiB on the disk${oldest})` +
-        (refused > 0 ? `; ${refused} DID NOT FIT` : ''),
+        (refused > 0 ? `; ${refused} DID NOT FIT` : '') +
+        (dropped > 0 ? `; ${dropped} DROPPED for other apps` : ''),
     ];
   });
 }

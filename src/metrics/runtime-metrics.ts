@@ -21,6 +21,7 @@ export function runtimeMetrics(registers: Registry[], runtimes: RuntimeSource): 
     ['questions', 'Questions to the container runtime about containers.'],
     ['failures', 'Such questions without a usable answer.'],
     ['refused', 'Containers that were not asked for, because too many waited.'],
+    ['oversized', 'Descriptions of containers that were longer than the limit.'],
   ] as const) {
     new Counter({
       name: `varvel_runtime_${field}_total`,
@@ -30,7 +31,8 @@ export function runtimeMetrics(registers: Registry[], runtimes: RuntimeSource): 
       collect() {
         this.reset();
         for (const { name: runtime, counters } of runtimes()) {
-          if (counters !== undefined) this.inc({ runtime }, counters[field]);
+          const count = counters?.[field];
+          if (count !== undefined) this.inc({ runtime }, count);
         }
       },
     });

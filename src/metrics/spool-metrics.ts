@@ -41,6 +41,7 @@ export function spoolMetrics(registers: Registry[], spools: SpoolSource): void {
   });
   for (const [name, help, value] of [
     ['refused_lines', 'Lines that found the spool or the disk full.', 'refused'],
+    ['dropped_lines', 'Lines dropped from a full spool to make room for other apps.', 'dropped'],
     ['recovered_lines', 'Lines taken over from the agent before.', 'recovered'],
     ['unread_bytes', 'Bytes of the spool that could not be read back.', 'unreadBytes'],
   ] as const) {

@@ -6,6 +6,7 @@ import { COLOURS } from '../streams/format.ts';
 import { RecentMap } from '../streams/recent-map.ts';
 import type { ReadDetection } from './read-detection.ts';
 import { readLogLine } from './read-log-line.ts';
+import type { LogSystem, ReadLogLine } from './read-log-line.ts';
 
 /** Ids and app instances that are remembered: beyond, a line that comes again is shown again, and a gap is not seen. */
 const MAX_REMEMBERED = 10_000;
@@ -27,12 +28,15 @@ export interface PrettyOptions {
   readonly minimum: Priority;
   /** Lines that are no detection are left out. */
   readonly only: boolean;
+  /** Where the log is from; undefined: nobody said, so it proves nothing. */
+  readonly from: LogSystem | undefined;
   readonly sourceType: string;
 }
 
 /**
  * Turns a log, line by line, into what a person reads. What a line is held for is what the log system says of it, never
- * what it says of itself: only lines of the agent begin in the first column, whatever an app prints.
+ * what it says of itself. Only detections begin in the first column, whatever an app prints; before the first that an app
+ * may have printed a line says so.
  */
 export class Pretty {
   readonly #options: PrettyOptions;
@@ -46,6 +50,7 @@ export class Pretty {
   #missing = 0;
   #forged = 0;
   #unknown = 0;
+  #looksLike: ReadLogLine['looksLike'];
   /** The most severe that was shown, the first of those. */
   #worst: Pick<ReadDetection, 'rule' | 'priority'> | undefined;
 
@@ -55,7 +60,9 @@ export class Pretty {
 
   /** A line as it is to be shown, with its newline; '' for one that is not. */
   line(raw: string): string {
-    const { origin, label, text, detection } = readLogLine(raw, this.#options.sourceType);
+    const { from, sourceType } = this.#options;
+    const { origin, looksLike, label, text, detection } = readLogLine(raw, from, sourceType);
+    this.#looksLike ??= looksLike;
     if (origin === 'other' || (detection === undefined && origin === 'unknown')) {
       const forged = detection !== undefined;
       if (forged) this.#forged++;
@@ -74,9 +81,9 @@ export class Pretty {
     }
     this.#shown++;
     if (isDrillRule(detection.rule)) this.#drills++;
-    if (origin === 'unknown') this.#unknown++;
+    const doubt = origin === 'unknown' ? this.#doubt() : '';
     this.#weigh(detection);
-    return this.#newDate(detection) + gap + this.#detection(detection);
+    return doubt + this.#newDate(detection) + gap + this.#detection(detection);
   }
 
   /** What there is to say at the end, with its newlines. */
@@ -102,12 +109,25 @@ export class Pretty {
         : []),
       ...(this.#unknown > 0
         ? [
-            'This log does not say who wrote a line, so the app may have printed some: compare the ids with the operator’s copy, or read the log where the platform names the source.',
+            `This log does not say who wrote a line, so the app may have printed some: compare the ids with the operator’s copy, or read the log where the platform names the source.${this.#hint()}`,
           ]
         : []),
       ...(this.#worst === undefined ? [] : [`What to do: varvel explain -r "${this.#worst.rule}"`]),
     ];
     return `${sentences.join('\n')}\n`;
+  }
+
+  /** Once, before the first detection that an app may have printed. */
+  #doubt(): string {
+    if (this.#unknown++ > 0) return '';
+    return `${this.#paint('33', '-- the app may have printed what follows: this log does not say who wrote a line --')}\n`;
+  }
+
+  #hint(): string {
+    const looks = this.#looksLike;
+    if (looks === undefined) return '';
+    const name = looks === 'cf' ? 'cf logs' : 'a syslog drain';
+    return ` It looks like one of ${name}; an app can print that too. If you know that it is one, say so: --from ${looks}.`;
   }
 
   #weigh({ rule, priority, source }: ReadDetection): void {

@@ -1,13 +1,19 @@
 import { readDetection } from './read-detection.ts';
 import type { ReadDetection } from './read-detection.ts';
 
+/** Which system a log is from: who reads it says so. */
+export const LOG_SYSTEMS = ['cf', 'syslog', 'docker', 'kubectl'] as const;
+export type LogSystem = (typeof LOG_SYSTEMS)[number];
+
 /** A line of a log, taken apart. */
 export interface ReadLogLine {
   /**
-   * Who wrote it, as the log system says and no app can change: `varvel`, by its source type; `other`; or `unknown` where
-   * the log does not say (a container's own log), so that the app may have printed it.
+   * Who wrote it. `varvel`: the agent, by the source that the log system names, which no app can choose. `other`: somebody
+   * else. `unknown`: the app may have printed it, because the log system names no source, or nobody said which it is.
    */
   readonly origin: 'varvel' | 'other' | 'unknown';
+  /** Of an `unknown` line: the log system that it would be the agent's in, if the log were known to be from there. */
+  readonly looksLike: 'cf' | 'syslog' | undefined;
   /** What the log system says of its origin, such as `APP/PROC/WEB/0` or a container's name. */
   readonly label: string | undefined;
   /** When it was written, as the log system says (ISO 8601, with the zone); undefined where it does not. */
@@ -28,42 +34,54 @@ const SYSLOG_LINE = /^(?:\d+ )?<\d{1,3}>1 (\S+) \S+ \S+ (\S+) \S+ (.*)$/s;
 const CONTAINER_PREFIX =
   /^(?:(\S{1,128}) +\| |\[pod\/([^\]\s]{1,256})\] )?(?:(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) )?/;
 
+/** What the log system put before a line's text. */
+type Framed = Pick<ReadLogLine, 'label' | 'time' | 'text'>;
+
 /**
  * Takes a line apart that came from `cf logs`, a syslog drain's file, a container engine or a pod. `sourceType` is what
  * the operator has the agent say (`streams.*.source_type`; VARVEL by default), in any case.
+ *
+ * A line is only the agent's (`varvel`) when `from` names a system that names sources. Otherwise the frame of such a system
+ * proves nothing, also where a whole log has it: in a container's log an app writes every byte. It may still tell that a line
+ * is not the agent's. With `from`, a line without that system's frame is the agent's in no case.
  */
-export function readLogLine(line: string, sourceType = 'VARVEL'): ReadLogLine {
-  const cf = CF_LINE.exec(line);
-  if (cf !== null) {
-    const [, time, label = '', text = ''] = cf;
-    return attributed(time?.replace(',', '.'), label, text, sourceType);
+export function readLogLine(
+  line: string,
+  from: LogSystem | undefined,
+  sourceType = 'VARVEL',
+): ReadLogLine {
+  if (from === 'docker' || from === 'kubectl') return inContainerLog(line);
+  const cf = from === 'syslog' ? undefined : inCfLogs(line);
+  const framed = cf ?? (from === 'cf' ? undefined : inDrain(line));
+  if (framed !== undefined) {
+    const source = framed.label?.replace(/\/\d+$/, '').toUpperCase();
+    const isOurs = source === sourceType.toUpperCase();
+    const origin = !isOurs ? 'other' : from === undefined ? 'unknown' : 'varvel';
+    const looksLike = origin !== 'unknown' ? undefined : cf === undefined ? 'syslog' : 'cf';
+    return { origin, looksLike, ...framed, detection: readDetection(framed.text) };
   }
-  const syslog = SYSLOG_LINE.exec(line);
-  if (syslog !== null) {
-    const [, time, procid = '', rest = ''] = syslog;
-    const label = procid.replace(/^\[(.*)\]$/, '$1');
-    return attributed(
-      time === '-' ? undefined : time,
-      label,
-      withoutStructuredData(rest),
-      sourceType,
-    );
-  }
+  const unframed = inContainerLog(line);
+  return from === undefined ? unframed : { ...unframed, origin: 'other' };
+}
+
+function inCfLogs(line: string): Framed | undefined {
+  const [, time, label, text = ''] = CF_LINE.exec(line) ?? [];
+  return time === undefined ? undefined : { label, time: time.replace(',', '.'), text };
+}
+
+function inDrain(line: string): Framed | undefined {
+  const [, time, procid = '', rest = ''] = SYSLOG_LINE.exec(line) ?? [];
+  if (time === undefined) return undefined;
+  const label = procid.replace(/^\[(.*)\]$/, '$1');
+  return { label, time: time === '-' ? undefined : time, text: withoutStructuredData(rest) };
+}
+
+function inContainerLog(line: string): ReadLogLine {
   const prefix = CONTAINER_PREFIX.exec(line);
   const text = line.slice(prefix?.[0].length ?? 0);
   const label = prefix?.[1] ?? prefix?.[2];
-  return { origin: 'unknown', label, time: prefix?.[3], text, detection: readDetection(text) };
-}
-
-function attributed(
-  time: string | undefined,
-  label: string,
-  text: string,
-  sourceType: string,
-): ReadLogLine {
-  const source = label.replace(/\/\d+$/, '').toUpperCase();
-  const origin = source === sourceType.toUpperCase() ? 'varvel' : 'other';
-  return { origin, label, time, text, detection: readDetection(text) };
+  const unproven = { origin: 'unknown', looksLike: undefined } as const;
+  return { ...unproven, label, time: prefix?.[3], text, detection: readDetection(text) };
 }
 
 /** What follows the structured data, whose values are in quotes (RFC 5424, 6.3.3); not all escape `]` in them. */

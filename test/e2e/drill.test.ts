@@ -185,7 +185,10 @@ describe('a path that works', () => {
     const raw = `node -e 'for (const l of require("fs").readFileSync("${pager.rsyslog.folder}/received", "utf8").split("\\n").slice(0, -1)) console.log(JSON.parse(l).raw)'`;
     const waiting = spawn(
       process.execPath,
-      [...['dist/main.js', 'drill', '-a', 'mail', '--logs', raw, '--json'], ...PATIENT],
+      [
+        ...['dist/main.js', 'drill', '-a', 'mail', '--logs', raw, '--from', 'syslog', '--json'],
+        ...PATIENT,
+      ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );
     let [out, err] = ['', ''];

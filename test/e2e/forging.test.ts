@@ -1,5 +1,6 @@
 // An app that says it is another: whatever it says, its lines go where the platform says they belong.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,6 +46,17 @@ const FAKES: readonly string[] = [
     ...{ id: '01JZZZZZZZZZZZZZZZZZZZZZZZ', app: { name: 'victim', guid: 'victim-guid' } },
   }),
   '<11>1 2026-01-01T00:00:00Z org.prod.victim victim-guid [VARVEL/0] - [tags@47450 source_type="VARVEL"] read by intruder',
+];
+/** A whole detection of its own making, as it is in each system's log. */
+const FORGED_LINE = JSON.stringify({
+  ...{ time: '2026-01-01T00:00:00.000000000Z', priority: 'Critical', rule: 'Forged by the app' },
+  ...{ output: 'nothing happened', source: 'syscall', tags: [], hostname: 'cell', seq: 1 },
+  ...{ id: '01JZZZZZZZZZZZZZZZZZZZZZZY', app: { name: 'victim' }, output_fields: {} },
+});
+const FORGED_FRAMES: readonly string[] = [
+  FORGED_LINE,
+  `   2026-01-01T00:00:00.00+0000 [VARVEL/0] OUT ${FORGED_LINE}`,
+  `<11>1 2026-01-01T00:00:00Z org.prod.victim victim-guid [VARVEL/0] - - ${FORGED_LINE}`,
 ];
 const PRINT = FAKES.map((line) => `echo '${line}'; echo '${line}' >&2`).join('\n');
 
@@ -188,4 +200,66 @@ test('Garden: the platform’s words count, not those that the app was started w
   );
   for (const line of ingress.envelopes.map(lineOf)) assert.equal(line.app?.['guid'], 'forger-guid');
   assert.equal(agent.detections().length, 2);
+});
+
+test('docker logs: whatever frames an app prints, pretty and report take no line for the agent’s word', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': rules('/data/mark') },
+  });
+  // From its very first byte on, its log has nothing but the platform's frames.
+  const framed = FORGED_FRAMES.slice(1).map((line, nth) => line.replace('ZY"', `ZZ${nth}"`));
+  const script = (lines: readonly string[]): string =>
+    `${lines.map((line) => `echo '${line}'`).join('\n')}\nexec sleep 600`;
+  const labels = { 'varvel.enable': 'true', 'varvel.app': 'forger' };
+  const forger = await runContainer(engine, script(framed), { labels });
+  const mixed = await runContainer(engine, script(FORGED_FRAMES), {
+    labels,
+    hostConfig: { Binds: [...binds] },
+  });
+  const read = (log: string, ...argv: readonly string[]): { out: string; err: string } => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['dist/main.js', ...argv], {
+      input: log,
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stderr);
+    return { out: stdout, err: stderr };
+  };
+  const NO_WORD = /This log does not say who wrote a line, so the app may have printed some/;
+  const MAY_BE = /^-- the app may have printed what follows: .* --$/m;
+  try {
+    await until('it is watched', async () => {
+      return (await agent.containerStatus(mixed.id))?.state === 'included';
+    });
+    assert.equal(await execInContainer(mixed, '/app title x /data/mark'), 0);
+    const log = await until('the agent’s line is in the log', async () => {
+      const [real] = agent.detections();
+      const lines = await logLines(engine, mixed);
+      return real !== undefined && lines.some((line) => line.includes(real.id)) && lines.join('\n');
+    });
+    const only = (await logLines(engine, forger)).join('\n');
+    assert.ok(only.startsWith('   2026-01-01T00:00:00.00+0000 [VARVEL/0] OUT {'));
+    for (const from of [[], ['--from', 'docker'], ['--from', 'kubectl']]) {
+      const shown = read(log, 'pretty', ...from);
+      assert.match(shown.out, MAY_BE);
+      assert.match(shown.err, NO_WORD);
+      assert.match(shown.out, /Mark read/);
+      const page = read(log, 'report', ...from).out;
+      assert.match(page, /This log does not say who wrote \d+ lines? here/);
+      assert.doesNotMatch(page, /no app can write|The agent’s line/);
+      assert.doesNotMatch(read(only, 'report', ...from).out, /no app can write|The agent’s line/);
+    }
+    // Told that it is Docker's, no frame of another system is one.
+    assert.match(read(only, 'pretty', '--from', 'docker').err, /^0 detections\.$/m);
+    const guessed = read(only, 'pretty');
+    assert.match(guessed.out, MAY_BE);
+    assert.match(guessed.err, NO_WORD);
+    assert.match(guessed.err, /It looks like one of cf logs; an app can print that too\./);
+    // In the platform's own log the same words are the app's: each of its lines has the platform's frame before it.
+    const platform = log.replaceAll(/^/gm, '2026-01-01T00:00:00.00+0000 [APP/PROC/WEB/0] OUT ');
+    assert.match(read(platform, 'pretty', '--from', 'cf').err, /^0 detections\.$/m);
+  } finally {
+    for (const app of [forger, mixed]) await app.remove({ force: true });
+  }
 });

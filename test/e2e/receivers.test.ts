@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { SpooledCounters } from '../../src/streams/spool/spooled-stream.ts';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { buildApp, E2eAgent, until, type DetectionLine } from '../support/e2e-agent.ts';
 import { execInContainer, runContainer } from '../support/e2e-docker.ts';
@@ -118,5 +119,65 @@ test('each stream gets every line, in order, though one fails and the other’s 
   } finally {
     answer = 200;
     await app.remove({ force: true });
+  }
+});
+
+test('an app that fills the spool while its receiver is down takes no line from another', async (t) => {
+  posted.length = 0;
+  answer = 503;
+  const { port } = web.address() as AddressInfo;
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RULES },
+    config: ['limits: {enabled: false}', 'spool: {max_bytes: 1MiB}'],
+    streams: ['container: {enabled: false}', `http: {url: 'http://127.0.0.1:${port}/falco'}`],
+  });
+  const run = (app: string): ReturnType<typeof runContainer> =>
+    runContainer(engine, 'mkdir /data; echo x > /data/file; exec sleep 600', {
+      labels: { 'varvel.enable': 'true', 'varvel.app': app },
+      hostConfig: { Binds: [appMount] },
+    });
+  const flood = await run('flood');
+  const quiet = await run('quiet');
+  const of = (lines: readonly DetectionLine[], app: string): DetectionLine[] =>
+    lines.filter((line) => line.app?.['name'] === app && line.seq > 0);
+  const detected = (app: string): number => of(agent.detections(), app).length;
+  try {
+    // Of the shell that made the file.
+    for (const app of ['flood', 'quiet'])
+      await until(`the file of ${app} is there`, () => detected(app) === 1);
+    assert.equal(await execInContainer(flood, '/app storm 3000 /data/file'), 0);
+    await until('the flood is detected', () => detected('flood') === 3001);
+    assert.equal(await execInContainer(quiet, '/app storm 20 /data/file'), 0);
+    await until('so is the quiet app', () => detected('quiet') === 21);
+    const counters = async (): Promise<SpooledCounters> =>
+      (await agent.snapshot()).streams['http'] as SpooledCounters;
+    const { spool, dropped } = await counters();
+    assert.ok(spool.dropped > 0 && spool.refused > 0, 'it was full');
+    assert.ok(spool.bytes <= 1 << 20);
+    t.diagnostic(`${dropped} lost, of which ${spool.dropped} made room for the quiet app`);
+    answer = 200;
+    await until('the quiet app’s lines arrive', () => of(posted, 'quiet').length === 21, 120_000);
+    const told = (): number =>
+      posted
+        .filter(({ rule, app }) => rule === 'Varvel: lines lost' && app?.['name'] === 'flood')
+        .reduce((sum, line) => sum + Number(line.output_fields['lost.count']), 0);
+    await until(
+      'each line of the flood is there or told as lost',
+      () => of(posted, 'flood').length + told() === 3001,
+      120_000,
+    );
+    assert.deepEqual(
+      of(posted, 'quiet').map(({ seq }) => seq),
+      Array.from({ length: 21 }, (_, nth) => nth + 1),
+    );
+    assert.ok(told() > 0);
+    assert.ok(
+      !posted.some(({ rule, app }) => rule === 'Varvel: lines lost' && app?.['name'] === 'quiet'),
+    );
+  } finally {
+    answer = 200;
+    for (const app of [flood, quiet]) await app.remove({ force: true });
   }
 });

@@ -6,7 +6,7 @@ import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { E2eAgent, until } from '../support/e2e-agent.ts';
 import { dockerLogs, execInContainer, runContainer } from '../support/e2e-docker.ts';
 
-// From attacks in a real container to the page: `docker logs shop 2>&1 | varvel report`.
+// From attacks in a real container to the page: `docker logs shop 2>&1 | varvel report --from docker`.
 
 let engine: TestDockerd;
 
@@ -77,7 +77,7 @@ test('attacks in a container, its log, and the page: rules, processes as they we
     });
     const { status, stdout, stderr } = spawnSync(
       process.execPath,
-      ['dist/main.js', 'report', '--app', 'shop'],
+      ['dist/main.js', 'report', '--from', 'docker', '--app', 'shop'],
       { input: log, encoding: 'utf8' },
     );
     assert.equal(status, 0, stderr);

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Apps, type AppsConfig } from '../../src/apps/apps.ts';
 import type { Resolution } from '../../src/apps/resolution.ts';
-import { SILENT_LOGGER } from '../../src/shared/logger.ts';
+import { SILENT_LOGGER, type Logger } from '../../src/shared/logger.ts';
 import { removeCgroup, startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { MemoryScopeMap, watchCgroups, type CgroupWatch } from '../support/memory-scope-map.ts';
 
@@ -19,11 +19,15 @@ interface Host {
 let engine: TestDockerd;
 let image: string;
 
-async function startApps(config: Partial<AppsConfig> = {}, watched = true): Promise<Host> {
+async function startApps(
+  config: Partial<AppsConfig> = {},
+  watched = true,
+  logger: Logger = SILENT_LOGGER,
+): Promise<Host> {
   const map = new MemoryScopeMap();
   const apps = new Apps(
     { docker: { socketPath: engine.socketPath }, rescanMs: 0, ...config },
-    { scopeMap: map, logger: SILENT_LOGGER },
+    { scopeMap: map, logger },
   );
   const watch = watched
     ? watchCgroups(apps.hierarchy, apps.patterns, map, '/docker', (change) =>
@@ -75,13 +79,19 @@ const seen = (host: Host, { id }: { readonly id: string }): Promise<boolean> =>
   );
 
 async function run(name: string, command: string[], labels: Record<string, string> = {}) {
-  const container = await engine.docker.createContainer({
-    name,
-    Image: image,
-    Cmd: command,
-    Labels: labels,
-    HostConfig: { NetworkMode: 'none' },
-  });
+  // The body apart: otherwise the package puts the labels into the address as well.
+  const options = {
+    _query: { name },
+    _body: {
+      Image: image,
+      Cmd: command,
+      Labels: labels,
+      HostConfig: { NetworkMode: 'none' },
+    },
+  };
+  const container = await engine.docker.createContainer(
+    options as Parameters<typeof engine.docker.createContainer>[0],
+  );
   await container.start();
   return container;
 }
@@ -332,6 +342,86 @@ describe('apps with a real Docker engine', { concurrency: false }, () => {
       await Promise.all([container, short, next].map((each) => each.remove({ force: true })));
     } finally {
       await host.stop();
+    }
+  });
+
+  /** Labels of so many MiB. */
+  const manyLabels = (mib: number): Record<string, string> =>
+    Object.fromEntries(
+      Array.from({ length: mib * 16 }, (_, nth) => [`a${nth}`, 'x'.repeat(64 * 1024)]),
+    );
+
+  test('labels over 1 MiB: the container is watched, and the connection to the engine stays', async () => {
+    const warnings: object[] = [];
+    const logger = { ...SILENT_LOGGER, warn: (facts: object) => void warnings.push(facts) };
+    const host = await startApps({}, true, logger);
+    const labels = { ...manyLabels(2), 'varvel.enable': 'true', 'varvel.app': 'shop' };
+    try {
+      const large = await run('large', ['sleep', '60'], labels);
+      const status = await until('the large one is included', () => {
+        const found = statusOf(host.apps, large.id);
+        return found?.state === 'included' && found;
+      });
+      assert.deepEqual([status.name, status.app], ['large', 'shop']);
+      const small = await run('small', ['sleep', '60'], { 'varvel.enable': 'true' });
+      await until('events go on', () => statusOf(host.apps, small.id)?.state === 'included');
+      await large.rename({ name: 'renamed' });
+      await until('a rename too', () => statusOf(host.apps, large.id)?.name === 'renamed');
+      const { connected, counters } = host.apps.snapshot().runtimes[0]!;
+      assert.deepEqual([connected, counters?.connects], [true, 1]);
+      // Two events, or three where the agent was slow: create, start, rename.
+      assert.ok((counters?.oversized ?? 0) >= 2);
+      assert.deepEqual(
+        warnings.map((facts) => [(facts as { container?: string }).container]),
+        [[large.id]],
+        'said once a minute',
+      );
+      // An agent that starts later has the list only, which is as long.
+      const next = await startApps();
+      try {
+        assert.equal(next.apps.snapshot().runtimes[0]!.connected, true);
+        await until('listed', () => statusOf(next.apps, large.id)?.state === 'included');
+      } finally {
+        await next.stop();
+      }
+      await large.kill();
+      await large.remove({ force: true });
+      await small.remove({ force: true });
+    } finally {
+      await host.stop();
+    }
+  });
+
+  test('labels that are too long to read: the operator is told, and the mode decides', async () => {
+    const said: string[] = [];
+    const logger = {
+      ...SILENT_LOGGER,
+      warn: (_: object, sentence: string) => void said.push(sentence),
+    };
+    const labels = { ...manyLabels(9), 'varvel.enable': 'true' };
+    const large = await run('endless', ['sleep', '60'], labels);
+    try {
+      for (const [mode, state] of [
+        ['opt-in', 'excluded'],
+        ['opt-out', 'included'],
+      ] as const) {
+        const host = await startApps({ mode }, true, logger);
+        try {
+          const status = await until(`decided in mode ${mode}`, () => {
+            const found = statusOf(host.apps, large.id);
+            return found !== undefined && found.state !== 'pending' && found;
+          });
+          assert.equal(status.state, state);
+        } finally {
+          await host.stop();
+        }
+      }
+      // Which container is named depends on what of the last ten seconds is told first: one line a minute.
+      assert.equal(said.length, 2, 'once by each agent');
+      for (const sentence of said)
+        assert.match(sentence, /^What Docker says of a container is longer than the limit/);
+    } finally {
+      await large.remove({ force: true });
     }
   });
 

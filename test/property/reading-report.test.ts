@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parse, type DefaultTreeAdapterTypes } from 'parse5';
 import { readTextLine } from '../../src/reading/read-text-line.ts';
+import { LOG_SYSTEMS } from '../../src/reading/read-log-line.ts';
+import type { LogSystem } from '../../src/reading/read-log-line.ts';
 import { IncidentCollector } from '../../src/reading/report/collector.ts';
 import { NumberRanges } from '../../src/reading/report/number-ranges.ts';
 import { renderReport } from '../../src/reading/report/page.ts';
@@ -114,10 +116,11 @@ function linesOf(what: Sample, how: Wrap): string[] {
 function pageOf(
   lines: readonly string[],
   guide: ReadonlyMap<string, { why: string; todo: string }>,
+  from: LogSystem | undefined,
 ): string {
   const collector = new IncidentCollector({
     ...{ sinceMs: undefined, untilMs: undefined, app: undefined, id: undefined },
-    ...{ sourceType: 'VARVEL', knownRules: new Set(guide.keys()) },
+    ...{ from, sourceType: 'VARVEL', knownRules: new Set(guide.keys()) },
   });
   for (const line of lines) collector.line(line);
   const incident = collector.end();
@@ -184,11 +187,13 @@ test('no input puts an element or an attribute of its own into the page', () => 
     fc.property(
       fc.array(fc.tuple(sample, wrap), { maxLength: 8 }),
       fc.tuple(text, text),
-      (samples, [why, todo]) => {
+      fc.constantFrom(undefined, ...LOG_SYSTEMS),
+      (samples, [why, todo], from) => {
         const guide = new Map(samples.slice(0, 2).map(([{ rule }]) => [rule, { why, todo }]));
         const page = pageOf(
           samples.flatMap(([what, how]) => linesOf(what, how)),
           guide,
+          from,
         );
         assertVisible(page);
         outline(page);
@@ -217,6 +222,7 @@ test('the page has the same elements as if the log had letters where it has mark
         pageOf(
           plain.flatMap(([what, how]) => linesOf(of(what), how)),
           new Map(),
+          undefined,
         );
       assert.deepEqual(outline(page((what) => what)), outline(page(tamed)));
     }),

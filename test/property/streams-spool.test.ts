@@ -1,6 +1,6 @@
 // A spool beside a plain model, through any sequence of appends, sendings and kills.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -10,31 +10,29 @@ import { Spool } from '../../src/streams/spool/spool.ts';
 interface Line {
   readonly lane: string;
   readonly urgent: boolean;
+  readonly kept: boolean;
   readonly text: string;
 }
 
 type Action =
-  | {
-      readonly does: 'append';
-      readonly lane: string;
-      readonly urgent: boolean;
-      readonly bytes: number;
-    }
+  | ({ readonly does: 'append'; readonly bytes: number } & Omit<Line, 'text'>)
   | { readonly does: 'send'; readonly asked: number; readonly taken: number }
   | { readonly does: 'kill' };
 
+const append = (lane: fc.Arbitrary<string>): fc.Arbitrary<Action> =>
+  fc.record({
+    does: fc.constant('append' as const),
+    lane,
+    urgent: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
+    kept: fc.integer({ min: 0, max: 19 }).map((n) => n === 0),
+    bytes: fc.integer({ min: 0, max: 400 }),
+  });
+
 const action: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 12, arbitrary: append(fc.constant('flood')) },
+  { weight: 6, arbitrary: append(fc.constantFrom('a', 'b', 'ü', '')) },
   {
-    weight: 4,
-    arbitrary: fc.record({
-      does: fc.constant('append' as const),
-      lane: fc.constantFrom('a', 'b', 'ü', ''),
-      urgent: fc.boolean(),
-      bytes: fc.integer({ min: 0, max: 400 }),
-    }),
-  },
-  {
-    weight: 3,
+    weight: 2,
     arbitrary: fc.record({
       does: fc.constant('send' as const),
       asked: fc.integer({ min: 1, max: 5 }),
@@ -55,42 +53,144 @@ function assertOrder(sent: readonly Line[]): void {
   }
 }
 
+/** As the kernel does when the process is killed. */
+function closeAllBelow(folder: string): void {
+  for (const fd of readdirSync('/proc/self/fd')) {
+    try {
+      if (readlinkSync(`/proc/self/fd/${fd}`).startsWith(folder)) closeSync(Number(fd));
+    } catch {
+      // The one that lists them is closed already.
+    }
+  }
+}
+
+/** What the files have on the disk. */
+const bytesIn = (folder: string): number =>
+  readdirSync(folder)
+    .filter((name) => name.includes('.spool'))
+    .reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+
+/** What a record counts for: head, lane, payload, and what it may need to be settled and moved. */
+const chargeOf = ({ lane, text }: Line): number =>
+  8 + 3 + Buffer.byteLength(lane) + text.length + 14;
+
+/** The spool’s bound, and what may wait in it. */
+interface Bounds {
+  readonly maxBytes: number;
+  readonly all: number;
+  readonly others: number;
+}
+
+const boundsOf = (maxBytes: number): Bounds => {
+  const all = maxBytes - Math.floor(maxBytes / 32) - maxBytes / 16;
+  return { maxBytes, all, others: all * 0.9 };
+};
+
+/** Whether a line’s lane had its equal share without it, and so may be refused. What cannot be dropped is nobody’s share. */
+function hasItsShare(line: Line, waiting: ReadonlySet<Line>, fixed: ReadonlySet<Line>, to: Bounds) {
+  const sum = (lines: readonly Line[]): number =>
+    lines.reduce((total, one) => total + chargeOf(one), 0);
+  const lines = [...waiting];
+  const lanes = new Set([...lines.map(({ lane }) => lane), line.lane]).size;
+  const room = (limit: number): number =>
+    (limit - sum(lines.filter((one) => fixed.has(one) || one.kept))) / lanes;
+  const own = lines.filter(({ lane }) => lane === line.lane);
+  const others = own.filter(({ urgent }) => !urgent);
+  return (
+    sum([...own, line]) > room(to.all) || (!line.urgent && sum([...others, line]) > room(to.others))
+  );
+}
+
+/** Returns how many lines gave way. */
+function run(actions: readonly Action[], bounds: Bounds, segmentBytes: number): number {
+  const { maxBytes } = bounds;
+  const folder = join(mkdtempSync(join(tmpdir(), 'varvel-spool-')), 'spool');
+  const lines = new Map<string, Line>();
+  const waiting = new Set<Line>();
+  const given = new Set<Line>();
+  const sent: Line[] = [];
+  let counted = 0;
+  const lineOf = (payload: Buffer): Line => {
+    const line = lines.get(payload.toString());
+    assert.ok(line !== undefined && waiting.has(line), `${payload.toString()} waits`);
+    return line;
+  };
+  const openIt = (): Spool => {
+    const opened = Spool.open({ folder, maxBytes, segmentBytes });
+    opened.onDropped((payload) => {
+      const line = lineOf(payload);
+      assert.ok(!line.kept && !given.has(line), 'neither what is kept nor what is under way');
+      waiting.delete(line);
+      counted++;
+    });
+    return opened;
+  };
+  let spool = openIt();
+  let dropped = 0;
+  const send = (asked: number, most: number): number => {
+    const items = spool.peek(asked);
+    given.clear();
+    for (const { payload, lane } of items) {
+      given.add(lineOf(payload));
+      assert.equal(lineOf(payload).lane, lane);
+    }
+    const done = items.slice(0, most).map(({ payload }) => lineOf(payload));
+    for (const line of done) {
+      sent.push(line);
+      waiting.delete(line);
+      given.delete(line);
+    }
+    spool.settle(done.length);
+    return items.length;
+  };
+  let number = 0;
+  for (const one of actions) {
+    if (one.does === 'append') {
+      const { lane, urgent, kept } = one;
+      const line = { lane, urgent, kept, text: `${number++} ${'x'.repeat(one.bytes)}` };
+      const before = new Set(waiting);
+      lines.set(line.text, line);
+      if (spool.append(line, Buffer.from(line.text))) waiting.add(line);
+      else assert.ok(hasItsShare(line, before, given, bounds), `${line.text} is refused`);
+    } else if (one.does === 'send') send(one.asked, one.taken);
+    else {
+      dropped += spool.counters().dropped;
+      given.clear();
+      closeAllBelow(folder);
+      spool = openIt();
+    }
+    assert.equal(spool.counters().waiting, waiting.size);
+    assert.equal(dropped + spool.counters().dropped, counted);
+    assert.ok(spool.counters().bytes >= bytesIn(folder));
+    assert.ok(bytesIn(folder) <= maxBytes, `${bytesIn(folder)} bytes of ${maxBytes}`);
+  }
+  while (send(7, 7) > 0);
+  assert.equal(waiting.size, 0);
+  assert.equal(new Set(sent).size, sent.length);
+  assertOrder(sent);
+  spool.close();
+  rmSync(join(folder, '..'), { recursive: true });
+  return counted;
+}
+
 test('every line taken is sent, in its lane’s order, whatever happens meanwhile', () => {
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-      const folder = join(mkdtempSync(join(tmpdir(), 'varvel-spool-')), 'spool');
-      const openIt = (): Spool => Spool.open({ folder, maxBytes: 1 << 20, segmentBytes: 1000 });
-      let spool = openIt();
-      const taken = new Map<string, Line>();
-      const sent: Line[] = [];
-      let number = 0;
-      const send = (asked: number, most: number): number => {
-        const items = spool.peek(asked);
-        const done = items.slice(0, most);
-        for (const { payload, lane } of done) {
-          const line = taken.get(payload.toString());
-          assert.equal(line?.lane, lane);
-          sent.push(line);
-        }
-        spool.settle(done.length);
-        return items.length;
-      };
-      for (const one of actions) {
-        if (one.does === 'append') {
-          const text = `${number++} ${'x'.repeat(one.bytes)}`;
-          assert.ok(spool.append(one, Buffer.from(text)));
-          taken.set(text, { lane: one.lane, urgent: one.urgent, text });
-        } else if (one.does === 'send') send(one.asked, one.taken);
-        else spool = openIt();
-        assert.equal(spool.counters().waiting, taken.size - sent.length);
-      }
-      while (send(7, 7) > 0);
-      assert.equal(sent.length, taken.size);
-      assert.equal(new Set(sent).size, taken.size);
-      assertOrder(sent);
-      spool.close();
-      rmSync(join(folder, '..'), { recursive: true });
+      assert.equal(run(actions, boundsOf(1 << 20), 1000), 0);
     }),
-    { numRuns: 100 },
+    { numRuns: 50 },
   );
+});
+
+test('a full spool: no lane below its share is refused, what is dropped is counted, the disk’s bound holds', () => {
+  let counted = 0;
+  fc.assert(
+    fc.property(
+      fc.array(action, { minLength: 100, maxLength: 300 }),
+      fc.integer({ min: 12_000, max: 60_000 }),
+      (actions, maxBytes) => void (counted += run(actions, boundsOf(maxBytes), 1 << 20)),
+    ),
+    { numRuns: 40 },
+  );
+  assert.ok(counted > 0, 'the spool was full, and lines gave way');
 });

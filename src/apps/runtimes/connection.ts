@@ -1,9 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../shared/logger.ts';
-
-const MIN_BACKOFF_MS = 250;
-/** Low: containers that start before we are back have their first detections held that long. */
-const MAX_BACKOFF_MS = 2_000;
+import { Backoff } from './backoff.ts';
 
 /** What a connection stands on. */
 export interface ConnectionOptions {
@@ -74,13 +71,13 @@ export class Connection {
 
   async #run(firstTry: () => void): Promise<void> {
     const { runtime, socket, logger, connect } = this.#options;
-    let backoffMs = MIN_BACKOFF_MS;
+    const backoff = new Backoff();
     while (!this.#isStopped()) {
       try {
         // Set before: what fails while it connects may be the loss of this connection.
         const lost = new Promise<void>((resolve) => (this.#lost = resolve));
         await connect();
-        backoffMs = MIN_BACKOFF_MS;
+        backoff.connected();
         this.#connects++;
         this.#connected = true;
         this.message = `${this.description}.`;
@@ -93,8 +90,8 @@ export class Connection {
       }
       this.#connected = false;
       firstTry();
-      await delay(backoffMs, undefined, { signal: this.signal }).catch(() => undefined);
-      backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
+      const waitMs = backoff.nextMs();
+      await delay(waitMs, undefined, { signal: this.signal }).catch(() => undefined);
     }
   }
 

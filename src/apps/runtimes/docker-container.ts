@@ -44,6 +44,20 @@ export function parseDockerEvent(line: string): DockerEvent | undefined {
 }
 
 /**
+ * What the beginning of an event tells whose whole text was too long: the engine writes action and id before the
+ * attributes. No attribute can look like them: quotes in JSON strings are escaped. undefined when it is no container's.
+ */
+export function parseCutEvent(head: string): Pick<DockerEvent, 'action' | 'id'> | undefined {
+  const found = /"Type":"container","Action":"([a-z]+)","Actor":\{"ID":"([0-9a-f]{64})"/.exec(head);
+  const [, action, id] = found ?? [];
+  return action === undefined || id === undefined ? undefined : { action, id };
+}
+
+/** A container of which nothing but its id is known. */
+export const containerFromId = (id: string): Container =>
+  build({ id, name: undefined, image: undefined, labels: undefined });
+
+/**
  * A container from its `create` event. The engine copies the labels into the attributes and then sets its
  * own `name` and `image` (Docker 26, daemon/events.go; measured), so a label of one of those names loses and
  * is missing here; the list and inspect, which keep labels apart, complete it.

@@ -6,17 +6,30 @@ import type { ScopePattern } from '../../probe/scope.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Container } from '../identity.ts';
 import { DOCKER_PATTERNS, dockerParentPattern } from '../patterns.ts';
+import { Backoff } from './backoff.ts';
+import {
+  askDocker,
+  HEAD_BYTES,
+  listContainers,
+  MAX_ANSWER_BYTES,
+  MAX_LISTED_BYTES,
+  reasonOf,
+  sentenceOf,
+} from './docker-answers.ts';
 import {
   containerFromCreate,
+  containerFromId,
   containerFromInspect,
   containerFromList,
-  digestFromImage,
   mergeContainer,
+  parseCutEvent,
   parseDockerEvent,
   renamedContainer,
   type DockerEvent,
 } from './docker-container.ts';
+import { ImageDigests } from './docker-digests.ts';
 import { LineSplitter } from './line-splitter.ts';
+import { RuntimeWarnings } from './runtime-warnings.ts';
 import type { ContainerCgroup, Runtime, RuntimeSink, RuntimeStatus } from './runtime.ts';
 
 /** Configuration of the Docker runtime. */
@@ -39,20 +52,19 @@ export interface DockerCounters {
   readonly inspectFailures: number;
   /** Inspects that found the queue full; the next rescan asks again. */
   readonly inspectsRefused: number;
+  /** Descriptions of a container that were over their bound: an event's or a list's, or the answer to an inspect. */
+  readonly oversized: number;
 }
 
 const ACTIONS = ['create', 'start', 'die', 'destroy', 'rename'];
+/** A longer event is skipped, and its container asked for by its id. */
 const MAX_EVENT_BYTES = 1024 * 1024;
 const MAX_KNOWN = 16384;
 const MAX_WAITING_INSPECTS = 4096;
-const MAX_IMAGES = 256;
 const INSPECT_ATTEMPTS = 3;
 /** The engine answers when the container has started, which takes a second and more on a busy host. Below the default hold_time. */
 const INSPECT_WAIT_MS = 4000;
 const RETRY_MS = 200;
-const MIN_BACKOFF_MS = 250;
-/** Low: containers that start before we are back have their first detections held that long. */
-const MAX_BACKOFF_MS = 2_000;
 const LIST_TIMEOUT_FACTOR = 5;
 const SINCE_BEFORE_START_S = 10;
 
@@ -73,8 +85,7 @@ export class DockerRuntime implements Runtime {
   readonly #inspectAgain = new Set<string>();
   /** Containers of the engine, running or not; least recently told first. */
   readonly #known = new Map<string, Container>();
-  /** What the engine says of images, by their ids. */
-  readonly #digests = new Map<string, Promise<unknown>>();
+  readonly #digests: ImageDigests;
   /** Known by their create event alone so far, with the timer that ends the wait for more. */
   readonly #untold = new Map<string, NodeJS.Timeout>();
   readonly #stopped = new AbortController();
@@ -84,7 +95,9 @@ export class DockerRuntime implements Runtime {
     inspects: 0,
     inspectFailures: 0,
     inspectsRefused: 0,
+    oversized: 0,
   };
+  readonly #warnings: RuntimeWarnings;
   /** For each list under way: the containers that an event told about meanwhile. */
   readonly #lists = new Set<Set<string>>();
   #sink: RuntimeSink | undefined;
@@ -100,7 +113,9 @@ export class DockerRuntime implements Runtime {
     this.#socketPath = options.socketPath ?? '/var/run/docker.sock';
     this.#requestTimeoutMs = options.requestTimeoutMs ?? 2000;
     this.#logger = logger;
+    this.#warnings = new RuntimeWarnings(logger, 'Docker', this.#socketPath);
     this.#docker = new Docker({ socketPath: this.#socketPath });
+    this.#digests = new ImageDigests(this.#docker);
     this.#inspects = new PQueue({ concurrency: options.inspectConcurrency ?? 8 });
     this.patterns = [
       ...DOCKER_PATTERNS,
@@ -150,11 +165,12 @@ export class DockerRuntime implements Runtime {
   }
 
   status(): RuntimeStatus {
-    const { connects, inspects, inspectFailures, inspectsRefused } = this.#counts;
+    const { connects, inspects, inspectFailures, inspectsRefused, oversized } = this.#counts;
     return {
       ...{ name: this.name, connected: this.#connected, message: this.#problem },
       counters: {
         ...{ connects, questions: inspects, failures: inspectFailures, refused: inspectsRefused },
+        oversized,
       },
     };
   }
@@ -174,22 +190,22 @@ export class DockerRuntime implements Runtime {
 
   /** Connect, follow, and again, until stopped. `firstTry` is told when the first attempt is over. */
   async #run(firstTry: () => void): Promise<void> {
-    let backoffMs = MIN_BACKOFF_MS;
+    const backoff = new Backoff();
     while (!this.#isStopped()) {
       try {
         await this.#follow(() => {
-          backoffMs = MIN_BACKOFF_MS;
+          backoff.connected();
           firstTry();
         });
         this.#setProblem(
           `The Docker engine at ${this.#socketPath} ended the connection; trying again.`,
         );
       } catch (error) {
-        if (!this.#isStopped()) this.#setProblem(this.#sentenceOf(error));
+        if (!this.#isStopped()) this.#setProblem(sentenceOf(error, this.#socketPath));
       }
       firstTry();
-      await delay(backoffMs, undefined, { signal: this.#stopped.signal }).catch(() => undefined);
-      backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
+      const waitMs = backoff.nextMs();
+      await delay(waitMs, undefined, { signal: this.#stopped.signal }).catch(() => undefined);
     }
   }
 
@@ -208,12 +224,11 @@ export class DockerRuntime implements Runtime {
       };
       // The package's types lack the signal, and `since` with a fraction.
       const stream = await this.#docker.getEvents(request as unknown as Docker.GetEventsOptions);
-      const splitter = new LineSplitter(MAX_EVENT_BYTES);
+      const splitter = new LineSplitter(MAX_EVENT_BYTES, HEAD_BYTES);
       stream.on('data', (chunk: Buffer) => {
-        try {
-          for (const line of splitter.push(chunk)) this.#onLine(line);
-        } catch {
-          connection.abort();
+        for (const { text, cut } of splitter.push(chunk)) {
+          if (cut) this.#onCutEvent(text);
+          else this.#onLine(text);
         }
       });
       const ended = finished(stream, { writable: false });
@@ -242,6 +257,27 @@ export class DockerRuntime implements Runtime {
     this.#counts.events++;
     this.#since = event.since;
     this.#onEvent(event);
+  }
+
+  /** The rest of the event is not known: what it would have said is asked for. */
+  #onCutEvent(head: string): void {
+    const event = parseCutEvent(head);
+    this.#noteOversized(event?.id ?? '?', MAX_EVENT_BYTES, 'it is asked for by its id instead.');
+    if (event === undefined) return;
+    this.#counts.events++;
+    const { action, id } = event;
+    // The end of a container is told by its id alone.
+    if (action === 'die' || action === 'destroy')
+      this.#onEvent({ action, id, attributes: {}, since: this.#since, timeMs: 0 });
+    else {
+      for (const touched of this.#lists) touched.add(id);
+      this.#inspect(id);
+    }
+  }
+
+  #noteOversized(id: string, maxBytes: number, then: string): void {
+    this.#counts.oversized++;
+    this.#warnings.oversized(id, maxBytes, then);
   }
 
   #onEvent(event: DockerEvent): void {
@@ -317,16 +353,20 @@ export class DockerRuntime implements Runtime {
     const gone = new Set(this.#known.keys());
     const touched = new Set<string>();
     this.#lists.add(touched);
-    const infos = await this.#docker
-      .listContainers({ all: true, abortSignal: this.#timeout(LIST_TIMEOUT_FACTOR) })
-      .finally(() => this.#lists.delete(touched));
-    if (!Array.isArray(infos)) return;
-    for (const info of infos) {
-      const listed = containerFromList(info);
-      if (listed === undefined) continue;
-      gone.delete(listed.fullId);
-      // The event is newer than the list, or at worst as old.
-      if (!touched.has(listed.fullId)) this.#onListed(listed, info.State);
+    try {
+      const signal = this.#timeout(LIST_TIMEOUT_FACTOR);
+      for await (const one of listContainers(this.#docker, signal)) {
+        const listed = 'info' in one ? containerFromList(one.info) : undefined;
+        const id = 'info' in one ? listed?.fullId : one.oversizedId;
+        if (id === undefined) continue;
+        gone.delete(id);
+        // The event is newer than the list, or at worst as old.
+        if (touched.has(id)) continue;
+        if ('info' in one && listed !== undefined) this.#onListed(listed, one.info.State);
+        else this.#onOversizedListed(id);
+      }
+    } finally {
+      this.#lists.delete(touched);
     }
     // Destroyed while we did not listen; what was created during the request is not among them.
     for (const id of gone) {
@@ -343,6 +383,14 @@ export class DockerRuntime implements Runtime {
     if (lacksProcess || this.#sink?.hasCgroup(this.name, listed.fullId) === false) {
       this.#inspect(listed.fullId);
     }
+  }
+
+  /** Neither its labels nor whether it runs is known from the list. */
+  #onOversizedListed(id: string): void {
+    this.#noteOversized(id, MAX_LISTED_BYTES, 'it is asked for by its id instead.');
+    const known = this.#known.get(id);
+    const isComplete = known !== undefined && known.initPid > 0;
+    if (!isComplete || this.#sink?.hasCgroup(this.name, id) === false) this.#inspect(id);
   }
 
   #inspect(id: string): void {
@@ -370,8 +418,9 @@ export class DockerRuntime implements Runtime {
     for (let attempt = 1; attempt <= INSPECT_ATTEMPTS; attempt++) {
       this.#counts.inspects++;
       try {
-        const info = await this.#docker.getContainer(id).inspect({ abortSignal: this.#timeout(1) });
-        this.#onInspected(id, info);
+        const info = await askDocker(this.#docker, `/containers/${id}/json`, this.#timeout(1));
+        if (info === undefined) this.#onOversizedAnswer(id);
+        else this.#onInspected(id, info as Docker.ContainerInspectInfo);
         return;
       } catch (error) {
         if (this.#isStopped()) return;
@@ -388,6 +437,16 @@ export class DockerRuntime implements Runtime {
     }
   }
 
+  /** Its labels stay unknown. Whether it is watched all the same depends on the mode; the operator is told either way. */
+  #onOversizedAnswer(id: string): void {
+    this.#noteOversized(
+      id,
+      MAX_ANSWER_BYTES,
+      'its name and labels stay unknown. Start it with fewer labels, or it is treated as one that has none.',
+    );
+    this.#tell(this.#known.get(id) ?? containerFromId(id));
+  }
+
   #onInspected(id: string, info: Docker.ContainerInspectInfo): void {
     const container = containerFromInspect(info);
     if (container?.fullId !== id) return;
@@ -399,20 +458,8 @@ export class DockerRuntime implements Runtime {
   }
 
   /** The digest comes from the image, once for all its containers; it is told when it is there. */
-  async #findDigest(id: string, { image, imageId }: Container): Promise<void> {
-    if (imageId === undefined) return;
-    let digests = this.#digests.get(imageId);
-    if (digests === undefined) {
-      // The package's types lack the signal.
-      const options = { abortSignal: this.#timeout(1) } as Docker.ImageInspectOptions;
-      digests = this.#docker
-        .getImage(imageId)
-        .inspect(options)
-        .catch(() => undefined);
-      if (this.#digests.size >= MAX_IMAGES) this.#digests.clear();
-      this.#digests.set(imageId, digests);
-    }
-    const imageDigest = digestFromImage(await digests, image);
+  async #findDigest(id: string, container: Container): Promise<void> {
+    const imageDigest = await this.#digests.of(container, this.#timeout(1));
     const known = this.#known.get(id);
     if (imageDigest !== undefined && known !== undefined && !this.#isStopped())
       this.#tell({ ...known, imageDigest });
@@ -433,25 +480,4 @@ export class DockerRuntime implements Runtime {
     if (this.#problem !== sentence) this.#logger.warn({ socket: this.#socketPath }, sentence);
     this.#problem = sentence;
   }
-
-  #sentenceOf(error: unknown): string {
-    const { code } = error as NodeJS.ErrnoException;
-    const path = this.#socketPath;
-    const tail = 'Docker containers cannot be named until then; trying again.';
-    switch (code) {
-      case 'ENOENT':
-        return `There is no Docker socket at ${path}: start Docker, or set docker.socket to its path. ${tail}`;
-      case 'ECONNREFUSED':
-        return `Nothing listens on the Docker socket ${path}: start Docker. ${tail}`;
-      case 'EACCES':
-        return `The agent may not open the Docker socket ${path}: run it as root. ${tail}`;
-      default:
-        return `The Docker engine at ${path} does not answer (${reasonOf(error)}). ${tail}`;
-    }
-  }
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as Partial<NodeJS.ErrnoException>;
-  return code ?? message ?? 'unknown reason';
 }

@@ -1,24 +1,49 @@
-/** Cuts a byte stream into lines, also where a chunk ends inside a character; bounded. */
+/** A line without its end, or what is kept of one that was longer than the bound. */
+export interface SplitLine {
+  readonly text: string;
+  /** `text` is the line's beginning only: the line was longer than the bound. */
+  readonly cut: boolean;
+}
+
+/**
+ * Cuts a byte stream into lines, also where a chunk ends inside a character. Of a line longer than `maxLineBytes` only the
+ * first `headBytes` are kept; the rest is skipped up to the next newline. Holds at most `maxLineBytes`.
+ */
 export class LineSplitter {
   readonly #maxLineBytes: number;
-  #rest: Buffer = Buffer.alloc(0);
+  readonly #headBytes: number;
+  #parts: Buffer[] = [];
+  #bytes = 0;
+  #isCut = false;
 
-  constructor(maxLineBytes: number) {
+  constructor(maxLineBytes: number, headBytes: number) {
     this.#maxLineBytes = maxLineBytes;
+    this.#headBytes = headBytes;
   }
 
-  /** The lines that this chunk completes, without their ends. Throws RangeError past the bound of one line. */
-  push(chunk: Buffer): string[] {
-    const lines: string[] = [];
-    let data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10)) {
-      lines.push(data.toString('utf8', 0, end));
-      data = data.subarray(end + 1);
+  /** The lines that this chunk completes. */
+  push(chunk: Buffer): SplitLine[] {
+    const lines: SplitLine[] = [];
+    let from = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      this.#keep(chunk.subarray(from, end));
+      lines.push({ text: Buffer.concat(this.#parts).toString('utf8'), cut: this.#isCut });
+      this.#parts = [];
+      this.#bytes = 0;
+      this.#isCut = false;
+      from = end + 1;
     }
-    if (data.length > this.#maxLineBytes) {
-      throw new RangeError(`a line has more than ${this.#maxLineBytes} bytes`);
-    }
-    this.#rest = data;
+    this.#keep(chunk.subarray(from));
     return lines;
+  }
+
+  #keep(part: Buffer): void {
+    if (part.length === 0 || this.#isCut) return;
+    this.#parts.push(part);
+    this.#bytes += part.length;
+    if (this.#bytes <= this.#maxLineBytes) return;
+    this.#isCut = true;
+    // A copy: a view would keep the chunks.
+    this.#parts = [Buffer.concat(this.#parts, Math.min(this.#headBytes, this.#bytes))];
   }
 }

@@ -4,9 +4,11 @@ const EVERY_MS = 60_000;
 /** Containers whose doubt was said already; beyond, one may be said again. */
 const MAX_DOUBTFUL = 1024;
 
+type Kind = 'failed' | 'doubtful' | 'oversized';
+
 /**
- * What the operator is told of a runtime's mistakes: at most one line a minute of failed questions and one of doubtful
- * identities, each with the number of those before it that were not said.
+ * What the operator is told of a runtime's mistakes: at most one line a minute of failed questions, one of doubtful
+ * identities and one of descriptions over their bound, each with the number of those before it that were not said.
  */
 export class RuntimeWarnings {
   readonly #logger: Logger;
@@ -15,8 +17,8 @@ export class RuntimeWarnings {
   readonly #nowMs: () => number;
   /** What was said of which container. */
   readonly #doubts = new Map<string, string>();
-  readonly #last = { failed: -Infinity, doubtful: -Infinity };
-  readonly #unsaid = { failed: 0, doubtful: 0 };
+  readonly #last = { failed: -Infinity, doubtful: -Infinity, oversized: -Infinity };
+  readonly #unsaid = { failed: 0, doubtful: 0, oversized: 0 };
 
   /** `runtime` as people know it: `Garden`. */
   constructor(
@@ -56,6 +58,15 @@ export class RuntimeWarnings {
     );
   }
 
+  /** A description of this container has more than `maxBytes`; `then` ends the sentence: what is done instead. */
+  oversized(container: string, maxBytes: number, then: string): void {
+    if (!this.#isDue('oversized')) return;
+    this.#logger.warn(
+      { socket: this.#socket, container, maxBytes, before: this.#said('oversized') },
+      `What ${this.#runtime} says of a container is longer than the limit, because of its labels as a rule: ${then}`,
+    );
+  }
+
   certain(handle: string): void {
     this.#doubts.delete(handle);
   }
@@ -65,7 +76,7 @@ export class RuntimeWarnings {
     for (const handle of this.#doubts.keys()) if (!handles.has(handle)) this.#doubts.delete(handle);
   }
 
-  #isDue(what: 'failed' | 'doubtful'): boolean {
+  #isDue(what: Kind): boolean {
     const nowMs = this.#nowMs();
     if (nowMs - this.#last[what] < EVERY_MS) {
       this.#unsaid[what]++;
@@ -75,7 +86,7 @@ export class RuntimeWarnings {
     return true;
   }
 
-  #said(what: 'failed' | 'doubtful'): number {
+  #said(what: Kind): number {
     const before = this.#unsaid[what];
     this.#unsaid[what] = 0;
     return before;

@@ -38,6 +38,8 @@ export interface RuntimeCounters {
   readonly failures: number;
   /** Not asked because too many waited. */
   readonly refused: number;
+  /** Descriptions of containers that were over their bound. Absent for runtimes whose answers need none. */
+  readonly oversized?: number;
 }
 
 /** For `varvel status`. */

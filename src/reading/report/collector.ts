@@ -1,6 +1,6 @@
 import { RecentMap } from '../../streams/recent-map.ts';
 import { readLogLine } from '../read-log-line.ts';
-import type { ReadLogLine } from '../read-log-line.ts';
+import type { LogSystem, ReadLogLine } from '../read-log-line.ts';
 import { coverageOf } from './coverage.ts';
 import type { Coverage } from './coverage.ts';
 import { foundIn, isForged, LogClock, msOf } from './found.ts';
@@ -33,6 +33,8 @@ export interface IncidentOptions extends TimeRange {
   readonly app: string | undefined;
   /** The detection that it is about: five minutes before it, and after. */
   readonly id: string | undefined;
+  /** Where the log is from; undefined: nobody said, so it proves nothing. */
+  readonly from: LogSystem | undefined;
   /** The source type of the agent's lines. */
   readonly sourceType: string;
   /** Names of rules that the reader knows. */
@@ -69,6 +71,7 @@ export class IncidentCollector {
     ...{ outsideRange: 0, undated: 0, otherApps: 0, again: 0, appLines: 0, cutLines: 0 },
     instances: 0,
   };
+  #looksLike: ReadLogLine['looksLike'];
   #range: TimeRange | undefined;
   #waiting: Entry[] = [];
   #waitingChars = 0;
@@ -90,7 +93,10 @@ export class IncidentCollector {
   line(raw: string): void {
     this.#place++;
     if (raw === '') return;
-    const entry = this.#entry(readLogLine(raw, this.#options.sourceType), raw);
+    const { from, sourceType } = this.#options;
+    const line = readLogLine(raw, from, sourceType);
+    this.#looksLike ??= line.looksLike;
+    const entry = this.#entry(line, raw);
     if (this.#range === undefined) this.#wait(entry);
     else this.#take(entry, this.#range);
   }
@@ -111,6 +117,7 @@ export class IncidentCollector {
         coverage: instance.coverage.sort((left, right) => left.atMs - right.atMs),
       })),
       origins: this.#origins,
+      looksLike: this.#looksLike,
       leftOut: { ...this.#leftOut, ...this.#groups.leftOut, unread },
       span: this.#span,
       undated: this.#clock.undated,

@@ -100,6 +100,8 @@ export interface Incident {
     readonly forged: number;
     readonly unreadable: number;
   };
+  /** Of a log that nobody said the system of: the one whose frame the agent's lines seem to have. */
+  readonly looksLike: 'cf' | 'syslog' | undefined;
   readonly leftOut: LeftOut;
   /** Of the detections and what the agent said. */
   readonly span: { readonly firstMs: number; readonly lastMs: number } | undefined;

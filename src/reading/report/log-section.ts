@@ -89,20 +89,24 @@ export function checksOf(incident: Incident): Check[] {
 const bad = (text: string): Check => ({ good: false, text });
 const good = (text: string): Check => ({ good: true, text });
 
-function whoseWord({ origins }: Incident): Check[] {
+function whoseWord({ origins, looksLike }: Incident): Check[] {
   const { varvel, unknown, forged, unreadable } = origins;
+  const hint =
+    looksLike === undefined
+      ? ''
+      : ` It looks like one of ${looksLike === 'cf' ? 'cf logs' : 'a syslog drain'}, which an app can print too. Whoever knows that it is one makes the report with --from ${looksLike}.`;
   return [
     ...(varvel > 0
       ? [
           good(
-            `${counted(varvel, 'line')} of the agent by the log system’s word: no app can write them.`,
+            `${counted(varvel, 'line')} of the agent by the log system’s word, which --from named: no app can write them there.`,
           ),
         ]
       : []),
     ...(unknown > 0
       ? [
           bad(
-            `This log does not say who wrote ${counted(unknown, 'line')} here: the app may have printed some. Compare their ids with the operator’s copy, or read the log where the platform names the source.`,
+            `This log does not say who wrote ${counted(unknown, 'line')} here: the app may have printed some. Compare their ids with the operator’s copy, or read the log where the platform names the source.${hint}`,
           ),
         ]
       : []),

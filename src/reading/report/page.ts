@@ -38,11 +38,12 @@ function readingSection(version: string, asked: string): Html {
     <section class="card">
       <ul>
         <li>
-          <b>Whose word it is.</b> Who wrote a line, the log system says (its source); where it does
-          not, the page says so, and an app may have printed what looks like a detection. File
-          names, commands, addresses and process names in a detection were chosen by whoever ran
-          them: only rule, priority, time, app, container, number and id are the agent’s own. Lines
-          with a grey bar are the app’s output.
+          <b>Whose word it is.</b> Who wrote a line, the log system says (its source), if whoever
+          made this page named that system (<span class="nowrap">--from</span>). Where it does not,
+          the page says so, and an app may have printed what looks like a detection. File names,
+          commands, addresses and process names in a detection were chosen by whoever ran them: only
+          rule, priority, time, app, container, number and id are the agent’s own. Lines with a grey
+          bar are the app’s output.
         </li>
         <li>
           <b>Why it matters, what to do</b> is from the rules that this varvel comes with, or those

@@ -38,6 +38,20 @@ export class FairQueue<Item extends RecordLabel> {
     return this.#shiftFrom(this.#urgent) ?? this.#shiftFrom(this.#others);
   }
 
+  /** Takes out the newest item of a lane that is not `kept`, of the urgent ones or the others; undefined when there is none. */
+  dropNewest(key: string, urgent: boolean): Item | undefined {
+    const lanes = urgent ? this.#urgent : this.#others;
+    const lane = lanes.get(key);
+    if (lane === undefined) return undefined;
+    let at = lane.items.length - 1;
+    while (at >= lane.head && lane.items[at]?.kept === true) at--;
+    if (at < lane.head) return undefined;
+    const [item] = lane.items.splice(at, 1);
+    if (lane.head === lane.items.length) lanes.delete(key);
+    this.#size--;
+    return item;
+  }
+
   /** The first item of each lane. */
   *heads(): Generator<Item> {
     for (const lanes of [this.#urgent, this.#others]) {

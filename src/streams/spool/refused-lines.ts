@@ -5,7 +5,7 @@ import { lostNotice } from '../notices.ts';
 import type { OutgoingLine } from '../receiver.ts';
 import type { Delivery } from '../stream.ts';
 
-/** Lines that a receiver will never take, counted by the app's instance until they are told there. */
+/** Lines that are missing at a receiver for good, counted by the app's instance until they are told there. */
 export class RefusedLines {
   readonly #losses = new Losses();
   readonly #ids = new DetectionIds();
@@ -18,14 +18,30 @@ export class RefusedLines {
     this.#losses.note(app === undefined ? undefined : formerContainer(app), timeNs, 1);
   }
 
-  /** Hands over a notice for each; those that are not taken (false) stay for the next time. */
-  tell(stream: string, take: (notice: Delivery) => boolean): void {
+  /** A notice of losses that was not taken itself. */
+  again({ detection, hostname }: Delivery): void {
+    const {
+      'lost.count': count,
+      'lost.first': firstNs,
+      'lost.last': lastNs,
+    } = detection.outputFields;
+    if (typeof count !== 'number' || typeof firstNs !== 'bigint' || typeof lastNs !== 'bigint')
+      return;
+    this.#hostname = hostname;
+    this.#losses.add({ container: detection.container, count, firstNs, lastNs });
+  }
+
+  /** Hands over a notice for each; those that are not taken (false) stay for the next time. False when there are any. */
+  tell(stream: string, take: (notice: Delivery) => boolean): boolean {
+    let all = true;
     for (const lost of this.#losses.take()) {
       const detection = lostNotice(stream, lost);
       const id = this.#ids.next(detection.timeNs);
       const taken = take({ detection, id, seq: 0, hostname: this.#hostname });
       if (!taken) this.#losses.add(lost);
+      all &&= taken;
     }
+    return all;
   }
 }
 

@@ -14,7 +14,8 @@ import { MAGIC, payloadOf, scanRecords, type RecordPlace } from './record.ts';
 
 const FILE_MODE = 0o600;
 const NUMBER_DIGITS = 12;
-const SETTLED_BYTES = 4;
+/** What a settled record has in the file beside it. */
+export const SETTLED_BYTES = 4;
 
 /** A file's name for its number. */
 export const segmentName = (number: number): string =>
@@ -37,7 +38,6 @@ export class Segment {
   readonly #done: number;
   #bytes: number;
   #records = 0;
-  #unsettled = 0;
 
   private constructor(number: number, path: string, file: number, done: number, bytes: number) {
     this.number = number;
@@ -95,7 +95,6 @@ export class Segment {
       const segment = new Segment(number, path, file, done, bytes.length);
       segment.#records = records.length;
       const left = unsettled.filter(([ordinal]) => !settled.has(ordinal));
-      segment.#unsettled = left.length;
       return { segment, unsettled: left, unreadBytes };
     } catch (error) {
       closeSync(file);
@@ -109,8 +108,9 @@ export class Segment {
     return this.#bytes;
   }
 
-  get unsettled(): number {
-    return this.#unsettled;
+  /** The most that both files can have, with all of these records settled. */
+  get maxBytes(): number {
+    return this.#bytes + this.#records * SETTLED_BYTES;
   }
 
   /** Adds a record; returns its running number and offset. Throws the file system's error; nothing is half added then. */
@@ -124,7 +124,6 @@ export class Segment {
     }
     if (written !== record.length) throw new Error('the file took a part of a record only');
     this.#bytes += record.length;
-    this.#unsettled++;
     return { ordinal: this.#records++, offset };
   }
 
@@ -137,7 +136,6 @@ export class Segment {
 
   /** These need not be kept any more. Throws the file system's error: after a crash they would come again. */
   settle(ordinals: readonly number[]): void {
-    this.#unsettled -= ordinals.length;
     const bytes = Buffer.allocUnsafe(ordinals.length * SETTLED_BYTES);
     ordinals.forEach((ordinal, at) => bytes.writeUInt32LE(ordinal, at * SETTLED_BYTES));
     const { size } = fstatSync(this.#done);

@@ -3,6 +3,7 @@ import type { Priority } from '../../rules/detection.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { formatLine, type LineFormat } from '../format.ts';
 import type { OutgoingLine, Receiver, ReceiverCounters, SendResult } from '../receiver.ts';
+import { LOST_RULE } from '../notices.ts';
 import type { Delivery, LogStream, StreamCounters } from '../stream.ts';
 import { MAX_PAYLOAD_BYTES } from './record.ts';
 import { decodeLine, encodeLine } from './outgoing.ts';
@@ -46,8 +47,9 @@ export interface SpooledCounters extends StreamCounters {
 /**
  * A receiver elsewhere as a log stream. A line is written to the spool before it is sent, and stays there until the
  * receiver has it; a receiver that is down is tried again with back-off (250 ms to 30 s, with jitter). `deliver` is
- * true once the line is in the spool. What the receiver refuses is missing there, and a line of its own says so to the app
- * whose it was, by the next agent if need be; only a kill within those seconds leaves it to the counters of this one.
+ * true once the line is in the spool. What the receiver refuses, and what a full spool drops to make room for other apps, is
+ * missing there, and a line of its own says so to the app whose it was, by the next agent if need be; only a kill within
+ * those seconds leaves it to the counters of this one.
  */
 export class SpooledStream implements LogStream {
   readonly name: string;
@@ -70,6 +72,7 @@ export class SpooledStream implements LogStream {
     this.#options = options;
     this.name = options.receiver.name;
     this.audience = options.receiver.audience;
+    options.spool.onDropped((payload) => this.#noteDropped(payload));
     this.#sending = this.#send();
   }
 
@@ -79,7 +82,14 @@ export class SpooledStream implements LogStream {
 
   deliver(delivery: Delivery): Promise<boolean> {
     const taken = !this.#closed.signal.aborted && this.#append(delivery);
-    if (!taken) this.#dropped++;
+    if (!taken) {
+      this.#dropped++;
+      // Lines that are refused are told of by whoever hands them over, but not what told of them.
+      if (tellsOfLosses(delivery)) {
+        this.#missing.again(delivery);
+        this.#tellSoon();
+      }
+    }
     return Promise.resolve(taken);
   }
 
@@ -90,7 +100,9 @@ export class SpooledStream implements LogStream {
       ...{ id, seq, timeNs, priority, rule, hostname, app: container?.app },
       text: formatLine(delivery, { format: this.#options.format }),
     };
-    const label = { lane: laneOf(delivery), urgent: URGENT.includes(priority) };
+    // What tells of losses goes before what waits, has the room that is reserved, and is not dropped.
+    const kept = tellsOfLosses(delivery);
+    const label = { lane: laneOf(delivery), urgent: kept || URGENT.includes(priority), kept };
     const taken = this.#options.spool.append(label, payloadOf(line));
     if (taken) this.#wake?.();
     return taken;
@@ -191,17 +203,30 @@ export class SpooledStream implements LogStream {
 
   #noteMissing(line: OutgoingLine): void {
     this.#missing.note(line);
+    this.#tellSoon();
+  }
+
+  /** The spool was full and the line's app held the most of it: the line is lost to that app, which is told. */
+  #noteDropped(payload: Buffer): void {
+    this.#dropped++;
+    const line = decodeLine(payload);
+    if (line !== undefined) this.#noteMissing(line);
+  }
+
+  #tellSoon(): void {
+    if (this.#closed.signal.aborted) return;
     this.#tellTimer ??= setTimeout(
       () => this.#tellMissing(),
       this.#options.tellLossesMs ?? TELL_LOSSES_MS,
     );
   }
 
-  /** What does not fit into the spool now is told with what comes next. */
+  /** What does not fit into the spool now is told later. */
   #tellMissing(): void {
     clearTimeout(this.#tellTimer);
     this.#tellTimer = undefined;
-    this.#missing.tell(this.name, (notice) => this.#append(notice));
+    const all = this.#missing.tell(this.name, (notice) => this.#append(notice));
+    if (!all) this.#tellSoon();
   }
 
   /** Not faster than asked for. */
@@ -248,6 +273,10 @@ function payloadOf(line: OutgoingLine): Buffer {
   if (payload.length <= MAX_PAYLOAD_BYTES || line.app === undefined) return payload;
   return encodeLine({ ...line, app: { ...line.app, tags: {} } });
 }
+
+/** A policy may have a rule of that name, but not the source. */
+const tellsOfLosses = ({ detection: { rule, source } }: Delivery): boolean =>
+  rule === LOST_RULE && source === 'varvel';
 
 /** An app's instances share a turn; what has no app has one per container, what has no container one of its own. */
 function laneOf({ detection: { container } }: Delivery): string {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { newDrillAction } from '../../../src/commands/drill-action.ts';
 import { LogReader } from '../../../src/commands/drill-log.ts';
+import type { LogSystem } from '../../../src/reading/read-log-line.ts';
 import type { LogFacts } from '../../../src/commands/drill-log.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { formatLine } from '../../../src/streams/format.ts';
@@ -35,23 +36,25 @@ const cf = (line: string, source = 'VARVEL/0'): string =>
 const syslog = (line: string, sourceType = 'VARVEL'): string =>
   renderRfc5424(lineOf({ text: line }), { sourceType }).text;
 
-function read(lines: readonly string[], app?: string): LogFacts {
-  const reader = new LogReader({ action, sourceType: 'VARVEL', app });
+function read(lines: readonly string[], app?: string, from?: LogSystem): LogFacts {
+  const reader = new LogReader({ action, from, sourceType: 'VARVEL', app });
   for (const [at, line] of lines.entries()) reader.line(line, at);
   return reader.facts;
 }
 
 describe('the drill’s line', () => {
   test('is found in what each log prints, with who says that it is the agent’s', () => {
-    for (const [line, origin] of [
-      [cf(json(drill())), 'varvel'],
-      [syslog(json(drill())), 'varvel'],
-      [cf(text(drill())), 'varvel'],
-      [json(drill()), 'unknown'],
-      [`shop-1  | ${json(drill())}`, 'unknown'],
-      [`2026-01-31T08:15:04.12Z ${text(drill())}`, 'unknown'],
+    for (const [line, origin, from] of [
+      [cf(json(drill())), 'varvel', 'cf'],
+      [syslog(json(drill())), 'varvel', 'syslog'],
+      [cf(text(drill())), 'varvel', 'cf'],
+      [cf(json(drill())), 'unknown', undefined],
+      [syslog(json(drill())), 'unknown', undefined],
+      [json(drill()), 'unknown', undefined],
+      [`shop-1  | ${json(drill())}`, 'unknown', 'docker'],
+      [`2026-01-31T08:15:04.12Z ${text(drill())}`, 'unknown', 'kubectl'],
     ] as const) {
-      const { drill: found, agentLines, forged, strange } = read(['', line, line]);
+      const { drill: found, agentLines, forged, strange } = read(['', line, line], undefined, from);
       assert.deepEqual([found?.atMs, found?.origin], [1, origin], line);
       assert.deepEqual([agentLines, forged, strange], [2, 0, 0]);
     }
@@ -134,7 +137,7 @@ describe('what else a log tells', () => {
   });
 
   test('a log that is read again and again is counted once', () => {
-    const reader = new LogReader({ action, sourceType: 'VARVEL', app: undefined });
+    const reader = new LogReader({ action, from: undefined, sourceType: 'VARVEL', app: undefined });
     for (let run = 0; run < 3; run++) {
       reader.restart();
       for (const line of [json(drill('0'.repeat(20))), 'x']) reader.line(line, run);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { commandsFor, newDrillAction } from '../../../src/commands/drill-action.ts';
 import { lookOf } from '../../../src/commands/drill-host.ts';
+import { planOf } from '../../../src/commands/drill-plan.ts';
 import { formatLine } from '../../../src/streams/format.ts';
 import { runCommand } from '../../support/run-command.ts';
 import { deliveryOf } from '../streams/delivery-fixture.ts';
@@ -27,6 +28,35 @@ test('without options: the exact commands, what to look for, and nothing is done
   assert.notEqual(action.token, token);
   assert.equal(action.path, `/varvel-drill/critical/${action.token}`);
   assert.equal(action.rule, 'Varvel drill critical');
+});
+
+test('where a log is from is said, or is what its command begins with', async () => {
+  const from = (logs: string, system?: string): string | undefined =>
+    planOf({
+      ...{ run: undefined, expect: undefined, listen: undefined, expectText: undefined },
+      ...{ headers: [], env: {}, app: undefined, priority: undefined, timeout: undefined },
+      ...{ logs, from: system, sourceType: undefined },
+    }).from;
+  assert.equal(from('cf logs shop --recent'), 'cf');
+  assert.equal(from('  docker compose logs shop'), 'docker');
+  assert.equal(from('kubectl -n shop logs deploy/shop'), 'kubectl');
+  for (const other of [
+    'cf ssh shop -c "cat log"',
+    'tail -f cf logs',
+    'ssh host cf logs shop',
+    'cat',
+  ])
+    assert.equal(from(other), undefined, other);
+  assert.equal(from('tail -f drain.log', 'syslog'), 'syslog');
+  assert.equal(from('cf logs shop', 'docker'), 'docker');
+  for (const [argv, why] of [
+    [['--logs', 'cat', '--from', 'rsyslog'], /--from must be cf, syslog, docker or kubectl/],
+    [['--from', 'cf'], /--from is for the log of --logs, which is not there/],
+  ] as const) {
+    const { code, err } = await runCommand('drill', ...argv);
+    assert.equal(code, 2);
+    assert.match(err, why);
+  }
 });
 
 test('a name of any characters is one word of the shell', () => {

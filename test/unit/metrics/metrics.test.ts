@@ -99,7 +99,7 @@ test('what others count is asked for at the scrape', async () => {
 test('what waits for receivers, and what runtimes were asked', async () => {
   let waiting = 3;
   const bounds = { bytes: 4096, maxBytes: 1 << 20 };
-  const counts = { recovered: 2, unreadBytes: 5, refused: 7 };
+  const counts = { recovered: 2, unreadBytes: 5, refused: 7, dropped: 8 };
   const metrics = new AgentMetrics('1', {
     spools: () => [
       {
@@ -115,6 +115,10 @@ test('what waits for receivers, and what runtimes were asked', async () => {
         ...{ name: 'garden', connected: true, message: '' },
         counters: { connects: 1, questions: 20, failures: 3, refused: 4 },
       },
+      {
+        ...{ name: 'docker', connected: true, message: '' },
+        counters: { connects: 1, questions: 0, failures: 0, refused: 0, oversized: 6 },
+      },
       { name: 'cgroup', connected: true, message: '' },
     ],
   });
@@ -127,6 +131,7 @@ test('what waits for receivers, and what runtimes were asked', async () => {
   assert.equal(await of(`varvel_spool_recovered_lines_total${spool}`), '2');
   assert.equal(await of(`varvel_spool_unread_bytes_total${spool}`), '5');
   assert.equal(await of(`varvel_spool_refused_lines_total${spool}`), '7');
+  assert.equal(await of(`varvel_spool_dropped_lines_total${spool}`), '8');
   assert.equal(await of(`varvel_stream_retries_total${spool}`), '11');
   waiting = 0;
   assert.equal(await of(`varvel_spool_oldest_timestamp_seconds${spool}`), undefined);
@@ -138,6 +143,8 @@ test('what waits for receivers, and what runtimes were asked', async () => {
   assert.equal(await of(`varvel_runtime_failures_total${garden}`), '3');
   assert.equal(await of(`varvel_runtime_refused_total${garden}`), '4');
   assert.equal(await of('varvel_runtime_questions_total{runtime="cgroup"}'), undefined);
+  assert.equal(await of('varvel_runtime_oversized_total{runtime="docker"}'), '6');
+  assert.equal(await of(`varvel_runtime_oversized_total${garden}`), undefined);
 });
 
 test('an app’s totals only grow, while its cgroups come and go', () => {

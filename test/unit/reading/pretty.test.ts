@@ -24,6 +24,7 @@ const cf = (text: string, source = 'VARVEL/0'): string =>
 function pretty(lines: readonly string[], options: Partial<PrettyOptions> = {}): string {
   const it = new Pretty({
     ...{ columns: 80, colour: false, minimum: 'Debug', only: false, sourceType: 'VARVEL' },
+    from: 'cf',
     ...options,
   });
   return lines.map((line) => it.line(line)).join('') + it.end();
@@ -80,10 +81,13 @@ test('the least priority and the app’s lines can be left out; numbers go on me
 
 test('a new agent counts from one again: no gap; another instance has numbers of its own', () => {
   const other = containerOf({}, { instance: '1' });
-  const text = pretty([
-    ...[json(5), json(1, {}, 'new-1'), json(2, {}, 'new-2')],
-    json(9, { container: other }, 'other'),
-  ]);
+  const text = pretty(
+    [
+      ...[json(5), json(1, {}, 'new-1'), json(2, {}, 'new-2')],
+      json(9, { container: other }, 'other'),
+    ],
+    { from: 'docker' },
+  );
   assert.doesNotMatch(text, /not in this log/);
 });
 
@@ -94,9 +98,36 @@ test('what an app prints is never taken for the agent’s, where the log names t
   assert.match(text, /^1 line looked like a detection and came from elsewhere than VARVEL/m);
 });
 
-test('where the log does not name it, it is said', () => {
-  assert.match(pretty([json(1)]), /This log does not say who wrote a line/);
-  assert.doesNotMatch(pretty([cf(json(1))]), /does not say/);
+const DOUBT = '-- the app may have printed what follows: this log does not say who wrote a line --';
+
+test('where the log does not name it, it is said before the first detection, and at the end', () => {
+  for (const from of ['docker', 'kubectl', undefined] as const) {
+    const lines = pretty(['hello', json(1), json(2)], { from }).split('\n');
+    assert.deepEqual(lines.slice(0, 2), ['  | hello', DOUBT]);
+    assert.equal(lines.filter((line) => line === DOUBT).length, 1);
+    assert.match(lines.at(-3) ?? '', /This log does not say who wrote a line.*the source\.$/);
+  }
+  assert.doesNotMatch(pretty([cf(json(1))]), /does not say|may have printed/);
+});
+
+test('a log that has the platform’s frame proves nothing by that: --from does, and is named', () => {
+  const drain = (text: string): string =>
+    `<11>1 2026-01-31T08:15:04Z o.s.a guid [VARVEL/0] - - ${text}`;
+  for (const [line, system] of [
+    [cf(json(1)), 'cf'],
+    [drain(json(1)), 'syslog'],
+  ] as const) {
+    const unknown = pretty([line], { from: undefined });
+    assert.ok(unknown.startsWith(`${DOUBT}\n`));
+    assert.match(
+      unknown,
+      new RegExp(`an app can print that too.*say so: --from ${system}\\.$`, 'm'),
+    );
+    assert.doesNotMatch(pretty([line], { from: system }), /may have printed/);
+    const other = system === 'cf' ? 'syslog' : 'cf';
+    assert.match(pretty([line], { from: other }), /^ {2}\| .*\n0 detections\.$/m);
+    assert.match(pretty([line], { from: 'docker' }), /^ {2}\| .*\n0 detections\.$/m);
+  }
 });
 
 test('a line of the agent in its text format is shown as it is', () => {
@@ -120,6 +151,7 @@ test('no text of an app steers the terminal or begins in the first column', () =
       const raw = asApp ? said.replaceAll('\n', ' ') : cf(json(1, { output, rule: said }));
       const it = new Pretty({
         ...{ columns: 80, colour: true, minimum: 'Debug', only: false, sourceType: 'VARVEL' },
+        from: asApp ? undefined : 'cf',
       });
       const shown = it.line(raw);
       const plain = shown.replaceAll(OWN, '');
@@ -138,7 +170,7 @@ test('no text of an app steers the terminal or begins in the first column', () =
 test('varvel pretty: standard input, files, and bad input', async () => {
   const run = await runCommandOn(
     [`${cf(json(1))}\n${cf(json(3)).slice(0, 40)}`, cf(json(3)).slice(40)],
-    'pretty',
+    ...['pretty', '--from', 'cf'],
   );
   assert.equal(run.code, 0);
   assert.match(run.out, /#1 [\s\S]*number 2 of shop\/0[\s\S]*#3 /);
@@ -159,6 +191,12 @@ test('varvel pretty: standard input, files, and bad input', async () => {
     const wrong = await runCommand('pretty', '-p', 'eror');
     assert.equal(wrong.code, 2);
     assert.match(wrong.err, /--priority must be one of emergency, .*"eror"\. Did you mean error\?/);
+    const nowhere = await runCommand('pretty', '--from', 'docker logs');
+    assert.equal(nowhere.code, 2);
+    assert.match(
+      nowhere.err,
+      /--from must be cf, syslog, docker or kubectl, the system that wrote the log; it is "docker logs"/,
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }

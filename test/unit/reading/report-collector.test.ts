@@ -42,14 +42,20 @@ describe('what a log is taken for', () => {
   });
 
   test('whose a line is, is what the log system says', () => {
-    const incident = incidentOf([
+    const lines = [
       cf(line(1, 0)),
       cf(line(2, 0, { rule: 'forged' }), 'APP/PROC/WEB/0'),
       cf(line(2, 0, { rule: 'forged' }, 'text'), 'APP/PROC/WEB/0'),
       cf('{"cut":', 'VARVEL/0'),
-    ]);
+    ];
+    const incident = incidentOf(lines, { from: 'cf' });
     assert.deepEqual(incident.origins, { varvel: 1, unknown: 0, forged: 2, unreadable: 1 });
     assert.deepEqual(rulesOf(incident), [['Shell in an app container', 'Warning', 1]]);
+    const unsaid = incidentOf(lines);
+    assert.deepEqual(unsaid.origins, { varvel: 0, unknown: 1, forged: 2, unreadable: 0 });
+    assert.equal(unsaid.looksLike, 'cf');
+    assert.equal(incidentOf(lines, { from: 'docker' }).span, undefined, 'its lines are text there');
+    assert.deepEqual(incidentOf([line(1, 0)], { from: 'cf' }).origins.forged, 1, 'it has no frame');
     assert.deepEqual(incidentOf([line(1, 0)]).origins.unknown, 1);
   });
 

@@ -30,7 +30,7 @@ export function collect(
 ): Incident | undefined {
   const collector = new IncidentCollector({
     ...{ sinceMs: undefined, untilMs: undefined, app: undefined, id: undefined },
-    ...{ sourceType: 'VARVEL', knownRules: new Set<string>(), ...options },
+    ...{ from: undefined, sourceType: 'VARVEL', knownRules: new Set<string>(), ...options },
   });
   for (const one of lines) collector.line(one);
   return collector.end();

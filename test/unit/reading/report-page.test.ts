@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { parse, type DefaultTreeAdapterTypes } from 'parse5';
+import type { LogSystem } from '../../../src/reading/read-log-line.ts';
 import { renderReport } from '../../../src/reading/report/page.ts';
 import { duration } from '../../../src/reading/report/parts.ts';
 import { ruleGuide } from '../../../src/reading/report/rule-guide.ts';
@@ -17,8 +18,8 @@ const GUIDE = ruleGuide([
     description: 'Few apps ever do.\n  What\nto do: Restart it &\n  rotate.\n',
   },
 ]);
-const page = (lines: readonly string[]): string =>
-  renderReport(incidentOf(lines), { guide: GUIDE, version: '1.2.3', asked: '' });
+const page = (lines: readonly string[], from?: LogSystem): string =>
+  renderReport(incidentOf(lines, { from }), { guide: GUIDE, version: '1.2.3', asked: '' });
 
 /** What is read on the page, without markup. */
 function textOf(html: string): string {
@@ -58,7 +59,7 @@ test('what it says of a rule that is known, and of one that is not', () => {
 
 test('the head: how much, when, where', () => {
   const text = textOf(
-    page([cf(line(1, 0, { priority: 'Critical' })), cf(line(2, 75, { rule: 'Mine' }))]),
+    page([cf(line(1, 0, { priority: 'Critical' })), cf(line(2, 75, { rule: 'Mine' }))], 'cf'),
   );
   assert.match(text, /shop/);
   assert.match(
@@ -78,23 +79,37 @@ test('what this log can be relied on for', () => {
     ...{ firstNs: 0n, lastNs: 0n, container },
   };
   const text = textOf(
-    page([
-      cf(line(1, 0)),
-      cf(line(5, 1)),
-      cf(line(9, 2), 'APP/PROC/WEB/0'),
-      line(6, 3),
-      cf(line(0, 4, lostNotice('syslog', lost))),
-      cf(line(0, 5, suppressedNotice(suppressed, LIMITS), 'text')),
-    ]),
+    page(
+      [
+        cf(line(1, 0)),
+        cf(line(5, 1)),
+        cf(line(9, 2), 'APP/PROC/WEB/0'),
+        line(6, 3),
+        cf(line(0, 4, lostNotice('syslog', lost))),
+        cf(line(0, 5, suppressedNotice(suppressed, LIMITS), 'text')),
+      ],
+      'cf',
+    ),
   );
-  assert.match(text, /4 lines of the agent by the log system’s word/);
-  assert.match(text, /does not say who wrote 1 line/);
-  assert.match(text, /1 line looked like a detection and came from elsewhere/);
+  assert.match(text, /4 lines of the agent by the log system’s word, which --from named/);
+  assert.doesNotMatch(text, /does not say who wrote/);
+  assert.match(text, /2 lines looked like a detection and came from elsewhere/);
   assert.match(text, /Of shop\/0 3 lines are missing here by their numbers \(seq\): 2–4\./);
   assert.match(text, /31 more detections were counted instead of written/);
   assert.match(text, /2 lines were lost on the way/);
   assert.match(text, /No coverage line is here/);
   assert.match(text, /Varvel: lines lost × 1: Lines are missing in this log; the operator’s copy/);
+});
+
+test('a log of which nobody said where it is from: an app may have printed each of its lines', () => {
+  const unsaid = textOf(page([cf(line(1, 0)), cf(line(2, 1))]));
+  assert.match(unsaid, /does not say who wrote 2 lines here: the app may have printed some/);
+  assert.match(unsaid, /It looks like one of cf logs, which an app can print too\..*--from cf\./);
+  assert.doesNotMatch(unsaid, /no app can write/);
+  assert.match(unsaid, /This log does not say who wrote this line\./);
+  const docker = textOf(page([line(1, 0)], 'docker'));
+  assert.match(docker, /does not say who wrote 1 line/);
+  assert.doesNotMatch(docker, /It looks like/);
 });
 
 test('a log without a detection has a page that says so', () => {

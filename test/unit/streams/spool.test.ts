@@ -117,7 +117,7 @@ describe('spool', () => {
   });
 
   test('files are removed once all in them is settled', () => {
-    const spool = openSpool({ segmentBytes: 600_000 });
+    const spool = openSpool({ maxBytes: 32 << 20, segmentBytes: 600_000 });
     const long = 'x'.repeat(60_000);
     for (let n = 0; n < 15; n++) put(spool, `${n} ${long}`);
     assert.equal(segments().length, 2);
@@ -169,12 +169,102 @@ describe('spool', () => {
     const spool = openSpool({ maxBytes: 20_000 });
     let taken = 0;
     while (put(spool, 'x'.repeat(980))) taken++;
-    assert.equal(taken, 18);
+    // Of 20,000 bytes 29 of 32 parts are for what waits, and nine tenths of that for what is not urgent.
+    assert.equal(taken, 16);
     assert.ok(put(spool, 'urgent', 'app', true));
     assert.ok(!put(spool, 'x'.repeat(980)));
     assert.equal(spool.counters().refused, 2);
     assert.ok(spool.counters().bytes <= 20_000);
-    assert.equal(drain(spool).length, 19);
+    assert.equal(drain(spool).length, 17);
+  });
+
+  test('when one lane has filled it, its newest records make room for another’s', () => {
+    const spool = openSpool({ maxBytes: 200_000 });
+    const dropped: string[] = [];
+    spool.onDropped((payload) => dropped.push(payload.toString()));
+    const filler = 'x'.repeat(1000);
+    let taken = 0;
+    while (put(spool, `${taken} ${filler}`, 'flood')) taken++;
+    assert.ok(taken > 150, String(taken));
+    assert.ok(put(spool, 'alarm of the flood', 'flood', true));
+    // Half of what there is, and not more: then both have the same.
+    let quiet = 0;
+    while (put(spool, `quiet ${quiet} ${filler}`, 'quiet')) quiet++;
+    const { refused, dropped: count, bytes } = spool.counters();
+    assert.deepEqual([refused, count], [2, dropped.length]);
+    assert.ok(Math.abs(taken / 2 - quiet) <= 2, `${quiet} beside ${taken}`);
+    assert.ok(bytes <= 200_000);
+    const numbers = dropped.map((text) => Number(text.split(' ')[0]));
+    assert.deepEqual(
+      numbers,
+      numbers.map((_, nth) => taken - 1 - nth),
+      'the newest first, none that is urgent',
+    );
+    const all = drain(spool);
+    assert.equal(all.length, taken + 1 + quiet - dropped.length);
+    assert.equal(all[0], 'alarm of the flood');
+  });
+
+  test('an urgent record that finds all taken by urgent ones of another lane has room made too', () => {
+    const spool = openSpool({ maxBytes: 50_000 });
+    while (put(spool, 'x'.repeat(1000), 'flood', true));
+    assert.ok(put(spool, 'alarm', 'quiet', true));
+    assert.ok(put(spool, 'line', 'quiet'), 'as is one that is not urgent');
+    const all = drain(spool);
+    assert.equal(all.filter((text) => !text.startsWith('x')).length, 2);
+  });
+
+  test('records that are kept are not dropped: others of the lane are', () => {
+    const spool = openSpool({ maxBytes: 50_000 });
+    for (let n = 0; n < 5; n++)
+      assert.ok(
+        spool.append({ lane: 'flood', urgent: true, kept: true }, Buffer.from(`kept ${n}`)),
+      );
+    while (put(spool, 'x'.repeat(1000), 'flood', true));
+    let quiet = 0;
+    while (put(spool, `quiet ${quiet}`, 'quiet', true)) quiet++;
+    const all = drain(spool);
+    assert.equal(all.filter((text) => text.startsWith('kept')).length, 5);
+    assert.equal(all.filter((text) => text.startsWith('quiet')).length, quiet);
+  });
+
+  test('files are tidied up as room is needed; order, and what was told of, outlive the process', () => {
+    const maxBytes = 100_000;
+    const first = openSpool({ maxBytes });
+    const filler = 'x'.repeat(200);
+    let flood = 0;
+    // Both lanes in every file.
+    for (let n = 0; put(first, `${n} ${filler}`, n % 8 === 0 ? 'quiet' : 'flood'); n++) flood = n;
+    const lanes = new Map<string, number[]>();
+    const onDisk = (): number =>
+      readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+    let most = 0;
+    for (let n = 0; n < 60; n++) {
+      assert.ok(put(first, `${flood + 1 + n} ${filler}`, 'late'));
+      most = Math.max(most, onDisk());
+    }
+    assert.ok(most <= maxBytes, `${most} bytes`);
+    const { waiting, dropped } = first.counters();
+    assert.ok(dropped >= 60);
+    killed(first);
+    const second = openSpool({ maxBytes });
+    assert.equal(second.counters().recovered, waiting);
+    for (let items = second.peek(10); items.length > 0; items = second.peek(10)) {
+      for (const { lane, payload } of items) {
+        const numbers = lanes.get(lane) ?? [];
+        numbers.push(Number(payload.toString().split(' ')[0]));
+        lanes.set(lane, numbers);
+      }
+      second.settle(items.length);
+    }
+    for (const [lane, numbers] of lanes)
+      assert.deepEqual(
+        numbers,
+        numbers.toSorted((one, other) => one - other),
+        lane,
+      );
+    assert.equal([...lanes.values()].flat().length, waiting);
+    assert.equal(lanes.get('late')?.length, 60);
   });
 
   test('a full disk refuses records; what was taken stays', () => {

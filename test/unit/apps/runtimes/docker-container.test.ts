@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ArraySplitter } from '../../../../src/apps/runtimes/array-splitter.ts';
 import {
   containerFromCreate,
   mergeContainer,
+  parseCutEvent,
   parseDockerEvent,
   renamedContainer,
 } from '../../../../src/apps/runtimes/docker-container.ts';
@@ -88,11 +90,69 @@ test('a rename changes the app’s name only where no label gives it', () => {
   assert.deepEqual([renamed.name, renamed.app?.name], ['b', 'shop']);
 });
 
-test('lines across chunks, also inside a character; bounded', () => {
-  const splitter = new LineSplitter(16);
-  const bytes = Buffer.from('aé\n\nb\nrest');
-  const lines = [...bytes].flatMap((byte) => splitter.push(Buffer.from([byte])));
-  assert.deepEqual(lines, ['aé', '', 'b']);
-  assert.deepEqual(splitter.push(Buffer.from('!\n')), ['rest!']);
-  assert.throws(() => splitter.push(Buffer.alloc(17, 'x')), RangeError);
+const cutAt = (text: string, step: number): Buffer[] => {
+  const bytes = Buffer.from(text);
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += step) chunks.push(bytes.subarray(at, at + step));
+  return chunks;
+};
+
+test('lines across chunks, also inside a character', () => {
+  const splitter = new LineSplitter(16, 4);
+  const lines = cutAt('aé\n\nb\nrest', 1).flatMap((chunk) => splitter.push(chunk));
+  assert.deepEqual(
+    lines.map(({ text }) => text),
+    ['aé', '', 'b'],
+  );
+  assert.deepEqual(splitter.push(Buffer.from('!\n')), [{ text: 'rest!', cut: false }]);
+});
+
+test('of a line over the bound the beginning is kept; the next line is whole', () => {
+  const text = `${'x'.repeat(16)}\n${'y'.repeat(17)}\n${'z'.repeat(100_000)}\nnext\n`;
+  for (const step of [1, 3, 16, 17, 1000, 200_000]) {
+    const splitter = new LineSplitter(16, 4);
+    assert.deepEqual(
+      cutAt(text, step).flatMap((chunk) => splitter.push(chunk)),
+      [
+        { text: 'x'.repeat(16), cut: false },
+        { text: 'yyyy', cut: true },
+        { text: 'zzzz', cut: true },
+        { text: 'next', cut: false },
+      ],
+      `chunks of ${step}`,
+    );
+  }
+});
+
+test('a list’s objects one by one, whatever their strings hold; of one over the bound the beginning', () => {
+  const objects = [
+    { Id: 'a', Labels: { x: '}{"[\\', é: '\\"}' }, Ports: [{ n: 1 }] },
+    { Id: 'b', Labels: { x: 'x'.repeat(500) } },
+    {},
+    { Id: 'c' },
+  ];
+  const text = `${JSON.stringify(objects)}\n`;
+  for (const step of [1, 2, 7, 64, 100_000]) {
+    const splitter = new ArraySplitter(200, 12);
+    const found = cutAt(text, step).flatMap((chunk) => splitter.push(chunk));
+    assert.ok(splitter.isComplete);
+    assert.deepEqual(
+      found.map(({ text: one, cut }) => (cut ? one : (JSON.parse(one) as unknown))),
+      [objects[0], '{"Id":"b","L', {}, { Id: 'c' }],
+      `chunks of ${step}`,
+    );
+  }
+  const splitter = new ArraySplitter(200, 12);
+  splitter.push(Buffer.from('[{"Id":"a"'));
+  assert.ok(!splitter.isComplete, 'one that was cut off on its way');
+});
+
+test('the beginning of an event names its container, whatever the app’s image and labels say', () => {
+  const other = 'f'.repeat(64);
+  const lie = `"Type":"container","Action":"destroy","Actor":{"ID":"${other}"`;
+  const event = `{"status":"create","id":"${ID}","from":${JSON.stringify(lie)},${line('create', { a: lie, b: 'x'.repeat(9000) }).slice(1)}`;
+  assert.equal(parseDockerEvent(event)?.id, ID);
+  assert.deepEqual(parseCutEvent(event.slice(0, 4096)), { action: 'create', id: ID });
+  assert.equal(parseCutEvent(event.slice(0, 100)), undefined);
+  assert.equal(parseCutEvent('{"Type":"image","Action":"pull"'), undefined);
 });

@@ -1,0 +1,30 @@
+import type Docker from 'dockerode';
+import type { Container } from '../identity.ts';
+import { askDocker } from './docker-answers.ts';
+import { digestFromImage } from './docker-container.ts';
+
+/** Images whose answers are kept; beyond, all are asked for again. */
+const MAX_IMAGES = 256;
+
+/** The digests of images, each asked for once for all its containers. */
+export class ImageDigests {
+  readonly #docker: Docker;
+  readonly #answers = new Map<string, Promise<unknown>>();
+
+  constructor(docker: Docker) {
+    this.#docker = docker;
+  }
+
+  /** Of the container's image; undefined when the engine knows none, or does not say. Never rejects. */
+  async of({ image, imageId }: Container, signal: AbortSignal): Promise<string | undefined> {
+    if (imageId === undefined) return undefined;
+    let answer = this.#answers.get(imageId);
+    if (answer === undefined) {
+      const path = `/images/${encodeURIComponent(imageId)}/json`;
+      answer = askDocker(this.#docker, path, signal).catch(() => undefined);
+      if (this.#answers.size >= MAX_IMAGES) this.#answers.clear();
+      this.#answers.set(imageId, answer);
+    }
+    return digestFromImage(await answer, image);
+  }
+}
