@@ -1,3 +1,4 @@
+import type { ContinuityStatus } from './agent-continuity.ts';
 import type { LiveRules } from './agent-rules.ts';
 import type { Relief } from './agent-relief.ts';
 import type { AgentSnapshot } from './agent-snapshot.ts';
@@ -16,6 +17,8 @@ import type { LogStream } from './streams/stream.ts';
 /** Records that came from the kernel, since the agent's start. */
 export class ReceivedRecords {
   records = 0;
+  /** CLOCK_BOOTTIME of the last event that was read. */
+  lastBootNs = 0n;
   /** Of the self-test. */
   selfTest = 0;
   readonly #byEvent = new Float64Array(EVENT_NAMES.length);
@@ -44,7 +47,11 @@ export interface ReportSources {
   readonly streams: () => readonly LogStream[];
   readonly received: ReceivedRecords;
   readonly relief: Relief;
+  /** Undefined before the state is open. */
+  readonly continuity: () => ContinuityStatus | undefined;
 }
+
+const NOTHING_YET: ContinuityStatus = { troubles: [], unwatched: { seconds: 0, containers: 0 } };
 
 /** What the agent tells of itself: metrics, and what `varvel status` shows. All stages are asked when somebody asks. */
 export class AgentReport {
@@ -91,6 +98,7 @@ export class AgentReport {
         detections: Object.fromEntries(counters.detections),
       },
       ceilings: relief.status(),
+      continuity: this.#sources.continuity() ?? NOTHING_YET,
       processes: tree.counters(),
       delivery: fanOut.counters(),
       streams: Object.fromEntries(streams().map((stream) => [stream.name, stream.counters()])),
@@ -133,6 +141,7 @@ export class AgentReport {
         }),
       runtimes: () => apps.runtimes(),
       ceilings: () => relief.status(),
+      continuity: () => this.#sources.continuity() ?? NOTHING_YET,
       suppressed: () => fanOut.counters().suppressed,
       events: () => received.byEvent(),
       context: () => tree.counters(),

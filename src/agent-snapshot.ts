@@ -1,4 +1,5 @@
 import type { CeilingStatus } from './agent-ceilings.ts';
+import type { ContinuityStatus } from './agent-continuity.ts';
 import type { RulesStatus } from './agent-rules.ts';
 import type { AdmissionCounters } from './apps/admission.ts';
 import type { AppsSnapshot } from './apps/status.ts';
@@ -37,6 +38,8 @@ export interface AgentSnapshot {
   };
   /** What the agent uses and may use, and which rules are off for it. */
   readonly ceilings: CeilingStatus;
+  /** What was not watched before this agent, and what it cannot keep for the next. */
+  readonly continuity: ContinuityStatus;
   readonly processes: ProcessTreeCounters;
   readonly delivery: FanOutCounters;
   readonly streams: Readonly<Record<string, StreamCounters | SpooledCounters>>;

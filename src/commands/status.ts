@@ -62,6 +62,7 @@ function format(snapshot: AgentSnapshot): string {
         .join(''),
   ];
   lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
+  lines.push(...continuityLines(snapshot.continuity));
   if (kernel.scopeFull > 0)
     lines.push(`NOT WATCHED: ${kernel.scopeFull} cgroups found the scope map full`);
   if (apps.rescanTruncated)
@@ -73,10 +74,11 @@ function format(snapshot: AgentSnapshot): string {
 function spoolLines(streams: AgentSnapshot['streams']): string[] {
   return Object.entries(streams).flatMap(([name, counters]) => {
     if (!('spool' in counters)) return [];
-    const { waiting, bytes, maxBytes, oldestMs, refused } = counters.spool;
+    const { waiting, bytes, maxBytes, oldestMs, refused, inMemory } = counters.spool;
     const oldest = oldestMs === undefined ? '' : `, the oldest of ${clock(oldestMs)}`;
     return [
       `spool ${name}: ${waiting} lines wait for the receiver (${mebibytes(bytes)} of ${mebibytes(maxBytes)} MiB on the disk${oldest})` +
+        (inMemory > 0 ? `; ${inMemory} OF THEM IN MEMORY: the disk takes nothing` : '') +
         (refused > 0 ? `; ${refused} DID NOT FIT` : ''),
     ];
   });
@@ -100,6 +102,22 @@ function ceilingLines(status: AgentSnapshot['ceilings']): string[] {
     ...(without === undefined
       ? []
       : [`NOT WATCHED FOR: ${without}, from ${clock(status.sinceMs ?? 0)} on`]),
+  ];
+}
+
+/** What was not watched before this agent, and what the disk does not take. */
+function continuityLines({ troubles, unwatched }: AgentSnapshot['continuity']): string[] {
+  const { seconds, containers } = unwatched;
+  return [
+    ...(containers > 0
+      ? [
+          `not watched before this agent’s start: ${containers} containers, ${seconds.toFixed(1)} s at most; their logs say when`,
+        ]
+      : []),
+    ...troubles.map(
+      ({ part, sinceMs, why, means }) =>
+        `NOT KEPT ON DISK since ${clock(sinceMs)}: ${part}, because ${why}. ${means}`,
+    ),
   ];
 }
 

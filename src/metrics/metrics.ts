@@ -7,6 +7,7 @@ import type { StreamCounters } from '../streams/stream.ts';
 import type { MetricSample } from '../streams/loggregator/metric-sample.ts';
 import type { AppTotal } from './app-totals.ts';
 import { ceilingMetrics, type CeilingSource } from './ceiling-metrics.ts';
+import { continuityMetrics, type ContinuitySource } from './continuity-metrics.ts';
 import { size, total } from './collected.ts';
 import { runtimeMetrics, type RuntimeSource } from './runtime-metrics.ts';
 import { spoolMetrics, type SpoolSource } from './spool-metrics.ts';
@@ -50,6 +51,7 @@ export interface MetricSources {
   readonly streams?: () => Iterable<{ readonly name: string; readonly counters: StreamCounters }>;
   readonly spools?: SpoolSource;
   readonly ceilings?: CeilingSource;
+  readonly continuity?: ContinuitySource;
   readonly runtimes?: RuntimeSource;
   readonly context?: () => ProcessTreeCounters;
   /** The rules in force and their reloads. */
@@ -102,6 +104,7 @@ export class AgentMetrics {
     this.#sizes(registers, sources);
     this.#streamMetrics(registers, sources);
     if (sources.ceilings !== undefined) ceilingMetrics(registers, sources.ceilings);
+    if (sources.continuity !== undefined) continuityMetrics(registers, sources.continuity);
     if (sources.spools !== undefined) spoolMetrics(registers, sources.spools);
     if (sources.runtimes !== undefined) runtimeMetrics(registers, sources.runtimes);
   }

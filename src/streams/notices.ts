@@ -14,6 +14,8 @@ export const GAP_RULE = 'Varvel: numbers uncertain';
 export const SHED_RULE = 'Varvel: rules switched off';
 export const COVERAGE_RULE = 'Varvel: coverage';
 export const POLICY_RULE = 'Varvel: policy';
+export const UNWATCHED_RULE = 'Varvel: not watched';
+export const STATE_RULE = 'Varvel: state not kept';
 
 /** What is to be told of an app's policy. */
 export interface PolicyState {
@@ -88,7 +90,7 @@ const GAP_WHY: Readonly<Record<NumberGap['why'], string>> = {
     'the agent before ended while these lines were on their way. Those that are missing here were not written',
   host: 'the host ended without a word, and nobody knows how far the numbers came. Those that are missing here were not written, or never given',
   forgotten:
-    'more app instances had lines on this host than are remembered. They were given to others, or to earlier lines of this one',
+    'the agent does not know how far they came. It had too many app instances to remember, or its file of numbers was damaged or could not be used. They were given to others, to earlier lines of this one, or never',
 };
 
 /** Which numbers may be missing although nothing was lost since, and why. */
@@ -110,6 +112,51 @@ export function unseenNotice({ count, firstNs, lastNs, container }: Lost): Detec
     output: `${events} not seen from ${isoTime(firstNs)} to ${isoTime(lastNs)}: this container makes more of them than the host can look at, and what they tell is not known`,
     outputFields: { 'lost.count': count, 'lost.first': firstNs, 'lost.last': lastNs },
   });
+}
+
+/** A time in which no agent watched a container that was there. */
+export interface UnwatchedTime {
+  readonly container: Container;
+  /** Unix ns. */
+  readonly fromNs: bigint;
+  readonly toNs: bigint;
+  /** The agent before was stopped; otherwise it ended without a word. */
+  readonly stopped: boolean;
+}
+
+/** That nobody watched the container for a while. A warning when the agent was not stopped: an intruder may have ended it. */
+export function unwatchedNotice({ container, fromNs, toNs, stopped }: UnwatchedTime): Detection {
+  const why = stopped ? 'the agent was stopped' : 'the agent ended without a word';
+  return {
+    ...notice(UNWATCHED_RULE, toNs, container, {
+      output: `Nobody watched this container from ${isoTime(fromNs)} to ${isoTime(toNs)}: ${why}. What happened meanwhile is not known`,
+      outputFields: {
+        'unwatched.from': fromNs,
+        'unwatched.to': toNs,
+        'unwatched.why': stopped ? 'stopped' : 'killed',
+      },
+    }),
+    priority: stopped ? 'Notice' : 'Warning',
+  };
+}
+
+/** That a part of the agent's state cannot be kept on disk, or is kept again (`trouble` undefined). For operators. */
+export function stateNotice(
+  part: string,
+  trouble: { readonly why: string; readonly means: string } | undefined,
+  timeNs: bigint,
+): Detection {
+  const output =
+    trouble === undefined
+      ? `Kept on disk again: ${part}`
+      : `Not kept on disk: ${part}, because ${trouble.why}. ${trouble.means} The agent goes on and tries again`;
+  return {
+    ...notice(STATE_RULE, timeNs, undefined, {
+      output,
+      outputFields: { 'state.part': part, 'state.kept': trouble === undefined },
+    }),
+    priority: trouble === undefined ? 'Notice' : 'Warning',
+  };
 }
 
 const WHEN: Readonly<Record<Coverage['when'], string>> = {

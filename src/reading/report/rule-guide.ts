@@ -4,8 +4,10 @@ import {
   LOST_RULE,
   POLICY_RULE,
   SHED_RULE,
+  STATE_RULE,
   SUPPRESSED_RULE,
   UNSEEN_RULE,
+  UNWATCHED_RULE,
 } from '../../streams/notices.ts';
 
 /** What is known of a rule besides its lines. */
@@ -42,5 +44,7 @@ export const NOTICE_ADVICE: ReadonlyMap<string, string> = new Map([
   [GAP_RULE, 'Numbers may be missing here although no line was lost since.'],
   [SHED_RULE, 'Meanwhile what these rules look for was not seen.'],
   [COVERAGE_RULE, 'What was watched, every five minutes: silence means something then.'],
+  [UNWATCHED_RULE, 'What happened in these times nobody knows: no agent was there.'],
+  [STATE_RULE, 'The host’s disk does not take what the agent keeps for its next start.'],
   [POLICY_RULE, 'The app’s own rules and exceptions.'],
 ]);

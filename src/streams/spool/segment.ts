@@ -10,11 +10,14 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
+import { tookAPart } from '../../shared/disk-trouble.ts';
 import { MAGIC, payloadOf, scanRecords, type RecordPlace } from './record.ts';
 
 const FILE_MODE = 0o600;
 const NUMBER_DIGITS = 12;
 const SETTLED_BYTES = 4;
+/** No file of a spool is larger, with some room: a spool's own segments have 4 MiB. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
 
 /** A file's name for its number. */
 export const segmentName = (number: number): string =>
@@ -26,11 +29,29 @@ export function segmentNumber(name: string): number | undefined {
   return found === undefined ? undefined : Number(found);
 }
 
+/** Where a spool keeps records, one after the other. */
+export interface SpoolSegment {
+  readonly number: number;
+  readonly bytes: number;
+  readonly unsettled: number;
+  /** Adds a record; returns its running number and offset. Throws when it is not taken; nothing is half added then. */
+  append(record: Buffer): { readonly ordinal: number; readonly offset: number };
+  /** The payload of a record; undefined if the segment does not hold what was written. */
+  read(place: Pick<RecordPlace, 'offset' | 'length'>): Buffer | undefined;
+  /** These need not be kept any more. Throws the file system's error: after a crash they would come again. */
+  settle(ordinals: readonly number[]): void;
+  /** To the disk, so that it outlives the host's end too. `then` gets the error, if any. */
+  sync(then: (error: Error | null) => void): void;
+  close(): void;
+  /** Closes it and removes what it has on the disk. Throws the file system's error. */
+  remove(): void;
+}
+
 /**
  * One file of a spool, and beside it (`.done`) the running numbers of its records that are settled, 32 bits each. Both
  * are only ever added to. All that is written is in the kernel's hands: it outlives the process, however that ends.
  */
-export class Segment {
+export class Segment implements SpoolSegment {
   readonly number: number;
   readonly #path: string;
   readonly #file: number;
@@ -70,7 +91,7 @@ export class Segment {
 
   /**
    * Opens one that an earlier process left, and gives its unsettled records by their running numbers. Throws if it is
-   * no regular file of one name that is ours.
+   * no regular file of one name that is ours, or larger than a spool makes it.
    */
   static recover(
     folder: string,
@@ -81,12 +102,12 @@ export class Segment {
     readonly unreadBytes: number;
   } {
     const path = `${folder}/${segmentName(number)}`;
-    const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
-    const file = openSync(path, O_NOFOLLOW | O_RDWR);
+    const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants;
+    const file = openSync(path, O_NOFOLLOW | O_NONBLOCK | O_RDWR);
     let done: number | undefined;
     try {
       requireOwn(file, path);
-      done = openSync(`${path}.done`, O_CREAT | O_NOFOLLOW | O_RDWR, FILE_MODE);
+      done = openSync(`${path}.done`, O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_RDWR, FILE_MODE);
       requireOwn(done, `${path}.done`);
       const bytes = readFileSync(file);
       const { records, unreadBytes } = scanRecords(bytes);
@@ -113,7 +134,6 @@ export class Segment {
     return this.#unsettled;
   }
 
-  /** Adds a record; returns its running number and offset. Throws the file system's error; nothing is half added then. */
   append(record: Buffer): { readonly ordinal: number; readonly offset: number } {
     const offset = this.#bytes;
     let written = 0;
@@ -122,20 +142,18 @@ export class Segment {
     } finally {
       if (written !== record.length) ftruncateSync(this.#file, offset);
     }
-    if (written !== record.length) throw new Error('the file took a part of a record only');
+    if (written !== record.length) throw tookAPart();
     this.#bytes += record.length;
     this.#unsettled++;
     return { ordinal: this.#records++, offset };
   }
 
-  /** The payload of a record; undefined if the file does not hold what was written. */
   read({ offset, length }: Pick<RecordPlace, 'offset' | 'length'>): Buffer | undefined {
     const record = Buffer.allocUnsafe(length);
     const read = readSync(this.#file, record, 0, length, offset);
     return read === length ? payloadOf(record) : undefined;
   }
 
-  /** These need not be kept any more. Throws the file system's error: after a crash they would come again. */
   settle(ordinals: readonly number[]): void {
     this.#unsettled -= ordinals.length;
     const bytes = Buffer.allocUnsafe(ordinals.length * SETTLED_BYTES);
@@ -144,7 +162,6 @@ export class Segment {
     writeSync(this.#done, bytes, 0, bytes.length, size - (size % SETTLED_BYTES));
   }
 
-  /** To the disk, so that it outlives the host's end too. `then` gets the error, if any. */
   sync(then: (error: Error | null) => void): void {
     fdatasync(this.#file, then);
   }
@@ -154,7 +171,6 @@ export class Segment {
     closeSync(this.#done);
   }
 
-  /** Closes it and removes its files. */
   remove(): void {
     this.close();
     unlinkSync(this.#path);
@@ -175,4 +191,5 @@ function requireOwn(fd: number, path: string): void {
   if (!stat.isFile() || stat.nlink !== 1 || stat.uid !== process.geteuid?.()) {
     throw new Error(`${path} is not a file of this agent's`);
   }
+  if (stat.size > MAX_FILE_BYTES) throw new Error(`${path} is larger than an agent makes it`);
 }
