@@ -1,6 +1,6 @@
 // The agent's own path: the text of a container's label, in the agent's process, for all apps of the host.
 import assert from 'node:assert/strict';
-import { Session, type Profiler } from 'node:inspector';
+import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { kernelPlanFor } from '../../../src/plan/kernel-plan.ts';
 import { compilePolicy } from '../../../src/policy/app-policy.ts';
@@ -78,45 +78,15 @@ test('a policy names no app but its own: no key and no field says whose rules th
 });
 
 test('patterns take steps in proportion to the value: counted, not timed', () => {
-  const { document } = readPolicy({
-    name: 'varvel.yml',
-    text: String.raw`custom_rules:
-  - {rule: A, desc: d, output: x, priority: NOTICE, condition: evt.type = execve and proc.name regex "(a+)+$"}
-  - {rule: B, desc: d, output: x, priority: NOTICE, condition: evt.type = execve and proc.name regex "(a|aa)*(a|a)*(a*)*b"}
-`,
-  });
-  assert.ok(document);
-  const { policy } = compilePolicy(document, operator, 'verified');
-  assert.ok(policy);
-  const session = new Session();
-  session.connect();
-  session.post('Profiler.enable');
-  session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
-  /** Answers at once: nothing else of this process, such as another test file that loads, runs meanwhile. */
-  const take = (): readonly Profiler.ScriptCoverage[] => {
-    let taken: readonly Profiler.ScriptCoverage[] = [];
-    session.post('Profiler.takePreciseCoverage', (error, { result }) => {
-      assert.equal(error, null);
-      taken = result;
-    });
-    return taken;
-  };
-  /** How often any piece of the pattern library's code ran for a value of this length. */
-  const steps = (length: number): number => {
-    const value = `${'a'.repeat(length)}!`;
-    take();
-    const process = makeProcess({ image: { name: value } });
-    assert.deepEqual(policy.refine([], makeSubject(makeEvent('execve'), { process })), []);
-    const code = take().filter(({ url }) => url.includes('regex-dfa'));
-    return code
-      .flatMap(({ functions }) => functions.flatMap(({ ranges }) => ranges))
-      .reduce((sum, { count }) => sum + count, 0);
-  };
-  steps(100);
-  const counts: number[] = [];
-  for (const length of [1000, 2000, 4000, 8000, 16_000]) counts.push(steps(length));
-  session.post('Profiler.stopPreciseCoverage');
-  session.disconnect();
+  const lengths = [1000, 2000, 4000, 8000, 16_000];
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', 'test/support/pattern-steps.ts', ...lengths.map(String)],
+    { encoding: 'utf8' },
+  );
+  assert.equal(stderr, '');
+  const counts = JSON.parse(stdout) as number[];
+  assert.equal(counts.length, lengths.length);
   const [first = 0] = counts;
   assert.ok(first > 1000, 'the code is seen');
   counts.forEach((count, index) => {
