@@ -76,7 +76,7 @@ export interface RuleSettings {
     readonly pinned: readonly { readonly rule?: string; readonly tag?: string }[];
     /** What apps may ask for besides lines. */
     readonly responses: readonly 'kill'[];
-    /** CPU time that one container's own rules may take: percent of a core over 10 s, and ms for one event. */
+    /** CPU time that one app's own rules may take on a host: percent of a core over 10 s, and ms for one event. */
     readonly budget: { readonly cpuPercent: number; readonly atOnceMs: number };
   };
 }

@@ -4,19 +4,21 @@ import type { BudgetLimits, Overrun } from './rule-budget.ts';
 /** What an app's log says of its own rules. Names of rules are shortened: a line has room for them. */
 const NAME_MAX = 120;
 
+/** `containers`: how many the app has on this host; the window is that of all together. */
 export function pausedText(
-  { limit, spentMs, periodMs }: Overrun,
+  { limit, spentMs, periodMs, containers }: Overrun & { readonly containers: number },
   { cpuPercent, atOnceMs }: BudgetLimits,
   costliest: { readonly rule: string; readonly ms: number; readonly runs: number } | undefined,
 ): string {
+  const where = containers > 1 ? ` in the ${containers} containers that it has on this host` : '';
   const over =
     limit === 'window'
-      ? `they took ${shown(spentMs)} ms of CPU time, more than ${cpuPercent} % of a core over ${BUDGET_WINDOW_MS / 1000} s`
+      ? `they took ${shown(spentMs)} ms of CPU time${where}, more than ${cpuPercent} % of a core over ${BUDGET_WINDOW_MS / 1000} s`
       : `they took ${shown(spentMs)} ms of CPU time for one event, more than ${atOnceMs} ms`;
   const most =
     costliest === undefined
       ? ''
-      : ` The rule ${named(costliest.rule)} cost most: ${shown(costliest.ms)} ms in ${costliest.runs} runs.`;
+      : ` The rule ${named(costliest.rule)} cost most${containers > 1 ? ' here' : ''}: ${shown(costliest.ms)} ms in ${costliest.runs} runs.`;
   return `The own rules of this app are paused for ${period(periodMs)}: ${over}.${most} The operator’s rules go on without this app’s exceptions and variables; rules that it has switched off stay off`;
 }
 

@@ -64,9 +64,9 @@ interface Failing {
 }
 
 /**
- * A policy as it runs for one container: measured, within a budget, and nothing that throws gets out. The budget is the
- * container's, not the policy's: two apps may have the same text, and neither may switch off the other's rules. While its
- * rules are paused, the operator's rules count as they are: exceptions and variables, which would have to be evaluated, have
+ * A policy as it runs for one container: measured, within its app's budget, and nothing that throws gets out. The budget is
+ * the app's, not the policy's: two apps may have the same text, and neither may switch off the other's rules. While its rules
+ * are paused, the operator's rules count as they are: exceptions and variables, which would have to be evaluated, have
  * no effect; rules that the app has switched off stay off.
  */
 export class OwnRules implements AppRules, OwnRun {
@@ -75,7 +75,7 @@ export class OwnRules implements AppRules, OwnRun {
   };
   readonly unanswered: string[] = [];
   readonly #clock: CpuClock;
-  readonly #budget = new RuleBudget();
+  readonly #budget: RuleBudget;
   readonly #failing = new Map<string, Failing>();
   readonly #costs = new Map<string, { ms: number; runs: number }>();
   #policy: AppPolicy;
@@ -87,14 +87,26 @@ export class OwnRules implements AppRules, OwnRun {
   /** CPU time of this event's rules and outputs so far. */
   #eventMs = 0;
   #isCut = false;
+  /** Whether the app was told of a pause in this container's log. */
+  #isToldPaused = false;
   /** Whether the app's rules had their say on this event: they may be paused. */
   #hasRun = false;
 
-  constructor(container: Container, policy: AppPolicy, limits: BudgetLimits, clock?: CpuClock) {
+  constructor(
+    container: Container,
+    policy: AppPolicy,
+    limits: BudgetLimits,
+    { budget = new RuleBudget(), clock = new CpuClock() } = {},
+  ) {
     this.#container = container;
     this.#policy = policy;
     this.#limits = limits;
-    this.#clock = clock ?? new CpuClock();
+    this.#budget = budget;
+    this.#clock = clock;
+  }
+
+  get budget(): RuleBudget {
+    return this.#budget;
   }
 
   /** Other rules, or another budget, by a reload: what was spent, and a pause, remain. */
@@ -211,11 +223,14 @@ export class OwnRules implements AppRules, OwnRun {
     this.#note(NO_RULE, error);
   }
 
-  /** To be called every second: ends a pause whose time has come. */
+  /** To be called every second: ends a pause whose time has come, and tells of one that another container has caused. */
   follow(container: Container): void {
     this.#container = container;
     const nowMs = this.#clock.now();
-    if (this.#budget.resume(nowMs)) {
+    this.#budget.resume(nowMs);
+    if (this.isPaused && !this.#isToldPaused) this.#tellPaused();
+    else if (!this.isPaused && this.#isToldPaused) {
+      this.#isToldPaused = false;
       this.#costs.clear();
       this.#add({ state: 'resumed', rule: undefined, text: resumedText() });
     }
@@ -263,12 +278,18 @@ export class OwnRules implements AppRules, OwnRun {
 
   #spend(ms: number, limits: BudgetLimits): void {
     this.counters.cpuMs += ms;
-    const overrun = this.#budget.spend(ms, this.#clock.nowMs, limits);
-    if (overrun === undefined) return;
+    if (this.#budget.spend(ms, this.#clock.nowMs, limits) === undefined) return;
     this.counters.pauses++;
+    this.#tellPaused();
+  }
+
+  #tellPaused(): void {
+    const { overrun, containers } = this.#budget;
+    if (overrun === undefined) return;
+    this.#isToldPaused = true;
     const costliest = this.#costliest();
-    const text = pausedText(overrun, this.#limits, costliest);
     const { spentMs } = overrun;
+    const text = pausedText({ ...overrun, containers }, this.#limits, costliest);
     this.#add({ state: 'paused', rule: costliest?.rule, spentMs, text });
   }
 

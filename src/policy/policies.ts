@@ -4,6 +4,7 @@ import type { Priority } from '../rules/detection.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { reasonOf } from '../rules/rule-watch.ts';
+import { AppBudgets } from './app-budgets.ts';
 import { compilePolicy } from './app-policy.ts';
 import type { CompiledPolicy, OperatorRules, PolicyTrust } from './app-policy.ts';
 import { OwnRules } from './own-rules.ts';
@@ -107,6 +108,7 @@ export class Policies {
   #compiled: Compiled = new Map();
   #operator: OperatorRules | undefined;
   #shed: readonly Priority[] = [];
+  readonly #budgets = new AppBudgets();
   /** Of containers that are gone. */
   readonly #former = noCounters();
 
@@ -136,8 +138,7 @@ export class Policies {
     if (source === undefined || source === 'none') return;
     const compiled = this.#use(source, this.#operator);
     const { policy } = compiled;
-    const { budget = DEFAULT_BUDGET } = this.#operator;
-    const rules = policy && new OwnRules(container, policy, budget);
+    const rules = policy && this.#rulesFor(container, policy, this.#operator);
     const entry = { source, container, compiled, rules, told: undefined, looks: 0 };
     this.#entries.set(container.fullId, entry);
     if (compiled.policy !== undefined) this.#changed();
@@ -260,16 +261,24 @@ export class Policies {
   }
 
   /** A pause goes on over a reload, as long as there is a policy. */
-  #renew(entry: Entry, { budget = DEFAULT_BUDGET }: OperatorRules): void {
+  #renew(entry: Entry, operator: OperatorRules): void {
     const { policy } = entry.compiled;
     if (policy === undefined) this.#retire(entry);
-    else if (entry.rules === undefined) entry.rules = new OwnRules(entry.container, policy, budget);
-    else entry.rules.replace(policy, budget);
+    else if (entry.rules !== undefined)
+      entry.rules.replace(policy, operator.budget ?? DEFAULT_BUDGET);
+    else entry.rules = this.#rulesFor(entry.container, policy, operator);
+  }
+
+  #rulesFor(container: Container, policy: AppPolicy, operator: OperatorRules): OwnRules {
+    const budget = this.#budgets.join(container);
+    return new OwnRules(container, policy, operator.budget ?? DEFAULT_BUDGET, { budget });
   }
 
   /** Nothing of it is run any more: what it has cost remains counted. */
   #retire(entry: Entry): void {
-    if (entry.rules !== undefined) addCounters(this.#former, entry.rules.counters);
+    if (entry.rules === undefined) return;
+    addCounters(this.#former, entry.rules.counters);
+    this.#budgets.leave(entry.rules.budget);
     entry.rules = undefined;
   }
 

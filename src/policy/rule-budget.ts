@@ -1,6 +1,6 @@
 import { GrowingPeriods } from '../rules/growing-periods.ts';
 
-/** The CPU time that one container's own rules may take. */
+/** The CPU time that one app's own rules may take on this host. */
 export interface BudgetLimits {
   /** Of one core, over BUDGET_WINDOW_MS. */
   readonly cpuPercent: number;
@@ -21,7 +21,7 @@ export interface Overrun {
 }
 
 /**
- * What one container's own rules have left. What may be spent in a window may be spent at any moment, and comes back with time:
+ * What one app's own rules have left, in all its containers on this host. What may be spent in a window may be spent at any moment, and comes back with time:
  * so at most twice that in any one window, and the limit on average. Over the limit there is a pause, longer each time.
  */
 export class RuleBudget {
@@ -29,6 +29,21 @@ export class RuleBudget {
   #spentMs = 0;
   #atMs = 0;
   #isPaused = false;
+  #overrun: Overrun | undefined;
+  /** Containers that share it. */
+  containers = 0;
+
+  /** Whose it is, in AppBudgets. */
+  readonly key: string;
+
+  constructor(key = '') {
+    this.key = key;
+  }
+
+  /** Why there is, or was, a pause; undefined before the first. */
+  get overrun(): Overrun | undefined {
+    return this.#overrun;
+  }
 
   get isPaused(): boolean {
     return this.#isPaused;
@@ -45,7 +60,8 @@ export class RuleBudget {
     this.#isPaused = true;
     this.#spentMs = 0;
     const periodMs = this.#periods.begin(nowMs);
-    return { limit: isOverWindow ? 'window' : 'at once', spentMs, periodMs };
+    this.#overrun = { limit: isOverWindow ? 'window' : 'at once', spentMs, periodMs };
+    return this.#overrun;
   }
 
   /** Ends a pause whose time has come; whether it did. */

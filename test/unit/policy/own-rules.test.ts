@@ -75,7 +75,7 @@ function world(text = POLICY) {
   const time = { now: 1000 };
   const clock = (): CpuClock => new CpuClock({ nowMs: () => time.now, cpuMs: () => time.now });
   const container = containerOf();
-  const rules = new OwnRules(container, compile(text), DEFAULT_BUDGET, clock());
+  const rules = new OwnRules(container, compile(text), DEFAULT_BUDGET, { clock: clock() });
   const names = (subject: Subject, of = rules): string[] =>
     of.refine(engine.evaluate(subject), subject).map(({ rule: { name } }) => name);
   const news = () => {
@@ -176,9 +176,35 @@ custom_rules:
     assert.deepEqual([rules.counters.cutEvents, rules.isPaused], [1, true]);
   });
 
-  test('two containers of one policy have budgets of their own', () => {
+  test('containers of one app share a budget: the log of each tells the pause, and its end', () => {
+    const { time, rules, names, taking, clock } = world();
+    const { budget } = rules;
+    budget.containers = 2;
+    const container = containerOf();
+    const other = new OwnRules(container, compile(POLICY), DEFAULT_BUDGET, {
+      ...{ budget, clock: clock() },
+    });
+    // Of the 200 ms neither spends more than 110 alone.
+    for (let event = 0; event < 21; event++) names(taking(10), event % 2 === 0 ? rules : other);
+    assert.deepEqual([rules.isPaused, other.isPaused], [true, true]);
+    const told = (of: OwnRules): string[] => {
+      of.follow(container);
+      return of.takeNews().map(({ state, text }) => `${state}: ${text.slice(0, 140)}`);
+    };
+    const paused =
+      'paused: The own rules of this app are paused for 10 s: they took 206 ms of CPU time in the 2 containers that it has on this host, more than 2 % of a';
+    assert.deepEqual([told(rules), told(other)], [[paused], [paused]]);
+    assert.deepEqual([told(rules), told(other)], [[], []], 'once');
+    assert.equal(rules.counters.pauses + other.counters.pauses, 1, 'it is one pause');
+    time.now += 10_001;
+    const resumed =
+      'resumed: The own rules of this app run again, with its exceptions and variables';
+    assert.deepEqual([told(rules), told(other)], [[resumed], [resumed]]);
+  });
+
+  test('two apps with the same policy have budgets of their own', () => {
     const { rules, names, taking, clock } = world();
-    const other = new OwnRules(containerOf(), compile(POLICY), DEFAULT_BUDGET, clock());
+    const other = new OwnRules(containerOf(), compile(POLICY), DEFAULT_BUDGET, { clock: clock() });
     names(taking(30));
     names(taking(1), other);
     assert.deepEqual([rules.isPaused, other.isPaused], [true, false]);

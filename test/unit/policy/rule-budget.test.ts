@@ -4,7 +4,7 @@ import { RuleBudget } from '../../../src/policy/rule-budget.ts';
 
 const LIMITS = { cpuPercent: 2, atOnceMs: 20 };
 
-describe('the budget of a container', () => {
+describe('the budget of an app', () => {
   test('2 % of a core: what is spent slower goes on for ever, what is spent faster is paused', () => {
     const slow = new RuleBudget();
     for (let at = 0; at < 600_000; at += 100)
