@@ -11,6 +11,7 @@ const MAX_CONTAINERS = 16_384;
 
 /** A container's cgroup, as the registry has it. */
 export interface Covered {
+  readonly cgroupId: number;
   readonly resolution: Resolution;
   /** Monotonic ms. */
   readonly sinceMs: number;
@@ -32,6 +33,8 @@ export interface CoverageOptions {
   /** Whether the container's own rules are paused. */
   readonly ownRulesPaused?: (container: Container) => boolean | undefined;
   readonly suppressedOf: (container: Container) => number;
+  /** What was dropped of a container, by its root cgroup, while it was not known. */
+  readonly heldDropsOf?: (rootCgroupId: number) => number;
   /** Rules that are off for now, in words. */
   readonly notWatchedFor?: () => string | undefined;
   readonly say: (line: Detection) => void;
@@ -67,7 +70,8 @@ export class CoverageLines {
   onTick(entries: Iterable<Covered>, nowMs: number): void {
     const here = new Map<string, Sums>();
     const gone = new Map<string, Sums>();
-    for (const { resolution, sinceMs, goneAtMs, emitted, dropped, unwatched } of entries) {
+    for (const entry of entries) {
+      const { resolution, sinceMs, goneAtMs, emitted, unwatched } = entry;
       // Of one that there is no room to watch another line tells, and silence here is the truth.
       if (resolution.state !== 'included' || unwatched === true) continue;
       // What ended before the last tick has been counted.
@@ -77,6 +81,7 @@ export class CoverageLines {
       // is: the end of what was watched before is told the former one.
       const key = JSON.stringify([container.fullId, instanceKey(container)]);
       if (nowMs - sinceMs < MIN_AGE_MS && !this.#told.has(key)) continue;
+      const dropped = entry.dropped + (this.#options.heldDropsOf?.(entry.cgroupId) ?? 0);
       // On some platforms a container has several cgroups.
       const sums = goneAtMs === undefined ? here : gone;
       const sum = sums.get(key);

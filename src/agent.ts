@@ -237,6 +237,8 @@ export class Agent {
       onFailure: (failure) => logFailure(logger, failure),
       respond: (_, process) => kill(killProcess, process),
       deliver: (detection) => this.#outgoing.deliver(detection),
+      onDropped: (container, { count, ...times }) =>
+        this.#fanOut.noteUnseen({ container, reasons: { unknown: count }, ...times }),
     });
     this.#rules = new LiveRules(first, {
       settings: config,
@@ -291,6 +293,7 @@ export class Agent {
         ownRulesPaused: (container) => this.#policies.arePaused(container),
         notWatchedFor: () => this.#relief.notWatchedFor(),
         suppressedOf: (container) => this.#fanOut.suppressedOf(container),
+        heldDropsOf: (root) => this.#evaluation.droppedOf(root),
         say: (line) => this.#outgoing.say(line),
       });
     }

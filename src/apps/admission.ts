@@ -10,6 +10,15 @@ export interface AdmissionTarget<E, D> {
   attributed(detection: D, container: Container): void;
   /** A detection whose container never became known: for the operator only. */
   unattributed(detection: D): void;
+  /** Events and detections of the container for which there was no room while it was not known. */
+  dropped(container: Container, drops: HeldDrops): void;
+}
+
+/** What was dropped of one container: how many, and the Unix ns of the first and the last. */
+export interface HeldDrops {
+  readonly count: number;
+  readonly firstNs: bigint;
+  readonly lastNs: bigint;
 }
 
 /** Bounds; defaults in parentheses. */
@@ -32,12 +41,22 @@ export interface AdmissionCounters {
   readonly detections: HeldQueueCounters;
 }
 
+/** What can wait. */
+interface Held {
+  readonly cgroupId: number;
+  readonly heldBytes: number;
+  /** Unix ns. */
+  readonly timeNs: bigint;
+}
+
 interface WaitingEvent<E> {
   readonly event: E;
   readonly cgroupId: number;
 }
 
 const TICK_MS = 100;
+/** Containers whose drops are remembered until they are told. Of more only the counters know. */
+const MAX_DROP_CONTAINERS = 4096;
 
 /** A record may have 32 KiB, so counts alone would allow gigabytes. */
 const EVENT_BYTES = { maxBytesPerKey: 8 << 20, maxBytesTotal: 24 << 20 };
@@ -49,10 +68,7 @@ const DETECTION_BYTES = { maxBytesPerKey: 2 << 20, maxBytesTotal: 16 << 20 };
  * it when the wait is over. What such an event trips waits longer, in a bounded store of its own. `heldBytes` is what an
  * event or a detection costs while it is held.
  */
-export class Admission<
-  E extends { readonly cgroupId: number; readonly heldBytes: number; detach(): E },
-  D extends { readonly cgroupId: number; readonly heldBytes: number },
-> {
+export class Admission<E extends Held & { detach(): E }, D extends Held> {
   readonly #registry: ContainerRegistry;
   readonly #target: AdmissionTarget<E, D>;
   readonly #nowMs: () => number;
@@ -62,6 +78,8 @@ export class Admission<
   readonly #detections: HeldQueue<D>;
   /** Cgroups without a report yet: since when their events come. Bound: as many as wait in #events. */
   readonly #unknownSince = new Map<number, number>();
+  /** By root cgroup: what was dropped and is not told yet. */
+  readonly #drops = new Map<number, HeldDrops>();
   #timer: NodeJS.Timeout | undefined;
 
   /** `nowMs` is the registry's clock. */
@@ -149,15 +167,16 @@ export class Admission<
       case 'pending':
       case 'unknown': {
         const key = resolution.state === 'pending' ? resolution.rootCgroupId : detection.cgroupId;
-        this.#detections.hold(key, detection, this.#nowMs() + this.#detectionWaitMs);
+        const deadlineMs = this.#nowMs() + this.#detectionWaitMs;
+        if (!this.#detections.hold(key, detection, deadlineMs)) this.#noteDrop(key, detection);
         return;
       }
     }
   }
 
-  /** Held events of a container that were dropped because it had too many. */
+  /** Events and detections of a container that were dropped while it was not known. */
   droppedOf(rootCgroupId: number): number {
-    return this.#events.droppedOf(rootCgroupId);
+    return this.#events.droppedOf(rootCgroupId) + this.#detections.droppedOf(rootCgroupId);
   }
 
   counters(): AdmissionCounters {
@@ -168,12 +187,25 @@ export class Admission<
     const nowMs = this.#nowMs();
     const deadlineMs = sinceMs + this.#holdMs;
     if (deadlineMs > nowMs) {
-      this.#events.hold(key, { event: event.detach(), cgroupId: event.cgroupId }, deadlineMs);
+      const kept = event.detach();
+      const isHeld = this.#events.hold(key, { event: kept, cgroupId: kept.cgroupId }, deadlineMs);
+      if (!isHeld) this.#noteDrop(key, kept);
       return;
     }
     // What waits is older, and must not be overtaken.
     this.#events.expire(nowMs);
     this.#target.evaluate(event, undefined);
+  }
+
+  #noteDrop(key: number, { timeNs }: Held): void {
+    const before = this.#drops.get(key);
+    if (before === undefined && this.#drops.size >= MAX_DROP_CONTAINERS) return;
+    const { count, firstNs, lastNs } = before ?? { count: 0, firstNs: timeNs, lastNs: timeNs };
+    this.#drops.set(key, {
+      count: count + 1,
+      firstNs: timeNs < firstNs ? timeNs : firstNs,
+      lastNs: timeNs > lastNs ? timeNs : lastNs,
+    });
   }
 
   #unknownSinceMs(cgroupId: number): number {
@@ -202,6 +234,7 @@ export class Admission<
     if (resolution.state === 'excluded') {
       this.#events.discard(rootCgroupId);
       this.#detections.discard(rootCgroupId);
+      this.#drops.delete(rootCgroupId);
       return;
     }
     if (resolution.state !== 'included') return;
@@ -210,11 +243,15 @@ export class Admission<
       this.#target.attributed(detection, container),
     );
     this.#events.release(rootCgroupId, ({ event }) => this.#target.evaluate(event, container));
+    const drops = this.#drops.get(rootCgroupId);
+    this.#drops.delete(rootCgroupId);
+    if (drops !== undefined) this.#target.dropped(container, drops);
   }
 
   #onForgotten(rootCgroupId: number): void {
     // The number may be another cgroup's from now on: nothing of this one may wait under it.
     this.#events.release(rootCgroupId, ({ event }) => this.#target.evaluate(event, undefined));
     this.#detections.release(rootCgroupId, (detection) => this.#target.unattributed(detection));
+    this.#drops.delete(rootCgroupId);
   }
 }

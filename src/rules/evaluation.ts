@@ -1,4 +1,4 @@
-import { Admission, type AdmissionCounters } from '../apps/admission.ts';
+import { Admission, type AdmissionCounters, type HeldDrops } from '../apps/admission.ts';
 import type { ContainerRegistry } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
 import { pinProcess } from '../context/pinned-process.ts';
@@ -52,6 +52,8 @@ export interface EvaluationOptions {
   readonly respond?: (response: ResponseName, process: Process) => ResponseOutcome;
   /** Takes a detection; must not throw. Without a container it is the operator's only. */
   readonly deliver: (detection: Detection) => void;
+  /** Events and detections of the container were dropped while it was not known whose it is. */
+  readonly onDropped?: (container: Container, drops: HeldDrops) => void;
 }
 
 /** An event with the process it happened in; as it passes, or detached and pinned to wait. */
@@ -61,6 +63,8 @@ interface Occurrence {
   readonly process: Process;
   /** What it costs while it waits; 0 as it passes. */
   readonly heldBytes: number;
+  /** Unix ns. */
+  readonly timeNs: bigint;
   detach(): Occurrence;
 }
 
@@ -71,6 +75,7 @@ const OCCURRENCE_BYTES = 1024;
 interface WaitingMatch {
   readonly cgroupId: number;
   readonly heldBytes: number;
+  readonly timeNs: bigint;
   readonly occurrence: Occurrence;
   readonly match: Match;
 }
@@ -85,13 +90,18 @@ class Passing implements Occurrence {
     return this.event.cgroupId;
   }
 
+  get timeNs(): bigint {
+    return this.event.timeNs;
+  }
+
   detach(): Occurrence {
     const { cgroupId } = this.event;
     const event = this.event.detach();
     // The program that an exec brings is as large as its record, and lives on with it.
     const programBytes = event.type === 'execve' || event.type === 'execveat' ? event.bytes : 0;
     const heldBytes = OCCURRENCE_BYTES + event.bytes + programBytes;
-    const kept = { cgroupId, event, process: pinProcess(this.process), heldBytes };
+    const { timeNs } = event;
+    const kept = { cgroupId, event, process: pinProcess(this.process), heldBytes, timeNs };
     const occurrence: Occurrence = { ...kept, detach: () => occurrence };
     return occurrence;
   }
@@ -123,6 +133,7 @@ export class Evaluation {
         evaluate: (occurrence, container) => this.#evaluate(occurrence, container),
         attributed: (waiting, container) => this.#deliver(waiting, container),
         unattributed: (waiting) => this.#deliver(waiting, undefined),
+        dropped: (container, drops) => options.onDropped?.(container, drops),
       },
       options.nowMs,
       { holdMs: options.holdMs },
@@ -177,6 +188,11 @@ export class Evaluation {
     return this.#admission.counters();
   }
 
+  /** Events and detections of a container that were dropped while it was not known. */
+  droppedOf(rootCgroupId: number): number {
+    return this.#admission.droppedOf(rootCgroupId);
+  }
+
   #evaluate(occurrence: Occurrence, container: Container | undefined): void {
     try {
       const subject = this.#subjectOf(occurrence, container);
@@ -185,8 +201,8 @@ export class Evaluation {
         if (container !== undefined) this.#detect(match, subject, appRules);
         else {
           const kept = occurrence.detach();
-          const { cgroupId, heldBytes } = kept;
-          this.#admission.detection({ cgroupId, heldBytes, occurrence: kept, match });
+          const { cgroupId, heldBytes, timeNs } = kept;
+          this.#admission.detection({ cgroupId, heldBytes, timeNs, occurrence: kept, match });
         }
       }
     } catch (error) {

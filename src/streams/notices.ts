@@ -143,6 +143,7 @@ function whyUnseen({ reasons, lateNs }: UnseenSum): string {
     [reasons.agentLate, late],
     [reasons.noRoom, 'there was no room for them, and this container had not used up its share'],
     [reasons.starting, 'the agent was starting and could not keep them'],
+    [reasons.unknown, 'it was not known yet whose container this is, and no more could be kept'],
   ] as const;
   const some = found.filter(([count]) => count > 0);
   const [only] = some;

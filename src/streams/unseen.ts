@@ -13,6 +13,8 @@ export interface UnseenReasons {
   readonly noRoom: number;
   /** The agent was starting, and had kept as many as it could. */
   readonly starting: number;
+  /** It was not known whose container it is, and as many were kept as there was room for. */
+  readonly unknown: number;
 }
 
 /** Events of one container that no rule looked at. */
@@ -33,7 +35,7 @@ export interface UnseenSum extends Unseen {
   readonly lateNs: number;
 }
 
-const NONE: UnseenReasons = { ownShare: 0, agentLate: 0, noRoom: 0, starting: 0 };
+const NONE: UnseenReasons = { ownShare: 0, agentLate: 0, noRoom: 0, starting: 0, unknown: 0 };
 
 /** Sums up what was not seen, by container, from one telling to the next. */
 export class UnseenEvents {
@@ -43,17 +45,18 @@ export class UnseenEvents {
     const key = container.fullId;
     const before = this.#byContainer.get(key);
     if (before === undefined && this.#byContainer.size >= MAX_CONTAINERS) return;
-    const { ownShare, agentLate, noRoom, starting } = before?.reasons ?? NONE;
+    const { ownShare, agentLate, noRoom, starting, unknown } = before?.reasons ?? NONE;
     const sums: UnseenReasons = {
       ownShare: ownShare + (reasons.ownShare ?? 0),
       agentLate: agentLate + (reasons.agentLate ?? 0),
       noRoom: noRoom + (reasons.noRoom ?? 0),
       starting: starting + (reasons.starting ?? 0),
+      unknown: unknown + (reasons.unknown ?? 0),
     };
     this.#byContainer.set(key, {
       container,
       reasons: sums,
-      count: sums.ownShare + sums.agentLate + sums.noRoom + sums.starting,
+      count: (Object.values(sums) as number[]).reduce((sum, each) => sum + each, 0),
       firstNs: before === undefined || firstNs < before.firstNs ? firstNs : before.firstNs,
       lastNs: before === undefined || lastNs > before.lastNs ? lastNs : before.lastNs,
       lateNs: Math.max(lateNs, before?.lateNs ?? 0),

@@ -8,6 +8,7 @@ const container = containerOf();
 
 function covered(more: Partial<Covered> = {}): Covered {
   return {
+    cgroupId: 7,
     resolution: { state: 'included', rootCgroupId: 7, container },
     sinceMs: 0,
     goneAtMs: undefined,
@@ -55,6 +56,17 @@ test('after five seconds, every so often, and at its end', () => {
     first.output,
     'This container is watched by varvel 1.2.3 with 71 rules: 10 events seen, 1 lost, 4 detections counted instead of written',
   );
+});
+
+test('what was dropped before it was known whose container it is counts as lost', () => {
+  const said: Detection[] = [];
+  const coverage = new CoverageLines({
+    ...{ intervalMs: 60_000, version: '1', rules: () => 1, suppressedOf: () => 0 },
+    heldDropsOf: (rootCgroupId) => (rootCgroupId === 7 ? 41 : 0),
+    say: (line) => void said.push(line),
+  });
+  coverage.onTick([covered()], 5_000);
+  assert.equal(said[0]?.outputFields['coverage.lost'], 42);
 });
 
 test('of one that there is no room to watch nothing is said: silence is the truth', () => {

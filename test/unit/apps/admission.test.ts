@@ -12,6 +12,7 @@ interface TestEvent {
   readonly n: number;
   readonly detached: boolean;
   readonly heldBytes: number;
+  readonly timeNs: bigint;
   detach(): TestEvent;
 }
 
@@ -19,13 +20,19 @@ interface TestDetection {
   readonly cgroupId: number;
   readonly n: number;
   readonly heldBytes: number;
+  readonly timeNs: bigint;
 }
+
+const detectionOf = (n: number, more: Partial<TestDetection> = {}): TestDetection => ({
+  ...{ cgroupId: 10, n, heldBytes: 400, timeNs: BigInt(n) },
+  ...more,
+});
 
 const ID = 'a'.repeat(64);
 
 function eventOf(cgroupId: number, n: number, detached = false, heldBytes = 400): TestEvent {
   const detach = (): TestEvent => eventOf(cgroupId, n, true, heldBytes);
-  return { cgroupId, n, detached, heldBytes, detach };
+  return { cgroupId, n, detached, heldBytes, timeNs: BigInt(n), detach };
 }
 
 function world(options = {}) {
@@ -49,6 +56,8 @@ function world(options = {}) {
         log.push(`${container?.name ?? '-'} ${event.n}${event.detached ? ' held' : ''}`),
       attributed: (detection, container) => log.push(`${container.name} detection ${detection.n}`),
       unattributed: (detection) => log.push(`nobody detection ${detection.n}`),
+      dropped: ({ name }, { count, firstNs, lastNs }) =>
+        log.push(`${name} without ${count} of ${firstNs} to ${lastNs}`),
     },
     () => time.nowMs,
     options,
@@ -114,8 +123,8 @@ test('after 5 s evaluated without identity; what it trips waits for it', () => {
   // Also without a tick: the next event must not overtake.
   w.admission.event(eventOf(10, 2));
   assert.deepEqual(w.log, ['- 1 held', '- 2']);
-  w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
-  w.admission.detection({ cgroupId: 10, n: 2, heldBytes: 400 });
+  w.admission.detection(detectionOf(1));
+  w.admission.detection(detectionOf(2));
   w.include();
   assert.deepEqual(w.log.slice(2), ['web detection 1', 'web detection 2']);
 });
@@ -123,7 +132,7 @@ test('after 5 s evaluated without identity; what it trips waits for it', () => {
 test('a detection that never finds its app is the operator’s', () => {
   const w = world();
   w.registry.found(10, PATH);
-  w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
+  w.admission.detection(detectionOf(1));
   w.time.nowMs = 599_999;
   w.admission.tick();
   assert.deepEqual(w.log, []);
@@ -135,7 +144,7 @@ test('a detection that never finds its app is the operator’s', () => {
 test('a detection is not handed to a later container with the same number', () => {
   const w = world();
   w.registry.found(10, PATH);
-  w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
+  w.admission.detection(detectionOf(1));
   w.admission.event(eventOf(10, 1));
   w.registry.remove(10);
   w.time.nowMs = 100;
@@ -169,14 +178,18 @@ test('events of a cgroup that nobody ever reports are evaluated after the hold',
   assert.deepEqual(w.log, ['- 1 held', '- 2 held', '- 3']);
 });
 
-test('bounds: the newest are dropped and counted to their container', () => {
+test('bounds: the newest are dropped, counted, and told to their container once it is known', () => {
   const w = world({ maxEventsPerContainer: 2, maxDetectionsPerContainer: 1 });
   w.registry.found(10, PATH);
   for (const n of [1, 2, 3, 4]) w.admission.event(eventOf(10, n));
-  for (const n of [1, 2]) w.admission.detection({ cgroupId: 10, n, heldBytes: 400 });
-  assert.equal(w.admission.droppedOf(10), 2);
+  for (const n of [1, 2]) w.admission.detection(detectionOf(n));
+  for (const n of [5, 6]) w.admission.event(eventOf(11, n));
+  assert.equal(w.admission.droppedOf(10), 3);
+  assert.equal(w.admission.droppedOf(11), 0);
   w.include();
-  assert.deepEqual(w.log, ['web detection 1', 'web 1 held', 'web 2 held']);
+  w.include();
+  const held = ['web detection 1', 'web 1 held', 'web 2 held'];
+  assert.deepEqual(w.log, [...held, 'web without 3 of 2 to 4']);
   assert.equal(w.admission.counters().detections.dropped, 1);
 });
 
@@ -185,7 +198,7 @@ test('the end: everything held is evaluated, everything waiting handed over', ()
   w.registry.found(10, PATH);
   w.admission.start();
   w.admission.event(eventOf(10, 1));
-  w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
+  w.admission.detection(detectionOf(1));
   w.admission.stop();
   assert.deepEqual(w.log, ['- 1 held', 'nobody detection 1']);
 });
@@ -193,7 +206,7 @@ test('the end: everything held is evaluated, everything waiting handed over', ()
 test('a removed container that stays unnamed hands over what waits when it is forgotten', () => {
   const w = world({ detectionWaitMs: PENDING_MEMORY_MS * 2 });
   w.registry.found(10, PATH);
-  w.admission.detection({ cgroupId: 10, n: 1, heldBytes: 400 });
+  w.admission.detection(detectionOf(1));
   w.registry.remove(10);
   w.time.nowMs = PENDING_MEMORY_MS;
   w.registry.sweep();
@@ -210,9 +223,10 @@ test('large events and detections that wait are bounded by their bytes, per cont
     for (let n = 0; n < 100; n++) w.admission.event(eventOf(cgroup, n, false, large));
   }
   assert.ok(w.admission.counters().events.heldBytes <= 24 << 20);
-  for (let n = 0; n < 1000; n++) w.admission.detection({ cgroupId: 10, n, heldBytes: large });
+  for (let n = 0; n < 1000; n++) w.admission.detection(detectionOf(n, { heldBytes: large }));
   for (let cgroup = 11; cgroup < 60; cgroup++) {
-    for (let n = 0; n < 20; n++) w.admission.detection({ cgroupId: cgroup, n, heldBytes: large });
+    for (let n = 0; n < 20; n++)
+      w.admission.detection(detectionOf(n, { cgroupId: cgroup, heldBytes: large }));
   }
   const { held, heldBytes, dropped } = w.admission.counters().detections;
   assert.ok(heldBytes <= 16 << 20 && heldBytes > 15 << 20, String(heldBytes));

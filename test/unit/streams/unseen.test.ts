@@ -47,3 +47,8 @@ test('several reasons are told with their numbers', () => {
     /^5 events .*: 2 because the agent was up to 1.0 s late, 3 because there was no room/,
   );
 });
+
+test('what was dropped before it was known whose container it is', () => {
+  const text = textOf({ reasons: { unknown: 3 }, firstNs: S, lastNs: S });
+  assert.match(text, /: it was not known yet whose container this is, and no more could be kept\./);
+});
