@@ -13,7 +13,7 @@ export const LOST_RULE = 'Varvel: lines lost';
 export const UNSEEN_RULE = 'Varvel: events lost';
 export const GAP_RULE = 'Varvel: numbers uncertain';
 export const SHED_RULE = 'Varvel: rules switched off';
-export const NOT_WATCHED_RULE = 'Varvel: not watched';
+export const NO_ROOM_RULE = 'Varvel: no room';
 export const COVERAGE_RULE = 'Varvel: coverage';
 export const POLICY_RULE = 'Varvel: policy';
 export const OWN_RULES_RULE = 'Varvel: own rules';
@@ -151,12 +151,8 @@ function whyUnseen({ reasons, lateNs }: UnseenSum): string {
 }
 
 /** That a container is not watched for want of room in the kernel, or is watched from now on. */
-export function notWatchedNotice(
-  unwatched: boolean,
-  container: Container,
-  timeNs: bigint,
-): Detection {
-  const line = notice(NOT_WATCHED_RULE, timeNs, container, {
+export function noRoomNotice(unwatched: boolean, container: Container, timeNs: bigint): Detection {
+  const line = notice(NO_ROOM_RULE, timeNs, container, {
     output: unwatched
       ? 'This container is not watched: the host has more containers than varvel can watch (16384). Nothing that happens in it is seen'
       : 'There is room for this container again: it is watched from now on',

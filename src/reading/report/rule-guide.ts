@@ -6,7 +6,7 @@ import {
   POLICY_RULE,
   SHED_RULE,
   SUPPRESSED_RULE,
-  NOT_WATCHED_RULE,
+  NO_ROOM_RULE,
   UNSEEN_RULE,
 } from '../../streams/notices.ts';
 
@@ -41,7 +41,7 @@ export const NOTICE_ADVICE: ReadonlyMap<string, string> = new Map([
   ],
   [LOST_RULE, 'Lines are missing in this log; the operator’s copy may have them.'],
   [UNSEEN_RULE, 'What happened in these events nobody knows.'],
-  [NOT_WATCHED_RULE, 'Nothing that happens in this container is seen.'],
+  [NO_ROOM_RULE, 'Nothing that happens in this container is seen.'],
   [GAP_RULE, 'Numbers may be missing here although no line was lost since.'],
   [SHED_RULE, 'Meanwhile what these rules look for was not seen.'],
   [COVERAGE_RULE, 'What was watched, every five minutes: silence means something then.'],
