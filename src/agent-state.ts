@@ -12,6 +12,13 @@ const CLAIM = 'the claim of the state folder';
 const NUMBERS = 'the numbers of lines (seq)';
 const ALIVE = 'the sign of life';
 
+const MEANS = {
+  [CLAIM]:
+    'It does not keep a second agent away, and "varvel agent --replace" does not find this one.',
+  [NUMBERS]: 'They go on above all that were given, and the next agent cannot continue them.',
+  [ALIVE]: 'The next agent cannot tell for how long nobody watched.',
+} as const;
+
 /**
  * What outlives the agent, in `state_dir`: the numbers of lines, and until when it watched; spools are in a folder of it. It
  * is one agent's: who has it is the agent of the host. A disk that takes nothing stops no agent: what cannot be kept is
@@ -71,13 +78,16 @@ export class AgentState {
       if (diskTrouble(error) === undefined) throw unusable(options.stateDir, error);
       failed = error;
     }
-    const state = new AgentState(folder, options);
-    await state.#onClaimed(secret, failed);
+    const state = new AgentState(secret === undefined ? undefined : folder, options);
+    state.#folder = folder;
+    if (secret === undefined) state.#onUnclaimed(failed);
+    else if (folder !== undefined) await state.#onClaimed(folder, secret);
     return state;
   }
 
+  /** Nothing is written to a folder that is not claimed: it may be another agent's next. */
   private constructor(
-    folder: OwnFolder | undefined,
+    claimed: OwnFolder | undefined,
     {
       stateDir,
       logger,
@@ -87,20 +97,16 @@ export class AgentState {
       readonly logger: Logger;
     },
   ) {
-    this.#folder = folder;
     this.#stateDir = stateDir;
     this.#logger = logger;
     this.troubles = troubles;
     this.numbering = new Numbering({
-      ...{ folder, bootId: bootId(), logger },
-      onTrouble: this.#noteFor(
-        NUMBERS,
-        'They go on above all that were given, and the next agent cannot continue them.',
-      ),
+      ...{ folder: claimed, bootId: bootId(), logger },
+      onTrouble: (error) => this.#note(NUMBERS, error),
     });
-    this.signOfLife = new SignOfLife(folder, {
+    this.signOfLife = new SignOfLife(claimed, {
       ...{ bootId: bootId(), logger },
-      onTrouble: this.#noteFor(ALIVE, 'The next agent cannot tell for how long nobody watched.'),
+      onTrouble: (error) => this.#note(ALIVE, error),
     });
   }
 
@@ -114,11 +120,11 @@ export class AgentState {
     try {
       this.#folder ??= openFolder(this.#stateDir, () => undefined);
       if (this.#folder === undefined) return;
-      if (this.#succession === undefined) await this.#onClaimed(this.#folder.claim(), undefined);
+      if (this.#succession === undefined) await this.#onClaimed(this.#folder, this.#folder.claim());
     } catch {
-      // As before: it is among the troubles.
+      // As before: it is among the troubles. Another agent may have it by now.
+      return;
     }
-    if (this.#folder === undefined) return;
     this.numbering.keepIn(this.#folder);
     this.signOfLife.keepIn(this.#folder);
   }
@@ -133,30 +139,24 @@ export class AgentState {
     this.#succession?.close();
   }
 
-  async #onClaimed(secret: string | undefined, failed: unknown): Promise<void> {
-    const note = this.#noteFor(
-      CLAIM,
-      'It does not keep a second agent away, and "varvel agent --replace" does not find this one.',
-    );
-    if (this.#folder === undefined || secret === undefined) {
-      note(failed);
-      return;
-    }
+  #onUnclaimed(error: unknown): void {
+    for (const part of [CLAIM, NUMBERS, ALIVE] as const) this.#note(part, error);
+  }
+
+  async #onClaimed(folder: OwnFolder, secret: string): Promise<void> {
     try {
-      this.#succession = await SuccessionServer.open(this.#folder, {
+      this.#succession = await SuccessionServer.open(folder, {
         ...{ secret, logger: this.#logger, onAsked: this.#onAsked },
       });
-      note(undefined);
+      this.#note(CLAIM, undefined);
     } catch (error) {
-      note(error);
+      this.#note(CLAIM, error);
     }
   }
 
-  #noteFor(part: string, means: string): (error: unknown) => void {
-    return (error) => {
-      if (error === undefined) this.troubles.end(part);
-      else this.troubles.begin(part, error, means);
-    };
+  #note(part: keyof typeof MEANS, error: unknown): void {
+    if (error === undefined) this.troubles.end(part);
+    else this.troubles.begin(part, error, MEANS[part]);
   }
 }
 

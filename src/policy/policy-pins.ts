@@ -91,8 +91,7 @@ export class PolicyPins {
       const { format, name: its, pin } = kept;
       if (format !== FORMAT || its !== name || !isPin(pin)) return undefined;
       if (pin.incarnation !== incarnation) return undefined;
-      const now = new Date();
-      utimesSync(path, now, now);
+      noteUse(path);
       return pin;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#onProblem(error);
@@ -184,6 +183,16 @@ export class PolicyPins {
 }
 
 const DAMAGED = 'is a link, a folder, a device or too large';
+
+/** On a read-only disk it may be forgotten earlier than others. */
+function noteUse(path: string): void {
+  const now = new Date();
+  try {
+    utimesSync(path, now, now);
+  } catch {
+    // What it says counts all the same.
+  }
+}
 
 function pathOf(folder: Pick<OwnFolder, 'inside'>, name: string): string {
   return `${folder.inside}/${createHash('sha256').update(name).digest('hex').slice(0, 40)}`;

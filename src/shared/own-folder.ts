@@ -36,8 +36,7 @@ export class OwnFolder {
 
   /** Throws an Error that says why it cannot be used. */
   static open(path: string): OwnFolder {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
     const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
     const { uid, mode } = fstatSync(fd);
     if (uid === process.geteuid?.() && (mode & 0o022) === 0) return new OwnFolder(fd);
@@ -91,6 +90,19 @@ export class OwnFolder {
       // A disk that went read-only meanwhile. The claim names a process that ends: it keeps nobody away.
     }
     closeSync(this.#fd);
+  }
+}
+
+/** With its parents. Unlike Node's own recursive way it says why: a read-only disk is ENOENT there. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT' || dirname(path) === path) throw error;
+    makeFolder(dirname(path));
+    mkdirSync(path, { mode: 0o700 });
   }
 }
 

@@ -317,6 +317,41 @@ test('a read-only disk: the agent opens its state, which nothing of is kept, and
   state.close();
 });
 
+test('an agent that could not claim the folder writes nothing there once another one has it', async () => {
+  using disk = new SmallDisk();
+  folder = join(disk.path, 'state');
+  const before = await open();
+  give(before.numbering, 'a');
+  before.close();
+  await disk.remount('ro');
+  const state = await open();
+  await disk.remount('rw');
+  const [, start = ''] = readFileSync('/proc/1/stat', 'latin1').split(') ');
+  symlinkSync(`1 ${start.split(' ')[19] ?? ''} secret`, join(folder, 'owner'));
+  const numbers = readFileSync(join(folder, 'numbers'));
+  await state.retry();
+  assert.equal(parts(state).length, 3);
+  give(state.numbering, 'a');
+  assert.deepEqual(readFileSync(join(folder, 'numbers')), numbers);
+  rmSync(join(folder, 'owner'));
+  await state.retry();
+  assert.deepEqual(parts(state), []);
+  state.close();
+});
+
+test('a state folder that cannot be made on a read-only disk: the agent goes on without, and makes it later', async () => {
+  using disk = new SmallDisk();
+  folder = join(disk.path, 'state');
+  await disk.remount('ro');
+  const state = await open();
+  assert.equal(parts(state).length, 3);
+  assert.ok(give(state.numbering, 'a') > 1e15);
+  await disk.remount('rw');
+  await state.retry();
+  assert.deepEqual(parts(state), []);
+  state.close();
+});
+
 test('a second agent is told who has the folder', async () => {
   mkdirSync(folder, { mode: 0o700 });
   const [, start = ''] = readFileSync('/proc/1/stat', 'latin1').split(') ');
