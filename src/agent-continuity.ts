@@ -58,15 +58,17 @@ export class Continuity {
     }, RETRY_MS);
   }
 
-  /** Tells what was not watched, before the sign of life hides it. */
-  tell(cgroups: Iterable<FoundCgroup>): void {
+  /** To be called once, with all containers that are known at the start. */
+  begin(cgroups: Iterable<FoundCgroup>): void {
     this.#unwatched.onTick(cgroups);
+    // A sign of the agent before is kept until the first tick: by then what it leads to is told.
+    if (this.#options.state.signOfLife.last === undefined) this.#sign();
   }
 
   /** To be called every second, with all containers. */
   onTick(cgroups: Iterable<FoundCgroup>): void {
-    this.tell(cgroups);
-    this.#options.state.signOfLife.write({ bootNs: this.#watchedUntil(), stopped: false });
+    this.#unwatched.onTick(cgroups);
+    this.#sign();
   }
 
   /** The agent has looked at what happened until `untilNs`, and ends. */
@@ -84,6 +86,10 @@ export class Continuity {
       troubles: this.#options.state.troubles.list(),
       unwatched: this.#unwatched.counts(),
     };
+  }
+
+  #sign(): void {
+    this.#options.state.signOfLife.write({ bootNs: this.#watchedUntil(), stopped: false });
   }
 
   /** All that happened up to there was looked at. While records wait, that is the time of the last one that was read. */

@@ -355,7 +355,7 @@ export class Agent {
       ...{ state, pins, clock: this.#clock, probe: this.#probe, received: this.#received },
       say: (line) => this.#outgoing.say(line),
     });
-    this.#continuity.tell(this.#apps.registry.entries());
+    this.#continuity.begin(this.#apps.registry.entries());
     const timer = setInterval(() => this.#onTick(), TICK_MS);
     this.#release.defer(() => clearInterval(timer));
     this.#release.defer(() => this.#continuity?.close());
