@@ -10,8 +10,7 @@ import { AgentReport, ReceivedRecords, sendPlatformMetrics } from './agent-repor
 import { agentPolicies, operatorRules } from './agent-policies.ts';
 import { logFailure } from './agent-rule-costs.ts';
 import { Outgoing } from './agent-outgoing.ts';
-import { LiveRules, loadFirstRules } from './agent-rules.ts';
-import type { FirstRules } from './agent-rules.ts';
+import { LiveRules, loadFirstRules, type FirstRules } from './agent-rules.ts';
 import type { AgentSnapshot } from './agent-snapshot.ts';
 import { AgentState } from './agent-state.ts';
 import { FirstDetections, type EarlyDetections } from './agent-succession.ts';
@@ -381,18 +380,14 @@ export class Agent {
     this.#probe.setMasks(ALL_EVENTS);
     this.#probe.attachOnly(SELF_TEST_HOOKS);
     this.#selfTest = new SelfTest(this.#probe, this.#apps.hierarchy.mountPoint);
-    const { ok, seen } = await this.#selfTest.run();
+    const unseen = await this.#selfTest.run();
     this.#selfTest = undefined;
     // Its cgroup is the only one that has been deleted so far.
     this.#received.selfTest = this.#probe.deletedCounters().emitted;
-    if (!ok) {
-      const unseen = Object.entries(seen)
-        .filter(([, was]) => !was)
-        .map(([name]) => name);
+    if (unseen.length > 0)
       throw new UserError(
         `The probe loads, but the kernel does not report ${unseen.join(', ')}: this host cannot be watched. Run "varvel doctor".`,
       );
-    }
   }
 
   #onBatch(bytes: number): void {
