@@ -60,15 +60,16 @@ export class Continuity {
 
   /** To be called once, with all containers that are known at the start. */
   begin(cgroups: Iterable<FoundCgroup>): void {
-    this.#unwatched.onTick(cgroups);
+    this.#unwatched.onTick(cgroups, performance.now());
     // A sign of the agent before is kept until the first tick: by then what it leads to is told.
     if (this.#options.state.signOfLife.last === undefined) this.#sign();
   }
 
   /** To be called every second, with all containers. */
   onTick(cgroups: Iterable<FoundCgroup>): void {
-    this.#unwatched.onTick(cgroups);
-    this.#sign();
+    this.#unwatched.onTick(cgroups, performance.now());
+    // Who is not told yet is told by the next agent, should this one be killed now.
+    if (!this.#unwatched.waits) this.#sign();
   }
 
   /** The agent has looked at what happened until `untilNs`, and ends. */

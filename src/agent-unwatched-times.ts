@@ -6,6 +6,8 @@ import { unwatchedNotice } from './streams/notices.ts';
 
 /** Cgroups that are found so long after the start may have been there before it. */
 const FOUND_WITHIN_MS = 60_000;
+/** So long an engine may take to say when a container started, and whether it ran before. */
+const DETAILS_MS = 5000;
 /** Times between two clocks are not more exact. */
 const LEAST_NS = 20_000_000n;
 
@@ -47,21 +49,32 @@ export class UnwatchedTimes {
   readonly #seen = new Set<number>();
   readonly #told = new Set<string>();
   #longestNs = 0n;
+  #waits = false;
 
   constructor(options: UnwatchedOptions) {
     this.#options = options;
   }
 
-  /** To be called with all containers, every second or so. */
-  onTick(cgroups: Iterable<FoundCgroup>): void {
+  /** To be called with all containers, every second or so. `nowMs` is monotonic. */
+  onTick(cgroups: Iterable<FoundCgroup>, nowMs: number): void {
     const { last, startedMs } = this.#options;
     if (last === undefined) return;
+    this.#waits = false;
     for (const { cgroupId, resolution, sinceMs, goneAtMs } of cgroups) {
       if (resolution.state !== 'included' || sinceMs > startedMs + FOUND_WITHIN_MS) continue;
       if (goneAtMs !== undefined || this.#seen.has(cgroupId)) continue;
+      if (isToBeTold(resolution.container) && nowMs < sinceMs + DETAILS_MS) {
+        this.#waits = true;
+        continue;
+      }
       this.#seen.add(cgroupId);
       this.#tell(resolution.container, sinceMs, last);
     }
+  }
+
+  /** Whether there is a container that will be told in the next seconds. */
+  get waits(): boolean {
+    return this.#waits;
   }
 
   counts(): UnwatchedCounts {
@@ -84,6 +97,11 @@ export class UnwatchedTimes {
     if (lengthNs > this.#longestNs) this.#longestNs = lengthNs;
     say(unwatchedNotice({ container, fromNs, toNs, stopped }));
   }
+}
+
+/** A container of Docker is known before its engine has said everything of it. */
+function isToBeTold({ runtime, startedAtMs, ranBefore }: Container): boolean {
+  return runtime === 'docker' && (startedAtMs === undefined || ranBefore === undefined);
 }
 
 /** Unix ns. Undefined where it may have run before, or that is not known: a run of before was not watched either. */

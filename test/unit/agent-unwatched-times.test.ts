@@ -27,6 +27,9 @@ const S = 1_000_000_000n;
 /** The host booted at 1,000 s of Unix time; the agent's clock began 100 s later. */
 const CLOCKS = { unixMinusBootNs: 1000n * S, bootMinusMonotonicNs: 100n * S };
 
+/** When an engine has had its time to say all of a container. */
+const NOW_MS = 10_000;
+
 const cgroup = (
   more: Partial<FoundCgroup> = {},
   container: Partial<Container> = {},
@@ -52,10 +55,10 @@ function times(stopped = false) {
 test('told once, from the last sign of life to the moment at which the container is watched', () => {
   const { unwatched, said } = times();
   const pending = { state: 'pending' as const, rootCgroupId: 7, sinceMs: 0 };
-  unwatched.onTick([cgroup({ resolution: pending })]);
+  unwatched.onTick([cgroup({ resolution: pending })], NOW_MS);
   assert.equal(said.length, 0, 'whose it is is not known yet');
-  unwatched.onTick([cgroup()]);
-  unwatched.onTick([cgroup(), cgroup({ cgroupId: 8 })]);
+  unwatched.onTick([cgroup()], NOW_MS);
+  unwatched.onTick([cgroup(), cgroup({ cgroupId: 8 })], NOW_MS);
   assert.equal(said.length, 1);
   const line = said[0]!;
   assert.equal(
@@ -68,11 +71,14 @@ test('told once, from the last sign of life to the moment at which the container
 
 test('after a stop it is a notice; each app is told', () => {
   const { unwatched, said } = times(true);
-  unwatched.onTick([
-    cgroup({}, { fullId: 'a' }),
-    cgroup({ cgroupId: 8 }, { fullId: 'b' }),
-    cgroup({ cgroupId: 9, goneAtMs: 1 }, { fullId: 'c' }),
-  ]);
+  unwatched.onTick(
+    [
+      cgroup({}, { fullId: 'a' }),
+      cgroup({ cgroupId: 8 }, { fullId: 'b' }),
+      cgroup({ cgroupId: 9, goneAtMs: 1 }, { fullId: 'c' }),
+    ],
+    NOW_MS,
+  );
   assert.deepEqual(
     said.map(({ priority, container, outputFields }) => [
       ...[priority, container?.fullId, outputFields['unwatched.why']],
@@ -95,7 +101,7 @@ test('a younger container is told from its start, unless an earlier run of it ma
     [{ runtime: 'cri', startedAtMs: 1_000_000 }, 1090],
   ] as const) {
     const { unwatched, said } = times();
-    unwatched.onTick([cgroup({}, container)]);
+    unwatched.onTick([cgroup({}, container)], NOW_MS);
     assert.deepEqual(
       said.map(({ outputFields }) => outputFields['unwatched.from']),
       [BigInt(fromS) * S],
@@ -106,19 +112,19 @@ test('a younger container is told from its start, unless an earlier run of it ma
 
 test('nothing is told of what began while the agent watched, or when no agent was there before', () => {
   const { unwatched, said } = times();
-  unwatched.onTick([cgroup({}, { runtime: 'cri', startedAtMs: 1_105_000 })]);
-  unwatched.onTick([cgroup({ cgroupId: 8, sinceMs: 64_001 }, { fullId: 'later' })]);
+  unwatched.onTick([cgroup({}, { runtime: 'cri', startedAtMs: 1_105_000 })], NOW_MS);
+  unwatched.onTick([cgroup({ cgroupId: 8, sinceMs: 64_001 }, { fullId: 'later' })], NOW_MS);
   const first = new UnwatchedTimes({
     ...{ ...CLOCKS, last: undefined, startedMs: 0, say: () => assert.fail('told') },
   });
-  first.onTick([cgroup()]);
+  first.onTick([cgroup()], NOW_MS);
   assert.deepEqual([said, first.counts()], [[], { seconds: 0, containers: 0 }]);
   // The agent that this one replaces watched on until after this one began.
   const replaced = new UnwatchedTimes({
     ...{ ...CLOCKS, startedMs: 0, say: () => assert.fail('told') },
     last: { bootNs: 106n * S, stopped: true },
   });
-  replaced.onTick([cgroup()]);
+  replaced.onTick([cgroup()], NOW_MS);
 });
 
 const open = (bootId = 'this boot', warned: unknown[] = [], troubles: unknown[] = []): SignOfLife =>
@@ -183,4 +189,19 @@ test('on a full disk it is not kept, and what is there already is written in pla
   sign.write({ bootNs: 3n, stopped: false });
   sign.close();
   assert.equal(new SignOfLife({ inside: disk.path }, options([])).last?.bootNs, 3n);
+});
+
+test('what an engine has not said yet of a container’s start is waited for, five seconds', () => {
+  for (const unsaid of [{ startedAtMs: undefined, ranBefore: false }, { ranBefore: undefined }]) {
+    const docker = { runtime: 'docker' as const, startedAtMs: 1_100_000, ranBefore: false };
+    const { unwatched, said } = times();
+    unwatched.onTick([cgroup({}, { ...docker, ...unsaid })], 9_999);
+    assert.deepEqual([said.length, unwatched.waits], [0, true]);
+    unwatched.onTick([cgroup({}, docker)], 9_999);
+    assert.equal(unwatched.waits, false);
+    assert.equal(said[0]?.outputFields['unwatched.from'], 1_100n * S);
+    const never = times();
+    never.unwatched.onTick([cgroup({}, { ...docker, ...unsaid })], 10_000);
+    assert.equal(never.said[0]?.outputFields['unwatched.from'], 1_090n * S);
+  }
 });
