@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { E2eAgent, until, type DetectionLine } from '../support/e2e-agent.ts';
-import { execInContainer, logLines, runContainer } from '../support/e2e-docker.ts';
+import { agentLines, execInContainer, runContainer } from '../support/e2e-docker.ts';
 
 const RULES = `
 - macro: reading
@@ -48,10 +48,7 @@ const runApp = (name: string, policy: string): Promise<Docker.Container> =>
   });
 
 async function linesOf(app: Docker.Container, rule: string): Promise<DetectionLine[]> {
-  return (await logLines(engine, app))
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as DetectionLine)
-    .filter((line) => line.rule === rule);
+  return (await agentLines(engine, app)).filter((line) => line.rule === rule);
 }
 const stateTold = (app: Docker.Container, state: string): Promise<DetectionLine> =>
   until(`its log says that its rules are ${state}`, async () =>
