@@ -68,10 +68,12 @@ test('policies that ended or blinded the agent are refused, and again after a re
       assert.equal(lines[at]?.output_fields['policy.state'], 'refused');
       assert.match(lines[at].output, refused!);
     });
-    assert.equal((await agent.snapshot()).policies.refused, REFUSED_POLICIES.length);
+    const areRefused = async (): Promise<boolean> =>
+      (await agent.snapshot()).policies.refused === REFUSED_POLICIES.length;
+    await until('all are refused', areRefused);
     await agent.end();
     await agent.run();
-    assert.equal((await agent.snapshot()).policies.refused, REFUSED_POLICIES.length);
+    await until('all are refused again', areRefused);
     const before = agent.detections('Sensitive file read').length;
     for (const container of hostile) {
       const script = ': < /hostile-target; cat /etc/shadow > /dev/null';
