@@ -13,8 +13,8 @@ import { missingSteps, Neighbours, rowOf, type Outcome } from '../support/neighb
 import type { Latencies } from '../support/quiet-app.ts';
 import { machine } from './event-records.ts';
 
-/** The quiet app alone, before each attack: 200 lines. */
-const USUAL_MS = 10_000;
+/** The quiet app alone, before each attack: 100 lines. */
+const USUAL_MS = 5000;
 const FILE = 'test/bench/results/neighbours.json';
 
 const rounded = (value: number): number => Math.round(value * 10) / 10;
