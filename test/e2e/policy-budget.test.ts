@@ -31,9 +31,12 @@ const COSTLY =
     const tests = Array.from({ length: 12 }, (_, n) => `proc.cmdline icontains zz${rule}x${n}`);
     return `  - {rule: Costly ${rule}, desc: d, output: x, priority: NOTICE, condition: 'evt.type = execve and (${tests.join(' or ')})'}\n`;
   }).join('');
-/** At most 1,000 programs, each with 3 KB of arguments: bounded, whatever the agent does. */
+/**
+ * At most 1,000 programs, each with 3 KB of arguments: bounded, whatever the agent does. Each of their characters may begin
+ * one of the words: where none could, a fast machine keeps within the budget.
+ */
 const STORM =
-  'a=$(head -c 3000 /dev/zero | tr "\\0" a); i=0; while [ $i -lt 1000 ]; do /bin/true $a$i; i=$((i+1)); done';
+  'a=$(head -c 3000 /dev/zero | tr "\\0" z); i=0; while [ $i -lt 1000 ]; do /bin/true $a$i; i=$((i+1)); done';
 
 let engine: TestDockerd;
 before(async () => {
@@ -143,35 +146,5 @@ test('costly own rules are paused, told, counted and shown; all others go on; th
     assert.equal(agent.running, true);
   } finally {
     await Promise.all([shop, other].map((app) => app.remove({ force: true })));
-  }
-});
-
-/** An output of more than 2^29 characters, which is more than a string can have; in a policy that is small enough. */
-const LONG = `${GROUP_READ}  - {rule: Too long, desc: d, priority: CRITICAL, condition: reading and fd.name = /etc/passwd, output: '${'%99999fd.num'.repeat(5400)}'}\n`;
-
-test('an output that no string can hold ends no agent, also not one that is started again', async () => {
-  await using agent = await E2eAgent.start({
-    dockerd: engine,
-    noDefaultRules: true,
-    rules: { 'own.yaml': RULES },
-  });
-  const hostile = await runApp('hostile', LONG);
-  try {
-    for (const round of [1, 2]) {
-      await until('its policy is told', async () => {
-        return (await linesOf(hostile, 'Varvel: policy')).length >= round;
-      });
-      const read = 'read -r a < /etc/passwd; read -r a < /etc/shadow';
-      assert.equal(await execInContainer(hostile, read), 0);
-      await until('the operator’s rule is told, of the event after it', async () => {
-        return (await linesOf(hostile, 'Shadow read')).length >= round;
-      });
-      assert.equal(agent.running, true);
-      if (round === 2) continue;
-      await agent.end();
-      await agent.run();
-    }
-  } finally {
-    await hostile.remove({ force: true });
   }
 });
