@@ -26,7 +26,7 @@ const COUNTS: AttackCounts = {
 /** Before the attack: enough for the agent to be warm. */
 const USUAL_MS = 1000;
 /** The shipped limit is 512. */
-const MOST_MIB = 350;
+const MOST_MIB = 300;
 
 let neighbours: Neighbours;
 before(async () => {
