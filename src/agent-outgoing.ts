@@ -1,13 +1,15 @@
-import type { EarlyDetections } from './agent-succession.ts';
-import type { Detection } from './rules/detection.ts';
+import type { EarlyDetections, SuccessionServer } from './agent-succession.ts';
+import type { Detection, DetectionBrief } from './rules/detection.ts';
 import type { FanOut } from './streams/fan-out.ts';
 
 /** Options of `Outgoing`. */
 export interface OutgoingOptions {
   readonly fanOut: FanOut;
   readonly early: EarlyDetections;
-  /** A detection goes to the streams. */
-  readonly onDetection: (detection: Detection) => void;
+  /** A detection goes to the streams, or is counted there. */
+  readonly onDetection: (detection: DetectionBrief) => void;
+  /** Who is to know of each detection with its fields, while there is somebody. */
+  readonly successor: () => Pick<SuccessionServer, 'noteDetection'> | undefined;
 }
 
 /**
@@ -29,8 +31,17 @@ export class Outgoing {
       this.#early.keep(detection);
       return;
     }
+    this.#options.successor()?.noteDetection(detection);
     this.#options.onDetection(detection);
     this.#options.fanOut.deliver(detection);
+  }
+
+  /** Whether the detection is counted, and nobody needs more of it. Otherwise it is to be delivered. */
+  isCounted(detection: DetectionBrief): boolean {
+    if (this.#early !== undefined || this.#options.successor() !== undefined) return false;
+    if (!this.#options.fanOut.isCounted(detection)) return false;
+    this.#options.onDetection(detection);
+    return true;
   }
 
   /** A line of the agent's own. */

@@ -214,9 +214,10 @@ export class Agent {
     this.#release.defer(() => this.#fanOut.close());
     this.#outgoing = new Outgoing({
       ...{ fanOut: this.#fanOut, early },
-      onDetection: (detection) => {
-        this.#state?.succession?.noteDetection(detection);
-        this.#report.metrics.countDetection(detection.rule, detection.priority);
+      onDetection: ({ rule, priority }) => this.#report.metrics.countDetection(rule, priority),
+      successor: () => {
+        const succession = this.#state?.succession;
+        return succession?.hasSuccessor === true ? succession : undefined;
       },
     });
     this.#policies = agentPolicies({
@@ -239,6 +240,7 @@ export class Agent {
       appRulesOf: (container) => this.#policies.rulesOf(container),
       onFailure: (failure) => logFailure(logger, failure),
       respond: (_, process) => kill(killProcess, process),
+      isCounted: (detection) => this.#outgoing.isCounted(detection),
       deliver: (detection) => this.#outgoing.deliver(detection),
       onDropped: (container, { count, ...times }) =>
         this.#fanOut.noteUnseen({ container, reasons: { unknown: count }, ...times }),

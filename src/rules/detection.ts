@@ -51,3 +51,6 @@ export interface Detection {
   /** The process and its ancestors; absent in what the agent says of itself. */
   readonly lineage?: Lineage;
 }
+
+/** What is known of a detection before it is written out. */
+export type DetectionBrief = Pick<Detection, 'rule' | 'priority' | 'timeNs' | 'container'>;

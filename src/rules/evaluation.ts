@@ -5,7 +5,7 @@ import { pinProcess } from '../context/pinned-process.ts';
 import type { AddressNames, Process, UserNames } from '../context/process.ts';
 import type { KernelEvent } from '../events/event.ts';
 import type { EventName } from '../events/table.gen.ts';
-import type { Detection } from './detection.ts';
+import type { Detection, DetectionBrief } from './detection.ts';
 import { EngineTotals } from './engine-totals.ts';
 import type { Match, Matching, RuleEngine, RuleEngineCounters } from './engine.ts';
 import { withResponse } from './response.ts';
@@ -50,6 +50,8 @@ export interface EvaluationOptions {
   readonly onFailure?: (failure: RuleFailure) => void;
   /** Does it to the process; must not throw. */
   readonly respond?: (response: ResponseName, process: Process) => ResponseOutcome;
+  /** Whether a detection was only counted, and is not to be delivered: asked before it is written out; must not throw. */
+  readonly isCounted?: (detection: DetectionBrief) => boolean;
   /** Takes a detection; must not throw. Without a container it is the operator's only. */
   readonly deliver: (detection: Detection) => void;
   /** Events and detections of the container were dropped while it was not known whose it is. */
@@ -253,15 +255,15 @@ export class Evaluation {
   }
 
   #detect(match: Match, subject: Subject, appRules: AppRules | undefined): void {
-    const { respond, deliver } = this.#options;
-    const response = appRules?.responseTo(match.rule.name);
-    if (response === undefined || respond === undefined) {
-      deliver(this.#detection(match, subject, appRules));
-      return;
-    }
+    const { respond, isCounted, deliver } = this.#options;
+    const { name: rule, priority } = match.rule;
+    const response = appRules?.responseTo(rule);
     // First: each microsecond counts for what comes next.
-    const outcome = respond(response, subject.process);
-    deliver(withResponse(this.#detection(match, subject, appRules), response, outcome));
+    const outcome = response && respond?.(response, subject.process);
+    const { event, container } = subject;
+    if (isCounted?.({ rule, priority, timeNs: event.timeNs, container }) === true) return;
+    const detection = this.#detection(match, subject, appRules);
+    deliver(response && outcome ? withResponse(detection, response, outcome) : detection);
   }
 
   /** A detection whose output fails goes out without it: that it happened is what counts. */

@@ -1,6 +1,6 @@
 import { SILENT_LOGGER, type Logger } from '../shared/logger.ts';
 import type { Container } from '../apps/identity.ts';
-import type { Detection, Priority } from '../rules/detection.ts';
+import type { Detection, DetectionBrief, Priority } from '../rules/detection.ts';
 import { deliverySize } from './delivery-size.ts';
 import { DetectionIds } from './detection-id.ts';
 import { HOST, instanceKey } from './instance-key.ts';
@@ -164,16 +164,31 @@ export class FanOut {
 
   /** Takes a detection and returns at once: nothing is formatted or written before the caller is done. */
   deliver(detection: Detection): void {
-    this.#detections++;
     if (this.#limiter?.take(detection) === false) {
-      this.#suppressed++;
-      const key = instanceKey(detection.container);
-      this.#suppressedOf.set(key, (this.#suppressedOf.get(key) ?? 0) + 1);
+      this.#noteCounted(detection);
       return;
     }
+    this.#detections++;
     const number = this.#numbering.next(instanceKey(detection.container));
     this.#tellGap(detection.container, detection.timeNs);
     this.#send(this.#deliveryOf(detection, number.seq), number);
+  }
+
+  /**
+   * True when the detection is counted instead of written: it has been taken, and need not be written out, which costs more
+   * than all else of it. A container that makes thousands a second delays those of others by as much.
+   */
+  isCounted(detection: DetectionBrief): boolean {
+    if (this.#limiter?.isCounted(detection) !== true) return false;
+    this.#noteCounted(detection);
+    return true;
+  }
+
+  #noteCounted({ container }: DetectionBrief): void {
+    this.#detections++;
+    this.#suppressed++;
+    const key = instanceKey(container);
+    this.#suppressedOf.set(key, (this.#suppressedOf.get(key) ?? 0) + 1);
   }
 
   /** To be called every second or so: tells what was suppressed and what was lost, each where it is missing. */

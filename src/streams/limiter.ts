@@ -1,5 +1,5 @@
 import type { Container } from '../apps/identity.ts';
-import type { Detection, Priority } from '../rules/detection.ts';
+import type { DetectionBrief, Priority } from '../rules/detection.ts';
 import { instanceKey } from './instance-key.ts';
 
 /** What one app instance may have written; what is more is counted. Each bucket fills up at its rate a minute. */
@@ -39,7 +39,7 @@ interface Bucket {
 interface RuleBucket extends Bucket {
   suppressed: number;
   firstNs: bigint;
-  last: Detection | undefined;
+  last: DetectionBrief | undefined;
   toldMs: number;
 }
 
@@ -63,7 +63,16 @@ export class DetectionLimiter {
   }
 
   /** Whether the detection becomes a line; otherwise it is counted. */
-  take(detection: Detection): boolean {
+  take(detection: DetectionBrief): boolean {
+    return this.#take(detection, true);
+  }
+
+  /** True when the detection is counted instead of written: it has been. What would be a line is left as it is. */
+  isCounted(detection: DetectionBrief): boolean {
+    return !this.#take(detection, false);
+  }
+
+  #take(detection: DetectionBrief, isLine: boolean): boolean {
     const nowMs = this.#nowMs();
     const { burst, perMinute, appBurst, appPerMinute } = this.#options;
     const instance = instanceKey(detection.container);
@@ -74,8 +83,10 @@ export class DetectionLimiter {
     fill(bucket, burst, perMinute, nowMs);
     fill(own, appBurst, appPerMinute, nowMs);
     if (bucket.tokens >= 1 && own.tokens >= 1) {
-      bucket.tokens--;
-      own.tokens--;
+      if (isLine) {
+        bucket.tokens--;
+        own.tokens--;
+      }
       return true;
     }
     if (bucket.suppressed++ === 0) {

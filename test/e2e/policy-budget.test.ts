@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { E2eAgent, until, type DetectionLine } from '../support/e2e-agent.ts';
-import { execInContainer, logLines, runContainer } from '../support/e2e-docker.ts';
+import { agentLines, execInContainer, runContainer } from '../support/e2e-docker.ts';
 
 const RULES = `
 - macro: reading
@@ -23,17 +23,20 @@ custom_rules:
     output: group read
     priority: CRITICAL
 `;
-const RULES_OF_SHOP = 90;
-/** Each looks for twelve words in the whole command line: some ms for a long one. */
+const RULES_OF_SHOP = 12;
+/** Each looks for two words in the whole command line: most of what is let through when it loads. */
 const COSTLY =
   GROUP_READ +
   Array.from({ length: RULES_OF_SHOP }, (_, rule) => {
-    const tests = Array.from({ length: 12 }, (_, n) => `proc.cmdline icontains zz${rule}x${n}`);
+    const tests = Array.from({ length: 2 }, (_, n) => `proc.cmdline icontains zz${rule}x${n}`);
     return `  - {rule: Costly ${rule}, desc: d, output: x, priority: NOTICE, condition: 'evt.type = execve and (${tests.join(' or ')})'}\n`;
   }).join('');
-/** At most 1,000 programs, each with 3 KB of arguments: bounded, whatever the agent does. */
+/**
+ * At most 1,000 programs, each with 15 KB of arguments: bounded, whatever the agent does. Each of their characters may begin
+ * one of the words: where none could, a fast machine keeps within the budget.
+ */
 const STORM =
-  'a=$(head -c 3000 /dev/zero | tr "\\0" a); i=0; while [ $i -lt 1000 ]; do /bin/true $a$i; i=$((i+1)); done';
+  'a=$(head -c 15000 /dev/zero | tr "\\0" z); i=0; while [ $i -lt 1000 ]; do /bin/true $a$i; i=$((i+1)); done';
 
 let engine: TestDockerd;
 before(async () => {
@@ -48,10 +51,7 @@ const runApp = (name: string, policy: string): Promise<Docker.Container> =>
   });
 
 async function linesOf(app: Docker.Container, rule: string): Promise<DetectionLine[]> {
-  return (await logLines(engine, app))
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as DetectionLine)
-    .filter((line) => line.rule === rule);
+  return (await agentLines(engine, app)).filter((line) => line.rule === rule);
 }
 const stateTold = (app: Docker.Container, state: string): Promise<DetectionLine> =>
   until(`its log says that its rules are ${state}`, async () =>
@@ -72,8 +72,13 @@ test('costly own rules are paused, told, counted and shown; all others go on; th
   const shop = await runApp('shop', COSTLY);
   const other = await runApp('other', GROUP_READ);
   try {
-    for (const app of [shop, other])
-      await until('the policy is told', async () => (await linesOf(app, 'Varvel: policy')).length);
+    for (const app of [shop, other]) {
+      const [line] = await until('the policy is told', async () => {
+        const lines = await linesOf(app, 'Varvel: policy');
+        return lines.length > 0 && lines;
+      });
+      assert.equal(line?.output_fields['policy.state'], 'in force', line?.output);
+    }
     const storm = execInContainer(shop, STORM);
     const paused = await stateTold(shop, 'paused');
     assert.equal(paused.priority, 'Warning');
@@ -146,35 +151,5 @@ test('costly own rules are paused, told, counted and shown; all others go on; th
     assert.equal(agent.running, true);
   } finally {
     await Promise.all([shop, other].map((app) => app.remove({ force: true })));
-  }
-});
-
-/** An output of more than 2^29 characters, which is more than a string can have; in a policy that is small enough. */
-const LONG = `${GROUP_READ}  - {rule: Too long, desc: d, priority: CRITICAL, condition: reading and fd.name = /etc/passwd, output: '${'%99999fd.num'.repeat(5400)}'}\n`;
-
-test('an output that no string can hold ends no agent, also not one that is started again', async () => {
-  await using agent = await E2eAgent.start({
-    dockerd: engine,
-    noDefaultRules: true,
-    rules: { 'own.yaml': RULES },
-  });
-  const hostile = await runApp('hostile', LONG);
-  try {
-    for (const round of [1, 2]) {
-      await until('its policy is told', async () => {
-        return (await linesOf(hostile, 'Varvel: policy')).length >= round;
-      });
-      const read = 'read -r a < /etc/passwd; read -r a < /etc/shadow';
-      assert.equal(await execInContainer(hostile, read), 0);
-      await until('the operator’s rule is told, of the event after it', async () => {
-        return (await linesOf(hostile, 'Shadow read')).length >= round;
-      });
-      assert.equal(agent.running, true);
-      if (round === 2) continue;
-      await agent.end();
-      await agent.run();
-    }
-  } finally {
-    await hostile.remove({ force: true });
   }
 });

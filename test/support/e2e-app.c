@@ -8,7 +8,13 @@
  *   crowd COUNT BYTES    COUNT processes at once that stay, each a program started with BYTES of environment of its own;
  *                        prints how many
  *   execs COUNT BYTES    COUNT programs one after another, each started with BYTES of arguments of its own; prints how many
+ *   args COUNT BYTES     COUNT processes, each the child of the one before, with an argument of BYTES bytes; the last one
+ *                        opens /hostile-target 1000 times
+ *   nest COUNT CGROUP    makes COUNT cgroups below CGROUP, named n0 and so on; prints how many
+ *   unnest COUNT CGROUP  removes them; prints how many
+ *   churn COUNT CGROUP   makes and removes one after another; prints how many
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +165,49 @@ static int execs(long count, long bytes)
 	return 0;
 }
 
+static int descend(int count, char *argument)
+{
+	if (count <= 1) {
+		for (int i = 0; i < 1000; i++) {
+			int fd = open("/hostile-target", O_RDONLY);
+			if (fd < 0 || close(fd))
+				return 1;
+		}
+		return 0;
+	}
+	char left[16];
+	snprintf(left, sizeof(left), "%d", count - 1);
+	pid_t child = fork();
+	if (child == 0) {
+		char *args[] = { "app", "descend", left, argument, NULL }, *env[] = { NULL };
+		execve("/proc/self/exe", args, env);
+		_exit(1);
+	}
+	int status;
+	return child < 0 || waitpid(child, &status, 0) < 0 || status != 0;
+}
+
+static int args(int count, int bytes)
+{
+	char *argument = malloc(bytes + 1);
+	memset(argument, 'a', bytes);
+	argument[bytes] = 0;
+	return descend(count, argument);
+}
+
+static int nested(int count, const char *cgroup, int makes, int removes)
+{
+	char path[512];
+	int done = 0;
+	for (; done < count; done++) {
+		snprintf(path, sizeof(path), "%s/n%d", cgroup, done);
+		if ((makes && mkdir(path, 0755)) || (removes && rmdir(path)))
+			break;
+	}
+	printf("%d%s%s\n", done, done < count ? ": " : "", done < count ? strerror(errno) : "");
+	return done != count;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "end"))
@@ -179,5 +228,15 @@ int main(int argc, char **argv)
 		return crowd(atol(argv[2]), atol(argv[3]));
 	if (!strcmp(argv[1], "execs"))
 		return execs(atol(argv[2]), atol(argv[3]));
+	if (!strcmp(argv[1], "args"))
+		return args(atoi(argv[2]), atoi(argv[3]));
+	if (!strcmp(argv[1], "descend"))
+		return descend(atoi(argv[2]), argv[3]);
+	if (!strcmp(argv[1], "nest"))
+		return nested(atoi(argv[2]), argv[3], 1, 0);
+	if (!strcmp(argv[1], "unnest"))
+		return nested(atoi(argv[2]), argv[3], 0, 1);
+	if (!strcmp(argv[1], "churn"))
+		return nested(atoi(argv[2]), argv[3], 1, 1);
 	return 2;
 }

@@ -3,6 +3,7 @@ import { get, type IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { TestDockerd } from './dockerd.ts';
+import type { DetectionLine } from './e2e-agent.ts';
 
 /** What a test container is, besides the daemon's defaults. */
 export interface RunOptions {
@@ -106,4 +107,15 @@ export async function logLines(
     .replaceAll('\r', '')
     .split('\n')
     .filter((line) => line !== '');
+}
+
+/** What the agent wrote into its log, where the container itself writes no line that begins with a brace. */
+export async function agentLines(
+  engine: Pick<TestDockerd, 'socketPath'>,
+  container: Docker.Container,
+): Promise<DetectionLine[]> {
+  const lines = await logLines(engine, container);
+  return lines
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as DetectionLine);
 }

@@ -7,7 +7,7 @@ import type { Process } from '../../../src/context/process.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import { Evaluation } from '../../../src/rules/evaluation.ts';
-import type { AppRules } from '../../../src/rules/evaluation.ts';
+import type { AppRules, EvaluationOptions } from '../../../src/rules/evaluation.ts';
 import type { RuleFailure } from '../../../src/rules/rule-watch.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
@@ -21,7 +21,11 @@ const RULE = ruleFile(
   'name=%proc.name container=%container.name',
 );
 
-function world(appRules?: AppRules, onFailure: (failure: RuleFailure) => void = () => undefined) {
+function world(
+  appRules?: AppRules,
+  onFailure: (failure: RuleFailure) => void = () => undefined,
+  more: Partial<Pick<EvaluationOptions, 'isCounted' | 'respond'>> = {},
+) {
   const time = { nowMs: 0 };
   const registry = new ContainerRegistry({
     scopeMap: new MemoryScopeMap(),
@@ -51,6 +55,7 @@ function world(appRules?: AppRules, onFailure: (failure: RuleFailure) => void = 
       shell: () => undefined,
     }),
     deliver: (detection) => delivered.push(detection),
+    ...more,
   });
   const decide = (included: boolean): void => {
     const container = containerFromCreate({
@@ -253,4 +258,44 @@ test('what throws and is no rule’s costs the event, not the agent', () => {
     failures.map(({ rule, error }) => [rule, String(error)]),
     [[undefined, 'Error: broken']],
   );
+});
+
+test('a detection that is counted is not written out; what is done to its process is', () => {
+  const counted: unknown[] = [];
+  const done: string[] = [];
+  let written = 0;
+  let isCounted = false;
+  const appRules: AppRules = {
+    refine: (matches) => matches,
+    counts: () => true,
+    responseTo: () => 'kill',
+    isOwn: () => true,
+    written: (_, write) => {
+      written++;
+      return write();
+    },
+    ruleSet: { rules: [] },
+  };
+  const { registry, evaluation, delivered, decide } = world(appRules, undefined, {
+    isCounted: ({ rule, priority, timeNs, container }) => {
+      counted.push([rule, priority, timeNs, container?.name]);
+      return isCounted;
+    },
+    respond: (name) => {
+      done.push(name);
+      return 'done';
+    },
+  });
+  appear(registry);
+  decide(true);
+  evaluation.onEvent(shadow, makeProcess());
+  assert.deepEqual([written, delivered.length, done], [1, 1, ['kill']]);
+  isCounted = true;
+  evaluation.onEvent(shadow, makeProcess());
+  assert.deepEqual([written, delivered.length, done], [1, 1, ['kill', 'kill']]);
+  const { rule, priority, timeNs } = delivered[0]!;
+  assert.deepEqual(counted, [
+    [rule, priority, timeNs, 'web'],
+    [rule, priority, timeNs, 'web'],
+  ]);
 });

@@ -41,6 +41,23 @@ describe('limiter', () => {
     assert.deepEqual(limiter.due(true), [], 'told once');
   });
 
+  test('whether one would only be counted can be asked before it is written: what would be a line uses up nothing', () => {
+    const limiter = new DetectionLimiter(LIMITS, new Clock().now);
+    for (let round = 0; round < 3; round++) {
+      for (let n = 0; n < 5; n++) assert.equal(limiter.isCounted(at(1n)), false);
+      assert.equal(limiter.take(at(1n)), true);
+    }
+    assert.equal(limiter.isCounted(at(2n)), true);
+    assert.equal(limiter.take(at(3n)), false);
+    assert.equal(limiter.isCounted(at(4n)), true);
+    const [suppressed] = limiter.due(true);
+    assert.deepEqual(
+      [suppressed?.count, suppressed?.firstNs, suppressed?.lastNs],
+      [3, 2n, 4n],
+      'each way counts',
+    );
+  });
+
   test('rules and app instances have their own', () => {
     const limiter = new DetectionLimiter(LIMITS, new Clock().now);
     const other = containerOf({ fullId: 'cd'.repeat(32) });
