@@ -267,7 +267,10 @@ export class Agent {
       policies: this.#policies,
     });
     this.#losses = new RecordLosses(this.#probe, logger, {
-      onProcessRecordsLost: (root) => this.#tree.recordsLost(bootNs(), root),
+      onProcessRecordsLost: (root) => {
+        this.#tree.recordsLost(bootNs(), root);
+        this.#insides.policies.onProcessRecordsLost(root);
+      },
       onEventsLost: (root, { firstBootNs, lastBootNs, lateNs, ...reasons }) => {
         const resolution = this.#apps.resolve(root);
         if (resolution.state === 'pending') return false;
