@@ -1,4 +1,5 @@
 import { ruleCosts } from './agent-rule-costs.ts';
+import type { ContinuityStatus } from './agent-continuity.ts';
 import type { LiveRules } from './agent-rules.ts';
 import type { Relief } from './agent-relief.ts';
 import type { AgentSnapshot } from './agent-snapshot.ts';
@@ -18,6 +19,8 @@ import type { LogStream } from './streams/stream.ts';
 /** Records that came from the kernel, since the agent's start. */
 export class ReceivedRecords {
   records = 0;
+  /** CLOCK_BOOTTIME of the last event that was read. */
+  lastBootNs = 0n;
   /** Of the self-test. */
   selfTest = 0;
   readonly #byEvent = new Float64Array(EVENT_NAMES.length);
@@ -47,7 +50,11 @@ export interface ReportSources {
   readonly streams: () => readonly LogStream[];
   readonly received: ReceivedRecords;
   readonly relief: Relief;
+  /** Undefined before the state is open. */
+  readonly continuity: () => ContinuityStatus | undefined;
 }
+
+const NOTHING_YET: ContinuityStatus = { troubles: [], unwatched: { seconds: 0, containers: 0 } };
 
 /** What the agent tells of itself: metrics, and what `varvel status` shows. All stages are asked when somebody asks. */
 export class AgentReport {
@@ -98,6 +105,7 @@ export class AgentReport {
       ruleCosts: ruleCosts(evaluation),
       policies: policies.status(),
       ceilings: relief.status(),
+      continuity: this.#sources.continuity() ?? NOTHING_YET,
       processes: tree.counters(),
       delivery: fanOut.counters(),
       streams: Object.fromEntries(streams().map((stream) => [stream.name, stream.counters()])),
@@ -147,6 +155,7 @@ export class AgentReport {
         failedEvents: evaluation.watch.eventFailures,
         policies: policies.status(),
       }),
+      continuity: () => this.#sources.continuity() ?? NOTHING_YET,
       suppressed: () => fanOut.counters().suppressed,
       events: () => received.byEvent(),
       context: () => tree.counters(),

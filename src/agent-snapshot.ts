@@ -1,5 +1,6 @@
 import type { CeilingStatus } from './agent-ceilings.ts';
 import type { RuleCostStatus } from './agent-rule-costs.ts';
+import type { ContinuityStatus } from './agent-continuity.ts';
 import type { RulesStatus } from './agent-rules.ts';
 import type { AdmissionCounters } from './apps/admission.ts';
 import type { AppsSnapshot } from './apps/status.ts';
@@ -45,6 +46,8 @@ export interface AgentSnapshot {
   readonly policies: PoliciesStatus;
   /** What the agent uses and may use, and which rules are off for it. */
   readonly ceilings: CeilingStatus;
+  /** What was not watched before this agent, and what it cannot keep for the next. */
+  readonly continuity: ContinuityStatus;
   readonly processes: ProcessTreeCounters;
   readonly delivery: FanOutCounters;
   readonly streams: Readonly<Record<string, StreamCounters | SpooledCounters>>;

@@ -1,19 +1,28 @@
-import { createHash } from 'node:crypto';
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Detection } from './rules/detection.ts';
 import type { Logger } from './shared/logger.ts';
-import type { OwnFolder } from './shared/own-folder.ts';
+import { secretIn, type OwnFolder } from './shared/own-folder.ts';
 import { UserError } from './shared/user-error.ts';
 
 // How one agent takes another's place without a gap: both watch for a moment, and a time parts what they tell. The new one
-// connects to the old one's socket, starts beside it, and says "ready" when it sees everything. The old one then tells
-// what happened before that moment, ends in order, and says when it was. What the new one has found since, it has kept.
+// connects to the old one's socket and shows the secret of the claim, which only who can read the state folder knows. It
+// starts beside the old one, and says "ready" when it sees everything. The old one then tells what happened before that
+// moment, ends in order, and says when it was. What the new one has found since, it has kept.
 
 const SOCKET = 'succession.sock';
+const HELLO = 'hello ';
 const READY = 'ready';
 const TAKEN = 'taken';
+const REFUSED = 'refused';
+/** Clients that have not shown the secret; of more, the one that came first is dropped. */
+const MAX_STRANGERS = 8;
+/** How long a client may take to show the secret. */
+const HELLO_MS = 5_000;
+/** No line of a successor is longer. */
+const MAX_LINE = 256;
 /**
  * Both agents stamp an event by themselves, each when its probe saw it: so far apart at most. Around the parting time each
  * of what the new one found is therefore looked for among what the old one told.
@@ -49,21 +58,36 @@ interface Farewell {
   readonly boundary: readonly (readonly [bootNs: string, key: string])[];
 }
 
-/** The running agent's side: waits for a successor. */
+/** Options of `SuccessionServer`. */
+export interface SuccessionServerOptions {
+  /** What a successor has to show: the secret of the folder's claim. */
+  readonly secret: string;
+  readonly logger: Logger;
+  /** A successor sees everything: time to end. */
+  readonly onAsked: () => void;
+}
+
+/**
+ * The running agent's side: waits for a successor. A client that says nothing for 5 s, or anything but the secret first, is
+ * dropped; at most 8 such clients are kept at a time, and none of them keeps a successor out.
+ */
 export class SuccessionServer {
-  /** Resolves when a successor sees everything: time to end. */
-  readonly asked: Promise<void>;
   readonly #server: Server;
-  readonly #logger: Logger;
+  readonly #options: SuccessionServerOptions;
   readonly #path: string;
+  readonly #strangers = new Set<Socket>();
   #successor: Socket | undefined;
+  #isReady = false;
   #recent: { readonly bootNs: bigint; readonly key: string }[] = [];
 
-  /** Listens in the state folder, which is the agent's own and claimed by it. */
-  static async open(folder: OwnFolder, logger: Logger): Promise<SuccessionServer> {
+  /** Listens in the state folder, which is the agent's own and claimed by it. Throws the file system's error. */
+  static async open(
+    folder: OwnFolder,
+    options: SuccessionServerOptions,
+  ): Promise<SuccessionServer> {
     const path = `${folder.inside}/${SOCKET}`;
-    rmSync(path, { force: true });
-    const opened = new SuccessionServer(path, logger);
+    rmSync(path, { force: true, recursive: true });
+    const opened = new SuccessionServer(path, options);
     await new Promise<void>((resolve, reject) => {
       opened.#server.once('error', reject);
       opened.#server.listen(path, resolve);
@@ -71,12 +95,10 @@ export class SuccessionServer {
     return opened;
   }
 
-  private constructor(path: string, logger: Logger) {
+  private constructor(path: string, options: SuccessionServerOptions) {
     this.#path = path;
-    this.#logger = logger;
-    let onAsked = (): void => undefined;
-    this.asked = new Promise((resolve) => (onAsked = resolve));
-    this.#server = createServer((socket) => this.#onConnection(socket, onAsked));
+    this.#options = options;
+    this.#server = createServer((socket) => this.#onConnection(socket));
     // An agent that ends does not wait for one.
     this.#server.unref();
   }
@@ -104,37 +126,87 @@ export class SuccessionServer {
 
   /** While the state folder is open still. */
   removeSocket(): void {
-    rmSync(this.#path, { force: true });
+    try {
+      rmSync(this.#path, { force: true });
+    } catch {
+      // A disk that went read-only meanwhile. Nobody listens there any more.
+    }
   }
 
   /** Tells the successor, by the end of the connection, that all that was this agent's is free. */
   close(): void {
     this.#server.close();
+    for (const stranger of this.#strangers) stranger.destroy();
     this.#successor?.end();
     this.#successor?.unref();
   }
 
-  #onConnection(socket: Socket, onAsked: () => void): void {
+  #onConnection(socket: Socket): void {
     socket.on('error', () => undefined);
+    this.#strangers.add(socket);
+    if (this.#strangers.size > MAX_STRANGERS) {
+      const [first] = this.#strangers;
+      first?.destroy();
+    }
+    const timer = setTimeout(() => socket.destroy(), HELLO_MS).unref();
+    const onKnown = (): void => {
+      clearTimeout(timer);
+      this.#strangers.delete(socket);
+    };
+    socket.on('close', onKnown);
+    readLines(socket, (line) => {
+      if (this.#strangers.has(socket)) {
+        if (!isSecret(line, this.#options.secret)) {
+          socket.end(`${REFUSED}\n`);
+          socket.destroySoon();
+          return;
+        }
+        onKnown();
+        this.#welcome(socket);
+      } else if (line === READY && this.#successor === socket) this.#onReady();
+    });
+  }
+
+  #welcome(socket: Socket): void {
     if (this.#successor !== undefined) {
       socket.end(`${TAKEN}\n`);
       return;
     }
+    const { logger } = this.#options;
     this.#successor = socket;
+    this.#isReady = false;
     this.#recent = [];
-    this.#logger.info({}, 'another agent is starting, to take the place of this one');
-    let isReady = false;
-    createInterface({ input: socket }).on('line', (line) => {
-      if (line !== READY) return;
-      isReady = true;
-      onAsked();
-    });
+    logger.info({}, 'another agent is starting, to take the place of this one');
     socket.on('close', () => {
       this.#successor = undefined;
-      if (!isReady)
-        this.#logger.warn({}, 'the agent that was starting has given up: this one goes on');
+      if (!this.#isReady)
+        logger.warn({}, 'the agent that was starting has given up: this one goes on');
     });
   }
+
+  #onReady(): void {
+    this.#isReady = true;
+    this.#options.onAsked();
+  }
+}
+
+/** Hands over each line of what a client sends. One that sends a line without an end is dropped. */
+function readLines(socket: Socket, onLine: (line: string) => void): void {
+  let text = '';
+  socket.setEncoding('latin1').on('data', (chunk: string) => {
+    text += chunk;
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+      const line = text.slice(0, end);
+      text = text.slice(end + 1);
+      onLine(line);
+    }
+    if (text.length > MAX_LINE) socket.destroy();
+  });
+}
+
+function isSecret(line: string, secret: string): boolean {
+  const [shown, wanted] = [Buffer.from(line), Buffer.from(`${HELLO}${secret}`)];
+  return shown.length === wanted.length && timingSafeEqual(shown, wanted);
 }
 
 /** What an agent has found before it may write. */
@@ -167,7 +239,7 @@ export class Succession implements EarlyDetections {
   readonly #found = new FirstDetections();
   #farewell: Farewell | undefined;
   #hasEnded = false;
-  #isTaken = false;
+  #answer: typeof TAKEN | typeof REFUSED | undefined;
 
   /** Undefined when no agent runs there. Throws UserError when it has a successor already, or cannot be asked. */
   static async begin(folder: OwnFolder, logger: Logger): Promise<Succession | undefined> {
@@ -176,7 +248,11 @@ export class Succession implements EarlyDetections {
       socket.once('connect', () => resolve(undefined));
       socket.once('error', resolve);
     });
-    if (error === undefined) return new Succession(socket, logger);
+    if (error === undefined) {
+      // An agent of an earlier version knows no secret, and passes over the line.
+      socket.write(`${HELLO}${secretIn(folder.inside) ?? ''}\n`);
+      return new Succession(socket, logger);
+    }
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') return undefined;
     throw new UserError(
       `The agent that runs cannot be asked to make room: ${error.code ?? error.message}.`,
@@ -188,8 +264,8 @@ export class Succession implements EarlyDetections {
     this.#socket = socket;
     this.#logger = logger;
     createInterface({ input: socket }).on('line', (line) => {
-      if (line === TAKEN) this.#isTaken = true;
-      else this.#farewell = JSON.parse(line) as Farewell;
+      if (line === TAKEN || line === REFUSED) this.#answer = line;
+      else this.#farewell = farewellIn(line);
     });
     socket.on('error', () => undefined);
     this.#ended = new Promise((resolve) => {
@@ -210,7 +286,7 @@ export class Succession implements EarlyDetections {
    * back. Throws UserError, before anything has happened, when the old one has another successor.
    */
   async takeOver(): Promise<void> {
-    if (this.#hasEnded && this.#farewell === undefined && !this.#isTaken)
+    if (this.#hasEnded && this.#farewell === undefined && this.#answer === undefined)
       this.#logger.warn(
         {},
         'the agent before ended without a word: what it told last may come twice',
@@ -222,8 +298,12 @@ export class Succession implements EarlyDetections {
     );
     await this.#ended;
     clearInterval(timer);
-    if (this.#isTaken)
+    if (this.#answer === TAKEN)
       throw new UserError('Another agent is already taking the place of the one that runs.');
+    if (this.#answer === REFUSED)
+      throw new UserError(
+        'The agent that runs does not make room: it does not know the secret in the claim of the state folder ("owner"). Stop it, then start this one without --replace.',
+      );
   }
 
   /** The old agent goes on. */
@@ -241,6 +321,18 @@ export class Succession implements EarlyDetections {
     const ours = oursOf([...detections, ...dropped], BigInt(farewell.since), farewell.boundary);
     const isOurs = (detection: Detection): boolean => ours.has(detection);
     return { detections: detections.filter(isOurs), dropped: dropped.filter(isOurs) };
+  }
+}
+
+/** Undefined for what is no farewell. */
+function farewellIn(line: string): Farewell | undefined {
+  try {
+    const { since, boundary } = JSON.parse(line) as Record<string, unknown>;
+    if (typeof since !== 'string' || !/^\d{1,20}$/.test(since) || !Array.isArray(boundary))
+      return undefined;
+    return { since, boundary: boundary as Farewell['boundary'] };
+  } catch {
+    return undefined;
   }
 }
 

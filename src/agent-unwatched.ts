@@ -1,6 +1,6 @@
 import type { RegistryEntry } from './apps/resolution.ts';
 import type { Detection } from './rules/detection.ts';
-import { notWatchedNotice } from './streams/notices.ts';
+import { noRoomNotice } from './streams/notices.ts';
 
 /** Options of `UnwatchedContainers`. */
 export interface UnwatchedOptions {
@@ -28,7 +28,7 @@ export class UnwatchedContainers {
       if (unwatched) now.add(cgroupId);
       if (unwatched === this.#told.has(cgroupId)) continue;
       const timeNs = BigInt(Date.now()) * 1_000_000n;
-      this.#options.say(notWatchedNotice(unwatched, resolution.container, timeNs));
+      this.#options.say(noRoomNotice(unwatched, resolution.container, timeNs));
     }
     this.#told = now;
     if (scopeFull === this.#scopeFull) return;

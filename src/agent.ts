@@ -1,16 +1,16 @@
+import { Continuity, IN_THE_MAKING_MS } from './agent-continuity.ts';
 import { CoverageLines } from './agent-coverage.ts';
 import { CutReports } from './agent-cuts.ts';
 import type { AgentOptions } from './agent-options.ts';
 import { RecordLosses } from './agent-losses.ts';
 import { UnwatchedContainers } from './agent-unwatched.ts';
-import { filesOf, Insides, openPins } from './agent-insides.ts';
+import { filesOf, Insides, openPins, type KeptPins } from './agent-insides.ts';
 import { Relief } from './agent-relief.ts';
 import { AgentReport, ReceivedRecords, sendPlatformMetrics } from './agent-report.ts';
 import { agentPolicies, operatorRules } from './agent-policies.ts';
 import { logFailure } from './agent-rule-costs.ts';
 import { Outgoing } from './agent-outgoing.ts';
-import { LiveRules, loadFirstRules } from './agent-rules.ts';
-import type { FirstRules } from './agent-rules.ts';
+import { LiveRules, loadFirstRules, type FirstRules } from './agent-rules.ts';
 import type { AgentSnapshot } from './agent-snapshot.ts';
 import { AgentState } from './agent-state.ts';
 import { FirstDetections, type EarlyDetections } from './agent-succession.ts';
@@ -39,6 +39,7 @@ import { Evaluation } from './rules/evaluation.ts';
 import { Endpoint } from './metrics/endpoint.ts';
 import type { Logger } from './shared/logger.ts';
 import { ReleaseStack } from './shared/release-stack.ts';
+import { StateTroubles } from './shared/state-troubles.ts';
 import { UserError } from './shared/user-error.ts';
 import { ConfiguredStreams } from './streams/configured-streams.ts';
 import { FanOut } from './streams/fan-out.ts';
@@ -50,8 +51,6 @@ const TICK_MS = 1000;
 /** On stop: how long what is pending may still find its identity, and how long streams may take what is queued. */
 const SETTLE_MS = 1000;
 const FLUSH_MS = 5000;
-/** From the time stamp of a record to the ring: microseconds, unless its process is preempted in between. */
-const IN_THE_MAKING_MS = 50;
 
 /**
  * The composition root: builds every stage, connects them and takes them down again. Between ring and verdict
@@ -86,6 +85,7 @@ export class Agent {
   #records: RecordBytes | undefined;
   #event: WireEvent | undefined;
   #eventNum = 0;
+  #continuity: Continuity | undefined;
   #selfTest: SelfTest | undefined;
   #state: AgentState | undefined;
   #untilNs: bigint | undefined;
@@ -101,9 +101,12 @@ export class Agent {
         options.replace === true ? await AgentState.succeed(config.stateDir, logger) : undefined;
       release.defer(() => before?.giveUp());
       // Before anything is attached: another agent may be running.
-      let state = before === undefined ? await AgentState.open(config.stateDir, logger) : undefined;
+      const troubles = new StateTroubles(logger);
+      const openState = (): Promise<AgentState> =>
+        AgentState.open(config.stateDir, logger, troubles);
+      let state = before === undefined ? await openState() : undefined;
       release.defer(() => state?.close());
-      const kept = openPins(config.stateDir, logger);
+      const kept = openPins(config.stateDir, logger, troubles);
       release.defer(() => kept.close());
       const streams = await ConfiguredStreams.prepare(config, logger, options.output);
       release.defer(() => streams.close());
@@ -115,8 +118,8 @@ export class Agent {
         });
       }
       await before?.takeOver();
-      state ??= await AgentState.open(config.stateDir, logger);
-      agent.#open(state, streams.open());
+      state ??= await openState();
+      agent.#open(state, streams.open(troubles), kept);
       await agent.#listen();
       logger.info(
         {
@@ -212,7 +215,7 @@ export class Agent {
     this.#outgoing = new Outgoing({
       ...{ fanOut: this.#fanOut, early },
       onDetection: (detection) => {
-        this.#state?.succession.noteDetection(detection);
+        this.#state?.succession?.noteDetection(detection);
         this.#report.metrics.countDetection(detection.rule, detection.priority);
       },
     });
@@ -241,13 +244,8 @@ export class Agent {
         this.#fanOut.noteUnseen({ container, reasons: { unknown: count }, ...times }),
     });
     this.#rules = new LiveRules(first, {
-      settings: config,
-      source: options.source,
-      logger,
-      evaluation: this.#evaluation,
-      attachment: this.#attachment,
-      probe: this.#probe,
-      apps: this.#apps,
+      ...{ settings: config, source: options.source, logger, evaluation: this.#evaluation },
+      ...{ attachment: this.#attachment, probe: this.#probe, apps: this.#apps },
       domains: this.#domains,
       preparePolicies: (rules, settings) => this.#policies.prepare(operatorRules(rules, settings)),
       shedPolicies: (priorities) => this.#policies.shed(priorities),
@@ -260,6 +258,7 @@ export class Agent {
     });
     this.#report = new AgentReport({
       relief: this.#relief,
+      continuity: () => this.#continuity?.status(),
       streams: () => this.#streams,
       ...{ config, version: options.version, logLinesDropped: options.logLinesDropped },
       ...{ apps: this.#apps, probe: this.#probe, tree: this.#tree, evaluation: this.#evaluation },
@@ -325,7 +324,7 @@ export class Agent {
 
   /** Resolves when another agent watches in this one's place: time to stop. */
   get replaced(): Promise<void> {
-    return this.#state?.succession.asked ?? new Promise(() => undefined);
+    return this.#state?.asked ?? new Promise(() => undefined);
   }
 
   /** Kernel first, then what exists already: nothing that happens in between is lost. */
@@ -347,13 +346,19 @@ export class Agent {
   }
 
   /** From now on what is detected is written; what was kept until now comes first. */
-  #open(state: AgentState, streams: readonly LogStream[]): void {
+  #open(state: AgentState, streams: readonly LogStream[], pins: KeptPins): void {
     this.#state = state;
     this.#streams = streams;
     this.#fanOut.open(streams, state.numbering);
     this.#outgoing.open();
+    this.#continuity = new Continuity({
+      ...{ state, pins, clock: this.#clock, probe: this.#probe, received: this.#received },
+      say: (line) => this.#outgoing.say(line),
+    });
+    this.#continuity.begin(this.#apps.registry.entries());
     const timer = setInterval(() => this.#onTick(), TICK_MS);
     this.#release.defer(() => clearInterval(timer));
+    this.#release.defer(() => this.#continuity?.close());
     this.#release.defer(this.#relief.watchMemory());
   }
 
@@ -376,24 +381,21 @@ export class Agent {
     this.#probe.setMasks(ALL_EVENTS);
     this.#probe.attachOnly(SELF_TEST_HOOKS);
     this.#selfTest = new SelfTest(this.#probe, this.#apps.hierarchy.mountPoint);
-    const { ok, seen } = await this.#selfTest.run();
+    const unseen = await this.#selfTest.run();
     this.#selfTest = undefined;
     // Its cgroup is the only one that has been deleted so far.
     this.#received.selfTest = this.#probe.deletedCounters().emitted;
-    if (!ok) {
-      const unseen = Object.entries(seen)
-        .filter(([, was]) => !was)
-        .map(([name]) => name);
+    if (unseen.length > 0)
       throw new UserError(
         `The probe loads, but the kernel does not report ${unseen.join(', ')}: this host cannot be watched. Run "varvel doctor".`,
       );
-    }
   }
 
   #onBatch(bytes: number): void {
     const records = this.#records;
     const event = this.#event;
     if (records === undefined || event === undefined) return;
+    const before = this.#eventNum;
     for (let at = 0; at < bytes;) {
       const length = records.number(at + HEADER.len);
       this.#received.records++;
@@ -413,6 +415,8 @@ export class Agent {
       if (length === 0) break;
       at += length;
     }
+    // Of the batch, not of each event: the time is made when it is asked for.
+    if (this.#eventNum > before) this.#received.lastBootNs = event.bootNs;
   }
 
   #onCgroup(records: RecordBytes, at: number): void {
@@ -437,6 +441,7 @@ export class Agent {
       ),
     );
     this.#unwatched.onTick(entries, this.#probe.stats().scopeFull);
+    this.#continuity?.onTick(entries);
     this.#coverage?.onTick(entries, performance.now());
     this.#fanOut.tellGaps(this.#watched());
     this.#fanOut.onTick();
@@ -474,6 +479,7 @@ export class Agent {
       // A record of before may be in the making.
       await new Promise((resolve) => setTimeout(resolve, IN_THE_MAKING_MS));
     }
+    const endedNs = bootNs();
     this.#probe.attachOnly([]);
     this.#probe.drain();
     const end = performance.now() + SETTLE_MS;
@@ -483,6 +489,8 @@ export class Agent {
     this.#evaluation.stop();
     if (this.#untilNs !== undefined) succession?.sayFarewell(this.#untilNs);
     this.#losses.look();
+    // The time until now was looked at: what comes is the next agent's to tell.
+    this.#continuity?.stopped(this.#untilNs ?? endedNs);
     this.#coverage?.stop(this.#untilNs === undefined ? 'agent stop' : 'replaced');
     this.#fanOut.tellLosses();
     const { delivered, lost } = await this.#fanOut.flush(FLUSH_MS);

@@ -1,6 +1,12 @@
 import type { Priority } from '../rules/detection.ts';
 import { PRIORITIES } from '../rules/detection.ts';
-import { COVERAGE_RULE, LOST_RULE, SUPPRESSED_RULE, UNSEEN_RULE } from '../streams/notices.ts';
+import {
+  COVERAGE_RULE,
+  LOST_RULE,
+  SUPPRESSED_RULE,
+  UNSEEN_RULE,
+  UNWATCHED_RULE,
+} from '../streams/notices.ts';
 
 /** An incident is one app's one rule; it is over when there was no line of it for so long. */
 export const INCIDENT_MINUTES = 15;
@@ -14,7 +20,7 @@ export const KNOWN_HOURS = 24;
 export const COVERAGE = COVERAGE_RULE;
 
 /** What the agent says of lines and events that are missing. */
-export const LOSS_RULES = [LOST_RULE, UNSEEN_RULE] as const;
+export const LOSS_RULES = [LOST_RULE, UNSEEN_RULE, UNWATCHED_RULE] as const;
 
 /** All that the agent says of itself: nothing an intruder did. */
 const NOTICES = [...LOSS_RULES, SUPPRESSED_RULE, COVERAGE_RULE] as const;

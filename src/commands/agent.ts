@@ -2,6 +2,7 @@ import { Agent } from '../agent.ts';
 import { DEFAULT_CONFIG_FILE, loadConfig } from '../config/load.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../metrics/logger.ts';
+import { openFilesVerdict } from '../shared/open-files.ts';
 
 /** Arguments of `varvel agent`, as `main.ts` parsed them. */
 export interface AgentArgs {
@@ -26,6 +27,8 @@ export async function runAgent(args: AgentArgs): Promise<number> {
   const logger = createLogger({ level: loaded.config.logLevel });
   try {
     for (const warning of loaded.warnings) logger.warn({ file: loaded.file }, warning);
+    const files = openFilesVerdict();
+    if (files.state !== 'ok') logger.warn({}, `${files.says} ${files.advice}`);
     // Before anything is attached: a signal during the start must not be lost.
     const signals = new StopSignals();
     const hungUp = { already: false };

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 
 import { nearestWord } from '../shared/nearest.ts';
+import { requireOpenFiles } from '../shared/open-files.ts';
 import { UserError } from '../shared/user-error.ts';
 import { commandHelp, overview } from './command-help.ts';
 import { COMMANDS } from './command-table.ts';
@@ -76,6 +77,7 @@ async function run(
   const { env, version } = line;
   switch (name) {
     case 'agent': {
+      requireOpenFiles('agent');
       const { runAgent } = await import('./agent.ts');
       return await runAgent({
         ...{ config, settings, env, version },
@@ -119,6 +121,7 @@ async function run(
       return await runDemo({ version }, io);
     }
     case 'doctor': {
+      requireOpenFiles('other');
       const { runDoctor } = await import('./doctor.ts');
       return await runDoctor({ config, settings, env, json }, io);
     }

@@ -1,4 +1,12 @@
-import { accessSync, constants, existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readFileSync,
+  readlinkSync,
+  statfsSync,
+  statSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { request } from 'node:http';
 import { arch, release } from 'node:os';
@@ -11,6 +19,8 @@ import { checkAppendOutput, loadOptions } from '../rules/configured-rules.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import { loadRules, readRuleFile } from '../rules/loader/load.ts';
 import { expandRulePaths } from '../rules/loader/rule-files.ts';
+import { diskTrouble } from '../shared/disk-trouble.ts';
+import { openFilesVerdict } from '../shared/open-files.ts';
 import { UserError } from '../shared/user-error.ts';
 
 /** `fail`: the agent will not run, or not watch. `warn`: something will be missing. `note`: good to know. */
@@ -46,6 +56,9 @@ const CAPABILITIES = {
 
 /** include/uapi/linux/nsfs.h: the initial pid namespace always has this inode number. */
 const INITIAL_PID_NAMESPACE = 'pid:[4026531836]';
+
+/** The numbers of lines take most of a MiB, and a spool begins with some. */
+const STATE_BYTES = 4 * 1024 * 1024;
 
 /** What the agent needs besides its rings: the runtime, the tree, the rules. */
 const AGENT_BYTES = 160 * 1024 * 1024;
@@ -277,11 +290,15 @@ export function checkRules(config: AgentConfig): Verdict {
     );
   }
   const says = `${count(result.loadedRules, 'rule')} from ${files.join(', ')}.`;
-  if (result.loadedRules === 0)
-    return warn(
-      `No rule is loaded from ${files.join(', ')}.`,
-      'Check minimum_priority and rules_files.',
-    );
+  if (result.ruleSet?.rules.some(({ enabled }) => enabled) !== true) {
+    const what = `No rule from ${files.join(', ')} is enabled`;
+    return config.rulesAllowNone
+      ? warn(`${what}; rules_allow_none is on.`, 'Check rules_files, rules and minimum_priority.')
+      : fail(
+          `${what}: the agent does not start.`,
+          'Check rules_files, rules and minimum_priority; or set rules_allow_none: true.',
+        );
+  }
   if (result.warnings.length > 0) {
     return warn(
       `${says} ${count(result.warnings.length, 'warning')}.`,
@@ -303,6 +320,12 @@ export function checkMemory(config: AgentConfig, meminfo = readText('/proc/memin
   );
 }
 
+/** Whether a process that is started like this one may open enough files. */
+export function checkOpenFiles(limits?: string): Verdict {
+  const { state, says, advice } = openFilesVerdict(limits);
+  return state === 'ok' ? ok(says) : { state, says, advice };
+}
+
 /** Folders that the agent writes to: for its socket, its state, and the operator's copy. */
 export function checkFolders(config: AgentConfig): Verdict {
   const { metrics, runDir, stateDir, streams } = config;
@@ -318,26 +341,46 @@ export function checkFolders(config: AgentConfig): Verdict {
         'Make it writable for the agent, or name another one in the configuration.',
       );
   }
+  const poor = poorIn(stateDir);
+  if (poor !== undefined)
+    return warn(
+      `${poor}: the agent watches, but cannot keep the numbers of lines and lines that wait.`,
+      'Make room, or name another state_dir.',
+    );
   return ok(`Can write to ${[...folders].join(', ')}.`);
 }
 
 /** The nearest folder that exists must be one, and writable; what is missing below it is made. */
 function unwritable(folder: string): string | undefined {
-  let at = folder;
-  for (;;) {
-    const stat = statSync(at, { throwIfNoEntry: false });
-    if (stat !== undefined) {
-      if (!stat.isDirectory()) return `${at} is not a folder, so ${folder} cannot be used.`;
-      break;
-    }
-    at = dirname(at);
-  }
+  const at = nearest(folder);
+  if (!statSync(at).isDirectory()) return `${at} is not a folder, so ${folder} cannot be used.`;
   try {
     accessSync(at, constants.W_OK | constants.X_OK);
     return undefined;
-  } catch {
+  } catch (error) {
+    // The agent starts all the same: see poorIn.
+    if (diskTrouble(error) !== undefined) return undefined;
     return `Cannot write to ${at}.`;
   }
+}
+
+function nearest(folder: string): string {
+  let at = folder;
+  while (statSync(at, { throwIfNoEntry: false }) === undefined) at = dirname(at);
+  return at;
+}
+
+/** Why little or nothing can be kept there, as a clause; undefined when there is room. */
+function poorIn(folder: string): string | undefined {
+  const at = nearest(folder);
+  try {
+    accessSync(at, constants.W_OK);
+  } catch (error) {
+    return `On ${at} ${diskTrouble(error) ?? 'nothing can be written'}`;
+  }
+  const { bavail, bsize } = statfsSync(at);
+  const free = bavail * bsize;
+  return free >= STATE_BYTES ? undefined : `The disk of ${at} has ${mebibytes(free)} left`;
 }
 
 /** Runs a check; whatever it throws is a failure of the check, not of the doctor. */

@@ -47,11 +47,7 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindin
     probe.setMasks(ALL_EVENTS);
     probe.attachOnly(SELF_TEST_HOOKS);
     at.test = new SelfTest(probe, hierarchy.mountPoint);
-    const { seen } = await at.test.run();
-    const unseen = Object.entries(seen)
-      .filter(([, was]) => !was)
-      .map(([name]) => name);
-    return { unseen, hooks: probe.hooks() };
+    return { unseen: await at.test.run(), hooks: probe.hooks() };
   } finally {
     probe.close();
   }

@@ -13,6 +13,7 @@ import {
   checkLockdown,
   checkMemory,
   checkNamespace,
+  checkOpenFiles,
   checkPrivileges,
   checkRules,
   checkSelfTest,
@@ -52,6 +53,7 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
   const namespace = await look('namespace', () => checkNamespace());
   await look('lockdown', () => checkLockdown());
   await look('tracefs', () => checkTracefs());
+  await look('open files', () => checkOpenFiles());
   const loader = await look('loader', () => checkLoader());
 
   let loaded: LoadedConfig | undefined;

@@ -74,6 +74,7 @@ function format(snapshot: AgentSnapshot): string {
         .join(''),
   ];
   lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
+  lines.push(...continuityLines(snapshot.continuity));
   if (kernel.scopeFull > 0)
     lines.push(`NOT WATCHED: ${kernel.scopeFull} containers found the kernel's map full`);
   if (apps.rescanTruncated)
@@ -106,10 +107,11 @@ function policyLines({
 function spoolLines(streams: AgentSnapshot['streams']): string[] {
   return Object.entries(streams).flatMap(([name, counters]) => {
     if (!('spool' in counters)) return [];
-    const { waiting, bytes, maxBytes, oldestMs, refused, dropped } = counters.spool;
+    const { waiting, bytes, maxBytes, oldestMs, refused, dropped, inMemory } = counters.spool;
     const oldest = oldestMs === undefined ? '' : `, the oldest of ${clock(oldestMs)}`;
     return [
       `spool ${name}: ${waiting} lines wait for the receiver (${mebibytes(bytes)} of ${mebibytes(maxBytes)} MiB on the disk${oldest})` +
+        (inMemory > 0 ? `; ${inMemory} OF THEM IN MEMORY: the disk takes nothing` : '') +
         (refused > 0 ? `; ${refused} DID NOT FIT` : '') +
         (dropped > 0 ? `; ${dropped} DROPPED for other apps` : ''),
     ];
@@ -134,6 +136,22 @@ function ceilingLines(status: AgentSnapshot['ceilings']): string[] {
     ...(without === undefined
       ? []
       : [`NOT WATCHED FOR: ${without}, from ${clock(status.sinceMs ?? 0)} on`]),
+  ];
+}
+
+/** What was not watched before this agent, and what the disk does not take. */
+function continuityLines({ troubles, unwatched }: AgentSnapshot['continuity']): string[] {
+  const { seconds, containers } = unwatched;
+  return [
+    ...(containers > 0
+      ? [
+          `not watched before this agent’s start: ${containers} containers, ${seconds.toFixed(1)} s at most; their logs say when`,
+        ]
+      : []),
+    ...troubles.map(
+      ({ part, sinceMs, why, means }) =>
+        `NOT KEPT ON DISK since ${clock(sinceMs)}: ${part}, because ${why}. ${means}`,
+    ),
   ];
 }
 

@@ -8,7 +8,8 @@ import type { Io } from './io.ts';
 
 /** Names that an agent gives, and those of nobody else's. */
 const OWNER = /^owner(?:\.\d+)?$/;
-const SPOOL_FILE = /^\d{12}\.spool(?:\.done)?$/;
+const STATE = ['numbers', 'alive', 'succession.sock'];
+const SPOOL_FILE = /^\d{12}\.spool(?:\.done|\.damaged)?$/;
 const PIN = /^[0-9a-f]{40}(?:\.new)?$/;
 const SPOOLS = ['loggregator', 'syslog', 'http'];
 const SELF_TEST = /^varvel-selftest-(\d+)$/;
@@ -23,7 +24,7 @@ export async function runUninstall(config: AgentConfig, io: Io): Promise<number>
   const removal = new Removal(io);
   const { stateDir, runDir, metrics } = config;
   removal.folder(stateDir, (state) => {
-    state.files((name) => ['numbers', 'succession.sock'].includes(name) || OWNER.test(name));
+    state.files((name) => STATE.includes(name.replace(/\.damaged$/, '')) || OWNER.test(name));
     state.folder('policies', (policies) => policies.files((name) => PIN.test(name)));
     state.folder('spool', (spools) => {
       for (const name of SPOOLS) {

@@ -61,6 +61,8 @@ export interface AppendOutputSetting {
 export interface RuleSettings {
   /** In the order of loading; each a file or a folder of them. */
   readonly rulesFiles: readonly string[];
+  /** Whether the agent may run without a single enabled rule. */
+  readonly rulesAllowNone: boolean;
   /** One after the other: the last that fits a rule counts. */
   readonly ruleSelection: readonly RuleSelectionSetting[];
   readonly appendOutput: readonly AppendOutputSetting[];
@@ -84,6 +86,7 @@ export interface RuleSettings {
 /** The keys that RuleSettings come from. */
 export const RULE_KEYS: readonly string[] = [
   'rules_files',
+  'rules_allow_none',
   'rules',
   'append_output',
   'minimum_priority',
@@ -219,6 +222,7 @@ export function toAgentConfig(
     rulesFiles: parsed.rules_files?.map((path) => absolute(path, 'rules_files')) ?? [
       DEFAULT_RULES_FILE,
     ],
+    rulesAllowNone: parsed.rules_allow_none,
     ruleSelection: parsed.rules.map(({ enable, disable }, index) => ({
       enable: enable !== undefined,
       ...given(enable ?? disable ?? {}),

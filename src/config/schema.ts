@@ -134,6 +134,7 @@ export const CONFIG_SCHEMA = z.strictObject({
     'list',
     'a list of paths of rule files',
   ),
+  rules_allow_none: flag(false),
   rules: value(
     z.array(ruleSelection).max(256).default([]),
     'json',

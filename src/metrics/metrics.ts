@@ -8,6 +8,7 @@ import type { MetricSample } from '../streams/loggregator/metric-sample.ts';
 import type { AppTotal } from './app-totals.ts';
 import { ceilingMetrics, type CeilingSource } from './ceiling-metrics.ts';
 import { costMetrics, type CostSource } from './cost-metrics.ts';
+import { continuityMetrics, type ContinuitySource } from './continuity-metrics.ts';
 import { size, total } from './collected.ts';
 import { runtimeMetrics, type RuntimeSource } from './runtime-metrics.ts';
 import { spoolMetrics, type SpoolSource } from './spool-metrics.ts';
@@ -54,6 +55,7 @@ export interface MetricSources {
   readonly spools?: SpoolSource;
   readonly ceilings?: CeilingSource;
   readonly costs?: CostSource;
+  readonly continuity?: ContinuitySource;
   readonly runtimes?: RuntimeSource;
   readonly context?: () => ProcessTreeCounters;
   /** The rules in force and their reloads. */
@@ -107,6 +109,7 @@ export class AgentMetrics {
     this.#streamMetrics(registers, sources);
     if (sources.ceilings !== undefined) ceilingMetrics(registers, sources.ceilings);
     if (sources.costs !== undefined) costMetrics(registers, sources.costs);
+    if (sources.continuity !== undefined) continuityMetrics(registers, sources.continuity);
     if (sources.spools !== undefined) spoolMetrics(registers, sources.spools);
     if (sources.runtimes !== undefined) runtimeMetrics(registers, sources.runtimes);
   }

@@ -10,9 +10,14 @@ export type SpoolSource = () => Iterable<{
 /** Series by stream: what waits on the disk, since when, and what became of it. */
 export function spoolMetrics(registers: Registry[], spools: SpoolSource): void {
   for (const [name, help, value] of [
-    ['lines', 'Lines that wait on the disk for their receiver.', 'waiting'],
+    ['lines', 'Lines that wait for their receiver.', 'waiting'],
     ['bytes', 'Size of the spool on the disk.', 'bytes'],
     ['max_bytes', 'Bound on the size of the spool (spool.max_bytes).', 'maxBytes'],
+    [
+      'memory_lines',
+      'Of the waiting lines, those in memory because the disk took nothing.',
+      'inMemory',
+    ],
   ] as const) {
     new Gauge({
       name: `varvel_spool_${name}`,
@@ -40,10 +45,11 @@ export function spoolMetrics(registers: Registry[], spools: SpoolSource): void {
     },
   });
   for (const [name, help, value] of [
-    ['refused_lines', 'Lines that found the spool or the disk full.', 'refused'],
+    ['refused_lines', 'Lines that found the spool full, or disk and memory.', 'refused'],
     ['dropped_lines', 'Lines dropped from a full spool to make room for other apps.', 'dropped'],
     ['recovered_lines', 'Lines taken over from the agent before.', 'recovered'],
     ['unread_bytes', 'Bytes of the spool that could not be read back.', 'unreadBytes'],
+    ['set_aside_files', 'Damaged files of the spool that were moved to NAME.damaged.', 'setAside'],
   ] as const) {
     new Counter({
       name: `varvel_spool_${name}_total`,

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import {
+  lstatSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -15,6 +15,12 @@ import type { PolicyTrust } from './app-policy.ts';
 const MAX_PINS = 4096;
 /** One that no agent asked for in so long is a container's that is gone. */
 const MAX_AGE_MS = 30 * 86_400_000;
+
+/** A pin's file is smaller: 64 KiB of text, in JSON. */
+const MAX_FILE_BYTES = 512 * 1024;
+/** Pins that the disk did not take, and their text together: written as soon as it takes them. */
+const MAX_UNSAVED = 256;
+const MAX_UNSAVED_CHARS = 4 * 1024 * 1024;
 
 const FORMAT = 1;
 const FILE = /^[0-9a-f]{40}$/;
@@ -34,36 +40,58 @@ export interface PinnedPolicy {
 /**
  * What containers' policy files said when they were first read, on disk: so a later edit counts for nothing, also when the
  * agent was restarted in between. A file for each container, written whole or not at all. Bounds: 4,096 containers, 64 KiB
- * of text each. What the disk does not take is pinned for this agent's life only.
+ * of text each. What the disk does not take is pinned for this agent's life, and written when the disk takes it again: at
+ * most 256 pins with 4 MiB of text.
  */
 export class PolicyPins {
-  readonly #folder: Pick<OwnFolder, 'inside'>;
   readonly #onProblem: (error: unknown) => void;
   readonly #max: number;
-  #count: number;
+  readonly #unsaved = new Map<string, PinnedPolicy>();
+  #folder: Pick<OwnFolder, 'inside'> | undefined;
+  #unsavedChars = 0;
+  #count = 0;
 
-  /** `onProblem` is told of what could not be read or written; nothing is thrown. */
+  /**
+   * `onProblem` is told of what could not be read or written; nothing is thrown. Without a folder the disk does not give it
+   * now: `keepIn` may come later.
+   */
   constructor(
-    folder: Pick<OwnFolder, 'inside'>,
+    folder: Pick<OwnFolder, 'inside'> | undefined,
     onProblem: (error: unknown) => void,
     max = MAX_PINS,
   ) {
-    this.#folder = folder;
     this.#onProblem = onProblem;
     this.#max = max;
-    this.#count = this.#sweep(max).length;
+    if (folder !== undefined) this.#use(folder);
+  }
+
+  /** Whether a folder is there, and has all pins that there is room for. */
+  get isKept(): boolean {
+    return this.#folder !== undefined && this.#unsaved.size === 0;
+  }
+
+  /** Tries again to write what the disk did not take. True when all of it is there. */
+  keepIn(folder: Pick<OwnFolder, 'inside'>): boolean {
+    if (this.#folder === undefined) this.#use(folder);
+    for (const [name, pin] of this.#unsaved) {
+      if (!this.#attempt(() => this.#write(name, pin))) return false;
+      this.#forgetUnsaved(name);
+    }
+    return this.#folder !== undefined;
   }
 
   /** Undefined when nothing, or nothing whole, is kept of this container. */
   get(name: string, incarnation: string | undefined): PinnedPolicy | undefined {
+    if (this.#folder === undefined) return undefined;
     try {
-      const path = this.#pathOf(name);
+      const path = pathOf(this.#folder, name);
+      const stat = lstatSync(path);
+      if (!stat.isFile() || stat.size > MAX_FILE_BYTES) throw new Error(`${path} ${DAMAGED}`);
       const kept = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
       const { format, name: its, pin } = kept;
       if (format !== FORMAT || its !== name || !isPin(pin)) return undefined;
       if (pin.incarnation !== incarnation) return undefined;
-      const now = new Date();
-      utimesSync(path, now, now);
+      noteUse(path);
       return pin;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#onProblem(error);
@@ -72,49 +100,102 @@ export class PolicyPins {
   }
 
   put(name: string, pin: PinnedPolicy): void {
-    this.#attempt(() => {
-      if (++this.#count > this.#max) this.#count = this.#sweep(this.#max - 1).length + 1;
-      const path = this.#pathOf(name);
-      const whole = `${path}.new`;
-      writeFileSync(whole, JSON.stringify({ format: FORMAT, name, pin }), { mode: 0o600 });
-      renameSync(whole, path);
-    });
+    if (this.#attempt(() => this.#write(name, pin))) return;
+    this.#forgetUnsaved(name);
+    const chars = pin.text?.length ?? 0;
+    if (this.#unsaved.size >= MAX_UNSAVED || this.#unsavedChars + chars > MAX_UNSAVED_CHARS) return;
+    this.#unsaved.set(name, pin);
+    this.#unsavedChars += chars;
   }
 
   /** The container is gone for good. */
   remove(name: string): void {
-    this.#attempt(() => rmSync(this.#pathOf(name), { force: true }));
+    this.#forgetUnsaved(name);
+    const folder = this.#folder;
+    if (folder === undefined) return;
+    this.#attempt(() => rmSync(pathOf(folder, name), { force: true, recursive: true }));
   }
 
-  #pathOf(name: string): string {
-    return `${this.#folder.inside}/${createHash('sha256').update(name).digest('hex').slice(0, 40)}`;
+  #use(folder: Pick<OwnFolder, 'inside'>): void {
+    this.#folder = folder;
+    this.#count = this.#sweep(folder, this.#max);
   }
 
-  /** Forgets what is old, and the oldest beyond `max`. Returns what is left. */
-  #sweep(max: number): string[] {
+  #write(name: string, pin: PinnedPolicy): void {
+    const folder = this.#folder;
+    if (folder === undefined) throw new Error('there is no folder for it');
+    if (++this.#count > this.#max) this.#count = this.#sweep(folder, this.#max - 1) + 1;
+    const path = pathOf(folder, name);
+    const whole = `${path}.new`;
+    try {
+      // What somebody else put there: a link would be written through, a folder be in the way.
+      rmSync(whole, { force: true, recursive: true });
+      if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+        rmSync(path, { force: true, recursive: true });
+      writeFileSync(whole, JSON.stringify({ format: FORMAT, name, pin }), {
+        ...{ mode: 0o600, flag: 'wx' },
+      });
+      renameSync(whole, path);
+    } catch (error) {
+      rmSync(whole, { force: true });
+      throw error;
+    }
+  }
+
+  #forgetUnsaved(name: string): void {
+    this.#unsavedChars -= this.#unsaved.get(name)?.text?.length ?? 0;
+    this.#unsaved.delete(name);
+  }
+
+  /** Forgets what is old, what no agent made, and the oldest beyond `max`. Returns how many are left. */
+  #sweep(folder: Pick<OwnFolder, 'inside'>, max: number): number {
     const kept: { readonly path: string; readonly usedMs: number }[] = [];
     this.#attempt(() => {
-      for (const file of readdirSync(this.#folder.inside)) {
-        const path = `${this.#folder.inside}/${file}`;
-        const usedMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
-        if (usedMs === undefined) continue;
-        // What a writer that was killed left half done goes too.
-        if (!FILE.test(file) || Date.now() - usedMs > MAX_AGE_MS) rmSync(path, { force: true });
-        else kept.push({ path, usedMs });
+      for (const file of readdirSync(folder.inside)) {
+        const path = `${folder.inside}/${file}`;
+        this.#attempt(() => {
+          const stat = lstatSync(path, { throwIfNoEntry: false });
+          if (stat === undefined) return;
+          const isDamaged = !stat.isFile() || stat.size > MAX_FILE_BYTES;
+          // What a writer that was killed left half done goes too.
+          if (isDamaged || !FILE.test(file) || Date.now() - stat.mtimeMs > MAX_AGE_MS)
+            rmSync(path, { force: true, recursive: true });
+          else kept.push({ path, usedMs: stat.mtimeMs });
+          if (isDamaged) throw new Error(`${file} ${DAMAGED}: it was removed`);
+        });
       }
       kept.sort((a, b) => b.usedMs - a.usedMs);
       for (const { path } of kept.splice(max)) rmSync(path, { force: true });
     });
-    return kept.map(({ path }) => path);
+    return kept.length;
   }
 
-  #attempt(action: () => void): void {
+  /** Whether it worked. */
+  #attempt(action: () => void): boolean {
     try {
       action();
+      return true;
     } catch (error) {
       this.#onProblem(error);
+      return false;
     }
   }
+}
+
+const DAMAGED = 'is a link, a folder, a device or too large';
+
+/** On a read-only disk it may be forgotten earlier than others. */
+function noteUse(path: string): void {
+  const now = new Date();
+  try {
+    utimesSync(path, now, now);
+  } catch {
+    // What it says counts all the same.
+  }
+}
+
+function pathOf(folder: Pick<OwnFolder, 'inside'>, name: string): string {
+  return `${folder.inside}/${createHash('sha256').update(name).digest('hex').slice(0, 40)}`;
 }
 
 function isPin(value: unknown): value is PinnedPolicy {

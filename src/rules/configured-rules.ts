@@ -34,7 +34,7 @@ export interface ConfiguredRules {
 
 /**
  * Loads the configured rules in turns of a few ms, or as long as one file takes to parse; others run in between.
- * Throws UserError with what is wrong, placed, when they do not load.
+ * Throws UserError with what is wrong, placed, when they do not load, or when no rule is enabled and `rulesAllowNone` is off.
  */
 export async function loadConfiguredRules(settings: RuleSettings): Promise<ConfiguredRules> {
   checkAppendOutput(settings);
@@ -52,6 +52,8 @@ export async function loadConfiguredRules(settings: RuleSettings): Promise<Confi
     if (step.done === true) {
       const { ruleSet, definitions, errors, omittedErrors, warnings } = step.value;
       if (ruleSet === undefined) throw notLoaded(errors, omittedErrors);
+      if (!settings.rulesAllowNone && !ruleSet.rules.some(({ enabled }) => enabled))
+        throw noRules(settings, files, ruleSet.rules.length);
       return {
         ruleSet,
         definitions,
@@ -100,6 +102,16 @@ function notLoaded(errors: readonly Diagnostic[], omitted: number): UserError {
   const more = errors.length + omitted - shown.length;
   if (more > 0) shown.push(`${more} more errors: "varvel check" shows all.`);
   return new UserError(`The rules do not load:\n${shown.join('\n')}`);
+}
+
+/** Files that were emptied by accident, or by an intruder, would switch the watch off without a word. */
+function noRules(settings: RuleSettings, files: readonly string[], loaded: number): UserError {
+  const where = files.length === 0 ? settings.rulesFiles.join(', ') : files.join(', ');
+  const what =
+    loaded === 0 ? 'contain no rule' : `contain ${loaded} rules, of which none is enabled`;
+  return new UserError(
+    `The rule files ${where} ${what}: the agent would watch nothing. Check rules_files, rules and minimum_priority. To run without rules of your own, set rules_allow_none: true.`,
+  );
 }
 
 /** A mistyped name or tag would leave a rule as it is without a word. */

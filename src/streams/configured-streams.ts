@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { AgentConfig } from '../config/config.ts';
 import type { Logger } from '../shared/logger.ts';
+import type { StateTroubles } from '../shared/state-troubles.ts';
 import { ContainerLogStream } from './container/container-log-stream.ts';
 import { AppFileStream } from './file/app-file-stream.ts';
 import { OperatorFileStream } from './file/operator-file-stream.ts';
@@ -49,15 +50,29 @@ export class ConfiguredStreams {
     this.#logger = logger;
   }
 
-  /** The streams, which are the caller's to close from now on. Throws UserError for a spool that cannot be used. */
-  open(): LogStream[] {
+  /**
+   * The streams, which are the caller's to close from now on. Throws UserError for a spool that cannot be used; a disk that
+   * takes nothing is among the troubles.
+   */
+  open(troubles: StateTroubles): LogStream[] {
     const streams = this.#direct.splice(0);
     for (let next = this.#spooled.shift(); next !== undefined; next = this.#spooled.shift()) {
       const { receiver, options } = next;
+      const part = `lines that wait for the ${receiver.name} stream's receiver`;
       try {
         const spool = Spool.open({
           folder: this.#folderOf(receiver),
           maxBytes: this.#config.spoolMaxBytes,
+          logger: this.#logger,
+          onTrouble: (error) => {
+            if (error === undefined) troubles.end(part);
+            else
+              troubles.begin(
+                part,
+                error,
+                'They wait in memory, at most 8 MiB of them, and are lost when the agent ends.',
+              );
+          },
         });
         streams.push(new SpooledStream({ receiver, spool, logger: this.#logger, ...options }));
       } catch (error) {

@@ -13,10 +13,12 @@ export const LOST_RULE = 'Varvel: lines lost';
 export const UNSEEN_RULE = 'Varvel: events lost';
 export const GAP_RULE = 'Varvel: numbers uncertain';
 export const SHED_RULE = 'Varvel: rules switched off';
-export const NOT_WATCHED_RULE = 'Varvel: not watched';
+export const NO_ROOM_RULE = 'Varvel: no room';
 export const COVERAGE_RULE = 'Varvel: coverage';
 export const POLICY_RULE = 'Varvel: policy';
 export const OWN_RULES_RULE = 'Varvel: own rules';
+export const UNWATCHED_RULE = 'Varvel: not watched';
+export const STATE_RULE = 'Varvel: state not kept';
 
 /** What is to be told of an app's policy. */
 export interface PolicyState {
@@ -104,7 +106,7 @@ const GAP_WHY: Readonly<Record<NumberGap['why'], string>> = {
     'the agent before ended while these lines were on their way. Those that are missing here were not written',
   host: 'the host ended without a word, and nobody knows how far the numbers came. Those that are missing here were not written, or never given',
   forgotten:
-    'more app instances had lines on this host than are remembered. They were given to others, or to earlier lines of this one',
+    'the agent does not know how far they came. It had too many app instances to remember, or its file of numbers was damaged or could not be used. They were given to others, to earlier lines of this one, or never',
 };
 
 /** Which numbers may be missing although nothing was lost since, and why. */
@@ -152,18 +154,59 @@ function whyUnseen({ reasons, lateNs }: UnseenSum): string {
 }
 
 /** That a container is not watched for want of room in the kernel, or is watched from now on. */
-export function notWatchedNotice(
-  unwatched: boolean,
-  container: Container,
-  timeNs: bigint,
-): Detection {
-  const line = notice(NOT_WATCHED_RULE, timeNs, container, {
+export function noRoomNotice(unwatched: boolean, container: Container, timeNs: bigint): Detection {
+  const line = notice(NO_ROOM_RULE, timeNs, container, {
     output: unwatched
       ? 'This container is not watched: the host has more containers than varvel can watch (16384). Nothing that happens in it is seen'
       : 'There is room for this container again: it is watched from now on',
     outputFields: { 'watched.now': !unwatched },
   });
   return unwatched ? { ...line, priority: 'Warning' } : line;
+}
+
+/** A time in which no agent watched a container that was there. */
+export interface UnwatchedTime {
+  readonly container: Container;
+  /** Unix ns. */
+  readonly fromNs: bigint;
+  readonly toNs: bigint;
+  /** The agent before was stopped; otherwise it ended without a word. */
+  readonly stopped: boolean;
+}
+
+/** That nobody watched the container for a while. A warning when the agent was not stopped: an intruder may have ended it. */
+export function unwatchedNotice({ container, fromNs, toNs, stopped }: UnwatchedTime): Detection {
+  const why = stopped ? 'the agent was stopped' : 'the agent ended without a word';
+  return {
+    ...notice(UNWATCHED_RULE, toNs, container, {
+      output: `Nobody watched this container from ${isoTime(fromNs)} to ${isoTime(toNs)}: ${why}. What happened meanwhile is not known`,
+      outputFields: {
+        'unwatched.from': fromNs,
+        'unwatched.to': toNs,
+        'unwatched.why': stopped ? 'stopped' : 'killed',
+      },
+    }),
+    priority: stopped ? 'Notice' : 'Warning',
+  };
+}
+
+/** That a part of the agent's state cannot be kept on disk, or is kept again (`trouble` undefined). For operators. */
+export function stateNotice(
+  part: string,
+  trouble: { readonly why: string; readonly means: string } | undefined,
+  timeNs: bigint,
+): Detection {
+  const output =
+    trouble === undefined
+      ? `Kept on disk again: ${part}`
+      : `Not kept on disk: ${part}, because ${trouble.why}. ${trouble.means} The agent goes on and tries again`;
+  return {
+    ...notice(STATE_RULE, timeNs, undefined, {
+      output,
+      outputFields: { 'state.part': part, 'state.kept': trouble === undefined },
+    }),
+    priority: trouble === undefined ? 'Notice' : 'Warning',
+  };
 }
 
 const WHEN: Readonly<Record<Coverage['when'], string>> = {

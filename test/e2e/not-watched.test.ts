@@ -42,7 +42,7 @@ test('a container that finds the map full is told that it is not watched, and wh
     make(late);
     await until('it is told', () => rulesOf().length > 0, 120_000);
     const [line] = ownLines();
-    assert.equal(line?.rule, 'Varvel: not watched');
+    assert.equal(line?.rule, 'Varvel: no room');
     assert.equal(line.priority, 'Warning');
     assert.match(line.output, /This container is not watched: the host has more containers/);
     const { apps, kernel } = await agent.snapshot();

@@ -85,6 +85,7 @@ test('refused while an agent runs; then files, sockets, cgroups, BPF objects and
     assert.equal(code, 0, stderr);
     for (const removed of [
       'state/numbers',
+      'state/alive',
       'state/owner',
       'state/spool/http/000000000001.spool',
       'state',

@@ -46,7 +46,7 @@ test('the platform has the totals that Prometheus has, also when it was away; a 
           retries: 0,
           spool: {
             ...{ waiting: 7, bytes: 4096, maxBytes: 1 << 20 },
-            ...{ recovered: 0, unreadBytes: 0, refused: 0, dropped: 0 },
+            ...{ recovered: 0, unreadBytes: 0, refused: 0, dropped: 0, inMemory: 0, setAside: 0 },
           },
         },
       },

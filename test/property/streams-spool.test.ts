@@ -3,9 +3,13 @@ import assert from 'node:assert/strict';
 import { closeSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { Spool } from '../../src/streams/spool/spool.ts';
+import { SmallDisk } from '../support/small-disk.ts';
+
+const PARENT = mkdtempSync(join(tmpdir(), 'varvel-spool-'));
+after(() => rmSync(PARENT, { recursive: true }));
 
 interface Line {
   readonly lane: string;
@@ -70,24 +74,32 @@ const bytesIn = (folder: string): number =>
     .filter((name) => name.includes('.spool'))
     .reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 
-/** What a record counts for: head, lane, payload, and what it may need to be settled and moved. */
-const chargeOf = ({ lane, text }: Line): number =>
-  8 + 3 + Buffer.byteLength(lane) + text.length + 14;
-
-/** The spool’s bound, and what may wait in it. */
+/** The spool’s bounds, and what may wait in it. */
 interface Bounds {
   readonly maxBytes: number;
+  readonly memoryBytes?: number;
   readonly all: number;
   readonly others: number;
+  /** What a record needs besides itself: on the disk, to be settled and moved; in memory, its index. */
+  readonly besides: number;
 }
 
 const boundsOf = (maxBytes: number): Bounds => {
   const all = maxBytes - Math.floor(maxBytes / 32) - maxBytes / 16;
-  return { maxBytes, all, others: all * 0.9 };
+  return { maxBytes, all, others: all * 0.9, besides: 14 };
 };
+
+/** Of a spool whose disk takes nothing. */
+const memoryBoundsOf = (memoryBytes: number): Bounds => ({
+  ...{ maxBytes: 1 << 30, memoryBytes },
+  ...{ all: memoryBytes, others: memoryBytes * 0.9, besides: 250 },
+});
 
 /** Whether a line’s lane had its equal share without it, and so may be refused. What cannot be dropped is nobody’s share. */
 function hasItsShare(line: Line, waiting: ReadonlySet<Line>, fixed: ReadonlySet<Line>, to: Bounds) {
+  // Head, lane and payload, and what it needs besides.
+  const chargeOf = ({ lane, text }: Line): number =>
+    8 + 3 + Buffer.byteLength(lane) + text.length + to.besides;
   const sum = (lines: readonly Line[]): number =>
     lines.reduce((total, one) => total + chargeOf(one), 0);
   const lines = [...waiting];
@@ -102,9 +114,16 @@ function hasItsShare(line: Line, waiting: ReadonlySet<Line>, fixed: ReadonlySet<
 }
 
 /** Returns how many lines gave way. */
-function run(actions: readonly Action[], bounds: Bounds, segmentBytes: number): number {
-  const { maxBytes } = bounds;
-  const folder = join(mkdtempSync(join(tmpdir(), 'varvel-spool-')), 'spool');
+function run(
+  actions: readonly Action[],
+  bounds: Bounds,
+  segmentBytes: number,
+  parent = PARENT,
+): number {
+  const { maxBytes, memoryBytes } = bounds;
+  const folder = join(parent, 'spool');
+  // Of a run that failed.
+  rmSync(folder, { recursive: true, force: true });
   const lines = new Map<string, Line>();
   const waiting = new Set<Line>();
   const given = new Set<Line>();
@@ -116,7 +135,12 @@ function run(actions: readonly Action[], bounds: Bounds, segmentBytes: number): 
     return line;
   };
   const openIt = (): Spool => {
-    const opened = Spool.open({ folder, maxBytes, segmentBytes });
+    const opened = Spool.open({
+      folder,
+      maxBytes,
+      segmentBytes,
+      ...(memoryBytes === undefined ? {} : { memoryBytes }),
+    });
     opened.onDropped((payload) => {
       const line = lineOf(payload);
       assert.ok(!line.kept && !given.has(line), 'neither what is kept nor what is under way');
@@ -160,6 +184,7 @@ function run(actions: readonly Action[], bounds: Bounds, segmentBytes: number): 
       spool = openIt();
     }
     assert.equal(spool.counters().waiting, waiting.size);
+    if (memoryBytes !== undefined) assert.equal(spool.counters().inMemory, waiting.size);
     assert.equal(dropped + spool.counters().dropped, counted);
     assert.ok(spool.counters().bytes >= bytesIn(folder));
     assert.ok(bytesIn(folder) <= maxBytes, `${bytesIn(folder)} bytes of ${maxBytes}`);
@@ -169,7 +194,7 @@ function run(actions: readonly Action[], bounds: Bounds, segmentBytes: number): 
   assert.equal(new Set(sent).size, sent.length);
   assertOrder(sent);
   spool.close();
-  rmSync(join(folder, '..'), { recursive: true });
+  rmSync(folder, { recursive: true });
   return counted;
 }
 
@@ -193,4 +218,24 @@ test('a full spool: no lane below its share is refused, what is dropped is count
     { numRuns: 40 },
   );
   assert.ok(counted > 0, 'the spool was full, and lines gave way');
+});
+
+test('a disk that takes nothing: in memory too no lane below its share is refused, and what is dropped is counted', () => {
+  let counted = 0;
+  fc.assert(
+    fc.property(
+      fc.array(
+        action.filter(({ does }) => does !== 'kill'),
+        { minLength: 100, maxLength: 300 },
+      ),
+      fc.integer({ min: 12_000, max: 60_000 }),
+      (actions, memoryBytes) => {
+        using disk = new SmallDisk(64);
+        disk.fill();
+        counted += run(actions, memoryBoundsOf(memoryBytes), 1 << 20, disk.path);
+      },
+    ),
+    { numRuns: 40 },
+  );
+  assert.ok(counted > 0, 'memory was full, and lines gave way');
 });

@@ -55,6 +55,8 @@ export interface E2eAgentOptions {
   readonly rules?: Readonly<Record<string, string>>;
   readonly noDefaultRules?: boolean;
   readonly fileFormat?: 'json' | 'text';
+  /** Default: a folder in the agent's own. */
+  readonly stateDir?: string;
   /** Also read its stdout, and note when each line came: for `arrivals`. */
   readonly stdout?: boolean;
   /** Lines of an /etc/hosts that only the agent sees. */
@@ -302,7 +304,7 @@ export class E2eAgent {
       this.configFile,
       [
         `run_dir: ${this.folder}`,
-        `state_dir: ${join(this.folder, 'state')}`,
+        `state_dir: ${this.#options.stateDir ?? join(this.folder, 'state')}`,
         `rules_files: ${JSON.stringify([...defaults, ...files])}`,
         'runtimes:',
         dockerd === undefined

@@ -181,7 +181,7 @@ test('a change of a rule file or of the configuration is a reload, and only one'
     await reloads(1);
     writeFileSync(
       configFile,
-      'rules_files: [rules.yaml]\nrules: [{disable: {rule: "*"}}]\nwatch_config_files: true\n',
+      'rules_files: [rules.yaml]\nrules: [{disable: {rule: "*"}}]\nrules_allow_none: true\nwatch_config_files: true\n',
     );
     await reloads(2);
     assert.deepEqual([rules.status().loaded, rules.status().enabled], [1, 0]);
@@ -251,4 +251,19 @@ test('a rule of an app that this kernel cannot serve takes nothing from the othe
   await rules.reload();
   assert.deepEqual(rules.status().reloads, { ok: 1, failed: 0 });
   assert.deepEqual(done.at(-1), { ...READS_MASK, opens });
+});
+
+test('a rule file that was emptied is refused like a bad one: the rules before go on, and the status says why', async () => {
+  const { rules, done } = await started();
+  done.length = 0;
+  writeFileSync(file, '# nothing\n');
+  await rules.reload();
+  assert.deepEqual(done, []);
+  const { enabled, stale, reloads, lastFailure } = rules.status();
+  assert.deepEqual([enabled, stale, reloads], [1, true, { ok: 0, failed: 1 }]);
+  assert.match(lastFailure?.reason ?? '', /rules\.yaml contain no rule: .*rules_allow_none: true/);
+  writeFileSync(file, WRITES);
+  await rules.reload();
+  assert.equal(rules.status().stale, false);
+  rules.stop();
 });

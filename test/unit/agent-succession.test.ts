@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import fc from 'fast-check';
@@ -22,6 +23,9 @@ afterEach(() => {
   rmSync(home, { recursive: true, force: true });
 });
 
+/** The running agent's side, whose claim of the folder has a secret. */
+const serve = (onAsked: () => void = () => undefined): Promise<SuccessionServer> =>
+  SuccessionServer.open(folder, { secret: folder.claim(), logger: SILENT_LOGGER, onAsked });
 const begin = async (): Promise<Succession> => {
   const succession = await Succession.begin(folder, SILENT_LOGGER);
   assert.ok(succession !== undefined);
@@ -39,7 +43,7 @@ test('no agent runs: nobody to succeed', async () => {
 });
 
 test('a second successor is sent away before anything happens', async () => {
-  const server = await SuccessionServer.open(folder, SILENT_LOGGER);
+  const server = await serve();
   const first = await begin();
   const second = await begin();
   await assert.rejects(
@@ -61,7 +65,7 @@ test('whatever the two stamp around the parting time, each event is told once', 
   await fc.assert(
     fc.asyncProperty(fc.array(event, { maxLength: 80 }), async (events) => {
       const since = 1_000_000_000n;
-      const server = await SuccessionServer.open(folder, SILENT_LOGGER);
+      const server = await serve();
       const succession = await begin();
       // The server knows of its successor once the connection is accepted.
       while (!server.hasSuccessor) await new Promise((resolve) => setImmediate(resolve));
@@ -97,11 +101,71 @@ test('whatever the two stamp around the parting time, each event is told once', 
 });
 
 test('the one before was killed: all that was kept is told', async () => {
-  const server = await SuccessionServer.open(folder, SILENT_LOGGER);
+  const server = await serve();
   const succession = await begin();
   while (!server.hasSuccessor) await new Promise((resolve) => setImmediate(resolve));
   succession.keep(detection('a', 5n, 1));
   server.close();
   await succession.takeOver();
   assert.equal(succession.kept().detections.length, 1);
+});
+
+/** A client that is no agent. */
+async function stranger(): Promise<{ readonly socket: Socket; readonly ended: Promise<string> }> {
+  const socket = connect({ path: `${folder.inside}/succession.sock` });
+  let said = '';
+  socket.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  socket.on('error', () => undefined);
+  const ended = new Promise<string>((resolve) => socket.on('close', () => resolve(said)));
+  await new Promise((resolve) => socket.once('connect', resolve));
+  return { socket, ended };
+}
+
+test('clients that say nothing, garbage or a wrong secret are dropped, and keep no successor out', async () => {
+  let asked = 0;
+  const server = await serve(() => asked++);
+  const silent = await Promise.all(Array.from({ length: 40 }, stranger));
+  const wrong = await stranger();
+  wrong.socket.write('hello nobody\nready\n');
+  assert.equal(await wrong.ended, 'refused\n');
+  const early = await stranger();
+  early.socket.write('ready\n');
+  assert.equal(await early.ended, 'refused\n');
+  const endless = await stranger();
+  endless.socket.write('x'.repeat(100_000));
+  await endless.ended;
+  assert.deepEqual([server.hasSuccessor, asked], [false, 0]);
+
+  const succession = await begin();
+  while (!server.hasSuccessor) await new Promise((resolve) => setImmediate(resolve));
+  const over = succession.takeOver();
+  while (asked === 0) await new Promise((resolve) => setImmediate(resolve));
+  server.sayFarewell(1n);
+  server.close();
+  await over;
+  // Nobody else was asked to wait: all silent ones are gone with the server at the latest.
+  await Promise.all(silent.map(({ ended }) => ended));
+});
+
+test('of silent clients the oldest go at once when there are many, the others after five seconds', async () => {
+  const server = await serve();
+  const silent: Awaited<ReturnType<typeof stranger>>[] = [];
+  for (let client = 0; client < 9; client++) silent.push(await stranger());
+  await silent[0]!.ended;
+  await Promise.all(silent.map(({ ended }) => ended));
+  assert.equal(server.hasSuccessor, false);
+  server.close();
+});
+
+test('a successor that does not know the secret is told so', async () => {
+  const server = await SuccessionServer.open(folder, {
+    ...{ secret: 'another', logger: SILENT_LOGGER, onAsked: () => assert.fail('asked') },
+  });
+  folder.claim();
+  const succession = await begin();
+  await assert.rejects(
+    succession.takeOver(),
+    (error) => error instanceof UserError && /does not know the secret/.test(error.message),
+  );
+  server.close();
 });

@@ -25,8 +25,8 @@ test('a container without room is told once that it is not watched, and once tha
   assert.deepEqual(
     said.map(({ rule, priority, outputFields }) => [rule, priority, outputFields['watched.now']]),
     [
-      ['Varvel: not watched', 'Warning', false],
-      ['Varvel: not watched', 'Notice', true],
+      ['Varvel: no room', 'Warning', false],
+      ['Varvel: no room', 'Notice', true],
     ],
   );
   assert.equal(said[0]?.container?.id, containerOf().id);

@@ -1,8 +1,8 @@
 import { RecentMap } from '../../streams/recent-map.ts';
 import { readLogLine } from '../read-log-line.ts';
 import type { LogSystem, ReadLogLine } from '../read-log-line.ts';
-import { coverageOf } from './coverage.ts';
-import type { Coverage } from './coverage.ts';
+import { coverageOf, unwatchedOf } from './coverage.ts';
+import type { Coverage, CoverageGap } from './coverage.ts';
 import { foundIn, isForged, LogClock, msOf } from './found.ts';
 import type { Found } from './found.ts';
 import { Groups } from './groups.ts';
@@ -53,7 +53,7 @@ interface Entry {
 
 type MutableInstance = {
   -readonly [K in keyof Instance]: Instance[K];
-} & { containers: Set<string>; coverage: Coverage[] };
+} & { containers: Set<string>; coverage: Coverage[]; unwatched: CoverageGap[] };
 
 const MAX_CONTAINERS = 20;
 const MAX_COVERAGE = 2000;
@@ -212,7 +212,7 @@ export class IncidentCollector {
         return;
       }
       const numbers = new NumberRanges();
-      instance = { app, hostname, containers: new Set(), numbers, coverage: [] };
+      instance = { app, hostname, containers: new Set(), numbers, coverage: [], unwatched: [] };
       this.#instances.set(key, instance);
     }
     if (container !== undefined && instance.containers.size < MAX_CONTAINERS)
@@ -221,6 +221,9 @@ export class IncidentCollector {
     const coverage = coverageOf(found);
     if (coverage !== undefined && instance.coverage.length < MAX_COVERAGE)
       instance.coverage.push(coverage);
+    const unwatched = unwatchedOf(found);
+    if (unwatched !== undefined && instance.unwatched.length < MAX_COVERAGE)
+      instance.unwatched.push(unwatched);
   }
 
   #line(line: OtherLine): void {

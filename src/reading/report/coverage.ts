@@ -1,4 +1,4 @@
-import { COVERAGE_RULE } from '../../streams/notices.ts';
+import { COVERAGE_RULE, UNWATCHED_RULE } from '../../streams/notices.ts';
 import type { Found } from './found.ts';
 
 /** What a coverage line says. */
@@ -16,7 +16,7 @@ export interface Coverage {
 export interface CoverageGap {
   readonly fromMs: number;
   readonly toMs: number;
-  readonly why: 'silent' | 'agent ended';
+  readonly why: 'silent' | 'agent ended' | 'agent killed';
 }
 
 /** The agent says it every five minutes: twice that, and one for the way. */
@@ -44,8 +44,32 @@ export function coverageOf({ own, rule, output, atMs }: Found): Coverage | undef
   };
 }
 
-/** Between one coverage line and the next, of one app instance in order of time. */
-export function coverageGaps(lines: readonly Coverage[]): CoverageGap[] {
+const NOT_WATCHED =
+  /^Nobody watched this container from (\S{20,40}) to (\S{20,40}): the agent (was stopped|ended without a word)/;
+
+/** The time that the line says nobody watched, in either form, if it is such a line. */
+export function unwatchedOf({ own, rule, output }: Found): CoverageGap | undefined {
+  if (!own || rule !== UNWATCHED_RULE) return undefined;
+  const [, from = '', to = '', how] = NOT_WATCHED.exec(output) ?? [];
+  const [fromMs, toMs] = [Date.parse(from), Date.parse(to)];
+  if (Number.isNaN(fromMs) || Number.isNaN(toMs)) return undefined;
+  return { fromMs, toMs, why: how === 'was stopped' ? 'agent ended' : 'agent killed' };
+}
+
+/**
+ * Of one app instance: what `told` lines say nobody watched, and what follows from one coverage line and the next, in order
+ * of time, where no such line says it better.
+ */
+export function coverageGaps(
+  lines: readonly Coverage[],
+  told: readonly CoverageGap[] = [],
+): CoverageGap[] {
+  const isTold = ({ fromMs, toMs, why }: CoverageGap): boolean =>
+    why === 'agent ended' && told.some((one) => one.fromMs <= toMs && one.toMs >= fromMs);
+  return [...told, ...between(lines).filter((gap) => !isTold(gap))];
+}
+
+function between(lines: readonly Coverage[]): CoverageGap[] {
   return lines.slice(1).flatMap<CoverageGap>(({ atMs }, index) => {
     const before = lines[index];
     if (before === undefined || before.watched === 'container ended') return [];

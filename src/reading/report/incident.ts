@@ -1,6 +1,6 @@
 import { PRIORITIES } from '../../rules/detection.ts';
 import type { Priority } from '../../rules/detection.ts';
-import type { Coverage } from './coverage.ts';
+import type { Coverage, CoverageGap } from './coverage.ts';
 import type { Found } from './found.ts';
 import type { NumberRanges } from './number-ranges.ts';
 
@@ -65,6 +65,8 @@ export interface Instance {
   readonly containers: ReadonlySet<string>;
   readonly numbers: NumberRanges;
   readonly coverage: readonly Coverage[];
+  /** What lines say nobody watched. */
+  readonly unwatched: readonly CoverageGap[];
 }
 
 /** What was read and is not on the page, by why. */

@@ -175,18 +175,18 @@ function toldLosses({ notices }: Incident): Check[] {
 }
 
 function coverageChecks({ instances, notices }: Incident, times: Times): Check[] {
-  if (!notices.some(({ rule }) => rule === COVERAGE_RULE))
-    return [bad('No coverage line is here: nothing says what was watched, or when.')];
-  const gaps = instances.flatMap(({ app, coverage }) =>
-    coverageGaps(coverage).map(({ fromMs, toMs, why }) => {
+  const gaps = instances.flatMap(({ app, coverage, unwatched }) =>
+    coverageGaps(coverage, unwatched).map(({ fromMs, toMs, why }) => {
       const when = `${times.span(fromMs, toMs)} (${duration(toMs - fromMs)})`;
       return bad(
         why === 'silent'
           ? `No word of the agent about ${nameOf(app)} ${when}, though it says every five minutes by default what it watched.`
-          : `Nobody watched ${nameOf(app)} ${when}: the agent had ended.`,
+          : `Nobody watched ${nameOf(app)} ${when}: the agent had ended${why === 'agent killed' ? ' without a word' : ''}.`,
       );
     }),
   );
+  if (gaps.length === 0 && !notices.some(({ rule }) => rule === COVERAGE_RULE))
+    return [bad('No coverage line is here: nothing says what was watched, or when.')];
   const uncovered = instances.filter(({ coverage }) => coverage.length === 0).length;
   const shown = [
     ...gaps.slice(0, 10),

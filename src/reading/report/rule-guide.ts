@@ -5,9 +5,11 @@ import {
   OWN_RULES_RULE,
   POLICY_RULE,
   SHED_RULE,
+  STATE_RULE,
   SUPPRESSED_RULE,
-  NOT_WATCHED_RULE,
+  NO_ROOM_RULE,
   UNSEEN_RULE,
+  UNWATCHED_RULE,
 } from '../../streams/notices.ts';
 
 /** What is known of a rule besides its lines. */
@@ -41,10 +43,12 @@ export const NOTICE_ADVICE: ReadonlyMap<string, string> = new Map([
   ],
   [LOST_RULE, 'Lines are missing in this log; the operator’s copy may have them.'],
   [UNSEEN_RULE, 'What happened in these events nobody knows.'],
-  [NOT_WATCHED_RULE, 'Nothing that happens in this container is seen.'],
+  [NO_ROOM_RULE, 'Nothing that happens in this container is seen.'],
   [GAP_RULE, 'Numbers may be missing here although no line was lost since.'],
   [SHED_RULE, 'Meanwhile what these rules look for was not seen.'],
   [COVERAGE_RULE, 'What was watched, every five minutes: silence means something then.'],
+  [UNWATCHED_RULE, 'What happened in these times nobody knows: no agent was there.'],
+  [STATE_RULE, 'The host’s disk does not take what the agent keeps for its next start.'],
   [POLICY_RULE, 'The app’s own rules and exceptions.'],
   [
     OWN_RULES_RULE,

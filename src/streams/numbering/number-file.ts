@@ -1,14 +1,14 @@
 import {
   closeSync,
-  constants,
   fdatasync,
   fdatasyncSync,
-  fstatSync,
-  openSync,
+  ftruncateSync,
   readFileSync,
+  rmSync,
   writeSync,
 } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { openOwnFile } from '../../shared/own-file.ts';
 
 // A file of fixed size: a header and slots of 64 bytes each, written in place, one system call a slot. What was written is
 // in the kernel's hands: it outlives the process, however that ends. Within 64 bytes: CRC-32 of the rest (32 bits, little
@@ -17,7 +17,6 @@ import { crc32 } from 'node:zlib';
 const SLOT_BYTES = 64;
 const HEADER_MARK = 0x314e5356; // "VSN1"
 const SLOT_MARK = 0x53;
-const FILE_MODE = 0o600;
 const NAME = 'numbers';
 /** Of a key's SHA-256. */
 export const KEY_BYTES = 24;
@@ -58,8 +57,8 @@ export class NumberFile {
   }
 
   /**
-   * Opens or makes it. `header` is undefined and `slots` lacks one where the file does not hold what was written; `isNew`: it
-   * was not there. Throws the file system's error, or an Error if it is no regular file of one name that is ours.
+   * Opens the file in the agent's own folder, and makes it if it is not there. What else has its name, or is larger, is set
+   * aside. `isWhole` is false when numbers may have been given that the file does not tell. Throws the file system's error.
    */
   static open(
     folder: string,
@@ -67,55 +66,47 @@ export class NumberFile {
   ): {
     readonly file: NumberFile;
     readonly isNew: boolean;
+    readonly isWhole: boolean;
     readonly header: Header | undefined;
     readonly slots: readonly Slot[];
-    readonly damaged: number;
+    readonly setAside: string | undefined;
   } {
-    const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants;
-    const path = `${folder}/${NAME}`;
-    const fd = openSync(path, O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_RDWR, FILE_MODE);
+    const size = (slots + 1) * SLOT_BYTES;
+    const { fd, isNew, size: found, setAside } = openOwnFile(folder, NAME, size);
     try {
-      const stat = fstatSync(fd);
-      if (!stat.isFile() || stat.nlink !== 1 || stat.uid !== process.geteuid?.())
-        throw new Error(`the file ${NAME} in it is not a file of this agent's`);
-      const size = (slots + 1) * SLOT_BYTES;
-      if (stat.size > size)
-        throw new Error(`the file ${NAME} in it is larger than an agent makes it`);
       const bytes = Buffer.alloc(size);
-      const read = readFileSync(fd);
-      read.copy(bytes);
+      readFileSync(fd).copy(bytes);
       // All of it now: a disk that is full later takes nothing away.
-      if (read.length < size) writeSync(fd, bytes, read.length, size - read.length, read.length);
-      return {
-        file: new NumberFile(fd),
-        isNew: read.length === 0,
-        ...{ header: headerIn(bytes), ...slotsIn(bytes) },
-      };
+      if (found < size) writeAll(fd, bytes, found);
+      const header = headerIn(bytes);
+      const { slots, damaged } = slotsIn(bytes);
+      const isWhole = isNew || (header !== undefined && damaged === 0);
+      return { file: new NumberFile(fd), isNew, isWhole, header, slots, setAside };
     } catch (error) {
+      // As long as it was, so that it does not look like one that was damaged.
+      ftruncateSync(fd, found);
       closeSync(fd);
+      if (isNew) rmSync(`${folder}/${NAME}`, { force: true });
       throw error;
     }
   }
 
-  /** Throws the file system's error. */
-  writeSlot({ index, key, given, settled, usedMs }: Slot): void {
-    const bytes = this.#bytes.fill(0);
-    bytes.writeUInt32LE(SLOT_MARK, 4);
-    bytes.write(key, 8, 'hex');
-    bytes.writeDoubleLE(given, 32);
-    bytes.writeDoubleLE(settled, 40);
-    bytes.writeDoubleLE(usedMs, 48);
-    this.#write(index + 1);
+  /** Replaces everything in it. Throws the file system's error. */
+  rewrite(header: Header, slots: readonly Slot[], size: number): void {
+    const bytes = Buffer.alloc((size + 1) * SLOT_BYTES);
+    this.#header(header).copy(bytes);
+    for (const slot of slots) this.#slot(slot).copy(bytes, (slot.index + 1) * SLOT_BYTES);
+    writeAll(this.#fd, bytes, 0);
   }
 
   /** Throws the file system's error. */
-  writeHeader({ bootId, floor, clean }: Header): void {
-    const bytes = this.#bytes.fill(0);
-    bytes.writeUInt32LE(HEADER_MARK, 4);
-    bytes.writeDoubleLE(floor, 8);
-    bytes.writeUInt8(clean ? 1 : 0, 16);
-    bytes.write(bootId, 24, 40, 'latin1');
-    this.#write(0);
+  writeSlot(slot: Slot): void {
+    this.#write(this.#slot(slot), slot.index + 1);
+  }
+
+  /** Throws the file system's error. */
+  writeHeader(header: Header): void {
+    this.#write(this.#header(header), 0);
   }
 
   /** Brings what is written to the disk, beside what goes on. One at a time: calls meanwhile make one more. */
@@ -141,10 +132,38 @@ export class NumberFile {
     if (!this.#syncing) closeSync(this.#fd);
   }
 
-  #write(position: number): void {
-    this.#bytes.writeUInt32LE(crc32(this.#bytes.subarray(4)), 0);
-    writeSync(this.#fd, this.#bytes, 0, SLOT_BYTES, position * SLOT_BYTES);
+  #slot({ key, given, settled, usedMs }: Slot): Buffer {
+    const bytes = this.#bytes.fill(0);
+    bytes.writeUInt32LE(SLOT_MARK, 4);
+    bytes.write(key, 8, 'hex');
+    bytes.writeDoubleLE(given, 32);
+    bytes.writeDoubleLE(settled, 40);
+    bytes.writeDoubleLE(usedMs, 48);
+    return checked(bytes);
   }
+
+  #header({ bootId, floor, clean }: Header): Buffer {
+    const bytes = this.#bytes.fill(0);
+    bytes.writeUInt32LE(HEADER_MARK, 4);
+    bytes.writeDoubleLE(floor, 8);
+    bytes.writeUInt8(clean ? 1 : 0, 16);
+    bytes.write(bootId, 24, 40, 'latin1');
+    return checked(bytes);
+  }
+
+  #write(bytes: Buffer, position: number): void {
+    writeSync(this.#fd, bytes, 0, SLOT_BYTES, position * SLOT_BYTES);
+  }
+}
+
+function checked(bytes: Buffer): Buffer {
+  bytes.writeUInt32LE(crc32(bytes.subarray(4)), 0);
+  return bytes;
+}
+
+/** A disk that is nearly full takes a part only, and says so with the next. */
+function writeAll(fd: number, bytes: Buffer, from: number): void {
+  for (let at = from; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, at);
 }
 
 function headerIn(bytes: Buffer): Header | undefined {

@@ -16,20 +16,26 @@ export interface NumberGap {
   readonly to: number;
   /**
    * `ended`: the agent before ended while lines were on their way. `host`: the host did, so that nobody knows how far it came.
-   * `forgotten`: nobody remembers the instance, and others that are not remembered had numbers up to there.
+   * `forgotten`: the numbers of the instance are not known: there were too many instances, or the file of numbers was
+   * damaged or could not be used.
    */
   readonly why: 'ended' | 'host' | 'forgotten';
 }
 
 /** Options of `Numbering`. */
 export interface NumberingOptions {
-  /** Where numbers outlive the agent. Without it they begin at 1 with each. */
-  readonly folder?: Pick<OwnFolder, 'inside'>;
+  /**
+   * Where numbers outlive the agent. Without it they begin at 1 with each. `undefined`: the disk does not give it now, and
+   * `keepIn` does later.
+   */
+  readonly folder?: Pick<OwnFolder, 'inside'> | undefined;
   /** /proc/sys/kernel/random/boot_id. */
   readonly bootId?: string;
   readonly logger?: Logger;
   /** Default MAX_INSTANCES; another file for another number. */
   readonly maxInstances?: number;
+  /** The disk does not take the numbers any more, or (without an error) takes them again. */
+  readonly onTrouble?: (error: unknown) => void;
 }
 
 interface Instance {
@@ -95,7 +101,10 @@ export class Numbered {
  * the kernel's hands before its line goes anywhere, so none is given twice, however the agent ends. What was on its way
  * then is a gap: the next agent tells which numbers it can be (`takeGap`). With the host's end, where the last second may be
  * missing on the disk, numbers go on a million later; an instance that is not remembered begins above all those that were
- * forgotten. Either is a gap too. Bounds: 10,000 instances, 640 KB of file.
+ * forgotten. Either is a gap too.
+ *
+ * A file that is damaged, or a disk that takes nothing, stops nothing: numbers go on above `clockFloor`, which is above all
+ * that were ever given, and each instance has a gap. Bounds: 10,000 instances, 640 KB of file.
  */
 export class Numbering {
   readonly #instances: RecentMap<string, Instance>;
@@ -103,20 +112,47 @@ export class Numbering {
   readonly #logger: Logger;
   readonly #bootId: string;
   readonly #withLosses = new Set<Instance>();
+  readonly #onTrouble: (error: unknown) => void;
   readonly #freeSlots: number[] = [];
   #file: NumberFile | undefined;
   #floor = 0;
   #gaps = 0;
   #syncTimer: NodeJS.Timeout | undefined;
 
-  /** Throws an Error that says why the folder cannot be used. */
   constructor(options: NumberingOptions = {}) {
     this.#maxInstances = options.maxInstances ?? MAX_INSTANCES;
     this.#instances = new RecentMap(this.#maxInstances);
     this.#logger = options.logger ?? SILENT_LOGGER;
     this.#bootId = options.bootId ?? '';
-    for (let slot = this.#maxInstances - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
+    this.#onTrouble = options.onTrouble ?? (() => undefined);
+    this.#freeAllSlots();
     if (options.folder !== undefined) this.#open(options.folder.inside);
+    else if ('folder' in options) this.#goAboveAll();
+  }
+
+  /** Whether numbers outlive the agent now. */
+  get isKept(): boolean {
+    return this.#file !== undefined;
+  }
+
+  /** Tries again to keep numbers in this folder, when they are not. */
+  keepIn(folder: Pick<OwnFolder, 'inside'>): void {
+    if (this.#file !== undefined) return;
+    let file: NumberFile | undefined;
+    try {
+      ({ file } = NumberFile.open(folder.inside, this.#maxInstances));
+      this.#freeAllSlots();
+      for (const [, instance] of this.#instances.entries())
+        instance.slot = this.#freeSlots.pop() ?? -1;
+      this.#rewrite(file);
+    } catch (error) {
+      file?.close();
+      this.#onTrouble(error);
+      return;
+    }
+    this.#file = file;
+    this.#sync();
+    this.#onTrouble(undefined);
   }
 
   /** Instances with a gap that nobody was told of yet. */
@@ -172,11 +208,12 @@ export class Numbering {
   }
 
   #give(instance: Instance): Numbered {
-    const seq = instance.given + 1;
+    instance.given++;
+    // A number that the disk has not taken is not used: the next agent could give it again.
+    if (!this.#write(instance)) instance.given++;
+    const seq = instance.given;
     const line = new Numbered(instance, { seq, from: seq }, (it) => this.#onSettled(it));
-    instance.given = seq;
     instance.underWay.push(line);
-    this.#write(instance);
     return line;
   }
 
@@ -212,8 +249,22 @@ export class Numbering {
   }
 
   #setGap(instance: Instance, why: NumberGap['why']): void {
+    if (instance.gap === undefined) this.#gaps++;
     instance.gap = { from: instance.settled + 1, to: instance.given, why };
-    this.#gaps++;
+  }
+
+  #freeAllSlots(): void {
+    this.#freeSlots.length = 0;
+    for (let slot = this.#maxInstances - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
+  }
+
+  /** What was given before may not be known: from now on all numbers are above it. */
+  #goAboveAll(): void {
+    this.#floor = Math.max(this.#floor, clockFloor());
+    for (const [, instance] of this.#instances.entries()) {
+      instance.given = Math.max(instance.given, this.#floor);
+      this.#setGap(instance, 'forgotten');
+    }
   }
 
   #onSettled(instance: Instance): void {
@@ -230,18 +281,29 @@ export class Numbering {
     if (instance.underWay.length === 0) this.#write(instance);
   }
 
-  #write(instance: Instance): void {
+  /** False when the disk has just stopped to take numbers: all of them go on elsewhere. */
+  #write(instance: Instance): boolean {
     const { slot, key, given, settled } = instance;
-    if (this.#file === undefined || slot < 0) return;
+    if (this.#file === undefined || slot < 0) return true;
     try {
       this.#file.writeSlot({ index: slot, key, given, settled, usedMs: Date.now() });
     } catch (error) {
       this.#giveUp(error);
-      return;
+      return false;
     }
     // One that is new is not there at all after the host's end, where an old one is behind at worst.
     if (given === 1) this.#sync();
     else this.#syncTimer ??= setTimeout(() => this.#sync(), SYNC_AFTER_MS).unref();
+    return true;
+  }
+
+  /** All of it, also what was damaged. Throws the file system's error. */
+  #rewrite(file: NumberFile): void {
+    const slots = [...this.#instances.entries()].map(([key, { slot, given, settled }]) => {
+      return { index: slot, key, given, settled, usedMs: Date.now() };
+    });
+    const header = { bootId: this.#bootId, floor: this.#floor, clean: false };
+    file.rewrite(header, slots, this.#maxInstances);
   }
 
   #writeHeader(): void {
@@ -261,23 +323,28 @@ export class Numbering {
   #giveUp(error: unknown): void {
     this.#file?.close();
     this.#file = undefined;
-    this.#logger.error(
-      { error },
-      'the disk does not take the numbers of lines (seq) any more: they go on here, but the next agent begins where the disk is',
-    );
+    this.#goAboveAll();
+    this.#onTrouble(error);
   }
 
   #open(folder: string): void {
-    const { file, isNew, header, slots, damaged } = NumberFile.open(folder, this.#maxInstances);
+    let opened: ReturnType<typeof NumberFile.open>;
+    try {
+      opened = NumberFile.open(folder, this.#maxInstances);
+    } catch (error) {
+      this.#giveUp(error);
+      return;
+    }
+    const { file, isNew, isWhole, header, slots, setAside } = opened;
     this.#file = file;
     this.#floor = header?.floor ?? 0;
-    const isWhole = isNew || (header !== undefined && damaged === 0);
     // What was written in this boot is all there; what a host's end may have taken is only what is not on the disk.
     const isCurrent =
       isWhole && (isNew || header?.clean === true || header?.bootId === this.#bootId);
     const most = slots.reduce((sum, { given }) => Math.max(sum, given), this.#floor);
     const hasForgotten = this.#floor > 0 || slots.length >= this.#maxInstances;
-    if (!isWhole || (!isCurrent && hasForgotten)) this.#floor = most + SKIP;
+    if (!isWhole) this.#floor = Math.max(most + SKIP, clockFloor());
+    else if (!isCurrent && hasForgotten) this.#floor = most + SKIP;
     const used = new Set(slots.map(({ index }) => index));
     this.#freeSlots.splice(0, Infinity, ...this.#freeSlots.filter((slot) => !used.has(slot)));
     for (const { index, key, given, settled } of [...slots].sort((a, b) => a.usedMs - b.usedMs)) {
@@ -288,16 +355,33 @@ export class Numbering {
       this.#instances.set(key, instance);
       if (instance.given > settled) this.#setGap(instance, isCurrent ? 'ended' : 'host');
     }
-    this.#writeHeader();
-    if (!isCurrent) for (const [, instance] of this.#instances.entries()) this.#write(instance);
-    // Before the first number is given: it was clean, and is not from now on.
-    file.syncNow();
+    try {
+      if (isCurrent) file.writeHeader({ bootId: this.#bootId, floor: this.#floor, clean: false });
+      else this.#rewrite(file);
+      // Before the first number is given: it was clean, and is not from now on.
+      file.syncNow();
+    } catch (error) {
+      this.#giveUp(error);
+    }
+    if (!isWhole)
+      this.#logger.warn(
+        { why: setAside ?? 'it is damaged' },
+        'The file "numbers" in the state folder is not as an agent writes it. Line numbers (seq) go on above all that were given, and each log is told. Find out what changed the file.',
+      );
     if (this.#gaps > 0)
       this.#logger.warn(
         { instances: this.#gaps },
         'the agent before ended while lines were on their way: each log concerned is told which numbers (seq) may be missing',
       );
   }
+}
+
+/**
+ * Above every number that was given so far, without knowing them: microseconds since 1970, and an instance is given less than
+ * one number in a microsecond. It is exact: below 2^53 until the year 2255.
+ */
+function clockFloor(): number {
+  return Date.now() * 1000;
 }
 
 function hashOf(key: string): string {

@@ -11,7 +11,7 @@ const COMPACT_FROM = 1024;
 
 /**
  * First in, first out within a lane; lanes take turns, one item each. Urgent items are lanes of their own, which all go
- * before the others. Every operation takes constant time on average.
+ * before the others. Every operation but `dropNewest` takes constant time on average.
  */
 export class FairQueue<Item extends RecordLabel> {
   readonly #urgent = new Map<string, Lane<Item>>();
@@ -38,13 +38,18 @@ export class FairQueue<Item extends RecordLabel> {
     return this.#shiftFrom(this.#urgent) ?? this.#shiftFrom(this.#others);
   }
 
-  /** Takes out the newest item of a lane that is not `kept`, of the urgent ones or the others; undefined when there is none. */
-  dropNewest(key: string, urgent: boolean): Item | undefined {
+  /**
+   * Takes out the newest item of a lane that is not `kept` and may go, of the urgent ones or the others; undefined when there
+   * is none. Takes as long as there are newer ones that stay.
+   */
+  dropNewest(key: string, urgent: boolean, mayGo: (item: Item) => boolean): Item | undefined {
     const lanes = urgent ? this.#urgent : this.#others;
     const lane = lanes.get(key);
     if (lane === undefined) return undefined;
+    const stays = (item: Item | undefined): boolean =>
+      item === undefined || item.kept === true || !mayGo(item);
     let at = lane.items.length - 1;
-    while (at >= lane.head && lane.items[at]?.kept === true) at--;
+    while (at >= lane.head && stays(lane.items[at])) at--;
     if (at < lane.head) return undefined;
     const [item] = lane.items.splice(at, 1);
     if (lane.head === lane.items.length) lanes.delete(key);

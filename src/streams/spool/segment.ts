@@ -10,12 +10,15 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
+import { tookAPart } from '../../shared/disk-trouble.ts';
 import { MAGIC, payloadOf, scanRecords, type RecordPlace } from './record.ts';
 
 const FILE_MODE = 0o600;
 const NUMBER_DIGITS = 12;
 /** What a settled record has in the file beside it. */
 export const SETTLED_BYTES = 4;
+/** No file of a spool is larger, with some room: a spool's own segments have 4 MiB. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
 
 /** A file's name for its number. */
 export const segmentName = (number: number): string =>
@@ -55,7 +58,7 @@ export class Segment {
     let done: number | undefined;
     try {
       done = openSync(`${path}.done`, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR, FILE_MODE);
-      writeSync(file, MAGIC);
+      if (writeSync(file, MAGIC) !== MAGIC.length) throw tookAPart();
       return new Segment(number, path, file, done, MAGIC.length);
     } catch (error) {
       closeSync(file);
@@ -70,7 +73,7 @@ export class Segment {
 
   /**
    * Opens one that an earlier process left, and gives its unsettled records by their running numbers. Throws if it is
-   * no regular file of one name that is ours.
+   * no regular file of one name that is ours, or larger than a spool makes it.
    */
   static recover(
     folder: string,
@@ -81,12 +84,12 @@ export class Segment {
     readonly unreadBytes: number;
   } {
     const path = `${folder}/${segmentName(number)}`;
-    const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
-    const file = openSync(path, O_NOFOLLOW | O_RDWR);
+    const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants;
+    const file = openSync(path, O_NOFOLLOW | O_NONBLOCK | O_RDWR);
     let done: number | undefined;
     try {
       requireOwn(file, path);
-      done = openSync(`${path}.done`, O_CREAT | O_NOFOLLOW | O_RDWR, FILE_MODE);
+      done = openSync(`${path}.done`, O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_RDWR, FILE_MODE);
       requireOwn(done, `${path}.done`);
       const bytes = readFileSync(file);
       const { records, unreadBytes } = scanRecords(bytes);
@@ -122,16 +125,21 @@ export class Segment {
     } finally {
       if (written !== record.length) ftruncateSync(this.#file, offset);
     }
-    if (written !== record.length) throw new Error('the file took a part of a record only');
+    if (written !== record.length) throw tookAPart();
     this.#bytes += record.length;
     return { ordinal: this.#records++, offset };
   }
 
-  /** The payload of a record; undefined if the file does not hold what was written. */
+  /** The payload of a record; undefined if the file does not hold what was written, or the disk does not give it. */
   read({ offset, length }: Pick<RecordPlace, 'offset' | 'length'>): Buffer | undefined {
     const record = Buffer.allocUnsafe(length);
-    const read = readSync(this.#file, record, 0, length, offset);
-    return read === length ? payloadOf(record) : undefined;
+    try {
+      const read = readSync(this.#file, record, 0, length, offset);
+      return read === length ? payloadOf(record) : undefined;
+    } catch {
+      // The disk reports an error.
+      return undefined;
+    }
   }
 
   /** These need not be kept any more. Throws the file system's error: after a crash they would come again. */
@@ -152,7 +160,7 @@ export class Segment {
     closeSync(this.#done);
   }
 
-  /** Closes it and removes its files. */
+  /** Closes it and removes its files. Throws the file system's error. */
   remove(): void {
     this.close();
     unlinkSync(this.#path);
@@ -173,4 +181,5 @@ function requireOwn(fd: number, path: string): void {
   if (!stat.isFile() || stat.nlink !== 1 || stat.uid !== process.geteuid?.()) {
     throw new Error(`${path} is not a file of this agent's`);
   }
+  if (stat.size > MAX_FILE_BYTES) throw new Error(`${path} is larger than an agent makes it`);
 }

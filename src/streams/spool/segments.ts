@@ -1,27 +1,38 @@
 import { readdirSync } from 'node:fs';
 import { encodeRecord, MAGIC, ORIGIN_BYTES, type RecordLabel } from './record.ts';
-import { Segment, segmentNumber, SETTLED_BYTES } from './segment.ts';
+import { Segment, segmentName, segmentNumber, SETTLED_BYTES } from './segment.ts';
 
 const SYNC_AFTER_MS = 1000;
 /** The file in use is not removed and made anew for every line. */
 const KEEP_BELOW_BYTES = 256 * 1024;
 
-/** A record that waits. It may be moved to another file meanwhile. */
+/** A record that waits, wherever it is. */
 export interface Waiting extends RecordLabel {
+  readonly segment: {
+    /** The payload; undefined if it is not there as it was written. */
+    read(waiting: Waiting): Buffer | undefined;
+  };
+  readonly ordinal: number;
+  readonly offset: number;
+  readonly length: number;
+  /** Its first place, which orders it: file and running number. */
+  readonly originFile: number;
+  readonly originOrdinal: number;
+}
+
+/** One on the disk. It may be moved to another file meanwhile. */
+export interface OnDisk extends Waiting {
   segment: Segment;
   ordinal: number;
   offset: number;
   length: number;
-  /** Its first place, which orders it: file and running number. */
-  readonly originFile: number;
-  readonly originOrdinal: number;
 }
 
 /** A file, and what in it still waits. */
 interface Held {
   readonly segment: Segment;
   /** By running numbers, in their order. */
-  readonly live: Map<number, Waiting>;
+  readonly live: Map<number, OnDisk>;
   liveBytes: number;
   /** Of those: never moved, so that they are longer once they are. */
   unmoved: number;
@@ -30,7 +41,7 @@ interface Held {
 /** What an earlier process left. */
 export interface Left {
   /** In their order. */
-  readonly waiting: readonly Waiting[];
+  readonly waiting: readonly OnDisk[];
   readonly unreadBytes: number;
 }
 
@@ -61,27 +72,25 @@ export class Segments {
     return sum;
   }
 
-  /** Takes up what is in the folder. Throws for a file that is not ours. */
-  recover(): Left {
+  /** Takes up what is in the folder. `onUnreadable` is told of each file that cannot be used. */
+  recover(onUnreadable: (name: string, error: unknown) => void): Left {
     const numbers = readdirSync(this.#folder)
       .flatMap((name) => segmentNumber(name) ?? [])
       .sort((one, other) => one - other);
-    const all: Waiting[] = [];
+    const all: OnDisk[] = [];
     let unreadBytes = 0;
     for (const number of numbers) {
       this.#lastNumber = number;
-      const { segment, unsettled, unreadBytes: unread } = Segment.recover(this.#folder, number);
-      unreadBytes += unread;
-      this.#hold(segment);
-      for (const [ordinal, { origin = { file: number, ordinal }, ...place }] of unsettled) {
-        const waiting = { ...place, segment, ordinal };
-        all.push({ ...waiting, originFile: origin.file, originOrdinal: origin.ordinal });
+      try {
+        unreadBytes += this.#recoverOne(number, all);
+      } catch (error) {
+        onUnreadable(segmentName(number), error);
       }
     }
     // The sort is stable: of one that is there twice, the copy comes last.
     all.sort(byOrigin);
-    const waiting: Waiting[] = [];
-    const twice: Waiting[] = [];
+    const waiting: OnDisk[] = [];
+    const twice: OnDisk[] = [];
     for (const [at, one] of all.entries()) {
       const next = all[at + 1];
       (next !== undefined && byOrigin(one, next) === 0 ? twice : waiting).push(one);
@@ -92,8 +101,30 @@ export class Segments {
     return { waiting, unreadBytes };
   }
 
+  /** Adds its records that wait to `all`; returns how many bytes of it cannot be read. */
+  #recoverOne(number: number, all: OnDisk[]): number {
+    const { segment, unsettled, unreadBytes } = Segment.recover(this.#folder, number);
+    this.#hold(segment);
+    for (const [ordinal, { origin = { file: number, ordinal }, ...place }] of unsettled) {
+      const waiting = { ...place, segment, ordinal };
+      all.push({ ...waiting, originFile: origin.file, originOrdinal: origin.ordinal });
+    }
+    return unreadBytes;
+  }
+
+  /**
+   * A number between those of the files until now and of the files from now on: it orders what is kept elsewhere meanwhile.
+   */
+  pause(): number {
+    const held = this.#active === undefined ? undefined : this.#held.get(this.#active);
+    this.#active = undefined;
+    // Room on the disk, at once.
+    if (held !== undefined) this.#release(held);
+    return ++this.#lastNumber;
+  }
+
   /** Adds an encoded record. Throws the file system's error; nothing is half added then. */
-  append({ lane, urgent, kept }: RecordLabel, record: Buffer): Waiting {
+  append({ lane, urgent, kept }: RecordLabel, record: Buffer): OnDisk {
     const segment = this.#activeFor(record.length);
     const { ordinal, offset } = segment.append(record);
     const origin = { originFile: segment.number, originOrdinal: ordinal };
@@ -105,7 +136,7 @@ export class Segments {
   }
 
   /** These need not be kept any more. */
-  settle(done: readonly Waiting[]): void {
+  settle(done: readonly OnDisk[]): void {
     const bySegment = new Map<Segment, number[]>();
     for (const waiting of done) {
       const ordinals = bySegment.get(waiting.segment) ?? [];
@@ -154,7 +185,7 @@ export class Segments {
   close(): void {
     clearTimeout(this.#syncTimer);
     for (const { segment, live } of this.#held.values()) {
-      if (live.size === 0) segment.remove();
+      if (live.size === 0) removed(segment);
       else segment.close();
     }
     this.#held.clear();
@@ -162,7 +193,7 @@ export class Segments {
   }
 
   /** One that cannot be read is empty from now on: whoever asks for it counts it. */
-  #move(waiting: Waiting): void {
+  #move(waiting: OnDisk): void {
     const { originFile: file, originOrdinal } = waiting;
     const payload = waiting.segment.read(waiting) ?? Buffer.alloc(0);
     const record = encodeRecord(waiting, payload, { file, ordinal: originOrdinal });
@@ -178,7 +209,7 @@ export class Segments {
     this.#held.set(segment, { segment, live: new Map(), liveBytes: 0, unmoved: 0 });
   }
 
-  #add(waiting: Waiting): void {
+  #add(waiting: OnDisk): void {
     const held = this.#held.get(waiting.segment);
     if (held === undefined) return;
     held.live.set(waiting.ordinal, waiting);
@@ -186,7 +217,7 @@ export class Segments {
     if (!isMoved(waiting)) held.unmoved++;
   }
 
-  #forget(waiting: Waiting): void {
+  #forget(waiting: OnDisk): void {
     const held = this.#held.get(waiting.segment);
     if (held?.live.delete(waiting.ordinal) !== true) return;
     held.liveBytes -= waiting.length + SETTLED_BYTES;
@@ -206,7 +237,7 @@ export class Segments {
   #remove(segment: Segment): void {
     this.#held.delete(segment);
     this.#unsynced.delete(segment);
-    segment.remove();
+    removed(segment);
   }
 
   #activeFor(bytes: number): Segment {
@@ -239,14 +270,23 @@ function settleIn(segment: Segment, ordinals: readonly number[]): void {
   }
 }
 
+/** A file that stays on a disk that fails has nothing new in it: at worst its lines come again, with the ids that they have. */
+function removed(segment: Segment): void {
+  try {
+    segment.remove();
+  } catch {
+    // As above.
+  }
+}
+
 /** Older first. */
 export const byOrigin = (one: Waiting, other: Waiting): number =>
   one.originFile - other.originFile || one.originOrdinal - other.originOrdinal;
 
-const isMoved = ({ segment, originFile }: Waiting): boolean => segment.number !== originFile;
+const isMoved = ({ segment, originFile }: OnDisk): boolean => segment.number !== originFile;
 
 /** Of the record before it was moved. */
-export const lengthOf = (waiting: Waiting): number =>
+export const lengthOf = (waiting: OnDisk): number =>
   waiting.length - (isMoved(waiting) ? ORIGIN_BYTES : 0);
 
 /** Bytes that moving all that waits in it would free. */

@@ -1,18 +1,23 @@
+import { rmSync } from 'node:fs';
+import { diskTrouble } from '../../shared/disk-trouble.ts';
+import { SILENT_LOGGER, type Logger } from '../../shared/logger.ts';
+import { setAside } from '../../shared/own-file.ts';
 import { OwnFolder } from '../../shared/own-folder.ts';
 import { UserError } from '../../shared/user-error.ts';
 import { FairQueue } from './fair-queue.ts';
-import { LaneShares, type Measure } from './lane-shares.ts';
+import type { Measure } from './lane-shares.ts';
+import { MemoryRecords } from './memory-records.ts';
 import { encodeRecord, MAGIC, ORIGIN_BYTES, type RecordLabel } from './record.ts';
-import { SETTLED_BYTES } from './segment.ts';
-import { byOrigin, lengthOf, Segments, type Waiting } from './segments.ts';
+import { Room } from './room.ts';
+import { Segment, SETTLED_BYTES } from './segment.ts';
+import { byOrigin, lengthOf, Segments, type OnDisk, type Waiting } from './segments.ts';
 
 const DEFAULT_SEGMENT_BYTES = 4 * 1024 * 1024;
 /** Small beside the whole: moving what waits in one file takes a time that is bounded by its size. */
 const MIN_SEGMENTS = 32;
-/** The index is in memory, some 250 bytes a record. */
+/** What the index in memory has of a record, bytes, about. */
+const INDEX_BYTES = 250;
 const MAX_RECORDS = 131_072;
-/** Of the bounds, what only urgent records may use. */
-const URGENT_SHARE = 0.1;
 /**
  * Of `maxBytes`, what settled records may always take up. The file with the most of it has a sixteenth of it at least then,
  * so that freeing a byte takes moving fifteen at most.
@@ -20,6 +25,10 @@ const URGENT_SHARE = 0.1;
 const SETTLED_SHARE = 1 / 16;
 /** What a record may need besides itself. */
 const NEW_FILE_BYTES = MAGIC.length + SETTLED_BYTES;
+/** What the disk does not take waits in memory, up to here. */
+const DEFAULT_MEMORY_BYTES = 8 * 1024 * 1024;
+/** A disk that took nothing is tried again after so long. */
+const RETRY_DISK_MS = 10_000;
 
 /** Options of `Spool`. */
 export interface SpoolOptions {
@@ -29,6 +38,13 @@ export interface SpoolOptions {
   readonly maxBytes: number;
   /** Of one file; at most a 32nd of `maxBytes`. Default 4 MiB. */
   readonly segmentBytes?: number;
+  /** Bound on what waits in memory while the disk takes nothing; at most `maxBytes`. Default 8 MiB. */
+  readonly memoryBytes?: number;
+  readonly logger?: Logger;
+  /** The disk does not take records any more, or (without an error) takes them again. */
+  readonly onTrouble?: (error: unknown) => void;
+  /** Monotonic ms; default performance.now. */
+  readonly nowMs?: () => number;
 }
 
 /** A record that waits. */
@@ -37,9 +53,10 @@ export interface SpoolItem {
   readonly payload: Buffer;
 }
 
-/** Counters of a spool; `waiting` and `bytes` of now, the others monotonic. */
+/** Counters of a spool; `waiting`, `bytes` and `inMemory` of now, the others monotonic. */
 export interface SpoolCounters {
   readonly waiting: number;
+  /** Of the files. */
   readonly bytes: number;
   /** The bound on `bytes`. */
   readonly maxBytes: number;
@@ -47,10 +64,20 @@ export interface SpoolCounters {
   readonly recovered: number;
   /** Could not be read back: a write that was cut off, or a damaged file. Bytes. */
   readonly unreadBytes: number;
-  /** Records that did not fit, or that the disk did not take. */
+  /** Records that did not fit: into the spool or, when the disk took nothing, into memory. */
   readonly refused: number;
   /** Records that were taken and made room for another lane's later. */
   readonly dropped: number;
+  /** Of `waiting`: in memory, because the disk takes nothing. They are lost when the agent ends. */
+  readonly inMemory: number;
+  /** Files that could not be read and were set aside, as `NAME.damaged`. */
+  readonly setAside: number;
+}
+
+/** The folder, while it is open. */
+interface Disk {
+  readonly folder: OwnFolder;
+  readonly segments: Segments;
 }
 
 /**
@@ -64,65 +91,91 @@ export interface SpoolCounters {
  * record is refused, and for another lane's its newest records are dropped, those that are not urgent first. So a lane below
  * its equal share is never refused. What is under way (`peek`) and what tells of losses (`kept`) is not dropped.
  *
+ * While the disk takes nothing, records wait in memory: 8 MiB of them, index included, shared among the lanes in the same
+ * way. The disk is tried again every 10 s. What was on a disk that could not be read until then comes after what came
+ * meanwhile.
+ *
  * Reads and writes are of the page cache and done in place. Only one process uses a folder, which must be the agent's
- * own: a link, or a folder that others may write to, is refused.
+ * own: a link, or a folder that others may write to, is set aside.
  */
 export class Spool {
-  readonly #folder: OwnFolder;
+  readonly #path: string;
+  readonly #logger: Logger;
+  readonly #onTrouble: (error: unknown) => void;
+  readonly #nowMs: () => number;
   readonly #maxBytes: number;
   /** Of the files, before a file is tidied up. */
   readonly #fullBytes: number;
-  /** Of what waits. */
-  readonly #limits: Readonly<Record<Measure, number>>;
-  readonly #minCharge: number;
-  readonly #segments: Segments;
+  readonly #segmentBytes: number;
+  /** Undefined while the disk does not give it. */
+  #disk: Disk | undefined;
+  readonly #diskRoom: Room;
+  readonly #memory = new MemoryRecords();
+  readonly #memoryRoom: Room;
+  /** Orders what comes into memory now among the files; undefined while the disk takes records. */
+  #memoryFile: number | undefined;
+  /** Undefined while it takes records. */
+  #triedDiskMs: number | undefined;
   readonly #queue = new FairQueue<Waiting>();
-  readonly #shares = new LaneShares();
   /** Given out by `peek`, not settled yet. */
   #given: Waiting[] = [];
+  #setAside = 0;
   #recovered = 0;
   #unreadBytes = 0;
   #refused = 0;
   #dropped = 0;
   #onDropped: (payload: Buffer) => void = () => undefined;
 
-  /** Throws UserError for a folder that cannot be used, also while another process uses it. */
+  /**
+   * Throws UserError for a folder that the agent may not use. One that cannot be used otherwise, or a disk that takes nothing,
+   * is no error: `open` deals with it.
+   */
   static verify(folder: string): void {
     try {
       OwnFolder.open(folder).close();
     } catch (error) {
-      throw unusable(folder, error);
+      if (isForbidden(error)) throw unusable(folder, error);
     }
   }
 
-  /** Opens the folder and takes up what an earlier process left. Throws UserError with a sentence. */
+  /**
+   * Opens the folder and takes up what an earlier process left. Throws UserError with a sentence while another process uses
+   * the folder, or when the agent may not use it.
+   */
   static open(options: SpoolOptions): Spool {
-    let folder: OwnFolder | undefined;
+    const spool = new Spool(options);
     try {
-      folder = OwnFolder.open(options.folder);
-      folder.claim();
-      const spool = new Spool(options, folder);
-      spool.#recover();
-      return spool;
+      spool.#disk = spool.#openDisk();
     } catch (error) {
-      folder?.close();
-      throw unusable(options.folder, error);
+      if (diskTrouble(error) === undefined) throw unusable(options.folder, error);
+      spool.#noteTrouble(error);
     }
+    return spool;
   }
 
-  private constructor(options: SpoolOptions, folder: OwnFolder) {
+  private constructor(options: SpoolOptions) {
     const { maxBytes, segmentBytes = DEFAULT_SEGMENT_BYTES } = options;
-    this.#folder = folder;
+    this.#path = options.folder;
+    this.#logger = options.logger ?? SILENT_LOGGER;
+    this.#onTrouble = options.onTrouble ?? (() => undefined);
+    this.#nowMs = options.nowMs ?? (() => performance.now());
     this.#maxBytes = maxBytes;
     const largest = Math.floor(maxBytes / MIN_SEGMENTS);
+    // With room for what the file of settled numbers has, and the head of a new file.
+    this.#segmentBytes = Math.min(segmentBytes, largest * 0.75);
     // A file's records are moved before it is removed: for a moment they are there twice.
     this.#fullBytes = maxBytes - largest;
-    const all = this.#fullBytes - maxBytes * SETTLED_SHARE;
-    this.#limits = { all, others: all * (1 - URGENT_SHARE) };
-    // Whole bytes: what is added and taken away again comes to nothing.
-    this.#minCharge = Math.ceil(all / MAX_RECORDS);
-    // With room for what the file of settled numbers has, and the head of a new file.
-    this.#segments = new Segments(folder.inside, Math.min(segmentBytes, largest * 0.75));
+    this.#diskRoom = new Room({
+      bytes: this.#fullBytes - maxBytes * SETTLED_SHARE,
+      // To be settled and moved.
+      besides: SETTLED_BYTES + ORIGIN_BYTES,
+      maxRecords: MAX_RECORDS,
+    });
+    this.#memoryRoom = new Room({
+      bytes: Math.min(options.memoryBytes ?? DEFAULT_MEMORY_BYTES, maxBytes),
+      besides: INDEX_BYTES,
+      maxRecords: MAX_RECORDS,
+    });
   }
 
   /** Who is told of each record that is dropped to make room. One that cannot be read is counted only. */
@@ -130,21 +183,12 @@ export class Spool {
     this.#onDropped = tell;
   }
 
-  /** Adds a record; false when there is no room for it, or the disk does not take it (counted). */
+  /** Adds a record; false when there is no room for it (counted). */
   append(label: RecordLabel, payload: Buffer): boolean {
     const record = encodeRecord(label, payload);
-    try {
-      if (this.#makeRoom(label, record.length)) {
-        const waiting = this.#segments.append(label, record);
-        this.#queue.push(waiting);
-        this.#shares.add(waiting, this.#chargeOf(record.length));
-        return true;
-      }
-    } catch {
-      // A full disk, mostly. The caller counts it per app and says so.
-    }
-    this.#refused++;
-    return false;
+    const isTaken = this.#appendToDisk(label, record) ?? this.#appendToMemory(label, record);
+    if (!isTaken) this.#refused++;
+    return isTaken;
   }
 
   /**
@@ -183,72 +227,107 @@ export class Spool {
     for (const waiting of [...this.#given, ...this.#queue.heads()]) {
       if (oldest === undefined || byOrigin(waiting, oldest) < 0) oldest = waiting;
     }
-    return oldest?.segment.read(oldest);
+    return oldest === undefined ? undefined : oldest.segment.read(oldest);
   }
 
   counters(): SpoolCounters {
     return {
-      waiting: this.#waiting(),
-      bytes: this.#segments.bytes,
+      waiting: this.#queue.size + this.#given.length,
+      bytes: this.#disk?.segments.bytes ?? 0,
       maxBytes: this.#maxBytes,
       recovered: this.#recovered,
       unreadBytes: this.#unreadBytes,
       refused: this.#refused,
       dropped: this.#dropped,
+      inMemory: this.#memory.size,
+      setAside: this.#setAside,
     };
   }
 
-  /** What waits stays on the disk. */
+  /** What waits stays on the disk. What waits in memory is lost: the log says how much. */
   close(): void {
-    this.#segments.close();
-    this.#folder.close();
+    const lost = this.#memory.size;
+    if (lost > 0)
+      this.#logger.error(
+        { lost },
+        `${lost} lines that waited in memory for their receiver are lost: the disk of ${this.#path} took nothing.`,
+      );
+    this.#memory.clear();
+    this.#disk?.segments.close();
+    this.#disk?.folder.close();
+    this.#disk = undefined;
   }
 
   #settle(done: readonly Waiting[]): void {
-    for (const one of done) this.#shares.remove(one, this.#chargeOf(lengthOf(one)));
-    this.#segments.settle(done);
+    for (const one of done) {
+      this.#roomOf(one).remove(one, bytesOf(one));
+      if (!isOnDisk(one)) this.#memory.settle(one);
+    }
+    this.#disk?.segments.settle(done.filter(isOnDisk));
   }
 
-  #waiting(): number {
-    return this.#queue.size + this.#given.length;
+  #roomOf(waiting: Waiting): Room {
+    return isOnDisk(waiting) ? this.#diskRoom : this.#memoryRoom;
   }
 
-  /** Room for a record of so many bytes; false when its lane is to give way itself. Throws the file system's error. */
-  #makeRoom(label: RecordLabel, bytes: number): boolean {
-    const charge = this.#chargeOf(bytes);
-    if (!label.urgent && !this.#giveWay('others', label.lane, charge)) return false;
-    if (!this.#giveWay('all', label.lane, charge)) return false;
-    while (this.#segments.bytes + bytes + NEW_FILE_BYTES > this.#fullBytes) {
-      if (!this.#segments.clean()) return false;
+  /** Undefined when the disk does not take it; false when its lane is to give way itself. */
+  #appendToDisk(label: RecordLabel, record: Buffer): boolean | undefined {
+    const triedMs = this.#triedDiskMs;
+    if (triedMs !== undefined && this.#nowMs() - triedMs < RETRY_DISK_MS) return undefined;
+    try {
+      this.#disk ??= this.#openDisk();
+      const { segments } = this.#disk;
+      if (!this.#makeRoomOnDisk(segments, label, record.length)) return false;
+      this.#push(segments.append(label, record));
+    } catch (error) {
+      this.#noteTrouble(error);
+      return undefined;
+    }
+    this.#memoryFile = undefined;
+    if (triedMs !== undefined) {
+      this.#triedDiskMs = undefined;
+      this.#onTrouble(undefined);
     }
     return true;
   }
 
-  /** The lane with the most gives way until the record fits; false when that is the record's own, with it. */
-  #giveWay(measure: Measure, lane: string, charge: number): boolean {
-    let excess = this.#shares.total(measure) + charge - this.#limits[measure];
-    const asked = new Set<string>();
-    while (excess > 0) {
-      const largest = this.#shares.largest(measure, asked);
-      if (largest === undefined) return false;
-      const own = this.#shares.of(lane, measure) + charge;
-      if (this.#shares.of(largest, measure) <= own) return false;
-      excess -= this.#dropNewest(largest, measure, excess);
-      asked.add(largest);
+  /** False when its lane is to give way itself. */
+  #appendToMemory(label: RecordLabel, record: Buffer): boolean {
+    if (!this.#makeRoom(this.#memoryRoom, label, record.length)) return false;
+    this.#memoryFile ??= this.#disk?.segments.pause() ?? 0;
+    this.#push(this.#memory.append(label, record, this.#memoryFile));
+    return true;
+  }
+
+  #push(waiting: Waiting): void {
+    this.#queue.push(waiting);
+    this.#roomOf(waiting).add(waiting, bytesOf(waiting));
+  }
+
+  /** False when its lane is to give way itself. Throws the file system's error. */
+  #makeRoomOnDisk(segments: Segments, label: RecordLabel, bytes: number): boolean {
+    if (!this.#makeRoom(this.#diskRoom, label, bytes)) return false;
+    while (segments.bytes + bytes + NEW_FILE_BYTES > this.#fullBytes) {
+      if (!segments.clean()) return false;
     }
     return true;
   }
 
-  /** Drops a lane's newest records, those that are not urgent first, until so much is free or there are no more. */
-  #dropNewest(lane: string, measure: Measure, bytes: number): number {
+  #makeRoom(room: Room, label: RecordLabel, bytes: number): boolean {
+    return room.make(label, bytes, (...what) => this.#dropNewest(room, ...what));
+  }
+
+  /** Drops a lane's newest records there, those that are not urgent first, until so much is free or there are no more. */
+  #dropNewest(room: Room, lane: string, measure: Measure, charge: number): number {
+    const isThere = (waiting: Waiting): boolean => this.#roomOf(waiting) === room;
     const dropped: Waiting[] = [];
     let freed = 0;
-    while (freed < bytes) {
+    while (freed < charge) {
       const waiting =
-        this.#queue.dropNewest(lane, false) ??
-        (measure === 'all' ? this.#queue.dropNewest(lane, true) : undefined);
+        this.#queue.dropNewest(lane, false, isThere) ??
+        (measure === 'all' ? this.#queue.dropNewest(lane, true, isThere) : undefined);
       if (waiting === undefined) break;
-      freed += this.#chargeOf(lengthOf(waiting));
+      freed += room.chargeOf(bytesOf(waiting));
       dropped.push(waiting);
     }
     for (const waiting of dropped) {
@@ -260,24 +339,63 @@ export class Spool {
     return freed;
   }
 
-  /**
-   * What a record counts for: itself, what it needs to be settled and moved, and at least so much that no more than
-   * MAX_RECORDS fit.
-   */
-  #chargeOf(bytes: number): number {
-    return Math.max(bytes + SETTLED_BYTES + ORIGIN_BYTES, this.#minCharge);
+  #noteTrouble(error: unknown): void {
+    this.#triedDiskMs = this.#nowMs();
+    this.#onTrouble(error);
   }
 
-  #recover(): void {
-    const { waiting, unreadBytes } = this.#segments.recover();
-    this.#unreadBytes += unreadBytes;
-    this.#recovered += waiting.length;
-    for (const one of waiting) {
-      this.#queue.push(one);
-      this.#shares.add(one, this.#chargeOf(lengthOf(one)));
+  /** Takes up what is there. Throws an Error that says why it cannot be used. */
+  #openDisk(): Disk {
+    const { folder, setAside: isSetAside } = OwnFolder.openOrSetAside(this.#path);
+    if (isSetAside) this.#noteSetAside(this.#path, 'it is not a folder of this agent');
+    const segments = new Segments(folder.inside, this.#segmentBytes);
+    try {
+      folder.claim();
+      const { waiting, unreadBytes } = segments.recover((name, error) =>
+        this.#onUnreadable(`${folder.inside}/${name}`, name, error),
+      );
+      this.#unreadBytes += unreadBytes;
+      this.#recovered += waiting.length;
+      for (const one of waiting) this.#push(one);
+    } catch (error) {
+      segments.close();
+      folder.close();
+      throw error;
+    }
+    return { folder, segments };
+  }
+
+  /** A disk that gives it later may have good lines in it; anything else is moved out of the way. */
+  #onUnreadable(path: string, name: string, error: unknown): void {
+    try {
+      if (diskTrouble(error) !== undefined) throw error;
+      setAside(path);
+      rmSync(`${path}.done`, { force: true, recursive: true });
+      this.#noteSetAside(name, error instanceof Error ? error.message : String(error));
+    } catch {
+      this.#logger.warn(
+        { file: name, error },
+        `The spool's file ${name} in ${this.#path} cannot be read now: its lines wait for the next start of the agent.`,
+      );
     }
   }
+
+  #noteSetAside(name: string, why: string): void {
+    this.#setAside++;
+    this.#logger.warn(
+      { name, why },
+      `${name} in the spool's folder was moved to ${name}.damaged: an agent did not make it so. Lines in it are not sent. Find out what changed it.`,
+    );
+  }
 }
+
+const isOnDisk = (waiting: Waiting): waiting is OnDisk => waiting.segment instanceof Segment;
+
+const bytesOf = (waiting: Waiting): number =>
+  isOnDisk(waiting) ? lengthOf(waiting) : waiting.length;
+
+const isForbidden = (error: unknown): boolean =>
+  ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 function unusable(folder: string, error: unknown): UserError {
   const why = error instanceof Error ? error.message : String(error);

@@ -67,7 +67,13 @@ test('OpenSearch: what is looked for, and the channel', async () => {
     ]);
   }
   assert.deepEqual(filtersOf(all[1]!).at(-1), {
-    terms: { 'tags@47450.varvel_rule.keyword': ['Varvel: lines lost', 'Varvel: events lost'] },
+    terms: {
+      'tags@47450.varvel_rule.keyword': [
+        'Varvel: lines lost',
+        'Varvel: events lost',
+        'Varvel: not watched',
+      ],
+    },
   });
   assert.deepEqual(filtersOf(all[2]!).at(-1), {
     term: { 'tags@47450.varvel_rule.keyword': 'Varvel: coverage' },

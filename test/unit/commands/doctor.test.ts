@@ -16,6 +16,7 @@ import {
   checkLockdown,
   checkMemory,
   checkNamespace,
+  checkOpenFiles,
   checkPrivileges,
   checkRules,
   checkSelfTest,
@@ -26,6 +27,7 @@ import { runDoctor } from '../../../src/commands/doctor.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { AgentConfig } from '../../../src/config/config.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'varvel-doctor-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -121,6 +123,43 @@ test('memory and folders', () => {
   const { state, says } = checkFolders(configOf(...inside, `streams.file.path=${folder}/file/log`));
   assert.equal(state, 'fail');
   assert.match(says, /is not a folder/);
+});
+
+test('a state folder on a full or a read-only disk is a warning: the agent starts', async () => {
+  using disk = new SmallDisk(8192);
+  const config = configOf(`run_dir=${folder}/a`, `state_dir=${disk.path}/state`);
+  assert.equal(checkFolders(config).state, 'ok');
+  disk.fill();
+  const full = checkFolders(config);
+  assert.deepEqual([full.state, /has 0 MiB left/.test(full.says)], ['warn', true], full.says);
+  await disk.remount('ro');
+  const readOnly = checkFolders(config);
+  assert.equal(readOnly.state, 'warn');
+  assert.match(readOnly.says, /the file system is read-only \(EROFS\)/);
+});
+
+test('open files: too few for the agent, for many apps, and enough', () => {
+  const limits = (soft: string): string =>
+    `Limit                     Soft Limit           Hard Limit           Units\nMax open files            ${soft.padEnd(21)}${soft.padEnd(21)}files\n`;
+  for (const [soft, state, says] of [
+    ['256', 'fail', /open 256 files here \(ulimit -n\): too few for the agent, which needs 512/],
+    ['512', 'warn', /not for 256 apps that have a log file each, which needs 1024/],
+    ['1024', 'ok', /the agent needs 1024 at most/],
+    ['unlimited', 'ok', /any number of files/],
+  ] as const) {
+    const verdict = checkOpenFiles(limits(soft));
+    assert.equal(verdict.state, state);
+    assert.match(verdict.says, says);
+    if (state !== 'ok') assert.match(verdict.advice ?? '', /LimitNOFILE=1024/);
+  }
+});
+
+test('rule files without an enabled rule: the agent would not start', () => {
+  const file = join(folder, 'none.yaml');
+  writeFileSync(file, '# none\n');
+  const settings = [`rules_files=${file}`];
+  assert.equal(checkRules(configOf(...settings)).state, 'fail');
+  assert.equal(checkRules(configOf(...settings, 'rules_allow_none=true')).state, 'warn');
 });
 
 test('a check that throws is a finding', async () => {

@@ -17,6 +17,7 @@ test('no file is needed', () => {
   assert.deepEqual(warnings, []);
   assert.deepEqual(config, {
     rulesFiles: [DEFAULT_RULES_FILE],
+    rulesAllowNone: false,
     ruleSelection: [],
     appendOutput: [],
     minimumPriority: 'Debug',

@@ -99,7 +99,8 @@ test('what others count is asked for at the scrape', async () => {
 test('what waits for receivers, and what runtimes were asked', async () => {
   let waiting = 3;
   const bounds = { bytes: 4096, maxBytes: 1 << 20 };
-  const counts = { recovered: 2, unreadBytes: 5, refused: 7, dropped: 8 };
+  const losses = { unreadBytes: 5, refused: 7, dropped: 8 };
+  const counts = { recovered: 2, ...losses, inMemory: 1, setAside: 4 };
   const metrics = new AgentMetrics('1', {
     spools: () => [
       {
@@ -132,6 +133,8 @@ test('what waits for receivers, and what runtimes were asked', async () => {
   assert.equal(await of(`varvel_spool_unread_bytes_total${spool}`), '5');
   assert.equal(await of(`varvel_spool_refused_lines_total${spool}`), '7');
   assert.equal(await of(`varvel_spool_dropped_lines_total${spool}`), '8');
+  assert.equal(await of(`varvel_spool_memory_lines${spool}`), '1');
+  assert.equal(await of(`varvel_spool_set_aside_files_total${spool}`), '4');
   assert.equal(await of(`varvel_stream_retries_total${spool}`), '11');
   waiting = 0;
   assert.equal(await of(`varvel_spool_oldest_timestamp_seconds${spool}`), undefined);
@@ -251,4 +254,17 @@ test('series of rules are bounded', async () => {
     }),
   });
   assert.equal(await series(metrics, 'varvel_rule_evaluations_total{rule="other"}'), '5');
+});
+
+test('what was not watched before this agent, and what the disk does not take', async () => {
+  let troubles = [{ part: 'the sign of life' }];
+  const metrics = new AgentMetrics('1', {
+    continuity: () => ({ troubles, unwatched: { seconds: 1.5, containers: 2 } }),
+  });
+  assert.equal(await series(metrics, 'varvel_unwatched_seconds'), '1.5');
+  assert.equal(await series(metrics, 'varvel_unwatched_containers'), '2');
+  const kept = 'varvel_state_not_kept{part="the sign of life"}';
+  assert.equal(await series(metrics, kept), '1');
+  troubles = [];
+  assert.equal(await series(metrics, kept), undefined);
 });

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Container } from '../../../src/apps/identity.ts';
@@ -8,6 +16,7 @@ import type { PolicyText } from '../../../src/policy/policies.ts';
 import { PolicyFiles } from '../../../src/policy/policy-files.ts';
 import { PolicyPins, type PinnedPolicy } from '../../../src/policy/policy-pins.ts';
 import type { OwnFile, OwnFileRefusal } from '../../../src/shared/container-root.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { FixtureProc } from '../context/fixture-proc.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
@@ -470,4 +479,66 @@ test('pins: what is damaged, old or too much is not kept, and a disk that takes 
   pins.remove('a');
   assert.equal(pins.get('a', undefined), undefined);
   assert.equal(problems.length, 2);
+});
+
+test('pins: a link, a folder, a large file in place of one is removed and said, and never followed', () => {
+  const folder = temporaryFolder('varvel-pins-');
+  const elsewhere = join(temporaryFolder('varvel-pins-'), 'other');
+  writeFileSync(elsewhere, 'of somebody else');
+  const problems: unknown[] = [];
+  const open = (): PolicyPins =>
+    new PolicyPins({ inside: folder }, (error) => problems.push(error));
+  const pin: PinnedPolicy = {
+    ...{ path: PLAIN, trust: 'verified', text: 'x', refusal: undefined, incarnation: undefined },
+  };
+  open().put('a', pin);
+  const [file = ''] = readdirSync(folder);
+  const path = join(folder, file);
+  for (const damage of [
+    () => symlinkSync(elsewhere, path),
+    () => mkdirSync(join(path, 'x'), { recursive: true }),
+    () => writeFileSync(path, Buffer.alloc(1024 * 1024, ' ')),
+  ]) {
+    const pins = open();
+    problems.length = 0;
+    rmSync(path);
+    damage();
+    assert.equal(pins.get('a', undefined), undefined);
+    assert.equal(problems.length, 1);
+    pins.put('a', pin);
+    assert.equal(pins.get('a', undefined)?.text, 'x', 'it is kept again');
+    rmSync(path);
+    damage();
+    symlinkSync(elsewhere, `${path}.new`);
+    open();
+    assert.deepEqual(readdirSync(folder), []);
+    open().put('a', pin);
+  }
+  assert.equal(readFileSync(elsewhere, 'utf8'), 'of somebody else');
+});
+
+test('pins: what a full disk does not take is written when there is room', () => {
+  using disk = new SmallDisk(64);
+  const inside = join(disk.path, 'policies');
+  mkdirSync(inside);
+  const problems: unknown[] = [];
+  const pins = new PolicyPins(undefined, (error) => problems.push(error));
+  const pin: PinnedPolicy = {
+    ...{ path: PLAIN, trust: 'verified', refusal: undefined, incarnation: undefined },
+    text: 'x'.repeat(5000),
+  };
+  pins.put('a', pin);
+  assert.equal(pins.get('a', undefined), undefined);
+  disk.fill();
+  assert.equal(pins.keepIn({ inside }), false);
+  assert.match(String(problems.at(-1)), /ENOSPC/);
+  pins.put('b', pin);
+  disk.free();
+  assert.equal(pins.keepIn({ inside }), true);
+  assert.ok(pins.isKept);
+  const next = new PolicyPins({ inside }, (error) => problems.push(error));
+  assert.deepEqual(
+    ['a', 'b'].map((name) => next.get(name, undefined)?.text),
+    [pin.text, pin.text],
+  );
 });

@@ -8,7 +8,7 @@ import {
   MAX_UNKNOWN_RULES,
 } from '../../../src/reading/report/incident.ts';
 import type { Incident } from '../../../src/reading/report/incident.ts';
-import { coverageNotice } from '../../../src/streams/notices.ts';
+import { coverageNotice, unwatchedNotice } from '../../../src/streams/notices.ts';
 import type { Coverage } from '../../../src/streams/notices.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
 import { cf, collect, container, incidentOf, line, START_MS } from './report-fixture.ts';
@@ -271,5 +271,33 @@ describe('numbers and coverage', () => {
     ]);
     assert.deepEqual(gaps([coverage(0, 'replaced'), coverage(30, 'start')]), []);
     assert.deepEqual(gaps([coverage(0, 'stop'), coverage(quarter, 'start')]), []);
+  });
+
+  test('a line that says when nobody watched is a gap, in both forms; a coarser one beside it is not told', () => {
+    const unwatched = (from: number, to: number, stopped: boolean, format: 'json' | 'text') => {
+      const ns = (seconds: number): bigint => BigInt(START_MS + seconds * 1000) * 1_000_000n;
+      const told = { container, fromNs: ns(from), toNs: ns(to), stopped };
+      const at = new Date(START_MS + to * 1000).toISOString().slice(11, 23);
+      return cf(line(0, to, unwatchedNotice(told), format), undefined, at);
+    };
+    for (const format of ['json', 'text'] as const) {
+      const { instances } = incidentOf([
+        coverage(0, 'agent stop', format),
+        unwatched(1, 20, true, format),
+        coverage(30, 'start', format),
+        unwatched(40, 50, false, format),
+        coverage(60, 'start', format),
+      ]);
+      const gaps = instances.flatMap((one) => coverageGaps(one.coverage, one.unwatched));
+      assert.deepEqual(
+        gaps.map(({ fromMs, toMs, why }) => [
+          ...[(fromMs - START_MS) / 1000, (toMs - START_MS) / 1000, why],
+        ]),
+        [
+          [1, 20, 'agent ended'],
+          [40, 50, 'agent killed'],
+        ],
+      );
+    }
   });
 });

@@ -31,14 +31,15 @@ for (const [name, bytes] of Object.entries(FILES)) {
   writeFileSync(join(folder, 'rules.d', name), bytes);
 }
 
-function configured(yaml: string): Promise<ConfiguredRules> {
-  writeFileSync(configFile, `rules_files: [rules.d]\n${yaml}`);
+function configured(yaml: string, allowNone = true): Promise<ConfiguredRules> {
+  const last = `rules_allow_none: ${allowNone}`;
+  writeFileSync(configFile, `rules_files: [rules.d]\n${yaml}\n${last}\n`);
   return loadConfiguredRules(loadConfig({ file: configFile, env: {} }).config);
 }
 
-async function failure(yaml: string): Promise<string> {
+async function failure(yaml: string, allowNone = true): Promise<string> {
   try {
-    await configured(yaml);
+    await configured(yaml, allowNone);
   } catch (error) {
     assert.ok(error instanceof UserError, String(error));
     return error.toDisplay().replaceAll(`${folder}/`, '');
@@ -135,5 +136,15 @@ test('what does not load is told with its places, at most ten of them', async ()
     assert.match(said, /\n2 more errors: "varvel check" shows all\.$/);
   } finally {
     rmSync(file);
+  }
+});
+
+test('files without an enabled rule are refused, unless that is asked for', async () => {
+  for (const none of ['minimum_priority: critical', 'rules: [{disable: {rule: "*"}}]']) {
+    const said = await failure(none, false);
+    assert.match(said, /rules\.d\/a\.yaml, .*b\.yaml contain .*: the agent would watch nothing\./);
+    assert.match(said, /set rules_allow_none: true\.$/);
+    const { ruleSet } = await configured(none);
+    assert.equal(ruleSet.rules.filter(({ enabled }) => enabled).length, 0);
   }
 });

@@ -8,17 +8,20 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { AgentState } from '../../../src/agent-state.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
 import { FanOut } from '../../../src/streams/fan-out.ts';
 import { SKIP, type Numbering } from '../../../src/streams/numbering/numbering.ts';
 import type { Delivery, LogStream } from '../../../src/streams/stream.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 import { containerOf, detectionOf } from './delivery-fixture.ts';
 
 let home: string;
@@ -38,6 +41,12 @@ const give = (numbering: Numbering, key: string): number => {
   line.complete();
   return line.seq;
 };
+
+/** As if its process had been killed: nothing is closed in order, but what it holds open is. */
+function forget(state: AgentState): void {
+  state.succession?.close();
+  rmSync(join(folder, 'owner'), { force: true });
+}
 
 /** Takes what it is given when it is told to. */
 class Log implements LogStream {
@@ -154,28 +163,58 @@ test('the host ended: numbers go on far above those that the disk may not have',
   next.close();
 });
 
-test('the file is of one size, and only ever that of an agent', async () => {
+test('the file is of one size; what else has its name is set aside, and numbers go on above all that were given', async () => {
   const state = await open();
   give(state.numbering, 'a');
   const { size, mode } = statSync(file);
   assert.deepEqual([size, mode & 0o777], [640_064, 0o600]);
   state.close();
+  const other = join(home, 'other');
+  writeFileSync(other, 'of somebody else');
+  let highest = 1;
+  for (const [what, damage] of [
+    ['larger', () => writeFileSync(file, Buffer.alloc(700_000))],
+    ['a link', () => symlinkSync(other, file)],
+    ['a second name', () => linkSync(other, file)],
+    ['a folder', () => mkdirSync(join(file, 'x'), { recursive: true })],
+    ['empty', () => writeFileSync(file, '')],
+    ['cut off', () => writeFileSync(file, 'VSN1')],
+    ['of something else', () => writeFileSync(file, Buffer.alloc(640_064, 7))],
+  ] as const) {
+    rmSync(file, { recursive: true });
+    damage();
+    const warned: string[] = [];
+    const next = await AgentState.open(folder, {
+      ...SILENT_LOGGER,
+      warn: (_, message) => warned.push(message),
+    });
+    const seq = give(next.numbering, 'a');
+    assert.ok(seq > highest, `${what}: ${seq} comes after ${highest}`);
+    highest = seq;
+    assert.deepEqual(next.numbering.takeGap('a')?.gap, {
+      ...{ from: 1, to: seq - 1, why: 'forgotten' },
+    });
+    assert.match(warned.join(), /"numbers" in the state folder is not as an agent writes it/, what);
+    assert.equal(statSync(file).size, 640_064);
+    next.close();
+    const after = await open();
+    assert.equal(give(after.numbering, 'a'), seq + 1, 'and then they are known again');
+    highest = seq + 1;
+    after.close();
+  }
+  assert.equal(readFileSync(other, 'utf8'), 'of somebody else');
+});
+
+test('a state folder that is not the agent’s own is refused', async () => {
   const refused = async (pattern: RegExp): Promise<void> => {
     await assert.rejects(
       open,
-      (error) => error instanceof UserError && pattern.test(error.message),
+      (error) =>
+        error instanceof UserError &&
+        pattern.test(error.message) &&
+        /Set state_dir to a folder of the agent's own/.test(error.message),
     );
   };
-  writeFileSync(file, Buffer.alloc(700_000));
-  await refused(/the file numbers in it is larger/);
-  rmSync(file);
-  symlinkSync('/etc/passwd', file);
-  await refused(/state folder .* cannot be used: .*ELOOP.*Set state_dir/);
-  rmSync(file);
-  writeFileSync(join(home, 'other'), '');
-  linkSync(join(home, 'other'), file);
-  await refused(/not a file of this agent/);
-  rmSync(folder, { recursive: true });
   mkdirSync(join(home, 'elsewhere'), { mode: 0o700 });
   symlinkSync(join(home, 'elsewhere'), folder);
   await refused(/(ENOTDIR|ELOOP)/);
@@ -183,6 +222,134 @@ test('the file is of one size, and only ever that of an agent', async () => {
   mkdirSync(folder);
   chmodSync(folder, 0o777);
   await refused(/others may write to it/);
+});
+
+const parts = (state: AgentState): string[] => state.troubles.list().map(({ part }) => part);
+
+test('a full disk: numbers that are kept go on there, as the room for them was taken before', async () => {
+  using disk = new SmallDisk();
+  folder = join(disk.path, 'state');
+  const before = await open();
+  assert.equal(give(before.numbering, 'a'), 1);
+  disk.fill();
+  // Killed: nothing is closed.
+  forget(before);
+  const state = await open();
+  assert.deepEqual([give(state.numbering, 'a'), parts(state)], [2, []]);
+  state.close();
+});
+
+test('a full disk without any state: numbers begin above all, are never given twice, and are kept as soon as there is room', async () => {
+  using disk = new SmallDisk();
+  disk.fill();
+  folder = join(disk.path, 'state');
+  const given = new Set<number>();
+  const giveNew = (state: AgentState): number => {
+    const seq = give(state.numbering, 'a');
+    assert.ok(!given.has(seq), `${seq} was given before`);
+    given.add(seq);
+    return seq;
+  };
+  for (let agent = 0; agent < 2; agent++) {
+    // No agent starts in the same ms as the one before.
+    await delay(2);
+    const unkept = await open();
+    const seq = giveNew(unkept);
+    assert.ok(seq > 1e15, 'above all that were given');
+    assert.deepEqual(unkept.numbering.takeGap('a')?.gap, {
+      ...{ from: 1, to: seq - 1, why: 'forgotten' },
+    });
+    assert.ok(parts(unkept).includes('the numbers of lines (seq)'));
+    forget(unkept);
+  }
+  await delay(2);
+  const state = await open();
+  const first = giveNew(state);
+  disk.free();
+  await state.retry();
+  assert.deepEqual([parts(state), state.succession !== undefined], [[], true]);
+  assert.equal(giveNew(state), first + 1);
+  forget(state);
+  const next = await open();
+  assert.equal(giveNew(next), first + 2);
+  assert.equal(next.numbering.takeGap('a')?.gap.from, 1, 'it was never told');
+  next.close();
+});
+
+test('the disk takes a number no more while the agent runs: that one is not given, and the next agent gives none again', async () => {
+  using disk = new SmallDisk();
+  folder = join(disk.path, 'state');
+  const state = await open();
+  assert.deepEqual([give(state.numbering, 'a'), give(state.numbering, 'a')], [1, 2]);
+  // No room where the file was.
+  truncateSync(join(folder, 'numbers'), 0);
+  disk.fill();
+  const seq = give(state.numbering, 'a');
+  assert.ok(seq > 1e15);
+  assert.deepEqual(parts(state), ['the numbers of lines (seq)']);
+  await state.retry();
+  assert.deepEqual(parts(state), ['the numbers of lines (seq)'], 'there is no room yet');
+  disk.free();
+  await state.retry();
+  assert.deepEqual(parts(state), []);
+  forget(state);
+  const next = await open();
+  assert.equal(give(next.numbering, 'a'), seq + 1);
+  next.close();
+});
+
+test('a read-only disk: the agent opens its state, which nothing of is kept, and goes on when it can be written to', async () => {
+  using disk = new SmallDisk();
+  folder = join(disk.path, 'state');
+  const before = await open();
+  give(before.numbering, 'a');
+  before.close();
+  await disk.remount('ro');
+  const state = await open();
+  assert.deepEqual(parts(state).length, 3, parts(state).join());
+  const seq = give(state.numbering, 'a');
+  assert.ok(seq > 1e15);
+  await state.retry();
+  assert.deepEqual(parts(state).length, 3, parts(state).join());
+  await disk.remount('rw');
+  await state.retry();
+  assert.deepEqual([parts(state), give(state.numbering, 'a')], [[], seq + 1]);
+  state.close();
+});
+
+test('an agent that could not claim the folder writes nothing there once another one has it', async () => {
+  using disk = new SmallDisk();
+  folder = join(disk.path, 'state');
+  const before = await open();
+  give(before.numbering, 'a');
+  before.close();
+  await disk.remount('ro');
+  const state = await open();
+  await disk.remount('rw');
+  const [, start = ''] = readFileSync('/proc/1/stat', 'latin1').split(') ');
+  symlinkSync(`1 ${start.split(' ')[19] ?? ''} secret`, join(folder, 'owner'));
+  const numbers = readFileSync(join(folder, 'numbers'));
+  await state.retry();
+  assert.equal(parts(state).length, 3);
+  give(state.numbering, 'a');
+  assert.deepEqual(readFileSync(join(folder, 'numbers')), numbers);
+  rmSync(join(folder, 'owner'));
+  await state.retry();
+  assert.deepEqual(parts(state), []);
+  state.close();
+});
+
+test('a state folder that cannot be made on a read-only disk: the agent goes on without, and makes it later', async () => {
+  using disk = new SmallDisk();
+  folder = join(disk.path, 'state');
+  await disk.remount('ro');
+  const state = await open();
+  assert.equal(parts(state).length, 3);
+  assert.ok(give(state.numbering, 'a') > 1e15);
+  await disk.remount('rw');
+  await state.retry();
+  assert.deepEqual(parts(state), []);
+  state.close();
 });
 
 test('a second agent is told who has the folder', async () => {

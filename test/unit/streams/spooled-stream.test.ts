@@ -185,7 +185,7 @@ describe('a receiver behind a spool', () => {
     await until('all sent', () => receiver.got.length === 6);
     assert.deepEqual(numbers(receiver), [1, 2, 3, 4, 5, 6]);
     await until('and known', () => said.length === 2);
-    assert.match(said[0]!, /takes nothing now: connection refused\. Lines wait on the disk/);
+    assert.match(said[0]!, /takes nothing now: connection refused\. Lines wait in the spool/);
     assert.match(said[1]!, /takes lines again/);
     assert.equal(stream.counters().retries, 3);
     await stream.close();

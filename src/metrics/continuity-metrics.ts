@@ -1,0 +1,34 @@
+import { Gauge, type Registry } from 'prom-client';
+import { size } from './collected.ts';
+
+/** What was not watched before this agent, and what it cannot keep for the next; asked at each scrape. */
+export type ContinuitySource = () => {
+  readonly troubles: readonly { readonly part: string }[];
+  readonly unwatched: { readonly seconds: number; readonly containers: number };
+};
+
+/** A gap before this agent, and a disk that does not take its state. */
+export function continuityMetrics(registers: Registry[], source: ContinuitySource): void {
+  size(
+    registers,
+    'varvel_unwatched_seconds',
+    'The longest time that nobody watched a container before this agent’s start; 0 without a gap.',
+    () => source().unwatched.seconds,
+  );
+  size(
+    registers,
+    'varvel_unwatched_containers',
+    'Containers that were told how long nobody watched them before this agent’s start.',
+    () => source().unwatched.containers,
+  );
+  new Gauge({
+    name: 'varvel_state_not_kept',
+    help: '1 for each part of the agent’s state that the disk does not take now; absent when it takes all.',
+    labelNames: ['part'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { part } of source().troubles) this.set({ part }, 1);
+    },
+  });
+}
