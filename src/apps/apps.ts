@@ -129,6 +129,7 @@ export class Apps {
       nowMs: this.#nowMs,
       match: (path) => this.#match(path),
       keyOf: (runtime, cgroup) => this.#runtime(runtime)?.keyOf(cgroup) ?? cgroup.handle,
+      sidecarOf: (runtime, cgroup) => this.#runtime(runtime)?.sidecarOf?.(cgroup),
       renew: (name, key) => {
         const runtime = this.#runtime(name);
         runtime?.renew?.(key);

@@ -125,4 +125,72 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
     });
     for (const handle of handles) await garden.destroy(handle);
   });
+
+  test('verified stays verified when the agent is stopped, killed and replaced, whatever an intruder writes', async () => {
+    const handles = await instances(2, RUNS);
+    assert.deepEqual(await trustOf(handles), all(2, 'verified'));
+    for (const handle of handles) {
+      const { ended } = garden.exec(handle, `printf '%s' '${stagedPolicy('Another')}' > ${STAGED}`);
+      assert.equal(await ended, 0);
+    }
+    const again: readonly (readonly [string, () => Promise<unknown>])[] = [
+      ['stopped', () => agent.end().then(() => agent.run())],
+      ['killed', () => agent.end('SIGKILL').then(() => agent.run())],
+      ['replaced', () => agent.replace()],
+      ['garden stopped', () => garden.cell.server.stop().then(() => garden.cell.server.start())],
+    ];
+    for (const [what, action] of again) {
+      const seen = agent.detections('Varvel: policy').length;
+      await action();
+      if (what !== 'garden stopped') {
+        await until(
+          `both are told again once the agent was ${what}`,
+          () => agent.detections('Varvel: policy').length >= seen + 2,
+        );
+      }
+      for (const { output } of agent.detections('Varvel: policy').slice(seen)) {
+        assert.match(output, /\(varvel\.yml, verified\)/, what);
+        assert.match(output, /is another now than when the app started, which changes nothing/);
+      }
+      for (const handle of handles) {
+        const before = agent.detections('Own rule').length;
+        assert.equal(await garden.exec(handle, 'read -r a < /etc/group').ended, 0);
+        await until(
+          `its own rule holds once the agent was ${what}`,
+          () => agent.detections('Own rule').length > before,
+        );
+      }
+      assert.deepEqual(agent.detections('Another'), []);
+    }
+    for (const handle of handles) await garden.destroy(handle);
+  });
+
+  test('a sidecar beside the container’s cgroup is the app’s at once, by name; Garden is not asked for it', async () => {
+    const { server } = garden.cell;
+    const [handle = ''] = await instances(1, RUNS);
+    await trustOf([handle]);
+    server.questions.length = 0;
+    const script = `read -r a < /etc/group; ${RUNS}`;
+    await garden.sidecar(handle, 'liveness-healthcheck-1', script, { beside: true });
+    const [line] = await until('what it did is told', () => {
+      const found = agent
+        .detections('Own rule')
+        .filter(({ app }) => app?.['guid'] === `guid-${handle}`);
+      return found.length > 0 && found;
+    });
+    assert.equal(line?.app?.['sidecar'], 'liveness-healthcheck-1');
+    const asked = server.questions.filter((question) => question !== '/containers').flat();
+    assert.deepEqual(
+      asked.filter((one) => one.includes('healthcheck')),
+      [],
+    );
+    const { apps } = await agent.snapshot();
+    const rows = apps.containers.filter(({ cgroupPath }) => cgroupPath.includes(handle));
+    assert.ok(rows.length >= 2);
+    assert.deepEqual(
+      rows.map(({ fullId, state }) => [fullId, state]),
+      rows.map(() => [handle, 'included']),
+    );
+    await garden.destroy(handle);
+  });
 });
