@@ -11,6 +11,8 @@ import { RuncGarden } from '../support/runc-garden.ts';
 const INSTANCES = Number(process.env['VARVEL_TEST_INSTANCES'] ?? 12);
 const STAGED = '/home/vcap/deps/0/varvel/policy.json';
 const RUNS = 'sleep 1000000';
+/** What an intruder does to the policy, or the app itself. */
+const EDIT = `read -r other < /home/vcap/app/other.json; printf '%s' "$other" > ${STAGED}`;
 const stagedPolicy = (rule: string): string =>
   JSON.stringify({
     format: 1,
@@ -46,7 +48,7 @@ async function instance(app: string): Promise<string> {
   const handle = `${(made++).toString(16).padStart(8, '0')}-0000-4000-8000-0000`;
   await garden.create(handle, propertiesOf({ guid: `guid-${handle}` }));
   garden.unpack(handle, {
-    '/home/vcap/app/run': '#!/bin/sh\n',
+    '/home/vcap/app/other.json': stagedPolicy('Another'),
     [STAGED]: stagedPolicy('Own rule'),
     '/home/vcap/staging_info.yml': '{}',
   });
@@ -101,8 +103,7 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
   });
 
   test('an app that edits its policy as the first thing it does is never verified', async () => {
-    const edit = `printf '%s' '${stagedPolicy('Another')}' > ${STAGED}; ${RUNS}`;
-    const handles = await instances(INSTANCES, edit);
+    const handles = await instances(INSTANCES, `${EDIT}; ${RUNS}`);
     const found = await trustOf(handles);
     for (const handle of handles) {
       assert.equal(await garden.exec(handle, 'read -r a < /etc/group').ended, 0);
@@ -130,8 +131,7 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
     const handles = await instances(2, RUNS);
     assert.deepEqual(await trustOf(handles), all(2, 'verified'));
     for (const handle of handles) {
-      const { ended } = garden.exec(handle, `printf '%s' '${stagedPolicy('Another')}' > ${STAGED}`);
-      assert.equal(await ended, 0);
+      assert.equal(await garden.exec(handle, EDIT).ended, 0);
     }
     const again: readonly (readonly [string, () => Promise<unknown>])[] = [
       ['stopped', () => agent.end().then(() => agent.run())],
