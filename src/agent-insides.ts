@@ -47,6 +47,7 @@ export class Insides {
       ...{ programSince, bootNs },
       unixMinusBootNs: () => clock.unixMinusBootNs,
       ownerOf: (root) => apps.registry.ownerOf(root),
+      processesOf: (runtime, key) => apps.processesOf(runtime, key),
       onAnswered: (runtime, key) => apps.onFileAnswer(runtime, key),
     });
     this.#setupRoots = new SetupRoots({
@@ -67,7 +68,9 @@ export class Insides {
 
   onEvent(event: KernelEvent, process: Process): void {
     if (event.exec === undefined || process.setup || event.result !== 0) return;
-    this.policies.onProgram(this.#rootOf(event.cgroupId), process);
+    const { pid, vpid, startBootNs } = process;
+    const program = { pid, vpid, startBootNs, sinceBootNs: event.bootNs };
+    this.policies.onProgram(this.#rootOf(event.cgroupId), program);
   }
 
   /** The names of the users of the process's container; sees to it that they are read. */

@@ -268,11 +268,13 @@ export class Agent {
       policies: this.#policies,
     });
     this.#losses = new RecordLosses(this.#probe, logger, {
-      onProcessRecordsLost: (root) => this.#tree.recordsLost(bootNs(), root),
+      onProcessRecordsLost: (root) => {
+        this.#tree.recordsLost(bootNs(), root);
+        this.#insides.policies.onProcessRecordsLost(root);
+      },
       onEventsLost: (root, { firstBootNs, lastBootNs, lateNs, ...reasons }) => {
         const resolution = this.#apps.resolve(root);
-        if (resolution.state === 'pending') return false;
-        if (resolution.state !== 'included') return true;
+        if (resolution.state !== 'included') return resolution.state !== 'pending';
         const unix = (boot: number): bigint => BigInt(boot) + this.#clock.unixMinusBootNs;
         const times = { firstNs: unix(firstBootNs), lastNs: unix(lastBootNs), lateNs };
         this.#fanOut.noteUnseen({ container: resolution.container, reasons, ...times });
@@ -284,11 +286,9 @@ export class Agent {
       say: (line) => this.#outgoing.say(line),
       rescan: () => void this.#apps.rescan(),
     });
-    const { coverage } = config;
-    if (coverage.enabled) {
+    if (config.coverage.enabled) {
       this.#coverage = new CoverageLines({
-        intervalMs: coverage.intervalMs,
-        version: options.version,
+        ...{ intervalMs: config.coverage.intervalMs, version: options.version },
         rules: (container) => this.#rulesOn(container),
         policyOf: (container) => this.#policies.stateOf(container),
         ownRulesPaused: (container) => this.#policies.arePaused(container),

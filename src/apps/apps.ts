@@ -14,6 +14,7 @@ import {
   type RegistryMatch,
 } from './container-registry.ts';
 import type { Container } from './identity.ts';
+import { processesOf } from './cgroup-processes.ts';
 import { ContainerLooks, type AppFiles } from './container-looks.ts';
 import { asksByFile, decideScope, type ScopeMode } from './opt-in.ts';
 import type { Resolution } from './resolution.ts';
@@ -128,6 +129,7 @@ export class Apps {
       nowMs: this.#nowMs,
       match: (path) => this.#match(path),
       keyOf: (runtime, cgroup) => this.#runtime(runtime)?.keyOf(cgroup) ?? cgroup.handle,
+      sidecarOf: (runtime, cgroup) => this.#runtime(runtime)?.sidecarOf?.(cgroup),
       renew: (name, key) => {
         const runtime = this.#runtime(name);
         runtime?.renew?.(key);
@@ -204,6 +206,11 @@ export class Apps {
     const path = cgroupPathOfPid(this.hierarchy, initPid);
     const cgroupId = path === undefined ? undefined : this.#containerAround(path);
     return cgroupId === rootCgroupId ? initPid : undefined;
+  }
+
+  /** Some of the processes that run in the container, the first one of it among them; none when it is gone. */
+  processesOf(runtime: RuntimeName, key: string): readonly number[] {
+    return processesOf(this, runtime, key) ?? [];
   }
 
   /** Whether the process is in a container that is in scope or may be; undefined when it is gone. Looks into /proc. */

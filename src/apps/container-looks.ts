@@ -1,7 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { CgroupHierarchy } from './cgroup-hierarchy.ts';
-import { cgroupIdOf } from './cgroup-hierarchy.ts';
+import { processesOf } from './cgroup-processes.ts';
 import type { ContainerRegistry } from './container-registry.ts';
 import type { Container } from './identity.ts';
 import type { RuntimeName } from './runtimes/runtime.ts';
@@ -35,8 +33,6 @@ const LOOKS_MAX = 32;
 const UNREACHABLE_MS = 3000;
 /** Cloud Foundry brings the app into the container when that runs already; no download takes longer. */
 const EMPTY_MS = 600_000;
-/** Processes of one container that are looked at. */
-const PIDS_MAX = 16;
 /** Containers that wait; of more the oldest are taken for such without a file. */
 const WAITING_MAX = 16_384;
 
@@ -132,16 +128,11 @@ export class ContainerLooks {
   }
 
   #isOver({ key, container, sinceMs }: Waiting): boolean {
-    const { files, registry, hierarchy, nowMs } = this.#options;
-    const paths = registry
-      .cgroupsOf(container.runtime, key)
-      .filter(({ cgroupId, path }) => cgroupIdOf(hierarchy, path) === cgroupId)
-      .map(({ path }) => path);
+    const { files, nowMs } = this.#options;
     const ageMs = nowMs() - sinceMs;
     const isLast = ageMs >= UNREACHABLE_MS;
-    const pids = paths.flatMap((path) => pidsIn(join(hierarchy.mountPoint, path)));
-    const found =
-      paths.length === 0 ? undefined : files.lookInto(container, pids.slice(0, PIDS_MAX), isLast);
+    const pids = processesOf(this.#options, container.runtime, key);
+    const found = pids && files.lookInto(container, pids, isLast);
     if (found === 'answered') return true;
     if (found === 'empty' ? ageMs < EMPTY_MS : found === 'unreachable' && !isLast) return false;
     files.giveUp(container);
@@ -166,29 +157,4 @@ export class ContainerLooks {
 
 function nameOf(runtime: RuntimeName, key: string): string {
   return `${runtime} ${key}`;
-}
-
-/** Processes of a cgroup and of those right below it: some runtimes put the first process into one named `init`. */
-function pidsIn(folder: string): number[] {
-  try {
-    const below = readdirSync(folder, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .slice(0, PIDS_MAX)
-      .map(({ name }) => join(folder, name));
-    return [folder, ...below].flatMap(listedIn);
-  } catch {
-    return [];
-  }
-}
-
-function listedIn(folder: string): number[] {
-  try {
-    return readFileSync(join(folder, 'cgroup.procs'), 'latin1')
-      .split('\n', PIDS_MAX)
-      .filter((line) => line !== '' && line !== '0')
-      .map(Number);
-  } catch {
-    // gone meanwhile, or a threaded cgroup, which has no list of processes
-    return [];
-  }
 }

@@ -5,6 +5,7 @@ import {
   type ScopeMap,
 } from '../probe/scope.ts';
 import type { Logger } from '../shared/logger.ts';
+import type { Container } from './identity.ts';
 import type { RegistryCounters, RegistryEntry, Resolution, Verdict } from './resolution.ts';
 import type { ContainerCgroup, RuntimeName } from './runtimes/runtime.ts';
 
@@ -33,6 +34,8 @@ export interface RegistryDependencies {
   readonly nowMs: () => number;
   readonly match: (path: string) => RegistryMatch | undefined;
   readonly keyOf: (runtime: RuntimeName, cgroup: ContainerCgroup) => string;
+  /** Of a cgroup that is a part of a container, and beside its own, the part's name. */
+  readonly sidecarOf?: (runtime: RuntimeName, cgroup: ContainerCgroup) => string | undefined;
   /**
    * Told when a key's cgroups had all gone and there is a new one. True: it may be another container, of which nothing
    * is known yet. False or absent: a key is one container's for ever.
@@ -67,6 +70,7 @@ interface Root extends ContainerCgroup {
   readonly key: string;
   /** Under which it is found: by runtime and key, until another container has the key. */
   name: string;
+  readonly sidecar: string | undefined;
   readonly sinceMs: number;
   resolution: Resolution;
   verdict: Verdict | undefined;
@@ -297,12 +301,12 @@ export class ContainerRegistry {
     const cgroup: ContainerCgroup = { cgroupId, path, handle };
     const key = this.#deps.keyOf(runtime, cgroup);
     const name = keyName(runtime, key);
-    this.#renew(runtime, key, path);
+    const sidecar = this.#deps.sidecarOf?.(runtime, cgroup);
+    // A health check comes again and again while its container lives.
+    if (sidecar === undefined) this.#renew(runtime, key, path);
     const root: Root = {
       ...cgroup,
-      runtime,
-      key,
-      name,
+      ...{ runtime, key, name, sidecar },
       sinceMs,
       resolution: { state: 'pending', rootCgroupId: cgroupId, sinceMs },
       verdict: undefined,
@@ -398,7 +402,7 @@ export class ContainerRegistry {
     const rootCgroupId = root.cgroupId;
     root.resolution =
       verdict.state === 'included'
-        ? { state: 'included', rootCgroupId, container: verdict.container }
+        ? { state: 'included', rootCgroupId, container: containerOf(root, verdict.container) }
         : { state: 'excluded', rootCgroupId, reason: verdict.reason };
   }
 
@@ -441,4 +445,9 @@ export class ContainerRegistry {
 
 function keyName(runtime: RuntimeName, key: string): string {
   return `${runtime}:${key}`;
+}
+
+/** As detections in this cgroup show it. */
+function containerOf({ sidecar }: Root, container: Container): Container {
+  return sidecar === undefined ? container : { ...container, sidecar };
 }

@@ -56,6 +56,8 @@ export interface Container {
   /** undefined while not known (the create event does not say). */
   readonly privileged: boolean | undefined;
   readonly tty: boolean | undefined;
+  /** The part of the container that a detection is of, where that has a cgroup beside it: `liveness-healthcheck-0`. */
+  readonly sidecar?: string;
   /** Host pid of the first process; 0 while not known. */
   readonly initPid: number;
   /** Unix ms. */

@@ -1,8 +1,8 @@
 import type { AppFiles } from '../apps/container-looks.ts';
 import { IDENTITY_MEMORY_MS } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
-import type { ProcReader } from '../context/proc-reader.ts';
 import { startTicksOf, TICK_NS } from '../context/proc-reader.ts';
+import type { ProcReader, ProcStat } from '../context/proc-reader.ts';
 import type { ContainerRootReader } from '../shared/container-root.ts';
 import type { PolicyTrust } from './app-policy.ts';
 import type { PolicyText } from './policies.ts';
@@ -21,10 +21,15 @@ const MAX_CONTAINERS = 16_384;
 const FILE_TIMES_NS = 20_000_000n;
 /** How long the record of a program is waited for that may run by now; then it was lost. */
 const RECORD_NS = 3_000_000_000n;
+/** A cell brings the app when the container is there already: what has changed a moment ago may be half of a droplet. */
+const SETTLED_NS = 1_000_000_000n;
+/** Once a process of the app's has run for so long without a file, there is none. */
+const APP_RUNS_NS = 1_000_000_000n;
 
 /** Options of `PolicyFiles`. */
 export interface PolicyFilesOptions {
-  readonly rootReader: PolicyFileReader & Pick<ContainerRootReader, 'hasContainerRoot'>;
+  readonly rootReader: PolicyFileReader &
+    Pick<ContainerRootReader, 'hasContainerRoot' | 'hasOtherRoot'>;
   readonly procReader: ProcReader;
   readonly pins: Pick<PolicyPins, 'get' | 'put' | 'remove'>;
   /** As `ProcessTree.programSince`. */
@@ -41,6 +46,8 @@ export interface PolicyFilesOptions {
   readonly ownerOf: (
     rootCgroupId: number,
   ) => { readonly runtime: RuntimeName; readonly key: string } | undefined;
+  /** Some of the processes that run in the container now, its first one among them. */
+  readonly processesOf: (runtime: RuntimeName, key: string) => readonly number[];
   /** There is an answer for the container with this key. */
   readonly onAnswered: (runtime: RuntimeName, key: string) => void;
 }
@@ -51,6 +58,8 @@ interface Program {
   /** In the container. */
   readonly vpid: number;
   readonly startBootNs: bigint;
+  /** When it began to run it: CLOCK_BOOTTIME ns. */
+  readonly sinceBootNs: bigint;
 }
 
 /** What somebody saw who looked into a container. */
@@ -70,12 +79,14 @@ interface Look {
 
 /**
  * The policies that apps bring as files. A container is looked into once: while its runtime sets it up, before the app's
- * program runs, through the root that its processes have; where that was missed, through one that runs. What was read then
+ * program runs, through the root that its processes have; where that was missed, through one that runs. Garden's containers
+ * are looked into through their first process only: others may be sidecars, with images of their own. The app comes later. What was read then
  * holds until the container is gone, whatever becomes of the file, also across the agent's restarts (`PolicyPins`).
  *
  * `verified` is what nobody in the container can have written: it was read before a program of the app ran, and the container
  * has not run before; or nothing on the way to it has changed since the container's first process ran its first program, or
- * started, where that program's start was not seen.
+ * started, where that program's start was not seen. With Garden, whose first process does nothing, only times count: nothing
+ * on the way has changed since the first other program began. Sidecars begin when the droplet is there.
  */
 export class PolicyFiles implements AppFiles {
   readonly #options: PolicyFilesOptions;
@@ -83,6 +94,11 @@ export class PolicyFiles implements AppFiles {
   readonly #answers = new Map<string, PolicyText | 'none'>();
   /** Containers that nobody has looked into and in which programs of the app have run. */
   readonly #begun = new Set<string>();
+  /**
+   * Containers of Garden: when the first program began in one that is not its first process, CLOCK_BOOTTIME ns; `unknown` where
+   * one may have been missed.
+   */
+  readonly #firstPrograms = new Map<string, bigint | 'unknown'>();
   /** Until when what is known of them is still needed. */
   readonly #ended = new Map<string, number>();
 
@@ -93,16 +109,26 @@ export class PolicyFiles implements AppFiles {
   /** Whether nobody has looked into the container with this root cgroup. */
   isWanted(rootCgroupId: number): boolean {
     const name = this.#ownerName(rootCgroupId);
+    if (this.#options.ownerOf(rootCgroupId)?.runtime === 'garden') return false;
     return name !== undefined && !this.#isKnown(name);
   }
 
+  /** Records of processes in the container were lost: its first program may have been among them. */
+  onProcessRecordsLost(rootCgroupId: number): void {
+    const name = this.#ownerName(rootCgroupId);
+    if (name !== undefined && !this.#firstPrograms.has(name)) this.#noteFirst(name, 'unknown');
+  }
+
   /** This process of the container runs a program of the app now. */
-  onProgram(rootCgroupId: number, { pid, vpid, startBootNs }: Program): void {
+  onProgram(rootCgroupId: number, program: Program): void {
     const owner = this.#options.ownerOf(rootCgroupId);
     const name = this.#ownerName(rootCgroupId);
     if (owner === undefined || name === undefined || this.#answers.has(name)) return;
-    // Garden's own, which does nothing; the app comes when it runs.
-    if (vpid === 1 && owner.runtime === 'garden') return;
+    if (owner.runtime === 'garden') {
+      this.#onProgramInCell(owner.key, name, program);
+      return;
+    }
+    const { pid, startBootNs } = program;
     const look = this.#looks.get(name);
     if (look === undefined) {
       this.#begun.add(name);
@@ -120,24 +146,23 @@ export class PolicyFiles implements AppFiles {
     const owner = this.#options.ownerOf(rootCgroupId);
     const name = this.#ownerName(rootCgroupId);
     if (owner === undefined || name === undefined || this.#isKnown(name)) return;
-    // It is not early any more: `lookInto` compares times.
-    if (this.#begun.has(name) && owner.runtime !== 'garden') return;
+    // In one of Garden's it may be a sidecar's root. Once programs run it is not early any more: `lookInto` compares times.
+    if (owner.runtime === 'garden' || this.#begun.has(name)) return;
     const { rootReader, procReader, pins, bootNs } = this.#options;
-    const pin = owner.runtime === 'garden' ? undefined : pins.get(name, undefined);
+    const pin = pins.get(name, undefined);
     const file = findPolicyFile(rootReader, pid);
     // Another process may have the pid by now.
     const process = procReader.read(pid, startTicks);
     if (process === undefined) return;
     if (pin !== undefined) this.#answer(name, textOfPin(pin, file));
-    else if (file !== undefined) {
-      const early = this.#begun.has(name) ? false : undefined;
-      this.#looks.set(name, {
-        ...{ file, early, readBootNs: bootNs(), startedNs: undefined, incarnation: undefined },
+    else if (file === undefined) this.#answer(name, 'none');
+    else {
+      this.#addLook(name, {
+        ...{ file, early: undefined, readBootNs: bootNs() },
+        ...{ startedNs: undefined, incarnation: undefined },
       });
-      dropOldest(this.#looks);
-      if (early === undefined) return;
-    } else if (owner.runtime === 'garden' && process.vpid === 1) return;
-    else this.#answer(name, 'none');
+      return;
+    }
     this.#options.onAnswered(owner.runtime, owner.key);
   }
 
@@ -146,29 +171,21 @@ export class PolicyFiles implements AppFiles {
     pids: readonly number[],
     isLast: boolean,
   ): 'answered' | 'empty' | 'unreachable' {
-    const { rootReader, procReader, pins, bootId, bootNs, programSince, unixMinusBootNs } =
-      this.#options;
+    const { rootReader, procReader, pins, bootNs, programSince, unixMinusBootNs } = this.#options;
+    const name = nameOf(container.runtime, container.fullId);
+    if (container.runtime === 'garden') return this.#lookIntoCell(name, pids);
     if (container.runtime === 'docker' && container.ranBefore === undefined && !isLast) {
       return 'unreachable';
     }
-    const processes = pids
-      .filter((pid) => rootReader.hasContainerRoot(pid))
-      .flatMap((pid) => procReader.stat(pid) ?? [])
-      .sort((a, b) => a.startTicks - b.startTicks);
-    const [first] = processes;
+    const [first] = this.#oldestFirst(pids);
     if (first === undefined) return 'unreachable';
-    const isGarden = container.runtime === 'garden';
-    const incarnation = isGarden ? `${bootId} ${first.startTicks}` : undefined;
-    const name = nameOf(container.runtime, container.fullId);
     const since = programSince(first.pid, first.startTicks);
     const before = this.#looks.get(name);
     // What was seen then is the better answer once the first program's record has come.
     if (before !== undefined && before.early === undefined) {
       if (since === 'not yet' || bootNs() - before.readBootNs < RECORD_NS) return 'empty';
     }
-    const pin = pins.get(name, incarnation);
-    // Before the app's first process a droplet that is there may be half of one.
-    if (pin === undefined && isGarden && processes.length === 1) return 'empty';
+    const pin = pins.get(name, undefined);
     const file = findPolicyFile(rootReader, first.pid);
     if (procReader.stat(first.pid)?.startTicks !== first.startTicks) return 'unreachable';
     if (pin !== undefined) this.#answer(name, textOfPin(pin, file));
@@ -177,7 +194,9 @@ export class PolicyFiles implements AppFiles {
       // A runtime too changes what is above the file while it sets the container up: places for mounts, in /etc say.
       const startedBootNs = typeof since === 'bigint' ? since : BigInt(first.startTicks) * TICK_NS;
       const startedNs = startedBootNs + unixMinusBootNs();
-      this.#looks.set(name, { file, early: false, readBootNs: bootNs(), startedNs, incarnation });
+      this.#addLook(name, {
+        ...{ file, early: false, readBootNs: bootNs(), startedNs, incarnation: undefined },
+      });
     }
     return 'answered';
   }
@@ -241,11 +260,96 @@ export class PolicyFiles implements AppFiles {
     return found;
   }
 
+  #onProgramInCell(key: string, name: string, program: Program): void {
+    // Garden's own, which does nothing, and the first of a sidecar.
+    if (program.vpid === 1) return;
+    if (!this.#firstPrograms.has(name)) {
+      const pids = this.#options.processesOf('garden', key);
+      const [init] = this.#oldestFirst(pids);
+      const isWhole =
+        init !== undefined &&
+        typeof this.#options.programSince(init.pid, init.startTicks) === 'bigint';
+      this.#noteFirst(name, isWhole ? program.sinceBootNs : 'unknown');
+      // At once: later the app has changed more of what is above the file.
+      if (this.#looks.get(name) === undefined && this.#lookIntoCell(name, pids) !== 'answered')
+        return;
+    }
+    const look = this.#looks.get(name);
+    if (look !== undefined && look.early === undefined) this.#settleTimes(name, look);
+    if (this.#isKnown(name)) this.#options.onAnswered('garden', key);
+  }
+
+  /** Through the container's first process, which has no other image than the app's. */
+  #lookIntoCell(name: string, pids: readonly number[]): 'answered' | 'empty' | 'unreachable' {
+    const { rootReader, procReader, pins, bootId, bootNs, unixMinusBootNs } = this.#options;
+    const [init, ...others] = this.#oldestFirst(pids);
+    if (init === undefined) return 'unreachable';
+    const before = this.#looks.get(name);
+    if (before !== undefined) {
+      if (bootNs() - before.readBootNs < RECORD_NS) return 'empty';
+      this.#settleTimes(name, before);
+      return 'answered';
+    }
+    const incarnation = `${bootId} ${init.startTicks}`;
+    const pin = pins.get(name, incarnation);
+    const hasBegun = this.#firstPrograms.has(name);
+    const ofApp = others.filter(({ pid }) => !rootReader.hasOtherRoot(pid, init.pid));
+    if (pin === undefined && !hasBegun && ofApp.length === 0) return 'empty';
+    const file = findPolicyFile(rootReader, init.pid);
+    if (procReader.stat(init.pid)?.startTicks !== init.startTicks) return 'unreachable';
+    const nowBootNs = bootNs();
+    if (pin !== undefined) this.#answer(name, textOfPin(pin, file));
+    else if (file === undefined) {
+      const [first] = ofApp;
+      const forNs = first === undefined ? 0n : nowBootNs - BigInt(first.startTicks) * TICK_NS;
+      if (forNs < APP_RUNS_NS) return 'empty';
+      this.#answer(name, 'none');
+    } else {
+      const { changedNs = 0n } = file;
+      const isFresh = changedNs > nowBootNs + unixMinusBootNs() - SETTLED_NS;
+      if (isFresh && !hasBegun) return 'empty';
+      const look: Look = {
+        ...{ file, early: undefined, readBootNs: nowBootNs, startedNs: undefined, incarnation },
+      };
+      this.#addLook(name, look);
+      if (!hasBegun) return 'empty';
+      this.#settleTimes(name, look);
+    }
+    return 'answered';
+  }
+
+  /** The first program is known, or will not be known any more. */
+  #settleTimes(name: string, look: Look): void {
+    const first = this.#firstPrograms.get(name);
+    look.early = false;
+    if (typeof first === 'bigint') look.startedNs = first + this.#options.unixMinusBootNs();
+  }
+
+  /** Processes with a container's root, the oldest first. */
+  #oldestFirst(pids: readonly number[]): readonly ProcStat[] {
+    const { rootReader, procReader } = this.#options;
+    return pids
+      .filter((pid) => rootReader.hasContainerRoot(pid))
+      .flatMap((pid) => procReader.stat(pid) ?? [])
+      .sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid);
+  }
+
+  #noteFirst(name: string, first: bigint | 'unknown'): void {
+    this.#firstPrograms.set(name, first);
+    dropOldest(this.#firstPrograms);
+  }
+
+  #addLook(name: string, look: Look): void {
+    this.#looks.set(name, look);
+    dropOldest(this.#looks);
+  }
+
   #drop(name: string): void {
     this.#ended.delete(name);
     this.#answers.delete(name);
     this.#looks.delete(name);
     this.#begun.delete(name);
+    this.#firstPrograms.delete(name);
   }
 
   #answer(name: string, answer: PolicyText | 'none'): void {
@@ -269,8 +373,6 @@ function trustOf({ file, early, startedNs }: Look, container: Container): Policy
   // Docker has not said yet, or it has: what a run of before left behind.
   if (container.ranBefore ?? container.runtime === 'docker') return 'unverified';
   if (early) return 'verified';
-  // In a cell the first process is older than the app.
-  if (container.runtime === 'garden') return 'unverified';
   if (startedNs === undefined || file.changedNs === undefined) return 'unverified';
   return file.changedNs < startedNs - FILE_TIMES_NS ? 'verified' : 'unverified';
 }

@@ -1,5 +1,5 @@
 import type { Detection, OutputValue } from '../rules/detection.ts';
-import type { AppIdentity } from '../apps/identity.ts';
+import type { Container } from '../apps/identity.ts';
 import { escapeJson, shorten } from './escape.ts';
 import { lineageJson, MAX_LINEAGE_BYTES } from './lineage.ts';
 import { clockTime, isoTime } from './time.ts';
@@ -10,7 +10,7 @@ const SHORT = {
   rule: 256,
   hostname: 96,
   id: 64,
-  app: { name: 160, guid: 96, space: 128, org: 128, process_type: 64, instance: 64 },
+  app: { name: 160, guid: 96, space: 128, org: 128, process_type: 64, instance: 64, sidecar: 64 },
   tags: 256,
   containerField: 128,
   output: 512,
@@ -29,10 +29,20 @@ const bytesOf = (text: string): number => Buffer.byteLength(text);
 const member = (key: string, json: string): string => `${escapeJson(key)}:${json}`;
 const object = (members: readonly string[]): string => `{${members.join(',')}}`;
 
-const APP_KEYS = ['name', 'guid', 'space', 'org', 'process_type', 'instance'] as const;
+const APP_KEYS = ['name', 'guid', 'space', 'org', 'process_type', 'instance', 'sidecar'] as const;
 
-function appValue(app: AppIdentity, key: (typeof APP_KEYS)[number]): string | undefined {
-  return key === 'process_type' ? app.processType : app[key];
+function appMembers(
+  container: Container | undefined,
+  encode: (value: string, key: (typeof APP_KEYS)[number]) => string,
+): string[] {
+  const app = container?.app;
+  if (app === undefined) return [];
+  const { processType: process_type, ...rest } = app;
+  const values = { ...rest, process_type, sidecar: container?.sidecar };
+  return APP_KEYS.flatMap((key) => {
+    const value = values[key];
+    return value === undefined ? [] : [member(key, encode(value, key))];
+  });
 }
 
 /**
@@ -45,14 +55,8 @@ export function formatJson(delivery: Delivery, maxBytes: number): string {
   const { detection } = delivery;
   // Nothing shrinks when it is encoded: do not encode in full what cannot fit.
   if (rawLength(detection) > maxBytes) return formatShortJson(delivery, maxBytes);
-  const app = detection.container?.app;
-  const appMembers =
-    app === undefined
-      ? []
-      : APP_KEYS.flatMap((key) => {
-          const value = appValue(app, key);
-          return value === undefined ? [] : [member(key, escapeJson(value))];
-        });
+  const { container } = detection;
+  const app = appMembers(container, escapeJson);
   const full = object([
     member('time', escapeJson(isoTime(detection.timeNs))),
     member('rule', escapeJson(detection.rule)),
@@ -69,7 +73,7 @@ export function formatJson(delivery: Delivery, maxBytes: number): string {
       ),
     ),
     member('tags', escapeJson(sortedTags(delivery))),
-    ...(app === undefined ? [] : [member('app', object(appMembers))]),
+    ...(container?.app === undefined ? [] : [member('app', object(app))]),
     ...lineageMembers(delivery, MAX_LINEAGE_BYTES),
     member('id', escapeJson(delivery.id)),
     member('seq', escapeJson(delivery.seq)),
@@ -109,14 +113,8 @@ function shortString(text: string, maxBytes: number): string {
 
 function formatShortJson(delivery: Delivery, maxBytes: number): string {
   const { detection } = delivery;
-  const app = detection.container?.app;
-  const appMembers =
-    app === undefined
-      ? []
-      : APP_KEYS.flatMap((key) => {
-          const value = appValue(app, key);
-          return value === undefined ? [] : [member(key, shortString(value, SHORT.app[key]))];
-        });
+  const { container } = detection;
+  const app = appMembers(container, (value, key) => shortString(value, SHORT.app[key]));
   const head = [
     member('time', escapeJson(isoTime(detection.timeNs))),
     member('rule', shortString(detection.rule, SHORT.rule)),
@@ -126,7 +124,7 @@ function formatShortJson(delivery: Delivery, maxBytes: number): string {
   ];
   const tail = [
     member('tags', shortArray(sortedTags(delivery), SHORT.tags)),
-    ...(app === undefined ? [] : [member('app', object(appMembers))]),
+    ...(container?.app === undefined ? [] : [member('app', object(app))]),
     member('id', shortString(delivery.id, SHORT.id)),
     member('seq', escapeJson(delivery.seq)),
     member('truncated', 'true'),

@@ -40,7 +40,7 @@ export const COLOURS: Readonly<Record<Priority, string>> = {
  * the line (`truncated`); rule, priority, time, app, id, seq and container are always kept. The same delivery
  * always gives the same line.
  *
- * Text is `HH:MM:SS.nnnnnnnnn: Priority [app=… instance=… rule=… container=… id=… seq=… lineage=…] message` (UTC). What
+ * Text is `HH:MM:SS.nnnnnnnnn: Priority [app=… instance=… rule=… container=… sidecar=… id=… seq=… lineage=…] message` (UTC). What
  * we vouch for comes first, quoted where needed; the message, which holds text that attackers choose, comes
  * last and cannot end before the line does: whatever it claims stands behind the closing bracket.
  */
@@ -70,6 +70,7 @@ function formatText(delivery: Delivery, maxBytes: number, colour: boolean): stri
     ...field('rule', detection.rule, 512),
     // What is told of a line from the disk has no container any more.
     ...field('container', container?.id || undefined, 64),
+    ...field('sidecar', container?.sidecar, 64),
     ...field('id', id, 64),
     `seq=${seq}`,
     ...(detection.lineage === undefined ? [] : [`lineage=${lineageText(detection.lineage)}`]),

@@ -28,6 +28,12 @@ export interface GardenCounters extends InquiryCounters {
   readonly connects: number;
 }
 
+/**
+ * Cgroups beside a container's own, of sidecars that Diego's executor gives limits of their own: the handle, a dash, and the
+ * process's name. Garden does not list them.
+ */
+const SIDECAR = /^(.+?)-((?:envoy-)?[a-z]+-healthcheck-\d+|envoy)$/;
+
 const MAX_LIST_BYTES = 4 * 1024 * 1024;
 /** MAX_BATCH containers with some 16 KiB each: several times what Garden tells of one. */
 const MAX_INFO_BYTES = 1024 * 1024;
@@ -85,9 +91,13 @@ export class GardenRuntime implements Runtime {
     });
   }
 
-  /** The handle: one container has several cgroups, at once (`good`, `bad`) and over time. */
-  keyOf(cgroup: ContainerCgroup): string {
-    return cgroup.handle;
+  /** The handle: one container has several cgroups, at once (`good`, `bad`, sidecars') and over time. */
+  keyOf({ handle }: ContainerCgroup): string {
+    return SIDECAR.exec(handle)?.[1] ?? handle;
+  }
+
+  sidecarOf({ handle }: ContainerCgroup): string | undefined {
+    return SIDECAR.exec(handle)?.[2];
   }
 
   start(sink: RuntimeSink): Promise<void> {
@@ -102,7 +112,7 @@ export class GardenRuntime implements Runtime {
   }
 
   lookup(cgroup: ContainerCgroup): void {
-    const { handle } = cgroup;
+    const handle = this.keyOf(cgroup);
     if (isUsableHandle(handle)) this.#inquiries.ask(handle);
     else
       this.#sink?.refused(

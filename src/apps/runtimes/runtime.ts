@@ -62,6 +62,11 @@ export interface Runtime {
   /** What names a cgroup's container to this runtime, as in the sink's `key`. */
   keyOf(cgroup: ContainerCgroup): string;
   /**
+   * The name of the part of a container that a cgroup is, which is not inside of the container's own, such as
+   * `liveness-healthcheck-0`. Undefined for a container's own cgroup. Runtimes whose containers have no such parts lack it.
+   */
+  sidecarOf?(cgroup: ContainerCgroup): string | undefined;
+  /**
    * Begins to tell the sink. Resolves when the first list was told or could not be had; never rejects:
    * an engine that is not there is a warning, and is tried again until `stop`.
    */

@@ -21,7 +21,8 @@ function world() {
       const match = matchPath(GARDEN_PATTERNS, path);
       return match && { runtime: 'garden', handle: match.handle, rootPath: match.rootPath };
     },
-    keyOf: (_, cgroup) => cgroup.handle,
+    keyOf: (_, { handle }) => handle.replace('-check', ''),
+    sidecarOf: (_, { handle }) => (handle.endsWith('-check') ? 'check' : undefined),
     renew: (_, key) => renewed.push(key) > 0,
     lookup: (_, cgroup) => lookups.push(cgroup.path),
   });
@@ -144,4 +145,34 @@ test('what a list said before the first cgroup came counts at once', () => {
   mkdir(10, '/garden/h');
   assert.equal(guidOf(10), 'app-1');
   assert.deepEqual(lookups, []);
+});
+
+test('a cgroup beside a container’s own is that container’s, and says which part of it', () => {
+  const { registry, mkdir, say, guidOf, renewed, lookups } = world();
+  const sidecarOf = (cgroupId: number): string | undefined => {
+    const resolution = registry.resolve(cgroupId);
+    assert.ok(resolution.state === 'included');
+    return resolution.container.sidecar;
+  };
+  mkdir(10, '/garden/h');
+  say('h', 'app-1');
+  mkdir(11, '/garden/h-check');
+  assert.deepEqual(lookups, ['/garden/h'], 'nobody is asked again');
+  assert.deepEqual([guidOf(11), sidecarOf(10), sidecarOf(11)], ['app-1', undefined, 'check']);
+  // It comes again at the same place: it is no other container for that.
+  registry.remove(11);
+  mkdir(12, '/garden/h-check');
+  assert.deepEqual([guidOf(10), guidOf(12), renewed], ['app-1', 'app-1', []]);
+  registry.remove(10);
+  registry.remove(12);
+  mkdir(13, '/garden/h');
+  assert.deepEqual([guidOf(13), renewed], ['pending', ['h']], 'the handle is another’s');
+});
+
+test('a sidecar that is found before its container waits for the same answer', () => {
+  const { mkdir, say, guidOf } = world();
+  mkdir(11, '/garden/h-check');
+  mkdir(10, '/garden/h');
+  say('h', 'app-1');
+  assert.deepEqual([guidOf(10), guidOf(11)], ['app-1', 'app-1']);
 });

@@ -82,6 +82,14 @@ test('text names what matters first and the message last', () => {
   );
 });
 
+test('a detection in a sidecar says so, in both forms', () => {
+  const delivery = deliveryOf({ container: containerOf({ sidecar: 'liveness-healthcheck-0' }) });
+  const { app } = JSON.parse(formatLine(delivery, { format: 'json' })) as { app: object };
+  assert.deepEqual(app, { name: 'shop', sidecar: 'liveness-healthcheck-0' });
+  const text = formatLine(delivery, { format: 'text' });
+  assert.match(text, / container=abababababab sidecar=liveness-healthcheck-0 id=/);
+});
+
 const LINEAGE: Lineage = {
   processes: [
     { pid: 31, start: 92_301, name: 'cat' },

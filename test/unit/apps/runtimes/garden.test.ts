@@ -287,3 +287,35 @@ test('a cgroup whose name cannot be a handle is refused, not asked for', async (
   assert.equal(refused.length, 6);
   assert.deepEqual(bulk(server), []);
 });
+
+test('cgroups of sidecars beside a container are its own: Garden is asked for the container alone', async (t) => {
+  const { server, runtime, described, lookup, until, cgroups } = await stage(t);
+  const handle = '0f1e2d3c-aaaa-4bbb-8ccc-1234';
+  const partOf = (name: string): unknown => {
+    const cgroup = { cgroupId: 1, path: `/garden/${name}`, handle: name };
+    return [runtime.keyOf(cgroup), runtime.sidecarOf(cgroup)];
+  };
+  for (const sidecar of [
+    'envoy',
+    'liveness-healthcheck-0',
+    'startup-healthcheck-0',
+    'readiness-healthcheck-12',
+    'envoy-startup-healthcheck-3',
+  ]) {
+    assert.deepEqual(partOf(`${handle}-${sidecar}`), [handle, sidecar]);
+  }
+  for (const other of [
+    handle,
+    'executor-healthcheck-5b1c',
+    'executor-healthcheck-5',
+    'envoy',
+    `${handle}-check-1`,
+  ]) {
+    assert.deepEqual(partOf(other), [other, undefined]);
+  }
+  server.create(handle, propertiesOf({ guid: 'app' }));
+  cgroups.add(handle);
+  lookup(`${handle}-liveness-healthcheck-0`);
+  await until('the container is described', () => described.has(handle));
+  assert.deepEqual(bulk(server), [[handle]]);
+});

@@ -1,0 +1,53 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cgroupIdOf } from './cgroup-hierarchy.ts';
+import type { CgroupHierarchy } from './cgroup-hierarchy.ts';
+import type { ContainerRegistry } from './container-registry.ts';
+import type { RuntimeName } from './runtimes/runtime.ts';
+
+/** Processes of one container that are looked at. */
+const PIDS_MAX = 64;
+/** Cgroups below it that are looked at: sidecars have one each. */
+const BELOW_MAX = 16;
+
+/** Processes of the container's cgroups and of those right below them, at most 64; undefined when it has no cgroup any more. */
+export function processesOf(
+  {
+    registry,
+    hierarchy,
+  }: { readonly registry: ContainerRegistry; readonly hierarchy: CgroupHierarchy },
+  runtime: RuntimeName,
+  key: string,
+): readonly number[] | undefined {
+  const paths = registry
+    .cgroupsOf(runtime, key)
+    .filter(({ cgroupId, path }) => cgroupIdOf(hierarchy, path) === cgroupId)
+    .map(({ path }) => path);
+  if (paths.length === 0) return undefined;
+  return paths.flatMap((path) => pidsIn(join(hierarchy.mountPoint, path))).slice(0, PIDS_MAX);
+}
+
+/** Processes of a cgroup and of those right below it: some runtimes put the first process into one named `init`. */
+function pidsIn(folder: string): number[] {
+  try {
+    const below = readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .slice(0, BELOW_MAX)
+      .map(({ name }) => join(folder, name));
+    return [folder, ...below].flatMap(listedIn);
+  } catch {
+    return [];
+  }
+}
+
+function listedIn(folder: string): number[] {
+  try {
+    return readFileSync(join(folder, 'cgroup.procs'), 'latin1')
+      .split('\n', PIDS_MAX)
+      .filter((line) => line !== '' && line !== '0')
+      .map(Number);
+  } catch {
+    // gone meanwhile, or a threaded cgroup, which has no list of processes
+    return [];
+  }
+}

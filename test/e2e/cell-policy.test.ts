@@ -1,0 +1,196 @@
+// Policies of apps on a cell as it really is: the droplet comes after the container, the app after Envoy, ssh and health checks.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { E2eAgent, pooled, until } from '../support/e2e-agent.ts';
+import { propertiesOf } from '../support/garden-server.ts';
+import { RuncGarden } from '../support/runc-garden.ts';
+
+/** Instances in each round; VARVEL_TEST_INSTANCES sets more. */
+const INSTANCES = Number(process.env['VARVEL_TEST_INSTANCES'] ?? 12);
+const STAGED = '/home/vcap/deps/0/varvel/policy.json';
+const RUNS = 'sleep 1000000';
+/** What an intruder does to the policy, or the app itself. */
+const EDIT = `read -r other < /home/vcap/app/other.json; printf '%s' "$other" > ${STAGED}`;
+const stagedPolicy = (rule: string): string =>
+  JSON.stringify({
+    format: 1,
+    policy: `custom_rules:\n  - {rule: ${rule}, desc: d, priority: WARNING, condition: 'evt.type in (open, openat) and fd.name = /etc/group', output: read}\n`,
+  });
+
+let garden: RuncGarden;
+let agent: E2eAgent;
+let made = 0;
+
+before(async () => {
+  garden = await RuncGarden.start();
+  const logs = join(garden.cell.folder, 'logs');
+  mkdirSync(logs);
+  agent = await E2eAgent.start({
+    garden: { socketPath: garden.cell.server.socketPath, cgroupParents: [garden.cell.root] },
+    config: ['cgroup_hierarchy: v1'],
+    noDefaultRules: true,
+    rules: {
+      'own.yaml':
+        '- {rule: Never, desc: d, condition: evt.type = execve and proc.name = never, output: x, priority: NOTICE}\n',
+    },
+  });
+});
+
+after(async () => {
+  await agent[Symbol.asyncDispose]();
+  await garden[Symbol.asyncDispose]();
+});
+
+/** An instance of an app that asks by its policy alone, in the order in which Diego's executor makes one. */
+async function instance(app: string): Promise<string> {
+  const handle = `${(made++).toString(16).padStart(8, '0')}-0000-4000-8000-0000`;
+  await garden.create(handle, propertiesOf({ guid: `guid-${handle}` }));
+  garden.unpack(handle, {
+    '/home/vcap/app/other.json': stagedPolicy('Another'),
+    [STAGED]: stagedPolicy('Own rule'),
+    '/home/vcap/staging_info.yml': '{}',
+  });
+  await garden.sidecar(handle, 'envoy', `read -r a < /etc/passwd; ${RUNS}`);
+  void garden.exec(handle, RUNS);
+  await garden.sidecar(handle, 'startup-healthcheck-0', 'true; sleep 1', { beside: true });
+  void garden.exec(handle, app);
+  await garden.sidecar(handle, 'liveness-healthcheck-0', RUNS, { beside: true });
+  return handle;
+}
+
+/** What the operator's file says of each container's policy, as trust by handle. */
+function trusts(): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const { output, app } of agent.detections('Varvel: policy')) {
+    const trust = /\(varvel\.yml, (\w+)\)/.exec(output)?.[1] ?? output;
+    found.set(String(app?.['guid']).replace(/^guid-/, ''), trust);
+  }
+  return found;
+}
+
+async function trustOf(handles: readonly string[]): Promise<string[]> {
+  await until(
+    () => `each has an answer: ${JSON.stringify(handles.map((one) => trusts().get(one)))}`,
+    () => handles.every((handle) => trusts().has(handle)),
+    60_000,
+  );
+  return handles.map((handle) => trusts().get(handle)!);
+}
+
+const all = (count: number, what: string): string[] => Array.from({ length: count }, () => what);
+
+async function instances(count: number, app: string): Promise<string[]> {
+  const handles: string[] = [];
+  await pooled(
+    Array.from({ length: count }, () => async () => void handles.push(await instance(app))),
+    4,
+    (job) => job(),
+  );
+  return handles;
+}
+
+describe('policies on a cell, beside Envoy, health checks and ssh', () => {
+  test('each instance’s policy is read and verified, and its own rule watches it', async () => {
+    const handles = await instances(INSTANCES, RUNS);
+    assert.deepEqual(await trustOf(handles), all(INSTANCES, 'verified'));
+    const [first = ''] = handles;
+    assert.equal(await garden.exec(first, 'read -r a < /etc/group').ended, 0);
+    await until('its own rule is told', () => agent.detections('Own rule').length > 0);
+    assert.ok(agent.detections('Own rule').every((line) => line.app?.['guid'] === `guid-${first}`));
+    for (const handle of handles) await garden.destroy(handle);
+  });
+
+  test('an app that edits its policy as the first thing it does is never verified', async () => {
+    const handles = await instances(INSTANCES, `${EDIT}; ${RUNS}`);
+    const found = await trustOf(handles);
+    for (const handle of handles) {
+      assert.equal(await garden.exec(handle, 'read -r a < /etc/group').ended, 0);
+    }
+    await until(
+      () => `all tell: ${agent.detections('Own rule').length + agent.detections('Another').length}`,
+      () =>
+        handles.every((handle) =>
+          ['Own rule', 'Another'].some((rule) =>
+            agent.detections(rule).some((line) => line.app?.['guid'] === `guid-${handle}`),
+          ),
+        ),
+    );
+    // Read before the edit, it is what was staged; read after it, it is not verified.
+    handles.forEach((handle, at) => {
+      const edited = agent
+        .detections('Another')
+        .some((line) => line.app?.['guid'] === `guid-${handle}`);
+      if (edited) assert.equal(found[at], 'unverified', handle);
+    });
+    for (const handle of handles) await garden.destroy(handle);
+  });
+
+  test('verified stays verified when the agent is stopped, killed and replaced, whatever an intruder writes', async () => {
+    const handles = await instances(2, RUNS);
+    assert.deepEqual(await trustOf(handles), all(2, 'verified'));
+    for (const handle of handles) {
+      assert.equal(await garden.exec(handle, EDIT).ended, 0);
+    }
+    const again: readonly (readonly [string, () => Promise<unknown>])[] = [
+      ['stopped', () => agent.end().then(() => agent.run())],
+      ['killed', () => agent.end('SIGKILL').then(() => agent.run())],
+      ['replaced', () => agent.replace()],
+      ['garden stopped', () => garden.cell.server.stop().then(() => garden.cell.server.start())],
+    ];
+    for (const [what, action] of again) {
+      const seen = agent.detections('Varvel: policy').length;
+      await action();
+      if (what !== 'garden stopped') {
+        await until(
+          `both are told again once the agent was ${what}`,
+          () => agent.detections('Varvel: policy').length >= seen + 2,
+        );
+      }
+      for (const { output } of agent.detections('Varvel: policy').slice(seen)) {
+        assert.match(output, /\(varvel\.yml, verified\)/, what);
+        assert.match(output, /is another now than when the app started, which changes nothing/);
+      }
+      for (const handle of handles) {
+        const before = agent.detections('Own rule').length;
+        assert.equal(await garden.exec(handle, 'read -r a < /etc/group').ended, 0);
+        await until(
+          `its own rule holds once the agent was ${what}`,
+          () => agent.detections('Own rule').length > before,
+        );
+      }
+      assert.deepEqual(agent.detections('Another'), []);
+    }
+    for (const handle of handles) await garden.destroy(handle);
+  });
+
+  test('a sidecar beside the container’s cgroup is the app’s at once, by name; Garden is not asked for it', async () => {
+    const { server } = garden.cell;
+    const [handle = ''] = await instances(1, RUNS);
+    await trustOf([handle]);
+    server.questions.length = 0;
+    const script = `read -r a < /etc/group; ${RUNS}`;
+    await garden.sidecar(handle, 'liveness-healthcheck-1', script, { beside: true });
+    const [line] = await until('what it did is told', () => {
+      const found = agent
+        .detections('Own rule')
+        .filter(({ app }) => app?.['guid'] === `guid-${handle}`);
+      return found.length > 0 && found;
+    });
+    assert.equal(line?.app?.['sidecar'], 'liveness-healthcheck-1');
+    const asked = server.questions.filter((question) => question !== '/containers').flat();
+    assert.deepEqual(
+      asked.filter((one) => one.includes('healthcheck')),
+      [],
+    );
+    const { apps } = await agent.snapshot();
+    const rows = apps.containers.filter(({ cgroupPath }) => cgroupPath.includes(handle));
+    assert.ok(rows.length >= 2);
+    assert.deepEqual(
+      rows.map(({ fullId, state }) => [fullId, state]),
+      rows.map(() => [handle, 'included']),
+    );
+    await garden.destroy(handle);
+  });
+});
