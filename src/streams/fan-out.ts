@@ -387,7 +387,10 @@ export class FanOut {
   }
 
   #pump(outlet: Outlet): void {
-    while (outlet.active < MAX_ACTIVE_LANES) {
+    const { maxUnderWay = MAX_ACTIVE_LANES } = outlet.stream;
+    while (outlet.active < maxUnderWay) {
+      // Beyond so many the turn's end counts: the first of them is done in a later one.
+      if (outlet.active >= MAX_ACTIVE_LANES && performance.now() >= this.#turnEndsMs) break;
       const lane = outlet.ready.shift();
       if (lane === undefined) break;
       const waiting = lane.queue.shift();
@@ -402,12 +405,15 @@ export class FanOut {
     }
   }
 
-  /** A lane is in `ready` or here, never in both: that keeps its order. */
+  /** A lane is in `ready` or here, never in both, unless the stream keeps the order itself. */
   async #hand(outlet: Outlet, lane: Lane, waiting: Waiting): Promise<void> {
     const { delivery, number } = waiting;
+    const takesMore = outlet.stream.maxUnderWay !== undefined;
     let taken = false;
     try {
-      taken = await outlet.stream.deliver(delivery);
+      const taking = outlet.stream.deliver(delivery);
+      if (takesMore) makeReady(outlet, lane);
+      taken = await taking;
       if (taken) this.#options.onDelivered?.(delivery, outlet.stream);
     } catch (error) {
       this.#logger.error(
@@ -423,8 +429,7 @@ export class FanOut {
       noteLine(outlet, waiting);
     }
     outlet.active--;
-    if (lane.queue.length > 0) outlet.ready.push(lane);
-    else outlet.lanes.delete(lane.key);
+    if (!takesMore) makeReady(outlet, lane);
     // A stream that takes a line at once gets the next one in the same turn.
     this.#lastTurnMs = performance.now();
     if (this.#lastTurnMs < this.#turnEndsMs) this.#pump(outlet);
@@ -451,6 +456,12 @@ export class FanOut {
 
 function waitingOf(delivery: Delivery, number: Numbered | undefined): Waiting {
   return { delivery, bytes: deliverySize(delivery), number };
+}
+
+/** The lane's next line may be handed over. */
+function makeReady(outlet: Outlet, lane: Lane): void {
+  if (lane.queue.length > 0) outlet.ready.push(lane);
+  else outlet.lanes.delete(lane.key);
 }
 
 /** A container that has nothing waiting may have one of any size. */

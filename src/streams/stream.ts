@@ -29,6 +29,11 @@ export interface LogStream {
   /** Whether this detection belongs here at all (say, a Docker container's log for a Docker container). */
   accepts(delivery: Delivery): boolean;
   /**
+   * How many deliveries it takes before the first is done, of one container or several; it writes them in the order in which
+   * they came. Undefined: one of each container.
+   */
+  readonly maxUnderWay?: number;
+  /**
    * Delivers one detection. Resolves true once the line is written (to the kernel, not to a disk), false
    * when this stream cannot take it now (counted inside). Never rejects for what a container can cause.
    */

@@ -10,10 +10,15 @@ export interface OperatorFileOptions {
   readonly logger?: Logger;
 }
 
+/** With lines of at most 8 KiB, half of what the file's queue holds. */
+const MAX_UNDER_WAY = 512;
+
 /** The operator's copy: every detection of the host in one file, also what has no container. */
 export class OperatorFileStream implements LogStream {
   readonly name = 'file';
   readonly audience = 'operator';
+  /** What waits is written with one call: a line at a time would be one in two turns of the event loop. */
+  readonly maxUnderWay = MAX_UNDER_WAY;
   readonly #file: AppendFile;
   readonly #format: LineFormat;
 

@@ -69,6 +69,31 @@ test('nothing happens on the caller’s path; flush waits for all of it', async 
   assert.deepEqual(await fanOut.flush(1000), { delivered: 0, lost: 0 });
 });
 
+test('a stream that keeps the order itself takes many lines of a container before the first is done', async () => {
+  for (const [maxUnderWay, most] of [
+    [undefined, 1],
+    [300, 300],
+  ] as const) {
+    const waiting: (() => void)[] = [];
+    const stream = new NotingStream(
+      'operator',
+      () => new Promise((done) => waiting.push(() => done(true))),
+    );
+    if (maxUnderWay !== undefined) Object.assign(stream, { maxUnderWay });
+    const fanOut = new FanOut([stream], options);
+    for (let index = 0; index < 1000; index++) fanOut.deliver(detectionOf());
+    while (stream.taken.length < 1000) {
+      await turn();
+      for (const done of waiting.splice(0)) done();
+    }
+    assert.equal(stream.mostActive, most);
+    assert.deepEqual(
+      stream.taken.map(({ seq }) => seq),
+      Array.from({ length: 1000 }, (_, index) => index + 1),
+    );
+  }
+});
+
 test('order is kept per container whatever each line takes, and containers do not wait for each other', async () => {
   let turn = 0;
   const stream = new NotingStream('tenant', async () => {
