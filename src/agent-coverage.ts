@@ -130,7 +130,10 @@ export class CoverageLines {
     const { version, rules, policyOf, ownRulesPaused, fanOut, notWatchedFor } = this.#options;
     return {
       ...{ version, rules: rules(container), events: emitted, lost: dropped },
-      ...{ suppressed: fanOut.suppressedOf(container), ownRulesPaused: ownRulesPaused?.(container) },
+      ...{
+        suppressed: fanOut.suppressedOf(container),
+        ownRulesPaused: ownRulesPaused?.(container),
+      },
       ...{ policy: policyOf?.(container), notWatchedFor: notWatchedFor?.() },
     };
   }

@@ -244,7 +244,10 @@ export function coverageNotice(
   const { when, version, rules, policy, ownRulesPaused, events, lost, suppressed } = coverage;
   const { notWatchedFor, lastLine } = coverage;
   const off = notWatchedFor === undefined ? '' : `; not watched for: ${notWatchedFor}`;
-  const last = lastLine === undefined ? '' : `; ${lastLine === 0 ? 'it has no line yet' : `its last line is number ${lastLine}`}`;
+  const last =
+    lastLine === undefined
+      ? ''
+      : `; ${lastLine === 0 ? 'it has no line yet' : `its last line is number ${lastLine}`}`;
   const paused = ownRulesPaused === true ? ', its own rules are paused' : '';
   return {
     ...notice(COVERAGE_RULE, timeNs, container, {
