@@ -40,6 +40,8 @@ export interface GardenIdentity {
   readonly container: Container;
   /** Garden has not set all of them yet: it makes the cgroup first, then the properties one by one. */
   readonly unfinished: boolean;
+  /** False for a container that is all made and the platform's own, such as those by which Diego's executor checks that Garden works. */
+  readonly isOfApp: boolean;
 }
 
 /**
@@ -69,6 +71,10 @@ export function containerFromProperties(
       ...(typeof named === 'string' ? { app: undefined, doubt: named } : { app: named }),
     },
     unfinished: missing && properties[STATE] !== 'created',
+    isOfApp:
+      properties[STATE] !== 'created' ||
+      properties[LOG_CONFIG] !== undefined ||
+      properties[NETWORK.app] !== undefined,
   };
 }
 
