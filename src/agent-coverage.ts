@@ -1,6 +1,7 @@
 import type { Container } from './apps/identity.ts';
 import type { Resolution } from './apps/resolution.ts';
 import type { Detection } from './rules/detection.ts';
+import type { FanOut } from './streams/fan-out.ts';
 import { instanceKey } from './streams/instance-key.ts';
 import { coverageNotice, type Coverage } from './streams/notices.ts';
 
@@ -32,7 +33,7 @@ export interface CoverageOptions {
   readonly policyOf?: (container: Container) => Coverage['policy'];
   /** Whether the container's own rules are paused. */
   readonly ownRulesPaused?: (container: Container) => boolean | undefined;
-  readonly suppressedOf: (container: Container) => number;
+  readonly fanOut: Pick<FanOut, 'suppressedOf' | 'lastLineOf'>;
   /** What was dropped of a container, by its root cgroup, while it was not known. */
   readonly heldDropsOf?: (rootCgroupId: number) => number;
   /** Rules that are off for now, in words. */
@@ -126,15 +127,20 @@ export class CoverageLines {
   }
 
   #facts({ container, emitted, dropped }: Sums): Omit<Coverage, 'when'> {
-    const { version, rules, policyOf, ownRulesPaused, suppressedOf, notWatchedFor } = this.#options;
+    const { version, rules, policyOf, ownRulesPaused, fanOut, notWatchedFor } = this.#options;
     return {
       ...{ version, rules: rules(container), events: emitted, lost: dropped },
-      ...{ suppressed: suppressedOf(container), ownRulesPaused: ownRulesPaused?.(container) },
+      ...{
+        suppressed: fanOut.suppressedOf(container),
+        ownRulesPaused: ownRulesPaused?.(container),
+      },
       ...{ policy: policyOf?.(container), notWatchedFor: notWatchedFor?.() },
     };
   }
 
   #say(container: Container, coverage: Coverage): void {
-    this.#options.say(coverageNotice(coverage, container, BigInt(Date.now()) * 1_000_000n));
+    const lastLine = this.#options.fanOut.lastLineOf(container);
+    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    this.#options.say(coverageNotice({ ...coverage, lastLine }, container, nowNs));
   }
 }

@@ -293,7 +293,7 @@ export class Agent {
         policyOf: (container) => this.#policies.stateOf(container),
         ownRulesPaused: (container) => this.#policies.arePaused(container),
         notWatchedFor: () => this.#relief.notWatchedFor(),
-        suppressedOf: (container) => this.#fanOut.suppressedOf(container),
+        fanOut: this.#fanOut,
         heldDropsOf: (root) => this.#evaluation.droppedOf(root),
         say: (line) => this.#outgoing.say(line),
       });

@@ -16,7 +16,7 @@ import {
 import type { Container } from './identity.ts';
 import { processesOf } from './cgroup-processes.ts';
 import { ContainerLooks, type AppFiles } from './container-looks.ts';
-import { asksByFile, decideScope, type ScopeMode } from './opt-in.ts';
+import { AppWishes, asksByFile, decideScope, type ScopeMode, type Staging } from './opt-in.ts';
 import type { Resolution } from './resolution.ts';
 import { findGardenRoots } from './garden-roots.ts';
 import { matchPath, MAX_SCOPE_PATTERNS } from './patterns.ts';
@@ -37,7 +37,7 @@ export interface AppsConfig {
   /** undefined: no Docker. */
   readonly docker?: DockerOptions | undefined;
   /** undefined: no Garden. */
-  readonly garden?: GardenOptions | undefined;
+  readonly garden?: (GardenOptions & { readonly staging?: Staging }) | undefined;
   /** undefined: no runtime of Kubernetes. */
   readonly cri?: CriOptions | undefined;
   /** Apps that are cgroups; empty or undefined: none. */
@@ -85,6 +85,8 @@ export class Apps {
   readonly #patterns: readonly RuntimePattern[];
   readonly #runtimes: readonly Runtime[];
   readonly #mode: ScopeMode;
+  readonly #staging: Staging | undefined;
+  readonly #wishes = new AppWishes();
   readonly #rescanMs: number;
   readonly #logger: Logger;
   readonly #nowMs: () => number;
@@ -101,6 +103,7 @@ export class Apps {
   constructor(config: AppsConfig, dependencies: AppsDependencies) {
     const { logger, scopeMap } = dependencies;
     this.#mode = config.mode ?? 'opt-in';
+    this.#staging = config.garden?.staging;
     this.#rescanMs = config.rescanMs ?? DEFAULT_RESCAN_MS;
     this.#logger = logger;
     this.#nowMs = dependencies.nowMs ?? (() => performance.now());
@@ -322,8 +325,10 @@ export class Apps {
 
   #onDescribed(runtime: RuntimeName, key: string, container: Container): void {
     const answer = this.#looks === undefined ? 'none' : this.#looks.answerOf(key, container);
-    const waits = answer === undefined && asksByFile(this.#mode, container);
-    const { inScope, reason } = decideScope(this.#mode, container, answer);
+    this.#wishes.note(container);
+    const facts = { staging: this.#staging, asksElsewhere: this.#wishes.of(container) };
+    const waits = answer === undefined && asksByFile(this.#mode, container, facts);
+    const { inScope, reason } = decideScope(this.#mode, container, { ...facts, file: answer });
     if ((inScope || waits) && !this.registry.hasCgroup(runtime, key)) this.#onExpected?.();
     if (waits) return;
     this.registry.decide(runtime, key, {

@@ -13,7 +13,11 @@ export function configuredApps(config: AgentConfig): AppsConfig {
         ? undefined
         : { socketPath: docker.socket, cgroupParents: docker.cgroupParents },
     garden: isGardenWanted(garden.enabled, garden.socket)
-      ? { socketPath: garden.socket, cgroupParents: garden.cgroupParents }
+      ? {
+          socketPath: garden.socket,
+          cgroupParents: garden.cgroupParents,
+          staging: garden.staging,
+        }
       : undefined,
     cri: cri.socket === undefined || !cri.enabled ? undefined : { ...cri, socketPath: cri.socket },
     cgroups: cgroup.apps,

@@ -6,6 +6,8 @@ export interface AppIdentity {
   readonly org: string | undefined;
   readonly processType: string | undefined;
   readonly instance: string | undefined;
+  /** What the platform runs in the container, where that is not an instance of the app; no tenant can choose it. */
+  readonly workload?: 'task' | 'staging';
   /**
    * The tags that the platform gives the app's own log lines (Garden: `log_config.tags`); absent where it has none.
    * Some are the tenant's choice: they describe the app, and decide nothing.

@@ -8,7 +8,7 @@ export const APP_LABELS = {
   org: 'varvel.org',
   processType: 'varvel.process-type',
   instance: 'varvel.instance',
-} as const satisfies Record<Exclude<keyof AppIdentity, 'tags'>, string>;
+} as const satisfies Record<Exclude<keyof AppIdentity, 'tags' | 'workload'>, string>;
 
 /**
  * The id of the sandbox of a container's pod, which the cri runtime sets whatever the pod's labels are; the name is the

@@ -18,43 +18,69 @@ export interface ScopeDecision {
   readonly reason: string;
 }
 
+/** What else decides, besides the mode and the container's own label. */
+export interface ScopeFacts {
+  /** What the file says that the buildpack leaves in an app. Default `none`. */
+  readonly file?: 'enabled' | 'none' | undefined;
+  /** Default `watch`. */
+  readonly staging?: Staging | undefined;
+  /** Whether other containers of the same app ask (`true`) or refuse: the platform gives tasks no labels. */
+  readonly asksElsewhere?: boolean | undefined;
+}
+
+/** Whether containers in which Cloud Foundry stages an app can be in scope. */
+export type Staging = 'exclude' | 'watch';
+
+type Asking = Pick<Container, 'labels' | 'runtime'> & Partial<Pick<Container, 'app'>>;
+
 /** Whether only the file that the buildpack leaves in an app can still ask for this container. */
-export function asksByFile(
-  mode: ScopeMode,
-  container: Pick<Container, 'labels' | 'runtime'>,
-): boolean {
-  return decideScope(mode, container, 'enabled').inScope && !decideScope(mode, container).inScope;
+export function asksByFile(mode: ScopeMode, container: Asking, facts: ScopeFacts = {}): boolean {
+  const inScope = (file: ScopeFacts['file']): boolean =>
+    decideScope(mode, container, { ...facts, file }).inScope;
+  return inScope('enabled') && !inScope('none');
 }
 
 /**
  * Decides from the mode and from what the container asks for. There are two ways to ask: the label, and the
- * file that the buildpack leaves in the app; `buildpack` is what the latter says.
+ * file that the buildpack leaves in the app. A task has no label, and asks as its app's instances do.
  */
 export function decideScope(
   mode: ScopeMode,
-  container: Pick<Container, 'labels' | 'runtime'>,
-  buildpack: 'enabled' | 'none' = 'none',
+  container: Asking,
+  { file = 'none', staging = 'watch', asksElsewhere }: ScopeFacts = {},
 ): ScopeDecision {
   if (container.runtime === 'cgroup') {
     return { inScope: true, reason: 'A cgroup pattern in the configuration names it.' };
   }
+  if (container.app?.workload === 'staging' && staging === 'exclude') {
+    return { inScope: false, reason: 'An app is staged in it (runtimes.garden.staging: exclude).' };
+  }
   if (mode === 'always') return { inScope: true, reason: 'The mode is "always".' };
   const { label, key, yes, no } = container.runtime === 'garden' ? GARDEN_WAY : LABEL_WAY;
-  const wish = wishOf(container.labels[key], yes, no);
+  const own = wishOf(container.labels[key], yes, no);
+  const isTask = container.app?.workload === 'task' && own === undefined;
+  const wish = isTask ? asksElsewhere : own;
+  const whose = isTask ? 'It is a task, and its app’s' : 'Its';
   if (mode === 'opt-out') {
     return wish === false
-      ? { inScope: false, reason: `Its label ${label} is "${no}".` }
+      ? { inScope: false, reason: `${whose} label ${label} is "${no}".` }
       : { inScope: true, reason: 'The mode is "opt-out" and it does not refuse.' };
   }
-  if (wish === true) return { inScope: true, reason: `Its label ${label} is "${yes}".` };
-  if (wish === false) return { inScope: false, reason: `Its label ${label} is "${no}".` };
-  if (buildpack === 'enabled') {
+  if (wish === true) return { inScope: true, reason: `${whose} label ${label} is "${yes}".` };
+  if (wish === false) return { inScope: false, reason: `${whose} label ${label} is "${no}".` };
+  if (file === 'enabled') {
     return { inScope: true, reason: 'It has a policy file (the varvel buildpack’s, or its own).' };
   }
   if (wish === 'invalid') {
     return {
       inScope: false,
       reason: `Its label ${label} is neither "${yes}" nor "${no}", and the mode is "opt-in".`,
+    };
+  }
+  if (isTask) {
+    return {
+      inScope: false,
+      reason: `It is a task without a policy file, and no instance of its app with the label ${label}=${yes} was seen here; the mode is "opt-in".`,
     };
   }
   return {
@@ -81,4 +107,30 @@ function wishOf(
   // Longer texts are no answer, and need not be scanned.
   const word = value.length > 16 ? '' : value.trim().toLowerCase();
   return word === yes ? true : word === no ? false : 'invalid';
+}
+
+/** Apps whose answer is remembered; the one that was told least recently is forgotten. */
+const MAX_APPS = 4096;
+
+/** What the instances of apps said last, for their tasks. */
+export class AppWishes {
+  readonly #byGuid = new Map<string, boolean>();
+
+  /** An instance of an app is described. */
+  note({ runtime, labels, app }: Asking): void {
+    if (runtime !== 'garden' || app?.guid === undefined || app.workload !== undefined) return;
+    const wish = wishOf(labels[GARDEN_WAY.key], GARDEN_WAY.yes, GARDEN_WAY.no);
+    this.#byGuid.delete(app.guid);
+    if (typeof wish !== 'boolean') return;
+    this.#byGuid.set(app.guid, wish);
+    for (const oldest of this.#byGuid.keys()) {
+      if (this.#byGuid.size <= MAX_APPS) break;
+      this.#byGuid.delete(oldest);
+    }
+  }
+
+  of({ runtime, app }: Asking): boolean | undefined {
+    if (runtime !== 'garden' || app?.guid === undefined) return undefined;
+    return this.#byGuid.get(app.guid);
+  }
 }

@@ -117,6 +117,8 @@ export interface AgentConfig extends RuleSettings {
       readonly socket: string;
       /** Besides `/garden`, and what is found at start. */
       readonly cgroupParents: readonly string[];
+      /** Whether containers in which apps are staged can be in scope. */
+      readonly staging: 'exclude' | 'watch';
     };
     /** On when a socket is given; `socket` is set when `enabled`. */
     readonly cri: {
@@ -260,6 +262,7 @@ export function toAgentConfig(
         enabled: garden.enabled,
         socket: absolute(garden.socket, 'runtimes', 'garden', 'socket'),
         cgroupParents: garden.cgroup_parents,
+        staging: garden.staging,
       },
       cri: {
         enabled: cri.enabled ?? criSocket !== undefined,

@@ -212,6 +212,7 @@ export const CONFIG_SCHEMA = z.strictObject({
           ),
           socket: path('the path of a unix socket').default('/var/vcap/data/garden/garden.sock'),
           cgroup_parents: list('a list of cgroup paths', 1).default([]),
+          staging: choice(['exclude', 'watch'], 'exclude'),
         })
         .prefault({}),
       cri: z

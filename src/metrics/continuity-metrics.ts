@@ -21,6 +21,12 @@ export function continuityMetrics(registers: Registry[], source: ContinuitySourc
     'Containers that were told how long nobody watched them before this agent’s start.',
     () => source().unwatched.containers,
   );
+  size(
+    registers,
+    'varvel_state_parts_not_kept',
+    'Parts of the agent’s state that the disk does not take now: varvel_state_not_kept names them.',
+    () => source().troubles.length,
+  );
   new Gauge({
     name: 'varvel_state_not_kept',
     help: '1 for each part of the agent’s state that the disk does not take now; absent when it takes all.',

@@ -20,6 +20,17 @@ const FALCO_START = /^\d\d:\d\d:\d\d\.\d{9}: \w+ /;
 const PLAIN_NAME = /^[\p{L}\p{N}][\p{L}\p{N} .,()/_-]{0,199}$/u;
 const TECHNIQUE = /^T\d{4}(?:\.\d{3})?$/;
 
+/** Numbers of one app instance's lines. */
+interface Instance {
+  readonly app: ReadDetection['app'];
+  /** Of the last line here; undefined before the first. */
+  last: number | undefined;
+  /** The highest here, or that the agent said was given before this log began. */
+  highest: number;
+  /** The highest that the agent said was given. */
+  given: number;
+}
+
 /** How lines are to look. */
 export interface PrettyOptions {
   readonly columns: number;
@@ -41,7 +52,7 @@ export interface PrettyOptions {
 export class Pretty {
   readonly #options: PrettyOptions;
   readonly #ids = new RecentMap<string, true>(MAX_REMEMBERED);
-  readonly #numbers = new RecentMap<string, number>(MAX_REMEMBERED);
+  readonly #instances = new RecentMap<string, Instance>(MAX_REMEMBERED);
   #date = '';
   #shown = 0;
   #drills = 0;
@@ -88,6 +99,7 @@ export class Pretty {
 
   /** What there is to say at the end, with its newlines. */
   end(): string {
+    const tails = this.#tails();
     const { minimum, sourceType } = this.#options;
     const count = (number: number, what: string): string =>
       `${number} ${what}${number === 1 ? '' : 's'}`;
@@ -114,7 +126,7 @@ export class Pretty {
         : []),
       ...(this.#worst === undefined ? [] : [`What to do: varvel explain -r "${this.#worst.rule}"`]),
     ];
-    return `${sentences.join('\n')}\n`;
+    return `${tails}${sentences.join('\n')}\n`;
   }
 
   /** Once, before the first detection that an app may have printed. */
@@ -163,16 +175,36 @@ export class Pretty {
     return `${this.#paint('2', `-- ${date}, times in UTC --`)}\n`;
   }
 
-  #gap({ app, seq, hostname }: ReadDetection): string {
-    if (seq === 0) return '';
+  #gap({ app, seq, hostname, source, fields }: ReadDetection): string {
+    const given = source === 'varvel' ? fields['coverage.last_line'] : undefined;
+    if (seq === 0 && typeof given !== 'number') return '';
     const key = JSON.stringify([app?.['guid'], app?.['name'], app?.['instance'], hostname]);
-    const last = this.#numbers.get(key);
-    this.#numbers.set(key, seq);
-    if (last === undefined || seq <= last + 1) return '';
-    const missing = seq - last - 1;
-    this.#missing += missing;
-    const numbers = missing === 1 ? `number ${seq - 1}` : `numbers ${last + 1} to ${seq - 1}`;
+    const known = this.#instances.get(key);
+    if (typeof given === 'number') {
+      // What was given before the log began is not missing in it.
+      const instance = known ?? { app, last: undefined, highest: given, given };
+      instance.given = Math.max(instance.given, given);
+      this.#instances.set(key, instance);
+      return '';
+    }
+    const last = known?.last ?? known?.highest;
+    const highest = Math.max(known?.highest ?? 0, seq);
+    this.#instances.set(key, { app, last: seq, highest, given: known?.given ?? 0 });
+    return last === undefined || seq <= last + 1 ? '' : this.#hole(app, last + 1, seq - 1);
+  }
+
+  #hole(app: ReadDetection['app'], from: number, to: number): string {
+    this.#missing += to - from + 1;
+    const numbers = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
     return `${this.#paint('33', `-- ${numbers} of ${nameOf(app)} not in this log --`)}\n`;
+  }
+
+  /** Lines that the agent says it has written behind the last one here, of each app instance. */
+  #tails(): string {
+    return [...this.#instances.entries()]
+      .filter(([, { highest, given }]) => given > highest)
+      .map(([, { app, highest, given }]) => this.#hole(app, highest + 1, given))
+      .join('');
   }
 
   #detection({ time, priority, rule, output, app, source, tags, seq }: ReadDetection): string {

@@ -219,6 +219,11 @@ export class FanOut {
     for (const container of containers) this.#tellGap(container, nowNs);
   }
 
+  /** The number of the last line of the container's app instance: 0 before the first, undefined where it is not known. */
+  lastLineOf(container: Container): number | undefined {
+    return this.#numbering.lastLineOf(instanceKey(container));
+  }
+
   /** Events of the container were lost before any rule saw them: told in its streams, and the operator's. */
   noteUnseen(unseen: Unseen): void {
     this.#unseen.add(unseen);

@@ -58,6 +58,8 @@ export interface Coverage {
   readonly ownRulesPaused?: boolean | undefined;
   /** Rules that are off for now, in words. */
   readonly notWatchedFor?: string | undefined;
+  /** The number of the last line before this one, 0 where there is none: who reads on knows whether any is missing. */
+  readonly lastLine?: number | undefined;
 }
 
 /** Lines that a stream did not take, of one container. */
@@ -239,12 +241,17 @@ export function coverageNotice(
   container: Container,
   timeNs: bigint,
 ): Detection {
-  const { when, version, rules, policy, ownRulesPaused, events, lost, suppressed, notWatchedFor } =
-    coverage;
+  const { when, version, rules, policy, ownRulesPaused, events, lost, suppressed } = coverage;
+  const { notWatchedFor, lastLine } = coverage;
+  const off = notWatchedFor === undefined ? '' : `; not watched for: ${notWatchedFor}`;
+  const last =
+    lastLine === undefined
+      ? ''
+      : `; ${lastLine === 0 ? 'it has no line yet' : `its last line is number ${lastLine}`}`;
   const paused = ownRulesPaused === true ? ', its own rules are paused' : '';
   return {
     ...notice(COVERAGE_RULE, timeNs, container, {
-      output: `This container ${WHEN[when]} by varvel ${version} with ${rules} rules${policy === undefined ? '' : ` (its own policy is ${policy}${paused})`}: ${events} events seen, ${lost} lost, ${suppressed} detections counted instead of written${notWatchedFor === undefined ? '' : `; not watched for: ${notWatchedFor}`}`,
+      output: `This container ${WHEN[when]} by varvel ${version} with ${rules} rules${policy === undefined ? '' : ` (its own policy is ${policy}${paused})`}: ${events} events seen, ${lost} lost, ${suppressed} detections counted instead of written${last}${off}`,
       outputFields: {
         'coverage.when': when,
         'coverage.version': version,
@@ -254,6 +261,7 @@ export function coverageNotice(
         'coverage.events': events,
         'coverage.lost': lost,
         'coverage.suppressed': suppressed,
+        'coverage.last_line': lastLine ?? null,
       },
     }),
     priority: 'Informational',

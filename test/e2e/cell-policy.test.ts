@@ -193,4 +193,35 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
     );
     await garden.destroy(handle);
   });
+
+  test('a task is watched as its app asks, staging is not', async () => {
+    const app = { guid: 'guid-tasks' };
+    const made = [
+      ['web', propertiesOf({ ...app, tags: { varvel: 'on' } })],
+      ['task', propertiesOf({ ...app, workload: 'task', sourceName: 'APP/TASK/migrate' })],
+      ['staging', propertiesOf({ ...app, workload: 'staging', sourceName: 'STG' })],
+      ['alone', propertiesOf({ guid: 'guid-alone', workload: 'task' })],
+    ] as const;
+    for (const [handle, properties] of made) {
+      await garden.create(handle, properties);
+      void garden.exec(handle, RUNS);
+    }
+    const rows = await until('each is decided', async () => {
+      const found = await Promise.all(made.map(([handle]) => agent.containerStatus(handle)));
+      return found.every((one) => one !== undefined && one.state !== 'pending') && found;
+    });
+    assert.deepEqual(
+      rows.map((row) => [row?.fullId, row?.state]),
+      [
+        ['web', 'included'],
+        ['task', 'included'],
+        ['staging', 'excluded'],
+        ['alone', 'excluded'],
+      ],
+    );
+    assert.match(rows[1]?.reason ?? '', /It is a task, and its app’s label/);
+    assert.match(rows[2]?.reason ?? '', /An app is staged in it/);
+    assert.match(rows[3]?.reason ?? '', /It is a task without a policy file/);
+    for (const [handle] of made) await garden.destroy(handle);
+  });
 });

@@ -279,3 +279,26 @@ test('numbers that are missing are those between the first and the last that wer
     }),
   );
 });
+
+test('numbers behind the last that was seen are missing where the agent says that it has given them', () => {
+  const told = fc.array(fc.integer({ min: 0, max: 60 }), { maxLength: 4 });
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 60 })), told, (numbers, lasts) => {
+      const ranges = new NumberRanges();
+      for (const number of numbers) ranges.add(number);
+      for (const last of lasts) ranges.tell(last);
+      const from = numbers.length === 0 ? Math.min(...lasts) + 1 : Math.min(...numbers);
+      const expected: number[] = [];
+      for (let at = from; at <= Math.max(...numbers, ...lasts); at++) {
+        const isOld = at > Math.max(...numbers) && at <= Math.min(...lasts);
+        if (!numbers.includes(at) && !isOld) expected.push(at);
+      }
+      const missing = ranges
+        .missing()
+        .flatMap((hole) =>
+          Array.from({ length: hole.to - hole.from + 1 }, (_, n) => hole.from + n),
+        );
+      assert.deepEqual(missing, expected);
+    }),
+  );
+});

@@ -24,7 +24,7 @@ function lines(): { coverage: CoverageLines; said: Detection[] } {
     intervalMs: 60_000,
     version: '1.2.3',
     rules: () => 71,
-    suppressedOf: () => 4,
+    fanOut: { suppressedOf: () => 4, lastLineOf: () => 12 },
     say: (line) => void said.push(line),
   });
   return { coverage, said };
@@ -54,14 +54,19 @@ test('after five seconds, every so often, and at its end', () => {
   assert.equal(first.container, container);
   assert.equal(
     first.output,
-    'This container is watched by varvel 1.2.3 with 71 rules: 10 events seen, 1 lost, 4 detections counted instead of written',
+    'This container is watched by varvel 1.2.3 with 71 rules: 10 events seen, 1 lost, 4 detections counted instead of written; its last line is number 12',
   );
 });
 
 test('what was dropped before it was known whose container it is counts as lost', () => {
   const said: Detection[] = [];
   const coverage = new CoverageLines({
-    ...{ intervalMs: 60_000, version: '1', rules: () => 1, suppressedOf: () => 0 },
+    ...{
+      intervalMs: 60_000,
+      version: '1',
+      rules: () => 1,
+      fanOut: { suppressedOf: () => 0, lastLineOf: () => 0 },
+    },
     heldDropsOf: (rootCgroupId) => (rootCgroupId === 7 ? 41 : 0),
     say: (line) => void said.push(line),
   });
@@ -136,7 +141,12 @@ test('at the agent’s end: that nobody watches from now on', () => {
 test('that an app’s own rules are paused is told with its policy', () => {
   const said: Detection[] = [];
   const coverage = new CoverageLines({
-    ...{ intervalMs: 60_000, version: '1.2.3', rules: () => 71, suppressedOf: () => 0 },
+    ...{
+      intervalMs: 60_000,
+      version: '1.2.3',
+      rules: () => 71,
+      fanOut: { suppressedOf: () => 0, lastLineOf: () => 0 },
+    },
     ...{ policyOf: () => 'in force', ownRulesPaused: () => true },
     say: (line) => void said.push(line),
   });

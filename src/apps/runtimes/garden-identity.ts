@@ -11,6 +11,8 @@ const NETWORK = {
   org: 'network.org_id',
   workload: 'network.container_workload',
 } as const;
+/** The source name of staging's logs. */
+const STAGING_SOURCE = 'STG';
 /** Garden sets it last, when all other properties are there. */
 const STATE = 'garden.state';
 
@@ -38,6 +40,8 @@ export interface GardenIdentity {
   readonly container: Container;
   /** Garden has not set all of them yet: it makes the cgroup first, then the properties one by one. */
   readonly unfinished: boolean;
+  /** False for a container that is all made and the platform's own, such as those by which Diego's executor checks that Garden works. */
+  readonly isOfApp: boolean;
 }
 
 /**
@@ -67,6 +71,10 @@ export function containerFromProperties(
       ...(typeof named === 'string' ? { app: undefined, doubt: named } : { app: named }),
     },
     unfinished: missing && properties[STATE] !== 'created',
+    isOfApp:
+      properties[STATE] !== 'created' ||
+      properties[LOG_CONFIG] !== undefined ||
+      properties[NETWORK.app] !== undefined,
   };
 }
 
@@ -96,6 +104,8 @@ function bare(handle: string): Container {
 interface LogConfig {
   readonly guid: string | undefined;
   readonly instance: string | undefined;
+  /** Which of the app's logs: `APP/PROC/WEB`, `APP/TASK/name`, `STG`. */
+  readonly source: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
   /** A sentence; then nothing of the others is to be used for a name. */
   readonly problem: string | undefined;
@@ -105,6 +115,7 @@ function parseLogConfig(text: unknown): LogConfig {
   const unusable = (problem: string): LogConfig => ({
     guid: undefined,
     instance: undefined,
+    source: undefined,
     tags: boundedLabels({}),
     problem,
   });
@@ -118,10 +129,11 @@ function parseLogConfig(text: unknown): LogConfig {
     return unusable(`Its ${LOG_CONFIG} is no JSON.`);
   }
   if (!isRecord(value)) return unusable(`Its ${LOG_CONFIG} is no JSON object.`);
-  const { guid, index, tags } = value;
+  const { guid, index, tags, source_name: source } = value;
   return {
     guid: plain(guid),
     instance: instanceOf(index),
+    source: plain(source),
     tags: boundedTags(tags),
     problem: plain(guid) === undefined ? `Its ${LOG_CONFIG} has no usable guid.` : undefined,
   };
@@ -130,7 +142,7 @@ function parseLogConfig(text: unknown): LogConfig {
 /** The app, or a sentence why there is none. */
 function appOf(
   properties: Readonly<Record<string, unknown>>,
-  { guid, instance, tags }: LogConfig,
+  { guid, instance, tags, source }: LogConfig,
 ): AppIdentity | string {
   const appId = plain(properties[NETWORK.app]);
   if (appId === undefined) return `The platform set no usable ${NETWORK.app}.`;
@@ -143,15 +155,18 @@ function appOf(
       return `Its tag ${tag} says ${shown(said)}, its ${property} says ${shown(meant)}.`;
   }
   const workload = plain(properties[NETWORK.workload]);
-  const task = workload === 'task' || workload === 'staging' ? workload : undefined;
+  // Older cells have no workload. Of an app's instances the source name begins with APP, whatever their process type is.
+  const isStaging = workload === undefined ? source === STAGING_SOURCE : workload === 'staging';
+  const special = isStaging ? 'staging' : workload === 'task' ? 'task' : undefined;
   return {
     name: plain(tags['app_name']) ?? appId,
     guid: appId,
     space: plain(tags['space_name']) ?? plain(properties[NETWORK.space]),
     org: plain(tags['organization_name']) ?? plain(properties[NETWORK.org]),
     // A task has the process type of none; its workload is what people call it.
-    processType: task ?? plain(tags['process_type']),
+    processType: special ?? plain(tags['process_type']),
     instance,
+    ...(special === undefined ? {} : { workload: special }),
     tags,
   };
 }

@@ -65,6 +65,7 @@ export class GardenRuntime implements Runtime {
   readonly #connection: Connection;
   #sink: RuntimeSink | undefined;
   #elsewhere = false;
+  #listedBefore: ReadonlySet<string> = new Set();
 
   /** Throws UserError for a cgroup parent that cannot be one. */
   constructor(options: GardenOptions, logger: Logger) {
@@ -186,12 +187,17 @@ export class GardenRuntime implements Runtime {
     }
   }
 
-  /** Containers of which not one has a cgroup below a pattern: then Garden's root is somewhere else. */
+  /**
+   * Containers of which not one has a cgroup below a pattern: then Garden's root is somewhere else. One that is in one list
+   * only may be gone by now, or its cgroup not seen yet.
+   */
   #lookWhere(handles: readonly string[]): void {
     const sink = this.#sink;
+    const lasting = handles.filter((handle) => this.#listedBefore.has(handle));
+    this.#listedBefore = new Set(handles);
     const elsewhere =
       sink !== undefined &&
-      handles.length > 0 &&
+      lasting.length > 0 &&
       !handles.some((handle) => sink.hasCgroup(this.name, handle));
     const connected = this.#connection.description;
     const message = elsewhere
@@ -203,9 +209,9 @@ export class GardenRuntime implements Runtime {
   }
 
   #describe(handle: string, properties: Readonly<Record<string, unknown>>, late = false): boolean {
-    const { container, unfinished } = containerFromProperties(handle, properties);
+    const { container, unfinished, isOfApp } = containerFromProperties(handle, properties);
     if (unfinished && !late) return false;
-    if (container.doubt === undefined) this.#warnings.certain(handle);
+    if (container.doubt === undefined || !isOfApp) this.#warnings.certain(handle);
     else this.#warnings.doubtful(handle, container.doubt);
     this.#told.add(handle);
     this.#sink?.described(this.name, handle, container);

@@ -219,6 +219,7 @@ export class IncidentCollector {
       instance.containers.add(container);
     if (seq > 0) instance.numbers.add(seq);
     const coverage = coverageOf(found);
+    if (coverage?.lastLine !== undefined) instance.numbers.tell(coverage.lastLine);
     if (coverage !== undefined && instance.coverage.length < MAX_COVERAGE)
       instance.coverage.push(coverage);
     const unwatched = unwatchedOf(found);

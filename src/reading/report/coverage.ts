@@ -10,6 +10,8 @@ export interface Coverage {
   readonly events: number;
   readonly lost: number;
   readonly suppressed: number;
+  /** The number of the app instance's last line, 0 before the first; undefined where the line does not say it. */
+  readonly lastLine: number | undefined;
 }
 
 /** A time of which no line says that the app was watched. */
@@ -23,7 +25,8 @@ export interface CoverageGap {
 const SILENCE_MS = 11 * 60_000;
 
 const SENTENCE =
-  /^This container (is watched|has ended and was watched|is watched by the next agent from now on, and was|is not watched from now on, and was) by varvel ([^\s]{1,60}) with (\d{1,9}) rules[^:]{0,60}: (\d{1,18}) events seen, (\d{1,18}) lost, (\d{1,18}) detections/;
+  /^This container (is watched|has ended and was watched|is watched by the next agent from now on, and was|is not watched from now on, and was) by varvel ([^\s]{1,60}) with (\d{1,9}) rules[^:]{0,60}: (\d{1,18}) events seen, (\d{1,18}) lost, (\d{1,18}) detections counted instead of written(?:; (?:its last line is number (\d{1,16})|it has no line yet))?/;
+const NO_LINE = '; it has no line yet';
 
 const WATCHED: Readonly<Record<string, Coverage['watched']>> = {
   'is watched': 'goes on',
@@ -35,12 +38,14 @@ const WATCHED: Readonly<Record<string, Coverage['watched']>> = {
 /** What the line says, in either form, if it is a coverage line. */
 export function coverageOf({ own, rule, output, atMs }: Found): Coverage | undefined {
   if (!own || rule !== COVERAGE_RULE) return undefined;
-  const [, when = '', version = '', rules, events, lost, suppressed] = SENTENCE.exec(output) ?? [];
+  const [said = '', when = '', version = '', ...numbers] = SENTENCE.exec(output) ?? [];
+  const [rules, events, lost, suppressed, last] = numbers;
   const watched = WATCHED[when];
   if (watched === undefined) return undefined;
   return {
     ...{ atMs, watched, version, rules: Number(rules), events: Number(events) },
     ...{ lost: Number(lost), suppressed: Number(suppressed) },
+    lastLine: last !== undefined ? Number(last) : said.endsWith(NO_LINE) ? 0 : undefined,
   };
 }
 

@@ -129,7 +129,7 @@ function whoseWord({ origins, looksLike }: Incident): Check[] {
 
 function numbersOf({ instances }: Incident): Check[] {
   const numbered_ = instances.filter(({ numbers }) => numbers.first !== undefined);
-  const missing = numbered_.flatMap(({ app, numbers }): Check[] => {
+  const missing = instances.flatMap(({ app, numbers }): Check[] => {
     const holes = numbers.missing();
     if (holes.length === 0) return [];
     const total = holes.reduce((sum, { from, to }) => sum + to - from + 1, 0);

@@ -6,6 +6,8 @@ export class NumberRanges {
   readonly #ranges: [from: number, to: number][] = [];
   /** There were more holes than are remembered: `missing` tells too many. */
   overflowed = false;
+  /** What the agent said was the last number: when it was first said here, and the highest. */
+  #told: { readonly first: number; readonly last: number } | undefined;
 
   add(number: number): void {
     const at = this.#firstNotBelow(number);
@@ -21,6 +23,12 @@ export class NumberRanges {
     else this.overflowed = true;
   }
 
+  /** The agent says that this number was the last so far; 0: there was none. */
+  tell(last: number): void {
+    const { first, last: highest } = this.#told ?? { first: last, last };
+    this.#told = { first: Math.min(first, last), last: Math.max(highest, last) };
+  }
+
   get first(): number | undefined {
     return this.#ranges[0]?.[0];
   }
@@ -29,11 +37,15 @@ export class NumberRanges {
     return this.#ranges.at(-1)?.[1];
   }
 
-  /** The numbers between those that were seen. */
+  /** The numbers between those that were seen, and those behind them that the agent says it has given. */
   missing(): { readonly from: number; readonly to: number }[] {
-    return this.#ranges.slice(1).map(([from], index) => {
+    const between = this.#ranges.slice(1).map(([from], index) => {
       return { from: (this.#ranges[index]?.[1] ?? 0) + 1, to: from - 1 };
     });
+    if (this.#told === undefined) return between;
+    // Without a line of its own a log may begin after those that are older than what was told first.
+    const from = Math.max(this.last ?? 0, this.#told.first) + 1;
+    return from > this.#told.last ? between : [...between, { from, to: this.#told.last }];
   }
 
   /** The first range that does not end below `number`. */

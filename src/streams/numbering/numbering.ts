@@ -43,6 +43,8 @@ interface Instance {
   /** -1: forgotten meanwhile. */
   slot: number;
   given: number;
+  /** The number of its last line, 0 before the first; undefined where that is not known: numbers may have been skipped. */
+  lastLine: number | undefined;
   settled: number;
   /** Lines on their way, by number. */
   underWay: Numbered[];
@@ -190,6 +192,13 @@ export class Numbering {
     }
   }
 
+  /** The number of the instance's last line: 0 where none was written, undefined where that is not known. */
+  lastLineOf(key: string): number | undefined {
+    const instance = this.#instances.get(hashOf(key));
+    if (instance !== undefined) return instance.lastLine;
+    return this.#floor === 0 ? 0 : undefined;
+  }
+
   /** Everything to the disk. What is under way is a gap for the next agent. */
   close(): void {
     clearTimeout(this.#syncTimer);
@@ -212,6 +221,7 @@ export class Numbering {
     // A number that the disk has not taken is not used: the next agent could give it again.
     if (!this.#write(instance)) instance.given++;
     const seq = instance.given;
+    instance.lastLine = seq;
     const line = new Numbered(instance, { seq, from: seq }, (it) => this.#onSettled(it));
     instance.underWay.push(line);
     return line;
@@ -225,6 +235,7 @@ export class Numbering {
       instance = {
         ...{ key: hash, slot: this.#freeSlots.pop() ?? -1, underWay: [], lostFrom: undefined },
         ...{ given: this.#floor, settled: 0, gap: undefined },
+        lastLine: this.#floor === 0 ? 0 : undefined,
       };
       if (this.#floor > 0) this.#setGap(instance, 'forgotten');
     }
@@ -351,6 +362,7 @@ export class Numbering {
       const instance: Instance = {
         ...{ key, slot: index, settled, underWay: [], lostFrom: undefined, gap: undefined },
         given: isCurrent ? given : given + SKIP,
+        lastLine: isCurrent ? given : undefined,
       };
       this.#instances.set(key, instance);
       if (instance.given > settled) this.#setGap(instance, isCurrent ? 'ended' : 'host');

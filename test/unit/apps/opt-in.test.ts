@@ -37,8 +37,8 @@ test('each reason says which', () => {
 });
 
 test('the buildpack opts in, a label refuses', () => {
-  assert.equal(decideScope('opt-in', docker(), 'enabled').inScope, true);
-  assert.equal(decideScope('opt-in', docker('false'), 'enabled').inScope, false);
+  assert.equal(decideScope('opt-in', docker(), { file: 'enabled' }).inScope, true);
+  assert.equal(decideScope('opt-in', docker('false'), { file: 'enabled' }).inScope, false);
 });
 
 test('a cgroup that the operator named is in scope in every mode', () => {

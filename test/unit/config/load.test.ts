@@ -39,6 +39,7 @@ test('no file is needed', () => {
         enabled: 'auto',
         socket: '/var/vcap/data/garden/garden.sock',
         cgroupParents: [],
+        staging: 'exclude',
       },
       cri: {
         enabled: false,

@@ -265,6 +265,8 @@ test('what was not watched before this agent, and what the disk does not take', 
   assert.equal(await series(metrics, 'varvel_unwatched_containers'), '2');
   const kept = 'varvel_state_not_kept{part="the sign of life"}';
   assert.equal(await series(metrics, kept), '1');
+  assert.equal(await series(metrics, 'varvel_state_parts_not_kept'), '1');
   troubles = [];
+  assert.equal(await series(metrics, 'varvel_state_parts_not_kept'), '0');
   assert.equal(await series(metrics, kept), undefined);
 });

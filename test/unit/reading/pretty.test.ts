@@ -8,6 +8,7 @@ import { Pretty } from '../../../src/reading/pretty.ts';
 import type { PrettyOptions } from '../../../src/reading/pretty.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { formatLine } from '../../../src/streams/format.ts';
+import { coverageNotice } from '../../../src/streams/notices.ts';
 import { runCommand, runCommandOn } from '../../support/run-command.ts';
 import { containerOf, deliveryOf } from '../streams/delivery-fixture.ts';
 
@@ -137,6 +138,31 @@ test('a line of the agent in its text format is shown as it is', () => {
 
 /** Our own colours are the only escape sequences, and a newline is where we end a line. */
 const OWN = new RegExp(String.raw`\x1b\[(?:0|1|2|31|33|36|1;31)m`, 'g');
+
+const coverage = (lastLine: number, id: string): string => {
+  const told = { version: '1', rules: 7, events: 9, lost: 0, suppressed: 0, lastLine };
+  const line = coverageNotice({ ...told, when: 'running' }, container, TIME_NS);
+  return cf(json(0, line, id));
+};
+
+test('lines that the agent wrote behind the last one here are missing, and told at the end', () => {
+  const holes = (lines: readonly string[]): string[] => pretty(lines).match(/^-- num.*$/gm) ?? [];
+  assert.deepEqual(holes([coverage(0, 'a'), cf(json(1)), cf(json(2)), coverage(5, 'b')]), [
+    '-- numbers 3 to 5 of shop/0 not in this log --',
+  ]);
+  assert.match(
+    pretty([coverage(0, 'a'), coverage(1, 'b')]),
+    /, 1 line missing by their numbers\.$/m,
+  );
+  // A log that begins later: what was given before is not missing in it.
+  assert.deepEqual(holes([coverage(5, 'a'), coverage(5, 'b')]), []);
+  assert.deepEqual(holes([coverage(5, 'a'), cf(json(6)), coverage(6, 'b')]), []);
+  assert.deepEqual(holes([coverage(5, 'a'), cf(json(7))]), [
+    '-- number 6 of shop/0 not in this log --',
+  ]);
+  // Critical lines and what the agent says of itself overtake others.
+  assert.deepEqual(holes([coverage(0, 'a'), coverage(2, 'b'), cf(json(1)), cf(json(2))]), []);
+});
 
 test('no text of an app steers the terminal or begins in the first column', () => {
   const nasty = fc.string({

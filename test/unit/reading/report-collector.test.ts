@@ -225,13 +225,18 @@ describe('numbers and coverage', () => {
     );
   });
 
-  const coverage = (seconds: number, when: Coverage['when'], format: 'json' | 'text' = 'json') =>
+  const coverage = (
+    seconds: number,
+    when: Coverage['when'],
+    format: 'json' | 'text' = 'json',
+    lastLine?: number,
+  ) =>
     cf(
       line(
         0,
         seconds,
         coverageNotice(
-          { when, version: '0.1.0', rules: 68, events: 1234, lost: 5, suppressed: 6 },
+          { when, version: '0.1.0', rules: 68, events: 1234, lost: 5, suppressed: 6, lastLine },
           container,
           0n,
         ),
@@ -251,6 +256,19 @@ describe('numbers and coverage', () => {
       );
       const { version, rules, events, lost, suppressed } = instance.coverage[0] ?? {};
       assert.deepEqual([version, rules, events, lost, suppressed], ['0.1.0', 68, 1234, 5, 6]);
+    }
+  });
+
+  test('lines behind the last one here are missing where a coverage line tells their number', () => {
+    for (const format of ['json', 'text'] as const) {
+      const first = cf(line(1, 1, {}, format), undefined, '08:15:05.000');
+      const lines = [coverage(0, 'start', format, 0), first, coverage(2, 'stop', format, 4)];
+      const [instance] = incidentOf(lines).instances;
+      assert.deepEqual(instance?.numbers.missing(), [{ from: 2, to: 4 }], format);
+      const none = incidentOf([coverage(0, 'start', format, 0), coverage(2, 'stop', format, 1)]);
+      assert.deepEqual(none.instances[0]?.numbers.missing(), [{ from: 1, to: 1 }], format);
+      const unsaid = incidentOf([first, coverage(2, 'stop', format)]);
+      assert.deepEqual(unsaid.instances[0]?.numbers.missing(), [], format);
     }
   });
 

@@ -93,6 +93,30 @@ test('numbers go on with the next agent, and nothing is said of it', async () =>
   assert.deepEqual(told, []);
 });
 
+test('the number of an instance’s last line is told as long as it is known', async () => {
+  const state = await open();
+  assert.equal(state.numbering.lastLineOf('a'), 0);
+  give(state.numbering, 'a');
+  give(state.numbering, 'a');
+  assert.deepEqual([state.numbering.lastLineOf('a'), state.numbering.lastLineOf('b')], [2, 0]);
+  state.close();
+  const next = await open();
+  assert.equal(next.numbering.lastLineOf('a'), 2);
+  forget(next);
+  const bytes = readFileSync(file);
+  bytes.write('another boot'.padEnd(40, '\0'), 24, 'latin1');
+  writeFileSync(file, bytes);
+  // How far the numbers came is not known: no reader may take a number that was never given for a line.
+  const after = await open();
+  assert.deepEqual(
+    [after.numbering.lastLineOf('a'), after.numbering.lastLineOf('new')],
+    [undefined, undefined],
+  );
+  const seq = give(after.numbering, 'a');
+  assert.equal(after.numbering.lastLineOf('a'), seq);
+  after.close();
+});
+
 test('what was on its way when the agent was killed is told, in the log that it is missing from', async () => {
   const before = await open();
   const stuck = new Log();

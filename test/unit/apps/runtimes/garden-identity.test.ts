@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseBulkInfo, parseHandles } from '../../../../src/apps/runtimes/garden-answers.ts';
+import type { Container } from '../../../../src/apps/identity.ts';
 import { containerFromProperties } from '../../../../src/apps/runtimes/garden-identity.ts';
-import { decideScope } from '../../../../src/apps/opt-in.ts';
+import { AppWishes, decideScope } from '../../../../src/apps/opt-in.ts';
 import { propertiesOf } from '../../../support/garden-server.ts';
 
 const HANDLE = 'a1b2c3d4-0000-4000-8000-0123';
@@ -154,6 +155,66 @@ test('the label asks and refuses, as on any runtime, also where the identity is 
   assert.equal(scope('opt-out').inScope, true);
   assert.equal(scope('opt-out', 'off').inScope, false);
   assert.equal(scope('always', 'off').inScope, true);
+});
+
+test('staging can be left out, by the platform’s word alone', () => {
+  const of = (workload: 'app' | 'task' | 'staging', more: object = {}) =>
+    containerFromProperties('h', { ...propertiesOf({ guid: 'g', workload }), ...more }).container;
+  const inScope = (container: Container, staging?: 'exclude' | 'watch'): boolean =>
+    decideScope('always', container, { staging }).inScope;
+  assert.equal(inScope(of('staging'), 'exclude'), false);
+  assert.match(
+    decideScope('always', of('staging'), { staging: 'exclude' }).reason,
+    /runtimes\.garden\.staging: exclude/,
+  );
+  assert.equal(inScope(of('staging'), 'watch'), true);
+  assert.equal(inScope(of('app'), 'exclude'), true);
+  assert.equal(inScope(of('task'), 'exclude'), true);
+  // Whoever names a process type or a label cannot leave himself out.
+  const named = withLogConfig({
+    source_name: 'APP/PROC/STAGING',
+    tags: { process_type: 'staging', 'network.container_workload': 'staging' },
+  }).container;
+  assert.equal(inScope(named, 'exclude'), true);
+  // Cells that do not tell the workload name staging by its log.
+  const old = (source: string): Container => {
+    const log = JSON.stringify({ guid: 'g', index: 0, source_name: source, tags: {} });
+    const told = { ...propertiesOf({ guid: 'g' }), log_config: log };
+    Reflect.deleteProperty(told, 'network.container_workload');
+    return containerFromProperties('h', told).container;
+  };
+  assert.equal(inScope(old('STG'), 'exclude'), false);
+  assert.equal(inScope(old('APP/PROC/WEB'), 'exclude'), true);
+  assert.equal(old('STG').app?.guid, 'g', 'its log is the app’s');
+});
+
+test('a task asks as the instances of its app do, the last time that one was seen', () => {
+  const wishes = new AppWishes();
+  const instance = (varvel?: string, guid = 'g'): Container =>
+    containerFromProperties(
+      'h',
+      propertiesOf({ guid, tags: varvel === undefined ? {} : { varvel } }),
+    ).container;
+  const task = containerFromProperties(
+    't',
+    propertiesOf({ guid: 'g', workload: 'task' }),
+  ).container;
+  const decide = (mode: 'opt-in' | 'opt-out' = 'opt-in') =>
+    decideScope(mode, task, { asksElsewhere: wishes.of(task) });
+  assert.match(decide().reason, /^It is a task without a policy file, and no instance of its app/);
+  wishes.note(instance('on', 'another'));
+  wishes.note(task);
+  assert.equal(decide().inScope, false);
+  wishes.note(instance('on'));
+  assert.deepEqual(decide(), {
+    inScope: true,
+    reason: 'It is a task, and its app’s label metric.tag.cloudfoundry.org/varvel is "on".',
+  });
+  wishes.note(instance('off'));
+  assert.deepEqual([decide().inScope, decide('opt-out').inScope], [false, false]);
+  wishes.note(instance());
+  assert.deepEqual([decide().inScope, decide('opt-out').inScope], [false, true]);
+  assert.equal(decideScope('opt-in', task, { file: 'enabled' }).inScope, true);
 });
 
 test('answers: lists, and one container’s part of a bulk_info', () => {

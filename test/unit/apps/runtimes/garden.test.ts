@@ -272,6 +272,8 @@ test('containers that are below no pattern are named as the problem that they ar
   const { server, runtime, warnings, cgroups } = await stage(t, { cgroupParents: ['/a/garden'] });
   server.create('h', propertiesOf({ guid: 'app-1' }));
   await runtime.reconcile();
+  assert.deepEqual(warnings, [], 'it may be gone, or its cgroup not seen yet');
+  await runtime.reconcile();
   await runtime.reconcile();
   const told = /none of its 1 containers is below \/garden or \/a\/garden, so none is watched: set/;
   assert.equal(warnings.filter((text) => told.test(text)).length, 1);
@@ -318,4 +320,31 @@ test('cgroups of sidecars beside a container are its own: Garden is asked for th
   lookup(`${handle}-liveness-healthcheck-0`);
   await until('the container is described', () => described.has(handle));
   assert.deepEqual(bulk(server), [[handle]]);
+});
+
+test('in churn, where each list has other containers, nobody is told that Garden is elsewhere', async (t) => {
+  const { server, runtime, warnings } = await stage(t);
+  for (let round = 0; round < 5; round++) {
+    server.create(`h-${round}`, propertiesOf({ guid: 'app-1' }));
+    await runtime.reconcile();
+    server.destroy(`h-${round}`);
+  }
+  assert.deepEqual(warnings, []);
+  assert.match(runtime.status().message, /^Connected to Garden at [^,]*\.$/);
+});
+
+test('Diego’s own containers, which are no app’s, are described without a warning', async (t) => {
+  const { server, runtime, warnings, described, cgroups } = await stage(t);
+  for (const handle of ['executor-healthcheck-1f2e', 'rootfs-c-9', 'half']) cgroups.add(handle);
+  server.create('executor-healthcheck-1f2e', { 'executor:owner': 'executor' });
+  server.create('rootfs-c-9', {});
+  await runtime.reconcile();
+  assert.deepEqual(
+    [...described.values()].map(({ app }) => app),
+    [undefined, undefined],
+  );
+  assert.deepEqual(warnings, []);
+  server.create('half', { log_config: '{"guid":"g"}' });
+  await runtime.reconcile();
+  assert.equal(warnings.filter((text) => /app is not certain/.test(text)).length, 1);
 });
