@@ -37,6 +37,7 @@ const SET: Readonly<Record<string, unknown>> = {
   'rules.matching': 'all',
   'garden.socket': '/var/vcap/data/other/garden.sock',
   'garden.cgroup_parents': ['/system.slice/garden'],
+  'garden.staging': 'watch',
   cgroup_hierarchy: 'v1',
   rescan_interval: '30s',
   hold_time: '4s',
