@@ -342,7 +342,7 @@ export async function endProcess(pid: number): Promise<void> {
 }
 
 /** Every cgroup hierarchy that is mounted here, v1 and v2. */
-function cgroupMounts(): string[] {
+export function cgroupMounts(): string[] {
   return readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .filter((line) => / - cgroup2? /.test(line))

@@ -1,8 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { unmountBelow, writeBusyboxTree } from './dockerd.ts';
+import { cgroupMounts, unmountBelow, writeBusyboxTree } from './dockerd.ts';
+import { until } from './e2e-agent.ts';
 import { GardenCell } from './garden-cell.ts';
 
 /** Only a hang takes as long. */
@@ -101,7 +102,15 @@ export class RuncGarden {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const handle of [...this.#containers.keys()]) await this.destroy(handle);
     unmountBelow(this.cell.folder);
+    const { root } = this.cell;
     await this.cell[Symbol.asyncDispose]();
+    // runc makes what is above its cgroups in every hierarchy, and leaves it there.
+    for (const mount of cgroupMounts()) {
+      for (const path of [root, dirname(root)]) {
+        const whole = join(mount, path);
+        if (existsSync(whole)) await until(`${whole} is removed`, () => isRemoved(whole));
+      }
+    }
   }
 
   #pidFile(id: string): string {
@@ -159,4 +168,14 @@ export class RuncGarden {
     };
     writeFileSync(join(dirname(rootfs), 'config.json'), JSON.stringify(spec));
   }
+}
+
+/** A process leaves its cgroup some time after its parent has heard of its end. */
+function isRemoved(cgroup: string): boolean {
+  try {
+    rmdirSync(cgroup);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+  return true;
 }
