@@ -10,92 +10,21 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Container } from '../../../src/apps/identity.ts';
-import { ProcFs } from '../../../src/context/proc-reader.ts';
-import type { PolicyText } from '../../../src/policy/policies.ts';
-import { PolicyFiles } from '../../../src/policy/policy-files.ts';
 import { PolicyPins, type PinnedPolicy } from '../../../src/policy/policy-pins.ts';
 import type { OwnFile, OwnFileRefusal } from '../../../src/shared/container-root.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { FixtureProc } from '../context/fixture-proc.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
-
-const PLAIN = '/etc/varvel/varvel.yml';
-const DROPLET = '/home/vcap/deps/1/varvel/policy.json';
-/** Ticks of 10 ms, with the boot at Unix time 0. */
-const START_TICKS = 500;
-const START_NS = 5_000_000_000n;
-/** Garden's own process is older than the app. */
-const INIT_TICKS = 100;
-const INIT_NS = 1_010_000_000n;
-
-function world({ folder = temporaryFolder('varvel-pins-'), bootId = 'b' } = {}) {
-  const proc = new FixtureProc();
-  proc.put({ pid: 9, comm: 'app', startTicks: START_TICKS });
-  const files = new Map<string, OwnFile | OwnFileRefusal>();
-  const roots = new Set([9]);
-  /** Processes with an image of their own. */
-  const sidecars = new Set<number>();
-  let inCell: readonly number[] = [];
-  const owners = new Map<number, { runtime: Container['runtime']; key: string }>([
-    [1, { runtime: 'docker', key: 'c' }],
-    [2, { runtime: 'garden', key: 'h' }],
-    [3, { runtime: 'cgroup', key: '/x' }],
-  ]);
-  const answered: string[] = [];
-  const problems: unknown[] = [];
-  const programs = new Map<string, bigint | 'not yet'>();
-  const time = { nowMs: 0, bootNs: START_NS };
-  const policies = new PolicyFiles({
-    rootReader: {
-      readOwnFile: (_, path) => files.get(path),
-      namesIn: (_, path) => (path === '/home/vcap/deps' ? ['10', '1', 'x', '..'] : []),
-      hasContainerRoot: (pid) => roots.has(pid),
-      hasOtherRoot: (pid, other) => sidecars.has(pid) !== sidecars.has(other),
-    },
-    procReader: new ProcFs(proc.root),
-    pins: new PolicyPins({ inside: folder }, (error) => problems.push(error)),
-    programSince: (pid, startTicks) => programs.get(`${pid} ${startTicks}`),
-    bootNs: () => time.bootNs,
-    unixMinusBootNs: () => 0n,
-    nowMs: () => time.nowMs,
-    bootId,
-    ownerOf: (root) => owners.get(root),
-    processesOf: (runtime, key) => (runtime === 'garden' && key === 'h' ? inCell : []),
-    onAnswered: (runtime, key) => answered.push(`${runtime} ${key}`),
-  });
-  const put = (path: string, text: string, changedNs = 0n): void =>
-    void files.set(path, { bytes: Buffer.from(text), changedNs });
-  /** The process runs its first program, which records tell, or do not. */
-  const begin = (root: number, sinceNs: bigint | undefined, vpid = 1, pid = 9): void => {
-    if (sinceNs !== undefined) programs.set(`${pid} ${START_TICKS}`, sinceNs);
-    policies.onProgram(root, { pid, vpid, startBootNs: START_NS, sinceBootNs: sinceNs ?? 0n });
-  };
-  /** Garden's first process, which the agent has seen begin or not; with it the others that run in the container. */
-  const cell = (others: readonly number[], seen: 'seen' | 'not seen' = 'seen'): void => {
-    proc.put({ pid: 8, comm: 'garden-init', startTicks: INIT_TICKS });
-    roots.add(8);
-    if (seen === 'seen') programs.set(`8 ${INIT_TICKS}`, INIT_NS);
-    others.forEach((pid) => {
-      proc.put({ pid, comm: 'app', startTicks: START_TICKS });
-      roots.add(pid);
-    });
-    inCell = [...others, 8];
-  };
-  return {
-    ...{ policies, proc, files, roots, sidecars, put, programs, begin, cell },
-    ...{ answered, folder, problems, time },
-  };
-}
-const found = (answer: PolicyText | 'none' | undefined): PolicyText | undefined =>
-  answer === 'none' ? undefined : answer;
-const docker = (more: Partial<Container> = {}): Container =>
-  containerOf({ fullId: 'c', ranBefore: false, ...more });
-const garden = containerOf({ fullId: 'h', runtime: 'garden' });
-
-/** When the first program begins; the process that runs it has been there for 100 ms. */
-const BEGUN_NS = START_NS + 100_000_000n;
+import {
+  PLAIN,
+  DROPLET,
+  START_TICKS,
+  START_NS,
+  world,
+  found,
+  docker,
+  BEGUN_NS,
+} from './policy-files-fixture.ts';
 
 test('read before the app’s program runs: verified, whatever the times, as soon as that program has begun', () => {
   const { policies, put, begin, answered, time } = world();
@@ -236,130 +165,6 @@ test('looked into: only through processes that have the container’s root, and 
   assert.equal(policies.answerOf(docker()), 'none');
 });
 
-const staged = (policy: string): string => JSON.stringify({ format: 1, policy });
-
-test('Garden: the droplet comes after the first process; it is verified if it was there before any other program', () => {
-  const { policies, put, begin, cell, answered } = world();
-  cell([]);
-  begin(2, INIT_NS, 1, 8);
-  assert.equal(policies.lookInto(garden, [8], true), 'empty', 'it may still come');
-  put(DROPLET, staged('rules: []'), BEGUN_NS - 21_000_000n);
-  cell([9]);
-  begin(2, BEGUN_NS, 20);
-  assert.deepEqual(answered, ['garden h']);
-  assert.deepEqual(policies.textOf(garden), {
-    name: 'varvel.yml',
-    text: 'rules: []',
-    trust: 'verified',
-  });
-});
-
-test('Garden: what the app’s first program changes at once is not verified', () => {
-  for (const changedNs of [BEGUN_NS - 19_000_000n, BEGUN_NS + 1n]) {
-    const { policies, put, begin, cell } = world();
-    cell([9]);
-    put(DROPLET, staged('rules: []'), changedNs);
-    begin(2, BEGUN_NS, 20);
-    assert.equal(found(policies.textOf(garden))?.trust, 'unverified', String(changedNs));
-  }
-});
-
-test('Garden: the first program counts, also where the file is found later', () => {
-  for (const [changedNs, trust] of [
-    [BEGUN_NS - 30_000_000n, 'verified'],
-    [BEGUN_NS + 30_000_000n, 'unverified'],
-  ] as const) {
-    const { policies, put, begin, cell, time } = world();
-    cell([9]);
-    begin(2, BEGUN_NS, 20);
-    assert.equal(policies.answerOf(garden), undefined);
-    begin(2, BEGUN_NS * 2n, 21);
-    put(DROPLET, staged('rules: []'), changedNs);
-    time.bootNs = BEGUN_NS * 3n;
-    assert.equal(policies.lookInto(garden, [9, 8], false), 'answered');
-    assert.equal(found(policies.textOf(garden))?.trust, trust);
-  }
-});
-
-test('Garden: where the first program may have been missed, nothing is verified', () => {
-  const late = world();
-  late.cell([9], 'not seen');
-  late.put(DROPLET, staged('rules: []'));
-  late.begin(2, BEGUN_NS, 20);
-  assert.equal(found(late.policies.textOf(garden))?.trust, 'unverified');
-
-  const lost = world();
-  lost.cell([9]);
-  lost.put(DROPLET, staged('rules: []'));
-  lost.policies.onProcessRecordsLost(2);
-  lost.begin(2, BEGUN_NS, 20);
-  assert.equal(lost.policies.lookInto(garden, [9, 8], false), 'answered');
-  assert.equal(found(lost.policies.textOf(garden))?.trust, 'unverified');
-
-  const never = world();
-  never.cell([9]);
-  never.put(DROPLET, staged('rules: []'));
-  assert.equal(never.policies.lookInto(garden, [9, 8], false), 'empty', 'its record is on its way');
-  never.time.bootNs += 3_000_000_001n;
-  assert.equal(never.policies.lookInto(garden, [9, 8], false), 'answered');
-  assert.equal(found(never.policies.textOf(garden))?.trust, 'unverified');
-});
-
-test('Garden: a sidecar’s image says nothing of the app, and takes nothing away', () => {
-  const { policies, put, begin, cell, sidecars, time } = world();
-  cell([9]);
-  sidecars.add(9);
-  assert.equal(policies.isWanted(2), false, 'nobody looks through what the runtime sets up');
-  put(PLAIN, 'rules: []');
-  policies.lookAtSetup(2, 9, START_TICKS);
-  assert.equal(policies.answerOf(garden), undefined);
-  begin(2, BEGUN_NS, 1);
-  time.bootNs += 60_000_000_000n;
-  assert.equal(policies.lookInto(garden, [9, 8], true), 'empty', 'the app has not begun');
-});
-
-test('Garden: half of a droplet is not read', () => {
-  const { policies, put, begin, cell, time } = world();
-  cell([9]);
-  put(DROPLET, '{"format":1,"pol', time.bootNs - 999_000_000n);
-  assert.equal(policies.lookInto(garden, [8, 9], false), 'empty');
-  put(DROPLET, staged('rules: []'), time.bootNs - 999_000_000n);
-  begin(2, BEGUN_NS, 20);
-  assert.equal(found(policies.textOf(garden))?.trust, 'verified');
-});
-
-test('Garden: once the app has run for a second without a file there is none', () => {
-  const { policies, cell, begin, time } = world();
-  cell([9]);
-  assert.equal(policies.lookInto(garden, [8, 9], false), 'empty');
-  begin(2, BEGUN_NS, 20);
-  assert.equal(policies.lookInto(garden, [8, 9], false), 'empty');
-  time.bootNs = START_NS + 1_000_000_000n;
-  assert.equal(policies.lookInto(garden, [8, 9], false), 'answered');
-  assert.equal(policies.answerOf(garden), 'none');
-});
-
-test('Garden: verified stays verified for the next agent, whatever the file says by then', () => {
-  const { policies, put, begin, cell, folder } = world();
-  cell([9]);
-  put(DROPLET, staged('rules: []'));
-  begin(2, BEGUN_NS, 20);
-  assert.equal(found(policies.textOf(garden))?.trust, 'verified');
-  for (const seen of ['seen', 'not seen'] as const) {
-    const next = world({ folder });
-    next.cell([9], seen);
-    next.put(DROPLET, staged('rules: [] # other'), START_NS * 9n);
-    assert.equal(next.policies.lookInto(garden, [8, 9], false), 'answered');
-    const { text, trust, note } = found(next.policies.textOf(garden)) ?? {};
-    assert.deepEqual([text, trust], ['rules: []', 'verified']);
-    assert.match(note ?? '', /another now than when the app started/);
-  }
-  const next = world({ folder });
-  next.cell([9], 'not seen');
-  next.begin(2, BEGUN_NS * 2n, 21);
-  assert.equal(found(next.policies.textOf(garden))?.trust, 'verified', 'found by a program');
-});
-
 test('files that are not taken say why', () => {
   const says = (path: string, there: OwnFile | OwnFileRefusal): string | undefined => {
     const { policies, files, begin } = world();
@@ -422,24 +227,6 @@ test('pinned for the next agent, that says when the file is another by then; for
   next.time.nowMs = 60_001;
   next.policies.ended('docker', 'd');
   assert.equal(next.policies.answerOf(docker()), undefined);
-});
-
-test('a handle of Garden’s that is another container’s now has no pin, and no answer', () => {
-  const { policies, put, begin, cell, folder } = world();
-  cell([9]);
-  put(DROPLET, staged('rules: []'));
-  begin(2, BEGUN_NS, 20);
-  assert.equal(found(policies.textOf(garden))?.trust, 'verified');
-  policies.forget('garden', 'h');
-  assert.equal(policies.answerOf(garden), undefined);
-  begin(2, BEGUN_NS, 20);
-  assert.ok(policies.textOf(garden));
-  const other = world({ folder, bootId: 'after the boot' });
-  other.cell([]);
-  assert.equal(other.policies.lookInto(garden, [8], false), 'empty');
-  const same = world({ folder });
-  same.cell([]);
-  assert.equal(same.policies.lookInto(garden, [8], false), 'answered');
 });
 
 test('pins: what is damaged, old or too much is not kept, and a disk that takes nothing harms nobody', () => {
