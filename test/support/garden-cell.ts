@@ -96,20 +96,24 @@ export class GardenCell {
     return join(this.#mountPoint, this.root, path, 'cgroup.procs');
   }
 
-  /** A process leaves its cgroup some time after its parent has heard of its end. */
   async #remove(path: string): Promise<void> {
-    for (const deadline = Date.now() + EMPTY_MS; ;) {
-      try {
-        rmdirSync(join(this.#mountPoint, path));
-        break;
-      } catch (error) {
-        const { code } = error as NodeJS.ErrnoException;
-        if (code === 'ENOENT') break;
-        if (code !== 'EBUSY' || Date.now() > deadline) throw error;
-        await delay(5);
-      }
-    }
+    await removeCgroup(join(this.#mountPoint, path));
     const at = this.#made.indexOf(path);
     if (at >= 0) this.#made.splice(at, 1);
+  }
+}
+
+/** Removes it if it is there. A process leaves its cgroup some time after its parent has heard of its end. */
+export async function removeCgroup(folder: string): Promise<void> {
+  for (const deadline = Date.now() + EMPTY_MS; ;) {
+    try {
+      rmdirSync(folder);
+      return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return;
+      if (code !== 'EBUSY' || Date.now() > deadline) throw error;
+      await delay(5);
+    }
   }
 }

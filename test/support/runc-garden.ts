@@ -1,10 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cgroupMounts, unmountBelow, writeBusyboxTree } from './dockerd.ts';
-import { until } from './e2e-agent.ts';
-import { GardenCell } from './garden-cell.ts';
+import { GardenCell, removeCgroup } from './garden-cell.ts';
 
 /** Only a hang takes as long. */
 const RUNC_MS = 120_000;
@@ -106,10 +105,7 @@ export class RuncGarden {
     await this.cell[Symbol.asyncDispose]();
     // runc makes what is above its cgroups in every hierarchy, and leaves it there.
     for (const mount of cgroupMounts()) {
-      for (const path of [root, dirname(root)]) {
-        const whole = join(mount, path);
-        if (existsSync(whole)) await until(`${whole} is removed`, () => isRemoved(whole));
-      }
+      for (const path of [root, dirname(root)]) await removeCgroup(join(mount, path));
     }
   }
 
@@ -168,14 +164,4 @@ export class RuncGarden {
     };
     writeFileSync(join(dirname(rootfs), 'config.json'), JSON.stringify(spec));
   }
-}
-
-/** A process leaves its cgroup some time after its parent has heard of its end. */
-function isRemoved(cgroup: string): boolean {
-  try {
-    rmdirSync(cgroup);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT';
-  }
-  return true;
 }
