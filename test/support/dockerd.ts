@@ -358,11 +358,20 @@ async function removeCgroups(ids: readonly string[], home: string): Promise<void
       const path = join(parent, id);
       while (existsSync(path) && !removeCgroupTree(path) && Date.now() < deadline) await delay(20);
     }
-    // Another test's dockerd may be about to create a container in it.
-    const others = readdirSync('/tmp').some(
-      (name) => join('/tmp', name) !== home && join('/tmp', name).startsWith(HOME_PREFIX),
-    );
+    // Another test's dockerd may be about to create a container in it. What a killed test left has none.
+    const others = readdirSync('/tmp')
+      .map((name) => join('/tmp', name))
+      .some((other) => other !== home && other.startsWith(HOME_PREFIX) && engineRuns(other));
     if (!others && existsSync(parent)) removeEmpty(parent);
+  }
+}
+
+function engineRuns(home: string): boolean {
+  try {
+    const pid = readFileSync(join(home, 'docker.pid'), 'utf8').trim();
+    return readFileSync(`/proc/${pid}/comm`, 'utf8') === 'dockerd\n';
+  } catch {
+    return false;
   }
 }
 
