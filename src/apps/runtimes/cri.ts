@@ -63,7 +63,7 @@ export class CriRuntime implements Runtime {
   readonly #timeoutMs: number;
   readonly #patienceMs: number;
   readonly #warnings: RuntimeWarnings;
-  readonly #inquiries: Inquiries;
+  readonly #inquiries: Inquiries<ReadonlyMap<string, Answer>>;
   readonly #connection: Connection;
   /** Containers and sandboxes that were told and not destroyed. */
   readonly #told = new Set<string>();
@@ -94,8 +94,7 @@ export class CriRuntime implements Runtime {
     });
     this.#inquiries = new Inquiries({
       ask: (ids) => this.#look(ids),
-      onAnswer: (id, answer, sinceMs) =>
-        this.#onAnswer(id, (answer as ReadonlyMap<string, Answer>).get(id), sinceMs),
+      onAnswer: (id, answer, sinceMs) => this.#onAnswer(id, answer.get(id), sinceMs),
       onFailure: (error) => this.#onFailure(error),
       isWanted: (id) => this.#sink?.hasCgroup(this.name, id) === true,
       nowMs: () => performance.now(),

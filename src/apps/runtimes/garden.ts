@@ -28,6 +28,12 @@ export interface GardenCounters extends InquiryCounters {
   readonly connects: number;
 }
 
+/** What Garden said of some containers. Of two answers, that to the later question is true: they may come in any order. */
+interface BulkAnswer {
+  readonly question: number;
+  readonly answer: unknown;
+}
+
 /**
  * Cgroups beside a container's own, of sidecars that Diego's executor gives limits of their own: the handle, a dash, and the
  * process's name. Garden does not list them.
@@ -57,14 +63,16 @@ export class GardenRuntime implements Runtime {
   readonly #patienceMs: number;
   readonly #logger: Logger;
   readonly #warnings: RuntimeWarnings;
-  readonly #inquiries: Inquiries;
-  /** Containers that were told and not destroyed. */
-  readonly #told = new Set<string>();
+  readonly #inquiries: Inquiries<BulkAnswer>;
+  /** Containers that were told and not destroyed, and the question whose answer was told last. */
+  readonly #told = new Map<string, number>();
   /** For each list under way: the handles that became another container's meanwhile. */
   readonly #lists = new Set<Set<string>>();
   readonly #connection: Connection;
   #sink: RuntimeSink | undefined;
   #elsewhere = false;
+  /** Questions about containers so far. */
+  #questions = 0;
   #listedBefore: ReadonlySet<string> = new Set();
 
   /** Throws UserError for a cgroup parent that cannot be one. */
@@ -154,7 +162,7 @@ export class GardenRuntime implements Runtime {
 
   /** Asks for all containers and tells what each is; those that are no longer there are told as destroyed. */
   async #list(): Promise<void> {
-    const before = new Set(this.#told);
+    const before = new Set(this.#told.keys());
     const renewed = new Set<string>();
     this.#lists.add(renewed);
     try {
@@ -162,16 +170,18 @@ export class GardenRuntime implements Runtime {
       if (handles === undefined) throw new QuestionError('answer', 'a list that is none');
       for (let at = 0; at < handles.length; at += MAX_BATCH) {
         const batch = handles.slice(at, at + MAX_BATCH);
-        const answer = await this.#bulkInfo(batch).catch((error: unknown) => {
+        const bulk = await this.#bulkInfo(batch).catch((error: unknown) => {
           if (!(error instanceof QuestionError) || error.kind !== 'answer') throw error;
           this.#warnings.failed(error.message);
           // One of them may spoil the answer for all: then each is asked for alone.
           for (const handle of batch) this.#inquiries.ask(handle);
+          return undefined;
         });
+        if (bulk === undefined) continue;
         for (const handle of batch) {
           if (renewed.has(handle)) continue;
-          const info = parseBulkInfo(answer, handle);
-          if (info?.state === 'known') this.#describe(handle, info.properties);
+          const info = parseBulkInfo(bulk.answer, handle);
+          if (info?.state === 'known') this.#describe(handle, info.properties, bulk.question);
         }
       }
       const listed = new Set(handles);
@@ -208,22 +218,29 @@ export class GardenRuntime implements Runtime {
     this.#connection.message = message;
   }
 
-  #describe(handle: string, properties: Readonly<Record<string, unknown>>, late = false): boolean {
+  /** True when the container is described: so, or by the answer to a later question, which came first. */
+  #describe(
+    handle: string,
+    properties: Readonly<Record<string, unknown>>,
+    question: number,
+    late = false,
+  ): boolean {
+    if (question < (this.#told.get(handle) ?? 0)) return true;
     const { container, unfinished, isOfApp } = containerFromProperties(handle, properties);
     if (unfinished && !late) return false;
     if (container.doubt === undefined || !isOfApp) this.#warnings.certain(handle);
     else this.#warnings.doubtful(handle, container.doubt);
-    this.#told.add(handle);
+    this.#told.set(handle, question);
     this.#sink?.described(this.name, handle, container);
     this.#inquiries.settle(handle);
     return true;
   }
 
   /** True when this answers the question. */
-  #onAnswer(handle: string, answer: unknown, sinceMs: number): boolean {
+  #onAnswer(handle: string, { answer, question }: BulkAnswer, sinceMs: number): boolean {
     const info = parseBulkInfo(answer, handle);
     const late = performance.now() - sinceMs >= this.#patienceMs;
-    if (info?.state === 'known') return this.#describe(handle, info.properties, late);
+    if (info?.state === 'known') return this.#describe(handle, info.properties, question, late);
     if (info?.state === 'unknown') {
       if (late) this.#sink?.notFound(this.name, handle);
       return late;
@@ -232,8 +249,10 @@ export class GardenRuntime implements Runtime {
     return false;
   }
 
-  #bulkInfo(handles: readonly string[]): Promise<unknown> {
-    return this.#ask(`/containers/bulk_info?handles=${encodeURIComponent(handles.join(','))}`);
+  async #bulkInfo(handles: readonly string[]): Promise<BulkAnswer> {
+    const question = ++this.#questions;
+    const path = `/containers/bulk_info?handles=${encodeURIComponent(handles.join(','))}`;
+    return { question, answer: await this.#ask(path) };
   }
 
   #ask(path: string, maxBytes = MAX_INFO_BYTES): Promise<unknown> {

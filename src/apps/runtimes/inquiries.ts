@@ -23,11 +23,11 @@ interface Inquiry {
 }
 
 /** What the inquiries stand on. */
-export interface InquiryOptions {
+export interface InquiryOptions<Answer> {
   /** Asks for these; rejects when there is no answer. */
-  readonly ask: (handles: readonly string[]) => Promise<unknown>;
+  readonly ask: (handles: readonly string[]) => Promise<Answer>;
   /** The answer, for one of those that were asked for. True: enough. False: to be asked again. */
-  readonly onAnswer: (handle: string, answer: unknown, sinceMs: number) => boolean;
+  readonly onAnswer: (handle: string, answer: Answer, sinceMs: number) => boolean;
   /** Nothing came of a question. True: one of its handles may be the reason. */
   readonly onFailure: (error: unknown) => boolean;
   /** Whether it is worth asking once more. */
@@ -48,8 +48,8 @@ export interface InquiryCounters {
  * Who is asked for, in as few questions as it takes: handles of a few ms share one, and those without an answer are
  * asked for again with back-off as long as they are wanted. At most 4 questions are under way.
  */
-export class Inquiries {
-  readonly #options: InquiryOptions;
+export class Inquiries<Answer> {
+  readonly #options: InquiryOptions<Answer>;
   readonly #queue = new PQueue({ concurrency: CONCURRENCY });
   readonly #inquiries = new Map<string, Inquiry>();
   readonly #counts = { questions: 0, failures: 0, refused: 0 };
@@ -57,7 +57,7 @@ export class Inquiries {
   #timerAtMs = Infinity;
   #stopped = false;
 
-  constructor(options: InquiryOptions) {
+  constructor(options: InquiryOptions<Answer>) {
     this.#options = options;
   }
 
@@ -149,15 +149,13 @@ export class Inquiries {
 
   async #question(batch: readonly Inquiry[]): Promise<void> {
     this.#counts.questions++;
-    let answer: unknown;
-    let failed = false;
+    let answer: Answer | undefined;
     let suspicious = false;
     // Renewed while it waited for its turn: what is asked now is about the new one.
     for (const inquiry of batch) inquiry.renewed = false;
     try {
       answer = await this.#options.ask(batch.map(({ handle }) => handle));
     } catch (error) {
-      failed = true;
       if (this.#stopped) return;
       this.#counts.failures++;
       suspicious = this.#options.onFailure(error);
@@ -172,7 +170,7 @@ export class Inquiries {
       }
       inquiry.alone ||= suspicious;
       const { handle, sinceMs } = inquiry;
-      if (!failed && this.#options.onAnswer(handle, answer, sinceMs))
+      if (answer !== undefined && this.#options.onAnswer(handle, answer, sinceMs))
         this.#inquiries.delete(handle);
       else this.#again(inquiry);
     }

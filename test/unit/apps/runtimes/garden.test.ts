@@ -244,6 +244,30 @@ test('an answer about the container that had the handle before is void', async (
   assert.equal(described.get('h')?.app?.guid, 'app-2');
 });
 
+test('an answer that is older than another one, and comes after it, is void', async (t) => {
+  const { server, runtime, described, lookup, until } = await stage(t);
+  const tagged = (state: string): Record<string, string> =>
+    propertiesOf({ guid: 'app', tags: { varvel: state } });
+  const stateNow = (): string | undefined =>
+    described.get('h')?.labels['metric.tag.cloudfoundry.org/varvel'] ??
+    described.get('h')?.labels['varvel'];
+  server.create('h', tagged('off'));
+  server.begin('in-the-making');
+  server.delayMs = 500;
+  lookup('h');
+  lookup('in-the-making');
+  await until('both are asked for', () => bulk(server).length === 1);
+  server.delayMs = 0;
+  server.create('h', tagged('on'));
+  await runtime.reconcile();
+  assert.equal(stateNow(), 'on');
+  // It is in the same question, and asked for again after its answer.
+  await until('the first answer has come', () => bulk(server).length >= 3);
+  server.create('in-the-making', tagged('on'));
+  await until('all is told', () => described.has('in-the-making'));
+  assert.equal(stateNow(), 'on');
+});
+
 test('Garden is down at the start, comes, goes, and comes again', async (t) => {
   const { server, runtime, described, warnings, lookup, until } = await stage(t, {}, false);
   assert.equal(runtime.status().connected, false);
