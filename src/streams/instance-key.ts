@@ -3,14 +3,20 @@ import type { Container } from '../apps/identity.ts';
 /** What has no container. */
 export const HOST = '';
 
+/** A container is asked for with each detection, and is never changed. */
+const keys = new WeakMap<Container, string>();
+
 /** What one log holds the lines of: an instance of an app, or the container where no instance or no app is known. */
 export function instanceKey(container: Container | undefined): string {
   if (container === undefined) return HOST;
-  if (container.app === undefined) return JSON.stringify([container.fullId]);
-  const { guid, name, space, org, processType, instance } = container.app;
-  return JSON.stringify(
-    instance === undefined
-      ? [container.fullId]
-      : [guid ?? name, guid === undefined ? [org, space] : [], processType, instance],
-  );
+  let key = keys.get(container);
+  if (key === undefined) keys.set(container, (key = keyOf(container)));
+  return key;
+}
+
+function keyOf({ fullId, app }: Container): string {
+  if (app?.instance === undefined) return JSON.stringify([fullId]);
+  const { guid, name, space, org, processType, instance } = app;
+  const scope = guid === undefined ? [org, space] : [];
+  return JSON.stringify([guid ?? name, scope, processType, instance]);
 }

@@ -26,7 +26,7 @@ export interface Suppressed {
   readonly container: Container | undefined;
 }
 
-/** Rules of app instances whose buckets are kept; beyond, the least recent is forgotten, and its counts told first. */
+/** Rules of app instances whose buckets are kept; beyond, the least recent instance is forgotten, and its counts told first. */
 const MAX_BUCKETS = 16_384;
 
 const RESERVED: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
@@ -43,6 +43,13 @@ interface RuleBucket extends Bucket {
   toldMs: number;
 }
 
+interface Instance {
+  readonly key: string;
+  readonly rules: Map<string, RuleBucket>;
+  readonly reserved: Bucket;
+  readonly shared: Bucket;
+}
+
 /**
  * Keeps a detection that comes again and again from filling its app's log: a token bucket per rule and app instance, and
  * one for all rules of the instance. The first lines are written as they come; the rest is counted exactly, and becomes a
@@ -52,9 +59,11 @@ export class DetectionLimiter {
   readonly #options: LimitOptions;
   readonly #nowMs: () => number;
   /** Least recently used first. */
-  readonly #rules = new Map<string, RuleBucket>();
-  readonly #instances = new Map<string, Bucket>();
-  readonly #counting = new Set<string>();
+  readonly #instances = new Map<string, Instance>();
+  /** The last of them: in a flood it is asked for again and again. */
+  #latest: Instance | undefined;
+  #buckets = 0;
+  readonly #counting = new Set<RuleBucket>();
   readonly #told: Suppressed[] = [];
 
   constructor(options: LimitOptions, nowMs: () => number) {
@@ -75,11 +84,9 @@ export class DetectionLimiter {
   #take(detection: DetectionBrief, isLine: boolean): boolean {
     const nowMs = this.#nowMs();
     const { burst, perMinute, appBurst, appPerMinute } = this.#options;
-    const instance = instanceKey(detection.container);
-    const key = `${instance} ${detection.rule}`;
-    const bucket = this.#rule(key, nowMs);
-    const reserve = RESERVED.includes(detection.priority) ? 'reserved' : 'shared';
-    const own = this.#instance(`${reserve} ${instance}`, nowMs);
+    const instance = this.#instance(instanceKey(detection.container), nowMs);
+    const bucket = this.#rule(instance, detection.rule, nowMs);
+    const own = RESERVED.includes(detection.priority) ? instance.reserved : instance.shared;
     fill(bucket, burst, perMinute, nowMs);
     fill(own, appBurst, appPerMinute, nowMs);
     if (bucket.tokens >= 1 && own.tokens >= 1) {
@@ -91,7 +98,7 @@ export class DetectionLimiter {
     }
     if (bucket.suppressed++ === 0) {
       bucket.firstNs = detection.timeNs;
-      this.#counting.add(key);
+      this.#counting.add(bucket);
     }
     bucket.last = detection;
     return false;
@@ -100,18 +107,16 @@ export class DetectionLimiter {
   /** What is to be told now: counted for `summaryMs`, or with `all` everything. Each count is told once. */
   due(all = false): readonly Suppressed[] {
     const nowMs = this.#nowMs();
-    for (const key of this.#counting) {
-      const bucket = this.#rules.get(key);
-      if (bucket === undefined || (!all && nowMs - bucket.toldMs < this.#options.summaryMs))
-        continue;
-      this.#tell(key, bucket);
+    for (const bucket of this.#counting) {
+      if (!all && nowMs - bucket.toldMs < this.#options.summaryMs) continue;
+      this.#tell(bucket);
       bucket.toldMs = nowMs;
     }
     return this.#told.splice(0);
   }
 
-  #tell(key: string, bucket: RuleBucket): void {
-    this.#counting.delete(key);
+  #tell(bucket: RuleBucket): void {
+    this.#counting.delete(bucket);
     const { last, suppressed, firstNs } = bucket;
     if (last === undefined) return;
     const { rule, priority, timeNs, container } = last;
@@ -120,34 +125,40 @@ export class DetectionLimiter {
     bucket.last = undefined;
   }
 
-  #rule(key: string, nowMs: number): RuleBucket {
-    const bucket = this.#rules.get(key) ?? {
+  #rule({ rules }: Instance, rule: string, nowMs: number): RuleBucket {
+    let bucket = rules.get(rule);
+    if (bucket !== undefined) return bucket;
+    if (this.#buckets >= MAX_BUCKETS) this.#forgetOldest();
+    bucket = {
       ...{ tokens: this.#options.burst, atMs: nowMs, suppressed: 0, firstNs: 0n },
       ...{ last: undefined, toldMs: nowMs },
     };
-    this.#rules.delete(key);
-    this.#rules.set(key, bucket);
-    if (this.#rules.size > MAX_BUCKETS) {
-      for (const [oldest, forgotten] of this.#rules) {
-        this.#tell(oldest, forgotten);
-        this.#rules.delete(oldest);
-        break;
-      }
-    }
+    rules.set(rule, bucket);
+    this.#buckets++;
     return bucket;
   }
 
-  #instance(key: string, nowMs: number): Bucket {
-    const bucket = this.#instances.get(key) ?? { tokens: this.#options.appBurst, atMs: nowMs };
+  #instance(key: string, nowMs: number): Instance {
+    if (this.#latest?.key === key) return this.#latest;
+    const full = (): Bucket => ({ tokens: this.#options.appBurst, atMs: nowMs });
+    const instance = this.#instances.get(key) ?? {
+      ...{ key, rules: new Map<string, RuleBucket>(), reserved: full(), shared: full() },
+    };
     this.#instances.delete(key);
-    this.#instances.set(key, bucket);
-    if (this.#instances.size > MAX_BUCKETS) {
-      for (const oldest of this.#instances.keys()) {
-        this.#instances.delete(oldest);
-        break;
-      }
+    this.#instances.set(key, instance);
+    this.#latest = instance;
+    return instance;
+  }
+
+  /** Its rules; and the instance itself, but for the one that is asked for now. */
+  #forgetOldest(): void {
+    for (const oldest of this.#instances.values()) {
+      for (const bucket of oldest.rules.values()) this.#tell(bucket);
+      this.#buckets -= oldest.rules.size;
+      oldest.rules.clear();
+      if (oldest !== this.#latest) this.#instances.delete(oldest.key);
+      break;
     }
-    return bucket;
   }
 }
 

@@ -2,6 +2,7 @@
 export class RecentMap<Key, Value> {
   readonly #entries = new Map<Key, Value>();
   readonly #limit: number;
+  #newest: Key | undefined;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -17,8 +18,9 @@ export class RecentMap<Key, Value> {
 
   /** Sets the entry and makes it the newest. */
   set(key: Key, value: Value): void {
-    this.#entries.delete(key);
+    if (key !== this.#newest) this.#entries.delete(key);
     this.#entries.set(key, value);
+    this.#newest = key;
     if (this.#entries.size <= this.#limit) return;
     for (const oldest of this.#entries.keys()) {
       this.#entries.delete(oldest);

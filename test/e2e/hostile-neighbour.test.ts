@@ -52,12 +52,12 @@ function assertUnharmed({ steps, stepsInLog, ...outcome }: Outcome): void {
 async function assertHarmless(
   t: TestContext,
   attacks: readonly Attack[],
-  then: (beside: Beside) => Promise<void> = () => Promise.resolve(),
+  then: (beside: Beside, outcome: Outcome) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   await neighbours.run(attacks, USUAL_MS, async (beside, outcome) => {
     t.diagnostic(rowOf(attacks.map(({ name }) => name).join(' and '), outcome));
     assertUnharmed(outcome);
-    await then(beside);
+    await then(beside, outcome);
   });
 }
 
@@ -98,11 +98,14 @@ describe('the worst policies that load', () => {
 });
 
 test('thousands of processes with large environments: memory comes back', async (t) => {
-  await assertHarmless(t, [crowd(COUNTS)], async ({ agent, removeHostile }) => {
+  await assertHarmless(t, [crowd(COUNTS)], async ({ agent, removeHostile }, { hostile }) => {
     const { processes } = await agent.snapshot();
-    assert.ok(processes.imagesCut > 0, 'there was more than may be kept');
+    // On a busy machine the agent is not given the environments of many: their records are lost, and told.
+    const lost = hostile[0]?.lost ?? 0;
     assert.ok(processes.processes > COUNTS.crowd / 2, String(processes.processes));
-    await agent.logged(/more programs with large arguments and environments than there is room/);
+    assert.ok(processes.imagesCut > 0 || lost > COUNTS.crowd / 4, `none cut, ${lost} lost`);
+    if (processes.imagesCut > 0)
+      await agent.logged(/more programs with large arguments and environments than there is room/);
     await removeHostile();
     await until(
       () => `memory comes back: ${agent.rssMib()} MiB now`,

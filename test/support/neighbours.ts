@@ -15,7 +15,7 @@ import { latenciesOf, QUIET_RULES, QuietApp, stepOf, type Latencies } from './qu
 /** MemoryMax of manifests/systemd/varvel.service. */
 const LIMIT_BYTES = 512 * 1024 ** 2;
 /** The defaults leave a rule 60 lines a minute. These leave the quiet app its own, and a hostile one no more. */
-const LIMITS = 'limits: {burst: 1000, per_minute: 1500, app_burst: 1000, app_per_minute: 1500}';
+const LIMITS = 'limits: {burst: 200, per_minute: 1500, app_burst: 200, app_per_minute: 1500}';
 /** Only a hang takes as long. */
 const MOST_MS = 300_000;
 const THROUGH = 'Attack is through';

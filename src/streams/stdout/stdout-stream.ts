@@ -4,6 +4,8 @@ import type { Delivery, LogStream, StreamCounters } from '../stream.ts';
 
 const MAX_PENDING_LINES = 4096;
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
+/** With lines of at most 8 KiB, half of the bytes that may wait. */
+const MAX_UNDER_WAY = 512;
 
 /** Options of `StdoutStream`. */
 export interface StdoutOptions {
@@ -19,6 +21,8 @@ export interface StdoutOptions {
 export class StdoutStream implements LogStream {
   readonly name = 'stdout';
   readonly audience = 'operator';
+  /** A line at a time would be one in two turns of the event loop, and a turn is long beside a flood. */
+  readonly maxUnderWay = MAX_UNDER_WAY;
   readonly #output: StdoutOptions['output'];
   readonly #format: LineFormat;
   readonly #pending = new Set<(written: boolean) => void>();

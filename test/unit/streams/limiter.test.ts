@@ -98,6 +98,17 @@ describe('limiter', () => {
     assert.equal(told?.count, 1);
   });
 
+  test('an instance with more rules than there is room for takes none from another that comes later', () => {
+    const limiter = new DetectionLimiter({ ...LIMITS, burst: 1 }, new Clock().now);
+    const take = (rule: number, more = {}): boolean =>
+      limiter.take(at(1n, { rule: `rule ${rule}`, ...more }));
+    for (let rule = 0; rule <= 16_384; rule++) take(rule);
+    const container = containerOf({ fullId: 'cd'.repeat(32) });
+    assert.deepEqual([take(0, { container }), take(0, { container })], [true, false]);
+    const told = limiter.due(true).reduce((sum, { count }) => sum + count, 0);
+    assert.equal(told, 16_385 - LIMITS.appBurst + 1, 'all that was counted, forgotten or not');
+  });
+
   test('the line says what it stands for', () => {
     const container = containerOf();
     const line = suppressedNotice(

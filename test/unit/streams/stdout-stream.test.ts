@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { PassThrough, Writable } from 'node:stream';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { FanOut } from '../../../src/streams/fan-out.ts';
 import { StdoutStream } from '../../../src/streams/stdout/stdout-stream.ts';
-import { deliveryOf } from './delivery-fixture.ts';
+import { deliveryOf, detectionOf } from './delivery-fixture.ts';
 
 test('one line per delivery, in colour on a terminal only', async () => {
   const plain = new PassThrough();
@@ -40,4 +42,22 @@ test('a reader that has gone is counted and does not throw', async () => {
   assert.equal(await stream.deliver(deliveryOf()), false);
   assert.equal(await stream.deliver(deliveryOf()), false);
   assert.deepEqual(stream.counters(), { delivered: 0, failed: 2, dropped: 0 });
+});
+
+test('lines of one container do not wait for each other: a turn of the event loop is long beside a flood', async () => {
+  let first = 0;
+  const slow = new Writable({
+    highWaterMark: 1 << 20,
+    write(line: Buffer) {
+      // It is never done with it.
+      first = line.length;
+    },
+  });
+  const fanOut = new FanOut([new StdoutStream({ output: slow, format: 'text' })], {
+    hostname: 'host',
+  });
+  for (let n = 0; n < 20; n++) fanOut.deliver(detectionOf());
+  while (first === 0) await turn();
+  assert.equal(Math.round(slow.writableLength / first), 20);
+  await fanOut.close();
 });
