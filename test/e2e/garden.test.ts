@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   buildApp,
   E2eAgent,
@@ -15,6 +16,8 @@ import { LoggregatorServer } from '../support/loggregator-server.ts';
 import { GardenCell, type CellProcess } from '../support/garden-cell.ts';
 import { propertiesOf, type AppProperties } from '../support/garden-server.ts';
 
+/** Apps that ask to be watched while they run. */
+const LIVE_APPS = 20;
 /** Opens of one attack. */
 const OPENS = 5;
 const ON = { varvel: 'on' };
@@ -326,6 +329,64 @@ for (const hierarchy of ['v1', 'v2'] as const) {
           assert.equal(guid, `app-${file.charAt(0)}`);
         await agent[Symbol.asyncDispose]();
         await cell[Symbol.asyncDispose]();
+      }
+    });
+
+    test('apps that ask while they run, and an agent that is held up: from the moment that it says so, nothing is missing', async (t) => {
+      const it = await stage(t, hierarchy, ['rescan_interval: 1s']);
+      const { cell, agent } = it;
+      const marks = join(cell.folder, 'marks');
+      const handles = Array.from({ length: LIVE_APPS }, (_, at) => `app-${at}`);
+      const stateOf = async (handle: string): Promise<string | undefined> =>
+        (await agent.containerStatus(handle))?.state;
+      // Each step is a process of its own: nothing of it was known before.
+      const script = `i=0; while [ ! -e ${marks}/stop ]; do i=$((i+1)); : > $0.$i; echo $i > $0; cat $0.$i > /dev/null; sleep 0.05; done; echo $i`;
+      const apps = handles.map((handle) => {
+        cell.mkdir(`/${handle}`);
+        cell.server.create(handle, propertiesOf({ guid: handle }));
+        return cell.run(`/${handle}`, ['sh', '-c', script, join(marks, handle)]);
+      });
+      const stepNow = (handle: string): number =>
+        Number(readFileSync(join(marks, handle), 'utf8') || 0);
+      for (const handle of handles)
+        await until('it is known, and out', async () => (await stateOf(handle)) === 'excluded');
+      // For moments, of any length and at any time.
+      let held = true;
+      const holdUp = (async () => {
+        while (held) {
+          agent.kill('SIGSTOP');
+          await delay(Math.random() * 120);
+          agent.kill('SIGCONT');
+          await delay(Math.random() * 60);
+        }
+      })();
+      const watchedAt = new Map<string, number>();
+      try {
+        for (const handle of handles) {
+          cell.server.set(handle, 'log_config', properties({ guid: handle })['log_config']!);
+          await until('it is watched', async () => (await stateOf(handle)) === 'included', 60_000);
+          // The one that runs now was begun before.
+          watchedAt.set(handle, stepNow(handle) + 1);
+        }
+        await delay(500);
+        writeFileSync(join(marks, 'stop'), '');
+        await Promise.all(apps.map(({ ended }) => ended));
+      } finally {
+        held = false;
+        await holdUp;
+      }
+      await settled(agent, 60_000);
+      for (const [at, handle] of handles.entries()) {
+        const steps = Number(await apps[at]!.ended);
+        const seen = it.lines(handle).map((line) => Number(fileOf(line).split('.')[1]));
+        const first = Math.min(...seen);
+        assert.deepEqual(
+          seen,
+          Array.from({ length: steps - first + 1 }, (_, step) => first + step),
+          `${handle}: from its first line on, each step once`,
+        );
+        const since = watchedAt.get(handle)!;
+        assert.ok(first <= since, `${handle}: watched from step ${since}, the first is ${first}`);
       }
     });
 
