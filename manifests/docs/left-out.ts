@@ -25,7 +25,9 @@ const MACROS: Readonly<Record<string, string>> = {
   shell_runs_git_half: 'the shell that git runs for a repository on the same disk',
   start_scripts_run: 'start scripts, in the first minute',
   started_by_cf_ssh: 'cf ssh, which has rules of its own',
+  was_shell_before: 'a shell that becomes another one',
   started_by_launcher: 'Cloud Foundry’s launcher running the start command',
+  staging: 'the staging of an app, on Cloud Foundry',
   starting_up: 'tools that start an app (npm start, java wrappers), in their first 15 seconds',
   step_of_a_build: 'the steps of an image’s build',
 };

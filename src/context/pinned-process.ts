@@ -10,6 +10,7 @@ export function pinProcess(process: Process): Process {
     vpid: process.vpid,
     startBootNs: process.startBootNs,
     image: process.image,
+    previousImage: process.previousImage,
     parent: process.parent,
     loginUid: process.loginUid,
     tty: process.tty,

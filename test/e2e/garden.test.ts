@@ -338,7 +338,8 @@ for (const hierarchy of ['v1', 'v2'] as const) {
       const marks = join(cell.folder, 'marks');
       const handles = Array.from({ length: LIVE_APPS }, (_, at) => `app-${at}`);
       const stateOf = async (handle: string): Promise<string | undefined> =>
-        (await agent.containerStatus(handle))?.state;
+        // It does not answer while it is held up.
+        (await agent.containerStatus(handle).catch(() => undefined))?.state;
       // Each step is a process of its own: nothing of it was known before.
       const script = `i=0; while [ ! -e ${marks}/stop ]; do i=$((i+1)); : > $0.$i; echo $i > $0; cat $0.$i > /dev/null; sleep 0.05; done; echo $i`;
       const apps = handles.map((handle) => {
@@ -351,20 +352,20 @@ for (const hierarchy of ['v1', 'v2'] as const) {
       for (const handle of handles)
         await until('it is known, and out', async () => (await stateOf(handle)) === 'excluded');
       // For moments, of any length and at any time.
-      let held = true;
+      const free = new AbortController();
       const holdUp = (async () => {
-        while (held) {
+        while (!free.signal.aborted) {
           agent.kill('SIGSTOP');
           await delay(Math.random() * 120);
           agent.kill('SIGCONT');
-          await delay(Math.random() * 60);
+          await delay(20 + Math.random() * 100);
         }
       })();
       const watchedAt = new Map<string, number>();
       try {
         for (const handle of handles) {
           cell.server.set(handle, 'log_config', properties({ guid: handle })['log_config']!);
-          await until('it is watched', async () => (await stateOf(handle)) === 'included', 60_000);
+          await until('it is watched', async () => (await stateOf(handle)) === 'included', 120_000);
           // The one that runs now was begun before.
           watchedAt.set(handle, stepNow(handle) + 1);
         }
@@ -372,7 +373,7 @@ for (const hierarchy of ['v1', 'v2'] as const) {
         writeFileSync(join(marks, 'stop'), '');
         await Promise.all(apps.map(({ ended }) => ended));
       } finally {
-        held = false;
+        free.abort();
         await holdUp;
       }
       await settled(agent, 60_000);

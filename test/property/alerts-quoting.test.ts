@@ -9,6 +9,7 @@ import type { AlertRequest } from '../../src/alerts/alert-request.ts';
 import { PLATFORMS } from '../../src/alerts/platforms.ts';
 import { asTag, goString, jsonDocument } from '../../src/alerts/quoting.ts';
 import { UserError } from '../../src/shared/user-error.ts';
+import { runs } from '../support/runs.ts';
 
 /** Any text, with more than its share of what languages read something in. */
 const text = fc.oneof(
@@ -152,7 +153,7 @@ test('loki and prometheus: YAML with expressions that parse, whatever the values
           parser.parse(expr).iterate({ enter: (node) => assert.ok(!node.type.isError, expr) });
       }
     }),
-    { numRuns: 50 },
+    { numRuns: runs(50) },
   );
 });
 
@@ -185,6 +186,6 @@ test('documents of JSON parse, whatever the values', () => {
         if (out !== undefined) JSON.parse(out);
       }
     }),
-    { numRuns: 50 },
+    { numRuns: runs(50) },
   );
 });

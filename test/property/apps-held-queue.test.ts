@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { HeldQueue } from '../../src/apps/held-events.ts';
+import { runs } from '../support/runs.ts';
 
 type Step =
   | { readonly op: 'hold'; readonly key: number; readonly waitMs: number }
@@ -64,7 +65,7 @@ test('nothing is lost, doubled or late, whatever the order of calls', () => {
       const drops = [1, 2, 3, 4].reduce((sum, each) => sum + queue.droppedOf(each), 0);
       assert.equal(drops, dropped, 'every drop is somebody’s');
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 

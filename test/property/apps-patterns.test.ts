@@ -11,6 +11,7 @@ import {
 } from '../../src/apps/patterns.ts';
 import type { ScopePattern } from '../../src/probe/scope.ts';
 import { UserError } from '../../src/shared/user-error.ts';
+import { runs } from '../support/runs.ts';
 
 const PATTERNS: readonly ScopePattern[] = [
   ...DOCKER_PATTERNS,
@@ -67,7 +68,7 @@ test('matching a path is what the kernel decides from mkdir to mkdir', () => {
     fc.property(path, (target) => {
       assert.equal(matchPath(PATTERNS, target)?.rootPath, kernelRoot(target));
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
 });
 
@@ -85,7 +86,7 @@ test('no name nested below a container changes whose it is', () => {
       assert.equal(outer?.rootPath, container);
       assert.deepEqual(matchPath(PATTERNS, container + nested), outer);
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   );
 });
 
@@ -99,7 +100,7 @@ test('the handle and the literals around it are the last component of the root',
       assert.ok(rootPath.endsWith(`/${pattern.leafPrefix}${handle}${pattern.leafSuffix}`));
       assert.ok(handle !== '' && !handle.includes('/'));
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   );
 });
 
@@ -121,6 +122,6 @@ test('any text compiles, or is a UserError', () => {
         assert.ok(error instanceof UserError, String(error));
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
 });

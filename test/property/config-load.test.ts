@@ -10,6 +10,7 @@ import { stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
 import { VALUE_PATHS, variableOf } from '../../src/config/schema.ts';
 import { UserError } from '../../src/shared/user-error.ts';
+import { runs } from '../support/runs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'varvel-config-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -38,7 +39,7 @@ test('any text as a file', () => {
         loadsOrSays(path, {});
       },
     ),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });
 
@@ -54,7 +55,7 @@ test('any value at any key, in the file and in the environment', () => {
       loadsOrSays(undefined, { [variableOf(keys)]: inVariable });
       loadsOrSays(path, { [variableOf(keys)]: inVariable });
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 

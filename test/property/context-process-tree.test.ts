@@ -8,6 +8,7 @@ import type { ProcStat } from '../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../src/context/process-tree.ts';
 import type { Process } from '../../src/context/process.ts';
 import { cloneEvent, execEvent, exitEvent, kernelEvent } from '../unit/context/kernel-events.ts';
+import { runs } from '../support/runs.ts';
 
 /** What happens: `who` picks among the living, `pid` among few numbers, so that reuse is the rule. */
 interface Step {
@@ -138,13 +139,13 @@ function play(steps: readonly Step[], maxProcesses: number | undefined): void {
 test('the tree agrees with a model: living processes, their ancestors, reused pids', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120 }), (steps) => play(steps, undefined)),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 
 test('the tree stays within its bounds and sane when it is too small', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => play(steps, 16)),
-    { numRuns: 100 },
+    { numRuns: runs(100) },
   );
 });

@@ -7,6 +7,7 @@ import type { MessageMask } from '../../src/probe/live.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { makeCall, makeConnect, makeEvent, makeSubject } from '../support/rules-subject.ts';
+import { runs } from '../support/runs.ts';
 
 const LEAVES = [
   'fd.name_changed=true',
@@ -77,10 +78,10 @@ test('a message that a rule matches passes the mask: match ⇒ passes', () => {
         assert.ok(!matches || passed, `${text}: ${type} ${socket} ${String(isNew)} = ${result}`);
       }
     }),
-    { numRuns: 400 },
+    { numRuns: runs(400) },
   );
-  assert.ok(matched > 100, `only ${matched} matches`);
-  assert.ok(kept > 100, `only ${kept} messages kept back`);
+  assert.ok(matched > runs(100), `only ${matched} matches`);
+  assert.ok(kept > runs(100), `only ${kept} messages kept back`);
 });
 
 test('what the usual macros of rule files say is understood', () => {

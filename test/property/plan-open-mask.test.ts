@@ -6,6 +6,7 @@ import type { OpenMask } from '../../src/probe/live.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { makeEvent, makeOpen, makeSubject } from '../support/rules-subject.ts';
+import { runs } from '../support/runs.ts';
 
 const O_CREAT = 0o100;
 const O_TRUNC = 0o1000;
@@ -96,11 +97,11 @@ test('an open that a rule matches passes the mask: match ⇒ passes', () => {
         assert.ok(!matches || passed, `${text}: ${type} ${flags.toString(8)} = ${ret}`);
       }
     }),
-    { numRuns: 400 },
+    { numRuns: runs(400) },
   );
   // The property would hold for a mask that passes everything, and for rules that match nothing.
-  assert.ok(matched > 100, `only ${matched} matches`);
-  assert.ok(kept > 100, `only ${kept} opens kept back`);
+  assert.ok(matched > runs(100), `only ${matched} matches`);
+  assert.ok(kept > runs(100), `only ${kept} opens kept back`);
 });
 
 test('what the usual macros of rule files say is understood', () => {

@@ -9,6 +9,7 @@ import { checkPolicy, operatorRulesOf } from '../../src/policy/check-policy.ts';
 import { policySchema } from '../../src/policy/policy-schema.ts';
 import { VALUE_SHAPES } from '../../src/policy/policy-variables.ts';
 import { PRIORITIES } from '../../src/rules/detection.ts';
+import { runs } from '../support/runs.ts';
 
 const OPERATORS = `
 - list: shells
@@ -245,9 +246,9 @@ test('policies that are right, but for values: both take what the other takes', 
       if (agree(document)) taken++;
       else refused++;
     }),
-    { numRuns: 800 },
+    { numRuns: runs(800) },
   );
-  assert.ok(taken > 200 && refused > 50, `${taken} taken, ${refused} refused`);
+  assert.ok(taken > runs(200) && refused > runs(50), `${taken} taken, ${refused} refused`);
 });
 
 test('policies in which something was changed', () => {
@@ -258,9 +259,9 @@ test('policies in which something was changed', () => {
       if (agree(changes.reduce(changed, document))) taken++;
       else refused++;
     }),
-    { numRuns: 3000 },
+    { numRuns: runs(3000) },
   );
-  assert.ok(taken > 200 && refused > 500, `${taken} taken, ${refused} refused`);
+  assert.ok(taken > runs(200) && refused > runs(500), `${taken} taken, ${refused} refused`);
 });
 
 describe('examples in the schema are taken by the validator, of each kind', () => {

@@ -7,6 +7,7 @@ import { knownVariables } from '../../src/policy/variable-effects.ts';
 import type { OperatorRules } from '../../src/policy/app-policy.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { makeEvent, makeProcess, makeSubject } from '../support/rules-subject.ts';
+import { runs } from '../support/runs.ts';
 
 const NAMES = ['a', 'b', 'c', 'd'];
 
@@ -98,9 +99,9 @@ test('a rule that a list tightens reports all that it did, whatever is added; pi
         }
       },
     ),
-    { numRuns: 600 },
+    { numRuns: runs(600) },
   );
-  assert.ok(tightened > 100 && changed > 20, `${tightened} rules, ${changed} events`);
+  assert.ok(tightened > runs(100) && changed > runs(20), `${tightened} rules, ${changed} events`);
 });
 
 test('an app’s variable comes to what the operator’s list with these items would', () => {
@@ -126,9 +127,9 @@ test('an app’s variable comes to what the operator’s list with these items w
           assert.equal(policy.counts(match, subject), expected.length > 0);
       }
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
-  assert.ok(different > 200, String(different));
+  assert.ok(different > runs(200), String(different));
 });
 
 test('what is refused as loosening would loosen for some of these lists: the analysis is no blanket refusal', () => {
@@ -192,7 +193,7 @@ test('a value that is taken is one constant of the condition, and nothing else',
         for (const name of NAMES) assert.equal(says(name), name === value ? 1 : 0);
       },
     ),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
-  assert.ok(taken > 150, String(taken));
+  assert.ok(taken > runs(150), String(taken));
 });

@@ -11,6 +11,7 @@ import { renderReport } from '../../src/reading/report/page.ts';
 import { PRIORITIES } from '../../src/rules/detection.ts';
 import { formatLine } from '../../src/streams/format.ts';
 import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
+import { runs } from '../support/runs.ts';
 
 // Whatever a log holds, it is text on the page: compared with what a browser's parser makes of it.
 
@@ -199,7 +200,7 @@ test('no input puts an element or an attribute of its own into the page', () => 
         outline(page);
       },
     ),
-    { numRuns: 250 },
+    { numRuns: runs(250) },
   );
 });
 
@@ -226,7 +227,7 @@ test('the page has the same elements as if the log had letters where it has mark
         );
       assert.deepEqual(outline(page((what) => what)), outline(page(tamed)));
     }),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });
 
@@ -257,7 +258,7 @@ test('what is a text line is read as it was written', () => {
       assert.deepEqual(read.lineage, { processes: told, above: 'more' });
       assert.equal(read.output, 'A shell was started (command=sh)');
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });
 

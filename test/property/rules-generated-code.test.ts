@@ -22,6 +22,7 @@ import {
   makeSubject,
 } from '../support/rules-subject.ts';
 import { walk } from '../support/rules-tree-walk.ts';
+import { runs } from '../support/runs.ts';
 
 const name = word;
 const process = fc
@@ -182,7 +183,7 @@ test('the generated code agrees with a walk over the tree, for rules and events 
         compare(conditions, macros, subjects, {}, tally);
       },
     ),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
   assertMixed(tally);
 });
@@ -201,7 +202,7 @@ test('so it does where the values of fields say which of many rules can match', 
         compare(conditions, macros, repeated, { maskAfter }, tally);
       },
     ),
-    { numRuns: 50 },
+    { numRuns: runs(50) },
   );
   assertMixed(tally);
 });

@@ -9,6 +9,7 @@ import { formatDiagnostic } from '../../src/rules/loader/diagnostics.ts';
 import { loadRules } from '../../src/rules/loader/load.ts';
 import { compileOutput } from '../../src/rules/output/format.ts';
 import { cpuMs } from '../support/cpu-time.ts';
+import { runs } from '../support/runs.ts';
 
 const fragments = fc.constantFrom(
   '(',
@@ -67,7 +68,7 @@ test('any text is a condition or an error of the language, in little time', () =
   const tookMs = cpuMs(() =>
     fc.assert(
       fc.property(noise, (text) => languageError(() => parse(text), text.length)),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     ),
   );
   assert.ok(tookMs < 20_000, `${tookMs} ms`);
@@ -76,7 +77,7 @@ test('any text is a condition or an error of the language, in little time', () =
 test('any text is an output or an error of the language', () => {
   fc.assert(
     fc.property(noise, (text) => languageError(() => compileOutput(text), text.length)),
-    { numRuns: 700 },
+    { numRuns: runs(700) },
   );
 });
 
@@ -120,7 +121,7 @@ test('any text is a rule file or a list of errors with places', () => {
         assert.ok(line >= 1 && line <= lines && column >= 1, `${line}:${column}`);
       }
     }),
-    { numRuns: 800 },
+    { numRuns: runs(800) },
   );
 });
 
@@ -174,7 +175,7 @@ test('any values under any keys are rules or errors and warnings with places', (
         assert.doesNotMatch(formatDiagnostic(found), /\bundefined\b|\[object/);
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
 });
 
@@ -205,7 +206,7 @@ test('positions survive folding: a condition in any YAML style points at the sam
         assert.ok(found?.startsWith('wrong.field'), `${error.line}:${error.column}\n${text}`);
       },
     ),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 
@@ -217,7 +218,7 @@ test('no pattern is slow', () => {
       compileGlob(glob, true).test(value);
       compilePathMatch([glob])(value);
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
   const tookMs = cpuMs(() => void compileGlob(`${'*a'.repeat(127)}b`).test('a'.repeat(4095)));
   assert.ok(tookMs < 500, `${tookMs} ms`);

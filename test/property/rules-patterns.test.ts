@@ -7,8 +7,9 @@ import { compileGlob } from '../../src/rules/compile/glob.ts';
 import { lowerAscii, upperAscii } from '../../src/rules/compile/letters.ts';
 import { compileRegex } from '../../src/rules/compile/regex.ts';
 import { includesText } from '../../src/rules/compile/search.ts';
+import { runs } from '../support/runs.ts';
 
-const RUNS = { numRuns: 3000 };
+const RUNS = { numRuns: runs(3000) };
 
 const atom = fc.constantFrom(
   ...['a', 'b', 'ab', '.', '[ab]', '[^a]', '[a-cé]', '\\n', '^', '$', '(^a|b$)', 'é', '😀'],

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { parse } from '../../src/rules/language/parser.ts';
 import { print } from '../../src/rules/language/printer.ts';
 import { anyCondition, withoutSpans } from '../support/rules-arbitraries.ts';
+import { runs } from '../support/runs.ts';
 
 test('parse(print(condition)) is the condition', () => {
   fc.assert(
@@ -11,7 +12,7 @@ test('parse(print(condition)) is the condition', () => {
       const text = print(condition);
       assert.deepEqual(withoutSpans(parse(text)), withoutSpans(condition), text);
     }),
-    { numRuns: 600 },
+    { numRuns: runs(600) },
   );
 });
 
@@ -21,7 +22,7 @@ test('printing is stable: print(parse(print(condition))) is print(condition)', (
       const text = print(condition);
       assert.equal(print(parse(text)), text);
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 
@@ -37,6 +38,6 @@ test('a span is where the node stands: the text of a top operand parses to it', 
         assert.deepEqual(withoutSpans(parse(own)), withoutSpans(operand), own);
       }
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });

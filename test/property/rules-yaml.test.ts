@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { readYaml } from '../../src/rules/loader/yaml.ts';
 import { YamlError } from '../../src/rules/loader/yaml-node.ts';
 import type { YamlNode } from '../../src/rules/loader/yaml-node.ts';
+import { runs } from '../support/runs.ts';
 
 function plain(node: YamlNode): unknown {
   if (node.kind === 'scalar') return node.isNull ? null : node.text;
@@ -81,7 +82,7 @@ test('what a YAML library writes is read as it was, in every style', () => {
       fc.pre(style.collectionStyle !== 'flow' || !text.includes('?'));
       assert.deepEqual(read(text), [value], text);
     }),
-    { numRuns: 1500 },
+    { numRuns: runs(1500) },
   );
 });
 
@@ -90,7 +91,7 @@ test('JSON is YAML', () => {
     fc.property(fc.array(tree, { minLength: 1 }), fc.constantFrom(0, 2), (value, indent) => {
       assert.deepEqual(read(JSON.stringify(value, undefined, indent)), [value]);
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 
@@ -158,6 +159,6 @@ test('any text is YAML or an error at a place in it, and each character of a val
       };
       nodes.forEach(check);
     }),
-    { numRuns: 3000 },
+    { numRuns: runs(3000) },
   );
 });

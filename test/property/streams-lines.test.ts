@@ -8,6 +8,7 @@ import { formatLine, MAX_LINE_BYTES, MIN_LINE_BYTES } from '../../src/streams/fo
 import type { Lineage } from '../../src/rules/lineage.ts';
 import type { Delivery } from '../../src/streams/stream.ts';
 import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
+import { runs } from '../support/runs.ts';
 
 // Written out by code point, not taken from the code under test.
 const FORBIDDEN_RANGES: readonly [number, number][] = [
@@ -243,7 +244,7 @@ test('a JSON line is one visible line within its bound and gives the values back
         }
       }
     }),
-    { numRuns: 400 },
+    { numRuns: runs(400) },
   );
 });
 
@@ -267,7 +268,7 @@ test('a text line is one visible line within its bound, and its fields are the o
         assert.ok(isStartOf(fields.get('app'), app.name));
       }
     }),
-    { numRuns: 400 },
+    { numRuns: runs(400) },
   );
 });
 
@@ -308,7 +309,7 @@ test('text escaping can be undone: no two texts look the same', () => {
       assertVisible(quoted);
       assert.equal(unescape(quoted.startsWith('"') ? quoted.slice(1, -1) : quoted), sample);
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   );
 });
 
@@ -333,6 +334,6 @@ test('shortening keeps as much as fits, and never half a character', () => {
       }
       assert.equal(encoded, encode(`${sample.slice(0, longest)}…`));
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   );
 });

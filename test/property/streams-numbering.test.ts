@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { OwnFolder } from '../../src/shared/own-folder.ts';
 import { Numbering, SKIP, type Numbered } from '../../src/streams/numbering/numbering.ts';
+import { runs } from '../support/runs.ts';
 
 type Action =
   | { readonly does: 'number'; readonly key: string; readonly logs: number }
@@ -181,14 +182,14 @@ test('a line that one log has lost, told while another still has it', () => {
 test('no number is given twice, and none is missing in silence, whatever happens', () => {
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => run(actions, 8)),
-    { numRuns: 400 },
+    { numRuns: runs(400) },
   );
 });
 
 test('nor with more instances than are remembered', () => {
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => run(actions, 2)),
-    { numRuns: 100 },
+    { numRuns: runs(100) },
   );
 });
 
@@ -200,6 +201,6 @@ test('nor with the host’s end', () => {
       fc.array(action, { maxLength: 20 }),
       (before, back, after) => run([...before, { does: 'hostEnds', back }, ...after], 8),
     ),
-    { numRuns: 30 },
+    { numRuns: runs(30) },
   );
 });

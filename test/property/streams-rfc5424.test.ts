@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { PRIORITIES } from '../../src/rules/detection.ts';
 import { MAX_FRAME_BYTES, renderRfc5424 } from '../../src/streams/syslog/rfc5424.ts';
 import { parseRfc5424 } from '../support/rfc5424-parser.ts';
+import { runs } from '../support/runs.ts';
 
 const OURS = [
   'app_id',
@@ -128,7 +129,7 @@ test('any line is a message of RFC 5424 below the bound that gives back what was
       assert.equal(values.get('varvel_truncated'), rendered.cut ? 'true' : undefined);
       if (isPlain(outgoing.text)) assert.equal(message.message, outgoing.text);
     }),
-    { numRuns: 600 },
+    { numRuns: runs(600) },
   );
 });
 

@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { Spool } from '../../src/streams/spool/spool.ts';
 import { SmallDisk } from '../support/small-disk.ts';
+import { runs } from '../support/runs.ts';
 
 const PARENT = mkdtempSync(join(tmpdir(), 'varvel-spool-'));
 after(() => rmSync(PARENT, { recursive: true }));
@@ -203,7 +204,7 @@ test('every line taken is sent, in its lane’s order, whatever happens meanwhil
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
       assert.equal(run(actions, boundsOf(1 << 20), 1000), 0);
     }),
-    { numRuns: 50 },
+    { numRuns: runs(50) },
   );
 });
 
@@ -215,7 +216,7 @@ test('a full spool: no lane below its share is refused, what is dropped is count
       fc.integer({ min: 12_000, max: 60_000 }),
       (actions, maxBytes) => void (counted += run(actions, boundsOf(maxBytes), 1 << 20)),
     ),
-    { numRuns: 40 },
+    { numRuns: runs(40) },
   );
   assert.ok(counted > 0, 'the spool was full, and lines gave way');
 });
@@ -235,7 +236,7 @@ test('a disk that takes nothing: in memory too no lane below its share is refuse
         counted += run(actions, memoryBoundsOf(memoryBytes), 1 << 20, disk.path);
       },
     ),
-    { numRuns: 40 },
+    { numRuns: runs(40) },
   );
   assert.ok(counted > 0, 'memory was full, and lines gave way');
 });

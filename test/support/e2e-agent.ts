@@ -42,7 +42,11 @@ export interface E2eAgentOptions {
   /** Its Docker engine; a socket path alone for one that does not exist (yet). */
   readonly dockerd?: Pick<TestDockerd, 'socketPath' | 'execRoot'>;
   /** Its Garden, which may not be there (yet). */
-  readonly garden?: { readonly socketPath: string; readonly cgroupParents: readonly string[] };
+  readonly garden?: {
+    readonly socketPath: string;
+    readonly cgroupParents: readonly string[];
+    readonly staging?: 'exclude' | 'watch';
+  };
   /** Apps that are cgroups, as a YAML list. */
   readonly cgroupApps?: string;
   /** Its containerd of Kubernetes, whose socket is in its state folder. */
@@ -312,7 +316,7 @@ export class E2eAgent {
           : `  docker: {enabled: true, socket: ${dockerd.socketPath}, exec_root: ${dockerd.execRoot}}`,
         garden === undefined
           ? '  garden: {enabled: false}'
-          : `  garden: {enabled: true, socket: ${garden.socketPath}, cgroup_parents: ${JSON.stringify(garden.cgroupParents)}}`,
+          : `  garden: {enabled: true, socket: ${garden.socketPath}, cgroup_parents: ${JSON.stringify(garden.cgroupParents)}, staging: ${garden.staging ?? 'exclude'}}`,
         `  cgroup: {apps: ${cgroupApps}}`,
         ...(cri === undefined
           ? []

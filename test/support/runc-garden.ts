@@ -1,10 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cgroupMounts, unmountBelow, writeBusyboxTree } from './dockerd.ts';
 import { GardenCell, removeCgroup } from './garden-cell.ts';
 
+/** Where this host has its programs and what they need. */
+const TOOLS = ['/usr', '/bin', '/lib', '/lib64', '/etc'];
 /** Only a hang takes as long. */
 const RUNC_MS = 120_000;
 
@@ -39,11 +41,15 @@ export class RuncGarden {
     return join(this.cell.folder, 'bundles', id, 'rootfs');
   }
 
-  /** Makes the container, with its first process; then Garden tells of it. */
-  async create(handle: string, properties: Readonly<Record<string, string>>): Promise<void> {
+  /** Makes the container, with its first process; then Garden tells of it. With `tools` it has this host's programs. */
+  async create(
+    handle: string,
+    properties: Readonly<Record<string, string>>,
+    { tools = false }: { readonly tools?: boolean } = {},
+  ): Promise<void> {
     const { server, root } = this.cell;
     server.begin(handle);
-    this.#bundle(handle, ['sleep', '1000000'], `${root}/${handle}`, {});
+    this.#bundle(handle, ['sleep', '1000000'], `${root}/${handle}`, {}, tools ? TOOLS : []);
     await this.#run(handle);
     const pid = Number(readFileSync(this.#pidFile(handle), 'utf8'));
     this.#containers.set(handle, { pid, sidecars: [] });
@@ -61,7 +67,36 @@ export class RuncGarden {
 
   /** Runs a shell script in the container, as the app and diego-sshd are. */
   exec(handle: string, script: string): ContainerProcess {
-    return { ended: this.#ended(['exec', handle, '/bin/sh', '-c', script]) };
+    return this.execProgram(handle, ['/bin/sh', '-c', script]);
+  }
+
+  /** Runs a program in the container, as Garden does. */
+  execProgram(handle: string, command: readonly string[]): ContainerProcess {
+    return { ended: this.#ended(['exec', handle, ...command]) };
+  }
+
+  /** Puts a script of test/support into the container, where it can be run. */
+  install(handle: string, path: string, script: string): void {
+    this.unpack(handle, { [path]: readFileSync(join(import.meta.dirname, script), 'utf8') });
+    this.makeExecutable(handle, path);
+  }
+
+  makeExecutable(handle: string, path: string): void {
+    chmodSync(join(this.rootOf(handle), path), 0o755);
+  }
+
+  /** Diego's programs (test/support/diego-programs.c), in the container's /tmp/lifecycle. */
+  installDiego(handle: string): void {
+    const folder = join(this.rootOf(handle), 'tmp/lifecycle');
+    mkdirSync(folder, { recursive: true });
+    const source = join(import.meta.dirname, 'diego-programs.c');
+    const built = join(this.cell.folder, 'diego-programs');
+    const { status, stderr } = spawnSync('gcc', ['-O2', '-static', '-o', built, source, '-lutil'], {
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`diego-programs.c does not compile: ${stderr}`);
+    for (const name of ['diego-sshd', 'shell', 'launcher', 'builder'])
+      copyFileSync(built, join(folder, name));
   }
 
   /**
@@ -109,6 +144,10 @@ export class RuncGarden {
     }
   }
 
+  get #log(): string {
+    return join(this.cell.folder, 'runc.log');
+  }
+
   #pidFile(id: string): string {
     return join(dirname(this.rootOf(id)), 'pid');
   }
@@ -118,11 +157,11 @@ export class RuncGarden {
     const code = await this.#ended([
       ...['run', '--detach', '--bundle', bundle, '--pid-file', this.#pidFile(id), id],
     ]);
-    if (code !== 0) throw new Error(`runc run ${id} ended with ${String(code)}`);
+    if (code !== 0) throw new Error(`runc run ${id} ended: ${readFileSync(this.#log, 'utf8')}`);
   }
 
   async #ended(args: readonly string[]): Promise<number | null> {
-    const child = spawn('runc', ['--root', this.#state, ...args], {
+    const child = spawn('runc', ['--root', this.#state, '--log', this.#log, ...args], {
       stdio: 'ignore',
       timeout: RUNC_MS,
     });
@@ -130,19 +169,26 @@ export class RuncGarden {
     return code;
   }
 
+  #copyImage(rootfs: string): void {
+    // A thousand links: made once.
+    const image = join(this.cell.folder, 'image');
+    if (mkdirSync(image, { recursive: true }) !== undefined) writeBusyboxTree(image);
+    const { status } = spawnSync('cp', ['-a', image, rootfs]);
+    if (status !== 0) throw new Error(`the image could not be copied to ${rootfs}`);
+  }
+
   #bundle(
     id: string,
     args: readonly string[],
     cgroupsPath: string,
     shared: Readonly<Record<string, string>>,
+    folders: readonly string[] = [],
   ): void {
     const rootfs = this.rootOf(id);
     mkdirSync(dirname(rootfs), { recursive: true });
-    // A thousand links: made once.
-    const image = join(this.cell.folder, 'image');
-    if (mkdirSync(image, { recursive: true }) !== undefined) writeBusyboxTree(image);
-    const { status } = spawnSync('cp', ['-a', image, rootfs]);
-    if (status !== 0) throw new Error(`the image could not be copied for ${id}`);
+    if (folders.length === 0) this.#copyImage(rootfs);
+    for (const folder of [...folders, '/tmp', '/var/tmp'])
+      mkdirSync(join(rootfs, folder), { recursive: true });
     const namespaces = ['mount', 'pid', 'ipc', 'uts'].map((type) => {
       const path = shared[type];
       return path === undefined ? { type } : { type, path };
@@ -151,7 +197,13 @@ export class RuncGarden {
     const spec = {
       ociVersion: '1.0.2',
       process: {
-        ...{ terminal: false, args, cwd: '/', env: ['PATH=/bin'], user: { uid: 0, gid: 0 } },
+        ...{
+          terminal: false,
+          args,
+          cwd: '/',
+          env: ['PATH=/usr/bin:/bin', 'HOME=/tmp'],
+          user: { uid: 0, gid: 0 },
+        },
         capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
         noNewPrivileges: true,
       },
@@ -159,6 +211,13 @@ export class RuncGarden {
       mounts: [
         { destination: '/proc', type: 'proc', source: 'proc' },
         { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] },
+        {
+          ...{ destination: '/dev/pts', type: 'devpts', source: 'devpts' },
+          options: ['newinstance', 'ptmxmode=0666', 'mode=0620'],
+        },
+        ...folders.map((folder) => ({
+          ...{ destination: folder, type: 'bind', source: folder, options: ['rbind', 'ro'] },
+        })),
       ],
       linux: { cgroupsPath, namespaces },
     };

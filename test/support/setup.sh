@@ -72,6 +72,8 @@ missing_packages() {
     has unzip || echo unzip
     has containerd || echo containerd
     has runc || echo runc
+    has go || echo golang-go
+    /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
     has rsyslogd || echo rsyslog
     has curl || echo curl
     has promtool || echo prometheus

@@ -11,6 +11,7 @@ import { SILENT_LOGGER } from '../../src/shared/logger.ts';
 import { OwnFolder } from '../../src/shared/own-folder.ts';
 import { UserError } from '../../src/shared/user-error.ts';
 import { detectionOf } from './streams/delivery-fixture.ts';
+import { runs } from '../support/runs.ts';
 
 let home: string;
 let folder: OwnFolder;
@@ -91,7 +92,7 @@ test('whatever the two stamp around the parting time, each event is told once', 
       assert.deepEqual([...told].sort(), [...happened].sort());
     }),
     {
-      numRuns: 200,
+      numRuns: runs(200),
       // Each is taken for the one after it, from where the comparison began.
       examples: [
         [[-26, -81, -7, -62].map((ms) => ({ file: 'c', ms, laterUs: ms === -62 ? 16_001 : 0 }))],

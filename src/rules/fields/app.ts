@@ -44,6 +44,15 @@ export const APP_CLASS: FieldClass = {
       }),
     ),
     field(
+      'app.workload',
+      'CHARBUF',
+      "On Cloud Foundry, what runs there: 'app' (an instance of it), 'task' or 'staging'.",
+      (v) => {
+        const app = v.container?.runtime === 'garden' ? v.container.app : undefined;
+        return app === undefined ? undefined : (app.workload ?? 'app');
+      },
+    ),
+    field(
       'app.instance',
       'CHARBUF',
       'Which instance, from 0.',

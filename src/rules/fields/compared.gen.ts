@@ -148,6 +148,7 @@ export const COMPARED_FIELDS: Readonly<Record<string, readonly string[]>> = {
   "proc.ppid": ["/proc/PID/status: PPid"],
   "proc.ppid.duration": ["/proc/PID/stat: starttime"],
   "proc.ppid.ts": ["/proc/PID/stat: starttime"],
+  "proc.prev_exepath": ["readlink /proc/PID/exe"],
   "proc.pvpid": ["/proc/PID/status: NSpid"],
   "proc.sid": ["/proc/PID/status: NSsid"],
   "proc.sid.exe": ["/proc/PID/cmdline"],

@@ -297,6 +297,12 @@ export const PROC_CLASS: FieldClass = {
       (v) => (v.process.parent === undefined ? undefined : !v.process.parent.inScope),
     ),
     field(
+      'proc.prev_exepath',
+      'CHARBUF',
+      'Path of the file that it ran before its program; of a new process, that of the one it was forked from (our own).',
+      (v) => v.process.previousImage?.exePath,
+    ),
+    field(
       'proc.is_sid_leader',
       'BOOL',
       'Leads its session.',

@@ -274,6 +274,8 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
         ...started('a1'),
         fields: {
           'proc.is_from_outside': by('/proc/PID/ns/pid', 'a1', isOutside),
+          // It was forked from this one.
+          'proc.prev_exepath': by(EXE, 'a0', (pid) => linkOf(pid, 'exe')),
           ...capabilitySets('a1'),
         },
       },

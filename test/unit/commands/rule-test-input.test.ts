@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { readTestFile, TestFileError } from '../../../src/rules/testing/test-file.ts';
 import { runCommand } from '../../support/run-command.ts';
 import { file, folder } from './rule-test-fixture.ts';
+import { runs } from '../../support/runs.ts';
 
 describe('varvel test, bad input: exit code 2, a place and what to do', () => {
   const WRONG: readonly (readonly [text: string, place: string, says: RegExp])[] = [
@@ -215,7 +216,7 @@ describe('varvel test, bad input: exit code 2, a place and what to do', () => {
           assert.ok(error.place.start >= 0 && error.place.start <= text.length + 1);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

@@ -160,6 +160,11 @@ describe('fields', () => {
       'proc.aname': [],
       'proc.ppid.duration': undefined,
       'proc.is_from_outside': undefined,
+      'proc.prev_exepath': undefined,
+    });
+    const previousImage = parent.image;
+    all(makeSubject(makeEvent('execve'), { process: makeProcess({ previousImage }) }), {
+      'proc.prev_exepath': parent.image.exePath,
     });
   });
 
