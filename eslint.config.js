@@ -110,7 +110,14 @@ export default tseslint.config(
   { files: ['**/*.js', '**/*.mjs', '**/*.cjs'], ...tseslint.configs.disableTypeChecked },
   { files: ['**/*.cjs'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
   {
-    files: ['src/main.ts', 'test/**', 'native/**', 'buildpack/**', 'manifests/docs/**'],
+    files: [
+      'src/main.ts',
+      'test/**',
+      'native/**',
+      'buildpack/**',
+      'manifests/docs/**',
+      'manifests/*.mjs',
+    ],
     rules: { 'no-restricted-properties': 'off' },
   },
   {

