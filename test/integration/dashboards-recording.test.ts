@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 
+import { AgentMetrics } from '../../src/metrics/metrics.ts';
+
 const DASHBOARDS = join(import.meta.dirname, '../../manifests/dashboards');
 const RULES = ['recording.yaml', 'alerts.yaml'].map((name) => join(DASHBOARDS, name));
 const folder = mkdtempSync(join(tmpdir(), 'varvel-recording-'));
@@ -179,6 +181,14 @@ test('what hosts and apps lost, and which agents there are', () => {
         ] as const
       ).map(([metric, labels, value]): Expected => ['90m', metric, [[metric + labels, value]]]),
     ],
+  );
+});
+
+test('the metric by which the firehose shows an agent is one that the agent sends there', async () => {
+  const sent = await new AgentMetrics('1.0.0').samples();
+  assert.deepEqual(
+    sent.filter(({ name }) => name === 'process_resident_memory_bytes').map(({ kind }) => kind),
+    ['gauge'],
   );
 });
 
