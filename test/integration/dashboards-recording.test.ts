@@ -68,19 +68,47 @@ test('promtool takes the rules, and these tests can fail', () => {
   assert.match(promtool([[detections('a'), '0+1x60']], [['50m', HOUR, []]]), /FAILED/);
 });
 
+/** An agent that is scraped, and whose process started at this second of the scenario. */
+const scraped = (instance: string, values: string, startedAt = '-90000'): Input[] => [
+  [`varvel_build_info{instance="${instance}",version="1.0.0"}`, values],
+  [
+    `process_start_time_seconds{instance="${instance}"}`,
+    values.replaceAll(/\b1x/g, `${startedAt}x`),
+  ],
+];
+
 describe('detections', () => {
   test('the first one of a rule on a host counts, for as long as the window', () => {
     holds(
-      [[detections('a'), '_x100 1x1600']],
+      [...scraped('a', '1x1700'), [detections('a'), '_x1500 1x200']],
       [
-        ['99m', HOUR, []],
-        ['100m', HOUR, [[of(HOUR), 1]]],
-        ['101m', HOUR, [[of(HOUR), 1]]],
-        ['159m', HOUR, [[of(HOUR), 1]]],
-        ['165m', HOUR, [[of(HOUR), 0]]],
-        ['165m', DAY, [[of(DAY), 1]]],
-        ['1530m', DAY, [[of(DAY), 1]]],
-        ['1550m', DAY, [[of(DAY), 0]]],
+        ['1499m', HOUR, []],
+        ...['1501m', '1502m', '1555m'].map((at): Expected => [at, HOUR, [[of(HOUR), 1]]]),
+        ['1570m', HOUR, [[of(HOUR), 0]]],
+        ['1502m', DAY, [[of(DAY), 1]]],
+        ['1690m', DAY, [[of(DAY), 1]]],
+      ],
+    );
+  });
+
+  test('all of an agent that has just started count, and none that were before Prometheus knew it', () => {
+    holds(
+      [
+        ...scraped('new', '_x100 1x100', '6000'),
+        [detections('new'), '_x100 3x100'],
+        ...scraped('old', '_x100 1x100'),
+        [detections('old', 'Old'), '_x100 10000x100'],
+      ],
+      [
+        [
+          '102m',
+          `round(${HOUR})`,
+          [
+            ['{rule="R",priority="Warning"}', 3],
+            ['{rule="Old",priority="Warning"}', 0],
+          ],
+        ],
+        ['190m', `round(${HOUR}{rule="R"})`, [['{rule="R",priority="Warning"}', 0]]],
       ],
     );
   });
@@ -121,25 +149,39 @@ describe('detections', () => {
     );
   });
 
-  test('an agent that starts again, and one that was not scraped for half an hour, count nothing twice', () => {
+  test('after an agent starts again, what it counts as often as before still counts', () => {
+    // The restart is at minute 100. One more is detected at once, and an hour and a half later.
+    const restarted: Input[] = [
+      ['varvel_build_info{instance="a",version="1.0.0"}', '1x400'],
+      ['process_start_time_seconds{instance="a"}', '-90000x99 6000x300'],
+    ];
     holds(
+      [...restarted, [detections('a'), '1x400']],
       [
-        // Nine before the start, then from 0 again: the first of the new count is one.
-        [detections('a'), '9x100 1x100'],
-        [detections('b', 'Old'), '10000x100 _x29 10000x200'],
+        ['99m', HOUR, [[of(HOUR), 0]]],
+        ['102m', HOUR, [[of(HOUR), 1]]],
+        ['170m', HOUR, [[of(HOUR), 0]]],
       ],
+    );
+    holds(
+      [...restarted, [detections('a'), '1x99 stale _x89 1x200']],
       [
-        [
-          '120m',
-          `round(${HOUR})`,
-          [
-            ['{rule="R",priority="Warning"}', 1],
-            ['{rule="Old",priority="Warning"}', 0],
-          ],
-        ],
-        // The scrape of one hour before fell into the gap.
-        ['175m', `round(${HOUR}{rule="Old"})`, [['{rule="Old",priority="Warning"}', 0]]],
+        ['189m', HOUR, []],
+        ['195m', HOUR, [[of(HOUR), 1]]],
+        ['260m', HOUR, [[of(HOUR), 0]]],
       ],
+    );
+    holds(
+      [...restarted, [detections('a'), '9x99 1x300']],
+      [['102m', `round(${HOUR})`, [['{rule="R",priority="Warning"}', 1]]]],
+    );
+  });
+
+  test('an agent that was not scraped for half an hour counts nothing twice', () => {
+    holds(
+      [...scraped('a', '1x100 _x29 1x200'), [detections('a'), '10000x100 _x29 10000x200']],
+      // At minute 175 the start of the window is in the gap.
+      ['120m', '140m', '175m', '185m', '195m'].map((at): Expected => [at, HOUR, [[of(HOUR), 0]]]),
     );
   });
 });
