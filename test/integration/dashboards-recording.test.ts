@@ -83,7 +83,7 @@ describe('detections', () => {
       [...scraped('a', '1x1700'), [detections('a'), '_x1500 1x200']],
       [
         ['1499m', HOUR, []],
-        ...['1501m', '1502m', '1555m'].map((at): Expected => [at, HOUR, [[of(HOUR), 1]]]),
+        ...['1500m', '1501m', '1555m'].map((at): Expected => [at, HOUR, [[of(HOUR), 1]]]),
         ['1570m', HOUR, [[of(HOUR), 0]]],
         ['1502m', DAY, [[of(DAY), 1]]],
         ['1690m', DAY, [[of(DAY), 1]]],
