@@ -14,6 +14,9 @@ export const INCIDENT_MINUTES = 15;
 /** Coverage lines come every five minutes: so long without one is three of them missing. */
 export const SILENCE_MINUTES = 15;
 
+/** A coverage line may overtake lines of before it: what it says is missing counts after so long. */
+export const GRACE_MINUTES = 1;
+
 /** Apps that had a coverage line within so many hours are expected to go on, where no app is named. */
 export const KNOWN_HOURS = 24;
 
