@@ -99,7 +99,7 @@ export function leftOutRules(request: Pick<AlertRequest, 'minimum' | 'rules'>): 
   return !isNamed && prioritiesOf(request).includes('Notice') ? NOTICES : [];
 }
 
-/** The three alerts that each platform gets. */
+/** The alerts that each platform gets; `tail` only where its language can compare two values of different lines. */
 export const ALERTS = {
   detection: {
     title: 'detection',
@@ -111,12 +111,22 @@ export const ALERTS = {
     summary: 'varvel lost lines or events of an app, so that detections may be missing',
     todo: 'Whatever happened in that time was not seen, or is not in this log: look at the operator’s copy, and at varvel status on the host.',
   },
+  tail: {
+    title: 'tail loss',
+    summary:
+      'the last lines of varvel for an app did not arrive: its coverage line tells of more than there are',
+    todo: 'What is missing is in the operator’s copy (streams.file). Ask who runs the log system what it lost: varvel had its word for these lines.',
+  },
   silence: {
     title: 'silence',
     summary: `no coverage line from varvel for ${SILENCE_MINUTES} minutes: nobody watches, or the lines do not arrive`,
     todo: 'Is the app running? Is the agent on its host (varvel status)? Does the log drain deliver the app’s own lines?',
   },
 } as const;
+
+/** For platforms without the alert `tail`. */
+export const NO_TAIL_ALERT =
+  'No alert here sees lines that the log system itself lost at the end of a burst: this platform cannot compare what a coverage line tells (coverage.last_line) with the highest number (seq). varvel report and varvel pretty see it.';
 
 /** `for app shop, space prod` and so on; '' for everything. */
 export function scopeOf(request: AlertRequest): string {
