@@ -135,21 +135,20 @@ function counted(by: string, selector: string): string {
 function tail(by: string, all: string, coverage: string): string {
   const whose =
     'varvel_agent="hostname", varvel_instance="app.instance", varvel_process="app.process_type"';
-  const same = `${by}, varvel_agent, varvel_instance, varvel_process`;
   const number = (aggregation: string, selector: string, path: string, offset = ''): string =>
     [
       `${aggregation}(`,
-      `    ${selector} | json ${whose}, varvel_number=${goString(path)}`,
-      `    | __error__="" | varvel_instance!="" | varvel_number=~"[0-9]+" | unwrap varvel_number [${KNOWN_HOURS}h]${offset}`,
-      `  ) by (${same})`,
+      `    ${selector}[${KNOWN_HOURS}h]${offset} | json ${whose}, varvel_number=${goString(path)}`,
+      `    | __error__="" | varvel_instance!="" | varvel_number=~"[0-9]+" | unwrap varvel_number`,
+      `  ) by (${by}, varvel_agent, varvel_instance, varvel_process)`,
     ].join('\n');
   const told = 'output_fields["coverage.last_line"]';
   const given = number('max_over_time', coverage, told, ` offset ${GRACE_MINUTES}m`);
   return [
     `max by (${by}) (`,
     `  ${given}`,
-    `  > on (${same}) ${number('max_over_time', all, 'seq')}`,
-    `  > on (${same}) ${number('min_over_time', coverage, told)}`,
+    `  > ${number('max_over_time', all, 'seq')}`,
+    `  > ${number('min_over_time', coverage, told)}`,
     `)`,
   ].join('\n');
 }
