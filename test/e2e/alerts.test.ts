@@ -58,7 +58,8 @@ test('an attack of 50 lines is one page; an agent that is killed is one; an app 
   const apps = await Promise.all(
     ['shop', 'short'].map((name) =>
       runContainer(engine, 'exec sleep 600', {
-        labels: { 'varvel.enable': 'true', 'varvel.app': name },
+        // With an instance its lines are counted: none of them is to be missing.
+        labels: { 'varvel.enable': 'true', 'varvel.app': name, 'varvel.instance': '0' },
         hostConfig: { Binds: [...binds] },
       }),
     ),
