@@ -13,6 +13,9 @@ import { processesNaming } from './processes.ts';
 import { Rsyslog } from './rsyslog.ts';
 import { runCommand } from './run-command.ts';
 
+/** Lines with this are lost on their way to the program that pages, behind their acknowledgement. */
+export const LOST_TEXT = '/data/lost-on-the-way';
+
 /** What arrives at the webhook. */
 export interface Page {
   readonly text: string;
@@ -55,6 +58,12 @@ export class Pager {
       .replace('\nGRACE = 60\nTICK = 30\n', '\nGRACE = 2\nTICK = 1\n');
     assert.ok(faster.includes(`\nSILENCE = ${silenceS}\nGRACE = 2\nTICK = 1\n`));
     writeFileSync(page, faster);
+    const start = 'ruleset(name="varvel_page") {';
+    const configuration = readFileSync(file, 'utf8');
+    assert.ok(configuration.includes(start));
+    // Acknowledged, and then nowhere, as by a log system that is too small.
+    const losing = `${start}\n  if $msg contains "${LOST_TEXT}" then stop`;
+    writeFileSync(file, configuration.replace(start, losing));
     pager.rsyslog = await Rsyslog.start({ file, ruleset: 'varvel_page' });
     return pager;
   }
