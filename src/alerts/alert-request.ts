@@ -125,8 +125,10 @@ export const ALERTS = {
 } as const;
 
 /** For platforms without the alert `tail`. */
-export const NO_TAIL_ALERT =
-  'No alert here sees lines that the log system itself lost at the end of a burst: this platform cannot compare what a coverage line tells (coverage.last_line) with the highest number (seq). varvel report and varvel pretty see it.';
+export const NO_TAIL_ALERT = [
+  'No alert here sees lines that the log system itself lost at the end of a burst. This platform cannot compare what a coverage',
+  'line tells (coverage.last_line) with the highest number that came (seq). varvel report and varvel pretty do it.',
+] as const;
 
 /** `for app shop, space prod` and so on; '' for everything. */
 export function scopeOf(request: AlertRequest): string {

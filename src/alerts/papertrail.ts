@@ -48,7 +48,7 @@ export const papertrail: AlertPlatform = {
       '# The program of a line is what syslog says of its source (APP-NAME/PROCID), which an app cannot print. Then the line’s',
       '# own JSON is looked at. Papertrail groups neither by app nor by rule: make an entry per app (--app), and per rule',
       '# (--rule) where each is to be a page of its own.',
-      `# ${NO_TAIL_ALERT}`,
+      ...NO_TAIL_ALERT.map((line) => `# ${line}`),
       '',
       ...entry(
         'detection',

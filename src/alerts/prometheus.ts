@@ -40,7 +40,7 @@ function header({ app }: AlertRequest, job: string, isForOneApp: boolean): strin
     'Where: a file that rule_files in prometheus.yml names; then reload Prometheus (kill -HUP, or POST /-/reload).',
     `The scrape job of the agents has to be called ${job} (or: --field job=NAME). The agent serves metrics on this`,
     'host only (metrics.listen): what scrapes it has to run there too.',
-    NO_TAIL_ALERT,
+    ...NO_TAIL_ALERT,
     ...(isForOneApp
       ? [
           'Metrics say of which app events were lost, not in which one something was detected, and not that one is silent:',

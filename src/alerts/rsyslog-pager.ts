@@ -264,7 +264,8 @@ function pythonJson(value: object): string {
 export function incidentScript(webhook: string | undefined): string {
   const head = `#!/bin/bash
 # Run once an incident: on-incident KIND APP HOST RULE PRIORITY TEXT
-# KIND is detection, loss or silence; APP the app's GUID (or name), HOST its org.space.app (or the host), TEXT the whole line, or what is missing.
+# KIND is detection, loss or silence; APP the app's GUID (or name), HOST its org.space.app (or the host),
+# TEXT the whole line, or which lines did not arrive.
 # If this fails, it is run again every 30 s, for a day.
 kind=$1 app=$2 host=$3 rule=$4 priority=$5 text=$6
 `;

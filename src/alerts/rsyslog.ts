@@ -48,6 +48,7 @@ export const rsyslog: AlertPlatform = {
         'Where: on the host whose rsyslog gets the drain, as root:  sh varvel-rsyslog.sh',
         `It writes ${CONFIGURATION}, and into ${FOLDER} the programs page (what is one incident) and on-incident`,
         '(what is then done: yours to change). Needs rsyslog 8.24 or newer with its modules mmpstrucdata and omprog, Python 3.6 or newer, bash and curl.',
+        'Lines that do not arrive are noticed where the stream has JSON (its format) and the app an instance.',
         'The listener should take messages of 16 KiB: global(maxMessageSize="16k"). An AppArmor or SELinux profile of rsyslogd',
         `has to let it run ${FOLDER}/page.`,
       ]),
