@@ -14,6 +14,9 @@ export const INCIDENT_MINUTES = 15;
 /** Coverage lines come every five minutes: so long without one is three of them missing. */
 export const SILENCE_MINUTES = 15;
 
+/** A coverage line may overtake lines of before it: what it says is missing counts after so long. */
+export const GRACE_MINUTES = 1;
+
 /** Apps that had a coverage line within so many hours are expected to go on, where no app is named. */
 export const KNOWN_HOURS = 24;
 
@@ -96,7 +99,7 @@ export function leftOutRules(request: Pick<AlertRequest, 'minimum' | 'rules'>): 
   return !isNamed && prioritiesOf(request).includes('Notice') ? NOTICES : [];
 }
 
-/** The three alerts that each platform gets. */
+/** The alerts that each platform gets; `tail` only where its language can compare two values of different lines. */
 export const ALERTS = {
   detection: {
     title: 'detection',
@@ -108,12 +111,24 @@ export const ALERTS = {
     summary: 'varvel lost lines or events of an app, so that detections may be missing',
     todo: 'Whatever happened in that time was not seen, or is not in this log: look at the operator’s copy, and at varvel status on the host.',
   },
+  tail: {
+    title: 'tail loss',
+    summary:
+      'the last lines of varvel for an app did not arrive: its coverage line tells of more than there are',
+    todo: 'What is missing is in the operator’s copy (streams.file). Ask who runs the log system what it lost: varvel had its word for these lines.',
+  },
   silence: {
     title: 'silence',
     summary: `no coverage line from varvel for ${SILENCE_MINUTES} minutes: nobody watches, or the lines do not arrive`,
     todo: 'Is the app running? Is the agent on its host (varvel status)? Does the log drain deliver the app’s own lines?',
   },
 } as const;
+
+/** For platforms without the alert `tail`. */
+export const NO_TAIL_ALERT = [
+  'No alert here sees lines that the log system itself lost at the end of a burst. This platform cannot compare what a coverage',
+  'line tells (coverage.last_line) with the highest number that came (seq). varvel report and varvel pretty do it.',
+] as const;
 
 /** `for app shop, space prod` and so on; '' for everything. */
 export function scopeOf(request: AlertRequest): string {

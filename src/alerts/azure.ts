@@ -2,6 +2,7 @@ import type { AlertDefinitions, AlertPlatform, AlertRequest } from './alert-requ
 import {
   ALERTS,
   COVERAGE,
+  GRACE_MINUTES,
   INCIDENT_MINUTES,
   KNOWN_HOURS,
   leftOutRules,
@@ -61,6 +62,11 @@ export const azure: AlertPlatform = {
           dimensions: ['App', 'Rule'],
           window: `PT${INCIDENT_MINUTES}M`,
         }),
+        rule(request, 'tail', suffix, {
+          query: tail(request, names),
+          dimensions: ['App'],
+          window: `P1D`,
+        }),
         rule(request, 'silence', suffix, {
           query: silence(request, names),
           dimensions: ['App'],
@@ -108,6 +114,23 @@ function detections(request: AlertRequest): string[] {
     ...(request.rules.length === 0 ? [] : [isOneOf('Rule', request.rules)]),
     ...(leftOut.length === 0 ? [] : [`not(${isOneOf('Rule', leftOut)})`]),
   ];
+}
+
+/**
+ * Apps with instances of which a coverage line tells a higher number than has come, and than was told first: what was given
+ * before that may be older than the window. Without an instance containers have numbers of their own under one name.
+ */
+function tail(request: AlertRequest, names: Names): string {
+  const told = `iff(${isOneOf('Rule', [COVERAGE])}, tolong(Line.output_fields["coverage.last_line"]), long(null))`;
+  return [
+    source(request, names),
+    '| where Instance != ""',
+    `| extend Agent = tostring(Line.hostname), Process = tostring(Line.app.process_type), Seq = tolong(Line.seq), Told = ${told}`,
+    `| extend Ready = iff(ingestion_time() < ago(${GRACE_MINUTES}m), Told, long(null))`,
+    '| summarize Here = max(Seq), First = min(Told), Given = max(Ready) by App, Instance, Process, Agent',
+    '| where Given > Here and Given > First',
+    '| summarize Instances = count() by App',
+  ].join('\n');
 }
 
 /** One row for each app without a coverage line; the last line of one that has ended says so. */
@@ -176,7 +199,7 @@ function rule(
   return {
     type: 'Microsoft.Insights/scheduledQueryRules',
     apiVersion: '2023-12-01',
-    name: ['varvel', title, suffix].filter((part) => part !== '').join('-'),
+    name: ['varvel', title.replace(' ', '-'), suffix].filter((part) => part !== '').join('-'),
     location: "[parameters('location')]",
     kind: 'LogAlert',
     ...(request.webhook === undefined ? {} : { dependsOn: [actionGroupId(suffix)] }),
@@ -186,7 +209,7 @@ function rule(
       severity: alert === 'detection' ? 0 : 1,
       enabled: true,
       scopes: ["[parameters('workspaceId')]"],
-      evaluationFrequency: alert === 'silence' ? 'PT5M' : 'PT1M',
+      evaluationFrequency: alert === 'silence' || alert === 'tail' ? 'PT5M' : 'PT1M',
       windowSize: window,
       criteria: {
         allOf: [

@@ -6,6 +6,7 @@ import {
   INCIDENT_MINUTES,
   leftOutRules,
   LOSS_RULES,
+  NO_TAIL_ALERT,
   prioritiesOf,
   SILENCE_MINUTES,
 } from './alert-request.ts';
@@ -87,6 +88,7 @@ function notes({ webhook, app }: AlertRequest, names: Names): string[] {
           'An alarm is one page, and cannot be by app: these stand for the log group as a whole. Print them once an app: --app NAME.',
         ]
       : []),
+    NO_TAIL_ALERT.join(' '),
     'Silence does not tell an app that was stopped on purpose: aws cloudwatch disable-alarm-actions for that time.',
   ];
 }

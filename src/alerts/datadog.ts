@@ -7,6 +7,7 @@ import {
   KNOWN_HOURS,
   leftOutRules,
   LOSS_RULES,
+  NO_TAIL_ALERT,
   prioritiesOf,
   scopeOf,
   SILENCE_MINUTES,
@@ -83,6 +84,7 @@ function notes({ webhook }: AlertRequest, names: Names): string[] {
     '  jq -c .[] varvel.json | while read -r monitor; do curl -fsS https://api.datadoghq.com/api/v1/monitor -H "DD-API-KEY: $DD_API_KEY" -H "DD-APPLICATION-KEY: $DD_APP_KEY" -H "Content-Type: application/json" -d "$monitor"; done',
     `What ships the logs has to give each line the tag ${names.source_type}, from the platform’s envelope or the syslog structured data. An attribute (@${names.source_type}) will not do: Datadog takes attributes from what an app prints.`,
     `Make facets of ${names.rule}, ${names.app_name} and ${names.app_id}, which the monitors group by.`,
+    NO_TAIL_ALERT.join(' '),
     'An app that was stopped on purpose is silent too: mute its group, or delete its monitor.',
     ...(webhook === undefined
       ? ['Add to the message whom to page: @pagerduty, @slack-CHANNEL, or --webhook URL.']

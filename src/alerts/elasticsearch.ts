@@ -3,6 +3,7 @@ import type { AlertDefinitions, AlertPlatform, AlertRequest } from './alert-requ
 import {
   ALERTS,
   COVERAGE,
+  GRACE_MINUTES,
   INCIDENT_MINUTES,
   KNOWN_HOURS,
   leftOutRules,
@@ -74,6 +75,7 @@ export const elasticsearch: AlertPlatform = {
         ...counted(names, [...known, isOneOf(names.rule, LOSS_RULES)], INCIDENT_MINUTES),
         ...grouped(names.app, names.rule),
       }),
+      rule(request, 'tail', esqlOf(names, tail(request, names))),
       rule(request, 'silence', silence(request, names, known)),
     ];
     return { text: `${text.join('\n\n')}\n`, notes: [] };
@@ -148,19 +150,62 @@ function silence(request: AlertRequest, names: Names, known: readonly object[]):
       thresholdComparator: '<',
     };
   }
-  const said = (key: string, value: string): string =>
-    `${names.message} LIKE ${esqlString(`*${likeText(`"${key}":${escapeJson(value)}`)}*`)}`;
-  const source = procId(request.sourceType, undefined).replace(/\]$/, '');
   const esql = [
-    `FROM ${names.index}`,
-    `| WHERE ${names.time} > NOW() - ${KNOWN_HOURS} hours`,
-    `    AND (${PROC_ID} LIKE ${esqlString(`${likeText(source)}/*`)} OR ${PROC_ID} == ${esqlString(`${source}]`)})`,
-    `    AND ${said('rule', COVERAGE)}`,
-    ...(request.space === undefined ? [] : [`    AND ${said('space', request.space)}`]),
-    `| EVAL ended_at = CASE(${said('coverage.when', 'stop')}, ${names.time})`,
+    ...ofTheDay(request, names),
+    `    AND ${said(names, 'rule', COVERAGE)}`,
+    `| EVAL ended_at = CASE(${said(names, 'coverage.when', 'stop')}, ${names.time})`,
     `| STATS last = MAX(${names.time}), ended = MAX(ended_at) BY ${names.host}, ${names.app}`,
     `| WHERE last < NOW() - ${SILENCE_MINUTES} minutes AND (ended IS NULL OR ended < last)`,
   ].join('\n');
+  return esqlOf(names, esql);
+}
+
+/**
+ * Apps with instances of which a coverage line tells a higher number than has come, and than was told first: what was given
+ * before that may be older than the window. Without an instance containers have numbers of their own under one name.
+ */
+function tail(request: AlertRequest, names: Names): string {
+  // A quote that ends a key is never within a value: there it has a backslash before it.
+  const part = (key: string, pattern: string): string =>
+    `| GROK ${names.message} ${esqlString(`"${key}":${pattern}`)}`;
+  return [
+    ...ofTheDay(request, names),
+    part('hostname', '"%{DATA:varvel_agent}"'),
+    part('instance', '"%{DATA:varvel_instance}"'),
+    part('process_type', '"%{DATA:varvel_process}"'),
+    part('seq', '%{INT:varvel_seq}'),
+    part('coverage.last_line', '%{INT:varvel_told}'),
+    '| WHERE varvel_instance IS NOT NULL',
+    '| EVAL seq = TO_LONG(varvel_seq), told = TO_LONG(varvel_told)',
+    `| EVAL ready = CASE(${names.time} < NOW() - ${GRACE_MINUTES} minutes, told)`,
+    `| STATS here = MAX(seq), first = MIN(told), given = MAX(ready) BY ${names.host}, ${names.app}, varvel_instance, varvel_process, varvel_agent`,
+    '| WHERE given > here AND given > first',
+    // A row is an alert: nothing is to be in it that changes while it lasts.
+    `| STATS instances = COUNT(*) BY ${names.host}, ${names.app}`,
+    `| KEEP ${names.host}, ${names.app}`,
+  ].join('\n');
+}
+
+/** Lines of the agent, of the app and space if any, as the beginning of ES|QL. */
+function ofTheDay({ sourceType, app, space }: AlertRequest, names: Names): string[] {
+  const source = procId(sourceType, undefined).replace(/\]$/, '');
+  return [
+    `FROM ${names.index}`,
+    `| WHERE ${names.time} > NOW() - ${KNOWN_HOURS} hours`,
+    `    AND (${PROC_ID} LIKE ${esqlString(`${likeText(source)}/*`)} OR ${PROC_ID} == ${esqlString(`${source}]`)})`,
+    ...(space === undefined ? [] : [`    AND ${said(names, 'space', space)}`]),
+    ...(app?.by === 'guid' ? [`    AND ${said(names, 'guid', app.value)}`] : []),
+    // Processes have a "name" too.
+    ...(app?.by === 'name' ? [`    AND ${said(names, 'app', app.value, '{"name":')}`] : []),
+  ];
+}
+
+function said(names: Names, key: string, value: string, before = ''): string {
+  const text = `"${key}":${before}${escapeJson(value)}`;
+  return `${names.message} LIKE ${esqlString(`*${likeText(text)}*`)}`;
+}
+
+function esqlOf(names: Names, esql: string): object {
   return {
     searchType: 'esqlQuery',
     esqlQuery: { esql },
@@ -200,7 +245,7 @@ function rule(request: AlertRequest, alert: keyof typeof ALERTS, params: object)
     tags: ['varvel'],
     consumer: 'stackAlerts',
     rule_type_id: '.es-query',
-    schedule: { interval: alert === 'silence' ? '5m' : '1m' },
+    schedule: { interval: alert === 'silence' || alert === 'tail' ? '5m' : '1m' },
     params,
     actions:
       request.webhook === undefined

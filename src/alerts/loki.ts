@@ -2,6 +2,7 @@ import type { AlertDefinitions, AlertPlatform, AlertRequest } from './alert-requ
 import {
   ALERTS,
   COVERAGE,
+  GRACE_MINUTES,
   INCIDENT_MINUTES,
   KNOWN_HOURS,
   leftOutRules,
@@ -72,6 +73,13 @@ export const loki: AlertPlatform = {
         description: ALERTS.loss.todo,
       },
       {
+        alert: 'VarvelTailLoss',
+        expr: tail(by, lines([]), lines([isOneOf(labels.rule, [COVERAGE])])),
+        severity: 'page',
+        summary: `{{ $labels.${labels.host} }}: ${ALERTS.tail.summary}`,
+        description: ALERTS.tail.todo,
+      },
+      {
         alert: 'VarvelSilence',
         expr: silence(request, labels, lines([isOneOf(labels.rule, [COVERAGE])])),
         severity: 'page',
@@ -118,6 +126,31 @@ function isOneOf(label: string, values: readonly string[]): string {
 
 function counted(by: string, selector: string): string {
   return `sum by (${by}) (\n  count_over_time(${selector}[${INCIDENT_MINUTES}m])\n) > 0`;
+}
+
+/**
+ * App instances of which a coverage line tells a higher number than has come, and than was told first: what was given before
+ * that may be older than the window. Without an instance several containers have numbers of their own under one name.
+ */
+function tail(by: string, all: string, coverage: string): string {
+  const whose =
+    'varvel_agent="hostname", varvel_instance="app.instance", varvel_process="app.process_type"';
+  const number = (aggregation: string, selector: string, path: string, offset = ''): string =>
+    [
+      `${aggregation}(`,
+      `    ${selector}[${KNOWN_HOURS}h]${offset} | json ${whose}, varvel_number=${goString(path)}`,
+      `    | __error__="" | varvel_instance!="" | varvel_number=~"[0-9]+" | unwrap varvel_number`,
+      `  ) by (${by}, varvel_agent, varvel_instance, varvel_process)`,
+    ].join('\n');
+  const told = 'output_fields["coverage.last_line"]';
+  const given = number('max_over_time', coverage, told, ` offset ${GRACE_MINUTES}m`);
+  return [
+    `max by (${by}) (`,
+    `  ${given}`,
+    `  > ${number('max_over_time', all, 'seq')}`,
+    `  > ${number('min_over_time', coverage, told)}`,
+    `)`,
+  ].join('\n');
 }
 
 /**

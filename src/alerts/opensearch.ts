@@ -7,6 +7,7 @@ import {
   KNOWN_HOURS,
   leftOutRules,
   LOSS_RULES,
+  NO_TAIL_ALERT,
   prioritiesOf,
   scopeOf,
   SILENCE_MINUTES,
@@ -84,6 +85,7 @@ function header({ webhook }: AlertRequest, names: Names): string[] {
     `Lines are looked for in ${names.index} (--field index=PATTERN), by fields as Vector’s syslog source makes them of the`,
     'structured data. Others: --field source_type=FIELD, and so on. It has to be a field into which no pipeline puts what an app',
     'prints: see the mapping with GET INDEX/_mapping. A field of type keyword is named without ".keyword".',
+    ...NO_TAIL_ALERT,
     'One page an incident: an alert of an app and rule is new once, and completed when 15 minutes had no line of it.',
   ];
 }

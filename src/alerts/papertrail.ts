@@ -1,6 +1,13 @@
 import { UserError } from '../shared/user-error.ts';
 import type { AlertDefinitions, AlertPlatform, AlertRequest } from './alert-request.ts';
-import { ALERTS, COVERAGE, leftOutRules, LOSS_RULES, prioritiesOf } from './alert-request.ts';
+import {
+  ALERTS,
+  COVERAGE,
+  leftOutRules,
+  LOSS_RULES,
+  NO_TAIL_ALERT,
+  prioritiesOf,
+} from './alert-request.ts';
 import { checkedFields } from './fields.ts';
 import { escapeHidden, escapeJson } from '../streams/escape.ts';
 import { procId } from '../streams/syslog/rfc5424.ts';
@@ -41,6 +48,7 @@ export const papertrail: AlertPlatform = {
       '# The program of a line is what syslog says of its source (APP-NAME/PROCID), which an app cannot print. Then the line’s',
       '# own JSON is looked at. Papertrail groups neither by app nor by rule: make an entry per app (--app), and per rule',
       '# (--rule) where each is to be a page of its own.',
+      ...NO_TAIL_ALERT.map((line) => `# ${line}`),
       '',
       ...entry(
         'detection',

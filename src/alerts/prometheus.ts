@@ -1,5 +1,5 @@
 import type { AlertDefinitions, AlertPlatform, AlertRequest } from './alert-request.ts';
-import { INCIDENT_MINUTES, prioritiesOf, SILENCE_MINUTES } from './alert-request.ts';
+import { INCIDENT_MINUTES, NO_TAIL_ALERT, prioritiesOf, SILENCE_MINUTES } from './alert-request.ts';
 import { checkedFields } from './fields.ts';
 import { anyOf, comment, goString, suffixOf } from './quoting.ts';
 import { alertmanager, alertRules } from './rule-groups.ts';
@@ -40,6 +40,7 @@ function header({ app }: AlertRequest, job: string, isForOneApp: boolean): strin
     'Where: a file that rule_files in prometheus.yml names; then reload Prometheus (kill -HUP, or POST /-/reload).',
     `The scrape job of the agents has to be called ${job} (or: --field job=NAME). The agent serves metrics on this`,
     'host only (metrics.listen): what scrapes it has to run there too.',
+    ...NO_TAIL_ALERT,
     ...(isForOneApp
       ? [
           'Metrics say of which app events were lost, not in which one something was detected, and not that one is silent:',

@@ -2,6 +2,7 @@ import type { AlertRequest } from './alert-request.ts';
 import {
   ALERTS,
   COVERAGE,
+  GRACE_MINUTES,
   INCIDENT_MINUTES,
   leftOutRules,
   LOSS_RULES,
@@ -9,11 +10,15 @@ import {
   SILENCE_MINUTES,
 } from './alert-request.ts';
 import { asTag } from './quoting.ts';
+import { GAP_RULE, LOST_RULE } from '../streams/notices.ts';
 
 /**
  * The program that rsyslog hands the agent's lines to, one a line, parts separated by tabs, of which no part has any. It runs `on-incident` when
  * an app's rule begins to fire, for losses, and when coverage lines stay away. Python, since a shell cannot hold names
  * that tenants choose without reading them. What is under way is kept across restarts.
+ *
+ * It counts lines where they have JSON and the app an instance: without one, several containers have numbers of their own
+ * under one name. A number that a later line or a coverage line goes beyond, and that does not come, is a loss.
  */
 export function pagerScript(request: AlertRequest): string {
   const { app, space } = request;
@@ -22,6 +27,8 @@ export function pagerScript(request: AlertRequest): string {
     rules: request.rules.map(asTag),
     left_out: leftOutRules(request),
     losses: LOSS_RULES,
+    lost: LOST_RULE,
+    gap: GAP_RULE,
     coverage: COVERAGE,
     app_id: app?.by === 'guid' ? asTag(app.value) : null,
     app_name: app?.by === 'name' ? asTag(app.value) : null,
@@ -31,13 +38,15 @@ export function pagerScript(request: AlertRequest): string {
   return `#!/usr/bin/env python3
 """Reads lines of varvel from rsyslog (omprog) and runs on-incident once an incident: an app and a rule, until there was no
 line of it for so many seconds. Written by "varvel alerts rsyslog"; to change what is paged, run it again."""
-import json, os, select, signal, subprocess, sys, time
+import json, os, re, select, signal, subprocess, sys, time
 
 WINDOW = ${INCIDENT_MINUTES * 60}
 SILENCE = ${SILENCE_MINUTES * 60}
+GRACE = ${GRACE_MINUTES * 60}
 TICK = 30
 GIVE_UP = 86400
 MOST = 100000
+MOST_HOLES = 1000
 SETTINGS = json.loads(r'''${pythonJson(settings)}''')
 
 FOLDER = os.path.dirname(os.path.realpath(__file__))
@@ -46,6 +55,40 @@ STATE = "@STATE@/varvel-page.state"
 seen = {}  # (app, rule): when the last line of the incident came
 covered = {}  # (app, host, source): when the last coverage line came
 waiting = {}  # (kind, app, rule): (since when, arguments) of an on-incident that failed
+numbers = {}  # (app, host, process type, instance, agent's host): Numbers
+
+
+class Numbers:
+    """Of an app instance's lines on one host. The agent gives them one after the other and never goes down; lines may
+    overtake each other, so that one that is missing gets GRACE seconds, and again while others of its hole come."""
+
+    def __init__(self, highest, holes=()):
+        self.highest, self.holes, self.at = highest, [[*hole, time.time()] for hole in holes], time.time()
+
+    def given(self, last):
+        """Numbers up to this one are given. Beyond MOST_HOLES, what is missing is not noticed."""
+        self.at = time.time()
+        if last > self.highest:
+            if len(self.holes) < MOST_HOLES:
+                self.holes.append([self.highest + 1, last, self.at])
+            self.highest = last
+
+    def here(self, first, last):
+        self.given(last)
+        holes, self.holes = self.holes, []
+        for hole in holes:
+            if last < hole[0] or first > hole[1]:
+                self.holes.append(hole)
+                continue
+            parts = [hole[0], first - 1, self.at], [last + 1, hole[1], self.at]
+            self.holes += [part for part in parts if part[0] <= part[1]]
+        del self.holes[MOST_HOLES:]
+
+    def lost(self):
+        """What has been missing for too long, once."""
+        late = [hole for hole in self.holes if time.time() - hole[2] > GRACE]
+        self.holes = [hole for hole in self.holes if hole not in late]
+        return late
 
 
 def begins(app, rule):
@@ -72,13 +115,14 @@ def page(kind, app, host, rule, priority, text):
         waiting.setdefault((kind, app, rule), (time.time(), arguments))
 
 
-def on_line(app, host, source, app_id, app_name, space, rule, priority, text):
+def on_line(app, host, source, app_id, app_name, space, process_type, instance, seq, rule, priority, text):
     for given, wanted in ((app_id, "app_id"), (app_name, "app_name"), (space, "space")):
         if SETTINGS[wanted] is not None and given != SETTINGS[wanted]:
             return
+    on_number((app, host, process_type, instance), seq, rule, text)
     if rule == SETTINGS["coverage"]:
         covered.pop("expected", None)
-        if when_of(text) == "stop":
+        if said(text, "coverage.when") == "stop":
             covered.pop((app, host, source), None)
         elif len(covered) < MOST:
             covered[(app, host, source)] = time.time()
@@ -90,11 +134,39 @@ def on_line(app, host, source, app_id, app_name, space, rule, priority, text):
             page("detection", app, host, rule, priority, text)
 
 
-def when_of(text):
+def on_number(whose, seq, rule, text):
+    # What rsyslog has cut is no JSON any more, but the agent's host is among what comes first.
+    found = re.search(r'"hostname":"((?:[^"\\\\]|\\\\.)*)"', text)
+    if found is None or whose[-1] == "":
+        return
+    key = (*whose, found[1])
+    known = numbers.get(key)
+    first = last = None
+    if rule == SETTINGS["coverage"]:
+        last = said(text, "coverage.last_line")
+    elif rule == SETTINGS["gap"]:
+        # With the agent's end its numbers were all given; else nobody knows, and the agent has said so.
+        last = said(text, "gap.to")
+        first = None if said(text, "gap.why") == "ended" else said(text, "gap.from")
+    elif seq.isdigit() and int(seq) > 0:
+        first = last = int(seq)
+    if type(last) is not int:
+        return
+    if known is None:
+        # What was given before the first line here is not missing.
+        if len(numbers) < MOST:
+            numbers[key] = Numbers(last)
+    elif type(first) is int:
+        known.here(first, last)
+    else:
+        known.given(last)
+
+
+def said(text, name):
     try:
-        return json.loads(text)["output_fields"]["coverage.when"]
+        return json.loads(text)["output_fields"][name]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "running"
+        return None
 
 
 def look():
@@ -106,6 +178,14 @@ def look():
             app, host = (wanted, "-") if key == "expected" else key[:2]
             if begins(app, "silence"):
                 page("silence", app, host, SETTINGS["coverage"], "Critical", SETTINGS["silent"])
+    for key, known in list(numbers.items()):
+        for first, last, _ in known.lost():
+            app, host, _, instance, where = key
+            if begins(app, SETTINGS["lost"]):
+                which = f"Line {first}" if first == last else f"Lines {first} to {last}"
+                page("loss", app, host, SETTINGS["lost"], "Notice", f"{which} of instance {instance} on {where} did not arrive here")
+        if now - known.at > GIVE_UP:
+            del numbers[key]
     for key, (since, arguments) in list(waiting.items()):
         if run(arguments) or now - since > GIVE_UP:
             del waiting[key]
@@ -115,10 +195,12 @@ def look():
     keep()
 
 
-def keep():
+def keep(read_all=False):
     try:
         with open(STATE + ".new", "w") as file:
             state = {"seen": [[at, *key] for key, at in seen.items()], "covered": [key for key in covered if key != "expected"]}
+            # Of what came after this nothing would be known: it counts only if nothing did.
+            state["numbers"] = [[key, it.highest, [hole[:2] for hole in it.holes]] for key, it in numbers.items()] if read_all else []
             json.dump(state, file)
         os.replace(STATE + ".new", STATE)
     except OSError as error:
@@ -134,6 +216,9 @@ def remember():
         # What came while nothing ran is not known: it gets the whole time again.
         for app, host, source in state["covered"]:
             covered[(str(app), str(host), str(source))] = time.time()
+        for key, highest, holes in state.get("numbers", []):
+            app, host, process_type, instance, where = map(str, key)
+            numbers[(app, host, process_type, instance, where)] = Numbers(int(highest), [[int(first), int(last)] for first, last in holes])
     except (OSError, ValueError, TypeError, KeyError):
         pass
     if SETTINGS["app_name"] is not None or SETTINGS["app_id"] is not None:
@@ -150,20 +235,22 @@ def main():
                 break
             *lines, rest = (rest + chunk).split(b"\\n")
             for line in lines:
-                parts = line.decode("utf-8", "replace").split("\\t", 8)
-                if len(parts) == 9:
+                parts = line.decode("utf-8", "replace").split("\\t", 11)
+                if len(parts) == 12:
                     on_line(*parts)
         if time.monotonic() - looked >= TICK:
             looked = time.monotonic()
             look()
     look()
+    return True
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+read_all = False
 try:
-    main()
+    read_all = main()
 finally:
-    keep()`;
+    keep(read_all)`;
 }
 
 /** JSON that is the inside of a raw string of Python in three single quotes: none of them is in it, nor anything but ASCII. */
@@ -177,7 +264,8 @@ function pythonJson(value: object): string {
 export function incidentScript(webhook: string | undefined): string {
   const head = `#!/bin/bash
 # Run once an incident: on-incident KIND APP HOST RULE PRIORITY TEXT
-# KIND is detection, loss or silence; APP the app's GUID (or name), HOST its org.space.app (or the host), TEXT the whole line.
+# KIND is detection, loss or silence; APP the app's GUID (or name), HOST its org.space.app (or the host),
+# TEXT the whole line, or which lines did not arrive.
 # If this fails, it is run again every 30 s, for a day.
 kind=$1 app=$2 host=$3 rule=$4 priority=$5 text=$6
 `;

@@ -2,6 +2,7 @@ import type { AlertDefinitions, AlertPlatform, AlertRequest } from './alert-requ
 import {
   ALERTS,
   COVERAGE,
+  GRACE_MINUTES,
   KNOWN_HOURS,
   leftOutRules,
   LOSS_RULES,
@@ -53,13 +54,14 @@ export const splunk: AlertPlatform = {
         ...EVERY_MINUTE,
         description: ALERTS.loss.summary,
       }),
+      stanza(name('tail loss'), request.webhook, {
+        search: tail(from, names),
+        ...OF_THE_DAY,
+        description: ALERTS.tail.summary,
+      }),
       stanza(name('silence'), request.webhook, {
         search: silence(request, from),
-        cron_schedule: '*/5 * * * *',
-        'dispatch.earliest_time': `-${KNOWN_HOURS}h`,
-        'dispatch.latest_time': 'now',
-        'alert.suppress.fields': 'app',
-        'alert.suppress.period': `${KNOWN_HOURS}h`,
+        ...OF_THE_DAY,
         description: ALERTS.silence.summary,
       }),
     ].join('\n');
@@ -79,6 +81,14 @@ const EVERY_MINUTE = {
   'dispatch.index_latest': '@m',
   'alert.suppress.fields': 'app,rule',
   'alert.suppress.period': '1h',
+};
+
+const OF_THE_DAY = {
+  cron_schedule: '*/5 * * * *',
+  'dispatch.earliest_time': `-${KNOWN_HOURS}h`,
+  'dispatch.latest_time': 'now',
+  'alert.suppress.fields': 'app',
+  'alert.suppress.period': `${KNOWN_HOURS}h`,
 };
 
 function stanza(
@@ -145,6 +155,23 @@ function detections(request: AlertRequest): string[] {
     ...(request.rules.length === 0 ? [] : [isOneOf('rule', request.rules)]),
     ...(leftOut.length === 0 ? [] : [`NOT ${isOneOf('rule', leftOut)}`]),
   ];
+}
+
+/**
+ * Apps with instances of which a coverage line tells a higher number than has come, and than was told first: what was given
+ * before that may be older than the window. Without an instance containers have numbers of their own under one name.
+ */
+function tail(from: string, { message }: Names): string {
+  const number = (key: string): string => `tonumber('${message}.${key}')`;
+  return [
+    from,
+    where(['instance != "-"']),
+    `eval agent=coalesce('${message}.hostname', "-"), process=coalesce('${message}.app.process_type', "-"), seq=${number('seq')}, told=if(${isOneOf('rule', [COVERAGE])}, ${number('output_fields.coverage.last_line')}, null())`,
+    `eval ready=if(_indextime < now() - ${GRACE_MINUTES * 60}, told, null())`,
+    'stats max(seq) as here min(told) as first max(ready) as given latest(app_name) as app_name by app instance process agent',
+    where(['given > here', 'given > first']),
+    'stats count as instances latest(app_name) as app_name by app',
+  ].join(' | ');
 }
 
 /** With an app one result where there is no line; else one for each instance that had lines, and that has not ended. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { Pager } from '../support/alerts-pager.ts';
+import { LOST_TEXT, Pager } from '../support/alerts-pager.ts';
 import type { Page } from '../support/alerts-pager.ts';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { buildApp, E2eAgent, until } from '../support/e2e-agent.ts';
@@ -14,7 +14,7 @@ import { execInContainer, runContainer } from '../support/e2e-docker.ts';
 const RULES = `
 - rule: Data file opened
   desc: A test's own.
-  condition: evt.type in (open, openat, openat2) and fd.name = /data/file
+  condition: evt.type in (open, openat, openat2) and fd.name in (/data/file, ${LOST_TEXT})
   output: opened by %proc.cmdline
   priority: ERROR
 `;
@@ -32,6 +32,7 @@ before(async () => {
   const data = join(folder, 'data');
   mkdirSync(data);
   writeFileSync(join(data, 'file'), 'x\n');
+  writeFileSync(join(folder, LOST_TEXT), 'x\n');
   binds = [buildApp(folder), `${data}:/data:ro`];
   pager = await Pager.start(20);
 });
@@ -44,7 +45,7 @@ after(async () => {
 
 const brief = ({ kind, app, rule }: Page): string => `${kind} of ${app}: ${rule}`;
 
-test('an attack of 50 lines is one page; an agent that is killed is one; an app that ends is none', async () => {
+test('an attack of 50 lines is one page; a tail that is lost on the way and a killed agent are one each; an app that ends is none', async () => {
   await using agent = await E2eAgent.start({
     dockerd: engine,
     noDefaultRules: true,
@@ -58,7 +59,8 @@ test('an attack of 50 lines is one page; an agent that is killed is one; an app 
   const apps = await Promise.all(
     ['shop', 'short'].map((name) =>
       runContainer(engine, 'exec sleep 600', {
-        labels: { 'varvel.enable': 'true', 'varvel.app': name },
+        // With an instance its lines are counted: none of them is to be missing.
+        labels: { 'varvel.enable': 'true', 'varvel.app': name, 'varvel.instance': '0' },
         hostConfig: { Binds: [...binds] },
       }),
     ),
@@ -74,6 +76,12 @@ test('an attack of 50 lines is one page; an agent that is killed is one; an app 
     await until('both are watched', () =>
       ['shop', 'short'].every((app) => lines('Varvel: coverage', app) > 0),
     );
+    // The last lines: without a coverage line nothing would show that they are missing.
+    assert.equal(await execInContainer(shop, `/app storm 3 ${LOST_TEXT}`), 0);
+    const [loss] = (
+      await pager.until('the lost tail is paged', (all) => all.some(({ kind }) => kind === 'loss'))
+    ).filter(({ kind }) => kind === 'loss');
+    assert.match(loss!.line, /^Lines \d+ to \d+ of instance 0 on \S+ did not arrive here$/);
     await short.remove({ force: true });
     await until('its end is told', () =>
       pager.rsyslog.received().some(({ app, msg }) => app === 'short' && msg.includes('has ended')),
@@ -84,6 +92,7 @@ test('an attack of 50 lines is one page; an agent that is killed is one; an app 
     );
     assert.deepEqual(pages.map(brief), [
       'detection of shop: Data file opened',
+      'loss of shop: Varvel: lines lost',
       'silence of shop: Varvel: coverage',
     ]);
   } finally {

@@ -7,17 +7,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { AppIdentity } from '../../src/apps/identity.ts';
 import type { Detection } from '../../src/rules/detection.ts';
-import { SILENT_LOGGER } from '../../src/shared/logger.ts';
 import { formatLine } from '../../src/streams/format.ts';
+import { instanceKey } from '../../src/streams/instance-key.ts';
 import { coverageNotice, lostNotice, unseenNotice } from '../../src/streams/notices.ts';
 import type { OutgoingLine } from '../../src/streams/receiver.ts';
-import { syslogReceiver } from '../../src/streams/syslog/syslog-receiver.ts';
 import { Pager } from '../support/alerts-pager.ts';
 import type { Page } from '../support/alerts-pager.ts';
 import { containerOf, deliveryOf, detectionOf } from '../unit/streams/delivery-fixture.ts';
 import { appOf } from '../unit/streams/outgoing-line-fixture.ts';
 
-let lastSeq = 0;
+const lastSeq = new Map<string, number>();
+let lastId = 0;
 
 /** Sends detections as the agent does: formatted, and over its own connection. */
 async function send(
@@ -25,32 +25,22 @@ async function send(
   detections: readonly Partial<Detection>[],
   sourceType = 'VARVEL',
 ): Promise<void> {
-  const receiver = syslogReceiver(
-    {
-      enabled: true,
-      audience: 'operator',
-      format: 'json',
-      address: { kind: 'tcp', host: '127.0.0.1', port: to.rsyslog.ports.tcp },
-      sourceType,
-      tls: { ca: undefined, cert: undefined, key: undefined, serverName: undefined },
-    },
-    SILENT_LOGGER,
+  await to.send(
+    detections.map((it) => lineOf(it)),
+    sourceType,
   );
-  const lines = detections.map((it) => lineOf(it));
-  for (let sent = 0; sent < lines.length;) {
-    const result = await receiver.send(lines.slice(sent, sent + 100));
-    assert.ok(result.taken > 0, result.reason);
-    sent += result.taken;
-  }
-  await receiver.close();
 }
 
+/** What the agent says of itself has no number; other lines have their instance's next one. */
 function lineOf(overrides: Partial<Detection>): OutgoingLine {
-  const seq = ++lastSeq;
-  const delivery = deliveryOf(detectionOf(overrides), { id: `id-${seq}`, seq });
-  const { rule, priority, timeNs, container } = delivery.detection;
+  const detection = detectionOf(overrides);
+  const key = instanceKey(detection.container);
+  const seq = detection.source === 'varvel' ? 0 : (lastSeq.get(key) ?? 0) + 1;
+  if (seq > 0) lastSeq.set(key, seq);
+  const delivery = deliveryOf(detection, { id: `id-${++lastId}`, seq });
+  const { rule, priority, timeNs, container } = detection;
   return {
-    ...{ id: delivery.id, seq, rule, priority, timeNs, hostname: 'cell-1' },
+    ...{ id: delivery.id, seq, rule, priority, timeNs, hostname: delivery.hostname },
     app: container?.app,
     text: formatLine(delivery, { format: 'json' }),
   };

@@ -76,7 +76,7 @@ test('the analyser of the tests knows what is wrong', () => {
 for (const options of [...VARIANTS, ...HOSTILE]) {
   test(`every query is KQL over the table, and has what it is grouped by: ${JSON.stringify(options)}`, async () => {
     const rules = await rulesFor(...options);
-    assert.equal(rules.length, 3);
+    assert.equal(rules.length, 4);
     for (const rule of rules) {
       const columns = analyse(queryOf(rule));
       for (const { name } of rule.properties.criteria.allOf[0].dimensions)
@@ -100,7 +100,7 @@ test('the action group is the webhook’s, or a parameter', async () => {
   const [group, ...rules] = made.resources;
   assert.ok(group?.type === 'Microsoft.Insights/actionGroups');
   assert.equal(group.properties.webhookReceivers[0].serviceUri, 'https://hooks.example.org/x');
-  assert.equal(rules.length, 3);
+  assert.equal(rules.length, 4);
   const id = `[resourceId('Microsoft.Insights/actionGroups', '${group.name}')]`;
   for (const rule of await rulesFor('--webhook', 'https://hooks.example.org/x')) {
     assert.deepEqual(rule.dependsOn, [id]);
@@ -108,7 +108,7 @@ test('the action group is the webhook’s, or a parameter', async () => {
   }
   const own = await template();
   assert.ok('actionGroupId' in own.parameters);
-  assert.equal(own.resources.length, 3);
+  assert.equal(own.resources.length, 4);
 });
 
 test('only priorities that were asked for, and not what the agent says of itself', async () => {
@@ -117,7 +117,7 @@ test('only priorities that were asked for, and not what the agent says of itself
   assert.match(await detections(), /Priority in \("Emergency", .*"Warning"\)\n/);
   assert.doesNotMatch(await detections(), /Notice/);
   assert.match(await detections('-p', 'notice'), /not\(Rule in \(.*"Varvel: coverage"\)\)/);
-  const silence = queryOf((await rulesFor())[2]);
+  const silence = queryOf((await rulesFor())[3]);
   assert.match(silence, /Rule == "Varvel: coverage"/);
   assert.match(silence, /Last < ago\(15m\) and When != "stop"/);
 });

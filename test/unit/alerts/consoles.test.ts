@@ -99,7 +99,7 @@ async function kibana(...options: readonly string[]): Promise<z.infer<typeof KIB
 for (const options of [...VARIANTS, ...HOSTILE]) {
   test(`Elasticsearch: rules as Kibana’s API takes them: ${JSON.stringify(options)}`, async () => {
     const rules = await kibana(...options);
-    assert.equal(rules.length, 3);
+    assert.equal(rules.length, 4);
     for (const { params, actions } of rules) {
       assert.equal(params.timeField, '@timestamp');
       if (params.searchType === 'esqlQuery') {
@@ -131,12 +131,15 @@ test('Elasticsearch: the connector that the rules name; fields of other names', 
   const options = ['index', 'time', 'source_type', 'rule', 'message', 'app', 'host'];
   const fields = options.flatMap((name) => ['--field', `${name}=my.${name}`]);
   const other = await printed('elasticsearch', ...fields);
-  assert.doesNotMatch(other.out, /varvel_rule|source_type":|@timestamp|"message"|appname|hostname/);
+  assert.doesNotMatch(
+    other.out,
+    /varvel_rule|source_type":|@timestamp|"message"|\.appname|\.hostname/,
+  );
   for (const name of options) assert.ok(other.out.includes(`my.${name}`), name);
 });
 
 test('Elasticsearch: ES|QL’s strings and patterns hold what was given', async () => {
-  const { params } = (await kibana('--space', 'a*"b\\?', '--source-type', 'x*y'))[2]!;
+  const { params } = (await kibana('--space', 'a*"b\\?', '--source-type', 'x*y'))[3]!;
   assert.ok(params.searchType === 'esqlQuery');
   const { esql } = params.esqlQuery;
   const strings = [...esql.matchAll(/"(?:[^"\\]|\\.)*"/g)].map(([it]) => JSON.parse(it) as string);

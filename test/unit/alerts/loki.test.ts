@@ -41,7 +41,10 @@ test('the parser of the tests refuses what is wrong', () => {
 for (const options of [...VARIANTS, ...HOSTILE]) {
   test(`every expression is LogQL and asks for the source: ${JSON.stringify(options)}`, async () => {
     const all = await rules(...options);
-    assert.deepEqual([...all.keys()], ['VarvelDetection', 'VarvelLoss', 'VarvelSilence']);
+    assert.deepEqual(
+      [...all.keys()],
+      ['VarvelDetection', 'VarvelLoss', 'VarvelTailLoss', 'VarvelSilence'],
+    );
     for (const { expr, labels, annotations } of all.values()) {
       const matchers = matchersOf(expr);
       const selectors = expr.match(/\{source_type="/g)!.length;

@@ -26,11 +26,11 @@ function stanzasOf(text: string): Map<string, Map<string, string>> {
 }
 
 for (const options of [...VARIANTS, ...HOSTILE]) {
-  test(`Splunk: three searches, each throttled by app and rule: ${JSON.stringify(options)}`, async () => {
+  test(`Splunk: four searches, each throttled by app and rule: ${JSON.stringify(options)}`, async () => {
     const stanzas = stanzasOf((await printed('splunk', ...options)).out);
     assert.deepEqual(
       [...stanzas.keys()].map((name) => name.split(' ')[1]),
-      ['detection', 'loss', 'silence'],
+      ['detection', 'loss', 'tail', 'silence'],
     );
     for (const [name, settings] of stanzas) {
       const search = settings.get('search')!;
