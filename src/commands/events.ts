@@ -2,6 +2,7 @@ import { eventStatus, isEventName } from '../rules/fields/events.ts';
 import { EVENT_TABLE } from '../events/table.gen.ts';
 import { FALCO_EVENT_NAMES, falcoEvent } from '../rules/fields/falco-events.ts';
 import type { FalcoEvent } from '../rules/fields/falco-events.ts';
+import { nearestWord } from '../shared/nearest.ts';
 import type { Io } from './io.ts';
 import { textTable, wrap } from './text-table.ts';
 
@@ -27,7 +28,9 @@ export async function runEvents(args: EventsArgs, io: Io): Promise<number> {
   if (args.json === true) {
     io.stdout(`${JSON.stringify(events.map(toJson), undefined, 2)}\n`);
   } else if (events.length === 0) {
-    io.stderr(`No event has '${args.filter ?? ''}' in its name, category or params.\n`);
+    const close = nearestWord(wanted, FALCO_EVENT_NAMES);
+    const hint = close === undefined ? '' : ` Did you mean '${close}'?`;
+    io.stderr(`No event has '${args.filter ?? ''}' in its name, category or params.${hint}\n`);
   } else {
     io.stdout(GROUPS.flatMap((group) => section(group, events, io)).join('\n'));
   }

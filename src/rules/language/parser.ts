@@ -54,6 +54,7 @@ import type {
   TransformerOperand,
   ValNode,
 } from './ast.ts';
+import { advice, type Expected } from './advice.ts';
 import { LanguageError } from './errors.ts';
 import { Lexer } from './lexer.ts';
 
@@ -135,9 +136,16 @@ class Parser {
     const condition = this.#or();
     this.#lexer.skipBlanks();
     if (!this.#lexer.atEnd()) {
-      throw this.#lexer.error("expected 'and', 'or' or the end of the condition");
+      throw this.#expected("'and', 'or' or the end of the condition", 'joint');
     }
     return condition;
+  }
+
+  #expected(what: string, expected: Expected): LanguageError {
+    const { text, position } = this.#lexer;
+    return this.#lexer.error(
+      `expected ${what}${advice(text, position, expected).replace(/^ /, '. ')}`,
+    );
   }
 
   /** Or ::= And { 'or' And } */
@@ -199,14 +207,14 @@ class Parser {
       if (transformer !== undefined) return this.#comparison(transformer);
       const name = this.#lexer.identifier();
       if (name !== undefined) return { kind: 'macro', name, span: this.#lexer.spanFrom(start) };
-      throw this.#lexer.error("expected a '(', a field, a transformer or the name of a macro");
+      throw this.#expected("a '(', a field, a transformer or the name of a macro", 'check');
     });
   }
 
   #parenthesized(): Condition {
     const inner = this.#or();
     this.#lexer.skipBlanks();
-    if (!this.#lexer.take(')')) throw this.#lexer.error("expected ')'");
+    if (!this.#lexer.take(')')) throw this.#expected("')'", 'joint');
     return inner;
   }
 
@@ -340,7 +348,7 @@ class Parser {
     }
     // No blank need follow these (G5).
     for (const word of LIST_OPERATORS) if (this.#lexer.take(word)) return word;
-    throw this.#lexer.error('expected an operator');
+    throw this.#expected('an operator', 'operator');
   }
 
   /** Number | Val | Transformer */
@@ -358,7 +366,7 @@ class Parser {
     const modified = apart ? this.#modified() : undefined;
     if (modified !== undefined) return modified;
     const right = this.#val() ?? this.#transformer() ?? this.#value();
-    if (right === undefined) throw this.#lexer.error('expected a value');
+    if (right === undefined) throw this.#expected('a value', 'value');
     return { modifier: undefined, right };
   }
 

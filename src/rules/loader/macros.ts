@@ -4,6 +4,7 @@ import type { CheckedMacro } from '../compile/checked.ts';
 import type { FieldSource } from '../compile/read.ts';
 import type { CostBudget } from '../cost/budget.ts';
 import type { Condition, MacroNode, Span } from '../language/ast.ts';
+import { adviceOnName } from '../language/advice.ts';
 import { LanguageError } from '../language/errors.ts';
 import { parse } from '../language/parser.ts';
 import { nearestWord } from '../../shared/nearest.ts';
@@ -112,7 +113,7 @@ export class Macros {
         this.used.add(node.name);
         continue;
       }
-      const error = target === definition ? loopError(node) : this.#undefined(node, true);
+      const error = target === definition ? loopError(node) : this.#undefined(node, true, text);
       this.#fail(definition.name, owner, atPlace(error, text), this.#isBroken(node));
       return;
     }
@@ -159,7 +160,7 @@ export class Macros {
   checkReferences(inspection: Inspection, text: MappedText, owner: Owner): void {
     for (const node of inspection.macros) {
       if (!this.#definitions.has(node.name)) {
-        const error = this.#undefined(node, false);
+        const error = this.#undefined(node, false, text);
         if (!this.#isBroken(node)) throw error;
         throw new BrokenMacro({
           error: atPlace(error, text),
@@ -172,7 +173,7 @@ export class Macros {
     }
   }
 
-  #undefined(node: MacroNode, withinMacro: boolean): LanguageError {
+  #undefined(node: MacroNode, withinMacro: boolean, text: MappedText): LanguageError {
     const { name, span } = node;
     let hint = '';
     if (this.#definitions.has(name)) {
@@ -182,6 +183,7 @@ export class Macros {
     } else if (this.#diagnostics.errors.length < SUGGESTED_ERRORS) {
       const close = nearestWord(name, this.#definitions.keys());
       if (close !== undefined) hint = ` Did you mean '${close}'?`;
+      else hint = adviceOnName(text.text, span.start, name);
     }
     return new LanguageError(
       'LOAD_ERR_VALIDATE',
