@@ -82,7 +82,7 @@ uint64_t Consumer::Scan(Ring* ring, size_t share, std::vector<Entry>* entries, s
 }
 
 // A new epoch, and so a new budget for every container, only when all that was in the rings when the last one began
-// has been taken. So beyond the part of a ring where anybody may write (probe/ring.h), it never holds more than two budgets of one
+// has been taken. So beyond a ring's first half, where anybody may write, it never holds more than two budgets of one
 // container, however slowly it is drained.
 void Consumer::RenewBudgets() {
   for (int i = 0; i < 2; i++) {

@@ -30,14 +30,9 @@ static __always_inline bool ring__take_bytes(__u32 *used, __u32 budget, __u32 le
 	return *(volatile __u32 *)used < budget && __sync_fetch_and_add(used, len) + len <= budget;
 }
 
-/* What a container may use of a ring beyond its share, as a part of the whole: 1/so many. */
-#define EXEC_BORROWED_PART 2
-/* These are small: so much of the default ring is 2,600 records, which an agent with much else to do takes in 50 ms. */
-#define BULK_BORROWED_PART 8
-
 /*
- * False when the container has used up its share of the ring for this epoch, and others may need what is left: a burst of one
- * container may have what nobody needs, but not so much of it that the records of others come late.
+ * False when the container has used up its share of the ring for this epoch, and half of the ring is not free: a burst
+ * of one container may have what nobody needs, but the rest is kept for those within their shares.
  */
 static __always_inline bool ring__take_budget(void *ring, struct scope_entry *entry, __u32 len, bool bulk)
 {
@@ -50,8 +45,7 @@ static __always_inline bool ring__take_budget(void *ring, struct scope_entry *en
 	if (bulk ? ring__take_bytes(&entry->bulk_bytes, config.bulk_budget, len)
 		 : ring__take_bytes(&entry->exec_bytes, config.exec_budget, len))
 		return 1;
-	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) + len <
-	       bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / (bulk ? BULK_BORROWED_PART : EXEC_BORROWED_PART);
+	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) + len < bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
 }
 
 enum ring_budget { BUDGET_NONE, BUDGET_EXEC, BUDGET_BULK };

@@ -16,7 +16,7 @@ import { UserError } from '../shared/user-error.ts';
 import type { KernelScopeState, ScopeEntry, ScopeMap, ScopePattern } from './scope.ts';
 
 /** Bytes of one batch: bounds how much is worked on between two turns of the event loop. */
-const BATCH_BYTES = 1 << 19;
+const BATCH_BYTES = 1 << 20;
 
 /** The deepest level of a container's cgroup (LEVEL_MAX in native/probe/shared.h). */
 const MAX_LEVEL = 31;

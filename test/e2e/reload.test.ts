@@ -182,10 +182,10 @@ test('a large rule set is loaded beside a busy container: its events are taken m
     dockerd: engine,
     noDefaultRules: true,
     rules: { 'own.yaml': opens, ...files },
-    // It holds a third of what comes while the rules load: it would run over, were it not emptied meanwhile.
+    // It holds less than what comes while the rules load: it would run over, were it not emptied meanwhile.
     config: ['probe: {bulk_ring_bytes: 4MiB}'],
   });
-  const app = await runContainer(engine, ['/app', 'steps', '6000', '/steps'], {
+  const app = await runContainer(engine, ['/app', 'steps', '3000', '/steps'], {
     labels: ENABLED,
     hostConfig: { Binds: [buildApp(agent.folder)], Tmpfs: { '/steps': '' } },
   });
