@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { size } from './collected.ts';
 
 /** The agent's own canary; asked at each scrape. */
 export type CanarySource = () =>
@@ -11,7 +12,7 @@ export type CanarySource = () =>
     }
   | undefined;
 
-/** Whether a detection that the agent made itself came out of the log system. Times are absent before there is one. */
+/** Whether a detection that the agent made itself came out of the log system. */
 export function canaryMetrics(registers: Registry[], source: CanarySource): void {
   new Counter({
     name: 'varvel_canary_runs_total',
@@ -24,37 +25,28 @@ export function canaryMetrics(registers: Registry[], source: CanarySource): void
         this.inc({ result }, count);
     },
   });
-  const gauge = (name: string, help: string, value: () => number | undefined): void => {
-    new Gauge({
-      name,
-      help,
-      // Without a value there is no series: a 0 would be a time of 1970.
-      labelNames: [],
-      registers,
-      collect() {
-        this.remove();
-        const now = value();
-        if (now !== undefined) this.set(now);
-      },
-    });
-  };
-  gauge(
+  size(
+    registers,
     'varvel_canary_last_run_timestamp_seconds',
-    'Unix time of the end of the canary’s last run.',
-    () => seconds(source()?.last?.atMs),
+    'Unix time of the end of the canary’s last run; 0 before the first.',
+    () => (source()?.last?.atMs ?? 0) / 1000,
   );
-  gauge(
+  size(
+    registers,
     'varvel_canary_last_seen_timestamp_seconds',
-    'Unix time at which the canary’s line was last seen in the log system, or delivered by every stream where none is read.',
-    () => seconds(source()?.lastGood?.atMs),
+    'Unix time at which the canary’s line was last seen in the log system, or delivered by every stream where none is read; 0 before.',
+    () => (source()?.lastGood?.atMs ?? 0) / 1000,
   );
-  gauge(
-    'varvel_canary_seconds',
-    'Of the last run whose line arrived: from the action to the line that was read back.',
-    () => source()?.lastGood?.seconds,
-  );
-}
-
-function seconds(ms: number | undefined): number | undefined {
-  return ms === undefined ? undefined : ms / 1000;
+  new Gauge({
+    name: 'varvel_canary_seconds',
+    help: 'Of the last run whose line arrived: from the action to the line that was read back; absent before.',
+    // With no label it would be 0 from the start.
+    labelNames: [],
+    registers,
+    collect() {
+      this.remove();
+      const seconds = source()?.lastGood?.seconds;
+      if (seconds !== undefined) this.set(seconds);
+    },
+  });
 }
