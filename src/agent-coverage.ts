@@ -13,6 +13,8 @@ const MAX_CONTAINERS = 16_384;
 /** A container's cgroup, as the registry has it. */
 export interface Covered {
   readonly cgroupId: number;
+  /** Within the deciding hierarchy. */
+  readonly path: string;
   readonly resolution: Resolution;
   /** Monotonic ms. */
   readonly sinceMs: number;
@@ -38,6 +40,8 @@ export interface CoverageOptions {
   readonly heldDropsOf?: (rootCgroupId: number) => number;
   /** Rules that are off for now, in words. */
   readonly notWatchedFor?: () => string | undefined;
+  /** Whether the cgroup with this path is the agent's own, and no app's. */
+  readonly isOwn?: (path: string) => boolean;
   readonly say: (line: Detection) => void;
 }
 
@@ -75,6 +79,7 @@ export class CoverageLines {
       const { resolution, sinceMs, goneAtMs, emitted, unwatched } = entry;
       // Of one that there is no room to watch another line tells, and silence here is the truth.
       if (resolution.state !== 'included' || unwatched === true) continue;
+      if (this.#options.isOwn?.(entry.path) === true) continue;
       // What ended before the last tick has been counted.
       if (goneAtMs !== undefined && goneAtMs < this.#lastTickMs) continue;
       const { container } = resolution;

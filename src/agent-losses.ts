@@ -1,6 +1,11 @@
-import type { LiveProbe } from './probe/live.ts';
+import type { Insides } from './agent-insides.ts';
+import type { Apps } from './apps/apps.ts';
+import type { ProcessTree } from './context/process-tree.ts';
+import type { SystemBootClock } from './plan/boot-clock.ts';
+import { bootNs, type LiveProbe } from './probe/live.ts';
 import type { ScopeEntry } from './probe/scope.ts';
 import type { Logger } from './shared/logger.ts';
+import type { FanOut } from './streams/fan-out.ts';
 
 /** Records that the kernel could not hand over, of one container, since they were last told. */
 export interface ContainerLoss {
@@ -121,4 +126,33 @@ export class RecordLosses {
     this.#sums.agentLate += agentLate;
     this.#sums.lateNs = Math.max(this.#sums.lateNs, lateNs);
   }
+}
+
+/** Losses as the stages take them: the process tree, the policies, and the app whose events they were. */
+export function recordLosses(
+  probe: LiveProbe,
+  logger: Logger,
+  stages: {
+    readonly tree: Pick<ProcessTree, 'recordsLost'>;
+    readonly insides: Insides;
+    readonly apps: Pick<Apps, 'resolve'>;
+    readonly clock: Pick<SystemBootClock, 'unixMinusBootNs'>;
+    readonly fanOut: Pick<FanOut, 'noteUnseen'>;
+  },
+): RecordLosses {
+  const { tree, insides, apps, clock, fanOut } = stages;
+  return new RecordLosses(probe, logger, {
+    onProcessRecordsLost: (root) => {
+      tree.recordsLost(bootNs(), root);
+      insides.policies.onProcessRecordsLost(root);
+    },
+    onEventsLost: (root, { firstBootNs, lastBootNs, lateNs, ...reasons }) => {
+      const resolution = apps.resolve(root);
+      if (resolution.state !== 'included') return resolution.state !== 'pending';
+      const unix = (boot: number): bigint => BigInt(boot) + clock.unixMinusBootNs;
+      const times = { firstNs: unix(firstBootNs), lastNs: unix(lastBootNs), lateNs };
+      fanOut.noteUnseen({ container: resolution.container, reasons, ...times });
+      return true;
+    },
+  });
 }

@@ -1,4 +1,5 @@
 import { ruleCosts } from './agent-rule-costs.ts';
+import type { CanaryStatus } from './agent-canary.ts';
 import type { ContinuityStatus } from './agent-continuity.ts';
 import type { LiveRules } from './agent-rules.ts';
 import type { Relief } from './agent-relief.ts';
@@ -52,6 +53,8 @@ export interface ReportSources {
   readonly relief: Relief;
   /** Undefined before the state is open. */
   readonly continuity: () => ContinuityStatus | undefined;
+  /** Undefined when it is off. */
+  readonly canary: () => CanaryStatus | undefined;
 }
 
 const NOTHING_YET: ContinuityStatus = { troubles: [], unwatched: { seconds: 0, containers: 0 } };
@@ -78,6 +81,7 @@ export class AgentReport {
     const { apps, config, evaluation, fanOut, policies, probe, received, relief, rules } =
       this.#sources;
     const { streams, tree } = this.#sources;
+    const canary = this.#sources.canary();
     const counters = evaluation.engineCounters();
     const { emitted, dropped, scopeFull } = probe.stats();
     const { prefiltered } = probe.scope
@@ -106,6 +110,7 @@ export class AgentReport {
       policies: policies.status(),
       ceilings: relief.status(),
       continuity: this.#sources.continuity() ?? NOTHING_YET,
+      ...(canary === undefined ? {} : { canary }),
       processes: tree.counters(),
       delivery: fanOut.counters(),
       streams: Object.fromEntries(streams().map((stream) => [stream.name, stream.counters()])),
@@ -156,6 +161,7 @@ export class AgentReport {
         policies: policies.status(),
       }),
       continuity: () => this.#sources.continuity() ?? NOTHING_YET,
+      ...(this.#sources.config.canary.enabled ? { canary: this.#sources.canary } : {}),
       suppressed: () => fanOut.counters().suppressed,
       events: () => received.byEvent(),
       context: () => tree.counters(),

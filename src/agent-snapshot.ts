@@ -1,4 +1,5 @@
 import type { CeilingStatus } from './agent-ceilings.ts';
+import type { CanaryStatus } from './agent-canary.ts';
 import type { RuleCostStatus } from './agent-rule-costs.ts';
 import type { ContinuityStatus } from './agent-continuity.ts';
 import type { RulesStatus } from './agent-rules.ts';
@@ -48,6 +49,8 @@ export interface AgentSnapshot {
   readonly ceilings: CeilingStatus;
   /** What was not watched before this agent, and what it cannot keep for the next. */
   readonly continuity: ContinuityStatus;
+  /** Absent when it is off. */
+  readonly canary?: CanaryStatus;
   readonly processes: ProcessTreeCounters;
   readonly delivery: FanOutCounters;
   readonly streams: Readonly<Record<string, StreamCounters | SpooledCounters>>;

@@ -1,8 +1,10 @@
+import { openCanary, type Canary } from './agent-canary.ts';
+import { prepareCanary, type CanaryCgroups } from './agent-canary-container.ts';
 import { Continuity, IN_THE_MAKING_MS } from './agent-continuity.ts';
 import { CoverageLines } from './agent-coverage.ts';
 import { CutReports } from './agent-cuts.ts';
 import type { AgentOptions } from './agent-options.ts';
-import { RecordLosses } from './agent-losses.ts';
+import { recordLosses, type RecordLosses } from './agent-losses.ts';
 import { UnwatchedContainers } from './agent-unwatched.ts';
 import { filesOf, Insides, openPins, type KeptPins } from './agent-insides.ts';
 import { Relief } from './agent-relief.ts';
@@ -12,6 +14,7 @@ import { logFailure } from './agent-rule-costs.ts';
 import { Outgoing } from './agent-outgoing.ts';
 import { LiveRules, loadFirstRules, type FirstRules } from './agent-rules.ts';
 import type { AgentSnapshot } from './agent-snapshot.ts';
+import { followedScope } from './agent-scope.ts';
 import { AgentState } from './agent-state.ts';
 import { FirstDetections, type EarlyDetections } from './agent-succession.ts';
 import { Apps } from './apps/apps.ts';
@@ -32,7 +35,6 @@ import { SELF_TEST_HOOKS, SelfTest } from './plan/self-test.ts';
 import type { Policies } from './policy/policies.ts';
 import type { PolicyPins } from './policy/policy-pins.ts';
 import { ALL_EVENTS, bootNs, killProcess, LiveProbe } from './probe/live.ts';
-import type { ScopeMap } from './probe/scope.ts';
 import { kill } from './responses/kill.ts';
 import { RuleEngine } from './rules/engine.ts';
 import { Evaluation } from './rules/evaluation.ts';
@@ -82,6 +84,7 @@ export class Agent {
   readonly #cuts: CutReports;
   readonly #unwatched: UnwatchedContainers;
   readonly #coverage: CoverageLines | undefined;
+  readonly #canary: Canary | undefined;
   #records: RecordBytes | undefined;
   #event: WireEvent | undefined;
   #eventNum = 0;
@@ -110,7 +113,9 @@ export class Agent {
       release.defer(() => kept.close());
       const streams = await ConfiguredStreams.prepare(config, logger, options.output);
       release.defer(() => streams.close());
-      const agent = new Agent(options, first, release, before ?? new FirstDetections(), kept.pins);
+      const ground = await prepareCanary(config, before === undefined, logger);
+      const early = before ?? new FirstDetections();
+      const agent = new Agent(options, first, release, early, kept.pins, ground);
       const { processes } = await agent.#watch(first);
       if (before !== undefined && options.isStopping?.() === true) {
         throw new UserError('Stopped before it took over: the agent that runs goes on.', {
@@ -119,8 +124,10 @@ export class Agent {
       }
       await before?.takeOver();
       state ??= await openState();
-      agent.#open(state, streams.open(troubles), kept);
+      const onTaken: Canary['onTaken'] = (...line) => agent.#canary?.onTaken(...line);
+      agent.#open(state, streams.open(troubles, onTaken), kept);
       await agent.#listen();
+      agent.#canary?.start();
       logger.info(
         {
           ...{ hierarchy: agent.#apps.hierarchy.kind, mode: config.mode, processes },
@@ -142,6 +149,7 @@ export class Agent {
     release: ReleaseStack,
     early: EarlyDetections,
     pins: PolicyPins,
+    ground: CanaryCgroups | undefined,
   ) {
     const { config, logger } = options;
     this.#release = release;
@@ -150,23 +158,12 @@ export class Agent {
     this.#logger = logger;
 
     // The probe needs the patterns, and the apps the probe's scope map: neither uses the other before `#run`.
-    const scopeMap: ScopeMap = {
-      set: (cgroupId, state, level) => {
-        if (state !== 'excluded') this.#attachment.onScoped();
-        this.#probe.scope.set(cgroupId, state, level);
-        if (state === 'excluded') this.#attachment.onUnscoped();
-      },
-      delete: (cgroupId) => {
-        this.#report.forgetCgroup(cgroupId);
-        this.#losses.forget(cgroupId);
-        this.#probe.scope.delete(cgroupId);
-        this.#attachment.onUnscoped();
-      },
-      get: (cgroupId) => this.#probe.scope.get(cgroupId),
-      entries: () => this.#probe.scope.entries(),
-    };
+    const scopeMap = followedScope(() => ({
+      ...{ attachment: this.#attachment, probe: this.#probe },
+      ...{ report: this.#report, losses: this.#losses },
+    }));
     const nowMs = (): number => performance.now();
-    this.#apps = new Apps(configuredApps(config), {
+    this.#apps = new Apps(configuredApps(config, ground?.ruleFor(config.canary.app)), {
       ...{ scopeMap, logger, nowMs },
       onExpected: () => this.#attachment.attachForNow(),
       files: filesOf(
@@ -214,7 +211,10 @@ export class Agent {
     this.#release.defer(() => this.#fanOut.close());
     this.#outgoing = new Outgoing({
       ...{ fanOut: this.#fanOut, early },
-      onDetection: ({ rule, priority }) => this.#report.metrics.countDetection(rule, priority),
+      onDetection: (detection) => {
+        this.#report.metrics.countDetection(detection.rule, detection.priority);
+        this.#canary?.onDetection(detection);
+      },
       successor: () => {
         const succession = this.#state?.succession;
         return succession?.hasSuccessor === true ? succession : undefined;
@@ -265,21 +265,15 @@ export class Agent {
       ...{ config, version: options.version, logLinesDropped: options.logLinesDropped },
       ...{ apps: this.#apps, probe: this.#probe, tree: this.#tree, evaluation: this.#evaluation },
       ...{ rules: this.#rules, fanOut: this.#fanOut, received: this.#received },
-      policies: this.#policies,
+      ...{ policies: this.#policies, canary: () => this.#canary?.status() },
     });
-    this.#losses = new RecordLosses(this.#probe, logger, {
-      onProcessRecordsLost: (root) => {
-        this.#tree.recordsLost(bootNs(), root);
-        this.#insides.policies.onProcessRecordsLost(root);
-      },
-      onEventsLost: (root, { firstBootNs, lastBootNs, lateNs, ...reasons }) => {
-        const resolution = this.#apps.resolve(root);
-        if (resolution.state !== 'included') return resolution.state !== 'pending';
-        const unix = (boot: number): bigint => BigInt(boot) + this.#clock.unixMinusBootNs;
-        const times = { firstNs: unix(firstBootNs), lastNs: unix(lastBootNs), lateNs };
-        this.#fanOut.noteUnseen({ container: resolution.container, reasons, ...times });
-        return true;
-      },
+    this.#canary = openCanary(config, ground, {
+      ...{ logger, attachment: this.#attachment, probe: this.#probe },
+      ...{ evaluation: this.#evaluation, streams: () => this.#streams },
+    });
+    this.#losses = recordLosses(this.#probe, logger, {
+      ...{ tree: this.#tree, insides: this.#insides, apps: this.#apps },
+      ...{ clock: this.#clock, fanOut: this.#fanOut },
     });
     this.#cuts = new CutReports(this.#tree, this.#apps, logger);
     this.#unwatched = new UnwatchedContainers({
@@ -295,6 +289,7 @@ export class Agent {
         notWatchedFor: () => this.#relief.notWatchedFor(),
         fanOut: this.#fanOut,
         heldDropsOf: (root) => this.#evaluation.droppedOf(root),
+        isOwn: (path) => ground?.owns(path) === true,
         say: (line) => this.#outgoing.say(line),
       });
     }
@@ -366,6 +361,7 @@ export class Agent {
       listen: this.#config.metrics.listen,
       metrics: this.#report.metrics,
       status: () => this.#report.snapshot(),
+      canary: this.#canary && (() => this.#canary?.run()),
       logger: this.#logger,
     });
     this.#release.defer(() => endpoint.close());
@@ -466,12 +462,14 @@ export class Agent {
     if (delivery.detection.source === 'varvel') return;
     const latencyNs = bootNs() - delivery.detection.bootNs;
     this.#report.metrics.observeLatency(latencyNs);
+    this.#canary?.onDelivered(delivery, stream);
     this.#options.onDelivered?.(delivery, stream.name, Number(latencyNs) / 1e6);
   }
 
   async #shutDown(): Promise<void> {
     this.#logger.info({}, 'stopping: what has been read is delivered first');
     this.#rules.stop();
+    await this.#canary?.stop();
     const { succession } = this.#state ?? {};
     if (succession?.hasSuccessor === true) {
       this.#untilNs = bootNs();

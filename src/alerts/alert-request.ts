@@ -1,5 +1,6 @@
 import type { Priority } from '../rules/detection.ts';
 import { PRIORITIES } from '../rules/detection.ts';
+import { CANARY_RULE } from '../shared/drill.ts';
 import {
   COVERAGE_RULE,
   LOST_RULE,
@@ -25,8 +26,8 @@ export const COVERAGE = COVERAGE_RULE;
 /** What the agent says of lines and events that are missing. */
 export const LOSS_RULES = [LOST_RULE, UNSEEN_RULE, UNWATCHED_RULE] as const;
 
-/** All that the agent says of itself: nothing an intruder did. */
-const NOTICES = [...LOSS_RULES, SUPPRESSED_RULE, COVERAGE_RULE] as const;
+/** All that the agent says of itself, its canary's line included: nothing an intruder did. */
+const NOTICES = [...LOSS_RULES, SUPPRESSED_RULE, COVERAGE_RULE, CANARY_RULE] as const;
 
 /** The parts of a line that alerts look at. */
 export const FIELD_NAMES = [

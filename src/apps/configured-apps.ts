@@ -1,9 +1,10 @@
 import type { AgentConfig } from '../config/config.ts';
 import type { AppsConfig } from './apps.ts';
+import type { CgroupAppRule } from './runtimes/cgroup.ts';
 import { isGardenWanted } from './runtimes/garden.ts';
 
-/** The stage as the configuration has it. */
-export function configuredApps(config: AgentConfig): AppsConfig {
+/** The stage as the configuration has it; the agent's canary has a rule for cgroups besides. */
+export function configuredApps(config: AgentConfig, canary?: CgroupAppRule): AppsConfig {
   const { docker, garden, cri, cgroup } = config.runtimes;
   return {
     mode: config.mode,
@@ -20,7 +21,7 @@ export function configuredApps(config: AgentConfig): AppsConfig {
         }
       : undefined,
     cri: cri.socket === undefined || !cri.enabled ? undefined : { ...cri, socketPath: cri.socket },
-    cgroups: cgroup.apps,
+    cgroups: canary === undefined ? cgroup.apps : [canary, ...cgroup.apps],
     rescanMs: config.rescanIntervalMs,
   };
 }

@@ -92,6 +92,14 @@ async function run(
       const { listen } = loadConfig({ file: config, settings, env }).config.metrics;
       return await runStatus({ listen, json, rules: values['rules'] === true }, io);
     }
+    case 'canary': {
+      const [{ runCanary }, { loadConfig }] = await Promise.all([
+        import('./canary.ts'),
+        import('../config/load.ts'),
+      ]);
+      const loaded = loadConfig({ file: config, settings, env });
+      return await runCanary({ config: loaded.config, json }, io);
+    }
     case 'uninstall': {
       const [{ runUninstall }, { loadConfig }] = await Promise.all([
         import('./uninstall.ts'),

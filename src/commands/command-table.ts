@@ -58,11 +58,27 @@ export const COMMANDS = {
       USAGE,
     ],
   },
+  canary: {
+    summary:
+      'have the running agent try a container of its own: does its detection come out of the log system?',
+    operands: '',
+    description: [
+      'Asks the agent on this host by its socket (metrics.listen) for a run of its canary now, besides those of canary.interval, and waits for it. The canary is off by default: canary.enabled and canary.app.guid.',
+      'A process in a cgroup of the agent’s own does what the rule "Varvel canary" is about. Its line takes the way of every detection and, with canary.read, is looked for in the log system. What did not arrive was last seen by what is printed.',
+    ],
+    options: { ...CONFIG_OPTIONS, ...JSON_OPTION },
+    examples: [['varvel canary', 'on a cell, after a deployment']],
+    exitCodes: [
+      [0, 'its line was seen in the log system or, where none is read, left by every stream'],
+      [1, 'it was not, or no agent with a canary answers'],
+      USAGE,
+    ],
+  },
   uninstall: {
     summary: 'remove what an agent leaves on this host, and say what',
     operands: '',
     description: [
-      'Removes the state folder (numbers of lines, and lines that still wait for a receiver), sockets, and cgroups of self-tests that were cut off. Asks nothing; refuses while an agent runs. Configuration, rules and log files stay.',
+      'Removes the state folder (numbers of lines, and lines that still wait for a receiver), sockets, and cgroups of self-tests and canaries that were cut off. Asks nothing; refuses while an agent runs. Configuration, rules and log files stay.',
     ],
     options: CONFIG_OPTIONS,
     examples: [['varvel uninstall', 'after the agent was stopped; then remove the package']],

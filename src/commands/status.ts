@@ -74,7 +74,7 @@ function format(snapshot: AgentSnapshot): string {
         .join(''),
   ];
   lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
-  lines.push(...continuityLines(snapshot.continuity));
+  lines.push(...continuityLines(snapshot.continuity), ...canaryLines(snapshot.canary));
   if (kernel.scopeFull > 0)
     lines.push(`NOT WATCHED: ${kernel.scopeFull} containers found the kernel's map full`);
   if (apps.rescanTruncated)
@@ -153,6 +153,23 @@ function continuityLines({ troubles, unwatched }: AgentSnapshot['continuity']): 
         `NOT KEPT ON DISK since ${clock(sinceMs)}: ${part}, because ${why}. ${means}`,
     ),
   ];
+}
+
+/** Whether the agent's own canary came through. */
+function canaryLines(canary: AgentSnapshot['canary']): string[] {
+  if (canary === undefined) return [];
+  const { last, lastGood, runs } = canary;
+  if (last === undefined)
+    return ['canary: no run yet; the first is a minute or two after the start'];
+  const counts = Object.entries(runs)
+    .filter(([, count]) => count > 0)
+    .map(([result, count]) => `${count} ${result.replace('_', ' ')}`);
+  const isGood = last.result === 'seen' || last.result === 'delivered';
+  const before =
+    isGood || lastGood === undefined ? '' : ` Before, at ${clock(lastGood.atMs)}, it came through.`;
+  const word = isGood ? 'canary' : `CANARY ${last.result === 'failed' ? 'FAILED' : 'NOT SEEN'}`;
+  const text = `${word} at ${clock(last.atMs)}: ${last.says}${before} Runs: ${counts.join(', ')}`;
+  return [replaceControls(text)];
 }
 
 function mebibytes(bytes: number): string {

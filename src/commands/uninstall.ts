@@ -1,5 +1,6 @@
 import { lstatSync, readdirSync, readFileSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { canaryGroups } from '../agent-canary-container.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
 import { ownerIn } from '../shared/own-folder.ts';
@@ -37,6 +38,7 @@ export async function runUninstall(config: AgentConfig, io: Io): Promise<number>
   if (metrics.listen.kind === 'unix') removal.socket(metrics.listen.path);
   removal.folder(runDir, () => undefined);
   removeSelfTestCgroups(removal);
+  removeCanaryCgroups(removal, stateDir);
   if (removal.removed === 0) io.stdout('Nothing of an agent is left on this host.\n');
   io.stdout(
     'An agent pins nothing in the kernel: its programs and maps went with it. Configuration, rules and log files are yours, and stay.\n',
@@ -151,6 +153,21 @@ function removeSelfTestCgroups(removal: Removal): void {
       if (pid === undefined || lstatSync(`/proc/${pid}`, { throwIfNoEntry: false }) !== undefined)
         continue;
       removal.cgroup(join(mount, name));
+    }
+  }
+}
+
+/** What an agent leaves that was killed within a run of its canary. */
+function removeCanaryCgroups(removal: Removal, stateDir: string): void {
+  for (const mount of cgroupMounts()) {
+    for (const group of canaryGroups(mount, stateDir)) {
+      if (lstatSync(group, { throwIfNoEntry: false }) === undefined) continue;
+      for (const name of namesIn(group)) {
+        const below = join(group, name);
+        if (lstatSync(below, { throwIfNoEntry: false })?.isDirectory() === true)
+          removal.cgroup(below);
+      }
+      removal.cgroup(group);
     }
   }
 }

@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 
 import { UserError } from '../shared/user-error.ts';
 import type { SourcePosition } from '../shared/user-error.ts';
+import { canaryConfig } from './canary-config.ts';
+import type { CanaryConfig } from './canary-config.ts';
 import { parseListenAddress } from './listen-address.ts';
 import type { ListenAddress } from './listen-address.ts';
 import { receiverConfigs } from './receiver-config.ts';
@@ -155,6 +157,7 @@ export interface AgentConfig extends RuleSettings {
   };
   /** Lines that say what was watched. */
   readonly coverage: { readonly enabled: boolean; readonly intervalMs: number };
+  readonly canary: CanaryConfig;
   readonly streams: {
     readonly container: { readonly enabled: boolean; readonly format: StreamFormat };
     readonly appFile: { readonly enabled: boolean; readonly format: StreamFormat };
@@ -306,6 +309,7 @@ export function toAgentConfig(
       restoreAfterMs: parsed.ceilings.restore_after,
     },
     coverage: { enabled: parsed.coverage.enabled, intervalMs: parsed.coverage.interval },
+    canary: canaryConfig(parsed.canary, absolute),
     streams: {
       container,
       appFile,

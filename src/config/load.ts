@@ -8,6 +8,7 @@ import { UserError } from '../shared/user-error.ts';
 import type { SourcePosition } from '../shared/user-error.ts';
 import { folderOf, RULE_KEYS, toAgentConfig } from './config.ts';
 import type { AgentConfig } from './config.ts';
+import { canaryMistake } from './canary-config.ts';
 import { receiverMistake } from './receiver-config.ts';
 import { formatListenAddress } from './listen-address.ts';
 import { CONFIG_SCHEMA, keysAt, VALUE_PATHS, valueAt, variableOf } from './schema.ts';
@@ -114,9 +115,13 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     });
   }
 
-  const mistake = receiverMistake(streams);
-  if (mistake !== undefined)
-    throw new UserError(mistake.says, { ...at(place(['streams', ...mistake.at])) });
+  for (const [section, mistake] of [
+    ['streams', receiverMistake(streams)],
+    ['canary', canaryMistake(parsed.data.canary)],
+  ] as const) {
+    if (mistake === undefined) continue;
+    throw new UserError(mistake.says, { ...at(place([section, ...mistake.at])) });
+  }
 
   const fromFile = (path: readonly string[]): boolean => !given.some((it) => same(it.at, path));
   const config = toAgentConfig(
@@ -175,6 +180,12 @@ function effective(key: string, config: AgentConfig): unknown {
       return formatDurationMs(config.policies.budget.atOnceMs);
     case 'coverage.interval':
       return formatDurationMs(config.coverage.intervalMs);
+    case 'canary.app.name':
+      return config.canary.app.name;
+    case 'canary.interval':
+      return formatDurationMs(config.canary.intervalMs);
+    case 'canary.timeout':
+      return formatDurationMs(config.canary.timeoutMs);
     case 'limits.summary_interval':
       return config.limits && formatDurationMs(config.limits.summaryMs);
     default:

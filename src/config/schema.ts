@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { CANARY_SCHEMA } from './canary-schema.ts';
 import { parseListenAddress } from './listen-address.ts';
 import {
   isHostAndPort,
@@ -273,6 +274,7 @@ export const CONFIG_SCHEMA = z.strictObject({
   coverage: z
     .strictObject({ enabled: flag(true), interval: duration(5000, 86_400_000, '5m') })
     .prefault({}),
+  canary: CANARY_SCHEMA.prefault({}),
   streams: z
     .strictObject({
       container: z

@@ -9,12 +9,13 @@ const ANSWER_MAX_BYTES = 64 * 1024 * 1024;
 
 /**
  * Asks the agent that runs on this host, as `varvel status` does: `path` is `/status`, `/metrics` or
- * `/healthz`. Throws UserError when no agent answers within `timeoutMs`.
+ * `/healthz`, by POST `/canary`. Throws UserError when no agent answers within `timeoutMs`.
  */
 export async function askAgent(
   listen: ListenAddress,
   path: string,
   timeoutMs = 5000,
+  method: 'GET' | 'POST' = 'GET',
 ): Promise<string> {
   if (listen.kind === 'off') {
     throw new UserError('The agent’s endpoint is off (metrics.listen), so it cannot be asked.');
@@ -28,7 +29,7 @@ export async function askAgent(
     const fail = (message: string, cause?: unknown): void =>
       reject(new UserError(message, { cause }));
     const asked = request(
-      { ...target, path, agent: false, signal: AbortSignal.timeout(timeoutMs) },
+      { ...target, path, method, agent: false, signal: AbortSignal.timeout(timeoutMs) },
       (response) => {
         const chunks: Buffer[] = [];
         let bytes = 0;

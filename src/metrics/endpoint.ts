@@ -20,11 +20,13 @@ export interface EndpointOptions {
   readonly metrics: { text(): Promise<string>; readonly contentType: string };
   /** What GET /status answers, as JSON. */
   readonly status: () => unknown;
+  /** What POST /canary does, and answers as JSON when it is done; undefined: there is none. On a unix socket only. */
+  readonly canary?: (() => Promise<unknown> | undefined) | undefined;
   readonly logger: Logger;
 }
 
 /**
- * The agent's local HTTP endpoint: GET /metrics, /status, /healthz. On a unix socket that only its owner may
+ * The agent's local HTTP endpoint: GET /metrics, /status, /healthz, and POST /canary. On a unix socket that only its owner may
  * open, or on loopback; never on a network.
  */
 export class Endpoint {
@@ -179,6 +181,7 @@ async function route(request: IncomingMessage, options: EndpointOptions): Promis
   // A web page may reach loopback under a name of its own (DNS rebinding); it cannot choose this header.
   if (options.listen.kind === 'tcp' && !isLoopbackHost(request.headers.host))
     return plain(403, 'ask for it by its loopback address');
+  if (request.url === '/canary' && request.method === 'POST') return await runCanary(options);
   if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'GET only');
   switch (request.url?.split('?')[0]) {
     case '/metrics': {
@@ -194,6 +197,13 @@ async function route(request: IncomingMessage, options: EndpointOptions): Promis
     default:
       return plain(404, 'there are /metrics, /status and /healthz');
   }
+}
+
+/** Whoever may open the socket is root; on loopback it would be everybody. */
+async function runCanary({ canary, listen }: EndpointOptions): Promise<Answer> {
+  if (listen.kind !== 'unix') return plain(403, 'only on a unix socket (metrics.listen)');
+  if (canary === undefined) return plain(404, 'the canary is off (canary.enabled)');
+  return { code: 200, type: 'application/json', body: `${JSON.stringify(await canary())}\n` };
 }
 
 function isLoopbackHost(host: string | undefined): boolean {

@@ -6,6 +6,7 @@ import type { Priority } from '../rules/detection.ts';
 import type { StreamCounters } from '../streams/stream.ts';
 import type { MetricSample } from '../streams/loggregator/metric-sample.ts';
 import type { AppTotal } from './app-totals.ts';
+import { canaryMetrics, type CanarySource } from './canary-metrics.ts';
 import { ceilingMetrics, type CeilingSource } from './ceiling-metrics.ts';
 import { costMetrics, type CostSource } from './cost-metrics.ts';
 import { continuityMetrics, type ContinuitySource } from './continuity-metrics.ts';
@@ -57,6 +58,7 @@ export interface MetricSources {
   readonly costs?: CostSource;
   readonly continuity?: ContinuitySource;
   readonly runtimes?: RuntimeSource;
+  readonly canary?: CanarySource;
   readonly context?: () => ProcessTreeCounters;
   /** The rules in force and their reloads. */
   readonly rules?: () => {
@@ -106,6 +108,7 @@ export class AgentMetrics {
     if (sources.costs !== undefined) costMetrics(registers, sources.costs);
     if (sources.continuity !== undefined) continuityMetrics(registers, sources.continuity);
     if (sources.spools !== undefined) spoolMetrics(registers, sources.spools);
+    if (sources.canary !== undefined) canaryMetrics(registers, sources.canary);
     if (sources.runtimes !== undefined) runtimeMetrics(registers, sources.runtimes);
   }
 

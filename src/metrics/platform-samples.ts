@@ -14,6 +14,7 @@ const SELECTED: Readonly<
   varvel_stream_deliveries_total: { kind: 'counter', unit: '', by: ['stream', 'result'] },
   varvel_spool_lines: { kind: 'gauge', unit: 'lines', by: ['stream'] },
   varvel_spool_bytes: { kind: 'gauge', unit: 'bytes', by: ['stream'] },
+  varvel_canary_runs_total: { kind: 'counter', unit: '', by: ['result'] },
   varvel_cgroups: { kind: 'gauge', unit: 'cgroups', by: ['state'] },
   process_resident_memory_bytes: { kind: 'gauge', unit: 'bytes', by: [] },
   // Counters of the platform's are whole numbers.

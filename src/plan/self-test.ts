@@ -1,9 +1,8 @@
-import { mkdirSync, rmdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { rmdirSync, statSync } from 'node:fs';
+import { makeOwnCgroup } from '../apps/own-cgroup.ts';
 import type { KernelEvent } from '../events/event.ts';
 import { runSelfTestChild, type LiveProbe } from '../probe/live.ts';
 import { levelOf } from '../probe/scope.ts';
-import { UserError } from '../shared/user-error.ts';
 
 /** A file that every Linux has and that is not opened by the test's own exec. */
 const SENTINEL = '/proc/sys/kernel/ostype';
@@ -26,7 +25,7 @@ export class SelfTest {
   /** Makes the cgroup below the hierarchy's mount point and puts it in scope. Throws UserError if it cannot. */
   constructor(probe: LiveProbe, hierarchyMountPoint: string) {
     this.#probe = probe;
-    this.#directory = makeCgroup(hierarchyMountPoint);
+    this.#directory = makeOwnCgroup(hierarchyMountPoint, `varvel-selftest-${process.pid}`);
     this.cgroupId = statSync(this.#directory).ino;
     const path = this.#directory.slice(hierarchyMountPoint.length);
     probe.scope.set(this.cgroupId, 'included', levelOf(path));
@@ -65,28 +64,4 @@ export class SelfTest {
   #unseen(): string[] {
     return Object.entries(this.#seen).flatMap(([name, was]) => (was ? [] : [name]));
   }
-}
-
-/**
- * At the top only CAP_DAC_OVERRIDE lets root make one (the kernel gives that folder the mode 0555), below it root may:
- * so an agent without it uses a cgroup that systemd or the kubelet made.
- */
-const PARENTS = ['', 'system.slice', 'kubepods.slice', 'kubepods'];
-
-function makeCgroup(mountPoint: string): string {
-  let first: unknown;
-  for (const parent of PARENTS) {
-    const directory = join(mountPoint, parent, `varvel-selftest-${process.pid}`);
-    try {
-      mkdirSync(directory);
-      return directory;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return directory;
-      first ??= error;
-    }
-  }
-  throw new UserError(
-    `Cannot make a cgroup in ${mountPoint} (${(first as NodeJS.ErrnoException).code ?? 'unknown error'}): the agent needs a writable cgroup hierarchy.`,
-    { cause: first },
-  );
 }

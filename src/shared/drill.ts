@@ -13,7 +13,13 @@ export const DRILL_FOLDERS: Readonly<Record<DrillPriority, string>> = {
   Critical: '/varvel-drill/critical/',
 };
 
-/** Whether a rule of this name says that there is a drill. */
+/** The default rule that the agent's own canary trips: below every alert's threshold, since nobody ordered it. */
+export const CANARY_RULE = 'Varvel canary';
+
+/** Where the canary tries to open a file; nothing is there. */
+export const CANARY_FOLDER = '/varvel-canary/';
+
+/** Whether a rule of this name says that there is a drill, or that the agent tries its own way out. */
 export function isDrillRule(rule: string): boolean {
-  return Object.values<string>(DRILL_RULES).includes(rule);
+  return rule === CANARY_RULE || Object.values<string>(DRILL_RULES).includes(rule);
 }

@@ -8,7 +8,7 @@ import { AppFileStream } from './file/app-file-stream.ts';
 import { OperatorFileStream } from './file/operator-file-stream.ts';
 import { StdoutStream } from './stdout/stdout-stream.ts';
 import { httpReceiver } from './http/http-receiver.ts';
-import type { Receiver } from './receiver.ts';
+import type { OutgoingLine, Receiver } from './receiver.ts';
 import { Spool } from './spool/spool.ts';
 import { SpooledStream, type SpooledStreamOptions } from './spool/spooled-stream.ts';
 import type { LogStream } from './stream.ts';
@@ -52,9 +52,12 @@ export class ConfiguredStreams {
 
   /**
    * The streams, which are the caller's to close from now on. Throws UserError for a spool that cannot be used; a disk that
-   * takes nothing is among the troubles.
+   * takes nothing is among the troubles. `onTaken` is told of each line that a receiver elsewhere has.
    */
-  open(troubles: StateTroubles): LogStream[] {
+  open(
+    troubles: StateTroubles,
+    onTaken?: (stream: string, line: OutgoingLine) => void,
+  ): LogStream[] {
     const streams = this.#direct.splice(0);
     for (let next = this.#spooled.shift(); next !== undefined; next = this.#spooled.shift()) {
       const { receiver, options } = next;
@@ -74,7 +77,10 @@ export class ConfiguredStreams {
               );
           },
         });
-        streams.push(new SpooledStream({ receiver, spool, logger: this.#logger, ...options }));
+        const told = onTaken && ((line: OutgoingLine) => onTaken(receiver.name, line));
+        streams.push(
+          new SpooledStream({ receiver, spool, logger: this.#logger, onTaken: told, ...options }),
+        );
       } catch (error) {
         this.#spooled.push(next);
         this.#direct.push(...streams);

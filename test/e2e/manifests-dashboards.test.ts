@@ -202,7 +202,7 @@ describe('their queries, the alerts and the recording rules', () => {
     const { cert, key } = authority.issue('varvel');
     agent = await E2eAgent.start({
       garden: { socketPath: cell.server.socketPath, cgroupParents: [cell.root] },
-      config: ['cgroup_hierarchy: v2'],
+      config: ['cgroup_hierarchy: v2', 'canary: {enabled: true, app: {guid: canary}}'],
       // Nobody listens there: lines wait.
       streams: [
         `loggregator: {enabled: true, address: '127.0.0.1:9', ca: ${authority.ca}, cert: ${cert}, key: ${key}}`,

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { canaryGroups } from '../../src/agent-canary-container.ts';
 import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
 import { bpfHolders, E2eAgent, until } from '../support/e2e-agent.ts';
 import { heldBpfIds, leftBpfIds } from '../support/kernel-bpf-ids.ts';
@@ -77,8 +78,11 @@ test('refused while an agent runs; then files, sockets, cgroups, BPF objects and
     const ids = heldBpfIds(agent.pid);
     assert.ok(ids.length > 10);
     await agent.end('SIGKILL');
-    // As an agent leaves it that is killed in its self-test.
+    // As an agent leaves it that is killed in its self-test, and one in a run of its canary.
     mkdirSync(join(mountPoint, `varvel-selftest-${agent.pid}`));
+    const [canary] = canaryGroups(mountPoint, join(agent.folder, 'state'));
+    assert.ok(canary !== undefined);
+    mkdirSync(join(canary, 'token'), { recursive: true });
     writeFileSync(join(agent.folder, 'not-ours'), '');
 
     const { code, stdout, stderr } = agent.varvel('uninstall');
@@ -95,6 +99,8 @@ test('refused while an agent runs; then files, sockets, cgroups, BPF objects and
         stdout.includes(`removed ${join(agent.folder, removed)}\n`),
         `${removed} in ${stdout}`,
       );
+    assert.ok(stdout.includes(`removed ${canary}/token\nremoved ${canary}\n`), stdout);
+    assert.equal(existsSync(canary), false);
     assert.match(stderr, /^left .*: \S+ in it is not an agent’s own$/m);
     assert.deepEqual(
       below(agent.folder),

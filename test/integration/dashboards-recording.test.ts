@@ -377,3 +377,45 @@ describe('cells without an agent', () => {
     });
   });
 });
+
+describe('the alert on a canary that does not come through', () => {
+  const FIRING = 'ALERTS{alertname="VarvelCanaryNotSeen",alertstate="firing"}';
+  const told = (instance: string): readonly [string, number] => [
+    `ALERTS{alertname="VarvelCanaryNotSeen",alertstate="firing",instance="${instance}",severity="warning"}`,
+    1,
+  ];
+  const canary = (instance: string, run: string, seen: string): Input[] => [
+    [`varvel_canary_last_run_timestamp_seconds{instance="${instance}"}`, run],
+    [`varvel_canary_last_seen_timestamp_seconds{instance="${instance}"}`, seen],
+  ];
+
+  test('fires when it was tried again, and is over with the next run that is seen', () => {
+    holds(
+      [
+        ...canary('a', '100x19 1200x99', '100x59 1200x59'),
+        ...canary('b', '100x59 1200x59', '100x59 1200x59'),
+      ],
+      [
+        ['19m', FIRING, []],
+        ['25m', FIRING, []],
+        ['40m', FIRING, [told('a')]],
+        ['61m', FIRING, []],
+      ],
+    );
+  });
+
+  test('is silent before the first run, and fires for one that never came through', () => {
+    holds(canary('a', '0x9 600x60', '0x70'), [
+      ['9m', FIRING, []],
+      ['20m', FIRING, []],
+      ['30m', FIRING, [told('a')]],
+    ]);
+  });
+
+  test('a run that failed once and was seen ten minutes later pages nobody', () => {
+    holds(
+      canary('a', '100x9 600x9 1200x80', '100x19 1200x80'),
+      ['15m', '20m', '30m', '60m'].map((at): Expected => [at, FIRING, []]),
+    );
+  });
+});

@@ -49,6 +49,19 @@ const SET: Readonly<Record<string, unknown>> = {
   'limits.summary_interval': '1m',
   'coverage.enabled': false,
   'coverage.interval': '10m',
+  'canary.enabled': true,
+  'canary.interval': '6h',
+  'canary.timeout': '30s',
+  'canary.app.guid': '5711bbdd-ef74-4626-ab17-ed29d72c3f7c',
+  'canary.app.name': 'canary',
+  'canary.app.space': 'ops',
+  'canary.app.org': 'platform',
+  'canary.read.log_cache.address': 'https://log-cache.example.org:8083',
+  'canary.read.log_cache.server_name': 'log-cache',
+  'canary.read.log_cache.token': 'LOG_CACHE TOKEN',
+  'canary.read.log_cache.tls.ca_cert': 'LOG_CACHE CA',
+  'canary.read.log_cache.tls.cert': 'LOG_CACHE CERT',
+  'canary.read.log_cache.tls.key': 'LOG_CACHE KEY',
   'streams.loggregator.enabled': true,
   'streams.loggregator.address': '127.0.0.1:3459',
   'streams.loggregator.server_name': 'agent',
@@ -145,7 +158,7 @@ describe('the job', () => {
     const same = [
       ...(['mode', 'ruleSelection', 'appendOutput', 'minimumPriority', 'ruleMatching'] as const),
       ...(['cgroupHierarchy', 'rescanIntervalMs', 'holdTimeMs', 'limits', 'coverage'] as const),
-      ...(['probe', 'context', 'spoolMaxBytes', 'hostname', 'logLevel'] as const),
+      ...(['canary', 'probe', 'context', 'spoolMaxBytes', 'hostname', 'logLevel'] as const),
     ] as const;
     for (const key of same) assert.deepEqual(job[key], own[key], key);
     const { loggregator, syslog, http, file, container, appFile } = job.streams;
@@ -173,6 +186,8 @@ describe('the job', () => {
       ...NEEDED,
       'streams.syslog.url': 'syslog+tls://logs:6514',
       'streams.http.url': 'https://hooks/',
+      'canary.app.guid': 'another',
+      'canary.read.log_cache.address': 'https://log-cache',
     };
     const before = JSON.stringify(renderJob(nested(base)).files);
     const never = ['limits.enabled', 'streams.loggregator.enabled', 'streams.file.enabled'];
@@ -183,7 +198,7 @@ describe('the job', () => {
       assert.notEqual(JSON.stringify(files), before, name);
     }
     const { files } = renderJob(nested(SET));
-    for (const stream of ['loggregator', 'syslog', 'http'])
+    for (const stream of ['loggregator', 'syslog', 'http', 'log_cache'])
       for (const [file, what] of [
         ['_ca.crt', 'CA'],
         ['.crt', 'CERT'],
@@ -195,6 +210,26 @@ describe('the job', () => {
           `${stream}${file}`,
         );
     assert.equal(files['config/certs/http_token'], 'TOKEN\n');
+    assert.equal(files['config/certs/log_cache_token'], 'LOG_CACHE TOKEN\n');
+    const certs = '/var/vcap/jobs/varvel/config/certs';
+    assert.deepEqual(all.config.canary, {
+      ...{ enabled: true, intervalMs: 6 * 3_600_000, timeoutMs: 30_000 },
+      app: {
+        name: 'canary',
+        guid: SET['canary.app.guid'],
+        ...{ space: 'ops', org: 'platform' },
+      },
+      logCache: {
+        address: { secure: true, host: 'log-cache.example.org', port: 8083, path: '/' },
+        tls: {
+          ca: `${certs}/log_cache_ca.crt`,
+          cert: `${certs}/log_cache.crt`,
+          key: `${certs}/log_cache.key`,
+          serverName: 'log-cache',
+        },
+        tokenFile: `${certs}/log_cache_token`,
+      },
+    });
     assert.equal(files['config/rules.yaml']?.trim(), String(SET['rules.inline']).trim());
   });
 
@@ -242,6 +277,7 @@ describe('the job', () => {
     says(nested({ ...NEEDED, 'rules.shipped': false }), /has no rules/);
     for (const path of ['relative', '/a b', '/a/$(touch x)', '/a/../b', '/*/x', '/a\n/b', 7])
       says(nested({ ...NEEDED, 'rules.files': [path] }), /must be an absolute path/);
+    says(nested({ ...NEEDED, 'canary.enabled': true }), /the canary needs canary\.app\.guid/);
     says(nested({ ...NEEDED, 'garden.socket': "/a'/b" }), /must be an absolute path/);
     assert.equal(
       load(nested({ 'streams.loggregator.enabled': false })).config.streams.loggregator.enabled,

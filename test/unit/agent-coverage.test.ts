@@ -9,6 +9,7 @@ const container = containerOf();
 function covered(more: Partial<Covered> = {}): Covered {
   return {
     cgroupId: 7,
+    path: '/apps/one',
     resolution: { state: 'included', rootCgroupId: 7, container },
     sinceMs: 0,
     goneAtMs: undefined,
@@ -25,6 +26,7 @@ function lines(): { coverage: CoverageLines; said: Detection[] } {
     version: '1.2.3',
     rules: () => 71,
     fanOut: { suppressedOf: () => 4, lastLineOf: () => 12 },
+    isOwn: (path) => path.startsWith('/own/'),
     say: (line) => void said.push(line),
   });
   return { coverage, said };
@@ -32,6 +34,13 @@ function lines(): { coverage: CoverageLines; said: Detection[] } {
 
 const facts = (said: readonly Detection[]): unknown[] =>
   said.map(({ outputFields: fields }) => [fields['coverage.when'], fields['coverage.events']]);
+
+test('what is the agent’s own is no app that is watched', () => {
+  const { coverage, said } = lines();
+  coverage.onTick([covered({ path: '/own/one' })], 60_000);
+  coverage.stop();
+  assert.deepEqual(facts(said), []);
+});
 
 test('after five seconds, every so often, and at its end', () => {
   const { coverage, said } = lines();

@@ -129,6 +129,9 @@ export function httpReceiver(config: HttpStreamConfig, logger: Logger): HttpRece
     target: { address, socket, tls, serverName: config.tls.serverName },
     batch,
     headers,
-    token: tokenFile === undefined ? undefined : new TokenFile(tokenFile, logger),
+    token:
+      tokenFile === undefined
+        ? undefined
+        : new TokenFile(tokenFile, 'streams.http.token_file', logger),
   });
 }

@@ -10,13 +10,15 @@ const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
 /** A bearer token that is read again when its file changes; what is no token leaves the one of before in force, and is said once. */
 export class TokenFile {
   readonly #path: string;
+  readonly #key: string;
   readonly #logger: Logger;
   #token: string;
   #stamp: string;
 
-  /** Throws UserError when there is no token in it. */
-  constructor(path: string, logger: Logger) {
+  /** `key` is where the configuration names it. Throws UserError when there is no token in it. */
+  constructor(path: string, key: string, logger: Logger) {
     this.#path = path;
+    this.#key = key;
     this.#logger = logger;
     this.#stamp = stampOfFile(path);
     this.#token = this.#read();
@@ -39,7 +41,7 @@ export class TokenFile {
   }
 
   #read(): string {
-    const key = 'streams.http.token_file';
+    const key = this.#key;
     const token = readSmallFile(this.#path, key, MAX_TOKEN_BYTES).toString('latin1').trim();
     if (!TOKEN.test(token))
       throw new UserError(

@@ -28,6 +28,8 @@ export interface SpooledStreamOptions {
   readonly logger: Logger;
   /** Lines a second; what is more waits in the spool. Default: as many as the receiver takes. */
   readonly linesPerSecond?: number;
+  /** The receiver has this line now. */
+  readonly onTaken?: ((line: OutgoingLine) => void) | undefined;
   /** How often what the receiver refused is told. Default 10 s. */
   readonly tellLossesMs?: number;
 }
@@ -165,6 +167,9 @@ export class SpooledStream implements LogStream {
       const result = await receiver.send(batch.filter((line) => line !== undefined));
       const refused = result.rest === 'refused' ? batch[result.taken] : undefined;
       if (refused !== undefined) this.#noteMissing(refused);
+      if (this.#options.onTaken !== undefined) {
+        for (const line of batch.slice(0, result.taken)) if (line) this.#options.onTaken(line);
+      }
       await this.#settle(result);
       if (result.rest === 'later' && this.#closed.signal.aborted) return;
       await this.#pace(result.taken, performance.now() - startedMs);

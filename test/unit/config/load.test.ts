@@ -55,6 +55,13 @@ test('no file is needed', () => {
     holdTimeMs: 5000,
     limits: { burst: 50, perMinute: 60, appBurst: 500, appPerMinute: 600, summaryMs: 30_000 },
     coverage: { enabled: true, intervalMs: 300_000 },
+    canary: {
+      enabled: false,
+      intervalMs: 86_400_000,
+      timeoutMs: 60_000,
+      app: { name: 'varvel-canary', guid: undefined, space: undefined, org: undefined },
+      logCache: undefined,
+    },
     streams: {
       container: { enabled: true, format: 'json' },
       appFile: { enabled: true, format: 'json' },

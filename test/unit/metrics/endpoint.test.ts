@@ -45,6 +45,29 @@ test('answers on a socket that only its owner may open, and removes it at the en
   await assert.rejects(askAgent(unix(), '/status'), says(/^No agent answers on unix:/));
 });
 
+test('a run of the canary is asked for by POST, on a socket only, and where there is one', async () => {
+  let runs = 0;
+  const run = (): Promise<unknown> => Promise.resolve({ run: ++runs });
+  const options = {
+    ...{ metrics: new AgentMetrics('9'), status: () => ({}), logger: SILENT_LOGGER },
+    canary: run,
+  };
+  const post = (listen: ListenAddress): Promise<string> =>
+    askAgent(listen, '/canary', 5000, 'POST');
+  const endpoint = await Endpoint.open({ ...options, listen: unix() });
+  assert.deepEqual(JSON.parse(await post(unix())), { run: 1 });
+  await assert.rejects(askAgent(unix(), '/canary'), says(/answered .* with 404/));
+  await endpoint.close();
+  const without = await Endpoint.open({ ...options, canary: undefined, listen: unix() });
+  await assert.rejects(post(unix()), says(/answered .* with 404/));
+  await without.close();
+  const loopback = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+  const open = await Endpoint.open({ ...options, listen: loopback });
+  await assert.rejects(post(open.address), says(/answered .* with 403/));
+  await open.close();
+  assert.equal(runs, 1);
+});
+
 test('a second agent is refused; what a killed one left behind is replaced', async () => {
   const endpoint = await open(unix());
   await assert.rejects(open(unix()), says(/^Another agent answers on /));

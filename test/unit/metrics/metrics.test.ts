@@ -270,3 +270,33 @@ test('what was not watched before this agent, and what the disk does not take', 
   assert.equal(await series(metrics, 'varvel_state_parts_not_kept'), '0');
   assert.equal(await series(metrics, kept), undefined);
 });
+
+test('the canary: times of 0 before a run, no duration before one that arrived, and counts for the platform', async () => {
+  const runs = { seen: 0, not_seen: 0 };
+  let status: object = {};
+  const metrics = new AgentMetrics('1', { canary: () => ({ runs, ...status }) });
+  const of = (name: string): Promise<string | undefined> =>
+    series(metrics, `varvel_canary_${name}`);
+  assert.deepEqual(
+    [await of('last_run_timestamp_seconds'), await of('last_seen_timestamp_seconds')],
+    ['0', '0'],
+  );
+  assert.equal(await of('seconds'), undefined);
+  runs.not_seen = 1;
+  status = { last: { atMs: 9000 } };
+  assert.equal(await of('last_run_timestamp_seconds'), '9');
+  assert.equal(await of('last_seen_timestamp_seconds'), '0');
+  runs.seen = 2;
+  status = { last: { atMs: 20_000 }, lastGood: { atMs: 20_000, seconds: 1.5 } };
+  assert.equal(await of('last_seen_timestamp_seconds'), '20');
+  assert.equal(await of('seconds'), '1.5');
+  assert.equal(await of('runs_total{result="seen"}'), '2');
+  const samples = (await metrics.samples()).filter(({ name }) => name.includes('canary'));
+  assert.deepEqual(
+    samples.map(({ name, tags, value }) => [name, tags, value]),
+    [
+      ['varvel_canary_runs_total', { result: 'seen' }, 2],
+      ['varvel_canary_runs_total', { result: 'not_seen' }, 1],
+    ],
+  );
+});

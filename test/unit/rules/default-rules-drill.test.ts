@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { kernelPlanFor } from '../../../src/plan/kernel-plan.ts';
-import { DRILL_FOLDERS, DRILL_RULES, isDrillRule } from '../../../src/shared/drill.ts';
+import {
+  CANARY_FOLDER,
+  CANARY_RULE,
+  DRILL_FOLDERS,
+  DRILL_RULES,
+  isDrillRule,
+} from '../../../src/shared/drill.ts';
 import type { DrillPriority } from '../../../src/shared/drill.ts';
 import { names, result, started } from '../../support/default-rules.ts';
 import { makeEvent, makeOpen, makeSubject, openForRead } from '../../support/rules-subject.ts';
@@ -21,8 +27,9 @@ describe('the default rules of a drill', () => {
     const own = rules.filter(({ name }) => isDrillRule(name));
     assert.deepEqual(
       own.map(({ name, priority }) => [priority, name]).sort(),
-      Object.entries(DRILL_RULES).sort(),
+      [...Object.entries(DRILL_RULES), ['Informational', CANARY_RULE]].sort(),
     );
+    assert.equal(names(refused(`${CANARY_FOLDER}0123456789abcdef0123`))[0], CANARY_RULE);
     for (const [priority, folder] of Object.entries(DRILL_FOLDERS)) {
       const rule = DRILL_RULES[priority as DrillPriority];
       const [first] = names(refused(`${folder}0123456789abcdef0123`));
@@ -47,8 +54,8 @@ describe('the default rules of a drill', () => {
 
   test('hide nothing: what succeeds is none, and all other rules come before them', () => {
     assert.deepEqual(
-      rules.slice(-2).map(({ name }) => isDrillRule(name)),
-      [true, true],
+      rules.slice(-3).map(({ name }) => isDrillRule(name)),
+      [true, true, true],
     );
     const cat = started('/usr/bin/cat');
     // The passed path is below the drill's folder; the kernel opened another file, by a link or by dots.

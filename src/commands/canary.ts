@@ -1,0 +1,33 @@
+import type { CanaryRun } from '../agent-canary.ts';
+import type { AgentConfig } from '../config/config.ts';
+import { askAgent } from '../metrics/endpoint-client.ts';
+import { replaceControls } from '../shared/text.ts';
+import { UserError } from '../shared/user-error.ts';
+import type { Io } from './io.ts';
+
+/** What a run may take beyond its timeout: its container is made and removed, and the last look at the log system has its time. */
+const BEYOND_MS = 60_000;
+
+/**
+ * `varvel canary`: has the running agent try its canary now, and says what became of it. Exit code 0 when its line came out of
+ * the log system or, where none is read, left by every stream; 1 when not. Throws UserError when no agent with a canary answers.
+ */
+export async function runCanary(
+  { config, json }: { readonly config: AgentConfig; readonly json: boolean },
+  io: Io,
+): Promise<number> {
+  const { canary, metrics } = config;
+  if (!canary.enabled)
+    throw new UserError(
+      'The canary is off: set canary.enabled and canary.app.guid, and restart the agent.',
+    );
+  if (metrics.listen.kind !== 'unix')
+    throw new UserError(
+      'The agent takes this on a unix socket only: set metrics.listen to one, such as unix:/run/varvel/metrics.sock.',
+    );
+  const body = await askAgent(metrics.listen, '/canary', canary.timeoutMs + BEYOND_MS, 'POST');
+  const run = JSON.parse(body) as CanaryRun;
+  const text = `${run.result.replace('_', ' ')}: ${replaceControls(run.says)}`;
+  io.stdout(json ? `${JSON.stringify(run, null, 2)}\n` : `${text}\n`);
+  return run.result === 'seen' || run.result === 'delivered' ? 0 : 1;
+}

@@ -1,0 +1,64 @@
+import { z } from 'zod';
+
+import { parseHttpAddress } from './receiver-address.ts';
+import { duration, flag, optionalPath, parsedText, text, value } from './value-types.ts';
+
+const LOG_CACHE_FORM = 'an address such as https://log-cache.example.org, without a query';
+
+/** What is asked over HTTPS only: what is read back is an app's log, and what is sent may be a token. */
+function parseLogCacheAddress(address: string): unknown {
+  const parsed = parseHttpAddress(address);
+  if (typeof parsed === 'string') return parsed;
+  return parsed.secure && !parsed.path.includes('?') ? parsed : LOG_CACHE_FORM;
+}
+
+/** A name of the app as lines carry it. */
+const name = () =>
+  value(
+    text('a name')
+      .max(256)
+      .refine((it) => !/\p{Cc}/u.test(it))
+      .optional(),
+    'text',
+    'a name of at most 256 characters without control characters',
+  );
+
+/** The section `canary`. */
+export const CANARY_SCHEMA = z.strictObject({
+  enabled: flag(false),
+  interval: duration(60_000, 7 * 86_400_000, '24h'),
+  timeout: duration(1000, 600_000, '60s'),
+  app: z
+    .strictObject({
+      name: name(),
+      guid: value(
+        z
+          .string()
+          .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/)
+          .optional(),
+        'text',
+        'the guid of an app: letters, digits, "_", "." and "-", at most 128 of them',
+      ),
+      space: name(),
+      org: name(),
+    })
+    .prefault({}),
+  read: z
+    .strictObject({
+      log_cache: z
+        .strictObject({
+          address: parsedText(parseLogCacheAddress, LOG_CACHE_FORM),
+          ca: optionalPath('the path of a PEM file with the certificates that are trusted'),
+          cert: optionalPath('the path of a PEM file with our certificate'),
+          key: optionalPath('the path of a PEM file with the private key of cert'),
+          server_name: value(
+            text('a host name').max(253).optional(),
+            'text',
+            'the host name that is in the certificate of Log Cache',
+          ),
+          token_file: optionalPath('the path of a file with a bearer token'),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+});
