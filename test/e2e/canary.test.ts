@@ -29,6 +29,8 @@ let ca: string;
 let client: Certificate;
 let ingress: LoggregatorServer;
 let logCache: LogCacheServer;
+/** Nobody asks it for a run: it has the time of all other tests for the first one by itself. */
+let alone: E2eAgent;
 
 before(async () => {
   const authority = new Authority(folder);
@@ -38,9 +40,11 @@ before(async () => {
   const certificate = authority.issue('log-cache', ['IP:127.0.0.1']);
   logCache = new LogCacheServer(ca, certificate, () => ingress.envelopes);
   await Promise.all([ingress.start(), logCache.start()]);
+  alone = await startAgent('50s', { guid: 'alone', interval: '1m' });
 });
 
-after(() => {
+after(async () => {
+  await alone[Symbol.asyncDispose]();
   ingress.stop();
   logCache.stop();
   rmSync(folder, { recursive: true, force: true });
@@ -48,7 +52,12 @@ after(() => {
 
 function startAgent(
   timeout: string,
-  { read = true, config = [] }: { read?: boolean; config?: readonly string[] } = {},
+  {
+    read = true,
+    guid = GUID,
+    interval = '24h',
+    config = [],
+  }: { read?: boolean; guid?: string; interval?: string; config?: readonly string[] } = {},
 ): Promise<E2eAgent> {
   const tls = `ca: ${ca}, cert: ${client.cert}, key: ${client.key}`;
   const from = read ? `, read: {log_cache: {address: '${logCache.url}', ${tls}}}` : '';
@@ -58,7 +67,7 @@ function startAgent(
       `loggregator: {enabled: true, address: '${ingress.address}', ${tls}}`,
     ],
     config: [
-      `canary: {enabled: true, timeout: ${timeout}, app: {guid: ${GUID}, space: ops, org: platform}${from}}`,
+      `canary: {enabled: true, interval: ${interval}, timeout: ${timeout}, app: {guid: ${guid}, space: ops, org: platform}${from}}`,
       ...config,
     ],
   });
@@ -183,10 +192,11 @@ test('an agent that is killed in a run leaves a cgroup, which the next one remov
   let left: string | undefined;
   for (let tries = 0; left === undefined && tries < 50; tries++) {
     if (!agent.running) await agent.run();
-    const asked = runCommand('canary', '--config', agent.configFile);
-    while (groupsOf(agent).length === 0) await setImmediate();
+    const over = new AbortController();
+    const asked = runCommand('canary', '--config', agent.configFile).finally(() => over.abort());
+    while (!over.signal.aborted && groupsOf(agent).length === 0) await setImmediate();
     await agent.end('SIGKILL');
-    assert.equal((await asked).code, 1);
+    await asked;
     left = groupsOf(agent)
       .flatMap((group) => readdirSync(group, { withFileTypes: true }))
       .filter((entry) => entry.isDirectory())
@@ -209,9 +219,10 @@ test('it ends at once with the agent, and leaves nothing', async () => {
   await using agent = await startAgent(LONG);
   logCache.misbehaviour = () => undefined;
   try {
-    const before = logCache.asked.length;
+    const looks = (): number => logCache.asked.filter((path) => path.includes(GUID)).length;
+    const before = looks();
     const asked = runCommand('canary', '--config', agent.configFile);
-    await until('the log system is asked', () => logCache.asked.length > before);
+    await until('the log system is asked', () => looks() > before);
     assert.equal((await agent.end()).code, 0);
     assert.equal((await asked).code, 1);
     assert.deepEqual(groupsOf(agent), []);
@@ -227,4 +238,19 @@ test('without a canary nobody can ask for a run', async () => {
   assert.match(err, /The canary is off: set canary.enabled and canary.app.guid/);
   assert.equal((await agent.snapshot()).canary, undefined);
   assert.doesNotMatch(await agent.metrics(), /varvel_canary/);
+});
+
+test('it runs by itself, a minute and a little after the start', async () => {
+  const { startedAtMs } = await alone.snapshot();
+  const first = await until(
+    'its first run is over',
+    async () => (await alone.snapshot()).canary?.last,
+    180_000,
+  );
+  assert.ok(first.atMs - startedAtMs > 60_000);
+  await until(
+    'one was seen',
+    async () => ((await alone.snapshot()).canary?.runs.seen ?? 0) > 0,
+    180_000,
+  );
 });

@@ -158,7 +158,10 @@ test('another run’s line is not this one’s, in the log system and before it'
   const stranger = bench(arrives('file', 'syslog'), { answers: { lines: ['token=0123 file='] } });
   const run = await stranger.canary.run();
   assert.deepEqual([run.result, run.hop], ['not_seen', 'receiver']);
-  assert.match(run.says, /receivers of its streams \(file, syslog\)\. Log Cache was asked \d+ times/);
+  assert.match(
+    run.says,
+    /receivers of its streams \(file, syslog\)\. Log Cache was asked \d+ times/,
+  );
   const others = bench(({ canary, delivery }) => {
     for (const more of [{ rule: 'Varvel drill' }, { container: containerOf() }]) {
       canary.onDetection(delivery(more).detection);
