@@ -347,8 +347,12 @@ for (const hierarchy of ['v1', 'v2'] as const) {
         cell.server.create(handle, propertiesOf({ guid: handle }));
         return cell.run(`/${handle}`, ['sh', '-c', script, join(marks, handle)]);
       });
-      const stepNow = (handle: string): number =>
-        Number(readFileSync(join(marks, handle), 'utf8') || 0);
+      // The file is empty for a moment at each step.
+      const stepNow = (handle: string): Promise<number> =>
+        until(
+          'it says its step',
+          () => Number(readFileSync(join(marks, handle), 'utf8')) || undefined,
+        );
       for (const handle of handles)
         await until('it is known, and out', async () => (await stateOf(handle)) === 'excluded');
       // For moments, of any length and at any time.
@@ -367,7 +371,7 @@ for (const hierarchy of ['v1', 'v2'] as const) {
           cell.server.set(handle, 'log_config', properties({ guid: handle })['log_config']!);
           await until('it is watched', async () => (await stateOf(handle)) === 'included', 120_000);
           // The one that runs now was begun before.
-          watchedAt.set(handle, stepNow(handle) + 1);
+          watchedAt.set(handle, (await stepNow(handle)) + 1);
         }
         await delay(500);
         writeFileSync(join(marks, 'stop'), '');
