@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { parseHttpAddress } from './receiver-address.ts';
-import { duration, flag, optionalPath, parsedText, text, value } from './value-types.ts';
+import { clientTls, duration, flag, optionalPath, parsedText, text, value } from './value-types.ts';
 
 const LOG_CACHE_FORM = 'an address such as https://log-cache.example.org, without a query';
 
@@ -48,14 +48,7 @@ export const CANARY_SCHEMA = z.strictObject({
       log_cache: z
         .strictObject({
           address: parsedText(parseLogCacheAddress, LOG_CACHE_FORM),
-          ca: optionalPath('the path of a PEM file with the certificates that are trusted'),
-          cert: optionalPath('the path of a PEM file with our certificate'),
-          key: optionalPath('the path of a PEM file with the private key of cert'),
-          server_name: value(
-            text('a host name').max(253).optional(),
-            'text',
-            'the host name that is in the certificate of Log Cache',
-          ),
+          ...clientTls('Log Cache'),
           token_file: optionalPath('the path of a file with a bearer token'),
         })
         .prefault({}),

@@ -16,6 +16,7 @@ import {
   text,
   path,
   choice,
+  clientTls,
   flag,
   whole,
   duration,
@@ -34,14 +35,7 @@ const receiver = {
   enabled: value(z.boolean().optional(), 'boolean', 'true or false'),
   audience: choice(['tenant', 'operator'], 'operator'),
   format: choice(FORMATS, 'json'),
-  ca: optionalPath('the path of a PEM file with the certificates that are trusted'),
-  cert: optionalPath('the path of a PEM file with our certificate'),
-  key: optionalPath('the path of a PEM file with the private key of cert'),
-  server_name: value(
-    text('a host name').max(253).optional(),
-    'text',
-    'the host name that is in the certificate of the receiver',
-  ),
+  ...clientTls('the receiver'),
 };
 
 /** As in a Falco configuration, where `info` is another word for `informational`. */

@@ -121,3 +121,15 @@ export const optionalPath = (expected: string) =>
 export function infoOf(schema: z.ZodType): ValueInfo | undefined {
   return infos.get(schema);
 }
+
+/** The keys of a client's TLS: whom it trusts, who it is, and the name that the other side's certificate has. */
+export const clientTls = (other: string) => ({
+  ca: optionalPath('the path of a PEM file with the certificates that are trusted'),
+  cert: optionalPath('the path of a PEM file with our certificate'),
+  key: optionalPath('the path of a PEM file with the private key of cert'),
+  server_name: value(
+    text('a host name').max(253).optional(),
+    'text',
+    `the host name that is in the certificate of ${other}`,
+  ),
+});

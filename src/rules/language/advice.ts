@@ -9,8 +9,6 @@ const WORDS: Readonly<Record<string, string>> = {
   ne: "'!='",
   has: "'contains'",
   includes: "'contains'",
-  startsWith: "'startswith'",
-  endsWith: "'endswith'",
 };
 const OPERATORS =
   /^(?:not\s+)?(?:in|intersects|pmatch|contains|icontains|startswith|endswith|glob|regex|exists|and|or|not)\b/i;
@@ -28,18 +26,18 @@ const DURATIONS: Readonly<Record<string, number>> = {
 export type Expected = 'joint' | 'check' | 'operator' | 'value';
 
 /**
- * What to write instead of the text at `offset`, for authors who come from another language: a sentence with a blank before it,
- * or ''. Looks at a few characters on either side.
+ * What to write instead of the text at `offset`, for authors who come from another language: a sentence, where there is one to say.
+ * Looks at 80 characters on either side.
  */
-export function advice(text: string, offset: number, expected: Expected): string {
+export function advice(text: string, offset: number, expected: Expected): string | undefined {
   const rest = text.slice(offset, offset + 80);
   const before = text.slice(Math.max(0, offset - 80), offset);
-  const found =
+  return (
     ofSymbol(rest) ??
     ofWord(rest, expected) ??
     ofDuration(before, rest) ??
-    ofRest(before, rest, expected);
-  return found === undefined ? '' : ` ${found}`;
+    ofRest(before, rest, expected)
+  );
 }
 
 function ofSymbol(rest: string): string | undefined {

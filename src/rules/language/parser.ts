@@ -143,9 +143,8 @@ class Parser {
 
   #expected(what: string, expected: Expected): LanguageError {
     const { text, position } = this.#lexer;
-    return this.#lexer.error(
-      `expected ${what}${advice(text, position, expected).replace(/^ /, '. ')}`,
-    );
+    const said = advice(text, position, expected);
+    return this.#lexer.error(`expected ${what}${said === undefined ? '' : `. ${said}`}`);
   }
 
   /** Or ::= And { 'or' And } */
