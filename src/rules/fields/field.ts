@@ -98,6 +98,8 @@ export interface FieldDefinition {
   readonly description: string;
   /** 'not yet': Falco has it, rules that use it load, and it is absent in every event. */
   readonly status: 'available' | 'not yet';
+  /** It has no value in any event that the agent can see. */
+  readonly absent: boolean;
   /** The argument may also follow a dot: `evt.arg.flags`. */
   readonly dotArgument: boolean;
   /**
@@ -172,6 +174,7 @@ export function fieldWithReader(
     argument: options.argument ?? 'none',
     description,
     status: 'available',
+    absent: false,
     dotArgument: options.dotArgument ?? false,
     dotLength: options.dotLength,
     noVal: options.noVal ?? false,
@@ -203,7 +206,11 @@ export function future(
   const { problem } = options;
   const reader = (argument: string | undefined): Reader | ArgumentProblem =>
     (argument === undefined ? undefined : problem?.(argument)) ?? absent;
-  return { ...fieldWithReader(name, type, description, reader, options), status: 'not yet' };
+  return {
+    ...fieldWithReader(name, type, description, reader, options),
+    status: 'not yet',
+    absent: true,
+  };
 }
 
 /** A field that has no value in any event that the agent can see, as in Falco: always absent. */
@@ -213,7 +220,7 @@ export function absent(
   description: string,
   options: FieldOptions = {},
 ): FieldDefinition {
-  return fieldWithReader(name, type, description, () => ABSENT, options);
+  return { ...fieldWithReader(name, type, description, () => ABSENT, options), absent: true };
 }
 
 /** What operators see of a type; of its items for a list. */

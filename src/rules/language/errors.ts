@@ -12,7 +12,7 @@ export const ERROR_CODES = [
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** What is worth a word but loads: Falco's codes. */
+/** What is worth a word but loads: Falco's codes, and from LOAD_NEVER_MATCHES on ours. */
 export const WARNING_CODES = [
   'LOAD_UNKNOWN_SOURCE',
   'LOAD_UNSAFE_NA_CHECK',
@@ -29,6 +29,10 @@ export const WARNING_CODES = [
   'LOAD_INVALID_LIST_NAME',
   'LOAD_COMPILE_CONDITION',
   'LOAD_UNKNOWN_KEY',
+  'LOAD_NEVER_MATCHES',
+  'LOAD_ABSENT_FIELD',
+  'LOAD_NO_CAPTURE',
+  'LOAD_EMPTY_FILE',
 ] as const;
 export type WarningCode = (typeof WARNING_CODES)[number];
 

@@ -23,6 +23,10 @@ const DESCRIPTIONS: Readonly<Partial<Record<ErrorCode | WarningCode, string>>> =
   LOAD_INVALID_LIST_NAME: 'A name that conditions may not be able to refer to',
   LOAD_COMPILE_CONDITION: 'A condition that may not mean what it says',
   LOAD_UNKNOWN_KEY: 'No such key; it is left out',
+  LOAD_NEVER_MATCHES: 'A rule that no event can match',
+  LOAD_ABSENT_FIELD: 'A field that has no value in any event',
+  LOAD_NO_CAPTURE: 'A capture, which there are none of',
+  LOAD_EMPTY_FILE: 'A file without any item',
 };
 
 /** What a code means, in a few words. */

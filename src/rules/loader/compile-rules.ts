@@ -1,4 +1,5 @@
 import { check } from '../compile/check.ts';
+import { absentTests, whyIdle } from '../compile/idle.ts';
 import { inferEvents, isTooManyEvents } from '../compile/infer.ts';
 import type { Checked } from '../compile/checked.ts';
 import type { FieldSource } from '../compile/read.ts';
@@ -21,6 +22,7 @@ import { ListFiller } from './lists.ts';
 import { BrokenMacro, Macros } from './macros.ts';
 import type { RuleDefinition } from './rule-definitions.ts';
 import { lineAt, MappedText } from './source.ts';
+import type { Place } from './source.ts';
 
 export interface CompileOptions {
   readonly appendOutput: readonly AppendOutput[];
@@ -30,6 +32,8 @@ export interface CompileOptions {
   readonly laterNames: ReadonlySet<string>;
   /** Where fields' values come from; the event when undefined. */
   readonly fieldSource: FieldSource | undefined;
+  /** Whether a rule is in force in the end; undefined: as it says itself. */
+  readonly isEnabled?: (rule: RuleDefinition) => boolean;
   /** The rules to compile; all when undefined. */
   readonly only?: ReadonlySet<string>;
   /** What an app's rules may cost; undefined for the operator's. */
@@ -48,6 +52,8 @@ export class RuleCompiler {
   readonly #options: CompileOptions;
   readonly #filler: ListFiller;
   readonly #macros: Macros;
+  /** Macros and fields that have been told of. */
+  readonly #absentInMacros = new Set<string>();
 
   constructor(definitions: Definitions, diagnostics: Diagnostics, options: CompileOptions) {
     this.#definitions = definitions;
@@ -188,6 +194,7 @@ export class RuleCompiler {
       return inText(text, () => {
         const checked = this.#check(parse(text.text), text, owner);
         const events = this.#infer(checked);
+        this.#warnOfIdle(rule, checked, events, text, owner);
         this.#boundCondition(rule, checked, text);
         if (rule.warnEvttypes && isTooManyEvents(events)) {
           this.#diagnostics.warn(
@@ -200,6 +207,55 @@ export class RuleCompiler {
         return { condition: checked, events };
       });
     });
+  }
+
+  /** Says what of a rule in force cannot do what it says. Given values are a test's, which may give any. */
+  #warnOfIdle(
+    rule: RuleDefinition,
+    checked: Checked,
+    events: ReadonlySet<string>,
+    text: MappedText,
+    owner: Owner,
+  ): void {
+    const { fieldSource, isEnabled } = this.#options;
+    if (fieldSource !== undefined || !(isEnabled?.(rule) ?? rule.enabled)) return;
+    const absent = absentTests(checked);
+    const why = whyIdle(checked, events, absent);
+    if (why !== undefined) {
+      const place = text.locate({ start: 0, end: 1 });
+      this.#diagnostics.warn(
+        'LOAD_NEVER_MATCHES',
+        `no event can match: the rule ${why}`,
+        place,
+        owner,
+      );
+    }
+    for (const { field, test, macro, negated } of absent) {
+      if (macro === undefined) this.#warnOfAbsent(field, negated, text.locate(test.span), owner);
+      else if (!this.#absentInMacros.has(`${macro.name} ${field}`)) {
+        this.#absentInMacros.add(`${macro.name} ${field}`);
+        const place = this.#macros.locate(macro.name, test.span) ?? owner.place;
+        this.#warnOfAbsent(field, negated, place, { kind: 'macro', name: macro.name, place });
+      }
+    }
+    if (rule.capture) {
+      this.#diagnostics.warn(
+        'LOAD_NO_CAPTURE',
+        'there are no captures: the rule tells of what it finds, and records nothing',
+        owner.place,
+        owner,
+      );
+    }
+  }
+
+  #warnOfAbsent(field: string, negated: boolean, place: Place, owner: Owner): void {
+    const then = negated ? "this never holds, and its 'not' always does" : 'this never holds';
+    this.#diagnostics.warn(
+      'LOAD_ABSENT_FIELD',
+      `field ${field} has no value in any event here: ${then}`,
+      place,
+      owner,
+    );
   }
 
   /** Throws ItemError for a condition that is over what an app's may cost. */

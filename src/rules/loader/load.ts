@@ -13,6 +13,7 @@ import { readItems } from './items.ts';
 import type { Item } from './items.ts';
 import { selectRules } from './selection.ts';
 import type { RuleSelection } from './selection.ts';
+import type { RuleDefinition } from './rule-definitions.ts';
 import type { RuleSource } from './source.ts';
 import { formatVersion, missingPlugin } from './versions.ts';
 import { readYaml } from './yaml.ts';
@@ -96,11 +97,16 @@ export function* loadSteps(
   let omittedErrors = 0;
   let omittedWarnings = 0;
   for (const [index, parsed] of documents.entries()) {
-    const name = sources[index]?.name ?? '';
+    const source = sources[index];
+    const name = source?.name ?? '';
     const reading = new Diagnostics();
     if (parsed instanceof YamlError) {
       reading.error('LOAD_ERR_YAML_PARSE', parsed.message, parsed.place);
-    } else readItems(parsed, reading, (item: Item) => definitions.add(item, reading));
+    } else {
+      if (source !== undefined && parsed.every(isEmpty) && !source.text.includes('#'))
+        reading.warn('LOAD_EMPTY_FILE', EMPTY, { source, start: 0, end: 0 });
+      readItems(parsed, reading, (item: Item) => definitions.add(item, reading));
+    }
     const compiling = new Diagnostics();
     const laterNames = new Set(macrosOfFiles.slice(index + 1).flat());
     rules = yield* new RuleCompiler(definitions, compiling, {
@@ -108,6 +114,7 @@ export function* loadSteps(
       allRead: errors.size === 0 && reading.errors.length === 0,
       laterNames,
       fieldSource: options.fieldSource,
+      isEnabled: isEnabledIn(options),
     }).steps();
     // Falco asks for plugins when a file is loaded.
     for (const plugin of definitions.plugins) {
@@ -151,6 +158,24 @@ export function* loadSteps(
     files,
     definitions,
   };
+}
+
+/** Of a file that says nothing about why: one with a comment is meant to be filled in. */
+const EMPTY = 'the file has no rule, macro or list';
+
+const isEmpty = (document: YamlNode): boolean =>
+  document.kind === 'sequence' &&
+  document.items.every((item) => item.kind === 'scalar' && item.isNull);
+
+/** Whether a rule is in force once selections and the least priority have been looked at. */
+function isEnabledIn({
+  minimumPriority = 'Debug',
+  selection = [],
+}: LoadOptions): (rule: RuleDefinition) => boolean {
+  const least = PRIORITIES.indexOf(minimumPriority);
+  return ({ name, tags, enabled, priority }) =>
+    PRIORITIES.indexOf(priority) <= least &&
+    selectRules([{ name, tags: [...tags], enabled }], selection)[0]?.enabled === true;
 }
 
 function parseSource(source: RuleSource): YamlNode[] | YamlError {

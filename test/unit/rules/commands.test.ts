@@ -86,7 +86,7 @@ describe('varvel check', () => {
       io.out,
       /\nEvents they need: none\.\nEvents they name that the agent does not see yet: semop\.\n/,
     );
-    assert.match(io.out, /: ok: .* 0 errors, 1 warning\.\n$/);
+    assert.match(io.out, /: ok: .* 0 errors, 2 warnings\.\n$/);
   });
 
   test('1: errors, with place and caret', async () => {

@@ -6,9 +6,11 @@ const YAML = 'LOAD_ERR_YAML_VALIDATE';
 
 describe('R1 the document', () => {
   test('is a list; several may follow each other; an empty one is fine', () => {
-    for (const empty of ['', '# nothing\n---\n', '~', '---\n---\n', '[]', '- \n- ~\n']) {
-      assert.deepEqual(found(empty), [], JSON.stringify(empty));
+    const words = '1:1 LOAD_EMPTY_FILE the file has no rule, macro or list';
+    for (const empty of ['', '~', '---\n---\n', '[]', '- \n- ~\n']) {
+      assert.deepEqual(found(empty), [words], JSON.stringify(empty));
     }
+    assert.deepEqual(found('# nothing yet\n---\n'), []);
     assert.deepEqual(matching(`${rule('a', EXEC)}---\n${rule('b', EXEC)}...\n`), ['a', 'b']);
   });
 
@@ -129,8 +131,11 @@ describe('R4 keys with defaults', () => {
     }
   });
 
-  test('captures are accepted', () => {
-    for (const good of ['capture: yes', 'capture_duration: 5000', 'capture_duration: 0x10']) {
+  test('captures are accepted, with a word that there are none', () => {
+    const words = 'there are no captures: the rule tells of what it finds, and records nothing';
+    assert.deepEqual(found(rule('r', EXEC, '  capture: yes\n')), [`1:3 LOAD_NO_CAPTURE ${words}`]);
+    assert.deepEqual(found(rule('r', EXEC, '  capture: yes\n  enabled: false\n')), []);
+    for (const good of ['capture: no', 'capture_duration: 5000', 'capture_duration: 0x10']) {
       assert.deepEqual(found(rule('r', EXEC, `  ${good}\n`)), [], good);
     }
     for (const bad of [

@@ -52,7 +52,9 @@ describe('R13 the events of a condition', () => {
       found(never + rule('r', `${EXEC} and not mine`) + rule('s', 'never_true')),
       [],
     );
-    assert.deepEqual(found(rule('r', 'evt.type = open and evt.type = close')), []);
+    assert.deepEqual(codes(rule('r', 'evt.type = open and evt.type = close')), [
+      'LOAD_NEVER_MATCHES',
+    ]);
   });
 
   test('evt.type through a transformer or against a field is an error', () => {
@@ -67,6 +69,61 @@ describe('R13 the events of a condition', () => {
         bad,
       );
     }
+  });
+});
+
+describe('what a rule in force cannot do', () => {
+  const OPEN = 'evt.type = open';
+  const never = (condition: string): string | undefined =>
+    found(rule('r', condition)).find((it) => it.includes('LOAD_NEVER_MATCHES'));
+
+  test('LOAD_NEVER_MATCHES when no event can', () => {
+    assert.equal(
+      never(`${OPEN} and evt.type = close`),
+      '5:14 LOAD_NEVER_MATCHES no event can match: the rule is about no event: what it says of evt.type cannot all hold',
+    );
+    assert.match(never('evt.type in (semop, futex)') ?? '', /does not report: futex, semop$/);
+    const needs = /needs a field that has no value in any event here: fdlist\.names$/;
+    for (const condition of [
+      `${OPEN} and fdlist.names exists`,
+      `${OPEN} and (fdlist.names = a or evt.type = close)`,
+      'fdlist.names contains a',
+      `${OPEN} and tolower(fdlist.names) = a`,
+      `${OPEN} and proc.name = val(fdlist.names)`,
+    ]) {
+      assert.match(never(condition) ?? '', needs, condition);
+    }
+    for (const condition of [
+      `${OPEN} and (fdlist.names = a or proc.name = x)`,
+      `${OPEN} and not fdlist.names = a`,
+      `evt.type in (${['open', 'semop'].join(', ')})`,
+      // How rule files switch a rule off.
+      'evt.num = 0',
+    ]) {
+      assert.equal(never(condition), undefined, condition);
+    }
+  });
+
+  test('LOAD_ABSENT_FIELD for each field, where it stands, once for a macro', () => {
+    const words = 'field fdlist.names has no value in any event here: this never holds';
+    assert.deepEqual(found(rule('r', `${OPEN} and (proc.name = x or fdlist.names = a)`)), [
+      `5:52 LOAD_ABSENT_FIELD ${words}`,
+    ]);
+    const macro = '- macro: m\n  condition: not fdlist.names = a\n';
+    const rules = rule('r', `${OPEN} and m`) + rule('s', `${OPEN} and m`);
+    assert.deepEqual(found(macro + rules), [
+      `2:18 LOAD_ABSENT_FIELD ${words}, and its 'not' always does`,
+    ]);
+  });
+
+  test('nothing is said of a rule that is switched off, by itself or by the configuration', () => {
+    const text = rule('r', 'fdlist.names = a');
+    assert.deepEqual(codes(rule('r', `${OPEN} and fdlist.names = a`, '  enabled: false\n')), []);
+    const load = (options: Parameters<typeof loadRules>[1]): string[] =>
+      loadRules([{ name: 'r.yaml', text }], options).warnings.map(({ code }) => code);
+    assert.deepEqual(load({}), ['LOAD_NEVER_MATCHES', 'LOAD_ABSENT_FIELD', 'LOAD_NO_EVTTYPE']);
+    assert.deepEqual(load({ selection: [{ enable: false, rule: 'r' }] }), ['LOAD_NO_EVTTYPE']);
+    assert.deepEqual(load({ minimumPriority: 'Emergency' }), ['LOAD_NO_EVTTYPE']);
   });
 });
 
