@@ -22,6 +22,7 @@ import type { Container } from './apps/identity.ts';
 import { configuredApps } from './apps/configured-apps.ts';
 import type { AgentConfig } from './config/config.ts';
 import { ProcFs } from './context/proc-reader.ts';
+import { ProcUsage } from './context/process-usage.ts';
 import { DomainNames } from './context/domain-names.ts';
 import { ProcessTree } from './context/process-tree.ts';
 import { scanProcesses } from './context/scan.ts';
@@ -237,6 +238,7 @@ export class Agent {
       nowMs,
       users: (cgroupId, process) => this.#insides.usersOf(cgroupId, process),
       domains: this.#domains,
+      usage: new ProcUsage(),
       appRulesOf: (container) => this.#policies.rulesOf(container),
       onFailure: (failure) => logFailure(logger, failure),
       respond: (_, process) => kill(killProcess, process),

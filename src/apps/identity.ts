@@ -35,9 +35,12 @@ export interface ContainerDetails {
   readonly hostIpc: boolean;
   /** Its first IPv4 address; undefined without a network of its own. */
   readonly ip: string | undefined;
+  /** The words of the health check that Docker runs in it, of at most MAX_HEALTHCHECK characters together. */
+  readonly healthcheck?: readonly string[] | undefined;
 }
 
 export const MAX_MOUNTS = 256;
+export const MAX_HEALTHCHECK = 8192;
 
 /** A container as its runtime describes it. Nothing the tenant can write from inside decides a value here. */
 export interface Container {
@@ -55,6 +58,8 @@ export interface Container {
   /** `sha256:…` of the image's manifest; undefined for an image that came from no registry. */
   readonly imageDigest: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
+  /** Of a pod's container: the labels of the pod's definition, without the kubelet's. */
+  readonly podLabels?: Readonly<Record<string, string>>;
   /** undefined while not known (the create event does not say). */
   readonly privileged: boolean | undefined;
   readonly tty: boolean | undefined;

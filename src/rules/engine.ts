@@ -51,6 +51,7 @@ export class EventView implements View {
   container: Subject['container'];
   users!: Subject['users'];
   domains!: Subject['domains'];
+  usage!: Subject['usage'];
   hostname = '';
   claimedPath = false;
 
@@ -60,6 +61,7 @@ export class EventView implements View {
     this.container = subject.container;
     this.users = subject.users;
     this.domains = subject.domains;
+    this.usage = subject.usage;
     this.hostname = subject.hostname;
     this.claimedPath = claimedPath;
   }

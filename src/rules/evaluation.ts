@@ -3,6 +3,7 @@ import type { ContainerRegistry } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
 import { pinProcess } from '../context/pinned-process.ts';
 import type { AddressNames, Process, UserNames } from '../context/process.ts';
+import type { ProcessUsage } from '../context/process-usage.ts';
 import type { KernelEvent } from '../events/event.ts';
 import type { EventName } from '../events/table.gen.ts';
 import type { Detection, DetectionBrief } from './detection.ts';
@@ -44,6 +45,7 @@ export interface EvaluationOptions {
   /** The names of the users of the process's container; sees to it that they are read. */
   readonly users: (cgroupId: number, process: Process) => UserNames;
   readonly domains: AddressNames;
+  readonly usage: ProcessUsage;
   /** The rules that the container's app has of its own; undefined for none. O(1). */
   readonly appRulesOf?: (container: Container) => AppRules | undefined;
   /** Told of an operator's rule that threw, and of an event that was given up: at growing intervals each. */
@@ -226,8 +228,8 @@ export class Evaluation {
 
   #subjectOf({ event, process }: Occurrence, container: Container | undefined): Subject {
     const users = this.#options.users(event.cgroupId, process);
-    const { hostname, domains } = this.#options;
-    return { event, process, container, users, domains, hostname };
+    const { hostname, domains, usage } = this.#options;
+    return { event, process, container, users, domains, usage, hostname };
   }
 
   #matches(subject: Subject, appRules: AppRules | undefined): readonly Match[] {

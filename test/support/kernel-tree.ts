@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { bootTimeNs } from 'ebpf-loader-napi';
 import { cgroupIdOf, cgroupPathOfPid } from '../../src/apps/cgroup-hierarchy.ts';
+import { ProcUsage } from '../../src/context/process-usage.ts';
 import { ProcFs } from '../../src/context/proc-reader.ts';
 import type { Process } from '../../src/context/process.ts';
 import { ProcessTree, type ProcessTreeOptions } from '../../src/context/process-tree.ts';
@@ -122,6 +123,7 @@ export class TreeProbe {
       container: undefined,
       users: this.#users.names(event.cgroupId),
       domains: { namesOf: () => [], areKnown: () => true },
+      usage: new ProcUsage(),
       hostname: '',
       claimedPath: false,
     };

@@ -305,6 +305,17 @@ export function makeSubject(
       namesOf: (ip) => (ip === '93.184.216.34' ? ['example.com', 'www.example.com'] : []),
       areKnown: () => true,
     },
+    usage: {
+      statusOf: () => ({ vmSizeKb: 9000, vmRssKb: 3000, vmSwapKb: 12, threads: 4 }),
+      openFilesOf: () => 21,
+      fileLimitOf: () => 84,
+      cgroupsOf: () =>
+        new Map([
+          ['cpuacct', '/a/b'],
+          ['', '/c'],
+        ]),
+      faultsOf: () => ({ minor: 70, major: 7 }),
+    },
     hostname: 'cell-1',
     ...overrides,
   };

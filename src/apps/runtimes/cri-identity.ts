@@ -82,6 +82,7 @@ export function containerFromCri(found: CriFound): Container {
       plain(container.imageId) ?? (pulled.repository === undefined ? pulled.digest : undefined),
     imageDigest: pulled.repository === undefined ? reference?.digest : pulled.digest,
     labels,
+    podLabels: podLabelsOf(pod),
     privileged: info?.privileged,
     tty: info?.tty,
     initPid: running ? (info?.pid ?? 0) : 0,
@@ -123,6 +124,14 @@ function labelsOf(
     [KUBELET.container]: name,
     [SANDBOX_LABEL]: container.podSandboxId,
   });
+}
+
+/** Without the kubelet's, which tell what `k8s.pod.name` and its kind do. */
+function podLabelsOf(pod: CriPod | undefined): Readonly<Record<string, string>> {
+  const own = Object.entries(pod?.labels ?? {}).filter(
+    ([key]) => !key.startsWith('io.kubernetes.'),
+  );
+  return boundedLabels(Object.fromEntries(own));
 }
 
 /** Those that are read: first, because a pod may have more labels than are kept, and no number of others displaces these. */

@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import { MAX_MOUNTS } from '../identity.ts';
+import { MAX_HEALTHCHECK, MAX_MOUNTS } from '../identity.ts';
 import type { Container, ContainerDetails, ContainerMount } from '../identity.ts';
 import { parseImageReference } from '../image-reference.ts';
 import { appFromLabels, boundedLabels, isPlainText } from '../labels.ts';
@@ -127,7 +127,23 @@ function detailsOf(info: Docker.ContainerInspectInfo): ContainerDetails {
     hostNetwork: NetworkMode === 'host',
     hostIpc: IpcMode === 'host',
     ip: addressOf(info.NetworkSettings.Networks),
+    healthcheck: healthcheckOf(info.Config),
   };
+}
+
+/** The argv that the engine runs (`CMD` or `CMD-SHELL` first); undefined for none, and for one that is longer than is kept. */
+function healthcheckOf(config: object): readonly string[] | undefined {
+  const { Healthcheck, Shell } = config as { Healthcheck?: unknown; Shell?: unknown };
+  const test = isRecord(Healthcheck) ? Healthcheck['Test'] : undefined;
+  if (!Array.isArray(test)) return undefined;
+  const [kind, ...words] = test.map(String);
+  if (words.join(' ').length > MAX_HEALTHCHECK) return undefined;
+  if (kind === 'CMD-SHELL') {
+    // An image may name another one (SHELL).
+    const shell = Array.isArray(Shell) && Shell.length > 0 ? Shell.map(String) : ['/bin/sh', '-c'];
+    return [...shell, ...words];
+  }
+  return kind === 'CMD' && words.length > 0 ? words : undefined;
 }
 
 function mountOf(mount: unknown): ContainerMount {

@@ -2,6 +2,7 @@ import type { Container } from '../../apps/identity.ts';
 import { ancestors } from './ancestors.ts';
 import { absent, field, fieldWithReader, future } from './field.ts';
 import { MOUNT_FIELDS } from './container-mounts.ts';
+import { CONTAINER_PROBE_FIELDS } from './probes.ts';
 import { unixOf } from './proc-exe-times.ts';
 import type { FieldClass, Value, View } from './field.ts';
 
@@ -155,9 +156,7 @@ export const CONTAINER_CLASS: FieldClass = {
       "It shares the host's IPC namespace.",
       of((container) => container.details?.hostIpc),
     ),
-    future('container.healthcheck', 'CHARBUF', 'Its health check.', DEPRECATED),
-    future('container.liveness_probe', 'CHARBUF', 'Its liveness probe.', DEPRECATED),
-    future('container.readiness_probe', 'CHARBUF', 'Its readiness probe.', DEPRECATED),
+    ...CONTAINER_PROBE_FIELDS,
     absent('container.info', 'CHARBUF', 'Deprecated: always absent.', DEPRECATED),
   ],
 };

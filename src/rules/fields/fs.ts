@@ -1,12 +1,99 @@
+import { pathNumber } from '../../events/call-params.ts';
+import type { EventName } from '../../events/table.gen.ts';
+import { normalizePath } from '../../shared/path.ts';
 import { descriptorName } from './descriptor.ts';
 import { field, future } from './field.ts';
 import type { FieldClass, View } from './field.ts';
 
 const EPERM = 1;
-const OPENS: ReadonlySet<string> = new Set(['open', 'openat', 'openat2']);
+
+/** A path of an event: as the call resolves it, and as it was passed. Undefined where the event has none. */
+interface PathParam {
+  readonly resolved: string | undefined;
+  readonly raw: string | undefined;
+}
+
+type ReadPath = (view: View) => PathParam | undefined;
+type PathTable = Readonly<Partial<Record<EventName, ReadPath>>>;
 
 /** Falco takes every result but -1 for an open that worked (its test is that of the C library), and leaves creat out. */
-const names = (view: View): boolean => OPENS.has(view.event.type) && view.event.result !== -EPERM;
+const ofOpen: ReadPath = (view) =>
+  view.event.result === -EPERM
+    ? undefined
+    : { resolved: descriptorName(view), raw: view.event.open?.rawPath };
+
+/** Of all others only those that worked count. */
+const worked = (view: View): boolean => view.event.result === 0;
+
+/** A path among the call's params. */
+const param =
+  (name: string): ReadPath =>
+  (view) => {
+    const { call, type } = view.event;
+    const number = pathNumber(type, name);
+    if (call === undefined || number === undefined || !worked(view)) return undefined;
+    return { resolved: call.path(number), raw: call.text(number) };
+  };
+
+/** A string that need not be a path: the first of the call's. */
+const firstText =
+  (resolve: (text: string, view: View) => string | undefined): ReadPath =>
+  (view) => {
+    const { call } = view.event;
+    if (call === undefined || !worked(view)) return undefined;
+    const raw = call.text(1);
+    return { resolved: resolve(raw, view), raw };
+  };
+
+/** What a link says is read where the link is. Its own path is the call's second string. */
+function linkTarget(text: string, { event }: View): string | undefined {
+  if (text.startsWith('/')) return normalizePath(text);
+  const link = event.call?.path(2);
+  return link === undefined ? undefined : normalizePath(`${link}/../${text}`);
+}
+
+const ofDescriptor: ReadPath = (view) => {
+  if (!worked(view)) return undefined;
+  const name = descriptorName(view);
+  return { resolved: name, raw: name };
+};
+
+const NAMES: PathTable = {
+  ...{ open: ofOpen, openat: ofOpen, openat2: ofOpen },
+  ...{ mkdir: param('path'), mkdirat: param('path'), rmdir: param('path') },
+  ...{ unlink: param('path'), unlinkat: param('name'), umount2: param('name') },
+  ...{ chmod: param('filename'), fchmodat: param('filename'), fchmod: ofDescriptor },
+  ...{ chown: param('path'), lchown: param('path'), fchownat: param('pathname') },
+  fchown: ofDescriptor,
+};
+
+const RENAMES = ['rename', 'renameat', 'renameat2'] as const;
+const LINKS = ['link', 'linkat'] as const;
+const SYMLINKS = ['symlink', 'symlinkat'] as const;
+
+const forEach = (events: readonly EventName[], read: ReadPath): PathTable =>
+  Object.fromEntries(events.map((event) => [event, read]));
+
+/** Of a link Falco calls the new name the source, and what it leads to the target. */
+const SOURCES: PathTable = {
+  ...forEach(RENAMES, param('oldpath')),
+  ...forEach(LINKS, param('newpath')),
+  ...forEach(SYMLINKS, param('linkpath')),
+  // A device, or a word such as `none`.
+  mount: firstText((text) => text),
+};
+
+const TARGETS: PathTable = {
+  ...forEach(RENAMES, param('newpath')),
+  ...forEach(LINKS, param('oldpath')),
+  ...forEach(SYMLINKS, firstText(linkTarget)),
+  mount: param('dir'),
+};
+
+const read =
+  (table: PathTable, what: keyof PathParam) =>
+  (view: View): string | undefined =>
+    table[view.event.type]?.(view)?.[what];
 
 export const FS_CLASS: FieldClass = {
   name: 'fs.path',
@@ -15,17 +102,25 @@ export const FS_CLASS: FieldClass = {
     field(
       'fs.path.name',
       'CHARBUF',
-      'The path, resolved: of open, openat and openat2.',
-      (v) => (names(v) ? descriptorName(v) : undefined),
+      'The path, resolved: of open, mkdir, rmdir, unlink, chmod, chown, umount2 and their kind.',
+      read(NAMES, 'resolved'),
       { pathDependent: true },
     ),
-    field('fs.path.nameraw', 'CHARBUF', 'The path as passed: of open, openat and openat2.', (v) => {
-      return names(v) ? v.event.open?.rawPath : undefined;
-    }),
-    future('fs.path.source', 'CHARBUF', 'The source path, resolved.'),
-    future('fs.path.sourceraw', 'CHARBUF', 'The source path as passed.'),
-    future('fs.path.target', 'CHARBUF', 'The target path, resolved.'),
-    future('fs.path.targetraw', 'CHARBUF', 'The target path as passed.'),
+    field('fs.path.nameraw', 'CHARBUF', 'The same path as passed.', read(NAMES, 'raw')),
+    field(
+      'fs.path.source',
+      'CHARBUF',
+      "What a rename moves, a link's own path, what a mount takes; resolved.",
+      read(SOURCES, 'resolved'),
+    ),
+    field('fs.path.sourceraw', 'CHARBUF', 'The same path as passed.', read(SOURCES, 'raw')),
+    field(
+      'fs.path.target',
+      'CHARBUF',
+      'Where a rename moves it, what a link leads to, where a mount puts it; resolved.',
+      read(TARGETS, 'resolved'),
+    ),
+    field('fs.path.targetraw', 'CHARBUF', 'The same path as passed.', read(TARGETS, 'raw')),
   ],
 };
 

@@ -1,5 +1,5 @@
 import { SANDBOX_LABEL } from '../../apps/labels.ts';
-import { absent, field, future } from './field.ts';
+import { absent, field, fieldWithReader, future } from './field.ts';
 import type { FieldClass, FieldDefinition, View } from './field.ts';
 
 /** The labels that the kubelet gives every container, by way of the runtime. */
@@ -15,6 +15,11 @@ const label =
     const labels = view.container?.labels;
     return labels !== undefined && Object.hasOwn(labels, name) ? labels[name] : undefined;
   };
+
+function podLabel({ container }: View, name: string): string | undefined {
+  const labels = container?.podLabels;
+  return labels !== undefined && Object.hasOwn(labels, name) ? labels[name] : undefined;
+}
 
 const DEPRECATED = 'Deprecated: always absent.';
 
@@ -42,12 +47,25 @@ export const K8S_CLASS: FieldClass = {
       return label(SANDBOX_LABEL)(v)?.slice(0, SHORT_ID);
     }),
     field('k8s.pod.full_sandbox_id', 'CHARBUF', 'The sandbox id.', label(SANDBOX_LABEL)),
-    future('k8s.pod.label', 'CHARBUF', "One of the pod's labels: k8s.pod.label[app].", {
-      argument: 'required',
-      dotArgument: true,
+    fieldWithReader(
+      'k8s.pod.label',
+      'CHARBUF',
+      "One of the pod's labels: k8s.pod.label[app].",
+      (name = '') => ({ shape: 'single', read: (v) => podLabel(v, name) }),
+      { argument: 'required', dotArgument: true },
+    ),
+    field('k8s.pod.labels', 'CHARBUF', "All the pod's labels: 'app:shop,tier:web'.", (v) => {
+      const { podLabels } = v.container ?? {};
+      return (
+        podLabels &&
+        Object.entries(podLabels)
+          .map((one) => one.join(':'))
+          .join(',')
+      );
     }),
-    future('k8s.pod.labels', 'CHARBUF', "All the pod's labels."),
-    future('k8s.pod.ip', 'CHARBUF', "The pod's IPv4 address."),
+    field('k8s.pod.ip', 'CHARBUF', "The pod's IPv4 address.", (v) => {
+      return v.container?.runtime === 'cri' ? v.container.details?.ip : undefined;
+    }),
     future('k8s.pod.cni.json', 'CHARBUF', "The network plugin's result."),
     ...former('ns', ['id', 'label', 'labels']),
     ...['rc', 'svc', 'rs', 'deployment'].flatMap((kind) => former(kind, ALL_KEYS)),

@@ -1,7 +1,9 @@
 import type { Process, ProcessImage } from '../../context/process.ts';
-import { field, fieldWithReader, future, parseIndex } from './field.ts';
+import { field, fieldWithReader, parseIndex } from './field.ts';
 import { ENVIRONMENT_FIELDS } from './proc-env.ts';
 import { EXE_TIME_FIELDS, unixOf } from './proc-exe-times.ts';
+import { PROCESS_PROBE_FIELDS } from './probes.ts';
+import { USAGE_FIELDS } from './usage.ts';
 import { STANDARD_FIELDS } from './proc-standard.ts';
 import { ancestor, MAX_ANCESTORS } from './ancestors.ts';
 import type { FieldClass, FieldDefinition, FieldType, Value, View } from './field.ts';
@@ -366,23 +368,8 @@ export const PROC_CLASS: FieldClass = {
     ),
     ...EXE_TIME_FIELDS,
     ...ENVIRONMENT_FIELDS,
-    future('proc.fdopencount', 'UINT64', 'Open descriptors.'),
-    future('proc.fdlimit', 'INT64', 'Limit of open descriptors.'),
-    future('proc.fdusage', 'DOUBLE', 'Open descriptors in relation to the limit.'),
-    future('proc.vmsize', 'UINT64', 'Virtual memory in kB.'),
-    future('proc.vmrss', 'UINT64', 'Resident memory in kB.'),
-    future('proc.vmswap', 'UINT64', 'Swapped memory in kB.'),
-    future('proc.nthreads', 'UINT64', 'Threads, the leader included.'),
-    future('proc.nchilds', 'UINT64', 'Threads but the leader.'),
+    ...USAGE_FIELDS,
     ...STANDARD_FIELDS,
-    future('proc.is_container_healthcheck', 'BOOL', "Started by the container's health check.", {
-      deprecated: true,
-    }),
-    future('proc.is_container_liveness_probe', 'BOOL', 'Started by a liveness probe.', {
-      deprecated: true,
-    }),
-    future('proc.is_container_readiness_probe', 'BOOL', 'Started by a readiness probe.', {
-      deprecated: true,
-    }),
+    ...PROCESS_PROBE_FIELDS,
   ],
 };

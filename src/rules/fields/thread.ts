@@ -1,5 +1,6 @@
-import { absent, field, future } from './field.ts';
+import { absent, field } from './field.ts';
 import type { FieldClass } from './field.ts';
+import { CGROUP_FIELDS, THREAD_USAGE_FIELDS } from './usage.ts';
 
 /** linux/capability.h (6.x), by bit. */
 const CAPABILITIES = (
@@ -52,24 +53,10 @@ export const THREAD_CLASS: FieldClass = {
     }),
     field('thread.exectime', 'RELTIME', 'Always 0: only switch events have it.', () => 0n),
     field('thread.totexectime', 'RELTIME', 'Always 0: only switch events have it.', () => 0n),
-    future('thread.pfmajor', 'UINT64', 'Major page faults.'),
-    future('thread.pfminor', 'UINT64', 'Minor page faults.'),
-    future('thread.cgroups', 'CHARBUF', 'All cgroups as one text.'),
-    future('thread.cgroup', 'CHARBUF', 'The cgroup of one controller: thread.cgroup.cpuacct.', {
-      argument: 'required',
-      dotArgument: true,
-      dotLength: (text) => /^[a-zA-Z_]*/.exec(text)?.[0].length ?? 0,
-      problem: (name) =>
-        /^[a-zA-Z_]+$/.test(name)
-          ? undefined
-          : { problem: `takes a controller such as cpuacct, not '${name}'` },
-    }),
+    ...CGROUP_FIELDS,
     absent('thread.cpu', 'DOUBLE', 'CPU used in the last second: of procinfo events only.'),
     absent('thread.cpu.user', 'DOUBLE', 'User CPU used: of procinfo events only.'),
     absent('thread.cpu.system', 'DOUBLE', 'System CPU used: of procinfo events only.'),
-    future('thread.vmsize', 'UINT64', 'Virtual memory in kB, for the first thread.'),
-    future('thread.vmrss', 'UINT64', 'Resident memory in kB, for the first thread.'),
-    future('thread.vmsize.b', 'UINT64', 'Virtual memory in bytes, for the first thread.'),
-    future('thread.vmrss.b', 'UINT64', 'Resident memory in bytes, for the first thread.'),
+    ...THREAD_USAGE_FIELDS,
   ],
 };

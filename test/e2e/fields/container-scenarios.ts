@@ -1,4 +1,6 @@
+import { readdirSync } from 'node:fs';
 import type Docker from 'dockerode';
+import { argumentsOf, linkOf } from './proc-facts.ts';
 import type { Comparison, Scenario, Truth, World } from './scenario.ts';
 
 const ENGINE = 'the engine’s inspect';
@@ -69,6 +71,24 @@ function nanoseconds(time: string): bigint {
   );
 }
 
+const checkOf = ({ Healthcheck }: Inspect['Config']): string[] =>
+  (Healthcheck as { Test: string[] }).Test.slice(1);
+
+/** The process in the container that runs the engine's check: no other has its command line. */
+function checkOfEngine({ init, inspect: { Config } }: World): number | null {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const found = pids.map(Number).find((pid) => {
+    try {
+      const isInside = linkOf(pid, 'ns/pid') === linkOf(init, 'ns/pid');
+      return isInside && argumentsOf(pid).join(' ') === checkOf(Config).join(' ');
+    } catch {
+      // It has ended, or is a thread of the kernel's.
+      return false;
+    }
+  });
+  return found ?? null;
+}
+
 const BINDS = ['/:/host:ro', '/etc:/host-etc:ro', '/proc:/host-proc:ro', '/root:/host-root'];
 
 /** It runs for a moment, so that the engine has said when it started. */
@@ -80,6 +100,28 @@ export const CONTAINER_SCENARIOS: readonly Scenario[] = [
     steps,
     container: { Labels: { team: 'blue' } },
     comparisons: [{ event: 'mkdir', when: 'evt.rawres = 0', fields: CONTAINER }],
+  },
+  {
+    name: 'checked',
+    steps: ['pause'],
+    container: {
+      // It does not answer, so that there is one.
+      Healthcheck: { Test: ['CMD', '/bin/a1', 'sleep', '600000'], Interval: 1e9, Timeout: 600e9 },
+    },
+    comparisons: [
+      {
+        event: 'execve',
+        when: 'evt.rawres = 0 and proc.name = a1',
+        fields: {
+          'container.healthcheck': of(({ Config }) => checkOf(Config).join(' ')),
+          'proc.pid': (world) => ({ source: '/proc', value: checkOfEngine(world) }),
+          'proc.is_container_healthcheck': (world, line) => ({
+            source: `${ENGINE}, /proc/PID/cmdline`,
+            value: Number(line['proc.pid']) === checkOfEngine(world),
+          }),
+        },
+      },
+    ],
   },
   {
     name: 'privileged',

@@ -50,6 +50,8 @@ function opened(nth: number, passed: string): Fields {
     ...outcome(result),
     'fd.name': (world) => ({ source: LINK, value: path(world) }),
     'fd.nameraw': () => ({ source: OWN, value: passed }),
+    'fs.path.name': (world) => ({ source: LINK, value: path(world) }),
+    'fs.path.nameraw': () => ({ source: OWN, value: passed }),
     'fd.type': (world) => ({ source: STAT, value: isDirectory(world) ? 'directory' : 'file' }),
     'fd.typechar': (world) => ({ source: STAT, value: isDirectory(world) ? 'd' : 'f' }),
     'fd.directory': (world) => ({
@@ -174,7 +176,7 @@ export const FILE_SCENARIOS: readonly Scenario[] = [
     name: 'paths',
     steps: [
       ...call('mkdir', text('/tmp/made'), 0o711),
-      ...call('symlinkat', text('/etc/shadow'), AT_FDCWD, text('/tmp/made/link')),
+      ...call('symlinkat', text('../../etc/shadow'), AT_FDCWD, text('/tmp/made/link')),
       ...callFd('openat', AT_FDCWD, text('/tmp/made/one'), constants.O_CREAT, 0o600),
       ...call('linkat', AT_FDCWD, text('/tmp/made/one'), AT_FDCWD, text('/tmp/made/two'), 0),
       ...call('renameat', AT_FDCWD, text('/tmp/made/two'), AT_FDCWD, text('/tmp/made/three')),
@@ -186,6 +188,8 @@ export const FILE_SCENARIOS: readonly Scenario[] = [
     comparisons: [
       only('mkdir', {
         'evt.arg.path': argument('/tmp/made'),
+        'fs.path.name': argument('/tmp/made'),
+        'fs.path.nameraw': argument('/tmp/made'),
         'evt.rawtime': (world) => ({
           source: `${STAT}: birth`,
           value: bigStat(inside(world, '/tmp/made')).birthtimeNs,
@@ -204,14 +208,22 @@ export const FILE_SCENARIOS: readonly Scenario[] = [
           value: linkOf(world.init, 'root/tmp/made/link'),
         }),
         'evt.arg.linkpath': argument('/tmp/made/link'),
+        'fs.path.source': argument('/tmp/made/link'),
+        'fs.path.sourceraw': argument('/tmp/made/link'),
+        'fs.path.target': argument('/etc/shadow'),
+        'fs.path.targetraw': argument('../../etc/shadow'),
       }),
       only('linkat', {
         'evt.arg.oldpath': argument('/tmp/made/one'),
         'evt.arg.newpath': argument('/tmp/made/two'),
+        'fs.path.source': argument('/tmp/made/two'),
+        'fs.path.target': argument('/tmp/made/one'),
       }),
       only('renameat', {
         'evt.arg.oldpath': argument('/tmp/made/two'),
         'evt.arg.newpath': argument('/tmp/made/three'),
+        'fs.path.source': argument('/tmp/made/two'),
+        'fs.path.target': argument('/tmp/made/three'),
         'evt.abspath.src': argument('/tmp/made/two'),
         'evt.abspath.dst': argument('/tmp/made/three'),
       }),
@@ -222,7 +234,10 @@ export const FILE_SCENARIOS: readonly Scenario[] = [
           value: modeNames(modeOf(world, '/tmp/made/one')),
         }),
       }),
-      only('unlink', { 'evt.arg.path': argument('/tmp/made/three') }),
+      only('unlink', {
+        'evt.arg.path': argument('/tmp/made/three'),
+        'fs.path.name': argument('/tmp/made/three'),
+      }),
       only('dup2', {
         'fd.name': (world) => ({ source: LINK, value: linkOf(world.init, 'fd/9') }),
         'fd.type': argument('file'),

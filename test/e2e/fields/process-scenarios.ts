@@ -1,4 +1,5 @@
-import { statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Step } from '../../support/kernel-probe.ts';
 import {
   above,
@@ -177,6 +178,29 @@ const runningFile = (name: string): Fields => ({
   }),
 });
 
+/** Of a process that waits: what it has in use does not change. */
+const usage = (name: string): Fields => ({
+  'proc.nthreads': by(`${STATUS}: Threads`, name, (pid) => Number(procStatus(pid, 'Threads')[0])),
+  'proc.nchilds': by(
+    `${STATUS}: Threads`,
+    name,
+    (pid) => Number(procStatus(pid, 'Threads')[0]) - 1,
+  ),
+  'proc.vmswap': by(`${STATUS}: VmSwap`, name, (pid) => Number(procStatus(pid, 'VmSwap')[0])),
+  'proc.fdopencount': by('/proc/PID/fd', name, (pid) => readdirSync(`/proc/${pid}/fd`).length),
+  'proc.fdlimit': by('prlimit(1)', name, (pid) => {
+    const columns = ['--noheadings', '--raw', '--output', 'SOFT', '--nofile'];
+    return Number(
+      execFileSync('prlimit', ['--pid', String(pid), ...columns], { encoding: 'utf8' }),
+    );
+  }),
+  'thread.cgroup.memory': by('/proc/PID/cgroup', name, (pid) => {
+    const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+    return (/^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$/m.exec(lines) ??
+      /^0::(.*)$/m.exec(lines))![1]!;
+  }),
+});
+
 const isOutside = (pid: number): boolean =>
   linkOf(parentOf(pid), 'ns/pid') !== linkOf(pid, 'ns/pid');
 
@@ -267,6 +291,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
         ],
       },
       { ...started(LAST), fields: runningFile(LAST) },
+      { ...started(LAST), fields: usage(LAST) },
       // Leaders of a session and of a group, which the last one is not.
       { ...started('a3'), fields: identity('a3') },
       { ...started('a5'), fields: identity('a5') },

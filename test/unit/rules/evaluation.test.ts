@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ProcUsage } from '../../../src/context/process-usage.ts';
 import { ContainerRegistry } from '../../../src/apps/container-registry.ts';
 import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
 import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
@@ -46,6 +47,7 @@ function world(
     holdMs: 5000,
     nowMs: () => time.nowMs,
     domains: { namesOf: () => [], areKnown: () => true },
+    usage: new ProcUsage('/nowhere'),
     appRulesOf: () => appRules,
     onFailure,
     users: () => ({

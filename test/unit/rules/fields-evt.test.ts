@@ -2,9 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { FIELD_CLASSES, findField, longestFieldAt } from '../../../src/rules/fields/registry.ts';
 import type { Subject } from '../../../src/rules/subject.ts';
+import type { EventName } from '../../../src/events/table.gen.ts';
+import { normalizePath } from '../../../src/shared/path.ts';
+import { ProcUsage } from '../../../src/context/process-usage.ts';
+import type { Process } from '../../../src/context/process.ts';
+import type { Container } from '../../../src/apps/identity.ts';
 import { all, CONNECT, EXEC, OPEN, operand, read } from '../../support/rules-field-reads.ts';
 import {
   CONTAINER,
+  makeCall,
   makeConnect,
   makeRefused,
   makeEvent,
@@ -86,6 +92,67 @@ describe('evt', () => {
     all(makeSubject(makeEvent('open', { ...refused, result: -2 })), { 'fs.path.name': '/x' });
     all(makeSubject(makeEvent('creat', { open: makeOpen('/x') })), { 'fs.path.name': undefined });
     all(EXEC, { 'fs.path.name': undefined, 'evt.abspath': undefined });
+  });
+
+  test('paths of calls that name one, and of those that name two', () => {
+    /** Strings by number, relative to /work. */
+    const called = (type: EventName, texts: readonly string[], result = 0) =>
+      makeSubject(
+        makeEvent(type, {
+          result,
+          call: makeCall({
+            text: (n) => texts[n - 1] ?? '',
+            path: (n) => normalizePath(`/work/${texts[n - 1] ?? ''}`),
+          }),
+        }),
+      );
+    for (const type of [
+      'mkdir',
+      'mkdirat',
+      'rmdir',
+      'unlink',
+      'unlinkat',
+      'chmod',
+      'fchmodat',
+      'chown',
+      'lchown',
+      'fchownat',
+      'umount2',
+    ] as const) {
+      all(called(type, ['../a']), {
+        'fs.path.name': '/a',
+        'fs.path.nameraw': '../a',
+        'fs.path.source': undefined,
+      });
+      all(called(type, ['../a'], -2), { 'fs.path.name': undefined, 'fs.path.nameraw': undefined });
+    }
+    for (const type of ['rename', 'renameat', 'renameat2'] as const) {
+      all(called(type, ['old', 'new']), {
+        'fs.path.name': undefined,
+        'fs.path.source': '/work/old',
+        'fs.path.sourceraw': 'old',
+        'fs.path.target': '/work/new',
+        'fs.path.targetraw': 'new',
+      });
+    }
+    for (const type of ['link', 'linkat'] as const)
+      all(called(type, ['old', 'new']), {
+        'fs.path.source': '/work/new',
+        'fs.path.target': '/work/old',
+      });
+    for (const type of ['symlink', 'symlinkat'] as const) {
+      const link = { 'fs.path.source': '/work/d/new', 'fs.path.sourceraw': 'd/new' };
+      all(called(type, ['../x', 'd/new']), {
+        ...link,
+        'fs.path.target': '/work/x',
+        'fs.path.targetraw': '../x',
+      });
+      all(called(type, ['/x//y', 'd/new']), { ...link, 'fs.path.target': '/x/y' });
+    }
+    all(called('mount', ['none', 'm']), { 'fs.path.source': 'none', 'fs.path.target': '/work/m' });
+    const file = makeFile('/etc/x');
+    const changed = makeEvent('fchmod', { result: 0, call: makeCall({ fd: 3, file }) });
+    all(makeSubject(changed), { 'fs.path.name': '/etc/x', 'fs.path.nameraw': '/etc/x' });
   });
 });
 
@@ -213,6 +280,108 @@ describe('proc', () => {
     assert.equal(read('fd.types[0]', EXEC), undefined);
     assert.equal(operand('fd.types').reader.shape, 'list');
   });
+});
+
+test('what a process has in use', () => {
+  all(EXEC, {
+    'proc.nthreads': 4,
+    'proc.nchilds': 3,
+    'proc.vmsize': 9000,
+    'proc.vmrss': 3000,
+    'proc.vmswap': 12,
+    'proc.fdopencount': 21,
+    'proc.fdlimit': 84,
+    'proc.fdusage': 25,
+    'thread.pfminor': 70,
+    'thread.pfmajor': 7,
+    'thread.cgroup.cpuacct': '/a/b',
+    'thread.cgroup.memory': '/c',
+    'thread.cgroups': 'cpuacct=/a/b unified=/c',
+  });
+  // Of a thread that is not the first.
+  all(OPEN, { 'thread.vmsize': 0, 'thread.vmrss.b': 0 });
+  const first = makeSubject(makeEvent('execve', { tid: 4242, pid: 4242 }));
+  all(first, {
+    'thread.vmrss': 3000,
+    'thread.vmrss.b': 3000 * 1024,
+    'thread.vmsize.b': 9000 * 1024,
+  });
+  const gone = makeSubject(makeEvent('execve'), { usage: new ProcUsage('/nowhere') });
+  for (const name of [
+    'proc.nthreads',
+    'proc.fdusage',
+    'proc.fdlimit',
+    'thread.cgroups',
+    'thread.pfmajor',
+  ])
+    all(gone, { [name]: undefined });
+});
+
+test('health checks: of Docker by their command, of Diego by their cgroup', () => {
+  const words = ['/bin/sh', '-c', 'curl localhost'];
+  const details = { ...CONTAINER.details!, healthcheck: words };
+  const container = { ...CONTAINER, details };
+  const check = (parent: Process, exe: string, args: string[]): Process =>
+    makeProcess({ parent, image: { exe, args } });
+  const seen = (process: Process, overrides: Partial<Container> = {}) => {
+    const subject = makeSubject(makeEvent('execve'), {
+      process,
+      container: { ...container, ...overrides },
+    });
+    return ['healthcheck', 'liveness_probe', 'readiness_probe'].map((name) =>
+      read(`proc.is_container_${name}`, subject),
+    );
+  };
+  const [first, ...rest] = words as [string, ...string[]];
+  const run = check(RUNTIME, first, rest);
+  assert.deepEqual(seen(run), [true, false, false]);
+  assert.deepEqual(seen(check(run, 'curl', ['localhost'])), [true, false, false], 'what it starts');
+  // The shell became the program.
+  const became = makeProcess({
+    parent: RUNTIME,
+    image: { exe: 'curl', args: ['localhost'] },
+    previousImage: run.image,
+  });
+  assert.deepEqual(seen(became), [true, false, false]);
+  assert.deepEqual(
+    seen(check(RUNTIME, first, ['-c', 'id'])),
+    [false, false, false],
+    'another command',
+  );
+  const inside = makeProcess({ parent: RUNTIME });
+  assert.deepEqual(
+    seen(check(inside, first, rest)),
+    [false, false, false],
+    'the app runs the same',
+  );
+  assert.deepEqual(seen(run, { details: undefined }), [undefined, undefined, undefined]);
+  const garden = { runtime: 'garden', details: undefined } as const;
+  assert.deepEqual(seen(run, garden), [false, false, false]);
+  for (const [sidecar, expected] of [
+    ['startup-healthcheck-0', [true, false, false]],
+    ['envoy-startup-healthcheck-1', [true, false, false]],
+    ['liveness-healthcheck-12', [false, true, false]],
+    ['readiness-healthcheck-0', [false, false, true]],
+    ['envoy', [false, false, false]],
+  ] as const)
+    assert.deepEqual(seen(run, { ...garden, sidecar }), expected, sidecar);
+  all(makeSubject(makeEvent('execve'), { container }), {
+    'container.healthcheck': '/bin/sh -c curl localhost',
+  });
+  all(EXEC, { 'container.healthcheck': undefined, 'proc.is_container_healthcheck': false });
+});
+
+test('k8s: labels and address of the pod', () => {
+  const podLabels = { app: 'shop', 'app.kubernetes.io/name': 'x' };
+  const container = { ...CONTAINER, runtime: 'cri' as const, podLabels };
+  all(makeSubject(makeEvent('execve'), { container }), {
+    'k8s.pod.label.app': 'shop',
+    'k8s.pod.label[app.kubernetes.io/name]': 'x',
+    'k8s.pod.label.toString': undefined,
+    'k8s.pod.labels': 'app:shop,app.kubernetes.io/name:x',
+    'k8s.pod.ip': '172.17.0.2',
+  });
+  all(EXEC, { 'k8s.pod.labels': undefined, 'k8s.pod.ip': undefined });
 });
 
 test('k8s: from the labels that the kubelet gives', () => {

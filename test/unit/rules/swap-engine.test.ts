@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { test } from 'node:test';
+import { ProcUsage } from '../../../src/context/process-usage.ts';
 import { setImmediate } from 'node:timers/promises';
 import { ContainerRegistry } from '../../../src/apps/container-registry.ts';
 import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
@@ -43,6 +44,7 @@ function world() {
     holdMs: 5000,
     nowMs: () => time.nowMs,
     domains: { namesOf: () => [], areKnown: () => true },
+    usage: new ProcUsage('/nowhere'),
     users: () => ({
       userName: () => undefined,
       groupName: () => undefined,

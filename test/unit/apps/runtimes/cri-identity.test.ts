@@ -86,6 +86,8 @@ test('a pod asks by a label, or by an annotation where it has no such label', ()
   const both = podOf({ 'varvel.enable': 'false' }, { 'varvel.enable': 'true' });
   assert.equal(of(both).labels['varvel.enable'], 'false');
   assert.equal(of(podOf({}, { secret: 'x' })).labels['secret'], undefined);
+  const mixed = podOf({ app: 'shop', 'io.kubernetes.pod.name': 'forged' }, { secret: 'x' });
+  assert.deepEqual({ ...of(mixed).podLabels }, { app: 'shop' }, 'of the pod’s definition only');
 });
 
 test('a pod’s labels never stand in for the kubelet’s or ours, however many there are', () => {
