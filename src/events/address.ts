@@ -1,5 +1,5 @@
 import type { SocketAddress } from './event.ts';
-import { replaceControls } from '../shared/text.ts';
+import { decodeText } from '../shared/text.ts';
 
 const AF_UNIX = 1;
 const AF_INET = 2;
@@ -36,9 +36,9 @@ export function formatIpv6(bytes: Buffer, at: number): string {
 /** sun_path as text: abstract names (leading NUL) begin with '@'; NULs at the end of a path are padding. */
 export function formatUnixPath(bytes: Buffer): string {
   if (bytes.length === 0) return '';
-  if (bytes[0] === 0) return `@${replaceControls(bytes.subarray(1).toString('utf8'))}`;
+  if (bytes[0] === 0) return `@${decodeText(bytes.subarray(1))}`;
   const end = bytes.indexOf(0);
-  return replaceControls((end < 0 ? bytes : bytes.subarray(0, end)).toString('utf8'));
+  return decodeText(end < 0 ? bytes : bytes.subarray(0, end));
 }
 
 /** A struct sockaddr as passed to a call; undefined when it is too short for its family. */

@@ -49,7 +49,7 @@ export class RecordBytes {
     return this.u16[at >> 1] ?? 0;
   }
 
-  /** Bytes as text for matching: invalid UTF-8 and control characters are U+FFFD. */
+  /** Bytes as text for matching (`decodeText`). */
   text(at: number, length: number): string {
     return TEXTS.decode(this.bytes, this.#view, at, length);
   }

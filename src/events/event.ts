@@ -3,7 +3,7 @@ import type { PackedWords } from './words.ts';
 
 /** A file as the kernel knows it: read from the object behind the descriptor, not from user memory. */
 export interface KernelFile {
-  /** Path relative to the task's root, across mounts. Control characters and invalid UTF-8 are U+FFFD. */
+  /** Path relative to the task's root, across mounts. As `decodeText` has it. */
   readonly path: string;
   /** The walk hit its bound (63 components and mounts or 4095 bytes): only the end of the path is known. */
   readonly pathTruncated: boolean;

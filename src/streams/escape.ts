@@ -25,8 +25,10 @@ function toTextEscape(character: string): string {
   const short = SHORT_ESCAPES.get(character);
   if (short !== undefined) return short;
   const code = character.codePointAt(0) ?? 0;
+  // A byte that is no text (`decodeText`).
+  if (code >= 0xdc80 && code <= 0xdcff) return `\\x${(code - 0xdc00).toString(16)}`;
   const hex = code.toString(16);
-  if (code <= 0xff) return `\\x${hex.padStart(2, '0')}`;
+  if (code < 0x80) return `\\x${hex.padStart(2, '0')}`;
   return code <= 0xffff ? `\\u${hex.padStart(4, '0')}` : `\\u{${hex}}`;
 }
 
@@ -39,8 +41,8 @@ function toJsonEscape(character: string): string {
 }
 
 /**
- * Makes hidden characters visible: `\n`, `\r`, `\t`, `\x1b`, `\u202e`, `\u{e0041}`; a backslash becomes
- * `\\`, so the original can always be read back. The result is one line of visible text.
+ * Makes hidden characters visible: `\n`, `\r`, `\t`, `\x1b`, `\u202e`, `\u{e0041}`, and bytes that are no UTF-8: `\xff`. A
+ * backslash becomes `\\`, so the original can always be read back. The result is one line of visible text.
  */
 export function escapeText(text: string): string {
   return text.replace(HIDDEN_OR_BACKSLASH, toTextEscape);
@@ -81,15 +83,21 @@ export function escapeHtml(text: string): string {
 }
 
 /**
- * JSON text of a value (RFC 8259) in which hidden characters are `\uXXXX`. `JSON.parse` gives the value back,
- * lone surrogates included, but rounds integers beyond 2^53. Numbers that JSON cannot hold become null.
+ * JSON text of a value (RFC 8259) in which hidden characters are `\uXXXX`. `JSON.parse` gives the value back, but rounds
+ * integers beyond 2^53, and has U+FFFD where the value had a byte that is no text: readers disagree on lone surrogates
+ * (RFC 7493, 2.1). Numbers that JSON cannot hold become null.
  */
 export function escapeJson(
   value: string | number | bigint | boolean | null | readonly string[],
 ): string {
   if (typeof value === 'bigint') return String(value);
   // Outside of strings JSON.stringify puts only ASCII, so whatever matches is inside one.
-  return JSON.stringify(value).replace(HIDDEN, toJsonEscape);
+  return JSON.stringify(wellFormed(value)).replace(HIDDEN, toJsonEscape);
+}
+
+function wellFormed<Value>(value: Value): Value | string | string[] {
+  if (typeof value === 'string') return value.toWellFormed();
+  return Array.isArray(value) ? value.map((item) => String(item).toWellFormed()) : value;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Detection, OutputValue } from '../rules/detection.ts';
 import type { Container } from '../apps/identity.ts';
-import { escapeJson, shorten } from './escape.ts';
+import { escapeHidden, escapeJson, shorten } from './escape.ts';
 import { lineageJson, MAX_LINEAGE_BYTES } from './lineage.ts';
 import { clockTime, isoTime } from './time.ts';
 import type { Delivery } from './stream.ts';
@@ -90,10 +90,10 @@ function rawLength({ output, outputFields }: Detection): number {
   return length;
 }
 
-/** Falco's text form of a detection, unescaped. */
+/** Falco's text form of a detection. Whoever shows it after it was parsed gets one line, with nothing that steers a terminal. */
 function outputText(delivery: Delivery): string {
   const { timeNs, priority, output } = delivery.detection;
-  return `${clockTime(timeNs)}: ${priority} ${output}`;
+  return `${clockTime(timeNs)}: ${priority} ${escapeHidden(output)}`;
 }
 
 function sortedTags(delivery: Delivery): readonly string[] {

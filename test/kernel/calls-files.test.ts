@@ -46,7 +46,7 @@ describe('calls of files', () => {
       call('linkat', '@', text('none'), AT_FDCWD, text('seven'), AT_EMPTY_PATH),
     );
     const fd = run.result('openat').ret;
-    run.check('symlink', { res: 0, target: '../a target\ufffd', linkpath: at('links/one') });
+    run.check('symlink', { res: 0, target: '../a target\n', linkpath: at('links/one') });
     assert.equal(readlinkSync(at('links/one')), '../a target\n');
     run.check('symlink', { res: ENOENT, target: '', linkpath: at('two') });
     run.check('symlinkat', {

@@ -44,13 +44,13 @@ describe('calls of memory', () => {
     );
     const event = run.check('memfd_create', ({ ret }) => ({
       fd: ret,
-      name: 'a name\ufffd',
+      name: 'a name\n',
       flags: 'MFD_CLOEXEC|MFD_ALLOW_SEALING',
     }));
     const made = run.results.find(({ name }) => name === 'memfd_create')!;
     const { file } = event.call!;
     assert.deepEqual([file?.ino, file?.memfd, event.call?.fd], [made.ino, true, made.ret]);
-    assert.equal(`/${file?.path ?? ''} (deleted)`, pathOf(made).replace('\n', '\ufffd'));
+    assert.equal(`/${file?.path ?? ''} (deleted)`, pathOf(made));
     run.check('memfd_create', { fd: EINVAL, name: 'x', flags: '' });
     run.check('memfd_create', { fd: EFAULT, name: undefined, flags: '' });
     run.end();

@@ -328,12 +328,11 @@ describe('connect', () => {
       connectOf(event).tuple?.unixPath,
       connectOf(event).address?.unixPath,
     ]);
-    const shown = hostile.replace('\n', '\ufffd');
     assert.deepEqual(seen, [
       [0, SOCK_STREAM, path, path],
       [0, SOCK_STREAM, name, name],
       [0, SOCK_STREAM, longest, longest],
-      [0, SOCK_DGRAM, shown, shown],
+      [0, SOCK_DGRAM, hostile, hostile],
       [0, SOCK_SEQPACKET, packets, packets],
       [-2, undefined, undefined, '/no/such/socket'],
       [0, SOCK_STREAM, path, 'a socket'],

@@ -46,7 +46,7 @@ describe('what a process takes along', () => {
   test('the environment, hostile values and all', async () => {
     const env = { PATH: '/bin', EMPTY: '', LINE: 'a\nb\u001b[2J', '=odd': '=x' };
     assert.deepEqual(await execWith(env), {
-      env: ['PATH=/bin', 'EMPTY=', 'LINE=a\ufffdb\ufffd[2J', '=odd==x'],
+      env: ['PATH=/bin', 'EMPTY=', 'LINE=a\nb\u001b[2J', '=odd==x'],
       truncated: false,
     });
     assert.deepEqual(await execWith({}), { env: undefined, truncated: false });
@@ -104,14 +104,13 @@ describe('what a process takes along', () => {
     const seen = probe.events
       .filter((event) => event.pid === running.pid && event.open !== undefined && event.result < 0)
       .map(({ result, open }) => [result, open?.rawPath, open?.directoryPath]);
-    const shown = strange.replace('\n', '\ufffd');
     assert.deepEqual(seen, [
       [ENOENT, 'none', join(dir, 'in')],
       [ENOENT, '/none', ''],
       [ENOENT, 'none/at', dir],
       [-9, 'none', ''],
-      [ENOENT, 'x', shown],
-      [EACCES, '../in/secret', shown],
+      [ENOENT, 'x', strange],
+      [EACCES, '../in/secret', strange],
     ]);
   });
 });

@@ -105,7 +105,7 @@ describe('paths of opens', () => {
       event.records.bytes.subarray(rawAt + length, rawAt + length + pathLength),
       path,
     );
-    const text = `${dir}/a\ufffdb\ufffd[31m"'[FALCO/0]é\ufffd\ufffd`;
+    const text = `${dir}/a\nb\u001b[31m"'[FALCO/0]é\udcff\udcc3`;
     assert.equal(event.open?.rawPath, text);
     assert.equal(event.open.file?.path, text);
   });

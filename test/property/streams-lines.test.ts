@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { PRIORITIES, type OutputValue } from '../../src/rules/detection.ts';
-import { escapeJson, escapeText, quoteField, shorten } from '../../src/streams/escape.ts';
+import {
+  escapeHidden,
+  escapeJson,
+  escapeText,
+  quoteField,
+  shorten,
+} from '../../src/streams/escape.ts';
 import { MAX_LINEAGE_ANCESTORS } from '../../src/rules/lineage.ts';
 import { formatLine, MAX_LINE_BYTES, MIN_LINE_BYTES } from '../../src/streams/format.ts';
 import type { Lineage } from '../../src/rules/lineage.ts';
@@ -202,6 +208,14 @@ function assertLineage(told: Lineage | undefined, { processes, above }: Lineage)
   assert.equal(told.above, told.processes.length < processes.length ? 'more' : above);
 }
 
+/** As JSON has it: without lone surrogates, in keys neither. */
+function wellFormed<Value>(value: Value): Value {
+  if (typeof value === 'string') return value.toWellFormed() as Value;
+  if (Array.isArray(value)) return value.map(wellFormed) as Value;
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(wellFormed)) as Value;
+}
+
 const isStartOf = (short: unknown, long: string): boolean =>
   typeof short === 'string' &&
   (short === long || (short.endsWith('…') && long.startsWith(short.slice(0, -1))));
@@ -214,7 +228,7 @@ test('a JSON line is one visible line within its bound and gives the values back
       assert.ok(Buffer.byteLength(line) <= maxBytes);
       assert.equal(line, formatLine(sample, { format: 'json', maxBytes }));
       const parsed = JSON.parse(line) as ParsedLine;
-      const { detection } = sample;
+      const detection = wellFormed(sample.detection);
       assert.equal(parsed['priority'], detection.priority);
       assert.equal(parsed['id'], sample.id);
       assert.equal(parsed['seq'], sample.seq);
@@ -224,8 +238,11 @@ test('a JSON line is one visible line within its bound and gives the values back
       else assertLineage(parsed.lineage, detection.lineage);
       if (parsed.truncated === undefined) {
         assert.equal(parsed['rule'], detection.rule);
-        assert.deepEqual(parsed['tags'], [...detection.tags].sort());
-        assert.ok((parsed['output'] as string).endsWith(` ${detection.output}`));
+        assert.deepEqual(parsed['tags'], wellFormed([...sample.detection.tags].sort()));
+        assertVisible(parsed['output'] as string);
+        assert.ok(
+          (parsed['output'] as string).endsWith(` ${escapeHidden(sample.detection.output)}`),
+        );
         assert.equal(parsed.lineage === undefined, detection.lineage === undefined);
         // Through JSON: a key like __proto__ and doubles compare as JSON sees them.
         assert.equal(JSON.stringify(parsed.output_fields), JSON.stringify(detection.outputFields));
@@ -294,6 +311,9 @@ function parseFields(line: string): Map<string, string> {
 
 function unescape(escaped: string): string {
   return escaped.replace(/\\(?:x(..)|u\{([^}]+)\}|u(....)|(.))/gs, (_, x, braced, u, short) => {
+    // From 0x80 it is a byte that is no text.
+    if (x !== undefined && Number.parseInt(x as string, 16) >= 0x80)
+      return String.fromCharCode(0xdc00 + Number.parseInt(x as string, 16));
     const hex = (x ?? braced ?? u) as string | undefined;
     if (hex !== undefined) return String.fromCodePoint(Number.parseInt(hex, 16));
     return { n: '\n', r: '\r', t: '\t' }[short as string] ?? (short as string);

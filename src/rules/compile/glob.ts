@@ -1,3 +1,4 @@
+import { bytesOf } from './bytes.ts';
 import { charClasses } from './char-classes.ts';
 import type { CharClasses } from './char-classes.ts';
 import { lowerAscii } from './letters.ts';
@@ -65,12 +66,12 @@ export interface CompiledGlob {
 
 /**
  * fnmatch(3) without flags, or with FNM_CASEFOLD: `*` crosses '/', the whole value must match, an empty pattern
- * matches nothing (S10). Takes one pass over the value, with a step per character for each 32 characters of the pattern.
+ * matches nothing (S10). Takes one pass over the value, with a step per byte for each 32 bytes of the pattern.
  */
 export function compileGlob(pattern: string, foldCase = false): CompiledGlob {
   if (pattern === '') return { test: () => false, words: 0, classes: 1 };
-  const parts = parseGlob(foldCase ? lowerAscii(pattern) : pattern);
-  const compiled = literalGlob(parts) ?? bitGlob(parts);
+  const folded = foldCase ? lowerAscii(pattern) : pattern;
+  const compiled = literalGlob(parseGlob(folded)) ?? byteGlob(folded);
   if (!foldCase) return compiled;
   return { ...compiled, test: (value) => compiled.test(lowerAscii(value)) };
 }
@@ -104,6 +105,14 @@ function literalGlob(parts: readonly GlobPart[]): CompiledGlob | undefined {
   };
   return { test, words: 0, classes: 1 };
 }
+
+/** By byte, as fnmatch(3) in the C locale, which Falco runs in: `?` is one byte of a letter that has several. */
+function byteGlob(pattern: string): CompiledGlob {
+  const { test, ...cost } = bitGlob(parseGlob(bytesOf(pattern)));
+  return { ...cost, test: (value) => test(ASCII.test(value) ? value : bytesOf(value)) };
+}
+
+const ASCII = /^[\0-\x7f]*$/;
 
 /**
  * Bit n of the state says that the first n parts (runs left out) have matched what was read (Baeza-Yates and Gonnet,

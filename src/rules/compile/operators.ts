@@ -1,6 +1,7 @@
 import type { Operator } from '../language/ast.ts';
 import { addressOf } from '../fields/descriptor.ts';
 import type { Value, ValueKind } from '../fields/field.ts';
+import { encodeText } from '../../shared/text.ts';
 import { netContains, parseNet } from '../fields/ip.ts';
 import { MAX_CONSTANT_BYTES } from './constant.ts';
 import { compileGlob } from './glob.ts';
@@ -74,7 +75,7 @@ function ordered(
   const compare = (left: Value, right: Value): boolean => {
     // As strcmp(3): by the bytes.
     if (typeof left === 'string' || typeof right === 'string') {
-      return holds(Buffer.compare(Buffer.from(String(left)), Buffer.from(String(right))));
+      return holds(Buffer.compare(encodeText(String(left)), encodeText(String(right))));
     }
     return holds(left < right ? -1 : left > right ? 1 : 0);
   };

@@ -2,6 +2,8 @@ import type { TransformerName } from '../language/ast.ts';
 import type { FieldType, ListReader, SingleReader, Value } from '../fields/field.ts';
 import type { ValueBound } from '../cost/value-bounds.ts';
 import { fileNameOf } from '../../shared/path.ts';
+import { decodeText } from '../../shared/text.ts';
+import { byteLength } from './bytes.ts';
 import { getopt, getoptValue, parseOptionString } from './getopt.ts';
 import { lowerAscii, upperAscii } from './letters.ts';
 
@@ -54,7 +56,7 @@ function length(operand: Operand): Transformed {
   return single('UINT64', (view) => {
     const value = reader.read(view);
     if (value === undefined) return undefined;
-    return bytes ? String(value).length : Buffer.byteLength(String(value));
+    return bytes ? String(value).length : byteLength(String(value));
   });
 }
 
@@ -97,8 +99,7 @@ function single(type: FieldType, read: SingleReader['read']): Transformed {
 }
 
 /**
- * Standard base64, padded or not; undefined when it is none. Text that is not UTF-8 has U+FFFD in its place, as
- * every text of an event has.
+ * Standard base64, padded or not; undefined when it is none.
  */
 function decodeBase64(text: string, bytes: boolean): string | undefined {
   const bare = text.replace(/={1,2}$/, '');
@@ -107,7 +108,7 @@ function decodeBase64(text: string, bytes: boolean): string | undefined {
   const decoded = Buffer.from(bare, 'base64');
   // Bits that belong to no byte must be zero.
   if (decoded.toString('base64').replace(/=+$/, '') !== bare) return undefined;
-  return decoded.toString(bytes ? 'latin1' : 'utf8');
+  return bytes ? decoded.toString('latin1') : decodeText(decoded);
 }
 
 /**

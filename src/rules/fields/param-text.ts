@@ -7,6 +7,7 @@ import { flagsNumber } from './falco-flags.ts';
 import { descriptorName, descriptorText } from './descriptor.ts';
 import type { View } from './field.ts';
 import { normalizePath } from '../../shared/path.ts';
+import { encodeText } from '../../shared/text.ts';
 
 /** A param as Falco prints it: `0` and `root`, of which `evt.args` shows both: `uid=0(root)`. */
 export interface ParamText {
@@ -146,7 +147,7 @@ export function bytesOf(value: ParamValue): string {
   if (Buffer.isBuffer(value)) return value.toString('latin1');
   const text =
     typeof value === 'object' ? value.map((word) => `${word}\0`).join('') : String(value);
-  return Buffer.from(text).toString('latin1');
+  return encodeText(text).toString('latin1');
 }
 
 /** Falco prints a dot for each byte that is not printable ASCII. */

@@ -1,5 +1,4 @@
 import { nearestWord } from '../../shared/nearest.ts';
-import { decodeText } from '../../shared/text.ts';
 import { bytesOf } from '../compile/bytes.ts';
 import type { FieldSource } from '../compile/read.ts';
 import { FALCO_EVENT_NAMES, isFalcoEvent } from '../fields/falco-events.ts';
@@ -69,11 +68,25 @@ export class GivenFields {
     const real = field.reader(argument);
     if ('problem' in real) return real;
     const read = (): readonly Value[] | undefined => this.#read(field.name, argument, 0);
-    return shaped(real, read);
+    return shaped(real, read, () => this.#hasDescriptor());
+  }
+
+  /** A descriptor is there, also one without an address (S2): by its number, else by what is said of it. */
+  #hasDescriptor(): boolean {
+    const number = this.read('fd.num')?.[0];
+    if (number !== undefined) return Number(number) >= 0;
+    return DESCRIBES.some((name) => (this.read(name)?.length ?? 0) > 0);
   }
 }
 
-function shaped(real: Reader, read: () => readonly Value[] | undefined): Reader {
+const DESCRIBES = ['fd.ip', 'fd.port', 'fd.name', 'fd.type', 'fd.typechar'];
+
+/** `hasDescriptor`: what fields with several values ask that exist without one. */
+function shaped(
+  real: Reader,
+  read: () => readonly Value[] | undefined,
+  hasDescriptor: () => boolean,
+): Reader {
   switch (real.shape) {
     case 'single':
       return { shape: 'single', read: () => read()?.[0] };
@@ -84,6 +97,7 @@ function shaped(real: Reader, read: () => readonly Value[] | undefined): Reader 
         shape: 'any',
         read: () => read() ?? [],
         notEqual: real.notEqual,
+        ...(real.exists === undefined ? {} : { exists: hasDescriptor }),
         output: () => {
           const values = read();
           if (values === undefined || values.length === 0) return null;
@@ -159,8 +173,7 @@ function toValue(
   const text = String(item);
   switch (kindOf(type)) {
     case 'text':
-      // As the agent reads it from a container: without what could steer a terminal (S9).
-      return decodeText(Buffer.from(text));
+      return text;
     case 'bytes':
       return bytesOf(text);
     case 'bool':

@@ -79,7 +79,7 @@ export interface TransformerNode {
 
 /**
  * A string, quoted or bare: which of the two has no meaning once it is read. A byte of an escape (`\xff`) that is
- * no part of UTF-8 is the lone surrogate U+DC00 + byte, which no text of an event holds.
+ * no part of UTF-8 is the lone surrogate U+DC00 + byte, as in the texts of events (`decodeText`).
  */
 export interface TextNode {
   readonly kind: 'text';

@@ -1,3 +1,4 @@
+import { decodeText } from '../../shared/text.ts';
 import type { Span } from './ast.ts';
 import { LanguageError } from './errors.ts';
 
@@ -175,34 +176,6 @@ export class Lexer {
       });
     }
     this.position += found.length;
-    return textOfBytes(Buffer.from(found.replaceAll('\\x', ''), 'hex'));
+    return decodeText(Buffer.from(found.replaceAll('\\x', ''), 'hex'));
   }
 }
-
-/** UTF-8 as text; bytes that are not UTF-8 are lone surrogates (see TextNode). */
-function textOfBytes(bytes: Buffer): string {
-  let text = '';
-  let from = 0;
-  while (from < bytes.length) {
-    const length = sequenceLength(bytes, from);
-    text +=
-      length === 0
-        ? String.fromCharCode(0xdc00 + (bytes[from] ?? 0))
-        : bytes.toString('utf8', from, from + length);
-    from += Math.max(length, 1);
-  }
-  return text;
-}
-
-/** The length of the well-formed UTF-8 sequence at `from`; 0 when there is none. */
-function sequenceLength(bytes: Buffer, from: number): number {
-  for (let length = 1; length <= 4 && from + length <= bytes.length; length++) {
-    const text = bytes.toString('utf8', from, from + length);
-    if (!text.includes('\ufffd') || bytes.subarray(from, from + length).equals(REPLACEMENT)) {
-      return length;
-    }
-  }
-  return 0;
-}
-
-const REPLACEMENT = Buffer.from('\ufffd');

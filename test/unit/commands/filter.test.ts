@@ -165,7 +165,7 @@ describe('varvel filter eval', () => {
 
   test('what a value holds cannot steer the terminal', async () => {
     const { out } = await evaluate('proc.name exists', { 'proc.name': 'a\u001b[2J\u202eb' });
-    assert.equal(out, 'true\n  true   proc.name exists   proc.name is "a\ufffd[2J\\u202eb"\n');
+    assert.equal(out, 'true\n  true   proc.name exists   proc.name is "a\\u001b[2J\\u202eb"\n');
     const long = await evaluate('proc.args exists', { 'proc.args': 'x'.repeat(100_000) });
     assert.ok(long.out.length < 500);
   });

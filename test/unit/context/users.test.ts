@@ -309,11 +309,11 @@ test('hostile files: only well-formed entries, the first of an id, made harmless
   ].join('\n');
   const entries = parseIdFile(Buffer.from(file, 'latin1'), 7);
   assert.deepEqual([...entries.keys()], [5, 9, 10, 11]);
-  assert.equal(entries.get(5)![0], 'evil\ufffd[31m');
-  assert.equal(entries.get(5)![5], '/home\ufffd');
+  assert.equal(entries.get(5)![0], 'evil\u001b[31m');
+  assert.equal(entries.get(5)![5], '/home\u0007');
   assert.equal(entries.get(9)![0]!.length, 256);
-  assert.equal(entries.get(10)![0], 'bad\ufffd\ufffd');
-  assert.equal(entries.get(11)![0], 'nul\ufffd');
+  assert.equal(entries.get(10)![0], 'bad\udcff\udcfe');
+  assert.equal(entries.get(11)![0], 'nul\0');
 });
 
 test('entries and bytes are bounded; a line cut by the bound is not taken', () => {

@@ -57,13 +57,29 @@ describe('given fields', () => {
     assert.equal(holds('container.label.team = x', { 'container.label[team]': 'x' }), true);
   });
 
-  test('S9 control characters and invalid text become U+FFFD, as the agent reads them', () => {
-    const fields = { 'proc.args': 'a\nb\u0000\ud800' };
-    assert.equal(holds('proc.args contains "\\n"', fields), false);
-    assert.equal(
-      evaluateGiven('proc.args exists', fields).decidedBy[0]?.values['proc.args'],
-      'a�b��',
-    );
+  test('S2 fd.ip, fd.port and fd.net exist where there is a descriptor, with an address or without', () => {
+    for (const name of ['fd.ip', 'fd.port', 'fd.net']) {
+      const exists = (fields: Fields): boolean => holds(`${name} exists`, fields);
+      assert.equal(exists({ 'fd.name': '/etc/passwd' }), true, name);
+      assert.equal(exists({ 'fd.num': 3 }), true, name);
+      assert.equal(exists({ 'fd.num': -1, 'fd.name': '/none' }), false, name);
+      assert.equal(exists({ 'fd.sip': '10.0.0.1' }), true, name);
+      assert.equal(exists({ 'proc.name': 'x' }), false, name);
+      assert.equal(
+        holds(
+          `${name} != ${name === 'fd.net' ? '10.0.0.0/8' : name === 'fd.ip' ? '1.1.1.1' : '1'}`,
+          { 'fd.name': '/x' },
+        ),
+        false,
+      );
+    }
+  });
+
+  test('S9 control characters and bytes that are no text are what they are', () => {
+    const fields = { 'proc.args': 'a\nb\udcff' };
+    assert.equal(holds('proc.args contains "a\\nb"', fields), true);
+    assert.equal(holds('proc.args endswith "\\xff"', fields), true);
+    assert.equal(holds('proc.args contains "\ufffd"', fields), false);
   });
 
   test('what is wrong with them is said with the key', () => {

@@ -48,12 +48,12 @@ test('O2: a line is the time of day, the priority and the message: trimmed at lo
 
   const json = formatLine(delivery, { format: 'json' });
   assert.ok(
-    json.includes('"08:15:04.123456789: Warning read\\t/tmp/\ufffd\ufffd[2K by node"'),
+    json.includes('"08:15:04.123456789: Warning read\\\\t/tmp/\\\\xff\\\\x1b[2K by node"'),
     json,
   );
   const plain = formatLine(delivery, { format: 'text' });
   assert.ok(plain.startsWith('08:15:04.123456789: Warning ['), plain);
-  assert.ok(plain.endsWith('] read\\t/tmp/\ufffd\ufffd[2K by node'), plain);
+  assert.ok(plain.endsWith('] read\\t/tmp/\\xff\\x1b[2K by node'), plain);
   for (const line of [json, plain]) assert.doesNotMatch(line, /[\x00-\x1f\x7f-\x9f]/);
 
   for (const priority of PRIORITIES) {
