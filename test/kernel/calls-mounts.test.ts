@@ -58,7 +58,7 @@ describe('calls of mounts', () => {
     run.check('mount', ROOT_PRIVATE);
     run.check('mount', {
       res: 0,
-      dev: 'a\ndev',
+      dev: 'a\tdev',
       dir: mnt,
       type: 'tmpfs',
       flags: 'NOSUID|NODEV',
