@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FILE_ROWS } from '../../test/e2e/attacks/rows-files.ts';
+import { EVASION_ROWS } from '../../test/e2e/attacks/rows-evasions.ts';
 import { IMPOSSIBLE_ROWS, KERNEL_ROWS } from '../../test/e2e/attacks/rows-kernel.ts';
 import { PROGRAM_ROWS } from '../../test/e2e/attacks/rows-programs.ts';
 import { coveragePage } from './coverage.ts';
@@ -17,7 +18,7 @@ const modules: object[] = await Promise.all(
 );
 const calls = Object.assign({}, ...modules) as CallTables;
 const attacks = {
-  rows: [...FILE_ROWS, ...PROGRAM_ROWS, ...KERNEL_ROWS],
+  rows: [...FILE_ROWS, ...PROGRAM_ROWS, ...KERNEL_ROWS, ...EVASION_ROWS],
   impossible: IMPOSSIBLE_ROWS,
 };
 const page = (name: string): string => readFileSync(`manifests/docs/${name}.page.md`, 'utf8');

@@ -1,4 +1,4 @@
-import { normalizePath } from '../shared/path.ts';
+import { withoutProcRoot } from '../shared/path.ts';
 import { formatUnixPath, parseSockaddr } from './address.ts';
 import type { RecordBytes } from './batch.ts';
 import { readFile } from './details.ts';
@@ -62,10 +62,10 @@ class RecordCall implements CallDetails {
   path(n: number): string | undefined {
     const raw = this.#part(n - 1);
     if (this.textTruncated) return undefined;
-    if (raw.startsWith('/')) return normalizePath(raw);
+    if (raw.startsWith('/')) return withoutProcRoot(raw);
     const directory = this.directory(n);
     if (!directory.startsWith('/')) return undefined;
-    return normalizePath(`${directory}/${raw}`);
+    return withoutProcRoot(`${directory}/${raw}`);
   }
 
   get textTruncated(): boolean {

@@ -10,6 +10,24 @@ export function normalizePath(path: string): string {
   return `/${parts.join('/')}`;
 }
 
+/** What the kernel takes for a process's root, in each of its forms: `/proc/self/root`, `/proc/7/task/8/root`. */
+const PROC_ROOT = /^\/+proc\/+(?:(?:self|\d+)(?:\/+task\/+\d+)?|thread-self)\/+root(?=\/|$)/;
+
+/**
+ * `/proc/self/root/etc/x` → `/etc/x`: without the detour by a process's root, however often it is taken, and made plain. Other
+ * processes of a container have the same root, or the path is of the host's and alike.
+ */
+export function withoutProcRoot(path: string): string {
+  if (!path.includes('proc')) return normalizePath(path);
+  for (let found = path; ;) {
+    // What follows begins anew at the root, so that `..` there is no way into /proc.
+    const rest = found.replace(/\/(?:\.?\/)+/g, '/').replace(PROC_ROOT, '');
+    const plain = normalizePath(rest.startsWith('/') ? rest : `/${rest}`);
+    if (plain === found) return plain;
+    found = PROC_ROOT.test(rest) ? rest : plain;
+  }
+}
+
 /** The directory a path is in: `/etc` of `/etc/shadow`, `/` of `/x`; undefined for a bare name. */
 export function directoryOf(path: string): string | undefined {
   const slash = path.lastIndexOf('/');

@@ -41,6 +41,7 @@ const BOUNDS: Readonly<Record<string, (argument: string | undefined) => ValueBou
   'proc.vpgid.name': () => bound(COMM_LEN, 8),
   'proc.pgid.name': () => bound(COMM_LEN, 8),
   'proc.aname': (index) => bound(COMM_LEN, 10, ofAncestors(index)),
+  'proc.avpid': (index) => bound(8, 10, ofAncestors(index)),
   'proc.apid': (index) => bound(8, 10, ofAncestors(index)),
   'proc.exe': () => bound(ARGV_MAX, 1),
   'proc.pexe': () => bound(ARGV_MAX, 1),
@@ -108,7 +109,13 @@ export function boundOf(field: FieldDefinition, argument: string | undefined): V
 const PATH_FIELDS = [
   ...['fd.name', 'fd.nameraw', 'fd.directory', 'fd.filename', 'fd.containername'],
   ...['fd.containerdirectory', 'fd.raced', 'fd.proc_pid', 'fs.path.name', 'fs.path.nameraw'],
-  ...['fs.path.source', 'fs.path.sourceraw', 'fs.path.target', 'fs.path.targetraw'],
+  ...[
+    'fs.path.source',
+    'fs.path.sourceraw',
+    'fs.path.target',
+    'fs.path.targetraw',
+    'fs.path.placed',
+  ],
   ...['evt.abspath', 'evt.abspath.src', 'evt.abspath.dst'],
 ];
 const isOfPath = (name: string): boolean => PATH_FIELDS.includes(name);

@@ -2,7 +2,7 @@ import { pathNumber } from '../../events/call-params.ts';
 import type { EventName } from '../../events/table.gen.ts';
 import { normalizePath } from '../../shared/path.ts';
 import { descriptorName } from './descriptor.ts';
-import { field, future } from './field.ts';
+import { field, fieldWithReader, future } from './field.ts';
 import type { FieldClass, View } from './field.ts';
 
 const EPERM = 1;
@@ -95,6 +95,19 @@ const read =
   (view: View): string | undefined =>
     table[view.event.type]?.(view)?.[what];
 
+const RENAME_EXCHANGE = 2;
+const RENAMED: ReadonlySet<string> = new Set(RENAMES);
+const newName = read(TARGETS, 'resolved');
+const oldName = read(SOURCES, 'resolved');
+
+/** Falco's source is the old name of a rename, and the new one of a link. */
+function placed(view: View): readonly (string | undefined)[] {
+  const { call, type } = view.event;
+  if (!RENAMED.has(type)) return type === 'mount' ? [] : [oldName(view)];
+  const exchanges = type === 'renameat2' && ((call?.int(5) ?? 0) & RENAME_EXCHANGE) !== 0;
+  return exchanges ? [newName(view), oldName(view)] : [newName(view)];
+}
+
 export const FS_CLASS: FieldClass = {
   name: 'fs.path',
   description: 'The paths that a system call names',
@@ -121,6 +134,25 @@ export const FS_CLASS: FieldClass = {
       read(TARGETS, 'resolved'),
     ),
     field('fs.path.targetraw', 'CHARBUF', 'The same path as passed.', read(TARGETS, 'raw')),
+    fieldWithReader(
+      'fs.path.placed',
+      'CHARBUF',
+      'The paths at which a rename or a link has put something, both of an exchange; resolved (our own).',
+      () => {
+        const values: string[] = [];
+        return {
+          shape: 'any',
+          notEqual: 'some',
+          read(view) {
+            values.length = 0;
+            for (const path of placed(view)) if (path !== undefined) values.push(path);
+            return values;
+          },
+          output: (view) => placed(view).find((path) => path !== undefined) ?? null,
+        };
+      },
+      { noVal: true, noTransformer: true },
+    ),
   ],
 };
 

@@ -155,6 +155,12 @@ export const PROC_CLASS: FieldClass = {
     field('proc.pvpid', 'INT64', "The parent's id in its own namespace.", (v) => {
       return v.process.parent?.vpid;
     }),
+    ancestorField(
+      'proc.avpid',
+      'INT64',
+      'Id in its own namespace (our own):',
+      (process) => process.vpid,
+    ),
     ancestorField('proc.apid', 'INT64', 'Host process id', (process) => process.pid),
     field(
       'proc.name',

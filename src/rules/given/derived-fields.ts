@@ -46,6 +46,7 @@ const ANCESTORS: readonly (readonly [any: string, own: string, parent: string | 
   ['proc.aexepath', 'proc.exepath', 'proc.pexepath'],
   ['proc.acmdline', 'proc.cmdline', 'proc.pcmdline'],
   ['proc.apid', 'proc.pid', 'proc.ppid'],
+  ['proc.avpid', 'proc.vpid', 'proc.pvpid'],
   ['proc.aargs', 'proc.args', undefined],
   ['proc.aenv', 'proc.env', undefined],
 ];
@@ -141,5 +142,39 @@ const parts: Derivation = (name, argument, read) => {
   }
 };
 
+/** Which params the paths of a call are: as `fs.path.source`, `fs.path.target` and `fs.path.placed` have them. */
+const TWO_PATHS: Readonly<
+  Record<string, readonly [source: string, target: string, placed: string]>
+> = {
+  ...Object.fromEntries(
+    ['rename', 'renameat', 'renameat2'].map((type) => [type, ['oldpath', 'newpath', 'newpath']]),
+  ),
+  ...Object.fromEntries(
+    ['link', 'linkat'].map((type) => [type, ['newpath', 'oldpath', 'newpath']]),
+  ),
+  ...Object.fromEntries(
+    ['symlink', 'symlinkat'].map((type) => [type, ['linkpath', 'target', 'linkpath']]),
+  ),
+};
+
+const paths: Derivation = (name, _argument, read) => {
+  if (!name.startsWith('fs.path.')) return undefined;
+  const params = TWO_PATHS[String(read('evt.type')?.[0])];
+  if (params === undefined || Number(read('evt.rawres')?.[0] ?? 0) !== 0) return undefined;
+  const [source, target, placed] = params.map((param) => read('evt.arg', param) ?? []);
+  switch (name) {
+    case 'fs.path.source':
+      return source;
+    case 'fs.path.target':
+      return target;
+    case 'fs.path.placed': {
+      const exchanges = String(read('evt.arg', 'flags')?.[0]).includes('RENAME_EXCHANGE');
+      return [...(placed ?? []), ...(exchanges ? (source ?? []) : [])];
+    }
+    default:
+      return undefined;
+  }
+};
+
 /** In the order in which they are tried. */
-export const DERIVED: readonly Derivation[] = [bothEnds, ancestors, parts];
+export const DERIVED: readonly Derivation[] = [bothEnds, ancestors, parts, paths];

@@ -15,12 +15,16 @@
  *   fastopen ADDRESS PORT        connects by TCP with its first message, without connect(2)
  *   redirect ADDRESS PORT        connects by TCP and makes the connection its standard input and output
  *   shell ADDRESS PORT           starts a shell whose input is a TCP connection, which never was another descriptor
+ *   late ADDRESS PORT PROGRAM ARGUMENT…  puts a socket in the place of input and output, connects it then, and becomes PROGRAM
+ *   exchange PATH PATH           two files change places
+ *   regset | readv               rewrites a child's registers, or reads its memory
  *   packet | traceme | attach | setns | setuid | userfaultfd | module
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <elf.h>
 #include <linux/userfaultfd.h>
 #include <net/ethernet.h>
 #include <sched.h>
@@ -34,6 +38,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -179,6 +185,24 @@ static int do_redirect(char **argv)
 	return 0;
 }
 
+static int do_late(char **argv)
+{
+	struct sockaddr_in address = address_of(argv);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	for (int standard = 0; standard < 3; standard++)
+		if (dup2(fd, standard) != standard)
+			return 1;
+	if (connect(0, (struct sockaddr *)&address, sizeof(address)))
+		return 1;
+	execv(argv[2], argv + 3);
+	return 127;
+}
+
+static int do_exchange(char **argv)
+{
+	return syscall(SYS_renameat2, AT_FDCWD, argv[0], AT_FDCWD, argv[1], 2) ? failed("renameat2") : 0;
+}
+
 static int do_shell(char **argv)
 {
 	int status, listener = listening(argv);
@@ -221,6 +245,41 @@ static int do_attach(char **argv)
 		waitpid(pid, &status, 0);
 	kill(pid, SIGKILL);
 	return bad;
+}
+
+/* The child asks for it and stops, as a debugger's would. */
+static int do_regset(char **argv)
+{
+	struct user_regs_struct registers;
+	struct iovec place = { &registers, sizeof(registers) };
+	int status, bad;
+	pid_t pid = fork();
+	(void)argv;
+	if (pid == 0) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	bad = ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &place) || ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &place);
+	kill(pid, SIGKILL);
+	return bad ? failed("ptrace") : 0;
+}
+
+static int do_readv(char **argv)
+{
+	char word[8];
+	struct iovec here = { word, sizeof(word) }, there = { (void *)ANSWER, sizeof(word) };
+	int bad;
+	pid_t pid = fork();
+	(void)argv;
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	bad = process_vm_readv(pid, &here, 1, &there, 1, 0) != sizeof(word);
+	kill(pid, SIGKILL);
+	return bad ? failed("process_vm_readv") : 0;
 }
 
 static int do_setns(char **argv)
@@ -268,6 +327,8 @@ static const struct {
 	{ "memfd", 1, do_memfd },       { "read", 1, do_read },         { "create", 1, do_create },
 	{ "server", 2, do_server },     { "accept", 2, do_accept },     { "connect", 2, do_connect },
 	{ "fetch", 2, do_fetch },       { "datagram", 2, do_datagram }, { "fastopen", 2, do_fastopen },
+	{ "late", 4, do_late },         { "exchange", 2, do_exchange }, { "regset", 0, do_regset },
+	{ "readv", 0, do_readv },
 	{ "redirect", 2, do_redirect }, { "shell", 2, do_shell },       { "packet", 0, do_packet },
 	{ "traceme", 0, do_traceme },   { "attach", 0, do_attach },     { "setns", 0, do_setns },
 	{ "setuid", 0, do_setuid },     { "module", 0, do_module },     { "userfaultfd", 0, do_userfaultfd },

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UPSTREAM_FILES, type AttackRow, type ImpossibleRow } from './row.ts';
 import { FILE_ROWS } from './rows-files.ts';
+import { EVASION_ROWS } from './rows-evasions.ts';
 import { IMPOSSIBLE_ROWS, KERNEL_ROWS } from './rows-kernel.ts';
 import { PROGRAM_ROWS } from './rows-programs.ts';
 
@@ -13,8 +14,9 @@ export function selectRows(pattern: RegExp): {
   rows: readonly AttackRow[];
   impossible: readonly ImpossibleRow[];
 } {
-  const all = [...FILE_ROWS, ...PROGRAM_ROWS, ...KERNEL_ROWS].filter(({ action, upstream, ours }) =>
-    pattern.test(`${action}\n${upstream}\n${typeof ours === 'string' ? ours : ''}`),
+  const all = [...FILE_ROWS, ...PROGRAM_ROWS, ...KERNEL_ROWS, ...EVASION_ROWS].filter(
+    ({ action, upstream, ours }) =>
+      pattern.test(`${action}\n${upstream}\n${typeof ours === 'string' ? ours : ''}`),
   );
   const rows: AttackRow[] = [];
   const impossible = IMPOSSIBLE_ROWS.filter(({ action, upstream }) =>

@@ -300,6 +300,7 @@ const HEALTHY: Readonly<Record<string, readonly Fields[]>> = {
     run('/bin/busybox', '-c /app/job.sh', ['/bin/busybox', SHIM], {
       'proc.name': 'sh',
       'proc.pname': 'crond',
+      'proc.pexe': '/usr/sbin/crond',
     }),
     run('/usr/bin/curl', '-s https://example.com/ping', ['/bin/bash', '/bin/sh']),
   ],

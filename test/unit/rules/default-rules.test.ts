@@ -90,7 +90,21 @@ describe('the default rules', () => {
     const below = (parent: Process) => names(exec(), started('/bin/sh', [], { parent }));
     assert.deepEqual(below(npm(RUNTIME, 1)), []);
     assert.deepEqual(below(npm(started('/bin/bash'), 7)), []);
-    assert.deepEqual(below(npm(started('/usr/bin/tini'), 7)), []);
+    const init = (path: string, exe: string, vpid: number) =>
+      makeProcess({ parent: RUNTIME, vpid, image: { exePath: path, exe } });
+    assert.deepEqual(below(npm(init('/usr/bin/tini', 'tini', 1), 7)), []);
+    assert.deepEqual(below(npm(init('/usr/bin/runsv', 'runsv', 9), 7)), []);
+    // Which runs whatever it is told; the first process is what the image says.
+    assert.deepEqual(below(npm(started('/usr/bin/tini'), 7)), [rule]);
+    assert.deepEqual(below(started('/sbin/tini', ['-s', '--', 'sh'])), [rule]);
+    assert.deepEqual(below(init('/usr/bin/dumb-init', 'dumb-init', 1)), []);
+    // An applet of busybox is what argv[0] says, whatever name a link gave it.
+    const applet = (exe: string, args: string[] = []) =>
+      started('/bin/busybox', args, { image: { name: 'crond', exe } });
+    assert.deepEqual(below(npm(applet('find', ['/', '-exec', 'x']), 7)), [rule]);
+    assert.deepEqual(below(npm(applet('/bin/sh'), 7)), []);
+    assert.deepEqual(below(applet('/tmp/env', ['sh'])), [rule]);
+    assert.deepEqual(below(applet('crond')), []);
     // An intruder's helper is as young, but below the app.
     assert.deepEqual(below(npm(APP, 7)), [rule]);
     assert.deepEqual(below(npm(RUNTIME, 1, 20n * SECOND)), [rule]);
@@ -334,6 +348,13 @@ describe('the default rules', () => {
     ]);
     assert.deepEqual(renamed('/bin/busybox', 'sh', ['-c', 'id']), ['Shell started by an app']);
     assert.deepEqual(renamed('/bin/busybox', 'busybox', ['ls', 'sh']), []);
+    for (const [exe, ...args] of [
+      ['busybox', '/bin/sh', '-c', 'id\nid'],
+      ['busybox', 'busybox', 'sh'],
+      ['/bin/busybox', '/bin/busybox', 'busybox', '/bin/ash', '-i'],
+      ['-sh'],
+    ] as const)
+      assert.deepEqual(renamed('/bin/busybox', exe, args), ['Shell started by an app'], exe);
     const loader = '/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2';
     assert.deepEqual(renamed(loader, loader, ['/usr/bin/ncat', ...reverse]), [
       'Program run by the loader',
