@@ -47,6 +47,8 @@ function absenceByCall(event: string, field: string): string | undefined {
   const param = /^evt\.arg\.(\w+)$/.exec(field)?.[1];
   if (param !== undefined && !params.some(([name]) => name === param))
     return `${event} has no parameter of that name`;
+  if (/^fs\.path\.(?:placed|source|target)/.test(field))
+    return /^(?:rename|link|symlink|mount)/.test(event) ? undefined : `${event} names one path`;
   const hasDescriptor =
     kind === KINDS.open ||
     (kind === KINDS.call && params.some(([, , source]) => OF_DESCRIPTORS.includes(source)));

@@ -24,16 +24,21 @@ const PACKAGES = [
   'dash',
   'diffutils',
   'dpkg',
+  'dumb-init',
   'findutils',
   'git',
   'grep',
+  'gunicorn',
   'libc-bin',
   'libpython3-stdlib',
   'libstdc++6',
   'nginx',
   'python3-minimal',
+  's6',
   'sed',
+  'supervisor',
   'tar',
+  'tini',
 ];
 /** Only scripts of packages that nothing here runs need it, and it is as large as all else. */
 const NOT_NEEDED = /^(perl|perl-modules.*|libperl.*|adduser|cdebconf|debconf|tzdata)$/;
@@ -210,7 +215,24 @@ function writeApps(tree: string): void {
     mkdirSync(dirname(join(tree, name)), { recursive: true });
     writeFileSync(join(tree, name), text);
   }
+  writeFileSync(
+    join(tree, 'app/python/wsgi.py'),
+    "def app(environ, start):\n    start('200 OK', [])\n    return [b'hello']\n",
+  );
+  writeFileSync(
+    join(tree, 'app/supervisord.conf'),
+    [
+      '[supervisord]\nnodaemon=true\nuser=root\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=/run/supervisord.pid',
+      '[program:web]\ncommand=python3 /app/python/app.py',
+      // Again and again, also long after the start.
+      '[program:job]\ncommand=/app/slow-job.sh\nautorestart=true\nstartsecs=0',
+      '',
+    ].join('\n'),
+  );
+  mkdirSync(join(tree, 'app/services/web'), { recursive: true });
   for (const [name, command] of Object.entries({
+    'app/services/web/run': 'exec python3 /app/python/app.py',
+    'app/slow-job.sh': '/app/job.sh\nsleep 5',
     'app/start.sh': 'umask 022\nexport STARTED=$(date +%s)\nexec "$@"',
     'app/job.sh': 'date >> /tmp/job.log\nls /app | sort > /tmp/listing',
   }))
@@ -222,6 +244,13 @@ function writeApps(tree: string): void {
   run('git', [...git, 'init', '-q', '-b', 'main']);
   run('git', [...git, 'add', '.']);
   run('git', [...git, 'commit', '-q', '-m', 'first']);
+  const bare = join(tree, 'srv/site.git');
+  run('git', ['clone', '-q', '--bare', repository, bare]);
+  writeFileSync(
+    join(bare, 'hooks/post-receive'),
+    '#!/bin/sh\nset -e\nmkdir -p /tmp/site\ngit --work-tree=/tmp/site checkout -q -f main\n/app/job.sh\n',
+    { mode: 0o755 },
+  );
   writeFileSync(join(tree, 'etc/gitconfig'), '[safe]\n\tdirectory = *\n');
   writeFileSync(
     join(tree, 'etc/nginx/conf.d/site.conf'),

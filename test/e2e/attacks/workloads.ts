@@ -128,6 +128,55 @@ export const WORKLOADS: readonly Workload[] = [
     ],
   },
   {
+    name: 'npm start below tini',
+    image: 'debian',
+    runs: ['tini', '--', 'npm', 'start', '--prefix', '/app/node'],
+    visits: [asks(8080), { ...asks(8080), later: true }],
+  },
+  {
+    name: 'start script below dumb-init',
+    image: 'debian',
+    runs: ['dumb-init', '--', '/app/start.sh', 'python3', '/app/python/app.py'],
+    visits: [asks(8080), { ...asks(8080), later: true }],
+  },
+  {
+    name: 'service below s6, started again',
+    image: 'debian',
+    runs: ['s6-svscan', '/app/services'],
+    visits: [asks(8080), { runs: ['s6-svc', '-r', '/app/services/web'], later: true }, asks(8080)],
+  },
+  {
+    name: 'web app and jobs below supervisord',
+    image: 'debian',
+    runs: ['supervisord', '-c', '/app/supervisord.conf'],
+    visits: [asks(8080), { ...asks(8080), later: true }],
+  },
+  {
+    name: 'gunicorn with workers, reloaded',
+    image: 'debian',
+    runs: ['gunicorn', '-w', '2', '-b', '127.0.0.1:8080', '--chdir', '/app/python', 'wsgi:app'],
+    visits: [asks(8080), { runs: ['sh', '-c', 'kill -HUP 1'], later: true }, asks(8080)],
+  },
+  {
+    name: 'deployed by a push',
+    image: 'debian',
+    runs: ['python3', '/app/python/app.py'],
+    visits: [
+      {
+        runs: [
+          'sh',
+          '-c',
+          [
+            'git clone -q --no-hardlinks /srv/site.git /tmp/work && cd /tmp/work && echo more >> README',
+            'git -c user.name=x -c user.email=x@example.com commit -q -a -m more',
+            'git push -q origin main && test -s /tmp/site/README',
+          ].join(' && '),
+        ],
+        later: true,
+      },
+    ],
+  },
+  {
     name: `${CLOUD_FOUNDRY}: npm start by the launcher`,
     image: 'debian',
     runs: ['/tmp/garden-init'],

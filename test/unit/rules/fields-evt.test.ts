@@ -149,6 +149,22 @@ describe('evt', () => {
       });
       all(called(type, ['/x//y', 'd/new']), { ...link, 'fs.path.target': '/x/y' });
     }
+    const placed = (type: EventName, flags = 0, result = 0) => {
+      const { call } = called(type, ['old', 'new']).event;
+      const event = makeEvent(type, {
+        result,
+        call: { ...call!, int: (n) => (n === 5 ? flags : 0) },
+      });
+      return read('fs.path.placed', makeSubject(event));
+    };
+    assert.deepEqual(placed('rename'), ['/work/new']);
+    assert.deepEqual(placed('renameat2', 1), ['/work/new']);
+    assert.deepEqual(placed('renameat2', 2), ['/work/new', '/work/old'], 'RENAME_EXCHANGE');
+    assert.deepEqual(placed('renameat2', 2, -2), []);
+    assert.deepEqual(placed('linkat'), ['/work/new']);
+    assert.deepEqual(placed('symlink'), ['/work/new']);
+    assert.deepEqual(placed('mount'), []);
+    assert.deepEqual(placed('unlink'), []);
     all(called('mount', ['none', 'm']), { 'fs.path.source': 'none', 'fs.path.target': '/work/m' });
     const file = makeFile('/etc/x');
     const changed = makeEvent('fchmod', { result: 0, call: makeCall({ fd: 3, file }) });
