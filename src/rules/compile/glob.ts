@@ -66,10 +66,10 @@ export interface CompiledGlob {
 
 /**
  * fnmatch(3) without flags, or with FNM_CASEFOLD: `*` crosses '/', the whole value must match, an empty pattern
- * matches nothing (S10). Takes one pass over the value, with a step per byte for each 32 bytes of the pattern.
+ * matches the empty value alone (S10). Takes one pass over the value, with a step per byte for each 32 bytes of the pattern.
  */
 export function compileGlob(pattern: string, foldCase = false): CompiledGlob {
-  if (pattern === '') return { test: () => false, words: 0, classes: 1 };
+  if (pattern === '') return { test: (value) => value === '', words: 0, classes: 1 };
   const folded = foldCase ? lowerAscii(pattern) : pattern;
   const compiled = literalGlob(parseGlob(folded)) ?? byteGlob(folded);
   if (!foldCase) return compiled;

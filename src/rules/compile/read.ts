@@ -107,7 +107,8 @@ export function resolveField(node: FieldNode): {
     throw fail(`field ${field.name} has two arguments`);
   }
   if (field.argument === 'none' && argument !== undefined) {
-    throw fail(`field ${field.name} takes no argument`);
+    // To Falco the whole token is no field's name, so that skip-if-unknown-filter skips the rule.
+    throw fail(`field ${field.name} takes no argument`, true);
   }
   if (field.argument === 'required' && argument === undefined) {
     throw fail(`field ${field.name} needs an argument`);

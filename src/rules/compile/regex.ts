@@ -15,15 +15,15 @@ export interface CompiledRegex {
   readonly instructions: number;
 }
 
-const NEVER: CompiledRegex = {
-  test: () => false,
+const EMPTY: CompiledRegex = {
+  test: (value) => value === '',
   table: { states: 1, cells: 1, classes: 1, work: 1 },
   instructions: 1,
 };
 
 /**
  * Compiles a regular expression as Falco has them: POSIX egrep syntax as RE2 reads it (no `\d`, `\w`, `\b`, `(?…)`),
- * the whole value must match (S11), an empty one matches nothing (S10). Returns what is wrong with the pattern as the
+ * the whole value must match (S11), so that an empty one matches the empty value alone (S10). Returns what is wrong with the pattern as the
  * rest of a sentence.
  */
 export function compileRegex(pattern: string): CompiledRegex | string {
@@ -40,7 +40,7 @@ const MAX_RECENT = 64;
 const RECENT = new Map<string, CompiledRegex | string>();
 
 function compileNew(pattern: string): CompiledRegex | string {
-  if (pattern === '') return NEVER;
+  if (pattern === '') return EMPTY;
   const translated = toRe2Syntax(pattern);
   if ('problem' in translated) return translated.problem;
   try {

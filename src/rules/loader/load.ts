@@ -209,13 +209,32 @@ export function toRuleSource(path: string, bytes: Buffer): RuleSource {
   return { name: path, text: decode(bytes).replace(/^\ufeff/, '') };
 }
 
-/** UTF-8, or UTF-16 where a byte order mark says so: YAML is written in either. */
+/**
+ * UTF-8, UTF-16 or UTF-32: by the byte order mark, or by where the zero bytes of the first character are, which is ASCII in
+ * any rule file (YAML 1.2, 5.2).
+ */
 function decode(bytes: Buffer): string {
-  const mark = bytes.toString('hex', 0, 2);
-  if (bytes.length % 2 === 0 && mark === 'fffe') return bytes.toString('utf16le');
-  if (bytes.length % 2 === 0 && mark === 'feff')
-    return Buffer.from(bytes).swap16().toString('utf16le');
+  const zeros = Array.from({ length: 4 }, (_, at) => (bytes[at] === 0 ? '0' : 'x')).join('');
+  const mark = bytes.toString('hex', 0, 4);
+  if (bytes.length >= 4 && bytes.length % 4 === 0) {
+    if (mark === 'fffe0000' || zeros === 'x000') return decodeUtf32(bytes, 'readUInt32LE');
+    if (mark === '0000feff' || zeros === '000x') return decodeUtf32(bytes, 'readUInt32BE');
+  }
+  if (bytes.length >= 2 && bytes.length % 2 === 0) {
+    if (mark.startsWith('fffe') || zeros.startsWith('x0')) return bytes.toString('utf16le');
+    if (mark.startsWith('feff') || zeros.startsWith('0x'))
+      return Buffer.from(bytes).swap16().toString('utf16le');
+  }
   return bytes.toString('utf8');
+}
+
+function decodeUtf32(bytes: Buffer, read: 'readUInt32LE' | 'readUInt32BE'): string {
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; at += 4) {
+    const point = bytes[read](at);
+    parts.push(point <= 0x10ffff ? String.fromCodePoint(point) : '\ufffd');
+  }
+  return parts.join('');
 }
 
 /**

@@ -19,17 +19,30 @@ describe('reading files', () => {
     return 'read';
   };
 
-  test('in UTF-8 and UTF-16, with a byte order mark or not', () => {
+  test('in UTF-8, UTF-16 and UTF-32, with a byte order mark or not', () => {
     const folder = mkdtempSync(join(tmpdir(), 'varvel-rules-'));
     try {
       const text = rule('ü', EXEC);
       const little = Buffer.from(`\ufeff${text}`, 'utf16le');
       const file = join(folder, 'r.yaml');
+      const wide = Buffer.concat(
+        Array.from(`\ufeff${text}`, (char) => {
+          const unit = Buffer.alloc(4);
+          unit.writeUInt32LE(char.codePointAt(0)!);
+          return unit;
+        }),
+      );
       for (const bytes of [
         Buffer.from(text),
         Buffer.from(`\ufeff${text}`),
         little,
         Buffer.from(little).swap16(),
+        little.subarray(2),
+        Buffer.from(little).swap16().subarray(2),
+        wide,
+        wide.subarray(4),
+        Buffer.from(wide).swap32(),
+        Buffer.from(wide).swap32().subarray(4),
       ]) {
         writeFileSync(file, bytes);
         assert.equal(readRuleFile(file).text, text);

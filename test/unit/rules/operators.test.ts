@@ -263,6 +263,10 @@ describe('operators', () => {
       'fd.name regex "^/etc/(ssl|tls)/[A-Z][a-z]+/ca\\\\.pem$"': true,
       'fd.name regex "/[[:lower:]]+/ssl/[[:alpha:]]{5}/.*"': true,
       'fd.name regex ""': false,
+      'fd.name glob ""': false,
+      // Of an empty value both are all there is.
+      'proc.args[99] regex ""': true,
+      'proc.args[99] glob ""': true,
       'fd.name regex "/ETC/.*"': false,
       'not fd.name regex "/tmp/.*"': true,
     });
