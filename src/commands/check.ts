@@ -5,7 +5,12 @@ import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import type { Diagnostic, Position } from '../rules/loader/diagnostics.ts';
 import { loadRules, readRuleFile } from '../rules/loader/load.ts';
 import type { LoadResult } from '../rules/loader/load.ts';
+import { engineNotes, RELEASED_ENGINE } from '../rules/loader/other-engine.ts';
+import type { EngineNote } from '../rules/loader/other-engine.ts';
 import { expandRulePaths } from '../rules/loader/rule-files.ts';
+import { formatVersion, parseVersion } from '../rules/loader/versions.ts';
+import type { Version } from '../rules/loader/versions.ts';
+import { printable } from '../rules/language/errors.ts';
 import { ruleNeeds } from '../rules/rule-set.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { UserError } from '../shared/user-error.ts';
@@ -16,11 +21,13 @@ export interface CheckArgs {
   readonly files: readonly string[];
   /** One JSON document for machines instead of text. */
   readonly json: boolean;
+  /** Of a Falco that is to load them too: `0.62.0`. */
+  readonly engine?: string | undefined;
 }
 
 /**
  * `varvel check FILE…`: loads rule files as the agent would and says what is wrong with them. Resolves to the
- * exit code: 0 the files load, 1 they have errors, 2 no file was named or one cannot be read.
+ * exit code: 0 the files load, 1 they have errors or `engine` would not load them, 2 no file was named or one cannot be read.
  */
 // Asynchronous like every command.
 // eslint-disable-next-line @typescript-eslint/require-await
@@ -30,6 +37,11 @@ export async function runCheck(
 ): Promise<number> {
   if (args.files.length === 0) {
     io.stderr('Name at least one rule file: varvel check FILE…\n');
+    return 2;
+  }
+  const engine = args.engine === undefined ? undefined : parseVersion(args.engine);
+  if (args.engine !== undefined && engine === undefined) {
+    io.stderr(`--engine ${args.engine.slice(0, 100)}: an engine version is such as 0.62.0.\n`);
     return 2;
   }
   let files: readonly string[];
@@ -43,8 +55,14 @@ export async function runCheck(
     else io.stderr(`${error.toDisplay()}\n`);
     return 2;
   }
-  io.stdout(args.json ? toJson(result) : toText(files, result));
-  return result.errors.length === 0 ? 0 : 1;
+  const notes = engineNotes(
+    result.definitions,
+    result.ruleSet?.rules ?? [],
+    engine ?? RELEASED_ENGINE,
+  );
+  if (args.json) io.stdout(toJson(result, engine ?? RELEASED_ENGINE, notes));
+  else io.stdout(toText(files, result) + (engine === undefined ? '' : notesText(engine, notes)));
+  return result.errors.length > 0 || (engine !== undefined && notes.length > 0) ? 1 : 0;
 }
 
 function toText(files: readonly string[], result: LoadResult): string {
@@ -71,6 +89,15 @@ function toText(files: readonly string[], result: LoadResult): string {
   );
 }
 
+function notesText(engine: Version, notes: readonly EngineNote[]): string {
+  const falco = `A Falco of engine ${formatVersion(engine)}`;
+  if (notes.length === 0) return `${falco} would load them.\n`;
+  const lines = notes.map(({ file, line, item, message }) =>
+    printable(`  ${file}:${line}: ${item} ${message}`),
+  );
+  return `${falco} would not load them:\n${lines.join('\n')}\n`;
+}
+
 /** Events that enabled rules are about and the probe does not report: for these no rule ever fires. */
 function unseenEvents({ rules }: RuleSet): string[] {
   const named = rules
@@ -84,7 +111,7 @@ function count(number: number, noun: string): string {
 }
 
 /** Falco's validation result (R15), one a file, and beside it what we know of all files together. */
-function toJson(result: LoadResult): string {
+function toJson(result: LoadResult, engine: Version, notes: readonly EngineNote[]): string {
   const { ruleSet } = result;
   const document = {
     falco_load_results: result.files.map(({ name, errors, warnings }) => ({
@@ -92,6 +119,8 @@ function toJson(result: LoadResult): string {
       successful: errors.length === 0,
       errors: errors.map(diagnosticJson),
       warnings: warnings.map(diagnosticJson),
+      schema_valid: ![...errors, ...warnings].some(isOfSchema),
+      schema_warnings: [...errors, ...warnings].filter(isOfSchema).map(({ message }) => message),
     })),
     summary: {
       successful: result.errors.length === 0,
@@ -107,9 +136,19 @@ function toJson(result: LoadResult): string {
       required_engine_version: result.requiredEngineVersion ?? null,
       events: ruleSet === undefined ? [] : [...ruleNeeds(ruleSet)].sort(),
       events_not_seen: ruleSet === undefined ? [] : unseenEvents(ruleSet),
+      falco: {
+        engine: formatVersion(engine),
+        loads: ruleSet !== undefined && notes.length === 0,
+        notes,
+      },
     },
   };
   return `${JSON.stringify(document, undefined, 2)}\n`;
+}
+
+/** What is wrong with the shape of a file: keys, kinds of items, types of values. */
+function isOfSchema({ code }: Diagnostic): boolean {
+  return ['LOAD_ERR_YAML_VALIDATE', 'LOAD_UNKNOWN_ITEM', 'LOAD_UNKNOWN_KEY'].includes(code);
 }
 
 function diagnosticJson(found: Diagnostic): object {

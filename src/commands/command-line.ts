@@ -109,7 +109,7 @@ async function run(
     }
     case 'check': {
       const { runCheck } = await import('./check.ts');
-      return await runCheck({ files: operands, json }, io);
+      return await runCheck({ files: operands, json, engine: textOf(values['engine']) }, io);
     }
     case 'explain': {
       const { runExplain } = await import('./explain.ts');

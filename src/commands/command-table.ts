@@ -93,10 +93,19 @@ export const COMMANDS = {
     operands: 'FILE…',
     description: [
       'Later files build on earlier ones; a folder stands for the *.yaml files in it, by name. With --json: Falco’s falco_load_results, one a file, with lines and columns from 1, and a summary.',
+      'varvel takes more than Falco: fields of its own, and escapes of Falco’s newer parser. With --engine, what a Falco of that engine would not load is told too; --json tells it of 0.62.0 (Falco 0.44) in any case.',
     ],
-    options: JSON_OPTION,
+    options: {
+      ...JSON_OPTION,
+      engine: {
+        type: 'string',
+        value: 'VERSION',
+        help: 'would a Falco of this engine load them, such as 0.62.0',
+      },
+    },
     examples: [
       ['varvel check rules.yaml', 'one file'],
+      ['varvel check --engine 0.62.0 rules.yaml', 'would Falco 0.44 load it too?'],
       [
         'varvel check manifests/rules/varvel_rules.yaml my-rules.yaml',
         'files that build on each other',
@@ -104,7 +113,7 @@ export const COMMANDS = {
     ],
     exitCodes: [
       [0, 'the files load'],
-      [1, 'they have errors'],
+      [1, 'they have errors, or a Falco of --engine would not load them'],
       [2, 'the command line is wrong, or a file cannot be read'],
     ],
   },

@@ -33,6 +33,18 @@ const FIELDS: ReadonlyMap<string, FieldDefinition> = new Map(
 /** All field names, for suggestions. */
 export const FIELD_NAMES: readonly string[] = [...FIELDS.keys()];
 
+/** Fields of other classes that are ours: their descriptions say so. */
+const OWN: ReadonlySet<string> = new Set(
+  [...FIELDS.values()]
+    .filter(({ description }) => description.includes('(our own)'))
+    .map(({ name }) => name),
+);
+
+/** No Falco has the field. */
+export function isOwnField(name: string): boolean {
+  return name.startsWith('app.') || OWN.has(name);
+}
+
 /** A field and what a name with an argument after a dot says of it. */
 export interface FoundField {
   readonly field: FieldDefinition;

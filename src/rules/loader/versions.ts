@@ -45,7 +45,8 @@ function isCompatible(version: Version, wanted: Version): boolean {
   return version.major === wanted.major && !isOlder(version, wanted);
 }
 
-function parseVersion(text: string): Version | undefined {
+/** `0.62.0`, with anything after it; undefined for what is no such version. */
+export function parseVersion(text: string): Version | undefined {
   const match = /^\s*(\d{1,9})\.(\d{1,9})\.(\d{1,9})/.exec(text);
   if (match === null) return undefined;
   return { major: Number(match[1]), minor: Number(match[2]), patch: Number(match[3]) };

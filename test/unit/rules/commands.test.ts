@@ -89,6 +89,64 @@ describe('varvel check', () => {
     assert.match(io.out, /: ok: .* 0 errors, 2 warnings\.\n$/);
   });
 
+  test('what a Falco would not load: of --engine, and in any case in JSON', async () => {
+    const own = file(
+      'own.yaml',
+      GOOD.replace('evt.type = openat', 'evt.type = openat and app.name = x'),
+    );
+    const escaped = file(
+      'escaped.yaml',
+      GOOD.replace('= openat', '= openat and proc.args contains "\\x41"'),
+    );
+    const ask = async (path: string, engine: string | undefined, json = false) => {
+      const io = new Recorder();
+      return {
+        exit: await runCheck({ files: [path], json, engine }, io),
+        out: io.out,
+        err: io.err,
+      };
+    };
+    const old = await ask(escaped, '0.62.0');
+    assert.equal(old.exit, 1);
+    assert.match(
+      old.out,
+      /A Falco of engine 0\.62\.0 would not load them:\n.*escaped\.yaml:\d+: rule "r" has an escape \\xHH, which that engine refuses\n$/,
+    );
+    const newer = await ask(escaped, '0.63.0');
+    assert.deepEqual(
+      [newer.exit, newer.out.split('\n').at(-2)],
+      [0, 'A Falco of engine 0.63.0 would load them.'],
+    );
+    const ours = await ask(own, '0.63.0');
+    assert.equal(ours.exit, 1);
+    assert.match(ours.out, /rule "r" has app\.name, which no Falco has\n$/);
+    // Without the option it says nothing, and loads.
+    assert.equal((await ask(own, undefined)).exit, 0);
+    const { summary, falco_load_results: files } = JSON.parse(
+      (await ask(own, undefined, true)).out,
+    ) as {
+      summary: { falco: { engine: string; loads: boolean; notes: { item: string }[] } };
+      falco_load_results: { schema_valid: boolean; schema_warnings: string[] }[];
+    };
+    assert.deepEqual(
+      [summary.falco.engine, summary.falco.loads, summary.falco.notes.length],
+      ['0.62.0', false, 1],
+    );
+    assert.deepEqual([files[0]?.schema_valid, files[0]?.schema_warnings], [true, []]);
+    const misspelt = file('misspelt.yaml', `${GOOD}  prio: x\n`);
+    const shape = JSON.parse((await ask(misspelt, undefined, true)).out) as typeof JSON & {
+      falco_load_results: { schema_valid: boolean; schema_warnings: string[] }[];
+    };
+    const [only] = shape.falco_load_results;
+    assert.equal(only?.schema_valid, false);
+    assert.match(only.schema_warnings[0] ?? '', /^unknown key 'prio'/);
+    const wrong = await ask(own, 'newest');
+    assert.deepEqual(
+      [wrong.exit, wrong.err],
+      [2, '--engine newest: an engine version is such as 0.62.0.\n'],
+    );
+  });
+
   test('1: errors, with place and caret', async () => {
     const path = file('bad.yaml', GOOD.replace('openat', 'opnat'));
     const { exit, io } = await check([path]);
@@ -146,6 +204,8 @@ describe('varvel check', () => {
         {
           name: path,
           successful: false,
+          schema_valid: false,
+          schema_warnings: ["unknown key 'prio': did you mean 'priority'?"],
           errors: [
             {
               code: 'LOAD_ERR_COMPILE_CONDITION',
@@ -192,6 +252,7 @@ describe('varvel check', () => {
         required_engine_version: null,
         events: [],
         events_not_seen: [],
+        falco: { engine: '0.62.0', loads: false, notes: [] },
       },
     });
   });
@@ -227,6 +288,7 @@ describe('varvel check', () => {
       required_engine_version: '0.31.0',
       events: ['openat'],
       events_not_seen: [],
+      falco: { engine: '0.62.0', loads: true, notes: [] },
     });
     const missing = await checkJson([join(folder, 'no.yaml')]);
     assert.equal(missing.exit, 2);
