@@ -5,7 +5,9 @@ import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { compileGlob } from '../../src/rules/compile/glob.ts';
 import { lowerAscii, upperAscii } from '../../src/rules/compile/letters.ts';
+import { compilePathMatch } from '../../src/rules/compile/path-match.ts';
 import { compileRegex } from '../../src/rules/compile/regex.ts';
+import { anyNetContains, netContains, parseIp, parseNet } from '../../src/rules/fields/ip.ts';
 import { includesText } from '../../src/rules/compile/search.ts';
 import { decodeText, encodeText } from '../../src/shared/text.ts';
 import { runs } from '../support/runs.ts';
@@ -155,4 +157,66 @@ test('only ASCII letters change their case', () => {
     }),
     RUNS,
   );
+});
+
+test('pmatch finds what its definition finds, whatever paths stand together', () => {
+  const component = fc.constantFrom('a', 'b', 'ab', '*', 'a*', '?', '[ab]', '');
+  const path = fc.array(component, { maxLength: 4 }).map((parts) => `/${parts.join('/')}`);
+  const components = (text: string): string[] => text.split('/').filter((part) => part !== '');
+  const below = (text: string, prefix: string): boolean => {
+    const [parts, wanted] = [components(text), components(prefix)];
+    return (
+      wanted.length <= parts.length &&
+      wanted.every((one, at) =>
+        /[?*[]/.test(one) ? compileGlob(one).test(parts[at]!) : one === parts[at],
+      )
+    );
+  };
+  let matches = 0;
+  fc.assert(
+    fc.property(
+      fc.array(path, { maxLength: 6 }),
+      fc.array(path, { minLength: 1, maxLength: 8 }),
+      (paths, values) => {
+        const test = compilePathMatch(paths);
+        for (const text of values) {
+          const expected = paths.some((prefix) => below(text, prefix));
+          if (expected) matches += 1;
+          assert.equal(test(text), expected, JSON.stringify([paths, text]));
+        }
+      },
+    ),
+    RUNS,
+  );
+  assert.ok(matches > RUNS.numRuns / 4, String(matches));
+});
+
+test('many networks find what each of them finds', () => {
+  const word = fc.constantFrom(0, 1, 127, 128, 254, 255);
+  const v4 = fc.tuple(word, word, word, word).map((bytes) => bytes.join('.'));
+  const v6 = fc
+    .tuple(word, word, word, word)
+    .map((groups) => `2001:db8:${groups.map((one) => (one * 257).toString(16)).join(':')}::1`);
+  const net = fc.oneof(
+    fc.tuple(v4, fc.integer({ min: 0, max: 32 })).map((parts) => parts.join('/')),
+    fc.tuple(v6, fc.integer({ min: 1, max: 128 })).map((parts) => parts.join('/')),
+  );
+  let matches = 0;
+  fc.assert(
+    fc.property(
+      fc.array(net, { minLength: 9, maxLength: 40 }),
+      fc.array(fc.oneof(v4, v6), { minLength: 1, maxLength: 8 }),
+      (texts, addresses) => {
+        const nets = texts.map((text) => parseNet(text)!);
+        const contain = anyNetContains(nets);
+        for (const address of addresses.map((text) => parseIp(text)!)) {
+          const expected = nets.some((one) => netContains(one, address));
+          if (expected) matches += 1;
+          assert.equal(contain(address), expected);
+        }
+      },
+    ),
+    RUNS,
+  );
+  assert.ok(matches > RUNS.numRuns / 4, String(matches));
 });

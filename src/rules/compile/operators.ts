@@ -2,7 +2,7 @@ import type { Operator } from '../language/ast.ts';
 import { addressOf } from '../fields/descriptor.ts';
 import type { Value, ValueKind } from '../fields/field.ts';
 import { encodeText } from '../../shared/text.ts';
-import { netContains, parseNet } from '../fields/ip.ts';
+import { anyNetContains, parseNet } from '../fields/ip.ts';
 import { MAX_CONSTANT_BYTES } from './constant.ts';
 import { compileGlob } from './glob.ts';
 import { lowerAscii } from './letters.ts';
@@ -98,9 +98,10 @@ function ordered(
 
 function netPredicate(values: readonly Value[]): Predicate {
   const nets = values.map((value) => parseNet(String(value))).filter((net) => net !== undefined);
+  const contain = anyNetContains(nets);
   return (value) => {
     const address = addressOf(String(value));
-    return address !== undefined && nets.some((net) => netContains(net, address));
+    return address !== undefined && contain(address);
   };
 }
 

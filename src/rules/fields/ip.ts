@@ -62,6 +62,40 @@ export function netContains(net: IpNet, address: IpAddress): boolean {
   return true;
 }
 
+/** Up to so many blocks are looked at one by one. */
+const FEW_NETS = 8;
+
+/**
+ * Whether an address is in one of the blocks. Takes one look for each length of prefix that there is, at most 33 for IPv4 and
+ * 129 for IPv6, however many blocks there are.
+ */
+export function anyNetContains(nets: readonly IpNet[]): (address: IpAddress) => boolean {
+  if (nets.length <= FEW_NETS) return (address) => nets.some((net) => netContains(net, address));
+  /** By version and length, the blocks' own bits. */
+  const byLength: Readonly<Record<4 | 6, Map<number, Set<number | string>>>> = {
+    4: new Map(),
+    6: new Map(),
+  };
+  for (const { address, prefixLength } of nets) {
+    const lengths = byLength[address.version];
+    const blocks = lengths.get(prefixLength) ?? new Set();
+    lengths.set(prefixLength, blocks.add(leadingBits(address, prefixLength)));
+  }
+  return (address) => {
+    for (const [length, blocks] of byLength[address.version])
+      if (blocks.has(leadingBits(address, length))) return true;
+    return false;
+  };
+}
+
+/** Of an IPv4 address as a number. */
+function leadingBits({ version, words }: IpAddress, length: number): number | string {
+  const masked = (word: number, bits: number): number =>
+    bits <= 0 ? 0 : bits >= 32 ? word >>> 0 : (word & (-1 << (32 - bits))) >>> 0;
+  if (version === 4) return masked(words[3], length);
+  return words.map((word, index) => masked(word, length - index * 32)).join();
+}
+
 /** One spelling for each address: dotted for IPv4, RFC 5952 for IPv6. */
 export function formatIp(address: IpAddress): string {
   const { words } = address;
