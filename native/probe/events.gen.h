@@ -113,59 +113,60 @@
 #define EVENT_OPEN_BY_HANDLE_AT 32
 #define EVENT_MOUNT 33
 #define EVENT_UMOUNT2 34
-#define EVENT_MOVE_MOUNT 35
-#define EVENT_FSOPEN 36
-#define EVENT_PIVOT_ROOT 37
-#define EVENT_CHDIR 38
-#define EVENT_FCHDIR 39
-#define EVENT_CHROOT 40
-#define EVENT_MEMFD_CREATE 41
-#define EVENT_MMAP 42
-#define EVENT_MPROTECT 43
-#define EVENT_PROCESS_VM_READV 44
-#define EVENT_PROCESS_VM_WRITEV 45
-#define EVENT_DUP 46
-#define EVENT_DUP2 47
-#define EVENT_DUP3 48
-#define EVENT_PIDFD_GETFD 49
-#define EVENT_PIDFD_OPEN 50
-#define EVENT_USERFAULTFD 51
-#define EVENT_IO_URING_SETUP 52
-#define EVENT_IO_URING_ENTER 53
-#define EVENT_IO_URING_REGISTER 54
-#define EVENT_SOCKET 55
-#define EVENT_CONNECT 56
-#define EVENT_BIND 57
-#define EVENT_LISTEN 58
-#define EVENT_ACCEPT 59
-#define EVENT_ACCEPT4 60
-#define EVENT_SENDTO 61
-#define EVENT_SENDMSG 62
-#define EVENT_SENDMMSG 63
-#define EVENT_RECVFROM 64
-#define EVENT_RECVMSG 65
-#define EVENT_RECVMMSG 66
-#define EVENT_PTRACE 67
-#define EVENT_KILL 68
-#define EVENT_TKILL 69
-#define EVENT_TGKILL 70
-#define EVENT_PRCTL 71
-#define EVENT_SETNS 72
-#define EVENT_UNSHARE 73
-#define EVENT_SETSID 74
-#define EVENT_SETPGID 75
-#define EVENT_CAPSET 76
-#define EVENT_SETUID 77
-#define EVENT_SETGID 78
-#define EVENT_SETREUID 79
-#define EVENT_SETREGID 80
-#define EVENT_SETRESUID 81
-#define EVENT_SETRESGID 82
-#define EVENT_KEYCTL 83
-#define EVENT_BPF 84
-#define EVENT_INIT_MODULE 85
-#define EVENT_FINIT_MODULE 86
-#define EVENT_DELETE_MODULE 87
+#define EVENT_OPEN_TREE 35
+#define EVENT_MOVE_MOUNT 36
+#define EVENT_FSOPEN 37
+#define EVENT_PIVOT_ROOT 38
+#define EVENT_CHDIR 39
+#define EVENT_FCHDIR 40
+#define EVENT_CHROOT 41
+#define EVENT_MEMFD_CREATE 42
+#define EVENT_MMAP 43
+#define EVENT_MPROTECT 44
+#define EVENT_PROCESS_VM_READV 45
+#define EVENT_PROCESS_VM_WRITEV 46
+#define EVENT_DUP 47
+#define EVENT_DUP2 48
+#define EVENT_DUP3 49
+#define EVENT_PIDFD_GETFD 50
+#define EVENT_PIDFD_OPEN 51
+#define EVENT_USERFAULTFD 52
+#define EVENT_IO_URING_SETUP 53
+#define EVENT_IO_URING_ENTER 54
+#define EVENT_IO_URING_REGISTER 55
+#define EVENT_SOCKET 56
+#define EVENT_CONNECT 57
+#define EVENT_BIND 58
+#define EVENT_LISTEN 59
+#define EVENT_ACCEPT 60
+#define EVENT_ACCEPT4 61
+#define EVENT_SENDTO 62
+#define EVENT_SENDMSG 63
+#define EVENT_SENDMMSG 64
+#define EVENT_RECVFROM 65
+#define EVENT_RECVMSG 66
+#define EVENT_RECVMMSG 67
+#define EVENT_PTRACE 68
+#define EVENT_KILL 69
+#define EVENT_TKILL 70
+#define EVENT_TGKILL 71
+#define EVENT_PRCTL 72
+#define EVENT_SETNS 73
+#define EVENT_UNSHARE 74
+#define EVENT_SETSID 75
+#define EVENT_SETPGID 76
+#define EVENT_CAPSET 77
+#define EVENT_SETUID 78
+#define EVENT_SETGID 79
+#define EVENT_SETREUID 80
+#define EVENT_SETREGID 81
+#define EVENT_SETRESUID 82
+#define EVENT_SETRESGID 83
+#define EVENT_KEYCTL 84
+#define EVENT_BPF 85
+#define EVENT_INIT_MODULE 86
+#define EVENT_FINIT_MODULE 87
+#define EVENT_DELETE_MODULE 88
 
 struct rec_header {
 	__u32 len;
@@ -344,7 +345,7 @@ _Static_assert(sizeof(struct rec_call) == 160, "call");
 _Static_assert(sizeof(struct rec_cgroup) == 32, "cgroup");
 
 /* their tracepoints, as attach() takes them */
-#define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chdir", "sys_fchdir", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_sendmmsg", "sys_recvfrom", "sys_recvmsg", "sys_recvmmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_setsid", "sys_setpgid", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"
+#define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_open_tree", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chdir", "sys_fchdir", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_sendmmsg", "sys_recvfrom", "sys_recvmsg", "sys_recvmmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_setsid", "sys_setpgid", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"
 
 #define CALL_SPECS \
 	[88] = { EVENT_SYMLINK, 0, { 1, 2, 0 }, { 0, 7, 0 }, 0, 0, 0, 0, 0 }, \
@@ -372,6 +373,7 @@ _Static_assert(sizeof(struct rec_cgroup) == 32, "cgroup");
 	[304] = { EVENT_OPEN_BY_HANDLE_AT, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
 	[165] = { EVENT_MOUNT, 0, { 1, 2, 3 }, { 0, 7, 0 }, 0, 0, 0, 0, 0 }, \
 	[166] = { EVENT_UMOUNT2, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[428] = { EVENT_OPEN_TREE, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[429] = { EVENT_MOVE_MOUNT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0 }, \
 	[430] = { EVENT_FSOPEN, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[155] = { EVENT_PIVOT_ROOT, CALL_NEW_ROOT | 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
@@ -434,7 +436,7 @@ _Static_assert(sizeof(struct rec_cgroup) == 32, "cgroup");
 #define COMPAT_SOCKETCALL 8192
 #define COMPAT_ONE_ARGUMENT 16384
 /* every hook of a system call, and its number */
-#define HOOK_NUMBERS { "sys_open", 2 }, { "sys_creat", 85 }, { "sys_openat", 257 }, { "sys_openat2", 437 }, { "sys_execve", 59 }, { "sys_execveat", 322 }, { "sys_symlink", 88 }, { "sys_symlinkat", 266 }, { "sys_link", 86 }, { "sys_linkat", 265 }, { "sys_unlink", 87 }, { "sys_unlinkat", 263 }, { "sys_rmdir", 84 }, { "sys_rename", 82 }, { "sys_renameat", 264 }, { "sys_renameat2", 316 }, { "sys_mkdir", 83 }, { "sys_mkdirat", 258 }, { "sys_chmod", 90 }, { "sys_fchmod", 91 }, { "sys_fchmodat", 268 }, { "sys_fchmodat2", 452 }, { "sys_chown", 92 }, { "sys_lchown", 94 }, { "sys_fchown", 93 }, { "sys_fchownat", 260 }, { "sys_mknod", 133 }, { "sys_mknodat", 259 }, { "sys_open_by_handle_at", 304 }, { "sys_mount", 165 }, { "sys_umount", 166 }, { "sys_move_mount", 429 }, { "sys_fsopen", 430 }, { "sys_pivot_root", 155 }, { "sys_chdir", 80 }, { "sys_fchdir", 81 }, { "sys_chroot", 161 }, { "sys_memfd_create", 319 }, { "sys_mmap", 9 }, { "sys_mprotect", 10 }, { "sys_process_vm_readv", 310 }, { "sys_process_vm_writev", 311 }, { "sys_dup", 32 }, { "sys_dup2", 33 }, { "sys_dup3", 292 }, { "sys_pidfd_getfd", 438 }, { "sys_pidfd_open", 434 }, { "sys_userfaultfd", 323 }, { "sys_io_uring_setup", 425 }, { "sys_io_uring_enter", 426 }, { "sys_io_uring_register", 427 }, { "sys_socket", 41 }, { "sys_connect", 42 }, { "sys_bind", 49 }, { "sys_listen", 50 }, { "sys_accept", 43 }, { "sys_accept4", 288 }, { "sys_sendto", 44 }, { "sys_sendmsg", 46 }, { "sys_sendmmsg", 307 }, { "sys_recvfrom", 45 }, { "sys_recvmsg", 47 }, { "sys_recvmmsg", 299 }, { "sys_ptrace", 101 }, { "sys_kill", 62 }, { "sys_tkill", 200 }, { "sys_tgkill", 234 }, { "sys_prctl", 157 }, { "sys_setns", 308 }, { "sys_unshare", 272 }, { "sys_setsid", 112 }, { "sys_setpgid", 109 }, { "sys_capset", 126 }, { "sys_setuid", 105 }, { "sys_setgid", 106 }, { "sys_setreuid", 113 }, { "sys_setregid", 114 }, { "sys_setresuid", 117 }, { "sys_setresgid", 119 }, { "sys_keyctl", 250 }, { "sys_bpf", 321 }, { "sys_init_module", 175 }, { "sys_finit_module", 313 }, { "sys_delete_module", 176 }
+#define HOOK_NUMBERS { "sys_open", 2 }, { "sys_creat", 85 }, { "sys_openat", 257 }, { "sys_openat2", 437 }, { "sys_execve", 59 }, { "sys_execveat", 322 }, { "sys_symlink", 88 }, { "sys_symlinkat", 266 }, { "sys_link", 86 }, { "sys_linkat", 265 }, { "sys_unlink", 87 }, { "sys_unlinkat", 263 }, { "sys_rmdir", 84 }, { "sys_rename", 82 }, { "sys_renameat", 264 }, { "sys_renameat2", 316 }, { "sys_mkdir", 83 }, { "sys_mkdirat", 258 }, { "sys_chmod", 90 }, { "sys_fchmod", 91 }, { "sys_fchmodat", 268 }, { "sys_fchmodat2", 452 }, { "sys_chown", 92 }, { "sys_lchown", 94 }, { "sys_fchown", 93 }, { "sys_fchownat", 260 }, { "sys_mknod", 133 }, { "sys_mknodat", 259 }, { "sys_open_by_handle_at", 304 }, { "sys_mount", 165 }, { "sys_umount", 166 }, { "sys_open_tree", 428 }, { "sys_move_mount", 429 }, { "sys_fsopen", 430 }, { "sys_pivot_root", 155 }, { "sys_chdir", 80 }, { "sys_fchdir", 81 }, { "sys_chroot", 161 }, { "sys_memfd_create", 319 }, { "sys_mmap", 9 }, { "sys_mprotect", 10 }, { "sys_process_vm_readv", 310 }, { "sys_process_vm_writev", 311 }, { "sys_dup", 32 }, { "sys_dup2", 33 }, { "sys_dup3", 292 }, { "sys_pidfd_getfd", 438 }, { "sys_pidfd_open", 434 }, { "sys_userfaultfd", 323 }, { "sys_io_uring_setup", 425 }, { "sys_io_uring_enter", 426 }, { "sys_io_uring_register", 427 }, { "sys_socket", 41 }, { "sys_connect", 42 }, { "sys_bind", 49 }, { "sys_listen", 50 }, { "sys_accept", 43 }, { "sys_accept4", 288 }, { "sys_sendto", 44 }, { "sys_sendmsg", 46 }, { "sys_sendmmsg", 307 }, { "sys_recvfrom", 45 }, { "sys_recvmsg", 47 }, { "sys_recvmmsg", 299 }, { "sys_ptrace", 101 }, { "sys_kill", 62 }, { "sys_tkill", 200 }, { "sys_tgkill", 234 }, { "sys_prctl", 157 }, { "sys_setns", 308 }, { "sys_unshare", 272 }, { "sys_setsid", 112 }, { "sys_setpgid", 109 }, { "sys_capset", 126 }, { "sys_setuid", 105 }, { "sys_setgid", 106 }, { "sys_setreuid", 113 }, { "sys_setregid", 114 }, { "sys_setresuid", 117 }, { "sys_setresgid", 119 }, { "sys_keyctl", 250 }, { "sys_bpf", 321 }, { "sys_init_module", 175 }, { "sys_finit_module", 313 }, { "sys_delete_module", 176 }
 
 /* by number on ia32: the number on x86-64, and COMPAT_* */
 #define CALL_NR32 \
@@ -469,6 +471,7 @@ _Static_assert(sizeof(struct rec_cgroup) == 32, "cgroup");
 	[342] = 304, \
 	[21] = 165, \
 	[52] = 166, \
+	[428] = 428, \
 	[429] = 429, \
 	[430] = 430, \
 	[217] = 155, \

@@ -205,6 +205,11 @@ export const CALLS = [
     ],
     { hook: 'umount' },
   ),
+  other('open_tree', 428, 428, PATH_AT, [
+    AT('dirfd', 1),
+    ['path', 'FSRELPATH', 'p1'],
+    ['flags', 'FLAGS32', 'OPEN_TREE:u3'],
+  ]),
   other('move_mount', 429, 429, { strings: [2, 4], dirs: [1, 3] }, [
     ['olddirfd', 'FD', 'i1'],
     ['oldpath', 'FSRELPATH', 'p1'],

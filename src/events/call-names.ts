@@ -91,6 +91,14 @@ const FLAGS = {
     [4, 'EXPIRE'],
     [8, 'NOFOLLOW'],
   ],
+  OPEN_TREE: [
+    [1, 'OPEN_TREE_CLONE'],
+    [0x100, 'AT_SYMLINK_NOFOLLOW'],
+    [0x800, 'AT_NO_AUTOMOUNT'],
+    [0x1000, 'AT_EMPTY_PATH'],
+    [0x8000, 'AT_RECURSIVE'],
+    [0x80000, 'OPEN_TREE_CLOEXEC'],
+  ],
   MOVE_MOUNT: [
     [1, 'MOVE_MOUNT_F_SYMLINKS'],
     [2, 'MOVE_MOUNT_F_AUTOMOUNTS'],

@@ -110,7 +110,7 @@ test('an attack of 50 lines is one page, two apps are two, what is forged or har
   assert.equal(shop.text, 'varvel detection: Sensitive file read (Warning) in acme.prod.shop');
   const line = JSON.parse(shop.line) as { rule: string; output: string; seq: number };
   assert.equal(line.rule, 'Sensitive file read');
-  assert.match(line.output, /try=0 \\ \n forged$/);
+  assert.match(line.output, /try=0 \\ \\n forged$/);
   assert.equal(pager.webhook.requests.at(-1)!.path, '/hook?a=%27b%27&c=$(d)');
 });
 

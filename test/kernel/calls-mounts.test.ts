@@ -8,6 +8,9 @@ import type { Step } from '../support/kernel-probe.ts';
 const AT_FDCWD = -100;
 const CLONE_NEWNS = 0x20000;
 const FSCONFIG_CMD_CREATE = 6;
+const OPEN_TREE_CLONE = 1;
+const OPEN_TREE_CLOEXEC = 0x80000;
+const AT_RECURSIVE = 0x8000;
 const FSOPEN_CLOEXEC = 1;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const MOVE_MOUNT_T_SYMLINKS = 0x10;
@@ -110,6 +113,26 @@ describe('calls of mounts', () => {
       newpath: join(dir, 'x'),
       flags: 'MOVE_MOUNT_T_SYMLINKS',
     });
+    run.end();
+  });
+
+  test('open_tree', async () => {
+    const { dir } = suite;
+    const run = await suite.run(
+      PRIVATE,
+      callFd('openat', AT_FDCWD, text(dir), O_DIRECTORY, 0),
+      callFd('open_tree', '@', text('.'), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE),
+      call('open_tree', AT_FDCWD, text('/no/such'), 0),
+    );
+    const directory = run.result('openat').ret;
+    run.check('mount', ROOT_PRIVATE);
+    run.check('open_tree', ({ ret }) => ({
+      res: ret,
+      dirfd: directory,
+      path: dir,
+      flags: 'OPEN_TREE_CLONE|AT_RECURSIVE|OPEN_TREE_CLOEXEC',
+    }));
+    run.check('open_tree', { res: ENOENT, dirfd: 'AT_FDCWD', path: '/no/such', flags: '' });
     run.end();
   });
 

@@ -18,7 +18,7 @@ static const struct {
     CALL(unshare), CALL(capset), CALL(setsid), CALL(setpgid), CALL(setuid), CALL(setgid), CALL(setreuid), CALL(setregid), CALL(setresuid),
     CALL(setresgid), CALL(keyctl), CALL(bpf), CALL(init_module), CALL(finit_module), CALL(delete_module),
     // Without an event: to prepare
-    CALL(open), CALL(openat), CALL(close), CALL(epoll_create1), {"fsconfig", 431}, {"fsmount", 432}, CALL(umask), CALL(munmap), CALL(shutdown),
+    CALL(open), CALL(openat), CALL(close), CALL(epoll_create1), {"fsconfig", 431}, {"fsmount", 432}, {"open_tree", 428}, CALL(umask), CALL(munmap), CALL(shutdown),
     CALL(setsockopt), CALL(getsockopt),
 };
 

@@ -27,7 +27,7 @@ export const TOPICS = {
     ...['chmod', 'fchmod', 'fchmodat', 'chown', 'lchown', 'fchown', 'fchownat'],
     ...['open_by_handle_at'],
   ],
-  mounts: ['mount', 'umount2', 'move_mount', 'fsopen', 'pivot_root', 'chroot'],
+  mounts: ['mount', 'umount2', 'open_tree', 'move_mount', 'fsopen', 'pivot_root', 'chroot'],
   directories: ['chdir', 'fchdir'],
   memory: [
     ...['memfd_create', 'mmap', 'mprotect', 'process_vm_readv', 'process_vm_writev'],
