@@ -223,7 +223,8 @@ export class Pretty {
     ].join('');
     const said = output.replace(FALCO_START, '');
     const cut = said.length > MAX_SHOWN_CHARS ? '…' : '';
-    const text = escapeText(said.slice(0, MAX_SHOWN_CHARS)) + cut;
+    // The agent's own is one visible line already; whatever else it holds is made so.
+    const text = escapeHidden(said.slice(0, MAX_SHOWN_CHARS)) + cut;
     const body = hardWrap(text, columns - INDENT.length).map((line) => `${INDENT}${line}`);
     return `${[head, ...body.map((line) => (own ? this.#paint('2', line) : line))].join('\n')}\n`;
   }

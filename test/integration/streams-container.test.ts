@@ -34,7 +34,7 @@ for (const driver of ['json-file', 'local'] as const) {
     release(app);
     await until('the app goes on', async () => (await logLines(app)).includes('after'));
     const { index, lines, line } = await theLine(app, delivery.seq);
-    assert.ok(line.output.endsWith('a\nb\u001b[31m"'));
+    assert.ok(line.output.endsWith('a\\nb\\x1b[31m"'), line.output);
     assert.equal(lines.indexOf('before') < index && index < lines.indexOf('after'), true);
     assert.deepEqual(
       lines.filter((text) => text !== ''),

@@ -1,5 +1,5 @@
 import type { Priority } from '../../rules/detection.ts';
-import { escapeText } from '../../streams/escape.ts';
+import { escapeHidden } from '../../streams/escape.ts';
 import { readFalcoDetection } from '../read-detection.ts';
 import type { ReadDetection, ReadLineage } from '../read-detection.ts';
 import type { ReadLogLine } from '../read-log-line.ts';
@@ -142,7 +142,7 @@ function ofJson(read: ReadDetection, falco: boolean): What {
     form: falco ? 'falco' : 'json',
     ...{ rule, priority, tags, app, hostname, id, seq, lineage, fields },
     own: !falco && source === 'varvel',
-    output: escapeText(output.replace(FALCO_START, '')),
+    output: escapeHidden(output.replace(FALCO_START, '')),
     container: typeof container === 'string' ? container : undefined,
   };
 }

@@ -1,4 +1,4 @@
-import { escapeText } from '../../streams/escape.ts';
+import { escapeHidden, escapeText } from '../../streams/escape.ts';
 import type { Found } from './found.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
@@ -108,8 +108,9 @@ function detection(found: Found, startMs: number, times: Times): Html {
 
 /** Outputs by custom begin with the rule's name, which is right above. */
 function withoutRule(output: string, rule: string): string {
-  const start = `${escapeText(rule)} | `;
-  return output.startsWith(start) ? output.slice(start.length) : output;
+  // In JSON a backslash of it stays one.
+  const start = [escapeText(rule), escapeHidden(rule)].find((it) => output.startsWith(`${it} | `));
+  return start === undefined ? output : output.slice(start.length + ' | '.length);
 }
 
 function signed(ms: number): string {
