@@ -24,6 +24,28 @@ import type { RuleDefinition } from './rule-definitions.ts';
 import { lineAt, MappedText } from './source.ts';
 import type { Place } from './source.ts';
 
+/**
+ * What the same texts came to before: each file is loaded with all those before it, whose texts are mostly what they were. What
+ * throws is done again.
+ */
+export class KnownTexts {
+  readonly #conditions = new Map<string, Condition>();
+  readonly #outputs = new Map<string, OutputFormat>();
+
+  parse(text: string): Condition {
+    const known = this.#conditions.get(text) ?? parse(text);
+    this.#conditions.set(text, known);
+    return known;
+  }
+
+  /** For one and the same source. */
+  compileOutput(text: string, source: FieldSource | undefined): OutputFormat {
+    const known = this.#outputs.get(text) ?? compileOutput(text, source);
+    this.#outputs.set(text, known);
+    return known;
+  }
+}
+
 export interface CompileOptions {
   readonly appendOutput: readonly AppendOutput[];
   /** Nothing was wrong with the items of the files so far. */
@@ -32,6 +54,7 @@ export interface CompileOptions {
   readonly laterNames: ReadonlySet<string>;
   /** Where fields' values come from; the event when undefined. */
   readonly fieldSource: FieldSource | undefined;
+  readonly known?: KnownTexts;
   /** Whether a rule is in force in the end; undefined: as it says itself. */
   readonly isEnabled?: (rule: RuleDefinition) => boolean;
   /** The rules to compile; all when undefined. */
@@ -52,6 +75,7 @@ export class RuleCompiler {
   readonly #options: CompileOptions;
   readonly #filler: ListFiller;
   readonly #macros: Macros;
+  readonly #known: KnownTexts;
   /** Macros and fields that have been told of. */
   readonly #absentInMacros = new Set<string>();
 
@@ -60,7 +84,8 @@ export class RuleCompiler {
     this.#diagnostics = diagnostics;
     this.#options = options;
     this.#filler = new ListFiller(definitions.lists);
-    this.#macros = new Macros(definitions, diagnostics, options);
+    this.#known = options.known ?? new KnownTexts();
+    this.#macros = new Macros(definitions, diagnostics, { ...options, known: this.#known });
   }
 
   /** The rules that are well, in order of definition; each in a step. */
@@ -121,7 +146,7 @@ export class RuleCompiler {
     );
     const compile = (mapped: MappedText): OutputFormat | typeof FAILED => {
       const compiled = this.#attempt(rule, owner, () =>
-        inText(mapped, () => compileOutput(mapped.text, fieldSource)),
+        inText(mapped, () => this.#known.compileOutput(mapped.text, fieldSource)),
       );
       if (compiled === FAILED) return FAILED;
       this.#warnOfDeprecated(mapped, owner);
@@ -192,7 +217,7 @@ export class RuleCompiler {
     return this.#attempt(rule, owner, () => {
       const text = this.#filler.fill(condition);
       return inText(text, () => {
-        const checked = this.#check(parse(text.text), text, owner);
+        const checked = this.#check(this.#known.parse(text.text), text, owner);
         const events = this.#infer(checked);
         this.#warnOfIdle(rule, checked, events, text, owner);
         this.#boundCondition(rule, checked, text);

@@ -5,7 +5,7 @@ import type { FieldSource } from '../compile/read.ts';
 import { UserError } from '../../shared/user-error.ts';
 import type { LoadedRule, RuleSet } from '../rule-set.ts';
 import type { AppendOutput } from './append-output.ts';
-import { RuleCompiler } from './compile-rules.ts';
+import { KnownTexts, RuleCompiler } from './compile-rules.ts';
 import { Definitions } from './definitions.ts';
 import { Diagnostics } from './diagnostics.ts';
 import type { Diagnostic } from './diagnostics.ts';
@@ -84,6 +84,7 @@ export function* loadSteps(
   options: LoadOptions = {},
 ): Generator<undefined, LoadResult> {
   const definitions = new Definitions();
+  const known = new KnownTexts();
   const documents: (YamlNode[] | YamlError)[] = [];
   for (const source of sources) {
     documents.push(parseSource(source));
@@ -114,6 +115,7 @@ export function* loadSteps(
       allRead: errors.size === 0 && reading.errors.length === 0,
       laterNames,
       fieldSource: options.fieldSource,
+      known,
       isEnabled: isEnabledIn(options),
     }).steps();
     // Falco asks for plugins when a file is loaded.

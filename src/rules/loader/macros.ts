@@ -6,7 +6,6 @@ import type { CostBudget } from '../cost/budget.ts';
 import type { Condition, MacroNode, Span } from '../language/ast.ts';
 import { adviceOnName } from '../language/advice.ts';
 import { LanguageError } from '../language/errors.ts';
-import { parse } from '../language/parser.ts';
 import { nearestWord } from '../../shared/nearest.ts';
 import { appended } from './definitions.ts';
 import type { Definitions, MacroDefinition } from './definitions.ts';
@@ -56,6 +55,7 @@ export class Macros {
   readonly #laterNames: ReadonlySet<string>;
   readonly #source: FieldSource | undefined;
   readonly #budget: CostBudget | undefined;
+  readonly #known: { parse(text: string): Condition };
   readonly #parsed = new Map<string, ParsedMacro>();
   readonly #failures = new Map<string, Failure>();
   readonly #checked = new Map<string, CheckedMacro>();
@@ -70,6 +70,7 @@ export class Macros {
       readonly laterNames: ReadonlySet<string>;
       readonly fieldSource: FieldSource | undefined;
       readonly budget?: CostBudget | undefined;
+      readonly known: { parse(text: string): Condition };
     },
   ) {
     this.#definitions = macros;
@@ -78,6 +79,7 @@ export class Macros {
     this.#laterNames = options.laterNames;
     this.#source = options.fieldSource;
     this.#budget = options.budget;
+    this.#known = options.known;
   }
 
   /** Parses all of them, then resolves what they refer to, in the order of definition as Falco does (R11). */
@@ -93,7 +95,7 @@ export class Macros {
     try {
       const text = filler.fill(appended(definition.condition));
       try {
-        const condition = parse(text.text);
+        const condition = this.#known.parse(text.text);
         const inspection = inspect(condition);
         this.#parsed.set(name, { definition, owner, text, condition, inspection });
       } catch (error) {
