@@ -1,4 +1,5 @@
 // The meaning of a condition, written to be read and not to be fast: what the generated code must agree with.
+import { encodeText } from '../../src/shared/text.ts';
 import { isIPv4, isIPv6, BlockList } from 'node:net';
 import type { Checked, Test } from '../../src/rules/compile/checked.ts';
 import type { Value, View } from '../../src/rules/fields/field.ts';
@@ -94,18 +95,18 @@ function compareValues(test: Test, left: Value, right: Value): boolean {
     case 'endswith':
       return text.endsWith(other);
     case 'glob':
-      return other !== '' && globToRegExp(other).test(text);
+      return globToRegExp(other).test(bytes(text));
     case 'iglob':
-      return other !== '' && globToRegExp(fold(other)).test(fold(text));
+      return globToRegExp(fold(other)).test(bytes(fold(text)));
     case 'regex':
       // of the expressions that mean the same in both
-      return other !== '' && new RegExp(`^(?:${other})$`, 'u').test(text);
+      return new RegExp(`^(?:${other})$`, 'u').test(text);
     case 'pmatch': {
       const prefix = other.split('/').filter(Boolean);
       const parts = text.split('/').filter(Boolean);
       return (
         prefix.length <= parts.length &&
-        prefix.every((part, index) => globToRegExp(part).test(parts[index]!))
+        prefix.every((part, index) => globToRegExp(part).test(bytes(parts[index]!)))
       );
     }
     default:
@@ -114,8 +115,7 @@ function compareValues(test: Test, left: Value, right: Value): boolean {
 }
 
 function order(left: Value, right: Value): number {
-  if (typeof left === 'string')
-    return Buffer.compare(Buffer.from(left), Buffer.from(String(right)));
+  if (typeof left === 'string') return Buffer.compare(encodeText(left), encodeText(String(right)));
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
@@ -125,9 +125,11 @@ function fold(text: string): string {
     .join('');
 }
 
-/** Globs without sets: the properties use none. */
+const bytes = (text: string): string => encodeText(text).toString('latin1');
+
+/** Globs without sets: the properties use none. By byte. */
 function globToRegExp(glob: string): RegExp {
-  const source = Array.from(glob).map((char) => {
+  const source = Array.from(bytes(glob)).map((char) => {
     if (char === '*') return '[^]*';
     return char === '?' ? '[^]' : char.replace(/[\\^$.*+?()[\]{}|/]/u, '\\$&');
   });
