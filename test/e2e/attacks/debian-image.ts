@@ -245,7 +245,8 @@ function writeApps(tree: string): void {
   run('git', [...git, 'add', '.']);
   run('git', [...git, 'commit', '-q', '-m', 'first']);
   const bare = join(tree, 'srv/site.git');
-  run('git', ['clone', '-q', '--bare', repository, bare]);
+  // Links between files of an image are none to git: each has an inode of its own once it is read.
+  run('git', ['clone', '-q', '--bare', '--no-hardlinks', repository, bare]);
   writeFileSync(
     join(bare, 'hooks/post-receive'),
     '#!/bin/sh\nset -e\nmkdir -p /tmp/site\ngit --work-tree=/tmp/site checkout -q -f main\n/app/job.sh\n',
