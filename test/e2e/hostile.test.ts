@@ -92,7 +92,9 @@ for (const format of ['json', 'text'] as const) {
         const name = String(parsed.output_fields['fd.name']);
         assert.ok(name.startsWith('/data/a\n{"rule":"forged"'), name);
         assert.ok(name.includes('[FALCO/0]') && name.endsWith('app=victim]end'), name);
-        assert.ok(parsed.output.includes(escapeHidden(name)), parsed.output);
+        // Bytes that are no text are told apart in the output alone.
+        const said = parsed.output.replaceAll(/\\x[89a-f][0-9a-f]/g, '\ufffd');
+        assert.ok(said.includes(escapeHidden(name)), said);
       } else {
         assert.match(
           line,
@@ -169,7 +171,7 @@ test('a forged process name and command line hide nothing and name nobody else',
     }
     for (const line of lines.slice(0, names.length)) {
       assert.equal(line.output_fields['proc.exepath'], '/app', 'the file that the kernel runs');
-      assert.match(String(line.output_fields['proc.cmdline']), / title .* \/etc\/shadow$/);
+      assert.match(String(line.output_fields['proc.cmdline']), / title [^]* \/etc\/shadow$/);
     }
     assert.equal(lines.at(-1)?.output_fields['proc.exepath'], '/bin/busybox');
   } finally {
