@@ -102,7 +102,7 @@ describe('evt', () => {
           result,
           call: makeCall({
             text: (n) => texts[n - 1] ?? '',
-            path: (n) => normalizePath(`/work/${texts[n - 1] ?? ''}`),
+            path: (n) => normalizePath(`/srv/${texts[n - 1] ?? ''}`),
           }),
         }),
       );
@@ -129,22 +129,22 @@ describe('evt', () => {
     for (const type of ['rename', 'renameat', 'renameat2'] as const) {
       all(called(type, ['old', 'new']), {
         'fs.path.name': undefined,
-        'fs.path.source': '/work/old',
+        'fs.path.source': '/srv/old',
         'fs.path.sourceraw': 'old',
-        'fs.path.target': '/work/new',
+        'fs.path.target': '/srv/new',
         'fs.path.targetraw': 'new',
       });
     }
     for (const type of ['link', 'linkat'] as const)
       all(called(type, ['old', 'new']), {
-        'fs.path.source': '/work/new',
-        'fs.path.target': '/work/old',
+        'fs.path.source': '/srv/new',
+        'fs.path.target': '/srv/old',
       });
     for (const type of ['symlink', 'symlinkat'] as const) {
-      const link = { 'fs.path.source': '/work/d/new', 'fs.path.sourceraw': 'd/new' };
+      const link = { 'fs.path.source': '/srv/d/new', 'fs.path.sourceraw': 'd/new' };
       all(called(type, ['../x', 'd/new']), {
         ...link,
-        'fs.path.target': '/work/x',
+        'fs.path.target': '/srv/x',
         'fs.path.targetraw': '../x',
       });
       all(called(type, ['/x//y', 'd/new']), { ...link, 'fs.path.target': '/x/y' });
@@ -157,15 +157,15 @@ describe('evt', () => {
       });
       return read('fs.path.placed', makeSubject(event));
     };
-    assert.deepEqual(placed('rename'), ['/work/new']);
-    assert.deepEqual(placed('renameat2', 1), ['/work/new']);
-    assert.deepEqual(placed('renameat2', 2), ['/work/new', '/work/old'], 'RENAME_EXCHANGE');
+    assert.deepEqual(placed('rename'), ['/srv/new']);
+    assert.deepEqual(placed('renameat2', 1), ['/srv/new']);
+    assert.deepEqual(placed('renameat2', 2), ['/srv/new', '/srv/old'], 'RENAME_EXCHANGE');
     assert.deepEqual(placed('renameat2', 2, -2), []);
-    assert.deepEqual(placed('linkat'), ['/work/new']);
-    assert.deepEqual(placed('symlink'), ['/work/new']);
+    assert.deepEqual(placed('linkat'), ['/srv/new']);
+    assert.deepEqual(placed('symlink'), ['/srv/new']);
     assert.deepEqual(placed('mount'), []);
     assert.deepEqual(placed('unlink'), []);
-    all(called('mount', ['none', 'm']), { 'fs.path.source': 'none', 'fs.path.target': '/work/m' });
+    all(called('mount', ['none', 'm']), { 'fs.path.source': 'none', 'fs.path.target': '/srv/m' });
     const file = makeFile('/etc/x');
     const changed = makeEvent('fchmod', { result: 0, call: makeCall({ fd: 3, file }) });
     all(makeSubject(changed), { 'fs.path.name': '/etc/x', 'fs.path.nameraw': '/etc/x' });
