@@ -82,7 +82,7 @@ export function containerFromCri(found: CriFound): Container {
       plain(container.imageId) ?? (pulled.repository === undefined ? pulled.digest : undefined),
     imageDigest: pulled.repository === undefined ? reference?.digest : pulled.digest,
     labels,
-    podLabels: podLabelsOf(pod),
+    ...(pod === undefined ? {} : { podLabels: podLabelsOf(pod) }),
     privileged: info?.privileged,
     tty: info?.tty,
     initPid: running ? (info?.pid ?? 0) : 0,
@@ -127,10 +127,8 @@ function labelsOf(
 }
 
 /** Without the kubelet's, which tell what `k8s.pod.name` and its kind do. */
-function podLabelsOf(pod: CriPod | undefined): Readonly<Record<string, string>> {
-  const own = Object.entries(pod?.labels ?? {}).filter(
-    ([key]) => !key.startsWith('io.kubernetes.'),
-  );
+function podLabelsOf(pod: CriPod): Readonly<Record<string, string>> {
+  const own = Object.entries(pod.labels).filter(([key]) => !key.startsWith('io.kubernetes.'));
   return boundedLabels(Object.fromEntries(own));
 }
 

@@ -11,6 +11,16 @@ export function ancestor(process: Process, level: number): Process | undefined {
   return found;
 }
 
+/** The oldest process above that is the container's, or itself: what the runtime started. */
+export function firstInContainer(process: Process): Process {
+  let first = process;
+  for (const above of ancestors(process)) {
+    if (!above.inScope) break;
+    first = above;
+  }
+  return first;
+}
+
 /** The ancestors, parent first. */
 export function* ancestors(process: Process): Generator<Process> {
   let found = process.parent;

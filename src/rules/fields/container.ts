@@ -1,5 +1,5 @@
 import type { Container } from '../../apps/identity.ts';
-import { ancestors } from './ancestors.ts';
+import { firstInContainer } from './ancestors.ts';
 import { absent, field, fieldWithReader, future } from './field.ts';
 import { MOUNT_FIELDS } from './container-mounts.ts';
 import { CONTAINER_PROBE_FIELDS } from './probes.ts';
@@ -31,12 +31,7 @@ const startNs = (view: View): bigint | undefined => {
   if (container === undefined) return undefined;
   if (container.startedAtMs !== undefined)
     return BigInt(Math.round(container.startedAtMs)) * 1_000_000n;
-  let first = process;
-  for (const above of ancestors(process)) {
-    if (!above.inScope) break;
-    first = above;
-  }
-  return unixOf(view, first.startBootNs);
+  return unixOf(view, firstInContainer(process).startBootNs);
 };
 
 const DEPRECATED = { deprecated: true };

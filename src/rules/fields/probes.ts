@@ -1,5 +1,5 @@
-import type { Process, ProcessImage } from '../../context/process.ts';
-import { ancestors } from './ancestors.ts';
+import type { ProcessImage } from '../../context/process.ts';
+import { firstInContainer } from './ancestors.ts';
 import { field, future } from './field.ts';
 import type { FieldDefinition, View } from './field.ts';
 
@@ -25,22 +25,12 @@ function probeOf({ container, process }: View): Probe | 'none' | undefined {
   if (details === undefined) return undefined;
   const { healthcheck } = details;
   if (healthcheck === undefined) return 'none';
-  const first = firstOf(process);
+  const first = firstInContainer(process);
   // The runtime runs it: no process of the container can start one that comes from outside.
   if (first.parent?.inScope !== false) return 'none';
   return [first.image, first.previousImage].some((image) => isRun(image, healthcheck))
     ? 'healthcheck'
     : 'none';
-}
-
-/** The oldest process above that is the container's, or itself. */
-function firstOf(process: Process): Process {
-  let first = process;
-  for (const above of ancestors(process)) {
-    if (!above.inScope) break;
-    first = above;
-  }
-  return first;
 }
 
 function isRun(image: ProcessImage | undefined, [exe, ...args]: readonly string[]): boolean {
