@@ -43,6 +43,8 @@ export class Definitions {
   readonly plugins: PluginAlternatives[] = [];
   /** The newest one that was asked for. */
   engineVersion: Version | undefined;
+  /** Where that was. */
+  enginePlace: Place | undefined;
   /** Macros whose own items are wrong: that they are missing is no error of those that refer to them. */
   readonly brokenMacros = new Set<string>();
   readonly #broken = new Set<string>();
@@ -102,6 +104,7 @@ export class Definitions {
         const version = readEngineVersion(item);
         if (this.engineVersion === undefined || isOlder(this.engineVersion, version)) {
           this.engineVersion = version;
+          this.enginePlace = item.place;
         }
         return;
       }

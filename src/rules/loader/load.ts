@@ -11,7 +11,7 @@ import { Diagnostics } from './diagnostics.ts';
 import type { Diagnostic } from './diagnostics.ts';
 import { readItems } from './items.ts';
 import type { Item } from './items.ts';
-import { selectRules } from './selection.ts';
+import { enabledBy, selectRules } from './selection.ts';
 import type { RuleSelection } from './selection.ts';
 import type { RuleDefinition } from './rule-definitions.ts';
 import type { RuleSource } from './source.ts';
@@ -85,6 +85,7 @@ export function* loadSteps(
 ): Generator<undefined, LoadResult> {
   const definitions = new Definitions();
   const known = new KnownTexts();
+  const isEnabled = isEnabledIn(options);
   const documents: (YamlNode[] | YamlError)[] = [];
   for (const source of sources) {
     documents.push(parseSource(source));
@@ -116,7 +117,7 @@ export function* loadSteps(
       laterNames,
       fieldSource: options.fieldSource,
       known,
-      isEnabled: isEnabledIn(options),
+      isEnabled,
     }).steps();
     // Falco asks for plugins when a file is loaded.
     for (const plugin of definitions.plugins) {
@@ -175,9 +176,9 @@ function isEnabledIn({
   selection = [],
 }: LoadOptions): (rule: RuleDefinition) => boolean {
   const least = PRIORITIES.indexOf(minimumPriority);
+  const isEnabled = enabledBy(selection);
   return ({ name, tags, enabled, priority }) =>
-    PRIORITIES.indexOf(priority) <= least &&
-    selectRules([{ name, tags: [...tags], enabled }], selection)[0]?.enabled === true;
+    PRIORITIES.indexOf(priority) <= least && isEnabled({ name, tags: [...tags], enabled });
 }
 
 function parseSource(source: RuleSource): YamlNode[] | YamlError {

@@ -5,7 +5,7 @@ import type { LoadedRule } from '../rule-set.ts';
 import { appended } from './definitions.ts';
 import type { Definitions } from './definitions.ts';
 import { lineAt } from './source.ts';
-import type { MappedText } from './source.ts';
+import type { MappedText, Place } from './source.ts';
 import { formatVersion, isOlder } from './versions.ts';
 import type { Version } from './versions.ts';
 
@@ -24,7 +24,7 @@ export interface EngineNote {
 
 /** `\xHH` in quotes came with it. */
 const ESCAPES_SINCE: Version = { major: 0, minor: 63, patch: 0 };
-const ESCAPE = /"[^"]*\\x[0-9a-fA-F]{2}|'[^']*\\x[0-9a-fA-F]{2}/;
+const ESCAPE = /(["'])(?:(?!\1)[^\\]|\\[^x])*\\x[0-9a-fA-F]{2}/s;
 
 /** What a Falco of that engine would not load of rules that loaded here, in the order of the rules. */
 export function engineNotes(
@@ -33,11 +33,13 @@ export function engineNotes(
   version: Version,
 ): EngineNote[] {
   const notes: EngineNote[] = [];
-  const { engineVersion } = definitions;
-  if (engineVersion !== undefined && isOlder(version, engineVersion)) {
-    const message = `asks for engine ${formatVersion(engineVersion)}`;
-    notes.push({ file: rules[0]?.file ?? '', line: 1, item: 'required_engine_version', message });
-  }
+  const note = (place: Place, item: string, message: string): void => {
+    const { line } = lineAt(place.source, place.start);
+    notes.push({ file: place.source.name, line, item, message });
+  };
+  const { engineVersion, enginePlace } = definitions;
+  if (engineVersion !== undefined && enginePlace !== undefined && isOlder(version, engineVersion))
+    note(enginePlace, 'required_engine_version', `asks for engine ${formatVersion(engineVersion)}`);
   if (isOlder(version, ESCAPES_SINCE)) {
     const all = [
       ...[...definitions.macros.values()].map((one) => ['macro', one] as const),
@@ -46,9 +48,7 @@ export function engineNotes(
     for (const [kind, { name, condition, place }] of all) {
       const text: MappedText = appended(condition);
       if (!ESCAPE.test(text.text)) continue;
-      const { line } = lineAt(place.source, place.start);
-      const message = 'has an escape \\xHH, which that engine refuses';
-      notes.push({ file: place.source.name, line, item: `${kind} "${name}"`, message });
+      note(place, `${kind} "${name}"`, 'has an escape \\xHH, which that engine refuses');
     }
   }
   for (const rule of rules) {

@@ -26,9 +26,15 @@ export function selectRules<Rule extends Selectable>(
   rules: readonly Rule[],
   selections: readonly RuleSelection[],
 ): Rule[] {
-  const tests = selections.map((one) => ({ enable: one.enable, fits: selects(one) }));
+  const isEnabled = enabledBy(selections);
   return rules.map((one) => {
-    const last = tests.findLast(({ fits }) => fits(one));
-    return last === undefined ? one : { ...one, enabled: last.enable };
+    const enabled = isEnabled(one);
+    return enabled === one.enabled ? one : { ...one, enabled };
   });
+}
+
+/** The same for one rule at a time. */
+export function enabledBy(selections: readonly RuleSelection[]): (one: Selectable) => boolean {
+  const tests = selections.map((one) => ({ enable: one.enable, fits: selects(one) }));
+  return (one) => tests.findLast(({ fits }) => fits(one))?.enable ?? one.enabled;
 }

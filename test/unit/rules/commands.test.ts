@@ -112,6 +112,14 @@ describe('varvel check', () => {
       old.out,
       /A Falco of engine 0\.62\.0 would not load them:\n.*escaped\.yaml:\d+: rule "r" has an escape \\xHH, which that engine refuses\n$/,
     );
+    // A backslash and what looks like an escape: none.
+    const plain = file(
+      'plain.yaml',
+      `- required_engine_version: 0.62.0\n${GOOD.replace('= openat', '= openat and proc.name = "a" and proc.args contains "\\\\\\\\x41"')}`,
+    );
+    assert.equal((await ask(plain, '0.62.0')).exit, 0);
+    const asks = await ask(plain, '0.50.0');
+    assert.match(asks.out, /plain\.yaml:1: required_engine_version asks for engine 0\.62\.0\n$/);
     const newer = await ask(escaped, '0.63.0');
     assert.deepEqual(
       [newer.exit, newer.out.split('\n').at(-2)],
