@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 static const int kSafetyTicks = 3;
-// Batches per turn of the event loop: a flood must not starve timers and sockets.
-static const int kBatchesPerTurn = 4;
+// One turn of the event loop takes batches for so long: a flood must not starve timers and sockets, nor hold lines back.
+static const uint64_t kTurnNs = 10 * 1000 * 1000;
 
 Status Loop::Start(uv_loop_t* loop, Consumer* consumer, probe_state* state, int exec_fd, int bulk_fd, uint8_t* buffer,
                    size_t capacity, uint32_t tick_ms, uint32_t safety_ms, OnBatch on_batch) {
@@ -76,12 +76,18 @@ void Loop::Sleep() {
 }
 
 void Loop::Tick() {
-  bool any = false;
-  for (int i = 0; running_ && i < kBatchesPerTurn && Deliver(); i++) any = true;
+  bool any = false, out_of_time = false;
+  const uint64_t began = uv_hrtime();
+  while (running_ && !out_of_time && Deliver()) {
+    any = true;
+    out_of_time = uv_hrtime() - began > kTurnNs;
+  }
   if (!running_) return;
   if (any || consumer_->Pending()) {
     if (asleep_) Wake();
     empty_ticks_ = 0;
+    // The next turn comes after what else waits, and not a tick later. With 0, libuv before 1.49 would look at nothing else.
+    if (out_of_time) uv_timer_start(&timer_, OnTick, 1, tick_ms_);
     return;
   }
   if (asleep_) {

@@ -57,6 +57,30 @@ class Sequences {
 }
 
 describe('hand-over', () => {
+  test('a flood leaves a turn of the event loop after each 10 ms of work', async () => {
+    await withProbe({ bulkRingBytes: 8 << 20, bufferBytes: 128 << 10 }, async (probe) => {
+      let hadTurn = true;
+      const together: number[] = [];
+      probe.onRecord = (_, at) => {
+        if (at !== 0) return;
+        together.push(hadTurn ? 1 : (together.pop() ?? 0) + 1);
+        hadTurn = false;
+        setImmediate(() => (hadTurn = true));
+        stall(11);
+      };
+      const flood = probe.spawn(probe.mkdir('flood'), ['bursts', '2', 5000, 1, FILE]);
+      await flood.ended();
+      // What is left now comes by drain(), all at once.
+      probe.onRecord = () => undefined;
+      await probe.settle();
+      assert.ok(together.length > 4, `only ${together.length} batches`);
+      assert.deepEqual(
+        together.filter((batches) => batches > 1),
+        [],
+      );
+    });
+  });
+
   test('bursts with idle gaps: everything once, in order, nothing left behind', async () => {
     await withProbe({ keep: false, bulkRingBytes: 64 << 20 }, async (probe) => {
       const sequences = new Sequences();
