@@ -15,6 +15,7 @@ import { dirname } from 'node:path';
 import { detectHierarchy } from '../apps/cgroup-hierarchy.ts';
 import { CgroupRuntime } from '../apps/runtimes/cgroup.ts';
 import type { AgentConfig } from '../config/config.ts';
+import { LEAST_LIMIT_BYTES } from '../metrics/own-usage.ts';
 import { checkAppendOutput, loadOptions } from '../rules/configured-rules.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import { loadRules, readRuleFile } from '../rules/loader/load.ts';
@@ -59,9 +60,6 @@ const INITIAL_PID_NAMESPACE = 'pid:[4026531836]';
 
 /** The numbers of lines take most of a MiB, and a spool begins with some. */
 const STATE_BYTES = 4 * 1024 * 1024;
-
-/** What the agent needs besides its rings: the runtime, the tree, the rules. */
-const AGENT_BYTES = 160 * 1024 * 1024;
 
 /** `release` as uname(2) gives it; `architecture` as Node names it. */
 export function checkKernel(version = release(), architecture = arch()): Verdict {
@@ -311,7 +309,7 @@ export function checkRules(config: AgentConfig): Verdict {
 /** `meminfo` is the content of /proc/meminfo. */
 export function checkMemory(config: AgentConfig, meminfo = readText('/proc/meminfo')): Verdict {
   const available = Number(/^MemAvailable:\s*(\d+) kB/m.exec(meminfo)?.[1] ?? 0) * 1024;
-  const needed = AGENT_BYTES + config.probe.execRingBytes + config.probe.bulkRingBytes;
+  const needed = LEAST_LIMIT_BYTES + config.probe.execRingBytes + config.probe.bulkRingBytes;
   const says = `${mebibytes(available)} of memory are available; the agent may use ${mebibytes(needed)}.`;
   if (available >= needed) return ok(says);
   return warn(

@@ -27,6 +27,9 @@ export class OwnUsage {
   }
 }
 
+/** Under a lower limit a storm of processes in one container has ended the agent; it took up to 245 MiB in one. */
+export const LEAST_LIMIT_BYTES = 256 * 1024 ** 2;
+
 /**
  * The memory at which the kernel slows down or ends what is in the agent's cgroup, or in one above it: the least of
  * memory.high, memory.max and, with cgroups v1, memory.limit_in_bytes. Undefined without such a limit.

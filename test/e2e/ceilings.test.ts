@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
 import { E2eAgent, until, type DetectionLine } from '../support/e2e-agent.ts';
+import { MemoryCgroup } from '../support/memory-cgroup.ts';
 
 const { mountPoint } = detectHierarchy();
 const PARENT = join(mountPoint, `varvel-ceilings-${process.pid}`);
@@ -222,4 +223,10 @@ test('over its memory ceiling', async (t) => {
   t.diagnostic(
     `MiB: ${idle.toFixed(0)} idle, ${highest.toFixed(0)} at most, ${(ceilings.memoryBytes / 1024 ** 2).toFixed(0)} afterwards; the ceiling is ${ceiling}; lines given up: ${delivery.streams['file']!.dropped}`,
   );
+});
+
+test('a memory limit under which a storm could end the agent is told when it starts', async () => {
+  await using memory = new MemoryCgroup(200 * 1024 ** 2);
+  await using agent = await E2eAgent.start({ memory });
+  await agent.logged(/memory limit of 200 MiB.*Set at least 256 MiB/);
 });

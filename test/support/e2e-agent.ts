@@ -21,7 +21,7 @@ import type { MemoryCgroup } from './memory-cgroup.ts';
 
 const MAIN = 'dist/main.js';
 /** Only a hang takes as long: an emulated machine (test/vm) needs 10 s, several times that on a busy host. */
-const START_TIMEOUT_MS = 120_000;
+const START_TIMEOUT_MS = 300_000;
 
 /** A line of a JSON stream, as `streams/format-json.ts` writes it. */
 export interface DetectionLine {
@@ -105,7 +105,7 @@ export class E2eAgent {
     this.#writeConfig();
   }
 
-  /** Starts it; resolves when it watches. Throws an Error with what it said when it ends, or after 120 s. */
+  /** Starts it; resolves when it watches. Throws an Error with what it said when it ends, or after 300 s: an emulated guest takes minutes. */
   static async start(options: E2eAgentOptions): Promise<E2eAgent> {
     const agent = new E2eAgent(options);
     try {
