@@ -56,8 +56,7 @@ const stageFence = (stage, index) => ({
             group: [
               ...ORDER.slice(index + 1).map((later) => `**/${later}/**`),
               '**/commands/**',
-              '**/agent.ts',
-              '**/agent-*.ts',
+              '**/agent/**',
               '**/main.ts',
             ].filter((pattern) => pattern !== `**/${stage}/**`),
             message: `src/${stage} may import only ${ORDER.slice(0, index).join(', ') || 'nothing'}`,

@@ -1,4 +1,4 @@
-import { Agent } from '../agent.ts';
+import { Agent } from '../agent/agent.ts';
 import { DEFAULT_CONFIG_FILE, loadConfig } from '../config/load.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../metrics/logger.ts';

@@ -1,4 +1,4 @@
-import type { CanaryRun } from '../agent-canary.ts';
+import type { CanaryRun } from '../agent/canary-run.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
 import { replaceControls } from '../shared/text.ts';

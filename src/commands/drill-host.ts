@@ -1,4 +1,4 @@
-import type { AgentSnapshot } from '../agent-snapshot.ts';
+import type { AgentSnapshot } from '../agent/snapshot.ts';
 import type { ContainerStatus } from '../apps/status.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { loadConfig } from '../config/load.ts';

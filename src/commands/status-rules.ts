@@ -1,4 +1,4 @@
-import type { AgentSnapshot } from '../agent-snapshot.ts';
+import type { AgentSnapshot } from '../agent/snapshot.ts';
 import { SAMPLED_OF } from '../rules/rule-watch.ts';
 import { columns } from './columns.ts';
 

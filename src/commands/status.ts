@@ -1,5 +1,5 @@
-import { notWatchedFor } from '../agent-ceilings.ts';
-import type { AgentSnapshot } from '../agent-snapshot.ts';
+import { notWatchedFor } from '../agent/ceilings.ts';
+import type { AgentSnapshot } from '../agent/snapshot.ts';
 import type { ContainerStatus } from '../apps/status.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';

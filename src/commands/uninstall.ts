@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, readFileSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { canaryGroups } from '../agent-canary-container.ts';
+import { canaryGroups } from '../agent/canary-container.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
 import { ownerIn } from '../shared/own-folder.ts';

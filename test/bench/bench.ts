@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
 import { parseListenAddress } from '../../src/config/listen-address.ts';
 import { askAgent } from '../../src/metrics/endpoint-client.ts';
-import type { AgentSnapshot } from '../../src/agent-snapshot.ts';
+import type { AgentSnapshot } from '../../src/agent/snapshot.ts';
 
 // The agent as users run it, against a baseline without a probe in the same run. Rounds are interleaved, so that a
 // machine that grows slower or faster meanwhile moves all of them alike.

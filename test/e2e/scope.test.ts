@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
-import type { AgentSnapshot } from '../../src/agent-snapshot.ts';
+import type { AgentSnapshot } from '../../src/agent/snapshot.ts';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { E2eAgent, settled, until } from '../support/e2e-agent.ts';
 import { execInContainer, runContainer } from '../support/e2e-docker.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test, type TestContext } from 'node:test';
-import type { AgentSnapshot } from '../../src/agent-snapshot.ts';
+import type { AgentSnapshot } from '../../src/agent/snapshot.ts';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import {
   buildApp,

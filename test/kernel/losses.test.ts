@@ -3,7 +3,7 @@ import { rmdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bootTimeNs } from 'ebpf-loader-napi';
-import { RecordLosses, type ContainerLoss } from '../../src/agent-losses.ts';
+import { RecordLosses, type ContainerLoss } from '../../src/agent/record-losses.ts';
 import { SILENT_LOGGER } from '../../src/shared/logger.ts';
 import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
 import { standStill } from '../support/stand-still.ts';

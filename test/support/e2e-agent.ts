@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AgentSnapshot } from '../../src/agent-snapshot.ts';
+import type { AgentSnapshot } from '../../src/agent/snapshot.ts';
 import type { ContainerStatus } from '../../src/apps/status.ts';
 import { askAgent } from '../../src/metrics/endpoint-client.ts';
 import type { TestDockerd } from './dockerd.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AgentSnapshot } from '../../../src/agent-snapshot.ts';
+import type { AgentSnapshot } from '../../../src/agent/snapshot.ts';
 import { costsAsJson, costsAsText } from '../../../src/commands/status-rules.ts';
 
 const none = { events: 0, cpuMs: 0, pauses: 0, cutEvents: 0, failures: 0, untold: 0 };

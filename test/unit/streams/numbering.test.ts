@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { AgentState } from '../../../src/agent-state.ts';
+import { AgentState } from '../../../src/agent/state.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
 import { FanOut } from '../../../src/streams/fan-out.ts';

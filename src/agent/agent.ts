@@ -1,0 +1,191 @@
+import { prepareCanary } from './canary-container.ts';
+import type { Canary } from './canary.ts';
+import { Continuity, IN_THE_MAKING_MS } from './continuity.ts';
+import { startHousekeeping } from './housekeeping.ts';
+import { openPins, type KeptPins } from './insides.ts';
+import { listen } from './listening.ts';
+import { loadFirstRules, type FirstRules } from './live-rules.ts';
+import type { AgentOptions } from './options.ts';
+import { Pipeline } from './pipeline.ts';
+import type { AgentSnapshot } from './snapshot.ts';
+import { Stages, type StageParts } from './stages.ts';
+import { AgentState } from './state.ts';
+import { FirstDetections } from './succession.ts';
+import { scanProcesses } from '../context/scan.ts';
+import { bootNs } from '../probe/live.ts';
+import { ReleaseStack } from '../shared/release-stack.ts';
+import { StateTroubles } from '../shared/state-troubles.ts';
+import { UserError } from '../shared/user-error.ts';
+import { ConfiguredStreams } from '../streams/configured-streams.ts';
+import { AppFileStream } from '../streams/file/app-file-stream.ts';
+import { OperatorFileStream } from '../streams/file/operator-file-stream.ts';
+import type { LogStream } from '../streams/stream.ts';
+
+/** On stop: how long what is pending may still find its identity, and how long streams may take what is queued. */
+const SETTLE_MS = 1000;
+const FLUSH_MS = 5000;
+
+/** The agent of a host: starts the stages in their order, and ends them so that nothing that was read is lost. */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #release: ReleaseStack;
+  readonly #stages: Stages;
+  #pipeline: Pipeline | undefined;
+  #stopping: Promise<void> | undefined;
+
+  /** Starts everything; what was started is taken down again if a later part fails. Throws UserError. */
+  static async start(options: AgentOptions): Promise<Agent> {
+    const { config, source, logger } = options;
+    const first = await loadFirstRules(config, source?.from.file, logger);
+    const release = new ReleaseStack();
+    try {
+      const before =
+        options.replace === true ? await AgentState.succeed(config.stateDir, logger) : undefined;
+      release.defer(() => before?.giveUp());
+      // Before anything is attached: another agent may be running.
+      const troubles = new StateTroubles(logger);
+      const openState = (): Promise<AgentState> =>
+        AgentState.open(config.stateDir, logger, troubles);
+      let state = before === undefined ? await openState() : undefined;
+      release.defer(() => state?.close());
+      const kept = openPins(config.stateDir, logger, troubles);
+      release.defer(() => kept.close());
+      const streams = await ConfiguredStreams.prepare(config, logger, options.output);
+      release.defer(() => streams.close());
+      const ground = await prepareCanary(config, before === undefined, logger);
+      const early = before ?? new FirstDetections();
+      const agent = new Agent({ options, first, release, early, pins: kept.pins, ground });
+      const { processes } = await agent.#watch(first);
+      if (before !== undefined && options.isStopping?.() === true) {
+        throw new UserError('Stopped before it took over: the agent that runs goes on.', {
+          exitCode: 0,
+        });
+      }
+      await before?.takeOver();
+      state ??= await openState();
+      const { canary } = agent.#stages;
+      const onTaken: Canary['onTaken'] = (...line) => canary?.onTaken(...line);
+      agent.#open(state, streams.open(troubles, onTaken), kept);
+      await listen(agent.#stages, config, logger, release);
+      canary?.start();
+      agent.#sayWatching(first, processes);
+      return agent;
+    } catch (error) {
+      await release.release().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private constructor(parts: StageParts) {
+    this.#options = parts.options;
+    this.#release = parts.release;
+    this.#stages = new Stages(parts);
+  }
+
+  /**
+   * Stops: what has been read from the kernel is evaluated and delivered first, for at most 6 s. A second call
+   * gives the same promise.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#shutDown();
+    return this.#stopping;
+  }
+
+  /** Reads configuration and rules again, as LiveRules; log files are opened anew. */
+  reload(): Promise<void> {
+    for (const stream of this.#stages.streams) {
+      if (stream instanceof OperatorFileStream || stream instanceof AppFileStream) stream.reopen();
+    }
+    return this.#stages.rules.reload();
+  }
+
+  snapshot(): AgentSnapshot {
+    return this.#stages.report.snapshot();
+  }
+
+  /** Resolves when another agent watches in this one's place: time to stop. */
+  get replaced(): Promise<void> {
+    return this.#stages.opened?.state.asked ?? new Promise(() => undefined);
+  }
+
+  /** Kernel first, then what exists already: nothing that happens in between is lost. */
+  async #watch(first: FirstRules): Promise<{ readonly processes: number }> {
+    const { apps, attachment, evaluation, procFs, rules, tree } = this.#stages;
+    this.#pipeline = new Pipeline(this.#stages);
+    await this.#pipeline.selfTest();
+    rules.start(first);
+    // Not only when the first container comes: it may be there already, or this process be busy just then.
+    attachment.attachForNow();
+    // No record tells how older processes came to be where they are. Without this, one that is moved from cgroup to
+    // cgroup of its container (Garden: good to bad) would pass as coming from outside, so as the runtime's set-up.
+    tree.recordsLost(bootNs());
+    this.#release.defer(() => apps.stop());
+    await apps.start();
+    const scan = await scanProcesses(tree, procFs, (pid) => apps.isInScope(pid));
+    evaluation.start();
+    return { processes: scan.inScope };
+  }
+
+  /** From now on what is detected is written; what was kept until now comes first. */
+  #open(state: AgentState, streams: readonly LogStream[], pins: KeptPins): void {
+    const stages = this.#stages;
+    const { apps, clock, fanOut, outgoing, probe, received, relief } = stages;
+    const continuity = new Continuity({
+      ...{ state, pins, clock, probe, received },
+      say: (line) => outgoing.say(line),
+    });
+    this.#release.defer(() => continuity.close());
+    stages.opened = { state, streams, continuity };
+    fanOut.open(streams, state.numbering);
+    outgoing.open();
+    continuity.begin(apps.registry.entries());
+    this.#release.defer(startHousekeeping(stages));
+    this.#release.defer(relief.watchMemory());
+  }
+
+  #sayWatching({ rules }: FirstRules, processes: number): void {
+    const { apps, streams } = this.#stages;
+    const { config, logger } = this.#options;
+    logger.info(
+      {
+        ...{ hierarchy: apps.hierarchy.kind, mode: config.mode, processes },
+        ...{ rules: rules.ruleSet.rules.length, digest: rules.digest },
+        streams: streams.map((stream) => stream.name),
+      },
+      'watching',
+    );
+  }
+
+  async #shutDown(): Promise<void> {
+    const { canary, coverage, evaluation, fanOut, losses, opened, probe, rules } = this.#stages;
+    const { logger } = this.#options;
+    logger.info({}, 'stopping: what has been read is delivered first');
+    rules.stop();
+    await canary?.stop();
+    const { succession } = opened?.state ?? {};
+    let untilNs: bigint | undefined;
+    if (succession?.hasSuccessor === true) {
+      untilNs = bootNs();
+      this.#pipeline?.endAt(untilNs);
+      // A record of before may be in the making.
+      await new Promise((resolve) => setTimeout(resolve, IN_THE_MAKING_MS));
+    }
+    const endedNs = bootNs();
+    probe.attachOnly([]);
+    probe.drain();
+    const end = performance.now() + SETTLE_MS;
+    while (evaluation.counters().events.held > 0 && performance.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    evaluation.stop();
+    if (untilNs !== undefined) succession?.sayFarewell(untilNs);
+    losses.look();
+    // The time until now was looked at: what comes is the next agent's to tell.
+    opened?.continuity.stopped(untilNs ?? endedNs);
+    coverage?.stop(untilNs === undefined ? 'agent stop' : 'replaced');
+    fanOut.tellLosses();
+    const { delivered, lost } = await fanOut.flush(FLUSH_MS);
+    await this.#release.release();
+    logger.info({ delivered, lost }, 'stopped');
+  }
+}

@@ -1,0 +1,97 @@
+import type { DetectionBrief } from '../rules/detection.ts';
+
+/**
+ * What became of a run. `seen`: its line came out of the log system. `delivered`: every stream has given it away, and there is
+ * no log system to look into. `not_seen`: it did not come so far in time. `failed`: it could not be tried, or not be looked for.
+ */
+export const CANARY_RESULTS = ['seen', 'delivered', 'not_seen', 'failed'] as const;
+export type CanaryResult = (typeof CANARY_RESULTS)[number];
+
+/** The last that saw what the canary did, on its way: nobody, the kernel, the rule, a stream, its receiver, the log system. */
+export type CanaryHop = 'nobody' | 'kernel' | 'rule' | 'stream' | 'receiver' | 'log system';
+
+/** One run, when it is over. */
+export interface CanaryRun {
+  readonly result: CanaryResult;
+  /** Unix ms of its end. */
+  readonly atMs: number;
+  /** From the action to the end of its way; absent when it did not get there. */
+  readonly seconds?: number;
+  readonly hop: CanaryHop;
+  /** A sentence or two for the operator. */
+  readonly says: string;
+}
+
+/** What is known of the run that is under way. */
+export interface Watched {
+  readonly token: string;
+  readonly startedAt: number;
+  readonly deadline: number;
+  emitted: number;
+  detection?: DetectionBrief;
+  /** Of its line, and the streams that are to have it. */
+  id?: string;
+  expected: readonly string[];
+  /** Streams that have it: in the spool, or for good. */
+  readonly queued: Set<string>;
+  readonly taken: Set<string>;
+  /** Of the log system. */
+  looks: number;
+  lookFailed?: string;
+}
+
+/** What went well. */
+export function isGood(result: CanaryResult): boolean {
+  return result === 'seen' || result === 'delivered';
+}
+
+/** A run that ends now. */
+export function ended(result: CanaryResult, hop: CanaryHop, says: string): CanaryRun {
+  return { result, hop, says, atMs: Date.now() };
+}
+
+/** Since the action. */
+export function secondsOf({ startedAt }: Watched): number {
+  return (performance.now() - startedAt) / 1000;
+}
+
+/** Every stream that is to have the line has it, and its receiver too. */
+export function isGivenAway({ expected, taken }: Watched): boolean {
+  return expected.length > 0 && expected.every((name) => taken.has(name));
+}
+
+/** The last that saw what the canary did. */
+export function hopOf(watched: Watched): CanaryHop {
+  const { detection, emitted, queued } = watched;
+  if (isGivenAway(watched)) return 'receiver';
+  if (queued.size > 0) return 'stream';
+  if (detection !== undefined) return 'rule';
+  return emitted > 0 ? 'kernel' : 'nobody';
+}
+
+/** How far it came, in words. */
+export function wayOf(watched: Watched): string {
+  const { detection, emitted, expected, queued, taken, looks } = watched;
+  if (detection === undefined) {
+    return emitted > 0
+      ? `The last that saw it was the kernel: it handed over ${emitted} records of the container, and no rule fired.`
+      : 'Nobody saw it: the kernel handed over no record of the container.';
+  }
+  if (queued.size === 0) return 'The last that saw it was the rule: no stream took the line.';
+  const asked = looks > 0 ? ` Log Cache was asked ${looks} times.` : '';
+  if (isGivenAway(watched))
+    return `The last that saw it were the receivers of its streams (${expected.join(', ')}).${asked}`;
+  const waits = expected.filter((name) => queued.has(name) && !taken.has(name));
+  const without = expected.filter((name) => !queued.has(name));
+  const parts = [
+    ...waits.map((name) => `in the stream ${name} it waits for the receiver`),
+    ...without.map((name) => `the stream ${name} did not take it`),
+    ...[...taken].map((name) => `the stream ${name} has delivered it`),
+  ];
+  return `The last that saw it were its streams: ${parts.join('; ')}.${asked}`;
+}
+
+/** An error's message, as a part of a sentence. */
+export function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
+}

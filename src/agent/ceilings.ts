@@ -1,0 +1,233 @@
+import type { Usage } from '../metrics/own-usage.ts';
+import { PRIORITIES, type Priority } from '../rules/detection.ts';
+
+/** Seconds that the use of CPU is averaged over, and that a step has to show its effect there. For memory it is one. */
+const WINDOW_TICKS = 3;
+/** It is quiet below this share of a ceiling. */
+const QUIET_SHARE = 0.8;
+/** A restoring that did not last makes the next one wait for longer, up to so many times as long. */
+const MAX_PATIENCE = 32;
+
+/** While rules are off for want of memory: how often garbage is collected, so that what is in use decides when they come back. */
+const COLLECT_EVERY_MS = 10_000;
+/** While more is used than may be: lines of a flood that had to wait are garbage by the time that V8 looks for some by itself. */
+const COLLECT_AGAIN_MS = 500;
+
+/** Never shed: what somebody must know at once. */
+const KEPT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
+/** In the order of shedding. */
+const SHEDDABLE = PRIORITIES.filter((priority) => !KEPT.includes(priority)).reverse();
+
+/** What the agent may use, and for how long it must be quiet before what was shed comes back. */
+export interface CeilingOptions {
+  /** Of one CPU. Undefined: no ceiling. */
+  readonly cpuPercent: number | undefined;
+  readonly memoryBytes: number | undefined;
+  readonly restoreAfterMs: number;
+  /** Monotonic ms. */
+  readonly nowMs: () => number;
+  /** Enabled rules of these priorities. */
+  readonly rulesOf: (priorities: readonly Priority[]) => number;
+  /** Switches the rules of these priorities off, and all others on; throws when it cannot. */
+  readonly shed: (priorities: readonly Priority[]) => void;
+  /** Frees what is free already, so that only what is in use counts. */
+  readonly collectGarbage: () => void;
+  /** Something changed: it is to be told. */
+  readonly onChange: (status: CeilingStatus, what: 'shed' | 'restored' | 'stuck') => void;
+}
+
+/** For metrics, `varvel status` and the lines of apps. */
+export interface CeilingStatus {
+  readonly cpuPercent: number;
+  readonly memoryBytes: number;
+  readonly ceilings: {
+    readonly cpuPercent: number | undefined;
+    readonly memoryBytes: number | undefined;
+  };
+  /** Priorities whose rules are off now, and how many rules these are. */
+  readonly shed: readonly Priority[];
+  readonly rulesOff: number;
+  /** What was too much when the last of them were shed. */
+  readonly because: 'cpu' | 'memory' | undefined;
+  readonly sinceMs: number | undefined;
+  /** Steps since the start. */
+  readonly sheds: number;
+  readonly restores: number;
+  /** Times that more was used than a ceiling allows and nothing was left to shed. */
+  readonly stuck: number;
+}
+
+/**
+ * Keeps the agent below its ceilings by switching rules off, those of the lowest priority first and never those of Critical
+ * and above: their hooks are detached and what they need stays in the kernel, which is what relieves. One step at a time,
+ * each with some seconds to show its effect. What was shed comes back, step by step, when it has been quiet for
+ * `restoreAfterMs`; twice as long after each time that this was too early.
+ */
+export class Ceilings {
+  readonly #options: CeilingOptions;
+  #window: Usage[] = [];
+  #last: Usage = { cpuPercent: 0, memoryBytes: 0 };
+  #shed: readonly Priority[] = [];
+  #because: CeilingStatus['because'];
+  #sinceMs: number | undefined;
+  #quietSinceMs: number | undefined;
+  #restoredAtMs = -Infinity;
+  #patience = 1;
+  #isStuck = false;
+  #collected = false;
+  #collectedAtMs = -Infinity;
+  #sheds = 0;
+  #restores = 0;
+  #stuck = 0;
+
+  constructor(options: CeilingOptions) {
+    this.#options = options;
+  }
+
+  /** To be called every second with what is used. */
+  onTick(usage: Usage): void {
+    this.#last = usage;
+    this.#window.push(usage);
+    if (this.#window.length > WINDOW_TICKS) this.#window.shift();
+    const over = this.#over();
+    if (over === undefined) {
+      if (this.#window.length < WINDOW_TICKS) return;
+      this.#isStuck = false;
+      this.#collected = false;
+      this.#lookWhetherQuiet();
+      return;
+    }
+    this.#quietSinceMs = undefined;
+    // What is garbage already is not what the agent needs; a step makes most of what it frees garbage.
+    if (over === 'memory' && (!this.#collected || this.#isTimeToCollect())) {
+      this.#collected = true;
+      this.#collect();
+      return;
+    }
+    this.#shedMore(over);
+  }
+
+  /** To be called several times a second: what a flood leaves is collected before it counts as needed. */
+  onMemory(usedBytes: number): void {
+    const { memoryBytes = Infinity, nowMs } = this.#options;
+    if (usedBytes <= memoryBytes || this.#isStuck) return;
+    if (nowMs() - this.#collectedAtMs < COLLECT_AGAIN_MS) return;
+    this.#collected = true;
+    this.#collectedAtMs = nowMs();
+    this.#options.collectGarbage();
+  }
+
+  status(): CeilingStatus {
+    const { cpuPercent, memoryBytes, rulesOf } = this.#options;
+    return {
+      ...this.#average(),
+      ceilings: { cpuPercent, memoryBytes },
+      shed: this.#shed,
+      rulesOff: rulesOf(this.#shed),
+      because: this.#because,
+      sinceMs: this.#sinceMs,
+      sheds: this.#sheds,
+      restores: this.#restores,
+      stuck: this.#stuck,
+    };
+  }
+
+  #over(): 'cpu' | 'memory' | undefined {
+    const { cpuPercent = Infinity, memoryBytes = Infinity } = this.#options;
+    // Memory that is not there ends the agent at once; CPU time that is not there makes it late.
+    if (this.#last.memoryBytes > memoryBytes) return 'memory';
+    if (this.#window.length < WINDOW_TICKS) return undefined;
+    return this.#average().cpuPercent > cpuPercent ? 'cpu' : undefined;
+  }
+
+  #average(): Usage {
+    const count = this.#window.length;
+    if (count === 0) return this.#last;
+    const mean = (of: (usage: Usage) => number): number =>
+      this.#window.reduce((sum, usage) => sum + of(usage), 0) / count;
+    return { cpuPercent: mean((it) => it.cpuPercent), memoryBytes: mean((it) => it.memoryBytes) };
+  }
+
+  #shedMore(because: 'cpu' | 'memory'): void {
+    const { rulesOf, nowMs } = this.#options;
+    const before = rulesOf(this.#shed);
+    let count = this.#shed.length;
+    // A priority without rules relieves nothing.
+    while (count < SHEDDABLE.length && rulesOf(SHEDDABLE.slice(0, count)) === before) count++;
+    const shed = SHEDDABLE.slice(0, count);
+    if (rulesOf(shed) === before) {
+      if (this.#isStuck) return;
+      this.#isStuck = true;
+      this.#stuck++;
+      this.#options.onChange(this.status(), 'stuck');
+      return;
+    }
+    if (this.#shed.length === 0) {
+      const lasted = nowMs() - this.#restoredAtMs;
+      const tooEarly = lasted < this.#options.restoreAfterMs * this.#patience;
+      this.#patience = tooEarly ? Math.min(this.#patience * 2, MAX_PATIENCE) : 1;
+      this.#sinceMs = Date.now();
+    }
+    this.#sheds++;
+    this.#because = because;
+    this.#apply(shed, 'shed');
+  }
+
+  #lookWhetherQuiet(): void {
+    if (this.#shed.length === 0) return;
+    const { cpuPercent = Infinity, memoryBytes = Infinity, nowMs, restoreAfterMs } = this.#options;
+    const used = this.#average();
+    const isQuiet =
+      used.cpuPercent < cpuPercent * QUIET_SHARE && used.memoryBytes < memoryBytes * QUIET_SHARE;
+    if (!isQuiet) {
+      this.#quietSinceMs = undefined;
+      const isHigh = used.memoryBytes >= memoryBytes * QUIET_SHARE;
+      if (isHigh && this.#isTimeToCollect()) this.#collect();
+      return;
+    }
+    this.#quietSinceMs ??= nowMs();
+    if (nowMs() - this.#quietSinceMs < restoreAfterMs * this.#patience) return;
+    this.#quietSinceMs = undefined;
+    this.#restoredAtMs = nowMs();
+    this.#restores++;
+    const { rulesOf } = this.#options;
+    const before = rulesOf(this.#shed);
+    let count = this.#shed.length;
+    while (count > 0 && rulesOf(SHEDDABLE.slice(0, count)) === before) count--;
+    // What has no rules comes back with what has.
+    while (count > 0 && rulesOf(SHEDDABLE.slice(0, count)) === 0) count--;
+    if (count === 0) this.#sinceMs = undefined;
+    this.#apply(SHEDDABLE.slice(0, count), 'restored');
+  }
+
+  #isTimeToCollect(): boolean {
+    return this.#options.nowMs() - this.#collectedAtMs >= COLLECT_EVERY_MS;
+  }
+
+  #collect(): void {
+    this.#collectedAtMs = this.#options.nowMs();
+    this.#options.collectGarbage();
+    // What was used before says nothing of what is used now.
+    this.#window = [];
+  }
+
+  #apply(shed: readonly Priority[], what: 'shed' | 'restored'): void {
+    this.#options.shed(shed);
+    this.#shed = shed;
+    this.#collected = false;
+    if (shed.length === 0) this.#because = undefined;
+    const status = this.status();
+    // What was used before says nothing of what is used now.
+    this.#window = [];
+    this.#options.onChange(status, what);
+  }
+}
+
+/** In plain words: which rules are off; undefined when none is. */
+export function notWatchedFor({ shed, rulesOff, because }: CeilingStatus): string | undefined {
+  const highest = shed.at(-1);
+  if (highest === undefined || rulesOff === 0) return undefined;
+  const rules = rulesOff === 1 ? '1 rule' : `${rulesOff} rules`;
+  const why = because === 'memory' ? 'memory' : 'CPU time';
+  return `${rules} of priority ${highest} and below, since the agent would need more ${why} than it may have`;
+}

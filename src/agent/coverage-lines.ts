@@ -1,0 +1,151 @@
+import type { Container } from '../apps/identity.ts';
+import type { Resolution } from '../apps/resolution.ts';
+import type { Detection } from '../rules/detection.ts';
+import type { FanOut } from '../streams/fan-out.ts';
+import { instanceKey } from '../streams/instance-key.ts';
+import { coverageNotice, type Coverage } from '../streams/notices.ts';
+
+/** What is short-lived has no such lines: they would be most of its log. */
+const MIN_AGE_MS = 5_000;
+/** Containers whose next line is remembered; there are no more than the scope has room for. */
+const MAX_CONTAINERS = 16_384;
+
+/** A container's cgroup, as the registry has it. */
+export interface Covered {
+  readonly cgroupId: number;
+  /** Within the deciding hierarchy. */
+  readonly path: string;
+  readonly resolution: Resolution;
+  /** Monotonic ms. */
+  readonly sinceMs: number;
+  readonly goneAtMs: number | undefined;
+  readonly emitted: number;
+  readonly dropped: number;
+  /** There was no room for it in the kernel. */
+  readonly unwatched?: boolean;
+}
+
+/** Options of `CoverageLines`. */
+export interface CoverageOptions {
+  readonly intervalMs: number;
+  readonly version: string;
+  /** How many are on for the container. */
+  readonly rules: (container: Container) => number;
+  /** Whether the container's own policy is in force or refused; undefined when it has none. */
+  readonly policyOf?: (container: Container) => Coverage['policy'];
+  /** Whether the container's own rules are paused. */
+  readonly ownRulesPaused?: (container: Container) => boolean | undefined;
+  readonly fanOut: Pick<FanOut, 'suppressedOf' | 'lastLineOf'>;
+  /** What was dropped of a container, by its root cgroup, while it was not known. */
+  readonly heldDropsOf?: (rootCgroupId: number) => number;
+  /** Rules that are off for now, in words. */
+  readonly notWatchedFor?: () => string | undefined;
+  /** Whether the cgroup with this path is the agent's own, and no app's. */
+  readonly isOwn?: (path: string) => boolean;
+  readonly say: (line: Detection) => void;
+}
+
+/** Of all cgroups of one container. */
+interface Sums {
+  readonly container: Container;
+  readonly emitted: number;
+  readonly dropped: number;
+}
+
+interface Told {
+  readonly container: Container;
+  atMs: number;
+  last: Omit<Coverage, 'when'>;
+}
+
+/**
+ * Lines that say what was watched, so that silence means something: when an app has been up for 5 s, then every few
+ * minutes, and when it or the agent stops. Informational: no alert is made of them, only of their absence.
+ */
+export class CoverageLines {
+  readonly #options: CoverageOptions;
+  readonly #told = new Map<string, Told>();
+  #lastTickMs = -Infinity;
+
+  constructor(options: CoverageOptions) {
+    this.#options = options;
+  }
+
+  /** To be called every few seconds with all containers. */
+  onTick(entries: Iterable<Covered>, nowMs: number): void {
+    const here = new Map<string, Sums>();
+    const gone = new Map<string, Sums>();
+    for (const entry of entries) {
+      const { resolution, sinceMs, goneAtMs, emitted, unwatched } = entry;
+      // Of one that there is no room to watch another line tells, and silence here is the truth.
+      if (resolution.state !== 'included' || unwatched === true) continue;
+      if (this.#options.isOwn?.(entry.path) === true) continue;
+      // What ended before the last tick has been counted.
+      if (goneAtMs !== undefined && goneAtMs < this.#lastTickMs) continue;
+      const { container } = resolution;
+      // On Cloud Foundry an id can come again for another app's container, and the platform can change its mind whose one
+      // is: the end of what was watched before is told the former one.
+      const key = JSON.stringify([container.fullId, instanceKey(container)]);
+      if (nowMs - sinceMs < MIN_AGE_MS && !this.#told.has(key)) continue;
+      const dropped = entry.dropped + (this.#options.heldDropsOf?.(entry.cgroupId) ?? 0);
+      // On some platforms a container has several cgroups.
+      const sums = goneAtMs === undefined ? here : gone;
+      const sum = sums.get(key);
+      sums.set(key, {
+        container,
+        emitted: emitted + (sum?.emitted ?? 0),
+        dropped: dropped + (sum?.dropped ?? 0),
+      });
+    }
+    this.#lastTickMs = nowMs;
+    for (const [id, sums] of here) {
+      const { container } = sums;
+      const told = this.#told.get(id);
+      const last = this.#facts(sums);
+      if (told === undefined) {
+        if (this.#told.size >= MAX_CONTAINERS) continue;
+        this.#told.set(id, { container, atMs: nowMs, last });
+        this.#say(container, { ...last, when: 'start' });
+        continue;
+      }
+      told.last = last;
+      if (nowMs - told.atMs < this.#options.intervalMs) continue;
+      told.atMs = nowMs;
+      this.#say(container, { ...last, when: 'running' });
+    }
+    for (const [id, { container, last }] of this.#told) {
+      if (here.has(id)) continue;
+      this.#told.delete(id);
+      // Since the last tick there may have been more of both.
+      const events = Math.max(last.events, gone.get(id)?.emitted ?? 0);
+      const lost = Math.max(last.lost, gone.get(id)?.dropped ?? 0);
+      this.#say(container, { ...last, events, lost, when: 'stop' });
+    }
+  }
+
+  /** The agent ends: nobody watches from now on, or the agent that replaces this one does. */
+  stop(when: 'agent stop' | 'replaced' = 'agent stop'): void {
+    for (const { container, last } of this.#told.values()) {
+      this.#say(container, { ...last, when });
+    }
+    this.#told.clear();
+  }
+
+  #facts({ container, emitted, dropped }: Sums): Omit<Coverage, 'when'> {
+    const { version, rules, policyOf, ownRulesPaused, fanOut, notWatchedFor } = this.#options;
+    return {
+      ...{ version, rules: rules(container), events: emitted, lost: dropped },
+      ...{
+        suppressed: fanOut.suppressedOf(container),
+        ownRulesPaused: ownRulesPaused?.(container),
+      },
+      ...{ policy: policyOf?.(container), notWatchedFor: notWatchedFor?.() },
+    };
+  }
+
+  #say(container: Container, coverage: Coverage): void {
+    const lastLine = this.#options.fanOut.lastLineOf(container);
+    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    this.#options.say(coverageNotice({ ...coverage, lastLine }, container, nowNs));
+  }
+}

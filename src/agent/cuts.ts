@@ -1,0 +1,42 @@
+import type { Apps } from '../apps/apps.ts';
+import type { ProcessTree } from '../context/process-tree.ts';
+import type { Logger } from '../shared/logger.ts';
+
+/** A storm goes on for minutes: one line a minute says it. */
+const TELL_EVERY_MS = 60_000;
+/** Containers that a line names at most. */
+const NAMED = 8;
+
+/** Tells the operator which containers started programs with more arguments and environment than may be kept. */
+export class CutReports {
+  readonly #tree: Pick<ProcessTree, 'takeCuts'>;
+  readonly #apps: Pick<Apps, 'resolve'>;
+  readonly #logger: Logger;
+  #toldAtMs = -Infinity;
+
+  constructor(tree: Pick<ProcessTree, 'takeCuts'>, apps: Pick<Apps, 'resolve'>, logger: Logger) {
+    this.#tree = tree;
+    this.#apps = apps;
+    this.#logger = logger;
+  }
+
+  /** To be called every second; `nowMs` is monotonic. */
+  onTick(nowMs: number): void {
+    if (nowMs - this.#toldAtMs < TELL_EVERY_MS) return;
+    const cuts = [...this.#tree.takeCuts()].sort(([, one], [, other]) => other - one);
+    if (cuts.length === 0) return;
+    this.#toldAtMs = nowMs;
+    const programs = cuts.reduce((sum, [, count]) => sum + count, 0);
+    this.#logger.warn(
+      { programs, containers: cuts.slice(0, NAMED).map(([root]) => this.#nameOf(root)) },
+      'containers run more programs with large arguments and environments than there is room for: of the oldest, rules no longer see arguments and environment',
+    );
+  }
+
+  #nameOf(rootCgroupId: number): string {
+    const resolution = this.#apps.resolve(rootCgroupId);
+    if (resolution.state !== 'included') return `cgroup ${rootCgroupId}`;
+    const { app, name } = resolution.container;
+    return app?.name ?? name;
+  }
+}

@@ -1,0 +1,30 @@
+import type { Stages } from './stages.ts';
+import { bootNs } from '../probe/live.ts';
+
+const TICK_MS = 1000;
+
+/** What is looked after each second, in this order; returns what ends it. Each part says what it drops or gives up. */
+export function startHousekeeping(stages: Stages): () => void {
+  const timer = setInterval(() => round(stages), TICK_MS);
+  return () => clearInterval(timer);
+}
+
+function round(stages: Stages): void {
+  const { apps, coverage, fanOut, policies, probe } = stages;
+  stages.clock.refresh();
+  stages.losses.look();
+  stages.cuts.onTick(performance.now());
+  stages.tree.tick(bootNs());
+  stages.relief.onTick();
+  const entries = apps.registry.entries();
+  policies.follow(
+    entries.flatMap(({ resolution }) =>
+      resolution.state === 'included' ? [resolution.container] : [],
+    ),
+  );
+  stages.unwatched.onTick(entries, probe.stats().scopeFull);
+  stages.opened?.continuity.onTick(entries);
+  coverage?.onTick(entries, performance.now());
+  fanOut.tellGaps(stages.watched());
+  fanOut.onTick();
+}

@@ -1,0 +1,32 @@
+import type { Stages } from './stages.ts';
+import type { AgentConfig } from '../config/config.ts';
+import { Endpoint } from '../metrics/endpoint.ts';
+import type { Logger } from '../shared/logger.ts';
+import type { ReleaseStack } from '../shared/release-stack.ts';
+
+/** Opens the local endpoint and sends the platform its metrics, where these are asked for. Throws UserError. */
+export async function listen(
+  { canary, report }: Pick<Stages, 'canary' | 'report'>,
+  config: AgentConfig,
+  logger: Logger,
+  release: ReleaseStack,
+): Promise<void> {
+  const endpoint = await Endpoint.open({
+    listen: config.metrics.listen,
+    metrics: report.metrics,
+    status: () => report.snapshot(),
+    canary: canary && (() => canary.run()),
+    logger,
+  });
+  release.defer(() => endpoint.close());
+  const { loggregator } = config.streams;
+  if (!loggregator.enabled || !loggregator.metrics.enabled) return;
+  // gRPC is for those who use it.
+  const { MetricSender } = await import('../streams/loggregator/metric-sender.ts');
+  const sender = new MetricSender({
+    config: loggregator,
+    ...{ hostname: config.hostname, logger },
+    samples: () => report.metrics.samples(),
+  });
+  release.defer(() => sender.stop());
+}

@@ -1,0 +1,326 @@
+import type { Apps } from '../apps/apps.ts';
+import type { RuleSettings } from '../config/config.ts';
+import { changedKeys } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import type { DomainNames } from '../context/domain-names.ts';
+import type { Attachment } from '../plan/attachment.ts';
+import { kernelPlanFor, widened } from '../plan/kernel-plan.ts';
+import type { KernelPlan } from '../plan/kernel-plan.ts';
+import type { LiveProbe } from '../probe/live.ts';
+import { loadConfiguredRules } from '../rules/configured-rules.ts';
+import type { ConfiguredRules } from '../rules/configured-rules.ts';
+import type { Priority } from '../rules/detection.ts';
+import { domainNamesIn } from '../rules/domain-names.ts';
+import { RuleEngine } from '../rules/engine.ts';
+import type { Evaluation } from '../rules/evaluation.ts';
+import { RulesWatcher, stampOf } from '../rules/loader/watch-rules.ts';
+import type { Stamp } from '../rules/loader/watch-rules.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
+import type { Logger } from '../shared/logger.ts';
+import { UserError } from '../shared/user-error.ts';
+
+/** A reason is kept up to this length; the log has all of it. */
+const MAX_REASON = 4096;
+
+/** The configuration as it can be read again. */
+export interface ConfigSource {
+  /** Where the file is, or would be. */
+  readonly file: string;
+  /** Throws UserError. */
+  read(): LoadedConfig;
+}
+
+/** The rules that run, and what became of attempts to change them. */
+export interface RulesStatus {
+  readonly loaded: number;
+  readonly enabled: number;
+  /** Of `enabled`: switched off for now, since the agent is over a ceiling of its own. */
+  readonly shed: number;
+  readonly files: readonly string[];
+  /** SHA-256 of the files' bytes, one after the other. */
+  readonly digest: string;
+  readonly loadedAtMs: number;
+  readonly reloads: { readonly ok: number; readonly failed: number };
+  /** The files say something else, but the last reload failed. */
+  readonly stale: boolean;
+  readonly lastFailure?: { readonly atMs: number; readonly reason: string };
+  /** Changes of the files are noticed without a signal. */
+  readonly watching: boolean;
+}
+
+export interface LiveRulesOptions {
+  readonly settings: RuleSettings;
+  /** Without it a reload keeps to `settings`. */
+  readonly source: { readonly from: ConfigSource; readonly loaded: LoadedConfig } | undefined;
+  readonly logger: Logger;
+  readonly evaluation: Pick<Evaluation, 'swapEngine'>;
+  readonly attachment: Pick<Attachment, 'setHooks'>;
+  readonly probe: Pick<LiveProbe, 'setMasks' | 'drain'>;
+  readonly domains: Pick<DomainNames, 'watch'>;
+  readonly apps: Pick<Apps, 'waitForDetails'>;
+  /** Makes the apps' policies ready for other rules of the operator's; what it resolves to is called at the swap. */
+  readonly preparePolicies?: (
+    rules: ConfiguredRules,
+    settings: RuleSettings,
+  ) => Promise<() => void>;
+  /** Does to apps' own rules what `shed` does to the operator's. */
+  readonly shedPolicies?: (priorities: readonly Priority[]) => void;
+}
+
+/** Rules that were loaded, and how their files looked before they were read. */
+export interface FirstRules {
+  readonly rules: ConfiguredRules;
+  readonly stamps: ReadonlyMap<string, Stamp>;
+}
+
+/** Loads the rules that an agent starts with. Throws UserError. */
+export async function loadFirstRules(
+  settings: RuleSettings,
+  configFile: string | undefined,
+  logger: Logger,
+): Promise<FirstRules> {
+  const paths = [...settings.rulesFiles, ...(configFile === undefined ? [] : [configFile])];
+  const stamps = new Map(paths.map((path) => [path, stampOf(path)]));
+  const rules = await loadConfiguredRules(settings);
+  for (const warning of rules.warnings) logger.warn({ rules: true }, warning);
+  return { rules, stamps };
+}
+
+/**
+ * The rules in force, and how others come into force: loaded and compiled beside them, then swapped in between two
+ * events. The kernel reports what either set needs before the swap, and what the new one needs after it; so every
+ * event is evaluated, by one whole set. A set that does not load changes nothing and says why.
+ */
+export class LiveRules {
+  readonly #options: LiveRulesOptions;
+  readonly #logger: Logger;
+  readonly #watcher: RulesWatcher;
+  #settings: RuleSettings;
+  #rules: ConfiguredRules;
+  #plan: KernelPlan;
+  /** What the rules that apps have of their own need besides. */
+  #appRules: readonly RuleSet[] = [];
+  #loadedConfig: LoadedConfig | undefined;
+  #loadedAtMs = Date.now();
+  #ok = 0;
+  #failed = 0;
+  #stale = false;
+  #lastFailure: { readonly atMs: number; readonly reason: string } | undefined;
+  #wanted = false;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #shed: readonly Priority[] = [];
+
+  constructor({ rules }: FirstRules, options: LiveRulesOptions) {
+    this.#options = options;
+    this.#logger = options.logger;
+    this.#settings = options.settings;
+    this.#loadedConfig = options.source?.loaded;
+    this.#rules = rules;
+    this.#plan = kernelPlanFor(rules.ruleSet);
+    this.#watcher = new RulesWatcher(() => {
+      this.#logger.info({}, 'rule files or the configuration changed: reloading');
+      void this.reload();
+    });
+  }
+
+  /** Tells the kernel what the rules need, and begins to watch their files. */
+  start({ stamps, rules }: FirstRules): void {
+    this.#apply(this.#plan);
+    this.#watchDomains(rules.ruleSet);
+    this.#watch(stamps);
+  }
+
+  /**
+   * The rules that apps have of their own, all of them, are others: the kernel reports what they need as well. Where it does
+   * not, they see less, and the log says so.
+   */
+  setAppRules(ruleSets: readonly RuleSet[]): void {
+    const accepted: RuleSet[] = [];
+    if (this.#takes(ruleSets)) accepted.push(...ruleSets);
+    // One that this kernel cannot serve takes nothing from the others, and holds up no reload.
+    else for (const set of ruleSets) if (this.#takes([...accepted, set])) accepted.push(set);
+    this.#appRules = accepted;
+    this.#watchDomains(this.#rules.ruleSet);
+  }
+
+  #takes(appRules: readonly RuleSet[]): boolean {
+    const before = this.#appRules;
+    this.#appRules = appRules;
+    try {
+      this.#apply(this.#plan);
+      return true;
+    } catch (error) {
+      const reason = error instanceof UserError ? error.toDisplay() : String(error);
+      this.#logger.error({ reason }, 'the kernel does not report all that an app’s own rules need');
+      this.#appRules = before;
+      return false;
+    }
+  }
+
+  /** No reload takes effect from now on. */
+  stop(): void {
+    this.#stopped = true;
+    this.#watcher.stop();
+  }
+
+  /**
+   * Reads configuration and rules again; resolves when they are in force or were refused. One at a time: calls
+   * meanwhile make one more.
+   */
+  reload(): Promise<void> {
+    this.#wanted = true;
+    this.#running ??= this.#run();
+    return this.#running;
+  }
+
+  /** Switches the rules of these priorities off, and all others as configured. Throws UserError as `#swap`. */
+  shed(priorities: readonly Priority[]): void {
+    const before = this.#shed;
+    this.#shed = priorities;
+    try {
+      // Fewer rules in a flood: first the kernel stops reporting what only they want, or there is no end of it.
+      const kernelFirst = priorities.length > before.length;
+      this.#options.shedPolicies?.(priorities);
+      this.#swap(this.#rules.ruleSet, this.#settings.ruleMatching, kernelFirst);
+    } catch (error) {
+      this.#shed = before;
+      this.#options.shedPolicies?.(before);
+      throw error;
+    }
+  }
+
+  /** Enabled rules of these priorities, whether shed or not. */
+  enabledOf(priorities: readonly Priority[]): number {
+    return this.#rules.ruleSet.rules.filter(
+      ({ enabled, priority }) => enabled && priorities.includes(priority),
+    ).length;
+  }
+
+  status(): RulesStatus {
+    const { ruleSet, files, digest } = this.#rules;
+    return {
+      loaded: ruleSet.rules.length,
+      enabled: ruleSet.rules.filter((rule) => rule.enabled).length,
+      shed: this.enabledOf(this.#shed),
+      files,
+      digest,
+      loadedAtMs: this.#loadedAtMs,
+      reloads: { ok: this.#ok, failed: this.#failed },
+      stale: this.#stale,
+      ...(this.#lastFailure === undefined ? {} : { lastFailure: this.#lastFailure }),
+      watching: this.#settings.watchConfigFiles,
+    };
+  }
+
+  async #run(): Promise<void> {
+    while (this.#wanted && !this.#stopped) {
+      this.#wanted = false;
+      await this.#once();
+    }
+    this.#running = undefined;
+  }
+
+  async #once(): Promise<void> {
+    const startedMs = performance.now();
+    this.#watcher.pause();
+    // Each before its file is read: what changes from then on makes another reload.
+    const stamps = new Map<string, Stamp>();
+    try {
+      const file = this.#options.source?.from.file;
+      if (file !== undefined) stamps.set(file, stampOf(file));
+      const config = this.#options.source?.from.read();
+      if (config !== undefined) this.#sayWhatNeedsARestart(config);
+      const settings = config?.config ?? this.#settings;
+      for (const path of settings.rulesFiles) stamps.set(path, stampOf(path));
+      const rules = await loadConfiguredRules(settings);
+      const swapPolicies = await this.#options.preparePolicies?.(rules, settings);
+      if (this.#stopped) return;
+      this.#swap(rules.ruleSet, settings.ruleMatching);
+      swapPolicies?.();
+      this.#settings = settings;
+      this.#rules = rules;
+      this.#loadedAtMs = Date.now();
+      this.#ok++;
+      this.#stale = false;
+      for (const warning of rules.warnings) this.#logger.warn({ rules: true }, warning);
+      const { loaded, enabled, digest } = this.status();
+      const ms = Math.round(performance.now() - startedMs);
+      this.#logger.info({ rules: loaded, enabled, digest, ms }, 'rules reloaded');
+    } catch (error) {
+      if (!this.#stopped) this.#refuse(error);
+    }
+    for (const path of this.#settings.rulesFiles) {
+      if (!stamps.has(path)) stamps.set(path, stampOf(path));
+    }
+    this.#watch(stamps);
+  }
+
+  /** Throws UserError, with all as before, when the kernel refuses what the rules need. */
+  #swap(loaded: RuleSet, matching: RuleSettings['ruleMatching'], kernelFirst = false): void {
+    const ruleSet = withoutPriorities(loaded, this.#shed);
+    const engine = new RuleEngine(ruleSet, { matching });
+    const plan = kernelPlanFor(ruleSet);
+    this.#apply(kernelFirst ? plan : widened(this.#plan, plan));
+    // What has happened so far is for the rules of then: the kernel kept back what only the new ones want.
+    this.#options.probe.drain();
+    this.#options.evaluation.swapEngine(engine);
+    this.#plan = plan;
+    // Detaches only, which is not refused.
+    this.#apply(plan);
+    this.#watchDomains(ruleSet);
+  }
+
+  #watchDomains(ruleSet: RuleSet): void {
+    const names = [ruleSet, ...this.#appRules].flatMap((set) => [...domainNamesIn(set)]);
+    void this.#options.domains.watch(new Set(names));
+  }
+
+  /** The operator's plan, and what apps' own rules need besides. */
+  #apply(operators: KernelPlan): void {
+    const { hooks, masks, containerDetails } = this.#appRules
+      .map(kernelPlanFor)
+      .reduce(widened, operators);
+    this.#options.attachment.setHooks(hooks);
+    this.#options.probe.setMasks(masks);
+    this.#options.apps.waitForDetails(containerDetails);
+  }
+
+  /** Whatever went wrong, the rules before go on: a watched host is worth more than a clean end. */
+  #refuse(error: unknown): void {
+    const known = error instanceof UserError;
+    const reason = known ? error.toDisplay() : `unexpected error: ${String(error)}`;
+    this.#failed++;
+    this.#stale = true;
+    this.#lastFailure = {
+      atMs: Date.now(),
+      reason: reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON)}…` : reason,
+    };
+    this.#logger.error(
+      known ? { reason } : { reason, error },
+      'the rules were not reloaded: those before go on',
+    );
+  }
+
+  #sayWhatNeedsARestart(config: LoadedConfig): void {
+    for (const warning of config.warnings) this.#logger.warn({ file: config.file }, warning);
+    const keys = this.#loadedConfig === undefined ? [] : changedKeys(this.#loadedConfig, config);
+    if (keys.length === 0) return;
+    this.#logger.warn({ keys }, 'these settings changed: they take effect when the agent restarts');
+  }
+
+  #watch(stamps: ReadonlyMap<string, Stamp>): void {
+    if (this.#stopped) return;
+    if (this.#settings.watchConfigFiles) this.#watcher.watch(stamps);
+    else this.#watcher.stop();
+  }
+}
+
+function withoutPriorities(ruleSet: RuleSet, priorities: readonly Priority[]): RuleSet {
+  if (priorities.length === 0) return ruleSet;
+  return {
+    rules: ruleSet.rules.map((rule) =>
+      priorities.includes(rule.priority) ? { ...rule, enabled: false } : rule,
+    ),
+  };
+}

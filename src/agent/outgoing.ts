@@ -1,0 +1,65 @@
+import type { EarlyDetections, SuccessionServer } from './succession.ts';
+import type { Detection, DetectionBrief } from '../rules/detection.ts';
+import type { FanOut } from '../streams/fan-out.ts';
+
+/** Options of `Outgoing`. */
+export interface OutgoingOptions {
+  readonly fanOut: FanOut;
+  readonly early: EarlyDetections;
+  /** A detection goes to the streams, or is counted there. */
+  readonly onDetection: (detection: DetectionBrief) => void;
+  /** Who is to know of each detection with its fields, while there is somebody. */
+  readonly successor: () => Pick<SuccessionServer, 'noteDetection'> | undefined;
+}
+
+/**
+ * What leaves the agent. It watches before its streams are open, so that nothing is missed meanwhile: what it finds by then is
+ * kept (bounded, as EarlyDetections says), and so are lines of its own, of which there are few.
+ */
+export class Outgoing {
+  readonly #options: OutgoingOptions;
+  #early: EarlyDetections | undefined;
+  readonly #lines: Detection[] = [];
+
+  constructor(options: OutgoingOptions) {
+    this.#options = options;
+    this.#early = options.early;
+  }
+
+  deliver(detection: Detection): void {
+    if (this.#early !== undefined) {
+      this.#early.keep(detection);
+      return;
+    }
+    this.#options.successor()?.noteDetection(detection);
+    this.#options.onDetection(detection);
+    this.#options.fanOut.deliver(detection);
+  }
+
+  /** Whether the detection is counted, and nobody needs more of it. Otherwise it is to be delivered. */
+  isCounted(detection: DetectionBrief): boolean {
+    if (this.#early !== undefined || this.#options.successor() !== undefined) return false;
+    if (!this.#options.fanOut.isCounted(detection)) return false;
+    this.#options.onDetection(detection);
+    return true;
+  }
+
+  /** A line of the agent's own. */
+  say(line: Detection): void {
+    if (this.#early !== undefined) this.#lines.push(line);
+    else this.#options.fanOut.say(line);
+  }
+
+  /** The streams are open: what was kept goes there first. */
+  open(): void {
+    const kept = this.#early?.kept();
+    this.#early = undefined;
+    for (const line of this.#lines.splice(0)) this.say(line);
+    for (const detection of kept?.detections ?? []) this.deliver(detection);
+    for (const { container, timeNs } of kept?.dropped ?? []) {
+      if (container === undefined) continue;
+      const times = { firstNs: timeNs, lastNs: timeNs };
+      this.#options.fanOut.noteUnseen({ container, reasons: { starting: 1 }, ...times });
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import type { Stages } from './stages.ts';
+import { RecordBytes } from '../events/batch.ts';
+import { readCgroupChange } from '../events/cgroup-record.ts';
+import { HEADER, KINDS } from '../events/table.gen.ts';
+import { WireEvent } from '../events/wire-event.ts';
+import { SELF_TEST_HOOKS, SelfTest } from '../plan/self-test.ts';
+import { ALL_EVENTS } from '../probe/live.ts';
+import { UserError } from '../shared/user-error.ts';
+
+/** What a record meets on its way. */
+export type PipelineStages = Pick<
+  Stages,
+  'apps' | 'attachment' | 'clock' | 'evaluation' | 'insides' | 'probe' | 'received' | 'tree'
+>;
+
+/**
+ * The way of each record: process tree, insides of the container, evaluation. Between ring and verdict nothing waits; all that
+ * is slow runs beside it. What the evaluation finds goes on to `Outgoing`.
+ */
+export class Pipeline {
+  readonly #stages: PipelineStages;
+  readonly #records: RecordBytes;
+  readonly #event: WireEvent;
+  #eventNum = 0;
+  #selfTest: SelfTest | undefined;
+  #untilNs: bigint | undefined;
+
+  /** Records come from now on. */
+  constructor(stages: PipelineStages) {
+    this.#stages = stages;
+    this.#records = new RecordBytes(stages.probe.start((bytes) => this.#onBatch(bytes)));
+    this.#event = new WireEvent(this.#records, stages.clock);
+  }
+
+  /** What happens after that time, of CLOCK_BOOTTIME, is another agent's to tell. */
+  endAt(bootNs: bigint): void {
+    this.#untilNs = bootNs;
+  }
+
+  /** Does what the probe must see. Throws UserError when it does not. */
+  async selfTest(): Promise<void> {
+    const { apps, probe, received } = this.#stages;
+    probe.setMasks(ALL_EVENTS);
+    probe.attachOnly(SELF_TEST_HOOKS);
+    this.#selfTest = new SelfTest(probe, apps.hierarchy.mountPoint);
+    const unseen = await this.#selfTest.run();
+    this.#selfTest = undefined;
+    // Its cgroup is the only one that has been deleted so far.
+    received.selfTest = probe.deletedCounters().emitted;
+    if (unseen.length > 0)
+      throw new UserError(
+        `The probe loads, but the kernel does not report ${unseen.join(', ')}: this host cannot be watched. Run "varvel doctor".`,
+      );
+  }
+
+  #onBatch(bytes: number): void {
+    const records = this.#records;
+    const event = this.#event;
+    const { evaluation, insides, received, tree } = this.#stages;
+    const before = this.#eventNum;
+    for (let at = 0; at < bytes;) {
+      const length = records.number(at + HEADER.len);
+      received.records++;
+      if (records.short(at + HEADER.kind) === KINDS.cgroup) {
+        this.#onCgroup(records, at);
+      } else {
+        received.count(records.short(at + HEADER.event));
+        event.moveTo(at, ++this.#eventNum);
+        const process = tree.onEvent(event);
+        insides.onEvent(event, process);
+        if (this.#selfTest?.cgroupId === event.cgroupId) this.#selfTest.see(event);
+        else if (this.#untilNs === undefined || event.bootNs < this.#untilNs)
+          evaluation.onEvent(event, process);
+      }
+      // A length of zero would be a broken probe; better to lose the batch than to hang the host's eyes.
+      if (length === 0) break;
+      at += length;
+    }
+    // Of the batch, not of each event: the time is made when it is asked for.
+    if (this.#eventNum > before) received.lastBootNs = event.bootNs;
+  }
+
+  #onCgroup(records: RecordBytes, at: number): void {
+    const { apps, attachment, tree } = this.#stages;
+    const change = readCgroupChange(records, at);
+    if (this.#selfTest?.cgroupId === change.cgroupId) return;
+    if (change.kind === 'mkdir' && change.state !== 'excluded') attachment.onScoped();
+    tree.onCgroupChange(change);
+    apps.onCgroupChange(change);
+    if (change.kind === 'rmdir') attachment.onUnscoped();
+  }
+}

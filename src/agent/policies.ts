@@ -1,0 +1,68 @@
+import type { Container } from '../apps/identity.ts';
+import { POLICY_LABEL } from '../apps/labels.ts';
+import type { RuleSettings } from '../config/config.ts';
+import type { OperatorRules } from '../policy/app-policy.ts';
+import { Policies } from '../policy/policies.ts';
+import type { PolicyNews, PolicyText } from '../policy/policies.ts';
+import type { ConfiguredRules } from '../rules/configured-rules.ts';
+import type { Detection } from '../rules/detection.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
+import type { Logger } from '../shared/logger.ts';
+import { ownRulesNotice, policyNotice } from '../streams/notices.ts';
+
+/** Options of `agentPolicies`. */
+export interface AgentPoliciesOptions {
+  readonly rules: ConfiguredRules;
+  readonly settings: RuleSettings;
+  readonly logger: Logger;
+  /** What the container's own file says. */
+  readonly fileOf: (container: Container) => PolicyText | 'none' | undefined;
+  readonly say: (line: Detection) => void;
+  readonly onChanged: (ruleSets: readonly RuleSet[]) => void;
+}
+
+/** Policies of this agent's containers, told to their apps and in the agent's own log. */
+export function agentPolicies(options: AgentPoliciesOptions): Policies {
+  const { rules, settings, logger, fileOf, say, onChanged } = options;
+  return new Policies({
+    operator: operatorRules(rules, settings),
+    textOf: (container) => labelText(container) ?? fileOf(container),
+    tell: (news) => {
+      log(logger, news);
+      say(policyNotice(news, BigInt(Date.now()) * 1_000_000n));
+    },
+    tellOwnRules: (news) => {
+      const { container, state, rule, spentMs, text } = news;
+      const about = { container: container.id, app: container.app?.name, rule, spentMs };
+      if (state === 'resumed') logger.info(about, text);
+      else logger.warn(about, text);
+      say(ownRulesNotice(news, BigInt(Date.now()) * 1_000_000n));
+    },
+    onChanged,
+  });
+}
+
+/** What apps' policies build on; undefined when apps may have none. */
+export function operatorRules(
+  { ruleSet, definitions }: ConfiguredRules,
+  { policies, minimumPriority, appendOutput }: RuleSettings,
+): OperatorRules | undefined {
+  if (!policies.enabled) return undefined;
+  const { pinned, responses, budget } = policies;
+  return { ruleSet, definitions, minimumPriority, appendOutput, pinned, responses, budget };
+}
+
+/**
+ * The policy that a container's label has. Labels are the runtime's, which what runs in the container cannot reach: they were
+ * there before the app began.
+ */
+function labelText({ labels }: Container): PolicyText | undefined {
+  const text = labels[POLICY_LABEL];
+  return text === undefined ? undefined : { name: POLICY_LABEL, text, trust: 'verified' };
+}
+
+function log(logger: Logger, { container, state, text, digest }: PolicyNews): void {
+  const about = { container: container.id, app: container.app?.name, digest };
+  if (state === 'refused') logger.warn(about, text);
+  else logger.info(about, text);
+}

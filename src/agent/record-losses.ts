@@ -1,0 +1,158 @@
+import type { Insides } from './insides.ts';
+import type { Apps } from '../apps/apps.ts';
+import type { ProcessTree } from '../context/process-tree.ts';
+import type { SystemBootClock } from '../plan/boot-clock.ts';
+import { bootNs, type LiveProbe } from '../probe/live.ts';
+import type { ScopeEntry } from '../probe/scope.ts';
+import type { Logger } from '../shared/logger.ts';
+import type { FanOut } from '../streams/fan-out.ts';
+
+/** Records that the kernel could not hand over, of one container, since they were last told. */
+export interface ContainerLoss {
+  /** The container had used up its own share of a ring. */
+  readonly ownShare: number;
+  /** The agent had not read the rings for 500 ms or more. */
+  readonly agentLate: number;
+  /** The ring was full, but neither of the above. */
+  readonly noRoom: number;
+  /** Times of the first and the last of them, CLOCK_BOOTTIME ns; the first is not after the last. */
+  readonly firstBootNs: number;
+  readonly lastBootNs: number;
+  /** The longest time, ns, for which the agent had not read when one was lost. */
+  readonly lateNs: number;
+}
+
+/** Who is told of losses. Called synchronously. */
+export interface LossListener {
+  /** Processes of the container with this root cgroup may be unknown. */
+  onProcessRecordsLost(rootCgroupId: number): void;
+  /** False: it is not known yet whose container it is. The same is told again later, with what is lost meanwhile. */
+  onEventsLost(rootCgroupId: number, loss: ContainerLoss): boolean;
+}
+
+/** What of a container's entry has been told. */
+interface Told extends Pick<ScopeEntry, 'dropped' | 'droppedShare' | 'droppedLate'> {
+  /** Its count, and the time of its last loss, at the last look, told or not. */
+  readonly droppedExec: number;
+  readonly lastDropBootNs: number;
+  /** The first loss that waits to be told. */
+  readonly waitsSinceBootNs: number | undefined;
+}
+
+const NOTHING: Told = {
+  ...{ dropped: 0, droppedShare: 0, droppedLate: 0 },
+  ...{ droppedExec: 0, lastDropBootNs: 0, waitsSinceBootNs: undefined },
+};
+
+/** Notices that records were lost, and tells whose they were, when, and why: as the kernel counted them. */
+export class RecordLosses {
+  readonly #probe: Pick<LiveProbe, 'stats' | 'scope' | 'nextLossInterval'>;
+  readonly #logger: Logger;
+  readonly #listener: LossListener;
+  #dropped = 0;
+  #anyWaits = false;
+  readonly #told = new Map<number, Told>();
+  /** Told since the operator's last line. */
+  #sums = { all: 0, ownShare: 0, agentLate: 0, lateNs: 0 };
+
+  constructor(
+    probe: Pick<LiveProbe, 'stats' | 'scope' | 'nextLossInterval'>,
+    logger: Logger,
+    listener: LossListener,
+  ) {
+    this.#probe = probe;
+    this.#logger = logger;
+    this.#listener = listener;
+  }
+
+  /** Looks what was lost since the last look. */
+  look(): void {
+    const { dropped } = this.#probe.stats();
+    if (dropped === this.#dropped && !this.#anyWaits) return;
+    this.#anyWaits = false;
+    for (const entry of this.#probe.scope.entries()) this.#tell(entry);
+    this.#probe.nextLossInterval();
+    const { all, ownShare, agentLate, lateNs } = this.#sums;
+    this.#sums = { all: 0, ownShare: 0, agentLate: 0, lateNs: 0 };
+    const lost = dropped - this.#dropped;
+    this.#dropped = dropped;
+    if (lost === 0) return;
+    const late =
+      agentLate > 0
+        ? ` The agent did not read them in time (it was up to ${(lateNs / 1e9).toFixed(1)} s late).`
+        : '';
+    const share =
+      ownShare > 0
+        ? ' Some containers make more than their share: "varvel status" names them.'
+        : '';
+    this.#logger.warn(
+      { lost, agentLate, ownShare, ofUnknownContainers: Math.max(0, lost - all) },
+      `Records were lost.${late}${share}`,
+    );
+  }
+
+  /** The container's entry is about to leave the kernel's map: its last losses are told now. */
+  forget(rootCgroupId: number): void {
+    const entry = this.#probe.scope.get(rootCgroupId);
+    if (entry !== undefined) this.#tell(entry);
+    this.#told.delete(rootCgroupId);
+  }
+
+  #tell(entry: ScopeEntry): void {
+    const { cgroupId, dropped, droppedExec, droppedShare, droppedLate, lastDropBootNs } = entry;
+    const before = this.#told.get(cgroupId) ?? NOTHING;
+    const count = dropped - before.dropped;
+    if (count <= 0) return;
+    // Losses in the bulk ring, which any container can cause, leave the process tree whole.
+    if (droppedExec > before.droppedExec) this.#listener.onProcessRecordsLost(cgroupId);
+    // A loss between a look and the next interval counts in the old one, whose first time has been told.
+    const first = before.waitsSinceBootNs ?? Math.max(entry.firstDropBootNs, before.lastDropBootNs);
+    const ownShare = Math.min(count, droppedShare - before.droppedShare);
+    const agentLate = Math.min(count - ownShare, droppedLate - before.droppedLate);
+    const lateNs = agentLate > 0 ? entry.lateNs : 0;
+    const isTold = this.#listener.onEventsLost(cgroupId, {
+      ...{ ownShare, agentLate, noRoom: count - ownShare - agentLate, lateNs },
+      ...{ firstBootNs: Math.min(first, lastDropBootNs), lastBootNs: lastDropBootNs },
+    });
+    if (!isTold) {
+      this.#anyWaits = true;
+      this.#told.set(cgroupId, { ...before, droppedExec, lastDropBootNs, waitsSinceBootNs: first });
+      return;
+    }
+    const told = { dropped, droppedExec, droppedShare, droppedLate, lastDropBootNs };
+    this.#told.set(cgroupId, { ...told, waitsSinceBootNs: undefined });
+    this.#sums.all += count;
+    this.#sums.ownShare += ownShare;
+    this.#sums.agentLate += agentLate;
+    this.#sums.lateNs = Math.max(this.#sums.lateNs, lateNs);
+  }
+}
+
+/** Losses as the stages take them: the process tree, the policies, and the app whose events they were. */
+export function recordLosses(
+  probe: LiveProbe,
+  logger: Logger,
+  stages: {
+    readonly tree: Pick<ProcessTree, 'recordsLost'>;
+    readonly insides: Insides;
+    readonly apps: Pick<Apps, 'resolve'>;
+    readonly clock: Pick<SystemBootClock, 'unixMinusBootNs'>;
+    readonly fanOut: Pick<FanOut, 'noteUnseen'>;
+  },
+): RecordLosses {
+  const { tree, insides, apps, clock, fanOut } = stages;
+  return new RecordLosses(probe, logger, {
+    onProcessRecordsLost: (root) => {
+      tree.recordsLost(bootNs(), root);
+      insides.policies.onProcessRecordsLost(root);
+    },
+    onEventsLost: (root, { firstBootNs, lastBootNs, lateNs, ...reasons }) => {
+      const resolution = apps.resolve(root);
+      if (resolution.state !== 'included') return resolution.state !== 'pending';
+      const unix = (boot: number): bigint => BigInt(boot) + clock.unixMinusBootNs;
+      const times = { firstNs: unix(firstBootNs), lastNs: unix(lastBootNs), lateNs };
+      fanOut.noteUnseen({ container: resolution.container, reasons, ...times });
+      return true;
+    },
+  });
+}

@@ -1,0 +1,137 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Ceilings, notWatchedFor, type CeilingStatus } from './ceilings.ts';
+import { Tidying } from './tidying.ts';
+import type { LiveRules } from './live-rules.ts';
+import type { Container } from '../apps/identity.ts';
+import type { AgentConfig } from '../config/config.ts';
+import { cgroupMemoryLimit, LEAST_LIMIT_BYTES, OwnUsage } from '../metrics/own-usage.ts';
+import type { Logger } from '../shared/logger.ts';
+import { UserError } from '../shared/user-error.ts';
+import type { FanOut } from '../streams/fan-out.ts';
+import { shedNotice } from '../streams/notices.ts';
+
+/** Of the limit of the agent's cgroup: below what the kernel would end it at. */
+const CGROUP_SHARE = 0.9;
+/** A flood of 16 apps took 150 MB in a second. */
+const LOOK_MS = 250;
+
+/** What is relieved, and who is told. */
+export interface ReliefOptions {
+  readonly config: AgentConfig;
+  readonly logger: Logger;
+  readonly rules: Pick<LiveRules, 'shed' | 'enabledOf'>;
+  readonly fanOut: Pick<FanOut, 'say' | 'dropWaiting'>;
+  /** Those that are watched now. */
+  readonly containers: () => Iterable<Container>;
+}
+
+/** Measures what the agent uses, keeps it below its ceilings, and tells everybody concerned what that costs. */
+export class Relief {
+  readonly #options: ReliefOptions;
+  readonly #usage = new OwnUsage();
+  readonly #ceilings: Ceilings;
+  readonly #tidying = new Tidying(collectAndCompact, () => process.memoryUsage.rss());
+
+  constructor(options: ReliefOptions) {
+    this.#options = options;
+    const { cpuPercent, memoryBytes, restoreAfterMs } = options.config.ceilings;
+    const limit = cgroupMemoryLimit();
+    warnOfLimit(limit, options.logger);
+    const least = Math.min(memoryBytes ?? Infinity, (limit ?? Infinity) * CGROUP_SHARE);
+    this.#ceilings = new Ceilings({
+      cpuPercent,
+      memoryBytes: Number.isFinite(least) ? least : undefined,
+      restoreAfterMs,
+      nowMs: () => performance.now(),
+      rulesOf: (priorities) => options.rules.enabledOf(priorities),
+      shed: (priorities) => options.rules.shed(priorities),
+      collectGarbage,
+      onChange: (status, what) => this.#tell(status, what),
+    });
+  }
+
+  /** Looks at memory several times a second where it has a ceiling; returns what ends that. */
+  watchMemory(): () => void {
+    if (this.#ceilings.status().ceilings.memoryBytes === undefined) return () => undefined;
+    const look = (): void => this.#ceilings.onMemory(process.memoryUsage.rss());
+    const timer = setInterval(look, LOOK_MS);
+    return () => clearInterval(timer);
+  }
+
+  /** To be called every second. */
+  onTick(): void {
+    const usage = this.#usage.read();
+    this.#tidying.onTick(usage);
+    try {
+      this.#ceilings.onTick(usage);
+    } catch (error) {
+      const reason = error instanceof UserError ? error.toDisplay() : String(error);
+      this.#options.logger.error({ reason }, 'rules could not be switched off or on');
+    }
+  }
+
+  status(): CeilingStatus {
+    return this.#ceilings.status();
+  }
+
+  /** Which rules are off, in words; undefined when none is. */
+  notWatchedFor(): string | undefined {
+    return notWatchedFor(this.#ceilings.status());
+  }
+
+  #tell(status: CeilingStatus, what: 'shed' | 'restored' | 'stuck'): void {
+    const { logger, fanOut, containers } = this.#options;
+    const { shed, rulesOff, ceilings, because } = status;
+    const facts = {
+      cpuPercent: Math.round(status.cpuPercent),
+      memoryMib: Math.round(status.memoryBytes / 1024 ** 2),
+      ceilings,
+      off: shed,
+      rulesOff,
+    };
+    if (what === 'stuck') {
+      logger.error(
+        facts,
+        'the agent uses more than its ceilings allow, and only rules of Critical and above are left: they go on. Raise the ceiling, or see with "varvel status" which container makes so many events',
+      );
+      return;
+    }
+    if (what === 'shed') {
+      // Lines that wait are most of what can be freed.
+      const dropped = because === 'memory' ? fanOut.dropWaiting(shed) : 0;
+      logger.warn(
+        { ...facts, because, dropped },
+        'the agent uses more than its ceilings allow: rules of low priority are off until it is quiet',
+      );
+    } else logger.info(facts, 'it is quiet: rules are on again');
+    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    const without = notWatchedFor(status);
+    for (const container of containers())
+      fanOut.say(shedNotice(without, rulesOff, container, nowNs));
+  }
+}
+
+/** V8 gives memory back when it likes; this makes it like to, in some 100 ms. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  setFlagsFromString('--no-expose-gc');
+  collect();
+}
+
+/** The same, and pages of which little is used are emptied: after a storm most are. */
+function collectAndCompact(): void {
+  setFlagsFromString('--compact-on-every-full-gc');
+  collectGarbage();
+  setFlagsFromString('--no-compact-on-every-full-gc');
+}
+
+function warnOfLimit(limit: number | undefined, logger: Logger): void {
+  if (limit === undefined || limit >= LEAST_LIMIT_BYTES) return;
+  const [has, least] = [limit, LEAST_LIMIT_BYTES].map((bytes) => Math.floor(bytes / 1024 ** 2));
+  logger.warn(
+    { limitMib: has },
+    `the agent's cgroup has a memory limit of ${has} MiB: a storm of processes in one container can end the agent. Set at least ${least} MiB (MemoryMax of the unit, the container's limit).`,
+  );
+}

@@ -1,0 +1,178 @@
+import { ruleCosts } from './rule-costs.ts';
+import type { CanaryStatus } from './canary.ts';
+import type { ContinuityStatus } from './continuity.ts';
+import type { LiveRules } from './live-rules.ts';
+import type { Relief } from './relief.ts';
+import type { AgentSnapshot } from './snapshot.ts';
+import type { Apps } from '../apps/apps.ts';
+import type { AgentConfig } from '../config/config.ts';
+import type { ProcessTree } from '../context/process-tree.ts';
+import { EVENT_NAMES, type EventName } from '../events/table.gen.ts';
+import { AppTotals } from '../metrics/app-totals.ts';
+import { AgentMetrics } from '../metrics/metrics.ts';
+import type { LiveProbe } from '../probe/live.ts';
+import type { Policies } from '../policy/policies.ts';
+import type { Evaluation } from '../rules/evaluation.ts';
+import type { FanOut } from '../streams/fan-out.ts';
+import type { LogStream } from '../streams/stream.ts';
+
+/** Records that came from the kernel, since the agent's start. */
+export class ReceivedRecords {
+  records = 0;
+  /** CLOCK_BOOTTIME of the last event that was read. */
+  lastBootNs = 0n;
+  /** Of the self-test. */
+  selfTest = 0;
+  readonly #byEvent = new Float64Array(EVENT_NAMES.length);
+
+  /** One more, of the event with this index in EVENT_NAMES. */
+  count(index: number): void {
+    this.#byEvent[index] = (this.#byEvent[index] ?? 0) + 1;
+  }
+
+  byEvent(): [EventName, number][] {
+    return EVENT_NAMES.map((name, index) => [name, this.#byEvent[index] ?? 0]);
+  }
+}
+
+/** The stages that are asked. */
+export interface ReportSources {
+  readonly config: AgentConfig;
+  readonly version: string;
+  readonly logLinesDropped: (() => number) | undefined;
+  readonly apps: Apps;
+  readonly probe: LiveProbe;
+  readonly tree: ProcessTree;
+  readonly evaluation: Evaluation;
+  readonly rules: LiveRules;
+  readonly policies: Policies;
+  readonly fanOut: FanOut;
+  readonly streams: () => readonly LogStream[];
+  readonly received: ReceivedRecords;
+  readonly relief: Relief;
+  /** Undefined before the state is open. */
+  readonly continuity: () => ContinuityStatus | undefined;
+  /** Undefined when it is off. */
+  readonly canary: () => CanaryStatus | undefined;
+}
+
+const NOTHING_YET: ContinuityStatus = { troubles: [], unwatched: { seconds: 0, containers: 0 } };
+
+/** What the agent tells of itself: metrics, and what `varvel status` shows. All stages are asked when somebody asks. */
+export class AgentReport {
+  readonly metrics: AgentMetrics;
+  readonly #sources: ReportSources;
+  readonly #startedAtMs = Date.now();
+  readonly #appTotals = new AppTotals();
+
+  constructor(sources: ReportSources) {
+    this.#sources = sources;
+    this.metrics = this.#makeMetrics();
+  }
+
+  /** The cgroup leaves the scope map; its counters there are seen for the last time. */
+  forgetCgroup(cgroupId: number): void {
+    this.#observe(cgroupId);
+    this.#appTotals.forget(cgroupId);
+  }
+
+  snapshot(): AgentSnapshot {
+    const { apps, config, evaluation, fanOut, policies, probe, received, relief, rules } =
+      this.#sources;
+    const { streams, tree } = this.#sources;
+    const canary = this.#sources.canary();
+    const counters = evaluation.engineCounters();
+    const { emitted, dropped, scopeFull } = probe.stats();
+    const { prefiltered } = probe.scope
+      .entries()
+      .reduce((sum, entry) => ({ prefiltered: sum.prefiltered + entry.prefiltered }), {
+        prefiltered: probe.deletedCounters().prefiltered,
+      });
+    return {
+      hostname: config.hostname,
+      startedAtMs: this.#startedAtMs,
+      pid: process.pid,
+      rules: rules.status(),
+      hooks: probe.attached(),
+      apps: apps.snapshot(),
+      events: Object.fromEntries(received.byEvent()),
+      kernel: { emitted, dropped, prefiltered, scopeFull, selfTest: received.selfTest },
+      received: received.records,
+      waiting: evaluation.counters(),
+      engine: {
+        evaluated: counters.evaluated,
+        skippedSetup: counters.skippedSetup,
+        detections: Object.fromEntries(counters.detections),
+        failedEvents: evaluation.watch.eventFailures,
+      },
+      ruleCosts: ruleCosts(evaluation),
+      policies: policies.status(),
+      ceilings: relief.status(),
+      continuity: this.#sources.continuity() ?? NOTHING_YET,
+      ...(canary === undefined ? {} : { canary }),
+      processes: tree.counters(),
+      delivery: fanOut.counters(),
+      streams: Object.fromEntries(streams().map((stream) => [stream.name, stream.counters()])),
+    };
+  }
+
+  #makeMetrics(): AgentMetrics {
+    const {
+      apps,
+      evaluation,
+      fanOut,
+      logLinesDropped,
+      policies,
+      probe,
+      received,
+      relief,
+      rules,
+      streams,
+      tree,
+    } = this.#sources;
+    return new AgentMetrics(this.#sources.version, {
+      apps: () => {
+        for (const { cgroupId } of probe.scope.entries()) this.#observe(cgroupId);
+        return this.#appTotals.totals();
+      },
+      probe: () => probe.stats(),
+      rules: () => rules.status(),
+      held: () => evaluation.counters().events,
+      cgroups: () => {
+        const counts = { pending: 0, included: 0, excluded: 0, unwatched: 0 };
+        for (const { state } of probe.scope.entries()) counts[state]++;
+        counts.unwatched = apps.registry.unwatched();
+        return counts;
+      },
+      // the fan-out's: what was dropped on the way to a stream is lost too
+      streams: () =>
+        Object.entries(fanOut.counters().streams).map(([name, counters]) => ({ name, counters })),
+      spools: () =>
+        streams().flatMap((stream) => {
+          const counters = stream.counters();
+          return 'spool' in counters ? [{ name: stream.name, counters }] : [];
+        }),
+      runtimes: () => apps.runtimes(),
+      ceilings: () => relief.status(),
+      costs: () => ({
+        rules: ruleCosts(evaluation),
+        failedEvents: evaluation.watch.eventFailures,
+        policies: policies.status(),
+      }),
+      continuity: () => this.#sources.continuity() ?? NOTHING_YET,
+      ...(this.#sources.config.canary.enabled ? { canary: this.#sources.canary } : {}),
+      suppressed: () => fanOut.counters().suppressed,
+      events: () => received.byEvent(),
+      context: () => tree.counters(),
+      ...(logLinesDropped === undefined ? {} : { logLinesDropped }),
+    });
+  }
+
+  #observe(cgroupId: number): void {
+    const { apps, probe } = this.#sources;
+    const resolution = apps.resolve(cgroupId);
+    const entry = probe.scope.get(cgroupId);
+    if (entry === undefined || resolution.state !== 'included') return;
+    this.#appTotals.observe(cgroupId, resolution.container.app, entry);
+  }
+}

@@ -1,0 +1,28 @@
+import type { Evaluation } from '../rules/evaluation.ts';
+import type { RuleCost, RuleFailure } from '../rules/rule-watch.ts';
+import type { Logger } from '../shared/logger.ts';
+
+/** A rule of the operator's in `varvel status --rules`. */
+export interface RuleCostStatus extends RuleCost {
+  readonly rule: string;
+  readonly matches: number;
+}
+
+/** What the operator's rules have cost since the agent's start, the costliest first. */
+export function ruleCosts(evaluation: Evaluation): readonly RuleCostStatus[] {
+  const { detections } = evaluation.engineCounters();
+  const costs = [...evaluation.watch.costs()].map(([rule, cost]) => ({
+    ...{ rule, ...cost, matches: detections.get(rule) ?? 0 },
+  }));
+  return costs.sort((a, b) => b.seconds - a.seconds);
+}
+
+/** An operator's rule threw, or an event was given up: the agent goes on. */
+export function logFailure(logger: Logger, { rule, error, failures }: RuleFailure): void {
+  logger.error(
+    { rule, failures, error },
+    rule === undefined
+      ? 'an event could not be evaluated and was given up: this is a defect of varvel, please report it'
+      : 'a rule failed for an event: other rules have seen the event. See "varvel check" for the rule; if it is right, this is a defect of varvel, please report it',
+  );
+}

@@ -1,0 +1,304 @@
+import { openCanary, type Canary } from './canary.ts';
+import type { CanaryCgroups } from './canary-container.ts';
+import type { Continuity } from './continuity.ts';
+import { CoverageLines } from './coverage-lines.ts';
+import { CutReports } from './cuts.ts';
+import { filesOf, Insides } from './insides.ts';
+import { LiveRules, type FirstRules } from './live-rules.ts';
+import type { AgentOptions } from './options.ts';
+import { Outgoing } from './outgoing.ts';
+import { agentPolicies, operatorRules } from './policies.ts';
+import { recordLosses, type RecordLosses } from './record-losses.ts';
+import { Relief } from './relief.ts';
+import { AgentReport, ReceivedRecords } from './report.ts';
+import { logFailure } from './rule-costs.ts';
+import { followedScope } from './scope.ts';
+import type { AgentState } from './state.ts';
+import type { EarlyDetections } from './succession.ts';
+import { UnwatchedContainers } from './unwatched.ts';
+import { Apps } from '../apps/apps.ts';
+import { configuredApps } from '../apps/configured-apps.ts';
+import type { Container } from '../apps/identity.ts';
+import { DomainNames } from '../context/domain-names.ts';
+import { ProcFs } from '../context/proc-reader.ts';
+import { ProcUsage } from '../context/process-usage.ts';
+import { ProcessTree } from '../context/process-tree.ts';
+import { WIRE_VERSION } from '../events/table.gen.ts';
+import { Attachment } from '../plan/attachment.ts';
+import { SystemBootClock } from '../plan/boot-clock.ts';
+import type { Policies } from '../policy/policies.ts';
+import type { PolicyPins } from '../policy/policy-pins.ts';
+import { bootNs, killProcess, LiveProbe } from '../probe/live.ts';
+import { kill } from '../responses/kill.ts';
+import { RuleEngine } from '../rules/engine.ts';
+import { Evaluation } from '../rules/evaluation.ts';
+import type { ReleaseStack } from '../shared/release-stack.ts';
+import { FanOut } from '../streams/fan-out.ts';
+import type { Delivery, LogStream } from '../streams/stream.ts';
+
+/** What the stages are made of. */
+export interface StageParts {
+  readonly options: AgentOptions;
+  readonly first: FirstRules;
+  /** Takes down what is built, the last first. */
+  readonly release: ReleaseStack;
+  /** What was detected before the streams are open. */
+  readonly early: EarlyDetections;
+  readonly pins: PolicyPins;
+  /** Undefined when the canary is off. */
+  readonly ground: CanaryCgroups | undefined;
+}
+
+/** Part of the agent only once its state and its streams are open. */
+export interface OpenedParts {
+  readonly state: AgentState;
+  readonly streams: readonly LogStream[];
+  readonly continuity: Continuity;
+}
+
+/**
+ * All stages from the ring to the streams, and what looks after them, connected. They come in the order in which an event meets
+ * them. Where one needs a later one (the apps need the probe's map, the probe the apps' patterns) it asks when that is used,
+ * which is never before all are built. Throws UserError when the kernel refuses the probe.
+ */
+export class Stages {
+  readonly clock = new SystemBootClock();
+  readonly procFs = new ProcFs();
+  readonly received = new ReceivedRecords();
+  readonly apps: Apps;
+  readonly insides: Insides;
+  readonly probe: LiveProbe;
+  readonly attachment: Attachment;
+  readonly tree: ProcessTree;
+  readonly domains: DomainNames;
+  readonly fanOut: FanOut;
+  readonly outgoing: Outgoing;
+  readonly policies: Policies;
+  readonly evaluation: Evaluation;
+  readonly rules: LiveRules;
+  readonly relief: Relief;
+  readonly report: AgentReport;
+  readonly canary: Canary | undefined;
+  readonly losses: RecordLosses;
+  readonly cuts: CutReports;
+  readonly unwatched: UnwatchedContainers;
+  readonly coverage: CoverageLines | undefined;
+  opened: OpenedParts | undefined;
+  readonly #parts: StageParts;
+
+  constructor(parts: StageParts) {
+    const { options, first, release } = parts;
+    const { config, logger } = options;
+    this.#parts = parts;
+    this.apps = this.#makeApps();
+    this.insides = this.#makeInsides();
+    release.defer(() => this.insides.stop());
+    this.probe = this.#makeProbe();
+    release.defer(() => this.probe.close());
+    this.attachment = new Attachment(this.probe, logger, () => this.apps.registry.anyInScope());
+    release.defer(() => this.attachment.stop());
+    this.tree = this.#makeTree();
+    this.domains = new DomainNames(logger);
+    this.fanOut = new FanOut([], {
+      hostname: config.hostname,
+      logger,
+      limits: config.limits,
+      onDelivered: (delivery, stream) => this.#onDelivered(delivery, stream),
+    });
+    release.defer(() => this.fanOut.close());
+    this.outgoing = this.#makeOutgoing();
+    this.policies = agentPolicies({
+      ...{ rules: first.rules, settings: config, logger },
+      fileOf: (container) => this.insides.policies.textOf(container),
+      say: (line) => this.outgoing.say(line),
+      onChanged: (ruleSets) => {
+        this.rules.setAppRules(ruleSets);
+        this.evaluation.setAppRules(ruleSets);
+      },
+    });
+    this.evaluation = this.#makeEvaluation();
+    this.rules = this.#makeRules();
+    release.defer(() => this.domains.stop());
+    release.defer(() => this.rules.stop());
+    this.relief = new Relief({
+      ...{ config, logger, rules: this.rules, fanOut: this.fanOut },
+      containers: () => this.watched(),
+    });
+    this.report = this.#makeReport();
+    this.canary = openCanary(config, parts.ground, {
+      ...{ logger, attachment: this.attachment, probe: this.probe },
+      ...{ evaluation: this.evaluation, streams: () => this.streams },
+    });
+    this.losses = recordLosses(this.probe, logger, {
+      ...{ tree: this.tree, insides: this.insides, apps: this.apps },
+      ...{ clock: this.clock, fanOut: this.fanOut },
+    });
+    this.cuts = new CutReports(this.tree, this.apps, logger);
+    this.unwatched = new UnwatchedContainers({
+      say: (line) => this.outgoing.say(line),
+      rescan: () => void this.apps.rescan(),
+    });
+    this.coverage = config.coverage.enabled ? this.#makeCoverage() : undefined;
+  }
+
+  get streams(): readonly LogStream[] {
+    return this.opened?.streams ?? [];
+  }
+
+  /** Containers that are watched now. */
+  watched(): Container[] {
+    return this.apps.registry
+      .entries()
+      .flatMap(({ resolution, goneAtMs }) =>
+        resolution.state === 'included' && goneAtMs === undefined ? [resolution.container] : [],
+      );
+  }
+
+  #makeApps(): Apps {
+    const { options, ground } = this.#parts;
+    const { config, logger } = options;
+    const scopeMap = followedScope(() => ({
+      ...{ attachment: this.attachment, probe: this.probe },
+      ...{ report: this.report, losses: this.losses },
+    }));
+    return new Apps(configuredApps(config, ground?.ruleFor(config.canary.app)), {
+      ...{ scopeMap, logger, nowMs },
+      onExpected: () => this.attachment.attachForNow(),
+      files: filesOf(
+        () => this.insides,
+        (fullId) => this.policies.forget(fullId),
+      ),
+    });
+  }
+
+  #makeInsides(): Insides {
+    return new Insides({
+      ...{ apps: this.apps, pins: this.#parts.pins, clock: this.clock },
+      programSince: (pid, startTicks) => this.tree.programSince(pid, startTicks),
+    });
+  }
+
+  #makeProbe(): LiveProbe {
+    const { probe } = this.#parts.options.config;
+    const { hierarchy, patterns } = this.apps;
+    return new LiveProbe(
+      {
+        hierarchy: { kind: hierarchy.kind, id: hierarchy.hierarchyId },
+        patterns,
+        execRingBytes: probe.execRingBytes,
+        bulkRingBytes: probe.bulkRingBytes,
+        threadClones: false,
+        tickMs: probe.tickMs,
+        compatCalls: probe.compatCalls,
+      },
+      WIRE_VERSION,
+    );
+  }
+
+  #makeTree(): ProcessTree {
+    return new ProcessTree({
+      reader: this.procFs,
+      maxProcesses: this.#parts.options.config.context.maxProcesses,
+      isInScope: (pid) => this.apps.isInScope(pid),
+      rootOf: (cgroupId) => {
+        const resolution = this.apps.resolve(cgroupId);
+        return resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
+      },
+      onSetup: (process, root) => this.insides.onSetup(root, process),
+    });
+  }
+
+  #makeOutgoing(): Outgoing {
+    return new Outgoing({
+      ...{ fanOut: this.fanOut, early: this.#parts.early },
+      onDetection: (detection) => {
+        this.report.metrics.countDetection(detection.rule, detection.priority);
+        this.canary?.onDetection(detection);
+      },
+      successor: () => {
+        const succession = this.opened?.state.succession;
+        return succession?.hasSuccessor === true ? succession : undefined;
+      },
+    });
+  }
+
+  #makeEvaluation(): Evaluation {
+    const { options, first } = this.#parts;
+    const { config, logger } = options;
+    return new Evaluation({
+      engine: new RuleEngine(first.rules.ruleSet, { matching: config.ruleMatching }),
+      registry: this.apps.registry,
+      hostname: config.hostname,
+      holdMs: config.holdTimeMs,
+      nowMs,
+      users: (cgroupId, process) => this.insides.usersOf(cgroupId, process),
+      domains: this.domains,
+      usage: new ProcUsage(),
+      appRulesOf: (container) => this.policies.rulesOf(container),
+      onFailure: (failure) => logFailure(logger, failure),
+      respond: (_, process) => kill(killProcess, process),
+      isCounted: (detection) => this.outgoing.isCounted(detection),
+      deliver: (detection) => this.outgoing.deliver(detection),
+      onDropped: (container, { count, ...times }) =>
+        this.fanOut.noteUnseen({ container, reasons: { unknown: count }, ...times }),
+    });
+  }
+
+  #makeRules(): LiveRules {
+    const { options, first } = this.#parts;
+    const { config, source, logger } = options;
+    return new LiveRules(first, {
+      ...{ settings: config, source, logger, evaluation: this.evaluation },
+      ...{ attachment: this.attachment, probe: this.probe, apps: this.apps },
+      domains: this.domains,
+      preparePolicies: (rules, settings) => this.policies.prepare(operatorRules(rules, settings)),
+      shedPolicies: (priorities) => this.policies.shed(priorities),
+    });
+  }
+
+  #makeReport(): AgentReport {
+    const { config, version, logLinesDropped } = this.#parts.options;
+    return new AgentReport({
+      ...{ config, version, logLinesDropped },
+      ...{ apps: this.apps, probe: this.probe, tree: this.tree, evaluation: this.evaluation },
+      ...{ rules: this.rules, fanOut: this.fanOut, received: this.received, relief: this.relief },
+      policies: this.policies,
+      continuity: () => this.opened?.continuity.status(),
+      streams: () => this.streams,
+      canary: () => this.canary?.status(),
+    });
+  }
+
+  #makeCoverage(): CoverageLines {
+    const { options, ground } = this.#parts;
+    return new CoverageLines({
+      ...{ intervalMs: options.config.coverage.intervalMs, version: options.version },
+      rules: (container) => this.#rulesOn(container),
+      policyOf: (container) => this.policies.stateOf(container),
+      ownRulesPaused: (container) => this.policies.arePaused(container),
+      notWatchedFor: () => this.relief.notWatchedFor(),
+      fanOut: this.fanOut,
+      heldDropsOf: (root) => this.evaluation.droppedOf(root),
+      isOwn: (path) => ground?.owns(path) === true,
+      say: (line) => this.outgoing.say(line),
+    });
+  }
+
+  /** How many rules watch the container. */
+  #rulesOn(container: Container): number {
+    const { rules } = this.evaluation.engine.ruleSet;
+    const own = this.policies.rulesOf(container);
+    return own?.activeAmong(rules) ?? rules.filter(({ enabled }) => enabled).length;
+  }
+
+  #onDelivered(delivery: Delivery, stream: LogStream): void {
+    // What the agent says of itself is of no system call.
+    if (delivery.detection.source === 'varvel') return;
+    const latencyNs = bootNs() - delivery.detection.bootNs;
+    this.report.metrics.observeLatency(latencyNs);
+    this.canary?.onDelivered(delivery, stream);
+    this.#parts.options.onDelivered?.(delivery, stream.name, Number(latencyNs) / 1e6);
+  }
+}
+
+const nowMs = (): number => performance.now();

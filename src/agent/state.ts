@@ -1,0 +1,201 @@
+import { readFileSync } from 'node:fs';
+import { SignOfLife } from './sign-of-life.ts';
+import { Succession, SuccessionServer } from './succession.ts';
+import { diskTrouble } from '../shared/disk-trouble.ts';
+import type { Logger } from '../shared/logger.ts';
+import { OwnFolder, TakenError } from '../shared/own-folder.ts';
+import { StateTroubles } from '../shared/state-troubles.ts';
+import { UserError } from '../shared/user-error.ts';
+import { Numbering } from '../streams/numbering/numbering.ts';
+
+const CLAIM = 'the claim of the state folder';
+const NUMBERS = 'the numbers of lines (seq)';
+const ALIVE = 'the sign of life';
+
+const MEANS = {
+  [CLAIM]:
+    'It does not keep a second agent away, and "varvel agent --replace" does not find this one.',
+  [NUMBERS]: 'They go on above all that were given, and the next agent cannot continue them.',
+  [ALIVE]: 'The next agent cannot tell for how long nobody watched.',
+} as const;
+
+/**
+ * What outlives the agent, in `state_dir`: the numbers of lines, and until when it watched; spools are in a folder of it. It
+ * is one agent's: who has it is the agent of the host. A disk that takes nothing stops no agent: what cannot be kept is
+ * among the troubles, and `retry` tries again.
+ */
+export class AgentState {
+  readonly numbering: Numbering;
+  readonly signOfLife: SignOfLife;
+  readonly troubles: StateTroubles;
+  readonly #stateDir: string;
+  readonly #logger: Logger;
+  #folder: OwnFolder | undefined;
+  #succession: SuccessionServer | undefined;
+  #onAsked: () => void = () => undefined;
+  /** Resolves when a successor sees everything: time to end. */
+  readonly asked = new Promise<void>((resolve) => (this.#onAsked = resolve));
+
+  /** A way to take the running agent's place; undefined when none runs. Throws UserError. */
+  static async succeed(stateDir: string, logger: Logger): Promise<Succession | undefined> {
+    let folder: OwnFolder | undefined;
+    try {
+      folder = openFolder(stateDir);
+      return folder === undefined ? undefined : await Succession.begin(folder, logger);
+    } finally {
+      folder?.close();
+    }
+  }
+
+  /** Throws UserError when another agent has it, or it is not this agent's own folder. */
+  static async open(
+    stateDir: string,
+    logger: Logger,
+    troubles = new StateTroubles(logger),
+  ): Promise<AgentState> {
+    let folder: OwnFolder | undefined;
+    let claimed: unknown;
+    try {
+      folder = openFolder(stateDir, (error) => (claimed = error));
+      return await AgentState.#openIn(folder, claimed, { stateDir, logger, troubles });
+    } catch (error) {
+      folder?.close();
+      throw error;
+    }
+  }
+
+  static async #openIn(
+    folder: OwnFolder | undefined,
+    noFolder: unknown,
+    options: Pick<AgentState, 'troubles'> & { readonly stateDir: string; readonly logger: Logger },
+  ): Promise<AgentState> {
+    let failed = noFolder;
+    let secret: string | undefined;
+    try {
+      secret = folder?.claim();
+    } catch (error) {
+      if (error instanceof TakenError) throw taken(options.stateDir, error);
+      if (diskTrouble(error) === undefined) throw unusable(options.stateDir, error);
+      failed = error;
+    }
+    const state = new AgentState(secret === undefined ? undefined : folder, options);
+    state.#folder = folder;
+    if (secret === undefined) state.#onUnclaimed(failed);
+    else if (folder !== undefined) await state.#onClaimed(folder, secret);
+    return state;
+  }
+
+  /** Nothing is written to a folder that is not claimed: it may be another agent's next. */
+  private constructor(
+    claimed: OwnFolder | undefined,
+    {
+      stateDir,
+      logger,
+      troubles,
+    }: Pick<AgentState, 'troubles'> & {
+      readonly stateDir: string;
+      readonly logger: Logger;
+    },
+  ) {
+    this.#stateDir = stateDir;
+    this.#logger = logger;
+    this.troubles = troubles;
+    this.numbering = new Numbering({
+      ...{ folder: claimed, bootId: bootId(), logger },
+      onTrouble: (error) => this.#note(NUMBERS, error),
+    });
+    this.signOfLife = new SignOfLife(claimed, {
+      ...{ bootId: bootId(), logger },
+      onTrouble: (error) => this.#note(ALIVE, error),
+    });
+  }
+
+  /** Undefined as long as no other agent can ask for this one's place. */
+  get succession(): SuccessionServer | undefined {
+    return this.#succession;
+  }
+
+  /** Tries again to keep what the disk did not take. To be called every few seconds. */
+  async retry(): Promise<void> {
+    try {
+      this.#folder ??= openFolder(this.#stateDir, () => undefined);
+      if (this.#folder === undefined) return;
+      if (this.#succession === undefined) await this.#onClaimed(this.#folder, this.#folder.claim());
+    } catch {
+      // As before: it is among the troubles. Another agent may have it by now.
+      return;
+    }
+    this.numbering.keepIn(this.#folder);
+    this.signOfLife.keepIn(this.#folder);
+  }
+
+  /** When nothing is numbered any more. */
+  close(): void {
+    this.numbering.close();
+    this.signOfLife.close();
+    this.#succession?.removeSocket();
+    this.#folder?.close();
+    // Last: a successor takes all of it at once.
+    this.#succession?.close();
+  }
+
+  #onUnclaimed(error: unknown): void {
+    for (const part of [CLAIM, NUMBERS, ALIVE] as const) this.#note(part, error);
+  }
+
+  async #onClaimed(folder: OwnFolder, secret: string): Promise<void> {
+    try {
+      this.#succession = await SuccessionServer.open(folder, {
+        ...{ secret, logger: this.#logger, onAsked: this.#onAsked },
+      });
+      this.#note(CLAIM, undefined);
+    } catch (error) {
+      this.#note(CLAIM, error);
+    }
+  }
+
+  #note(part: keyof typeof MEANS, error: unknown): void {
+    if (error === undefined) this.troubles.end(part);
+    else this.troubles.begin(part, error, MEANS[part]);
+  }
+}
+
+/** Undefined when the disk does not give it now, which `onTrouble` is told. Throws UserError when it is not the agent's own. */
+function openFolder(
+  stateDir: string,
+  onTrouble: (error: unknown) => void = () => undefined,
+): OwnFolder | undefined {
+  try {
+    return OwnFolder.open(stateDir);
+  } catch (error) {
+    if (diskTrouble(error) === undefined) throw unusable(stateDir, error);
+    onTrouble(error);
+    return undefined;
+  }
+}
+
+/** proc(5): new with each boot. */
+export function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}
+
+function taken(stateDir: string, error: TakenError): UserError {
+  return new UserError(
+    `Another agent may be running: the state folder ${stateDir} is taken, ${error.message}. Stop that one first, or take its place with "varvel agent --replace"; a second agent needs a state_dir and a run_dir of its own.`,
+    { cause: error },
+  );
+}
+
+function unusable(stateDir: string, error: unknown): UserError {
+  const { code } = error as NodeJS.ErrnoException;
+  const why =
+    code === 'EACCES' || code === 'EPERM'
+      ? 'permission denied. Run varvel as root'
+      : error instanceof Error
+        ? error.message
+        : String(error);
+  return new UserError(
+    `The state folder ${stateDir} cannot be used: ${why}. It keeps what outlives the agent: the numbers of lines (seq), and lines that wait. Set state_dir to a folder of the agent's own.`,
+    { cause: error },
+  );
+}
