@@ -1,6 +1,7 @@
 import type { Container } from '../apps/identity.ts';
 import type { Detection } from '../rules/detection.ts';
 import type { LimitOptions, Suppressed } from './limiter.ts';
+import { formatRanges, sizeOf, type NumberRange } from './number-range.ts';
 import type { NumberGap } from './numbering/numbering.ts';
 import { isoTime } from './time.ts';
 import type { UnseenSum } from './unseen.ts';
@@ -62,6 +63,9 @@ export interface Coverage {
   readonly lastLine?: number | undefined;
 }
 
+/** Ranges of numbers that a notice of lost lines names: they take at most 600 bytes of it. */
+export const MAX_LOST_RANGES = 16;
+
 /** Lines that a stream did not take, of one container. */
 export interface Lost {
   readonly container: Container | undefined;
@@ -69,6 +73,11 @@ export interface Lost {
   /** Unix ns of the first and the last of their detections. */
   readonly firstNs: bigint;
   readonly lastNs: bigint;
+  /**
+   * Their numbers, at most MAX_LOST_RANGES ranges: they hold `count` numbers, or more where there were more ranges. Undefined
+   * where it is not known which instance of an app gave them.
+   */
+  readonly numbers: readonly NumberRange[] | undefined;
 }
 
 /** That detections were counted instead of written. */
@@ -90,17 +99,25 @@ export function suppressedNotice(
 }
 
 /** That lines are missing in a stream. */
-export function lostNotice(stream: string, { count, firstNs, lastNs, container }: Lost): Detection {
+export function lostNotice(stream: string, lost: Lost): Detection {
+  const { count, firstNs, lastNs, container, numbers } = lost;
   const lines = count === 1 ? '1 line is' : `${count} lines are`;
   return notice(LOST_RULE, lastNs, container, {
-    output: `${lines} missing here, of detections from ${isoTime(firstNs)} to ${isoTime(lastNs)}: this log could not take them. Their numbers (seq) are missing too`,
+    output: `${lines} missing here, of detections from ${isoTime(firstNs)} to ${isoTime(lastNs)}: this log could not take them. ${whichNumbers(lost)}`,
     outputFields: {
       'lost.stream': stream,
       'lost.count': count,
+      'lost.numbers': numbers === undefined ? null : formatRanges(numbers),
       'lost.first': firstNs,
       'lost.last': lastNs,
     },
   });
+}
+
+function whichNumbers({ count, numbers }: Lost): string {
+  if (numbers === undefined) return 'Their numbers (seq) are missing too';
+  const among = sizeOf(numbers) > count ? 'are among' : count === 1 ? 'is' : 'are';
+  return `${count === 1 ? 'Its number' : 'Their numbers'} (seq) ${among} ${formatRanges(numbers)}`;
 }
 
 const GAP_WHY: Readonly<Record<NumberGap['why'], string>> = {

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { MAX_LOST_RANGES } from '../../src/streams/notices.ts';
+import { parseRanges } from '../../src/streams/number-range.ts';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { E2eAgent, settled, until, type DetectionLine } from '../support/e2e-agent.ts';
 import { logLines, runContainer } from '../support/e2e-docker.ts';
@@ -29,10 +31,11 @@ interface Summary {
   readonly lines: number;
   readonly highest: number;
   readonly told: number;
+  readonly lost: number;
   readonly missing: number;
 }
 
-/** Of the lines of one log, which is one container's: each number is there once, or a line says that it may be missing. */
+/** Of the lines of one log, which is one container's: each number is there once, or a line says that it is missing, or may be. */
 function assertNumbers(lines: readonly DetectionLine[]): Summary {
   const ids = new Map<number, string>();
   for (const { seq, id } of lines.filter((line) => line.seq > 0)) {
@@ -42,17 +45,28 @@ function assertNumbers(lines: readonly DetectionLine[]): Summary {
   const gaps = lines
     .filter(({ rule }) => rule === 'Varvel: numbers uncertain')
     .map(({ output_fields: fields }) => [Number(fields['gap.from']), Number(fields['gap.to'])]);
+  const notices = lines.filter(({ rule }) => rule === 'Varvel: lines lost');
+  const lost = notices.map(({ output_fields: fields }) => {
+    const ranges = parseRanges(fields['lost.numbers'], MAX_LOST_RANGES);
+    assert.ok(ranges !== undefined, `lines lost, and not which: ${JSON.stringify(fields)}`);
+    return { count: Number(fields['lost.count']), ranges, missing: 0 };
+  });
   const highest = Math.max(0, ...ids.keys());
   let missing = 0;
   for (let seq = 1; seq <= highest; seq++) {
     if (ids.has(seq)) continue;
     missing++;
-    assert.ok(
-      gaps.some(([from, to]) => from! <= seq && seq <= to!),
-      `${seq} of ${highest} is missing in silence`,
+    if (gaps.some(([from, to]) => from! <= seq && seq <= to!)) continue;
+    const notice = lost.find(({ ranges }) =>
+      ranges.some(({ from, to }) => from <= seq && seq <= to),
     );
+    assert.ok(notice !== undefined, `${seq} of ${highest} is missing in silence`);
+    notice.missing++;
   }
-  return { lines: ids.size, highest, told: gaps.length, missing };
+  // What a notice says is lost stands for no more lines than it counts.
+  const sum = (of: 'count' | 'missing'): number => lost.reduce((all, one) => all + one[of], 0);
+  assert.ok(sum('missing') <= sum('count'), JSON.stringify(lost));
+  return { lines: ids.size, highest, told: gaps.length, lost: sum('count'), missing };
 }
 
 test('kill -9 in mid-flood, again and again, and ends in order', async (t) => {

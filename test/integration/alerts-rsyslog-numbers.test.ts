@@ -4,7 +4,8 @@ import { after, before, test } from 'node:test';
 
 import type { AppIdentity } from '../../src/apps/identity.ts';
 import { formatLine } from '../../src/streams/format.ts';
-import { coverageNotice, gapNotice } from '../../src/streams/notices.ts';
+import { coverageNotice, gapNotice, lostNotice } from '../../src/streams/notices.ts';
+import type { NumberRange } from '../../src/streams/number-range.ts';
 import type { OutgoingLine } from '../../src/streams/receiver.ts';
 import { Pager } from '../support/alerts-pager.ts';
 import type { Page } from '../support/alerts-pager.ts';
@@ -47,6 +48,19 @@ class Instance {
   /** The agent does not know which of these numbers were given. */
   gap(from: number, to: number, why: 'ended' | 'host'): OutgoingLine {
     return this.#line(gapNotice({ from, to, why }, this.container, nowNs()), 0);
+  }
+
+  /** The agent could not write these. */
+  lost(count: number, ...numbers: NumberRange[]): OutgoingLine {
+    const { container } = this;
+    const notice = lostNotice('syslog', {
+      container,
+      count,
+      firstNs: 1n,
+      lastNs: nowNs(),
+      numbers,
+    });
+    return this.#line(notice, 0);
   }
 
   #line(detection: ReturnType<typeof detectionOf>, seq: number): OutgoingLine {
@@ -94,6 +108,26 @@ test('a tail that a coverage line goes beyond is paged; so are all lines, and a 
     lost('hole', 'Line 8'),
     lost('tail', 'Lines 3 to 5'),
   ]);
+});
+
+test('what the agent says it lost is paged once; beside it, what the log system lost', async () => {
+  const [told, beside, doubtful] = [
+    new Instance('told'),
+    new Instance('beside'),
+    new Instance('doubtful'),
+  ];
+  const pages = await pagesOf(
+    ...[told.detection(1), told.detection(6), told.lost(4, { from: 2, to: 5 })],
+    ...[beside.detection(1), beside.detection(6), beside.lost(2, { from: 3, to: 4 })],
+    // It lost two of these four, and does not say which.
+    ...[doubtful.detection(1), doubtful.detection(6), doubtful.lost(2, { from: 2, to: 5 })],
+  );
+  const ours = pages.filter(({ line }) => line.endsWith('did not arrive here'));
+  assert.deepEqual(said(ours).sort(), [
+    'loss of beside: Varvel: lines lost: Line 2 of instance 0 on cell-1 did not arrive here',
+    'loss of doubtful: Varvel: lines lost: Lines 2 to 5 of instance 0 on cell-1 did not arrive here',
+  ]);
+  assert.equal(pages.filter(({ app }) => app === 'told').length, 1);
 });
 
 test('what is whole pages nothing: overtaken lines, a log that begins late, one that starts again', async () => {

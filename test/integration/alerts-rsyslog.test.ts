@@ -84,10 +84,11 @@ test('an attack of 50 lines is one page, two apps are two, what is forged or har
   await send(pager, [...attack('cart'), ...attack('shop')]);
   await send(pager, [{ ...named('shop'), rule: 'A "second" rule\\', priority: 'Critical' }]);
   const loss = { container: named('last').container, count: 3, firstNs: 1n, lastNs: 2n };
+  const numbers = [{ from: 1, to: 3 }];
   const reasons = { ownShare: 3, agentLate: 0, noRoom: 0, starting: 0, unknown: 0 };
   const container = loss.container!;
   const unseen = unseenNotice({ ...loss, container, reasons, lateNs: 0 });
-  await send(pager, [lostNotice('loggregator', loss), unseen]);
+  await send(pager, [lostNotice('loggregator', { ...loss, numbers }), unseen]);
 
   const pages = (
     await pager.until('the loss is paged', (all) =>

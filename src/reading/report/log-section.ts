@@ -1,4 +1,5 @@
 import { COVERAGE_RULE, LOST_RULE, SUPPRESSED_RULE, UNSEEN_RULE } from '../../streams/notices.ts';
+import { inBoth, sizeOf, type NumberRange } from '../../streams/number-range.ts';
 import { coverageGaps } from './coverage.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
@@ -129,19 +130,19 @@ function whoseWord({ origins, looksLike }: Incident): Check[] {
 
 function numbersOf({ instances }: Incident): Check[] {
   const numbered_ = instances.filter(({ numbers }) => numbers.first !== undefined);
-  const missing = instances.flatMap(({ app, numbers }): Check[] => {
+  const missing = instances.flatMap(({ app, numbers, lost }): Check[] => {
     const holes = numbers.missing();
     if (holes.length === 0) return [];
-    const total = holes.reduce((sum, { from, to }) => sum + to - from + 1, 0);
-    const shown = holes
-      .slice(0, 8)
-      .map(({ from, to }) => (from === to ? numbered(from) : `${numbered(from)}–${numbered(to)}`))
-      .join(', ');
-    const more = holes.length > 8 ? ` and ${holes.length - 8} more holes` : '';
+    const total = sizeOf(holes);
+    const said = inBoth(holes, lost);
+    const told =
+      said.length === 0
+        ? ''
+        : ` The agent says that it could not write lines with these numbers here: ${someOf(said)}.`;
     const atMost = numbers.overflowed ? 'at most ' : '';
     return [
       bad(
-        `Of ${nameOf(app)} ${atMost}${counted(total, 'line')} ${total === 1 ? 'is' : 'are'} missing here by their numbers (seq): ${shown}${more}.`,
+        `Of ${nameOf(app)} ${atMost}${counted(total, 'line')} ${total === 1 ? 'is' : 'are'} missing here by their numbers (seq): ${someOf(holes)}.${told}`,
       ),
     ];
   });
@@ -154,6 +155,15 @@ function numbersOf({ instances }: Incident): Check[] {
       `No number (seq) is missing between the first and the last here: ${ranges.join('; ')}${numbered_.length > 5 ? '; …' : ''}.`,
     ),
   ];
+}
+
+/** The first of them. */
+function someOf(ranges: readonly NumberRange[]): string {
+  const shown = ranges
+    .slice(0, 8)
+    .map(({ from, to }) => (from === to ? numbered(from) : `${numbered(from)}–${numbered(to)}`))
+    .join(', ');
+  return ranges.length > 8 ? `${shown} and ${ranges.length - 8} more holes` : shown;
 }
 
 /** What the agent told of losses: the number that its sentence begins with. */
