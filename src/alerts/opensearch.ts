@@ -6,6 +6,7 @@ import {
   INCIDENT_MINUTES,
   KNOWN_HOURS,
   leftOutRules,
+  LOSS_PRIORITIES,
   LOSS_RULES,
   NO_TAIL_ALERT,
   prioritiesOf,
@@ -63,7 +64,11 @@ export const opensearch: AlertPlatform = {
         'POST _plugins/_alerting/monitors',
         monitor(request, names, 'loss', {
           minutes: INCIDENT_MINUTES,
-          filters: [...known, isOneOf(names.rule, LOSS_RULES)],
+          filters: [
+            ...known,
+            isOneOf(names.priority, LOSS_PRIORITIES),
+            isOneOf(names.rule, LOSS_RULES),
+          ],
           groups: [names.host, names.app, names.rule],
           condition: WITH_LINES,
         }),

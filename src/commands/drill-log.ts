@@ -4,7 +4,7 @@ import type { LogSystem } from '../reading/read-log-line.ts';
 import type { ReadDetection } from '../reading/read-detection.ts';
 import { readTextLine } from '../reading/read-text-line.ts';
 import { isDrillRule } from '../shared/drill.ts';
-import { COVERAGE_RULE, SUPPRESSED_RULE } from '../streams/notices.ts';
+import { COVERAGE_RULE, SUPPRESSED_RULE } from '../streams/notice-rules.ts';
 import type { DrillAction } from './drill-action.ts';
 import { UserCommand } from './drill-process.ts';
 import type { CommandEnd } from './drill-process.ts';

@@ -3,23 +3,23 @@ import type { Detection } from '../rules/detection.ts';
 import type { LimitOptions, Suppressed } from './limiter.ts';
 import { formatRanges, sizeOf, type NumberRange } from './number-range.ts';
 import type { NumberGap } from './numbering/numbering.ts';
+import {
+  COVERAGE_RULE,
+  GAP_RULE,
+  LOST_RULE,
+  NO_ROOM_RULE,
+  OWN_RULES_RULE,
+  POLICY_RULE,
+  SHED_RULE,
+  STATE_RULE,
+  SUPPRESSED_RULE,
+  UNSEEN_RULE,
+  UNWATCHED_RULE,
+} from './notice-rules.ts';
 import { isoTime } from './time.ts';
 import type { UnseenSum } from './unseen.ts';
 
 // Lines that the agent writes of itself, where its detections are: what is missing there.
-
-/** Names under which they can be found, and alerts be made of them. */
-export const SUPPRESSED_RULE = 'Varvel: detections suppressed';
-export const LOST_RULE = 'Varvel: lines lost';
-export const UNSEEN_RULE = 'Varvel: events lost';
-export const GAP_RULE = 'Varvel: numbers uncertain';
-export const SHED_RULE = 'Varvel: rules switched off';
-export const NO_ROOM_RULE = 'Varvel: no room';
-export const COVERAGE_RULE = 'Varvel: coverage';
-export const POLICY_RULE = 'Varvel: policy';
-export const OWN_RULES_RULE = 'Varvel: own rules';
-export const UNWATCHED_RULE = 'Varvel: not watched';
-export const STATE_RULE = 'Varvel: state not kept';
 
 /** What is to be told of an app's policy. */
 export interface PolicyState {
@@ -174,13 +174,15 @@ function whyUnseen({ reasons, lateNs }: UnseenSum): string {
 
 /** That a container is not watched for want of room in the kernel, or is watched from now on. */
 export function noRoomNotice(unwatched: boolean, container: Container, timeNs: bigint): Detection {
-  const line = notice(NO_ROOM_RULE, timeNs, container, {
-    output: unwatched
-      ? 'This container is not watched: the host has more containers than varvel can watch (16384). Nothing that happens in it is seen'
-      : 'There is room for this container again: it is watched from now on',
-    outputFields: { 'watched.now': !unwatched },
-  });
-  return unwatched ? { ...line, priority: 'Warning' } : line;
+  return {
+    ...notice(NO_ROOM_RULE, timeNs, container, {
+      output: unwatched
+        ? 'This container is not watched: the host has more containers than varvel can watch (16384). Nothing that happens in it is seen'
+        : 'There is room for this container again: it is watched from now on',
+      outputFields: { 'watched.now': !unwatched },
+    }),
+    priority: unwatched ? 'Warning' : 'Informational',
+  };
 }
 
 /** A time in which no agent watched a container that was there. */
@@ -243,13 +245,16 @@ export function shedNotice(
   container: Container,
   timeNs: bigint,
 ): Detection {
-  return notice(SHED_RULE, timeNs, container, {
-    output:
-      without === undefined
-        ? 'This container is watched with all rules again'
-        : `This container is not watched for: ${without}. All other rules go on`,
-    outputFields: { 'shed.rules': rules },
-  });
+  return {
+    ...notice(SHED_RULE, timeNs, container, {
+      output:
+        without === undefined
+          ? 'This container is watched with all rules again'
+          : `This container is not watched for: ${without}. All other rules go on`,
+      outputFields: { 'shed.rules': rules, 'shed.not_watched': without ?? null },
+    }),
+    priority: without === undefined ? 'Informational' : 'Warning',
+  };
 }
 
 /** What was watched, so that silence means something. */
@@ -311,7 +316,7 @@ export function ownRulesNotice(
         'own_rules.spent_ms': spentMs === undefined ? null : Math.round(spentMs * 10) / 10,
       },
     }),
-    priority: state === 'resumed' ? 'Notice' : 'Warning',
+    priority: state === 'resumed' ? 'Informational' : 'Warning',
   };
 }
 

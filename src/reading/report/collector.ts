@@ -1,4 +1,5 @@
-import { LOST_RULE, MAX_LOST_RANGES } from '../../streams/notices.ts';
+import { LOST_RULE } from '../../streams/notice-rules.ts';
+import { MAX_LOST_RANGES } from '../../streams/notices.ts';
 import { parseRanges, withRange, type NumberRange } from '../../streams/number-range.ts';
 import { RecentMap } from '../../streams/recent-map.ts';
 import { readLogLine } from '../read-log-line.ts';

@@ -1,4 +1,4 @@
-import { COVERAGE_RULE, UNWATCHED_RULE } from '../../streams/notices.ts';
+import { COVERAGE_RULE, UNWATCHED_RULE } from '../../streams/notice-rules.ts';
 import type { Found } from './found.ts';
 
 /** What a coverage line says. */

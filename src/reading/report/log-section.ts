@@ -1,4 +1,9 @@
-import { COVERAGE_RULE, LOST_RULE, SUPPRESSED_RULE, UNSEEN_RULE } from '../../streams/notices.ts';
+import {
+  COVERAGE_RULE,
+  LOST_RULE,
+  SUPPRESSED_RULE,
+  UNSEEN_RULE,
+} from '../../streams/notice-rules.ts';
 import { inBoth, sizeOf, type NumberRange } from '../../streams/number-range.ts';
 import { coverageGaps } from './coverage.ts';
 import { html } from './html.ts';

@@ -72,6 +72,10 @@ test('OpenSearch: what is looked for, and the channel', async () => {
         'Varvel: lines lost',
         'Varvel: events lost',
         'Varvel: not watched',
+        'Varvel: no room',
+        'Varvel: rules switched off',
+        'Varvel: own rules',
+        'Varvel: policy',
       ],
     },
   });
