@@ -57,7 +57,7 @@ export interface Coverage {
   readonly policy?: PolicyState['state'] | undefined;
   /** Whether the app's own rules are paused. */
   readonly ownRulesPaused?: boolean | undefined;
-  /** Rules that are off for now, in words. */
+  /** Rules that are off for now, as a reader is told. */
   readonly notWatchedFor?: string | undefined;
   /** The number of the last line before this one, 0 where there is none: who reads on knows whether any is missing. */
   readonly lastLine?: number | undefined;
@@ -284,6 +284,7 @@ export function coverageNotice(
         'coverage.lost': lost,
         'coverage.suppressed': suppressed,
         'coverage.last_line': lastLine ?? null,
+        'coverage.not_watched': notWatchedFor ?? null,
       },
     }),
     priority: 'Informational',

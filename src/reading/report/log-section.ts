@@ -7,6 +7,7 @@ import {
 import { inBoth, sizeOf, type NumberRange } from '../../streams/number-range.ts';
 import { coverageGaps } from './coverage.ts';
 import { html } from './html.ts';
+import { numberIn } from '../own-fields.ts';
 import type { Html } from './html.ts';
 import type { Incident, Instance } from './incident.ts';
 import { anchorOf, counted, duration, nameOf, numbered, Times } from './parts.ts';
@@ -171,21 +172,33 @@ function someOf(ranges: readonly NumberRange[]): string {
   return ranges.length > 8 ? `${shown} and ${ranges.length - 8} more holes` : shown;
 }
 
-/** What the agent told of losses: the number that its sentence begins with. */
+/** What the agent told of losses. */
 function toldLosses({ notices }: Incident): Check[] {
-  const told = (rule: string, what: (count: string) => string): Check[] => {
+  const told = (rule: string, field: string, what: (count: string) => string): Check[] => {
     const group = notices.find((one) => one.rule === rule);
     if (group === undefined) return [];
     const sum = group.shown.reduce(
-      (total, { output }) => total + Number(/^(\d{1,15}) /.exec(output)?.[1] ?? 0),
+      (total, { fields }) => total + (numberIn(fields, field) ?? 0),
       0,
     );
     return [bad(what(numbered(sum)))];
   };
   return [
-    ...told(SUPPRESSED_RULE, (n) => `${n} more detections were counted instead of written.`),
-    ...told(LOST_RULE, (n) => `${n} lines were lost on the way into this log, as the agent says.`),
-    ...told(UNSEEN_RULE, (n) => `${n} events were not seen: the kernel could not hand them over.`),
+    ...told(
+      SUPPRESSED_RULE,
+      'suppressed.count',
+      (n) => `${n} more detections were counted instead of written.`,
+    ),
+    ...told(
+      LOST_RULE,
+      'lost.count',
+      (n) => `${n} lines were lost on the way into this log, as the agent says.`,
+    ),
+    ...told(
+      UNSEEN_RULE,
+      'lost.count',
+      (n) => `${n} events were not seen: the kernel could not hand them over.`,
+    ),
   ];
 }
 
