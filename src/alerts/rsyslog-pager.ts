@@ -12,7 +12,6 @@ import {
 } from './alert-request.ts';
 import { asTag } from './quoting.ts';
 import { GAP_RULE, LOST_RULE } from '../streams/notice-rules.ts';
-import { MAX_LOST_RANGES } from '../streams/notices.ts';
 
 /**
  * The program that rsyslog hands the agent's lines to, one a line, parts separated by tabs, of which no part has any. It runs `on-incident` when
@@ -50,7 +49,6 @@ TICK = 30
 GIVE_UP = 86400
 MOST = 100000
 MOST_HOLES = 1000
-MOST_RANGES = ${MAX_LOST_RANGES}
 SETTINGS = json.loads(r'''${pythonJson(settings)}''')
 
 FOLDER = os.path.dirname(os.path.realpath(__file__))
@@ -152,8 +150,6 @@ def on_number(whose, seq, rule, text):
         # With the agent's end its numbers were all given; else nobody knows, and the agent has said so.
         last = said(text, "gap.to")
         first = None if said(text, "gap.why") == "ended" else said(text, "gap.from")
-    elif rule == SETTINGS["lost"]:
-        on_lost(known, said(text, "lost.numbers"), said(text, "lost.count"))
     elif seq.isdigit() and int(seq) > 0:
         first = last = int(seq)
     if type(last) is not int:
@@ -166,18 +162,6 @@ def on_number(whose, seq, rule, text):
         known.here(first, last)
     else:
         known.given(last)
-
-
-def on_lost(known, text, count):
-    """The agent names lines that it could not write: its notice is the page for them. Where it names more than it lost, the
-    log system may have lost the others."""
-    if known is None or not isinstance(text, str):
-        return
-    parts = [re.fullmatch(r"([0-9]{1,16})(?:-([0-9]{1,16}))?", part) for part in text.split(", ", MOST_RANGES)]
-    ranges = [(int(part[1]), int(part[2] or part[1])) for part in parts if part is not None]
-    if sum(last - first + 1 for first, last in ranges) == count:
-        for first, last in ranges:
-            known.here(first, last)
 
 
 def said(text, name):
