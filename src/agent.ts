@@ -183,7 +183,6 @@ export class Agent {
         patterns: this.#apps.patterns,
         execRingBytes: config.probe.execRingBytes,
         bulkRingBytes: config.probe.bulkRingBytes,
-        threadClones: false,
         tickMs: config.probe.tickMs,
         compatCalls: config.probe.compatCalls,
       },
