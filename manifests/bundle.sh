@@ -41,7 +41,7 @@ while read -r package; do
 done <<<"$packages"
 loader=$modules/ebpf-loader-napi
 mkdir -p "$loader/build/Release"
-cp native/package.json native/index.cjs "$loader/"
+cp native/package.json native/index.cjs native/layout.gen.cjs "$loader/"
 cp native/build/probe.bpf.o "$loader/build/"
 cp native/build/Release/ebpf_loader.node "$loader/build/Release/"
 # (ssh2 compiles a part of itself where it is installed, and goes without it elsewhere; the agent never uses ssh.)

@@ -5,23 +5,26 @@ const path = require('node:path');
 
 const addon = require('./build/Release/ebpf_loader.node');
 
-const STATES = ['', 'pending', 'included', 'excluded'];
-const HANDLES = ['any', 'hex64', 'none'];
-const PATTERN_BYTES = 64 + 32 + 32 + 8;
-const CONFIG_HEAD_BYTES = 24;
-const PATTERNS_MAX = 16;
-const LEVEL_MAX = 31;
+const layout = require('./layout.gen.cjs');
+
+const { CONFIG, PATTERN, HANDLES, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
 const READ_MAX = 64 << 20;
 
-function writeText(view, offset, room, text, what) {
-  const bytes = Buffer.from(text, 'utf8');
-  if (bytes.length >= room)
-    throw new TypeError(`${what} is longer than ${room - 1} bytes: ${text}`);
-  view.set(bytes, offset);
-  return bytes.length;
+/** Writes a text and its length into the fields of a pattern; NUL ends it. */
+function writeText(bytes, at, name, text) {
+  const field = PATTERN.fields[name];
+  const encoded = Buffer.from(text, 'utf8');
+  if (encoded.length >= field.bytes)
+    throw new TypeError(
+      `a scope pattern ${CAMEL[name]} is longer than ${field.bytes - 1} bytes: ${text}`,
+    );
+  bytes.set(encoded, at + field.at);
+  bytes[at + PATTERN.fields[`${name}_len`].at] = encoded.length;
 }
 
-/** struct probe_config (probe/shared.h) as bytes. */
+const CAMEL = { prefix: 'prefix', leaf_prefix: 'leafPrefix', leaf_suffix: 'leafSuffix' };
+
+/** struct probe_config (probe/events.gen.h) as bytes. */
 function layOutConfig(options) {
   const { hierarchy, patterns } = options;
   if (hierarchy?.kind !== 'v2' && hierarchy?.kind !== 'v1-pids') {
@@ -32,40 +35,26 @@ function layOutConfig(options) {
   if (patterns.length > PATTERNS_MAX)
     throw new TypeError(`more than ${PATTERNS_MAX} scope patterns`);
   const bytes = new Uint8Array(addon.configBytes);
-  if (bytes.length !== CONFIG_HEAD_BYTES + PATTERNS_MAX * PATTERN_BYTES) {
-    throw new TypeError('the addon was built from another probe/shared.h');
+  if (bytes.length !== CONFIG.bytes) {
+    throw new TypeError('the addon was built from another schema/table.mjs');
   }
   const view = new DataView(bytes.buffer);
-  view.setUint32(0, hierarchy.kind === 'v1-pids' ? 1 : 0, true);
-  view.setInt32(4, hierarchy.id, true);
-  view.setUint32(8, options.threadClones ? 1 : 0, true);
+  const { fields } = CONFIG;
+  view.setUint32(fields.v1_pids.at, hierarchy.kind === 'v1-pids' ? 1 : 0, true);
+  view.setInt32(fields.hierarchy_id.at, hierarchy.id, true);
   // An eighth of a ring per epoch: beside the half that whoever comes first may fill, three containers that flood
-  // leave room for others. Not less than the largest record (RECORD_MAX).
-  view.setUint32(12, Math.max(32768, options.execRingBytes / 8), true);
-  view.setUint32(16, Math.max(32768, options.bulkRingBytes / 8), true);
-  view.setUint32(20, patterns.length, true);
+  // leave room for others. Not less than the largest record.
+  view.setUint32(fields.exec_budget.at, Math.max(RECORD_MAX, options.execRingBytes / 8), true);
+  view.setUint32(fields.bulk_budget.at, Math.max(RECORD_MAX, options.bulkRingBytes / 8), true);
+  view.setUint32(fields.n_patterns.at, patterns.length, true);
   patterns.forEach((pattern, index) => {
-    const at = CONFIG_HEAD_BYTES + index * PATTERN_BYTES;
-    bytes[at + 128] = writeText(bytes, at, 64, pattern.prefix, 'a scope pattern prefix');
-    bytes[at + 129] = writeText(
-      bytes,
-      at + 64,
-      32,
-      pattern.leafPrefix,
-      'a scope pattern leafPrefix',
-    );
-    bytes[at + 130] = writeText(
-      bytes,
-      at + 96,
-      32,
-      pattern.leafSuffix,
-      'a scope pattern leafSuffix',
-    );
+    const at = CONFIG.patternsAt + index * PATTERN.bytes;
+    for (const [name, key] of Object.entries(CAMEL)) writeText(bytes, at, name, pattern[key]);
     const handle = HANDLES.indexOf(pattern.handle);
     if (handle < 0) throw new TypeError(`no such handle in a scope pattern: ${pattern.handle}`);
-    bytes[at + 131] = handle;
-    bytes[at + 132] = pattern.deep ? 1 : 0;
-    bytes[at + 133] = pattern.negative ? 1 : 0;
+    bytes[at + PATTERN.fields.handle.at] = handle;
+    bytes[at + PATTERN.fields.deep.at] = pattern.deep ? 1 : 0;
+    bytes[at + PATTERN.fields.negative.at] = pattern.negative ? 1 : 0;
   });
   return bytes;
 }
@@ -116,7 +105,6 @@ class Probe {
       objectPath: path.join(__dirname, 'build', 'probe.bpf.o'),
       execRingBytes: 1 << 20,
       bulkRingBytes: 1 << 22,
-      threadClones: false,
       ...options,
     };
     if (typeof filled.objectPath !== 'string') throw new TypeError('objectPath must be a string');
@@ -229,6 +217,7 @@ class Probe {
 // One by one: this is the form in which ES modules find the names.
 exports.Probe = Probe;
 exports.wireVersion = addon.wireVersion;
+exports.levelMax = LEVEL_MAX;
 exports.bootTimeNs = addon.bootTimeNs;
 exports.selfTest = addon.selfTest;
 exports.openInRoot = (root, file, { symlinks = false, directory = false } = {}) => {

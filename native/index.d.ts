@@ -42,6 +42,9 @@ export interface LoaderScopeEntry {
   readonly lateNs: number;
 }
 
+/** The deepest level of a cgroup that can be a container. */
+export const levelMax: number;
+
 export interface ProbeOptions {
   /** The probe object; default: the one built beside the addon. */
   readonly objectPath?: string;
@@ -52,8 +55,6 @@ export interface ProbeOptions {
   /** Powers of two, 64 KiB to 1 GiB; default 1 MiB and 4 MiB. Each counts twice in the address space, not in memory. */
   readonly execRingBytes?: number;
   readonly bulkRingBytes?: number;
-  /** Report new threads too, not only processes. */
-  readonly threadClones?: boolean;
 }
 
 export interface ProbeStats {

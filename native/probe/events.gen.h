@@ -21,6 +21,7 @@
 #define CALL_NR_MAX 512
 #define DATA_MAX 80
 #define RECORD_MAX 32768
+#define LEVEL_MAX 31
 
 #define FILE_KNOWN 1
 #define FILE_PATH_TRUNCATED 2
@@ -34,7 +35,6 @@
 #define RAW_TRUNCATED 1
 #define ARGV_TRUNCATED 2
 #define RAW_UNREADABLE 4
-#define THREAD 8
 #define TUPLE_KNOWN 16
 #define PARENT_OUT_OF_SCOPE 32
 #define CWD_TRUNCATED 64
@@ -70,6 +70,10 @@
 #define SCOPE_PENDING 1
 #define SCOPE_INCLUDED 2
 #define SCOPE_EXCLUDED 3
+
+#define HANDLE_ANY 0
+#define HANDLE_HEX64 1
+#define HANDLE_NONE 2
 
 #define KIND_EXEC 1
 #define KIND_CLONE 2
@@ -343,6 +347,31 @@ _Static_assert(sizeof(struct rec_open) == 56, "open");
 _Static_assert(sizeof(struct rec_call) == 160, "call");
 
 _Static_assert(sizeof(struct rec_cgroup) == 32, "cgroup");
+
+struct scope_pattern {
+	char prefix[64];
+	char leaf_prefix[32];
+	char leaf_suffix[32];
+	__u8 prefix_len;
+	__u8 leaf_prefix_len;
+	__u8 leaf_suffix_len;
+	__u8 handle; /* HANDLE_* */
+	__u8 deep;
+	__u8 negative; /* a match ends the search: not a container */
+	__u8 pad[2];
+};
+
+struct probe_config {
+	__u32 v1_pids; /* 0: the v2 hierarchy decides; 1: v1 pids */
+	__s32 hierarchy_id;
+	__u32 exec_budget; /* bytes that one container may put in a ring per epoch; two epochs can be in a ring */
+	__u32 bulk_budget;
+	__u32 n_patterns;
+	struct scope_pattern patterns[PATTERNS_MAX];
+};
+
+_Static_assert(sizeof(struct scope_pattern) == 136, "scope_pattern");
+_Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */
 #define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_open_tree", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chdir", "sys_fchdir", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_sendmmsg", "sys_recvfrom", "sys_recvmsg", "sys_recvmmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_setsid", "sys_setpgid", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"

@@ -1,39 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* What the probe and the loader both lay out: configuration, shared state, scope map values. */
+/* What the probe and the loader both lay out: shared state, scope map values. The configuration is in events.gen.h. */
 #pragma once
 
-/* The deepest level at which a cgroup can be a container: one bit for each in probe_state.levels. */
-#define LEVEL_MAX 31
 /* The consumer reads every few milliseconds. Records lost after so long without a read are its fault, not the container's. */
 #define READ_LATE_NS 500000000ull
 
-#define HANDLE_ANY 0   /* anything but empty */
-#define HANDLE_HEX64 1 /* 64 lower-case hex digits */
-#define HANDLE_NONE 2  /* nothing: the leaf is exactly prefix and suffix */
-
-struct scope_pattern {
-	char prefix[64];
-	char leaf_prefix[32];
-	char leaf_suffix[32];
-	__u8 prefix_len;
-	__u8 leaf_prefix_len;
-	__u8 leaf_suffix_len;
-	__u8 handle; /* HANDLE_* */
-	__u8 deep;
-	__u8 negative; /* a match ends the search: not a container */
-	__u8 pad[2];
-};
-
-/* Set before load; the verifier folds the branches away. */
-struct probe_config {
-	__u32 v1_pids; /* 0: the v2 hierarchy decides; 1: v1 pids */
-	__s32 hierarchy_id;
-	__u32 thread_clones;
-	__u32 exec_budget; /* bytes that one container may put in a ring per epoch; two epochs can be in a ring */
-	__u32 bulk_budget;
-	__u32 n_patterns;
-	struct scope_pattern patterns[PATTERNS_MAX];
-};
 /* Shared with the consumer by mmap. */
 struct probe_state {
 	__u32 awake;	/* 1: the consumer polls; 0: the next record must wake it (CAS 0 -> 1) */

@@ -63,14 +63,17 @@ export const SOCKETCALL = {
   20: [307, 4], // sendmmsg
 };
 
-/** io_uring's IORING_OP_*: the call on x86-64 as which a request is reported. */
+/** io_uring's IORING_OP_*: the call on x86-64 as which a request is reported. What a request with flags is: IO_URING_FLAGGED. */
 export const IO_URING_CALLS = {
   16: 42, // CONNECT
   18: 257, // OPENAT
   28: 437, // OPENAT2
-  35: 264, // RENAMEAT; with flags it is renameat2
+  35: 264, // RENAMEAT
   36: 263, // UNLINKAT
   37: 258, // MKDIRAT
   38: 266, // SYMLINKAT
   39: 265, // LINKAT
 };
+
+/** Events as which uring.bpf.c reports a request that has flags, by the event without. */
+export const IO_URING_FLAGGED = { renameat: 'renameat2' };

@@ -1,5 +1,6 @@
 // The event table: the one place that says what a record holds. generate.mjs writes from it the C structs
-// (native/probe/events.gen.h), the TypeScript layout (src/events/table.gen.ts) and native/schema/EVENTS.md.
+// (native/probe/events.gen.h), the TypeScript layout (src/events/table.gen.ts), the facade's layout of the configuration
+// (native/layout.gen.cjs) and native/schema/EVENTS.md.
 //
 // A record: header, then the kind's fixed part, then its variable parts in the order given, without
 // padding between them; the whole is padded with zeroes to a multiple of 8. All little-endian.
@@ -26,6 +27,8 @@ export const LIMITS = {
   CALL_NR_MAX: 512,
   DATA_MAX: 80,
   RECORD_MAX: 32768,
+  // The deepest level at which a cgroup can be a container: one bit for each in probe_state.levels.
+  LEVEL_MAX: 31,
 };
 
 export const HEADER = [
@@ -101,7 +104,6 @@ export const RECORD_FLAGS = {
   RAW_TRUNCATED: 1,
   ARGV_TRUNCATED: 2,
   RAW_UNREADABLE: 4,
-  THREAD: 8,
   TUPLE_KNOWN: 16,
   PARENT_OUT_OF_SCOPE: 32,
   CWD_TRUNCATED: 64,
@@ -127,6 +129,36 @@ export const STANDARD = {
 
 export const CGROUP_OPS = { CGROUP_MKDIR: 1, CGROUP_RMDIR: 2, CGROUP_ATTACH: 3 };
 export const SCOPE_STATES = { SCOPE_PENDING: 1, SCOPE_INCLUDED: 2, SCOPE_EXCLUDED: 3 };
+
+/** What a scope pattern takes as the handle: anything but empty, 64 lower-case hex digits, nothing. */
+export const HANDLES = { HANDLE_ANY: 0, HANDLE_HEX64: 1, HANDLE_NONE: 2 };
+
+/** struct scope_pattern: a container's cgroup by its path. */
+export const SCOPE_PATTERN = [
+  ['prefix', 'char64'],
+  ['leaf_prefix', 'char32'],
+  ['leaf_suffix', 'char32'],
+  ['prefix_len', 'u8'],
+  ['leaf_prefix_len', 'u8'],
+  ['leaf_suffix_len', 'u8'],
+  ['handle', 'u8', 'HANDLE_*'],
+  ['deep', 'u8'],
+  ['negative', 'u8', 'a match ends the search: not a container'],
+  ['pad', 'bytes2'],
+];
+
+/** struct probe_config: set before load; the verifier folds the branches away. PATTERNS_MAX patterns follow. */
+export const PROBE_CONFIG = [
+  ['v1_pids', 'u32', '0: the v2 hierarchy decides; 1: v1 pids'],
+  ['hierarchy_id', 's32'],
+  [
+    'exec_budget',
+    'u32',
+    'bytes that one container may put in a ring per epoch; two epochs can be in a ring',
+  ],
+  ['bulk_budget', 'u32'],
+  ['n_patterns', 'u32'],
+];
 
 /** id → layout. `variable`: [name, doc]; its length in bytes is the fixed field `<name>_len`. */
 export const KINDS = [
@@ -177,7 +209,7 @@ export const KINDS = [
       ['child_tid', 'u32', 'Thread id, initial pid namespace'],
       ['child_vpid', 'u32', "Thread group id, the child's pid namespace"],
       ['child_vtid', 'u32', "Thread id, the child's pid namespace"],
-      ['flags', 'u32', 'THREAD, PARENT_OUT_OF_SCOPE'],
+      ['flags', 'u32', 'PARENT_OUT_OF_SCOPE'],
     ],
     variable: [],
   },

@@ -187,7 +187,6 @@ export class Stages {
         patterns,
         execRingBytes: probe.execRingBytes,
         bulkRingBytes: probe.bulkRingBytes,
-        threadClones: false,
         tickMs: probe.tickMs,
         compatCalls: probe.compatCalls,
       },

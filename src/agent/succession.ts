@@ -54,7 +54,7 @@ function keyOf({ rule, cgroupId, outputFields }: Detection): string {
 interface Farewell {
   /** It told what happened before; boot ns. */
   readonly since: string;
-  /** What it told of the last 80 ms before: boot ns and key, in the order of time. */
+  /** What it told within BACK_NS before: boot ns and key, in the order of time. */
   readonly boundary: readonly (readonly [bootNs: string, key: string])[];
 }
 

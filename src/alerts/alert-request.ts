@@ -1,13 +1,7 @@
 import type { Priority } from '../rules/detection.ts';
 import { PRIORITIES } from '../rules/detection.ts';
 import { CANARY_RULE } from '../shared/drill.ts';
-import {
-  COVERAGE_RULE,
-  LOST_RULE,
-  SUPPRESSED_RULE,
-  UNSEEN_RULE,
-  UNWATCHED_RULE,
-} from '../streams/notices.ts';
+import { COVERAGE_RULE, NOTICE_RULES } from '../streams/notice-rules.ts';
 
 /** An incident is one app's one rule; it is over when there was no line of it for so long. */
 export const INCIDENT_MINUTES = 15;
@@ -23,11 +17,19 @@ export const KNOWN_HOURS = 24;
 
 export const COVERAGE = COVERAGE_RULE;
 
-/** What the agent says of lines and events that are missing. */
-export const LOSS_RULES = [LOST_RULE, UNSEEN_RULE, UNWATCHED_RULE] as const;
+/** What the agent says of what it did not see or could not write, */
+export const LOSS_RULES: readonly string[] = NOTICE_RULES.filter(({ isLoss }) => isLoss).map(
+  ({ name }) => name,
+);
+
+/** with these priorities: a line that says that all is well again has a lower one. */
+export const LOSS_PRIORITIES: readonly Priority[] = ['Warning', 'Notice'];
 
 /** All that the agent says of itself, its canary's line included: nothing an intruder did. */
-const NOTICES = [...LOSS_RULES, SUPPRESSED_RULE, COVERAGE_RULE, CANARY_RULE] as const;
+const NOTICES: readonly { readonly name: string; readonly worst: Priority }[] = [
+  ...NOTICE_RULES,
+  { name: CANARY_RULE, worst: 'Informational' },
+];
 
 /** The parts of a line that alerts look at. */
 export const FIELD_NAMES = [
@@ -94,10 +96,11 @@ export function prioritiesOf({ minimum }: Pick<AlertRequest, 'minimum'>): readon
   return PRIORITIES.slice(0, PRIORITIES.indexOf(minimum) + 1);
 }
 
-/** Rules that such an alert has to leave out: what the agent says of itself is of Notice and Informational. */
+/** Rules that such an alert has to leave out: what the agent says of itself with one of the priorities that page. */
 export function leftOutRules(request: Pick<AlertRequest, 'minimum' | 'rules'>): readonly string[] {
-  const isNamed = request.rules.length > 0;
-  return !isNamed && prioritiesOf(request).includes('Notice') ? NOTICES : [];
+  if (request.rules.length > 0) return [];
+  const priorities = prioritiesOf(request);
+  return NOTICES.filter(({ worst }) => priorities.includes(worst)).map(({ name }) => name);
 }
 
 /** The alerts that each platform gets; `tail` only where its language can compare two values of different lines. */
@@ -109,8 +112,9 @@ export const ALERTS = {
   },
   loss: {
     title: 'loss',
-    summary: 'varvel lost lines or events of an app, so that detections may be missing',
-    todo: 'Whatever happened in that time was not seen, or is not in this log: look at the operator’s copy, and at varvel status on the host.',
+    summary:
+      'varvel did not see or could not write all of an app, so that detections may be missing',
+    todo: 'The line says what is missing and why. A policy that is refused is the app team’s to mend (varvel policy). Otherwise look at the operator’s copy, and at varvel status on the host.',
   },
   tail: {
     title: 'tail loss',

@@ -6,6 +6,7 @@ import {
   INCIDENT_MINUTES,
   KNOWN_HOURS,
   leftOutRules,
+  LOSS_PRIORITIES,
   LOSS_RULES,
   prioritiesOf,
   scopeOf,
@@ -58,7 +59,7 @@ export const azure: AlertPlatform = {
           window: `PT${INCIDENT_MINUTES}M`,
         }),
         rule(request, 'loss', suffix, {
-          query: `${source(request, names)}\n| where ${isOneOf('Rule', LOSS_RULES)}\n${NEWEST}`,
+          query: `${source(request, names)}\n| where ${isOneOf('Rule', LOSS_RULES)} and ${isOneOf('Priority', LOSS_PRIORITIES)}\n${NEWEST}`,
           dimensions: ['App', 'Rule'],
           window: `PT${INCIDENT_MINUTES}M`,
         }),

@@ -5,11 +5,14 @@ import {
   COVERAGE,
   INCIDENT_MINUTES,
   leftOutRules,
+  LOSS_PRIORITIES,
   LOSS_RULES,
   NO_TAIL_ALERT,
   prioritiesOf,
   SILENCE_MINUTES,
 } from './alert-request.ts';
+import { CANARY_RULE } from '../shared/drill.ts';
+import { NOTICE_PREFIX } from '../streams/notice-rules.ts';
 import { checkedFields } from './fields.ts';
 import { asTag, jsonDocument, suffixOf } from './quoting.ts';
 
@@ -22,6 +25,9 @@ const FIELDS = {
   app_name: 'app_name',
   space: 'space_name',
 } as const;
+
+/** Rules of the agent's own lines, with the wildcard of a filter pattern: it has no room for all their names. */
+const NOT_OF_THE_AGENT = [`${NOTICE_PREFIX}*`, CANARY_RULE] as const;
 
 /** Of a filter pattern (PutMetricFilter). */
 const MAX_PATTERN = 1024;
@@ -53,6 +59,7 @@ export const cloudwatch: AlertPlatform = {
       alarm(request, 'Loss', name('losses'), [
         ...scope(request, names),
         isOneOf(names.rule, LOSS_RULES),
+        isOneOf(names.priority, LOSS_PRIORITIES),
       ]),
       alarm(request, 'Silence', name('coverage-lines'), [
         ...scope(request, names),
@@ -109,7 +116,7 @@ function detections(request: AlertRequest, names: Names, rules: readonly string[
     ...scope(request, names),
     isOneOf(names.priority, prioritiesOf(request)),
     ...(rules.length === 0 ? [] : [isOneOf(names.rule, rules)]),
-    ...leftOut.map((rule) => `($.${names.rule} != ${text(rule)})`),
+    ...(leftOut.length === 0 ? [] : NOT_OF_THE_AGENT.map((it) => `($.${names.rule} != "${it}")`)),
   ];
 }
 

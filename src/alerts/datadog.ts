@@ -6,6 +6,7 @@ import {
   INCIDENT_MINUTES,
   KNOWN_HOURS,
   leftOutRules,
+  LOSS_PRIORITIES,
   LOSS_RULES,
   NO_TAIL_ALERT,
   prioritiesOf,
@@ -58,7 +59,11 @@ export const datadog: AlertPlatform = {
       monitor(request, 'loss', {
         query: counted(
           names,
-          [...scope(request, names), isOneOf(names.rule, LOSS_RULES)],
+          [
+            ...scope(request, names),
+            isOneOf(names.rule, LOSS_RULES),
+            isOneOf(names.priority, LOSS_PRIORITIES),
+          ],
           [app, names.rule],
         ),
         condition: '> 0',

@@ -7,6 +7,7 @@ import {
   INCIDENT_MINUTES,
   KNOWN_HOURS,
   leftOutRules,
+  LOSS_PRIORITIES,
   LOSS_RULES,
   prioritiesOf,
   scopeOf,
@@ -72,7 +73,11 @@ export const elasticsearch: AlertPlatform = {
         ...grouped(names.app, names.rule),
       }),
       rule(request, 'loss', {
-        ...counted(names, [...known, isOneOf(names.rule, LOSS_RULES)], INCIDENT_MINUTES),
+        ...counted(
+          names,
+          [...known, isOneOf(names.priority, LOSS_PRIORITIES), isOneOf(names.rule, LOSS_RULES)],
+          INCIDENT_MINUTES,
+        ),
         ...grouped(names.app, names.rule),
       }),
       rule(request, 'tail', esqlOf(names, tail(request, names))),

@@ -6,6 +6,7 @@ import {
   INCIDENT_MINUTES,
   KNOWN_HOURS,
   leftOutRules,
+  LOSS_PRIORITIES,
   LOSS_RULES,
   prioritiesOf,
   SILENCE_MINUTES,
@@ -67,7 +68,10 @@ export const loki: AlertPlatform = {
       },
       {
         alert: 'VarvelLoss',
-        expr: counted(`${by}, ${labels.rule}`, lines([isOneOf(labels.rule, LOSS_RULES)])),
+        expr: counted(
+          `${by}, ${labels.rule}`,
+          lines([isOneOf(labels.rule, LOSS_RULES), isOneOf(labels.priority, LOSS_PRIORITIES)]),
+        ),
         severity: 'page',
         summary: `{{ $labels.${labels.rule} }} in {{ $labels.${labels.host} }}`,
         description: ALERTS.loss.todo,

@@ -6,6 +6,7 @@ import {
   INCIDENT_MINUTES,
   KNOWN_HOURS,
   leftOutRules,
+  LOSS_PRIORITIES,
   LOSS_RULES,
   NO_TAIL_ALERT,
   prioritiesOf,
@@ -63,7 +64,11 @@ export const opensearch: AlertPlatform = {
         'POST _plugins/_alerting/monitors',
         monitor(request, names, 'loss', {
           minutes: INCIDENT_MINUTES,
-          filters: [...known, isOneOf(names.rule, LOSS_RULES)],
+          filters: [
+            ...known,
+            isOneOf(names.priority, LOSS_PRIORITIES),
+            isOneOf(names.rule, LOSS_RULES),
+          ],
           groups: [names.host, names.app, names.rule],
           condition: WITH_LINES,
         }),
@@ -89,6 +94,12 @@ function header({ webhook }: AlertRequest, names: Names): string[] {
     'One page an incident: an alert of an app and rule is new once, and completed when 15 minutes had no line of it.',
   ];
 }
+
+/**
+ * In the JSON of a coverage line: its container has ended. As a phrase it is two words of the standard analyzer, of which
+ * `"agent stop"` has another between them.
+ */
+const ENDED = '"coverage.when":"stop"';
 
 const WITH_LINES = { buckets_path: { lines: '_count' }, script: 'params.lines > 0' };
 
@@ -216,7 +227,7 @@ function silence(request: AlertRequest, names: Names, known: readonly object[]):
         recent: { filter: since(names, `${SILENCE_MINUTES}m`) },
         last,
         ended: {
-          filter: { match_phrase: { [names.message]: 'has ended and was watched by varvel' } },
+          filter: { match_phrase: { [names.message]: ENDED } },
           aggregations: { at: last },
         },
       },

@@ -4,6 +4,7 @@ import {
   ALERTS,
   COVERAGE,
   leftOutRules,
+  LOSS_PRIORITIES,
   LOSS_RULES,
   NO_TAIL_ALERT,
   prioritiesOf,
@@ -61,7 +62,14 @@ export const papertrail: AlertPlatform = {
         ],
         newMatches,
       ),
-      ...entry('loss', [anyOf(LOSS_RULES.map((rule) => member('rule', rule)))], newMatches),
+      ...entry(
+        'loss',
+        [
+          anyOf(LOSS_RULES.map((rule) => member('rule', rule))),
+          anyOf(LOSS_PRIORITIES.map((priority) => member('priority', priority))),
+        ],
+        newMatches,
+      ),
       ...entry(
         'silence',
         [member('rule', COVERAGE)],

@@ -5,12 +5,13 @@ import {
   GRACE_MINUTES,
   INCIDENT_MINUTES,
   leftOutRules,
+  LOSS_PRIORITIES,
   LOSS_RULES,
   prioritiesOf,
   SILENCE_MINUTES,
 } from './alert-request.ts';
 import { asTag } from './quoting.ts';
-import { GAP_RULE, LOST_RULE } from '../streams/notices.ts';
+import { GAP_RULE, LOST_RULE } from '../streams/notice-rules.ts';
 
 /**
  * The program that rsyslog hands the agent's lines to, one a line, parts separated by tabs, of which no part has any. It runs `on-incident` when
@@ -27,6 +28,7 @@ export function pagerScript(request: AlertRequest): string {
     rules: request.rules.map(asTag),
     left_out: leftOutRules(request),
     losses: LOSS_RULES,
+    loss_priorities: LOSS_PRIORITIES,
     lost: LOST_RULE,
     gap: GAP_RULE,
     coverage: COVERAGE,
@@ -127,7 +129,7 @@ def on_line(app, host, source, app_id, app_name, space, process_type, instance, 
         elif len(covered) < MOST:
             covered[(app, host, source)] = time.time()
     elif rule in SETTINGS["losses"]:
-        if begins(app, rule):
+        if priority in SETTINGS["loss_priorities"] and begins(app, rule):
             page("loss", app, host, rule, priority, text)
     elif priority in SETTINGS["priorities"] and rule not in SETTINGS["left_out"]:
         if (not SETTINGS["rules"] or rule in SETTINGS["rules"]) and begins(app, rule):

@@ -5,6 +5,7 @@ import {
   GRACE_MINUTES,
   KNOWN_HOURS,
   leftOutRules,
+  LOSS_PRIORITIES,
   LOSS_RULES,
   prioritiesOf,
   SILENCE_MINUTES,
@@ -50,7 +51,7 @@ export const splunk: AlertPlatform = {
         description: ALERTS.detection.summary,
       }),
       stanza(name('loss'), request.webhook, {
-        search: `${from} | ${where([isOneOf('rule', LOSS_RULES)])} | ${FIRST_BY_RULE}`,
+        search: `${from} | ${where([isOneOf('rule', LOSS_RULES), isOneOf('priority', LOSS_PRIORITIES)])} | ${FIRST_BY_RULE}`,
         ...EVERY_MINUTE,
         description: ALERTS.loss.summary,
       }),

@@ -21,7 +21,6 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindin
       // The smallest: only the test's own child is in scope.
       execRingBytes: 65_536,
       bulkRingBytes: 65_536,
-      threadClones: false,
       tickMs: config.probe.tickMs,
       compatCalls: config.probe.compatCalls,
     },

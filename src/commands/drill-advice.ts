@@ -84,7 +84,7 @@ export function coverageAdvice(
       'No line of the agent is in this log, not even a coverage line, which comes when an app has been up for 5 s and every five minutes: nobody watches this app, or the lines go elsewhere. Did it ask to be watched (label varvel.enable, or the platform’s)? Does an agent run on its host? Ask its operator for varvel status.',
     ];
   if (coverage === undefined) return [];
-  const { when, timeMs, text } = coverage;
+  const { when, timeMs, text, notWatched } = coverage;
   const quoted = escapeHidden(text).slice(0, MAX_QUOTED);
   const at = timeMs === undefined ? '' : ` of ${clock(timeMs)}`;
   if (when === 'stop' || when === 'agent stop')
@@ -96,11 +96,10 @@ export function coverageAdvice(
     return [
       `No coverage line since ${Math.floor(ageMs / MINUTE_MS)} minutes (the last${at}), though they come every five: the agent on its host has ended, or its lines do not arrive.`,
     ];
-  const without = /; not watched for: (.*)$/s.exec(text)?.[1];
-  return without === undefined
+  return notWatched === undefined
     ? []
     : [
-        `The agent has rules switched off, being over a ceiling of its own; this app is not watched for: ${escapeHidden(without).slice(0, MAX_QUOTED)}. A drill of priority critical is never shed: --priority critical.`,
+        `The agent has rules switched off, being over a ceiling of its own; this app is not watched for: ${escapeHidden(notWatched).slice(0, MAX_QUOTED)}. A drill of priority critical is never shed: --priority critical.`,
       ];
 }
 

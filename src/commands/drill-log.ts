@@ -2,9 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { readLogLine } from '../reading/read-log-line.ts';
 import type { LogSystem } from '../reading/read-log-line.ts';
 import type { ReadDetection } from '../reading/read-detection.ts';
+import { textIn } from '../reading/own-fields.ts';
 import { readTextLine } from '../reading/read-text-line.ts';
 import { isDrillRule } from '../shared/drill.ts';
-import { COVERAGE_RULE, SUPPRESSED_RULE } from '../streams/notices.ts';
+import { COVERAGE_RULE, SUPPRESSED_RULE } from '../streams/notice-rules.ts';
 import type { DrillAction } from './drill-action.ts';
 import { UserCommand } from './drill-process.ts';
 import type { CommandEnd } from './drill-process.ts';
@@ -32,8 +33,11 @@ export interface CoverageLine {
   /** Unix ms, by the clock of the agent's host; undefined in the text format. */
   readonly timeMs: number | undefined;
   readonly hostname: string | undefined;
-  /** `start`, `running`, `stop`, `agent stop` or `replaced`; undefined in the text format. */
+  /** `start`, `running`, `stop`, `agent stop` or `replaced`. */
   readonly when: string | undefined;
+  /** Rules that are off for now, as a reader is told. */
+  readonly notWatched: string | undefined;
+  /** The sentence, to be quoted. */
   readonly text: string;
 }
 
@@ -121,8 +125,9 @@ export class LogReader {
       this.facts.drill ??= { atMs, origin, eventMs, hostname: detection?.hostname };
     } else if (detection !== undefined) this.#other(detection);
     else if (plain?.rule === COVERAGE_RULE) {
-      const { output: said } = plain;
-      this.facts.coverage = { timeMs: undefined, hostname: undefined, when: undefined, text: said };
+      const { output, fields } = plain;
+      const said = coverageSaid(fields, output);
+      this.facts.coverage = { timeMs: undefined, hostname: undefined, ...said };
     }
   }
 
@@ -135,10 +140,16 @@ export class LogReader {
       this.facts.suppressed = true;
     const newer = timeMs >= (this.facts.coverage?.timeMs ?? 0);
     if (rule !== COVERAGE_RULE || !newer) return;
-    const when = fields['coverage.when'];
-    const said = { when: typeof when === 'string' ? when : undefined, text: output };
-    this.facts.coverage = { timeMs, hostname, ...said };
+    this.facts.coverage = { timeMs, hostname, ...coverageSaid(fields, output) };
   }
+}
+
+function coverageSaid(
+  fields: Readonly<Record<string, unknown>>,
+  text: string,
+): Pick<CoverageLine, 'when' | 'notWatched' | 'text'> {
+  const when = textIn(fields, 'coverage.when');
+  return { when, notWatched: textIn(fields, 'coverage.not_watched'), text };
 }
 
 function saysToken({ fields, output }: ReadDetection, token: string): boolean {

@@ -306,7 +306,7 @@ export class ProcessTree {
 
   #onClone(node: ProcessNode, event: KernelEvent, sequence: number): void {
     const { clone } = event;
-    if (clone === undefined || clone.thread || event.result < 0 || clone.childPid === 0) return;
+    if (clone === undefined || event.result < 0 || clone.childPid === 0) return;
     const parent = (clone.flags & CLONE_PARENT) === 0n ? node : node.parent;
     let child = this.#table.find(clone.childPid, clone.childStartBootNs);
     if (child === undefined) {

@@ -391,7 +391,6 @@ export function readClone(r: RecordBytes, at: number): CloneDetails {
     childVpid: r.number(at + CLONE.child_vpid),
     childVtid: r.number(at + CLONE.child_vtid),
     childStartBootNs: r.u64(at + CLONE.child_start),
-    thread: (flags & RECORD_FLAGS.THREAD) !== 0,
     parentInScope: (flags & RECORD_FLAGS.PARENT_OUT_OF_SCOPE) === 0,
   };
 }

@@ -149,7 +149,6 @@ export interface Ancestor {
   readonly inScope: boolean;
 }
 
-/** execve, execveat: the new image when the result is 0, the attempt otherwise. */
 /** Descriptor 0, 1 or 2, as a program found it when it started. */
 export interface StandardDescriptor {
   /** As `fd.type` has it; undefined when it is closed, or something that has no name there. */
@@ -160,6 +159,7 @@ export interface StandardDescriptor {
   readonly connected: boolean;
 }
 
+/** execve, execveat: the new image when the result is 0, the attempt otherwise. */
 export interface ExecDetails {
   /** The file that runs (for a script, its interpreter); undefined when the call failed. */
   readonly file: KernelFile | undefined;
@@ -195,7 +195,7 @@ export interface ExecDetails {
   readonly vsid: number;
 }
 
-/** clone, clone3, fork, vfork: the parent's view; `result` is the child's id as the parent sees it. */
+/** clone, clone3, fork, vfork that made a process: the parent's view; `result` is the child's id as the parent sees it. */
 export interface CloneDetails {
   readonly flags: bigint;
   readonly childPid: number;
@@ -203,8 +203,6 @@ export interface CloneDetails {
   readonly childVpid: number;
   readonly childVtid: number;
   readonly childStartBootNs: bigint;
-  /** A thread of the same process, not a process. */
-  readonly thread: boolean;
   /**
    * false: the caller's own cgroup is not watched, so the child entered the scope by birth (CLONE_INTO_CGROUP).
    * Absent means true.

@@ -205,6 +205,20 @@ export const MORE_HOOKS = {
 } as const;
 
 
+/** What a request of io_uring can be reported as: its hook is needed while one of these is wanted. */
+export const IO_URING_EVENTS = [
+  'connect',
+  'openat',
+  'openat2',
+  'renameat',
+  'unlinkat',
+  'mkdirat',
+  'symlinkat',
+  'linkat',
+  'renameat2',
+] as const;
+
+
 export const LIMITS = {
   PATH_MAX: 4096,
   ARGV_MAX: 16384,
@@ -219,6 +233,7 @@ export const LIMITS = {
   CALL_NR_MAX: 512,
   DATA_MAX: 80,
   RECORD_MAX: 32768,
+  LEVEL_MAX: 31,
 } as const;
 
 
@@ -238,7 +253,6 @@ export const RECORD_FLAGS = {
   RAW_TRUNCATED: 1,
   ARGV_TRUNCATED: 2,
   RAW_UNREADABLE: 4,
-  THREAD: 8,
   TUPLE_KNOWN: 16,
   PARENT_OUT_OF_SCOPE: 32,
   CWD_TRUNCATED: 64,

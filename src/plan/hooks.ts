@@ -1,4 +1,4 @@
-import { EVENT_TABLE, MORE_HOOKS, type EventName } from '../events/table.gen.ts';
+import { EVENT_TABLE, IO_URING_EVENTS, MORE_HOOKS, type EventName } from '../events/table.gen.ts';
 
 /** Programs behind the table's hooks that are not named sys_<hook>; [] when the hook stays attached anyway. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
@@ -8,18 +8,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   exit: [],
 };
 
-/** What io_uring can do as well (native/schema/compat.mjs, IO_URING_CALLS): its hook is attached while one is wanted. */
-const IO_URING_EVENTS: ReadonlySet<EventName> = new Set([
-  'connect',
-  'openat',
-  'openat2',
-  'renameat',
-  'renameat2',
-  'unlinkat',
-  'mkdirat',
-  'symlinkat',
-  'linkat',
-]);
+const IO_URING: ReadonlySet<EventName> = new Set(IO_URING_EVENTS);
 
 /** The syscall programs to attach so that these events are reported. */
 export function hooksFor(events: ReadonlySet<EventName>): readonly string[] {
@@ -29,7 +18,7 @@ export function hooksFor(events: ReadonlySet<EventName>): readonly string[] {
     for (const program of PROGRAMS[hook] ?? [`sys_${hook}`]) programs.add(program);
     const more = (MORE_HOOKS as Readonly<Record<string, string>>)[event];
     if (more !== undefined) programs.add(`sys_${more}`);
-    if (IO_URING_EVENTS.has(event)) programs.add('io_uring');
+    if (IO_URING.has(event)) programs.add('io_uring');
   }
   return [...programs].sort();
 }

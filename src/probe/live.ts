@@ -4,6 +4,7 @@ import {
   Probe,
   bootTimeNs,
   killProcess,
+  levelMax,
   openInRoot,
   readInRoot,
   selfTest,
@@ -17,9 +18,6 @@ import type { KernelScopeState, ScopeEntry, ScopeMap, ScopePattern } from './sco
 
 /** Bytes of one batch. Lines of its records go out when all of it was looked at: about 1000 opens, or 16 of the largest execs. */
 const BATCH_BYTES = 1 << 18;
-
-/** The deepest level of a container's cgroup (LEVEL_MAX in native/probe/shared.h). */
-const MAX_LEVEL = 31;
 
 /** Hooks that stay attached: they cost other programs nothing, and the scope and the process tree need them. */
 const STANDING_HOOKS = [
@@ -41,8 +39,6 @@ export interface LiveProbeOptions {
   readonly patterns: readonly ScopePattern[];
   readonly execRingBytes: number;
   readonly bulkRingBytes: number;
-  /** Some rule looks at new threads. */
-  readonly threadClones: boolean;
   /** How often the rings are looked at while records come. */
   readonly tickMs: number;
   /** See the calls that the 64-bit tracepoints do not: by ia32 and x32, and those that this kernel was built without. */
@@ -135,7 +131,7 @@ export class LiveProbe {
     const probe = this.#probe;
     return {
       set: (cgroupId: number, state: KernelScopeState, level: number): void => {
-        if (level > MAX_LEVEL)
+        if (level > levelMax)
           throw Object.assign(new Error(`no room at level ${level}`), { code: 'ENOSPC' });
         probe.scopeSet(cgroupId, state, level);
       },

@@ -3,6 +3,14 @@ import type { Priority } from '../rules/detection.ts';
 import { isDrillRule } from '../shared/drill.ts';
 import { escapeHidden, escapeText } from '../streams/escape.ts';
 import { COLOURS } from '../streams/format.ts';
+import { MAX_LOST_RANGES } from '../streams/notices.ts';
+import {
+  inBoth,
+  parseRanges,
+  sizeOf,
+  withRange,
+  type NumberRange,
+} from '../streams/number-range.ts';
 import { RecentMap } from '../streams/recent-map.ts';
 import type { ReadDetection } from './read-detection.ts';
 import { readLogLine } from './read-log-line.ts';
@@ -10,6 +18,8 @@ import type { LogSystem, ReadLogLine } from './read-log-line.ts';
 
 /** Ids and app instances that are remembered: beyond, a line that comes again is shown again, and a gap is not seen. */
 const MAX_REMEMBERED = 10_000;
+/** Of an app instance's numbers: beyond, it is told of too many that they are missing, or lost. */
+const MAX_RANGES = 1000;
 /** Of a line of the app's, and of a detection's output. */
 const MAX_SHOWN_CHARS = 4000;
 const MIN_COLUMNS = 60;
@@ -25,11 +35,18 @@ interface Instance {
   readonly app: ReadDetection['app'];
   /** Of the last line here; undefined before the first. */
   last: number | undefined;
-  /** The highest here, or that the agent said was given before this log began. */
-  highest: number;
+  /** The highest here, or that the agent said was given before this log began; undefined before either. */
+  highest: number | undefined;
   /** The highest that the agent said was given. */
   given: number;
+  /** Numbers that are not here, and those that the agent says this log could not take: at most MAX_RANGES each. */
+  holes: readonly NumberRange[];
+  lost: readonly NumberRange[];
 }
+
+const newInstance = (app: ReadDetection['app']): Instance => {
+  return { app, last: undefined, highest: undefined, given: 0, holes: [], lost: [] };
+};
 
 /** How lines are to look. */
 export interface PrettyOptions {
@@ -100,6 +117,7 @@ export class Pretty {
   /** What there is to say at the end, with its newlines. */
   end(): string {
     const tails = this.#tails();
+    const lost = this.#lostHere();
     const { minimum, sourceType } = this.#options;
     const count = (number: number, what: string): string =>
       `${number} ${what}${number === 1 ? '' : 's'}`;
@@ -111,6 +129,9 @@ export class Pretty {
       ...(this.#below > 0 ? [`${this.#below} below ${minimum} left out`] : []),
       ...(this.#again > 0 ? [`${this.#again} that came again (same id) left out`] : []),
       ...(this.#missing > 0 ? [`${count(this.#missing, 'line')} missing by their numbers`] : []),
+      ...(lost > 0
+        ? [`${lost} of them among the numbers that the agent says it could not write here`]
+        : []),
     ];
     const sentences = [
       `${parts.join(', ')}.`,
@@ -176,24 +197,36 @@ export class Pretty {
   }
 
   #gap({ app, seq, hostname, source, fields }: ReadDetection): string {
-    const given = source === 'varvel' ? fields['coverage.last_line'] : undefined;
-    if (seq === 0 && typeof given !== 'number') return '';
+    const isOwn = source === 'varvel';
+    const given = isOwn ? fields['coverage.last_line'] : undefined;
+    const lost = isOwn ? parseRanges(fields['lost.numbers'], MAX_LOST_RANGES) : undefined;
+    if (seq === 0 && typeof given !== 'number' && lost === undefined) return '';
     const key = JSON.stringify([app?.['guid'], app?.['name'], app?.['instance'], hostname]);
     const known = this.#instances.get(key);
     if (typeof given === 'number') {
       // What was given before the log began is not missing in it.
-      const instance = known ?? { app, last: undefined, highest: given, given };
+      const instance = known ?? newInstance(app);
+      instance.highest ??= given;
       instance.given = Math.max(instance.given, given);
+      this.#instances.set(key, instance);
+      return '';
+    }
+    if (lost !== undefined) {
+      const instance = known ?? newInstance(app);
+      instance.lost = lost.reduce((all, one) => withRange(all, one, MAX_RANGES), instance.lost);
       this.#instances.set(key, instance);
       return '';
     }
     const last = known?.last ?? known?.highest;
     const highest = Math.max(known?.highest ?? 0, seq);
-    this.#instances.set(key, { app, last: seq, highest, given: known?.given ?? 0 });
-    return last === undefined || seq <= last + 1 ? '' : this.#hole(app, last + 1, seq - 1);
+    const instance = { ...(known ?? newInstance(app)), app, last: seq, highest };
+    this.#instances.set(key, instance);
+    return last === undefined || seq <= last + 1 ? '' : this.#hole(instance, last + 1, seq - 1);
   }
 
-  #hole(app: ReadDetection['app'], from: number, to: number): string {
+  #hole(instance: Instance, from: number, to: number): string {
+    const { app } = instance;
+    instance.holes = withRange(instance.holes, { from, to }, MAX_RANGES);
     this.#missing += to - from + 1;
     const numbers = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
     return `${this.#paint('33', `-- ${numbers} of ${nameOf(app)} not in this log --`)}\n`;
@@ -202,9 +235,21 @@ export class Pretty {
   /** Lines that the agent says it has written behind the last one here, of each app instance. */
   #tails(): string {
     return [...this.#instances.entries()]
-      .filter(([, { highest, given }]) => given > highest)
-      .map(([, { app, highest, given }]) => this.#hole(app, highest + 1, given))
+      .map(([, instance]) => {
+        const { highest, given } = instance;
+        return highest === undefined || given <= highest
+          ? ''
+          : this.#hole(instance, highest + 1, given);
+      })
       .join('');
+  }
+
+  /** Of the lines that are missing, those that the agent says this log could not take. */
+  #lostHere(): number {
+    const ofEach = [...this.#instances.entries()].map(([, { holes, lost }]) =>
+      sizeOf(inBoth(holes, lost)),
+    );
+    return ofEach.reduce((sum, size) => sum + size, 0);
   }
 
   #detection({ time, priority, rule, output, app, source, tags, seq }: ReadDetection): string {

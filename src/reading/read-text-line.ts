@@ -14,13 +14,15 @@ export interface ReadTextLine {
   readonly id: string;
   readonly seq: number;
   readonly lineage: ReadLineage | undefined;
+  /** Of what the agent says of itself: as in `output_fields`, but every value is text. */
+  readonly fields: Readonly<Record<string, string>>;
   /** As the line has it, escaped. */
   readonly output: string;
 }
 
 /** A terminal's colours may stand around the priority. */
 const HEAD = /^(\d\d:\d\d:\d\d\.\d{9}): (?:\x1b\[[\d;]{1,8}m)?([A-Z][a-z]+)(?:\x1b\[0m)? \[/;
-const FIELD = /([a-z]+)=("(?:[^"\\]|\\.)*"|[A-Za-z0-9_.:/@+-]+)( |\] )/y;
+const FIELD = /([a-z][a-z_.]*)=("(?:[^"\\]|\\.)*"|[A-Za-z0-9_.:/@+-]+)( |\] )/y;
 const ESCAPE = /\\(?:x([0-9a-f]{2})|u\{([0-9a-f]{1,6})\}|u([0-9a-f]{4})|(.))/gs;
 
 /**
@@ -51,6 +53,7 @@ export function readTextLine(text: string): ReadTextLine | undefined {
     ...{ app: fields.get('app'), instance: fields.get('instance') },
     container: fields.get('container'),
     lineage: lineageOf(fields.get('lineage')),
+    fields: Object.fromEntries([...fields].filter(([name]) => name.includes('.'))),
     output: text.slice(at),
   };
 }

@@ -481,6 +481,6 @@ function isFull(outlet: Outlet, lane: Lane | undefined, bytes: number, isUrgent:
 /** A line that the stream will not have. What the agent says of itself does not count. */
 function noteLine({ losses }: Outlet, { delivery, number }: Waiting): void {
   const { container, timeNs } = delivery.detection;
-  if (delivery.seq > 0) losses.note(container, timeNs, 1);
+  if (delivery.seq > 0) losses.note(container, timeNs, delivery.seq);
   number?.lost();
 }

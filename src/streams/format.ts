@@ -1,9 +1,12 @@
-import type { Priority } from '../rules/detection.ts';
+import type { Detection, Priority } from '../rules/detection.ts';
 import { quoteField, escapeText, shorten } from './escape.ts';
 import { formatJson } from './format-json.ts';
 import { lineageText } from './lineage.ts';
 import { clockTime } from './time.ts';
 import type { Delivery } from './stream.ts';
+
+/** Of the fields in a text line of the agent's own. */
+const MAX_OWN_FIELDS_BYTES = 1024;
 
 /** How a line looks: JSON for machines (default), text for eyes. */
 export type LineFormat = 'json' | 'text';
@@ -42,7 +45,8 @@ export const COLOURS: Readonly<Record<Priority, string>> = {
  *
  * Text is `HH:MM:SS.nnnnnnnnn: Priority [app=… instance=… rule=… container=… sidecar=… id=… seq=… lineage=…] message` (UTC). What
  * we vouch for comes first, quoted where needed; the message, which holds text that attackers choose, comes
- * last and cannot end before the line does: whatever it claims stands behind the closing bracket.
+ * last and cannot end before the line does: whatever it claims stands behind the closing bracket. Of what the agent says of
+ * itself the fields stand there too, in the place of a lineage: a machine has no need to read the sentence.
  */
 export function formatLine(delivery: Delivery, options: LineOptions): string {
   const maxBytes = options.maxBytes ?? MAX_LINE_BYTES;
@@ -75,6 +79,11 @@ function formatText(delivery: Delivery, maxBytes: number, colour: boolean): stri
     `seq=${seq}`,
     ...(detection.lineage === undefined ? [] : [`lineage=${lineageText(detection.lineage)}`]),
   ];
+  if (detection.source === 'varvel') {
+    const own = ownFields(detection);
+    fields.push(...own.fields);
+    cuts.push(own.cut);
+  }
   const paint = colour ? `\x1b[${COLOURS[detection.priority]}m` : '';
   const priority = `${paint}${detection.priority}${colour ? '\x1b[0m' : ''}`;
   const start = `${clockTime(detection.timeNs)}: ${priority} [`;
@@ -84,4 +93,21 @@ function formatText(delivery: Delivery, maxBytes: number, colour: boolean): stri
   const isCut = message.cut || cuts.includes(true) || detection.truncated === true;
   const marked = isCut ? mark : '';
   return `${start}${fields.join(' ')}${marked}] ${message.encoded}`;
+}
+
+/** `name=value` of those that have a value, in their order, as long as there is room. */
+function ownFields({ outputFields }: Pick<Detection, 'outputFields'>): {
+  readonly fields: readonly string[];
+  readonly cut: boolean;
+} {
+  const fields: string[] = [];
+  let room = MAX_OWN_FIELDS_BYTES;
+  for (const [name, value] of Object.entries(outputFields)) {
+    if (value === null) continue;
+    const field = `${name}=${quoteField(String(value))}`;
+    room -= Buffer.byteLength(field) + 1;
+    if (room < 0) return { fields, cut: true };
+    fields.push(field);
+  }
+  return { fields, cut: false };
 }

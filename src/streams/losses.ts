@@ -1,6 +1,7 @@
 import type { Container } from '../apps/identity.ts';
 import { HOST } from './instance-key.ts';
-import type { Lost } from './notices.ts';
+import { MAX_LOST_RANGES, type Lost } from './notices.ts';
+import { withRange, type NumberRange } from './number-range.ts';
 
 /** Containers whose losses wait to be told; of more only the stream's own counters know. */
 const MAX_CONTAINERS = 1024;
@@ -9,11 +10,13 @@ const MAX_CONTAINERS = 1024;
 export class Losses {
   readonly #byContainer = new Map<string, Lost>();
 
-  note(container: Container | undefined, timeNs: bigint, count: number): void {
-    this.add({ container, count, firstNs: timeNs, lastNs: timeNs });
+  /** One line; `seq` undefined where its number would say nothing. */
+  note(container: Container | undefined, timeNs: bigint, seq: number | undefined): void {
+    const numbers = seq === undefined ? undefined : [{ from: seq, to: seq }];
+    this.add({ container, count: 1, firstNs: timeNs, lastNs: timeNs, numbers });
   }
 
-  add({ container, count, firstNs, lastNs }: Lost): void {
+  add({ container, count, firstNs, lastNs, numbers }: Lost): void {
     const key = container?.fullId ?? HOST;
     const before = this.#byContainer.get(key);
     if (before === undefined && this.#byContainer.size >= MAX_CONTAINERS) return;
@@ -22,6 +25,7 @@ export class Losses {
       count: (before?.count ?? 0) + count,
       firstNs: before?.firstNs ?? firstNs,
       lastNs,
+      numbers: before === undefined ? numbers : joined(before.numbers, numbers),
     });
   }
 
@@ -31,4 +35,13 @@ export class Losses {
     this.#byContainer.clear();
     return lost;
   }
+}
+
+/** Where the numbers of some are not known, those of all are not. */
+function joined(
+  before: readonly NumberRange[] | undefined,
+  more: readonly NumberRange[] | undefined,
+): readonly NumberRange[] | undefined {
+  if (before === undefined || more === undefined) return undefined;
+  return more.reduce((all, range) => withRange(all, range, MAX_LOST_RANGES), before);
 }

@@ -1,24 +1,25 @@
 import type { Container } from '../apps/identity.ts';
 import type { Detection } from '../rules/detection.ts';
 import type { LimitOptions, Suppressed } from './limiter.ts';
+import { formatRanges, sizeOf, type NumberRange } from './number-range.ts';
 import type { NumberGap } from './numbering/numbering.ts';
+import {
+  COVERAGE_RULE,
+  GAP_RULE,
+  LOST_RULE,
+  NO_ROOM_RULE,
+  OWN_RULES_RULE,
+  POLICY_RULE,
+  SHED_RULE,
+  STATE_RULE,
+  SUPPRESSED_RULE,
+  UNSEEN_RULE,
+  UNWATCHED_RULE,
+} from './notice-rules.ts';
 import { isoTime } from './time.ts';
 import type { UnseenSum } from './unseen.ts';
 
 // Lines that the agent writes of itself, where its detections are: what is missing there.
-
-/** Names under which they can be found, and alerts be made of them. */
-export const SUPPRESSED_RULE = 'Varvel: detections suppressed';
-export const LOST_RULE = 'Varvel: lines lost';
-export const UNSEEN_RULE = 'Varvel: events lost';
-export const GAP_RULE = 'Varvel: numbers uncertain';
-export const SHED_RULE = 'Varvel: rules switched off';
-export const NO_ROOM_RULE = 'Varvel: no room';
-export const COVERAGE_RULE = 'Varvel: coverage';
-export const POLICY_RULE = 'Varvel: policy';
-export const OWN_RULES_RULE = 'Varvel: own rules';
-export const UNWATCHED_RULE = 'Varvel: not watched';
-export const STATE_RULE = 'Varvel: state not kept';
 
 /** What is to be told of an app's policy. */
 export interface PolicyState {
@@ -56,11 +57,14 @@ export interface Coverage {
   readonly policy?: PolicyState['state'] | undefined;
   /** Whether the app's own rules are paused. */
   readonly ownRulesPaused?: boolean | undefined;
-  /** Rules that are off for now, in words. */
+  /** Rules that are off for now, as a reader is told. */
   readonly notWatchedFor?: string | undefined;
   /** The number of the last line before this one, 0 where there is none: who reads on knows whether any is missing. */
   readonly lastLine?: number | undefined;
 }
+
+/** Ranges of numbers that a notice of lost lines names: they take at most 600 bytes of it. */
+export const MAX_LOST_RANGES = 16;
 
 /** Lines that a stream did not take, of one container. */
 export interface Lost {
@@ -69,6 +73,11 @@ export interface Lost {
   /** Unix ns of the first and the last of their detections. */
   readonly firstNs: bigint;
   readonly lastNs: bigint;
+  /**
+   * Their numbers, at most MAX_LOST_RANGES ranges: they hold `count` numbers, or more where there were more ranges. Undefined
+   * where it is not known which instance of an app gave them.
+   */
+  readonly numbers: readonly NumberRange[] | undefined;
 }
 
 /** That detections were counted instead of written. */
@@ -90,17 +99,25 @@ export function suppressedNotice(
 }
 
 /** That lines are missing in a stream. */
-export function lostNotice(stream: string, { count, firstNs, lastNs, container }: Lost): Detection {
+export function lostNotice(stream: string, lost: Lost): Detection {
+  const { count, firstNs, lastNs, container, numbers } = lost;
   const lines = count === 1 ? '1 line is' : `${count} lines are`;
   return notice(LOST_RULE, lastNs, container, {
-    output: `${lines} missing here, of detections from ${isoTime(firstNs)} to ${isoTime(lastNs)}: this log could not take them. Their numbers (seq) are missing too`,
+    output: `${lines} missing here, of detections from ${isoTime(firstNs)} to ${isoTime(lastNs)}: this log could not take them. ${whichNumbers(lost)}`,
     outputFields: {
       'lost.stream': stream,
       'lost.count': count,
+      'lost.numbers': numbers === undefined ? null : formatRanges(numbers),
       'lost.first': firstNs,
       'lost.last': lastNs,
     },
   });
+}
+
+function whichNumbers({ count, numbers }: Lost): string {
+  if (numbers === undefined) return 'Their numbers (seq) are missing too';
+  const among = sizeOf(numbers) > count ? 'are among' : count === 1 ? 'is' : 'are';
+  return `${count === 1 ? 'Its number' : 'Their numbers'} (seq) ${among} ${formatRanges(numbers)}`;
 }
 
 const GAP_WHY: Readonly<Record<NumberGap['why'], string>> = {
@@ -157,13 +174,15 @@ function whyUnseen({ reasons, lateNs }: UnseenSum): string {
 
 /** That a container is not watched for want of room in the kernel, or is watched from now on. */
 export function noRoomNotice(unwatched: boolean, container: Container, timeNs: bigint): Detection {
-  const line = notice(NO_ROOM_RULE, timeNs, container, {
-    output: unwatched
-      ? 'This container is not watched: the host has more containers than varvel can watch (16384). Nothing that happens in it is seen'
-      : 'There is room for this container again: it is watched from now on',
-    outputFields: { 'watched.now': !unwatched },
-  });
-  return unwatched ? { ...line, priority: 'Warning' } : line;
+  return {
+    ...notice(NO_ROOM_RULE, timeNs, container, {
+      output: unwatched
+        ? 'This container is not watched: the host has more containers than varvel can watch (16384). Nothing that happens in it is seen'
+        : 'There is room for this container again: it is watched from now on',
+      outputFields: { 'watched.now': !unwatched },
+    }),
+    priority: unwatched ? 'Warning' : 'Informational',
+  };
 }
 
 /** A time in which no agent watched a container that was there. */
@@ -226,13 +245,16 @@ export function shedNotice(
   container: Container,
   timeNs: bigint,
 ): Detection {
-  return notice(SHED_RULE, timeNs, container, {
-    output:
-      without === undefined
-        ? 'This container is watched with all rules again'
-        : `This container is not watched for: ${without}. All other rules go on`,
-    outputFields: { 'shed.rules': rules },
-  });
+  return {
+    ...notice(SHED_RULE, timeNs, container, {
+      output:
+        without === undefined
+          ? 'This container is watched with all rules again'
+          : `This container is not watched for: ${without}. All other rules go on`,
+      outputFields: { 'shed.rules': rules, 'shed.not_watched': without ?? null },
+    }),
+    priority: without === undefined ? 'Informational' : 'Warning',
+  };
 }
 
 /** What was watched, so that silence means something. */
@@ -262,6 +284,7 @@ export function coverageNotice(
         'coverage.lost': lost,
         'coverage.suppressed': suppressed,
         'coverage.last_line': lastLine ?? null,
+        'coverage.not_watched': notWatchedFor ?? null,
       },
     }),
     priority: 'Informational',
@@ -294,7 +317,7 @@ export function ownRulesNotice(
         'own_rules.spent_ms': spentMs === undefined ? null : Math.round(spentMs * 10) / 10,
       },
     }),
-    priority: state === 'resumed' ? 'Notice' : 'Warning',
+    priority: state === 'resumed' ? 'Informational' : 'Warning',
   };
 }
 

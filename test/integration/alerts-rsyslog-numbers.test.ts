@@ -4,7 +4,8 @@ import { after, before, test } from 'node:test';
 
 import type { AppIdentity } from '../../src/apps/identity.ts';
 import { formatLine } from '../../src/streams/format.ts';
-import { coverageNotice, gapNotice } from '../../src/streams/notices.ts';
+import { coverageNotice, gapNotice, lostNotice } from '../../src/streams/notices.ts';
+import type { NumberRange } from '../../src/streams/number-range.ts';
 import type { OutgoingLine } from '../../src/streams/receiver.ts';
 import { Pager } from '../support/alerts-pager.ts';
 import type { Page } from '../support/alerts-pager.ts';
@@ -47,6 +48,19 @@ class Instance {
   /** The agent does not know which of these numbers were given. */
   gap(from: number, to: number, why: 'ended' | 'host'): OutgoingLine {
     return this.#line(gapNotice({ from, to, why }, this.container, nowNs()), 0);
+  }
+
+  /** The agent could not write these. */
+  lost(count: number, ...numbers: NumberRange[]): OutgoingLine {
+    const { container } = this;
+    const notice = lostNotice('syslog', {
+      container,
+      count,
+      firstNs: 1n,
+      lastNs: nowNs(),
+      numbers,
+    });
+    return this.#line(notice, 0);
   }
 
   #line(detection: ReturnType<typeof detectionOf>, seq: number): OutgoingLine {
@@ -94,6 +108,17 @@ test('a tail that a coverage line goes beyond is paged; so are all lines, and a 
     lost('hole', 'Line 8'),
     lost('tail', 'Lines 3 to 5'),
   ]);
+});
+
+test('what the agent says it lost is paged once, though its numbers are missing too', async () => {
+  const told = new Instance('told');
+  const pages = await pagesOf(
+    ...[told.detection(1), told.detection(6), told.lost(4, { from: 2, to: 5 })],
+  );
+  assert.deepEqual(
+    pages.map(({ kind, app, rule }) => `${kind} of ${app}: ${rule}`),
+    ['loss of told: Varvel: lines lost'],
+  );
 });
 
 test('what is whole pages nothing: overtaken lines, a log that begins late, one that starts again', async () => {

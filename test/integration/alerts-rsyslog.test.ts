@@ -9,7 +9,13 @@ import type { AppIdentity } from '../../src/apps/identity.ts';
 import type { Detection } from '../../src/rules/detection.ts';
 import { formatLine } from '../../src/streams/format.ts';
 import { instanceKey } from '../../src/streams/instance-key.ts';
-import { coverageNotice, lostNotice, unseenNotice } from '../../src/streams/notices.ts';
+import {
+  coverageNotice,
+  lostNotice,
+  policyNotice,
+  shedNotice,
+  unseenNotice,
+} from '../../src/streams/notices.ts';
 import type { OutgoingLine } from '../../src/streams/receiver.ts';
 import { Pager } from '../support/alerts-pager.ts';
 import type { Page } from '../support/alerts-pager.ts';
@@ -84,14 +90,22 @@ test('an attack of 50 lines is one page, two apps are two, what is forged or har
   await send(pager, [...attack('cart'), ...attack('shop')]);
   await send(pager, [{ ...named('shop'), rule: 'A "second" rule\\', priority: 'Critical' }]);
   const loss = { container: named('last').container, count: 3, firstNs: 1n, lastNs: 2n };
+  const numbers = [{ from: 1, to: 3 }];
   const reasons = { ownShare: 3, agentLate: 0, noRoom: 0, starting: 0, unknown: 0 };
   const container = loss.container!;
   const unseen = unseenNotice({ ...loss, container, reasons, lateNs: 0 });
-  await send(pager, [lostNotice('loggregator', loss), unseen]);
+  await send(pager, [lostNotice('loggregator', { ...loss, numbers }), unseen]);
+  // What the agent has switched off is a loss until it is on again; what it refuses is one, and no intrusion.
+  const other = named('else').container!;
+  await send(pager, [
+    shedNotice(undefined, 0, named('on').container!, 1n),
+    shedNotice('2 rules of priority Notice', 2, other, 1n),
+    policyNotice({ container: other, state: 'refused', text: 'refused', digest: undefined }, 1n),
+  ]);
 
   const pages = (
-    await pager.until('the loss is paged', (all) =>
-      all.some(({ rule, app }) => rule === 'Varvel: events lost' && app === guidOf('last')),
+    await pager.until('the last loss is paged', (all) =>
+      all.some(({ rule, app }) => rule === 'Varvel: policy' && app === guidOf('else')),
     )
   ).slice(before);
   assert.deepEqual(
@@ -102,6 +116,8 @@ test('an attack of 50 lines is one page, two apps are two, what is forged or har
       `detection ${guidOf('shop')} Sensitive file read`,
       `loss ${guidOf('last')} Varvel: events lost`,
       `loss ${guidOf('last')} Varvel: lines lost`,
+      `loss ${guidOf('else')} Varvel: policy`,
+      `loss ${guidOf('else')} Varvel: rules switched off`,
     ].sort(),
   );
   const shop = pages.find(({ app, rule }) => app === guidOf('shop') && rule.startsWith('Sens'))!;
@@ -192,7 +208,7 @@ test('with an app, a priority and rules: only these, and silence of an app that 
   context.after(() => one.stop());
   const mine = named('sh"op $(x)\\\'');
   await send(one, [
-    { ...named('other'), rule: 'two', priority: 'Critical' },
+    { ...named('else'), rule: 'two', priority: 'Critical' },
     { ...named('sh"op $(x)\\\'', { space: 'dev' }), rule: 'two', priority: 'Critical' },
     { ...mine, rule: 'three', priority: 'Critical' },
     { ...mine, rule: "it's a rule", priority: 'Debug' },

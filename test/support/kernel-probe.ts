@@ -214,7 +214,6 @@ export interface KernelProbeOptions {
   readonly attach?: readonly string[];
   readonly execRingBytes?: number;
   readonly bulkRingBytes?: number;
-  readonly threadClones?: boolean;
   /** Default 1 MiB. */
   readonly bufferBytes?: number;
   readonly tickMs?: number;
@@ -314,13 +313,12 @@ export class KernelProbe {
     removeStaleCgroups(this.hierarchy.mount);
     mkdirSync(this.topDir);
     process.on('exit', this.#onExit);
-    const { execRingBytes, bulkRingBytes, threadClones } = options;
+    const { execRingBytes, bulkRingBytes } = options;
     this.probe = new Probe({
       hierarchy: this.hierarchy,
       patterns: options.patterns?.(this.top) ?? [childrenOf(this.top)],
       ...(execRingBytes === undefined ? {} : { execRingBytes }),
       ...(bulkRingBytes === undefined ? {} : { bulkRingBytes }),
-      ...(threadClones === undefined ? {} : { threadClones }),
     });
     if (options.masks !== false) {
       this.probe.setMasks({

@@ -33,8 +33,7 @@ static __always_inline __u16 fork__read_call(struct task_struct *parent, __u64 *
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(sched_fork, struct task_struct *parent, struct task_struct *child)
 {
-	bool thread = child->pid != child->tgid;
-	if (thread && !config.thread_clones)
+	if (child->pid != child->tgid) /* a thread */
 		return 0;
 	__u64 cgroup = scope__cgroup_id(child); /* not the parent's: CLONE_INTO_CGROUP enters by fork */
 	struct scope_entry *entry = scope__find_entry(cgroup);
@@ -55,9 +54,8 @@ int BPF_PROG(sched_fork, struct task_struct *parent, struct task_struct *child)
 	r->child_pid = child->tgid;
 	r->child_tid = child->pid;
 	r->child_vtid = task__pid_number(child_pid);
-	r->child_vpid = thread ? task__pid_number(child->signal->pids[PIDTYPE_TGID]) : r->child_vtid;
-	r->flags = (thread ? THREAD : 0) |
-		   (scope__find_entry(scope__cgroup_id(parent)) ? 0 : PARENT_OUT_OF_SCOPE);
+	r->child_vpid = r->child_vtid;
+	r->flags = (scope__find_entry(scope__cgroup_id(parent)) ? 0 : PARENT_OUT_OF_SCOPE);
 	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + sizeof(*r), entry);
 	return 0;
 }

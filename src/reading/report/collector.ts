@@ -1,3 +1,6 @@
+import { LOST_RULE } from '../../streams/notice-rules.ts';
+import { MAX_LOST_RANGES } from '../../streams/notices.ts';
+import { parseRanges, withRange, type NumberRange } from '../../streams/number-range.ts';
 import { RecentMap } from '../../streams/recent-map.ts';
 import { readLogLine } from '../read-log-line.ts';
 import type { LogSystem, ReadLogLine } from '../read-log-line.ts';
@@ -57,6 +60,8 @@ type MutableInstance = {
 
 const MAX_CONTAINERS = 20;
 const MAX_COVERAGE = 2000;
+/** Ranges of them, of an app instance: beyond, it is told of too many that the agent says it lost them. */
+const MAX_LOST_NUMBERS = 1000;
 
 /** Takes a log line by line and keeps what a report is made of: bounded, and what is left out is counted. */
 export class IncidentCollector {
@@ -212,12 +217,16 @@ export class IncidentCollector {
         return;
       }
       const numbers = new NumberRanges();
-      instance = { app, hostname, containers: new Set(), numbers, coverage: [], unwatched: [] };
+      const lost: readonly NumberRange[] = [];
+      const containers = new Set<string>();
+      instance = { app, hostname, containers, numbers, lost, coverage: [], unwatched: [] };
       this.#instances.set(key, instance);
     }
     if (container !== undefined && instance.containers.size < MAX_CONTAINERS)
       instance.containers.add(container);
     if (seq > 0) instance.numbers.add(seq);
+    for (const range of lostIn(found))
+      instance.lost = withRange(instance.lost, range, MAX_LOST_NUMBERS);
     const coverage = coverageOf(found);
     if (coverage?.lastLine !== undefined) instance.numbers.tell(coverage.lastLine);
     if (coverage !== undefined && instance.coverage.length < MAX_COVERAGE)
@@ -275,6 +284,11 @@ export class IncidentCollector {
       this.#story[this.#story.length - 1] = { kind: 'skipped', count: last.count + count };
     else this.#story.push({ kind: 'skipped', count });
   }
+}
+
+function lostIn({ own, rule, fields }: Found): readonly NumberRange[] {
+  if (!own || rule !== LOST_RULE) return [];
+  return parseRanges(fields['lost.numbers'], MAX_LOST_RANGES) ?? [];
 }
 
 /** What numbers lines: an app instance on a host. */

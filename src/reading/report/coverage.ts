@@ -1,4 +1,5 @@
-import { COVERAGE_RULE, UNWATCHED_RULE } from '../../streams/notices.ts';
+import { COVERAGE_RULE, UNWATCHED_RULE } from '../../streams/notice-rules.ts';
+import { numberIn, textIn } from '../own-fields.ts';
 import type { Found } from './found.ts';
 
 /** What a coverage line says. */
@@ -24,41 +25,36 @@ export interface CoverageGap {
 /** The agent says it every five minutes: twice that, and one for the way. */
 const SILENCE_MS = 11 * 60_000;
 
-const SENTENCE =
-  /^This container (is watched|has ended and was watched|is watched by the next agent from now on, and was|is not watched from now on, and was) by varvel ([^\s]{1,60}) with (\d{1,9}) rules[^:]{0,60}: (\d{1,18}) events seen, (\d{1,18}) lost, (\d{1,18}) detections counted instead of written(?:; (?:its last line is number (\d{1,16})|it has no line yet))?/;
-const NO_LINE = '; it has no line yet';
-
 const WATCHED: Readonly<Record<string, Coverage['watched']>> = {
-  'is watched': 'goes on',
-  'has ended and was watched': 'container ended',
-  'is watched by the next agent from now on, and was': 'next agent',
-  'is not watched from now on, and was': 'agent ended',
+  start: 'goes on',
+  running: 'goes on',
+  stop: 'container ended',
+  replaced: 'next agent',
+  'agent stop': 'agent ended',
 };
 
 /** What the line says, in either form, if it is a coverage line. */
-export function coverageOf({ own, rule, output, atMs }: Found): Coverage | undefined {
+export function coverageOf({ own, rule, fields, atMs }: Found): Coverage | undefined {
   if (!own || rule !== COVERAGE_RULE) return undefined;
-  const [said = '', when = '', version = '', ...numbers] = SENTENCE.exec(output) ?? [];
-  const [rules, events, lost, suppressed, last] = numbers;
-  const watched = WATCHED[when];
-  if (watched === undefined) return undefined;
-  return {
-    ...{ atMs, watched, version, rules: Number(rules), events: Number(events) },
-    ...{ lost: Number(lost), suppressed: Number(suppressed) },
-    lastLine: last !== undefined ? Number(last) : said.endsWith(NO_LINE) ? 0 : undefined,
-  };
+  const watched = WATCHED[textIn(fields, 'coverage.when') ?? ''];
+  const version = textIn(fields, 'coverage.version');
+  const [rules, events] = [numberIn(fields, 'coverage.rules'), numberIn(fields, 'coverage.events')];
+  const lost = numberIn(fields, 'coverage.lost');
+  const suppressed = numberIn(fields, 'coverage.suppressed');
+  if (watched === undefined || version === undefined || rules === undefined) return undefined;
+  if (events === undefined || lost === undefined || suppressed === undefined) return undefined;
+  const lastLine = numberIn(fields, 'coverage.last_line');
+  return { atMs, watched, version, rules, events, lost, suppressed, lastLine };
 }
 
-const NOT_WATCHED =
-  /^Nobody watched this container from (\S{20,40}) to (\S{20,40}): the agent (was stopped|ended without a word)/;
-
 /** The time that the line says nobody watched, in either form, if it is such a line. */
-export function unwatchedOf({ own, rule, output }: Found): CoverageGap | undefined {
+export function unwatchedOf({ own, rule, fields }: Found): CoverageGap | undefined {
   if (!own || rule !== UNWATCHED_RULE) return undefined;
-  const [, from = '', to = '', how] = NOT_WATCHED.exec(output) ?? [];
-  const [fromMs, toMs] = [Date.parse(from), Date.parse(to)];
-  if (Number.isNaN(fromMs) || Number.isNaN(toMs)) return undefined;
-  return { fromMs, toMs, why: how === 'was stopped' ? 'agent ended' : 'agent killed' };
+  const fromNs = numberIn(fields, 'unwatched.from');
+  const toNs = numberIn(fields, 'unwatched.to');
+  if (fromNs === undefined || toNs === undefined) return undefined;
+  const why = textIn(fields, 'unwatched.why') === 'stopped' ? 'agent ended' : 'agent killed';
+  return { fromMs: fromNs / 1e6, toMs: toNs / 1e6, why };
 }
 
 /**

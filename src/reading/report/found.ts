@@ -148,9 +148,9 @@ function ofJson(read: ReadDetection, falco: boolean): What {
 }
 
 function ofText({ rule, priority, output, app, instance, container, ...read }: ReadTextLine): What {
-  const { id, seq, lineage } = read;
+  const { id, seq, lineage, fields } = read;
   return {
-    ...{ form: 'text', rule, priority, output, id, seq, lineage },
+    ...{ form: 'text', rule, priority, output, id, seq, lineage, fields },
     own: rule.startsWith('Varvel: ') && seq === 0,
     tags: [],
     app:
@@ -159,7 +159,6 @@ function ofText({ rule, priority, output, app, instance, container, ...read }: R
         : { name: app, ...(instance === undefined ? {} : { instance }) },
     hostname: '',
     container,
-    fields: {},
   };
 }
 

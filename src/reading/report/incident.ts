@@ -2,6 +2,7 @@ import { PRIORITIES } from '../../rules/detection.ts';
 import type { Priority } from '../../rules/detection.ts';
 import type { Coverage, CoverageGap } from './coverage.ts';
 import type { Found } from './found.ts';
+import type { NumberRange } from '../../streams/number-range.ts';
 import type { NumberRanges } from './number-ranges.ts';
 
 // What a report is made of, and how much of it there can be.
@@ -64,6 +65,8 @@ export interface Instance {
   readonly hostname: string;
   readonly containers: ReadonlySet<string>;
   readonly numbers: NumberRanges;
+  /** Numbers of lines that the agent says this log could not take. */
+  readonly lost: readonly NumberRange[];
   readonly coverage: readonly Coverage[];
   /** What lines say nobody watched. */
   readonly unwatched: readonly CoverageGap[];

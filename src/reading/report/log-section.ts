@@ -1,6 +1,13 @@
-import { COVERAGE_RULE, LOST_RULE, SUPPRESSED_RULE, UNSEEN_RULE } from '../../streams/notices.ts';
+import {
+  COVERAGE_RULE,
+  LOST_RULE,
+  SUPPRESSED_RULE,
+  UNSEEN_RULE,
+} from '../../streams/notice-rules.ts';
+import { inBoth, sizeOf, type NumberRange } from '../../streams/number-range.ts';
 import { coverageGaps } from './coverage.ts';
 import { html } from './html.ts';
+import { numberIn } from '../own-fields.ts';
 import type { Html } from './html.ts';
 import type { Incident, Instance } from './incident.ts';
 import { anchorOf, counted, duration, nameOf, numbered, Times } from './parts.ts';
@@ -129,19 +136,19 @@ function whoseWord({ origins, looksLike }: Incident): Check[] {
 
 function numbersOf({ instances }: Incident): Check[] {
   const numbered_ = instances.filter(({ numbers }) => numbers.first !== undefined);
-  const missing = instances.flatMap(({ app, numbers }): Check[] => {
+  const missing = instances.flatMap(({ app, numbers, lost }): Check[] => {
     const holes = numbers.missing();
     if (holes.length === 0) return [];
-    const total = holes.reduce((sum, { from, to }) => sum + to - from + 1, 0);
-    const shown = holes
-      .slice(0, 8)
-      .map(({ from, to }) => (from === to ? numbered(from) : `${numbered(from)}–${numbered(to)}`))
-      .join(', ');
-    const more = holes.length > 8 ? ` and ${holes.length - 8} more holes` : '';
+    const total = sizeOf(holes);
+    const said = inBoth(holes, lost);
+    const told =
+      said.length === 0
+        ? ''
+        : ` The agent says that it could not write lines with these numbers here: ${someOf(said)}.`;
     const atMost = numbers.overflowed ? 'at most ' : '';
     return [
       bad(
-        `Of ${nameOf(app)} ${atMost}${counted(total, 'line')} ${total === 1 ? 'is' : 'are'} missing here by their numbers (seq): ${shown}${more}.`,
+        `Of ${nameOf(app)} ${atMost}${counted(total, 'line')} ${total === 1 ? 'is' : 'are'} missing here by their numbers (seq): ${someOf(holes)}.${told}`,
       ),
     ];
   });
@@ -156,21 +163,42 @@ function numbersOf({ instances }: Incident): Check[] {
   ];
 }
 
-/** What the agent told of losses: the number that its sentence begins with. */
+/** The first of them. */
+function someOf(ranges: readonly NumberRange[]): string {
+  const shown = ranges
+    .slice(0, 8)
+    .map(({ from, to }) => (from === to ? numbered(from) : `${numbered(from)}–${numbered(to)}`))
+    .join(', ');
+  return ranges.length > 8 ? `${shown} and ${ranges.length - 8} more holes` : shown;
+}
+
+/** What the agent told of losses. */
 function toldLosses({ notices }: Incident): Check[] {
-  const told = (rule: string, what: (count: string) => string): Check[] => {
+  const told = (rule: string, field: string, what: (count: string) => string): Check[] => {
     const group = notices.find((one) => one.rule === rule);
     if (group === undefined) return [];
     const sum = group.shown.reduce(
-      (total, { output }) => total + Number(/^(\d{1,15}) /.exec(output)?.[1] ?? 0),
+      (total, { fields }) => total + (numberIn(fields, field) ?? 0),
       0,
     );
     return [bad(what(numbered(sum)))];
   };
   return [
-    ...told(SUPPRESSED_RULE, (n) => `${n} more detections were counted instead of written.`),
-    ...told(LOST_RULE, (n) => `${n} lines were lost on the way into this log, as the agent says.`),
-    ...told(UNSEEN_RULE, (n) => `${n} events were not seen: the kernel could not hand them over.`),
+    ...told(
+      SUPPRESSED_RULE,
+      'suppressed.count',
+      (n) => `${n} more detections were counted instead of written.`,
+    ),
+    ...told(
+      LOST_RULE,
+      'lost.count',
+      (n) => `${n} lines were lost on the way into this log, as the agent says.`,
+    ),
+    ...told(
+      UNSEEN_RULE,
+      'lost.count',
+      (n) => `${n} events were not seen: the kernel could not hand them over.`,
+    ),
   ];
 }
 

@@ -1,16 +1,4 @@
-import {
-  COVERAGE_RULE,
-  GAP_RULE,
-  LOST_RULE,
-  OWN_RULES_RULE,
-  POLICY_RULE,
-  SHED_RULE,
-  STATE_RULE,
-  SUPPRESSED_RULE,
-  NO_ROOM_RULE,
-  UNSEEN_RULE,
-  UNWATCHED_RULE,
-} from '../../streams/notices.ts';
+import { NOTICE_RULES } from '../../streams/notice-rules.ts';
 
 /** What is known of a rule besides its lines. */
 export interface RuleAdvice {
@@ -36,22 +24,6 @@ export function ruleGuide(
 }
 
 /** What the agent says of itself, and what it means for whoever reads this. */
-export const NOTICE_ADVICE: ReadonlyMap<string, string> = new Map([
-  [
-    SUPPRESSED_RULE,
-    'More of the same was detected than is written: what is here is not all of it.',
-  ],
-  [LOST_RULE, 'Lines are missing in this log; the operator’s copy may have them.'],
-  [UNSEEN_RULE, 'What happened in these events nobody knows.'],
-  [NO_ROOM_RULE, 'Nothing that happens in this container is seen.'],
-  [GAP_RULE, 'Numbers may be missing here although no line was lost since.'],
-  [SHED_RULE, 'Meanwhile what these rules look for was not seen.'],
-  [COVERAGE_RULE, 'What was watched, every five minutes: silence means something then.'],
-  [UNWATCHED_RULE, 'What happened in these times nobody knows: no agent was there.'],
-  [STATE_RULE, 'The host’s disk does not take what the agent keeps for its next start.'],
-  [POLICY_RULE, 'The app’s own rules and exceptions.'],
-  [
-    OWN_RULES_RULE,
-    'While they are paused, what the app’s own rules look for was not seen, and its exceptions had no effect.',
-  ],
-]);
+export const NOTICE_ADVICE: ReadonlyMap<string, string> = new Map(
+  NOTICE_RULES.map(({ name, means }) => [name, means]),
+);

@@ -1,7 +1,8 @@
 import type { AppIdentity, Container } from '../../apps/identity.ts';
 import { DetectionIds } from '../detection-id.ts';
 import { Losses } from '../losses.ts';
-import { lostNotice } from '../notices.ts';
+import { lostNotice, MAX_LOST_RANGES } from '../notices.ts';
+import { parseRanges } from '../number-range.ts';
 import type { OutgoingLine } from '../receiver.ts';
 import type { Delivery } from '../stream.ts';
 
@@ -15,7 +16,10 @@ export class RefusedLines {
   note({ app, seq, timeNs, hostname }: OutgoingLine): void {
     if (seq === 0) return;
     this.#hostname = hostname;
-    this.#losses.note(app === undefined ? undefined : formerContainer(app), timeNs, 1);
+    // Without an instance several containers have numbers of their own under the app's name.
+    const isOneInstance = app?.instance !== undefined;
+    const container = app === undefined ? undefined : formerContainer(app);
+    this.#losses.note(container, timeNs, isOneInstance ? seq : undefined);
   }
 
   /** A notice of losses that was not taken itself. */
@@ -28,7 +32,8 @@ export class RefusedLines {
     if (typeof count !== 'number' || typeof firstNs !== 'bigint' || typeof lastNs !== 'bigint')
       return;
     this.#hostname = hostname;
-    this.#losses.add({ container: detection.container, count, firstNs, lastNs });
+    const numbers = parseRanges(detection.outputFields['lost.numbers'], MAX_LOST_RANGES);
+    this.#losses.add({ container: detection.container, count, firstNs, lastNs, numbers });
   }
 
   /** Hands over a notice for each; those that are not taken (false) stay for the next time. False when there are any. */

@@ -3,7 +3,7 @@ import type { Priority } from '../../rules/detection.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { formatLine, type LineFormat } from '../format.ts';
 import type { OutgoingLine, Receiver, ReceiverCounters, SendResult } from '../receiver.ts';
-import { LOST_RULE } from '../notices.ts';
+import { LOST_RULE } from '../notice-rules.ts';
 import type { Delivery, LogStream, StreamCounters } from '../stream.ts';
 import { MAX_PAYLOAD_BYTES } from './record.ts';
 import { decodeLine, encodeLine } from './outgoing.ts';

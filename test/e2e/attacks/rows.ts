@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { FALCO_RULES } from '../../support/falco.ts';
 import { UPSTREAM_FILES, type AttackRow, type ImpossibleRow } from './row.ts';
 import { FILE_ROWS } from './rows-files.ts';
 import { EVASION_ROWS } from './rows-evasions.ts';
 import { IMPOSSIBLE_ROWS, KERNEL_ROWS } from './rows-kernel.ts';
 import { PROGRAM_ROWS } from './rows-programs.ts';
 
-/** Where Falco's rule files are looked for, from the repository's root. They are not part of it. */
-export const DEFAULT_UPSTREAM = '../shared/falco-rules';
+/** The folder with Falco's rule files that are used when no other is named. */
+export const DEFAULT_UPSTREAM = FALCO_RULES;
 
 /** The rows that this machine can do and those that it cannot, of those that the pattern names. */
 export function selectRows(pattern: RegExp): {
@@ -29,10 +30,6 @@ export function selectRows(pattern: RegExp): {
   }
   return { rows, impossible };
 }
-
-/** Their paths, in the order in which Falco is given them. */
-export const upstreamFiles = (folder: string): string[] =>
-  Object.values(UPSTREAM_FILES).map((name) => join(folder, name));
 
 /** The folder, if all of Falco's files are in it. */
 export function upstreamFolder(folder: string): string | undefined {

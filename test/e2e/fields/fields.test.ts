@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
+import { FALCO_RULE_FILES } from '../../support/falco.ts';
 import { runCommand } from '../../support/run-command.ts';
-import { DEFAULT_UPSTREAM, upstreamFolder, upstreamFiles } from '../attacks/rows.ts';
 import { compareFields, type Compared } from './compare.ts';
 import { TABLE, tableText } from './table.ts';
 
@@ -30,17 +30,7 @@ describe('fields in real containers, beside what other sources say', () => {
   });
 
   test('every field that Falco’s rules use is among them', async (t) => {
-    const folder = upstreamFolder(DEFAULT_UPSTREAM);
-    if (folder === undefined) {
-      t.skip(`Falco's rule files are not in ${DEFAULT_UPSTREAM}`);
-      return;
-    }
-    const { code, out, err } = await runCommand(
-      'explain',
-      '--all',
-      '--json',
-      ...upstreamFiles(folder),
-    );
+    const { code, out, err } = await runCommand('explain', '--all', '--json', ...FALCO_RULE_FILES);
     assert.equal(code, 0, err);
     const rules = JSON.parse(out) as {
       condition_fields: { key: string }[];

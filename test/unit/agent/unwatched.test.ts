@@ -26,7 +26,7 @@ test('a container without room is told once that it is not watched, and once tha
     said.map(({ rule, priority, outputFields }) => [rule, priority, outputFields['watched.now']]),
     [
       ['Varvel: no room', 'Warning', false],
-      ['Varvel: no room', 'Notice', true],
+      ['Varvel: no room', 'Informational', true],
     ],
   );
   assert.equal(said[0]?.container?.id, containerOf().id);

@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { z } from 'zod';
 
+import { formatLine } from '../../../src/streams/format.ts';
+import { coverageNotice } from '../../../src/streams/notices.ts';
+import { containerOf, deliveryOf } from '../streams/delivery-fixture.ts';
 import { runCommand } from '../../support/run-command.ts';
 import { HOSTILE, printed, requestsOf, VARIANTS } from './printed.ts';
 import {
@@ -72,6 +75,10 @@ test('OpenSearch: what is looked for, and the channel', async () => {
         'Varvel: lines lost',
         'Varvel: events lost',
         'Varvel: not watched',
+        'Varvel: no room',
+        'Varvel: rules switched off',
+        'Varvel: own rules',
+        'Varvel: policy',
       ],
     },
   });
@@ -88,6 +95,27 @@ test('OpenSearch: what is looked for, and the channel', async () => {
   const { code, err } = await runCommand('alerts', 'opensearch', '--app', 'a{{ctx}}');
   assert.equal(code, 2);
   assert.match(err, /cannot look for "a\{\{ctx\}\}": they take \{\{ for a template/);
+});
+
+/** Words as the standard analyzer of a text field makes them: a dot between letters does not part two. */
+const wordsOf = (text: string): string[] =>
+  [...text.toLowerCase().matchAll(/[\p{L}\p{N}_]+(?:\.[\p{L}\p{N}_]+)*/gu)].map(([word]) => word);
+
+test('OpenSearch: that a container has ended is read from a field, not from the sentence', async () => {
+  const silence = (await opensearch()).at(-1)!;
+  const phrase = /"match_phrase":\{"message":("(?:[^"\\]|\\.)*")\}/.exec(
+    JSON.stringify(silence),
+  )?.[1];
+  const words = wordsOf(JSON.parse(phrase ?? '""') as string).join(' ');
+  const facts = { version: '1', rules: 1, events: 1, lost: 0, suppressed: 0 };
+  const matches = (['start', 'running', 'stop', 'agent stop', 'replaced'] as const).filter(
+    (when) => {
+      const notice = coverageNotice({ when, ...facts }, containerOf(), 1n);
+      const line = formatLine(deliveryOf({ ...notice, output: 'has ended' }), { format: 'json' });
+      return ` ${wordsOf(line).join(' ')} `.includes(` ${words} `);
+    },
+  );
+  assert.deepEqual(matches, ['stop']);
 });
 
 async function kibana(...options: readonly string[]): Promise<z.infer<typeof KIBANA_RULE>[]> {

@@ -105,6 +105,16 @@ describe('what else a log tells', () => {
     assert.match(last?.text ?? '', /is watched by varvel 1 with 70 rules/);
   });
 
+  test('the same of a line in text, and what is not watched for now', () => {
+    const facts = { version: '1', rules: 70, events: 1, lost: 0, suppressed: 0 };
+    const notWatchedFor = '2 rules of priority "Notice" and below';
+    const notice = coverageNotice({ when: 'running', ...facts, notWatchedFor }, container, 1n);
+    for (const line of [json(notice), text(notice)]) {
+      const { coverage: last } = read([line]);
+      assert.deepEqual([last?.when, last?.notWatched], ['running', notWatchedFor]);
+    }
+  });
+
   test('of the named app alone', () => {
     const blog = containerOf({}, { name: 'blog', guid: 'g-1' });
     const lines = [coverage('running', TIME_MS), coverage('agent stop', TIME_MS + 1, blog)];

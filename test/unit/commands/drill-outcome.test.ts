@@ -37,7 +37,7 @@ const host = (last: Partial<AgentLook> = {}, roseAtMs?: number): HostFacts => ({
   ...{ state: 'answers', before: LOOK, last: { ...LOOK, ...last }, roseAtMs, lost: undefined },
 });
 const coverage = (agoMs: number, when = 'running', text = 'This container is watched') => ({
-  ...{ timeMs: ZERO + 60_000 - agoMs, hostname: 'cell-1', when, text },
+  ...{ timeMs: ZERO + 60_000 - agoMs, hostname: 'cell-1', when, text, notWatched: undefined },
 });
 
 function outcome(facts: Partial<DrillFacts>): DrillOutcome {
@@ -208,7 +208,7 @@ describe('the first hop that is broken', () => {
       [{ coverage: coverage(1000, 'agent stop') }, /The agent was stopped/],
       [{ coverage: coverage(1000, 'stop') }, /a container that is gone\?/],
       [
-        { coverage: coverage(1000, 'running', 'x; not watched for: 12 rules (Warning)') },
+        { coverage: { ...coverage(1000), notWatched: '12 rules (Warning)' } },
         /not watched for: 12 rules \(Warning\)/,
       ],
     ] as const) {

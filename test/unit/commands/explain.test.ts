@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import { loadRules } from '../../../src/rules/loader/load.ts';
+import { FALCO_RULE_COUNT, FALCO_RULE_FILES, falcoRuleNeeds } from '../../support/falco.ts';
 import { runCommand } from '../../support/run-command.ts';
 import { makeProcess, makeSubject, openForRead } from '../../support/rules-subject.ts';
 
@@ -288,33 +289,13 @@ Cost:
   });
 });
 
-const NEEDS = '../shared/reference/upstream-rules-needs.md';
-const UPSTREAM = '../shared/falco-rules';
-const absent = existsSync(NEEDS) && existsSync(UPSTREAM) ? false : "Falco's own rules are not here";
-
-/** The table's rows: rule, enabled, events, fields of the condition. */
-function needs(): { rule: string; enabled: boolean; events: string[]; fields: string[] }[] {
-  const rows = readFileSync(NEEDS, 'utf8')
-    .split('\n')
-    .map((line) => line.split('|').map((cell) => cell.trim()))
-    .filter(([, source = '']) => ['stable', 'incubating', 'sandbox'].includes(source));
-  const list = (cell = ''): string[] => cell.split(', ').sort();
-  return rows.map(([, , rule = '', , enabled, events, fields]) => {
-    return { rule, enabled: enabled === 'True', events: list(events), fields: list(fields) };
-  });
-}
-
-test("R13 each of Falco's 93 rules: its events and its fields", { skip: absent }, async () => {
-  const order = ['falco_rules', 'falco-incubating_rules', 'falco-sandbox_rules'];
-  const files = readdirSync(UPSTREAM).filter((name) => name.endsWith('.yaml'));
-  assert.equal(files.length, order.length);
-  const paths = order.map((name) => join(UPSTREAM, `${name}.yaml`));
-  const { code, out, err } = await runCommand('explain', '--all', '--json', ...paths);
+test("R13 each of Falco's 93 rules: its events and its fields", async () => {
+  const { code, out, err } = await runCommand('explain', '--all', '--json', ...FALCO_RULE_FILES);
   assert.equal(code, 0, err);
   const rules = new Map((JSON.parse(out) as Explained[]).map((rule) => [rule.rule, rule]));
-  const rows = needs();
-  assert.equal(rows.length, 93);
-  assert.equal(rules.size, 93);
+  const rows = falcoRuleNeeds();
+  assert.equal(rows.length, FALCO_RULE_COUNT);
+  assert.equal(rules.size, FALCO_RULE_COUNT);
   for (const { rule, enabled, events, fields } of rows) {
     const found = rules.get(rule);
     assert.ok(found, rule);
@@ -327,7 +308,7 @@ test("R13 each of Falco's 93 rules: its events and its fields", { skip: absent }
       rule,
     );
   }
-  const { out: page } = await runCommand('explain', '--all', ...paths);
+  const { out: page } = await runCommand('explain', '--all', ...FALCO_RULE_FILES);
   for (const { rule, events } of rows) {
     const own = page.slice(page.indexOf(`\n${rule}\n  `) + 1);
     const printed = /\nEvents:\n((?: {2}.*\n)+)/.exec(own)?.[1] ?? '';

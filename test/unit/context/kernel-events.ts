@@ -137,7 +137,6 @@ export function cloneEvent(
     childVpid: child.vpid ?? child.pid,
     childVtid: child.vpid ?? child.pid,
     childStartBootNs: child.start,
-    thread: false,
     ...options,
   };
   return kernelEvent(actor, bootNs, { type: 'clone', result: child.pid, clone });

@@ -97,11 +97,10 @@ test('a child inherits the image, the ids, and its creator as parent', () => {
   assert.equal(child.origin, 'probe');
 });
 
-test('a thread is no process; a thread that calls exec is its process', () => {
+test('a thread that calls exec is its process', () => {
   const tree = newTree();
   const actor = { pid: 10, start: at(0), comm: 'java' };
   const process = tree.onEvent(execEvent(actor, at(1), { argv: ['java'] }));
-  tree.onEvent(cloneEvent(actor, at(2), { pid: 10, start: at(0) }, { thread: true, childTid: 12 }));
   assert.equal(tree.counters().processes, 1);
   const event = { ...execEvent({ ...actor, comm: 'sh' }, at(3), { argv: ['sh'] }), tid: 12 };
   assert.equal(tree.onEvent(event), process);

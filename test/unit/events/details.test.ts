@@ -268,7 +268,6 @@ test('a clone comes back as it was written', () => {
         childVpid: f.child_vpid,
         childVtid: f.child_vtid,
         childStartBootNs: f.child_start,
-        thread: (f.flags & RECORD_FLAGS.THREAD) !== 0,
         parentInScope: (f.flags & RECORD_FLAGS.PARENT_OUT_OF_SCOPE) === 0,
       });
     }),

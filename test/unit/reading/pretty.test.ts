@@ -8,7 +8,7 @@ import { Pretty } from '../../../src/reading/pretty.ts';
 import type { PrettyOptions } from '../../../src/reading/pretty.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { formatLine } from '../../../src/streams/format.ts';
-import { coverageNotice } from '../../../src/streams/notices.ts';
+import { coverageNotice, lostNotice } from '../../../src/streams/notices.ts';
 import { runCommand, runCommandOn } from '../../support/run-command.ts';
 import { containerOf, deliveryOf } from '../streams/delivery-fixture.ts';
 
@@ -162,6 +162,28 @@ test('lines that the agent wrote behind the last one here are missing, and told 
   ]);
   // Critical lines and what the agent says of itself overtake others.
   assert.deepEqual(holes([coverage(0, 'a'), coverage(2, 'b'), cf(json(1)), cf(json(2))]), []);
+});
+
+test('of the lines that are missing, it counts those that the agent says it could not write', () => {
+  const lost = { container, count: 3, firstNs: TIME_NS, lastNs: TIME_NS };
+  const numbers = [
+    { from: 2, to: 3 },
+    { from: 7, to: 7 },
+  ];
+  const notice = lostNotice('container', { ...lost, numbers });
+  const given = coverageNotice(
+    { when: 'running', version: '1', rules: 1, events: 1, lost: 0, suppressed: 0, lastLine: 9 },
+    container,
+    TIME_NS,
+  );
+  // Before the first line here, in the middle, and behind the last.
+  const first = pretty([cf(json(0, notice, 'n')), cf(json(1)), cf(json(5))]);
+  assert.match(first, /3 lines missing by their numbers, 2 of them among the numbers/);
+  const last = pretty([cf(json(6)), cf(json(0, given, 'c')), cf(json(0, notice, 'n'))]);
+  assert.match(last, /numbers 7 to 9 of shop\/0 not in this log/);
+  assert.match(last, /3 lines missing by their numbers, 1 of them among the numbers/);
+  const none = pretty([cf(json(9)), cf(json(0, notice, 'n')), cf(json(11))]);
+  assert.match(none, /1 line missing by their numbers\./);
 });
 
 test('no text of an app steers the terminal or begins in the first column', () => {

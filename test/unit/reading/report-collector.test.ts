@@ -235,11 +235,14 @@ describe('numbers and coverage', () => {
       line(
         0,
         seconds,
-        coverageNotice(
-          { when, version: '0.1.0', rules: 68, events: 1234, lost: 5, suppressed: 6, lastLine },
-          container,
-          0n,
-        ),
+        {
+          ...coverageNotice(
+            { when, version: '0.1.0', rules: 68, events: 1234, lost: 5, suppressed: 6, lastLine },
+            container,
+            0n,
+          ),
+          output: 'A sentence is for people.',
+        },
         format,
       ),
       undefined,

@@ -73,7 +73,8 @@ test('the head: how much, when, where', () => {
 const LIMITS = { burst: 5, perMinute: 6, appBurst: 7, appPerMinute: 8, summaryMs: 60_000 };
 
 test('what this log can be relied on for', () => {
-  const lost = { count: 2, firstNs: 0n, lastNs: 0n, container };
+  const numbers = [{ from: 3, to: 4 }];
+  const lost = { count: 2, firstNs: 0n, lastNs: 0n, container, numbers };
   const suppressed: Suppressed = {
     ...{ rule: 'r', priority: 'Warning', count: 31 },
     ...{ firstNs: 0n, lastNs: 0n, container },
@@ -85,8 +86,8 @@ test('what this log can be relied on for', () => {
         cf(line(5, 1)),
         cf(line(9, 2), 'APP/PROC/WEB/0'),
         line(6, 3),
-        cf(line(0, 4, lostNotice('syslog', lost))),
-        cf(line(0, 5, suppressedNotice(suppressed, LIMITS), 'text')),
+        cf(line(0, 4, { ...lostNotice('syslog', lost), output: 'For people.' })),
+        cf(line(0, 5, { ...suppressedNotice(suppressed, LIMITS), output: 'For people.' }, 'text')),
       ],
       'cf',
     ),
@@ -95,6 +96,7 @@ test('what this log can be relied on for', () => {
   assert.doesNotMatch(text, /does not say who wrote/);
   assert.match(text, /2 lines looked like a detection and came from elsewhere/);
   assert.match(text, /Of shop\/0 3 lines are missing here by their numbers \(seq\): 2–4\./);
+  assert.match(text, /could not write lines with these numbers here: 3–4\./);
   assert.match(text, /31 more detections were counted instead of written/);
   assert.match(text, /2 lines were lost on the way/);
   assert.match(text, /No coverage line is here/);

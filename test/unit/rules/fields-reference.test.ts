@@ -1,23 +1,12 @@
-// Falco's published lists of fields and events, where they are at hand (they are not part of this repository).
+// Falco's published lists of fields and events.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { FALCO_EVENT_NAMES, falcoParams } from '../../../src/rules/fields/falco-events.ts';
 import { findField } from '../../../src/rules/fields/registry.ts';
+import { falcoEventsPage, falcoFieldsPage } from '../../support/falco.ts';
 
-const folder =
-  process.env['VARVEL_FALCO_REFERENCE'] ??
-  new URL('../../../../shared/reference', import.meta.url).pathname;
-const fieldsPage = `${folder}/falco-fields.md`;
-const eventsPage = `${folder}/falco-events.txt`;
-
-const skipUnless = (path: string): { skip?: string } =>
-  existsSync(path)
-    ? {}
-    : { skip: 'set VARVEL_FALCO_REFERENCE to a folder with falco-fields.md and falco-events.txt' };
-
-test('C1: every field of Falco is known, with its type', skipUnless(fieldsPage), () => {
-  const lines = readFileSync(fieldsPage, 'utf8').split('\n');
+test('C1: every field of Falco is known, with its type', () => {
+  const lines = falcoFieldsPage().split('\n');
   // The page also has the classes of other event sources.
   let syscall = false;
   const rows: [name: string, type: string][] = [];
@@ -33,8 +22,8 @@ test('C1: every field of Falco is known, with its type', skipUnless(fieldsPage),
   );
 });
 
-test('E8: every event of Falco is known, with its params in order', skipUnless(eventsPage), () => {
-  const text = readFileSync(eventsPage, 'utf8');
+test('E8: every event of Falco is known, with its params in order', () => {
+  const text = falcoEventsPage();
   const wanted = new Map<string, string[]>();
   for (const [, direction, name = '', list = ''] of text.matchAll(/^([<>]) (\w+)\((.*)\)$/gm)) {
     if (direction === '>' && wanted.has(name)) continue;

@@ -441,7 +441,10 @@ test('what a stream did not take is told there, and there alone, once it takes a
       [
         0,
         'Varvel: lines lost',
-        { 'lost.stream': 'tenant', 'lost.count': 3, 'lost.first': 2n, 'lost.last': 4n },
+        {
+          ...{ 'lost.stream': 'tenant', 'lost.count': 3, 'lost.numbers': '2-4' },
+          ...{ 'lost.first': 2n, 'lost.last': 4n },
+        },
       ],
     ],
   );

@@ -270,7 +270,7 @@ describe('a receiver behind a spool', () => {
     await until('it is told', () => receiver.got.length === 1);
     assert.match(
       receiver.got[0]!.text,
-      /Notice \[app=shop rule="Varvel: lines lost" id=\w{26} seq=0\] 1 line is missing here/,
+      /Notice \[app=shop rule="Varvel: lines lost" id=\w{26} seq=0 lost\.stream=syslog [^\]]*\] 1 line is missing here/,
     );
     await stream.close();
   });
@@ -377,7 +377,8 @@ describe('a receiver behind a spool', () => {
     const container = containerOf({}, { name: 'flood' });
     const more = { output: 'x'.repeat(300), container, priority: 'Critical' } as const;
     while (await stream.deliver(deliveryOf(more)));
-    const lost = { container, count: 7, firstNs: 1_000_000n, lastNs: 2_000_000n };
+    const numbers = [{ from: 2, to: 8 }];
+    const lost = { container, count: 7, firstNs: 1_000_000n, lastNs: 2_000_000n, numbers };
     const detection = lostNotice('syslog', lost);
     const tell = (): Promise<boolean> =>
       stream.deliver({ detection, id: 'notice', seq: 0, hostname: 'cell-1' });
