@@ -10,7 +10,7 @@ import { runDoctor } from '../../../src/commands/doctor.ts';
 const PAGES = [
   ...['README.md', 'CONTRIBUTING.md', 'buildpack/README.md'],
   ...readdirSync('manifests', { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.md') && !path.startsWith('docs/'))
+    .filter((path) => path.endsWith('.md') && !path.endsWith('.page.md'))
     .map((path) => join('manifests', path)),
 ].sort();
 
