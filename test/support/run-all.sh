@@ -1,21 +1,37 @@
 #!/usr/bin/env bash
-# npm test: all set-up, then every layer in order. Stops at the first layer that fails; checks that nothing is left behind.
+# npm test: all set-up, then every layer, in two lanes side by side: most of the one is waiting, most of the other computing.
+# Stops a lane at its first layer that fails; checks that nothing is left behind.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 bash test/support/setup.sh
 before=$(bash test/support/leftovers.sh)
-for layer in "unit property" kernel integration e2e; do
-  [ -n "$(find $(for l in $layer; do echo "test/$l"; done) -name '*.test.ts' -print -quit)" ] || continue
-  echo "== $layer"
-  # shellcheck disable=SC2086
-  node test/support/run.mjs $layer
-done
-echo "== fuzz"
-node --import tsx test/fuzz/run.ts --seconds 60
-after=$(bash test/support/leftovers.sh)
-if [ "$before" != "$after" ]; then
-  echo "The tests left something behind (< before, > after):" >&2
-  diff <(echo "$before") <(echo "$after") >&2 || true
+
+layers() {
+  for layer in "$@"; do
+    echo "== $layer"
+    if [ "$layer" = fuzz ]; then
+      node --import tsx test/fuzz/run.ts --seconds 60 || return 1
+    else
+      # shellcheck disable=SC2086
+      node test/support/run.mjs $layer || return 1
+    fi
+  done
+}
+other=$(mktemp /tmp/varvel-lane-XXXX)
+trap 'rm -f "$other"' EXIT
+echo "Beside what follows: unit, property, kernel, fuzz. What they say comes at the end."
+layers 'unit property' kernel fuzz >"$other" 2>&1 &
+lane=$!
+failed=0
+layers integration e2e || failed=1
+wait "$lane" || failed=1
+cat "$other"
+rm -f "$other"
+[ "$failed" = 0 ] || exit 1
+
+left=$(comm -13 <(sort <<<"$before") <(bash test/support/leftovers.sh | sort))
+if [ -n "$left" ]; then
+  printf 'The tests left something behind:\n%s\n' "$left" >&2
   exit 1
 fi
 echo "All layers passed, and nothing is left behind."
