@@ -2,7 +2,7 @@
 # npm test: all set-up, then every layer in order. Stops at the first layer that fails; checks that nothing is left behind.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-bash test/support/setup.sh
+bash test/support/setup.sh test
 before=$(bash test/support/leftovers.sh)
 for layer in "unit property" kernel integration e2e; do
   [ -n "$(find $(for l in $layer; do echo "test/$l"; done) -name '*.test.ts' -print -quit)" ] || continue
