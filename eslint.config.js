@@ -1,6 +1,6 @@
 import tseslint from 'typescript-eslint';
 
-// Data flows one way (DESIGN): a stage may import the stages before it, never one after it.
+// Data flows one way, from the kernel to the log: a stage may import the stages before it, never one after it.
 const ORDER = [
   'shared',
   'config',

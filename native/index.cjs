@@ -7,7 +7,7 @@ const addon = require('./build/Release/ebpf_loader.node');
 
 const layout = require('./layout.gen.cjs');
 
-const { CONFIG, PATTERN, HANDLES, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
+const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
 const READ_MAX = 64 << 20;
 
 /** Writes a text and its length into the fields of a pattern; NUL ends it. */
@@ -174,8 +174,10 @@ class Probe {
   setMasks({ opens, messages, env }) {
     addon.setMasks(
       this.#handle,
-      (opens.read ? 1 : 0) | (opens.write ? 2 : 0) | (opens.failed ? 4 : 0),
-      (messages.newPeer ? 1 : 0) | (messages.other ? 2 : 0),
+      (opens.read ? MASKS.OPEN_READ : 0) |
+        (opens.write ? MASKS.OPEN_WRITE : 0) |
+        (opens.failed ? MASKS.OPEN_FAILED : 0),
+      (messages.newPeer ? MASKS.MESSAGE_NEW_PEER : 0) | (messages.other ? MASKS.MESSAGE_OTHER : 0),
       env ? 1 : 0,
     );
   }

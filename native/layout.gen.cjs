@@ -16,6 +16,13 @@ module.exports = {
     "hex64",
     "none"
   ],
+  "MASKS": {
+    "OPEN_READ": 1,
+    "OPEN_WRITE": 2,
+    "OPEN_FAILED": 4,
+    "MESSAGE_NEW_PEER": 1,
+    "MESSAGE_OTHER": 2
+  },
   "PATTERN": {
     "bytes": 136,
     "fields": {

@@ -5,6 +5,7 @@ import { FILE_ROWS } from '../../test/e2e/attacks/rows-files.ts';
 import { EVASION_ROWS } from '../../test/e2e/attacks/rows-evasions.ts';
 import { IMPOSSIBLE_ROWS, KERNEL_ROWS } from '../../test/e2e/attacks/rows-kernel.ts';
 import { PROGRAM_ROWS } from '../../test/e2e/attacks/rows-programs.ts';
+import { boshTemplate } from './bosh.ts';
 import { coveragePage } from './coverage.ts';
 import type { CallTables } from './coverage.ts';
 import { readDefaultRules } from './default-rules.ts';
@@ -21,6 +22,7 @@ const attacks = {
   rows: [...FILE_ROWS, ...PROGRAM_ROWS, ...KERNEL_ROWS, ...EVASION_ROWS],
   impossible: IMPOSSIBLE_ROWS,
 };
+const BOSH_TEMPLATE = 'manifests/bosh/jobs/varvel/templates/varvel.yml.erb';
 const page = (name: string): string => readFileSync(`manifests/docs/${name}.page.md`, 'utf8');
 
 /** The pages by file. */
@@ -29,6 +31,7 @@ function pages(): Readonly<Record<string, string>> {
   return {
     'manifests/rules/REFERENCE.md': ruleReference(page('reference'), rules),
     'manifests/rules/RUNBOOK.md': runbookPage(page('runbook'), rules),
+    [BOSH_TEMPLATE]: boshTemplate(readFileSync(BOSH_TEMPLATE, 'utf8')),
     'manifests/COVERAGE.md': coveragePage(page('coverage'), rules, calls, attacks),
   };
 }

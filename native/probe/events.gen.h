@@ -75,6 +75,12 @@
 #define HANDLE_HEX64 1
 #define HANDLE_NONE 2
 
+#define OPEN_READ 1
+#define OPEN_WRITE 2
+#define OPEN_FAILED 4
+#define MESSAGE_NEW_PEER 1
+#define MESSAGE_OTHER 2
+
 #define KIND_EXEC 1
 #define KIND_CLONE 2
 #define KIND_EXIT 3

@@ -37,12 +37,6 @@ struct call_spec {
 #define WANTED 1
 #define WANTED_UNTRACED 2 /* and no tracepoint of its own reports it */
 
-#define OPEN_READ 1
-#define OPEN_WRITE 2
-#define OPEN_FAILED 4
-#define MESSAGE_NEW_PEER 1  /* of an unconnected socket, to or from another peer than the one before */
-#define MESSAGE_OTHER 2	     /* any other: what a busy server sends and receives all the time */
-
 /* A container's: one entry, whatever cgroups it makes inside. */
 struct scope_entry {
 	__u32 state;

@@ -88,6 +88,7 @@ function cHeader() {
     defines(table.CGROUP_OPS),
     defines(table.SCOPE_STATES),
     defines(table.HANDLES),
+    defines(table.MASKS),
     kinds.map((kind) => `#define KIND_${kind.name.toUpperCase()} ${kind.id}`).join('\n'),
     table.EVENTS.map((event, index) => `#define EVENT_${event.name.toUpperCase()} ${index}`).join(
       '\n',
@@ -138,6 +139,7 @@ function facadeLayout() {
     ...{ PATTERNS_MAX, RECORD_MAX, LEVEL_MAX },
     STATES: names(table.SCOPE_STATES, 'SCOPE_'),
     HANDLES: names(table.HANDLES, 'HANDLE_'),
+    MASKS: table.MASKS,
     PATTERN: { bytes: pattern.end, fields: offsets(pattern.placed) },
     CONFIG: {
       bytes: patternsAt + PATTERNS_MAX * pattern.end,

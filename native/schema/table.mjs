@@ -130,6 +130,15 @@ export const STANDARD = {
 export const CGROUP_OPS = { CGROUP_MKDIR: 1, CGROUP_RMDIR: 2, CGROUP_ATTACH: 3 };
 export const SCOPE_STATES = { SCOPE_PENDING: 1, SCOPE_INCLUDED: 2, SCOPE_EXCLUDED: 3 };
 
+/**
+ * Bits of probe_state.open_mask and message_mask. NEW_PEER: of an unconnected socket, to or from another peer than the one
+ * before; OTHER: any other, what a busy server sends and receives all the time.
+ */
+export const MASKS = {
+  ...{ OPEN_READ: 1, OPEN_WRITE: 2, OPEN_FAILED: 4 },
+  ...{ MESSAGE_NEW_PEER: 1, MESSAGE_OTHER: 2 },
+};
+
 /** What a scope pattern takes as the handle: anything but empty, 64 lower-case hex digits, nothing. */
 export const HANDLES = { HANDLE_ANY: 0, HANDLE_HEX64: 1, HANDLE_NONE: 2 };
 

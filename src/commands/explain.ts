@@ -10,6 +10,7 @@ import type { RunbookEntry } from '../rules/loader/runbook.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import { nearestWord } from '../shared/nearest.ts';
 import { replaceControls } from '../shared/text.ts';
+import { NOTICE_RULES } from '../streams/notice-rules.ts';
 import { UserError } from '../shared/user-error.ts';
 import { canFillIn, filledIn, filledInLines } from './condition-layout.ts';
 import type { Io } from './io.ts';
@@ -97,9 +98,10 @@ function find(name: string, rules: readonly LoadedRule[], files: readonly string
     rules.map((rule) => rule.name),
   );
   const hint = close === undefined ? '' : ` Did you mean "${close}"?`;
-  if (name.startsWith('Varvel: ')) {
+  const notice = NOTICE_RULES.find((one) => one.name.toLowerCase() === name.toLowerCase());
+  if (notice !== undefined) {
     throw usage(
-      `"${name.slice(0, 200)}" is no rule: the agent says it of itself. RUNBOOK.md beside the rules has what to do.`,
+      `"${notice.name}" is no rule: the agent says it of itself. ${notice.means} RUNBOOK.md beside the rules has what to do.`,
     );
   }
   const where = files.length === 1 ? (files[0] ?? '') : `these ${files.length} files`;

@@ -108,7 +108,8 @@ export class RuleEngine {
     this.#view.show(subject, false);
     this.#evaluator.begin(this.#view);
     const count = run(this.#found);
-    // The kernel's path and the passed one disagree: whichever a rule knows, it matches (DESIGN).
+    // The kernel's path and the passed one disagree: whichever a rule knows, it matches: another thread may have changed
+    // either, and an intruder does so to go unseen.
     const claimed = isRaced(this.#view) ? this.#runClaimed(subject, count) : 0;
     if (count + claimed === 0) return NO_MATCH;
     return this.#matches(count, claimed, matching);

@@ -4,7 +4,10 @@
 # npm run bench events: what each kind of event costs. npm run bench neighbours: what a hostile container costs the one beside it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-bash test/support/setup.sh
+case "${1:-}" in
+  rules | policies) bash test/support/setup.sh ;;
+  *) bash test/support/setup.sh test ;;
+esac
 if [ "${1:-}" = rules ]; then
   exec node --import tsx test/bench/rules.ts
 fi

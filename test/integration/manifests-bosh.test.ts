@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parse } from 'yaml';
+import { boshTemplate, BOSH_SETTINGS, NO_PROPERTY } from '../../manifests/docs/bosh.ts';
+import { VALUE_PATHS } from '../../src/config/schema.ts';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { BOSH, BoshVm, JOB, prepareRelease, renderJob } from '../support/bosh-vm.ts';
 
@@ -35,6 +37,13 @@ const SET: Readonly<Record<string, unknown>> = {
   'rules.append_output': [{ extra_output: 'on %evt.hostname' }],
   'rules.minimum_priority': 'warning',
   'rules.matching': 'all',
+  'rules.allow_none': true,
+  watch_config_files: false,
+  'policies.enabled': false,
+  'policies.pinned': [{ tag: 'container_escape' }],
+  'policies.responses': ['kill'],
+  'policies.budget.cpu_percent': 5,
+  'policies.budget.at_once': '10ms',
   'garden.socket': '/var/vcap/data/other/garden.sock',
   'garden.cgroup_parents': ['/system.slice/garden'],
   'garden.staging': 'watch',
@@ -47,6 +56,9 @@ const SET: Readonly<Record<string, unknown>> = {
   'limits.app_burst': 3,
   'limits.app_per_minute': 4,
   'limits.summary_interval': '1m',
+  'ceilings.cpu_percent': 50,
+  'ceilings.memory': '256MiB',
+  'ceilings.restore_after': '1m',
   'coverage.enabled': false,
   'coverage.interval': '10m',
   'canary.enabled': true,
@@ -68,6 +80,9 @@ const SET: Readonly<Record<string, unknown>> = {
   'streams.loggregator.source_type': 'SECURITY',
   'streams.loggregator.lines_per_second': 100,
   'streams.loggregator.format': 'text',
+  'streams.loggregator.metrics.enabled': false,
+  'streams.loggregator.metrics.interval': '15s',
+  'streams.loggregator.metrics.source_id': 'security',
   'streams.loggregator.tls.ca_cert': 'LOGGREGATOR CA',
   'streams.loggregator.tls.cert': 'LOGGREGATOR CERT',
   'streams.loggregator.tls.key': 'LOGGREGATOR KEY',
@@ -152,12 +167,27 @@ describe('the job', () => {
     assert.deepEqual([...renderJob(nested(SET)).asked].sort(), declared);
   });
 
+  test('every setting of the agent is a property, or has a reason not to be', () => {
+    const declared = Object.keys(spec.properties);
+    for (const [setting, property] of BOSH_SETTINGS)
+      assert.ok(declared.includes(property), `${setting}: the spec has no property ${property}`);
+    const names = VALUE_PATHS.map((path) => path.join('.'));
+    for (const left of Object.keys(NO_PROPERTY))
+      assert.ok(
+        names.some((name) => name === left || name.startsWith(`${left}.`)),
+        `${left} is no setting any more`,
+      );
+    const template = readFileSync(join(JOB, 'templates/varvel.yml.erb'), 'utf8');
+    assert.equal(template, boshTemplate(template), 'npm run generate');
+  });
+
   test('its defaults are the agent’s own', () => {
     const job = load(nested(NEEDED)).config;
     const own = loadConfig({ env: {}, defaultFile: join(folder, 'none') }).config;
     const same = [
       ...(['mode', 'ruleSelection', 'appendOutput', 'minimumPriority', 'ruleMatching'] as const),
       ...(['cgroupHierarchy', 'rescanIntervalMs', 'holdTimeMs', 'limits', 'coverage'] as const),
+      ...(['policies', 'ceilings', 'watchConfigFiles'] as const),
       ...(['canary', 'probe', 'context', 'spoolMaxBytes', 'hostname', 'logLevel'] as const),
     ] as const;
     for (const key of same) assert.deepEqual(job[key], own[key], key);

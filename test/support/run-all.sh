@@ -3,7 +3,7 @@
 # Stops a lane at its first layer that fails; checks that nothing is left behind.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-bash test/support/setup.sh
+bash test/support/setup.sh test
 before=$(bash test/support/leftovers.sh)
 
 layers() {

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Everything that the build, the tests and the demo need; what is there already is left alone.
-#   setup.sh                  for all tests but those in guest kernels
-#   setup.sh vm               for those too
+# What building, the tests and the demo need, and the build; what is there already is left alone.
+#   setup.sh                  to build, and to make what is shipped: a compiler, libbpf, npm's packages
+#   setup.sh test             for all tests but those in guest kernels: Docker, rsyslog, Prometheus and so on too
+#   setup.sh vm               for those in guest kernels too
 #   setup.sh browser          for all tests, and those that look at pages in Chromium (400 MB; skipped without it)
-#   setup.sh demo             for the demo in a cgroup: no Docker
+#   setup.sh demo             for the demo in a cgroup: as for building
 #   setup.sh demo --docker    for the demo in a container
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -19,19 +20,20 @@ fail() {
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-docker=yes
+docker=no
 guests=no
 browser=no
-receivers=yes
+receivers=no
 case "${1:-}" in
   '') ;;
-  vm) guests=yes ;;
-  browser) browser=yes ;;
-  demo)
-    [ "${2:-}" = --docker ] || docker=no
-    receivers=no
+  test | vm | browser)
+    docker=yes
+    receivers=yes
+    [ "$1" != vm ] || guests=yes
+    [ "$1" != browser ] || browser=yes
     ;;
-  *) fail "There is no set-up \"$1\". Use: setup.sh, setup.sh vm, setup.sh browser, setup.sh demo, setup.sh demo --docker" ;;
+  demo) [ "${2:-}" != --docker ] || docker=yes ;;
+  *) fail "There is no set-up \"$1\". Use: setup.sh, setup.sh test, setup.sh vm, setup.sh browser, setup.sh demo, setup.sh demo --docker" ;;
 esac
 
 check_host() {

@@ -1,5 +1,6 @@
 import type { Priority } from '../../rules/detection.ts';
 import { escapeHidden } from '../../streams/escape.ts';
+import { NOTICE_PREFIX } from '../../streams/notice-rules.ts';
 import { readFalcoDetection } from '../read-detection.ts';
 import type { ReadDetection, ReadLineage } from '../read-detection.ts';
 import type { ReadLogLine } from '../read-log-line.ts';
@@ -151,7 +152,7 @@ function ofText({ rule, priority, output, app, instance, container, ...read }: R
   const { id, seq, lineage, fields } = read;
   return {
     ...{ form: 'text', rule, priority, output, id, seq, lineage, fields },
-    own: rule.startsWith('Varvel: ') && seq === 0,
+    own: rule.startsWith(NOTICE_PREFIX) && seq === 0,
     tags: [],
     app:
       app === undefined

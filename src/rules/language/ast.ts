@@ -15,6 +15,8 @@
  *   its condition; *detection*: a match written out for a log; *response*: what else is done about it.
  * - *stream*: where detections go; *app*: who they belong to; *scope*: which containers are watched;
  *   *plan*: what the rules need of the kernel.
+ *
+ * Identifiers in comments and names of tests, such as (G5) or (R6), are those of manifests/docs/semantics.md.
  */
 
 /** Where a node stands in the condition's text: UTF-16 offsets, `end` exclusive. */

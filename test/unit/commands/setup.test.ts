@@ -100,9 +100,22 @@ test('without apt-get it names what is missing', () => {
     /^setup: This is not Debian \(no apt-get\)\. Install what these Debian packages have.*: .*clang-19 llvm-19 .*make python3\n$/,
   );
   assert.doesNotMatch(stderr, /docker/);
-  const all = setup([], { path: join(folder, 'noapt') });
+  const all = setup(['test'], { path: join(folder, 'noapt') });
   assert.match(all.stderr, / docker\.io docker-cli/);
+  assert.match(all.stderr, / ruby/);
   assert.match(setup(['demo', '--docker'], { path: join(folder, 'noapt') }).stderr, / docker\.io/);
+});
+
+test('who builds a bundle gets a compiler, and nothing that only tests need', () => {
+  const { stderr } = setup([], { path: pathOf('nothing', BASE) });
+  const named = /then run it again: (.*)\n$/.exec(stderr)?.[1]?.split(' ') ?? [];
+  const needed = ['clang-19', 'llvm-19', 'libbpf-dev', 'libelf-dev', 'zlib1g-dev'];
+  needed.push('g++', 'make', 'python3');
+  assert.ok(named.includes('clang-19'), stderr);
+  assert.deepEqual(
+    named.filter((name) => !needed.includes(name)),
+    [],
+  );
 });
 
 test('an unknown set-up is refused', () => {
