@@ -578,4 +578,5 @@ _Static_assert(sizeof(struct rec_cgroup) == 32, "cgroup");
 	[37] = 258, \
 	[38] = 266, \
 	[39] = 265, \
+	[45] = 41, \
 

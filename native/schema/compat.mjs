@@ -73,4 +73,5 @@ export const IO_URING_CALLS = {
   37: 258, // MKDIRAT
   38: 266, // SYMLINKAT
   39: 265, // LINKAT
+  45: 41, // SOCKET
 };

@@ -19,6 +19,7 @@ const IO_URING_EVENTS: ReadonlySet<EventName> = new Set([
   'mkdirat',
   'symlinkat',
   'linkat',
+  'socket',
 ]);
 
 /** The syscall programs to attach so that these events are reported. */

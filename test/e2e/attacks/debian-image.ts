@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   realpathSync,
+  renameSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -21,6 +22,7 @@ const PACKAGES = [
   'base-files',
   'bash',
   'coreutils',
+  'cron',
   'dash',
   'diffutils',
   'dpkg',
@@ -33,7 +35,11 @@ const PACKAGES = [
   'libpython3-stdlib',
   'libstdc++6',
   'nginx',
+  'puma',
   'python3-minimal',
+  'redis-server',
+  'ruby-rack',
+  'ruby-sidekiq',
   's6',
   'sed',
   'supervisor',
@@ -44,6 +50,9 @@ const PACKAGES = [
 const NOT_NEEDED = /^(perl|perl-modules.*|libperl.*|adduser|cdebconf|debconf|tzdata)$/;
 /** Downloaded packages stay here, and are taken from here while they are the archive's newest. */
 const CACHE = '.tmp/debian-packages';
+/** No package of Debian; it stays in a folder of its version. */
+const PM2 = '6.0.14';
+const PM2_CACHE = `.tmp/pm2-${PM2}`;
 
 /** uid and gid of app processes on Cloud Foundry. */
 export const VCAP = 2000;
@@ -62,6 +71,7 @@ export function importDebianImage(engine: TestDockerd): Promise<string> {
     for (const file of packages) run('dpkg-deb', ['-x', file, tree]);
     writeUsers(tree);
     copyNode(tree);
+    copyPm2(tree);
     writePackageRepository(tree);
     writeApps(tree);
     writeCloudFoundry(tree);
@@ -123,6 +133,19 @@ function copyNode(tree: string): void {
   const npm = dirname(dirname(realpathSync(run('which', ['npm']).trim())));
   cpSync(npm, join(tree, 'usr/lib/node_modules/npm'), { recursive: true });
   symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(tree, 'usr/bin/npm'));
+}
+
+function copyPm2(tree: string): void {
+  const modules = join(PM2_CACHE, 'node_modules');
+  if (!existsSync(modules)) {
+    const folder = `${PM2_CACHE}.new`;
+    const options = ['--no-audit', '--no-fund', '--ignore-scripts', '--omit=dev'];
+    run('npm', ['install', '--prefix', folder, ...options, `pm2@${PM2}`]);
+    renameSync(folder, PM2_CACHE);
+  }
+  cpSync(modules, join(tree, 'usr/lib/pm2/node_modules'), { recursive: true });
+  for (const name of ['pm2', 'pm2-runtime'])
+    symlinkSync(`../lib/pm2/node_modules/pm2/bin/${name}`, join(tree, 'usr/bin', name));
 }
 
 /** A repository of one package, which installs a file and runs a script. */
@@ -201,8 +224,45 @@ for attempt in range(1000):
 sys.exit(1)
 `;
 
+const JOBS = `
+require 'sidekiq'
+class Job
+  include Sidekiq::Job
+  def perform(path)
+    File.write(path, 'done')
+  end
+end
+`;
+
+/** Both may be about to start. */
+const ENQUEUE = `
+require_relative 'jobs'
+begin
+  Job.perform_async('/tmp/done')
+rescue RedisClient::Error
+  sleep 0.2
+  retry
+end
+sleep 0.2 until File.exist?('/tmp/done')
+File.delete('/tmp/done')
+`;
+
+/** What the postinst of libpam-runtime writes. */
+const PAM = {
+  'common-account': ['account required pam_unix.so'],
+  'common-auth': ['auth required pam_unix.so'],
+  'common-session-noninteractive': ['session required pam_unix.so'],
+};
+
 function writeApps(tree: string): void {
   const apps = {
+    'app/ruby/config.ru': "run ->(env) { [200, { 'content-type' => 'text/plain' }, ['hello']] }\n",
+    'app/ruby/jobs.rb': JOBS,
+    'app/ruby/enqueue.rb': ENQUEUE,
+    'etc/cron.d/app': '* * * * * root /app/job.sh\n',
+    ...Object.fromEntries(
+      Object.entries(PAM).map(([name, lines]) => [`etc/pam.d/${name}`, `${lines.join('\n')}\n`]),
+    ),
     'app/python/app.py': PYTHON_APP,
     'app/python/helper.py': 'def greeting():\n    return "hello"\n',
     'app/node/server.js': NODE_APP,

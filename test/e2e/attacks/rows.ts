@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UPSTREAM_FILES, type AttackRow, type ImpossibleRow } from './row.ts';
 import { FILE_ROWS } from './rows-files.ts';
+import { DETOUR_ROWS } from './rows-detours.ts';
 import { EVASION_ROWS } from './rows-evasions.ts';
 import { IMPOSSIBLE_ROWS, KERNEL_ROWS } from './rows-kernel.ts';
 import { PROGRAM_ROWS } from './rows-programs.ts';
@@ -9,14 +10,21 @@ import { PROGRAM_ROWS } from './rows-programs.ts';
 /** Where Falco's rule files are looked for, from the repository's root. They are not part of it. */
 export const DEFAULT_UPSTREAM = '../shared/falco-rules';
 
+export const ATTACK_ROWS: readonly AttackRow[] = [
+  ...FILE_ROWS,
+  ...PROGRAM_ROWS,
+  ...KERNEL_ROWS,
+  ...EVASION_ROWS,
+  ...DETOUR_ROWS,
+];
+
 /** The rows that this machine can do and those that it cannot, of those that the pattern names. */
 export function selectRows(pattern: RegExp): {
   rows: readonly AttackRow[];
   impossible: readonly ImpossibleRow[];
 } {
-  const all = [...FILE_ROWS, ...PROGRAM_ROWS, ...KERNEL_ROWS, ...EVASION_ROWS].filter(
-    ({ action, upstream, ours }) =>
-      pattern.test(`${action}\n${upstream}\n${typeof ours === 'string' ? ours : ''}`),
+  const all = ATTACK_ROWS.filter(({ action, upstream, ours }) =>
+    pattern.test(`${action}\n${upstream}\n${typeof ours === 'string' ? ours : ''}`),
   );
   const rows: AttackRow[] = [];
   const impossible = IMPOSSIBLE_ROWS.filter(({ action, upstream }) =>
