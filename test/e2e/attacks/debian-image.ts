@@ -46,8 +46,11 @@ const PACKAGES = [
   'tar',
   'tini',
 ];
+/** What a JVM needs beside them: 48 MB to download, 194 MB in the image. */
+const JVM_PACKAGES = ['openjdk-21-jre-headless'];
 /** Only scripts of packages that nothing here runs need it, and it is as large as all else. */
-const NOT_NEEDED = /^(perl|perl-modules.*|libperl.*|adduser|cdebconf|debconf|tzdata)$/;
+const NOT_NEEDED =
+  /^(perl|perl-modules.*|libperl.*|adduser|cdebconf|debconf|tzdata|java-common|ca-certificates-java)$/;
 /** Downloaded packages stay here, and are taken from here while they are the archive's newest. */
 const CACHE = '.tmp/debian-packages';
 /** No package of Debian; it stays in a folder of its version. */
@@ -65,9 +68,9 @@ export function whyNoDebianImage(): string | undefined {
 }
 
 /** An image of Debian packages as they are on a server, with this machine's Node and npm, and the apps of the suite. */
-export function importDebianImage(engine: TestDockerd): Promise<string> {
-  const packages = download();
-  return importTree(engine, 'varvel-test/debian', (tree) => {
+export function importDebianImage(engine: TestDockerd, image: 'debian' | 'jvm'): Promise<string> {
+  const packages = download(image === 'jvm' ? [...PACKAGES, ...JVM_PACKAGES] : PACKAGES);
+  return importTree(engine, `varvel-test/${image}`, (tree) => {
     for (const file of packages) run('dpkg-deb', ['-x', file, tree]);
     writeUsers(tree);
     copyNode(tree);
@@ -79,13 +82,13 @@ export function importDebianImage(engine: TestDockerd): Promise<string> {
 }
 
 /** The packages and all they depend on; their files. */
-function download(): string[] {
+function download(packages: readonly string[]): string[] {
   const kinds = ['recommends', 'suggests', 'conflicts', 'breaks', 'replaces', 'enhances'];
   const depends = run('apt-cache', [
     'depends',
     '--recurse',
     ...kinds.map((kind) => `--no-${kind}`),
-    ...PACKAGES,
+    ...packages,
   ]);
   const names = [...new Set(depends.split('\n').filter((line) => /^[a-z0-9]/.test(line)))]
     .map((name) => name.replace(/:.*$/, ''))
@@ -224,7 +227,18 @@ for attempt in range(1000):
 sys.exit(1)
 `;
 
+/** As much of a debugger as a connection takes. */
+const DEBUGGER = `
+import socket, sys
+greeting = b'JDWP-Handshake'
+with socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=20) as jvm:
+    jvm.sendall(greeting)
+    assert jvm.recv(64) == greeting
+`;
+
+/** Its own default is a name, which a container without a network need not have. */
 const JOBS = `
+ENV['REDIS_URL'] = 'redis://127.0.0.1:6379'
 require 'sidekiq'
 class Job
   include Sidekiq::Job
@@ -251,6 +265,8 @@ File.delete('/tmp/done')
 const PAM = {
   'common-account': ['account required pam_unix.so'],
   'common-auth': ['auth required pam_unix.so'],
+  'common-password': ['password required pam_unix.so'],
+  'common-session': ['session required pam_unix.so'],
   'common-session-noninteractive': ['session required pam_unix.so'],
 };
 
@@ -269,6 +285,7 @@ function writeApps(tree: string): void {
     'app/node/package.json':
       '{"name":"shop","version":"1.0.0","scripts":{"start":"node server.js"}}',
     'app/client.py': CLIENT,
+    'app/debugger.py': DEBUGGER,
     'run/secrets/db': 'password\n',
   };
   for (const [name, text] of Object.entries(apps)) {

@@ -3,7 +3,7 @@ import type Docker from 'dockerode';
 /** An ordinary app or job, about which no default rule may say anything. */
 export interface Workload {
   readonly name: string;
-  readonly image: 'debian' | 'busybox';
+  readonly image: 'debian' | 'jvm' | 'busybox';
   readonly runs: readonly string[];
   readonly user?: string;
   readonly healthcheck?: readonly string[];
@@ -12,7 +12,7 @@ export interface Workload {
   /** It ends on its own, with 0; otherwise it is stopped after the last visit. $LATER is there in seconds. */
   readonly ends?: true;
   readonly host?: Docker.HostConfig;
-  /** It waits for a minute to come: `npm run attacks` does it, `npm test` does not. */
+  /** It waits for a minute to come, or its image takes long to make: `npm run attacks` does it, `npm test` does not. */
   readonly slow?: true;
 }
 
@@ -188,6 +188,21 @@ export const WORKLOADS: readonly Workload[] = [
       { ...asks(8080), later: true },
       { runs: ['pm2', 'reload', 'all'], later: true },
       { ...asks(8080), later: true },
+    ],
+  },
+  {
+    name: 'JVM with a debugger',
+    image: 'jvm',
+    slow: true,
+    runs: [
+      '/usr/lib/jvm/java-21-openjdk-amd64/bin/java',
+      '-agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=127.0.0.1:5005',
+      ...['-m', 'jdk.httpserver', '-b', '127.0.0.1', '-p', '8080', '-d', '/var/www/html'],
+    ],
+    visits: [
+      asks(8080),
+      { runs: ['python3', '/app/debugger.py', '5005'], later: true },
+      asks(8080),
     ],
   },
   {
