@@ -35,6 +35,7 @@ const PACKAGES = [
   'libpython3-stdlib',
   'libstdc++6',
   'nginx',
+  'procps',
   'puma',
   'python3-minimal',
   'redis-server',

@@ -185,7 +185,7 @@ export const WORKLOADS: readonly Workload[] = [
     runs: ['pm2-runtime', 'start', '/app/node/server.js', '-i', '2'],
     // It looks at its processes every 30 seconds.
     visits: [
-      { ...asks(8080), later: true },
+      asks(8080),
       { runs: ['pm2', 'reload', 'all'], later: true },
       { ...asks(8080), later: true },
     ],
