@@ -1,10 +1,8 @@
 // Writes the pages that follow from rules, tables and tests; with --check, only says which are out of date (exit code 1).
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { FILE_ROWS } from '../../test/e2e/attacks/rows-files.ts';
-import { EVASION_ROWS } from '../../test/e2e/attacks/rows-evasions.ts';
-import { IMPOSSIBLE_ROWS, KERNEL_ROWS } from '../../test/e2e/attacks/rows-kernel.ts';
-import { PROGRAM_ROWS } from '../../test/e2e/attacks/rows-programs.ts';
+import { ATTACK_ROWS } from '../../test/e2e/attacks/rows.ts';
+import { IMPOSSIBLE_ROWS } from '../../test/e2e/attacks/rows-kernel.ts';
 import { boshTemplate } from './bosh.ts';
 import { coveragePage } from './coverage.ts';
 import type { CallTables } from './coverage.ts';
@@ -18,10 +16,7 @@ const modules: object[] = await Promise.all(
   schema.map(async (path) => (await import(path)) as object),
 );
 const calls = Object.assign({}, ...modules) as CallTables;
-const attacks = {
-  rows: [...FILE_ROWS, ...PROGRAM_ROWS, ...KERNEL_ROWS, ...EVASION_ROWS],
-  impossible: IMPOSSIBLE_ROWS,
-};
+const attacks = { rows: ATTACK_ROWS, impossible: IMPOSSIBLE_ROWS };
 const BOSH_TEMPLATE = 'manifests/bosh/jobs/varvel/templates/varvel.yml.erb';
 const page = (name: string): string => readFileSync(`manifests/docs/${name}.page.md`, 'utf8');
 

@@ -37,3 +37,4 @@
 #define NR32_FORK 2
 #define NR32_CLONE 120
 #define NR32_VFORK 190
+#define NR32_CLONE3 435

@@ -613,4 +613,5 @@ _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_co
 	[37] = 258, \
 	[38] = 266, \
 	[39] = 265, \
+	[45] = 41, \
 

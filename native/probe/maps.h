@@ -66,6 +66,7 @@ struct call_state {
 	__u64 cgroup;
 	__u32 off;	/* bytes of the record behind its header so far */
 	__u32 relative; /* bit n: string n is no absolute path */
+	__s32 detours[3]; /* by string: what it begins with leads to this descriptor, or NO_DETOUR */
 	__u64 socket;	/* struct sock behind the descriptor, 0 if none */
 	__u64 socket_ino;
 	__u32 compat; /* pointers and lengths in user memory have 32 bits */

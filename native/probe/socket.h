@@ -2,6 +2,7 @@
 /* Layer 2: what a record says of a socket, from the kernel's object. */
 #pragma once
 
+#define AF_UNSPEC 0
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10

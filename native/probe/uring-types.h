@@ -11,6 +11,7 @@
 #define OP_MKDIRAT 37
 #define OP_SYMLINKAT 38
 #define OP_LINKAT 39
+#define OP_SOCKET 45
 #define OP_MAX 64
 #define REQ_FIXED_FILE 1
 #define REQ_CQE_SKIP 64 /* bits of REQ_F_* that have not moved since they are there */
@@ -77,6 +78,10 @@ struct io_open {
 struct io_connect {
 	void *addr;
 	int addr_len;
+};
+struct io_socket {
+	int domain, type, protocol;
+	__u32 file_slot;
 };
 struct io_unlink {
 	int dfd, flags;

@@ -73,6 +73,7 @@ export const IO_URING_CALLS = {
   37: 258, // MKDIRAT
   38: 266, // SYMLINKAT
   39: 265, // LINKAT
+  45: 41, // SOCKET
 };
 
 /** Events as which uring.bpf.c reports a request that has flags, by the event without. */

@@ -212,7 +212,9 @@ export function checkIoUring(
   disabled = readText('/proc/sys/kernel/io_uring_disabled'),
 ): Verdict {
   if (hooks?.includes('io_uring') === true)
-    return ok('Opens, connects and changes of names by io_uring are seen like system calls.');
+    return ok(
+      'Opens, connects, new sockets and changes of names by io_uring are seen like system calls.',
+    );
   if (disabled.trim() === '2') return ok('Nobody can use io_uring: kernel.io_uring_disabled is 2.');
   if (hooks === undefined) return note('Not known, because no probe was loaded.');
   return warn(

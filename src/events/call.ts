@@ -1,4 +1,4 @@
-import { withoutProcRoot } from '../shared/path.ts';
+import { absolutePath } from '../shared/path.ts';
 import { formatUnixPath, parseSockaddr } from './address.ts';
 import type { RecordBytes } from './batch.ts';
 import { readFile } from './details.ts';
@@ -60,12 +60,7 @@ class RecordCall implements CallDetails {
   }
 
   path(n: number): string | undefined {
-    const raw = this.#part(n - 1);
-    if (this.textTruncated) return undefined;
-    if (raw.startsWith('/')) return withoutProcRoot(raw);
-    const directory = this.directory(n);
-    if (!directory.startsWith('/')) return undefined;
-    return withoutProcRoot(`${directory}/${raw}`);
+    return this.textTruncated ? undefined : absolutePath(this.text(n), this.directory(n));
   }
 
   get textTruncated(): boolean {

@@ -215,6 +215,7 @@ export const IO_URING_EVENTS = [
   'mkdirat',
   'symlinkat',
   'linkat',
+  'socket',
   'renameat2',
 ] as const;
 

@@ -28,6 +28,19 @@ export function withoutProcRoot(path: string): string {
   }
 }
 
+/** What the probe looks up: a path that begins with the caller's own working directory or descriptor (call__find_detour). */
+const DETOUR = /^\/(?:proc\/(?:thread-)?self\/(?:cwd|fd\/\d+)|dev\/fd\/\d+)(?=\/|$)/;
+
+/**
+ * A passed path, absolute and without detours through /proc; undefined where it is not known from where it is relative.
+ * `start` is what the probe says of that: where a relative path starts, or where a detour leads.
+ */
+export function absolutePath(passed: string, start: string): string | undefined {
+  if (!start.startsWith('/')) return passed.startsWith('/') ? withoutProcRoot(passed) : undefined;
+  if (!passed.startsWith('/')) return withoutProcRoot(`${start}/${passed}`);
+  return withoutProcRoot(passed.replace(DETOUR, () => start));
+}
+
 /** The directory a path is in: `/etc` of `/etc/shadow`, `/` of `/x`; undefined for a bare name. */
 export function directoryOf(path: string): string | undefined {
   const slash = path.lastIndexOf('/');

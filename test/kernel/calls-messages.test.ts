@@ -6,6 +6,7 @@ import {
   bytes,
   call,
   callFd,
+  ipv4,
   suiteOf,
   testAllAsserted,
   u16,
@@ -37,6 +38,7 @@ const SOCK_DGRAM = 2;
 const EBADF = -9;
 const EAGAIN = -11;
 const EFAULT = -14;
+const EDESTADDRREQ = -89;
 const EOPNOTSUPP = -95;
 const ENOTCONN = -107;
 
@@ -317,6 +319,35 @@ describe('calls of messages', () => {
       true,
       false,
     );
+    run.end();
+  });
+
+  test('an address that does not say of which kind it is: IPv4 takes it, IPv6 does not look at it', async () => {
+    const none = bytes(
+      Buffer.concat([u16(0), u16(0x3500), Buffer.of(127, 0, 0, 1), u32(0), u32(0)]),
+    );
+    const run = await suite.run(
+      UDP,
+      call('sendto', '@', bytes('one'), 3, 0, none, 16),
+      call('sendto', '@', bytes('two'), 3, 0, bytes(ipv4('127.0.0.1', 53)), 16),
+      callFd('socket', AF_INET6, SOCK_DGRAM, 0),
+      call('sendto', '@', bytes('six'), 3, 0, none, 16),
+    );
+    const [own] = placesOf(run) as [Place];
+    for (const [data, changed] of [
+      ['one', true],
+      ['two', false],
+    ] as const) {
+      const sent = { res: 3, data: Buffer.from(data), fd: own.fd, size: 3 };
+      assertPeer(
+        run.check('sendto', { ...sent, tuple: `${own.at}->127.0.0.1:53` }),
+        false,
+        changed,
+      );
+    }
+    const [six] = run.take('sendto');
+    assert.equal(six.result, EDESTADDRREQ);
+    assertPeer(six, false, false);
     run.end();
   });
 

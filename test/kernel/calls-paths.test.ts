@@ -15,11 +15,13 @@ import {
 import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
 
 const AT_FDCWD = -100;
+const AT_SYMLINK_FOLLOW = 0x400;
 const O_PATH = 0o10000000;
 const ENOENT = -2;
 const EROFS = -30;
 const EBADF = -9;
 const EFAULT = -14;
+const EEXIST = -17;
 const ENOTDIR = -20;
 const ENAMETOOLONG = -36;
 const PATH_MAX = 4096;
@@ -167,6 +169,50 @@ describe('paths of calls', () => {
     seen(ENAMETOOLONG, long.slice(0, PATH_MAX - 1), RECORD_FLAGS.RAW_TRUNCATED);
     run.check('rename', { res: EFAULT, oldpath: undefined, newpath: join(dir, 'x') });
     run.check('rename', { res: EFAULT, oldpath: join(dir, 'x'), newpath: undefined });
+    run.end();
+  });
+
+  test('by way of the caller’s own descriptors and working directory', async () => {
+    const { dir } = suite;
+    const at = (name: string): string => join(dir, name);
+    mkdirSync(at('there'));
+    writeFileSync(at('there/secret'), '');
+    const link = (from: string, to: string) =>
+      call('linkat', AT_FDCWD, text(from), AT_FDCWD, text(to), AT_SYMLINK_FOLLOW);
+    const run = await suite.run(
+      call('chdir', text(at('there'))),
+      callFd('openat', AT_FDCWD, text('.'), O_PATH, 0),
+      call('dup2', '@', 70),
+      callFd('openat', AT_FDCWD, text('secret'), O_PATH, 0),
+      call('dup2', '@', 321),
+      link('/proc/self/fd/321', at('first')),
+      link('/dev/fd/321', at('second')),
+      link('/proc/thread-self/cwd/secret', '/proc/self/fd/70/c'),
+      link('/proc/self/cwd/../there/./secret', 'd'),
+      call('unlink', text('/proc/self/fd/70/../first')),
+      call('rename', text('/proc/thread-self/fd/70/d'), text('/proc/self/cwd/e')),
+      call('unlinkat', '@', text('/proc/self/cwd/e'), 0),
+      call('mkdir', text('/proc/self/cwd'), 0o755),
+      // Not looked up: numbers that are none, another spelling, no such descriptor.
+      call('unlink', text('/proc/self/fd/70x/c')),
+      call('unlink', text('/proc/self/fd/')),
+      call('unlink', text('/proc/self//fd/70/none')),
+      call('unlink', text('/proc/self/fd/99/c')),
+      call('unlink', text('/proc/self/fd/000000070/c')),
+      call('unlink', text('/proc/self/cwdx')),
+    );
+    const secret = at('there/secret');
+    const ends = { olddir: 'AT_FDCWD', newdir: 'AT_FDCWD', flags: 'AT_SYMLINK_FOLLOW' };
+    for (const name of ['first', 'second', 'there/c', 'there/d'])
+      run.check('linkat', { res: 0, oldpath: secret, newpath: at(name), ...ends });
+    run.check('unlink', { res: 0, path: at('first') });
+    run.check('rename', { res: 0, oldpath: at('there/d'), newpath: at('there/e') });
+    run.check('unlinkat', ({ args }) => ({
+      ...{ res: 0, dirfd: Number(args[0]), name: at('there/e'), flags: '' },
+    }));
+    run.check('mkdir', { res: EEXIST, path: at('there'), mode: 0o755 });
+    for (const path of ['fd/70x/c', 'fd', 'fd/70/none', 'fd/99/c', 'fd/000000070/c', 'cwdx'])
+      run.check('unlink', ({ ret }) => ({ res: ret, path: `/proc/self/${path}` }));
     run.end();
   });
 

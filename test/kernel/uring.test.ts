@@ -15,7 +15,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { CALL, KINDS, OPEN, RECORD_FLAGS } from '../../src/events/table.gen.ts';
 import type { OpenDetails } from '../../src/events/event.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
-import { isRaced } from '../../src/rules/fields/descriptor.ts';
+import { isRaced, pathOf } from '../../src/rules/fields/descriptor.ts';
 import type { View } from '../../src/rules/fields/field.ts';
 import { KernelProbe } from '../support/kernel-probe.ts';
 import { runProgram } from '../support/kernel-program.ts';
@@ -27,6 +27,9 @@ const SILENT = 77;
 const ENOENT = -2;
 const ECONNREFUSED = -111;
 const RESOLVE_NO_SYMLINKS = 4;
+const AF_INET = 2;
+const AF_PACKET = 17;
+const EPROTONOSUPPORT = -93;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const RENAME_NOREPLACE = 1;
@@ -35,7 +38,7 @@ const WAITING_MAX = 1024;
 
 const CALLS = [
   ...['openat', 'openat2', 'connect', 'unlinkat', 'renameat', 'renameat2', 'mkdirat'],
-  ...['symlinkat', 'linkat'],
+  ...['symlinkat', 'linkat', 'socket'],
 ];
 
 interface Made {
@@ -220,6 +223,36 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
     assert.equal(events[1]!.param('addr'), '127.0.0.1:1');
   });
 
+  test('new sockets: by a descriptor, in a slot, and refused', async () => {
+    const { made, events } = await run(
+      'plain',
+      ['socket', AF_PACKET, SOCK_DGRAM, 0x300, 0],
+      ['socket', AF_INET, SOCK_STREAM, 0, 2],
+      ['async', 'socket', AF_INET, SOCK_STREAM, 99, 0],
+      ['silent', 'socket', AF_PACKET, SOCK_DGRAM, 0, 3],
+    );
+    assert.ok(made[0]!.ret > 2);
+    assert.deepEqual(
+      events.map((event) => [event.type, event.result, isUnknown(event)]),
+      [
+        ['socket', made[0]!.ret, false],
+        ['socket', 0, false],
+        ['socket', EPROTONOSUPPORT, false],
+        ['socket', 0, true],
+      ],
+    );
+    const [packet, stream, refused, silent] = events;
+    assert.deepEqual(
+      [packet!.param('domain'), packet!.param('type'), packet!.param('proto')],
+      ['AF_PACKET', SOCK_DGRAM, 0x300],
+    );
+    assert.equal(packet!.call?.socket?.family, AF_PACKET);
+    assert.deepEqual([packet!.call.fd, stream!.call?.fd], [made[0]!.ret, -1]);
+    assert.equal(stream!.call?.socket?.family, AF_INET);
+    assert.equal(refused!.call?.socket, undefined);
+    assert.equal(silent!.param('domain'), 'AF_PACKET');
+  });
+
   test('changes of names', async () => {
     const at = (name: string): string => join(dir, name);
     const { made, events } = await run(
@@ -277,18 +310,25 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
       'plain',
       ['silent', 'openat', AT_FDCWD, '/etc/shadow', 0, 0, 1],
       ['silent', 'unlinkat', AT_FDCWD, 'link', 0],
+      ['silent', 'openat', AT_FDCWD, '/proc/self/cwd/file', 0, 0, 1],
+      ['silent', 'unlinkat', AT_FDCWD, '/proc/self/cwd/file', 0],
     );
     assert.deepEqual(
       made.map(({ ret }) => ret),
-      [SILENT, SILENT],
+      [SILENT, SILENT, SILENT, SILENT],
     );
     assert.deepEqual(
       events.map((event) => [event.type, event.result, isUnknown(event)]),
       [
         ['openat', 0, true],
         ['unlinkat', 0, true],
+        ['openat', 0, true],
+        ['unlinkat', 0, true],
       ],
     );
+    assert.equal(pathOf({ event: events[2] } as unknown as View), join(dir, 'file'));
+    assert.equal(events[3]!.param('name'), join(dir, 'file'));
+    writeFileSync(join(dir, 'file'), 'text');
     assert.equal(openOf(events[0]).rawPath, '/etc/shadow');
     assert.equal(openOf(events[0]).file, undefined);
     assert.equal(events[1]!.param('name'), join(dir, 'link'));

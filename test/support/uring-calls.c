@@ -1,6 +1,7 @@
 // Makes requests of io_uring, one after the other, by raw system calls: `CGROUP-DIR WORKING-DIR RING { OP ARGUMENT… ; }…`.
 // RING: plain, sqpoll (a thread of the kernel submits), small (two completions fit) or large. OP, with words before it:
 //   openat DIR PATH FLAGS MODE SLOT  openat2 DIR PATH FLAGS MODE RESOLVE SLOT   SLOT: 0 for a descriptor, or from 1 on
+//   socket DOMAIN TYPE PROTOCOL SLOT
 //   connect TYPE IP PORT  unlinkat DIR PATH FLAGS  mkdirat DIR PATH MODE  symlinkat TARGET DIR PATH
 //   renameat|linkat DIR OLD DIR NEW FLAGS
 //   pile COUNT PATH  opens into slot 1, all of them waiting for a pipe at the same time; the last one's result
@@ -131,6 +132,12 @@ static void read_request(struct io_uring_sqe *r, const char *op) {
     address.sin_port = htons((unsigned short)number());
     r->addr = (unsigned long)keep(&address, sizeof(address));
     r->off = sizeof(address);
+  } else if (strcmp(op, "socket") == 0) {
+    r->opcode = IORING_OP_SOCKET;
+    r->fd = number();
+    r->off = (unsigned)number();
+    r->len = (unsigned)number();
+    r->file_index = (unsigned)number();
   } else if (strcmp(op, "unlinkat") == 0) {
     r->opcode = IORING_OP_UNLINKAT;
     r->fd = number();

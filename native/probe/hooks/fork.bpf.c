@@ -14,7 +14,10 @@ static __always_inline __u16 fork__read_call(struct task_struct *parent, __u64 *
 			return EVENT_VFORK;
 		if (nr == NR32_CLONE)
 			*flags = COMPAT_ARG1(regs);
-		return EVENT_CLONE;
+		if (nr != NR32_CLONE3)
+			return EVENT_CLONE;
+		bpf_probe_read_user(flags, sizeof(*flags), (void *)(__u64)(__u32)COMPAT_ARG1(regs));
+		return EVENT_CLONE3;
 	}
 	switch (nr & ~X32_SYSCALL_BIT) {
 	case NR_FORK:

@@ -17,6 +17,8 @@ __noinline __u64 uring__store_name(struct call_state *c, __u32 which, __u64 file
 	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
 	if (len == 0 || s->b[off & (SCRATCH_BYTES / 2 - 1)] != '/')
 		c->relative |= 1 << which;
+	else
+		call__find_detour(c, which);
 	(&r->raw1_len)[which] = len;
 	c->off = off + len;
 	return (__u64)BPF_CORE_READ((struct filename *)filename, uptr);
@@ -117,9 +119,16 @@ __noinline int uring__prepare(__u64 req, __u32 opcode, __u32 nr)
 		__u32 off = sizeof(*r), len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
 		r->raw_len = len;
 		off += len;
-		if (len && s->b[sizeof(*r)] != '/') {
+		call__forget_strings(c);
+		c->off = sizeof(*r);
+		__s32 start = r->dirfd;
+		if (len && s->b[sizeof(*r)] == '/') {
+			call__find_detour(c, 0);
+			start = c->detours[0];
+		}
+		if (len && start != NO_DETOUR) {
 			/* always: when requests complete together, a descriptor may already be another file's */
-			len = open__store_directory(s->b + off, task, r->dirfd) & (PATH_MAX - 1);
+			len = open__store_directory(s->b + off, task, start) & (PATH_MAX - 1);
 			r->dir_len = len;
 			off += len;
 		}
@@ -133,9 +142,15 @@ __noinline int uring__prepare(__u64 req, __u32 opcode, __u32 nr)
 		r->flags = VIA_IO_URING;
 		r->fd = -1;
 		c->off = sizeof(*r);
-		c->relative = 0;
+		call__forget_strings(c);
 		if (opcode == OP_CONNECT) {
 			uring__store_address(c, req);
+		} else if (opcode == OP_SOCKET) {
+			if (!bpf_core_type_exists(struct io_socket))
+				return 0;
+			c->args[1] = LOAD(req, struct io_socket, domain);
+			c->args[2] = LOAD(req, struct io_socket, type);
+			c->args[3] = LOAD(req, struct io_socket, protocol);
 		} else {
 			if (!uring__store_arguments(c, req, opcode))
 				return 0;

@@ -20,7 +20,7 @@ struct uring_waiting {
 	struct rec_header h; /* h.len: bytes so far */
 	char b[URING_RECORD_BYTES - sizeof(struct rec_header)];
 	__u64 ctx, user_data;
-	__u32 slot; /* open: where the file goes instead of to a descriptor, counted from 1; 0 for a descriptor */
+	__u32 slot; /* open, socket: where the file goes instead of to a descriptor, counted from 1; 0 for a descriptor */
 	__u32 pad;
 };
 struct {
@@ -97,6 +97,20 @@ static __always_inline __u32 uring__finish_connect(struct scratch *s, __u32 off,
 	return off + len;
 }
 
+/* The same for a new socket: which it is. */
+static __always_inline void uring__finish_socket(struct scratch *s, __u64 ctx, __u32 slot, __s32 res)
+{
+	struct rec_call *r = (void *)s->b;
+	struct task_struct *task = bpf_get_current_task_btf();
+	if (res < 0 || task->tgid != s->h.pid)
+		return;
+	if (!slot)
+		r->fd = res;
+	struct sock *sk = socket__from_file(slot ? uring__slot_file(ctx, slot, res) : file__from_fd(task, res));
+	if (sk)
+		SOCKET_STORE_KIND(r, sk);
+}
+
 /* Sends the record in the scratch. `slot` as in struct uring_waiting. */
 __noinline int uring__send(__u64 req, __u64 ctx, __u32 slot, __s32 res, __u32 unknown)
 {
@@ -124,6 +138,8 @@ __noinline int uring__send(__u64 req, __u64 ctx, __u32 slot, __s32 res, __u32 un
 		r->flags |= unknown ? RESULT_UNKNOWN : 0;
 		if (s->h.event == EVENT_CONNECT && !unknown)
 			off = uring__finish_connect(s, off, req, res);
+		if (s->h.event == EVENT_SOCKET && !unknown)
+			uring__finish_socket(s, ctx, slot, res);
 	}
 	ring__send_record(&bulk_ring, BUDGET_BULK, s, sizeof(s->h) + off, entry);
 	return 0;
@@ -155,6 +171,8 @@ __noinline int uring__wait(__u64 req)
 		return 0;
 	__u64 ctx = task__forget_type(LOAD(req, struct io_kiocb, ctx));
 	__u32 slot = waiting->h.kind == KIND_OPEN ? LOAD(req, struct io_open, file_slot) : 0;
+	if (waiting->h.event == EVENT_SOCKET && bpf_core_type_exists(struct io_socket))
+		slot = LOAD(req, struct io_socket, file_slot);
 	if (!(LOAD(req, struct io_kiocb, flags) & REQ_CQE_SKIP) && waiting->h.len <= URING_RECORD_BYTES) {
 		waiting->ctx = ctx;
 		waiting->slot = slot;

@@ -1,6 +1,6 @@
 import type { KernelFile, SocketDetails, SocketTuple } from '../../events/event.ts';
 import type { EventName } from '../../events/table.gen.ts';
-import { normalizePath } from '../../shared/path.ts';
+import { absolutePath, normalizePath } from '../../shared/path.ts';
 import type { View } from './field.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { IpAddress } from './ip.ts';
@@ -141,8 +141,14 @@ const isNameless = ({ detached, path }: KernelFile): boolean => detached && path
 /** The path of the descriptor's file, or of the file that an open did not get or that has none. */
 export function pathOf(view: View): string | undefined {
   const file = fileOf(view);
-  const known = file !== undefined && !view.claimedPath && !isNameless(file);
-  return known ? file.path : claimedPathOf(view);
+  if (file !== undefined && !view.claimedPath && !isNameless(file)) return file.path;
+  return file === undefined ? unopenedPathOf(view) : claimedPathOf(view);
+}
+
+/** Where the kernel does not say which file it is, detours through /proc would hide that. */
+function unopenedPathOf({ event: { open } }: View): string | undefined {
+  if (open === undefined || open.rawPath === '' || open.rawPathTruncated) return undefined;
+  return absolutePath(open.rawPath, open.directoryPath);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { pathNumber } from '../../events/call-params.ts';
 import type { EventName } from '../../events/table.gen.ts';
-import { normalizePath } from '../../shared/path.ts';
+import { absolutePath } from '../../shared/path.ts';
 import { descriptorName } from './descriptor.ts';
 import { field, fieldWithReader, future } from './field.ts';
 import type { FieldClass, View } from './field.ts';
@@ -47,9 +47,8 @@ const firstText =
 
 /** What a link says is read where the link is. Its own path is the call's second string. */
 function linkTarget(text: string, { event }: View): string | undefined {
-  if (text.startsWith('/')) return normalizePath(text);
   const link = event.call?.path(2);
-  return link === undefined ? undefined : normalizePath(`${link}/../${text}`);
+  return absolutePath(text, text.startsWith('/') || link === undefined ? '' : `${link}/..`);
 }
 
 const ofDescriptor: ReadPath = (view) => {

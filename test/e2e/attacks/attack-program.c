@@ -17,14 +17,23 @@
  *   shell ADDRESS PORT           starts a shell whose input is a TCP connection, which never was another descriptor
  *   late ADDRESS PORT PROGRAM ARGUMENT…  puts a socket in the place of input and output, connects it then, and becomes PROGRAM
  *   exchange PATH PATH           two files change places
+ *   relink HOW PATH NEW          makes a hard link of a file that is not opened for reading; HOW: self, pid or empty
+ *   unspec ADDRESS PORT          sends by UDP to an address that does not say of which kind it is
+ *   uring-read PATH              opens PATH by io_uring without a completion, and reads from the descriptor that it must get
+ *   uring-packet                 makes a packet socket by io_uring
  *   regset | readv               rewrites a child's registers, or reads its memory
- *   packet | traceme | attach | setns | setuid | userfaultfd | module
+ *   packet | old-packet | raw    makes a socket for all packets, the same by its old name, or one for those of a protocol
+ *   ia32-clone3                  makes a child in a user namespace of its own by a call of 32 bits
+ *   tree                         takes the mounts of the container as a tree of its own
+ *   traceme | attach | setns | setuid | userfaultfd | module
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <elf.h>
+#include <linux/io_uring.h>
+#include <linux/sched.h>
 #include <linux/userfaultfd.h>
 #include <net/ethernet.h>
 #include <sched.h>
@@ -203,6 +212,67 @@ static int do_exchange(char **argv)
 	return syscall(SYS_renameat2, AT_FDCWD, argv[0], AT_FDCWD, argv[1], 2) ? failed("renameat2") : 0;
 }
 
+/* By a descriptor that reads nothing, so that no open tells. */
+static int do_relink(char **argv)
+{
+	char from[64];
+	int fd = open(argv[1], O_PATH);
+	snprintf(from, sizeof(from), argv[0][0] == 's' ? "/proc/self/fd/%d" : "/proc/%2$d/fd/%1$d", fd, getpid());
+	int bad = argv[0][0] == 'e' ? linkat(fd, "", AT_FDCWD, argv[2], AT_EMPTY_PATH)
+				    : linkat(AT_FDCWD, from, AT_FDCWD, argv[2], AT_SYMLINK_FOLLOW);
+	return bad ? failed("linkat") : 0;
+}
+
+static int do_unspec(char **argv)
+{
+	struct sockaddr_in address = address_of(argv);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	address.sin_family = AF_UNSPEC;
+	return sendto(fd, "x", 1, 0, (struct sockaddr *)&address, sizeof(address)) != 1 ? failed("sendto") : 0;
+}
+
+/* Makes the request; its result, which one that shows no completion does not wait for. */
+static int uring_request(const struct io_uring_sqe *request)
+{
+	struct io_uring_params params = {};
+	int fd = syscall(SYS_io_uring_setup, 1, &params), waits = !(request->flags & IOSQE_CQE_SKIP_SUCCESS);
+	size_t size = params.cq_off.cqes + params.cq_entries * sizeof(struct io_uring_cqe);
+	char *rings = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQ_RING);
+	struct io_uring_sqe *entry = mmap(NULL, sizeof(*entry), PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQES);
+	if (fd < 0 || rings == MAP_FAILED || entry == MAP_FAILED)
+		exit(failed("io_uring"));
+	*entry = *request;
+	*(unsigned *)(rings + params.sq_off.array) = 0;
+	*(unsigned *)(rings + params.sq_off.tail) = 1;
+	if (syscall(SYS_io_uring_enter, fd, 1, waits, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
+		exit(failed("io_uring_enter"));
+	return waits ? ((struct io_uring_cqe *)(rings + params.cq_off.cqes))->res : 0;
+}
+
+/* The ring gets the lowest descriptor that is free, and the file the one after it, as soon as it is open. */
+static int do_uring_read(char **argv)
+{
+	int ring = open("/", O_PATH);
+	char byte;
+	close(ring);
+	uring_request(&(struct io_uring_sqe){ .opcode = IORING_OP_OPENAT,
+					      .flags = IOSQE_CQE_SKIP_SUCCESS,
+					      .fd = AT_FDCWD,
+					      .addr = (unsigned long)argv[0] });
+	alarm(20);
+	while (read(ring + 1, &byte, 1) != 1)
+		if (errno != EBADF)
+			return failed("read");
+	return 0;
+}
+
+static int do_uring_packet(char **argv)
+{
+	(void)argv;
+	struct io_uring_sqe request = { .opcode = IORING_OP_SOCKET, .fd = AF_PACKET, .off = SOCK_RAW, .len = htons(ETH_P_ALL) };
+	return uring_request(&request) < 0;
+}
+
 static int do_shell(char **argv)
 {
 	int status, listener = listening(argv);
@@ -223,6 +293,40 @@ static int do_packet(char **argv)
 {
 	(void)argv;
 	return socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL)) < 0 ? failed("socket") : 0;
+}
+
+static int do_old_packet(char **argv)
+{
+	(void)argv;
+	return socket(AF_INET, SOCK_PACKET, htons(ETH_P_ALL)) < 0 ? failed("socket") : 0;
+}
+
+static int do_raw(char **argv)
+{
+	(void)argv;
+	return socket(AF_INET, SOCK_RAW, IPPROTO_UDP) < 0 ? failed("socket") : 0;
+}
+
+/* Refused without rights to mount: the attempt counts. */
+static int do_tree(char **argv)
+{
+	(void)argv;
+	return syscall(SYS_open_tree, AT_FDCWD, "/", 1 /* OPEN_TREE_CLONE */) < 0 && errno != EPERM;
+}
+
+/* int 0x80 takes a pointer of 32 bits. */
+static int do_ia32_clone3(char **argv)
+{
+	struct clone_args *args = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	int status, pid;
+	(void)argv;
+	if (args == MAP_FAILED)
+		return failed("mmap");
+	*args = (struct clone_args){ .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
+	__asm__ volatile("int $0x80" : "=a"(pid) : "a"(SYS_clone3), "b"(args), "c"(sizeof(*args)) : "memory");
+	if (pid == 0)
+		_exit(0);
+	return pid < 0 || waitpid(pid, &status, 0) != pid;
 }
 
 static int do_traceme(char **argv)
@@ -328,7 +432,10 @@ static const struct {
 	{ "server", 2, do_server },     { "accept", 2, do_accept },     { "connect", 2, do_connect },
 	{ "fetch", 2, do_fetch },       { "datagram", 2, do_datagram }, { "fastopen", 2, do_fastopen },
 	{ "late", 4, do_late },         { "exchange", 2, do_exchange }, { "regset", 0, do_regset },
-	{ "readv", 0, do_readv },
+	{ "readv", 0, do_readv },       { "relink", 3, do_relink },     { "unspec", 2, do_unspec },
+	{ "uring-read", 1, do_uring_read },  { "uring-packet", 0, do_uring_packet },
+	{ "old-packet", 0, do_old_packet },  { "raw", 0, do_raw },
+	{ "ia32-clone3", 0, do_ia32_clone3 }, { "tree", 0, do_tree },
 	{ "redirect", 2, do_redirect }, { "shell", 2, do_shell },       { "packet", 0, do_packet },
 	{ "traceme", 0, do_traceme },   { "attach", 0, do_attach },     { "setns", 0, do_setns },
 	{ "setuid", 0, do_setuid },     { "module", 0, do_module },     { "userfaultfd", 0, do_userfaultfd },

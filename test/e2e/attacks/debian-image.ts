@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   realpathSync,
+  renameSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -21,6 +22,7 @@ const PACKAGES = [
   'base-files',
   'bash',
   'coreutils',
+  'cron',
   'dash',
   'diffutils',
   'dpkg',
@@ -33,17 +35,28 @@ const PACKAGES = [
   'libpython3-stdlib',
   'libstdc++6',
   'nginx',
+  'procps',
+  'puma',
   'python3-minimal',
+  'redis-server',
+  'ruby-rack',
+  'ruby-sidekiq',
   's6',
   'sed',
   'supervisor',
   'tar',
   'tini',
 ];
+/** What a JVM needs beside them: 48 MB to download, 194 MB in the image. */
+const JVM_PACKAGES = ['openjdk-21-jre-headless'];
 /** Only scripts of packages that nothing here runs need it, and it is as large as all else. */
-const NOT_NEEDED = /^(perl|perl-modules.*|libperl.*|adduser|cdebconf|debconf|tzdata)$/;
+const NOT_NEEDED =
+  /^(perl|perl-modules.*|libperl.*|adduser|cdebconf|debconf|tzdata|java-common|ca-certificates-java)$/;
 /** Downloaded packages stay here, and are taken from here while they are the archive's newest. */
 const CACHE = '.tmp/debian-packages';
+/** No package of Debian; it stays in a folder of its version. */
+const PM2 = '6.0.14';
+const PM2_CACHE = `.tmp/pm2-${PM2}`;
 
 /** uid and gid of app processes on Cloud Foundry. */
 export const VCAP = 2000;
@@ -56,12 +69,13 @@ export function whyNoDebianImage(): string | undefined {
 }
 
 /** An image of Debian packages as they are on a server, with this machine's Node and npm, and the apps of the suite. */
-export function importDebianImage(engine: TestDockerd): Promise<string> {
-  const packages = download();
-  return importTree(engine, 'varvel-test/debian', (tree) => {
+export function importDebianImage(engine: TestDockerd, image: 'debian' | 'jvm'): Promise<string> {
+  const packages = download(image === 'jvm' ? [...PACKAGES, ...JVM_PACKAGES] : PACKAGES);
+  return importTree(engine, `varvel-test/${image}`, (tree) => {
     for (const file of packages) run('dpkg-deb', ['-x', file, tree]);
     writeUsers(tree);
     copyNode(tree);
+    copyPm2(tree);
     writePackageRepository(tree);
     writeApps(tree);
     writeCloudFoundry(tree);
@@ -69,13 +83,13 @@ export function importDebianImage(engine: TestDockerd): Promise<string> {
 }
 
 /** The packages and all they depend on; their files. */
-function download(): string[] {
+function download(packages: readonly string[]): string[] {
   const kinds = ['recommends', 'suggests', 'conflicts', 'breaks', 'replaces', 'enhances'];
   const depends = run('apt-cache', [
     'depends',
     '--recurse',
     ...kinds.map((kind) => `--no-${kind}`),
-    ...PACKAGES,
+    ...packages,
   ]);
   const names = [...new Set(depends.split('\n').filter((line) => /^[a-z0-9]/.test(line)))]
     .map((name) => name.replace(/:.*$/, ''))
@@ -123,6 +137,19 @@ function copyNode(tree: string): void {
   const npm = dirname(dirname(realpathSync(run('which', ['npm']).trim())));
   cpSync(npm, join(tree, 'usr/lib/node_modules/npm'), { recursive: true });
   symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(tree, 'usr/bin/npm'));
+}
+
+function copyPm2(tree: string): void {
+  const modules = join(PM2_CACHE, 'node_modules');
+  if (!existsSync(modules)) {
+    const folder = `${PM2_CACHE}.new`;
+    const options = ['--no-audit', '--no-fund', '--ignore-scripts', '--omit=dev'];
+    run('npm', ['install', '--prefix', folder, ...options, `pm2@${PM2}`]);
+    renameSync(folder, PM2_CACHE);
+  }
+  cpSync(modules, join(tree, 'usr/lib/pm2/node_modules'), { recursive: true });
+  for (const name of ['pm2', 'pm2-runtime'])
+    symlinkSync(`../lib/pm2/node_modules/pm2/bin/${name}`, join(tree, 'usr/bin', name));
 }
 
 /** A repository of one package, which installs a file and runs a script. */
@@ -201,14 +228,65 @@ for attempt in range(1000):
 sys.exit(1)
 `;
 
+/** As much of a debugger as a connection takes. */
+const DEBUGGER = `
+import socket, sys
+greeting = b'JDWP-Handshake'
+with socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=20) as jvm:
+    jvm.sendall(greeting)
+    assert jvm.recv(64) == greeting
+`;
+
+/** Its own default is a name, which a container without a network need not have. */
+const JOBS = `
+ENV['REDIS_URL'] = 'redis://127.0.0.1:6379'
+require 'sidekiq'
+class Job
+  include Sidekiq::Job
+  def perform(path)
+    File.write(path, 'done')
+  end
+end
+`;
+
+/** Both may be about to start. */
+const ENQUEUE = `
+require_relative 'jobs'
+begin
+  Job.perform_async('/tmp/done')
+rescue RedisClient::Error
+  sleep 0.2
+  retry
+end
+sleep 0.2 until File.exist?('/tmp/done')
+File.delete('/tmp/done')
+`;
+
+/** What the postinst of libpam-runtime writes. */
+const PAM = {
+  'common-account': ['account required pam_unix.so'],
+  'common-auth': ['auth required pam_unix.so'],
+  'common-password': ['password required pam_unix.so'],
+  'common-session': ['session required pam_unix.so'],
+  'common-session-noninteractive': ['session required pam_unix.so'],
+};
+
 function writeApps(tree: string): void {
   const apps = {
+    'app/ruby/config.ru': "run ->(env) { [200, { 'content-type' => 'text/plain' }, ['hello']] }\n",
+    'app/ruby/jobs.rb': JOBS,
+    'app/ruby/enqueue.rb': ENQUEUE,
+    'etc/cron.d/app': '* * * * * root /app/job.sh\n',
+    ...Object.fromEntries(
+      Object.entries(PAM).map(([name, lines]) => [`etc/pam.d/${name}`, `${lines.join('\n')}\n`]),
+    ),
     'app/python/app.py': PYTHON_APP,
     'app/python/helper.py': 'def greeting():\n    return "hello"\n',
     'app/node/server.js': NODE_APP,
     'app/node/package.json':
       '{"name":"shop","version":"1.0.0","scripts":{"start":"node server.js"}}',
     'app/client.py': CLIENT,
+    'app/debugger.py': DEBUGGER,
     'run/secrets/db': 'password\n',
   };
   for (const [name, text] of Object.entries(apps)) {

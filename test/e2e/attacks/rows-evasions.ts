@@ -3,6 +3,8 @@ import { as, FAR, NET_ADMIN, reach, type AttackRow } from './row.ts';
 const REVERSE = 'Redirect STDOUT/STDIN to Network Connection in Container';
 const ON_A_CONNECTION = 'Shell on a network connection';
 const PORT = 4444;
+const PACKETS = 'Packet socket created in container';
+const UNCONFINED = { SecurityOpt: ['seccomp=unconfined'] };
 
 /** A shell on a socket that was no connection yet when it became input and output, under several names. */
 const late = (name: string, argv: readonly string[]): AttackRow => ({
@@ -127,5 +129,63 @@ export const EVASION_ROWS: readonly AttackRow[] = [
     file: 'stable',
     ours: 'Another process traced or changed',
     does: [as('shop'), 'readv'],
+  },
+  {
+    action: 'packet socket by its old name',
+    upstream: PACKETS,
+    upstreamMisses: 'it knows the socket by its first argument',
+    file: 'stable',
+    ours: 'Raw network access',
+    does: [as('shop'), 'old-packet'],
+  },
+  {
+    action: 'raw socket of IP',
+    upstream: PACKETS,
+    upstreamMisses: 'it knows the socket by its first argument',
+    file: 'stable',
+    ours: 'Raw network access',
+    does: [as('shop'), 'raw'],
+  },
+  {
+    action: 'packet socket by io_uring',
+    upstream: PACKETS,
+    file: 'stable',
+    ours: 'Raw network access',
+    does: [as('shop'), 'uring-packet'],
+    host: UNCONFINED,
+  },
+  {
+    action: 'secret by io_uring without a completion',
+    upstream: 'Read sensitive file untrusted',
+    file: 'stable',
+    ours: 'Sensitive file read',
+    does: [as('shop'), 'uring-read', '/proc/self/root/etc/shadow'],
+    host: UNCONFINED,
+  },
+  {
+    action: 'EC2 metadata by an address of no kind',
+    upstream: 'Contact EC2 Instance Metadata Service From Container',
+    upstreamMisses: 'it leaves out sockets that are bound to no address of their own',
+    file: 'incubating',
+    ours: 'Cloud metadata service contacted',
+    does: `ip addr add 169.254.169.254/32 dev lo && ${as('shop')} unspec 169.254.169.254 80`,
+    host: NET_ADMIN,
+  },
+  {
+    action: 'user namespace by a call of 32 bits',
+    upstream: 'Change namespace privileges via unshare',
+    upstreamMisses: 'it is about unshare',
+    file: 'incubating',
+    ours: 'Namespace made or entered',
+    does: [as('shop'), 'ia32-clone3'],
+    host: UNCONFINED,
+  },
+  {
+    action: 'mounts taken as a tree',
+    upstream: 'Mount Launched in Privileged Container',
+    upstreamMisses: 'it knows mount by the program’s name',
+    file: 'incubating',
+    ours: 'Filesystem mounted in a container',
+    does: [as('shop'), 'tree'],
   },
 ];

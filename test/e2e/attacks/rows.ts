@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { FALCO_RULES } from '../../support/falco.ts';
 import { UPSTREAM_FILES, type AttackRow, type ImpossibleRow } from './row.ts';
 import { FILE_ROWS } from './rows-files.ts';
+import { DETOUR_ROWS } from './rows-detours.ts';
 import { EVASION_ROWS } from './rows-evasions.ts';
 import { IMPOSSIBLE_ROWS, KERNEL_ROWS } from './rows-kernel.ts';
 import { PROGRAM_ROWS } from './rows-programs.ts';
@@ -10,14 +11,21 @@ import { PROGRAM_ROWS } from './rows-programs.ts';
 /** The folder with Falco's rule files that are used when no other is named. */
 export const DEFAULT_UPSTREAM = FALCO_RULES;
 
+export const ATTACK_ROWS: readonly AttackRow[] = [
+  ...FILE_ROWS,
+  ...PROGRAM_ROWS,
+  ...KERNEL_ROWS,
+  ...EVASION_ROWS,
+  ...DETOUR_ROWS,
+];
+
 /** The rows that this machine can do and those that it cannot, of those that the pattern names. */
 export function selectRows(pattern: RegExp): {
   rows: readonly AttackRow[];
   impossible: readonly ImpossibleRow[];
 } {
-  const all = [...FILE_ROWS, ...PROGRAM_ROWS, ...KERNEL_ROWS, ...EVASION_ROWS].filter(
-    ({ action, upstream, ours }) =>
-      pattern.test(`${action}\n${upstream}\n${typeof ours === 'string' ? ours : ''}`),
+  const all = ATTACK_ROWS.filter(({ action, upstream, ours }) =>
+    pattern.test(`${action}\n${upstream}\n${typeof ours === 'string' ? ours : ''}`),
   );
   const rows: AttackRow[] = [];
   const impossible = IMPOSSIBLE_ROWS.filter(({ action, upstream }) =>

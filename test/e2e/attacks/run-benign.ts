@@ -46,11 +46,11 @@ export async function runBenign(
   laterSeconds: number,
 ): Promise<readonly WorkloadOutcome[]> {
   await using engine = await startDockerd();
+  const needs = (image: Workload['image']): boolean => workloads.some((it) => it.image === image);
   const images = {
     busybox: await engine.importBusybox(),
-    debian: workloads.some(({ image }) => image === 'debian')
-      ? await importDebianImage(engine)
-      : '',
+    debian: needs('debian') ? await importDebianImage(engine, 'debian') : '',
+    jvm: needs('jvm') ? await importDebianImage(engine, 'jvm') : '',
   };
   await using ours = await E2eAgent.start({
     dockerd: engine,

@@ -3,7 +3,7 @@ import type Docker from 'dockerode';
 /** An ordinary app or job, about which no default rule may say anything. */
 export interface Workload {
   readonly name: string;
-  readonly image: 'debian' | 'busybox';
+  readonly image: 'debian' | 'jvm' | 'busybox';
   readonly runs: readonly string[];
   readonly user?: string;
   readonly healthcheck?: readonly string[];
@@ -12,6 +12,8 @@ export interface Workload {
   /** It ends on its own, with 0; otherwise it is stopped after the last visit. $LATER is there in seconds. */
   readonly ends?: true;
   readonly host?: Docker.HostConfig;
+  /** It waits for a minute to come, or its image takes long to make: `npm run attacks` does it, `npm test` does not. */
+  readonly slow?: true;
 }
 
 export interface Visit {
@@ -116,6 +118,7 @@ export const WORKLOADS: readonly Workload[] = [
     name: 'cron',
     image: 'busybox',
     ends: true,
+    slow: true,
     runs: [
       'sh',
       '-c',
@@ -156,6 +159,58 @@ export const WORKLOADS: readonly Workload[] = [
     image: 'debian',
     runs: ['gunicorn', '-w', '2', '-b', '127.0.0.1:8080', '--chdir', '/app/python', 'wsgi:app'],
     visits: [asks(8080), { runs: ['sh', '-c', 'kill -HUP 1'], later: true }, asks(8080)],
+  },
+  {
+    name: 'puma with workers, restarted',
+    image: 'debian',
+    runs: ['puma', '-w', '2', '-b', 'tcp://127.0.0.1:8080', '/app/ruby/config.ru'],
+    visits: [asks(8080), { runs: ['sh', '-c', 'kill -USR1 1'], later: true }, asks(8080)],
+  },
+  {
+    name: 'sidekiq and its redis',
+    image: 'debian',
+    runs: [
+      'sh',
+      '-c',
+      'redis-server --bind 127.0.0.1 --dir /tmp --daemonize yes && exec sidekiq -r /app/ruby/jobs.rb',
+    ],
+    visits: [
+      { runs: ['ruby', '/app/ruby/enqueue.rb'] },
+      { runs: ['ruby', '/app/ruby/enqueue.rb'], later: true },
+    ],
+  },
+  {
+    name: 'pm2 with two processes, reloaded',
+    image: 'debian',
+    runs: ['pm2-runtime', 'start', '/app/node/server.js', '-i', '2'],
+    // It looks at its processes every 30 seconds.
+    visits: [
+      asks(8080),
+      { runs: ['pm2', 'reload', 'all'], later: true },
+      { ...asks(8080), later: true },
+    ],
+  },
+  {
+    name: 'JVM with a debugger',
+    image: 'jvm',
+    slow: true,
+    runs: [
+      '/usr/lib/jvm/java-21-openjdk-amd64/bin/java',
+      '-agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=127.0.0.1:5005',
+      ...['-m', 'jdk.httpserver', '-b', '127.0.0.1', '-p', '8080', '-d', '/var/www/html'],
+    ],
+    visits: [
+      asks(8080),
+      { runs: ['python3', '/app/debugger.py', '5005'], later: true },
+      asks(8080),
+    ],
+  },
+  {
+    name: 'jobs by Debian’s cron beside the app',
+    image: 'debian',
+    slow: true,
+    runs: ['cron', '-f'],
+    visits: [{ runs: ['sh', '-c', 'until test -s /tmp/job.log; do sleep 1; done'], later: true }],
   },
   {
     name: 'deployed by a push',

@@ -90,6 +90,8 @@ describe('evt', () => {
       'fd.name': '/x',
     });
     all(makeSubject(makeEvent('open', { ...refused, result: -2 })), { 'fs.path.name': '/x' });
+    const another = { result: -2, open: makeOpen('/proc/self/root/x', { file: undefined }) };
+    all(makeSubject(makeEvent('open', another)), { 'fd.name': '/x' });
     all(makeSubject(makeEvent('creat', { open: makeOpen('/x') })), { 'fs.path.name': undefined });
     all(EXEC, { 'fs.path.name': undefined, 'evt.abspath': undefined });
   });
@@ -148,6 +150,7 @@ describe('evt', () => {
         'fs.path.targetraw': '../x',
       });
       all(called(type, ['/x//y', 'd/new']), { ...link, 'fs.path.target': '/x/y' });
+      all(called(type, ['/proc/self/root/x', 'd/new']), { ...link, 'fs.path.target': '/x' });
     }
     const placed = (type: EventName, flags = 0, result = 0) => {
       const { call } = called(type, ['old', 'new']).event;

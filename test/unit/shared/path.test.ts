@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { normalizePath, withoutProcRoot } from '../../../src/shared/path.ts';
+import { absolutePath, normalizePath, withoutProcRoot } from '../../../src/shared/path.ts';
 
 test('a detour by a process’s root is left out, however it is written', () => {
   const cases: Readonly<Record<string, string>> = {
@@ -37,4 +37,24 @@ test('any path: the same again, and what normalizePath makes where there is no d
   );
   const long = '/proc/self/root'.repeat(273);
   assert.equal(withoutProcRoot(`${long}/etc`), '/etc');
+});
+
+test('a passed path, from where it starts or where its detour leads', () => {
+  const cases: readonly (readonly [passed: string, start: string, path: string | undefined])[] = [
+    ['x', '/srv', '/srv/x'],
+    ['../etc/shadow', '/srv', '/etc/shadow'],
+    ['', '/etc/shadow', '/etc/shadow'],
+    ['x', '', undefined],
+    ['/proc/self/root/etc/x', '', '/etc/x'],
+    ['/proc/self/fd/3', '/etc/shadow', '/etc/shadow'],
+    ['/proc/thread-self/fd/3/../x', '/etc/ssh', '/etc/x'],
+    ['/proc/self/cwd/shadow', '/etc', '/etc/shadow'],
+    ['/dev/fd/12/$&', '/etc', '/etc/$&'],
+    ['/proc/self/fd/3', '', '/proc/self/fd/3'],
+    // What the probe does not take for one.
+    ['/proc/self/fd/3x', '/etc', '/proc/self/fd/3x'],
+    ['/proc/7/fd/3', '/etc', '/proc/7/fd/3'],
+  ];
+  for (const [passed, start, path] of cases)
+    assert.equal(absolutePath(passed, start), path, `${passed} from ${start}`);
 });
