@@ -196,10 +196,8 @@ export class Agent {
       reader: this.#procFs,
       maxProcesses: config.context.maxProcesses,
       isInScope: (pid) => this.#apps.isInScope(pid),
-      rootOf: (cgroupId) => {
-        const resolution = this.#apps.resolve(cgroupId);
-        return resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
-      },
+      nestedCgroupOf: this.#apps.nestedCgroupOf,
+      rootOf: (cgroupId) => this.#apps.rootOf(cgroupId),
       onSetup: (process, root) => this.#insides.onSetup(root, process),
     });
     this.#domains = new DomainNames(logger);
@@ -239,6 +237,7 @@ export class Agent {
       users: (cgroupId, process) => this.#insides.usersOf(cgroupId, process),
       domains: this.#domains,
       usage: new ProcUsage(),
+      containerOf: (container, process) => this.#apps.sidecars.containerOf(container, process),
       appRulesOf: (container) => this.#policies.rulesOf(container),
       onFailure: (failure) => logFailure(logger, failure),
       respond: (_, process) => kill(killProcess, process),
