@@ -101,15 +101,15 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
     assert.equal(await garden.exec(first, MARKS).ended, 0);
     await until('its own rule is told', () => agent.detections('Own rule').length > 0);
     assert.ok(agent.detections('Own rule').every((line) => line.app?.['guid'] === `guid-${first}`));
-    for (const handle of handles) await garden.destroy(handle);
+    await pooled(handles, 4, (handle) => garden.destroy(handle));
   });
 
   test('an app that edits its policy as the first thing it does is never verified', async () => {
     const handles = await instances(INSTANCES, `${EDIT}; ${RUNS}`);
     const found = await trustOf(handles);
-    for (const handle of handles) {
+    await pooled(handles, 4, async (handle) => {
       assert.equal(await garden.exec(handle, MARKS).ended, 0);
-    }
+    });
     await until(
       () => `all tell: ${agent.detections('Own rule').length + agent.detections('Another').length}`,
       () =>
@@ -126,7 +126,7 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
         .some((line) => line.app?.['guid'] === `guid-${handle}`);
       if (edited) assert.equal(found[at], 'unverified', handle);
     });
-    for (const handle of handles) await garden.destroy(handle);
+    await pooled(handles, 4, (handle) => garden.destroy(handle));
   });
 
   test('verified stays verified when the agent is stopped, killed and replaced, whatever an intruder writes', async () => {
@@ -164,7 +164,7 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
       }
       assert.deepEqual(agent.detections('Another'), []);
     }
-    for (const handle of handles) await garden.destroy(handle);
+    await pooled(handles, 4, (handle) => garden.destroy(handle));
   });
 
   test('a sidecar beside the container’s cgroup is the app’s at once, by name; Garden is not asked for it', async () => {
