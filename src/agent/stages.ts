@@ -199,10 +199,8 @@ export class Stages {
       reader: this.procFs,
       maxProcesses: this.#parts.options.config.context.maxProcesses,
       isInScope: (pid) => this.apps.isInScope(pid),
-      rootOf: (cgroupId) => {
-        const resolution = this.apps.resolve(cgroupId);
-        return resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
-      },
+      nestedCgroupOf: this.apps.nestedCgroupOf,
+      rootOf: (cgroupId) => this.apps.rootOf(cgroupId),
       onSetup: (process, root) => this.insides.onSetup(root, process),
     });
   }
@@ -233,6 +231,7 @@ export class Stages {
       users: (cgroupId, process) => this.insides.usersOf(cgroupId, process),
       domains: this.domains,
       usage: new ProcUsage(),
+      containerOf: (container, process) => this.apps.sidecars.containerOf(container, process),
       appRulesOf: (container) => this.policies.rulesOf(container),
       onFailure: (failure) => logFailure(logger, failure),
       respond: (_, process) => kill(killProcess, process),

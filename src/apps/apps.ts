@@ -19,6 +19,7 @@ import { ContainerLooks, type AppFiles } from './container-looks.ts';
 import { AppWishes, asksByFile, decideScope, type ScopeMode, type Staging } from './opt-in.ts';
 import type { Resolution } from './resolution.ts';
 import { findGardenRoots } from './garden-roots.ts';
+import { NestedSidecars } from './nested-sidecars.ts';
 import { matchPath, MAX_SCOPE_PATTERNS } from './patterns.ts';
 import { rescanCgroups } from './rescan.ts';
 import { CgroupRuntime, type CgroupAppRule } from './runtimes/cgroup.ts';
@@ -97,6 +98,10 @@ export class Apps {
   readonly #secondLookups = new Map<string, NodeJS.Timeout>();
   #timer: NodeJS.Timeout | undefined;
   #rescan: Promise<void> | undefined;
+  /** Which sidecar of its container a process is of. */
+  readonly sidecars = new NestedSidecars(({ runtime, fullId }, path) =>
+    this.#runtime(runtime)?.nestedSidecarOf?.(fullId, path),
+  );
   #truncated = false;
   #stopped = false;
 
@@ -214,6 +219,25 @@ export class Apps {
   /** Some of the processes that run in the container, the first one of it among them; none when it is gone. */
   processesOf(runtime: RuntimeName, key: string): readonly number[] {
     return processesOf(this, runtime, key) ?? [];
+  }
+
+  /** The root cgroup of the container that the cgroup is in; itself where it is in none. */
+  rootOf(cgroupId: number): number {
+    const resolution = this.resolve(cgroupId);
+    return resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
+  }
+
+  /** As `#nestedCgroupOf`; undefined where no runtime makes such cgroups. */
+  get nestedCgroupOf(): ((pid: number) => string | undefined) | undefined {
+    const isWanted = this.#runtimes.some((runtime) => 'nestedSidecarOf' in runtime);
+    return isWanted ? (pid) => this.#nestedCgroupOf(pid) : undefined;
+  }
+
+  /** The path of the process's cgroup where that is one inside its container's. Looks into /proc. */
+  #nestedCgroupOf(pid: number): string | undefined {
+    const path = cgroupPathOfPid(this.hierarchy, pid);
+    const rootPath = path === undefined ? undefined : this.#match(path)?.rootPath;
+    return rootPath === undefined || rootPath === path ? undefined : path;
   }
 
   /** Whether the process is in a container that is in scope or may be; undefined when it is gone. Looks into /proc. */

@@ -63,7 +63,7 @@ export interface Container {
   /** undefined while not known (the create event does not say). */
   readonly privileged: boolean | undefined;
   readonly tty: boolean | undefined;
-  /** The part of the container that a detection is of, where that has a cgroup beside it: `liveness-healthcheck-0`. */
+  /** The sidecar that a detection is of, which has a cgroup beside the container's or in it: `liveness-healthcheck-0`, `envoy`. */
   readonly sidecar?: string;
   /** Host pid of the first process; 0 while not known. */
   readonly initPid: number;

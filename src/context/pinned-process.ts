@@ -19,6 +19,7 @@ export function pinProcess(process: Process): Process {
     vpgid: process.vpgid,
     sid: process.sid,
     vsid: process.vsid,
+    nestedCgroup: process.nestedCgroup,
     inScope: process.inScope,
     setup: process.setup,
     origin: process.origin,

@@ -4,6 +4,7 @@ import { changeGroup, startSession } from './groups.ts';
 import { AncestorImage } from './ancestor-image.ts';
 import type { ImageBounds } from './image-store.ts';
 import { imageOfExec, KeptImage, nameOnlyImage } from './process-image.ts';
+import { NestedCgroups, nestedPath } from './nested-cgroups.ts';
 import { ProcessNode } from './process-node.ts';
 import { ProcessTable } from './process-table.ts';
 import type { ProcessTableCounters } from './process-table.ts';
@@ -40,6 +41,8 @@ export interface ProcessTreeOptions {
   readonly exitedKeepMs?: number;
   /** Whether the process's cgroup is watched; undefined when it is gone. Slow path only. Default: not known. */
   readonly isInScope?: (pid: number) => boolean | undefined;
+  /** Path of the process's cgroup, where that is inside its container's. Slow path only. Default: not known. */
+  readonly nestedCgroupOf?: ((pid: number) => string | undefined) | undefined;
   /** The root cgroup of the container that a cgroup is in. Default: itself. */
   readonly rootOf?: (cgroupId: number) => number;
   /** Told of each process with which a runtime sets up the container of this root cgroup. Must not throw. */
@@ -73,8 +76,10 @@ export class ProcessTree {
   readonly #reader: ProcReader;
   readonly #table: ProcessTable;
   readonly #setup: SetupMarker;
+  readonly #nested = new NestedCgroups();
   readonly #exitedKeepNs: bigint;
   readonly #isInScope: (pid: number) => boolean | undefined;
+  readonly #nestedCgroupOf: ProcessTreeOptions['nestedCgroupOf'];
   #latestBootNs = 0n;
   #sequence = 0;
   #readsLeft = PROC_READS_PER_TICK;
@@ -91,6 +96,7 @@ export class ProcessTree {
     });
     this.#exitedKeepNs = BigInt(options.exitedKeepMs ?? EXITED_KEEP_MS) * 1_000_000n;
     this.#isInScope = options.isInScope ?? (() => undefined);
+    this.#nestedCgroupOf = options.nestedCgroupOf;
     this.#table = new ProcessTable({
       maxProcesses: Math.max(16, options.maxProcesses ?? 65536),
       maxExited: options.maxExited ?? 16384,
@@ -154,9 +160,11 @@ export class ProcessTree {
     // By its start, where that is told: the pid's last holder may have ended without a record of it.
     const known = this.#find(change.pid, change.startBootNs);
     if (known?.inScope === true && known.exitedBootNs === undefined) {
+      known.nestedCgroup = nestedPath(change);
       this.#setup.onLateAttach(known, change.bootNs);
       return;
     }
+    this.#nested.remember(change);
     this.#setup.onAttach(change.pid, change.bootNs);
   }
 
@@ -229,7 +237,10 @@ export class ProcessTree {
       this.#table.completeImage(node, snapshot.image);
       this.#complete(node, snapshot);
     } else if (node.pgid === 0) this.#complete(node, snapshot);
-    if (inScope) node.inScope = true;
+    if (inScope) {
+      node.inScope = true;
+      node.nestedCgroup = this.#nestedCgroupOf?.(stat.pid);
+    }
     if (parent instanceof ProcessNode) this.#link(node, parent);
     return node;
   }
@@ -256,6 +267,7 @@ export class ProcessTree {
     });
     node.lastSeen = sequence;
     node.cgroupId = event.cgroupId;
+    if (!outside) node.nestedCgroup = this.#whereNested(event.pid, event.startBootNs, parent);
     node.vpid = event.vpid;
     // A successful exec brings the whole image with it.
     if (event.exec === undefined || event.result !== 0) this.#guessImage(node, event, parent);
@@ -264,6 +276,15 @@ export class ProcessTree {
     else if (event.exec === undefined) this.#linkFromProc(node, event, sequence);
     if (!outside) this.#setup.onFirstEvent(node, event);
     return node;
+  }
+
+  #whereNested(pid: number, startBootNs: bigint, parent?: ProcessNode): string | undefined {
+    const moved = this.#nested.take(pid, startBootNs);
+    if (moved !== undefined) return nestedPath(moved);
+    if (parent?.inScope === true) return parent.nestedCgroup;
+    // Older than the agent, or born into it: both seldom.
+    const ask = this.#nestedCgroupOf;
+    return ask !== undefined && this.#mayRead() ? ask(pid) : undefined;
   }
 
   /** The image at the fork if that fits the name, else what /proc shows now, else the name alone. */
@@ -318,6 +339,10 @@ export class ProcessTree {
       );
       child.lastSeen = sequence;
       child.cgroupId = event.cgroupId;
+      child.nestedCgroup =
+        clone.parentInScope === false
+          ? this.#whereNested(clone.childPid, clone.childStartBootNs)
+          : node.nestedCgroup;
       child.vpid = clone.childVpid;
       child.loginUid = node.loginUid;
       child.tty = node.tty;

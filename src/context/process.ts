@@ -54,6 +54,8 @@ export interface Process {
   readonly vpgid: number;
   readonly sid: number;
   readonly vsid: number;
+  /** Path of its cgroup, where that is one inside its container's; undefined where it is not, or that is not known. */
+  readonly nestedCgroup: string | undefined;
   /** Its cgroup is watched; false for ancestors such as the runtime's shim. */
   readonly inScope: boolean;
   /** The container runtime's own set-up: entered the scope and has not run the app's program yet. */

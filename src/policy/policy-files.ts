@@ -21,6 +21,11 @@ const MAX_CONTAINERS = 16_384;
 const FILE_TIMES_NS = 20_000_000n;
 /** How long the record of a program is waited for that may run by now; then it was lost. */
 const RECORD_NS = 3_000_000_000n;
+/**
+ * And in Garden's containers this many looks: a host can keep the agent from running for seconds, and records come after timers
+ * then. Between two looks the loop turns once, and takes up to 512 KiB of a ring: of 40 looks all that a ring of 16 MiB held.
+ */
+const RECORD_LOOKS = 40;
 /** A cell brings the app when the container is there already: what has changed a moment ago may be half of a droplet. */
 const SETTLED_NS = 1_000_000_000n;
 /** Once a process of the app's has run for so long without a file, there is none. */
@@ -65,6 +70,8 @@ interface Program {
 /** What somebody saw who looked into a container. */
 interface Look {
   readonly file: PolicyFile;
+  /** How often the container was looked into since, in vain. */
+  looks: number;
   /** When the file had been read, CLOCK_BOOTTIME ns. */
   readonly readBootNs: bigint;
   readonly incarnation: string | undefined;
@@ -159,7 +166,7 @@ export class PolicyFiles implements AppFiles {
     else {
       this.#addLook(name, {
         ...{ file, early: undefined, readBootNs: bootNs() },
-        ...{ startedNs: undefined, incarnation: undefined },
+        ...{ startedNs: undefined, incarnation: undefined, looks: 0 },
       });
       return;
     }
@@ -195,7 +202,14 @@ export class PolicyFiles implements AppFiles {
       const startedBootNs = typeof since === 'bigint' ? since : BigInt(first.startTicks) * TICK_NS;
       const startedNs = startedBootNs + unixMinusBootNs();
       this.#addLook(name, {
-        ...{ file, early: false, readBootNs: bootNs(), startedNs, incarnation: undefined },
+        ...{
+          file,
+          early: false,
+          readBootNs: bootNs(),
+          startedNs,
+          incarnation: undefined,
+          looks: 0,
+        },
       });
     }
     return 'answered';
@@ -286,7 +300,8 @@ export class PolicyFiles implements AppFiles {
     if (init === undefined) return 'unreachable';
     const before = this.#looks.get(name);
     if (before !== undefined) {
-      if (bootNs() - before.readBootNs < RECORD_NS) return 'empty';
+      const isWaiting = ++before.looks < RECORD_LOOKS;
+      if (isWaiting || bootNs() - before.readBootNs < RECORD_NS) return 'empty';
       this.#settleTimes(name, before);
       return 'answered';
     }
@@ -309,7 +324,14 @@ export class PolicyFiles implements AppFiles {
       const isFresh = changedNs > nowBootNs + unixMinusBootNs() - SETTLED_NS;
       if (isFresh && !hasBegun) return 'empty';
       const look: Look = {
-        ...{ file, early: undefined, readBootNs: nowBootNs, startedNs: undefined, incarnation },
+        ...{
+          file,
+          early: undefined,
+          readBootNs: nowBootNs,
+          startedNs: undefined,
+          incarnation,
+          looks: 0,
+        },
       };
       this.#addLook(name, look);
       if (!hasBegun) return 'empty';

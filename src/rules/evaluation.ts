@@ -46,6 +46,8 @@ export interface EvaluationOptions {
   readonly users: (cgroupId: number, process: Process) => UserNames;
   readonly domains: AddressNames;
   readonly usage: ProcessUsage;
+  /** The container as detections in the process show it: says which sidecar that is of. */
+  readonly containerOf?: (container: Container, process: Process) => Container;
   /** The rules that the container's app has of its own; undefined for none. O(1). */
   readonly appRulesOf?: (container: Container) => AppRules | undefined;
   /** Told of an operator's rule that threw, and of an event that was given up: at growing intervals each. */
@@ -228,8 +230,9 @@ export class Evaluation {
 
   #subjectOf({ event, process }: Occurrence, container: Container | undefined): Subject {
     const users = this.#options.users(event.cgroupId, process);
-    const { hostname, domains, usage } = this.#options;
-    return { event, process, container, users, domains, usage, hostname };
+    const { hostname, domains, usage, containerOf } = this.#options;
+    const shown = container && containerOf ? containerOf(container, process) : container;
+    return { event, process, container: shown, users, domains, usage, hostname };
   }
 
   #matches(subject: Subject, appRules: AppRules | undefined): readonly Match[] {

@@ -5,6 +5,7 @@ import { deliverySize } from './delivery-size.ts';
 import { DetectionIds } from './detection-id.ts';
 import { HOST, instanceKey } from './instance-key.ts';
 import { DetectionLimiter, type LimitOptions } from './limiter.ts';
+import { Lane } from './lane.ts';
 import { Losses } from './losses.ts';
 import { gapNotice, lostNotice, suppressedNotice, unseenNotice } from './notices.ts';
 import { Numbering, type Numbered } from './numbering/numbering.ts';
@@ -12,16 +13,13 @@ import { RecentMap } from './recent-map.ts';
 import type { Delivery, LogStream } from './stream.ts';
 import { UnseenEvents, type Unseen } from './unseen.ts';
 
-/** What waits for one stream, per container: so many deliveries, and so much memory. */
-const MAX_LANE = 4096;
-const MAX_LANE_BYTES = 8 * 1024 * 1024;
 /**
  * What waits for one stream, all containers together: a slow stream takes no room from the others. What the rings hold all
- * comes at once: this is some 40,000 deliveries of ordinary size.
+ * comes at once: this is some 40,000 deliveries of ordinary size. One container may take as much as it leaves free, alone
+ * half of it, so one that comes late always finds room.
  */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** Beyond these bounds: for Critical and above, and for what the agent says of itself. A flood of others takes none of it. */
-const RESERVED = 512;
 const RESERVED_BYTES = 2 * 1024 * 1024;
 const URGENT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
 /**
@@ -78,19 +76,15 @@ interface Waiting {
   readonly number: Numbered | undefined;
 }
 
-interface Lane {
-  readonly key: string;
-  readonly queue: Waiting[];
-  bytes: number;
-}
-
 /** One stream's part: its lanes, and those that have something to deliver and wait for their turn. */
 interface Outlet {
   readonly stream: LogStream;
-  readonly lanes: Map<string, Lane>;
-  readonly ready: Lane[];
+  readonly lanes: Map<string, Lane<Waiting>>;
+  readonly ready: Lane<Waiting>[];
   readonly losses: Losses;
   active: number;
+  /** Until when it may be handed lines at once, if it takes many: the rest of the turn is the other streams'. */
+  turnEndsMs: number;
   delivered: number;
   failed: number;
   dropped: number;
@@ -147,10 +141,11 @@ export class FanOut {
   #open(streams: readonly LogStream[]): void {
     this.#outlets = streams.map((stream) => ({
       stream,
-      lanes: new Map<string, Lane>(),
+      lanes: new Map<string, Lane<Waiting>>(),
       ready: [],
       losses: new Losses(),
       active: 0,
+      turnEndsMs: 0,
       delivered: 0,
       failed: 0,
       dropped: 0,
@@ -311,16 +306,15 @@ export class FanOut {
     let dropped = 0;
     for (const outlet of this.#outlets) {
       for (const lane of outlet.lanes.values()) {
-        const kept = lane.queue.filter((waiting) => {
-          const { detection, seq } = waiting.delivery;
-          if (seq === 0 || !priorities.includes(detection.priority)) return true;
-          this.#drop(outlet, detection.container?.app?.name ?? HOST);
+        const given = lane.takeWhere(
+          ({ delivery: { detection, seq } }) => seq > 0 && priorities.includes(detection.priority),
+        );
+        for (const waiting of given) {
+          this.#drop(outlet, waiting.delivery.detection.container?.app?.name ?? HOST);
           noteLine(outlet, waiting);
-          this.#leave(outlet, lane, waiting);
-          dropped++;
-          return false;
-        });
-        lane.queue.splice(0, Infinity, ...kept);
+          this.#leave(outlet, waiting);
+        }
+        dropped += given.length;
       }
     }
     return dropped;
@@ -330,7 +324,7 @@ export class FanOut {
   async close(): Promise<void> {
     this.#closed = true;
     for (const outlet of this.#outlets) {
-      for (const lane of outlet.lanes.values()) lane.queue.length = 0;
+      for (const lane of outlet.lanes.values()) lane.takeWhere(() => true);
       outlet.ready.length = 0;
       outlet.dropped += outlet.waiting;
       this.#waiting -= outlet.waiting;
@@ -355,19 +349,17 @@ export class FanOut {
       return;
     }
     if (lane === undefined) {
-      lane = { key, queue: [], bytes: 0 };
+      lane = new Lane(key);
       outlet.lanes.set(key, lane);
       outlet.ready.push(lane);
     }
-    lane.queue.push(waiting);
-    lane.bytes += waiting.bytes;
+    lane.push(waiting);
     outlet.waiting++;
     outlet.waitingBytes += waiting.bytes;
     this.#waiting++;
   }
 
-  #leave(outlet: Outlet, lane: Lane, { bytes }: Waiting): void {
-    lane.bytes -= bytes;
+  #leave(outlet: Outlet, { bytes }: Waiting): void {
     outlet.waiting--;
     outlet.waitingBytes -= bytes;
     this.#waiting--;
@@ -386,32 +378,36 @@ export class FanOut {
       this.#pumpScheduled = false;
       const nowMs = performance.now();
       const othersMs = nowMs - this.#lastTurnMs;
-      this.#turnEndsMs = nowMs + Math.min(Math.max(othersMs, MIN_TURN_MS), MAX_TURN_MS);
-      for (const outlet of this.#outlets) this.#pump(outlet);
+      const turnMs = Math.min(Math.max(othersMs, MIN_TURN_MS), MAX_TURN_MS);
+      this.#turnEndsMs = nowMs + turnMs;
+      const waiting = this.#outlets.filter((outlet) => outlet.waiting > 0);
+      for (const outlet of waiting) {
+        outlet.turnEndsMs = performance.now() + turnMs / waiting.length;
+        this.#pump(outlet);
+      }
     });
   }
 
   #pump(outlet: Outlet): void {
-    const { maxUnderWay = MAX_ACTIVE_LANES } = outlet.stream;
-    while (outlet.active < maxUnderWay) {
+    while (outlet.active < (outlet.stream.maxUnderWay ?? MAX_ACTIVE_LANES)) {
       // Beyond so many the turn's end counts: the first of them is done in a later one.
-      if (outlet.active >= MAX_ACTIVE_LANES && performance.now() >= this.#turnEndsMs) break;
+      if (outlet.active >= MAX_ACTIVE_LANES && performance.now() >= outlet.turnEndsMs) break;
       const lane = outlet.ready.shift();
       if (lane === undefined) break;
-      const waiting = lane.queue.shift();
+      const waiting = lane.shift();
       if (waiting === undefined) {
         // Its lines were given up.
         outlet.lanes.delete(lane.key);
         continue;
       }
-      this.#leave(outlet, lane, waiting);
+      this.#leave(outlet, waiting);
       outlet.active++;
       void this.#hand(outlet, lane, waiting);
     }
   }
 
   /** A lane is in `ready` or here, never in both, unless the stream keeps the order itself. */
-  async #hand(outlet: Outlet, lane: Lane, waiting: Waiting): Promise<void> {
+  async #hand(outlet: Outlet, lane: Lane<Waiting>, waiting: Waiting): Promise<void> {
     const { delivery, number } = waiting;
     const takesMore = outlet.stream.maxUnderWay !== undefined;
     let taken = false;
@@ -464,18 +460,21 @@ function waitingOf(delivery: Delivery, number: Numbered | undefined): Waiting {
 }
 
 /** The lane's next line may be handed over. */
-function makeReady(outlet: Outlet, lane: Lane): void {
-  if (lane.queue.length > 0) outlet.ready.push(lane);
+function makeReady(outlet: Outlet, lane: Lane<Waiting>): void {
+  if (lane.length > 0) outlet.ready.push(lane);
   else outlet.lanes.delete(lane.key);
 }
 
 /** A container that has nothing waiting may have one of any size. */
-function isFull(outlet: Outlet, lane: Lane | undefined, bytes: number, isUrgent: boolean): boolean {
-  const more = isUrgent ? RESERVED_BYTES : 0;
-  if (outlet.waitingBytes + bytes > MAX_WAITING_BYTES + more) return true;
-  if (lane === undefined || lane.queue.length === 0) return false;
-  const moreLines = isUrgent ? RESERVED : 0;
-  return lane.queue.length >= MAX_LANE + moreLines || lane.bytes + bytes > MAX_LANE_BYTES + more;
+function isFull(
+  { waitingBytes }: Outlet,
+  lane: Lane<Waiting> | undefined,
+  bytes: number,
+  isUrgent: boolean,
+): boolean {
+  const free = MAX_WAITING_BYTES + (isUrgent ? RESERVED_BYTES : 0) - waitingBytes;
+  if (lane === undefined || lane.length === 0) return bytes > free;
+  return lane.bytes + bytes > free;
 }
 
 /** A line that the stream will not have. What the agent says of itself does not count. */

@@ -29,8 +29,8 @@ export interface LogStream {
   /** Whether this detection belongs here at all (say, a Docker container's log for a Docker container). */
   accepts(delivery: Delivery): boolean;
   /**
-   * How many deliveries it takes before the first is done, of one container or several; it writes them in the order in which
-   * they came. Undefined: one of each container.
+   * How many deliveries it takes now before the first is done, of one container or several; it writes them in the order in
+   * which they came. Never 0 when none is under way. Undefined: one of each container.
    */
   readonly maxUnderWay?: number;
   /**

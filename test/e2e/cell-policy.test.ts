@@ -1,34 +1,35 @@
 // Policies of apps on a cell as it really is: the droplet comes after the container, the app after Envoy, ssh and health checks.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { startCell, type Cell } from '../support/cell.ts';
 import { E2eAgent, pooled, until } from '../support/e2e-agent.ts';
 import { propertiesOf } from '../support/garden-server.ts';
-import { RuncGarden } from '../support/runc-garden.ts';
 
 /** Instances in each round; VARVEL_TEST_INSTANCES sets more. */
 const INSTANCES = Number(process.env['VARVEL_TEST_INSTANCES'] ?? 12);
 const STAGED = '/home/vcap/deps/0/varvel/policy.json';
 const RUNS = 'sleep 1000000';
+/** Nobody else opens it: runc itself reads /etc/passwd and /etc/group in containers. */
+const MARK = '/home/vcap/app/mark.txt';
+const MARKS = `read -r a < ${MARK}`;
 /** What an intruder does to the policy, or the app itself. */
 const EDIT = `read -r other < /home/vcap/app/other.json; printf '%s' "$other" > ${STAGED}`;
 const stagedPolicy = (rule: string): string =>
   JSON.stringify({
     format: 1,
-    policy: `custom_rules:\n  - {rule: ${rule}, desc: d, priority: WARNING, condition: 'evt.type in (open, openat) and fd.name = /etc/group', output: read}\n`,
+    policy: `custom_rules:\n  - {rule: ${rule}, desc: d, priority: WARNING, condition: 'evt.type in (open, openat) and fd.name = ${MARK}', output: read}\n`,
   });
 
-let garden: RuncGarden;
+let garden: Cell;
 let agent: E2eAgent;
 let made = 0;
+/** Handles are this run's own: a real Garden keeps its containers when a test is killed. */
+const RUN = `0000-4000-8000-${process.pid.toString(16).padStart(12, '0')}`;
 
 before(async () => {
-  garden = await RuncGarden.start();
-  const logs = join(garden.cell.folder, 'logs');
-  mkdirSync(logs);
+  garden = await startCell();
   agent = await E2eAgent.start({
-    garden: { socketPath: garden.cell.server.socketPath, cgroupParents: [garden.cell.root] },
+    garden: { socketPath: garden.socketPath, cgroupParents: [garden.root] },
     config: ['cgroup_hierarchy: v1'],
     noDefaultRules: true,
     rules: {
@@ -45,10 +46,11 @@ after(async () => {
 
 /** An instance of an app that asks by its policy alone, in the order in which Diego's executor makes one. */
 async function instance(app: string): Promise<string> {
-  const handle = `${(made++).toString(16).padStart(8, '0')}-0000-4000-8000-0000`;
+  const handle = `${(made++).toString(16).padStart(8, '0')}-${RUN}`;
   await garden.create(handle, propertiesOf({ guid: `guid-${handle}` }));
-  garden.unpack(handle, {
+  await garden.unpack(handle, {
     '/home/vcap/app/other.json': stagedPolicy('Another'),
+    [MARK]: 'marked\n',
     [STAGED]: stagedPolicy('Own rule'),
     '/home/vcap/staging_info.yml': '{}',
   });
@@ -96,18 +98,18 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
     const handles = await instances(INSTANCES, RUNS);
     assert.deepEqual(await trustOf(handles), all(INSTANCES, 'verified'));
     const [first = ''] = handles;
-    assert.equal(await garden.exec(first, 'read -r a < /etc/group').ended, 0);
+    assert.equal(await garden.exec(first, MARKS).ended, 0);
     await until('its own rule is told', () => agent.detections('Own rule').length > 0);
     assert.ok(agent.detections('Own rule').every((line) => line.app?.['guid'] === `guid-${first}`));
-    for (const handle of handles) await garden.destroy(handle);
+    await pooled(handles, 4, (handle) => garden.destroy(handle));
   });
 
   test('an app that edits its policy as the first thing it does is never verified', async () => {
     const handles = await instances(INSTANCES, `${EDIT}; ${RUNS}`);
     const found = await trustOf(handles);
-    for (const handle of handles) {
-      assert.equal(await garden.exec(handle, 'read -r a < /etc/group').ended, 0);
-    }
+    await pooled(handles, 4, async (handle) => {
+      assert.equal(await garden.exec(handle, MARKS).ended, 0);
+    });
     await until(
       () => `all tell: ${agent.detections('Own rule').length + agent.detections('Another').length}`,
       () =>
@@ -124,7 +126,7 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
         .some((line) => line.app?.['guid'] === `guid-${handle}`);
       if (edited) assert.equal(found[at], 'unverified', handle);
     });
-    for (const handle of handles) await garden.destroy(handle);
+    await pooled(handles, 4, (handle) => garden.destroy(handle));
   });
 
   test('verified stays verified when the agent is stopped, killed and replaced, whatever an intruder writes', async () => {
@@ -137,12 +139,12 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
       ['stopped', () => agent.end().then(() => agent.run())],
       ['killed', () => agent.end('SIGKILL').then(() => agent.run())],
       ['replaced', () => agent.replace()],
-      ['garden stopped', () => garden.cell.server.stop().then(() => garden.cell.server.start())],
+      ...(garden.restart === undefined ? [] : [['garden restarted', garden.restart] as const]),
     ];
     for (const [what, action] of again) {
       const seen = agent.detections('Varvel: policy').length;
       await action();
-      if (what !== 'garden stopped') {
+      if (what !== 'garden restarted') {
         await until(
           `both are told again once the agent was ${what}`,
           () => agent.detections('Varvel: policy').length >= seen + 2,
@@ -154,7 +156,7 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
       }
       for (const handle of handles) {
         const before = agent.detections('Own rule').length;
-        assert.equal(await garden.exec(handle, 'read -r a < /etc/group').ended, 0);
+        assert.equal(await garden.exec(handle, MARKS).ended, 0);
         await until(
           `its own rule holds once the agent was ${what}`,
           () => agent.detections('Own rule').length > before,
@@ -162,15 +164,15 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
       }
       assert.deepEqual(agent.detections('Another'), []);
     }
-    for (const handle of handles) await garden.destroy(handle);
+    await pooled(handles, 4, (handle) => garden.destroy(handle));
   });
 
   test('a sidecar beside the container’s cgroup is the app’s at once, by name; Garden is not asked for it', async () => {
-    const { server } = garden.cell;
+    const { server } = garden;
     const [handle = ''] = await instances(1, RUNS);
     await trustOf([handle]);
-    server.questions.length = 0;
-    const script = `read -r a < /etc/group; ${RUNS}`;
+    if (server !== undefined) server.questions.length = 0;
+    const script = `${MARKS}; ${RUNS}`;
     await garden.sidecar(handle, 'liveness-healthcheck-1', script, { beside: true });
     const [line] = await until('what it did is told', () => {
       const found = agent
@@ -179,7 +181,7 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
       return found.length > 0 && found;
     });
     assert.equal(line?.app?.['sidecar'], 'liveness-healthcheck-1');
-    const asked = server.questions.filter((question) => question !== '/containers').flat();
+    const asked = server?.questions.filter((question) => question !== '/containers').flat() ?? [];
     assert.deepEqual(
       asked.filter((one) => one.includes('healthcheck')),
       [],
@@ -194,13 +196,32 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
     await garden.destroy(handle);
   });
 
+  test('a sidecar inside the container’s cgroup, as Envoy, is named: what it starts, and from before the agent’s start', async () => {
+    const [handle = ''] = await instances(1, RUNS);
+    await trustOf([handle]);
+    const sidecars = (): (string | undefined)[] =>
+      agent
+        .detections('Own rule')
+        .filter(({ app }) => app?.['guid'] === `guid-${handle}`)
+        .map(({ app }) => app?.['sidecar']);
+    await garden.sidecar(handle, 'proxy', `while :; do sh -c '${MARKS}'; sleep 1; done`);
+    await until('what it starts is told', () => sidecars().length > 0);
+    await agent.replace();
+    const before = sidecars().length;
+    await until('it is told by the next agent', () => sidecars().length > before + 1);
+    assert.deepEqual([...new Set(sidecars())], ['proxy']);
+    assert.equal(await garden.exec(handle, MARKS).ended, 0);
+    await until('what the app does is told as its own', () => sidecars().includes(undefined));
+    await garden.destroy(handle);
+  });
+
   test('a task is watched as its app asks, staging is not', async () => {
     const app = { guid: 'guid-tasks' };
     const made = [
-      ['web', propertiesOf({ ...app, tags: { varvel: 'on' } })],
-      ['task', propertiesOf({ ...app, workload: 'task', sourceName: 'APP/TASK/migrate' })],
-      ['staging', propertiesOf({ ...app, workload: 'staging', sourceName: 'STG' })],
-      ['alone', propertiesOf({ guid: 'guid-alone', workload: 'task' })],
+      [`web-${RUN}`, propertiesOf({ ...app, tags: { varvel: 'on' } })],
+      [`task-${RUN}`, propertiesOf({ ...app, workload: 'task', sourceName: 'APP/TASK/migrate' })],
+      [`staging-${RUN}`, propertiesOf({ ...app, workload: 'staging', sourceName: 'STG' })],
+      [`alone-${RUN}`, propertiesOf({ guid: 'guid-alone', workload: 'task' })],
     ] as const;
     for (const [handle, properties] of made) {
       await garden.create(handle, properties);
@@ -213,10 +234,10 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
     assert.deepEqual(
       rows.map((row) => [row?.fullId, row?.state]),
       [
-        ['web', 'included'],
-        ['task', 'included'],
-        ['staging', 'excluded'],
-        ['alone', 'excluded'],
+        [`web-${RUN}`, 'included'],
+        [`task-${RUN}`, 'included'],
+        [`staging-${RUN}`, 'excluded'],
+        [`alone-${RUN}`, 'excluded'],
       ],
     );
     assert.match(rows[1]?.reason ?? '', /It is a task, and its app’s label/);

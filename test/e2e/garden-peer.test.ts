@@ -65,6 +65,8 @@ test('containers of before and after the agent’s start, an app, a task, one th
   await garden.create(task!, properties({ guid: 'guid-task', workload: 'task' }));
   await garden.create(silent!, propertiesOf({ guid: 'guid-silent' }));
   await garden.create(doubtful!, { ...properties({ guid: 'guid-1' }), 'network.app_id': 'guid-2' });
+  // An app runs on; where nothing has, a droplet with a policy may still come.
+  const silentApp = garden.run(silent!, 'exec sleep 1000000').catch(() => undefined);
   for (const [handle, name] of [
     [old, 'old'],
     [app, 'app'],
@@ -85,6 +87,8 @@ test('containers of before and after the agent’s start, an app, a task, one th
   await settled(agent);
   assert.deepEqual([...linesOf(agent, 'silent'), ...linesOf(agent, 'silent-again')], []);
   assert.equal(agent.detections().length, 4);
+  await garden[Symbol.asyncDispose]();
+  await silentApp;
 });
 
 test('a handle that is another app’s now, and properties that change', async () => {

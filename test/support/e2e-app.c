@@ -1,6 +1,7 @@
 /*
  * What hostile and busy apps do, for the end-to-end tests: built static, mounted into a container.
  *   flood SECONDS PATH   opens and closes PATH as fast as it can; prints how often
+ *   opens COUNT PATH     opens and closes PATH COUNT times, as fast as it can
  *   title NAME PATH      takes a name and a command line that are not its own, then reads PATH
  *   storm COUNT PATH     COUNT children at once, each of which opens PATH; prints how many ended well
  *   steps RATE FOLDER    at most RATE times a second until FOLDER/stop is there: step n tries to open b.n, which is missing,
@@ -36,6 +37,17 @@ static int flood(int seconds, const char *path)
 			close(fd);
 		}
 	printf("%ld\n", count);
+	return 0;
+}
+
+static int opens(long count, const char *path)
+{
+	for (long i = 0; i < count; i++) {
+		int fd = open(path, O_RDONLY);
+		if (fd < 0)
+			return 1;
+		close(fd);
+	}
 	return 0;
 }
 
@@ -218,6 +230,8 @@ int main(int argc, char **argv)
 		return 2;
 	if (!strcmp(argv[1], "flood"))
 		return flood(atoi(argv[2]), argv[3]);
+	if (!strcmp(argv[1], "opens"))
+		return opens(atol(argv[2]), argv[3]);
 	if (!strcmp(argv[1], "title"))
 		return title(argv, argv[2], argv[3]);
 	if (!strcmp(argv[1], "storm"))

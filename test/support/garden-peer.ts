@@ -1,7 +1,5 @@
-import { request } from 'node:http';
+import { givenGarden, type GivenGarden } from './garden-api.ts';
 import { GardenCell } from './garden-cell.ts';
-
-const PREFIX = 'VARVEL_TEST_GARDEN_';
 
 /** A Garden with containers, the tests' own or a real one. Dispose it: what was created by it is destroyed. */
 export interface GardenPeer extends AsyncDisposable {
@@ -15,16 +13,10 @@ export interface GardenPeer extends AsyncDisposable {
   destroy(handle: string): Promise<void>;
 }
 
-/**
- * The Garden that the variables name, each after VARVEL_TEST_GARDEN_: SOCKET, CGROUP (in which its containers are: `/garden`)
- * and ROOTFS (as its API takes it: `raw:///path` of a tree with /bin/sh and cat). Without them the tests' own, in a cgroup
- * hierarchy of this host.
- */
+/** The Garden that the variables name (`givenGarden`). Without them the tests' own, in a cgroup hierarchy of this host. */
 export async function startGardenPeer(): Promise<GardenPeer> {
-  const socketPath = process.env[`${PREFIX}SOCKET`];
-  if (socketPath !== undefined) {
-    return new RealGarden(socketPath, variable('CGROUP'), variable('ROOTFS'));
-  }
+  const given = givenGarden();
+  if (given !== undefined) return new RealGarden(given);
   const cell = new GardenCell('v1');
   await cell.server.start();
   return new OwnGarden(cell);
@@ -71,70 +63,37 @@ class OwnGarden implements GardenPeer {
 class RealGarden implements GardenPeer {
   readonly socketPath: string;
   readonly root: string;
-  readonly #rootfs: string;
+  readonly #given: GivenGarden;
   readonly #handles = new Set<string>();
 
-  constructor(socketPath: string, root: string, rootfs: string) {
-    this.socketPath = socketPath;
-    this.root = root;
-    this.#rootfs = rootfs;
+  constructor(given: GivenGarden) {
+    this.#given = given;
+    this.socketPath = given.api.socketPath;
+    this.root = given.root;
   }
 
-  async create(handle: string, properties: Readonly<Record<string, string>>): Promise<void> {
+  create(handle: string, properties: Readonly<Record<string, string>>): Promise<void> {
     this.#handles.add(handle);
-    await this.#ask('POST', '/containers', { handle, rootfs: this.#rootfs, properties });
+    return this.#given.api.create(handle, this.#given.rootfs, properties);
   }
 
   async run(handle: string, script: string): Promise<void> {
-    const process = { path: '/bin/sh', args: ['-c', script], user: 'root' };
-    await this.#ask('POST', `/containers/${handle}/processes`, process);
+    const spec = { path: '/bin/sh', args: ['-c', script], user: 'root' };
+    await (
+      await this.#given.api.run(handle, spec)
+    ).ended;
   }
 
-  async set(handle: string, property: string, value: string): Promise<void> {
-    await this.#ask('PUT', `/containers/${handle}/properties/${property}`, { value });
+  set(handle: string, property: string, value: string): Promise<void> {
+    return this.#given.api.set(handle, property, value);
   }
 
   async destroy(handle: string): Promise<void> {
-    await this.#ask('DELETE', `/containers/${handle}`);
+    await this.#given.api.destroy(handle);
     this.#handles.delete(handle);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const handle of this.#handles) await this.destroy(handle).catch(() => undefined);
   }
-
-  #ask(method: string, path: string, body?: unknown): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const asked = request(
-        {
-          ...{ socketPath: this.socketPath, method, path, agent: false, timeout: 30_000 },
-          headers: { 'content-type': 'application/json' },
-        },
-        (response) => {
-          let answer = '';
-          response.setEncoding('utf8').on('data', (text: string) => (answer += text));
-          const status = response.statusCode ?? 0;
-          const isFine = status >= 200 && status < 300;
-          if (isFine) {
-            // What follows for a process is no HTTP any more, and its end is not waited for.
-            response.on('error', () => undefined);
-            asked.off('error', reject).on('error', () => undefined);
-            resolve();
-          } else response.on('error', reject);
-          response.on('end', () => {
-            if (!isFine) reject(new Error(`${method} ${path}: ${status} ${answer}`));
-          });
-        },
-      );
-      asked.on('timeout', () => asked.destroy(new Error(`${method} ${path}: no answer`)));
-      asked.on('error', reject);
-      asked.end(body === undefined ? undefined : JSON.stringify(body));
-    });
-  }
-}
-
-function variable(name: string): string {
-  const value = process.env[PREFIX + name];
-  if (value === undefined) throw new Error(`${PREFIX}SOCKET needs ${PREFIX}${name} too`);
-  return value;
 }

@@ -76,6 +76,7 @@ export function makeProcess(overrides: ProcessOverrides = {}): Process {
     vpgid: 17,
     sid: 4242,
     vsid: 17,
+    nestedCgroup: undefined,
     inScope: true,
     setup: false,
     origin: 'probe',

@@ -109,6 +109,15 @@ export class GardenRuntime implements Runtime {
     return SIDECAR.exec(handle)?.[2];
   }
 
+  /** Those without limits of their own, as Envoy: named by the handle and the process, or as whoever started them chose. */
+  nestedSidecarOf(handle: string, path: string): string | undefined {
+    const at = path.indexOf(`/${handle}/`);
+    if (at < 0) return undefined;
+    const [leaf = ''] = path.slice(at + handle.length + 2).split('/', 1);
+    const name = leaf.startsWith(`${handle}-`) ? leaf.slice(handle.length + 1) : leaf;
+    return name || undefined;
+  }
+
   start(sink: RuntimeSink): Promise<void> {
     this.#sink = sink;
     return this.#connection.start();

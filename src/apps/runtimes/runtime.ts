@@ -66,6 +66,8 @@ export interface Runtime {
    * `liveness-healthcheck-0`. Undefined for a container's own cgroup. Runtimes whose containers have no such parts lack it.
    */
   sidecarOf?(cgroup: ContainerCgroup): string | undefined;
+  /** The name of the sidecar whose cgroup inside the container's has this path; undefined where such cgroups are none. */
+  nestedSidecarOf?(key: string, path: string): string | undefined;
   /**
    * Begins to tell the sink. Resolves when the first list was told or could not be had; never rejects:
    * an engine that is not there is a warning, and is tried again until `stop`.

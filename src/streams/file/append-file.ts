@@ -6,10 +6,10 @@ import type { Logger } from '../../shared/logger.ts';
 import { UserError } from '../../shared/user-error.ts';
 import type { StreamCounters } from '../stream.ts';
 
-const MAX_QUEUED_LINES = 4096;
+const MAX_QUEUED_LINES = 8192;
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
-/** Of lines that are written at once. */
-const MAX_WRITE_BYTES = 256 * 1024;
+/** Of lines that are written at once: all that wait, but for the longest ones. */
+const MAX_WRITE_BYTES = 4 * 1024 * 1024;
 /** How long a line waits for a file that cannot be written (disk full, folder gone) before it is given up. */
 const PATIENCE_MS = 5_000;
 const RETRY_MS = 250;
@@ -31,8 +31,8 @@ interface QueuedLine {
 }
 
 /**
- * Appends lines to one file, in order, whatever waits with one write(2); of a shared file a line at a time. Bounds: 4096 lines and 8 MiB wait; what comes
- * beyond is dropped and counted. A line that cannot be written is tried again for 5 s, then counted as failed.
+ * Appends lines to one file, in order, what waits with one write(2); of a shared file a line at a time. Bounds: 8192 lines and
+ * 8 MiB wait; what comes beyond is dropped and counted. A line that cannot be written is tried again for 5 s, then counted as failed.
  *
  * The file is made with mode 0640, must be a regular file with one name, and is never reached through a link
  * in its last component; a shared one is looked for only in the folder that was found the first time, since
@@ -65,6 +65,11 @@ export class AppendFile {
   /** Nothing is queued or under way. */
   get idle(): boolean {
     return this.#draining === undefined;
+  }
+
+  /** Half of the queue's bounds are free, so that the longest line has its place. */
+  get hasRoom(): boolean {
+    return this.#queue.length < MAX_QUEUED_LINES / 2 && this.#queuedBytes < MAX_QUEUED_BYTES / 2;
   }
 
   /** Opens the file now. Throws a UserError that says why it cannot be used. */

@@ -10,15 +10,10 @@ export interface OperatorFileOptions {
   readonly logger?: Logger;
 }
 
-/** With lines of at most 8 KiB, half of what the file's queue holds. */
-const MAX_UNDER_WAY = 512;
-
 /** The operator's copy: every detection of the host in one file, also what has no container. */
 export class OperatorFileStream implements LogStream {
   readonly name = 'file';
   readonly audience = 'operator';
-  /** What waits is written with one call: a line at a time would be one in two turns of the event loop. */
-  readonly maxUnderWay = MAX_UNDER_WAY;
   readonly #file: AppendFile;
   readonly #format: LineFormat;
 
@@ -28,6 +23,14 @@ export class OperatorFileStream implements LogStream {
       logger: options.logger ?? SILENT_LOGGER,
       shared: false,
     });
+  }
+
+  /**
+   * As much as the file's queue holds. What is in there is written with one call, whose end comes in a later turn of the event
+   * loop; a turn can bring some 2,000 detections.
+   */
+  get maxUnderWay(): number {
+    return this.#file.hasRoom ? Infinity : 0;
   }
 
   /** Opens the file at start. Throws a UserError when it cannot be used. */

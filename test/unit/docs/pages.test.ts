@@ -8,7 +8,7 @@ import { parseCommand } from '../../../src/commands/command-line.ts';
 import { runDoctor } from '../../../src/commands/doctor.ts';
 
 const PAGES = [
-  ...['README.md', 'CONTRIBUTING.md', 'buildpack/README.md', 'manifests/docs/semantics.md'],
+  ...['README.md', 'CONTRIBUTING.md', 'buildpack/README.md'],
   ...readdirSync('manifests', { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.md') && !path.endsWith('.page.md'))
     .map((path) => join('manifests', path)),

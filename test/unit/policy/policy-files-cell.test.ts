@@ -78,8 +78,22 @@ test('Garden: where the first program may have been missed, nothing is verified'
   never.put(DROPLET, staged('rules: []'));
   assert.equal(never.policies.lookInto(garden, [9, 8], false), 'empty', 'its record is on its way');
   never.time.bootNs += 3_000_000_001n;
+  for (let look = 1; look < 40; look++)
+    assert.equal(never.policies.lookInto(garden, [9, 8], false), 'empty');
   assert.equal(never.policies.lookInto(garden, [9, 8], false), 'answered');
   assert.equal(found(never.policies.textOf(garden))?.trust, 'unverified');
+});
+
+test('Garden: a host that gives the agent no time for long takes no trust: the first program’s record comes before 40 more looks', () => {
+  const { policies, put, begin, cell, time } = world();
+  cell([9]);
+  put(DROPLET, staged('rules: []'));
+  assert.equal(policies.lookInto(garden, [9, 8], false), 'empty', 'its record is on its way');
+  time.bootNs += 60_000_000_000n;
+  // Timers come first when the agent runs again, then the ring.
+  assert.equal(policies.lookInto(garden, [9, 8], false), 'empty', 'it still is');
+  begin(2, BEGUN_NS, 20);
+  assert.equal(found(policies.textOf(garden))?.trust, 'verified');
 });
 
 test('Garden: a sidecar’s image says nothing of the app, and takes nothing away', () => {

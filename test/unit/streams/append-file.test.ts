@@ -156,9 +156,9 @@ test('a folder swapped for a link after the first line leads nowhere', async (co
 test('what comes beyond the queue’s bound is dropped and counted', async (context) => {
   const path = join(scratch(context), 'log');
   const file = new AppendFile(path, exclusive);
-  const results = await Promise.all(Array.from({ length: 5000 }, () => file.append('x')));
-  assert.equal(results.filter(Boolean).length, 4096);
-  assert.deepEqual(file.counters(), { delivered: 4096, failed: 0, dropped: 904 });
+  const results = await Promise.all(Array.from({ length: 9000 }, () => file.append('x')));
+  assert.equal(results.filter(Boolean).length, 8192);
+  assert.deepEqual(file.counters(), { delivered: 8192, failed: 0, dropped: 808 });
   const big = 'y'.repeat(8191);
   const bytes = await Promise.all(Array.from({ length: 1100 }, () => file.append(big)));
   assert.equal(bytes.filter(Boolean).length, 1024);
@@ -210,4 +210,24 @@ test('the app stream keeps at most 256 files open and serves more', async (conte
   await apps.close();
   assert.equal(apps.counters().delivered, 300);
   assert.ok(statSync(join(folder, '299.log')).size > 0);
+});
+
+test('the operator’s file takes what several turns of the event loop bring before the first line is written, and no more than it holds', async (context) => {
+  const path = join(scratch(context), 'log');
+  for (const [outputBytes, least] of [
+    [100, 4000],
+    [7000, 500],
+  ] as const) {
+    const stream = new OperatorFileStream({ path, format: 'json' });
+    await stream.verify();
+    const taking: Promise<boolean>[] = [];
+    // As the fan-out hands lines over, in one turn.
+    while (taking.length < stream.maxUnderWay)
+      taking.push(stream.deliver(deliveryOf({ output: 'x'.repeat(outputBytes) })));
+    assert.ok(taking.length >= least, `${taking.length} lines`);
+    assert.ok((await Promise.all(taking)).every((taken) => taken));
+    assert.deepEqual(stream.counters(), { delivered: taking.length, failed: 0, dropped: 0 });
+    assert.ok(stream.maxUnderWay > 0);
+    await stream.close();
+  }
 });

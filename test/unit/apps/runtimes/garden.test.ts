@@ -314,6 +314,17 @@ test('a cgroup whose name cannot be a handle is refused, not asked for', async (
   assert.deepEqual(bulk(server), []);
 });
 
+test('a cgroup inside a container’s is of a sidecar, by the handle and a name, or by whatever name it has', async (t) => {
+  const { runtime } = await stage(t);
+  const nested = (path: string): unknown => runtime.nestedSidecarOf('h-1', path);
+  assert.equal(nested('/garden/h-1/h-1-envoy'), 'envoy');
+  assert.equal(nested('/a/garden/good/h-1/h-1-envoy/init'), 'envoy');
+  assert.equal(nested('/garden/h-1/39a1f037-fc2b'), '39a1f037-fc2b');
+  assert.equal(nested('/garden/h-1/h-1-'), undefined);
+  assert.equal(nested('/garden/h-1/'), undefined);
+  assert.equal(nested('/garden/h-10/h-10-envoy'), undefined);
+});
+
 test('cgroups of sidecars beside a container are its own: Garden is asked for the container alone', async (t) => {
   const { server, runtime, described, lookup, until, cgroups } = await stage(t);
   const handle = '0f1e2d3c-aaaa-4bbb-8ccc-1234';

@@ -1,0 +1,38 @@
+import type { CgroupChange } from '../probe/scope.ts';
+
+/** Moves of processes that have not been heard of yet; the oldest goes. */
+const PENDING_MAX = 4096;
+
+/**
+ * Which processes are in a cgroup inside their container's, as sidecars of Garden are. The kernel tells of moves into one;
+ * a fork takes its parent's along. Paths are the kernel's: whoever may make cgroups in a container can choose their names.
+ */
+export class NestedCgroups {
+  readonly #moved = new Map<number, CgroupChange>();
+
+  /** Remembers a move of a process that has not been heard of. */
+  remember(change: CgroupChange): void {
+    this.#moved.delete(change.pid);
+    this.#moved.set(change.pid, change);
+    if (this.#moved.size <= PENDING_MAX) return;
+    for (const oldest of this.#moved.keys()) {
+      this.#moved.delete(oldest);
+      return;
+    }
+  }
+
+  /** The last move of the process, which is forgotten by that; undefined when none was told. */
+  take(pid: number, startBootNs: bigint): CgroupChange | undefined {
+    const change = this.#moved.get(pid);
+    if (change === undefined) return undefined;
+    this.#moved.delete(pid);
+    return change.startBootNs === undefined || change.startBootNs === startBootNs
+      ? change
+      : undefined;
+  }
+}
+
+/** The path of the cgroup that a process was moved into, where that is inside its container's. */
+export function nestedPath({ cgroupId, rootCgroupId, path }: CgroupChange): string | undefined {
+  return cgroupId === rootCgroupId ? undefined : path;
+}
