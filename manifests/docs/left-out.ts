@@ -22,8 +22,6 @@ const MACROS: Readonly<Record<string, string>> = {
   php_reads_secret: 'PHP and Apache of the image reading mounted secrets',
   python_compiles: 'Python of the image compiling what it imports',
   runs_from_droplet: 'programs of a Cloud Foundry droplet up to five minutes after the start',
-  shell_asks_for_sizes:
-    'the shell in which process managers of Node ask for the sizes of a page and a tick',
   shell_runs_git_half: 'the shell that git runs for a repository on the same disk',
   start_scripts_run: 'start scripts, in the first minute',
   started_by_cf_ssh: 'cf ssh, which has rules of its own',
