@@ -19,8 +19,12 @@ import { UnseenEvents, type Unseen } from './unseen.ts';
  * half of it, so one that comes late always finds room.
  */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** Beyond these bounds: for Critical and above, and for what the agent says of itself. A flood of others takes none of it. */
+/**
+ * Beyond these bounds, for Critical and above: of one container, and of all together. A flood of others takes none of it. What the
+ * agent says of itself has as much again, for all together.
+ */
 const RESERVED_BYTES = 2 * 1024 * 1024;
+const RESERVED_FOR_ALL_BYTES = 8 * 1024 * 1024;
 const URGENT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
 /**
  * How long lines may be handed over before the event loop, with the rings, has its turn again: as long as everything else
@@ -73,6 +77,7 @@ export interface FanOutCounters {
 interface Waiting {
   readonly delivery: Delivery;
   readonly bytes: number;
+  readonly isUrgent: boolean;
   readonly number: Numbered | undefined;
 }
 
@@ -199,7 +204,8 @@ export class FanOut {
     for (const outlet of this.#outlets) {
       for (const lost of outlet.losses.take()) {
         const delivery = this.#deliveryOf(lostNotice(outlet.stream.name, lost), 0);
-        this.#enqueue(outlet, waitingOf(delivery, undefined));
+        // Where there is no room for that either, it is told the next time, with what is lost meanwhile.
+        if (!this.#enqueue(outlet, waitingOf(delivery, undefined))) outlet.losses.add(lost);
       }
     }
     this.#numbering.lossesTold();
@@ -334,19 +340,19 @@ export class FanOut {
     await Promise.all(this.#outlets.map(({ stream }) => stream.close()));
   }
 
-  #enqueue(outlet: Outlet, waiting: Waiting): void {
+  /** False when there is no room: it was dropped, and is counted. */
+  #enqueue(outlet: Outlet, waiting: Waiting): boolean {
     const { delivery } = waiting;
     const { container } = delivery.detection;
-    if (container?.app === undefined && outlet.stream.audience === 'tenant') return;
-    if (!outlet.stream.accepts(delivery)) return;
+    if (container?.app === undefined && outlet.stream.audience === 'tenant') return true;
+    if (!outlet.stream.accepts(delivery)) return true;
     waiting.number?.enqueued();
     const key = container?.fullId ?? HOST;
     let lane = outlet.lanes.get(key);
-    const isUrgent = delivery.seq === 0 || URGENT.includes(delivery.detection.priority);
-    if (this.#closed || isFull(outlet, lane, waiting.bytes, isUrgent)) {
+    if (this.#closed || isFull(outlet, lane, waiting)) {
       this.#drop(outlet, container?.app?.name ?? HOST);
       noteLine(outlet, waiting);
-      return;
+      return false;
     }
     if (lane === undefined) {
       lane = new Lane(key);
@@ -357,6 +363,7 @@ export class FanOut {
     outlet.waiting++;
     outlet.waitingBytes += waiting.bytes;
     this.#waiting++;
+    return true;
   }
 
   #leave(outlet: Outlet, { bytes }: Waiting): void {
@@ -380,7 +387,8 @@ export class FanOut {
       const othersMs = nowMs - this.#lastTurnMs;
       const turnMs = Math.min(Math.max(othersMs, MIN_TURN_MS), MAX_TURN_MS);
       this.#turnEndsMs = nowMs + turnMs;
-      const waiting = this.#outlets.filter((outlet) => outlet.waiting > 0);
+      // One whose lines were all given up has lanes to put away.
+      const waiting = this.#outlets.filter((outlet) => outlet.ready.length > 0);
       for (const outlet of waiting) {
         outlet.turnEndsMs = performance.now() + turnMs / waiting.length;
         this.#pump(outlet);
@@ -456,7 +464,8 @@ export class FanOut {
 }
 
 function waitingOf(delivery: Delivery, number: Numbered | undefined): Waiting {
-  return { delivery, bytes: deliverySize(delivery), number };
+  const isUrgent = delivery.seq === 0 || URGENT.includes(delivery.detection.priority);
+  return { delivery, bytes: deliverySize(delivery), isUrgent, number };
 }
 
 /** The lane's next line may be handed over. */
@@ -469,12 +478,14 @@ function makeReady(outlet: Outlet, lane: Lane<Waiting>): void {
 function isFull(
   { waitingBytes }: Outlet,
   lane: Lane<Waiting> | undefined,
-  bytes: number,
-  isUrgent: boolean,
+  { bytes, delivery, isUrgent }: Waiting,
 ): boolean {
-  const free = MAX_WAITING_BYTES + (isUrgent ? RESERVED_BYTES : 0) - waitingBytes;
-  if (lane === undefined || lane.length === 0) return bytes > free;
-  return lane.bytes + bytes > free;
+  const laneBytes = lane?.bytes ?? 0;
+  if (laneBytes + bytes <= MAX_WAITING_BYTES - waitingBytes) return false;
+  if (!isUrgent) return true;
+  const beyond = waitingBytes + bytes - MAX_WAITING_BYTES;
+  if (delivery.seq === 0) return beyond > RESERVED_FOR_ALL_BYTES + RESERVED_BYTES;
+  return beyond > RESERVED_FOR_ALL_BYTES || (lane?.urgentBytes ?? 0) + bytes > RESERVED_BYTES;
 }
 
 /** A line that the stream will not have. What the agent says of itself does not count. */

@@ -335,6 +335,69 @@ test('what waits is bounded by its texts too: a container with long ones takes n
   await fanOut.close();
 });
 
+test('of a container that has more than its share by now, Critical lines and what the agent says find room', async () => {
+  const stream = new NotingStream('tenant', () => new Promise(() => undefined));
+  const fanOut = new FanOut([stream], options);
+  const of = (name: string, priority: Priority = 'Warning') =>
+    detectionOf({
+      container: containerOf({ fullId: idOf(name.length) }, { name }),
+      output: 'x'.repeat(32_000),
+      priority,
+    });
+  const waiting = () => fanOut.counters().streams['tenant']!.waiting;
+  for (let count = 0; count < 1000; count++) fanOut.deliver(of('first'));
+  for (let count = 0; count < 1000; count++) fanOut.deliver(of('second'));
+  const before = waiting();
+  fanOut.deliver(of('first', 'Critical'));
+  fanOut.deliver(of('second', 'Critical'));
+  assert.equal(waiting(), before + 2);
+  fanOut.deliver(of('first'));
+  assert.equal(waiting(), before + 2, 'the others of it do not');
+  fanOut.tellLosses();
+  assert.equal(waiting(), before + 4, 'each is told what it lost');
+  // A flood of Critical lines takes 2 MiB more, and no more.
+  for (let count = 0; count < 200; count++) fanOut.deliver(of('first', 'Critical'));
+  const flooded = waiting();
+  assert.ok(flooded < before + 80, `${flooded - before} more`);
+  fanOut.deliver(of('second', 'Critical'));
+  assert.equal(waiting(), flooded + 1);
+  await fanOut.flush(20);
+  await fanOut.close();
+});
+
+test('losses that there is no room to tell are told later', async () => {
+  let isStuck = true;
+  const stream = new NotingStream('tenant', () =>
+    isStuck ? new Promise(() => undefined) : Promise.resolve(true),
+  );
+  const fanOut = new FanOut([stream], options);
+  const of = (index: number, priority: Priority) =>
+    detectionOf({
+      container: containerOf({ fullId: idOf(index) }),
+      output: 'x'.repeat(64_000),
+      priority,
+    });
+  // Critical lines of many, and then notices, take all that there is.
+  for (let index = 0; index < 200; index++) {
+    for (let count = 0; count < 40; count++) fanOut.deliver(of(index, 'Critical'));
+  }
+  for (let count = 0; count < 600; count++)
+    fanOut.say({ ...of(count, 'Notice'), source: 'varvel' });
+  const { waiting, dropped } = fanOut.counters().streams['tenant']!;
+  fanOut.tellLosses();
+  const atOnce = fanOut.counters().streams['tenant']!.waiting - waiting;
+  assert.ok(atOnce < 100, `${atOnce} found room`);
+  isStuck = false;
+  assert.ok(dropped > 0);
+  const given = fanOut.dropWaiting(['Critical']);
+  assert.ok(given > 0);
+  fanOut.tellLosses();
+  const told = fanOut.counters().streams['tenant']!.waiting - (waiting - given);
+  assert.ok(told >= 180, `${told} containers are told`);
+  await fanOut.flush(20);
+  await fanOut.close();
+});
+
 test('room that a line took is there again when it is delivered or given up', async () => {
   const stream = new NotingStream('tenant');
   const fanOut = new FanOut([stream], options);
