@@ -28,7 +28,8 @@ const MACROS: Readonly<Record<string, string>> = {
   was_shell_before: 'a shell that becomes another one',
   started_by_launcher: 'Cloud Foundry’s launcher running the start command',
   staging: 'the staging of an app, on Cloud Foundry',
-  starting_up: 'tools that start an app (npm start, java wrappers), in their first 15 seconds',
+  starting_up:
+    'tools that start an app (npm start, java wrappers), in their first 15 seconds; npm, yarn and pnpm in their first minute',
   step_of_a_build: 'the steps of an image’s build',
 };
 

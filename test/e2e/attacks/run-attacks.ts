@@ -122,6 +122,8 @@ function startAgent(
     streams: ['container: {enabled: false}'],
     config: [
       'rule_matching: all',
+      // The engine of a busy machine may take longer than 5 s to say that a container is privileged.
+      'hold_time: 60s',
       ...(enabled.length === 0 ? [] : ['rules:', ...enabled]),
       'append_output:',
       `  - extra_fields: [${ADDED.join(', ')}]`,
