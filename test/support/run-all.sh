@@ -3,9 +3,6 @@
 # Stops a lane at its first layer that fails; checks that nothing is left behind.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-bash test/support/setup.sh test
-before=$(bash test/support/leftovers.sh)
-
 layers() {
   for layer in "$@"; do
     echo "== $layer"
@@ -17,14 +14,32 @@ layers() {
     fi
   done
 }
+if [ "${1:-}" = lane ]; then
+  layers 'unit property' kernel fuzz
+  exit
+fi
+
+bash test/support/setup.sh test
+before=$(bash test/support/leftovers.sh)
 other=$(mktemp /tmp/varvel-lane-XXXX)
-trap 'rm -f "$other"' EXIT
+lane=
+# When this is cut, so is the other lane; what it said is shown in any case.
+finish() {
+  if [ -n "$lane" ]; then kill -- "-$lane" 2>/dev/null || true; fi
+  [ ! -e "$other" ] || cat "$other"
+  rm -f "$other"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 echo "Beside what follows: unit, property, kernel, fuzz. What they say comes at the end."
-layers 'unit property' kernel fuzz >"$other" 2>&1 &
+# In a process group of its own, so that it can be ended with all that it has started. Only a hang takes half an hour.
+setsid timeout 1800 bash "$0" lane >"$other" 2>&1 &
 lane=$!
 failed=0
 layers integration e2e || failed=1
 wait "$lane" || failed=1
+lane=
 cat "$other"
 rm -f "$other"
 [ "$failed" = 0 ] || exit 1
