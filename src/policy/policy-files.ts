@@ -23,9 +23,12 @@ const FILE_TIMES_NS = 20_000_000n;
 const RECORD_NS = 3_000_000_000n;
 /**
  * And in Garden's containers this many looks: a host can keep the agent from running for seconds, and records come after timers
- * then. Between two looks the loop turns once, and takes up to 512 KiB of a ring: of 40 looks all that a ring of 16 MiB held.
+ * then. Between two looks the loop turns once, and takes at least 128 KiB of a ring: of 40 looks 5 MiB. Where many containers wait, a
+ * look comes once in many turns, and three in 15 s are enough.
  */
 const RECORD_LOOKS = 40;
+const FEW_LOOKS = 3;
+const FEW_LOOKS_NS = 15_000_000_000n;
 /** A cell brings the app when the container is there already: what has changed a moment ago may be half of a droplet. */
 const SETTLED_NS = 1_000_000_000n;
 /** Once a process of the app's has run for so long without a file, there is none. */
@@ -300,8 +303,10 @@ export class PolicyFiles implements AppFiles {
     if (init === undefined) return 'unreachable';
     const before = this.#looks.get(name);
     if (before !== undefined) {
-      const isWaiting = ++before.looks < RECORD_LOOKS;
-      if (isWaiting || bootNs() - before.readBootNs < RECORD_NS) return 'empty';
+      const waitedNs = bootNs() - before.readBootNs;
+      const looks = ++before.looks;
+      const isEnough = looks >= RECORD_LOOKS || (looks >= FEW_LOOKS && waitedNs >= FEW_LOOKS_NS);
+      if (!isEnough || waitedNs < RECORD_NS) return 'empty';
       this.#settleTimes(name, before);
       return 'answered';
     }

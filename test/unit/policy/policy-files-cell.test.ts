@@ -96,6 +96,20 @@ test('Garden: a host that gives the agent no time for long takes no trust: the f
   assert.equal(found(policies.textOf(garden))?.trust, 'verified');
 });
 
+test('Garden: where many containers wait, so that a look comes once in many turns, three in 15 s are enough', () => {
+  const { policies, put, cell, time } = world();
+  cell([9]);
+  put(DROPLET, staged('rules: []'));
+  assert.equal(policies.lookInto(garden, [9, 8], false), 'empty');
+  for (const seconds of [7, 7]) {
+    time.bootNs += BigInt(seconds) * 1_000_000_000n;
+    assert.equal(policies.lookInto(garden, [9, 8], false), 'empty');
+  }
+  time.bootNs += 1_000_000_000n;
+  assert.equal(policies.lookInto(garden, [9, 8], false), 'answered');
+  assert.equal(found(policies.textOf(garden))?.trust, 'unverified');
+});
+
 test('Garden: a sidecar’s image says nothing of the app, and takes nothing away', () => {
   const { policies, put, begin, cell, sidecars, time } = world();
   cell([9]);
