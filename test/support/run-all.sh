@@ -34,7 +34,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 echo "Beside what follows: unit, property, kernel, fuzz. What they say comes at the end."
 # In a process group of its own, so that it can be ended with all that it has started. Only a hang takes half an hour.
-setsid timeout 1800 bash "$0" lane >"$other" 2>&1 &
+setsid timeout 1800 bash test/support/run-all.sh lane >"$other" 2>&1 &
 lane=$!
 failed=0
 layers integration e2e || failed=1
