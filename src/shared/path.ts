@@ -14,15 +14,35 @@ export function normalizePath(path: string): string {
 const PROC_ROOT = /^\/+proc\/+(?:(?:self|\d+)(?:\/+task\/+\d+)?|thread-self)\/+root(?=\/|$)/;
 
 /**
+ * Where `..` may lead elsewhere than the text says: below what is a link by nature (a descriptor, a working directory) and
+ * other links of /proc and /dev that lead to those.
+ */
+const UNCLEAR = /^\/(?:proc\/[^/]+|dev\/(?:fd|stdin|stdout|stderr))$/;
+
+/** As normalizePath, but of what lies below such a link `..` is kept: rules can tell it by its beginning. */
+function normalizeKnown(path: string): string {
+  if (!/\/(?:\/|\.{1,2}(?:\/|$)|$)/.test(path)) return path;
+  const parts: string[] = [];
+  let unclear = false;
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..' && !unclear) parts.pop();
+    else parts.push(part);
+    unclear ||= parts.length === 2 && UNCLEAR.test(`/${parts.join('/')}`);
+  }
+  return `/${parts.join('/')}`;
+}
+
+/**
  * `/proc/self/root/etc/x` → `/etc/x`: without the detour by a process's root, however often it is taken, and made plain. Other
  * processes of a container have the same root, or the path is of the host's and alike.
  */
 export function withoutProcRoot(path: string): string {
-  if (!path.includes('proc')) return normalizePath(path);
+  if (!/proc|dev/.test(path)) return normalizePath(path);
   for (let found = path; ;) {
     // What follows begins anew at the root, so that `..` there is no way into /proc.
     const rest = found.replace(/\/(?:\.?\/)+/g, '/').replace(PROC_ROOT, '');
-    const plain = normalizePath(rest.startsWith('/') ? rest : `/${rest}`);
+    const plain = normalizeKnown(rest.startsWith('/') ? rest : `/${rest}`);
     if (plain === found) return plain;
     found = PROC_ROOT.test(rest) ? rest : plain;
   }
