@@ -11,21 +11,39 @@ export function normalizePath(path: string): string {
 }
 
 /** What the kernel takes for a process's root, in each of its forms: `/proc/self/root`, `/proc/7/task/8/root`. */
-const PROC_ROOT = /^\/+proc\/+(?:(?:self|\d+)(?:\/+task\/+\d+)?|thread-self)\/+root(?=\/|$)/;
+const PROC_ROOT = /^\/proc\/(?:(?:self|\d+)(?:\/task\/\d+)?|thread-self)\/root$/;
+
+/** Links that lead where their text does not say, or deeper into /proc: what is above there the text does not say either. */
+const UNCLEAR =
+  /^\/(?:proc\/(?:net|thread-self|(?:self|\d+)(?:\/task\/\d+)?\/(?:cwd|fd\/[^/]+))|dev\/(?:fd|stdin|stdout|stderr))$/;
+
+/** The most that either has: `/proc/7/task/8/fd/9`. */
+const DETOUR_PARTS = 6;
 
 /**
  * `/proc/self/root/etc/x` → `/etc/x`: without the detour by a process's root, however often it is taken, and made plain. Other
- * processes of a container have the same root, or the path is of the host's and alike.
+ * processes of a container have the same root, or the path is of the host's and alike. Below an unclear link `..` stays, so
+ * that rules can tell such a path by its beginning.
  */
 export function withoutProcRoot(path: string): string {
-  if (!path.includes('proc')) return normalizePath(path);
-  for (let found = path; ;) {
+  if (!/proc|dev/.test(path)) return normalizePath(path);
+  const parts: string[] = [];
+  let unclear = false;
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..' && !unclear) parts.pop();
+    else parts.push(part);
+    if (parts.length > DETOUR_PARTS || (parts[0] !== 'proc' && parts[0] !== 'dev')) continue;
+    const plain = `/${parts.join('/')}`;
     // What follows begins anew at the root, so that `..` there is no way into /proc.
-    const rest = found.replace(/\/(?:\.?\/)+/g, '/').replace(PROC_ROOT, '');
-    const plain = normalizePath(rest.startsWith('/') ? rest : `/${rest}`);
-    if (plain === found) return plain;
-    found = PROC_ROOT.test(rest) ? rest : plain;
+    if (PROC_ROOT.test(plain)) {
+      parts.length = 0;
+      unclear = false;
+    } else {
+      unclear ||= UNCLEAR.test(plain);
+    }
   }
+  return `/${parts.join('/')}`;
 }
 
 /** What the probe looks up: a path that begins with the caller's own working directory or descriptor (call__find_detour). */
