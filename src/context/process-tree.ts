@@ -139,6 +139,8 @@ export class ProcessTree {
       this.#table.revive(node);
     if (!node.inScope && event.clone?.parentInScope !== false) {
       node.inScope = true;
+      const moved = this.#nested.take(node.pid, node.startBootNs);
+      if (moved !== undefined) node.nestedCgroup = nestedPath(moved);
       this.#setup.onFirstEvent(node, event);
     }
     const { exec } = event;

@@ -45,6 +45,14 @@ test('the last move counts, also of a process that is known, and none of the pid
   assert.equal(tree.onEvent(kernelEvent(next, at(8))).nestedCgroup, undefined);
 });
 
+test('one that was known from outside, as an ancestor, is in there from its first event on', () => {
+  const tree = newTree();
+  tree.onEvent(cloneEvent(RUNC, at(1), ENVOY, { parentInScope: false }));
+  assert.equal(tree.find(RUNC.pid)?.inScope, false);
+  tree.onCgroupChange(move(RUNC, 2));
+  assert.equal(tree.onEvent(kernelEvent(RUNC, at(3))).nestedCgroup, NESTED);
+});
+
 test('one that was born into it, or is older than the agent, is asked for in /proc, at most so often between two ticks', () => {
   const asked: number[] = [];
   const tree = newTree({ nestedCgroupOf: (pid) => (asked.push(pid), NESTED) });
