@@ -88,7 +88,7 @@ interface Outlet {
   readonly ready: Lane<Waiting>[];
   readonly losses: Losses;
   active: number;
-  /** Until when it may be handed lines at once, if it takes many: the rest of the turn is the other streams'. */
+  /** Until when it may be handed lines: the rest of the turn is the other streams'. */
   turnEndsMs: number;
   delivered: number;
   failed: number;
@@ -121,7 +121,6 @@ export class FanOut {
   #suppressed = 0;
   #waiting = 0;
   #pumpScheduled = false;
-  #turnEndsMs = 0;
   #lastTurnMs = 0;
   #closed = false;
 
@@ -383,14 +382,13 @@ export class FanOut {
     this.#pumpScheduled = true;
     setImmediate(() => {
       this.#pumpScheduled = false;
-      const nowMs = performance.now();
+      const nowMs = this.#nowMs();
       const othersMs = nowMs - this.#lastTurnMs;
       const turnMs = Math.min(Math.max(othersMs, MIN_TURN_MS), MAX_TURN_MS);
-      this.#turnEndsMs = nowMs + turnMs;
       // One whose lines were all given up has lanes to put away.
       const waiting = this.#outlets.filter((outlet) => outlet.ready.length > 0);
       for (const outlet of waiting) {
-        outlet.turnEndsMs = performance.now() + turnMs / waiting.length;
+        outlet.turnEndsMs = this.#nowMs() + turnMs / waiting.length;
         this.#pump(outlet);
       }
     });
@@ -399,7 +397,7 @@ export class FanOut {
   #pump(outlet: Outlet): void {
     while (outlet.active < (outlet.stream.maxUnderWay ?? MAX_ACTIVE_LANES)) {
       // Beyond so many the turn's end counts: the first of them is done in a later one.
-      if (outlet.active >= MAX_ACTIVE_LANES && performance.now() >= outlet.turnEndsMs) break;
+      if (outlet.active >= MAX_ACTIVE_LANES && this.#nowMs() >= outlet.turnEndsMs) break;
       const lane = outlet.ready.shift();
       if (lane === undefined) break;
       const waiting = lane.shift();
@@ -440,8 +438,8 @@ export class FanOut {
     outlet.active--;
     if (!takesMore) makeReady(outlet, lane);
     // A stream that takes a line at once gets the next one in the same turn.
-    this.#lastTurnMs = performance.now();
-    if (this.#lastTurnMs < this.#turnEndsMs) this.#pump(outlet);
+    this.#lastTurnMs = this.#nowMs();
+    if (this.#lastTurnMs < outlet.turnEndsMs) this.#pump(outlet);
     else this.#schedulePump();
     if (!this.#busy()) for (const done of [...this.#idleWaiters]) done();
   }
