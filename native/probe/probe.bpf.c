@@ -25,6 +25,8 @@
 #include "hooks/exec.bpf.c"
 #include "hooks/exit.bpf.c"
 #include "hooks/open.bpf.c"
+#include "hooks/call-paths.h"
+#include "hooks/call-messages.h"
 #include "hooks/call.bpf.c"
 #include "hooks/compat.bpf.c"
 #include "hooks/uring-prepare.h"

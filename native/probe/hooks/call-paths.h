@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/* Steps of a system call's record: the strings that it was passed, and the directories that these are relative to. */
+
+#define NOT_AN_ARGUMENT 7
+#define NO_DETOUR (-1)
+#define DESCRIPTOR_DIGITS 8
+
+/* Bytes that the record has room for behind `off`, which this makes sure is inside. */
+#define CALL_ROOM(off, bytes) ((off) <= SCRATCH_BYTES - sizeof(struct rec_header) - (bytes) - 8)
+
+static __always_inline struct call_state *call__get_state(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&call_state, &zero);
+}
+
+/* Before the first string. */
+static __always_inline void call__forget_strings(struct call_state *c)
+{
+	c->relative = 0;
+	c->detours[0] = c->detours[1] = c->detours[2] = NO_DETOUR;
+}
+
+/*
+ * String `which`, which has just been put at c->off, may begin with the caller's own working directory or descriptor, by
+ * way of /proc: where that leads is known now only. Other spellings are not looked for: their paths stay below /proc,
+ * where nothing can be linked or moved, and rules can tell.
+ */
+__noinline int call__find_detour(struct call_state *c, __u32 which)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s || which > 2)
+		return 0;
+	__u32 off = c->off, skip = 0;
+	barrier_var(off);
+	if (!CALL_ROOM(off, PATH_MAX))
+		return 0;
+	char start[18] = {}, rest[4 + DESCRIPTOR_DIGITS] = {};
+	bpf_probe_read_kernel(start, sizeof(start), s->b + off);
+	if (!__builtin_memcmp(start, "/proc/self/", 11))
+		skip = 11;
+	else if (!__builtin_memcmp(start, "/proc/thread-self/", 18))
+		skip = 18;
+	else if (!__builtin_memcmp(start, "/dev/", 5))
+		skip = 5;
+	else
+		return 0;
+	bpf_probe_read_kernel(rest, sizeof(rest), s->b + off + skip);
+	if (!__builtin_memcmp(rest, "cwd", 3) && (!rest[3] || rest[3] == '/') && skip > 5) {
+		c->detours[which] = AT_FDCWD;
+		return 0;
+	}
+	if (__builtin_memcmp(rest, "fd/", 3))
+		return 0;
+	__s32 fd = NO_DETOUR;
+	for (int i = 0; i < DESCRIPTOR_DIGITS; i++) {
+		char digit = rest[3 + i];
+		if (digit < '0' || digit > '9') {
+			c->detours[which] = !digit || digit == '/' ? fd : NO_DETOUR;
+			return 0;
+		}
+		fd = (i ? fd * 10 : 0) + digit - '0';
+	}
+	return 0;
+}
+
+/* Copies string `which` of the call (0 to 2). */
+__noinline int call__store_text(struct call_state *c, __u32 which)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s || which > 2)
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	__u32 arg = c->spec.strings[which] & 7;
+	if (!arg)
+		return 0;
+	if (!c->args[arg]) {
+		r->flags |= RAW_UNREADABLE;
+		return 0;
+	}
+	__u32 off = c->off;
+	barrier_var(off);
+	if (!CALL_ROOM(off, PATH_MAX))
+		return 0;
+	long n = bpf_probe_read_user_str(s->b + off, PATH_MAX, (void *)c->args[arg]);
+	if (n < 0) {
+		r->flags |= RAW_UNREADABLE;
+		maps__count_read_error();
+		return 0;
+	}
+	if (n == PATH_MAX && c->ret == -ENAMETOOLONG) /* 4095 bytes fill the buffer too, and are whole */
+		r->flags |= RAW_TRUNCATED;
+	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
+	if (len == 0 || s->b[off & (SCRATCH_BYTES / 2 - 1)] != '/')
+		c->relative |= 1 << which;
+	else
+		call__find_detour(c, which);
+	(&r->raw1_len)[which] = len;
+	c->off = off + len;
+	return 0;
+}
+
+/* Appends what the path buffer holds from `start`; returns the length. */
+static __always_inline __u32 call__append_path(struct call_state *c, struct scratch *s, long start)
+{
+	__u32 off = c->off;
+	barrier_var(off);
+	if (!CALL_ROOM(off, PATH_MAX))
+		return 0;
+	__u32 len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
+	c->off = off + len;
+	return len;
+}
+
+/* Copies the directory that string `which` is relative to; when it is absolute, only that of a detour. */
+__noinline int call__store_directory(struct call_state *c, __u32 which)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s || which > 2)
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	__u32 arg = c->spec.dirs[which] & 7;
+	bool start_counts = (c->relative & (1 << which)) || (c->spec.flags & CALL_NEW_CWD);
+	__s32 fd = arg == NOT_AN_ARGUMENT ? AT_FDCWD : (__s32)c->args[arg];
+	if (!start_counts)
+		fd = c->detours[which];
+	if (!arg || (!start_counts && fd == NO_DETOUR))
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	bool moved = (c->spec.flags & CALL_NEW_ROOT) && c->ret == 0;
+	long start = file__write_directory(task, fd, moved ? NULL : task->fs);
+	if (start < 0)
+		return 0;
+	if ((start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED)
+		r->flags |= CWD_TRUNCATED;
+	(&r->dir1_len)[which] = call__append_path(c, s, start);
+	return 0;
+}
