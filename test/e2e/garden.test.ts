@@ -207,14 +207,15 @@ for (const hierarchy of ['v1', 'v2'] as const) {
         assert.equal(instance, (/^again-(\d+)-by/.exec(guid) ?? /-(\d+)$/.exec(guid))?.[1]);
       }
       assert.equal(snapshot.kernel.dropped, 0);
-      // One that ended before Garden had answered is asked for a while longer.
+      let pending: readonly string[] = [];
       await until(
-        'nothing is pending',
+        () => `nothing is pending, but ${pending.slice(0, 5).join(', ')}`,
         async () => {
           const { apps, waiting } = await agent.snapshot();
+          const found = apps.containers.filter(({ state }) => state === 'pending');
+          pending = found.map(({ cgroupPath, gone }) => `${cgroupPath}${gone ? ' (gone)' : ''}`);
           return apps.counters.pending === 0 && waiting.detections.held === 0;
         },
-        120_000,
       );
       const bulk = server.questions.filter((question) => question !== '/containers');
       t.diagnostic(`${bulk.length} questions for 200 containers`);

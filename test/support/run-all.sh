@@ -22,12 +22,15 @@ fi
 bash test/support/setup.sh test
 before=$(bash test/support/leftovers.sh)
 other=$(mktemp /tmp/varvel-lane-XXXX)
+VARVEL_TEST_FAILURES=$(mktemp /tmp/varvel-failures-XXXX)
+export VARVEL_TEST_FAILURES
 lane=
-# When this is cut, so is the other lane; what it said is shown in any case.
+# When this is cut, so is the other lane; what it said is shown in any case. What failed comes last.
 finish() {
   if [ -n "$lane" ]; then kill -- "-$lane" 2>/dev/null || true; fi
   [ ! -e "$other" ] || cat "$other"
-  rm -f "$other"
+  [ ! -s "$VARVEL_TEST_FAILURES" ] || { echo "== What failed, of all layers" && cat "$VARVEL_TEST_FAILURES"; } >&2
+  rm -f "$other" "$VARVEL_TEST_FAILURES"
 }
 trap finish EXIT
 trap 'exit 130' INT
@@ -44,7 +47,7 @@ cat "$other"
 rm -f "$other"
 [ "$failed" = 0 ] || exit 1
 
-left=$(comm -13 <(sort <<<"$before") <(bash test/support/leftovers.sh | sort))
+left=$(comm -13 <(sort <<<"$before") <(bash test/support/leftovers.sh | grep -v -x -F "$VARVEL_TEST_FAILURES" | sort))
 if [ -n "$left" ]; then
   printf 'The tests left something behind:\n%s\n' "$left" >&2
   exit 1

@@ -1,6 +1,13 @@
 // Runs the test files of the named layers with node:test: node test/support/run.mjs LAYER… [-- node --test flags]
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -26,14 +33,27 @@ const serial = layers.some((layer) => ['kernel', 'integration', 'vm', 'e2e'].inc
 // The runner's own default leaves one core to itself, which on two is half of them; some tests wait, and one more has theirs.
 const concurrency = serial ? 1 : availableParallelism() + 1;
 const folder = mkdtempSync(join(tmpdir(), 'varvel-tests-'));
+const failed = join(folder, 'failed');
 const { status } = spawnSync(
   process.execPath,
   [
     ...['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`],
+    ...[
+      `--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`,
+      '--test-reporter-destination=stdout',
+    ],
+    ...['--test-reporter=./test/support/failures.mjs', `--test-reporter-destination=${failed}`],
     ...[...flags, ...(serial ? files : grouped(3 * concurrency))],
   ],
   { stdio: 'inherit' },
 );
+const failures = readFileSync(failed, 'utf8');
+if (failures !== '') {
+  console.error(`\n== failed in ${layers.join(' and ')}\n${failures}`);
+  // `npm test` says it once more at its end.
+  if (process.env.VARVEL_TEST_FAILURES !== undefined)
+    appendFileSync(process.env.VARVEL_TEST_FAILURES, failures);
+}
 rmSync(folder, { recursive: true });
 process.exit(status ?? 1);
 
