@@ -27,6 +27,7 @@
 #include "hooks/open.bpf.c"
 #include "hooks/call-paths.h"
 #include "hooks/call-messages.h"
+#include "hooks/connect.bpf.c"
 #include "hooks/call.bpf.c"
 #include "hooks/compat.bpf.c"
 #include "hooks/uring-prepare.h"

@@ -18,6 +18,8 @@ export function hooksFor(events: ReadonlySet<EventName>): readonly string[] {
     for (const program of PROGRAMS[hook] ?? [`sys_${hook}`]) programs.add(program);
     const more = (MORE_HOOKS as Readonly<Record<string, string>>)[event];
     if (more !== undefined) programs.add(`sys_${more}`);
+    // Where the connection goes, whatever its descriptor leads to when the call ends.
+    if (event === 'connect') programs.add('tcp_connect');
     if (IO_URING.has(event)) programs.add('io_uring');
   }
   return [...programs].sort();

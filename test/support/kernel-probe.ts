@@ -273,6 +273,7 @@ export const STANDARD_PROGRAMS: readonly string[] = [
     'sys_openat2',
     'sys_creat',
     'sys_connect',
+    'tcp_connect',
   ],
 ];
 

@@ -30,9 +30,11 @@ __noinline int call__store_object(struct call_state *c)
 	r->fd = fd < 0 ? -1 : fd;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct file *file = file__from_fd(task, fd);
+	struct sock *sk = socket__from_file(file);
+	if (c->spec.event == EVENT_CONNECT && connect__store_other(c, task__forget_type(sk)))
+		return 0;
 	if (!file)
 		return 0;
-	struct sock *sk = socket__from_file(file);
 	if (!sk) {
 		struct file_facts facts = {};
 		long start = file__read_facts(&facts, file, task);

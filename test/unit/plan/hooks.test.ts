@@ -5,7 +5,7 @@ import { hooksFor } from '../../../src/plan/hooks.ts';
 
 test('only what the rules need is attached', () => {
   assert.deepEqual(hooksFor(new Set()), []);
-  assert.deepEqual(hooksFor(new Set(['connect'])), ['io_uring', 'sys_connect']);
+  assert.deepEqual(hooksFor(new Set(['connect'])), ['io_uring', 'sys_connect', 'tcp_connect']);
   assert.deepEqual(hooksFor(new Set(['open', 'unlink'])), ['sys_open', 'sys_unlink']);
   assert.deepEqual(hooksFor(new Set(['execve', 'openat'])), [
     'io_uring',

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * Where a TCP connection goes, from the socket that the call began it with (inet_sock_set_state, Linux 4.16). At the end
+ * of the call another thread may have put another socket behind the descriptor, or closed it.
+ */
+
+#define TCP_SYN_SENT 2
+
+/* By thread: the connection that its connect has begun. The end of the call takes it out. */
+struct connecting {
+	__u64 socket; /* struct sock */
+	__u64 start;  /* of the thread: numbers come again */
+	__u16 compat;
+	__u16 family, protocol, socket_type, lport, rport;
+	__u8 laddr[16], raddr[16];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct connecting);
+} connecting SEC(".maps");
+
+/* Only calls whose end takes the connection out again: not io_uring's, nor a message that connects (MSG_FASTOPEN). */
+static __always_inline bool connect__is_call(struct task_struct *task)
+{
+	unsigned long nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(task));
+	if (task->thread_info.status & TS_COMPAT)
+		return nr == NR32_CONNECT || nr == NR32_SOCKETCALL;
+	return (nr & ~X32_SYSCALL_BIT) == NR_CONNECT;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int tcp_connect(__u64 *ctx)
+{
+	/* (sk, oldstate, newstate) */
+	if ((int)ctx[2] != TCP_SYN_SENT)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	if (!connect__is_call(task) || !scope__find_entry(scope__cgroup_id(task)))
+		return 0;
+	struct sock *sk = (void *)ctx[0];
+	struct connecting begun = { .socket = ctx[0], .start = task->start_boottime };
+	begun.compat = task->thread_info.status & TS_COMPAT;
+	SOCKET_STORE_KIND(&begun, sk);
+	SOCKET_STORE_ENDS(&begun, sk);
+	__u64 thread = bpf_get_current_pid_tgid();
+	bpf_map_update_elem(&connecting, &thread, &begun, BPF_ANY);
+	return 0;
+}
+
+/*
+ * At the end of a connect: false when it began a connection with this socket, or none. True when the descriptor leads to
+ * another socket by now, or to none: the record says then where the connection went.
+ */
+__noinline int connect__store_other(struct call_state *c, __u64 socket)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!c || !s)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct connecting *begun = bpf_map_lookup_elem(&connecting, &thread);
+	if (!begun)
+		return 0;
+	bool other = begun->socket != socket && begun->start == task->start_boottime && !begun->compat == !c->compat;
+	if (other) {
+		struct rec_call *r = (void *)s->b;
+		r->family = begun->family;
+		r->protocol = begun->protocol;
+		r->socket_type = begun->socket_type;
+		if (c->ret >= 0)
+			r->flags |= CONNECTED;
+		if (c->ret >= 0 || c->ret == -EINPROGRESS)
+			r->flags |= TUPLE_KNOWN;
+		r->rport = begun->rport;
+		__builtin_memcpy(r->raddr, begun->raddr, sizeof(r->raddr));
+		__builtin_memcpy(r->laddr, begun->laddr, sizeof(r->laddr));
+	}
+	bpf_map_delete_elem(&connecting, &thread);
+	return other;
+}
