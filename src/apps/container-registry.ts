@@ -5,6 +5,7 @@ import {
   type ScopeMap,
 } from '../probe/scope.ts';
 import type { Logger } from '../shared/logger.ts';
+import { RecentMap } from '../shared/recent-map.ts';
 import type { Container } from './identity.ts';
 import type { RegistryCounters, RegistryEntry, Resolution, Verdict } from './resolution.ts';
 import type { ContainerCgroup, RuntimeName } from './runtimes/runtime.ts';
@@ -97,7 +98,8 @@ export class ContainerRegistry {
   /** Removed ones, oldest first. */
   readonly #gone = new Set<Root>();
   readonly #rootsByKey = new Map<string, Set<Root>>();
-  readonly #verdicts = new Map<string, Known>();
+  /** Told least recently, oldest first: the runtimes' lists tell each again and again. */
+  readonly #verdicts = new RecentMap<string, Known>(MAX_VERDICTS);
   readonly #listeners: RegistryListener[] = [];
   #pending = 0;
   #refused = 0;
@@ -154,16 +156,8 @@ export class ContainerRegistry {
   decide(runtime: RuntimeName, key: string, verdict: Verdict): void {
     const name = keyName(runtime, key);
     const before = this.#verdicts.get(name);
-    this.#verdicts.delete(name);
     const used = before?.used === true || this.#rootsByKey.has(name);
     this.#verdicts.set(name, { verdict, destroyedAtMs: before?.destroyedAtMs, used });
-    if (this.#verdicts.size > MAX_VERDICTS) {
-      // Told least recently: the runtimes' lists tell the others again and again.
-      for (const [oldest] of this.#verdicts) {
-        this.#verdicts.delete(oldest);
-        break;
-      }
-    }
     for (const root of this.#rootsByKey.get(name) ?? []) this.#apply(root, verdict);
   }
 
@@ -172,7 +166,7 @@ export class ContainerRegistry {
     const name = keyName(runtime, key);
     const known = this.#verdicts.get(name);
     if (known !== undefined)
-      this.#verdicts.set(name, {
+      this.#verdicts.replace(name, {
         ...known,
         destroyedAtMs: known.destroyedAtMs ?? this.#deps.nowMs(),
       });
@@ -232,7 +226,7 @@ export class ContainerRegistry {
       const memoryMs = pending ? PENDING_MEMORY_MS : IDENTITY_MEMORY_MS;
       if (nowMs - (root.goneAtMs ?? nowMs) >= memoryMs) this.#forget(root);
     }
-    for (const [name, { destroyedAtMs }] of this.#verdicts) {
+    for (const [name, { destroyedAtMs }] of this.#verdicts.entries()) {
       if (destroyedAtMs !== undefined && nowMs - destroyedAtMs >= IDENTITY_MEMORY_MS) {
         this.#verdicts.delete(name);
       }
@@ -318,7 +312,7 @@ export class ContainerRegistry {
     this.#place(root, name);
     // Known before it is written: one write, with the state that holds.
     const known = this.#verdicts.get(name);
-    if (known !== undefined) this.#verdicts.set(name, { ...known, used: true });
+    if (known !== undefined) this.#verdicts.replace(name, { ...known, used: true });
     const verdict = known?.verdict;
     if (verdict !== undefined) this.#settle(root, verdict);
     this.#roots.set(cgroupId, root);

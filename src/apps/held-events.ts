@@ -1,3 +1,5 @@
+import { RecentMap } from '../shared/recent-map.ts';
+
 /** Bounds and clock of a `HeldQueue`. */
 export interface HeldQueueOptions<T> {
   readonly maxPerKey: number;
@@ -39,7 +41,7 @@ const MAX_DROP_KEYS = 16384;
 export class HeldQueue<T> {
   readonly #options: HeldQueueOptions<T>;
   readonly #queues = new Map<number, KeyQueue<T>>();
-  readonly #droppedByKey = new Map<number, number>();
+  readonly #droppedByKey = new RecentMap<number, number>(MAX_DROP_KEYS);
   #total = 0;
   #totalBytes = 0;
   #dropped = 0;
@@ -180,14 +182,6 @@ export class HeldQueue<T> {
   }
 
   #rememberDrops(key: number, count: number): void {
-    const before = this.#droppedByKey.get(key) ?? 0;
-    this.#droppedByKey.delete(key);
-    this.#droppedByKey.set(key, before + count);
-    if (this.#droppedByKey.size > MAX_DROP_KEYS) {
-      for (const oldest of this.#droppedByKey.keys()) {
-        this.#droppedByKey.delete(oldest);
-        break;
-      }
-    }
+    this.#droppedByKey.set(key, (this.#droppedByKey.get(key) ?? 0) + count);
   }
 }

@@ -1,3 +1,4 @@
+import { RecentMap } from '../shared/recent-map.ts';
 import type { Container } from './identity.ts';
 
 /** Which containers are watched: those that ask for it, all but those that refuse, or all. */
@@ -114,19 +115,14 @@ const MAX_APPS = 4096;
 
 /** What the instances of apps said last, for their tasks. */
 export class AppWishes {
-  readonly #byGuid = new Map<string, boolean>();
+  readonly #byGuid = new RecentMap<string, boolean>(MAX_APPS);
 
   /** An instance of an app is described. */
   note({ runtime, labels, app }: Asking): void {
     if (runtime !== 'garden' || app?.guid === undefined || app.workload !== undefined) return;
     const wish = wishOf(labels[GARDEN_WAY.key], GARDEN_WAY.yes, GARDEN_WAY.no);
-    this.#byGuid.delete(app.guid);
-    if (typeof wish !== 'boolean') return;
-    this.#byGuid.set(app.guid, wish);
-    for (const oldest of this.#byGuid.keys()) {
-      if (this.#byGuid.size <= MAX_APPS) break;
-      this.#byGuid.delete(oldest);
-    }
+    if (typeof wish === 'boolean') this.#byGuid.set(app.guid, wish);
+    else this.#byGuid.delete(app.guid);
   }
 
   of({ runtime, app }: Asking): boolean | undefined {

@@ -11,7 +11,7 @@ import {
   withRange,
   type NumberRange,
 } from '../streams/number-range.ts';
-import { RecentMap } from '../streams/recent-map.ts';
+import { RecentMap } from '../shared/recent-map.ts';
 import type { ReadDetection } from './read-detection.ts';
 import { readLogLine } from './read-log-line.ts';
 import type { LogSystem, ReadLogLine } from './read-log-line.ts';

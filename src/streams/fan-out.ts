@@ -9,7 +9,7 @@ import { Lane } from './lane.ts';
 import { Losses } from './losses.ts';
 import { gapNotice, lostNotice, suppressedNotice, unseenNotice } from './notices.ts';
 import { Numbering, type Numbered } from './numbering/numbering.ts';
-import { RecentMap } from './recent-map.ts';
+import { RecentMap } from '../shared/recent-map.ts';
 import type { Delivery, LogStream } from './stream.ts';
 import { UnseenEvents, type Unseen } from './unseen.ts';
 

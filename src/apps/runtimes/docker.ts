@@ -4,6 +4,7 @@ import Docker from 'dockerode';
 import PQueue from 'p-queue';
 import type { ScopePattern } from '../../probe/scope.ts';
 import type { Logger } from '../../shared/logger.ts';
+import { RecentMap } from '../../shared/recent-map.ts';
 import type { Container } from '../identity.ts';
 import { DOCKER_PATTERNS, dockerParentPattern } from '../patterns.ts';
 import { Backoff } from './backoff.ts';
@@ -84,7 +85,7 @@ export class DockerRuntime implements Runtime {
   readonly #inspecting = new Set<string>();
   readonly #inspectAgain = new Set<string>();
   /** Containers of the engine, running or not; least recently told first. */
-  readonly #known = new Map<string, Container>();
+  readonly #known = new RecentMap<string, Container>(MAX_KNOWN);
   readonly #digests: ImageDigests;
   /** Known by their create event alone so far, with the timer that ends the wait for more. */
   readonly #untold = new Map<string, NodeJS.Timeout>();
@@ -319,7 +320,7 @@ export class DockerRuntime implements Runtime {
    */
   #tellWhenInspected(container: Container): void {
     const { fullId } = container;
-    this.#remember(container);
+    this.#known.set(container.fullId, container);
     const timer = setTimeout(() => this.#tellAsKnown(fullId), INSPECT_WAIT_MS).unref();
     this.#untold.set(fullId, timer);
     this.#inspect(fullId);
@@ -334,19 +335,8 @@ export class DockerRuntime implements Runtime {
   #tell(container: Container): void {
     clearTimeout(this.#untold.get(container.fullId));
     this.#untold.delete(container.fullId);
-    this.#remember(container);
-    this.#sink?.described(this.name, container.fullId, container);
-  }
-
-  #remember(container: Container): void {
-    this.#known.delete(container.fullId);
     this.#known.set(container.fullId, container);
-    if (this.#known.size > MAX_KNOWN) {
-      for (const [oldest] of this.#known) {
-        this.#known.delete(oldest);
-        break;
-      }
-    }
+    this.#sink?.described(this.name, container.fullId, container);
   }
 
   async #list(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Logger } from '../../shared/logger.ts';
+import { RecentMap } from '../../shared/recent-map.ts';
 
 const EVERY_MS = 60_000;
 /** Containers whose doubt was said already; beyond, one may be said again. */
@@ -16,7 +17,7 @@ export class RuntimeWarnings {
   readonly #socket: string;
   readonly #nowMs: () => number;
   /** What was said of which container. */
-  readonly #doubts = new Map<string, string>();
+  readonly #doubts = new RecentMap<string, string>(MAX_DOUBTFUL);
   readonly #last = { failed: -Infinity, doubtful: -Infinity, oversized: -Infinity };
   readonly #unsaid = { failed: 0, doubtful: 0, oversized: 0 };
 
@@ -45,12 +46,7 @@ export class RuntimeWarnings {
   /** Nobody but the operator sees what is detected in this container; said once for each reason. */
   doubtful(handle: string, doubt: string): void {
     if (this.#doubts.get(handle) === doubt) return;
-    this.#doubts.delete(handle);
     this.#doubts.set(handle, doubt);
-    if (this.#doubts.size > MAX_DOUBTFUL) {
-      const [oldest] = this.#doubts.keys();
-      if (oldest !== undefined) this.#doubts.delete(oldest);
-    }
     if (!this.#isDue('doubtful')) return;
     this.#logger.warn(
       { container: handle, reason: doubt, before: this.#said('doubtful') },

@@ -1,7 +1,7 @@
 import { LOST_RULE } from '../../streams/notice-rules.ts';
 import { MAX_LOST_RANGES } from '../../streams/notices.ts';
 import { parseRanges, withRange, type NumberRange } from '../../streams/number-range.ts';
-import { RecentMap } from '../../streams/recent-map.ts';
+import { RecentMap } from '../../shared/recent-map.ts';
 import { readLogLine } from '../read-log-line.ts';
 import type { LogSystem, ReadLogLine } from '../read-log-line.ts';
 import { coverageOf, unwatchedOf } from './coverage.ts';

@@ -1,4 +1,5 @@
 import { RE2JS } from 're2js';
+import { RecentMap } from '../../shared/recent-map.ts';
 import { regexTable } from './regex-dfa.ts';
 import type { RegexTable } from './regex-dfa.ts';
 
@@ -30,14 +31,13 @@ export function compileRegex(pattern: string): CompiledRegex | string {
   const known = RECENT.get(pattern);
   if (known !== undefined) return known;
   const compiled = compileNew(pattern);
-  if (RECENT.size >= MAX_RECENT) RECENT.delete([...RECENT.keys()][0] ?? '');
   RECENT.set(pattern, compiled);
   return compiled;
 }
 
 /** A rule's expression is asked for more than once while the rule is compiled. At most 64 tables of 32 KiB. */
 const MAX_RECENT = 64;
-const RECENT = new Map<string, CompiledRegex | string>();
+const RECENT = new RecentMap<string, CompiledRegex | string>(MAX_RECENT);
 
 function compileNew(pattern: string): CompiledRegex | string {
   if (pattern === '') return EMPTY;

@@ -4,7 +4,7 @@ import type { Container } from '../../apps/identity.ts';
 import { SANDBOX_LABEL } from '../../apps/labels.ts';
 import { SILENT_LOGGER, type Logger } from '../../shared/logger.ts';
 import { formatLine, type LineFormat } from '../format.ts';
-import { RecentMap } from '../recent-map.ts';
+import { RecentMap } from '../../shared/recent-map.ts';
 import type { Delivery, LogStream, StreamCounters } from '../stream.ts';
 import { criEntrances, isCriRunning } from './locate-cri-log.ts';
 import {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { OwnFolder } from '../../shared/own-folder.ts';
 import { SILENT_LOGGER, type Logger } from '../../shared/logger.ts';
-import { RecentMap } from '../recent-map.ts';
+import { RecentMap } from '../../shared/recent-map.ts';
 import { KEY_BYTES, NumberFile } from './number-file.ts';
 
 /** App instances whose numbers are remembered; of more the one that was silent for longest is forgotten. */

@@ -16,6 +16,10 @@ export class RecentMap<Key, Value> {
     return this.#entries.get(key);
   }
 
+  has(key: Key): boolean {
+    return this.#entries.has(key);
+  }
+
   /** Sets the entry and makes it the newest. */
   set(key: Key, value: Value): void {
     if (key !== this.#newest) this.#entries.delete(key);
@@ -28,8 +32,18 @@ export class RecentMap<Key, Value> {
     }
   }
 
+  /** Changes the value of an entry that is there; it keeps its age. */
+  replace(key: Key, value: Value): void {
+    if (this.#entries.has(key)) this.#entries.set(key, value);
+  }
+
   delete(key: Key): void {
     this.#entries.delete(key);
+  }
+
+  /** Oldest first. */
+  keys(): IterableIterator<Key> {
+    return this.#entries.keys();
   }
 
   /** Oldest first. */
