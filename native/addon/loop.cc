@@ -47,11 +47,12 @@ bool Loop::Deliver() {
 
 size_t Loop::DrainNow() {
   size_t total = 0;
-  // Bounded: producers may be faster than we are.
-  for (int i = 0; running_ && i < 64; i++) {
+  // What is there now, and no more: producers may be faster than we are. A record that is being written is waited for a while.
+  const Consumer::Mark mark = consumer_->Produced();
+  for (int idle = 0; running_ && idle < 64 && !consumer_->HasTaken(mark);) {
     size_t bytes = consumer_->Drain(buffer_, capacity_);
     if (bytes == 0) {
-      if (!consumer_->Pending()) break;
+      idle++;
       continue;
     }
     total += bytes;

@@ -119,9 +119,17 @@ size_t Consumer::Drain(uint8_t* out, size_t capacity) {
   return used;
 }
 
-bool Consumer::Pending() const {
-  for (Ring* ring : rings_) {
-    if (*ring->consumer_ < __atomic_load_n(ring->producer_, __ATOMIC_ACQUIRE)) return true;
-  }
-  return false;
+Consumer::Mark Consumer::Produced() const {
+  Mark mark{};
+  for (size_t i = 0; i < mark.size(); i++) mark[i] = __atomic_load_n(rings_[i]->producer_, __ATOMIC_ACQUIRE);
+  return mark;
 }
+
+bool Consumer::HasTaken(const Mark& mark) const {
+  for (size_t i = 0; i < mark.size(); i++) {
+    if (*rings_[i]->consumer_ < mark[i]) return false;
+  }
+  return true;
+}
+
+bool Consumer::Pending() const { return !HasTaken(Produced()); }

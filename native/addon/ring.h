@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <linux/types.h>
@@ -35,6 +36,11 @@ class Consumer {
   size_t Drain(uint8_t* out, size_t capacity);
   // Something is in a ring, perhaps not yet committed.
   bool Pending() const;
+  // How far the kernel has written both rings.
+  using Mark = std::array<uint64_t, 2>;
+  Mark Produced() const;
+  // All up to there was taken.
+  bool HasTaken(const Mark& mark) const;
 
  private:
   struct Entry {

@@ -15,6 +15,16 @@
  */
 #define CONNECTED_STATES (1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11)
 
+#define EINTR 4
+#define EINPROGRESS 115
+#define ERESTARTSYS 512 /* include/linux/errno.h; the caller sees EINTR, or the call begins anew */
+
+/* What was asked of the socket is done, or goes on by itself: a signal that ends connect(2) does not end the connecting. */
+static __always_inline bool socket__has_begun(__s64 ret)
+{
+	return ret >= 0 || ret == -EINPROGRESS || ret == -EINTR || ret == -ERESTARTSYS;
+}
+
 /* The socket of a file that is one, or NULL. */
 static __always_inline struct sock *socket__from_file(struct file *file)
 {

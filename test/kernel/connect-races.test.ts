@@ -1,14 +1,18 @@
-// A connect whose descriptor another thread takes while the call waits: the record says where the connection went.
+// A connect whose descriptor another thread takes while the call waits, or that a signal ends: the record says where the connection goes.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import type { WireEvent } from '../../src/events/wire-event.ts';
 import { KernelProbe, missingHierarchy } from '../support/kernel-probe.ts';
 
 const SOURCE = new URL('../support/connect-races.c', import.meta.url).pathname;
-const [AF_INET, SOCK_STREAM, SOCK_DGRAM, TCP] = [2, 1, 2, 6];
+const [AF_INET, SOCK_STREAM, SOCK_DGRAM, TCP, MPTCP] = [2, 1, 2, 6, 262];
+/** What the kernel gives back inside, for a call that may begin anew (include/linux/errno.h). */
+const ERESTARTSYS = -512;
+const EINTR = -4;
 
 interface Said {
   readonly result: number;
@@ -17,7 +21,7 @@ interface Said {
   readonly otherPort: number;
 }
 
-describe('a connect whose socket is taken from its descriptor', () => {
+describe('a connect that is interfered with', () => {
   let dir: string;
   let program: string;
   before(() => {
@@ -29,40 +33,94 @@ describe('a connect whose socket is taken from its descriptor', () => {
   });
   after(() => rmSync(dir, { recursive: true, force: true }));
 
-  for (const kind of ['v2', 'v1-pids'] as const) {
-    test(`swapped, closed, untouched, on ${kind}`, { skip: missingHierarchy(kind) }, async () => {
-      const probe = new KernelProbe({ hierarchy: kind });
-      try {
-        for (const mode of ['swap', 'close', 'none']) {
-          const cgroup = probe.mkdir(mode);
-          const said = JSON.parse(
-            execFileSync(program, [cgroup.dir, mode], { encoding: 'utf8' }),
-          ) as Said;
-          await probe.settle();
-          const connects = probe.events.filter(({ type }) => type === 'connect');
-          assert.equal(connects.length, 2, mode);
-          const [tcp, udp] = connects;
-          assert.equal(tcp?.result, 0);
-          assert.equal(tcp.call?.fd, said.fd);
-          assert.equal(tcp.call.socket?.connected, true, mode);
-          const { tuple } = tcp.call.socket;
-          assert.deepEqual(
-            { ...tuple, localPort: 0 },
-            {
-              ...{ family: AF_INET, protocol: TCP, socketType: SOCK_STREAM },
-              ...{ localIp: '127.0.0.1', localPort: 0, unixPath: '' },
-              ...{ remoteIp: '127.0.0.1', remotePort: said.port },
-            },
-            mode,
-          );
-          assert.equal(tuple?.localPort !== 0, mode === 'none', 'the own port comes later');
-          assert.equal(udp?.call?.socket?.tuple?.socketType, SOCK_DGRAM);
-          assert.equal(udp.call.socket.tuple.remotePort, said.otherPort);
-          probe.events.length = 0;
-        }
-      } finally {
-        await probe.close();
-      }
+  async function run(
+    probe: KernelProbe,
+    mode: string,
+    protocol: number,
+  ): Promise<{ readonly said: Said; readonly connects: readonly WireEvent[] }> {
+    const cgroup = probe.mkdir(`${mode}-${protocol}`);
+    const printed = execFileSync(program, [cgroup.dir, mode, String(protocol)], {
+      encoding: 'utf8',
     });
+    await probe.settle();
+    const all = probe.events.filter(({ type }) => type === 'connect');
+    probe.events.length = 0;
+    const said = JSON.parse(printed) as Said;
+    // The last is of another socket: what was kept of the call before is gone.
+    const last = all.pop()?.call?.socket?.tuple;
+    assert.equal(last?.socketType, SOCK_DGRAM, mode);
+    assert.equal(last.remotePort, said.otherPort);
+    return { said, connects: all };
   }
+
+  function assertPeer({ call }: WireEvent, said: Said, protocol: number, doing: string): void {
+    assert.equal(call?.fd, said.fd, doing);
+    const { tuple } = call.socket ?? {};
+    assert.deepEqual(
+      { ...tuple, localPort: 0 },
+      {
+        ...{ family: AF_INET, protocol, socketType: SOCK_STREAM },
+        ...{ localIp: '127.0.0.1', localPort: 0, unixPath: '' },
+        ...{ remoteIp: '127.0.0.1', remotePort: said.port },
+      },
+      doing,
+    );
+  }
+
+  for (const hierarchy of ['v2', 'v1-pids'] as const) {
+    test(
+      `its socket is swapped, closed, left alone, on ${hierarchy}`,
+      { skip: missingHierarchy(hierarchy) },
+      async () => {
+        const probe = new KernelProbe({ hierarchy });
+        try {
+          for (const protocol of [TCP, MPTCP]) {
+            for (const mode of ['swap', 'close', 'none']) {
+              const { said, connects } = await run(probe, mode, protocol);
+              assert.equal(connects.length, 1);
+              const [event] = connects as readonly [WireEvent];
+              assert.equal(event.result, 0);
+              assert.equal(event.call?.socket?.connected, true, mode);
+              // Of a path of Multipath TCP, which is TCP, where the socket itself is no longer there.
+              assertPeer(event, said, mode === 'none' ? protocol : TCP, `${mode} of ${protocol}`);
+              const hasPort = event.call.socket.tuple?.localPort !== 0;
+              assert.equal(hasPort, mode === 'none', 'the own port comes later');
+            }
+          }
+        } finally {
+          await probe.close();
+        }
+      },
+    );
+  }
+
+  test('a signal ends the call, and the connecting goes on', async () => {
+    const probe = new KernelProbe();
+    try {
+      const { said, connects } = await run(probe, 'signal', TCP);
+      assert.equal(said.result, EINTR);
+      assert.deepEqual(
+        connects.map(({ result }) => result),
+        [ERESTARTSYS],
+      );
+      assertPeer(connects[0]!, said, TCP, 'signal');
+    } finally {
+      await probe.close();
+    }
+  });
+
+  test('a signal makes the call begin anew: the peer has been reported, though its socket is swapped then', async () => {
+    const probe = new KernelProbe();
+    try {
+      const { said, connects } = await run(probe, 'again', TCP);
+      assert.equal(said.result, 0);
+      assert.deepEqual(
+        connects.map(({ result }) => result),
+        [ERESTARTSYS, 0],
+      );
+      assertPeer(connects[0]!, said, TCP, 'again');
+    } finally {
+      await probe.close();
+    }
+  });
 });

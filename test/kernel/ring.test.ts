@@ -226,6 +226,30 @@ describe('hand-over', () => {
       assert.equal(probe.probe.drain(), 0);
     });
   });
+
+  test('drain() hands over all that is there, however many batches that are', async () => {
+    const options = { keep: false, bulkRingBytes: 64 << 20, bufferBytes: 128 << 10 };
+    await withProbe(options, async (probe) => {
+      const cgroup = probe.mkdir('drains');
+      await probe.settle();
+      const before = probe.delivered;
+      // At once: while this waits, nobody reads.
+      const opens = execFileSync(stepsProgram(), [
+        'enter',
+        cgroup.dir,
+        'bursts',
+        '0.001',
+        '50000',
+        '0',
+        FILE,
+      ]);
+      assert.match(String(opens), /50000/);
+      const bytes = probe.probe.drain();
+      assert.ok(bytes > 64 * (128 << 10), `only ${bytes} bytes: too few for this test`);
+      assert.ok(probe.delivered - before >= 50_000);
+      assert.equal(probe.entry(cgroup).dropped, 0);
+    });
+  });
 });
 
 describe('one container cannot blind another', () => {

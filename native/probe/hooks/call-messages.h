@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /* Steps of a system call's record that are about sockets: addresses, and whom a message is for. */
 
-#define EINPROGRESS 115
 #define MSG_FASTOPEN 0x20000000
 #define SOCK_STREAM 1
 
@@ -21,7 +20,7 @@ static __always_inline __u64 call__read_word(struct call_state *c, __u64 base, _
 /* Did a message that is sent connect its stream (tcp(7), TCP Fast Open), or begin to? Where to, the socket knows then. */
 static __always_inline bool call__connects(const struct call_state *c)
 {
-	if ((c->spec.flags & CALL_RECEIVES) || (c->ret < 0 && c->ret != -EINPROGRESS))
+	if ((c->spec.flags & CALL_RECEIVES) || !socket__has_begun(c->ret))
 		return 0;
 	bool single = (c->spec.flags & CALL_MSGHDR) && !(c->spec.flags & CALL_MESSAGES);
 	return c->args[single ? 3 : 4] & MSG_FASTOPEN;

@@ -52,7 +52,7 @@ __noinline int call__store_object(struct call_state *c)
 	SOCKET_STORE_KIND(r, sk);
 	if (socket__is_connected(sk) && !call__names_receiver(c, sk))
 		r->flags |= CONNECTED;
-	if (c->ret >= 0 || c->ret == -EINPROGRESS) {
+	if (socket__has_begun(c->ret)) {
 		r->flags |= TUPLE_KNOWN;
 		SOCKET_STORE_ENDS(r, sk);
 	}

@@ -40,11 +40,14 @@ int tcp_connect(__u64 *ctx)
 	if (!connect__is_call(task) || !scope__find_entry(scope__cgroup_id(task)))
 		return 0;
 	struct sock *sk = (void *)ctx[0];
-	struct connecting begun = { .socket = ctx[0], .start = task->start_boottime };
+	__u64 thread = bpf_get_current_pid_tgid();
+	/* that of the program: a path of Multipath TCP is a socket of its own, in the same struct socket */
+	struct connecting begun = { .socket = (__u64)BPF_CORE_READ(sk, sk_socket, sk), .start = task->start_boottime };
+	if (!begun.socket)
+		return 0;
 	begun.compat = task->thread_info.status & TS_COMPAT;
 	SOCKET_STORE_KIND(&begun, sk);
 	SOCKET_STORE_ENDS(&begun, sk);
-	__u64 thread = bpf_get_current_pid_tgid();
 	bpf_map_update_elem(&connecting, &thread, &begun, BPF_ANY);
 	return 0;
 }
@@ -71,12 +74,13 @@ __noinline int connect__store_other(struct call_state *c, __u64 socket)
 		r->socket_type = begun->socket_type;
 		if (c->ret >= 0)
 			r->flags |= CONNECTED;
-		if (c->ret >= 0 || c->ret == -EINPROGRESS)
+		if (socket__has_begun(c->ret))
 			r->flags |= TUPLE_KNOWN;
 		r->rport = begun->rport;
 		__builtin_memcpy(r->raddr, begun->raddr, sizeof(r->raddr));
 		__builtin_memcpy(r->laddr, begun->laddr, sizeof(r->laddr));
 	}
+	/* also of a call that begins anew after a signal: its peer has been reported */
 	bpf_map_delete_elem(&connecting, &thread);
 	return other;
 }

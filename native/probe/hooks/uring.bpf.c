@@ -84,7 +84,7 @@ static __always_inline __u32 uring__finish_connect(struct scratch *s, __u32 off,
 	SOCKET_STORE_KIND(r, sk);
 	if (socket__is_connected(sk))
 		r->flags |= CONNECTED;
-	if (res < 0 && res != -EINPROGRESS)
+	if (!socket__has_begun(res))
 		return off;
 	r->flags |= TUPLE_KNOWN;
 	SOCKET_STORE_ENDS(r, sk);
