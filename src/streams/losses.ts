@@ -10,6 +10,11 @@ const MAX_CONTAINERS = 1024;
 export class Losses {
   readonly #byContainer = new Map<string, Lost>();
 
+  /** Containers of which something is to be told. */
+  get size(): number {
+    return this.#byContainer.size;
+  }
+
   /** One line; `seq` undefined where its number would say nothing. */
   note(container: Container | undefined, timeNs: bigint, seq: number | undefined): void {
     const numbers = seq === undefined ? undefined : [{ from: seq, to: seq }];
@@ -23,8 +28,8 @@ export class Losses {
     this.#byContainer.set(key, {
       container,
       count: (before?.count ?? 0) + count,
-      firstNs: before?.firstNs ?? firstNs,
-      lastNs,
+      firstNs: before === undefined || firstNs < before.firstNs ? firstNs : before.firstNs,
+      lastNs: before === undefined || lastNs > before.lastNs ? lastNs : before.lastNs,
       numbers: before === undefined ? numbers : joined(before.numbers, numbers),
     });
   }

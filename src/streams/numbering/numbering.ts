@@ -184,6 +184,7 @@ export class Numbering {
 
   /** What was `lost` so far is told. */
   lossesTold(): void {
+    if (this.#withLosses.size === 0) return;
     const instances = [...this.#withLosses];
     this.#withLosses.clear();
     for (const instance of instances) {

@@ -4,6 +4,7 @@ import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '../../../src/shared/logger.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { FanOut } from '../../../src/streams/fan-out.ts';
+import { Numbering } from '../../../src/streams/numbering/numbering.ts';
 import type { Unseen } from '../../../src/streams/unseen.ts';
 import { containerOf, detectionOf } from './delivery-fixture.ts';
 import { idOf, NotingStream, options } from './fan-out-fixture.ts';
@@ -272,6 +273,40 @@ test('what a stream did not take is told there, and there alone, once it takes a
     ],
   );
   assert.equal(operator.taken.length, 4);
+  await fanOut.close();
+});
+
+test('a notice of losses that the stream does not take either is told later, whole, and until then nothing counts as told', async () => {
+  let takes = true;
+  const stream = new NotingStream('operator', () => Promise.resolve(takes));
+  const numbering = new Numbering();
+  let settled = 0;
+  numbering.lossesTold = () => void settled++;
+  let ms = 0;
+  const fanOut = new FanOut([stream], { ...options, numbering, nowMs: () => ms });
+  takes = false;
+  for (const ns of [2n, 3n]) fanOut.deliver(detectionOf({ timeNs: ns }));
+  await fanOut.flush(1000);
+  for (const lost of [4n, 5n]) {
+    ms += 10_000;
+    fanOut.onTick();
+    await fanOut.flush(1000);
+    fanOut.deliver(detectionOf({ timeNs: lost }));
+    await fanOut.flush(1000);
+  }
+  assert.equal(settled, 0);
+  takes = true;
+  ms += 10_000;
+  fanOut.onTick();
+  await fanOut.flush(1000);
+  assert.ok(settled > 0);
+  const [told, ...more] = stream.taken.slice(-1);
+  assert.deepEqual(more, []);
+  assert.deepEqual(told?.detection.outputFields, {
+    ...{ 'lost.stream': 'operator', 'lost.count': 4, 'lost.numbers': '1-4' },
+    ...{ 'lost.first': 2n, 'lost.last': 5n },
+  });
+  assert.equal(fanOut.counters().streams['operator']?.dropped, 0);
   await fanOut.close();
 });
 

@@ -159,6 +159,7 @@ test('a log that takes nothing: what is not told yet when the agent ends is told
     log.answer = () => Promise.resolve(true);
     nowMs += 60_000;
     if (tell) fanOut.onTick();
+    await fanOut.flush(1000);
     await fanOut.close();
     state.close();
   };

@@ -1,0 +1,264 @@
+import type { Priority } from '../rules/detection.ts';
+import type { Logger } from '../shared/logger.ts';
+import { deliverySize } from './delivery-size.ts';
+import { HOST } from './instance-key.ts';
+import { Lane } from './lane.ts';
+import { Losses } from './losses.ts';
+import type { Lost } from './notices.ts';
+import type { Numbered } from './numbering/numbering.ts';
+import type { Delivery, LogStream } from './stream.ts';
+
+/**
+ * What waits for one stream, all containers together: a slow stream takes no room from the others. What the rings hold all
+ * comes at once: this is some 40,000 deliveries of ordinary size. One container may take as much as it leaves free, alone
+ * half of it; so of `n` that flood each leaves room for the next, the less the more they are.
+ */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** Beyond that, for Critical and above: of one container, and of all together. A flood of others takes none of it. */
+const URGENT_BYTES = 2 * 1024 * 1024;
+const URGENT_BYTES_OF_ALL = 8 * 1024 * 1024;
+/** Beyond both, for what the agent says of itself. */
+const NOTICE_BYTES = 2 * 1024 * 1024;
+const URGENT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
+/** Containers to which one stream delivers at the same time: so many with full logs take no turn from the next. */
+const MAX_ACTIVE_LANES = 128;
+
+/** A delivery, and who is to know what becomes of it. */
+export interface Waiting {
+  readonly delivery: Delivery;
+  readonly bytes: number;
+  readonly isUrgent: boolean;
+  readonly number: Numbered | undefined;
+  /** What it tells was lost: told when the stream has taken it, else told again. */
+  readonly lost: Lost | undefined;
+}
+
+/** Of a delivery that waits: its size and its rank. */
+export function waitingOf(
+  delivery: Delivery,
+  { number, lost }: { readonly number?: Numbered | undefined; readonly lost?: Lost } = {},
+): Waiting {
+  const isUrgent = delivery.seq === 0 || URGENT.includes(delivery.detection.priority);
+  return { delivery, bytes: deliverySize(delivery), isUrgent, number, lost };
+}
+
+/** What became of the deliveries to one stream. */
+export interface StreamTotals {
+  readonly delivered: number;
+  /** The stream could not take it. */
+  readonly failed: number;
+  /** It never came to the stream: too many were waiting. */
+  readonly dropped: number;
+  readonly waiting: number;
+}
+
+/** What an outlet stands on. */
+export interface OutletOptions {
+  readonly logger: Logger;
+  /** Monotonic ms. */
+  readonly nowMs: () => number;
+  /** The stream has taken a delivery. */
+  readonly onDelivered: (delivery: Delivery, stream: LogStream) => void;
+  /** A delivery never came to the stream, or was given up. */
+  readonly onDropped: (app: string) => void;
+  /** The stream is done with a delivery, and this with its turn where it has more. */
+  readonly onHanded: () => void;
+}
+
+/**
+ * One stream's part of the fan-out: what waits for it, by container, and what becomes of it. For one container, order is kept:
+ * the next is handed over when the one before is done, but to a stream that keeps the order itself. What comes beyond the
+ * bounds is dropped, newest first.
+ */
+export class Outlet {
+  readonly stream: LogStream;
+  readonly losses = new Losses();
+  readonly #options: OutletOptions;
+  readonly #lanes = new Map<string, Lane<Waiting>>();
+  /** Lanes that have something to deliver and wait for their turn. */
+  readonly #ready: Lane<Waiting>[] = [];
+  #active = 0;
+  /** Until when it may be handed lines: the rest of the turn is the other streams'. */
+  #turnEndsMs = 0;
+  #delivered = 0;
+  #failed = 0;
+  #dropped = 0;
+  #waiting = 0;
+  #waitingBytes = 0;
+  #lossNotices = 0;
+  #closed = false;
+
+  constructor(stream: LogStream, options: OutletOptions) {
+    this.stream = stream;
+    this.#options = options;
+  }
+
+  /** Something waits, or is with the stream. */
+  get isBusy(): boolean {
+    return this.#waiting > 0 || this.#active > 0;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Lanes wait for a turn: also such whose lines were all given up, which are put away then. */
+  get wantsTurn(): boolean {
+    return this.#ready.length > 0;
+  }
+
+  /** All that was lost so far has been told, or is not remembered. */
+  get hasTold(): boolean {
+    return this.losses.size === 0 && this.#lossNotices === 0;
+  }
+
+  totals(): StreamTotals {
+    return {
+      delivered: this.#delivered,
+      failed: this.#failed,
+      dropped: this.#dropped,
+      waiting: this.#waiting + this.#active,
+    };
+  }
+
+  /** Takes a delivery that this stream is to have; drops and counts it where there is no room. */
+  enqueue(waiting: Waiting): void {
+    const { delivery, lost } = waiting;
+    const { container } = delivery.detection;
+    if (container?.app === undefined && this.stream.audience === 'tenant') return;
+    if (!this.stream.accepts(delivery)) return;
+    waiting.number?.enqueued();
+    const key = container?.fullId ?? HOST;
+    let lane = this.#lanes.get(key);
+    if (this.#closed || this.#isFull(lane, waiting)) {
+      // One that tells of losses comes again: it is counted when it is lost for good.
+      if (lost === undefined) this.#drop(waiting);
+      this.#noteLost(waiting);
+      return;
+    }
+    if (lane === undefined) {
+      lane = new Lane(key);
+      this.#lanes.set(key, lane);
+      this.#ready.push(lane);
+    }
+    lane.push(waiting);
+    if (lost !== undefined) this.#lossNotices++;
+    this.#waiting++;
+    this.#waitingBytes += waiting.bytes;
+  }
+
+  /** Hands lines over until the time, at least as many as may be under way at once. */
+  turn(endsMs: number): void {
+    this.#turnEndsMs = endsMs;
+    this.#pump();
+  }
+
+  /** Gives up what waits and fits: dropped, and told like all that is lost. Returns how many. */
+  giveUp(fits: (delivery: Delivery) => boolean): number {
+    let count = 0;
+    for (const lane of this.#lanes.values()) {
+      const given = lane.takeWhere(({ delivery }) => fits(delivery));
+      for (const waiting of given) {
+        this.#leave(waiting);
+        this.#drop(waiting);
+        this.#noteLost(waiting);
+      }
+      count += given.length;
+    }
+    return count;
+  }
+
+  /** Takes nothing from now on, and closes the stream. What still waits counts as dropped. */
+  close(): Promise<void> {
+    this.#closed = true;
+    for (const lane of this.#lanes.values()) lane.takeWhere(() => true);
+    this.#ready.length = 0;
+    this.#dropped += this.#waiting;
+    this.#waiting = 0;
+    this.#waitingBytes = 0;
+    return this.stream.close();
+  }
+
+  #pump(): void {
+    while (this.#active < (this.stream.maxUnderWay ?? MAX_ACTIVE_LANES)) {
+      // Beyond so many the turn's end counts: the first of them is done in a later one.
+      if (this.#active >= MAX_ACTIVE_LANES && this.#options.nowMs() >= this.#turnEndsMs) break;
+      const lane = this.#ready.shift();
+      if (lane === undefined) break;
+      const waiting = lane.shift();
+      if (waiting === undefined) {
+        // Its lines were given up.
+        this.#lanes.delete(lane.key);
+        continue;
+      }
+      this.#leave(waiting);
+      this.#active++;
+      void this.#hand(lane, waiting);
+    }
+  }
+
+  /** A lane is in `ready` or here, never in both, unless the stream keeps the order itself. */
+  async #hand(lane: Lane<Waiting>, waiting: Waiting): Promise<void> {
+    const { delivery, number } = waiting;
+    const { stream } = this;
+    const takesMore = stream.maxUnderWay !== undefined;
+    let taken = false;
+    try {
+      const taking = stream.deliver(delivery);
+      if (takesMore) this.#makeReady(lane);
+      taken = await taking;
+      if (taken) this.#options.onDelivered(delivery, stream);
+    } catch (error) {
+      this.#options.logger.error(
+        { stream: stream.name, error },
+        `The ${stream.name} stream failed in a way it should not; the detection ${delivery.id} may be missing there.`,
+      );
+    }
+    if (waiting.lost !== undefined) this.#lossNotices--;
+    if (taken) {
+      this.#delivered++;
+      number?.written();
+    } else {
+      this.#failed++;
+      this.#noteLost(waiting);
+    }
+    this.#active--;
+    if (!takesMore) this.#makeReady(lane);
+    // A stream that takes a line at once gets the next one in the same turn.
+    if (this.#options.nowMs() < this.#turnEndsMs) this.#pump();
+    this.#options.onHanded();
+  }
+
+  /** The lane's next line may be handed over. */
+  #makeReady(lane: Lane<Waiting>): void {
+    if (lane.length > 0) this.#ready.push(lane);
+    else this.#lanes.delete(lane.key);
+  }
+
+  #leave({ bytes }: Waiting): void {
+    this.#waiting--;
+    this.#waitingBytes -= bytes;
+  }
+
+  #drop({ delivery: { detection } }: Waiting): void {
+    this.#dropped++;
+    this.#options.onDropped(detection.container?.app?.name ?? HOST);
+  }
+
+  /** The stream will not have it. What the agent says of itself does not count, but what it was to tell of losses stays to be told. */
+  #noteLost({ delivery, number, lost }: Waiting): void {
+    const { container, timeNs } = delivery.detection;
+    if (delivery.seq > 0) this.losses.note(container, timeNs, delivery.seq);
+    if (lost !== undefined) this.losses.add(lost);
+    number?.lost();
+  }
+
+  #isFull(lane: Lane<Waiting> | undefined, { bytes, delivery, isUrgent }: Waiting): boolean {
+    const laneBytes = lane?.bytes ?? 0;
+    if (laneBytes + bytes <= MAX_WAITING_BYTES - this.#waitingBytes) return false;
+    if (!isUrgent) return true;
+    const beyond = this.#waitingBytes + bytes - MAX_WAITING_BYTES;
+    if (delivery.seq === 0) return beyond > URGENT_BYTES_OF_ALL + NOTICE_BYTES;
+    return beyond > URGENT_BYTES_OF_ALL || (lane?.urgentBytes ?? 0) + bytes > URGENT_BYTES;
+  }
+}
