@@ -12,13 +12,14 @@ import {
   type NumberRange,
 } from '../streams/number-range.ts';
 import { RecentMap } from '../shared/recent-map.ts';
+import { NumberRanges } from './number-ranges.ts';
 import type { ReadDetection } from './read-detection.ts';
 import { readLogLine } from './read-log-line.ts';
 import type { LogSystem, ReadLogLine } from './read-log-line.ts';
 
 /** Ids and app instances that are remembered: beyond, a line that comes again is shown again, and a gap is not seen. */
 const MAX_REMEMBERED = 10_000;
-/** Of an app instance's numbers: beyond, it is told of too many that they are missing, or lost. */
+/** Of the numbers that were lost: beyond, it is told of too many that they were. */
 const MAX_RANGES = 1000;
 /** Of a line of the app's, and of a detection's output. */
 const MAX_SHOWN_CHARS = 4000;
@@ -33,20 +34,10 @@ const TECHNIQUE = /^T\d{4}(?:\.\d{3})?$/;
 /** Numbers of one app instance's lines. */
 interface Instance {
   readonly app: ReadDetection['app'];
-  /** Of the last line here; undefined before the first. */
-  last: number | undefined;
-  /** The highest here, or that the agent said was given before this log began; undefined before either. */
-  highest: number | undefined;
-  /** The highest that the agent said was given. */
-  given: number;
-  /** Numbers that are not here, and those that the agent says this log could not take: at most MAX_RANGES each. */
-  holes: readonly NumberRange[];
+  readonly numbers: NumberRanges;
+  /** Those that the agent says this log could not take: at most MAX_RANGES. */
   lost: readonly NumberRange[];
 }
-
-const newInstance = (app: ReadDetection['app']): Instance => {
-  return { app, last: undefined, highest: undefined, given: 0, holes: [], lost: [] };
-};
 
 /** How lines are to look. */
 export interface PrettyOptions {
@@ -75,7 +66,6 @@ export class Pretty {
   #drills = 0;
   #below = 0;
   #again = 0;
-  #missing = 0;
   #forged = 0;
   #unknown = 0;
   #looksLike: ReadLogLine['looksLike'];
@@ -116,8 +106,9 @@ export class Pretty {
 
   /** What there is to say at the end, with its newlines. */
   end(): string {
-    const tails = this.#tails();
-    const lost = this.#lostHere();
+    const all = [...this.#instances.entries()].map(([, instance]) => instance);
+    const missing = all.reduce((sum, { numbers }) => sum + sizeOf(numbers.missing()), 0);
+    const lost = all.reduce((sum, one) => sum + sizeOf(inBoth(one.numbers.missing(), one.lost)), 0);
     const { minimum, sourceType } = this.#options;
     const count = (number: number, what: string): string =>
       `${number} ${what}${number === 1 ? '' : 's'}`;
@@ -128,7 +119,7 @@ export class Pretty {
         : []),
       ...(this.#below > 0 ? [`${this.#below} below ${minimum} left out`] : []),
       ...(this.#again > 0 ? [`${this.#again} that came again (same id) left out`] : []),
-      ...(this.#missing > 0 ? [`${count(this.#missing, 'line')} missing by their numbers`] : []),
+      ...(missing > 0 ? [`${count(missing, 'line')} missing by their numbers`] : []),
       ...(lost > 0
         ? [`${lost} of them among the numbers that the agent says it could not write here`]
         : []),
@@ -147,7 +138,7 @@ export class Pretty {
         : []),
       ...(this.#worst === undefined ? [] : [`What to do: varvel explain -r "${this.#worst.rule}"`]),
     ];
-    return `${tails}${sentences.join('\n')}\n`;
+    return `${all.map((one) => this.#tail(one)).join('')}${sentences.join('\n')}\n`;
   }
 
   /** Once, before the first detection that an app may have printed. */
@@ -203,53 +194,29 @@ export class Pretty {
     if (seq === 0 && typeof given !== 'number' && lost === undefined) return '';
     const key = JSON.stringify([app?.['guid'], app?.['name'], app?.['instance'], hostname]);
     const known = this.#instances.get(key);
-    if (typeof given === 'number') {
-      // What was given before the log began is not missing in it.
-      const instance = known ?? newInstance(app);
-      instance.highest ??= given;
-      instance.given = Math.max(instance.given, given);
-      this.#instances.set(key, instance);
-      return '';
-    }
-    if (lost !== undefined) {
-      const instance = known ?? newInstance(app);
-      instance.lost = lost.reduce((all, one) => withRange(all, one, MAX_RANGES), instance.lost);
-      this.#instances.set(key, instance);
-      return '';
-    }
-    const last = known?.last ?? known?.highest;
-    const highest = Math.max(known?.highest ?? 0, seq);
-    const instance = { ...(known ?? newInstance(app)), app, last: seq, highest };
+    const instance = known ?? { app, numbers: new NumberRanges(), lost: [] };
     this.#instances.set(key, instance);
-    return last === undefined || seq <= last + 1 ? '' : this.#hole(instance, last + 1, seq - 1);
+    const { numbers } = instance;
+    if (typeof given === 'number') numbers.tell(given);
+    for (const range of lost ?? []) instance.lost = withRange(instance.lost, range, MAX_RANGES);
+    if (seq === 0) return '';
+    const before = numbers.lastKnown;
+    numbers.add(seq);
+    return before === undefined || seq <= before + 1
+      ? ''
+      : this.#hole(app, { from: before + 1, to: seq - 1 }, ' so far');
   }
 
-  #hole(instance: Instance, from: number, to: number): string {
-    const { app } = instance;
-    instance.holes = withRange(instance.holes, { from, to }, MAX_RANGES);
-    this.#missing += to - from + 1;
+  #hole(app: ReadDetection['app'], { from, to }: NumberRange, when = ''): string {
     const numbers = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
-    return `${this.#paint('33', `-- ${numbers} of ${nameOf(app)} not in this log --`)}\n`;
+    return `${this.#paint('33', `-- ${numbers} of ${nameOf(app)} not in this log${when} --`)}\n`;
   }
 
-  /** Lines that the agent says it has written behind the last one here, of each app instance. */
-  #tails(): string {
-    return [...this.#instances.entries()]
-      .map(([, instance]) => {
-        const { highest, given } = instance;
-        return highest === undefined || given <= highest
-          ? ''
-          : this.#hole(instance, highest + 1, given);
-      })
-      .join('');
-  }
-
-  /** Of the lines that are missing, those that the agent says this log could not take. */
-  #lostHere(): number {
-    const ofEach = [...this.#instances.entries()].map(([, { holes, lost }]) =>
-      sizeOf(inBoth(holes, lost)),
-    );
-    return ofEach.reduce((sum, size) => sum + size, 0);
+  /** Lines that the agent says it has written behind the last one here. */
+  #tail({ app, numbers }: Instance): string {
+    const tail = numbers.missing().at(-1);
+    const isBehind = tail !== undefined && tail.to > (numbers.last ?? 0);
+    return isBehind ? this.#hole(app, tail) : '';
   }
 
   #detection({ time, priority, rule, output, app, source, tags, seq }: ReadDetection): string {

@@ -22,7 +22,7 @@ import {
   MAX_WAITING,
 } from './incident.ts';
 import type { Incident, Instance, OtherLine, Skipped } from './incident.ts';
-import { NumberRanges } from './number-ranges.ts';
+import { NumberRanges } from '../number-ranges.ts';
 
 /** Unix ms, both included; undefined for no end. */
 export interface TimeRange {

@@ -3,7 +3,7 @@ import type { Priority } from '../../rules/detection.ts';
 import type { Coverage, CoverageGap } from './coverage.ts';
 import type { Found } from './found.ts';
 import type { NumberRange } from '../../streams/number-range.ts';
-import type { NumberRanges } from './number-ranges.ts';
+import type { NumberRanges } from '../number-ranges.ts';
 
 // What a report is made of, and how much of it there can be.
 

@@ -177,11 +177,11 @@ function toldLosses({ notices }: Incident): Check[] {
   const told = (rule: string, field: string, what: (count: string) => string): Check[] => {
     const group = notices.find((one) => one.rule === rule);
     if (group === undefined) return [];
-    const sum = group.shown.reduce(
-      (total, { fields }) => total + (numberIn(fields, field) ?? 0),
-      0,
-    );
-    return [bad(what(numbered(sum)))];
+    const counts = group.shown.map(({ fields }) => numberIn(fields, field));
+    const sum = counts.reduce<number>((total, one) => total + (one ?? 0), 0);
+    // Lines that were cut, and those of agents that wrote no fields, do not say it.
+    if (!counts.includes(undefined)) return [bad(what(numbered(sum)))];
+    return [bad(what(sum === 0 ? 'An unknown number of' : `At least ${numbered(sum)}`))];
   };
   return [
     ...told(

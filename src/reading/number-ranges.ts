@@ -1,3 +1,5 @@
+import type { NumberRange } from '../streams/number-range.ts';
+
 /** Beyond so many, numbers that are missing are not told apart any more. */
 const MAX_RANGES = 1000;
 
@@ -6,8 +8,10 @@ export class NumberRanges {
   readonly #ranges: [from: number, to: number][] = [];
   /** There were more holes than are remembered: `missing` tells too many. */
   overflowed = false;
-  /** What the agent said was the last number: when it was first said here, and the highest. */
-  #told: { readonly first: number; readonly last: number } | undefined;
+  /** The highest that the agent said was the last number. */
+  #told: number | undefined;
+  /** What it said before any number was seen here: those up to there may be older than this log. */
+  #toldBefore: number | undefined;
 
   add(number: number): void {
     const at = this.#firstNotBelow(number);
@@ -25,12 +29,17 @@ export class NumberRanges {
 
   /** The agent says that this number was the last so far; 0: there was none. */
   tell(last: number): void {
-    const { first, last: highest } = this.#told ?? { first: last, last };
-    this.#told = { first: Math.min(first, last), last: Math.max(highest, last) };
+    if (this.#ranges.length === 0) this.#toldBefore ??= last;
+    this.#told = Math.max(this.#told ?? 0, last);
   }
 
   get first(): number | undefined {
     return this.#ranges[0]?.[0];
+  }
+
+  /** The highest that was seen; before the first, what the agent said was the last. */
+  get lastKnown(): number | undefined {
+    return this.last ?? this.#told;
   }
 
   get last(): number | undefined {
@@ -38,14 +47,18 @@ export class NumberRanges {
   }
 
   /** The numbers between those that were seen, and those behind them that the agent says it has given. */
-  missing(): { readonly from: number; readonly to: number }[] {
+  missing(): readonly NumberRange[] {
     const between = this.#ranges.slice(1).map(([from], index) => {
       return { from: (this.#ranges[index]?.[1] ?? 0) + 1, to: from - 1 };
     });
     if (this.#told === undefined) return between;
-    // Without a line of its own a log may begin after those that are older than what was told first.
-    const from = Math.max(this.last ?? 0, this.#told.first) + 1;
-    return from > this.#told.last ? between : [...between, { from, to: this.#told.last }];
+    const { first, last } = this;
+    const older = this.#toldBefore;
+    if (first !== undefined && older !== undefined && first > older + 1) {
+      between.unshift({ from: older + 1, to: first - 1 });
+    }
+    const from = Math.max(last ?? 0, older ?? 0) + 1;
+    return from > this.#told ? between : [...between, { from, to: this.#told }];
   }
 
   /** The first range that does not end below `number`. */
