@@ -40,6 +40,9 @@ interface BulkAnswer {
  */
 const SIDECAR = /^(.+?)-((?:envoy-)?[a-z]+-healthcheck-\d+|envoy)$/;
 
+/** Where Garden puts a container's own processes on cgroup v2, inside the container's cgroup. */
+const OWN_CGROUP = 'init';
+
 const MAX_LIST_BYTES = 4 * 1024 * 1024;
 /** MAX_BATCH containers with some 16 KiB each: several times what Garden tells of one. */
 const MAX_INFO_BYTES = 1024 * 1024;
@@ -116,7 +119,7 @@ export class GardenRuntime implements Runtime {
     const [leaf = ''] = path.slice(at + handle.length + 2).split('/', 1);
     const name = leaf.startsWith(`${handle}-`) ? leaf.slice(handle.length + 1) : leaf;
     // Health checks have cgroups beside the app's: whoever makes one inside it may call it so, and rules may trust them.
-    return name === '' || name.includes('-healthcheck') ? undefined : name;
+    return name === '' || name === OWN_CGROUP || name.includes('-healthcheck') ? undefined : name;
   }
 
   start(sink: RuntimeSink): Promise<void> {

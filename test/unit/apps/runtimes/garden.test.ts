@@ -323,6 +323,9 @@ test('a cgroup inside a container’s is of a sidecar, by the handle and a name,
   assert.equal(nested('/garden/h-1/h-1-'), undefined);
   assert.equal(nested('/garden/h-1/'), undefined);
   assert.equal(nested('/garden/h-10/h-10-envoy'), undefined);
+  // On cgroup v2 the container's own processes are in there.
+  assert.equal(nested('/garden/h-1/init'), undefined);
+  assert.equal(nested('/garden/good/h-1/init'), undefined);
   // Rules may trust health checks, whose cgroups are beside the app's.
   assert.equal(nested('/garden/h-1/liveness-healthcheck-0'), undefined);
   assert.equal(nested('/garden/h-1/h-1-envoy-startup-healthcheck-0'), undefined);
