@@ -29,13 +29,11 @@ export interface InsidesOptions {
 /** What is read of containers' own files: the names of their users, and the policies that apps bring. */
 export class Insides {
   readonly policies: PolicyFiles;
-  readonly #apps: Apps;
   readonly #users: ContainerUsers;
   readonly #setupRoots: SetupRoots;
 
   constructor({ apps, pins, clock, programSince }: InsidesOptions) {
     const procReader = new ProcFs();
-    this.#apps = apps;
     this.#users = new ContainerUsers({
       ...{ rootReader: containerRootReader, procReader },
       imageOf: (root) => apps.imageOf(root),
@@ -70,12 +68,11 @@ export class Insides {
     if (event.exec === undefined || process.setup || event.result !== 0) return;
     const { pid, vpid, startBootNs } = process;
     const program = { pid, vpid, startBootNs, sinceBootNs: event.bootNs };
-    this.policies.onProgram(this.#rootOf(event.cgroupId), program);
+    this.policies.onProgram(event.cgroupId, program);
   }
 
-  /** The names of the users of the process's container; sees to it that they are read. */
-  usersOf(cgroupId: number, process: Process): UserNames {
-    const root = this.#rootOf(cgroupId);
+  /** The names of the users of the container with this root cgroup, in which the process is; sees to it that they are read. */
+  usersOf(root: number, process: Process): UserNames {
     // What the runtime does while it sets a container up is not reported, and names nobody.
     if (!process.setup) this.#users.ensure(root, process.pid, process.startBootNs);
     return this.#users.names(root);
@@ -85,10 +82,6 @@ export class Insides {
     this.#setupRoots.stop();
   }
 
-  #rootOf(cgroupId: number): number {
-    const resolution = this.#apps.resolve(cgroupId);
-    return resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
-  }
 }
 
 /** Where policies outlive the agent. */

@@ -200,7 +200,6 @@ export class Stages {
       maxProcesses: this.#parts.options.config.context.maxProcesses,
       isInScope: (pid) => this.apps.isInScope(pid),
       nestedCgroupOf: this.apps.nestedCgroupOf,
-      rootOf: (cgroupId) => this.apps.rootOf(cgroupId),
       onSetup: (process, root) => this.insides.onSetup(root, process),
     });
   }

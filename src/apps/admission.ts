@@ -147,10 +147,10 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
       case 'excluded':
         return;
       case 'pending':
-        this.#wait(event, resolution.rootCgroupId, resolution.sinceMs);
+        this.#wait(event, resolution.sinceMs);
         return;
       case 'unknown':
-        this.#wait(event, event.cgroupId, this.#unknownSinceMs(event.cgroupId));
+        this.#wait(event, this.#unknownSinceMs(event.cgroupId));
         return;
     }
   }
@@ -166,7 +166,7 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
         return;
       case 'pending':
       case 'unknown': {
-        const key = resolution.state === 'pending' ? resolution.rootCgroupId : detection.cgroupId;
+        const key = detection.cgroupId;
         const deadlineMs = this.#nowMs() + this.#detectionWaitMs;
         if (!this.#detections.hold(key, detection, deadlineMs)) this.#noteDrop(key, detection);
         return;
@@ -183,7 +183,8 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
     return { events: this.#events.counters(), detections: this.#detections.counters() };
   }
 
-  #wait(event: E, key: number, sinceMs: number): void {
+  #wait(event: E, sinceMs: number): void {
+    const key = event.cgroupId;
     const nowMs = this.#nowMs();
     const deadlineMs = sinceMs + this.#holdMs;
     if (deadlineMs > nowMs) {

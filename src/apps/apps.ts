@@ -221,12 +221,6 @@ export class Apps {
     return processesOf(this, runtime, key) ?? [];
   }
 
-  /** The root cgroup of the container that the cgroup is in; itself where it is in none. */
-  rootOf(cgroupId: number): number {
-    const resolution = this.resolve(cgroupId);
-    return resolution.state === 'unknown' ? cgroupId : resolution.rootCgroupId;
-  }
-
   /** As `#nestedCgroupOf`; undefined where no runtime makes such cgroups. */
   get nestedCgroupOf(): ((pid: number) => string | undefined) | undefined {
     const isWanted = this.#runtimes.some((runtime) => 'nestedSidecarOf' in runtime);

@@ -302,7 +302,7 @@ export class ContainerRegistry {
       ...cgroup,
       ...{ runtime, key, name, sidecar },
       sinceMs,
-      resolution: { state: 'pending', rootCgroupId: cgroupId, sinceMs },
+      resolution: { state: 'pending', sinceMs },
       verdict: undefined,
       goneAtMs: undefined,
       unwatched: false,
@@ -393,11 +393,10 @@ export class ContainerRegistry {
   #settle(root: Root, verdict: Verdict): void {
     if (root.resolution.state === 'pending') this.#pending--;
     root.verdict = verdict;
-    const rootCgroupId = root.cgroupId;
     root.resolution =
       verdict.state === 'included'
-        ? { state: 'included', rootCgroupId, container: containerOf(root, verdict.container) }
-        : { state: 'excluded', rootCgroupId, reason: verdict.reason };
+        ? { state: 'included', container: containerOf(root, verdict.container) }
+        : { state: 'excluded', reason: verdict.reason };
   }
 
   #tellResolved(root: Root): void {

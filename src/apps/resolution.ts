@@ -3,9 +3,9 @@ import type { ContainerCgroup, RuntimeName } from './runtimes/runtime.ts';
 
 /** What is known of a cgroup's container, now. Objects are immutable and may be kept. */
 export type Resolution =
-  | { readonly state: 'included'; readonly rootCgroupId: number; readonly container: Container }
-  | { readonly state: 'pending'; readonly rootCgroupId: number; readonly sinceMs: number }
-  | { readonly state: 'excluded'; readonly rootCgroupId: number; readonly reason: string }
+  | { readonly state: 'included'; readonly container: Container }
+  | { readonly state: 'pending'; readonly sinceMs: number }
+  | { readonly state: 'excluded'; readonly reason: string }
   | { readonly state: 'unknown' };
 
 /** What a runtime's word means for the scope. */

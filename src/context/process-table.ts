@@ -38,8 +38,6 @@ export interface ProcessTableOptions {
   readonly maxExited: number;
   /** Default: in proportion to `maxProcesses`. */
   readonly imageBounds?: ImageBounds | undefined;
-  /** The root cgroup of the container that a cgroup is in. Default: itself. */
-  readonly rootOf?: ((cgroupId: number) => number) | undefined;
   /** Told of each running process that is forgotten. Must not throw. */
   readonly onEvict?: (node: ProcessNode) => void;
 }
@@ -55,7 +53,6 @@ export interface ProcessTableOptions {
 export class ProcessTable {
   readonly #maxProcesses: number;
   readonly #maxExited: number;
-  readonly #rootOf: (cgroupId: number) => number;
   readonly #newest = new Map<number, ProcessNode>();
   readonly #nodes = new Set<ProcessNode>();
   readonly #retained = new Set<ProcessNode>();
@@ -76,7 +73,6 @@ export class ProcessTable {
         factBytes: Math.max(LEAST_BYTES, maxProcesses * FACT_BYTES_PER_PROCESS),
       },
     );
-    this.#rootOf = options.rootOf ?? ((cgroupId) => cgroupId);
     this.#onEvict = options.onEvict ?? (() => undefined);
   }
 
@@ -270,7 +266,7 @@ export class ProcessTable {
   }
 
   #join(node: ProcessNode): Share {
-    return (node.share = this.#images.join(node.cgroupId === 0 ? 0 : this.#rootOf(node.cgroupId)));
+    return (node.share = this.#images.join(node.cgroupId));
   }
 
   #leave(node: ProcessNode): void {

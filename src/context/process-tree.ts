@@ -43,8 +43,6 @@ export interface ProcessTreeOptions {
   readonly isInScope?: (pid: number) => boolean | undefined;
   /** Path of the process's cgroup, where that is inside its container's. Slow path only. Default: not known. */
   readonly nestedCgroupOf?: ((pid: number) => string | undefined) | undefined;
-  /** The root cgroup of the container that a cgroup is in. Default: itself. */
-  readonly rootOf?: (cgroupId: number) => number;
   /** Told of each process with which a runtime sets up the container of this root cgroup. Must not throw. */
   readonly onSetup?: (process: Process, rootCgroupId: number) => void;
 }
@@ -90,7 +88,7 @@ export class ProcessTree {
 
   constructor(options: ProcessTreeOptions) {
     this.#reader = options.reader;
-    this.#setup = new SetupMarker(options.rootOf, (node) => {
+    this.#setup = new SetupMarker((node) => {
       lookAtAncestors(node);
       options.onSetup?.(node, node.setupRoot);
     });
@@ -101,11 +99,8 @@ export class ProcessTree {
       maxProcesses: Math.max(16, options.maxProcesses ?? 65536),
       maxExited: options.maxExited ?? 16384,
       imageBounds: options.imageBounds,
-      rootOf: options.rootOf,
       onEvict: (node) => {
-        if (!node.inScope) return;
-        const root = node.cgroupId === 0 ? undefined : options.rootOf?.(node.cgroupId);
-        this.recordsLost(this.#latestBootNs, root ?? (node.cgroupId || undefined));
+        if (node.inScope) this.recordsLost(this.#latestBootNs, node.cgroupId || undefined);
       },
     });
   }

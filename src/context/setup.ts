@@ -37,20 +37,12 @@ const PENDING_MAX = 4096;
  */
 export class SetupMarker {
   readonly #moved = new Map<number, bigint>();
-  readonly #rootOf: (cgroupId: number) => number;
   readonly #onMarked: (node: ProcessNode) => void;
   readonly #losses = new Map<number, Loss>();
   #lossOfAll: Loss = { bootNs: -1n, epoch: 0 };
 
-  /**
-   * `rootOf` gives the container's root cgroup, or the id itself when no container is known; `onMarked` is told of each
-   * process that gets the mark.
-   */
-  constructor(
-    rootOf: (cgroupId: number) => number = (cgroupId) => cgroupId,
-    onMarked: (node: ProcessNode) => void = () => undefined,
-  ) {
-    this.#rootOf = rootOf;
+  /** `onMarked` is told of each process that gets the mark. */
+  constructor(onMarked: (node: ProcessNode) => void) {
     this.#onMarked = onMarked;
   }
 
@@ -91,7 +83,7 @@ export class SetupMarker {
       if (node.parent.setup) this.#inherit(node.parent, node);
       return;
     }
-    const root = this.#rootOf(event.cgroupId);
+    const root = event.cgroupId;
     if (this.#lostSince(root, event.startBootNs)) return;
     if (moved !== undefined && moved >= event.startBootNs && moved <= event.bootNs) {
       this.#enter(node, root, event.comm, moved);
@@ -120,7 +112,7 @@ export class SetupMarker {
 
   onFork(parent: ProcessNode, child: ProcessNode, event: KernelEvent): void {
     if (event.clone?.parentInScope === false) {
-      const root = this.#rootOf(event.cgroupId);
+      const root = event.cgroupId;
       if (!this.#lostSince(root, event.clone.childStartBootNs))
         this.#enter(child, root, event.comm, event.bootNs);
     } else if (parent.setup) this.#inherit(parent, child);

@@ -115,7 +115,8 @@ class Passing implements Occurrence {
 
 /**
  * From an event and its process to a detection with its container: evaluates at once when the container is known,
- * after the wait when it is pending, never when it is excluded. Synchronous; allocates only to hold or to detect.
+ * after the wait when it is pending, never when it is excluded. Synchronous; allocates one small object for each event that is
+ * evaluated, and to hold or to detect.
  */
 export class Evaluation {
   /** What the operator's rules cost, over all reloads. */

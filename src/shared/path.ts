@@ -17,6 +17,17 @@ const PROC_ROOT = /^\/proc\/(?:(?:self|\d+)(?:\/task\/\d+)?|thread-self)\/root$/
 const UNCLEAR =
   /^\/(?:proc\/(?:net|thread-self|(?:self|\d+)(?:\/task\/\d+)?\/(?:cwd|fd\/[^/]+))|dev\/(?:fd|stdin|stdout|stderr))$/;
 
+/** The last part of such a link, but for those below `fd`. */
+const UNCLEAR_NAMES: ReadonlySet<string> = new Set([
+  'net',
+  'thread-self',
+  'cwd',
+  'fd',
+  'stdin',
+  'stdout',
+  'stderr',
+]);
+
 /** The most that either has: `/proc/7/task/8/fd/9`. */
 const DETOUR_PARTS = 6;
 
@@ -26,7 +37,7 @@ const DETOUR_PARTS = 6;
  * that rules can tell such a path by its beginning.
  */
 export function withoutProcRoot(path: string): string {
-  if (!/proc|dev/.test(path)) return normalizePath(path);
+  if (!/\/(?:proc|dev)(?:\/|$)/.test(path)) return normalizePath(path);
   const parts: string[] = [];
   let unclear = false;
   for (const part of path.split('/')) {
@@ -34,13 +45,13 @@ export function withoutProcRoot(path: string): string {
     if (part === '..' && !unclear) parts.pop();
     else parts.push(part);
     if (parts.length > DETOUR_PARTS || (parts[0] !== 'proc' && parts[0] !== 'dev')) continue;
-    const plain = `/${parts.join('/')}`;
-    // What follows begins anew at the root, so that `..` there is no way into /proc.
-    if (PROC_ROOT.test(plain)) {
+    if (part === 'root') {
+      // What follows begins anew at the root, so that `..` there is no way into /proc.
+      if (!PROC_ROOT.test(`/${parts.join('/')}`)) continue;
       parts.length = 0;
       unclear = false;
-    } else {
-      unclear ||= UNCLEAR.test(plain);
+    } else if (!unclear && (UNCLEAR_NAMES.has(part) || parts.at(-2) === 'fd')) {
+      unclear = UNCLEAR.test(`/${parts.join('/')}`);
     }
   }
   return `/${parts.join('/')}`;

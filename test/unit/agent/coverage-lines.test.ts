@@ -10,7 +10,7 @@ function covered(more: Partial<Covered> = {}): Covered {
   return {
     cgroupId: 7,
     path: '/apps/one',
-    resolution: { state: 'included', rootCgroupId: 7, container },
+    resolution: { state: 'included', container },
     sinceMs: 0,
     goneAtMs: undefined,
     emitted: 10,
@@ -104,7 +104,7 @@ test('an id that comes again for another app, or whose app is not certain any mo
       guid === undefined
         ? { ...containerOf(id), app: undefined, doubt: 'Two apps are named.' }
         : containerOf(id, { guid, instance: '0' });
-    return covered({ resolution: { state: 'included', rootCgroupId: 7, container: owned } });
+    return covered({ resolution: { state: 'included', container: owned } });
   };
   coverage.onTick([of('app-1')], 60_000);
   coverage.onTick([of('app-2')], 61_000);

@@ -79,11 +79,11 @@ test('the kernel reports more before the swap, and less after it; what it has re
   writeFileSync(file, WRITES);
   await rules.reload();
   assert.deepEqual(done.splice(0), [
-    'io_uring,sys_connect,sys_open',
+    'io_uring,sys_connect,sys_open,tcp_connect',
     { opens: { read: true, write: true, failed: false }, messages: NO_MESSAGES, env: false },
     'drain',
     'swap 1',
-    'io_uring,sys_connect,sys_open',
+    'io_uring,sys_connect,sys_open,tcp_connect',
     WRITES_MASK,
   ]);
   writeFileSync(file, READS);
@@ -200,7 +200,7 @@ test('a widened plan reports what either reports', () => {
   const writes = kernelPlanFor(ruleSetOf(WRITES));
   for (const plan of [widened(reads, writes), widened(writes, reads)]) {
     assert.deepEqual(plan, {
-      hooks: ['io_uring', 'sys_connect', 'sys_open'],
+      hooks: ['io_uring', 'sys_connect', 'sys_open', 'tcp_connect'],
       masks: {
         opens: { read: true, write: true, failed: false },
         messages: NO_MESSAGES,
@@ -230,12 +230,12 @@ test('what apps’ own rules need is reported as well, through reloads, until no
   const both = { read: true, write: true, failed: false };
   rules.setAppRules([own]);
   assert.deepEqual(done.splice(0), [
-    'io_uring,sys_connect,sys_open',
+    'io_uring,sys_connect,sys_open,tcp_connect',
     { ...READS_MASK, opens: both },
   ]);
   await rules.reload();
   assert.deepEqual(done.splice(0).slice(-2), [
-    'io_uring,sys_connect,sys_open',
+    'io_uring,sys_connect,sys_open,tcp_connect',
     { ...READS_MASK, opens: both },
   ]);
   rules.setAppRules([]);

@@ -35,7 +35,7 @@ const cgroup = (
   container: Partial<Container> = {},
 ): FoundCgroup => ({
   cgroupId: 7,
-  resolution: { state: 'included', rootCgroupId: 7, container: containerOf(container) },
+  resolution: { state: 'included', container: containerOf(container) },
   sinceMs: 5_000,
   goneAtMs: undefined,
   ...more,

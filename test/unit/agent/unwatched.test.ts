@@ -9,7 +9,7 @@ function entry(unwatched: boolean): RegistryEntry {
   const container = containerOf();
   return {
     ...{ cgroupId: 7, path: '/docker/x', handle: 'x', runtime: 'docker', unwatched },
-    resolution: { state: 'included', rootCgroupId: 7, container },
+    resolution: { state: 'included', container },
     verdict: undefined,
     ...{ sinceMs: 0, goneAtMs: undefined, emitted: 0, dropped: 0, prefiltered: 0 },
   };

@@ -201,19 +201,15 @@ test('a process of before the agent that is moved within its container stays vis
 });
 
 test('what one container loses does not touch the set-up of another', () => {
-  // A cgroup nested in the container 7 is that container.
-  const tree = new ProcessTree({
-    reader: new ProcFs('/nonexistent'),
-    rootOf: (cgroupId) => (cgroupId === 71 ? 7 : cgroupId),
-  });
+  const tree = newTree();
   startContainer(tree);
   tree.recordsLost(at(10), 8);
   assert.equal(tree.onEvent(kernelEvent(S2, at(11))).setup, true);
   tree.recordsLost(at(12), 7);
   assert.equal(tree.onEvent(kernelEvent(S2, at(13))).setup, false);
-  tree.onCgroupChange(attach(80, at(14), { cgroupId: 71 }));
+  tree.onCgroupChange(attach(80, at(14), { cgroupId: 71, rootCgroupId: 7 }));
   const old = { pid: 80, start: at(11), comm: 'x', ...fromRunc };
-  assert.equal(tree.onEvent({ ...kernelEvent(old, at(15)), cgroupId: 71 }).setup, false);
+  assert.equal(tree.onEvent({ ...kernelEvent(old, at(15)), cgroupId: 7 }).setup, false);
   tree.onCgroupChange(attach(81, at(16), { cgroupId: 9 }));
   const elsewhere = { pid: 81, start: at(11), comm: 'runc', ...fromRunc };
   assert.equal(tree.onEvent({ ...kernelEvent(elsewhere, at(17)), cgroupId: 9 }).setup, true);
@@ -248,16 +244,12 @@ test('a process pushed out of a full tree does not come back as set-up', () => {
 });
 
 test('a container that fills the tree pushes out its own processes, and no neighbour’s set-up', () => {
-  const tree = new ProcessTree({
-    reader: new ProcFs('/nonexistent'),
-    maxProcesses: 32,
-    rootOf: (cgroupId) => (cgroupId === 81 ? 8 : cgroupId),
-  });
+  const tree = newTree({ maxProcesses: 32 });
   const idle = { pid: 100, start: at(-20), comm: 'idle', ppid: 50, parentStart: at(-500) };
   tree.onEvent(execEvent(idle, at(-20), { argv: ['idle'] }));
   startContainer(tree);
   const storm = { pid: 200, start: at(7), comm: 'storm' };
-  const inStorm = <T extends object>(event: T): T => ({ ...event, cgroupId: 81 });
+  const inStorm = <T extends object>(event: T): T => ({ ...event, cgroupId: 8 });
   tree.onEvent(inStorm(execEvent(storm, at(7), { argv: ['storm'] })));
   for (let i = 1; i < 100; i++) {
     const child = { pid: 200 + i, start: at(i + 7) };
