@@ -22,6 +22,8 @@ export interface AppendFileOptions {
   readonly logger: Logger;
   /** Someone else (the app) writes to the file too: look before every line whether its last line is ended. */
   readonly shared: boolean;
+  /** Monotonic ms; default performance.now. */
+  readonly nowMs?: () => number;
 }
 
 interface QueuedLine {
@@ -42,6 +44,7 @@ interface QueuedLine {
 export class AppendFile {
   readonly path: string;
   readonly #options: AppendFileOptions;
+  readonly #nowMs: () => number;
   readonly #queue: QueuedLine[] = [];
   #queuedBytes = 0;
   #draining: Promise<void> | undefined;
@@ -60,6 +63,7 @@ export class AppendFile {
   constructor(path: string, options: AppendFileOptions) {
     this.path = path;
     this.#options = options;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
   }
 
   /** Nothing is queued or under way. */
@@ -94,7 +98,7 @@ export class AppendFile {
     }
     this.#queuedBytes += bytes.length;
     return new Promise((done) => {
-      this.#queue.push({ bytes, deadlineMs: performance.now() + PATIENCE_MS, done });
+      this.#queue.push({ bytes, deadlineMs: this.#nowMs() + PATIENCE_MS, done });
       this.#draining ??= this.#drain();
     });
   }
@@ -127,13 +131,23 @@ export class AppendFile {
         await this.#closeHandle();
         // Somebody may have made the folder anew; but a folder that belongs to an app is trusted once.
         if (!this.#options.shared) await this.#letGoOfFolder();
-        const [line] = this.#queue;
-        if (line === undefined) continue;
-        if (this.#closed || performance.now() >= line.deadlineMs) this.#settle(line, false);
-        else await delay(RETRY_MS);
+        this.#giveUp(lines);
+        if (this.#queue.length > 0 && !this.#closed) await delay(RETRY_MS);
       }
     }
     this.#draining = undefined;
+  }
+
+  /** Those whose time is up, all at once: writing what waits again for each would cost the more the more waits. At the end all that were tried. */
+  #giveUp(tried: readonly QueuedLine[]): void {
+    const last = this.#closed ? tried.at(-1) : undefined;
+    const nowMs = this.#nowMs();
+    let goesOn = last !== undefined;
+    for (let line = this.#queue[0]; line !== undefined; line = this.#queue[0]) {
+      if (!goesOn && nowMs < line.deadlineMs) return;
+      this.#settle(line, false);
+      goesOn &&= line !== last;
+    }
   }
 
   /** What is written next, at once: of a file that is shared a line, since somebody may have written in between. */
@@ -230,7 +244,7 @@ export class AppendFile {
   }
 
   #warn(error: unknown): void {
-    const nowMs = performance.now();
+    const nowMs = this.#nowMs();
     if (nowMs - this.#warnedAtMs < WARN_EVERY_MS) return;
     this.#warnedAtMs = nowMs;
     this.#options.logger.warn(

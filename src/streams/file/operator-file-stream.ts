@@ -26,7 +26,7 @@ export class OperatorFileStream implements LogStream {
   }
 
   /**
-   * As much as the file's queue holds. What is in there is written with one call, whose end comes in a later turn of the event
+   * As much as half of the file's queue holds. What is in there is written with one call, whose end comes in a later turn of the event
    * loop; a turn can bring some 2,000 detections.
    */
   get maxUnderWay(): number {

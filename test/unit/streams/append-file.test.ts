@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { SILENT_LOGGER, type Logger } from '../../../src/shared/logger.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
 import { AppFileStream } from '../../../src/streams/file/app-file-stream.ts';
@@ -180,6 +180,33 @@ test('a file that cannot be written is one sentence a minute, and a line waits f
     logger.sentences[0]!,
     /^Detections cannot be written to .*: the folder .* does not exist/,
   );
+});
+
+test('lines that have waited too long are given up together, however many they are', async (context) => {
+  const folder = scratch(context);
+  let ms = 0;
+  const logger = collectingLogger();
+  const path = join(folder, 'later', 'log');
+  const file = new AppendFile(path, { logger, shared: false, nowMs: () => ms });
+  let givenUp = 0;
+  const waiting = Array.from({ length: 1000 }, async () => {
+    if (!(await file.append('old'))) givenUp++;
+  });
+  while (logger.sentences.length === 0) await delay(5);
+  ms = 4999;
+  const late = file.append('new');
+  ms = 5000;
+  await waiting[0];
+  await turn();
+  assert.equal(givenUp, 1000);
+  mkdirSync(join(folder, 'later'));
+  assert.equal(await late, true);
+  // At the end, what was tried is tried no more.
+  rmSync(join(folder, 'later'), { recursive: true });
+  const last = [file.append('one'), file.append('two')];
+  await file.close();
+  assert.deepEqual(await Promise.all(last), [false, false]);
+  assert.deepEqual(file.counters(), { delivered: 1, failed: 1002, dropped: 0 });
 });
 
 test('the app stream writes to the app’s file, the operator stream to its own', async (context) => {
