@@ -81,7 +81,6 @@ export class Insides {
   stop(): void {
     this.#setupRoots.stop();
   }
-
 }
 
 /** Where policies outlive the agent. */

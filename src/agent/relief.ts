@@ -5,7 +5,7 @@ import { Tidying } from './tidying.ts';
 import type { LiveRules } from './live-rules.ts';
 import type { Container } from '../apps/identity.ts';
 import type { AgentConfig } from '../config/config.ts';
-import { cgroupMemoryLimit, LEAST_LIMIT_BYTES, OwnUsage } from '../metrics/own-usage.ts';
+import { cgroupMemoryLimit, leastMemory, OwnUsage } from '../metrics/own-usage.ts';
 import type { Logger } from '../shared/logger.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { FanOut } from '../streams/fan-out.ts';
@@ -37,7 +37,7 @@ export class Relief {
     this.#options = options;
     const { cpuPercent, memoryBytes, restoreAfterMs } = options.config.ceilings;
     const limit = cgroupMemoryLimit();
-    warnOfLimit(limit, options.logger);
+    warnOfLimit(limit, leastMemory(options.config.probe), options.logger);
     const least = Math.min(memoryBytes ?? Infinity, (limit ?? Infinity) * CGROUP_SHARE);
     this.#ceilings = new Ceilings({
       cpuPercent,
@@ -127,9 +127,9 @@ function collectAndCompact(): void {
   setFlagsFromString('--no-compact-on-every-full-gc');
 }
 
-function warnOfLimit(limit: number | undefined, logger: Logger): void {
-  if (limit === undefined || limit >= LEAST_LIMIT_BYTES) return;
-  const [has, least] = [limit, LEAST_LIMIT_BYTES].map((bytes) => Math.floor(bytes / 1024 ** 2));
+function warnOfLimit(limit: number | undefined, leastBytes: number, logger: Logger): void {
+  if (limit === undefined || limit >= leastBytes) return;
+  const [has, least] = [limit, leastBytes].map((bytes) => Math.floor(bytes / 1024 ** 2));
   logger.warn(
     { limitMib: has },
     `the agent's cgroup has a memory limit of ${has} MiB: a storm of processes in one container can end the agent. Set at least ${least} MiB (MemoryMax of the unit, the container's limit).`,

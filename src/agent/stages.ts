@@ -57,8 +57,8 @@ export interface OpenedParts {
 }
 
 /**
- * All stages from the ring to the streams, and what looks after them, connected. They come in the order in which an event meets
- * them. Where one needs a later one (the apps need the probe's map, the probe the apps' patterns) it asks when that is used,
+ * All stages from the ring to the streams, and what looks after them, connected, in the order in which they are
+ * built. Where one needs a later one (the apps need the probe's map, the probe the apps' patterns) it asks when that is used,
  * which is never before all are built. Throws UserError when the kernel refuses the probe.
  */
 export class Stages {

@@ -15,7 +15,7 @@ import { dirname } from 'node:path';
 import { detectHierarchy } from '../apps/cgroup-hierarchy.ts';
 import { CgroupRuntime } from '../apps/runtimes/cgroup.ts';
 import type { AgentConfig } from '../config/config.ts';
-import { LEAST_LIMIT_BYTES } from '../metrics/own-usage.ts';
+import { leastMemory } from '../metrics/own-usage.ts';
 import { checkAppendOutput, loadOptions } from '../rules/configured-rules.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import { loadRules, readRuleFile } from '../rules/loader/load.ts';
@@ -311,7 +311,7 @@ export function checkRules(config: AgentConfig): Verdict {
 /** `meminfo` is the content of /proc/meminfo. */
 export function checkMemory(config: AgentConfig, meminfo = readText('/proc/meminfo')): Verdict {
   const available = Number(/^MemAvailable:\s*(\d+) kB/m.exec(meminfo)?.[1] ?? 0) * 1024;
-  const needed = LEAST_LIMIT_BYTES + config.probe.execRingBytes + config.probe.bulkRingBytes;
+  const needed = leastMemory(config.probe);
   const says = `${mebibytes(available)} of memory are available; the agent may use ${mebibytes(needed)}.`;
   if (available >= needed) return ok(says);
   return warn(

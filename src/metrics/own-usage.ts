@@ -28,7 +28,12 @@ export class OwnUsage {
 }
 
 /** Under a lower limit a storm of processes in one container has ended the agent; it took up to 245 MiB in one. */
-export const LEAST_LIMIT_BYTES = 256 * 1024 ** 2;
+const LEAST_BYTES = 256 * 1024 ** 2;
+
+/** The least memory that the agent is to have, in bytes: its rings count in its cgroup too. */
+export function leastMemory(rings: { execRingBytes: number; bulkRingBytes: number }): number {
+  return LEAST_BYTES + rings.execRingBytes + rings.bulkRingBytes;
+}
 
 /**
  * The memory at which the kernel slows down or ends what is in the agent's cgroup, or in one above it: the least of

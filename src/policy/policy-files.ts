@@ -167,10 +167,7 @@ export class PolicyFiles implements AppFiles {
     if (pin !== undefined) this.#answer(name, textOfPin(pin, file));
     else if (file === undefined) this.#answer(name, 'none');
     else {
-      this.#addLook(name, {
-        ...{ file, early: undefined, readBootNs: bootNs() },
-        ...{ startedNs: undefined, incarnation: undefined, looks: 0 },
-      });
+      this.#addLook(name, { file, readBootNs: bootNs() });
       return;
     }
     this.#options.onAnswered(owner.runtime, owner.key);
@@ -204,16 +201,7 @@ export class PolicyFiles implements AppFiles {
       // A runtime too changes what is above the file while it sets the container up: places for mounts, in /etc say.
       const startedBootNs = typeof since === 'bigint' ? since : BigInt(first.startTicks) * TICK_NS;
       const startedNs = startedBootNs + unixMinusBootNs();
-      this.#addLook(name, {
-        ...{
-          file,
-          early: false,
-          readBootNs: bootNs(),
-          startedNs,
-          incarnation: undefined,
-          looks: 0,
-        },
-      });
+      this.#addLook(name, { file, readBootNs: bootNs(), early: false, startedNs });
     }
     return 'answered';
   }
@@ -328,17 +316,7 @@ export class PolicyFiles implements AppFiles {
       const { changedNs = 0n } = file;
       const isFresh = changedNs > nowBootNs + unixMinusBootNs() - SETTLED_NS;
       if (isFresh && !hasBegun) return 'empty';
-      const look: Look = {
-        ...{
-          file,
-          early: undefined,
-          readBootNs: nowBootNs,
-          startedNs: undefined,
-          incarnation,
-          looks: 0,
-        },
-      };
-      this.#addLook(name, look);
+      const look = this.#addLook(name, { file, readBootNs: nowBootNs, incarnation });
       if (!hasBegun) return 'empty';
       this.#settleTimes(name, look);
     }
@@ -366,9 +344,17 @@ export class PolicyFiles implements AppFiles {
     dropOldest(this.#firstPrograms);
   }
 
-  #addLook(name: string, look: Look): void {
+  #addLook(name: string, found: Pick<Look, 'file' | 'readBootNs'> & Partial<Look>): Look {
+    const look = {
+      early: undefined,
+      startedNs: undefined,
+      incarnation: undefined,
+      looks: 0,
+      ...found,
+    };
     this.#looks.set(name, look);
     dropOldest(this.#looks);
+    return look;
   }
 
   #drop(name: string): void {

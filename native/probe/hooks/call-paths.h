@@ -64,6 +64,17 @@ __noinline int call__find_detour(struct call_state *c, __u32 which)
 	return 0;
 }
 
+/* String `which`, of `len` bytes, has been put at `off`, which was c->off. */
+static __always_inline void call__end_text(struct call_state *c, struct scratch *s, __u32 which, __u32 off, __u32 len)
+{
+	if (len == 0 || s->b[off & (SCRATCH_BYTES / 2 - 1)] != '/')
+		c->relative |= 1 << which;
+	else
+		call__find_detour(c, which);
+	(&((struct rec_call *)s->b)->raw1_len)[which] = len;
+	c->off = off + len;
+}
+
 /* Copies string `which` of the call (0 to 2). */
 __noinline int call__store_text(struct call_state *c, __u32 which)
 {
@@ -91,12 +102,7 @@ __noinline int call__store_text(struct call_state *c, __u32 which)
 	if (n == PATH_MAX && c->ret == -ENAMETOOLONG) /* 4095 bytes fill the buffer too, and are whole */
 		r->flags |= RAW_TRUNCATED;
 	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
-	if (len == 0 || s->b[off & (SCRATCH_BYTES / 2 - 1)] != '/')
-		c->relative |= 1 << which;
-	else
-		call__find_detour(c, which);
-	(&r->raw1_len)[which] = len;
-	c->off = off + len;
+	call__end_text(c, s, which, off, len);
 	return 0;
 }
 

@@ -8,19 +8,13 @@ __noinline __u64 uring__store_name(struct call_state *c, __u32 which, __u64 file
 	struct scratch *s = ring__get_scratch();
 	if (!c || !s || which > 2 || !filename)
 		return 0;
-	struct rec_call *r = (void *)s->b;
 	__u32 off = c->off;
 	barrier_var(off);
 	if (!CALL_ROOM(off, PATH_MAX))
 		return 0;
 	long n = bpf_probe_read_kernel_str(s->b + off, PATH_MAX, LOAD(filename, struct filename, name));
 	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
-	if (len == 0 || s->b[off & (SCRATCH_BYTES / 2 - 1)] != '/')
-		c->relative |= 1 << which;
-	else
-		call__find_detour(c, which);
-	(&r->raw1_len)[which] = len;
-	c->off = off + len;
+	call__end_text(c, s, which, off, len);
 	return (__u64)BPF_CORE_READ((struct filename *)filename, uptr);
 }
 
