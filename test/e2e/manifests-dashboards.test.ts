@@ -8,18 +8,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { parse } from 'yaml';
 import { Authority } from '../support/certificates.ts';
+import { ALERTS, alerts, queries, recording, RECORDING } from '../support/dashboards.ts';
 import { E2eAgent, until } from '../support/e2e-agent.ts';
 import { GardenCell } from '../support/garden-cell.ts';
 import { propertiesOf } from '../support/garden-server.ts';
-import { readLogql } from '../support/logql.ts';
 import { readPromql } from '../support/promql.ts';
-import { runCommand } from '../support/run-command.ts';
 
-const FOLDER = join(import.meta.dirname, '../../manifests/dashboards');
-const ALERTS = join(FOLDER, 'alerts.yaml');
-const RECORDING = join(FOLDER, 'recording.yaml');
 /** Labels that Prometheus itself gives a target. */
 const OF_PROMETHEUS = ['instance', 'job'];
 /** What the platforms' exporters have, by their documentation (README.md names it). */
@@ -37,154 +32,11 @@ const OF_PLATFORMS: Readonly<Record<string, readonly string[]>> = {
   kube_pod_status_ready: ['namespace', 'pod', 'condition'],
 };
 
-interface Panel {
-  readonly id: number;
-  readonly type: string;
-  readonly title: string;
-  readonly datasource?: { readonly type: string; readonly uid: string };
-  readonly gridPos: Readonly<Record<'x' | 'y' | 'w' | 'h', number>>;
-  readonly targets?: readonly {
-    readonly refId: string;
-    readonly datasource: { readonly type: string; readonly uid: string };
-    readonly expr: string;
-    readonly legendFormat: string;
-  }[];
-}
-interface Rule {
-  readonly alert?: string;
-  readonly record?: string;
-  readonly expr: string;
-}
-interface Dashboard {
-  readonly uid: string;
-  readonly title: string;
-  readonly schemaVersion: number;
-  readonly panels: readonly Panel[];
-  readonly templating: { readonly list: readonly { readonly name: string }[] };
-  readonly annotations: { readonly list: readonly { readonly expr: string }[] };
-}
 /** What Prometheus answers: a series and its value. */
 interface Series {
   readonly metric: Readonly<Record<string, string>>;
   readonly value: readonly [number, string];
 }
-const read = (name: string): Dashboard =>
-  JSON.parse(readFileSync(join(FOLDER, name), 'utf8')) as Dashboard;
-const agents = read('varvel.json');
-const detections = read('detections.json');
-const rulesOf = (file: string): Rule[] =>
-  (parse(readFileSync(file, 'utf8')) as { groups: { rules: Rule[] }[] }).groups.flatMap(
-    ({ rules }) => rules,
-  );
-const alerts = rulesOf(ALERTS);
-const recording = rulesOf(RECORDING);
-
-/** As Grafana fills them in, for an interval of the test's. */
-const filled = (expr: string): string =>
-  expr
-    .replaceAll('$__rate_interval', '10s')
-    .replaceAll('$__range', '1h')
-    .replaceAll('$instance', '.*');
-
-const targets = [agents, detections].flatMap(({ panels }) =>
-  panels.flatMap(({ title, targets = [] }) =>
-    targets.map(({ expr, legendFormat, datasource }) => ({
-      ...{ what: title, expr: filled(expr), legendFormat },
-      isLoki: datasource.type === 'loki',
-    })),
-  ),
-);
-const logQueries = targets.filter(({ isLoki }) => isLoki);
-const queries = [
-  ...targets.filter(({ isLoki }) => !isLoki),
-  ...agents.annotations.list.map(({ expr }) => ({
-    what: 'annotation',
-    expr: filled(expr),
-    legendFormat: '',
-  })),
-  ...[...alerts, ...recording].map(({ alert, record, expr }) => ({
-    what: alert ?? record ?? '',
-    expr,
-    legendFormat: '',
-  })),
-];
-
-for (const [dashboard, uid, types] of [
-  [agents, 'varvel', ['row', 'stat', 'timeseries']],
-  [detections, 'varvel-detections', ['row', 'stat', 'timeseries', 'bargauge', 'table', 'logs']],
-] as const)
-  describe(`the dashboard ${uid}`, () => {
-    test('its panels have ids and places of their own', () => {
-      assert.equal(dashboard.uid, uid);
-      assert.ok(dashboard.schemaVersion >= 36);
-      const ids = dashboard.panels.map(({ id }) => id);
-      assert.equal(new Set(ids).size, ids.length);
-      const taken = new Map<string, string>();
-      for (const {
-        title,
-        gridPos: { x, y, w, h },
-      } of dashboard.panels) {
-        assert.ok(x >= 0 && w > 0 && h > 0 && x + w <= 24, title);
-        for (let dx = 0; dx < w; dx++)
-          for (let dy = 0; dy < h; dy++) {
-            const cell = `${x + dx},${y + dy}`;
-            assert.equal(taken.get(cell), undefined, `${title} is over ${taken.get(cell)}`);
-            taken.set(cell, title);
-          }
-      }
-    });
-
-    test('what its panels need is there', () => {
-      const variables = dashboard.templating.list.map(({ name }) => name);
-      const sources = [
-        { type: 'prometheus', uid: '${datasource}' },
-        { type: 'loki', uid: '${logs}' },
-      ].filter((source) => variables.includes(source.uid.slice(2, -1)));
-      for (const { type, title, datasource, targets: own } of dashboard.panels) {
-        assert.ok((types as readonly string[]).includes(type), title);
-        if (type === 'row') continue;
-        const source = sources.find((one) => one.type === datasource?.type);
-        assert.ok(source !== undefined, title);
-        assert.deepEqual(datasource, source, title);
-        assert.ok(own !== undefined && own.length > 0, title);
-        const refs = own.map(({ refId }) => refId);
-        assert.equal(new Set(refs).size, refs.length, title);
-        for (const target of own) {
-          assert.deepEqual(target.datasource, source, title);
-          for (const [, name] of target.expr.matchAll(/\$(\w+)/g))
-            assert.ok(
-              ['__rate_interval', '__range', ...variables].includes(name!),
-              `${title}: $${name}`,
-            );
-          if (variables.includes('instance'))
-            assert.ok(target.expr.includes('$instance'), `${title} is of the chosen hosts`);
-        }
-      }
-    });
-  });
-
-test('what it asks Loki is LogQL over the labels, and selects what `varvel alerts loki` pages for', async () => {
-  const { code, out } = await runCommand('alerts', 'loki');
-  assert.equal(code, 0);
-  const paged = new Set(
-    (parse(out) as { groups: { rules: Rule[] }[] }).groups
-      .flatMap(({ rules }) => rules)
-      .filter(({ alert }) => alert === 'VarvelDetection' || alert === 'VarvelLoss')
-      .flatMap(({ expr }) => readLogql(expr).selectors),
-  );
-  assert.equal(paged.size, 2);
-  assert.ok(logQueries.length > 0);
-  for (const { what, expr, legendFormat } of logQueries) {
-    const { selectors, groupings } = readLogql(expr);
-    assert.equal(selectors.length, 1, what);
-    for (const selector of selectors) assert.ok(paged.has(selector), `${what}: ${selector}`);
-    for (const label of groupings) assert.ok(out.includes(`target_label  = "${label}"`), what);
-    for (const [, label] of legendFormat.matchAll(/\{\{(\w+)\}\}/g))
-      assert.ok(groupings.includes(label!), `${what}: ${label}`);
-  }
-  assert.throws(() => readLogql('topk(10, sum by (app) (count_over_time({a="b"}[1h]))'));
-});
-
 describe('their queries, the alerts and the recording rules', () => {
   let folder: string;
   let agent: E2eAgent;
