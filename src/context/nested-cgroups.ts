@@ -1,4 +1,5 @@
 import type { CgroupChange } from '../probe/scope.ts';
+import { RecentMap } from '../shared/recent-map.ts';
 
 /** Moves of processes that have not been heard of yet; the oldest goes. */
 const PENDING_MAX = 4096;
@@ -8,17 +9,11 @@ const PENDING_MAX = 4096;
  * a fork takes its parent's along. Paths are the kernel's: whoever may make cgroups in a container can choose their names.
  */
 export class NestedCgroups {
-  readonly #moved = new Map<number, CgroupChange>();
+  readonly #moved = new RecentMap<number, CgroupChange>(PENDING_MAX);
 
   /** Remembers a move of a process that has not been heard of. */
   remember(change: CgroupChange): void {
-    this.#moved.delete(change.pid);
     this.#moved.set(change.pid, change);
-    if (this.#moved.size <= PENDING_MAX) return;
-    for (const oldest of this.#moved.keys()) {
-      this.#moved.delete(oldest);
-      return;
-    }
   }
 
   /** The last move of the process, which is forgotten by that; undefined when none was told. */

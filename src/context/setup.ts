@@ -1,4 +1,5 @@
 import type { ExecDetails, KernelEvent } from '../events/event.ts';
+import { RecentMap } from '../shared/recent-map.ts';
 import type { ProcessNode } from './process-node.ts';
 
 /** Set-up is over after this long, whatever happens: a runtime needs milliseconds, on a stalled host seconds. */
@@ -36,7 +37,7 @@ const PENDING_MAX = 4096;
  * entrant, in the container's pid namespace, also when it is `/proc/self/exe` (CVE-2019-5736).
  */
 export class SetupMarker {
-  readonly #moved = new Map<number, bigint>();
+  readonly #moved = new RecentMap<number, bigint>(PENDING_MAX);
   readonly #onMarked: (node: ProcessNode) => void;
   readonly #losses = new Map<number, Loss>();
   #lossOfAll: Loss = { bootNs: -1n, epoch: 0 };
@@ -47,12 +48,7 @@ export class SetupMarker {
   }
 
   onAttach(pid: number, bootNs: bigint): void {
-    this.#moved.delete(pid);
     this.#moved.set(pid, bootNs);
-    if (this.#moved.size > PENDING_MAX) {
-      const [oldest] = this.#moved.keys();
-      if (oldest !== undefined) this.#moved.delete(oldest);
-    }
   }
 
   /** Records of this container were lost up to `bootNs`; without a container, perhaps of every one. */
@@ -69,7 +65,7 @@ export class SetupMarker {
   }
 
   onTick(nowBootNs: bigint): void {
-    for (const [pid, bootNs] of this.#moved) {
+    for (const [pid, bootNs] of this.#moved.entries()) {
       if (nowBootNs - bootNs < SETUP_MAX_NS) return;
       this.#moved.delete(pid);
     }
