@@ -3,6 +3,7 @@ import tseslint from 'typescript-eslint';
 // Data flows one way, from the kernel to the log: a stage may import the stages before it, never one after it.
 const ORDER = [
   'shared',
+  'host',
   'config',
   'probe',
   'events',
@@ -21,6 +22,7 @@ const ORDER = [
 // Each third-party package has its room, and no other file of src may import it. Rooms do not overlap.
 const ROOMS = {
   'src/probe/live.ts': ['ebpf-loader-napi'],
+  'src/host/**': ['ebpf-loader-napi'],
   'src/config/**': ['yaml', 'zod'],
   'src/apps/runtimes/**': ['dockerode', 'p-queue', '@grpc/grpc-js', '@grpc/proto-loader'],
   'src/rules/compile/**': ['re2js'],

@@ -12,7 +12,7 @@ import { Stages, type StageParts } from './stages.ts';
 import { AgentState } from './state.ts';
 import { FirstDetections } from './succession.ts';
 import { scanProcesses } from '../context/scan.ts';
-import { bootNs } from '../probe/live.ts';
+import { bootNs } from '../host/boot-clock.ts';
 import { ReleaseStack } from '../shared/release-stack.ts';
 import { StateTroubles } from '../shared/state-troubles.ts';
 import { UserError } from '../shared/user-error.ts';

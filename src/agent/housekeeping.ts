@@ -1,5 +1,5 @@
 import type { Stages } from './stages.ts';
-import { bootNs } from '../probe/live.ts';
+import { bootNs } from '../host/boot-clock.ts';
 
 const TICK_MS = 1000;
 

@@ -7,13 +7,13 @@ import type { ProcessTree } from '../context/process-tree.ts';
 import { SetupRoots } from '../context/setup-roots.ts';
 import { ContainerUsers } from '../context/users.ts';
 import type { KernelEvent } from '../events/event.ts';
-import type { SystemBootClock } from '../plan/boot-clock.ts';
+import { bootNs, type SystemBootClock } from '../host/boot-clock.ts';
 import { PolicyFiles } from '../policy/policy-files.ts';
 import { PolicyPins } from '../policy/policy-pins.ts';
-import { bootNs, containerRootReader } from '../probe/live.ts';
+import { containerRootReader } from '../host/root-reader.ts';
 import type { Logger } from '../shared/logger.ts';
 import { diskTrouble } from '../shared/disk-trouble.ts';
-import { OwnFolder } from '../shared/own-folder.ts';
+import { OwnFolder } from '../host/own-folder.ts';
 import type { StateTroubles } from '../shared/state-troubles.ts';
 import { UserError } from '../shared/user-error.ts';
 

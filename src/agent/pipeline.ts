@@ -37,7 +37,7 @@ export class Pipeline {
     this.#untilNs = bootNs;
   }
 
-  /** Does what the probe must see. Throws UserError when it does not. */
+  /** Makes system calls that the probe has to report. Throws UserError when it does not. */
   async selfTest(): Promise<void> {
     const { apps, probe, received } = this.#stages;
     probe.setMasks(ALL_EVENTS);

@@ -1,8 +1,9 @@
 import type { Insides } from './insides.ts';
 import type { Apps } from '../apps/apps.ts';
 import type { ProcessTree } from '../context/process-tree.ts';
-import type { SystemBootClock } from '../plan/boot-clock.ts';
-import { bootNs, type LiveProbe } from '../probe/live.ts';
+import type { SystemBootClock } from '../host/boot-clock.ts';
+import { bootNs } from '../host/boot-clock.ts';
+import type { LiveProbe } from '../probe/live.ts';
 import type { ScopeEntry } from '../probe/scope.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { FanOut } from '../streams/fan-out.ts';

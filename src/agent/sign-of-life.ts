@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, readFileSync, writeSync } from 'node:fs';
 import { tookAPart } from '../shared/disk-trouble.ts';
-import type { OwnFolder } from '../shared/own-folder.ts';
-import { openOwnFile } from '../shared/own-file.ts';
+import type { OwnFolder } from '../host/own-folder.ts';
+import { openOwnFile } from '../host/own-file.ts';
 import type { Logger } from '../shared/logger.ts';
 
 const NAME = 'alive';

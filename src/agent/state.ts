@@ -3,7 +3,7 @@ import { SignOfLife } from './sign-of-life.ts';
 import { Succession, SuccessionServer } from './succession.ts';
 import { diskTrouble } from '../shared/disk-trouble.ts';
 import type { Logger } from '../shared/logger.ts';
-import { OwnFolder, TakenError } from '../shared/own-folder.ts';
+import { OwnFolder, TakenError } from '../host/own-folder.ts';
 import { StateTroubles } from '../shared/state-troubles.ts';
 import { UserError } from '../shared/user-error.ts';
 import { Numbering } from '../streams/numbering/numbering.ts';

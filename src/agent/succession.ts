@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Detection } from '../rules/detection.ts';
 import type { Logger } from '../shared/logger.ts';
-import { secretIn, type OwnFolder } from '../shared/own-folder.ts';
+import { secretIn, type OwnFolder } from '../host/own-folder.ts';
 import { UserError } from '../shared/user-error.ts';
 
 // How one agent takes another's place without a gap: both watch for a moment, and a time parts what they tell. The new one

@@ -17,12 +17,12 @@ export const KNOWN_HOURS = 24;
 
 export const COVERAGE = COVERAGE_RULE;
 
-/** What the agent says of what it did not see or could not write, */
+/** The agent's notices of what it did not see or could not write. */
 export const LOSS_RULES: readonly string[] = NOTICE_RULES.filter(({ isLoss }) => isLoss).map(
   ({ name }) => name,
 );
 
-/** with these priorities: a line that says that all is well again has a lower one. */
+/** The priorities with which they tell of a loss. A line that says that all is well again has a lower one. */
 export const LOSS_PRIORITIES: readonly Priority[] = ['Warning', 'Notice'];
 
 /** All that the agent says of itself, its canary's line included: nothing an intruder did. */

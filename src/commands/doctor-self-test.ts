@@ -3,7 +3,7 @@ import type { AgentConfig } from '../config/config.ts';
 import { RecordBytes } from '../events/batch.ts';
 import { HEADER, KINDS, WIRE_VERSION } from '../events/table.gen.ts';
 import { WireEvent } from '../events/wire-event.ts';
-import { SystemBootClock } from '../plan/boot-clock.ts';
+import { SystemBootClock } from '../host/boot-clock.ts';
 import { SELF_TEST_HOOKS, SelfTest } from '../plan/self-test.ts';
 import { ALL_EVENTS, LiveProbe } from '../probe/live.ts';
 import type { ProbeFindings } from './doctor-checks.ts';

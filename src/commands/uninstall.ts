@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { canaryGroups } from '../agent/canary-container.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
-import { ownerIn } from '../shared/own-folder.ts';
+import { ownerIn } from '../host/own-folder.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { Io } from './io.ts';
 

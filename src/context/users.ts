@@ -1,4 +1,4 @@
-import type { ContainerRootReader } from '../shared/container-root.ts';
+import type { ContainerRootReader } from '../host/container-root.ts';
 import { decodeText } from '../shared/text.ts';
 import { startTicksOf } from './proc-reader.ts';
 import type { ProcReader } from './proc-reader.ts';

@@ -1,4 +1,4 @@
-import type { ContainerRootReader, OwnFile, OwnFileRefusal } from '../shared/container-root.ts';
+import type { ContainerRootReader, OwnFile, OwnFileRefusal } from '../host/container-root.ts';
 import { MAX_POLICY_BYTES } from './policy-document.ts';
 
 /** Where the supply buildpack leaves a policy: in a numbered folder of each buildpack of the droplet. */

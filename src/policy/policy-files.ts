@@ -3,7 +3,7 @@ import { IDENTITY_MEMORY_MS } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
 import { startTicksOf, TICK_NS } from '../context/proc-reader.ts';
 import type { ProcReader, ProcStat } from '../context/proc-reader.ts';
-import type { ContainerRootReader } from '../shared/container-root.ts';
+import type { ContainerRootReader } from '../host/container-root.ts';
 import type { PolicyTrust } from './app-policy.ts';
 import type { PolicyText } from './policies.ts';
 import { findPolicyFile } from './find-policy.ts';

@@ -8,7 +8,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import type { OwnFolder } from '../shared/own-folder.ts';
+import type { OwnFolder } from '../host/own-folder.ts';
 import type { PolicyTrust } from './app-policy.ts';
 
 /** Containers whose policies are kept on disk; of more, the one that was used least recently is forgotten. */

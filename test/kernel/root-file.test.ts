@@ -21,7 +21,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openInRoot, readInRoot, type LoaderError } from 'ebpf-loader-napi';
-import { containerRootReader } from '../../src/probe/live.ts';
+import { containerRootReader } from '../../src/host/root-reader.ts';
 
 /** Every file below the container's root is the container's choice. */
 describe('files below a root that an enemy fills', () => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { OwnFolder } from '../../src/shared/own-folder.ts';
+import { OwnFolder } from '../../src/host/own-folder.ts';
 import { Numbering, SKIP, type Numbered } from '../../src/streams/numbering/numbering.ts';
 import { runs } from '../support/runs.ts';
 

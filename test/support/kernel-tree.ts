@@ -14,7 +14,7 @@ import { readCgroupChange } from '../../src/events/cgroup-record.ts';
 import type { KernelEvent } from '../../src/events/event.ts';
 import { HEADER, KINDS, LIMITS } from '../../src/events/table.gen.ts';
 import { WireEvent } from '../../src/events/wire-event.ts';
-import { containerRootReader } from '../../src/probe/live.ts';
+import { containerRootReader } from '../../src/host/root-reader.ts';
 import { ancestorsOf, readFacts, readStat } from './kernel-facts.ts';
 import {
   KernelProbe,

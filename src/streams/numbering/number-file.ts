@@ -8,7 +8,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { crc32 } from 'node:zlib';
-import { openOwnFile } from '../../shared/own-file.ts';
+import { openOwnFile } from '../../host/own-file.ts';
 
 // A file of fixed size: a header and slots of 64 bytes each, written in place, one system call a slot. What was written is
 // in the kernel's hands: it outlives the process, however that ends. Within 64 bytes: CRC-32 of the rest (32 bits, little

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { OwnFolder } from '../../shared/own-folder.ts';
+import type { OwnFolder } from '../../host/own-folder.ts';
 import { SILENT_LOGGER, type Logger } from '../../shared/logger.ts';
 import { RecentMap } from '../../shared/recent-map.ts';
 import { KEY_BYTES, NumberFile } from './number-file.ts';

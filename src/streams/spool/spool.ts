@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs';
 import { diskTrouble } from '../../shared/disk-trouble.ts';
 import { SILENT_LOGGER, type Logger } from '../../shared/logger.ts';
-import { setAside } from '../../shared/own-file.ts';
-import { OwnFolder } from '../../shared/own-folder.ts';
+import { setAside } from '../../host/own-file.ts';
+import { OwnFolder } from '../../host/own-folder.ts';
 import { UserError } from '../../shared/user-error.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { Measure } from './lane-shares.ts';

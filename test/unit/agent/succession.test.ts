@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { Succession, SuccessionServer } from '../../../src/agent/succession.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
-import { OwnFolder } from '../../../src/shared/own-folder.ts';
+import { OwnFolder } from '../../../src/host/own-folder.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
 import { detectionOf } from '../streams/delivery-fixture.ts';
 import { runs } from '../../support/runs.ts';

@@ -122,7 +122,7 @@ describe('pages', () => {
     const [, all, done, ours] = counts.exec(textOf('manifests/COVERAGE.md')) ?? [];
     const readme = textOf('README.md').replaceAll('\n', ' ');
     const said =
-      /(\d+) of the actions in [^.]*, and (\d+) of our own\. (\d+) can be done in a container here; [^.]* and (\d+) fire one of/;
+      /There are (\d+) actions of [^.]*, and (\d+) of our own; (\d+) can be done in a container here\.[^.]*\. (\d+) fire one of/;
     const [, falco, own, here, fire] = said.exec(readme) ?? [];
     assert.deepEqual([Number(falco) + Number(own), here, fire], [Number(all), done, ours]);
   });

@@ -3,7 +3,7 @@ import { ProcFs } from '../../../src/context/proc-reader.ts';
 import type { PolicyText } from '../../../src/policy/policies.ts';
 import { PolicyFiles } from '../../../src/policy/policy-files.ts';
 import { PolicyPins } from '../../../src/policy/policy-pins.ts';
-import type { OwnFile, OwnFileRefusal } from '../../../src/shared/container-root.ts';
+import type { OwnFile, OwnFileRefusal } from '../../../src/host/container-root.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { FixtureProc } from '../context/fixture-proc.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';

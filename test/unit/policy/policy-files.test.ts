@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PolicyPins, type PinnedPolicy } from '../../../src/policy/policy-pins.ts';
-import type { OwnFile, OwnFileRefusal } from '../../../src/shared/container-root.ts';
+import type { OwnFile, OwnFileRefusal } from '../../../src/host/container-root.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';

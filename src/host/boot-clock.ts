@@ -1,4 +1,9 @@
-import { bootNs } from '../probe/live.ts';
+import { bootTimeNs } from 'ebpf-loader-napi';
+
+/** CLOCK_BOOTTIME in ns. */
+export function bootNs(): bigint {
+  return bootTimeNs();
+}
 
 /** Unix time minus CLOCK_BOOTTIME; `refresh` about once a second follows steps of the wall clock. */
 export class SystemBootClock {

@@ -11,7 +11,7 @@ export type OwnFileRefusal = 'link' | 'no file' | 'too large' | 'unreadable';
 /**
  * Reads files of a hostile container: every path is resolved inside the root of the process `pid`
  * (openat2 with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS), only regular files, never more than `maxBytes`.
- * Implemented by `probe/live.ts`; nothing else may open a path inside a container.
+ * Implemented by `root-reader.ts`; nothing else may open a path inside a container.
  */
 export interface ContainerRootReader {
   /**

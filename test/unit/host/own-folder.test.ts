@@ -14,8 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { OwnFolder, ownerIn, secretIn, TakenError } from '../../src/shared/own-folder.ts';
-import { SmallDisk } from '../support/small-disk.ts';
+import { OwnFolder, ownerIn, secretIn, TakenError } from '../../../src/host/own-folder.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 
 let home: string;
 let path: string;

@@ -1,0 +1,165 @@
+import { closeSync, fstatSync, opendirSync, readlinkSync, readSync, statSync } from 'node:fs';
+import { posix } from 'node:path';
+import { openInRoot, readInRoot, type LoaderError } from 'ebpf-loader-napi';
+import type { ContainerRootReader, OwnFile, OwnFileRefusal } from './container-root.ts';
+
+/** Reads files below `/proc/PID/root`; symlinks resolve inside it, mount points are not crossed. */
+export const containerRootReader: ContainerRootReader = {
+  readInRoot(pid: number, path: string, maxBytes: number): Buffer | undefined {
+    try {
+      return readInRoot(`/proc/${pid}/root`, path, maxBytes, { symlinks: true });
+    } catch {
+      // gone, not there, not a file: all the same to the caller, and all a container's doing
+      return undefined;
+    }
+  },
+  readInMountedDirectory(pid: number, path: string, maxBytes: number): Buffer | undefined {
+    const directory = `/proc/${pid}/cwd`;
+    try {
+      if (statSync(`${directory}/`).dev === statSync(`${directory}/..`).dev) return undefined;
+      return readInRoot(directory, path, maxBytes, { symlinks: true });
+    } catch {
+      return undefined;
+    }
+  },
+  readOwnFile(pid: number, path: string, maxBytes: number): OwnFile | OwnFileRefusal | undefined {
+    const root = `/proc/${pid}/root`;
+    try {
+      return withDescriptor(openInRoot(root, path), (fd) => ownFileOf(root, path, fd, maxBytes));
+    } catch (error) {
+      return refusalOf(root, path, error as LoaderError);
+    }
+  },
+  namesIn(pid: number, path: string, max: number): readonly string[] {
+    try {
+      return withDescriptor(openInRoot(`/proc/${pid}/root`, path, { directory: true }), (fd) =>
+        firstNames(`/proc/self/fd/${fd}`, max),
+      );
+    } catch {
+      return [];
+    }
+  },
+  hasRoot(pid: number): boolean {
+    try {
+      readlinkSync(`/proc/${pid}/root`);
+      return true;
+    } catch {
+      return false;
+    }
+  },
+  isHostRootInside(pid: number): boolean {
+    try {
+      const host = processOfHost();
+      return !isSameNamespace(pid, host) && isSameRoot(pid, host);
+    } catch {
+      return false;
+    }
+  },
+  hasOtherRoot,
+  hasContainerRoot: (pid) => hasOtherRoot(pid, processOfHost()),
+};
+
+function withDescriptor<T>(fd: number, use: (fd: number) => T): T {
+  try {
+    return use(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function ownFileOf(
+  root: string,
+  path: string,
+  fd: number,
+  maxBytes: number,
+): OwnFile | OwnFileRefusal {
+  const buffer = Buffer.alloc(maxBytes + 1);
+  let length = 0;
+  for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+    read = readSync(fd, buffer, length, buffer.length - length, null);
+  }
+  if (length > maxBytes) return 'too large';
+  // After the reading: whatever took the file's or a directory's place meanwhile has changed since.
+  let changedNs = fstatSync(fd, { bigint: true }).ctimeNs;
+  // The root's own time says nothing: the runtime makes places for mounts there, and who puts another directory into it changes that one.
+  for (let at = posix.dirname(path); at !== '/'; at = posix.dirname(at)) {
+    const ctimeNs = withDescriptor(
+      openInRoot(root, at, { directory: true }),
+      (directory) => fstatSync(directory, { bigint: true }).ctimeNs,
+    );
+    if (ctimeNs > changedNs) changedNs = ctimeNs;
+  }
+  return { bytes: buffer.subarray(0, length), changedNs };
+}
+
+function refusalOf(root: string, path: string, { code }: LoaderError): OwnFileRefusal | undefined {
+  switch (code) {
+    case 'ELOOP':
+      return isThere(root, path) ? 'link' : undefined;
+    case 'EINVAL':
+      return 'no file';
+    case 'EXDEV':
+    case 'ENOENT':
+    case 'ENOTDIR':
+    case 'ESRCH':
+      return undefined;
+    default:
+      return 'unreadable';
+  }
+}
+
+/** Whether links lead to something: an image may have them on the way to a file that is not there. */
+function isThere(root: string, path: string): boolean {
+  try {
+    return withDescriptor(openInRoot(root, path, { symlinks: true }), () => true);
+  } catch (error) {
+    return !['ENOENT', 'ENOTDIR', 'EXDEV', 'ESRCH'].includes((error as LoaderError).code);
+  }
+}
+
+function firstNames(directory: string, max: number): string[] {
+  const names: string[] = [];
+  const dir = opendirSync(directory);
+  try {
+    for (let entry = dir.readSync(); entry !== null && names.length < max; entry = dir.readSync()) {
+      names.push(entry.name);
+    }
+  } finally {
+    dir.closeSync();
+  }
+  return names;
+}
+
+/** One in the host's mount namespace: the first, also where the agent runs in a container; itself where that is closed to it. */
+function processOfHost(): number {
+  try {
+    readlinkSync(`/proc/${FIRST_PROCESS}/ns/mnt`);
+    return FIRST_PROCESS;
+  } catch {
+    return process.pid;
+  }
+}
+
+function hasOtherRoot(pid: number, other: number): boolean {
+  try {
+    return !isSameNamespace(pid, other) && !isSameRoot(pid, other);
+  } catch {
+    return false;
+  }
+}
+
+/** Throws when one is gone, as `isSameRoot`. */
+function isSameNamespace(one: number, other: number): boolean {
+  const of = (pid: number): string => readlinkSync(`/proc/${pid}/ns/mnt`);
+  return of(one) === of(other);
+}
+
+function isSameRoot(one: number, other: number): boolean {
+  const [root, rootOfOther] = [one, other].map((pid) =>
+    statSync(`/proc/${pid}/root/`, { bigint: true }),
+  );
+  return root?.dev === rootOfOther?.dev && root?.ino === rootOfOther?.ino;
+}
+
+/** Of the host's pid namespace, also where the agent runs in a container. */
+const FIRST_PROCESS = 1;
