@@ -56,7 +56,7 @@ const stageFence = (stage, index) => ({
           {
             group: [
               ...ORDER.slice(index + 1).map((later) => `**/${later}/**`),
-              '**/commands/**',
+              '**/cli/**',
               '**/agent/**',
               '**/main.ts',
             ].filter((pattern) => pattern !== `**/${stage}/**`),

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 
-import { runCommandLine } from './commands/command-line.ts';
-import type { ReadingIo } from './commands/io.ts';
+import { runCommandLine } from './cli/command-line.ts';
+import type { ReadingIo } from './cli/io.ts';
 import { replaceControls } from './shared/text.ts';
 import { UserError } from './shared/user-error.ts';
 

@@ -1,5 +1,5 @@
 // Runs a command as the command line does, with its output kept.
-import { runCommandLine } from '../../src/commands/command-line.ts';
+import { runCommandLine } from '../../src/cli/command-line.ts';
 import { UserError } from '../../src/shared/user-error.ts';
 
 export interface CommandRun {

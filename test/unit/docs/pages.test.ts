@@ -4,8 +4,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { anchor } from '../../../manifests/docs/markdown.ts';
-import { parseCommand } from '../../../src/commands/command-line.ts';
-import { runDoctor } from '../../../src/commands/doctor.ts';
+import { parseCommand } from '../../../src/cli/command-line.ts';
+import { runDoctor } from '../../../src/cli/doctor/doctor.ts';
 
 const PAGES = [
   ...['README.md', 'CONTRIBUTING.md', 'buildpack/README.md'],

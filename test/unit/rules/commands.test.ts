@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { runCheck } from '../../../src/commands/check.ts';
-import { runFields } from '../../../src/commands/fields.ts';
-import type { Io } from '../../../src/commands/io.ts';
+import { runCheck } from '../../../src/cli/check.ts';
+import { runFields } from '../../../src/cli/fields.ts';
+import type { Io } from '../../../src/cli/io.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'varvel-check-'));
 after(() => rmSync(folder, { recursive: true }));

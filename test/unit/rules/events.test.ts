@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { runEvents } from '../../../src/commands/events.ts';
-import { runFields } from '../../../src/commands/fields.ts';
-import type { Io } from '../../../src/commands/io.ts';
+import { runEvents } from '../../../src/cli/events.ts';
+import { runFields } from '../../../src/cli/fields.ts';
+import type { Io } from '../../../src/cli/io.ts';
 import { EVENT_NAMES, EVENT_TABLE } from '../../../src/events/table.gen.ts';
 import { eventStatus, isEventName } from '../../../src/rules/fields/events.ts';
 import {

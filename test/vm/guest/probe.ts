@@ -8,7 +8,7 @@ import { Probe } from 'ebpf-loader-napi';
 import { detectHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
 import { DOCKER_PATTERNS } from '../../../src/apps/patterns.ts';
 import { rescanCgroups } from '../../../src/apps/rescan.ts';
-import { runProbeSelfTest } from '../../../src/commands/doctor-self-test.ts';
+import { runProbeSelfTest } from '../../../src/cli/doctor/self-test.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 
 /** The verifier gives up at a million; a kernel that comes near it will refuse the probe's next change. */

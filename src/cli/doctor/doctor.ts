@@ -1,0 +1,170 @@
+import { loadConfig } from '../../config/load.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { UserError } from '../../shared/user-error.ts';
+import { checkDocker } from './docker.ts';
+import { examine, type CheckState, type Finding } from './finding.ts';
+import {
+  checkBtf,
+  checkCgroups,
+  checkFolders,
+  checkKernel,
+  checkLockdown,
+  checkMemory,
+  checkNamespace,
+  checkOpenFiles,
+  checkPrivileges,
+  checkTracefs,
+} from './host.ts';
+import {
+  checkCompatCalls,
+  checkIoUring,
+  checkLoader,
+  checkSelfTest,
+  type ProbeFindings,
+} from './probe.ts';
+import { checkRules } from './rules.ts';
+import { checkCri } from './cri.ts';
+import { checkGarden } from './garden.ts';
+import type { Io } from '../io.ts';
+
+export interface DoctorArgs {
+  readonly config?: string | undefined;
+  /** `KEY=VALUE` each. */
+  readonly settings: readonly string[];
+  readonly json?: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Default: loads the probe and tests it, see `self-test.ts`. Tests may not be root. */
+  readonly selfTest?: (config: LoadedConfig['config']) => Promise<ProbeFindings>;
+}
+
+/**
+ * `varvel doctor`: looks at everything the agent needs on this host and says what to do about what is missing,
+ * then prints the configuration in effect. Resolves to the exit code: 0, or 1 when the agent cannot work here.
+ */
+export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
+  const findings: Finding[] = [];
+  const look: typeof examine = async (check, verdict) => {
+    const finding = await examine(check, verdict);
+    findings.push(finding);
+    return finding;
+  };
+
+  await look('kernel', () => checkKernel());
+  await look('types', () => checkBtf());
+  const privileges = await look('privileges', () => checkPrivileges());
+  const namespace = await look('namespace', () => checkNamespace());
+  await look('lockdown', () => checkLockdown());
+  await look('tracefs', () => checkTracefs());
+  await look('open files', () => checkOpenFiles());
+  const loader = await look('loader', () => checkLoader());
+
+  let loaded: LoadedConfig | undefined;
+  await look('configuration', () => {
+    loaded = loadConfig({
+      file: args.config,
+      env: args.env,
+      settings: args.settings,
+    });
+    const [warning] = loaded.warnings;
+    const from = loaded.file === undefined ? 'No file, so defaults.' : `Read from ${loaded.file}.`;
+    return warning === undefined
+      ? { state: 'ok', says: from }
+      : { state: 'warn', says: `${from} ${warning}` };
+  });
+  if (loaded !== undefined) {
+    const { config } = loaded;
+    await look('cgroups', () => checkCgroups(config));
+    const able = [privileges, namespace, loader].every((finding) => finding.state !== 'fail');
+    let hooks: readonly string[] | undefined;
+    await look('self-test', () =>
+      able
+        ? checkSelfTest(async () => {
+            const found = await (args.selfTest ?? defaultSelfTest)(config);
+            hooks = found.hooks;
+            return found.unseen;
+          })
+        : { state: 'note', says: 'Not run, because of the failure above.' },
+    );
+    await look('32-bit calls', () => checkCompatCalls(config, hooks));
+    await look('io_uring', () => checkIoUring(hooks));
+    await look('docker', () => checkDocker(config));
+    await look('garden', () => checkGarden(config));
+    await look('cri', () => checkCri(config));
+    await look('rules', () => checkRules(config));
+    await look('folders', () => checkFolders(config));
+    await look('memory', () => checkMemory(config));
+  }
+
+  const failed = findings.filter((finding) => finding.state === 'fail').length;
+  if (args.json === true) {
+    const settings = loaded?.settings ?? [];
+    io.stdout(`${JSON.stringify({ ok: failed === 0, findings, settings }, undefined, 2)}\n`);
+  } else {
+    io.stdout(toText(findings, loaded, io));
+  }
+  return failed === 0 ? 0 : 1;
+}
+
+async function defaultSelfTest(config: LoadedConfig['config']): Promise<ProbeFindings> {
+  try {
+    const { runProbeSelfTest } = await import('./self-test.ts');
+    return await runProbeSelfTest(config);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`The self-test could not run: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+const COLOURS: Readonly<Record<CheckState, string>> = {
+  ok: '32',
+  note: '36',
+  warn: '33',
+  fail: '1;31',
+};
+
+function toText(findings: readonly Finding[], loaded: LoadedConfig | undefined, io: Io): string {
+  const colour = (state: CheckState, text: string): string =>
+    io.isTty ? `\x1b[${COLOURS[state]}m${text}\x1b[0m` : text;
+  const width = Math.max(...findings.map(({ check }) => check.length));
+  const indent = 6 + width + 2;
+  const lines = findings.map(({ check, state, says, advice }) => {
+    const text = [says, ...(advice === undefined ? [] : [`→ ${advice}`])]
+      .flatMap((part) => part.split('\n'))
+      .map((line) => wrap(line, io.columns - indent))
+      .flat()
+      .join(`\n${' '.repeat(indent)}`);
+    return `${colour(state, state.padEnd(4))}  ${check.padEnd(width)}  ${text}`;
+  });
+  const settings = (loaded?.settings ?? []).map(({ key, value, source }) => {
+    const shown = value === undefined ? 'not set' : JSON.stringify(value);
+    return `  ${key}: ${shown}${source === 'default' ? '' : `  (${source})`}`;
+  });
+  const failed = findings.filter(({ state }) => state === 'fail').length;
+  const verdict =
+    failed === 0
+      ? colour('ok', 'The agent can watch this host.')
+      : colour(
+          'fail',
+          `The agent cannot work here yet: ${failed === 1 ? 'one check fails' : `${failed} checks fail`}.`,
+        );
+  const configuration =
+    settings.length === 0 ? '' : `\nConfiguration in effect:\n${settings.join('\n')}\n`;
+  return `${lines.join('\n')}\n\n${verdict}\n${configuration}`;
+}
+
+/** Breaks a line at blanks; too narrow a column is left to the terminal. */
+function wrap(line: string, width: number): string[] {
+  if (width < 30) return [line];
+  const lines: string[] = [];
+  let at = '';
+  for (const word of line.split(' ')) {
+    if (at !== '' && at.length + 1 + word.length > width) {
+      lines.push(at);
+      at = word;
+    } else at = at === '' ? word : `${at} ${word}`;
+  }
+  lines.push(at);
+  return lines;
+}

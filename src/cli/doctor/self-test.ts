@@ -1,0 +1,53 @@
+import { detectHierarchy } from '../../apps/cgroup-hierarchy.ts';
+import type { AgentConfig } from '../../config/config.ts';
+import { RecordBytes } from '../../events/batch.ts';
+import { HEADER, KINDS, WIRE_VERSION } from '../../events/table.gen.ts';
+import { WireEvent } from '../../events/wire-event.ts';
+import { SystemBootClock } from '../../host/boot-clock.ts';
+import { SELF_TEST_HOOKS, SelfTest } from '../../plan/self-test.ts';
+import { ALL_EVENTS, LiveProbe } from '../../probe/live.ts';
+import type { ProbeFindings } from './probe.ts';
+
+/**
+ * Loads the probe, runs the self-test with it as the agent does at its start, and takes it down again. Throws UserError
+ * when the kernel refuses the probe.
+ */
+export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindings> {
+  const hierarchy = detectHierarchy(config.cgroupHierarchy);
+  const probe = new LiveProbe(
+    {
+      hierarchy: { kind: hierarchy.kind, id: hierarchy.hierarchyId },
+      patterns: [],
+      // The smallest: only the test's own child is in scope.
+      execRingBytes: 65_536,
+      bulkRingBytes: 65_536,
+      tickMs: config.probe.tickMs,
+      compatCalls: config.probe.compatCalls,
+    },
+    WIRE_VERSION,
+  );
+  try {
+    const at: { event?: WireEvent; records?: RecordBytes; test?: SelfTest } = {};
+    const buffer = probe.start((bytes) => {
+      const { event, records, test } = at;
+      if (event === undefined || records === undefined) return;
+      for (let offset = 0; offset < bytes;) {
+        const length = records.number(offset + HEADER.len);
+        if (length === 0) return;
+        if (records.short(offset + HEADER.kind) !== KINDS.cgroup) {
+          event.moveTo(offset, 1);
+          if (event.cgroupId === test?.cgroupId) test.see(event);
+        }
+        offset += length;
+      }
+    });
+    at.records = new RecordBytes(buffer);
+    at.event = new WireEvent(at.records, new SystemBootClock());
+    probe.setMasks(ALL_EVENTS);
+    probe.attachOnly(SELF_TEST_HOOKS);
+    at.test = new SelfTest(probe, hierarchy.mountPoint);
+    return { unseen: await at.test.run(), hooks: probe.hooks() };
+  } finally {
+    probe.close();
+  }
+}

@@ -1,0 +1,113 @@
+import { EVENT_TABLE, KINDS } from '../../events/table.gen.ts';
+import type { EventName } from '../../events/table.gen.ts';
+import { hooksFor } from '../../plan/hooks.ts';
+import { openMaskFor } from '../../plan/open-mask.ts';
+import { someTest } from '../../rules/compile/checked.ts';
+import type { Read } from '../../rules/compile/checked.ts';
+import { isTooManyEvents } from '../../rules/compile/infer.ts';
+import { conditionCost, outputNanos } from '../../rules/cost/rule-cost.ts';
+import { eventStatus, isEventName } from '../../rules/fields/events.ts';
+import type { EventStatus } from '../../rules/fields/events.ts';
+import type { FieldDefinition } from '../../rules/fields/field.ts';
+import { findField } from '../../rules/fields/registry.ts';
+import type { LoadedRule } from '../../rules/rule-set.ts';
+
+/** A field that a rule reads, as the rule writes it. */
+export interface FieldFact {
+  readonly key: string;
+  readonly type: string;
+  /** That of `varvel fields --status`; a param is `not yet` too where no event of the rule has it. */
+  readonly status: FieldDefinition['status'];
+}
+
+/** Which opens the kernel hands over for the rule; the others end there. */
+export interface OpenFacts {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly failed: boolean;
+}
+
+/** What a rule is run for, reads and costs. */
+export interface RuleFacts {
+  /** By name; with the events that the agent does not report. */
+  readonly events: readonly { readonly name: string; readonly status: EventStatus }[];
+  /** No comparison says of which type an event has to be, or hardly one. */
+  readonly anyEvent: boolean;
+  readonly conditionFields: readonly FieldFact[];
+  /** Those that the output reads besides. */
+  readonly outputFields: readonly FieldFact[];
+  /** The system call hooks that its events need, besides those that are always attached. */
+  readonly hooks: readonly string[];
+  /** Undefined when it is run for no opens. */
+  readonly opens: OpenFacts | undefined;
+  /** Comparisons that an event takes at most, each counted once. */
+  readonly comparisons: number;
+  /** Those of them that look at the whole text with a pattern. */
+  readonly costly: readonly string[];
+  /** Estimates for the worst event, in microseconds: the condition, and a detection's output. */
+  readonly worstCaseUs: { readonly condition: number; readonly output: number };
+}
+
+const COSTLY: readonly string[] = ['regex', 'glob', 'iglob'];
+
+/** Works out what is to be known of a rule. */
+export function factsOf(rule: LoadedRule): RuleFacts {
+  const names = [...rule.events].sort();
+  const reported = names.filter(isEventName);
+  const comparisons = new Set<string>();
+  const costly = new Set<string>();
+  const read = new Map<string, FieldFact>();
+  const note = (into: Map<string, FieldFact>, one: Read): void => {
+    for (const fact of fieldFacts(one, reported)) into.set(fact.key, fact);
+  };
+  someTest(rule.condition, (test) => {
+    comparisons.add(test.key);
+    if (COSTLY.includes(test.operator)) costly.add(test.key);
+    note(read, test.left);
+    if (test.right !== undefined) note(read, test.right);
+    return false;
+  });
+  const printed = new Map<string, FieldFact>();
+  for (const { plain } of rule.output.fields) for (const one of plain) note(printed, one);
+  const isOpen = reported.some((event) => EVENT_TABLE[event].kind === KINDS.open);
+  return {
+    events: names.map((name) => ({ name, status: eventStatus(name) })),
+    anyEvent: isTooManyEvents(rule.events),
+    conditionFields: sorted(read),
+    outputFields: sorted(printed).filter(({ key }) => !read.has(key)),
+    hooks: hooksFor(new Set(reported)),
+    opens: isOpen ? openMaskFor({ rules: [{ ...rule, enabled: true }] }) : undefined,
+    comparisons: comparisons.size,
+    costly: [...costly],
+    worstCaseUs: {
+      condition: Math.ceil(conditionCost([rule.condition]).nanos / 1000),
+      output: Math.ceil(outputNanos(rule) / 1000),
+    },
+  };
+}
+
+function fieldFacts(read: Read, events: readonly EventName[]): FieldFact[] {
+  const named = read.field === undefined ? read.fields : [read.key];
+  return named.flatMap((key) => {
+    const found = findField(/^[^[]+/.exec(key)?.[0] ?? key);
+    if (found === undefined) return [];
+    const { field, dotArgument } = found;
+    const type = read.field === undefined ? field.type : read.type;
+    return [{ key, type, status: statusOf(field, dotArgument, events) }];
+  });
+}
+
+function statusOf(
+  field: FieldDefinition,
+  param: string | undefined,
+  events: readonly EventName[],
+): FieldDefinition['status'] {
+  const isParam = (field.name === 'evt.arg' || field.name === 'evt.rawarg') && param !== undefined;
+  if (!isParam || /^\d+$/.test(param)) return field.status;
+  const has = (event: EventName): boolean =>
+    EVENT_TABLE[event].params.some(([name]) => name === param);
+  return events.some(has) ? field.status : 'not yet';
+}
+
+const sorted = (facts: ReadonlyMap<string, FieldFact>): FieldFact[] =>
+  [...facts.values()].sort((left, right) => (left.key < right.key ? -1 : 1));
