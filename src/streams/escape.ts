@@ -11,6 +11,10 @@
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 const HIDDEN_OR_BACKSLASH = /[\\\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
+/** Most texts: nothing in them is hidden. Ten times as fast as looking for what is. */
+const PLAIN = /^[\x20-\x5b\x5d-\x7e]*$/;
+const PLAIN_OR_BACKSLASH = /^[\x20-\x7e]*$/;
+
 /** Names that need no quotes in a text line: no space, quote, bracket, equals sign or backslash. */
 const BARE = /^[A-Za-z0-9_.:/@+-]+$/;
 
@@ -45,6 +49,7 @@ function toJsonEscape(character: string): string {
  * backslash becomes `\\`, so the original can always be read back. The result is one line of visible text.
  */
 export function escapeText(text: string): string {
+  if (PLAIN.test(text)) return text;
   return text.replace(HIDDEN_OR_BACKSLASH, toTextEscape);
 }
 
@@ -53,6 +58,7 @@ export function escapeText(text: string): string {
  * visible text; a `\n` that was there already cannot be told from a newline.
  */
 export function escapeHidden(text: string): string {
+  if (PLAIN_OR_BACKSLASH.test(text)) return text;
   return text.replace(HIDDEN, toTextEscape);
 }
 
@@ -91,8 +97,9 @@ export function escapeJson(
   value: string | number | bigint | boolean | null | readonly string[],
 ): string {
   if (typeof value === 'bigint') return String(value);
+  const json = JSON.stringify(wellFormed(value));
   // Outside of strings JSON.stringify puts only ASCII, so whatever matches is inside one.
-  return JSON.stringify(wellFormed(value)).replace(HIDDEN, toJsonEscape);
+  return PLAIN_OR_BACKSLASH.test(json) ? json : json.replace(HIDDEN, toJsonEscape);
 }
 
 function wellFormed<Value>(value: Value): Value | string | string[] {
@@ -102,8 +109,8 @@ function wellFormed<Value>(value: Value): Value | string | string[] {
 
 /**
  * The longest start of `text` whose encoded form, with `…` after it, takes at most `maxBytes` UTF-8 bytes;
- * the whole text without `…` when that fits. `encode` is one of the functions above. Never splits a
- * surrogate pair. `maxBytes` must hold at least `encode('…')`.
+ * the whole text without `…` when that fits. `encode` is one of the functions above, or another that encodes each character
+ * for itself. Never splits a surrogate pair. `maxBytes` must hold at least `encode('…')`.
  */
 export function shorten(
   text: string,
@@ -115,26 +122,23 @@ export function shorten(
     const whole = encode(text);
     if (Buffer.byteLength(whole) <= maxBytes) return { encoded: whole, cut: false };
   }
-  let low = 0;
-  let lowBytes = 0;
-  let high = Math.min(text.length, maxBytes);
-  let best = encode('…');
-  for (let guess = high; low < high;) {
-    const candidate = encode(`${text.slice(0, wholeCharacters(text, guess))}…`);
-    const bytes = Buffer.byteLength(candidate);
-    if (bytes <= maxBytes) {
-      best = candidate;
-      low = guess;
-      lowBytes = bytes;
-    } else {
-      high = guess - 1;
-    }
-    // Where the bound would be if the rest were like what was just looked at; else the middle.
-    const even =
-      low + Math.floor(((maxBytes - lowBytes) * (guess - low)) / Math.max(1, bytes - lowBytes));
-    guess = bytes > maxBytes && even > low && even < high ? even : Math.ceil((low + high) / 2);
+  const mark = Buffer.byteLength(encode('…'));
+  const sizeOf = (start: number, end: number): number =>
+    Buffer.byteLength(encode(`${text.slice(start, end)}…`)) - mark;
+  let spare = maxBytes - mark;
+  let end = 0;
+  // What fits is looked at once, and of what does not half as much each time: a text costs about twice its length.
+  for (let most = Math.min(text.length, spare); end < most;) {
+    let next = wholeCharacters(text, Math.ceil((end + most) / 2));
+    // A pair is one character: both halves or none.
+    if (next === end) next = Math.min(end + 2, text.length);
+    const size = next > most ? Infinity : sizeOf(end, next);
+    if (size <= spare) {
+      spare -= size;
+      end = next;
+    } else most = Math.min(next, most) - 1;
   }
-  return { encoded: best, cut: true };
+  return { encoded: encode(`${text.slice(0, end)}…`), cut: true };
 }
 
 function wholeCharacters(text: string, units: number): number {

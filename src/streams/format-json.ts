@@ -130,7 +130,8 @@ function formatShortJson(delivery: Delivery, maxBytes: number): string {
     member('truncated', 'true'),
   ];
   const { kept, others } = splitFields(detection.outputFields);
-  const wanted = bytesOf(escapeJson(outputText(delivery).slice(0, maxBytes)));
+  const text = outputText(delivery);
+  const wanted = bytesOf(escapeJson(text.slice(0, maxBytes)));
   let lineage: readonly string[] = [];
   const assemble = (output: string, fields: readonly string[]): string =>
     object([
@@ -143,7 +144,7 @@ function formatShortJson(delivery: Delivery, maxBytes: number): string {
   const spare = maxBytes - bytesOf(assemble('', kept));
   const forOutput = Math.min(wanted, Math.max(SHORT.output, Math.floor(spare / 2)));
   const fields = [...kept, ...fitFields(others, spare - forOutput)];
-  const output = shortString(outputText(delivery), maxBytes - bytesOf(assemble('', fields)));
+  const output = shortString(text, maxBytes - bytesOf(assemble('', fields)));
   return assemble(output, fields);
 }
 
@@ -168,14 +169,16 @@ function splitFields(fields: Readonly<Record<string, OutputValue>>): {
 }
 
 function fitFields(fields: readonly Field[], budget: number): string[] {
-  const keys = fields.map(([key]) => `${escapeJson(key)}:,`);
-  const sizes = fields.map(([, value]) => valueBytes(value));
+  const keys = fields.reduce((sum, [key]) => sum + bytesOf(`${escapeJson(key)}:,`), 0);
+  const longest = fields.map(([, value]) => longestForm(value));
   const sizeAt = (level: number): number =>
-    sizes.reduce((sum, size, index) => sum + bytesOf(keys[index] ?? '') + Math.min(size, level), 0);
+    longest.reduce((sum, { bytes }) => sum + Math.min(bytes, level), keys);
   const level = FIELD_LEVELS.find((candidate) => sizeAt(candidate) <= budget);
-  const members = fields.map(([key, value]) =>
-    member(key, shortValue(value, level ?? LOWEST_LEVEL)),
-  );
+  const most = level ?? LOWEST_LEVEL;
+  const members = fields.map(([key, value], index) => {
+    const { json, bytes } = longest[index] ?? longestForm(value);
+    return member(key, json !== undefined && bytes <= most ? json : shortValue(value, most));
+  });
   if (level !== undefined) return members;
   let used = 0;
   return members.filter((text) => {
@@ -185,10 +188,12 @@ function fitFields(fields: readonly Field[], budget: number): string[] {
   });
 }
 
-/** Bytes of the value's JSON, or more than any level when it is longer than the highest. */
-function valueBytes(value: OutputValue): number {
-  if (typeof value !== 'string') return bytesOf(shortValue(value, HIGHEST_LEVEL));
-  return bytesOf(escapeJson(value.slice(0, HIGHEST_LEVEL)));
+/** The value's JSON and its bytes; of a text longer than the highest level only the bytes, which are more than any level. */
+function longestForm(value: OutputValue): { readonly json?: string; readonly bytes: number } {
+  if (typeof value === 'string' && value.length > HIGHEST_LEVEL)
+    return { bytes: bytesOf(escapeJson(value.slice(0, HIGHEST_LEVEL))) };
+  const json = typeof value === 'string' ? escapeJson(value) : shortValue(value, HIGHEST_LEVEL);
+  return { json, bytes: bytesOf(json) };
 }
 
 function shortValue(value: OutputValue, maxBytes: number): string {
