@@ -1,13 +1,12 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 
-import type { z } from 'zod';
-
 import { nearestWord } from '../shared/nearest.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { SourcePosition } from '../shared/user-error.ts';
 import { folderOf, RULE_KEYS, toAgentConfig } from './config.ts';
 import type { AgentConfig } from './config.ts';
+import { at, didYouMean, get, isSection, toUserError } from './config-mistakes.ts';
 import { canaryMistake } from './canary-config.ts';
 import { receiverMistake } from './receiver-config.ts';
 import { formatListenAddress } from './listen-address.ts';
@@ -235,10 +234,6 @@ function withoutEmptySections(
   return result;
 }
 
-function isSection(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function set(root: Record<string, unknown>, at: readonly string[], value: unknown): void {
   let section = root;
   for (const key of at.slice(0, -1)) {
@@ -248,15 +243,6 @@ function set(root: Record<string, unknown>, at: readonly string[], value: unknow
     section = next ?? (section[key] = {});
   }
   section[at.at(-1) ?? ''] = value;
-}
-
-function get(root: unknown, at: readonly PropertyKey[]): unknown {
-  let found = root;
-  for (const key of at) {
-    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined;
-    found = (found as Record<PropertyKey, unknown>)[key];
-  }
-  return found;
 }
 
 function same(a: readonly string[], b: readonly string[]): boolean {
@@ -309,69 +295,6 @@ function parseJson(text: string, example: string, source: string): unknown {
   }
 }
 
-function toUserError(
-  issues: readonly z.core.$ZodIssue[],
-  root: unknown,
-  place: (at: readonly PropertyKey[]) => SourcePosition | undefined,
-  file: YamlFile | undefined,
-): UserError {
-  // A mistyped key explains what else is wrong, so it comes first.
-  const issue = issues.find((it) => it.code === 'unrecognized_keys') ?? issues[0];
-  const path = issue?.path ?? [];
-  const key = showPath(path);
-  if (issue?.code === 'unrecognized_keys') {
-    const [unknown = ''] = issue.keys;
-    const name = showPath([...path, unknown]);
-    const position = given(place(path)) ?? file?.positionOfKey(path, unknown);
-    return new UserError(`There is no key "${name}".${suggestKey(path, unknown)}`, at(position));
-  }
-  const value = get(root, path);
-  if (value === undefined)
-    return new UserError(
-      `The key "${key}" is missing: it must be ${expectedAt(path)}.`,
-      at(place(path)),
-    );
-  if (issue?.code === 'custom' && typeof issue.params?.['needs'] === 'string') {
-    return new UserError(`"${key}" needs ${issue.params['needs']}.`, at(place(path)));
-  }
-  const expected =
-    issue?.code === 'custom' && typeof issue.params?.['expected'] === 'string'
-      ? issue.params['expected']
-      : expectedAt(path);
-  const near =
-    typeof value === 'string' && expected.startsWith('one of ')
-      ? nearestWord(value, expected.slice('one of '.length).split(', '))
-      : undefined;
-  return new UserError(
-    `"${key}" must be ${expected}; it is ${show(value)}.${didYouMean(near)}`,
-    at(place(path)),
-  );
-
-  /** A position that is a variable or a flag. */
-  function given(position: SourcePosition | undefined): SourcePosition | undefined {
-    return position?.file === file?.path ? undefined : position;
-  }
-}
-
-function expectedAt(path: readonly PropertyKey[]): string {
-  for (let length = path.length; length > 0; length--) {
-    const found = valueAt(path.slice(0, length));
-    if (found !== undefined) return found.expected;
-    const keys = keysAt(path.slice(0, length));
-    if (keys !== undefined) return `a section with keys such as ${keys.slice(0, 3).join(', ')}`;
-  }
-  return 'something else';
-}
-
-function suggestKey(section: readonly PropertyKey[], unknown: string): string {
-  const keys = keysAt(section) ?? [];
-  const near = nearestWord(unknown, keys);
-  if (near !== undefined) return didYouMean(showPath([...section, near]));
-  const elsewhere = VALUE_PATHS.find((at) => at.at(-1) === unknown || at.join('_') === unknown);
-  if (elsewhere !== undefined) return didYouMean(elsewhere.join('.'));
-  return keys.length === 0 ? '' : ` There are: ${keys.join(', ')}.`;
-}
-
 function sourceOf(
   path: readonly string[],
   root: unknown,
@@ -381,27 +304,4 @@ function sourceOf(
   const position = place(path);
   if (position === undefined) return 'default';
   return position.line === undefined ? position.file : `${position.file}:${position.line}`;
-}
-
-function showPath(path: readonly PropertyKey[]): string {
-  return path
-    .map((key, index) =>
-      typeof key === 'number' ? `[${key}]` : `${index > 0 ? '.' : ''}${String(key)}`,
-    )
-    .join('')
-    .slice(0, 200);
-}
-
-function show(value: unknown): string {
-  if (Array.isArray(value)) return 'a list';
-  if (isSection(value)) return 'a section';
-  return JSON.stringify(typeof value === 'string' ? value.slice(0, 100) : value);
-}
-
-function didYouMean(near: string | undefined): string {
-  return near === undefined ? '' : ` Did you mean "${near}"?`;
-}
-
-function at(position: SourcePosition | undefined): { position?: SourcePosition } {
-  return position === undefined ? {} : { position };
 }

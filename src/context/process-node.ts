@@ -1,5 +1,5 @@
 import type { Share } from './image-store.ts';
-import { startTicksOf } from './proc-reader.ts';
+import { startTicksOf, type ProcSnapshot } from './proc-reader.ts';
 import type { Process, ProcessImage } from './process.ts';
 
 /** A process as the tree keeps it. Stages after context see it as the read-only `Process`. */
@@ -82,6 +82,25 @@ export class ProcessNode implements Process {
   /** What it ran at `bootNs`, as far back as one exec. */
   imageAt(bootNs: bigint): ProcessImage {
     return bootNs < this.imageSinceBootNs ? (this.previousImage ?? this.image) : this.image;
+  }
+
+  /** A fork leaves its child in its parent's group and session. */
+  inheritIds(parent: ProcessNode): void {
+    this.pgid = parent.pgid;
+    this.vpgid = parent.vpgid;
+    this.sid = parent.sid;
+    this.vsid = parent.vsid;
+  }
+
+  /** Takes over what /proc says beside the program. */
+  takeIds({ vpid, loginUid, stat, vpgid, vsid }: ProcSnapshot): void {
+    this.vpid = vpid;
+    this.loginUid = loginUid;
+    this.tty = stat.tty;
+    this.pgid = stat.pgid;
+    this.vpgid = vpgid;
+    this.sid = stat.sid;
+    this.vsid = vsid;
   }
 
   /** Makes `parent` the parent. Only for a node that is nobody's child. */

@@ -1,4 +1,5 @@
 import { ImageStore, type ImageBounds, type Share } from './image-store.ts';
+import { startTicksOf } from './proc-reader.ts';
 import type { ProcessNode } from './process-node.ts';
 import type { ProcessImage } from './process.ts';
 
@@ -96,6 +97,13 @@ export class ProcessTable {
   find(pid: number, startBootNs: bigint): ProcessNode | undefined {
     let node = this.#newest.get(pid);
     while (node !== undefined && !node.isStartedAt(startBootNs)) node = node.older;
+    return node;
+  }
+
+  /** The process with this pid and start, in ticks as in /proc/PID/stat. */
+  findByTicks(pid: number, startTicks: number): ProcessNode | undefined {
+    let node = this.#newest.get(pid);
+    while (node !== undefined && startTicksOf(node.startBootNs) !== startTicks) node = node.older;
     return node;
   }
 

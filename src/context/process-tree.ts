@@ -1,10 +1,12 @@
-import type { Ancestor, CallDetails, ExecDetails, KernelEvent } from '../events/event.ts';
+import type { CallDetails, ExecDetails, KernelEvent } from '../events/event.ts';
 import type { CgroupChange } from '../probe/scope.ts';
 import { changeGroup, startSession } from './groups.ts';
 import { AncestorImage } from './ancestor-image.ts';
+import { Ancestry, lookAtAncestors } from './ancestry.ts';
 import type { ImageBounds } from './image-store.ts';
 import { imageOfExec, KeptImage, nameOnlyImage } from './process-image.ts';
 import { NestedCgroups, nestedPath } from './nested-cgroups.ts';
+import { ProcBudget, type ProcBudgetCounters } from './proc-budget.ts';
 import { ProcessNode } from './process-node.ts';
 import { ProcessTable } from './process-table.ts';
 import type { ProcessTableCounters } from './process-table.ts';
@@ -17,14 +19,8 @@ import { SetupMarker } from './setup.ts';
 const CLONE_PARENT = 0x8000n;
 const CLONE_NEWPID = 0x20000000n;
 
-/** How many ancestors are looked up in /proc for a process whose parent is not known. */
-const PROC_ANCESTORS_MAX = 8;
-
 /** Live processes checked against /proc per tick: the exits that no record told. */
 const SWEEP_PER_TICK = 32;
-
-/** Reads of /proc between two ticks; past it, a process is known by what its event says. */
-const PROC_READS_PER_TICK = 500;
 
 /** `exitedKeepMs`, when not given. */
 const EXITED_KEEP_MS = 5000;
@@ -48,12 +44,9 @@ export interface ProcessTreeOptions {
 }
 
 /** Sizes and monotonic counters, for metrics and `varvel status`. */
-export interface ProcessTreeCounters extends ProcessTableCounters {
+export interface ProcessTreeCounters extends ProcessTableCounters, ProcBudgetCounters {
   /** Processes first heard of by an event of their own. */
   readonly discovered: number;
-  /** Reads of /proc, and those not made because of the bound per tick. */
-  readonly procReads: number;
-  readonly procReadsRefused: number;
   /** Exits that no record told, found by looking. */
   readonly missedExits: number;
 }
@@ -71,29 +64,25 @@ export interface ProcessTreeCounters extends ProcessTableCounters {
  * ring may come later than they happened; they find the exited process for `exitedKeepMs`.
  */
 export class ProcessTree {
-  readonly #reader: ProcReader;
+  readonly #proc: ProcBudget;
+  readonly #ancestry: Ancestry;
   readonly #table: ProcessTable;
   readonly #setup: SetupMarker;
   readonly #nested = new NestedCgroups();
   readonly #exitedKeepNs: bigint;
-  readonly #isInScope: (pid: number) => boolean | undefined;
   readonly #nestedCgroupOf: ProcessTreeOptions['nestedCgroupOf'];
   #latestBootNs = 0n;
   #sequence = 0;
-  #readsLeft = PROC_READS_PER_TICK;
   #discovered = 0;
-  #procReads = 0;
-  #procReadsRefused = 0;
   #missedExits = 0;
 
   constructor(options: ProcessTreeOptions) {
-    this.#reader = options.reader;
+    this.#proc = new ProcBudget(options.reader);
     this.#setup = new SetupMarker((node) => {
       lookAtAncestors(node);
       options.onSetup?.(node, node.setupRoot);
     });
     this.#exitedKeepNs = BigInt(options.exitedKeepMs ?? EXITED_KEEP_MS) * 1_000_000n;
-    this.#isInScope = options.isInScope ?? (() => undefined);
     this.#nestedCgroupOf = options.nestedCgroupOf;
     this.#table = new ProcessTable({
       maxProcesses: Math.max(16, options.maxProcesses ?? 65536),
@@ -103,14 +92,15 @@ export class ProcessTree {
         if (node.inScope) this.recordsLost(this.#latestBootNs, node.cgroupId || undefined);
       },
     });
+    const isInScope = options.isInScope ?? (() => undefined);
+    this.#ancestry = new Ancestry(this.#table, this.#proc, isInScope);
   }
 
   counters(): ProcessTreeCounters {
     return {
       ...this.#table.counters(),
+      ...this.#proc.counters(),
       discovered: this.#discovered,
-      procReads: this.#procReads,
-      procReadsRefused: this.#procReadsRefused,
       missedExits: this.#missedExits,
     };
   }
@@ -184,7 +174,7 @@ export class ProcessTree {
    * certain.
    */
   programSince(pid: number, startTicks: number): bigint | 'not yet' | undefined {
-    const node = this.#findByTicks(pid, startTicks);
+    const node = this.#table.findByTicks(pid, startTicks);
     return node === undefined ? undefined : this.#setup.programSince(node);
   }
 
@@ -194,12 +184,12 @@ export class ProcessTree {
    */
   tick(nowBootNs: bigint): void {
     if (nowBootNs > this.#latestBootNs) this.#latestBootNs = nowBootNs;
-    this.#readsLeft = PROC_READS_PER_TICK;
+    this.#proc.renew();
     this.#setup.onTick(nowBootNs);
     this.#table.reapBefore(nowBootNs - this.#exitedKeepNs);
     for (const node of this.#table.sample(SWEEP_PER_TICK)) {
       if (node.exitedBootNs !== undefined) continue;
-      if (this.#reader.stat(node.pid)?.startTicks === startTicksOf(node.startBootNs)) continue;
+      if (this.#proc.reader.stat(node.pid)?.startTicks === startTicksOf(node.startBootNs)) continue;
       this.#missedExits++;
       this.#table.markExited(node, nowBootNs);
     }
@@ -217,7 +207,7 @@ export class ProcessTree {
   ): Process | undefined {
     const { stat } = snapshot;
     const startBootNs = BigInt(stat.startTicks) * 10_000_000n;
-    let node = this.#findByTicks(stat.pid, stat.startTicks);
+    let node = this.#table.findByTicks(stat.pid, stat.startTicks);
     if (node === undefined) {
       const newest = this.#table.newest(stat.pid);
       if (newest !== undefined && newest.startBootNs > startBootNs) return undefined;
@@ -227,29 +217,23 @@ export class ProcessTree {
         startRounded: true,
       });
       node.lastSeen = ++this.#sequence;
-      this.#complete(node, snapshot);
+      node.takeIds(snapshot);
       this.#table.add(node, this.#latestBootNs);
     } else if (node.origin === 'ancestor') {
       node.origin = 'proc';
       this.#table.completeImage(node, snapshot.image);
-      this.#complete(node, snapshot);
-    } else if (node.pgid === 0) this.#complete(node, snapshot);
+      node.takeIds(snapshot);
+    } else if (node.pgid === 0) node.takeIds(snapshot);
     if (inScope) {
       node.inScope = true;
       node.nestedCgroup = this.#nestedCgroupOf?.(stat.pid);
     }
-    if (parent instanceof ProcessNode) this.#link(node, parent);
+    if (parent instanceof ProcessNode) this.#ancestry.link(node, parent);
     return node;
   }
 
   #find(pid: number, startBootNs?: bigint): ProcessNode | undefined {
     return startBootNs === undefined ? this.#table.newest(pid) : this.#table.find(pid, startBootNs);
-  }
-
-  #findByTicks(pid: number, startTicks: number): ProcessNode | undefined {
-    let node = this.#table.newest(pid);
-    while (node !== undefined && startTicksOf(node.startBootNs) !== startTicks) node = node.older;
-    return node;
   }
 
   /** A process that the tree does not know yet: moved into scope, older than the agent, or its fork was lost. */
@@ -269,8 +253,8 @@ export class ProcessTree {
     // A successful exec brings the whole image with it.
     if (event.exec === undefined || event.result !== 0) this.#guessImage(node, event, parent);
     this.#table.add(node, event.bootNs);
-    if (parent !== undefined) this.#link(node, parent);
-    else if (event.exec === undefined) this.#linkFromProc(node, event, sequence);
+    if (parent !== undefined) this.#ancestry.link(node, parent);
+    else if (event.exec === undefined) this.#ancestry.find(node, event, sequence);
     if (!outside) this.#setup.onFirstEvent(node, event);
     return node;
   }
@@ -281,7 +265,7 @@ export class ProcessTree {
     if (parent?.inScope === true) return parent.nestedCgroup;
     // Older than the agent, or born into it: both seldom.
     const ask = this.#nestedCgroupOf;
-    return ask !== undefined && this.#mayRead() ? ask(pid) : undefined;
+    return ask !== undefined && this.#proc.take() ? ask(pid) : undefined;
   }
 
   /** The image at the fork if that fits the name, else what /proc shows now, else the name alone. */
@@ -295,18 +279,18 @@ export class ProcessTree {
     ) {
       node.image = inherited;
       node.origin = parent.origin;
-      this.#inheritIds(node, parent);
+      node.inheritIds(parent);
       return;
     }
-    const snapshot = this.#readProc(event.pid, event.startBootNs);
+    const snapshot = this.#proc.read(event.pid, event.startBootNs);
     if (snapshot === undefined) return;
     node.image = snapshot.image;
     node.origin = 'proc';
-    this.#complete(node, snapshot);
+    node.takeIds(snapshot);
   }
 
   #onExec(node: ProcessNode, event: KernelEvent, exec: ExecDetails, sequence: number): void {
-    this.#linkAncestors(node, exec.ancestors, sequence);
+    this.#ancestry.told(node, exec.ancestors, { sequence, bootNs: this.#latestBootNs });
     node.pgid = exec.pgid;
     node.vpgid = exec.vpgid;
     node.sid = exec.sid;
@@ -343,7 +327,7 @@ export class ProcessTree {
       child.vpid = clone.childVpid;
       child.loginUid = node.loginUid;
       child.tty = node.tty;
-      this.#inheritIds(child, node);
+      child.inheritIds(node);
       if ((clone.flags & CLONE_NEWPID) !== 0n) {
         // A group led from outside a new pid namespace has no number in it.
         child.vpgid = 0;
@@ -351,7 +335,7 @@ export class ProcessTree {
       } else child.pidNamespaceStartBootNs = node.pidNamespaceStartBootNs;
       this.#table.add(child, event.bootNs);
     }
-    if (parent !== undefined) this.#link(child, parent);
+    if (parent !== undefined) this.#ancestry.link(child, parent);
     this.#setup.onFork(node, child, event);
   }
 
@@ -374,120 +358,17 @@ export class ProcessTree {
   }
 
   #readGroup(node: ProcessNode): void {
-    const snapshot = this.#readProc(node.pid, node.startBootNs);
-    if (snapshot !== undefined) this.#complete(node, snapshot);
-  }
-
-  /** Ties the chain that an exec record carries to the tree, parent first. */
-  #linkAncestors(node: ProcessNode, ancestors: readonly Ancestor[], sequence: number): void {
-    let child = node;
-    for (const ancestor of ancestors) {
-      let known = this.#table.find(ancestor.pid, ancestor.startBootNs);
-      // The creator is known and is another (it has exited): its lineage stands.
-      if (child.parent !== undefined && child.parent !== known) return;
-      if (known === undefined) {
-        known = this.#ancestor(ancestor.pid, ancestor.startBootNs, ancestor.comm, ancestor.inScope);
-        known.lastSeen = sequence;
-        this.#table.add(known, this.#latestBootNs);
-      }
-      this.#link(child, known);
-      child = known;
-    }
-  }
-
-  #ancestor(pid: number, startBootNs: bigint, comm: string, inScope: boolean): ProcessNode {
-    const image = new AncestorImage(pid, startBootNs, comm, this.#reader, (read) =>
-      this.#table.recountImage(read),
-    );
-    return new ProcessNode(pid, startBootNs, image, { origin: 'ancestor', inScope });
-  }
-
-  /** Ancestors from /proc for a process that came without them; stops at the first doubt. */
-  #linkFromProc(node: ProcessNode, event: KernelEvent, sequence: number): void {
-    let child = node;
-    let pid = event.ppid;
-    for (let depth = 0; depth < PROC_ANCESTORS_MAX && pid !== 0; depth++) {
-      if (!this.#mayRead()) return;
-      const stat = this.#reader.stat(pid);
-      if (stat === undefined) return;
-      const wanted = depth === 0 ? event.parentStartBootNs : undefined;
-      if (wanted !== undefined && startTicksOf(wanted) !== stat.startTicks) return;
-      // A parent never started after its child: that pid has been reused.
-      if (stat.startTicks > startTicksOf(child.startBootNs)) return;
-      let known = this.#findByTicks(pid, stat.startTicks);
-      const end = known !== undefined;
-      if (known === undefined) {
-        const startBootNs = wanted ?? BigInt(stat.startTicks) * 10_000_000n;
-        known = this.#ancestor(pid, startBootNs, stat.comm, this.#isInScope(pid) === true);
-        known.startRounded = wanted === undefined;
-        known.lastSeen = sequence;
-        this.#table.add(known, event.bootNs);
-      }
-      this.#link(child, known);
-      if (end) return;
-      child = known;
-      pid = stat.ppid;
-    }
+    const snapshot = this.#proc.read(node.pid, node.startBootNs);
+    if (snapshot !== undefined) node.takeIds(snapshot);
   }
 
   /** Of what was an ancestor of others so far, rules now look at everything. Once: the image is another afterwards. */
   #completeAncestor(node: ProcessNode): void {
-    if (!this.#mayRead()) return;
-    const snapshot = this.#reader.read(node.pid, startTicksOf(node.startBootNs));
+    if (!this.#proc.take()) return;
+    const snapshot = this.#proc.reader.read(node.pid, startTicksOf(node.startBootNs));
     this.#table.completeImage(node, snapshot?.image ?? nameOnlyImage(node.image.name));
     if (snapshot === undefined) return;
     node.origin = 'proc';
-    this.#complete(node, snapshot);
-  }
-
-  /** Gives a node its parent, once; an ancestor forgotten meanwhile is passed over. */
-  #link(child: ProcessNode, parent: ProcessNode): void {
-    if (child.parent !== undefined || child.removed) return;
-    let above: ProcessNode | undefined = parent;
-    while (above?.removed === true) above = above.parent;
-    if (above === undefined) return;
-    // Only what has children already can be above its parent; a chain of forks may be long.
-    if (child.firstChild !== undefined && child.hasDescendant(above)) return;
-    child.linkTo(above);
-  }
-
-  #inheritIds(node: ProcessNode, parent: ProcessNode): void {
-    node.pgid = parent.pgid;
-    node.vpgid = parent.vpgid;
-    node.sid = parent.sid;
-    node.vsid = parent.vsid;
-  }
-
-  #complete(node: ProcessNode, snapshot: ProcSnapshot): void {
-    node.vpid = snapshot.vpid;
-    node.loginUid = snapshot.loginUid;
-    node.tty = snapshot.stat.tty;
-    node.pgid = snapshot.stat.pgid;
-    node.vpgid = snapshot.vpgid;
-    node.sid = snapshot.stat.sid;
-    node.vsid = snapshot.vsid;
-  }
-
-  #readProc(pid: number, startBootNs: bigint): ProcSnapshot | undefined {
-    return this.#mayRead() ? this.#reader.read(pid, startTicksOf(startBootNs)) : undefined;
-  }
-
-  #mayRead(): boolean {
-    if (this.#readsLeft === 0) {
-      this.#procReadsRefused++;
-      return false;
-    }
-    this.#readsLeft--;
-    this.#procReads++;
-    return true;
-  }
-}
-
-/** The runtime and its shim end with a short container, perhaps before a rule asks for more than their names. */
-function lookAtAncestors(node: ProcessNode): void {
-  let above = node.parent;
-  for (let depth = 0; depth < PROC_ANCESTORS_MAX && above !== undefined; depth++) {
-    if (above.image instanceof AncestorImage) above.image.look();
-    above = above.parent;
+    node.takeIds(snapshot);
   }
 }

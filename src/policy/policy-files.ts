@@ -4,21 +4,16 @@ import type { Container } from '../apps/identity.ts';
 import { startTicksOf, TICK_NS } from '../context/proc-reader.ts';
 import type { ProcReader, ProcStat } from '../context/proc-reader.ts';
 import type { ContainerRootReader } from '../host/container-root.ts';
-import type { PolicyTrust } from './app-policy.ts';
 import type { PolicyText } from './policies.ts';
 import { findPolicyFile } from './find-policy.ts';
-import type { PolicyFile, PolicyFileReader } from './find-policy.ts';
-import type { PinnedPolicy, PolicyPins } from './policy-pins.ts';
+import type { PolicyFileReader } from './find-policy.ts';
+import { textOfPin, trustOf, type Look } from './policy-look.ts';
+import type { PolicyPins } from './policy-pins.ts';
 
 type RuntimeName = Container['runtime'];
 
 /** Containers whose answers are remembered; the oldest goes. */
 const MAX_CONTAINERS = 16_384;
-/**
- * How far behind the clock the time of a file's change may lie: file systems round down to the kernel's tick, at most 10 ms,
- * and on a virtual machine that stands still ticks come late.
- */
-const FILE_TIMES_NS = 20_000_000n;
 /** How long the record of a program is waited for that may run by now; then it was lost. */
 const RECORD_NS = 3_000_000_000n;
 /**
@@ -68,23 +63,6 @@ interface Program {
   readonly startBootNs: bigint;
   /** When it began to run it: CLOCK_BOOTTIME ns. */
   readonly sinceBootNs: bigint;
-}
-
-/** What somebody saw who looked into a container. */
-interface Look {
-  readonly file: PolicyFile;
-  /** How often the container was looked into since, in vain. */
-  looks: number;
-  /** When the file had been read, CLOCK_BOOTTIME ns. */
-  readonly readBootNs: bigint;
-  readonly incarnation: string | undefined;
-  /**
-   * Before any program of the app ran. Undefined until a record tells when the first one did: who looks late, on a host that
-   * has no time for the agent, meets the app where the runtime's process was.
-   */
-  early: boolean | undefined;
-  /** Since when programs of the app can have run, Unix ns; undefined when that is not known. */
-  startedNs: bigint | undefined;
 }
 
 /**
@@ -380,27 +358,6 @@ export class PolicyFiles implements AppFiles {
     if (owner === undefined || owner.runtime === 'cgroup') return undefined;
     return nameOf(owner.runtime, owner.key);
   }
-}
-
-function trustOf({ file, early, startedNs }: Look, container: Container): PolicyTrust {
-  // Docker has not said yet, or it has: what a run of before left behind.
-  if (container.ranBefore ?? container.runtime === 'docker') return 'unverified';
-  if (early) return 'verified';
-  if (startedNs === undefined || file.changedNs === undefined) return 'unverified';
-  return file.changedNs < startedNs - FILE_TIMES_NS ? 'verified' : 'unverified';
-}
-
-function textOfPin(pin: PinnedPolicy, now: PolicyFile | undefined): PolicyText {
-  const { path, trust, text = '', refusal } = pin;
-  const isSame = now?.text === pin.text && now?.path === path;
-  return {
-    // The places that a refusal names are the tenant's own file's.
-    ...{ name: path.endsWith('.json') ? 'varvel.yml' : path, text, trust },
-    ...(refusal === undefined ? {} : { refusal: `${path}: ${refusal}` }),
-    ...(isSame
-      ? {}
-      : { note: `${path} is another now than when the app started, which changes nothing` }),
-  };
 }
 
 function nameOf(runtime: RuntimeName, key: string): string {

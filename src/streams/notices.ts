@@ -2,7 +2,7 @@ import type { Container } from '../apps/identity.ts';
 import type { Detection } from '../rules/detection.ts';
 import type { LimitOptions, Suppressed } from './limiter.ts';
 import { formatRanges, sizeOf, type NumberRange } from './number-range.ts';
-import type { NumberGap } from './numbering/numbering.ts';
+import type { NumberGap } from './numbering/numbered.ts';
 import {
   COVERAGE_RULE,
   GAP_RULE,

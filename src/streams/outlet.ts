@@ -5,7 +5,7 @@ import { HOST } from './instance-key.ts';
 import { Lane } from './lane.ts';
 import { Losses } from './losses.ts';
 import type { Lost } from './notices.ts';
-import type { Numbered } from './numbering/numbering.ts';
+import type { Numbered } from './numbering/numbered.ts';
 import type { Delivery, LogStream } from './stream.ts';
 
 /**

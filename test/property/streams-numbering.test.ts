@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { OwnFolder } from '../../src/host/own-folder.ts';
-import { Numbering, SKIP, type Numbered } from '../../src/streams/numbering/numbering.ts';
+import type { Numbered } from '../../src/streams/numbering/numbered.ts';
+import { Numbering, SKIP } from '../../src/streams/numbering/numbering.ts';
 import { runs } from '../support/runs.ts';
 
 type Action =

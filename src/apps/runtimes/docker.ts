@@ -1,7 +1,6 @@
 import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
-import PQueue from 'p-queue';
 import type { ScopePattern } from '../../probe/scope.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { RecentMap } from '../../shared/recent-map.ts';
@@ -9,7 +8,6 @@ import type { Container } from '../identity.ts';
 import { DOCKER_PATTERNS, dockerParentPattern } from '../patterns.ts';
 import { Backoff } from './backoff.ts';
 import {
-  askDocker,
   HEAD_BYTES,
   listContainers,
   MAX_ANSWER_BYTES,
@@ -29,6 +27,7 @@ import {
   type DockerEvent,
 } from './docker-container.ts';
 import { ImageDigests } from './docker-digests.ts';
+import { DockerInspects, type DockerInspectCounters } from './docker-inspects.ts';
 import { LineSplitter } from './line-splitter.ts';
 import { RuntimeWarnings } from './runtime-warnings.ts';
 import type { ContainerCgroup, Runtime, RuntimeSink, RuntimeStatus } from './runtime.ts';
@@ -46,13 +45,9 @@ export interface DockerOptions {
 }
 
 /** Counts since the start. */
-export interface DockerCounters {
+export interface DockerCounters extends DockerInspectCounters {
   readonly connects: number;
   readonly events: number;
-  readonly inspects: number;
-  readonly inspectFailures: number;
-  /** Inspects that found the queue full; the next rescan asks again. */
-  readonly inspectsRefused: number;
   /** Descriptions of a container that were over their bound: an event's or a list's, or the answer to an inspect. */
   readonly oversized: number;
 }
@@ -61,11 +56,8 @@ const ACTIONS = ['create', 'start', 'die', 'destroy', 'rename'];
 /** A longer event is skipped, and its container asked for by its id. */
 const MAX_EVENT_BYTES = 1024 * 1024;
 const MAX_KNOWN = 16384;
-const MAX_WAITING_INSPECTS = 4096;
-const INSPECT_ATTEMPTS = 3;
 /** The engine answers when the container has started, which takes a second and more on a busy host. Below the default hold_time. */
 const INSPECT_WAIT_MS = 4000;
-const RETRY_MS = 200;
 const LIST_TIMEOUT_FACTOR = 5;
 const SINCE_BEFORE_START_S = 10;
 
@@ -81,9 +73,7 @@ export class DockerRuntime implements Runtime {
   readonly #requestTimeoutMs: number;
   readonly #docker: Docker;
   readonly #logger: Logger;
-  readonly #inspects: PQueue;
-  readonly #inspecting = new Set<string>();
-  readonly #inspectAgain = new Set<string>();
+  readonly #inspects: DockerInspects;
   /** Containers of the engine, running or not; least recently told first. */
   readonly #known = new RecentMap<string, Container>(MAX_KNOWN);
   readonly #digests: ImageDigests;
@@ -93,9 +83,6 @@ export class DockerRuntime implements Runtime {
   readonly #counts = {
     connects: 0,
     events: 0,
-    inspects: 0,
-    inspectFailures: 0,
-    inspectsRefused: 0,
     oversized: 0,
   };
   readonly #warnings: RuntimeWarnings;
@@ -117,7 +104,15 @@ export class DockerRuntime implements Runtime {
     this.#warnings = new RuntimeWarnings(logger, 'Docker', this.#socketPath);
     this.#docker = new Docker({ socketPath: this.#socketPath });
     this.#digests = new ImageDigests(this.#docker);
-    this.#inspects = new PQueue({ concurrency: options.inspectConcurrency ?? 8 });
+    this.#inspects = new DockerInspects({
+      docker: this.#docker,
+      concurrency: options.inspectConcurrency ?? 8,
+      timeout: () => this.#timeout(1),
+      stopped: this.#stopped.signal,
+      onAnswer: (id, info) => this.#onInspected(id, info),
+      onOversized: (id) => this.#onOversizedAnswer(id),
+      onNotFound: (id) => this.#onNotFound(id),
+    });
     this.patterns = [
       ...DOCKER_PATTERNS,
       ...(options.cgroupParents ?? []).map((parent) => dockerParentPattern(parent)),
@@ -150,7 +145,7 @@ export class DockerRuntime implements Runtime {
       this.#sink?.described(this.name, cgroup.handle, known);
       return;
     }
-    this.#inspect(cgroup.handle);
+    this.#inspects.ask(cgroup.handle);
   }
 
   async reconcile(): Promise<void> {
@@ -166,7 +161,7 @@ export class DockerRuntime implements Runtime {
   }
 
   status(): RuntimeStatus {
-    const { connects, inspects, inspectFailures, inspectsRefused, oversized } = this.#counts;
+    const { connects, inspects, inspectFailures, inspectsRefused, oversized } = this.counters();
     return {
       ...{ name: this.name, connected: this.#connected, message: this.#problem },
       counters: {
@@ -177,16 +172,15 @@ export class DockerRuntime implements Runtime {
   }
 
   counters(): DockerCounters {
-    return { ...this.#counts };
+    return { ...this.#counts, ...this.#inspects.counters() };
   }
 
   async stop(): Promise<void> {
     this.#sink = undefined;
     this.#stopped.abort();
-    this.#inspects.clear();
     for (const timer of this.#untold.values()) clearTimeout(timer);
     await this.#loop;
-    await this.#inspects.onIdle();
+    await this.#inspects.stop();
   }
 
   /** Connect, follow, and again, until stopped. `firstTry` is told when the first attempt is over. */
@@ -272,7 +266,7 @@ export class DockerRuntime implements Runtime {
       this.#onEvent({ action, id, attributes: {}, since: this.#since, timeMs: 0 });
     else {
       for (const touched of this.#lists) touched.add(id);
-      this.#inspect(id);
+      this.#inspects.ask(id);
     }
   }
 
@@ -294,7 +288,7 @@ export class DockerRuntime implements Runtime {
       case 'start':
         // Known from its create event or the list, unless both were lost: these attributes are as good.
         if (known === undefined) this.#tell(containerFromCreate(event));
-        this.#inspect(event.id);
+        this.#inspects.ask(event.id);
         break;
       case 'rename': {
         const { name } = event.attributes;
@@ -323,7 +317,7 @@ export class DockerRuntime implements Runtime {
     this.#known.set(container.fullId, container);
     const timer = setTimeout(() => this.#tellAsKnown(fullId), INSPECT_WAIT_MS).unref();
     this.#untold.set(fullId, timer);
-    this.#inspect(fullId);
+    this.#inspects.ask(fullId);
   }
 
   /** Tells one that still waits for its inspect. */
@@ -371,7 +365,7 @@ export class DockerRuntime implements Runtime {
     if (state !== 'running' && state !== 'paused') return;
     const lacksProcess = known === undefined || known.initPid === 0;
     if (lacksProcess || this.#sink?.hasCgroup(this.name, listed.fullId) === false) {
-      this.#inspect(listed.fullId);
+      this.#inspects.ask(listed.fullId);
     }
   }
 
@@ -380,51 +374,13 @@ export class DockerRuntime implements Runtime {
     this.#noteOversized(id, MAX_LISTED_BYTES, 'it is asked for by its id instead.');
     const known = this.#known.get(id);
     const isComplete = known !== undefined && known.initPid > 0;
-    if (!isComplete || this.#sink?.hasCgroup(this.name, id) === false) this.#inspect(id);
+    if (!isComplete || this.#sink?.hasCgroup(this.name, id) === false) this.#inspects.ask(id);
   }
 
-  #inspect(id: string): void {
-    if (this.#isStopped()) return;
-    if (this.#inspecting.has(id)) {
-      // What it is asked for now may be newer than the answer under way: a start after the creation.
-      this.#inspectAgain.add(id);
-      return;
-    }
-    if (this.#inspects.size >= MAX_WAITING_INSPECTS) {
-      this.#counts.inspectsRefused++;
-      return;
-    }
-    this.#inspecting.add(id);
-    void this.#inspects
-      .add(() => this.#inspectNow(id))
-      .catch(() => undefined)
-      .finally(() => {
-        this.#inspecting.delete(id);
-        if (this.#inspectAgain.delete(id)) this.#inspect(id);
-      });
-  }
-
-  async #inspectNow(id: string): Promise<void> {
-    for (let attempt = 1; attempt <= INSPECT_ATTEMPTS; attempt++) {
-      this.#counts.inspects++;
-      try {
-        const info = await askDocker(this.#docker, `/containers/${id}/json`, this.#timeout(1));
-        if (info === undefined) this.#onOversizedAnswer(id);
-        else this.#onInspected(id, info as Docker.ContainerInspectInfo);
-        return;
-      } catch (error) {
-        if (this.#isStopped()) return;
-        if ((error as { statusCode?: unknown }).statusCode === 404) {
-          // The engine forgets a container only after its end: what its create event said stays true.
-          if (!this.#known.has(id)) this.#sink?.notFound(this.name, id);
-          this.#tellAsKnown(id);
-          return;
-        }
-        this.#counts.inspectFailures++;
-        const waitMs = RETRY_MS * 2 ** (attempt - 1);
-        await delay(waitMs, undefined, { signal: this.#stopped.signal }).catch(() => undefined);
-      }
-    }
+  /** The engine forgets a container only after its end: what its create event said stays true. */
+  #onNotFound(id: string): void {
+    if (!this.#known.has(id)) this.#sink?.notFound(this.name, id);
+    this.#tellAsKnown(id);
   }
 
   /** Its labels stay unknown. Whether it is watched all the same depends on the mode; the operator is told either way. */

@@ -3,24 +3,13 @@ import type { OwnFolder } from '../../host/own-folder.ts';
 import { SILENT_LOGGER, type Logger } from '../../shared/logger.ts';
 import { RecentMap } from '../../shared/recent-map.ts';
 import { KEY_BYTES, NumberFile } from './number-file.ts';
+import { Numbered, type Instance, type NumberGap } from './numbered.ts';
 
 /** App instances whose numbers are remembered; of more the one that was silent for longest is forgotten. */
 export const MAX_INSTANCES = 10_000;
 /** More than the agent can give between two syncs: what a host's end takes along is never given again. */
 export const SKIP = 1_000_000;
 const SYNC_AFTER_MS = 1000;
-
-/** Numbers of an instance of which some may not be in its log. */
-export interface NumberGap {
-  readonly from: number;
-  readonly to: number;
-  /**
-   * `ended`: the agent before ended while lines were on their way. `host`: the host did, so that nobody knows how far it came.
-   * `forgotten`: the numbers of the instance are not known: there were too many instances, or the file of numbers was
-   * damaged or could not be used.
-   */
-  readonly why: 'ended' | 'host' | 'forgotten';
-}
 
 /** Options of `Numbering`. */
 export interface NumberingOptions {
@@ -36,66 +25,6 @@ export interface NumberingOptions {
   readonly maxInstances?: number;
   /** The disk does not take the numbers any more, or (without an error) takes them again. */
   readonly onTrouble?: (error: unknown) => void;
-}
-
-interface Instance {
-  readonly key: string;
-  /** -1: forgotten meanwhile. */
-  slot: number;
-  given: number;
-  /** The number of its last line, 0 before the first; undefined where that is not known: numbers may have been skipped. */
-  lastLine: number | undefined;
-  settled: number;
-  /** Lines on their way, by number. */
-  underWay: Numbered[];
-  /** The first number that a log has not taken and that nobody was told of yet. */
-  lostFrom: number | undefined;
-  gap: NumberGap | undefined;
-}
-
-/**
- * A line's number, and what is still to become of it. `enqueued` for each log that the line goes to, `written` or `lost` when
- * that log is done with it, and `complete` once no other log will follow.
- */
-export class Numbered {
-  readonly seq: number;
-  /** The first number that is not settled before this one is. */
-  readonly from: number;
-  readonly #instance: Instance;
-  readonly #onSettled: (instance: Instance) => void;
-  #open = 1;
-
-  constructor(
-    instance: Instance,
-    { seq, from }: { readonly seq: number; readonly from: number },
-    onSettled: (instance: Instance) => void,
-  ) {
-    this.#instance = instance;
-    this.seq = seq;
-    this.from = from;
-    this.#onSettled = onSettled;
-  }
-
-  get settled(): boolean {
-    return this.#open === 0;
-  }
-
-  enqueued(): void {
-    this.#open++;
-  }
-
-  written(): void {
-    if (--this.#open === 0) this.#onSettled(this.#instance);
-  }
-
-  lost(): void {
-    this.#instance.lostFrom = Math.min(this.#instance.lostFrom ?? Infinity, this.from);
-    this.written();
-  }
-
-  complete(): void {
-    this.written();
-  }
 }
 
 /**

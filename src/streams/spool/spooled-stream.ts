@@ -8,7 +8,8 @@ import type { Delivery, LogStream, StreamCounters } from '../stream.ts';
 import { MAX_PAYLOAD_BYTES } from './record.ts';
 import { decodeLine, encodeLine } from './outgoing.ts';
 import { RefusedLines } from './refused-lines.ts';
-import type { Spool, SpoolCounters } from './spool.ts';
+import type { Spool } from './spool.ts';
+import type { SpoolCounters } from './spool-types.ts';
 
 const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 30_000;

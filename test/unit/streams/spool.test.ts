@@ -15,7 +15,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { Spool, type SpoolOptions } from '../../../src/streams/spool/spool.ts';
+import { Spool } from '../../../src/streams/spool/spool.ts';
+import type { SpoolOptions } from '../../../src/streams/spool/spool-types.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
 import { SmallDisk } from '../../support/small-disk.ts';

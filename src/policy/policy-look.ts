@@ -1,0 +1,50 @@
+import type { Container } from '../apps/identity.ts';
+import type { PolicyTrust } from './app-policy.ts';
+import type { PolicyFile } from './find-policy.ts';
+import type { PolicyText } from './policies.ts';
+import type { PinnedPolicy } from './policy-pins.ts';
+
+/**
+ * How far behind the clock the time of a file's change may lie: file systems round down to the kernel's tick, at most 10 ms,
+ * and on a virtual machine that stands still ticks come late.
+ */
+const FILE_TIMES_NS = 20_000_000n;
+/** What somebody saw who looked into a container. */
+export interface Look {
+  readonly file: PolicyFile;
+  /** How often the container was looked into since, in vain. */
+  looks: number;
+  /** When the file had been read, CLOCK_BOOTTIME ns. */
+  readonly readBootNs: bigint;
+  readonly incarnation: string | undefined;
+  /**
+   * Before any program of the app ran. Undefined until a record tells when the first one did: who looks late, on a host that
+   * has no time for the agent, meets the app where the runtime's process was.
+   */
+  early: boolean | undefined;
+  /** Since when programs of the app can have run, Unix ns; undefined when that is not known. */
+  startedNs: bigint | undefined;
+}
+
+/** Whether what was read then is the tenant's. */
+export function trustOf({ file, early, startedNs }: Look, container: Container): PolicyTrust {
+  // Docker has not said yet, or it has: what a run of before left behind.
+  if (container.ranBefore ?? container.runtime === 'docker') return 'unverified';
+  if (early) return 'verified';
+  if (startedNs === undefined || file.changedNs === undefined) return 'unverified';
+  return file.changedNs < startedNs - FILE_TIMES_NS ? 'verified' : 'unverified';
+}
+
+/** What a container's pin says, beside what is there now. */
+export function textOfPin(pin: PinnedPolicy, now: PolicyFile | undefined): PolicyText {
+  const { path, trust, text = '', refusal } = pin;
+  const isSame = now?.text === pin.text && now?.path === path;
+  return {
+    // The places that a refusal names are the tenant's own file's.
+    ...{ name: path.endsWith('.json') ? 'varvel.yml' : path, text, trust },
+    ...(refusal === undefined ? {} : { refusal: `${path}: ${refusal}` }),
+    ...(isSame
+      ? {}
+      : { note: `${path} is another now than when the app started, which changes nothing` }),
+  };
+}
