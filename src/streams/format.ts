@@ -2,6 +2,7 @@ import type { Detection, Priority } from '../rules/detection.ts';
 import { quoteField, escapeText, shorten } from './escape.ts';
 import { formatJson } from './format-json.ts';
 import { lineageText } from './lineage.ts';
+import { RecentLines } from './recent-lines.ts';
 import { clockTime } from './time.ts';
 import type { Delivery } from './stream.ts';
 
@@ -53,10 +54,17 @@ export function formatLine(delivery: Delivery, options: LineOptions): string {
   if (maxBytes < MIN_LINE_BYTES) {
     throw new RangeError(`a line cannot be bounded to less than ${MIN_LINE_BYTES} bytes`);
   }
-  return options.format === 'json'
-    ? formatJson(delivery, maxBytes)
-    : formatText(delivery, maxBytes, options.colour ?? false);
+  const { format, colour = false } = options;
+  const make = (): string =>
+    format === 'json' ? formatJson(delivery, maxBytes) : formatText(delivery, maxBytes, colour);
+  return maxBytes === MAX_LINE_BYTES && !colour ? RECENT[format].get(delivery, make) : make();
 }
+
+/** As all streams but a terminal want them. */
+const RECENT: Readonly<Record<LineFormat, RecentLines>> = {
+  json: new RecentLines(),
+  text: new RecentLines(),
+};
 
 function formatText(delivery: Delivery, maxBytes: number, colour: boolean): string {
   const { detection, id, seq } = delivery;
