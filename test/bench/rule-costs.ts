@@ -90,7 +90,9 @@ print(
 const touch = (value: unknown): number => (typeof value === 'string' ? value.charCodeAt(9) : 0);
 
 console.log('\nreading a field of the worst events, in us');
-const views = ['a', '\ufffd', 'a/', 'é', '😀', 'proc/self/root/'].flatMap((unit) => worstViews(unit));
+const views = ['a', '\ufffd', 'a/', 'é', '😀', 'proc/self/root/'].flatMap((unit) =>
+  worstViews(unit),
+);
 for (const name of FIELD_NAMES) {
   const field = findField(name)?.field;
   if (field?.status !== 'available') continue;
