@@ -1,51 +1,29 @@
 import type { CgroupChange, ScopeMap, ScopePattern } from '../probe/scope.ts';
 import type { Logger } from '../shared/logger.ts';
-import { UserError } from '../shared/user-error.ts';
 import {
   cgroupIdOf,
   cgroupPathOfPid,
   detectHierarchy,
   type CgroupHierarchy,
-  type HierarchyChoice,
 } from './cgroup-hierarchy.ts';
 import {
-  ContainerRegistry,
-  type RegistryListener,
-  type RegistryMatch,
-} from './container-registry.ts';
+  configuredRuntimes,
+  patternsOf,
+  type AppsConfig,
+  type RuntimePattern,
+} from './configured-runtimes.ts';
+import { ContainerRegistry } from './container-registry.ts';
+import type { RegistryListener, RegistryMatch } from './registry-dependencies.ts';
 import type { Container } from './identity.ts';
 import { processesOf } from './cgroup-processes.ts';
 import { ContainerLooks, type AppFiles } from './container-looks.ts';
 import { AppWishes, asksByFile, decideScope, type ScopeMode, type Staging } from './opt-in.ts';
 import type { Resolution } from './resolution.ts';
-import { findGardenRoots } from './garden-roots.ts';
 import { NestedSidecars } from './nested-sidecars.ts';
-import { matchPath, MAX_SCOPE_PATTERNS } from './patterns.ts';
+import { matchPath } from './patterns.ts';
 import { rescanCgroups } from './rescan.ts';
-import { CgroupRuntime, type CgroupAppRule } from './runtimes/cgroup.ts';
-import { CriRuntime, type CriOptions } from './runtimes/cri.ts';
-import { DockerRuntime, type DockerOptions } from './runtimes/docker.ts';
-import { GardenRuntime, type GardenOptions } from './runtimes/garden.ts';
 import type { Runtime, RuntimeName, RuntimeSink, RuntimeStatus } from './runtimes/runtime.ts';
 import { containerStatus, type AppsSnapshot } from './status.ts';
-
-/** Configuration of the stage. */
-export interface AppsConfig {
-  /** Default `opt-in`. */
-  readonly mode?: ScopeMode | undefined;
-  /** Default `auto`. */
-  readonly hierarchy?: HierarchyChoice | undefined;
-  /** undefined: no Docker. */
-  readonly docker?: DockerOptions | undefined;
-  /** undefined: no Garden. */
-  readonly garden?: (GardenOptions & { readonly staging?: Staging }) | undefined;
-  /** undefined: no runtime of Kubernetes. */
-  readonly cri?: CriOptions | undefined;
-  /** Apps that are cgroups; empty or undefined: none. */
-  readonly cgroups?: readonly CgroupAppRule[] | undefined;
-  /** Default 20000; 0 leaves the rescan to the caller. */
-  readonly rescanMs?: number | undefined;
-}
 
 /** What the stage stands on. */
 export interface AppsDependencies {
@@ -57,10 +35,6 @@ export interface AppsDependencies {
   readonly onExpected?: (() => void) | undefined;
   /** How apps ask by a file; undefined: they cannot. */
   readonly files?: AppFiles | undefined;
-}
-
-interface RuntimePattern extends ScopePattern {
-  readonly runtime: RuntimeName;
 }
 
 const NOT_A_CONTAINER: Resolution = { state: 'unknown' };
@@ -114,22 +88,8 @@ export class Apps {
     this.#nowMs = dependencies.nowMs ?? (() => performance.now());
     this.#onExpected = dependencies.onExpected;
     this.hierarchy = detectHierarchy(config.hierarchy);
-    const cgroups = config.cgroups ?? [];
-    this.#runtimes = [
-      // What the operator named comes before what a runtime usually does.
-      ...(cgroups.length > 0 ? [new CgroupRuntime(cgroups)] : []),
-      ...(config.docker === undefined ? [] : [new DockerRuntime(config.docker, logger)]),
-      ...(config.garden === undefined ? [] : [this.#gardenRuntime(config.garden)]),
-      ...(config.cri === undefined ? [] : [new CriRuntime(config.cri, logger)]),
-    ];
-    this.#patterns = this.#runtimes.flatMap(({ name, patterns }) =>
-      patterns.map((pattern) => ({ ...pattern, runtime: name })),
-    );
-    if (this.#patterns.length > MAX_SCOPE_PATTERNS) {
-      throw new UserError(
-        `There are ${this.#patterns.length} cgroup patterns; the probe takes ${MAX_SCOPE_PATTERNS}. Join some with a shorter text before the "*".`,
-      );
-    }
+    this.#runtimes = configuredRuntimes(config, this.hierarchy, logger);
+    this.#patterns = patternsOf(this.#runtimes);
     this.patterns = this.#patterns;
     this.registry = new ContainerRegistry({
       scopeMap,
@@ -415,12 +375,6 @@ export class Apps {
       { path: rootPath },
       `A container runs below a cgroup parent that no pattern names: it was not watched from its first instruction. Name the parent in runtimes.${runtime}.cgroup_parents.`,
     );
-  }
-
-  #gardenRuntime(options: GardenOptions): GardenRuntime {
-    const named = options.cgroupParents ?? [];
-    const cgroupParents = named.length > 0 ? named : findGardenRoots(this.hierarchy);
-    return new GardenRuntime({ ...options, cgroupParents }, this.#logger);
   }
 
   #match(path: string): RegistryMatch | undefined {

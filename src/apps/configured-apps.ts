@@ -1,5 +1,5 @@
 import type { AgentConfig } from '../config/config.ts';
-import type { AppsConfig } from './apps.ts';
+import type { AppsConfig } from './configured-runtimes.ts';
 import type { CgroupAppRule } from './runtimes/cgroup.ts';
 import { isGardenWanted } from './runtimes/garden.ts';
 

@@ -1,50 +1,10 @@
-import {
-  levelOf,
-  type CgroupChange,
-  type KernelScopeState,
-  type ScopeMap,
-} from '../probe/scope.ts';
-import type { Logger } from '../shared/logger.ts';
+import { levelOf, type CgroupChange, type KernelScopeState } from '../probe/scope.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 import type { Container } from './identity.ts';
+import { NO_COUNTS, type KernelCounts, type Known, type Root } from './registry-root.ts';
+import type { RegistryDependencies, RegistryListener } from './registry-dependencies.ts';
 import type { RegistryCounters, RegistryEntry, Resolution, Verdict } from './resolution.ts';
 import type { ContainerCgroup, RuntimeName } from './runtimes/runtime.ts';
-
-/** The container that a path belongs to, by the patterns of all runtimes. */
-export interface RegistryMatch {
-  readonly runtime: RuntimeName;
-  readonly handle: string;
-  readonly rootPath: string;
-}
-
-/** Called synchronously; must not throw. */
-export interface RegistryListener {
-  /** A root left `pending`: ask `resolve`. */
-  onResolved?(rootCgroupId: number): void;
-  /** A root is known from now on: events of it may have come before. */
-  onKnown?(rootCgroupId: number): void;
-  /** A root was forgotten while pending: its identity will not become known. */
-  onForgotten?(rootCgroupId: number): void;
-}
-
-/** What the registry stands on. */
-export interface RegistryDependencies {
-  readonly scopeMap: ScopeMap;
-  readonly logger: Logger;
-  /** Monotonic ms. */
-  readonly nowMs: () => number;
-  readonly match: (path: string) => RegistryMatch | undefined;
-  readonly keyOf: (runtime: RuntimeName, cgroup: ContainerCgroup) => string;
-  /** Of a cgroup that is a part of a container, and beside its own, the part's name. */
-  readonly sidecarOf?: (runtime: RuntimeName, cgroup: ContainerCgroup) => string | undefined;
-  /**
-   * Told when a key's cgroups had all gone and there is a new one. True: it may be another container, of which nothing
-   * is known yet. False or absent: a key is one container's for ever.
-   */
-  readonly renew?: (runtime: RuntimeName, key: string) => boolean;
-  /** Asks the runtime for a root's identity; the answer comes by `decide`. */
-  readonly lookup: (runtime: RuntimeName, cgroup: ContainerCgroup) => void;
-}
 
 /** The kernel's map holds so many containers' cgroups (SCOPE_MAX in native/schema). */
 export const MAX_WATCHED = 16384;
@@ -58,33 +18,6 @@ export const IDENTITY_MEMORY_MS = 60_000;
 export const PENDING_MEMORY_MS = 600_000;
 
 const UNKNOWN: Resolution = Object.freeze({ state: 'unknown' });
-
-interface Known {
-  readonly verdict: Verdict;
-  readonly destroyedAtMs: number | undefined;
-  /** A cgroup has had it. */
-  readonly used: boolean;
-}
-
-interface Root extends ContainerCgroup {
-  readonly runtime: RuntimeName;
-  readonly key: string;
-  /** Under which it is found: by runtime and key, until another container has the key. */
-  name: string;
-  readonly sidecar: string | undefined;
-  readonly sinceMs: number;
-  resolution: Resolution;
-  verdict: Verdict | undefined;
-  goneAtMs: number | undefined;
-  /** The kernel's map had no room for it. */
-  unwatched: boolean;
-  /** Its counts when it was removed. */
-  lastCounts: KernelCounts;
-}
-
-type KernelCounts = Pick<RegistryEntry, 'emitted' | 'dropped' | 'prefiltered'>;
-
-const NO_COUNTS: KernelCounts = Object.freeze({ emitted: 0, dropped: 0, prefiltered: 0 });
 
 /**
  * Every cgroup that is a container (a root): unknown → pending → included or excluded → gone (remembered) → unknown.
