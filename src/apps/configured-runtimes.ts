@@ -7,7 +7,8 @@ import type { ScopeMode, Staging } from './opt-in.ts';
 import { MAX_SCOPE_PATTERNS } from './patterns.ts';
 import { CgroupRuntime, type CgroupAppRule } from './runtimes/cgroup.ts';
 import { CriRuntime, type CriOptions } from './runtimes/cri.ts';
-import { DockerRuntime, type DockerOptions } from './runtimes/docker.ts';
+import { DockerRuntime } from './runtimes/docker.ts';
+import type { DockerOptions } from './runtimes/docker-options.ts';
 import { GardenRuntime, type GardenOptions } from './runtimes/garden.ts';
 import type { Runtime, RuntimeName } from './runtimes/runtime.ts';
 

@@ -1,4 +1,3 @@
-import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import type { ScopePattern } from '../../probe/scope.ts';
@@ -8,7 +7,6 @@ import type { Container } from '../identity.ts';
 import { DOCKER_PATTERNS, dockerParentPattern } from '../patterns.ts';
 import { Backoff } from './backoff.ts';
 import {
-  HEAD_BYTES,
   listContainers,
   MAX_ANSWER_BYTES,
   MAX_LISTED_BYTES,
@@ -26,35 +24,13 @@ import {
   renamedContainer,
   type DockerEvent,
 } from './docker-container.ts';
+import { followDockerEvents, MAX_EVENT_BYTES } from './docker-events.ts';
 import { ImageDigests } from './docker-digests.ts';
-import { DockerInspects, type DockerInspectCounters } from './docker-inspects.ts';
-import { LineSplitter } from './line-splitter.ts';
+import { DockerInspects } from './docker-inspects.ts';
+import type { DockerCounters, DockerOptions } from './docker-options.ts';
 import { RuntimeWarnings } from './runtime-warnings.ts';
 import type { ContainerCgroup, Runtime, RuntimeSink, RuntimeStatus } from './runtime.ts';
 
-/** Configuration of the Docker runtime. */
-export interface DockerOptions {
-  /** Default `/var/run/docker.sock`. */
-  readonly socketPath?: string | undefined;
-  /** Cgroup parents in use besides dockerd's defaults, as `dockerParentPattern` takes them. */
-  readonly cgroupParents?: readonly string[] | undefined;
-  /** Default 8. */
-  readonly inspectConcurrency?: number | undefined;
-  /** Of one request. Default 2000. */
-  readonly requestTimeoutMs?: number | undefined;
-}
-
-/** Counts since the start. */
-export interface DockerCounters extends DockerInspectCounters {
-  readonly connects: number;
-  readonly events: number;
-  /** Descriptions of a container that were over their bound: an event's or a list's, or the answer to an inspect. */
-  readonly oversized: number;
-}
-
-const ACTIONS = ['create', 'start', 'die', 'destroy', 'rename'];
-/** A longer event is skipped, and its container asked for by its id. */
-const MAX_EVENT_BYTES = 1024 * 1024;
 const MAX_KNOWN = 16384;
 /** The engine answers when the container has started, which takes a second and more on a busy host. Below the default hold_time. */
 const INSPECT_WAIT_MS = 4000;
@@ -212,23 +188,11 @@ export class DockerRuntime implements Runtime {
     // An engine that accepts and never answers must not hold this for good.
     const timer = setTimeout(abort, this.#requestTimeoutMs * LIST_TIMEOUT_FACTOR);
     try {
-      const request = {
-        filters: { type: ['container'], event: ACTIONS },
-        since: this.#since,
-        abortSignal: connection.signal,
-      };
-      // The package's types lack the signal, and `since` with a fraction.
-      const stream = await this.#docker.getEvents(request as unknown as Docker.GetEventsOptions);
-      const splitter = new LineSplitter(MAX_EVENT_BYTES, HEAD_BYTES);
-      stream.on('data', (chunk: Buffer) => {
-        for (const { text, cut } of splitter.push(chunk)) {
-          if (cut) this.#onCutEvent(text);
-          else this.#onLine(text);
-        }
+      const { ended } = await followDockerEvents(this.#docker, {
+        ...{ since: this.#since, signal: connection.signal },
+        onLine: (line) => this.#onLine(line),
+        onCutLine: (head) => this.#onCutEvent(head),
       });
-      const ended = finished(stream, { writable: false });
-      // Looked at below; it must not count as unhandled meanwhile.
-      ended.catch(() => undefined);
       // Events first, then the list: what happens in between is in one of them.
       await this.#list();
       clearTimeout(timer);

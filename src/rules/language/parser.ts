@@ -34,39 +34,24 @@ import {
   NUMBER_OPERATORS,
   STRING_SYMBOL_OPERATORS,
   STRING_WORD_OPERATORS,
-  TRANSFORMERS,
 } from './ast.ts';
 import type {
   CompareNode,
   Condition,
   ExistsNode,
-  FieldNode,
   LeftOperand,
   ListNode,
   Modifier,
   Operator,
-  OperandListItem,
   RightOperand,
   Span,
   TextNode,
-  TransformerName,
   TransformerNode,
-  TransformerOperand,
-  ValNode,
 } from './ast.ts';
 import { advice, type Expected } from './advice.ts';
 import { LanguageError } from './errors.ts';
 import { Lexer } from './lexer.ts';
-
-/** The language's limits. A condition past them is an error at the place where it passes them. */
-export interface ParseLimits {
-  /** Productions of the grammar within each other; a pair of parentheses is five of them. */
-  readonly maxDepth: number;
-  /** UTF-16 units of the condition's text, after lists are filled in. */
-  readonly maxLength: number;
-}
-
-export const DEFAULT_LIMITS: ParseLimits = Object.freeze({ maxDepth: 1000, maxLength: 16_777_216 });
+import { DEFAULT_LIMITS, OperandParser, type ParseLimits } from './operand-parser.ts';
 
 /** Parses a condition. Throws LanguageError (LOAD_ERR_COMPILE_CONDITION) with a span of `text`. */
 export function parse(text: string, limits: ParseLimits = DEFAULT_LIMITS): Condition {
@@ -95,25 +80,26 @@ export function parseArgumentAt(
 /** @internal */
 class Parser {
   readonly #lexer: Lexer;
+  readonly #operands: OperandParser;
   readonly #limits: ParseLimits;
-  #depth = 0;
 
   constructor(text: string, limits: ParseLimits) {
     // In the tree a lone surrogate is a byte (TextNode), which only an escape in quotes can write.
     this.#lexer = new Lexer(text.replace(/\p{Surrogate}/gu, '\ufffd'));
+    this.#operands = new OperandParser(this.#lexer, limits);
     this.#limits = limits;
   }
 
   transformerAt(offset: number): { operand: TransformerNode; end: number } | undefined {
     this.#lexer.position = offset;
-    const operand = this.#call();
+    const operand = this.#operands.call();
     return operand === undefined ? undefined : { operand, end: this.#lexer.position };
   }
 
   argumentAt(offset: number): { argument: string; end: number } | undefined {
     this.#lexer.position = offset;
     try {
-      const argument = this.#argument();
+      const argument = this.#operands.argument();
       return argument === undefined ? undefined : { argument, end: this.#lexer.position };
     } catch (error) {
       if (error instanceof LanguageError) return undefined;
@@ -149,7 +135,7 @@ class Parser {
 
   /** Or ::= And { 'or' And } */
   #or(): Condition {
-    return this.#within(() => {
+    return this.#operands.within(() => {
       const operands = this.#chain('or', () => this.#and());
       const [first] = operands;
       if (first !== undefined && operands.length === 1) return first;
@@ -159,7 +145,7 @@ class Parser {
 
   /** And ::= Not { 'and' Not } */
   #and(): Condition {
-    return this.#within(() => {
+    return this.#operands.within(() => {
       const operands = this.#chain('and', () => this.#not());
       const [first] = operands;
       if (first !== undefined && operands.length === 1) return first;
@@ -181,7 +167,7 @@ class Parser {
 
   /** Not ::= { 'not' } Check */
   #not(): Condition {
-    return this.#within(() => {
+    return this.#operands.within(() => {
       this.#lexer.skipBlanks();
       const start = this.#lexer.position;
       let negated = false;
@@ -197,12 +183,12 @@ class Parser {
 
   /** Check ::= '(' Or ')' | Left Comparison | Macro */
   #check(): Condition {
-    return this.#within(() => {
+    return this.#operands.within(() => {
       const start = this.#lexer.position;
-      if (this.#lexer.take('(')) return this.#within(() => this.#parenthesized());
-      const field = this.#field();
+      if (this.#lexer.take('(')) return this.#operands.within(() => this.#parenthesized());
+      const field = this.#operands.field();
       if (field !== undefined) return this.#comparison(field);
-      const transformer = this.#transformer();
+      const transformer = this.#operands.transformer();
       if (transformer !== undefined) return this.#comparison(transformer);
       const name = this.#lexer.identifier();
       if (name !== undefined) return { kind: 'macro', name, span: this.#lexer.spanFrom(start) };
@@ -215,103 +201,6 @@ class Parser {
     this.#lexer.skipBlanks();
     if (!this.#lexer.take(')')) throw this.#expected("')'", 'joint');
     return inner;
-  }
-
-  /** Field ::= FieldName [ Argument ] */
-  #field(): FieldNode | undefined {
-    const start = this.#lexer.position;
-    const name = this.#lexer.fieldName();
-    if (name === undefined) return undefined;
-    return { kind: 'field', name, argument: this.#argument(), span: this.#lexer.spanFrom(start) };
-  }
-
-  /** Argument ::= '[' ( Quoted | FieldArgument ) ']' */
-  #argument(): string | undefined {
-    if (!this.#lexer.take('[')) return undefined;
-    const argument = this.#lexer.quotedString() ?? this.#lexer.fieldArgument();
-    if (argument === undefined) throw this.#lexer.error("expected an argument after '['");
-    if (!this.#lexer.take(']')) throw this.#lexer.error("expected ']'");
-    return argument;
-  }
-
-  /** Transformer ::= TransformerName '(' Operand { ',' Operand } ')' [ Argument ] */
-  #transformer(): TransformerNode | undefined {
-    const call = this.#call();
-    if (call === undefined) return undefined;
-    if (call.name !== 'getopt') this.#noArgument(call.name);
-    const argument = call.name === 'getopt' ? this.#argument() : undefined;
-    return { ...call, argument, span: this.#lexer.spanFrom(call.span.start) };
-  }
-
-  /** A transformer without what may stand in brackets after it. */
-  #call(): TransformerNode | undefined {
-    const start = this.#lexer.position;
-    const name = this.#lexer.identifier();
-    if (name === undefined || !isTransformer(name) || !this.#lexer.take('(')) {
-      this.#lexer.position = start;
-      return undefined;
-    }
-    return this.#within(() => {
-      const operands: TransformerOperand[] = [];
-      do operands.push(this.#operand());
-      while (this.#lexer.take(','));
-      if (!this.#lexer.take(')')) throw this.#lexer.error("expected ',' or ')'");
-      const span = this.#lexer.spanFrom(start);
-      return { kind: 'transformer', name, operands, argument: undefined, span };
-    });
-  }
-
-  #noArgument(name: string): void {
-    if (this.#lexer.isNext('[')) throw this.#lexer.error(`${name}() takes no argument in brackets`);
-  }
-
-  /** Operand ::= OperandListItem | '(' [ OperandListItem { ',' OperandListItem } ] ')' */
-  #operand(): TransformerOperand {
-    this.#lexer.skipBlanks();
-    const start = this.#lexer.position;
-    if (!this.#lexer.take('(')) {
-      const item = this.#operandListItem();
-      this.#lexer.skipBlanks();
-      return item;
-    }
-    const items: OperandListItem[] = [];
-    this.#lexer.skipBlanks();
-    if (!this.#lexer.isNext(')')) {
-      do {
-        this.#lexer.skipBlanks();
-        items.push(this.#operandListItem());
-        this.#lexer.skipBlanks();
-      } while (this.#lexer.take(','));
-    }
-    if (!this.#lexer.take(')')) throw this.#lexer.error("expected ',' or ')' in the list");
-    const span = this.#lexer.spanFrom(start);
-    this.#lexer.skipBlanks();
-    return { kind: 'operands', items, span };
-  }
-
-  /** OperandListItem ::= Transformer | Field | Quoted | Number */
-  #operandListItem(): OperandListItem {
-    const start = this.#lexer.position;
-    const value = this.#lexer.number() ?? this.#lexer.quotedString();
-    if (value !== undefined) return { kind: 'text', value, span: this.#lexer.spanFrom(start) };
-    const item = this.#field() ?? this.#transformer();
-    if (item === undefined) {
-      throw this.#lexer.error('expected a field, a transformer, a quoted string or a number');
-    }
-    return item;
-  }
-
-  /** Val ::= 'val(' Field ')' */
-  #val(): ValNode | undefined {
-    const start = this.#lexer.position;
-    if (!this.#lexer.take('val(')) return undefined;
-    this.#lexer.skipBlanks();
-    const field = this.#field();
-    if (field === undefined) throw this.#lexer.error("expected a field after 'val('");
-    this.#lexer.skipBlanks();
-    if (!this.#lexer.take(')')) throw this.#lexer.error("expected ')'");
-    this.#noArgument('val');
-    return { kind: 'val', field, span: this.#lexer.spanFrom(start) };
   }
 
   /** Comparison ::= 'exists' | NumberOperator … | StringOperator … | ListOperator … */
@@ -353,7 +242,7 @@ class Parser {
   /** Number | Val | Transformer */
   #numberValue(): RightOperand {
     const start = this.#lexer.position;
-    const computed = this.#val() ?? this.#transformer();
+    const computed = this.#operands.val() ?? this.#operands.transformer();
     if (computed !== undefined) return computed;
     const text = this.#lexer.number();
     if (text === undefined) throw this.#lexer.error('expected a number');
@@ -364,7 +253,7 @@ class Parser {
   #stringValue(apart: boolean): { modifier: Modifier | undefined; right: RightOperand } {
     const modified = apart ? this.#modified() : undefined;
     if (modified !== undefined) return modified;
-    const right = this.#val() ?? this.#transformer() ?? this.#value();
+    const right = this.#operands.val() ?? this.#operands.transformer() ?? this.#value();
     if (right === undefined) throw this.#expected('a value', 'value');
     return { modifier: undefined, right };
   }
@@ -386,7 +275,7 @@ class Parser {
   /** List | Val | Transformer | Identifier */
   #listValue(operator: Operator): RightOperand {
     if (this.#lexer.isNext('(')) return this.#list();
-    const right = this.#val() ?? this.#transformer() ?? this.#listName();
+    const right = this.#operands.val() ?? this.#operands.transformer() ?? this.#listName();
     if (right === undefined) {
       throw this.#lexer.error(`expected a list such as (a, b) after '${operator}'`);
     }
@@ -427,26 +316,10 @@ class Parser {
     if (value === undefined) return undefined;
     return { kind: 'text', value, span: this.#lexer.spanFrom(start) };
   }
-
-  #within<T>(read: () => T): T {
-    this.#depth += 1;
-    if (this.#depth >= this.#limits.maxDepth) {
-      throw this.#lexer.error(
-        `exceeded max depth limit of ${this.#limits.maxDepth}: too many parentheses within each other`,
-      );
-    }
-    const value = read();
-    this.#depth -= 1;
-    return value;
-  }
 }
 
 function isOneOf<const T extends string>(words: readonly T[], word: string): word is T {
   return (words as readonly string[]).includes(word);
-}
-
-function isTransformer(name: string): name is TransformerName {
-  return isOneOf(TRANSFORMERS, name);
 }
 
 function spanOf(nodes: readonly Condition[]): Span {

@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS } from '../language/parser.ts';
+import { DEFAULT_LIMITS } from '../language/operand-parser.ts';
 import { ItemError } from './diagnostics.ts';
 import type { ListDefinition } from './definitions.ts';
 import { MappedText } from './source.ts';

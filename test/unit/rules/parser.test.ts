@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Condition } from '../../../src/rules/language/ast.ts';
 import { LanguageError } from '../../../src/rules/language/errors.ts';
-import { DEFAULT_LIMITS, parse } from '../../../src/rules/language/parser.ts';
+import { DEFAULT_LIMITS } from '../../../src/rules/language/operand-parser.ts';
+import { parse } from '../../../src/rules/language/parser.ts';
 import { print } from '../../../src/rules/language/printer.ts';
 
 /** The tree in the shape of a condition with all groups written out. */

@@ -1,0 +1,21 @@
+import type { DockerInspectCounters } from './docker-inspects.ts';
+
+/** Configuration of the Docker runtime. */
+export interface DockerOptions {
+  /** Default `/var/run/docker.sock`. */
+  readonly socketPath?: string | undefined;
+  /** Cgroup parents in use besides dockerd's defaults, as `dockerParentPattern` takes them. */
+  readonly cgroupParents?: readonly string[] | undefined;
+  /** Default 8. */
+  readonly inspectConcurrency?: number | undefined;
+  /** Of one request. Default 2000. */
+  readonly requestTimeoutMs?: number | undefined;
+}
+
+/** Counts since the start. */
+export interface DockerCounters extends DockerInspectCounters {
+  readonly connects: number;
+  readonly events: number;
+  /** Descriptions of a container that were over their bound: an event's or a list's, or the answer to an inspect. */
+  readonly oversized: number;
+}
