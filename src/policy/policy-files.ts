@@ -230,15 +230,11 @@ export class PolicyFiles implements AppFiles {
     if (look.early === undefined) return undefined;
     this.#looks.delete(name);
     const { path, text, refusal } = look.file;
-    const pin = {
-      path,
-      text,
-      refusal,
-      trust: trustOf(look, container),
-      incarnation: look.incarnation,
-    };
+    const { trust, why } = trustOf(look, container);
+    const pin = { path, text, refusal, trust, incarnation: look.incarnation };
     this.#options.pins.put(name, pin);
-    const found = textOfPin(pin, look.file);
+    const known = textOfPin(pin, look.file);
+    const found = why === undefined ? known : { ...known, note: `unverified, as ${why}` };
     this.#answer(name, found);
     return found;
   }

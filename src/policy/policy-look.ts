@@ -26,14 +26,30 @@ export interface Look {
   startedNs: bigint | undefined;
 }
 
-/** Whether what was read then is the tenant's. */
-export function trustOf({ file, early, startedNs }: Look, container: Container): PolicyTrust {
+/** Whether what was read then is the tenant's, and if not, why that is not certain: the rest of a sentence. */
+export function trustOf(
+  { file, early, startedNs }: Look,
+  container: Container,
+): { readonly trust: PolicyTrust; readonly why?: string } {
   // Docker has not said yet, or it has: what a run of before left behind.
-  if (container.ranBefore ?? container.runtime === 'docker') return 'unverified';
-  if (early) return 'verified';
-  if (startedNs === undefined || file.changedNs === undefined) return 'unverified';
-  return file.changedNs < startedNs - FILE_TIMES_NS ? 'verified' : 'unverified';
+  if (container.ranBefore ?? container.runtime === 'docker')
+    return doubtful('the container ran before, or may have');
+  if (early) return { trust: 'verified' };
+  if (startedNs === undefined) return doubtful('it was not seen when the app started');
+  if (file.changedNs === undefined) return doubtful('it cannot be told when the file changed');
+  const aheadNs = startedNs - file.changedNs;
+  if (aheadNs > FILE_TIMES_NS) return { trust: 'verified' };
+  const ms = (ns: bigint): string => `${Number(ns / 1_000_000n)} ms`;
+  return doubtful(
+    aheadNs < 0n
+      ? `the file or a directory above it changed ${ms(-aheadNs)} after the app had started`
+      : `the file or a directory above it changed ${ms(aheadNs)} before the app started: ${ms(FILE_TIMES_NS)} are within what clocks are wrong`,
+  );
 }
+
+const doubtful = (why: string): { readonly trust: PolicyTrust; readonly why: string } => {
+  return { trust: 'unverified', why };
+};
 
 /** What a container's pin says, beside what is there now. */
 export function textOfPin(pin: PinnedPolicy, now: PolicyFile | undefined): PolicyText {

@@ -32,12 +32,17 @@ test('Garden: the droplet comes after the first process; it is verified if it wa
 });
 
 test('Garden: what the app’s first program changes at once is not verified', () => {
-  for (const changedNs of [BEGUN_NS - 19_000_000n, BEGUN_NS + 1n]) {
+  for (const [changedNs, why] of [
+    [BEGUN_NS - 19_000_000n, /changed 19 ms before the app started: 20 ms are within/],
+    [BEGUN_NS + 7_000_000n, /changed 7 ms after the app had started$/],
+  ] as const) {
     const { policies, put, begin, cell } = world();
     cell([9]);
     put(DROPLET, staged('rules: []'), changedNs);
     begin(2, BEGUN_NS, 20);
-    assert.equal(found(policies.textOf(garden))?.trust, 'unverified', String(changedNs));
+    const text = found(policies.textOf(garden));
+    assert.equal(text?.trust, 'unverified', String(changedNs));
+    assert.match(text.note ?? '', why);
   }
 });
 
@@ -81,7 +86,9 @@ test('Garden: where the first program may have been missed, nothing is verified'
   for (let look = 1; look < 40; look++)
     assert.equal(never.policies.lookInto(garden, [9, 8], false), 'empty');
   assert.equal(never.policies.lookInto(garden, [9, 8], false), 'answered');
-  assert.equal(found(never.policies.textOf(garden))?.trust, 'unverified');
+  const text = found(never.policies.textOf(garden));
+  assert.equal(text?.trust, 'unverified');
+  assert.equal(text.note, 'unverified, as it was not seen when the app started');
 });
 
 test('Garden: a host that gives the agent no time for long takes no trust: the first program’s record comes before 40 more looks', () => {

@@ -121,7 +121,11 @@ test('looked into later: verified if nothing has changed since the first process
     put(PLAIN, 'rules: []', changedNs);
     const container = docker(more);
     assert.equal(policies.lookInto(container, [9], true), 'answered');
-    assert.equal(found(policies.textOf(container))?.trust, trust);
+    const text = found(policies.textOf(container));
+    assert.equal(text?.trust, trust);
+    assert.equal(text.note === undefined, trust === 'verified');
+    if ('ranBefore' in more)
+      assert.equal(text.note, 'unverified, as the container ran before, or may have');
   }
 });
 
