@@ -310,6 +310,33 @@ describe('calls by int 0x80', () => {
     );
   });
 
+  test('a process that is made by ia32 is made by that call, with its flags', async () => {
+    const [CLONE_NEWUTS, SIGCHLD] = [0x04000000, 17];
+    const word = (value: number): string => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeUInt32LE(value);
+      return bytes.toString('hex');
+    };
+    /** struct clone_args (5.3): flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls */
+    const asked = `b:${[CLONE_NEWUTS, 0, 0, 0, SIGCHLD, 0, 0, 0].map(word).join('')}`;
+    const { made, events } = await make([
+      ['ia32', 2],
+      ['ia32', 120, CLONE_NEWUTS | SIGCHLD, 0, 0, 0, 0],
+      ['ia32', 435, asked, 64],
+      ['native', 435, asked, 64],
+    ]);
+    assert.deepEqual(
+      events.map(({ type, result, clone }) => [type, result, clone?.flags]),
+      [
+        ['fork', made[0]?.ret, 0n],
+        ['clone', made[1]?.ret, BigInt(CLONE_NEWUTS | SIGCHLD)],
+        ['clone3', made[2]?.ret, BigInt(CLONE_NEWUTS)],
+        ['clone3', made[3]?.ret, BigInt(CLONE_NEWUTS)],
+      ],
+    );
+    for (const { ret } of made) assert.ok(ret > 0);
+  });
+
   test('a successful execve is the exec hook’s, once', async () => {
     const cwd = workingDirectory();
     const cgroup = probe.mkdir(`run${runs++}`);
