@@ -22,15 +22,15 @@ fi
 bash test/support/setup.sh test
 before=$(bash test/support/leftovers.sh)
 other=$(mktemp /tmp/varvel-lane-XXXX)
-VARVEL_TEST_FAILURES=$(mktemp /tmp/varvel-failures-XXXX)
-export VARVEL_TEST_FAILURES
+FAILED_TESTS_FILE=$(mktemp /tmp/varvel-failures-XXXX)
+export FAILED_TESTS_FILE
 lane=
 # When this is cut, so is the other lane; what it said is shown in any case. What failed comes last.
 finish() {
   if [ -n "$lane" ]; then kill -- "-$lane" 2>/dev/null || true; fi
   [ ! -e "$other" ] || cat "$other"
-  [ ! -s "$VARVEL_TEST_FAILURES" ] || { echo "== What failed, of all layers" && cat "$VARVEL_TEST_FAILURES"; } >&2
-  rm -f "$other" "$VARVEL_TEST_FAILURES"
+  [ ! -s "$FAILED_TESTS_FILE" ] || { echo "== What failed, of all layers" && cat "$FAILED_TESTS_FILE"; } >&2
+  rm -f "$other" "$FAILED_TESTS_FILE"
 }
 trap finish EXIT
 trap 'exit 130' INT
@@ -47,7 +47,7 @@ cat "$other"
 rm -f "$other"
 [ "$failed" = 0 ] || exit 1
 
-left=$(comm -13 <(sort <<<"$before") <(bash test/support/leftovers.sh | grep -v -x -F "$VARVEL_TEST_FAILURES" | sort))
+left=$(comm -13 <(sort <<<"$before") <(bash test/support/leftovers.sh | grep -v -x -F "$FAILED_TESTS_FILE" | sort))
 if [ -n "$left" ]; then
   printf 'The tests left something behind:\n%s\n' "$left" >&2
   exit 1

@@ -51,8 +51,8 @@ const failures = readFileSync(failed, 'utf8');
 if (failures !== '') {
   console.error(`\n== failed in ${layers.join(' and ')}\n${failures}`);
   // `npm test` says it once more at its end.
-  if (process.env.VARVEL_TEST_FAILURES !== undefined)
-    appendFileSync(process.env.VARVEL_TEST_FAILURES, failures);
+  if (process.env.FAILED_TESTS_FILE !== undefined)
+    appendFileSync(process.env.FAILED_TESTS_FILE, failures);
 }
 rmSync(folder, { recursive: true });
 process.exit(status ?? 1);

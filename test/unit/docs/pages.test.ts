@@ -61,6 +61,18 @@ function varvelArguments(words: readonly string[]): readonly string[] | undefine
   return at < 0 ? undefined : words.slice(at + 1).filter((word) => !word.includes('…'));
 }
 
+/** Paragraphs and list items in sentences; tables, headings, comments and what stands in code are left out. */
+function sentencesOf(prose: string): readonly string[] {
+  const plain = prose
+    .replaceAll(/<!--[^]*?-->/g, '')
+    .replaceAll(/^(?:\||#).*$/gm, '')
+    .replaceAll(/`[^`]*`/g, 'X')
+    .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1');
+  return plain
+    .split(/\n\s*\n|\n(?= *(?:-|\d+\.) )/)
+    .flatMap((part) => part.replaceAll('\n', ' ').split(/(?<=[.!?]\*{0,2}\)?)\s+|:\s(?=[A-Z])/));
+}
+
 describe('pages', () => {
   test('each varvel command in them exists, with its options', () => {
     let found = 0;
@@ -80,6 +92,18 @@ describe('pages', () => {
     assert.deepEqual(varvelArguments(['sudo', 'varvel', 'doctor']), ['doctor']);
     assert.equal(varvelArguments(['systemctl', 'enable', 'varvel']), undefined);
     assert.equal(varvelArguments(['kubectl', '-n', 'varvel', 'logs', 'x']), undefined);
+  });
+
+  test('sentences have 25 words at most', () => {
+    const MAX_WORDS = 25;
+    const read = ['README.md', ...PAGES.filter((page) => page.startsWith('manifests/docs/'))];
+    assert.ok(read.length > 8);
+    for (const page of read) {
+      for (const sentence of sentencesOf(split(textOf(page)).prose)) {
+        const words = sentence.split(/\s+/).filter((word) => /\w/.test(word)).length;
+        assert.ok(words <= MAX_WORDS, `${page}: ${words} words: ${sentence}`);
+      }
+    }
   });
 
   test('each link leads to a file and a heading that are there', () => {
