@@ -1,14 +1,10 @@
 // A connect whose descriptor another thread takes while the call waits, or that a signal ends: the record says where the connection goes.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { KernelProbe, missingHierarchy } from '../support/kernel-probe.ts';
+import { runProgram } from '../support/kernel-program.ts';
 
-const SOURCE = new URL('../support/connect-races.c', import.meta.url).pathname;
 const [AF_INET, SOCK_STREAM, SOCK_DGRAM, TCP, MPTCP] = [2, 1, 2, 6, 262];
 /** What the kernel gives back inside, for a call that may begin anew (include/linux/errno.h). */
 const ERESTARTSYS = -512;
@@ -22,30 +18,16 @@ interface Said {
 }
 
 describe('a connect that is interfered with', () => {
-  let dir: string;
-  let program: string;
-  before(() => {
-    dir = mkdtempSync(join(tmpdir(), 'varvel-connect-races-'));
-    program = join(dir, 'races');
-    execFileSync('gcc', [
-      ...['-static', '-O1', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', program, SOURCE],
-    ]);
-  });
-  after(() => rmSync(dir, { recursive: true, force: true }));
-
   async function run(
     probe: KernelProbe,
     mode: string,
     protocol: number,
   ): Promise<{ readonly said: Said; readonly connects: readonly WireEvent[] }> {
     const cgroup = probe.mkdir(`${mode}-${protocol}`);
-    const printed = execFileSync(program, [cgroup.dir, mode, String(protocol)], {
-      encoding: 'utf8',
-    });
-    await probe.settle();
+    const [said] = await runProgram<Said>(probe, 'connect-races.c', cgroup, [mode, protocol]);
     const all = probe.events.filter(({ type }) => type === 'connect');
     probe.events.length = 0;
-    const said = JSON.parse(printed) as Said;
+    assert.ok(said !== undefined);
     // The last is of another socket: what was kept of the call before is gone.
     const last = all.pop()?.call?.socket?.tuple;
     assert.equal(last?.socketType, SOCK_DGRAM, mode);

@@ -6,4 +6,5 @@ import '../../kernel/exec.test.ts';
 import '../../kernel/exec-file.test.ts';
 import '../../kernel/exec-standard.test.ts';
 import '../../kernel/connect.test.ts';
+import '../../kernel/connect-races.test.ts';
 import '../../kernel/credentials.test.ts';
