@@ -7,7 +7,7 @@ import type { ContainerRootReader } from '../host/container-root.ts';
 import type { PolicyText } from './policies.ts';
 import { findPolicyFile } from './find-policy.ts';
 import type { PolicyFileReader } from './find-policy.ts';
-import { textOfPin, trustOf, type Look } from './policy-look.ts';
+import { missedText, textOfPin, trustOf, type Look, type Missed } from './policy-look.ts';
 import type { PolicyPins } from './policy-pins.ts';
 
 type RuntimeName = Container['runtime'];
@@ -83,10 +83,10 @@ export class PolicyFiles implements AppFiles {
   /** Containers that nobody has looked into and in which programs of the app have run. */
   readonly #begun = new Set<string>();
   /**
-   * Containers of Garden: when the first program began in one that is not its first process, CLOCK_BOOTTIME ns; `unknown` where
+   * Containers of Garden: when the first program began in one that is not its first process, CLOCK_BOOTTIME ns; why not where
    * one may have been missed.
    */
-  readonly #firstPrograms = new Map<string, bigint | 'unknown'>();
+  readonly #firstPrograms = new Map<string, bigint | Missed>();
   /** Until when what is known of them is still needed. */
   readonly #ended = new Map<string, number>();
 
@@ -104,7 +104,7 @@ export class PolicyFiles implements AppFiles {
   /** Records of processes in the container were lost: its first program may have been among them. */
   onProcessRecordsLost(rootCgroupId: number): void {
     const name = this.#ownerName(rootCgroupId);
-    if (name !== undefined && !this.#firstPrograms.has(name)) this.#noteFirst(name, 'unknown');
+    if (name !== undefined && !this.#firstPrograms.has(name)) this.#noteFirst(name, 'records lost');
   }
 
   /** This process of the container runs a program of the app now. */
@@ -248,7 +248,7 @@ export class PolicyFiles implements AppFiles {
       const isWhole =
         init !== undefined &&
         typeof this.#options.programSince(init.pid, init.startTicks) === 'bigint';
-      this.#noteFirst(name, isWhole ? program.sinceBootNs : 'unknown');
+      this.#noteFirst(name, isWhole ? program.sinceBootNs : 'first process not seen');
       // At once: later the app has changed more of what is above the file.
       if (this.#looks.get(name) === undefined && this.#lookIntoCell(name, pids) !== 'answered')
         return;
@@ -302,6 +302,7 @@ export class PolicyFiles implements AppFiles {
     const first = this.#firstPrograms.get(name);
     look.early = false;
     if (typeof first === 'bigint') look.startedNs = first + this.#options.unixMinusBootNs();
+    else look.missed = missedText(first);
   }
 
   /** Processes with a container's root, the oldest first. */
@@ -313,7 +314,7 @@ export class PolicyFiles implements AppFiles {
       .sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid);
   }
 
-  #noteFirst(name: string, first: bigint | 'unknown'): void {
+  #noteFirst(name: string, first: bigint | Missed): void {
     this.#firstPrograms.set(name, first);
     dropOldest(this.#firstPrograms);
   }

@@ -24,18 +24,35 @@ export interface Look {
   early: boolean | undefined;
   /** Since when programs of the app can have run, Unix ns; undefined when that is not known. */
   startedNs: bigint | undefined;
+  /** Why it is not known; the rest of a sentence. */
+  missed?: string | undefined;
+}
+
+/** Why it is not known when the first program of a container of Garden's began. */
+export type Missed = 'records lost' | 'first process not seen';
+
+/** The same for its app, where `undefined` is that no record of a program has come. */
+export function missedText(missed: Missed | undefined): string {
+  switch (missed) {
+    case 'records lost':
+      return 'records of when its programs started were lost';
+    case 'first process not seen':
+      return 'the start of the container itself was not seen';
+    case undefined:
+      return 'no program of the app was seen to start';
+  }
 }
 
 /** Whether what was read then is the tenant's, and if not, why that is not certain: the rest of a sentence. */
 export function trustOf(
-  { file, early, startedNs }: Look,
+  { file, early, startedNs, missed }: Look,
   container: Container,
 ): { readonly trust: PolicyTrust; readonly why?: string } {
   // Docker has not said yet, or it has: what a run of before left behind.
   if (container.ranBefore ?? container.runtime === 'docker')
     return doubtful('the container ran before, or may have');
   if (early) return { trust: 'verified' };
-  if (startedNs === undefined) return doubtful('it was not seen when the app started');
+  if (startedNs === undefined) return doubtful(missed ?? 'it was not seen when the app started');
   if (file.changedNs === undefined) return doubtful('it cannot be told when the file changed');
   const aheadNs = startedNs - file.changedNs;
   if (aheadNs > FILE_TIMES_NS) return { trust: 'verified' };

@@ -68,7 +68,9 @@ test('Garden: where the first program may have been missed, nothing is verified'
   late.cell([9], 'not seen');
   late.put(DROPLET, staged('rules: []'));
   late.begin(2, BEGUN_NS, 20);
-  assert.equal(found(late.policies.textOf(garden))?.trust, 'unverified');
+  const notSeen = found(late.policies.textOf(garden));
+  assert.equal(notSeen?.trust, 'unverified');
+  assert.equal(notSeen.note, 'unverified, as the start of the container itself was not seen');
 
   const lost = world();
   lost.cell([9]);
@@ -76,7 +78,9 @@ test('Garden: where the first program may have been missed, nothing is verified'
   lost.policies.onProcessRecordsLost(2);
   lost.begin(2, BEGUN_NS, 20);
   assert.equal(lost.policies.lookInto(garden, [9, 8], false), 'answered');
-  assert.equal(found(lost.policies.textOf(garden))?.trust, 'unverified');
+  const lostText = found(lost.policies.textOf(garden));
+  assert.equal(lostText?.trust, 'unverified');
+  assert.equal(lostText.note, 'unverified, as records of when its programs started were lost');
 
   const never = world();
   never.cell([9]);
@@ -88,7 +92,7 @@ test('Garden: where the first program may have been missed, nothing is verified'
   assert.equal(never.policies.lookInto(garden, [9, 8], false), 'answered');
   const text = found(never.policies.textOf(garden));
   assert.equal(text?.trust, 'unverified');
-  assert.equal(text.note, 'unverified, as it was not seen when the app started');
+  assert.equal(text.note, 'unverified, as no program of the app was seen to start');
 });
 
 test('Garden: a host that gives the agent no time for long takes no trust: the first program’s record comes before 40 more looks', () => {
