@@ -242,6 +242,8 @@ export class PolicyFiles implements AppFiles {
   #onProgramInCell(key: string, name: string, program: Program): void {
     // Garden's own, which does nothing, and the first of a sidecar.
     if (program.vpid === 1) return;
+    // In the host's pid namespace: Garden's too, where it was not seen to come into the container. No app is in there.
+    if (program.vpid === program.pid) return;
     if (!this.#firstPrograms.has(name)) {
       const pids = this.#options.processesOf('garden', key);
       const [init] = this.#oldestFirst(pids);

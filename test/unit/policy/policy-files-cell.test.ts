@@ -31,6 +31,19 @@ test('Garden: the droplet comes after the first process; it is verified if it wa
   });
 });
 
+test('Garden: what its runtime runs in the container’s cgroup, before there is a pid namespace, is no program of the app', () => {
+  const { policies, put, begin, cell, answered } = world();
+  cell([]);
+  // Where it was not seen to come into the container: its number is that of the host.
+  begin(2, INIT_NS - 1n, 4711, 4711);
+  begin(2, INIT_NS, 1, 8);
+  put(DROPLET, staged('rules: []'), BEGUN_NS - 21_000_000n);
+  cell([9]);
+  begin(2, BEGUN_NS, 20);
+  assert.deepEqual(answered, ['garden h']);
+  assert.equal(found(policies.textOf(garden))?.trust, 'verified');
+});
+
 test('Garden: what the app’s first program changes at once is not verified', () => {
   for (const [changedNs, why] of [
     [BEGUN_NS - 19_000_000n, /changed 19 ms before the app started: 20 ms are within/],
