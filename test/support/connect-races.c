@@ -2,6 +2,7 @@
 //   swap   puts another connected socket there
 //   close  closes it
 //   none   does nothing
+//   bound  as swap, of a socket that was given its own port
 //   signal sends it a signal, which ends the call; the connecting goes on
 //   again  the same, and the call begins anew by itself (SA_RESTART); its socket is taken from the descriptor meanwhile
 // With PROTOCOL 262 the sockets are of Multipath TCP. The listener's queue is full, so the call waits until the thread has made room. Prints what the call said and where it went.
@@ -53,7 +54,7 @@ static int waits_in_connect(void) {
 static void *take(void *unused) {
   (void)unused;
   while (!waits_in_connect()) usleep(1000);
-  if (!strcmp(mode, "swap") && dup2(decoy, target) != target) exit(6);
+  if ((!strcmp(mode, "swap") || !strcmp(mode, "bound")) && dup2(decoy, target) != target) exit(6);
   if (!strcmp(mode, "close") && close(target)) exit(6);
   if (!strcmp(mode, "signal") || !strcmp(mode, "again")) {
     if (tgkill(getpid(), caller, SIGUSR1)) exit(6);
@@ -79,6 +80,9 @@ int main(int argc, char **argv) {
   connect_to(&wanted); // fills the queue
   decoy = connect_to(&other);
   target = socket(AF_INET, SOCK_STREAM, protocol);
+  struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t size = sizeof(own);
+  if (!strcmp(mode, "bound") && (bind(target, (void *)&own, size) || getsockname(target, (void *)&own, &size))) return 4;
   caller = gettid();
   char procs[4096];
   snprintf(procs, sizeof(procs), "%s/cgroup.procs", argv[1]);
@@ -91,6 +95,7 @@ int main(int argc, char **argv) {
   // The same again where nothing can be begun: what was kept of the call before is gone.
   const int datagrams = socket(AF_INET, SOCK_DGRAM, 0);
   if (datagrams < 0 || connect(datagrams, (void *)&other, sizeof(other))) return 4;
-  printf("{\"result\":%ld,\"fd\":%d,\"port\":%d,\"otherPort\":%d}\n", result, target, ntohs(wanted.sin_port), ntohs(other.sin_port));
+  printf("{\"result\":%ld,\"fd\":%d,\"port\":%d,\"otherPort\":%d,\"ownPort\":%d}\n", result, target, ntohs(wanted.sin_port),
+         ntohs(other.sin_port), ntohs(own.sin_port));
   return 0;
 }

@@ -76,6 +76,7 @@ __noinline int connect__store_other(struct call_state *c, __u64 socket)
 			r->flags |= CONNECTED;
 		if (socket__has_begun(c->ret))
 			r->flags |= TUPLE_KNOWN;
+		r->lport = begun->lport; /* 0 where the kernel chooses it: later */
 		r->rport = begun->rport;
 		__builtin_memcpy(r->raddr, begun->raddr, sizeof(r->raddr));
 		__builtin_memcpy(r->laddr, begun->laddr, sizeof(r->laddr));
