@@ -60,7 +60,7 @@ export function formatLine(delivery: Delivery, options: LineOptions): string {
   return maxBytes === MAX_LINE_BYTES && !colour ? RECENT[format].get(delivery, make) : make();
 }
 
-/** As all streams but a terminal want them. */
+/** As all streams but a terminal want them; 2 MiB of each form. */
 const RECENT: Readonly<Record<LineFormat, RecentLines>> = {
   json: new RecentLines(),
   text: new RecentLines(),

@@ -10,8 +10,8 @@ import type { Delivery, LogStream } from './stream.ts';
 
 /**
  * What waits for one stream, all containers together: a slow stream takes no room from the others. What the rings hold all
- * comes at once: this is some 40,000 deliveries of ordinary size. One container may take as much as it leaves free, alone
- * half of it; so of `n` that flood each leaves room for the next, the less the more they are.
+ * comes at once: this is some 40,000 deliveries of ordinary size. One container may take as much as it leaves free: alone
+ * half of it. Each that floods leaves room for the next, but less the more of them there are.
  */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** Beyond that, for Critical and above: of one container, and of all together. A flood of others takes none of it. */

@@ -138,7 +138,10 @@ export class AppendFile {
     this.#draining = undefined;
   }
 
-  /** Those whose time is up, all at once: writing what waits again for each would cost the more the more waits. At the end all that were tried. */
+  /**
+   * Gives up all lines whose time is up, at once: one a round would write all that waits again for each. After the end it gives
+   * up all that were tried.
+   */
   #giveUp(tried: readonly QueuedLine[]): void {
     const last = this.#closed ? tried.at(-1) : undefined;
     const nowMs = this.#nowMs();
