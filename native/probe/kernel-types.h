@@ -223,6 +223,7 @@ struct nsproxy {
 	struct mnt_namespace *mnt_ns;
 };
 struct mm_struct {
+	struct file *exe_file;
 	unsigned long arg_start, arg_end;
 	unsigned long env_start, env_end;
 };

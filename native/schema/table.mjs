@@ -104,6 +104,7 @@ export const RECORD_FLAGS = {
   RAW_TRUNCATED: 1,
   ARGV_TRUNCATED: 2,
   RAW_UNREADABLE: 4,
+  PARENTS_PROGRAM: 8,
   TUPLE_KNOWN: 16,
   PARENT_OUT_OF_SCOPE: 32,
   CWD_TRUNCATED: 64,
@@ -183,7 +184,7 @@ export const KINDS = [
       [
         'flags',
         'u32',
-        'ARGV_TRUNCATED, ENV_TRUNCATED, RAW_TRUNCATED, RAW_UNREADABLE, CWD_TRUNCATED, CONNECTED (the socket below)',
+        "ARGV_TRUNCATED, ENV_TRUNCATED, RAW_TRUNCATED, RAW_UNREADABLE, CWD_TRUNCATED, CONNECTED (the socket below), PARENTS_PROGRAM (success: the file that the parent runs, and the parent's mount namespace)",
       ],
       ['file_ctime', 'u64', "Last change of the file's status, Unix ns"],
       ['file_mtime', 'u64', "Last change of the file's content, Unix ns"],

@@ -21,7 +21,7 @@ const PENDING_MAX = 4096;
  * was born inside is known before it can run, from its parent's fork record, so moving itself about changes
  * nothing; when such records were lost or processes forgotten, nobody older than the loss gets the mark.
  * The kernel tells of a move when it is done: what the process does in the moments between comes before that
- * record. So the record may come late, up to the first exec; and the runtime's run of itself (below) needs none.
+ * record. So the record may come late, up to the first exec; and the runtime's runs of itself (below) need none.
  * Children inherit it, never the other way round, and it ends for good with
  * - the first successful exec (the app's program), with the one exception below;
  * - a change of the name to one that is not runc's (`runc:[2:INIT]`): an exec whose record is yet to come;
@@ -30,11 +30,13 @@ const PENDING_MAX = 4096;
  * Losses count per container, or one that forks without end would have its neighbours' set-up reported as
  * their apps' doing.
  *
- * The exception: a runtime that is born into the cgroup runs itself once more from a sealed copy before it
- * enters the container (runc: a memfd, or a detached overlay mount). That exec keeps the mark only for the
- * process that entered itself, only once, only from a file that no path leads to, and only while its pid is
- * that of the host's pid namespace. The app's entrypoint cannot get there: it is run by a grandchild of the
- * entrant, in the container's pid namespace, also when it is `/proc/self/exe` (CVE-2019-5736).
+ * The exception: a runtime runs itself before it enters the container, only while its pid is that of the host's pid
+ * namespace, its parent is outside, and it is the process that entered itself. Two such execs keep the mark:
+ * - of `/proc/self/exe`, where the kernel says that it is the parent's program in the parent's mount namespace. The
+ *   exec lets the parent go on before the kernel tells of it; a parent that is quick has moved the process by then;
+ * - once, of a sealed copy that no path leads to (runc: a memfd, or a detached overlay mount).
+ * The app's entrypoint cannot get there, also when it is `/proc/self/exe` (CVE-2019-5736): it is run by a grandchild
+ * of the entrant, in the container's pid namespace, and in its mount namespace.
  */
 export class SetupMarker {
   readonly #moved = new RecentMap<number, bigint>(PENDING_MAX);
@@ -116,21 +118,24 @@ export class SetupMarker {
   }
 
   onExec(node: ProcessNode, event: KernelEvent, exec: ExecDetails): void {
+    const { untold } = node;
     node.untold = false;
-    if (!node.setup) return;
-    const { file } = exec;
-    const runtimeItself =
-      node.entrant &&
+    if (!node.setup && !untold) return;
+    const itself =
+      (node.entrant || untold) &&
       this.#isFresh(node, event.bootNs) &&
       event.vpid === event.pid &&
-      exec.ancestors[0]?.inScope === false &&
-      (file?.memfd === true || file?.detached === true);
-    if (runtimeItself) node.setupName = event.comm;
-    else {
+      exec.ancestors[0]?.inScope === false
+        ? runOfItself(exec)
+        : undefined;
+    if (itself !== undefined) {
+      if (untold) this.#enter(node, node.setupRoot, event.comm, event.bootNs);
+      node.setupName = event.comm;
+    } else if (node.setup) {
       node.setup = false;
       node.programSinceBootNs = event.bootNs;
     }
-    node.entrant = false;
+    node.entrant = itself === 'first';
   }
 
   /**
@@ -185,6 +190,13 @@ export class SetupMarker {
     child.setupRoot = parent.setupRoot;
     this.#onMarked(child);
   }
+}
+
+/** How a runtime runs itself: the first time as its parent does, the last time as a copy that nobody can change. */
+function runOfItself(exec: ExecDetails): 'first' | 'last' | undefined {
+  const { file, filename, parentsProgram } = exec;
+  if (file?.memfd === true || file?.detached === true) return 'last';
+  return parentsProgram && filename === '/proc/self/exe' ? 'first' : undefined;
 }
 
 interface Loss {

@@ -165,6 +165,8 @@ export interface ExecDetails {
   readonly file: KernelFile | undefined;
   /** The path as passed (for a script, the script). */
   readonly filename: string;
+  /** The file is the one that the parent runs, and the mount namespace is the parent's; false when the call failed. */
+  readonly parentsProgram: boolean;
   /** The file's mode and the new credentials would let the process write its own executable. */
   readonly writable: boolean;
   readonly argv: readonly string[];

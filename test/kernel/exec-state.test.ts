@@ -69,6 +69,39 @@ describe('what a process takes along', () => {
     probe.probe.setMasks(MASKS);
   });
 
+  test('whether the program is the one that the parent runs, where the parent runs it', async () => {
+    const CLONE_NEWNS = 0x20000;
+    const ownPath = stepsProgram();
+    const cgroup = probe.mkdir('parents-program');
+    await probe.run(cgroup, [
+      ...['fork', '[', 'execve', '/proc/self/exe', 'itself', 'exit', '0', ';', ']'],
+      ...['fork', '[', 'execve', ownPath, 'by-path', 'exit', '0', ';', ']'],
+      ...['fork', '[', 'execve', '/bin/true', 'another', ';', ']'],
+      ...[
+        'fork',
+        '[',
+        'unshare',
+        CLONE_NEWNS,
+        'execve',
+        '/proc/self/exe',
+        'elsewhere',
+        'exit',
+        '0',
+      ],
+      ...[';', ']', 'fork', '[', 'execve', '/no/such', 'failed', ';', ']'],
+    ]);
+    const seen = probe.events
+      .filter(({ exec, cgroupId }) => exec !== undefined && cgroupId === cgroup.id)
+      .map(({ exec }) => [exec?.argv[0], exec?.filename, exec?.parentsProgram]);
+    assert.deepEqual(seen, [
+      ['itself', '/proc/self/exe', true],
+      ['by-path', ownPath, true],
+      ['another', '/bin/true', false],
+      ['elsewhere', '/proc/self/exe', false],
+      ['failed', '/no/such', false],
+    ]);
+  });
+
   test('chdir and fchdir: where the process is afterwards', async () => {
     const running = await probe.run(probe.mkdir('cd'), [
       ...['cd', dir, 'cd', 'in', 'cd', '..'],

@@ -231,6 +231,7 @@ export function makeExec(overrides: Partial<ExecDetails> = {}): ExecDetails {
   return {
     file: makeFile('/bin/sh'),
     filename: '/bin/sh',
+    parentsProgram: false,
     writable: false,
     argv: ['sh'],
     argvTruncated: false,

@@ -123,6 +123,14 @@ static __always_inline __u64 exec__namespace_start(struct task_struct *task)
 	return BPF_CORE_READ(first, start_boottime);
 }
 
+/* A program that runs itself anew where its parent is, as container runtimes do before they enter the container. */
+static __always_inline bool exec__is_parents_program(struct task_struct *task, struct file *file)
+{
+	struct task_struct *parent = task->real_parent;
+	return BPF_CORE_READ(parent, mm, exe_file, f_inode) == LOAD(file, struct file, f_inode) &&
+	       BPF_CORE_READ(parent, nsproxy, mnt_ns) == BPF_CORE_READ(task, nsproxy, mnt_ns);
+}
+
 /* Appends the environment, as far as ENV_MAX and the record's room go; returns where it ends. */
 static __always_inline __u32 exec__store_env(struct scratch *s, struct rec_exec *r, __u32 off, struct mm_struct *mm)
 {
@@ -205,6 +213,8 @@ int BPF_PROG(sched_exec, struct task_struct *task, int old_pid, struct linux_bin
 	r->file_mtime = exec__time_of(bprm->file, 0);
 	r->file_ctime = exec__time_of(bprm->file, 1);
 	r->pidns_start = exec__namespace_start(task);
+	if (exec__is_parents_program(task, bprm->file))
+		r->flags |= PARENTS_PROGRAM;
 	exec__store_standard(r, task);
 	if (*(volatile __u32 *)&state.wants_env)
 		off = exec__store_env(s, r, off, task->mm);

@@ -92,6 +92,8 @@ export function execEvent(
     env?: readonly string[];
     file?: Partial<KernelFile>;
     ancestors?: readonly Ancestor[];
+    filename?: string;
+    parentsProgram?: boolean;
     result?: number;
   } = {},
 ): KernelEvent {
@@ -99,7 +101,8 @@ export function execEvent(
   const argv = options.argv ?? ['app'];
   const exec: ExecDetails = {
     file: result === 0 ? { ...FILE, ...options.file } : undefined,
-    filename: argv[0] ?? '',
+    filename: options.filename ?? argv[0] ?? '',
+    parentsProgram: options.parentsProgram ?? false,
     writable: false,
     argv,
     argvTruncated: false,

@@ -289,6 +289,37 @@ test('born into the cgroup by a parent outside: set-up through the runtime’s o
   assert.equal(tree.onEvent(execEvent(born, at(3), again)).setup, false, 'only once');
 });
 
+/** The kernel tells of an exec when the parent can know of it already: it may move the process before that. */
+test('a runtime that is moved while it runs itself stays set-up, and may run its sealed copy after that', () => {
+  const self = { ...S0, comm: 'exe' };
+  const again = { filename: '/proc/self/exe', parentsProgram: true, ancestors: [RUNC] };
+  const sealed = { file: { detached: true, memfd: true }, ancestors: [RUNC] };
+  const copy = { ...S0, comm: 'memfd:runc_clon' };
+  for (const [name, arrive] of [
+    ['the move first', (tree) => tree.onCgroupChange(attach(60, at(1)))],
+    ['its own open first', (tree) => tree.onEvent(kernelEvent(S0, at(1)))],
+    ['the exec first', () => undefined],
+  ] as [string, (tree: ProcessTree) => void][]) {
+    const tree = newTree();
+    arrive(tree);
+    assert.equal(tree.onEvent(execEvent(self, at(2), again)).setup, true, name);
+    tree.onCgroupChange(attach(60, at(3)));
+    assert.equal(tree.onEvent(kernelEvent(self, at(4))).setup, true, name);
+    assert.equal(tree.onEvent(execEvent(copy, at(5), sealed)).setup, true, `${name}: its copy`);
+    assert.equal(tree.onEvent(execEvent(copy, at(6), again)).setup, false, `${name}: no further`);
+  }
+  for (const [name, actor, exec] of [
+    ['another program', S0, { ...again, parentsProgram: false }],
+    ['by another path', S0, { ...again, filename: '/bin/sh' }],
+    ['in a pid namespace', { ...S0, vpid: 1 }, again],
+    ['by a parent inside', S0, { ...again, ancestors: [{ ...RUNC, inScope: true }] }],
+  ] as [string, Actor, object][]) {
+    const tree = newTree();
+    tree.onCgroupChange(attach(60, at(1)));
+    assert.equal(tree.onEvent(execEvent(actor, at(2), exec)).setup, false, name);
+  }
+});
+
 test('an entrypoint of /proc/self/exe is the app’s program, not the runtime', () => {
   const tree = newTree();
   startContainer(tree);
@@ -319,6 +350,12 @@ test('what the runtime does before the record of its move is set-up too', () => 
   early.onCgroupChange(attach(60, at(2)));
   early.onEvent(cloneEvent(self, at(3), S1, { flags: 0x8000n }));
   assert.equal(early.onEvent(kernelEvent(S1, at(4))).setup, true);
+
+  const slow = newTree();
+  assert.equal(slow.onEvent(kernelEvent(S0, at(0))).setup, false, 'nobody knows yet');
+  assert.equal(slow.onEvent(run).setup, true, 'its run of itself, after a call');
+  slow.onCgroupChange(attach(60, at(2)));
+  assert.equal(slow.onEvent(kernelEvent(self, at(3))).setup, true);
 
   const late = newTree();
   const before = late.onEvent(kernelEvent(S0, at(1)));
