@@ -7,6 +7,8 @@ const MACROS: Readonly<Record<string, string>> = {
   busybox_httpd: 'busybox httpd serving a request',
   by_cron: 'what cron runs',
   by_log_rotation: 'logrotate and savelog of the image',
+  below_package_manager: 'what package managers run',
+  is_package_manager: 'package managers',
   by_package_manager: 'package managers and what they run',
   expected_new_program: 'what the app says it puts there and runs (`expected_executables`)',
   expected_program: 'programs that the app says it starts (`expected_executables`)',
@@ -35,7 +37,6 @@ const MACROS: Readonly<Record<string, string>> = {
 
 /** The same of comparisons, as they are printed. */
 const COMPARISONS: Readonly<Record<string, string>> = {
-  'proc.aexepath in (package_manager_paths)': 'what package managers run',
   'fd.sip.name in (app_outbound_hosts)': 'domain names that the app says it connects to',
   'proc.vpid = 1': 'the container’s first process',
   'proc.pname in (gcc, g++, cc, c++, clang, clang++, collect2, make, cmake, go, rustc, cargo)':

@@ -180,6 +180,21 @@ describe('secret_paths: what the app is known by, wherever it has it', () => {
     assert.deepEqual(namesWith(variables, hard('/app/config/tls.key')), [rule]);
     assert.deepEqual(namesWith(variables, hard('/app/config/x')), []);
   });
+
+  test('moved away into a directory for anything; not a new one moved into its place', () => {
+    const rule = 'Link made to a sensitive file';
+    const moved = (oldpath: string, newpath: string, more: Parameters<typeof makeEvent>[1] = {}) =>
+      namesWith(variables, makeEvent('renameat2', { params: { oldpath, newpath }, ...more }));
+    assert.deepEqual(moved('/app/secrets/a', '/tmp/x'), [rule]);
+    assert.deepEqual(moved('/app/config/tls.key', '/dev/shm/x'), [rule]);
+    assert.deepEqual(moved('/app/secrets/a', '/tmp/x', { result: -2 }), [], 'refused');
+    assert.deepEqual(moved('/tmp/new', '/app/secrets/a'), []);
+    assert.deepEqual(moved('/app/secrets/.new', '/app/secrets/a'), []);
+    assert.deepEqual(moved('/app/config/x', '/tmp/x'), []);
+    const flags = 'RENAME_EXCHANGE';
+    const exchanged = { params: { oldpath: '/tmp/x', newpath: '/app/secrets/a', flags } };
+    assert.deepEqual(namesWith(variables, makeEvent('renameat2', exchanged)), [rule]);
+  });
 });
 
 test('code_paths: code of the app in a place of its own', () => {
