@@ -6,7 +6,7 @@ import { RE2JS } from 're2js';
 import { compileGlob } from '../../src/rules/compile/glob.ts';
 import { lowerAscii, upperAscii } from '../../src/rules/compile/letters.ts';
 import { compilePathMatch } from '../../src/rules/compile/path-match.ts';
-import { compileRegex } from '../../src/rules/compile/regex.ts';
+import { compileRegex, writtenOutSize } from '../../src/rules/compile/regex.ts';
 import { anyNetContains, netContains, parseIp, parseNet } from '../../src/rules/fields/ip.ts';
 import { includesText } from '../../src/rules/compile/search.ts';
 import { decodeText, encodeText } from '../../src/shared/text.ts';
@@ -219,4 +219,48 @@ test('many networks find what each of them finds', () => {
     RUNS,
   );
   assert.ok(matches > RUNS.numRuns / 4, String(matches));
+});
+
+test('a pattern’s size is that of the pattern without repetitions of numbers, and bounds its program', () => {
+  /** A pattern, and the same with its repetitions written out. */
+  interface Pair {
+    readonly short: string;
+    readonly long: string;
+  }
+  const leaf = fc
+    .constantFrom('a', '.', '[ab]', '\\.', '[^]a]', '\\x41')
+    .map((text) => ({ short: text, long: text }));
+  const times = fc
+    .tuple(fc.nat(4), fc.nat(3))
+    .chain(([least, more]) =>
+      fc.constantFrom<readonly [string, number]>(
+        [`{${least}}`, least],
+        [`{${least},${least + more}}`, least + more],
+        [`{${least},}`, least + 1],
+        ['*', 1],
+        ['', 1],
+      ),
+    );
+  const { pair } = fc.letrec<{ pair: Pair }>((tie) => ({
+    pair: fc.oneof(
+      { maxDepth: 3 },
+      leaf,
+      fc
+        .tuple(fc.array(tie('pair'), { minLength: 1, maxLength: 3 }), times)
+        .map(([parts, [text, count]]) => ({
+          short: `(${parts.map(({ short }) => short).join('')})${text}`,
+          long: `(${parts.map(({ long }) => long).join('')})`.repeat(Math.max(1, count)),
+        })),
+    ),
+  }));
+  fc.assert(
+    fc.property(pair, ({ short, long }) => {
+      const size = writtenOutSize(short);
+      assert.equal(size, long.match(/\\x41|\\.|\[\^?\]?[^\]]*\]|[^)]/gu)?.length ?? 0, short);
+      const compiled = compileRegex(short);
+      assert.ok(typeof compiled !== 'string', short);
+      assert.ok(compiled.instructions <= 4 * size + 8, `${short}: ${compiled.instructions}`);
+    }),
+    RUNS,
+  );
 });

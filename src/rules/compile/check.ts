@@ -146,6 +146,12 @@ function checkRightField(
   return read;
 }
 
+/** The rest of a sentence that begins with "the regular expression"; undefined: it can be compiled, and is taken. */
+function problemOfRegex(pattern: string, budget: CostBudget | undefined): string | undefined {
+  const compiled = compileRegex(pattern);
+  return typeof compiled === 'string' ? compiled : budget?.refuseRegex(pattern, compiled);
+}
+
 function checkConstants(
   node: CompareNode,
   left: Read,
@@ -168,9 +174,7 @@ function checkConstants(
     const constant = parseConstant(left.kind, left.type, node.operator, text);
     if ('problem' in constant) throw fail(constant.problem);
     if (node.operator === 'regex') {
-      const compiled = compileRegex(text);
-      const problem =
-        typeof compiled === 'string' ? compiled : context.budget?.refuseRegex(text, compiled);
+      const problem = context.budget?.refuseSize(text) ?? problemOfRegex(text, context.budget);
       if (problem !== undefined) throw fail(`the regular expression ${problem}`);
     }
     for (const warning of suspicions(node.operator, text, item.span)) context.warn(warning);

@@ -1,3 +1,4 @@
+import { writtenOutSize } from '../compile/regex.ts';
 import type { CompiledRegex } from '../compile/regex.ts';
 import { MAX_CELLS, MAX_WORK } from '../compile/regex-dfa.ts';
 import { someTest } from '../compile/checked.ts';
@@ -44,6 +45,12 @@ export interface OverlayCost {
 
 const MILLION = 1_000_000;
 
+/** Of an app's regular expression: about 4,000 instructions, which compile in some 20 ms. */
+const MAX_WRITTEN_OUT = 2048;
+
+const REPEAT_LESS =
+  'Have it repeat less (such as {0,990}, or repetitions in each other), or use contains, startswith or glob';
+
 /** `1.25 ms`; times below 0.01 ms are `0.01 ms`. */
 export const milliseconds = (nanos: number): string =>
   `${Math.max(0.01, nanos / MILLION).toFixed(2)} ms`;
@@ -74,6 +81,15 @@ export class CostBudget {
     return this.#isSpent;
   }
 
+  /** As `refuseRegex`, before the pattern is compiled: that of a large one takes hundreds of ms, in which nothing else is done. */
+  refuseSize(pattern: string): string | undefined {
+    if (this.#freePatterns.has(pattern)) return undefined;
+    const size = writtenOutSize(pattern);
+    if (size <= MAX_WRITTEN_OUT) return undefined;
+    this.#isSpent = true;
+    return `could be slow: with its repetitions written out it has ${size} characters, sets and groups, and at most ${MAX_WRITTEN_OUT} are taken. ${REPEAT_LESS}`;
+  }
+
   /** The rest of a sentence that begins with "the regular expression"; undefined: it is taken. */
   refuseRegex(pattern: string, { table }: CompiledRegex): string | undefined {
     if (this.#freePatterns.has(pattern) || this.#patterns.has(pattern)) return undefined;
@@ -81,7 +97,7 @@ export class CostBudget {
     const { patternCells, patternWork } = this.limits;
     if (table === undefined) {
       this.#isSpent = true;
-      return `could be slow: its states take more than ${MAX_CELLS} cells, or ${MAX_WORK} steps to work out. Have it repeat less (such as {0,990}, or repetitions in each other), or use contains, startswith or glob`;
+      return `could be slow: its states take more than ${MAX_CELLS} cells, or ${MAX_WORK} steps to work out. ${REPEAT_LESS}`;
     }
     this.#cells += table.cells;
     this.#work += table.work;

@@ -44,6 +44,17 @@ test('a regular expression whose states explode is refused where it stands', () 
   }
 });
 
+test('one that is large is refused before it is compiled', () => {
+  for (const [pattern, size] of [
+    ['(.*a.{0,990}x|.*b.{0,990}x|.*c.{0,990}x)', 2982],
+    ['((a?b){100}){100,}', 30_401],
+    ['(((a{1,900}){1,900}){1,900}){1,900}', 656_829_810_900],
+  ] as const) {
+    const text = rules(rule(`proc.cmdline regex "${pattern}"`));
+    refused(text, new RegExp(`^varvel\\.yml:2:\\d+: .* it has ${size} characters, sets`));
+  }
+});
+
 test('one in a macro or in an exception is refused there', () => {
   const pattern = '.*a.{30}b';
   refused(
