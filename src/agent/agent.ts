@@ -131,7 +131,11 @@ export class Agent {
     const stages = this.#stages;
     const { apps, clock, fanOut, outgoing, probe, received, relief } = stages;
     const continuity = new Continuity({
-      ...{ state, pins, clock, probe, received },
+      state,
+      pins,
+      clock,
+      probe,
+      received,
       say: (line) => outgoing.say(line),
     });
     this.#release.defer(() => continuity.close());
@@ -148,8 +152,11 @@ export class Agent {
     const { config, logger } = this.#options;
     logger.info(
       {
-        ...{ hierarchy: apps.hierarchy.kind, mode: config.mode, processes },
-        ...{ rules: rules.ruleSet.rules.length, digest: rules.digest },
+        hierarchy: apps.hierarchy.kind,
+        mode: config.mode,
+        processes,
+        rules: rules.ruleSet.rules.length,
+        digest: rules.digest,
         streams: streams.map((stream) => stream.name),
       },
       'watching',

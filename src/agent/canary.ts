@@ -182,8 +182,13 @@ export class Canary {
     const startedAt = performance.now();
     const watched: Watched = {
       token: randomBytes(TOKEN_BYTES).toString('hex'),
-      ...{ startedAt, deadline: startedAt + config.timeoutMs, emitted: 0 },
-      ...{ expected: [], queued: new Set(), taken: new Set(), looks: 0 },
+      startedAt,
+      deadline: startedAt + config.timeoutMs,
+      emitted: 0,
+      expected: [],
+      queued: new Set(),
+      taken: new Set(),
+      looks: 0,
     };
     this.#watched = watched;
     try {
@@ -307,7 +312,11 @@ export function openCanary(
   if (ground === undefined) return undefined;
   const { attachment, evaluation, logger, probe, streams } = parts;
   return new Canary({
-    ...{ config, hostname, logger, ground, streams },
+    config,
+    hostname,
+    logger,
+    ground,
+    streams,
     logCache: config.logCache === undefined ? undefined : new LogCache(config.logCache, logger),
     attach: () => attachment.attachForNow(),
     isRuleOn: () =>

@@ -46,8 +46,10 @@ export class Continuity {
     const { state, pins, say, clock } = options;
     this.#options = options;
     this.#unwatched = new UnwatchedTimes({
-      ...{ last: state.signOfLife.last, say },
-      ...{ startedMs: performance.now(), unixMinusBootNs: clock.unixMinusBootNs },
+      last: state.signOfLife.last,
+      say,
+      startedMs: performance.now(),
+      unixMinusBootNs: clock.unixMinusBootNs,
       bootMinusMonotonicNs: bootNs() - BigInt(Math.round(performance.now() * 1e6)),
     });
     state.troubles.listen((part, trouble) =>

@@ -134,12 +134,14 @@ export class CoverageLines {
   #facts({ container, emitted, dropped }: Sums): Omit<Coverage, 'when'> {
     const { version, rules, policyOf, ownRulesPaused, fanOut, notWatchedFor } = this.#options;
     return {
-      ...{ version, rules: rules(container), events: emitted, lost: dropped },
-      ...{
-        suppressed: fanOut.suppressedOf(container),
-        ownRulesPaused: ownRulesPaused?.(container),
-      },
-      ...{ policy: policyOf?.(container), notWatchedFor: notWatchedFor?.() },
+      version,
+      rules: rules(container),
+      events: emitted,
+      lost: dropped,
+      suppressed: fanOut.suppressedOf(container),
+      ownRulesPaused: ownRulesPaused?.(container),
+      policy: policyOf?.(container),
+      notWatchedFor: notWatchedFor?.(),
     };
   }
 

@@ -35,21 +35,27 @@ export class Insides {
   constructor({ apps, pins, clock, programSince }: InsidesOptions) {
     const procReader = new ProcFs();
     this.#users = new ContainerUsers({
-      ...{ rootReader: containerRootReader, procReader },
+      rootReader: containerRootReader,
+      procReader,
       imageOf: (root) => apps.imageOf(root),
       processIn: (root) => apps.firstProcessOf(root),
     });
     this.policies = new PolicyFiles({
-      ...{ rootReader: containerRootReader, procReader, pins, bootId: bootId() },
+      rootReader: containerRootReader,
+      procReader,
+      pins,
+      bootId: bootId(),
       nowMs: () => performance.now(),
-      ...{ programSince, bootNs },
+      programSince,
+      bootNs,
       unixMinusBootNs: () => clock.unixMinusBootNs,
       ownerOf: (root) => apps.registry.ownerOf(root),
       processesOf: (runtime, key) => apps.processesOf(runtime, key),
       onAnswered: (runtime, key) => apps.onFileAnswer(runtime, key),
     });
     this.#setupRoots = new SetupRoots({
-      ...{ rootReader: containerRootReader, procReader },
+      rootReader: containerRootReader,
+      procReader,
       isWanted: (root) => this.#users.isUnknown(root) || this.policies.isWanted(root),
       look: (root, pid, startTicks, where) => {
         if (where === 'root') this.policies.lookAtSetup(root, pid, startTicks);

@@ -25,7 +25,8 @@ export async function listen(
   const { MetricSender } = await import('../streams/loggregator/metric-sender.ts');
   const sender = new MetricSender({
     config: loggregator,
-    ...{ hostname: config.hostname, logger },
+    hostname: config.hostname,
+    logger,
     samples: () => report.metrics.samples(),
   });
   release.defer(() => sender.stop());

@@ -41,8 +41,12 @@ interface Told extends Pick<ScopeEntry, 'dropped' | 'droppedShare' | 'droppedLat
 }
 
 const NOTHING: Told = {
-  ...{ dropped: 0, droppedShare: 0, droppedLate: 0 },
-  ...{ droppedExec: 0, lastDropBootNs: 0, waitsSinceBootNs: undefined },
+  dropped: 0,
+  droppedShare: 0,
+  droppedLate: 0,
+  droppedExec: 0,
+  lastDropBootNs: 0,
+  waitsSinceBootNs: undefined,
 };
 
 /** Notices that records were lost, and tells whose they were, when, and why: as the kernel counted them. */
@@ -112,8 +116,12 @@ export class RecordLosses {
     const agentLate = Math.min(count - ownShare, droppedLate - before.droppedLate);
     const lateNs = agentLate > 0 ? entry.lateNs : 0;
     const isTold = this.#listener.onEventsLost(cgroupId, {
-      ...{ ownShare, agentLate, noRoom: count - ownShare - agentLate, lateNs },
-      ...{ firstBootNs: Math.min(first, lastDropBootNs), lastBootNs: lastDropBootNs },
+      ownShare,
+      agentLate,
+      noRoom: count - ownShare - agentLate,
+      lateNs,
+      firstBootNs: Math.min(first, lastDropBootNs),
+      lastBootNs: lastDropBootNs,
     });
     if (!isTold) {
       this.#anyWaits = true;

@@ -12,7 +12,9 @@ export interface RuleCostStatus extends RuleCost {
 export function ruleCosts(evaluation: Evaluation): readonly RuleCostStatus[] {
   const { detections } = evaluation.engineCounters();
   const costs = [...evaluation.watch.costs()].map(([rule, cost]) => ({
-    ...{ rule, ...cost, matches: detections.get(rule) ?? 0 },
+    rule,
+    ...cost,
+    matches: detections.get(rule) ?? 0,
   }));
   return costs.sort((a, b) => b.seconds - a.seconds);
 }

@@ -109,7 +109,9 @@ export class Stages {
     release.defer(() => this.fanOut.close());
     this.outgoing = this.#makeOutgoing();
     this.policies = agentPolicies({
-      ...{ rules: first.rules, settings: config, logger },
+      rules: first.rules,
+      settings: config,
+      logger,
       fileOf: (container) => this.insides.policies.textOf(container),
       say: (line) => this.outgoing.say(line),
       onChanged: (ruleSets) => {
@@ -122,17 +124,26 @@ export class Stages {
     release.defer(() => this.domains.stop());
     release.defer(() => this.rules.stop());
     this.relief = new Relief({
-      ...{ config, logger, rules: this.rules, fanOut: this.fanOut },
+      config,
+      logger,
+      rules: this.rules,
+      fanOut: this.fanOut,
       containers: () => this.watched(),
     });
     this.report = this.#makeReport();
     this.canary = openCanary(config, parts.ground, {
-      ...{ logger, attachment: this.attachment, probe: this.probe },
-      ...{ evaluation: this.evaluation, streams: () => this.streams },
+      logger,
+      attachment: this.attachment,
+      probe: this.probe,
+      evaluation: this.evaluation,
+      streams: () => this.streams,
     });
     this.losses = recordLosses(this.probe, logger, {
-      ...{ tree: this.tree, insides: this.insides, apps: this.apps },
-      ...{ clock: this.clock, fanOut: this.fanOut },
+      tree: this.tree,
+      insides: this.insides,
+      apps: this.apps,
+      clock: this.clock,
+      fanOut: this.fanOut,
     });
     this.cuts = new CutReports(this.tree, this.apps, logger);
     this.unwatched = new UnwatchedContainers({
@@ -159,11 +170,15 @@ export class Stages {
     const { options, ground } = this.#parts;
     const { config, logger } = options;
     const scopeMap = followedScope(() => ({
-      ...{ attachment: this.attachment, probe: this.probe },
-      ...{ report: this.report, losses: this.losses },
+      attachment: this.attachment,
+      probe: this.probe,
+      report: this.report,
+      losses: this.losses,
     }));
     return new Apps(configuredApps(config, ground?.ruleFor(config.canary.app)), {
-      ...{ scopeMap, logger, nowMs },
+      scopeMap,
+      logger,
+      nowMs,
       onExpected: () => this.attachment.attachForNow(),
       files: filesOf(
         () => this.insides,
@@ -174,7 +189,9 @@ export class Stages {
 
   #makeInsides(): Insides {
     return new Insides({
-      ...{ apps: this.apps, pins: this.#parts.pins, clock: this.clock },
+      apps: this.apps,
+      pins: this.#parts.pins,
+      clock: this.clock,
       programSince: (pid, startTicks) => this.tree.programSince(pid, startTicks),
     });
   }
@@ -207,7 +224,8 @@ export class Stages {
 
   #makeOutgoing(): Outgoing {
     return new Outgoing({
-      ...{ fanOut: this.fanOut, early: this.#parts.early },
+      fanOut: this.fanOut,
+      early: this.#parts.early,
       onDetection: (detection) => {
         this.report.metrics.countDetection(detection.rule, detection.priority);
         this.canary?.onDetection(detection);
@@ -246,8 +264,13 @@ export class Stages {
     const { options, first } = this.#parts;
     const { config, source, logger } = options;
     return new LiveRules(first, {
-      ...{ settings: config, source, logger, evaluation: this.evaluation },
-      ...{ attachment: this.attachment, probe: this.probe, apps: this.apps },
+      settings: config,
+      source,
+      logger,
+      evaluation: this.evaluation,
+      attachment: this.attachment,
+      probe: this.probe,
+      apps: this.apps,
       domains: this.domains,
       preparePolicies: (rules, settings) => this.policies.prepare(operatorRules(rules, settings)),
       shedPolicies: (priorities) => this.policies.shed(priorities),
@@ -257,9 +280,17 @@ export class Stages {
   #makeReport(): AgentReport {
     const { config, version, logLinesDropped } = this.#parts.options;
     return new AgentReport({
-      ...{ config, version, logLinesDropped },
-      ...{ apps: this.apps, probe: this.probe, tree: this.tree, evaluation: this.evaluation },
-      ...{ rules: this.rules, fanOut: this.fanOut, received: this.received, relief: this.relief },
+      config,
+      version,
+      logLinesDropped,
+      apps: this.apps,
+      probe: this.probe,
+      tree: this.tree,
+      evaluation: this.evaluation,
+      rules: this.rules,
+      fanOut: this.fanOut,
+      received: this.received,
+      relief: this.relief,
       policies: this.policies,
       continuity: () => this.opened?.continuity.status(),
       streams: () => this.streams,
@@ -270,7 +301,8 @@ export class Stages {
   #makeCoverage(): CoverageLines {
     const { options, ground } = this.#parts;
     return new CoverageLines({
-      ...{ intervalMs: options.config.coverage.intervalMs, version: options.version },
+      intervalMs: options.config.coverage.intervalMs,
+      version: options.version,
       rules: (container) => this.#rulesOn(container),
       policyOf: (container) => this.policies.stateOf(container),
       ownRulesPaused: (container) => this.policies.arePaused(container),

@@ -101,11 +101,14 @@ export class AgentState {
     this.#logger = logger;
     this.troubles = troubles;
     this.numbering = new Numbering({
-      ...{ folder: claimed, bootId: bootId(), logger },
+      folder: claimed,
+      bootId: bootId(),
+      logger,
       onTrouble: (error) => this.#note(NUMBERS, error),
     });
     this.signOfLife = new SignOfLife(claimed, {
-      ...{ bootId: bootId(), logger },
+      bootId: bootId(),
+      logger,
       onTrouble: (error) => this.#note(ALIVE, error),
     });
   }
@@ -146,7 +149,9 @@ export class AgentState {
   async #onClaimed(folder: OwnFolder, secret: string): Promise<void> {
     try {
       this.#succession = await SuccessionServer.open(folder, {
-        ...{ secret, logger: this.#logger, onAsked: this.#onAsked },
+        secret,
+        logger: this.#logger,
+        onAsked: this.#onAsked,
       });
       this.#note(CLAIM, undefined);
     } catch (error) {

@@ -111,7 +111,10 @@ export class Apps {
     if (files === undefined) return;
     const { registry, hierarchy } = this;
     this.#looks = new ContainerLooks({
-      ...{ files, registry, hierarchy, nowMs: this.#nowMs },
+      files,
+      registry,
+      hierarchy,
+      nowMs: this.#nowMs,
       onAnswered: (key, container) => this.#onDescribed(container.runtime, key, container),
     });
     this.listen({ onResolved: (root) => this.#awaitFile(root) });

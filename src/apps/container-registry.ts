@@ -233,7 +233,10 @@ export class ContainerRegistry {
     if (sidecar === undefined) this.#renew(runtime, key, path);
     const root: Root = {
       ...cgroup,
-      ...{ runtime, key, name, sidecar },
+      runtime,
+      key,
+      name,
+      sidecar,
       sinceMs,
       resolution: { state: 'pending', sinceMs },
       verdict: undefined,

@@ -80,7 +80,10 @@ async function run(
       requireOpenFiles('agent');
       const { runAgent } = await import('./agent.ts');
       return await runAgent({
-        ...{ config, settings, env, version },
+        config,
+        settings,
+        env,
+        version,
         replace: values['replace'] === true,
       });
     }
@@ -144,8 +147,10 @@ async function run(
       const { runPretty } = await import('./pretty.ts');
       return await runPretty(
         {
-          ...{ files: operands, only: values['only'] === true },
-          ...{ priority: textOf(values['priority']), from: textOf(values['from']) },
+          files: operands,
+          only: values['only'] === true,
+          priority: textOf(values['priority']),
+          from: textOf(values['from']),
           source: textOf(values['source-type']),
         },
         io,
@@ -155,10 +160,15 @@ async function run(
       const { runReport } = await import('./report.ts');
       return await runReport(
         {
-          ...{ file: operands[0], output: textOf(values['output']), version },
-          ...{ since: textOf(values['since']), until: textOf(values['until']) },
-          ...{ app: textOf(values['app']), id: textOf(values['id']) },
-          ...{ rules: textsOf(values['rules']), from: textOf(values['from']) },
+          file: operands[0],
+          output: textOf(values['output']),
+          version,
+          since: textOf(values['since']),
+          until: textOf(values['until']),
+          app: textOf(values['app']),
+          id: textOf(values['id']),
+          rules: textsOf(values['rules']),
+          from: textOf(values['from']),
           source: textOf(values['source-type']),
           nowMs: Date.now(),
         },
@@ -170,10 +180,14 @@ async function run(
       return runAlerts(
         {
           platform: operands[0],
-          ...{ rules: textsOf(values['rule']), fields: textsOf(values['field']) },
-          ...{ priority: textOf(values['priority']), app: textOf(values['app']) },
-          ...{ space: textOf(values['space']), webhook: textOf(values['webhook']) },
-          ...{ sourceType: textOf(values['source-type']), version },
+          rules: textsOf(values['rule']),
+          fields: textsOf(values['field']),
+          priority: textOf(values['priority']),
+          app: textOf(values['app']),
+          space: textOf(values['space']),
+          webhook: textOf(values['webhook']),
+          sourceType: textOf(values['source-type']),
+          version,
         },
         io,
       );
@@ -185,13 +199,20 @@ async function run(
       ]);
       return await runDrill(
         {
-          ...{ run: textOf(values['run']), logs: textOf(values['logs']) },
-          ...{ expect: textOf(values['expect']), listen: textOf(values['listen']) },
-          ...{ headers: textsOf(values['header']), expectText: textOf(values['expect-text']) },
-          ...{ app: textOf(values['app']), priority: textOf(values['priority']) },
-          ...{ timeout: textOf(values['timeout']), from: textOf(values['from']) },
+          run: textOf(values['run']),
+          logs: textOf(values['logs']),
+          expect: textOf(values['expect']),
+          listen: textOf(values['listen']),
+          headers: textsOf(values['header']),
+          expectText: textOf(values['expect-text']),
+          app: textOf(values['app']),
+          priority: textOf(values['priority']),
+          timeout: textOf(values['timeout']),
+          from: textOf(values['from']),
           sourceType: textOf(values['source-type']),
-          ...{ env, json, host: drillHost({ file: config, settings, env }) },
+          env,
+          json,
+          host: drillHost({ file: config, settings, env }),
         },
         io,
       );

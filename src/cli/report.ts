@@ -57,7 +57,13 @@ export async function runReport(args: ReportArgs, io: ReadingIo): Promise<number
   const guide = ruleGuide(ruleSet.rules);
   const [from, sourceType] = [logSystemOf(args.from), args.source ?? 'VARVEL'];
   const collector = new IncidentCollector({
-    ...{ sinceMs, untilMs, app, id, from, sourceType, knownRules: new Set(guide.keys()) },
+    sinceMs,
+    untilMs,
+    app,
+    id,
+    from,
+    sourceType,
+    knownRules: new Set(guide.keys()),
   });
   const reading = { unread: false };
   for await (const line of linesOf(firstBytes(readLog(file, io), reading))) collector.line(line);

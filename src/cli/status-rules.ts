@@ -41,8 +41,13 @@ export function costsAsText(
 function operators(costs: AgentSnapshot['ruleCosts'], upSeconds: number): string[] {
   if (costs.length === 0) return ['No rule was measured yet.'];
   const rows = costs.map(({ rule, evaluations, matches, seconds, failures }) => [
-    ...[short(rule), String(evaluations), String(matches), mean(seconds, evaluations)],
-    ...[seconds.toFixed(3), shownPercent(seconds, upSeconds), String(failures)],
+    short(rule),
+    String(evaluations),
+    String(matches),
+    mean(seconds, evaluations),
+    seconds.toFixed(3),
+    shownPercent(seconds, upSeconds),
+    String(failures),
   ]);
   const headings = ['RULE', 'EVALUATIONS', 'MATCHES', 'MEAN US', 'SECONDS', 'CORE %', 'FAILED'];
   return columns(headings, rows, headings.slice(1));
@@ -51,14 +56,30 @@ function operators(costs: AgentSnapshot['ruleCosts'], upSeconds: number): string
 function ofApps({ containers }: AgentSnapshot['policies'], upSeconds: number): string[] {
   if (containers.length === 0) return ['No app has rules of its own that are run.'];
   const rows = containers.map((one) => [
-    ...[one.container, short(one.app ?? '-'), String(one.rules), one.paused ? 'PAUSED' : 'on'],
-    ...[String(one.events), mean(one.cpuMs / 1000, one.events), (one.cpuMs / 1000).toFixed(3)],
-    ...[shownPercent(one.cpuMs / 1000, upSeconds), String(one.pauses), String(one.failures)],
+    one.container,
+    short(one.app ?? '-'),
+    String(one.rules),
+    one.paused ? 'PAUSED' : 'on',
+    String(one.events),
+    mean(one.cpuMs / 1000, one.events),
+    (one.cpuMs / 1000).toFixed(3),
+    shownPercent(one.cpuMs / 1000, upSeconds),
+    String(one.pauses),
+    String(one.failures),
     one.costliest === undefined ? '-' : short(one.costliest.rule),
   ]);
   const headings = [
-    ...['CONTAINER', 'APP', 'RULES', 'STATE', 'EVENTS', 'MEAN US', 'SECONDS', 'CORE %', 'PAUSES'],
-    ...['FAILED', 'COSTLIEST RULE'],
+    'CONTAINER',
+    'APP',
+    'RULES',
+    'STATE',
+    'EVENTS',
+    'MEAN US',
+    'SECONDS',
+    'CORE %',
+    'PAUSES',
+    'FAILED',
+    'COSTLIEST RULE',
   ];
   const numbers = headings.filter((heading) => !/CONTAINER|APP|STATE|COSTLIEST/.test(heading));
   return [

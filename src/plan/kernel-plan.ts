@@ -10,10 +10,21 @@ import { openMaskFor } from './open-mask.ts';
 const WORKING_DIRECTORY = ['proc.cwd'];
 const MOVES: readonly EventName[] = ['chdir', 'fchdir'];
 const GROUPS = [
-  ...['proc.sid', 'proc.sname', 'proc.sid.exe', 'proc.sid.exepath', 'proc.is_sid_leader'],
-  ...['proc.vpgid', 'proc.vpgid.name', 'proc.vpgid.exe', 'proc.vpgid.exepath'],
-  ...['proc.pgid', 'proc.pgid.name', 'proc.pgid.exe', 'proc.pgid.exepath'],
-  ...['proc.is_vpgid_leader', 'proc.is_pgid_leader'],
+  'proc.sid',
+  'proc.sname',
+  'proc.sid.exe',
+  'proc.sid.exepath',
+  'proc.is_sid_leader',
+  'proc.vpgid',
+  'proc.vpgid.name',
+  'proc.vpgid.exe',
+  'proc.vpgid.exepath',
+  'proc.pgid',
+  'proc.pgid.name',
+  'proc.pgid.exe',
+  'proc.pgid.exepath',
+  'proc.is_vpgid_leader',
+  'proc.is_pgid_leader',
 ];
 const REGROUPINGS: readonly EventName[] = ['setsid', 'setpgid'];
 const ENVIRONMENT = ['proc.env', 'proc.aenv'];

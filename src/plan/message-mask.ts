@@ -10,7 +10,12 @@ const OTHER = 2;
 const ALL = NEW_PEER | OTHER;
 
 const MESSAGES: ReadonlySet<string> = new Set([
-  ...['sendto', 'sendmsg', 'sendmmsg', 'recvfrom', 'recvmsg', 'recvmmsg'],
+  'sendto',
+  'sendmsg',
+  'sendmmsg',
+  'recvfrom',
+  'recvmsg',
+  'recvmmsg',
 ]);
 
 const NEVER: Possible = { holds: 0, fails: ALL };

@@ -138,12 +138,10 @@ class Compilation {
     const extra = new Set(enabled.map(({ name }) => name));
     const variables = this.#variables(on.filter(({ name }) => wasOn.has(name)));
     const overlay = loadOverlay(definitions, this.#document.customRules, {
-      ...{
-        bounds: POLICY_BOUNDS[this.#trust],
-        appendOutput,
-        operators: before,
-        place: this.#begin,
-      },
+      bounds: POLICY_BOUNDS[this.#trust],
+      appendOutput,
+      operators: before,
+      place: this.#begin,
       extra: new Set([...extra, ...variables.rebuilt.keys()]),
       withoutExceptions: this.#trust === 'unverified',
       lists: variables.lists,
@@ -172,7 +170,8 @@ class Compilation {
     this.compiled = rules;
     const dropped = new Set([
       ...muted.map(({ name }) => name),
-      ...[...excepted, ...variables.rebuilt.keys()],
+      ...excepted,
+      ...variables.rebuilt.keys(),
     ]);
     const summary: PolicySummary = {
       own: own.map(({ name }) => name),
@@ -226,7 +225,9 @@ class Compilation {
   /** The operator's rules, on and off as they are for this app. */
   #switched(before: readonly LoadedRule[]): readonly LoadedRule[] {
     const byVariables = this.#document.variables.map(({ name, place }) => ({
-      ...{ enable: true, tag: switchingTag(name), place },
+      enable: true,
+      tag: switchingTag(name),
+      place,
     }));
     const after = selectRules(before, [...byVariables, ...this.#selections()]);
     return after.map((rule, at) => {

@@ -71,7 +71,12 @@ interface Failing {
  */
 export class OwnRules implements AppRules, OwnRun {
   readonly counters: OwnRulesCounters = {
-    ...{ events: 0, cpuMs: 0, pauses: 0, cutEvents: 0, failures: 0, untold: 0 },
+    events: 0,
+    cpuMs: 0,
+    pauses: 0,
+    cutEvents: 0,
+    failures: 0,
+    untold: 0,
   };
   readonly unanswered: string[] = [];
   readonly #clock: CpuClock;
@@ -251,7 +256,10 @@ export class OwnRules implements AppRules, OwnRun {
     const { id, app } = this.#container;
     const costliest = this.#costliest();
     return {
-      ...{ container: id, app: app?.name, rules: this.#policy.runs, paused: this.isPaused },
+      container: id,
+      app: app?.name,
+      rules: this.#policy.runs,
+      paused: this.isPaused,
       ...this.counters,
       costliest: costliest && { rule: costliest.rule, cpuMs: costliest.ms },
     };
@@ -334,7 +342,8 @@ export class OwnRules implements AppRules, OwnRun {
     const offMs = isOften ? failing.off.begin(nowMs) : undefined;
     const named = rule === NO_RULE ? undefined : rule;
     this.#add({
-      ...{ state: 'rule failed', rule: named },
+      state: 'rule failed',
+      rule: named,
       text: failedText(named, reasonOf(error), named === undefined ? undefined : offMs),
     });
   }

@@ -348,14 +348,18 @@ function newsOf(
   const said = all.length > MAX_SAID_CHARS ? `${all.slice(0, MAX_SAID_CHARS)}…` : all;
   if (policy === undefined) {
     return {
-      ...{ container, state: 'refused', digest: undefined },
+      container,
+      state: 'refused',
+      digest: undefined,
       text: `The policy (${name}) of this app is refused, so the operator’s rules watch it as they are: ${said}`,
     };
   }
   const { active, own, excepted, muted, killing, minimumPriority } = policy.summary;
   const doubts = said === '' ? '' : `. But: ${said}`;
   return {
-    ...{ container, state: 'in force', digest: policy.digest },
+    container,
+    state: 'in force',
+    digest: policy.digest,
     text: `The policy (${name}, ${trust}) of this app is in force: ${active} rules from ${minimumPriority} up, ${own.length} of its own, ${excepted.length} with exceptions of its own, ${muted.length} off${killing.length === 0 ? '' : `, ${killing.length} that end the process`}${doubts}`,
   };
 }

@@ -147,7 +147,8 @@ function selectionsOf(node: YamlNode | undefined, diagnostics: Diagnostics): Pol
   const verbs = ['enable', 'disable'] as const;
   const example = '{disable: {rule: NAME}} or {enable: {tag: TAG}}';
   return entriesOf(node, 'rules', verbs, example, diagnostics).map(({ verb, ...which }) => ({
-    ...{ enable: verb === 'enable', ...which },
+    enable: verb === 'enable',
+    ...which,
   }));
 }
 

@@ -74,7 +74,9 @@ export function textOfPin(pin: PinnedPolicy, now: PolicyFile | undefined): Polic
   const isSame = now?.text === pin.text && now?.path === path;
   return {
     // The places that a refusal names are the tenant's own file's.
-    ...{ name: path.endsWith('.json') ? 'varvel.yml' : path, text, trust },
+    name: path.endsWith('.json') ? 'varvel.yml' : path,
+    text,
+    trust,
     ...(refusal === undefined ? {} : { refusal: `${path}: ${refusal}` }),
     ...(isSame
       ? {}

@@ -133,7 +133,8 @@ export class PolicyPins {
       if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
         rmSync(path, { force: true, recursive: true });
       writeFileSync(whole, JSON.stringify({ format: FORMAT, name, pin }), {
-        ...{ mode: 0o600, flag: 'wx' },
+        mode: 0o600,
+        flag: 'wx',
       });
       renameSync(whole, path);
     } catch (error) {

@@ -76,7 +76,12 @@ function detectionOf(
   if (typeof time !== 'string' || !TIME.test(time) || known === undefined) return undefined;
   if (typeof rule !== 'string' || typeof output !== 'string') return undefined;
   return {
-    ...{ time, rule, priority: known, output, id, seq },
+    time,
+    rule,
+    priority: known,
+    output,
+    id,
+    seq,
     source: typeof source === 'string' ? source : '',
     hostname: typeof hostname === 'string' ? hostname : '',
     fields: isRecord(output_fields) ? output_fields : {},

@@ -49,8 +49,13 @@ export function readTextLine(text: string): ReadTextLine | undefined {
   if (rule === undefined || id === undefined || !Number.isSafeInteger(seq) || seq < 0)
     return undefined;
   return {
-    ...{ clock: head[1] ?? '', priority, rule, id, seq },
-    ...{ app: fields.get('app'), instance: fields.get('instance') },
+    clock: head[1] ?? '',
+    priority,
+    rule,
+    id,
+    seq,
+    app: fields.get('app'),
+    instance: fields.get('instance'),
     container: fields.get('container'),
     lineage: lineageOf(fields.get('lineage')),
     fields: Object.fromEntries([...fields].filter(([name]) => name.includes('.'))),

@@ -23,12 +23,14 @@ export function openFilesVerdict(limits = readLimits()): OpenFilesVerdict {
   const may = `A process may open ${limit === Infinity ? 'any number of' : limit} files here (ulimit -n)`;
   if (limit < TO_WATCH)
     return {
-      ...{ state: 'fail', advice: ADVICE },
+      state: 'fail',
+      advice: ADVICE,
       says: `${may}: too few for the agent, which needs ${TO_WATCH}, and ${FOR_ALL} with many apps that have a log file each.`,
     };
   if (limit < FOR_ALL)
     return {
-      ...{ state: 'warn', advice: ADVICE },
+      state: 'warn',
+      advice: ADVICE,
       says: `${may}: enough for the agent itself, but not for 256 apps that have a log file each, which needs ${FOR_ALL}.`,
     };
   return { state: 'ok', says: `${may}; the agent needs ${FOR_ALL} at most.`, advice: '' };

@@ -135,8 +135,11 @@ function formatShortJson(delivery: Delivery, maxBytes: number): string {
   let lineage: readonly string[] = [];
   const assemble = (output: string, fields: readonly string[]): string =>
     object([
-      ...[...head, member('output', output), member('output_fields', object(fields))],
-      ...[...lineage, ...tail],
+      ...head,
+      member('output', output),
+      member('output_fields', object(fields)),
+      ...lineage,
+      ...tail,
     ]);
   const room = maxBytes - bytesOf(assemble('', kept)) - Math.min(wanted, SHORT.output);
   lineage = lineageMembers(delivery, Math.min(MAX_LINEAGE_BYTES, room));

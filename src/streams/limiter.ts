@@ -130,8 +130,12 @@ export class DetectionLimiter {
     if (bucket !== undefined) return bucket;
     if (this.#buckets >= MAX_BUCKETS) this.#forgetOldest();
     bucket = {
-      ...{ tokens: this.#options.burst, atMs: nowMs, suppressed: 0, firstNs: 0n },
-      ...{ last: undefined, toldMs: nowMs },
+      tokens: this.#options.burst,
+      atMs: nowMs,
+      suppressed: 0,
+      firstNs: 0n,
+      last: undefined,
+      toldMs: nowMs,
     };
     rules.set(rule, bucket);
     this.#buckets++;
@@ -142,7 +146,10 @@ export class DetectionLimiter {
     if (this.#latest?.key === key) return this.#latest;
     const full = (): Bucket => ({ tokens: this.#options.appBurst, atMs: nowMs });
     const instance = this.#instances.get(key) ?? {
-      ...{ key, rules: new Map<string, RuleBucket>(), reserved: full(), shared: full() },
+      key,
+      rules: new Map<string, RuleBucket>(),
+      reserved: full(),
+      shared: full(),
     };
     this.#instances.delete(key);
     this.#instances.set(key, instance);

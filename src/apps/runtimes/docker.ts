@@ -139,9 +139,14 @@ export class DockerRuntime implements Runtime {
   status(): RuntimeStatus {
     const { connects, inspects, inspectFailures, inspectsRefused, oversized } = this.counters();
     return {
-      ...{ name: this.name, connected: this.#connected, message: this.#problem },
+      name: this.name,
+      connected: this.#connected,
+      message: this.#problem,
       counters: {
-        ...{ connects, questions: inspects, failures: inspectFailures, refused: inspectsRefused },
+        connects,
+        questions: inspects,
+        failures: inspectFailures,
+        refused: inspectsRefused,
         oversized,
       },
     };
@@ -189,7 +194,8 @@ export class DockerRuntime implements Runtime {
     const timer = setTimeout(abort, this.#requestTimeoutMs * LIST_TIMEOUT_FACTOR);
     try {
       const { ended } = await followDockerEvents(this.#docker, {
-        ...{ since: this.#since, signal: connection.signal },
+        since: this.#since,
+        signal: connection.signal,
         onLine: (line) => this.#onLine(line),
         onCutLine: (head) => this.#onCutEvent(head),
       });

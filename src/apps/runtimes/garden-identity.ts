@@ -24,8 +24,17 @@ const MAX_TAGS = 64;
 /** The platform's own tags, and the one by which an app asks: no number of others displaces these. */
 const FIRST_TAGS = [
   GARDEN_TAG,
-  ...['app_id', 'app_name', 'space_id', 'space_name', 'organization_id', 'organization_name'],
-  ...['process_id', 'process_type', 'process_instance_id', 'instance_id', 'source_id'],
+  'app_id',
+  'app_name',
+  'space_id',
+  'space_name',
+  'organization_id',
+  'organization_name',
+  'process_id',
+  'process_type',
+  'process_instance_id',
+  'instance_id',
+  'source_id',
 ];
 
 /** Where the platform says the same thing twice: both must say so, or the one may lead to somebody else's log. */

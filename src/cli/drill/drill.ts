@@ -154,7 +154,8 @@ class Drill {
           : {
               ...page.facts,
               kind: page instanceof PagePoll ? 'expect' : 'listen',
-              ...{ where: page.where, text: this.#pageText },
+              where: page.where,
+              text: this.#pageText,
             },
       waitedMs: performance.now() - this.#beganMs,
       interrupted: this.#interrupted,

@@ -52,7 +52,9 @@ export function outcomeOf(facts: DrillFacts): DrillOutcome {
     // The action takes time of its own: the hops behind it count from its beginning.
     if (at !== undefined && hop !== 'action') times.push(at);
     return {
-      ...{ hop, state, said },
+      hop,
+      state,
+      said,
       atMs: at === undefined ? undefined : at + facts.unixOffsetMs,
       afterMs: at === undefined || began === undefined ? undefined : at - began,
       tookMs: at === undefined || before.length === 0 ? undefined : at - Math.max(...before),

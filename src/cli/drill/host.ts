@@ -173,7 +173,9 @@ export function lookOf(
     here.find(({ app, state }) => state === 'included' && isMeant(app)) ??
     here.find(({ app }) => isMeant(app));
   return {
-    ...{ hostname, startedAtMs, shed: ceilings.shed },
+    hostname,
+    startedAtMs,
+    shed: ceilings.shed,
     ruleOn: Object.hasOwn(engine.detections, rule),
     drills: engine.detections[rule] ?? 0,
     container,

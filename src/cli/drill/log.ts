@@ -79,8 +79,11 @@ export class LogReader {
   readonly #options: LogReaderOptions;
   readonly facts: Changing = {
     ...NOTHING,
-    ...{ drill: undefined, coverage: undefined, earlierMs: undefined },
-    ...{ suppressed: false, lastEnd: undefined },
+    drill: undefined,
+    coverage: undefined,
+    earlierMs: undefined,
+    suppressed: false,
+    lastEnd: undefined,
   };
   #counted = { ...NOTHING };
 

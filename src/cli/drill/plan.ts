@@ -72,7 +72,11 @@ export function planOf(args: DrillArgs): DrillPlan {
         ? ({ kind: 'listen', ...addressOf(listen) } as const)
         : undefined;
   return {
-    ...{ run, logs, page, expectText, app },
+    run,
+    logs,
+    page,
+    expectText,
+    app,
     priority: drillPriorityOf(args.priority ?? 'warning'),
     timeoutMs: timeoutOf(args.timeout) ?? (page === undefined ? TIMEOUT_MS : PAGE_TIMEOUT_MS),
     from: logSystemOf(args.from) ?? systemOfCommand(logs),

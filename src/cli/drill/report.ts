@@ -105,12 +105,16 @@ function conclusion(
 export function reportJson(action: DrillAction, outcome: DrillOutcome): string {
   const { token, rule, priority, path } = action;
   const document = {
-    ...{ token, rule, priority, path },
+    token,
+    rule,
+    priority,
+    path,
     ok: outcome.broken === undefined,
     broken: outcome.broken?.hop ?? null,
     advice: outcome.broken?.advice ?? [],
     hops: outcome.hops.map(({ hop, state, atMs, afterMs, tookMs, said }) => ({
-      ...{ hop, state },
+      hop,
+      state,
       at: atMs === undefined ? null : new Date(atMs).toISOString(),
       after_ms: rounded(afterMs),
       took_ms: rounded(tookMs),

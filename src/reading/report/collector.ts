@@ -73,7 +73,12 @@ export class IncidentCollector {
   readonly #story: (Found | OtherLine | Skipped)[] = [];
   readonly #origins = { varvel: 0, unknown: 0, forged: 0, unreadable: 0 };
   readonly #leftOut = {
-    ...{ outsideRange: 0, undated: 0, otherApps: 0, again: 0, appLines: 0, cutLines: 0 },
+    outsideRange: 0,
+    undated: 0,
+    otherApps: 0,
+    again: 0,
+    appLines: 0,
+    cutLines: 0,
     instances: 0,
   };
   #looksLike: ReadLogLine['looksLike'];

@@ -118,7 +118,8 @@ function bounded(what: What): What {
   const { rule, hostname, container, id, tags, app, lineage } = what;
   return {
     ...what,
-    ...{ rule: capped(rule, 'rule'), hostname: capped(hostname, 'hostname') },
+    rule: capped(rule, 'rule'),
+    hostname: capped(hostname, 'hostname'),
     id: capped(id, 'id'),
     container: container === undefined ? undefined : capped(container, 'container'),
     tags: tags.slice(0, MAX_TAGS).map((tag) => capped(tag, 'tag')),
@@ -141,7 +142,15 @@ function ofJson(read: ReadDetection, falco: boolean): What {
   const container = fields['container.id'];
   return {
     form: falco ? 'falco' : 'json',
-    ...{ rule, priority, tags, app, hostname, id, seq, lineage, fields },
+    rule,
+    priority,
+    tags,
+    app,
+    hostname,
+    id,
+    seq,
+    lineage,
+    fields,
     own: !falco && source === 'varvel',
     output: escapeHidden(output.replace(FALCO_START, '')),
     container: typeof container === 'string' ? container : undefined,
@@ -151,7 +160,14 @@ function ofJson(read: ReadDetection, falco: boolean): What {
 function ofText({ rule, priority, output, app, instance, container, ...read }: ReadTextLine): What {
   const { id, seq, lineage, fields } = read;
   return {
-    ...{ form: 'text', rule, priority, output, id, seq, lineage, fields },
+    form: 'text',
+    rule,
+    priority,
+    output,
+    id,
+    seq,
+    lineage,
+    fields,
     own: rule.startsWith(NOTICE_PREFIX) && seq === 0,
     tags: [],
     app:

@@ -105,14 +105,23 @@ export function processForest(all: readonly Found[]): ProcessForest {
     trees: [...trees.values()].map(({ app, hostname, nodes: members }) => {
       return { app, hostname, roots: members.filter(({ parent }) => parent === undefined) };
     }),
-    ...{ untold, leftOut, byName },
+    untold,
+    leftOut,
+    byName,
   };
 }
 
 function newNode({ pid, start }: Told): MutableNode {
   return {
-    ...{ pid, start, names: [], commands: [], exe: undefined, children: [], found: [] },
-    ...{ above: 'unknown', parent: undefined },
+    pid,
+    start,
+    names: [],
+    commands: [],
+    exe: undefined,
+    children: [],
+    found: [],
+    above: 'unknown',
+    parent: undefined,
   };
 }
 

@@ -12,7 +12,13 @@ const STEPS = 90;
 const MAX_TICKS = 4;
 /** Distances of ticks, ms. */
 const DISTANCES = [
-  ...[1, 5, 10, 50, 100, 200, 500],
+  1,
+  5,
+  10,
+  50,
+  100,
+  200,
+  500,
   ...[1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800].map((seconds) => seconds * 1000),
   ...[1, 2, 3, 6, 12, 24, 48, 168].map((hours) => hours * 3_600_000),
 ];

@@ -73,8 +73,12 @@ export function generate(
   const byEvent = (runners: Record<string, RuleRunner>): ReadonlyMap<string, RuleRunner> =>
     new Map(source.events.map((event, index) => [event, runners[`e${index}`] ?? (() => 0)]));
   return {
-    ...{ begin, all: byEvent(all), first: byEvent(first), pathRules: byEvent(pathRules) },
-    ...{ possible: byEvent(possible), rules: each },
+    begin,
+    all: byEvent(all),
+    first: byEvent(first),
+    pathRules: byEvent(pathRules),
+    possible: byEvent(possible),
+    rules: each,
   };
 }
 

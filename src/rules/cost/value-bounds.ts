@@ -113,16 +113,24 @@ export function boundOf(field: FieldDefinition, argument: string | undefined): V
 }
 
 const PATH_FIELDS = [
-  ...['fd.name', 'fd.nameraw', 'fd.directory', 'fd.filename', 'fd.containername'],
-  ...['fd.containerdirectory', 'fd.raced', 'fd.proc_pid', 'fs.path.name', 'fs.path.nameraw'],
-  ...[
-    'fs.path.source',
-    'fs.path.sourceraw',
-    'fs.path.target',
-    'fs.path.targetraw',
-    'fs.path.placed',
-  ],
-  ...['evt.abspath', 'evt.abspath.src', 'evt.abspath.dst'],
+  'fd.name',
+  'fd.nameraw',
+  'fd.directory',
+  'fd.filename',
+  'fd.containername',
+  'fd.containerdirectory',
+  'fd.raced',
+  'fd.proc_pid',
+  'fs.path.name',
+  'fs.path.nameraw',
+  'fs.path.source',
+  'fs.path.sourceraw',
+  'fs.path.target',
+  'fs.path.targetraw',
+  'fs.path.placed',
+  'evt.abspath',
+  'evt.abspath.src',
+  'evt.abspath.dst',
 ];
 const isOfPath = (name: string): boolean => PATH_FIELDS.includes(name);
 

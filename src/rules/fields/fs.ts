@@ -58,11 +58,21 @@ const ofDescriptor: ReadPath = (view) => {
 };
 
 const NAMES: PathTable = {
-  ...{ open: ofOpen, openat: ofOpen, openat2: ofOpen },
-  ...{ mkdir: param('path'), mkdirat: param('path'), rmdir: param('path') },
-  ...{ unlink: param('path'), unlinkat: param('name'), umount2: param('name') },
-  ...{ chmod: param('filename'), fchmodat: param('filename'), fchmod: ofDescriptor },
-  ...{ chown: param('path'), lchown: param('path'), fchownat: param('pathname') },
+  open: ofOpen,
+  openat: ofOpen,
+  openat2: ofOpen,
+  mkdir: param('path'),
+  mkdirat: param('path'),
+  rmdir: param('path'),
+  unlink: param('path'),
+  unlinkat: param('name'),
+  umount2: param('name'),
+  chmod: param('filename'),
+  fchmodat: param('filename'),
+  fchmod: ofDescriptor,
+  chown: param('path'),
+  lchown: param('path'),
+  fchownat: param('pathname'),
   fchown: ofDescriptor,
 };
 

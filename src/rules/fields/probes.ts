@@ -13,7 +13,9 @@ type Probe = 'healthcheck' | 'liveness' | 'readiness';
 /** The name of the check's cgroup, after the handle (see `Container.sidecar`). */
 const SIDECAR = /^(?:envoy-)?(startup|liveness|readiness)-healthcheck-/;
 const SIDECARS: Readonly<Record<string, Probe>> = {
-  ...{ startup: 'healthcheck', liveness: 'liveness', readiness: 'readiness' },
+  startup: 'healthcheck',
+  liveness: 'liveness',
+  readiness: 'readiness',
 };
 
 /** What the process belongs to; 'none' for what is no check, undefined while that is not known. */

@@ -146,11 +146,23 @@ export function madeRule(
   index: number,
 ): RuleDefinition {
   return {
-    ...{ name, place, index, visibility: index },
-    ...{ condition: [condition], output: [condition.slice(0, 0)], description: [''] },
-    ...{ priority: 'Debug', source: KNOWN_SOURCE, unknownSource: false, enabled: true },
-    ...{ capture: false, captureDurationMs: 0, warnEvttypes: false, skipIfUnknownFilter: false },
-    ...{ tags: new Set<string>(), exceptions: [] },
+    name,
+    place,
+    index,
+    visibility: index,
+    condition: [condition],
+    output: [condition.slice(0, 0)],
+    description: [''],
+    priority: 'Debug',
+    source: KNOWN_SOURCE,
+    unknownSource: false,
+    enabled: true,
+    capture: false,
+    captureDurationMs: 0,
+    warnEvttypes: false,
+    skipIfUnknownFilter: false,
+    tags: new Set<string>(),
+    exceptions: [],
   };
 }
 

@@ -76,7 +76,9 @@ export class MetricEnvelopes {
   #addressed(tags: MetricSample['tags'], timeNs: bigint): Omit<CounterEnvelope, 'counter'> {
     const { sourceId, instanceId } = this.#source;
     return {
-      ...{ timestamp: String(timeNs), sourceId, instanceId },
+      timestamp: String(timeNs),
+      sourceId,
+      instanceId,
       tags: { ...tags, origin: ORIGIN, source_id: sourceId, instance_id: instanceId },
     };
   }

@@ -163,8 +163,13 @@ export class Numbering {
     if (instance === undefined) {
       if (this.#instances.size >= this.#maxInstances) this.#forgetOne();
       instance = {
-        ...{ key: hash, slot: this.#freeSlots.pop() ?? -1, underWay: [], lostFrom: undefined },
-        ...{ given: this.#floor, settled: 0, gap: undefined },
+        key: hash,
+        slot: this.#freeSlots.pop() ?? -1,
+        underWay: [],
+        lostFrom: undefined,
+        given: this.#floor,
+        settled: 0,
+        gap: undefined,
         lastLine: this.#floor === 0 ? 0 : undefined,
       };
       if (this.#floor > 0) this.#setGap(instance, 'forgotten');
@@ -290,7 +295,12 @@ export class Numbering {
     this.#freeSlots.splice(0, Infinity, ...this.#freeSlots.filter((slot) => !used.has(slot)));
     for (const { index, key, given, settled } of [...slots].sort((a, b) => a.usedMs - b.usedMs)) {
       const instance: Instance = {
-        ...{ key, slot: index, settled, underWay: [], lostFrom: undefined, gap: undefined },
+        key,
+        slot: index,
+        settled,
+        underWay: [],
+        lostFrom: undefined,
+        gap: undefined,
         given: isCurrent ? given : given + SKIP,
         lastLine: isCurrent ? given : undefined,
       };

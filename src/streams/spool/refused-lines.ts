@@ -55,9 +55,21 @@ function formerContainer(app: AppIdentity): Container {
   const { guid, name, space, org, processType, instance } = app;
   return {
     fullId: JSON.stringify([guid, name, space, org, processType, instance]),
-    ...{ id: '', name: '', runtime: 'cgroup', labels: {}, initPid: 0, app },
-    ...{ image: undefined, imageRepository: undefined, imageTag: undefined },
-    ...{ imageId: undefined, imageDigest: undefined, privileged: undefined, tty: undefined },
-    ...{ startedAtMs: undefined, details: undefined, logFile: undefined },
+    id: '',
+    name: '',
+    runtime: 'cgroup',
+    labels: {},
+    initPid: 0,
+    app,
+    image: undefined,
+    imageRepository: undefined,
+    imageTag: undefined,
+    imageId: undefined,
+    imageDigest: undefined,
+    privileged: undefined,
+    tty: undefined,
+    startedAtMs: undefined,
+    details: undefined,
+    logFile: undefined,
   };
 }

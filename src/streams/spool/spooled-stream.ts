@@ -100,7 +100,13 @@ export class SpooledStream implements LogStream {
     const { detection, id, seq, hostname } = delivery;
     const { container, priority, rule, timeNs } = detection;
     const line: OutgoingLine = {
-      ...{ id, seq, timeNs, priority, rule, hostname, app: container?.app },
+      id,
+      seq,
+      timeNs,
+      priority,
+      rule,
+      hostname,
+      app: container?.app,
       text: formatLine(delivery, { format: this.#options.format }),
     };
     // What tells of losses goes before what waits, has the room that is reserved, and is not dropped.
