@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../shared/logger.ts';
-import { Backoff } from './backoff.ts';
+import { ConnectionBackoff } from './connection-backoff.ts';
 
 /** What a connection stands on. */
 export interface ConnectionOptions {
@@ -71,7 +71,7 @@ export class Connection {
 
   async #run(firstTry: () => void): Promise<void> {
     const { runtime, socket, logger, connect } = this.#options;
-    const backoff = new Backoff();
+    const backoff = new ConnectionBackoff();
     while (!this.#isStopped()) {
       try {
         // Set before: what fails while it connects may be the loss of this connection.

@@ -1,3 +1,4 @@
+import { waitAfter } from '../../shared/backoff.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import PQueue from 'p-queue';
@@ -5,7 +6,7 @@ import { askDocker } from './docker-answers.ts';
 
 const MAX_WAITING = 4096;
 const ATTEMPTS = 3;
-const RETRY_MS = 200;
+const RETRY_WAITS = { firstMs: 200, maxMs: 10_000 };
 
 /** What the inspects stand on, and who is told. */
 export interface DockerInspectsOptions {
@@ -90,7 +91,7 @@ export class DockerInspects {
           return;
         }
         this.#counts.inspectFailures++;
-        const waitMs = RETRY_MS * 2 ** (attempt - 1);
+        const waitMs = waitAfter(attempt - 1, RETRY_WAITS);
         await delay(waitMs, undefined, { signal: stopped }).catch(() => undefined);
       }
     }

@@ -5,7 +5,7 @@ import type { Logger } from '../../shared/logger.ts';
 import { RecentMap } from '../../shared/recent-map.ts';
 import type { Container } from '../identity.ts';
 import { DOCKER_PATTERNS, dockerParentPattern } from '../patterns.ts';
-import { Backoff } from './backoff.ts';
+import { ConnectionBackoff } from './connection-backoff.ts';
 import {
   listContainers,
   MAX_ANSWER_BYTES,
@@ -166,7 +166,7 @@ export class DockerRuntime implements Runtime {
 
   /** Connect, follow, and again, until stopped. `firstTry` is told when the first attempt is over. */
   async #run(firstTry: () => void): Promise<void> {
-    const backoff = new Backoff();
+    const backoff = new ConnectionBackoff();
     while (!this.#isStopped()) {
       try {
         await this.#follow(() => {

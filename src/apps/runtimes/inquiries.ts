@@ -1,3 +1,4 @@
+import { waitAfter } from '../../shared/backoff.ts';
 import PQueue from 'p-queue';
 
 /** Handles that are asked for with one question. */
@@ -7,8 +8,7 @@ export const MAX_INQUIRIES = 4096;
 /** Containers come in bursts: those of this time share a question. */
 const COLLECT_MS = 5;
 const CONCURRENCY = 4;
-const MIN_RETRY_MS = 50;
-const MAX_RETRY_MS = 2_000;
+const RETRY_WAITS = { firstMs: 50, maxMs: 2_000 };
 
 interface Inquiry {
   readonly handle: string;
@@ -181,8 +181,7 @@ export class Inquiries<Answer> {
       this.#inquiries.delete(inquiry.handle);
       return;
     }
-    const waitMs = Math.min(MIN_RETRY_MS * 2 ** inquiry.attempts, MAX_RETRY_MS);
-    inquiry.attempts++;
+    const waitMs = waitAfter(inquiry.attempts++, RETRY_WAITS);
     this.#schedule(inquiry, waitMs);
   }
 }

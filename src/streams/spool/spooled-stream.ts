@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Priority } from '../../rules/detection.ts';
+import { Backoff } from '../../shared/backoff.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { formatLine, type LineFormat } from '../format.ts';
 import type { OutgoingLine, Receiver, ReceiverCounters, SendResult } from '../receiver.ts';
@@ -11,8 +12,7 @@ import { RefusedLines } from './refused-lines.ts';
 import type { Spool } from './spool.ts';
 import type { SpoolCounters } from './spool-types.ts';
 
-const FIRST_RETRY_MS = 250;
-const MAX_RETRY_MS = 30_000;
+const RETRY_WAITS = { firstMs: 250, maxMs: 30_000 };
 /** At its end the stream tries for so long; what is left waits on the disk. */
 const LAST_TRY_MS = 2_000;
 const TELL_LOSSES_MS = 10_000;
@@ -65,7 +65,7 @@ export class SpooledStream implements LogStream {
   #refused = 0;
   #dropped = 0;
   #retries = 0;
-  #retryMs = FIRST_RETRY_MS;
+  readonly #backoff = new Backoff(RETRY_WAITS);
   #isDown = false;
   #warnedAtMs = -Infinity;
   readonly #missing = new RefusedLines();
@@ -188,7 +188,7 @@ export class SpooledStream implements LogStream {
     if (taken > 0) {
       this.#options.spool.settle(taken);
       this.#delivered += taken;
-      this.#retryMs = FIRST_RETRY_MS;
+      this.#backoff.reset();
     }
     if (rest === undefined) this.#noteUp();
     if (rest === 'refused') {
@@ -198,10 +198,8 @@ export class SpooledStream implements LogStream {
     if (rest !== 'later') return;
     this.#noteDown(reason);
     this.#retries++;
-    // Half of it to all of it, so that the agents of many hosts do not come at once.
-    const waitMs = retryAfterMs ?? this.#retryMs * (0.5 + Math.random() / 2);
-    this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
-    await this.#rest(Math.min(waitMs, MAX_RETRY_MS));
+    const ownMs = this.#backoff.nextMs();
+    await this.#rest(Math.min(retryAfterMs ?? ownMs, RETRY_WAITS.maxMs));
   }
 
   #settleRefused(reason: string): void {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Backoff } from '../../../../src/apps/runtimes/backoff.ts';
+import { ConnectionBackoff } from '../../../../src/apps/runtimes/connection-backoff.ts';
 
 test('waits grow to 2 s, a random half left out; a connection that ends at once is one more failure', () => {
   let nowMs = 0;
   let random = 0;
-  const backoff = new Backoff(
+  const backoff = new ConnectionBackoff(
     () => nowMs,
     () => random,
   );
