@@ -1,8 +1,8 @@
+import { openPins, type KeptPins } from '../container-files/kept-pins.ts';
 import { prepareCanary } from './canary-container.ts';
 import type { Canary } from './canary.ts';
 import { Continuity, IN_THE_MAKING_MS } from './continuity.ts';
 import { startHousekeeping } from './housekeeping.ts';
-import { openPins, type KeptPins } from './insides.ts';
 import { listen } from './listening.ts';
 import { loadFirstRules, type FirstRules } from './live-rules.ts';
 import type { AgentOptions } from './options.ts';

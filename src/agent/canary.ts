@@ -19,7 +19,7 @@ import type { Attachment } from '../plan/attachment.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import { LogCache } from '../reading/log-cache.ts';
 import type { DetectionBrief } from '../rules/detection.ts';
-import type { Evaluation } from '../rules/evaluation.ts';
+import type { Evaluation } from '../evaluation/evaluation.ts';
 import { CANARY_FOLDER, CANARY_RULE } from '../shared/drill.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { OutgoingLine } from '../streams/receiver.ts';

@@ -1,4 +1,4 @@
-import type { KeptPins } from './insides.ts';
+import type { KeptPins } from '../container-files/kept-pins.ts';
 import type { AgentState } from './state.ts';
 import { UnwatchedTimes, type FoundCgroup, type UnwatchedCounts } from './unwatched-times.ts';
 import type { ReceivedRecords } from './report.ts';

@@ -12,7 +12,7 @@ import type { ConfiguredRules } from '../rules/configured-rules.ts';
 import type { Priority } from '../rules/detection.ts';
 import { domainNamesIn } from '../rules/domain-names.ts';
 import { RuleEngine } from '../rules/engine.ts';
-import type { Evaluation } from '../rules/evaluation.ts';
+import type { Evaluation } from '../evaluation/evaluation.ts';
 import { RulesWatcher, stampOf } from '../rules/loader/watch-rules.ts';
 import type { Stamp } from '../rules/loader/watch-rules.ts';
 import type { RuleSet } from '../rules/rule-set.ts';

@@ -1,9 +1,10 @@
+import type { PolicyText } from '../container-files/policy-text.ts';
 import type { Container } from '../apps/identity.ts';
 import { POLICY_LABEL } from '../apps/labels.ts';
 import type { RuleSettings } from '../config/config.ts';
 import type { OperatorRules } from '../policy/app-policy.ts';
 import { Policies } from '../policy/policies.ts';
-import type { PolicyNews, PolicyText } from '../policy/policies.ts';
+import type { PolicyNews } from '../policy/policies.ts';
 import type { ConfiguredRules } from '../rules/configured-rules.ts';
 import type { Detection } from '../rules/detection.ts';
 import type { RuleSet } from '../rules/rule-set.ts';

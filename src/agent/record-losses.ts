@@ -1,4 +1,4 @@
-import type { Insides } from './insides.ts';
+import type { Insides } from '../container-files/insides.ts';
 import type { Apps } from '../apps/apps.ts';
 import type { ProcessTree } from '../context/process-tree.ts';
 import type { SystemBootClock } from '../host/boot-clock.ts';

@@ -12,7 +12,7 @@ import { AppTotals } from '../metrics/app-totals.ts';
 import { AgentMetrics } from '../metrics/metrics.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import type { Policies } from '../policy/policies.ts';
-import type { Evaluation } from '../rules/evaluation.ts';
+import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { FanOut } from '../streams/fan-out.ts';
 import type { LogStream } from '../streams/stream.ts';
 

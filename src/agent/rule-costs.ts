@@ -1,5 +1,5 @@
-import type { Evaluation } from '../rules/evaluation.ts';
-import type { RuleCost, RuleFailure } from '../rules/rule-watch.ts';
+import type { Evaluation } from '../evaluation/evaluation.ts';
+import type { RuleCost, RuleFailure } from '../evaluation/rule-watch.ts';
 import type { Logger } from '../shared/logger.ts';
 
 /** A rule of the operator's in `varvel status --rules`. */

@@ -3,7 +3,7 @@ import type { CanaryStatus } from './canary.ts';
 import type { RuleCostStatus } from './rule-costs.ts';
 import type { ContinuityStatus } from './continuity.ts';
 import type { RulesStatus } from './live-rules.ts';
-import type { AdmissionCounters } from '../apps/admission.ts';
+import type { AdmissionCounters } from '../evaluation/admission.ts';
 import type { AppsSnapshot } from '../apps/status.ts';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';
 import type { PoliciesStatus } from '../policy/policies.ts';

@@ -3,7 +3,7 @@ import type { CanaryCgroups } from './canary-container.ts';
 import type { Continuity } from './continuity.ts';
 import { CoverageLines } from './coverage-lines.ts';
 import { CutReports } from './cuts.ts';
-import { filesOf, Insides } from './insides.ts';
+import { filesOf, Insides } from '../container-files/insides.ts';
 import { LiveRules, type FirstRules } from './live-rules.ts';
 import type { AgentOptions } from './options.ts';
 import { Outgoing } from './outgoing.ts';
@@ -27,12 +27,12 @@ import { WIRE_VERSION } from '../events/table.gen.ts';
 import { Attachment } from '../plan/attachment.ts';
 import { bootNs, SystemBootClock } from '../host/boot-clock.ts';
 import type { Policies } from '../policy/policies.ts';
-import type { PolicyPins } from '../policy/policy-pins.ts';
+import type { PolicyPins } from '../container-files/policy-pins.ts';
 import { killProcess } from '../host/kill-process.ts';
 import { LiveProbe } from '../probe/live.ts';
-import { kill } from '../responses/kill.ts';
+import { RESPONSES } from '../responses/responses.ts';
 import { RuleEngine } from '../rules/engine.ts';
-import { Evaluation } from '../rules/evaluation.ts';
+import { Evaluation } from '../evaluation/evaluation.ts';
 import type { ReleaseStack } from '../shared/release-stack.ts';
 import { FanOut } from '../streams/fan-out.ts';
 import type { Delivery, LogStream } from '../streams/stream.ts';
@@ -252,7 +252,7 @@ export class Stages {
       containerOf: (container, process) => this.apps.sidecars.containerOf(container, process),
       appRulesOf: (container) => this.policies.rulesOf(container),
       onFailure: (failure) => logFailure(logger, failure),
-      respond: (_, process) => kill(killProcess, process),
+      respond: (name, process) => RESPONSES[name].apply(process, { killProcess }),
       isCounted: (detection) => this.outgoing.isCounted(detection),
       deliver: (detection) => this.outgoing.deliver(detection),
       onDropped: (container, { count, ...times }) =>

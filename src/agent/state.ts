@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { bootId } from '../host/boot-clock.ts';
 import { SignOfLife } from './sign-of-life.ts';
 import { Succession, SuccessionServer } from './succession.ts';
 import { diskTrouble } from '../shared/disk-trouble.ts';
@@ -177,11 +177,6 @@ function openFolder(
     onTrouble(error);
     return undefined;
   }
-}
-
-/** proc(5): new with each boot. */
-export function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }
 
 function taken(stateDir: string, error: TakenError): UserError {

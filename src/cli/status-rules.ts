@@ -1,5 +1,5 @@
 import type { AgentSnapshot } from '../agent/snapshot.ts';
-import { SAMPLED_OF } from '../rules/rule-watch.ts';
+import { SAMPLED_OF } from '../evaluation/rule-watch.ts';
 import { columns } from './columns.ts';
 
 /** Names longer than this are cut: an app may name its rules as it likes. */

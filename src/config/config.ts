@@ -1,3 +1,4 @@
+import type { ResponseName } from '../shared/response-names.ts';
 import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -79,7 +80,7 @@ export interface RuleSettings {
     /** Rules that no app's policy can weaken: those that any of these selects. */
     readonly pinned: readonly { readonly rule?: string; readonly tag?: string }[];
     /** What apps may ask for besides lines. */
-    readonly responses: readonly 'kill'[];
+    readonly responses: readonly ResponseName[];
     /** CPU time that one app's own rules may take on a host: percent of a core over 10 s, and ms for one event. */
     readonly budget: { readonly cpuPercent: number; readonly atOnceMs: number };
   };

@@ -1,3 +1,4 @@
+import { RESPONSE_NAMES } from '../shared/response-names.ts';
 import { z } from 'zod';
 
 import { CANARY_SCHEMA } from './canary-schema.ts';
@@ -164,12 +165,9 @@ export const CONFIG_SCHEMA = z.strictObject({
         '[{"tag": "container_escape"}]',
       ),
       responses: value(
-        z
-          .array(z.enum(['kill']))
-          .max(8)
-          .default([]),
+        z.array(z.enum(RESPONSE_NAMES)).max(8).default([]),
         'list',
-        'a list of what apps’ policies may ask for besides lines: kill',
+        `a list of what apps’ policies may ask for besides lines: ${RESPONSE_NAMES.join(', ')}`,
       ),
       budget: z
         .strictObject({

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { bootTimeNs } from 'ebpf-loader-napi';
 
 /** CLOCK_BOOTTIME in ns. */
@@ -21,4 +22,9 @@ export class SystemBootClock {
       stepMs > 2 ? BigInt(Date.now()) * 1_000_000n : BigInt(Math.round(wallMs * 1000)) * 1000n;
     this.unixMinusBootNs = unixNs - bootNs();
   }
+}
+
+/** proc(5): new with each boot. */
+export function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }

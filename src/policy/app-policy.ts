@@ -1,3 +1,4 @@
+import type { PolicyTrust } from '../container-files/policy-text.ts';
 import { PRIORITIES } from '../rules/detection.ts';
 import type { Priority } from '../rules/detection.ts';
 import type { AppendOutput } from '../rules/loader/append-output.ts';
@@ -9,7 +10,7 @@ import type { Overlay } from '../rules/loader/overlay.ts';
 import { selectRules, selects } from '../rules/loader/selection.ts';
 import type { RuleSelection } from '../rules/loader/selection.ts';
 import type { Place, RuleSource } from '../rules/loader/source.ts';
-import type { ResponseName } from '../rules/response.ts';
+import type { ResponseName } from '../shared/response-names.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import { nearestWord } from '../shared/nearest.ts';
 import { asksNoMore, ChangedRules } from './changed-rules.ts';
@@ -36,12 +37,6 @@ export interface OperatorRules {
   /** What each container's own rules may cost; default DEFAULT_BUDGET. */
   readonly budget?: BudgetLimits;
 }
-
-/**
- * `verified`: it was there before the app began, so it is the tenant's. `unverified`: what runs in the container may have
- * written it, so it may only add to what is watched.
- */
-export type PolicyTrust = 'verified' | 'unverified';
 
 /** What became of a document: with any error there is no policy. */
 export interface CompiledPolicy {

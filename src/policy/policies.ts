@@ -3,10 +3,11 @@ import type { Container } from '../apps/identity.ts';
 import type { Priority } from '../rules/detection.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import { reasonOf } from '../rules/rule-watch.ts';
+import { reasonOf } from '../evaluation/rule-watch.ts';
 import { AppBudgets } from './app-budgets.ts';
 import { compilePolicy } from './app-policy.ts';
-import type { CompiledPolicy, OperatorRules, PolicyTrust } from './app-policy.ts';
+import type { PolicyText } from '../container-files/policy-text.ts';
+import type { CompiledPolicy, OperatorRules } from './app-policy.ts';
 import { OwnRules } from './own-rules.ts';
 import type { OwnRulesCounters, OwnRulesNews, OwnRulesStatus } from './own-rules.ts';
 import { readPolicy } from './policy-document.ts';
@@ -28,18 +29,6 @@ const TURN_MS = 5;
 
 /** By trust and text: what it came to, and how many containers have it. */
 type Compiled = Map<string, { users: number; readonly result: Result }>;
-
-/** Where a container's policy is from, and what it says. */
-export interface PolicyText {
-  /** For people, such as the name of the label or the file. */
-  readonly name: string;
-  readonly text: string;
-  readonly trust: PolicyTrust;
-  /** Why it is not taken at all, whatever the text. */
-  readonly refusal?: string;
-  /** What else its app is to be told. */
-  readonly note?: string;
-}
 
 /** What is to be told of a container's policy: to its app, and to the operator. */
 export interface PolicyNews {

@@ -1,4 +1,4 @@
-import type { PolicyTrust } from './app-policy.ts';
+import type { PolicyTrust } from '../container-files/policy-text.ts';
 import type { OverlayCost } from '../rules/cost/budget.ts';
 import type { OverlayBounds } from '../rules/loader/overlay.ts';
 

@@ -1,3 +1,4 @@
+import { MAX_POLICY_BYTES } from '../container-files/policy-text.ts';
 import { PRIORITIES } from '../rules/detection.ts';
 import type { Priority } from '../rules/detection.ts';
 import { Diagnostics, ItemError } from '../rules/loader/diagnostics.ts';
@@ -5,8 +6,8 @@ import type { Diagnostic } from '../rules/loader/diagnostics.ts';
 import { Keyed, misshapen } from '../rules/loader/items.ts';
 import { parsePriority } from '../rules/loader/rule-definitions.ts';
 import type { RuleSelection } from '../rules/loader/selection.ts';
-import { RESPONSES } from '../rules/response.ts';
-import type { ResponseName } from '../rules/response.ts';
+import { RESPONSE_NAMES } from '../shared/response-names.ts';
+import type { ResponseName } from '../shared/response-names.ts';
 import type { Place, RuleSource } from '../rules/loader/source.ts';
 import { readYaml } from '../rules/loader/yaml.ts';
 import { YamlError } from '../rules/loader/yaml-node.ts';
@@ -15,8 +16,6 @@ import { nearestWord } from '../shared/nearest.ts';
 import { readVariables } from './policy-variables.ts';
 import type { PolicyVariable } from './policy-variables.ts';
 
-/** Bounds of what a tenant writes. A larger file is not read at all. */
-export const MAX_POLICY_BYTES = 64 * 1024;
 /** Nodes of its YAML, with what its aliases stand for. */
 const MAX_NODES = 20_000;
 export const MAX_SELECTIONS = 100;
@@ -154,7 +153,7 @@ function selectionsOf(node: YamlNode | undefined, diagnostics: Diagnostics): Pol
 
 function responsesOf(node: YamlNode | undefined, diagnostics: Diagnostics): PolicyResponse[] {
   const example = '{kill: {rule: NAME}} or {kill: {tag: TAG}}';
-  return entriesOf(node, 'responses', RESPONSES, example, diagnostics).map(
+  return entriesOf(node, 'responses', RESPONSE_NAMES, example, diagnostics).map(
     ({ verb: response, ...which }) => ({ response, ...which }),
   );
 }

@@ -1,5 +1,5 @@
+import { MAX_POLICY_BYTES } from '../container-files/policy-text.ts';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { MAX_POLICY_BYTES } from './policy-document.ts';
 
 /** Why a policy's file cannot be taken. The message is the end of a sentence, with what to do. */
 export class BadFile extends Error {

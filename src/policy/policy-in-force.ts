@@ -3,7 +3,7 @@ import type { Priority } from '../rules/detection.ts';
 import { domainNamesIn } from '../rules/domain-names.ts';
 import { RuleEngine } from '../rules/engine.ts';
 import type { Match, RuleObserver } from '../rules/engine.ts';
-import type { ResponseName } from '../rules/response.ts';
+import type { ResponseName } from '../shared/response-names.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Subject } from '../rules/subject.ts';
 import type { ChangedRules } from './changed-rules.ts';

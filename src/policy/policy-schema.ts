@@ -1,8 +1,9 @@
+import { MAX_POLICY_BYTES } from '../container-files/policy-text.ts';
 import { PRIORITIES } from '../rules/detection.ts';
 import { ADDED_ITEMS, EXCEPTION_KEYS, FLAGS } from '../rules/loader/overlay-shapes.ts';
-import { RESPONSES } from '../rules/response.ts';
+import { RESPONSE_NAMES } from '../shared/response-names.ts';
 import type { ItemShape, ValueShape } from '../rules/loader/overlay-shapes.ts';
-import { MAX_POLICY_BYTES, MAX_SELECTIONS } from './policy-document.ts';
+import { MAX_SELECTIONS } from './policy-document.ts';
 import { ANY_VALUE, MAX_VALUE_CHARS, MAX_VALUES, VALUE_SHAPES } from './policy-variables.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -162,7 +163,9 @@ function definitions(): Schema {
       minProperties: 1,
       maxProperties: 1,
       additionalProperties: false,
-      properties: Object.fromEntries(RESPONSES.map((name) => [name, { $ref: '#/$defs/selected' }])),
+      properties: Object.fromEntries(
+        RESPONSE_NAMES.map((name) => [name, { $ref: '#/$defs/selected' }]),
+      ),
     },
     selected: {
       type: 'object',

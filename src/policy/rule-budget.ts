@@ -1,4 +1,4 @@
-import { GrowingPeriods } from '../rules/growing-periods.ts';
+import { GrowingPeriods } from '../evaluation/growing-periods.ts';
 
 /** The CPU time that one app's own rules may take on this host. */
 export interface BudgetLimits {

@@ -1,23 +1,24 @@
-import type { Process } from '../context/process.ts';
 import { startTicksOf } from '../context/proc-reader.ts';
-import type { ResponseOutcome } from '../rules/response.ts';
-
-/**
- * Sends SIGKILL to the process with this pid and start (ticks since boot), and to no other. Throws an Error with a code:
- * ESRCH when it has ended, EPERM without the right to.
- */
-export type ProcessKiller = (pid: number, startTicks: number) => void;
+import type { Response } from './response.ts';
 
 /**
  * Ends the process in which a detection happened, by the agent itself: some 0.1 ms after the record was read, so after what it
- * was detected for. It is no prevention. Never throws.
+ * was detected for. It is no prevention.
  */
-export function kill(killer: ProcessKiller, { pid, startBootNs }: Process): ResponseOutcome {
-  try {
-    killer(pid, startTicksOf(startBootNs));
-    return 'done';
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return code === 'ESRCH' ? 'too late' : 'refused';
-  }
-}
+export const kill: Response = {
+  guarantee: 'after the effect',
+  said: {
+    done: 'killed, after this had happened',
+    'too late': 'not killed, it had ended by itself',
+    refused: 'not killed, the host did not let the agent (it needs root or CAP_KILL)',
+  },
+  apply({ pid, startBootNs }, { killProcess }) {
+    try {
+      killProcess(pid, startTicksOf(startBootNs));
+      return 'done';
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      return code === 'ESRCH' ? 'too late' : 'refused';
+    }
+  },
+};

@@ -8,7 +8,7 @@ import { ProcFs } from '../../src/context/proc-reader.ts';
 import type { Process } from '../../src/context/process.ts';
 import { ProcessTree, type ProcessTreeOptions } from '../../src/context/process-tree.ts';
 import { scanProcesses, type ScanResult } from '../../src/context/scan.ts';
-import { ContainerUsers } from '../../src/context/users.ts';
+import { ContainerUsers } from '../../src/container-files/users.ts';
 import type { RecordBytes } from '../../src/events/batch.ts';
 import { readCgroupChange } from '../../src/events/cgroup-record.ts';
 import type { KernelEvent } from '../../src/events/event.ts';

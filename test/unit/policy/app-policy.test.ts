@@ -1,7 +1,8 @@
+import type { PolicyTrust } from '../../../src/container-files/policy-text.ts';
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compilePolicy } from '../../../src/policy/app-policy.ts';
-import type { CompiledPolicy, OperatorRules, PolicyTrust } from '../../../src/policy/app-policy.ts';
+import type { CompiledPolicy, OperatorRules } from '../../../src/policy/app-policy.ts';
 import { readPolicy } from '../../../src/policy/policy-document.ts';
 import type { AppPolicy } from '../../../src/policy/policy-in-force.ts';
 import type { Detection } from '../../../src/rules/detection.ts';

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { Process } from '../../../src/context/process.ts';
 import { compilePolicy } from '../../../src/policy/app-policy.ts';
 import { operatorRulesOf } from '../../../src/policy/check-policy.ts';
-import { CpuClock } from '../../../src/rules/cpu-clock.ts';
+import { CpuClock } from '../../../src/evaluation/cpu-clock.ts';
 import { OwnRules } from '../../../src/policy/own-rules.ts';
 import { readPolicy } from '../../../src/policy/policy-document.ts';
 import type { AppPolicy } from '../../../src/policy/policy-in-force.ts';

@@ -1,8 +1,9 @@
 // What an app's policy may cost: over a bound it is refused, at a place, with the figure and the bound.
+import type { PolicyTrust } from '../../../src/container-files/policy-text.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compilePolicy } from '../../../src/policy/app-policy.ts';
-import type { CompiledPolicy, PolicyTrust } from '../../../src/policy/app-policy.ts';
+import type { CompiledPolicy } from '../../../src/policy/app-policy.ts';
 import { operatorRulesOf } from '../../../src/policy/check-policy.ts';
 import { readPolicy } from '../../../src/policy/policy-document.ts';
 import { readRuleFile } from '../../../src/rules/loader/load.ts';

@@ -1,15 +1,13 @@
+import type { PolicyTrust } from '../../../src/container-files/policy-text.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  compilePolicy,
-  type CompiledPolicy,
-  type PolicyTrust,
-} from '../../../src/policy/app-policy.ts';
+import { compilePolicy, type CompiledPolicy } from '../../../src/policy/app-policy.ts';
 import { describeCheck, operatorRulesOf } from '../../../src/policy/check-policy.ts';
 import { readPolicy } from '../../../src/policy/policy-document.ts';
 import { kill } from '../../../src/responses/kill.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
-import { withResponse, type ResponseName } from '../../../src/rules/response.ts';
+import { withResponse } from '../../../src/evaluation/with-response.ts';
+import { type ResponseName } from '../../../src/shared/response-names.ts';
 import { makeProcess } from '../../support/rules-subject.ts';
 import { detectionOf } from '../streams/delivery-fixture.ts';
 
@@ -109,14 +107,12 @@ test('a response is in the line, with what became of it and what it can promise'
 test('kill names the process by pid and start', () => {
   const killed: number[][] = [];
   const process = makeProcess({ pid: 7, startBootNs: 129_999_999n });
-  assert.equal(
-    kill((...args) => killed.push(args), process),
-    'done',
-  );
+  assert.equal(kill.apply(process, { killProcess: (...args) => killed.push(args) }), 'done');
   assert.deepEqual(killed, [[7, 12]]);
   const failing = (code: string) => (): void => {
     throw Object.assign(new Error(code), { code });
   };
-  assert.equal(kill(failing('ESRCH'), process), 'too late');
-  for (const code of ['EPERM', 'EINVAL']) assert.equal(kill(failing(code), process), 'refused');
+  assert.equal(kill.apply(process, { killProcess: failing('ESRCH') }), 'too late');
+  for (const code of ['EPERM', 'EINVAL'])
+    assert.equal(kill.apply(process, { killProcess: failing(code) }), 'refused');
 });

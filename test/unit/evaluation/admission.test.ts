@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Admission } from '../../../src/apps/admission.ts';
+import { Admission } from '../../../src/evaluation/admission.ts';
 import { ContainerRegistry, PENDING_MEMORY_MS } from '../../../src/apps/container-registry.ts';
 import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
 import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';

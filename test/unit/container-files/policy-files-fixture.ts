@@ -1,8 +1,8 @@
+import type { PolicyText } from '../../../src/container-files/policy-text.ts';
 import type { Container } from '../../../src/apps/identity.ts';
 import { ProcFs } from '../../../src/context/proc-reader.ts';
-import type { PolicyText } from '../../../src/policy/policies.ts';
-import { PolicyFiles } from '../../../src/policy/policy-files.ts';
-import { PolicyPins } from '../../../src/policy/policy-pins.ts';
+import { PolicyFiles } from '../../../src/container-files/policy-files.ts';
+import { PolicyPins } from '../../../src/container-files/policy-pins.ts';
 import type { OwnFile, OwnFileRefusal } from '../../../src/host/container-root.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { FixtureProc } from '../context/fixture-proc.ts';

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { ProcFs } from '../../../src/context/proc-reader.ts';
 import { nameOnlyImage } from '../../../src/context/process-image.ts';
 import { ProcessNode } from '../../../src/context/process-node.ts';
-import { SetupRoots } from '../../../src/context/setup-roots.ts';
-import { FixtureProc } from './fixture-proc.ts';
+import { SetupRoots } from '../../../src/container-files/setup-roots.ts';
+import { FixtureProc } from '../context/fixture-proc.ts';
 
 const RUNTIME = 50;
 

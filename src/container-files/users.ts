@@ -1,8 +1,8 @@
 import type { ContainerRootReader } from '../host/container-root.ts';
 import { decodeText } from '../shared/text.ts';
-import { startTicksOf } from './proc-reader.ts';
-import type { ProcReader } from './proc-reader.ts';
-import type { UserNames } from './process.ts';
+import { startTicksOf } from '../context/proc-reader.ts';
+import type { ProcReader } from '../context/proc-reader.ts';
+import type { UserNames } from '../context/process.ts';
 
 /** More of a passwd or group file is not read. */
 export const USER_FILE_MAX_BYTES = 1024 * 1024;

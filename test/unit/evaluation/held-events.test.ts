@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HeldQueue } from '../../../src/apps/held-events.ts';
+import { HeldQueue } from '../../../src/evaluation/held-events.ts';
 
 function queue(maxPerKey = 4, maxTotal = 8) {
   const expired: [number, string][] = [];

@@ -1,4 +1,4 @@
-import type { RuleEngineCounters } from './engine.ts';
+import type { RuleEngineCounters } from '../rules/engine.ts';
 
 /** Rules that are no longer loaded whose detections are kept by name; those of others are one number. */
 export const FORMER_RULES_MAX = 1000;

@@ -1,4 +1,4 @@
-import { Admission, type AdmissionCounters, type HeldDrops } from '../apps/admission.ts';
+import { Admission, type AdmissionCounters, type HeldDrops } from './admission.ts';
 import type { ContainerRegistry } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
 import { pinProcess } from '../context/pinned-process.ts';
@@ -6,16 +6,17 @@ import type { AddressNames, Process, UserNames } from '../context/process.ts';
 import type { ProcessUsage } from '../context/process-usage.ts';
 import type { KernelEvent } from '../events/event.ts';
 import type { EventName } from '../events/table.gen.ts';
-import type { Detection, DetectionBrief } from './detection.ts';
+import type { Detection, DetectionBrief } from '../rules/detection.ts';
 import { EngineTotals } from './engine-totals.ts';
-import type { Match, Matching, RuleEngine, RuleEngineCounters } from './engine.ts';
-import { withResponse } from './response.ts';
-import type { ResponseName, ResponseOutcome } from './response.ts';
-import { ruleNeeds } from './rule-set.ts';
-import type { LoadedRule, RuleSet } from './rule-set.ts';
+import type { Match, Matching, RuleEngine, RuleEngineCounters } from '../rules/engine.ts';
+import { withResponse } from './with-response.ts';
+import type { ResponseOutcome } from '../responses/response.ts';
+import type { ResponseName } from '../shared/response-names.ts';
+import { ruleNeeds } from '../rules/rule-set.ts';
+import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import { RuleWatch } from './rule-watch.ts';
 import type { RuleFailure, Unwritten } from './rule-watch.ts';
-import type { Subject } from './subject.ts';
+import type { Subject } from '../rules/subject.ts';
 
 /** What one app changes of the rules. Nothing here throws, whatever the app's rules do. */
 export interface AppRules {

@@ -8,8 +8,8 @@ import {
   parseIdFile,
   USER_ENTRIES_MAX,
   USER_FILE_MAX_BYTES,
-} from '../../../src/context/users.ts';
-import { FixtureProc } from './fixture-proc.ts';
+} from '../../../src/container-files/users.ts';
+import { FixtureProc } from '../context/fixture-proc.ts';
 
 const START = 50_000_000n;
 

@@ -7,9 +7,9 @@ import { containerFromCreate } from '../../../src/apps/runtimes/docker-container
 import type { Process } from '../../../src/context/process.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
-import { Evaluation } from '../../../src/rules/evaluation.ts';
-import type { AppRules, EvaluationOptions } from '../../../src/rules/evaluation.ts';
-import type { RuleFailure } from '../../../src/rules/rule-watch.ts';
+import { Evaluation } from '../../../src/evaluation/evaluation.ts';
+import type { AppRules, EvaluationOptions } from '../../../src/evaluation/evaluation.ts';
+import type { RuleFailure } from '../../../src/evaluation/rule-watch.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';

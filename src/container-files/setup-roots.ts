@@ -1,7 +1,7 @@
 import type { ContainerRootReader } from '../host/container-root.ts';
-import { startTicksOf } from './proc-reader.ts';
-import type { ProcReader } from './proc-reader.ts';
-import type { Process } from './process.ts';
+import { startTicksOf } from '../context/proc-reader.ts';
+import type { ProcReader } from '../context/proc-reader.ts';
+import type { Process } from '../context/process.ts';
 
 /** Between the root's being in place and the app's program a runtime waits for its engine's word: some 20 ms. */
 const LOOK_MS = 5;

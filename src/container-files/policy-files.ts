@@ -1,10 +1,10 @@
+import type { PolicyText } from './policy-text.ts';
 import type { AppFiles } from '../apps/container-looks.ts';
 import { IDENTITY_MEMORY_MS } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
 import { startTicksOf, TICK_NS } from '../context/proc-reader.ts';
 import type { ProcReader, ProcStat } from '../context/proc-reader.ts';
 import type { ContainerRootReader } from '../host/container-root.ts';
-import type { PolicyText } from './policies.ts';
 import { findPolicyFile } from './find-policy.ts';
 import type { PolicyFileReader } from './find-policy.ts';
 import { missedText, textOfPin, trustOf, type Look, type Missed } from './policy-look.ts';

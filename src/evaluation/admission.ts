@@ -1,6 +1,6 @@
-import type { ContainerRegistry } from './container-registry.ts';
+import type { ContainerRegistry } from '../apps/container-registry.ts';
 import { HeldQueue, type HeldQueueCounters } from './held-events.ts';
-import type { Container } from './identity.ts';
+import type { Container } from '../apps/identity.ts';
 
 /** What the stages around it do with what is admitted. Called synchronously; must not throw. */
 export interface AdmissionTarget<E, D> {

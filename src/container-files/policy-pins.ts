@@ -1,3 +1,4 @@
+import type { PolicyTrust } from './policy-text.ts';
 import { createHash } from 'node:crypto';
 import {
   lstatSync,
@@ -9,7 +10,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import type { OwnFolder } from '../host/own-folder.ts';
-import type { PolicyTrust } from './app-policy.ts';
 
 /** Containers whose policies are kept on disk; of more, the one that was used least recently is forgotten. */
 const MAX_PINS = 4096;

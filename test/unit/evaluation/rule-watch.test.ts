@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CpuClock } from '../../../src/rules/cpu-clock.ts';
+import { CpuClock } from '../../../src/evaluation/cpu-clock.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
-import { RuleWatch, SAMPLED_OF, WATCHED_RULES_MAX } from '../../../src/rules/rule-watch.ts';
+import { RuleWatch, SAMPLED_OF, WATCHED_RULES_MAX } from '../../../src/evaluation/rule-watch.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { makeImage, makeProcess, makeSubject, openForRead } from '../../support/rules-subject.ts';
 

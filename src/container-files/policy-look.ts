@@ -1,7 +1,6 @@
+import type { PolicyTrust, PolicyText } from './policy-text.ts';
 import type { Container } from '../apps/identity.ts';
-import type { PolicyTrust } from './app-policy.ts';
 import type { PolicyFile } from './find-policy.ts';
-import type { PolicyText } from './policies.ts';
 import type { PinnedPolicy } from './policy-pins.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { MAX_POLICY_BYTES } from './policy-text.ts';
 import type { ContainerRootReader, OwnFile, OwnFileRefusal } from '../host/container-root.ts';
-import { MAX_POLICY_BYTES } from './policy-document.ts';
 
 /** Where the supply buildpack leaves a policy: in a numbered folder of each buildpack of the droplet. */
 const DEPENDENCIES = '/home/vcap/deps';

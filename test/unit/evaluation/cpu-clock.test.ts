@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { CpuClock } from '../../../src/rules/cpu-clock.ts';
+import { CpuClock } from '../../../src/evaluation/cpu-clock.ts';
 
 describe('the clock', () => {
   function world() {

@@ -1,8 +1,8 @@
 import { CpuClock } from './cpu-clock.ts';
-import type { Detection } from './detection.ts';
-import type { RuleObserver } from './engine.ts';
+import type { Detection } from '../rules/detection.ts';
+import type { RuleObserver } from '../rules/engine.ts';
 import { GrowingPeriods } from './growing-periods.ts';
-import type { LoadedRule } from './rule-set.ts';
+import type { LoadedRule } from '../rules/rule-set.ts';
 
 /** One event of so many, on average, is run rule by rule and measured. */
 export const SAMPLED_OF = 256;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { HeldQueue } from '../../src/apps/held-events.ts';
+import { HeldQueue } from '../../src/evaluation/held-events.ts';
 import { runs } from '../support/runs.ts';
 
 type Step =

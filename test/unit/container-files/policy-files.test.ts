@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { PolicyPins, type PinnedPolicy } from '../../../src/policy/policy-pins.ts';
+import { PolicyPins, type PinnedPolicy } from '../../../src/container-files/policy-pins.ts';
 import type { OwnFile, OwnFileRefusal } from '../../../src/host/container-root.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';

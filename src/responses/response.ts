@@ -1,0 +1,20 @@
+import type { Process } from '../context/process.ts';
+
+/** `too late`: the process had ended. `refused`: the host did not let the agent do it. */
+export type ResponseOutcome = 'done' | 'too late' | 'refused';
+
+/** What responses do to the host; must throw an Error with a `code` when it fails. */
+export interface ResponseHost {
+  /** Sends SIGKILL to the process with this pid and start (ticks since boot), and to no other. ESRCH: it has ended; EPERM. */
+  readonly killProcess: (pid: number, startTicks: number) => void;
+}
+
+/** Something that can be done about a detection. */
+export interface Response {
+  /** What it can promise, as detections say it in `varvel.response.guarantee`. */
+  readonly guarantee: 'after the effect';
+  /** The end of a sentence that begins with "process". */
+  readonly said: Readonly<Record<ResponseOutcome, string>>;
+  /** Does it to the process in which the detection happened. Synchronous; never throws. */
+  apply(process: Process, host: ResponseHost): ResponseOutcome;
+}

@@ -1,0 +1,6 @@
+import type { ResponseName } from '../shared/response-names.ts';
+import { kill } from './kill.ts';
+import type { Response } from './response.ts';
+
+/** All that there are, by the name that policies and the configuration use. */
+export const RESPONSES: Readonly<Record<ResponseName, Response>> = { kill };
