@@ -1,8 +1,9 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { Document, Node, Pair } from 'yaml';
 
+import { readAtMost } from '../shared/bounded-file.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { SourcePosition } from '../shared/user-error.ts';
 
@@ -84,18 +85,13 @@ function readText(path: string): string {
     const stat = fstatSync(fd);
     if (stat.isDirectory())
       throw new UserError(`The configuration ${path} is a folder; name a file.`);
-    const buffer = Buffer.alloc(CONFIG_MAX_BYTES + 1);
-    let length = 0;
-    for (;;) {
-      const read = readSync(fd, buffer, length, buffer.length - length, null);
-      length += read;
-      if (read === 0 || length === buffer.length) break;
-    }
-    if (length > CONFIG_MAX_BYTES)
+    // A pipe is fine: `--config <(make-config)`.
+    const bytes = readAtMost(fd, CONFIG_MAX_BYTES);
+    if (bytes === undefined)
       throw new UserError(
         `The configuration ${path} is larger than 1 MiB; it cannot be one of ours.`,
       );
-    return buffer.toString('utf8', 0, length);
+    return bytes.toString('utf8');
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw new UserError(`Cannot read the configuration ${path}: ${whyNot(error)}`, {

@@ -1,5 +1,6 @@
-import { closeSync, fstatSync, opendirSync, readlinkSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, opendirSync, readlinkSync, statSync } from 'node:fs';
 import { posix } from 'node:path';
+import { readAtMost } from '../shared/bounded-file.ts';
 import { openInRoot, readInRoot, type LoaderError } from 'ebpf-loader-napi';
 import type { ContainerRootReader, OwnFile, OwnFileRefusal } from './container-root.ts';
 
@@ -73,12 +74,8 @@ function ownFileOf(
   fd: number,
   maxBytes: number,
 ): OwnFile | OwnFileRefusal {
-  const buffer = Buffer.alloc(maxBytes + 1);
-  let length = 0;
-  for (let read = -1; read !== 0 && length < buffer.length; length += read) {
-    read = readSync(fd, buffer, length, buffer.length - length, null);
-  }
-  if (length > maxBytes) return 'too large';
+  const bytes = readAtMost(fd, maxBytes);
+  if (bytes === undefined) return 'too large';
   // After the reading: whatever took the file's or a directory's place meanwhile has changed since.
   let changedNs = fstatSync(fd, { bigint: true }).ctimeNs;
   // The root's own time says nothing: the runtime makes places for mounts there, and who puts another directory into it changes that one.
@@ -89,7 +86,7 @@ function ownFileOf(
     );
     if (ctimeNs > changedNs) changedNs = ctimeNs;
   }
-  return { bytes: buffer.subarray(0, length), changedNs };
+  return { bytes, changedNs };
 }
 
 function refusalOf(root: string, path: string, { code }: LoaderError): OwnFileRefusal | undefined {

@@ -1,5 +1,5 @@
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
-
+import { statSync } from 'node:fs';
+import { BoundedFileError, readRegularFile } from '../shared/bounded-file.ts';
 import { UserError } from '../shared/user-error.ts';
 
 /**
@@ -8,25 +8,16 @@ import { UserError } from '../shared/user-error.ts';
  * hold up the agent) or is larger than `maxBytes`.
  */
 export function readSmallFile(path: string, key: string, maxBytes: number): Buffer {
-  let fd: number | undefined;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    if (!fstatSync(fd).isFile())
-      throw new UserError(`"${key}": ${path} is not a regular file. Name another.`);
-    const buffer = Buffer.alloc(maxBytes + 1);
-    let length = 0;
-    for (let read = -1; read !== 0 && length < buffer.length; length += read)
-      read = readSync(fd, buffer, length, buffer.length - length, null);
-    if (length > maxBytes)
-      throw new UserError(
-        `"${key}": ${path} is larger than ${maxBytes} bytes; it cannot be what is needed here. Name another.`,
-      );
-    return buffer.subarray(0, length);
+    return readRegularFile(path, maxBytes);
   } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new UserError(`"${key}": cannot read ${path}: ${whyNot(error)}`, { cause: error });
-  } finally {
-    if (fd !== undefined) closeSync(fd);
+    if (!(error instanceof BoundedFileError))
+      throw new UserError(`"${key}": cannot read ${path}: ${whyNot(error)}`, { cause: error });
+    throw new UserError(
+      error.reason === 'too large'
+        ? `"${key}": ${path} is larger than ${maxBytes} bytes; it cannot be what is needed here. Name another.`
+        : `"${key}": ${path} is not a regular file. Name another.`,
+    );
   }
 }
 

@@ -1,7 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { PRIORITIES } from '../detection.ts';
 import type { Priority } from '../detection.ts';
 import type { FieldSource } from '../compile/read.ts';
+import { BoundedFileError, readRegularFile } from '../../shared/bounded-file.ts';
 import { UserError } from '../../shared/user-error.ts';
 import type { LoadedRule, RuleSet } from '../rule-set.ts';
 import type { AppendOutput } from './append-output.ts';
@@ -22,7 +22,6 @@ import type { YamlNode } from './yaml-node.ts';
 
 /** Largest rule file that is read; upstream's three are below 100 KB. */
 export const MAX_RULE_FILE_BYTES = 16 * 1024 * 1024;
-const READ_BYTES = 64 * 1024;
 
 export interface LoadOptions {
   /** Less severe rules are left out (R5). Default: Debug, so none is. */
@@ -245,30 +244,16 @@ function decodeUtf32(bytes: Buffer, read: 'readUInt32LE' | 'readUInt32BE'): stri
  * it cannot be read, is no regular file or is larger than MAX_RULE_FILE_BYTES.
  */
 export function readRuleBytes(path: string, what = 'rule file'): Buffer {
-  let fd: number | undefined;
   try {
-    // Not to wait forever should it be a pipe.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const status = fstatSync(fd);
-    if (!status.isFile()) throw unreadable(path, what, 'it is not a regular file');
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for (;;) {
-      const chunk = Buffer.allocUnsafe(READ_BYTES);
-      const count = readSync(fd, chunk, 0, READ_BYTES, null);
-      length += count;
-      if (length > MAX_RULE_FILE_BYTES) {
-        throw unreadable(path, what, `it is larger than ${MAX_RULE_FILE_BYTES / 1024 / 1024} MiB`);
-      }
-      if (count === 0) break;
-      chunks.push(chunk.subarray(0, count));
-    }
-    return Buffer.concat(chunks);
+    return readRegularFile(path, MAX_RULE_FILE_BYTES);
   } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw unreadable(path, what, reasonOf(error), error);
-  } finally {
-    if (fd !== undefined) closeSync(fd);
+    const reason =
+      error instanceof BoundedFileError
+        ? error.reason === 'too large'
+          ? `it is larger than ${MAX_RULE_FILE_BYTES / 1024 / 1024} MiB`
+          : 'it is not a regular file'
+        : reasonOf(error);
+    throw unreadable(path, what, reason, error);
   }
 }
 

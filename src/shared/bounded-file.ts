@@ -1,0 +1,49 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+
+const CHUNK_BYTES = 64 * 1024;
+
+/** Why a file was not read. */
+export class BoundedFileError extends Error {
+  override readonly name = 'BoundedFileError';
+  readonly reason: 'not a regular file' | 'too large';
+
+  constructor(reason: BoundedFileError['reason']) {
+    super(reason);
+    this.reason = reason;
+  }
+}
+
+/** What is left of an open file; undefined when that is more than `maxBytes`. Throws the file system's error. */
+export function readAtMost(fd: number, maxBytes: number): Buffer | undefined {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes + 1));
+    const count = readSync(fd, chunk, 0, chunk.length, null);
+    length += count;
+    if (length > maxBytes) return undefined;
+    if (count === 0) return Buffer.concat(chunks);
+    chunks.push(chunk.subarray(0, count));
+  }
+}
+
+/**
+ * All of a regular file. Never waits for a pipe, and never reads more than 64 KiB over `maxBytes`. Throws BoundedFileError, or
+ * the file system's error (ELOOP for a link that is not to be followed).
+ */
+export function readRegularFile(
+  path: string,
+  maxBytes: number,
+  { followLinks = true } = {},
+): Buffer {
+  const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW } = constants;
+  const fd = openSync(path, O_RDONLY | O_NONBLOCK | (followLinks ? 0 : O_NOFOLLOW));
+  try {
+    if (!fstatSync(fd).isFile()) throw new BoundedFileError('not a regular file');
+    const bytes = readAtMost(fd, maxBytes);
+    if (bytes === undefined) throw new BoundedFileError('too large');
+    return bytes;
+  } finally {
+    closeSync(fd);
+  }
+}
