@@ -14,7 +14,6 @@ const RETRY_MS = 10_000;
 /** From the time stamp of a record to the ring: microseconds, unless its process is preempted in between. */
 export const IN_THE_MAKING_MS = 50;
 
-/** Options of `Continuity`. */
 export interface ContinuityOptions {
   readonly state: AgentState;
   readonly pins: KeptPins;

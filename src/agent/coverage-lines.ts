@@ -25,7 +25,6 @@ export interface Covered {
   readonly unwatched?: boolean;
 }
 
-/** Options of `CoverageLines`. */
 export interface CoverageOptions {
   readonly intervalMs: number;
   readonly version: string;

@@ -2,7 +2,6 @@ import type { EarlyDetections, SuccessionServer } from './succession.ts';
 import type { Detection, DetectionBrief } from '../rules/detection.ts';
 import type { FanOut } from '../streams/fan-out.ts';
 
-/** Options of `Outgoing`. */
 export interface OutgoingOptions {
   readonly fanOut: FanOut;
   readonly early: EarlyDetections;

@@ -11,7 +11,6 @@ import type { RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
 import { ownRulesNotice, policyNotice } from '../streams/notices.ts';
 
-/** Options of `agentPolicies`. */
 export interface AgentPoliciesOptions {
   readonly rules: ConfiguredRules;
   readonly settings: RuleSettings;

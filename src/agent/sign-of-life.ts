@@ -17,7 +17,6 @@ export interface LastSign {
   readonly stopped: boolean;
 }
 
-/** Options of `SignOfLife`. */
 export interface SignOfLifeOptions {
   /** /proc/sys/kernel/random/boot_id: what another boot wrote says nothing about this one. */
   readonly bootId: string;

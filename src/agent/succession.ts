@@ -58,7 +58,6 @@ interface Farewell {
   readonly boundary: readonly (readonly [bootNs: string, key: string])[];
 }
 
-/** Options of `SuccessionServer`. */
 export interface SuccessionServerOptions {
   /** What a successor has to show: the secret of the folder's claim. */
   readonly secret: string;

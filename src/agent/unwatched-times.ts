@@ -20,7 +20,6 @@ export interface FoundCgroup {
   readonly goneAtMs: number | undefined;
 }
 
-/** Options of `UnwatchedTimes`. */
 export interface UnwatchedOptions {
   /** What the agent before wrote last; undefined when there was none in this boot. */
   readonly last: LastSign | undefined;

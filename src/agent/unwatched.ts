@@ -2,7 +2,6 @@ import type { RegistryEntry } from '../apps/resolution.ts';
 import type { Detection } from '../rules/detection.ts';
 import { noRoomNotice } from '../streams/notices.ts';
 
-/** Options of `UnwatchedContainers`. */
 export interface UnwatchedOptions {
   readonly say: (line: Detection) => void;
   /** Looks for containers that the kernel found no room for, and so did not report. */

@@ -12,7 +12,6 @@ import { PolicyFiles } from './policy-files.ts';
 import { PolicyPins } from './policy-pins.ts';
 import { containerRootReader } from '../host/root-reader.ts';
 
-/** Options of `Insides`. */
 export interface InsidesOptions {
   readonly apps: Apps;
   readonly pins: PolicyPins;

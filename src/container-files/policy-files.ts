@@ -29,7 +29,6 @@ const SETTLED_NS = 1_000_000_000n;
 /** Once a process of the app's has run for so long without a file, there is none. */
 const APP_RUNS_NS = 1_000_000_000n;
 
-/** Options of `PolicyFiles`. */
 export interface PolicyFilesOptions {
   readonly rootReader: PolicyFileReader &
     Pick<ContainerRootReader, 'hasContainerRoot' | 'hasOtherRoot'>;

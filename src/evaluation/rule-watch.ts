@@ -42,7 +42,6 @@ interface Costs {
   readonly told: GrowingPeriods;
 }
 
-/** Options of `RuleWatch`. */
 export interface RuleWatchOptions {
   /** Called for the first failure of a rule; for further ones after 10 s, 1 min, 10 min, then each hour. */
   readonly onFailure: (failure: RuleFailure) => void;

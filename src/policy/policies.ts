@@ -40,7 +40,6 @@ export interface PolicyNews {
   readonly digest: string | undefined;
 }
 
-/** Options of `Policies`. */
 export interface PoliciesOptions {
   /** Undefined: no app has rules of its own. */
   readonly operator: OperatorRules | undefined;

@@ -23,7 +23,6 @@ const MAX_REMEMBERED = 10_000;
 
 const TELL_LOSSES_MS = 10_000;
 
-/** Options of `FanOut`. */
 export interface FanOutOptions {
   readonly hostname: string;
   readonly logger?: Logger;

@@ -30,7 +30,6 @@ export interface LineTags {
   readonly cut: boolean;
 }
 
-/** Options of `lineTags`. */
 export interface LineTagOptions {
   readonly sourceType: string;
   /** Which names a tag of the app's may have. */

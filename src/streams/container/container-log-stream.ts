@@ -45,7 +45,6 @@ export interface ContainerLogCounters extends StreamCounters {
   readonly pipeFull: number;
 }
 
-/** Options of `ContainerLogStream`. */
 export interface ContainerLogOptions {
   /** The engine's exec roots, e.g. `/run/docker` (dockerd's `--exec-root`). Looked at in this order. */
   readonly execRoots: readonly string[];

@@ -6,7 +6,6 @@ import { AppendFile } from './append-file.ts';
 /** Files that are open at a time. */
 const MAX_FILES = 256;
 
-/** Options of `AppFileStream`. */
 export interface AppFileOptions {
   readonly format: LineFormat;
   readonly logger?: Logger;

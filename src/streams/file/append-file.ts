@@ -17,7 +17,6 @@ const WARN_EVERY_MS = 60_000;
 const NEWLINE = 0x0a;
 const FILE_MODE = 0o640;
 
-/** Options of `AppendFile`. */
 export interface AppendFileOptions {
   readonly logger: Logger;
   /** Someone else (the app) writes to the file too: look before every line whether its last line is ended. */

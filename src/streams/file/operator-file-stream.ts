@@ -3,7 +3,6 @@ import { formatLine, type LineFormat } from '../format.ts';
 import type { Delivery, LogStream, StreamCounters } from '../stream.ts';
 import { AppendFile } from './append-file.ts';
 
-/** Options of `OperatorFileStream`. */
 export interface OperatorFileOptions {
   readonly path: string;
   readonly format: LineFormat;

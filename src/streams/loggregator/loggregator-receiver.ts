@@ -9,7 +9,6 @@ import { IngressConnection, type IngressOptions } from './ingress-connection.ts'
 /** Envelopes of one call: as many as the platform's own clients send. */
 const MAX_BATCH = 100;
 
-/** Options of `LoggregatorReceiver`. */
 export interface LoggregatorOptions extends IngressOptions {
   /** Of our lines: `VARVEL`. */
   readonly sourceType: string;

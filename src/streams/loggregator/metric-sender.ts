@@ -11,7 +11,6 @@ const MAX_BATCH = 100;
 /** At the end: how long the last numbers may take. */
 const LAST_MS = 1_000;
 
-/** Options of `startMetricSender`. */
 export interface MetricSenderOptions {
   readonly config: LoggregatorStreamConfig;
   readonly hostname: string;

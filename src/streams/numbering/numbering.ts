@@ -11,7 +11,6 @@ export const MAX_INSTANCES = 10_000;
 export const SKIP = 1_000_000;
 const SYNC_AFTER_MS = 1000;
 
-/** Options of `Numbering`. */
 export interface NumberingOptions {
   /**
    * Where numbers outlive the agent. Without it they begin at 1 with each. `undefined`: the disk does not give it now, and

@@ -1,6 +1,5 @@
 import type { Logger } from '../../shared/logger.ts';
 
-/** Options of `Spool`. */
 export interface SpoolOptions {
   /** Made if it is not there, with mode 0700; its parent must exist or be makeable. */
   readonly folder: string;

@@ -20,7 +20,6 @@ const WARN_EVERY_MS = 60_000;
 /** They go before others. */
 const URGENT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
 
-/** Options of `SpooledStream`. */
 export interface SpooledStreamOptions {
   /** Both are the stream's from now on: it closes them. */
   readonly receiver: Receiver;

@@ -7,7 +7,6 @@ const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 /** With lines of at most 8 KiB, half of the bytes that may wait. */
 const MAX_UNDER_WAY = 512;
 
-/** Options of `StdoutStream`. */
 export interface StdoutOptions {
   readonly output: Writable & { readonly isTTY?: boolean };
   readonly format: LineFormat;
