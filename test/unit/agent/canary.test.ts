@@ -1,4 +1,4 @@
-// The canary's runs without a kernel: what it says of each hop, when it runs, and what bounds it. test/e2e/canary.test.ts has the rest.
+// The canary's runs without a kernel: what it says of each hop, when it runs, and what bounds it. test/e2e/no-engine/canary.test.ts has the rest.
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';

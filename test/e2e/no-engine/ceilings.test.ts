@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
-import { E2eAgent, until, type DetectionLine } from '../support/e2e-agent.ts';
-import { MemoryCgroup } from '../support/memory-cgroup.ts';
+import { detectHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
+import { E2eAgent, until, type DetectionLine } from '../../support/e2e-agent.ts';
+import { MemoryCgroup } from '../../support/memory-cgroup.ts';
 
 const { mountPoint } = detectHierarchy();
 const PARENT = join(mountPoint, `varvel-ceilings-${process.pid}`);

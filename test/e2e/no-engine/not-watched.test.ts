@@ -5,9 +5,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
-import { LIMITS } from '../../src/events/table.gen.ts';
-import { E2eAgent, until, type DetectionLine } from '../support/e2e-agent.ts';
+import { detectHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
+import { LIMITS } from '../../../src/events/table.gen.ts';
+import { E2eAgent, until, type DetectionLine } from '../../support/e2e-agent.ts';
 
 const { mountPoint } = detectHierarchy();
 const PARENT = join(mountPoint, `varvel-full-${process.pid}`);

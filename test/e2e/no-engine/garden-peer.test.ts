@@ -1,9 +1,9 @@
 // The agent with a Garden on the other side, the tests' own or a real one: whose is what is detected in its containers.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { E2eAgent, settled, until, type DetectionLine } from '../support/e2e-agent.ts';
-import { startGardenPeer, type GardenPeer } from '../support/garden-peer.ts';
-import { propertiesOf, type AppProperties } from '../support/garden-server.ts';
+import { E2eAgent, settled, until, type DetectionLine } from '../../support/e2e-agent.ts';
+import { startGardenPeer, type GardenPeer } from '../../support/garden-peer.ts';
+import { propertiesOf, type AppProperties } from '../../support/garden-server.ts';
 
 /** The file is not there: that it was asked for is what is looked at. */
 const RULES = `

@@ -7,15 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { canaryGroups } from '../../src/agent/canary-container.ts';
-import type { CanaryRun } from '../../src/agent/canary-run.ts';
-import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
-import { Authority, type Certificate } from '../support/certificates.ts';
-import { E2eAgent, until } from '../support/e2e-agent.ts';
-import { LogCacheServer } from '../support/log-cache-server.ts';
-import { LoggregatorServer } from '../support/loggregator-server.ts';
-import { prometheusSums } from '../support/prometheus.ts';
-import { runCommand } from '../support/run-command.ts';
+import { canaryGroups } from '../../../src/agent/canary-container.ts';
+import type { CanaryRun } from '../../../src/agent/canary-run.ts';
+import { detectHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
+import { Authority, type Certificate } from '../../support/certificates.ts';
+import { E2eAgent, until } from '../../support/e2e-agent.ts';
+import { LogCacheServer } from '../../support/log-cache-server.ts';
+import { LoggregatorServer } from '../../support/loggregator-server.ts';
+import { prometheusSums } from '../../support/prometheus.ts';
+import { runCommand } from '../../support/run-command.ts';
 
 const GUID = '5711bbdd-ef74-4626-ab17-ed29d72c3f7c';
 /** No test waits for it. */

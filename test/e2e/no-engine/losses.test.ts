@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
-import { E2eAgent, settled, until, type DetectionLine } from '../support/e2e-agent.ts';
+import { detectHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
+import { E2eAgent, settled, until, type DetectionLine } from '../../support/e2e-agent.ts';
 
 const LOST = 'Varvel: events lost';
 const { mountPoint } = detectHierarchy();

@@ -1,9 +1,9 @@
 // The rules as shipped, on a cell: what the platform's own programs do there, in an app's container and in one that stages an app.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { E2eAgent, settled, until, type DetectionLine } from '../support/e2e-agent.ts';
-import { propertiesOf } from '../support/garden-server.ts';
-import { RuncGarden } from '../support/runc-garden.ts';
+import { E2eAgent, settled, until, type DetectionLine } from '../../support/e2e-agent.ts';
+import { propertiesOf } from '../../support/garden-server.ts';
+import { RuncGarden } from '../../support/runc-garden.ts';
 
 let garden: RuncGarden;
 let agent: E2eAgent;

@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
-import { E2eAgent, until } from '../support/e2e-agent.ts';
+import { detectHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
+import { E2eAgent, until } from '../../support/e2e-agent.ts';
 
 const { mountPoint } = detectHierarchy();
 const PARENT = `varvel-status-${process.pid}`;

@@ -1,9 +1,9 @@
 // Policies of apps on a cell as it really is: the droplet comes after the container, the app after Envoy, ssh and health checks.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { startCell, type Cell } from '../support/cell.ts';
-import { E2eAgent, pooled, until } from '../support/e2e-agent.ts';
-import { propertiesOf } from '../support/garden-server.ts';
+import { startCell, type Cell } from '../../support/cell.ts';
+import { E2eAgent, pooled, until } from '../../support/e2e-agent.ts';
+import { propertiesOf } from '../../support/garden-server.ts';
 
 /** Instances in each round; VARVEL_TEST_INSTANCES sets more. */
 const INSTANCES = Number(process.env['VARVEL_TEST_INSTANCES'] ?? 12);

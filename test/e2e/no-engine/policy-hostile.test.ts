@@ -16,8 +16,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { readPolicyFile } from '../../src/policy/policy-file.ts';
-import { HOSTILE_POLICIES } from '../support/hostile-policies.ts';
+import { readPolicyFile } from '../../../src/policy/policy-file.ts';
+import { HOSTILE_POLICIES } from '../../support/hostile-policies.ts';
 
 /** Ends a command that waits for ever. It is no measure: each takes some tenths of a second. */
 const FOR_EVER_MS = 60_000;

@@ -15,11 +15,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
+import { detectHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
 
 // The command line as a user meets it, above all when something is missing: each time a sentence that says what to do.
 
-const MAIN = join(import.meta.dirname, '../../dist/main.js');
+const MAIN = join(import.meta.dirname, '../../../dist/main.js');
 const { mountPoint } = detectHierarchy('auto');
 const PARENT = `varvel-cli-${process.pid}`;
 const CGROUP = join(mountPoint, PARENT, 'app');

@@ -10,11 +10,11 @@ import {
   settled,
   until,
   type DetectionLine,
-} from '../support/e2e-agent.ts';
-import { Authority } from '../support/certificates.ts';
-import { LoggregatorServer } from '../support/loggregator-server.ts';
-import { GardenCell, type CellProcess } from '../support/garden-cell.ts';
-import { propertiesOf, type AppProperties } from '../support/garden-server.ts';
+} from '../../support/e2e-agent.ts';
+import { Authority } from '../../support/certificates.ts';
+import { LoggregatorServer } from '../../support/loggregator-server.ts';
+import { GardenCell, type CellProcess } from '../../support/garden-cell.ts';
+import { propertiesOf, type AppProperties } from '../../support/garden-server.ts';
 
 /** Apps that ask to be watched while they run. */
 const LIVE_APPS = 20;
