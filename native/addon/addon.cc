@@ -46,39 +46,34 @@ struct Handle {
   }
 };
 
-Handle* GetHandle(napi_env env, napi_value value) {
+// The probe that a call is about; one that was closed is none.
+Arguments& operator>>(Arguments& arguments, Handle*& out) {
+  napi_value value = arguments.Next();
   void* data = nullptr;
-  if (napi_get_value_external(env, value, &data) != napi_ok) {
-    ThrowNapi(env);
-    return nullptr;
+  if (!arguments || !arguments.Check(napi_get_value_external(arguments.env(), value, &data) == napi_ok)) return arguments;
+  out = static_cast<Handle*>(data);
+  if (out->closed) {
+    Throw(arguments.env(), Status::Fail(EBADF, "use the probe", "it is closed"));
+    arguments.Check(false);
   }
-  Handle* handle = static_cast<Handle*>(data);
-  if (handle->closed) {
-    Throw(env, Status::Fail(EBADF, "use the probe", "it is closed"));
-    return nullptr;
-  }
-  return handle;
+  return arguments;
 }
+Arguments& operator>>(Arguments&& arguments, Handle*& out) { return arguments >> out; }
 
 void CloseAtExit(void* data) { static_cast<Handle*>(data)->Close(); }
 
 // load(objectPath, config: Uint8Array, execRingBytes, bulkRingBytes) → handle
 napi_value Load(napi_env env, napi_callback_info info) {
-  size_t argc = 4;
-  napi_value argv[4];
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
   std::string path;
+  napi_value settings = nullptr;
   uint32_t exec_bytes = 0, bulk_bytes = 0;
+  if (!(Arguments(env, info) >> path >> settings >> exec_bytes >> bulk_bytes)) return nullptr;
   napi_typedarray_type type;
   size_t length = 0;
   void* bytes = nullptr;
-  if (argc < 4 || !GetString(env, argv[0], &path) ||
-      napi_get_typedarray_info(env, argv[1], &type, &length, &bytes, nullptr, nullptr) != napi_ok ||
-      !GetU32(env, argv[2], &exec_bytes) || !GetU32(env, argv[3], &bulk_bytes) || type != napi_uint8_array) {
-    ThrowNapi(env);
-    return nullptr;
-  }
-  if (length != sizeof(probe_config)) return Throw(env, Status::Fail(EINVAL, "configure the probe", "size of the configuration"));
+  TRY(env, napi_get_typedarray_info(env, settings, &type, &length, &bytes, nullptr, nullptr));
+  if (type != napi_uint8_array || length != sizeof(probe_config))
+    return Throw(env, Status::Fail(EINVAL, "configure the probe", "size of the configuration"));
   probe_config config;
   memcpy(&config, bytes, sizeof(config));
   auto handle = std::make_unique<Handle>();
@@ -112,22 +107,21 @@ napi_value Load(napi_env env, napi_callback_info info) {
   return result;
 }
 
-napi_value AttachOrDetach(napi_env env, napi_callback_info info, bool attach) {
-  size_t argc = 2;
-  napi_value argv[2];
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 2 ? nullptr : GetHandle(env, argv[0]);
+// attach(handle, name)
+napi_value Attach(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
   std::string name;
-  if (!handle) return nullptr;
-  if (!GetString(env, argv[1], &name)) {
-    ThrowNapi(env);
-    return nullptr;
-  }
-  Status status = attach ? handle->probe.Attach(name) : handle->probe.Detach(name);
-  return status.ok() ? nullptr : Throw(env, status);
+  if (!(Arguments(env, info) >> handle >> name)) return nullptr;
+  return Done(env, handle->probe.Attach(name));
 }
-napi_value Attach(napi_env env, napi_callback_info info) { return AttachOrDetach(env, info, true); }
-napi_value Detach(napi_env env, napi_callback_info info) { return AttachOrDetach(env, info, false); }
+
+// detach(handle, name)
+napi_value Detach(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  std::string name;
+  if (!(Arguments(env, info) >> handle >> name)) return nullptr;
+  return Done(env, handle->probe.Detach(name));
+}
 
 napi_value StringArray(napi_env env, const std::vector<std::string>& names) {
   napi_value array, item;
@@ -141,46 +135,27 @@ napi_value StringArray(napi_env env, const std::vector<std::string>& names) {
 
 // attached(handle, all) → names
 napi_value Attached(napi_env env, napi_callback_info info) {
-  size_t argc = 2;
-  napi_value argv[2];
+  Handle* handle = nullptr;
   bool all = false;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 2 ? nullptr : GetHandle(env, argv[0]);
-  if (!handle) return nullptr;
-  TRY(env, napi_get_value_bool(env, argv[1], &all));
+  if (!(Arguments(env, info) >> handle >> all)) return nullptr;
   return StringArray(env, all ? handle->probe.Programs() : handle->probe.Attached());
 }
 
 // scopeSet(handle, cgroup, state, level)
 napi_value ScopeSet(napi_env env, napi_callback_info info) {
-  size_t argc = 4;
-  napi_value argv[4];
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 4 ? nullptr : GetHandle(env, argv[0]);
-  if (!handle) return nullptr;
+  Handle* handle = nullptr;
   uint64_t cgroup = 0;
   uint32_t state = 0, level = 0;
-  if (!GetU64(env, argv[1], &cgroup) || !GetU32(env, argv[2], &state) || !GetU32(env, argv[3], &level)) {
-    ThrowNapi(env);
-    return nullptr;
-  }
-  Status status = handle->probe.ScopeSet(cgroup, state, level);
-  return status.ok() ? nullptr : Throw(env, status);
+  if (!(Arguments(env, info) >> handle >> cgroup >> state >> level)) return nullptr;
+  return Done(env, handle->probe.ScopeSet(cgroup, state, level));
 }
 
+// scopeDelete(handle, cgroup)
 napi_value ScopeDelete(napi_env env, napi_callback_info info) {
-  size_t argc = 2;
-  napi_value argv[2];
+  Handle* handle = nullptr;
   uint64_t cgroup = 0;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 2 ? nullptr : GetHandle(env, argv[0]);
-  if (!handle) return nullptr;
-  if (!GetU64(env, argv[1], &cgroup)) {
-    ThrowNapi(env);
-    return nullptr;
-  }
-  Status status = handle->probe.ScopeDelete(cgroup);
-  return status.ok() ? nullptr : Throw(env, status);
+  if (!(Arguments(env, info) >> handle >> cgroup)) return nullptr;
+  return Done(env, handle->probe.ScopeDelete(cgroup));
 }
 
 // Rows as numbers: cgroup, state, then struct scope_entry's counts and times in the order below.
@@ -203,16 +178,9 @@ napi_value Rows(napi_env env, const std::vector<ScopeRow>& rows) {
 
 // scopeGet(handle, cgroup) → Float64Array of one row, or of none
 napi_value ScopeGet(napi_env env, napi_callback_info info) {
-  size_t argc = 2;
-  napi_value argv[2];
+  Handle* handle = nullptr;
   uint64_t cgroup = 0;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 2 ? nullptr : GetHandle(env, argv[0]);
-  if (!handle) return nullptr;
-  if (!GetU64(env, argv[1], &cgroup)) {
-    ThrowNapi(env);
-    return nullptr;
-  }
+  if (!(Arguments(env, info) >> handle >> cgroup)) return nullptr;
   std::vector<ScopeRow> rows;
   ScopeRow row{cgroup, {}};
   if (handle->probe.ScopeGet(cgroup, &row.entry)) rows.push_back(row);
@@ -221,11 +189,8 @@ napi_value ScopeGet(napi_env env, napi_callback_info info) {
 
 // scopeEntries(handle) → Float64Array of rows
 napi_value ScopeEntries(napi_env env, napi_callback_info info) {
-  size_t argc = 1;
-  napi_value argv[1];
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 1 ? nullptr : GetHandle(env, argv[0]);
-  if (!handle) return nullptr;
+  Handle* handle = nullptr;
+  if (!(Arguments(env, info) >> handle)) return nullptr;
   std::vector<ScopeRow> rows;
   Status status = handle->probe.ScopeEntries(&rows);
   return status.ok() ? Rows(env, rows) : Throw(env, status);
@@ -233,11 +198,9 @@ napi_value ScopeEntries(napi_env env, napi_callback_info info) {
 
 // stats(handle) → [emitted, dropped, droppedExec, scopeFull, readErrors, awake, epoch]
 napi_value Stats(napi_env env, napi_callback_info info) {
-  size_t argc = 1;
-  napi_value argv[1], array, item;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 1 ? nullptr : GetHandle(env, argv[0]);
-  if (!handle) return nullptr;
+  Handle* handle = nullptr;
+  if (!(Arguments(env, info) >> handle)) return nullptr;
+  napi_value array, item;
   const probe_state* state = handle->probe.State();
   const double values[] = {static_cast<double>(state->emitted),     static_cast<double>(state->dropped),
                            static_cast<double>(state->dropped_exec), static_cast<double>(state->scope_full),
@@ -253,26 +216,16 @@ napi_value Stats(napi_env env, napi_callback_info info) {
 
 // nextLossInterval(handle): what is lost from now on has times of its own in its scope entry
 napi_value NextLossInterval(napi_env env, napi_callback_info info) {
-  size_t argc = 1;
-  napi_value argv[1];
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 1 ? nullptr : GetHandle(env, argv[0]);
-  if (handle) __atomic_fetch_add(&handle->probe.State()->loss_look, 1, __ATOMIC_RELAXED);
+  Handle* handle = nullptr;
+  if (Arguments(env, info) >> handle) __atomic_fetch_add(&handle->probe.State()->loss_look, 1, __ATOMIC_RELAXED);
   return nullptr;
 }
 
 // setMasks(handle, opens, messages, env)
 napi_value SetMasks(napi_env env, napi_callback_info info) {
-  size_t argc = 4;
-  napi_value argv[4];
+  Handle* handle = nullptr;
   uint32_t opens = 0, messages = 0, env_wanted = 0;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 4 ? nullptr : GetHandle(env, argv[0]);
-  if (!handle) return nullptr;
-  if (!GetU32(env, argv[1], &opens) || !GetU32(env, argv[2], &messages) || !GetU32(env, argv[3], &env_wanted)) {
-    ThrowNapi(env);
-    return nullptr;
-  }
+  if (!(Arguments(env, info) >> handle >> opens >> messages >> env_wanted)) return nullptr;
   __atomic_store_n(&handle->probe.State()->open_mask, opens, __ATOMIC_RELAXED);
   __atomic_store_n(&handle->probe.State()->message_mask, messages, __ATOMIC_RELAXED);
   __atomic_store_n(&handle->probe.State()->wants_env, env_wanted, __ATOMIC_RELAXED);
@@ -300,23 +253,19 @@ bool CallBack(Handle* handle, size_t bytes) {
 
 // start(handle, buffer: ArrayBuffer, onBatch, tickMs, safetyMs)
 napi_value Start(napi_env env, napi_callback_info info) {
-  size_t argc = 5;
-  napi_value argv[5], name;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 5 ? nullptr : GetHandle(env, argv[0]);
-  if (!handle) return nullptr;
+  Handle* handle = nullptr;
+  napi_value buffer = nullptr, callback = nullptr, name = nullptr;
+  uint32_t tick_ms = 0, safety_ms = 0;
+  if (!(Arguments(env, info) >> handle >> buffer >> callback >> tick_ms >> safety_ms)) return nullptr;
   void* data = nullptr;
   size_t length = 0;
-  uint32_t tick_ms = 0, safety_ms = 0;
-  TRY(env, napi_get_arraybuffer_info(env, argv[1], &data, &length));
-  TRY(env, napi_get_value_uint32(env, argv[3], &tick_ms));
-  TRY(env, napi_get_value_uint32(env, argv[4], &safety_ms));
+  TRY(env, napi_get_arraybuffer_info(env, buffer, &data, &length));
   if (handle->loop) return Throw(env, Status::Fail(EBUSY, "start the probe", "it has been started"));
   if (length < 4 * RECORD_MAX) return Throw(env, Status::Fail(EINVAL, "start the probe", "the buffer is under 128 KiB"));
   TRY(env, napi_create_string_utf8(env, "ebpf-loader-napi", NAPI_AUTO_LENGTH, &name));
   TRY(env, napi_async_init(env, nullptr, name, &handle->context));
-  TRY(env, napi_create_reference(env, argv[1], 1, &handle->buffer));
-  TRY(env, napi_create_reference(env, argv[2], 1, &handle->callback));
+  TRY(env, napi_create_reference(env, buffer, 1, &handle->buffer));
+  TRY(env, napi_create_reference(env, callback, 1, &handle->callback));
   uv_loop_t* uv = nullptr;
   TRY(env, napi_get_uv_event_loop(env, &uv));
   handle->loop = new Loop();
@@ -330,36 +279,28 @@ napi_value Start(napi_env env, napi_callback_info info) {
 
 // drain(handle) → bytes delivered
 napi_value Drain(napi_env env, napi_callback_info info) {
-  size_t argc = 1;
-  napi_value argv[1], result;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  Handle* handle = argc < 1 ? nullptr : GetHandle(env, argv[0]);
-  if (!handle) return nullptr;
+  Handle* handle = nullptr;
+  if (!(Arguments(env, info) >> handle)) return nullptr;
+  napi_value result;
   size_t bytes = handle->loop ? handle->loop->DrainNow() : 0;
   TRY(env, napi_create_double(env, static_cast<double>(bytes), &result));
   return result;
 }
 
 napi_value Close(napi_env env, napi_callback_info info) {
-  size_t argc = 1;
-  napi_value argv[1];
+  napi_value value = nullptr;
   void* data = nullptr;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  TRY(env, napi_get_value_external(env, argv[0], &data));
+  if (!(Arguments(env, info) >> value)) return nullptr;
+  TRY(env, napi_get_value_external(env, value, &data));
   static_cast<Handle*>(data)->Close();
   return nullptr;
 }
 
 // selfTest(cgroupDirectory, sentinel) → pid
 napi_value SelfTest(napi_env env, napi_callback_info info) {
-  size_t argc = 2;
-  napi_value argv[2], result;
   std::string cgroup, sentinel;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  if (argc < 2 || !GetString(env, argv[0], &cgroup) || !GetString(env, argv[1], &sentinel)) {
-    ThrowNapi(env);
-    return nullptr;
-  }
+  napi_value result;
+  if (!(Arguments(env, info) >> cgroup >> sentinel)) return nullptr;
   int pid = 0;
   Status status = RunSelfTestChild(cgroup, sentinel, &pid);
   if (!status.ok()) return Throw(env, status);
@@ -369,16 +310,10 @@ napi_value SelfTest(napi_env env, napi_callback_info info) {
 
 // openInRoot(root, path, allowSymlinks, directory) → fd
 napi_value OpenInRootJs(napi_env env, napi_callback_info info) {
-  size_t argc = 4;
-  napi_value argv[4], result;
   std::string root, path;
   bool symlinks = false, directory = false;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  if (argc < 4 || !GetString(env, argv[0], &root) || !GetString(env, argv[1], &path) ||
-      napi_get_value_bool(env, argv[2], &symlinks) != napi_ok || napi_get_value_bool(env, argv[3], &directory) != napi_ok) {
-    ThrowNapi(env);
-    return nullptr;
-  }
+  napi_value result;
+  if (!(Arguments(env, info) >> root >> path >> symlinks >> directory)) return nullptr;
   int fd = -1;
   Status status = OpenInRoot(root, path, symlinks, directory ? Wanted::kDirectory : Wanted::kRegularFile, &fd);
   if (!status.ok()) return Throw(env, status);
@@ -388,17 +323,11 @@ napi_value OpenInRootJs(napi_env env, napi_callback_info info) {
 
 // readInRoot(root, path, allowSymlinks, maxBytes) → Buffer
 napi_value ReadInRootJs(napi_env env, napi_callback_info info) {
-  size_t argc = 4;
-  napi_value argv[4], result;
   std::string root, path;
   bool symlinks = false;
   uint32_t max_bytes = 0;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  if (argc < 4 || !GetString(env, argv[0], &root) || !GetString(env, argv[1], &path) ||
-      napi_get_value_bool(env, argv[2], &symlinks) != napi_ok || !GetU32(env, argv[3], &max_bytes)) {
-    ThrowNapi(env);
-    return nullptr;
-  }
+  napi_value result;
+  if (!(Arguments(env, info) >> root >> path >> symlinks >> max_bytes)) return nullptr;
   std::vector<char> content;
   Status status = ReadInRoot(root, path, symlinks, max_bytes, &content);
   if (!status.ok()) return Throw(env, status);
@@ -409,19 +338,10 @@ napi_value ReadInRootJs(napi_env env, napi_callback_info info) {
 
 // killProcess(pid, startTicks) → undefined
 napi_value KillProcessJs(napi_env env, napi_callback_info info) {
-  size_t argc = 2;
-  napi_value argv[2];
   int32_t pid = 0;
-  int64_t start_ticks = 0;
-  TRY(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
-  if (argc < 2 || napi_get_value_int32(env, argv[0], &pid) != napi_ok ||
-      napi_get_value_int64(env, argv[1], &start_ticks) != napi_ok) {
-    ThrowNapi(env);
-    return nullptr;
-  }
-  Status status = KillProcess(pid, static_cast<uint64_t>(start_ticks));
-  if (!status.ok()) return Throw(env, status);
-  return nullptr;
+  uint64_t start_ticks = 0;
+  if (!(Arguments(env, info) >> pid >> start_ticks)) return nullptr;
+  return Done(env, KillProcess(pid, start_ticks));
 }
 
 // bootTimeNs() → bigint, CLOCK_BOOTTIME

@@ -48,20 +48,72 @@ inline napi_value Throw(napi_env env, const Status& status) {
   return nullptr;
 }
 
-inline bool GetString(napi_env env, napi_value value, std::string* out) {
-  size_t length = 0;
-  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) return false;
-  out->resize(length + 1);
-  if (napi_get_value_string_utf8(env, value, &(*out)[0], length + 1, &length) != napi_ok) return false;
-  out->resize(length);
-  return true;
-}
+// What a call that gives nothing back returns: undefined, or the status as an exception.
+inline napi_value Done(napi_env env, const Status& status) { return status.ok() ? nullptr : Throw(env, status); }
 
-inline bool GetU64(napi_env env, napi_value value, uint64_t* out) {
-  double number = 0;
-  if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= 0) || number > 9007199254740991.0) return false;
-  *out = static_cast<uint64_t>(number);
-  return true;
-}
+// The arguments of a call, read in their order: `Arguments(env, info) >> path >> bytes`. It is false when one is missing or is no
+// such value; an exception is pending then, and what was to be read is not to be used.
+class Arguments {
+ public:
+  Arguments(napi_env env, napi_callback_info info) : env_(env) {
+    Check(napi_get_cb_info(env, info, &count_, values_, nullptr, nullptr) == napi_ok);
+  }
+  explicit operator bool() const { return ok_; }
+  napi_env env() const { return env_; }
 
-inline bool GetU32(napi_env env, napi_value value, uint32_t* out) { return napi_get_value_uint32(env, value, out) == napi_ok; }
+  // The next one as it is; nullptr after the last.
+  napi_value Next() {
+    Check(at_ < count_);
+    return ok_ ? values_[at_++] : nullptr;
+  }
+  // Ends the reading unless the condition holds.
+  Arguments& Check(bool holds) {
+    if (ok_ && !holds) {
+      ok_ = false;
+      ThrowNapi(env_);
+    }
+    return *this;
+  }
+
+  Arguments& operator>>(napi_value& out) {
+    out = Next();
+    return *this;
+  }
+  Arguments& operator>>(std::string& out) {
+    napi_value value = Next();
+    size_t length = 0;
+    if (!ok_ || !Check(napi_get_value_string_utf8(env_, value, nullptr, 0, &length) == napi_ok)) return *this;
+    out.resize(length + 1);
+    Check(napi_get_value_string_utf8(env_, value, &out[0], length + 1, &length) == napi_ok);
+    out.resize(length);
+    return *this;
+  }
+  // A number from 0 to 2^53 - 1.
+  Arguments& operator>>(uint64_t& out) {
+    napi_value value = Next();
+    double number = 0;
+    if (!ok_ || !Check(napi_get_value_double(env_, value, &number) == napi_ok && number >= 0 && number <= 9007199254740991.0))
+      return *this;
+    out = static_cast<uint64_t>(number);
+    return *this;
+  }
+  Arguments& operator>>(uint32_t& out) {
+    napi_value value = Next();
+    return ok_ ? Check(napi_get_value_uint32(env_, value, &out) == napi_ok) : *this;
+  }
+  Arguments& operator>>(int32_t& out) {
+    napi_value value = Next();
+    return ok_ ? Check(napi_get_value_int32(env_, value, &out) == napi_ok) : *this;
+  }
+  Arguments& operator>>(bool& out) {
+    napi_value value = Next();
+    return ok_ ? Check(napi_get_value_bool(env_, value, &out) == napi_ok) : *this;
+  }
+
+ private:
+  static constexpr size_t kMost = 8;
+  napi_env env_;
+  size_t count_ = kMost, at_ = 0;
+  napi_value values_[kMost];
+  bool ok_ = true;
+};
