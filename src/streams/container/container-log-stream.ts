@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Container } from '../../apps/identity.ts';
 import { SANDBOX_LABEL } from '../../apps/labels.ts';
@@ -31,8 +31,8 @@ const FULL_MS = 4000;
 const FULL_LINE_MS = 500;
 /** As long as the runtime is at work, which no app can hold up: on a busy host for seconds. Docker gives up after 30 s. */
 const START_MS = 30_000;
-/** Containers whose full pipes are remembered; the one remembered longest is forgotten first. */
-const MAX_FULL = 1000;
+/** Containers whose full pipes, and whose ways in, are remembered; the one remembered longest is forgotten first. */
+const MAX_REMEMBERED = 1000;
 const WARN_EVERY_MS = 60_000;
 
 /** Counters of the container stream. */
@@ -52,6 +52,18 @@ export interface ContainerLogOptions {
   readonly criStateDir?: string | undefined;
   readonly format: LineFormat;
   readonly logger?: Logger;
+}
+
+/**
+ * The FIFO that took a container's last line. While it is the same file, the shim has had it open, and nothing else need be
+ * looked at: finding it anew costs a hundred calls, and a full pipe is tried each ms. A number (ino) may be given again; the
+ * time that the file was made says whether it is another.
+ */
+interface KnownFifo {
+  readonly path: string;
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly birthtimeNs: bigint;
 }
 
 type Attempt = 'written' | 'full' | 'not started' | 'closed' | 'ended' | 'not found';
@@ -86,7 +98,9 @@ export class ContainerLogStream implements LogStream {
   #pipeFull = 0;
   #closed = false;
   /** Monotonic ms of when a container's pipe was found full and has been since, by its full id. */
-  readonly #fullSince = new RecentMap<string, number>(MAX_FULL);
+  readonly #fullSince = new RecentMap<string, number>(MAX_REMEMBERED);
+  /** By the container's full id. */
+  readonly #known = new RecentMap<string, KnownFifo>(MAX_REMEMBERED);
   #warnedAtMs = -Infinity;
 
   constructor(options: ContainerLogOptions) {
@@ -168,13 +182,24 @@ export class ContainerLogStream implements LogStream {
 
   #attempt(container: Container, timeNs: bigint, bytes: Buffer): Attempt {
     if (container.runtime === 'cri') return this.#attemptCri(container, bytes);
+    const { fullId } = container;
+    const known = this.#known.get(fullId);
+    if (known !== undefined && isStill(known, timeNs)) {
+      const { attempt } = writeOnce({ path: known.path, magicLink: false }, bytes);
+      if (attempt !== 'no reader') return attempt;
+    }
+    this.#known.delete(fullId);
     const fifos = fifoEntrances(container, this.#execRoots, timeNs);
     if (fifos === 'of another run') return 'ended';
     if (fifos === 'not started') return fifos;
     const entrances = fifos.length > 0 ? fifos : entrancesThroughShim(container);
     for (const entrance of entrances) {
-      const attempt = writeOnce(entrance, bytes);
-      if (attempt !== 'no reader') return attempt;
+      const { attempt, fifo } = writeOnce(entrance, bytes);
+      if (attempt === 'no reader') continue;
+      // Without a birth time the file system cannot tell one file from the next.
+      if (!entrance.magicLink && fifo !== undefined && fifo.birthtimeNs > 0n)
+        this.#known.set(fullId, fifo);
+      return attempt;
     }
     const found = entrances.length > 0;
     if (isRunning(withFirstProcess(container, this.#execRoots)))
@@ -187,7 +212,7 @@ export class ContainerLogStream implements LogStream {
     const entrances = criEntrances(container, this.#criStateDir, sandboxId);
     if (typeof entrances === 'string') return entrances;
     for (const entrance of entrances) {
-      const attempt = writeOnce(entrance, bytes);
+      const { attempt } = writeOnce(entrance, bytes);
       if (attempt !== 'no reader') return attempt;
     }
     // Its shim closed it this moment.
@@ -215,24 +240,43 @@ export class ContainerLogStream implements LogStream {
   }
 }
 
-function writeOnce(entrance: LogEntrance, bytes: Buffer): 'written' | 'full' | 'no reader' {
-  const noFollow = entrance.magicLink ? 0 : constants.O_NOFOLLOW;
+/** Whether the path still leads to that FIFO, and the event (Unix ns) is of its run. */
+function isStill({ path, dev, ino, birthtimeNs }: KnownFifo, timeNs: bigint): boolean {
+  if (timeNs < birthtimeNs) return false;
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat?.ino === ino && stat.dev === dev && stat.birthtimeNs === birthtimeNs;
+}
+
+interface Written {
+  readonly attempt: 'written' | 'full' | 'no reader';
+  /** What was opened, when it was a FIFO. */
+  readonly fifo?: KnownFifo;
+}
+
+function writeOnce(entrance: LogEntrance, bytes: Buffer): Written {
+  const { path, magicLink } = entrance;
   let fd: number;
   try {
     // libuv adds O_CLOEXEC.
-    fd = openSync(entrance.path, constants.O_WRONLY | constants.O_NONBLOCK | noFollow);
+    fd = openSync(
+      path,
+      constants.O_WRONLY | constants.O_NONBLOCK | (magicLink ? 0 : constants.O_NOFOLLOW),
+    );
   } catch {
-    return 'no reader'; // ENXIO, or removed meanwhile
+    return { attempt: 'no reader' }; // ENXIO, or removed meanwhile
   }
+  let fifo: KnownFifo | undefined;
   try {
-    const stat = fstatSync(fd);
-    if (!stat.isFIFO()) return 'no reader';
-    const { dev = stat.dev, ino = stat.ino } = entrance;
-    if (stat.dev !== dev || stat.ino !== ino) return 'no reader';
-    return writeSync(fd, bytes) === bytes.length ? 'written' : 'full';
+    const stat = fstatSync(fd, { bigint: true });
+    if (!stat.isFIFO()) return { attempt: 'no reader' };
+    const { dev, ino, birthtimeNs } = stat;
+    const isOther = (entrance.dev ?? Number(dev)) !== Number(dev);
+    if (isOther || (entrance.ino ?? Number(ino)) !== Number(ino)) return { attempt: 'no reader' };
+    fifo = { path, dev, ino, birthtimeNs };
+    return { attempt: writeSync(fd, bytes) === bytes.length ? 'written' : 'full', fifo };
   } catch (error) {
     const isFull = error instanceof Error && 'code' in error && error.code === 'EAGAIN';
-    return isFull ? 'full' : 'no reader';
+    return isFull && fifo !== undefined ? { attempt: 'full', fifo } : { attempt: 'no reader' };
   } finally {
     closeSync(fd);
   }
