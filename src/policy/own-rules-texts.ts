@@ -1,4 +1,4 @@
-import { BUDGET_WINDOW_MS } from './rule-budget.ts';
+import { BUDGET_WINDOW_MS, BURST_WINDOW_MS, burstMs } from './rule-budget.ts';
 import type { BudgetLimits, Overrun } from './rule-budget.ts';
 
 /** What an app's log says of its own rules. Names of rules are shortened: a line has room for them. */
@@ -7,14 +7,16 @@ const NAME_MAX = 120;
 /** `containers`: how many the app has on this host; the window is that of all together. */
 export function pausedText(
   { limit, spentMs, periodMs, containers }: Overrun & { readonly containers: number },
-  { cpuPercent, atOnceMs }: BudgetLimits,
+  limits: BudgetLimits,
   costliest: { readonly rule: string; readonly ms: number; readonly runs: number } | undefined,
 ): string {
   const where = containers > 1 ? ` in the ${containers} containers that it has on this host` : '';
-  const over =
-    limit === 'window'
-      ? `they took ${shown(spentMs)} ms of CPU time${where}, more than ${cpuPercent} % of a core over ${BUDGET_WINDOW_MS / 1000} s`
-      : `they took ${shown(spentMs)} ms of CPU time for one event, more than ${atOnceMs} ms`;
+  const took = `they took ${shown(spentMs)} ms of CPU time`;
+  const over = {
+    window: `${took}${where}, more than ${limits.cpuPercent} % of a core over ${BUDGET_WINDOW_MS / 1000} s`,
+    burst: `${took}${where} within ${BURST_WINDOW_MS} ms, and at most ${burstMs(limits)} ms are left to them`,
+    'at once': `${took} for one event, more than ${limits.atOnceMs} ms`,
+  }[limit];
   const most =
     costliest === undefined
       ? ''

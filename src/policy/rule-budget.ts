@@ -10,23 +10,33 @@ export interface BudgetLimits {
 
 export const DEFAULT_BUDGET: BudgetLimits = { cpuPercent: 2, atOnceMs: 20 };
 export const BUDGET_WINDOW_MS = 10_000;
+/** All of a window may not be spent in one go: every other app's events would wait for as long. Ten times the share, in this time. */
+export const BURST_WINDOW_MS = 250;
+const BURST_FACTOR = 10;
+
+/** What may be spent within BURST_WINDOW_MS: by default 50 ms. */
+export function burstMs({ cpuPercent, atOnceMs }: BudgetLimits): number {
+  return Math.max((BURST_FACTOR * cpuPercent * BURST_WINDOW_MS) / 100, 2 * atOnceMs);
+}
 
 /** Why own rules were paused. */
 export interface Overrun {
-  /** `at once`: one event took too long. */
-  readonly limit: 'window' | 'at once';
+  /** `at once`: one event took too long. `burst`: too much within BURST_WINDOW_MS. */
+  readonly limit: 'window' | 'burst' | 'at once';
   /** CPU ms that were spent. */
   readonly spentMs: number;
   readonly periodMs: number;
 }
 
 /**
- * What one app's own rules have left, in all its containers on this host. What may be spent in a window may be spent at any moment, and comes back with time:
- * so at most twice that in any one window, and the limit on average. Over the limit there is a pause, longer each time.
+ * What one app's own rules have left, in all its containers on this host: of a window, and of a burst. What may be spent in
+ * either may be spent at any moment, and comes back with time: so at most twice that in any one, and the limit on average. Over
+ * a limit there is a pause, longer each time.
  */
 export class RuleBudget {
   readonly #periods = new GrowingPeriods();
   #spentMs = 0;
+  #burstSpentMs = 0;
   #atMs = 0;
   #isPaused = false;
   #overrun: Overrun | undefined;
@@ -52,15 +62,29 @@ export class RuleBudget {
   /** Takes CPU time that an event has cost; what it was stopped for, when that is too much. `nowMs` is monotonic. */
   spend(costMs: number, nowMs: number, limits: BudgetLimits): Overrun | undefined {
     const share = limits.cpuPercent / 100;
-    this.#spentMs = Math.max(0, this.#spentMs - (nowMs - this.#atMs) * share) + costMs;
+    const passedMs = nowMs - this.#atMs;
+    this.#spentMs = Math.max(0, this.#spentMs - passedMs * share) + costMs;
+    // A cost that has no bound at once (a rule is compiled) is no burst either.
+    const mostMs = burstMs(limits);
+    if (mostMs < Infinity) {
+      const back = (passedMs * mostMs) / BURST_WINDOW_MS;
+      this.#burstSpentMs = Math.max(0, this.#burstSpentMs - back) + costMs;
+    }
     this.#atMs = nowMs;
-    const isOverWindow = this.#spentMs > share * BUDGET_WINDOW_MS;
-    if (this.#isPaused || !(isOverWindow || costMs > limits.atOnceMs)) return undefined;
-    const spentMs = isOverWindow ? this.#spentMs : costMs;
+    if (this.#isPaused) return undefined;
+    const over =
+      this.#spentMs > share * BUDGET_WINDOW_MS
+        ? ({ limit: 'window', spentMs: this.#spentMs } as const)
+        : costMs > limits.atOnceMs
+          ? ({ limit: 'at once', spentMs: costMs } as const)
+          : this.#burstSpentMs > mostMs
+            ? ({ limit: 'burst', spentMs: this.#burstSpentMs } as const)
+            : undefined;
+    if (over === undefined) return undefined;
     this.#isPaused = true;
     this.#spentMs = 0;
-    const periodMs = this.#periods.begin(nowMs);
-    this.#overrun = { limit: isOverWindow ? 'window' : 'at once', spentMs, periodMs };
+    this.#burstSpentMs = 0;
+    this.#overrun = { ...over, periodMs: this.#periods.begin(nowMs) };
     return this.#overrun;
   }
 
