@@ -264,3 +264,27 @@ test('a pattern’s size is that of the pattern without repetitions of numbers, 
     RUNS,
   );
 });
+
+test('a pattern’s size bounds its program, however its repetitions stand on each other', () => {
+  const times = fc.constantFrom('*', '+', '?', '{1}', '{0,1}', '{2}', '{1,3}', '{2,}', '{0}');
+  const { part } = fc.letrec<{ part: string }>((tie) => ({
+    part: fc.oneof(
+      { maxDepth: 3 },
+      fc.constantFrom('a', '.', '[ab]', '()', '^', '(a|b)'),
+      fc
+        .tuple(fc.array(tie('part'), { maxLength: 3 }), fc.array(times, { maxLength: 5 }))
+        .map(([parts, stacked]) => `(${parts.join('')})${stacked.join('')}`),
+    ),
+  }));
+  fc.assert(
+    fc.property(part, (pattern) => {
+      const size = writtenOutSize(pattern);
+      // What is taken of apps.
+      fc.pre(size <= 2048);
+      const compiled = compileRegex(pattern);
+      assert.ok(typeof compiled !== 'string', pattern);
+      assert.ok(compiled.instructions <= 4 * size + 8, `${pattern}: ${compiled.instructions}`);
+    }),
+    RUNS,
+  );
+});

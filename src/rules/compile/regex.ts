@@ -143,7 +143,12 @@ function toRe2Syntax(
         const times = most === '' ? Number(least) + (isRange === undefined ? 0 : 1) : Number(most);
         size += atomSize * (Math.max(1, times) - 1);
         atomSize *= Math.max(1, times);
-        if (repeated) out = `${out.slice(0, atom)}(?:${out.slice(atom)})`;
+        if (repeated) {
+          out = `${out.slice(0, atom)}(?:${out.slice(atom)})`;
+          // A group of its own, whatever it repeats: an outer repetition writes it out as well.
+          size += 1;
+          atomSize += 1;
+        }
         out += text;
         at += text.length;
         repeated = true;

@@ -19,7 +19,7 @@ const { ARGV_MAX, ENV_MAX, PATH_MAX, COMM_LEN, DATA_MAX } = LIMITS;
 
 /** A path and the directory that it is relative to. */
 const FULL_PATH = 2 * PATH_MAX;
-/** Longest line of a passwd or group file that is read (context/users.ts). */
+/** Longest line of a passwd or group file that is read (container-files/users.ts). */
 const USER_LINE = 4096;
 /** Of a container's labels (apps/labels.ts): 128 of 256 and 4096 characters, and a policy of 64 KiB. */
 const LABELS = 128 * (256 + 4096 + 3) + 65_537;
