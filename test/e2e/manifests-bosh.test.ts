@@ -20,13 +20,14 @@ import { after, before, test } from 'node:test';
 import { parse } from 'yaml';
 import { BoshVm, prepareRelease, renderJob } from '../support/bosh-vm.ts';
 import { Authority } from '../support/certificates.ts';
-import { bpfHolders, until, type DetectionLine } from '../support/e2e-agent.ts';
+import { bpfHoldersWith, until, type DetectionLine } from '../support/e2e-agent.ts';
 import { GardenCell } from '../support/garden-cell.ts';
 import { propertiesOf } from '../support/garden-server.ts';
 import { LoggregatorServer } from '../support/loggregator-server.ts';
 
 const BPM = process.env['VARVEL_BPM'];
 const VARVEL = '/var/vcap/jobs/varvel/bin/varvel';
+const PACKAGES = '/var/vcap/packages/';
 const DETECTIONS = 'sys/log/varvel/detections.log';
 
 let vm: BoshVm;
@@ -158,7 +159,6 @@ test(`the job, rendered and run ${BPM === undefined ? 'without' : 'by'} bpm: a d
   assert.ok(existsSync(join(vm.root, 'data/garden')), 'bpm can mount the folder of the socket');
   vm.mounts.set('/var/vcap/data/garden', cell.folder);
 
-  const holders = bpfHolders();
   const monit = BPM === undefined ? plain(rendered.files['config/bpm.yml'] ?? '') : byBpm(BPM);
   monit.start();
   try {
@@ -174,6 +174,7 @@ test(`the job, rendered and run ${BPM === undefined ? 'without' : 'by'} bpm: a d
       throw new Error(monit.log().slice(-3000), { cause: error });
     });
     assert.match(status.stdout, /runtime garden: connected/);
+    assert.equal(bpfHoldersWith('cmdline', PACKAGES).length, 1);
 
     cell.server.create('handle', propertiesOf({ guid: 'app-1', index: 3, tags: { varvel: 'on' } }));
     cell.mkdir('/handle');
@@ -194,7 +195,10 @@ test(`the job, rendered and run ${BPM === undefined ? 'without' : 'by'} bpm: a d
     await monit.stop();
   }
   t.diagnostic(`log: ${monit.log().split('\n').length - 1} lines`);
-  await until('the kernel has nothing of it', () => bpfHolders().size === holders.size);
+  await until(
+    'the kernel has nothing of it',
+    () => bpfHoldersWith('cmdline', PACKAGES).length === 0,
+  );
   assert.notEqual(vm.run([VARVEL, 'status']).code, 0, 'nobody answers any more');
 });
 

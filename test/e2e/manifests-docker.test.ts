@@ -22,7 +22,7 @@ import type Docker from 'dockerode';
 import { parse } from 'yaml';
 import { containerOptions, type ComposeService } from '../support/compose-service.ts';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
-import { bpfHolders, until, type DetectionLine } from '../support/e2e-agent.ts';
+import { bpfHoldersWith, until, type DetectionLine } from '../support/e2e-agent.ts';
 import { dockerLogs, execInContainer, logLines } from '../support/e2e-docker.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
@@ -149,7 +149,6 @@ test('the agent in its container: a detection is in docker logs of the app, the 
     await container.start();
     return container;
   };
-  const holders = bpfHolders().size;
   const agent = await start('varvel');
   const status = async (): Promise<boolean> =>
     (await execInContainer(agent, 'varvel status > /dev/null')) === 0;
@@ -177,10 +176,14 @@ test('the agent in its container: a detection is in docker logs of the app, the 
   });
 
   const { State } = await agent.inspect();
+  assert.equal(bpfHoldersWith('cgroup', agent.id).length, 1);
   await agent.stop({ t: 20 });
   const ended = (await agent.inspect()).State;
   assert.equal(ended.ExitCode, 0);
   const seconds = (Date.parse(ended.FinishedAt) - Date.parse(State.StartedAt)) / 1000;
   t.diagnostic(`it ran ${seconds.toFixed(0)} s`);
-  await until('the kernel has nothing of it', () => bpfHolders().size === holders);
+  await until(
+    'the kernel has nothing of it',
+    () => bpfHoldersWith('cgroup', agent.id).length === 0,
+  );
 });

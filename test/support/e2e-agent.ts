@@ -449,6 +449,17 @@ export function bpfHolders(): Map<number, number> {
   return holders;
 }
 
+/** Of those, who has the text in this file below /proc/PID: other tests may run beside, with agents of their own. */
+export function bpfHoldersWith(file: 'cgroup' | 'cmdline', text: string): number[] {
+  return [...bpfHolders().keys()].filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, 'latin1').includes(text);
+    } catch {
+      return false; // ended meanwhile
+    }
+  });
+}
+
 function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
