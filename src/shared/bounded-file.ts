@@ -16,14 +16,20 @@ export class BoundedFileError extends Error {
 /** What is left of an open file; undefined when that is more than `maxBytes`. Throws the file system's error. */
 export function readAtMost(fd: number, maxBytes: number): Buffer | undefined {
   const chunks: Buffer[] = [];
+  let chunk = Buffer.alloc(0);
+  let used = 0;
   let length = 0;
   for (;;) {
-    const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes + 1));
-    const count = readSync(fd, chunk, 0, chunk.length, null);
+    if (used === chunk.length) {
+      chunks.push(chunk);
+      chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes + 1));
+      used = 0;
+    }
+    const count = readSync(fd, chunk, used, chunk.length - used, null);
+    used += count;
     length += count;
     if (length > maxBytes) return undefined;
-    if (count === 0) return Buffer.concat(chunks);
-    chunks.push(chunk.subarray(0, count));
+    if (count === 0) return Buffer.concat([...chunks, chunk.subarray(0, used)]);
   }
 }
 

@@ -23,8 +23,7 @@ export interface LogEntrance {
 }
 
 /**
- * Where the engine reads a container's output, found anew for every line (so nothing is to be remembered
- * across a restart of the agent). Only root can change what is looked at here, except the one thing that is
+ * Where the engine reads a container's output. Nothing is to be remembered across a restart of the agent. Only root can change what is looked at here, except the one thing that is
  * compared and never trusted: the app's own descriptors.
  *
  * As moby 26 and containerd 1.7 do it: dockerd makes FIFOs `<exec-root>/containerd/<id>/<id>-stdout` and

@@ -30,7 +30,7 @@ describe('the budget of an app', () => {
     });
   });
 
-  test('50 ms within 250 ms: a burst, so that no other app waits for all that a window allows', () => {
+  test('50 ms that come back within 250 ms: a burst, so that no other app waits for all that a window allows', () => {
     const budget = new RuleBudget();
     for (let at = 0; at < 2000; at += 10)
       assert.equal(budget.spend(0.9, at, LIMITS), undefined, String(at));

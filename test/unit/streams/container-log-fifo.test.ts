@@ -9,6 +9,7 @@ import {
   openSync,
   readSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -51,7 +52,9 @@ class LogReader {
   }
 }
 
-test('the FIFO that took a line takes the next without another look; one that is made in its place is looked at', async () => {
+test('the FIFO that took a line takes the next without another look; one that is made in its place is looked at', async (t) => {
+  if (statSync(execRoot, { bigint: true }).birthtimeNs === 0n)
+    { t.skip('the file system has no birth times, so nothing is remembered'); return; }
   const fullId = '12'.repeat(32);
   const folder = join(execRoot, 'containerd', fullId);
   mkdirSync(folder, { recursive: true });
