@@ -22,7 +22,8 @@ export function readAtMost(fd: number, maxBytes: number): Buffer | undefined {
   for (;;) {
     if (used === chunk.length) {
       chunks.push(chunk);
-      chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes + 1));
+      // Not one byte more than it takes to know that there is too much.
+      chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes + 1 - length));
       used = 0;
     }
     const count = readSync(fd, chunk, used, chunk.length - used, null);
@@ -34,7 +35,7 @@ export function readAtMost(fd: number, maxBytes: number): Buffer | undefined {
 }
 
 /**
- * All of a regular file. Never waits for a pipe, and never reads more than 64 KiB over `maxBytes`. Throws BoundedFileError, or
+ * All of a regular file. Never waits for a pipe, and never reads more than one byte over `maxBytes`. Throws BoundedFileError, or
  * the file system's error (ELOOP for a link that is not to be followed).
  */
 export function readRegularFile(
