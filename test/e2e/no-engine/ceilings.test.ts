@@ -207,7 +207,8 @@ test('over its memory ceiling', async (t) => {
     idle = probe.rssMib();
   }
   rmSync(join(folder, 'app0.log'), { force: true });
-  const ceiling = Math.ceil(idle + 60);
+  // What it keeps after a flood, some 25 MiB more than at its start, has to be less than 80 % of it.
+  const ceiling = Math.ceil(idle + 85);
   await using agent = await startAgent(`{memory: ${ceiling}MiB, restore_after: 5s}`);
   runCritical('before');
   await until('it watches', () => agent.detections('Critical command').length === 1);
