@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Admission } from '../../../src/evaluation/admission.ts';
-import { ContainerRegistry, PENDING_MEMORY_MS } from '../../../src/apps/container-registry.ts';
-import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
+import { PENDING_MEMORY_MS } from '../../../src/apps/container-registry.ts';
 import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
-import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
-import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
+import { dockerRegistry } from './evaluation-fixture.ts';
 
 interface TestEvent {
   readonly cgroupId: number;
@@ -36,18 +34,7 @@ function eventOf(cgroupId: number, n: number, detached = false, heldBytes = 400)
 }
 
 function world(options = {}) {
-  const time = { nowMs: 0 };
-  const registry = new ContainerRegistry({
-    scopeMap: new MemoryScopeMap(),
-    logger: SILENT_LOGGER,
-    nowMs: () => time.nowMs,
-    match: (path) => {
-      const match = matchPath(DOCKER_PATTERNS, path);
-      return match && { runtime: 'docker', handle: match.handle, rootPath: match.rootPath };
-    },
-    keyOf: (_, { handle }) => handle,
-    lookup: () => undefined,
-  });
+  const { registry, time } = dockerRegistry();
   const log: string[] = [];
   const admission = new Admission<TestEvent, TestDetection>(
     registry,

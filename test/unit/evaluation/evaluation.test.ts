@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ProcUsage } from '../../../src/context/process-usage.ts';
-import { ContainerRegistry } from '../../../src/apps/container-registry.ts';
-import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
+import type { ContainerRegistry } from '../../../src/apps/container-registry.ts';
 import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
 import type { Process } from '../../../src/context/process.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
-import { Evaluation } from '../../../src/evaluation/evaluation.ts';
 import type { AppRules, EvaluationOptions } from '../../../src/evaluation/evaluation.ts';
 import type { RuleFailure } from '../../../src/evaluation/rule-watch.ts';
-import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
-import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { makeEvent, makeImage, makeOpen, makeProcess } from '../../support/rules-subject.ts';
+import { evaluationWorld } from './evaluation-fixture.ts';
 
 const ID = 'b'.repeat(64);
 const CGROUP = 12_345;
@@ -27,38 +23,10 @@ function world(
   onFailure: (failure: RuleFailure) => void = () => undefined,
   more: Partial<Pick<EvaluationOptions, 'isCounted' | 'respond'>> = {},
 ) {
-  const time = { nowMs: 0 };
-  const registry = new ContainerRegistry({
-    scopeMap: new MemoryScopeMap(),
-    logger: SILENT_LOGGER,
-    nowMs: () => time.nowMs,
-    match: (path) => {
-      const match = matchPath(DOCKER_PATTERNS, path);
-      return match && { runtime: 'docker', handle: match.handle, rootPath: match.rootPath };
-    },
-    keyOf: (_, { handle }) => handle,
-    lookup: () => undefined,
-  });
-  const delivered: Detection[] = [];
-  const evaluation = new Evaluation({
-    engine: new RuleEngine(ruleSetOf(RULE)),
-    registry,
-    hostname: 'cell-1',
-    holdMs: 5000,
-    nowMs: () => time.nowMs,
-    domains: { namesOf: () => [], areKnown: () => true },
-    usage: new ProcUsage('/nowhere'),
-    appRulesOf: () => appRules,
-    onFailure,
-    users: () => ({
-      userName: () => undefined,
-      groupName: () => undefined,
-      homeDir: () => undefined,
-      shell: () => undefined,
-    }),
-    deliver: (detection) => delivered.push(detection),
-    ...more,
-  });
+  const { registry, time, delivered, evaluation } = evaluationWorld(
+    new RuleEngine(ruleSetOf(RULE)),
+    { appRulesOf: () => appRules, onFailure, ...more },
+  );
   const decide = (included: boolean): void => {
     const container = containerFromCreate({
       action: 'create',

@@ -2,19 +2,13 @@ import assert from 'node:assert/strict';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { test } from 'node:test';
-import { ProcUsage } from '../../../src/context/process-usage.ts';
 import { setImmediate } from 'node:timers/promises';
-import { ContainerRegistry } from '../../../src/apps/container-registry.ts';
-import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
 import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
-import type { Detection } from '../../../src/rules/detection.ts';
 import { EngineTotals, FORMER_RULES_MAX } from '../../../src/evaluation/engine-totals.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
-import { Evaluation } from '../../../src/evaluation/evaluation.ts';
-import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
-import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { makeEvent, makeOpen, makeProcess } from '../../support/rules-subject.ts';
+import { evaluationWorld } from './evaluation-fixture.ts';
 
 const ID = 'b'.repeat(64);
 const CGROUP = 12_345;
@@ -24,35 +18,7 @@ const engineOf = (output: string): RuleEngine =>
 
 /** A container whose identity is pending until `decide`. */
 function world() {
-  const time = { nowMs: 0 };
-  const registry = new ContainerRegistry({
-    scopeMap: new MemoryScopeMap(),
-    logger: SILENT_LOGGER,
-    nowMs: () => time.nowMs,
-    match: (path) => {
-      const match = matchPath(DOCKER_PATTERNS, path);
-      return match && { runtime: 'docker', handle: match.handle, rootPath: match.rootPath };
-    },
-    keyOf: (_, { handle }) => handle,
-    lookup: () => undefined,
-  });
-  const delivered: Detection[] = [];
-  const evaluation = new Evaluation({
-    engine: engineOf('set=1 %fd.name'),
-    registry,
-    hostname: 'cell-1',
-    holdMs: 5000,
-    nowMs: () => time.nowMs,
-    domains: { namesOf: () => [], areKnown: () => true },
-    usage: new ProcUsage('/nowhere'),
-    users: () => ({
-      userName: () => undefined,
-      groupName: () => undefined,
-      homeDir: () => undefined,
-      shell: () => undefined,
-    }),
-    deliver: (detection) => delivered.push(detection),
-  });
+  const { registry, time, delivered, evaluation } = evaluationWorld(engineOf('set=1 %fd.name'));
   registry.found(CGROUP, `/docker/${ID}`);
   const decide = (): void => {
     const container = containerFromCreate({
