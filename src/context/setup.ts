@@ -130,7 +130,7 @@ export class SetupMarker {
         : undefined;
     if (itself !== undefined) {
       if (untold) this.#enter(node, node.setupRoot, event.comm, event.bootNs);
-      node.setupName = event.comm;
+      else node.setupName = event.comm;
     } else if (node.setup) {
       node.setup = false;
       node.programSinceBootNs = event.bootNs;

@@ -5,6 +5,7 @@ import '../../kernel/open-path.test.ts';
 import '../../kernel/exec.test.ts';
 import '../../kernel/exec-file.test.ts';
 import '../../kernel/exec-standard.test.ts';
+import '../../kernel/exec-state.test.ts';
 import '../../kernel/connect.test.ts';
 import '../../kernel/connect-races.test.ts';
 import '../../kernel/credentials.test.ts';
