@@ -53,8 +53,10 @@ class LogReader {
 }
 
 test('the FIFO that took a line takes the next without another look; one that is made in its place is looked at', async (t) => {
-  if (statSync(execRoot, { bigint: true }).birthtimeNs === 0n)
-    { t.skip('the file system has no birth times, so nothing is remembered'); return; }
+  if (statSync(execRoot, { bigint: true }).birthtimeNs === 0n) {
+    t.skip('the file system has no birth times, so nothing is remembered');
+    return;
+  }
   const fullId = '12'.repeat(32);
   const folder = join(execRoot, 'containerd', fullId);
   mkdirSync(folder, { recursive: true });
