@@ -10,11 +10,11 @@ export interface BudgetLimits {
 
 export const DEFAULT_BUDGET: BudgetLimits = { cpuPercent: 2, atOnceMs: 20 };
 export const BUDGET_WINDOW_MS = 10_000;
-/** All of a window may not be spent in one go: every other app's events would wait for as long. Ten times the share, in this time. */
+/** All of a window may not be spent in one go: every other app’s events would wait for as long. Five times the share, in this time. */
 export const BURST_WINDOW_MS = 250;
-const BURST_FACTOR = 10;
+const BURST_FACTOR = 5;
 
-/** What may be spent within BURST_WINDOW_MS: by default 50 ms. */
+/** What may be spent within BURST_WINDOW_MS: by default 40 ms, twice what one event may take. */
 export function burstMs({ cpuPercent, atOnceMs }: BudgetLimits): number {
   return Math.max((BURST_FACTOR * cpuPercent * BURST_WINDOW_MS) / 100, 2 * atOnceMs);
 }

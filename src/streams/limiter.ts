@@ -2,6 +2,9 @@ import type { Container } from '../apps/identity.ts';
 import type { DetectionBrief, Priority } from '../rules/detection.ts';
 import { instanceKey } from './instance-key.ts';
 
+/** A detection takes one token for each such part of its output: most take one, the largest four. */
+const TOKEN_CHARACTERS = 2048;
+
 /** What one app instance may have written; what is more is counted. Each bucket fills up at its rate a minute. */
 export interface LimitOptions {
   /** Lines of one rule at once, and a minute after that. */
@@ -72,16 +75,20 @@ export class DetectionLimiter {
   }
 
   /** Whether the detection becomes a line; otherwise it is counted. */
-  take(detection: DetectionBrief): boolean {
-    return this.#take(detection, true);
+  take(detection: DetectionBrief & { readonly output: string }): boolean {
+    return this.#take(
+      detection,
+      Math.max(1, Math.ceil(detection.output.length / TOKEN_CHARACTERS)),
+    );
   }
 
   /** True when the detection is counted instead of written: it has been. What would be a line is left as it is. */
   isCounted(detection: DetectionBrief): boolean {
-    return !this.#take(detection, false);
+    return !this.#take(detection, 0);
   }
 
-  #take(detection: DetectionBrief, isLine: boolean): boolean {
+  /** Takes so many tokens where there is one: a long line may leave less than none, so that the next waits longer. */
+  #take(detection: DetectionBrief, tokens: number): boolean {
     const nowMs = this.#nowMs();
     const { burst, perMinute, appBurst, appPerMinute } = this.#options;
     const instance = this.#instance(instanceKey(detection.container), nowMs);
@@ -90,10 +97,8 @@ export class DetectionLimiter {
     fill(bucket, burst, perMinute, nowMs);
     fill(own, appBurst, appPerMinute, nowMs);
     if (bucket.tokens >= 1 && own.tokens >= 1) {
-      if (isLine) {
-        bucket.tokens--;
-        own.tokens--;
-      }
+      bucket.tokens -= tokens;
+      own.tokens -= tokens;
       return true;
     }
     if (bucket.suppressed++ === 0) {

@@ -41,6 +41,21 @@ describe('limiter', () => {
     assert.deepEqual(limiter.due(true), [], 'told once');
   });
 
+  test('a long line counts as several: those of 8,192 characters as four each', () => {
+    const clock = new Clock();
+    const limiter = new DetectionLimiter({ ...LIMITS, burst: 100, appBurst: 8 }, clock.now);
+    const long = { output: 'x'.repeat(8192) };
+    const taken = [1n, 2n, 3n].map((ns) => limiter.take(at(ns, long)));
+    assert.deepEqual(taken, [true, true, false]);
+    const other = new DetectionLimiter({ ...LIMITS, burst: 100, appBurst: 3 }, clock.now);
+    // The first is written, though there is less left than it takes: no length of a line is refused for ever.
+    assert.deepEqual([other.take(at(1n, long)), other.take(at(2n))], [true, false]);
+    clock.ms += 1_999;
+    assert.equal(other.take(at(3n)), false, 'one is owed: one a second comes back');
+    clock.ms += 1;
+    assert.equal(other.take(at(4n)), true);
+  });
+
   test('whether one would only be counted can be asked before it is written: what would be a line uses up nothing', () => {
     const limiter = new DetectionLimiter(LIMITS, new Clock().now);
     for (let round = 0; round < 3; round++) {
