@@ -8,6 +8,7 @@ const addon = require('./build/Release/ebpf_loader.node');
 const layout = require('./layout.gen.cjs');
 
 const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
+const { VERDICT_RUN, VERDICT_TABLES } = layout;
 const READ_MAX = 64 << 20;
 
 /** Writes a text and its length into the fields of a pattern; NUL ends it. */
@@ -83,6 +84,11 @@ function checkId(id, what) {
   if (!Number.isSafeInteger(id) || id < 0) throw new TypeError(`${what} is not an id: ${id}`);
 }
 
+function checkTable(number, least) {
+  if (!Number.isInteger(number) || number < least || number >= VERDICT_TABLES)
+    throw new TypeError(`a table must be from ${least} to ${VERDICT_TABLES - 1}, not ${number}`);
+}
+
 function checkPaths(root, file) {
   if (typeof root !== 'string') throw new TypeError(`root is not a string: ${root}`);
   if (typeof file !== 'string') throw new TypeError(`file is not a string: ${file}`);
@@ -143,14 +149,34 @@ class Probe {
     return addon.attached(this.#handle, true);
   }
 
-  scopeSet(cgroupId, state, level) {
+  scopeSet(cgroupId, state, level, table) {
     checkId(cgroupId, 'cgroupId');
     if (!Number.isInteger(level) || level < 0 || level > LEVEL_MAX) {
       throw new TypeError(`level must be an integer from 0 to ${LEVEL_MAX}, not ${level}`);
     }
     const number = STATES.indexOf(state);
     if (number < 1) throw new TypeError(`no such scope state: ${state}`);
-    addon.scopeSet(this.#handle, cgroupId, number, level);
+    if (table !== undefined) checkTable(table, 0);
+    addon.scopeSet(this.#handle, cgroupId, number, level, table === undefined ? 0 : table + 1);
+  }
+
+  setVerdicts(number, table) {
+    checkTable(number, 1);
+    if (table !== undefined && !(table instanceof Uint8Array))
+      throw new TypeError('the table must be a Uint8Array');
+    addon.setVerdicts(this.#handle, number, table);
+  }
+
+  runVerdict(table, kind, directory, path) {
+    checkTable(table, 1);
+    const { bytes, fields, pathAt } = VERDICT_RUN;
+    const args = new Uint8Array(bytes);
+    const view = new DataView(args.buffer);
+    for (const [name, value] of Object.entries({ table, kind, directory, len: path.length }))
+      view.setUint32(fields[name].at, Number(value), true);
+    args.set(path.subarray(0, bytes - pathAt), pathAt);
+    addon.runVerdict(this.#handle, args);
+    return view.getInt32(fields.passes.at, true);
   }
 
   scopeDelete(cgroupId) {

@@ -90,9 +90,19 @@ export class Probe {
   programs(): string[];
   /**
    * Inserts, or changes the state in place: counters stay. ENOSPC past 16384 containers. `level`: how many levels the
-   * cgroup is below the hierarchy's root, at most 31. What is in cgroups inside counts as in this one.
+   * cgroup is below the hierarchy's root, at most 31. What is in cgroups inside counts as in this one. `table`: which
+   * table of setVerdicts its opens are judged by, 0 for none (all are reported); undefined leaves it, 0 at first.
    */
-  scopeSet(cgroupId: number, state: ScopeStateName, level: number): void;
+  scopeSet(cgroupId: number, state: ScopeStateName, level: number, table?: number): void;
+  /**
+   * Puts a table (`struct verdict_table`, src/plan/verdicts) at a number from 1 to 63: between two opens, for all containers
+   * with that number. Undefined takes it away: all opens of these containers are reported.
+   */
+  setVerdicts(number: number, table: Uint8Array | undefined): void;
+  /**
+   * What the probe says of an open, as a number of its kind: 0: no rule can match, 1: one may, -1: there is no such table. For tests.
+   */
+  runVerdict(table: number, kind: number, directory: boolean, path: Uint8Array): number;
   scopeDelete(cgroupId: number): void;
   scopeGet(cgroupId: number): LoaderScopeEntry | undefined;
   scopeEntries(): LoaderScopeEntry[];

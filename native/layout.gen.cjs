@@ -5,6 +5,7 @@ module.exports = {
   "PATTERNS_MAX": 16,
   "RECORD_MAX": 32768,
   "LEVEL_MAX": 31,
+  "VERDICT_TABLES": 64,
   "STATES": [
     "",
     "pending",
@@ -93,5 +94,35 @@ module.exports = {
       }
     },
     "patternsAt": 20
+  },
+  "VERDICT_RUN": {
+    "bytes": 280,
+    "fields": {
+      "table": {
+        "at": 0,
+        "bytes": 4
+      },
+      "kind": {
+        "at": 4,
+        "bytes": 4
+      },
+      "directory": {
+        "at": 8,
+        "bytes": 4
+      },
+      "len": {
+        "at": 12,
+        "bytes": 4
+      },
+      "passes": {
+        "at": 16,
+        "bytes": 4
+      },
+      "pad": {
+        "at": 20,
+        "bytes": 4
+      }
+    },
+    "pathAt": 24
   }
 };

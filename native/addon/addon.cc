@@ -141,13 +141,50 @@ napi_value Attached(napi_env env, napi_callback_info info) {
   return StringArray(env, all ? handle->probe.Programs() : handle->probe.Attached());
 }
 
-// scopeSet(handle, cgroup, state, level)
+// scopeSet(handle, cgroup, state, level, table): `table` is scope_set_args's
 napi_value ScopeSet(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
   uint64_t cgroup = 0;
-  uint32_t state = 0, level = 0;
-  if (!(Arguments(env, info) >> handle >> cgroup >> state >> level)) return nullptr;
-  return Done(env, handle->probe.ScopeSet(cgroup, state, level));
+  uint32_t state = 0, level = 0, table = 0;
+  if (!(Arguments(env, info) >> handle >> cgroup >> state >> level >> table)) return nullptr;
+  return Done(env, handle->probe.ScopeSet(cgroup, state, level, table));
+}
+
+// The bytes of a Uint8Array; false, with an exception, where it is none, or has another length.
+bool BytesOf(napi_env env, napi_value array, size_t length, const char* doing, void** bytes) {
+  napi_typedarray_type type;
+  size_t found = 0;
+  if (napi_get_typedarray_info(env, array, &type, &found, bytes, nullptr, nullptr) != napi_ok) {
+    ThrowNapi(env);
+    return false;
+  }
+  if (type == napi_uint8_array && found == length) return true;
+  Throw(env, Status::Fail(EINVAL, doing, "size of the argument"));
+  return false;
+}
+
+// setVerdicts(handle, number, table: Uint8Array | undefined)
+napi_value SetVerdicts(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  uint32_t number = 0;
+  napi_value table = nullptr;
+  if (!(Arguments(env, info) >> handle >> number >> table)) return nullptr;
+  napi_valuetype type;
+  TRY(env, napi_typeof(env, table, &type));
+  if (type == napi_undefined) return Done(env, handle->probe.SetVerdicts(number, nullptr));
+  void* bytes = nullptr;
+  if (!BytesOf(env, table, sizeof(verdict_table), "change what is filtered", &bytes)) return nullptr;
+  return Done(env, handle->probe.SetVerdicts(number, static_cast<const verdict_table*>(bytes)));
+}
+
+// runVerdict(handle, args: Uint8Array), which is written to
+napi_value RunVerdict(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  napi_value args = nullptr;
+  if (!(Arguments(env, info) >> handle >> args)) return nullptr;
+  void* bytes = nullptr;
+  if (!BytesOf(env, args, sizeof(verdict_run_args), "ask for a verdict", &bytes)) return nullptr;
+  return Done(env, handle->probe.RunVerdict(static_cast<verdict_run_args*>(bytes)));
 }
 
 // scopeDelete(handle, cgroup)
@@ -357,6 +394,7 @@ napi_value Init(napi_env env, napi_value exports) {
     napi_callback function;
   } kFunctions[] = {
       {"load", Load},           {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
+      {"setVerdicts", SetVerdicts}, {"runVerdict", RunVerdict},
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
       {"stats", Stats},         {"setMasks", SetMasks},       {"start", Start},           {"drain", Drain},
       {"nextLossInterval", NextLossInterval},

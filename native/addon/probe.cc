@@ -208,19 +208,46 @@ int Probe::MapFd(const char* name) const {
   return map ? bpf_map__fd(map) : -1;
 }
 
-Status Probe::ScopeSet(uint64_t cgroup, uint32_t state, uint32_t level) {
-  bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, "scope_set") : nullptr;
-  if (!program) return Status::Fail(EBADF, "change the scope");
-  scope_set_args args{cgroup, level, state, 0, 0};
+Status Probe::RunProgram(const char* name, void* args, uint32_t bytes, const char* doing) {
+  bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, name) : nullptr;
+  if (!program) return Status::Fail(EBADF, doing);
   bpf_test_run_opts options{};
   options.sz = sizeof(options);
-  options.ctx_in = &args;
-  options.ctx_size_in = sizeof(args);
+  options.ctx_in = args;
+  options.ctx_size_in = bytes;
   int error = bpf_prog_test_run_opts(bpf_program__fd(program), &options);
-  if (error) return Status::Fail(-error, "change the scope");
+  return error ? Status::Fail(-error, doing) : Status{};
+}
+
+Status Probe::ScopeSet(uint64_t cgroup, uint32_t state, uint32_t level, uint32_t table) {
+  scope_set_args args{cgroup, level, state, 0, table};
+  Status status = RunProgram("scope_set", &args, sizeof(args), "change the scope");
+  if (!status.ok()) return status;
   // E2BIG is how a full hash map says it; ENOSPC is what callers expect of a full table
   if (args.error) return Status::Fail(args.error == -E2BIG ? ENOSPC : -args.error, "change the scope");
   return {};
+}
+
+Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
+  const char* kDoing = "change what is filtered";
+  int tables = object_ ? MapFd("verdict_tables") : -1;
+  if (tables < 0) return Status::Fail(EBADF, kDoing);
+  if (!table) {
+    int error = bpf_map_delete_elem(tables, &number);
+    return error && error != -ENOENT ? Status::Fail(-error, kDoing) : Status{};
+  }
+  int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "verdict_table", sizeof(__u32), sizeof(verdict_table), 1, nullptr);
+  if (map < 0) return Status::Fail(-map, kDoing);
+  __u32 zero = 0;
+  int error = bpf_map_update_elem(map, &zero, table, BPF_ANY);
+  // Whoever looks at the one before keeps it until he is done (RCU).
+  if (!error) error = bpf_map_update_elem(tables, &number, &map, BPF_ANY);
+  close(map);
+  return error ? Status::Fail(-error, kDoing) : Status{};
+}
+
+Status Probe::RunVerdict(verdict_run_args* args) {
+  return RunProgram("verdict_run", args, sizeof(*args), "ask for a verdict");
 }
 
 Status Probe::ScopeDelete(uint64_t cgroup) {

@@ -35,11 +35,15 @@ class Probe {
   Status Detach(const std::string& name);
   std::vector<std::string> Programs() const;
   std::vector<std::string> Attached() const;
-  Status ScopeSet(uint64_t cgroup, uint32_t state, uint32_t level);
+  Status ScopeSet(uint64_t cgroup, uint32_t state, uint32_t level, uint32_t table);
   Status ScopeDelete(uint64_t cgroup);
   // Returns false when there is no such entry.
   bool ScopeGet(uint64_t cgroup, scope_entry* entry) const;
   Status ScopeEntries(std::vector<ScopeRow>* rows) const;
+  // Puts a copy of the table at the number, 1 to VERDICT_TABLES - 1, in one step for all CPUs; without a table takes it away.
+  Status SetVerdicts(uint32_t number, const verdict_table* table);
+  // Says in `args` what the probe does with an open.
+  Status RunVerdict(verdict_run_args* args);
   int MapFd(const char* name) const;
   probe_state* State() const { return state_; }
   void Close();
@@ -53,6 +57,7 @@ class Probe {
   };
   Status AttachPrograms(const std::string& name, std::vector<bpf_link*>* links);
   Status AttachProgram(const std::string& name, bpf_program* program, std::vector<bpf_link*>* links);
+  Status RunProgram(const char* name, void* args, uint32_t bytes, const char* doing);
   void SetWanted(const std::string& name, uint8_t wanted);
   void DetachBeside(const std::string& name, bpf_link* link);
   bool WaitForDetach(const std::string& name);

@@ -22,6 +22,15 @@
 #define DATA_MAX 80
 #define RECORD_MAX 32768
 #define LEVEL_MAX 31
+#define VERDICT_CLAUSES 256
+#define VERDICT_MACHINES 4
+#define VERDICT_STATES 8192
+#define VERDICT_NEXT 262144
+#define VERDICT_MASKS 4096
+#define VERDICT_SEEN 8
+#define VERDICT_SEEN_STATES 2048
+#define VERDICT_PATH_MAX 256
+#define VERDICT_TABLES 64
 
 #define FILE_KNOWN 1
 #define FILE_PATH_TRUNCATED 2
@@ -378,6 +387,17 @@ struct probe_config {
 };
 
 _Static_assert(sizeof(struct scope_pattern) == 136, "scope_pattern");
+struct verdict_run_args {
+	__u32 table; /* number of the table */
+	__u32 kind; /* number of the kind of open (src/plan/verdicts/open-kinds.ts) */
+	__u32 directory; /* 1: the path is a directory’s */
+	__u32 len; /* bytes of the path */
+	__s32 passes; /* out: 0, 1, or -1 where there is no such table */
+	__u32 pad; /*  */
+	char path[VERDICT_PATH_MAX];
+};
+
+_Static_assert(sizeof(struct verdict_run_args) == 24 + VERDICT_PATH_MAX, "verdict_run_args");
 _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */

@@ -95,3 +95,34 @@ struct {
 	__type(key, __u64);
 	__type(value, struct peer);
 } peers SEC(".maps");
+
+struct verdict_table_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct verdict_table));
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, VERDICT_TABLES);
+	__type(key, __u32);
+	__array(values, struct verdict_table_map);
+} verdict_tables SEC(".maps");
+
+/* An open that is judged: global functions take no kernel pointers. */
+struct verdict_call {
+	__u32 table, kind, directory;
+	__u32 len;		 /* of the path */
+	__u32 is_odd; /* out: a component of the path is empty, '.' or '..' */
+	__u32 at, seen, state[VERDICT_MACHINES];  /* so far: bytes, texts that were found, states */
+	__u32 slash_at, seen_slash, slash[VERDICT_MACHINES]; /* the last slash, what was found before it, states behind it */
+	__u32 pad;
+	char path[VERDICT_PATH_MAX];
+	char spare[VERDICT_PATH_MAX]; /* what is written at any place of the path stays inside */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct verdict_call);
+} verdict_call SEC(".maps");

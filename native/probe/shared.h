@@ -53,7 +53,7 @@ struct scope_entry {
 	__u32 exec_bytes;
 	__u32 bulk_bytes;
 	__u32 loss_look;
-	__u32 pad;
+	__u32 table; /* of verdict_tables: what its rules say; 0: every event of it is reported */
 };
 
 /* Argument of the scope_set program (BPF_PROG_TYPE_SYSCALL). */
@@ -62,5 +62,36 @@ struct scope_set_args {
 	__u32 level; /* how many levels below the hierarchy's root, at most LEVEL_MAX */
 	__u32 state;
 	__s32 error; /* out: 0 or -errno */
-	__u32 pad;
+	__u32 table; /* scope_entry.table and 1; 0: as it is */
+};
+
+/* Where the parts of an automaton begin in `next` and in `end` and `slash`, and how many classes of bytes it has. */
+struct verdict_machine {
+	__u32 next_at, state_at, classes, pad;
+};
+
+/* How the automata are numbered (src/plan/verdicts/path-tests.ts). */
+enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE };
+
+#define VERDICT_KINDS 32
+#define VERDICT_WORDS (VERDICT_CLAUSES / 64)
+
+/*
+ * What rules say of opens: sets of clauses, of which one at least has to hold where a rule matches. Each part of the table says which
+ * clauses can hold for a kind of open, or for a state of an automaton over the path's bytes. If no clause is in all of these sets, no
+ * rule matches. Made by src/plan/verdicts/table.ts.
+ */
+struct verdict_table {
+	struct verdict_machine machines[VERDICT_MACHINES];
+	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];
+	__u64 no_name[VERDICT_WORDS]; /* a directory: its path has no file name */
+	__u64 root[VERDICT_WORDS];    /* a file right below the root: its directory is '/' */
+	__u8 classes[VERDICT_MACHINES][256];
+	__u8 seen[VERDICT_SEEN_STATES];	       /* by state of MACHINE_ANYWHERE: the texts that end there, a bit each */
+	__u16 seen_end[1 << VERDICT_SEEN];     /* by the texts that are in the path: a number of `masks` */
+	__u16 seen_slash[1 << VERDICT_SEEN];   /* the same of its directory */
+	__u16 next[VERDICT_NEXT];
+	__u16 end[VERDICT_STATES];   /* by state at the path's end: a number of `masks` */
+	__u16 slash[VERDICT_STATES]; /* by state behind the last slash */
+	__u64 masks[VERDICT_MASKS][VERDICT_WORDS];
 };

@@ -7,6 +7,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define S_IFMT 0170000
+#define S_IFDIR 0040000
 #define S_IFSOCK 0140000
 #define UNIX_PATH_MAX 108
 /*

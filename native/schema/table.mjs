@@ -29,6 +29,19 @@ export const LIMITS = {
   RECORD_MAX: 32768,
   // The deepest level at which a cgroup can be a container: one bit for each in probe_state.levels.
   LEVEL_MAX: 31,
+  // struct verdict_table: clauses of a rule set, automata, their states and transitions together, and sets of clauses.
+  VERDICT_CLAUSES: 256,
+  VERDICT_MACHINES: 4,
+  VERDICT_STATES: 8192,
+  VERDICT_NEXT: 1 << 18,
+  VERDICT_MASKS: 4096,
+  // Texts that may be anywhere in a path: comparisons, each a bit, and states of their automaton.
+  VERDICT_SEEN: 8,
+  VERDICT_SEEN_STATES: 2048,
+  // Bytes of a path that are looked at: the opens of longer ones are all reported.
+  VERDICT_PATH_MAX: 256,
+  // Tables at once; 0 is none.
+  VERDICT_TABLES: 64,
 };
 
 export const HEADER = [
@@ -158,6 +171,16 @@ export const SCOPE_PATTERN = [
 ];
 
 /** struct probe_config: set before load; the verifier folds the branches away. PATTERNS_MAX patterns follow. */
+/** Argument of the verdict_run program, before the path: what the probe says of an open. */
+export const VERDICT_RUN = [
+  ['table', 'u32', 'number of the table'],
+  ['kind', 'u32', 'number of the kind of open (src/plan/verdicts/open-kinds.ts)'],
+  ['directory', 'u32', '1: the path is a directory’s'],
+  ['len', 'u32', 'bytes of the path'],
+  ['passes', 's32', 'out: 0, 1, or -1 where there is no such table'],
+  ['pad', 'u32', ''],
+];
+
 export const PROBE_CONFIG = [
   ['v1_pids', 'u32', '0: the v2 hierarchy decides; 1: v1 pids'],
   ['hierarchy_id', 's32'],

@@ -15,10 +15,10 @@ export interface ScopeFollowers {
 /** The probe's scope map for the apps: hooks are attached before a cgroup is in it, and its counters read before it goes. */
 export function followedScope(followers: () => ScopeFollowers): ScopeMap {
   return {
-    set: (cgroupId, state, level) => {
+    set: (cgroupId, state, level, table) => {
       const { attachment, probe } = followers();
       if (state !== 'excluded') attachment.onScoped();
-      probe.scope.set(cgroupId, state, level);
+      probe.scope.set(cgroupId, state, level, table);
       if (state === 'excluded') attachment.onUnscoped();
     },
     delete: (cgroupId) => {

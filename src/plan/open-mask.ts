@@ -54,7 +54,8 @@ function ofSignedResult(test: Test): Possible {
   }
 }
 
-function ofTest(test: Test): Possible {
+/** Which of these kinds, as bits, a comparison can hold for and fail for. */
+export function kindsOfOpens(test: Test): Possible {
   const { field } = test.left;
   if (field === 'fd.num' || field === 'evt.rawres') {
     const plain = test.modifier === undefined && test.right === undefined;
@@ -83,7 +84,7 @@ export function openMaskFor(ruleSet: RuleSet): OpenMask {
     if (!rule.enabled) continue;
     const reported = [...rule.events].filter(isEventName);
     if (!reported.some((event) => EVENT_TABLE[event].kind === KINDS.open)) continue;
-    kinds |= kindsThatCanMatch(rule.condition, ALL, ofTest);
+    kinds |= kindsThatCanMatch(rule.condition, ALL, kindsOfOpens);
   }
   return {
     // O_PATH opens may carry any access bits, which O_PATH voids: they pass as whatever they look like.

@@ -123,10 +123,10 @@ export class LiveProbe {
   #scopeMap(): ScopeMap {
     const probe = this.#probe;
     return {
-      set: (cgroupId: number, state: KernelScopeState, level: number): void => {
+      set: (cgroupId: number, state: KernelScopeState, level: number, table?: number): void => {
         if (level > levelMax)
           throw Object.assign(new Error(`no room at level ${level}`), { code: 'ENOSPC' });
-        probe.scopeSet(cgroupId, state, level);
+        probe.scopeSet(cgroupId, state, level, table);
       },
       delete: (cgroupId: number): void => {
         const entry = probe.scopeGet(cgroupId);
@@ -185,6 +185,18 @@ export class LiveProbe {
 
   setMasks(masks: EventMasks): void {
     this.#probe.setMasks(masks);
+  }
+
+  /**
+   * Opens in containers with this table's number end in the kernel where no clause of it can hold (plan/verdicts), counted as
+   * prefiltered. Takes effect between two opens; undefined: all are reported. Throws UserError when the kernel refuses.
+   */
+  setVerdicts(number: number, table: Uint8Array | undefined): void {
+    try {
+      this.#probe.setVerdicts(number, table);
+    } catch (error) {
+      throw explain(error, 'change what is filtered');
+    }
   }
 
   /** Hands over batches: `onBatch(bytes)` after that many bytes of records were put at the start of the buffer. */

@@ -79,9 +79,9 @@ export function levelOf(path: string): number {
 export interface ScopeMap {
   /**
    * Inserts or changes the state; the counters of an existing entry stay. `level` as `levelOf` its path, at most 31: past
-   * it ENOSPC too.
+   * it ENOSPC too. `table`: the number of what its opens are judged by (LiveProbe.setVerdicts), 0 for none, undefined: as it is.
    */
-  set(cgroupId: number, state: KernelScopeState, level: number): void;
+  set(cgroupId: number, state: KernelScopeState, level: number, table?: number): void;
   delete(cgroupId: number): void;
   get(cgroupId: number): ScopeEntry | undefined;
   entries(): readonly ScopeEntry[];

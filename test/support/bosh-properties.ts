@@ -87,6 +87,7 @@ export const SET: Readonly<Record<string, unknown>> = {
   'probe.bulk_ring_bytes': '8MiB',
   'probe.tick_ms': 3,
   'probe.compat_calls': false,
+  'probe.kernel_verdicts': false,
   'context.max_processes': 2048,
   'metrics.listen': '127.0.0.1:9434',
   hostname: 'cell-7',

@@ -184,12 +184,16 @@ int scope_set(struct scope_set_args *args)
 	__u32 level = args->level;
 	scope__note_level(level);
 	if (entry) {
+		if (args->table)
+			*(volatile __u32 *)&entry->table = args->table - 1;
 		*(volatile __u32 *)&entry->state = args->state;
 		args->error = 0;
 		return 0;
 	}
 	struct scope_entry fresh = {};
 	fresh.state = args->state;
+	if (args->table)
+		fresh.table = args->table - 1;
 	args->error = bpf_map_update_elem(&scope, &id, &fresh, BPF_ANY);
 	return 0;
 }

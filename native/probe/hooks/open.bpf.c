@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /* open, openat, openat2, creat at the exit of the call: the file from the descriptor, the claim from user memory. */
 
-#define O_ACCMODE 3
-#define O_WRONLY 1
-#define O_CREAT 0100
-#define O_TRUNC 01000
 #define ENAMETOOLONG 36
 
 struct open_call {
@@ -24,30 +20,168 @@ static __always_inline bool open__is_wanted(__u32 mask, __u32 flags, long ret)
 	return (writes && (mask & OPEN_WRITE)) || (reads && (mask & OPEN_READ));
 }
 
-/* The directory that a relative path starts from; its length, 0 where it is not known. */
-static __always_inline __u32 open__store_directory(char *dst, struct task_struct *task, __s32 dirfd)
+/* Copies the directory in the path buffer; its length, 0 where it is not known. */
+static __always_inline __u32 open__copy_directory(char *dst, long start)
 {
-	long start = file__write_directory(task, dirfd, task->fs);
 	if (start < 0 || (start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED)
 		return 0;
 	return path__copy_buffer(dst, start);
 }
 
-/* What the record says of the file, behind `off`; returns where that ends. */
-static __always_inline __u32 open__store_file(struct scratch *s, __u32 off, struct file *file, struct task_struct *task)
+/* The directory that a relative path starts from; its length, 0 where it is not known. */
+static __always_inline __u32 open__store_directory(char *dst, struct task_struct *task, __s32 dirfd)
+{
+	return open__copy_directory(dst, file__write_directory(task, dirfd, task->fs));
+}
+
+/* What the record says of the file, whose path is in the path buffer, behind `off`; returns where that ends. */
+static __always_inline __u32 open__store_facts(struct scratch *s, __u32 off, const struct file_facts *facts, long start)
 {
 	struct rec_open *r = (void *)s->b;
-	struct file_facts facts = {};
-	long start = file__read_facts(&facts, file, task);
-	r->file_ino = facts.ino;
-	r->file_dev = facts.dev;
-	r->file_flags = facts.flags;
-	r->file_uid = facts.uid;
-	r->file_gid = facts.gid;
-	r->file_mode = facts.mode;
+	r->file_ino = facts->ino;
+	r->file_dev = facts->dev;
+	r->file_flags = facts->flags;
+	r->file_uid = facts->uid;
+	r->file_gid = facts->gid;
+	r->file_mode = facts->mode;
 	__u32 len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
 	r->path_len = len;
 	return off + len;
+}
+
+/* The same of any file. */
+static __always_inline __u32 open__store_file(struct scratch *s, __u32 off, struct file *file, struct task_struct *task)
+{
+	struct file_facts facts = {};
+	long start = file__read_facts(&facts, file, task);
+	return open__store_facts(s, off, &facts, start);
+}
+
+/* Puts the path of the path buffer before the verdict; false where it is none, or is too long. */
+static __always_inline bool open__judge_buffer(struct verdict_call *v, long start)
+{
+	__u32 zero = 0, at = start & 0xffff, len = PATH_MAX - at;
+	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
+	if (!from || start < 0 || start >> PATH_FLAGS_SHIFT || at > PATH_MAX || len >= VERDICT_PATH_MAX)
+		return 0;
+	barrier_var(len);
+	len &= VERDICT_PATH_MAX - 1;
+	if (bpf_probe_read_kernel(v->path, len, &from->b[at & (2 * PATH_MAX - 1)]))
+		return 0;
+	v->len = len;
+	return 1;
+}
+
+/* The same of the claimed path, behind a directory of `from` bytes that is there already. */
+static __always_inline bool open__judge_claim(struct verdict_call *v, __u32 from, const char *claim, __u32 len)
+{
+	if (!len || from + len >= VERDICT_PATH_MAX)
+		return 0;
+	barrier_var(from);
+	barrier_var(len);
+	from &= VERDICT_PATH_MAX - 1;
+	len &= VERDICT_PATH_MAX - 1;
+	/* both bounds together are less than `path` and `spare` */
+	if (bpf_probe_read_kernel(&v->path[from], len, claim))
+		return 0;
+	v->len = from + len;
+	return 1;
+}
+
+/* Is the claim the path that was judged? A global function, as those below: proved once, not for each call that opens files. */
+__noinline int open__is_same(void)
+{
+	struct scratch *s = ring__get_scratch();
+	struct verdict_call *v = verdict__get_call();
+	if (!s || !v)
+		return 0;
+	struct rec_open *r = (void *)s->b;
+	__u32 len = r->raw_len;
+	if (len != v->len)
+		return 0;
+	for (__u32 i = 0; i < VERDICT_PATH_MAX; i += 8) {
+		if (i >= len)
+			return 1;
+		__u64 differs = *(__u64 *)&v->path[i] ^ *(__u64 *)&s->b[sizeof(*r) + i];
+		if (len - i < 8) /* what is behind the end is not theirs */
+			differs <<= 64 - 8 * (len - i);
+		if (differs)
+			return 0;
+	}
+	return 1;
+}
+
+/*
+ * 0 when no rule can match an open of a file of this mode whose path is in the path buffer: neither by that path, nor by the claim where
+ * that is another. Of claims that are relative user space says nothing either (isRaced in src/rules/fields/descriptor.ts).
+ */
+__noinline int open__may_match_file(long start, __u32 mode, __u32 flags)
+{
+	struct scratch *s = ring__get_scratch();
+	struct verdict_call *v = verdict__get_call();
+	if (!s || !v || !open__judge_buffer(v, start) || v->len < 2)
+		return 1;
+	struct rec_open *r = (void *)s->b;
+	const char *claim = s->b + sizeof(*r);
+	v->directory = (mode & S_IFMT) == S_IFDIR;
+	if (verdict__passes())
+		return 1;
+	__u32 len = r->raw_len;
+	if (!len || claim[0] != '/' || r->flags & RAW_TRUNCATED || open__is_same())
+		return 0;
+	if (!open__judge_claim(v, 0, claim, len))
+		return 1;
+	v->directory = !!(flags & O_DIRECTORY);
+	return verdict__passes() || v->is_odd;
+}
+
+/* A file that is named by what is below these directories may be another one: user space looks into that (withoutProcRoot). */
+static __always_inline bool open__is_detour(const struct verdict_call *v)
+{
+	const char *p = v->path;
+	return (p[1] == 'p' && p[2] == 'r' && p[3] == 'o' && p[4] == 'c') || (p[1] == 'd' && p[2] == 'e' && p[3] == 'v');
+}
+
+/* 0 when no rule can match an open that failed: by its claim, which is relative to the directory in the path buffer. */
+__noinline int open__may_match_claim(long directory)
+{
+	struct scratch *s = ring__get_scratch();
+	struct verdict_call *v = verdict__get_call();
+	if (!s || !v)
+		return 1;
+	struct rec_open *r = (void *)s->b;
+	const char *claim = s->b + sizeof(*r);
+	__u32 len = r->raw_len, from = 0;
+	if (!len || r->flags & RAW_TRUNCATED)
+		return 1;
+	v->directory = 0;
+	if (claim[0] != '/') {
+		if (!open__judge_buffer(v, directory))
+			return 1;
+		from = v->len;
+		if (from > 1) {
+			v->path[from & (VERDICT_PATH_MAX - 1)] = '/';
+			from++;
+		}
+	}
+	if (!open__judge_claim(v, from, claim, len))
+		return 1;
+	return verdict__passes() || v->is_odd || open__is_detour(v);
+}
+
+/* A global function: what comes before it has several ways, and the verifier would prove it for each of them. */
+__noinline int open__store_header(__u64 cgroup, __u32 event, __s64 ret)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!s)
+		return 0;
+	task__store_header(&s->h, bpf_get_current_task_btf(), cgroup, KIND_OPEN, event, ret);
+	return 1;
+}
+
+static __always_inline __u32 open__call_index(__u16 event)
+{
+	return event == EVENT_OPEN ? 0 : event == EVENT_OPENAT ? 1 : event == EVENT_OPENAT2 ? 2 : 3;
 }
 
 static __always_inline int open__send(struct task_struct *task, struct scope_entry *entry, __u64 cgroup,
@@ -60,7 +194,6 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 	struct scratch *s = ring__get_scratch();
 	if (!s)
 		return 0;
-	task__store_header(&s->h, task, cgroup, KIND_OPEN, event, ret);
 	struct rec_open *r = (void *)s->b;
 	__builtin_memset(r, 0, sizeof(*r));
 	r->dirfd = call->dirfd;
@@ -79,10 +212,30 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 	r->raw_len = len;
 	off += len;
 	struct file *file = ret >= 0 ? file__from_fd(task, ret) : NULL;
+	struct file_facts facts = {};
+	long start = -1;
+	if (file)
+		start = file__read_facts(&facts, file, task);
+	else if (ret < 0 && r->raw_len && s->b[sizeof(*r)] != '/')
+		start = file__write_directory(task, call->dirfd, task->fs);
+
+	__u32 table = *(volatile __u32 *)&entry->table;
+	struct verdict_call *v = verdict__get_call();
+	if (table && v && (file || ret < 0)) {
+		v->table = table;
+		v->kind = verdict__kind(open__call_index(event), call->flags, ret < 0);
+		if (!(file ? open__may_match_file(start, facts.mode, call->flags) : open__may_match_claim(start))) {
+			__sync_fetch_and_add(&entry->prefiltered, 1);
+			return 0;
+		}
+	}
+	/* last, as most opens do not come so far */
+	if (!open__store_header(cgroup, event, ret))
+		return 0;
 	if (file) {
-		off = open__store_file(s, off, file, task);
-	} else if (ret < 0 && r->raw_len && s->b[sizeof(*r)] != '/') {
-		len = open__store_directory(s->b + off, task, call->dirfd) & (PATH_MAX - 1);
+		off = open__store_facts(s, off, &facts, start);
+	} else {
+		len = open__copy_directory(s->b + off, start) & (PATH_MAX - 1);
 		r->dir_len = len;
 		off += len;
 	}

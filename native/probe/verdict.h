@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/* Layer 2: can a rule match this open? What is asked, and why the answer is sound: manifests/docs/verdicts.md. */
+#pragma once
+
+#define VERDICT_CHUNK 16
+
+#define O_ACCMODE 3
+#define O_WRONLY 1
+#define O_CREAT 0100
+#define O_TRUNC 01000
+#define O_DIRECTORY 0200000
+#define O_PATH 010000000
+
+static __always_inline struct verdict_call *verdict__get_call(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&verdict_call, &zero);
+}
+
+static __always_inline struct verdict_table *verdict__find_table(__u32 number)
+{
+	__u32 zero = 0;
+	if (!number)
+		return NULL;
+	void *table = bpf_map_lookup_elem(&verdict_tables, &number);
+	return table ? bpf_map_lookup_elem(table, &zero) : NULL;
+}
+
+/* The number of the kind of an open (src/plan/verdicts/open-kinds.ts); `call` as OPEN_EVENTS there. */
+static __always_inline __u32 verdict__kind(__u32 call, __u32 flags, bool failed)
+{
+	__u32 access = flags & O_ACCMODE;
+	bool path_only = flags & O_PATH;
+	bool reads = !path_only && (access == 0 || access == 2);
+	bool writes = !path_only && (access == 1 || access == 2 || (flags & (O_CREAT | O_TRUNC)));
+	__u32 kind = reads ? (writes ? 2 : 0) : writes ? 1 : 3;
+	return call * 8 + kind + (failed ? 4 : 0);
+}
+
+struct verdict_left {
+	__u64 words[VERDICT_WORDS];
+};
+
+static __always_inline void verdict__narrow(struct verdict_left *left, const __u64 *mask)
+{
+	for (int i = 0; i < VERDICT_WORDS; i++)
+		left->words[i] &= mask[i];
+}
+
+static __always_inline void verdict__narrow_by(struct verdict_left *left, struct verdict_table *t, __u32 number)
+{
+	verdict__narrow(left, t->masks[number & (VERDICT_MASKS - 1)]);
+}
+
+static __always_inline bool verdict__is_empty(const struct verdict_left *left)
+{
+	__u64 any = 0;
+	for (int i = 0; i < VERDICT_WORDS; i++)
+		any |= left->words[i];
+	return !any;
+}
+
+static __always_inline __u32 verdict__step(struct verdict_table *t, __u32 m, __u32 state, __u8 byte)
+{
+	struct verdict_machine *machine = &t->machines[m];
+	return t->next[(machine->next_at + state * machine->classes + t->classes[m][byte]) & (VERDICT_NEXT - 1)];
+}
+
+/*
+ * Takes the automata over the next bytes of the path: 0 at its end. A global function: the verifier proves these few bytes, not each of
+ * a path, which would be most of what the probe takes to load.
+ */
+__noinline int verdict__chunk(void)
+{
+	struct verdict_call *call = verdict__get_call();
+	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
+	if (!t)
+		return 0;
+	__u32 state[VERDICT_MACHINES], at = call->at, len = call->len, seen = call->seen;
+	for (int m = 0; m < VERDICT_MACHINES; m++)
+		state[m] = call->state[m];
+	for (int i = 0; i < VERDICT_CHUNK; i++) {
+		if (at >= len)
+			break;
+		__u32 place = at & (VERDICT_PATH_MAX - 1);
+		barrier_var(place); /* the bound stays in the register that is added */
+		__u8 byte = call->path[place];
+		for (int m = 0; m < VERDICT_MACHINES; m++)
+			state[m] = verdict__step(t, m, state[m], byte);
+		if (byte == '/') {
+			/* '//', '/./' or '/../': behind the path stand four slashes */
+			const char *p = &call->path[place];
+			if (p[1] == '/' || (p[1] == '.' && (p[2] == '/' || (p[2] == '.' && p[3] == '/'))))
+				call->is_odd = 1;
+			call->slash_at = at;
+			call->seen_slash = seen;
+			for (int m = 0; m < VERDICT_MACHINES; m++)
+				call->slash[m] = state[m];
+		}
+		seen |= t->seen[state[MACHINE_ANYWHERE] & (VERDICT_SEEN_STATES - 1)];
+		at++;
+	}
+	call->at = at;
+	call->seen = seen;
+	for (int m = 0; m < VERDICT_MACHINES; m++)
+		call->state[m] = state[m];
+	return at < len;
+}
+
+/*
+ * Whether a rule can match the open that verdict_call says: 0 only where none can. The path must be that of its file, or have no
+ * component that is empty, '.' or '..' (is_odd). Where it does not begin with a slash or is too long, only the kind counts. A global function, proved once.
+ */
+__noinline int verdict__passes(void)
+{
+	struct verdict_call *call = verdict__get_call();
+	if (!call)
+		return 1;
+	struct verdict_table *t = verdict__find_table(call->table);
+	if (!t)
+		return 1;
+	struct verdict_left left;
+	__builtin_memcpy(left.words, t->kinds[call->kind & (VERDICT_KINDS - 1)], sizeof(left.words));
+	__u32 len = call->len;
+	if (verdict__is_empty(&left))
+		return 0;
+	if (len < 2 || len >= VERDICT_PATH_MAX || call->path[0] != '/')
+		return 1;
+	call->at = call->slash_at = call->is_odd = 0;
+	__builtin_memset(&call->path[len & (VERDICT_PATH_MAX - 1)], '/', 4);
+	call->seen = t->seen[0];
+	for (int m = 0; m < VERDICT_MACHINES; m++)
+		call->state[m] = 0;
+	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
+		if (!verdict__chunk())
+			break;
+	__u32 seen = call->seen;
+	bool directory = call->directory, is_below = directory || call->slash_at;
+	for (int m = 0; m < MACHINE_ANYWHERE; m++) {
+		__u32 at = t->machines[m].state_at, state = call->state[m];
+		if (m == MACHINE_NAME && directory)
+			verdict__narrow(&left, t->no_name);
+		else
+			verdict__narrow_by(&left, t, t->end[(at + state) & (VERDICT_STATES - 1)]);
+		__u32 behind = directory ? verdict__step(t, m, state, '/') : call->slash[m];
+		if (is_below)
+			verdict__narrow_by(&left, t, t->slash[(at + behind) & (VERDICT_STATES - 1)]);
+	}
+	verdict__narrow_by(&left, t, t->seen_end[seen & ((1 << VERDICT_SEEN) - 1)]);
+	__u32 above = directory ? seen : call->seen_slash;
+	if (is_below)
+		verdict__narrow_by(&left, t, t->seen_slash[above & ((1 << VERDICT_SEEN) - 1)]);
+	else
+		verdict__narrow(&left, t->root);
+	return !verdict__is_empty(&left);
+}
+
+/* Says what verdict__passes does of any open: tests compare it with the same function in TypeScript. */
+SEC("syscall")
+int verdict_run(struct verdict_run_args *args)
+{
+	struct verdict_call *call = verdict__get_call();
+	args->passes = -1;
+	if (!call || !verdict__find_table(args->table))
+		return 0;
+	call->table = args->table;
+	call->kind = args->kind;
+	call->directory = args->directory;
+	call->len = args->len;
+	__builtin_memcpy(call->path, args->path, sizeof(call->path));
+	args->passes = verdict__passes();
+	return 0;
+}

@@ -1,0 +1,180 @@
+import type { Test } from '../../rules/compile/checked.ts';
+import {
+  anything,
+  globParts,
+  slash,
+  textParts,
+  withinName,
+  type Letters,
+  type Part,
+  type Pattern,
+} from './patterns.ts';
+
+/**
+ * The automaton that decides a test. Tests of how a path begins, how it ends, what is anywhere in it and of the name alone have
+ * one each: a single one would have a state for each combination of theirs.
+ */
+export type Machine = 'beginning' | 'ending' | 'name' | 'anywhere';
+export const MACHINES: readonly Machine[] = ['beginning', 'ending', 'name', 'anywhere'];
+
+/** Where in the path an automaton's state answers the test: at its end, or behind its last slash (what is before is the directory). */
+export type Point = 'end' | 'slash';
+
+/** What a comparison of a file's path comes to: exactly those paths that one of the patterns matches, up to the point. */
+export interface PathTest {
+  readonly key: string;
+  readonly machine: Machine;
+  readonly point: Point;
+  readonly patterns: readonly Pattern[];
+  /** The part of the path it is about: a directory has no file name. */
+  readonly part: PathPart;
+  /** It holds where none of the patterns matches. */
+  readonly negated: boolean;
+  /** Of `fd.directory`: whether a pattern matches '/', which no point of the path stands for. */
+  readonly holdsForRoot: boolean;
+}
+
+export type PathPart = 'path' | 'directory' | 'name';
+
+const PARTS: Readonly<Record<string, PathPart>> = {
+  'fd.name': 'path',
+  'fd.directory': 'directory',
+  'fd.filename': 'name',
+};
+const LOWERED = /^tolower\((.*)\)$/;
+
+/** A comparison of the path of an event's file with constants; undefined for all else, and for what no automaton decides exactly. */
+export function pathTestOf(test: Test): PathTest | undefined {
+  const { modifier, right } = test;
+  if (right !== undefined || (modifier !== undefined && !isAnyOf(test))) return undefined;
+  const lowered = LOWERED.exec(test.left.key)?.[1];
+  const part = PARTS[lowered ?? test.left.key];
+  if (part === undefined) return undefined;
+  const letters = lowered === undefined ? 'as they are' : 'lower case of the value';
+  const compared = comparison(test, letters, part === 'path' ? anything : ofPart[part]);
+  if (compared === undefined) return undefined;
+  const { negated, machine } = compared;
+  // A name has no slash.
+  const values =
+    part === 'name' ? compared.values.filter((pattern) => !pattern.some(isSlash)) : compared.values;
+  return {
+    key: test.key,
+    part,
+    machine: part === 'name' ? 'name' : machine,
+    point: part === 'directory' ? 'slash' : 'end',
+    patterns: values.map((pattern) => placed(pattern, part)),
+    negated,
+    holdsForRoot: part === 'directory' && values.some(matchesRoot),
+  };
+}
+
+/** The same as the operator's own list. */
+const isAnyOf = ({ modifier, operator }: Test): boolean =>
+  modifier === 'anyof' && operator !== '!=';
+
+const ofPart = { directory: anything, name: withinName };
+
+interface Comparison {
+  readonly values: readonly Pattern[];
+  readonly negated: boolean;
+  readonly machine: Machine;
+}
+
+/** What values of the field it holds for. */
+function comparison(
+  { operator, values }: Test,
+  letters: Letters,
+  some: typeof anything,
+): Comparison | undefined {
+  const either: Letters = letters === 'as they are' ? 'either case' : letters;
+  const texts = values.map(String);
+  const of = (
+    machine: Machine,
+    patternOf: (text: string) => Pattern | undefined,
+    negated = false,
+  ): Comparison | undefined => {
+    const patterns = texts.map(patternOf);
+    if (patterns.includes(undefined)) return undefined;
+    return { values: patterns.filter((one) => one !== undefined), machine, negated };
+  };
+  const plain = (text: string): Pattern | undefined => textParts(text, letters);
+  const around =
+    (before: readonly (typeof anything)[], after: readonly (typeof anything)[], how = letters) =>
+    (text: string): Pattern | undefined => {
+      const parts = textParts(text, how);
+      return parts && [...before, ...parts, ...after];
+    };
+  switch (operator) {
+    case '=':
+    case '==':
+    case 'in':
+      return of('beginning', plain);
+    case '!=':
+      return of('beginning', plain, true);
+    case 'startswith':
+      return of('beginning', around([], [some]));
+    case 'endswith':
+      return of('ending', around([some], []));
+    case 'contains':
+      return of('anywhere', around([some], [some]));
+    case 'icontains':
+      return of('anywhere', around([some], [some], either));
+    case 'glob':
+      return of('beginning', (text) => globOf(text, some, letters));
+    case 'iglob':
+      return of('beginning', (text) => globOf(text, some, either));
+    case 'pmatch':
+      return below(texts, letters, some === withinName);
+    default:
+      return undefined;
+  }
+}
+
+/** One that begins with a text: others would have a state for each combination with the beginnings of paths. */
+const globOf = (glob: string, some: Part, letters: Letters): Pattern | undefined =>
+  glob.startsWith('*') ? undefined : globParts(glob, some, letters);
+
+/** Each path, and all that is below it; a component may be a glob. A name is a path of one component. */
+function below(
+  texts: readonly string[],
+  letters: Letters,
+  ofName: boolean,
+): Comparison | undefined {
+  const values: Pattern[] = [];
+  for (const text of texts) {
+    const components = text.split('/').filter((component) => component !== '');
+    const path: Part[] = [];
+    for (const component of components) {
+      const parts = globParts(component, withinName, letters);
+      if (parts === undefined) return undefined;
+      path.push(slash, ...parts);
+    }
+    if (components.length === 0) values.push([ofName ? withinName : anything]);
+    // Without the slash before it; of more components there is none in a name.
+    else if (ofName) values.push(path.slice(1));
+    else values.push(path, [...path, slash, anything]);
+  }
+  return { values, negated: false, machine: 'beginning' };
+}
+
+/** What a pattern of the part's value is in the path: up to the last slash for a directory. */
+function placed(pattern: Pattern, part: PathPart): Pattern {
+  switch (part) {
+    case 'path':
+      return pattern;
+    case 'directory':
+      return [...pattern, slash];
+    case 'name':
+      return [anything, slash, ...pattern];
+  }
+}
+
+const SLASH = 0x2f;
+const isSlash = ({ bytes, many }: Part): boolean => !many && bytes[SLASH] === 1;
+
+function matchesRoot(pattern: Pattern): boolean {
+  const fixed = pattern.filter(({ many }) => !many);
+  const hasSlash = (at: number): boolean => pattern[at]?.bytes[SLASH] === 1;
+  if (fixed.length === 0) return pattern.some((_, at) => hasSlash(at));
+  return fixed.length === 1 && hasSlash(pattern.findIndex(({ many }) => !many));
+}

@@ -1,0 +1,65 @@
+import { encodeText } from '../../shared/text.ts';
+
+/** One byte of a set, or any number of them. */
+export interface Part {
+  /** 256 flags, by byte. */
+  readonly bytes: Uint8Array;
+  readonly many: boolean;
+}
+
+/** A text that matches as a whole, part by part. */
+export type Pattern = readonly Part[];
+
+const SLASH = 0x2f;
+
+const setOf = (has: (byte: number) => boolean): Uint8Array =>
+  Uint8Array.from({ length: 256 }, (_, byte) => (has(byte) ? 1 : 0));
+const SINGLE = Array.from({ length: 256 }, (_, byte) => setOf((one) => one === byte));
+const ANY = setOf(() => true);
+const NO_SLASH = setOf((byte) => byte !== SLASH);
+
+/** Any bytes. */
+export const anything: Part = { bytes: ANY, many: true };
+/** Any bytes but slashes: what is within a name. */
+export const withinName: Part = { bytes: NO_SLASH, many: true };
+export const slash: Part = { bytes: SINGLE[SLASH] ?? ANY, many: false };
+
+/** How a text is compared: as it is, or with ASCII letters of either case alike. */
+export type Letters = 'as they are' | 'either case' | 'lower case of the value';
+
+/**
+ * The bytes of a text. Undefined where it is not only UTF-8: as text such a byte is half of a surrogate pair, which may be found
+ * within a pair where there is no such byte.
+ */
+export function textParts(text: string, letters: Letters = 'as they are'): Pattern | undefined {
+  if (!text.isWellFormed()) return undefined;
+  return Array.from(encodeText(text), (byte) => ({ bytes: bytesFor(byte, letters), many: false }));
+}
+
+const isUpper = (byte: number): boolean => byte >= 0x41 && byte <= 0x5a;
+const isLower = (byte: number): boolean => byte >= 0x61 && byte <= 0x7a;
+
+function bytesFor(byte: number, letters: Letters): Uint8Array {
+  const single = SINGLE[byte] ?? ANY;
+  if (letters === 'as they are' || !(isUpper(byte) || isLower(byte))) return single;
+  // No value in lower case has it.
+  if (letters === 'lower case of the value' && isUpper(byte)) return setOf(() => false);
+  return setOf((one) => one === byte || one === (byte ^ 0x20));
+}
+
+/** A glob of literal text and `*`; undefined for what else a glob can say. */
+export function globParts(
+  glob: string,
+  star: Part,
+  letters: Letters = 'as they are',
+): Pattern | undefined {
+  if (/[?[\]\\]/.test(glob)) return undefined;
+  const texts = glob.split('*').map((text) => textParts(text, letters));
+  const parts: Part[] = [];
+  for (const [index, text] of texts.entries()) {
+    if (text === undefined) return undefined;
+    if (index > 0) parts.push(star);
+    parts.push(...text);
+  }
+  return parts;
+}

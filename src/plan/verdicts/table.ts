@@ -1,0 +1,228 @@
+import { LIMITS } from '../../events/table.gen.ts';
+import type { RuleSet } from '../../rules/rule-set.ts';
+import { automatonOf, type Automaton } from './automaton.ts';
+import { clausesOf, withoutCovered, withoutPaths, type Clause } from './clauses.ts';
+import { MACHINE_BYTES, MASK_BYTES, TABLE } from './layout.ts';
+import { isOpenEvent } from './open-kinds.ts';
+import { anything } from './patterns.ts';
+import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
+
+const { VERDICT_CLAUSES, VERDICT_MASKS, VERDICT_NEXT, VERDICT_STATES } = LIMITS;
+const { VERDICT_SEEN, VERDICT_SEEN_STATES } = LIMITS;
+/** Of one automaton: three quarters of all, so that one set of tests leaves room for the others. */
+const STATES_MAX = (VERDICT_STATES * 3) / 4;
+
+/** What rules say of opens, for the kernel: an open of which no clause can hold meets no rule. */
+export interface VerdictTable {
+  /** `struct verdict_table`; undefined where it does not fit: every open passes. */
+  readonly bytes: Uint8Array | undefined;
+  readonly clauses: readonly Clause[];
+  /** Names of the rules whose comparisons of paths were left out for their number. */
+  readonly widened: readonly string[];
+  /** Keys of comparisons that no automaton has room for. */
+  readonly leftOut: readonly string[];
+  /** States of all automata, and their transitions. */
+  readonly states: number;
+  readonly transitions: number;
+}
+
+/** What the enabled rules say of opens. Takes some tens of ms for a hundred rules. */
+export function verdictTableOf(ruleSets: readonly RuleSet[]): VerdictTable {
+  const { clauses, widened } = boundedClauses(ruleSets);
+  return tableOf(clauses, widened, []);
+}
+
+function tableOf(
+  clauses: readonly Clause[],
+  widened: readonly string[],
+  leftOut: readonly string[],
+): VerdictTable {
+  const tests = testsOf(clauses);
+  const automata = new Map<Machine, Automaton>();
+  for (const machine of MACHINES) {
+    const own = tests.filter((test) => test.machine === machine);
+    const automaton =
+      machine === 'anywhere'
+        ? own.length <= VERDICT_SEEN
+          ? automatonOf(own.map(whereFound), VERDICT_SEEN_STATES)
+          : undefined
+        : automatonOf(own, STATES_MAX);
+    if (automaton === undefined) {
+      // Without the longest half of its tests; each time fewer, so that this ends.
+      const kept = [...own].sort(bySize).slice(0, Math.floor(own.length / 2));
+      const without = new Set(own.filter((test) => !kept.includes(test)).map(({ key }) => key));
+      return tableOf(withoutTests(clauses, without), widened, [...leftOut, ...without]);
+    }
+    automata.set(machine, automaton);
+  }
+  const sum = (of: (one: Automaton) => number): number =>
+    [...automata.values()].reduce((all, one) => all + of(one), 0);
+  const states = sum(({ accepted }) => accepted.length);
+  const transitions = sum(({ next }) => next.length);
+  const fits = states <= VERDICT_STATES && transitions <= VERDICT_NEXT;
+  const bytes = fits ? new Writer(clauses).write(automata, tests) : undefined;
+  return { bytes, clauses, widened, leftOut, states, transitions };
+}
+
+/** A text that may be anywhere is noted where it ends: what follows would only make states. */
+function whereFound(test: PathTest): PathTest {
+  const patterns = test.patterns.map((pattern) => {
+    const after = pattern.findLastIndex((part) => part === anything);
+    return pattern.slice(0, Math.max(after, 1));
+  });
+  return { ...test, patterns, point: 'end' };
+}
+
+const bySize = (one: PathTest, other: PathTest): number => sizeOf(one) - sizeOf(other);
+const sizeOf = ({ patterns }: PathTest): number =>
+  patterns.reduce((sum, pattern) => sum + pattern.length, 0);
+
+function testsOf(clauses: readonly Clause[]): readonly PathTest[] {
+  const tests = new Map<string, PathTest>();
+  for (const { literals } of clauses) for (const { test } of literals) tests.set(test.key, test);
+  return [...tests.values()];
+}
+
+function withoutTests(clauses: readonly Clause[], keys: ReadonlySet<string>): readonly Clause[] {
+  return withoutCovered(
+    clauses.map(({ kinds, literals }) => ({
+      kinds,
+      literals: literals.filter(({ test }) => !keys.has(test.key)),
+    })),
+  );
+}
+
+/** The clauses of all rules, of which there may be as many as a set has bits. */
+function boundedClauses(ruleSets: readonly RuleSet[]): {
+  readonly clauses: readonly Clause[];
+  readonly widened: readonly string[];
+} {
+  const rules = ruleSets
+    .flatMap((set) => set.rules)
+    .filter(({ enabled, events }) => enabled && [...events].some(isOpenEvent))
+    .map(({ name, condition }) => ({ name, clauses: clausesOf(condition) }));
+  const all = (): readonly Clause[] => withoutCovered(rules.flatMap((rule) => rule.clauses));
+  const widened: string[] = [];
+  let clauses = all();
+  while (clauses.length > VERDICT_CLAUSES) {
+    const largest = rules.reduce((one, other) =>
+      other.clauses.length > one.clauses.length ? other : one,
+    );
+    widened.push(largest.name);
+    // Of single clauses there is no largest: then nothing is said of paths at all.
+    if (largest.clauses.length <= 1) return { clauses: [withoutPaths(clauses)], widened };
+    largest.clauses = [withoutPaths(largest.clauses)];
+    clauses = all();
+  }
+  return { clauses, widened };
+}
+
+/** Lays a table out. */
+class Writer {
+  readonly #clauses: readonly Clause[];
+  readonly #bytes = new Uint8Array(TABLE.bytes);
+  readonly #view = new DataView(this.#bytes.buffer);
+  /** Sets of clauses that are in the table, by their bits as text. */
+  readonly #masks = new Map<string, number>();
+
+  constructor(clauses: readonly Clause[]) {
+    this.#clauses = clauses;
+  }
+
+  /** Undefined where there are more different sets of clauses than fit. */
+  write(
+    automata: ReadonlyMap<Machine, Automaton>,
+    tests: readonly PathTest[],
+  ): Uint8Array | undefined {
+    for (let kind = 0; kind < 32; kind++) {
+      const ofKind = this.#maskOf(({ kinds }) => ((kinds >>> kind) & 1) === 1);
+      this.#bytes.set(ofKind, TABLE.kinds + kind * MASK_BYTES);
+    }
+    this.#bytes.set(
+      this.#withLiterals('name', 'end', () => false),
+      TABLE.noName,
+    );
+    this.#bytes.set(
+      this.#maskOf(({ literals }) =>
+        literals.every(
+          ({ test, holds }) =>
+            test.point !== 'slash' || (test.holdsForRoot !== test.negated) === holds,
+        ),
+      ),
+      TABLE.root,
+    );
+    let state = 0;
+    let transition = 0;
+    for (const [index, machine] of MACHINES.entries()) {
+      const automaton = automata.get(machine);
+      if (automaton === undefined) return undefined;
+      const { classes, classCount, next, accepted } = automaton;
+      const at = TABLE.machines + index * MACHINE_BYTES;
+      for (const [word, value] of [transition, state, classCount].entries())
+        this.#view.setUint32(at + word * 4, value, true);
+      this.#bytes.set(classes, TABLE.classes + index * 256);
+      for (const to of next) this.#view.setUint16(TABLE.next + 2 * transition++, to, true);
+      const own = tests.filter((test) => test.machine === machine);
+      if (machine === 'anywhere') {
+        for (const [number, { end }] of accepted.entries())
+          this.#bytes[TABLE.seen + number] = [...end].reduce((bits, test) => bits | (1 << test), 0);
+        this.#setSeen(own);
+        continue;
+      }
+      for (const { end, slash } of accepted) {
+        const keys = (numbers: ReadonlySet<number>): ReadonlySet<string | undefined> =>
+          new Set([...numbers].map((number) => own[number]?.key));
+        this.#setMask(TABLE.end + 2 * state, machine, 'end', keys(end));
+        this.#setMask(TABLE.slash + 2 * state, machine, 'slash', keys(slash));
+        state++;
+      }
+    }
+    return this.#masks.size <= VERDICT_MASKS ? this.#bytes : undefined;
+  }
+
+  /** For each combination of texts that were found. */
+  #setSeen(own: readonly PathTest[]): void {
+    for (let seen = 0; seen < 1 << VERDICT_SEEN; seen++) {
+      const found = new Set(own.flatMap(({ key }, bit) => ((seen >> bit) & 1 ? [key] : [])));
+      this.#setMask(TABLE.seenEnd + 2 * seen, 'anywhere', 'end', found);
+      this.#setMask(TABLE.seenSlash + 2 * seen, 'anywhere', 'slash', found);
+    }
+  }
+
+  #setMask(
+    at: number,
+    machine: Machine,
+    point: Point,
+    matched: ReadonlySet<string | undefined>,
+  ): void {
+    const mask = this.#withLiterals(
+      machine,
+      point,
+      ({ key, negated }) => matched.has(key) !== negated,
+    );
+    const key = mask.join();
+    const number = this.#masks.get(key) ?? this.#masks.size;
+    if (!this.#masks.has(key)) {
+      this.#masks.set(key, number);
+      if (number < VERDICT_MASKS) this.#bytes.set(mask, TABLE.masks + number * MASK_BYTES);
+    }
+    this.#view.setUint16(at, number, true);
+  }
+
+  /** The clauses whose literals of this automaton and point are as said. */
+  #withLiterals(machine: Machine, point: Point, isHeld: (test: PathTest) => boolean): Uint8Array {
+    return this.#maskOf(({ literals }) =>
+      literals.every(
+        ({ test, holds }) =>
+          test.machine !== machine || test.point !== point || isHeld(test) === holds,
+      ),
+    );
+  }
+
+  #maskOf(has: (clause: Clause) => boolean): Uint8Array {
+    const mask = new Uint8Array(MASK_BYTES);
+    for (const [bit, clause] of this.#clauses.entries())
+      if (has(clause)) mask[bit >> 3] = (mask[bit >> 3] ?? 0) | (1 << (bit & 7));
+    return mask;
+  }
+}

@@ -1,0 +1,224 @@
+// Opens that no rule can match end in the kernel: the same verdicts as in TypeScript, of made-up paths and of real opens.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { LoaderError } from 'ebpf-loader-napi';
+import { LIMITS } from '../../src/events/table.gen.ts';
+import { kindIndex, OPEN_EVENTS } from '../../src/plan/verdicts/open-kinds.ts';
+import { verdictTableOf } from '../../src/plan/verdicts/table.ts';
+import { passes } from '../../src/plan/verdicts/verdict.ts';
+import { loadRules, readRuleFile } from '../../src/rules/loader/load.ts';
+import { falcoRuleSources } from '../support/falco.ts';
+import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
+import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+
+const AT_FDCWD = -100;
+const TABLE = 1;
+const DEFAULT_RULES = 'manifests/rules/varvel_rules.yaml';
+
+const tableOf = (text: string): Uint8Array =>
+  verdictTableOf([ruleSetOf(text)]).bytes ?? assert.fail('the table does not fit');
+
+/** Paths that rules are about, and ones that are near them. */
+function pathsOf(texts: readonly string[]): Buffer[] {
+  const found = texts.flatMap((text) => text.match(/\/[\w./*@-]+|\.[a-z]\w+/g) ?? []);
+  const near = [...new Set(found)].flatMap((path) => {
+    const whole = path.startsWith('/') ? path : `/home/vcap/app/x${path}`;
+    return [whole, `${whole}x`, `${whole}/x`, `/x${whole}`, whole.slice(0, -1), `${whole}/.ssh/y`];
+  });
+  const long = `/${'a'.repeat(LIMITS.VERDICT_PATH_MAX - 3)}`;
+  const odd = ['/', '/x', '/é/ü', `${long}b`, `${long}bc`, `${long}bcd`, 'relative', ''];
+  return [...near, ...odd].map((path) => Buffer.from(path));
+}
+
+describe('verdicts of opens', () => {
+  let probe: KernelProbe;
+  let dir: string;
+  let cgroup: TestCgroup;
+  before(() => {
+    probe = new KernelProbe();
+    dir = mkdtempSync(join(tmpdir(), 'varvel-verdicts-'));
+    for (const name of ['secret', 'plain', '.hidden']) mkdirSync(join(dir, name));
+    for (const name of ['secret/file', 'plain/file', 'plain/key.pem', '.hidden/file'])
+      writeFileSync(join(dir, name), 'text');
+    symlinkSync(join(dir, 'plain/file'), join(dir, 'secret/to-plain'));
+    symlinkSync(join(dir, 'secret/file'), join(dir, 'plain/to-secret'));
+    cgroup = probe.mkdir('judged');
+    probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
+  });
+  after(async () => {
+    await probe.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const judge = (bytes: Uint8Array | undefined): void => probe.probe.setVerdicts(TABLE, bytes);
+
+  for (const [name, sources] of [
+    ['the default rules', [readRuleFile(DEFAULT_RULES)]],
+    ['Falco’s rules', falcoRuleSources()],
+  ] as const) {
+    test(`${name}: the kernel says of each path what TypeScript does`, () => {
+      const { ruleSet } = loadRules(sources);
+      assert.ok(ruleSet);
+      const { bytes } = verdictTableOf([ruleSet]);
+      assert.ok(bytes);
+      judge(bytes);
+      const counts = [0, 0];
+      for (const path of pathsOf(sources.map(({ text }) => text))) {
+        for (const event of OPEN_EVENTS) {
+          for (const [reads, writes] of [
+            [true, false],
+            [false, true],
+          ] as const) {
+            const directory = reads && event === 'openat2';
+            const open = { event, reads, writes, failed: event === 'open', directory };
+            const kind = kindIndex(open);
+            const expected: number = passes(bytes, { ...open, path }) ? 1 : 0;
+            const found = probe.probe.runVerdict(TABLE, kind, directory, path);
+            assert.equal(found, expected, `${path.toString()} ${JSON.stringify(open)}`);
+            counts[found] = (counts[found] ?? 0) + 1;
+          }
+        }
+      }
+      // Both answers were given, each often.
+      assert.ok(Math.min(...counts) > 500, counts.join());
+    });
+  }
+
+  /** Which of these were reported. */
+  async function reported(
+    opens: readonly Step[][],
+    before: readonly Step[] = [],
+  ): Promise<boolean[]> {
+    const count = probe.entry(cgroup).prefiltered;
+    const running = await probe.run(cgroup, [...before, ...opens.flat()]);
+    const seen = probe
+      .eventsOf(running.pid)
+      .flatMap(({ open }) => (open === undefined ? [] : [open.rawPath]));
+    const kept = probe.entry(cgroup).prefiltered - count;
+    assert.equal(seen.length + kept, opens.length, 'each open is reported or counted');
+    return opens.map((open) => seen.includes(String(open[0] === 'open' ? open[1] : open[2])));
+  }
+  const open = (path: string, flags = 0): Step[] => ['openat', AT_FDCWD, path, flags, 0];
+
+  test('a path that a rule is about is reported, whichever name led there; another one is counted', async () => {
+    judge(
+      tableOf(ruleFile(`evt.type in (open, openat) and fd.name startswith ${join(dir, 'secret')}`)),
+    );
+    const opens: [Step[], boolean][] = [
+      [open(join(dir, 'secret/file')), true],
+      [open(join(dir, 'plain/file')), false],
+      // By a link from elsewhere the file is it; by one from there the claim is.
+      [open(join(dir, 'plain/to-secret')), true],
+      [open(join(dir, 'secret/to-plain')), true],
+      // Not plain: it could be about anything, so user space looks.
+      [open(`${dir}/plain/../plain/file`), true],
+      [open(`${dir}//plain/file`), true],
+      [open(`${dir}/plain/./file`), true],
+      [open(join(dir, '.hidden/file')), false],
+      [open('/proc/self/root/etc/hostname'), false],
+      [['open', join(dir, 'secret'), 0, 0], true],
+      [['open', join(dir, 'plain'), 0, 0], false],
+    ];
+    assert.deepEqual(
+      await reported(opens.map(([steps]) => steps)),
+      opens.map(([, expected]) => expected),
+    );
+  });
+
+  test('relative paths are judged by the file that the kernel opened', async () => {
+    judge(
+      tableOf(
+        ruleFile(`evt.type = openat and fd.filename = file and fd.directory endswith secret`),
+      ),
+    );
+    assert.deepEqual(
+      await reported(
+        [open('secret/file'), open('plain/file'), open('plain/../secret/./file')],
+        [...['cd', dir]],
+      ),
+      [true, false, true],
+    );
+  });
+
+  test('an open that failed is judged by what was passed', async () => {
+    judge(
+      tableOf(ruleFile(`evt.type = openat and evt.failed = true and fd.name startswith ${dir}/no`)),
+    );
+    const opens: [Step[], boolean][] = [
+      [open(`${dir}/no/such`), true],
+      [open(`${dir}/such`), false],
+      [open('no/such'), true],
+      [open('such'), false],
+      [open('./such'), true],
+      [open('/proc/self/no'), true],
+      [open(join(dir, 'plain/file')), false],
+    ];
+    assert.deepEqual(
+      await reported(
+        opens.map(([steps]) => steps),
+        ['cd', dir],
+      ),
+      opens.map(([, expected]) => expected),
+    );
+  });
+
+  test('flags alone decide where no rule is about such opens, and nobody is judged without a table', async () => {
+    judge(tableOf(ruleFile('evt.type = openat and evt.is_open_write = true')));
+    const opens = [open(join(dir, 'plain/file')), open(join(dir, 'plain/key.pem'), 1)];
+    assert.deepEqual(await reported(opens), [false, true]);
+    judge(undefined);
+    assert.deepEqual(await reported(opens), [true, true]);
+  });
+
+  test('a container of another number is not judged, and one stops to be when its number is taken away', async () => {
+    judge(tableOf(ruleFile('evt.type = openat and fd.name = /nothing')));
+    const other = probe.mkdir('other');
+    const running = await probe.run(other, open(join(dir, 'plain/file')));
+    assert.equal(probe.openOf(running.pid, join(dir, 'plain/file')).type, 'openat');
+    assert.deepEqual(await reported([open(join(dir, 'plain/file'))]), [false]);
+    probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, 0);
+    assert.deepEqual(await reported([open(join(dir, 'plain/file'))]), [true]);
+    probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
+    probe.probe.scopeSet(cgroup.id, 'pending', cgroup.level);
+    assert.deepEqual(await reported([open(join(dir, 'plain/file'))]), [false], 'it stays judged');
+  });
+
+  test('a table is swapped between two opens: of thousands, each is judged by one or the other', async () => {
+    const [all, none] = ['evt.type = openat', 'evt.type = openat and fd.name = /nothing'].map(
+      (text) => tableOf(ruleFile(text)),
+    );
+    judge(all);
+    const before = probe.entry(cgroup);
+    const running = probe.spawn(cgroup, ['loop', 20_000, 0, join(dir, 'plain/file')]);
+    const ended = running.ended();
+    let swaps = 0;
+    for (let isOver = false; !isOver; swaps++) {
+      judge(swaps % 2 === 0 ? none : all);
+      isOver = await Promise.race([
+        ended.then(() => true),
+        new Promise<false>((resolve) => setImmediate(() => resolve(false))),
+      ]);
+    }
+    await probe.settle();
+    const { emitted, prefiltered, dropped } = probe.entry(cgroup);
+    assert.equal(dropped, before.dropped);
+    const opens = emitted - before.emitted + prefiltered - before.prefiltered;
+    assert.ok(opens >= 20_000 && swaps > 3, `${opens} opens, ${swaps} swaps`);
+  });
+
+  test('wrong arguments are errors, and change nothing', () => {
+    const { probe: loader } = probe;
+    assert.throws(() => loader.setVerdicts(0, undefined), /a table must be from 1 to 63, not 0/);
+    assert.throws(() => loader.setVerdicts(64, undefined), TypeError);
+    assert.throws(
+      () => loader.setVerdicts(TABLE, new Uint8Array(8)),
+      (error: LoaderError) =>
+        error.code === 'EINVAL' && error.operation === 'change what is filtered',
+    );
+    assert.throws(() => loader.scopeSet(cgroup.id, 'included', cgroup.level, 64), TypeError);
+    assert.equal(loader.runVerdict(5, 0, false, Buffer.from('/x')), -1);
+  });
+});

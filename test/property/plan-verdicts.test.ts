@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { OPEN_EVENTS, type OpenKind } from '../../src/plan/verdicts/open-kinds.ts';
+import { verdictTableOf } from '../../src/plan/verdicts/table.ts';
+import { passes } from '../../src/plan/verdicts/verdict.ts';
+import { RuleEngine } from '../../src/rules/engine.ts';
+import { encodeText } from '../../src/shared/text.ts';
+import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { makeEvent, makeOpen, makeSubject } from '../support/rules-subject.ts';
+import { runs } from '../support/runs.ts';
+
+const WORDS = ['etc', 'a', 'b', 'ssh', '.ssh', 'a.php', 'B.PHP', 'shadow', 'aa', 'é', '..b', 'ab'];
+
+const path = fc
+  .array(fc.constantFrom(...WORDS), { minLength: 1, maxLength: 5 })
+  .map((parts) => `/${parts.join('/')}`);
+
+/** A piece of a path, so that it is often found. */
+const piece = fc
+  .tuple(path, fc.nat(12), fc.integer({ min: 1, max: 12 }))
+  .map(([text, from, length]) => text.slice(from, from + length))
+  .map((text) => text.toWellFormed());
+
+const quoted = (text: string): string => JSON.stringify(text);
+const listed = (texts: readonly string[]): string => `(${texts.map(quoted).join(', ')})`;
+
+const FIELDS = [
+  'fd.name',
+  'fd.directory',
+  'fd.filename',
+  'tolower(fd.filename)',
+  'tolower(fd.name)',
+];
+const ONE = ['=', '!=', 'startswith', 'endswith', 'contains', 'icontains'];
+const SEVERAL = ['startswith anyof', 'endswith anyof', 'contains anyof', 'in', 'pmatch'];
+
+/** A comparison that an automaton decides. */
+const ofPath = fc.oneof(
+  fc
+    .tuple(fc.constantFrom(...FIELDS), fc.constantFrom(...ONE), fc.oneof(piece, path))
+    .map(([field, operator, text]) => `${field} ${operator} ${quoted(text)}`),
+  fc
+    .tuple(
+      fc.constantFrom(...FIELDS),
+      fc.constantFrom(...SEVERAL),
+      fc.array(fc.oneof(piece, path), { minLength: 1, maxLength: 3 }),
+    )
+    .map(([field, operator, texts]) => `${field} ${operator} ${listed(texts)}`),
+  fc
+    .tuple(
+      fc.constantFrom('fd.name', 'fd.filename'),
+      fc.constantFrom('glob', 'iglob'),
+      path,
+      fc.nat(8),
+    )
+    .map(
+      ([field, operator, text, at]) =>
+        `${field} ${operator} ${quoted(`${text.slice(0, at)}*${text.slice(at + 2)}`)}`,
+    ),
+);
+const ofKind = fc.constantFrom(
+  ...['evt.is_open_read = true', 'evt.is_open_write = true', 'evt.is_open_write != true'],
+  ...['evt.failed = true', 'evt.failed = false', 'fd.num >= 0', 'evt.type = open'],
+  ...['evt.type in (openat, creat)', 'proc.name = node', 'proc.name = nosuch'],
+  ...[
+    'fd.name regex "^/etc/.*a$"',
+    'fd.name glob "*/[ab]"',
+    'fd.nameraw contains b',
+    'fd.name exists',
+  ],
+);
+const condition = fc.letrec<{ tree: string }>((tie) => ({
+  tree: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    fc.oneof({ weight: 3, arbitrary: ofPath }, { weight: 1, arbitrary: ofKind }),
+    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' and ')})`),
+    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' or ')})`),
+    tie('tree').map((inner) => `not (${inner})`),
+  ),
+})).tree;
+
+const open = fc.record({
+  event: fc.constantFrom(...OPEN_EVENTS),
+  access: fc.constantFrom<Pick<OpenKind, 'reads' | 'writes'>>(
+    { reads: true, writes: false },
+    { reads: false, writes: true },
+    { reads: true, writes: true },
+    { reads: false, writes: false },
+  ),
+  failed: fc.boolean(),
+  directory: fc.boolean(),
+  path,
+});
+type Open = typeof open extends fc.Arbitrary<infer One> ? One : never;
+
+const subjectOf = ({ event, access, failed, directory, path: at }: Open) => {
+  const facts = { forRead: access.reads, forWrite: access.writes, directory: directory && !failed };
+  const made = makeOpen(at, { ...facts, ...(failed ? { file: undefined } : {}) });
+  return makeSubject(makeEvent(event, { result: failed ? -2 : 3, open: made }));
+};
+const isPassed = (bytes: Uint8Array, { event, access, failed, directory, path: at }: Open) =>
+  passes(bytes, {
+    event,
+    ...access,
+    failed,
+    directory: directory && !failed,
+    path: encodeText(at),
+  });
+
+test('an open that a rule matches passes its verdicts: match ⇒ passes', () => {
+  let matched = 0;
+  let kept = 0;
+  fc.assert(
+    fc.property(
+      fc.array(condition, { minLength: 1, maxLength: 3 }),
+      fc.array(open, { minLength: 4, maxLength: 12 }),
+      (texts, opens) => {
+        const ruleSet = ruleSetOf(
+          texts
+            .map((text, index) =>
+              ruleFile(`evt.type in (open, openat, openat2, creat) and (${text})`).replace(
+                'rule: r',
+                `rule: r${index}`,
+              ),
+            )
+            .join('\n'),
+        );
+        const { bytes } = verdictTableOf([ruleSet]);
+        assert.ok(bytes);
+        const engine = new RuleEngine(ruleSet);
+        for (const one of opens) {
+          const matches = engine.evaluate(subjectOf(one)).length > 0;
+          const passed = isPassed(bytes, one);
+          if (matches) matched++;
+          if (!passed) kept++;
+          assert.ok(!matches || passed, `${texts.join(' | ')}: ${JSON.stringify(one)}`);
+        }
+      },
+    ),
+    { numRuns: runs(400) },
+  );
+  // The property would hold for a table that passes everything, and for rules that match nothing.
+  assert.ok(matched > runs(100), `only ${matched} matches`);
+  assert.ok(kept > runs(100), `only ${kept} opens kept back`);
+});
+
+test('of a comparison of the path the verdict is exact: no open passes that does not match', () => {
+  fc.assert(
+    fc.property(ofPath, fc.array(open, { minLength: 4, maxLength: 12 }), (text, opens) => {
+      const ruleSet = ruleSetOf(ruleFile(`evt.type in (open, openat, openat2, creat) and ${text}`));
+      const { bytes, leftOut, widened } = verdictTableOf([ruleSet]);
+      assert.ok(bytes);
+      assert.deepEqual([leftOut, widened], [[], []]);
+      const engine = new RuleEngine(ruleSet);
+      // A glob that begins with a star is left to user space.
+      fc.pre(!/glob "\*/.test(text));
+      for (const one of opens)
+        assert.equal(
+          isPassed(bytes, one),
+          engine.evaluate(subjectOf(one)).length > 0,
+          `${text}: ${JSON.stringify(one)}`,
+        );
+    }),
+    { numRuns: runs(400) },
+  );
+});
