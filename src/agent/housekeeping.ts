@@ -22,6 +22,7 @@ function round(stages: Stages): void {
       resolution.state === 'included' ? [resolution.container] : [],
     ),
   );
+  stages.verdicts.follow(entries);
   stages.unwatched.onTick(entries, probe.stats().scopeFull);
   stages.opened?.continuity.onTick(entries);
   coverage?.onTick(entries, performance.now());

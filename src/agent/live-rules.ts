@@ -4,6 +4,7 @@ import { changedKeys } from '../config/load.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { DomainNames } from '../context/domain-names.ts';
 import type { Attachment } from '../plan/attachment.ts';
+import type { KernelVerdicts } from './verdicts.ts';
 import { kernelPlanFor, widened } from '../plan/kernel-plan.ts';
 import type { KernelPlan } from '../plan/kernel-plan.ts';
 import type { LiveProbe } from '../probe/live.ts';
@@ -56,6 +57,7 @@ export interface LiveRulesOptions {
   readonly evaluation: Pick<Evaluation, 'swapEngine'>;
   readonly attachment: Pick<Attachment, 'setHooks'>;
   readonly probe: Pick<LiveProbe, 'setMasks' | 'drain'>;
+  readonly verdicts: Pick<KernelVerdicts, 'enter' | 'leave'>;
   readonly domains: Pick<DomainNames, 'watch'>;
   readonly apps: Pick<Apps, 'waitForDetails'>;
   /** Makes the apps' policies ready for other rules of the operator's; what it resolves to is called at the swap. */
@@ -97,6 +99,8 @@ export class LiveRules {
   readonly #watcher: RulesWatcher;
   #settings: RuleSettings;
   #rules: ConfiguredRules;
+  /** Of `#rules`, without those that are switched off. */
+  #inForce: RuleSet;
   #plan: KernelPlan;
   /** What the rules that apps have of their own need besides. */
   #appRules: readonly RuleSet[] = [];
@@ -117,6 +121,7 @@ export class LiveRules {
     this.#settings = options.settings;
     this.#loadedConfig = options.source?.loaded;
     this.#rules = rules;
+    this.#inForce = rules.ruleSet;
     this.#plan = kernelPlanFor(rules.ruleSet);
     this.#watcher = new RulesWatcher(() => {
       this.#logger.info({}, 'rule files or the configuration changed: reloading');
@@ -127,6 +132,7 @@ export class LiveRules {
   /** Tells the kernel what the rules need, and begins to watch their files. */
   start({ stamps, rules }: FirstRules): void {
     this.#apply(this.#plan);
+    void this.#options.verdicts.enter(this.#inForce);
     this.#watchDomains(rules.ruleSet);
     this.#watch(stamps);
   }
@@ -261,13 +267,23 @@ export class LiveRules {
     const ruleSet = withoutPriorities(loaded, this.#shed);
     const engine = new RuleEngine(ruleSet, { matching });
     const plan = kernelPlanFor(ruleSet);
-    this.#apply(kernelFirst ? plan : widened(this.#plan, plan));
+    const { verdicts } = this.#options;
+    // Of fewer rules the verdicts of more are right.
+    if (!kernelFirst) verdicts.leave();
+    try {
+      this.#apply(kernelFirst ? plan : widened(this.#plan, plan));
+    } catch (error) {
+      void verdicts.enter(this.#inForce);
+      throw error;
+    }
     // What has happened so far is for the rules of then: the kernel kept back what only the new ones want.
     this.#options.probe.drain();
     this.#options.evaluation.swapEngine(engine);
+    this.#inForce = ruleSet;
     this.#plan = plan;
     // Detaches only, which is not refused.
     this.#apply(plan);
+    void verdicts.enter(ruleSet);
     this.#watchDomains(ruleSet);
   }
 

@@ -1,3 +1,4 @@
+import { KernelVerdicts } from './verdicts.ts';
 import { openCanary, type Canary } from './canary.ts';
 import type { CanaryCgroups } from './canary-container.ts';
 import type { Continuity } from './continuity.ts';
@@ -76,6 +77,7 @@ export class Stages {
   readonly outgoing: Outgoing;
   readonly policies: Policies;
   readonly evaluation: Evaluation;
+  readonly verdicts: KernelVerdicts;
   readonly rules: LiveRules;
   readonly relief: Relief;
   readonly report: AgentReport;
@@ -115,11 +117,20 @@ export class Stages {
       fileOf: (container) => this.insides.policies.textOf(container),
       say: (line) => this.outgoing.say(line),
       onChanged: (ruleSets) => {
+        // First: from now on they may match what no rule of the operator's does.
+        this.verdicts.follow(this.apps.registry.entries());
         this.rules.setAppRules(ruleSets);
         this.evaluation.setAppRules(ruleSets);
       },
     });
     this.evaluation = this.#makeEvaluation();
+    this.verdicts = new KernelVerdicts({
+      probe: this.probe,
+      logger,
+      hasOperatorsOnly: (container) => this.policies.hasNone(container),
+      enabled: config.probe.kernelVerdicts,
+    });
+    release.defer(() => this.verdicts.stop());
     this.rules = this.#makeRules();
     release.defer(() => this.domains.stop());
     release.defer(() => this.rules.stop());
@@ -270,6 +281,7 @@ export class Stages {
       evaluation: this.evaluation,
       attachment: this.attachment,
       probe: this.probe,
+      verdicts: this.verdicts,
       apps: this.apps,
       domains: this.domains,
       preparePolicies: (rules, settings) => this.policies.prepare(operatorRules(rules, settings)),

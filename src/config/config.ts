@@ -179,6 +179,8 @@ export interface AgentConfig extends RuleSettings {
     readonly tickMs: number;
     /** See calls by 32-bit and x32 programs, and those that this kernel was built without. */
     readonly compatCalls: boolean;
+    /** Opens that no rule can match end in the kernel. */
+    readonly kernelVerdicts: boolean;
   };
   readonly context: { readonly maxProcesses: number };
   readonly metrics: { readonly listen: ListenAddress };
@@ -327,6 +329,7 @@ export function toAgentConfig(
       bulkRingBytes: parsed.probe.bulk_ring_bytes,
       tickMs: parsed.probe.tick_ms,
       compatCalls: parsed.probe.compat_calls,
+      kernelVerdicts: parsed.probe.kernel_verdicts,
     },
     context: { maxProcesses: parsed.context.max_processes },
     metrics: { listen },

@@ -366,6 +366,7 @@ export const CONFIG_SCHEMA = z.strictObject({
       bulk_ring_bytes: ring('4MiB'),
       tick_ms: whole(1, 100, 2),
       compat_calls: flag(true),
+      kernel_verdicts: flag(true),
     })
     .prefault({}),
   context: z.strictObject({ max_processes: whole(1024, 1_048_576, 65_536) }).prefault({}),

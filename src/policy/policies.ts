@@ -191,6 +191,12 @@ export class Policies {
     return entry.compiled.policy === undefined ? 'refused' : 'in force';
   }
 
+  /** Whether only the operator's rules hold for the container, and it will have no others. */
+  hasNone(container: Container): boolean {
+    this.take(container);
+    return this.#operator === undefined || this.#without.has(container);
+  }
+
   /** Whether the container's own rules are paused; undefined when it has none. */
   arePaused({ fullId }: Container): boolean | undefined {
     return this.#entries.get(fullId)?.rules?.isPaused;

@@ -177,7 +177,7 @@ test('a large rule set is loaded beside a busy container: its events are taken m
       return [`${file}.yaml`, rules.join('')];
     }),
   );
-  const opens = rule('Opens', `${OPENS} and fd.name = /none`);
+  const opens = rule('Opens', `${OPENS} and proc.name = none`);
   await using agent = await E2eAgent.start({
     dockerd: engine,
     noDefaultRules: true,

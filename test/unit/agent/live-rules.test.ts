@@ -67,6 +67,10 @@ async function started(options: { refuse?: string; watch?: boolean } = {}) {
       setMasks: (mask) => done.push(mask),
       drain: () => done.push('drain'),
     },
+    verdicts: {
+      leave: () => done.push('all opens are reported'),
+      enter: ({ rules: { length } }) => Promise.resolve(void done.push(`verdicts of ${length}`)),
+    },
     evaluation: { swapEngine: (engine) => done.push(`swap ${engine.ruleSet.rules.length}`) },
   });
   rules.start(first);
@@ -75,21 +79,35 @@ async function started(options: { refuse?: string; watch?: boolean } = {}) {
 
 test('the kernel reports more before the swap, and less after it; what it has reported is taken before', async () => {
   const { rules, done } = await started();
-  assert.deepEqual(done.splice(0), ['sys_open', READS_MASK]);
+  assert.deepEqual(done.splice(0), ['sys_open', READS_MASK, 'verdicts of 1']);
   writeFileSync(file, WRITES);
   await rules.reload();
   assert.deepEqual(done.splice(0), [
+    'all opens are reported',
     'io_uring,sys_connect,sys_open,tcp_connect',
     { opens: { read: true, write: true, failed: false }, messages: NO_MESSAGES, env: false },
     'drain',
     'swap 1',
     'io_uring,sys_connect,sys_open,tcp_connect',
     WRITES_MASK,
+    'verdicts of 1',
   ]);
   writeFileSync(file, READS);
   await rules.reload();
-  assert.deepEqual(done.slice(-3), ['swap 1', 'sys_open', READS_MASK]);
+  assert.deepEqual(done.slice(-4), ['swap 1', 'sys_open', READS_MASK, 'verdicts of 1']);
   assert.deepEqual(rules.status().reloads, { ok: 2, failed: 0 });
+});
+
+test('while fewer rules come into force the verdicts of more go on, which are right for them too', async () => {
+  const { rules, done } = await started();
+  done.splice(0);
+  rules.shed(['Notice']);
+  assert.deepEqual(
+    done.splice(0).filter((what) => typeof what === 'string' && !what.startsWith('sys_')),
+    ['', 'drain', 'swap 1', '', 'verdicts of 1'],
+  );
+  rules.shed([]);
+  assert.equal(done[0], 'all opens are reported');
 });
 
 test('a bad set changes nothing, and says why until there is a good one', async () => {
@@ -118,7 +136,7 @@ test('rules whose hooks the kernel refuses are a bad set too', async () => {
   done.splice(0);
   writeFileSync(file, WRITES);
   await rules.reload();
-  assert.deepEqual(done, []);
+  assert.deepEqual(done, ['all opens are reported', 'verdicts of 1']);
   assert.equal(rules.status().lastFailure?.reason, 'Cannot attach sys_connect.');
 });
 
@@ -138,6 +156,7 @@ test('a defect in loading ends no agent', async () => {
     domains: { watch: () => Promise.resolve() },
     apps: { waitForDetails: () => undefined },
     probe: { setMasks: () => done.push('mask'), drain: () => 0 },
+    verdicts: { leave: () => done.push('leave'), enter: () => Promise.resolve() },
     evaluation: { swapEngine: () => done.push('swap') },
   });
   await rules.reload();
@@ -234,9 +253,10 @@ test('what apps’ own rules need is reported as well, through reloads, until no
     { ...READS_MASK, opens: both },
   ]);
   await rules.reload();
-  assert.deepEqual(done.splice(0).slice(-2), [
+  assert.deepEqual(done.splice(0).slice(-3), [
     'io_uring,sys_connect,sys_open,tcp_connect',
     { ...READS_MASK, opens: both },
+    'verdicts of 1',
   ]);
   rules.setAppRules([]);
   assert.deepEqual(done.splice(0), ['sys_open', READS_MASK]);
@@ -250,7 +270,7 @@ test('a rule of an app that this kernel cannot serve takes nothing from the othe
   assert.deepEqual(done.at(-1), { ...READS_MASK, opens });
   await rules.reload();
   assert.deepEqual(rules.status().reloads, { ok: 1, failed: 0 });
-  assert.deepEqual(done.at(-1), { ...READS_MASK, opens });
+  assert.deepEqual(done.at(-2), { ...READS_MASK, opens });
 });
 
 test('a rule file that was emptied is refused like a bad one: the rules before go on, and the status says why', async () => {

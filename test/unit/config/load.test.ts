@@ -104,6 +104,7 @@ test('no file is needed', () => {
       bulkRingBytes: 4 * 1024 ** 2,
       tickMs: 2,
       compatCalls: true,
+      kernelVerdicts: true,
     },
     context: { maxProcesses: 65_536 },
     metrics: { listen: { kind: 'unix', path: '/run/varvel/metrics.sock' } },

@@ -1,0 +1,123 @@
+import { setTimeout } from 'node:timers/promises';
+import type { Container } from '../apps/identity.ts';
+import type { RegistryEntry } from '../apps/resolution.ts';
+import { verdictTableOf, type VerdictTable } from '../plan/verdicts/table.ts';
+import type { LiveProbe } from '../probe/live.ts';
+import { levelOf } from '../probe/scope.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
+import type { Logger } from '../shared/logger.ts';
+
+/** The number of the table that the operator's rules have. */
+const OPERATORS = 1;
+const NONE = 0;
+/** Rules settle first: an agent that has just started has more urgent things to do. */
+const WAIT_MS = 1000;
+
+export interface KernelVerdictsOptions {
+  readonly probe: Pick<LiveProbe, 'setVerdicts' | 'scope'>;
+  readonly logger: Logger;
+  /** Whether the container's app has no rules of its own, and no others than the operator's hold for it. */
+  readonly hasOperatorsOnly: (container: Container) => boolean;
+  /** `probe.kernel_verdicts`. */
+  readonly enabled: boolean;
+}
+
+/** What the kernel filters by, for `varvel status` and metrics. */
+export interface VerdictsStatus {
+  /** A table is in force. */
+  readonly active: boolean;
+  readonly clauses: number;
+  /** Rules and comparisons that the table says less of than it could, for lack of room. */
+  readonly widened: readonly string[];
+  readonly leftOut: readonly string[];
+  /** Containers whose opens are judged by it. */
+  readonly containers: number;
+}
+
+/**
+ * Tells the kernel what the operator's rules say of opens, so that those that no rule can match end there. A container is judged only
+ * while it is known that no other rules hold for it, and nobody is while rules change: all is reported then.
+ */
+export class KernelVerdicts {
+  readonly #options: KernelVerdictsOptions;
+  readonly #judged = new Set<number>();
+  #table: VerdictTable | undefined;
+  /** Counts changes of the rules: what was begun before the latest is given up. */
+  #turn = 0;
+  #stopped = false;
+
+  constructor(options: KernelVerdictsOptions) {
+    this.#options = options;
+  }
+
+  /** Other rules are about to be in force: until there is a table for them, all opens are reported. */
+  leave(): void {
+    this.#turn++;
+    if (this.#table === undefined) return;
+    this.#table = undefined;
+    this.#options.probe.setVerdicts(OPERATORS, undefined);
+  }
+
+  /** These rules are in force. Makes their table a while later, and resolves when it holds, or when there is none. */
+  async enter(ruleSet: RuleSet): Promise<void> {
+    const turn = ++this.#turn;
+    if (!this.#options.enabled) return;
+    await setTimeout(WAIT_MS, undefined, { ref: false });
+    if (this.#stopped || turn !== this.#turn) return;
+    const { logger, probe } = this.#options;
+    try {
+      const table = verdictTableOf([ruleSet]);
+      const { clauses, states, transitions, widened, leftOut } = table;
+      const about = { clauses: clauses.length, states, transitions, widened, leftOut };
+      if (table.bytes === undefined) {
+        logger.warn(
+          about,
+          'the rules are too many to filter opens in the kernel: all are reported',
+        );
+        return;
+      }
+      probe.setVerdicts(OPERATORS, table.bytes);
+      this.#table = table;
+      logger.info(about, 'opens that no rule can match end in the kernel');
+    } catch (error) {
+      // What is not filtered costs time; an agent that ends costs more.
+      logger.error(
+        { error },
+        'opens are not filtered in the kernel: their table could not be made',
+      );
+    }
+  }
+
+  /** The containers' cgroups, all of them: each second, and when rules that apps have of their own have changed. */
+  follow(entries: readonly RegistryEntry[]): void {
+    if (!this.#options.enabled) return;
+    const here = new Set<number>();
+    for (const { cgroupId, path, resolution, goneAtMs, unwatched } of entries) {
+      if (goneAtMs !== undefined || unwatched) continue;
+      here.add(cgroupId);
+      const isJudged =
+        resolution.state === 'included' && this.#options.hasOperatorsOnly(resolution.container);
+      if (isJudged === this.#judged.has(cgroupId) || resolution.state !== 'included') continue;
+      this.#options.probe.scope.set(
+        cgroupId,
+        resolution.state,
+        levelOf(path),
+        isJudged ? OPERATORS : NONE,
+      );
+      if (isJudged) this.#judged.add(cgroupId);
+      else this.#judged.delete(cgroupId);
+    }
+    for (const cgroupId of this.#judged) if (!here.has(cgroupId)) this.#judged.delete(cgroupId);
+  }
+
+  status(): VerdictsStatus {
+    const { clauses = [], widened = [], leftOut = [] } = this.#table ?? {};
+    const active = this.#table !== undefined;
+    return { active, clauses: clauses.length, widened, leftOut, containers: this.#judged.size };
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.leave();
+  }
+}
