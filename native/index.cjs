@@ -167,12 +167,12 @@ class Probe {
     addon.setVerdicts(this.#handle, number, table);
   }
 
-  runVerdict(table, kind, directory, path) {
+  runVerdict(table, kind, directory, layer, path) {
     checkTable(table, 1);
     const { bytes, fields, pathAt } = VERDICT_RUN;
     const args = new Uint8Array(bytes);
     const view = new DataView(args.buffer);
-    for (const [name, value] of Object.entries({ table, kind, directory, len: path.length }))
+    for (const [name, value] of Object.entries({ table, kind, directory, layer, len: path.length }))
       view.setUint32(fields[name].at, Number(value), true);
     args.set(path.subarray(0, bytes - pathAt), pathAt);
     addon.runVerdict(this.#handle, args);

@@ -100,9 +100,16 @@ export class Probe {
    */
   setVerdicts(number: number, table: Uint8Array | undefined): void;
   /**
-   * What the probe says of an open, as a number of its kind: 0: no rule can match, 1: one may, -1: there is no such table. For tests.
+   * What the probe says of an open, with the numbers of its kind and its file's layer: 0: no rule can match, 1: one may, -1: there
+   * is no such table. For tests.
    */
-  runVerdict(table: number, kind: number, directory: boolean, path: Uint8Array): number;
+  runVerdict(
+    table: number,
+    kind: number,
+    directory: boolean,
+    layer: number,
+    path: Uint8Array,
+  ): number;
   scopeDelete(cgroupId: number): void;
   scopeGet(cgroupId: number): LoaderScopeEntry | undefined;
   scopeEntries(): LoaderScopeEntry[];

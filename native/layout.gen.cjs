@@ -118,7 +118,7 @@ module.exports = {
         "at": 16,
         "bytes": 4
       },
-      "pad": {
+      "layer": {
         "at": 20,
         "bytes": 4
       }

@@ -393,7 +393,7 @@ struct verdict_run_args {
 	__u32 directory; /* 1: the path is a directory’s */
 	__u32 len; /* bytes of the path */
 	__s32 passes; /* out: 0, 1, or -1 where there is no such table */
-	__u32 pad; /*  */
+	__u32 layer; /* where the file is (src/plan/verdicts/layer-tests.ts) */
 	char path[VERDICT_PATH_MAX];
 };
 

@@ -111,12 +111,11 @@ struct {
 
 /* An open that is judged: global functions take no kernel pointers. */
 struct verdict_call {
-	__u32 table, kind, directory;
+	__u32 table, kind, directory, layer;
 	__u32 len;		 /* of the path */
 	__u32 is_odd; /* out: a component of the path is empty, '.' or '..' */
 	__u32 at, seen, state[VERDICT_MACHINES];  /* so far: bytes, texts that were found, states */
 	__u32 slash_at, seen_slash, slash[VERDICT_MACHINES]; /* the last slash, what was found before it, states behind it */
-	__u32 pad;
 	char path[VERDICT_PATH_MAX];
 	char spare[VERDICT_PATH_MAX]; /* what is written at any place of the path stays inside */
 };

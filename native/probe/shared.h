@@ -74,6 +74,9 @@ struct verdict_machine {
 enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE };
 
 #define VERDICT_KINDS 32
+#define VERDICT_LAYERS 4
+/* Where a file is, as src/plan/verdicts/layer-tests.ts numbers it. */
+enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE };
 #define VERDICT_WORDS (VERDICT_CLAUSES / 64)
 
 /*
@@ -84,6 +87,7 @@ enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE };
 struct verdict_table {
 	struct verdict_machine machines[VERDICT_MACHINES];
 	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];
+	__u64 layers[VERDICT_LAYERS][VERDICT_WORDS];
 	__u64 no_name[VERDICT_WORDS]; /* a directory: its path has no file name */
 	__u64 root[VERDICT_WORDS];    /* a file right below the root: its directory is '/' */
 	__u8 classes[VERDICT_MACHINES][256];

@@ -121,6 +121,7 @@ __noinline int verdict__passes(void)
 		return 1;
 	struct verdict_left left;
 	__builtin_memcpy(left.words, t->kinds[call->kind & (VERDICT_KINDS - 1)], sizeof(left.words));
+	verdict__narrow(&left, t->layers[call->layer & (VERDICT_LAYERS - 1)]);
 	__u32 len = call->len;
 	if (verdict__is_empty(&left))
 		return 0;
@@ -166,6 +167,7 @@ int verdict_run(struct verdict_run_args *args)
 	call->table = args->table;
 	call->kind = args->kind;
 	call->directory = args->directory;
+	call->layer = args->layer;
 	call->len = args->len;
 	__builtin_memcpy(call->path, args->path, sizeof(call->path));
 	args->passes = verdict__passes();

@@ -178,7 +178,7 @@ export const VERDICT_RUN = [
   ['directory', 'u32', '1: the path is a directory’s'],
   ['len', 'u32', 'bytes of the path'],
   ['passes', 's32', 'out: 0, 1, or -1 where there is no such table'],
-  ['pad', 'u32', ''],
+  ['layer', 'u32', 'where the file is (src/plan/verdicts/layer-tests.ts)'],
 ];
 
 export const PROBE_CONFIG = [

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
-import { verdictTableOf, type VerdictTable } from '../plan/verdicts/table.ts';
+import { verdictTableOf } from '../plan/verdicts/table.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import { levelOf } from '../probe/scope.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
@@ -22,18 +22,6 @@ export interface KernelVerdictsOptions {
   readonly enabled: boolean;
 }
 
-/** What the kernel filters by, for `varvel status` and metrics. */
-export interface VerdictsStatus {
-  /** A table is in force. */
-  readonly active: boolean;
-  readonly clauses: number;
-  /** Rules and comparisons that the table says less of than it could, for lack of room. */
-  readonly widened: readonly string[];
-  readonly leftOut: readonly string[];
-  /** Containers whose opens are judged by it. */
-  readonly containers: number;
-}
-
 /**
  * Tells the kernel what the operator's rules say of opens, so that those that no rule can match end there. A container is judged only
  * while it is known that no other rules hold for it, and nobody is while rules change: all is reported then.
@@ -41,7 +29,7 @@ export interface VerdictsStatus {
 export class KernelVerdicts {
   readonly #options: KernelVerdictsOptions;
   readonly #judged = new Set<number>();
-  #table: VerdictTable | undefined;
+  #isInForce = false;
   /** Counts changes of the rules: what was begun before the latest is given up. */
   #turn = 0;
   #stopped = false;
@@ -53,8 +41,8 @@ export class KernelVerdicts {
   /** Other rules are about to be in force: until there is a table for them, all opens are reported. */
   leave(): void {
     this.#turn++;
-    if (this.#table === undefined) return;
-    this.#table = undefined;
+    if (!this.#isInForce) return;
+    this.#isInForce = false;
     this.#options.probe.setVerdicts(OPERATORS, undefined);
   }
 
@@ -77,7 +65,7 @@ export class KernelVerdicts {
         return;
       }
       probe.setVerdicts(OPERATORS, table.bytes);
-      this.#table = table;
+      this.#isInForce = true;
       logger.info(about, 'opens that no rule can match end in the kernel');
     } catch (error) {
       // What is not filtered costs time; an agent that ends costs more.
@@ -108,12 +96,6 @@ export class KernelVerdicts {
       else this.#judged.delete(cgroupId);
     }
     for (const cgroupId of this.#judged) if (!here.has(cgroupId)) this.#judged.delete(cgroupId);
-  }
-
-  status(): VerdictsStatus {
-    const { clauses = [], widened = [], leftOut = [] } = this.#table ?? {};
-    const active = this.#table !== undefined;
-    return { active, clauses: clauses.length, widened, leftOut, containers: this.#judged.size };
   }
 
   stop(): void {

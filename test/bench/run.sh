@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # npm run bench: builds what it needs and runs the benchmark; results as JSON below test/bench/results.
 # npm run bench rules: the rules alone, without a kernel. npm run bench policies: 1,000 apps with policies of their own.
+# npm run bench verdicts: which calls of ordinary work end in the kernel.
 # npm run bench events: what each kind of event costs. npm run bench neighbours: what a hostile container costs the one beside it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -17,6 +18,9 @@ fi
 if [ "${1:-}" = neighbours ]; then
   shift
   exec node --import tsx test/bench/neighbours.ts "$@"
+fi
+if [ "${1:-}" = verdicts ]; then
+  exec node --import tsx test/bench/verdicts.ts
 fi
 work=$(mktemp -d /tmp/varvel-bench-XXXX)
 trap 'rm -rf "$work"' EXIT

@@ -4,9 +4,10 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { LoaderError } from 'ebpf-loader-napi';
+import type { LoaderError, LoaderScopeEntry } from 'ebpf-loader-napi';
 import { LIMITS } from '../../src/events/table.gen.ts';
 import { kindIndex, OPEN_EVENTS } from '../../src/plan/verdicts/open-kinds.ts';
+import { LAYERS } from '../../src/plan/verdicts/layer-tests.ts';
 import { verdictTableOf } from '../../src/plan/verdicts/table.ts';
 import { passes } from '../../src/plan/verdicts/verdict.ts';
 import { loadRules, readRuleFile } from '../../src/rules/loader/load.ts';
@@ -68,15 +69,13 @@ describe('verdicts of opens', () => {
       const counts = [0, 0];
       for (const path of pathsOf(sources.map(({ text }) => text))) {
         for (const event of OPEN_EVENTS) {
-          for (const [reads, writes] of [
-            [true, false],
-            [false, true],
-          ] as const) {
+          for (const [index, layer] of LAYERS.entries()) {
+            const [reads, failed] = [index % 2 === 0, layer === 'no file'];
             const directory = reads && event === 'openat2';
-            const open = { event, reads, writes, failed: event === 'open', directory };
+            const open = { event, reads, writes: !reads, failed, directory, layer };
             const kind = kindIndex(open);
             const expected: number = passes(bytes, { ...open, path }) ? 1 : 0;
-            const found = probe.probe.runVerdict(TABLE, kind, directory, path);
+            const found = probe.probe.runVerdict(TABLE, kind, directory, index, path);
             assert.equal(found, expected, `${path.toString()} ${JSON.stringify(open)}`);
             counts[found] = (counts[found] ?? 0) + 1;
           }
@@ -203,10 +202,13 @@ describe('verdicts of opens', () => {
       ]);
     }
     await probe.settle();
-    const { emitted, prefiltered, dropped } = probe.entry(cgroup);
-    assert.equal(dropped, before.dropped);
-    const opens = emitted - before.emitted + prefiltered - before.prefiltered;
+    // Some may be lost: this process swaps instead of reading the ring.
+    const count = ({ emitted, prefiltered, dropped }: LoaderScopeEntry): number =>
+      emitted + prefiltered + dropped;
+    const opens = count(probe.entry(cgroup)) - count(before);
     assert.ok(opens >= 20_000 && swaps > 3, `${opens} opens, ${swaps} swaps`);
+    assert.ok(probe.entry(cgroup).prefiltered > before.prefiltered, 'some were judged by each');
+    assert.ok(probe.entry(cgroup).emitted > before.emitted + 100);
   });
 
   test('wrong arguments are errors, and change nothing', () => {
@@ -219,6 +221,6 @@ describe('verdicts of opens', () => {
         error.code === 'EINVAL' && error.operation === 'change what is filtered',
     );
     assert.throws(() => loader.scopeSet(cgroup.id, 'included', cgroup.level, 64), TypeError);
-    assert.equal(loader.runVerdict(5, 0, false, Buffer.from('/x')), -1);
+    assert.equal(loader.runVerdict(5, 0, false, 0, Buffer.from('/x')), -1);
   });
 });

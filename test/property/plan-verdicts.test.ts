@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { LAYERS, type Layer } from '../../src/plan/verdicts/layer-tests.ts';
 import { OPEN_EVENTS, type OpenKind } from '../../src/plan/verdicts/open-kinds.ts';
 import { verdictTableOf } from '../../src/plan/verdicts/table.ts';
 import { passes } from '../../src/plan/verdicts/verdict.ts';
@@ -62,6 +63,7 @@ const ofPath = fc.oneof(
 const ofKind = fc.constantFrom(
   ...['evt.is_open_read = true', 'evt.is_open_write = true', 'evt.is_open_write != true'],
   ...['evt.failed = true', 'evt.failed = false', 'fd.num >= 0', 'evt.type = open'],
+  ...['fd.is_upper_layer = true', 'fd.is_upper_layer != true', 'fd.is_lower_layer = false'],
   ...['evt.type in (openat, creat)', 'proc.name = node', 'proc.name = nosuch'],
   ...[
     'fd.name regex "^/etc/.*a$"',
@@ -90,23 +92,27 @@ const open = fc.record({
   ),
   failed: fc.boolean(),
   directory: fc.boolean(),
+  layer: fc.constantFrom(...LAYERS.slice(0, 3)),
   path,
 });
 type Open = typeof open extends fc.Arbitrary<infer One> ? One : never;
 
-const subjectOf = ({ event, access, failed, directory, path: at }: Open) => {
+const subjectOf = ({ event, access, failed, directory, layer, path: at }: Open) => {
   const facts = { forRead: access.reads, forWrite: access.writes, directory: directory && !failed };
-  const made = makeOpen(at, { ...facts, ...(failed ? { file: undefined } : {}) });
+  const file = {
+    ...makeOpen(at).file!,
+    upperLayer: layer === 'upper',
+    lowerLayer: layer === 'lower',
+  };
+  const made = makeOpen(at, { ...facts, file: failed ? undefined : file });
   return makeSubject(makeEvent(event, { result: failed ? -2 : 3, open: made }));
 };
-const isPassed = (bytes: Uint8Array, { event, access, failed, directory, path: at }: Open) =>
-  passes(bytes, {
-    event,
-    ...access,
-    failed,
-    directory: directory && !failed,
-    path: encodeText(at),
-  });
+const isPassed = (bytes: Uint8Array, one: Open): boolean => {
+  const { event, access, failed, directory, path: at } = one;
+  const layer: Layer = failed ? 'no file' : one.layer;
+  const known = { event, ...access, failed, directory: directory && !failed, layer };
+  return passes(bytes, { ...known, path: encodeText(at) });
+};
 
 test('an open that a rule matches passes its verdicts: match ⇒ passes', () => {
   let matched = 0;

@@ -35,6 +35,7 @@ export function prepareGuests(): void {
   // What they find by their own place: the folder, and not what of it was compiled.
   rmSync(join(COMPILED, 'manifests'), { recursive: true, force: true });
   symlinkSync(join(REPOSITORY, 'manifests'), join(COMPILED, 'manifests'));
+  symlinkSync(join(REPOSITORY, 'test/fixtures'), join(COMPILED, 'test/fixtures'));
 }
 
 /** A guest's command (see runInGuest) that runs these files of test/vm/guest with node:test. */

@@ -224,6 +224,8 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 	if (table && v && (file || ret < 0)) {
 		v->table = table;
 		v->kind = verdict__kind(open__call_index(event), call->flags, ret < 0);
+		v->layer = !file ? LAYER_NO_FILE : facts.flags & FILE_UPPER_LAYER ? LAYER_UPPER :
+			   facts.flags & FILE_LOWER_LAYER ? LAYER_LOWER : LAYER_NONE;
 		if (!(file ? open__may_match_file(start, facts.mode, call->flags) : open__may_match_claim(start))) {
 			__sync_fetch_and_add(&entry->prefiltered, 1);
 			return 0;

@@ -1,14 +1,18 @@
 import type { Checked, CheckedMacro, Test } from '../../rules/compile/checked.ts';
+import { layerTestOf, type LayerTest } from './layer-tests.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
 import { ALL_KINDS, kindsOf } from './open-kinds.ts';
 
-/** A comparison of the path that has to hold, or has to fail. */
+/** A comparison of the file that the kernel can decide. */
+export type FileTest = PathTest | LayerTest;
+
+/** A comparison that has to hold, or has to fail. */
 export interface Literal {
-  readonly test: PathTest;
+  readonly test: FileTest;
   readonly holds: boolean;
 }
 
-/** What has to be so all at once: an open of one of these kinds, and its path as the literals say. */
+/** What has to be so all at once: an open of one of these kinds, and its file as the literals say. */
 export interface Clause {
   /** Bits, see open-kinds.ts. */
   readonly kinds: number;
@@ -30,7 +34,7 @@ export function clausesOf(condition: Checked): readonly Clause[] {
 }
 
 class Reader {
-  readonly #tests = new Map<string, PathTest | undefined>();
+  readonly #tests = new Map<string, FileTest | undefined>();
   readonly #macros = new Map<
     CheckedMacro,
     { holds?: readonly Clause[]; fails?: readonly Clause[] }
@@ -62,11 +66,12 @@ class Reader {
     const kinds = kindsOf(test);
     if (kinds !== undefined)
       return anyOf([{ kinds: holds ? kinds.holds : kinds.fails, literals: [] }]);
-    if (!this.#tests.has(test.key)) this.#tests.set(test.key, pathTestOf(test));
-    const ofPath = this.#tests.get(test.key);
-    return ofPath === undefined
+    if (!this.#tests.has(test.key))
+      this.#tests.set(test.key, pathTestOf(test) ?? layerTestOf(test));
+    const ofFile = this.#tests.get(test.key);
+    return ofFile === undefined
       ? [ALWAYS]
-      : [{ kinds: ALL_KINDS, literals: [{ test: ofPath, holds }] }];
+      : [{ kinds: ALL_KINDS, literals: [{ test: ofFile, holds }] }];
   }
 }
 
@@ -82,7 +87,7 @@ export function withoutCovered(clauses: readonly Clause[]): readonly Clause[] {
 
 function anyOf(clauses: readonly Clause[]): readonly Clause[] {
   const kept = withoutCovered(clauses);
-  return kept.length <= CONDITION_CLAUSES_MAX ? kept : [withoutPaths(kept)];
+  return kept.length <= CONDITION_CLAUSES_MAX ? kept : [withoutFiles(kept)];
 }
 
 /** Each of one with each of the other. */
@@ -91,15 +96,15 @@ function allOf(parts: readonly (readonly Clause[])[]): readonly Clause[] {
   const fewestFirst = [...parts].sort((one, other) => one.length - other.length);
   return fewestFirst.reduce<readonly Clause[]>(
     (so, part) => {
-      const next = so.length * part.length <= CONDITION_CLAUSES_MAX ? part : [withoutPaths(part)];
+      const next = so.length * part.length <= CONDITION_CLAUSES_MAX ? part : [withoutFiles(part)];
       return anyOf(so.flatMap((one) => next.map((other) => both(one, other))));
     },
     [ALWAYS],
   );
 }
 
-/** One that holds where any of them does, and says nothing of paths. */
-export function withoutPaths(clauses: readonly Clause[]): Clause {
+/** One that holds where any of them does, and says nothing of files. */
+export function withoutFiles(clauses: readonly Clause[]): Clause {
   return { kinds: clauses.reduce((kinds, clause) => kinds | clause.kinds, 0), literals: [] };
 }
 

@@ -1,4 +1,5 @@
 import { LIMITS } from '../../events/table.gen.ts';
+import { LAYERS } from './layer-tests.ts';
 
 const { VERDICT_CLAUSES, VERDICT_MACHINES, VERDICT_MASKS, VERDICT_NEXT, VERDICT_STATES } = LIMITS;
 const { VERDICT_SEEN, VERDICT_SEEN_STATES } = LIMITS;
@@ -14,7 +15,8 @@ const BYTES = 256;
 export const TABLE = (() => {
   const machines = 0;
   const kinds = machines + VERDICT_MACHINES * MACHINE_BYTES;
-  const noName = kinds + KINDS * MASK_BYTES;
+  const layers = kinds + KINDS * MASK_BYTES;
+  const noName = layers + LAYERS.length * MASK_BYTES;
   const root = noName + MASK_BYTES;
   const classes = root + MASK_BYTES;
   const seen = classes + VERDICT_MACHINES * BYTES;
@@ -25,6 +27,6 @@ export const TABLE = (() => {
   const slash = end + VERDICT_STATES * 2;
   const masks = slash + VERDICT_STATES * 2;
   const bytes = masks + VERDICT_MASKS * MASK_BYTES;
-  const parts = { machines, kinds, noName, root, classes, seen, seenEnd, seenSlash };
+  const parts = { machines, kinds, layers, noName, root, classes, seen, seenEnd, seenSlash };
   return { ...parts, next, end, slash, masks, bytes };
 })();

@@ -1,7 +1,8 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { automatonOf, type Automaton } from './automaton.ts';
-import { clausesOf, withoutCovered, withoutPaths, type Clause } from './clauses.ts';
+import { clausesOf, withoutCovered, withoutFiles, type Clause } from './clauses.ts';
+import { LAYERS } from './layer-tests.ts';
 import { MACHINE_BYTES, MASK_BYTES, TABLE } from './layout.ts';
 import { isOpenEvent } from './open-kinds.ts';
 import { anything } from './patterns.ts';
@@ -79,7 +80,8 @@ const sizeOf = ({ patterns }: PathTest): number =>
 
 function testsOf(clauses: readonly Clause[]): readonly PathTest[] {
   const tests = new Map<string, PathTest>();
-  for (const { literals } of clauses) for (const { test } of literals) tests.set(test.key, test);
+  for (const { test } of clauses.flatMap(({ literals }) => literals))
+    if (test.machine !== 'layer') tests.set(test.key, test);
   return [...tests.values()];
 }
 
@@ -110,8 +112,8 @@ function boundedClauses(ruleSets: readonly RuleSet[]): {
     );
     widened.push(largest.name);
     // Of single clauses there is no largest: then nothing is said of paths at all.
-    if (largest.clauses.length <= 1) return { clauses: [withoutPaths(clauses)], widened };
-    largest.clauses = [withoutPaths(largest.clauses)];
+    if (largest.clauses.length <= 1) return { clauses: [withoutFiles(clauses)], widened };
+    largest.clauses = [withoutFiles(largest.clauses)];
     clauses = all();
   }
   return { clauses, widened };
@@ -138,6 +140,14 @@ class Writer {
       const ofKind = this.#maskOf(({ kinds }) => ((kinds >>> kind) & 1) === 1);
       this.#bytes.set(ofKind, TABLE.kinds + kind * MASK_BYTES);
     }
+    for (const [index, layer] of LAYERS.entries()) {
+      const ofLayer = this.#maskOf(({ literals }) =>
+        literals.every(
+          ({ test, holds }) => test.machine !== 'layer' || test.layers.has(layer) === holds,
+        ),
+      );
+      this.#bytes.set(ofLayer, TABLE.layers + index * MASK_BYTES);
+    }
     this.#bytes.set(
       this.#withLiterals('name', 'end', () => false),
       TABLE.noName,
@@ -146,7 +156,9 @@ class Writer {
       this.#maskOf(({ literals }) =>
         literals.every(
           ({ test, holds }) =>
-            test.point !== 'slash' || (test.holdsForRoot !== test.negated) === holds,
+            test.machine === 'layer' ||
+            test.point !== 'slash' ||
+            (test.holdsForRoot !== test.negated) === holds,
         ),
       ),
       TABLE.root,
@@ -214,7 +226,10 @@ class Writer {
     return this.#maskOf(({ literals }) =>
       literals.every(
         ({ test, holds }) =>
-          test.machine !== machine || test.point !== point || isHeld(test) === holds,
+          test.machine === 'layer' ||
+          test.machine !== machine ||
+          test.point !== point ||
+          isHeld(test) === holds,
       ),
     );
   }

@@ -1,4 +1,5 @@
 import { LIMITS } from '../../events/table.gen.ts';
+import { LAYERS, type Layer } from './layer-tests.ts';
 import { MACHINE_BYTES, MASK_BYTES, TABLE } from './layout.ts';
 import { kindIndex, type OpenKind } from './open-kinds.ts';
 import { MACHINES } from './path-tests.ts';
@@ -8,6 +9,7 @@ export interface KnownOpen extends OpenKind {
   /** Absolute, without `//`, `/./` and `/../`; undefined where it is not known. */
   readonly path: Buffer | undefined;
   readonly directory: boolean;
+  readonly layer: Layer;
 }
 
 const SLASH = 0x2f;
@@ -27,6 +29,7 @@ export function passes(table: Uint8Array, open: KnownOpen): boolean {
     for (let byte = 0; byte < MASK_BYTES; byte++)
       left[byte] = (left[byte] ?? 0) & (table[at + byte] ?? 0);
   };
+  narrow(TABLE.layers + LAYERS.indexOf(open.layer) * MASK_BYTES);
   const isKnown =
     path !== undefined &&
     path.length > 1 &&

@@ -9,3 +9,4 @@ import '../../kernel/exec-state.test.ts';
 import '../../kernel/connect.test.ts';
 import '../../kernel/connect-races.test.ts';
 import '../../kernel/credentials.test.ts';
+import '../../kernel/verdicts.test.ts';
