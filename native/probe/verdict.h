@@ -135,6 +135,9 @@ __noinline int verdict__passes(void)
 	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
 		if (!verdict__chunk())
 			break;
+	/* One chunk may have found another table than the next: what they say together is of neither. No table comes back. */
+	if (verdict__find_table(call->table) != t)
+		return 1;
 	__u32 seen = call->seen;
 	bool directory = call->directory, is_below = directory || call->slash_at;
 	for (int m = 0; m < MACHINE_ANYWHERE; m++) {
