@@ -100,8 +100,8 @@ export class Probe {
    */
   setVerdicts(number: number, table: Uint8Array | undefined): void;
   /**
-   * What the probe says of an open, with the numbers of its kind and its file's layer: 0: no rule can match, 1: one may, -1: there
-   * is no such table. For tests.
+   * What the probe says of an open, for tests. `kind` and `layer` are numbers (src/plan/verdicts). 0: no rule can match, 1: one may,
+   * -1: there is no such table.
    */
   runVerdict(
     table: number,

@@ -232,18 +232,29 @@ Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
   const char* kDoing = "change what is filtered";
   int tables = object_ ? MapFd("verdict_tables") : -1;
   if (tables < 0) return Status::Fail(EBADF, kDoing);
-  if (!table) {
-    int error = bpf_map_delete_elem(tables, &number);
-    return error && error != -ENOENT ? Status::Fail(-error, kDoing) : Status{};
+  int map = -1, error = 0;
+  if (table) {
+    map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "verdict_table", sizeof(__u32), sizeof(verdict_table), 1, nullptr);
+    if (map < 0) return Status::Fail(-map, kDoing);
+    __u32 zero = 0;
+    error = bpf_map_update_elem(map, &zero, table, BPF_ANY);
+    // Both calls wait until no program looks at the one before.
+    if (!error) error = bpf_map_update_elem(tables, &number, &map, BPF_ANY);
+  } else {
+    error = bpf_map_delete_elem(tables, &number);
+    if (error == -ENOENT) error = 0;
   }
-  int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "verdict_table", sizeof(__u32), sizeof(verdict_table), 1, nullptr);
-  if (map < 0) return Status::Fail(-map, kDoing);
-  __u32 zero = 0;
-  int error = bpf_map_update_elem(map, &zero, table, BPF_ANY);
-  // Whoever looks at the one before keeps it until he is done (RCU).
-  if (!error) error = bpf_map_update_elem(tables, &number, &map, BPF_ANY);
-  close(map);
-  return error ? Status::Fail(-error, kDoing) : Status{};
+  if (error) {
+    if (map >= 0) close(map);
+    return Status::Fail(-error, kDoing);
+  }
+  auto before = verdicts_.find(number);
+  if (before != verdicts_.end()) {
+    close(before->second);
+    verdicts_.erase(before);
+  }
+  if (map >= 0) verdicts_[number] = map;
+  return {};
 }
 
 Status Probe::RunVerdict(verdict_run_args* args) {
@@ -284,6 +295,8 @@ void Probe::Close() {
   variants_.clear();
   for (Detaching& entry : detaching_) entry.thread.join();
   detaching_.clear();
+  for (const auto& entry : verdicts_) close(entry.second);
+  verdicts_.clear();
   state_ = nullptr;
   if (object_) bpf_object__close(object_);
   object_ = nullptr;

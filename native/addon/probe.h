@@ -40,7 +40,8 @@ class Probe {
   // Returns false when there is no such entry.
   bool ScopeGet(uint64_t cgroup, scope_entry* entry) const;
   Status ScopeEntries(std::vector<ScopeRow>* rows) const;
-  // Puts a copy of the table at the number, 1 to VERDICT_TABLES - 1, in one step for all CPUs; without a table takes it away.
+  // Puts a copy of the table at the number, 1 to VERDICT_TABLES - 1; without a table takes it away. Waits some ms, until no
+  // program looks at the one before.
   Status SetVerdicts(uint32_t number, const verdict_table* table);
   // Says in `args` what the probe does with an open.
   Status RunVerdict(verdict_run_args* args);
@@ -63,6 +64,8 @@ class Probe {
   bool WaitForDetach(const std::string& name);
   bpf_object* object_ = nullptr;
   probe_state* state_ = nullptr;
+  // By number. Closed when nothing can look at them any more: before Linux 6.8 the kernel frees what is in a map of maps at once.
+  std::map<uint32_t, int> verdicts_;
   // By hook; no links: compat_exit reports it.
   std::map<std::string, std::vector<bpf_link*>> links_;
   // By hook: those of the programs that fit this kernel, where there is a choice.

@@ -81,7 +81,7 @@ enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE };
 
 /*
  * What rules say of opens: sets of clauses, of which one at least has to hold where a rule matches. Each part of the table says which
- * clauses can hold for a kind of open, or for a state of an automaton over the path's bytes. If no clause is in all of these sets, no
+ * clauses can hold for a kind of open, for a layer, or for a state of an automaton. If no clause is in all of these sets, no
  * rule matches. Made by src/plan/verdicts/table.ts.
  */
 struct verdict_table {

@@ -109,7 +109,7 @@ __noinline int verdict__chunk(void)
 
 /*
  * Whether a rule can match the open that verdict_call says: 0 only where none can. The path must be that of its file, or have no
- * component that is empty, '.' or '..' (is_odd). Where it does not begin with a slash or is too long, only the kind counts. A global function, proved once.
+ * component that is empty, '.' or '..' (is_odd). Where it does not begin with a slash or is too long, only kind and layer count.
  */
 __noinline int verdict__passes(void)
 {

@@ -268,9 +268,9 @@ export class LiveRules {
     const engine = new RuleEngine(ruleSet, { matching });
     const plan = kernelPlanFor(ruleSet);
     const { verdicts } = this.#options;
-    // Of fewer rules the verdicts of more are right.
-    if (!kernelFirst) verdicts.leave();
     try {
+      // Of fewer rules the verdicts of more are right.
+      if (!kernelFirst) verdicts.leave();
       this.#apply(kernelFirst ? plan : widened(this.#plan, plan));
     } catch (error) {
       void verdicts.enter(this.#inForce);

@@ -12,6 +12,8 @@ const OPERATORS = 1;
 const NONE = 0;
 /** Rules settle first: an agent that has just started has more urgent things to do. */
 const WAIT_MS = 1000;
+/** Names in one line of the log. */
+const SAID_MAX = 10;
 
 export interface KernelVerdictsOptions {
   readonly probe: Pick<LiveProbe, 'setVerdicts' | 'scope'>;
@@ -23,8 +25,8 @@ export interface KernelVerdictsOptions {
 }
 
 /**
- * Tells the kernel what the operator's rules say of opens, so that those that no rule can match end there. A container is judged only
- * while it is known that no other rules hold for it, and nobody is while rules change: all is reported then.
+ * Tells the kernel what the operator's rules say of opens, so that those that no rule can match end there. A container is judged
+ * while no other rules hold for it. While rules change nobody is: all opens are reported then.
  */
 export class KernelVerdicts {
   readonly #options: KernelVerdictsOptions;
@@ -42,8 +44,8 @@ export class KernelVerdicts {
   leave(): void {
     this.#turn++;
     if (!this.#isInForce) return;
-    this.#isInForce = false;
     this.#options.probe.setVerdicts(OPERATORS, undefined);
+    this.#isInForce = false;
   }
 
   /** These rules are in force. Makes their table a while later, and resolves when it holds, or when there is none. */
@@ -54,24 +56,31 @@ export class KernelVerdicts {
     if (this.#stopped || turn !== this.#turn) return;
     const { logger, probe } = this.#options;
     try {
-      const table = verdictTableOf([ruleSet]);
-      const { clauses, states, transitions, widened, leftOut } = table;
-      const about = { clauses: clauses.length, states, transitions, widened, leftOut };
-      if (table.bytes === undefined) {
+      const { bytes, clauses, states, transitions, widened, leftOut } = verdictTableOf([ruleSet]);
+      const about = {
+        clauses: clauses.length,
+        states,
+        transitions,
+        widened: widened.length,
+        widenedRules: widened.slice(0, SAID_MAX),
+        leftOut: leftOut.slice(0, SAID_MAX),
+      };
+      if (bytes === undefined) {
+        this.leave();
         logger.warn(
           about,
           'the rules are too many to filter opens in the kernel: all are reported',
         );
         return;
       }
-      probe.setVerdicts(OPERATORS, table.bytes);
+      probe.setVerdicts(OPERATORS, bytes);
       this.#isInForce = true;
       logger.info(about, 'opens that no rule can match end in the kernel');
     } catch (error) {
       // What is not filtered costs time; an agent that ends costs more.
       logger.error(
         { error },
-        'opens are not filtered in the kernel: their table could not be made',
+        'opens are not filtered by these rules: their table could not be made',
       );
     }
   }
@@ -80,22 +89,29 @@ export class KernelVerdicts {
   follow(entries: readonly RegistryEntry[]): void {
     if (!this.#options.enabled) return;
     const here = new Set<number>();
-    for (const { cgroupId, path, resolution, goneAtMs, unwatched } of entries) {
-      if (goneAtMs !== undefined || unwatched) continue;
-      here.add(cgroupId);
-      const isJudged =
-        resolution.state === 'included' && this.#options.hasOperatorsOnly(resolution.container);
-      if (isJudged === this.#judged.has(cgroupId) || resolution.state !== 'included') continue;
-      this.#options.probe.scope.set(
-        cgroupId,
-        resolution.state,
-        levelOf(path),
-        isJudged ? OPERATORS : NONE,
-      );
-      if (isJudged) this.#judged.add(cgroupId);
-      else this.#judged.delete(cgroupId);
+    for (const entry of entries) {
+      if (entry.goneAtMs !== undefined || entry.unwatched) continue;
+      here.add(entry.cgroupId);
+      try {
+        this.#judge(entry);
+      } catch (error) {
+        // It may be judged by rules that are not all of its own.
+        this.leave();
+        this.#options.logger.error({ error }, 'opens are not filtered: a container cannot be told');
+      }
     }
     for (const cgroupId of this.#judged) if (!here.has(cgroupId)) this.#judged.delete(cgroupId);
+  }
+
+  #judge({ cgroupId, path, resolution }: RegistryEntry): void {
+    const isJudged =
+      resolution.state === 'included' && this.#options.hasOperatorsOnly(resolution.container);
+    if (isJudged === this.#judged.has(cgroupId)) return;
+    const { state } = resolution;
+    const table = isJudged ? OPERATORS : NONE;
+    if (state !== 'unknown') this.#options.probe.scope.set(cgroupId, state, levelOf(path), table);
+    if (isJudged) this.#judged.add(cgroupId);
+    else this.#judged.delete(cgroupId);
   }
 
   stop(): void {

@@ -1,5 +1,5 @@
-// npm run bench verdicts: of the calls that ordinary work makes, how many end in the kernel, with the default rules and with Falco's
-// stable ones; the same work with verdicts off and on. Counted, not timed.
+// npm run bench verdicts: how many calls of ordinary work end in the kernel, with the default rules and with Falco's stable ones.
+// The same work with verdicts off and on; counted, not timed.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { importDebianImage, whyNoDebianImage } from '../e2e/attacks/debian-image.ts';

@@ -14,7 +14,7 @@ import { runs } from '../support/runs.ts';
 const WORDS = ['etc', 'a', 'b', 'ssh', '.ssh', 'a.php', 'B.PHP', 'shadow', 'aa', 'é', '..b', 'ab'];
 
 const path = fc
-  .array(fc.constantFrom(...WORDS), { minLength: 1, maxLength: 5 })
+  .array(fc.constantFrom(...WORDS), { minLength: 1, maxLength: 4 })
   .map((parts) => `/${parts.join('/')}`);
 
 /** A piece of a path, so that it is often found. */
@@ -49,16 +49,24 @@ const ofPath = fc.oneof(
     )
     .map(([field, operator, texts]) => `${field} ${operator} ${listed(texts)}`),
   fc
-    .tuple(
-      fc.constantFrom('fd.name', 'fd.filename'),
-      fc.constantFrom('glob', 'iglob'),
-      path,
-      fc.nat(8),
-    )
+    .tuple(fc.constantFrom(...FIELDS), fc.constantFrom('glob', 'iglob'), path, fc.nat(8))
     .map(
       ([field, operator, text, at]) =>
         `${field} ${operator} ${quoted(`${text.slice(0, at)}*${text.slice(at + 2)}`)}`,
     ),
+  fc
+    .tuple(
+      fc.constantFrom(...FIELDS),
+      fc.constantFrom('icontains', 'iglob', 'endswith'),
+      fc.oneof(piece, path),
+    )
+    .map(([field, operator, text]) => `${field} ${operator} ${quoted(text.toUpperCase())}`),
+  fc
+    .tuple(
+      fc.constantFrom(...FIELDS),
+      fc.constantFrom('/*', '*', '/**', '/', '', '/etc/*', '/*/.ssh', '//a*//b'),
+    )
+    .map(([field, text]) => `${field} pmatch (${quoted(text)})`),
 );
 const ofKind = fc.constantFrom(
   ...['evt.is_open_read = true', 'evt.is_open_write = true', 'evt.is_open_write != true'],

@@ -112,8 +112,8 @@ __noinline int open__is_same(void)
 }
 
 /*
- * 0 when no rule can match an open of a file of this mode whose path is in the path buffer: neither by that path, nor by the claim where
- * that is another. Of claims that are relative user space says nothing either (isRaced in src/rules/fields/descriptor.ts).
+ * 0 when no rule can match an open of a file of this mode. Its path is in the path buffer; where the claim is another one, it is asked
+ * as well. Relative claims count in user space no more than here (isRaced in src/rules/fields/descriptor.ts).
  */
 __noinline int open__may_match_file(long start, __u32 mode, __u32 flags)
 {

@@ -1,4 +1,5 @@
 import type { Test } from '../../rules/compile/checked.ts';
+import { predicateOf } from '../../rules/compile/modifiers.ts';
 import {
   anything,
   globParts,
@@ -11,13 +12,13 @@ import {
 } from './patterns.ts';
 
 /**
- * The automaton that decides a test. Tests of how a path begins, how it ends, what is anywhere in it and of the name alone have
- * one each: a single one would have a state for each combination of theirs.
+ * The automaton that decides a test: how a path begins, how it ends, what its name is, what is anywhere in it. One for all would
+ * have a state for each combination.
  */
 export type Machine = 'beginning' | 'ending' | 'name' | 'anywhere';
 export const MACHINES: readonly Machine[] = ['beginning', 'ending', 'name', 'anywhere'];
 
-/** Where in the path an automaton's state answers the test: at its end, or behind its last slash (what is before is the directory). */
+/** Where in the path an automaton's state answers the test: at its end, or for a directory behind its last slash. */
 export type Point = 'end' | 'slash';
 
 /** What a comparison of a file's path comes to: exactly those paths that one of the patterns matches, up to the point. */
@@ -64,7 +65,7 @@ export function pathTestOf(test: Test): PathTest | undefined {
     point: part === 'directory' ? 'slash' : 'end',
     patterns: values.map((pattern) => placed(pattern, part)),
     negated,
-    holdsForRoot: part === 'directory' && values.some(matchesRoot),
+    holdsForRoot: part === 'directory' && predicateOf(test)('/') !== negated,
   };
 }
 
@@ -86,7 +87,8 @@ function comparison(
   letters: Letters,
   some: typeof anything,
 ): Comparison | undefined {
-  const either: Letters = letters === 'as they are' ? 'either case' : letters;
+  // Both sides are lowered, whether the value was before or not.
+  const either: Letters = 'either case';
   const texts = values.map(String);
   const of = (
     machine: Machine,
@@ -171,10 +173,3 @@ function placed(pattern: Pattern, part: PathPart): Pattern {
 
 const SLASH = 0x2f;
 const isSlash = ({ bytes, many }: Part): boolean => !many && bytes[SLASH] === 1;
-
-function matchesRoot(pattern: Pattern): boolean {
-  const fixed = pattern.filter(({ many }) => !many);
-  const hasSlash = (at: number): boolean => pattern[at]?.bytes[SLASH] === 1;
-  if (fixed.length === 0) return pattern.some((_, at) => hasSlash(at));
-  return fixed.length === 1 && hasSlash(pattern.findIndex(({ many }) => !many));
-}

@@ -28,8 +28,8 @@ export const slash: Part = { bytes: SINGLE[SLASH] ?? ANY, many: false };
 export type Letters = 'as they are' | 'either case' | 'lower case of the value';
 
 /**
- * The bytes of a text. Undefined where it is not only UTF-8: as text such a byte is half of a surrogate pair, which may be found
- * within a pair where there is no such byte.
+ * The bytes of a text. Undefined where it is not only UTF-8: such a byte is half of a surrogate pair as text. That may be found in a
+ * pair where there is no such byte.
  */
 export function textParts(text: string, letters: Letters = 'as they are'): Pattern | undefined {
   if (!text.isWellFormed()) return undefined;

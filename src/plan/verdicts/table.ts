@@ -94,6 +94,9 @@ function withoutTests(clauses: readonly Clause[], keys: ReadonlySet<string>): re
   );
 }
 
+/** Of all rules together, before those that others stand for are left out: to look for these takes the square of their number. */
+const ALL_CLAUSES_MAX = 1024;
+
 /** The clauses of all rules, of which there may be as many as a set has bits. */
 function boundedClauses(ruleSets: readonly RuleSet[]): {
   readonly clauses: readonly Clause[];
@@ -102,18 +105,26 @@ function boundedClauses(ruleSets: readonly RuleSet[]): {
   const rules = ruleSets
     .flatMap((set) => set.rules)
     .filter(({ enabled, events }) => enabled && [...events].some(isOpenEvent))
-    .map(({ name, condition }) => ({ name, clauses: clausesOf(condition) }));
-  const all = (): readonly Clause[] => withoutCovered(rules.flatMap((rule) => rule.clauses));
+    .map(({ name, condition }) => ({ name, clauses: clausesOf(condition) }))
+    .sort((one, other) => other.clauses.length - one.clauses.length);
   const widened: string[] = [];
+  /** Leaves files out of the largest, until so many are left. */
+  const widen = (most: number): void => {
+    let count = rules.reduce((sum, { clauses }) => sum + clauses.length, 0);
+    for (const rule of rules) {
+      if (count <= most) return;
+      if (widened.includes(rule.name)) continue;
+      widened.push(rule.name);
+      count -= rule.clauses.length - 1;
+      rule.clauses = [withoutFiles(rule.clauses)];
+    }
+  };
+  widen(ALL_CLAUSES_MAX);
+  const all = (): readonly Clause[] => withoutCovered(rules.flatMap((rule) => rule.clauses));
   let clauses = all();
-  while (clauses.length > VERDICT_CLAUSES) {
-    const largest = rules.reduce((one, other) =>
-      other.clauses.length > one.clauses.length ? other : one,
-    );
-    widened.push(largest.name);
-    // Of single clauses there is no largest: then nothing is said of paths at all.
-    if (largest.clauses.length <= 1) return { clauses: [withoutFiles(clauses)], widened };
-    largest.clauses = [withoutFiles(largest.clauses)];
+  for (let most = ALL_CLAUSES_MAX / 2; clauses.length > VERDICT_CLAUSES; most /= 2) {
+    if (most < 1) return { clauses: [withoutFiles(clauses)], widened };
+    widen(most);
     clauses = all();
   }
   return { clauses, widened };
