@@ -65,11 +65,6 @@ struct scope_set_args {
 	__u32 table; /* scope_entry.table and 1; 0: as it is */
 };
 
-/* Where the parts of an automaton begin in `next` and in `end` and `slash`, and how many classes of bytes it has. */
-struct verdict_machine {
-	__u32 next_at, state_at, classes, pad;
-};
-
 /* How the automata are numbered (src/plan/verdicts/path-tests.ts). */
 enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE };
 
@@ -85,17 +80,18 @@ enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE };
  * rule matches. Made by src/plan/verdicts/table.ts.
  */
 struct verdict_table {
-	struct verdict_machine machines[VERDICT_MACHINES];
+	__u32 start[VERDICT_MACHINES]; /* where the first row of an automaton is */
 	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];
 	__u64 layers[VERDICT_LAYERS][VERDICT_WORDS];
 	__u64 no_name[VERDICT_WORDS]; /* a directory: its path has no file name */
 	__u64 root[VERDICT_WORDS];    /* a file right below the root: its directory is '/' */
-	__u8 classes[VERDICT_MACHINES][256];
-	__u8 seen[VERDICT_SEEN_STATES];	       /* by state of MACHINE_ANYWHERE: the texts that end there, a bit each */
+	__u8 classes[VERDICT_MACHINES][256]; /* of a byte: its place in a row */
 	__u16 seen_end[1 << VERDICT_SEEN];     /* by the texts that are in the path: a number of `masks` */
 	__u16 seen_slash[1 << VERDICT_SEEN];   /* the same of its directory */
-	__u16 next[VERDICT_NEXT];
-	__u16 end[VERDICT_STATES];   /* by state at the path's end: a number of `masks` */
-	__u16 slash[VERDICT_STATES]; /* by state behind the last slash */
+	/*
+	 * Rows, one a state: the number of `masks` at the path's end, that behind the last slash, and by class where the next row is.
+	 * MACHINE_ANYWHERE has the texts that end there, a bit each, in place of the first.
+	 */
+	__u32 next[VERDICT_NEXT];
 	__u64 masks[VERDICT_MASKS][VERDICT_WORDS];
 };

@@ -3,6 +3,9 @@
 #pragma once
 
 #define VERDICT_CHUNK 16
+/* places in a row */
+#define ROW_END 0
+#define ROW_SLASH 1
 
 #define O_ACCMODE 3
 #define O_WRONLY 1
@@ -60,10 +63,14 @@ static __always_inline bool verdict__is_empty(const struct verdict_left *left)
 	return !any;
 }
 
-static __always_inline __u32 verdict__step(struct verdict_table *t, __u32 m, __u32 state, __u8 byte)
+static __always_inline __u32 verdict__cell(struct verdict_table *t, __u32 row, __u32 place)
 {
-	struct verdict_machine *machine = &t->machines[m];
-	return t->next[(machine->next_at + state * machine->classes + t->classes[m][byte]) & (VERDICT_NEXT - 1)];
+	return t->next[(row + place) & (VERDICT_NEXT - 1)];
+}
+
+static __always_inline __u32 verdict__step(struct verdict_table *t, __u32 m, __u32 row, __u8 byte)
+{
+	return verdict__cell(t, row, t->classes[m][byte]);
 }
 
 /*
@@ -97,7 +104,7 @@ __noinline int verdict__chunk(void)
 			for (int m = 0; m < VERDICT_MACHINES; m++)
 				call->slash[m] = state[m];
 		}
-		seen |= t->seen[state[MACHINE_ANYWHERE] & (VERDICT_SEEN_STATES - 1)];
+		seen |= verdict__cell(t, state[MACHINE_ANYWHERE], ROW_END);
 		at++;
 	}
 	call->at = at;
@@ -129,9 +136,9 @@ __noinline int verdict__passes(void)
 		return 1;
 	call->at = call->slash_at = call->is_odd = 0;
 	__builtin_memset(&call->path[len & (VERDICT_PATH_MAX - 1)], '/', 4);
-	call->seen = t->seen[0];
+	call->seen = verdict__cell(t, t->start[MACHINE_ANYWHERE], ROW_END);
 	for (int m = 0; m < VERDICT_MACHINES; m++)
-		call->state[m] = 0;
+		call->state[m] = t->start[m];
 	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
 		if (!verdict__chunk())
 			break;
@@ -141,14 +148,14 @@ __noinline int verdict__passes(void)
 	__u32 seen = call->seen;
 	bool directory = call->directory, is_below = directory || call->slash_at;
 	for (int m = 0; m < MACHINE_ANYWHERE; m++) {
-		__u32 at = t->machines[m].state_at, state = call->state[m];
+		__u32 state = call->state[m];
 		if (m == MACHINE_NAME && directory)
 			verdict__narrow(&left, t->no_name);
 		else
-			verdict__narrow_by(&left, t, t->end[(at + state) & (VERDICT_STATES - 1)]);
+			verdict__narrow_by(&left, t, verdict__cell(t, state, ROW_END));
 		__u32 behind = directory ? verdict__step(t, m, state, '/') : call->slash[m];
 		if (is_below)
-			verdict__narrow_by(&left, t, t->slash[(at + behind) & (VERDICT_STATES - 1)]);
+			verdict__narrow_by(&left, t, verdict__cell(t, behind, ROW_SLASH));
 	}
 	verdict__narrow_by(&left, t, t->seen_end[seen & ((1 << VERDICT_SEEN) - 1)]);
 	__u32 above = directory ? seen : call->seen_slash;

@@ -29,7 +29,7 @@ export const LIMITS = {
   RECORD_MAX: 32768,
   // The deepest level at which a cgroup can be a container: one bit for each in probe_state.levels.
   LEVEL_MAX: 31,
-  // struct verdict_table: clauses of a rule set, automata, their states and transitions together, and sets of clauses.
+  // struct verdict_table: clauses of a rule set, automata, their states and the cells of their rows together, and sets of clauses.
   VERDICT_CLAUSES: 256,
   VERDICT_MACHINES: 4,
   VERDICT_STATES: 8192,

@@ -3,7 +3,7 @@ import type { RuleSet } from '../../rules/rule-set.ts';
 import { automatonOf, type Automaton } from './automaton.ts';
 import { clausesOf, withoutCovered, withoutFiles, type Clause } from './clauses.ts';
 import { LAYERS } from './layer-tests.ts';
-import { MACHINE_BYTES, MASK_BYTES, TABLE } from './layout.ts';
+import { MASK_BYTES, ROW, TABLE } from './layout.ts';
 import { isOpenEvent } from './open-kinds.ts';
 import { anything } from './patterns.ts';
 import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
@@ -59,11 +59,14 @@ function tableOf(
   const sum = (of: (one: Automaton) => number): number =>
     [...automata.values()].reduce((all, one) => all + of(one), 0);
   const states = sum(({ accepted }) => accepted.length);
-  const transitions = sum(({ next }) => next.length);
+  const transitions = sum((one) => one.accepted.length * rowOf(one));
   const fits = states <= VERDICT_STATES && transitions <= VERDICT_NEXT;
   const bytes = fits ? new Writer(clauses).write(automata, tests) : undefined;
   return { bytes, clauses, widened, leftOut, states, transitions };
 }
+
+/** Cells of a state. */
+const rowOf = ({ classCount }: Automaton): number => ROW.classes + classCount;
 
 /** A text that may be anywhere is noted where it ends: what follows would only make states. */
 function whereFound(test: PathTest): PathTest {
@@ -174,50 +177,58 @@ class Writer {
       ),
       TABLE.root,
     );
-    let state = 0;
-    let transition = 0;
+    let start = 0;
     for (const [index, machine] of MACHINES.entries()) {
       const automaton = automata.get(machine);
       if (automaton === undefined) return undefined;
-      const { classes, classCount, next, accepted } = automaton;
-      const at = TABLE.machines + index * MACHINE_BYTES;
-      for (const [word, value] of [transition, state, classCount].entries())
-        this.#view.setUint32(at + word * 4, value, true);
-      this.#bytes.set(classes, TABLE.classes + index * 256);
-      for (const to of next) this.#view.setUint16(TABLE.next + 2 * transition++, to, true);
       const own = tests.filter((test) => test.machine === machine);
-      if (machine === 'anywhere') {
-        for (const [number, { end }] of accepted.entries())
-          this.#bytes[TABLE.seen + number] = [...end].reduce((bits, test) => bits | (1 << test), 0);
-        this.#setSeen(own);
-        continue;
-      }
-      for (const { end, slash } of accepted) {
-        const keys = (numbers: ReadonlySet<number>): ReadonlySet<string | undefined> =>
-          new Set([...numbers].map((number) => own[number]?.key));
-        this.#setMask(TABLE.end + 2 * state, machine, 'end', keys(end));
-        this.#setMask(TABLE.slash + 2 * state, machine, 'slash', keys(slash));
-        state++;
-      }
+      this.#view.setUint32(TABLE.starts + 4 * index, start, true);
+      const places = automaton.classes.map((byteClass) => ROW.classes + byteClass);
+      this.#bytes.set(places, TABLE.classes + index * 256);
+      this.#setRows(automaton, machine, own, start);
+      start += automaton.accepted.length * rowOf(automaton);
     }
+    this.#setSeen(tests.filter(({ machine }) => machine === 'anywhere'));
     return this.#masks.size <= VERDICT_MASKS ? this.#bytes : undefined;
+  }
+
+  #setRows(automaton: Automaton, machine: Machine, own: readonly PathTest[], start: number): void {
+    const { accepted, classCount, next } = automaton;
+    const cells = rowOf(automaton);
+    for (const [state, { end, slash }] of accepted.entries()) {
+      const row = start + state * cells;
+      const set = (place: number, value: number): void =>
+        this.#view.setUint32(TABLE.next + 4 * (row + place), value, true);
+      const keys = (numbers: ReadonlySet<number>): ReadonlySet<string | undefined> =>
+        new Set([...numbers].map((number) => own[number]?.key));
+      if (machine === 'anywhere') {
+        set(
+          ROW.end,
+          [...end].reduce((bits, test) => bits | (1 << test), 0),
+        );
+      } else {
+        set(ROW.end, this.#maskNumber(machine, 'end', keys(end)));
+        set(ROW.slash, this.#maskNumber(machine, 'slash', keys(slash)));
+      }
+      for (let one = 0; one < classCount; one++)
+        set(ROW.classes + one, start + (next[state * classCount + one] ?? 0) * cells);
+    }
   }
 
   /** For each combination of texts that were found. */
   #setSeen(own: readonly PathTest[]): void {
     for (let seen = 0; seen < 1 << VERDICT_SEEN; seen++) {
       const found = new Set(own.flatMap(({ key }, bit) => ((seen >> bit) & 1 ? [key] : [])));
-      this.#setMask(TABLE.seenEnd + 2 * seen, 'anywhere', 'end', found);
-      this.#setMask(TABLE.seenSlash + 2 * seen, 'anywhere', 'slash', found);
+      const [end, slash] = (['end', 'slash'] as const).map((point) =>
+        this.#maskNumber('anywhere', point, found),
+      );
+      this.#view.setUint16(TABLE.seenEnd + 2 * seen, end ?? 0, true);
+      this.#view.setUint16(TABLE.seenSlash + 2 * seen, slash ?? 0, true);
     }
   }
 
-  #setMask(
-    at: number,
-    machine: Machine,
-    point: Point,
-    matched: ReadonlySet<string | undefined>,
-  ): void {
+  /** Of the clauses that can hold where these tests match, and no others of the automaton. */
+  #maskNumber(machine: Machine, point: Point, matched: ReadonlySet<string | undefined>): number {
     const mask = this.#withLiterals(
       machine,
       point,
@@ -229,7 +240,7 @@ class Writer {
       this.#masks.set(key, number);
       if (number < VERDICT_MASKS) this.#bytes.set(mask, TABLE.masks + number * MASK_BYTES);
     }
-    this.#view.setUint16(at, number, true);
+    return number;
   }
 
   /** The clauses whose literals of this automaton and point are as said. */

@@ -1,6 +1,6 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import { LAYERS, type Layer } from './layer-tests.ts';
-import { MACHINE_BYTES, MASK_BYTES, TABLE } from './layout.ts';
+import { MASK_BYTES, ROW, TABLE } from './layout.ts';
 import { kindIndex, type OpenKind } from './open-kinds.ts';
 import { MACHINES } from './path-tests.ts';
 
@@ -36,36 +36,34 @@ export function passes(table: Uint8Array, open: KnownOpen): boolean {
     path.length < LIMITS.VERDICT_PATH_MAX &&
     path[0] === SLASH;
   if (!isKnown) return left.some((byte) => byte !== 0);
-  const maskOf = (points: number, state: number): number =>
-    TABLE.masks + view.getUint16(points + 2 * state, true) * MASK_BYTES;
+  const cell = (row: number, place: number): number =>
+    view.getUint32(TABLE.next + 4 * (row + place), true);
+  const narrowBy = (mask: number): void => narrow(TABLE.masks + mask * MASK_BYTES);
+  const seenMask = (sets: number, seen: number): number => view.getUint16(sets + 2 * seen, true);
   const lastSlash = path.lastIndexOf(SLASH);
   for (let machine = 0; machine < MACHINES.length; machine++) {
-    const word = (index: number): number =>
-      view.getUint32(TABLE.machines + machine * MACHINE_BYTES + 4 * index, true);
-    const [transitions, states, classes] = [word(0), word(1), word(2)];
-    const step = (state: number, byte: number): number => {
-      const byteClass = table[TABLE.classes + machine * 256 + byte] ?? 0;
-      return view.getUint16(TABLE.next + 2 * (transitions + state * classes + byteClass), true);
-    };
-    let state = 0;
-    let stateAtSlash = 0;
-    let seen = machine === ANYWHERE ? (table[TABLE.seen] ?? 0) : 0;
+    const step = (row: number, byte: number): number =>
+      cell(row, table[TABLE.classes + machine * 256 + byte] ?? 0);
+    let row = view.getUint32(TABLE.starts + 4 * machine, true);
+    let rowAtSlash = row;
+    let seen = cell(row, ROW.end);
     let seenBeforeSlash = 0;
     for (const [at, byte] of path.entries()) {
       if (at === lastSlash) seenBeforeSlash = seen;
-      state = step(state, byte);
-      if (at === lastSlash) stateAtSlash = state;
-      if (machine === ANYWHERE) seen |= table[TABLE.seen + state] ?? 0;
+      row = step(row, byte);
+      if (at === lastSlash) rowAtSlash = row;
+      seen |= cell(row, ROW.end);
     }
     if (machine === ANYWHERE) {
-      narrow(maskOf(TABLE.seenEnd, seen));
+      narrowBy(seenMask(TABLE.seenEnd, seen));
       if (directory || lastSlash > 0)
-        narrow(maskOf(TABLE.seenSlash, directory ? seen : seenBeforeSlash));
+        narrowBy(seenMask(TABLE.seenSlash, directory ? seen : seenBeforeSlash));
       continue;
     }
-    narrow(machine === NAME && directory ? TABLE.noName : maskOf(TABLE.end, states + state));
-    if (directory) narrow(maskOf(TABLE.slash, states + step(state, SLASH)));
-    else if (lastSlash > 0) narrow(maskOf(TABLE.slash, states + stateAtSlash));
+    if (machine === NAME && directory) narrow(TABLE.noName);
+    else narrowBy(cell(row, ROW.end));
+    if (directory) narrowBy(cell(step(row, SLASH), ROW.slash));
+    else if (lastSlash > 0) narrowBy(cell(rowAtSlash, ROW.slash));
   }
   if (!directory && lastSlash === 0) narrow(TABLE.root);
   return left.some((byte) => byte !== 0);
