@@ -62,7 +62,7 @@ struct scope_set_args {
 	__u32 level; /* how many levels below the hierarchy's root, at most LEVEL_MAX */
 	__u32 state;
 	__s32 error; /* out: 0 or -errno */
-	__u32 table; /* scope_entry.table and 1; 0: as it is */
+	__u32 table; /* scope_entry.table plus 1; 0: as it is */
 };
 
 /* How the automata are numbered (src/plan/verdicts/path-tests.ts). */

@@ -1,3 +1,4 @@
+import { CLASSES_MAX } from './layout.ts';
 import type { PathTest, Point } from './path-tests.ts';
 import { anything, type Part } from './patterns.ts';
 
@@ -24,7 +25,7 @@ interface Position {
 
 /**
  * One automaton for the patterns of all tests: it is in one state after each byte, whatever their number. Undefined where it would
- * have more than `maxStates`, or more than 255 classes of bytes.
+ * have more than `maxStates`, or more than CLASSES_MAX classes of bytes.
  */
 export function automatonOf(tests: readonly PathTest[], maxStates: number): Automaton | undefined {
   const positions: Position[] = [];
@@ -40,7 +41,7 @@ export function automatonOf(tests: readonly PathTest[], maxStates: number): Auto
     }
   }
   const { classes, members } = classesOf(positions);
-  if (members.length > 255) return undefined;
+  if (members.length > CLASSES_MAX) return undefined;
   return new Builder(positions, classes, members, maxStates).build(first, anywhere);
 }
 

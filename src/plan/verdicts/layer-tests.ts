@@ -1,7 +1,7 @@
 import { predicateOf } from '../../rules/compile/modifiers.ts';
 import type { Test } from '../../rules/compile/checked.ts';
 
-/** Where an opened file is: on no overlay, in its writable layer, in the image; an open that failed has none. Numbered as in verdict.h. */
+/** Where an opened file is: on no overlay, in its writable layer, in the image; an open that failed has none. Numbered as in shared.h. */
 export const LAYERS = ['none', 'upper', 'lower', 'no file'] as const;
 export type Layer = (typeof LAYERS)[number];
 

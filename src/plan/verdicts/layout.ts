@@ -7,6 +7,8 @@ const { VERDICT_CLAUSES, VERDICT_MACHINES, VERDICT_MASKS, VERDICT_NEXT, VERDICT_
 export const MASK_BYTES = VERDICT_CLAUSES / 8;
 /** Cells of a row, a state each, before those by class: the masks at the path's end and behind its last slash. */
 export const ROW = { end: 0, slash: 1, classes: 2 } as const;
+/** Classes of bytes that an automaton may have: a byte of the table says where in a row one is. */
+export const CLASSES_MAX = 256 - ROW.classes;
 const KINDS = 32;
 const BYTES = 256;
 
