@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Admission } from '../../../src/evaluation/admission.ts';
 import { PENDING_MEMORY_MS } from '../../../src/apps/container-registry.ts';
-import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
-import { dockerRegistry } from './evaluation-fixture.ts';
+import { dockerRegistry, webContainer } from './evaluation-fixture.ts';
 
 interface TestEvent {
   readonly cgroupId: number;
@@ -50,13 +49,7 @@ function world(options = {}) {
     options,
   );
   const include = (): void => {
-    const container = containerFromCreate({
-      action: 'create',
-      id: ID,
-      attributes: { name: 'web', image: 'i' },
-      since: '0',
-      timeMs: 0,
-    });
+    const container = webContainer(ID);
     registry.decide('docker', ID, { state: 'included', container, reason: '' });
   };
   const exclude = (): void => {

@@ -1,6 +1,8 @@
 // A registry of Docker's cgroups, and an evaluation over it, with a clock that stands still.
 import { ContainerRegistry } from '../../../src/apps/container-registry.ts';
+import type { Container } from '../../../src/apps/identity.ts';
 import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
+import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
 import { ProcUsage } from '../../../src/context/process-usage.ts';
 import { Evaluation, type EvaluationOptions } from '../../../src/evaluation/evaluation.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
@@ -27,6 +29,16 @@ export function dockerRegistry(): {
   });
   return { registry, time };
 }
+
+/** A container as Docker tells of it. */
+export const webContainer = (id: string): Container =>
+  containerFromCreate({
+    action: 'create',
+    id,
+    attributes: { name: 'web', image: 'i' },
+    since: '0',
+    timeMs: 0,
+  });
 
 /** Without names of users and domains; `delivered` has what it detects. */
 export function evaluationWorld(engine: RuleEngine, more: Partial<EvaluationOptions> = {}) {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ContainerRegistry } from '../../../src/apps/container-registry.ts';
-import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
 import type { Process } from '../../../src/context/process.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
@@ -9,7 +8,7 @@ import type { AppRules, EvaluationOptions } from '../../../src/evaluation/evalua
 import type { RuleFailure } from '../../../src/evaluation/rule-watch.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { makeEvent, makeImage, makeOpen, makeProcess } from '../../support/rules-subject.ts';
-import { evaluationWorld } from './evaluation-fixture.ts';
+import { evaluationWorld, webContainer } from './evaluation-fixture.ts';
 
 const ID = 'b'.repeat(64);
 const CGROUP = 12_345;
@@ -28,13 +27,7 @@ function world(
     { appRulesOf: () => appRules, onFailure, ...more },
   );
   const decide = (included: boolean): void => {
-    const container = containerFromCreate({
-      action: 'create',
-      id: ID,
-      attributes: { name: 'web', image: 'i' },
-      since: '0',
-      timeMs: 0,
-    });
+    const container = webContainer(ID);
     registry.decide(
       'docker',
       ID,

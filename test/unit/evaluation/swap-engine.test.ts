@@ -3,12 +3,11 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
 import { EngineTotals, FORMER_RULES_MAX } from '../../../src/evaluation/engine-totals.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { makeEvent, makeOpen, makeProcess } from '../../support/rules-subject.ts';
-import { evaluationWorld } from './evaluation-fixture.ts';
+import { evaluationWorld, webContainer } from './evaluation-fixture.ts';
 
 const ID = 'b'.repeat(64);
 const CGROUP = 12_345;
@@ -21,13 +20,7 @@ function world() {
   const { registry, time, delivered, evaluation } = evaluationWorld(engineOf('set=1 %fd.name'));
   registry.found(CGROUP, `/docker/${ID}`);
   const decide = (): void => {
-    const container = containerFromCreate({
-      action: 'create',
-      id: ID,
-      attributes: { name: 'web', image: 'i' },
-      since: '0',
-      timeMs: 0,
-    });
+    const container = webContainer(ID);
     registry.decide('docker', ID, { state: 'included', container, reason: '' });
   };
   const open = (path: string): void =>
