@@ -130,6 +130,7 @@ class Probe {
       layOutConfig(filled),
       filled.execRingBytes,
       filled.bulkRingBytes,
+      filled.withVerdictRun === true,
     );
   }
 

@@ -55,6 +55,8 @@ export interface ProbeOptions {
   /** Powers of two, 64 KiB to 1 GiB; default 1 MiB and 4 MiB. Each counts twice in the address space, not in memory. */
   readonly execRingBytes?: number;
   readonly bulkRingBytes?: number;
+  /** For tests: loads what `runVerdict` needs. */
+  readonly withVerdictRun?: boolean;
 }
 
 export interface ProbeStats {
@@ -100,7 +102,7 @@ export class Probe {
    */
   setVerdicts(number: number, table: Uint8Array | undefined): void;
   /**
-   * What the probe says of an open, for tests. `kind` and `layer` are numbers (src/plan/verdicts). 0: no rule can match, 1: one may,
+   * What the probe says of an open, for tests; without `withVerdictRun` EBADF. `kind` and `layer` are numbers (src/plan/verdicts). 0: no rule can match, 1: one may,
    * -1: there is no such table.
    */
   runVerdict(

@@ -62,12 +62,13 @@ Arguments& operator>>(Arguments&& arguments, Handle*& out) { return arguments >>
 
 void CloseAtExit(void* data) { static_cast<Handle*>(data)->Close(); }
 
-// load(objectPath, config: Uint8Array, execRingBytes, bulkRingBytes) → handle
+// load(objectPath, config: Uint8Array, execRingBytes, bulkRingBytes, withVerdictRun) → handle
 napi_value Load(napi_env env, napi_callback_info info) {
   std::string path;
   napi_value settings = nullptr;
   uint32_t exec_bytes = 0, bulk_bytes = 0;
-  if (!(Arguments(env, info) >> path >> settings >> exec_bytes >> bulk_bytes)) return nullptr;
+  bool with_verdict_run = false;
+  if (!(Arguments(env, info) >> path >> settings >> exec_bytes >> bulk_bytes >> with_verdict_run)) return nullptr;
   napi_typedarray_type type;
   size_t length = 0;
   void* bytes = nullptr;
@@ -78,7 +79,7 @@ napi_value Load(napi_env env, napi_callback_info info) {
   memcpy(&config, bytes, sizeof(config));
   auto handle = std::make_unique<Handle>();
   handle->env = env;
-  Status status = handle->probe.Load(path, config, exec_bytes, bulk_bytes);
+  Status status = handle->probe.Load(path, config, exec_bytes, bulk_bytes, with_verdict_run);
   if (status.ok()) status = handle->exec_ring.Map(handle->probe.MapFd("exec_ring"), exec_bytes);
   if (status.ok()) status = handle->bulk_ring.Map(handle->probe.MapFd("bulk_ring"), bulk_bytes);
   if (!status.ok()) {

@@ -23,6 +23,7 @@ static const struct {
   uint16_t number;
 } kHookNumbers[] = {HOOK_NUMBERS};
 static const char kCompatHook[] = "compat_exit";
+static const char kVerdictRun[] = "verdict_run";
 
 static bool IsCallHook(const std::string& name) {
   return std::find(std::begin(kCallHooks), std::end(kCallHooks), name) != std::end(kCallHooks);
@@ -44,7 +45,7 @@ static int KeepLog(libbpf_print_level level, const char* format, va_list args) {
 }
 
 Status Probe::Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes,
-                   uint32_t bulk_ring_bytes) {
+                   uint32_t bulk_ring_bytes, bool with_verdict_run) {
   g_log.clear();
   libbpf_set_print(KeepLog);
   struct stat facts{};
@@ -62,6 +63,9 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
   if ((error = bpf_map__set_max_entries(exec_ring, exec_ring_bytes)) ||
       (error = bpf_map__set_max_entries(bulk_ring, bulk_ring_bytes)))
     return Status::Fail(-error, "size the probe's rings");
+  bpf_program* verdict_run = bpf_object__find_program_by_name(object_, kVerdictRun);
+  if (with_verdict_run && verdict_run && (error = bpf_program__set_autoload(verdict_run, true)))
+    return Status::Fail(-error, "add the program of the tests");
   variants_ = ChooseVariants(object_);
   // The verifier gives up with EAGAIN when a signal is pending, and a busy process always has one (a profiler's tick).
   sigset_t all, before;
@@ -258,7 +262,7 @@ Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
 }
 
 Status Probe::RunVerdict(verdict_run_args* args) {
-  return RunProgram("verdict_run", args, sizeof(*args), "ask for a verdict");
+  return RunProgram(kVerdictRun, args, sizeof(*args), "ask for a verdict");
 }
 
 Status Probe::ScopeDelete(uint64_t cgroup) {

@@ -24,8 +24,9 @@ struct ScopeRow {
 class Probe {
  public:
   ~Probe() { Close(); }
-  // Opens and loads; ring sizes are powers of two and multiples of the page size.
-  Status Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes, uint32_t bulk_ring_bytes);
+  // Opens and loads; ring sizes are powers of two and multiples of the page size. RunVerdict needs `with_verdict_run`.
+  Status Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes, uint32_t bulk_ring_bytes,
+              bool with_verdict_run);
   // By hook: cgroup_mkdir, sched_exec, sys_openat, compat_exit, … Attaching what is attached changes nothing. A program
   // that the kernel still has there, since it is just being detached, is waited for (EEXIST otherwise). A system call
   // that this kernel has no tracepoint for is ENOENT, but not while compat_exit is attached, which reports that it was

@@ -40,7 +40,7 @@ describe('verdicts of opens', () => {
   let dir: string;
   let cgroup: TestCgroup;
   before(() => {
-    probe = new KernelProbe();
+    probe = new KernelProbe({ withVerdictRun: true });
     dir = mkdtempSync(join(tmpdir(), 'varvel-verdicts-'));
     for (const name of ['secret', 'plain', '.hidden']) mkdirSync(join(dir, name));
     for (const name of ['secret/file', 'plain/file', 'plain/key.pem', '.hidden/file'])
@@ -229,6 +229,18 @@ describe('verdicts of opens', () => {
       ),
     );
     assert.equal(kept, 0, `${sent} sent`);
+  });
+
+  test('without its program, which only tests load, no verdict is to be had', async () => {
+    const plain = new KernelProbe({ attach: [] });
+    try {
+      assert.throws(
+        () => plain.probe.runVerdict(TABLE, 0, false, 0, Buffer.from('/x')),
+        (error: LoaderError) => error.code === 'EBADF',
+      );
+    } finally {
+      await plain.close();
+    }
   });
 
   test('wrong arguments are errors, and change nothing', () => {

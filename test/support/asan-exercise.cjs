@@ -1,5 +1,6 @@
 'use strict';
-// Everything that the addon can do, a few times, with good and bad input: run by asan.sh.
+// Everything that the addon can do, a few times, with good and bad input: run by asan.sh, with the native part's directory and
+// the bytes of a table of verdicts.
 const assert = require('node:assert/strict');
 const { mkdirSync, rmdirSync, statSync, existsSync } = require('node:fs');
 const { execFileSync } = require('node:child_process');
@@ -15,7 +16,9 @@ const options = {
   patterns: [{ ...pattern, prefix: `/${parent}/` }],
   execRingBytes: 65536,
   bulkRingBytes: 65536,
+  withVerdictRun: true,
 };
+const TABLE_BYTES = Number(process.argv[3]);
 
 function refuses(operation, code) {
   assert.throws(operation, (error) => error.code === code || error instanceof TypeError);
@@ -50,7 +53,15 @@ async function round(number) {
     { tickMs: 1, safetyMs: 20 },
   );
   refuses(() => probe.start(buffer, () => undefined), 'EBUSY');
-  probe.scopeSet(id, 'included', 1);
+  // Of no clause: it says of every open that no rule can match.
+  for (let i = 0; i < 3; i++) probe.setVerdicts(1, new Uint8Array(TABLE_BYTES));
+  refuses(() => probe.setVerdicts(1, new Uint8Array(TABLE_BYTES - 1)), 'EINVAL');
+  assert.equal(probe.runVerdict(1, 0, false, 0, Buffer.from('/etc/hostname')), 0);
+  assert.equal(probe.runVerdict(1, 0, false, 0, Buffer.alloc(100_000, 0x2f)), 0);
+  probe.setVerdicts(2, new Uint8Array(TABLE_BYTES));
+  probe.setVerdicts(1, undefined);
+  assert.equal(probe.runVerdict(1, 0, false, 0, Buffer.from('/etc/hostname')), -1);
+  probe.scopeSet(id, 'included', 1, 2);
   refuses(() => probe.scopeSet(-1, 'included', 0), 'EINVAL');
   for (let i = 0; i < 2000; i++) probe.scopeSet(1_000_000 + i, 'excluded', 2);
   assert.ok(probe.scopeEntries().length >= 2001);

@@ -11,6 +11,8 @@ cp -r native "$work/native"
 rm -rf "$work/native/build" "$work/native/node_modules"
 echo "building the addon with sanitizers"
 (cd "$work/native" && PATH="$root/node_modules/.bin:$PATH" npm run -s build:asan)
+bytes=$(node --import tsx --input-type=module -e \
+  'import { TABLE } from "./src/plan/verdicts/layout.ts"; console.log(TABLE.bytes);')
 preload=$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)
 LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-  node test/support/asan-exercise.cjs "$work/native"
+  node test/support/asan-exercise.cjs "$work/native" "$bytes"

@@ -222,6 +222,8 @@ export interface KernelProbeOptions {
   readonly masks?: boolean;
   /** false: events are counted, not kept. */
   readonly keep?: boolean;
+  /** As the probe's option. */
+  readonly withVerdictRun?: boolean;
 }
 
 let instances = 0;
@@ -320,6 +322,7 @@ export class KernelProbe {
       patterns: options.patterns?.(this.top) ?? [childrenOf(this.top)],
       ...(execRingBytes === undefined ? {} : { execRingBytes }),
       ...(bulkRingBytes === undefined ? {} : { bulkRingBytes }),
+      withVerdictRun: options.withVerdictRun ?? false,
     });
     if (options.masks !== false) {
       this.probe.setMasks({
