@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
 import type { RuleSettings } from '../config/config.ts';
 import { nearestWord } from '../shared/nearest.ts';
+import { inTurns } from '../shared/turns.ts';
 import { UserError } from '../shared/user-error.ts';
 import { LanguageError } from './language/errors.ts';
 import type { Definitions } from './loader/definitions.ts';
@@ -14,8 +14,6 @@ import { selects } from './loader/selection.ts';
 import { compileOutput } from './output/format.ts';
 import type { RuleSet } from './rule-set.ts';
 
-/** How long loading goes on before it lets others have a turn, so that the ring never waits long. */
-const TURN_MS = 5;
 /** Errors that a failure spells out; `varvel check` shows all. */
 const MAX_ERRORS_SHOWN = 10;
 
@@ -45,27 +43,19 @@ export async function loadConfiguredRules(settings: RuleSettings): Promise<Confi
     digest.update(bytes);
     return toRuleSource(path, bytes);
   });
-  const steps = loadSteps(sources, loadOptions(settings));
-  let turnEndsMs = performance.now() + TURN_MS;
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) {
-      const { ruleSet, definitions, errors, omittedErrors, warnings } = step.value;
-      if (ruleSet === undefined) throw notLoaded(errors, omittedErrors);
-      if (!settings.rulesAllowNone && !ruleSet.rules.some(({ enabled }) => enabled))
-        throw noRules(settings, files, ruleSet.rules.length);
-      return {
-        ruleSet,
-        definitions,
-        files,
-        digest: digest.digest('hex'),
-        warnings: [...warnings.map(formatDiagnostic), ...idleSelections(settings, ruleSet)],
-      };
-    }
-    if (performance.now() < turnEndsMs) continue;
-    await setImmediate();
-    turnEndsMs = performance.now() + TURN_MS;
-  }
+  const { ruleSet, definitions, errors, omittedErrors, warnings } = await inTurns(
+    loadSteps(sources, loadOptions(settings)),
+  );
+  if (ruleSet === undefined) throw notLoaded(errors, omittedErrors);
+  if (!settings.rulesAllowNone && !ruleSet.rules.some(({ enabled }) => enabled))
+    throw noRules(settings, files, ruleSet.rules.length);
+  return {
+    ruleSet,
+    definitions,
+    files,
+    digest: digest.digest('hex'),
+    warnings: [...warnings.map(formatDiagnostic), ...idleSelections(settings, ruleSet)],
+  };
 }
 
 /** The settings as the loader takes them. */

@@ -2,6 +2,7 @@ import { PRIORITIES } from '../detection.ts';
 import type { Priority } from '../detection.ts';
 import type { FieldSource } from '../compile/read.ts';
 import { BoundedFileError, readRegularFile } from '../../shared/bounded-file.ts';
+import { atOnce, type Steps } from '../../shared/turns.ts';
 import { UserError } from '../../shared/user-error.ts';
 import type { LoadedRule, RuleSet } from '../rule-set.ts';
 import type { AppendOutput } from './append-output.ts';
@@ -70,18 +71,14 @@ export interface LoadResult {
  * Never throws for what is in them.
  */
 export function loadRules(sources: readonly RuleSource[], options: LoadOptions = {}): LoadResult {
-  const steps = loadSteps(sources, options);
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-  }
+  return atOnce(loadSteps(sources, options));
 }
 
 /** The same in steps, for who has other things to do meanwhile: a file is read in one, a rule compiled in one. */
 export function* loadSteps(
   sources: readonly RuleSource[],
   options: LoadOptions = {},
-): Generator<undefined, LoadResult> {
+): Steps<LoadResult> {
   const definitions = new Definitions();
   const known = new KnownTexts();
   const isEnabled = isEnabledIn(options);
