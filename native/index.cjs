@@ -168,6 +168,10 @@ class Probe {
     addon.setVerdicts(this.#handle, number, table);
   }
 
+  suspendVerdicts() {
+    addon.suspendVerdicts(this.#handle);
+  }
+
   runVerdict(table, kind, directory, layer, path) {
     checkTable(table, 1);
     const { bytes, fields, pathAt } = VERDICT_RUN;

@@ -102,6 +102,11 @@ export class Probe {
    */
   setVerdicts(number: number, table: Uint8Array | undefined): void;
   /**
+   * From when it returns all opens are reported, whatever the table of their container: tables that are put at their numbers from
+   * then on count again. The others keep their memory, 1.2 MB each, until another is put at their number or they are taken away.
+   */
+  suspendVerdicts(): void;
+  /**
    * What the probe says of an open, for tests; without `withVerdictRun` EBADF. `kind` and `layer` are numbers (src/plan/verdicts). 0: no rule can match, 1: one may,
    * -1: there is no such table.
    */

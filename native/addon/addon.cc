@@ -178,6 +178,13 @@ napi_value SetVerdicts(napi_env env, napi_callback_info info) {
   return Done(env, handle->probe.SetVerdicts(number, static_cast<const verdict_table*>(bytes)));
 }
 
+// suspendVerdicts(handle)
+napi_value SuspendVerdicts(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  if (!(Arguments(env, info) >> handle)) return nullptr;
+  return Done(env, handle->probe.SuspendVerdicts());
+}
+
 // runVerdict(handle, args: Uint8Array), which is written to
 napi_value RunVerdict(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
@@ -395,7 +402,7 @@ napi_value Init(napi_env env, napi_value exports) {
     napi_callback function;
   } kFunctions[] = {
       {"load", Load},           {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
-      {"setVerdicts", SetVerdicts}, {"runVerdict", RunVerdict},
+      {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"runVerdict", RunVerdict},
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
       {"stats", Stats},         {"setMasks", SetMasks},       {"start", Start},           {"drain", Drain},
       {"nextLossInterval", NextLossInterval},

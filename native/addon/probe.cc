@@ -235,7 +235,8 @@ Status Probe::ScopeSet(uint64_t cgroup, uint32_t state, uint32_t level, uint32_t
 Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
   const char* kDoing = "change what is filtered";
   int tables = object_ ? MapFd("verdict_tables") : -1;
-  if (tables < 0) return Status::Fail(EBADF, kDoing);
+  if (tables < 0 || !state_) return Status::Fail(EBADF, kDoing);
+  const uint64_t bit = 1ull << number;
   int map = -1, error = 0;
   if (table) {
     map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "verdict_table", sizeof(__u32), sizeof(verdict_table), 1, nullptr);
@@ -244,7 +245,9 @@ Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
     error = bpf_map_update_elem(map, &zero, table, BPF_ANY);
     // Both calls wait until no program looks at the one before.
     if (!error) error = bpf_map_update_elem(tables, &number, &map, BPF_ANY);
+    if (!error) __atomic_fetch_or(&state_->tables, bit, __ATOMIC_SEQ_CST);
   } else {
+    __atomic_fetch_and(&state_->tables, ~bit, __ATOMIC_SEQ_CST);
     error = bpf_map_delete_elem(tables, &number);
     if (error == -ENOENT) error = 0;
   }
@@ -259,6 +262,13 @@ Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
   }
   if (map >= 0) verdicts_[number] = map;
   return {};
+}
+
+Status Probe::SuspendVerdicts() {
+  if (!state_) return Status::Fail(EBADF, "change what is filtered");
+  __atomic_store_n(&state_->tables, 0, __ATOMIC_SEQ_CST);
+  // To take one away is to wait for the programs that look at any.
+  return verdicts_.empty() ? Status{} : SetVerdicts(verdicts_.begin()->first, nullptr);
 }
 
 Status Probe::RunVerdict(verdict_run_args* args) {

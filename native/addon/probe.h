@@ -44,6 +44,8 @@ class Probe {
   // Puts a copy of the table at the number, 1 to VERDICT_TABLES - 1; without a table takes it away. Waits some ms, until no
   // program looks at the one before.
   Status SetVerdicts(uint32_t number, const verdict_table* table);
+  // From when this returns no open is judged by any table, until there is another at its number. Waits as SetVerdicts does, once.
+  Status SuspendVerdicts();
   // Says in `args` what the probe does with an open.
   Status RunVerdict(verdict_run_args* args);
   int MapFd(const char* name) const;

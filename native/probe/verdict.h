@@ -23,7 +23,7 @@ static __always_inline struct verdict_call *verdict__get_call(void)
 static __always_inline struct verdict_table *verdict__find_table(__u32 number)
 {
 	__u32 zero = 0;
-	if (!number)
+	if (number >= VERDICT_TABLES || !(state.tables & (1ULL << number)))
 		return NULL;
 	void *table = bpf_map_lookup_elem(&verdict_tables, &number);
 	return table ? bpf_map_lookup_elem(table, &zero) : NULL;

@@ -187,6 +187,8 @@ export class LiveRules {
     try {
       // Fewer rules in a flood: first the kernel stops reporting what only they want, or there is no end of it.
       const kernelFirst = priorities.length > before.length;
+      // Of fewer rules the verdicts of more are right.
+      if (!kernelFirst) this.#options.verdicts.leave();
       this.#options.shedPolicies?.(priorities);
       this.#swap(this.#rules.ruleSet, this.#settings.ruleMatching, kernelFirst);
     } catch (error) {
@@ -269,7 +271,6 @@ export class LiveRules {
     const plan = kernelPlanFor(ruleSet);
     const { verdicts } = this.#options;
     try {
-      // Of fewer rules the verdicts of more are right.
       if (!kernelFirst) verdicts.leave();
       this.#apply(kernelFirst ? plan : widened(this.#plan, plan));
     } catch (error) {

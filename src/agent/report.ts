@@ -4,6 +4,7 @@ import type { ContinuityStatus } from './continuity.ts';
 import type { LiveRules } from './live-rules.ts';
 import type { Relief } from './relief.ts';
 import type { AgentSnapshot } from './snapshot.ts';
+import type { KernelVerdicts } from './verdicts.ts';
 import type { Apps } from '../apps/apps.ts';
 import type { AgentConfig } from '../config/config.ts';
 import type { ProcessTree } from '../context/process-tree.ts';
@@ -46,6 +47,7 @@ export interface ReportSources {
   readonly evaluation: Evaluation;
   readonly rules: LiveRules;
   readonly policies: Policies;
+  readonly verdicts: Pick<KernelVerdicts, 'status'>;
   readonly fanOut: FanOut;
   readonly streams: () => readonly LogStream[];
   readonly received: ReceivedRecords;
@@ -96,7 +98,14 @@ export class AgentReport {
       hooks: probe.attached(),
       apps: apps.snapshot(),
       events: Object.fromEntries(received.byEvent()),
-      kernel: { emitted, dropped, prefiltered, scopeFull, selfTest: received.selfTest },
+      kernel: {
+        emitted,
+        dropped,
+        prefiltered,
+        scopeFull,
+        selfTest: received.selfTest,
+        verdicts: this.#sources.verdicts.status(),
+      },
       received: received.records,
       waiting: evaluation.counters(),
       engine: {
@@ -138,6 +147,7 @@ export class AgentReport {
       probe: () => probe.stats(),
       rules: () => rules.status(),
       held: () => evaluation.counters().events,
+      filteredContainers: () => this.#sources.verdicts.status().containers,
       cgroups: () => {
         const counts = { pending: 0, included: 0, excluded: 0, unwatched: 0 };
         for (const { state } of probe.scope.entries()) counts[state]++;

@@ -3,6 +3,7 @@ import type { CanaryStatus } from './canary.ts';
 import type { RuleCostStatus } from './rule-costs.ts';
 import type { ContinuityStatus } from './continuity.ts';
 import type { RulesStatus } from './live-rules.ts';
+import type { VerdictsStatus } from './verdicts.ts';
 import type { AdmissionCounters } from '../evaluation/admission.ts';
 import type { AppsSnapshot } from '../apps/status.ts';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';
@@ -32,6 +33,8 @@ export interface AgentSnapshot {
      * `forgottenRecords` of `apps` say.
      */
     readonly selfTest: number;
+    /** Whose opens end in the kernel where no rule can match. */
+    readonly verdicts: VerdictsStatus;
   };
   readonly received: number;
   /** What waits for its container's identity. */

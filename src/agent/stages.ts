@@ -127,7 +127,7 @@ export class Stages {
     this.verdicts = new KernelVerdicts({
       probe: this.probe,
       logger,
-      hasOperatorsOnly: (container) => this.policies.hasNone(container),
+      inForceFor: (container) => this.policies.inForceFor(container),
       enabled: config.probe.kernelVerdicts,
     });
     release.defer(() => this.verdicts.stop());
@@ -298,6 +298,7 @@ export class Stages {
       apps: this.apps,
       probe: this.probe,
       tree: this.tree,
+      verdicts: this.verdicts,
       evaluation: this.evaluation,
       rules: this.rules,
       fanOut: this.fanOut,

@@ -1,121 +1,265 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
-import { verdictTableOf } from '../plan/verdicts/table.ts';
+import { digestOf, ruleClausesOf } from '../plan/verdicts/rule-clauses.ts';
+import { verdictTableOf, type VerdictTable } from '../plan/verdicts/table.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import { levelOf } from '../probe/scope.ts';
-import type { RuleSet } from '../rules/rule-set.ts';
+import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
+import { inTurns } from '../shared/turns.ts';
+import { VerdictNumbers } from './verdict-numbers.ts';
 
-/** The number of the table that the operator's rules have. */
-const OPERATORS = 1;
+/** The number that says: all opens are reported. */
 const NONE = 0;
 /** Rules settle first: an agent that has just started has more urgent things to do. */
 const WAIT_MS = 1000;
 /** Names in one line of the log. */
 const SAID_MAX = 10;
 
+/** What an app changes of the rules: whose match it takes for anything to be reported of it, when these are the operator's. */
+export interface JudgedApp {
+  possibleAmong(rules: readonly LoadedRule[]): Iterable<LoadedRule>;
+}
+
 export interface KernelVerdictsOptions {
-  readonly probe: Pick<LiveProbe, 'setVerdicts' | 'scope'>;
+  readonly probe: Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts' | 'scope'>;
   readonly logger: Logger;
-  /** Whether the container's app has no rules of its own, and no others than the operator's hold for it. */
-  readonly hasOperatorsOnly: (container: Container) => boolean;
+  /** The same object while the same holds for the app; `none`: only the operator's rules do, for good; undefined: not known yet. */
+  readonly inForceFor: (container: Container) => JudgedApp | 'none' | undefined;
   /** `probe.kernel_verdicts`. */
   readonly enabled: boolean;
 }
 
+/** Containers for which the same rules hold, and which these see the same way. */
+interface Group {
+  readonly app: JudgedApp | 'none';
+  readonly containerType: string;
+  /** Its table; NONE as long as there is none. */
+  number: number;
+  /** The rules that this is of: KernelVerdicts counts their changes. */
+  turn: number;
+  entries: RegistryEntry[];
+}
+
+/** How many containers are judged in the kernel, and by how many tables. */
+export interface VerdictsStatus {
+  readonly containers: number;
+  readonly tables: number;
+}
+
 /**
- * Tells the kernel what the operator's rules say of opens, so that those that no rule can match end there. A container is judged
- * while no other rules hold for it. While rules change nobody is: all opens are reported then.
+ * Tells the kernel what the rules that hold for a container say of opens, so that those that no rule can match end there. A container is
+ * judged once there is a table for all of its rules. While the operator's rules change nobody is: all opens are reported then.
  */
 export class KernelVerdicts {
   readonly #options: KernelVerdictsOptions;
-  readonly #judged = new Set<number>();
-  #isInForce = false;
+  readonly #numbers: VerdictNumbers;
+  /** By what the app has, and by type of container. */
+  readonly #groups = new Map<JudgedApp | 'none', Map<string, Group>>();
+  /** By cgroup: the number that the kernel was told, where it is not NONE. */
+  readonly #told = new Map<number, number>();
+  #rules: RuleSet | undefined;
   /** Counts changes of the rules: what was begun before the latest is given up. */
   #turn = 0;
+  #isMaking = false;
+  #isFollowing = false;
+  /** How often `follow` was called. */
+  #asked = 0;
   #stopped = false;
 
   constructor(options: KernelVerdictsOptions) {
     this.#options = options;
+    this.#numbers = new VerdictNumbers(options.probe);
   }
 
-  /** Other rules are about to be in force: until there is a table for them, all opens are reported. */
+  /** Other rules are about to be in force: until there are tables for them, all opens are reported. */
   leave(): void {
+    if (this.#stopped) return;
     this.#turn++;
-    if (!this.#isInForce) return;
-    this.#options.probe.setVerdicts(OPERATORS, undefined);
-    this.#isInForce = false;
+    this.#rules = undefined;
+    this.#numbers.suspend();
+    // Before another table gets a number, nobody has it who was told it for the one before.
+    for (const group of this.#all()) {
+      group.number = NONE;
+      for (const entry of group.entries) this.#tell(entry, NONE);
+    }
   }
 
-  /** These rules are in force. Makes their table a while later, and resolves when it holds, or when there is none. */
+  /** These rules are in force. Their tables are made a while later, one after the other; resolves when the first can be. */
   async enter(ruleSet: RuleSet): Promise<void> {
     const turn = ++this.#turn;
+    this.#rules = undefined;
     if (!this.#options.enabled) return;
     await setTimeout(WAIT_MS, undefined, { ref: false });
     if (this.#stopped || turn !== this.#turn) return;
-    const { logger, probe } = this.#options;
-    try {
-      const { bytes, clauses, states, transitions, widened, leftOut } = verdictTableOf([ruleSet]);
-      const about = {
-        clauses: clauses.length,
-        states,
-        transitions,
-        widened: widened.length,
-        widenedRules: widened.slice(0, SAID_MAX),
-        leftOut: leftOut.slice(0, SAID_MAX),
-      };
-      if (bytes === undefined) {
-        this.leave();
-        logger.warn(
-          about,
-          'the rules are too many to filter opens in the kernel: all are reported',
-        );
-        return;
-      }
-      probe.setVerdicts(OPERATORS, bytes);
-      this.#isInForce = true;
-      logger.info(about, 'opens that no rule can match end in the kernel');
-    } catch (error) {
-      // What is not filtered costs time; an agent that ends costs more.
-      logger.error(
-        { error },
-        'opens are not filtered by these rules: their table could not be made',
-      );
-    }
+    this.#rules = ruleSet;
+    await this.#make();
   }
 
   /** The containers' cgroups, all of them: each second, and when rules that apps have of their own have changed. */
   follow(entries: readonly RegistryEntry[]): void {
-    if (!this.#options.enabled) return;
+    if (!this.#options.enabled || this.#stopped) return;
+    this.#asked++;
+    // To ask for an app's rules may bring some into force, of which this is told: once more then, and not within.
+    if (this.#isFollowing) return;
+    this.#isFollowing = true;
+    try {
+      for (let asked = 0; asked !== this.#asked;) {
+        asked = this.#asked;
+        this.#follow(entries);
+      }
+    } finally {
+      this.#isFollowing = false;
+    }
+    this.#numbers.release();
+    void this.#make();
+  }
+
+  #follow(entries: readonly RegistryEntry[]): void {
+    for (const group of this.#all()) group.entries = [];
     const here = new Set<number>();
     for (const entry of entries) {
       if (entry.goneAtMs !== undefined || entry.unwatched) continue;
       here.add(entry.cgroupId);
-      try {
-        this.#judge(entry);
-      } catch (error) {
-        // It may be judged by rules that are not all of its own.
-        this.leave();
-        this.#options.logger.error({ error }, 'opens are not filtered: a container cannot be told');
-      }
+      const group = this.#groupOf(entry);
+      group?.entries.push(entry);
+      this.#tell(entry, group?.number ?? NONE);
     }
-    for (const cgroupId of this.#judged) if (!here.has(cgroupId)) this.#judged.delete(cgroupId);
+    for (const cgroupId of this.#told.keys()) if (!here.has(cgroupId)) this.#told.delete(cgroupId);
+    this.#forgetGroups();
   }
 
-  #judge({ cgroupId, path, resolution }: RegistryEntry): void {
-    const isJudged =
-      resolution.state === 'included' && this.#options.hasOperatorsOnly(resolution.container);
-    if (isJudged === this.#judged.has(cgroupId)) return;
-    const { state } = resolution;
-    const table = isJudged ? OPERATORS : NONE;
-    if (state !== 'unknown') this.#options.probe.scope.set(cgroupId, state, levelOf(path), table);
-    if (isJudged) this.#judged.add(cgroupId);
-    else this.#judged.delete(cgroupId);
+  status(): VerdictsStatus {
+    return { containers: this.#told.size, tables: this.#numbers.inUse };
   }
 
   stop(): void {
-    this.#stopped = true;
     this.leave();
+    this.#stopped = true;
+  }
+
+  *#all(): Generator<Group> {
+    for (const ofApp of this.#groups.values()) yield* ofApp.values();
+  }
+
+  #groupOf({ resolution }: RegistryEntry): Group | undefined {
+    if (resolution.state !== 'included') return undefined;
+    const { container } = resolution;
+    const app = this.#options.inForceFor(container);
+    if (app === undefined) return undefined;
+    const ofApp = this.#groups.get(app) ?? new Map<string, Group>();
+    this.#groups.set(app, ofApp);
+    const containerType = container.runtime;
+    const group = ofApp.get(containerType) ?? {
+      app,
+      containerType,
+      number: NONE,
+      turn: -1,
+      entries: [],
+    };
+    ofApp.set(containerType, group);
+    return group;
+  }
+
+  #forgetGroups(): void {
+    for (const [app, ofApp] of this.#groups) {
+      for (const [type, group] of ofApp) {
+        if (group.entries.length > 0) continue;
+        this.#numbers.leave(group.number);
+        ofApp.delete(type);
+      }
+      if (ofApp.size === 0) this.#groups.delete(app);
+    }
+  }
+
+  /** Makes the tables that are missing, one after the other. */
+  async #make(): Promise<void> {
+    if (this.#isMaking) return;
+    this.#isMaking = true;
+    try {
+      for (let group = this.#next(); group !== undefined; group = this.#next()) {
+        const turn = this.#turn;
+        try {
+          await this.#makeFor(group);
+        } catch (error) {
+          // What is not filtered costs time; an agent that ends costs more.
+          const text = 'opens are not filtered by these rules: their table could not be made';
+          this.#options.logger.error({ error }, text);
+        }
+        // Whatever came of it, it is not tried again before rules change.
+        group.turn = turn;
+      }
+    } finally {
+      this.#isMaking = false;
+    }
+  }
+
+  /** One whose table is not of the rules that are in force. */
+  #next(): Group | undefined {
+    if (this.#rules === undefined || this.#stopped) return undefined;
+    for (const group of this.#all()) if (group.turn !== this.#turn) return group;
+    return undefined;
+  }
+
+  async #makeFor(group: Group): Promise<void> {
+    const rules = this.#rules;
+    if (rules === undefined) return;
+    const turn = this.#turn;
+    const isWanted = (): boolean => !this.#stopped && turn === this.#turn;
+    const { app, containerType } = group;
+    const possible = app === 'none' ? rules.rules : app.possibleAmong(rules.rules);
+    const ruleClauses = await inTurns(ruleClausesOf(possible, containerType), isWanted);
+    if (ruleClauses === undefined) return;
+    const digest = digestOf(ruleClauses);
+    let number = this.#numbers.of(digest);
+    if (number === undefined) {
+      const table = await inTurns(verdictTableOf(ruleClauses), isWanted);
+      if (table === undefined || !isWanted()) return;
+      number = table.bytes === undefined ? undefined : this.#numbers.set(digest, table.bytes);
+      this.#say(group, table, number);
+    }
+    if (!isWanted()) return;
+    this.#numbers.leave(group.number);
+    group.number = number ?? NONE;
+    this.#numbers.join(group.number);
+    for (const entry of group.entries) this.#tell(entry, group.number);
+  }
+
+  #say({ app, containerType }: Group, table: VerdictTable, number: number | undefined): void {
+    const { bytes, clauses, states, transitions, widened, leftOut } = table;
+    const about = {
+      containerType,
+      ownRules: app !== 'none',
+      table: number,
+      clauses: clauses.length,
+      states,
+      transitions,
+      widened: widened.length,
+      widenedRules: widened.slice(0, SAID_MAX),
+      leftOut: leftOut.slice(0, SAID_MAX),
+    };
+    const { logger } = this.#options;
+    if (bytes === undefined)
+      logger.warn(about, 'the rules are too many to filter opens in the kernel: all are reported');
+    else if (number === undefined)
+      logger.warn(about, 'too many apps have different rules: opens of this one are all reported');
+    else logger.info(about, 'opens that no rule can match end in the kernel');
+  }
+
+  /** The number of the container's table. */
+  #tell({ cgroupId, path, resolution: { state } }: RegistryEntry, number: number): void {
+    if (state === 'unknown' || (this.#told.get(cgroupId) ?? NONE) === number) return;
+    try {
+      this.#options.probe.scope.set(cgroupId, state, levelOf(path), number);
+      if (number === NONE) this.#told.delete(cgroupId);
+      else this.#told.set(cgroupId, number);
+    } catch (error) {
+      // It might be judged by rules that are not its own: from now on nobody is judged.
+      this.#stopped = true;
+      this.#numbers.suspend();
+      const text = 'opens are not filtered any more: the kernel cannot be told of a container';
+      this.#options.logger.error({ error }, text);
+    }
   }
 }

@@ -42,6 +42,8 @@ export interface MetricSources {
     readonly dropped: number;
     readonly expired: number;
   };
+  /** Containers whose opens are filtered by what rules say. */
+  readonly filteredContainers?: () => number;
   /** Cgroups by state. */
   readonly cgroups?: () => {
     readonly pending: number;
@@ -269,7 +271,14 @@ export class AgentMetrics {
   }
 
   #sizes(registers: Registry[], sources: MetricSources): void {
-    const { probe, held, cgroups, context, logLinesDropped } = sources;
+    const { probe, held, cgroups, context, filteredContainers, logLinesDropped } = sources;
+    if (filteredContainers !== undefined)
+      size(
+        registers,
+        'varvel_filtered_containers',
+        'Containers whose opens end in the kernel where no rule can match.',
+        filteredContainers,
+      );
     if (probe !== undefined) {
       total(
         registers,

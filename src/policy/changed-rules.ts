@@ -20,7 +20,9 @@ export class ChangedRules {
   readonly #names: ReadonlySet<string>;
   readonly #growing: readonly string[];
   readonly #compile: () => readonly LoadedRule[];
-  readonly #trigger: AnyTest | undefined;
+  /** Has to hold where a changed rule matches and the operator's does not; undefined: none does. */
+  readonly trigger: LoadedRule | undefined;
+  readonly #anyOfTrigger: AnyTest | undefined;
   /** By a rule's name. */
   readonly #engines = new Map<string, RuleEngine>();
   /** All of them, for those that are met next: until the memory is wanted. */
@@ -40,8 +42,8 @@ export class ChangedRules {
     this.#names = names;
     this.#compile = compile;
     this.#growing = growing;
-    this.#trigger =
-      trigger === undefined || growing.length === 0 ? undefined : new AnyTest(trigger);
+    this.trigger = growing.length === 0 ? undefined : trigger;
+    this.#anyOfTrigger = this.trigger && new AnyTest(this.trigger);
   }
 
   /** Those of these priorities match nothing from now on, all others do. */
@@ -64,7 +66,7 @@ export class ChangedRules {
 
   /** What they come to, where the operator's rules came to `matches`. */
   evaluate(matches: readonly Match[], subject: Subject, run: OwnRun | undefined): readonly Match[] {
-    const grows = this.#trigger?.holds(subject) === true;
+    const grows = this.#anyOfTrigger?.holds(subject) === true;
     if (matches.length === 0 && !grows) return NONE;
     const asked = new Set(grows ? this.#growing : []);
     for (const { rule } of matches) if (this.#names.has(rule.name)) asked.add(rule.name);

@@ -1,9 +1,9 @@
-import { setImmediate } from 'node:timers/promises';
 import type { Container } from '../apps/identity.ts';
 import type { Priority } from '../rules/detection.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { reasonOf } from '../evaluation/rule-watch.ts';
+import { Turns } from '../shared/turns.ts';
 import { AppBudgets } from './app-budgets.ts';
 import { compilePolicy } from './app-policy.ts';
 import type { PolicyText } from '../container-files/policy-text.ts';
@@ -24,8 +24,6 @@ const MAX_SHOWN = 1000;
 
 /** A container whose first process is not known after so many looks is told all the same. */
 const MAX_LOOKS = 5;
-/** How long compiling goes on before others have their turn. */
-const TURN_MS = 5;
 
 /** By trust and text: what it came to, and how many containers have it. */
 type Compiled = Map<string, { users: number; readonly result: Result }>;
@@ -173,13 +171,11 @@ export class Policies {
   async prepare(operator: OperatorRules | undefined): Promise<() => void> {
     const fresh: Compiled = new Map();
     if (operator === undefined) return () => this.#clear();
-    let turnEndsMs = performance.now() + TURN_MS;
+    const turns = new Turns();
     for (const { source } of [...this.#entries.values()]) {
       const key = keyOf(source);
       if (!fresh.has(key)) fresh.set(key, { users: 0, result: compile(source, operator) });
-      if (performance.now() < turnEndsMs) continue;
-      await setImmediate();
-      turnEndsMs = performance.now() + TURN_MS;
+      await turns.next();
     }
     return () => this.#swap(operator, fresh);
   }
@@ -191,10 +187,13 @@ export class Policies {
     return entry.compiled.policy === undefined ? 'refused' : 'in force';
   }
 
-  /** Whether only the operator's rules hold for the container, and it will have no others. */
-  hasNone(container: Container): boolean {
+  /** What the container's app has in force, `none` where only the operator's rules hold for good; undefined while that is not known. */
+  inForceFor(container: Container): AppPolicy | 'none' | undefined {
     this.take(container);
-    return this.#operator === undefined || this.#without.has(container);
+    if (this.#operator === undefined || this.#without.has(container)) return 'none';
+    const entry = this.#entries.get(container.fullId);
+    // One that was refused has no say.
+    return entry && (entry.compiled.policy ?? 'none');
   }
 
   /** Whether the container's own rules are paused; undefined when it has none. */

@@ -101,6 +101,14 @@ export class AppPolicy {
     this.#engine = rules.length === 0 ? undefined : new RuleEngine(this.ruleSet);
   }
 
+  /** All rules of which one has to match where anything is reported to its app, paused or not, when these are the operator's. */
+  *possibleAmong(rules: readonly LoadedRule[]): Generator<LoadedRule> {
+    for (const rule of rules) if (rule.enabled && !this.#muted.has(rule.name)) yield rule;
+    yield* this.ruleSet.rules;
+    // A rule of the operator's that the app has changed matches only where the operator's does, or this.
+    if (this.#changed.trigger !== undefined) yield this.#changed.trigger;
+  }
+
   /** How many rules watch its app, when these are the operator's. */
   activeAmong(rules: readonly LoadedRule[]): number {
     const kept = rules.filter(({ enabled, name }) => enabled && !this.#dropped.has(name));

@@ -199,6 +199,15 @@ export class LiveProbe {
     }
   }
 
+  /** All opens are reported until tables are set anew, from when this returns. Throws UserError when the kernel refuses. */
+  suspendVerdicts(): void {
+    try {
+      this.#probe.suspendVerdicts();
+    } catch (error) {
+      throw explain(error, 'change what is filtered');
+    }
+  }
+
   /** Hands over batches: `onBatch(bytes)` after that many bytes of records were put at the start of the buffer. */
   start(onBatch: (bytes: number) => void): ArrayBuffer {
     const buffer = new ArrayBuffer(BATCH_BYTES);

@@ -9,19 +9,23 @@ import type { LoaderError, LoaderScopeEntry } from 'ebpf-loader-napi';
 import { LIMITS } from '../../src/events/table.gen.ts';
 import { kindIndex, OPEN_EVENTS } from '../../src/plan/verdicts/open-kinds.ts';
 import { LAYERS } from '../../src/plan/verdicts/layer-tests.ts';
-import { verdictTableOf } from '../../src/plan/verdicts/table.ts';
 import { passes } from '../../src/plan/verdicts/verdict.ts';
 import { loadRules, readRuleFile } from '../../src/rules/loader/load.ts';
 import { falcoRuleSources } from '../support/falco.ts';
 import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { verdictTable } from '../support/verdict-table.ts';
 
 const AT_FDCWD = -100;
 const TABLE = 1;
+const OTHER = 2;
 const DEFAULT_RULES = 'manifests/rules/varvel_rules.yaml';
 
 const tableOf = (text: string): Uint8Array =>
-  verdictTableOf([ruleSetOf(text)]).bytes ?? assert.fail('the table does not fit');
+  verdictTable(ruleSetOf(text)).bytes ?? assert.fail('the table does not fit');
+
+/** Of rules about nothing that the tests open. */
+const NOTHING = tableOf(ruleFile('evt.type = openat and fd.name = /nothing'));
 
 /** Paths that rules are about, and ones that are near them. */
 function pathsOf(texts: readonly string[]): Buffer[] {
@@ -64,7 +68,7 @@ describe('verdicts of opens', () => {
     test(`${name}: the kernel says of each path what TypeScript does`, () => {
       const { ruleSet } = loadRules(sources);
       assert.ok(ruleSet);
-      const { bytes } = verdictTableOf([ruleSet]);
+      const { bytes } = verdictTable(ruleSet);
       assert.ok(bytes);
       judge(bytes);
       const counts = [0, 0];
@@ -174,7 +178,7 @@ describe('verdicts of opens', () => {
   });
 
   test('a container of another number is not judged, and one stops to be when its number is taken away', async () => {
-    judge(tableOf(ruleFile('evt.type = openat and fd.name = /nothing')));
+    judge(NOTHING);
     const other = probe.mkdir('other');
     const running = await probe.run(other, open(join(dir, 'plain/file')));
     assert.equal(probe.openOf(running.pid, join(dir, 'plain/file')).type, 'openat');
@@ -184,6 +188,22 @@ describe('verdicts of opens', () => {
     probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
     probe.probe.scopeSet(cgroup.id, 'pending', cgroup.level);
     assert.deepEqual(await reported([open(join(dir, 'plain/file'))]), [false], 'it stays judged');
+  });
+
+  test('suspended, no table counts, until one is set anew', async () => {
+    const plain = [open(join(dir, 'plain/file'))];
+    judge(NOTHING);
+    probe.probe.setVerdicts(OTHER, NOTHING);
+    assert.deepEqual(await reported(plain), [false]);
+    probe.probe.suspendVerdicts();
+    probe.probe.suspendVerdicts();
+    assert.deepEqual(await reported(plain), [true]);
+    probe.probe.setVerdicts(OTHER, NOTHING);
+    assert.deepEqual(await reported(plain), [true], 'another one does not matter');
+    judge(NOTHING);
+    assert.deepEqual(await reported(plain), [false]);
+    probe.probe.setVerdicts(OTHER, undefined);
+    assert.deepEqual(await reported(plain), [false]);
   });
 
   /** Opens a file again and again while the tables take turns; how often that was reported or lost, and how often kept back. */

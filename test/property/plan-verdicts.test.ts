@@ -1,126 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { LAYERS, type Layer } from '../../src/plan/verdicts/layer-tests.ts';
-import { OPEN_EVENTS, type OpenKind } from '../../src/plan/verdicts/open-kinds.ts';
-import { verdictTableOf } from '../../src/plan/verdicts/table.ts';
-import { passes } from '../../src/plan/verdicts/verdict.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
-import { encodeText } from '../../src/shared/text.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
-import { makeEvent, makeOpen, makeSubject } from '../support/rules-subject.ts';
 import { runs } from '../support/runs.ts';
-
-const WORDS = ['etc', 'a', 'b', 'ssh', '.ssh', 'a.php', 'B.PHP', 'shadow', 'aa', 'é', '..b', 'ab'];
-
-const path = fc
-  .array(fc.constantFrom(...WORDS), { minLength: 1, maxLength: 4 })
-  .map((parts) => `/${parts.join('/')}`);
-
-/** A piece of a path, so that it is often found. */
-const piece = fc
-  .tuple(path, fc.nat(12), fc.integer({ min: 1, max: 12 }))
-  .map(([text, from, length]) => text.slice(from, from + length))
-  .map((text) => text.toWellFormed());
-
-const quoted = (text: string): string => JSON.stringify(text);
-const listed = (texts: readonly string[]): string => `(${texts.map(quoted).join(', ')})`;
-
-const FIELDS = [
-  'fd.name',
-  'fd.directory',
-  'fd.filename',
-  'tolower(fd.filename)',
-  'tolower(fd.name)',
-];
-const ONE = ['=', '!=', 'startswith', 'endswith', 'contains', 'icontains'];
-const SEVERAL = ['startswith anyof', 'endswith anyof', 'contains anyof', 'in', 'pmatch'];
-
-/** A comparison that an automaton decides. */
-const ofPath = fc.oneof(
-  fc
-    .tuple(fc.constantFrom(...FIELDS), fc.constantFrom(...ONE), fc.oneof(piece, path))
-    .map(([field, operator, text]) => `${field} ${operator} ${quoted(text)}`),
-  fc
-    .tuple(
-      fc.constantFrom(...FIELDS),
-      fc.constantFrom(...SEVERAL),
-      fc.array(fc.oneof(piece, path), { minLength: 1, maxLength: 3 }),
-    )
-    .map(([field, operator, texts]) => `${field} ${operator} ${listed(texts)}`),
-  fc
-    .tuple(fc.constantFrom(...FIELDS), fc.constantFrom('glob', 'iglob'), path, fc.nat(8))
-    .map(
-      ([field, operator, text, at]) =>
-        `${field} ${operator} ${quoted(`${text.slice(0, at)}*${text.slice(at + 2)}`)}`,
-    ),
-  fc
-    .tuple(
-      fc.constantFrom(...FIELDS),
-      fc.constantFrom('icontains', 'iglob', 'endswith'),
-      fc.oneof(piece, path),
-    )
-    .map(([field, operator, text]) => `${field} ${operator} ${quoted(text.toUpperCase())}`),
-  fc
-    .tuple(
-      fc.constantFrom(...FIELDS),
-      fc.constantFrom('/*', '*', '/**', '/', '', '/etc/*', '/*/.ssh', '//a*//b'),
-    )
-    .map(([field, text]) => `${field} pmatch (${quoted(text)})`),
-);
-const ofKind = fc.constantFrom(
-  ...['evt.is_open_read = true', 'evt.is_open_write = true', 'evt.is_open_write != true'],
-  ...['evt.failed = true', 'evt.failed = false', 'fd.num >= 0', 'evt.type = open'],
-  ...['fd.is_upper_layer = true', 'fd.is_upper_layer != true', 'fd.is_lower_layer = false'],
-  ...['evt.type in (openat, creat)', 'proc.name = node', 'proc.name = nosuch'],
-  ...[
-    'fd.name regex "^/etc/.*a$"',
-    'fd.name glob "*/[ab]"',
-    'fd.nameraw contains b',
-    'fd.name exists',
-  ],
-);
-const condition = fc.letrec<{ tree: string }>((tie) => ({
-  tree: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    fc.oneof({ weight: 3, arbitrary: ofPath }, { weight: 1, arbitrary: ofKind }),
-    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' and ')})`),
-    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' or ')})`),
-    tie('tree').map((inner) => `not (${inner})`),
-  ),
-})).tree;
-
-const open = fc.record({
-  event: fc.constantFrom(...OPEN_EVENTS),
-  access: fc.constantFrom<Pick<OpenKind, 'reads' | 'writes'>>(
-    { reads: true, writes: false },
-    { reads: false, writes: true },
-    { reads: true, writes: true },
-    { reads: false, writes: false },
-  ),
-  failed: fc.boolean(),
-  directory: fc.boolean(),
-  layer: fc.constantFrom(...LAYERS.slice(0, 3)),
-  path,
-});
-type Open = typeof open extends fc.Arbitrary<infer One> ? One : never;
-
-const subjectOf = ({ event, access, failed, directory, layer, path: at }: Open) => {
-  const facts = { forRead: access.reads, forWrite: access.writes, directory: directory && !failed };
-  const file = {
-    ...makeOpen(at).file!,
-    upperLayer: layer === 'upper',
-    lowerLayer: layer === 'lower',
-  };
-  const made = makeOpen(at, { ...facts, file: failed ? undefined : file });
-  return makeSubject(makeEvent(event, { result: failed ? -2 : 3, open: made }));
-};
-const isPassed = (bytes: Uint8Array, one: Open): boolean => {
-  const { event, access, failed, directory, path: at } = one;
-  const layer: Layer = failed ? 'no file' : one.layer;
-  const known = { event, ...access, failed, directory: directory && !failed, layer };
-  return passes(bytes, { ...known, path: encodeText(at) });
-};
+import { condition, isPassed, ofPath, open, runtime, subjectOf } from '../support/verdict-cases.ts';
+import { verdictTable } from '../support/verdict-table.ts';
 
 test('an open that a rule matches passes its verdicts: match ⇒ passes', () => {
   let matched = 0;
@@ -129,7 +14,8 @@ test('an open that a rule matches passes its verdicts: match ⇒ passes', () => 
     fc.property(
       fc.array(condition, { minLength: 1, maxLength: 3 }),
       fc.array(open, { minLength: 4, maxLength: 12 }),
-      (texts, opens) => {
+      runtime,
+      (texts, opens, type) => {
         const ruleSet = ruleSetOf(
           texts
             .map((text, index) =>
@@ -140,11 +26,11 @@ test('an open that a rule matches passes its verdicts: match ⇒ passes', () => 
             )
             .join('\n'),
         );
-        const { bytes } = verdictTableOf([ruleSet]);
+        const { bytes } = verdictTable(ruleSet, type);
         assert.ok(bytes);
         const engine = new RuleEngine(ruleSet);
         for (const one of opens) {
-          const matches = engine.evaluate(subjectOf(one)).length > 0;
+          const matches = engine.evaluate(subjectOf(one, type)).length > 0;
           const passed = isPassed(bytes, one);
           if (matches) matched++;
           if (!passed) kept++;
@@ -163,7 +49,7 @@ test('of a comparison of the path the verdict is exact: no open passes that does
   fc.assert(
     fc.property(ofPath, fc.array(open, { minLength: 4, maxLength: 12 }), (text, opens) => {
       const ruleSet = ruleSetOf(ruleFile(`evt.type in (open, openat, openat2, creat) and ${text}`));
-      const { bytes, leftOut, widened } = verdictTableOf([ruleSet]);
+      const { bytes, leftOut, widened } = verdictTable(ruleSet);
       assert.ok(bytes);
       assert.deepEqual([leftOut, widened], [[], []]);
       const engine = new RuleEngine(ruleSet);

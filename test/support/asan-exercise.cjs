@@ -59,7 +59,12 @@ async function round(number) {
   assert.equal(probe.runVerdict(1, 0, false, 0, Buffer.from('/etc/hostname')), 0);
   assert.equal(probe.runVerdict(1, 0, false, 0, Buffer.alloc(100_000, 0x2f)), 0);
   probe.setVerdicts(2, new Uint8Array(TABLE_BYTES));
+  probe.suspendVerdicts();
+  assert.equal(probe.runVerdict(2, 0, false, 0, Buffer.from('/etc/hostname')), -1);
+  probe.setVerdicts(2, new Uint8Array(TABLE_BYTES));
   probe.setVerdicts(1, undefined);
+  probe.suspendVerdicts();
+  probe.setVerdicts(2, new Uint8Array(TABLE_BYTES));
   assert.equal(probe.runVerdict(1, 0, false, 0, Buffer.from('/etc/hostname')), -1);
   probe.scopeSet(id, 'included', 1, 2);
   refuses(() => probe.scopeSet(-1, 'included', 0), 'EINVAL');

@@ -1,3 +1,4 @@
+import type { Steps } from '../../shared/turns.ts';
 import { CLASSES_MAX } from './layout.ts';
 import type { PathTest, Point } from './path-tests.ts';
 import { anything, type Part } from './patterns.ts';
@@ -27,7 +28,10 @@ interface Position {
  * One automaton for the patterns of all tests: it is in one state after each byte, whatever their number. Undefined where it would
  * have more than `maxStates`, or more than CLASSES_MAX classes of bytes.
  */
-export function automatonOf(tests: readonly PathTest[], maxStates: number): Automaton | undefined {
+export function* automatonOf(
+  tests: readonly PathTest[],
+  maxStates: number,
+): Steps<Automaton | undefined> {
   const positions: Position[] = [];
   const first: number[] = [];
   const anywhere: number[] = [];
@@ -42,7 +46,7 @@ export function automatonOf(tests: readonly PathTest[], maxStates: number): Auto
   }
   const { classes, members } = classesOf(positions);
   if (members.length > CLASSES_MAX) return undefined;
-  return new Builder(positions, classes, members, maxStates).build(first, anywhere);
+  return yield* new Builder(positions, classes, members, maxStates).build(first, anywhere);
 }
 
 const isAnything = (part: Part | undefined): boolean =>
@@ -73,7 +77,7 @@ class Builder {
   }
 
   /** Patterns begin at `first`, and those that begin anywhere in `anywhere`: in every state, so that none has to name them. */
-  build(first: readonly number[], anywhere: readonly number[]): Automaton | undefined {
+  *build(first: readonly number[], anywhere: readonly number[]): Steps<Automaton | undefined> {
     const everywhere = this.#entered(anywhere);
     const begun = this.#members.map((byte) => this.#after(everywhere, byte));
     this.#numberOf(this.#entered(first));
@@ -87,6 +91,7 @@ class Builder {
         row.push(next);
       }
       rows.push(row);
+      yield;
     }
     return {
       classes: this.#classes,

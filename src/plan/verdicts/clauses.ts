@@ -1,5 +1,6 @@
 import type { Checked, CheckedMacro, Test } from '../../rules/compile/checked.ts';
 import { layerTestOf, type LayerTest } from './layer-tests.ts';
+import { containerTestOf } from './container-tests.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
 import { ALL_KINDS, kindsOf } from './open-kinds.ts';
 
@@ -26,19 +27,24 @@ export const CONDITION_CLAUSES_MAX = 64;
 const ALWAYS: Clause = { kinds: ALL_KINDS, literals: [] };
 
 /**
- * The opens for which a condition can hold: if it holds for an open, one of the clauses does. What the kernel cannot tell (a process, a
- * container, the file's mode …) can hold and can fail. The other way round nothing is said: a clause may do without the condition.
+ * The opens for which a condition can hold in a container of this type: if it holds for an open, one of the clauses does. What the kernel
+ * cannot tell (a process, the file's mode …) can hold and can fail. The other way round nothing is said: a clause may do without the condition.
  */
-export function clausesOf(condition: Checked): readonly Clause[] {
-  return new Reader().clauses(condition, true);
+export function clausesOf(condition: Checked, containerType: string): readonly Clause[] {
+  return new Reader(containerType).clauses(condition, true);
 }
 
 class Reader {
+  readonly #containerType: string;
   readonly #tests = new Map<string, FileTest | undefined>();
   readonly #macros = new Map<
     CheckedMacro,
     { holds?: readonly Clause[]; fails?: readonly Clause[] }
   >();
+
+  constructor(containerType: string) {
+    this.#containerType = containerType;
+  }
 
   /** For which opens it can hold, or with `holds` false: can fail. */
   clauses(condition: Checked, holds: boolean): readonly Clause[] {
@@ -63,6 +69,8 @@ class Reader {
   }
 
   #ofTest(test: Test, holds: boolean): readonly Clause[] {
+    const ofContainer = containerTestOf(test, this.#containerType);
+    if (ofContainer !== undefined) return ofContainer === holds ? [ALWAYS] : [];
     const kinds = kindsOf(test);
     if (kinds !== undefined)
       return anyOf([{ kinds: holds ? kinds.holds : kinds.fails, literals: [] }]);

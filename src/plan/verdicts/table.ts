@@ -1,14 +1,14 @@
 import { LIMITS } from '../../events/table.gen.ts';
-import type { RuleSet } from '../../rules/rule-set.ts';
+import type { Steps } from '../../shared/turns.ts';
 import { automatonOf, type Automaton } from './automaton.ts';
-import { clausesOf, withoutCovered, withoutFiles, type Clause } from './clauses.ts';
+import { withoutCovered, type Clause } from './clauses.ts';
 import { LAYERS } from './layer-tests.ts';
 import { MASK_BYTES, ROW, TABLE } from './layout.ts';
-import { isOpenEvent } from './open-kinds.ts';
 import { anything } from './patterns.ts';
 import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
+import type { RuleClauses } from './rule-clauses.ts';
 
-const { VERDICT_CLAUSES, VERDICT_MASKS, VERDICT_NEXT, VERDICT_STATES } = LIMITS;
+const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_STATES } = LIMITS;
 const { VERDICT_SEEN, VERDICT_SEEN_STATES } = LIMITS;
 /** Of one automaton: three quarters of all, so that one set of tests leaves room for the others. */
 const STATES_MAX = (VERDICT_STATES * 3) / 4;
@@ -27,42 +27,67 @@ export interface VerdictTable {
   readonly transitions: number;
 }
 
-/** What the enabled rules say of opens. Takes some tens of ms for a hundred rules. */
-export function verdictTableOf(ruleSets: readonly RuleSet[]): VerdictTable {
-  const { clauses, widened } = boundedClauses(ruleSets);
-  return tableOf(clauses, widened, []);
+/**
+ * Lays out what the clauses say, which takes some 100 ms for those of a hundred rules. Comparisons that there is no room for are left
+ * out, the largest first: of each automaton one, then two, then four, so that few attempts are needed.
+ */
+export function* verdictTableOf({ clauses, widened }: RuleClauses): Steps<VerdictTable> {
+  const leftOut: string[] = [];
+  const attempts = new Map<Machine, number>();
+  for (let left = clauses; ;) {
+    const tests = testsOf(left);
+    const { automata, bytes, full } = yield* attempt(left, tests);
+    const own = tests.filter(({ machine }) => machine === full);
+    if (full === undefined || own.length === 0)
+      return { bytes, clauses: left, widened, leftOut, ...sizesOf(automata) };
+    const count = attempts.get(full) ?? 1;
+    attempts.set(full, 2 * count);
+    const most =
+      full === 'anywhere' ? Math.min(VERDICT_SEEN, own.length - count) : own.length - count;
+    const without = [...own].sort(bySize).slice(Math.max(0, most));
+    leftOut.push(...without.map(({ key }) => key));
+    left = withoutTests(left, new Set(without.map(({ key }) => key)));
+  }
 }
 
-function tableOf(
-  clauses: readonly Clause[],
-  widened: readonly string[],
-  leftOut: readonly string[],
-): VerdictTable {
-  const tests = testsOf(clauses);
+interface Attempt {
+  readonly automata: ReadonlyMap<Machine, Automaton>;
+  readonly bytes: Uint8Array | undefined;
+  /** The automaton that there is no room for; with all of them too many, the largest. */
+  readonly full?: Machine;
+}
+
+function* attempt(clauses: readonly Clause[], tests: readonly PathTest[]): Steps<Attempt> {
   const automata = new Map<Machine, Automaton>();
   for (const machine of MACHINES) {
     const own = tests.filter((test) => test.machine === machine);
     const automaton =
       machine === 'anywhere'
         ? own.length <= VERDICT_SEEN
-          ? automatonOf(own.map(whereFound), VERDICT_SEEN_STATES)
+          ? yield* automatonOf(own.map(whereFound), VERDICT_SEEN_STATES)
           : undefined
-        : automatonOf(own, STATES_MAX);
-    if (automaton === undefined) {
-      // Without the longest half of its tests; each time fewer, so that this ends.
-      const kept = [...own].sort(bySize).slice(0, Math.floor(own.length / 2));
-      const without = new Set(own.filter((test) => !kept.includes(test)).map(({ key }) => key));
-      return tableOf(withoutTests(clauses, without), widened, [...leftOut, ...without]);
-    }
+        : yield* automatonOf(own, STATES_MAX);
+    if (automaton === undefined) return { automata, bytes: undefined, full: machine };
     automata.set(machine, automaton);
   }
+  const { states, transitions } = sizesOf(automata);
+  const fits = states <= VERDICT_STATES && transitions <= VERDICT_NEXT;
+  const bytes = fits ? yield* new Writer(clauses).write(automata, tests) : undefined;
+  return bytes === undefined ? { automata, bytes, full: largestOf(automata) } : { automata, bytes };
+}
+
+function largestOf(automata: ReadonlyMap<Machine, Automaton>): Machine {
+  const size = (machine: Machine): number => automata.get(machine)?.next.length ?? 0;
+  return MACHINES.reduce((largest, one) => (size(one) > size(largest) ? one : largest));
+}
+
+function sizesOf(
+  automata: ReadonlyMap<Machine, Automaton>,
+): Pick<VerdictTable, 'states' | 'transitions'> {
   const sum = (of: (one: Automaton) => number): number =>
     [...automata.values()].reduce((all, one) => all + of(one), 0);
   const states = sum(({ accepted }) => accepted.length);
-  const transitions = sum((one) => one.accepted.length * rowOf(one));
-  const fits = states <= VERDICT_STATES && transitions <= VERDICT_NEXT;
-  const bytes = fits ? new Writer(clauses).write(automata, tests) : undefined;
-  return { bytes, clauses, widened, leftOut, states, transitions };
+  return { states, transitions: sum((one) => one.accepted.length * rowOf(one)) };
 }
 
 /** Cells of a state. */
@@ -78,8 +103,12 @@ function whereFound(test: PathTest): PathTest {
 }
 
 const bySize = (one: PathTest, other: PathTest): number => sizeOf(one) - sizeOf(other);
+/** An estimate of its states: what may be there any number of times makes them for each other one. */
 const sizeOf = ({ patterns }: PathTest): number =>
-  patterns.reduce((sum, pattern) => sum + pattern.length, 0);
+  patterns.reduce(
+    (sum, parts) => sum + parts.length * (1 + parts.filter(({ many }) => many).length),
+    0,
+  );
 
 function testsOf(clauses: readonly Clause[]): readonly PathTest[] {
   const tests = new Map<string, PathTest>();
@@ -97,42 +126,6 @@ function withoutTests(clauses: readonly Clause[], keys: ReadonlySet<string>): re
   );
 }
 
-/** Of all rules together, before those that others stand for are left out: to look for these takes the square of their number. */
-const ALL_CLAUSES_MAX = 1024;
-
-/** The clauses of all rules, of which there may be as many as a set has bits. */
-function boundedClauses(ruleSets: readonly RuleSet[]): {
-  readonly clauses: readonly Clause[];
-  readonly widened: readonly string[];
-} {
-  const rules = ruleSets
-    .flatMap((set) => set.rules)
-    .filter(({ enabled, events }) => enabled && [...events].some(isOpenEvent))
-    .map(({ name, condition }) => ({ name, clauses: clausesOf(condition) }))
-    .sort((one, other) => other.clauses.length - one.clauses.length);
-  const widened: string[] = [];
-  /** Leaves files out of the largest, until so many are left. */
-  const widen = (most: number): void => {
-    let count = rules.reduce((sum, { clauses }) => sum + clauses.length, 0);
-    for (const rule of rules) {
-      if (count <= most) return;
-      if (widened.includes(rule.name)) continue;
-      widened.push(rule.name);
-      count -= rule.clauses.length - 1;
-      rule.clauses = [withoutFiles(rule.clauses)];
-    }
-  };
-  widen(ALL_CLAUSES_MAX);
-  const all = (): readonly Clause[] => withoutCovered(rules.flatMap((rule) => rule.clauses));
-  let clauses = all();
-  for (let most = ALL_CLAUSES_MAX / 2; clauses.length > VERDICT_CLAUSES; most /= 2) {
-    if (most < 1) return { clauses: [withoutFiles(clauses)], widened };
-    widen(most);
-    clauses = all();
-  }
-  return { clauses, widened };
-}
-
 /** Lays a table out. */
 class Writer {
   readonly #clauses: readonly Clause[];
@@ -146,10 +139,10 @@ class Writer {
   }
 
   /** Undefined where there are more different sets of clauses than fit. */
-  write(
+  *write(
     automata: ReadonlyMap<Machine, Automaton>,
     tests: readonly PathTest[],
-  ): Uint8Array | undefined {
+  ): Steps<Uint8Array | undefined> {
     for (let kind = 0; kind < 32; kind++) {
       const ofKind = this.#maskOf(({ kinds }) => ((kinds >>> kind) & 1) === 1);
       this.#bytes.set(ofKind, TABLE.kinds + kind * MASK_BYTES);
@@ -185,14 +178,19 @@ class Writer {
       this.#view.setUint32(TABLE.starts + 4 * index, start, true);
       const places = automaton.classes.map((byteClass) => ROW.classes + byteClass);
       this.#bytes.set(places, TABLE.classes + index * 256);
-      this.#setRows(automaton, machine, own, start);
+      yield* this.#setRows(automaton, machine, own, start);
       start += automaton.accepted.length * rowOf(automaton);
     }
     this.#setSeen(tests.filter(({ machine }) => machine === 'anywhere'));
     return this.#masks.size <= VERDICT_MASKS ? this.#bytes : undefined;
   }
 
-  #setRows(automaton: Automaton, machine: Machine, own: readonly PathTest[], start: number): void {
+  *#setRows(
+    automaton: Automaton,
+    machine: Machine,
+    own: readonly PathTest[],
+    start: number,
+  ): Steps<void> {
     const { accepted, classCount, next } = automaton;
     const cells = rowOf(automaton);
     for (const [state, { end, slash }] of accepted.entries()) {
@@ -212,6 +210,7 @@ class Writer {
       }
       for (let one = 0; one < classCount; one++)
         set(ROW.classes + one, start + (next[state * classCount + one] ?? 0) * cells);
+      yield;
     }
   }
 

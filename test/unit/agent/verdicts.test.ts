@@ -1,87 +1,235 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { KernelVerdicts } from '../../../src/agent/verdicts.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import { TABLES_MAX } from '../../../src/agent/verdict-numbers.ts';
+import { KernelVerdicts, type JudgedApp } from '../../../src/agent/verdicts.ts';
 import type { Container } from '../../../src/apps/identity.ts';
 import type { RegistryEntry } from '../../../src/apps/resolution.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import { until } from '../../support/e2e-agent.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
 
-const RULES = ruleSetOf(ruleFile('evt.type = open and fd.name = /etc/shadow'));
+const rulesAbout = (path: string) => ruleSetOf(ruleFile(`evt.type = open and fd.name = ${path}`));
+const RULES = rulesAbout('/etc/shadow');
 
 // What waits here keeps no process up.
 const awake = setInterval(() => undefined, 1000);
 after(() => clearInterval(awake));
 
+/** An app with a rule of its own, about this path. */
+const appWith = (path: string): JudgedApp => ({
+  possibleAmong: (rules) => [...rules, ...rulesAbout(path).rules],
+});
+
 function world({ enabled = true } = {}) {
   const done: string[] = [];
-  const own = new Set<Container>();
-  const verdicts = new KernelVerdicts({
+  const apps = new Map<Container, JudgedApp | undefined>();
+  /** What the kernel would judge by. */
+  const kernel = {
+    tables: new Map<number, string>(),
+    suspended: new Set<number>(),
+    told: new Map<number, number>(),
+    refuses: false,
+  };
+  const verdicts: KernelVerdicts = new KernelVerdicts({
     probe: {
-      setVerdicts: (number, table) =>
-        done.push(`table ${number}: ${table === undefined ? 'none' : 'set'}`),
+      setVerdicts: (number, table) => {
+        done.push(`table ${number}: ${table === undefined ? 'none' : 'set'}`);
+        kernel.suspended.delete(number);
+        if (table === undefined) kernel.tables.delete(number);
+        else kernel.tables.set(number, Buffer.from(table).toString('latin1'));
+      },
+      suspendVerdicts: () => {
+        done.push('suspended');
+        for (const number of kernel.tables.keys()) kernel.suspended.add(number);
+      },
       scope: {
-        set: (cgroupId, state, level, table) =>
-          done.push(`${cgroupId} ${state} at ${level}: ${table}`),
+        set: (cgroupId, state, level, table = 0) => {
+          if (kernel.refuses) throw new Error('ENOSPC');
+          done.push(`${cgroupId} ${state} at ${level}: ${table}`);
+          kernel.told.set(cgroupId, table);
+        },
         delete: () => undefined,
         get: () => undefined,
         entries: () => [],
       },
     },
     logger: SILENT_LOGGER,
-    hasOperatorsOnly: (container) => !own.has(container),
+    inForceFor: (container) => (apps.has(container) ? apps.get(container) : 'none'),
     enabled,
   });
   const entry = (cgroupId: number, more: Partial<RegistryEntry> = {}): RegistryEntry =>
     ({
       cgroupId,
       path: '/docker/x',
-      resolution: { state: 'included', container: containerOf() },
+      resolution: { state: 'included', container: containerOf({ fullId: String(cgroupId) }) },
       goneAtMs: undefined,
       unwatched: false,
       ...more,
     }) as RegistryEntry;
-  return { done, own, verdicts, entry };
+  /** One whose app has rules of its own; undefined: it is not known whether it has. */
+  const entryOf = (cgroupId: number, app: JudgedApp | undefined): RegistryEntry => {
+    const one = entry(cgroupId);
+    if (one.resolution.state === 'included') apps.set(one.resolution.container, app);
+    return one;
+  };
+  /** The table that a container's opens are judged by; undefined: none. */
+  const tableOf = (cgroupId: number): string | undefined => {
+    const number = kernel.told.get(cgroupId) ?? 0;
+    return kernel.suspended.has(number) ? undefined : kernel.tables.get(number);
+  };
+  return { done, kernel, verdicts, entry, entryOf, tableOf };
 }
 
-test('the table of the rules in force is set a while later; before others come it is taken away', async () => {
-  const { done, verdicts } = world();
+test('containers are judged once there is a table for the rules in force, and before others come by none', async () => {
+  const { done, verdicts, entry } = world();
+  const all = [entry(1), entry(2)];
+  verdicts.follow(all);
+  assert.deepEqual(done.splice(0), [], 'no rules, no table');
   await verdicts.enter(RULES);
-  assert.deepEqual(done.splice(0), ['table 1: set']);
+  assert.deepEqual(done.splice(0), ['table 1: set', '1 included at 2: 1', '2 included at 2: 1']);
+  assert.deepEqual(verdicts.status(), { containers: 2, tables: 1 });
+  verdicts.follow(all);
   verdicts.leave();
   verdicts.leave();
-  assert.deepEqual(done.splice(0), ['table 1: none'], 'once');
+  const told = ['1 included at 2: 0', '2 included at 2: 0'];
+  assert.deepEqual(done.splice(0), ['suspended', ...told], 'once');
+  verdicts.follow(all);
+  assert.deepEqual(done.splice(0), ['table 1: none'], 'its memory is given back');
   const given = verdicts.enter(RULES);
   // Other rules before the first were ready: those have no table any more.
   verdicts.leave();
   await Promise.all([given, verdicts.enter(RULES)]);
-  assert.deepEqual(done.splice(0), ['table 1: set']);
+  assert.equal(done.splice(0).filter((what) => /^table \d+: set$/.test(what)).length, 1);
   const late = verdicts.enter(RULES);
   verdicts.stop();
   await late;
-  assert.deepEqual(done, ['table 1: none']);
+  assert.deepEqual(done, ['suspended', ...told]);
 });
 
-test('a container is judged while the operator’s rules alone hold for it, told once each way', () => {
-  const { done, own, verdicts, entry } = world();
+test('who is not watched, or not known yet, is not judged; a new container of another cgroup number is told', async () => {
+  const { done, verdicts, entry, entryOf } = world();
   const judged = entry(1);
   const pending = entry(2, { resolution: { state: 'pending' } } as Partial<RegistryEntry>);
   const gone = entry(3, { goneAtMs: 1 });
   const unwatched = entry(4, { unwatched: true });
-  const all = [judged, pending, gone, unwatched];
-  verdicts.follow(all);
-  verdicts.follow(all);
-  assert.deepEqual(done.splice(0), ['1 included at 2: 1']);
-  if (judged.resolution.state === 'included') own.add(judged.resolution.container);
-  verdicts.follow(all);
-  verdicts.follow(all);
-  assert.deepEqual(done.splice(0), ['1 included at 2: 0']);
-  own.clear();
-  verdicts.follow(all);
+  verdicts.follow([judged, pending, gone, unwatched, entryOf(5, undefined)]);
+  await verdicts.enter(RULES);
+  assert.deepEqual(done.splice(0), ['table 1: set', '1 included at 2: 1']);
   // Its cgroup is gone, and another one has the number.
   verdicts.follow([]);
   verdicts.follow([entry(1)]);
-  assert.deepEqual(done, ['1 included at 2: 1', '1 included at 2: 1']);
+  await until('it is told', () => done.length > 0);
+  assert.deepEqual(done, ['1 included at 2: 1']);
+});
+
+test('an app with rules of its own has a table of its own, of what it and the operator want; the same rules share one', async () => {
+  const { verdicts, entry, entryOf, tableOf } = world();
+  const app = appWith('/app/secret');
+  const all = [entry(1), entryOf(2, app), entryOf(3, app), entryOf(4, appWith('/app/secret'))];
+  verdicts.follow(all);
+  await verdicts.enter(RULES);
+  const [operators, ...own] = [1, 2, 3, 4].map(tableOf);
+  assert.ok(operators !== undefined && own[0] !== undefined);
+  assert.notEqual(own[0], operators);
+  assert.deepEqual(own, [own[0], own[0], own[0]]);
+  assert.deepEqual(verdicts.status(), { containers: 4, tables: 2 });
+  // What an app wants changes: nobody is judged by what was.
+  const changed = [all[0]!, entryOf(2, appWith('/app/other'))];
+  verdicts.follow(changed);
+  assert.equal(tableOf(2), undefined);
+  await until('the new table', () => tableOf(2) !== undefined);
+  assert.notEqual(tableOf(2), own[0]);
+  assert.equal(tableOf(1), operators);
+});
+
+test('with fewer rules the tables of before hold until there are new ones', async () => {
+  const { done, verdicts, entry, tableOf } = world();
+  const all = [entry(1)];
+  verdicts.follow(all);
+  await verdicts.enter(RULES);
+  const before = tableOf(1);
+  const given = verdicts.enter(ruleSetOf(ruleFile('evt.type = open and fd.name = /x', 'Y')));
+  verdicts.follow(all);
+  assert.equal(tableOf(1), before);
+  await given;
+  assert.ok(!done.includes('suspended'));
+  assert.notEqual(tableOf(1), before);
+  assert.notEqual(tableOf(1), undefined);
+});
+
+test('of more different rules than there are tables, some apps are not judged; a table that nobody uses makes room', async () => {
+  const { kernel, verdicts, entryOf, tableOf } = world();
+  const all = Array.from({ length: TABLES_MAX + 2 }, (_, n) => entryOf(n + 1, appWith(`/x${n}`)));
+  verdicts.follow(all);
+  await verdicts.enter(RULES);
+  const judged = (): number => all.filter(({ cgroupId }) => tableOf(cgroupId)).length;
+  assert.equal(judged(), TABLES_MAX);
+  assert.equal(kernel.tables.size, TABLES_MAX);
+  assert.equal(new Set(all.map(({ cgroupId }) => tableOf(cgroupId))).size, TABLES_MAX + 1);
+  // One goes, another one comes: it has the place.
+  const others = [...all.slice(1, TABLES_MAX), entryOf(1000, appWith('/new'))];
+  verdicts.follow(others);
+  await until('it is judged', () => tableOf(1000) !== undefined);
+  assert.equal(kernel.tables.size, TABLES_MAX);
+});
+
+test('before rules change, containers are told that no table is theirs: their numbers may be given to others', async () => {
+  const { kernel, verdicts, entryOf } = world();
+  const all = Array.from({ length: 20 }, (_, n) => entryOf(n + 1, appWith(`/x${n}`)));
+  verdicts.follow(all);
+  await verdicts.enter(RULES);
+  assert.equal(new Set(kernel.told.values()).size, 20);
+  verdicts.leave();
+  assert.deepEqual([...new Set(kernel.told.values())], [0]);
+});
+
+test('when a container cannot be told, nobody is judged any more', async () => {
+  const { done, kernel, verdicts, entry, tableOf } = world();
+  const all = [entry(1), entry(2)];
+  verdicts.follow(all);
+  await verdicts.enter(RULES);
+  kernel.refuses = true;
+  verdicts.follow([...all, entry(3)]);
+  await until('filtering ends', () => tableOf(1) === undefined);
+  kernel.refuses = false;
+  done.length = 0;
+  verdicts.follow(all);
+  await verdicts.enter(RULES);
+  verdicts.stop();
+  assert.deepEqual(done, []);
+});
+
+test('an app whose rules come into force when it is asked for them is judged by them', async () => {
+  const done: number[] = [];
+  const app = appWith('/app/secret');
+  let isKnown = false;
+  const verdicts: KernelVerdicts = new KernelVerdicts({
+    probe: {
+      setVerdicts: () => undefined,
+      suspendVerdicts: () => undefined,
+      scope: {
+        set: (cgroupId) => done.push(cgroupId),
+        delete: () => undefined,
+        get: () => undefined,
+        entries: () => [],
+      },
+    },
+    logger: SILENT_LOGGER,
+    inForceFor: () => {
+      if (!isKnown) {
+        isKnown = true;
+        verdicts.follow(entries);
+      }
+      return app;
+    },
+    enabled: true,
+  });
+  const entries = [world().entry(1), world().entry(2)];
+  verdicts.follow(entries);
+  await verdicts.enter(RULES);
+  assert.deepEqual(done, [1, 2], 'each is told once');
 });
 
 test('turned off, nothing is asked of the kernel', async () => {
@@ -90,5 +238,6 @@ test('turned off, nothing is asked of the kernel', async () => {
   verdicts.follow([entry(1)]);
   verdicts.leave();
   verdicts.stop();
+  await turn();
   assert.deepEqual(done, []);
 });

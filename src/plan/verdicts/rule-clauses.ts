@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import { LIMITS } from '../../events/table.gen.ts';
+import type { Checked } from '../../rules/compile/checked.ts';
+import type { LoadedRule } from '../../rules/rule-set.ts';
+import type { Steps } from '../../shared/turns.ts';
+import { clausesOf, withoutCovered, withoutFiles, type Clause } from './clauses.ts';
+import { isOpenEvent } from './open-kinds.ts';
+
+const { VERDICT_CLAUSES } = LIMITS;
+
+/** What rules say of opens: if one of them matches an open, one of the clauses holds. */
+export interface RuleClauses {
+  /** As many as a set has bits, at most. */
+  readonly clauses: readonly Clause[];
+  /** Names of the rules whose comparisons of files were left out for their number. */
+  readonly widened: readonly string[];
+}
+
+/** Of all rules together, before those that others stand for are left out: to look for these takes the square of their number. */
+const ALL_CLAUSES_MAX = 512;
+
+/** By condition and type of container. */
+const KNOWN = new WeakMap<Checked, Map<string, readonly Clause[]>>();
+
+/** The clauses of the enabled rules, for containers of this type (`container.type`). */
+export function* ruleClausesOf(
+  rules: Iterable<LoadedRule>,
+  containerType: string,
+): Steps<RuleClauses> {
+  const found: { readonly name: string; clauses: readonly Clause[] }[] = [];
+  for (const { name, enabled, events, condition } of rules) {
+    if (!enabled || ![...events].some(isOpenEvent)) continue;
+    const known = KNOWN.get(condition) ?? new Map<string, readonly Clause[]>();
+    KNOWN.set(condition, known);
+    const clauses = known.get(containerType) ?? clausesOf(condition, containerType);
+    known.set(containerType, clauses);
+    found.push({ name, clauses });
+    yield;
+  }
+  return bounded(found);
+}
+
+function bounded(rules: { readonly name: string; clauses: readonly Clause[] }[]): RuleClauses {
+  const largestFirst = rules.sort((one, other) => other.clauses.length - one.clauses.length);
+  const widened: string[] = [];
+  /** Leaves files out of the largest, until so many are left. */
+  const widen = (most: number): void => {
+    let count = rules.reduce((sum, { clauses }) => sum + clauses.length, 0);
+    for (const rule of largestFirst) {
+      if (count <= most) return;
+      if (widened.includes(rule.name)) continue;
+      widened.push(rule.name);
+      count -= rule.clauses.length - 1;
+      rule.clauses = [withoutFiles(rule.clauses)];
+    }
+  };
+  widen(ALL_CLAUSES_MAX);
+  const all = (): readonly Clause[] => withoutCovered(rules.flatMap((rule) => rule.clauses));
+  let clauses = all();
+  for (let most = ALL_CLAUSES_MAX / 2; clauses.length > VERDICT_CLAUSES; most /= 2) {
+    if (most < 1) return { clauses: [withoutFiles(clauses)], widened };
+    widen(most);
+    clauses = all();
+  }
+  return { clauses, widened };
+}
+
+/** The same for clauses that say the same. */
+export function digestOf({ clauses }: RuleClauses): string {
+  const texts = clauses.map(({ kinds, literals }) => {
+    const tests = literals.map(({ test, holds }) => `${holds ? '' : 'not '}${test.key}`).sort();
+    return JSON.stringify([kinds, tests]);
+  });
+  return createHash('sha256').update(texts.sort().join('\n')).digest('hex');
+}

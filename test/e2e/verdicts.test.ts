@@ -1,0 +1,94 @@
+// Opens that no rule can match end in the kernel: for apps with the operator's rules alone, and for those with rules of their own.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type Docker from 'dockerode';
+import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
+import { E2eAgent, until } from '../support/e2e-agent.ts';
+import { agentLines, execInContainer, runContainer } from '../support/e2e-docker.ts';
+
+const OPERATORS = `
+- rule: First read
+  desc: A test's own.
+  condition: evt.type in (open, openat) and fd.name = /srv/first
+  output: first
+  priority: WARNING
+- rule: Second read
+  desc: A test's own.
+  condition: evt.type in (open, openat) and fd.name = /srv/second
+  output: second
+  priority: WARNING
+`;
+const POLICY = `
+rules:
+  - disable: {rule: First read}
+custom_rules:
+  - rule: Ledger read
+    desc: A test's own.
+    condition: evt.type in (open, openat) and fd.name = /srv/ledger
+    output: ledger
+    priority: WARNING
+`;
+const OPENS = 200;
+const WORK = `mkdir -p /srv; touch /srv/first /srv/second /srv/ledger; i=0; while [ $i -lt ${OPENS} ]; do : < /etc/hostname; i=$((i+1)); done`;
+
+let engine: TestDockerd;
+before(async () => {
+  engine = await startDockerd();
+});
+after(() => engine[Symbol.asyncDispose]());
+
+const runApp = (labels: Readonly<Record<string, string>>): Promise<Docker.Container> =>
+  runContainer(engine, 'exec sleep 600', { labels: { 'varvel.enable': 'true', ...labels } });
+
+const verdictsOf = async (agent: E2eAgent): Promise<{ containers: number; tables: number }> =>
+  (await agent.snapshot()).kernel.verdicts;
+
+/** Does ordinary work, then opens what rules are about; the names of the rules in its log, and how many opens were kept back. */
+async function work(agent: E2eAgent, app: Docker.Container) {
+  const before = (await agent.containerStatus(app.id))?.prefiltered ?? 0;
+  await execInContainer(app, WORK);
+  await execInContainer(app, ': < /srv/first; : < /srv/ledger; : < /srv/second');
+  const rules = async (): Promise<string[]> =>
+    (await agentLines(engine, app))
+      .map(({ rule }) => rule)
+      .filter((rule) => !rule.startsWith('Varvel:'));
+  await until('the last is told', async () => (await rules()).includes('Second read'));
+  return {
+    rules: await rules(),
+    kept: ((await agent.containerStatus(app.id))?.prefiltered ?? 0) - before,
+  };
+}
+
+test('each app is judged by the rules that hold for it, also after a reload', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    rules: { 'own.yaml': OPERATORS },
+    streams: ['container: {enabled: true}'],
+  });
+  const plain = await runApp({});
+  const own = await runApp({ 'varvel.policy': POLICY });
+  try {
+    const judged = async (): Promise<boolean> => {
+      const { containers, tables } = await verdictsOf(agent);
+      return containers === 2 && tables === 2;
+    };
+    for (const round of [1, 2]) {
+      await until(`both are judged, each by its own rules (${round})`, judged);
+      const ofPlain = await work(agent, plain);
+      const ofOwn = await work(agent, own);
+      assert.deepEqual(ofPlain.rules.slice(-2), ['First read', 'Second read']);
+      assert.deepEqual(ofOwn.rules.slice(-2), ['Ledger read', 'Second read']);
+      assert.ok(ofPlain.kept >= OPENS, `${ofPlain.kept} kept back`);
+      assert.ok(ofOwn.kept >= OPENS, `${ofOwn.kept} kept back`);
+      if (round === 2) continue;
+      agent.kill('SIGHUP');
+      await until('the rules are loaded again', async () => {
+        const { rules } = await agent.snapshot();
+        return rules.reloads.ok === 1;
+      });
+    }
+  } finally {
+    await plain.remove({ force: true });
+    await own.remove({ force: true });
+  }
+});

@@ -1,0 +1,135 @@
+// Rules about opens, and opens that they are about, of any shape.
+import fc from 'fast-check';
+import type { Container } from '../../src/apps/identity.ts';
+import { LAYERS, type Layer } from '../../src/plan/verdicts/layer-tests.ts';
+import { OPEN_EVENTS, type OpenKind } from '../../src/plan/verdicts/open-kinds.ts';
+import { passes } from '../../src/plan/verdicts/verdict.ts';
+import type { Subject } from '../../src/rules/subject.ts';
+import { encodeText } from '../../src/shared/text.ts';
+import { CONTAINER, makeEvent, makeOpen, makeSubject } from './rules-subject.ts';
+
+const WORDS = ['etc', 'a', 'b', 'ssh', '.ssh', 'a.php', 'B.PHP', 'shadow', 'aa', 'é', '..b', 'ab'];
+
+export const path = fc
+  .array(fc.constantFrom(...WORDS), { minLength: 1, maxLength: 4 })
+  .map((parts) => `/${parts.join('/')}`);
+
+/** A piece of a path, so that it is often found. */
+const piece = fc
+  .tuple(path, fc.nat(12), fc.integer({ min: 1, max: 12 }))
+  .map(([text, from, length]) => text.slice(from, from + length))
+  .map((text) => text.toWellFormed());
+
+const quoted = (text: string): string => JSON.stringify(text);
+const listed = (texts: readonly string[]): string => `(${texts.map(quoted).join(', ')})`;
+
+const FIELDS = [
+  'fd.name',
+  'fd.directory',
+  'fd.filename',
+  'tolower(fd.filename)',
+  'tolower(fd.name)',
+];
+const ONE = ['=', '!=', 'startswith', 'endswith', 'contains', 'icontains'];
+const SEVERAL = ['startswith anyof', 'endswith anyof', 'contains anyof', 'in', 'pmatch'];
+
+/** A comparison that an automaton decides. */
+export const ofPath = fc.oneof(
+  fc
+    .tuple(fc.constantFrom(...FIELDS), fc.constantFrom(...ONE), fc.oneof(piece, path))
+    .map(([field, operator, text]) => `${field} ${operator} ${quoted(text)}`),
+  fc
+    .tuple(
+      fc.constantFrom(...FIELDS),
+      fc.constantFrom(...SEVERAL),
+      fc.array(fc.oneof(piece, path), { minLength: 1, maxLength: 3 }),
+    )
+    .map(([field, operator, texts]) => `${field} ${operator} ${listed(texts)}`),
+  fc
+    .tuple(fc.constantFrom(...FIELDS), fc.constantFrom('glob', 'iglob'), path, fc.nat(8))
+    .map(
+      ([field, operator, text, at]) =>
+        `${field} ${operator} ${quoted(`${text.slice(0, at)}*${text.slice(at + 2)}`)}`,
+    ),
+  fc
+    .tuple(
+      fc.constantFrom(...FIELDS),
+      fc.constantFrom('icontains', 'iglob', 'endswith'),
+      fc.oneof(piece, path),
+    )
+    .map(([field, operator, text]) => `${field} ${operator} ${quoted(text.toUpperCase())}`),
+  fc
+    .tuple(
+      fc.constantFrom(...FIELDS),
+      fc.constantFrom('/*', '*', '/**', '/', '', '/etc/*', '/*/.ssh', '//a*//b'),
+    )
+    .map(([field, text]) => `${field} pmatch (${quoted(text)})`),
+);
+const ofKind = fc.constantFrom(
+  ...['evt.is_open_read = true', 'evt.is_open_write = true', 'evt.is_open_write != true'],
+  ...['evt.failed = true', 'evt.failed = false', 'fd.num >= 0', 'evt.type = open'],
+  ...['fd.is_upper_layer = true', 'fd.is_upper_layer != true', 'fd.is_lower_layer = false'],
+  ...['evt.type in (openat, creat)', 'proc.name = node', 'proc.name = nosuch'],
+  ...[
+    'fd.name regex "^/etc/.*a$"',
+    'fd.name glob "*/[ab]"',
+    'fd.nameraw contains b',
+    'fd.name exists',
+    'container.type exists',
+    'container.type = garden',
+    'container.type != garden',
+    'container.type in (garden, cri)',
+    'container.type startswith anyof (do, g)',
+  ],
+);
+export const condition = fc.letrec<{ tree: string }>((tie) => ({
+  tree: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    fc.oneof({ weight: 3, arbitrary: ofPath }, { weight: 1, arbitrary: ofKind }),
+    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' and ')})`),
+    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' or ')})`),
+    tie('tree').map((inner) => `not (${inner})`),
+  ),
+})).tree;
+
+/** Types of containers. */
+export const runtime = fc.constantFrom<Container['runtime']>('docker', 'garden');
+
+export const open = fc.record({
+  event: fc.constantFrom(...OPEN_EVENTS),
+  access: fc.constantFrom<Pick<OpenKind, 'reads' | 'writes'>>(
+    { reads: true, writes: false },
+    { reads: false, writes: true },
+    { reads: true, writes: true },
+    { reads: false, writes: false },
+  ),
+  failed: fc.boolean(),
+  directory: fc.boolean(),
+  layer: fc.constantFrom(...LAYERS.slice(0, 3)),
+  path,
+});
+export type Open = typeof open extends fc.Arbitrary<infer One> ? One : never;
+
+/** The open as rules see it. */
+export const subjectOf = (
+  { event, access, failed, directory, layer, path: at }: Open,
+  type: Container['runtime'] = 'docker',
+): Subject => {
+  const facts = { forRead: access.reads, forWrite: access.writes, directory: directory && !failed };
+  const file = {
+    ...makeOpen(at).file!,
+    upperLayer: layer === 'upper',
+    lowerLayer: layer === 'lower',
+  };
+  const made = makeOpen(at, { ...facts, file: failed ? undefined : file });
+  const container = { ...CONTAINER, runtime: type };
+  return makeSubject(makeEvent(event, { result: failed ? -2 : 3, open: made }), { container });
+};
+
+/** Whether it passes the table. */
+export const isPassed = (bytes: Uint8Array, one: Open): boolean => {
+  const { event, access, failed, directory, path: at } = one;
+  const layer: Layer = failed ? 'no file' : one.layer;
+  const known = { event, ...access, failed, directory: directory && !failed, layer };
+  return passes(bytes, { ...known, path: encodeText(at) });
+};

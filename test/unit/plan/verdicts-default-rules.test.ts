@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { KnownOpen } from '../../../src/plan/verdicts/verdict.ts';
+import { passes } from '../../../src/plan/verdicts/verdict.ts';
+import { loadRules, readRuleFile } from '../../../src/rules/loader/load.ts';
+import { verdictTable } from '../../support/verdict-table.ts';
+
+const { ruleSet } = loadRules([readRuleFile('manifests/rules/varvel_rules.yaml')]);
+assert.ok(ruleSet);
+const bytesFor = (type: string): Uint8Array => {
+  const { bytes, widened, leftOut } = verdictTable(ruleSet, type);
+  assert.deepEqual([widened, leftOut], [[], []]);
+  return bytes ?? assert.fail('no room');
+};
+const TABLES = { docker: bytesFor('docker'), garden: bytesFor('garden') };
+
+/** A read of a file that the container has written, or a droplet has brought. */
+const readOf = (path: string): KnownOpen => ({
+  event: 'openat',
+  reads: true,
+  writes: false,
+  failed: false,
+  directory: false,
+  path: Buffer.from(path),
+  layer: 'upper',
+});
+
+test('an app on Cloud Foundry reads its droplet, and nothing of that leaves the kernel', () => {
+  for (const path of ['/home/vcap/app/server.js', '/home/vcap/deps/0/node_modules/x/index.js']) {
+    assert.equal(passes(TABLES.garden, readOf(path)), false, path);
+    // Elsewhere a file in the writable layer is one that was put there: it may be a library that LD_PRELOAD names.
+    assert.equal(passes(TABLES.docker, readOf(path)), true, path);
+  }
+});
+
+test('what rules are about passes on every platform', () => {
+  for (const [type, table] of Object.entries(TABLES))
+    for (const path of ['/etc/shadow', '/home/vcap/.ssh/id_rsa', '/opt/x/evil.so'])
+      assert.equal(passes(table, readOf(path)), true, `${type}: ${path}`);
+});
