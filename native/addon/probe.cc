@@ -14,9 +14,16 @@
 // libbpf's last words of a failed load, for the error's detail. One load at a time: the JS thread's.
 static thread_local std::string g_log;
 
-// One program for all system calls without one of their own: native/schema/calls.mjs.
+// One program for several hooks is verified once: those of opens and execs, and one for all system calls of native/schema/calls.mjs.
 static const char kCallProgram[] = "sys_call";
-static const char* const kCallHooks[] = {CALL_HOOKS};
+static const struct {
+  const char* program;
+  std::vector<const char*> hooks;
+} kSharedPrograms[] = {
+    {"sys_opens", {"sys_open", "sys_openat", "sys_openat2", "sys_creat"}},
+    {"sys_execs", {"sys_execve", "sys_execveat"}},
+    {kCallProgram, {CALL_HOOKS}},
+};
 
 static const struct {
   const char* hook;
@@ -25,8 +32,16 @@ static const struct {
 static const char kCompatHook[] = "compat_exit";
 static const char kVerdictRun[] = "verdict_run";
 
+// Of hooks of system calls; nullptr: the hook has a program of its own.
+static const char* SharedProgramOf(const std::string& hook) {
+  for (const auto& shared : kSharedPrograms)
+    if (std::find(shared.hooks.begin(), shared.hooks.end(), hook) != shared.hooks.end()) return shared.program;
+  return nullptr;
+}
+
 static bool IsCallHook(const std::string& name) {
-  return std::find(std::begin(kCallHooks), std::end(kCallHooks), name) != std::end(kCallHooks);
+  const char* program = SharedProgramOf(name);
+  return program && strcmp(program, kCallProgram) == 0;
 }
 
 static int KeepLog(libbpf_print_level level, const char* format, va_list args) {
@@ -117,9 +132,8 @@ Status Probe::AttachPrograms(const std::string& name, std::vector<bpf_link*>* li
   // Where compat_exit looks at every call already, a tracepoint for each would add nothing but the time that the kernel
   // takes to let go of it: some 25 ms, one after the other.
   if (IsCallHook(name) && links_.count(kCompatHook)) return {};
-  bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, name.c_str()) : nullptr;
-  if (!program && object_ && IsCallHook(name))
-    program = bpf_object__find_program_by_name(object_, kCallProgram);
+  const char* shared = SharedProgramOf(name);
+  bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, shared ? shared : name.c_str()) : nullptr;
   if (!program) return Status::Fail(ENOENT, "attach " + name, "the probe has no such program");
   if (!bpf_program__autoload(program)) return Status::Fail(ENOENT, "attach " + name, "this kernel has no such tracepoint");
   Status status = AttachProgram(name, program, links);
@@ -194,10 +208,12 @@ std::vector<std::string> Probe::Programs() const {
   if (object_) bpf_object__for_each_program(program, object_) {
     std::string name = bpf_program__name(program);
     const bool variant = name == kCompatHook || name.rfind("uring_", 0) == 0;
-    if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL && name != kCallProgram && !variant) names.push_back(name);
+    const bool shared = name.rfind("sys_", 0) == 0;
+    if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL && !shared && !variant) names.push_back(name);
   }
   for (const auto& hook : variants_) names.push_back(hook.first);
-  if (object_) names.insert(names.end(), std::begin(kCallHooks), std::end(kCallHooks));
+  if (object_)
+    for (const auto& shared : kSharedPrograms) names.insert(names.end(), shared.hooks.begin(), shared.hooks.end());
   return names;
 }
 

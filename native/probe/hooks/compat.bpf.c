@@ -79,28 +79,8 @@ __noinline int compat__send_open(__u32 nr)
 	struct scope_entry *entry = scope__find_entry(c->cgroup);
 	if (!entry)
 		return 0;
-	bool at = nr == NR_OPENAT || nr == NR_OPENAT2;
-	struct open_call call = { (void *)(at ? c->args[2] : c->args[1]), at ? (__s32)c->args[1] : AT_FDCWD };
-	__u16 event = EVENT_OPEN;
-	if (nr == NR_OPENAT2) {
-		__u64 how[3] = {};
-		bpf_probe_read_user(how, sizeof(how), (void *)c->args[3]);
-		call.flags = how[0];
-		call.mode = how[1];
-		call.resolve = how[2];
-		event = EVENT_OPENAT2;
-	} else if (nr == NR_OPENAT) {
-		call.flags = c->args[3];
-		call.mode = c->args[4];
-		event = EVENT_OPENAT;
-	} else if (nr == NR_CREAT) {
-		call.flags = O_CREAT | O_WRONLY | O_TRUNC;
-		call.mode = c->args[2];
-		event = EVENT_CREAT;
-	} else {
-		call.flags = c->args[2];
-		call.mode = c->args[3];
-	}
+	struct open_call call;
+	__u16 event = open__read_call(&call, nr, c->args);
 	return open__send(bpf_get_current_task_btf(), entry, c->cgroup, &call, c->ret, event);
 }
 

@@ -307,20 +307,14 @@ __noinline int exec__send_failed(__u64 path, __u64 argv, __s64 ret, __u32 event,
 	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_exit_execve")
-int sys_execve(struct trace_event_raw_sys_exit *ctx)
+/* Both calls, where they failed. */
+SEC("tracepoint/syscalls/sys_exit_execs")
+int sys_execs(struct trace_event_raw_sys_exit *ctx)
 {
 	if (ctx->ret >= 0)
 		return 0;
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	return exec__send_failed(ARG1(regs), ARG2(regs), ctx->ret, EVENT_EXECVE, sizeof(__u64));
-}
-
-SEC("tracepoint/syscalls/sys_exit_execveat")
-int sys_execveat(struct trace_event_raw_sys_exit *ctx)
-{
-	if (ctx->ret >= 0)
-		return 0;
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	return exec__send_failed(ARG2(regs), ARG3(regs), ctx->ret, EVENT_EXECVEAT, sizeof(__u64));
+	bool at = (__u32)ctx->id == NR_EXECVEAT; /* the kernel fills an int */
+	__u64 path = at ? ARG2(regs) : ARG1(regs), argv = at ? ARG3(regs) : ARG2(regs);
+	return exec__send_failed(path, argv, ctx->ret, at ? EVENT_EXECVEAT : EVENT_EXECVE, sizeof(__u64));
 }

@@ -245,44 +245,43 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 	return 0;
 }
 
-#define OPEN_PROLOGUE()                                                                                    \
-	struct task_struct *task = bpf_get_current_task_btf();                                             \
-	__u64 cgroup = scope__cgroup_id(task);                                                             \
-	struct scope_entry *entry = scope__find_entry(cgroup);                                             \
-	if (!entry)                                                                                        \
-		return 0;                                                                                  \
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task)
-
-SEC("tracepoint/syscalls/sys_exit_open")
-int sys_open(struct trace_event_raw_sys_exit *ctx)
+/* Reads the arguments, by number from 1, of the open with this number on x86-64; returns its event. */
+static __always_inline __u16 open__read_call(struct open_call *call, __u32 nr, const __u64 *args)
 {
-	OPEN_PROLOGUE();
-	struct open_call call = { (void *)ARG1(regs), AT_FDCWD, ARG2(regs), ARG3(regs), 0 };
-	return open__send(task, entry, cgroup, &call, ctx->ret, EVENT_OPEN);
+	bool at = nr == NR_OPENAT || nr == NR_OPENAT2;
+	call->path = (void *)(at ? args[2] : args[1]);
+	call->dirfd = at ? (__s32)args[1] : AT_FDCWD;
+	call->resolve = 0;
+	if (nr == NR_OPENAT2) {
+		__u64 how[3] = {}; /* struct open_how: flags, mode, resolve (include/uapi/linux/openat2.h) */
+		bpf_probe_read_user(how, sizeof(how), (void *)args[3]);
+		call->flags = how[0];
+		call->mode = how[1];
+		call->resolve = how[2];
+		return EVENT_OPENAT2;
+	}
+	if (nr == NR_CREAT) {
+		call->flags = O_CREAT | O_WRONLY | O_TRUNC;
+		call->mode = args[2];
+		return EVENT_CREAT;
+	}
+	call->flags = at ? args[3] : args[2];
+	call->mode = at ? args[4] : args[3];
+	return at ? EVENT_OPENAT : EVENT_OPEN;
 }
 
-SEC("tracepoint/syscalls/sys_exit_openat")
-int sys_openat(struct trace_event_raw_sys_exit *ctx)
+/* One program for all opens: the kernel verifies it once. */
+SEC("tracepoint/syscalls/sys_exit_opens")
+int sys_opens(struct trace_event_raw_sys_exit *ctx)
 {
-	OPEN_PROLOGUE();
-	struct open_call call = { (void *)ARG2(regs), ARG1(regs), ARG3(regs), ARG4(regs), 0 };
-	return open__send(task, entry, cgroup, &call, ctx->ret, EVENT_OPENAT);
-}
-
-SEC("tracepoint/syscalls/sys_exit_openat2")
-int sys_openat2(struct trace_event_raw_sys_exit *ctx)
-{
-	OPEN_PROLOGUE();
-	__u64 how[3] = {}; /* struct open_how: flags, mode, resolve (include/uapi/linux/openat2.h) */
-	bpf_probe_read_user(how, sizeof(how), (void *)ARG3(regs));
-	struct open_call call = { (void *)ARG2(regs), ARG1(regs), how[0], how[1], how[2] };
-	return open__send(task, entry, cgroup, &call, ctx->ret, EVENT_OPENAT2);
-}
-
-SEC("tracepoint/syscalls/sys_exit_creat")
-int sys_creat(struct trace_event_raw_sys_exit *ctx)
-{
-	OPEN_PROLOGUE();
-	struct open_call call = { (void *)ARG1(regs), AT_FDCWD, O_CREAT | O_WRONLY | O_TRUNC, ARG2(regs), 0 };
-	return open__send(task, entry, cgroup, &call, ctx->ret, EVENT_CREAT);
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 cgroup = scope__cgroup_id(task);
+	struct scope_entry *entry = scope__find_entry(cgroup);
+	if (!entry)
+		return 0;
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	const __u64 args[] = { 0, ARG1(regs), ARG2(regs), ARG3(regs), ARG4(regs) };
+	struct open_call call;
+	__u16 event = open__read_call(&call, (__u32)ctx->id, args);
+	return open__send(task, entry, cgroup, &call, ctx->ret, event);
 }
