@@ -18,6 +18,18 @@ extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __wea
 		_v;                                                                                        \
 	})
 
+/*
+ * A kernel pointer that the verifier does not trust: reads through it may fault, and then read zero. Since 6.2 it asks of each
+ * trusted one whether what it points to is trusted too, by a search through all names of the kernel's types: half of the time that
+ * the probe took to load.
+ */
+#define UNTRUSTED(p, T) (HAVE_CAST ? CAST(p, T) : (T *)(p))
+
+static __always_inline struct task_struct *scope__current(void)
+{
+	return UNTRUSTED(bpf_get_current_task_btf(), struct task_struct);
+}
+
 /* A field of a cgroup that may be of v1, whose pointer was read and has no type then. v2's are loaded directly. */
 #define SCOPE_LOAD(p, T, field) (config.v1_pids ? LOAD(p, T, field) : (p)->field)
 

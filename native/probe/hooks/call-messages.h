@@ -162,7 +162,7 @@ static __always_inline bool call__is_message_wanted(struct call_state *c, __u32 
 	/* Most are: so much is told without a look at the socket. */
 	if (sent && !call__connects(c) && !call__has_address(c))
 		return 0;
-	struct sock *sk = socket__from_file(file__from_fd(bpf_get_current_task_btf(), (__s32)c->args[1]));
+	struct sock *sk = socket__from_file(file__from_fd(scope__current(), (__s32)c->args[1]));
 	if (!sk)
 		return 0;
 	if (sent)

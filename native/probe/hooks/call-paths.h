@@ -132,7 +132,7 @@ __noinline int call__store_directory(struct call_state *c, __u32 which)
 		fd = c->detours[which];
 	if (!arg || (!start_counts && fd == NO_DETOUR))
 		return 0;
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	bool moved = (c->spec.flags & CALL_NEW_ROOT) && c->ret == 0;
 	long start = file__write_directory(task, fd, moved ? NULL : task->fs);
 	if (start < 0)

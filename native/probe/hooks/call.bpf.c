@@ -28,7 +28,7 @@ __noinline int call__store_object(struct call_state *c)
 		return 0;
 	__s32 fd = c->args[arg];
 	r->fd = fd < 0 ? -1 : fd;
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	struct file *file = file__from_fd(task, fd);
 	struct sock *sk = socket__from_file(file);
 	if (c->spec.event == EVENT_CONNECT && connect__store_other(c, task__forget_type(sk)))
@@ -154,7 +154,7 @@ __noinline int call__send(void)
 		__sync_fetch_and_add(&entry->prefiltered, 1);
 		return 0;
 	}
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	task__store_header(&s->h, task, c->cgroup, KIND_CALL, c->spec.event, c->ret);
 	struct rec_call *r = (void *)s->b;
 	__builtin_memset(r, 0, sizeof(*r));
@@ -214,7 +214,7 @@ __noinline int call__send_messages(void)
 SEC("tracepoint/syscalls/sys_exit_call")
 int sys_call(struct trace_event_raw_sys_exit *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	__u64 cgroup = scope__cgroup_id(task);
 	if (!scope__find_entry(cgroup))
 		return 0;
@@ -222,7 +222,7 @@ int sys_call(struct trace_event_raw_sys_exit *ctx)
 	__u32 nr = ctx->id;
 	if (!c || nr >= CALL_NR_MAX)
 		return 0;
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	c->spec = *(const struct call_spec *)&call_specs[nr];
 	if (!c->spec.event)
 		return 0;

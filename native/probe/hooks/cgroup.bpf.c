@@ -126,8 +126,9 @@ static __always_inline void cgroup__send(struct task_struct *task, struct cgroup
 }
 
 SEC("tp_btf/cgroup_mkdir")
-int BPF_PROG(cgroup_mkdir, struct cgroup *cgrp, const char *path)
+int BPF_PROG(cgroup_mkdir, struct cgroup *trusted_cgrp, const char *path)
 {
+	struct cgroup *cgrp = UNTRUSTED(trusted_cgrp, struct cgroup);
 	if (cgrp->root->hierarchy_id != config.hierarchy_id)
 		return 0;
 	__u64 id = cgrp->kn->id, container = scope__container_id(cgrp, cgrp->level);
@@ -144,31 +145,33 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgrp, const char *path)
 	scope__note_level(cgrp->level); /* no process can be in it yet */
 	struct scope_entry *entry = bpf_map_lookup_elem(&scope, &id);
 	if (entry)
-		cgroup__send(bpf_get_current_task_btf(), cgrp, path, CGROUP_MKDIR, id, entry);
+		cgroup__send(scope__current(), cgrp, path, CGROUP_MKDIR, id, entry);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_rmdir")
-int BPF_PROG(cgroup_rmdir, struct cgroup *cgrp, const char *path)
+int BPF_PROG(cgroup_rmdir, struct cgroup *trusted_cgrp, const char *path)
 {
+	struct cgroup *cgrp = UNTRUSTED(trusted_cgrp, struct cgroup);
 	if (cgrp->root->hierarchy_id != config.hierarchy_id)
 		return 0;
 	__u64 id = cgrp->kn->id;
 	struct scope_entry *entry = bpf_map_lookup_elem(&scope, &id);
 	if (entry)
-		cgroup__send(bpf_get_current_task_btf(), cgrp, path, CGROUP_RMDIR, id, entry);
+		cgroup__send(scope__current(), cgrp, path, CGROUP_RMDIR, id, entry);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_attach_task")
-int BPF_PROG(cgroup_attach_task, struct cgroup *cgrp, const char *path, struct task_struct *task)
+int BPF_PROG(cgroup_attach_task, struct cgroup *trusted_cgrp, const char *path, struct task_struct *trusted_task)
 {
+	struct cgroup *cgrp = UNTRUSTED(trusted_cgrp, struct cgroup);
 	if (cgrp->root->hierarchy_id != config.hierarchy_id)
 		return 0;
 	__u64 container = scope__container_id(cgrp, cgrp->level);
 	struct scope_entry *entry = scope__find_entry(container);
 	if (entry)
-		cgroup__send(task, cgrp, path, CGROUP_ATTACH, container, entry);
+		cgroup__send(UNTRUSTED(trusted_task, struct task_struct), cgrp, path, CGROUP_ATTACH, container, entry);
 	return 0;
 }
 

@@ -81,7 +81,7 @@ __noinline int compat__send_open(__u32 nr)
 		return 0;
 	struct open_call call;
 	__u16 event = open__read_call(&call, nr, c->args);
-	return open__send(bpf_get_current_task_btf(), entry, c->cgroup, &call, c->ret, event);
+	return open__send(scope__current(), entry, c->cgroup, &call, c->ret, event);
 }
 
 /* The call with this number on x86-64, from call_state. */
@@ -111,7 +111,7 @@ static __always_inline int compat__send(struct call_state *c, __u32 nr)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(compat_exit, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	__u32 nr = regs->orig_ax;
 	bool ia32 = task->thread_info.status & TS_COMPAT;
 	bool native = !ia32 && !(nr & X32_SYSCALL_BIT);

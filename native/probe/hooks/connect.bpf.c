@@ -24,7 +24,7 @@ struct {
 /* Only calls whose end takes the connection out again: not io_uring's, nor a message that connects (MSG_FASTOPEN). */
 static __always_inline bool connect__is_call(struct task_struct *task)
 {
-	unsigned long nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(task));
+	unsigned long nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
 	if (task->thread_info.status & TS_COMPAT)
 		return nr == NR32_CONNECT || nr == NR32_SOCKETCALL;
 	return (nr & ~X32_SYSCALL_BIT) == NR_CONNECT;
@@ -36,7 +36,7 @@ int tcp_connect(__u64 *ctx)
 	/* (sk, oldstate, newstate) */
 	if ((int)ctx[2] != TCP_SYN_SENT)
 		return 0;
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	if (!connect__is_call(task) || !scope__find_entry(scope__cgroup_id(task)))
 		return 0;
 	struct sock *sk = (void *)ctx[0];
@@ -61,7 +61,7 @@ __noinline int connect__store_other(struct call_state *c, __u64 socket)
 	struct scratch *s = ring__get_scratch();
 	if (!c || !s)
 		return 0;
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct connecting *begun = bpf_map_lookup_elem(&connecting, &thread);
 	if (!begun)

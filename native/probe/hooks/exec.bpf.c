@@ -6,10 +6,18 @@
 #define NSEC_PER_SEC 1000000000ull
 #define I_CTIME_QUERIED (1u << 31) /* a mark among the nanoseconds, since 6.13 */
 
-static __always_inline __u32 exec__store_ancestors(struct rec_ancestor *out, struct task_struct *task)
+/*
+ * Writes the calling task's ancestors behind rec_exec; returns how many bytes. A global function, as what follows would else be
+ * verified once for each number of them.
+ */
+__noinline int exec__store_ancestors(void)
 {
+	struct scratch *s = ring__get_scratch();
+	if (!s)
+		return 0;
+	struct rec_ancestor *out = (void *)(s->b + sizeof(struct rec_exec));
 	__u32 n = 0;
-	struct task_struct *at = task->real_parent;
+	struct task_struct *at = scope__current()->real_parent;
 	for (int i = 0; i < ANCESTORS_MAX; i++) {
 		struct task_struct *leader = at->group_leader;
 		__u32 pid = at->tgid;
@@ -61,9 +69,14 @@ static __always_inline void exec__store_file(struct rec_exec *r, const struct fi
 	r->file_mode = facts->mode;
 }
 
-/* What descriptors 0, 1 and 2 are to the program, and the ends of the first IP socket among them. */
-static __always_inline void exec__store_standard(struct rec_exec *r, struct task_struct *task)
+/* What descriptors 0, 1 and 2 are to the program, and the ends of the first IP socket among them. Global, verified once. */
+__noinline int exec__store_standard(void)
 {
+	struct scratch *s = ring__get_scratch();
+	if (!s)
+		return 0;
+	struct rec_exec *r = (void *)s->b;
+	struct task_struct *task = scope__current();
 	struct sock *described = NULL;
 	for (int fd = 0; fd < 3; fd++) {
 		struct file *file = file__from_fd(task, fd);
@@ -89,6 +102,7 @@ static __always_inline void exec__store_standard(struct rec_exec *r, struct task
 		}
 		r->standard |= what << 8 * fd;
 	}
+	return 0;
 }
 
 /* Unix ns of the file's last change: of its status (ctime) or of its content. */
@@ -158,8 +172,10 @@ static __always_inline __u32 exec__store_env(struct scratch *s, struct rec_exec 
 }
 
 SEC("tp_btf/sched_process_exec")
-int BPF_PROG(sched_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct linux_binprm *trusted_bprm)
 {
+	struct task_struct *task = UNTRUSTED(trusted_task, struct task_struct);
+	struct linux_binprm *bprm = UNTRUSTED(trusted_bprm, struct linux_binprm);
 	__u64 cgroup = scope__cgroup_id(task);
 	struct scope_entry *entry = scope__find_entry(cgroup);
 	if (!entry)
@@ -178,7 +194,7 @@ int BPF_PROG(sched_exec, struct task_struct *task, int old_pid, struct linux_bin
 	exec__store_groups(r, task);
 
 	__u32 off = sizeof(*r);
-	r->ancestors_len = exec__store_ancestors((void *)(s->b + off), task) & 511;
+	r->ancestors_len = exec__store_ancestors() & 511;
 	off += r->ancestors_len;
 
 	long n = bpf_probe_read_kernel_str(s->b + off, PATH_MAX, bprm->filename);
@@ -215,7 +231,7 @@ int BPF_PROG(sched_exec, struct task_struct *task, int old_pid, struct linux_bin
 	r->pidns_start = exec__namespace_start(task);
 	if (exec__is_parents_program(task, bprm->file))
 		r->flags |= PARENTS_PROGRAM;
-	exec__store_standard(r, task);
+	exec__store_standard();
 	if (*(volatile __u32 *)&state.wants_env)
 		off = exec__store_env(s, r, off, task->mm);
 	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry);
@@ -270,7 +286,7 @@ static __always_inline void exec__store_user_argv(struct rec_exec *r, __u32 base
 /* A call that failed with `ret`. Pointers in user memory have `word` bytes. A global function, proved once. */
 __noinline int exec__send_failed(__u64 path, __u64 argv, __s64 ret, __u32 event, __u32 word)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	__u64 cgroup = scope__cgroup_id(task);
 	struct scope_entry *entry = scope__find_entry(cgroup);
 	if (!entry)
@@ -283,7 +299,7 @@ __noinline int exec__send_failed(__u64 path, __u64 argv, __s64 ret, __u32 event,
 	__builtin_memset(r, 0, sizeof(*r));
 	exec__store_groups(r, task);
 	__u32 off = sizeof(*r);
-	r->ancestors_len = exec__store_ancestors((void *)(s->b + off), task) & 511;
+	r->ancestors_len = exec__store_ancestors() & 511;
 	off += r->ancestors_len;
 	long n = bpf_probe_read_user_str(s->b + off, PATH_MAX, (void *)path);
 	if (n < 0) {

@@ -43,7 +43,7 @@ static __always_inline bool exit__is_first(struct task_struct *task)
 SEC("tp_btf/sched_process_exit")
 int sched_exit(__u64 *ctx)
 {
-	struct task_struct *task = (void *)ctx[0];
+	struct task_struct *task = UNTRUSTED(ctx[0], struct task_struct);
 	if (!exit__is_last(ctx, task))
 		return 0;
 	__u64 cgroup = scope__cgroup_id(task);

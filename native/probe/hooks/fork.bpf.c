@@ -4,7 +4,7 @@
 /* Which call it was and its flags, from the parent's registers. */
 static __always_inline __u16 fork__read_call(struct task_struct *parent, __u64 *flags)
 {
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(parent);
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	unsigned long nr = SYSCALL_NR(regs);
 	*flags = 0;
 	if (parent->thread_info.status & TS_COMPAT) {
@@ -34,8 +34,10 @@ static __always_inline __u16 fork__read_call(struct task_struct *parent, __u64 *
 }
 
 SEC("tp_btf/sched_process_fork")
-int BPF_PROG(sched_fork, struct task_struct *parent, struct task_struct *child)
+int BPF_PROG(sched_fork, struct task_struct *trusted_parent, struct task_struct *trusted_child)
 {
+	struct task_struct *parent = UNTRUSTED(trusted_parent, struct task_struct);
+	struct task_struct *child = UNTRUSTED(trusted_child, struct task_struct);
 	if (child->pid != child->tgid) /* a thread */
 		return 0;
 	__u64 cgroup = scope__cgroup_id(child); /* not the parent's: CLONE_INTO_CGROUP enters by fork */

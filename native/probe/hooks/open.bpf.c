@@ -175,7 +175,7 @@ __noinline int open__store_header(__u64 cgroup, __u32 event, __s64 ret)
 	struct scratch *s = ring__get_scratch();
 	if (!s)
 		return 0;
-	task__store_header(&s->h, bpf_get_current_task_btf(), cgroup, KIND_OPEN, event, ret);
+	task__store_header(&s->h, scope__current(), cgroup, KIND_OPEN, event, ret);
 	return 1;
 }
 
@@ -274,12 +274,12 @@ static __always_inline __u16 open__read_call(struct open_call *call, __u32 nr, c
 SEC("tracepoint/syscalls/sys_exit_opens")
 int sys_opens(struct trace_event_raw_sys_exit *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	__u64 cgroup = scope__cgroup_id(task);
 	struct scope_entry *entry = scope__find_entry(cgroup);
 	if (!entry)
 		return 0;
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	const __u64 args[] = { 0, ARG1(regs), ARG2(regs), ARG3(regs), ARG4(regs) };
 	struct open_call call;
 	__u16 event = open__read_call(&call, (__u32)ctx->id, args);

@@ -95,7 +95,7 @@ __noinline int uring__prepare(__u64 req, __u32 opcode, __u32 nr)
 	struct scratch *s = ring__get_scratch();
 	if (!c || !s || nr >= CALL_NR_MAX)
 		return 0;
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	if (opcode == OP_OPENAT || opcode == OP_OPENAT2) {
 		__u32 mask = *(volatile __u32 *)&state.open_mask, flags = LOAD(req, struct io_open, how.flags);
 		if (!open__is_wanted(mask, flags, 0) && !(mask & OPEN_FAILED))

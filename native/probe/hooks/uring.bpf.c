@@ -55,7 +55,7 @@ static __always_inline struct file *uring__slot_file(__u64 ctx, __u32 slot, __s3
 static __always_inline __u32 uring__finish_open(struct scratch *s, __u32 off, __u64 ctx, __u32 slot, __s32 res)
 {
 	struct rec_open *r = (void *)s->b;
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	/* when its process has ended, a task of the kernel completes it: the descriptors are not its own */
 	if (res < 0 || (r->flags & RESULT_UNKNOWN) || task->tgid != s->h.pid)
 		return off;
@@ -101,7 +101,7 @@ static __always_inline __u32 uring__finish_connect(struct scratch *s, __u32 off,
 static __always_inline void uring__finish_socket(struct scratch *s, __u64 ctx, __u32 slot, __s32 res)
 {
 	struct rec_call *r = (void *)s->b;
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = scope__current();
 	if (res < 0 || task->tgid != s->h.pid)
 		return;
 	if (!slot)
@@ -197,7 +197,7 @@ static __always_inline int uring__on_submit(__u64 typed)
 	barrier_var(nr); /* the bound stays in the register that is added: Linux 6.1 looks for it there */
 	if (nr >= CALL_NR_MAX || !*(volatile __u8 *)&state.wanted[nr])
 		return 0;
-	__u64 cgroup = scope__cgroup_id(bpf_get_current_task_btf());
+	__u64 cgroup = scope__cgroup_id(scope__current());
 	struct call_state *c = call__get_state();
 	if (!c || !scope__find_entry(cgroup))
 		return 0;
@@ -264,7 +264,7 @@ static long uring__match_overflow(void *map, __u64 *req, struct uring_waiting *w
 SEC("tp_btf/io_uring_cqe_overflow")
 int uring_overflow(__u64 *ctx)
 {
-	if (!scope__find_entry(scope__cgroup_id(bpf_get_current_task_btf())))
+	if (!scope__find_entry(scope__cgroup_id(scope__current())))
 		return 0;
 	struct uring_overflow overflow = { ctx[0], ctx[1], 0 };
 	bpf_for_each_map_elem(&uring_waiting, uring__match_overflow, &overflow, 0);
