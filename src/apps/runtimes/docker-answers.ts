@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { ArraySplitter } from './array-splitter.ts';
+import type { DockerClient } from './docker-client.ts';
 
 /** Of a container's description within a list. A longer one is asked for by its id. */
 export const MAX_LISTED_BYTES = 1024 * 1024;
@@ -12,17 +13,18 @@ export const HEAD_BYTES = 4096;
 const REASONS = { 200: true, 404: 'not found', 500: 'server error' } as const;
 
 /** The body of an answer, unread. `options` go to the end of a path that ends with `?`. Rejects with an error that has `statusCode` when the engine does not answer 200. */
-function openAnswer(
-  docker: Docker,
+async function openAnswer(
+  docker: DockerClient,
   path: string,
   abortSignal: AbortSignal,
   options?: object,
 ): Promise<Readable> {
+  const client = await docker();
   return new Promise((resolve, reject) => {
     const how = { isStream: true, statusCodes: REASONS, abortSignal };
     const request = { path, method: 'GET', ...how, ...(options === undefined ? {} : { options }) };
     // The package's own calls read a whole answer into memory, however long it is; its types lack the signal.
-    const modem = docker.modem as { dial: (request: object, done: DialDone) => void };
+    const modem = client.modem as { dial: (request: object, done: DialDone) => void };
     modem.dial(request, (error, body) => {
       if (error !== null && error !== undefined) reject(error);
       else resolve(body as Readable);
@@ -37,7 +39,7 @@ type DialDone = (error: Error | null | undefined, body: unknown) => void;
  * `statusCode` where the engine gave one.
  */
 export async function askDocker(
-  docker: Docker,
+  docker: DockerClient,
   path: string,
   signal: AbortSignal,
 ): Promise<unknown> {
@@ -58,7 +60,7 @@ export async function askDocker(
  * has more than MAX_LISTED_BYTES. Rejects when the engine does not answer, or not to the end.
  */
 export async function* listContainers(
-  docker: Docker,
+  docker: DockerClient,
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly info: Docker.ContainerInfo } | { readonly oversizedId: string }> {
   const body = await openAnswer(docker, '/containers/json?', signal, { all: true });

@@ -1,17 +1,17 @@
-import type Docker from 'dockerode';
 import type { Container } from '../identity.ts';
 import { askDocker } from './docker-answers.ts';
 import { digestFromImage } from './docker-container.ts';
+import type { DockerClient } from './docker-client.ts';
 
 /** Images whose answers are kept; beyond, all are asked for again. */
 const MAX_IMAGES = 256;
 
 /** The digests of images, each asked for once for all its containers. */
 export class ImageDigests {
-  readonly #docker: Docker;
+  readonly #docker: DockerClient;
   readonly #answers = new Map<string, Promise<unknown>>();
 
-  constructor(docker: Docker) {
+  constructor(docker: DockerClient) {
     this.#docker = docker;
   }
 

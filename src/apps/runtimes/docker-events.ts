@@ -2,6 +2,7 @@ import { finished } from 'node:stream/promises';
 import type Docker from 'dockerode';
 import { HEAD_BYTES } from './docker-answers.ts';
 import { LineSplitter } from './line-splitter.ts';
+import type { DockerClient } from './docker-client.ts';
 
 const ACTIONS = ['create', 'start', 'die', 'destroy', 'rename'];
 /** A longer event is skipped, and its container asked for by its id. */
@@ -23,7 +24,7 @@ export interface DockerEventsOptions {
  * resolves when the engine ends the connection, and rejects when that breaks.
  */
 export async function followDockerEvents(
-  docker: Docker,
+  docker: DockerClient,
   { since, signal, onLine, onCutLine }: DockerEventsOptions,
 ): Promise<{ readonly ended: Promise<void> }> {
   const request = {
@@ -32,7 +33,8 @@ export async function followDockerEvents(
     abortSignal: signal,
   };
   // The package's types lack the signal, and `since` with a fraction.
-  const stream = await docker.getEvents(request as unknown as Docker.GetEventsOptions);
+  const client = await docker();
+  const stream = await client.getEvents(request as unknown as Docker.GetEventsOptions);
   const splitter = new LineSplitter(MAX_EVENT_BYTES, HEAD_BYTES);
   stream.on('data', (chunk: Buffer) => {
     for (const { text, cut } of splitter.push(chunk)) {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import PQueue from 'p-queue';
 import { askDocker } from './docker-answers.ts';
+import type { DockerClient } from './docker-client.ts';
 
 const MAX_WAITING = 4096;
 const ATTEMPTS = 3;
@@ -10,7 +11,7 @@ const RETRY_WAITS = { firstMs: 200, maxMs: 10_000 };
 
 /** What the inspects stand on, and who is told. */
 export interface DockerInspectsOptions {
-  readonly docker: Docker;
+  readonly docker: DockerClient;
   readonly concurrency: number;
   /** A new one for each question. */
   readonly timeout: () => AbortSignal;

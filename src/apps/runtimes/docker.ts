@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import Docker from 'dockerode';
+import type Docker from 'dockerode';
 import type { ScopePattern } from '../../probe/scope.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { RecentMap } from '../../shared/recent-map.ts';
@@ -30,6 +30,7 @@ import { DockerInspects } from './docker-inspects.ts';
 import type { DockerCounters, DockerOptions } from './docker-options.ts';
 import { RuntimeWarnings } from './runtime-warnings.ts';
 import type { ContainerCgroup, Runtime, RuntimeSink, RuntimeStatus } from './runtime.ts';
+import { dockerClient, type DockerClient } from './docker-client.ts';
 
 const MAX_KNOWN = 16384;
 /** The engine answers when the container has started, which takes a second and more on a busy host. Below the default hold_time. */
@@ -47,7 +48,7 @@ export class DockerRuntime implements Runtime {
   readonly patterns: readonly ScopePattern[];
   readonly #socketPath: string;
   readonly #requestTimeoutMs: number;
-  readonly #docker: Docker;
+  readonly #docker: DockerClient;
   readonly #logger: Logger;
   readonly #inspects: DockerInspects;
   /** Containers of the engine, running or not; least recently told first. */
@@ -78,7 +79,7 @@ export class DockerRuntime implements Runtime {
     this.#requestTimeoutMs = options.requestTimeoutMs ?? 2000;
     this.#logger = logger;
     this.#warnings = new RuntimeWarnings(logger, 'Docker', this.#socketPath);
-    this.#docker = new Docker({ socketPath: this.#socketPath });
+    this.#docker = dockerClient(this.#socketPath);
     this.#digests = new ImageDigests(this.#docker);
     this.#inspects = new DockerInspects({
       docker: this.#docker,
