@@ -4,7 +4,7 @@ import { POLICY_LABEL } from '../apps/labels.ts';
 import type { RuleSettings } from '../config/config.ts';
 import type { OperatorRules } from '../policy/app-policy.ts';
 import { Policies } from '../policy/policies.ts';
-import type { PolicyNews } from '../policy/policies.ts';
+import type { PolicyNews } from '../policy/policy-news.ts';
 import type { ConfiguredRules } from '../rules/configured-rules.ts';
 import type { Detection } from '../rules/detection.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
@@ -19,11 +19,12 @@ export interface AgentPoliciesOptions {
   readonly fileOf: (container: Container) => PolicyText | 'none' | undefined;
   readonly say: (line: Detection) => void;
   readonly onChanged: (ruleSets: readonly RuleSet[]) => void;
+  readonly onReady: (container: Container) => void;
 }
 
 /** Policies of this agent's containers, told to their apps and in the agent's own log. */
 export function agentPolicies(options: AgentPoliciesOptions): Policies {
-  const { rules, settings, logger, fileOf, say, onChanged } = options;
+  const { rules, settings, logger, fileOf, say, onChanged, onReady } = options;
   return new Policies({
     operator: operatorRules(rules, settings),
     textOf: (container) => labelText(container) ?? fileOf(container),
@@ -39,6 +40,7 @@ export function agentPolicies(options: AgentPoliciesOptions): Policies {
       say(ownRulesNotice(news, BigInt(Date.now()) * 1_000_000n));
     },
     onChanged,
+    onReady,
   });
 }
 

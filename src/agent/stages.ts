@@ -122,6 +122,7 @@ export class Stages {
         this.rules.setAppRules(ruleSets);
         this.evaluation.setAppRules(ruleSets);
       },
+      onReady: (container) => this.evaluation.ready(container),
     });
     this.evaluation = this.#makeEvaluation();
     this.verdicts = new KernelVerdicts({
@@ -262,6 +263,8 @@ export class Stages {
       usage: new ProcUsage(),
       containerOf: (container, process) => this.apps.sidecars.containerOf(container, process),
       appRulesOf: (container) => this.policies.rulesOf(container),
+      areRulesReady: (container) => this.policies.isReady(container),
+      finishRules: (container) => this.policies.finish(container),
       onFailure: (failure) => logFailure(logger, failure),
       respond: (name, process) => RESPONSES[name].apply(process, { killProcess }),
       isCounted: (detection) => this.outgoing.isCounted(detection),

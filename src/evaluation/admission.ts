@@ -12,6 +12,10 @@ export interface AdmissionTarget<E, D> {
   unattributed(detection: D): void;
   /** Events and detections of the container for which there was no room while it was not known. */
   dropped(container: Container, drops: HeldDrops): void;
+  /** Whether it is decided which rules hold for a known container. Until `Admission.ready` its events wait. O(1); default true. */
+  isReady?(container: Container): boolean;
+  /** There is no room for more events to wait: to be decided now. */
+  finish?(container: Container): void;
 }
 
 /** What was dropped of one container: how many, and the Unix ns of the first and the last. */
@@ -65,7 +69,7 @@ const DETECTION_BYTES = { maxBytesPerKey: 2 << 20, maxBytesTotal: 16 << 20 };
 /**
  * Stands between the ring and the rules: an event of a known container passes at once, one of an excluded
  * container ends here, one of a container whose identity is pending waits, in order, and is evaluated without
- * it when the wait is over. What such an event trips waits longer, in a bounded store of its own. `heldBytes` is what an
+ * it when the wait is over. So does one whose rules are being compiled, which is evaluated by the operator's alone then. What such an event trips waits longer, in a bounded store of its own. `heldBytes` is what an
  * event or a detection costs while it is held.
  */
 export class Admission<E extends Held & { detach(): E }, D extends Held> {
@@ -80,6 +84,8 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
   readonly #unknownSince = new Map<number, number>();
   /** By root cgroup: what was dropped and is not told yet. */
   readonly #drops = new Map<number, HeldDrops>();
+  /** By root cgroup: containers whose rules are awaited. */
+  readonly #awaitsRules = new Map<number, Container>();
   #timer: NodeJS.Timeout | undefined;
 
   /** `nowMs` is the registry's clock. */
@@ -124,6 +130,7 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+    for (const container of [...this.#awaitsRules.values()]) this.#target.finish?.(container);
     this.#events.drain();
     this.#detections.drain();
   }
@@ -142,7 +149,9 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
     const resolution = this.#registry.resolve(event.cgroupId);
     switch (resolution.state) {
       case 'included':
-        this.#target.evaluate(event, resolution.container);
+        if (this.#isReady(event.cgroupId, resolution.container))
+          this.#target.evaluate(event, resolution.container);
+        else this.#waitForRules(event, resolution.container);
         return;
       case 'excluded':
         return;
@@ -160,6 +169,8 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
     const resolution = this.#registry.resolve(detection.cgroupId);
     switch (resolution.state) {
       case 'included':
+        // It has waited long enough.
+        this.#target.finish?.(resolution.container);
         this.#target.attributed(detection, resolution.container);
         return;
       case 'excluded':
@@ -171,6 +182,15 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
         if (!this.#detections.hold(key, detection, deadlineMs)) this.#noteDrop(key, detection);
         return;
       }
+    }
+  }
+
+  /** It is decided which rules hold for the container: what waits for that goes on. */
+  ready({ fullId }: Container): void {
+    for (const [cgroupId, container] of [...this.#awaitsRules]) {
+      if (container.fullId !== fullId) continue;
+      this.#awaitsRules.delete(cgroupId);
+      this.#onResolved(cgroupId);
     }
   }
 
@@ -196,6 +216,22 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
     // What waits is older, and must not be overtaken.
     this.#events.expire(nowMs);
     this.#target.evaluate(event, undefined);
+  }
+
+  #isReady(rootCgroupId: number, container: Container): boolean {
+    if (this.#target.isReady?.(container) !== false) return true;
+    this.#awaitsRules.set(rootCgroupId, container);
+    return false;
+  }
+
+  #waitForRules(event: E, container: Container): void {
+    const kept = event.detach();
+    const waiting = { event: kept, cgroupId: kept.cgroupId };
+    const deadlineMs = this.#nowMs() + this.#holdMs;
+    if (this.#events.holdIfRoom(kept.cgroupId, waiting, deadlineMs)) return;
+    // What waits is older, and is evaluated first.
+    this.#target.finish?.(container);
+    this.#target.evaluate(kept, container);
   }
 
   #noteDrop(key: number, { timeNs }: Held): void {
@@ -240,6 +276,7 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
     }
     if (resolution.state !== 'included') return;
     const { container } = resolution;
+    if (!this.#isReady(rootCgroupId, container)) return;
     this.#detections.release(rootCgroupId, (detection) =>
       this.#target.attributed(detection, container),
     );
@@ -254,5 +291,6 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
     this.#events.release(rootCgroupId, ({ event }) => this.#target.evaluate(event, undefined));
     this.#detections.release(rootCgroupId, (detection) => this.#target.unattributed(detection));
     this.#drops.delete(rootCgroupId);
+    this.#awaitsRules.delete(rootCgroupId);
   }
 }

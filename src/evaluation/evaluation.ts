@@ -51,6 +51,10 @@ export interface EvaluationOptions {
   readonly containerOf?: (container: Container, process: Process) => Container;
   /** The rules that the container's app has of its own; undefined for none. O(1). */
   readonly appRulesOf?: (container: Container) => AppRules | undefined;
+  /** Whether it is decided what `appRulesOf` says; until `ready` its events wait. O(1). */
+  readonly areRulesReady?: (container: Container) => boolean;
+  /** Decides it at once: events can wait no longer. */
+  readonly finishRules?: (container: Container) => void;
   /** Told of an operator's rule that threw, and of an event that was given up: at growing intervals each. */
   readonly onFailure?: (failure: RuleFailure) => void;
   /** Does it to the process; must not throw. */
@@ -142,6 +146,8 @@ export class Evaluation {
         attributed: (waiting, container) => this.#deliver(waiting, container),
         unattributed: (waiting) => this.#deliver(waiting, undefined),
         dropped: (container, drops) => options.onDropped?.(container, drops),
+        isReady: (container) => options.areRulesReady?.(container) !== false,
+        finish: (container) => options.finishRules?.(container),
       },
       options.nowMs,
       { holdMs: options.holdMs },
@@ -185,6 +191,11 @@ export class Evaluation {
     this.#passing.event = event;
     this.#passing.process = process;
     this.#admission.event(this.#passing);
+  }
+
+  /** The container's rules are ready: what has waited for them is evaluated. */
+  ready(container: Container): void {
+    this.#admission.ready(container);
   }
 
   /** Those of all engines so far: monotonic. */

@@ -55,6 +55,13 @@ export class HeldQueue<T> {
 
   /** Keeps an item until `deadlineMs`. False: it was dropped, and counted. */
   hold(key: number, item: T, deadlineMs: number): boolean {
+    if (this.holdIfRoom(key, item, deadlineMs)) return true;
+    this.#countDrop(key, 1);
+    return false;
+  }
+
+  /** The same, but that the caller has other plans for what there is no room for. */
+  holdIfRoom(key: number, item: T, deadlineMs: number): boolean {
     let queue = this.#queues.get(key);
     const size = queue === undefined ? 0 : queue.items.length - queue.head;
     const bytes = this.#bytesOf(item);
@@ -69,10 +76,8 @@ export class HeldQueue<T> {
       this.#total >= maxTotal ||
       (queue?.bytes ?? 0) + bytes > maxBytesPerKey ||
       this.#totalBytes + bytes > maxBytesTotal
-    ) {
-      this.#countDrop(key, 1);
+    )
       return false;
-    }
     if (queue === undefined) {
       queue = { items: [], deadlines: [], head: 0, bytes: 0 };
       this.#queues.set(key, queue);

@@ -13,6 +13,7 @@ import type { Place, RuleSource } from '../rules/loader/source.ts';
 import type { ResponseName } from '../shared/response-names.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import { nearestWord } from '../shared/nearest.ts';
+import { atOnce, type Steps } from '../shared/turns.ts';
 import { asksNoMore, ChangedRules } from './changed-rules.ts';
 import { policyCost, POLICY_BOUNDS } from './policy-bounds.ts';
 import { readPolicy } from './policy-document.ts';
@@ -52,7 +53,16 @@ export function compilePolicy(
   operator: OperatorRules,
   trust: PolicyTrust,
 ): CompiledPolicy {
-  return new Compilation(document, operator, trust).result();
+  return atOnce(policySteps(document, operator, trust));
+}
+
+/** The same in steps: a rule takes one. */
+export function policySteps(
+  document: PolicyDocument,
+  operator: OperatorRules,
+  trust: PolicyTrust,
+): Steps<CompiledPolicy> {
+  return new Compilation(document, operator, trust).steps();
 }
 
 /** Holds where a variable may let a rule of the operator's meet more: no rule of anybody's can have this name. */
@@ -66,7 +76,7 @@ function compiledRules(
   const { document } = readPolicy(source);
   if (document === undefined) return [];
   const compilation = new Compilation(document, operator, trust);
-  compilation.result();
+  atOnce(compilation.steps());
   return compilation.compiled;
 }
 
@@ -120,7 +130,7 @@ class Compilation {
     this.#isPinned = (rule) => tests.some((test) => test(rule));
   }
 
-  result(): CompiledPolicy {
+  *steps(): Steps<CompiledPolicy> {
     const { ruleSet, definitions, appendOutput } = this.#operator;
     const before = ruleSet.rules;
     const after = this.#switched(before);
@@ -132,7 +142,7 @@ class Compilation {
     const enabled = on.filter(({ name }) => !wasOn.has(name));
     const extra = new Set(enabled.map(({ name }) => name));
     const variables = this.#variables(on.filter(({ name }) => wasOn.has(name)));
-    const overlay = loadOverlay(definitions, this.#document.customRules, {
+    const overlay = yield* loadOverlay(definitions, this.#document.customRules, {
       bounds: POLICY_BOUNDS[this.#trust],
       appendOutput,
       operators: before,
@@ -163,6 +173,7 @@ class Compilation {
     if (errors.length > 0) return { policy: undefined, errors, warnings };
     const muted = before.filter((rule) => rule.enabled && !isOn.has(rule.name));
     this.compiled = rules;
+    yield;
     const dropped = new Set([
       ...muted.map(({ name }) => name),
       ...excepted,

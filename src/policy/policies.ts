@@ -1,24 +1,21 @@
 import type { Container } from '../apps/identity.ts';
 import type { Priority } from '../rules/detection.ts';
-import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import { reasonOf } from '../evaluation/rule-watch.ts';
-import { Turns } from '../shared/turns.ts';
+import { atOnce, inTurns } from '../shared/turns.ts';
 import { AppBudgets } from './app-budgets.ts';
-import { compilePolicy } from './app-policy.ts';
 import type { PolicyText } from '../container-files/policy-text.ts';
-import type { CompiledPolicy, OperatorRules } from './app-policy.ts';
+import type { OperatorRules } from './app-policy.ts';
 import { OwnRules } from './own-rules.ts';
 import type { OwnRulesCounters, OwnRulesNews, OwnRulesStatus } from './own-rules.ts';
-import { readPolicy } from './policy-document.ts';
+import { compileSteps, keyOf, PolicyCompiler } from './policy-compiler.ts';
+import type { PolicyResult } from './policy-compiler.ts';
+import { newsOf } from './policy-news.ts';
+import type { PolicyNews } from './policy-news.ts';
 import type { AppPolicy } from './policy-in-force.ts';
 import { DEFAULT_BUDGET } from './rule-budget.ts';
 
 /** Containers whose policies are remembered: as many as the scope has room for. Beyond, the operator's rules hold alone. */
 const MAX_CONTAINERS = 16_384;
-/** What a line says of a policy's mistakes. */
-const MAX_SAID_CHARS = 1500;
-
 /** Containers whose own rules `varvel status` lists. */
 const MAX_SHOWN = 1000;
 
@@ -26,17 +23,7 @@ const MAX_SHOWN = 1000;
 const MAX_LOOKS = 5;
 
 /** By trust and text: what it came to, and how many containers have it. */
-type Compiled = Map<string, { users: number; readonly result: Result }>;
-
-/** What is to be told of a container's policy: to its app, and to the operator. */
-export interface PolicyNews {
-  readonly container: Container;
-  readonly state: 'in force' | 'refused';
-  /** One line, safe to print: what the policy comes to, or what is wrong with it. */
-  readonly text: string;
-  /** SHA-256 of its text. */
-  readonly digest: string | undefined;
-}
+type Compiled = Map<string, { users: number; readonly result: PolicyResult }>;
 
 export interface PoliciesOptions {
   /** Undefined: no app has rules of its own. */
@@ -48,6 +35,8 @@ export interface PoliciesOptions {
   readonly tellOwnRules?: (news: OwnRulesNews) => void;
   /** The rules that apps have of their own are others now. */
   readonly onChanged: (ruleSets: readonly RuleSet[]) => void;
+  /** `isReady` is true of the container from now on; it was not before. */
+  readonly onReady?: (container: Container) => void;
 }
 
 /** What policies cost and how they fare, for metrics and `varvel status`. */
@@ -63,15 +52,10 @@ export interface PoliciesStatus {
   readonly containers: readonly OwnRulesStatus[];
 }
 
-/** What a document came to; `failure`: compiling it threw. */
-interface Result extends CompiledPolicy {
-  readonly failure?: string;
-}
-
 interface Entry {
   readonly source: PolicyText;
   container: Container;
-  compiled: Result;
+  compiled: PolicyResult;
   /** The policy as it runs for this container. */
   rules: OwnRules | undefined;
   /** What the app was told last. */
@@ -82,7 +66,7 @@ interface Entry {
 
 /**
  * The policies of the containers in scope. A policy is read once, when its container is first seen, and stays as it was; the
- * same text is compiled once for all its containers.
+ * same text is compiled once for all its containers, in turns of 5 ms: a large one takes a quarter of a second.
  */
 export class Policies {
   readonly #options: PoliciesOptions;
@@ -92,6 +76,9 @@ export class Policies {
   readonly #without = new WeakSet<Container>();
   /** While a container has it. */
   #compiled: Compiled = new Map();
+  readonly #compiler = new PolicyCompiler((source, containers, result) => {
+    this.#onCompiled(source, containers, result);
+  });
   #operator: OperatorRules | undefined;
   #shed: readonly Priority[] = [];
   readonly #budgets = new AppBudgets();
@@ -117,17 +104,28 @@ export class Policies {
 
   /** A container has come into scope, or is described anew. */
   take(container: Container): void {
-    if (this.#operator === undefined || this.#entries.has(container.fullId)) return;
-    if (this.#without.has(container) || this.#entries.size >= MAX_CONTAINERS) return;
+    const { fullId } = container;
+    const { waiting } = this.#compiler;
+    if (this.#operator === undefined || this.#entries.has(fullId) || waiting.has(fullId)) return;
+    if (this.#without.has(container) || this.#entries.size + waiting.size >= MAX_CONTAINERS) return;
     const source = this.#options.textOf(container);
     if (source === 'none') this.#without.add(container);
     if (source === undefined || source === 'none') return;
-    const compiled = this.#use(source, this.#operator);
-    const { policy } = compiled;
-    const rules = policy && this.#rulesFor(container, policy, this.#operator);
-    const entry = { source, container, compiled, rules, told: undefined, looks: 0 };
-    this.#entries.set(container.fullId, entry);
-    if (compiled.policy !== undefined) this.#changed();
+    const shared = this.#compiled.get(keyOf(source));
+    if (shared === undefined) this.#compiler.add(source, container, this.#operator);
+    else this.#onCompiled(source, [container], shared.result);
+  }
+
+  /** Whether it is decided which rules hold for the container: false while its policy is being compiled. O(1). */
+  isReady(container: Container): boolean {
+    this.take(container);
+    return !this.#compiler.waiting.has(container.fullId);
+  }
+
+  /** Compiles what is left of the container's policy in one go: there is no more time. */
+  finish(container: Container): void {
+    this.take(container);
+    this.#compiler.finish(container.fullId);
   }
 
   /** Switches apps' own rules of these priorities off, and all others on: the agent is over a ceiling, or no more. */
@@ -148,11 +146,14 @@ export class Policies {
       this.#followOwnRules(container);
     }
     const here = new Set(containers.map(({ fullId }) => fullId));
-    for (const fullId of [...this.#entries.keys()]) if (!here.has(fullId)) this.forget(fullId);
+    for (const fullId of [...this.#entries.keys(), ...this.#compiler.waiting.keys()])
+      if (!here.has(fullId)) this.forget(fullId);
   }
 
   /** The container is gone. */
   forget(fullId: string): void {
+    // What it did meanwhile waits for its rules.
+    this.#compiler.finish(fullId);
     const entry = this.#entries.get(fullId);
     if (entry === undefined) return;
     this.#entries.delete(fullId);
@@ -171,11 +172,11 @@ export class Policies {
   async prepare(operator: OperatorRules | undefined): Promise<() => void> {
     const fresh: Compiled = new Map();
     if (operator === undefined) return () => this.#clear();
-    const turns = new Turns();
-    for (const { source } of [...this.#entries.values()]) {
+    const entries = [...this.#entries.values()];
+    for (const source of [...entries.map((entry) => entry.source), ...this.#compiler.sources()]) {
       const key = keyOf(source);
-      if (!fresh.has(key)) fresh.set(key, { users: 0, result: compile(source, operator) });
-      await turns.next();
+      if (fresh.has(key)) continue;
+      fresh.set(key, { users: 0, result: await inTurns(compileSteps(source, operator)) });
     }
     return () => this.#swap(operator, fresh);
   }
@@ -223,21 +224,49 @@ export class Policies {
     return { inForce, refused, different: this.#compiled.size };
   }
 
+  /** Puts what a document came to into force for containers that have it. */
+  #onCompiled(source: PolicyText, containers: readonly Container[], result: PolicyResult): void {
+    const operator = this.#operator;
+    if (operator !== undefined) {
+      for (const container of containers) this.#enter(container, source, result, operator);
+      if (result.policy !== undefined) this.#changed();
+    }
+    for (const container of containers) this.#options.onReady?.(container);
+  }
+
+  #enter(
+    container: Container,
+    source: PolicyText,
+    result: PolicyResult,
+    operator: OperatorRules,
+  ): void {
+    const compiled = this.#use(source, result);
+    const { policy } = compiled;
+    const rules = policy && this.#rulesFor(container, policy, operator);
+    const entry = { source, container, compiled, rules, told: undefined, looks: 0 };
+    this.#entries.set(container.fullId, entry);
+  }
+
   #clear(): void {
     this.#operator = undefined;
     for (const entry of this.#entries.values()) this.#retire(entry);
     this.#entries.clear();
     this.#compiled.clear();
     this.#changed();
+    this.#compiler.stop();
   }
 
   #swap(operator: OperatorRules, fresh: Compiled): void {
     this.#operator = operator;
     this.#compiled = fresh;
     for (const entry of this.#entries.values()) {
-      entry.compiled = this.#use(entry.source, operator);
+      const { source } = entry;
+      const known = fresh.get(keyOf(source))?.result;
+      // One that has come meanwhile: it was compiled against the rules of before.
+      entry.compiled = this.#use(source, known ?? atOnce(compileSteps(source, operator)));
       this.#renew(entry, operator);
     }
+    this.#compiler.restart(operator, (source) => fresh.get(keyOf(source))?.result);
     // Those of containers that have gone meanwhile.
     for (const [key, { users }] of fresh) if (users === 0) fresh.delete(key);
     this.#changed();
@@ -285,9 +314,9 @@ export class Policies {
     for (const news of entry.rules?.takeNews() ?? []) this.#options.tellOwnRules?.(news);
   }
 
-  #use(source: PolicyText, operator: OperatorRules): Result {
+  #use(source: PolicyText, result: PolicyResult): PolicyResult {
     const key = keyOf(source);
-    const shared = this.#compiled.get(key) ?? { users: 0, result: compile(source, operator) };
+    const shared = this.#compiled.get(key) ?? { users: 0, result };
     this.#compiled.set(key, shared);
     shared.result.policy?.shed(this.#shed);
     shared.users++;
@@ -297,20 +326,6 @@ export class Policies {
   #changed(): void {
     const sets = [...this.#compiled.values()].flatMap(({ result }) => result.policy?.ruleSet ?? []);
     this.#options.onChanged(sets.filter(({ rules }) => rules.length > 0));
-  }
-}
-
-/** Never throws: a document that breaks the compiler is refused like a wrong one. */
-function compile(source: PolicyText, operator: OperatorRules): Result {
-  const none = { policy: undefined, errors: [], warnings: [] };
-  if (source.refusal !== undefined) return none;
-  try {
-    const { document, errors } = readPolicy(source);
-    return document === undefined
-      ? { ...none, errors }
-      : compilePolicy(document, operator, source.trust);
-  } catch (error) {
-    return { ...none, failure: `it cannot be compiled (${reasonOf(error)})` };
   }
 }
 
@@ -325,34 +340,4 @@ function addCounters(to: OwnRulesCounters, more: Readonly<OwnRulesCounters>): vo
   to.cutEvents += more.cutEvents;
   to.failures += more.failures;
   to.untold += more.untold;
-}
-
-function keyOf({ name, text, trust, refusal }: PolicyText): string {
-  return JSON.stringify([name, trust, text, refusal]);
-}
-
-function newsOf(
-  container: Container,
-  { name, trust, refusal, note }: PolicyText,
-  { policy, errors, warnings, failure }: Result,
-): PolicyNews {
-  const found = [...errors, ...warnings].map((one) => formatDiagnostic(one).split('\n')[0] ?? '');
-  const all = [refusal, failure, ...found, note].filter((one) => one !== undefined).join('; ');
-  const said = all.length > MAX_SAID_CHARS ? `${all.slice(0, MAX_SAID_CHARS)}…` : all;
-  if (policy === undefined) {
-    return {
-      container,
-      state: 'refused',
-      digest: undefined,
-      text: `The policy (${name}) of this app is refused, so the operator’s rules watch it as they are: ${said}`,
-    };
-  }
-  const { active, own, excepted, muted, killing, minimumPriority } = policy.summary;
-  const doubts = said === '' ? '' : `. But: ${said}`;
-  return {
-    container,
-    state: 'in force',
-    digest: policy.digest,
-    text: `The policy (${name}, ${trust}) of this app is in force: ${active} rules from ${minimumPriority} up, ${own.length} of its own, ${excepted.length} with exceptions of its own, ${muted.length} off${killing.length === 0 ? '' : `, ${killing.length} that end the process`}${doubts}`,
-  };
 }

@@ -1,3 +1,4 @@
+import type { Steps } from '../../shared/turns.ts';
 import { check } from '../compile/check.ts';
 import { absentTests, whyIdle } from '../compile/idle.ts';
 import { inferEvents, isTooManyEvents } from '../compile/infer.ts';
@@ -89,7 +90,7 @@ export class RuleCompiler {
   }
 
   /** The rules that are well, in order of definition; each in a step. */
-  *steps(): Generator<undefined, LoadedRule[]> {
+  *steps(): Steps<LoadedRule[]> {
     this.#macros.read(this.#filler);
     const rules: LoadedRule[] = [];
     // The map keeps the place of a name's first definition, which is the order that counts (R6).

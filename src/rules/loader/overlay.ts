@@ -8,6 +8,7 @@ import type { Definitions } from './definitions.ts';
 import { Diagnostics, ItemError } from './diagnostics.ts';
 import type { Diagnostic } from './diagnostics.ts';
 import { nearestWord } from '../../shared/nearest.ts';
+import type { Steps } from '../../shared/turns.ts';
 import { invalid, readItems } from './items.ts';
 import type { Item } from './items.ts';
 import { ADDED_ITEMS, checkShape } from './overlay-shapes.ts';
@@ -72,13 +73,13 @@ const BELONGS = 'is the operator’s, for all apps: give yours another name';
 /**
  * Loads items in Falco's syntax (a list as in a rule file) that one app adds: lists, macros and rules of its own, and
  * exceptions to rules that are there. It can change nothing else of what is there: `base` stays as it is. Never throws for
- * what is in them.
+ * what is in them. A rule is compiled in one step.
  */
-export function loadOverlay(
+export function* loadOverlay(
   base: Definitions,
   items: YamlNode | undefined,
   options: OverlayOptions,
-): Overlay {
+): Steps<Overlay> {
   const diagnostics = new Diagnostics();
   const definitions = base.copy();
   const gate = new Gate(base, options.bounds);
@@ -95,6 +96,7 @@ export function loadOverlay(
       (isLeftOut ? definitions.copy() : definitions).add(item, diagnostics);
     };
     readItems([items], diagnostics, take, true);
+    yield;
   }
   const { besides } = options;
   if (besides !== undefined) definitions.addRule(besides.name, besides.condition);
@@ -102,7 +104,7 @@ export function loadOverlay(
   if (besides !== undefined) wanted.add(besides.name);
   const budget = new CostBudget(options.bounds.cost, gate.own, options.operators);
   const compiling = { budget, own: gate.own };
-  const rules = compileWanted(definitions, wanted, options, compiling, diagnostics);
+  const rules = yield* compileWanted(definitions, wanted, options, compiling, diagnostics);
   for (const rule of rules) {
     const place = gate.own.has(rule.name) ? definitions.rules.get(rule.name)?.place : undefined;
     if (place === undefined || !isTooManyEvents(rule.events)) continue;
@@ -130,13 +132,13 @@ export function loadOverlay(
 }
 
 /** Compiles rules that see the same lists together; all in order of definition. */
-function compileWanted(
+function* compileWanted(
   definitions: Definitions,
   wanted: ReadonlySet<string>,
   { appendOutput, lists, listsOf }: OverlayOptions,
   compiling: { readonly budget: CostBudget; readonly own: ReadonlySet<string> },
   diagnostics: Diagnostics,
-): LoadedRule[] {
+): Steps<LoadedRule[]> {
   const groups = new Map<string, { added: ListAdditions; names: Set<string> }>();
   for (const name of wanted) {
     const added = listsOf.get(name) ?? lists;
@@ -158,17 +160,10 @@ function compileWanted(
       only: names,
       ...compiling,
     });
-    rules.push(...iterate(compiler.steps()));
+    rules.push(...(yield* compiler.steps()));
   }
   const order = new Map([...definitions.rules.keys()].map((name, index) => [name, index]));
   return rules.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0));
-}
-
-function iterate<T>(steps: Generator<undefined, T>): T {
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-  }
 }
 
 /** Lets through what an app may add. @internal */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Admission } from '../../../src/evaluation/admission.ts';
+import { Admission, type AdmissionTarget } from '../../../src/evaluation/admission.ts';
 import { PENDING_MEMORY_MS } from '../../../src/apps/container-registry.ts';
 import { dockerRegistry, webContainer } from './evaluation-fixture.ts';
 
@@ -32,7 +32,7 @@ function eventOf(cgroupId: number, n: number, detached = false, heldBytes = 400)
   return { cgroupId, n, detached, heldBytes, timeNs: BigInt(n), detach };
 }
 
-function world(options = {}) {
+function world(options = {}, more: Partial<AdmissionTarget<TestEvent, TestDetection>> = {}) {
   const { registry, time } = dockerRegistry();
   const log: string[] = [];
   const admission = new Admission<TestEvent, TestDetection>(
@@ -44,6 +44,7 @@ function world(options = {}) {
       unattributed: (detection) => log.push(`nobody detection ${detection.n}`),
       dropped: ({ name }, { count, firstNs, lastNs }) =>
         log.push(`${name} without ${count} of ${firstNs} to ${lastNs}`),
+      ...more,
     },
     () => time.nowMs,
     options,
@@ -214,4 +215,72 @@ test('large events and detections that wait are bounded by their bytes, per cont
   w.admission.stop();
   assert.equal(w.admission.counters().events.heldBytes, 0);
   assert.equal(w.admission.counters().detections.heldBytes, 0);
+});
+
+/** With a container whose rules are compiled when the test says so. */
+function compilingWorld(options = {}) {
+  const rules = { ready: false };
+  const finished: string[] = [];
+  const w = world(options, {
+    isReady: () => rules.ready,
+    finish: (container) => {
+      if (rules.ready) return;
+      finished.push(container.name);
+      rules.ready = true;
+      w.admission.ready(container);
+    },
+  });
+  w.registry.found(10, PATH);
+  return { ...w, rules, finished };
+}
+
+test('held while its rules are compiled, and released in order when they are there', () => {
+  const w = compilingWorld();
+  w.admission.event(eventOf(10, 1));
+  w.include();
+  w.admission.event(eventOf(10, 2));
+  assert.deepEqual(w.log, [], 'its identity is known, its rules are not');
+  w.rules.ready = true;
+  w.admission.ready(webContainer(ID));
+  w.admission.event(eventOf(10, 3));
+  assert.deepEqual(w.log, ['web 1 held', 'web 2 held', 'web 3']);
+  w.admission.ready(webContainer(ID));
+  assert.equal(w.log.length, 3);
+});
+
+test('more events than can wait for rules: these are compiled at once, and nothing is lost', () => {
+  const w = compilingWorld({ maxEventsPerContainer: 2 });
+  w.include();
+  for (const n of [1, 2, 3, 4]) w.admission.event(eventOf(10, n));
+  assert.deepEqual(w.finished, ['web']);
+  assert.deepEqual(w.log, ['web 1 held', 'web 2 held', 'web 3 held', 'web 4']);
+  assert.equal(w.admission.counters().events.dropped, 0);
+  assert.equal(w.admission.droppedOf(10), 0);
+});
+
+test('rules that are not ready in time: events are evaluated without, later ones wait again', () => {
+  const w = compilingWorld({ holdMs: 1000 });
+  w.include();
+  w.admission.event(eventOf(10, 1));
+  w.time.nowMs += 1001;
+  w.admission.tick();
+  assert.deepEqual(w.log, ['web 1 held']);
+  w.admission.event(eventOf(10, 2));
+  w.admission.stop();
+  assert.deepEqual(w.finished, ['web'], 'at the end they are compiled');
+  assert.deepEqual(w.log, ['web 1 held', 'web 2 held']);
+});
+
+test('a detection that waited for its container is attributed by the rules of its app', () => {
+  const w = compilingWorld({ holdMs: 1000 });
+  w.admission.detection(detectionOf(1));
+  w.include();
+  assert.deepEqual(w.log, []);
+  w.rules.ready = true;
+  w.admission.ready(webContainer(ID));
+  assert.deepEqual(w.log, ['web detection 1']);
+  w.rules.ready = false;
+  w.admission.detection(detectionOf(2));
+  assert.deepEqual(w.finished, ['web']);
+  assert.deepEqual(w.log.slice(1), ['web detection 2']);
 });

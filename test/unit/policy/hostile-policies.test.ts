@@ -6,7 +6,7 @@ import { kernelPlanFor } from '../../../src/plan/kernel-plan.ts';
 import { compilePolicy } from '../../../src/policy/app-policy.ts';
 import { operatorRulesOf } from '../../../src/policy/check-policy.ts';
 import { Policies } from '../../../src/policy/policies.ts';
-import type { PolicyNews } from '../../../src/policy/policies.ts';
+import type { PolicyNews } from '../../../src/policy/policy-news.ts';
 import { readPolicy } from '../../../src/policy/policy-document.ts';
 import { readRuleFile } from '../../../src/rules/loader/load.ts';
 import { HOSTILE_POLICIES } from '../../support/hostile-policies.ts';
@@ -27,6 +27,7 @@ describe('what a hostile tenant writes is refused in one bounded line, and the o
         onChanged: () => undefined,
       });
       const container = containerOf({ fullId: 'a', initPid: 7 });
+      policies.finish(container);
       policies.follow([container]);
       const [news] = told;
       assert.ok(news);
@@ -72,6 +73,7 @@ test('a policy names no app but its own: no key and no field says whose rules th
     tell: () => undefined,
     onChanged: () => undefined,
   });
+  policies.finish(containerOf({ fullId: 'own' }));
   policies.follow([containerOf({ fullId: 'own' }), containerOf({ fullId: 'other' })]);
   assert.equal(policies.of(containerOf({ fullId: 'other' })), undefined);
   assert.deepEqual(policies.of(containerOf({ fullId: 'own' }))?.summary.own, ['Shop', 'Others']);

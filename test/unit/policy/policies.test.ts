@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { OperatorRules } from '../../../src/policy/app-policy.ts';
 import { operatorRulesOf } from '../../../src/policy/check-policy.ts';
 import { Policies } from '../../../src/policy/policies.ts';
-import type { PolicyNews } from '../../../src/policy/policies.ts';
+import type { PolicyNews } from '../../../src/policy/policy-news.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { makeEvent, makeSubject } from '../../support/rules-subject.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
@@ -42,8 +43,8 @@ function world() {
 test('a container without a policy has none, one with a policy has its own, and both are told', () => {
   const { policies, told, changes } = world();
   const [plain, own] = [container('a'), container('b', OWN)];
-  policies.take(plain);
-  policies.take(own);
+  policies.finish(plain);
+  policies.finish(own);
   assert.equal(policies.of(plain), undefined);
   assert.deepEqual(policies.of(own)?.summary.own, ['Mine']);
   const starting = { ...own, initPid: 0 };
@@ -67,12 +68,12 @@ test('a container without a policy has none, one with a policy has its own, and 
 test('a policy stays as it was first read; the same text is one policy, until its last container is gone', () => {
   const { policies, told, changes } = world();
   const [first, second] = [container('a', OWN), container('b', OWN)];
-  policies.take(first);
-  policies.take(second);
+  policies.finish(first);
+  policies.finish(second);
   assert.equal(policies.of(first), policies.of(second));
   assert.deepEqual(policies.counts(), { inForce: 2, refused: 0, different: 1 });
   policies.follow([first, second]);
-  policies.take(container('a', 'rules: []'));
+  policies.finish(container('a', 'rules: []'));
   assert.deepEqual(policies.of(first)?.summary.own, ['Mine']);
   policies.forget('a');
   policies.forget('a');
@@ -89,7 +90,7 @@ test('a policy stays as it was first read; the same text is one policy, until it
 test('one that is wrong is refused in a bounded line that says where, and the operator’s rules hold', () => {
   const { policies, told } = world();
   const wrong = container('a', `rulez: []\n${'x'.repeat(3000)}: 1\n`);
-  policies.take(wrong);
+  policies.finish(wrong);
   assert.equal(policies.of(wrong), undefined);
   policies.follow([wrong]);
   const [news] = told;
@@ -104,14 +105,14 @@ test('one that is wrong is refused in a bounded line that says where, and the op
 test('the operator’s new rules: each policy is compiled anew, and who is refused now, or no more, is told', async () => {
   const { policies, told, changes } = world();
   const [own, other] = [container('a', OWN), container('b', 'minimum_priority: error')];
-  policies.take(own);
-  policies.take(other);
+  policies.finish(own);
+  policies.finish(other);
   policies.follow([own, other]);
   told.length = 0;
   const apply = await policies.prepare(operator('begun'));
   assert.deepEqual(policies.of(own)?.summary.own, ['Mine'], 'not before the rules are');
   const late = container('c', 'rules: [{enable: {rule: Started}}]');
-  policies.take(late);
+  policies.finish(late);
   policies.follow([own, other, late]);
   apply();
   policies.follow([own, other, late]);
@@ -159,7 +160,7 @@ test('one without a policy is asked for once, and one that is not known yet agai
 test('a policy that breaks the compiler is refused, with what broke, and ends nothing', () => {
   const { policies, told } = world();
   const good = container('a', OWN);
-  policies.take(good);
+  policies.finish(good);
   const broken = new Policies({
     // What the compiler reads of the operator's rules throws, as a stack that is used up would.
     operator: {
@@ -172,6 +173,7 @@ test('a policy that breaks the compiler is refused, with what broke, and ends no
     tell: (news) => told.push(news),
     onChanged: () => undefined,
   });
+  broken.finish(good);
   broken.follow([good]);
   assert.equal(broken.rulesOf(good), undefined);
   assert.match(
@@ -183,6 +185,7 @@ test('a policy that breaks the compiler is refused, with what broke, and ends no
 test('what own rules have cost is kept when their container goes', () => {
   const { policies } = world();
   const own = container('a', OWN);
+  policies.finish(own);
   policies.follow([own]);
   const rules = policies.rulesOf(own);
   rules?.refine([], makeSubject(makeEvent('execve')));
@@ -192,4 +195,77 @@ test('what own rules have cost is kept when their container goes', () => {
   policies.follow([]);
   const after = policies.status();
   assert.deepEqual([after.totals, after.containers], [before.totals, []]);
+});
+
+const NAMES = Array.from({ length: 40 }, (_, n) => `name-${n}-`);
+/** A policy that takes many turns to compile. */
+const LARGE = `custom_rules: [${Array.from(
+  { length: 90 },
+  (_, n) =>
+    `{rule: Mine ${n}, desc: d, condition: 'started and proc.name in (${NAMES.map((name) => `${name}${n}`).join(', ')}) and not proc.cwd startswith /c${n}', output: x, priority: ERROR}`,
+).join(', ')}]`;
+
+function waitingWorld() {
+  const made = world();
+  const ready: string[] = [];
+  const policies = new Policies({
+    operator: operator('started'),
+    textOf: ({ labels }) => {
+      const text = labels['varvel.policy'];
+      return text === undefined ? undefined : { name: 'varvel.policy', text, trust: 'verified' };
+    },
+    tell: (news) => made.told.push(news),
+    onChanged: (sets) => made.changes.push(sets),
+    onReady: ({ fullId }) => ready.push(fullId),
+  });
+  return { ...made, policies, ready };
+}
+
+test('a large policy is compiled in turns: until then its containers wait, and others do not', async () => {
+  const { policies, ready } = waitingWorld();
+  const [first, second, plain] = [container('a', LARGE), container('b', LARGE), container('c')];
+  assert.equal(policies.isReady(first), false);
+  assert.equal(policies.isReady(second), false);
+  assert.equal(policies.isReady(plain), true);
+  assert.equal(policies.of(first), undefined);
+  assert.equal(policies.inForceFor(first), undefined, 'not known yet');
+  let turns = 0;
+  while (!policies.isReady(first)) {
+    await nextTurn();
+    turns++;
+  }
+  assert.ok(turns > 1, `${turns} turns`);
+  assert.deepEqual(ready, ['a', 'b']);
+  assert.equal(policies.of(first)?.summary.own.length, 90);
+  assert.equal(policies.of(second), policies.of(first));
+  assert.equal(policies.isReady(container('d', LARGE)), true, 'the same text is compiled already');
+});
+
+test('what is being compiled ends at once when it must, when its container goes, and when apps have no policies', async () => {
+  const { policies, ready } = waitingWorld();
+  const [must, goes, last] = ['a', 'b', 'c'].map((id) => container(id, `${LARGE}\n# ${id}`));
+  for (const one of [must!, goes!, last!]) assert.equal(policies.isReady(one), false);
+  policies.finish(must!);
+  assert.deepEqual(ready, ['a']);
+  assert.equal(policies.of(must!)?.summary.own.length, 90);
+  policies.forget('b');
+  assert.deepEqual(ready, ['a', 'b']);
+  assert.equal(policies.stateOf(goes!), undefined);
+  (await policies.prepare(undefined))();
+  assert.deepEqual(ready, ['a', 'b', 'c']);
+  assert.equal(policies.isReady(last!), true);
+});
+
+test('what is being compiled while the operator’s rules change comes to what it is by the new ones', async () => {
+  for (const before of ['prepare', 'swap'] as const) {
+    const { policies, ready } = waitingWorld();
+    const one = container('a', LARGE);
+    if (before === 'prepare') assert.equal(policies.isReady(one), false);
+    const swap = await policies.prepare(operator('begun'));
+    if (before === 'swap') assert.equal(policies.isReady(one), false);
+    swap();
+    while (!policies.isReady(one)) await nextTurn();
+    assert.deepEqual(ready, ['a']);
+    assert.equal(policies.stateOf(one), 'refused', 'there is no macro "started" now');
+  }
 });

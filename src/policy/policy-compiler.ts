@@ -1,0 +1,127 @@
+import type { Container } from '../apps/identity.ts';
+import type { PolicyText } from '../container-files/policy-text.ts';
+import { reasonOf } from '../evaluation/rule-watch.ts';
+import { atOnce, inTurns, type Steps } from '../shared/turns.ts';
+import { policySteps } from './app-policy.ts';
+import type { CompiledPolicy, OperatorRules } from './app-policy.ts';
+import { readPolicy } from './policy-document.ts';
+
+/** What a document came to; `failure`: compiling it threw. */
+export interface PolicyResult extends CompiledPolicy {
+  readonly failure?: string;
+}
+
+const NOTHING: PolicyResult = { policy: undefined, errors: [], warnings: [] };
+
+/** Documents of the same key come to the same. */
+export const keyOf = ({ name, text, trust, refusal }: PolicyText): string =>
+  JSON.stringify([name, trust, text, refusal]);
+
+/** Never throws: a document that breaks the compiler is refused like a wrong one. */
+export function* compileSteps(source: PolicyText, operator: OperatorRules): Steps<PolicyResult> {
+  if (source.refusal !== undefined) return NOTHING;
+  try {
+    const { document, errors } = readPolicy(source);
+    yield;
+    if (document === undefined) return { ...NOTHING, errors };
+    return yield* policySteps(document, operator, source.trust);
+  } catch (error) {
+    return { ...NOTHING, failure: `it cannot be compiled (${reasonOf(error)})` };
+  }
+}
+
+interface Pending {
+  readonly source: PolicyText;
+  readonly steps: Steps<PolicyResult>;
+  /** By full id. */
+  readonly containers: ReadonlyMap<string, Container>;
+}
+
+/** What a document came to, and who has waited for it. */
+type OnEnd = (source: PolicyText, containers: readonly Container[], result: PolicyResult) => void;
+
+/** Compiles documents one after the other, in turns of 5 ms: a large one takes a quarter of a second. */
+export class PolicyCompiler {
+  readonly #onEnd: OnEnd;
+  /** By key. */
+  readonly #pending = new Map<string, Pending>();
+  /** By the container's full id: the key of what it waits for. */
+  readonly #waiting = new Map<string, string>();
+  #isRunning = false;
+
+  constructor(onEnd: OnEnd) {
+    this.#onEnd = onEnd;
+  }
+
+  /** Containers that wait, by full id. */
+  get waiting(): ReadonlyMap<string, unknown> {
+    return this.#waiting;
+  }
+
+  sources(): PolicyText[] {
+    return [...this.#pending.values()].map(({ source }) => source);
+  }
+
+  /** A small document may have come to its end when this returns. */
+  add(source: PolicyText, container: Container, operator: OperatorRules): void {
+    const key = keyOf(source);
+    const { steps = compileSteps(source, operator), containers } = this.#pending.get(key) ?? {};
+    const { fullId } = container;
+    this.#waiting.set(fullId, key);
+    const all = new Map([...(containers ?? []), [fullId, container]]);
+    this.#pending.set(key, { source, steps, containers: all });
+    void this.#run();
+  }
+
+  /** Compiles in one go what is left of what this container waits for. */
+  finish(fullId: string): void {
+    const key = this.#waiting.get(fullId);
+    const pending = key === undefined ? undefined : this.#pending.get(key);
+    if (key !== undefined && pending !== undefined) this.#end(key, atOnce(pending.steps));
+  }
+
+  /** Against other rules of the operator's. `known`: what a document comes to with them. */
+  restart(operator: OperatorRules, known: (source: PolicyText) => PolicyResult | undefined): void {
+    for (const [key, pending] of [...this.#pending]) {
+      const { source } = pending;
+      const result = known(source);
+      if (result !== undefined) this.#end(key, result);
+      else this.#pending.set(key, { ...pending, steps: compileSteps(source, operator) });
+    }
+  }
+
+  /** Nobody waits any more: apps have no policies. */
+  stop(): void {
+    for (const key of [...this.#pending.keys()]) this.#end(key, NOTHING);
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    try {
+      for (let [next] = this.#pending; next !== undefined; [next] = this.#pending) {
+        const [key, { steps }] = next;
+        const isWanted = (): boolean => this.#pending.get(key)?.steps === steps;
+        const result = await inTurns(steps, isWanted);
+        if (result !== undefined && isWanted()) this.#end(key, result);
+      }
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  #end(key: string, result: PolicyResult): void {
+    const pending = this.#pending.get(key);
+    if (pending === undefined) return;
+    this.#pending.delete(key);
+    for (const fullId of pending.containers.keys()) this.#waiting.delete(fullId);
+    const containers = [...pending.containers.values()];
+    try {
+      this.#onEnd(pending.source, containers, result);
+    } catch (error) {
+      // One policy less is better than no agent.
+      const failure = `it cannot be put into force (${reasonOf(error)})`;
+      this.#onEnd(pending.source, containers, { ...NOTHING, failure });
+    }
+  }
+}

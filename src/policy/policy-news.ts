@@ -1,0 +1,44 @@
+import type { Container } from '../apps/identity.ts';
+import type { PolicyText } from '../container-files/policy-text.ts';
+import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
+import type { PolicyResult } from './policy-compiler.ts';
+
+/** What a line says of a policy's mistakes. */
+const MAX_SAID_CHARS = 1500;
+
+/** What is to be told of a container's policy: to its app, and to the operator. */
+export interface PolicyNews {
+  readonly container: Container;
+  readonly state: 'in force' | 'refused';
+  /** One line, safe to print: what the policy comes to, or what is wrong with it. */
+  readonly text: string;
+  /** SHA-256 of its text. */
+  readonly digest: string | undefined;
+}
+
+/** What there is to tell of what a document came to. */
+export function newsOf(
+  container: Container,
+  { name, trust, refusal, note }: PolicyText,
+  { policy, errors, warnings, failure }: PolicyResult,
+): PolicyNews {
+  const found = [...errors, ...warnings].map((one) => formatDiagnostic(one).split('\n')[0] ?? '');
+  const all = [refusal, failure, ...found, note].filter((one) => one !== undefined).join('; ');
+  const said = all.length > MAX_SAID_CHARS ? `${all.slice(0, MAX_SAID_CHARS)}…` : all;
+  if (policy === undefined) {
+    return {
+      container,
+      state: 'refused',
+      digest: undefined,
+      text: `The policy (${name}) of this app is refused, so the operator’s rules watch it as they are: ${said}`,
+    };
+  }
+  const { active, own, excepted, muted, killing, minimumPriority } = policy.summary;
+  const doubts = said === '' ? '' : `. But: ${said}`;
+  return {
+    container,
+    state: 'in force',
+    digest: policy.digest,
+    text: `The policy (${name}, ${trust}) of this app is in force: ${active} rules from ${minimumPriority} up, ${own.length} of its own, ${excepted.length} with exceptions of its own, ${muted.length} off${killing.length === 0 ? '' : `, ${killing.length} that end the process`}${doubts}`,
+  };
+}
