@@ -29,7 +29,7 @@ custom_rules:
     priority: WARNING
 `;
 const OPENS = 200;
-const WORK = `mkdir -p /srv; touch /srv/first /srv/second /srv/ledger; i=0; while [ $i -lt ${OPENS} ]; do : < /etc/hostname; i=$((i+1)); done`;
+const WORK = `mkdir -p /srv; for file in first second ledger; do : > /srv/$file; done; i=0; while [ $i -lt ${OPENS} ]; do : < /etc/hostname; i=$((i+1)); done`;
 
 let engine: TestDockerd;
 before(async () => {
