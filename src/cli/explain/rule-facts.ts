@@ -2,6 +2,8 @@ import { EVENT_TABLE, KINDS } from '../../events/table.gen.ts';
 import type { EventName } from '../../events/table.gen.ts';
 import { hooksFor } from '../../plan/hooks.ts';
 import { openMaskFor } from '../../plan/open-mask.ts';
+import { isDecided, type Clause } from '../../plan/verdicts/clauses.ts';
+import { ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
 import { someTest } from '../../rules/compile/checked.ts';
 import type { Read } from '../../rules/compile/checked.ts';
 import { isTooManyEvents } from '../../rules/compile/infer.ts';
@@ -11,6 +13,7 @@ import type { EventStatus } from '../../rules/fields/events.ts';
 import type { FieldDefinition } from '../../rules/fields/field.ts';
 import { findField } from '../../rules/fields/registry.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
+import { atOnce } from '../../shared/turns.ts';
 
 /** A field that a rule reads, as the rule writes it. */
 export interface FieldFact {
@@ -27,6 +30,13 @@ export interface OpenFacts {
   readonly failed: boolean;
 }
 
+/** What of a rule the kernel decides for an open: it ends there unless one of the clauses holds. */
+export interface KernelFacts {
+  /** Comparisons, of all. */
+  readonly decided: number;
+  readonly clauses: readonly Clause[];
+}
+
 /** What a rule is run for, reads and costs. */
 export interface RuleFacts {
   /** By name; with the events that the agent does not report. */
@@ -40,6 +50,8 @@ export interface RuleFacts {
   readonly hooks: readonly string[];
   /** Undefined when it is run for no opens. */
   readonly opens: OpenFacts | undefined;
+  /** What the kernel decides of opens; undefined when the rule is run for none. */
+  readonly kernel: KernelFacts | undefined;
   /** Comparisons that an event takes at most, each counted once. */
   readonly comparisons: number;
   /** Those of them that look at the whole text with a pattern. */
@@ -56,12 +68,14 @@ export function factsOf(rule: LoadedRule): RuleFacts {
   const reported = names.filter(isEventName);
   const comparisons = new Set<string>();
   const costly = new Set<string>();
+  const decided = new Set<string>();
   const read = new Map<string, FieldFact>();
   const note = (into: Map<string, FieldFact>, one: Read): void => {
     for (const fact of fieldFacts(one, reported)) into.set(fact.key, fact);
   };
   someTest(rule.condition, (test) => {
     comparisons.add(test.key);
+    if (isDecided(test)) decided.add(test.key);
     if (COSTLY.includes(test.operator)) costly.add(test.key);
     note(read, test.left);
     if (test.right !== undefined) note(read, test.right);
@@ -70,13 +84,17 @@ export function factsOf(rule: LoadedRule): RuleFacts {
   const printed = new Map<string, FieldFact>();
   for (const { plain } of rule.output.fields) for (const one of plain) note(printed, one);
   const isOpen = reported.some((event) => EVENT_TABLE[event].kind === KINDS.open);
+  const enabled = { ...rule, enabled: true };
   return {
     events: names.map((name) => ({ name, status: eventStatus(name) })),
     anyEvent: isTooManyEvents(rule.events),
     conditionFields: sorted(read),
     outputFields: sorted(printed).filter(({ key }) => !read.has(key)),
     hooks: hooksFor(new Set(reported)),
-    opens: isOpen ? openMaskFor({ rules: [{ ...rule, enabled: true }] }) : undefined,
+    opens: isOpen ? openMaskFor({ rules: [enabled] }) : undefined,
+    kernel: isOpen
+      ? { decided: decided.size, clauses: atOnce(ruleClausesOf([enabled], undefined)).clauses }
+      : undefined,
     comparisons: comparisons.size,
     costly: [...costly],
     worstCaseUs: {

@@ -1,6 +1,6 @@
 import type { Checked, CheckedMacro, Test } from '../../rules/compile/checked.ts';
 import { layerTestOf, type LayerTest } from './layer-tests.ts';
-import { containerTestOf } from './container-tests.ts';
+import { containerTestOf, isContainerTest } from './container-tests.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
 import { ALL_KINDS, kindsOf } from './open-kinds.ts';
 
@@ -27,22 +27,31 @@ export const CONDITION_CLAUSES_MAX = 64;
 const ALWAYS: Clause = { kinds: ALL_KINDS, literals: [] };
 
 /**
- * The opens for which a condition can hold in a container of this type: if it holds for an open, one of the clauses does. What the kernel
+ * The opens for which a condition can hold in a container of this type, or of any: if it holds for an open, one of the clauses does. What the kernel
  * cannot tell (a process, the file's mode …) can hold and can fail. The other way round nothing is said: a clause may do without the condition.
  */
-export function clausesOf(condition: Checked, containerType: string): readonly Clause[] {
+export function clausesOf(
+  condition: Checked,
+  containerType: string | undefined,
+): readonly Clause[] {
   return new Reader(containerType).clauses(condition, true);
 }
 
+/** Whether the kernel decides a comparison of an open. */
+export const isDecided = (test: Test): boolean =>
+  isContainerTest(test) ||
+  kindsOf(test) !== undefined ||
+  (pathTestOf(test) ?? layerTestOf(test)) !== undefined;
+
 class Reader {
-  readonly #containerType: string;
+  readonly #containerType: string | undefined;
   readonly #tests = new Map<string, FileTest | undefined>();
   readonly #macros = new Map<
     CheckedMacro,
     { holds?: readonly Clause[]; fails?: readonly Clause[] }
   >();
 
-  constructor(containerType: string) {
+  constructor(containerType: string | undefined) {
     this.#containerType = containerType;
   }
 

@@ -52,3 +52,29 @@ function kindsOfType(test: Test): Possible | undefined {
 /** Whether the event is one of these calls. */
 export const isOpenEvent = (event: string): boolean =>
   isEventName(event) && (OPEN_EVENTS as readonly string[]).includes(event);
+
+/** What opens a set of kinds has: bits, as ALL_KINDS. */
+export interface KindsSummary {
+  readonly events: readonly OpenEvent[];
+  /** All of them read; all of them write. */
+  readonly reads: boolean;
+  readonly writes: boolean;
+  /** Some worked; some failed. */
+  readonly worked: boolean;
+  readonly failed: boolean;
+}
+
+/** The calls of which a set has kinds, and what these are, all calls together. */
+export function summaryOf(kinds: number): KindsSummary {
+  const ofCall = (index: number): number => (kinds >>> (index * KINDS_OF_CALL)) & OF_CALL;
+  const all = OPEN_EVENTS.reduce((sum, _, index) => sum | ofCall(index), 0);
+  const has = (bits: number): boolean => (all & bits) !== 0;
+  return {
+    events: OPEN_EVENTS.filter((_, index) => ofCall(index) !== 0),
+    // But for READ and BOTH, and for WRITE and BOTH.
+    reads: !has(0b1010_1010),
+    writes: !has(0b1001_1001),
+    worked: has(0b0000_1111),
+    failed: has(0b1111_0000),
+  };
+}

@@ -20,17 +20,17 @@ export interface RuleClauses {
 const ALL_CLAUSES_MAX = 512;
 
 /** By condition and type of container. */
-const KNOWN = new WeakMap<Checked, Map<string, readonly Clause[]>>();
+const KNOWN = new WeakMap<Checked, Map<string | undefined, readonly Clause[]>>();
 
-/** The clauses of the enabled rules, for containers of this type (`container.type`). */
+/** The clauses of the enabled rules, for containers of this type (`container.type`), or of any. */
 export function* ruleClausesOf(
   rules: Iterable<LoadedRule>,
-  containerType: string,
+  containerType: string | undefined,
 ): Steps<RuleClauses> {
   const found: { readonly name: string; clauses: readonly Clause[] }[] = [];
   for (const { name, enabled, events, condition } of rules) {
     if (!enabled || ![...events].some(isOpenEvent)) continue;
-    const known = KNOWN.get(condition) ?? new Map<string, readonly Clause[]>();
+    const known = KNOWN.get(condition) ?? new Map<string | undefined, readonly Clause[]>();
     KNOWN.set(condition, known);
     const clauses = known.get(containerType) ?? clausesOf(condition, containerType);
     known.set(containerType, clauses);

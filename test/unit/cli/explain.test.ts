@@ -119,6 +119,52 @@ Cost:
     assert.match(out, /hooks {8}none of its own\n/);
   });
 
+  test('what the kernel decides of a rule about opens', async () => {
+    const path = file(
+      'opens.yaml',
+      `- rule: Secret read
+  desc: d
+  condition: >
+    evt.type in (open, openat) and evt.is_open_read = true and fd.num >= 0 and proc.name = x
+    and (fd.name startswith /secret/ and not fd.name endswith .pub or fd.directory = /keys)
+  output: o
+  priority: NOTICE
+- rule: Failed
+  desc: d
+  condition: evt.type = creat and evt.failed = true and user.uid = 0
+  output: o
+  priority: NOTICE
+`,
+    );
+    const { out } = await runCommand('explain', 'Secret read', path);
+    assert.ok(
+      out.includes(`
+Decided in the kernel:
+  6 of 7 comparisons of an open. An open is reported for this rule only if it
+  - is open or openat for reading and succeeds, with fd.directory = /keys
+  - is open or openat for reading and succeeds, with fd.name startswith /secret/
+    and not fd.name endswith .pub
+
+`),
+      out,
+    );
+    const failed = await runCommand('explain', 'Failed', path);
+    assert.match(failed.out, /\n {2}- is creat and fails\n/);
+    const json = await runCommand('explain', 'Secret read', path, '--json');
+    const { kernel } = JSON.parse(json.out) as { kernel: { decided: number; passes: unknown[] } };
+    assert.equal(kernel.decided, 6);
+    assert.deepEqual(kernel.passes[0], {
+      events: ['open', 'openat'],
+      reads: true,
+      writes: false,
+      worked: true,
+      failed: false,
+      where: ['fd.directory = /keys'],
+    });
+    const other = await runCommand('explain', 'Shell by another', file('rules.yaml', RULES));
+    assert.doesNotMatch(other.out, /Decided in the kernel/);
+  });
+
   test('every rule, and those that come with varvel', async () => {
     const text = await runCommand('explain', '--all');
     const json = await runCommand('explain', '--all', '--json');

@@ -1,0 +1,58 @@
+import type { Clause, Literal } from '../../plan/verdicts/clauses.ts';
+import { summaryOf } from '../../plan/verdicts/open-kinds.ts';
+import { wrap } from '../text-table.ts';
+import type { KernelFacts, RuleFacts } from './rule-facts.ts';
+
+/** Clauses and comparisons that are shown; of one comparison so many characters. */
+const MAX_SHOWN = 20;
+const MAX_CHARS = 160;
+
+/** What the kernel decides of a rule, for people; none for a rule that is not about opens. */
+export function kernelSection(
+  { comparisons, kernel }: RuleFacts,
+  width: number,
+): (readonly [heading: string, lines: readonly string[]])[] {
+  if (kernel === undefined) return [];
+  const { clauses, decided } = kernel;
+  const shown = clauses.slice(0, MAX_SHOWN);
+  const more = clauses.length - shown.length;
+  const head =
+    clauses.length === 0
+      ? 'No open is reported for this rule.'
+      : 'An open is reported for this rule only if it';
+  const text = (line: string): readonly string[] => wrap(line, width - 2);
+  const lines = [
+    ...wrap(`${decided} of ${comparisons} comparisons of an open. ${head}`, width),
+    ...shown.flatMap((clause) =>
+      text(clauseText(clause)).map((line, row) => `${row === 0 ? '-' : ' '} ${line}`),
+    ),
+    ...(more > 0 ? [`or is one of ${more} kinds more (--json has all)`] : []),
+  ];
+  return [['Decided in the kernel', lines]];
+}
+
+function clauseText({ kinds, literals }: Clause): string {
+  const { events, reads, writes, worked, failed } = summaryOf(kinds);
+  const uses = [...(reads ? ['reading'] : []), ...(writes ? ['writing'] : [])];
+  const access = uses.length === 0 ? '' : ` for ${uses.join(' and ')}`;
+  const result = worked === failed ? '' : worked ? ' and succeeds' : ' and fails';
+  const shown = literals.slice(0, MAX_SHOWN).map(literalText);
+  const more = literals.length - shown.length;
+  const all = [...shown, ...(more > 0 ? [`${more} more`] : [])];
+  const where = all.length === 0 ? '' : `, with ${all.join(' and ')}`;
+  return `is ${events.join(' or ')}${access}${result}${where}`;
+}
+
+function literalText({ test: { key }, holds }: Literal): string {
+  const text = key.length > MAX_CHARS ? `${key.slice(0, MAX_CHARS)}…` : key;
+  return holds ? text : `not ${text}`;
+}
+
+/** The same for machines, whole. */
+export const kernelJson = ({ decided, clauses }: KernelFacts): object => ({
+  decided,
+  passes: clauses.map(({ kinds, literals }) => ({
+    ...summaryOf(kinds),
+    where: literals.map(({ test: { key }, holds }) => (holds ? key : `not ${key}`)),
+  })),
+});
