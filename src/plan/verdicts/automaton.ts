@@ -52,14 +52,24 @@ export function* automatonOf(
 const isAnything = (part: Part | undefined): boolean =>
   part?.many === true && part.bytes === anything.bytes;
 
+/** A number as 32 bits that look like chance, so that sums of different sets are different. */
+function scattered(number: number): number {
+  const mixed = Math.imul(number + 1, 0x9e37_79b1);
+  return Math.imul(mixed ^ (mixed >>> 15), 0x85eb_ca6b);
+}
+
+/** Makes the states, each a set of positions. Sets are made in one buffer, and kept only where they are new: most are not. */
 class Builder {
   readonly #positions: readonly Position[];
   readonly #classes: Uint8Array;
   readonly #members: readonly number[];
   readonly #maxStates: number;
-  readonly #numbers = new Map<string, number>();
+  /** By a sum over the positions of a set: the numbers of states. */
+  readonly #numbers = new Map<number, number[]>();
   readonly #states: Int32Array[] = [];
-  /** Marks of positions that are in the set which is being made. */
+  /** The set that is being made, in the order of entering; and by position, the mark of the set that had it last. */
+  readonly #set: Int32Array;
+  #size = 0;
   readonly #seen: Uint32Array;
   #mark = 0;
 
@@ -73,70 +83,90 @@ class Builder {
     this.#classes = classes;
     this.#members = members;
     this.#maxStates = maxStates;
+    this.#set = new Int32Array(positions.length);
     this.#seen = new Uint32Array(positions.length);
   }
 
   /** Patterns begin at `first`, and those that begin anywhere in `anywhere`: in every state, so that none has to name them. */
   *build(first: readonly number[], anywhere: readonly number[]): Steps<Automaton | undefined> {
-    const everywhere = this.#entered(anywhere);
-    const begun = this.#members.map((byte) => this.#after(everywhere, byte));
-    this.#numberOf(this.#entered(first));
-    const rows: number[][] = [];
+    this.#begin(anywhere);
+    const everywhere = this.#taken();
+    const begun = this.#members.map((byte) => {
+      this.#begin([]);
+      this.#enterAfter(everywhere, byte);
+      return this.#taken();
+    });
+    this.#begin(first);
+    this.#number();
+    const classCount = this.#members.length;
+    const next: number[] = [];
     for (let state = 0; state < this.#states.length; state++) {
       const set = this.#states[state] ?? new Int32Array();
-      const row: number[] = [];
-      for (const [index, byte] of this.#members.entries()) {
-        const next = this.#numberOf(this.#after(set, byte, begun[index]));
-        if (next === undefined) return undefined;
-        row.push(next);
+      for (let index = 0; index < classCount; index++) {
+        this.#begin(begun[index] ?? []);
+        this.#enterAfter(set, this.#members[index] ?? 0);
+        const number = this.#number();
+        if (number === undefined) return undefined;
+        next.push(number);
       }
-      rows.push(row);
       yield;
     }
     return {
       classes: this.#classes,
-      classCount: this.#members.length,
-      next: Uint16Array.from(rows.flat()),
+      classCount,
+      next: Uint16Array.from(next),
       accepted: this.#states.map((set) => this.#accepted([...set, ...everywhere])),
     };
   }
 
-  #entered(positions: readonly number[]): number[] {
+  /** A new set, with these positions. */
+  #begin(positions: Iterable<number>): void {
     this.#mark++;
-    const set: number[] = [];
-    for (const position of positions) this.#enter(position, set);
-    return set;
+    this.#size = 0;
+    for (const position of positions) this.#enter(position);
   }
 
-  /** Where the byte leads from the set, and where it leads anyway. */
-  #after(set: Iterable<number>, byte: number, anyway: readonly number[] = []): number[] {
-    const next = this.#entered(anyway);
-    for (const at of set) {
+  /** Where the byte leads from a set. */
+  #enterAfter(set: Int32Array, byte: number): void {
+    for (let index = 0; index < set.length; index++) {
+      const at = set[index] ?? 0;
       const position = this.#positions[at];
-      if (position?.bytes?.[byte] !== 1) continue;
-      this.#enter(position.many ? at : at + 1, next);
+      if (position?.bytes?.[byte] === 1) this.#enter(position.many ? at : at + 1);
     }
-    return next;
   }
 
   /** A part that may be there any number of times may be there not at all. */
-  #enter(position: number, set: number[]): void {
+  #enter(position: number): void {
     for (let at = position; this.#seen[at] !== this.#mark; at++) {
       this.#seen[at] = this.#mark;
-      set.push(at);
+      this.#set[this.#size++] = at;
       if (this.#positions[at]?.many !== true) break;
     }
   }
 
-  #numberOf(set: number[]): number | undefined {
-    const sorted = Int32Array.from(set).sort();
-    const key = sorted.join();
-    const known = this.#numbers.get(key);
-    if (known !== undefined) return known;
-    if (this.#states.length >= this.#maxStates) return undefined;
-    this.#numbers.set(key, this.#states.length);
-    this.#states.push(sorted);
-    return this.#states.length - 1;
+  #taken(): Int32Array {
+    return this.#set.slice(0, this.#size);
+  }
+
+  /** The number of the state that has this set; undefined when there are too many. */
+  #number(): number | undefined {
+    let sum = 0;
+    for (let index = 0; index < this.#size; index++)
+      sum = (sum + scattered(this.#set[index] ?? 0)) | 0;
+    const alike = this.#numbers.get(sum) ?? [];
+    for (const number of alike) if (this.#isSet(this.#states[number])) return number;
+    const number = this.#states.length;
+    if (number >= this.#maxStates) return undefined;
+    alike.push(number);
+    this.#numbers.set(sum, alike);
+    this.#states.push(this.#taken());
+    return number;
+  }
+
+  /** Whether a state has the positions of this set, in whatever order. */
+  #isSet(state: Int32Array | undefined): boolean {
+    if (state?.length !== this.#size) return false;
+    return state.every((at) => this.#seen[at] === this.#mark);
   }
 
   #accepted(set: readonly number[]): Accepted {
