@@ -8,6 +8,8 @@ import type { WireEvent } from '../../src/events/wire-event.ts';
 import { paramsOf } from '../support/kernel-calls.ts';
 import { KernelProbe, STANDARD_PROGRAMS } from '../support/kernel-probe.ts';
 import { runProgram } from '../support/kernel-program.ts';
+import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { verdictTable } from '../support/verdict-table.ts';
 
 // Each call by int 0x80 beside its 64-bit twin: the two must be the same event, param by param.
 
@@ -86,14 +88,18 @@ interface Run {
   readonly cwd: string;
   readonly made: readonly Made[];
   readonly events: readonly WireEvent[];
+  /** Opens of it that ended in the kernel. */
+  readonly prefiltered: number;
 }
 
 /** Makes the calls in a cgroup and directory of their own; the events are all that the process made after them. */
 async function make(
   calls: readonly (readonly [way: Made['way'], nr: number, ...args: Argument[]])[],
+  table?: number,
 ): Promise<Run> {
   const cwd = workingDirectory();
   const cgroup = probe.mkdir(`run${runs++}`);
+  if (table !== undefined) probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, table);
   const made = await runProgram<Made>(probe, 'compat-calls.c', cgroup, [
     cwd,
     ...calls.flatMap((one) => [...one, ';']),
@@ -102,7 +108,7 @@ async function make(
   const events = probe.events.filter(
     (event) => event.cgroupId === cgroup.id && event.type !== 'procexit',
   );
-  return { cwd, made, events };
+  return { cwd, made, events, prefiltered: probe.entry(cgroup).prefiltered };
 }
 
 /** Params without what two runs never share: numbers of files and of the process, the directory's name. */
@@ -138,6 +144,45 @@ describe('calls by int 0x80', () => {
     // mmap and mprotect: the program's own allocations; fork and exit have no exit hook
     return !['fork', 'exit', 'mmap', 'mprotect'].includes(hook);
   }
+
+  test('opens that no rule can match end in the kernel, as those of 64 bits do', async () => {
+    const rules = ruleSetOf(
+      ruleFile('evt.type in (open, openat, creat) and fd.name in (/etc/shadow, /no/file)'),
+    );
+    probe.probe.setVerdicts(1, verdictTable(rules).bytes ?? assert.fail('no room'));
+    try {
+      for (const [way, open, openat, creat] of [
+        ['native', 2, 257, 85],
+        ['ia32', 5, 295, 8],
+      ] as const) {
+        const { events, prefiltered } = await make(
+          [
+            [way, open, 's:/etc/shadow', 0, 0],
+            [way, open, 's:/etc/hostname', 0, 0],
+            [way, openat, AT_FDCWD, 's:/etc/shadow', 0, 0],
+            [way, openat, AT_FDCWD, 's:/etc/hostname', 0, 0],
+            [way, open, 's:/no/file', 0, 0],
+            [way, open, 's:/no/other', 0, 0],
+            [way, creat, 's:made', 0o600],
+          ],
+          1,
+        );
+        assert.deepEqual(
+          events.map((event) => [event.type, event.open?.rawPath]),
+          [
+            ['open', '/etc/shadow'],
+            ['openat', '/etc/shadow'],
+            ['open', '/no/file'],
+          ],
+          way,
+        );
+        // Those of the program's own start, and four here.
+        assert.ok(prefiltered >= 4, `${way}: ${prefiltered}`);
+      }
+    } finally {
+      probe.probe.setVerdicts(1, undefined);
+    }
+  });
 
   async function compare(twins: readonly Twin[]): Promise<void> {
     const native = await make(
