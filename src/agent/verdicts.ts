@@ -209,7 +209,10 @@ export class KernelVerdicts {
     const isWanted = (): boolean => !this.#stopped && turn === this.#turn;
     const { app, containerType } = group;
     const possible = app === 'none' ? rules.rules : app.possibleAmong(rules.rules);
-    const ruleClauses = await inTurns(ruleClausesOf(possible, containerType), isWanted);
+    const ruleClauses = await inTurns(
+      ruleClausesOf(possible, containerType, new Set(rules.rules)),
+      isWanted,
+    );
     if (ruleClauses === undefined) return;
     const digest = digestOf(ruleClauses);
     let number = this.#numbers.of(digest);

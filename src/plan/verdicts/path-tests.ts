@@ -42,12 +42,16 @@ const PARTS: Readonly<Record<string, PathPart>> = {
   'fd.directory': 'directory',
   'fd.filename': 'name',
 };
+/** Of the constants of one comparison, together: more characters make more states than there is room for. */
+export const TEXT_MAX = 16_384;
 const LOWERED = /^tolower\((.*)\)$/;
 
 /** A comparison of the path of an event's file with constants; undefined for all else, and for what no automaton decides exactly. */
 export function pathTestOf(test: Test): PathTest | undefined {
   const { modifier, right } = test;
   if (right !== undefined || (modifier !== undefined && !isAnyOf(test))) return undefined;
+  if (test.values.reduce<number>((sum, value) => sum + String(value).length, 0) > TEXT_MAX)
+    return undefined;
   const lowered = LOWERED.exec(test.left.key)?.[1];
   const part = PARTS[lowered ?? test.left.key];
   if (part === undefined) return undefined;

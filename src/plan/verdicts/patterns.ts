@@ -18,6 +18,9 @@ const SINGLE = Array.from({ length: 256 }, (_, byte) => setOf((one) => one === b
 const ANY = setOf(() => true);
 const NO_SLASH = setOf((byte) => byte !== SLASH);
 
+/** One for each byte: a pattern has as many as its text has bytes. */
+const LITERAL = SINGLE.map((bytes): Part => ({ bytes, many: false }));
+
 /** Any bytes. */
 export const anything: Part = { bytes: ANY, many: true };
 /** Any bytes but slashes: what is within a name. */
@@ -33,19 +36,25 @@ export type Letters = 'as they are' | 'either case' | 'lower case of the value';
  */
 export function textParts(text: string, letters: Letters = 'as they are'): Pattern | undefined {
   if (!text.isWellFormed()) return undefined;
-  return Array.from(encodeText(text), (byte) => ({ bytes: bytesFor(byte, letters), many: false }));
+  return Array.from(encodeText(text), (byte) => partFor(byte, letters));
 }
 
 const isUpper = (byte: number): boolean => byte >= 0x41 && byte <= 0x5a;
 const isLower = (byte: number): boolean => byte >= 0x61 && byte <= 0x7a;
 
-function bytesFor(byte: number, letters: Letters): Uint8Array {
-  const single = SINGLE[byte] ?? ANY;
-  if (letters === 'as they are' || !(isUpper(byte) || isLower(byte))) return single;
+function partFor(byte: number, letters: Letters): Part {
+  const literal = LITERAL[byte] ?? anything;
+  if (letters === 'as they are' || !(isUpper(byte) || isLower(byte))) return literal;
   // No value in lower case has it.
-  if (letters === 'lower case of the value' && isUpper(byte)) return setOf(() => false);
-  return setOf((one) => one === byte || one === (byte ^ 0x20));
+  if (letters === 'lower case of the value' && isUpper(byte)) return NONE;
+  return EITHER_CASE[byte] ?? literal;
 }
+
+const NONE: Part = { bytes: setOf(() => false), many: false };
+const EITHER_CASE = SINGLE.map((_, byte): Part => ({
+  bytes: setOf((one) => one === byte || one === (byte ^ 0x20)),
+  many: false,
+}));
 
 /** A glob of literal text and `*`; undefined for what else a glob can say. */
 export function globParts(

@@ -19,21 +19,22 @@ export interface RuleClauses {
 /** Of all rules together, before those that others stand for are left out: to look for these takes the square of their number. */
 const ALL_CLAUSES_MAX = 512;
 
-/** By condition and type of container. */
+/** Of the operator's rules, by condition and type of container: they are a part of each table. */
 const KNOWN = new WeakMap<Checked, Map<string | undefined, readonly Clause[]>>();
 
-/** The clauses of the enabled rules, for containers of this type (`container.type`), or of any. */
+/** The clauses of the enabled rules, for containers of this type (`container.type`), or of any. Those of `kept` rules are kept. */
 export function* ruleClausesOf(
   rules: Iterable<LoadedRule>,
   containerType: string | undefined,
+  kept: ReadonlySet<LoadedRule> = new Set(),
 ): Steps<RuleClauses> {
   const found: { readonly name: string; clauses: readonly Clause[] }[] = [];
-  for (const { name, enabled, events, condition } of rules) {
+  for (const rule of rules) {
+    const { name, enabled, events, condition } = rule;
     if (!enabled || ![...events].some(isOpenEvent)) continue;
     const known = KNOWN.get(condition) ?? new Map<string | undefined, readonly Clause[]>();
-    KNOWN.set(condition, known);
     const clauses = known.get(containerType) ?? clausesOf(condition, containerType);
-    known.set(containerType, clauses);
+    if (kept.has(rule)) KNOWN.set(condition, known.set(containerType, clauses));
     found.push({ name, clauses });
     yield;
   }

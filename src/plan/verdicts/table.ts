@@ -12,6 +12,8 @@ const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_STATES } = LIMITS;
 const { VERDICT_SEEN, VERDICT_SEEN_STATES } = LIMITS;
 /** Of one automaton: three quarters of all, so that one set of tests leaves room for the others. */
 const STATES_MAX = (VERDICT_STATES * 3) / 4;
+/** Bytes of the patterns of one automaton: with so many it would have too many states, and it is not tried. */
+const PARTS_MAX = 4 * STATES_MAX;
 
 /** What rules say of opens, for the kernel: an open of which no clause can hold meets no rule. */
 export interface VerdictTable {
@@ -60,13 +62,10 @@ interface Attempt {
 function* attempt(clauses: readonly Clause[], tests: readonly PathTest[]): Steps<Attempt> {
   const automata = new Map<Machine, Automaton>();
   for (const machine of MACHINES) {
-    const own = tests.filter((test) => test.machine === machine);
-    const automaton =
-      machine === 'anywhere'
-        ? own.length <= VERDICT_SEEN
-          ? yield* automatonOf(own.map(whereFound), VERDICT_SEEN_STATES)
-          : undefined
-        : yield* automatonOf(own, STATES_MAX);
+    const automaton = yield* automatonFor(
+      machine,
+      tests.filter((test) => test.machine === machine),
+    );
     if (automaton === undefined) return { automata, bytes: undefined, full: machine };
     automata.set(machine, automaton);
   }
@@ -74,6 +73,13 @@ function* attempt(clauses: readonly Clause[], tests: readonly PathTest[]): Steps
   const fits = states <= VERDICT_STATES && transitions <= VERDICT_NEXT;
   const bytes = fits ? yield* new Writer(clauses).write(automata, tests) : undefined;
   return bytes === undefined ? { automata, bytes, full: largestOf(automata) } : { automata, bytes };
+}
+
+function* automatonFor(machine: Machine, own: readonly PathTest[]): Steps<Automaton | undefined> {
+  if (own.reduce((sum, test) => sum + partsOf(test), 0) > PARTS_MAX) return undefined;
+  if (machine !== 'anywhere') return yield* automatonOf(own, STATES_MAX);
+  if (own.length > VERDICT_SEEN) return undefined;
+  return yield* automatonOf(own.map(whereFound), VERDICT_SEEN_STATES);
 }
 
 function largestOf(automata: ReadonlyMap<Machine, Automaton>): Machine {
@@ -103,6 +109,8 @@ function whereFound(test: PathTest): PathTest {
 }
 
 const bySize = (one: PathTest, other: PathTest): number => sizeOf(one) - sizeOf(other);
+const partsOf = ({ patterns }: PathTest): number =>
+  patterns.reduce((sum, parts) => sum + parts.length, 0);
 /** An estimate of its states: what may be there any number of times makes them for each other one. */
 const sizeOf = ({ patterns }: PathTest): number =>
   patterns.reduce(

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TEXT_MAX } from '../../../src/plan/verdicts/path-tests.ts';
+import { ruleClausesOf } from '../../../src/plan/verdicts/rule-clauses.ts';
 import type { KnownOpen } from '../../../src/plan/verdicts/verdict.ts';
 import { passes } from '../../../src/plan/verdicts/verdict.ts';
 import { loadRules, readRuleFile } from '../../../src/rules/loader/load.ts';
+import { atOnce } from '../../../src/shared/turns.ts';
+import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { verdictTable } from '../../support/verdict-table.ts';
 
 const { ruleSet } = loadRules([readRuleFile('manifests/rules/varvel_rules.yaml')]);
@@ -37,4 +41,15 @@ test('what rules are about passes on every platform', () => {
   for (const [type, table] of Object.entries(TABLES))
     for (const path of ['/etc/shadow', '/home/vcap/.ssh/id_rsa', '/opt/x/evil.so'])
       assert.equal(passes(table, readOf(path)), true, `${type}: ${path}`);
+});
+
+test('a comparison with more text than there is room for is left to the agent, before anything is made of it', () => {
+  const paths = (count: number): string =>
+    Array.from({ length: count }, (_, n) => `/${String(n).padStart(63, 'x')}`).join(', ');
+  const clausesWith = (count: number) => {
+    const rules = ruleSetOf(ruleFile(`evt.type = open and fd.name in (${paths(count)})`));
+    return atOnce(ruleClausesOf(rules.rules, 'docker')).clauses;
+  };
+  assert.equal(clausesWith(TEXT_MAX / 64)[0]?.literals.length, 1);
+  assert.deepEqual(clausesWith(TEXT_MAX / 64 + 1)[0]?.literals, []);
 });
