@@ -129,6 +129,8 @@ class Demo {
         `state_dir: ${this.#folder}/state`,
         'log_level: error',
         'mode: always',
+        // Its container is a cgroup of this host: a Node that was installed since the host began is a program written later.
+        'minimum_priority: notice',
         'runtimes:',
         '  docker: {enabled: false}',
         '  cgroup:',
