@@ -194,6 +194,7 @@ export class LiveRules {
     } catch (error) {
       this.#shed = before;
       this.#options.shedPolicies?.(before);
+      void this.#options.verdicts.enter(this.#inForce);
       throw error;
     }
   }

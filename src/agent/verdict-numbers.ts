@@ -33,6 +33,14 @@ export class VerdictNumbers {
     return this.#tables.get(digest)?.number;
   }
 
+  /** Whether one more can be set, when who has `own` gives it back. */
+  hasRoomBeside(own: number): boolean {
+    if (this.#free.length > 0) return true;
+    return [...this.#tables.values()].some(
+      ({ number, users }) => users === 0 || (number === own && users === 1),
+    );
+  }
+
   /** Puts a table into the kernel; undefined when all numbers are in use. Throws UserError when the kernel refuses. */
   set(digest: string, bytes: Uint8Array): number | undefined {
     const number = this.#free.shift() ?? this.#unused();
@@ -91,6 +99,8 @@ export class VerdictNumbers {
     for (const [digest, { number, users }] of this.#tables) {
       if (users > 0) continue;
       this.#tables.delete(digest);
+      // Whoever looks at it still is waited for: nobody is judged by what comes in its place for others.
+      this.#probe.setVerdicts(number, undefined);
       return number;
     }
     return undefined;

@@ -8,7 +8,7 @@ import { levelOf } from '../probe/scope.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
 import { inTurns } from '../shared/turns.ts';
-import { VerdictNumbers } from './verdict-numbers.ts';
+import { TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
 /** The number that says: all opens are reported. */
 const NONE = 0;
@@ -64,6 +64,7 @@ export class KernelVerdicts {
   #turn = 0;
   #isMaking = false;
   #isFollowing = false;
+  #saidNoRoom = -1;
   /** How often `follow` was called. */
   #asked = 0;
   #stopped = false;
@@ -167,6 +168,7 @@ export class KernelVerdicts {
       for (const [type, group] of ofApp) {
         if (group.entries.length > 0) continue;
         this.#numbers.leave(group.number);
+        group.number = NONE;
         ofApp.delete(type);
       }
       if (ofApp.size === 0) this.#groups.delete(app);
@@ -206,8 +208,10 @@ export class KernelVerdicts {
     const rules = this.#rules;
     if (rules === undefined) return;
     const turn = this.#turn;
-    const isWanted = (): boolean => !this.#stopped && turn === this.#turn;
     const { app, containerType } = group;
+    /** Until rules change, or the group's last container is gone. */
+    const isWanted = (): boolean =>
+      !this.#stopped && turn === this.#turn && this.#groups.get(app)?.get(containerType) === group;
     const possible = app === 'none' ? rules.rules : app.possibleAmong(rules.rules);
     const ruleClauses = await inTurns(
       ruleClausesOf(possible, containerType, new Set(rules.rules)),
@@ -216,17 +220,29 @@ export class KernelVerdicts {
     if (ruleClauses === undefined) return;
     const digest = digestOf(ruleClauses);
     let number = this.#numbers.of(digest);
-    if (number === undefined) {
+    if (number === undefined && this.#numbers.hasRoomBeside(group.number)) {
       const table = await inTurns(verdictTableOf(ruleClauses), isWanted);
       if (table === undefined || !isWanted()) return;
-      number = table.bytes === undefined ? undefined : this.#numbers.set(digest, table.bytes);
+      number = this.#set(group, digest, table);
       this.#say(group, table, number);
-    }
-    if (!isWanted()) return;
+    } else if (number === undefined) this.#sayNoRoom();
+    this.#give(group, number);
+  }
+
+  /** Undefined where the table does not fit. */
+  #set(group: Group, digest: string, { bytes }: VerdictTable): number | undefined {
+    if (bytes === undefined) return undefined;
+    // Its own number may be the only one that there is.
+    this.#give(group, undefined);
+    return this.#numbers.set(digest, bytes);
+  }
+
+  /** The group is judged by this table from now on; undefined: by none. */
+  #give(group: Group, number = NONE): void {
     this.#numbers.leave(group.number);
-    group.number = number ?? NONE;
-    this.#numbers.join(group.number);
-    for (const entry of group.entries) this.#tell(entry, group.number);
+    group.number = number;
+    this.#numbers.join(number);
+    for (const entry of group.entries) this.#tell(entry, number);
   }
 
   #say({ app, containerType }: Group, table: VerdictTable, number: number | undefined): void {
@@ -245,16 +261,29 @@ export class KernelVerdicts {
     const { logger } = this.#options;
     if (bytes === undefined)
       logger.warn(about, 'the rules are too many to filter opens in the kernel: all are reported');
-    else if (number === undefined)
-      logger.warn(about, 'too many apps have different rules: opens of this one are all reported');
     else logger.info(about, 'opens that no rule can match end in the kernel');
   }
 
-  /** The number of the container's table. */
-  #tell({ cgroupId, path, resolution: { state } }: RegistryEntry, number: number): void {
-    if (state === 'unknown' || (this.#told.get(cgroupId) ?? NONE) === number) return;
+  /** Once for a set of rules of the operator's. */
+  #sayNoRoom(): void {
+    if (this.#saidNoRoom === this.#turn) return;
+    this.#saidNoRoom = this.#turn;
+    const about = { tables: TABLES_MAX };
+    const text = 'too many apps have different rules: the opens of some are all reported';
+    this.#options.logger.warn(about, text);
+  }
+
+  /** The number of the container's table. Its state is the kernel's: what is known of it here may be a second old. */
+  #tell({ cgroupId, path }: RegistryEntry, number: number): void {
+    if ((this.#told.get(cgroupId) ?? NONE) === number) return;
+    const { scope } = this.#options.probe;
     try {
-      this.#options.probe.scope.set(cgroupId, state, levelOf(path), number);
+      const state = scope.get(cgroupId)?.state;
+      if (state === undefined) {
+        this.#told.delete(cgroupId);
+        return;
+      }
+      scope.set(cgroupId, state, levelOf(path), number);
       if (number === NONE) this.#told.delete(cgroupId);
       else this.#told.set(cgroupId, number);
     } catch (error) {

@@ -69,7 +69,7 @@ const DETECTION_BYTES = { maxBytesPerKey: 2 << 20, maxBytesTotal: 16 << 20 };
 /**
  * Stands between the ring and the rules: an event of a known container passes at once, one of an excluded
  * container ends here, one of a container whose identity is pending waits, in order, and is evaluated without
- * it when the wait is over. So does one whose rules are being compiled, which is evaluated by the operator's alone then. What such an event trips waits longer, in a bounded store of its own. `heldBytes` is what an
+ * it when the wait is over. So does one whose rules are being compiled, which are then, at the latest. What such an event trips waits longer, in a bounded store of its own. `heldBytes` is what an
  * event or a detection costs while it is held.
  */
 export class Admission<E extends Held & { detach(): E }, D extends Held> {
@@ -137,7 +137,7 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
 
   tick(): void {
     const nowMs = this.#nowMs();
-    this.#events.expire(nowMs);
+    this.#expire(nowMs);
     this.#detections.expire(nowMs);
     for (const [cgroupId, sinceMs] of this.#unknownSince) {
       if (nowMs - sinceMs >= 2 * this.#holdMs) this.#unknownSince.delete(cgroupId);
@@ -214,8 +214,15 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
       return;
     }
     // What waits is older, and must not be overtaken.
-    this.#events.expire(nowMs);
+    this.#expire(nowMs);
     this.#target.evaluate(event, undefined);
+  }
+
+  /** Ends the wait of what has waited long enough: where only rules are missing, they are compiled now. */
+  #expire(nowMs: number): void {
+    for (const [cgroupId, container] of [...this.#awaitsRules])
+      if (this.#events.isDue(cgroupId, nowMs)) this.#target.finish?.(container);
+    this.#events.expire(nowMs);
   }
 
   #isReady(rootCgroupId: number, container: Container): boolean {

@@ -93,6 +93,12 @@ export class HeldQueue<T> {
     return true;
   }
 
+  /** Whether the oldest item of the key has waited long enough. */
+  isDue(key: number, nowMs: number): boolean {
+    const queue = this.#queues.get(key);
+    return queue !== undefined && (queue.deadlines[queue.head] ?? Infinity) <= nowMs;
+  }
+
   /** Whether anything waits for this key. */
   has(key: number): boolean {
     return this.#queues.has(key);

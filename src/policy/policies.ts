@@ -228,7 +228,8 @@ export class Policies {
   #onCompiled(source: PolicyText, containers: readonly Container[], result: PolicyResult): void {
     const operator = this.#operator;
     if (operator !== undefined) {
-      for (const container of containers) this.#enter(container, source, result, operator);
+      for (const container of containers)
+        if (!this.#entries.has(container.fullId)) this.#enter(container, source, result, operator);
       if (result.policy !== undefined) this.#changed();
     }
     for (const container of containers) this.#options.onReady?.(container);

@@ -30,9 +30,29 @@ export function* compileSteps(source: PolicyText, operator: OperatorRules): Step
   }
 }
 
+/** Steps, and what they have come to: who takes the last one is not always who asks for the result. */
+class Compiling {
+  readonly steps: Steps<PolicyResult>;
+  #result: PolicyResult | undefined;
+
+  constructor(source: PolicyText, operator: OperatorRules) {
+    this.steps = this.#remember(compileSteps(source, operator));
+  }
+
+  /** All that is left, in one go. */
+  finish(): PolicyResult {
+    return this.#result ?? atOnce(this.steps);
+  }
+
+  *#remember(steps: Steps<PolicyResult>): Steps<PolicyResult> {
+    this.#result = yield* steps;
+    return this.#result;
+  }
+}
+
 interface Pending {
   readonly source: PolicyText;
-  readonly steps: Steps<PolicyResult>;
+  readonly compiling: Compiling;
   /** By full id. */
   readonly containers: ReadonlyMap<string, Container>;
 }
@@ -65,11 +85,12 @@ export class PolicyCompiler {
   /** A small document may have come to its end when this returns. */
   add(source: PolicyText, container: Container, operator: OperatorRules): void {
     const key = keyOf(source);
-    const { steps = compileSteps(source, operator), containers } = this.#pending.get(key) ?? {};
+    const { compiling = new Compiling(source, operator), containers } =
+      this.#pending.get(key) ?? {};
     const { fullId } = container;
     this.#waiting.set(fullId, key);
     const all = new Map([...(containers ?? []), [fullId, container]]);
-    this.#pending.set(key, { source, steps, containers: all });
+    this.#pending.set(key, { source, compiling, containers: all });
     void this.#run();
   }
 
@@ -77,7 +98,7 @@ export class PolicyCompiler {
   finish(fullId: string): void {
     const key = this.#waiting.get(fullId);
     const pending = key === undefined ? undefined : this.#pending.get(key);
-    if (key !== undefined && pending !== undefined) this.#end(key, atOnce(pending.steps));
+    if (key !== undefined && pending !== undefined) this.#end(key, pending.compiling.finish());
   }
 
   /** Against other rules of the operator's. `known`: what a document comes to with them. */
@@ -86,7 +107,7 @@ export class PolicyCompiler {
       const { source } = pending;
       const result = known(source);
       if (result !== undefined) this.#end(key, result);
-      else this.#pending.set(key, { ...pending, steps: compileSteps(source, operator) });
+      else this.#pending.set(key, { ...pending, compiling: new Compiling(source, operator) });
     }
   }
 
@@ -100,9 +121,9 @@ export class PolicyCompiler {
     this.#isRunning = true;
     try {
       for (let [next] = this.#pending; next !== undefined; [next] = this.#pending) {
-        const [key, { steps }] = next;
-        const isWanted = (): boolean => this.#pending.get(key)?.steps === steps;
-        const result = await inTurns(steps, isWanted);
+        const [key, { compiling }] = next;
+        const isWanted = (): boolean => this.#pending.get(key)?.compiling === compiling;
+        const result = await inTurns(compiling.steps, isWanted);
         if (result !== undefined && isWanted()) this.#end(key, result);
       }
     } finally {
@@ -121,7 +142,11 @@ export class PolicyCompiler {
     } catch (error) {
       // One policy less is better than no agent.
       const failure = `it cannot be put into force (${reasonOf(error)})`;
-      this.#onEnd(pending.source, containers, { ...NOTHING, failure });
+      try {
+        this.#onEnd(pending.source, containers, { ...NOTHING, failure });
+      } catch {
+        // The operator's rules hold for these containers.
+      }
     }
   }
 }

@@ -52,6 +52,9 @@ export function* automatonOf(
 const isAnything = (part: Part | undefined): boolean =>
   part?.many === true && part.bytes === anything.bytes;
 
+/** Positions in all sets that are made, for half a second of work: the default rules take a tenth. */
+const WORK_MAX = 20_000_000;
+
 /** A number as 32 bits that look like chance, so that sums of different sets are different. */
 function scattered(number: number): number {
   const mixed = Math.imul(number + 1, 0x9e37_79b1);
@@ -72,6 +75,7 @@ class Builder {
   #size = 0;
   readonly #seen: Uint32Array;
   #mark = 0;
+  #entered = 0;
 
   constructor(
     positions: readonly Position[],
@@ -100,6 +104,7 @@ class Builder {
     this.#number();
     const classCount = this.#members.length;
     const next: number[] = [];
+    const accepted: Accepted[] = [];
     for (let state = 0; state < this.#states.length; state++) {
       const set = this.#states[state] ?? new Int32Array();
       for (let index = 0; index < classCount; index++) {
@@ -109,13 +114,15 @@ class Builder {
         if (number === undefined) return undefined;
         next.push(number);
       }
+      if (this.#entered > WORK_MAX) return undefined;
+      accepted.push(this.#accepted(set, everywhere));
       yield;
     }
     return {
       classes: this.#classes,
       classCount,
       next: Uint16Array.from(next),
-      accepted: this.#states.map((set) => this.#accepted([...set, ...everywhere])),
+      accepted,
     };
   }
 
@@ -138,6 +145,7 @@ class Builder {
   /** A part that may be there any number of times may be there not at all. */
   #enter(position: number): void {
     for (let at = position; this.#seen[at] !== this.#mark; at++) {
+      this.#entered++;
       this.#seen[at] = this.#mark;
       this.#set[this.#size++] = at;
       if (this.#positions[at]?.many !== true) break;
@@ -169,12 +177,14 @@ class Builder {
     return state.every((at) => this.#seen[at] === this.#mark);
   }
 
-  #accepted(set: readonly number[]): Accepted {
+  #accepted(...sets: readonly Int32Array[]): Accepted {
     const found = { end: new Set<number>(), slash: new Set<number>() };
-    for (const at of set) {
-      const position = this.#positions[at];
-      if (position !== undefined && position.bytes === undefined)
-        found[position.point].add(position.test);
+    for (const set of sets) {
+      for (const at of set) {
+        const position = this.#positions[at];
+        if (position !== undefined && position.bytes === undefined)
+          found[position.point].add(position.test);
+      }
     }
     return found;
   }

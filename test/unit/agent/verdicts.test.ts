@@ -4,6 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { TABLES_MAX } from '../../../src/agent/verdict-numbers.ts';
 import { KernelVerdicts, type JudgedApp } from '../../../src/agent/verdicts.ts';
 import type { Container } from '../../../src/apps/identity.ts';
+import type { ScopeEntry } from '../../../src/probe/scope.ts';
 import type { RegistryEntry } from '../../../src/apps/resolution.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { until } from '../../support/e2e-agent.ts';
@@ -31,6 +32,8 @@ function world({ enabled = true } = {}) {
     suspended: new Set<number>(),
     told: new Map<number, number>(),
     refuses: false,
+    /** Of the scope map, where it is not `included`. */
+    states: new Map<number, 'excluded' | 'gone'>(),
   };
   const verdicts: KernelVerdicts = new KernelVerdicts({
     probe: {
@@ -51,7 +54,10 @@ function world({ enabled = true } = {}) {
           kernel.told.set(cgroupId, table);
         },
         delete: () => undefined,
-        get: () => undefined,
+        get: (cgroupId) => {
+          const state = kernel.states.get(cgroupId) ?? 'included';
+          return state === 'gone' ? undefined : ({ state } as ScopeEntry);
+        },
         entries: () => [],
       },
     },
@@ -201,6 +207,39 @@ test('when a container cannot be told, nobody is judged any more', async () => {
   assert.deepEqual(done, []);
 });
 
+test('a container that has gone, or is not watched any more, is left as the kernel has it', async () => {
+  const { done, kernel, verdicts, entry } = world();
+  verdicts.follow([entry(1), entry(2), entry(3)]);
+  kernel.states.set(1, 'gone');
+  kernel.states.set(2, 'excluded');
+  await verdicts.enter(RULES);
+  assert.deepEqual(done, ['table 1: set', '2 excluded at 2: 1', '3 included at 2: 1']);
+});
+
+test('a group whose last container goes while its table is made leaves nothing behind', async () => {
+  const { kernel, verdicts, entryOf, tableOf } = world();
+  const shared = appWith('/shared');
+  const same = appWith('/shared');
+  const gone = entryOf(1, shared);
+  const stays = entryOf(2, same);
+  verdicts.follow([gone, stays]);
+  await verdicts.enter(RULES);
+  const right = tableOf(2);
+  assert.equal(tableOf(1), right, 'they share a table');
+  // Fewer rules: tables are made anew, and one of the two is gone meanwhile.
+  const given = verdicts.enter(RULES);
+  await until('it is being made', () => verdicts.status().tables === 1);
+  verdicts.follow([stays]);
+  verdicts.follow([stays]);
+  await given;
+  const others = Array.from({ length: TABLES_MAX }, (_, n) => entryOf(n + 10, appWith(`/o${n}`)));
+  verdicts.follow([stays, ...others]);
+  await until('the others are judged', () => verdicts.status().tables === TABLES_MAX);
+  assert.equal(kernel.tables.get(kernel.told.get(2)!), right);
+  verdicts.follow([]);
+  assert.deepEqual(verdicts.status(), { containers: 0, tables: 0 });
+});
+
 test('an app whose rules come into force when it is asked for them is judged by them', async () => {
   const done: number[] = [];
   const app = appWith('/app/secret');
@@ -212,7 +251,7 @@ test('an app whose rules come into force when it is asked for them is judged by 
       scope: {
         set: (cgroupId) => done.push(cgroupId),
         delete: () => undefined,
-        get: () => undefined,
+        get: () => ({ state: 'included' }) as ScopeEntry,
         entries: () => [],
       },
     },

@@ -269,3 +269,41 @@ test('what is being compiled while the operator’s rules change comes to what i
     assert.equal(policies.stateOf(one), 'refused', 'there is no macro "started" now');
   }
 });
+
+test('what has come to its end is finished once, whoever asks', async () => {
+  const told: PolicyNews[] = [];
+  const policies = new Policies({
+    operator: operator('started'),
+    // A file that is refused has nothing to compile.
+    textOf: () => ({ name: 'varvel.yml', text: '', trust: 'verified', refusal: 'it is no file' }),
+    tell: (news) => told.push(news),
+    onChanged: () => undefined,
+  });
+  const one = container('a');
+  policies.isReady(one);
+  policies.finish(one);
+  policies.finish(one);
+  await nextTurn();
+  assert.equal(policies.isReady(one), true);
+  assert.deepEqual(policies.counts(), { inForce: 0, refused: 1, different: 1 });
+  policies.follow([one]);
+  assert.match(told[0]?.text ?? '', /it is no file/);
+});
+
+test('what throws when a policy comes into force ends nothing, and its containers are ready', () => {
+  let calls = 0;
+  const policies = new Policies({
+    operator: operator('started'),
+    textOf: () => ({ name: 'varvel.policy', text: OWN, trust: 'verified' }),
+    tell: () => undefined,
+    onChanged: () => {
+      calls++;
+      throw new Error('no room');
+    },
+  });
+  const one = container('a');
+  policies.finish(one);
+  assert.ok(calls > 0);
+  assert.equal(policies.isReady(one), true);
+  policies.forget('b');
+});
