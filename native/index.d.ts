@@ -107,8 +107,8 @@ export class Probe {
    */
   suspendVerdicts(): void;
   /**
-   * What the probe says of an open, for tests; without `withVerdictRun` EBADF. `kind` and `layer` are numbers (src/plan/verdicts). 0: no rule can match, 1: one may,
-   * -1: there is no such table.
+   * What the probe says of an open, for tests; without `withVerdictRun` EBADF. `kind` and `layer` are numbers (src/plan/verdicts).
+   * 0: no rule can match, 1: one may, -1: there is no such table.
    */
   runVerdict(
     table: number,

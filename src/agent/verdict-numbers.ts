@@ -2,7 +2,8 @@ import type { LiveProbe } from '../probe/live.ts';
 
 /** Tables in the kernel at the same time, of 1.2 MB each. */
 export const TABLES_MAX = 31;
-const NONE = 0;
+/** The number that says: all opens are reported. */
+export const NONE = 0;
 
 interface Table {
   readonly number: number;

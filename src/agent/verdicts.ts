@@ -8,10 +8,8 @@ import { levelOf } from '../probe/scope.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
 import { inTurns } from '../shared/turns.ts';
-import { TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
+import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
-/** The number that says: all opens are reported. */
-const NONE = 0;
 /** Rules settle first: an agent that has just started has more urgent things to do. */
 const WAIT_MS = 1000;
 /** Names in one line of the log. */
@@ -87,7 +85,7 @@ export class KernelVerdicts {
     }
   }
 
-  /** These rules are in force. Their tables are made a while later, one after the other; resolves when the first can be. */
+  /** These rules are in force. Their tables are made a while later, one after the other; resolves when no more are to be made. */
   async enter(ruleSet: RuleSet): Promise<void> {
     const turn = ++this.#turn;
     this.#rules = undefined;
@@ -113,7 +111,11 @@ export class KernelVerdicts {
     } finally {
       this.#isFollowing = false;
     }
-    this.#numbers.release();
+    try {
+      this.#numbers.release();
+    } catch (error) {
+      this.#options.logger.warn({ error }, 'a table that is used no more keeps its memory');
+    }
     void this.#make();
   }
 

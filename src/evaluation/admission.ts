@@ -67,10 +67,10 @@ const EVENT_BYTES = { maxBytesPerKey: 8 << 20, maxBytesTotal: 24 << 20 };
 const DETECTION_BYTES = { maxBytesPerKey: 2 << 20, maxBytesTotal: 16 << 20 };
 
 /**
- * Stands between the ring and the rules: an event of a known container passes at once, one of an excluded
- * container ends here, one of a container whose identity is pending waits, in order, and is evaluated without
- * it when the wait is over. So does one whose rules are being compiled, which are then, at the latest. What such an event trips waits longer, in a bounded store of its own. `heldBytes` is what an
- * event or a detection costs while it is held.
+ * Stands between the ring and the rules: an event of a known container passes at once, one of an excluded container ends here. One
+ * of a container whose identity is pending waits, in order, and is evaluated without it when the wait is over. One of a container
+ * whose rules are being compiled waits too; when that wait is over the rest is compiled at once. What an event trips without
+ * identity waits longer, in a bounded store of its own. `heldBytes` is what an event or a detection costs while it is held.
  */
 export class Admission<E extends Held & { detach(): E }, D extends Held> {
   readonly #registry: ContainerRegistry;

@@ -96,9 +96,8 @@ export class Policies {
     return this.#entries.get(container.fullId)?.compiled.policy;
   }
 
-  /** The same as it runs for this container: what an event is refined by. Never throws. */
+  /** The same as it runs for this container, once it `isReady`: what an event is refined by. Never throws. */
   rulesOf(container: Container): OwnRules | undefined {
-    this.take(container);
     return this.#entries.get(container.fullId)?.rules;
   }
 
@@ -113,7 +112,8 @@ export class Policies {
     if (source === undefined || source === 'none') return;
     const shared = this.#compiled.get(keyOf(source));
     if (shared === undefined) this.#compiler.add(source, container, this.#operator);
-    else this.#onCompiled(source, [container], shared.result);
+    // Its rules are in force already, for others.
+    else this.#enter(container, source, shared.result, this.#operator);
   }
 
   /** Whether it is decided which rules hold for the container: false while its policy is being compiled. O(1). */

@@ -54,7 +54,7 @@ interface Pending {
   readonly source: PolicyText;
   readonly compiling: Compiling;
   /** By full id. */
-  readonly containers: ReadonlyMap<string, Container>;
+  readonly containers: Map<string, Container>;
 }
 
 /** What a document came to, and who has waited for it. */
@@ -85,12 +85,14 @@ export class PolicyCompiler {
   /** A small document may have come to its end when this returns. */
   add(source: PolicyText, container: Container, operator: OperatorRules): void {
     const key = keyOf(source);
-    const { compiling = new Compiling(source, operator), containers } =
-      this.#pending.get(key) ?? {};
-    const { fullId } = container;
-    this.#waiting.set(fullId, key);
-    const all = new Map([...(containers ?? []), [fullId, container]]);
-    this.#pending.set(key, { source, compiling, containers: all });
+    const pending = this.#pending.get(key) ?? {
+      source,
+      compiling: new Compiling(source, operator),
+      containers: new Map<string, Container>(),
+    };
+    pending.containers.set(container.fullId, container);
+    this.#pending.set(key, pending);
+    this.#waiting.set(container.fullId, key);
     void this.#run();
   }
 

@@ -6,17 +6,6 @@ const TURN_MS = 5;
 /** Work in steps, each of a few ms at most: what comes between two of them may wait. */
 export type Steps<Result> = Generator<void, Result>;
 
-/** Lets others have their turn, once this one has taken 5 ms. */
-export class Turns {
-  #endsMs = performance.now() + TURN_MS;
-
-  async next(): Promise<void> {
-    if (performance.now() < this.#endsMs) return;
-    await setImmediate();
-    this.#endsMs = performance.now() + TURN_MS;
-  }
-}
-
 /** All steps, with others in between. */
 export function inTurns<Result>(steps: Steps<Result>): Promise<Result>;
 /** Undefined where `isWanted` says between two turns that nobody waits any more. */
@@ -28,11 +17,13 @@ export async function inTurns<Result>(
   steps: Steps<Result>,
   isWanted = () => true,
 ): Promise<Result | undefined> {
-  const turns = new Turns();
+  let endsMs = performance.now() + TURN_MS;
   while (isWanted()) {
     const step = steps.next();
     if (step.done === true) return step.value;
-    await turns.next();
+    if (performance.now() < endsMs) continue;
+    await setImmediate();
+    endsMs = performance.now() + TURN_MS;
   }
   return undefined;
 }

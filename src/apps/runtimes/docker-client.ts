@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 
-/** The connection to an engine. Its package takes 29 MB and 0.1 s, so it is loaded when the engine is first asked: most cells have none. */
+/** The connection to an engine. Its package takes 0.1 s and some MB, so it is loaded when an engine is first asked: a cell has none. */
 export type DockerClient = () => Promise<Docker>;
 
 export function dockerClient(socketPath: string): DockerClient {

@@ -52,7 +52,7 @@ export function* automatonOf(
 const isAnything = (part: Part | undefined): boolean =>
   part?.many === true && part.bytes === anything.bytes;
 
-/** Positions in all sets that are made, for half a second of work: the default rules take a tenth. */
+/** Positions in all sets that are made, for half a second of work: the default rules take an eighth. */
 const WORK_MAX = 20_000_000;
 
 /** A number as 32 bits that look like chance, so that sums of different sets are different. */

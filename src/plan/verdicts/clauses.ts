@@ -27,8 +27,9 @@ export const CONDITION_CLAUSES_MAX = 64;
 const ALWAYS: Clause = { kinds: ALL_KINDS, literals: [] };
 
 /**
- * The opens for which a condition can hold in a container of this type, or of any: if it holds for an open, one of the clauses does. What the kernel
- * cannot tell (a process, the file's mode …) can hold and can fail. The other way round nothing is said: a clause may do without the condition.
+ * The opens for which a condition can hold in a container of this type, or of any: if it holds for an open, one of the clauses does.
+ * What the kernel cannot tell (a process, the file's mode …) can hold and can fail. The other way round nothing is said: a clause may do
+ * without the condition.
  */
 export function clausesOf(
   condition: Checked,
