@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a folder that runs on a host without Node, npm, a compiler or a network:
-#   bundle.sh OUT          OUT/node (nodejs.org's Node, from the npm registry) and OUT/varvel (dist, its npm packages, the probe, the rules)
+#   bundle.sh OUT          OUT/node (nodejs.org's Node, from the npm registry) and OUT/varvel (dist, the probe and its loader, the rules)
 #   NODE_DIR=DIR …         takes DIR/bin/node instead; one of a distribution may need a newer C library
 # Builds first what is not built. The same sources give the same bytes. Nothing of OUT may be there before.
 set -euo pipefail
@@ -25,28 +25,17 @@ app=$out/varvel
 install -m 755 "$(readlink -f "$node")" "$out/node/bin/node"
 
 cp package.json LICENSE "$app/"
-cp -R dist "$app/dist"
-find "$app/dist" \( -name '*.map' -o -name .built \) -delete
+mkdir "$app/dist"
+cp -R dist/main.js dist/parts dist/LICENSES.txt "$app/dist/"
+find "$app/dist" -name '*.map' -delete
 cp -R manifests/rules "$app/manifests/rules"
 
-# What the agent needs of npm's packages, as npm says; the workspace becomes a plain folder of the files that it ships.
-modules=$app/node_modules
-packages=$(npm ls --omit=dev --omit=optional --all --parseable --silent) || fail 'The npm packages are not those of package-lock.json: npm ci'
-while read -r package; do
-  name=${package#"$PWD"/node_modules/}
-  # (The last three are optional parts of ssh2.)
-  case $name in /* | */node_modules/* | ebpf-loader-napi | cpu-features | buildcheck | nan) continue ;; esac
-  mkdir -p "$(dirname "$modules/$name")"
-  cp -R "node_modules/$name" "$modules/$name"
-done <<<"$packages"
-loader=$modules/ebpf-loader-napi
+# The npm packages are built into dist; the workspace with the addon becomes a plain folder of the files that it ships.
+loader=$app/node_modules/ebpf-loader-napi
 mkdir -p "$loader/build/Release"
 cp native/package.json native/index.cjs native/layout.gen.cjs "$loader/"
 cp native/build/probe.bpf.o "$loader/build/"
 cp native/build/Release/ebpf_loader.node "$loader/build/Release/"
-# (ssh2 compiles a part of itself where it is installed, and goes without it elsewhere; the agent never uses ssh.)
-rm -rf "$modules/ssh2/lib/protocol/crypto/build"
-find "$modules" -type f \( -name '*.md' -o -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \) -delete
 
 # Shared libraries that a host may not have: all that the addon and Node are linked with but the C library itself. GCC's own, where
 # they need a newer C library than all the rest, are used on hosts alone that have none.

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 import { parseHttpAddress } from './receiver-address.ts';
 import { clientTls, duration, flag, optionalPath, parsedText, text, value } from './value-types.ts';

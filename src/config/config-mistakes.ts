@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { nearestWord } from '../shared/nearest.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { SourcePosition } from '../shared/user-error.ts';

@@ -1,5 +1,5 @@
 import { RESPONSE_NAMES } from '../shared/response-names.ts';
-import { z } from 'zod';
+import * as z from 'zod';
 
 import { CANARY_SCHEMA } from './canary-schema.ts';
 import { parseListenAddress } from './listen-address.ts';

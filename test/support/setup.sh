@@ -172,5 +172,5 @@ install_packages
 install_modules
 build_if_changed native/build/.built 'the probe and its loader' build:native \
   native/addon native/probe native/schema native/binding.gyp native/build.sh native/package.json
-build_if_changed dist/.built 'the agent' build src tsconfig.json tsconfig.build.json package.json
+build_if_changed dist/.built 'the agent' build src manifests/build.mjs package-lock.json package.json
 say 'ready'

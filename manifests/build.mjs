@@ -1,0 +1,71 @@
+// npm run build: makes dist/ of src/ and the npm packages that it uses. The packages are built in, each command with what it
+// needs alone: a start reads a few files instead of some hundreds. Types are checked by `npm run check`.
+import { chmodSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const out = join(root, 'dist');
+
+rmSync(out, { recursive: true, force: true });
+const { metafile } = await build({
+  absWorkingDir: root,
+  entryPoints: ['src/main.ts'],
+  outdir: out,
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  // As deep as the rooms of src/ are: what is found by its place from there is found from here.
+  chunkNames: 'parts/[name]-[hash]',
+  sourcemap: true,
+  sourcesContent: false,
+  legalComments: 'none',
+  metafile: true,
+  logLevel: 'warning',
+  // It has an addon, which is found beside its own files.
+  external: ['ebpf-loader-napi'],
+  plugins: [{ name: 'leave-out', setup: leaveOutSsh }],
+  // Packages of the older kind ask for Node's modules by `require`, and for their own place.
+  banner: {
+    js: [
+      "import { createRequire as varvelCreateRequire } from 'node:module';",
+      "import { fileURLToPath as varvelFileURLToPath } from 'node:url';",
+      'const require = varvelCreateRequire(import.meta.url);',
+      'const __filename = varvelFileURLToPath(import.meta.url);',
+      "const __dirname = varvelFileURLToPath(new URL('.', import.meta.url));",
+    ].join('\n'),
+  },
+});
+chmodSync(join(out, 'main.js'), 0o755);
+writeFileSync(join(out, 'LICENSES.txt'), licenses(Object.keys(metafile.inputs)));
+
+/** dockerode can reach an engine by ssh, with a package that is half of its size; the agent asks its host's socket alone. */
+function leaveOutSsh(bundle) {
+  bundle.onResolve({ filter: /^ssh2$/ }, () => ({ path: 'ssh2', namespace: 'left-out' }));
+  bundle.onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({
+    contents:
+      "exports.Client = class { constructor() { throw new Error('no engine is asked by ssh'); } };",
+  }));
+}
+
+/** The licenses of the npm packages that files are from, by name: they ask to be kept with what is made of them. */
+function licenses(inputs) {
+  const folders = inputs.flatMap(
+    (input) => /^node_modules\/(?:.*\/node_modules\/)?(?:@[^/]+\/)?[^/]+/.exec(input) ?? [],
+  );
+  return [...new Set(folders)]
+    .sort()
+    .map((folder) => {
+      const { name, version, license } = JSON.parse(
+        readFileSync(join(root, folder, 'package.json'), 'utf8'),
+      );
+      const texts = readdirSync(join(root, folder))
+        .filter((file) => /^(?:licen[cs]e|copying|notice)/i.test(file))
+        .map((file) => readFileSync(join(root, folder, file), 'utf8').trim());
+      return `${name} ${version} (${license})\n\n${texts.join('\n\n')}\n`;
+    })
+    .join(`\n${'-'.repeat(80)}\n\n`);
+}
