@@ -1,4 +1,5 @@
 import type { EarlyDetections, SuccessionServer } from './succession.ts';
+import type { DetectionAdmission } from '../evaluation/evaluation.ts';
 import type { Detection, DetectionBrief } from '../rules/detection.ts';
 import type { FanOut } from '../streams/fan-out.ts';
 
@@ -25,22 +26,22 @@ export class Outgoing {
     this.#early = options.early;
   }
 
-  deliver(detection: Detection): void {
+  deliver(detection: Detection, admission: DetectionAdmission = 'open'): void {
     if (this.#early !== undefined) {
       this.#early.keep(detection);
       return;
     }
     this.#options.successor()?.noteDetection(detection);
     this.#options.onDetection(detection);
-    this.#options.fanOut.deliver(detection);
+    this.#options.fanOut.deliver(detection, admission === 'admitted');
   }
 
-  /** Whether the detection is counted, and nobody needs more of it. Otherwise it is to be delivered. */
-  isCounted(detection: DetectionBrief): boolean {
-    if (this.#early !== undefined || this.#options.successor() !== undefined) return false;
-    if (!this.#options.fanOut.isCounted(detection)) return false;
+  /** What is to become of a detection that is not written yet. */
+  admit(detection: DetectionBrief): DetectionAdmission {
+    if (this.#early !== undefined || this.#options.successor() !== undefined) return 'open';
+    if (this.#options.fanOut.admit(detection)) return 'admitted';
     this.#options.onDetection(detection);
-    return true;
+    return 'counted';
   }
 
   /** A line of the agent's own. */

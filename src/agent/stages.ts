@@ -267,8 +267,8 @@ export class Stages {
       finishRules: (container) => this.policies.finish(container),
       onFailure: (failure) => logFailure(logger, failure),
       respond: (name, process) => RESPONSES[name].apply(process, { killProcess }),
-      isCounted: (detection) => this.outgoing.isCounted(detection),
-      deliver: (detection) => this.outgoing.deliver(detection),
+      admit: (detection) => this.outgoing.admit(detection),
+      deliver: (detection, admission) => this.outgoing.deliver(detection, admission),
       onDropped: (container, { count, ...times }) =>
         this.fanOut.noteUnseen({ container, reasons: { unknown: count }, ...times }),
     });

@@ -17,6 +17,8 @@ import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import { RuleWatch } from './rule-watch.ts';
 import type { RuleFailure, Unwritten } from './rule-watch.ts';
 import type { Subject } from '../rules/subject.ts';
+import { WritingTurns } from './writing-turns.ts';
+import type { LaterWrite } from './writing-turns.ts';
 
 /** What one app changes of the rules. Nothing here throws, whatever the app's rules do. */
 export interface AppRules {
@@ -33,6 +35,12 @@ export interface AppRules {
   /** Its own. */
   readonly ruleSet: RuleSet;
 }
+
+/**
+ * Of a detection that is not written yet. `counted`: it is not to be delivered. `admitted`: it is, and its place in the limits is
+ * taken. `open`: it is to be delivered, and may be counted then.
+ */
+export type DetectionAdmission = 'counted' | 'admitted' | 'open';
 
 /** What the evaluation needs of its neighbours. */
 export interface EvaluationOptions {
@@ -59,10 +67,12 @@ export interface EvaluationOptions {
   readonly onFailure?: (failure: RuleFailure) => void;
   /** Does it to the process; must not throw. */
   readonly respond?: (response: ResponseName, process: Process) => ResponseOutcome;
-  /** Whether a detection was only counted, and is not to be delivered: asked before it is written out; must not throw. */
-  readonly isCounted?: (detection: DetectionBrief) => boolean;
-  /** Takes a detection; must not throw. Without a container it is the operator's only. */
-  readonly deliver: (detection: Detection) => void;
+  /** What is to become of a detection, asked before it is written out; must not throw. Default `open`. */
+  readonly admit?: (detection: DetectionBrief) => DetectionAdmission;
+  /** Takes a detection, with what `admit` said of it; must not throw. Without a container it is the operator's only. */
+  readonly deliver: (detection: Detection, admission: DetectionAdmission) => void;
+  /** Shares the time in which detections are written. */
+  readonly writing?: WritingTurns;
   /** Events and detections of the container were dropped while it was not known whose it is. */
   readonly onDropped?: (container: Container, drops: HeldDrops) => void;
 }
@@ -130,6 +140,7 @@ export class Evaluation {
   readonly #admission: Admission<Occurrence, WaitingMatch>;
   readonly #passing = new Passing();
   readonly #former = new EngineTotals();
+  readonly #writing: WritingTurns;
   #engine: RuleEngine;
   #needs: ReadonlySet<EventName>;
   #appNeeds: readonly RuleSet[] = [];
@@ -137,6 +148,7 @@ export class Evaluation {
   constructor({ engine, ...options }: EvaluationOptions) {
     this.#options = options;
     this.watch = new RuleWatch({ onFailure: options.onFailure ?? (() => undefined) });
+    this.#writing = options.writing ?? new WritingTurns();
     this.#engine = engine;
     this.#needs = ruleNeeds(engine.ruleSet);
     this.#admission = new Admission<Occurrence, WaitingMatch>(
@@ -182,6 +194,7 @@ export class Evaluation {
   /** Evaluates and delivers everything that waits, as it is. */
   stop(): void {
     this.#admission.stop();
+    this.#writing.drain();
   }
 
   /** `event` may be reused by the caller as soon as this returns. */
@@ -217,7 +230,7 @@ export class Evaluation {
       const subject = this.#subjectOf(occurrence, container);
       const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
       for (const match of this.#matches(subject, appRules)) {
-        if (container !== undefined) this.#detect(match, subject, appRules);
+        if (container !== undefined) this.#detect(match, occurrence, subject, appRules);
         else {
           const kept = occurrence.detach();
           const { cgroupId, heldBytes, timeNs } = kept;
@@ -235,7 +248,7 @@ export class Evaluation {
       const subject = this.#subjectOf(occurrence, container);
       const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
       if (appRules?.counts(match, subject) === false) return;
-      this.#detect(match, subject, appRules);
+      this.#detect(match, occurrence, subject, appRules);
     } catch (error) {
       this.watch.onEventFailure(error);
     }
@@ -272,16 +285,49 @@ export class Evaluation {
     }
   }
 
-  #detect(match: Match, subject: Subject, appRules: AppRules | undefined): void {
-    const { respond, isCounted, deliver } = this.#options;
+  #detect(
+    match: Match,
+    occurrence: Occurrence,
+    subject: Subject,
+    appRules: AppRules | undefined,
+  ): void {
+    const { respond, admit } = this.#options;
     const { name: rule, priority } = match.rule;
     const response = appRules?.responseTo(rule);
     // First: each microsecond counts for what comes next.
     const outcome = response && respond?.(response, subject.process);
     const { event, container } = subject;
-    if (isCounted?.({ rule, priority, timeNs: event.timeNs, container }) === true) return;
-    const detection = this.#detection(match, subject, appRules);
-    deliver(response && outcome ? withResponse(detection, response, outcome) : detection);
+    const admission = admit?.({ rule, priority, timeNs: event.timeNs, container }) ?? 'open';
+    if (admission === 'counted') return;
+    const write = (of: Subject): void => {
+      const detection = this.#detection(match, of, appRules);
+      this.#options.deliver(
+        response && outcome ? withResponse(detection, response, outcome) : detection,
+        admission,
+      );
+    };
+    this.#writing.add(
+      event.cgroupId,
+      () => write(subject),
+      () => this.#later(occurrence, container, write),
+    );
+  }
+
+  /** The same with what the event and its process are now, at another time. */
+  #later(
+    occurrence: Occurrence,
+    container: Container | undefined,
+    write: (subject: Subject) => void,
+  ): LaterWrite {
+    const kept = occurrence.detach();
+    const run = (): void => {
+      try {
+        write(this.#subjectOf(kept, container));
+      } catch (error) {
+        this.watch.onEventFailure(error);
+      }
+    };
+    return { bytes: kept.heldBytes, run };
   }
 
   /** A detection whose output fails goes out without it: that it happened is what counts. */

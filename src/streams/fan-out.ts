@@ -103,12 +103,13 @@ export class FanOut {
     }
   }
 
-  /** Takes a detection and returns at once: nothing is formatted or written before the caller is done. */
-  deliver(detection: Detection): void {
-    if (this.#limiter?.take(detection) === false) {
-      this.#noteCounted(detection);
-      return;
-    }
+  /**
+   * Takes a detection and returns at once: nothing is formatted or written before the caller is done. `isAdmitted`: it was asked
+   * before.
+   */
+  deliver(detection: Detection, isAdmitted = false): void {
+    if (!isAdmitted && !this.admit(detection)) return;
+    this.#limiter?.settle(detection);
     this.#detections++;
     const number = this.#numbering.next(instanceKey(detection.container));
     this.#tellGap(detection.container, detection.timeNs);
@@ -116,20 +117,16 @@ export class FanOut {
   }
 
   /**
-   * True when the detection is counted instead of written: it has been taken, and need not be written out, which costs more
-   * than all else of it. A container that makes thousands a second delays those of others by as much.
+   * Whether the detection is to be written out and delivered. Otherwise it was counted, which costs much less: a container that
+   * makes thousands a second delays those of others by as much.
    */
-  isCounted(detection: DetectionBrief): boolean {
-    if (this.#limiter?.isCounted(detection) !== true) return false;
-    this.#noteCounted(detection);
-    return true;
-  }
-
-  #noteCounted({ container }: DetectionBrief): void {
+  admit(detection: DetectionBrief): boolean {
+    if (this.#limiter?.admit(detection) !== false) return true;
     this.#detections++;
     this.#suppressed++;
-    const key = instanceKey(container);
+    const key = instanceKey(detection.container);
     this.#suppressedOf.set(key, (this.#suppressedOf.get(key) ?? 0) + 1);
+    return false;
   }
 
   /** To be called every second or so: tells what was suppressed and what was lost, each where it is missing. */

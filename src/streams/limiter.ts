@@ -74,31 +74,15 @@ export class DetectionLimiter {
     this.#nowMs = nowMs;
   }
 
-  /** Whether the detection becomes a line; otherwise it is counted. */
-  take(detection: DetectionBrief & { readonly output: string }): boolean {
-    return this.#take(
-      detection,
-      Math.max(1, Math.ceil(detection.output.length / TOKEN_CHARACTERS)),
-    );
-  }
-
-  /** True when the detection is counted instead of written: it has been. What would be a line is left as it is. */
-  isCounted(detection: DetectionBrief): boolean {
-    return !this.#take(detection, 0);
-  }
-
-  /** Takes so many tokens where there is one: a long line may leave less than none, so that the next waits longer. */
-  #take(detection: DetectionBrief, tokens: number): boolean {
-    const nowMs = this.#nowMs();
-    const { burst, perMinute, appBurst, appPerMinute } = this.#options;
-    const instance = this.#instance(instanceKey(detection.container), nowMs);
-    const bucket = this.#rule(instance, detection.rule, nowMs);
-    const own = RESERVED.includes(detection.priority) ? instance.reserved : instance.shared;
-    fill(bucket, burst, perMinute, nowMs);
-    fill(own, appBurst, appPerMinute, nowMs);
+  /**
+   * Whether the detection becomes a line, before it is written: with one token it may. Otherwise it is counted. A line that is
+   * written is to be told with `settle`.
+   */
+  admit(detection: DetectionBrief): boolean {
+    const { bucket, own } = this.#bucketsOf(detection);
     if (bucket.tokens >= 1 && own.tokens >= 1) {
-      bucket.tokens -= tokens;
-      own.tokens -= tokens;
+      bucket.tokens--;
+      own.tokens--;
       return true;
     }
     if (bucket.suppressed++ === 0) {
@@ -107,6 +91,15 @@ export class DetectionLimiter {
     }
     bucket.last = detection;
     return false;
+  }
+
+  /** A line that was admitted takes what it is longer than others: that may leave less than none, so that the next waits longer. */
+  settle(detection: DetectionBrief & { readonly output: string }): void {
+    const more = Math.ceil(detection.output.length / TOKEN_CHARACTERS) - 1;
+    if (more <= 0) return;
+    const { bucket, own } = this.#bucketsOf(detection);
+    bucket.tokens -= more;
+    own.tokens -= more;
   }
 
   /** What is to be told now: counted for `summaryMs`, or with `all` everything. Each count is told once. */
@@ -118,6 +111,18 @@ export class DetectionLimiter {
       bucket.toldMs = nowMs;
     }
     return this.#told.splice(0);
+  }
+
+  /** Both that a detection takes from, filled up. */
+  #bucketsOf({ container, rule, priority }: DetectionBrief): { bucket: RuleBucket; own: Bucket } {
+    const nowMs = this.#nowMs();
+    const { burst, perMinute, appBurst, appPerMinute } = this.#options;
+    const instance = this.#instance(instanceKey(container), nowMs);
+    const bucket = this.#rule(instance, rule, nowMs);
+    const own = RESERVED.includes(priority) ? instance.reserved : instance.shared;
+    fill(bucket, burst, perMinute, nowMs);
+    fill(own, appBurst, appPerMinute, nowMs);
+    return { bucket, own };
   }
 
   #tell(bucket: RuleBucket): void {

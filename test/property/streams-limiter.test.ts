@@ -41,7 +41,10 @@ test('each detection is written or counted, once; and no more are written than i
         const key = `${fullId} ${rule}`;
         add(offered, key);
         const detection = detectionOf({ rule, priority, container: containerOf({ fullId }) });
-        if (limiter.take(detection)) add(written, key);
+        if (limiter.admit(detection)) {
+          limiter.settle(detection);
+          add(written, key);
+        }
         if (tells) tell(false);
       }
       tell(true);

@@ -6,6 +6,7 @@ import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import type { AppRules, EvaluationOptions } from '../../../src/evaluation/evaluation.ts';
 import type { RuleFailure } from '../../../src/evaluation/rule-watch.ts';
+import { WritingTurns } from '../../../src/evaluation/writing-turns.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { makeEvent, makeImage, makeOpen, makeProcess } from '../../support/rules-subject.ts';
 import { evaluationWorld, webContainer } from './evaluation-fixture.ts';
@@ -20,7 +21,7 @@ const RULE = ruleFile(
 function world(
   appRules?: AppRules,
   onFailure: (failure: RuleFailure) => void = () => undefined,
-  more: Partial<Pick<EvaluationOptions, 'isCounted' | 'respond'>> = {},
+  more: Partial<Pick<EvaluationOptions, 'admit' | 'respond' | 'writing'>> = {},
 ) {
   const { registry, time, delivered, evaluation } = evaluationWorld(
     new RuleEngine(ruleSetOf(RULE)),
@@ -240,9 +241,9 @@ test('a detection that is counted is not written out; what is done to its proces
     ruleSet: { rules: [] },
   };
   const { registry, evaluation, delivered, decide } = world(appRules, undefined, {
-    isCounted: ({ rule, priority, timeNs, container }) => {
+    admit: ({ rule, priority, timeNs, container }) => {
       counted.push([rule, priority, timeNs, container?.name]);
-      return isCounted;
+      return isCounted ? 'counted' : 'admitted';
     },
     respond: (name) => {
       done.push(name);
@@ -260,5 +261,34 @@ test('a detection that is counted is not written out; what is done to its proces
   assert.deepEqual(counted, [
     [rule, priority, timeNs, 'web'],
     [rule, priority, timeNs, 'web'],
+  ]);
+});
+
+test('what waits to be written has the event and the image of its time, and is written at the end', () => {
+  const times = [0];
+  const turns: (() => void)[] = [];
+  const writing = new WritingTurns({
+    schedule: (turn) => void turns.push(turn),
+    // Each look at the clock is 100 ms later: the first detection takes all of the turn.
+    nowMs: () => times.push(0) * 100,
+  });
+  const { registry, evaluation, delivered, decide } = world(undefined, undefined, { writing });
+  appear(registry);
+  decide(true);
+  const process: { -readonly [Key in keyof Process]: Process[Key] } = makeProcess({
+    image: { name: 'cat' },
+  });
+  evaluation.onEvent(shadow, process);
+  evaluation.onEvent(shadow, process);
+  evaluation.onEvent(shadow, process);
+  process.image = makeImage({ name: 'innocent' });
+  assert.deepEqual(outputs(delivered), ['name=cat container=web']);
+  turns.shift()?.();
+  assert.deepEqual(outputs(delivered).slice(1), ['name=cat container=web']);
+  evaluation.onEvent(shadow, process);
+  evaluation.stop();
+  assert.deepEqual(outputs(delivered).slice(2), [
+    'name=cat container=web',
+    'name=innocent container=web',
   ]);
 });

@@ -1,0 +1,153 @@
+/** Something that is to be written later, and what it takes in memory until then. */
+export interface LaterWrite {
+  readonly bytes: number;
+  /** Must not throw. */
+  run(): void;
+}
+
+export interface WritingTurnsOptions {
+  /** Calls back when the rings and everything else had their turn; default setImmediate. */
+  readonly schedule?: (turn: () => void) => void;
+  /** Monotonic ms; default performance.now. */
+  readonly nowMs?: () => number;
+}
+
+/** How long detections are written between two turns of everything else: shared by the containers that have some. */
+export const WRITING_TURN_MS = 10;
+/** What may wait of one container, and of all: beyond, what comes is written at once, after what waits of its container. */
+const MAX_WAITING = { ofOne: 1024, ofAll: 8192, bytesOfOne: 4 << 20, bytesOfAll: 16 << 20 };
+
+interface Waiting {
+  readonly writes: LaterWrite[];
+  head: number;
+  bytes: number;
+}
+
+/**
+ * Shares the time in which detections are written out, a millisecond each where they are long. The first of a container are written
+ * at once. When a container has had its share of this turn the rest waits, in order, so that events of others need not.
+ */
+export class WritingTurns {
+  readonly #schedule: (turn: () => void) => void;
+  readonly #nowMs: () => number;
+  /** By container: what was spent on it since the last turn. */
+  readonly #spentMs = new Map<number, number>();
+  /** The one whose turn is next is first. */
+  readonly #waiting = new Map<number, Waiting>();
+  #count = 0;
+  #bytes = 0;
+  #isScheduled = false;
+
+  constructor({
+    schedule = setImmediate,
+    nowMs = () => performance.now(),
+  }: WritingTurnsOptions = {}) {
+    this.#schedule = schedule;
+    this.#nowMs = nowMs;
+  }
+
+  /** Detections that wait. */
+  get waiting(): number {
+    return this.#count;
+  }
+
+  /** Writes a detection of the container, now or later. `now` must not throw; `later` is called where it has to wait. */
+  add(container: number, now: () => void, later: () => LaterWrite): void {
+    this.#wantTurn();
+    const waiting = this.#waiting.get(container);
+    if (waiting === undefined && this.#hasShare(container)) {
+      this.#run(container, now);
+      return;
+    }
+    const write = later();
+    if (this.#hasRoom(waiting, write)) {
+      this.#wait(container, waiting, write);
+      return;
+    }
+    this.#finish(container);
+    this.#run(container, now);
+  }
+
+  /** Writes all that waits. */
+  drain(): void {
+    for (const container of [...this.#waiting.keys()]) this.#finish(container);
+  }
+
+  /** In order of their first detection, containers share the turn: one alone has all of it. */
+  #hasShare(container: number): boolean {
+    const spentMs = this.#spentMs.get(container);
+    return spentMs === undefined || spentMs * this.#spentMs.size < WRITING_TURN_MS;
+  }
+
+  #run(container: number, write: () => void): void {
+    const startedMs = this.#nowMs();
+    write();
+    const spentMs = this.#nowMs() - startedMs;
+    this.#spentMs.set(container, (this.#spentMs.get(container) ?? 0) + spentMs);
+  }
+
+  #hasRoom(waiting: Waiting | undefined, { bytes }: LaterWrite): boolean {
+    const { ofOne, ofAll, bytesOfOne, bytesOfAll } = MAX_WAITING;
+    const { writes, head, bytes: before } = waiting ?? { writes: [], head: 0, bytes: 0 };
+    return (
+      writes.length - head < ofOne &&
+      before + bytes <= bytesOfOne &&
+      this.#count < ofAll &&
+      this.#bytes + bytes <= bytesOfAll
+    );
+  }
+
+  #wait(container: number, waiting: Waiting | undefined, write: LaterWrite): void {
+    const queue = waiting ?? { writes: [], head: 0, bytes: 0 };
+    if (waiting === undefined) this.#waiting.set(container, queue);
+    queue.writes.push(write);
+    queue.bytes += write.bytes;
+    this.#count++;
+    this.#bytes += write.bytes;
+  }
+
+  /** Writes all that waits of one container. */
+  #finish(container: number): void {
+    const queue = this.#waiting.get(container);
+    if (queue !== undefined) while (this.#shift(container, queue));
+  }
+
+  /** Writes the oldest that waits; whether there are more. */
+  #shift(container: number, queue: Waiting): boolean {
+    const write = queue.writes[queue.head++];
+    const isLast = queue.head >= queue.writes.length;
+    if (isLast) this.#waiting.delete(container);
+    if (write === undefined) return false;
+    queue.bytes -= write.bytes;
+    this.#bytes -= write.bytes;
+    this.#count--;
+    this.#run(container, () => write.run());
+    return !isLast;
+  }
+
+  #wantTurn(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#schedule(() => this.#turn());
+  }
+
+  /** The oldest of the container whose turn it is. */
+  #next(): void {
+    for (const [container, queue] of this.#waiting) {
+      this.#waiting.delete(container);
+      this.#waiting.set(container, queue);
+      this.#shift(container, queue);
+      return;
+    }
+  }
+
+  #turn(): void {
+    this.#isScheduled = false;
+    this.#spentMs.clear();
+    const endsMs = this.#nowMs() + WRITING_TURN_MS;
+    // At least one, however long everything else takes.
+    do this.#next();
+    while (this.#count > 0 && this.#nowMs() < endsMs);
+    if (this.#count > 0) this.#wantTurn();
+  }
+}
