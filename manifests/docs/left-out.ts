@@ -18,6 +18,7 @@ const MACROS: Readonly<Record<string, string>> = {
   is_browser: 'browsers of the distribution, which make their own sandboxes',
   is_git: 'git of the image',
   is_platform_program: 'Cloud Foundry’s own programs (Garden)',
+  shuts_in_package_script: 'package managers before they run a script of a package',
   loader_only_lists: 'ldd and other calls of the loader that run nothing',
   parent_is_job_runner: 'what cron, supervisors and init programs start',
   parent_is_shell: 'what a shell starts',

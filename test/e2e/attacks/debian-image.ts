@@ -8,6 +8,7 @@ import {
   mkdirSync,
   realpathSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -47,8 +48,9 @@ const PACKAGES = [
   'tar',
   'tini',
 ];
-/** What a JVM needs beside them: 48 MB to download, 194 MB in the image. */
-const JVM_PACKAGES = ['openjdk-21-jre-headless'];
+/** What some need beside them. A JVM is 48 MB to download, 194 MB in the image. */
+const MORE_PACKAGES = { debian: [], jvm: ['openjdk-21-jre-headless'], rpm: ['dnf', 'rpm'] };
+export type DebianImage = keyof typeof MORE_PACKAGES;
 /** Only scripts of packages that nothing here runs need it, and it is as large as all else. */
 const NOT_NEEDED =
   /^(perl|perl-modules.*|libperl.*|adduser|cdebconf|debconf|tzdata|java-common|ca-certificates-java)$/;
@@ -69,11 +71,12 @@ export function whyNoDebianImage(): string | undefined {
 }
 
 /** An image of Debian packages as they are on a server, with this machine's Node and npm, and the apps of the suite. */
-export function importDebianImage(engine: TestDockerd, image: 'debian' | 'jvm'): Promise<string> {
-  const packages = download(image === 'jvm' ? [...PACKAGES, ...JVM_PACKAGES] : PACKAGES);
+export function importDebianImage(engine: TestDockerd, image: DebianImage): Promise<string> {
+  const packages = download([...PACKAGES, ...MORE_PACKAGES[image]]);
   return importTree(engine, `varvel-test/${image}`, (tree) => {
     for (const file of packages) run('dpkg-deb', ['-x', file, tree]);
     writeUsers(tree);
+    if (image === 'rpm') buildRpm(tree);
     copyNode(tree);
     copyPm2(tree);
     writePackageRepository(tree);
@@ -82,28 +85,28 @@ export function importDebianImage(engine: TestDockerd, image: 'debian' | 'jvm'):
   });
 }
 
-/** The packages and all they depend on; their files. */
+/** The packages and all they depend on, as apt chooses for a host without any; their files. */
 function download(packages: readonly string[]): string[] {
-  const kinds = ['recommends', 'suggests', 'conflicts', 'breaks', 'replaces', 'enhances'];
-  const depends = run('apt-cache', [
-    'depends',
-    '--recurse',
-    ...kinds.map((kind) => `--no-${kind}`),
-    ...packages,
-  ]);
-  const names = [...new Set(depends.split('\n').filter((line) => /^[a-z0-9]/.test(line)))]
-    .map((name) => name.replace(/:.*$/, ''))
-    .filter((name) => !NOT_NEEDED.test(name));
   mkdirSync(CACHE, { recursive: true });
-  // Prints only what it would fetch: name, size and file of each.
-  const uris = run('apt-get', ['download', '--print-uris', ...names]);
-  const files = uris
+  const nothing = join(CACHE, 'nothing-installed');
+  writeFileSync(nothing, '');
+  // Prints only what it would fetch: address, file, size and hash of each.
+  const options = [
+    '--print-uris',
+    '--no-install-recommends',
+    '-o',
+    `Dir::State::status=${nothing}`,
+  ];
+  const found = run('apt-get', ['-q', '-y', 'install', ...options, ...packages])
     .split('\n')
     .filter((line) => line.startsWith("'"))
-    .map((line) => line.split(' ')[1]!);
-  const missing = files.filter((file) => !existsSync(join(CACHE, file)));
-  if (missing.length > 0) run('apt-get', ['-q', 'download', ...names], CACHE);
-  return files.map((file) => join(CACHE, file));
+    .map((line) => line.split(' ')[1]!)
+    .map((file) => ({ file, name: file.slice(0, file.indexOf('_')) }))
+    .filter(({ name }) => !NOT_NEEDED.test(name));
+  const missing = found.filter(({ file }) => !existsSync(join(CACHE, file)));
+  if (missing.length > 0)
+    run('apt-get', ['-q', 'download', ...missing.map(({ name }) => name)], CACHE);
+  return found.map(({ file }) => join(CACHE, file));
 }
 
 function writeUsers(tree: string): void {
@@ -186,6 +189,40 @@ function writePackageRepository(tree: string): void {
     'var/log/apt',
   ])
     mkdirSync(join(tree, folder), { recursive: true });
+}
+
+/** It provides what its own script needs, as no other package is known to rpm. */
+const RPM_SPEC = `
+Name: hello-varvel
+Version: 1
+Release: 1
+Summary: a file
+License: none
+BuildArch: noarch
+AutoReqProv: no
+Provides: /bin/sh
+%description
+A file.
+%install
+mkdir -p %{buildroot}/usr/share/hello
+echo hello > %{buildroot}/usr/share/hello/hello
+%post
+test -e /usr/share/hello/hello
+%files
+/usr/share/hello/hello
+`;
+
+/** A package of a file and a script, as /srv/hello.rpm: by the tree's own rpmbuild. */
+function buildRpm(tree: string): void {
+  writeFileSync(join(tree, 'srv/hello.spec'), RPM_SPEC);
+  const nothing = join(tree, 'dev/null');
+  run('mknod', ['-m', '666', nothing, 'c', '1', '3']);
+  run('chroot', [tree, 'rpmbuild', '-bb', '--define', '_topdir /srv/rpm', '/srv/hello.spec']);
+  renameSync(
+    join(tree, 'srv/rpm/RPMS/noarch/hello-varvel-1-1.noarch.rpm'),
+    join(tree, 'srv/hello.rpm'),
+  );
+  rmSync(nothing);
 }
 
 const PYTHON_APP = `

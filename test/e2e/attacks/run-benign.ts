@@ -51,6 +51,7 @@ export async function runBenign(
     busybox: await engine.importBusybox(),
     debian: needs('debian') ? await importDebianImage(engine, 'debian') : '',
     jvm: needs('jvm') ? await importDebianImage(engine, 'jvm') : '',
+    rpm: needs('rpm') ? await importDebianImage(engine, 'rpm') : '',
   };
   await using ours = await E2eAgent.start({
     dockerd: engine,

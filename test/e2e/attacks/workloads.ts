@@ -1,9 +1,10 @@
 import type Docker from 'dockerode';
+import type { DebianImage } from './debian-image.ts';
 
 /** An ordinary app or job, about which no default rule may say anything. */
 export interface Workload {
   readonly name: string;
-  readonly image: 'debian' | 'jvm' | 'busybox';
+  readonly image: DebianImage | 'busybox';
   readonly runs: readonly string[];
   readonly user?: string;
   readonly healthcheck?: readonly string[];
@@ -92,6 +93,17 @@ export const WORKLOADS: readonly Workload[] = [
     image: 'debian',
     ends: true,
     runs: ['sh', '-c', 'apt-get -q update && apt-get -q -y install hello-varvel && apt-get clean'],
+  },
+  {
+    name: 'package installed by dnf in a build',
+    image: 'rpm',
+    ends: true,
+    slow: true,
+    runs: [
+      'sh',
+      '-c',
+      'dnf -y --releasever=13 --nogpgcheck install /srv/hello.rpm && rpm -q hello-varvel && dnf -y remove hello-varvel',
+    ],
   },
   {
     name: 'library of the image preloaded, tunables, ldd',
