@@ -5,6 +5,7 @@ import { HEADER, KINDS } from '../events/table.gen.ts';
 import { WireEvent } from '../events/wire-event.ts';
 import { SELF_TEST_HOOKS, SelfTest } from '../plan/self-test.ts';
 import { ALL_EVENTS } from '../probe/live.ts';
+import { noteEventsTurn } from '../shared/turns.ts';
 import { UserError } from '../shared/user-error.ts';
 
 /** What a record meets on its way. */
@@ -58,6 +59,7 @@ export class Pipeline {
     const event = this.#event;
     const { evaluation, insides, received, tree } = this.#stages;
     const before = this.#eventNum;
+    const startedMs = performance.now();
     for (let at = 0; at < bytes;) {
       const length = records.number(at + HEADER.len);
       received.records++;
@@ -78,6 +80,7 @@ export class Pipeline {
     }
     // Of the batch, not of each event: the time is made when it is asked for.
     if (this.#eventNum > before) received.lastBootNs = event.bootNs;
+    noteEventsTurn(performance.now() - startedMs);
   }
 
   #onCgroup(records: RecordBytes, at: number): void {

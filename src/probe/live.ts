@@ -9,8 +9,8 @@ import {
 import { UserError } from '../shared/user-error.ts';
 import type { KernelScopeState, ScopeEntry, ScopeMap, ScopePattern } from './scope.ts';
 
-/** Bytes of one batch. Lines of its records go out when all of it was looked at: about 1000 opens, or 16 of the largest execs. */
-const BATCH_BYTES = 1 << 18;
+/** Bytes of one batch. Lines of its records go out when all of it was looked at: some 250 opens, or 4 of the largest execs. */
+const BATCH_BYTES = 1 << 17;
 
 /** Hooks that stay attached: they cost other programs nothing, and the scope and the process tree need them. */
 const STANDING_HOOKS = [

@@ -1,3 +1,4 @@
+import { atOnce, type Steps } from '../../shared/turns.ts';
 import type { Checked, CheckedMacro, Test } from '../../rules/compile/checked.ts';
 import { layerTestOf, type LayerTest } from './layer-tests.ts';
 import { containerTestOf, isContainerTest } from './container-tests.ts';
@@ -94,17 +95,20 @@ class Reader {
 }
 
 /** Without those that another one stands for. */
-export function withoutCovered(clauses: readonly Clause[]): readonly Clause[] {
+export function* withoutCovered(clauses: readonly Clause[]): Steps<readonly Clause[]> {
   const kept: Clause[] = [];
   const fewestFirst = clauses
     .filter(({ kinds }) => kinds !== 0)
     .sort((one, other) => one.literals.length - other.literals.length);
-  for (const clause of fewestFirst) if (!kept.some((one) => covers(one, clause))) kept.push(clause);
+  for (const clause of fewestFirst) {
+    if (!kept.some((one) => covers(one, clause))) kept.push(clause);
+    yield;
+  }
   return kept;
 }
 
 function anyOf(clauses: readonly Clause[]): readonly Clause[] {
-  const kept = withoutCovered(clauses);
+  const kept = atOnce(withoutCovered(clauses));
   return kept.length <= CONDITION_CLAUSES_MAX ? kept : [withoutFiles(kept)];
 }
 

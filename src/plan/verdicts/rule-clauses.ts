@@ -38,10 +38,12 @@ export function* ruleClausesOf(
     found.push({ name, clauses });
     yield;
   }
-  return bounded(found);
+  return yield* bounded(found);
 }
 
-function bounded(rules: { readonly name: string; clauses: readonly Clause[] }[]): RuleClauses {
+function* bounded(
+  rules: { readonly name: string; clauses: readonly Clause[] }[],
+): Steps<RuleClauses> {
   const largestFirst = rules.sort((one, other) => other.clauses.length - one.clauses.length);
   const widened: string[] = [];
   /** Leaves files out of the largest, until so many are left. */
@@ -56,12 +58,12 @@ function bounded(rules: { readonly name: string; clauses: readonly Clause[] }[])
     }
   };
   widen(ALL_CLAUSES_MAX);
-  const all = (): readonly Clause[] => withoutCovered(rules.flatMap((rule) => rule.clauses));
-  let clauses = all();
+  const all = (): Steps<readonly Clause[]> => withoutCovered(rules.flatMap((rule) => rule.clauses));
+  let clauses = yield* all();
   for (let most = ALL_CLAUSES_MAX / 2; clauses.length > VERDICT_CLAUSES; most /= 2) {
     if (most < 1) return { clauses: [withoutFiles(clauses)], widened };
     widen(most);
-    clauses = all();
+    clauses = yield* all();
   }
   return { clauses, widened };
 }

@@ -48,7 +48,7 @@ export function* verdictTableOf({ clauses, widened }: RuleClauses): Steps<Verdic
       full === 'anywhere' ? Math.min(VERDICT_SEEN, own.length - count) : own.length - count;
     const without = [...own].sort(bySize).slice(Math.max(0, most));
     leftOut.push(...without.map(({ key }) => key));
-    left = withoutTests(left, new Set(without.map(({ key }) => key)));
+    left = yield* withoutTests(left, new Set(without.map(({ key }) => key)));
   }
 }
 
@@ -125,7 +125,10 @@ function testsOf(clauses: readonly Clause[]): readonly PathTest[] {
   return [...tests.values()];
 }
 
-function withoutTests(clauses: readonly Clause[], keys: ReadonlySet<string>): readonly Clause[] {
+function withoutTests(
+  clauses: readonly Clause[],
+  keys: ReadonlySet<string>,
+): Steps<readonly Clause[]> {
   return withoutCovered(
     clauses.map(({ kinds, literals }) => ({
       kinds,
@@ -189,7 +192,7 @@ class Writer {
       yield* this.#setRows(automaton, machine, own, start);
       start += automaton.accepted.length * rowOf(automaton);
     }
-    this.#setSeen(tests.filter(({ machine }) => machine === 'anywhere'));
+    yield* this.#setSeen(tests.filter(({ machine }) => machine === 'anywhere'));
     return this.#masks.size <= VERDICT_MASKS ? this.#bytes : undefined;
   }
 
@@ -223,7 +226,7 @@ class Writer {
   }
 
   /** For each combination of texts that were found. */
-  #setSeen(own: readonly PathTest[]): void {
+  *#setSeen(own: readonly PathTest[]): Steps<void> {
     for (let seen = 0; seen < 1 << VERDICT_SEEN; seen++) {
       const found = new Set(own.flatMap(({ key }, bit) => ((seen >> bit) & 1 ? [key] : [])));
       const [end, slash] = (['end', 'slash'] as const).map((point) =>
@@ -231,6 +234,7 @@ class Writer {
       );
       this.#view.setUint16(TABLE.seenEnd + 2 * seen, end ?? 0, true);
       this.#view.setUint16(TABLE.seenSlash + 2 * seen, slash ?? 0, true);
+      yield;
     }
   }
 
