@@ -22,7 +22,9 @@ import {
   checkSelfTest,
   type ProbeFindings,
 } from './probe.ts';
+import type { RuleSet } from '../../rules/rule-set.ts';
 import { checkRules } from './rules.ts';
+import { checkVerdicts } from './verdicts.ts';
 import { checkCri } from './cri.ts';
 import { checkGarden } from './garden.ts';
 import type { Io } from '../io.ts';
@@ -90,7 +92,9 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     await look('docker', () => checkDocker(config));
     await look('garden', () => checkGarden(config));
     await look('cri', () => checkCri(config));
-    await look('rules', () => checkRules(config));
+    let ruleSet: RuleSet | undefined;
+    await look('rules', () => checkRules(config, (loadedRules) => (ruleSet = loadedRules)));
+    await look('opens', () => checkVerdicts(config, ruleSet));
     await look('folders', () => checkFolders(config));
     await look('memory', () => checkMemory(config));
   }

@@ -3,12 +3,18 @@ import { checkAppendOutput, loadOptions } from '../../rules/configured-rules.ts'
 import { formatDiagnostic } from '../../rules/loader/diagnostics.ts';
 import { loadRules, readRuleFile } from '../../rules/loader/load.ts';
 import { expandRulePaths } from '../../rules/loader/rule-files.ts';
+import type { RuleSet } from '../../rules/rule-set.ts';
 import { fail, ok, warn, type Verdict } from './finding.ts';
 
-export function checkRules(config: AgentConfig): Verdict {
+/** `onLoaded` has the rules where they load. */
+export function checkRules(
+  config: AgentConfig,
+  onLoaded: (ruleSet: RuleSet) => void = () => undefined,
+): Verdict {
   checkAppendOutput(config);
   const files = expandRulePaths(config.rulesFiles);
   const result = loadRules(files.map(readRuleFile), loadOptions(config));
+  if (result.ruleSet !== undefined) onLoaded(result.ruleSet);
   const [error] = result.errors;
   if (error !== undefined) {
     return fail(

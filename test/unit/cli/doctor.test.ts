@@ -21,6 +21,8 @@ import {
 } from '../../../src/cli/doctor/host.ts';
 import { checkCompatCalls, checkIoUring, checkSelfTest } from '../../../src/cli/doctor/probe.ts';
 import { checkRules } from '../../../src/cli/doctor/rules.ts';
+import { checkVerdicts } from '../../../src/cli/doctor/verdicts.ts';
+import { ruleSetOf } from '../../support/rules-load.ts';
 import { runDoctor } from '../../../src/cli/doctor/doctor.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { AgentConfig } from '../../../src/config/config.ts';
@@ -284,4 +286,30 @@ test('a configuration that does not load is a finding, and ends the rest', async
     findings.at(-1)!.says,
     /bad\.yaml:1:1: There is no key "moed"\. Did you mean "mode"\?/,
   );
+});
+
+test('opens that end in the kernel', () => {
+  const rules = (...conditions: readonly string[]): ReturnType<typeof ruleSetOf> =>
+    ruleSetOf(
+      conditions
+        .map(
+          (condition, at) =>
+            `- rule: r${at}\n  desc: d\n  condition: ${condition}\n  output: o\n  priority: INFO\n`,
+        )
+        .join(''),
+    );
+  const config = configOf();
+  const shadow = rules('evt.type = openat and fd.name = /etc/shadow', 'evt.type = unlinkat');
+  const some = checkVerdicts(config, shadow);
+  assert.equal(some.state, 'ok');
+  assert.match(some.says, /none of 1 rules can match end in the kernel \(\d+ of 256 conditions, /);
+  assert.match(checkVerdicts(config, rules('evt.type = unlinkat')).says, /No rule is about opens/);
+  const off = configOf('probe.kernel_verdicts=false');
+  assert.deepEqual(
+    [checkVerdicts(off, shadow).state, checkVerdicts(config, undefined).state],
+    ['note', 'note'],
+  );
+  const many = Array.from({ length: 300 }, (_, n) => `evt.type = openat and fd.name = /etc/${n}`);
+  const widened = checkVerdicts(config, rules(...many));
+  assert.match(widened.says, /Reported whatever the path, for their number: r\d+, .*, …\./);
 });

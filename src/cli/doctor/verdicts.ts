@@ -1,0 +1,41 @@
+import { LIMITS } from '../../events/table.gen.ts';
+import type { AgentConfig } from '../../config/config.ts';
+import { isOpenEvent } from '../../plan/verdicts/open-kinds.ts';
+import { ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
+import { verdictTableOf } from '../../plan/verdicts/table.ts';
+import type { RuleSet } from '../../rules/rule-set.ts';
+import { atOnce } from '../../shared/turns.ts';
+import { note, ok, warn, type Verdict } from './finding.ts';
+
+/** Rules that are named. */
+const MAX_NAMES = 5;
+const { VERDICT_CLAUSES, VERDICT_STATES } = LIMITS;
+
+/** Which opens end in the kernel with these rules, and what there was no room for. Undefined rules did not load. */
+export function checkVerdicts(config: AgentConfig, ruleSet: RuleSet | undefined): Verdict {
+  if (!config.probe.kernelVerdicts)
+    return note('probe.kernel_verdicts is off: the agent is told of all opens of watched apps.');
+  if (ruleSet === undefined) return note('Not looked at, because of the rules.');
+  const aboutOpens = ruleSet.rules.filter(
+    ({ enabled, events }) => enabled && [...events].some(isOpenEvent),
+  );
+  if (aboutOpens.length === 0) return ok('No rule is about opens: none is reported.');
+  const table = atOnce(verdictTableOf(atOnce(ruleClausesOf(aboutOpens, undefined))));
+  const { bytes, clauses, states, widened, leftOut } = table;
+  if (bytes === undefined)
+    return warn(
+      `The ${aboutOpens.length} rules about opens are too many for the kernel: the agent is told of all opens.`,
+      'Disable rules about opens that are not needed.',
+    );
+  const size = `${clauses.length} of ${VERDICT_CLAUSES} conditions, ${states} of ${VERDICT_STATES} states`;
+  const says = `Opens that none of ${aboutOpens.length} rules can match end in the kernel (${size}).`;
+  if (widened.length + leftOut.length === 0) return ok(says);
+  const names = widened.slice(0, MAX_NAMES).join(', ') + (widened.length > MAX_NAMES ? ', …' : '');
+  return ok(
+    [
+      says,
+      ...(widened.length > 0 ? [`Reported whatever the path, for their number: ${names}.`] : []),
+      ...(leftOut.length > 0 ? [`Comparisons that there is no room for: ${leftOut.length}.`] : []),
+    ].join(' '),
+  );
+}
