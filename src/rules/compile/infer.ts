@@ -1,9 +1,9 @@
-import { FALCO_EVENT_NAMES, isFalcoEvent, isSyscall } from '../fields/falco-events.ts';
+import { FALCO_EVENT_NAMES, isSyscall } from '../fields/falco-events.ts';
 import { LanguageError } from '../language/errors.ts';
 import type { Checked, CheckedMacro, Read, Test } from './checked.ts';
 
-/** Names of Falco's events, also of those that the probe does not report. */
-type Events = ReadonlySet<string>;
+/** A set of Falco's events, also of those that the probe does not report: a bit for each, in order of FALCO_EVENT_NAMES. */
+type Events = Uint32Array;
 
 /**
  * The events that a condition can hold for, and those that it can fail for. Both are upper bounds: an
@@ -14,9 +14,24 @@ interface Possible {
   readonly fails: Events;
 }
 
-const ALL: Events = new Set(FALCO_EVENT_NAMES);
-const NONE: Events = new Set();
+const BITS = new Map([...FALCO_EVENT_NAMES].map((name, bit) => [name, bit]));
+const WORDS = Math.ceil(BITS.size / 32);
+
+function setOf(names: Iterable<string>): Events {
+  const events = new Uint32Array(WORDS);
+  for (const name of names) {
+    const bit = BITS.get(name);
+    if (bit !== undefined) events[bit >> 5] = (events[bit >> 5] ?? 0) | (1 << (bit & 31));
+  }
+  return events;
+}
+
+const ALL = setOf(FALCO_EVENT_NAMES);
+const NONE = setOf([]);
+/** Events that are no system calls. */
+const OTHERS = setOf([...FALCO_EVENT_NAMES].filter((event) => !isSyscall(event)));
 const ANYTHING: Possible = { holds: ALL, fails: ALL };
+const ALL_NAMES: ReadonlySet<string> = new Set(FALCO_EVENT_NAMES);
 
 /** Conditions that can hold for more events than this say nothing of the event's type (R13). */
 const TOO_MANY = 100;
@@ -25,13 +40,17 @@ const TOO_MANY = 100;
  * The events for which a condition can be true (R13); never one too few. Throws LanguageError for comparisons of
  * evt.type that cannot be read without the event: through a transformer, or with a field.
  */
-export function inferEvents(condition: Checked): Events {
+export function inferEvents(condition: Checked): ReadonlySet<string> {
   // A macro is looked at once: references to references would otherwise double the work each time.
-  return possible(condition, new Map()).holds;
+  const { holds } = possible(condition, new Map());
+  if (holds === ALL) return ALL_NAMES;
+  return new Set(
+    [...BITS].flatMap(([name, bit]) => (((holds[bit >> 5] ?? 0) >>> (bit & 31)) & 1 ? [name] : [])),
+  );
 }
 
 /** Does the condition say nothing of the event's type? */
-export function isTooManyEvents(events: Events): boolean {
+export function isTooManyEvents(events: ReadonlySet<string>): boolean {
   return events.size > TOO_MANY;
 }
 
@@ -83,14 +102,11 @@ function ofTest(test: Test): Possible {
     throw fail(`${test.left.field} can only be compared with names of events`);
   }
   // syscall.type is absent for what is no system call, and then every comparison fails.
-  const absent =
-    test.left.field === 'evt.type' ? NONE : new Set([...ALL].filter((event) => !isSyscall(event)));
+  const absent = test.left.field === 'evt.type' ? NONE : OTHERS;
   const present = without(ALL, absent);
   if (test.operator === 'exists') return { holds: present, fails: absent };
   if (test.modifier !== undefined) return { holds: present, fails: ALL };
-  const named = new Set(
-    test.values.map(String).filter((name) => isFalcoEvent(name) && present.has(name)),
-  );
+  const named = both(setOf(test.values.map(String)), present);
   const others = without(present, named);
   return test.operator === '!='
     ? { holds: others, fails: either(named, absent) }
@@ -126,13 +142,15 @@ function ofEventNumber(test: Test): Possible {
 // Most comparisons say nothing of the event's type: no set is made for them.
 const both = (left: Events, right: Events): Events => {
   if (right === ALL || left === right) return left;
-  return left === ALL ? right : new Set([...left].filter((event) => right.has(event)));
+  return left === ALL ? right : left.map((word, index) => word & (right[index] ?? 0));
 };
 
 const either = (left: Events, right: Events): Events => {
-  if (right === ALL || left.size === 0) return right;
-  return left === ALL || left === right || right.size === 0 ? left : new Set([...left, ...right]);
+  if (right === ALL || left === NONE) return right;
+  return left === ALL || left === right || right === NONE
+    ? left
+    : left.map((word, index) => word | (right[index] ?? 0));
 };
 
 const without = (left: Events, right: Events): Events =>
-  right.size === 0 ? left : new Set([...left].filter((event) => !right.has(event)));
+  right === NONE ? left : left.map((word, index) => word & ~(right[index] ?? 0));
