@@ -17,6 +17,8 @@ export interface FoundCgroup {
   readonly resolution: Resolution;
   /** Monotonic ms: watched from then on. */
   readonly sinceMs: number;
+  /** It was made while this agent watched. */
+  readonly isNew: boolean;
   readonly goneAtMs: number | undefined;
 }
 
@@ -59,7 +61,7 @@ export class UnwatchedTimes {
     const { last, startedMs } = this.#options;
     if (last === undefined) return;
     this.#waits = false;
-    for (const { cgroupId, resolution, sinceMs, goneAtMs } of cgroups) {
+    for (const { cgroupId, resolution, sinceMs, isNew, goneAtMs } of cgroups) {
       if (resolution.state !== 'included' || sinceMs > startedMs + FOUND_WITHIN_MS) continue;
       if (goneAtMs !== undefined || this.#seen.has(cgroupId)) continue;
       if (isToBeTold(resolution.container) && nowMs < sinceMs + DETAILS_MS) {
@@ -67,6 +69,7 @@ export class UnwatchedTimes {
         continue;
       }
       this.#seen.add(cgroupId);
+      if (isNew && !mayHaveRunBefore(resolution.container)) continue;
       this.#tell(resolution.container, sinceMs, last);
     }
   }
@@ -104,9 +107,13 @@ function isToBeTold({ runtime, startedAtMs, ranBefore }: Container): boolean {
 }
 
 /** Unix ns. Undefined where it may have run before, or that is not known: a run of before was not watched either. */
-function startOf({ runtime, startedAtMs, ranBefore }: Container): bigint | undefined {
-  const isFirstRun = runtime === 'docker' ? ranBefore === false : true;
-  return startedAtMs === undefined || !isFirstRun ? undefined : nsOf(startedAtMs);
+function startOf(container: Container): bigint | undefined {
+  const { startedAtMs } = container;
+  return startedAtMs === undefined || mayHaveRunBefore(container) ? undefined : nsOf(startedAtMs);
 }
+
+/** Docker starts a container again in a cgroup of the same name, made anew. */
+const mayHaveRunBefore = ({ runtime, ranBefore }: Container): boolean =>
+  runtime === 'docker' && ranBefore !== false;
 
 const nsOf = (ms: number): bigint => BigInt(Math.round(ms * 1e6));

@@ -55,11 +55,17 @@ export class ContainerRegistry {
   }
 
   /** The kernel's report of a cgroup. Touches no entry of the kernel's map but this one's. */
-  onCgroupChange({ kind, rootCgroupId, path }: CgroupChange): void {
-    if (kind === 'rmdir') this.remove(rootCgroupId);
+  onCgroupChange({ kind, cgroupId, rootCgroupId, path }: CgroupChange): void {
+    if (kind === 'rmdir') {
+      this.remove(rootCgroupId);
+      return;
+    }
     // Of an attach only one thing is news: a container whose mkdir was not told.
-    else if (kind === 'mkdir' || !this.#roots.has(rootCgroupId))
-      this.#add(rootCgroupId, path, true);
+    if (kind === 'attach' && this.#roots.has(rootCgroupId)) return;
+    this.#add(rootCgroupId, path, true);
+    const root = this.#roots.get(rootCgroupId);
+    // The rescan may have been first.
+    if (root !== undefined && kind === 'mkdir' && cgroupId === rootCgroupId) root.isNew = true;
   }
 
   /** A container's cgroup that the rescan found. */
@@ -181,6 +187,7 @@ export class ContainerRegistry {
       resolution: root.resolution,
       verdict: root.verdict,
       sinceMs: root.sinceMs,
+      isNew: root.isNew,
       goneAtMs: root.goneAtMs,
       unwatched: root.unwatched,
       ...(root.goneAtMs === undefined ? this.#countsOf(root) : root.lastCounts),
@@ -238,6 +245,7 @@ export class ContainerRegistry {
       name,
       sidecar,
       sinceMs,
+      isNew: false,
       resolution: { state: 'pending', sinceMs },
       verdict: undefined,
       goneAtMs: undefined,

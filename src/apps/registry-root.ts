@@ -17,6 +17,7 @@ export interface Root extends ContainerCgroup {
   name: string;
   readonly sidecar: string | undefined;
   readonly sinceMs: number;
+  isNew: boolean;
   resolution: Resolution;
   verdict: Verdict | undefined;
   goneAtMs: number | undefined;

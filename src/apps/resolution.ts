@@ -25,6 +25,8 @@ export interface RegistryEntry extends ContainerCgroup {
   /** What decided, as a sentence; undefined while pending. */
   readonly verdict: Verdict | undefined;
   readonly sinceMs: number;
+  /** The kernel has reported its making: it was not there before. */
+  readonly isNew: boolean;
   /** When it was removed; undefined while it is there. */
   readonly goneAtMs: number | undefined;
   /** The kernel's map had no room for it: nothing in it is seen. */

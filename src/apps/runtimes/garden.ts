@@ -4,7 +4,7 @@ import type { ScopePattern } from '../../probe/scope.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { GARDEN_ROOT, gardenPatterns } from '../patterns.ts';
 import { Connection } from './connection.ts';
-import { isUsableHandle, parseBulkInfo, parseHandles } from './garden-answers.ts';
+import { isUsableHandle, parseBulkInfo, parseHandles, type GardenInfo } from './garden-answers.ts';
 import { containerFromProperties } from './garden-identity.ts';
 import { askGarden } from './garden-socket.ts';
 import { Inquiries, MAX_BATCH, type InquiryCounters } from './inquiries.ts';
@@ -181,32 +181,44 @@ export class GardenRuntime implements Runtime {
     try {
       const handles = parseHandles(await this.#ask('/containers', MAX_LIST_BYTES));
       if (handles === undefined) throw new QuestionError('answer', 'a list that is none');
-      for (let at = 0; at < handles.length; at += MAX_BATCH) {
-        const batch = handles.slice(at, at + MAX_BATCH);
-        const bulk = await this.#bulkInfo(batch).catch((error: unknown) => {
-          if (!(error instanceof QuestionError) || error.kind !== 'answer') throw error;
-          this.#warnings.failed(error.message);
-          // One of them may spoil the answer for all: then each is asked for alone.
-          for (const handle of batch) this.#inquiries.ask(handle);
-          return undefined;
-        });
-        if (bulk === undefined) continue;
-        for (const handle of batch) {
-          if (renewed.has(handle)) continue;
-          const info = parseBulkInfo(bulk.answer, handle);
-          if (info?.state === 'known') this.#describe(handle, info.properties, bulk.question);
-        }
-      }
+      await this.#inBatches(handles, (handle, info, question) => {
+        if (!renewed.has(handle) && info.state === 'known')
+          this.#describe(handle, info.properties, question);
+      });
       const listed = new Set(handles);
-      for (const handle of before) {
-        if (listed.has(handle) || renewed.has(handle)) continue;
+      // It lists what is completely made, and has told of others before, if asked for them.
+      const unlisted = [...before].filter((handle) => !listed.has(handle));
+      await this.#inBatches(unlisted, (handle, { state }) => {
+        if (renewed.has(handle) || state !== 'unknown') return;
         this.#told.delete(handle);
         this.#sink?.destroyed(this.name, handle);
-      }
+      });
       this.#warnings.forgetOthers(listed);
       if (this.#connection.connected) this.#lookWhere(handles);
     } finally {
       this.#lists.delete(renewed);
+    }
+  }
+
+  /** Asks for the handles, and hands on what is said of each. Of a batch whose answer is none, each is asked for alone later. */
+  async #inBatches(
+    handles: readonly string[],
+    onInfo: (handle: string, info: GardenInfo, question: number) => void,
+  ): Promise<void> {
+    for (let at = 0; at < handles.length; at += MAX_BATCH) {
+      const batch = handles.slice(at, at + MAX_BATCH);
+      const bulk = await this.#bulkInfo(batch).catch((error: unknown) => {
+        if (!(error instanceof QuestionError) || error.kind !== 'answer') throw error;
+        this.#warnings.failed(error.message);
+        // One of them may spoil the answer for all.
+        for (const handle of batch) this.#inquiries.ask(handle);
+        return undefined;
+      });
+      if (bulk === undefined) continue;
+      for (const handle of batch) {
+        const info = parseBulkInfo(bulk.answer, handle);
+        if (info !== undefined) onInfo(handle, info, bulk.question);
+      }
     }
   }
 

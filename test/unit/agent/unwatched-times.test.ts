@@ -37,6 +37,7 @@ const cgroup = (
   cgroupId: 7,
   resolution: { state: 'included', container: containerOf(container) },
   sinceMs: 5_000,
+  isNew: false,
   goneAtMs: undefined,
   ...more,
 });
@@ -125,6 +126,20 @@ test('nothing is told of what began while the agent watched, or when no agent wa
     last: { bootNs: 106n * S, stopped: true },
   });
   replaced.onTick([cgroup()], NOW_MS);
+});
+
+test('nothing is told of a container that was made while this agent watched, however soon', () => {
+  for (const [container, isTold] of [
+    [{ runtime: 'garden' }, false],
+    [{ runtime: 'cri' }, false],
+    [{ runtime: 'docker', startedAtMs: 1_104_000, ranBefore: false }, false],
+    // Its run before was not watched.
+    [{ runtime: 'docker', startedAtMs: 1_104_000, ranBefore: true }, true],
+  ] as const) {
+    const { unwatched, said } = times();
+    unwatched.onTick([cgroup({ isNew: true }, container)], NOW_MS);
+    assert.equal(said.length, isTold ? 1 : 0, JSON.stringify(container));
+  }
 });
 
 const open = (bootId = 'this boot', warned: unknown[] = [], troubles: unknown[] = []): SignOfLife =>

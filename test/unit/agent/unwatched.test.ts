@@ -11,7 +11,7 @@ function entry(unwatched: boolean): RegistryEntry {
     ...{ cgroupId: 7, path: '/docker/x', handle: 'x', runtime: 'docker', unwatched },
     resolution: { state: 'included', container },
     verdict: undefined,
-    ...{ sinceMs: 0, goneAtMs: undefined, emitted: 0, dropped: 0, prefiltered: 0 },
+    ...{ sinceMs: 0, isNew: false, goneAtMs: undefined, emitted: 0, dropped: 0, prefiltered: 0 },
   };
 }
 

@@ -71,6 +71,7 @@ function world({ enabled = true } = {}) {
       path: '/docker/x',
       resolution: { state: 'included', container: containerOf({ fullId: String(cgroupId) }) },
       goneAtMs: undefined,
+      isNew: false,
       unwatched: false,
       ...more,
     }) as RegistryEntry;

@@ -133,6 +133,25 @@ test('a container whose mkdir was not told is found by an attach to a cgroup ins
   assert.equal(w.registry.entries()[0]?.cgroupId, 10);
 });
 
+test('a container is new when the kernel has reported the making of its own cgroup, found before or not', () => {
+  const { map, registry, mkdir, report } = world();
+  mkdir(10, `/docker/${hex(1)}`);
+  map.set(20, 'pending');
+  registry.found(20, `/docker/${hex(2)}`);
+  const inside = { cgroupId: 21, rootCgroupId: 20, path: `/docker/${hex(2)}/inner` } as const;
+  report({ kind: 'mkdir', ...inside, state: 'pending' });
+  const areNew = (): unknown => registry.entries().map(({ cgroupId, isNew }) => [cgroupId, isNew]);
+  assert.deepEqual(areNew(), [
+    [10, true],
+    [20, false],
+  ]);
+  report({ kind: 'mkdir', ...inside, cgroupId: 20, state: 'pending' });
+  assert.deepEqual(areNew(), [
+    [10, true],
+    [20, true],
+  ]);
+});
+
 test('several cgroups of one container', () => {
   const w = world();
   w.mkdir(10, `/docker/${hex(1)}`);

@@ -197,7 +197,7 @@ test('of an agent’s answer: the container that is meant, the rule, and what wa
       cgroupPath: '/',
       cgroupId: 1,
     } as const),
-    ...{ unwatched: false, emitted: 1, dropped: 0, prefiltered: 0 },
+    ...{ isNew: false, unwatched: false, emitted: 1, dropped: 0, prefiltered: 0 },
   });
   const containers = [
     container('old', 'shop', 'included', true),

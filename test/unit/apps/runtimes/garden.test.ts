@@ -227,6 +227,37 @@ test('the list tells what exists at start, what changed, and what is gone', asyn
   assert.deepEqual(destroyed, ['h']);
 });
 
+test('one that is being made, and told already, is not in the list, and not gone', async (t) => {
+  const { server, runtime, described, destroyed, lookup, until } = await stage(t);
+  server.begin('h');
+  for (const [name, value] of Object.entries(propertiesOf({ guid: 'app-1' })))
+    server.set('h', name, value);
+  lookup('h');
+  await until('described', () => described.has('h'));
+  server.create('gone', propertiesOf({ guid: 'app-2' }));
+  await runtime.reconcile();
+  assert.deepEqual(destroyed, []);
+  server.destroy('gone');
+  await runtime.reconcile();
+  assert.deepEqual(destroyed, ['gone']);
+  server.destroy('h');
+  await runtime.reconcile();
+  assert.deepEqual(destroyed, ['gone', 'h']);
+});
+
+test('while Garden does not say whether one is gone that is not in its list, it is not', async (t) => {
+  const { server, runtime, destroyed } = await stage(t);
+  for (const handle of ['one', 'other']) server.create(handle, propertiesOf({ guid: handle }));
+  await runtime.reconcile();
+  server.destroy('one');
+  server.spoilers.add('one');
+  await runtime.reconcile();
+  assert.deepEqual(destroyed, []);
+  server.spoilers.clear();
+  await runtime.reconcile();
+  assert.deepEqual(destroyed, ['one']);
+});
+
 test('an answer about the container that had the handle before is void', async (t) => {
   const { server, runtime, described, lookup, until } = await stage(t);
   server.create('h', propertiesOf({ guid: 'app-1' }));
