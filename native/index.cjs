@@ -252,6 +252,7 @@ exports.Probe = Probe;
 exports.wireVersion = addon.wireVersion;
 exports.levelMax = LEVEL_MAX;
 exports.bootTimeNs = addon.bootTimeNs;
+exports.threadCpuMs = addon.threadCpuMs;
 exports.selfTest = addon.selfTest;
 exports.openInRoot = (root, file, { symlinks = false, directory = false } = {}) => {
   checkPaths(root, file);

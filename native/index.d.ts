@@ -154,6 +154,8 @@ export class Probe {
 export const wireVersion: number;
 /** CLOCK_BOOTTIME in nanoseconds. */
 export function bootTimeNs(): bigint;
+/** CPU time of the calling thread (CLOCK_THREAD_CPUTIME_ID) in milliseconds. */
+export function threadCpuMs(): number;
 /**
  * Runs a child that enters the cgroup directory, opens `sentinel`, connects a UDP socket to 127.0.0.1:9 (sends
  * nothing) and execs /bin/true; returns its pid when it has ended.

@@ -396,6 +396,15 @@ napi_value BootTime(napi_env env, napi_callback_info) {
   return result;
 }
 
+napi_value ThreadCpuTime(napi_env env, napi_callback_info) {
+  timespec time{};
+  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) != 0)
+    return Throw(env, Status::Fail(errno, "read the thread's CPU time"));
+  napi_value result;
+  TRY(env, napi_create_double(env, static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6, &result));
+  return result;
+}
+
 napi_value Init(napi_env env, napi_value exports) {
   const struct {
     const char* name;
@@ -407,7 +416,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"stats", Stats},         {"setMasks", SetMasks},       {"start", Start},           {"drain", Drain},
       {"nextLossInterval", NextLossInterval},
       {"close", Close},         {"selfTest", SelfTest},       {"openInRoot", OpenInRootJs}, {"readInRoot", ReadInRootJs},
-      {"bootTimeNs", BootTime}, {"killProcess", KillProcessJs},
+      {"bootTimeNs", BootTime}, {"killProcess", KillProcessJs}, {"threadCpuMs", ThreadCpuTime},
   };
   for (const auto& entry : kFunctions) {
     napi_value function;

@@ -1,6 +1,7 @@
 import type { PolicyText } from '../container-files/policy-text.ts';
 import type { Container } from '../apps/identity.ts';
 import { POLICY_LABEL } from '../apps/labels.ts';
+import { THREAD_CLOCKS } from '../host/cpu-time.ts';
 import type { RuleSettings } from '../config/config.ts';
 import type { OperatorRules } from '../policy/app-policy.ts';
 import { Policies } from '../policy/policies.ts';
@@ -41,6 +42,7 @@ export function agentPolicies(options: AgentPoliciesOptions): Policies {
     },
     onChanged,
     onReady,
+    clocks: THREAD_CLOCKS,
   });
 }
 

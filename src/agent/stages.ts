@@ -27,6 +27,7 @@ import { ProcessTree } from '../context/process-tree.ts';
 import { WIRE_VERSION } from '../events/table.gen.ts';
 import { Attachment } from '../plan/attachment.ts';
 import { bootNs, SystemBootClock } from '../host/boot-clock.ts';
+import { THREAD_CLOCKS } from '../host/cpu-time.ts';
 import type { Policies } from '../policy/policies.ts';
 import type { PolicyPins } from '../container-files/policy-pins.ts';
 import { killProcess } from '../host/kill-process.ts';
@@ -267,6 +268,7 @@ export class Stages {
       finishRules: (container) => this.policies.finish(container),
       onFailure: (failure) => logFailure(logger, failure),
       respond: (name, process) => RESPONSES[name].apply(process, { killProcess }),
+      clocks: THREAD_CLOCKS,
       admit: (detection) => this.outgoing.admit(detection),
       deliver: (detection, admission) => this.outgoing.deliver(detection, admission),
       onDropped: (container, { count, ...times }) =>

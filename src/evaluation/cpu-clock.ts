@@ -3,13 +3,13 @@ const FRESH_MS = 2;
 /** Spans below this are taken as they are: to ask for CPU time costs 1 us. */
 const LONG_MS = 0.5;
 
-/** Clocks in ms: one that goes on while the process waits for a CPU, and one of the CPU time that the process had. */
+/** Clocks in ms: one that goes on while the thread waits for a CPU, and one of the CPU time that it had. */
 export interface Clocks {
   readonly nowMs: () => number;
   readonly cpuMs: () => number;
 }
 
-/** The real ones. */
+/** Those that need no addon. The CPU time is that of all threads, so that a wait may be taken for work. */
 export const PROCESS_CLOCKS: Clocks = {
   nowMs: () => performance.now(),
   cpuMs: () => {

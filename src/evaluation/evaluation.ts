@@ -7,6 +7,7 @@ import type { ProcessUsage } from '../context/process-usage.ts';
 import type { KernelEvent } from '../events/event.ts';
 import type { EventName } from '../events/table.gen.ts';
 import type { Detection, DetectionBrief } from '../rules/detection.ts';
+import { CpuClock, type Clocks } from './cpu-clock.ts';
 import { EngineTotals } from './engine-totals.ts';
 import type { Match, Matching, RuleEngine, RuleEngineCounters } from '../rules/engine.ts';
 import { withResponse } from './with-response.ts';
@@ -71,6 +72,8 @@ export interface EvaluationOptions {
   readonly admit?: (detection: DetectionBrief) => DetectionAdmission;
   /** Takes a detection, with what `admit` said of it; must not throw. Without a container it is the operator's only. */
   readonly deliver: (detection: Detection, admission: DetectionAdmission) => void;
+  /** By which rules are measured. */
+  readonly clocks?: Clocks;
   /** Shares the time in which detections are written. */
   readonly writing?: WritingTurns;
   /** Events and detections of the container were dropped while it was not known whose it is. */
@@ -147,7 +150,10 @@ export class Evaluation {
 
   constructor({ engine, ...options }: EvaluationOptions) {
     this.#options = options;
-    this.watch = new RuleWatch({ onFailure: options.onFailure ?? (() => undefined) });
+    this.watch = new RuleWatch({
+      onFailure: options.onFailure ?? (() => undefined),
+      clock: new CpuClock(options.clocks),
+    });
     this.#writing = options.writing ?? new WritingTurns();
     this.#engine = engine;
     this.#needs = ruleNeeds(engine.ruleSet);

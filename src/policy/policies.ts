@@ -2,6 +2,7 @@ import type { Container } from '../apps/identity.ts';
 import type { Priority } from '../rules/detection.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { atOnce, inTurns } from '../shared/turns.ts';
+import { CpuClock, type Clocks } from '../evaluation/cpu-clock.ts';
 import { AppBudgets } from './app-budgets.ts';
 import type { PolicyText } from '../container-files/policy-text.ts';
 import type { OperatorRules } from './app-policy.ts';
@@ -37,6 +38,8 @@ export interface PoliciesOptions {
   readonly onChanged: (ruleSets: readonly RuleSet[]) => void;
   /** `isReady` is true of the container from now on; it was not before. */
   readonly onReady?: (container: Container) => void;
+  /** By which apps' own rules are measured. */
+  readonly clocks?: Clocks;
 }
 
 /** What policies cost and how they fare, for metrics and `varvel status`. */
@@ -294,7 +297,8 @@ export class Policies {
 
   #rulesFor(container: Container, policy: AppPolicy, operator: OperatorRules): OwnRules {
     const budget = this.#budgets.join(container);
-    return new OwnRules(container, policy, operator.budget ?? DEFAULT_BUDGET, { budget });
+    const clock = new CpuClock(this.#options.clocks);
+    return new OwnRules(container, policy, operator.budget ?? DEFAULT_BUDGET, { budget, clock });
   }
 
   /** Nothing of it is run any more: what it has cost remains counted. */
