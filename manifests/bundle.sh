@@ -73,7 +73,8 @@ if [ -d "$app/lib/if-missing" ]; then
     *) LD_LIBRARY_PATH="$app/lib:$app/lib/if-missing" ;;
   esac
 fi
-exec "${app%/*}/node/bin/node" "$app/dist/main.js" "$@"
+# V8 would let short-lived objects grow to 32 MiB before it collects them, and not give that back.
+exec "${app%/*}/node/bin/node" --max-semi-space-size=4 "$app/dist/main.js" "$@"
 WRAPPER
 chmod 755 "$app/bin/varvel"
 chmod -R u=rwX,go=rX "$out"
