@@ -14,7 +14,7 @@ fail() {
 [ ! -e "$1" ] || fail "$1 is there already: remove it, or name another folder."
 [ -d node_modules ] || fail 'The npm packages are missing: npm run setup'
 [ -e native/build/probe.bpf.o ] && [ -e native/build/Release/ebpf_loader.node ] || npm run --silent build:native
-[ -e dist/main.js ] || npm run --silent build
+[ -d dist/parts ] || npm run --silent build
 [ -n "${NODE_DIR:-}" ] || NODE_DIR=$(node manifests/official-node.mjs) || fail 'Node could not be fetched. Name an unpacked one: NODE_DIR=DIR'
 node=$NODE_DIR/bin/node
 [ -x "$node" ] || fail "$node is not a program: NODE_DIR must be a folder with bin/node."

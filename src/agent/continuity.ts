@@ -61,14 +61,14 @@ export class Continuity {
   }
 
   /** To be called once, with all containers that are known at the start. */
-  begin(cgroups: Iterable<FoundCgroup>): void {
+  begin(cgroups: readonly FoundCgroup[]): void {
     this.#unwatched.onTick(cgroups, performance.now());
     // A sign of the agent before is kept until the first tick: by then what it leads to is told.
     if (this.#options.state.signOfLife.last === undefined) this.#sign();
   }
 
   /** To be called every second, with all containers. */
-  onTick(cgroups: Iterable<FoundCgroup>): void {
+  onTick(cgroups: readonly FoundCgroup[]): void {
     this.#unwatched.onTick(cgroups, performance.now());
     // Who is not told yet is told by the next agent, should this one be killed now.
     if (!this.#unwatched.waits) this.#sign();

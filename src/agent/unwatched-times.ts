@@ -57,10 +57,13 @@ export class UnwatchedTimes {
   }
 
   /** To be called with all containers, every second or so. `nowMs` is monotonic. */
-  onTick(cgroups: Iterable<FoundCgroup>, nowMs: number): void {
+  onTick(cgroups: readonly FoundCgroup[], nowMs: number): void {
     const { last, startedMs } = this.#options;
     if (last === undefined) return;
     this.#waits = false;
+    const older = new Set<string>();
+    for (const { resolution, isNew } of cgroups)
+      if (!isNew && resolution.state === 'included') older.add(resolution.container.fullId);
     for (const { cgroupId, resolution, sinceMs, isNew, goneAtMs } of cgroups) {
       if (resolution.state !== 'included' || sinceMs > startedMs + FOUND_WITHIN_MS) continue;
       if (goneAtMs !== undefined || this.#seen.has(cgroupId)) continue;
@@ -69,7 +72,7 @@ export class UnwatchedTimes {
         continue;
       }
       this.#seen.add(cgroupId);
-      if (isNew && !mayHaveRunBefore(resolution.container)) continue;
+      if (isNew && !mayBeOlder(resolution.container, older)) continue;
       this.#tell(resolution.container, sinceMs, last);
     }
   }
@@ -110,6 +113,14 @@ function isToBeTold({ runtime, startedAtMs, ranBefore }: Container): boolean {
 function startOf(container: Container): bigint | undefined {
   const { startedAtMs } = container;
   return startedAtMs === undefined || mayHaveRunBefore(container) ? undefined : nsOf(startedAtMs);
+}
+
+/** Whether a container may be older than its cgroup. `older`: the ids of those with another one, that was there before. */
+function mayBeOlder(container: Container, older: ReadonlySet<string>): boolean {
+  // A service that starts again has its cgroup made anew.
+  return (
+    container.runtime === 'cgroup' || older.has(container.fullId) || mayHaveRunBefore(container)
+  );
 }
 
 /** Docker starts a container again in a cgroup of the same name, made anew. */

@@ -25,3 +25,14 @@ export function pinProcess(process: Process): Process {
     origin: process.origin,
   };
 }
+
+/** Ancestors that are pinned with a process. */
+const PINNED_ANCESTORS = 8;
+
+/** As `pinProcess`, with its nearest ancestors as they are now: for what is only written later, of a match that has seen these. */
+export function pinLineage(process: Process, ancestors = PINNED_ANCESTORS): Process {
+  const pinned = pinProcess(process);
+  const { parent } = pinned;
+  if (parent === undefined || ancestors === 0) return pinned;
+  return { ...pinned, parent: pinLineage(parent, ancestors - 1) };
+}

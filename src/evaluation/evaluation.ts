@@ -1,7 +1,7 @@
 import { Admission, type AdmissionCounters, type HeldDrops } from './admission.ts';
 import type { ContainerRegistry } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
-import { pinProcess } from '../context/pinned-process.ts';
+import { pinLineage, pinProcess } from '../context/pinned-process.ts';
 import type { AddressNames, Process, UserNames } from '../context/process.ts';
 import type { ProcessUsage } from '../context/process-usage.ts';
 import type { KernelEvent } from '../events/event.ts';
@@ -29,10 +29,12 @@ export interface AppRules {
   counts(match: Match, subject: Subject): boolean;
   /** What is to be done about a detection of this rule; undefined: it is told. */
   responseTo(rule: string): ResponseName | undefined;
-  /** Whether the app answers for the rule: it is its own, or the operator's as the app has changed it. */
+  /** Whether the app answers for the rule in the event of `refine`: it is its own, or the operator's as the app has changed it. */
   isOwn(rule: LoadedRule): boolean;
-  /** Writes the output of such a rule. Never throws. */
+  /** Writes the output of such a rule, for the event of `refine`. Never throws. */
   written(rule: LoadedRule, write: () => Detection): Detection | Unwritten;
+  /** The same for an event of before. */
+  writtenLater(rule: LoadedRule, write: () => Detection): Detection | Unwritten;
   /** Its own. */
   readonly ruleSet: RuleSet;
 }
@@ -260,7 +262,10 @@ export class Evaluation {
     }
   }
 
-  #subjectOf({ event, process }: Occurrence, container: Container | undefined): Subject {
+  #subjectOf(
+    { event, process }: Pick<Occurrence, 'event' | 'process'>,
+    container: Container | undefined,
+  ): Subject {
     const users = this.#options.users(event.cgroupId, process);
     const { hostname, domains, usage, containerOf } = this.#options;
     const shown = container && containerOf ? containerOf(container, process) : container;
@@ -305,43 +310,50 @@ export class Evaluation {
     const { event, container } = subject;
     const admission = admit?.({ rule, priority, timeNs: event.timeNs, container }) ?? 'open';
     if (admission === 'counted') return;
-    const write = (of: Subject): void => {
-      const detection = this.#detection(match, of, appRules);
+    const owner = appRules?.isOwn(match.rule) === true ? appRules : undefined;
+    const send = (of: Subject, written: Detection | Unwritten): void => {
+      const detection =
+        'unwritten' in written
+          ? this.#engine.toBareDetection(match, of, written.unwritten)
+          : written;
       this.#options.deliver(
         response && outcome ? withResponse(detection, response, outcome) : detection,
         admission,
       );
     };
+    const toDetection = (of: Subject) => (): Detection => this.#engine.toDetection(match, of);
+    const { rule: loaded } = match;
     this.#writing.add(
       event.cgroupId,
-      () => write(subject),
-      () => this.#later(occurrence, container, write),
+      () => send(subject, (owner ?? this.watch).written(loaded, toDetection(subject))),
+      () =>
+        this.#later(occurrence, container, (of) =>
+          send(
+            of,
+            owner === undefined
+              ? this.watch.written(loaded, toDetection(of))
+              : owner.writtenLater(loaded, toDetection(of)),
+          ),
+        ),
     );
   }
 
-  /** The same with what the event and its process are now, at another time. */
+  /** The same of the event and the processes as they are now, at another time. */
   #later(
     occurrence: Occurrence,
     container: Container | undefined,
     write: (subject: Subject) => void,
   ): LaterWrite {
-    const kept = occurrence.detach();
+    const { event, process, heldBytes } = occurrence.detach();
+    const pinned = { event, process: pinLineage(process) };
     const run = (): void => {
       try {
-        write(this.#subjectOf(kept, container));
+        write(this.#subjectOf(pinned, container));
       } catch (error) {
         this.watch.onEventFailure(error);
       }
     };
-    return { bytes: kept.heldBytes, run };
-  }
-
-  /** A detection whose output fails goes out without it: that it happened is what counts. */
-  #detection(match: Match, subject: Subject, appRules: AppRules | undefined): Detection {
-    const owner = appRules?.isOwn(match.rule) === true ? appRules : this.watch;
-    const detection = owner.written(match.rule, () => this.#engine.toDetection(match, subject));
-    if (!('unwritten' in detection)) return detection;
-    return this.#engine.toBareDetection(match, subject, detection.unwritten);
+    return { bytes: heldBytes, run };
   }
 
   #allNeeds(): ReadonlySet<EventName> {

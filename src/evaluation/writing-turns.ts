@@ -14,11 +14,14 @@ export interface WritingTurnsOptions {
 
 /** How long detections are written between two turns of everything else: shared by the containers that have some. */
 export const WRITING_TURN_MS = 10;
-/** What may wait of one container, and of all: beyond, what comes is written at once, after what waits of its container. */
+/** What may wait of one container, and of all: beyond, its oldest is written at once. */
 const MAX_WAITING = { ofOne: 1024, ofAll: 8192, bytesOfOne: 4 << 20, bytesOfAll: 16 << 20 };
 
+/** What was written leaves the front of the list when it is so much, and half of it. */
+const MOVE_AT = 256;
+
 interface Waiting {
-  readonly writes: LaterWrite[];
+  readonly writes: (LaterWrite | undefined)[];
   head: number;
   bytes: number;
 }
@@ -60,12 +63,11 @@ export class WritingTurns {
       return;
     }
     const write = later();
-    if (this.#hasRoom(waiting, write)) {
-      this.#wait(container, waiting, write);
-      return;
-    }
-    this.#finish(container);
-    this.#run(container, now);
+    let queue = waiting;
+    while (queue !== undefined && !this.#hasRoom(queue, write))
+      queue = this.#shift(container, queue) ? queue : undefined;
+    if (this.#hasRoom(queue, write)) this.#wait(container, queue, write);
+    else this.#run(container, () => write.run());
   }
 
   /** Writes all that waits. */
@@ -114,7 +116,12 @@ export class WritingTurns {
 
   /** Writes the oldest that waits; whether there are more. */
   #shift(container: number, queue: Waiting): boolean {
-    const write = queue.writes[queue.head++];
+    const write = queue.writes[queue.head];
+    queue.writes[queue.head++] = undefined;
+    if (queue.head >= MOVE_AT && queue.head * 2 >= queue.writes.length) {
+      queue.writes.splice(0, queue.head);
+      queue.head = 0;
+    }
     const isLast = queue.head >= queue.writes.length;
     if (isLast) this.#waiting.delete(container);
     if (write === undefined) return false;

@@ -181,18 +181,25 @@ export class GardenRuntime implements Runtime {
     try {
       const handles = parseHandles(await this.#ask('/containers', MAX_LIST_BYTES));
       if (handles === undefined) throw new QuestionError('answer', 'a list that is none');
-      await this.#inBatches(handles, (handle, info, question) => {
+      const describe = (handle: string, info: GardenInfo, question: number): void => {
         if (!renewed.has(handle) && info.state === 'known')
           this.#describe(handle, info.properties, question);
+      };
+      await this.#inBatches(handles, describe, (batch) => {
+        for (const handle of batch) this.#inquiries.ask(handle);
       });
       const listed = new Set(handles);
       // It lists what is completely made, and has told of others before, if asked for them.
       const unlisted = [...before].filter((handle) => !listed.has(handle));
-      await this.#inBatches(unlisted, (handle, { state }) => {
+      const leave = (handle: string, { state }: GardenInfo): void => {
         if (renewed.has(handle) || state !== 'unknown') return;
         this.#told.delete(handle);
         this.#sink?.destroyed(this.name, handle);
-      });
+      };
+      // Inquiries are about containers with a cgroup, which these may not have any more.
+      await this.#inBatches(unlisted, leave, (batch) =>
+        this.#inBatches(batch, leave, () => undefined, 1),
+      );
       this.#warnings.forgetOthers(listed);
       if (this.#connection.connected) this.#lookWhere(handles);
     } finally {
@@ -200,21 +207,24 @@ export class GardenRuntime implements Runtime {
     }
   }
 
-  /** Asks for the handles, and hands on what is said of each. Of a batch whose answer is none, each is asked for alone later. */
+  /** Asks for the handles, and hands on what is said of each. One of a batch may spoil the answer for all: see `onSpoilt`. */
   async #inBatches(
     handles: readonly string[],
     onInfo: (handle: string, info: GardenInfo, question: number) => void,
+    onSpoilt: (batch: readonly string[]) => Promise<void> | void,
+    size = MAX_BATCH,
   ): Promise<void> {
-    for (let at = 0; at < handles.length; at += MAX_BATCH) {
-      const batch = handles.slice(at, at + MAX_BATCH);
+    for (let at = 0; at < handles.length; at += size) {
+      const batch = handles.slice(at, at + size);
       const bulk = await this.#bulkInfo(batch).catch((error: unknown) => {
         if (!(error instanceof QuestionError) || error.kind !== 'answer') throw error;
         this.#warnings.failed(error.message);
-        // One of them may spoil the answer for all.
-        for (const handle of batch) this.#inquiries.ask(handle);
         return undefined;
       });
-      if (bulk === undefined) continue;
+      if (bulk === undefined) {
+        await onSpoilt(batch);
+        continue;
+      }
       for (const handle of batch) {
         const info = parseBulkInfo(bulk.answer, handle);
         if (info !== undefined) onInfo(handle, info, bulk.question);

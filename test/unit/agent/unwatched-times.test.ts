@@ -133,13 +133,21 @@ test('nothing is told of a container that was made while this agent watched, how
     [{ runtime: 'garden' }, false],
     [{ runtime: 'cri' }, false],
     [{ runtime: 'docker', startedAtMs: 1_104_000, ranBefore: false }, false],
-    // Its run before was not watched.
+    // A run before was not watched.
     [{ runtime: 'docker', startedAtMs: 1_104_000, ranBefore: true }, true],
+    [{ runtime: 'cgroup' }, true],
   ] as const) {
     const { unwatched, said } = times();
     unwatched.onTick([cgroup({ isNew: true }, container)], NOW_MS);
     assert.equal(said.length, isTold ? 1 : 0, JSON.stringify(container));
   }
+});
+
+test('a container that had another cgroup before is told, though this one is new', () => {
+  const { unwatched, said } = times();
+  const older = cgroup({ cgroupId: 8, goneAtMs: 6_000 }, { runtime: 'garden' });
+  unwatched.onTick([cgroup({ isNew: true }, { runtime: 'garden' }), older], NOW_MS);
+  assert.equal(said.length, 1);
 });
 
 const open = (bootId = 'this boot', warned: unknown[] = [], troubles: unknown[] = []): SignOfLife =>

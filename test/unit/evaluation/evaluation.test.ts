@@ -22,9 +22,10 @@ function world(
   appRules?: AppRules,
   onFailure: (failure: RuleFailure) => void = () => undefined,
   more: Partial<Pick<EvaluationOptions, 'admit' | 'respond' | 'writing'>> = {},
+  rule = RULE,
 ) {
   const { registry, time, delivered, evaluation } = evaluationWorld(
-    new RuleEngine(ruleSetOf(RULE)),
+    new RuleEngine(ruleSetOf(rule)),
     { appRulesOf: () => appRules, onFailure, ...more },
   );
   const decide = (included: boolean): void => {
@@ -115,6 +116,7 @@ test('an app’s own rules: they refine what all rules say, also of what waited 
     responseTo: () => undefined,
     isOwn: () => false,
     written: (_, write) => write(),
+    writtenLater: (_, write) => write(),
     ruleSet: own.ruleSet,
   };
   const { time, registry, evaluation, delivered, decide } = world(appRules);
@@ -147,6 +149,7 @@ test('with the first match only, the first that the app wants counts', () => {
     responseTo: () => undefined,
     isOwn: () => false,
     written: (_, write) => write(),
+    writtenLater: (_, write) => write(),
     ruleSet: { rules: [] },
   };
   const { registry, evaluation, delivered, decide } = world(appRules);
@@ -211,6 +214,7 @@ test('what throws and is no rule’s costs the event, not the agent', () => {
     responseTo: () => undefined,
     isOwn: () => false,
     written: (_, write) => write(),
+    writtenLater: (_, write) => write(),
     ruleSet: { rules: [] },
   };
   const { registry, evaluation, decide } = world(appRules, (one) => failures.push(one));
@@ -238,6 +242,7 @@ test('a detection that is counted is not written out; what is done to its proces
       written++;
       return write();
     },
+    writtenLater: (_, write) => write(),
     ruleSet: { rules: [] },
   };
   const { registry, evaluation, delivered, decide } = world(appRules, undefined, {
@@ -291,4 +296,43 @@ test('what waits to be written has the event and the image of its time, and is w
     'name=cat container=web',
     'name=innocent container=web',
   ]);
+});
+
+test('whose a rule is, and who its ancestors were, is as it was when it matched', () => {
+  const turns: (() => void)[] = [];
+  const times = [0];
+  const writing = new WritingTurns({
+    schedule: (turn) => void turns.push(turn),
+    nowMs: () => times.push(0) * 100,
+  });
+  let isOwn = true;
+  const wrote: string[] = [];
+  const appRules: AppRules = {
+    refine: (matches) => matches,
+    counts: () => true,
+    responseTo: () => undefined,
+    isOwn: () => isOwn,
+    written: (_, write) => (wrote.push('at once'), write()),
+    writtenLater: (_, write) => (wrote.push('later'), write()),
+    ruleSet: { rules: [] },
+  };
+  const { registry, evaluation, delivered, decide } = world(
+    appRules,
+    undefined,
+    { writing },
+    ruleFile('evt.type = openat and fd.name = /etc/shadow', 'parent=%proc.pname'),
+  );
+  appear(registry);
+  decide(true);
+  const parent: { -readonly [Key in keyof Process]: Process[Key] } = makeProcess({
+    image: { name: 'intruder' },
+  });
+  const process = { ...makeProcess(), parent };
+  evaluation.onEvent(shadow, process);
+  evaluation.onEvent(shadow, process);
+  isOwn = false;
+  parent.image = makeImage({ name: 'innocent' });
+  turns.shift()?.();
+  assert.deepEqual(wrote, ['at once', 'later']);
+  assert.deepEqual(outputs(delivered), ['parent=intruder', 'parent=intruder']);
 });

@@ -69,12 +69,14 @@ test('in a turn each container has one written after the other', () => {
   assert.deepEqual([first?.[0], second?.[0]].sort(), ['a', 'b']);
 });
 
-test('where there is no room, what waits of the container is written first, in order', () => {
+test('where there is no room, the oldest of the container is written, and the newest waits', () => {
   const { writing, written, add } = world();
   for (let n = 0; n < 10 + 1024; n++) add(1, `a${n}`);
   assert.equal(writing.waiting, 1024);
   add(1, `a${10 + 1024}`);
-  assert.equal(writing.waiting, 0);
+  assert.equal(writing.waiting, 1024);
+  assert.deepEqual(written, names('a', 0, 11));
+  writing.drain();
   assert.deepEqual(written, names('a', 0, 10 + 1024 + 1));
 });
 
@@ -82,8 +84,10 @@ test('what waits is bounded by its bytes', () => {
   const { writing, written, add } = world();
   for (let n = 0; n < 14; n++) add(1, `a${n}`, 1, 1 << 20);
   assert.equal(writing.waiting, 4);
-  add(1, 'a14', 1, 1 << 20);
-  assert.deepEqual([writing.waiting, written], [0, names('a', 0, 15)]);
+  add(1, 'a14', 1, 3 << 20);
+  assert.deepEqual([writing.waiting, written], [2, names('a', 0, 13)]);
+  add(1, 'a15', 1, 5 << 20);
+  assert.deepEqual([writing.waiting, written], [0, names('a', 0, 16)], 'larger than all room');
 });
 
 test('at the end all that waits is written, and a turn that was asked for finds nothing', () => {
@@ -93,4 +97,13 @@ test('at the end all that waits is written, and a turn that was asked for finds 
   assert.deepEqual([writing.waiting, written], [0, names('a', 0, 15)]);
   turn();
   assert.deepEqual([written.length, turns.length], [15, 0]);
+});
+
+test('a queue that is never empty keeps nothing of what was written', () => {
+  const { writing, written, add } = world();
+  for (let n = 0; n < 10 + 1024; n++) add(1, `a${n}`);
+  for (let n = 10 + 1024; n < 20_000; n++) add(1, `a${n}`);
+  assert.equal(writing.waiting, 1024);
+  writing.drain();
+  assert.deepEqual(written, names('a', 0, 20_000));
 });

@@ -8,10 +8,11 @@ import { OwnRules } from '../../../src/policy/own-rules.ts';
 import { readPolicy } from '../../../src/policy/policy-document.ts';
 import type { AppPolicy } from '../../../src/policy/policy-in-force.ts';
 import { DEFAULT_BUDGET } from '../../../src/policy/rule-budget.ts';
+import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import type { Subject } from '../../../src/rules/subject.ts';
 import { makeEvent, makeImage, makeProcess, makeSubject } from '../../support/rules-subject.ts';
-import { containerOf } from '../streams/delivery-fixture.ts';
+import { containerOf, detectionOf } from '../streams/delivery-fixture.ts';
 
 const operator = {
   ...operatorRulesOf([
@@ -118,6 +119,22 @@ describe('what an app’s own rules may cost', () => {
     assert.deepEqual(names(taking(1)), ['Any shell', 'Other']);
     const { pauses, events: run, cutEvents } = rules.counters;
     assert.deepEqual([pauses, run, cutEvents], [1, events + 1, 0]);
+  });
+
+  test('what is written later is no part of the last event, and is charged', () => {
+    const { rules, names, taking, time } = world();
+    names(taking(1));
+    const rule = compile(POLICY).ruleSet.rules.find(({ name }) => name === 'Other')!;
+    const { cpuMs } = rules.counters;
+    const write = (): Detection => ((time.now += 3), detectionOf());
+    // Ten of 3 ms, slower than a burst, are more than one event may take.
+    for (let n = 0; n < 10; n++) {
+      time.now += 100;
+      assert.ok(!('unwritten' in rules.writtenLater(rule, write)));
+    }
+    assert.deepEqual([rules.isPaused, rules.counters.cpuMs - cpuMs], [false, 30]);
+    while (!rules.isPaused) rules.writtenLater(rule, write);
+    assert.ok(!('unwritten' in rules.writtenLater(rule, write)), 'it was found before the pause');
   });
 
   test('while exceptions are not asked, nothing that they let pass is killed', () => {

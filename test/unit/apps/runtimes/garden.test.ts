@@ -258,6 +258,17 @@ test('while Garden does not say whether one is gone that is not in its list, it 
   assert.deepEqual(destroyed, ['one']);
 });
 
+test('one that spoils every answer does not keep another one from being told as gone', async (t) => {
+  const { server, runtime, destroyed, until } = await stage(t);
+  for (const handle of ['one', 'other']) server.create(handle, propertiesOf({ guid: handle }));
+  await runtime.reconcile();
+  for (const handle of ['one', 'other']) server.destroy(handle);
+  server.spoilers.add('other');
+  await runtime.reconcile();
+  await until('it is told', () => destroyed.length > 0);
+  assert.deepEqual(destroyed, ['one']);
+});
+
 test('an answer about the container that had the handle before is void', async (t) => {
   const { server, runtime, described, lookup, until } = await stage(t);
   server.create('h', propertiesOf({ guid: 'app-1' }));
