@@ -29,10 +29,8 @@ export interface AppFiles {
 const LOOK_MS = 100;
 /** Containers looked at in one go, some 0.2 ms each. */
 const LOOKS_MAX = 32;
-/** So long the engine may take to say what decides how a container is looked into. */
-const DETAILS_MS = 3000;
-/** A container that cannot be looked into for so long has no file: on a busy cell its set-up takes seconds. */
-const UNREACHABLE_MS = 30_000;
+/** A container that cannot be looked into for so long has no file. */
+const UNREACHABLE_MS = 3000;
 /** Cloud Foundry brings the app into the container when that runs already; no download takes longer. */
 const EMPTY_MS = 600_000;
 /** Containers that wait; of more the oldest are taken for such without a file. */
@@ -132,11 +130,11 @@ export class ContainerLooks {
   #isOver({ key, container, sinceMs }: Waiting): boolean {
     const { files, nowMs } = this.#options;
     const ageMs = nowMs() - sinceMs;
+    const isLast = ageMs >= UNREACHABLE_MS;
     const pids = processesOf(this.#options, container.runtime, key);
-    const found = pids && files.lookInto(container, pids, ageMs >= DETAILS_MS);
+    const found = pids && files.lookInto(container, pids, isLast);
     if (found === 'answered') return true;
-    if (found === 'empty' && ageMs < EMPTY_MS) return false;
-    if (found === 'unreachable' && ageMs < UNREACHABLE_MS) return false;
+    if (found === 'empty' ? ageMs < EMPTY_MS : found === 'unreachable' && !isLast) return false;
     files.giveUp(container);
     return true;
   }
