@@ -5,6 +5,7 @@ import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
 import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
 import { ProcUsage } from '../../../src/context/process-usage.ts';
 import { Evaluation, type EvaluationOptions } from '../../../src/evaluation/evaluation.ts';
+import { WritingTurns } from '../../../src/evaluation/writing-turns.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import type { RuleEngine } from '../../../src/rules/engine.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
@@ -40,7 +41,7 @@ export const webContainer = (id: string): Container =>
     timeMs: 0,
   });
 
-/** Without names of users and domains; `delivered` has what it detects. */
+/** Without names of users and domains, and without turns; `delivered` has what it detects. */
 export function evaluationWorld(engine: RuleEngine, more: Partial<EvaluationOptions> = {}) {
   const { registry, time } = dockerRegistry();
   const delivered: Detection[] = [];
@@ -55,6 +56,8 @@ export function evaluationWorld(engine: RuleEngine, more: Partial<EvaluationOpti
     usage: new ProcUsage('/nowhere'),
     users: () => ({ userName: nobody, groupName: nobody, homeDir: nobody, shell: nobody }),
     deliver: (detection) => delivered.push(detection),
+    // However busy the machine is, nothing takes time: what is detected is written at once.
+    writing: new WritingTurns({ nowMs: () => 0 }),
     ...more,
   });
   return { registry, time, delivered, evaluation };
