@@ -94,8 +94,9 @@ interface Occurrence {
   detach(): Occurrence;
 }
 
-/** Objects around a record that is kept, as V8 has them. */
+/** Objects around a record that is kept, as V8 has them; and the ancestors that are kept with it until it is written. */
 const OCCURRENCE_BYTES = 1024;
+const LINEAGE_BYTES = 2048;
 
 /** A match whose container is not known yet. It may outlive its rule set, and holds nothing of it but the rule. */
 interface WaitingMatch {
@@ -353,7 +354,7 @@ export class Evaluation {
         this.watch.onEventFailure(error);
       }
     };
-    return { bytes: heldBytes, run };
+    return { bytes: heldBytes + LINEAGE_BYTES, run };
   }
 
   #allNeeds(): ReadonlySet<EventName> {
