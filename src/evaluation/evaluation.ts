@@ -325,7 +325,8 @@ export class Evaluation {
     const toDetection = (of: Subject) => (): Detection => this.#engine.toDetection(match, of);
     const { rule: loaded } = match;
     this.#writing.add(
-      event.cgroupId,
+      // Not its cgroup: Garden moves a container between two, and its lines are one log.
+      container?.fullId ?? event.cgroupId,
       () => send(subject, (owner ?? this.watch).written(loaded, toDetection(subject))),
       () =>
         this.#later(occurrence, container, (of) =>

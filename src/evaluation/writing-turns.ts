@@ -20,6 +20,9 @@ const MAX_WAITING = { ofOne: 1024, ofAll: 8192, bytesOfOne: 4 << 20, bytesOfAll:
 /** What was written leaves the front of the list when it is so much, and half of it. */
 const MOVE_AT = 256;
 
+/** The full id of a container, in whichever of its cgroups it was; without one, the cgroup. */
+export type Writer = string | number;
+
 interface Waiting {
   readonly writes: (LaterWrite | undefined)[];
   head: number;
@@ -34,9 +37,9 @@ export class WritingTurns {
   readonly #schedule: (turn: () => void) => void;
   readonly #nowMs: () => number;
   /** By container: what was spent on it since the last turn. */
-  readonly #spentMs = new Map<number, number>();
+  readonly #spentMs = new Map<Writer, number>();
   /** The one whose turn is next is first. */
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<Writer, Waiting>();
   #count = 0;
   #bytes = 0;
   #isScheduled = false;
@@ -54,8 +57,8 @@ export class WritingTurns {
     return this.#count;
   }
 
-  /** Writes a detection of the container, now or later. `now` must not throw; `later` is called where it has to wait. */
-  add(container: number, now: () => void, later: () => LaterWrite): void {
+  /** Writes a detection of the container, now or later, after all that it has waiting. `now` must not throw; `later` is called where it has to wait. */
+  add(container: Writer, now: () => void, later: () => LaterWrite): void {
     this.#wantTurn();
     const waiting = this.#waiting.get(container);
     if (waiting === undefined && this.#hasShare(container)) {
@@ -76,12 +79,12 @@ export class WritingTurns {
   }
 
   /** In order of their first detection, containers share the turn: one alone has all of it. */
-  #hasShare(container: number): boolean {
+  #hasShare(container: Writer): boolean {
     const spentMs = this.#spentMs.get(container);
     return spentMs === undefined || spentMs * this.#spentMs.size < WRITING_TURN_MS;
   }
 
-  #run(container: number, write: () => void): void {
+  #run(container: Writer, write: () => void): void {
     const startedMs = this.#nowMs();
     write();
     const spentMs = this.#nowMs() - startedMs;
@@ -99,7 +102,7 @@ export class WritingTurns {
     );
   }
 
-  #wait(container: number, waiting: Waiting | undefined, write: LaterWrite): void {
+  #wait(container: Writer, waiting: Waiting | undefined, write: LaterWrite): void {
     const queue = waiting ?? { writes: [], head: 0, bytes: 0 };
     if (waiting === undefined) this.#waiting.set(container, queue);
     queue.writes.push(write);
@@ -109,13 +112,13 @@ export class WritingTurns {
   }
 
   /** Writes all that waits of one container. */
-  #finish(container: number): void {
+  #finish(container: Writer): void {
     const queue = this.#waiting.get(container);
     if (queue !== undefined) while (this.#shift(container, queue));
   }
 
   /** Writes the oldest that waits; whether there are more. */
-  #shift(container: number, queue: Waiting): boolean {
+  #shift(container: Writer, queue: Waiting): boolean {
     const write = queue.writes[queue.head];
     queue.writes[queue.head++] = undefined;
     if (queue.head >= MOVE_AT && queue.head * 2 >= queue.writes.length) {

@@ -336,3 +336,26 @@ test('whose a rule is, and who its ancestors were, is as it was when it matched'
   assert.deepEqual(wrote, ['at once', 'later']);
   assert.deepEqual(outputs(delivered), ['parent=intruder', 'parent=intruder']);
 });
+
+test('a container that moves to another cgroup while detections wait keeps their order', () => {
+  const times = [0];
+  const turns: (() => void)[] = [];
+  const writing = new WritingTurns({
+    schedule: (turn) => void turns.push(turn),
+    nowMs: () => times.push(0) * 100,
+  });
+  const { registry, evaluation, delivered, decide } = world(undefined, undefined, { writing });
+  appear(registry);
+  registry.found(CGROUP + 1, `/system.slice/docker-${ID}.scope`);
+  decide(true);
+  const opens = (name: string, cgroupId: number): void =>
+    evaluation.onEvent({ ...shadow, cgroupId }, makeProcess({ image: { name } }));
+  opens('first', CGROUP);
+  opens('second', CGROUP);
+  opens('third', CGROUP + 1);
+  evaluation.stop();
+  assert.deepEqual(
+    outputs(delivered),
+    ['first', 'second', 'third'].map((name) => `name=${name} container=web`),
+  );
+});
