@@ -34,7 +34,7 @@ export interface GivenGarden {
   readonly root: string;
   /** An image, as its API takes it. */
   readonly rootfs: string;
-  /** A command that kills Garden and starts it again. */
+  /** A command that stops Garden, by SIGTERM, and starts it again. One that is killed forgets its containers' networks, and removes them. */
   readonly restart: string | undefined;
 }
 
@@ -105,6 +105,8 @@ export class GardenApi {
             socket.setTimeout(0);
             resolve({ ended: Promise.race([ended, gone.catch(() => null)]) });
           }
+          const status = /^HTTP\/1\.1 ([45]\d\d .*)\r\n/.exec(text)?.[1];
+          if (status !== undefined) socket.destroy(new Error(`${handle} ${spec.path}: ${status}`));
           const code = /"exit_status":(\d+)/.exec(text)?.[1];
           if (code === undefined) return;
           exited(Number(code));
