@@ -1,3 +1,4 @@
+import { Fifo } from '../shared/fifo.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 
 /** Bounds and clock of a `HeldQueue`. */
@@ -23,9 +24,7 @@ export interface HeldQueueCounters {
 }
 
 interface KeyQueue<T> {
-  readonly items: T[];
-  readonly deadlines: number[];
-  head: number;
+  readonly items: Fifo<{ readonly item: T; readonly deadlineMs: number }>;
   bytes: number;
 }
 
@@ -63,7 +62,7 @@ export class HeldQueue<T> {
   /** The same, but that the caller has other plans for what there is no room for. */
   holdIfRoom(key: number, item: T, deadlineMs: number): boolean {
     let queue = this.#queues.get(key);
-    const size = queue === undefined ? 0 : queue.items.length - queue.head;
+    const size = queue?.items.length ?? 0;
     const bytes = this.#bytesOf(item);
     const {
       maxPerKey,
@@ -79,15 +78,14 @@ export class HeldQueue<T> {
     )
       return false;
     if (queue === undefined) {
-      queue = { items: [], deadlines: [], head: 0, bytes: 0 };
+      queue = { items: new Fifo(), bytes: 0 };
       this.#queues.set(key, queue);
     }
-    queue.items.push(item);
+    // Order within a key is what counts: nothing overtakes an earlier item that may wait longer.
+    const previousMs = queue.items.last?.deadlineMs ?? -Infinity;
+    queue.items.push({ item, deadlineMs: Math.max(previousMs, deadlineMs) });
     queue.bytes += bytes;
     this.#totalBytes += bytes;
-    // Order within a key is what counts: nothing overtakes an earlier item that may wait longer.
-    const previous = queue.deadlines.at(-1) ?? -Infinity;
-    queue.deadlines.push(Math.max(previous, deadlineMs));
     this.#total++;
     if (deadlineMs < this.#nextDeadlineMs) this.#nextDeadlineMs = deadlineMs;
     return true;
@@ -95,8 +93,7 @@ export class HeldQueue<T> {
 
   /** Whether the oldest item of the key has waited long enough. */
   isDue(key: number, nowMs: number): boolean {
-    const queue = this.#queues.get(key);
-    return queue !== undefined && (queue.deadlines[queue.head] ?? Infinity) <= nowMs;
+    return (this.#queues.get(key)?.items.first?.deadlineMs ?? Infinity) <= nowMs;
   }
 
   /** Whether anything waits for this key. */
@@ -109,14 +106,16 @@ export class HeldQueue<T> {
     const queue = this.#take(key);
     if (queue === undefined) return 0;
     // Taken out before: what `deliver` holds anew under this key starts a new queue.
-    for (let at = queue.head; at < queue.items.length; at++) deliver(queue.items[at] as T);
-    return queue.items.length - queue.head;
+    const count = queue.items.length;
+    for (let first = queue.items.shift(); first !== undefined; first = queue.items.shift())
+      deliver(first.item);
+    return count;
   }
 
   /** Forgets all that waits for the key: nobody asked for it, so it is not lost. Returns how many. */
   discard(key: number): number {
     const queue = this.#take(key);
-    const count = queue === undefined ? 0 : queue.items.length - queue.head;
+    const count = queue?.items.length ?? 0;
     this.#discarded += count;
     return count;
   }
@@ -127,25 +126,17 @@ export class HeldQueue<T> {
     let next = Infinity;
     const due: [number, T][] = [];
     for (const [key, queue] of this.#queues) {
-      const { items, deadlines } = queue;
-      while (queue.head < items.length && (deadlines[queue.head] as number) <= nowMs) {
-        const item = items[queue.head] as T;
+      const { items } = queue;
+      let first = items.first;
+      for (; first !== undefined && first.deadlineMs <= nowMs; first = items.first) {
+        const { item } = first;
+        items.shift();
         due.push([key, item]);
         queue.bytes -= this.#bytesOf(item);
         this.#totalBytes -= this.#bytesOf(item);
-        items[queue.head] = undefined as T;
-        queue.head++;
       }
-      if (queue.head === items.length) {
-        this.#queues.delete(key);
-        continue;
-      }
-      if (queue.head > 1024 && queue.head * 2 > items.length) {
-        items.splice(0, queue.head);
-        deadlines.splice(0, queue.head);
-        queue.head = 0;
-      }
-      next = Math.min(next, deadlines[queue.head] as number);
+      if (first === undefined) this.#queues.delete(key);
+      else next = Math.min(next, first.deadlineMs);
     }
     this.#nextDeadlineMs = next;
     this.#total -= due.length;
@@ -178,7 +169,7 @@ export class HeldQueue<T> {
     const queue = this.#queues.get(key);
     if (queue === undefined) return undefined;
     this.#queues.delete(key);
-    this.#total -= queue.items.length - queue.head;
+    this.#total -= queue.items.length;
     this.#totalBytes -= queue.bytes;
     return queue;
   }

@@ -1,11 +1,9 @@
-/** What was taken leaves the front of the list when it is so much, and half of it: an element a time would move all others. */
-const MOVE_AT = 1024;
+import { Fifo } from '../shared/fifo.ts';
 
 /** What waits of one container for one stream, in order, with the memory that it takes. */
 export class Lane<Item extends { readonly bytes: number; readonly isUrgent: boolean }> {
   readonly key: string;
-  #items: (Item | undefined)[] = [];
-  #first = 0;
+  readonly #items = new Fifo<Item>();
   #bytes = 0;
   #urgentBytes = 0;
 
@@ -14,7 +12,7 @@ export class Lane<Item extends { readonly bytes: number; readonly isUrgent: bool
   }
 
   get length(): number {
-    return this.#items.length - this.#first;
+    return this.#items.length;
   }
 
   get bytes(): number {
@@ -33,24 +31,14 @@ export class Lane<Item extends { readonly bytes: number; readonly isUrgent: bool
   }
 
   shift(): Item | undefined {
-    const item = this.#items[this.#first];
-    if (item === undefined) return undefined;
-    this.#items[this.#first++] = undefined;
-    this.#leave(item);
-    if (this.#first >= MOVE_AT && this.#first * 2 >= this.#items.length) {
-      this.#items = this.#items.slice(this.#first);
-      this.#first = 0;
-    }
+    const item = this.#items.shift();
+    if (item !== undefined) this.#leave(item);
     return item;
   }
 
   /** Takes out what fits, in order. */
   takeWhere(fits: (item: Item) => boolean): readonly Item[] {
-    const taken: Item[] = [];
-    const kept: Item[] = [];
-    for (const item of this.#items) if (item !== undefined) (fits(item) ? taken : kept).push(item);
-    this.#items = kept;
-    this.#first = 0;
+    const taken = this.#items.takeWhere(fits);
     for (const item of taken) this.#leave(item);
     return taken;
   }
