@@ -29,10 +29,54 @@ export function pinProcess(process: Process): Process {
 /** Ancestors that are pinned with a process. */
 const PINNED_ANCESTORS = 8;
 
-/** As `pinProcess`, with its nearest ancestors as they are now: for what is only written later, of a match that has seen these. */
-export function pinLineage(process: Process, ancestors = PINNED_ANCESTORS): Process {
+/**
+ * Processes with their nearest ancestors as they are now: for what only waits for its turn. Events come in runs of one process, so
+ * the last that was pinned serves again for as long as nothing of it has changed.
+ */
+export class LineagePins {
+  #process: Process | undefined;
+  #pinned: Process | undefined;
+
+  /** `isNew`: it was made for this call, so that its memory is this one's. */
+  pin(process: Process): { readonly process: Process; readonly isNew: boolean } {
+    if (this.#pinned !== undefined && this.#process === process && isSame(this.#pinned, process))
+      return { process: this.#pinned, isNew: false };
+    this.#process = process;
+    this.#pinned = pinLineage(process, PINNED_ANCESTORS);
+    return { process: this.#pinned, isNew: true };
+  }
+}
+
+function pinLineage(process: Process, ancestors: number): Process {
   const pinned = pinProcess(process);
   const { parent } = pinned;
   if (parent === undefined || ancestors === 0) return pinned;
   return { ...pinned, parent: pinLineage(parent, ancestors - 1) };
+}
+
+/** Whether the process is as it was when it was pinned, and so are the ancestors that were pinned with it. */
+function isSame(pinned: Process, process: Process, ancestors = PINNED_ANCESTORS): boolean {
+  if (
+    pinned.image !== process.image ||
+    pinned.previousImage !== process.previousImage ||
+    pinned.pid !== process.pid ||
+    pinned.vpid !== process.vpid ||
+    pinned.startBootNs !== process.startBootNs ||
+    pinned.loginUid !== process.loginUid ||
+    pinned.tty !== process.tty ||
+    pinned.pidNamespaceStartBootNs !== process.pidNamespaceStartBootNs ||
+    pinned.pgid !== process.pgid ||
+    pinned.vpgid !== process.vpgid ||
+    pinned.sid !== process.sid ||
+    pinned.vsid !== process.vsid ||
+    pinned.nestedCgroup !== process.nestedCgroup ||
+    pinned.inScope !== process.inScope ||
+    pinned.setup !== process.setup ||
+    pinned.origin !== process.origin
+  )
+    return false;
+  const { parent } = process;
+  if (parent === undefined || pinned.parent === undefined || ancestors === 0)
+    return parent === pinned.parent;
+  return isSame(pinned.parent, parent, ancestors - 1);
 }

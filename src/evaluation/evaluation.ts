@@ -1,16 +1,17 @@
 import { Admission, type AdmissionCounters, type HeldDrops } from './admission.ts';
 import type { ContainerRegistry } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
-import { pinLineage, pinProcess } from '../context/pinned-process.ts';
 import type { AddressNames, Process, UserNames } from '../context/process.ts';
 import type { ProcessUsage } from '../context/process-usage.ts';
 import type { KernelEvent } from '../events/event.ts';
 import type { EventName } from '../events/table.gen.ts';
 import type { Detection, DetectionBrief } from '../rules/detection.ts';
+import { ContainerTurns, type LaterWork } from './container-turns.ts';
 import { CpuClock, type Clocks } from './cpu-clock.ts';
 import { EngineTotals } from './engine-totals.ts';
 import type { Match, Matching, RuleEngine, RuleEngineCounters } from '../rules/engine.ts';
 import { withResponse } from './with-response.ts';
+import { OccurrencePins, Passing, type Occurrence } from './occurrence.ts';
 import type { ResponseOutcome } from '../responses/response.ts';
 import type { ResponseName } from '../shared/response-names.ts';
 import { ruleNeeds } from '../rules/rule-set.ts';
@@ -18,8 +19,6 @@ import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import { RuleWatch } from './rule-watch.ts';
 import type { RuleFailure, Unwritten } from './rule-watch.ts';
 import type { Subject } from '../rules/subject.ts';
-import { WritingTurns } from './writing-turns.ts';
-import type { LaterWrite } from './writing-turns.ts';
 
 /** What one app changes of the rules. Nothing here throws, whatever the app's rules do. */
 export interface AppRules {
@@ -37,6 +36,10 @@ export interface AppRules {
   writtenLater(rule: LoadedRule, write: () => Detection): Detection | Unwritten;
   /** Its own. */
   readonly ruleSet: RuleSet;
+  /** They are not evaluated for now. */
+  readonly isPaused: boolean;
+  /** As many events wait for them as may: pauses them. */
+  onBacklog(): void;
 }
 
 /**
@@ -76,27 +79,11 @@ export interface EvaluationOptions {
   readonly deliver: (detection: Detection, admission: DetectionAdmission) => void;
   /** By which rules are measured. */
   readonly clocks?: Clocks;
-  /** Shares the time in which detections are written. */
-  readonly writing?: WritingTurns;
+  /** Shares the time of apps' own rules and of writing detections. */
+  readonly turns?: ContainerTurns;
   /** Events and detections of the container were dropped while it was not known whose it is. */
   readonly onDropped?: (container: Container, drops: HeldDrops) => void;
 }
-
-/** An event with the process it happened in; as it passes, or detached and pinned to wait. */
-interface Occurrence {
-  readonly cgroupId: number;
-  readonly event: KernelEvent;
-  readonly process: Process;
-  /** What it costs while it waits; 0 as it passes. */
-  readonly heldBytes: number;
-  /** Unix ns. */
-  readonly timeNs: bigint;
-  detach(): Occurrence;
-}
-
-/** Objects around a record that is kept, as V8 has them; and the ancestors that are kept with it until it is written. */
-const OCCURRENCE_BYTES = 1024;
-const LINEAGE_BYTES = 2048;
 
 /** A match whose container is not known yet. It may outlive its rule set, and holds nothing of it but the rule. */
 interface WaitingMatch {
@@ -105,33 +92,6 @@ interface WaitingMatch {
   readonly timeNs: bigint;
   readonly occurrence: Occurrence;
   readonly match: Match;
-}
-
-/** The occurrence that passes: one object for all, so that passing allocates nothing. */
-class Passing implements Occurrence {
-  event!: KernelEvent;
-  process!: Process;
-  readonly heldBytes = 0;
-
-  get cgroupId(): number {
-    return this.event.cgroupId;
-  }
-
-  get timeNs(): bigint {
-    return this.event.timeNs;
-  }
-
-  detach(): Occurrence {
-    const { cgroupId } = this.event;
-    const event = this.event.detach();
-    // The program that an exec brings is as large as its record, and lives on with it.
-    const programBytes = event.type === 'execve' || event.type === 'execveat' ? event.bytes : 0;
-    const heldBytes = OCCURRENCE_BYTES + event.bytes + programBytes;
-    const { timeNs } = event;
-    const kept = { cgroupId, event, process: pinProcess(this.process), heldBytes, timeNs };
-    const occurrence: Occurrence = { ...kept, detach: () => occurrence };
-    return occurrence;
-  }
 }
 
 /**
@@ -146,7 +106,8 @@ export class Evaluation {
   readonly #admission: Admission<Occurrence, WaitingMatch>;
   readonly #passing = new Passing();
   readonly #former = new EngineTotals();
-  readonly #writing: WritingTurns;
+  readonly #turns: ContainerTurns;
+  readonly #pins = new OccurrencePins();
   #engine: RuleEngine;
   #needs: ReadonlySet<EventName>;
   #appNeeds: readonly RuleSet[] = [];
@@ -157,13 +118,13 @@ export class Evaluation {
       onFailure: options.onFailure ?? (() => undefined),
       clock: new CpuClock(options.clocks),
     });
-    this.#writing = options.writing ?? new WritingTurns();
+    this.#turns = options.turns ?? new ContainerTurns();
     this.#engine = engine;
     this.#needs = ruleNeeds(engine.ruleSet);
     this.#admission = new Admission<Occurrence, WaitingMatch>(
       options.registry,
       {
-        evaluate: (occurrence, container) => this.#evaluate(occurrence, container),
+        evaluate: (occurrence, container) => this.#admit(occurrence, container),
         attributed: (waiting, container) => this.#deliver(waiting, container),
         unattributed: (waiting) => this.#deliver(waiting, undefined),
         dropped: (container, drops) => options.onDropped?.(container, drops),
@@ -203,7 +164,7 @@ export class Evaluation {
   /** Evaluates and delivers everything that waits, as it is. */
   stop(): void {
     this.#admission.stop();
-    this.#writing.drain();
+    this.#turns.drain();
   }
 
   /** `event` may be reused by the caller as soon as this returns. */
@@ -234,10 +195,45 @@ export class Evaluation {
     return this.#admission.droppedOf(rootCgroupId);
   }
 
-  #evaluate(occurrence: Occurrence, container: Container | undefined): void {
+  /** What an app's own rules take is shared by the containers; the operator's are bounded by nobody, and never wait. */
+  #admit(occurrence: Occurrence, container: Container | undefined): void {
+    const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
+    if (container === undefined || appRules === undefined) {
+      this.#evaluate(occurrence, container, undefined);
+      return;
+    }
+    if (!appRules.isPaused) {
+      if (this.#waitsTurn(occurrence, container, appRules)) return;
+      appRules.onBacklog();
+    }
+    // To let it wait would cost more than the operator's rules do.
+    this.#turns.finish(container.fullId);
+    this.#evaluate(occurrence, container, appRules);
+  }
+
+  /** False: there is no room to wait. */
+  #waitsTurn(occurrence: Occurrence, container: Container, appRules: AppRules): boolean {
+    return this.#turns.event(
+      container.fullId,
+      () => this.#evaluate(occurrence, container, appRules),
+      () => {
+        const kept = this.#pins.pin(occurrence);
+        // Whose rules they are is decided: the container may be gone by then.
+        return {
+          bytes: kept.heldBytes,
+          run: () => this.#evaluate(kept, container, appRules),
+        };
+      },
+    );
+  }
+
+  #evaluate(
+    occurrence: Occurrence,
+    container: Container | undefined,
+    appRules: AppRules | undefined,
+  ): void {
     try {
       const subject = this.#subjectOf(occurrence, container);
-      const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
       for (const match of this.#matches(subject, appRules)) {
         if (container !== undefined) this.#detect(match, occurrence, subject, appRules);
         else {
@@ -324,7 +320,7 @@ export class Evaluation {
     };
     const toDetection = (of: Subject) => (): Detection => this.#engine.toDetection(match, of);
     const { rule: loaded } = match;
-    this.#writing.add(
+    this.#turns.detection(
       // Not its cgroup: Garden moves a container between two, and its lines are one log.
       container?.fullId ?? event.cgroupId,
       () => send(subject, (owner ?? this.watch).written(loaded, toDetection(subject))),
@@ -345,9 +341,8 @@ export class Evaluation {
     occurrence: Occurrence,
     container: Container | undefined,
     write: (subject: Subject) => void,
-  ): LaterWrite {
-    const { event, process, heldBytes } = occurrence.detach();
-    const pinned = { event, process: pinLineage(process) };
+  ): LaterWork {
+    const pinned = this.#pins.pin(occurrence);
     const run = (): void => {
       try {
         write(this.#subjectOf(pinned, container));
@@ -355,7 +350,7 @@ export class Evaluation {
         this.watch.onEventFailure(error);
       }
     };
-    return { bytes: heldBytes + LINEAGE_BYTES, run };
+    return { bytes: pinned.heldBytes, run };
   }
 
   #allNeeds(): ReadonlySet<EventName> {

@@ -22,7 +22,7 @@ import { AppPolicy } from './policy-in-force.ts';
 import type { PolicySummary, RuleOrder } from './policy-in-force.ts';
 import type { PolicyVariable } from './policy-variables.ts';
 import type { BudgetLimits } from './rule-budget.ts';
-import { knownVariables, switchingTag, variableEffects } from './variable-effects.ts';
+import { knownVariables, NO_EFFECTS, switchingTag, variableEffects } from './variable-effects.ts';
 import type { VariableEffects } from './variable-effects.ts';
 
 /** The operator's rules, which apps' policies build on, and what of them no policy may weaken. */
@@ -255,6 +255,8 @@ class Compilation {
 
   /** @param on rules of the operator's that are on for all, and for this app */
   #variables(on: readonly LoadedRule[]): VariableEffects {
+    // Which rules refer to which variable takes 10 ms to find, once.
+    if (this.#document.variables.length === 0) return NO_EFFECTS;
     const pinned = new Set(on.filter(this.#isPinned).map(({ name }) => name));
     return variableEffects(
       knownVariables(this.#operator.definitions),

@@ -205,6 +205,12 @@ export class OwnRules implements AppRules, OwnRun {
     }
   }
 
+  onBacklog(): void {
+    if (this.#budget.onBacklog(this.#clock.now()) === undefined) return;
+    this.counters.pauses++;
+    this.#tellPaused();
+  }
+
   begin(): void {
     // What came before is a part of the first rule's: one reading of the clock less.
   }

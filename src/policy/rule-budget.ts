@@ -21,8 +21,8 @@ export function burstMs({ cpuPercent, atOnceMs }: BudgetLimits): number {
 
 /** Why own rules were paused. */
 export interface Overrun {
-  /** `at once`: one event took too long. `burst`: too much within BURST_WINDOW_MS. */
-  readonly limit: 'window' | 'burst' | 'at once';
+  /** `at once`: one event took too long. `burst`: too much within BURST_WINDOW_MS. `backlog`: too many events waited. */
+  readonly limit: 'window' | 'burst' | 'at once' | 'backlog';
   /** CPU ms that were spent. */
   readonly spentMs: number;
   readonly periodMs: number;
@@ -80,7 +80,16 @@ export class RuleBudget {
           : this.#burstSpentMs > mostMs
             ? ({ limit: 'burst', spentMs: this.#burstSpentMs } as const)
             : undefined;
-    if (over === undefined) return undefined;
+    return over && this.#pause(over, nowMs);
+  }
+
+  /** Events come faster than they are evaluated; the pause, where there is none yet. */
+  onBacklog(nowMs: number): Overrun | undefined {
+    if (this.#isPaused) return undefined;
+    return this.#pause({ limit: 'backlog', spentMs: this.#spentMs }, nowMs);
+  }
+
+  #pause(over: Pick<Overrun, 'limit' | 'spentMs'>, nowMs: number): Overrun {
     this.#isPaused = true;
     this.#spentMs = 0;
     this.#burstSpentMs = 0;

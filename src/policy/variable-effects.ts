@@ -122,6 +122,12 @@ export interface VariableEffects {
   readonly rebuilt: ReadonlyMap<string, ListUse>;
 }
 
+export const NO_EFFECTS: VariableEffects = {
+  lists: new Map(),
+  listsOf: new Map(),
+  rebuilt: new Map(),
+};
+
 /** Of a rule of the operator's that is on: why it may not be loosened; undefined when it may. */
 export type LooseningBan = (rule: string) => 'pinned' | 'unverified' | undefined;
 

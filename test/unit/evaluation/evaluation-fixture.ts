@@ -5,7 +5,7 @@ import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
 import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
 import { ProcUsage } from '../../../src/context/process-usage.ts';
 import { Evaluation, type EvaluationOptions } from '../../../src/evaluation/evaluation.ts';
-import { WritingTurns } from '../../../src/evaluation/writing-turns.ts';
+import { ContainerTurns } from '../../../src/evaluation/container-turns.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import type { RuleEngine } from '../../../src/rules/engine.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
@@ -57,7 +57,7 @@ export function evaluationWorld(engine: RuleEngine, more: Partial<EvaluationOpti
     users: () => ({ userName: nobody, groupName: nobody, homeDir: nobody, shell: nobody }),
     deliver: (detection) => delivered.push(detection),
     // However busy the machine is, nothing takes time: what is detected is written at once.
-    writing: new WritingTurns({ nowMs: () => 0 }),
+    turns: new ContainerTurns({ nowMs: () => 0 }),
     ...more,
   });
   return { registry, time, delivered, evaluation };

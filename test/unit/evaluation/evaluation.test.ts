@@ -6,7 +6,7 @@ import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import type { AppRules, EvaluationOptions } from '../../../src/evaluation/evaluation.ts';
 import type { RuleFailure } from '../../../src/evaluation/rule-watch.ts';
-import { WritingTurns } from '../../../src/evaluation/writing-turns.ts';
+import { ContainerTurns, MAX_WAITING } from '../../../src/evaluation/container-turns.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { makeEvent, makeImage, makeOpen, makeProcess } from '../../support/rules-subject.ts';
 import { evaluationWorld, webContainer } from './evaluation-fixture.ts';
@@ -21,7 +21,7 @@ const RULE = ruleFile(
 function world(
   appRules?: AppRules,
   onFailure: (failure: RuleFailure) => void = () => undefined,
-  more: Partial<Pick<EvaluationOptions, 'admit' | 'respond' | 'writing'>> = {},
+  more: Partial<Pick<EvaluationOptions, 'admit' | 'respond' | 'turns' | 'appRulesOf'>> = {},
   rule = RULE,
 ) {
   const { registry, time, delivered, evaluation } = evaluationWorld(
@@ -40,6 +40,20 @@ function world(
   };
   return { time, registry, evaluation, delivered, decide };
 }
+
+/** Rules of an app that change nothing but what is given. */
+const rulesOfApp = (changes: Partial<AppRules>): AppRules => ({
+  refine: (matches) => matches,
+  counts: () => true,
+  responseTo: () => undefined,
+  isOwn: () => false,
+  written: (_, write) => write(),
+  writtenLater: (_, write) => write(),
+  ruleSet: { rules: [] },
+  isPaused: false,
+  onBacklog: () => undefined,
+  ...changes,
+});
 
 const shadow = makeEvent('openat', { result: 3, open: makeOpen('/etc/shadow'), cgroupId: CGROUP });
 const appear = (registry: ContainerRegistry): void => registry.found(CGROUP, `/docker/${ID}`);
@@ -110,15 +124,11 @@ test('events that no rule can match do not wait; a swap of the engine changes wh
 
 test('an app’s own rules: they refine what all rules say, also of what waited for the app’s name', () => {
   const own = new RuleEngine(ruleSetOf(ruleFile('evt.type = connect', 'own')));
-  const appRules: AppRules = {
+  const appRules = rulesOfApp({
     refine: (matches, subject) => [...matches.slice(1), ...own.evaluate(subject)],
     counts: () => false,
-    responseTo: () => undefined,
-    isOwn: () => false,
-    written: (_, write) => write(),
-    writtenLater: (_, write) => write(),
     ruleSet: own.ruleSet,
-  };
+  });
   const { time, registry, evaluation, delivered, decide } = world(appRules);
   const connect = makeEvent('connect', { cgroupId: CGROUP });
   appear(registry);
@@ -143,15 +153,9 @@ test('with the first match only, the first that the app wants counts', () => {
   const two =
     ruleFile('evt.type = openat', 'one') +
     ruleFile('evt.type = openat', 'two').replace('rule: r', 'rule: s');
-  const appRules: AppRules = {
+  const appRules = rulesOfApp({
     refine: (matches) => matches.filter(({ rule }) => rule.name !== 'r'),
-    counts: () => true,
-    responseTo: () => undefined,
-    isOwn: () => false,
-    written: (_, write) => write(),
-    writtenLater: (_, write) => write(),
-    ruleSet: { rules: [] },
-  };
+  });
   const { registry, evaluation, delivered, decide } = world(appRules);
   evaluation.swapEngine(new RuleEngine(ruleSetOf(two), { matching: 'first' }));
   appear(registry);
@@ -206,17 +210,11 @@ test('an operator’s rule or output that throws: all others are told, it is cou
 
 test('what throws and is no rule’s costs the event, not the agent', () => {
   const failures: RuleFailure[] = [];
-  const appRules: AppRules = {
+  const appRules = rulesOfApp({
     refine: () => {
       throw new Error('broken');
     },
-    counts: () => true,
-    responseTo: () => undefined,
-    isOwn: () => false,
-    written: (_, write) => write(),
-    writtenLater: (_, write) => write(),
-    ruleSet: { rules: [] },
-  };
+  });
   const { registry, evaluation, decide } = world(appRules, (one) => failures.push(one));
   appear(registry);
   decide(true);
@@ -233,18 +231,14 @@ test('a detection that is counted is not written out; what is done to its proces
   const done: string[] = [];
   let written = 0;
   let isCounted = false;
-  const appRules: AppRules = {
-    refine: (matches) => matches,
-    counts: () => true,
+  const appRules = rulesOfApp({
     responseTo: () => 'kill',
     isOwn: () => true,
     written: (_, write) => {
       written++;
       return write();
     },
-    writtenLater: (_, write) => write(),
-    ruleSet: { rules: [] },
-  };
+  });
   const { registry, evaluation, delivered, decide } = world(appRules, undefined, {
     admit: ({ rule, priority, timeNs, container }) => {
       counted.push([rule, priority, timeNs, container?.name]);
@@ -272,12 +266,14 @@ test('a detection that is counted is not written out; what is done to its proces
 test('what waits to be written has the event and the image of its time, and is written at the end', () => {
   const times = [0];
   const turns: (() => void)[] = [];
-  const writing = new WritingTurns({
+  const writing = new ContainerTurns({
     schedule: (turn) => void turns.push(turn),
     // Each look at the clock is 100 ms later: the first detection takes all of the turn.
     nowMs: () => times.push(0) * 100,
   });
-  const { registry, evaluation, delivered, decide } = world(undefined, undefined, { writing });
+  const { registry, evaluation, delivered, decide } = world(undefined, undefined, {
+    turns: writing,
+  });
   appear(registry);
   decide(true);
   const process: { -readonly [Key in keyof Process]: Process[Key] } = makeProcess({
@@ -301,26 +297,60 @@ test('what waits to be written has the event and the image of its time, and is w
 test('whose a rule is, and who its ancestors were, is as it was when it matched', () => {
   const turns: (() => void)[] = [];
   const times = [0];
-  const writing = new WritingTurns({
+  const writing = new ContainerTurns({
     schedule: (turn) => void turns.push(turn),
     nowMs: () => times.push(0) * 100,
   });
   let isOwn = true;
   const wrote: string[] = [];
-  const appRules: AppRules = {
-    refine: (matches) => matches,
-    counts: () => true,
-    responseTo: () => undefined,
+  const appRules = rulesOfApp({
     isOwn: () => isOwn,
     written: (_, write) => (wrote.push('at once'), write()),
     writtenLater: (_, write) => (wrote.push('later'), write()),
-    ruleSet: { rules: [] },
-  };
+  });
+  const output = 'parent=%proc.pname';
+  const rule = ruleFile('evt.type = openat and fd.name = /etc/shadow', output);
   const { registry, evaluation, delivered, decide } = world(
     appRules,
     undefined,
-    { writing },
-    ruleFile('evt.type = openat and fd.name = /etc/shadow', 'parent=%proc.pname'),
+    { turns: writing },
+    rule + rule.replace('rule: r', 'rule: s'),
+  );
+  appear(registry);
+  decide(true);
+  const parent: { -readonly [Key in keyof Process]: Process[Key] } = makeProcess({
+    image: { name: 'intruder' },
+  });
+  const process = { ...makeProcess(), parent };
+  evaluation.onEvent(shadow, process);
+  assert.deepEqual(wrote, ['at once']);
+  isOwn = false;
+  parent.image = makeImage({ name: 'innocent' });
+  turns.shift()?.();
+  assert.deepEqual(wrote, ['at once', 'later']);
+  assert.deepEqual(outputs(delivered), ['parent=intruder', 'parent=intruder']);
+});
+
+test('an event that waits for its turn is evaluated by the rules of its time, with the ancestors of its time', () => {
+  const turns: (() => void)[] = [];
+  const times = [0];
+  const more = {
+    turns: new ContainerTurns({
+      schedule: (turn) => void turns.push(turn),
+      nowMs: () => times.push(0) * 100,
+    }),
+  };
+  let refined = 0;
+  const appRules = rulesOfApp({
+    refine: (matches) => (refined++, matches),
+  });
+  let asked = 0;
+  const condition = 'evt.type = openat and fd.name = /etc/shadow and proc.pname = intruder';
+  const { registry, evaluation, delivered, decide } = world(
+    appRules,
+    undefined,
+    { ...more, appRulesOf: () => (asked++ < 2 ? appRules : undefined) },
+    ruleFile(condition, 'parent=%proc.pname'),
   );
   appear(registry);
   decide(true);
@@ -330,21 +360,28 @@ test('whose a rule is, and who its ancestors were, is as it was when it matched'
   const process = { ...makeProcess(), parent };
   evaluation.onEvent(shadow, process);
   evaluation.onEvent(shadow, process);
-  isOwn = false;
+  assert.equal(refined, 1, 'the second waits');
   parent.image = makeImage({ name: 'innocent' });
-  turns.shift()?.();
-  assert.deepEqual(wrote, ['at once', 'later']);
+  registry.remove(CGROUP);
+  evaluation.stop();
+  assert.equal(refined, 2);
   assert.deepEqual(outputs(delivered), ['parent=intruder', 'parent=intruder']);
+  assert.deepEqual(
+    delivered.map(({ container }) => container?.fullId),
+    [ID, ID],
+  );
 });
 
 test('a container that moves to another cgroup while detections wait keeps their order', () => {
   const times = [0];
   const turns: (() => void)[] = [];
-  const writing = new WritingTurns({
+  const writing = new ContainerTurns({
     schedule: (turn) => void turns.push(turn),
     nowMs: () => times.push(0) * 100,
   });
-  const { registry, evaluation, delivered, decide } = world(undefined, undefined, { writing });
+  const { registry, evaluation, delivered, decide } = world(undefined, undefined, {
+    turns: writing,
+  });
   appear(registry);
   registry.found(CGROUP + 1, `/system.slice/docker-${ID}.scope`);
   decide(true);
@@ -358,4 +395,34 @@ test('a container that moves to another cgroup while detections wait keeps their
     outputs(delivered),
     ['first', 'second', 'third'].map((name) => `name=${name} container=web`),
   );
+});
+
+test('more events than may wait pause the app’s rules: what waits is evaluated in order, and nothing waits any more', () => {
+  let nowMs = 0;
+  const done: string[] = [];
+  let isPaused = false;
+  const appRules: AppRules = {
+    ...rulesOfApp({
+      refine(_, { process }) {
+        done.push(`${process.pid}${isPaused ? ' paused' : ''}`);
+        nowMs += 20;
+        return [];
+      },
+      onBacklog: () => (isPaused = true),
+    }),
+    get isPaused() {
+      return isPaused;
+    },
+  };
+  const turns = new ContainerTurns({ schedule: () => undefined, nowMs: () => nowMs });
+  const { registry, evaluation, decide } = world(appRules, undefined, { turns });
+  appear(registry);
+  decide(true);
+  for (let n = 0; n < MAX_WAITING.ofOne + 3; n++)
+    evaluation.onEvent(shadow, makeProcess({ pid: n }));
+  assert.equal(turns.waiting, 0);
+  assert.deepEqual(done, [
+    '0',
+    ...Array.from({ length: MAX_WAITING.ofOne + 2 }, (_, n) => `${n + 1} paused`),
+  ]);
 });

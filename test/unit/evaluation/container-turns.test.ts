@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  CONTAINER_TURN_MS,
+  ContainerTurns,
+  MAX_WAITING,
+} from '../../../src/evaluation/container-turns.ts';
+
+/** A clock that only work moves on, and turns that the test gives. */
+function world(kind: 'event' | 'detection') {
+  let nowMs = 0;
+  const turns: (() => void)[] = [];
+  const done: string[] = [];
+  const work = new ContainerTurns({
+    schedule: (turn) => void turns.push(turn),
+    nowMs: () => nowMs,
+  });
+  const takes = (name: string, costMs: number) => (): void => {
+    done.push(name);
+    nowMs += costMs;
+  };
+  const add = (container: number, name: string, costMs = 1, bytes = 100): unknown =>
+    work[kind](container, takes(name, costMs), () => ({ bytes, run: takes(name, costMs) }));
+  /** An event of which so many detections come. */
+  const addEvent = (container: number, name: string, costMs: number, detections: number): void => {
+    const run = (): void => {
+      takes(name, costMs)();
+      for (let n = 0; n < detections; n++) {
+        const write = takes(`${name}-${n}`, costMs);
+        work.detection(container, write, () => ({ bytes: 100, run: write }));
+      }
+    };
+    work.event(container, run, () => ({ bytes: 100, run }));
+  };
+  const turn = (): void => {
+    assert.equal(turns.length, 1, 'one turn is asked for');
+    turns.shift()?.();
+  };
+  return { work, done, turns, add, addEvent, turn };
+}
+
+const names = (container: string, from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, n) => `${container}${from + n}`);
+
+for (const kind of ['event', 'detection'] as const) {
+  test(
+    `a container that is alone is done for at once, for one turn; then the rest waits` +
+      ` (${kind}s)`,
+    () => {
+      const { work, done, turns, add, turn } = world(kind);
+      for (let n = 0; n < 25; n++) add(1, `a${n}`);
+      assert.deepEqual(done, names('a', 0, CONTAINER_TURN_MS));
+      assert.equal(work.waiting, 15);
+      turn();
+      assert.deepEqual(done, names('a', 0, 20));
+      turn();
+      assert.deepEqual(done, names('a', 0, 25));
+      assert.deepEqual([work.waiting, turns.length], [0, 0]);
+    },
+  );
+
+  test(`the first of another container is done at once, whatever waits (${kind}s)`, () => {
+    const { done, add } = world(kind);
+    for (let n = 0; n < 100; n++) add(1, `a${n}`);
+    const before = done.length;
+    add(2, 'b0');
+    assert.deepEqual(done.slice(before), ['b0']);
+  });
+
+  test(`what comes while some waits does not overtake it (${kind}s)`, () => {
+    const { done, add, turn } = world(kind);
+    for (let n = 0; n < 12; n++) add(1, `a${n}`);
+    turn();
+    assert.deepEqual(done, names('a', 0, 12));
+    for (let n = 12; n < 30; n++) add(1, `a${n}`);
+    turn();
+    add(1, 'a30');
+    turn();
+    assert.deepEqual(done, names('a', 0, 31));
+  });
+
+  test(`in a turn each container has one done after the other (${kind}s)`, () => {
+    const { done, add, turn } = world(kind);
+    for (let n = 0; n < 30; n++) add(1, `a${n}`);
+    for (let n = 0; n < 8; n++) add(2, `b${n}`, 6);
+    const before = done.length;
+    turn();
+    const [first, second] = done.slice(before);
+    assert.deepEqual([first?.[0], second?.[0]].sort(), ['a', 'b']);
+  });
+
+  test(
+    `at the end all that waits is done, and a turn that was asked for finds nothing` +
+      ` (${kind}s)`,
+    () => {
+      const { work, done, turns, add, turn } = world(kind);
+      for (let n = 0; n < 15; n++) add(1, `a${n}`);
+      work.drain();
+      assert.deepEqual([work.waiting, done], [0, names('a', 0, 15)]);
+      turn();
+      assert.deepEqual([done.length, turns.length], [15, 0]);
+    },
+  );
+}
+
+test('where there is no room, the oldest detection of the container is written, and the newest waits', () => {
+  const { work, done, add } = world('detection');
+  for (let n = 0; n < 10 + MAX_WAITING.ofOne; n++) add(1, `a${n}`);
+  assert.equal(work.waiting, MAX_WAITING.ofOne);
+  add(1, `a${10 + MAX_WAITING.ofOne}`);
+  assert.equal(work.waiting, MAX_WAITING.ofOne);
+  assert.deepEqual(done, names('a', 0, 11));
+  for (let n = 11 + MAX_WAITING.ofOne; n < 20_000; n++) add(1, `a${n}`);
+  assert.equal(work.waiting, MAX_WAITING.ofOne);
+  work.drain();
+  assert.deepEqual(done, names('a', 0, 20_000));
+});
+
+test('where there is no room for an event, nothing is done with it', () => {
+  const { work, done, add } = world('event');
+  for (let n = 0; n < 10 + MAX_WAITING.ofOne; n++) assert.equal(add(1, `a${n}`), true);
+  assert.equal(add(1, 'more'), false);
+  assert.deepEqual([work.waiting, done], [MAX_WAITING.ofOne, names('a', 0, 10)]);
+  assert.equal(add(2, 'b0'), true);
+  work.finish(1);
+  assert.deepEqual(done, [...names('a', 0, 10), 'b0', ...names('a', 10, 10 + MAX_WAITING.ofOne)]);
+  assert.equal(add(1, 'again'), true);
+});
+
+test('what waits is bounded by its bytes', () => {
+  for (const kind of ['event', 'detection'] as const) {
+    const { work, add } = world(kind);
+    for (let n = 0; n < 10 + 4; n++) add(1, `a${n}`, 1, MAX_WAITING.bytesOfOne / 4);
+    assert.equal(work.waiting, 4);
+    const isTaken = add(1, 'a14', 1, 1);
+    assert.equal(work.waiting, 4);
+    assert.equal(isTaken, kind === 'event' ? false : undefined);
+  }
+});
+
+for (const [what, bytes] of [
+  ['in number', 100],
+  ['in bytes', 4000],
+] as const) {
+  test(`what waits of all is bounded ${what}: then the oldest of the container is done`, () => {
+    for (const kind of ['event', 'detection'] as const) {
+      const { work, done, add } = world(kind);
+      // What is first of each is done at once.
+      for (let container = 0; container < 10; container++)
+        for (let n = 0; n < 1000; n++) add(container, `${container}-${n} `, 10, bytes);
+      assert.ok(
+        work.waiting <= MAX_WAITING.ofAll && work.waiting * bytes <= MAX_WAITING.bytesOfAll,
+      );
+      assert.ok(work.waiting === MAX_WAITING.ofAll || bytes > 100);
+      for (let container = 0; container < 10; container++) {
+        const own = done.filter((name) => name.startsWith(`${container}-`));
+        assert.deepEqual(
+          own,
+          Array.from({ length: own.length }, (_, n) => `${container}-${n} `),
+        );
+      }
+      work.drain();
+      assert.equal(done.length, 10_000);
+    }
+  });
+}
+
+test('what an event has detected is written before the next event is evaluated', () => {
+  const { work, done, addEvent, turn } = world('event');
+  for (const name of ['a', 'b', 'c']) addEvent(1, name, 3, 4);
+  assert.deepEqual(done, ['a', 'a-0', 'a-1', 'a-2'], 'until the turn’s time is over');
+  assert.equal(work.waiting, 3);
+  turn();
+  assert.deepEqual(done.slice(4), ['a-3', 'b', 'b-0', 'b-1']);
+  work.drain();
+  assert.deepEqual(
+    done,
+    ['a', 'b', 'c'].flatMap((name) => [name, ...[0, 1, 2, 3].map((n) => `${name}-${n}`)]),
+  );
+});
+
+test('an event of another container is evaluated at once, whatever waits', () => {
+  const { done, addEvent } = world('event');
+  for (let n = 0; n < 100; n++) addEvent(1, `a${n}`, 1, 2);
+  const before = done.length;
+  addEvent(2, 'b', 1, 1);
+  assert.deepEqual(done.slice(before), ['b', 'b-0']);
+});
+
+test('without room for what an event detects, it is written within the event', () => {
+  const { work, done, addEvent } = world('event');
+  addEvent(1, 'a', 20, 0);
+  for (let n = 0; n < MAX_WAITING.ofOne; n++) addEvent(1, `b${n}`, 1, 3);
+  assert.equal(work.waiting, MAX_WAITING.ofOne);
+  work.drain();
+  assert.deepEqual(done, [
+    'a',
+    ...Array.from({ length: MAX_WAITING.ofOne }, (_, n) => [
+      `b${n}`,
+      ...[0, 1, 2].map((m) => `b${n}-${m}`),
+    ]).flat(),
+  ]);
+});
