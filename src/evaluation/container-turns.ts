@@ -3,8 +3,20 @@ import { Fifo } from '../shared/fifo.ts';
 /** Something that is to be done later, and what it takes in memory until then. */
 export interface LaterWork {
   readonly bytes: number;
+  /** It has waited before, within bounds of its own: these here do not count it. */
+  readonly isReleased?: boolean;
   /** Must not throw. */
   run(): void;
+}
+
+/** An event of a container, which is evaluated now or later. Nothing of it may throw. */
+export interface EventWork {
+  now(): void;
+  /** Called where it has to wait. */
+  later(): LaterWork;
+  readonly isReleased: boolean;
+  /** Runs what has no room to wait, on the account of the container's app. */
+  flood(work: () => void): void;
 }
 
 export interface ContainerTurnsOptions {
@@ -16,6 +28,8 @@ export interface ContainerTurnsOptions {
 
 /** How long the containers that have work together take between two turns of everything else. */
 export const CONTAINER_TURN_MS = 10;
+/** A flood is over with a turn in which the container's events took less. */
+const FLOOD_OVER_MS = 1;
 /** What may wait of one container, and of all. */
 export const MAX_WAITING = {
   ofOne: 2048,
@@ -31,7 +45,9 @@ interface Waiting {
   /** Of events that were evaluated: all of them come before the next event. */
   readonly detections: Fifo<LaterWork>;
   readonly events: Fifo<LaterWork>;
-  bytes: number;
+  /** Without what was released. */
+  counted: number;
+  countedBytes: number;
 }
 
 /**
@@ -44,10 +60,12 @@ export class ContainerTurns {
   readonly #nowMs: () => number;
   /** By container: what was spent on it since the last turn. */
   readonly #spentMs = new Map<TurnsKey, number>();
+  /** Containers without room for their events. */
+  readonly #flooded = new Set<TurnsKey>();
   /** The one whose turn is next is first. */
   readonly #waiting = new Map<TurnsKey, Waiting>();
-  #count = 0;
-  #bytes = 0;
+  #allCount = 0;
+  #allBytes = 0;
   #isScheduled = false;
   /** Since when the work that runs is not charged yet; undefined when none runs. */
   #unchargedMs: number | undefined;
@@ -62,27 +80,19 @@ export class ContainerTurns {
 
   /** Events and detections that wait. */
   get waiting(): number {
-    return this.#count;
+    return this.#allCount;
   }
 
   /**
-   * Evaluates an event of the container, now or later, after all that it has waiting. `now` must not throw; `later` is called
-   * where it has to wait. False: as much of it waits as may, and nothing was done. Where only all containers' room is full, its
-   * oldest are evaluated at once.
+   * Evaluates an event of the container, now or later, after all that it has waiting. Without room all of the container is done at once, and so is what comes until the flood is over: to
+   * wait costs as much again.
    */
-  event(container: TurnsKey, now: () => void, later: () => LaterWork): boolean {
+  event(container: TurnsKey, event: EventWork): void {
     this.#wantTurn();
-    const waiting = this.#waiting.get(container);
-    if (waiting === undefined && this.#hasShare(container)) {
-      this.#run(container, now);
-      return true;
-    }
-    if (waiting !== undefined && isFull(waiting)) return false;
-    const work = later();
-    while (!this.#hasRoom(container, work) && this.#shift(container));
-    if (this.#hasRoom(container, work)) this.#wait(container, 'events', work);
-    else this.#run(container, () => work.run());
-    return true;
+    const now = (): void => event.now();
+    if (!this.#waiting.has(container) && this.#hasShare(container)) this.#run(container, now);
+    else if (this.#isFlooded(container, event)) event.flood(() => this.#run(container, now));
+    else this.#wait(container, 'events', event.later());
   }
 
   /** The same with a detection that is to be written: it waits for others, and for no event. Without room the oldest is written. */
@@ -107,6 +117,14 @@ export class ContainerTurns {
   /** Does all that waits. */
   drain(): void {
     for (const container of [...this.#waiting.keys()]) this.finish(container);
+  }
+
+  #isFlooded(container: TurnsKey, event: EventWork): boolean {
+    if (this.#flooded.has(container)) return true;
+    if (event.isReleased || !this.#isFull(container)) return false;
+    event.flood(() => this.finish(container));
+    this.#flooded.add(container);
+    return true;
   }
 
   /** In order of their first work, containers share the turn: one alone has all of it. */
@@ -138,22 +156,34 @@ export class ContainerTurns {
   }
 
   #hasRoom(container: TurnsKey, { bytes }: LaterWork): boolean {
-    const { ofAll, bytesOfAll } = MAX_WAITING;
+    return !this.#isFull(container) && this.#allBytes + bytes <= MAX_WAITING.bytesOfAll;
+  }
+
+  /** By bytes, what came last may have passed the bound: one record has 64 KiB at most. */
+  #isFull(container: TurnsKey): boolean {
+    const { ofOne, ofAll, bytesOfOne, bytesOfAll } = MAX_WAITING;
+    if (this.#allCount >= ofAll || this.#allBytes >= bytesOfAll) return true;
     const waiting = this.#waiting.get(container);
-    if (waiting !== undefined && isFull(waiting)) return false;
-    return this.#count < ofAll && this.#bytes + bytes <= bytesOfAll;
+    if (waiting === undefined) return false;
+    return waiting.counted >= ofOne || waiting.countedBytes >= bytesOfOne;
   }
 
   #wait(container: TurnsKey, kind: 'events' | 'detections', work: LaterWork): void {
     let waiting = this.#waiting.get(container);
     if (waiting === undefined) {
-      waiting = { detections: new Fifo(), events: new Fifo(), bytes: 0 };
+      waiting = { detections: new Fifo(), events: new Fifo(), counted: 0, countedBytes: 0 };
       this.#waiting.set(container, waiting);
     }
     waiting[kind].push(work);
-    waiting.bytes += work.bytes;
-    this.#bytes += work.bytes;
-    this.#count++;
+    this.#count(waiting, work, 1);
+  }
+
+  #count(waiting: Waiting, { bytes, isReleased }: LaterWork, sign: 1 | -1): void {
+    this.#allCount += sign;
+    this.#allBytes += sign * bytes;
+    if (isReleased === true) return;
+    waiting.counted += sign;
+    waiting.countedBytes += sign * bytes;
   }
 
   /** Does the oldest that waits of the container; whether there was any. */
@@ -164,9 +194,7 @@ export class ContainerTurns {
     const work = detections.shift() ?? events.shift();
     if (detections.length + events.length === 0) this.#waiting.delete(container);
     if (work === undefined) return false;
-    waiting.bytes -= work.bytes;
-    this.#bytes -= work.bytes;
-    this.#count--;
+    this.#count(waiting, work, -1);
     this.#run(container, () => work.run());
     return true;
   }
@@ -189,17 +217,13 @@ export class ContainerTurns {
 
   #turn(): void {
     this.#isScheduled = false;
+    for (const container of this.#flooded)
+      if ((this.#spentMs.get(container) ?? 0) < FLOOD_OVER_MS) this.#flooded.delete(container);
     this.#spentMs.clear();
     const endsMs = this.#nowMs() + CONTAINER_TURN_MS;
     // At least one, however long everything else takes.
     do this.#next();
-    while (this.#count > 0 && this.#nowMs() < endsMs);
-    if (this.#count > 0) this.#wantTurn();
+    while (this.#allCount > 0 && this.#nowMs() < endsMs);
+    if (this.#allCount > 0) this.#wantTurn();
   }
-}
-
-/** By bytes, what came last may have passed the bound. */
-function isFull({ detections, events, bytes }: Waiting): boolean {
-  const count = detections.length + events.length;
-  return count >= MAX_WAITING.ofOne || bytes >= MAX_WAITING.bytesOfOne;
 }

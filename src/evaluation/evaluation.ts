@@ -38,8 +38,8 @@ export interface AppRules {
   readonly ruleSet: RuleSet;
   /** They are not evaluated for now. */
   readonly isPaused: boolean;
-  /** As many events wait for them as may: pauses them. */
-  onBacklog(): void;
+  /** Runs work for its events that holds up others': all of it counts as the cost of its rules. Must not throw, nor may the work. */
+  inFull(work: () => void): void;
 }
 
 /**
@@ -202,29 +202,23 @@ export class Evaluation {
       this.#evaluate(occurrence, container, undefined);
       return;
     }
-    if (!appRules.isPaused) {
-      if (this.#waitsTurn(occurrence, container, appRules)) return;
-      appRules.onBacklog();
+    if (appRules.isPaused) {
+      // To let it wait would cost more than the operator's rules do.
+      this.#turns.finish(container.fullId);
+      this.#evaluate(occurrence, container, appRules);
+      return;
     }
-    // To let it wait would cost more than the operator's rules do.
-    this.#turns.finish(container.fullId);
-    this.#evaluate(occurrence, container, appRules);
-  }
-
-  /** False: there is no room to wait. */
-  #waitsTurn(occurrence: Occurrence, container: Container, appRules: AppRules): boolean {
-    return this.#turns.event(
-      container.fullId,
-      () => this.#evaluate(occurrence, container, appRules),
-      () => {
+    this.#turns.event(container.fullId, {
+      now: () => this.#evaluate(occurrence, container, appRules),
+      later: () => {
         const kept = this.#pins.pin(occurrence);
         // Whose rules they are is decided: the container may be gone by then.
-        return {
-          bytes: kept.heldBytes,
-          run: () => this.#evaluate(kept, container, appRules),
-        };
+        const run = (): void => this.#evaluate(kept, container, appRules);
+        return { bytes: kept.heldBytes, isReleased: occurrence !== this.#passing, run };
       },
-    );
+      isReleased: occurrence !== this.#passing,
+      flood: (work) => appRules.inFull(work),
+    });
   }
 
   #evaluate(

@@ -1,4 +1,3 @@
-import { MAX_WAITING } from '../evaluation/container-turns.ts';
 import { BUDGET_WINDOW_MS, BURST_WINDOW_MS, burstMs } from './rule-budget.ts';
 import type { BudgetLimits, Overrun } from './rule-budget.ts';
 
@@ -17,7 +16,6 @@ export function pausedText(
     window: `${took}${where}, more than ${limits.cpuPercent} % of a core over ${BUDGET_WINDOW_MS / 1000} s`,
     burst: `${took}${where} in one go, more than the ${burstMs(limits)} ms that come back within ${BURST_WINDOW_MS} ms`,
     'at once': `${took} for one event, more than ${limits.atOnceMs} ms`,
-    backlog: `its events come faster than they can be evaluated with them: ${MAX_WAITING.ofOne}, or ${MAX_WAITING.bytesOfOne >> 20} MiB, were waiting`,
   }[limit];
   const most =
     costliest === undefined

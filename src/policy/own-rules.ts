@@ -80,6 +80,7 @@ export class OwnRules implements AppRules, OwnRun {
   };
   readonly unanswered: string[] = [];
   readonly #clock: CpuClock;
+  readonly #floodClock: CpuClock;
   readonly #budget: RuleBudget;
   readonly #failing = new Map<string, Failing>();
   readonly #costs = new Map<string, { ms: number; runs: number }>();
@@ -101,13 +102,14 @@ export class OwnRules implements AppRules, OwnRun {
     container: Container,
     policy: AppPolicy,
     limits: BudgetLimits,
-    { budget = new RuleBudget(), clock = new CpuClock() } = {},
+    { budget = new RuleBudget(), clock = new CpuClock(), floodClock = new CpuClock() } = {},
   ) {
     this.#container = container;
     this.#policy = policy;
     this.#limits = limits;
     this.#budget = budget;
     this.#clock = clock;
+    this.#floodClock = floodClock;
   }
 
   get budget(): RuleBudget {
@@ -205,10 +207,13 @@ export class OwnRules implements AppRules, OwnRun {
     }
   }
 
-  onBacklog(): void {
-    if (this.#budget.onBacklog(this.#clock.now()) === undefined) return;
-    this.counters.pauses++;
-    this.#tellPaused();
+  inFull(work: () => void): void {
+    const chargedMs = this.counters.cpuMs;
+    this.#floodClock.start();
+    work();
+    const restMs = this.#floodClock.lap() - (this.counters.cpuMs - chargedMs);
+    // It may be of many events.
+    if (restMs > 0 && !this.isPaused) this.#spend(restMs, this.#limits, Infinity);
   }
 
   begin(): void {
@@ -303,9 +308,9 @@ export class OwnRules implements AppRules, OwnRun {
     if (this.#compileMs > 0) this.#spend(this.#compileMs, { ...this.#limits, atOnceMs: Infinity });
   }
 
-  #spend(ms: number, limits: BudgetLimits): void {
+  #spend(ms: number, limits: BudgetLimits, atOnceMs = limits.atOnceMs): void {
     this.counters.cpuMs += ms;
-    if (this.#budget.spend(ms, this.#clock.nowMs, limits) === undefined) return;
+    if (this.#budget.spend(ms, this.#clock.nowMs, limits, atOnceMs) === undefined) return;
     this.counters.pauses++;
     this.#tellPaused();
   }

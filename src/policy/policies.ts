@@ -297,8 +297,12 @@ export class Policies {
 
   #rulesFor(container: Container, policy: AppPolicy, operator: OperatorRules): OwnRules {
     const budget = this.#budgets.join(container);
-    const clock = new CpuClock(this.#options.clocks);
-    return new OwnRules(container, policy, operator.budget ?? DEFAULT_BUDGET, { budget, clock });
+    const { clocks } = this.#options;
+    return new OwnRules(container, policy, operator.budget ?? DEFAULT_BUDGET, {
+      budget,
+      clock: new CpuClock(clocks),
+      floodClock: new CpuClock(clocks),
+    });
   }
 
   /** Nothing of it is run any more: what it has cost remains counted. */

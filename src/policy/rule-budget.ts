@@ -21,8 +21,8 @@ export function burstMs({ cpuPercent, atOnceMs }: BudgetLimits): number {
 
 /** Why own rules were paused. */
 export interface Overrun {
-  /** `at once`: one event took too long. `burst`: too much within BURST_WINDOW_MS. `backlog`: too many events waited. */
-  readonly limit: 'window' | 'burst' | 'at once' | 'backlog';
+  /** `at once`: one event took too long. `burst`: too much within BURST_WINDOW_MS. */
+  readonly limit: 'window' | 'burst' | 'at once';
   /** CPU ms that were spent. */
   readonly spentMs: number;
   readonly periodMs: number;
@@ -59,8 +59,16 @@ export class RuleBudget {
     return this.#isPaused;
   }
 
-  /** Takes CPU time that an event has cost; what it was stopped for, when that is too much. `nowMs` is monotonic. */
-  spend(costMs: number, nowMs: number, limits: BudgetLimits): Overrun | undefined {
+  /**
+   * Takes CPU time that an event has cost; what it was stopped for, when that is too much. `nowMs` is monotonic.
+   * @param atOnceMs for costs of more than one event: none of them is too much by itself
+   */
+  spend(
+    costMs: number,
+    nowMs: number,
+    limits: BudgetLimits,
+    atOnceMs = limits.atOnceMs,
+  ): Overrun | undefined {
     const share = limits.cpuPercent / 100;
     const passedMs = nowMs - this.#atMs;
     this.#spentMs = Math.max(0, this.#spentMs - passedMs * share) + costMs;
@@ -75,21 +83,12 @@ export class RuleBudget {
     const over =
       this.#spentMs > share * BUDGET_WINDOW_MS
         ? ({ limit: 'window', spentMs: this.#spentMs } as const)
-        : costMs > limits.atOnceMs
+        : costMs > atOnceMs
           ? ({ limit: 'at once', spentMs: costMs } as const)
           : this.#burstSpentMs > mostMs
             ? ({ limit: 'burst', spentMs: this.#burstSpentMs } as const)
             : undefined;
-    return over && this.#pause(over, nowMs);
-  }
-
-  /** Events come faster than they are evaluated; the pause, where there is none yet. */
-  onBacklog(nowMs: number): Overrun | undefined {
-    if (this.#isPaused) return undefined;
-    return this.#pause({ limit: 'backlog', spentMs: this.#spentMs }, nowMs);
-  }
-
-  #pause(over: Pick<Overrun, 'limit' | 'spentMs'>, nowMs: number): Overrun {
+    if (over === undefined) return undefined;
     this.#isPaused = true;
     this.#spentMs = 0;
     this.#burstSpentMs = 0;

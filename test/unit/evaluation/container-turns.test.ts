@@ -19,8 +19,23 @@ function world(kind: 'event' | 'detection') {
     done.push(name);
     nowMs += costMs;
   };
-  const add = (container: number, name: string, costMs = 1, bytes = 100): unknown =>
-    work[kind](container, takes(name, costMs), () => ({ bytes, run: takes(name, costMs) }));
+  const flooding: string[] = [];
+  const event = (container: number, run: () => void, bytes: number, isReleased = false): void =>
+    work.event(container, {
+      now: run,
+      later: () => ({ bytes, run, isReleased }),
+      isReleased,
+      flood(all) {
+        const before = done.length;
+        all();
+        flooding.push(`${done.length - before}`);
+      },
+    });
+  const add = (container: number, name: string, costMs = 1, bytes = 100, isReleased = false) => {
+    const run = takes(name, costMs);
+    if (kind === 'event') event(container, run, bytes, isReleased);
+    else work.detection(container, run, () => ({ bytes, run }));
+  };
   /** An event of which so many detections come. */
   const addEvent = (container: number, name: string, costMs: number, detections: number): void => {
     const run = (): void => {
@@ -30,13 +45,13 @@ function world(kind: 'event' | 'detection') {
         work.detection(container, write, () => ({ bytes: 100, run: write }));
       }
     };
-    work.event(container, run, () => ({ bytes: 100, run }));
+    event(container, run, 100);
   };
   const turn = (): void => {
     assert.equal(turns.length, 1, 'one turn is asked for');
     turns.shift()?.();
   };
-  return { work, done, turns, add, addEvent, turn };
+  return { work, done, turns, add, addEvent, turn, flooding };
 }
 
 const names = (container: string, from: number, to: number): string[] =>
@@ -116,25 +131,48 @@ test('where there is no room, the oldest detection of the container is written, 
   assert.deepEqual(done, names('a', 0, 20_000));
 });
 
-test('where there is no room for an event, nothing is done with it', () => {
-  const { work, done, add } = world('event');
-  for (let n = 0; n < 10 + MAX_WAITING.ofOne; n++) assert.equal(add(1, `a${n}`), true);
-  assert.equal(add(1, 'more'), false);
-  assert.deepEqual([work.waiting, done], [MAX_WAITING.ofOne, names('a', 0, 10)]);
-  assert.equal(add(2, 'b0'), true);
-  work.finish(1);
-  assert.deepEqual(done, [...names('a', 0, 10), 'b0', ...names('a', 10, 10 + MAX_WAITING.ofOne)]);
-  assert.equal(add(1, 'again'), true);
+test('where there is no room for an event, all of the container is evaluated at once until the flood is over', () => {
+  const { work, done, add, turn, flooding } = world('event');
+  const full = 10 + MAX_WAITING.ofOne;
+  for (let n = 0; n < full; n++) add(1, `a${n}`);
+  assert.deepEqual([work.waiting, flooding], [MAX_WAITING.ofOne, []]);
+  for (let n = 0; n < 3; n++) add(1, `a${full + n}`);
+  assert.deepEqual([work.waiting, done], [0, names('a', 0, full + 3)]);
+  // In the account of its app: what waited, and each that comes.
+  assert.deepEqual(flooding, [String(MAX_WAITING.ofOne), '1', '1', '1']);
+  add(2, 'b0');
+  assert.equal(flooding.length, 4, 'another has nothing to do with it');
+  turn();
+  for (let n = 0; n < 20; n++) add(1, `a${full + 3 + n}`);
+  assert.equal(work.waiting, 0, 'the turn before had much of it');
+  turn();
+  add(1, 'quick', 0);
+  turn();
+  add(1, 'later', 20);
+  add(1, 'last');
+  assert.equal(work.waiting, 1, 'nothing came in a turn');
+});
+
+test('events that were released are not counted as the container’s own that wait', () => {
+  const { work, done, add, flooding } = world('event');
+  add(1, 'a0', 20);
+  for (let n = 1; n < 4000; n++) add(1, `a${n}`, 1, 100, true);
+  for (let n = 4000; n < 4000 + MAX_WAITING.ofOne; n++) add(1, `a${n}`);
+  assert.deepEqual([work.waiting, flooding], [3999 + MAX_WAITING.ofOne, []]);
+  add(1, `a${4000 + MAX_WAITING.ofOne}`);
+  assert.deepEqual(done, names('a', 0, 4001 + MAX_WAITING.ofOne));
 });
 
 test('what waits is bounded by its bytes', () => {
   for (const kind of ['event', 'detection'] as const) {
-    const { work, add } = world(kind);
+    const { work, done, add } = world(kind);
     for (let n = 0; n < 10 + 4; n++) add(1, `a${n}`, 1, MAX_WAITING.bytesOfOne / 4);
     assert.equal(work.waiting, 4);
-    const isTaken = add(1, 'a14', 1, 1);
-    assert.equal(work.waiting, 4);
-    assert.equal(isTaken, kind === 'event' ? false : undefined);
+    add(1, 'a14', 1, 1);
+    assert.deepEqual(
+      [work.waiting, done],
+      kind === 'event' ? [0, names('a', 0, 15)] : [4, names('a', 0, 11)],
+    );
   }
 });
 
@@ -146,12 +184,18 @@ for (const [what, bytes] of [
     for (const kind of ['event', 'detection'] as const) {
       const { work, done, add } = world(kind);
       // What is first of each is done at once.
-      for (let container = 0; container < 10; container++)
-        for (let n = 0; n < 1000; n++) add(container, `${container}-${n} `, 10, bytes);
-      assert.ok(
-        work.waiting <= MAX_WAITING.ofAll && work.waiting * bytes <= MAX_WAITING.bytesOfAll,
+      let most = 0;
+      for (let container = 0; container < 10; container++) {
+        for (let n = 0; n < 1000; n++) {
+          add(container, `${container}-${n} `, 10, bytes);
+          most = Math.max(most, work.waiting);
+        }
+      }
+      const { ofAll, bytesOfAll } = MAX_WAITING;
+      assert.equal(
+        most,
+        Math.min(ofAll, Math.ceil(bytesOfAll / bytes) - (kind === 'event' ? 0 : 1)),
       );
-      assert.ok(work.waiting === MAX_WAITING.ofAll || bytes > 100);
       for (let container = 0; container < 10; container++) {
         const own = done.filter((name) => name.startsWith(`${container}-`));
         assert.deepEqual(

@@ -6,7 +6,7 @@ import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import type { AppRules, EvaluationOptions } from '../../../src/evaluation/evaluation.ts';
 import type { RuleFailure } from '../../../src/evaluation/rule-watch.ts';
-import { ContainerTurns, MAX_WAITING } from '../../../src/evaluation/container-turns.ts';
+import { ContainerTurns } from '../../../src/evaluation/container-turns.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { makeEvent, makeImage, makeOpen, makeProcess } from '../../support/rules-subject.ts';
 import { evaluationWorld, webContainer } from './evaluation-fixture.ts';
@@ -51,7 +51,7 @@ const rulesOfApp = (changes: Partial<AppRules>): AppRules => ({
   writtenLater: (_, write) => write(),
   ruleSet: { rules: [] },
   isPaused: false,
-  onBacklog: () => undefined,
+  inFull: (work) => work(),
   ...changes,
 });
 
@@ -397,18 +397,17 @@ test('a container that moves to another cgroup while detections wait keeps their
   );
 });
 
-test('more events than may wait pause the app’s rules: what waits is evaluated in order, and nothing waits any more', () => {
+test('once the app’s rules are paused, what waits is evaluated in order, and nothing waits any more', () => {
   let nowMs = 0;
-  const done: string[] = [];
+  const done: number[] = [];
   let isPaused = false;
   const appRules: AppRules = {
     ...rulesOfApp({
       refine(_, { process }) {
-        done.push(`${process.pid}${isPaused ? ' paused' : ''}`);
+        done.push(process.pid);
         nowMs += 20;
         return [];
       },
-      onBacklog: () => (isPaused = true),
     }),
     get isPaused() {
       return isPaused;
@@ -418,11 +417,9 @@ test('more events than may wait pause the app’s rules: what waits is evaluated
   const { registry, evaluation, decide } = world(appRules, undefined, { turns });
   appear(registry);
   decide(true);
-  for (let n = 0; n < MAX_WAITING.ofOne + 3; n++)
-    evaluation.onEvent(shadow, makeProcess({ pid: n }));
-  assert.equal(turns.waiting, 0);
-  assert.deepEqual(done, [
-    '0',
-    ...Array.from({ length: MAX_WAITING.ofOne + 2 }, (_, n) => `${n + 1} paused`),
-  ]);
+  for (let pid = 0; pid < 5; pid++) evaluation.onEvent(shadow, makeProcess({ pid }));
+  assert.deepEqual([turns.waiting, done], [4, [0]]);
+  isPaused = true;
+  for (let pid = 5; pid < 8; pid++) evaluation.onEvent(shadow, makeProcess({ pid }));
+  assert.deepEqual([turns.waiting, done], [0, [0, 1, 2, 3, 4, 5, 6, 7]]);
 });

@@ -76,7 +76,10 @@ function world(text = POLICY) {
   const time = { now: 1000 };
   const clock = (): CpuClock => new CpuClock({ nowMs: () => time.now, cpuMs: () => time.now });
   const container = containerOf();
-  const rules = new OwnRules(container, compile(text), DEFAULT_BUDGET, { clock: clock() });
+  const rules = new OwnRules(container, compile(text), DEFAULT_BUDGET, {
+    clock: clock(),
+    floodClock: clock(),
+  });
   const names = (subject: Subject, of = rules): string[] =>
     of.refine(engine.evaluate(subject), subject).map(({ rule: { name } }) => name);
   const news = () => {
@@ -135,6 +138,24 @@ describe('what an app’s own rules may cost', () => {
     assert.deepEqual([rules.isPaused, rules.counters.cpuMs - cpuMs], [false, 30]);
     while (!rules.isPaused) rules.writtenLater(rule, write);
     assert.ok(!('unwritten' in rules.writtenLater(rule, write)), 'it was found before the pause');
+  });
+
+  test('work that holds up others is charged in full, and once: more than a burst of it pauses the rules', () => {
+    const { rules, names, news, taking, time } = world();
+    rules.inFull(() => {
+      names(taking(3));
+      time.now += 15;
+    });
+    assert.equal(rules.counters.cpuMs, 18);
+    assert.equal(rules.isPaused, false);
+    rules.inFull(() => (time.now += 30));
+    assert.deepEqual([rules.counters.cpuMs, rules.isPaused], [48, true]);
+    assert.match(
+      news()[0]?.text ?? '',
+      /they took 4\d ms of CPU time in one go, more than the 40 ms that come back within 250 ms/,
+    );
+    rules.inFull(() => (time.now += 30));
+    assert.equal(rules.counters.cpuMs, 48, 'not while they are paused');
   });
 
   test('while exceptions are not asked, nothing that they let pass is killed', () => {
