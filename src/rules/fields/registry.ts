@@ -67,6 +67,8 @@ export function findField(name: string): FoundField | undefined {
   return undefined;
 }
 
+/** What names of fields consist of. */
+const FIELD_CHARS = /[a-z0-9_.]*/y;
 const LONGEST_NAME = Math.max(...FIELD_NAMES.map((name) => name.length));
 
 /**
@@ -74,7 +76,8 @@ const LONGEST_NAME = Math.max(...FIELD_NAMES.map((name) => name.length));
  * `proc.nameextra` (S13). Returns its length with the argument after a dot, 0 when there is none.
  */
 export function longestFieldAt(text: string, offset: number): number {
-  const words = text.slice(offset, offset + LONGEST_NAME);
+  FIELD_CHARS.lastIndex = offset;
+  const words = FIELD_CHARS.exec(text)?.[0].slice(0, LONGEST_NAME) ?? '';
   for (let length = words.length; length > 0; length--) {
     const field = FIELDS.get(words.slice(0, length));
     if (field === undefined) continue;

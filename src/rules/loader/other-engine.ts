@@ -47,7 +47,7 @@ export function engineNotes(
     ];
     for (const [kind, { name, condition, place }] of all) {
       const text: MappedText = appended(condition);
-      if (!ESCAPE.test(text.text)) continue;
+      if (!text.text.includes('\\x') || !ESCAPE.test(text.text)) continue;
       note(place, `${kind} "${name}"`, 'has an escape \\xHH, which that engine refuses');
     }
   }
