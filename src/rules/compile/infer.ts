@@ -41,12 +41,11 @@ const TOO_MANY = 100;
  * evt.type that cannot be read without the event: through a transformer, or with a field.
  */
 export function inferEvents(condition: Checked): ReadonlySet<string> {
-  // A macro is looked at once: references to references would otherwise double the work each time.
-  const { holds } = possible(condition, new Map());
+  const { holds } = possible(condition);
   if (holds === ALL) return ALL_NAMES;
-  return new Set(
-    [...BITS].flatMap(([name, bit]) => (((holds[bit >> 5] ?? 0) >>> (bit & 31)) & 1 ? [name] : [])),
-  );
+  const names = new Set<string>();
+  for (const [name, bit] of BITS) if (((holds[bit >> 5] ?? 0) >>> (bit & 31)) & 1) names.add(name);
+  return names;
 }
 
 /** Does the condition say nothing of the event's type? */
@@ -54,31 +53,30 @@ export function isTooManyEvents(events: ReadonlySet<string>): boolean {
   return events.size > TOO_MANY;
 }
 
-function possible(condition: Checked, macros: Map<CheckedMacro, Possible>): Possible {
+/** Each macro is looked at once: references to references would otherwise double the work each time. */
+const OF_MACROS = new WeakMap<CheckedMacro, Possible>();
+
+function possible(condition: Checked): Possible {
   switch (condition.kind) {
     case 'and':
-      return condition.operands
-        .map((operand) => possible(operand, macros))
-        .reduce((left, right) => ({
-          holds: both(left.holds, right.holds),
-          fails: either(left.fails, right.fails),
-        }));
+      return condition.operands.map(possible).reduce((left, right) => ({
+        holds: both(left.holds, right.holds),
+        fails: either(left.fails, right.fails),
+      }));
     case 'or':
-      return condition.operands
-        .map((operand) => possible(operand, macros))
-        .reduce((left, right) => ({
-          holds: either(left.holds, right.holds),
-          fails: both(left.fails, right.fails),
-        }));
+      return condition.operands.map(possible).reduce((left, right) => ({
+        holds: either(left.holds, right.holds),
+        fails: both(left.fails, right.fails),
+      }));
     case 'not': {
-      const { holds, fails } = possible(condition.operand, macros);
+      const { holds, fails } = possible(condition.operand);
       return { holds: fails, fails: holds };
     }
     case 'macro': {
-      const known = macros.get(condition.macro);
+      const known = OF_MACROS.get(condition.macro);
       if (known !== undefined) return known;
-      const found = possible(condition.macro.body, macros);
-      macros.set(condition.macro, found);
+      const found = possible(condition.macro.body);
+      OF_MACROS.set(condition.macro, found);
       return found;
     }
     case 'test':

@@ -93,8 +93,17 @@ const USAGE_FIELD =
   /^(?:proc\.(?:fd(?:opencount|limit|usage)|vm\w+|nthreads|nchilds)|thread\.(?:vm|pf|cgroup).*)$/;
 const USAGE_MICROS = 160;
 
+const WITHOUT_ARGUMENT = new Map<FieldDefinition, ValueBound>();
+
 /** The most that a use of the field can come to, and what it takes to read it. */
 export function boundOf(field: FieldDefinition, argument: string | undefined): ValueBound {
+  if (argument !== undefined) return newBoundOf(field, argument);
+  const known = WITHOUT_ARGUMENT.get(field) ?? newBoundOf(field, argument);
+  WITHOUT_ARGUMENT.set(field, known);
+  return known;
+}
+
+function newBoundOf(field: FieldDefinition, argument: string | undefined): ValueBound {
   if (field.status !== 'available') return bound(0, 0.1);
   const known = BOUNDS[field.name];
   if (known !== undefined) return known(argument);
