@@ -202,13 +202,16 @@ class Probe {
     addon.nextLossInterval(this.#handle);
   }
 
-  setMasks({ opens, messages, env }) {
+  setMasks({ opens, messages, dups, env }) {
     addon.setMasks(
       this.#handle,
       (opens.read ? MASKS.OPEN_READ : 0) |
         (opens.write ? MASKS.OPEN_WRITE : 0) |
         (opens.failed ? MASKS.OPEN_FAILED : 0),
-      (messages.newPeer ? MASKS.MESSAGE_NEW_PEER : 0) | (messages.other ? MASKS.MESSAGE_OTHER : 0),
+      (messages.newPeer ? MASKS.MESSAGE_NEW_PEER : 0) |
+        (messages.other ? MASKS.MESSAGE_OTHER : 0) |
+        (dups.network ? MASKS.DUP_NETWORK : 0) |
+        (dups.other ? MASKS.DUP_OTHER : 0),
       env ? 1 : 0,
     );
   }

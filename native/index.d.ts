@@ -130,6 +130,8 @@ export class Probe {
   setMasks(masks: {
     opens: { read: boolean; write: boolean; failed: boolean };
     messages: { newPeer: boolean; other: boolean };
+    /** Which of dup, dup2 and dup3. `network`: of an IPv4 or IPv6 socket; `other`: of anything else, and those that failed. */
+    dups: { network: boolean; other: boolean };
     /** Execs come with their environment; up to 8 KiB of it. */
     env: boolean;
   }): void;

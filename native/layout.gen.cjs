@@ -22,7 +22,9 @@ module.exports = {
     "OPEN_WRITE": 2,
     "OPEN_FAILED": 4,
     "MESSAGE_NEW_PEER": 1,
-    "MESSAGE_OTHER": 2
+    "MESSAGE_OTHER": 2,
+    "DUP_NETWORK": 4,
+    "DUP_OTHER": 8
   },
   "PATTERN": {
     "bytes": 136,

@@ -266,13 +266,13 @@ napi_value NextLossInterval(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// setMasks(handle, opens, messages, env)
+// setMasks(handle, opens, calls, env)
 napi_value SetMasks(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
-  uint32_t opens = 0, messages = 0, env_wanted = 0;
-  if (!(Arguments(env, info) >> handle >> opens >> messages >> env_wanted)) return nullptr;
+  uint32_t opens = 0, calls = 0, env_wanted = 0;
+  if (!(Arguments(env, info) >> handle >> opens >> calls >> env_wanted)) return nullptr;
   __atomic_store_n(&handle->probe.State()->open_mask, opens, __ATOMIC_RELAXED);
-  __atomic_store_n(&handle->probe.State()->message_mask, messages, __ATOMIC_RELAXED);
+  __atomic_store_n(&handle->probe.State()->call_mask, calls, __ATOMIC_RELAXED);
   __atomic_store_n(&handle->probe.State()->wants_env, env_wanted, __ATOMIC_RELAXED);
   return nullptr;
 }

@@ -64,6 +64,7 @@
 #define CALL_QUEUE 128
 #define CALL_NEW_ROOT 512
 #define CALL_MESSAGES 1024
+#define CALL_DUP 2048
 #define CALL_NEW_CWD 256
 
 #define STANDARD_OPEN 16
@@ -90,6 +91,8 @@
 #define OPEN_FAILED 4
 #define MESSAGE_NEW_PEER 1
 #define MESSAGE_OTHER 2
+#define DUP_NETWORK 4
+#define DUP_OTHER 8
 
 #define KIND_EXEC 1
 #define KIND_CLONE 2
@@ -441,9 +444,9 @@ _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_co
 	[10] = { EVENT_MPROTECT, CALL_IF_EXECUTABLE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[310] = { EVENT_PROCESS_VM_READV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[311] = { EVENT_PROCESS_VM_WRITEV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[32] = { EVENT_DUP, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[33] = { EVENT_DUP2, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[292] = { EVENT_DUP3, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[32] = { EVENT_DUP, CALL_DUP | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[33] = { EVENT_DUP2, CALL_DUP | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
+	[292] = { EVENT_DUP3, CALL_DUP | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
 	[438] = { EVENT_PIDFD_GETFD, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
 	[434] = { EVENT_PIDFD_OPEN, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
 	[323] = { EVENT_USERFAULTFD, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \

@@ -15,7 +15,7 @@ struct probe_state {
 	__u64 scope_full;  /* a container's cgroup found no place in the scope map */
 	__u64 read_errors; /* values that could not be read: a claim in memory that is not there, a name that went away */
 	__u32 open_mask;   /* OPEN_*: which opens a rule can match */
-	__u32 message_mask; /* MESSAGE_*: which messages a rule can match */
+	__u32 call_mask;    /* MESSAGE_*, DUP_*: which messages and new descriptors a rule can match */
 	__u32 wants_env;    /* a rule looks at environments */
 	__u32 levels;	    /* bit n: there is a container n levels below the hierarchy's root */
 	__u32 loss_look;    /* counts the agent's looks at losses: each begins a new interval */

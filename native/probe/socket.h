@@ -54,6 +54,12 @@ static __always_inline bool socket__is_connected(struct sock *sk)
 		(r)->socket_type = LOAD(sk, struct sock, sk_type);                                         \
 	})
 
+static __always_inline bool socket__is_network(struct sock *sk)
+{
+	__u16 family = sk ? LOAD(sk, struct sock, __sk_common.skc_family) : 0;
+	return family == AF_INET || family == AF_INET6;
+}
+
 #define SOCKET_STORE_ENDS(r, sk)                                                                           \
 	({                                                                                                 \
 		if ((r)->family == AF_INET || (r)->family == AF_INET6) {                                   \

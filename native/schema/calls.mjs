@@ -59,6 +59,8 @@ export const CALL_FLAGS = {
   CALL_NEW_ROOT: 512,
   /** Argument 2 are many of struct mmsghdr: a record for each of the first 8 that were sent or received. */
   CALL_MESSAGES: 1024,
+  /** The result is another descriptor of the same file: rules may care for those of network sockets only. */
+  CALL_DUP: 2048,
   /** Directory 1 is the working directory after the call, also where the string is an absolute path. */
   CALL_NEW_CWD: 256,
 };
@@ -524,7 +526,7 @@ function dup(name, nr, nr32, params) {
     nr,
     nr32,
     category: 'io-other',
-    reads: { fd: 'ret' },
+    reads: { fd: 'ret', flags: ['CALL_DUP'] },
     params: [['res', 'FD', 'ret'], AT('oldfd', 1), ...params],
   };
 }

@@ -145,12 +145,13 @@ export const CGROUP_OPS = { CGROUP_MKDIR: 1, CGROUP_RMDIR: 2, CGROUP_ATTACH: 3 }
 export const SCOPE_STATES = { SCOPE_PENDING: 1, SCOPE_INCLUDED: 2, SCOPE_EXCLUDED: 3 };
 
 /**
- * Bits of probe_state.open_mask and message_mask. NEW_PEER: of an unconnected socket, to or from another peer than the one
- * before; OTHER: any other, what a busy server sends and receives all the time.
+ * Bits of probe_state.open_mask and call_mask. MESSAGE_NEW_PEER: of an unconnected socket, to or from another peer than the one
+ * before; MESSAGE_OTHER: any other, what a busy server sends and receives all the time. DUP_NETWORK: of an IPv4 or IPv6 socket;
+ * DUP_OTHER: of anything else, which a shell makes some of for each program, and those that failed.
  */
 export const MASKS = {
   ...{ OPEN_READ: 1, OPEN_WRITE: 2, OPEN_FAILED: 4 },
-  ...{ MESSAGE_NEW_PEER: 1, MESSAGE_OTHER: 2 },
+  ...{ MESSAGE_NEW_PEER: 1, MESSAGE_OTHER: 2, DUP_NETWORK: 4, DUP_OTHER: 8 },
 };
 
 /** What a scope pattern takes as the handle: anything but empty, 64 lower-case hex digits, nothing. */

@@ -3,6 +3,7 @@ import type { EventMasks } from '../probe/live.ts';
 import { ruleNeeds, type RuleSet } from '../rules/rule-set.ts';
 import { readsAnyOf } from './fields-read.ts';
 import { hooksFor } from './hooks.ts';
+import { dupMaskFor } from './dup-mask.ts';
 import { messageMaskFor } from './message-mask.ts';
 import { openMaskFor } from './open-mask.ts';
 
@@ -69,6 +70,7 @@ function planOf(ruleSet: RuleSet): KernelPlan {
     masks: {
       opens: openMaskFor(ruleSet),
       messages: messageMaskFor(ruleSet),
+      dups: dupMaskFor(ruleSet),
       env: readsAnyOf(ruleSet, ENVIRONMENT),
     },
     containerDetails: readsAnyOf(ruleSet, CONTAINER_DETAILS),
@@ -82,6 +84,7 @@ export function widened(one: KernelPlan, other: KernelPlan): KernelPlan {
     masks: {
       opens: either(one.masks.opens, other.masks.opens),
       messages: either(one.masks.messages, other.masks.messages),
+      dups: either(one.masks.dups, other.masks.dups),
       env: one.masks.env || other.masks.env,
     },
     containerDetails: one.containerDetails || other.containerDetails,

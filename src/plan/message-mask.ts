@@ -2,7 +2,7 @@ import type { MessageMask } from '../probe/live.ts';
 import type { Test } from '../rules/compile/checked.ts';
 import { isEventName } from '../rules/fields/events.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import { equality, kindsThatCanMatch, type Possible } from './possible.ts';
+import { equality, kindsThatCanMatch, valuesOf, type Possible } from './possible.ts';
 
 /** Kinds of messages that rules can tell apart, as bits. */
 const NEW_PEER = 1;
@@ -20,17 +20,8 @@ const MESSAGES: ReadonlySet<string> = new Set([
 
 const NEVER: Possible = { holds: 0, fails: ALL };
 
-/** Names of events that a comparison of `evt.type` takes; undefined when it is another comparison. */
-function namedEvents(test: Test): readonly unknown[] | undefined {
-  const plain = test.modifier === undefined && test.right === undefined;
-  if (!plain || test.left.field !== 'evt.type') return undefined;
-  return test.operator === '=' || test.operator === '==' || test.operator === 'in'
-    ? test.values
-    : undefined;
-}
-
 function ofTest(test: Test): Possible | undefined {
-  const names = namedEvents(test);
+  const names = valuesOf(test, 'evt.type');
   // Such a rule matches other events by another branch: that one asks nothing of messages.
   if (names?.every((name) => !MESSAGES.has(String(name))) === true) return NEVER;
   const said = equality(test);

@@ -49,6 +49,13 @@ export function kindsThatCanMatch(condition: Checked, all: number, ofTest: Kinds
   return possible(condition).holds;
 }
 
+/** The constants of which a comparison asks that the field be one; undefined for another comparison or field. */
+export function valuesOf(test: Test, field: string): readonly unknown[] | undefined {
+  const isPlain = test.modifier === undefined && test.right === undefined;
+  const isOneOf = test.operator === '=' || test.operator === '==' || test.operator === 'in';
+  return isPlain && isOneOf && test.left.field === field ? test.values : undefined;
+}
+
 /** Of a comparison of one field with one constant by `=` or `!=`: what it says. */
 export function equality(
   test: Test,

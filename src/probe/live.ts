@@ -54,10 +54,20 @@ export interface MessageMask {
   readonly other: boolean;
 }
 
+/**
+ * Which of dup, dup2 and dup3 a rule can match: those of IPv4 and IPv6 sockets; all others, of which a shell makes some for each
+ * program.
+ */
+export interface DupMask {
+  readonly network: boolean;
+  readonly other: boolean;
+}
+
 /** What the kernel reports of the calls that happen most. */
 export interface EventMasks {
   readonly opens: OpenMask;
   readonly messages: MessageMask;
+  readonly dups: DupMask;
   /** Execs come with their environment. */
   readonly env: boolean;
 }
@@ -65,6 +75,7 @@ export interface EventMasks {
 export const ALL_EVENTS: EventMasks = {
   opens: { read: true, write: true, failed: true },
   messages: { newPeer: true, other: true },
+  dups: { network: true, other: true },
   env: true,
 };
 

@@ -47,7 +47,8 @@ async function withHooks<T>(
   try {
     const messages = { newPeer: true, other: false };
     const opens = { read: false, write: false, failed: false };
-    probe.setMasks({ opens, messages, env: false });
+    const dups = { network: true, other: false };
+    probe.setMasks({ opens, messages, dups, env: false });
     for (const hook of hooks) probe.attach(hook);
     probe.start(new ArrayBuffer(1 << 20), () => undefined);
     return await then(probe);

@@ -13,6 +13,11 @@ import {
 } from '../support/kernel-calls.ts';
 
 const AT_FDCWD = -100;
+const AF_UNIX = 1;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 const O_CLOEXEC = 0o2000000;
 const ESRCH = -3;
 const EBADF = -9;
@@ -181,6 +186,53 @@ describe('calls of descriptors', () => {
     });
     run.check('io_uring_enter', { res: EBADF, fd: 99, to_submit: 1, min_complete: 2, flags: '' });
     run.end();
+  });
+
+  test('where rules ask for those of network sockets only, the other new descriptors are counted and go no further', async () => {
+    const file = join(suite.dir, 'masked');
+    writeFileSync(file, '');
+    const masks = {
+      opens: { read: true, write: true, failed: true },
+      messages: { newPeer: true, other: true },
+      env: true,
+    };
+    const steps = [
+      callFd('socket', AF_INET, SOCK_STREAM, 0),
+      call('dup', '@'),
+      callFd('socket', AF_INET6, SOCK_DGRAM, 0),
+      call('dup2', '@', 41),
+      callFd('socket', AF_UNIX, SOCK_STREAM, 0),
+      call('dup2', '@', 42),
+      callFd('openat', AT_FDCWD, text(file), 0, 0),
+      call('dup3', '@', 43, O_CLOEXEC),
+      call('dup', 99),
+    ];
+    const dupsOf = async (network: boolean, other: boolean): Promise<[unknown[], number]> => {
+      suite.probe.probe.setMasks({ ...masks, dups: { network, other } });
+      const run = await suite.run(...steps);
+      const seen = suite.eventsOf(run.cgroup).filter(({ type }) => type.startsWith('dup'));
+      return [
+        seen.map(({ type, call: of }) => [type, of?.socket?.family]),
+        suite.probe.entry(run.cgroup).prefiltered,
+      ];
+    };
+    try {
+      const network = [
+        ['dup', AF_INET],
+        ['dup2', AF_INET6],
+      ];
+      const others = [
+        ['dup2', AF_UNIX],
+        ['dup3', undefined],
+        ['dup', undefined],
+      ];
+      assert.deepEqual(await dupsOf(true, false), [network, 3]);
+      assert.deepEqual(await dupsOf(false, true), [others, 2]);
+      assert.deepEqual(await dupsOf(false, false), [[], 5]);
+      assert.deepEqual(await dupsOf(true, true), [[...network, ...others], 0]);
+    } finally {
+      suite.probe.probe.setMasks({ ...masks, dups: { network: true, other: true } });
+    }
   });
 
   testAllAsserted(suite);

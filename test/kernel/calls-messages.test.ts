@@ -422,7 +422,11 @@ describe('calls of messages', () => {
   });
 
   test('where rules ask for new peers only, the others are counted and go no further', async () => {
-    const masks = { opens: { read: true, write: true, failed: true }, env: true };
+    const masks = {
+      opens: { read: true, write: true, failed: true },
+      dups: { network: true, other: true },
+      env: true,
+    };
     suite.probe.probe.setMasks({ ...masks, messages: { newPeer: true, other: false } });
     try {
       const steps = [

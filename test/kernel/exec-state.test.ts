@@ -13,7 +13,12 @@ const ENOENT = -2;
 const EACCES = -13;
 const AT_FDCWD = -100;
 const NOTHING = { read: false, write: false, failed: false };
-const MASKS = { opens: NOTHING, messages: { newPeer: false, other: false }, env: true };
+const MASKS = {
+  opens: NOTHING,
+  messages: { newPeer: false, other: false },
+  dups: { network: false, other: false },
+  env: true,
+};
 
 describe('what a process takes along', () => {
   let probe: KernelProbe;

@@ -349,6 +349,7 @@ describe('the end of a probe', () => {
         probe.setMasks({
           opens: { read: true, write: true, failed: true },
           messages: { newPeer: true, other: true },
+          dups: { network: true, other: true },
           env: true,
         }),
       () => probe.start(new ArrayBuffer(1 << 17), () => undefined),

@@ -132,7 +132,12 @@ describe('the open mask', () => {
     [{ read: true, write: true, failed: true }, OPENS.map(([name]) => name)],
   ] as const) {
     test(`${JSON.stringify(mask)}: what passes is emitted, the rest is counted`, async () => {
-      probe.probe.setMasks({ opens: mask, messages: { newPeer: false, other: false }, env: true });
+      probe.probe.setMasks({
+        opens: mask,
+        messages: { newPeer: false, other: false },
+        dups: { network: false, other: false },
+        env: true,
+      });
       const before = probe.entry(cgroup);
       const running = await probe.run(
         cgroup,

@@ -372,9 +372,11 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
       ['unlinkat', AT_FDCWD, 'none', 0],
     ] as const;
     const messages = { newPeer: true, other: true };
+    const dups = { network: true, other: true };
     probe.probe.setMasks({
       opens: { read: true, write: true, failed: false },
       messages,
+      dups,
       env: false,
     });
     probe.probe.detach('sys_unlinkat');
@@ -387,6 +389,7 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
       probe.probe.setMasks({
         opens: { read: false, write: true, failed: false },
         messages,
+        dups,
         env: false,
       });
       assert.deepEqual((await run('plain', ...requests)).events, []);
@@ -395,6 +398,7 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
       probe.probe.setMasks({
         opens: { read: true, write: true, failed: true },
         messages,
+        dups,
         env: false,
       });
     }

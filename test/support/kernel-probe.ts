@@ -328,6 +328,7 @@ export class KernelProbe {
       this.probe.setMasks({
         opens: { read: true, write: true, failed: true },
         messages: { newPeer: true, other: true },
+        dups: { network: true, other: true },
         env: true,
       });
     }

@@ -130,9 +130,20 @@ __noinline int call__store_data(struct call_state *c)
 	return 0;
 }
 
-/* False when no rule can match what such a call does. */
-static __always_inline bool call__is_wanted(const struct call_state *c)
+/* False when no rule can match the new descriptor. */
+static __always_inline bool call__is_dup_wanted(const struct call_state *c, __u32 mask)
 {
+	if (!(~mask & (DUP_NETWORK | DUP_OTHER)))
+		return 1;
+	bool network = socket__is_network(socket__from_file(file__from_fd(scope__current(), (__s32)c->args[7])));
+	return mask & (network ? DUP_NETWORK : DUP_OTHER);
+}
+
+/* False when no rule can match what such a call does. */
+static __always_inline bool call__is_wanted(const struct call_state *c, __u32 mask)
+{
+	if ((c->spec.flags & CALL_DUP) && !call__is_dup_wanted(c, mask))
+		return 0;
 	if ((c->spec.flags & CALL_IF_EXECUTABLE) && !(c->args[3] & PROT_EXEC))
 		return 0;
 	return !(c->spec.flags & CALL_IF_ANONYMOUS) || (c->args[4] & MAP_ANONYMOUS);
@@ -149,8 +160,8 @@ __noinline int call__send(void)
 	if (!entry)
 		return 0;
 	bool message = c->spec.flags & CALL_MESSAGE;
-	__u32 mask = *(volatile __u32 *)&state.message_mask;
-	if (!call__is_wanted(c) || (message && !call__is_message_wanted(c, mask))) {
+	__u32 mask = *(volatile __u32 *)&state.call_mask;
+	if (!call__is_wanted(c, mask) || (message && !call__is_message_wanted(c, mask))) {
 		__sync_fetch_and_add(&entry->prefiltered, 1);
 		return 0;
 	}

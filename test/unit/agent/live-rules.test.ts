@@ -26,15 +26,18 @@ const WRITES = ruleFile(
   'evt.type in (open, connect) and evt.failed = false and evt.is_open_read = false and evt.is_open_write = true',
 );
 const BROKEN = ruleFile('evt.type = open and fd.nmae = x');
-const NO_MESSAGES = { newPeer: false, other: false };
+const NO_CALLS = {
+  messages: { newPeer: false, other: false },
+  dups: { network: false, other: false },
+};
 const READS_MASK: EventMasks = {
   opens: { read: true, write: false, failed: false },
-  messages: NO_MESSAGES,
+  ...NO_CALLS,
   env: false,
 };
 const WRITES_MASK: EventMasks = {
   opens: { read: false, write: true, failed: false },
-  messages: NO_MESSAGES,
+  ...NO_CALLS,
   env: false,
 };
 
@@ -85,7 +88,7 @@ test('the kernel reports more before the swap, and less after it; what it has re
   assert.deepEqual(done.splice(0), [
     'all opens are reported',
     'io_uring,sys_connect,sys_open,tcp_connect',
-    { opens: { read: true, write: true, failed: false }, messages: NO_MESSAGES, env: false },
+    { opens: { read: true, write: true, failed: false }, ...NO_CALLS, env: false },
     'drain',
     'swap 1',
     'io_uring,sys_connect,sys_open,tcp_connect',
@@ -222,7 +225,7 @@ test('a widened plan reports what either reports', () => {
       hooks: ['io_uring', 'sys_connect', 'sys_open', 'tcp_connect'],
       masks: {
         opens: { read: true, write: true, failed: false },
-        messages: NO_MESSAGES,
+        ...NO_CALLS,
         env: false,
       },
       containerDetails: false,
@@ -234,7 +237,7 @@ test('a widened plan reports what either reports', () => {
     hooks: [],
     masks: {
       opens: { read: false, write: false, failed: false },
-      messages: NO_MESSAGES,
+      ...NO_CALLS,
       env: false,
     },
     containerDetails: false,
