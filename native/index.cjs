@@ -198,6 +198,10 @@ class Probe {
     return toEntries(addon.scopeEntries(this.#handle));
   }
 
+  filtered() {
+    return addon.filtered(this.#handle);
+  }
+
   nextLossInterval() {
     addon.nextLossInterval(this.#handle);
   }

@@ -120,6 +120,8 @@ export class Probe {
   scopeDelete(cgroupId: number): void;
   scopeGet(cgroupId: number): LoaderScopeEntry | undefined;
   scopeEntries(): LoaderScopeEntry[];
+  /** By number of the event (native/schema/EVENTS.md): calls that were kept in the kernel, of all containers. */
+  filtered(): Float64Array;
   /** Losses from now on have first and last times of their own. To be called when the entries' times have been read. */
   nextLossInterval(): void;
   /**

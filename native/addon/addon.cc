@@ -241,6 +241,21 @@ napi_value ScopeEntries(napi_env env, napi_callback_info info) {
   return status.ok() ? Rows(env, rows) : Throw(env, status);
 }
 
+// filtered(handle) → Float64Array of counts by number of the event
+napi_value Filtered(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  if (!(Arguments(env, info) >> handle)) return nullptr;
+  std::vector<uint64_t> counts;
+  Status status = handle->probe.Filtered(&counts);
+  if (!status.ok()) return Throw(env, status);
+  void* data = nullptr;
+  napi_value buffer, array;
+  TRY(env, napi_create_arraybuffer(env, counts.size() * sizeof(double), &data, &buffer));
+  for (size_t i = 0; i < counts.size(); i++) static_cast<double*>(data)[i] = static_cast<double>(counts[i]);
+  TRY(env, napi_create_typedarray(env, napi_float64_array, counts.size(), buffer, 0, &array));
+  return array;
+}
+
 // stats(handle) → [emitted, dropped, droppedExec, scopeFull, readErrors, awake, epoch]
 napi_value Stats(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
@@ -413,6 +428,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"load", Load},           {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
       {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"runVerdict", RunVerdict},
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
+      {"filtered", Filtered},
       {"stats", Stats},         {"setMasks", SetMasks},       {"start", Start},           {"drain", Drain},
       {"nextLossInterval", NextLossInterval},
       {"close", Close},         {"selfTest", SelfTest},       {"openInRoot", OpenInRootJs}, {"readInRoot", ReadInRootJs},

@@ -6,6 +6,7 @@
 #include <cstdarg>
 #include <cstring>
 #include <iterator>
+#include <numeric>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "tracepoint.h"
@@ -298,6 +299,20 @@ Status Probe::ScopeDelete(uint64_t cgroup) {
 
 bool Probe::ScopeGet(uint64_t cgroup, scope_entry* entry) const {
   return bpf_map_lookup_elem(MapFd("scope"), &cgroup, entry) == 0;
+}
+
+Status Probe::Filtered(std::vector<uint64_t>* counts) const {
+  const char* kDoing = "read what was filtered";
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 0) return Status::Fail(-cpus, kDoing);
+  std::vector<uint64_t> values(static_cast<size_t>(cpus));
+  const int fd = MapFd("filtered");
+  for (__u32 event = 0; event < EVENT_COUNT; event++) {
+    const int error = bpf_map_lookup_elem(fd, &event, values.data());
+    if (error) return Status::Fail(-error, kDoing);
+    counts->push_back(std::accumulate(values.begin(), values.end(), uint64_t{0}));
+  }
+  return {};
 }
 
 Status Probe::ScopeEntries(std::vector<ScopeRow>* rows) const {

@@ -40,6 +40,8 @@ class Probe {
   Status ScopeDelete(uint64_t cgroup);
   // Returns false when there is no such entry.
   bool ScopeGet(uint64_t cgroup, scope_entry* entry) const;
+  // By number of the event: calls that were kept in the kernel.
+  Status Filtered(std::vector<uint64_t>* counts) const;
   Status ScopeEntries(std::vector<ScopeRow>* rows) const;
   // Puts a copy of the table at the number, 1 to VERDICT_TABLES - 1; without a table takes it away. Waits some ms, until no
   // program looks at the one before.

@@ -191,6 +191,8 @@
 #define EVENT_FINIT_MODULE 87
 #define EVENT_DELETE_MODULE 88
 
+#define EVENT_COUNT 89
+
 struct rec_header {
 	__u32 len;
 	__u16 kind;

@@ -20,6 +20,14 @@ static __always_inline void maps__count_read_error(void)
 	__sync_fetch_and_add(&state.read_errors, 1);
 }
 
+/* By event: calls that no rule can match. A counter of each CPU, as there are many. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, EVENT_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} filtered SEC(".maps");
+
 /* Exec, clone, exit and cgroup records: few, and every later record needs them. Sizes set before load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

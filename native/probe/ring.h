@@ -24,6 +24,15 @@ static __always_inline __u64 ring__wake_flags(bool *woke)
 	return *woke ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
+/* A call that no rule can match: nothing is sent. */
+static __always_inline void ring__count_filtered(struct scope_entry *entry, __u32 event)
+{
+	__sync_fetch_and_add(&entry->prefiltered, 1);
+	__u64 *count = bpf_map_lookup_elem(&filtered, &event);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
 /* Stops counting where it is full: what a stalled consumer leaves out must not wrap around to zero. */
 static __always_inline bool ring__take_bytes(__u32 *used, __u32 budget, __u32 len)
 {

@@ -93,6 +93,7 @@ function cHeader() {
     table.EVENTS.map((event, index) => `#define EVENT_${event.name.toUpperCase()} ${index}`).join(
       '\n',
     ),
+    `#define EVENT_COUNT ${table.EVENTS.length}`,
     cStruct('rec_header', header.placed, 0, header.end),
     'struct rec_ancestor {\n\t__u64 start;\n\t__u32 pid;\n\t__u32 in_scope;\n\tchar comm[16];\n};\n',
     ...kinds.map((kind) => cStruct(`rec_${kind.name}`, kind.placed, header.end, kind.end)),

@@ -32,8 +32,13 @@ export class ReceivedRecords {
   }
 
   byEvent(): [EventName, number][] {
-    return EVENT_NAMES.map((name, index) => [name, this.#byEvent[index] ?? 0]);
+    return byName(this.#byEvent);
   }
+}
+
+/** Counts in order of EVENT_NAMES, by name. */
+function byName(counts: Float64Array): [EventName, number][] {
+  return EVENT_NAMES.map((name, index) => [name, counts[index] ?? 0]);
 }
 
 /** The stages that are asked. */
@@ -102,6 +107,7 @@ export class AgentReport {
         emitted,
         dropped,
         prefiltered,
+        filtered: Object.fromEntries(byName(probe.filtered())),
         scopeFull,
         selfTest: received.selfTest,
         verdicts: this.#sources.verdicts.status(),
@@ -173,6 +179,7 @@ export class AgentReport {
       ...(this.#sources.config.canary.enabled ? { canary: this.#sources.canary } : {}),
       suppressed: () => fanOut.counters().suppressed,
       events: () => received.byEvent(),
+      filtered: () => byName(probe.filtered()),
       context: () => tree.counters(),
       ...(logLinesDropped === undefined ? {} : { logLinesDropped }),
     });

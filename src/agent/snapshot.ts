@@ -27,6 +27,8 @@ export interface AgentSnapshot {
     readonly emitted: number;
     readonly dropped: number;
     readonly prefiltered: number;
+    /** The same by event name, with what the self-test has made. */
+    readonly filtered: Readonly<Record<string, number>>;
     readonly scopeFull: number;
     /**
      * Of `emitted`: the self-test's at start. `emitted` is this, and what the containers and the counter

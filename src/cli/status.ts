@@ -8,6 +8,9 @@ import { columns } from './columns.ts';
 import type { Io } from './io.ts';
 import { costsAsJson, costsAsText } from './status-rules.ts';
 
+/** Events that are named of those that were kept back. */
+const MOST_FILTERED = 5;
+
 /**
  * `varvel status`: which containers the running agent sees, whose they are, in scope or why not, and what was lost.
  * Exit code 0 when nothing was lost, 1 when something was; throws UserError when no agent answers.
@@ -54,7 +57,7 @@ function format(snapshot: AgentSnapshot): string {
     '',
     ...containerTable(apps.containers.filter((container) => !container.gone)),
     '',
-    `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} kept back by prefilters`,
+    `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} kept back by prefilters${mostFiltered(kernel.filtered)}`,
     `opens: of ${kernel.verdicts.containers} containers those that no rule can match end in the kernel (${kernel.verdicts.tables} sets of rules)`,
     `processes: ${processes.processes}, their programs take ${mebibytes(processes.imageBytes)} MiB` +
       (processes.imagesCut > 0
@@ -212,4 +215,14 @@ function containerTable(containers: readonly ContainerStatus[]): string[] {
     container.reason,
   ]);
   return columns(['CONTAINER', 'NAME', 'APP', 'RUNTIME', 'SCOPE', 'EVENTS', 'LOST', 'WHY'], rows);
+}
+
+/** The events of which most were kept back. An agent of before does not say. */
+function mostFiltered(filtered: Readonly<Record<string, number>> | undefined): string {
+  const most = Object.entries(filtered ?? {})
+    .filter(([, count]) => count > 0)
+    .sort(([, one], [, other]) => other - one)
+    .slice(0, MOST_FILTERED)
+    .map(([event, count]) => `${event} ${count}`);
+  return most.length === 0 ? '' : ` (${most.join(', ')})`;
 }

@@ -29,6 +29,7 @@ export interface MetricSources {
   readonly apps?: () => Iterable<AppTotal>;
   /** Records by event, monotonic; process life that no rule looks at included. */
   readonly events?: () => Iterable<readonly [type: EventName, count: number]>;
+  readonly filtered?: () => Iterable<readonly [type: EventName, count: number]>;
   /** The probe's own counters, all cgroups together. */
   readonly probe?: () => {
     readonly emitted: number;
@@ -169,18 +170,22 @@ export class AgentMetrics {
     }).set(Math.round(Date.now() / 1000 - process.uptime()));
   }
 
-  #eventMetrics(registers: Registry[], { events }: MetricSources): void {
-    if (events === undefined) return;
-    new Counter({
-      name: 'varvel_events_total',
-      help: 'Events from the kernel, by type.',
-      labelNames: ['type'],
-      registers,
-      collect() {
-        this.reset();
-        for (const [type, count] of events()) this.inc({ type }, count);
-      },
-    });
+  #eventMetrics(registers: Registry[], { events, filtered }: MetricSources): void {
+    const count = (name: string, help: string, counts: MetricSources['events']): void => {
+      if (counts === undefined) return;
+      new Counter({
+        name,
+        help,
+        labelNames: ['type'],
+        registers,
+        collect() {
+          this.reset();
+          for (const [type, number] of counts()) this.inc({ type }, number);
+        },
+      });
+    };
+    count('varvel_events_total', 'Events from the kernel, by type.', events);
+    count('varvel_events_filtered_total', 'Calls that no rule can match, by type.', filtered);
   }
 
   #detectionMetrics(registers: Registry[]): void {

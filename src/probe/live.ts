@@ -155,6 +155,18 @@ export class LiveProbe {
     };
   }
 
+  /**
+   * By event, in order of EVENT_NAMES: calls of all containers that ended in the kernel because no rule can match them; monotonic.
+   * Throws UserError when the kernel refuses.
+   */
+  filtered(): Float64Array {
+    try {
+      return this.#probe.filtered();
+    } catch (error) {
+      throw explain(error, 'read what was filtered');
+    }
+  }
+
   /** Counts of scope entries that have been deleted: totals = these + those of `scope.entries()`. */
   deletedCounters(): { emitted: number; dropped: number; prefiltered: number } {
     return { ...this.#lost };

@@ -86,6 +86,18 @@ test('each app is judged by the rules that hold for it, also after a reload', as
         return rules.reloads.ok === 1;
       });
     }
+    const { kernel } = await agent.snapshot();
+    const opens = (kernel.filtered['open'] ?? 0) + (kernel.filtered['openat'] ?? 0);
+    assert.ok(opens >= 4 * OPENS, `${opens} opens kept back`);
+    assert.match(
+      agent.varvel('status').stdout,
+      /^records: .* \d{3,} kept back by prefilters \(.*\bopen(at)? \d{3,}/m,
+    );
+    const [, counted = ''] =
+      /^varvel_events_filtered_total\{type="open(?:at)?"\} ([1-9]\d+)$/m.exec(
+        await agent.metrics(),
+      ) ?? [];
+    assert.ok(Number(counted) >= OPENS, counted);
   } finally {
     await plain.remove({ force: true });
     await own.remove({ force: true });

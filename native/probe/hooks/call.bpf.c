@@ -162,7 +162,7 @@ __noinline int call__send(void)
 	bool message = c->spec.flags & CALL_MESSAGE;
 	__u32 mask = *(volatile __u32 *)&state.call_mask;
 	if (!call__is_wanted(c, mask) || (message && !call__is_message_wanted(c, mask))) {
-		__sync_fetch_and_add(&entry->prefiltered, 1);
+		ring__count_filtered(entry, c->spec.event);
 		return 0;
 	}
 	struct task_struct *task = scope__current();
@@ -191,7 +191,7 @@ __noinline int call__send(void)
 	if (unconnected && (r->socket_type == SOCK_STREAM ? call__connects(c) : c->ret >= 0 && call__note_peer(c)))
 		r->flags |= PEER_CHANGED;
 	if (message && !(mask & MESSAGE_OTHER) && !(r->flags & PEER_CHANGED)) {
-		__sync_fetch_and_add(&entry->prefiltered, 1);
+		ring__count_filtered(entry, c->spec.event);
 		return 0;
 	}
 	call__store_unix(c);

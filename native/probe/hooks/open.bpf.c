@@ -188,7 +188,7 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 				      const struct open_call *call, long ret, __u16 event)
 {
 	if (!open__is_wanted(*(volatile __u32 *)&state.open_mask, call->flags, ret)) {
-		__sync_fetch_and_add(&entry->prefiltered, 1);
+		ring__count_filtered(entry, event);
 		return 0;
 	}
 	struct scratch *s = ring__get_scratch();
@@ -227,7 +227,7 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 		v->layer = !file ? LAYER_NO_FILE : facts.flags & FILE_UPPER_LAYER ? LAYER_UPPER :
 			   facts.flags & FILE_LOWER_LAYER ? LAYER_LOWER : LAYER_NONE;
 		if (!(file ? open__may_match_file(start, facts.mode, call->flags) : open__may_match_claim(start))) {
-			__sync_fetch_and_add(&entry->prefiltered, 1);
+			ring__count_filtered(entry, event);
 			return 0;
 		}
 	}

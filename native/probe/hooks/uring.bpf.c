@@ -128,7 +128,7 @@ __noinline int uring__send(__u64 req, __u64 ctx, __u32 slot, __s32 res, __u32 un
 	if (s->h.kind == KIND_OPEN) {
 		struct rec_open *r = (void *)s->b;
 		if (!open__is_wanted(*(volatile __u32 *)&state.open_mask, r->open_flags, res)) {
-			__sync_fetch_and_add(&entry->prefiltered, 1);
+			ring__count_filtered(entry, s->h.event);
 			return 0;
 		}
 		r->flags |= unknown ? RESULT_UNKNOWN : 0;

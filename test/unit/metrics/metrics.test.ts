@@ -30,6 +30,7 @@ test('events, detections and latencies are counted', async () => {
       ['openat', 3],
       ['execve', 1],
     ],
+    filtered: () => [['dup2', 7]],
   });
   metrics.countDetection('Read a "secret"\nfile', 'Warning');
   metrics.countDetection('Read a "secret"\nfile', 'Warning');
@@ -42,6 +43,7 @@ test('events, detections and latencies are counted', async () => {
     'asking changes nothing',
   );
   assert.equal(await series(metrics, 'varvel_events_total{type="execve"}'), '1');
+  assert.equal(await series(metrics, 'varvel_events_filtered_total{type="dup2"}'), '7');
   assert.equal(
     await series(
       metrics,
