@@ -37,6 +37,13 @@ export const MAX_WAITING = {
   bytesOfOne: 4 << 20,
   bytesOfAll: 16 << 20,
 };
+/** Of all together, what was released: of one container it is as much as could wait before. */
+export const MAX_RELEASED = { ofAll: 16_384, bytesOfAll: 24 << 20 };
+
+interface Amount {
+  count: number;
+  bytes: number;
+}
 
 /** The full id of a container, in whichever of its cgroups it is; without one, the cgroup. */
 export type TurnsKey = string | number;
@@ -45,9 +52,8 @@ interface Waiting {
   /** Of events that were evaluated: all of them come before the next event. */
   readonly detections: Fifo<LaterWork>;
   readonly events: Fifo<LaterWork>;
-  /** Without what was released. */
-  counted: number;
-  countedBytes: number;
+  /** Of both, without what was released. */
+  readonly own: Amount;
 }
 
 /**
@@ -64,8 +70,8 @@ export class ContainerTurns {
   readonly #flooded = new Set<TurnsKey>();
   /** The one whose turn is next is first. */
   readonly #waiting = new Map<TurnsKey, Waiting>();
-  #allCount = 0;
-  #allBytes = 0;
+  readonly #own: Amount = { count: 0, bytes: 0 };
+  readonly #released: Amount = { count: 0, bytes: 0 };
   #isScheduled = false;
   /** Since when the work that runs is not charged yet; undefined when none runs. */
   #unchargedMs: number | undefined;
@@ -80,19 +86,20 @@ export class ContainerTurns {
 
   /** Events and detections that wait. */
   get waiting(): number {
-    return this.#allCount;
+    return this.#own.count + this.#released.count;
   }
 
   /**
-   * Evaluates an event of the container, now or later, after all that it has waiting. Without room all of the container is done at once, and so is what comes until the flood is over: to
-   * wait costs as much again.
+   * Evaluates an event of the container, now or later, after all events that it has waiting. Without room all of these are
+   * evaluated at once, and so is what comes until the flood is over: to wait costs as much again.
    */
   event(container: TurnsKey, event: EventWork): void {
     this.#wantTurn();
     const now = (): void => event.now();
     if (!this.#waiting.has(container) && this.#hasShare(container)) this.#run(container, now);
-    else if (this.#isFlooded(container, event)) event.flood(() => this.#run(container, now));
-    else this.#wait(container, 'events', event.later());
+    else if (!this.#isFlooded(container, event)) this.#wait(container, 'events', event.later());
+    else if (event.isReleased) this.#run(container, now);
+    else event.flood(() => this.#run(container, now));
   }
 
   /** The same with a detection that is to be written: it waits for others, and for no event. Without room the oldest is written. */
@@ -109,20 +116,36 @@ export class ContainerTurns {
     else this.#run(container, () => work.run());
   }
 
-  /** Does all that waits of one container. */
-  finish(container: TurnsKey): void {
-    while (this.#shift(container));
+  /** Evaluates at once what waits of one container. What it detects is written when its turn comes. */
+  finishEvents(container: TurnsKey): void {
+    while (this.#shiftEvent(container));
+  }
+
+  /** The same of all containers. */
+  finishAllEvents(): void {
+    for (const container of [...this.#waiting.keys()]) this.finishEvents(container);
   }
 
   /** Does all that waits. */
   drain(): void {
-    for (const container of [...this.#waiting.keys()]) this.finish(container);
+    for (const container of [...this.#waiting.keys()]) while (this.#shift(container));
   }
 
   #isFlooded(container: TurnsKey, event: EventWork): boolean {
-    if (this.#flooded.has(container)) return true;
-    if (event.isReleased || !this.#isFull(container)) return false;
-    event.flood(() => this.finish(container));
+    if (event.isReleased) {
+      // What could wait before it was released is no flood.
+      if (!isOver(this.#released, MAX_RELEASED)) return false;
+      this.finishEvents(container);
+      return true;
+    }
+    if (this.#flooded.has(container)) {
+      this.finishEvents(container);
+      return true;
+    }
+    if (!this.#isFull(container)) return false;
+    while (this.#waiting.get(container)?.events.first?.isReleased === true)
+      this.#shiftEvent(container);
+    event.flood(() => this.finishEvents(container));
     this.#flooded.add(container);
     return true;
   }
@@ -136,9 +159,12 @@ export class ContainerTurns {
   /** An event that is evaluated has detections to write: what it took so far is charged before that. */
   #run(container: TurnsKey, work: () => void): void {
     const isNested = this.#charge(container);
-    work();
-    this.#charge(container);
-    if (!isNested) this.#unchargedMs = undefined;
+    try {
+      work();
+    } finally {
+      this.#charge(container);
+      if (!isNested) this.#unchargedMs = undefined;
+    }
   }
 
   /** Whether there was something to charge. */
@@ -156,22 +182,21 @@ export class ContainerTurns {
   }
 
   #hasRoom(container: TurnsKey, { bytes }: LaterWork): boolean {
-    return !this.#isFull(container) && this.#allBytes + bytes <= MAX_WAITING.bytesOfAll;
+    return !this.#isFull(container) && this.#own.bytes + bytes <= MAX_WAITING.bytesOfAll;
   }
 
   /** By bytes, what came last may have passed the bound: one record has 64 KiB at most. */
   #isFull(container: TurnsKey): boolean {
-    const { ofOne, ofAll, bytesOfOne, bytesOfAll } = MAX_WAITING;
-    if (this.#allCount >= ofAll || this.#allBytes >= bytesOfAll) return true;
-    const waiting = this.#waiting.get(container);
-    if (waiting === undefined) return false;
-    return waiting.counted >= ofOne || waiting.countedBytes >= bytesOfOne;
+    if (isOver(this.#own, MAX_WAITING)) return true;
+    const own = this.#waiting.get(container)?.own;
+    if (own === undefined) return false;
+    return own.count >= MAX_WAITING.ofOne || own.bytes >= MAX_WAITING.bytesOfOne;
   }
 
   #wait(container: TurnsKey, kind: 'events' | 'detections', work: LaterWork): void {
     let waiting = this.#waiting.get(container);
     if (waiting === undefined) {
-      waiting = { detections: new Fifo(), events: new Fifo(), counted: 0, countedBytes: 0 };
+      waiting = { detections: new Fifo(), events: new Fifo(), own: { count: 0, bytes: 0 } };
       this.#waiting.set(container, waiting);
     }
     waiting[kind].push(work);
@@ -179,21 +204,27 @@ export class ContainerTurns {
   }
 
   #count(waiting: Waiting, { bytes, isReleased }: LaterWork, sign: 1 | -1): void {
-    this.#allCount += sign;
-    this.#allBytes += sign * bytes;
-    if (isReleased === true) return;
-    waiting.counted += sign;
-    waiting.countedBytes += sign * bytes;
+    for (const amount of isReleased === true ? [this.#released] : [this.#own, waiting.own]) {
+      amount.count += sign;
+      amount.bytes += sign * bytes;
+    }
   }
 
   /** Does the oldest that waits of the container; whether there was any. */
   #shift(container: TurnsKey): boolean {
     const waiting = this.#waiting.get(container);
-    if (waiting === undefined) return false;
-    const { detections, events } = waiting;
-    const work = detections.shift() ?? events.shift();
-    if (detections.length + events.length === 0) this.#waiting.delete(container);
-    if (work === undefined) return false;
+    return this.#take(container, waiting?.detections.shift() ?? waiting?.events.shift());
+  }
+
+  /** Evaluates the oldest event that waits of the container, whatever is to be written before. */
+  #shiftEvent(container: TurnsKey): boolean {
+    return this.#take(container, this.#waiting.get(container)?.events.shift());
+  }
+
+  #take(container: TurnsKey, work: LaterWork | undefined): boolean {
+    const waiting = this.#waiting.get(container);
+    if (waiting === undefined || work === undefined) return false;
+    if (waiting.detections.length + waiting.events.length === 0) this.#waiting.delete(container);
     this.#count(waiting, work, -1);
     this.#run(container, () => work.run());
     return true;
@@ -223,7 +254,14 @@ export class ContainerTurns {
     const endsMs = this.#nowMs() + CONTAINER_TURN_MS;
     // At least one, however long everything else takes.
     do this.#next();
-    while (this.#allCount > 0 && this.#nowMs() < endsMs);
-    if (this.#allCount > 0) this.#wantTurn();
+    while (this.waiting > 0 && this.#nowMs() < endsMs);
+    if (this.waiting > 0) this.#wantTurn();
   }
+}
+
+function isOver(
+  { count, bytes }: Amount,
+  { ofAll, bytesOfAll }: Readonly<Record<'ofAll' | 'bytesOfAll', number>>,
+): boolean {
+  return count >= ofAll || bytes >= bytesOfAll;
 }

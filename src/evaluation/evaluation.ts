@@ -145,6 +145,8 @@ export class Evaluation {
    * engine before has counted stays counted.
    */
   swapEngine(engine: RuleEngine): void {
+    // These did not wait for what is not known, and are for the rules of their time.
+    this.#turns.finishAllEvents();
     this.#former.add(this.#engine.counters());
     this.#engine = engine;
     this.#needs = this.#allNeeds();
@@ -204,7 +206,7 @@ export class Evaluation {
     }
     if (appRules.isPaused) {
       // To let it wait would cost more than the operator's rules do.
-      this.#turns.finish(container.fullId);
+      this.#turns.finishEvents(container.fullId);
       this.#evaluate(occurrence, container, appRules);
       return;
     }

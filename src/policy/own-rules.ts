@@ -212,8 +212,9 @@ export class OwnRules implements AppRules, OwnRun {
     this.#floodClock.start();
     work();
     const restMs = this.#floodClock.lap() - (this.counters.cpuMs - chargedMs);
+    if (restMs <= 0 || !this.#policy.runsRules || this.isPaused) return;
     // It may be of many events.
-    if (restMs > 0 && !this.isPaused) this.#spend(restMs, this.#limits, Infinity);
+    this.#spend(restMs, this.#limits, { atOnceMs: Infinity, nowMs: this.#floodClock.nowMs });
   }
 
   begin(): void {
@@ -308,9 +309,13 @@ export class OwnRules implements AppRules, OwnRun {
     if (this.#compileMs > 0) this.#spend(this.#compileMs, { ...this.#limits, atOnceMs: Infinity });
   }
 
-  #spend(ms: number, limits: BudgetLimits, atOnceMs = limits.atOnceMs): void {
+  #spend(
+    ms: number,
+    limits: BudgetLimits,
+    { atOnceMs = limits.atOnceMs, nowMs = this.#clock.nowMs } = {},
+  ): void {
     this.counters.cpuMs += ms;
-    if (this.#budget.spend(ms, this.#clock.nowMs, limits, atOnceMs) === undefined) return;
+    if (this.#budget.spend(ms, nowMs, limits, atOnceMs) === undefined) return;
     this.counters.pauses++;
     this.#tellPaused();
   }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import {
   CONTAINER_TURN_MS,
   ContainerTurns,
+  MAX_RELEASED,
   MAX_WAITING,
 } from '../../../src/evaluation/container-turns.ts';
 
@@ -153,7 +154,7 @@ test('where there is no room for an event, all of the container is evaluated at 
   assert.equal(work.waiting, 1, 'nothing came in a turn');
 });
 
-test('events that were released are not counted as the container’s own that wait', () => {
+test('events that were released are not counted as the container’s own that wait, nor charged', () => {
   const { work, done, add, flooding } = world('event');
   add(1, 'a0', 20);
   for (let n = 1; n < 4000; n++) add(1, `a${n}`, 1, 100, true);
@@ -161,6 +162,64 @@ test('events that were released are not counted as the container’s own that wa
   assert.deepEqual([work.waiting, flooding], [3999 + MAX_WAITING.ofOne, []]);
   add(1, `a${4000 + MAX_WAITING.ofOne}`);
   assert.deepEqual(done, names('a', 0, 4001 + MAX_WAITING.ofOne));
+  assert.deepEqual(flooding, [String(MAX_WAITING.ofOne), '1']);
+});
+
+test('what was released to many containers floods none, and is bounded by itself', () => {
+  const { work, done, add, flooding } = world('event');
+  for (let n = 0; n < 24; n++) add(n, `${n}-first `, 20);
+  for (let n = 0; n < 24; n++) for (let m = 0; m < 400; m++) add(n, `${n}-${m} `, 1, 100, true);
+  add(5, '5-live ');
+  add(99, 'other');
+  assert.deepEqual([work.waiting, flooding], [24 * 400 + 1, []]);
+  assert.equal(done.at(-1), 'other');
+  for (let m = 400; m < 400 + MAX_RELEASED.ofAll; m++) add(7, `7-${m} `, 1, 100, true);
+  assert.ok(work.waiting <= MAX_RELEASED.ofAll + 1, String(work.waiting));
+  work.drain();
+  const [mine] = [done.filter((name) => name.startsWith('7-'))];
+  assert.deepEqual(mine, [
+    '7-first ',
+    ...names('7-', 0, 400 + MAX_RELEASED.ofAll).map((name) => `${name} `),
+  ]);
+  assert.equal(
+    done.indexOf('5-live '),
+    done.findLastIndex((name) => name.startsWith('5-')),
+  );
+  assert.deepEqual(flooding, []);
+});
+
+test('events of a container are evaluated at once when asked, and what they detect still takes its turn', () => {
+  const { work, done, addEvent } = world('event');
+  addEvent(1, 'a', 20, 0);
+  addEvent(1, 'b', 1, 1);
+  addEvent(2, 'c', 20, 0);
+  addEvent(2, 'd', 1, 1);
+  assert.deepEqual(done, ['a', 'c']);
+  work.finishEvents(1);
+  assert.deepEqual([work.waiting, done], [2, ['a', 'c', 'b']]);
+  work.finishAllEvents();
+  assert.deepEqual([work.waiting, done], [2, ['a', 'c', 'b', 'd']]);
+  work.drain();
+  assert.deepEqual(done, ['a', 'c', 'b', 'd', 'b-0', 'd-0']);
+});
+
+test('work that throws is charged, and nothing after it', () => {
+  let nowMs = 0;
+  const work = new ContainerTurns({ schedule: () => undefined, nowMs: () => nowMs });
+  const broken = (): void => {
+    nowMs += 3;
+    throw new Error('broken');
+  };
+  assert.throws(() => work.detection(1, broken, () => ({ bytes: 1, run: broken })), /broken/);
+  nowMs += 1000;
+  const done: string[] = [];
+  for (const name of ['a', 'b'])
+    work.detection(
+      2,
+      () => done.push(name),
+      () => ({ bytes: 1, run: () => done.push(name) }),
+    );
+  assert.deepEqual([work.waiting, done], [0, ['a', 'b']]);
 });
 
 test('what waits is bounded by its bytes', () => {

@@ -423,3 +423,37 @@ test('once the app’s rules are paused, what waits is evaluated in order, and n
   for (let pid = 5; pid < 8; pid++) evaluation.onEvent(shadow, makeProcess({ pid }));
   assert.deepEqual([turns.waiting, done], [0, [0, 1, 2, 3, 4, 5, 6, 7]]);
 });
+
+test('while an app’s rules are paused, what the operator’s detect takes turns as everybody’s', () => {
+  let nowMs = 0;
+  const turns = new ContainerTurns({ schedule: () => undefined, nowMs: () => nowMs });
+  const appRules = rulesOfApp({
+    isPaused: true,
+    isOwn: () => true,
+    written: (_, write) => ((nowMs += 4), write()),
+  });
+  const { registry, evaluation, delivered, decide } = world(appRules, undefined, { turns });
+  appear(registry);
+  decide(true);
+  for (let n = 0; n < 100; n++) evaluation.onEvent(shadow, makeProcess());
+  assert.deepEqual([delivered.length, turns.waiting], [3, 97], 'for a turn');
+});
+
+test('what waits for its turn is for the rules of its time', () => {
+  let nowMs = 0;
+  const turns = new ContainerTurns({ schedule: () => undefined, nowMs: () => nowMs });
+  const appRules = rulesOfApp({ refine: (matches) => ((nowMs += 20), matches) });
+  const { registry, evaluation, delivered, decide } = world(appRules, undefined, { turns });
+  appear(registry);
+  decide(true);
+  evaluation.onEvent(shadow, makeProcess({ image: { name: 'first' } }));
+  evaluation.onEvent(shadow, makeProcess({ image: { name: 'second' } }));
+  evaluation.swapEngine(new RuleEngine(ruleSetOf(ruleFile('evt.type = openat', 'new %proc.name'))));
+  evaluation.onEvent(shadow, makeProcess({ image: { name: 'third' } }));
+  evaluation.stop();
+  assert.deepEqual(outputs(delivered), [
+    'name=first container=web',
+    'name=second container=web',
+    'new third',
+  ]);
+});

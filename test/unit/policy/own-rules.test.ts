@@ -158,6 +158,25 @@ describe('what an app’s own rules may cost', () => {
     assert.equal(rules.counters.cpuMs, 48, 'not while they are paused');
   });
 
+  test('an app without rules of its own pays for no flood', () => {
+    const { rules, time } = world('rules: [{disable: {rule: Muted}}]\n');
+    for (let minute = 0; minute < 100; minute++) {
+      rules.inFull(() => (time.now += 30));
+      time.now += 60_000;
+    }
+    assert.deepEqual([rules.isPaused, rules.counters.cpuMs], [false, 0]);
+  });
+
+  test('a flood is charged at its own time, long after the last event', () => {
+    const { rules, names, taking, time } = world();
+    names(taking(1));
+    for (let minute = 0; minute < 100; minute++) {
+      rules.inFull(() => (time.now += 30));
+      time.now += 60_000;
+    }
+    assert.equal(rules.isPaused, false);
+  });
+
   test('while exceptions are not asked, nothing that they let pass is killed', () => {
     const { rules, names, taking } = world();
     assert.equal(rules.responseTo('Shell started'), undefined, 'no event yet');
