@@ -11,6 +11,8 @@ import { machine } from './event-records.ts';
 
 const FILE = 'test/bench/results/verdicts.json';
 const OPENS = ['open', 'openat', 'openat2', 'creat'];
+/** Of which the agent has to know: without them it knows no process. */
+const PROCESS_LIFE = ['clone', 'clone3', 'fork', 'vfork', 'execve', 'execveat', 'procexit'];
 
 const asks = (port: number): string =>
   `node -e 'const h=require("http"),a=new h.Agent({keepAlive:true});let n=0;const go=()=>n++<2000?h.get({port:${port},agent:a},r=>r.resume().on("end",go)):process.exit();go()'`;
@@ -41,6 +43,7 @@ interface Counts {
   readonly sent: number;
   readonly kept: number;
   readonly opensSent: number;
+  readonly lifeSent: number;
 }
 
 async function countsOf(agent: E2eAgent, id: string): Promise<Counts> {
@@ -48,8 +51,15 @@ async function countsOf(agent: E2eAgent, id: string): Promise<Counts> {
   await delay(300);
   const { events } = await agent.snapshot();
   const status = (await agent.containerStatus(id)) ?? { emitted: 0, prefiltered: 0 };
-  const opensSent = OPENS.reduce((sum, event) => sum + (events[event] ?? 0), 0);
-  return { sent: status.emitted, kept: status.prefiltered, opensSent };
+  const sumOf = (names: readonly string[]): number =>
+    names.reduce((sum, event) => sum + (events[event] ?? 0), 0);
+  const { emitted, prefiltered } = status;
+  return {
+    sent: emitted,
+    kept: prefiltered,
+    opensSent: sumOf(OPENS),
+    lifeSent: sumOf(PROCESS_LIFE),
+  };
 }
 
 async function measure(
@@ -85,6 +95,7 @@ async function measure(
         sent: after.sent - before.sent,
         kept: after.kept - before.kept,
         opensSent: after.opensSent - before.opensSent,
+        lifeSent: after.lifeSent - before.lifeSent,
       });
     }
     return found;
@@ -114,22 +125,31 @@ for (const [name, rules] of Object.entries(RULES)) {
   const on = await measure(engine, image, rules, true);
   console.log(
     `\n${name}`.padEnd(30),
-    ...['calls', 'records off', 'records on', 'opens off', 'opens on', 'kept'].map((head) =>
-      head.padStart(12),
-    ),
+    ...[
+      'calls',
+      'records off',
+      'records on',
+      'opens off',
+      'opens on',
+      'life',
+      'kept',
+      'of others',
+    ].map((head) => head.padStart(12)),
   );
   const ofRules: Record<string, object> = {};
-  for (const [work, { sent, kept, opensSent }] of on) {
-    const before = off.get(work) ?? { sent: 0, kept: 0, opensSent: 0 };
+  for (const [work, { sent, kept, opensSent, lifeSent }] of on) {
+    const before = off.get(work) ?? { sent: 0, kept: 0, opensSent: 0, lifeSent: 0 };
     const calls = sent + kept;
-    const percent = Math.round((1000 * kept) / calls) / 10;
+    const percentOf = (all: number): number => Math.round((1000 * kept) / all) / 10;
     const row = {
       calls,
       recordsOff: before.sent,
       recordsOn: sent,
       opensOff: before.opensSent,
       opensOn: opensSent,
-      keptPercent: percent,
+      processLife: lifeSent,
+      keptPercent: percentOf(calls),
+      keptPercentOfOthers: percentOf(calls - lifeSent),
     };
     ofRules[work] = row;
     console.log(work.padEnd(29), ...Object.values(row).map((value) => String(value).padStart(12)));
