@@ -27,7 +27,7 @@ export interface AgentSnapshot {
     readonly emitted: number;
     readonly dropped: number;
     readonly prefiltered: number;
-    /** The same by event name, with what the self-test has made. */
+    /** The same by event name. */
     readonly filtered: Readonly<Record<string, number>>;
     readonly scopeFull: number;
     /**

@@ -210,15 +210,16 @@ export class Evaluation {
       this.#evaluate(occurrence, container, appRules);
       return;
     }
+    const isReleased = occurrence !== this.#passing;
     this.#turns.event(container.fullId, {
       now: () => this.#evaluate(occurrence, container, appRules),
       later: () => {
         const kept = this.#pins.pin(occurrence);
         // Whose rules they are is decided: the container may be gone by then.
         const run = (): void => this.#evaluate(kept, container, appRules);
-        return { bytes: kept.heldBytes, isReleased: occurrence !== this.#passing, run };
+        return { bytes: kept.heldBytes, isReleased, run };
       },
-      isReleased: occurrence !== this.#passing,
+      isReleased,
       flood: (work) => appRules.inFull(work),
     });
   }

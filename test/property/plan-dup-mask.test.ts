@@ -5,6 +5,7 @@ import type { EventName } from '../../src/events/table.gen.ts';
 import { dupMaskFor } from '../../src/plan/dup-mask.ts';
 import type { DupMask } from '../../src/probe/live.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
+import { conditionOf } from '../support/rules-arbitraries.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { makeCall, makeConnect, makeEvent, makeSubject } from '../support/rules-subject.ts';
 import { runs } from '../support/runs.ts';
@@ -34,15 +35,7 @@ const LEAVES = [
   'proc.name=node',
 ];
 
-const condition = fc.letrec<{ tree: string }>((tie) => ({
-  tree: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    fc.constantFrom(...LEAVES),
-    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' and ')})`),
-    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' or ')})`),
-    tie('tree').map((inner) => `not (${inner})`),
-  ),
-})).tree;
+const condition = conditionOf(LEAVES);
 
 /** A new descriptor: of a socket of this family, or of no socket. */
 const dup = fc.record({

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { openMaskFor } from '../../src/plan/open-mask.ts';
 import type { OpenMask } from '../../src/probe/live.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
+import { conditionOf } from '../support/rules-arbitraries.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { makeEvent, makeOpen, makeSubject } from '../support/rules-subject.ts';
 import { runs } from '../support/runs.ts';
@@ -52,15 +53,7 @@ const LEAVES = [
   'proc.name=nosuch',
 ];
 
-const condition = fc.letrec<{ tree: string }>((tie) => ({
-  tree: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    fc.constantFrom(...LEAVES),
-    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' and ')})`),
-    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' or ')})`),
-    tie('tree').map((inner) => `not (${inner})`),
-  ),
-})).tree;
+const condition = conditionOf(LEAVES);
 
 const call = fc.record({
   type: fc.constantFrom('open' as const, 'openat' as const, 'openat2' as const, 'creat' as const),

@@ -397,3 +397,15 @@ export const knownCondition: fc.Arbitrary<Condition> = tree(knownLeaf);
 export const knownConditionWithoutMacros: fc.Arbitrary<Condition> = tree(
   knownLeaf.filter((node) => node.kind !== 'macro'),
 );
+
+/** Conditions of these comparisons, joined and turned around. */
+export const conditionOf = (leaves: readonly string[]): fc.Arbitrary<string> =>
+  fc.letrec<{ tree: string }>((tie) => ({
+    tree: fc.oneof(
+      { depthSize: 'small', withCrossShrink: true },
+      fc.constantFrom(...leaves),
+      fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' and ')})`),
+      fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' or ')})`),
+      tie('tree').map((inner) => `not (${inner})`),
+    ),
+  })).tree;

@@ -55,6 +55,17 @@ const rulesOfApp = (changes: Partial<AppRules>): AppRules => ({
   ...changes,
 });
 
+/** Turns that the test gives, where each look at the clock is 100 ms later: the first of a container takes all of its share. */
+function slowTurns() {
+  const given: (() => void)[] = [];
+  let looks = 0;
+  const turns = new ContainerTurns({
+    schedule: (turn) => void given.push(turn),
+    nowMs: () => looks++ * 100,
+  });
+  return { turns, given };
+}
+
 const shadow = makeEvent('openat', { result: 3, open: makeOpen('/etc/shadow'), cgroupId: CGROUP });
 const appear = (registry: ContainerRegistry): void => registry.found(CGROUP, `/docker/${ID}`);
 const outputs = (delivered: readonly Detection[]): string[] => delivered.map((d) => d.output);
@@ -264,15 +275,9 @@ test('a detection that is counted is not written out; what is done to its proces
 });
 
 test('what waits to be written has the event and the image of its time, and is written at the end', () => {
-  const times = [0];
-  const turns: (() => void)[] = [];
-  const writing = new ContainerTurns({
-    schedule: (turn) => void turns.push(turn),
-    // Each look at the clock is 100 ms later: the first detection takes all of the turn.
-    nowMs: () => times.push(0) * 100,
-  });
+  const { turns, given } = slowTurns();
   const { registry, evaluation, delivered, decide } = world(undefined, undefined, {
-    turns: writing,
+    turns,
   });
   appear(registry);
   decide(true);
@@ -284,7 +289,7 @@ test('what waits to be written has the event and the image of its time, and is w
   evaluation.onEvent(shadow, process);
   process.image = makeImage({ name: 'innocent' });
   assert.deepEqual(outputs(delivered), ['name=cat container=web']);
-  turns.shift()?.();
+  given.shift()?.();
   assert.deepEqual(outputs(delivered).slice(1), ['name=cat container=web']);
   evaluation.onEvent(shadow, process);
   evaluation.stop();
@@ -295,12 +300,7 @@ test('what waits to be written has the event and the image of its time, and is w
 });
 
 test('whose a rule is, and who its ancestors were, is as it was when it matched', () => {
-  const turns: (() => void)[] = [];
-  const times = [0];
-  const writing = new ContainerTurns({
-    schedule: (turn) => void turns.push(turn),
-    nowMs: () => times.push(0) * 100,
-  });
+  const { turns, given } = slowTurns();
   let isOwn = true;
   const wrote: string[] = [];
   const appRules = rulesOfApp({
@@ -313,7 +313,7 @@ test('whose a rule is, and who its ancestors were, is as it was when it matched'
   const { registry, evaluation, delivered, decide } = world(
     appRules,
     undefined,
-    { turns: writing },
+    { turns },
     rule + rule.replace('rule: r', 'rule: s'),
   );
   appear(registry);
@@ -326,20 +326,13 @@ test('whose a rule is, and who its ancestors were, is as it was when it matched'
   assert.deepEqual(wrote, ['at once']);
   isOwn = false;
   parent.image = makeImage({ name: 'innocent' });
-  turns.shift()?.();
+  given.shift()?.();
   assert.deepEqual(wrote, ['at once', 'later']);
   assert.deepEqual(outputs(delivered), ['parent=intruder', 'parent=intruder']);
 });
 
 test('an event that waits for its turn is evaluated by the rules of its time, with the ancestors of its time', () => {
-  const turns: (() => void)[] = [];
-  const times = [0];
-  const more = {
-    turns: new ContainerTurns({
-      schedule: (turn) => void turns.push(turn),
-      nowMs: () => times.push(0) * 100,
-    }),
-  };
+  const { turns } = slowTurns();
   let refined = 0;
   const appRules = rulesOfApp({
     refine: (matches) => (refined++, matches),
@@ -349,7 +342,7 @@ test('an event that waits for its turn is evaluated by the rules of its time, wi
   const { registry, evaluation, delivered, decide } = world(
     appRules,
     undefined,
-    { ...more, appRulesOf: () => (asked++ < 2 ? appRules : undefined) },
+    { turns, appRulesOf: () => (asked++ < 2 ? appRules : undefined) },
     ruleFile(condition, 'parent=%proc.pname'),
   );
   appear(registry);
@@ -373,14 +366,9 @@ test('an event that waits for its turn is evaluated by the rules of its time, wi
 });
 
 test('a container that moves to another cgroup while detections wait keeps their order', () => {
-  const times = [0];
-  const turns: (() => void)[] = [];
-  const writing = new ContainerTurns({
-    schedule: (turn) => void turns.push(turn),
-    nowMs: () => times.push(0) * 100,
-  });
+  const { turns } = slowTurns();
   const { registry, evaluation, delivered, decide } = world(undefined, undefined, {
-    turns: writing,
+    turns,
   });
   appear(registry);
   registry.found(CGROUP + 1, `/system.slice/docker-${ID}.scope`);
