@@ -260,6 +260,7 @@ exports.wireVersion = addon.wireVersion;
 exports.levelMax = LEVEL_MAX;
 exports.bootTimeNs = addon.bootTimeNs;
 exports.threadCpuMs = addon.threadCpuMs;
+exports.trimHeap = addon.trimHeap;
 exports.selfTest = addon.selfTest;
 exports.openInRoot = (root, file, { symlinks = false, directory = false } = {}) => {
   checkPaths(root, file);

@@ -161,6 +161,11 @@ export function bootTimeNs(): bigint;
 /** CPU time of the calling thread (CLOCK_THREAD_CPUTIME_ID) in milliseconds. */
 export function threadCpuMs(): number;
 /**
+ * Gives the pages back that the C library keeps after free() (malloc_trim(3)); takes milliseconds. Returns whether there were
+ * any.
+ */
+export function trimHeap(): boolean;
+/**
  * Runs a child that enters the cgroup directory, opens `sentinel`, connects a UDP socket to 127.0.0.1:9 (sends
  * nothing) and execs /bin/true; returns its pid when it has ended.
  */

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <malloc.h>
 #include <memory>
 #include <unistd.h>
 #include <uv.h>
@@ -420,6 +421,13 @@ napi_value ThreadCpuTime(napi_env env, napi_callback_info) {
   return result;
 }
 
+// trimHeap() → boolean: whether anything was given back. Pages that free() keeps for later, of all arenas.
+napi_value TrimHeap(napi_env env, napi_callback_info) {
+  napi_value result;
+  TRY(env, napi_get_boolean(env, malloc_trim(0) == 1, &result));
+  return result;
+}
+
 napi_value Init(napi_env env, napi_value exports) {
   const struct {
     const char* name;
@@ -433,6 +441,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"nextLossInterval", NextLossInterval},
       {"close", Close},         {"selfTest", SelfTest},       {"openInRoot", OpenInRootJs}, {"readInRoot", ReadInRootJs},
       {"bootTimeNs", BootTime}, {"killProcess", KillProcessJs}, {"threadCpuMs", ThreadCpuTime},
+      {"trimHeap", TrimHeap},
   };
   for (const auto& entry : kFunctions) {
     napi_value function;

@@ -30,8 +30,10 @@ export interface CeilingOptions {
   readonly rulesOf: (priorities: readonly Priority[]) => number;
   /** Switches the rules of these priorities off, and all others on; throws when it cannot. */
   readonly shed: (priorities: readonly Priority[]) => void;
-  /** Frees what is free already, so that only what is in use counts. */
+  /** Frees what nobody holds, so that only what is in use counts. */
   readonly collectGarbage: () => void;
+  /** The same, and what is free is the system's again: for a quiet time. */
+  readonly giveMemoryBack: () => void;
   /** Something changed: it is to be told. */
   readonly onChange: (status: CeilingStatus, what: 'shed' | 'restored' | 'stuck') => void;
 }
@@ -101,7 +103,7 @@ export class Ceilings {
     // What is garbage already is not what the agent needs; a step makes most of what it frees garbage.
     if (over === 'memory' && (!this.#collected || this.#isTimeToCollect())) {
       this.#collected = true;
-      this.#collect();
+      this.#collect(this.#options.collectGarbage);
       return;
     }
     this.#shedMore(over);
@@ -182,7 +184,7 @@ export class Ceilings {
     if (!isQuiet) {
       this.#quietSinceMs = undefined;
       const isHigh = used.memoryBytes >= memoryBytes * QUIET_SHARE;
-      if (isHigh && this.#isTimeToCollect()) this.#collect();
+      if (isHigh && this.#isTimeToCollect()) this.#collect(this.#options.giveMemoryBack);
       return;
     }
     this.#quietSinceMs ??= nowMs();
@@ -204,9 +206,9 @@ export class Ceilings {
     return this.#options.nowMs() - this.#collectedAtMs >= COLLECT_EVERY_MS;
   }
 
-  #collect(): void {
+  #collect(by: () => void): void {
     this.#collectedAtMs = this.#options.nowMs();
-    this.#options.collectGarbage();
+    by();
     // What was used before says nothing of what is used now.
     this.#window = [];
   }

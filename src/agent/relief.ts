@@ -1,10 +1,9 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Ceilings, notWatchedFor, type CeilingStatus } from './ceilings.ts';
 import { Tidying } from './tidying.ts';
 import type { LiveRules } from './live-rules.ts';
 import type { Container } from '../apps/identity.ts';
 import type { AgentConfig } from '../config/config.ts';
+import { collectGarbage, giveMemoryBack } from '../host/memory.ts';
 import { cgroupMemoryLimit, leastMemory, OwnUsage } from '../metrics/own-usage.ts';
 import type { Logger } from '../shared/logger.ts';
 import { UserError } from '../shared/user-error.ts';
@@ -31,7 +30,7 @@ export class Relief {
   readonly #options: ReliefOptions;
   readonly #usage = new OwnUsage();
   readonly #ceilings: Ceilings;
-  readonly #tidying = new Tidying(collectAndCompact, () => process.memoryUsage.rss());
+  readonly #tidying = new Tidying(giveMemoryBack, () => process.memoryUsage.rss());
 
   constructor(options: ReliefOptions) {
     this.#options = options;
@@ -47,6 +46,7 @@ export class Relief {
       rulesOf: (priorities) => options.rules.enabledOf(priorities),
       shed: (priorities) => options.rules.shed(priorities),
       collectGarbage,
+      giveMemoryBack,
       onChange: (status, what) => this.#tell(status, what),
     });
   }
@@ -110,21 +110,6 @@ export class Relief {
     for (const container of containers())
       fanOut.say(shedNotice(without, rulesOff, container, nowNs));
   }
-}
-
-/** V8 gives memory back when it likes; this makes it like to, in some 100 ms. */
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  setFlagsFromString('--no-expose-gc');
-  collect();
-}
-
-/** The same, and pages of which little is used are emptied: after a storm most are. */
-function collectAndCompact(): void {
-  setFlagsFromString('--compact-on-every-full-gc');
-  collectGarbage();
-  setFlagsFromString('--no-compact-on-every-full-gc');
 }
 
 function warnOfLimit(limit: number | undefined, leastBytes: number, logger: Logger): void {
