@@ -16,6 +16,8 @@ import { latenciesOf, QUIET_RULES, QuietApp, stepOf, type Latencies } from './qu
 const LIMIT_BYTES = 512 * 1024 ** 2;
 /** The defaults leave a rule 60 lines a minute. These leave the quiet app its own, and a hostile one no more. */
 const LIMITS = 'limits: {burst: 200, per_minute: 1500, app_burst: 200, app_per_minute: 1500}';
+/** For the lines of an attack to be written, and its limits to begin anew. */
+const AFTER_MS = 5000;
 /** Only a hang takes as long. */
 const MOST_MS = 300_000;
 const THROUGH = 'Attack is through';
@@ -92,12 +94,14 @@ export class Neighbours {
 
   /**
    * Watches the quiet app for `usualMs`, runs the attacks at once, each in a container of its own, waits until the agent has
-   * taken what they did, and tells what came of it. `then` may look further before all is removed. Throws when the agent ends.
+   * taken what they did, and tells what came of it. `then` may look further before all is removed. `again`: they ran before, in
+   * containers of their own, so that nothing is new to the agent. Throws when the agent ends.
    */
   async run(
     attacks: readonly Attack[],
     usualMs: number,
     then: (beside: Beside, outcome: Outcome) => Promise<void> = () => Promise.resolve(),
+    { again = false } = {},
   ): Promise<Outcome> {
     await using memory = new MemoryCgroup(LIMIT_BYTES);
     await using agent = await E2eAgent.start({
@@ -122,6 +126,7 @@ export class Neighbours {
       await awaited(agent, 'the quiet app is watched', () =>
         agent.arrivals.some(({ line }) => stepOf(line) !== undefined),
       );
+      if (again) await this.#attackBefore(agent, attacks);
       const usualFrom = Date.now();
       await delay(usualMs);
       const from = Date.now();
@@ -186,6 +191,15 @@ export class Neighbours {
       await removeHostile();
       await quiet.container.remove({ force: true });
     }
+  }
+
+  async #attackBefore(agent: E2eAgent, attacks: readonly Attack[]): Promise<void> {
+    for (const attack of attacks) {
+      const container = await this.#container(agent, attack);
+      await this.#attack(agent, attack, container);
+      await container.remove({ force: true });
+    }
+    await delay(AFTER_MS);
   }
 
   async #container(agent: E2eAgent, { policy, hostConfig }: Attack): Promise<Docker.Container> {
