@@ -40,6 +40,7 @@ async function round(number) {
   probe.setMasks({
     opens: { read: true, write: true, failed: true },
     messages: { newPeer: true, other: true },
+    dups: { network: true, other: true },
     env: true,
   });
   probe.start(
@@ -79,6 +80,11 @@ async function round(number) {
   await delay(100);
   if (number !== 2) {
     assert.ok(probe.stats().emitted > 0);
+    assert.ok(
+      probe.filtered().some((count) => count > 0),
+      'the table has ended opens',
+    );
+    probe.nextLossInterval();
     for (const name of probe.attached()) probe.detach(name);
     probe.close();
   }
@@ -98,6 +104,8 @@ async function main() {
   refuses(() => loader.readInRoot('/', '/etc', 10), 'EINVAL');
   assert.equal(loader.readInRoot('/', '/etc/hostname', 3).length, 3);
   assert.ok(loader.bootTimeNs() > 0n);
+  assert.ok(loader.threadCpuMs() > 0);
+  assert.equal(typeof loader.trimHeap(), 'boolean');
   try {
     for (let number = 0; number < 4; number++) await round(number);
   } finally {
