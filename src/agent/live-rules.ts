@@ -1,5 +1,5 @@
 import type { Apps } from '../apps/apps.ts';
-import type { RuleSettings } from '../config/config.ts';
+import type { ResponseSetting, RuleSettings } from '../config/config.ts';
 import { changedKeys } from '../config/load.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { DomainNames } from '../context/domain-names.ts';
@@ -67,6 +67,8 @@ export interface LiveRulesOptions {
   ) => Promise<() => void>;
   /** Does to apps' own rules what `shed` does to the operator's. */
   readonly shedPolicies?: (priorities: readonly Priority[]) => void;
+  /** What the operator wants done about detections, from now on. */
+  readonly setResponses?: (responses: readonly ResponseSetting[]) => void;
 }
 
 /** Rules that were loaded, and how their files looked before they were read. */
@@ -247,6 +249,7 @@ export class LiveRules {
       if (this.#stopped) return;
       this.#swap(rules.ruleSet, settings.ruleMatching);
       swapPolicies?.();
+      this.#options.setResponses?.(settings.responses);
       this.#settings = settings;
       this.#rules = rules;
       this.#loadedAtMs = Date.now();

@@ -13,6 +13,7 @@ import { AppTotals } from '../metrics/app-totals.ts';
 import { AgentMetrics } from '../metrics/metrics.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import type { Policies } from '../policy/policies.ts';
+import type { Responder } from '../responses/responder.ts';
 import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { FanOut } from '../streams/fan-out.ts';
 import type { LogStream } from '../streams/stream.ts';
@@ -50,6 +51,7 @@ export interface ReportSources {
   readonly probe: LiveProbe;
   readonly tree: ProcessTree;
   readonly evaluation: Evaluation;
+  readonly responder: Pick<Responder, 'counts'>;
   readonly rules: LiveRules;
   readonly policies: Policies;
   readonly verdicts: Pick<KernelVerdicts, 'status'>;
@@ -120,6 +122,7 @@ export class AgentReport {
         detections: Object.fromEntries(counters.detections),
         failedEvents: evaluation.watch.eventFailures,
       },
+      responses: this.#sources.responder.counts(),
       ruleCosts: ruleCosts(evaluation),
       policies: policies.status(),
       ceilings: relief.status(),
@@ -170,6 +173,7 @@ export class AgentReport {
         }),
       runtimes: () => apps.runtimes(),
       ceilings: () => relief.status(),
+      responses: () => this.#sources.responder.counts(),
       costs: () => ({
         rules: ruleCosts(evaluation),
         failedEvents: evaluation.watch.eventFailures,

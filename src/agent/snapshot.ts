@@ -8,6 +8,7 @@ import type { AdmissionCounters } from '../evaluation/admission.ts';
 import type { AppsSnapshot } from '../apps/status.ts';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';
 import type { PoliciesStatus } from '../policy/policies.ts';
+import type { ResponseCount } from '../responses/responder.ts';
 import type { RuleEngineCounters } from '../rules/engine.ts';
 import type { FanOutCounters } from '../streams/fan-out.ts';
 import type { SpooledCounters } from '../streams/spool/spooled-stream.ts';
@@ -46,6 +47,8 @@ export interface AgentSnapshot {
     /** Events that were given up because something threw that is no rule's. */
     readonly failedEvents: number;
   };
+  /** What became of responses to detections; those of which there was none are missing. */
+  readonly responses: readonly ResponseCount[];
   /** What the operator's rules have cost, the costliest first: an estimate from a sample of events. */
   readonly ruleCosts: readonly RuleCostStatus[];
   /** Apps' own policies, and what their rules have cost: measured, not sampled. */

@@ -32,7 +32,8 @@ import type { Policies } from '../policy/policies.ts';
 import type { PolicyPins } from '../container-files/policy-pins.ts';
 import { killProcess } from '../host/kill-process.ts';
 import { LiveProbe } from '../probe/live.ts';
-import { RESPONSES } from '../responses/responses.ts';
+import { OperatorResponses } from '../responses/operator-responses.ts';
+import { Responder } from '../responses/responder.ts';
 import { RuleEngine } from '../rules/engine.ts';
 import { Evaluation } from '../evaluation/evaluation.ts';
 import type { ReleaseStack } from '../shared/release-stack.ts';
@@ -77,6 +78,7 @@ export class Stages {
   readonly fanOut: FanOut;
   readonly outgoing: Outgoing;
   readonly policies: Policies;
+  readonly responder: Responder;
   readonly evaluation: Evaluation;
   readonly verdicts: KernelVerdicts;
   readonly rules: LiveRules;
@@ -124,6 +126,11 @@ export class Stages {
         this.evaluation.setAppRules(ruleSets);
       },
       onReady: (container) => this.evaluation.ready(container),
+    });
+    this.responder = new Responder({
+      host: { killProcess },
+      operators: new OperatorResponses(config.responses),
+      nowMs,
     });
     this.evaluation = this.#makeEvaluation();
     this.verdicts = new KernelVerdicts({
@@ -267,7 +274,7 @@ export class Stages {
       areRulesReady: (container) => this.policies.isReady(container),
       finishRules: (container) => this.policies.finish(container),
       onFailure: (failure) => logFailure(logger, failure),
-      respond: (name, process) => RESPONSES[name].apply(process, { killProcess }),
+      respond: (detection) => this.responder.respond(detection),
       clocks: THREAD_CLOCKS,
       admit: (detection) => this.outgoing.admit(detection),
       deliver: (detection, admission) => this.outgoing.deliver(detection, admission),
@@ -291,6 +298,7 @@ export class Stages {
       domains: this.domains,
       preparePolicies: (rules, settings) => this.policies.prepare(operatorRules(rules, settings)),
       shedPolicies: (priorities) => this.policies.shed(priorities),
+      setResponses: (responses) => this.responder.setOperators(new OperatorResponses(responses)),
     });
   }
 
@@ -305,6 +313,7 @@ export class Stages {
       tree: this.tree,
       verdicts: this.verdicts,
       evaluation: this.evaluation,
+      responder: this.responder,
       rules: this.rules,
       fanOut: this.fanOut,
       received: this.received,

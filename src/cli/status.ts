@@ -77,6 +77,7 @@ function format(snapshot: AgentSnapshot): string {
         )
         .join(''),
   ];
+  lines.push(...responseLines(snapshot.responses));
   lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
   lines.push(...continuityLines(snapshot.continuity), ...canaryLines(snapshot.canary));
   if (kernel.scopeFull > 0)
@@ -120,6 +121,13 @@ function spoolLines(streams: AgentSnapshot['streams']): string[] {
         (dropped > 0 ? `; ${dropped} DROPPED for other apps` : ''),
     ];
   });
+}
+
+/** What was done about detections. */
+function responseLines(counts: AgentSnapshot['responses']): string[] {
+  if (counts.length === 0) return [];
+  const each = counts.map(({ name, outcome, count }) => `${name} ${outcome} ${count} times`);
+  return [`responses: ${each.join(', ')}`];
 }
 
 /** What the agent uses; with ceilings, what it may, and which rules are off for that. */

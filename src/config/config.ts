@@ -60,6 +60,24 @@ export interface AppendOutputSetting {
   readonly position: SourcePosition | undefined;
 }
 
+/** What is to be done about the detections that fit all of `match`. */
+export interface ResponseSetting {
+  readonly match: {
+    /** In which `*` and `?` stand for any. */
+    readonly rule?: string;
+    readonly tag?: string;
+    /** This one and those above. */
+    readonly priority?: MinimumPriority;
+    readonly app?: string;
+    readonly space?: string;
+    readonly org?: string;
+  };
+  readonly response: ResponseName;
+  /** `monitor`: nothing is done, and the line says what would have been. */
+  readonly mode: 'monitor' | 'enforce';
+  readonly position: SourcePosition | undefined;
+}
+
 /** What is configured of the rules: a reload changes these, everything else needs a restart. */
 export interface RuleSettings {
   /** In the order of loading; each a file or a folder of them. */
@@ -74,6 +92,7 @@ export interface RuleSettings {
   readonly ruleMatching: 'first' | 'all';
   /** Whether changes of rule files and of the configuration are noticed without a signal. */
   readonly watchConfigFiles: boolean;
+  readonly responses: readonly ResponseSetting[];
   readonly policies: {
     /** Whether apps have rules of their own. */
     readonly enabled: boolean;
@@ -95,6 +114,7 @@ export const RULE_KEYS: readonly string[] = [
   'minimum_priority',
   'rule_matching',
   'watch_config_files',
+  'responses',
   'policies.enabled',
   'policies.pinned',
   'policies.responses',
@@ -248,6 +268,15 @@ export function toAgentConfig(
     minimumPriority: capitalized(parsed.minimum_priority),
     ruleMatching: parsed.rule_matching,
     watchConfigFiles: parsed.watch_config_files,
+    responses: parsed.responses.map(({ match, do: response, mode }, index) => ({
+      match: given({
+        ...match,
+        priority: match.priority === undefined ? undefined : capitalized(match.priority),
+      }),
+      response,
+      mode,
+      position: positionOf(['responses', index]),
+    })),
     policies: {
       ...parsed.policies,
       pinned: parsed.policies.pinned.map(given),

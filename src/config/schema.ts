@@ -11,6 +11,8 @@ import {
   SYSLOG_FORMS,
 } from './receiver-address.ts';
 import { isSourceId, isSourceType, wrongHeaders } from './receiver-values.ts';
+import { PRIORITY_NAMES } from './priority-names.ts';
+import { RESPONSES_SCHEMA } from './response-schema.ts';
 import { parseBytes } from './units.ts';
 import {
   value,
@@ -38,18 +40,6 @@ const receiver = {
   format: choice(FORMATS, 'json'),
   ...clientTls('the receiver'),
 };
-
-/** As in a Falco configuration, where `info` is another word for `informational`. */
-export const PRIORITY_NAMES = [
-  'emergency',
-  'alert',
-  'critical',
-  'error',
-  'warning',
-  'notice',
-  'informational',
-  'debug',
-] as const;
 
 const cgroupApp = z.strictObject({
   pattern: path('a cgroup path with one * such as /my-apps/*'),
@@ -155,6 +145,7 @@ export const CONFIG_SCHEMA = z.strictObject({
   ),
   rule_matching: choice(['first', 'all'], 'first'),
   watch_config_files: flag(true),
+  responses: RESPONSES_SCHEMA,
   policies: z
     .strictObject({
       enabled: flag(true),

@@ -12,7 +12,7 @@ import { EngineTotals } from './engine-totals.ts';
 import type { Match, Matching, RuleEngine, RuleEngineCounters } from '../rules/engine.ts';
 import { withResponse } from './with-response.ts';
 import { OccurrencePins, Passing, type Occurrence } from './occurrence.ts';
-import type { ResponseOutcome } from '../responses/response.ts';
+import type { DoneResponse, Respondable } from '../responses/responder.ts';
 import type { ResponseName } from '../shared/response-names.ts';
 import { ruleNeeds } from '../rules/rule-set.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
@@ -26,8 +26,10 @@ export interface AppRules {
   refine(matches: readonly Match[], subject: Subject): readonly Match[];
   /** A match of before the app was known: whether it counts. */
   counts(match: Match, subject: Subject): boolean;
-  /** What is to be done about a detection of this rule; undefined: it is told. */
+  /** What the app asks to be done about a detection of this rule; undefined: it is told. */
   responseTo(rule: string): ResponseName | undefined;
+  /** Whether its exceptions to the rule were asked in the event of `refine`, or it has none. */
+  isAnswered(rule: string): boolean;
   /** Whether the app answers for the rule in the event of `refine`: it is its own, or the operator's as the app has changed it. */
   isOwn(rule: LoadedRule): boolean;
   /** Writes the output of such a rule, for the event of `refine`. Never throws. */
@@ -71,8 +73,8 @@ export interface EvaluationOptions {
   readonly finishRules?: (container: Container) => void;
   /** Told of an operator's rule that threw, and of an event that was given up: at growing intervals each. */
   readonly onFailure?: (failure: RuleFailure) => void;
-  /** Does it to the process; must not throw. */
-  readonly respond?: (response: ResponseName, process: Process) => ResponseOutcome;
+  /** Does what is to be done about a detection in a container; must not throw. */
+  readonly respond?: (detection: Respondable) => DoneResponse | undefined;
   /** What is to become of a detection, asked before it is written out; must not throw. Default `open`. */
   readonly admit?: (detection: DetectionBrief) => DetectionAdmission;
   /** Takes a detection, with what `admit` said of it; must not throw. Without a container it is the operator's only. */
@@ -296,11 +298,10 @@ export class Evaluation {
     subject: Subject,
     appRules: AppRules | undefined,
   ): void {
-    const { respond, admit } = this.#options;
+    const { admit } = this.#options;
     const { name: rule, priority } = match.rule;
-    const response = appRules?.responseTo(rule);
     // First: each microsecond counts for what comes next.
-    const outcome = response && respond?.(response, subject.process);
+    const done = this.#respond(match.rule, subject, appRules);
     const { event, container } = subject;
     const admission = admit?.({ rule, priority, timeNs: event.timeNs, container }) ?? 'open';
     if (admission === 'counted') return;
@@ -310,10 +311,7 @@ export class Evaluation {
         'unwritten' in written
           ? this.#engine.toBareDetection(match, of, written.unwritten)
           : written;
-      this.#options.deliver(
-        response && outcome ? withResponse(detection, response, outcome) : detection,
-        admission,
-      );
+      this.#options.deliver(done ? withResponse(detection, done) : detection, admission);
     };
     const toDetection = (of: Subject) => (): Detection => this.#engine.toDetection(match, of);
     const { rule: loaded } = match;
@@ -331,6 +329,18 @@ export class Evaluation {
           ),
         ),
     );
+  }
+
+  #respond(
+    rule: LoadedRule,
+    { container, process }: Subject,
+    appRules: AppRules | undefined,
+  ): DoneResponse | undefined {
+    if (container === undefined) return undefined;
+    const asked = appRules?.responseTo(rule.name);
+    const isAnswered = appRules?.isAnswered(rule.name) !== false;
+    const isAdded = !this.#engine.has(rule.name);
+    return this.#options.respond?.({ rule, container, process, asked, isAdded, isAnswered });
   }
 
   /** The same of the event and the processes as they are now, at another time. */

@@ -1,15 +1,13 @@
-import type { ResponseOutcome } from '../responses/response.ts';
+import type { DoneResponse } from '../responses/responder.ts';
 import { RESPONSES } from '../responses/responses.ts';
 import type { Detection } from '../rules/detection.ts';
-import type { ResponseName } from '../shared/response-names.ts';
 
 /** The detection with what was done about it: in its text, and as fields. */
 export function withResponse(
   detection: Detection,
-  name: ResponseName,
-  outcome: ResponseOutcome,
+  { name, outcome, guarantee }: DoneResponse,
 ): Detection {
-  const { said, guarantee } = RESPONSES[name];
+  const { said } = RESPONSES[name];
   return {
     ...detection,
     output: `${detection.output} | process ${said[outcome]}`,

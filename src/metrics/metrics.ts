@@ -11,6 +11,8 @@ import { ceilingMetrics, type CeilingSource } from './ceiling-metrics.ts';
 import { costMetrics, type CostSource } from './cost-metrics.ts';
 import { continuityMetrics, type ContinuitySource } from './continuity-metrics.ts';
 import { size, total } from './collected.ts';
+import { processMetrics } from './process-metrics.ts';
+import { responseMetrics, type ResponseSource } from './response-metrics.ts';
 import { runtimeMetrics, type RuntimeSource } from './runtime-metrics.ts';
 import { spoolMetrics, type SpoolSource } from './spool-metrics.ts';
 import { platformSamples } from './platform-samples.ts';
@@ -58,6 +60,7 @@ export interface MetricSources {
   readonly streams?: () => Iterable<{ readonly name: string; readonly counters: StreamCounters }>;
   readonly spools?: SpoolSource;
   readonly ceilings?: CeilingSource;
+  readonly responses?: ResponseSource;
   readonly costs?: CostSource;
   readonly continuity?: ContinuitySource;
   readonly runtimes?: RuntimeSource;
@@ -103,11 +106,12 @@ export class AgentMetrics {
       buckets: [...LATENCY_BUCKETS],
       registers,
     });
-    this.#processMetrics(registers);
+    processMetrics(registers);
     this.#appMetrics(registers, sources);
     this.#sizes(registers, sources);
     this.#streamMetrics(registers, sources);
     if (sources.ceilings !== undefined) ceilingMetrics(registers, sources.ceilings);
+    if (sources.responses !== undefined) responseMetrics(registers, sources.responses);
     if (sources.costs !== undefined) costMetrics(registers, sources.costs);
     if (sources.continuity !== undefined) continuityMetrics(registers, sources.continuity);
     if (sources.spools !== undefined) spoolMetrics(registers, sources.spools);
@@ -142,32 +146,6 @@ export class AgentMetrics {
 
   get contentType(): string {
     return this.#registry.contentType;
-  }
-
-  #processMetrics(registers: Registry[]): void {
-    new Gauge({
-      name: 'process_resident_memory_bytes',
-      help: 'Resident memory of the agent.',
-      registers,
-      collect() {
-        this.set(process.memoryUsage.rss());
-      },
-    });
-    new Counter({
-      name: 'process_cpu_seconds_total',
-      help: 'CPU time of the agent, user and system.',
-      registers,
-      collect() {
-        const { user, system } = process.cpuUsage();
-        this.reset();
-        this.inc((user + system) / 1e6);
-      },
-    });
-    new Gauge({
-      name: 'process_start_time_seconds',
-      help: 'Unix time of the agent’s start.',
-      registers,
-    }).set(Math.round(Date.now() / 1000 - process.uptime()));
   }
 
   #eventMetrics(registers: Registry[], { events, filtered }: MetricSources): void {

@@ -165,8 +165,12 @@ export class OwnRules implements AppRules, OwnRun {
 
   responseTo(rule: string): ResponseName | undefined {
     // Nobody has asked the app's exceptions: what they would have let pass is not to be killed.
+    return this.isAnswered(rule) ? this.#policy.responseTo(rule) : undefined;
+  }
+
+  isAnswered(rule: string): boolean {
     const isAsked = this.#hasRun && !this.unanswered.includes(rule);
-    return isAsked || !this.#policy.changes(rule) ? this.#policy.responseTo(rule) : undefined;
+    return isAsked || !this.#policy.changes(rule);
   }
 
   isOwn({ name }: LoadedRule): boolean {

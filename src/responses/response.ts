@@ -1,7 +1,14 @@
 import type { Process } from '../context/process.ts';
 
 /** `too late`: the process had ended. `refused`: the host did not let the agent do it. */
-export type ResponseOutcome = 'done' | 'too late' | 'refused';
+export type AppliedOutcome = 'done' | 'too late' | 'refused';
+
+/**
+ * What became of a response. Besides what doing it comes to: `monitored`: it is only to be told what would be done. `limited`: as
+ * many as may be were done in this minute. `unanswered`: the app's own exceptions to the rule were not asked, since its rules are
+ * paused.
+ */
+export type ResponseOutcome = AppliedOutcome | 'monitored' | 'limited' | 'unanswered';
 
 /** What responses do to the host; must throw an Error with a `code` when it fails. */
 export interface ResponseHost {
@@ -16,5 +23,5 @@ export interface Response {
   /** The end of a sentence that begins with "process". */
   readonly said: Readonly<Record<ResponseOutcome, string>>;
   /** Does it to the process in which the detection happened. Synchronous; never throws. */
-  apply(process: Process, host: ResponseHost): ResponseOutcome;
+  apply(process: Process, host: ResponseHost): AppliedOutcome;
 }

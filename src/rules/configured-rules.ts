@@ -3,6 +3,7 @@ import type { RuleSettings } from '../config/config.ts';
 import { nearestWord } from '../shared/nearest.ts';
 import { inTurns } from '../shared/turns.ts';
 import { UserError } from '../shared/user-error.ts';
+import type { SourcePosition } from '../shared/user-error.ts';
 import { LanguageError } from './language/errors.ts';
 import type { Definitions } from './loader/definitions.ts';
 import { formatDiagnostic } from './loader/diagnostics.ts';
@@ -54,7 +55,11 @@ export async function loadConfiguredRules(settings: RuleSettings): Promise<Confi
     definitions,
     files,
     digest: digest.digest('hex'),
-    warnings: [...warnings.map(formatDiagnostic), ...idleSelections(settings, ruleSet)],
+    warnings: [
+      ...warnings.map(formatDiagnostic),
+      ...idleSelections(settings, ruleSet),
+      ...idleResponses(settings, ruleSet),
+    ],
   };
 }
 
@@ -108,29 +113,47 @@ function noRules(settings: RuleSettings, files: readonly string[], loaded: numbe
 function idleSelections({ ruleSelection }: RuleSettings, { rules }: RuleSet): string[] {
   return ruleSelection.flatMap((selection) => {
     if (rules.some(selects(selection))) return [];
-    const { rule, tag, enable } = selection;
-    const near =
-      (rule === undefined
-        ? undefined
-        : nearestWord(
-            rule,
-            rules.map(({ name }) => name),
-          )) ??
-      (tag === undefined
-        ? undefined
-        : nearestWord(
-            tag,
-            rules.flatMap(({ tags }) => tags),
-          ));
-    const says = [
-      ...(rule === undefined ? [] : [`no loaded rule is called ${JSON.stringify(rule)}`]),
-      ...(tag === undefined ? [] : [`no loaded rule has the tag ${JSON.stringify(tag)}`]),
-    ].join(' and ');
-    const hint = near === undefined ? '' : ` Did you mean ${JSON.stringify(near)}?`;
-    const warning = new UserError(
-      `This entry of "rules" ${enable ? 'enables' : 'disables'} nothing: ${says}.${hint}`,
-      selection.position === undefined ? {} : { position: selection.position },
-    );
-    return [warning.toDisplay()];
+    const { enable, position } = selection;
+    const entry = `entry of "rules" ${enable ? 'enables' : 'disables'} nothing`;
+    return [warning(entry, missingOf(selection, rules), position)];
   });
+}
+
+/** A response that no detection can have. Only a warning: a host that is not watched at all is worse. */
+function idleResponses({ responses }: RuleSettings, { rules }: RuleSet): string[] {
+  return responses.flatMap(({ match: { rule, tag }, position }) => {
+    const missing = missingOf(
+      {
+        rule: rules.some(selects({ enable: true, rule: rule ?? '*' })) ? undefined : rule,
+        tag: rules.some(({ tags }) => tag === undefined || tags.includes(tag)) ? undefined : tag,
+      },
+      rules,
+    );
+    const entry = 'entry of "responses" answers nothing';
+    return missing === '' ? [] : [warning(entry, missing, position)];
+  });
+}
+
+function warning(entry: string, missing: string, position: SourcePosition | undefined): string {
+  const options = position === undefined ? {} : { position };
+  return new UserError(`This ${entry}: ${missing}`, options).toDisplay();
+}
+
+/** That there is no such rule and no such tag, and which is like it; '' where nothing is asked for. */
+function missingOf(
+  { rule, tag }: { readonly rule?: string | undefined; readonly tag?: string | undefined },
+  rules: RuleSet['rules'],
+): string {
+  const names = rules.map(({ name }) => name);
+  const tags = rules.flatMap((one) => one.tags);
+  const near =
+    (rule === undefined ? undefined : nearestWord(rule, names)) ??
+    (tag === undefined ? undefined : nearestWord(tag, tags));
+  const says = [
+    ...(rule === undefined ? [] : [`no loaded rule is called ${JSON.stringify(rule)}`]),
+    ...(tag === undefined ? [] : [`no loaded rule has the tag ${JSON.stringify(tag)}`]),
+  ];
+  if (says.length === 0) return '';
+  const hint = near === undefined ? '' : ` Did you mean ${JSON.stringify(near)}?`;
+  return `${says.join(' and ')}.${hint}`;
 }

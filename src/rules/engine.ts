@@ -75,6 +75,7 @@ export class RuleEngine {
   readonly ruleSet: RuleSet;
   readonly matching: Matching;
   readonly #rules: readonly LoadedRule[];
+  readonly #names: ReadonlySet<string>;
   readonly #evaluator: Evaluator;
   readonly #view = new EventView();
   readonly #found: Int32Array;
@@ -88,11 +89,17 @@ export class RuleEngine {
     this.ruleSet = ruleSet;
     this.matching = options.matching ?? 'all';
     this.#rules = ruleSet.rules.filter((rule) => rule.enabled);
+    this.#names = new Set(ruleSet.rules.map(({ name }) => name));
     this.#evaluator = generate(this.#rules, options);
     this.#found = new Int32Array(this.#rules.length);
     this.#foundClaimed = new Int32Array(this.#rules.length);
     this.#possible = new Int32Array(this.#rules.length);
     this.#detections = new Float64Array(this.#rules.length);
+  }
+
+  /** Whether a rule of this name is among its rules, whatever its condition. */
+  has(name: string): boolean {
+    return this.#names.has(name);
   }
 
   /**

@@ -16,6 +16,7 @@ export const SET: Readonly<Record<string, unknown>> = {
   'rules.matching': 'all',
   'rules.allow_none': true,
   watch_config_files: false,
+  responses: [{ match: { tag: 'network' }, do: 'kill', mode: 'enforce' }],
   'policies.enabled': false,
   'policies.pinned': [{ tag: 'container_escape' }],
   'policies.responses': ['kill'],

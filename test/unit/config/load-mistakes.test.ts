@@ -98,6 +98,21 @@ const MISTAKES: readonly (readonly [title: string, yaml: string, says: string])[
     '/varvel.yaml:1:8: "rules" must be a list of at most 256 entries, each enable or disable with a rule or a tag; it is "/etc/x.yaml".',
   ],
   [
+    'a response to every detection of an app',
+    'responses:\n  - match: {app: shop}\n    do: kill\n',
+    '/varvel.yaml:2:12: "responses[0].match" needs a rule, a tag or a priority, such as {rule: "Shell on a network*"}.',
+  ],
+  [
+    'a response that there is not',
+    'responses: [{match: {tag: x}, do: stop}]\n',
+    '/varvel.yaml:1:35: "responses[0].do" must be one of kill; it is "stop".',
+  ],
+  [
+    'a response that is not said',
+    'responses: [{match: {tag: x}}]\n',
+    '/varvel.yaml:1:13: The key "responses[0].do" is missing: it must be one of kill.',
+  ],
+  [
     'an output that adds nothing',
     'append_output:\n  - match: {rule: x}\n',
     '/varvel.yaml:2:5: "append_output[0]" needs something to add: extra_output, extra_fields or suggested_output.',

@@ -21,6 +21,7 @@ test('no file is needed', () => {
     ruleSelection: [],
     appendOutput: [],
     minimumPriority: 'Debug',
+    responses: [],
     policies: {
       ...{ enabled: true, pinned: [], responses: [] },
       budget: { cpuPercent: 2, atOnceMs: 20 },
@@ -358,7 +359,7 @@ append_output:
 test('what a reload does not change is named; a reload changes every setting of the rules', () => {
   const before = load('mode: always\nlog_level: warn\n');
   const after = load(
-    'mode: opt-out\nlog_level: warn\nhold_time: 1s\nrules: [{disable: {rule: x}}]\nrule_matching: all\nminimum_priority: error\nappend_output: [{suggested_output: true}]\nrules_files: [/x]\nwatch_config_files: false\npolicies: {pinned: [{tag: x}]}\n',
+    'mode: opt-out\nlog_level: warn\nhold_time: 1s\nrules: [{disable: {rule: x}}]\nrule_matching: all\nminimum_priority: error\nappend_output: [{suggested_output: true}]\nrules_files: [/x]\nwatch_config_files: false\nresponses: [{match: {tag: x}, do: kill}]\npolicies: {pinned: [{tag: x}]}\n',
   );
   assert.deepEqual(changedKeys(before, after), ['mode', 'hold_time']);
   assert.deepEqual(changedKeys(before, before), []);

@@ -46,6 +46,7 @@ const rulesOfApp = (changes: Partial<AppRules>): AppRules => ({
   refine: (matches) => matches,
   counts: () => true,
   responseTo: () => undefined,
+  isAnswered: () => true,
   isOwn: () => false,
   written: (_, write) => write(),
   writtenLater: (_, write) => write(),
@@ -255,18 +256,18 @@ test('a detection that is counted is not written out; what is done to its proces
       counted.push([rule, priority, timeNs, container?.name]);
       return isCounted ? 'counted' : 'admitted';
     },
-    respond: (name) => {
-      done.push(name);
-      return 'done';
+    respond: ({ asked, container }) => {
+      done.push(`${asked} in ${container.name}`);
+      return { name: 'kill', outcome: 'done', guarantee: 'after the effect' };
     },
   });
   appear(registry);
   decide(true);
   evaluation.onEvent(shadow, makeProcess());
-  assert.deepEqual([written, delivered.length, done], [1, 1, ['kill']]);
+  assert.deepEqual([written, delivered.length, done], [1, 1, ['kill in web']]);
   isCounted = true;
   evaluation.onEvent(shadow, makeProcess());
-  assert.deepEqual([written, delivered.length, done], [1, 1, ['kill', 'kill']]);
+  assert.deepEqual([written, delivered.length, done.length], [1, 1, 2]);
   const { rule, priority, timeNs } = delivered[0]!;
   assert.deepEqual(counted, [
     [rule, priority, timeNs, 'web'],

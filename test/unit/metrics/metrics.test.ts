@@ -31,6 +31,7 @@ test('events, detections and latencies are counted', async () => {
       ['execve', 1],
     ],
     filtered: () => [['dup2', 7]],
+    responses: () => [{ name: 'kill', outcome: 'done', count: 3 }],
   });
   metrics.countDetection('Read a "secret"\nfile', 'Warning');
   metrics.countDetection('Read a "secret"\nfile', 'Warning');
@@ -44,6 +45,10 @@ test('events, detections and latencies are counted', async () => {
   );
   assert.equal(await series(metrics, 'varvel_events_total{type="execve"}'), '1');
   assert.equal(await series(metrics, 'varvel_events_filtered_total{type="dup2"}'), '7');
+  assert.equal(
+    await series(metrics, 'varvel_responses_total{response="kill",outcome="done"}'),
+    '3',
+  );
   assert.equal(
     await series(
       metrics,

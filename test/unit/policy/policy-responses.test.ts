@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { compilePolicy, type CompiledPolicy } from '../../../src/policy/app-policy.ts';
 import { describeCheck, operatorRulesOf } from '../../../src/policy/check-policy.ts';
 import { readPolicy } from '../../../src/policy/policy-document.ts';
+import type { ResponseOutcome } from '../../../src/responses/response.ts';
 import { kill } from '../../../src/responses/kill.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { withResponse } from '../../../src/evaluation/with-response.ts';
@@ -92,7 +93,9 @@ test('what is wrong is refused with its place', () => {
 
 test('a response is in the line, with what became of it and what it can promise', () => {
   const detection: Detection = detectionOf({ output: 'x', outputFields: { a: 1 } });
-  const { output, outputFields } = withResponse(detection, 'kill', 'done');
+  const said = (outcome: ResponseOutcome): Detection =>
+    withResponse(detection, { name: 'kill', outcome, guarantee: 'after the effect' });
+  const { output, outputFields } = said('done');
   assert.equal(output, 'x | process killed, after this had happened');
   assert.deepEqual(outputFields, {
     a: 1,
@@ -100,8 +103,10 @@ test('a response is in the line, with what became of it and what it can promise'
     'varvel.response.outcome': 'done',
     'varvel.response.guarantee': 'after the effect',
   });
-  assert.match(withResponse(detection, 'kill', 'too late').output, /not killed, it had ended/);
-  assert.match(withResponse(detection, 'kill', 'refused').output, /needs root or CAP_KILL/);
+  assert.match(said('too late').output, /not killed, it had ended/);
+  assert.match(said('refused').output, /needs root or CAP_KILL/);
+  assert.match(said('monitored').output, /x \| process would have been killed/);
+  assert.equal(said('limited').outputFields['varvel.response.outcome'], 'limited');
 });
 
 test('kill names the process by pid and start', () => {

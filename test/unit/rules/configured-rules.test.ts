@@ -89,6 +89,19 @@ test('an entry of "rules" that is about nothing is warned of, where it is writte
   );
 });
 
+test('a response to no rule is warned of, where it is written', async () => {
+  const { warnings } = await configured(
+    'responses:\n  - {match: {rule: Shell open}, do: kill}\n  - {match: {rule: Shell*, tag: shel}, do: kill}\n  - {match: {priority: error}, do: kill}\n',
+  );
+  assert.deepEqual(
+    warnings.map((text) => text.replaceAll(`${folder}/`, '')),
+    [
+      'varvel.yaml:3:5: This entry of "responses" answers nothing: no loaded rule is called "Shell open". Did you mean "Shell opened"?',
+      'varvel.yaml:4:5: This entry of "responses" answers nothing: no loaded rule has the tag "shel". Did you mean "shell"?',
+    ],
+  );
+});
+
 test('minimum_priority and append_output take effect', async () => {
   assert.equal((await configured('minimum_priority: warning\n')).ruleSet.rules.length, 0);
   const { ruleSet } = await configured(

@@ -1,0 +1,36 @@
+import * as z from 'zod';
+
+import { RESPONSE_NAMES } from '../shared/response-names.ts';
+import { PRIORITY_NAMES } from './priority-names.ts';
+import { choice, text, value } from './value-types.ts';
+
+const name = (of: string) => value(text(of).optional(), 'text', of);
+const priority = `one of ${PRIORITY_NAMES.join(', ')}`;
+
+const match = z
+  .strictObject({
+    rule: name('the name of a rule, or a part of it and *'),
+    tag: name('a tag'),
+    priority: value(z.enum(PRIORITY_NAMES).optional(), 'text', priority),
+    app: name('the name of an app'),
+    space: name('the name of a space'),
+    org: name('the name of an org'),
+  })
+  .refine((it) => it.rule !== undefined || it.tag !== undefined || it.priority !== undefined, {
+    // An app alone would have each of its detections answered.
+    params: { needs: 'a rule, a tag or a priority, such as {rule: "Shell on a network*"}' },
+  });
+
+const entry = z.strictObject({
+  match,
+  do: value(z.enum(RESPONSE_NAMES), 'text', `one of ${RESPONSE_NAMES.join(', ')}`),
+  mode: choice(['monitor', 'enforce'], 'monitor'),
+});
+
+/** What is done about detections besides telling them: the operator's word, of any app. */
+export const RESPONSES_SCHEMA = value(
+  z.array(entry).max(256).default([]),
+  'json',
+  'a list of at most 256 entries, each with match and do',
+  '[{"match": {"rule": "Shell on a network*"}, "do": "kill", "mode": "enforce"}]',
+);

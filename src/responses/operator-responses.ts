@@ -1,0 +1,62 @@
+import type { AppIdentity } from '../apps/identity.ts';
+import type { ResponseSetting } from '../config/config.ts';
+import { PRIORITIES } from '../rules/detection.ts';
+import { selects } from '../rules/loader/selection.ts';
+import type { LoadedRule } from '../rules/rule-set.ts';
+
+/** What a response looks at of a rule. */
+export type RespondedRule = Pick<LoadedRule, 'name' | 'tags' | 'priority' | 'enabled'>;
+
+/** Rules whose entries are remembered; past that they are looked for anew. */
+const MAX_RULES = 4096;
+
+/** The operator's `responses`: for a detection, what is to be done. All that an entry's match names has to fit. */
+export class OperatorResponses {
+  readonly #entries: readonly ResponseSetting[];
+  /** By name; of one rule set, in which a name is one rule. */
+  readonly #byRule = new Map<string, readonly ResponseSetting[]>();
+
+  constructor(entries: readonly ResponseSetting[]) {
+    this.#entries = entries;
+  }
+
+  /** An entry to enforce comes before one to monitor; else the first that fits. */
+  of(rule: RespondedRule, app: AppIdentity | undefined): ResponseSetting | undefined {
+    if (this.#entries.length === 0) return undefined;
+    const fitting = this.#entriesOf(rule).filter(({ match }) => isOfApp(match, app));
+    return fitting.find(({ mode }) => mode === 'enforce') ?? fitting[0];
+  }
+
+  #entriesOf(rule: RespondedRule): readonly ResponseSetting[] {
+    const known = this.#byRule.get(rule.name);
+    if (known !== undefined) return known;
+    const entries = this.#entries.filter((entry) => isAbout(entry.match)(rule));
+    if (this.#byRule.size < MAX_RULES) this.#byRule.set(rule.name, entries);
+    return entries;
+  }
+}
+
+/** Whether an entry is about a rule, whichever app it is met in. */
+export function isAbout({
+  rule,
+  tag,
+  priority,
+}: ResponseSetting['match']): (one: RespondedRule) => boolean {
+  const isNamed = rule === undefined ? always : selects({ enable: true, rule });
+  const isTagged = tag === undefined ? always : selects({ enable: true, tag });
+  const least = priority === undefined ? Infinity : PRIORITIES.indexOf(priority);
+  return (one) => isNamed(one) && isTagged(one) && PRIORITIES.indexOf(one.priority) <= least;
+}
+
+const always = (): boolean => true;
+
+function isOfApp(
+  { app, space, org }: ResponseSetting['match'],
+  identity: AppIdentity | undefined,
+): boolean {
+  return (
+    (app === undefined || app === identity?.name) &&
+    (space === undefined || space === identity?.space) &&
+    (org === undefined || org === identity?.org)
+  );
+}
