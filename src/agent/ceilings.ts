@@ -1,3 +1,4 @@
+import { QUIET_PERCENT } from './tidying.ts';
 import type { Usage } from '../metrics/own-usage.ts';
 import { PRIORITIES, type Priority } from '../rules/detection.ts';
 
@@ -184,7 +185,10 @@ export class Ceilings {
     if (!isQuiet) {
       this.#quietSinceMs = undefined;
       const isHigh = used.memoryBytes >= memoryBytes * QUIET_SHARE;
-      if (isHigh && this.#isTimeToCollect()) this.#collect(this.#options.giveMemoryBack);
+      if (isHigh && this.#isTimeToCollect()) {
+        const { collectGarbage, giveMemoryBack } = this.#options;
+        this.#collect(used.cpuPercent < QUIET_PERCENT ? giveMemoryBack : collectGarbage);
+      }
       return;
     }
     this.#quietSinceMs ??= nowMs();

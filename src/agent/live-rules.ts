@@ -248,8 +248,9 @@ export class LiveRules {
       const swapPolicies = await this.#options.preparePolicies?.(rules, settings);
       if (this.#stopped) return;
       this.#swap(rules.ruleSet, settings.ruleMatching);
-      swapPolicies?.();
+      // First: policies that are ready release events.
       this.#options.setResponses?.(settings.responses);
+      swapPolicies?.();
       this.#settings = settings;
       this.#rules = rules;
       this.#loadedAtMs = Date.now();

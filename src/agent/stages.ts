@@ -272,6 +272,7 @@ export class Stages {
       containerOf: (container, process) => this.apps.sidecars.containerOf(container, process),
       appRulesOf: (container) => this.policies.rulesOf(container),
       areRulesReady: (container) => this.policies.isReady(container),
+      isPolicyKnown: (container) => this.policies.inForceFor(container) !== undefined,
       finishRules: (container) => this.policies.finish(container),
       onFailure: (failure) => logFailure(logger, failure),
       respond: (detection) => this.responder.respond(detection),

@@ -1,7 +1,7 @@
 import type { Usage } from '../metrics/own-usage.ts';
 
 /** Below this share of one CPU the agent is quiet: a collection stops it for about 100 ms, which nobody waits for then. */
-const QUIET_PERCENT = 30;
+export const QUIET_PERCENT = 30;
 /** Seconds that it must be quiet before each collection: processes that ended are kept for five. */
 const QUIET_TICKS = 8;
 /** Memory more than after the best collection so far, for another to be worth it. */

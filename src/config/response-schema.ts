@@ -1,17 +1,16 @@
 import * as z from 'zod';
 
 import { RESPONSE_NAMES } from '../shared/response-names.ts';
-import { PRIORITY_NAMES } from './priority-names.ts';
+import { PRIORITY_EXPECTED, priorityName } from './priority-names.ts';
 import { choice, text, value } from './value-types.ts';
 
 const name = (of: string) => value(text(of).optional(), 'text', of);
-const priority = `one of ${PRIORITY_NAMES.join(', ')}`;
 
 const match = z
   .strictObject({
     rule: name('the name of a rule, or a part of it and *'),
     tag: name('a tag'),
-    priority: value(z.enum(PRIORITY_NAMES).optional(), 'text', priority),
+    priority: value(priorityName.optional(), 'text', PRIORITY_EXPECTED),
     app: name('the name of an app'),
     space: name('the name of a space'),
     org: name('the name of an org'),

@@ -11,7 +11,7 @@ import {
   SYSLOG_FORMS,
 } from './receiver-address.ts';
 import { isSourceId, isSourceType, wrongHeaders } from './receiver-values.ts';
-import { PRIORITY_NAMES } from './priority-names.ts';
+import { PRIORITY_EXPECTED, priorityName } from './priority-names.ts';
 import { RESPONSES_SCHEMA } from './response-schema.ts';
 import { parseBytes } from './units.ts';
 import {
@@ -133,16 +133,7 @@ export const CONFIG_SCHEMA = z.strictObject({
     'a list of at most 64 entries with extra_output, extra_fields or suggested_output',
     '[{"match": {"tags": ["network"]}, "extra_output": "on %evt.hostname"}]',
   ),
-  minimum_priority: value(
-    z
-      .string()
-      .default('debug')
-      .transform((it) => it.toLowerCase())
-      .transform((it) => (it === 'info' ? 'informational' : it))
-      .pipe(z.enum(PRIORITY_NAMES)),
-    'text',
-    `one of ${PRIORITY_NAMES.join(', ')}`,
-  ),
+  minimum_priority: value(priorityName.default('debug'), 'text', PRIORITY_EXPECTED),
   rule_matching: choice(['first', 'all'], 'first'),
   watch_config_files: flag(true),
   responses: RESPONSES_SCHEMA,

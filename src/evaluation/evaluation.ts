@@ -69,6 +69,8 @@ export interface EvaluationOptions {
   readonly appRulesOf?: (container: Container) => AppRules | undefined;
   /** Whether it is decided what `appRulesOf` says; until `ready` its events wait. O(1). */
   readonly areRulesReady?: (container: Container) => boolean;
+  /** Whether it is known what its app has of its own, or that it has nothing; default true. O(1). */
+  readonly isPolicyKnown?: (container: Container) => boolean;
   /** Decides it at once: events can wait no longer. */
   readonly finishRules?: (container: Container) => void;
   /** Told of an operator's rule that threw, and of an event that was given up: at growing intervals each. */
@@ -332,15 +334,18 @@ export class Evaluation {
   }
 
   #respond(
-    rule: LoadedRule,
+    { name }: LoadedRule,
     { container, process }: Subject,
     appRules: AppRules | undefined,
   ): DoneResponse | undefined {
     if (container === undefined) return undefined;
-    const asked = appRules?.responseTo(rule.name);
-    const isAnswered = appRules?.isAnswered(rule.name) !== false;
-    const isAdded = !this.#engine.has(rule.name);
-    return this.#options.respond?.({ rule, container, process, asked, isAdded, isAnswered });
+    const asked = appRules?.responseTo(name);
+    const { respond, isPolicyKnown } = this.#options;
+    // A policy that is not read yet may have an exception.
+    const isAnswered = appRules?.isAnswered(name) ?? isPolicyKnown?.(container) !== false;
+    // As it is now: the one that matched may have waited since before a reload.
+    const rule = this.#engine.ruleOf(name);
+    return respond?.({ rule, container, process, asked, isAnswered });
   }
 
   /** The same of the event and the processes as they are now, at another time. */

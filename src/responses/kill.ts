@@ -13,7 +13,7 @@ export const kill: Response = {
     refused: 'not killed, the host did not let the agent (it needs root or CAP_KILL)',
     monitored: 'would have been killed (the response is in monitor mode)',
     limited: 'not killed, as many as may be were killed in the minute before',
-    unanswered: 'not killed, as the app’s own exceptions to this rule are paused',
+    unanswered: 'not killed, as the app’s own exceptions to this rule are paused or not known yet',
   },
   apply({ pid, startBootNs }, { killProcess }) {
     try {

@@ -1,7 +1,6 @@
 import type { AppIdentity } from '../apps/identity.ts';
 import type { ResponseSetting } from '../config/config.ts';
-import { PRIORITIES } from '../rules/detection.ts';
-import { selects } from '../rules/loader/selection.ts';
+import { fitsAll } from '../rules/loader/selection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 
 /** What a response looks at of a rule. */
@@ -30,25 +29,11 @@ export class OperatorResponses {
   #entriesOf(rule: RespondedRule): readonly ResponseSetting[] {
     const known = this.#byRule.get(rule.name);
     if (known !== undefined) return known;
-    const entries = this.#entries.filter((entry) => isAbout(entry.match)(rule));
+    const entries = this.#entries.filter(({ match }) => fitsAll(match)(rule));
     if (this.#byRule.size < MAX_RULES) this.#byRule.set(rule.name, entries);
     return entries;
   }
 }
-
-/** Whether an entry is about a rule, whichever app it is met in. */
-export function isAbout({
-  rule,
-  tag,
-  priority,
-}: ResponseSetting['match']): (one: RespondedRule) => boolean {
-  const isNamed = rule === undefined ? always : selects({ enable: true, rule });
-  const isTagged = tag === undefined ? always : selects({ enable: true, tag });
-  const least = priority === undefined ? Infinity : PRIORITIES.indexOf(priority);
-  return (one) => isNamed(one) && isTagged(one) && PRIORITIES.indexOf(one.priority) <= least;
-}
-
-const always = (): boolean => true;
 
 function isOfApp(
   { app, space, org }: ResponseSetting['match'],

@@ -1,15 +1,18 @@
 import type { Container } from '../apps/identity.ts';
 import type { Process } from '../context/process.ts';
+import { isDrillRule } from '../shared/drill.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 import type { ResponseName } from '../shared/response-names.ts';
 import type { OperatorResponses, RespondedRule } from './operator-responses.ts';
 import type { Response, ResponseHost, ResponseOutcome } from './response.ts';
 import { RESPONSES } from './responses.ts';
 
-/** Responses of the operator's in a minute: what a rule that is wrong, or a storm, can do to an app and to a host. */
+/** Processes that the operator's responses end in a minute: what a rule that is wrong, or a storm, can do to an app and a host. */
 export const MAX_A_MINUTE = { ofContainer: 60, ofHost: 600 };
 /** Containers that are counted; the oldest begin anew. */
 const MAX_CONTAINERS = 10_000;
+/** Processes that were ended, of which records may be still to come. */
+const MAX_ENDED = 1024;
 const MINUTE_MS = 60_000;
 
 /** What was done about a detection. */
@@ -21,13 +24,12 @@ export interface DoneResponse {
 
 /** A detection, and who may have something done about it. */
 export interface Respondable {
-  readonly rule: RespondedRule;
+  /** As the operator has it. Undefined: the app has added it, and the operator's responses are not about it. */
+  readonly rule: RespondedRule | undefined;
   readonly container: Container;
   readonly process: Process;
   /** What the app's policy asks for. */
   readonly asked: ResponseName | undefined;
-  /** Whether the app has added the rule: the operator's responses are not about it. */
-  readonly isAdded: boolean;
   /** Whether the exceptions that the app has to this rule were asked: what they let pass is no detection. */
   readonly isAnswered: boolean;
 }
@@ -55,6 +57,8 @@ export class Responder {
   #ofContainer = new RecentMap<string, number>(MAX_CONTAINERS);
   #ofHost = 0;
   #minute = -1;
+  /** By pid: the start of a process that was ended. */
+  readonly #ended = new RecentMap<number, bigint>(MAX_ENDED);
 
   constructor({ host, operators, nowMs }: ResponderOptions) {
     this.#host = host;
@@ -68,8 +72,9 @@ export class Responder {
   }
 
   respond(detection: Respondable): DoneResponse | undefined {
-    const { rule, container, isAdded } = detection;
-    const operators = isAdded ? undefined : this.#operators.of(rule, container.app);
+    const { rule, container } = detection;
+    const isAnswerable = rule !== undefined && !isDrillRule(rule.name);
+    const operators = isAnswerable ? this.#operators.of(rule, container.app) : undefined;
     const name = detection.asked ?? operators?.response;
     if (name === undefined) return undefined;
     const outcome = this.#refusal(detection, operators?.mode) ?? this.#apply(name, detection);
@@ -86,31 +91,43 @@ export class Responder {
 
   /** Why nothing is done; undefined where it is. What an app asks of itself is its own affair. */
   #refusal(
-    { asked, isAnswered, container }: Respondable,
+    { asked, isAnswered, container, process }: Respondable,
     mode: 'monitor' | 'enforce' | undefined,
   ): ResponseOutcome | undefined {
     if (asked !== undefined) return undefined;
-    if (mode !== 'enforce') return 'monitored';
     if (!isAnswered) return 'unanswered';
-    return this.#takeOne(container.fullId) ? undefined : 'limited';
+    if (mode !== 'enforce') return 'monitored';
+    return this.#hasEnded(process) || this.#hasRoom(container.fullId) ? undefined : 'limited';
   }
 
-  #apply(name: ResponseName, { process }: Respondable): ResponseOutcome {
-    return RESPONSES[name].apply(process, this.#host);
+  #apply(name: ResponseName, { asked, container, process }: Respondable): ResponseOutcome {
+    // What it had done before it was ended comes after that.
+    if (this.#hasEnded(process)) return 'done';
+    const outcome = RESPONSES[name].apply(process, this.#host);
+    if (outcome !== 'done') return outcome;
+    this.#ended.set(process.pid, process.startBootNs);
+    if (asked === undefined) this.#countOne(container.fullId);
+    return outcome;
   }
 
-  /** Counts one more of the container in this minute; false where there were enough. */
-  #takeOne(container: string): boolean {
+  #hasEnded({ pid, startBootNs }: Process): boolean {
+    return this.#ended.get(pid) === startBootNs;
+  }
+
+  /** Whether the container, and the host, may have one more in this minute. */
+  #hasRoom(container: string): boolean {
     const minute = Math.floor(this.#nowMs() / MINUTE_MS);
     if (minute !== this.#minute) {
       this.#minute = minute;
       this.#ofHost = 0;
       this.#ofContainer = new RecentMap(MAX_CONTAINERS);
     }
-    const done = this.#ofContainer.get(container) ?? 0;
-    if (done >= MAX_A_MINUTE.ofContainer || this.#ofHost >= MAX_A_MINUTE.ofHost) return false;
+    const { ofContainer, ofHost } = MAX_A_MINUTE;
+    return (this.#ofContainer.get(container) ?? 0) < ofContainer && this.#ofHost < ofHost;
+  }
+
+  #countOne(container: string): void {
     this.#ofHost++;
-    this.#ofContainer.set(container, done + 1);
-    return true;
+    this.#ofContainer.set(container, (this.#ofContainer.get(container) ?? 0) + 1);
   }
 }

@@ -6,7 +6,7 @@ export type AppliedOutcome = 'done' | 'too late' | 'refused';
 /**
  * What became of a response. Besides what doing it comes to: `monitored`: it is only to be told what would be done. `limited`: as
  * many as may be were done in this minute. `unanswered`: the app's own exceptions to the rule were not asked, since its rules are
- * paused.
+ * paused or its policy is not read yet.
  */
 export type ResponseOutcome = AppliedOutcome | 'monitored' | 'limited' | 'unanswered';
 

@@ -11,7 +11,7 @@ import type { Diagnostic } from './loader/diagnostics.ts';
 import { loadSteps, readRuleBytes, toRuleSource } from './loader/load.ts';
 import type { LoadOptions } from './loader/load.ts';
 import { expandRulePaths } from './loader/rule-files.ts';
-import { selects } from './loader/selection.ts';
+import { fitsAll, selects } from './loader/selection.ts';
 import { compileOutput } from './output/format.ts';
 import type { RuleSet } from './rule-set.ts';
 
@@ -121,16 +121,18 @@ function idleSelections({ ruleSelection }: RuleSettings, { rules }: RuleSet): st
 
 /** A response that no detection can have. Only a warning: a host that is not watched at all is worse. */
 function idleResponses({ responses }: RuleSettings, { rules }: RuleSet): string[] {
-  return responses.flatMap(({ match: { rule, tag }, position }) => {
+  return responses.flatMap(({ match, position }) => {
+    if (rules.some((rule) => rule.enabled && fitsAll(match)(rule))) return [];
+    const { rule, tag } = match;
     const missing = missingOf(
       {
-        rule: rules.some(selects({ enable: true, rule: rule ?? '*' })) ? undefined : rule,
-        tag: rules.some(({ tags }) => tag === undefined || tags.includes(tag)) ? undefined : tag,
+        rule: rule !== undefined && !rules.some(fitsAll({ rule })) ? rule : undefined,
+        tag: tag !== undefined && !rules.some(fitsAll({ tag })) ? tag : undefined,
       },
       rules,
     );
-    const entry = 'entry of "responses" answers nothing';
-    return missing === '' ? [] : [warning(entry, missing, position)];
+    const why = missing === '' ? 'no enabled rule fits all of its match.' : missing;
+    return [warning('entry of "responses" answers nothing', why, position)];
   });
 }
 

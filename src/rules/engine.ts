@@ -75,7 +75,7 @@ export class RuleEngine {
   readonly ruleSet: RuleSet;
   readonly matching: Matching;
   readonly #rules: readonly LoadedRule[];
-  readonly #names: ReadonlySet<string>;
+  readonly #byName: ReadonlyMap<string, LoadedRule>;
   readonly #evaluator: Evaluator;
   readonly #view = new EventView();
   readonly #found: Int32Array;
@@ -89,7 +89,7 @@ export class RuleEngine {
     this.ruleSet = ruleSet;
     this.matching = options.matching ?? 'all';
     this.#rules = ruleSet.rules.filter((rule) => rule.enabled);
-    this.#names = new Set(ruleSet.rules.map(({ name }) => name));
+    this.#byName = new Map(ruleSet.rules.map((rule) => [rule.name, rule]));
     this.#evaluator = generate(this.#rules, options);
     this.#found = new Int32Array(this.#rules.length);
     this.#foundClaimed = new Int32Array(this.#rules.length);
@@ -97,9 +97,9 @@ export class RuleEngine {
     this.#detections = new Float64Array(this.#rules.length);
   }
 
-  /** Whether a rule of this name is among its rules, whatever its condition. */
-  has(name: string): boolean {
-    return this.#names.has(name);
+  /** Its rule of this name, enabled or not. */
+  ruleOf(name: string): LoadedRule | undefined {
+    return this.#byName.get(name);
   }
 
   /**

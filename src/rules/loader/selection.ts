@@ -1,4 +1,5 @@
 import { compileGlob } from '../compile/glob.ts';
+import { PRIORITIES, type Priority } from '../detection.ts';
 
 /** Switches rules on or off over what their files say: by a rule's name, in which `*` and `?` stand for any, or by a tag. */
 export interface RuleSelection {
@@ -19,6 +20,28 @@ export function selects({ rule = '', tag = '' }: RuleSelection): (one: Selectabl
   // Only `*` and `?` are special: a name may hold brackets and backslashes.
   const glob = rule === '' ? () => false : compileGlob(rule.replace(/[[\\]/g, '\\$&')).test;
   return (one) => glob(one.name) || (tag !== '' && one.tags.includes(tag));
+}
+
+/** What `fitsAll` looks at: where one is missing, any will do. */
+export interface RuleMatch {
+  readonly rule?: string;
+  readonly tag?: string;
+  /** This one and those above. */
+  readonly priority?: Priority;
+}
+
+/** Whether a rule is one that all of the match fits. */
+export function fitsAll({
+  rule,
+  tag,
+  priority,
+}: RuleMatch): (one: Selectable & { readonly priority: Priority }) => boolean {
+  const isNamed = rule === undefined ? () => true : selects({ enable: true, rule });
+  const least = priority === undefined ? PRIORITIES.length : PRIORITIES.indexOf(priority);
+  return (one) =>
+    isNamed(one) &&
+    (tag === undefined || one.tags.includes(tag)) &&
+    PRIORITIES.indexOf(one.priority) <= least;
 }
 
 /** Goes through the selections in their order: the last one that fits a rule counts, as in Falco's `rules`. */

@@ -170,6 +170,16 @@ test('while rules are off for want of memory, memory is given back every ten sec
   assert.equal(host.gaveBack, high, 'no rule is off');
 });
 
+test('while the agent is busy, garbage is collected and no more', () => {
+  const host = new Host(RULES, { memoryBytes: 100 * MIB });
+  host.tick(50, 120, 2);
+  assert.equal(host.steps.length, 1);
+  const before = host.collected;
+  host.tick(50, 90, 30);
+  assert.ok([2, 3].includes(host.collected - before), `${host.collected - before} times`);
+  assert.equal(host.gaveBack, 0);
+});
+
 test('what a step has freed is collected before the next one, and every ten seconds where none is left', () => {
   const host = new Host(RULES, { memoryBytes: 100 * MIB });
   const seen: unknown[] = [];

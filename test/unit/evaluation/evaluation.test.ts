@@ -21,7 +21,9 @@ const RULE = ruleFile(
 function world(
   appRules?: AppRules,
   onFailure: (failure: RuleFailure) => void = () => undefined,
-  more: Partial<Pick<EvaluationOptions, 'admit' | 'respond' | 'turns' | 'appRulesOf'>> = {},
+  more: Partial<
+    Pick<EvaluationOptions, 'admit' | 'respond' | 'turns' | 'appRulesOf' | 'isPolicyKnown'>
+  > = {},
   rule = RULE,
 ) {
   const { registry, time, delivered, evaluation } = evaluationWorld(
@@ -236,6 +238,51 @@ test('what throws and is no rule’s costs the event, not the agent', () => {
     failures.map(({ rule, error }) => [rule, String(error)]),
     [[undefined, 'Error: broken']],
   );
+});
+
+test('who responds is given the operator’s rule, however the app has changed it, and none for one that it has added', () => {
+  const asked: unknown[] = [];
+  const appRules = rulesOfApp({
+    refine: (matches) =>
+      matches.flatMap((match) => [
+        { ...match, rule: { ...match.rule, priority: 'Debug', tags: ['mine'] } },
+        { ...match, rule: { ...match.rule, name: 'Added' } },
+      ]),
+  });
+  const { registry, evaluation, delivered, decide } = world(appRules, undefined, {
+    respond: ({ rule }) => void asked.push(rule && [rule.priority, rule.tags]),
+  });
+  appear(registry);
+  decide(true);
+  evaluation.onEvent(shadow, makeProcess());
+  const { priority, tags } = evaluation.engine.ruleSet.rules[0]!;
+  assert.notDeepEqual([priority, tags], ['Debug', ['mine']]);
+  assert.deepEqual(asked, [[priority, tags], undefined]);
+  assert.deepEqual(
+    delivered.map((one) => one.priority),
+    ['Debug', priority],
+  );
+});
+
+test('whether an app’s exceptions were asked: by its rules, or while there are none by what is known of its policy', () => {
+  const answers: boolean[] = [];
+  let isPolicyKnown = false;
+  let appRules: AppRules | undefined;
+  const { registry, evaluation, decide } = world(undefined, undefined, {
+    appRulesOf: () => appRules,
+    isPolicyKnown: () => isPolicyKnown,
+    respond: ({ isAnswered }) => void answers.push(isAnswered),
+  });
+  appear(registry);
+  decide(true);
+  evaluation.onEvent(shadow, makeProcess());
+  isPolicyKnown = true;
+  evaluation.onEvent(shadow, makeProcess());
+  for (const isAnswered of [true, false]) {
+    appRules = rulesOfApp({ isAnswered: () => isAnswered });
+    evaluation.onEvent(shadow, makeProcess());
+  }
+  assert.deepEqual(answers, [false, true, true, false]);
 });
 
 test('a detection that is counted is not written out; what is done to its process is', () => {

@@ -26,7 +26,6 @@ const detection = (changes: Partial<Respondable> = {}): Respondable => ({
   container: containerOf({}, { name: 'shop', space: 'production', org: 'acme' }),
   process: makeProcess({ pid: 7 }),
   asked: undefined,
-  isAdded: false,
   isAnswered: true,
   ...changes,
 });
@@ -90,21 +89,27 @@ test('what the app asks for is done whatever the operator says', () => {
 
 test('the operator’s entries are not about rules that an app has added', () => {
   const { killed, responder } = world('[{match: {rule: "*"}, do: kill, mode: enforce}]');
-  assert.equal(responder.respond(detection({ isAdded: true })), undefined);
-  assert.equal(responder.respond(detection({ isAdded: true, asked: 'kill' }))?.outcome, 'done');
+  assert.equal(responder.respond(detection({ rule: undefined })), undefined);
+  assert.equal(responder.respond(detection({ rule: undefined, asked: 'kill' }))?.outcome, 'done');
   assert.deepEqual(killed, [7]);
 });
 
 test('nothing is done while the app’s exceptions to the rule are not asked', () => {
   const { killed, responder } = world(ENFORCED);
   assert.equal(responder.respond(detection({ isAnswered: false }))?.outcome, 'unanswered');
+  responder.setOperators(new OperatorResponses(settings('[{match: {rule: Reverse*}, do: kill}]')));
+  assert.equal(responder.respond(detection({ isAnswered: false }))?.outcome, 'unanswered');
   assert.deepEqual(killed, []);
 });
 
 test('a container has at most 60 in a minute, and a host 600; what apps ask for does not count', () => {
   const { killed, responder, time } = world(ENFORCED);
+  let pid = 0;
   const times = (count: number, changes: Partial<Respondable>): (string | undefined)[] =>
-    Array.from({ length: count }, () => responder.respond(detection(changes))?.outcome);
+    Array.from({ length: count }, () => {
+      const process = makeProcess({ pid: ++pid });
+      return responder.respond(detection({ process, ...changes }))?.outcome;
+    });
   const { ofContainer, ofHost } = MAX_A_MINUTE;
   assert.deepEqual([ofContainer, ofHost], [60, 600]);
   times(100, { asked: 'kill' });
@@ -126,6 +131,35 @@ test('a container has at most 60 in a minute, and a host 600; what apps ask for 
       ['limited', 2],
     ],
   );
+});
+
+test('what a process did before it was ended counts once, and what was not ended not at all', () => {
+  const { killed, responder } = world(ENFORCED);
+  for (let n = 0; n < 100; n++) assert.equal(responder.respond(detection())?.outcome, 'done');
+  assert.deepEqual(killed, [7]);
+  const later = makeProcess({ pid: 7, startBootNs: 99_000_000_000n });
+  assert.equal(responder.respond(detection({ process: later }))?.outcome, 'done');
+  assert.deepEqual(killed, [7, 7], 'another process of that pid');
+  const refusing = new Responder({
+    host: {
+      killProcess: () => {
+        throw Object.assign(new Error('gone'), { code: 'ESRCH' });
+      },
+    },
+    operators: new OperatorResponses(settings(ENFORCED)),
+    nowMs: () => 0,
+  });
+  for (let n = 0; n < 100; n++)
+    assert.equal(refusing.respond(detection())?.outcome, 'too late', `${n}`);
+});
+
+test('drills and the canary are not answered', () => {
+  const { killed, responder } = world('[{match: {rule: "*"}, do: kill, mode: enforce}]');
+  for (const name of ['Varvel canary', 'Varvel drill critical']) {
+    const rule = { name, tags: [], priority: 'Critical', enabled: true } as const;
+    assert.equal(responder.respond(detection({ rule })), undefined);
+  }
+  assert.deepEqual(killed, []);
 });
 
 test('other settings hold from then on', () => {

@@ -91,13 +91,14 @@ test('an entry of "rules" that is about nothing is warned of, where it is writte
 
 test('a response to no rule is warned of, where it is written', async () => {
   const { warnings } = await configured(
-    'responses:\n  - {match: {rule: Shell open}, do: kill}\n  - {match: {rule: Shell*, tag: shel}, do: kill}\n  - {match: {priority: error}, do: kill}\n',
+    'responses:\n  - {match: {rule: Shell open}, do: kill}\n  - {match: {rule: Shell*, tag: shel}, do: kill}\n  - {match: {priority: CRITICAL}, do: kill}\n  - {match: {tag: shell, priority: info}, do: kill}\n',
   );
   assert.deepEqual(
     warnings.map((text) => text.replaceAll(`${folder}/`, '')),
     [
       'varvel.yaml:3:5: This entry of "responses" answers nothing: no loaded rule is called "Shell open". Did you mean "Shell opened"?',
       'varvel.yaml:4:5: This entry of "responses" answers nothing: no loaded rule has the tag "shel". Did you mean "shell"?',
+      'varvel.yaml:5:5: This entry of "responses" answers nothing: no enabled rule fits all of its match.',
     ],
   );
 });
