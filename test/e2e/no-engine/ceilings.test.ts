@@ -14,7 +14,8 @@ import { MemoryCgroup } from '../../support/memory-cgroup.ts';
 const { mountPoint } = detectHierarchy();
 const PARENT = join(mountPoint, `varvel-ceilings-${process.pid}`);
 const APPS = 16;
-const CPU_PERCENT = 25;
+/** Less than a flood takes at a load of 10, and more than the answers to this test do. */
+const CPU_PERCENT = 15;
 
 let folder = '';
 const cgroups = Array.from({ length: APPS }, (_, index) => join(PARENT, `app${index}`));
@@ -177,10 +178,17 @@ async function assertShedAndRestored(
   assert.match(metrics, /^varvel_ceiling_sheds_total [1-9]/m);
   assert.match(metrics, /^varvel_ceiling_restores_total [1-9]/m);
   assert.doesNotMatch(agent.varvel('status').stdout, /NOT WATCHED FOR/);
-  const [command, args] = inCgroup(cgroups[1]!, `exec cat ${folder}/flood-later`);
-  spawnSync(command, args);
-  await until('its rules run', () =>
-    agent.detections('File of the flood').some(({ output }) => output.includes('flood-later')),
+  // On a busy machine they may be off once more before they stay: what it opens then is not looked at.
+  await until(
+    'its rules run',
+    () => {
+      const [command, args] = inCgroup(cgroups[1]!, `exec cat ${folder}/flood-later`);
+      spawnSync(command, args);
+      return agent
+        .detections('File of the flood')
+        .some(({ output }) => output.includes('flood-later'));
+    },
+    200_000,
   );
 }
 
