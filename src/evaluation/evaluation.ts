@@ -342,7 +342,8 @@ export class Evaluation {
     const asked = appRules?.responseTo(name);
     const { respond, isPolicyKnown } = this.#options;
     // A policy that is not read yet may have an exception.
-    const isAnswered = appRules?.isAnswered(name) ?? isPolicyKnown?.(container) !== false;
+    const isAnswered = (): boolean =>
+      appRules?.isAnswered(name) ?? isPolicyKnown?.(container) !== false;
     // As it is now: the one that matched may have waited since before a reload.
     const rule = this.#engine.ruleOf(name);
     return respond?.({ rule, container, process, asked, isAnswered });

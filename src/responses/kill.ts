@@ -12,7 +12,7 @@ export const kill: Response = {
     'too late': 'not killed, it had ended by itself',
     refused: 'not killed, the host did not let the agent (it needs root or CAP_KILL)',
     monitored: 'would have been killed (the response is in monitor mode)',
-    limited: 'not killed, as many as may be were killed in the minute before',
+    limited: 'not killed, as many as may be were killed in this minute',
     unanswered: 'not killed, as the app’s own exceptions to this rule are paused or not known yet',
   },
   apply({ pid, startBootNs }, { killProcess }) {

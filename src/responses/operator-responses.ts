@@ -6,14 +6,10 @@ import type { LoadedRule } from '../rules/rule-set.ts';
 /** What a response looks at of a rule. */
 export type RespondedRule = Pick<LoadedRule, 'name' | 'tags' | 'priority' | 'enabled'>;
 
-/** Rules whose entries are remembered; past that they are looked for anew. */
-const MAX_RULES = 4096;
-
 /** The operator's `responses`: for a detection, what is to be done. All that an entry's match names has to fit. */
 export class OperatorResponses {
   readonly #entries: readonly ResponseSetting[];
-  /** By name; of one rule set, in which a name is one rule. */
-  readonly #byRule = new Map<string, readonly ResponseSetting[]>();
+  readonly #byRule = new WeakMap<RespondedRule, readonly ResponseSetting[]>();
 
   constructor(entries: readonly ResponseSetting[]) {
     this.#entries = entries;
@@ -27,10 +23,10 @@ export class OperatorResponses {
   }
 
   #entriesOf(rule: RespondedRule): readonly ResponseSetting[] {
-    const known = this.#byRule.get(rule.name);
+    const known = this.#byRule.get(rule);
     if (known !== undefined) return known;
     const entries = this.#entries.filter(({ match }) => fitsAll(match)(rule));
-    if (this.#byRule.size < MAX_RULES) this.#byRule.set(rule.name, entries);
+    this.#byRule.set(rule, entries);
     return entries;
   }
 }

@@ -31,7 +31,7 @@ export interface Respondable {
   /** What the app's policy asks for. */
   readonly asked: ResponseName | undefined;
   /** Whether the exceptions that the app has to this rule were asked: what they let pass is no detection. */
-  readonly isAnswered: boolean;
+  readonly isAnswered: () => boolean;
 }
 
 export interface ResponderOptions {
@@ -95,7 +95,7 @@ export class Responder {
     mode: 'monitor' | 'enforce' | undefined,
   ): ResponseOutcome | undefined {
     if (asked !== undefined) return undefined;
-    if (!isAnswered) return 'unanswered';
+    if (!isAnswered()) return 'unanswered';
     if (mode !== 'enforce') return 'monitored';
     return this.#hasEnded(process) || this.#hasRoom(container.fullId) ? undefined : 'limited';
   }

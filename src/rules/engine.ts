@@ -75,7 +75,7 @@ export class RuleEngine {
   readonly ruleSet: RuleSet;
   readonly matching: Matching;
   readonly #rules: readonly LoadedRule[];
-  readonly #byName: ReadonlyMap<string, LoadedRule>;
+  #byName: ReadonlyMap<string, LoadedRule> | undefined;
   readonly #evaluator: Evaluator;
   readonly #view = new EventView();
   readonly #found: Int32Array;
@@ -89,7 +89,6 @@ export class RuleEngine {
     this.ruleSet = ruleSet;
     this.matching = options.matching ?? 'all';
     this.#rules = ruleSet.rules.filter((rule) => rule.enabled);
-    this.#byName = new Map(ruleSet.rules.map((rule) => [rule.name, rule]));
     this.#evaluator = generate(this.#rules, options);
     this.#found = new Int32Array(this.#rules.length);
     this.#foundClaimed = new Int32Array(this.#rules.length);
@@ -99,6 +98,8 @@ export class RuleEngine {
 
   /** Its rule of this name, enabled or not. */
   ruleOf(name: string): LoadedRule | undefined {
+    // Not before it is asked for: each app with rules of its own has an engine, and nobody asks these.
+    this.#byName ??= new Map(this.ruleSet.rules.map((rule) => [rule.name, rule]));
     return this.#byName.get(name);
   }
 

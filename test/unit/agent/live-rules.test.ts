@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { LiveRules, loadFirstRules } from '../../../src/agent/live-rules.ts';
+import { LiveRules, loadFirstRules, type LiveRulesOptions } from '../../../src/agent/live-rules.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { kernelPlanFor, widened } from '../../../src/plan/kernel-plan.ts';
 import type { EventMasks } from '../../../src/probe/live.ts';
@@ -42,7 +42,12 @@ const WRITES_MASK: EventMasks = {
 };
 
 /** What a reload does, in its order. */
-async function started(options: { refuse?: string; watch?: boolean } = {}) {
+async function started(
+  options: { refuse?: string; watch?: boolean } & Pick<
+    LiveRulesOptions,
+    'preparePolicies' | 'setResponses'
+  > = {},
+) {
   writeFileSync(file, READS);
   writeFileSync(
     configFile,
@@ -52,7 +57,10 @@ async function started(options: { refuse?: string; watch?: boolean } = {}) {
   const loaded = read();
   const first = await loadFirstRules(loaded.config, configFile, SILENT_LOGGER);
   const done: unknown[] = [];
+  const { preparePolicies, setResponses } = options;
   const rules = new LiveRules(first, {
+    ...(preparePolicies === undefined ? {} : { preparePolicies }),
+    ...(setResponses === undefined ? {} : { setResponses }),
     settings: loaded.config,
     source: { from: { file: configFile, read }, loaded },
     logger: SILENT_LOGGER,
@@ -99,6 +107,19 @@ test('the kernel reports more before the swap, and less after it; what it has re
   await rules.reload();
   assert.deepEqual(done.slice(-4), ['swap 1', 'sys_open', READS_MASK, 'verdicts of 1']);
   assert.deepEqual(rules.status().reloads, { ok: 2, failed: 0 });
+});
+
+test('what the operator wants done holds before policies that are ready release events; a bad set changes neither', async () => {
+  const order: string[] = [];
+  const { rules } = await started({
+    preparePolicies: () => Promise.resolve(() => void order.push('policies')),
+    setResponses: () => order.push('responses'),
+  });
+  await rules.reload();
+  assert.deepEqual(order, ['responses', 'policies']);
+  writeFileSync(file, BROKEN);
+  await rules.reload();
+  assert.deepEqual(order, ['responses', 'policies']);
 });
 
 test('while fewer rules come into force the verdicts of more go on, which are right for them too', async () => {

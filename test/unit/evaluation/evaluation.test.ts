@@ -271,7 +271,7 @@ test('whether an app’s exceptions were asked: by its rules, or while there are
   const { registry, evaluation, decide } = world(undefined, undefined, {
     appRulesOf: () => appRules,
     isPolicyKnown: () => isPolicyKnown,
-    respond: ({ isAnswered }) => void answers.push(isAnswered),
+    respond: ({ isAnswered }) => void answers.push(isAnswered()),
   });
   appear(registry);
   decide(true);

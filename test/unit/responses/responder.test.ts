@@ -26,7 +26,7 @@ const detection = (changes: Partial<Respondable> = {}): Respondable => ({
   container: containerOf({}, { name: 'shop', space: 'production', org: 'acme' }),
   process: makeProcess({ pid: 7 }),
   asked: undefined,
-  isAnswered: true,
+  isAnswered: () => true,
   ...changes,
 });
 
@@ -96,9 +96,9 @@ test('the operator’s entries are not about rules that an app has added', () =>
 
 test('nothing is done while the app’s exceptions to the rule are not asked', () => {
   const { killed, responder } = world(ENFORCED);
-  assert.equal(responder.respond(detection({ isAnswered: false }))?.outcome, 'unanswered');
+  assert.equal(responder.respond(detection({ isAnswered: () => false }))?.outcome, 'unanswered');
   responder.setOperators(new OperatorResponses(settings('[{match: {rule: Reverse*}, do: kill}]')));
-  assert.equal(responder.respond(detection({ isAnswered: false }))?.outcome, 'unanswered');
+  assert.equal(responder.respond(detection({ isAnswered: () => false }))?.outcome, 'unanswered');
   assert.deepEqual(killed, []);
 });
 
