@@ -8,7 +8,6 @@ import {
   run,
   describe,
   logLines,
-  until,
   fifoOf,
   settled,
   newStream,
@@ -18,6 +17,7 @@ import {
 } from '../support/container-log.ts';
 import { execInContainer } from '../support/e2e-docker.ts';
 import { processesNaming } from '../support/processes.ts';
+import { until } from '../support/until.ts';
 import { containerOf } from '../unit/streams/delivery-fixture.ts';
 
 test('a detection of the run before never cuts off the log of the next', async () => {

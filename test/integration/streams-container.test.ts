@@ -10,7 +10,6 @@ import {
   engine,
   run,
   logLines,
-  until,
   fifoOf,
   settled,
   newStream,
@@ -22,6 +21,7 @@ import {
   UNTIL_RELEASED,
   type Running,
 } from '../support/container-log.ts';
+import { until } from '../support/until.ts';
 import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
 
 for (const driver of ['json-file', 'local'] as const) {

@@ -12,6 +12,7 @@ import { ContainerLogStream } from '../../src/streams/container/container-log-st
 import { descriptors } from '../../src/streams/container/locate-log.ts';
 import { startDockerd } from './dockerd.ts';
 import type { TestDockerd } from './dockerd.ts';
+import { until } from './until.ts';
 import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
 
 /** Of this process's tests. */
@@ -85,19 +86,6 @@ export async function logLines({ docker, container }: Running): Promise<string[]
     offset += 8 + length;
   }
   return Buffer.concat(parts).toString('utf8').replaceAll('\r', '').split('\n');
-}
-
-export async function until<Value>(
-  what: string,
-  probe: () => Promise<Value | undefined | false> | Value | undefined | false,
-): Promise<Value> {
-  const deadline = Date.now() + 15_000;
-  for (;;) {
-    const value = await probe();
-    if (value !== undefined && value !== false) return value;
-    assert.ok(Date.now() < deadline, `${what}: not within 15 s`);
-    await delay(5);
-  }
 }
 
 export const fifoOf = ({ docker }: Running, name = 'stdout'): string =>

@@ -18,6 +18,9 @@ import type { ContainerStatus } from '../../src/apps/status.ts';
 import { askAgent } from '../../src/metrics/endpoint-client.ts';
 import type { TestDockerd } from './dockerd.ts';
 import type { MemoryCgroup } from './memory-cgroup.ts';
+import { until } from './until.ts';
+
+export { until } from './until.ts';
 
 const MAIN = 'dist/main.js';
 /** Only a hang takes as long: an emulated machine (test/vm) needs 10 s, several times that on a busy host. */
@@ -346,24 +349,6 @@ export class E2eAgent {
 }
 
 const DEFAULT_RULES = join(import.meta.dirname, '../../manifests/rules/varvel_rules.yaml');
-
-/** Polls until the probe gives something other than undefined and false; throws after `timeoutMs`. */
-export async function until<Value>(
-  what: string | (() => string),
-  probe: () => Promise<Value | undefined | false> | Value | undefined | false,
-  timeoutMs = 60_000,
-): Promise<Value> {
-  const deadline = Date.now() + timeoutMs;
-  for (;;) {
-    const value = await probe();
-    if (value !== undefined && value !== false) return value;
-    if (Date.now() >= deadline) {
-      const said = typeof what === 'string' ? what : what();
-      throw new Error(`${said}: not within ${timeoutMs / 1000} s`);
-    }
-    await delay(25);
-  }
-}
 
 /** How long nothing changes in an agent at rest, and in how many of its answers: one that stood still meanwhile gives one. */
 const REST_MS = 300;
