@@ -87,9 +87,12 @@ napi_value Load(napi_env env, napi_callback_info info) {
     handle->Close();
     return Throw(env, status);
   }
-  handle->consumer = std::make_unique<Consumer>(&handle->exec_ring, &handle->bulk_ring, handle->probe.State());
+  Handle* raw = handle.get();
+  // A container that is gone needs nobody to hold it back; of another refusal, its records wait in the ring.
+  handle->consumer = std::make_unique<Consumer>(&handle->exec_ring, &handle->bulk_ring, handle->probe.State(),
+                                                [raw](uint64_t cgroup, uint32_t held) { raw->probe.ScopeHold(cgroup, held); });
   napi_value result;
-  Handle* raw = handle.release();
+  handle.release();
   napi_status made = napi_create_external(
       env, raw,
       [](napi_env finalize_env, void* data, void*) {

@@ -6,7 +6,7 @@
 
 static const int kSafetyTicks = 3;
 // One turn of the event loop takes batches for so long: a flood must not starve timers and sockets, nor hold lines back.
-static const uint64_t kTurnNs = 10 * 1000 * 1000;
+static const uint64_t kTurnNs = 5 * 1000 * 1000;
 
 Status Loop::Start(uv_loop_t* loop, Consumer* consumer, probe_state* state, int exec_fd, int bulk_fd, uint8_t* buffer,
                    size_t capacity, uint32_t tick_ms, uint32_t safety_ms, OnBatch on_batch) {
@@ -48,8 +48,8 @@ bool Loop::Deliver() {
 size_t Loop::DrainNow() {
   size_t total = 0;
   // What is there now, and no more: producers may be faster than we are. A record that is being written is waited for a while.
-  const Consumer::Mark mark = consumer_->Produced();
-  for (int idle = 0; running_ && idle < 64 && !consumer_->HasTaken(mark);) {
+  Consumer::Mark mark = consumer_->Produced();
+  for (int idle = 0; running_ && idle < 64 && !consumer_->HasTaken(&mark);) {
     size_t bytes = consumer_->Drain(buffer_, capacity_);
     if (bytes == 0) {
       idle++;

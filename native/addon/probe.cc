@@ -249,6 +249,11 @@ Status Probe::ScopeSet(uint64_t cgroup, uint32_t state, uint32_t level, uint32_t
   return {};
 }
 
+Status Probe::ScopeHold(uint64_t cgroup, uint32_t held) {
+  scope_hold_args args{cgroup, held, 0};
+  return RunProgram("scope_hold", &args, sizeof(args), "hold a container back");
+}
+
 Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
   const char* kDoing = "change what is filtered";
   int tables = object_ ? MapFd("verdict_tables") : -1;

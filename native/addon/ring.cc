@@ -38,12 +38,16 @@ void Ring::Unmap() {
   data_ = nullptr;
 }
 
-Consumer::Consumer(Ring* exec, Ring* bulk, probe_state* state) : rings_{exec, bulk}, state_(state) {
+// Of one container in a drain: some 40 opens. What comes behind them waits until others had their turn.
+static const size_t kTurnBytes = 8 << 10;
+
+Consumer::Consumer(Ring* exec, Ring* bulk, probe_state* state, Backlog::Hold hold)
+    : rings_{exec, bulk}, state_(state), backlog_({exec->bytes_, bulk->bytes_}, std::move(hold)) {
   // Nobody can have been late before.
   __atomic_store_n(&state_->unread_since, BootTimeNs(), __ATOMIC_RELAXED);
 }
 
-// Lists what can be taken from one ring, and returns the time up to which the other ring may be taken in this drain.
+// Lists what can be taken from one ring, and returns the time up to which the other ring may be taken with it.
 // Why that is enough: within a ring, records are reserved one after another, and a record's time is read before its
 // reservation. So when record r is left behind (busy, or past the share), all that r or any record after it causes
 // (the next record of the same process, in the other ring) was timed after r was reserved, and so after every record
@@ -51,9 +55,8 @@ Consumer::Consumer(Ring* exec, Ring* bulk, probe_state* state) : rings_{exec, bu
 // behind it. A busy record has caused nothing before now; the first committed one after it serves. The bound is the
 // latest time and not r's own, so that of two full rings one always gives something: r may have been timed long before
 // the records that overtook it.
-uint64_t Consumer::Scan(Ring* ring, size_t share, std::vector<Entry>* entries, std::vector<uint64_t>* ends) {
+uint64_t Consumer::Scan(Ring* ring, std::vector<Entry>* entries) {
   entries->clear();
-  ends->clear();
   uint64_t at = *ring->consumer_;
   const uint64_t end = __atomic_load_n(ring->producer_, __ATOMIC_ACQUIRE);
   size_t used = 0;
@@ -70,11 +73,10 @@ uint64_t Consumer::Scan(Ring* ring, size_t share, std::vector<Entry>* entries, s
       const uint8_t* record = header + kHeader;
       const uint64_t ts = reinterpret_cast<const rec_header*>(record)->ts;
       latest = std::max(latest, ts);
-      if (!stopped && used + length > share) stopped = true;
+      if (!stopped && used + length > RECORD_MAX) stopped = true;
       if (stopped) return latest;
       used += length;
-      entries->push_back({ts, record, length});
-      ends->push_back(next);
+      entries->push_back({ts, record, length, next});
     }
     at = next;
   }
@@ -85,11 +87,46 @@ uint64_t Consumer::Scan(Ring* ring, size_t share, std::vector<Entry>* entries, s
 // has been taken. So beyond a ring's first half, where anybody may write, it never holds more than two budgets of one
 // container, however slowly it is drained.
 void Consumer::RenewBudgets() {
-  for (int i = 0; i < 2; i++) {
-    if (*rings_[i]->consumer_ < epoch_marks_[i]) return;
-  }
+  if (!HasRead(epoch_marks_)) return;
   __atomic_fetch_add(&state_->epoch, 1, __ATOMIC_SEQ_CST);
   for (int i = 0; i < 2; i++) epoch_marks_[i] = __atomic_load_n(rings_[i]->producer_, __ATOMIC_ACQUIRE);
+}
+
+bool Consumer::HasTurn(uint64_t container, uint32_t bytes) {
+  if (backlog_.Has(container)) return false;
+  size_t& passed = passed_[container];
+  if (passed > 0 && passed + bytes > kTurnBytes) return false;
+  passed += bytes;
+  return true;
+}
+
+// Takes a piece of both rings, each of its records to `out` or to the backlog. False when there is none, or no room for it.
+bool Consumer::TakePiece(uint64_t now, uint8_t* out, size_t* used) {
+  if (!backlog_.HasRoom(RECORD_MAX)) return false;
+  uint64_t bounds[2], positions[2];
+  for (int i = 0; i < 2; i++) bounds[i] = Scan(rings_[i], &entries_[i]);
+  merged_.clear();
+  for (int i = 0; i < 2; i++) {
+    positions[i] = *rings_[i]->consumer_;
+    const uint64_t limit = std::min(now, bounds[1 - i]);
+    for (const Entry& entry : entries_[i]) {
+      if (entry.ts > limit) break;
+      merged_.push_back({entry, i});
+      positions[i] = entry.end;
+    }
+  }
+  std::stable_sort(merged_.begin(), merged_.end(), [](const auto& a, const auto& b) { return a.first.ts < b.first.ts; });
+  for (const auto& [entry, ring] : merged_) {
+    const uint64_t container = reinterpret_cast<const rec_header*>(entry.record)->cgroup;
+    if (HasTurn(container, entry.bytes)) {
+      memcpy(out + *used, entry.record, entry.bytes);
+      *used += entry.bytes;
+    } else {
+      backlog_.Push(container, ring, entry.record, entry.bytes);
+    }
+  }
+  for (int i = 0; i < 2; i++) __atomic_store_n(rings_[i]->consumer_, positions[i], __ATOMIC_RELEASE);
+  return !merged_.empty();
 }
 
 size_t Consumer::Drain(uint8_t* out, size_t capacity) {
@@ -97,39 +134,36 @@ size_t Consumer::Drain(uint8_t* out, size_t capacity) {
   // Read before the producers' positions: what happened before a record of time <= now is in both snapshots.
   const uint64_t now = BootTimeNs();
   __atomic_store_n(&state_->unread_since, now, __ATOMIC_RELAXED);
-  uint64_t bounds[2];
-  for (int i = 0; i < 2; i++) bounds[i] = Scan(rings_[i], capacity / 2, &entries_[i], &ends_[i]);
-  merged_.clear();
-  uint64_t positions[2];
-  for (int i = 0; i < 2; i++) {
-    positions[i] = *rings_[i]->consumer_;
-    const uint64_t limit = std::min(now, bounds[1 - i]);
-    for (size_t n = 0; n < entries_[i].size() && entries_[i][n].ts <= limit; n++) {
-      merged_.push_back(entries_[i][n]);
-      positions[i] = ends_[i][n];
-    }
-  }
-  std::stable_sort(merged_.begin(), merged_.end(), [](const Entry& a, const Entry& b) { return a.ts < b.ts; });
   size_t used = 0;
-  for (const Entry& entry : merged_) {
-    memcpy(out + used, entry.record, entry.bytes);
-    used += entry.bytes;
-  }
-  for (int i = 0; i < 2; i++) __atomic_store_n(rings_[i]->consumer_, positions[i], __ATOMIC_RELEASE);
-  return used;
+  passed_.clear();
+  // A piece has RECORD_MAX bytes of each ring at most.
+  if (!backlog_is_next_)
+    while (used + 2 * RECORD_MAX <= capacity && TakePiece(now, out, &used));
+  // What did not wait is done with by itself: its lines go out before the backlog's turn.
+  backlog_is_next_ = used > 0 && !backlog_.Empty();
+  return used > 0 ? used : backlog_.Take(out, kTurnBytes);
 }
 
-Consumer::Mark Consumer::Produced() const {
-  Mark mark{};
-  for (size_t i = 0; i < mark.size(); i++) mark[i] = __atomic_load_n(rings_[i]->producer_, __ATOMIC_ACQUIRE);
-  return mark;
-}
-
-bool Consumer::HasTaken(const Mark& mark) const {
-  for (size_t i = 0; i < mark.size(); i++) {
-    if (*rings_[i]->consumer_ < mark[i]) return false;
+bool Consumer::HasRead(const uint64_t positions[2]) const {
+  for (int i = 0; i < 2; i++) {
+    if (*rings_[i]->consumer_ < positions[i]) return false;
   }
   return true;
 }
 
-bool Consumer::Pending() const { return !HasTaken(Produced()); }
+Consumer::Mark Consumer::Produced() const {
+  Mark mark{};
+  for (int i = 0; i < 2; i++) mark.rings[i] = __atomic_load_n(rings_[i]->producer_, __ATOMIC_ACQUIRE);
+  return mark;
+}
+
+bool Consumer::HasTaken(Mark* mark) const {
+  if (!mark->was_read) {
+    if (!HasRead(mark->rings)) return false;
+    mark->was_read = true;
+    mark->next = backlog_.Next();
+  }
+  return backlog_.Oldest() >= mark->next;
+}
+
+bool Consumer::Pending() const { return !backlog_.Empty() || !HasRead(Produced().rings); }

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <linux/types.h>
+#include <unordered_map>
 #include <vector>
+#include "backlog.h"
 #include "events.gen.h"
 #include "shared.h"
 #include "status.h"
@@ -27,35 +29,46 @@ class Ring {
   uint8_t* data_ = nullptr;
 };
 
-// Reads the exec ring and the bulk ring as one stream in the order of time.
+// Reads the exec ring and the bulk ring as one stream. Each container's records are in the order of time. Those of a container
+// that has sent more than its turn takes wait behind those of others, in a backlog of at most twice the rings' size.
 class Consumer {
  public:
-  Consumer(Ring* exec, Ring* bulk, probe_state* state);
-  // Copies complete records into out, oldest first; returns the bytes. Never splits a record; capacity must be
-  // at least twice the largest record (64 KiB).
+  Consumer(Ring* exec, Ring* bulk, probe_state* state, Backlog::Hold hold);
+  // Copies complete records into out; returns the bytes. Never splits a record; capacity must be at least four times the
+  // largest record (128 KiB).
   size_t Drain(uint8_t* out, size_t capacity);
-  // Something is in a ring, perhaps not yet committed.
+  // Something is in a ring, perhaps not yet committed, or waits.
   bool Pending() const;
-  // How far the kernel has written both rings.
-  using Mark = std::array<uint64_t, 2>;
+  // How far the kernel has written both rings; for HasTaken.
+  struct Mark {
+    uint64_t rings[2];
+    bool was_read = false;
+    uint64_t next = 0;
+  };
   Mark Produced() const;
-  // All up to there was taken.
-  bool HasTaken(const Mark& mark) const;
+  // All up to there was handed over.
+  bool HasTaken(Mark* mark) const;
 
  private:
   struct Entry {
     uint64_t ts;
     const uint8_t* record;
     uint32_t bytes;
+    uint64_t end; // the ring's position behind it
   };
-  uint64_t Scan(Ring* ring, size_t share, std::vector<Entry>* entries, std::vector<uint64_t>* ends);
+  uint64_t Scan(Ring* ring, std::vector<Entry>* entries);
+  bool TakePiece(uint64_t now, uint8_t* out, size_t* used);
+  bool HasTurn(uint64_t container, uint32_t bytes);
+  bool HasRead(const uint64_t positions[2]) const;
   void RenewBudgets();
   Ring* rings_[2];
   uint64_t epoch_marks_[2] = {0, 0};
   probe_state* state_;
+  Backlog backlog_;
+  bool backlog_is_next_ = false; // in turns with the rings
+  std::unordered_map<uint64_t, size_t> passed_; // in this drain, by container: bytes that did not wait
   std::vector<Entry> entries_[2];
-  std::vector<uint64_t> ends_[2];
-  std::vector<Entry> merged_;
+  std::vector<std::pair<Entry, int>> merged_; // with the ring
 };
 
 uint64_t BootTimeNs();

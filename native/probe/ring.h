@@ -41,10 +41,13 @@ static __always_inline bool ring__take_bytes(__u32 *used, __u32 budget, __u32 le
 
 /*
  * False when the container has used up its share of the ring for this epoch, and half of the ring is not free: a burst
- * of one container may have what nobody needs, but the rest is kept for those within their shares.
+ * of one container may have what nobody needs, but the rest is kept for those within their shares. False too while the
+ * consumer has too much of it waiting.
  */
 static __always_inline bool ring__take_budget(void *ring, struct scope_entry *entry, __u32 len, bool bulk)
 {
+	if (*(volatile __u32 *)&entry->held & (bulk ? HELD_BULK : HELD_EXEC))
+		return 0;
 	__u32 epoch = *(volatile __u32 *)&state.epoch;
 	if (entry->epoch != epoch) { /* a race here only lends a few records */
 		entry->epoch = epoch;

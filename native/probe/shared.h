@@ -55,6 +55,19 @@ struct scope_entry {
 	__u32 bulk_bytes;
 	__u32 loss_look;
 	__u32 table; /* of verdict_tables: what its rules say; 0: every event of it is reported */
+	__u32 held;  /* HELD_*: the rings to which nothing more of it is sent for now */
+	__u32 pad;
+};
+
+/* The consumer has more of the container waiting than its share. */
+#define HELD_EXEC 1
+#define HELD_BULK 2
+
+/* Argument of the scope_hold program (BPF_PROG_TYPE_SYSCALL). */
+struct scope_hold_args {
+	__u64 cgroup;
+	__u32 held;
+	__u32 pad;
 };
 
 /* Argument of the scope_set program (BPF_PROG_TYPE_SYSCALL). */

@@ -14,7 +14,7 @@ describe('the consumer of the two rings, against producers that stop anywhere', 
     execFileSync('g++', [
       ...['-std=c++17', '-O1', '-g', '-fsanitize=address,undefined', '-Wall', '-Wextra', '-Werror'],
       ...['-Inative/addon', '-Inative/probe', '-o', program],
-      ...['test/support/kernel-consumer.cc', 'native/addon/ring.cc'],
+      ...['test/support/kernel-consumer.cc', 'native/addon/ring.cc', 'native/addon/backlog.cc'],
     ]);
   });
   after(() => rmSync(dir, { recursive: true, force: true }));

@@ -57,7 +57,7 @@ class Sequences {
 }
 
 describe('hand-over', () => {
-  test('a flood leaves a turn of the event loop after each 10 ms of work', async () => {
+  test('a flood leaves a turn of the event loop after each 5 ms of work', async () => {
     await withProbe({ bulkRingBytes: 8 << 20, bufferBytes: 128 << 10 }, async (probe) => {
       let hadTurn = true;
       const together: number[] = [];
