@@ -15,6 +15,8 @@ export interface EventWork {
   /** Called where it has to wait. */
   later(): LaterWork;
   readonly isReleased: boolean;
+  /** It is not to begin to wait: that would cost more than to evaluate it. */
+  readonly isCheap: boolean;
   /** Runs what has no room to wait, on the account of the container's app. */
   flood(work: () => void): void;
 }
@@ -27,7 +29,9 @@ export interface ContainerTurnsOptions {
 }
 
 /** How long the containers that have work together take between two turns of everything else. */
-export const CONTAINER_TURN_MS = 10;
+export const CONTAINER_TURN_MS = 5;
+/** In a flood so many that wait are evaluated for each that comes: all at once would hold up everything else. */
+const FLOOD_STEP = 2;
 /** A flood is over with a turn in which the container's events took less. */
 const FLOOD_OVER_MS = 1;
 /** What may wait of one container, and of all. */
@@ -90,8 +94,8 @@ export class ContainerTurns {
   }
 
   /**
-   * Evaluates an event of the container, now or later, after all events that it has waiting. Without room all of these are
-   * evaluated at once, and so is what comes until the flood is over: to wait costs as much again.
+   * Evaluates an event of the container, now or later, after all events that it has waiting. Without room some of these are
+   * evaluated with each that comes, until none waits; then each at once until the flood is over: to wait costs as much again.
    */
   event(container: TurnsKey, event: EventWork): void {
     this.#wantTurn();
@@ -138,16 +142,18 @@ export class ContainerTurns {
       this.finishEvents(container);
       return true;
     }
-    if (this.#flooded.has(container)) {
-      this.finishEvents(container);
-      return true;
+    if (!this.#flooded.has(container) && !event.isCheap) {
+      if (!this.#isFull(container)) return false;
+      this.#flooded.add(container);
     }
-    if (!this.#isFull(container)) return false;
-    while (this.#waiting.get(container)?.events.first?.isReleased === true)
-      this.#shiftEvent(container);
-    event.flood(() => this.finishEvents(container));
-    this.#flooded.add(container);
-    return true;
+    const events = this.#waiting.get(container)?.events;
+    if (events === undefined) return true;
+    while (events.first?.isReleased === true) this.#shiftEvent(container);
+    if (events.length > 0)
+      event.flood(() => {
+        for (let n = 0; n < FLOOD_STEP && this.#shiftEvent(container); n++);
+      });
+    return events.length === 0;
   }
 
   /** In order of their first work, containers share the turn: one alone has all of it. */

@@ -208,12 +208,6 @@ export class Evaluation {
       this.#evaluate(occurrence, container, undefined);
       return;
     }
-    if (appRules.isPaused) {
-      // To let it wait would cost more than the operator's rules do.
-      this.#turns.finishEvents(container.fullId);
-      this.#evaluate(occurrence, container, appRules);
-      return;
-    }
     const isReleased = occurrence !== this.#passing;
     this.#turns.event(container.fullId, {
       now: () => this.#evaluate(occurrence, container, appRules),
@@ -224,6 +218,7 @@ export class Evaluation {
         return { bytes: kept.heldBytes, isReleased, run };
       },
       isReleased,
+      isCheap: appRules.isPaused,
       flood: (work) => appRules.inFull(work),
     });
   }

@@ -16,7 +16,7 @@ import { UnseenEvents, type Unseen } from './unseen.ts';
  * How long lines may be handed over before the event loop, with the rings, has its turn again: as long as everything else
  * took since the last time, within these bounds. Neither events nor lines wait for the other then.
  */
-const MIN_TURN_MS = 10;
+const MIN_TURN_MS = 5;
 const MAX_TURN_MS = 250;
 /** App instances whose suppressed lines, and apps whose drops, are remembered; the oldest are forgotten. */
 const MAX_REMEMBERED = 10_000;

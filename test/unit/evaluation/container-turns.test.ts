@@ -7,6 +7,9 @@ import {
   MAX_WAITING,
 } from '../../../src/evaluation/container-turns.ts';
 
+/** What work costs here is in tenths of a turn. */
+const TENTH_MS = CONTAINER_TURN_MS / 10;
+
 /** A clock that only work moves on, and turns that the test gives. */
 function world(kind: 'event' | 'detection') {
   let nowMs = 0;
@@ -16,33 +19,41 @@ function world(kind: 'event' | 'detection') {
     schedule: (turn) => void turns.push(turn),
     nowMs: () => nowMs,
   });
-  const takes = (name: string, costMs: number) => (): void => {
+  const takes = (name: string, cost: number) => (): void => {
     done.push(name);
-    nowMs += costMs;
+    nowMs += cost * TENTH_MS;
   };
   const flooding: string[] = [];
-  const event = (container: number, run: () => void, bytes: number, isReleased = false): void =>
+  const event = (
+    container: number,
+    run: () => void,
+    bytes: number,
+    { isReleased = false, isCheap = false } = {},
+  ): void =>
     work.event(container, {
       now: run,
       later: () => ({ bytes, run, isReleased }),
       isReleased,
+      isCheap,
       flood(all) {
         const before = done.length;
         all();
         flooding.push(`${done.length - before}`);
       },
     });
-  const add = (container: number, name: string, costMs = 1, bytes = 100, isReleased = false) => {
-    const run = takes(name, costMs);
-    if (kind === 'event') event(container, run, bytes, isReleased);
+  const add = (container: number, name: string, cost = 1, bytes = 100, isReleased = false) => {
+    const run = takes(name, cost);
+    if (kind === 'event') event(container, run, bytes, { isReleased });
     else work.detection(container, run, () => ({ bytes, run }));
   };
+  const addCheap = (container: number, name: string, cost = 1): void =>
+    event(container, takes(name, cost), 100, { isCheap: true });
   /** An event of which so many detections come. */
-  const addEvent = (container: number, name: string, costMs: number, detections: number): void => {
+  const addEvent = (container: number, name: string, cost: number, detections: number): void => {
     const run = (): void => {
-      takes(name, costMs)();
+      takes(name, cost)();
       for (let n = 0; n < detections; n++) {
-        const write = takes(`${name}-${n}`, costMs);
+        const write = takes(`${name}-${n}`, cost);
         work.detection(container, write, () => ({ bytes: 100, run: write }));
       }
     };
@@ -52,7 +63,7 @@ function world(kind: 'event' | 'detection') {
     assert.equal(turns.length, 1, 'one turn is asked for');
     turns.shift()?.();
   };
-  return { work, done, turns, add, addEvent, turn, flooding };
+  return { work, done, turns, add, addCheap, addEvent, turn, flooding };
 }
 
 const names = (container: string, from: number, to: number): string[] =>
@@ -65,7 +76,7 @@ for (const kind of ['event', 'detection'] as const) {
     () => {
       const { work, done, turns, add, turn } = world(kind);
       for (let n = 0; n < 25; n++) add(1, `a${n}`);
-      assert.deepEqual(done, names('a', 0, CONTAINER_TURN_MS));
+      assert.deepEqual(done, names('a', 0, 10));
       assert.equal(work.waiting, 15);
       turn();
       assert.deepEqual(done, names('a', 0, 20));
@@ -132,19 +143,30 @@ test('where there is no room, the oldest detection of the container is written, 
   assert.deepEqual(done, names('a', 0, 20_000));
 });
 
-test('where there is no room for an event, all of the container is evaluated at once until the flood is over', () => {
+test('where there is no room for an event, some that wait are evaluated with each that comes, until the flood is over', () => {
   const { work, done, add, turn, flooding } = world('event');
   const full = 10 + MAX_WAITING.ofOne;
-  for (let n = 0; n < full; n++) add(1, `a${n}`);
-  assert.deepEqual([work.waiting, flooding], [MAX_WAITING.ofOne, []]);
-  for (let n = 0; n < 3; n++) add(1, `a${full + n}`);
-  assert.deepEqual([work.waiting, done], [0, names('a', 0, full + 3)]);
-  // In the account of its app: what waited, and each that comes.
-  assert.deepEqual(flooding, [String(MAX_WAITING.ofOne), '1', '1', '1']);
+  let at = 0;
+  const come = (count: number): void => {
+    for (let n = 0; n < count; n++) add(1, `a${at++}`);
+  };
+  come(full);
+  assert.deepEqual([work.waiting, done.length, flooding], [MAX_WAITING.ofOne, 10, []]);
+  come(1);
+  // In the account of its app. Nothing else had to wait for more than these.
+  assert.deepEqual([work.waiting, done.length, flooding], [MAX_WAITING.ofOne - 1, 12, ['2']]);
+  come(MAX_WAITING.ofOne - 3);
+  assert.equal(work.waiting, 2);
+  come(1);
+  assert.deepEqual([work.waiting, done], [0, names('a', 0, at)]);
+  const before = flooding.length;
+  come(1);
+  assert.deepEqual([work.waiting, done.at(-1)], [0, `a${at - 1}`], 'each at once');
+  assert.equal(flooding.length, before + 1);
   add(2, 'b0');
-  assert.equal(flooding.length, 4, 'another has nothing to do with it');
+  assert.equal(flooding.length, before + 1, 'another has nothing to do with it');
   turn();
-  for (let n = 0; n < 20; n++) add(1, `a${full + 3 + n}`);
+  come(20);
   assert.equal(work.waiting, 0, 'the turn before had much of it');
   turn();
   add(1, 'quick', 0);
@@ -154,6 +176,23 @@ test('where there is no room for an event, all of the container is evaluated at 
   assert.equal(work.waiting, 1, 'nothing came in a turn');
 });
 
+test('what is cheap does not begin to wait, and comes after what waits', () => {
+  const { work, done, add, addCheap, turn } = world('event');
+  add(1, 'a0', 20);
+  for (let n = 1; n <= 3; n++) add(1, `a${n}`);
+  assert.deepEqual(done, ['a0']);
+  addCheap(1, 'a4');
+  assert.deepEqual([work.waiting, done], [2, names('a', 0, 3)]);
+  addCheap(1, 'a5');
+  assert.deepEqual([work.waiting, done], [0, names('a', 0, 6)]);
+  addCheap(1, 'a6');
+  assert.deepEqual([work.waiting, done], [0, names('a', 0, 7)]);
+  turn();
+  add(1, 'a7', 20);
+  add(1, 'a8');
+  assert.equal(work.waiting, 1, 'that is not cheap');
+});
+
 test('events that were released are not counted as the container’s own that wait, nor charged', () => {
   const { work, done, add, flooding } = world('event');
   add(1, 'a0', 20);
@@ -161,8 +200,8 @@ test('events that were released are not counted as the container’s own that wa
   for (let n = 4000; n < 4000 + MAX_WAITING.ofOne; n++) add(1, `a${n}`);
   assert.deepEqual([work.waiting, flooding], [3999 + MAX_WAITING.ofOne, []]);
   add(1, `a${4000 + MAX_WAITING.ofOne}`);
-  assert.deepEqual(done, names('a', 0, 4001 + MAX_WAITING.ofOne));
-  assert.deepEqual(flooding, [String(MAX_WAITING.ofOne), '1']);
+  assert.deepEqual(done, names('a', 0, 4002));
+  assert.deepEqual(flooding, ['2']);
 });
 
 test('what was released to many containers floods none, and is bounded by itself', () => {
@@ -230,7 +269,7 @@ test('what waits is bounded by its bytes', () => {
     add(1, 'a14', 1, 1);
     assert.deepEqual(
       [work.waiting, done],
-      kind === 'event' ? [0, names('a', 0, 15)] : [4, names('a', 0, 11)],
+      kind === 'event' ? [3, names('a', 0, 12)] : [4, names('a', 0, 11)],
     );
   }
 });

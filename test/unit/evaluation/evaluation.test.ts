@@ -466,7 +466,7 @@ test('while an app’s rules are paused, what the operator’s detect takes turn
   const appRules = rulesOfApp({
     isPaused: true,
     isOwn: () => true,
-    written: (_, write) => ((nowMs += 4), write()),
+    written: (_, write) => ((nowMs += 2), write()),
   });
   const { registry, evaluation, delivered, decide } = world(appRules, undefined, { turns });
   appear(registry);
