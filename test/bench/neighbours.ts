@@ -69,7 +69,7 @@ try {
   await neighbours[Symbol.asyncDispose]();
 }
 if (part === '') {
-  const what = `a quiet app of 20 Critical lines a second beside a hostile one, under 512 MiB; from the system call to the line in the agent's stdout, in ms`;
+  const what = `a quiet app of 20 Critical lines a second beside a hostile one, with the limits of the shipped unit; from the system call to the line in the agent's stdout, in ms`;
   const loadAverage = quietness.map((load) => load.toFixed(1)).join(' ');
   const date = new Date().toISOString().slice(0, 10);
   const all = { date, machine: { ...machine(), loadAverage }, what, results };

@@ -17,7 +17,7 @@ import type { AgentSnapshot } from '../../src/agent/snapshot.ts';
 import type { ContainerStatus } from '../../src/apps/status.ts';
 import { askAgent } from '../../src/metrics/endpoint-client.ts';
 import type { TestDockerd } from './dockerd.ts';
-import type { MemoryCgroup } from './memory-cgroup.ts';
+import type { UnitCgroup } from './unit-cgroup.ts';
 import { until } from './until.ts';
 
 export { until } from './until.ts';
@@ -69,7 +69,7 @@ export interface E2eAgentOptions {
   /** Lines of an /etc/hosts that only the agent sees. */
   readonly hosts?: readonly string[];
   /** What it may use. */
-  readonly memory?: MemoryCgroup;
+  readonly unit?: UnitCgroup;
 }
 
 /** A line of its stdout, and how long after the system call it came. */
@@ -169,7 +169,7 @@ export class E2eAgent {
     if (this.#process !== undefined && !hasEnded(this.#process)) throw new Error('it runs already');
     // A test process that dies takes its agent along.
     const command = ['setpriv', '--pdeathsig', 'KILL', process.execPath, MAIN, 'agent'];
-    const limited = this.#options.memory?.entering ?? [];
+    const limited = this.#options.unit?.entering ?? [];
     const argv = [
       ...limited,
       ...this.#ownHosts(),

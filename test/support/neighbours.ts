@@ -1,4 +1,4 @@
-// Hostile containers beside a quiet one, under the memory limit of the shipped unit: what became of the quiet one's lines, and
+// Hostile containers beside a quiet one, with the limits of the shipped unit: what became of the quiet one's lines, and
 // of the agent. For test/e2e/hostile-neighbour.test.ts and test/bench/neighbours.ts.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,11 +9,9 @@ import { startDockerd, type TestDockerd } from './dockerd.ts';
 import { buildApp, E2eAgent, until, type DetectionLine } from './e2e-agent.ts';
 import { agentLines, execInContainer, logLines, runContainer } from './e2e-docker.ts';
 import type { Attack, HostileApp } from './hostile-attacks.ts';
-import { MemoryCgroup } from './memory-cgroup.ts';
 import { latenciesOf, QUIET_RULES, QuietApp, stepOf, type Latencies } from './quiet-app.ts';
+import { UnitCgroup } from './unit-cgroup.ts';
 
-/** MemoryMax of manifests/systemd/varvel.service. */
-const LIMIT_BYTES = 512 * 1024 ** 2;
 /** The defaults leave a rule 60 lines a minute. These leave the quiet app its own, and a hostile one no more. */
 const LIMITS = 'limits: {burst: 200, per_minute: 1500, app_burst: 200, app_per_minute: 1500}';
 /** For the lines of an attack to be written, and its limits to begin anew. */
@@ -103,9 +101,9 @@ export class Neighbours {
     then: (beside: Beside, outcome: Outcome) => Promise<void> = () => Promise.resolve(),
     { again = false } = {},
   ): Promise<Outcome> {
-    await using memory = new MemoryCgroup(LIMIT_BYTES);
+    await using unit = new UnitCgroup();
     await using agent = await E2eAgent.start({
-      ...{ dockerd: this.engine, memory, stdout: true },
+      ...{ dockerd: this.engine, unit, stdout: true },
       rules: { 'quiet.yaml': QUIET_RULES, 'through.yaml': RULES },
       streams: ['container: {enabled: true}'],
       config: [LIMITS, 'coverage: {interval: 5s}'],
@@ -174,7 +172,7 @@ export class Neighbours {
         startMib,
         peakMib: peakMib(agent.pid),
         endMib: agent.rssMib(),
-        oomKills: memory.oomKills(),
+        oomKills: unit.oomKills(),
         shed: count('Varvel: rules switched off', /./),
         paused: count('Varvel: own rules', /paused/),
       };

@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { detectHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
 import { E2eAgent, until, type DetectionLine } from '../../support/e2e-agent.ts';
-import { MemoryCgroup } from '../../support/memory-cgroup.ts';
+import { UnitCgroup } from '../../support/unit-cgroup.ts';
 
 const { mountPoint } = detectHierarchy();
 const PARENT = join(mountPoint, `varvel-ceilings-${process.pid}`);
@@ -235,8 +235,8 @@ test('over its memory ceiling', async (t) => {
 });
 
 test('a memory limit under which a storm could end the agent is told when it starts', async () => {
-  await using memory = new MemoryCgroup(200 * 1024 ** 2);
-  await using agent = await E2eAgent.start({ memory });
+  await using unit = new UnitCgroup(200 * 1024 ** 2);
+  await using agent = await E2eAgent.start({ unit });
   // 256 MiB, and the rings.
   await agent.logged(/memory limit of 200 MiB.*Set at least 262 MiB/);
 });

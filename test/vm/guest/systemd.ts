@@ -71,7 +71,7 @@ test('the service: confined, started again when it is killed, gone without a tra
   const group = join('/sys/fs/cgroup', shown('ControlGroup'));
   const limit = (name: string): string => readFileSync(join(group, name), 'utf8').trim();
   assert.equal(limit('memory.max'), String(512 * 1024 * 1024));
-  assert.equal(limit('cpu.max'), '100000 100000');
+  assert.equal(limit('cpu.max'), '15000 10000');
 
   must('systemctl', 'kill', '--signal=KILL', 'varvel');
   await until('it is started again', () => shown('NRestarts') === '1', 60_000);
