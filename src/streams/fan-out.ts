@@ -17,7 +17,7 @@ import { UnseenEvents, type Unseen } from './unseen.ts';
  * took since the last time, within these bounds. Neither events nor lines wait for the other then.
  */
 const MIN_TURN_MS = 5;
-const MAX_TURN_MS = 250;
+const MAX_TURN_MS = 20;
 /** App instances whose suppressed lines, and apps whose drops, are remembered; the oldest are forgotten. */
 const MAX_REMEMBERED = 10_000;
 
