@@ -1,5 +1,5 @@
 // A hostile container beside a quiet one: whatever the one does, all Critical lines of the other come, none of its records is
-// lost, and nobody is blamed for another. The agent has the shipped unit's memory limit. How late the lines come is measured
+// lost, and nobody is blamed for another. The agent has the shipped unit's limits. How late the lines come is measured
 // by `npm run bench neighbours`, which does more of each.
 import assert from 'node:assert/strict';
 import { after, before, describe, test, type TestContext } from 'node:test';
