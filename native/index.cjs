@@ -238,10 +238,12 @@ class Probe {
   }
 
   stats() {
-    const [emitted, dropped, droppedExec, scopeFull, readErrors, awake, epoch] = addon.stats(
-      this.#handle,
-    );
-    return { emitted, dropped, droppedExec, scopeFull, readErrors, awake: awake === 1, epoch };
+    const [emitted, dropped, droppedExec, scopeFull, readErrors, awake, epoch, waitingSince] =
+      addon.stats(this.#handle);
+    return {
+      ...{ emitted, dropped, droppedExec, scopeFull, readErrors, awake: awake === 1, epoch },
+      waitingSinceBootNs: waitingSince < 2 ** 63 ? waitingSince : undefined,
+    };
   }
 
   close() {

@@ -71,6 +71,8 @@ export interface ProbeStats {
   readonly awake: boolean;
   /** Times that all containers were given a new budget (modulo 2^32): whenever the rings' content had been taken. */
   readonly epoch: number;
+  /** The oldest record that was read from the rings and waits for its container's turn; undefined without any. */
+  readonly waitingSinceBootNs: number | undefined;
 }
 
 /**
@@ -147,7 +149,7 @@ export class Probe {
     onBatch: (bytes: number) => void,
     options?: { tickMs?: number; safetyMs?: number },
   ): void;
-  /** Hands over now what is in the rings; returns the bytes. */
+  /** Hands over now what is in the rings, and what was read of them and waits; returns the bytes. */
   drain(): number;
   stats(): ProbeStats;
   /** Detaches and releases everything. Idempotent. */

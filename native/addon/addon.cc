@@ -88,9 +88,9 @@ napi_value Load(napi_env env, napi_callback_info info) {
     return Throw(env, status);
   }
   Handle* raw = handle.get();
-  // A container that is gone needs nobody to hold it back; of another refusal, its records wait in the ring.
-  handle->consumer = std::make_unique<Consumer>(&handle->exec_ring, &handle->bulk_ring, handle->probe.State(),
-                                                [raw](uint64_t cgroup, uint32_t held) { raw->probe.ScopeHold(cgroup, held); });
+  handle->consumer = std::make_unique<Consumer>(
+      &handle->exec_ring, &handle->bulk_ring, handle->probe.State(),
+      [raw](uint64_t cgroup, uint32_t held) { return raw->probe.ScopeHold(cgroup, held).ok(); });
   napi_value result;
   handle.release();
   napi_status made = napi_create_external(
@@ -260,7 +260,7 @@ napi_value Filtered(napi_env env, napi_callback_info info) {
   return array;
 }
 
-// stats(handle) → [emitted, dropped, droppedExec, scopeFull, readErrors, awake, epoch]
+// stats(handle) → [emitted, dropped, droppedExec, scopeFull, readErrors, awake, epoch, waitingSince]
 napi_value Stats(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
   if (!(Arguments(env, info) >> handle)) return nullptr;
@@ -269,9 +269,10 @@ napi_value Stats(napi_env env, napi_callback_info info) {
   const double values[] = {static_cast<double>(state->emitted),     static_cast<double>(state->dropped),
                            static_cast<double>(state->dropped_exec), static_cast<double>(state->scope_full),
                            static_cast<double>(state->read_errors), static_cast<double>(state->awake),
-                           static_cast<double>(state->epoch)};
-  TRY(env, napi_create_array_with_length(env, 7, &array));
-  for (uint32_t i = 0; i < 7; i++) {
+                           static_cast<double>(state->epoch),
+                           static_cast<double>(handle->consumer->WaitingSince())};
+  TRY(env, napi_create_array_with_length(env, 8, &array));
+  for (uint32_t i = 0; i < 8; i++) {
     TRY(env, napi_create_double(env, values[i], &item));
     TRY(env, napi_set_element(env, array, i, item));
   }

@@ -50,7 +50,7 @@ size_t Loop::DrainNow() {
   // What is there now, and no more: producers may be faster than we are. A record that is being written is waited for a while.
   Consumer::Mark mark = consumer_->Produced();
   for (int idle = 0; running_ && idle < 64 && !consumer_->HasTaken(&mark);) {
-    size_t bytes = consumer_->Drain(buffer_, capacity_);
+    size_t bytes = consumer_->Drain(buffer_, capacity_, mark.was_read);
     if (bytes == 0) {
       idle++;
       continue;

@@ -37,7 +37,8 @@ class Probe {
   std::vector<std::string> Programs() const;
   std::vector<std::string> Attached() const;
   Status ScopeSet(uint64_t cgroup, uint32_t state, uint32_t level, uint32_t table);
-  // For which rings (HELD_*) nothing of the container is sent: it counts as lost by the container's own share.
+  // For which rings (HELD_*) nothing of the container is sent: it counts as lost by the container's own share. Without such an
+  // entry, nothing is done.
   Status ScopeHold(uint64_t cgroup, uint32_t held);
   Status ScopeDelete(uint64_t cgroup);
   // Returns false when there is no such entry.

@@ -92,6 +92,11 @@ void Consumer::RenewBudgets() {
   for (int i = 0; i < 2; i++) epoch_marks_[i] = __atomic_load_n(rings_[i]->producer_, __ATOMIC_ACQUIRE);
 }
 
+static bool IsAttach(const uint8_t* record) {
+  if (reinterpret_cast<const rec_header*>(record)->kind != KIND_CGROUP) return false;
+  return reinterpret_cast<const rec_cgroup*>(record + sizeof(rec_header))->op == CGROUP_ATTACH;
+}
+
 bool Consumer::HasTurn(uint64_t container, uint32_t bytes) {
   if (backlog_.Has(container)) return false;
   size_t& passed = passed_[container];
@@ -103,6 +108,7 @@ bool Consumer::HasTurn(uint64_t container, uint32_t bytes) {
 // Takes a piece of both rings, each of its records to `out` or to the backlog. False when there is none, or no room for it.
 bool Consumer::TakePiece(uint64_t now, uint8_t* out, size_t* used) {
   if (!backlog_.HasRoom(RECORD_MAX)) return false;
+  __atomic_store_n(&state_->unread_since, now, __ATOMIC_RELAXED);
   uint64_t bounds[2], positions[2];
   for (int i = 0; i < 2; i++) bounds[i] = Scan(rings_[i], &entries_[i]);
   merged_.clear();
@@ -118,26 +124,28 @@ bool Consumer::TakePiece(uint64_t now, uint8_t* out, size_t* used) {
   std::stable_sort(merged_.begin(), merged_.end(), [](const auto& a, const auto& b) { return a.first.ts < b.first.ts; });
   for (const auto& [entry, ring] : merged_) {
     const uint64_t container = reinterpret_cast<const rec_header*>(entry.record)->cgroup;
-    if (HasTurn(container, entry.bytes)) {
+    // A process comes from another cgroup, perhaps of the same container (Garden's good and bad): what it did there comes first.
+    const bool moves = IsAttach(entry.record) && !backlog_.Empty();
+    if (!moves && HasTurn(container, entry.bytes)) {
       memcpy(out + *used, entry.record, entry.bytes);
       *used += entry.bytes;
     } else {
-      backlog_.Push(container, ring, entry.record, entry.bytes);
+      backlog_.Push(container, ring, entry.record, entry.bytes, moves);
     }
   }
   for (int i = 0; i < 2; i++) __atomic_store_n(rings_[i]->consumer_, positions[i], __ATOMIC_RELEASE);
   return !merged_.empty();
 }
 
-size_t Consumer::Drain(uint8_t* out, size_t capacity) {
+size_t Consumer::Drain(uint8_t* out, size_t capacity, bool backlog_alone) {
   RenewBudgets();
+  backlog_.Retry();
   // Read before the producers' positions: what happened before a record of time <= now is in both snapshots.
   const uint64_t now = BootTimeNs();
-  __atomic_store_n(&state_->unread_since, now, __ATOMIC_RELAXED);
   size_t used = 0;
   passed_.clear();
   // A piece has RECORD_MAX bytes of each ring at most.
-  if (!backlog_is_next_)
+  if (!backlog_is_next_ && !backlog_alone)
     while (used + 2 * RECORD_MAX <= capacity && TakePiece(now, out, &used));
   // What did not wait is done with by itself: its lines go out before the backlog's turn.
   backlog_is_next_ = used > 0 && !backlog_.Empty();

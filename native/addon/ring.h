@@ -29,16 +29,19 @@ class Ring {
   uint8_t* data_ = nullptr;
 };
 
-// Reads the exec ring and the bulk ring as one stream. Each container's records are in the order of time. Those of a container
-// that has sent more than its turn takes wait behind those of others, in a backlog of at most twice the rings' size.
+// Reads the exec ring and the bulk ring as one stream. The records of a container's cgroup are in the order of time. Those that it
+// has sent beyond its turn wait behind those of others, in a backlog of at most twice the rings' size. A process that enters a cgroup
+// is reported after all that waited then.
 class Consumer {
  public:
   Consumer(Ring* exec, Ring* bulk, probe_state* state, Backlog::Hold hold);
-  // Copies complete records into out; returns the bytes. Never splits a record; capacity must be at least four times the
-  // largest record (128 KiB).
-  size_t Drain(uint8_t* out, size_t capacity);
+  // Copies complete records into out; returns the bytes. Never splits a record; capacity must be at least twice the largest
+  // record (64 KiB). `backlog_alone`: nothing of the rings.
+  size_t Drain(uint8_t* out, size_t capacity, bool backlog_alone = false);
   // Something is in a ring, perhaps not yet committed, or waits.
   bool Pending() const;
+  // Of the records that were read and wait (CLOCK_BOOTTIME ns); UINT64_MAX without any.
+  uint64_t WaitingSince() const { return backlog_.OldestTime(); }
   // How far the kernel has written both rings; for HasTaken.
   struct Mark {
     uint64_t rings[2];

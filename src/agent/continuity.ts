@@ -95,12 +95,15 @@ export class Continuity {
     this.#options.state.signOfLife.write({ bootNs: this.#watchedUntil(), stopped: false });
   }
 
-  /** All that happened up to there was looked at. While records wait, that is the time of the last one that was read. */
+  /** All that happened up to there was looked at. While records wait, that is the time of the last one that was read, or of one that waits since before. */
   #watchedUntil(): bigint {
     const { probe, received } = this.#options;
-    const waits = probe.stats().emitted > received.records;
+    const { emitted, waitingSinceBootNs } = probe.stats();
+    const waits = emitted > received.records;
     const nowNs = bootNs() - BigInt(IN_THE_MAKING_MS) * 1_000_000n;
-    const untilNs = waits ? received.lastBootNs : nowNs;
+    const readNs = received.lastBootNs;
+    const sinceNs = waitingSinceBootNs === undefined ? readNs : BigInt(waitingSinceBootNs);
+    const untilNs = waits ? (sinceNs < readNs ? sinceNs : readNs) : nowNs;
     if (untilNs > this.#untilNs) this.#untilNs = untilNs;
     return this.#untilNs;
   }

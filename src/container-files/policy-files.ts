@@ -18,8 +18,8 @@ const MAX_CONTAINERS = 16_384;
 const RECORD_NS = 3_000_000_000n;
 /**
  * And in Garden's containers this many looks: a host can keep the agent from running for seconds, and records come after timers
- * then. Between two looks the loop turns once, and takes at least 128 KiB of a ring: of 40 looks 5 MiB. Where many containers wait, a
- * look comes once in many turns, and three in 15 s are enough.
+ * then. Between two looks the loop turns once, and takes at least 8 KiB of a container that has more waiting: of 40 looks 320 KiB.
+ * Where many containers wait, a look comes once in many turns, and three in 15 s are enough.
  */
 const RECORD_LOOKS = 40;
 const FEW_LOOKS = 3;

@@ -60,8 +60,9 @@ export interface ProcessTreeCounters extends ProcessTableCounters, ProcBudgetCou
  * fork must not wash it off; so the tree keeps the creator. Only a process that was never seen being born has
  * the parent that the kernel names at its first event. Dead parents are bounded (`DEAD_RUN_MAX` in a row).
  *
- * Records of one ring come in order, and the kernel sends a fork before the child can run. Records of the bulk
- * ring may come later than they happened; they find the exited process for `exitedKeepMs`.
+ * Records of one container's cgroup come in order, and the kernel sends a fork before the child can run. Those of a
+ * container that floods come later than others that happened after them; a process that has exited is found for
+ * `exitedKeepMs`.
  */
 export class ProcessTree {
   readonly #proc: ProcBudget;

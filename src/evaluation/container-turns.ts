@@ -102,7 +102,7 @@ export class ContainerTurns {
     const now = (): void => event.now();
     if (!this.#waiting.has(container) && this.#hasShare(container)) this.#run(container, now);
     else if (!this.#isFlooded(container, event)) this.#wait(container, 'events', event.later());
-    else if (event.isReleased) this.#run(container, now);
+    else if (event.isReleased || event.isCheap) this.#run(container, now);
     else event.flood(() => this.#run(container, now));
   }
 
@@ -151,7 +151,8 @@ export class ContainerTurns {
     while (events.first?.isReleased === true) this.#shiftEvent(container);
     if (events.length > 0)
       event.flood(() => {
-        for (let n = 0; n < FLOOD_STEP && this.#shiftEvent(container); n++);
+        for (let n = 0; n < FLOOD_STEP || this.#isFull(container); n++)
+          if (!this.#shiftEvent(container)) break;
       });
     return events.length === 0;
   }

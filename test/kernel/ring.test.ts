@@ -244,7 +244,23 @@ describe('hand-over', () => {
         FILE,
       ]);
       assert.match(String(opens), /50000/);
+      const waitingSince = (): number | undefined => probe.probe.stats().waitingSinceBootNs;
+      const waited: (number | undefined)[] = [];
+      let lastNs = 0;
+      probe.onRecord = (records, at) => {
+        if (at === 0) waited.push(waitingSince());
+        lastNs = Number(records.u64(at + HEADER.ts));
+      };
       const bytes = probe.probe.drain();
+      // What is said to wait is no older than what was handed over, and nothing is left at the end.
+      const since = waited.filter((ns) => ns !== undefined);
+      assert.ok(since.length > 100, `${since.length} times something waited`);
+      assert.deepEqual(
+        since,
+        [...since].sort((a, b) => a - b),
+      );
+      assert.ok(since.at(-1)! <= lastNs);
+      assert.equal(waitingSince(), undefined);
       assert.ok(bytes > 64 * (128 << 10), `only ${bytes} bytes: too few for this test`);
       assert.ok(probe.delivered - before >= 50_000);
       assert.equal(probe.entry(cgroup).dropped, 0);

@@ -51,7 +51,8 @@ struct Process {
   uint32_t length = 0;
   uint32_t sent = 0, received = 0;
   int sleeps = 0;
-  uint64_t container = 0;  // its parent's
+  uint64_t container = 0;
+  bool moves = false;      // with this record, to that container
   int parent = -1;         // it can run when its parent's record `after` is committed
   uint32_t after = 0;
 };
@@ -81,6 +82,7 @@ void CheckTurns() {
   Consumer consumer(&rings[0].ring, &rings[1].ring, &state, [&](uint64_t container, uint32_t now) {
     if (container != 1) failure = "the quiet one is held back";
     held.push_back(now);
+    return true;
   });
   uint32_t sent = 0, received = 0, quiet = 0;
   auto send = [&](uint64_t container, uint32_t number) {
@@ -135,7 +137,12 @@ void CheckBacklog(std::mt19937* random) {
   auto below = [&](unsigned n) { return static_cast<unsigned>((*random)() % n); };
   const size_t kLimit = 256 << 10;
   std::map<uint64_t, uint32_t> held;
-  Backlog backlog({kLimit, kLimit}, [&](uint64_t container, uint32_t now) { held[container] = now; });
+  // Now and then the kernel refuses; it is asked again.
+  Backlog backlog({kLimit, kLimit}, [&](uint64_t container, uint32_t now) {
+    if (below(4) == 0) return false;
+    held[container] = now;
+    return true;
+  });
   struct Waiting {
     std::deque<uint32_t> numbers;
     size_t bytes[2] = {0, 0};
@@ -160,11 +167,14 @@ void CheckBacklog(std::mt19937* random) {
         refused++;
         continue;
       }
-      backlog.Push(container, ring, record, h->len);
+      const bool is_last = below(20) == 0;
+      h->vpid = is_last;
+      backlog.Push(container, ring, record, h->len, is_last);
       all[ring] += h->len;
       waiting[container].numbers.push_back(h->tid);
       waiting[container].bytes[ring] += h->len;
-      const size_t share = kLimit / (waiting.size() + 1);
+      for (int tries = 0; tries < 50; tries++) backlog.Retry();
+      const size_t share = std::max(kLimit / (waiting.size() + 1), kLimit / 8);
       if (waiting[container].bytes[ring] > share && !(held[container] & (1u << ring))) failure = "not held back";
     } else {
       const size_t bytes = backlog.Take(out, 16 << 10);
@@ -176,13 +186,16 @@ void CheckBacklog(std::mt19937* random) {
         Waiting& queue = waiting[container];
         if (queue.numbers.empty() || queue.numbers.front() != h->tid) failure = "out of order";
         else queue.numbers.pop_front();
+        for (const auto& other : waiting)
+          if (h->vpid && !other.second.numbers.empty() && other.second.numbers.front() < h->tid) failure = "the last is not last";
         queue.bytes[h->pid] -= h->len;
         all[h->pid] -= h->len;
         at += h->len;
       }
       if (bytes == 0) continue;
+      for (int tries = 0; tries < 50; tries++) backlog.Retry();
       const Waiting& queue = waiting[container];
-      const size_t share = kLimit / (waiting.size() + 1);
+      const size_t share = std::max(kLimit / (waiting.size() + 1), kLimit / 8);
       for (uint32_t ring = 0; ring < 2; ring++)
         if (queue.bytes[ring] <= share - share / 8 && (held[container] & (1u << ring))) failure = "held back for nothing";
       if (queue.numbers.empty()) waiting.erase(container);
@@ -206,12 +219,11 @@ int main(int argc, char** argv) {
     FakeRing rings[2];
     for (FakeRing& ring : rings) ring.Make();
     probe_state state{};
-    Consumer consumer(&rings[0].ring, &rings[1].ring, &state, [](uint64_t, uint32_t) {});
+    Consumer consumer(&rings[0].ring, &rings[1].ring, &state, [](uint64_t, uint32_t) { return true; });
     Process processes[kProcesses];
     for (int i = 0; i < kProcesses; i++) processes[i].container = i % 3;
     for (int i = kProcesses / 2; i < kProcesses; i++) {
       processes[i].parent = static_cast<int>(below(kProcesses / 2));
-      processes[i].container = processes[processes[i].parent].container;
       processes[i].after = 1 + below(40);
     }
     auto drain = [&] {
@@ -234,8 +246,10 @@ int main(int argc, char** argv) {
         if (below(40) == 0) p.sleeps = static_cast<int>(below(300));
       } else if (p.step == Step::kTimed) {
         p.ring = static_cast<int>(below(2));
+        p.moves = below(30) == 0;
+        if (p.moves) p.container = below(3);
         FakeRing& ring = rings[p.ring];
-        p.length = (static_cast<uint32_t>(sizeof(rec_header)) + below(largest) + 7) & ~7u;
+        p.length = (static_cast<uint32_t>(sizeof(rec_header) + sizeof(rec_cgroup)) + below(largest) + 7) & ~7u;
         p.slot = ring.data() + ring.position;
         uint32_t word = p.length | BPF_RINGBUF_BUSY_BIT;
         memcpy(p.slot, &word, sizeof(word));
@@ -245,13 +259,18 @@ int main(int argc, char** argv) {
         if (below(60) == 0) p.sleeps = static_cast<int>(below(100));
       } else {
         rec_header* h = reinterpret_cast<rec_header*>(p.slot + 8);
-        const bool discards = below(50) == 0;
+        const bool discards = !p.moves && below(50) == 0;
         if (!discards) {
           h->len = p.length;
           h->ts = p.ts;
           h->cgroup = p.container;
+          h->kind = p.moves ? KIND_CGROUP : KIND_OPEN;
+          if (p.moves) reinterpret_cast<rec_cgroup*>(h + 1)->op = CGROUP_ATTACH;
           h->pid = static_cast<uint32_t>(&p - processes);
           h->tid = ++p.sent;
+          // Born where its parent is.
+          for (Process& child : processes)
+            if (child.parent == &p - processes && child.after == p.sent) child.container = p.container;
         }
         uint32_t word = p.length | (discards ? uint32_t{BPF_RINGBUF_DISCARD_BIT} : 0u);
         __atomic_store_n(reinterpret_cast<uint32_t*>(p.slot), word, __ATOMIC_RELEASE);

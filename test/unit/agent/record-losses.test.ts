@@ -30,7 +30,7 @@ function world() {
       },
       stats: () => ({
         ...{ emitted: 0, dropped, droppedExec: 0, scopeFull: 0, readErrors: 0 },
-        ...{ awake: true, epoch: 0 },
+        ...{ awake: true, epoch: 0, waitingSinceBootNs: undefined },
       }),
     },
     { ...SILENT_LOGGER, warn: (facts, message) => void warnings.push([facts, message]) },

@@ -176,6 +176,23 @@ test('where there is no room for an event, some that wait are evaluated with eac
   assert.equal(work.waiting, 1, 'nothing came in a turn');
 });
 
+test('in a flood of large events no more waits than there is room for', () => {
+  const { work, done, add } = world('event');
+  const large = MAX_WAITING.bytesOfOne / 16;
+  let at = 0;
+  for (; at < 10 + MAX_WAITING.ofOne; at++) add(1, `a${at}`, 1, 1);
+  for (const end = at + 100; at < end; at++) {
+    add(1, `a${at}`, 1, large);
+    const waiting = at + 1 - done.length;
+    assert.ok(waiting <= MAX_WAITING.ofOne && waiting === work.waiting);
+  }
+  // The small ones have gone; of large ones there is room for 16.
+  for (const end = at + MAX_WAITING.ofOne; at < end; at++) add(1, `a${at}`, 1, large);
+  assert.ok(work.waiting <= 16, String(work.waiting));
+  work.drain();
+  assert.deepEqual(done, names('a', 0, at));
+});
+
 test('what is cheap does not begin to wait, and comes after what waits', () => {
   const { work, done, add, addCheap, turn } = world('event');
   add(1, 'a0', 20);
