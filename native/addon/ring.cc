@@ -49,7 +49,7 @@ Consumer::Consumer(Ring* exec, Ring* bulk, probe_state* state, Backlog::Hold hol
 
 // Lists what can be taken from one ring, and returns the time up to which the other ring may be taken with it.
 // Why that is enough: within a ring, records are reserved one after another, and a record's time is read before its
-// reservation. So when record r is left behind (busy, or past the share), all that r or any record after it causes
+// reservation. So when record r is left behind (busy, or past the piece), all that r or any record after it causes
 // (the next record of the same process, in the other ring) was timed after r was reserved, and so after every record
 // up to r in this ring was timed: it is later than the latest of those times. What r causes in its own ring stands
 // behind it. A busy record has caused nothing before now; the first committed one after it serves. The bound is the

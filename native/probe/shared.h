@@ -21,7 +21,7 @@ struct probe_state {
 	__u32 loss_look;    /* counts the agent's looks at losses: each begins a new interval */
 	__u32 pad;
 	__u64 tables;	    /* bit n: opens may be judged by table n of verdict_tables */
-	__u64 unread_since; /* CLOCK_BOOTTIME ns: all that came before has been looked at by the consumer */
+	__u64 unread_since; /* CLOCK_BOOTTIME ns: all that came before has been read by the consumer */
 	__u8 wanted[CALL_NR_MAX]; /* by number on x86-64: WANTED_*; other ways to make a call are reported by it too */
 };
 /* What to read of a system call: a row of native/schema/calls.mjs. Arguments are 1 to 6, 0 for none. */
