@@ -7,6 +7,7 @@ import {
   formatUnixPath,
   parseSockaddr,
 } from '../../../src/events/address.ts';
+import { encodeText } from '../../../src/shared/text.ts';
 
 function ipv6(text: string): Buffer {
   const groups = text.split(':').map((group) => parseInt(group, 16));
@@ -85,11 +86,25 @@ test('socket addresses of every family, and too short ones', () => {
   assert.equal(parseSockaddr(Buffer.alloc(0)), undefined);
 });
 
-test('no bytes of a caller make it fail', () => {
+test('any bytes of a caller are read, and a unix path keeps each of its bytes', () => {
+  const family = fc.oneof(fc.constantFrom(1, 2, 10), fc.nat(0xffff));
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 128 }), (bytes) => {
-      const address = parseSockaddr(Buffer.from(bytes));
-      assert.doesNotMatch(address?.unixPath ?? '', /[\u0000-\u001f\u007f-\u009f]/);
+    fc.property(family, fc.uint8Array({ maxLength: 126 }), (number, rest) => {
+      const bytes = Buffer.concat([Buffer.of(number & 0xff, number >> 8), rest]);
+      const address = parseSockaddr(bytes);
+      assert.equal(address?.family, number);
+      if (number === 1 && rest[0] !== 0) {
+        const end = rest.indexOf(0);
+        const path = rest.subarray(0, end < 0 ? undefined : end);
+        assert.deepEqual(encodeText(address.unixPath), Buffer.from(path));
+      }
+      if (number === 1 && rest[0] === 0) {
+        assert.deepEqual(
+          encodeText(address.unixPath),
+          Buffer.concat([Buffer.from('@'), rest.subarray(1)]),
+        );
+      }
+      if (number !== 1) assert.equal(address.unixPath, '');
     }),
   );
 });
