@@ -3,7 +3,7 @@ import { LanguageError } from '../language/errors.ts';
 import type { Checked, CheckedMacro, Read, Test } from './checked.ts';
 
 /** A set of Falco's events, also of those that the probe does not report: a bit for each, in order of FALCO_EVENT_NAMES. */
-type Events = Uint32Array;
+type Events = bigint;
 
 /**
  * The events that a condition can hold for, and those that it can fail for. Both are upper bounds: an
@@ -14,24 +14,21 @@ interface Possible {
   readonly fails: Events;
 }
 
-const BITS = new Map([...FALCO_EVENT_NAMES].map((name, bit) => [name, bit]));
-const WORDS = Math.ceil(BITS.size / 32);
+const NAMES = [...FALCO_EVENT_NAMES];
+const BITS = new Map(NAMES.map((name, bit) => [name, 1n << BigInt(bit)]));
+const NONE = 0n;
 
 function setOf(names: Iterable<string>): Events {
-  const events = new Uint32Array(WORDS);
-  for (const name of names) {
-    const bit = BITS.get(name);
-    if (bit !== undefined) events[bit >> 5] = (events[bit >> 5] ?? 0) | (1 << (bit & 31));
-  }
+  let events = NONE;
+  for (const name of names) events |= BITS.get(name) ?? NONE;
   return events;
 }
 
-const ALL = setOf(FALCO_EVENT_NAMES);
-const NONE = setOf([]);
+const ALL = setOf(NAMES);
 /** Events that are no system calls. */
-const OTHERS = setOf([...FALCO_EVENT_NAMES].filter((event) => !isSyscall(event)));
+const OTHERS = setOf(NAMES.filter((event) => !isSyscall(event)));
 const ANYTHING: Possible = { holds: ALL, fails: ALL };
-const ALL_NAMES: ReadonlySet<string> = new Set(FALCO_EVENT_NAMES);
+const ALL_NAMES: ReadonlySet<string> = new Set(NAMES);
 
 /** Conditions that can hold for more events than this say nothing of the event's type (R13). */
 const TOO_MANY = 100;
@@ -43,9 +40,9 @@ const TOO_MANY = 100;
 export function inferEvents(condition: Checked): ReadonlySet<string> {
   const { holds } = possible(condition);
   if (holds === ALL) return ALL_NAMES;
-  const names = new Set<string>();
-  for (const [name, bit] of BITS) if (((holds[bit >> 5] ?? 0) >>> (bit & 31)) & 1) names.add(name);
-  return names;
+  // As digits, as an `&` for each name is some hundred big integers.
+  const digits = holds.toString(2);
+  return new Set(NAMES.filter((_, index) => digits.charAt(digits.length - 1 - index) === '1'));
 }
 
 /** Does the condition say nothing of the event's type? */
@@ -60,13 +57,13 @@ function possible(condition: Checked): Possible {
   switch (condition.kind) {
     case 'and':
       return condition.operands.map(possible).reduce((left, right) => ({
-        holds: both(left.holds, right.holds),
-        fails: either(left.fails, right.fails),
+        holds: left.holds & right.holds,
+        fails: left.fails | right.fails,
       }));
     case 'or':
       return condition.operands.map(possible).reduce((left, right) => ({
-        holds: either(left.holds, right.holds),
-        fails: both(left.fails, right.fails),
+        holds: left.holds | right.holds,
+        fails: left.fails & right.fails,
       }));
     case 'not': {
       const { holds, fails } = possible(condition.operand);
@@ -101,14 +98,14 @@ function ofTest(test: Test): Possible {
   }
   // syscall.type is absent for what is no system call, and then every comparison fails.
   const absent = test.left.field === 'evt.type' ? NONE : OTHERS;
-  const present = without(ALL, absent);
+  const present = ALL & ~absent;
   if (test.operator === 'exists') return { holds: present, fails: absent };
   if (test.modifier !== undefined) return { holds: present, fails: ALL };
-  const named = both(setOf(test.values.map(String)), present);
-  const others = without(present, named);
+  const named = setOf(test.values.map(String)) & present;
+  const others = present & ~named;
   return test.operator === '!='
-    ? { holds: others, fails: either(named, absent) }
-    : { holds: named, fails: either(others, absent) };
+    ? { holds: others, fails: named | absent }
+    : { holds: named, fails: others | absent };
 }
 
 /** Events are numbered from 1: `evt.num = 0` is the idiom for "never". */
@@ -136,19 +133,3 @@ function ofEventNumber(test: Test): Possible {
       return ANYTHING;
   }
 }
-
-// Most comparisons say nothing of the event's type: no set is made for them.
-const both = (left: Events, right: Events): Events => {
-  if (right === ALL || left === right) return left;
-  return left === ALL ? right : left.map((word, index) => word & (right[index] ?? 0));
-};
-
-const either = (left: Events, right: Events): Events => {
-  if (right === ALL || left === NONE) return right;
-  return left === ALL || left === right || right === NONE
-    ? left
-    : left.map((word, index) => word | (right[index] ?? 0));
-};
-
-const without = (left: Events, right: Events): Events =>
-  right === NONE ? left : left.map((word, index) => word & ~(right[index] ?? 0));

@@ -93,13 +93,15 @@ const USAGE_FIELD =
   /^(?:proc\.(?:fd(?:opencount|limit|usage)|vm\w+|nthreads|nchilds)|thread\.(?:vm|pf|cgroup).*)$/;
 const USAGE_MICROS = 160;
 
-const WITHOUT_ARGUMENT = new Map<FieldDefinition, ValueBound>();
+/** By field and argument. Whoever writes rules chooses arguments, so that beyond the limit none is kept. */
+const KNOWN = new Map<string, ValueBound>();
+const MAX_KNOWN = 4096;
 
 /** The most that a use of the field can come to, and what it takes to read it. */
 export function boundOf(field: FieldDefinition, argument: string | undefined): ValueBound {
-  if (argument !== undefined) return newBoundOf(field, argument);
-  const known = WITHOUT_ARGUMENT.get(field) ?? newBoundOf(field, argument);
-  WITHOUT_ARGUMENT.set(field, known);
+  const key = argument === undefined ? field.name : `${field.name}[${argument}`;
+  const known = KNOWN.get(key) ?? newBoundOf(field, argument);
+  if (KNOWN.size < MAX_KNOWN) KNOWN.set(key, known);
   return known;
 }
 

@@ -182,14 +182,14 @@ export class ListFiller {
         continue;
       }
       WORD.lastIndex = at;
-      const word = WORD.exec(text)?.[0];
-      if (word === undefined) {
+      if (!WORD.test(text)) {
         at += 1;
         continue;
       }
-      const end = at + word.length;
-      if (isDelimited(text, at, end) && this.#lists.has(word)) {
-        yield { name: word, start: at, end };
+      const end = WORD.lastIndex;
+      if (isDelimited(text, at, end)) {
+        const name = text.slice(at, end);
+        if (this.#lists.has(name)) yield { name, start: at, end };
       }
       at = end;
     }
