@@ -10,7 +10,6 @@ import type { Logger } from '../shared/logger.ts';
 import { inTurns } from '../shared/turns.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
-/** Rules settle first: an agent that has just started has more urgent things to do. */
 const WAIT_MS = 1000;
 /** Names in one line of the log. */
 const SAID_MAX = 10;
@@ -27,6 +26,8 @@ export interface KernelVerdictsOptions {
   readonly inForceFor: (container: Container) => JudgedApp | 'none' | undefined;
   /** `probe.kernel_verdicts`. */
   readonly enabled: boolean;
+  /** Rules settle first, as an agent that has just started has more urgent things to do: 1000 by default. */
+  readonly waitMs?: number;
 }
 
 /** Containers for which the same rules hold, and which these see the same way. */
@@ -90,7 +91,7 @@ export class KernelVerdicts {
     const turn = ++this.#turn;
     this.#rules = undefined;
     if (!this.#options.enabled) return;
-    await setTimeout(WAIT_MS, undefined, { ref: false });
+    await setTimeout(this.#options.waitMs ?? WAIT_MS, undefined, { ref: false });
     if (this.#stopped || turn !== this.#turn) return;
     this.#rules = ruleSet;
     await this.#make();

@@ -8,6 +8,7 @@ import { readPolicy } from '../../src/policy/policy-document.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { readRuleFile } from '../../src/rules/loader/load.ts';
 import { hostilePolicy } from '../support/hostile-policy-arbitrary.ts';
+import { runs } from '../support/runs.ts';
 import { worstViews } from '../support/worst-views.ts';
 
 const operator = operatorRulesOf([readRuleFile('manifests/rules/varvel_rules.yaml')]);
@@ -31,7 +32,10 @@ function leastCpuUs(call: () => void, enoughUs: number, attempts = 6): number {
   return least;
 }
 
-test('500 hostile policies: each is refused with a place and a figure, or costs no more than the bounds say', () => {
+/** Policies: how many are tried. */
+const COUNT = runs(500);
+
+test('hostile policies: each is refused with a place and a figure, or costs no more than the bounds say', () => {
   const counts = { refused: 0, accepted: 0, matched: 0, estimatedUs: 0 };
   const reasons = new Set<string>();
   fc.assert(
@@ -71,10 +75,10 @@ test('500 hostile policies: each is refused with a place and a figure, or costs 
         assert.ok(tookUs <= allowedUs, `${tookUs} us, estimated ${cost.worstEventUs} us:\n${text}`);
       }
     }),
-    { numRuns: 500, seed: 20_261_127, endOnFailure: true },
+    { numRuns: COUNT, seed: 20_261_127, endOnFailure: true },
   );
-  assert.ok(counts.refused >= 100 && counts.accepted >= 100, JSON.stringify(counts));
-  assert.ok(counts.matched > 100 && counts.estimatedUs > 1000, JSON.stringify(counts));
+  assert.ok(counts.refused >= COUNT / 5 && counts.accepted >= COUNT / 5, JSON.stringify(counts));
+  assert.ok(counts.matched > COUNT / 5 && counts.estimatedUs > 1000, JSON.stringify(counts));
   for (const what of [
     'for the worst event the condition',
     'for the worst event the app',

@@ -12,14 +12,15 @@ export interface KubernetesObject {
 
 /**
  * Checks objects against the types that are made from Kubernetes' published schemas (npm: kubernetes-types), by the
- * compiler: each field must be known and have a value of its type, each required one must be there. Gives its complaints.
+ * compiler: each field must be known and have a value of its type, each required one must be there. Gives its complaints
+ * about each object, in their order.
  */
-export function checkKubernetesObjects(objects: readonly KubernetesObject[]): string[] {
+export function checkKubernetesObjects(objects: readonly KubernetesObject[]): string[][] {
   const root = join(import.meta.dirname, '../..');
   // Where its packages are found, and where no linter looks that runs beside this.
   const folder = mkdtempSync(join(root, 'node_modules/.kubernetes-'));
   try {
-    const file = join(folder, 'objects.ts');
+    const path = join(folder, 'objects.ts');
     const lines = objects.map(({ apiVersion, kind, patch = false, value }, at) => {
       const module = apiVersion.includes('/') ? apiVersion : `core/${apiVersion}`;
       const type = `import('kubernetes-types/${module}').${kind}`;
@@ -27,8 +28,8 @@ export function checkKubernetesObjects(objects: readonly KubernetesObject[]): st
     });
     const part =
       'type Part<T> = T extends (infer I)[] ? Part<I>[] : T extends object ? { [K in keyof T]?: Part<T[K]> } : T;';
-    writeFileSync(file, [part, ...lines].join('\n'));
-    const program = ts.createProgram([file], {
+    writeFileSync(path, [part, ...lines].join('\n'));
+    const program = ts.createProgram([path], {
       strict: true,
       noEmit: true,
       types: [],
@@ -36,9 +37,16 @@ export function checkKubernetesObjects(objects: readonly KubernetesObject[]): st
       module: ts.ModuleKind.ESNext,
       moduleResolution: ts.ModuleResolutionKind.Bundler,
     });
-    return ts
-      .getPreEmitDiagnostics(program)
-      .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
+    const complaints = objects.map((): string[] => []);
+    for (const { file, start, messageText } of ts.getPreEmitDiagnostics(program)) {
+      const text = ts.flattenDiagnosticMessageText(messageText, '\n');
+      // The first line has what is no object.
+      const line = file?.getLineAndCharacterOfPosition(start ?? 0).line ?? 0;
+      const about = complaints[line - 1];
+      if (about === undefined) throw new Error(`the types cannot be read: ${text}`);
+      about.push(text);
+    }
+    return complaints;
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -3,14 +3,16 @@
 import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const split = process.argv.indexOf('--');
@@ -38,8 +40,9 @@ if (files.length === 0) {
 const serial = layers.some((layer) =>
   ['kernel', 'integration', 'vm', 'e2e'].includes(layer.split('/')[0]),
 );
-// The runner's own default leaves one core to itself, which on two is half of them; some tests wait, and one more has theirs.
-const concurrency = serial ? 1 : availableParallelism() + 1;
+// The runner's own default leaves one core to itself, which on two is half of them; some tests wait, and others have theirs.
+const concurrency = serial ? 1 : availableParallelism() + 2;
+const DURATIONS = 'node_modules/.cache/test-durations.json';
 const folder = mkdtempSync(join(tmpdir(), 'varvel-tests-'));
 const failed = join(folder, 'failed');
 const { status } = spawnSync(
@@ -51,10 +54,17 @@ const { status } = spawnSync(
       '--test-reporter-destination=stdout',
     ],
     ...['--test-reporter=./test/support/failures.mjs', `--test-reporter-destination=${failed}`],
-    ...[...flags, ...(serial ? files : grouped(3 * concurrency))],
+    ...(serial
+      ? []
+      : [
+          '--test-reporter=./test/support/durations.mjs',
+          `--test-reporter-destination=${DURATIONS}.new`,
+        ]),
+    ...[...flags, ...(serial ? files : grouped(concurrency))],
   ],
   { stdio: 'inherit' },
 );
+if (!serial && status === 0 && flags.length === 0) renameSync(`${DURATIONS}.new`, DURATIONS);
 const failures = readFileSync(failed, 'utf8');
 if (failures !== '') {
   console.error(`\n== failed in ${layers.join(' and ')}\n${failures}`);
@@ -65,17 +75,30 @@ if (failures !== '') {
 rmSync(folder, { recursive: true });
 process.exit(status ?? 1);
 
-/** A process takes half a second to begin, a file of these layers mostly less: each runs a suite per file. */
+/** Each process reads all of src once more, which takes longer than most files: one for each that runs at a time. */
 function grouped(count) {
-  return Array.from({ length: count }, (_, nth) => {
+  mkdirSync(dirname(DURATIONS), { recursive: true });
+  const took = lastDurations();
+  const groups = Array.from({ length: count }, () => ({ ms: 0, suites: [] }));
+  // The longest first, each to the group that has least: in a fresh clone, where none is known, in turns.
+  for (const file of files.toSorted((a, b) => (took[b] ?? 100) - (took[a] ?? 100))) {
+    const least = groups.reduce((one, other) => (other.ms < one.ms ? other : one));
+    least.ms += took[file] ?? 100;
+    const url = pathToFileURL(resolve(file)).href;
+    least.suites.push(`describe(${JSON.stringify(file)}, () => import(${JSON.stringify(url)}));`);
+  }
+  return groups.map(({ suites }, nth) => {
     const path = join(folder, `group-${nth + 1}.test.mjs`);
-    const suites = files
-      .filter((_, index) => index % count === nth)
-      .map((file) => {
-        const url = pathToFileURL(resolve(file)).href;
-        return `describe(${JSON.stringify(file)}, () => import(${JSON.stringify(url)}));`;
-      });
     writeFileSync(path, ["import { describe } from 'node:test';", ...suites, ''].join('\n'));
     return path;
   });
+}
+
+/** By file, in ms, of the last run that came to its end. */
+function lastDurations() {
+  try {
+    return JSON.parse(readFileSync(DURATIONS, 'utf8'));
+  } catch {
+    return {};
+  }
 }

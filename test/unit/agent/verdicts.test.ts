@@ -62,6 +62,7 @@ function world({ enabled = true } = {}) {
       },
     },
     logger: SILENT_LOGGER,
+    waitMs: 50,
     inForceFor: (container) => (apps.has(container) ? apps.get(container) : 'none'),
     enabled,
   });
@@ -257,6 +258,7 @@ test('an app whose rules come into force when it is asked for them is judged by 
       },
     },
     logger: SILENT_LOGGER,
+    waitMs: 50,
     inForceFor: () => {
       if (!isKnown) {
         isKnown = true;
