@@ -19,7 +19,9 @@ const GUID = '5711bbdd-ef74-4626-ab17-ed29d72c3f7c';
 const HOUR_MS = 3_600_000;
 
 const streamNamed = (name: string, accepts = true): LogStream => ({
-  ...{ name, audience: 'operator', accepts: () => accepts },
+  name,
+  audience: 'operator',
+  accepts: () => accepts,
   deliver: () => Promise.resolve(true),
   counters: () => ({ delivered: 0, failed: 0, dropped: 0 }),
   close: () => Promise.resolve(),
@@ -73,11 +75,9 @@ function bench(
   };
   const canary = new Canary({
     config: {
-      ...{
-        enabled: true,
-        intervalMs: more.intervalMs ?? HOUR_MS,
-        timeoutMs: more.timeoutMs ?? 300,
-      },
+      enabled: true,
+      intervalMs: more.intervalMs ?? HOUR_MS,
+      timeoutMs: more.timeoutMs ?? 300,
       app: { name: 'varvel-canary', guid: GUID, space: undefined, org: undefined },
       logCache: answers === undefined ? undefined : ({} as never),
     },
@@ -92,10 +92,14 @@ function bench(
     ...more.options,
   });
   const all: Bench = {
-    ...{ canary, queries, warnings, containers },
+    canary,
+    queries,
+    warnings,
+    containers,
     delivery: (detection) =>
       deliveryOf({
-        ...{ rule: CANARY_RULE, container: containerOf({ fullId: token, runtime: 'cgroup' }) },
+        rule: CANARY_RULE,
+        container: containerOf({ fullId: token, runtime: 'cgroup' }),
         ...detection,
       }),
   };

@@ -27,7 +27,10 @@ class Host {
   ) {
     this.rules = rules;
     this.ceilings = new Ceilings({
-      ...{ cpuPercent: undefined, memoryBytes: undefined, restoreAfterMs: 10_000, ...options },
+      cpuPercent: undefined,
+      memoryBytes: undefined,
+      restoreAfterMs: 10_000,
+      ...options,
       nowMs: () => this.nowMs,
       rulesOf: (priorities) =>
         priorities.reduce((sum, priority) => sum + (this.rules[priority] ?? 0), 0),
@@ -188,18 +191,14 @@ test('what a step has freed is collected before the next one, and every ten seco
     seen.push([host.collected, host.steps.at(-1)?.[1]]);
   }
   assert.deepEqual(seen, [
-    ...[
-      [1, undefined],
-      [1, 'Debug'],
-      [2, 'Debug'],
-      [2, 'Notice'],
-    ],
-    ...[
-      [3, 'Notice'],
-      [3, 'Error'],
-      [4, 'Error'],
-      [4, 'Error'],
-    ],
+    [1, undefined],
+    [1, 'Debug'],
+    [2, 'Debug'],
+    [2, 'Notice'],
+    [3, 'Notice'],
+    [3, 'Error'],
+    [4, 'Error'],
+    [4, 'Error'],
   ]);
   assert.equal(host.steps.at(-1)?.[0], 'stuck');
   host.tick(1, 300, 30);

@@ -70,12 +70,10 @@ test('after five seconds, every so often, and at its end', () => {
 test('what was dropped before it was known whose container it is counts as lost', () => {
   const said: Detection[] = [];
   const coverage = new CoverageLines({
-    ...{
-      intervalMs: 60_000,
-      version: '1',
-      rules: () => 1,
-      fanOut: { suppressedOf: () => 0, lastLineOf: () => 0 },
-    },
+    intervalMs: 60_000,
+    version: '1',
+    rules: () => 1,
+    fanOut: { suppressedOf: () => 0, lastLineOf: () => 0 },
     heldDropsOf: (rootCgroupId) => (rootCgroupId === 7 ? 41 : 0),
     say: (line) => void said.push(line),
   });
@@ -150,13 +148,12 @@ test('at the agent’s end: that nobody watches from now on', () => {
 test('that an app’s own rules are paused is told with its policy', () => {
   const said: Detection[] = [];
   const coverage = new CoverageLines({
-    ...{
-      intervalMs: 60_000,
-      version: '1.2.3',
-      rules: () => 71,
-      fanOut: { suppressedOf: () => 0, lastLineOf: () => 0 },
-    },
-    ...{ policyOf: () => 'in force', ownRulesPaused: () => true },
+    intervalMs: 60_000,
+    version: '1.2.3',
+    rules: () => 71,
+    fanOut: { suppressedOf: () => 0, lastLineOf: () => 0 },
+    policyOf: () => 'in force',
+    ownRulesPaused: () => true,
     say: (line) => void said.push(line),
   });
   coverage.onTick([covered()], 5_000);

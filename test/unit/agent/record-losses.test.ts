@@ -29,8 +29,14 @@ function world() {
         interval++;
       },
       stats: () => ({
-        ...{ emitted: 0, dropped, droppedExec: 0, scopeFull: 0, readErrors: 0 },
-        ...{ awake: true, epoch: 0, waitingSinceBootNs: undefined },
+        emitted: 0,
+        dropped,
+        droppedExec: 0,
+        scopeFull: 0,
+        readErrors: 0,
+        awake: true,
+        epoch: 0,
+        waitingSinceBootNs: undefined,
       }),
     },
     { ...SILENT_LOGGER, warn: (facts, message) => void warnings.push([facts, message]) },

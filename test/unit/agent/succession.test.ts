@@ -160,7 +160,9 @@ test('of silent clients the oldest go at once when there are many, the others af
 
 test('a successor that does not know the secret is told so', async () => {
   const server = await SuccessionServer.open(folder, {
-    ...{ secret: 'another', logger: SILENT_LOGGER, onAsked: () => assert.fail('asked') },
+    secret: 'another',
+    logger: SILENT_LOGGER,
+    onAsked: () => assert.fail('asked'),
   });
   folder.claim();
   const succession = await begin();

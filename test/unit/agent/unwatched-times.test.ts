@@ -82,7 +82,9 @@ test('after a stop it is a notice; each app is told', () => {
   );
   assert.deepEqual(
     said.map(({ priority, container, outputFields }) => [
-      ...[priority, container?.fullId, outputFields['unwatched.why']],
+      priority,
+      container?.fullId,
+      outputFields['unwatched.why'],
     ]),
     [
       ['Notice', 'a', 'stopped'],
@@ -116,13 +118,18 @@ test('nothing is told of what began while the agent watched, or when no agent wa
   unwatched.onTick([cgroup({}, { runtime: 'cri', startedAtMs: 1_105_000 })], NOW_MS);
   unwatched.onTick([cgroup({ cgroupId: 8, sinceMs: 64_001 }, { fullId: 'later' })], NOW_MS);
   const first = new UnwatchedTimes({
-    ...{ ...CLOCKS, last: undefined, startedMs: 0, say: () => assert.fail('told') },
+    ...CLOCKS,
+    last: undefined,
+    startedMs: 0,
+    say: () => assert.fail('told'),
   });
   first.onTick([cgroup()], NOW_MS);
   assert.deepEqual([said, first.counts()], [[], { seconds: 0, containers: 0 }]);
   // The agent that this one replaces watched on until after this one began.
   const replaced = new UnwatchedTimes({
-    ...{ ...CLOCKS, startedMs: 0, say: () => assert.fail('told') },
+    ...CLOCKS,
+    startedMs: 0,
+    say: () => assert.fail('told'),
     last: { bootNs: 106n * S, stopped: true },
   });
   replaced.onTick([cgroup()], NOW_MS);
@@ -197,7 +204,8 @@ test('a file that is damaged, a link or a folder says nothing, and is said to be
 test('on a full disk it is not kept, and what is there already is written in place', () => {
   using disk = new SmallDisk(64);
   const options = (troubles: unknown[]) => ({
-    ...{ bootId: 'this boot', logger: SILENT_LOGGER },
+    bootId: 'this boot',
+    logger: SILENT_LOGGER,
     onTrouble: (error: unknown) => void troubles.push(error),
   });
   disk.fill();

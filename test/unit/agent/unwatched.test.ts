@@ -8,10 +8,19 @@ import { containerOf } from '../streams/delivery-fixture.ts';
 function entry(unwatched: boolean): RegistryEntry {
   const container = containerOf();
   return {
-    ...{ cgroupId: 7, path: '/docker/x', handle: 'x', runtime: 'docker', unwatched },
+    cgroupId: 7,
+    path: '/docker/x',
+    handle: 'x',
+    runtime: 'docker',
+    unwatched,
     resolution: { state: 'included', container },
     verdict: undefined,
-    ...{ sinceMs: 0, isNew: false, goneAtMs: undefined, emitted: 0, dropped: 0, prefiltered: 0 },
+    sinceMs: 0,
+    isNew: false,
+    goneAtMs: undefined,
+    emitted: 0,
+    dropped: 0,
+    prefiltered: 0,
   };
 }
 

@@ -29,8 +29,12 @@ function kept(
   const identity = appOf({ name: 'shop', ...app });
   const made = detection(containerOf({}, identity));
   return {
-    ...{ ago, source, app: identity.guid ?? identity.name, host: 'acme.prod.shop' },
-    ...{ instance: identity.instance, rule: made.rule },
+    ago,
+    source,
+    app: identity.guid ?? identity.name,
+    host: 'acme.prod.shop',
+    instance: identity.instance,
+    rule: made.rule,
     text: formatLine(deliveryOf(made, { seq, hostname }), { format: 'json' }),
   };
 }

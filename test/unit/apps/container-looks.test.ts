@@ -15,7 +15,9 @@ function world() {
   const mountPoint = temporaryFolder('varvel-looks-');
   const time = { nowMs: 0 };
   const registry = new ContainerRegistry({
-    ...{ scopeMap: new MemoryScopeMap(), logger: SILENT_LOGGER, nowMs: () => time.nowMs },
+    scopeMap: new MemoryScopeMap(),
+    logger: SILENT_LOGGER,
+    nowMs: () => time.nowMs,
     match: (path) => ({ runtime: 'docker', handle: path.slice(1), rootPath: path }),
     keyOf: (_, { handle }) => handle,
     lookup: () => undefined,
@@ -36,7 +38,9 @@ function world() {
   };
   const answered: string[] = [];
   const looks = new ContainerLooks({
-    ...{ files, registry, nowMs: () => time.nowMs },
+    files,
+    registry,
+    nowMs: () => time.nowMs,
     hierarchy: { kind: 'v2', mountPoint, hierarchyId: 0 },
     onAnswered: (key) => answered.push(key),
   });

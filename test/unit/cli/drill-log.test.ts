@@ -127,8 +127,12 @@ describe('what else a log tells', () => {
   test('that drills were counted, not written', () => {
     const notice = suppressedNotice(
       {
-        ...{ rule: 'Varvel drill', priority: 'Warning', count: 3 },
-        ...{ firstNs: 1n, lastNs: 2n, container },
+        rule: 'Varvel drill',
+        priority: 'Warning',
+        count: 3,
+        firstNs: 1n,
+        lastNs: 2n,
+        container,
       },
       { burst: 50, perMinute: 60, appBurst: 200, appPerMinute: 600, summaryMs: 60_000 },
     );

@@ -13,7 +13,11 @@ const action = newDrillAction('Warning', '0123456789abcdef0123');
 const ZERO = Date.UTC(2026, 0, 31, 8, 15, 0);
 
 const LOOK: AgentLook = {
-  ...{ hostname: 'cell-1', startedAtMs: 1, ruleOn: true, shed: [], drills: 0 },
+  hostname: 'cell-1',
+  startedAtMs: 1,
+  ruleOn: true,
+  shed: [],
+  drills: 0,
   container: { id: 'abababababab', name: 'shop', app: 'shop', state: 'included', reason: '' },
   streams: [
     { name: 'container', waiting: 0, oldestMs: undefined, missed: 2 },
@@ -21,12 +25,23 @@ const LOOK: AgentLook = {
   ],
 };
 const LOG: LogFacts = {
-  ...{ drill: undefined, coverage: undefined, agentLines: 0, lines: 9, forged: 0, strange: 0 },
-  ...{ earlierMs: undefined, suppressed: false, lastEnd: { code: 0, said: '' } },
+  drill: undefined,
+  coverage: undefined,
+  agentLines: 0,
+  lines: 9,
+  forged: 0,
+  strange: 0,
+  earlierMs: undefined,
+  suppressed: false,
+  lastEnd: { code: 0, said: '' },
 };
 const PAGE: NonNullable<DrillFacts['page']> = {
-  ...{ seenAtMs: undefined, others: 0, failure: undefined },
-  ...{ kind: 'listen', where: 'http://127.0.0.1:9099/', text: action.token },
+  seenAtMs: undefined,
+  others: 0,
+  failure: undefined,
+  kind: 'listen',
+  where: 'http://127.0.0.1:9099/',
+  text: action.token,
 };
 const NO_AGENT: HostFacts = { state: 'not asked', why: 'no agent on this host' };
 
@@ -34,10 +49,18 @@ const line = (atMs: number, eventMs: number, hostname = 'cell-1') => ({
   ...({ atMs, origin: 'varvel', eventMs: ZERO + eventMs, hostname } as const),
 });
 const host = (last: Partial<AgentLook> = {}, roseAtMs?: number): HostFacts => ({
-  ...{ state: 'answers', before: LOOK, last: { ...LOOK, ...last }, roseAtMs, lost: undefined },
+  state: 'answers',
+  before: LOOK,
+  last: { ...LOOK, ...last },
+  roseAtMs,
+  lost: undefined,
 });
 const coverage = (agoMs: number, when = 'running', text = 'This container is watched') => ({
-  ...{ timeMs: ZERO + 60_000 - agoMs, hostname: 'cell-1', when, text, notWatched: undefined },
+  timeMs: ZERO + 60_000 - agoMs,
+  hostname: 'cell-1',
+  when,
+  text,
+  notWatched: undefined,
 });
 
 function outcome(facts: Partial<DrillFacts>): DrillOutcome {
@@ -45,8 +68,12 @@ function outcome(facts: Partial<DrillFacts>): DrillOutcome {
     action,
     run: { beganMs: 1000, endedMs: 1100, end: { code: 0, said: '' } },
     host: NO_AGENT,
-    ...{ log: undefined, page: undefined, waitedMs: 60_000, interrupted: false },
-    ...{ nowUnixMs: ZERO + 60_000, unixOffsetMs: ZERO },
+    log: undefined,
+    page: undefined,
+    waitedMs: 60_000,
+    interrupted: false,
+    nowUnixMs: ZERO + 60_000,
+    unixOffsetMs: ZERO,
     ...facts,
   });
 }
@@ -245,7 +272,10 @@ describe('the first hop that is broken', () => {
     assert.equal(hop, 'log');
     assert.match(said, /its streams \(container, syslog\) have nothing that waits/);
     assert.deepEqual(states(outcome({ log: LOG, page: { ...PAGE, seenAtMs: 2000 } })), [
-      ...['action ok', 'agent ok', 'log broken', 'alert ok'],
+      'action ok',
+      'agent ok',
+      'log broken',
+      'alert ok',
     ]);
   });
 
@@ -349,11 +379,20 @@ Broken: alert.
     const document = JSON.parse(reportJson(action, outcome(facts))) as Record<string, unknown>;
     const { hops, advice, ...rest } = document;
     assert.deepEqual(rest, {
-      ...{ token: action.token, rule: 'Varvel drill', priority: 'Warning', path: action.path },
-      ...{ ok: false, broken: 'alert', notes: [] },
+      token: action.token,
+      rule: 'Varvel drill',
+      priority: 'Warning',
+      path: action.path,
+      ok: false,
+      broken: 'alert',
+      notes: [],
     });
     assert.deepEqual((hops as unknown[])[3], {
-      ...{ hop: 'log', state: 'ok', at: '2026-01-31T08:15:01.800Z', after_ms: 800, took_ms: 750 },
+      hop: 'log',
+      state: 'ok',
+      at: '2026-01-31T08:15:01.800Z',
+      after_ms: 800,
+      took_ms: 750,
       said: 'the line, from the agent as the log says',
     });
     assert.equal((advice as string[]).length, 2);

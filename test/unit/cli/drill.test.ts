@@ -33,9 +33,18 @@ test('without options: the exact commands, what to look for, and nothing is done
 test('where a log is from is said, or is what its command begins with', async () => {
   const from = (logs: string, system?: string): string | undefined =>
     planOf({
-      ...{ run: undefined, expect: undefined, listen: undefined, expectText: undefined },
-      ...{ headers: [], env: {}, app: undefined, priority: undefined, timeout: undefined },
-      ...{ logs, from: system, sourceType: undefined },
+      run: undefined,
+      expect: undefined,
+      listen: undefined,
+      expectText: undefined,
+      headers: [],
+      env: {},
+      app: undefined,
+      priority: undefined,
+      timeout: undefined,
+      logs,
+      from: system,
+      sourceType: undefined,
     }).from;
   assert.equal(from('cf logs shop --recent'), 'cf');
   assert.equal(from('  docker compose logs shop'), 'docker');
@@ -104,7 +113,13 @@ describe('with commands', () => {
     writeFileSync(log, 'an app’s line\n');
     for (const logs of [`cat ${log}`, `tail -n 0 -F ${log}; sleep 600`]) {
       const { code, out, err } = await runCommand(
-        ...['drill', '-r', fakeRun(), '-l', logs, '-t', '20s'],
+        'drill',
+        '-r',
+        fakeRun(),
+        '-l',
+        logs,
+        '-t',
+        '20s',
       );
       assert.equal(code, 0, `${out}${err}`);
       assert.match(out, /^✓ action .*\n✓ agent .*\n– streams .*\n✓ log .*\n– alert /m);
@@ -115,7 +130,13 @@ describe('with commands', () => {
 
   test('a command that fails, and a log that cannot be read', async () => {
     const run = await runCommand(
-      ...['drill', '-r', 'echo no such app >&2; false #', '-l', `cat ${log}`, '-t', '1s'],
+      'drill',
+      '-r',
+      'echo no such app >&2; false #',
+      '-l',
+      `cat ${log}`,
+      '-t',
+      '1s',
     );
     assert.equal(run.code, 1);
     assert.match(
@@ -123,7 +144,13 @@ describe('with commands', () => {
       /^Broken: action\.\n- The command of --run ended with 1, saying "no such app"/m,
     );
     const logs = await runCommand(
-      ...['drill', '-r', 'true', '-l', 'echo "Not logged in \x1b[2J" >&2; exit 3', '-t', '1s'],
+      'drill',
+      '-r',
+      'true',
+      '-l',
+      'echo "Not logged in \x1b[2J" >&2; exit 3',
+      '-t',
+      '1s',
     );
     assert.equal(logs.code, 1);
     assert.match(
@@ -146,7 +173,13 @@ describe('with commands', () => {
     child.kill('SIGKILL');
     await once(child, 'close');
     const { code, out } = await runCommand(
-      ...['drill', '-r', 'true', '-s', `run_dir=${folder}`, '-t', '20s'],
+      'drill',
+      '-r',
+      'true',
+      '-s',
+      `run_dir=${folder}`,
+      '-t',
+      '20s',
     );
     assert.equal(code, 1);
     assert.match(out, /^✗ agent /m);
@@ -189,7 +222,13 @@ for (const [argv, says] of WRONG) {
 
 test('of an agent’s answer: the container that is meant, the rule, and what waits', () => {
   const container = (name: string, app: string, state: 'included' | 'excluded', gone = false) => ({
-    ...{ id: `${name}-id`, fullId: `${name}-id-whole`, name, app, state, gone, reason: 'x' },
+    id: `${name}-id`,
+    fullId: `${name}-id-whole`,
+    name,
+    app,
+    state,
+    gone,
+    reason: 'x',
     ...({
       runtime: 'docker',
       space: undefined,
@@ -197,7 +236,11 @@ test('of an agent’s answer: the container that is meant, the rule, and what wa
       cgroupPath: '/',
       cgroupId: 1,
     } as const),
-    ...{ isNew: false, unwatched: false, emitted: 1, dropped: 0, prefiltered: 0 },
+    isNew: false,
+    unwatched: false,
+    emitted: 1,
+    dropped: 0,
+    prefiltered: 0,
   });
   const containers = [
     container('old', 'shop', 'included', true),
@@ -208,7 +251,8 @@ test('of an agent’s answer: the container that is meant, the rule, and what wa
   const look = (...words: string[]) =>
     lookOf(
       {
-        ...{ hostname: 'h', startedAtMs: 1 },
+        hostname: 'h',
+        startedAtMs: 1,
         engine: { detections: { 'Varvel drill': 3 } },
         ceilings: { shed: ['Debug'] },
         apps: { containers },
@@ -231,13 +275,11 @@ test('of an agent’s answer: the container that is meant, the rule, and what wa
   const { container: none, ...rest } = look('nobody');
   assert.equal(none, undefined);
   assert.deepEqual(rest, {
-    ...{
-      hostname: 'h',
-      startedAtMs: 1,
-      shed: ['Debug'],
-      ruleOn: true,
-      drills: 3,
-    },
+    hostname: 'h',
+    startedAtMs: 1,
+    shed: ['Debug'],
+    ruleOn: true,
+    drills: 3,
     streams: [
       { name: 'file', waiting: 0, oldestMs: undefined, missed: 5 },
       { name: 'syslog', waiting: 4, oldestMs: 5, missed: 0 },

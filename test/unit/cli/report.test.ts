@@ -59,13 +59,13 @@ test('bytes that are no UTF-8, lines of 100 KiB and of 8 KiB of markup, a last l
   assert.ok(huge.length > 8000);
   const { code, out, err } = await runCommandOn(
     [
-      ...[
-        Buffer.from([0x3c, 0xff, 0xfe, 0x0a]),
-        'x'.repeat(100 * 1024),
-        '\r\n',
-        huge.slice(0, 4000),
-      ],
-      ...[huge.slice(4000), '\n', Buffer.from([0xe2, 0x82])],
+      Buffer.from([0x3c, 0xff, 0xfe, 0x0a]),
+      'x'.repeat(100 * 1024),
+      '\r\n',
+      huge.slice(0, 4000),
+      huge.slice(4000),
+      '\n',
+      Buffer.from([0xe2, 0x82]),
     ],
     'report',
   );

@@ -24,8 +24,15 @@ const COSTS = [
 test('rules by cost, as a table whose numbers stand below each other', () => {
   const containers = [
     {
-      ...{ ...none, container: 'a'.repeat(12), app: 'shop', rules: 2, paused: true },
-      ...{ events: 1000, cpuMs: 250, pauses: 1, costliest: { rule: 'Slow', cpuMs: 200 } },
+      ...none,
+      container: 'a'.repeat(12),
+      app: 'shop',
+      rules: 2,
+      paused: true,
+      events: 1000,
+      cpuMs: 250,
+      pauses: 1,
+      costliest: { rule: 'Slow', cpuMs: 200 },
     },
   ];
   const text = costsAsText(snapshotOf({ ruleCosts: COSTS, containers }), 100_000);

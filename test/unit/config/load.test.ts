@@ -23,7 +23,9 @@ test('no file is needed', () => {
     minimumPriority: 'Debug',
     responses: [],
     policies: {
-      ...{ enabled: true, pinned: [], responses: [] },
+      enabled: true,
+      pinned: [],
+      responses: [],
       budget: { cpuPercent: 2, atOnceMs: 20 },
     },
     ruleMatching: 'first',
@@ -293,8 +295,11 @@ test('the runtime of Kubernetes is on when it has a socket; containerd’s state
     `{socket: c.sock, state_dir: state, apps: korifi, cgroup_parents: [/kubelet/kubepods]}`,
   );
   assert.deepEqual(whole, {
-    ...{ enabled: true, socket: join(folder, 'c.sock'), stateDir: join(folder, 'state') },
-    ...{ apps: 'korifi', cgroupParents: ['/kubelet/kubepods'] },
+    enabled: true,
+    socket: join(folder, 'c.sock'),
+    stateDir: join(folder, 'state'),
+    apps: 'korifi',
+    cgroupParents: ['/kubelet/kubepods'],
   });
   const says = (yaml: string) => failure(() => cri(yaml));
   assert.match(

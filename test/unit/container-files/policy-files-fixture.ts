@@ -71,8 +71,19 @@ export function world({ folder = temporaryFolder('varvel-pins-'), bootId = 'b' }
     inCell = [...others, 8];
   };
   return {
-    ...{ policies, proc, files, roots, sidecars, put, programs, begin, cell },
-    ...{ answered, folder, problems, time },
+    policies,
+    proc,
+    files,
+    roots,
+    sidecars,
+    put,
+    programs,
+    begin,
+    cell,
+    answered,
+    folder,
+    problems,
+    time,
   };
 }
 export const found = (answer: PolicyText | 'none' | undefined): PolicyText | undefined =>

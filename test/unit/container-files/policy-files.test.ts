@@ -218,7 +218,9 @@ test('pinned for the next agent, that says when the file is another by then; for
   next.put(PLAIN, 'rules: [] # other', START_NS * 2n);
   assert.equal(next.policies.lookInto(docker({ ranBefore: true }), [9], false), 'answered');
   assert.deepEqual(next.policies.textOf(docker()), {
-    ...{ name: PLAIN, text: 'rules: []', trust: 'verified' },
+    name: PLAIN,
+    text: 'rules: []',
+    trust: 'verified',
     note: '/etc/varvel/varvel.yml is another now than when the app started, which changes nothing',
   });
   next.policies.ended('docker', 'c');
@@ -240,7 +242,11 @@ test('pins: what is damaged, old or too much is not kept, and a disk that takes 
   const open = (): PolicyPins =>
     new PolicyPins({ inside: folder }, (error) => problems.push(error), MAX);
   const pin: PinnedPolicy = {
-    ...{ path: PLAIN, trust: 'verified', text: 'x', refusal: undefined, incarnation: undefined },
+    path: PLAIN,
+    trust: 'verified',
+    text: 'x',
+    refusal: undefined,
+    incarnation: undefined,
   };
   const pins = open();
   pins.put('a', pin);
@@ -280,7 +286,11 @@ test('pins: a link, a folder, a large file in place of one is removed and said, 
   const open = (): PolicyPins =>
     new PolicyPins({ inside: folder }, (error) => problems.push(error));
   const pin: PinnedPolicy = {
-    ...{ path: PLAIN, trust: 'verified', text: 'x', refusal: undefined, incarnation: undefined },
+    path: PLAIN,
+    trust: 'verified',
+    text: 'x',
+    refusal: undefined,
+    incarnation: undefined,
   };
   open().put('a', pin);
   const [file = ''] = readdirSync(folder);
@@ -315,7 +325,10 @@ test('pins: what a full disk does not take is written when there is room', () =>
   const problems: unknown[] = [];
   const pins = new PolicyPins(undefined, (error) => problems.push(error));
   const pin: PinnedPolicy = {
-    ...{ path: PLAIN, trust: 'verified', refusal: undefined, incarnation: undefined },
+    path: PLAIN,
+    trust: 'verified',
+    refusal: undefined,
+    incarnation: undefined,
     text: 'x'.repeat(5000),
   };
   pins.put('a', pin);

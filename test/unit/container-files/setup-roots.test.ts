@@ -41,7 +41,14 @@ function setups() {
     return node;
   };
   return {
-    ...{ watcher, proc, process, roots, looks, told, directories, unwanted },
+    watcher,
+    proc,
+    process,
+    roots,
+    looks,
+    told,
+    directories,
+    unwanted,
     refuse: () => (taken = false),
     [Symbol.dispose]: () => {
       watcher.stop();

@@ -13,8 +13,14 @@ const NESTED = '/garden/h/h-envoy';
 const newTree = (options: Partial<ProcessTreeOptions> = {}): ProcessTree =>
   new ProcessTree({ reader: new ProcFs('/nonexistent'), ...options });
 const move = (actor: Actor, ms: number, path = NESTED): CgroupChange => ({
-  ...{ kind: 'attach', rootCgroupId: ROOT, cgroupId: path === NESTED ? 8 : ROOT, path },
-  ...{ state: 'included', bootNs: at(ms), pid: actor.pid, startBootNs: actor.start },
+  kind: 'attach',
+  rootCgroupId: ROOT,
+  cgroupId: path === NESTED ? 8 : ROOT,
+  path,
+  state: 'included',
+  bootNs: at(ms),
+  pid: actor.pid,
+  startBootNs: actor.start,
 });
 const RUNC: Actor = { pid: 60, start: at(0), comm: 'runc:[0:PARENT]' };
 const ENVOY: Actor = { pid: 61, start: at(3), comm: 'envoy' };

@@ -8,7 +8,9 @@ import { parseCommand } from '../../../src/cli/command-line.ts';
 import { runDoctor } from '../../../src/cli/doctor/doctor.ts';
 
 const PAGES = [
-  ...['README.md', 'CONTRIBUTING.md', 'buildpack/README.md'],
+  'README.md',
+  'CONTRIBUTING.md',
+  'buildpack/README.md',
   ...readdirSync('manifests', { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.md') && !path.endsWith('.page.md'))
     .map((path) => join('manifests', path)),

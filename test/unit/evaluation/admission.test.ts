@@ -21,7 +21,10 @@ interface TestDetection {
 }
 
 const detectionOf = (n: number, more: Partial<TestDetection> = {}): TestDetection => ({
-  ...{ cgroupId: 10, n, heldBytes: 400, timeNs: BigInt(n) },
+  cgroupId: 10,
+  n,
+  heldBytes: 400,
+  timeNs: BigInt(n),
   ...more,
 });
 

@@ -105,7 +105,10 @@ test('drain hands over everything', () => {
 
 test('drops beyond the bytes of a key and of all, and gives them back in each way an item leaves', () => {
   const held = new HeldQueue<number>({
-    ...{ maxPerKey: 100, maxTotal: 100, maxBytesPerKey: 10, maxBytesTotal: 15 },
+    maxPerKey: 100,
+    maxTotal: 100,
+    maxBytesPerKey: 10,
+    maxBytesTotal: 15,
     bytesOf: (item) => item,
     onExpired: () => undefined,
   });

@@ -82,8 +82,14 @@ test('a path is resolved by its own directory, or left', () => {
 
 test('a socket: its kind always, its ends when they are known', () => {
   const fixed = {
-    ...{ fd: 7, family: 2, protocol: 6, socket_type: 1, lport: 65535, rport: 80 },
-    ...{ laddr: Buffer.from([10, 0, 0, 1]), raddr: Buffer.from([169, 254, 169, 254]) },
+    fd: 7,
+    family: 2,
+    protocol: 6,
+    socket_type: 1,
+    lport: 65535,
+    rport: 80,
+    laddr: Buffer.from([10, 0, 0, 1]),
+    raddr: Buffer.from([169, 254, 169, 254]),
   };
   const addr = Buffer.from([2, 0, 0, 80, 169, 254, 169, 254, 0, 0, 0, 0, 0, 0, 0, 0]);
   const event = call('connect', { ...fixed, flags: TUPLE_KNOWN | CONNECTED }, { addr });
@@ -91,19 +97,29 @@ test('a socket: its kind always, its ends when they are known', () => {
   assert.deepEqual(event.call?.socket, {
     ...kind,
     tuple: {
-      ...{ ...kind, localIp: '10.0.0.1', localPort: 65535 },
-      ...{ remoteIp: '169.254.169.254', remotePort: 80, unixPath: '' },
+      ...kind,
+      localIp: '10.0.0.1',
+      localPort: 65535,
+      remoteIp: '169.254.169.254',
+      remotePort: 80,
+      unixPath: '',
     },
     connected: true,
     peerChanged: false,
   });
   assert.deepEqual(event.call.address, {
-    ...{ family: 2, ip: '169.254.169.254', port: 80, unixPath: '' },
+    family: 2,
+    ip: '169.254.169.254',
+    port: 80,
+    unixPath: '',
   });
   assert.equal(event.param('tuple'), '10.0.0.1:65535->169.254.169.254:80');
   const failed = call('connect', { ...fixed, flags: PEER_CHANGED });
   assert.deepEqual(failed.call?.socket, {
-    ...{ ...kind, tuple: undefined, connected: false, peerChanged: true },
+    ...kind,
+    tuple: undefined,
+    connected: false,
+    peerChanged: true,
   });
   assert.deepEqual([failed.param('tuple'), failed.param('addr')], [undefined, undefined]);
   const unix = call(

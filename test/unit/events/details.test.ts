@@ -112,8 +112,14 @@ test('an exec comes back as it was written', () => {
   const fixed = fc.tuple(
     files,
     fc.record({
-      ...{ pgid: u32, vpgid: u32, sid: u32, vsid: u32, flags: u32 },
-      ...{ file_ctime: u64, file_mtime: u64, pidns_start: u64 },
+      pgid: u32,
+      vpgid: u32,
+      sid: u32,
+      vsid: u32,
+      flags: u32,
+      file_ctime: u64,
+      file_mtime: u64,
+      pidns_start: u64,
     }),
   );
   fc.assert(
@@ -168,7 +174,10 @@ test('an exec comes back as it was written', () => {
               comm: decodeText(one.comm),
               inScope: one.scoped,
             })),
-            ...{ pgid: rest.pgid, vpgid: rest.vpgid, sid: rest.sid, vsid: rest.vsid },
+            pgid: rest.pgid,
+            vpgid: rest.vpgid,
+            sid: rest.sid,
+            vsid: rest.vsid,
           },
         );
         const kept = packed();
@@ -194,7 +203,9 @@ test('what a program found as its descriptors 0, 1 and 2', () => {
   const types = (...bytes: number[]): unknown => of(bytes).map(({ type }) => type);
   const open = STANDARD_OPEN;
   assert.deepEqual(types(open | pipe, open | device, open | directory), [
-    ...['pipe', 'file', 'directory'],
+    'pipe',
+    'file',
+    'directory',
   ]);
   assert.deepEqual(types(0, open, open | file), [undefined, undefined, 'file']);
   const unix = open | socket | STANDARD_UNIX;
@@ -202,13 +213,24 @@ test('what a program found as its descriptors 0, 1 and 2', () => {
   assert.deepEqual(types(unix, ipv4, ipv6), ['unix', 'ipv4', 'ipv6']);
   assert.deepEqual(types(open | socket, ipv6, unix), [undefined, 'ipv6', 'unix'], 'netlink, say');
   const fixed = {
-    ...{ flags: RECORD_FLAGS.CONNECTED, family: 2, protocol: 6, socket_type: 1 },
-    ...{ laddr: Buffer.from([10, 0, 0, 1]), raddr: Buffer.from([192, 0, 2, 9]) },
-    ...{ lport: 40000, rport: 443 },
+    flags: RECORD_FLAGS.CONNECTED,
+    family: 2,
+    protocol: 6,
+    socket_type: 1,
+    laddr: Buffer.from([10, 0, 0, 1]),
+    raddr: Buffer.from([192, 0, 2, 9]),
+    lport: 40000,
+    rport: 443,
   };
   const tuple = {
-    ...{ family: 2, protocol: 6, socketType: 1, unixPath: '' },
-    ...{ localIp: '10.0.0.1', localPort: 40000, remoteIp: '192.0.2.9', remotePort: 443 },
+    family: 2,
+    protocol: 6,
+    socketType: 1,
+    unixPath: '',
+    localIp: '10.0.0.1',
+    localPort: 40000,
+    remoteIp: '192.0.2.9',
+    remotePort: 443,
   };
   const connection = { type: 'ipv4', tuple, connected: true };
   const described = ipv4 | STANDARD_DESCRIBED;

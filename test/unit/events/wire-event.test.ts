@@ -21,45 +21,33 @@ test('the header comes back as it was written', () => {
       const { credentials: c } = event;
       assert.deepEqual(
         {
-          ...{
-            ts: event.bootNs,
-            cgroup: event.cgroupId,
-            pid: event.pid,
-            tid: event.tid,
-            start: event.startBootNs,
-          },
-          ...{
-            parent_start: event.parentStartBootNs,
-            ppid: event.ppid,
-            cpu: event.cpu,
-            ret: event.result + 0,
-          },
-          ...{
-            vpid: event.vpid,
-            vtid: event.vtid,
-            host_uid: c.hostUid,
-            host_gid: c.hostGid,
-            host_euid: c.hostEuid,
-          },
-          ...{
-            host_egid: c.hostEgid,
-            uid: c.uid,
-            gid: c.gid,
-            euid: c.euid,
-            egid: c.egid,
-            loginuid: c.loginUid,
-          },
-          ...{
-            userns: c.userNamespace,
-            cap_inheritable: c.capInheritable,
-            cap_permitted: c.capPermitted,
-          },
-          ...{
-            cap_effective: c.capEffective,
-            tty: event.tty,
-            mntns: header.mntns,
-            comm: event.comm,
-          },
+          ts: event.bootNs,
+          cgroup: event.cgroupId,
+          pid: event.pid,
+          tid: event.tid,
+          start: event.startBootNs,
+          parent_start: event.parentStartBootNs,
+          ppid: event.ppid,
+          cpu: event.cpu,
+          ret: event.result + 0,
+          vpid: event.vpid,
+          vtid: event.vtid,
+          host_uid: c.hostUid,
+          host_gid: c.hostGid,
+          host_euid: c.hostEuid,
+          host_egid: c.hostEgid,
+          uid: c.uid,
+          gid: c.gid,
+          euid: c.euid,
+          egid: c.egid,
+          loginuid: c.loginUid,
+          userns: c.userNamespace,
+          cap_inheritable: c.capInheritable,
+          cap_permitted: c.capPermitted,
+          cap_effective: c.capEffective,
+          tty: event.tty,
+          mntns: header.mntns,
+          comm: event.comm,
         },
         { ...header, ret: header.ret + 0, comm: decodeText(header.comm) },
       );
@@ -148,7 +136,9 @@ test('every parameter that the event table promises is there, and no other', () 
         kind === 'call'
           ? {
               ...known,
-              ...{ family: 2, socket_type: 1, flags: RECORD_FLAGS.TUPLE_KNOWN },
+              family: 2,
+              socket_type: 1,
+              flags: RECORD_FLAGS.TUPLE_KNOWN,
               // prctl has a name as its argument with this option only
               arg1: 15,
             }

@@ -49,7 +49,9 @@ test('a run of the canary is asked for by POST, on a socket only, and where ther
   let runs = 0;
   const run = (): Promise<unknown> => Promise.resolve({ run: ++runs });
   const options = {
-    ...{ metrics: new AgentMetrics('9'), status: () => ({}), logger: SILENT_LOGGER },
+    metrics: new AgentMetrics('9'),
+    status: () => ({}),
+    logger: SILENT_LOGGER,
     canary: run,
   };
   const post = (listen: ListenAddress): Promise<string> =>

@@ -120,11 +120,15 @@ test('what waits for receivers, and what runtimes were asked', async () => {
     ],
     runtimes: () => [
       {
-        ...{ name: 'garden', connected: true, message: '' },
+        name: 'garden',
+        connected: true,
+        message: '',
         counters: { connects: 1, questions: 20, failures: 3, refused: 4 },
       },
       {
-        ...{ name: 'docker', connected: true, message: '' },
+        name: 'docker',
+        connected: true,
+        message: '',
         counters: { connects: 1, questions: 0, failures: 0, refused: 0, oversized: 6 },
       },
       { name: 'cgroup', connected: true, message: '' },
@@ -226,7 +230,9 @@ test('what rules cost, and whose own are paused', async () => {
       rules: [{ rule: 'Shell "x"', evaluations: 512, seconds: 0.25, failures: 1 }],
       failedEvents: 2,
       policies: {
-        ...{ inForce: 3, refused: 1, paused: 1 },
+        inForce: 3,
+        refused: 1,
+        paused: 1,
         totals: { events: 9, cpuMs: 1500, pauses: 4, cutEvents: 5, failures: 6 },
       },
     }),
@@ -251,12 +257,16 @@ test('what rules cost, and whose own are paused', async () => {
 
 test('series of rules are bounded', async () => {
   const rules = Array.from({ length: RULE_SERIES_MAX + 5 }, (_, n) => ({
-    ...{ rule: `r${n}`, evaluations: 1, seconds: 1, failures: 0 },
+    rule: `r${n}`,
+    evaluations: 1,
+    seconds: 1,
+    failures: 0,
   }));
   const totals = { events: 0, cpuMs: 0, pauses: 0, cutEvents: 0, failures: 0 };
   const metrics = new AgentMetrics('1.2.3', {
     costs: () => ({
-      ...{ rules, failedEvents: 0 },
+      rules,
+      failedEvents: 0,
       policies: { inForce: 0, refused: 0, paused: 0, totals },
     }),
   });

@@ -194,7 +194,10 @@ custom_rules:
   const result = compile(text, { trust: 'unverified' });
   assert.ok(result.policy);
   assert.deepEqual(rulesOf(result.policy, 'bash'), [
-    ...['Shell started', 'Any program started', 'Bash started', 'Mine'],
+    'Shell started',
+    'Any program started',
+    'Bash started',
+    'Mine',
   ]);
   const said = problems(result);
   assert.equal(said.length, 3);

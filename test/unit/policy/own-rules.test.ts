@@ -241,7 +241,8 @@ custom_rules:
     budget.containers = 2;
     const container = containerOf();
     const other = new OwnRules(container, compile(POLICY), DEFAULT_BUDGET, {
-      ...{ budget, clock: clock() },
+      budget,
+      clock: clock(),
     });
     // Of the 200 ms neither spends more than 120 alone.
     for (let event = 0; event < 23; event++) {

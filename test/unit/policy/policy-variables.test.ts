@@ -108,7 +108,10 @@ test('what an app sets is added to the operator’s list, for this app alone, in
 test('through lists in lists and macros; a rule that is off is on with its tag, also with an empty list', () => {
   const own = compile('variables: {folders: [/srv/*]}');
   assert.deepEqual(firing(own, '/bin/a', '/srv/x/y'), [
-    ...['Anything started', 'Started in a folder', 'Both', 'Last'],
+    'Anything started',
+    'Started in a folder',
+    'Both',
+    'Last',
   ]);
   assert.deepEqual(firing(own, '/bin/a', '/srv'), ['Anything started', 'Last', 'Asked for']);
   assert.deepEqual(own.policy?.summary.enabled, ['Asked for']);
@@ -152,7 +155,10 @@ test('pinned rules are loosened by none, and tightened by those that can only ti
     `2:3 the operator has pinned "Anything started", "Both": 'expected_executables' takes nothing from what it reports`,
   ]);
   assert.deepEqual(firing(own, '/usr/bin/convert', '/srv', rules), [
-    ...['Anything started', 'Started in a folder', 'Both', 'Last'],
+    'Anything started',
+    'Started in a folder',
+    'Both',
+    'Last',
   ]);
   assert.deepEqual(own.policy?.summary.adjusted, ['Started in a folder', 'Both']);
   const louder = compile(
@@ -171,7 +177,10 @@ custom_rules:
 `;
   const own = compile(text, { trust: 'unverified' });
   assert.deepEqual(firing(own, '/usr/bin/convert', '/srv'), [
-    ...['Anything started', 'Started in a folder', 'Both', 'Last'],
+    'Anything started',
+    'Started in a folder',
+    'Both',
+    'Last',
   ]);
   assert.deepEqual(firing(own, '/usr/bin/git'), ['Last', 'Asked for']);
   const said = problems(own);

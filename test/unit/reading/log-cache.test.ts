@@ -55,7 +55,10 @@ function configOf(url: string, more: Partial<LogCacheConfig['tls']> = {}): LogCa
 
 const read = (config: LogCacheConfig, timeoutMs = 10_000): Promise<LogCacheAnswer> =>
   new LogCache(config, SILENT_LOGGER).read({
-    ...{ sourceId: GUID, fromNs: NOON, toNs: NOON + 1000n, timeoutMs },
+    sourceId: GUID,
+    fromNs: NOON,
+    toNs: NOON + 1000n,
+    timeoutMs,
   });
 
 async function misbehaving(misbehaviour: Misbehaviour, timeoutMs?: number): Promise<string> {

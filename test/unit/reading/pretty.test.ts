@@ -24,7 +24,11 @@ const cf = (text: string, source = 'VARVEL/0'): string =>
 
 function pretty(lines: readonly string[], options: Partial<PrettyOptions> = {}): string {
   const it = new Pretty({
-    ...{ columns: 80, colour: false, minimum: 'Debug', only: false, sourceType: 'VARVEL' },
+    columns: 80,
+    colour: false,
+    minimum: 'Debug',
+    only: false,
+    sourceType: 'VARVEL',
     from: 'cf',
     ...options,
   });
@@ -83,10 +87,7 @@ test('the least priority and the app’s lines can be left out; numbers go on me
 test('a new agent counts from one again: no gap; another instance has numbers of its own', () => {
   const other = containerOf({}, { instance: '1' });
   const text = pretty(
-    [
-      ...[json(5), json(1, {}, 'new-1'), json(2, {}, 'new-2')],
-      json(9, { container: other }, 'other'),
-    ],
+    [json(5), json(1, {}, 'new-1'), json(2, {}, 'new-2'), json(9, { container: other }, 'other')],
     { from: 'docker' },
   );
   assert.doesNotMatch(text, /not in this log/);
@@ -202,7 +203,11 @@ test('no text of an app steers the terminal or begins in the first column', () =
     fc.property(nasty, nasty, fc.boolean(), (said, output, asApp) => {
       const raw = asApp ? said.replaceAll('\n', ' ') : cf(json(1, { output, rule: said }));
       const it = new Pretty({
-        ...{ columns: 80, colour: true, minimum: 'Debug', only: false, sourceType: 'VARVEL' },
+        columns: 80,
+        colour: true,
+        minimum: 'Debug',
+        only: false,
+        sourceType: 'VARVEL',
         from: asApp ? undefined : 'cf',
       });
       const shown = it.line(raw);
@@ -222,7 +227,9 @@ test('no text of an app steers the terminal or begins in the first column', () =
 test('varvel pretty: standard input, files, and bad input', async () => {
   const run = await runCommandOn(
     [`${cf(json(1))}\n${cf(json(3)).slice(0, 40)}`, cf(json(3)).slice(40)],
-    ...['pretty', '--from', 'cf'],
+    'pretty',
+    '--from',
+    'cf',
   );
   assert.equal(run.code, 0);
   assert.match(run.out, /#1 [\s\S]*number 2 of shop\/0[\s\S]*#3 /);

@@ -114,12 +114,13 @@ test('another source type, when the operator has set one', () => {
 test('what is no detection is a text, whatever it looks like', () => {
   const good = JSON.parse(JSON_LINE) as Record<string, unknown>;
   const bad: unknown[] = [
-    ...[{}, { ...good, priority: 'Worst' }, { ...good, seq: -1 }, { ...good, seq: '1' }],
-    ...[
-      { ...good, time: 'yesterday' },
-      { ...good, rule: 5 },
-      { ...good, id: null },
-    ],
+    {},
+    { ...good, priority: 'Worst' },
+    { ...good, seq: -1 },
+    { ...good, seq: '1' },
+    { ...good, time: 'yesterday' },
+    { ...good, rule: 5 },
+    { ...good, id: null },
   ];
   for (const value of bad) {
     const text = JSON.stringify(value);

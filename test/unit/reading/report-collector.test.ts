@@ -61,8 +61,12 @@ describe('what a log is taken for', () => {
 
   test('text lines and Falco’s JSON are detections too', () => {
     const falco = JSON.stringify({
-      ...{ time: '2026-01-31T08:15:05.5Z', rule: 'F', priority: 'Error', source: 'syscall' },
-      ...{ output: '08:15:05.500000000: Error said', output_fields: { 'proc.name': 'x' } },
+      time: '2026-01-31T08:15:05.5Z',
+      rule: 'F',
+      priority: 'Error',
+      source: 'syscall',
+      output: '08:15:05.500000000: Error said',
+      output_fields: { 'proc.name': 'x' },
     });
     const { groups } = incidentOf([line(1, 3, {}, 'text'), falco]);
     assert.deepEqual(
@@ -95,7 +99,15 @@ describe('what a log is taken for', () => {
     const app = Array.from({ length: 9 }, (_, n) => cf(`GET ${n}`, 'APP/PROC/WEB/0'));
     const incident = incidentOf([...app.slice(0, 6), cf(line(1, 0, { rule: 'r' })), ...app]);
     assert.deepEqual(storyOf(incident), [
-      ...[2, 'GET 2', 'GET 3', 'GET 4', 'GET 5', 'r', 'GET 0', 'GET 1', 7],
+      2,
+      'GET 2',
+      'GET 3',
+      'GET 4',
+      'GET 5',
+      'r',
+      'GET 0',
+      'GET 1',
+      7,
     ]);
     assert.equal(incident.leftOut.appLines, 9);
   });
@@ -210,7 +222,10 @@ describe('numbers and coverage', () => {
   test('missing numbers, by app instance and host', () => {
     const other = containerOf({}, { instance: '1', guid: 'g-1' });
     const { instances } = incidentOf([
-      ...[line(3, 0), line(7, 1), line(4, 2), line(9, 3)],
+      line(3, 0),
+      line(7, 1),
+      line(4, 2),
+      line(9, 3),
       line(1, 4, { container: other }),
     ]);
     assert.deepEqual(
@@ -279,7 +294,9 @@ describe('numbers and coverage', () => {
     const gaps = (lines: readonly string[]): unknown[] =>
       incidentOf(lines).instances.flatMap((instance) =>
         coverageGaps(instance.coverage).map(({ fromMs, toMs, why }) => [
-          ...[(fromMs - START_MS) / 1000, (toMs - START_MS) / 1000, why],
+          (fromMs - START_MS) / 1000,
+          (toMs - START_MS) / 1000,
+          why,
         ]),
       );
     const [five, quarter] = [300, 900];
@@ -312,7 +329,9 @@ describe('numbers and coverage', () => {
       const gaps = instances.flatMap((one) => coverageGaps(one.coverage, one.unwatched));
       assert.deepEqual(
         gaps.map(({ fromMs, toMs, why }) => [
-          ...[(fromMs - START_MS) / 1000, (toMs - START_MS) / 1000, why],
+          (fromMs - START_MS) / 1000,
+          (toMs - START_MS) / 1000,
+          why,
         ]),
         [
           [1, 20, 'agent ended'],

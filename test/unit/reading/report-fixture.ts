@@ -29,8 +29,14 @@ export function collect(
   options: Partial<IncidentOptions> = {},
 ): Incident | undefined {
   const collector = new IncidentCollector({
-    ...{ sinceMs: undefined, untilMs: undefined, app: undefined, id: undefined },
-    ...{ from: undefined, sourceType: 'VARVEL', knownRules: new Set<string>(), ...options },
+    sinceMs: undefined,
+    untilMs: undefined,
+    app: undefined,
+    id: undefined,
+    from: undefined,
+    sourceType: 'VARVEL',
+    knownRules: new Set<string>(),
+    ...options,
   });
   for (const one of lines) collector.line(one);
   return collector.end();

@@ -76,8 +76,12 @@ test('what this log can be relied on for', () => {
   const numbers = [{ from: 3, to: 4 }];
   const lost = { count: 2, firstNs: 0n, lastNs: 0n, container, numbers };
   const suppressed: Suppressed = {
-    ...{ rule: 'r', priority: 'Warning', count: 31 },
-    ...{ firstNs: 0n, lastNs: 0n, container },
+    rule: 'r',
+    priority: 'Warning',
+    count: 31,
+    firstNs: 0n,
+    lastNs: 0n,
+    container,
   };
   const text = textOf(
     page(

@@ -160,7 +160,8 @@ describe('secret_paths: what the app is known by, wherever it has it', () => {
       ]);
       const climbing = openForRead(path, { rawPath: `/app/public/../..${path}` });
       assert.deepEqual(namesWith(variables, climbing, { process: old }), [
-        ...['App made to read its own secrets', 'Secret read long after start'],
+        'App made to read its own secrets',
+        'Secret read long after start',
       ]);
     }
     for (const path of ['/app/config/tls.key.pub', '/app/secretsx', '/app/config']) {

@@ -7,7 +7,9 @@ import { makeProcess, RUNTIME } from '../../support/rules-subject.ts';
 test('the process, then its ancestors in the container, by number and start', () => {
   const node = makeProcess({ vpid: 1, parent: RUNTIME, startBootNs: 900_000_000_000n });
   const sh = makeProcess({
-    ...{ vpid: 30, parent: node, startBootNs: 923_009_999_999n },
+    vpid: 30,
+    parent: node,
+    startBootNs: 923_009_999_999n,
     image: { name: 'sh' },
   });
   assert.deepEqual(lineageOf(sh), {

@@ -27,9 +27,16 @@ describe('readRunbook', () => {
   test('reads an entry', () => {
     assert.deepEqual(read(ENTRY), [
       {
-        ...{ rule: 'r', means: 'It means something.', look: ['one', 'two', 'three'] },
-        ...{ benign: 'b', attack: 'a', contain: 'c', rotate: undefined, keep: 'k' },
-        ...{ tell: 'team', except: 'apps' },
+        rule: 'r',
+        means: 'It means something.',
+        look: ['one', 'two', 'three'],
+        benign: 'b',
+        attack: 'a',
+        contain: 'c',
+        rotate: undefined,
+        keep: 'k',
+        tell: 'team',
+        except: 'apps',
       },
     ]);
     assert.equal(read(`${ENTRY}  rotate: all\n`)[0]?.rotate, 'all');

@@ -180,7 +180,7 @@ test('at the end what a stream did not take, and what no rule saw, is told at on
   assert.deepEqual(
     stream.taken
       .slice(1)
-      .map(({ detection: { rule, outputFields } }) => [...[rule, outputFields['lost.count']]]),
+      .map(({ detection: { rule, outputFields } }) => [rule, outputFields['lost.count']]),
     [
       ['Varvel: events lost', 3],
       ['Varvel: lines lost', 1],
@@ -266,8 +266,11 @@ test('what a stream did not take is told there, and there alone, once it takes a
         0,
         'Varvel: lines lost',
         {
-          ...{ 'lost.stream': 'tenant', 'lost.count': 3, 'lost.numbers': '2-4' },
-          ...{ 'lost.first': 2n, 'lost.last': 4n },
+          'lost.stream': 'tenant',
+          'lost.count': 3,
+          'lost.numbers': '2-4',
+          'lost.first': 2n,
+          'lost.last': 4n,
         },
       ],
     ],
@@ -303,8 +306,11 @@ test('a notice of losses that the stream does not take either is told later, who
   const [told, ...more] = stream.taken.slice(-1);
   assert.deepEqual(more, []);
   assert.deepEqual(told?.detection.outputFields, {
-    ...{ 'lost.stream': 'operator', 'lost.count': 4, 'lost.numbers': '1-4' },
-    ...{ 'lost.first': 2n, 'lost.last': 5n },
+    'lost.stream': 'operator',
+    'lost.count': 4,
+    'lost.numbers': '1-4',
+    'lost.first': 2n,
+    'lost.last': 5n,
   });
   assert.equal(fanOut.counters().streams['operator']?.dropped, 0);
   await fanOut.close();
@@ -325,7 +331,10 @@ test('events that no rule saw are told, in the container’s streams and the ope
   for (const { taken } of streams) {
     assert.deepEqual(
       taken.map(({ seq, detection: { rule, outputFields, container } }) => [
-        ...[seq, rule, outputFields['lost.count'], container?.app?.name],
+        seq,
+        rule,
+        outputFields['lost.count'],
+        container?.app?.name,
       ]),
       [[0, 'Varvel: events lost', 12, 'shop']],
     );

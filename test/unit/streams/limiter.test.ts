@@ -135,8 +135,12 @@ describe('limiter', () => {
     const container = containerOf();
     const line = suppressedNotice(
       {
-        ...{ rule: 'R', priority: 'Error', count: 2, container },
-        ...{ firstNs: 1_700_000_000_000_000_000n, lastNs: 1_700_000_001_500_000_000n },
+        rule: 'R',
+        priority: 'Error',
+        count: 2,
+        container,
+        firstNs: 1_700_000_000_000_000_000n,
+        lastNs: 1_700_000_001_500_000_000n,
       },
       LIMITS,
     );

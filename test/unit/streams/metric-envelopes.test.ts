@@ -6,10 +6,18 @@ import type { MetricSample } from '../../../src/streams/loggregator/metric-sampl
 const SOURCE = { sourceId: 'varvel', instanceId: 'cell-1' };
 
 const counter = (value: number, tags: Record<string, string> = {}): MetricSample => ({
-  ...{ name: 'detections', kind: 'counter', unit: '', tags, value },
+  name: 'detections',
+  kind: 'counter',
+  unit: '',
+  tags,
+  value,
 });
 const gauge = (name: string, value: number, tags: Record<string, string> = {}): MetricSample => ({
-  ...{ name, kind: 'gauge', unit: 'bytes', tags, value },
+  name,
+  kind: 'gauge',
+  unit: 'bytes',
+  tags,
+  value,
 });
 
 test('a counter has its total, and what was added since it was last sent; tags of its own and of its origin', () => {

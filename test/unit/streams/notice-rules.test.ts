@@ -78,8 +78,15 @@ test('what may hide a detection pages as a loss; what says that all is well does
     )
     .map(([what]) => what);
   assert.deepEqual(pages, [
-    ...['lost', 'unseen', 'no room', 'agent killed', 'agent stopped', 'rules off'],
-    ...['policy refused', 'own rules paused', 'own rules failed'],
+    'lost',
+    'unseen',
+    'no room',
+    'agent killed',
+    'agent stopped',
+    'rules off',
+    'policy refused',
+    'own rules paused',
+    'own rules failed',
   ]);
 });
 

@@ -152,7 +152,9 @@ test('a log that takes nothing: what is not told yet when the agent ends is told
   let nowMs = 0;
   const deliver = async (state: AgentState, log: Log, tell: boolean): Promise<void> => {
     const fanOut = new FanOut([log], {
-      ...{ hostname: 'cell', numbering: state.numbering, nowMs: () => nowMs },
+      hostname: 'cell',
+      numbering: state.numbering,
+      nowMs: () => nowMs,
     });
     fanOut.deliver(detectionOf());
     await fanOut.flush(1000);
@@ -217,7 +219,9 @@ test('the file is of one size; what else has its name is set aside, and numbers 
     assert.ok(seq > highest, `${what}: ${seq} comes after ${highest}`);
     highest = seq;
     assert.deepEqual(next.numbering.takeGap('a')?.gap, {
-      ...{ from: 1, to: seq - 1, why: 'forgotten' },
+      from: 1,
+      to: seq - 1,
+      why: 'forgotten',
     });
     assert.match(warned.join(), /"numbers" in the state folder is not as an agent writes it/, what);
     assert.equal(statSync(file).size, 640_064);
@@ -282,7 +286,9 @@ test('a full disk without any state: numbers begin above all, are never given tw
     const seq = giveNew(unkept);
     assert.ok(seq > 1e15, 'above all that were given');
     assert.deepEqual(unkept.numbering.takeGap('a')?.gap, {
-      ...{ from: 1, to: seq - 1, why: 'forgotten' },
+      from: 1,
+      to: seq - 1,
+      why: 'forgotten',
     });
     assert.ok(parts(unkept).includes('the numbers of lines (seq)'));
     forget(unkept);

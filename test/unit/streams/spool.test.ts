@@ -85,7 +85,13 @@ describe('spool', () => {
     put(spool, 'quiet 1', 'quiet');
     put(spool, 'alarm', 'other', true);
     assert.deepEqual(drain(spool, 1), [
-      ...['alarm', 'flood 0', 'quiet 0', 'flood 1', 'quiet 1', 'flood 2', 'flood 3'],
+      'alarm',
+      'flood 0',
+      'quiet 0',
+      'flood 1',
+      'quiet 1',
+      'flood 2',
+      'flood 3',
     ]);
   });
 
@@ -276,7 +282,8 @@ describe('spool', () => {
     const troubles: unknown[] = [];
     let nowMs = 0;
     const spool = openSpool({
-      ...{ maxBytes: 64 * 1024 * 1024, nowMs: () => nowMs },
+      maxBytes: 64 * 1024 * 1024,
+      nowMs: () => nowMs,
       onTrouble: (error) => troubles.push(error),
     });
     const long = 'x'.repeat(5000);
@@ -330,7 +337,9 @@ describe('spool', () => {
     folder = join(disk.path, 'syslog');
     const nowMs = 0;
     const spool = openSpool({
-      ...{ maxBytes: 64 * 1024 * 1024, memoryBytes: 200_000, nowMs: () => nowMs },
+      maxBytes: 64 * 1024 * 1024,
+      memoryBytes: 200_000,
+      nowMs: () => nowMs,
     });
     const dropped: string[] = [];
     spool.onDropped((payload) => dropped.push(payload.toString()));
@@ -367,7 +376,9 @@ describe('spool', () => {
     disk.fill();
     let nowMs = 0;
     const spool = openSpool({
-      ...{ maxBytes: 64 * 1024 * 1024, memoryBytes: 100_000, nowMs: () => nowMs },
+      maxBytes: 64 * 1024 * 1024,
+      memoryBytes: 100_000,
+      nowMs: () => nowMs,
     });
     const dropped: string[] = [];
     spool.onDropped((payload) => dropped.push(payload.toString().slice(0, 6)));

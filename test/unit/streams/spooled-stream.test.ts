@@ -95,8 +95,12 @@ function noticesIn({ got }: ScriptedReceiver): unknown[][] {
         output_fields: Record<string, number>;
       };
       return [
-        ...[app?.name, app?.instance, rule],
-        ...[fields['lost.count'], fields['lost.first'], fields['lost.last']],
+        app?.name,
+        app?.instance,
+        rule,
+        fields['lost.count'],
+        fields['lost.first'],
+        fields['lost.last'],
       ];
     })
     .toSorted(([one], [other]) => String(one).localeCompare(String(other)));
@@ -141,8 +145,12 @@ describe('a receiver behind a spool', () => {
     assert.ok(receiver.batches.every((size) => size <= 4));
     const [{ text, ...first } = { text: '' }] = receiver.got;
     assert.deepEqual(first, {
-      ...{ id: 'id 1', seq: 1, timeNs: 1_700_000_000_123_456_789n, priority: 'Warning' },
-      ...{ rule: 'Shell in an app container', hostname: 'cell-1' },
+      id: 'id 1',
+      seq: 1,
+      timeNs: 1_700_000_000_123_456_789n,
+      priority: 'Warning',
+      rule: 'Shell in an app container',
+      hostname: 'cell-1',
       app: { name: 'shop', guid: 'g', org: 'o', tags: { app_name: 'shop' } },
     });
     assert.equal((JSON.parse(text) as { seq: number }).seq, 1);
@@ -387,7 +395,12 @@ describe('a receiver behind a spool', () => {
     receiver.down = false;
     await until('it is told', () => noticesIn(receiver).length === notices + 1);
     assert.deepEqual(noticesIn(receiver).at(-1), [
-      ...['flood', undefined, 'Varvel: lines lost', 7, 1_000_000, 2_000_000],
+      'flood',
+      undefined,
+      'Varvel: lines lost',
+      7,
+      1_000_000,
+      2_000_000,
     ]);
     await stream.close();
   });

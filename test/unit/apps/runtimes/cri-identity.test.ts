@@ -47,11 +47,19 @@ test('an app of Korifi’s: by its labels, its namespace and its index', () => {
   };
   const container = of(podOf(labels));
   assert.deepEqual(container.app, {
-    ...{ name: 'g-1', guid: 'g-1', space: 'space-1', org: undefined },
-    ...{ processType: 'web', instance: '5' },
+    name: 'g-1',
+    guid: 'g-1',
+    space: 'space-1',
+    org: undefined,
+    processType: 'web',
+    instance: '5',
     tags: {
-      ...{ app_id: 'g-1', space_id: 'space-1', process_id: 'p', process_type: 'web' },
-      ...{ process_instance_id: 'u-1', instance_id: '5' },
+      app_id: 'g-1',
+      space_id: 'space-1',
+      process_id: 'p',
+      process_type: 'web',
+      process_instance_id: 'u-1',
+      instance_id: '5',
     },
   });
   assert.ok(isKorifiApp(container));
@@ -69,8 +77,12 @@ test('another container in such a pod is nobody’s', () => {
 
 test('any other pod: by ours and the common labels; its namespace by nobody’s label', () => {
   assert.deepEqual(of(podOf()).app, {
-    ...{ name: 'shop-2', guid: undefined, space: 'space-1', org: undefined },
-    ...{ processType: 'application', instance: undefined },
+    name: 'shop-2',
+    guid: undefined,
+    space: 'space-1',
+    org: undefined,
+    processType: 'application',
+    instance: undefined,
   });
   const named = of(
     podOf({ 'app.kubernetes.io/name': 'shop', 'apps.kubernetes.io/pod-index': '1' }),
@@ -172,7 +184,10 @@ test('the closer look: process, privileges, mounts and namespaces, of containerd
       mounts: [
         { source: '/h', destination: '/m', mode: 'ro', writable: false, propagation: 'rshared' },
       ],
-      ...{ hostPid: false, hostNetwork: true, hostIpc: false, ip: '10.1.2.3' },
+      hostPid: false,
+      hostNetwork: true,
+      hostIpc: false,
+      ip: '10.1.2.3',
     });
   }
   for (const nonsense of [

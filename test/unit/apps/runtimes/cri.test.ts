@@ -61,7 +61,15 @@ async function stage(
     hasCgroup: (_, key) => cgroups.has(key),
   });
   return {
-    ...{ server, runtime, socketPath, described, refused, notFound, destroyed, running, warnings },
+    server,
+    runtime,
+    socketPath,
+    described,
+    refused,
+    notFound,
+    destroyed,
+    running,
+    warnings,
     cgroups,
     lookup: (id) => {
       cgroups.add(id);
@@ -78,7 +86,8 @@ async function stage(
 }
 
 const container = (id: string, more: Partial<FakeContainer> = {}): FakeContainer => ({
-  ...{ id, sandboxId: SANDBOX },
+  id,
+  sandboxId: SANDBOX,
   ...more,
 });
 

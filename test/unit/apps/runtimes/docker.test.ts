@@ -18,13 +18,11 @@ const idOf = (digit: string): string => digit.repeat(64);
 /** What `docker inspect` says of a running container, as far as it is read. */
 function inspected(id: string, name: string, labels: Record<string, string>): object {
   return {
-    ...{
-      Id: id,
-      Name: `/${name}`,
-      Image: 'sha256:1',
-      Mounts: [],
-      NetworkSettings: { Networks: {} },
-    },
+    Id: id,
+    Name: `/${name}`,
+    Image: 'sha256:1',
+    Mounts: [],
+    NetworkSettings: { Networks: {} },
     State: { Running: true, Pid: 4711, StartedAt: '2026-01-31T08:15:04Z', FinishedAt: '' },
     HostConfig: { Privileged: false },
     Config: { Image: 'shop:1', Tty: false, Labels: labels },
@@ -154,8 +152,12 @@ test('a container whose entry in the list is over 1 MiB is asked for by its id; 
   const { containers, runtime } = await started(t, (engine) => {
     const labels = { x: 'x'.repeat(2 * MIB) };
     const entry = (Id: string, name: string, Labels: object): object => ({
-      ...{ Id, Names: [`/${name}`], Image: 'shop:1', ImageID: 'sha256:1' },
-      ...{ Labels, State: 'running' },
+      Id,
+      Names: [`/${name}`],
+      Image: 'shop:1',
+      ImageID: 'sha256:1',
+      Labels,
+      State: 'running',
     });
     const list = [entry(large, 'large', labels), entry(small, 'small', {})];
     engine.answers.set('/containers/json?all=true', `${JSON.stringify(list)}\n`);
