@@ -16,27 +16,50 @@ import { runs } from '../support/runs.ts';
 // Whatever a log holds, it is text on the page: compared with what a browser's parser makes of it.
 
 const hostile = fc.constantFrom(
-  ...['<script>alert(1)</script>', '</style>', '</title>', '</pre>', '<!--', '-->', '<![CDATA['],
-  ...[
-    '<img src=x onerror=alert(1)>',
-    '"><svg onload=1>',
-    "' onmouseover='x",
-    '</svg>',
-    '<plaintext>',
-  ],
-  ...['&lt;b&gt;', '&#60;b', '&amp', '<b', '</', '<', '>', '"', "'", '`', '=', '${1}', '{{1}}'],
-  ...[
-    'javascript:alert(1)',
-    '\x1b[2J',
-    '\u202e',
-    '\u2028',
-    '\ud800',
-    '\0',
-    '\ufeff',
-    '\r',
-    'T1059',
-  ],
-  ...['Varvel: coverage', 'mitre_"x', 'T1059.004"', '/', '../', '#', '%', '\\u003c', '😀', 'é'],
+  '<script>alert(1)</script>',
+  '</style>',
+  '</title>',
+  '</pre>',
+  '<!--',
+  '-->',
+  '<![CDATA[',
+  '<img src=x onerror=alert(1)>',
+  '"><svg onload=1>',
+  "' onmouseover='x",
+  '</svg>',
+  '<plaintext>',
+  '&lt;b&gt;',
+  '&#60;b',
+  '&amp',
+  '<b',
+  '</',
+  '<',
+  '>',
+  '"',
+  "'",
+  '`',
+  '=',
+  '${1}',
+  '{{1}}',
+  'javascript:alert(1)',
+  '\x1b[2J',
+  '\u202e',
+  '\u2028',
+  '\ud800',
+  '\0',
+  '\ufeff',
+  '\r',
+  'T1059',
+  'Varvel: coverage',
+  'mitre_"x',
+  'T1059.004"',
+  '/',
+  '../',
+  '#',
+  '%',
+  '\\u003c',
+  '😀',
+  'é',
 );
 const text = fc
   .array(fc.oneof(hostile, fc.string({ unit: 'binary', maxLength: 6 })), { maxLength: 6 })
@@ -60,7 +83,13 @@ interface Sample {
   readonly seq: number;
 }
 const sample: fc.Arbitrary<Sample> = fc.record({
-  ...{ rule: text, output: text, app: text, instance: text, space: text, hostname: text, id: text },
+  rule: text,
+  output: text,
+  app: text,
+  instance: text,
+  space: text,
+  hostname: text,
+  id: text,
   line: text,
   priority: fc.constantFrom(...PRIORITIES),
   tags: fc.array(text, { maxLength: 3 }),
@@ -81,7 +110,11 @@ function linesOf(what: Sample, how: Wrap): string[] {
   const { rule, priority, tags, output, fields, app, instance, space, names, own, seq } = what;
   const delivery = deliveryOf(
     {
-      ...{ rule, priority, tags, output, source: own ? 'varvel' : 'syscall' },
+      rule,
+      priority,
+      tags,
+      output,
+      source: own ? 'varvel' : 'syscall',
       timeNs: 1_769_847_304_000_000_000n + BigInt(what.seconds) * 1_000_000_000n,
       outputFields: Object.fromEntries(fields),
       container: containerOf({}, { name: app, instance, space }),
@@ -120,8 +153,13 @@ function pageOf(
   from: LogSystem | undefined,
 ): string {
   const collector = new IncidentCollector({
-    ...{ sinceMs: undefined, untilMs: undefined, app: undefined, id: undefined },
-    ...{ from, sourceType: 'VARVEL', knownRules: new Set(guide.keys()) },
+    sinceMs: undefined,
+    untilMs: undefined,
+    app: undefined,
+    id: undefined,
+    from,
+    sourceType: 'VARVEL',
+    knownRules: new Set(guide.keys()),
   });
   for (const line of lines) collector.line(line);
   const incident = collector.end();
@@ -237,7 +275,8 @@ test('what is a text line is read as it was written', () => {
       const { rule, priority, app, instance, id, seq, names } = what;
       const lineage = {
         processes: ['sh', ...names].map((name, index) => ({
-          ...{ pid: index + 1, start: 5 },
+          pid: index + 1,
+          start: 5,
           name: name.replace(/[^a-z]/g, ''),
         })),
         above: 'more',

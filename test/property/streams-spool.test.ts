@@ -92,8 +92,11 @@ const boundsOf = (maxBytes: number): Bounds => {
 
 /** Of a spool whose disk takes nothing. */
 const memoryBoundsOf = (memoryBytes: number): Bounds => ({
-  ...{ maxBytes: 1 << 30, memoryBytes },
-  ...{ all: memoryBytes, others: memoryBytes * 0.9, besides: 250 },
+  maxBytes: 1 << 30,
+  memoryBytes,
+  all: memoryBytes,
+  others: memoryBytes * 0.9,
+  besides: 250,
 });
 
 /** Whether a line’s lane had its equal share without it, and so may be refused. What cannot be dropped is nobody’s share. */

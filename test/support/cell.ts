@@ -137,7 +137,10 @@ class RealCell implements Cell {
     { beside = false }: { readonly beside?: boolean } = {},
   ): Promise<void> {
     await this.#api.run(handle, {
-      ...{ id: `${handle}-${suffix}`, path: '/bin/sh', args: ['-c', script], user: '0:0' },
+      id: `${handle}-${suffix}`,
+      path: '/bin/sh',
+      args: ['-c', script],
+      user: '0:0',
       image: { uri: this.#rootfs },
       ...(beside ? { limits: CHECK_LIMITS } : {}),
     });

@@ -20,8 +20,19 @@ export class Authority {
     this.ca = join(folder, `${name}.crt`);
     this.#key = join(folder, `${name}.key`);
     openssl(
-      ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', `/CN=${name}`],
-      ...['-keyout', this.#key, '-out', this.ca],
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      `/CN=${name}`,
+      '-keyout',
+      this.#key,
+      '-out',
+      this.ca,
     );
   }
 
@@ -34,12 +45,33 @@ export class Authority {
       `subjectAltName=${names.join(',')}\nextendedKeyUsage=serverAuth,clientAuth\n`,
     );
     openssl(
-      ...['req', '-newkey', 'rsa:2048', '-nodes', '-subj', `/CN=${name}`],
-      ...['-keyout', `${base}.key`, '-out', `${base}.csr`],
+      'req',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-subj',
+      `/CN=${name}`,
+      '-keyout',
+      `${base}.key`,
+      '-out',
+      `${base}.csr`,
     );
     openssl(
-      ...['x509', '-req', '-in', `${base}.csr`, '-CA', this.ca, '-CAkey', this.#key, '-days', '2'],
-      ...['-CAcreateserial', '-extfile', extensions, '-out', `${base}.crt`],
+      'x509',
+      '-req',
+      '-in',
+      `${base}.csr`,
+      '-CA',
+      this.ca,
+      '-CAkey',
+      this.#key,
+      '-days',
+      '2',
+      '-CAcreateserial',
+      '-extfile',
+      extensions,
+      '-out',
+      `${base}.crt`,
     );
     return { cert: `${base}.crt`, key: `${base}.key` };
   }

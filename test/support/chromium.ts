@@ -58,9 +58,16 @@ export class Chromium {
     const child = spawn(
       CHROMIUM,
       [
-        ...['--headless=new', '--no-sandbox', '--disable-gpu', '--remote-debugging-pipe'],
-        ...['--no-first-run', '--disable-extensions', '--disable-background-networking'],
-        ...['--disable-component-update', '--hide-scrollbars', `--user-data-dir=${profile}`],
+        '--headless=new',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--remote-debugging-pipe',
+        '--no-first-run',
+        '--disable-extensions',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--hide-scrollbars',
+        `--user-data-dir=${profile}`,
         'about:blank',
       ],
       { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true },
@@ -74,14 +81,18 @@ export class Chromium {
       targetId: string;
     };
     const { sessionId } = (await this.send('Target.attachToTarget', {
-      ...{ targetId, flatten: true },
+      targetId,
+      flatten: true,
     })) as { sessionId: string };
     const said: Said = { messages: [], requests: [] };
     this.#sessions.set(sessionId, said);
     const page = new Page(this, sessionId, said);
     for (const domain of ['Page', 'Runtime', 'Log', 'Network']) await page.send(`${domain}.enable`);
     await page.send('Emulation.setDeviceMetricsOverride', {
-      ...{ width, height, deviceScaleFactor: 1, mobile: width < 600 },
+      width,
+      height,
+      deviceScaleFactor: 1,
+      mobile: width < 600,
     });
     await page.send('Emulation.setEmulatedMedia', {
       features: [{ name: 'prefers-color-scheme', value: scheme }],
@@ -162,7 +173,9 @@ export class Page {
   /** The value of a JavaScript expression in the page, awaited: by the debugger, which no policy of the page stops. */
   async evaluate(expression: string): Promise<unknown> {
     const { result, exceptionDetails } = (await this.send('Runtime.evaluate', {
-      ...{ expression, returnByValue: true, awaitPromise: true },
+      expression,
+      returnByValue: true,
+      awaitPromise: true,
     })) as {
       result: { value: unknown };
       exceptionDetails?: { text: string; exception?: { description: string } };
@@ -175,7 +188,8 @@ export class Page {
   /** PNG, of the whole page or of what is seen first. */
   async screenshot(whole: boolean): Promise<Buffer> {
     const { data } = (await this.send('Page.captureScreenshot', {
-      ...{ format: 'png', captureBeyondViewport: whole },
+      format: 'png',
+      captureBeyondViewport: whole,
     })) as { data: string };
     return Buffer.from(data, 'base64');
   }

@@ -55,7 +55,9 @@ const filled = (expr: string): string =>
 const targets = [agents, detections].flatMap(({ panels }) =>
   panels.flatMap(({ title, targets = [] }) =>
     targets.map(({ expr, legendFormat, datasource }) => ({
-      ...{ what: title, expr: filled(expr), legendFormat },
+      what: title,
+      expr: filled(expr),
+      legendFormat,
       isLoki: datasource.type === 'loki',
     })),
   ),

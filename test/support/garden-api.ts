@@ -127,7 +127,11 @@ export class GardenApi {
     return new Promise((resolve, reject) => {
       const asked = request(
         {
-          ...{ socketPath: this.socketPath, method, path, agent: false, timeout: ANSWER_MS },
+          socketPath: this.socketPath,
+          method,
+          path,
+          agent: false,
+          timeout: ANSWER_MS,
           headers: { 'content-type': body.type },
         },
         (response) => {

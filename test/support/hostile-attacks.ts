@@ -40,7 +40,11 @@ export interface AttackCounts {
 
 /** As it was found. */
 export const FULL_COUNTS: AttackCounts = {
-  ...{ commands: 1000, openSeconds: 10, crowd: 7000, execs: 20_000, nested: 17_500 },
+  commands: 1000,
+  openSeconds: 10,
+  crowd: 7000,
+  execs: 20_000,
+  nested: 17_500,
   churned: 50_000,
 };
 

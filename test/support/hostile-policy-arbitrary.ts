@@ -9,25 +9,26 @@ const repeated = (unit: fc.Arbitrary<string>): fc.Arbitrary<string> =>
 
 /** Fields of one value, which transformers take and which can be compared with each other. */
 const single = fc.constantFrom(
-  ...[
-    'proc.cmdline',
-    'proc.args',
-    'proc.aargs',
-    'proc.name',
-    'proc.exe',
-    'proc.env',
-    'proc.aargs[3]',
-  ],
-  ...[
-    'fd.name',
-    'evt.args',
-    'evt.arg.args',
-    'container.labels',
-    'container.mounts',
-    'proc.exeline',
-  ],
-  ...['evt.arg.filename', 'container.mount[/a/*]', 'proc.pcmdline', 'proc.exepath', 'fd.directory'],
-  ...['evt.abspath', 'user.name'],
+  'proc.cmdline',
+  'proc.args',
+  'proc.aargs',
+  'proc.name',
+  'proc.exe',
+  'proc.env',
+  'proc.aargs[3]',
+  'fd.name',
+  'evt.args',
+  'evt.arg.args',
+  'container.labels',
+  'container.mounts',
+  'proc.exeline',
+  'evt.arg.filename',
+  'container.mount[/a/*]',
+  'proc.pcmdline',
+  'proc.exepath',
+  'fd.directory',
+  'evt.abspath',
+  'user.name',
 );
 const field = fc.oneof(
   { weight: 3, arbitrary: single },
@@ -35,21 +36,19 @@ const field = fc.oneof(
 );
 
 const regexAtom: fc.Arbitrary<string> = fc.constantFrom(
-  ...[
-    'a',
-    '.',
-    '[a-z]',
-    '[^b]',
-    '(a|b)',
-    '.*',
-    'a?',
-    '(a|aa)',
-    '(.*a)',
-    '[^/]*',
-    'é',
-    '[^\ufffd]',
-    '(a|b|ab)*',
-  ],
+  'a',
+  '.',
+  '[a-z]',
+  '[^b]',
+  '(a|b)',
+  '.*',
+  'a?',
+  '(a|aa)',
+  '(.*a)',
+  '[^/]*',
+  'é',
+  '[^\ufffd]',
+  '(a|b|ab)*',
 );
 const regex = fc
   .array(
@@ -88,7 +87,7 @@ const transformed = fc.oneof(
       ([inner, count]) => `concat(${Array.from({ length: count + 1 }, () => inner).join(', ')})`,
     ),
   fc.tuple(single, times, times).map(([inner, count, levels]) => {
-    let text = inner;
+    let text: string = inner;
     for (let level = 0; level < levels % 4; level++) {
       text = `join(${text}, (${Array.from({ length: count }, () => '"a"').join(', ')}))`;
     }
@@ -190,7 +189,9 @@ export const hostilePolicy: fc.Arbitrary<string> = fc
   .map(([rules, copies, exceptions]) => {
     const all = Array.from({ length: copies }, (_, copy) =>
       rules.map((one, at) => ({
-        ...{ rule: `r${copy}.${at}`, desc: 'd', priority: 'NOTICE' },
+        rule: `r${copy}.${at}`,
+        desc: 'd',
+        priority: 'NOTICE',
         condition: one.condition.replace(/"a/g, `"${'a'.repeat(copy % 5)}a`),
         output: one.output,
       })),

@@ -10,7 +10,14 @@ const MS_REC_PRIVATE = (1 << 18) | 16384;
 
 /** Steps into a mount namespace of its own, from which nothing propagates to the host. */
 export const PRIVATE_MOUNTS: readonly Step[] = [
-  ...['unshare', CLONE_NEWNS, 'mount', 'none', '/', 'none', MS_REC_PRIVATE, '-'],
+  'unshare',
+  CLONE_NEWNS,
+  'mount',
+  'none',
+  '/',
+  'none',
+  MS_REC_PRIVATE,
+  '-',
 ];
 
 /** What a file is expected to be; all that is not named is false. */

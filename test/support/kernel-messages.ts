@@ -16,7 +16,16 @@ export const LOOPBACK = bytes(ipv4('127.0.0.1', 0));
 
 /** A struct msghdr of buffers, with a name or without. */
 export const header = (name: readonly Step[], ...vectors: (readonly Step[])[]): Step[] => [
-  ...['{', ...name, '{', ...vectors.flat(), '}', vectors.length, 'n', 0, 0, '}'],
+  '{',
+  ...name,
+  '{',
+  ...vectors.flat(),
+  '}',
+  vectors.length,
+  'n',
+  0,
+  0,
+  '}',
 ];
 /** The same as a struct mmsghdr, within a list of them. */
 export const message = (name: readonly Step[], ...vectors: (readonly Step[])[]): Step[] => [
@@ -49,7 +58,8 @@ export const listening = (backlog: number): Step[] => [
   ...callFd('socket', AF_INET, SOCK_STREAM, 0),
   ...call('bind', '@', LOOPBACK, 16),
   ...call('listen', '@', backlog),
-  ...['describe', '@'],
+  'describe',
+  '@',
 ];
 /** What makes a socket of the same kind, which is `@` then. */
 export const STREAM = callFd('socket', AF_INET, SOCK_STREAM, 0);

@@ -81,7 +81,13 @@ export function stepsProgram(): string {
     });
     compiled = join(dir, 'steps');
     execFileSync('gcc', [
-      ...['-static', '-O1', '-Wall', '-Wextra', '-Werror', '-pthread', '-o'],
+      '-static',
+      '-O1',
+      '-Wall',
+      '-Wextra',
+      '-Werror',
+      '-pthread',
+      '-o',
       compiled,
       STEPS_SOURCE,
     ]);
@@ -259,24 +265,20 @@ function removeStaleCgroups(mount: string): void {
 
 /** What every test of processes, files and connections needs; the other calls are attached by their own tests. */
 export const STANDARD_PROGRAMS: readonly string[] = [
-  ...[
-    'cgroup_mkdir',
-    'cgroup_rmdir',
-    'cgroup_attach_task',
-    'sched_fork',
-    'sched_exec',
-    'sched_exit',
-  ],
-  ...[
-    'sys_execve',
-    'sys_execveat',
-    'sys_open',
-    'sys_openat',
-    'sys_openat2',
-    'sys_creat',
-    'sys_connect',
-    'tcp_connect',
-  ],
+  'cgroup_mkdir',
+  'cgroup_rmdir',
+  'cgroup_attach_task',
+  'sched_fork',
+  'sched_exec',
+  'sched_exit',
+  'sys_execve',
+  'sys_execveat',
+  'sys_open',
+  'sys_openat',
+  'sys_openat2',
+  'sys_creat',
+  'sys_connect',
+  'tcp_connect',
 ];
 
 /** Every child of the top cgroup is a container. */

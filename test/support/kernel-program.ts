@@ -21,8 +21,15 @@ export function programOf(source: string): string {
   process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
   const program = join(dir, basename(source, '.c'));
   execFileSync('gcc', [
-    ...['-static', '-O1', '-Wall', '-Wextra', '-Werror', '-pthread', '-o'],
-    ...[program, join(here, source)],
+    '-static',
+    '-O1',
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+    '-pthread',
+    '-o',
+    program,
+    join(here, source),
   ]);
   programs.set(source, program);
   return program;

@@ -32,10 +32,27 @@ const NS_PER_TICK = 10_000_000n;
 const KEEP_NS = 6_000_000_000n;
 
 const FIELDS = [
-  ...['proc.pid', 'proc.vpid', 'proc.ppid', 'proc.name', 'proc.exe', 'proc.exepath'],
-  ...['proc.cmdline', 'proc.pname', 'proc.aname', 'proc.cwd', 'proc.tty', 'proc.sid'],
-  ...['proc.sname', 'proc.pgid', 'proc.vpgid', 'proc.is_sid_leader', 'proc.is_vpgid_leader'],
-  ...['proc.duration', 'user.uid', 'user.name', 'user.loginuid'],
+  'proc.pid',
+  'proc.vpid',
+  'proc.ppid',
+  'proc.name',
+  'proc.exe',
+  'proc.exepath',
+  'proc.cmdline',
+  'proc.pname',
+  'proc.aname',
+  'proc.cwd',
+  'proc.tty',
+  'proc.sid',
+  'proc.sname',
+  'proc.pgid',
+  'proc.vpgid',
+  'proc.is_sid_leader',
+  'proc.is_vpgid_leader',
+  'proc.duration',
+  'user.uid',
+  'user.name',
+  'user.loginuid',
 ] as const;
 
 export type Fields = Readonly<Record<(typeof FIELDS)[number], unknown>>;

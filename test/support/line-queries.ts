@@ -27,7 +27,10 @@ interface Language {
 
 const NOW = 1_800_000_000;
 const SECONDS: Readonly<Record<string, number>> = {
-  ...{ m: 60, h: 3600, minutes: 60, hours: 3600 },
+  m: 60,
+  h: 3600,
+  minutes: 60,
+  hours: 3600,
 };
 
 const number = (value: Value = null): Value =>
@@ -364,8 +367,10 @@ export function logql(expression: string, lines: readonly KeptLine[]): number {
     const vector = new Map<string, number>();
     for (const line of lines.filter(({ ago }) => ago >= Number(minutes) * 60)) {
       const labels = new Map<string, string>([
-        ...[['source_type', line.source] as const, ['varvel_rule', line.rule] as const],
-        ...[['host', line.host] as const, ['app', line.app] as const],
+        ['source_type', line.source] as const,
+        ['varvel_rule', line.rule] as const,
+        ['host', line.host] as const,
+        ['app', line.app] as const,
       ]);
       if (!fits(labels, selector)) continue;
       for (const [, name, path] of paths.matchAll(/(\w+)=("(?:[^"\\]|\\.)*")/g))

@@ -107,7 +107,10 @@ async function arrive(
 ): Promise<void> {
   const ingress = new IngressConnection({ ...client, serverName: 'metron' }, SILENT_LOGGER);
   const hello = {
-    ...{ timestamp: '1', sourceId: 'varvel-test', instanceId: '0', tags: {} },
+    timestamp: '1',
+    sourceId: 'varvel-test',
+    instanceId: '0',
+    tags: {},
     log: { payload: Buffer.from('hello'), type: 'OUT' as const },
   };
   try {

@@ -11,8 +11,15 @@ import type {
 } from '../../src/probe/scope.ts';
 
 const NO_COUNTS = {
-  ...{ emitted: 0, dropped: 0, prefiltered: 0, droppedExec: 0, droppedShare: 0, droppedLate: 0 },
-  ...{ firstDropBootNs: 0, lastDropBootNs: 0, lateNs: 0 },
+  emitted: 0,
+  dropped: 0,
+  prefiltered: 0,
+  droppedExec: 0,
+  droppedShare: 0,
+  droppedLate: 0,
+  firstDropBootNs: 0,
+  lastDropBootNs: 0,
+  lateNs: 0,
 };
 
 /** The kernel's scope map without a kernel: same contract, same bound. */

@@ -103,7 +103,9 @@ export class Neighbours {
   ): Promise<Outcome> {
     await using unit = new UnitCgroup();
     await using agent = await E2eAgent.start({
-      ...{ dockerd: this.engine, unit, stdout: true },
+      dockerd: this.engine,
+      unit,
+      stdout: true,
       rules: { 'quiet.yaml': QUIET_RULES, 'through.yaml': RULES },
       streams: ['container: {enabled: true}'],
       config: [LIMITS, 'coverage: {interval: 5s}'],
@@ -178,7 +180,9 @@ export class Neighbours {
       };
       await then(
         {
-          ...{ agent, hostile, removeHostile },
+          agent,
+          hostile,
+          removeHostile,
           policyLines: () =>
             Promise.all(hostile.map((container) => this.#policyLine(agent, container))),
         },
@@ -203,7 +207,8 @@ export class Neighbours {
   async #container(agent: E2eAgent, { policy, hostConfig }: Attack): Promise<Docker.Container> {
     const container = await runContainer(this.engine, 'exec sleep 600', {
       labels: {
-        ...{ 'varvel.enable': 'true', 'varvel.app': 'hostile' },
+        'varvel.enable': 'true',
+        'varvel.app': 'hostile',
         ...(policy === undefined ? {} : { 'varvel.policy': policy }),
       },
       hostConfig: {
@@ -239,7 +244,8 @@ export class Neighbours {
       return lines.filter((line) => !line.startsWith('{')).at(-1) ?? '';
     };
     const app: HostileApp = {
-      ...{ container, run },
+      container,
+      run,
       readShadow: async (script) => {
         await run(script);
         await awaited(agent, 'its read is told', () => told('Sensitive file read', container));

@@ -48,19 +48,22 @@ const failed = join(folder, 'failed');
 const { status } = spawnSync(
   process.execPath,
   [
-    ...['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`],
-    ...[
-      `--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`,
-      '--test-reporter-destination=stdout',
-    ],
-    ...['--test-reporter=./test/support/failures.mjs', `--test-reporter-destination=${failed}`],
+    '--import',
+    'tsx',
+    '--test',
+    `--test-concurrency=${concurrency}`,
+    `--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`,
+    '--test-reporter-destination=stdout',
+    '--test-reporter=./test/support/failures.mjs',
+    `--test-reporter-destination=${failed}`,
     ...(serial
       ? []
       : [
           '--test-reporter=./test/support/durations.mjs',
           `--test-reporter-destination=${DURATIONS}.new`,
         ]),
-    ...[...flags, ...(serial ? files : grouped(concurrency))],
+    ...flags,
+    ...(serial ? files : grouped(concurrency)),
   ],
   { stdio: 'inherit' },
 );

@@ -155,7 +155,13 @@ export class RuncGarden {
   async #run(id: string): Promise<void> {
     const bundle = dirname(this.rootOf(id));
     const code = await this.#ended([
-      ...['run', '--detach', '--bundle', bundle, '--pid-file', this.#pidFile(id), id],
+      'run',
+      '--detach',
+      '--bundle',
+      bundle,
+      '--pid-file',
+      this.#pidFile(id),
+      id,
     ]);
     if (code !== 0) throw new Error(`runc run ${id} ended: ${readFileSync(this.#log, 'utf8')}`);
   }
@@ -197,13 +203,11 @@ export class RuncGarden {
     const spec = {
       ociVersion: '1.0.2',
       process: {
-        ...{
-          terminal: false,
-          args,
-          cwd: '/',
-          env: ['PATH=/usr/bin:/bin', 'HOME=/tmp'],
-          user: { uid: 0, gid: 0 },
-        },
+        terminal: false,
+        args,
+        cwd: '/',
+        env: ['PATH=/usr/bin:/bin', 'HOME=/tmp'],
+        user: { uid: 0, gid: 0 },
         capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
         noNewPrivileges: true,
       },
@@ -212,11 +216,16 @@ export class RuncGarden {
         { destination: '/proc', type: 'proc', source: 'proc' },
         { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] },
         {
-          ...{ destination: '/dev/pts', type: 'devpts', source: 'devpts' },
+          destination: '/dev/pts',
+          type: 'devpts',
+          source: 'devpts',
           options: ['newinstance', 'ptmxmode=0666', 'mode=0620'],
         },
         ...folders.map((folder) => ({
-          ...{ destination: folder, type: 'bind', source: folder, options: ['rbind', 'ro'] },
+          destination: folder,
+          type: 'bind',
+          source: folder,
+          options: ['rbind', 'ro'],
         })),
       ],
       linux: { cgroupsPath, namespaces },

@@ -65,7 +65,10 @@ export function worstViews(unit: string): readonly View[] {
     details: {
       ...CONTAINER.details,
       mounts: Array.from({ length: 256 }, () => ({
-        ...{ source: path, destination: path, mode: 'rw', writable: true },
+        source: path,
+        destination: path,
+        mode: 'rw',
+        writable: true,
         propagation: 'rprivate',
       })),
     },
