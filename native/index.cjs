@@ -241,7 +241,13 @@ class Probe {
     const [emitted, dropped, droppedExec, scopeFull, readErrors, awake, epoch, waitingSince] =
       addon.stats(this.#handle);
     return {
-      ...{ emitted, dropped, droppedExec, scopeFull, readErrors, awake: awake === 1, epoch },
+      emitted,
+      dropped,
+      droppedExec,
+      scopeFull,
+      readErrors,
+      awake: awake === 1,
+      epoch,
       waitingSinceBootNs: waitingSince < 2 ** 63 ? waitingSince : undefined,
     };
   }

@@ -68,7 +68,9 @@ export function readDefaultRules(): DefaultRules {
     }
     if (text(item, 'enabled') === 'false') off.add(name);
     return {
-      ...{ rule, runbook: entry, condition: parse(text(item, 'condition') ?? '') },
+      rule,
+      runbook: entry,
+      condition: parse(text(item, 'condition') ?? ''),
       words: wordsOf(text(item, 'output') ?? ''),
       exceptions: exceptionsOf(item),
       tests: testsOf(name),

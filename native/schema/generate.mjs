@@ -12,8 +12,17 @@ import {
 import * as table from './table.mjs';
 
 const SIZES = {
-  ...{ u8: 1, u16: 2, u32: 4, s32: 4, u64: 8, s64: 8 },
-  ...{ char16: 16, char32: 32, char64: 64, bytes2: 2, bytes16: 16 },
+  u8: 1,
+  u16: 2,
+  u32: 4,
+  s32: 4,
+  u64: 8,
+  s64: 8,
+  char16: 16,
+  char32: 32,
+  char64: 64,
+  bytes2: 2,
+  bytes16: 16,
 };
 const C_TYPES = {
   u8: '__u8',
@@ -143,7 +152,10 @@ function facadeLayout() {
     Object.fromEntries(placed.map(({ name, type, at }) => [name, { at, bytes: SIZES[type] }]));
   const { PATTERNS_MAX, RECORD_MAX, LEVEL_MAX, VERDICT_TABLES, VERDICT_PATH_MAX } = table.LIMITS;
   const layout = {
-    ...{ PATTERNS_MAX, RECORD_MAX, LEVEL_MAX, VERDICT_TABLES },
+    PATTERNS_MAX,
+    RECORD_MAX,
+    LEVEL_MAX,
+    VERDICT_TABLES,
     STATES: names(table.SCOPE_STATES, 'SCOPE_'),
     HANDLES: names(table.HANDLES, 'HANDLE_'),
     MASKS: table.MASKS,

@@ -150,8 +150,13 @@ export const SCOPE_STATES = { SCOPE_PENDING: 1, SCOPE_INCLUDED: 2, SCOPE_EXCLUDE
  * DUP_OTHER: of anything else, which a shell makes some of for each program, and those that failed.
  */
 export const MASKS = {
-  ...{ OPEN_READ: 1, OPEN_WRITE: 2, OPEN_FAILED: 4 },
-  ...{ MESSAGE_NEW_PEER: 1, MESSAGE_OTHER: 2, DUP_NETWORK: 4, DUP_OTHER: 8 },
+  OPEN_READ: 1,
+  OPEN_WRITE: 2,
+  OPEN_FAILED: 4,
+  MESSAGE_NEW_PEER: 1,
+  MESSAGE_OTHER: 2,
+  DUP_NETWORK: 4,
+  DUP_OTHER: 8,
 };
 
 /** What a scope pattern takes as the handle: anything but empty, 64 lower-case hex digits, nothing. */

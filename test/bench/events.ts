@@ -63,7 +63,10 @@ const median = (values: readonly number[]): number =>
 mkdirSync(CGROUP);
 try {
   const rounds: Record<Way, Times[]> = {
-    ...{ bare: [], idle: [], outside: [], inside: [] },
+    bare: [],
+    idle: [],
+    outside: [],
+    inside: [],
   };
   const own = HOOKS.map((hook) => `sys_${hook}`);
   for (let round = 0; round < ROUNDS; round++) {

@@ -21,7 +21,9 @@ const FILE = 'test/bench/results/neighbours.json';
 const rounded = (value: number): number => Math.round(value * 10) / 10;
 const latencies = ({ lines, p50, p99, max }: Latencies): Latencies => ({
   lines,
-  ...{ p50: rounded(p50), p99: rounded(p99), max: rounded(max) },
+  p50: rounded(p50),
+  p99: rounded(p99),
+  max: rounded(max),
 });
 const resultOf = (outcome: Outcome): object => ({
   quiet: {
@@ -37,7 +39,9 @@ const resultOf = (outcome: Outcome): object => ({
     peak: rounded(outcome.peakMib),
     end: rounded(outcome.endMib),
   },
-  ...{ oomKills: outcome.oomKills, rulesSwitchedOff: outcome.shed, ownRulesPaused: outcome.paused },
+  oomKills: outcome.oomKills,
+  rulesSwitchedOff: outcome.shed,
+  ownRulesPaused: outcome.paused,
 });
 
 const [, , part = ''] = process.argv;

@@ -217,12 +217,18 @@ test('the staged droplet runs in a container, and the agent watches it by that p
   });
   // As the platform lays it out: the buildpack's folder by its number, owned by the app's user.
   const droplet = spawnSync('tar', [
-    ...['-C', join(deps, '..'), '--transform', 's,^,home/vcap/deps/,', '-c', '1'],
+    '-C',
+    join(deps, '..'),
+    '--transform',
+    's,^,home/vcap/deps/,',
+    '-c',
+    '1',
   ]);
   await container.putArchive(droplet.stdout, { path: '/' });
   await container.start();
   const plain = await runContainer(engine, 'exec sleep 600', {
-    ...{ image, labels: { 'varvel.enable': 'true' } },
+    image,
+    labels: { 'varvel.enable': 'true' },
   });
   const says = async (app: Docker.Container, what: RegExp): Promise<boolean> =>
     (await logLines(engine, app)).some((line) => what.test(line));

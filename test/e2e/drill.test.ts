@@ -88,9 +88,19 @@ class RunningDrill {
   /** `logOf`: another container, whose log is asked. */
   constructor(name: string, { priority = 'warning', logOf = name }: DrillOptions = {}) {
     const argv = [
-      ...['drill', '--run', noting(this.#acted, docker('exec'), `${name} sh -c`)],
-      ...['--logs', noting(this.#read, docker('logs'), logOf), '--listen', String(port)],
-      ...['-c', agent.configFile, '--json', '--priority', priority, ...PATIENT],
+      'drill',
+      '--run',
+      noting(this.#acted, docker('exec'), `${name} sh -c`),
+      '--logs',
+      noting(this.#read, docker('logs'), logOf),
+      '--listen',
+      String(port),
+      '-c',
+      agent.configFile,
+      '--json',
+      '--priority',
+      priority,
+      ...PATIENT,
     ];
     const child = spawn(process.execPath, ['dist/main.js', ...argv], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -186,7 +196,15 @@ describe('a path that works', () => {
     const waiting = spawn(
       process.execPath,
       [
-        ...['dist/main.js', 'drill', '-a', 'mail', '--logs', raw, '--from', 'syslog', '--json'],
+        'dist/main.js',
+        'drill',
+        '-a',
+        'mail',
+        '--logs',
+        raw,
+        '--from',
+        'syslog',
+        '--json',
         ...PATIENT,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },

@@ -119,8 +119,17 @@ test('from an app that nobody watches to a page, step by step', async (t) => {
       const docker = (command: string): string =>
         `docker -H unix://${engine.socketPath} ${command}`;
       const { code, out } = await varvel(
-        ...['drill', '--run', docker('exec shop sh -c'), '--logs', docker('logs shop')],
-        ...['--listen', String(port), '-c', agent.configFile, '--timeout', '60s'],
+        'drill',
+        '--run',
+        docker('exec shop sh -c'),
+        '--logs',
+        docker('logs shop'),
+        '--listen',
+        String(port),
+        '-c',
+        agent.configFile,
+        '--timeout',
+        '60s',
       );
       assert.equal(code, 0, out);
       return out;

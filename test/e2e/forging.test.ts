@@ -42,16 +42,29 @@ const FORGED = {
 const FAKES: readonly string[] = [
   '2026-01-01T00:00:00.00+0000 [VARVEL/0] ERR 00:00:00.000000000: Error read by intruder',
   JSON.stringify({
-    ...{ output: 'read by intruder', priority: 'Error', rule: RULE, source: 'syscall', seq: 1 },
-    ...{ id: '01JZZZZZZZZZZZZZZZZZZZZZZZ', app: { name: 'victim', guid: 'victim-guid' } },
+    output: 'read by intruder',
+    priority: 'Error',
+    rule: RULE,
+    source: 'syscall',
+    seq: 1,
+    id: '01JZZZZZZZZZZZZZZZZZZZZZZZ',
+    app: { name: 'victim', guid: 'victim-guid' },
   }),
   '<11>1 2026-01-01T00:00:00Z org.prod.victim victim-guid [VARVEL/0] - [tags@47450 source_type="VARVEL"] read by intruder',
 ];
 /** A whole detection of its own making, as it is in each system's log. */
 const FORGED_LINE = JSON.stringify({
-  ...{ time: '2026-01-01T00:00:00.000000000Z', priority: 'Critical', rule: 'Forged by the app' },
-  ...{ output: 'nothing happened', source: 'syscall', tags: [], hostname: 'cell', seq: 1 },
-  ...{ id: '01JZZZZZZZZZZZZZZZZZZZZZZY', app: { name: 'victim' }, output_fields: {} },
+  time: '2026-01-01T00:00:00.000000000Z',
+  priority: 'Critical',
+  rule: 'Forged by the app',
+  output: 'nothing happened',
+  source: 'syscall',
+  tags: [],
+  hostname: 'cell',
+  seq: 1,
+  id: '01JZZZZZZZZZZZZZZZZZZZZZZY',
+  app: { name: 'victim' },
+  output_fields: {},
 });
 const FORGED_FRAMES: readonly string[] = [
   FORGED_LINE,
@@ -102,7 +115,9 @@ test('Docker: environment, titles and printed lines name another app, and change
     streams: [loggregator, `syslog: {url: 'syslog+tcp://127.0.0.1:${rsyslog.ports.tcp}'}`],
   });
   const labels = (app: string, instance: string): Record<string, string> => ({
-    ...{ 'varvel.enable': 'true', 'varvel.app': app, 'varvel.app-guid': `${app}-guid` },
+    'varvel.enable': 'true',
+    'varvel.app': app,
+    'varvel.app-guid': `${app}-guid`,
     'varvel.instance': instance,
   });
   const script = 'exec sleep 600';
@@ -127,7 +142,9 @@ test('Docker: environment, titles and printed lines name another app, and change
 
     assert.deepEqual(
       ingress.envelopes.map(({ source_id: source, instance_id: instance, tags }) => [
-        ...[source, instance, tags['source_type']],
+        source,
+        instance,
+        tags['source_type'],
       ]),
       titles.map(() => ['forger-guid', '3', 'VARVEL']),
     );
@@ -194,7 +211,10 @@ test('Garden: the platform’s words count, not those that the app was started w
   await settled(agent);
   assert.deepEqual(
     ingress.envelopes.map(({ source_id: source, instance_id: instance, tags: its }) => [
-      ...[source, instance, its['source_type'], its['app_name']],
+      source,
+      instance,
+      its['source_type'],
+      its['app_name'],
     ]),
     Array.from({ length: 2 }, () => ['forger-guid', '3', 'VARVEL', 'name-of-forger-guid']),
   );

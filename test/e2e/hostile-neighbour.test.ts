@@ -19,7 +19,11 @@ import {
 import { Neighbours, rowOf, type Beside, type Outcome } from '../support/neighbours.ts';
 
 const COUNTS: AttackCounts = {
-  ...{ commands: 200, openSeconds: 3, crowd: 7000, execs: 4000, churned: 10_000 },
+  commands: 200,
+  openSeconds: 3,
+  crowd: 7000,
+  execs: 4000,
+  churned: 10_000,
   /** More than the kernel's map of containers holds. */
   nested: 20_000,
 };

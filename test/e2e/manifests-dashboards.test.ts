@@ -20,10 +20,17 @@ const OF_PROMETHEUS = ['instance', 'job'];
 /** What the platforms' exporters have, by their documentation (README.md names it). */
 const OF_PLATFORMS: Readonly<Record<string, readonly string[]>> = {
   bosh_job_process_healthy: [
-    ...['bosh_deployment', 'bosh_job_name', 'bosh_job_id', 'bosh_job_ip', 'bosh_job_process_name'],
+    'bosh_deployment',
+    'bosh_job_name',
+    'bosh_job_id',
+    'bosh_job_ip',
+    'bosh_job_process_name',
   ],
   firehose_value_metric_rep_capacity_total_containers: [
-    ...['bosh_deployment', 'bosh_job_name', 'bosh_job_id', 'bosh_job_ip'],
+    'bosh_deployment',
+    'bosh_job_name',
+    'bosh_job_id',
+    'bosh_job_ip',
   ],
   firehose_value_metric_varvel_process_resident_memory_bytes: ['bosh_job_ip'],
   kube_node_info: ['node', 'os_image'],
@@ -96,8 +103,12 @@ describe('their queries, the alerts and the recording rules', () => {
     prometheus = spawn(
       'setpriv',
       [
-        ...['--pdeathsig', 'KILL', 'prometheus', `--config.file=${folder}/prometheus.yml`],
-        ...[`--storage.tsdb.path=${folder}/data`, `--web.listen-address=127.0.0.1:${port}`],
+        '--pdeathsig',
+        'KILL',
+        'prometheus',
+        `--config.file=${folder}/prometheus.yml`,
+        `--storage.tsdb.path=${folder}/data`,
+        `--web.listen-address=127.0.0.1:${port}`,
       ],
       { stdio: 'ignore' },
     );

@@ -59,7 +59,8 @@ after(() => engine[Symbol.asyncDispose]());
 function runApp(name: string, policy?: string): Promise<Docker.Container> {
   return runContainer(engine, 'exec sleep 600', {
     labels: {
-      ...{ 'varvel.enable': 'true', 'varvel.app': name },
+      'varvel.enable': 'true',
+      'varvel.app': name,
       ...(policy === undefined ? {} : { 'varvel.policy': policy }),
     },
   });
@@ -156,10 +157,12 @@ test('what the operator pins stays, also from a reload on; without policies all 
   };
   try {
     await until('the policy is told', async () => (await linesOf(shop, true)).length > 0);
-    assert.deepEqual(await attack('Folder of the shop'), [...['Group read', 'Folder of the shop']]);
+    assert.deepEqual(await attack('Folder of the shop'), ['Group read', 'Folder of the shop']);
     await reload('{pinned: [{tag: kept}]}');
     assert.deepEqual(await attack('Folder of the shop'), [
-      ...['Passwd read', 'Group read', 'Folder of the shop'],
+      'Passwd read',
+      'Group read',
+      'Folder of the shop',
     ]);
     await reload('{enabled: false}');
     assert.deepEqual(await attack('Passwd read'), ['Shadow read', 'Passwd read']);

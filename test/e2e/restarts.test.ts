@@ -10,8 +10,17 @@ import { execInContainer, runContainer } from '../support/e2e-docker.ts';
 const READ = 'read -r line < /etc/shadow';
 const SCRIPT = `cd /tmp; ${READ}; exec sleep 600`;
 const FIELDS = [
-  ...['container.full_id', 'container.name', 'app.name', 'proc.pid', 'proc.vpid', 'proc.name'],
-  ...['proc.cmdline', 'proc.exepath', 'proc.cwd', 'proc.is_from_outside', 'user.name'],
+  'container.full_id',
+  'container.name',
+  'app.name',
+  'proc.pid',
+  'proc.vpid',
+  'proc.name',
+  'proc.cmdline',
+  'proc.exepath',
+  'proc.cwd',
+  'proc.is_from_outside',
+  'user.name',
 ];
 const RULES = `
 - rule: Shadow read

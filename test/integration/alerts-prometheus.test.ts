@@ -29,7 +29,11 @@ function scrape(): Promise<string> {
     suppressed: () => 0,
     streams: () => [{ name: 'container', counters: { delivered: 1, failed: 0, dropped: 0 } }],
     rules: () => ({
-      ...{ loaded: 1, enabled: 1, digest: 'd', loadedAtMs: 0, stale: false },
+      loaded: 1,
+      enabled: 1,
+      digest: 'd',
+      loadedAtMs: 0,
+      stale: false,
       reloads: { ok: 0, failed: 0 },
     }),
   });
@@ -102,8 +106,13 @@ function but(...series: readonly string[]): readonly string[] {
 }
 
 const ALL = [
-  ...['VarvelDetection', 'VarvelEventsLost', 'VarvelLinesLost', 'VarvelContainersNotWatched'],
-  ...['VarvelRulesNotReloaded', 'VarvelAgentDown', 'VarvelNoAgents'],
+  'VarvelDetection',
+  'VarvelEventsLost',
+  'VarvelLinesLost',
+  'VarvelContainersNotWatched',
+  'VarvelRulesNotReloaded',
+  'VarvelAgentDown',
+  'VarvelNoAgents',
 ];
 const never = (alert: string, ...at: readonly string[]): Expected[] =>
   at.map((time) => ({ at: time, alert, firing: [] }));

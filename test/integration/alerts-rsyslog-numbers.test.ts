@@ -67,7 +67,12 @@ class Instance {
     const delivery = deliveryOf(detection, { id: `id-${++lastId}`, seq, hostname: this.#hostname });
     const { rule, priority, timeNs, container } = detection;
     return {
-      ...{ id: delivery.id, seq, rule, priority, timeNs, hostname: this.#hostname },
+      id: delivery.id,
+      seq,
+      rule,
+      priority,
+      timeNs,
+      hostname: this.#hostname,
       app: container?.app,
       text: formatLine(delivery, { format: 'json' }),
     };
@@ -97,9 +102,14 @@ const said = (pages: readonly Page[]): string[] =>
 test('a tail that a coverage line goes beyond is paged; so are all lines, and a hole', async () => {
   const [tail, all, hole] = [new Instance('tail'), new Instance('all'), new Instance('hole')];
   const pages = await pagesOf(
-    ...[tail.coverage(0, 'start'), tail.detection(1), tail.detection(2), tail.coverage(5)],
-    ...[all.coverage(0, 'start'), all.coverage(3, 'stop')],
-    ...[hole.detection(7), hole.detection(9)],
+    tail.coverage(0, 'start'),
+    tail.detection(1),
+    tail.detection(2),
+    tail.coverage(5),
+    all.coverage(0, 'start'),
+    all.coverage(3, 'stop'),
+    hole.detection(7),
+    hole.detection(9),
   );
   const lost = (name: string, which: string): string =>
     `loss of ${name}: Varvel: lines lost: ${which} of instance 0 on cell-1 did not arrive here`;
@@ -113,7 +123,9 @@ test('a tail that a coverage line goes beyond is paged; so are all lines, and a 
 test('what the agent says it lost is paged once, though its numbers are missing too', async () => {
   const told = new Instance('told');
   const pages = await pagesOf(
-    ...[told.detection(1), told.detection(6), told.lost(4, { from: 2, to: 5 })],
+    told.detection(1),
+    told.detection(6),
+    told.lost(4, { from: 2, to: 5 }),
   );
   assert.deepEqual(
     pages.map(({ kind, app, rule }) => `${kind} of ${app}: ${rule}`),
@@ -133,20 +145,41 @@ test('what is whole pages nothing: overtaken lines, a log that begins late, one 
     new Instance('moved', { processType: 'worker' }),
   ];
   const pages = await pagesOf(
-    ...[late.coverage(500), late.detection(501), late.coverage(501), late.coverage(undefined)],
-    ...[swapped.detection(1), swapped.coverage(4), swapped.detection(4)],
-    ...[swapped.detection(2), swapped.detection(3), swapped.detection(3)],
+    late.coverage(500),
+    late.detection(501),
+    late.coverage(501),
+    late.coverage(undefined),
+    swapped.detection(1),
+    swapped.coverage(4),
+    swapped.detection(4),
+    swapped.detection(2),
+    swapped.detection(3),
+    swapped.detection(3),
     // Numbers go on with the next container, and with the next agent.
-    ...[again.detection(1), again.coverage(1, 'stop'), again.coverage(1, 'start')],
-    ...[again.detection(2), again.coverage(2)],
+    again.detection(1),
+    again.coverage(1, 'stop'),
+    again.coverage(1, 'start'),
+    again.detection(2),
+    again.coverage(2),
     // After a host’s end some are never given, and an agent without a folder begins anew.
-    ...[again.gap(3, 1_000_002, 'host'), again.detection(1_000_003), again.coverage(1_000_003)],
-    ...[again.coverage(0, 'start'), again.detection(1), again.coverage(1)],
+    again.gap(3, 1_000_002, 'host'),
+    again.detection(1_000_003),
+    again.coverage(1_000_003),
+    again.coverage(0, 'start'),
+    again.detection(1),
+    again.coverage(1),
     // Each host, instance and process counts for itself.
-    ...[moved.detection(1), moved.coverage(1, 'stop')],
-    ...[there.coverage(0, 'start'), there.detection(1), there.coverage(1)],
-    ...[second.coverage(40), second.detection(41), second.coverage(41)],
-    ...[worker.coverage(90), worker.detection(91), worker.coverage(91)],
+    moved.detection(1),
+    moved.coverage(1, 'stop'),
+    there.coverage(0, 'start'),
+    there.detection(1),
+    there.coverage(1),
+    second.coverage(40),
+    second.detection(41),
+    second.coverage(41),
+    worker.coverage(90),
+    worker.detection(91),
+    worker.coverage(91),
   );
   assert.deepEqual(said(pages), []);
 });
@@ -154,8 +187,12 @@ test('what is whole pages nothing: overtaken lines, a log that begins late, one 
 test('containers of one name without an instance have numbers of their own: none of them is missing', async () => {
   const [one, other] = ['one', 'two'].map(() => new Instance('twins', { instance: undefined }));
   const pages = await pagesOf(
-    ...[one!.coverage(0, 'start'), one!.detection(1), one!.coverage(1)],
-    ...[other!.coverage(70), other!.detection(71), other!.coverage(71)],
+    one!.coverage(0, 'start'),
+    one!.detection(1),
+    one!.coverage(1),
+    other!.coverage(70),
+    other!.detection(71),
+    other!.coverage(71),
   );
   assert.deepEqual(said(pages), []);
 });

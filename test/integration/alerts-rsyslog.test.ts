@@ -46,7 +46,12 @@ function lineOf(overrides: Partial<Detection>): OutgoingLine {
   const delivery = deliveryOf(detection, { id: `id-${++lastId}`, seq });
   const { rule, priority, timeNs, container } = detection;
   return {
-    ...{ id: delivery.id, seq, rule, priority, timeNs, hostname: delivery.hostname },
+    id: delivery.id,
+    seq,
+    rule,
+    priority,
+    timeNs,
+    hostname: delivery.hostname,
     app: container?.app,
     text: formatLine(delivery, { format: 'json' }),
   };
@@ -160,7 +165,9 @@ test('an app that falls silent is paged once; one that has ended, or goes on, is
   const before = pager.pages().length;
   // In one go: what is told too late of the end would be silence.
   await send(pager, [
-    ...[coverage('mute', 'running'), coverage('over', 'running'), coverage('over', 'stop')],
+    coverage('mute', 'running'),
+    coverage('over', 'running'),
+    coverage('over', 'stop'),
   ]);
   const isMute = ({ kind, app }: Page): boolean => kind === 'silence' && app === guidOf('mute');
   for (const deadlineMs = performance.now() + 30_000; !pager.pages().some(isMute);) {
@@ -203,7 +210,14 @@ test('a page that the webhook does not take is sent again; a restart of rsyslog 
 test('with an app, a priority and rules: only these, and silence of an app that was never heard of', async (context) => {
   const one = await Pager.start(
     4,
-    ...['--app', 'sh"op $(x)\\\'', '--space', 'prod', '--rule', "it's a rule", '-r', 'two'],
+    '--app',
+    'sh"op $(x)\\\'',
+    '--space',
+    'prod',
+    '--rule',
+    "it's a rule",
+    '-r',
+    'two',
   );
   context.after(() => one.stop());
   const mine = named('sh"op $(x)\\\'');

@@ -264,7 +264,10 @@ describe('cells without an agent', () => {
     test(`as ${name} tells them, by address: with, without and with one that ends`, () => {
       holds(
         [
-          ...[cell('10.0.0.1'), cell('10.0.0.2'), cell('10.0.0.3'), cell('10.0.0.4')],
+          cell('10.0.0.1'),
+          cell('10.0.0.2'),
+          cell('10.0.0.3'),
+          cell('10.0.0.4'),
           agent('10.0.0.1:9434'),
           agent('10.0.0.3:9434', '1x60 stale'),
           agent('10.0.0.4'),
@@ -283,7 +286,10 @@ describe('cells without an agent', () => {
   test('told by both, a cell is one; an agent that is seen in the firehose only is there', () => {
     holds(
       [
-        ...[byBosh('10.0.0.1'), byFirehose('10.0.0.1'), byBosh('10.0.0.2'), byFirehose('10.0.0.2')],
+        byBosh('10.0.0.1'),
+        byFirehose('10.0.0.1'),
+        byBosh('10.0.0.2'),
+        byFirehose('10.0.0.2'),
         [
           `firehose_value_metric_varvel_process_resident_memory_bytes{${cellOf('10.0.0.1')},origin="varvel",unit="bytes"}`,
           '9e7x200',
@@ -351,7 +357,10 @@ describe('cells without an agent', () => {
     test('nodes without a ready pod of the DaemonSet', () => {
       holds(
         [
-          ...[node('n1'), node('n2'), node('n3'), node('w1', 'Windows Server 2022')],
+          node('n1'),
+          node('n2'),
+          node('n3'),
+          node('w1', 'Windows Server 2022'),
           daemonSet('3x2000'),
           ...pod('varvel-a', 'n1', '1x2000'),
           ...pod('varvel-b', 'n2', '1x60 0x2000'),

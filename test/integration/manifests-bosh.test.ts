@@ -137,11 +137,14 @@ describe('the job', () => {
     assert.equal(files['config/certs/log_cache_token'], 'LOG_CACHE TOKEN\n');
     const certs = '/var/vcap/jobs/varvel/config/certs';
     assert.deepEqual(all.config.canary, {
-      ...{ enabled: true, intervalMs: 6 * 3_600_000, timeoutMs: 30_000 },
+      enabled: true,
+      intervalMs: 6 * 3_600_000,
+      timeoutMs: 30_000,
       app: {
         name: 'canary',
         guid: SET['canary.app.guid'],
-        ...{ space: 'ops', org: 'platform' },
+        space: 'ops',
+        org: 'platform',
       },
       logCache: {
         address: { secure: true, host: 'log-cache.example.org', port: 8083, path: '/' },

@@ -17,7 +17,8 @@ after(() => rmSync(folder, { recursive: true }));
 const HOSTILE =
   '<script>document.title="run"</script><img src=http://127.0.0.1:1/x onerror=alert(1)>\u202e';
 const PROCESSES = Array.from({ length: 9 }, (_, n) => ({
-  ...{ pid: 4_194_300 - n, start: 1000 - n },
+  pid: 4_194_300 - n,
+  start: 1000 - n,
   name: n === 0 ? '<b>x</b>' : `program-of-${n}`,
 }));
 
@@ -29,11 +30,10 @@ function incidentLog(): string {
     HOSTILE,
     ...priorities.map((priority, n) =>
       line(n === 3 ? 9 : n + 1, n * 7, {
-        ...{
-          priority,
-          rule: n === 0 ? 'Shell started by an app' : `${'long-name-'.repeat(9)}${n}`,
-        },
-        ...{ output: `${HOSTILE} ${'y'.repeat(900)}`, tags: ['mitre_execution', 'T1059.004'] },
+        priority,
+        rule: n === 0 ? 'Shell started by an app' : `${'long-name-'.repeat(9)}${n}`,
+        output: `${HOSTILE} ${'y'.repeat(900)}`,
+        tags: ['mitre_execution', 'T1059.004'],
         outputFields: {
           'proc.cmdline': `sh -c ${'z'.repeat(500)}`,
           'proc.exepath': `/${'w'.repeat(200)}`,

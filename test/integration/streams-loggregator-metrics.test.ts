@@ -45,8 +45,15 @@ test('the platform has the totals that Prometheus has, also when it was away; a 
         counters: {
           retries: 0,
           spool: {
-            ...{ waiting: 7, bytes: 4096, maxBytes: 1 << 20 },
-            ...{ recovered: 0, unreadBytes: 0, refused: 0, dropped: 0, inMemory: 0, setAside: 0 },
+            waiting: 7,
+            bytes: 4096,
+            maxBytes: 1 << 20,
+            recovered: 0,
+            unreadBytes: 0,
+            refused: 0,
+            dropped: 0,
+            inMemory: 0,
+            setAside: 0,
           },
         },
       },
@@ -57,8 +64,14 @@ test('the platform has the totals that Prometheus has, also when it was away; a 
   let beforeRound: () => void = () => undefined;
   const sender = new MetricSender({
     config: {
-      ...{ enabled: true, format: 'json', address: server.address, ca: authority.ca, ...client },
-      ...{ serverName: 'metron', sourceType: 'VARVEL', linesPerSecond: 1 },
+      enabled: true,
+      format: 'json',
+      address: server.address,
+      ca: authority.ca,
+      ...client,
+      serverName: 'metron',
+      sourceType: 'VARVEL',
+      linesPerSecond: 1,
       metrics: { enabled: true, intervalMs: 50, sourceId: 'varvel' },
     },
     hostname: 'cell 1',

@@ -15,8 +15,12 @@ import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
 
 const GUID = '11111111-2222-4333-8444-555555555555';
 const APP = {
-  ...{ name: 'shop', guid: undefined, space: undefined, org: undefined },
-  ...{ processType: undefined, instance: undefined },
+  name: 'shop',
+  guid: undefined,
+  space: undefined,
+  org: undefined,
+  processType: undefined,
+  instance: undefined,
 };
 let folder: string;
 let authority: Authority;
@@ -301,7 +305,10 @@ describe('loggregator', () => {
         lines(300).map(({ text }) => text),
       );
       assert.deepEqual(telling.counters(), {
-        ...{ connects: 1, connectFailures: 0, unacknowledged: 300, droppedTags: 0 },
+        connects: 1,
+        connectFailures: 0,
+        unacknowledged: 300,
+        droppedTags: 0,
       });
       assert.equal(told.length, 1);
       assert.match(String(told[0]), /not acknowledged/);

@@ -122,7 +122,10 @@ class PrivateApt {
 /** Where this machine gets Debian from. */
 function debianMirror(run: (command: string, args: readonly string[]) => string): string {
   const listing = run('apt-get', [
-    ...['indextargets', '--format', '$(LABEL) $(REPO_URI)', 'Created-By: Packages'],
+    'indextargets',
+    '--format',
+    '$(LABEL) $(REPO_URI)',
+    'Created-By: Packages',
   ]);
   const mirror = listing
     .split('\n')

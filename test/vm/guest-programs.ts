@@ -27,9 +27,19 @@ export function prepareGuests(): void {
   run('The bundle cannot be made', 'bash', ['manifests/bundle.sh', BUNDLE], root);
   rmSync(COMPILED, { recursive: true, force: true });
   const tsc = [
-    ...['tsc', '--project', 'tsconfig.json', '--noCheck', '--noEmit', 'false'],
-    ...['--allowImportingTsExtensions', 'false', '--rewriteRelativeImportExtensions'],
-    ...['--rootDir', '.', '--outDir', COMPILED],
+    'tsc',
+    '--project',
+    'tsconfig.json',
+    '--noCheck',
+    '--noEmit',
+    'false',
+    '--allowImportingTsExtensions',
+    'false',
+    '--rewriteRelativeImportExtensions',
+    '--rootDir',
+    '.',
+    '--outDir',
+    COMPILED,
   ];
   run('The tests do not compile', 'npx', tsc, root);
   // What they find by their own place: the folder, and not what of it was compiled.

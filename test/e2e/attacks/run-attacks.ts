@@ -21,8 +21,12 @@ const LATE_S = '62';
 const ROW_TIMEOUT_MS = 120_000;
 /** What the agent adds to every detection here: whose it is, and what tells which fields it can have. */
 const ADDED = [
-  ...['container.full_id', 'container.id', 'container.name', 'app.name'],
-  ...['evt.type', 'proc.pname'],
+  'container.full_id',
+  'container.id',
+  'container.name',
+  'app.name',
+  'evt.type',
+  'proc.pname',
 ];
 
 /** How a rule did. */

@@ -209,7 +209,14 @@ export const WORKLOADS: readonly Workload[] = [
     runs: [
       '/usr/lib/jvm/java-21-openjdk-amd64/bin/java',
       '-agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=127.0.0.1:5005',
-      ...['-m', 'jdk.httpserver', '-b', '127.0.0.1', '-p', '8080', '-d', '/var/www/html'],
+      '-m',
+      'jdk.httpserver',
+      '-b',
+      '127.0.0.1',
+      '-p',
+      '8080',
+      '-d',
+      '/var/www/html',
     ],
     visits: [
       asks(8080),

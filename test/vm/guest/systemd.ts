@@ -14,8 +14,13 @@ const OPERATOR_LOG = '/var/log/varvel/detections.log';
 const CAPABILITIES = [1, 19, 21, 38, 39].reduce((bits, bit) => bits | (1n << BigInt(bit)), 0n);
 
 const PLACES = [
-  ...['/opt/varvel', '/usr/local/bin/varvel', '/etc/varvel', '/run/varvel'],
-  ...['/var/lib/varvel', '/var/log/varvel', '/etc/systemd/system/varvel.service'],
+  '/opt/varvel',
+  '/usr/local/bin/varvel',
+  '/etc/varvel',
+  '/run/varvel',
+  '/var/lib/varvel',
+  '/var/log/varvel',
+  '/etc/systemd/system/varvel.service',
   '/etc/systemd/system/varvel.service.d',
   '/etc/systemd/system/multi-user.target.wants/varvel.service',
 ];
