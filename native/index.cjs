@@ -103,35 +103,45 @@ function checkMilliseconds(value, what) {
 // Probes between start() and close(): one that nobody else refers to must go on too.
 const started = new Set();
 
+// What the addon's load takes.
+function toLoad(options) {
+  const filled = {
+    objectPath: path.join(__dirname, 'build', 'probe.bpf.o'),
+    execRingBytes: 1 << 20,
+    bulkRingBytes: 1 << 22,
+    ...options,
+  };
+  if (typeof filled.objectPath !== 'string') throw new TypeError('objectPath must be a string');
+  for (const name of ['execRingBytes', 'bulkRingBytes']) {
+    const bytes = filled[name];
+    if (
+      !Number.isInteger(bytes) ||
+      bytes < 65536 ||
+      bytes > 1 << 30 ||
+      (bytes & (bytes - 1)) !== 0
+    ) {
+      throw new TypeError(`${name} must be a power of two from 64 KiB to 1 GiB, not ${bytes}`);
+    }
+  }
+  return [
+    filled.objectPath,
+    layOutConfig(filled),
+    filled.execRingBytes,
+    filled.bulkRingBytes,
+    filled.withVerdictRun === true,
+  ];
+}
+
 class Probe {
   #handle;
 
-  constructor(options) {
-    const filled = {
-      objectPath: path.join(__dirname, 'build', 'probe.bpf.o'),
-      execRingBytes: 1 << 20,
-      bulkRingBytes: 1 << 22,
-      ...options,
-    };
-    if (typeof filled.objectPath !== 'string') throw new TypeError('objectPath must be a string');
-    for (const name of ['execRingBytes', 'bulkRingBytes']) {
-      const bytes = filled[name];
-      if (
-        !Number.isInteger(bytes) ||
-        bytes < 65536 ||
-        bytes > 1 << 30 ||
-        (bytes & (bytes - 1)) !== 0
-      ) {
-        throw new TypeError(`${name} must be a power of two from 64 KiB to 1 GiB, not ${bytes}`);
-      }
-    }
-    this.#handle = addon.load(
-      filled.objectPath,
-      layOutConfig(filled),
-      filled.execRingBytes,
-      filled.bulkRingBytes,
-      filled.withVerdictRun === true,
-    );
+  // The second is `load`'s alone.
+  constructor(options, loaded) {
+    this.#handle = loaded ?? addon.load(...toLoad(options));
+  }
+
+  static async load(options) {
+    return new Probe(options, await addon.loadInThread(...toLoad(options)));
   }
 
   attach(name) {

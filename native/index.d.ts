@@ -81,7 +81,10 @@ export interface ProbeStats {
  * the process: nothing is pinned.
  */
 export class Probe {
+  /** Loads in the calling thread: some 0.4 s, most of it the kernel's verifier. */
   constructor(options: ProbeOptions);
+  /** The same in a thread of its own. Rejects with what the constructor throws. */
+  static load(options: ProbeOptions): Promise<Probe>;
   /**
    * By name (see programs()); idempotent. ENOENT: this kernel or probe has no such hook. While 'compat_exit' is
    * attached, a system call without a tracepoint is no error: that it was refused (ENOSYS) is reported. 'compat_exit'

@@ -26,8 +26,8 @@ inline void ThrowNapi(napi_env env) {
   napi_throw_error(env, "EINVAL", info && info->error_message ? info->error_message : "bad argument");
 }
 
-// The one place that raises: Error {message, code, errno, operation, detail}.
-inline napi_value Throw(napi_env env, const Status& status) {
+// The one place that makes errors: Error {message, code, errno, operation, detail}. nullptr: an exception is pending.
+inline napi_value ErrorOf(napi_env env, const Status& status) {
   // libbpf has errors of its own, from 4000 up: a broken object, a kernel that is too old
   const bool libbpf = status.error >= 4000;
   char reason[256];
@@ -44,7 +44,12 @@ inline napi_value Throw(napi_env env, const Status& status) {
   TRY(env, napi_set_named_property(env, error, "operation", operation));
   TRY(env, napi_create_string_utf8(env, status.detail.c_str(), status.detail.size(), &detail));
   TRY(env, napi_set_named_property(env, error, "detail", detail));
-  napi_throw(env, error);
+  return error;
+}
+
+inline napi_value Throw(napi_env env, const Status& status) {
+  napi_value error = ErrorOf(env, status);
+  if (error) napi_throw(env, error);
   return nullptr;
 }
 

@@ -12,7 +12,7 @@
 #include "tracepoint.h"
 #include "variant.h"
 
-// libbpf's last words of a failed load, for the error's detail. One load at a time: the JS thread's.
+// libbpf's last words of a failed load, for the error's detail. Each thread that loads or attaches has its own.
 static thread_local std::string g_log;
 
 // One program for several hooks is verified once: those of opens and execs, and one for all system calls of native/schema/calls.mjs.

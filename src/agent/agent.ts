@@ -1,7 +1,8 @@
 import { openPins, type KeptPins } from '../container-files/kept-pins.ts';
-import { prepareCanary } from './canary-container.ts';
+import { clearLeftCanary } from './canary-container.ts';
 import type { Canary } from './canary.ts';
 import { Continuity, IN_THE_MAKING_MS } from './continuity.ts';
+import { beginProbe } from './first-probe.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { listen } from './listening.ts';
 import { loadFirstRules, type FirstRules } from './live-rules.ts';
@@ -36,9 +37,11 @@ export class Agent {
   /** Starts everything; what was started is taken down again if a later part fails. Throws UserError. */
   static async start(options: AgentOptions): Promise<Agent> {
     const { config, source, logger } = options;
-    const first = await loadFirstRules(config, source?.from.file, logger);
     const release = new ReleaseStack();
     try {
+      const probe = options.probe ?? beginProbe(config);
+      release.defer(() => probe.giveUp());
+      const first = await loadFirstRules(config, source?.from.file, logger);
       const before =
         options.replace === true ? await AgentState.succeed(config.stateDir, logger) : undefined;
       release.defer(() => before?.giveUp());
@@ -52,9 +55,17 @@ export class Agent {
       release.defer(() => kept.close());
       const streams = await ConfiguredStreams.prepare(config, logger, options.output);
       release.defer(() => streams.close());
-      const ground = await prepareCanary(config, before === undefined, logger);
-      const early = before ?? new FirstDetections();
-      const agent = new Agent({ options, first, release, early, pins: kept.pins, ground });
+      if (before === undefined) await clearLeftCanary(config, logger);
+      const agent = new Agent({
+        options,
+        first,
+        release,
+        early: before ?? new FirstDetections(),
+        pins: kept.pins,
+        apps: probe.apps,
+        ground: probe.ground,
+        probe: await probe.loaded,
+      });
       const { processes } = await agent.#watch(first);
       if (before !== undefined && options.isStopping?.() === true) {
         throw new UserError('Stopped before it took over: the agent that runs goes on.', {

@@ -97,21 +97,17 @@ export class CanaryCgroups implements CanaryGround {
 }
 
 /**
- * Where the canary's containers will be; undefined when it is off. Nobody else's run is under way when `isAlone`: then what a
- * killed agent left goes before anybody takes it for an app. Throws UserError when the agent can make no cgroup.
+ * Removes what a killed agent left of its canary, also where the canary is off now, before anybody takes it for an app. Only
+ * when no other agent runs with this state folder: it may be in a run.
  */
-export async function prepareCanary(
-  { canary, cgroupHierarchy, stateDir }: AgentConfig,
-  isAlone: boolean,
+export async function clearLeftCanary(
+  { cgroupHierarchy, stateDir }: AgentConfig,
   logger: Logger,
-): Promise<CanaryCgroups | undefined> {
+): Promise<void> {
   const { mountPoint } = detectHierarchy(cgroupHierarchy);
-  if (isAlone) {
-    await clearCanaryCgroups(canaryGroups(mountPoint, stateDir)).catch((error: unknown) => {
-      logger.warn({ error }, 'What a canary of before left could not be removed.');
-    });
-  }
-  return canary.enabled ? new CanaryCgroups(mountPoint, stateDir) : undefined;
+  await clearCanaryCgroups(canaryGroups(mountPoint, stateDir)).catch((error: unknown) => {
+    logger.warn({ error }, 'What a canary of before left could not be removed.');
+  });
 }
 
 /** Removes these with the containers in them; what is not there is fine. Rejects when one stays. */

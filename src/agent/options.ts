@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import type { FirstProbe } from './first-probe.ts';
 import type { ConfigSource } from './live-rules.ts';
 import type { AgentConfig } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -11,6 +12,8 @@ export interface AgentOptions {
   /** For reloads: where `config` is from, and as what it was read. Without it, the settings stay as they are. */
   readonly source?: { readonly from: ConfigSource; readonly loaded: LoadedConfig };
   readonly logger: Logger;
+  /** The probe that is being loaded for this configuration; default: it is loaded now. */
+  readonly probe?: FirstProbe;
   /** Where the stdout stream writes. */
   readonly output: Writable & { readonly isTTY?: boolean };
   readonly version: string;

@@ -18,20 +18,19 @@ import type { AgentState } from './state.ts';
 import type { EarlyDetections } from './succession.ts';
 import { UnwatchedContainers } from './unwatched.ts';
 import { Apps } from '../apps/apps.ts';
-import { configuredApps } from '../apps/configured-apps.ts';
+import type { AppsConfig } from '../apps/configured-runtimes.ts';
 import type { Container } from '../apps/identity.ts';
 import { DomainNames } from '../context/domain-names.ts';
 import { ProcFs } from '../context/proc-reader.ts';
 import { ProcUsage } from '../context/process-usage.ts';
 import { ProcessTree } from '../context/process-tree.ts';
-import { WIRE_VERSION } from '../events/table.gen.ts';
 import { Attachment } from '../plan/attachment.ts';
 import { bootNs, SystemBootClock } from '../host/boot-clock.ts';
 import { THREAD_CLOCKS } from '../host/cpu-time.ts';
 import type { Policies } from '../policy/policies.ts';
 import type { PolicyPins } from '../container-files/policy-pins.ts';
 import { killProcess } from '../host/kill-process.ts';
-import { LiveProbe } from '../probe/live.ts';
+import { LiveProbe, type LoadedProbe } from '../probe/live.ts';
 import { OperatorResponses } from '../responses/operator-responses.ts';
 import { Responder } from '../responses/responder.ts';
 import { RuleEngine } from '../rules/engine.ts';
@@ -49,8 +48,11 @@ export interface StageParts {
   /** What was detected before the streams are open. */
   readonly early: EarlyDetections;
   readonly pins: PolicyPins;
+  readonly apps: AppsConfig;
   /** Undefined when the canary is off. */
   readonly ground: CanaryCgroups | undefined;
+  /** Loaded for `apps`; closed by the stages. */
+  readonly probe: LoadedProbe;
 }
 
 /** Part of the agent only once its state and its streams are open. */
@@ -99,7 +101,7 @@ export class Stages {
     this.apps = this.#makeApps();
     this.insides = this.#makeInsides();
     release.defer(() => this.insides.stop());
-    this.probe = this.#makeProbe();
+    this.probe = new LiveProbe(parts.probe, config.probe);
     release.defer(() => this.probe.close());
     this.attachment = new Attachment(this.probe, logger, () => this.apps.registry.anyInScope());
     release.defer(() => this.attachment.stop());
@@ -187,15 +189,15 @@ export class Stages {
   }
 
   #makeApps(): Apps {
-    const { options, ground } = this.#parts;
-    const { config, logger } = options;
+    const { apps, options } = this.#parts;
+    const { logger } = options;
     const scopeMap = followedScope(() => ({
       attachment: this.attachment,
       probe: this.probe,
       report: this.report,
       losses: this.losses,
     }));
-    return new Apps(configuredApps(config, ground?.ruleFor(config.canary.app)), {
+    return new Apps(apps, {
       scopeMap,
       logger,
       nowMs,
@@ -214,22 +216,6 @@ export class Stages {
       clock: this.clock,
       programSince: (pid, startTicks) => this.tree.programSince(pid, startTicks),
     });
-  }
-
-  #makeProbe(): LiveProbe {
-    const { probe } = this.#parts.options.config;
-    const { hierarchy, patterns } = this.apps;
-    return new LiveProbe(
-      {
-        hierarchy: { kind: hierarchy.kind, id: hierarchy.hierarchyId },
-        patterns,
-        execRingBytes: probe.execRingBytes,
-        bulkRingBytes: probe.bulkRingBytes,
-        tickMs: probe.tickMs,
-        compatCalls: probe.compatCalls,
-      },
-      WIRE_VERSION,
-    );
   }
 
   #makeTree(): ProcessTree {

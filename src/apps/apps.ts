@@ -6,12 +6,7 @@ import {
   detectHierarchy,
   type CgroupHierarchy,
 } from './cgroup-hierarchy.ts';
-import {
-  configuredRuntimes,
-  patternsOf,
-  type AppsConfig,
-  type RuntimePattern,
-} from './configured-runtimes.ts';
+import { configuredRuntimes, type AppsConfig } from './configured-runtimes.ts';
 import { ContainerRegistry } from './container-registry.ts';
 import type { RegistryListener, RegistryMatch } from './registry-dependencies.ts';
 import type { Container } from './identity.ts';
@@ -23,6 +18,7 @@ import { NestedSidecars } from './nested-sidecars.ts';
 import { matchPath } from './patterns.ts';
 import { rescanCgroups } from './rescan.ts';
 import type { Runtime, RuntimeName, RuntimeSink, RuntimeStatus } from './runtimes/runtime.ts';
+import { scopePatterns, type RuntimePattern } from './scope-patterns.ts';
 import { containerStatus, type AppsSnapshot } from './status.ts';
 
 /** What the stage stands on. */
@@ -88,8 +84,8 @@ export class Apps {
     this.#nowMs = dependencies.nowMs ?? (() => performance.now());
     this.#onExpected = dependencies.onExpected;
     this.hierarchy = detectHierarchy(config.hierarchy);
-    this.#runtimes = configuredRuntimes(config, this.hierarchy, logger);
-    this.#patterns = patternsOf(this.#runtimes);
+    this.#runtimes = configuredRuntimes(config, logger);
+    this.#patterns = scopePatterns(config);
     this.patterns = this.#patterns;
     this.registry = new ContainerRegistry({
       scopeMap,

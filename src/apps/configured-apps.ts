@@ -1,11 +1,20 @@
 import type { AgentConfig } from '../config/config.ts';
+import { detectHierarchy } from './cgroup-hierarchy.ts';
 import type { AppsConfig } from './configured-runtimes.ts';
+import { findGardenRoots } from './garden-roots.ts';
 import type { CgroupAppRule } from './runtimes/cgroup.ts';
 import { isGardenWanted } from './runtimes/garden.ts';
 
-/** The stage as the configuration has it; the agent's canary has a rule for cgroups besides. */
+/**
+ * The stage as the configuration has it; the agent's canary has a rule for cgroups besides. Looks for Garden's cgroup where none is
+ * named.
+ */
 export function configuredApps(config: AgentConfig, canary?: CgroupAppRule): AppsConfig {
   const { docker, garden, cri, cgroup } = config.runtimes;
+  const gardenParents = (): readonly string[] =>
+    garden.cgroupParents.length > 0
+      ? garden.cgroupParents
+      : findGardenRoots(detectHierarchy(config.cgroupHierarchy));
   return {
     mode: config.mode,
     hierarchy: config.cgroupHierarchy,
@@ -16,7 +25,7 @@ export function configuredApps(config: AgentConfig, canary?: CgroupAppRule): App
     garden: isGardenWanted(garden.enabled, garden.socket)
       ? {
           socketPath: garden.socket,
-          cgroupParents: garden.cgroupParents,
+          cgroupParents: gardenParents(),
           staging: garden.staging,
         }
       : undefined,

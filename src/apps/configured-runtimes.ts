@@ -1,16 +1,12 @@
-import type { ScopePattern } from '../probe/scope.ts';
 import type { Logger } from '../shared/logger.ts';
-import { UserError } from '../shared/user-error.ts';
-import type { CgroupHierarchy, HierarchyChoice } from './cgroup-hierarchy.ts';
-import { findGardenRoots } from './garden-roots.ts';
+import type { HierarchyChoice } from './cgroup-hierarchy.ts';
 import type { ScopeMode, Staging } from './opt-in.ts';
-import { MAX_SCOPE_PATTERNS } from './patterns.ts';
 import { CgroupRuntime, type CgroupAppRule } from './runtimes/cgroup.ts';
 import { CriRuntime, type CriOptions } from './runtimes/cri.ts';
 import { DockerRuntime } from './runtimes/docker.ts';
 import type { DockerOptions } from './runtimes/docker-options.ts';
 import { GardenRuntime, type GardenOptions } from './runtimes/garden.ts';
-import type { Runtime, RuntimeName } from './runtimes/runtime.ts';
+import type { Runtime } from './runtimes/runtime.ts';
 
 /** Configuration of the stage. */
 export interface AppsConfig {
@@ -30,45 +26,15 @@ export interface AppsConfig {
   readonly rescanMs?: number | undefined;
 }
 
-/** A pattern of the kernel's scope, and whose it is. */
-export interface RuntimePattern extends ScopePattern {
-  readonly runtime: RuntimeName;
-}
-
-/** The runtimes that are to be asked, in the order in which their patterns count. Throws UserError for what cannot be a pattern. */
+/** The runtimes that are to be asked. Throws UserError for a rule for cgroups that cannot work. */
 export function configuredRuntimes(
   { cgroups = [], docker, garden, cri }: AppsConfig,
-  hierarchy: CgroupHierarchy,
   logger: Logger,
 ): readonly Runtime[] {
   return [
-    // What the operator named comes before what a runtime usually does.
     ...(cgroups.length > 0 ? [new CgroupRuntime(cgroups)] : []),
     ...(docker === undefined ? [] : [new DockerRuntime(docker, logger)]),
-    ...(garden === undefined ? [] : [gardenRuntime(garden, hierarchy, logger)]),
+    ...(garden === undefined ? [] : [new GardenRuntime(garden, logger)]),
     ...(cri === undefined ? [] : [new CriRuntime(cri, logger)]),
   ];
-}
-
-/** All their patterns. Throws UserError when there are more than the probe takes. */
-export function patternsOf(runtimes: readonly Runtime[]): readonly RuntimePattern[] {
-  const all = runtimes.flatMap(({ name, patterns }) =>
-    patterns.map((pattern) => ({ ...pattern, runtime: name })),
-  );
-  if (all.length > MAX_SCOPE_PATTERNS) {
-    throw new UserError(
-      `There are ${all.length} cgroup patterns; the probe takes ${MAX_SCOPE_PATTERNS}. Join some with a shorter text before the "*".`,
-    );
-  }
-  return all;
-}
-
-function gardenRuntime(
-  options: GardenOptions,
-  hierarchy: CgroupHierarchy,
-  logger: Logger,
-): GardenRuntime {
-  const named = options.cgroupParents ?? [];
-  const cgroupParents = named.length > 0 ? named : findGardenRoots(hierarchy);
-  return new GardenRuntime({ ...options, cgroupParents }, logger);
 }

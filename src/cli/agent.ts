@@ -1,4 +1,4 @@
-import { Agent } from '../agent/agent.ts';
+import { beginProbe } from '../agent/first-probe.ts';
 import { DEFAULT_CONFIG_FILE, loadConfig } from '../config/load.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../metrics/logger.ts';
@@ -16,9 +16,9 @@ export interface AgentArgs {
 }
 
 /**
- * `varvel agent`: watches until SIGTERM or SIGINT, or until an agent with `--replace` has taken its place. The first one stops it in order (what has been read is delivered),
- * a second one at once. SIGHUP reads the rules and their settings again and reopens log files. Resolves to the exit code: 0 when it was
- * stopped in order, 1 when at once. Throws UserError when it cannot start.
+ * `varvel agent`: watches until SIGTERM or SIGINT, or until an agent with `--replace` has taken over. The first signal stops it
+ * in order (what has been read is delivered), a second one at once. SIGHUP reloads the rules and their settings, and reopens
+ * log files. Resolves to the exit code: 0 when stopped in order, 1 when at once. Throws UserError when it cannot start.
  */
 export async function runAgent(args: AgentArgs): Promise<number> {
   const read = (): LoadedConfig =>
@@ -35,8 +35,12 @@ export async function runAgent(args: AgentArgs): Promise<number> {
     let onHangUp = (): void => void (hungUp.already = true);
     const hangUp = (): void => onHangUp();
     process.on('SIGHUP', hangUp);
+    const probe = beginProbe(loaded.config);
+    // Meanwhile: it takes as long as a third of the probe.
+    const { Agent } = await import('../agent/agent.ts');
     const agent = await Agent.start({
       config: loaded.config,
+      probe,
       source: { from: { file: loaded.file ?? DEFAULT_CONFIG_FILE, read }, loaded },
       logger,
       output: process.stdout,

@@ -27,11 +27,18 @@ export const COMPAT_HOOK = 'compat_exit';
 /** Reports requests of io_uring as the system calls whose hooks are attached. */
 export const IO_URING_HOOK = 'io_uring';
 
-export interface LiveProbeOptions {
+/** What the probe is loaded with. */
+export interface ProbeLoadOptions {
   readonly hierarchy: { readonly kind: 'v2' | 'v1-pids'; readonly id: number };
   readonly patterns: readonly ScopePattern[];
   readonly execRingBytes: number;
   readonly bulkRingBytes: number;
+}
+
+/** A probe that the kernel has, with nothing attached. */
+export type LoadedProbe = Probe;
+
+export interface LiveProbeOptions {
   /** How often the rings are looked at while records come. */
   readonly tickMs: number;
   /** See the calls that the 64-bit tracepoints do not: by ia32 and x32, and those that this kernel was built without. */
@@ -98,6 +105,26 @@ function explain(error: unknown, doing: string): UserError {
 }
 
 /**
+ * Loads the probe in a thread of its own: some 0.4 s, most of it the kernel's verifier. Nothing is attached yet. Rejects with
+ * UserError when the kernel refuses it, or when `expectedWireVersion` is not the loader's.
+ */
+export async function loadProbe(
+  options: ProbeLoadOptions,
+  expectedWireVersion: number,
+): Promise<LoadedProbe> {
+  if (wireVersion !== expectedWireVersion) {
+    throw new UserError(
+      `The native loader speaks wire version ${wireVersion}, this agent ${expectedWireVersion}. Build it again: npm run build:native`,
+    );
+  }
+  try {
+    return await Probe.load(options);
+  } catch (error) {
+    throw explain(error, 'load the probe');
+  }
+}
+
+/**
  * The probe in the running kernel. Everything it holds is released by
  * `close`, and by the kernel when the process ends in any way.
  */
@@ -108,20 +135,11 @@ export class LiveProbe {
   readonly #compatCalls: boolean;
   #lost = { emitted: 0, dropped: 0, prefiltered: 0 };
 
-  /** Loads and attaches the standing hooks. Throws UserError when the kernel refuses. */
-  constructor(options: LiveProbeOptions, expectedWireVersion: number) {
-    if (wireVersion !== expectedWireVersion) {
-      throw new UserError(
-        `The native loader speaks wire version ${wireVersion}, this agent ${expectedWireVersion}. Build it again: npm run build:native`,
-      );
-    }
+  /** Attaches the standing hooks of a probe that is its own from here on. Throws UserError when the kernel refuses. */
+  constructor(loaded: LoadedProbe, options: LiveProbeOptions) {
     this.#tickMs = options.tickMs;
     this.#compatCalls = options.compatCalls;
-    try {
-      this.#probe = new Probe(options);
-    } catch (error) {
-      throw explain(error, 'load the probe');
-    }
+    this.#probe = loaded;
     this.scope = this.#scopeMap();
     try {
       for (const hook of STANDING_HOOKS) this.#probe.attach(hook);

@@ -25,7 +25,7 @@ function refuses(operation, code) {
 }
 
 async function round(number) {
-  const probe = new loader.Probe(options);
+  const probe = number % 2 === 0 ? new loader.Probe(options) : await loader.Probe.load(options);
   const directory = path.join(mount, parent, `app${number}`);
   mkdirSync(directory, { recursive: true });
   const id = statSync(directory).ino;
@@ -99,6 +99,9 @@ async function main() {
   refuses(
     () => new loader.Probe({ ...options, patterns: [{ ...pattern, prefix: 'x'.repeat(64) }] }),
   );
+  await assert.rejects(loader.Probe.load({ ...options, objectPath: '/nonexistent' }), {
+    code: 'ENOENT',
+  });
   refuses(() => loader.selfTest('/nonexistent', '/etc/hostname'), 'EIO');
   refuses(() => loader.readInRoot('/nonexistent', '/etc/hostname', 10), 'ENOENT');
   refuses(() => loader.readInRoot('/', '/etc', 10), 'EINVAL');

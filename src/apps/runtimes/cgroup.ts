@@ -26,6 +26,14 @@ interface CompiledRule extends ScopePattern {
   readonly rule: CgroupAppRule;
 }
 
+/** A pattern of each rule. Throws UserError for a rule that cannot work. */
+export function compileRules(rules: readonly CgroupAppRule[]): readonly CompiledRule[] {
+  return rules.map((rule) => {
+    checkRule(rule);
+    return { ...compilePattern(rule.pattern, rule.position), rule };
+  });
+}
+
 /** A handle that may become part of a file name: nothing hidden, nothing that climbs. */
 const FILE_NAME_HANDLE = /^[A-Za-z0-9_][A-Za-z0-9_.@:-]{0,127}$/;
 
@@ -36,14 +44,11 @@ const FILE_NAME_HANDLE = /^[A-Za-z0-9_][A-Za-z0-9_.@:-]{0,127}$/;
  */
 export class CgroupRuntime implements Runtime {
   readonly name = 'cgroup';
-  readonly patterns: readonly CompiledRule[];
+  readonly #rules: readonly CompiledRule[];
   #sink: RuntimeSink | undefined;
 
   constructor(rules: readonly CgroupAppRule[]) {
-    this.patterns = rules.map((rule) => {
-      checkRule(rule);
-      return { ...compilePattern(rule.pattern, rule.position), rule };
-    });
+    this.#rules = compileRules(rules);
   }
 
   /** The path: two patterns may match the same handle. */
@@ -57,7 +62,7 @@ export class CgroupRuntime implements Runtime {
   }
 
   lookup(cgroup: ContainerCgroup): void {
-    const rule = matchPath(this.patterns, cgroup.path)?.pattern.rule;
+    const rule = matchPath(this.#rules, cgroup.path)?.pattern.rule;
     const key = this.keyOf(cgroup);
     if (rule === undefined) {
       this.#sink?.notFound(this.name, key);
@@ -83,7 +88,7 @@ export class CgroupRuntime implements Runtime {
   }
 
   status(): RuntimeStatus {
-    const count = this.patterns.length;
+    const count = this.#rules.length;
     const message = `Cgroup paths name apps by ${count} ${count === 1 ? 'pattern' : 'patterns'}.`;
     return { name: this.name, connected: true, message };
   }

@@ -1,8 +1,6 @@
 import PQueue from 'p-queue';
-import type { ScopePattern } from '../../probe/scope.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Container } from '../identity.ts';
-import { CRI_PATTERNS, criPatterns } from '../patterns.ts';
 import {
   CONTAINER_STATE,
   type CriContainer,
@@ -58,7 +56,6 @@ type Answer = CriFound | 'sandbox' | undefined;
  */
 export class CriRuntime implements Runtime {
   readonly name = 'cri';
-  readonly patterns: readonly ScopePattern[];
   readonly #options: CriOptions;
   readonly #timeoutMs: number;
   readonly #patienceMs: number;
@@ -81,10 +78,6 @@ export class CriRuntime implements Runtime {
     this.#timeoutMs = options.requestTimeoutMs ?? 10_000;
     this.#patienceMs = options.patienceMs ?? 30_000;
     this.#warnings = new RuntimeWarnings(logger, 'Kubernetes’ runtime', options.socketPath);
-    this.patterns = [
-      ...CRI_PATTERNS,
-      ...(options.cgroupParents ?? []).flatMap((root) => criPatterns(root)),
-    ];
     this.#connection = new Connection({
       runtime: 'Kubernetes’ runtime',
       socket: options.socketPath,

@@ -1,10 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
-import type { ScopePattern } from '../../probe/scope.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { RecentMap } from '../../shared/recent-map.ts';
 import type { Container } from '../identity.ts';
-import { DOCKER_PATTERNS, dockerParentPattern } from '../patterns.ts';
 import { ConnectionBackoff } from './connection-backoff.ts';
 import {
   listContainers,
@@ -45,7 +43,6 @@ const SINCE_BEFORE_START_S = 10;
  */
 export class DockerRuntime implements Runtime {
   readonly name = 'docker';
-  readonly patterns: readonly ScopePattern[];
   readonly #socketPath: string;
   readonly #requestTimeoutMs: number;
   readonly #docker: DockerClient;
@@ -90,10 +87,6 @@ export class DockerRuntime implements Runtime {
       onOversized: (id) => this.#onOversizedAnswer(id),
       onNotFound: (id) => this.#onNotFound(id),
     });
-    this.patterns = [
-      ...DOCKER_PATTERNS,
-      ...(options.cgroupParents ?? []).map((parent) => dockerParentPattern(parent)),
-    ];
   }
 
   /**

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { ScopePattern } from '../../probe/scope.ts';
 import type { Logger } from '../../shared/logger.ts';
-import { GARDEN_ROOT, gardenPatterns } from '../patterns.ts';
+import { gardenRoots } from '../scope-patterns.ts';
 import { Connection } from './connection.ts';
 import { isUsableHandle, parseBulkInfo, parseHandles, type GardenInfo } from './garden-answers.ts';
 import { containerFromProperties } from './garden-identity.ts';
@@ -59,7 +58,6 @@ export function isGardenWanted(enabled: boolean | 'auto', socketPath: string): b
  */
 export class GardenRuntime implements Runtime {
   readonly name = 'garden';
-  readonly patterns: readonly ScopePattern[];
   readonly #options: GardenOptions;
   readonly #roots: readonly string[];
   readonly #timeoutMs: number;
@@ -92,8 +90,7 @@ export class GardenRuntime implements Runtime {
       explain: (error) => this.#sentenceOf(error),
       logger,
     });
-    this.#roots = [...new Set([GARDEN_ROOT, ...(options.cgroupParents ?? [])])];
-    this.patterns = this.#roots.flatMap((root) => gardenPatterns(root));
+    this.#roots = gardenRoots(options);
     this.#inquiries = new Inquiries({
       ask: (handles) => this.#bulkInfo(handles),
       onAnswer: (handle, answer, sinceMs) => this.#onAnswer(handle, answer, sinceMs),

@@ -1,4 +1,3 @@
-import type { ScopePattern } from '../../probe/scope.ts';
 import type { Container } from '../identity.ts';
 
 /** The name by which a runtime is configured and shown. */
@@ -57,8 +56,6 @@ export interface Runtime {
   /** Whether new containers are to be told only with what a closer look tells. Runtimes that know all at once lack it. */
   waitForDetails?(wanted: boolean): void;
   readonly name: RuntimeName;
-  /** Which cgroups are its containers. */
-  readonly patterns: readonly ScopePattern[];
   /** What names a cgroup's container to this runtime, as in the sink's `key`. */
   keyOf(cgroup: ContainerCgroup): string;
   /**

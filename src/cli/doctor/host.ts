@@ -2,7 +2,7 @@ import { accessSync, constants, readlinkSync, statfsSync, statSync } from 'node:
 import { arch, release } from 'node:os';
 import { dirname } from 'node:path';
 import { detectHierarchy } from '../../apps/cgroup-hierarchy.ts';
-import { CgroupRuntime } from '../../apps/runtimes/cgroup.ts';
+import { compileRules } from '../../apps/runtimes/cgroup.ts';
 import type { AgentConfig } from '../../config/config.ts';
 import { leastMemory } from '../../metrics/own-usage.ts';
 import { diskTrouble } from '../../shared/disk-trouble.ts';
@@ -102,7 +102,7 @@ export function checkTracefs(mountinfo = readText('/proc/self/mountinfo')): Verd
 
 export function checkCgroups(config: AgentConfig): Verdict {
   const { kind, mountPoint } = detectHierarchy(config.cgroupHierarchy);
-  const patterns = new CgroupRuntime(config.runtimes.cgroup.apps).patterns.length;
+  const patterns = compileRules(config.runtimes.cgroup.apps).length;
   const apps = patterns === 0 ? '' : ` ${patterns} of its patterns are apps of their own.`;
   return ok(`Containers are told apart by cgroup ${kind} at ${mountPoint}.${apps}`);
 }

@@ -5,7 +5,7 @@ import { HEADER, KINDS, WIRE_VERSION } from '../../events/table.gen.ts';
 import { WireEvent } from '../../events/wire-event.ts';
 import { SystemBootClock } from '../../host/boot-clock.ts';
 import { SELF_TEST_HOOKS, SelfTest } from '../../plan/self-test.ts';
-import { ALL_EVENTS, LiveProbe } from '../../probe/live.ts';
+import { ALL_EVENTS, LiveProbe, loadProbe } from '../../probe/live.ts';
 import type { ProbeFindings } from './probe.ts';
 
 /**
@@ -14,18 +14,17 @@ import type { ProbeFindings } from './probe.ts';
  */
 export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindings> {
   const hierarchy = detectHierarchy(config.cgroupHierarchy);
-  const probe = new LiveProbe(
+  const loaded = await loadProbe(
     {
       hierarchy: { kind: hierarchy.kind, id: hierarchy.hierarchyId },
       patterns: [],
       // The smallest: only the test's own child is in scope.
       execRingBytes: 65_536,
       bulkRingBytes: 65_536,
-      tickMs: config.probe.tickMs,
-      compatCalls: config.probe.compatCalls,
     },
     WIRE_VERSION,
   );
+  const probe = new LiveProbe(loaded, config.probe);
   try {
     const at: { event?: WireEvent; records?: RecordBytes; test?: SelfTest } = {};
     const buffer = probe.start((bytes) => {
