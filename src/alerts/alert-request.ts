@@ -3,16 +3,16 @@ import { PRIORITIES } from '../rules/detection.ts';
 import { CANARY_RULE } from '../shared/drill.ts';
 import { COVERAGE_RULE, NOTICE_RULES } from '../streams/notice-rules.ts';
 
-/** An incident is one app's one rule; it is over when there was no line of it for so long. */
+/** An incident is one rule of one app; it ends after this long without a line. */
 export const INCIDENT_MINUTES = 15;
 
-/** Coverage lines come every five minutes: so long without one is three of them missing. */
+/** Coverage lines come every five minutes: this is three missing ones. */
 export const SILENCE_MINUTES = 15;
 
-/** A coverage line may overtake lines of before it: what it says is missing counts after so long. */
+/** A coverage line may overtake earlier lines: the losses that it shows count after this delay. */
 export const GRACE_MINUTES = 1;
 
-/** Apps that had a coverage line within so many hours are expected to go on, where no app is named. */
+/** If no app is named, apps with a coverage line within so many hours are expected to continue. */
 export const KNOWN_HOURS = 24;
 
 export const COVERAGE = COVERAGE_RULE;
@@ -22,10 +22,10 @@ export const LOSS_RULES: readonly string[] = NOTICE_RULES.filter(({ isLoss }) =>
   ({ name }) => name,
 );
 
-/** The priorities with which they tell of a loss. A line that says that all is well again has a lower one. */
+/** Priorities of loss notices; an all-clear line has a lower one. */
 export const LOSS_PRIORITIES: readonly Priority[] = ['Warning', 'Notice'];
 
-/** All that the agent says of itself, its canary's line included: nothing an intruder did. */
+/** All of the agent's own lines, its canary's included: none of them is an intruder's action. */
 const NOTICES: readonly { readonly name: string; readonly worst: Priority }[] = [
   ...NOTICE_RULES,
   { name: CANARY_RULE, worst: 'Informational' },
@@ -49,7 +49,7 @@ export const FIELD_NAMES = [
 
 export type FieldName = (typeof FIELD_NAMES)[number];
 
-/** Where a log platform keeps them; what it has no place for is absent. */
+/** Names of these fields on a log platform; unsupported ones are absent. */
 export type Fields = Readonly<Partial<Record<FieldName, string>>>;
 
 /** What is asked for, checked; the values are the user's, of any characters. */
@@ -96,7 +96,7 @@ export function prioritiesOf({ minimum }: Pick<AlertRequest, 'minimum'>): readon
   return PRIORITIES.slice(0, PRIORITIES.indexOf(minimum) + 1);
 }
 
-/** Rules that such an alert has to leave out: what the agent says of itself with one of the priorities that page. */
+/** Rules to exclude from such an alert: the agent's own lines that have one of the alerting priorities. */
 export function leftOutRules(request: Pick<AlertRequest, 'minimum' | 'rules'>): readonly string[] {
   if (request.rules.length > 0) return [];
   const priorities = prioritiesOf(request);

@@ -91,7 +91,7 @@ function notes({ webhook }: AlertRequest, names: Names): string[] {
 const NEWEST =
   '| summarize Lines = count(), Last = max(TimeGenerated) by App, AppName, Rule, Priority';
 
-/** What the agent wrote, taken apart: what an app prints does not get past the first line. */
+/** Parses the agent's lines; a line that an app prints does not pass the first condition. */
 function source(request: AlertRequest, names: Names): string {
   const { sourceType, app, space } = request;
   return [
@@ -118,8 +118,9 @@ function detections(request: AlertRequest): string[] {
 }
 
 /**
- * Apps with instances of which a coverage line tells a higher number than has come, and than was told first: what was given
- * before that may be older than the window. Without an instance containers have numbers of their own under one name.
+ * Apps with instances for which a coverage line reports a higher number than has arrived. It must also exceed the first
+ * reported number: earlier lines may be older than the window. Without an instance, containers number their lines separately
+ * under one name.
  */
 function tail(request: AlertRequest, names: Names): string {
   const told = `iff(${isOneOf('Rule', [COVERAGE])}, tolong(Line.output_fields["coverage.last_line"]), long(null))`;

@@ -166,8 +166,9 @@ function silence(request: AlertRequest, names: Names, known: readonly object[]):
 }
 
 /**
- * Apps with instances of which a coverage line tells a higher number than has come, and than was told first: what was given
- * before that may be older than the window. Without an instance containers have numbers of their own under one name.
+ * Apps with instances for which a coverage line reports a higher number than has arrived. It must also exceed the first
+ * reported number: earlier lines may be older than the window. Without an instance, containers number their lines separately
+ * under one name.
  */
 function tail(request: AlertRequest, names: Names): string {
   // A quote that ends a key is never within a value: there it has a backslash before it.
@@ -185,7 +186,7 @@ function tail(request: AlertRequest, names: Names): string {
     `| EVAL ready = CASE(${names.time} < NOW() - ${GRACE_MINUTES} minutes, told)`,
     `| STATS here = MAX(seq), first = MIN(told), given = MAX(ready) BY ${names.host}, ${names.app}, varvel_instance, varvel_process, varvel_agent`,
     '| WHERE given > here AND given > first',
-    // A row is an alert: nothing is to be in it that changes while it lasts.
+    // A row is an alert: it must not contain anything that changes while the alert lasts.
     `| STATS instances = COUNT(*) BY ${names.host}, ${names.app}`,
     `| KEEP ${names.host}, ${names.app}`,
   ].join('\n');

@@ -133,8 +133,9 @@ function counted(by: string, selector: string): string {
 }
 
 /**
- * App instances of which a coverage line tells a higher number than has come, and than was told first: what was given before
- * that may be older than the window. Without an instance several containers have numbers of their own under one name.
+ * App instances for which a coverage line reports a higher number than has arrived. It must also exceed the first reported
+ * number: earlier lines may be older than the window. Without an instance, containers number their lines separately under one
+ * name.
  */
 function tail(by: string, all: string, coverage: string): string {
   const whose =

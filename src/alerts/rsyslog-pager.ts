@@ -14,12 +14,12 @@ import { asTag } from './quoting.ts';
 import { GAP_RULE, LOST_RULE } from '../streams/notice-rules.ts';
 
 /**
- * The program that rsyslog hands the agent's lines to, one a line, parts separated by tabs, of which no part has any. It runs `on-incident` when
- * an app's rule begins to fire, for losses, and when coverage lines stay away. Python, since a shell cannot hold names
- * that tenants choose without reading them. What is under way is kept across restarts.
+ * The program to which rsyslog passes the agent's lines, one per line, with parts separated by tabs; no part contains a tab. It
+ * runs `on-incident` when a rule starts to fire for an app, for losses, and when coverage lines stop. Python, since a shell
+ * cannot safely handle names that tenants choose. Open incidents are kept across restarts.
  *
- * It counts lines where they have JSON and the app an instance: without one, several containers have numbers of their own
- * under one name. A number that a later line or a coverage line goes beyond, and that does not come, is a loss.
+ * It counts lines that are JSON, of apps with an instance: without one, several containers number their lines separately under
+ * one name. A number below a later line's or a coverage line's number that never arrives is a loss.
  */
 export function pagerScript(request: AlertRequest): string {
   const { app, space } = request;

@@ -4,7 +4,7 @@ import { comment, yamlString } from './quoting.ts';
 /** A rule of Prometheus or of Loki's ruler. */
 export interface AlertRule {
   readonly alert: string;
-  /** PromQL or LogQL: its values escaped, so that it has no character that YAML does not take as it is. */
+  /** PromQL or LogQL with escaped values, so that it contains no character that YAML needs to escape. */
   readonly expr: string;
   /** How long it has to be true; at once by default. */
   readonly hold?: string;

@@ -75,7 +75,7 @@ const FIRST_BY_RULE =
 
 const EVERY_MINUTE = {
   cron_schedule: '* * * * *',
-  // Of the minute before, and once more of the one before that: the suppression makes one of both.
+  // Covers the last minute, and again the one before it; the suppression merges both results.
   'dispatch.earliest_time': `-${KNOWN_HOURS}h`,
   'dispatch.latest_time': '+1h',
   'dispatch.index_earliest': '-2m@m',
@@ -159,8 +159,9 @@ function detections(request: AlertRequest): string[] {
 }
 
 /**
- * Apps with instances of which a coverage line tells a higher number than has come, and than was told first: what was given
- * before that may be older than the window. Without an instance containers have numbers of their own under one name.
+ * Apps with instances for which a coverage line reports a higher number than has arrived. It must also exceed the first
+ * reported number: earlier lines may be older than the window. Without an instance, containers number their lines separately
+ * under one name.
  */
 function tail(from: string, { message }: Names): string {
   const number = (key: string): string => `tonumber('${message}.${key}')`;
@@ -199,8 +200,8 @@ function equals(field: string, value: string): string {
 }
 
 /**
- * A string for `where` and `eval`. What could be a quote, an escape, a macro, a `$token$` or the end of a line goes by the
- * function that decodes an address: Splunk reads those in more than one place.
+ * A string for `where` and `eval`. Splunk interprets quotes, escapes, macros, `$token$` and line ends in several places. So
+ * their characters are percent-encoded, and a function decodes them.
  */
 function text(value: string): string {
   if (/^[A-Za-z0-9 _.:/-]*$/.test(value)) return `"${value}"`;

@@ -29,8 +29,8 @@ export interface LogCacheQuery {
 export type LogCacheAnswer = { readonly lines: readonly string[] } | { readonly failed: string };
 
 /**
- * Reads an app's log back by the HTTPS interface of Log Cache (`GET /api/v1/read/GUID`), with a client certificate, a bearer
- * token or both. Everything that it answers is foreign: it is bounded, and looked at before it is believed. No redirect is followed.
+ * Reads an app's log from the HTTPS interface of Log Cache (`GET /api/v1/read/GUID`), with a client certificate, a bearer token
+ * or both. All its data is untrusted: its size is limited, and it is validated before use. Redirects are not followed.
  */
 export class LogCache {
   readonly #config: LogCacheConfig;

@@ -1,16 +1,16 @@
 import type { NumberRange } from '../streams/number-range.ts';
 
-/** Beyond so many, numbers that are missing are not told apart any more. */
+/** Limit on ranges; beyond it, missing numbers are overstated. */
 const MAX_RANGES = 1000;
 
-/** Numbers that were seen, as ranges without a hole, in order: what is missing shows between them. */
+/** The numbers seen, as sorted ranges without holes; the gaps between them are the missing numbers. */
 export class NumberRanges {
   readonly #ranges: [from: number, to: number][] = [];
-  /** There were more holes than are remembered: `missing` tells too many. */
+  /** There were more gaps than the limit: `missing` overstates. */
   overflowed = false;
-  /** The highest that the agent said was the last number. */
+  /** The highest number that the agent reported as its last. */
   #told: number | undefined;
-  /** What it said before any number was seen here: those up to there may be older than this log. */
+  /** What it reported before any number was seen here: numbers up to this one may be older than this log. */
   #toldBefore: number | undefined;
 
   add(number: number): void {
@@ -27,7 +27,7 @@ export class NumberRanges {
     else this.overflowed = true;
   }
 
-  /** The agent says that this number was the last so far; 0: there was none. */
+  /** Records that the agent reported this as its last number so far; 0: none yet. */
   tell(last: number): void {
     if (this.#ranges.length === 0) this.#toldBefore ??= last;
     this.#told = Math.max(this.#told ?? 0, last);
@@ -37,7 +37,7 @@ export class NumberRanges {
     return this.#ranges[0]?.[0];
   }
 
-  /** The highest that was seen; before the first, what the agent said was the last. */
+  /** The highest number seen; before the first, the one that the agent reported as its last. */
   get lastKnown(): number | undefined {
     return this.last ?? this.#told;
   }

@@ -17,9 +17,9 @@ import type { ReadDetection } from './read-detection.ts';
 import { readLogLine } from './read-log-line.ts';
 import type { LogSystem, ReadLogLine } from './read-log-line.ts';
 
-/** Ids and app instances that are remembered: beyond, a line that comes again is shown again, and a gap is not seen. */
+/** Limit on remembered ids and app instances; beyond it, a repeated line is shown again, and a gap goes unnoticed. */
 const MAX_REMEMBERED = 10_000;
-/** Of the numbers that were lost: beyond, it is told of too many that they were. */
+/** Limit on ranges of lost numbers; beyond it, too many are reported as lost. */
 const MAX_RANGES = 1000;
 /** Of a line of the app's, and of a detection's output. */
 const MAX_SHOWN_CHARS = 4000;
@@ -27,7 +27,7 @@ const MIN_COLUMNS = 60;
 const INDENT = '              ';
 /** Falco begins an output with the time and the priority, which stand in columns of their own here. */
 const FALCO_START = /^\d\d:\d\d:\d\d\.\d{9}: \w+ /;
-/** A rule's name that can be pasted into a shell: whoever forges a line may have chosen it. */
+/** A rule's name that is safe to paste into a shell: a forged line may contain any name. */
 const PLAIN_NAME = /^[\p{L}\p{N}][\p{L}\p{N} .,()/_-]{0,199}$/u;
 const TECHNIQUE = /^T\d{4}(?:\.\d{3})?$/;
 
@@ -53,9 +53,9 @@ export interface PrettyOptions {
 }
 
 /**
- * Turns a log, line by line, into what a person reads. What a line is held for is what the log system says of it, never
- * what it says of itself. Only detections begin in the first column, whatever an app prints; before the first that an app
- * may have printed a line says so.
+ * Formats a log, line by line, for people. Who wrote a line is decided by what the log system says, never by what the line
+ * says. Only detections begin in the first column, whatever an app prints. A warning precedes the first detection that an app
+ * may have printed.
  */
 export class Pretty {
   readonly #options: PrettyOptions;
@@ -69,7 +69,7 @@ export class Pretty {
   #forged = 0;
   #unknown = 0;
   #looksLike: ReadLogLine['looksLike'];
-  /** The most severe that was shown, the first of those. */
+  /** The first of the most severe detections shown. */
   #worst: Pick<ReadDetection, 'rule' | 'priority'> | undefined;
 
   constructor(options: PrettyOptions) {
@@ -212,7 +212,7 @@ export class Pretty {
     return `${this.#paint('33', `-- ${numbers} of ${nameOf(app)} not in this log${when} --`)}\n`;
   }
 
-  /** Lines that the agent says it has written behind the last one here. */
+  /** Lines after the last one here that the agent reports as written. */
   #tail({ app, numbers }: Instance): string {
     const tail = numbers.missing().at(-1);
     const isBehind = tail !== undefined && tail.to > (numbers.last ?? 0);

@@ -1,7 +1,7 @@
 import { readDetection } from './read-detection.ts';
 import type { ReadDetection } from './read-detection.ts';
 
-/** Which system a log is from: who reads it says so. */
+/** Log systems that the reader can name as the source of a log. */
 export const LOG_SYSTEMS = ['cf', 'syslog', 'docker', 'kubectl'] as const;
 export type LogSystem = (typeof LOG_SYSTEMS)[number];
 
@@ -9,10 +9,10 @@ export type LogSystem = (typeof LOG_SYSTEMS)[number];
 export interface ReadLogLine {
   /**
    * Who wrote it. `varvel`: the agent, by the source that the log system names, which no app can choose. `other`: somebody
-   * else. `unknown`: the app may have printed it, because the log system names no source, or nobody said which it is.
+   * else. `unknown`: perhaps the app, because the log system names no source, or the reader did not name the log system.
    */
   readonly origin: 'varvel' | 'other' | 'unknown';
-  /** Of an `unknown` line: the log system that it would be the agent's in, if the log were known to be from there. */
+  /** For an `unknown` line: the log system in which its frame would make it the agent's. */
   readonly looksLike: 'cf' | 'syslog' | undefined;
   /** What the log system says of its origin, such as `APP/PROC/WEB/0` or a container's name. */
   readonly label: string | undefined;
@@ -38,12 +38,12 @@ const CONTAINER_PREFIX =
 type Framed = Pick<ReadLogLine, 'label' | 'time' | 'text'>;
 
 /**
- * Takes a line apart that came from `cf logs`, a syslog drain's file, a container engine or a pod. `sourceType` is what
- * the operator has the agent say (`streams.*.source_type`; VARVEL by default), in any case.
+ * Parses a line from `cf logs`, a syslog drain's file, a container engine or a pod. `sourceType` is the agent's configured
+ * source type (`streams.*.source_type`; VARVEL by default), case-insensitive.
  *
- * A line is only the agent's (`varvel`) when `from` names a system that names sources. Otherwise the frame of such a system
- * proves nothing, also where a whole log has it: in a container's log an app writes every byte. It may still tell that a line
- * is not the agent's. With `from`, a line without that system's frame is the agent's in no case.
+ * A line counts as the agent's (`varvel`) only if `from` names a system that names sources. Otherwise such a frame proves
+ * nothing, even on a whole log: in a container's log an app writes every byte. It may still show that a line is not the
+ * agent's. With `from`, a line without that system's frame is never the agent's.
  */
 export function readLogLine(
   line: string,

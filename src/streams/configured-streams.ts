@@ -20,8 +20,8 @@ interface SpooledReceiver {
 }
 
 /**
- * The streams that the configuration turns on. First all that can be wrong is looked at, beside an agent that runs; then
- * they are opened, which only one agent at a time can do.
+ * The streams that the configuration turns on. `prepare` checks the settings, also while another agent runs. `open` opens the
+ * streams, which only one agent at a time can do.
  */
 export class ConfiguredStreams {
   readonly #config: AgentConfig;
@@ -51,8 +51,8 @@ export class ConfiguredStreams {
   }
 
   /**
-   * The streams, which are the caller's to close from now on. Throws UserError for a spool that cannot be used; a disk that
-   * takes nothing is among the troubles. `onTaken` is told of each line that a receiver elsewhere has.
+   * Opens the streams; the caller closes them. Throws UserError for a spool that cannot be used; a disk that accepts no writes
+   * is reported to `troubles` instead. Calls `onTaken` for each line that a remote receiver has taken.
    */
   open(
     troubles: StateTroubles,

@@ -5,8 +5,8 @@ import type { Delivery } from './stream.ts';
 const BASE_BYTES = 1280;
 
 /**
- * About what a delivery holds in memory while it waits, in bytes. What it shares with others (its container, the rule's name and
- * tags) does not count; a text counts as two bytes a character, which is what one has that is not all Latin-1.
+ * Approximate memory of a queued delivery, in bytes. Shared data (its container, the rule's name and tags) does not count. A
+ * text counts as two bytes a character, which is what a text takes that is not all Latin-1.
  */
 export function deliverySize({ detection }: Delivery): number {
   let characters = detection.output.length;

@@ -11,7 +11,7 @@
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 const HIDDEN_OR_BACKSLASH = /[\\\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
-/** Most texts, also with European letters or cut: nothing in them is hidden. Ten times as fast as looking for what is. */
+/** Fast path for most texts, also with European letters or cut: nothing in them is hidden. Ten times as fast as HIDDEN. */
 const PLAIN = /^[\x20-\x5b\x5d-\x7e\xa1-\xac\xae-\u024f…]*$/;
 const PLAIN_OR_BACKSLASH = /^[\x20-\x7e\xa1-\xac\xae-\u024f…]*$/;
 

@@ -13,8 +13,8 @@ import type { Delivery, LogStream } from './stream.ts';
 import { UnseenEvents, type Unseen } from './unseen.ts';
 
 /**
- * How long lines may be handed over before the event loop, with the rings, has its turn again: as long as everything else
- * took since the last time, within these bounds. Neither events nor lines wait for the other then.
+ * Time for writing lines before the event loop, with the rings, gets its turn again. It equals the time that everything else
+ * took since the last turn, within these limits. So events and lines do not starve each other.
  */
 const MIN_TURN_MS = 5;
 const MAX_TURN_MS = 20;
@@ -39,7 +39,7 @@ export interface FanOutOptions {
 /** Counters of the fan-out; monotonic but for `waiting`. */
 export interface FanOutCounters {
   readonly detections: number;
-  /** Of `detections`: counted, and told in a line of its own, instead of written. */
+  /** Of `detections`: counted and reported in a summary line instead of written. */
   readonly suppressed: number;
   readonly streams: Readonly<Record<string, StreamTotals>>;
   /** Drops by app name, for the 10,000 apps that last had one. */
@@ -47,11 +47,10 @@ export interface FanOutCounters {
 }
 
 /**
- * Numbers detections and hands each to every stream that accepts it. For one stream and container, order is
- * kept: the next is handed over when the one before is done. Streams and containers do not wait for each
- * other, but for a bound on how many are served at once. What comes beyond the bounds is dropped, newest
- * first, and counted per app. A detection without a container, or in one whose app is not known for certain, goes to
- * operators' streams only.
+ * Numbers detections and passes each to every stream that accepts it. Within one stream and container, order is kept: the next
+ * delivery starts when the previous one is done. Streams and containers do not wait for each other, except for a limit on
+ * concurrent deliveries. Beyond the limits the newest are dropped, and counted per app. Detections without a container, or with
+ * an uncertain app, go to operators' streams only.
  */
 export class FanOut {
   #outlets: readonly Outlet[] = [];
@@ -104,8 +103,8 @@ export class FanOut {
   }
 
   /**
-   * Takes a detection and returns at once: nothing is formatted or written before the caller is done. `isAdmitted`: it was asked
-   * before.
+   * Queues a detection and returns at once: formatting and writing happen later. `isAdmitted`: `admit` was already called for
+   * it.
    */
   deliver(detection: Detection, isAdmitted = false): void {
     if (!isAdmitted && !this.admit(detection)) return;
@@ -117,8 +116,8 @@ export class FanOut {
   }
 
   /**
-   * Whether the detection is to be written out and delivered. Otherwise it was counted, which costs much less: a container that
-   * makes thousands a second delays those of others by as much.
+   * Whether the detection is to be written and delivered. Otherwise it is counted only, which costs much less. This keeps a
+   * container with thousands of detections a second from delaying the others.
    */
   admit(detection: DetectionBrief): boolean {
     if (this.#limiter?.admit(detection) !== false) return true;
@@ -129,13 +128,13 @@ export class FanOut {
     return false;
   }
 
-  /** To be called every second or so: tells what was suppressed and what was lost, each where it is missing. */
+  /** Call about once a second: reports suppressed and lost lines in the streams where they are missing. */
   onTick(): void {
     this.#tellSuppressed(false);
     if (this.#nowMs() - this.#toldLossesMs >= TELL_LOSSES_MS) this.tellLosses();
   }
 
-  /** Tells what was lost so far, each where it is missing; at the end, before `flush`. */
+  /** Reports the lines lost so far in the streams where they are missing; at the end, call it before `flush`. */
   tellLosses(): void {
     this.#toldLossesMs = this.#nowMs();
     for (const unseen of this.#unseen.take()) this.say(unseenNotice(unseen));
@@ -149,7 +148,7 @@ export class FanOut {
     this.#schedulePump();
   }
 
-  /** Lost numbers are settled when all notices of them were taken: a stream that takes none leaves them to the next agent. */
+  /** Lost numbers are settled once all loss notices were delivered; otherwise the next agent reports them. */
   #settleLosses(): void {
     if (this.#outlets.every(({ hasTold }) => hasTold)) this.#numbering.lossesTold();
   }
@@ -167,7 +166,9 @@ export class FanOut {
     return this.#numbering.lastLineOf(instanceKey(container));
   }
 
-  /** Events of the container were lost before any rule saw them: told in its streams, and the operator's. */
+  /**
+   * Records events that were lost before any rule saw them. They are reported in the container's and the operator's streams.
+   */
   noteUnseen(unseen: Unseen): void {
     this.#unseen.add(unseen);
   }
@@ -177,7 +178,7 @@ export class FanOut {
     this.#send(this.#deliveryOf(line, 0));
   }
 
-  /** Detections of the app's instance that were counted instead of written, of the 10,000 that last had one. */
+  /** Suppressed detections of the container's app instance; kept for the 10,000 instances that had one last. */
   suppressedOf(container: Container): number {
     return this.#suppressedOf.get(instanceKey(container)) ?? 0;
   }
@@ -244,8 +245,8 @@ export class FanOut {
   }
 
   /**
-   * Gives up the lines of these priorities that wait for a stream, to free memory: they count as dropped, and are told like all
-   * that is lost. What the agent says of itself stays. Returns how many.
+   * Drops the queued lines of these priorities to free memory: they count as dropped and are reported as lost. The agent's own
+   * notices stay. Returns how many.
    */
   dropWaiting(priorities: readonly Priority[]): number {
     const fits = ({ detection, seq }: Delivery): boolean =>
@@ -258,7 +259,7 @@ export class FanOut {
     await Promise.all(this.#outlets.map((outlet) => outlet.close()));
   }
 
-  /** For a bounded time per turn of the event loop, so that a burst of lines never keeps the ring waiting. */
+  /** Runs for a bounded time per event loop turn, so that a burst of lines does not delay reading the ring. */
   #schedulePump(): void {
     if (this.#pumpScheduled || !this.#outlets.some(({ waiting }) => waiting > 0)) return;
     this.#pumpScheduled = true;

@@ -20,7 +20,7 @@ const SHORT = {
 const MAX_CONTAINER_FIELDS = 8;
 const MAX_FIELD_NAME_BYTES = 64;
 
-/** How long the other fields may be: the first of these with which all of them fit. */
+/** Length limits for the other fields: the first one with which all of them fit is used. */
 const HIGHEST_LEVEL = 4096;
 const LOWEST_LEVEL = 32;
 const FIELD_LEVELS = [HIGHEST_LEVEL, 2048, 1024, 512, 256, 128, 64, LOWEST_LEVEL];
@@ -191,7 +191,7 @@ function fitFields(fields: readonly Field[], budget: number): string[] {
   });
 }
 
-/** The value's JSON and its bytes; of a text longer than the highest level only the bytes, which are more than any level. */
+/** The value's JSON and its size. For a text longer than the highest level only a size, which is above every level. */
 function longestForm(value: OutputValue): { readonly json?: string; readonly bytes: number } {
   if (typeof value === 'string' && value.length > HIGHEST_LEVEL)
     return { bytes: bytesOf(escapeJson(value.slice(0, HIGHEST_LEVEL))) };

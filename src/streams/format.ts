@@ -15,7 +15,7 @@ export type LineFormat = 'json' | 'text';
 /** A line of any stream takes at most this many bytes, without its newline. */
 export const MAX_LINE_BYTES = 8192;
 
-/** No bound below this can be asked for: what a line must keep needs it. */
+/** Lowest `maxBytes` that is accepted: the parts that every line keeps need it. */
 export const MIN_LINE_BYTES = 3840;
 
 /** What `formatLine` is to make. */
@@ -80,7 +80,7 @@ function formatText(delivery: Delivery, maxBytes: number, colour: boolean): stri
     ...field('app', container?.app?.name, 256),
     ...field('instance', container?.app?.instance, 64),
     ...field('rule', detection.rule, 512),
-    // What is told of a line from the disk has no container any more.
+    // A notice about a line from the spool has no container any more.
     ...field('container', container?.id || undefined, 64),
     ...field('sidecar', container?.sidecar, 64),
     ...field('id', id, 64),

@@ -3,10 +3,10 @@ import type { Container } from '../apps/identity.ts';
 /** What has no container. */
 export const HOST = '';
 
-/** A container is asked for with each detection, and is never changed. */
+/** Cache: each detection asks for its container's key, and containers never change. */
 const keys = new WeakMap<Container, string>();
 
-/** What one log holds the lines of: an instance of an app, or the container where no instance or no app is known. */
+/** Key of the unit that has one log: an app instance, or the container if no instance or no app is known. */
 export function instanceKey(container: Container | undefined): string {
   if (container === undefined) return HOST;
   let key = keys.get(container);

@@ -36,7 +36,7 @@ export class Lane<Item extends { readonly bytes: number; readonly isUrgent: bool
     return item;
   }
 
-  /** Takes out what fits, in order. */
+  /** Removes and returns the items that `fits` accepts, in order. */
   takeWhere(fits: (item: Item) => boolean): readonly Item[] {
     const taken = this.#items.takeWhere(fits);
     for (const item of taken) this.#leave(item);

@@ -5,12 +5,12 @@ import { instanceKey } from './instance-key.ts';
 /** A detection takes one token for each such part of its output: most take one, the largest four. */
 const TOKEN_CHARACTERS = 2048;
 
-/** What one app instance may have written; what is more is counted. Each bucket fills up at its rate a minute. */
+/** Lines that one app instance may write; detections beyond are counted. Each bucket refills at its rate per minute. */
 export interface LimitOptions {
-  /** Lines of one rule at once, and a minute after that. */
+  /** Burst and rate of one rule. */
   readonly burst: number;
   readonly perMinute: number;
-  /** Of all rules together. Critical and more severe detections have this much to themselves. */
+  /** For all rules together. Critical and more severe detections have a bucket of this size of their own. */
   readonly appBurst: number;
   readonly appPerMinute: number;
   /** How often what was counted becomes a line. */
@@ -29,7 +29,7 @@ export interface Suppressed {
   readonly container: Container | undefined;
 }
 
-/** Rules of app instances whose buckets are kept; beyond, the least recent instance is forgotten, and its counts told first. */
+/** Limit on the rule buckets that are kept. Beyond it the least recent instance is evicted; its counts are reported first. */
 const MAX_BUCKETS = 16_384;
 
 const RESERVED: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
@@ -54,9 +54,8 @@ interface Instance {
 }
 
 /**
- * Keeps a detection that comes again and again from filling its app's log: a token bucket per rule and app instance, and
- * one for all rules of the instance. The first lines are written as they come; the rest is counted exactly, and becomes a
- * line of its own from time to time.
+ * Keeps a repeated detection from filling its app's log: a token bucket per rule and app instance, and one for all rules of the
+ * instance. The first lines are written at once. The rest is counted exactly and reported in a summary line from time to time.
  */
 export class DetectionLimiter {
   readonly #options: LimitOptions;
@@ -75,8 +74,8 @@ export class DetectionLimiter {
   }
 
   /**
-   * Whether the detection becomes a line, before it is written: with one token it may. Otherwise it is counted. A line that is
-   * written is to be told with `settle`.
+   * Whether the detection may be written: it takes one token, otherwise the detection is counted. Call `settle` for each line
+   * that is written.
    */
   admit(detection: DetectionBrief): boolean {
     const { bucket, own } = this.#bucketsOf(detection);
@@ -93,7 +92,7 @@ export class DetectionLimiter {
     return false;
   }
 
-  /** A line that was admitted takes what it is longer than others: that may leave less than none, so that the next waits longer. */
+  /** Charges an admitted line for its extra length. The balance may go below zero, which delays the next line. */
   settle(detection: DetectionBrief & { readonly output: string }): void {
     const more = Math.ceil(detection.output.length / TOKEN_CHARACTERS) - 1;
     if (more <= 0) return;
@@ -102,7 +101,7 @@ export class DetectionLimiter {
     own.tokens -= more;
   }
 
-  /** What is to be told now: counted for `summaryMs`, or with `all` everything. Each count is told once. */
+  /** Counts that are due now: those counted for `summaryMs`, or all of them with `all`. Each count is returned once. */
   due(all = false): readonly Suppressed[] {
     const nowMs = this.#nowMs();
     for (const bucket of this.#counting) {
@@ -113,7 +112,7 @@ export class DetectionLimiter {
     return this.#told.splice(0);
   }
 
-  /** Both that a detection takes from, filled up. */
+  /** The two buckets that a detection draws from, refilled. */
   #bucketsOf({ container, rule, priority }: DetectionBrief): { bucket: RuleBucket; own: Bucket } {
     const nowMs = this.#nowMs();
     const { burst, perMinute, appBurst, appPerMinute } = this.#options;
@@ -167,7 +166,7 @@ export class DetectionLimiter {
     return instance;
   }
 
-  /** Its rules; and the instance itself, but for the one that is asked for now. */
+  /** Evicts the rules of the oldest instance, and the instance itself unless it is the current one. */
   #forgetOldest(): void {
     for (const oldest of this.#instances.values()) {
       for (const bucket of oldest.rules.values()) this.#tell(bucket);

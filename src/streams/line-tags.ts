@@ -34,15 +34,15 @@ export interface LineTagOptions {
   readonly sourceType: string;
   /** Which names a tag of the app's may have. */
   readonly isName: (name: string) => boolean;
-  /** Bytes for all params together, rendered for syslog. Ours are there in any case: some 3 KiB at most. */
+  /** Byte limit for all params together, rendered for syslog. Our own are always included: some 3 KiB at most. */
   readonly roomBytes: number;
   /** The line's own text was cut. */
   readonly cut: boolean;
 }
 
 /**
- * The tags of a line, for every receiver that has tags: the app's own come first, sorted by name, then ours, which no tag of
- * the app's can stand in for: `app_id`, `source_id`, `app_name`, `organization_name`, `space_name`, `process_type`, `instance_id`
+ * The tags of a line, for every receiver that has tags. The app's own come first, sorted by name, then ours, which an app's tag
+ * cannot replace. Ours are `app_id`, `source_id`, `app_name`, `organization_name`, `space_name`, `process_type`, `instance_id`
  * where known, `source_type`, `varvel_priority`, `varvel_rule`, `varvel_seq`, `varvel_id`.
  */
 export function lineTags(line: OutgoingLine, options: LineTagOptions): LineTags {

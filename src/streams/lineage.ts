@@ -9,13 +9,13 @@ const MAX_TEXT_BYTES = 256;
 const MAX_NAME_BYTES = 96;
 
 /**
- * `{"processes":[{"pid","start","name"}, …],"above":…}` as JSON text of at most `maxBytes` bytes; undefined when not even the
- * process itself has room. What does not fit are the oldest ancestors: `above` is `more` then.
+ * `{"processes":[{"pid","start","name"}, …],"above":…}` as JSON of at most `maxBytes` bytes. Drops the oldest ancestors if they
+ * do not fit, and `above` is `more` then. Undefined if not even the process itself fits.
  */
 export function lineageJson({ processes, above }: Lineage, maxBytes: number): string | undefined {
   const whole = (parts: readonly string[], what: Lineage['above']): string =>
     `{"processes":[${parts.join(',')}],"above":${escapeJson(what)}}`;
-  // The longest of its words.
+  // Sized with the longest possible value of `above`.
   let left = maxBytes - Buffer.byteLength(whole([], 'outside'));
   const parts: string[] = [];
   for (const { pid, start, name } of processes) {
@@ -29,8 +29,8 @@ export function lineageJson({ processes, above }: Lineage, maxBytes: number): st
 }
 
 /**
- * `"cat(31)<sh(30)<node(1)"`: the process with its number, its parent, and on; `<…` when there are more, `<?` when nobody knows.
- * At most 256 bytes. Characters of this form's own are `?` in names, which tell no more than names do.
+ * `"cat(31)<sh(30)<node(1)"`: the process with its pid, then its ancestors. Ends with `<…` if there are more ancestors, and
+ * with `<?` if that is unknown. At most 256 bytes. Delimiters of this format become `?` in names.
  */
 export function lineageText({ processes, above }: Lineage): string {
   const last = { outside: '', more: '<…', unknown: '<?' }[above];

@@ -3,10 +3,10 @@ import { HOST } from './instance-key.ts';
 import { MAX_LOST_RANGES, type Lost } from './notices.ts';
 import { withRange, type NumberRange } from './number-range.ts';
 
-/** Containers whose losses wait to be told; of more only the stream's own counters know. */
+/** Limit on containers with unreported losses; losses of further ones only show in the stream's counters. */
 const MAX_CONTAINERS = 1024;
 
-/** What is missing, by container, until it is told. */
+/** Lost lines by container, until they are reported. */
 export class Losses {
   readonly #byContainer = new Map<string, Lost>();
 
@@ -34,7 +34,7 @@ export class Losses {
     });
   }
 
-  /** All of it, once. */
+  /** Returns all losses and clears them. */
   take(): readonly Lost[] {
     const lost = [...this.#byContainer.values()];
     this.#byContainer.clear();
@@ -42,7 +42,7 @@ export class Losses {
   }
 }
 
-/** Where the numbers of some are not known, those of all are not. */
+/** The joined numbers are unknown if either side's are unknown. */
 function joined(
   before: readonly NumberRange[] | undefined,
   more: readonly NumberRange[] | undefined,

@@ -2,7 +2,7 @@ import type { Priority } from '../rules/detection.ts';
 
 // The rules under which the agent writes lines of its own: the one list of them.
 
-/** Each of their names begins so. A rule of somebody's may too: only `source` says whose a line is. */
+/** Prefix of all their names. A user's rule may have it too: only `source` identifies the agent's lines. */
 export const NOTICE_PREFIX = 'Varvel: ';
 
 export const SUPPRESSED_RULE = 'Varvel: detections suppressed';
@@ -20,9 +20,9 @@ export const STATE_RULE = 'Varvel: state not kept';
 /** What is to be known of one of them. */
 export interface NoticeRule {
   readonly name: string;
-  /** The most severe that one of its lines has; a line that says that all is well again is Informational or Notice. */
+  /** The most severe priority that its lines have; an all-clear line is Informational or Notice. */
   readonly worst: Priority;
-  /** Something may have happened that no line tells: pages as a loss, unless all is well again (Informational). */
+  /** Something may have happened that no line reports. Alerts as a loss, except for an all-clear (Informational). */
   readonly isLoss: boolean;
   /** What it means for whoever reads the log. */
   readonly means: string;

@@ -36,7 +36,7 @@ export interface OwnRulesState {
   readonly state: 'paused' | 'resumed' | 'rule failed';
   /** That cost most, or that failed. */
   readonly rule: string | undefined;
-  /** CPU ms that were spent, over what may be. */
+  /** CPU ms used, which is above the limit. */
   readonly spentMs?: number;
   readonly text: string;
 }
@@ -59,7 +59,7 @@ export interface Coverage {
   readonly ownRulesPaused?: boolean | undefined;
   /** Rules that are off for now, as a reader is told. */
   readonly notWatchedFor?: string | undefined;
-  /** The number of the last line before this one, 0 where there is none: who reads on knows whether any is missing. */
+  /** Number of the previous line, 0 if there is none; undefined if unknown. It lets a reader detect missing lines. */
   readonly lastLine?: number | undefined;
 }
 
@@ -74,8 +74,8 @@ export interface Lost {
   readonly firstNs: bigint;
   readonly lastNs: bigint;
   /**
-   * Their numbers, at most MAX_LOST_RANGES ranges: they hold `count` numbers, or more where there were more ranges. Undefined
-   * where it is not known which instance of an app gave them.
+   * Their numbers, at most MAX_LOST_RANGES ranges: they hold `count` numbers, or more if ranges were merged. Undefined if the
+   * app instance that numbered them is unknown.
    */
   readonly numbers: readonly NumberRange[] | undefined;
 }
@@ -172,7 +172,7 @@ function whyUnseen({ reasons, lateNs }: UnseenSum): string {
   return some.map(([count, why]) => `${count} because ${why}`).join(', ');
 }
 
-/** That a container is not watched for want of room in the kernel, or is watched from now on. */
+/** Notice: the probe has no room for the container, so it is not watched; or it is watched from now on. */
 export function noRoomNotice(unwatched: boolean, container: Container, timeNs: bigint): Detection {
   return {
     ...notice(NO_ROOM_RULE, timeNs, container, {
@@ -191,11 +191,11 @@ export interface UnwatchedTime {
   /** Unix ns. */
   readonly fromNs: bigint;
   readonly toNs: bigint;
-  /** The agent before was stopped; otherwise it ended without a word. */
+  /** The previous agent was stopped; otherwise it ended without a stop notice. */
   readonly stopped: boolean;
 }
 
-/** That nobody watched the container for a while. A warning when the agent was not stopped: an intruder may have ended it. */
+/** Notice: nobody watched the container for a while. A warning if the agent was not stopped: an intruder may have killed it. */
 export function unwatchedNotice({ container, fromNs, toNs, stopped }: UnwatchedTime): Detection {
   const why = stopped ? 'the agent was stopped' : 'the agent ended without a word';
   return {
@@ -257,7 +257,7 @@ export function shedNotice(
   };
 }
 
-/** What was watched, so that silence means something. */
+/** Coverage line: what was watched, so that a log without detections is meaningful. */
 export function coverageNotice(
   coverage: Coverage,
   container: Container,
@@ -291,7 +291,7 @@ export function coverageNotice(
   };
 }
 
-/** What became of the app's own policy. One that is refused is a warning: the app is watched by other rules than its team believes. */
+/** Notice: state of the app's own policy. A refused policy is a warning: its team may believe that other rules apply. */
 export function policyNotice(
   { container, state, text, digest }: PolicyState,
   timeNs: bigint,

@@ -9,8 +9,8 @@ export interface NumberRange {
 const SEPARATOR = ', ';
 
 /**
- * The ranges with one more, joined where they touch. Beyond `limit` the two with the smallest hole between them become one:
- * nothing is left out, but numbers in that hole are then in it too.
+ * Adds a range, and joins ranges that touch. Beyond `limit` ranges it merges the two with the smallest gap between them. So no
+ * number is lost, but the numbers in that gap are then included too.
  */
 export function withRange(
   ranges: readonly NumberRange[],

@@ -9,18 +9,18 @@ import type { Numbered } from './numbering/numbered.ts';
 import type { Delivery, LogStream } from './stream.ts';
 
 /**
- * What waits for one stream, all containers together: a slow stream takes no room from the others. What the rings hold all
- * comes at once: this is some 40,000 deliveries of ordinary size. One container may take as much as it leaves free: alone
- * half of it. Each that floods leaves room for the next, but less the more of them there are.
+ * Queue limit of one stream, for all containers together, so that a slow stream takes no room from the others. The rings' full
+ * content can arrive at once: this is some 40,000 deliveries of ordinary size. One container may use as much as it leaves free:
+ * alone, half of it. Each flooding container leaves room for the next, but less the more of them there are.
  */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** Beyond that, for Critical and above: of one container, and of all together. A flood of others takes none of it. */
+/** Reserve for Critical and above: per container, and for all together. A flood of other lines cannot use it. */
 const URGENT_BYTES = 2 * 1024 * 1024;
 const URGENT_BYTES_OF_ALL = 8 * 1024 * 1024;
-/** Beyond both, for what the agent says of itself. */
+/** Reserve beyond both, for the agent's own notices. */
 const NOTICE_BYTES = 2 * 1024 * 1024;
 const URGENT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
-/** Containers to which one stream delivers at the same time: so many with full logs take no turn from the next. */
+/** Concurrent deliveries of one stream, one per container: so many blocked logs do not delay the next container. */
 const MAX_ACTIVE_LANES = 128;
 
 /** A delivery, and who is to know what becomes of it. */
@@ -29,7 +29,7 @@ export interface Waiting {
   readonly bytes: number;
   readonly isUrgent: boolean;
   readonly number: Numbered | undefined;
-  /** What it tells was lost: told when the stream has taken it, else told again. */
+  /** The losses that this notice reports: cleared when the stream has taken it, else reported again. */
   readonly lost: Lost | undefined;
 }
 
@@ -52,7 +52,6 @@ export interface StreamTotals {
   readonly waiting: number;
 }
 
-/** What an outlet stands on. */
 export interface OutletOptions {
   readonly logger: Logger;
   /** Monotonic ms. */
@@ -61,14 +60,13 @@ export interface OutletOptions {
   readonly onDelivered: (delivery: Delivery, stream: LogStream) => void;
   /** A delivery never came to the stream, or was given up. */
   readonly onDropped: (app: string) => void;
-  /** The stream is done with a delivery, and this with its turn where it has more. */
+  /** The stream is done with a delivery, and the outlet has used its turn to start more. */
   readonly onHanded: () => void;
 }
 
 /**
- * One stream's part of the fan-out: what waits for it, by container, and what becomes of it. For one container, order is kept:
- * the next is handed over when the one before is done, but to a stream that keeps the order itself. What comes beyond the
- * bounds is dropped, newest first.
+ * The queue of one stream in the fan-out, by container. For one container, order is kept: the next line is delivered when the
+ * previous one is done, unless the stream keeps the order itself. Beyond the limits the newest lines are dropped.
  */
 export class Outlet {
   readonly stream: LogStream;
@@ -78,7 +76,7 @@ export class Outlet {
   /** Lanes that have something to deliver and wait for their turn. */
   readonly #ready: Lane<Waiting>[] = [];
   #active = 0;
-  /** Until when it may be handed lines: the rest of the turn is the other streams'. */
+  /** End of the current turn; the rest of the time belongs to the other streams. */
   #turnEndsMs = 0;
   #delivered = 0;
   #failed = 0;
@@ -107,7 +105,7 @@ export class Outlet {
     return this.#ready.length > 0;
   }
 
-  /** All that was lost so far has been told, or is not remembered. */
+  /** All losses so far were reported, or are no longer remembered. */
   get hasTold(): boolean {
     return this.losses.size === 0 && this.#lossNotices === 0;
   }
@@ -131,7 +129,7 @@ export class Outlet {
     const key = container?.fullId ?? HOST;
     let lane = this.#lanes.get(key);
     if (this.#closed || this.#isFull(lane, waiting)) {
-      // One that tells of losses comes again: it is counted when it is lost for good.
+      // A loss notice is sent again later, so it does not count as dropped here.
       if (lost === undefined) this.#drop(waiting);
       this.#noteLost(waiting);
       return;
@@ -147,13 +145,13 @@ export class Outlet {
     this.#waitingBytes += waiting.bytes;
   }
 
-  /** Hands lines over until the time, at least as many as may be under way at once. */
+  /** Delivers lines until `endsMs`; up to MAX_ACTIVE_LANES are started in any case. */
   turn(endsMs: number): void {
     this.#turnEndsMs = endsMs;
     this.#pump();
   }
 
-  /** Gives up what waits and fits: dropped, and told like all that is lost. Returns how many. */
+  /** Drops the queued deliveries that `fits` accepts, and records them as lost. Returns how many. */
   giveUp(fits: (delivery: Delivery) => boolean): number {
     let count = 0;
     for (const lane of this.#lanes.values()) {
@@ -181,7 +179,7 @@ export class Outlet {
 
   #pump(): void {
     while (this.#active < (this.stream.maxUnderWay ?? MAX_ACTIVE_LANES)) {
-      // Beyond so many the turn's end counts: the first of them is done in a later one.
+      // Beyond this many, the turn's end applies: deliveries under way finish in a later turn.
       if (this.#active >= MAX_ACTIVE_LANES && this.#options.nowMs() >= this.#turnEndsMs) break;
       const lane = this.#ready.shift();
       if (lane === undefined) break;
@@ -245,7 +243,7 @@ export class Outlet {
     this.#options.onDropped(detection.container?.app?.name ?? HOST);
   }
 
-  /** The stream will not have it. What the agent says of itself does not count, but what it was to tell of losses stays to be told. */
+  /** Records a line as lost. Notices do not count, but the losses that a notice was to report are kept for the next one. */
   #noteLost({ delivery, number, lost }: Waiting): void {
     const { container, timeNs } = delivery.detection;
     if (delivery.seq > 0) this.losses.note(container, timeNs, delivery.seq);

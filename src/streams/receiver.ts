@@ -2,9 +2,7 @@ import type { AppIdentity } from '../apps/identity.ts';
 import type { Priority } from '../rules/detection.ts';
 import type { Delivery } from './stream.ts';
 
-/**
- * A line for a receiver elsewhere, complete in itself: it can wait on a disk, and outlive the agent that wrote it.
- */
+/** A self-contained line for a remote receiver: it can wait on disk and outlive the agent that wrote it. */
 export interface OutgoingLine {
   /** Unique per line. A receiver that gets a line twice, as after a crash, gets the same id twice. */
   readonly id: string;
@@ -21,17 +19,17 @@ export interface OutgoingLine {
   readonly app: AppIdentity | undefined;
 }
 
-/** What became of a batch: the first `taken` lines are the receiver's now. */
+/** Result of a batch: the receiver has taken the first `taken` lines. */
 export interface SendResult {
   readonly taken: number;
   /**
-   * Of the line after them: `later` if it can be sent again (the receiver is down, slow or asks to wait), `refused` if
-   * this one never will be. Absent when all were taken.
+   * What to do with the next line. `later`: retry, as the receiver is down, slow or asks to wait. `refused`: it will never be
+   * taken. Absent if all were taken.
    */
   readonly rest?: 'later' | 'refused';
   /** With `rest`: why, as the end of a sentence for the operator. */
   readonly reason?: string;
-  /** With `later`: when the receiver said it may be tried again. */
+  /** With `later`: the delay that the receiver asked for. */
   readonly retryAfterMs?: number;
 }
 
@@ -42,8 +40,8 @@ export interface ReceiverCounters {
 }
 
 /**
- * Something elsewhere that takes lines: a forwarder, a syslog server, a webhook. It sends what it is given and says
- * what became of it; waiting, order, retries with back-off and the spool are `SpooledStream`'s.
+ * A remote destination of lines: a forwarder, a syslog server, a webhook. It sends what it is given and reports the result.
+ * Queueing, order, retries with backoff and the spool are done by `SpooledStream`.
  */
 export interface Receiver {
   readonly name: string;

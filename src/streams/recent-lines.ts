@@ -8,8 +8,8 @@ interface Kept {
 }
 
 /**
- * The lines of the deliveries that were written last. Each delivery goes to several streams, one stream's part of a turn after
- * the other's, and making its line is what costs most. A line that is not kept any more is made again.
+ * Cache of the most recently formatted lines. Several streams write each delivery, in different parts of a turn, and formatting
+ * is the most expensive step. An evicted line is formatted again.
  */
 export class RecentLines {
   readonly #kept = new WeakMap<Delivery, Kept>();

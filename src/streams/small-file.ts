@@ -3,9 +3,9 @@ import { BoundedFileError, readRegularFile } from '../shared/bounded-file.ts';
 import { UserError } from '../shared/user-error.ts';
 
 /**
- * The whole content of a file that the configuration names (a certificate, a token), at once: such files are small and near.
- * Throws UserError that says which key names it and what to do when it cannot be read, is no regular file (a FIFO would
- * hold up the agent) or is larger than `maxBytes`.
+ * Reads a file that the configuration names (a certificate, a token) synchronously: such files are small and local. Throws
+ * UserError with the key and advice if the file cannot be read or is larger than `maxBytes`. The same if it is no regular file:
+ * a FIFO would block the agent.
  */
 export function readSmallFile(path: string, key: string, maxBytes: number): Buffer {
   try {
@@ -21,7 +21,7 @@ export function readSmallFile(path: string, key: string, maxBytes: number): Buff
   }
 }
 
-/** Differs once a file was written or replaced, also through a symbolic link; the same while it is not there. */
+/** Changes when the file is written or replaced, also through a symbolic link; constant while it does not exist. */
 export function stampOfFile(path: string): string {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });

@@ -7,8 +7,8 @@ export interface Delivery {
   /** Unique per detection: ULID-like, sortable by time. */
   readonly id: string;
   /**
-   * Running number from 1, per app instance on this host (per container where the runtime knows no instance),
-   * which is what one log holds: a gap in a log means a lost line. It goes on with the next agent (numbering.ts). 0: not numbered, what the agent says of itself.
+   * Running number from 1, per app instance on this host (per container if the runtime knows no instance). That is the unit of
+   * one log, so a gap means a lost line. The next agent continues it (numbering.ts). 0: not numbered, the agent's own notices.
    */
   readonly seq: number;
   readonly hostname: string;
@@ -29,13 +29,13 @@ export interface LogStream {
   /** Whether this detection belongs here at all (say, a Docker container's log for a Docker container). */
   accepts(delivery: Delivery): boolean;
   /**
-   * How many deliveries it takes now before the first is done, of one container or several; it writes them in the order in
-   * which they came. Never 0 when none is under way. Undefined: one of each container.
+   * How many deliveries it accepts before the first is done, of any containers; it writes them in order of arrival. Never 0
+   * when none is under way. Undefined: one per container.
    */
   readonly maxUnderWay?: number;
   /**
-   * Delivers one detection. Resolves true once the line is written (to the kernel, not to a disk), false
-   * when this stream cannot take it now (counted inside). Never rejects for what a container can cause.
+   * Delivers one detection. Resolves true once the line is written (to the kernel, not to a disk). Resolves false if the stream
+   * cannot take it now; the stream counts it. Never rejects for anything that a container can cause.
    */
   deliver(delivery: Delivery): Promise<boolean>;
   counters(): StreamCounters | SpooledCounters;

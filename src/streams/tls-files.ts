@@ -10,9 +10,9 @@ import { readSmallFile, stampOfFile } from './small-file.ts';
 const MAX_PEM_BYTES = 1024 * 1024;
 
 /**
- * Certificates and key for connections to a receiver, read again when their files change: they are renewed while the agent
- * runs. Files that do not go together, as in the moment between two that are replaced one after the other, leave those of
- * before in force; that is said once for each state of the files.
+ * Certificates and key for connections to a receiver, reloaded when their files change, since they are renewed while the agent
+ * runs. If the files do not match, as between two replacements, the previous ones stay in use. That is logged once per state of
+ * the files.
  */
 export class TlsFiles {
   readonly #config: TlsFilesConfig;
@@ -60,7 +60,7 @@ export class TlsFiles {
         : readSmallFile(path, `${this.#section}.${of}`, MAX_PEM_BYTES);
     };
     const [ca, cert, key] = [read('ca'), read('cert'), read('key')];
-    // Node takes a file without any certificate for "trust nobody", and every connection would fail with a riddle.
+    // Node takes a file without any certificate for "trust nobody": every connection would fail with an unclear error.
     if (ca?.includes('-----BEGIN CERTIFICATE-----') === false)
       throw new UserError(
         `"${this.#section}.ca": ${String(this.#config.ca)} holds no PEM certificate. Name a file that does.`,

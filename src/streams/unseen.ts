@@ -1,6 +1,6 @@
 import type { Container } from '../apps/identity.ts';
 
-/** Containers whose unseen events wait to be told; of more only the agent's counters know. */
+/** Limit on containers with unreported unseen events; those of further ones only show in the agent's counters. */
 const MAX_CONTAINERS = 1024;
 
 /** Why events were not seen: how many for each reason. */
@@ -13,7 +13,7 @@ export interface UnseenReasons {
   readonly noRoom: number;
   /** The agent was starting, and had kept as many as it could. */
   readonly starting: number;
-  /** It was not known whose container it is, and as many were kept as there was room for. */
+  /** The container was not known yet, and the queue for such events was full. */
   readonly unknown: number;
 }
 
@@ -63,7 +63,7 @@ export class UnseenEvents {
     });
   }
 
-  /** All of it, once. */
+  /** Returns all sums and clears them. */
   take(): readonly UnseenSum[] {
     const all = [...this.#byContainer.values()];
     this.#byContainer.clear();

@@ -60,7 +60,7 @@ type MutableInstance = {
 
 const MAX_CONTAINERS = 20;
 const MAX_COVERAGE = 2000;
-/** Ranges of them, of an app instance: beyond, it is told of too many that the agent says it lost them. */
+/** Limit on ranges of lost numbers per app instance; beyond it, too many are reported as lost. */
 const MAX_LOST_NUMBERS = 1000;
 
 /** Takes a log line by line and keeps what a report is made of: bounded, and what is left out is counted. */
@@ -112,7 +112,8 @@ export class IncidentCollector {
   }
 
   /**
-   * What there is; undefined when the detection that it is to be about is not in the log. `unread`: the log went on.
+   * Returns the incident; undefined if the detection of `id` is not in the log. `unread`: the log was longer than what was
+   * read.
    */
   end(unread = false): Incident | undefined {
     if (this.#range === undefined) return undefined;
@@ -146,7 +147,7 @@ export class IncidentCollector {
     return { item: { kind: 'line', whose, label: line.label, text: shown }, atMs, undated, chars };
   }
 
-  /** Until the detection is found that the report is about, what came before it is remembered. */
+  /** Buffers the lines before the detection that the report is about, until it is found. */
   #wait(entry: Entry): void {
     const { item, atMs } = entry;
     this.#waiting.push(entry);
@@ -296,7 +297,7 @@ function lostIn({ own, rule, fields }: Found): readonly NumberRange[] {
   return parseRanges(fields['lost.numbers'], MAX_LOST_RANGES) ?? [];
 }
 
-/** What numbers lines: an app instance on a host. */
+/** Key of the unit that numbers lines: an app instance on a host. */
 export function instanceKey({ app, hostname }: Pick<Found, 'app' | 'hostname'>): string {
   return JSON.stringify([app?.['guid'], app?.['name'], app?.['instance'], hostname]);
 }

@@ -15,14 +15,14 @@ export interface Coverage {
   readonly lastLine: number | undefined;
 }
 
-/** A time of which no line says that the app was watched. */
+/** A period without evidence that the app was watched. */
 export interface CoverageGap {
   readonly fromMs: number;
   readonly toMs: number;
   readonly why: 'silent' | 'agent ended' | 'agent killed';
 }
 
-/** The agent says it every five minutes: twice that, and one for the way. */
+/** Coverage lines come every five minutes: two intervals, and one minute of delay. */
 const SILENCE_MS = 11 * 60_000;
 
 const WATCHED: Readonly<Record<string, Coverage['watched']>> = {
@@ -58,8 +58,8 @@ export function unwatchedOf({ own, rule, fields }: Found): CoverageGap | undefin
 }
 
 /**
- * Of one app instance: what `told` lines say nobody watched, and what follows from one coverage line and the next, in order
- * of time, where no such line says it better.
+ * The unwatched periods of one app instance: those that `told` lines report, then those between coverage lines, in order of
+ * time. Leaves out an `agent ended` period that a `told` one overlaps.
  */
 export function coverageGaps(
   lines: readonly Coverage[],

@@ -51,10 +51,10 @@ export function msOf(time: string | undefined): number | undefined {
   return Number.isNaN(ms) ? undefined : ms + Number(`0.${fraction}0`) * 1000;
 }
 
-/** Dates the lines of a log one after the other: lines in text have a time of day only, the app's perhaps none. */
+/** Dates the lines of a log in order: text lines have only a time of day, an app's lines perhaps none. */
 export class LogClock {
   #lastMs: number | undefined;
-  /** A line in text came before anything had told the date: days are counted from 1970 then. */
+  /** A text line came before any date was known: days are then counted from 1970. */
   undated = false;
 
   /** The latest moment that the log has told; undefined before the first. */
@@ -68,7 +68,7 @@ export class LogClock {
     return ms;
   }
 
-  /** The moment with this time of day that is nearest to what the log system says of the line, or to the line before. */
+  /** The moment with this time of day nearest to the log system's time, or else to the previous line's. */
   timeOfDay(clock: string, system: number | undefined): number {
     const ofDay = msOf(`1970-01-01T${clock}Z`) ?? 0;
     const near = system ?? this.#lastMs;
@@ -81,7 +81,7 @@ export class LogClock {
   }
 }
 
-/** The detection in a line of the log, if the line is one and not of someone who cannot have written it. */
+/** The detection in a line of the log; undefined if there is none, or if someone else wrote the line. */
 export function foundIn(
   line: ReadLogLine,
   raw: string,

@@ -9,7 +9,7 @@ import type { NumberRanges } from '../number-ranges.ts';
 
 /** Detections of one rule that are shown; the others are counted. */
 export const MAX_OF_A_RULE = 200;
-/** Rules that the reader does not know: an app can print names. Those that come with the agent always have a place. */
+/** Limit on rules that the reader does not know, since an app can print any name. Built-in rules are never cut. */
 export const MAX_UNKNOWN_RULES = 100;
 export const MAX_DETECTIONS = 2000;
 /** The app's own lines before and after a detection. */
@@ -105,7 +105,7 @@ export interface Incident {
     readonly forged: number;
     readonly unreadable: number;
   };
-  /** Of a log that nobody said the system of: the one whose frame the agent's lines seem to have. */
+  /** If the reader named no log system: the one whose frame the agent's lines seem to have. */
   readonly looksLike: 'cf' | 'syslog' | undefined;
   readonly leftOut: LeftOut;
   /** Of the detections and what the agent said. */

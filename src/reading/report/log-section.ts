@@ -81,7 +81,7 @@ export interface Check {
   readonly text: string;
 }
 
-/** Whose word it is, what is missing, what was not watched, what is left out here. */
+/** Statements on who wrote the lines, what is missing, what was not watched, and what this page leaves out. */
 export function checksOf(incident: Incident): Check[] {
   const times = new Times(incident.undated);
   return [

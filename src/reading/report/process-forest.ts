@@ -54,7 +54,7 @@ interface MutableNode extends ProcessNode {
   parent: MutableNode | undefined;
 }
 
-/** A process as it is looked up: what it is told apart by, and what is known of it. */
+/** A process during lookup: its identity key, and what is known of it. */
 interface Told extends Omit<ReadProcess, 'pid'> {
   readonly key: string;
   readonly pid: number | undefined;
@@ -137,7 +137,7 @@ function attach(node: MutableNode, found: Found): void {
   node.exe ??= textOf(found, 'proc.exepath');
 }
 
-/** A log may hold anything: no process becomes its own ancestor. */
+/** A log may contain anything: prevents a process from becoming its own ancestor. */
 function adopt(parent: MutableNode, child: MutableNode): void {
   if (child.parent !== undefined) return;
   for (let at: MutableNode | undefined = parent; at !== undefined; at = at.parent)
@@ -160,7 +160,7 @@ function toldOf(found: Found): ToldLineage | undefined {
   if (lineage !== undefined) {
     const { processes, above } = lineage;
     const told = processes.map(({ pid, start, name }, level) => {
-      // Without its start a number may be used again: then the ancestors' tell processes apart.
+      // Without a start time a pid may be reused: then the ancestors distinguish processes.
       const chain = processes.slice(level).map((one) => [one.pid, one.name]);
       const key = start === undefined ? [instance, container, chain] : [instance, pid, start];
       return { pid: pid === 0 ? undefined : pid, start, name, key: JSON.stringify(key) };

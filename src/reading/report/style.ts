@@ -1,4 +1,4 @@
-/** Colours by their part: text and the ground that it stands on. A test computes the contrast of each pair. */
+/** Text and background colours by element. A test computes the contrast of each pair. */
 export interface Palette {
   readonly page: string;
   readonly card: string;

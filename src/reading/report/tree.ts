@@ -10,11 +10,11 @@ import type { ProcessNode, ProcessTree } from './process-forest.ts';
 
 /** Deeper levels are not indented any more: a phone has no room for them. */
 const MAX_INDENT = 12;
-/** Deeper ones are not drawn below each other at all: a browser has a limit of its own. */
+/** Deeper levels are not nested at all: browsers limit the depth. */
 const MAX_DEPTH = 100;
 /** Detections of one process that are named. */
 const MAX_HITS = 12;
-/** Processes that are alike are drawn once from so many on. */
+/** Equal processes are merged from this count on. */
 const ALIKE = 3;
 const MAX_COMMAND_CHARS = 400;
 

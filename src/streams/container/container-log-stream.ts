@@ -20,18 +20,18 @@ import {
 const PIPE_BUF = 4096;
 const MAX_LINE_BYTES = PIPE_BUF - '\n\n'.length;
 
-/** A full pipe (or a start under way): often at first, since the engine frees it in bursts, then less often. */
+/** Retry intervals for a full pipe (or a starting container): short at first, since the engine frees it in bursts, then longer. */
 const RETRIES = [
   { untilMs: 200, everyMs: 1 },
   { untilMs: 1000, everyMs: 5 },
   { untilMs: Infinity, everyMs: 25 },
 ] as const;
-/** How long a container's pipe may have been full before its lines are given up; each still has the second time. */
+/** How long a container's pipe may be full before its lines are dropped; each line still has the second time. */
 const FULL_MS = 4000;
 const FULL_LINE_MS = 500;
-/** As long as the runtime is at work, which no app can hold up: on a busy host for seconds. Docker gives up after 30 s. */
+/** Limit while the runtime starts the container, which no app can delay: seconds on a busy host. Docker gives up after 30 s. */
 const START_MS = 30_000;
-/** Containers whose full pipes, and whose ways in, are remembered; the one remembered longest is forgotten first. */
+/** Limit on containers whose full pipes, and whose FIFOs, are remembered; the oldest is evicted. */
 const MAX_REMEMBERED = 1000;
 const WARN_EVERY_MS = 60_000;
 
@@ -55,9 +55,9 @@ export interface ContainerLogOptions {
 }
 
 /**
- * The FIFO that took a container's last line. While it is the same file, the shim has had it open, and nothing else need be
- * looked at: finding it anew costs a hundred calls, and a full pipe is tried each ms. A number (ino) may be given again; the
- * time that the file was made says whether it is another.
+ * The FIFO that took a container's last line. While it is the same file, the shim has it open, and no other check is needed.
+ * Finding it again costs a hundred calls, and a full pipe is retried each ms. An inode number may be reused; the birth time
+ * tells the files apart.
  */
 interface KnownFifo {
   readonly path: string;
@@ -110,7 +110,9 @@ export class ContainerLogStream implements LogStream {
     this.#logger = options.logger ?? SILENT_LOGGER;
   }
 
-  /** Containers of Docker and of Kubernetes; what the agent says of itself only where somebody still reads. */
+  /**
+   * Containers of Docker and Kubernetes. The agent's notices only while the container runs, as nobody reads its log afterwards.
+   */
   accepts({ detection: { container, source } }: Delivery): boolean {
     switch (container?.runtime) {
       case 'docker':
@@ -147,7 +149,7 @@ export class ContainerLogStream implements LogStream {
     }
   }
 
-  /** Until when (monotonic ms) to try a line that is hindered since `sinceMs`: nothing else comes right. */
+  /** Deadline (monotonic ms) of a line that has failed since `sinceMs`: other failures are not temporary. */
   #givenUpMs(attempt: Attempt, { fullId }: Container, sinceMs: number): number {
     if (attempt === 'not started') return sinceMs + START_MS;
     if (attempt !== 'full') return sinceMs;
@@ -196,7 +198,7 @@ export class ContainerLogStream implements LogStream {
     for (const entrance of entrances) {
       const { attempt, fifo } = writeOnce(entrance, bytes);
       if (attempt === 'no reader') continue;
-      // Without a birth time the file system cannot tell one file from the next.
+      // Without a birth time a reused inode cannot be detected.
       if (!entrance.magicLink && fifo !== undefined && fifo.birthtimeNs > 0n)
         this.#known.set(fullId, fifo);
       return attempt;

@@ -7,7 +7,7 @@ import { descriptors, findShim, isRunning, type LogEntrance } from './locate-log
 const NAMESPACE = 'k8s.io';
 /** Where containerd keeps what it needs of a running task, below its state folder. */
 const TASKS = 'io.containerd.runtime.v2.task';
-/** runc's, unless it is configured; also where containerd's state folder is another. */
+/** runc's default, also if containerd's state folder is another. */
 const RUNC_ROOT = '/run/containerd/runc';
 const ID = /^[0-9a-f]{64}$/;
 
@@ -71,7 +71,7 @@ function fifosOf(shim: number, fullId: string): LogEntrance[] {
       const found = open.find(({ target, writable }) => writable && end.test(target));
       if (found === undefined) return [];
       const stat = statSync(found.path, { throwIfNoEntry: false });
-      // The number may be another FIFO's of the same pod by the time that it is opened: which one is said too.
+      // The descriptor may be another FIFO of the same pod when it is opened, so the inode is checked as well.
       return stat?.isFIFO() === true
         ? [{ path: found.path, magicLink: true, dev: stat.dev, ino: stat.ino }]
         : [];

@@ -17,14 +17,14 @@ export interface LogEntrance {
   readonly path: string;
   /** A link below /proc/PID/fd, which has to be followed; any other path must not be a link. */
   readonly magicLink: boolean;
-  /** Which file it must be, where the path may have become another's. */
+  /** Expected device and inode, where the path may point to another file by now. */
   readonly dev?: number;
   readonly ino?: number;
 }
 
 /**
- * Where the engine reads a container's output. Nothing is to be remembered across a restart of the agent. Only root can change what is looked at here, except the one thing that is
- * compared and never trusted: the app's own descriptors.
+ * Where the engine reads a container's output. Needs no state across restarts of the agent. Only root can change what is read
+ * here, except the app's own descriptors, which are compared and never trusted.
  *
  * As moby 26 and containerd 1.7 do it: dockerd makes FIFOs `<exec-root>/containerd/<id>/<id>-stdout` and
  * `-stderr` (before Docker 23 `init-stdout`) and reads them; the container's shim copies into them what it
@@ -101,12 +101,12 @@ function isOlder(folder: string, timeNs: bigint): boolean {
 }
 
 /**
- * The container, with its first process (0: not known yet), while the runtime has not seen its app begin. Its
- * own processes are in the container's cgroup from the start, and what they do may be taken for the app's (after
- * a loss of records, or by an agent that started meanwhile), so a detection is no proof that the app runs.
+ * The container, with its first process (0: not known yet), while the runtime has not seen its app begin. The runtime's own
+ * processes are in the container's cgroup from the start. Their actions may be taken for the app's (after lost records, or by
+ * an agent that started meanwhile), so a detection does not prove that the app runs.
  *
- * runc and crun keep `exec.fifo` in the container's state folder (`<exec-root>/runtime-<name>/<namespace>/<id>`)
- * from before its first process until some time after the app has begun; without it there is nothing to wait for.
+ * runc and crun keep `exec.fifo` in the container's state folder (`<exec-root>/runtime-<name>/<namespace>/<id>`) from before
+ * its first process until some time after the app has begun. Without that file there is nothing to wait for.
  */
 function findBeginning(execRoot: string, container: Container): Container | undefined {
   const folder = stateFolderOf(execRoot, container);
@@ -117,8 +117,8 @@ function findBeginning(execRoot: string, container: Container): Container | unde
 }
 
 /**
- * The container with its first process, where it was described before it had one and has been started since: what was
- * detected in its first moments is told by such a description.
+ * The container with its first process, if it was described before it had one and has been started since. Detections of its
+ * first moments have such a description.
  */
 export function withFirstProcess(container: Container, execRoots: readonly string[]): Container {
   if (container.initPid > 0) return container;
@@ -184,7 +184,7 @@ export function isRunning(container: Container): boolean {
   }
 }
 
-/** Whether any of the exec roots is one: otherwise it says nothing that a container is not there. */
+/** Whether any exec root exists: if none does, a missing container proves nothing. */
 export function anyExecRootExists(execRoots: readonly string[]): boolean {
   return execRoots.some((root) => existsSync(join(root, 'containerd')));
 }

@@ -12,8 +12,8 @@ export interface AppFileOptions {
 }
 
 /**
- * Writes detections into the log file of the app they concern (`Container.logFile`), which the app itself may
- * be writing to. Such an app can also cut the file: the operator's copy is the one that counts.
+ * Writes detections into the log file of their app (`Container.logFile`), which the app itself may write to as well. Such an
+ * app can also truncate the file: the operator's copy is the authoritative one.
  */
 export class AppFileStream implements LogStream {
   readonly name = 'app-file';

@@ -8,9 +8,9 @@ import type { StreamCounters } from '../stream.ts';
 
 const MAX_QUEUED_LINES = 8192;
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
-/** Of lines that are written at once: all that wait, but for the longest ones. */
+/** Limit of one write: usually all queued lines, unless they are very long. */
 const MAX_WRITE_BYTES = 4 * 1024 * 1024;
-/** How long a line waits for a file that cannot be written (disk full, folder gone) before it is given up. */
+/** How long a line is retried while the file cannot be written (disk full, folder missing). */
 const PATIENCE_MS = 5_000;
 const RETRY_MS = 250;
 const WARN_EVERY_MS = 60_000;
@@ -19,7 +19,7 @@ const FILE_MODE = 0o640;
 
 export interface AppendFileOptions {
   readonly logger: Logger;
-  /** Someone else (the app) writes to the file too: look before every line whether its last line is ended. */
+  /** The app writes to the file too: check before every line whether the last line ends with a newline. */
   readonly shared: boolean;
   /** Monotonic ms; default performance.now. */
   readonly nowMs?: () => number;
@@ -32,13 +32,14 @@ interface QueuedLine {
 }
 
 /**
- * Appends lines to one file, in order, what waits with one write(2); of a shared file a line at a time. Bounds: 8192 lines and
- * 8 MiB wait; what comes beyond is dropped and counted. A line that cannot be written is tried again for 5 s, then counted as failed.
+ * Appends lines to one file, in order, all queued lines with one write(2); to a shared file, one line at a time. Limits: 8192
+ * lines and 8 MiB are queued; further lines are dropped and counted. A line that cannot be written is retried for 5 s, then
+ * counted as failed.
  *
- * The file is made with mode 0640, must be a regular file with one name, and is never reached through a link
- * in its last component; a shared one is looked for only in the folder that was found the first time, since
- * its app may own that path. It is opened again when its name leads to another file (log rotation). An unended line at its end (an earlier write that
- * hit a full disk, or the app's own) is ended first, so lines never glue.
+ * The file is created with mode 0640. It must be a regular file with one name, and its last path component must not be a link.
+ * A shared file is only looked for in the folder that was found first, since its app may own the path. The file is reopened
+ * when its name leads to another file (log rotation). A missing newline at its end is added first, so that lines never merge: a
+ * full disk may have cut an earlier write, or the app wrote it.
  */
 export class AppendFile {
   readonly path: string;
@@ -138,8 +139,8 @@ export class AppendFile {
   }
 
   /**
-   * Gives up all lines whose time is up, at once: one a round would write all that waits again for each. After the end it gives
-   * up all that were tried.
+   * Fails all lines that are past their deadline, at once: one per round would rewrite the whole queue for each. After `close`,
+   * it fails all lines that were tried.
    */
   #giveUp(tried: readonly QueuedLine[]): void {
     const last = this.#closed ? tried.at(-1) : undefined;
@@ -152,7 +153,7 @@ export class AppendFile {
     }
   }
 
-  /** What is written next, at once: of a file that is shared a line, since somebody may have written in between. */
+  /** The lines of the next write: only one for a shared file, since the app may have written in between. */
   #next(): readonly QueuedLine[] {
     if (this.#options.shared) return this.#queue.slice(0, 1);
     let bytes = 0;
@@ -169,7 +170,7 @@ export class AppendFile {
     line.done(written);
   }
 
-  /** Writes lines, which are settled when they are whole in the file. Throws for what the file cannot take. */
+  /** Writes lines; each is settled once it is completely written. Throws the file's write error. */
   async #write(lines: readonly QueuedLine[]): Promise<void> {
     const handle = await this.#ensureOpen();
     const startsAnew =
@@ -235,7 +236,7 @@ export class AppendFile {
   async #closeHandle(): Promise<void> {
     const handle = this.#handle;
     this.#handle = undefined;
-    // What close(2) reports (EIO, ENOSPC on network file systems) was or will be met by a write.
+    // An error of close(2) (EIO, ENOSPC on network file systems) shows in an earlier or later write as well.
     await handle?.close().catch(() => undefined);
   }
 

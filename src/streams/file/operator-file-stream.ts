@@ -25,8 +25,8 @@ export class OperatorFileStream implements LogStream {
   }
 
   /**
-   * As much as half of the file's queue holds. What is in there is written with one call, whose end comes in a later turn of the event
-   * loop; a turn can bring some 2,000 detections.
+   * Accepts lines while half of the file's queue is free. One write takes the whole queue and ends in a later event loop turn;
+   * a turn can bring some 2,000 detections.
    */
   get maxUnderWay(): number {
     return this.#file.hasRoom ? Infinity : 0;

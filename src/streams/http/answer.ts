@@ -2,13 +2,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 import { escapeText } from '../escape.ts';
 
-/** What an answer means for the lines of its request. */
+/** Meaning of a response for the lines of its request. */
 export type Verdict =
   | { readonly kind: 'taken' }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'later'; readonly reason: string; readonly retryAfterMs?: number };
 
-/** A receiver that asks for more time than this is asked again all the same. */
+/** Upper limit for the delay that a receiver asks for. */
 export const MAX_RETRY_AFTER_MS = 3_600_000;
 
 /** About the sender, not about the line: lines are not to be lost while a token or certificate is being replaced. */
@@ -20,9 +20,9 @@ const ANOTHER_TIME = new Set([408, 425, 429]);
 const SAID_CHARS = 160;
 
 /**
- * 2xx: taken. 429, other 4xx that are about the time or the sender (401, 403, 407, 408, 425), 5xx: later, when Retry-After says if
- * it does. Other 4xx: refused, since the same line would be refused for ever. 3xx: refused; a redirect is not followed, as
- * the configuration says where lines go, and nobody else. `said` is the start of the body, for the sentence; `nowMs` Unix time.
+ * 2xx: taken. 401, 403, 407 (about the sender): later. 408, 425, 429 (about the time) and 5xx: later, at Retry-After if given.
+ * Other 4xx: refused, since a retry would be refused as well. 3xx: refused; redirects are not followed, since only the
+ * configuration decides where lines go. `said` is the start of the body, for the message; `nowMs` is Unix time.
  */
 export function verdictOf(
   status: number,

@@ -9,7 +9,7 @@ import { Poster } from './post.ts';
 import type { PostTarget } from './post.ts';
 import { TokenFile } from './token-file.ts';
 
-/** No request begins later in a `send`: with the time that one may take, 25 s. */
+/** No request starts later than this in a `send`: with its timeout that makes 25 s. */
 const LAST_REQUEST_MS = 15_000;
 
 /** What `HttpReceiver` needs. */
@@ -24,14 +24,12 @@ export interface HttpReceiverOptions {
 }
 
 /**
- * A service that takes detections by POST, in Falco's JSON. One object a request (`application/json`): what Falco's
- * http_output sends, and falcosidekick and webhooks take. With `batch`, one array of up to 100 objects: what log
- * collectors take (Fluent Bit, Logstash, Vector). An array and not lines of JSON, since a service that knows neither
- * refuses an array, whereas it takes the first of the lines and loses the others without a word. Lines in text form are
- * one a request (`text/plain`).
+ * A service that takes detections by POST, in Falco's JSON. Without `batch`: one object per request (`application/json`), as
+ * Falco's http_output sends, and as falcosidekick and webhooks take. With `batch`: one array of up to 100 objects, as log
+ * collectors take (Fluent Bit, Logstash, Vector). Not JSON lines: a service that supports neither refuses an array, but takes
+ * the first line and silently drops the others. Text lines are sent one per request (`text/plain`).
  *
- * What each answer means says `verdictOf`. A batch that is refused is sent again in halves, until the line is found which
- * it is refused for.
+ * `verdictOf` interprets each response. A refused batch is sent again in halves until the refused line is found.
  */
 export class HttpReceiver implements Receiver {
   readonly name = 'http';

@@ -12,11 +12,11 @@ import type { Verdict } from './answer.ts';
 /** From the look-up of the name to the last byte of the answer. */
 export const REQUEST_TIMEOUT_MS = 10_000;
 
-/** Of an answer's body: what is more costs the connection. */
+/** Limit of a response body: a longer one aborts the connection. */
 const MAX_BODY_BYTES = 65_536;
 const SAID_BYTES = 1024;
 
-/** A connection that nobody answered on for so long is not trusted with a request. */
+/** A connection that was idle for so long is not reused. */
 const IDLE_MS = 30_000;
 
 /** Where `Poster` sends to. */
@@ -120,7 +120,7 @@ export class Poster {
           this.#connects++;
         });
       });
-      // Nobody asked for one; Node leaves such a request without an end.
+      // No upgrade was requested; Node leaves such a request open.
       sent.once('upgrade', (_, it) => {
         it.destroy();
         stop('it speaks another protocol (101)');

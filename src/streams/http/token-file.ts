@@ -7,7 +7,7 @@ const MAX_TOKEN_BYTES = 8192;
 /** RFC 6750, 2.1. */
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
 
-/** A bearer token that is read again when its file changes; what is no token leaves the one of before in force, and is said once. */
+/** A bearer token, reloaded when its file changes. An invalid token leaves the previous one in use, and is logged once. */
 export class TokenFile {
   readonly #path: string;
   readonly #key: string;

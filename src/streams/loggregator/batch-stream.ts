@@ -5,8 +5,8 @@ import { INGRESS, type EnvelopeBatch } from './api.ts';
 const END_MS = 1_000;
 
 /**
- * Batches by the call that the agent does not acknowledge (`Ingress.BatchSender`): a batch is taken when the connection
- * has it. What is lost after that is not known, neither when the agent's queue is full nor when the connection breaks.
+ * Sends batches with the call that the platform's agent does not acknowledge (`Ingress.BatchSender`): a batch counts as taken
+ * when the connection has it. Later losses are unknown, both when the agent's queue is full and when the connection breaks.
  */
 export class BatchStream {
   readonly #call: ClientWritableStream<EnvelopeBatch>;
@@ -33,7 +33,7 @@ export class BatchStream {
     this.#call.on('error', () => undefined);
   }
 
-  /** Why it is open no more, without us; undefined while it is. Which of the batches was the reason is not known. */
+  /** Why it broke by itself; undefined while it is open. Which batch was the reason is not known. */
   get broken(): Error | undefined {
     return this.#broken;
   }
@@ -60,7 +60,7 @@ export class BatchStream {
     }
   }
 
-  /** Ends it after what was written. The agent answers that with an error, `2 UNKNOWN: EOF`, which is none. */
+  /** Ends the stream after all writes. The agent answers with `2 UNKNOWN: EOF`, which is not an error here. */
   async end(): Promise<void> {
     this.#isEnding = true;
     this.#call.end();

@@ -20,14 +20,14 @@ const APP_NAME = /^[\x21-\x7e]{1,128}$/;
 const TAG_NAME = /^[\x21\x23-\x3c\x3e-\x5c\x5e-\x7e]{1,32}$/;
 
 /**
- * A line of an app as the platform's envelope: beside the app's own lines, with their tags, and ours, which an app's
- * tags of the same name cannot displace. Undefined for a line without a usable app guid, which would be nobody's. `source_type`
- * is the tag by which tenants tell our lines from what an app prints. What is Error or more severe is on the ERR side.
+ * A line of an app as the platform's envelope, with the app's tags and ours. An app's tag cannot replace ours of the same name.
+ * Undefined without a usable app guid, as the line would belong to nobody. By the tag `source_type` tenants tell our lines from
+ * the app's. Error and more severe lines are on the ERR side.
  *
- * The platform renders it for syslog later on: it is at most MAX_FRAME_BYTES long there, and has no name or id that RFC 5424
- * cannot have. Before such a one the platform's syslog agent stops (seen with real ones): it tries it again and again, and what
- * comes after it waits; a name of more than 32 characters passes there, and ends what Log Cache reads. Hidden characters, which
- * it would pass on as they are, are made visible.
+ * The platform later renders it for syslog: at most MAX_FRAME_BYTES, and without a name or id that RFC 5424 forbids. On such a
+ * name the platform's syslog agent gets stuck (seen with real ones): it retries for ever, and later lines wait. A name of more
+ * than 32 characters passes there, and ends what Log Cache reads. Hidden characters are made visible, since the platform passes
+ * them on.
  */
 export function envelopeOf(
   line: OutgoingLine,

@@ -12,8 +12,8 @@ import { BatchStream } from './batch-stream.ts';
 
 const CALL_TIMEOUT_MS = 10_000;
 /**
- * More often than every five minutes is too often for gRPC in Go, as the platform's agent is written: it hangs up on a
- * stream that asks so ("too_many_pings").
+ * gRPC in Go, which the platform's agent uses, closes a stream that pings more often than every five minutes
+ * ("too_many_pings").
  */
 const KEEP_ALIVE_MS = 330_000;
 
@@ -81,7 +81,7 @@ export class IngressConnection {
     this.#unacknowledged += batch.length;
   }
 
-  /** The next batch goes by a new client, which asks for the name and the certificates anew. */
+  /** Makes the next batch use a new client, which resolves the name and loads the certificates again. */
   reset(): void {
     this.#stream?.cancel();
     this.#stream = undefined;

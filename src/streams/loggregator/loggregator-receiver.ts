@@ -16,15 +16,15 @@ export interface LoggregatorOptions extends IngressOptions {
 
 /** Counters of the receiver. */
 export interface LoggregatorCounters extends ReceiverCounters {
-  /** Lines of which is not known whether the agent took them: it has no call that is acknowledged. */
+  /** Lines that may not have arrived: the platform's agent has no acknowledged call. */
   readonly unacknowledged: number;
   /** Tags of apps' that have no place in an envelope. */
   readonly droppedTags: number;
 }
 
 /**
- * The platform's log system, by the forwarder agent of this host. What that one has acknowledged is in its own queue, which
- * can still overflow downstream; the caller's pace is what keeps that from happening.
+ * The platform's log system, reached through this host's forwarder agent. Acknowledged lines are in that agent's own queue,
+ * which can still overflow; the rate limit of the caller prevents that.
  */
 export class LoggregatorReceiver implements Receiver {
   readonly name = 'loggregator';
@@ -90,7 +90,7 @@ export class LoggregatorReceiver implements Receiver {
     const reason = reasonOf(error);
     const isBad = isAboutWhatWasSent(error);
     if (isBad && batch > 1) {
-      // One of them, or all together: fewer tell which.
+      // Either one line or the whole batch is at fault: smaller batches show which.
       this.#atOnce = Math.floor(batch / 2);
       return { taken: 0, rest: 'later', reason, retryAfterMs: 0 };
     }
@@ -111,8 +111,8 @@ export function loggregatorReceiver(
 }
 
 /**
- * It would be answered the same again: too many bytes, or one that the platform's agent cannot read, which gRPC for Go
- * reports as INTERNAL ("error unmarshalling request"), as it does what has to do with the connection.
+ * Whether a retry would fail again: too many bytes, or content that the platform's agent cannot read. Go's gRPC reports the
+ * latter as INTERNAL ("error unmarshalling request"), the same code as for connection errors.
  */
 function isAboutWhatWasSent(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;

@@ -11,9 +11,9 @@ export interface MetricSource {
 const ORIGIN = 'varvel';
 
 /**
- * Samples as the platform's envelopes, as its own agents send theirs: a counter has its total and what was added since
- * those that were sent before, gauges with the same tags go together. What the platform's forwarder knows (deployment, job,
- * index, ip) it adds.
+ * Converts samples to envelopes as the platform's own agents send theirs. A counter has its total and the increase since the
+ * previous send; gauges with the same tags share an envelope. The platform's forwarder adds what it knows (deployment, job,
+ * index, ip).
  */
 export class MetricEnvelopes {
   readonly #source: MetricSource;
@@ -24,7 +24,7 @@ export class MetricEnvelopes {
     this.#source = source;
   }
 
-  /** `timeNs` is Unix ns. `sent` is to be called once they are: until then what was added is added again. */
+  /** `timeNs` is Unix ns. Call `sent` once they are sent: until then the increase is added again. */
   of(
     samples: readonly MetricSample[],
     timeNs: bigint,

@@ -19,8 +19,8 @@ export interface MetricSenderOptions {
 }
 
 /**
- * The agent's counters and gauges for the platform's operators, by the ingress that takes the lines, every so many
- * seconds and once more at the end. Numbers that could not be sent are not kept: the next ones have their totals.
+ * Sends the agent's counters and gauges to the platform's operators, through the ingress that takes the lines. Sends at an
+ * interval and once more at the end. Unsent numbers are not kept: the next ones have the totals.
  */
 export class MetricSender {
   readonly #options: MetricSenderOptions;

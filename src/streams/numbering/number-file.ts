@@ -28,7 +28,7 @@ export interface Slot {
   readonly key: string;
   /** The last number that was given. */
   readonly given: number;
-  /** All up to this one need no more care: written, or told as missing. */
+  /** All numbers up to this one are done: written, or reported as missing. */
   readonly settled: number;
   /** Unix ms of the last one. */
   readonly usedMs: number;
@@ -57,8 +57,8 @@ export class NumberFile {
   }
 
   /**
-   * Opens the file in the agent's own folder, and makes it if it is not there. What else has its name, or is larger, is set
-   * aside. `isWhole` is false when numbers may have been given that the file does not tell. Throws the file system's error.
+   * Opens the file in the agent's own folder, or creates it. Anything else of that name, or a larger file, is set aside.
+   * `isWhole` is false if numbers may have been given that the file does not show. Throws the file system's error.
    */
   static open(
     folder: string,
@@ -83,7 +83,7 @@ export class NumberFile {
       const isWhole = isNew || (header !== undefined && damaged === 0);
       return { file: new NumberFile(fd), isNew, isWhole, header, slots, setAside };
     } catch (error) {
-      // As long as it was, so that it does not look like one that was damaged.
+      // Restores its size, so that it does not look damaged.
       ftruncateSync(fd, found);
       closeSync(fd);
       if (isNew) rmSync(`${folder}/${NAME}`, { force: true });
@@ -109,7 +109,7 @@ export class NumberFile {
     this.#write(this.#header(header), 0);
   }
 
-  /** Brings what is written to the disk, beside what goes on. One at a time: calls meanwhile make one more. */
+  /** Syncs to disk, in the background. One sync at a time: calls meanwhile cause one more. */
   sync(): void {
     this.#wanted = true;
     if (this.#syncing) return;
@@ -128,7 +128,7 @@ export class NumberFile {
 
   close(): void {
     this.#closed = true;
-    // The descriptor's number may be another file's before that one is done.
+    // A running sync still needs the descriptor: after close, its number could be another file's.
     if (!this.#syncing) closeSync(this.#fd);
   }
 
@@ -161,7 +161,7 @@ function checked(bytes: Buffer): Buffer {
   return bytes;
 }
 
-/** A disk that is nearly full takes a part only, and says so with the next. */
+/** A nearly full disk writes only a part, and reports the error with the next call. */
 function writeAll(fd: number, bytes: Buffer, from: number): void {
   for (let at = from; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, at);
 }

@@ -3,9 +3,8 @@ export interface NumberGap {
   readonly from: number;
   readonly to: number;
   /**
-   * `ended`: the agent before ended while lines were on their way. `host`: the host did, so that nobody knows how far it came.
-   * `forgotten`: the numbers of the instance are not known: there were too many instances, or the file of numbers was
-   * damaged or could not be used.
+   * `ended`: the previous agent ended while lines were on their way. `host`: the host crashed, so the last number is unknown.
+   * `forgotten`: the instance's numbers are unknown, due to too many instances, or a damaged or unusable file of numbers.
    */
   readonly why: 'ended' | 'host' | 'forgotten';
 }
@@ -21,18 +20,18 @@ export interface Instance {
   settled: number;
   /** Lines on their way, by number. */
   underWay: Numbered[];
-  /** The first number that a log has not taken and that nobody was told of yet. */
+  /** The first number that a log did not take and that is not reported yet. */
   lostFrom: number | undefined;
   gap: NumberGap | undefined;
 }
 
 /**
- * A line's number, and what is still to become of it. `enqueued` for each log that the line goes to, `written` or `lost` when
- * that log is done with it, and `complete` once no other log will follow.
+ * The number of one line and its open deliveries. Call `enqueued` for each log that the line goes to, and `written` or `lost`
+ * when that log is done with it. Call `complete` when no other log will follow.
  */
 export class Numbered {
   readonly seq: number;
-  /** The first number that is not settled before this one is. */
+  /** Numbers from this one on become settled together with this line. */
   readonly from: number;
   readonly #instance: Instance;
   readonly #onSettled: (instance: Instance) => void;

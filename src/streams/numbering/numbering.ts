@@ -5,16 +5,16 @@ import { RecentMap } from '../../shared/recent-map.ts';
 import { KEY_BYTES, NumberFile } from './number-file.ts';
 import { Numbered, type Instance, type NumberGap } from './numbered.ts';
 
-/** App instances whose numbers are remembered; of more the one that was silent for longest is forgotten. */
+/** Limit on app instances whose numbers are remembered; beyond it, the one that was silent for longest is evicted. */
 export const MAX_INSTANCES = 10_000;
-/** More than the agent can give between two syncs: what a host's end takes along is never given again. */
+/** More than the agent can give between two syncs: numbers lost in a host crash are never given again. */
 export const SKIP = 1_000_000;
 const SYNC_AFTER_MS = 1000;
 
 export interface NumberingOptions {
   /**
-   * Where numbers outlive the agent. Without it they begin at 1 with each. `undefined`: the disk does not give it now, and
-   * `keepIn` does later.
+   * Where numbers are kept across restarts. Without this key they begin at 1 with each agent. `undefined`: the disk is unusable
+   * now, and `keepIn` is called later.
    */
   readonly folder?: Pick<OwnFolder, 'inside'> | undefined;
   /** /proc/sys/kernel/random/boot_id. */
@@ -27,14 +27,13 @@ export interface NumberingOptions {
 }
 
 /**
- * Gives lines their numbers: from 1, one after the other for each app instance, also across the agent's ends. A number is in
- * the kernel's hands before its line goes anywhere, so none is given twice, however the agent ends. What was on its way
- * then is a gap: the next agent tells which numbers it can be (`takeGap`). With the host's end, where the last second may be
- * missing on the disk, numbers go on a million later; an instance that is not remembered begins above all those that were
- * forgotten. Either is a gap too.
+ * Numbers lines: from 1, consecutive per app instance, also across restarts. A number is in the kernel before its line goes
+ * anywhere, so none is given twice, however the agent ends. Lines on their way at that time are a gap: the next agent reports
+ * their possible numbers (`takeGap`). After a host crash the last second may be missing on disk, so numbers continue a million
+ * later. An instance that is not remembered begins above all evicted ones. Either is a gap too.
  *
- * A file that is damaged, or a disk that takes nothing, stops nothing: numbers go on above `clockFloor`, which is above all
- * that were ever given, and each instance has a gap. Bounds: 10,000 instances, 640 KB of file.
+ * A damaged file or a failing disk stops nothing. Numbers then continue above `clockFloor`, which is above all that were ever
+ * given, and each instance has a gap. Limits: 10,000 instances, 640 KB of file.
  */
 export class Numbering {
   readonly #instances: RecentMap<string, Instance>;
@@ -95,7 +94,7 @@ export class Numbering {
     return this.#give(this.#instance(key));
   }
 
-  /** What is to be told of the instance now, once; it counts as told when the line that tells it is written. */
+  /** The gap to report for the instance, once; it counts as reported when `line` is written. */
   takeGap(key: string): { readonly gap: NumberGap; readonly line: Numbered } | undefined {
     if (this.#gaps === 0) return undefined;
     const instance = this.#instances.get(hashOf(key));
@@ -110,7 +109,7 @@ export class Numbering {
     return { gap, line };
   }
 
-  /** What was `lost` so far is told. */
+  /** All losses so far were reported. */
   lossesTold(): void {
     if (this.#withLosses.size === 0) return;
     const instances = [...this.#withLosses];
@@ -128,7 +127,7 @@ export class Numbering {
     return this.#floor === 0 ? 0 : undefined;
   }
 
-  /** Everything to the disk. What is under way is a gap for the next agent. */
+  /** Syncs everything to disk. Lines under way are a gap for the next agent. */
   close(): void {
     clearTimeout(this.#syncTimer);
     const file = this.#file;
@@ -203,7 +202,7 @@ export class Numbering {
     for (let slot = this.#maxInstances - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
   }
 
-  /** What was given before may not be known: from now on all numbers are above it. */
+  /** Earlier numbers may be unknown: from now on all numbers are above any of them. */
   #goAboveAll(): void {
     this.#floor = Math.max(this.#floor, clockFloor());
     for (const [, instance] of this.#instances.entries()) {
@@ -222,11 +221,11 @@ export class Numbering {
     const settled = Math.min(first, instance.lostFrom ?? Infinity) - 1;
     if (settled <= instance.settled) return;
     instance.settled = settled;
-    // With lines under way, the next number's writing has it too.
+    // With lines under way, the write of the next number includes it.
     if (instance.underWay.length === 0) this.#write(instance);
   }
 
-  /** False when the disk has just stopped to take numbers: all of them go on elsewhere. */
+  /** False if the disk has just failed: all instances then continue with higher numbers. */
   #write(instance: Instance): boolean {
     const { slot, key, given, settled } = instance;
     if (this.#file === undefined || slot < 0) return true;
@@ -236,7 +235,7 @@ export class Numbering {
       this.#giveUp(error);
       return false;
     }
-    // One that is new is not there at all after the host's end, where an old one is behind at worst.
+    // After a host crash a new instance would be missing completely; an old one is only behind.
     if (given === 1) this.#sync();
     else this.#syncTimer ??= setTimeout(() => this.#sync(), SYNC_AFTER_MS).unref();
     return true;
@@ -283,7 +282,7 @@ export class Numbering {
     const { file, isNew, isWhole, header, slots, setAside } = opened;
     this.#file = file;
     this.#floor = header?.floor ?? 0;
-    // What was written in this boot is all there; what a host's end may have taken is only what is not on the disk.
+    // All writes of this boot are there; a host crash loses only what was not synced.
     const isCurrent =
       isWhole && (isNew || header?.clean === true || header?.bootId === this.#bootId);
     const most = slots.reduce((sum, { given }) => Math.max(sum, given), this.#floor);
@@ -309,7 +308,7 @@ export class Numbering {
     try {
       if (isCurrent) file.writeHeader({ bootId: this.#bootId, floor: this.#floor, clean: false });
       else this.#rewrite(file);
-      // Before the first number is given: it was clean, and is not from now on.
+      // Before the first number is given: the header must no longer say `clean`.
       file.syncNow();
     } catch (error) {
       this.#giveUp(error);
@@ -328,8 +327,8 @@ export class Numbering {
 }
 
 /**
- * Above every number that was given so far, without knowing them: microseconds since 1970, and an instance is given less than
- * one number in a microsecond. It is exact: below 2^53 until the year 2255.
+ * Above every number that was ever given, without knowing them: microseconds since 1970. An instance gets less than one number
+ * per microsecond. The value is exact: below 2^53 until the year 2255.
  */
 function clockFloor(): number {
   return Date.now() * 1000;

@@ -39,8 +39,8 @@ export class FairQueue<Item extends RecordLabel> {
   }
 
   /**
-   * Takes out the newest item of a lane that is not `kept` and may go, of the urgent ones or the others; undefined when there
-   * is none. Takes as long as there are newer ones that stay.
+   * Removes the newest item of a lane, urgent or not, that is not `kept` and that `mayGo` accepts; undefined if there is none.
+   * Takes time for each newer item that stays.
    */
   dropNewest(key: string, urgent: boolean, mayGo: (item: Item) => boolean): Item | undefined {
     const lanes = urgent ? this.#urgent : this.#others;
@@ -68,7 +68,7 @@ export class FairQueue<Item extends RecordLabel> {
   }
 
   #shiftFrom(lanes: Map<string, Lane<Item>>): Item | undefined {
-    // A map keeps the order of its insertions: the first lane's turn it is, and then it goes to the end.
+    // A map keeps insertion order: the first lane has its turn, then moves to the end.
     for (const lane of lanes.values()) {
       lanes.delete(lane.key);
       const item = lane.items[lane.head++];

@@ -1,7 +1,7 @@
 import { payloadOf, type RecordLabel } from './record.ts';
 import type { Waiting } from './segments.ts';
 
-/** Records that the disk does not take: they end with the process. How many there may be is its user's to bound. */
+/** Records that the disk did not take: they are lost when the process ends. The caller limits their number. */
 export class MemoryRecords {
   readonly #records = new Map<number, Buffer>();
   #next = 0;

@@ -6,7 +6,7 @@ import { parseRanges } from '../number-range.ts';
 import type { OutgoingLine } from '../receiver.ts';
 import type { Delivery } from '../stream.ts';
 
-/** Lines that are missing at a receiver for good, counted by the app's instance until they are told there. */
+/** Lines that a receiver will never get, counted by app instance until a notice reports them there. */
 export class RefusedLines {
   readonly #losses = new Losses();
   readonly #ids = new DetectionIds();
@@ -22,7 +22,7 @@ export class RefusedLines {
     this.#losses.note(container, timeNs, isOneInstance ? seq : undefined);
   }
 
-  /** A notice of losses that was not taken itself. */
+  /** Adds back the losses of a notice that was not taken itself. */
   again({ detection, hostname }: Delivery): void {
     const {
       'lost.count': count,
@@ -36,7 +36,7 @@ export class RefusedLines {
     this.#losses.add({ container: detection.container, count, firstNs, lastNs, numbers });
   }
 
-  /** Hands over a notice for each; those that are not taken (false) stay for the next time. False when there are any. */
+  /** Passes on a notice for each loss. Those not taken (false) are kept for the next time. False if any was not taken. */
   tell(stream: string, take: (notice: Delivery) => boolean): boolean {
     let all = true;
     for (const lost of this.#losses.take()) {

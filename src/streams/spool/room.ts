@@ -1,7 +1,7 @@
 import { LaneShares, type Measure } from './lane-shares.ts';
 import type { RecordLabel } from './record.ts';
 
-/** Of the bounds, what only urgent records may use. */
+/** Share of the limits that only urgent records may use. */
 const URGENT_SHARE = 0.1;
 
 /** Bounds of a `Room`. */
@@ -20,9 +20,9 @@ export interface RoomBounds {
 export type DropNewest = (lane: string, measure: Measure, charge: number) => number;
 
 /**
- * How much may wait in one place, and who gives way when that is full: the lane that holds the most of it. Its own new
- * record is refused, and for another lane's its newest ones are dropped. So a lane below its equal share is never
- * refused. The last tenth is for urgent records.
+ * Space limit of one place, with fair eviction. When it is full, the lane that holds the most yields. Its own new record is
+ * refused; for another lane's record its newest ones are dropped. So a lane below its equal share is never refused. The last
+ * tenth is for urgent records.
  */
 export class Room {
   readonly #limits: Readonly<Record<Measure, number>>;
@@ -33,7 +33,7 @@ export class Room {
   constructor({ bytes, besides, maxRecords }: RoomBounds) {
     this.#limits = { all: bytes, others: bytes * (1 - URGENT_SHARE) };
     this.#besides = besides;
-    // Whole bytes: what is added and taken away again comes to nothing.
+    // Whole bytes, so that adding and removing a record cancel out exactly.
     this.#minCharge = Math.ceil(bytes / maxRecords);
   }
 
@@ -50,14 +50,14 @@ export class Room {
     this.#shares.remove(label, this.chargeOf(bytes));
   }
 
-  /** Makes room for a record of so many bytes; false when its lane is to give way itself. */
+  /** Makes room for a record of `bytes` bytes; false if the record's own lane has to yield. */
   make({ lane, urgent }: RecordLabel, bytes: number, dropNewest: DropNewest): boolean {
     const charge = this.chargeOf(bytes);
     if (!urgent && !this.#giveWay('others', lane, charge, dropNewest)) return false;
     return this.#giveWay('all', lane, charge, dropNewest);
   }
 
-  /** The lane with the most gives way until the record fits; false when that is the record's own, with it. */
+  /** Evicts from the largest lanes until the record fits; false if the record's own lane, with it, is the largest. */
   #giveWay(measure: Measure, lane: string, charge: number, dropNewest: DropNewest): boolean {
     let excess = this.#shares.total(measure) + charge - this.#limits[measure];
     const asked = new Set<string>();

@@ -31,8 +31,8 @@ export function segmentNumber(name: string): number | undefined {
 }
 
 /**
- * One file of a spool, and beside it (`.done`) the running numbers of its records that are settled, 32 bits each. Both
- * are only ever added to. All that is written is in the kernel's hands: it outlives the process, however that ends.
+ * One file of a spool, and beside it (`.done`) the ordinals of its settled records, 32 bits each. Both are append-only. Written
+ * data is in the kernel's page cache: it survives the process, however that ends.
  */
 export class Segment {
   readonly number: number;
@@ -142,7 +142,7 @@ export class Segment {
     }
   }
 
-  /** These need not be kept any more. Throws the file system's error: after a crash they would come again. */
+  /** Marks records as settled. Throws the file system's error: after a crash they would be sent again. */
   settle(ordinals: readonly number[]): void {
     const bytes = Buffer.allocUnsafe(ordinals.length * SETTLED_BYTES);
     ordinals.forEach((ordinal, at) => bytes.writeUInt32LE(ordinal, at * SETTLED_BYTES));

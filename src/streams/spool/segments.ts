@@ -46,9 +46,9 @@ export interface Left {
 }
 
 /**
- * The files of a spool. A file is removed once all its records are settled; where settled records take up room that is
- * needed, those that still wait are moved out of their file, which is then removed. Each record knows its first place, so
- * that order outlives the process, and one that is there twice after a kill is read once.
+ * The files of a spool. A file is removed once all its records are settled. If settled records take up needed space, the
+ * waiting ones are moved to another file, and the old one is removed. Each record knows its original place. So order survives
+ * the process, and a record that exists twice after a kill is read once.
  */
 export class Segments {
   readonly #folder: string;
@@ -112,9 +112,7 @@ export class Segments {
     return unreadBytes;
   }
 
-  /**
-   * A number between those of the files until now and of the files from now on: it orders what is kept elsewhere meanwhile.
-   */
+  /** Returns a number between those of the past and future files: it orders records that are kept in memory meanwhile. */
   pause(): number {
     const held = this.#active === undefined ? undefined : this.#held.get(this.#active);
     this.#active = undefined;
@@ -152,9 +150,8 @@ export class Segments {
   }
 
   /**
-   * Frees what the settled records of one file take up, of the file that has the most of it. False when no file has any.
-   * Writes less than `segmentBytes` and only then frees more than that. Throws the file system's error; what was moved by
-   * then stays moved.
+   * Frees the space of the settled records of the file that has the most of it. False if no file has any. Writes less than
+   * `segmentBytes`, and frees more than it wrote. Throws the file system's error; records moved by then stay moved.
    */
   clean(): boolean {
     let best: Held | undefined;
@@ -192,7 +189,7 @@ export class Segments {
     this.#active = undefined;
   }
 
-  /** One that cannot be read is empty from now on: whoever asks for it counts it. */
+  /** A record that cannot be read becomes empty; `peek` counts it then. */
   #move(waiting: OnDisk): void {
     const { originFile: file, originOrdinal } = waiting;
     const payload = waiting.segment.read(waiting) ?? Buffer.alloc(0);
@@ -270,7 +267,7 @@ function settleIn(segment: Segment, ordinals: readonly number[]): void {
   }
 }
 
-/** A file that stays on a disk that fails has nothing new in it: at worst its lines come again, with the ids that they have. */
+/** A file that a failing disk keeps has only sent records: at worst they are sent again, with the same ids. */
 function removed(segment: Segment): void {
   try {
     segment.remove();

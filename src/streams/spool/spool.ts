@@ -14,19 +14,19 @@ import type { SpoolCounters, SpoolItem, SpoolOptions } from './spool-types.ts';
 import { byOrigin, lengthOf, Segments, type OnDisk, type Waiting } from './segments.ts';
 
 const DEFAULT_SEGMENT_BYTES = 4 * 1024 * 1024;
-/** Small beside the whole: moving what waits in one file takes a time that is bounded by its size. */
+/** Limits the segment size: moving the records of one file takes time in proportion to it. */
 const MIN_SEGMENTS = 32;
-/** What the index in memory has of a record, bytes, about. */
+/** Approximate bytes of a record's index entry in memory. */
 const INDEX_BYTES = 250;
 const MAX_RECORDS = 131_072;
 /**
- * Of `maxBytes`, what settled records may always take up. The file with the most of it has a sixteenth of it at least then,
- * so that freeing a byte takes moving fifteen at most.
+ * Share of `maxBytes` that settled records may use. The file with the most of them then has at least a sixteenth settled, so
+ * freeing a byte moves at most fifteen.
  */
 const SETTLED_SHARE = 1 / 16;
-/** What a record may need besides itself. */
+/** Extra bytes that a record may need. */
 const NEW_FILE_BYTES = MAGIC.length + SETTLED_BYTES;
-/** What the disk does not take waits in memory, up to here. */
+/** Limit on records in memory while the disk takes none. */
 const DEFAULT_MEMORY_BYTES = 8 * 1024 * 1024;
 /** A disk that took nothing is tried again after so long. */
 const RETRY_DISK_MS = 10_000;
@@ -38,22 +38,20 @@ interface Disk {
 }
 
 /**
- * Lines on a disk between the agent and a receiver that may be down: what was appended is sent, in order, also after
- * the agent was killed (what the last second brought may be lost with the host). A line whose sending was under way
- * then comes again. Order is kept within a lane; lanes take turns, so that none waits for another's flood, and urgent
- * records go first.
+ * A disk queue between the agent and a receiver that may be down. Appended lines are sent in order, also after the agent was
+ * killed (a host crash may lose the last second). A line whose sending was under way is then sent again. Order is kept within a
+ * lane; lanes take turns, so no lane waits for another's flood. Urgent records go first.
  *
- * Bounds: `maxBytes` of files and 131,072 records. What waits may use 29 of 32 parts of `maxBytes`, the rest is for tidying
- * up; the last tenth of that is for urgent records. When it is full, the lane that holds the most gives way: its own new
- * record is refused, and for another lane's its newest records are dropped, those that are not urgent first. So a lane below
- * its equal share is never refused. What is under way (`peek`) and what tells of losses (`kept`) is not dropped.
+ * Limits: `maxBytes` of files and 131,072 records. Waiting records may use 29 of 32 parts of `maxBytes`, the rest is for
+ * compaction; the last tenth of that is for urgent records. When it is full, the lane that holds the most yields: its own new
+ * record is refused. For another lane's record its newest records are dropped, those that are not urgent first. So a lane below
+ * its equal share is never refused. Records under way (`peek`) and loss notices (`kept`) are not dropped.
  *
- * While the disk takes nothing, records wait in memory: 8 MiB of them, index included, shared among the lanes in the same
- * way. The disk is tried again every 10 s. What was on a disk that could not be read until then comes after what came
- * meanwhile.
+ * While the disk takes nothing, records wait in memory: 8 MiB, index included, shared among the lanes in the same way. The disk
+ * is retried every 10 s. Records on a disk that was unreadable until then come after those that came meanwhile.
  *
- * Reads and writes are of the page cache and done in place. Only one process uses a folder, which must be the agent's
- * own: a link, or a folder that others may write to, is set aside.
+ * Reads and writes use the page cache and are synchronous. Only one process uses a folder, which must be the agent's own: a
+ * link, or a folder that others may write to, is set aside.
  */
 export class Spool {
   readonly #path: string;
@@ -61,15 +59,15 @@ export class Spool {
   readonly #onTrouble: (error: unknown) => void;
   readonly #nowMs: () => number;
   readonly #maxBytes: number;
-  /** Of the files, before a file is tidied up. */
+  /** Size of the files at which compaction starts. */
   readonly #fullBytes: number;
   readonly #segmentBytes: number;
-  /** Undefined while the disk does not give it. */
+  /** Undefined while the disk is unusable. */
   #disk: Disk | undefined;
   readonly #diskRoom: Room;
   readonly #memory = new MemoryRecords();
   readonly #memoryRoom: Room;
-  /** Orders what comes into memory now among the files; undefined while the disk takes records. */
+  /** Orders new memory records relative to the files; undefined while the disk takes records. */
   #memoryFile: number | undefined;
   /** Undefined while it takes records. */
   #triedDiskMs: number | undefined;
@@ -84,8 +82,8 @@ export class Spool {
   #onDropped: (payload: Buffer) => void = () => undefined;
 
   /**
-   * Throws UserError for a folder that the agent may not use. One that cannot be used otherwise, or a disk that takes nothing,
-   * is no error: `open` deals with it.
+   * Throws UserError for a folder that the agent may not use. Any other fault of the folder or disk is no error here: `open`
+   * handles it.
    */
   static verify(folder: string): void {
     try {
@@ -96,8 +94,8 @@ export class Spool {
   }
 
   /**
-   * Opens the folder and takes up what an earlier process left. Throws UserError with a sentence while another process uses
-   * the folder, or when the agent may not use it.
+   * Opens the folder and recovers the records of an earlier process. Throws UserError if another process uses the folder, or if
+   * the agent may not.
    */
   static open(options: SpoolOptions): Spool {
     const spool = new Spool(options);
@@ -173,7 +171,7 @@ export class Spool {
     return items;
   }
 
-  /** The first `count` of what `peek` gave are done with. */
+  /** Settles the first `count` records that `peek` gave. */
   settle(count: number): void {
     this.#settle(this.#given.splice(0, count));
   }
@@ -201,7 +199,7 @@ export class Spool {
     };
   }
 
-  /** What waits stays on the disk. What waits in memory is lost: the log says how much. */
+  /** Waiting records stay on disk. Those in memory are lost; the log says how many. */
   close(): void {
     const lost = this.#memory.size;
     if (lost > 0)
@@ -227,7 +225,7 @@ export class Spool {
     return isOnDisk(waiting) ? this.#diskRoom : this.#memoryRoom;
   }
 
-  /** Undefined when the disk does not take it; false when its lane is to give way itself. */
+  /** Undefined if the disk does not take it; false if the record's own lane has to yield. */
   #appendToDisk(label: RecordLabel, record: Buffer): boolean | undefined {
     const triedMs = this.#triedDiskMs;
     if (triedMs !== undefined && this.#nowMs() - triedMs < RETRY_DISK_MS) return undefined;
@@ -274,7 +272,7 @@ export class Spool {
     return room.make(label, bytes, (...what) => this.#dropNewest(room, ...what));
   }
 
-  /** Drops a lane's newest records there, those that are not urgent first, until so much is free or there are no more. */
+  /** Drops a lane's newest records in `room`, non-urgent ones first, until `charge` is freed or none is left. */
   #dropNewest(room: Room, lane: string, measure: Measure, charge: number): number {
     const isThere = (waiting: Waiting): boolean => this.#roomOf(waiting) === room;
     const dropped: Waiting[] = [];
@@ -301,7 +299,7 @@ export class Spool {
     this.#onTrouble(error);
   }
 
-  /** Takes up what is there. Throws an Error that says why it cannot be used. */
+  /** Opens the folder and recovers its records. Throws an Error with the reason. */
   #openDisk(): Disk {
     const { folder, setAside: isSetAside } = OwnFolder.openOrSetAside(this.#path);
     if (isSetAside) this.#noteSetAside(this.#path, 'it is not a folder of this agent');
@@ -322,7 +320,7 @@ export class Spool {
     return { folder, segments };
   }
 
-  /** A disk that gives it later may have good lines in it; anything else is moved out of the way. */
+  /** After a disk error the file may be readable later, so it stays; any other unreadable file is set aside. */
   #onUnreadable(path: string, name: string, error: unknown): void {
     try {
       if (diskTrouble(error) !== undefined) throw error;

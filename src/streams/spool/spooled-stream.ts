@@ -41,17 +41,16 @@ export interface SpooledCounters extends StreamCounters {
     readonly oldestMs?: number;
   };
   readonly receiver: ReceiverCounters;
-  /** Of `failed`: lines that the receiver will never take; notices of lost lines, which are not told again, included. */
+  /** Of `failed`: lines that the receiver will never take, including loss notices, which are not repeated. */
   readonly refused: number;
   readonly retries: number;
 }
 
 /**
- * A receiver elsewhere as a log stream. A line is written to the spool before it is sent, and stays there until the
- * receiver has it; a receiver that is down is tried again with back-off (250 ms to 30 s, with jitter). `deliver` is
- * true once the line is in the spool. What the receiver refuses, and what a full spool drops to make room for other apps, is
- * missing there, and a line of its own says so to the app whose it was, by the next agent if need be; only a kill within
- * those seconds leaves it to the counters of this one.
+ * A remote receiver as a log stream. A line is written to the spool before it is sent, and stays there until the receiver has
+ * it. If the receiver is down, it is retried with backoff (250 ms to 30 s, with jitter). `deliver` is true once the line is in
+ * the spool. Lines that the receiver refuses, or that a full spool drops for other apps, are missing there. A notice reports
+ * them to their app, by the next agent if necessary; only a kill within those seconds leaves them to this agent's counters.
  */
 export class SpooledStream implements LogStream {
   readonly name: string;
@@ -86,7 +85,7 @@ export class SpooledStream implements LogStream {
     const taken = !this.#closed.signal.aborted && this.#append(delivery);
     if (!taken) {
       this.#dropped++;
-      // Lines that are refused are told of by whoever hands them over, but not what told of them.
+      // The fan-out reports lines that are refused here, but not refused loss notices.
       if (tellsOfLosses(delivery)) {
         this.#missing.again(delivery);
         this.#tellSoon();
@@ -108,7 +107,7 @@ export class SpooledStream implements LogStream {
       app: container?.app,
       text: formatLine(delivery, { format: this.#options.format }),
     };
-    // What tells of losses goes before what waits, has the room that is reserved, and is not dropped.
+    // Loss notices go first, may use the reserved space, and are never dropped.
     const kept = tellsOfLosses(delivery);
     const label = { lane: laneOf(delivery), urgent: kept || URGENT.includes(priority), kept };
     const taken = this.#options.spool.append(label, payloadOf(line));
@@ -138,7 +137,7 @@ export class SpooledStream implements LogStream {
     this.#tellMissing();
     this.#closed.abort();
     this.#wake?.();
-    // A receiver that answers nothing is hung up on.
+    // A receiver that does not answer is disconnected.
     await Promise.race([this.#sending, delay(LAST_TRY_MS, undefined, { ref: false })]);
     await this.#options.receiver.close();
     await this.#sending;
@@ -215,7 +214,7 @@ export class SpooledStream implements LogStream {
     this.#tellSoon();
   }
 
-  /** The spool was full and the line's app held the most of it: the line is lost to that app, which is told. */
+  /** The spool was full and the line's app held the most of it: the line is lost, and a notice tells the app. */
   #noteDropped(payload: Buffer): void {
     this.#dropped++;
     const line = decodeLine(payload);
@@ -230,7 +229,7 @@ export class SpooledStream implements LogStream {
     );
   }
 
-  /** What does not fit into the spool now is told later. */
+  /** Notices that do not fit into the spool now are retried later. */
   #tellMissing(): void {
     clearTimeout(this.#tellTimer);
     this.#tellTimer = undefined;

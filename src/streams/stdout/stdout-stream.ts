@@ -13,14 +13,13 @@ export interface StdoutOptions {
 }
 
 /**
- * Writes every detection of the host to an output of the agent's own. Text is in colour on a terminal only.
- * A reader that is slower than we are holds up nobody: 4096 lines and 8 MiB wait, then lines are dropped and
- * counted. Does not end the output, which is the caller's.
+ * Writes every detection of the host to the agent's own output. Text is coloured on a terminal only. A slow reader blocks
+ * nobody: 4096 lines and 8 MiB are queued, then lines are dropped and counted. Does not end the output, which the caller owns.
  */
 export class StdoutStream implements LogStream {
   readonly name = 'stdout';
   readonly audience = 'operator';
-  /** A line at a time would be one in two turns of the event loop, and a turn is long beside a flood. */
+  /** One line at a time would take two event loop turns per line, and turns are long in a flood. */
   readonly maxUnderWay = MAX_UNDER_WAY;
   readonly #output: StdoutOptions['output'];
   readonly #format: LineFormat;

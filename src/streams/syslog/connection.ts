@@ -3,23 +3,23 @@ export interface SyslogConnection {
   /** Why nothing more can be written; undefined while it can. */
   readonly broken: string | undefined;
   /**
-   * Once it is broken: what was written since then (of performance.now()) may not have been read. Infinity where nothing
-   * is kept anyway (`onFailure` is `lost`).
+   * Set once broken: messages written since then (performance.now()) may not have been read. Infinity if nothing is kept anyway
+   * (`onFailure` is `lost`).
    */
   readonly doubtSinceMs: number;
   /** It was made with certificates that have changed since: good for now, to be replaced before the next batch. */
   readonly stale: boolean;
   /**
-   * What is to be believed of the messages of a batch when one fails: those before it are the receiver's (`kept`), or
-   * may all have been lost (`lost`), as on UDP, where a refusal comes back for some datagram before.
+   * What a failure says of the earlier messages of its batch. `kept`: the receiver has them. `lost`: all may be lost, as on
+   * UDP, where an error refers to some earlier datagram.
    */
   readonly onFailure: 'kept' | 'lost';
   /**
-   * Resolves when the kernel has the whole message. Rejects with SyslogFailure; the connection is broken then unless
-   * the message was refused.
+   * Resolves once the kernel has the whole message. Rejects with SyslogFailure; then the connection is broken, unless the
+   * message was refused.
    */
   write(message: string): Promise<void>;
-  /** Resolves when what was written so far is known not to have failed, as far as that can be known. Rejects as `write`. */
+  /** Resolves when no error for earlier writes is known, as far as that can be known. Rejects like `write`. */
   settle(): Promise<void>;
   /** Calls `listener` once, when the connection breaks by itself or is destroyed. */
   onBroken(listener: () => void): void;
@@ -30,14 +30,14 @@ export interface SyslogConnection {
 }
 
 /**
- * Opens a connection. Rejects with SyslogFailure, and leaves nothing behind, also when `signal` (with a string that says
- * why as its reason) ends it.
+ * Opens a connection. Rejects with SyslogFailure, and cleans up, also when `signal` aborts it; the abort reason is then a
+ * string with the cause.
  */
 export type OpenSyslog = (signal: AbortSignal) => Promise<SyslogConnection>;
 
 /** Why a message or a connection failed: the end of a sentence for the operator. */
 export class SyslogFailure extends Error {
-  /** This message never will be taken; the connection is as good as before. */
+  /** This message will never be taken; the connection stays usable. */
   readonly refused: boolean;
 
   constructor(reason: string, options: { readonly refused?: boolean; cause?: unknown } = {}) {

@@ -9,9 +9,9 @@ import { SyslogFailure } from './connection.ts';
 import type { OpenSyslog, SyslogConnection } from './connection.ts';
 
 /**
- * `syslog-client` as a carrier of messages that are complete: its own format has no structured data, a PROCID that is the
- * agent's process, and a newline at the end. What it is used for is its UDP socket. Its TCP is not used: it has no octet
- * counting and no TLS, takes ten idle seconds for an error, and does not tell a connection that the receiver ended from one that is open.
+ * Uses `syslog-client` for its UDP socket only, with complete messages. Its own format has no structured data, uses the agent's
+ * pid as PROCID, and adds a newline. Its TCP is not used: it has no octet counting and no TLS. It takes ten idle seconds for an
+ * error, and cannot tell a connection that the receiver closed from an open one.
  */
 class MessageClient extends Client {
   override buildFormattedMessage(message: string): Buffer {
@@ -20,15 +20,15 @@ class MessageClient extends Client {
 }
 
 /**
- * How long a batch waits for word that nobody listens. The kernel of an idle host tells at once, that of a busy one
- * after up to 16 ms (measured on Linux 6.18, two cores, eight loops), and one datagram in 20,000 it never speaks of.
+ * How long a batch waits for an ICMP error (no listener). An idle host's kernel reports it at once, a busy one's after up to 16
+ * ms (Linux 6.18, two cores, eight loops). One datagram in 20,000 never gets one (all measured).
  */
 const ANSWER_MS = 20;
 
 /**
- * UDP (RFC 5426): a message a datagram. The name is looked up for each connection, not for each datagram. Nothing says
- * that a datagram arrived. That nobody listens is told by the kernel of the other side, about some datagram before: a
- * batch in which that happens counts as lost as a whole, and is sent again.
+ * UDP (RFC 5426): one message per datagram. The name is resolved once per connection, not per datagram. Delivery is not
+ * confirmed. A missing listener is reported by the remote kernel, for some earlier datagram. Such a batch counts as lost as a
+ * whole, and is sent again.
  */
 export function datagramOpener(target: {
   readonly host: string;
@@ -59,7 +59,7 @@ async function open(address: string, port: number): Promise<SyslogConnection> {
     client.getTransport((error, it) => (error === null ? resolve(it) : reject(error)));
   });
   try {
-    // Only to a socket that has one peer does the kernel tell that nobody listens there.
+    // The kernel reports a missing listener only for a connected socket.
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       socket.connect(port, address, () => {
@@ -111,10 +111,10 @@ class DatagramConnection implements SyslogConnection {
     });
   }
 
-  /** What is told later, by a host farther away, is heard with the next batch. */
+  /** An error that a distant host reports later shows in the next batch. */
   async settle(): Promise<void> {
     await delay(ANSWER_MS);
-    // After a standstill of ours the timer comes first: what was told meanwhile is read before we look.
+    // If the event loop was blocked, the timer fires first: pending socket errors are read before the check.
     await turn();
     if (this.#broken !== undefined) throw new SyslogFailure(this.#broken);
   }

@@ -11,8 +11,8 @@ interface Entry {
 }
 
 /**
- * What was written to a connection lately, oldest first: when it breaks, some of it may not have been read. Holds what was
- * written within a minute, at most 8 MiB; the oldest goes first. Times are of a monotonic clock.
+ * The messages written to a connection recently, oldest first: when it breaks, some may not have been read. Keeps those of the
+ * last minute, at most 8 MiB; the oldest are evicted first. Times are of a monotonic clock.
  */
 export class RecentMessages {
   #entries: Entry[] = [];

@@ -7,8 +7,8 @@ import type { OutgoingLine } from '../receiver.ts';
 import { isoTime } from '../time.ts';
 
 /**
- * What goes over the wire at once, the octet count in front of it included. Log Cache's syslog server fails all that
- * follows a frame of about 65 KiB on its connection, and every app of a cell shares one.
+ * Limit of one frame, octet count included. Log Cache's syslog server fails everything after a frame of about 65 KiB on its
+ * connection, and all apps of a cell share one.
  */
 export const MAX_FRAME_BYTES = 16_384;
 
@@ -60,7 +60,7 @@ export function renderRfc5424(
     procId(options.sourceType, app?.instance),
     '-',
   ].join(' ');
-  // It comes escaped, but from a disk: what a newline in it could do is not for a file to decide.
+  // It is escaped already, but it may come from the spool: a newline in a damaged file must not split the message.
   const message = shorten(line.text, MAX_LINE_BYTES, escapeHidden);
 
   const { tags, droppedTags, cut } = lineTags(line, {

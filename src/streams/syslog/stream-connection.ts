@@ -8,21 +8,22 @@ import { reasonOf } from '../network-reason.ts';
 import { SyslogFailure } from './connection.ts';
 import type { OpenSyslog, SyslogConnection } from './connection.ts';
 
-/** A peer that is gone without a word is noticed some minutes later, also when nothing is to be sent. */
+/** Detects a peer that vanished without closing, after some minutes, also when nothing is sent. */
 const KEEP_ALIVE_MS = 60_000;
 
-/** Of several addresses one that does not answer holds up the next that long: Node's 250 ms is less than a far round trip. */
+/** How long one unresponsive address delays the next: Node's default of 250 ms is shorter than a far round trip. */
 const NEXT_ADDRESS_MS = 2000;
 
-/** How long a server of TLS 1.3 may take to say that it lets us in. */
+/** How long to wait for a TLS 1.3 server's session ticket, which shows that it accepts us. */
 const TICKET_WAIT_MS = 1000;
 
-/** A receiver that sends us away after it took the connection (a list of senders, a look at our certificate) does it at once. */
+/** A receiver that rejects us after accepting (a sender list, a check of our certificate) does so at once. */
 const VERDICT_WAIT_MS = 100;
 
 /**
- * What is written crosses an end in order on its way, or follows data that TLS has not passed on; after a reset anything
- * may be lost. The first is less than receivers and balancers let a connection be idle, whose end costs nothing then.
+ * Age of the messages that may be lost when a connection breaks. Data can cross an orderly close on its way, or follow data that TLS has
+ * not passed on; after a reset anything may be lost. The first value is below the idle timeout of receivers and balancers, so
+ * an idle close costs nothing.
  */
 const DOUBT_AFTER_END_MS = 5000;
 const DOUBT_AFTER_RESET_MS = 60_000;
@@ -37,13 +38,13 @@ export interface StreamTarget {
 }
 
 /**
- * TCP, TLS (RFC 5425) and unix stream sockets, with octet counting (RFC 6587, 3.4.1): a message can hold what it wants, and
- * a frame that a broken connection cut off is known as such.
+ * TCP, TLS (RFC 5425) and unix stream sockets, with octet counting (RFC 6587, 3.4.1). So a message may hold any byte, and a cut
+ * frame is recognised.
  *
- * Written is what the kernel has: neither form of syslog has an answer. What lies in the two kernels' buffers when the
- * receiver dies is lost, and it may be much: measured with rsyslog on one host, some 100 lines of 2 KB when it ends in order
- * below full load, 4 MB when it was stuck and killed, 200 KB on a unix socket. Linux says so: a socket that is closed
- * before all was read from it resets the connection, one of which all was read ends it. `doubtSinceMs` is what follows from that.
+ * "Written" means that the kernel has it: syslog has no acknowledgement. Data in both kernels' buffers is lost when the
+ * receiver dies. Measured with rsyslog on one host: some 100 lines of 2 KB at an orderly close below full load. It was 4 MB
+ * when stuck and killed, 200 KB on a unix socket. Linux shows the difference: closing a socket with unread data resets the
+ * connection, closing one that was read completely ends it. `doubtSinceMs` follows from that.
  */
 export function streamOpener(target: StreamTarget): OpenSyslog {
   return (signal) =>
@@ -85,18 +86,18 @@ export function streamOpener(target: StreamTarget): OpenSyslog {
       };
       let waiting: NodeJS.Timeout | undefined;
       let looking: NodeJS.Immediate | undefined;
-      // After a standstill of ours the timer comes first: what the receiver said meanwhile is read before we are ready.
+      // If the event loop was blocked, the timer fires first: pending data is read before the connection counts as ready.
       const readyAfter = (ms: number): void => {
         waiting = setTimeout(() => (looking = setImmediate(ready)), ms);
       };
       const onConnected = (): void => {
-        // What is written to a receiver that is about to send us away is lost. In TLS 1.3 we are ready before it has
-        // looked at our certificate: its session ticket comes after that look; not every server has one to give.
+        // Data written to a receiver that is about to reject us is lost. With TLS 1.3 we are ready before it has checked our
+        // certificate. Its session ticket comes after that check; not every server sends one.
         const looked = !(socket instanceof TLSSocket) || socket.getProtocol() !== 'TLSv1.3';
         if (!looked) socket.once('session', onLooked);
         readyAfter(looked ? VERDICT_WAIT_MS : TICKET_WAIT_MS);
       };
-      // (The ticket is told from within OpenSSL's read: to write right then garbles the connection.)
+      // The ticket event fires within OpenSSL's read: a write at that point garbles the connection.
       const onLooked = (): void => {
         clearTimeout(waiting);
         clearImmediate(looking);
@@ -111,7 +112,7 @@ export function streamOpener(target: StreamTarget): OpenSyslog {
       };
       socket.once('error', fail).once('end', onEnd).once('close', onEnd);
       socket.once(secureContext === undefined ? 'connect' : 'secureConnect', onConnected);
-      // What it says is nothing to us, but that it ends shows only to a reader.
+      // The data is ignored, but only a reader learns of the end of the stream.
       socket.resume();
       if (signal.aborted) onAbort();
       else signal.addEventListener('abort', onAbort);
@@ -154,7 +155,7 @@ class StreamConnection implements SyslogConnection {
       return promise;
     }
     const frame = Buffer.from(`${Buffer.byteLength(message)} ${message}`);
-    // Called when all of it went to the kernel, not when it went to Node's own buffer.
+    // Called when all data is in the kernel, not just in Node's buffer.
     this.#socket.write(frame, (error) => {
       if (error === null || error === undefined) {
         resolve();

@@ -15,32 +15,31 @@ import { renderRfc5424 } from './rfc5424.ts';
 import type { Rfc5424Message } from './rfc5424.ts';
 import { streamOpener } from './stream-connection.ts';
 
-/** A `send` gives up then, whatever it waits for: 30 s are what it may take. */
+/** Deadlines of a `send`, whatever it waits for: the interface allows 30 s. */
 const CONNECT_TIMEOUT_MS = 10_000;
 const SEND_TIMEOUT_MS = 25_000;
 
-/** What is in doubt does not wait for a next line, which may be long in coming: it is tried so often, for so long. */
+/** Messages in doubt are repeated at this interval and with this timeout, without waiting for a next line. */
 const REPEAT_EVERY_MS = 5000;
 const REPEAT_TIMEOUT_MS = 4000;
 
 const WARN_EVERY_MS = 60_000;
 
-/** Of a syslog receiver, besides what every receiver counts. */
 export interface SyslogCounters extends ReceiverCounters {
   /** Tags of apps that were left out, as `renderRfc5424` says. */
   readonly droppedTags: number;
   /** Messages with something that was too long. */
   readonly cutMessages: number;
-  /** Messages that were written once more, since the connection before may have lost them. */
+  /** Messages sent again, since the previous connection may have lost them. */
   readonly repeatedMessages: number;
 }
 
 /**
- * A syslog server that takes RFC 5424. Over TCP, TLS and unix sockets `taken` is what this host's kernel took. What a connection
- * may have lost when it broke (see `streamOpener`) goes again over the next one, before all else and within seconds: up to 8 MiB of the
- * last minute, so that a line may arrive twice, with the same id. Lost is what the agent's own end leaves in a dead receiver's
- * buffers, and what the receiver had read and not kept. Over UDP `taken` is what was not refused, and nothing more. A message is
- * refused over UDP only, when the network does not take a datagram of its size.
+ * A syslog server that takes RFC 5424. Over TCP, TLS and unix sockets `taken` means that this host's kernel has the line.
+ * Messages that a broken connection may have lost (see `streamOpener`) are sent again first, within seconds. This covers up to
+ * 8 MiB of the last minute, so a line may arrive twice, with the same id. Lines are lost in a dead receiver's buffers when the
+ * agent ends, and when the receiver read but did not keep them. Over UDP `taken` means "not refused", nothing more. A message
+ * is refused over UDP only, when the network rejects a datagram of its size.
  */
 export class SyslogReceiver implements Receiver {
   readonly name = 'syslog';
@@ -58,7 +57,7 @@ export class SyslogReceiver implements Receiver {
   #droppedTags = 0;
   #cutMessages = 0;
   #repeatedMessages = 0;
-  /** Of streams: what a broken connection may have lost, which goes first over the next one while `#isInDoubt`. */
+  /** For stream connections: messages that may be lost; sent first over the next connection while `#isInDoubt`. */
   readonly #recent = new RecentMessages();
   #isInDoubt = false;
   #repeatTimer: NodeJS.Timeout | undefined;
@@ -105,7 +104,7 @@ export class SyslogReceiver implements Receiver {
     this.#connection = undefined;
   }
 
-  /** After what is under way: that can only be a repetition, which is short. */
+  /** Runs after what is under way: only a repetition, which is short. */
   #inTurn(lines: readonly OutgoingLine[], timeoutMs: number): Promise<SendResult> {
     const before = this.#sending;
     const sending = (async (): Promise<SendResult> => {
@@ -163,7 +162,7 @@ export class SyslogReceiver implements Receiver {
   #drop(connection: SyslogConnection, reason: string): void {
     connection.destroy(reason);
     if (this.#connection === connection) this.#connection = undefined;
-    // One that breaks before all was repeated leaves in doubt what was.
+    // If it broke before all was repeated, the repeated messages stay in doubt.
     if (!this.#isInDoubt) this.#recent.forgetBefore(connection.doubtSinceMs);
     this.#isInDoubt = true;
   }
