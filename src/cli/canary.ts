@@ -5,12 +5,13 @@ import { replaceControls } from '../shared/text.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { Io } from './io.ts';
 
-/** What a run may take beyond its timeout: its container is made and removed, and the last look at the log system has its time. */
+/** Time beyond the canary's timeout: to create and remove its container, and for the last read of the log system. */
 const BEYOND_MS = 60_000;
 
 /**
- * `varvel canary`: has the running agent try its canary now, and says what became of it. Exit code 0 when its line came out of
- * the log system or, where none is read, left by every stream; 1 when not. Throws UserError when no agent with a canary answers.
+ * `varvel canary`: makes the running agent run its canary now, and prints the result. Exit code 0 if its line was found in the
+ * log system, or, if none is read, was delivered by every stream; 1 otherwise. Throws UserError if no agent with a canary
+ * answers.
  */
 export async function runCanary(
   { config, json }: { readonly config: AgentConfig; readonly json: boolean },

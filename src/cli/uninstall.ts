@@ -145,7 +145,7 @@ class FolderRemoval {
   }
 }
 
-/** What an agent leaves that was killed within the second of its self-test. Others' tests may be running. */
+/** Left by an agent that was killed in the second of its self-test. Other agents' tests may be running. */
 function removeSelfTestCgroups(removal: Removal): void {
   for (const mount of cgroupMounts()) {
     for (const name of namesIn(mount)) {

@@ -12,9 +12,9 @@ export interface AdmissionTarget<E, D> {
   unattributed(detection: D): void;
   /** Events and detections of the container for which there was no room while it was not known. */
   dropped(container: Container, drops: HeldDrops): void;
-  /** Whether it is decided which rules hold for a known container. Until `Admission.ready` its events wait. O(1); default true. */
+  /** Whether the rules for a known container are decided. Until `Admission.ready` its events wait. O(1); default true. */
   isReady?(container: Container): boolean;
-  /** There is no room for more events to wait: to be decided now. */
+  /** No more events can wait: the rules must be decided now. */
   finish?(container: Container): void;
 }
 
@@ -67,10 +67,10 @@ const EVENT_BYTES = { maxBytesPerKey: 8 << 20, maxBytesTotal: 24 << 20 };
 const DETECTION_BYTES = { maxBytesPerKey: 2 << 20, maxBytesTotal: 16 << 20 };
 
 /**
- * Stands between the ring and the rules: an event of a known container passes at once, one of an excluded container ends here. One
- * of a container whose identity is pending waits, in order, and is evaluated without it when the wait is over. One of a container
- * whose rules are being compiled waits too; when that wait is over the rest is compiled at once. What an event trips without
- * identity waits longer, in a bounded store of its own. `heldBytes` is what an event or a detection costs while it is held.
+ * Stands between the ring and the rules. Events of a known container pass at once; events of an excluded one are discarded.
+ * Events of a container with pending identity wait, in order, and are evaluated without it when the wait is over. Events of a
+ * container whose rules are being compiled wait too; when that wait is over, the rest is compiled at once. Detections without
+ * identity wait longer, in a bounded store of their own. `heldBytes` is the cost of an event or a detection while it is held.
  */
 export class Admission<E extends Held & { detach(): E }, D extends Held> {
   readonly #registry: ContainerRegistry;
@@ -80,7 +80,7 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
   readonly #detectionWaitMs: number;
   readonly #events: HeldQueue<WaitingEvent<E>>;
   readonly #detections: HeldQueue<D>;
-  /** Cgroups without a report yet: since when their events come. Bound: as many as wait in #events. */
+  /** Cgroups without a report yet, with the time of their first event; at most 16,384. */
   readonly #unknownSince = new Map<number, number>();
   /** By root cgroup: what was dropped and is not told yet. */
   readonly #drops = new Map<number, HeldDrops>();
@@ -213,12 +213,12 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
       if (!isHeld) this.#noteDrop(key, kept);
       return;
     }
-    // What waits is older, and must not be overtaken.
+    // Older events wait and must be evaluated first.
     this.#expire(nowMs);
     this.#target.evaluate(event, undefined);
   }
 
-  /** Ends the wait of what has waited long enough: where only rules are missing, they are compiled now. */
+  /** Ends expired waits: if only the rules are missing, they are compiled now. */
   #expire(nowMs: number): void {
     for (const [cgroupId, container] of [...this.#awaitsRules])
       if (this.#events.isDue(cgroupId, nowMs)) this.#target.finish?.(container);
@@ -294,7 +294,7 @@ export class Admission<E extends Held & { detach(): E }, D extends Held> {
   }
 
   #onForgotten(rootCgroupId: number): void {
-    // The number may be another cgroup's from now on: nothing of this one may wait under it.
+    // The cgroup number may be reused: nothing of this cgroup may wait under it.
     this.#events.release(rootCgroupId, ({ event }) => this.#target.evaluate(event, undefined));
     this.#detections.release(rootCgroupId, (detection) => this.#target.unattributed(detection));
     this.#drops.delete(rootCgroupId);

@@ -3,7 +3,7 @@ import { Fifo } from '../shared/fifo.ts';
 /** Something that is to be done later, and what it takes in memory until then. */
 export interface LaterWork {
   readonly bytes: number;
-  /** It has waited before, within bounds of its own: these here do not count it. */
+  /** It has waited before, in a queue with limits of its own: the limits here do not count it. */
   readonly isReleased?: boolean;
   /** Must not throw. */
   run(): void;
@@ -15,9 +15,9 @@ export interface EventWork {
   /** Called where it has to wait. */
   later(): LaterWork;
   readonly isReleased: boolean;
-  /** It is not to begin to wait: that would cost more than to evaluate it. */
+  /** Evaluating it costs less than queueing it, so it is not queued. */
   readonly isCheap: boolean;
-  /** Runs what has no room to wait, on the account of the container's app. */
+  /** Runs queued work in a flood, charged to the container's app. */
   flood(work: () => void): void;
 }
 
@@ -28,9 +28,9 @@ export interface ContainerTurnsOptions {
   readonly nowMs?: () => number;
 }
 
-/** How long the containers that have work together take between two turns of everything else. */
+/** Time per turn for all containers with work, before everything else has its turn. */
 export const CONTAINER_TURN_MS = 5;
-/** In a flood so many that wait are evaluated for each that comes: all at once would hold up everything else. */
+/** In a flood, so many queued events are evaluated for each new one: all at once would block everything else. */
 const FLOOD_STEP = 2;
 /** A flood is over with a turn in which the container's events took less. */
 const FLOOD_OVER_MS = 1;
@@ -41,7 +41,7 @@ export const MAX_WAITING = {
   bytesOfOne: 4 << 20,
   bytesOfAll: 16 << 20,
 };
-/** Of all together, what was released: of one container it is as much as could wait before. */
+/** Limit for released work of all containers; one container has at most what could wait before. */
 export const MAX_RELEASED = { ofAll: 16_384, bytesOfAll: 24 << 20 };
 
 interface Amount {
@@ -61,9 +61,8 @@ interface Waiting {
 }
 
 /**
- * Shares the time that can be long by an app's own doing: in which events with rules of its own are evaluated, and in which
- * detections are written out. A container's first are done at once. When it has had its share of this turn the rest waits, in
- * order, so that events of others need not.
+ * Shares the time that an app can prolong: evaluating events with rules of its own, and writing detections. A container's first
+ * work runs at once. After its share of the turn the rest waits, in order, so that events of others do not have to.
  */
 export class ContainerTurns {
   readonly #schedule: (turn: () => void) => void;
@@ -94,8 +93,9 @@ export class ContainerTurns {
   }
 
   /**
-   * Evaluates an event of the container, now or later, after all events that it has waiting. Without room some of these are
-   * evaluated with each that comes, until none waits; then each at once until the flood is over: to wait costs as much again.
+   * Evaluates an event now or later, after the container's queued events. In a flood (no room) some queued events are evaluated
+   * with each new one, until none waits. Then each is evaluated at once until the flood is over, since queueing costs as much
+   * again.
    */
   event(container: TurnsKey, event: EventWork): void {
     this.#wantTurn();
@@ -106,7 +106,10 @@ export class ContainerTurns {
     else event.flood(() => this.#run(container, now));
   }
 
-  /** The same with a detection that is to be written: it waits for others, and for no event. Without room the oldest is written. */
+  /**
+   * The same for writing a detection: it waits for other detections, but not for events. Without room the oldest is written
+   * now.
+   */
   detection(container: TurnsKey, now: () => void, later: () => LaterWork): void {
     this.#wantTurn();
     if (!this.#hasDetections(container) && this.#hasShare(container)) {
@@ -157,7 +160,7 @@ export class ContainerTurns {
     return events.length === 0;
   }
 
-  /** In order of their first work, containers share the turn: one alone has all of it. */
+  /** Containers share the turn in order of their first work; a single one has all of it. */
   #hasShare(container: TurnsKey): boolean {
     const spentMs = this.#spentMs.get(container);
     return spentMs === undefined || spentMs * this.#spentMs.size < CONTAINER_TURN_MS;

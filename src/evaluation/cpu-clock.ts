@@ -9,7 +9,7 @@ export interface Clocks {
   readonly cpuMs: () => number;
 }
 
-/** Those that need no addon. The CPU time is that of all threads, so that a wait may be taken for work. */
+/** Clocks that need no addon. The CPU time is that of all threads, so a wait may be counted as work. */
 export const PROCESS_CLOCKS: Clocks = {
   nowMs: () => performance.now(),
   cpuMs: () => {
@@ -19,9 +19,9 @@ export const PROCESS_CLOCKS: Clocks = {
 };
 
 /**
- * Measures spans of synchronous code, cheaply and without what other processes took of the CPU meanwhile: on a busy host,
- * nobody is to be charged for others. A short span costs one reading of the wall clock; from a long one the time is taken in
- * which the process did not run. That is found over up to 2 ms more than the span, so the result may be too low by as much.
+ * Measures spans of synchronous code cheaply, without the CPU time that other processes took: on a busy host no app is charged
+ * for others. A short span costs one reading of the wall clock. For a long one, time off the CPU is subtracted. That is
+ * measured over up to 2 ms more than the span, so the result may be too low by as much.
  */
 export class CpuClock {
   readonly #clocks: Clocks;

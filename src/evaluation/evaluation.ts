@@ -22,15 +22,15 @@ import type { Subject } from '../rules/subject.ts';
 
 /** What one app changes of the rules. Nothing here throws, whatever the app's rules do. */
 export interface AppRules {
-  /** What counts of all rules' matches of the event, and what the app's own rules add. */
+  /** The matches that count: those of all rules after the app's changes, and those of the app's own rules. */
   refine(matches: readonly Match[], subject: Subject): readonly Match[];
-  /** A match of before the app was known: whether it counts. */
+  /** Whether a match from before the app was known counts. */
   counts(match: Match, subject: Subject): boolean;
   /** What the app asks to be done about a detection of this rule; undefined: it is told. */
   responseTo(rule: string): ResponseName | undefined;
   /** Whether its exceptions to the rule were asked in the event of `refine`, or it has none. */
   isAnswered(rule: string): boolean;
-  /** Whether the app answers for the rule in the event of `refine`: it is its own, or the operator's as the app has changed it. */
+  /** Whether the app is charged for the rule in the event of `refine`: its own rule, or an operator's rule that it changed. */
   isOwn(rule: LoadedRule): boolean;
   /** Writes the output of such a rule, for the event of `refine`. Never throws. */
   written(rule: LoadedRule, write: () => Detection): Detection | Unwritten;
@@ -40,13 +40,13 @@ export interface AppRules {
   readonly ruleSet: RuleSet;
   /** They are not evaluated for now. */
   readonly isPaused: boolean;
-  /** Runs work for its events that holds up others': all of it counts as the cost of its rules. Must not throw, nor may the work. */
+  /** Runs work that delays others' events: all its time is charged to the app's rules. Neither may throw. */
   inFull(work: () => void): void;
 }
 
 /**
- * Of a detection that is not written yet. `counted`: it is not to be delivered. `admitted`: it is, and its place in the limits is
- * taken. `open`: it is to be delivered, and may be counted then.
+ * Decision before a detection is written. `counted`: it is not delivered. `admitted`: it is delivered, and its token is taken.
+ * `open`: it is passed on, and may still be counted then.
  */
 export type DetectionAdmission = 'counted' | 'admitted' | 'open';
 
@@ -145,11 +145,11 @@ export class Evaluation {
   }
 
   /**
-   * Takes effect between two events; what is held was not evaluated yet and is by the new rules alone. What the
-   * engine before has counted stays counted.
+   * Switches engines between two events; held events are evaluated with the new rules alone. The previous engine's counts are
+   * kept.
    */
   swapEngine(engine: RuleEngine): void {
-    // These did not wait for what is not known, and are for the rules of their time.
+    // These did not wait for missing data, so the rules of their time apply.
     this.#turns.finishAllEvents();
     this.#former.add(this.#engine.counters());
     this.#engine = engine;
@@ -201,7 +201,7 @@ export class Evaluation {
     return this.#admission.droppedOf(rootCgroupId);
   }
 
-  /** What an app's own rules take is shared by the containers; the operator's are bounded by nobody, and never wait. */
+  /** The time of apps' own rules is shared among the containers; the operator's rules have no limit and never wait. */
   #admit(occurrence: Occurrence, container: Container | undefined): void {
     const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
     if (container === undefined || appRules === undefined) {
@@ -239,7 +239,7 @@ export class Evaluation {
         }
       }
     } catch (error) {
-      // One event less is better than no agent.
+      // Losing one event is better than losing the agent.
       this.watch.onEventFailure(error);
     }
   }
@@ -268,7 +268,7 @@ export class Evaluation {
   #matches(subject: Subject, appRules: AppRules | undefined): readonly Match[] {
     const { matching } = this.#engine;
     if (appRules === undefined) return this.#operators(subject, matching);
-    // The first that counts may come after one that the app does not want.
+    // The app may reject the first match, so all are needed.
     const matches = appRules.refine(this.#operators(subject, 'all'), subject);
     return matching === 'first' && matches.length > 1 ? matches.slice(0, 1) : matches;
   }
@@ -284,7 +284,7 @@ export class Evaluation {
         () => engine.evaluateEach(subject, watch, matching),
       );
     } catch {
-      // Once more, so that only the rule that throws is without an answer.
+      // Evaluated again rule by rule, so that only the throwing rule fails.
       return engine.evaluateEach(subject, watch, matching);
     }
   }
@@ -297,7 +297,7 @@ export class Evaluation {
   ): void {
     const { admit } = this.#options;
     const { name: rule, priority } = match.rule;
-    // First: each microsecond counts for what comes next.
+    // First, since every microsecond counts for a response.
     const done = this.#respond(match.rule, subject, appRules);
     const { event, container } = subject;
     const admission = admit?.({ rule, priority, timeNs: event.timeNs, container }) ?? 'open';
@@ -339,7 +339,7 @@ export class Evaluation {
     // A policy that is not read yet may have an exception.
     const isAnswered = (): boolean =>
       appRules?.isAnswered(name) ?? isPolicyKnown?.(container) !== false;
-    // As it is now: the one that matched may have waited since before a reload.
+    // The current rule: the match may have waited since before a reload.
     const rule = this.#engine.ruleOf(name);
     return respond?.({ rule, container, process, asked, isAnswered });
   }

@@ -81,7 +81,7 @@ export class HeldQueue<T> {
       queue = { items: new Fifo(), bytes: 0 };
       this.#queues.set(key, queue);
     }
-    // Order within a key is what counts: nothing overtakes an earlier item that may wait longer.
+    // Order within a key matters: an item never overtakes an earlier one with a later deadline.
     const previousMs = queue.items.last?.deadlineMs ?? -Infinity;
     queue.items.push({ item, deadlineMs: Math.max(previousMs, deadlineMs) });
     queue.bytes += bytes;
@@ -112,7 +112,7 @@ export class HeldQueue<T> {
     return count;
   }
 
-  /** Forgets all that waits for the key: nobody asked for it, so it is not lost. Returns how many. */
+  /** Drops all items of the key: they were not wanted, so they do not count as lost. Returns how many. */
   discard(key: number): number {
     const queue = this.#take(key);
     const count = queue?.items.length ?? 0;

@@ -65,7 +65,7 @@ class Kept implements Occurrence {
   }
 }
 
-/** One that only waits for its turn: its nearest ancestors are as they are now, too. */
+/** One that only waits for its turn: its nearest ancestors are pinned in their current state, too. */
 export class Pinned extends Kept {}
 
 /** Pins occurrences that wait for their container's turn. */

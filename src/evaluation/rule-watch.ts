@@ -55,9 +55,9 @@ interface Measured {
 }
 
 /**
- * What the operator's rules cost, and which of them throw. Costs are sampled: one event of 256, at random, is run rule by
- * rule and measured, and another one as ever, as a whole. How the rules share the time is known from the first, and how much it
- * is from the second: rule by rule takes longer. A field or macro that several rules read is a cost of the first.
+ * Costs of the operator's rules, and which of them throw. Costs are sampled: of 256 events, a random one is run rule by rule
+ * and measured, and another one is measured as a whole. The first gives each rule's share, the second the total, since rule by
+ * rule takes longer. A field or macro that several rules read is charged to the first of them.
  */
 export class RuleWatch implements RuleObserver {
   readonly #options: RuleWatchOptions;
@@ -92,7 +92,7 @@ export class RuleWatch implements RuleObserver {
   sample<Result>(whole: () => Result, each: () => Result): Result {
     const kind = this.#isEachNext ? this.#each : this.#whole;
     this.#isEachNext = !this.#isEachNext;
-    // Until both kinds were measured: as if rule by rule took no longer.
+    // Until both kinds were measured, assumes that both ways take equally long.
     const expected = this.#each.ms * this.#whole.events;
     this.#ratio = expected === 0 ? 1 : Math.min(1, (this.#whole.ms * this.#each.events) / expected);
     this.#clock.start();

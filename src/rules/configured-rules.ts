@@ -99,7 +99,7 @@ function notLoaded(errors: readonly Diagnostic[], omitted: number): UserError {
   return new UserError(`The rules do not load:\n${shown.join('\n')}`);
 }
 
-/** Files that were emptied by accident, or by an intruder, would switch the watch off without a word. */
+/** Files that are empty by accident, or emptied by an intruder, would disable detection silently. */
 function noRules(settings: RuleSettings, files: readonly string[], loaded: number): UserError {
   const where = files.length === 0 ? settings.rulesFiles.join(', ') : files.join(', ');
   const what =

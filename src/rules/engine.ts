@@ -19,7 +19,7 @@ export interface Match {
   readonly claimedPath: boolean;
 }
 
-/** Follows an event's rules one by one: measures them, passes over some, takes their failures. */
+/** Observes the evaluation of an event rule by rule: measures rules, skips some, and handles their failures. */
 export interface RuleObserver {
   /** The rules are about to run: what came before was no rule's. */
   begin(): void;
@@ -98,7 +98,7 @@ export class RuleEngine {
 
   /** Its rule of this name, enabled or not. */
   ruleOf(name: string): LoadedRule | undefined {
-    // Not before it is asked for: each app with rules of its own has an engine, and nobody asks these.
+    // Created on first use: each app with rules of its own has an engine, where this is never used.
     this.#byName ??= new Map(this.ruleSet.rules.map((rule) => [rule.name, rule]));
     return this.#byName.get(name);
   }
@@ -116,14 +116,14 @@ export class RuleEngine {
     this.#view.show(subject, false);
     this.#evaluator.begin(this.#view);
     const count = run(this.#found);
-    // The kernel's path and the passed one disagree: whichever a rule knows, it matches: another thread may have changed
-    // either, and an intruder does so to go unseen.
+    // The kernel's path and the passed one differ: a rule matches if it names either. Another thread may have changed one of
+    // them, which an intruder does to evade detection.
     const claimed = isRaced(this.#view) ? this.#runClaimed(subject, count) : 0;
     if (count + claimed === 0) return NO_MATCH;
     return this.#matches(count, claimed, matching);
   }
 
-  /** As `evaluate`, slower, rule by rule: a rule that throws is not met, and `observer` is told. */
+  /** Like `evaluate`, but slower, rule by rule: a rule that throws does not match, and `observer` is told. */
   evaluateEach(
     subject: Subject,
     observer: RuleObserver,
@@ -180,7 +180,7 @@ export class RuleEngine {
     };
   }
 
-  /** Rules met by the claimed path that were not met before; with `first`, only one that comes earlier. */
+  /** Rules that match the claimed path and did not match before. Returns their number. */
   #runClaimed(subject: Subject, count: number): number {
     const run = this.#evaluator.pathRules.get(subject.event.type);
     if (run === undefined) return 0;
@@ -199,7 +199,7 @@ export class RuleEngine {
     try {
       return this.#evaluator.possible.get(type)?.(this.#possible) ?? 0;
     } catch {
-      // A field that several rules read throws: each rule is to say for itself whether it does.
+      // A field that several rules read throws: each rule is run to find out whether it fails.
       return this.#select(type, () => true);
     }
   }

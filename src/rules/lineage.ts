@@ -2,14 +2,14 @@ import type { Process } from '../context/process.ts';
 import { startTicksOf } from '../context/proc-reader.ts';
 import { ancestors } from './fields/ancestors.ts';
 
-/** Ancestors that a detection tells of, nearest first; beyond, it says that there are more. */
+/** Limit on the ancestors of a detection, nearest first; beyond it, `above` is `more`. */
 export const MAX_LINEAGE_ANCESTORS = 8;
 
-/** A process by what identifies it: its number and its start. */
+/** A process, identified by pid and start time. */
 export interface LineageProcess {
   /** In its own pid namespace, as it is seen in the container; 0 when not known. */
   readonly pid: number;
-  /** Hundredths of a second since the host's start, as in /proc/PID/stat: with it, a number that is used again is another process. */
+  /** Hundredths of a second since the host's start, as in /proc/PID/stat: distinguishes processes that reuse a pid. */
   readonly start: number;
   /** comm, at most 15 bytes: the process chose it. */
   readonly name: string;
@@ -19,7 +19,7 @@ export interface LineageProcess {
 export interface Lineage {
   /** The process itself, then its parent, … */
   readonly processes: readonly LineageProcess[];
-  /** What is above the last one: nothing of the container's (the runtime started it), more than is told, or nobody knows. */
+  /** What is above the last process: the container boundary (the runtime started it), more ancestors, or unknown. */
   readonly above: 'outside' | 'more' | 'unknown';
 }
 

@@ -11,7 +11,7 @@ import { note, ok, warn, type Verdict } from './finding.ts';
 const MAX_NAMES = 5;
 const { VERDICT_CLAUSES, VERDICT_STATES } = LIMITS;
 
-/** Which opens end in the kernel with these rules, and what there was no room for. Undefined rules did not load. */
+/** Which opens the kernel discards with these rules, and what did not fit. `ruleSet` is undefined if they did not load. */
 export function checkVerdicts(config: AgentConfig, ruleSet: RuleSet | undefined): Verdict {
   if (!config.probe.kernelVerdicts)
     return note('probe.kernel_verdicts is off: the agent is told of all opens of watched apps.');

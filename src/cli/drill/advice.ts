@@ -24,7 +24,7 @@ export function eventUnixMs({ log, host, run, unixOffsetMs }: DrillFacts): numbe
   return run === undefined ? undefined : run.beganMs + unixOffsetMs;
 }
 
-/** Streams of the agent here in which lines as old as the drill's wait, or got lost meanwhile. */
+/** The local agent's streams in which lines as old as the drill's are queued, or were lost meanwhile. */
 export function stuckStreams(facts: DrillFacts): string[] {
   const { host } = facts;
   const event = eventUnixMs(facts);

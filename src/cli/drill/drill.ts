@@ -100,7 +100,7 @@ class Drill {
       if (looks % (LOOK_MS / TICK_MS) === 0) await this.#host.look();
       await delay(TICK_MS);
     }
-    // Its last word: what waits, and what it counted.
+    // The final state: queued lines and counters.
     await this.#host.look();
     return this.#facts();
   }
@@ -125,7 +125,7 @@ class Drill {
     });
   }
 
-  /** All came, or nothing more will. */
+  /** Everything arrived, or nothing more is expected. */
   #isOver(): boolean {
     const facts = this.#facts();
     const { run, host, waitedMs } = facts;
@@ -135,7 +135,7 @@ class Drill {
     const isCounted = host.state === 'answers' && host.roseAtMs !== undefined;
     if (isComplete(facts) && (isAsked || host.state !== 'answers' || isCounted)) return true;
     if (run === undefined || isSeen(facts)) return false;
-    // It was done, and whoever should have seen it is known not to have.
+    // The action was done, and the agent that should have seen it has not.
     const sinceMs = performance.now() - (run.endedMs ?? 0);
     if (run.end.code !== 0) return sinceMs > (isAsked ? FAILED_MS : LOOK_MS);
     return sinceMs > AGENT_MS && (host.state === 'dead' || isHere(facts));

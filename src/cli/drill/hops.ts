@@ -11,7 +11,7 @@ export interface Hop {
   readonly atMs: number | undefined;
   /** Since the action began, by this host's clock. */
   readonly afterMs: number | undefined;
-  /** Since the last of the hops before it, of those that have a time of the same clock. */
+  /** Time since the latest earlier hop that has a time of the same clock. */
   readonly tookMs: number | undefined;
   readonly said: string;
 }
@@ -49,7 +49,7 @@ export function outcomeOf(facts: DrillFacts): DrillOutcome {
     const state = ok ? 'ok' : broken?.hop === hop ? 'broken' : asked ? 'not reached' : 'not asked';
     // A log that is looked at now and then may be seen after what follows it.
     const before = times.filter((time) => at !== undefined && time <= at);
-    // The action takes time of its own: the hops behind it count from its beginning.
+    // The action itself takes time: later hops count from its start.
     if (at !== undefined && hop !== 'action') times.push(at);
     return {
       hop,
@@ -162,7 +162,7 @@ function notesOf(facts: DrillFacts): string[] {
   return notes.map((note) => `${note.slice(0, 1).toUpperCase()}${note.slice(1)}`);
 }
 
-/** What two clocks tell of each other: the event was after the action began, and before its line was read. */
+/** What both clocks show: the event was after the action began, and before its line was read. */
 function ofClocks(event: number, { log, run, unixOffsetMs }: DrillFacts): string {
   const readMs = (log?.drill?.atMs ?? 0) + unixOffsetMs;
   const general =

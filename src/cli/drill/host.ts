@@ -60,8 +60,8 @@ export interface DrillHost {
 }
 
 /**
- * As the configuration says; a drill needs none, and an agent’s may be root’s to read. Throws UserError for one that was named
- * and is wrong.
+ * Where the configuration says the agent answers. A drill does not need one, and the agent's may be readable by root only.
+ * Throws UserError for a named configuration that is wrong.
  */
 export function drillHost(sources: ConfigSources): DrillHost {
   const expected = sources.file !== undefined || (sources.settings ?? []).length > 0;
@@ -82,7 +82,7 @@ export interface HostWatchOptions extends DrillHost {
   readonly words: readonly string[];
 }
 
-/** Asks the agent on this host, where there is one, before and while a drill is under way. Never throws for what it answers. */
+/** Queries the agent on this host, if there is one, before and during a drill. Never throws for its answers. */
 export class HostWatch {
   readonly #listen: ListenAddress;
   readonly #expected: boolean;

@@ -14,7 +14,7 @@ import type { CommandEnd } from './process.ts';
 const POLL_MS = 300;
 const LATER_POLL_MS = 1000;
 const LATER_MS = 10_000;
-/** A command that goes on for longer follows its log; by then it has connected, in the usual case. */
+/** A command that runs for longer follows its log; usually it has connected by then. */
 const READY_MS = 2000;
 
 /** The drill's line, when it was first read. */
@@ -91,7 +91,7 @@ export class LogReader {
     this.#options = options;
   }
 
-  /** The log is read from its beginning again: what was counted is the most that one reading had. */
+  /** The log is read from its beginning again: the counts are the maximum over all readings. */
   restart(): void {
     this.#counted = { ...NOTHING };
   }

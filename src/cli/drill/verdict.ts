@@ -29,7 +29,7 @@ export interface DrillFacts {
     | undefined;
   /** From the action, or the offer to do it, to now. */
   readonly waitedMs: number;
-  /** The user did not wait for longer. */
+  /** The user stopped waiting. */
   readonly interrupted: boolean;
   /** Now, unix. */
   readonly nowUnixMs: number;
@@ -92,7 +92,7 @@ function unseen(facts: DrillFacts): Break | undefined {
   const { host, log, page } = facts;
   const byHost = hostAdvice(facts);
   if (host.state === 'dead') return { hop: 'agent', advice: byHost };
-  // Another host's agent writes into this log: then what the one here says is not about this app.
+  // Another host's agent writes into this log: then the answers of the local agent are not about this app.
   const from = log?.coverage?.hostname;
   const isElsewhere = host.state === 'answers' && from !== undefined && from !== host.last.hostname;
   if (host.state === 'answers' && !(isElsewhere && host.last.container === undefined))

@@ -23,14 +23,14 @@ export interface FieldFact {
   readonly status: FieldDefinition['status'];
 }
 
-/** Which opens the kernel hands over for the rule; the others end there. */
+/** Which opens the kernel reports for the rule; it discards the others. */
 export interface OpenFacts {
   readonly read: boolean;
   readonly write: boolean;
   readonly failed: boolean;
 }
 
-/** What of a rule the kernel decides for an open: it ends there unless one of the clauses holds. */
+/** The part of a rule that the kernel decides for an open: it discards the open unless a clause holds. */
 export interface KernelFacts {
   /** Comparisons, of all. */
   readonly decided: number;
@@ -41,7 +41,7 @@ export interface KernelFacts {
 export interface RuleFacts {
   /** By name; with the events that the agent does not report. */
   readonly events: readonly { readonly name: string; readonly status: EventStatus }[];
-  /** No comparison says of which type an event has to be, or hardly one. */
+  /** The condition does not restrict the event type, or hardly. */
   readonly anyEvent: boolean;
   readonly conditionFields: readonly FieldFact[];
   /** Those that the output reads besides. */

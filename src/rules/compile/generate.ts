@@ -26,7 +26,7 @@ export interface Evaluator {
   readonly first: ReadonlyMap<string, RuleRunner>;
   /** Only rules that read a path, to be run once more with `claimedPath`. */
   readonly pathRules: ReadonlyMap<string, RuleRunner>;
-  /** Runs none: writes those that the values of recurring fields leave, which are all that can match. */
+  /** Runs no rule: writes the rules that the values of recurring fields do not exclude. */
   readonly possible: ReadonlyMap<string, RuleRunner>;
   /** Each rule alone, by its index: whether the event of `begin` meets it. */
   readonly rules: readonly (() => boolean)[];
@@ -35,10 +35,10 @@ export interface Evaluator {
 /** What a runner does with the rules that can match. */
 type Running = 'all' | 'first' | 'none';
 
-/** Past this the counter of events starts again, so that it stays a small integer for the engine. */
+/** Beyond this the event counter restarts, so that it stays a small integer for V8. */
 const LAST_GENERATION = 1_073_741_823;
 
-/** Fewer rules for an event are run one after the other: looking up which can match would cost more. */
+/** With fewer rules per event all are run: a lookup of the possible ones would cost more. */
 const MASKED_FROM = 8;
 
 /** How the generator is told to work; the defaults are for agents. */
@@ -200,7 +200,7 @@ class Generator {
     return masks;
   }
 
-  /** A thing used once is computed where it is used; used more often, it is worth remembering. */
+  /** Counts uses: a value that is used once is computed in place; one used more often is cached. */
   #countUses(): void {
     const macros = new Set<CheckedMacro>();
     const count = (key: string): number => {

@@ -46,8 +46,8 @@ export function absentTests(condition: Checked): readonly AbsentTest[] {
 }
 
 /**
- * Why no event that the agent reports can match: the rest of a sentence that begins with the rule; undefined when one can, as
- * far as the event's type and fields without a value tell. `events` as inferred, `absent` as `absentTests` finds it.
+ * Why no reported event can match, as the rest of a sentence that begins with the rule. Undefined if one can, judging by event
+ * type and absent fields only. `events` as inferred, `absent` from `absentTests`.
  */
 export function whyIdle(
   condition: Checked,

@@ -6,8 +6,8 @@ import type { Checked, CheckedMacro, Read, Test } from './checked.ts';
 type Events = bigint;
 
 /**
- * The events that a condition can hold for, and those that it can fail for. Both are upper bounds: an
- * event outside is certain.
+ * Events for which a condition can hold, and for which it can fail. Both are upper bounds: an event outside `holds` never
+ * matches, one outside `fails` always does.
  */
 interface Possible {
   readonly holds: Events;
@@ -30,7 +30,7 @@ const OTHERS = setOf(NAMES.filter((event) => !isSyscall(event)));
 const ANYTHING: Possible = { holds: ALL, fails: ALL };
 const ALL_NAMES: ReadonlySet<string> = new Set(NAMES);
 
-/** Conditions that can hold for more events than this say nothing of the event's type (R13). */
+/** A condition that can hold for more events than this does not count as restricting the event type (R13). */
 const TOO_MANY = 100;
 
 /**

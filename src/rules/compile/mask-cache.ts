@@ -10,7 +10,7 @@ const MAX_TEXT = 512;
 /** Characters of the texts of one generation: with two of them a cache has at most 1 MiB of texts, and a bit per rule for each. */
 const MAX_CHARS = 1 << 18;
 
-/** Lookups after which it is seen whether remembering pays, and for how long it is given up if not. */
+/** Lookups after which the hit rate is checked, and for how many lookups caching then pauses if it is low. */
 const WINDOW = 2048;
 const PAUSE = 32_768;
 
@@ -24,7 +24,7 @@ export class MaskCache {
   readonly #after: number;
   /** The mask that rules nothing out. */
   readonly #every: Int32Array;
-  /** A number is how often the value was seen before its mask was worth computing. */
+  /** A number counts sightings of a value whose mask is not computed yet. */
   #recent = new Map<Value, Int32Array | number>();
   #older = new Map<Value, Int32Array | number>();
   /** Of the texts in #recent. */
@@ -34,7 +34,7 @@ export class MaskCache {
   #misses = 0;
   #pause = 0;
 
-  /** `possible`: by rule, undefined for one that any value leaves. `after`: sightings of a value that its mask is computed at. */
+  /** `possible`: by rule; undefined if no value rules it out. `after`: sightings of a value at which its mask is computed. */
   constructor(possible: readonly (Possible | undefined)[], after: number) {
     this.#possible = possible;
     this.#after = after;

@@ -5,10 +5,10 @@ import { MaskCache } from './mask-cache.ts';
 import { Possibilities } from './possible.ts';
 import type { Possible } from './possible.ts';
 
-/** Fields that are looked at before rules are run, at most; each costs a look-up per event that gets so far. */
+/** Limit on fields that are looked up before rules run; each costs a lookup for every event that gets that far. */
 const MAX_MASKS = 4;
 
-/** Rules that the first of them is expected to rule out at least, and each further one of those that are left. */
+/** Minimum number of rules that the first field is expected to rule out, and each further field of the remaining ones. */
 const MIN_FIRST = 4;
 const MIN_FURTHER = 0.2;
 
@@ -25,13 +25,13 @@ export interface Mask {
 interface Candidate {
   readonly field: Read;
   readonly possible: readonly (Possible | undefined)[];
-  /** By rule, how often it is expected to be left. */
+  /** By rule, the expected probability that it remains. */
   readonly left: readonly number[];
 }
 
 /**
- * The fields that tell the rules of events of some types apart best, each next one by what it rules out of what those
- * before it leave. `after`: sightings of a value at which its mask is computed.
+ * Chooses the fields that best separate the rules of some event types. Each next field is rated by the rules that it excludes
+ * of those remaining. `after`: sightings of a value at which its mask is computed.
  */
 export function chooseMasks(
   conditions: readonly Checked[],
@@ -71,7 +71,7 @@ function toCandidate(
   return { field, possible, left };
 }
 
-/** Values like most: of a flag either one, of anything else one that no rule names. */
+/** Sample values: for a flag both values, for anything else a value that no rule names. */
 function ordinaryValues(field: Read): readonly Value[] {
   switch (field.kind) {
     case 'bool':

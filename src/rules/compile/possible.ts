@@ -2,7 +2,7 @@ import type { Value } from '../fields/field.ts';
 import type { Checked, CheckedMacro, Read, Test } from './checked.ts';
 import { predicateOf } from './modifiers.ts';
 
-/** What can become of a condition once one field's value is known; both, as far as that says nothing. */
+/** Possible outcomes of a condition once one field's value is known; both if the value decides nothing. */
 const CAN_HOLD = 1;
 const CAN_FAIL = 2;
 const EITHER = CAN_HOLD | CAN_FAIL;
@@ -14,8 +14,9 @@ type Outcomes = () => number;
 export type Possible = (value: Value | undefined) => boolean;
 
 /**
- * What the value of one field says of conditions in an event of some types, whatever the rest of the event: tests of
- * anything but the field, those that it implies and the event's type can hold and can fail. Equal tests and macros are looked at once per value, however many rules share them.
+ * What one field's value says of conditions in events of some types, whatever the rest of the event. Tests of other fields can
+ * hold and can fail, unless the field implies them or they test the event's type. Equal tests and macros are evaluated once per
+ * value, however many rules share them.
  */
 export class Possibilities {
   readonly #key: string;
@@ -67,7 +68,7 @@ export class Possibilities {
     }
   }
 
-  /** `all` is what every part must be capable of, `some` what one part suffices for. */
+  /** `all`: the outcome that needs every part; `some`: the outcome for which one part suffices. */
   #joint(operands: readonly Checked[], all: number, some: number): Outcomes | undefined {
     const known = operands.map((operand) => this.#outcomes(operand));
     const parts = known.filter((part) => part !== undefined);

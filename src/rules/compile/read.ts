@@ -29,9 +29,9 @@ export type FieldSource = (
 ) => Reader | ArgumentProblem;
 
 /**
- * Fields worth looking up before rules are run: they take many values or tell rules apart, and a value comes as the same
- * object for event after event, as the decoder or the process tree keep it. A field that makes its text anew each
- * time would cost more to look up than to test.
+ * Fields worth a lookup before rules run. They take many values or separate rules. A value comes as the same object in event
+ * after event, as the decoder or the process tree caches it. A field that builds its text anew each time would cost more to
+ * look up than to test.
  */
 const RECURRING: ReadonlySet<string> = new Set([
   'container.image.repository',

@@ -55,7 +55,7 @@ const REPEAT_LESS =
 export const milliseconds = (nanos: number): string =>
   `${Math.max(0.01, nanos / MILLION).toFixed(2)} ms`;
 
-/** Keeps account of what an app's rules cost while they are compiled. What the operator's rules have already is free. */
+/** Tracks what an app's rules cost while they are compiled. Whatever the operator's rules contain already is free. */
 export class CostBudget {
   readonly limits: CostLimits;
   readonly #own: ReadonlySet<string>;
@@ -68,7 +68,9 @@ export class CostBudget {
   #values = 0;
   #isSpent = false;
 
-  /** `own`: names of the rules that are the app's; what is no rule of the operator's either is made of some of those. */
+  /**
+   * `own`: names of the app's rules. A rule that is neither there nor the operator's is composed of the operator's comparisons.
+   */
   constructor(limits: CostLimits, own: ReadonlySet<string>, operators: readonly LoadedRule[]) {
     this.limits = limits;
     this.#own = own;
@@ -76,12 +78,12 @@ export class CostBudget {
     this.#freePatterns = patternsOf(operators);
   }
 
-  /** Something is over its limit, so that nothing more is to be compiled: that takes time as well. */
+  /** A limit was exceeded: nothing more is compiled, since that takes time as well. */
   get isSpent(): boolean {
     return this.#isSpent;
   }
 
-  /** As `refuseRegex`, before the pattern is compiled: that of a large one takes hundreds of ms, in which nothing else is done. */
+  /** Like `refuseRegex`, before the pattern is compiled: compiling a large one blocks the agent for hundreds of ms. */
   refuseSize(pattern: string): string | undefined {
     if (this.#freePatterns.has(pattern)) return undefined;
     const size = writtenOutSize(pattern);
@@ -158,7 +160,7 @@ export class CostBudget {
     return { message, field: fields[outputFields] };
   }
 
-  /** What the rules come to together, once each was looked at; and the rule to blame where that is over the limit. */
+  /** Total cost of the rules, after each was checked; and the rule to blame if it is over the limit. */
   total(rules: readonly LoadedRule[]): OverlayCost & { readonly over: LoadedRule | undefined } {
     const { allNanos } = this.limits;
     const costs = new Map(rules.map(({ name }) => [name, this.#costs.get(name)?.nanos ?? 0]));

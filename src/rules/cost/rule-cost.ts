@@ -39,8 +39,8 @@ export interface FreeParts {
 }
 
 /**
- * What conditions may cost together for one event: every comparison is made, each once, and every field is read once, as the
- * generated code does. Of a comparison that `free` has with fewer values, the further ones count.
+ * The cost of conditions for one event: each comparison is made once, and each field is read once, as in the generated code. A
+ * comparison that `free` has with fewer values costs only the additional ones.
  */
 export function conditionCost(
   conditions: readonly Checked[],
@@ -93,7 +93,7 @@ export function conditionCost(
 
 const NOTHING: FreeParts = { tests: new Map(), reads: new Set() };
 
-/** What the comparison costs where it has no further values. */
+/** The cost of the comparison's largest free version, with fewer values. */
 function grownFrom(test: Test, free: FreeParts): number {
   let most = 0;
   for (const one of free.tests.values()) {

@@ -120,9 +120,9 @@ function claimedPathOf(view: View): string | undefined {
 }
 
 /**
- * The file that the kernel opened is not where the passed path points, taken by its text: a symbolic link
- * on the way, or another thread replaced the descriptor before the call returned. Of relative paths only those are
- * compared whose directory is known, as by io_uring: of a call that works it is not worth its cost.
+ * The kernel opened a file that is not at the textual location of the passed path. Either a symbolic link was on the way, or
+ * another thread replaced the descriptor before the call returned. Relative paths are compared only if their directory is
+ * known, as with io_uring: for other successful calls it is not worth the cost.
  */
 export function isRaced(view: View): boolean {
   const { open } = view.event;
@@ -145,15 +145,14 @@ export function pathOf(view: View): string | undefined {
   return file === undefined ? unopenedPathOf(view) : claimedPathOf(view);
 }
 
-/** Where the kernel does not say which file it is, detours through /proc would hide that. */
+/** The path of an open without a kernel file: here detours through /proc could hide the target. */
 function unopenedPathOf({ event: { open } }: View): string | undefined {
   if (open === undefined || open.rawPath === '' || open.rawPathTruncated) return undefined;
   return absolutePath(open.rawPath, open.directoryPath);
 }
 
 /**
- * Events in which the process is at the serving end. Of others on a connection, whose beginning is not remembered,
- * the ports tell.
+ * Events in which the process is the server. For other events on a connection whose start is not remembered, the ports decide.
  */
 const SERVER_EVENTS: ReadonlySet<EventName> = new Set(['accept', 'accept4', 'listen', 'bind']);
 const RECEIVING_EVENTS: ReadonlySet<EventName> = new Set(['recvfrom', 'recvmsg', 'recvmmsg']);

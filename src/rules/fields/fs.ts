@@ -16,7 +16,7 @@ interface PathParam {
 type ReadPath = (view: View) => PathParam | undefined;
 type PathTable = Readonly<Partial<Record<EventName, ReadPath>>>;
 
-/** Falco takes every result but -1 for an open that worked (its test is that of the C library), and leaves creat out. */
+/** Falco counts every result but -1 as a successful open (it uses the C library's test), and leaves creat out. */
 const ofOpen: ReadPath = (view) =>
   view.event.result === -EPERM
     ? undefined
@@ -45,7 +45,7 @@ const firstText =
     return { resolved: resolve(raw, view), raw };
   };
 
-/** What a link says is read where the link is. Its own path is the call's second string. */
+/** A relative link target is resolved from the link's directory. The link's own path is the call's second string. */
 function linkTarget(text: string, { event }: View): string | undefined {
   const link = event.call?.path(2);
   return absolutePath(text, text.startsWith('/') || link === undefined ? '' : `${link}/..`);

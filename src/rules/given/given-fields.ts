@@ -23,8 +23,8 @@ export class GivenFieldError extends Error {
 }
 
 /**
- * An event of which only the values of fields are known, as someone wrote them: what conditions are tried on
- * without a kernel. A field that is not given is what follows from those that are (see DERIVED), else absent.
+ * An event known only by field values that someone wrote: used to try conditions without a kernel. A field that is not given is
+ * derived from the given ones (see DERIVED), else absent.
  */
 export class GivenFields {
   /** By canonical key; undefined is absent. */
@@ -51,7 +51,7 @@ export class GivenFields {
   #read(name: string, argument: string | undefined, depth: number): readonly Value[] | undefined {
     const key = keyOf(name, argument);
     if (this.#values.has(key)) return this.#values.get(key);
-    // One thing follows from another, which may follow from a third; never in circles for long.
+    // A derivation may use a derived field; the depth limit stops circular ones.
     if (depth > 3) return undefined;
     const read = Object.assign((other: string, at?: string) => this.#read(other, at, depth + 1), {
       given: (other: string) => this.#values.get(other),
@@ -71,7 +71,7 @@ export class GivenFields {
     return shaped(real, read, () => this.#hasDescriptor());
   }
 
-  /** A descriptor is there, also one without an address (S2): by its number, else by what is said of it. */
+  /** Whether a descriptor exists, also without an address (S2): by its number, else by other given fields. */
   #hasDescriptor(): boolean {
     const number = this.read('fd.num')?.[0];
     if (number !== undefined) return Number(number) >= 0;

@@ -17,7 +17,7 @@ export interface DecidingTest {
 /** What a condition is of given fields, and why. */
 export interface Outcome {
   readonly holds: boolean;
-  /** The comparisons without which it would not be known, in the order in which they were looked at. */
+  /** The comparisons that decide the outcome, in the order of evaluation. */
   readonly decidedBy: readonly DecidingTest[];
 }
 
@@ -26,8 +26,8 @@ const WHOLE = 'whole';
 const PARTS = 'parts';
 
 /**
- * A condition that can say why it holds, or why not: beside it, each of its comparisons is compiled on its own.
- * Its fields must be read from given ones (GivenFields), of which it sees those of the moment.
+ * A condition that can explain its outcome: each of its comparisons is also compiled on its own. Its fields must read given
+ * values (GivenFields), and are evaluated with the current ones.
  */
 export class Reasons {
   readonly #condition: Checked;
@@ -68,8 +68,8 @@ export class Reasons {
 }
 
 /**
- * A comparison as a condition. Of many rules for one event, the values of recurring fields say which are worth running,
- * and the event's name what evt.type is: here there are many, and the name is none.
+ * A comparison as a condition, not marked as recurring. With many rules for one event, recurring fields select the rules to
+ * run, and evt.type is known from the event's name. Neither applies here: there are many comparisons under a pseudo name.
  */
 function alone(test: Test): Checked {
   const left = { ...test.left, recurring: false };

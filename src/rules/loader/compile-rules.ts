@@ -26,8 +26,8 @@ import { lineAt, MappedText } from './source.ts';
 import type { Place } from './source.ts';
 
 /**
- * What the same texts came to before: each file is loaded with all those before it, whose texts are mostly what they were. What
- * throws is done again.
+ * Cache of compiled texts. Each file is loaded together with all earlier ones, whose texts are mostly unchanged. Errors are not
+ * cached.
  */
 export class KnownTexts {
   readonly #conditions = new Map<string, Condition>();
@@ -66,7 +66,7 @@ export interface CompileOptions {
   readonly own?: ReadonlySet<string>;
 }
 
-/** A part of a rule did not compile: what there is to say was said. */
+/** A part of a rule did not compile; the error is already reported. */
 const FAILED = Symbol('failed');
 
 /** Turns definitions into rules; what is wrong goes to the diagnostics and the rule is left out. */
@@ -101,7 +101,7 @@ export class RuleCompiler {
       if (rule !== FAILED) rules.push(rule);
       yield;
     }
-    // An item that failed did not come to all that it refers to.
+    // A failed item did not reach everything that it refers to, so "unused" warnings could be wrong.
     const whole = this.#options.allRead && this.#options.only === undefined;
     if (whole && this.#diagnostics.errors.length === 0) {
       this.#macros.warnOfUnused();
@@ -118,7 +118,7 @@ export class RuleCompiler {
       withExceptions(appended(rule.condition), rule.exceptions),
     );
     const output = this.#compileOutput(rule, owner);
-    // Falco leaves the rule at that, and what its condition refers to is not used.
+    // Falco stops at that point: lists and macros in the condition do not count as used.
     if (output === 'left out') return FAILED;
     if (condition === FAILED) return FAILED;
     const compiled = this.#compileCondition(rule, condition, owner);
@@ -235,7 +235,7 @@ export class RuleCompiler {
     });
   }
 
-  /** Says what of a rule in force cannot do what it says. Given values are a test's, which may give any. */
+  /** Warns of parts of an enabled rule that can have no effect. Not for given values: a test may give any. */
   #warnOfIdle(
     rule: RuleDefinition,
     checked: Checked,
@@ -312,7 +312,7 @@ export class RuleCompiler {
     }
   }
 
-  /** Runs a part of a rule's compilation: an error is reported, or makes the rule be left out with a word. */
+  /** Runs a part of a rule's compilation. An error is reported, or the rule is skipped with a warning. */
   #attempt<T>(rule: RuleDefinition, owner: Owner, read: () => T): T | typeof FAILED {
     try {
       return read();

@@ -50,7 +50,7 @@ export class Definitions {
   readonly #broken = new Set<string>();
   #count = 0;
 
-  /** The same to build on: what is added to the copy, or to the exceptions of its rules, leaves these as they are. */
+  /** A copy to build on: additions to it, or to its rules' exceptions, do not change the original. */
   copy(): Definitions {
     const copy = new Definitions();
     for (const [name, list] of this.lists) copy.lists.set(name, list);

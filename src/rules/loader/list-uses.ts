@@ -7,11 +7,13 @@ import { withExceptions } from './exceptions.ts';
 
 /** How a rule's condition depends on a list. */
 export interface ListUse {
-  /** With more items it may meet fewer events, or that cannot be told; otherwise it meets the same and perhaps others. */
+  /**
+   * More items may make the rule match fewer events, or that is unknown. Otherwise it matches the same events and perhaps more.
+   */
   readonly loosens: boolean;
   /**
-   * The comparisons with the list that make it meet more events when they hold, as texts; while none holds, more items let
-   * it meet no others than before. Undefined when that cannot be told.
+   * Texts of the comparisons with the list that let the rule match more events when they hold. While none holds, more items let
+   * it match no additional events. Undefined if unknown.
    */
   readonly growing: ReadonlySet<string> | undefined;
 }
@@ -43,7 +45,7 @@ export function listUses(definitions: Definitions, names: ReadonlySet<string>): 
   return found;
 }
 
-/** Both of what two parts make of it. */
+/** Combines the uses of two parts. */
 export function merged(one: ListUse, other: ListUse): ListUse {
   return {
     loosens: one.loosens || other.loosens,
@@ -110,7 +112,7 @@ class Search {
       case 'compare': {
         const { left, operator, modifier, right, span } = node;
         this.#words(left, UNKNOWN, uses);
-        // All others hold for fewer values, or other ones, with more items.
+        // With more items, all other operators hold for fewer or different values.
         const grows =
           right.kind === 'list' &&
           (['in', 'intersects', 'pmatch'].includes(operator) || modifier === 'anyof');

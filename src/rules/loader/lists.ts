@@ -125,7 +125,7 @@ export class ListFiller {
         );
       }
     }
-    // Within a ring what a list holds depends on where one comes from.
+    // Also in a cycle of lists, where the content depends on the list that is expanded first.
     this.#filled.set(name, filled);
     return filled;
   }
@@ -135,7 +135,7 @@ export class ListFiller {
     name: string,
     within: readonly string[],
   ): { readonly text: string; readonly isList: boolean } {
-    // In a ring of lists the one that closes it is just a word.
+    // In a cycle of lists the name that closes it is a plain word.
     const isList = this.#lists.has(text) && text !== name;
     const isOpen = isList && (within.includes(text) || within.length >= MAX_NESTED_LISTS);
     return {

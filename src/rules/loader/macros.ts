@@ -121,7 +121,7 @@ export class Macros {
     }
   }
 
-  /** Macros that refer to each other in a ring: the one that closes it has the error. Walks without recursion. */
+  /** Reports macros that refer to each other in a cycle, at the one that closes it. Iterative, without recursion. */
   #findLoops(): void {
     const done = new Set<string>();
     for (const start of this.#parsed.keys()) {

@@ -40,11 +40,11 @@ export interface OverlayOptions {
   readonly extra: ReadonlySet<string>;
   /** Exceptions to rules of the base are only checked, and not added. */
   readonly withoutExceptions: boolean;
-  /** What lists of the base have besides, for all rules that are compiled… */
+  /** Additional items in the base's lists, for all compiled rules… */
   readonly lists: ListAdditions;
-  /** …but for these, by name, which have only the additions that are given here. */
+  /** …except these rules, by name, which get only the additions given here. */
   readonly listsOf: ReadonlyMap<string, ListAdditions>;
-  /** One rule more, of the agent's own; it sees all lists. Of what is wrong with it nothing is said if anything else is. */
+  /** One extra rule, of the agent's own; it sees all lists. Its errors are reported only if there are no others. */
   readonly besides: { readonly name: string; readonly condition: string } | undefined;
   /** The rules of all, whose costs are not the app's. */
   readonly operators: readonly LoadedRule[];
@@ -54,7 +54,10 @@ export interface OverlayOptions {
 
 /** Rules of one app's own, on top of those of all. */
 export interface Overlay {
-  /** Its own rules, those of all with exceptions of its own, and `extra`, as they are for this app; in order of definition. */
+  /**
+   * The app's own rules, the base's rules with exceptions of its own, and `extra`, as they apply to this app; in order of
+   * definition.
+   */
   readonly rules: readonly LoadedRule[];
   /** Rules of all that it adds exceptions to, and where. */
   readonly excepted: ReadonlyMap<string, Place>;

@@ -3,10 +3,10 @@ import type { BigIntStats, FSWatcher } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isRuleFileName } from './rule-files.ts';
 
-/** Quiet for so long after a change, or this long after the first: then the files are looked at. */
+/** The files are checked after this quiet time, or at the latest this long after the first change. */
 const DEBOUNCE_MS = 200;
 const DEBOUNCE_MAX_MS = 2000;
-/** How often they are looked at without any notice: network file systems give none, and notices have a limit. */
+/** Polling interval: network file systems send no notifications, and inotify has limits. */
 const POLL_MS = 10_000;
 /** Folders that give notice; changes in others are seen by looking. */
 const MAX_FOLDERS = 256;
@@ -78,7 +78,7 @@ export class RulesWatcher {
     this.#follow(new Map());
   }
 
-  /** A change that is found without a notice may be under way: it too is waited for. */
+  /** A change found by polling may still be in progress: it is debounced as well. */
   #look(): void {
     if (this.#hasChanged()) this.#onNotice();
   }
