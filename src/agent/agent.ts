@@ -1,13 +1,14 @@
 import { openPins, type KeptPins } from '../container-files/kept-pins.ts';
 import { clearLeftCanary } from './canary-container.ts';
 import type { Canary } from './canary.ts';
-import { Continuity, IN_THE_MAKING_MS } from './continuity.ts';
+import { Continuity } from './continuity.ts';
 import { beginProbe } from './first-probe.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { listen } from './listening.ts';
 import { loadFirstRules, type FirstRules } from './live-rules.ts';
 import type { AgentOptions } from './options.ts';
 import { Pipeline } from './pipeline.ts';
+import { shutDown } from './shutdown.ts';
 import type { AgentSnapshot } from './snapshot.ts';
 import { Stages, type StageParts } from './stages.ts';
 import { AgentState } from './state.ts';
@@ -21,10 +22,6 @@ import { ConfiguredStreams } from '../streams/configured-streams.ts';
 import { AppFileStream } from '../streams/file/app-file-stream.ts';
 import { OperatorFileStream } from '../streams/file/operator-file-stream.ts';
 import type { LogStream } from '../streams/stream.ts';
-
-/** On stop: how long what is pending may still find its identity, and how long streams may take what is queued. */
-const SETTLE_MS = 1000;
-const FLUSH_MS = 5000;
 
 /** The agent of a host: starts the stages in their order, and ends them so that nothing that was read is lost. */
 export class Agent {
@@ -98,7 +95,12 @@ export class Agent {
    * gives the same promise.
    */
   stop(): Promise<void> {
-    this.#stopping ??= this.#shutDown();
+    this.#stopping ??= shutDown({
+      stages: this.#stages,
+      pipeline: this.#pipeline,
+      release: this.#release,
+      logger: this.#options.logger,
+    });
     return this.#stopping;
   }
 
@@ -172,38 +174,5 @@ export class Agent {
       },
       'watching',
     );
-  }
-
-  async #shutDown(): Promise<void> {
-    const { canary, coverage, evaluation, fanOut, losses, opened, probe, rules } = this.#stages;
-    const { logger } = this.#options;
-    logger.info({}, 'stopping: what has been read is delivered first');
-    rules.stop();
-    await canary?.stop();
-    const { succession } = opened?.state ?? {};
-    let untilNs: bigint | undefined;
-    if (succession?.hasSuccessor === true) {
-      untilNs = bootNs();
-      this.#pipeline?.endAt(untilNs);
-      // A record of before may be in the making.
-      await new Promise((resolve) => setTimeout(resolve, IN_THE_MAKING_MS));
-    }
-    const endedNs = bootNs();
-    probe.attachOnly([]);
-    probe.drain();
-    const end = performance.now() + SETTLE_MS;
-    while (evaluation.counters().events.held > 0 && performance.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    evaluation.stop();
-    if (untilNs !== undefined) succession?.sayFarewell(untilNs);
-    losses.look();
-    // The time until now was looked at: what comes is the next agent's to tell.
-    opened?.continuity.stopped(untilNs ?? endedNs);
-    coverage?.stop(untilNs === undefined ? 'agent stop' : 'replaced');
-    fanOut.tellLosses();
-    const { delivered, lost } = await fanOut.flush(FLUSH_MS);
-    await this.#release.release();
-    logger.info({ delivered, lost }, 'stopped');
   }
 }
