@@ -21,15 +21,14 @@ import type { Runtime, RuntimeName, RuntimeSink, RuntimeStatus } from './runtime
 import { scopePatterns, type RuntimePattern } from './scope-patterns.ts';
 import { containerStatus, type AppsSnapshot } from './status.ts';
 
-/** What the stage stands on. */
 export interface AppsDependencies {
   readonly scopeMap: ScopeMap;
   readonly logger: Logger;
   /** Monotonic ms; default `performance.now`. */
   readonly nowMs?: (() => number) | undefined;
-  /** A runtime has made a container that will be watched; its cgroup and its first process come next. */
+  /** Called when a runtime describes a container that is or may come in scope, before its cgroup exists. */
   readonly onExpected?: (() => void) | undefined;
-  /** How apps ask by a file; undefined: they cannot. */
+  /** Policy files, by which apps can opt in; undefined: they cannot. */
   readonly files?: AppFiles | undefined;
 }
 
@@ -37,16 +36,16 @@ const NOT_A_CONTAINER: Resolution = { state: 'unknown' };
 const DEFAULT_RESCAN_MS = 20_000;
 /** How long `start` waits for the runtimes' first lists. */
 const FIRST_LIST_MS = 5_000;
-/** An unknown container is asked for once more after this long; then its cgroup is nobody's. */
+/** Delay of the second lookup of an unknown container; if still unknown, its cgroup is excluded. */
 const SECOND_LOOKUP_MS = 1_000;
 const MAX_SECOND_LOOKUPS = 4096;
-/** Beyond, processes of such a container that are older than the agent are not looked up in /proc. */
+/** Limit on containers that no pattern matches. For others, /proc is not searched for processes older than the agent. */
 const MAX_ADOPTED = 4096;
 
 /**
- * Which cgroups are app containers, and which app each is. Give `patterns` and `hierarchy` to the probe, attach
- * it, then `start`: what exists is found by the walk, what appears meanwhile by the probe, both is fine.
- * The constructor throws UserError for a configuration or a host that cannot work.
+ * Finds the cgroups that are app containers, and the app of each. Give `patterns` and `hierarchy` to the probe, attach
+ * it, then call `start`. The walk finds existing containers and the probe reports new ones; duplicates do no harm. The
+ * constructor throws UserError for a configuration or a host that cannot work.
  */
 export class Apps {
   readonly hierarchy: CgroupHierarchy;
@@ -68,7 +67,7 @@ export class Apps {
   readonly #secondLookups = new Map<string, NodeJS.Timeout>();
   #timer: NodeJS.Timeout | undefined;
   #rescan: Promise<void> | undefined;
-  /** Which sidecar of its container a process is of. */
+  /** Finds the sidecar that a process belongs to. */
   readonly sidecars = new NestedSidecars(({ runtime, fullId }, path) =>
     this.#runtime(runtime)?.nestedSidecarOf?.(fullId, path),
   );
@@ -117,8 +116,8 @@ export class Apps {
   }
 
   /**
-   * Walks the hierarchy and starts the runtimes. Resolves when the walk is done and each runtime told its
-   * first list, or could not (at most 5 s); never rejects for an engine that is not there.
+   * Walks the hierarchy and starts the runtimes. Resolves when the walk is done and each runtime has listed its
+   * containers, or failed to (at most 5 s). Never rejects for an unreachable engine.
    */
   async start(): Promise<void> {
     const sink = this.#sink();
@@ -150,17 +149,17 @@ export class Apps {
     this.registry.onCgroupChange(change);
   }
 
-  /** Whether rules look at what only a closer look at a container tells, which its events then wait for. */
+  /** Whether rules use details that only an inspect returns. A container's events then wait for them. */
   waitForDetails(wanted: boolean): void {
     for (const runtime of this.#runtimes) runtime.waitForDetails?.(wanted);
   }
 
-  /** The file by which the container with this key could ask has been looked for. */
+  /** The agent has looked for the policy file of the container with this key. */
   onFileAnswer(runtime: RuntimeName, key: string): void {
     this.#looks?.answered(runtime, key);
   }
 
-  /** For every kernel event: whose it is. O(1). */
+  /** The container of a root cgroup. Called for every kernel event; O(1). */
   resolve(cgroupId: number): Resolution {
     return this.registry.resolve(cgroupId);
   }
@@ -315,7 +314,7 @@ export class Apps {
     });
   }
 
-  /** The policy of one that is in scope anyway may be in the file too. */
+  /** A container that is already in scope may still have its policy in the file. */
   #awaitFile(root: number): void {
     const resolution = this.resolve(root);
     const owner = this.registry.ownerOf(root);
@@ -324,8 +323,8 @@ export class Apps {
   }
 
   /**
-   * The engine forgets a container only after its cgroup is gone. So a cgroup that is still there when the
-   * engine says for the second time that it knows no such container belongs to somebody else.
+   * An engine forgets a container only after its cgroup is gone. So if it twice does not know the container of an
+   * existing cgroup, that cgroup belongs to something else.
    */
   #onNotFound(runtime: RuntimeName, key: string): void {
     const name = `${runtime}:${key}`;
@@ -364,7 +363,7 @@ export class Apps {
     const rootPath = components.slice(0, at + 1).join('/');
     const cgroupId = cgroupIdOf(this.hierarchy, rootPath);
     if (cgroupId === undefined || this.#match(rootPath)?.rootPath === rootPath) {
-      // A pattern's: the walk or the kernel tells it.
+      // A pattern matches it: the walk or the kernel reports it too.
       if (cgroupId !== undefined) this.registry.found(cgroupId, rootPath);
       return;
     }

@@ -11,7 +11,7 @@ export interface CgroupHierarchy {
   readonly hierarchyId: number;
 }
 
-/** `auto` asks the host; the others are the operator's word. */
+/** `auto` detects it on the host; the operator sets the others. */
 export type HierarchyChoice = 'auto' | 'v1' | 'v2';
 
 /** Where the host's answers are read; tests pass files of other hosts. */
@@ -96,9 +96,9 @@ export function cgroupPathOfPid(hierarchy: CgroupHierarchy, pid: number): string
 }
 
 /**
- * The path in a /proc/PID/cgroup text; undefined where there is none. One that is outside of our cgroup namespace (that
- * of a pod, which cannot be in the host's) starts with `..`: it is resolved from where our namespace has its root, and
- * undefined where that is not known.
+ * The path in a /proc/PID/cgroup text; undefined if there is none. A path outside of the agent's cgroup namespace
+ * starts with `..`; an agent in a pod cannot be in the host's. It is resolved from the namespace's root; undefined if
+ * that is not known.
  */
 export function parseProcCgroup(
   text: string,
@@ -124,10 +124,10 @@ export function parseProcCgroup(
 }
 
 const namespaceRoots = new WeakMap<CgroupHierarchy, string | undefined>();
-/** More are not looked at; a full node has some thousand. */
+/** Limit on cgroups searched; a full node has some thousand. */
 const MAX_SEARCHED = 16_384;
 
-/** Where our cgroup namespace has its root: in the cgroup that lists our process, which was alone when it was made. */
+/** The root of the agent's cgroup namespace: the cgroup that lists this process, which was alone when it was made. */
 function namespaceRoot(hierarchy: CgroupHierarchy): string | undefined {
   if (!namespaceRoots.has(hierarchy)) namespaceRoots.set(hierarchy, findOwn(hierarchy.mountPoint));
   return namespaceRoots.get(hierarchy);

@@ -5,9 +5,9 @@ import type { CgroupHierarchy } from './cgroup-hierarchy.ts';
 import type { ContainerRegistry } from './container-registry.ts';
 import type { RuntimeName } from './runtimes/runtime.ts';
 
-/** Processes of one container that are looked at. */
+/** Limit on processes per container. */
 const PIDS_MAX = 64;
-/** Cgroups below it that are looked at: sidecars have one each. */
+/** Limit on cgroups right below a container's own: each sidecar has one. */
 const BELOW_MAX = 16;
 
 /** Processes of the container's cgroups and of those right below them, at most 64; undefined when it has no cgroup any more. */

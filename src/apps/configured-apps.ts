@@ -6,8 +6,8 @@ import type { CgroupAppRule } from './runtimes/cgroup.ts';
 import { isGardenWanted } from './runtimes/garden.ts';
 
 /**
- * The stage as the configuration has it; the agent's canary has a rule for cgroups besides. Looks for Garden's cgroup where none is
- * named.
+ * The apps configuration from the agent's; `canary` is the cgroup rule of the agent's own canary. Looks for Garden's
+ * cgroup where none is named.
  */
 export function configuredApps(config: AgentConfig, canary?: CgroupAppRule): AppsConfig {
   const { docker, garden, cri, cgroup } = config.runtimes;

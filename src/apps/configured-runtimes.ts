@@ -8,7 +8,6 @@ import type { DockerOptions } from './runtimes/docker-options.ts';
 import { GardenRuntime, type GardenOptions } from './runtimes/garden.ts';
 import type { Runtime } from './runtimes/runtime.ts';
 
-/** Configuration of the stage. */
 export interface AppsConfig {
   /** Default `opt-in`. */
   readonly mode?: ScopeMode | undefined;
@@ -26,7 +25,7 @@ export interface AppsConfig {
   readonly rescanMs?: number | undefined;
 }
 
-/** The runtimes that are to be asked. Throws UserError for a rule for cgroups that cannot work. */
+/** The configured runtimes. Throws UserError for a cgroup rule that cannot work. */
 export function configuredRuntimes(
   { cgroups = [], docker, garden, cri }: AppsConfig,
   logger: Logger,

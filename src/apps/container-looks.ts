@@ -4,36 +4,35 @@ import type { ContainerRegistry } from './container-registry.ts';
 import type { Container } from './identity.ts';
 import type { RuntimeName } from './runtimes/runtime.ts';
 
-/** What the file by which an app asks to be watched (the buildpack's) says of a container. */
+/** The policy files by which apps opt in, such as the buildpack's. */
 export interface AppFiles {
   /** Undefined: nobody has looked yet. */
   answerOf(container: Container): 'enabled' | 'none' | undefined;
   /**
-   * Looks through one of the processes that run in the container. `empty`: there is nothing yet, and it may still come;
-   * `unreachable`: none of them could be looked through, or something is not known yet that it takes; with `isLast` only
-   * the former counts.
+   * Looks for the file through one of the container's processes. `empty`: there is no file yet, and one may still come.
+   * `unreachable`: no process could be used, or a needed fact is not known yet; with `isLast` only the former counts.
    */
   lookInto(
     container: Container,
     pids: readonly number[],
     isLast: boolean,
   ): 'answered' | 'empty' | 'unreachable';
-  /** Nobody can look any more: there is no file. */
+  /** Ends the search: unless a look has found a file, there is none. */
   giveUp(container: Container): void;
-  /** The container is no more; of what happened in it something may still be told. */
+  /** The container has ended; some of its events may still be on the way. */
   ended(runtime: RuntimeName, key: string): void;
-  /** The key is another container's from now on. */
+  /** The key now belongs to another container. */
   forget(runtime: RuntimeName, key: string): void;
 }
 
 const LOOK_MS = 100;
-/** Containers looked at in one go, some 0.2 ms each. */
+/** Limit on containers per pass; each takes some 0.2 ms. */
 const LOOKS_MAX = 32;
 /** A container that cannot be looked into for so long has no file. */
 const UNREACHABLE_MS = 3000;
-/** Cloud Foundry brings the app into the container when that runs already; no download takes longer. */
+/** Cloud Foundry downloads the app into the running container; no download takes longer. */
 const EMPTY_MS = 600_000;
-/** Containers that wait; of more the oldest are taken for such without a file. */
+/** Limit on waiting containers; past it, the oldest counts as one without a file. */
 const WAITING_MAX = 16_384;
 
 export interface ContainerLooksOptions {
@@ -41,7 +40,7 @@ export interface ContainerLooksOptions {
   readonly registry: ContainerRegistry;
   readonly hierarchy: CgroupHierarchy;
   readonly nowMs: () => number;
-  /** The files have an answer for this one, which waited for it. */
+  /** Called when the files have an answer for a container that waited. */
   readonly onAnswered: (key: string, container: Container) => void;
 }
 
@@ -52,8 +51,8 @@ interface Waiting {
 }
 
 /**
- * Containers that run and were not looked into when they were set up, because the agent came later or the host was busy:
- * they are looked into through their processes, ten times a second until there is an answer.
+ * Looks for the policy files of running containers whose set-up the agent missed: it started later, or the host was
+ * busy. Looks through their processes, ten times a second until there is an answer.
  */
 export class ContainerLooks {
   readonly #options: ContainerLooksOptions;
@@ -64,7 +63,7 @@ export class ContainerLooks {
     this.#options = options;
   }
 
-  /** What the files say of the container; one without an answer waits for it, as soon as it has a cgroup. */
+  /** The files' answer for the container. Without one, it is queued as soon as it has a cgroup. */
   answerOf(key: string, container: Container): 'enabled' | 'none' | undefined {
     const { files, registry, nowMs } = this.#options;
     const answer = files.answerOf(container);
@@ -80,7 +79,7 @@ export class ContainerLooks {
       this.#timer ??= setInterval(() => this.look(), LOOK_MS).unref();
       if (this.#waiting.size > WAITING_MAX) this.#giveUpFirst();
     } else if (registry.pendingOf(container.runtime, key).length > 0) {
-      // Its cgroups are gone already, and what was detected in them waits.
+      // Its cgroups are gone already, and its held events wait for the answer.
       files.giveUp(container);
       return files.answerOf(container);
     }
@@ -109,12 +108,12 @@ export class ContainerLooks {
     return this.#waiting.has(nameOf(runtime, key));
   }
 
-  /** Looks now; otherwise it does by itself. */
+  /** Runs one pass now, besides the timer's. */
   look(): void {
     let left = LOOKS_MAX;
     for (const [name, waiting] of [...this.#waiting]) {
       if (left-- === 0) break;
-      // Behind the others, which are next if there are too many.
+      // Moves to the end, so that the others come first if there are too many.
       this.#waiting.delete(name);
       this.#waiting.set(name, waiting);
       if (this.#isOver(waiting)) this.answered(waiting.container.runtime, waiting.key);
@@ -146,7 +145,7 @@ export class ContainerLooks {
     }
   }
 
-  /** What waits for its answer would wait for good. */
+  /** Whatever waits for the answer would wait forever. */
   #giveUp(runtime: RuntimeName, key: string): void {
     const waiting = this.#waiting.get(nameOf(runtime, key));
     if (waiting === undefined) return;

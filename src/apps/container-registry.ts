@@ -6,9 +6,9 @@ import type { RegistryDependencies, RegistryListener } from './registry-dependen
 import type { RegistryCounters, RegistryEntry, Resolution, Verdict } from './resolution.ts';
 import type { ContainerCgroup, RuntimeName } from './runtimes/runtime.ts';
 
-/** The kernel's map holds so many containers' cgroups (SCOPE_MAX in native/schema). */
+/** Capacity of the kernel's scope map, in container cgroups (SCOPE_MAX in native/schema). */
 export const MAX_WATCHED = 16384;
-/** Containers' cgroups, remembered ones included. More than the kernel's map holds: those without room there are told so. */
+/** Limit on container cgroups, removed ones included. Above the map's capacity, so that those without room there are reported. */
 export const MAX_CGROUPS = MAX_WATCHED + 1024;
 /** Containers that runtimes described, with or without a cgroup. */
 const MAX_VERDICTS = 16384;
@@ -20,10 +20,10 @@ export const PENDING_MEMORY_MS = 600_000;
 const UNKNOWN: Resolution = Object.freeze({ state: 'unknown' });
 
 /**
- * Every cgroup that is a container (a root): unknown → pending → included or excluded → gone (remembered) → unknown.
- * It follows the kernel's reports, the runtimes' words and the rescan, in whatever order they come, and writes the
- * kernel's scope map. Cgroups inside a container are not kept: the kernel names the container's own cgroup in every
- * record. `resolve` is called for every kernel event: one map access.
+ * Every cgroup that is a container (a root): unknown → pending → included or excluded → gone (remembered) → unknown. It
+ * takes the kernel's reports, the runtimes' answers and the rescan in any order, and writes the kernel's scope map.
+ * Cgroups inside a container are not kept: the kernel names the container's own cgroup in every record. `resolve` is
+ * called for every kernel event: one map access.
  */
 export class ContainerRegistry {
   readonly #deps: RegistryDependencies;
@@ -31,7 +31,7 @@ export class ContainerRegistry {
   /** Removed ones, oldest first. */
   readonly #gone = new Set<Root>();
   readonly #rootsByKey = new Map<string, Set<Root>>();
-  /** Told least recently, oldest first: the runtimes' lists tell each again and again. */
+  /** Least recently set first: each list of a runtime sets all its containers again. */
   readonly #verdicts = new RecentMap<string, Known>(MAX_VERDICTS);
   readonly #listeners: RegistryListener[] = [];
   #pending = 0;
@@ -60,7 +60,7 @@ export class ContainerRegistry {
       this.remove(rootCgroupId);
       return;
     }
-    // Of an attach only one thing is news: a container whose mkdir was not told.
+    // An attach matters only for a container whose mkdir was not reported.
     if (kind === 'attach' && this.#roots.has(rootCgroupId)) return;
     this.#add(rootCgroupId, path, true);
     const root = this.#roots.get(rootCgroupId);
@@ -128,7 +128,7 @@ export class ContainerRegistry {
     return this.cgroupsOf(runtime, key).length > 0;
   }
 
-  /** Whose a root cgroup is; undefined for one that is not known. */
+  /** The owner of a root cgroup; undefined if it is not known. */
   ownerOf(
     rootCgroupId: number,
   ): { readonly runtime: RuntimeName; readonly key: string } | undefined {
@@ -148,7 +148,7 @@ export class ContainerRegistry {
     return false;
   }
 
-  /** Containers that are there and found no room in the kernel's map. */
+  /** Number of existing containers without room in the kernel's map. */
   unwatched(): number {
     let count = 0;
     for (const { goneAtMs, unwatched } of this.#roots.values()) {
@@ -157,7 +157,7 @@ export class ContainerRegistry {
     return count;
   }
 
-  /** Forgets what was remembered long enough, asks again for what is pending, and retries full maps. */
+  /** Drops expired entries, looks pending containers up again, and retries entries that a full map refused. */
   sweep(): void {
     const nowMs = this.#deps.nowMs();
     for (const root of this.#gone) {
@@ -210,11 +210,11 @@ export class ContainerRegistry {
     if (known !== undefined) {
       const isSame = path === known.path || path.startsWith(`${known.path}/`);
       if (known.goneAtMs === undefined && isSame) {
-        // Whoever told first: the kernel's entry says what is known now.
+        // Whichever report came first, the kernel's map gets the present state.
         if (fromKernel) this.#write(known);
         return;
       }
-      // The number is in use again, for another cgroup.
+      // The id was reused for another cgroup.
       this.#forget(known);
     }
     const match = this.#deps.match(path);
@@ -224,7 +224,7 @@ export class ContainerRegistry {
     }
     this.#unmatched++;
     if (!fromKernel) return;
-    // Nothing will ever name it: the kernel need not report it.
+    // No runtime will identify it: the kernel need not report it.
     this.#forgottenRecords += this.#deps.scopeMap.get(cgroupId)?.emitted ?? 0;
     this.#deps.scopeMap.delete(cgroupId);
   }
@@ -254,7 +254,7 @@ export class ContainerRegistry {
     };
     this.#pending++;
     this.#place(root, name);
-    // Known before it is written: one write, with the state that holds.
+    // Settled before the write, so that one write has the final state.
     const known = this.#verdicts.get(name);
     if (known !== undefined) this.#verdicts.replace(name, { ...known, used: true });
     const verdict = known?.verdict;
@@ -267,9 +267,9 @@ export class ContainerRegistry {
   }
 
   /**
-   * Sees whether the cgroup that appears at `path` can be another container than those before with this key: when none
-   * of theirs is left, or when it is where one of theirs was (a container makes each of its cgroups once). What was
-   * said of them then ends, and they stay what they were said to be: nothing that is said from now on is about them.
+   * Checks whether the cgroup at `path` can belong to another container that reuses the key. It can when no earlier
+   * cgroup is left, or when one had this path: a container makes each of its cgroups once. The verdict is then dropped.
+   * The old cgroups keep their resolution, and later reports do not apply to them.
    */
   #renew(runtime: RuntimeName, key: string, path: string): void {
     const name = keyName(runtime, key);
@@ -284,7 +284,7 @@ export class ContainerRegistry {
     if (!anew || this.#deps.renew?.(runtime, key) !== true) return;
     this.#verdicts.delete(name);
     for (const root of over) {
-      // Its removal was not told if it is not known to be gone.
+      // If it still counts as present, its removal was not reported.
       this.remove(root.cgroupId);
       this.#displace(root);
       this.#place(root, `${name}\0${++this.#renewals}`);
@@ -304,7 +304,7 @@ export class ContainerRegistry {
     if (siblings?.size === 0) this.#rootsByKey.delete(root.name);
   }
 
-  /** True when there is room for one more; the oldest removed cgroup makes it if need be. */
+  /** True if there is room for one more; evicts the oldest removed cgroup if needed. */
   #makeRoom(path: string): boolean {
     if (this.#roots.size < MAX_CGROUPS) return true;
     for (const oldest of this.#gone) {

@@ -16,14 +16,14 @@ const MAX_LOOKED_AT = 4096;
 const MAX_FOUND = 1;
 const NAME = 'garden';
 
-/** What users and other runtimes make in there is theirs to name. */
+/** Below these paths, users and other runtimes choose the names. */
 const OTHERS = [...DOCKER_PATTERNS, ...PODMAN_PATTERNS, ...CRI_PATTERNS];
 const OTHERS_ROOTS = /^\/(?:docker|user\.slice|machine\.slice|libpod_parent|kubepods(?:\.slice)?)$/;
 
 /**
- * Where Garden has its root, other than at the top: Garden makes it below the cgroup that it was started in, which on
- * cgroup v1 is a service's. Looks at what is there now, at most MAX_LOOKED_AT cgroups, never into a container of
- * another runtime or a user's session, whose owners could make a cgroup of that name. Never throws.
+ * Searches for Garden's root below the top level: Garden makes it in the cgroup it was started in, on cgroup v1 a
+ * service's. Looks at existing cgroups, at most MAX_LOOKED_AT. Skips other runtimes' containers and users' sessions,
+ * whose owners could make a cgroup of that name. Never throws.
  */
 export function findGardenRoots(hierarchy: CgroupHierarchy): readonly string[] {
   const found: string[] = [];
@@ -47,7 +47,7 @@ export function findGardenRoots(hierarchy: CgroupHierarchy): readonly string[] {
   return found;
 }
 
-/** Too long a path, or one with strange characters, cannot be a pattern of the probe's. */
+/** False for a path that is too long, or has invalid characters, for a pattern. */
 function canBeRoot(path: string): boolean {
   try {
     return gardenPatterns(path).length > 0;

@@ -26,7 +26,7 @@ export interface ContainerMount {
   readonly propagation: string;
 }
 
-/** What only a closer look at a container tells (inspect). */
+/** What only an inspect of the container returns. */
 export interface ContainerDetails {
   /** At most MAX_MOUNTS. */
   readonly mounts: readonly ContainerMount[];
@@ -70,13 +70,13 @@ export interface Container {
   /** Unix ms. */
   readonly startedAtMs: number | undefined;
   /**
-   * Whether its file system may have been written to by a run of before, where a container can run again (Docker); undefined
-   * while not known. Absent where each run is a new container.
+   * Whether a previous run may have written to its file system, where a container can run again (Docker). Undefined
+   * while not known; absent where each run is a new container.
    */
   readonly ranBefore?: boolean | undefined;
   /**
-   * Undefined: the platform does not say for certain whose it is, so what is detected in it goes to operators only.
-   * There is no half of an identity here: a name or a guid that is only claimed could send a line to somebody else.
+   * Undefined if the platform does not confirm whose container it is: its detections then go to operators only. Never a
+   * partial identity: an unconfirmed name or guid could send a line to another tenant.
    */
   readonly app: AppIdentity | undefined;
   /** A sentence for the operator: why there is no app, or what of its identity could not be used. */

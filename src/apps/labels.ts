@@ -11,18 +11,18 @@ export const APP_LABELS = {
 } as const satisfies Record<Exclude<keyof AppIdentity, 'tags' | 'workload'>, string>;
 
 /**
- * The id of the sandbox of a container's pod, which the cri runtime sets whatever the pod's labels are; the name is the
- * one that it had where the kubelet talked to Docker.
+ * The id of the pod sandbox. The cri runtime always sets it, whatever the pod's labels are. The name is the one from
+ * when the kubelet used Docker.
  */
 export const SANDBOX_LABEL = 'io.kubernetes.sandbox.id';
 
 /** Longest value of an app label, in characters. */
 export const MAX_LABEL_CHARS = 256;
 
-/** By which a container brings the policy of its app: the text of a varvel.yml. */
+/** Holds the policy of the container's app: the text of a varvel.yml. */
 export const POLICY_LABEL = 'varvel.policy';
 
-/** A policy is kept up to this length; longer ones are refused by whoever reads it, and so must be told apart. */
+/** Longer policies are cut to this length, one over the limit, so that their reader can refuse them. */
 const MAX_POLICY_CHARS = 64 * 1024 + 1;
 
 /** Bounds on what is kept of a container's labels; `varvel.*` labels are kept first. */

@@ -1,10 +1,10 @@
 import type { Process } from '../context/process.ts';
 import type { Container } from './identity.ts';
 
-/** Sidecars of one container that are told apart; processes in any further one pass as the container's own. */
+/** Limit on sidecars per container; processes in further ones count as the container's own. */
 const SIDECARS_MAX = 64;
 
-/** Names the sidecar in whose cgroup, inside its container's, a process runs. Objects are made once for each sidecar. */
+/** Finds the sidecar of a process in a cgroup nested in its container's. Makes one object per sidecar. */
 export class NestedSidecars {
   readonly #nameOf: (container: Container, path: string) => string | undefined;
   readonly #known = new WeakMap<Container, Map<string, Container>>();

@@ -4,12 +4,12 @@ import type { Container } from './identity.ts';
 /** Which containers are watched: those that ask for it, all but those that refuse, or all. */
 export type ScopeMode = 'opt-in' | 'opt-out' | 'always';
 
-/** The label by which a container asks (`true`) or refuses (`false`). */
+/** The label by which a container opts in (`true`) or out (`false`). */
 export const ENABLE_LABEL = 'varvel.enable';
 
 /**
- * On Cloud Foundry, where an app asks by a label `metric.tag.cloudfoundry.org/varvel: on` (or refuses by `off`): the
- * platform makes it a tag of this name, which comes with the container's other tags as a label.
+ * On Cloud Foundry an app opts in by a label `metric.tag.cloudfoundry.org/varvel: on`, or out by `off`. The platform
+ * makes it a tag of this name, which arrives as a label.
  */
 export const GARDEN_TAG = 'varvel';
 
@@ -21,11 +21,11 @@ export interface ScopeDecision {
 
 /** What else decides, besides the mode and the container's own label. */
 export interface ScopeFacts {
-  /** What the file says that the buildpack leaves in an app. Default `none`. */
+  /** The answer of the policy file that the buildpack leaves in an app. Default `none`. */
   readonly file?: 'enabled' | 'none' | undefined;
   /** Default `watch`. */
   readonly staging?: Staging | undefined;
-  /** Whether other containers of the same app ask (`true`) or refuse: the platform gives tasks no labels. */
+  /** Whether other containers of the app opt in (`true`) or out: the platform gives tasks no labels. */
   readonly asksElsewhere?: boolean | undefined;
 }
 
@@ -34,7 +34,7 @@ export type Staging = 'exclude' | 'watch';
 
 type Asking = Pick<Container, 'labels' | 'runtime'> & Partial<Pick<Container, 'app'>>;
 
-/** Whether only the file that the buildpack leaves in an app can still ask for this container. */
+/** Whether only a policy file can still bring this container into scope. */
 export function asksByFile(mode: ScopeMode, container: Asking, facts: ScopeFacts = {}): boolean {
   const inScope = (file: ScopeFacts['file']): boolean =>
     decideScope(mode, container, { ...facts, file }).inScope;
@@ -42,8 +42,8 @@ export function asksByFile(mode: ScopeMode, container: Asking, facts: ScopeFacts
 }
 
 /**
- * Decides from the mode and from what the container asks for. There are two ways to ask: the label, and the
- * file that the buildpack leaves in the app. A task has no label, and asks as its app's instances do.
+ * Decides from the mode and the container's choice. It opts in by the label, or by the file that the buildpack leaves
+ * in the app. A task has no label, and follows its app's instances.
  */
 export function decideScope(
   mode: ScopeMode,
@@ -90,7 +90,7 @@ export function decideScope(
   };
 }
 
-/** How a container asks: the label as people know it, and the key and the words by which it arrives. */
+/** How a container opts in: the label as users write it, and the key and values that arrive. */
 const LABEL_WAY = { label: ENABLE_LABEL, key: ENABLE_LABEL, yes: 'true', no: 'false' } as const;
 const GARDEN_WAY = {
   label: 'metric.tag.cloudfoundry.org/varvel',
@@ -110,10 +110,10 @@ function wishOf(
   return word === yes ? true : word === no ? false : 'invalid';
 }
 
-/** Apps whose answer is remembered; the one that was told least recently is forgotten. */
+/** Limit on remembered apps; the least recently described one is evicted. */
 const MAX_APPS = 4096;
 
-/** What the instances of apps said last, for their tasks. */
+/** The last choice of each app's instances, for its tasks. */
 export class AppWishes {
   readonly #byGuid = new RecentMap<string, boolean>(MAX_APPS);
 

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { UserError } from '../shared/user-error.ts';
 
 /**
- * At the top only CAP_DAC_OVERRIDE lets root make one (the kernel gives that folder the mode 0555), below it root may:
- * so an agent without it uses a cgroup that systemd or the kubelet made.
+ * At the top level root needs CAP_DAC_OVERRIDE to make a cgroup, as the kernel gives that folder mode 0555. Without it,
+ * the agent uses a parent that systemd or the kubelet made.
  */
 export const OWN_CGROUP_PARENTS: readonly string[] = [
   '',
@@ -13,7 +13,7 @@ export const OWN_CGROUP_PARENTS: readonly string[] = [
   'kubepods',
 ];
 
-/** A cgroup of the agent's own, where it may make one; returns its folder, also of one that is there. Throws UserError. */
+/** Makes the agent's cgroup below the first parent that permits it. Returns its folder, also if it exists. Throws UserError. */
 export function makeOwnCgroup(mountPoint: string, name: string): string {
   let first: unknown;
   for (const parent of OWN_CGROUP_PARENTS) {

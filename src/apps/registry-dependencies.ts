@@ -13,13 +13,12 @@ export interface RegistryMatch {
 export interface RegistryListener {
   /** A root left `pending`: ask `resolve`. */
   onResolved?(rootCgroupId: number): void;
-  /** A root is known from now on: events of it may have come before. */
+  /** A root is now known; its events may have come before. */
   onKnown?(rootCgroupId: number): void;
   /** A root was forgotten while pending: its identity will not become known. */
   onForgotten?(rootCgroupId: number): void;
 }
 
-/** What the registry stands on. */
 export interface RegistryDependencies {
   readonly scopeMap: ScopeMap;
   readonly logger: Logger;
@@ -27,11 +26,11 @@ export interface RegistryDependencies {
   readonly nowMs: () => number;
   readonly match: (path: string) => RegistryMatch | undefined;
   readonly keyOf: (runtime: RuntimeName, cgroup: ContainerCgroup) => string;
-  /** Of a cgroup that is a part of a container, and beside its own, the part's name. */
+  /** The sidecar's name, if the cgroup is a sidecar's beside the container's own. */
   readonly sidecarOf?: (runtime: RuntimeName, cgroup: ContainerCgroup) => string | undefined;
   /**
-   * Told when a key's cgroups had all gone and there is a new one. True: it may be another container, of which nothing
-   * is known yet. False or absent: a key is one container's for ever.
+   * Called when a new cgroup may mean that another container reuses the key. True: nothing is known of that container
+   * yet. False or absent: a key always means one container.
    */
   readonly renew?: (runtime: RuntimeName, key: string) => boolean;
   /** Asks the runtime for a root's identity; the answer comes by `decide`. */

@@ -5,7 +5,7 @@ import type { ContainerCgroup, RuntimeName } from './runtimes/runtime.ts';
 export interface Known {
   readonly verdict: Verdict;
   readonly destroyedAtMs: number | undefined;
-  /** A cgroup has had it. */
+  /** The verdict was applied to a cgroup. */
   readonly used: boolean;
 }
 
@@ -13,7 +13,7 @@ export interface Known {
 export interface Root extends ContainerCgroup {
   readonly runtime: RuntimeName;
   readonly key: string;
-  /** Under which it is found: by runtime and key, until another container has the key. */
+  /** Index name: runtime and key, until another container reuses the key. */
   name: string;
   readonly sidecar: string | undefined;
   readonly sinceMs: number;

@@ -8,7 +8,7 @@ export type Resolution =
   | { readonly state: 'excluded'; readonly reason: string }
   | { readonly state: 'unknown' };
 
-/** What a runtime's word means for the scope. */
+/** What a runtime's answer means for the scope. */
 export type Verdict =
   | { readonly state: 'included'; readonly container: Container; readonly reason: string }
   | {
@@ -25,7 +25,7 @@ export interface RegistryEntry extends ContainerCgroup {
   /** What decided, as a sentence; undefined while pending. */
   readonly verdict: Verdict | undefined;
   readonly sinceMs: number;
-  /** The kernel has reported its making: it was not there before. */
+  /** The kernel reported its mkdir: it did not exist before. */
   readonly isNew: boolean;
   /** When it was removed; undefined while it is there. */
   readonly goneAtMs: number | undefined;
@@ -36,7 +36,7 @@ export interface RegistryEntry extends ContainerCgroup {
   readonly prefiltered: number;
 }
 
-/** Monotonic counts. */
+/** `cgroups` and `pending` are present sizes; the others are monotonic. */
 export interface RegistryCounters {
   readonly cgroups: number;
   readonly pending: number;

@@ -13,21 +13,22 @@ import {
 import { compileRules } from './runtimes/cgroup.ts';
 import type { RuntimeName } from './runtimes/runtime.ts';
 
-/** A pattern of the kernel's scope, and whose it is. */
+/** A scope pattern, and the runtime it belongs to. */
 export interface RuntimePattern extends ScopePattern {
   readonly runtime: RuntimeName;
 }
 
 /**
- * The patterns of all configured runtimes, in the order in which they count. It needs none of their clients, so that the
- * probe can be loaded before these. Throws UserError for what cannot be a pattern, or when there are more than the probe takes.
+ * The patterns of all configured runtimes, in the order in which they are tried. Needs none of the runtimes' clients,
+ * so that the probe can be loaded before them. Throws UserError for an invalid pattern, or for more than the probe
+ * takes.
  */
 export function scopePatterns(config: AppsConfig): readonly RuntimePattern[] {
   const { cgroups = [], cri, docker, garden } = config;
   const of = (runtime: RuntimeName, patterns: readonly ScopePattern[]): RuntimePattern[] =>
     patterns.map((pattern) => ({ ...pattern, runtime }));
   const all = [
-    // What the operator named comes before what a runtime usually does.
+    // The operator's patterns come before the runtimes' defaults.
     ...of('cgroup', compileRules(cgroups)),
     ...of('docker', docker === undefined ? [] : dockerPatterns(docker.cgroupParents)),
     ...of(

@@ -9,7 +9,7 @@ export const NOT_WATCHED =
 
 /** A container as `varvel status` shows it. */
 export interface ContainerStatus {
-  /** 12 characters, or the handle's first ones while no runtime named it. */
+  /** As `Container.id`; the handle's first 12 characters until a runtime describes it. */
   readonly id: string;
   readonly fullId: string;
   readonly name: string | undefined;
@@ -44,8 +44,8 @@ export interface AppsSnapshot {
 }
 
 /**
- * One registry entry in the user's words. `nowMs` is the registry's clock; `isLookedInto`: it waits for the answer of the file
- * by which its app could ask.
+ * One registry entry for `varvel status`. `nowMs` is the registry's clock; `isLookedInto`: the agent still looks for
+ * its policy file.
  */
 export function containerStatus(
   entry: RegistryEntry,

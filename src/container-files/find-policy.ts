@@ -3,7 +3,7 @@ import type { ContainerRootReader, OwnFile, OwnFileRefusal } from '../host/conta
 
 /** Where the supply buildpack leaves a policy: in a numbered folder of each buildpack of the droplet. */
 const DEPENDENCIES = '/home/vcap/deps';
-/** More buildpacks of one app are not looked at. */
+/** Limit on buildpacks per app. */
 const MAX_DEPENDENCIES = 100;
 /** Where the Cloud Native Buildpack leaves it. */
 const LAYER = '/layers/varvel/varvel/policy.json';
@@ -28,7 +28,6 @@ export interface PolicyFile {
   readonly changedNs: bigint | undefined;
 }
 
-/** What finding it takes. */
 export type PolicyFileReader = Pick<ContainerRootReader, 'readOwnFile' | 'namesIn'>;
 
 /**

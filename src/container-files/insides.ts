@@ -71,9 +71,9 @@ export class Insides {
     this.policies.onProgram(event.cgroupId, program);
   }
 
-  /** The names of the users of the container with this root cgroup, in which the process is; sees to it that they are read. */
+  /** The user names of the container with this root cgroup, where `process` runs; has them read if needed. */
   usersOf(root: number, process: Process): UserNames {
-    // What the runtime does while it sets a container up is not reported, and names nobody.
+    // Events of the runtime's set-up are not reported: they need no names.
     if (!process.setup) this.#users.ensure(root, process.pid, process.startBootNs);
     return this.#users.names(root);
   }
@@ -83,7 +83,7 @@ export class Insides {
   }
 }
 
-/** Files by which apps ask, before the stage is there that finds them. */
+/** The policy files for `Apps`, which exists before `Insides`. */
 export function filesOf(insides: () => Insides, onForgotten: (fullId: string) => void) {
   return {
     answerOf: (container: Container) => insides().policies.answerOf(container),

@@ -8,7 +8,7 @@ import { PolicyPins } from './policy-pins.ts';
 /** Where policies outlive the agent. */
 export interface KeptPins {
   readonly pins: PolicyPins;
-  /** Tries again what the disk did not take. To be called every few seconds. */
+  /** Retries failed writes. Call it every few seconds. */
   retry(): void;
   close(): void;
 }
@@ -16,8 +16,8 @@ export interface KeptPins {
 const PINNED = "apps' policies as they were first read";
 
 /**
- * Opens the folder for them. A disk that takes nothing is among the troubles. What is no folder of the agent's own is set
- * aside, with a warning. Throws UserError when the agent may not use the folder.
+ * Opens the pins' folder. A disk that cannot be written goes to `troubles`. Anything there but the agent's own folder
+ * is moved aside, with a warning. Throws UserError when the agent may not use the folder.
  */
 export function openPins(stateDir: string, logger: Logger, troubles: StateTroubles): KeptPins {
   const path = `${stateDir}/policies`;

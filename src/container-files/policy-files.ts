@@ -12,21 +12,21 @@ import type { PolicyPins } from './policy-pins.ts';
 
 type RuntimeName = Container['runtime'];
 
-/** Containers whose answers are remembered; the oldest goes. */
+/** Limit on containers whose answers are kept; the oldest is evicted. */
 const MAX_CONTAINERS = 16_384;
-/** How long the record of a program is waited for that may run by now; then it was lost. */
+/** How long to wait for the record of a program; after that it counts as lost. */
 const RECORD_NS = 3_000_000_000n;
 /**
- * And in Garden's containers this many looks: a host can keep the agent from running for seconds, and records come after timers
- * then. Between two looks the loop turns once, and takes at least 8 KiB of a container that has more waiting: of 40 looks 320 KiB.
- * Where many containers wait, a look comes once in many turns, and three in 15 s are enough.
+ * In Garden's containers also this many looks: a busy host can stall the agent for seconds, and records then come after
+ * timers. Between two looks the event loop turns once, and reads at least 8 KiB of a container's waiting records: 320
+ * KiB in 40 looks. Where many containers wait, looks are rarer: three in 15 s are enough.
  */
 const RECORD_LOOKS = 40;
 const FEW_LOOKS = 3;
 const FEW_LOOKS_NS = 15_000_000_000n;
-/** A cell brings the app when the container is there already: what has changed a moment ago may be half of a droplet. */
+/** A cell downloads the app into the running container: a file that changed just now may be of half a droplet. */
 const SETTLED_NS = 1_000_000_000n;
-/** Once a process of the app's has run for so long without a file, there is none. */
+/** If a process of the app has run this long and there is no file, the app has none. */
 const APP_RUNS_NS = 1_000_000_000n;
 
 export interface PolicyFilesOptions {
@@ -44,7 +44,7 @@ export interface PolicyFilesOptions {
   readonly nowMs: () => number;
   /** Differs after each boot. */
   readonly bootId: string;
-  /** Whose a root cgroup is. */
+  /** The owner of a root cgroup. */
   readonly ownerOf: (
     rootCgroupId: number,
   ) => { readonly runtime: RuntimeName; readonly key: string } | undefined;
@@ -60,40 +60,42 @@ interface Program {
   /** In the container. */
   readonly vpid: number;
   readonly startBootNs: bigint;
-  /** When it began to run it: CLOCK_BOOTTIME ns. */
+  /** Start of the program, CLOCK_BOOTTIME ns. */
   readonly sinceBootNs: bigint;
 }
 
 /**
- * The policies that apps bring as files. A container is looked into once: while its runtime sets it up, before the app's
- * program runs, through the root that its processes have; where that was missed, through one that runs. Garden's containers
- * are looked into through their first process only: others may be sidecars, with images of their own. The app comes later. What was read then
- * holds until the container is gone, whatever becomes of the file, also across the agent's restarts (`PolicyPins`).
+ * The policies that apps bring as files. The agent reads a container's file once. What it read holds until the
+ * container is gone, even if the file changes or the agent restarts (`PolicyPins`). It reads during set-up, before the
+ * app's program runs, through the root of the runtime's processes. If it missed that, it reads through a running
+ * process. In Garden's containers it uses the first process only: others may be sidecars, with images of their own.
+ * There the app comes later.
  *
- * `verified` is what nobody in the container can have written: it was read before a program of the app ran, and the container
- * has not run before; or nothing on the way to it has changed since the container's first process ran its first program, or
- * started, where that program's start was not seen. With Garden, whose first process does nothing, only times count: nothing
- * on the way has changed since the first other program began. Sidecars begin when the droplet is there.
+ * `verified` means that nobody in the container can have written the file. The container has not run before, and one of
+ * two holds. The agent read the file before a program of the app ran. Or nothing on its path has changed since the
+ * container's first process ran its first program, or started, if that program's start was not seen. With Garden, whose
+ * first process does nothing, only times count: nothing on the path has changed since the first other program began.
+ * Sidecars begin when the droplet is there.
  */
 export class PolicyFiles implements AppFiles {
   readonly #options: PolicyFilesOptions;
   readonly #looks = new Map<string, Look>();
   readonly #answers = new Map<string, PolicyText | 'none'>();
-  /** Containers that nobody has looked into and in which programs of the app have run. */
+  /** Containers in which programs of the app ran before the agent looked. */
   readonly #begun = new Set<string>();
   /**
-   * Containers of Garden: when the first program began in one that is not its first process, CLOCK_BOOTTIME ns; why not where
-   * one may have been missed.
+   * For Garden's containers: when the first program outside of the first process began, CLOCK_BOOTTIME ns. Or why that
+   * is not known.
    */
   readonly #firstPrograms = new Map<string, bigint | Missed>();
-  /** Until when what is known of them is still needed. */
+  /** Ended containers, and until when (monotonic ms) they are kept. */
   readonly #ended = new Map<string, number>();
 
   constructor(options: PolicyFilesOptions) {
     this.#options = options;
   }
 
-  /** Whether nobody has looked into the container with this root cgroup. */
+  /** Whether to look at the set-up of the container with this root cgroup; never for Garden. */
   isWanted(rootCgroupId: number): boolean {
     const name = this.#ownerName(rootCgroupId);
     if (this.#options.ownerOf(rootCgroupId)?.runtime === 'garden') return false;
@@ -165,7 +167,7 @@ export class PolicyFiles implements AppFiles {
     if (first === undefined) return 'unreachable';
     const since = programSince(first.pid, first.startTicks);
     const before = this.#looks.get(name);
-    // What was seen then is the better answer once the first program's record has come.
+    // The look during set-up is the better answer, once the first program's record has come.
     if (before !== undefined && before.early === undefined) {
       if (since === 'not yet' || bootNs() - before.readBootNs < RECORD_NS) return 'empty';
     }
@@ -175,7 +177,7 @@ export class PolicyFiles implements AppFiles {
     if (pin !== undefined) this.#answer(name, textOfPin(pin, file));
     else if (file === undefined) this.#answer(name, 'none');
     else {
-      // A runtime too changes what is above the file while it sets the container up: places for mounts, in /etc say.
+      // During set-up the runtime too changes directories above the file: mount points, in /etc say.
       const startedBootNs = typeof since === 'bigint' ? since : BigInt(first.startTicks) * TICK_NS;
       const startedNs = startedBootNs + unixMinusBootNs();
       this.#addLook(name, { file, readBootNs: bootNs(), early: false, startedNs });
@@ -186,7 +188,7 @@ export class PolicyFiles implements AppFiles {
   giveUp(container: Container): void {
     const name = nameOf(container.runtime, container.fullId);
     const look = this.#looks.get(name);
-    // Nobody told of its first program.
+    // No record of its first program has come.
     if (look !== undefined) look.early ??= false;
     else this.#answer(name, 'none');
   }
@@ -218,9 +220,9 @@ export class PolicyFiles implements AppFiles {
     return this.#settled(container);
   }
 
-  /** What was seen counts from when it is known whose it is. */
+  /** Settles a look once the container is described, as its trust depends on that. */
   #settled(container: Container): PolicyText | 'none' | undefined {
-    // Whose cgroups are apps by themselves, those apps have the host's files.
+    // Apps of the cgroup runtime see the host's files: none counts.
     if (container.runtime === 'cgroup') return 'none';
     const name = nameOf(container.runtime, container.fullId);
     const answer = this.#answers.get(name);
@@ -239,9 +241,9 @@ export class PolicyFiles implements AppFiles {
   }
 
   #onProgramInCell(key: string, name: string, program: Program): void {
-    // Garden's own, which does nothing, and the first of a sidecar.
+    // Garden's own first process, which does nothing, or that of a sidecar.
     if (program.vpid === 1) return;
-    // In the host's pid namespace: Garden's too, where it was not seen to come into the container. No app is in there.
+    // In the host's pid namespace, where no app runs: a process of Garden that was not seen to enter.
     if (program.vpid === program.pid) return;
     if (!this.#firstPrograms.has(name)) {
       const pids = this.#options.processesOf('garden', key);
@@ -250,7 +252,7 @@ export class PolicyFiles implements AppFiles {
         init !== undefined &&
         typeof this.#options.programSince(init.pid, init.startTicks) === 'bigint';
       this.#noteFirst(name, isWhole ? program.sinceBootNs : 'first process not seen');
-      // At once: later the app has changed more of what is above the file.
+      // At once: later the app may have changed directories above the file.
       if (this.#looks.get(name) === undefined && this.#lookIntoCell(name, pids) !== 'answered')
         return;
     }
@@ -259,7 +261,7 @@ export class PolicyFiles implements AppFiles {
     if (this.#isKnown(name)) this.#options.onAnswered('garden', key);
   }
 
-  /** Through the container's first process, which has no other image than the app's. */
+  /** Looks through the container's first process, which always has the app's image. */
   #lookIntoCell(name: string, pids: readonly number[]): 'answered' | 'empty' | 'unreachable' {
     const { rootReader, procReader, pins, bootId, bootNs, unixMinusBootNs } = this.#options;
     const [init, ...others] = this.#oldestFirst(pids);

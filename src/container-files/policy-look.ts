@@ -4,21 +4,21 @@ import type { PolicyFile } from './find-policy.ts';
 import type { PinnedPolicy } from './policy-pins.ts';
 
 /**
- * How far behind the clock the time of a file's change may lie: file systems round down to the kernel's tick, at most 10 ms,
- * and on a virtual machine that stands still ticks come late.
+ * How far a file's change time may lag the clock. File systems round down to the kernel's tick, at most 10 ms, and a
+ * paused virtual machine delays ticks.
  */
 const FILE_TIMES_NS = 20_000_000n;
-/** What somebody saw who looked into a container. */
+/** The result of a look into a container. */
 export interface Look {
   readonly file: PolicyFile;
-  /** How often the container was looked into since, in vain. */
+  /** Looks since then, without a result. */
   looks: number;
   /** When the file had been read, CLOCK_BOOTTIME ns. */
   readonly readBootNs: bigint;
   readonly incarnation: string | undefined;
   /**
-   * Before any program of the app ran. Undefined until a record tells when the first one did: who looks late, on a host that
-   * has no time for the agent, meets the app where the runtime's process was.
+   * Whether the look came before any program of the app ran. Undefined until a record tells when the first one started:
+   * on a busy host, a late look meets the app in the runtime's process.
    */
   early: boolean | undefined;
   /** Since when programs of the app can have run, Unix ns; undefined when that is not known. */
@@ -30,7 +30,7 @@ export interface Look {
 /** Why it is not known when the first program of a container of Garden's began. */
 export type Missed = 'records lost' | 'first process not seen';
 
-/** The same for its app, where `undefined` is that no record of a program has come. */
+/** The same as the rest of a sentence; `undefined`: no record of a program has come. */
 export function missedText(missed: Missed | undefined): string {
   switch (missed) {
     case 'records lost':
@@ -42,12 +42,12 @@ export function missedText(missed: Missed | undefined): string {
   }
 }
 
-/** Whether what was read then is the tenant's, and if not, why that is not certain: the rest of a sentence. */
+/** Whether the file is certainly the tenant's; if not, `why` is the rest of a sentence. */
 export function trustOf(
   { file, early, startedNs, missed }: Look,
   container: Container,
 ): { readonly trust: PolicyTrust; readonly why?: string } {
-  // Docker has not said yet, or it has: what a run of before left behind.
+  // A previous run may have left it; for Docker also while that is not known.
   if (container.ranBefore ?? container.runtime === 'docker')
     return doubtful('the container ran before, or may have');
   if (early) return { trust: 'verified' };
@@ -72,7 +72,7 @@ export function textOfPin(pin: PinnedPolicy, now: PolicyFile | undefined): Polic
   const { path, trust, text = '', refusal } = pin;
   const isSame = now?.text === pin.text && now?.path === path;
   return {
-    // The places that a refusal names are the tenant's own file's.
+    // Refusals name positions in the tenant's varvel.yml, not in the JSON file.
     name: path.endsWith('.json') ? 'varvel.yml' : path,
     text,
     trust,

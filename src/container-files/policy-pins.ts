@@ -11,14 +11,14 @@ import {
 } from 'node:fs';
 import type { OwnFolder } from '../host/own-folder.ts';
 
-/** Containers whose policies are kept on disk; of more, the one that was used least recently is forgotten. */
+/** Limit on pins on disk; the least recently used one is evicted. */
 const MAX_PINS = 4096;
-/** One that no agent asked for in so long is a container's that is gone. */
+/** A pin that no agent read for this long is that of a removed container. */
 const MAX_AGE_MS = 30 * 86_400_000;
 
 /** A pin's file is smaller: 64 KiB of text, in JSON. */
 const MAX_FILE_BYTES = 512 * 1024;
-/** Pins that the disk did not take, and their text together: written as soon as it takes them. */
+/** Limits on pins that could not be written, and on their text together; writes are retried. */
 const MAX_UNSAVED = 256;
 const MAX_UNSAVED_CHARS = 4 * 1024 * 1024;
 
@@ -33,15 +33,14 @@ export interface PinnedPolicy {
   /** Undefined: the file was refused. */
   readonly text: string | undefined;
   readonly refusal: string | undefined;
-  /** Which of the containers that had the name one after the other; undefined where a name is one container's for ever. */
+  /** Distinguishes containers that reuse a name; undefined where a name always means one container. */
   readonly incarnation: string | undefined;
 }
 
 /**
- * What containers' policy files said when they were first read, on disk: so a later edit counts for nothing, also when the
- * agent was restarted in between. A file for each container, written whole or not at all. Bounds: 4,096 containers, 64 KiB
- * of text each. What the disk does not take is pinned for this agent's life, and written when the disk takes it again: at
- * most 256 pins with 4 MiB of text.
+ * Keeps on disk what containers' policy files said when first read, so that later edits do not count, even after a
+ * restart. One file per container, written atomically. Limits: 4,096 containers, 64 KiB of text each. Pins that cannot
+ * be written wait in memory for a retry: at most 256 pins with 4 MiB of text.
  */
 export class PolicyPins {
   readonly #onProblem: (error: unknown) => void;
@@ -52,8 +51,8 @@ export class PolicyPins {
   #count = 0;
 
   /**
-   * `onProblem` is told of what could not be read or written; nothing is thrown. Without a folder the disk does not give it
-   * now: `keepIn` may come later.
+   * `onProblem` gets the error of each failed read or write; nothing is thrown. `folder` is undefined while the disk
+   * does not allow one; `keepIn` may pass it later.
    */
   constructor(
     folder: Pick<OwnFolder, 'inside'> | undefined,
@@ -70,7 +69,7 @@ export class PolicyPins {
     return this.#folder !== undefined && this.#unsaved.size === 0;
   }
 
-  /** Tries again to write what the disk did not take. True when all of it is there. */
+  /** Retries failed writes. True when all are written. */
   keepIn(folder: Pick<OwnFolder, 'inside'>): boolean {
     if (this.#folder === undefined) this.#use(folder);
     for (const [name, pin] of this.#unsaved) {
@@ -80,7 +79,7 @@ export class PolicyPins {
     return this.#folder !== undefined;
   }
 
-  /** Undefined when nothing, or nothing whole, is kept of this container. */
+  /** Undefined when there is no valid pin of this container. */
   get(name: string, incarnation: string | undefined): PinnedPolicy | undefined {
     if (this.#folder === undefined) return undefined;
     try {
@@ -128,7 +127,7 @@ export class PolicyPins {
     const path = pathOf(folder, name);
     const whole = `${path}.new`;
     try {
-      // What somebody else put there: a link would be written through, a folder be in the way.
+      // Removes foreign entries: a write would follow a link, and a folder would block it.
       rmSync(whole, { force: true, recursive: true });
       if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
         rmSync(path, { force: true, recursive: true });
@@ -148,7 +147,7 @@ export class PolicyPins {
     this.#unsaved.delete(name);
   }
 
-  /** Forgets what is old, what no agent made, and the oldest beyond `max`. Returns how many are left. */
+  /** Removes expired pins, foreign files, and the oldest beyond `max`. Returns how many are left. */
   #sweep(folder: Pick<OwnFolder, 'inside'>, max: number): number {
     const kept: { readonly path: string; readonly usedMs: number }[] = [];
     this.#attempt(() => {
@@ -185,13 +184,13 @@ export class PolicyPins {
 
 const DAMAGED = 'is a link, a folder, a device or too large';
 
-/** On a read-only disk it may be forgotten earlier than others. */
+/** Without effect on a read-only disk: the pin may then be evicted earlier. */
 function noteUse(path: string): void {
   const now = new Date();
   try {
     utimesSync(path, now, now);
   } catch {
-    // What it says counts all the same.
+    // The pin stays valid.
   }
 }
 

@@ -3,13 +3,13 @@ import { startTicksOf } from '../context/proc-reader.ts';
 import type { ProcReader } from '../context/proc-reader.ts';
 import type { Process } from '../context/process.ts';
 
-/** Between the root's being in place and the app's program a runtime waits for its engine's word: some 20 ms. */
+/** A runtime waits some 20 ms for its engine between putting the root in place and running the app's program. */
 const LOOK_MS = 5;
 
-/** Containers looked at in one go, some 50 µs each. */
+/** Limit on containers per pass; each takes some 50 µs. */
 const LOOKS_MAX = 32;
 
-/** Containers that wait; when there are more, the one that has waited longest does no more. */
+/** Limit on waiting containers; the one that has waited longest is evicted. */
 const CONTAINERS_MAX = 1024;
 
 /** Processes of one container's set-up that are remembered; runc has three. */
@@ -21,8 +21,8 @@ export interface SetupRootsOptions {
   /** Whether anybody still wants to look into the container's root. */
   readonly isWanted: (key: number) => boolean;
   /**
-   * The process can be looked through: at its working directory, or at its root, which is the container's. Returns whether
-   * that could be done. Called for the directory again and again, for the root until it could.
+   * Reads through the process: its working directory, or its root, which is the container's. Returns whether that
+   * worked. Called for the directory again and again, for the root until it works.
    */
   readonly look: (
     key: number,
@@ -33,11 +33,11 @@ export interface SetupRootsOptions {
 }
 
 /**
- * Tells when one can look into a container that is being set up: one that ends within a millisecond can be looked into at
- * no other time. No record tells when a runtime has put the root in place, so the youngest of its processes in the
- * container is looked at every few milliseconds meanwhile, and never otherwise: its root is the container's when it is
- * another than that of its parent, which is the runtime outside. On a host with more work than processors this process
- * may not run between that and the container's end; the working directory comes long before.
+ * Detects when the agent can read a container that is being set up. One that ends within a millisecond can be read at
+ * no other time. No record tells when the runtime has put the root in place. So the agent polls the youngest runtime
+ * process in the container every few milliseconds. Its root is the container's once it differs from that of its parent,
+ * the runtime outside. On an overloaded host the agent may not run between that and the container's end; the working
+ * directory comes long before.
  */
 export class SetupRoots {
   readonly #options: SetupRootsOptions;
@@ -66,13 +66,13 @@ export class SetupRoots {
     this.#timer ??= setInterval(() => this.look(), LOOK_MS).unref();
   }
 
-  /** Looks now; otherwise it does by itself. */
+  /** Runs one pass now, besides the timer's. */
   look(): void {
     let left = LOOKS_MAX;
     for (const [key, processes] of [...this.#waiting]) {
       if (left-- === 0) break;
       this.#waiting.delete(key);
-      // Behind the others, which are next if there are too many.
+      // Moves to the end: the others come first if there are too many.
       if (!this.#isOver(key, processes)) this.#waiting.set(key, processes);
     }
     if (this.#waiting.size === 0) this.stop();

@@ -22,12 +22,12 @@ const RETRY_MS = 100;
 /** While the container is being set up, which takes milliseconds. */
 const SETUP_RETRY_MS = 5;
 
-/** Containers a second whose files are read at once; those of the others follow in a moment. */
+/** Containers per second whose files are read at once; those of others are read in the next turn. */
 const FIRST_READS_MAX = 64;
 
 /**
- * Where a container's names are from: its file system before the runtime has made it the root and mounted volumes in it,
- * its root before the app's program runs, or that as a process of its own has it.
+ * Where a container's names are from. `directory`: its file system, before the runtime makes it the root and mounts
+ * volumes. `setup`: its root before the app's program runs. `container`: the root of its own process.
  */
 type ReadFrom = 'nowhere' | 'directory' | 'setup' | 'container';
 
@@ -38,8 +38,8 @@ interface User {
 }
 
 /**
- * The lines of a passwd(5) or group(5) file by id: fields by colons, the third is the id, the first entry of an
- * id counts (as for getpwuid). Comments, NIS marks, broken lines and ids beyond 32 bits are passed over.
+ * The lines of a passwd(5) or group(5) file by id. Colons separate fields, the third is the id, and the first entry of
+ * an id counts (as for getpwuid). Skips comments, NIS marks, broken lines and ids beyond 32 bits.
  */
 export function parseIdFile(bytes: Buffer, minFields: number): Map<number, readonly string[]> {
   const entries = new Map<number, readonly string[]>();
@@ -72,17 +72,17 @@ interface ImageNames {
   readonly groups: ReadonlyMap<number, string>;
 }
 
-/** Images whose names are remembered; the one that was seen least recently goes. */
+/** Limit on cached images; the least recently read one is evicted. */
 const IMAGES_MAX = 1024;
 
-/** One container's names. Until its files have been read, those of its image, as far as another container had them read. */
+/** One container's names. Until its files are read, those that another container of its image had. */
 class ContainerNames implements UserNames {
   ofImage: ImageNames | undefined;
   users = new Map<number, User>();
   groups = new Map<number, string>();
   /** When the next reading is due, if no id is missed before. */
   staleAtMs = Number.NEGATIVE_INFINITY;
-  /** Not before this, whatever is missed. */
+  /** No reading before this, even if ids are missing. */
   restUntilMs = Number.NEGATIVE_INFINITY;
   queued = false;
   readFrom: ReadFrom = 'nowhere';
@@ -135,18 +135,17 @@ export interface ContainerUsersOptions {
 }
 
 /**
- * User and group names as the containers themselves have them. Lookups are synchronous and never read. The files are
- * read by `ensure`: for the first time at once, so that a container's first event has its names (some 0.2 ms, of at most
- * FIRST_READS_MAX containers a second), then between two turns of the event loop, after a minute, or after five
- * seconds when an id was not found. What cannot be read leaves what was known. `ensure` reads nothing while a runtime
- * sets the container up: the root of its processes is still the host's then, and so would be the names. `readAhead` does
- * it, for containers that have ended when their first event arrives.
+ * User and group names from the containers' own files. Lookups are synchronous and never read. `ensure` reads the
+ * files. The first time it reads at once, so that a container's first event has names (some 0.2 ms; at most
+ * FIRST_READS_MAX containers a second). Later it reads between two turns of the event loop: after a minute, or after
+ * five seconds when an id was not found. A failed read keeps what was known. `ensure` reads nothing during set-up: the
+ * root, and so the names, are still the host's then. `readAhead` does, for containers that end before their first event
+ * arrives.
  *
- * A container that has ended before anybody could look has the names that its image had in the container before: as the
- * runtime made it, not as an app left it.
+ * A container that ended before any read has the names of its image from an earlier container. They are as the runtime
+ * made them, not as an app left them.
  *
- * An id without a name is undefined, with one exception: 0 is `root` (and `/root`) in images that have no
- * passwd file at all, as Falco has it.
+ * An id without a name is undefined. The exception is 0: without an entry it is `root` (and `/root`), as Falco has it.
  */
 export class ContainerUsers {
   readonly #options: ContainerUsersOptions;
@@ -173,8 +172,8 @@ export class ContainerUsers {
   }
 
   /**
-   * Sees to it that the container's files are read soon, through any process of it that runs now. Cheap when
-   * nothing is due: call it with every event. `startBootNs` guards against the pid being reused meanwhile.
+   * Reads the container's files, at once or soon, through any process that runs in it. Cheap when nothing is due: call
+   * it with every event. `startBootNs` guards against the pid being reused meanwhile.
    */
   ensure(key: number, pid: number, startBootNs: bigint): void {
     const entry = this.#entry(key);
@@ -274,7 +273,7 @@ export class ContainerUsers {
     return this.#take(entry, pid, startTicks, 'container');
   }
 
-  /** Takes over what the files say; nothing, and false, when another process has the pid. */
+  /** Reads the files into the entry. False, with nothing changed, when another process has the pid. */
   #take(
     entry: ContainerNames,
     pid: number,

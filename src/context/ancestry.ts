@@ -8,7 +8,7 @@ import type { ProcessTable } from './process-table.ts';
 /** How many ancestors are looked up in /proc for a process whose parent is not known. */
 const PROC_ANCESTORS_MAX = 8;
 
-/** Who started whom: ties processes to their parents, by what records tell and by /proc. */
+/** Links processes to their parents, from records and from /proc. */
 export class Ancestry {
   readonly #table: ProcessTable;
   readonly #proc: ProcBudget;
@@ -25,7 +25,7 @@ export class Ancestry {
     this.#isInScope = isInScope;
   }
 
-  /** Ties the chain that an exec record carries to the tree, parent first. */
+  /** Links the ancestors in an exec record into the tree, parent first. */
   told(
     node: ProcessNode,
     ancestors: readonly Ancestor[],
@@ -34,7 +34,7 @@ export class Ancestry {
     let child = node;
     for (const ancestor of ancestors) {
       let known = this.#table.find(ancestor.pid, ancestor.startBootNs);
-      // The creator is known and is another (it has exited): its lineage stands.
+      // The known creator is another process, which has exited: its lineage stands.
       if (child.parent !== undefined && child.parent !== known) return;
       if (known === undefined) {
         known = this.#ancestor(ancestor.pid, ancestor.startBootNs, ancestor.comm, ancestor.inScope);
@@ -53,7 +53,7 @@ export class Ancestry {
     return new ProcessNode(pid, startBootNs, image, { origin: 'ancestor', inScope });
   }
 
-  /** Ancestors from /proc for a process that came without them; stops at the first doubt. */
+  /** Reads the ancestors of a process without known ones from /proc; stops at the first mismatch. */
   find(node: ProcessNode, event: KernelEvent, sequence: number): void {
     let child = node;
     let pid = event.ppid;
@@ -86,13 +86,13 @@ export class Ancestry {
     let above: ProcessNode | undefined = parent;
     while (above?.removed === true) above = above.parent;
     if (above === undefined) return;
-    // Only what has children already can be above its parent; a chain of forks may be long.
+    // A cycle needs a child that has children already; a chain of forks may be long.
     if (child.firstChild !== undefined && child.hasDescendant(above)) return;
     child.linkTo(above);
   }
 }
 
-/** The runtime and its shim end with a short container, perhaps before a rule asks for more than their names. */
+/** Reads the ancestors now: the runtime and its shim end with a short container, perhaps before a rule needs more than names. */
 export function lookAtAncestors(node: ProcessNode): void {
   let above = node.parent;
   for (let depth = 0; depth < PROC_ANCESTORS_MAX && above !== undefined; depth++) {

@@ -4,10 +4,10 @@ import type { Logger } from '../shared/logger.ts';
 /** As the host resolves names, its hosts file included (getaddrinfo). */
 export type ResolveName = (name: string) => Promise<readonly string[]>;
 
-/** Names beyond these are not looked up: said once. */
+/** Limit on names; `watch` logs a warning past it. */
 const MAX_NAMES = 2048;
 const MAX_ADDRESSES = 64;
-/** A name that is not looked up after so long counts as one that leads nowhere: its server may never answer. */
+/** A name without an answer after this long counts as one without addresses: its server may never answer. */
 const WAIT_MS = 10_000;
 /** A round begins this long after the one before has ended. */
 const REFRESH_MS = 60_000;
@@ -16,9 +16,9 @@ const resolveByHost: ResolveName = async (name) =>
   (await lookup(name, { all: true })).map(({ address }) => address);
 
 /**
- * The domain names that rules compare addresses with (`fd.sip.name`), by address. Rules name them, so they are looked
- * up beside the events, one at a time, and again every minute; an address that no such name leads to has no name.
- * Between two rounds an answer stays; a name that cannot be resolved any more keeps its last addresses.
+ * The domain names that rules compare addresses with (`fd.sip.name`), by address. They are resolved apart from the
+ * events, one at a time, and again every minute. An address that none of them resolves to has no name. A name that no
+ * longer resolves keeps its last addresses.
  */
 export class DomainNames {
   readonly #logger: Logger;
@@ -27,7 +27,7 @@ export class DomainNames {
   #names: ReadonlySet<string> = new Set();
   /** When each was looked up last, monotonic ms. */
   readonly #lookedUpMs = new Map<string, number>();
-  /** Since when those are wanted that were never looked up, monotonic ms. */
+  /** When each name that was never looked up was first wanted, monotonic ms. */
   readonly #wantedMs = new Map<string, number>();
   #byAddress: ReadonlyMap<string, readonly string[]> = new Map();
   #timer: NodeJS.Timeout | undefined;
@@ -88,7 +88,7 @@ export class DomainNames {
     clearTimeout(this.#timer);
   }
 
-  /** New ones first, then those that were longest not looked up: a round may be overtaken again and again. */
+  /** New names first, then the least recently looked up: a new round may interrupt this one again and again. */
   async #lookUpAll(): Promise<void> {
     clearTimeout(this.#timer);
     const round = ++this.#round;

@@ -1,9 +1,9 @@
 import type { ProcessNode } from './process-node.ts';
 
-/** How many of its relatives are looked at for who is meant by a number. */
+/** Limit on the relatives searched for a pid or group. */
 const RELATIVES_MAX = 256;
 
-/** After a setsid that worked: it leads a session and a group of its own. */
+/** After a successful setsid: the process leads its own session and group. */
 export function startSession(node: ProcessNode): void {
   node.sid = node.pid;
   node.pgid = node.pid;
@@ -12,9 +12,9 @@ export function startSession(node: ProcessNode): void {
 }
 
 /**
- * After a setpgid that worked, with the numbers that `caller` passed: those of its pid namespace, 0 for itself and for
- * who is moved. Only the caller and its children can be moved, and into a group of their session only. Returns the process
- * whose group cannot be told from this, or undefined.
+ * After a successful setpgid with the arguments of `caller`: ids of its pid namespace, 0 for itself and for the moved
+ * process. Only the caller and its children can be moved, within their session. Returns the process whose group on the
+ * host is not known from this, or undefined.
  */
 export function changeGroup(
   caller: ProcessNode,

@@ -5,10 +5,10 @@ import type { ProcessImage } from './process.ts';
 /** Objects of an image and of its bookkeeping, as V8 has them. */
 const IMAGE_OBJECT_BYTES = 512;
 
-/** When there is no room: how much of the bound is freed at once, so that the search for whose it is comes seldom. */
+/** Share of the limit that is freed at once when it is exceeded, so that searches for the largest container are rare. */
 const FREED_SHARE = 1 / 64;
 
-/** What the processes of one container have in the tree. */
+/** Memory of one container's processes in the tree. */
 export class Share {
   /** Root cgroup. */
   readonly root: number;
@@ -16,7 +16,7 @@ export class Share {
   /** What its images cost besides their words. */
   factBytes = 0;
   wordBytes = 0;
-  /** Those with something to give up, the oldest first. */
+  /** Words that can be dropped, the oldest first. */
   readonly words = new Set<ImageWords>();
 
   constructor(root: number) {
@@ -40,15 +40,15 @@ interface WordsUse {
 
 /** Bounds of an ImageStore, in bytes. */
 export interface ImageBounds {
-  /** Arguments and environments: past it the container that has the most gives up some. */
+  /** Arguments and environments; past it, those of the largest container are dropped. */
   readonly wordBytes: number;
-  /** All else: past it processes must be forgotten, which is the caller's. */
+  /** All else; past it, the caller must remove processes. */
   readonly factBytes: number;
 }
 
 /**
- * Counts what the images of processes cost, each once however many processes run it, to the container that had it first.
- * Past the bound the container that has the most gives up arguments and environments, its oldest first.
+ * Counts the memory of process images: each image once, for the container that had it first. Past the limit it drops
+ * arguments and environments of the container with the most, its oldest first.
  */
 export class ImageStore {
   readonly #bounds: ImageBounds;
@@ -70,19 +70,19 @@ export class ImageStore {
     return this.#factBytes + this.#wordBytes;
   }
 
-  /** Images that gave up their arguments and environment, since the start. */
+  /** Images whose arguments and environment were dropped, since the start. */
   get cut(): number {
     return this.#cut;
   }
 
-  /** How many gave up their words since the last call, by the root cgroup of their container. */
+  /** Images that lost their words since the last call, by the root cgroup of their container. */
   takeCuts(): ReadonlyMap<number, number> {
     const cuts = this.#cuts;
     this.#cuts = new Map();
     return cuts;
   }
 
-  /** Processes must go. */
+  /** The caller must remove processes. */
   get isFull(): boolean {
     return this.#factBytes > this.#bounds.factBytes;
   }
@@ -129,14 +129,14 @@ export class ImageStore {
     this.#forgetEmpty(use.share);
   }
 
-  /** Keeps the words within their bound, and those of `keep` whole: it is being worked on. */
+  /** Drops words until their limit holds, but not those of `keep`, which is in use. */
   fitWords(keep: ProcessImage): void {
     if (this.#wordBytes <= this.#bounds.wordBytes) return;
     const kept = wordsOf(keep);
     const goal = this.#bounds.wordBytes * (1 - FREED_SHARE);
     while (this.#wordBytes > goal) {
       const greediest = this.#greediest(kept);
-      // What is left is the beginnings of argv[0], and what is being worked on.
+      // Only the beginnings of argv[0], and the words in use, are left.
       if (greediest === undefined) return;
       for (const words of greediest.words) {
         if (words === kept) continue;

@@ -1,7 +1,7 @@
 import type { CgroupChange } from '../probe/scope.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 
-/** Moves of processes that have not been heard of yet; the oldest goes. */
+/** Limit on moves of unknown processes; the oldest is evicted. */
 const PENDING_MAX = 4096;
 
 /**
@@ -11,12 +11,12 @@ const PENDING_MAX = 4096;
 export class NestedCgroups {
   readonly #moved = new RecentMap<number, CgroupChange>(PENDING_MAX);
 
-  /** Remembers a move of a process that has not been heard of. */
+  /** Remembers a move of an unknown process. */
   remember(change: CgroupChange): void {
     this.#moved.set(change.pid, change);
   }
 
-  /** The last move of the process, which is forgotten by that; undefined when none was told. */
+  /** Removes and returns the last move of the process; undefined when none was reported. */
   take(pid: number, startBootNs: bigint): CgroupChange | undefined {
     const change = this.#moved.get(pid);
     if (change === undefined) return undefined;

@@ -1,8 +1,8 @@
 import type { Process } from './process.ts';
 
 /**
- * The process as it is now: a later exec does not change it. For events that wait. The parent is the living one:
- * its present image is what rules look at in any event.
+ * A copy of the process as it is now, for held events: a later exec does not change it. The parent is not copied: rules
+ * look at its present image in any event.
  */
 export function pinProcess(process: Process): Process {
   return {
@@ -30,14 +30,14 @@ export function pinProcess(process: Process): Process {
 const PINNED_ANCESTORS = 8;
 
 /**
- * Processes with their nearest ancestors as they are now: for what only waits for its turn. Events come in runs of one process, so
- * the last that was pinned serves again for as long as nothing of it has changed.
+ * Copies processes with their nearest ancestors, for queued events. Events come in runs of one process, so the last
+ * copy is reused while nothing of it has changed.
  */
 export class LineagePins {
   #process: Process | undefined;
   #pinned: Process | undefined;
 
-  /** `isNew`: it was made for this call, so that its memory is this one's. */
+  /** `isNew`: the copy was made for this call, which accounts for its memory. */
   pin(process: Process): { readonly process: Process; readonly isNew: boolean } {
     if (this.#pinned !== undefined && this.#process === process && isSame(this.#pinned, process))
       return { process: this.#pinned, isNew: false };

@@ -185,7 +185,7 @@ export class ProcFs implements ProcReader {
     };
   }
 
-  /** Where memory and files of the process are seen: its first thread has none any more when it has ended. */
+  /** The folder that shows the process's memory and files: an ended first thread shows none. */
   #livingThread(directory: string, stat: ProcStat): string {
     if (stat.state !== 'Z' || stat.threads <= 1) return directory;
     try {

@@ -2,18 +2,18 @@ import type { ExecDetails } from '../events/event.ts';
 import { joinWords, unpackWords, wordAfter, type PackedWords } from '../events/words.ts';
 import type { ProcessImage } from './process.ts';
 
-/** How much of argv[0] stays when an image gives up its words. */
+/** Characters of argv[0] that stay when an image's words are dropped. */
 const EXE_KEPT_CHARS = 64;
 
 /**
- * Arguments stay decoded for the images that were asked last: of at most this many bytes in so many places, and longer
- * ones in fewer. At worst (words of two bytes) that is 6 MiB for the short ones and 2 MiB for the long ones.
+ * Cache of decoded arguments: SHORT_DECODED of at most SHORT_BYTES, LONG_DECODED longer ones. At worst (words of two
+ * bytes) it takes 6 MiB for the short ones and 2 MiB for the long ones.
  */
 const SHORT_BYTES = 512;
 const SHORT_DECODED = 1024;
 const LONG_DECODED = 8;
 
-/** The words that stay decoded, in the order of their decoding. The oldest makes room. */
+/** A ring of decoded words; a new entry evicts the oldest. */
 class DecodedWords {
   readonly #kept: (ImageWords | undefined)[];
   #next = 0;
@@ -78,11 +78,11 @@ export class ImageWords {
     return this.#env === undefined ? undefined : (wordAfter(this.#env, prefix) ?? '');
   }
 
-  /** Gives up all but the beginning of argv[0]: the arguments are truncated then, and the environment is not known. */
+  /** Drops all but the beginning of argv[0]: the arguments are then truncated, and the environment is unknown. */
   drop(): void {
     const nul = this.#argv.indexOf('\0');
     const end = Math.min(EXE_KEPT_CHARS, nul < 0 ? this.#argv.length : nul);
-    // A slice would keep the whole: V8 makes it a view.
+    // A slice would keep the whole string in memory: V8 makes it a view.
     this.#argv = Buffer.from(this.#argv.slice(0, end), 'latin1').toString('latin1');
     this.#env = undefined;
     this.#truncated = true;

@@ -37,7 +37,7 @@ export class ProcessNode implements Process {
   /** The cgroup of its last event; 0 when the probe has told nothing of it. */
   cgroupId = 0;
   nestedCgroup: string | undefined;
-  /** What it counts to; the table's. Undefined until it is in the table. */
+  /** The memory account of its container. Undefined until it is in the table. */
   share: Share | undefined;
   origin: 'probe' | 'proc' | 'ancestor';
 

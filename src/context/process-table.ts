@@ -6,7 +6,7 @@ import type { ProcessImage } from './process.ts';
 /** At most this many dead ancestors in a row are kept above a process: daemons that fork for ever stay small. */
 export const DEAD_RUN_MAX = 8;
 
-/** How many processes are looked at when a live one must go. */
+/** Sample size for the eviction of a live process. */
 const EVICTION_SAMPLE = 64;
 
 /** Bounds on what images cost, per process of the bound: 24 MiB of arguments and environments for 65536, and 64 MiB of all else. */
@@ -25,15 +25,14 @@ export interface ProcessTableCounters {
   readonly retained: number;
   /** Bytes of what they run: paths, arguments, environments. */
   readonly imageBytes: number;
-  /** Programs whose arguments and environment were given up because there was no room. */
+  /** Programs whose arguments and environment were dropped to free memory. */
   readonly imagesCut: number;
   /** Running processes forgotten because the table was full. */
   readonly evicted: number;
-  /** Dead parents forgotten while they had children, which now hang below the grandparent. */
+  /** Dead parents removed while they had children, which the grandparent then gets. */
   readonly spliced: number;
 }
 
-/** Bounds of the table, and whom it asks and tells. */
 export interface ProcessTableOptions {
   readonly maxProcesses: number;
   readonly maxExited: number;
@@ -44,12 +43,12 @@ export interface ProcessTableOptions {
 }
 
 /**
- * Storage of the process tree: finding, reaping and bounds, no meaning. At most `maxProcesses` nodes, at most
- * `maxExited` exited ones awaiting their reaping and as many dead parents. What goes first when full: the
- * longest dead, then dead parents, then (of a sample of 64) the least recently used leaf of the container that has
- * the most: who fills the table loses first. A process of the runtime's set-up goes last, since it could not be
- * told from the app when it came back. Arguments and environments have a bound of their own: past it, those of the
- * container that has the most are given up.
+ * Storage of the process tree: lookup, reaping and limits, without interpretation. Holds at most `maxProcesses` nodes,
+ * of them at most `maxExited` exited ones that await reaping, and as many dead parents. When full, it evicts the
+ * longest dead first, then dead parents. Then it evicts, of a sample of 64, the least recently used leaf of the
+ * container with the most: who fills the table loses first. A process of the runtime's set-up goes last, since it could
+ * not be told from the app when it came back. Arguments and environments have their own limit: past it, those of the
+ * largest container are dropped.
  */
 export class ProcessTable {
   readonly #maxProcesses: number;
@@ -112,7 +111,7 @@ export class ProcessTable {
     return this.#newest.get(pid);
   }
 
-  /** Adds a node; whoever had the pid before it has exited, and it has itself when a younger one is known. */
+  /** Adds a node. Marks the pid's previous holder as exited, or the node itself if a younger one is known. */
   add(node: ProcessNode, nowBootNs: bigint): void {
     const newest = this.#newest.get(node.pid);
     if (newest === undefined || newest.startBootNs <= node.startBootNs) {
@@ -144,7 +143,7 @@ export class ProcessTable {
     this.#fit(node);
   }
 
-  /** Replaces an image by one that says more, or the same otherwise: what was before is no history. */
+  /** Replaces an image by a more complete one; the old one does not become the previous image. */
   completeImage(node: ProcessNode, image: ProcessImage): void {
     if (node.share !== undefined) this.#images.retain(image, node.share);
     this.#images.release(node.image);
@@ -152,7 +151,7 @@ export class ProcessTable {
     this.#fit(node);
   }
 
-  /** More is known of an image that processes have. */
+  /** Measures an image again, after more of it became known. */
   recountImage(image: ProcessImage): void {
     this.#images.recount(image);
   }
@@ -164,7 +163,7 @@ export class ProcessTable {
     if (this.#exited.length - this.#exitedHead > this.#maxExited) this.#reapOldest();
   }
 
-  /** An event came after what looked like the end. */
+  /** Undoes an exit: an event came after it. */
   revive(node: ProcessNode): void {
     node.exitedBootNs = undefined;
     node.retained = false;
@@ -233,7 +232,7 @@ export class ProcessTable {
     return true;
   }
 
-  /** Makes room until the bounds hold; `keep` is being worked on. */
+  /** Evicts until the limits hold; `keep` is in use. */
   #fit(keep: ProcessNode): void {
     this.#images.fitWords(keep.image);
     while (this.#nodes.size > this.#maxProcesses || this.#images.isFull) {
@@ -283,7 +282,7 @@ export class ProcessTable {
     if (share !== undefined) this.#images.leave(share);
   }
 
-  /** Takes a node out, hangs its children below its parent, and lets go of ancestors nobody needs now. */
+  /** Removes a node, gives its children to its parent, and removes ancestors that are no longer needed. */
   #remove(node: ProcessNode): void {
     let at: ProcessNode | undefined = node;
     while (at !== undefined) {
@@ -330,7 +329,7 @@ export class ProcessTable {
   }
 }
 
-/** How many processes its container has here. Those of which no cgroup is known are no crowd. */
+/** Number of processes of its container; 0 if no cgroup is known. */
 function crowdOf(node: ProcessNode): number {
   return node.cgroupId === 0 ? 0 : (node.share?.processes ?? 0);
 }

@@ -54,15 +54,14 @@ export interface ProcessTreeCounters extends ProcessTableCounters, ProcBudgetCou
 /**
  * The processes that rules can look at: those in scope, and their ancestors whether in scope or not.
  *
- * A process is (pid, start), so a reused pid is another process. Its parent is the one that forked it, also
- * when that has exited: the kernel (and Falco with it) hands orphans to a reaper, after which `proc.pname` of
- * everything that was forked twice is the container's init. Who started it is what a rule asks, and a double
- * fork must not wash it off; so the tree keeps the creator. Only a process that was never seen being born has
- * the parent that the kernel names at its first event. Dead parents are bounded (`DEAD_RUN_MAX` in a row).
+ * A process is (pid, start), so a reused pid is another process. Its parent is the process that forked it, even after
+ * that one exited. The kernel, and Falco with it, gives orphans to a reaper: after a double fork `proc.pname` is the
+ * container's init. Rules ask who started a process, and a double fork must not hide that; so the tree keeps the
+ * creator. Only a process whose fork was not seen has the parent that the kernel names at its first event. Dead parents
+ * are bounded (`DEAD_RUN_MAX` in a row).
  *
- * Records of one container's cgroup come in order, and the kernel sends a fork before the child can run. Those of a
- * container that floods come later than others that happened after them; a process that has exited is found for
- * `exitedKeepMs`.
+ * Records of one container's cgroup come in order, and the kernel sends a fork before the child can run. Records of a
+ * flooding container may come late; an exited process is found for `exitedKeepMs`.
  */
 export class ProcessTree {
   readonly #proc: ProcBudget;
@@ -157,8 +156,8 @@ export class ProcessTree {
   }
 
   /**
-   * Records of process life were lost up to `bootNs`: of the container with this root cgroup, or, without one,
-   * perhaps of all. From here on nobody in there passes as the runtime's set-up on the strength of not being known.
+   * Process records were lost up to `bootNs`: of the container with this root cgroup; without one, perhaps of all. An
+   * unknown process there that started before does not count as the runtime's set-up any more.
    */
   recordsLost(bootNs: bigint, rootCgroupId?: number): void {
     this.#setup.onLoss(bootNs, rootCgroupId);
@@ -170,9 +169,9 @@ export class ProcessTree {
   }
 
   /**
-   * When the process, which the runtime had put into its container, ran its first program there: CLOCK_BOOTTIME ns, of a record
-   * of that exec; `not yet` while it sets the container up. `startTicks` as in /proc/PID/stat. Undefined where it was not seen for
-   * certain.
+   * When the runtime's process in the container ran its first program: CLOCK_BOOTTIME ns, from that exec's record. Is
+   * `not yet` while it sets the container up; undefined if the exec may have been missed. `startTicks` as in
+   * /proc/PID/stat.
    */
   programSince(pid: number, startTicks: number): bigint | 'not yet' | undefined {
     const node = this.#table.findByTicks(pid, startTicks);
@@ -197,9 +196,9 @@ export class ProcessTree {
   }
 
   /**
-   * Takes in what /proc said of a process (see `scanProcesses`). Facts from the probe stay: an exec record is
-   * never older than what the scan read, since the probe was attached first. Returns undefined when the pid
-   * has a younger holder by now.
+   * Adds what /proc says about a process (see `scanProcesses`). Facts from the probe stay: its exec records are never
+   * older than the scan, since the probe was attached first. Returns undefined when the pid has a younger holder by
+   * now.
    */
   adopt(
     snapshot: ProcSnapshot,
@@ -340,7 +339,7 @@ export class ProcessTree {
     this.#setup.onFork(node, child, event);
   }
 
-  /** What a process makes of itself without running another program. */
+  /** Calls that change a process's directory, session or group. */
   #onCall(node: ProcessNode, event: KernelEvent, call: CallDetails): void {
     if (event.result < 0) return;
     if (event.type === 'chdir' || event.type === 'fchdir') this.#onMove(node, call.directory(1));
@@ -351,9 +350,9 @@ export class ProcessTree {
     }
   }
 
-  /** A process that changed its working directory runs what it ran. */
+  /** A changed working directory: the same image with another `cwd`. */
   #onMove(node: ProcessNode, cwd: string): void {
-    // What is read from /proc when it is looked at says where the process is by itself.
+    // An AncestorImage reads the directory from /proc by itself.
     if (cwd === '' || !(node.image instanceof KeptImage)) return;
     this.#table.completeImage(node, node.image.movedTo(cwd));
   }
@@ -363,7 +362,7 @@ export class ProcessTree {
     if (snapshot !== undefined) node.takeIds(snapshot);
   }
 
-  /** Of what was an ancestor of others so far, rules now look at everything. Once: the image is another afterwards. */
+  /** Reads the whole image of a process that was only an ancestor so far. Runs once: it replaces the AncestorImage. */
   #completeAncestor(node: ProcessNode): void {
     if (!this.#proc.take()) return;
     const snapshot = this.#proc.reader.read(node.pid, startTicksOf(node.startBootNs));

@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import type { Process } from './process.ts';
 import { parseProcStat, startTicksOf } from './proc-reader.ts';
 
-/** More than these files have: lines of fixed form, and of cgroups at most 15 paths. */
+/** Larger than these files: they have lines of fixed form, and at most 15 cgroup paths. */
 const MAX_BYTES = 64 * 1024;
 
 /** What /proc/PID/status says of memory (kB) and threads. */
@@ -14,7 +14,7 @@ export interface ProcessStatus {
 }
 
 /**
- * What processes have in use at the moment of the question, which is some ms after the event. Each is one look at /proc, and
+ * Resource usage of processes at the time of the call, some ms after the event. Each call reads /proc, and returns
  * undefined once the process has ended.
  */
 export interface ProcessUsage {

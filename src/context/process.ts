@@ -11,7 +11,7 @@ export interface ProcessImage {
   readonly exePath: string;
   /** argv without argv[0]. */
   readonly args: readonly string[];
-  /** There was more of them, or they were given up for want of memory. */
+  /** argv was longer, or was dropped to free memory. */
   readonly argsTruncated: boolean;
   readonly cwd: string;
   readonly exeDevMajor: number;
@@ -26,11 +26,11 @@ export interface ProcessImage {
   readonly exeMtimeNs: bigint;
   /** NAME=value each; undefined when not known, as while no rule needs it, or given up for want of memory. */
   readonly env: readonly string[] | undefined;
-  /** `env` with a blank between each two. Where it is there, it is cheaper. */
+  /** `env` joined by spaces. Cheaper than `env`, where present. */
   envText?(): string | undefined;
   /**
-   * The value of the first variable whose word begins with `prefix` (NAME=, packed); '' without such a one, undefined when
-   * the environment is not known. Where it is there, it is cheaper than `env`.
+   * The value of the first variable that begins with `prefix` (NAME=, packed); '' if there is none, undefined when the
+   * environment is not known. Cheaper than `env`, where present.
    */
   variable?(prefix: PackedWords): string | undefined;
   /** Descriptors 0, 1 and 2 as the program found them; empty when not known. */
@@ -60,15 +60,15 @@ export interface Process {
   readonly inScope: boolean;
   /** The container runtime's own set-up: entered the scope and has not run the app's program yet. */
   readonly setup: boolean;
-  /** How we know it: complete from the probe, from /proc at start, or only what an exec record said of an ancestor. */
+  /** How it is known: completely from the probe, from /proc, or little more than its name (`ancestor`). */
   readonly origin: 'probe' | 'proc' | 'ancestor';
 }
 
 /** Domain names by address. */
 export interface AddressNames {
-  /** Those of the names in the rules that lead to this address; none while they are not looked up. */
+  /** The rules' domain names that resolve to this address; none before they are looked up. */
   namesOf(address: string): readonly string[];
-  /** Whether each of these was looked up, or does not come to it in time: until then an address may be theirs all the same. */
+  /** Whether each name was looked up, or its lookup timed out. Until then an address may still be theirs. */
   areKnown(names: Iterable<string>): boolean;
 }
 

@@ -15,9 +15,9 @@ export interface ScanResult {
 /**
  * Takes the processes that run already into the tree: those that `isInScope` names and all their ancestors.
  *
- * Nothing that happens meanwhile is lost if the probe is attached before: records of what happens during the
- * scan wait in the ring or are taken in between two chunks, and where both speak of a process, the record
- * wins (it is newer than the scan, or says the same).
+ * Nothing is lost if the probe is attached before. Records of what happens during the scan wait in the ring, or are
+ * handled between two chunks. Where both describe a process, the record wins: it is newer than the scan, or says the
+ * same.
  */
 export async function scanProcesses(
   tree: ProcessTree,
@@ -38,7 +38,7 @@ export async function scanProcesses(
     const stat = reader.stat(pid);
     if (stat === undefined) continue;
     stats.set(pid, stat);
-    // A zombie is nobody's parent and calls nothing any more, unless only its leader thread has ended.
+    // A zombie has no children and makes no calls, unless only its leader thread has ended.
     if (stat.state === 'Z' && stat.threads <= 1) continue;
     if (isInScope(pid) === true) wanted.push(stat);
   }

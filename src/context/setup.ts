@@ -5,38 +5,38 @@ import type { ProcessNode } from './process-node.ts';
 /** Set-up is over after this long, whatever happens: a runtime needs milliseconds, on a stalled host seconds. */
 const SETUP_MAX_NS = 60_000_000_000n;
 
-/** Containers whose losses are remembered one by one; when there are more, all have lost. */
+/** Limit on containers whose record losses are kept one by one; past it, a loss counts for all. */
 const LOSSES_MAX = 16384;
 
-/** Moves whose process has not been heard of yet. */
+/** Limit on moves of unknown processes. */
 const PENDING_MAX = 4096;
 
 /**
- * Decides which processes are the container runtime's own set-up, whose events are not reported: what runc
+ * Decides which processes are the container runtime's own set-up, whose events are not reported. Set-up is what runc
  * opens and mounts between entering the container's cgroup and running the app's program.
  *
- * Whoever is `setup` is invisible, so the mark must be out of reach for a container. It is given only on the
- * kernel's word that the process came from outside the scope: a record of a move into a watched cgroup for a
- * process that the tree does not know, or of a fork by a parent outside (CLONE_INTO_CGROUP). A process that
- * was born inside is known before it can run, from its parent's fork record, so moving itself about changes
- * nothing; when such records were lost or processes forgotten, nobody older than the loss gets the mark.
- * The kernel tells of a move when it is done: what the process does in the moments between comes before that
- * record. So the record may come late, up to the first exec; and the runtime's runs of itself (below) need none.
- * Children inherit it, never the other way round, and it ends for good with
+ * A process with the mark `setup` is invisible, so a container must not be able to get it. Only the kernel's report
+ * that the process came from outside the scope gives it. It comes with a record of a move into a watched cgroup, for a
+ * process that the tree does not know. Or it comes with a record of a fork by a parent outside (CLONE_INTO_CGROUP). A
+ * process that was forked inside is known from its parent's fork record before it can run, so moving itself changes
+ * nothing. After such records were lost or processes evicted, no process older than the loss gets the mark. The kernel
+ * reports a move when it is done, so events of the process may come before that record. So the record may come late, up
+ * to the first exec; the runtime's runs of itself (below) need none. Children inherit the mark, never the other way
+ * round, and it ends for good with
  * - the first successful exec (the app's program), with the one exception below;
  * - a change of the name to one that is not runc's (`runc:[2:INIT]`): an exec whose record is yet to come;
  * - a loss of records of the same container, and a minute.
  *
- * Losses count per container, or one that forks without end would have its neighbours' set-up reported as
- * their apps' doing.
+ * Losses count per container: otherwise one that forks without end would have its neighbours' set-up reported as their
+ * apps' doing.
  *
- * The exception: a runtime runs itself before it enters the container, only while its pid is that of the host's pid
- * namespace, its parent is outside, and it is the process that entered itself. Two such execs keep the mark:
+ * The exception: a runtime runs itself before it enters the container. Conditions: its pid is that of the host's pid
+ * namespace, its parent is outside, and it is itself the process that entered. Two such execs keep the mark:
  * - of `/proc/self/exe`, where the kernel says that it is the parent's program in the parent's mount namespace. The
- *   exec lets the parent go on before the kernel tells of it; a parent that is quick has moved the process by then;
+ *   exec lets the parent continue before the kernel reports it; a quick parent has moved the process by then;
  * - once, of a sealed copy that no path leads to (runc: a memfd, or a detached overlay mount).
- * The app's entrypoint cannot get there, also when it is `/proc/self/exe` (CVE-2019-5736): it is run by a grandchild
- * of the entrant, in the container's pid namespace, and in its mount namespace.
+ * The app's entrypoint cannot get there, also when it is `/proc/self/exe` (CVE-2019-5736). A grandchild of the entrant
+ * runs it, in the container's pid namespace and mount namespace.
  */
 export class SetupMarker {
   readonly #moved = new RecentMap<number, bigint>(PENDING_MAX);
@@ -60,7 +60,7 @@ export class SetupMarker {
       this.#losses.set(rootCgroupId, { bootNs, epoch: (before?.epoch ?? 0) + 1 });
       return;
     }
-    // Past every sum there has been, so that no mark of before is fresh.
+    // Above every earlier sum, so that no earlier mark is fresh.
     const highest = [...this.#losses.values()].reduce((max, { epoch }) => Math.max(max, epoch), 0);
     this.#lossOfAll = { bootNs, epoch: this.#lossOfAll.epoch + highest + 1 };
     this.#losses.clear();
@@ -86,7 +86,7 @@ export class SetupMarker {
     if (moved !== undefined && moved >= event.startBootNs && moved <= event.bootNs) {
       this.#enter(node, root, event.comm, moved);
     } else if (event.exec !== undefined && event.result === 0) {
-      // `onExec` takes the mark again from everything that is not the runtime.
+      // `onExec` removes the mark again from all but the runtime.
       if (event.exec.ancestors[0]?.inScope === false)
         this.#enter(node, root, event.comm, event.bootNs);
     } else {
@@ -98,7 +98,7 @@ export class SetupMarker {
     }
   }
 
-  /** A record of a move of a process that has been heard of: see `onFirstEvent`. */
+  /** A move record of a process that is already known: see `onFirstEvent`. */
   onLateAttach(node: ProcessNode, bootNs: bigint): void {
     if (!node.untold) return;
     node.untold = false;
@@ -192,7 +192,7 @@ export class SetupMarker {
   }
 }
 
-/** How a runtime runs itself: the first time as its parent does, the last time as a copy that nobody can change. */
+/** How a runtime runs itself: first as its parent's program, last as a sealed copy. */
 function runOfItself(exec: ExecDetails): 'first' | 'last' | undefined {
   const { file, filename, parentsProgram } = exec;
   if (file?.memfd === true || file?.detached === true) return 'last';
@@ -200,8 +200,8 @@ function runOfItself(exec: ExecDetails): 'first' | 'last' | undefined {
 }
 
 interface Loss {
-  /** Until when. */
+  /** Records up to this time were lost. */
   readonly bootNs: bigint;
-  /** How many there were. */
+  /** Number of losses so far. */
   readonly epoch: number;
 }

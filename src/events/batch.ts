@@ -1,6 +1,6 @@
 import { TextCache } from './text-cache.ts';
 
-/** One for the whole process: what repeats, repeats across batches and containers. */
+/** One for the whole process: texts repeat across batches and containers. */
 const TEXTS = new TextCache();
 
 /** Record bytes as the loader hands them over: 8-byte aligned, little-endian (x86-64). */

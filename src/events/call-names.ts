@@ -325,7 +325,7 @@ function firstNames(names: Names): ReadonlyMap<number, string> {
   return first;
 }
 
-/** What stands for a value that an enumeration does not have; its number for the others. */
+/** The text for a value that an enumeration lacks; others print its number. */
 const UNKNOWN: Readonly<Record<string, string>> = { PTRACE: 'PTRACE_UNKNOWN' };
 
 /** A set of names that an argument can be printed with. */

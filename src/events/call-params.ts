@@ -22,12 +22,12 @@ export function descriptorParam(fd: number): ParamValue {
   return fd === AT_FDCWD ? 'AT_FDCWD' : fd;
 }
 
-/** Of these Falco prints who is at the other end first. */
+/** For these, Falco prints the remote end first. */
 const INBOUND: ReadonlySet<EventName> = new Set([
   ...(['accept', 'accept4', 'recvfrom', 'recvmsg', 'recvmmsg'] as const),
 ]);
 
-/** What is not an argument or a string by its number. */
+/** Sources other than a numbered argument or string. */
 const WHOLE: Readonly<Record<string, ReadParam>> = {
   ret: (_call, event) => event.result,
   fd: (call) => (call.fd < 0 ? call.int(1) : call.fd),
@@ -47,7 +47,7 @@ const WHOLE: Readonly<Record<string, ReadParam>> = {
   capE: (_call, event) => event.credentials.capEffective,
 };
 
-/** `1.2.3.4:5->6.7.8.9:10`: from whom to whom. The path for a unix socket; undefined for what has no addresses. */
+/** Source and destination, `1.2.3.4:5->6.7.8.9:10`. The path for a unix socket; undefined without addresses. */
 function tupleText(tuple: SocketTuple, inbound: boolean): string | undefined {
   if (tuple.family === AF_UNIX) return tuple.unixPath;
   if (tuple.localIp === '') return undefined;

@@ -136,7 +136,7 @@ class RecordCall implements CallDetails {
     };
   }
 
-  /** A message of an unconnected socket is to or from the address in it; else what the kernel's socket has. */
+  /** The address in a message of an unconnected socket; otherwise that of the kernel's socket. */
   #unixPath(): string {
     const named = this.#has(RECORD_FLAGS.CONNECTED) ? undefined : this.address;
     if (named?.family === AF_UNIX && named.unixPath !== '') return named.unixPath;

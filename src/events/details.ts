@@ -303,7 +303,7 @@ const STANDARD_FAMILIES: ReadonlyMap<number, string> = new Map([
   [STANDARD.STANDARD_IPV6, 'ipv6'],
 ]);
 
-/** Without a connection among them they are the same few for all programs. */
+/** Cache limit: without a connection there are few combinations of descriptors. */
 const STANDARD_CACHED = 256;
 const standards = new Map<number, readonly StandardDescriptor[]>();
 

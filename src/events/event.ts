@@ -119,7 +119,7 @@ export interface CallDetails {
   text(n: number): string;
   /** The kernel's directory beside string `n`: what a relative path starts from, or where chdir went; '' if none. */
   directory(n: number): string;
-  /** String `n` as a path, by the directory it is relative to; undefined where that would be a guess. */
+  /** String `n` as an absolute path; undefined if it was truncated or its base directory is not known. */
   path(n: number): string | undefined;
   readonly textTruncated: boolean;
   readonly textUnreadable: boolean;
@@ -153,7 +153,7 @@ export interface Ancestor {
 export interface StandardDescriptor {
   /** As `fd.type` has it; undefined when it is closed, or something that has no name there. */
   readonly type: string | undefined;
-  /** Of an IP socket, the first among the three: the others are the same one, or their ends are not told. */
+  /** Ends of the first IP socket among the three, and of its copies; those of others are not recorded. */
   readonly tuple: SocketTuple | undefined;
   /** That socket has a peer. */
   readonly connected: boolean;
@@ -175,7 +175,7 @@ export interface ExecDetails {
   readonly cwd: string;
   /** NAME=value each; undefined when no rule needs it (the probe does not copy it then) or it is empty. */
   readonly env: readonly string[] | undefined;
-  /** Copies of the bytes of argv and env: what is kept of them, since they cost less than strings. */
+  /** Copies of the bytes of argv and env, to keep: they cost less than strings. */
   readonly packed: () => {
     readonly argv: PackedWords;
     readonly env: PackedWords | undefined;

@@ -3,13 +3,13 @@ import { decodeText } from '../shared/text.ts';
 /** Texts of at most this many bytes are kept. */
 const MAX_BYTES = 128;
 
-/** Places for texts, a power of two: 1 MiB of bytes and at most as many UTF-16 units twice over. */
+/** Slots, a power of two: 1 MiB of bytes, and at most 2 MiB of UTF-16 text. */
 const SLOTS = 8192;
 
 /**
- * Decoded texts by their bytes, so that a path opened again and again is decoded once and is the same string object
- * each time, whose hash the engine keeps. Each text has one place and makes room for the next: what is returned is
- * compared byte for byte, so that texts which share a place cost time and nothing else.
+ * Cache of decoded texts by their bytes. A path that is opened again and again is decoded once and stays one string
+ * object, whose hash the engine keeps. Each text has one slot, and a new text replaces the old one. Hits are compared
+ * byte for byte, so a collision costs time and nothing else.
  */
 export class TextCache {
   readonly #kept = new DataView(new ArrayBuffer(SLOTS * MAX_BYTES));
@@ -55,7 +55,7 @@ export class TextCache {
   }
 }
 
-/** All the bytes count: names made up to share a place would do so in any order of the bits. */
+/** Hashes all bytes. Crafted names can collide under any such hash; that only costs time. */
 function slotOf(view: DataView, at: number, length: number): number {
   let hash = length;
   let done = 0;

@@ -20,8 +20,8 @@ export interface BootClock {
 }
 
 /**
- * A KernelEvent over record bytes: nothing is decoded before it is asked for, and what was is kept until
- * `moveTo`. Valid until the bytes are overwritten by the next batch; `detach()` gives one that stays.
+ * A KernelEvent over record bytes, decoded lazily and cached until `moveTo`. Valid until the next batch overwrites the
+ * bytes; `detach()` gives a copy that stays.
  */
 export class WireEvent implements KernelEvent {
   #records: RecordBytes;

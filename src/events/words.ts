@@ -42,7 +42,7 @@ export function unpackWords(packed: PackedWords): string[] {
   return readWords(scratch, 0, scratch.bytes.write(packed, 0, 'latin1'));
 }
 
-/** The same words, with a blank between each two. Decodes all at once: a NUL ends no character but its own. */
+/** The same words joined by spaces. Decodes all at once: no character spans a NUL. */
 export function joinWords(packed: PackedWords): string {
   const end = packed.endsWith('\0') ? packed.length - 1 : packed.length;
   const length = scratch.bytes.write(packed.slice(0, end), 0, 'latin1');
@@ -55,7 +55,7 @@ export function joinWords(packed: PackedWords): string {
  * nothing else.
  */
 export function wordAfter(packed: PackedWords, prefix: PackedWords): string | undefined {
-  // Not the NUL before it: the search looks for the first character, and NULs may be every third one.
+  // Searches without the NUL before it: the search looks for the first character, and every third one may be a NUL.
   let at = packed.indexOf(prefix);
   while (at > 0 && packed.charCodeAt(at - 1) !== 0) at = packed.indexOf(prefix, at + 1);
   if (at < 0) return undefined;

@@ -21,17 +21,16 @@ export interface ContainerRootReader {
    */
   readInRoot(pid: number, path: string, maxBytes: number): Buffer | undefined;
   /**
-   * The same inside the working directory of the process, if a file system is mounted there; undefined if none is. runc
-   * stands in the container's file system like that until it makes it the root, the volumes not yet mounted.
+   * The same inside the process's working directory, if a file system is mounted there; otherwise undefined. runc
+   * stands in the container's file system until it makes it the root, before it mounts volumes.
    */
   readInMountedDirectory(pid: number, path: string, maxBytes: number): Buffer | undefined;
   /**
-   * A file of at most `maxBytes` that nothing but itself is: no link is followed on the way to it, and no mount entered
-   * (so what a volume puts there is not seen). Why it is not taken otherwise; undefined when there is none, or the process is
-   * gone.
+   * A file of at most `maxBytes` that is reached without a link or mount, so not one of a volume. Returns the reason if
+   * it is refused; undefined when there is none, or the process is gone.
    */
   readOwnFile(pid: number, path: string, maxBytes: number): OwnFile | OwnFileRefusal | undefined;
-  /** Names in a directory, `max` of them, found as such a file is; none when there is no such directory. */
+  /** At most `max` names in a directory, reached the same way; none when there is no such directory. */
   namesIn(pid: number, path: string, max: number): readonly string[];
   /** Whether the process has a root: not any more when it is ending, nor as a zombie. */
   hasRoot(pid: number): boolean;

@@ -11,15 +11,15 @@ function collector(): Collect {
   return collect;
 }
 
-/** Frees what nobody holds, in some 100 ms. What is free is kept for what comes next. */
+/** Runs a full garbage collection, some 100 ms. The freed memory is kept for later allocations. */
 export function collectGarbage(): void {
   collector()();
 }
 
 /**
- * The same, and what is free goes back to the system: pages of which little is used are emptied first, the young generation
- * shrinks (with Node 26; Node 20 keeps its 32 MiB), and the C library's free pages go too. For a quiet time: it takes longer,
- * and what is needed next is to be asked for again.
+ * The same, and returns free memory to the system. Compacts sparsely used pages, shrinks the young generation (with
+ * Node 26; Node 20 keeps its 32 MiB), and trims the C library's heap. For idle times: it takes longer, and later
+ * allocations must ask the system again.
  */
 export function giveMemoryBack(): void {
   setFlagsFromString('--compact-on-every-full-gc');

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, renameSync, rmSync } from 'node:fs';
 
 const FILE_MODE = 0o600;
-/** What these mean for a name: a link, a folder, a socket, a device without a driver. */
+/** open(2) fails with these for a link, a folder, a socket, a device without a driver. */
 const NOT_A_FILE = ['ELOOP', 'EISDIR', 'ENXIO', 'ENODEV'];
 
 /** A file that was opened in a folder of the agent's own. */
@@ -11,14 +11,14 @@ export interface OwnFile {
   readonly size: number;
   /** Nothing had this name before. */
   readonly isNew: boolean;
-  /** Why what had this name before was moved to `NAME.damaged`; undefined when it was not. */
+  /** Why the previous file was moved to `NAME.damaged`; undefined when it was not. */
   readonly setAside: string | undefined;
 }
 
 /**
- * Opens a file for reading and writing in a folder that is the agent's own, and makes it if it is not there. A link, a
- * folder, a file of somebody else's or one larger than `maxBytes` is not used: it is moved to `NAME.damaged` (the one of
- * before is removed), and a new file is made. Throws the file system's error.
+ * Opens a file for reading and writing in the agent's own folder; creates it if needed. Moves a link, a folder, another
+ * user's file or one over `maxBytes` to `NAME.damaged`, in place of an older one, and creates a new file. Throws the
+ * file system's error.
  */
 export function openOwnFile(folder: string, name: string, maxBytes: number): OwnFile {
   const path = `${folder}/${name}`;

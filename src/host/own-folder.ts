@@ -20,11 +20,11 @@ const ATTEMPTS = 3;
 const MAX_OWNER_BYTES = 200;
 
 /**
- * A folder that is this process's own: made with mode 0700 if it is not there, no link, nobody else's, and not for others to
- * write to. All that is done in it is done in the folder that was looked at, whatever its path leads to later.
+ * A folder that only this process's user owns and may write to: made with mode 0700 if needed, never a link. Operations
+ * go through its descriptor, so a later change of the path has no effect.
  */
 export class OwnFolder {
-  /** Stands for the folder in paths, as long as it is open. */
+  /** Path prefix of the folder, valid while it is open. */
   readonly inside: string;
   readonly #fd: number;
   #claimed = false;
@@ -59,9 +59,9 @@ export class OwnFolder {
   }
 
   /**
-   * Only one process at a time uses it. The claim is a symbolic link that leads nowhere: its text says whose it is. Making
-   * one is atomic and needs no block of the disk, so it also works when that is full. Returns a secret that is in the
-   * claim: who knows it can read this folder. Throws an Error that names the other process, or the file system's error.
+   * Claims the folder for this process. The claim is a dangling symbolic link whose text names the owner. Making one is
+   * atomic and needs no disk block, so it also works on a full disk. Returns a secret in the claim: who knows it can
+   * read this folder. Throws an Error that names the other process, or the file system's error.
    */
   claim(): string {
     const path = `${this.inside}/${OWNER}`;
@@ -82,12 +82,12 @@ export class OwnFolder {
     }
   }
 
-  /** Lets go of it. Idempotent only as far as the claim: close it once. */
+  /** Removes the claim and closes the folder. Call it once. */
   close(): void {
     try {
       if (this.#claimed) rmSync(`${this.inside}/${OWNER}`, { force: true });
     } catch {
-      // A disk that went read-only meanwhile. The claim names a process that ends: it keeps nobody away.
+      // The disk is read-only by now. The claim names an ended process, so it blocks nobody.
     }
     closeSync(this.#fd);
   }

@@ -78,7 +78,8 @@ function ownFileOf(
   if (bytes === undefined) return 'too large';
   // After the reading: whatever took the file's or a directory's place meanwhile has changed since.
   let changedNs = fstatSync(fd, { bigint: true }).ctimeNs;
-  // The root's own time says nothing: the runtime makes places for mounts there, and who puts another directory into it changes that one.
+  // The root's own time means nothing: the runtime makes mount points there. Whoever puts another directory into it
+  // changes that directory.
   for (let at = posix.dirname(path); at !== '/'; at = posix.dirname(at)) {
     const ctimeNs = withDescriptor(
       openInRoot(root, at, { directory: true }),
@@ -105,7 +106,7 @@ function refusalOf(root: string, path: string, { code }: LoaderError): OwnFileRe
   }
 }
 
-/** Whether links lead to something: an image may have them on the way to a file that is not there. */
+/** Whether the links lead to a file: an image may have links on the path of a missing file. */
 function isThere(root: string, path: string): boolean {
   try {
     return withDescriptor(openInRoot(root, path, { symlinks: true }), () => true);
@@ -127,7 +128,7 @@ function firstNames(directory: string, max: number): string[] {
   return names;
 }
 
-/** One in the host's mount namespace: the first, also where the agent runs in a container; itself where that is closed to it. */
+/** A pid in the host's mount namespace: 1, also if the agent runs in a container; its own if it may not read that. */
 function processOfHost(): number {
   try {
     readlinkSync(`/proc/${FIRST_PROCESS}/ns/mnt`);

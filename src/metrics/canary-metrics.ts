@@ -12,7 +12,7 @@ export type CanarySource = () =>
     }
   | undefined;
 
-/** Whether a detection that the agent made itself came out of the log system. */
+/** Whether the agent's own test detection arrived in the log system. */
 export function canaryMetrics(registers: Registry[], source: CanarySource): void {
   new Counter({
     name: 'varvel_canary_runs_total',

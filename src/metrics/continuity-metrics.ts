@@ -1,13 +1,13 @@
 import { Gauge, type Registry } from 'prom-client';
 import { size } from './collected.ts';
 
-/** What was not watched before this agent, and what it cannot keep for the next; asked at each scrape. */
+/** The gap before this agent's start, and state that it cannot write for the next; read at each scrape. */
 export type ContinuitySource = () => {
   readonly troubles: readonly { readonly part: string }[];
   readonly unwatched: { readonly seconds: number; readonly containers: number };
 };
 
-/** A gap before this agent, and a disk that does not take its state. */
+/** The gap before this agent's start, and state that cannot be written. */
 export function continuityMetrics(registers: Registry[], source: ContinuitySource): void {
   size(
     registers,

@@ -55,7 +55,7 @@ export class Endpoint {
     );
     server.maxConnections = CONNECTIONS_MAX;
     await listening(server, listen);
-    // Nothing waits for the endpoint: the agent ends when its own work does.
+    // The endpoint does not keep the process alive.
     server.unref();
     server.on('error', (error) => options.logger.warn({ error }, 'metrics endpoint'));
     const bound = server.address();
@@ -105,7 +105,7 @@ async function listening(
   }
 }
 
-/** Makes the folder, and removes a socket that an agent left behind that did not end by itself. */
+/** Makes the folder, and removes the stale socket of a killed agent. */
 async function prepareSocket(path: string): Promise<void> {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
@@ -132,7 +132,7 @@ async function prepareSocket(path: string): Promise<void> {
   unlinkSync(path);
 }
 
-/** False only when nobody holds the socket. */
+/** False only on ECONNREFUSED: no process listens. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ path });
@@ -199,7 +199,7 @@ async function route(request: IncomingMessage, options: EndpointOptions): Promis
   }
 }
 
-/** Whoever may open the socket is root; on loopback it would be everybody. */
+/** Only the socket's owner and root may open it; on loopback everybody could. */
 async function runCanary({ canary, listen }: EndpointOptions): Promise<Answer> {
   if (listen.kind !== 'unix') return plain(403, 'only on a unix socket (metrics.listen)');
   if (canary === undefined) return plain(404, 'the canary is off (canary.enabled)');

@@ -7,9 +7,9 @@ const RETRY_MS = 20;
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * Writes lines to a descriptor, in order and off the event loop, so that a reader that has stopped reading stops
- * nobody. At most `maxBytes` wait; lines beyond, lines that meet an error (a full disk), and all lines once the
- * reader has gone, are dropped and counted. The descriptor stays the caller's.
+ * Writes lines to a descriptor, in order and off the event loop, so that a stalled reader never blocks the agent. At
+ * most `maxBytes` wait. Drops and counts lines beyond that, lines whose write fails (a full disk), and all lines once
+ * the reader is gone. The caller closes the descriptor.
  */
 export class LineWriter {
   readonly #fd: number;

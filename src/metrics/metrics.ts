@@ -25,11 +25,11 @@ export const LATENCY_BUCKETS = [
   0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5,
 ] as const;
 
-/** Where the numbers are that others keep: asked at each scrape, so each must be quick. All optional. */
+/** Counters of other components, read at each scrape, so each must be quick. All optional. */
 export interface MetricSources {
   /** Per app, monotonic: `AppTotals.totals()`. */
   readonly apps?: () => Iterable<AppTotal>;
-  /** Records by event, monotonic; process life that no rule looks at included. */
+  /** Records by event, monotonic; includes process records that no rule uses. */
   readonly events?: () => Iterable<readonly [type: EventName, count: number]>;
   readonly filtered?: () => Iterable<readonly [type: EventName, count: number]>;
   /** The probe's own counters, all cgroups together. */
@@ -79,13 +79,12 @@ export interface MetricSources {
 }
 
 /**
- * The agent's Prometheus metrics, in a registry of their own. What others count anyway is gathered when somebody
- * asks. The number of series is bounded: event types, RULE_SERIES_MAX rules,
- * APP_SERIES_MAX apps, streams.
+ * The agent's Prometheus metrics, in a registry of their own. Counters of other components are read at each scrape. The
+ * number of series is bounded: event types, RULE_SERIES_MAX rules, APP_SERIES_MAX apps, streams.
  */
 export class AgentMetrics {
   readonly #registry = new Registry();
-  /** Since the last scrape, by rule and priority: the library's counters are slow for what comes a thousand times a second. */
+  /** Since the last scrape, by rule and priority: the library's counters are slow for a thousand calls a second. */
   readonly #rules = new Map<string, Map<Priority, number>>();
   readonly #latency: Histogram;
 

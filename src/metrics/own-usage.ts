@@ -30,7 +30,7 @@ export class OwnUsage {
 /** Under a lower limit a storm of processes in one container has ended the agent; it took up to 245 MiB in one. */
 const LEAST_BYTES = 256 * 1024 ** 2;
 
-/** The least memory that the agent is to have, in bytes: its rings count in its cgroup too, and twice as much may wait behind them. */
+/** Minimum memory of the agent, in bytes. Its rings count in its cgroup too, and twice as much may be queued behind them. */
 export function leastMemory(rings: { execRingBytes: number; bulkRingBytes: number }): number {
   return LEAST_BYTES + 3 * (rings.execRingBytes + rings.bulkRingBytes);
 }

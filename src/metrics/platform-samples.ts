@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { MetricSample } from '../streams/loggregator/metric-sample.ts';
 
-/** What operators look at first, by the name that it has for Prometheus; of other labels than these the sum is taken. */
+/** The metrics that operators need first, by their Prometheus name; labels other than `by` are summed up. */
 const SELECTED: Readonly<
   Record<string, Pick<MetricSample, 'kind' | 'unit'> & { readonly by: readonly string[] }>
 > = {
@@ -17,7 +17,7 @@ const SELECTED: Readonly<
   varvel_canary_runs_total: { kind: 'counter', unit: '', by: ['result'] },
   varvel_cgroups: { kind: 'gauge', unit: 'cgroups', by: ['state'] },
   process_resident_memory_bytes: { kind: 'gauge', unit: 'bytes', by: [] },
-  // Counters of the platform's are whole numbers.
+  // The platform's counters are integers.
   process_cpu_seconds_total: { kind: 'gauge', unit: 'seconds', by: [] },
 };
 

@@ -4,7 +4,7 @@ import type { RuntimeStatus } from '../apps/runtimes/runtime.ts';
 /** The runtimes that are configured, asked at each scrape. */
 export type RuntimeSource = () => Iterable<RuntimeStatus>;
 
-/** Series by runtime: is it connected, and what came of the questions about containers. */
+/** Series by runtime: whether it is connected, and the results of requests about containers. */
 export function runtimeMetrics(registers: Registry[], runtimes: RuntimeSource): void {
   new Gauge({
     name: 'varvel_runtime_connected',

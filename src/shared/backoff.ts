@@ -9,7 +9,7 @@ export function waitAfter(failures: number, { firstMs, maxMs }: Waits): number {
   return Math.min(firstMs * 2 ** Math.min(failures, 50), maxMs);
 }
 
-/** Exponential back-off with jitter: a random part of each wait, up to half, is left out, so that hosts do not come at once. */
+/** Exponential backoff with jitter: each wait is shortened by a random part, up to half, so that hosts do not retry together. */
 export class Backoff {
   readonly #waits: Waits;
   readonly #random: () => number;

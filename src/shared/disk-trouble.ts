@@ -1,4 +1,4 @@
-/** What a disk or a file system says when it takes nothing now, and may take it later. */
+/** Errors of a disk or file system that may go away. */
 const TROUBLES: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full (ENOSPC)',
   EDQUOT: 'the disk quota is used up (EDQUOT)',
@@ -7,16 +7,13 @@ const TROUBLES: Readonly<Record<string, string>> = {
   EUCLEAN: 'the file system is damaged (EUCLEAN)',
 };
 
-/**
- * Why the disk did not take or give something, in words. Undefined for any other error, such as a missing permission: that
- * one does not go away by itself.
- */
+/** The disk's error, in words. Undefined for any other error, such as a missing permission, which does not go away by itself. */
 export function diskTrouble(error: unknown): string | undefined {
   const { code } = error as NodeJS.ErrnoException;
   return code === undefined ? undefined : TROUBLES[code];
 }
 
-/** For a write that took a part only, which is how a disk says that there is no more room. */
+/** The error of a short write, by which a full disk shows. */
 export function tookAPart(): Error {
   return Object.assign(new Error('the file took a part only'), { code: 'ENOSPC' });
 }

@@ -19,7 +19,7 @@ export const CANARY_RULE = 'Varvel canary';
 /** Where the canary tries to open a file; nothing is there. */
 export const CANARY_FOLDER = '/varvel-canary/';
 
-/** Whether a rule of this name says that there is a drill, or that the agent tries its own way out. */
+/** Whether the rule is one of a drill or of the agent's canary. */
 export function isDrillRule(rule: string): boolean {
   return rule === CANARY_RULE || Object.values<string>(DRILL_RULES).includes(rule);
 }

@@ -1,4 +1,4 @@
-/** What was taken leaves the front of the array when it is so much, and half of it: an element a time would move all others. */
+/** Taken elements leave the array when they are this many and half of it: removing each would move all others. */
 const MOVE_AT = 256;
 
 /** First in, first out, in constant time; keeps nothing of what was taken. */

@@ -10,14 +10,14 @@ export function normalizePath(path: string): string {
   return `/${parts.join('/')}`;
 }
 
-/** What the kernel takes for a process's root, in each of its forms: `/proc/self/root`, `/proc/7/task/8/root`. */
+/** All forms of a process's root in /proc: `/proc/self/root`, `/proc/7/task/8/root`. */
 const PROC_ROOT = /^\/proc\/(?:(?:self|\d+)(?:\/task\/\d+)?|thread-self)\/root$/;
 
-/** Links that lead where their text does not say, or deeper into /proc: what is above there the text does not say either. */
+/** Links whose target the text does not tell, or that lead deeper into /proc: `..` below them is unclear too. */
 const UNCLEAR =
   /^\/(?:proc\/(?:net|thread-self|(?:self|\d+)(?:\/task\/\d+)?\/(?:cwd|fd\/[^/]+))|dev\/(?:fd|stdin|stdout|stderr))$/;
 
-/** The last part of such a link, but for those below `fd`. */
+/** Last components of such links, except those below `fd`. */
 const UNCLEAR_NAMES: ReadonlySet<string> = new Set([
   'net',
   'thread-self',
@@ -32,8 +32,8 @@ const UNCLEAR_NAMES: ReadonlySet<string> = new Set([
 const DETOUR_PARTS = 6;
 
 /**
- * `/proc/self/root/etc/x` → `/etc/x`: without the detour by a process's root, however often it is taken, and made plain. Other
- * processes of a container have the same root, or the path is of the host's and alike. Below an unclear link `..` stays, so
+ * `/proc/self/root/etc/x` → `/etc/x`: normalizes a path and removes every detour by a process's root. Other processes
+ * of a container have the same root, or the path is a host path of the same form. Below an unclear link `..` stays, so
  * that rules can tell such a path by its beginning.
  */
 export function withoutProcRoot(path: string): string {
@@ -46,7 +46,7 @@ export function withoutProcRoot(path: string): string {
     else parts.push(part);
     if (parts.length > DETOUR_PARTS || (parts[0] !== 'proc' && parts[0] !== 'dev')) continue;
     if (part === 'root') {
-      // What follows begins anew at the root, so that `..` there is no way into /proc.
+      // The rest starts at the root again, so `..` there cannot lead into /proc.
       if (!PROC_ROOT.test(`/${parts.join('/')}`)) continue;
       parts.length = 0;
       unclear = false;
@@ -61,8 +61,8 @@ export function withoutProcRoot(path: string): string {
 const DETOUR = /^\/(?:proc\/(?:thread-)?self\/(?:cwd|fd\/\d+)|dev\/fd\/\d+)(?=\/|$)/;
 
 /**
- * A passed path, absolute and without detours through /proc; undefined where it is not known from where it is relative.
- * `start` is what the probe says of that: where a relative path starts, or where a detour leads.
+ * A passed path, absolute and without detours through /proc; undefined when its base directory is not known. `start` is
+ * from the probe: where a relative path starts, or where a detour leads.
  */
 export function absolutePath(passed: string, start: string): string | undefined {
   if (!start.startsWith('/')) return passed.startsWith('/') ? withoutProcRoot(passed) : undefined;

@@ -1,7 +1,7 @@
 import { diskTrouble } from './disk-trouble.ts';
 import type { Logger } from './logger.ts';
 
-/** A part of the state that the disk does not take now. */
+/** A part of the agent's state that cannot be written now. */
 export interface StateTrouble {
   readonly part: string;
   /** Unix ms. */
@@ -12,12 +12,12 @@ export interface StateTrouble {
   readonly means: string;
 }
 
-/** Who else is told; at each change, with the part and with what is wrong, undefined when it is kept again. */
+/** Called at each change with the part and its trouble; undefined when it is written again. */
 export type TroubleListener = (part: string, trouble: StateTrouble | undefined) => void;
 
 /**
- * What of the agent's state cannot be kept now. Each part is in the log once when it begins and once when it ends; all
- * parts can be asked for at any time. Bound: the parts are the agent's own, and one for each stream with a spool.
+ * Tracks which parts of the agent's state cannot be written. Logs each part once at the beginning and once at the end;
+ * `list` has all. Bounded: the agent's own parts, and one for each stream with a spool.
  */
 export class StateTroubles {
   readonly #logger: Logger;
@@ -28,13 +28,13 @@ export class StateTroubles {
     this.#logger = logger;
   }
 
-  /** From now on; it is told at once of what is there already. */
+  /** Sets the listener, and calls it at once for present troubles. */
   listen(listener: TroubleListener): void {
     this.#listener = listener;
     for (const [part, trouble] of this.#now) listener(part, trouble);
   }
 
-  /** The disk did not take `part`. What it means is said in the log, in the status and to operators. */
+  /** Writing `part` failed. `means` goes to the log, to the status and to operators. */
   begin(part: string, error: unknown, means: string): void {
     if (this.#now.has(part)) return;
     const why = diskTrouble(error) ?? (error instanceof Error ? error.message : String(error));

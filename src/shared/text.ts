@@ -1,10 +1,10 @@
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/g;
 
 /**
- * Text from bytes that a container chose (names, paths, arguments), as conditions see it: nothing is left out or replaced.
- * A byte that is no part of well-formed UTF-8 is the lone surrogate U+DC00 + byte, which UTF-8 has no form for. Control
- * characters are as they came: what a person or a line is to get goes through an escape of `streams/escape.ts`, or through
- * `replaceControls`. Takes time linear in the bytes. Never throws.
+ * Text from bytes that a container chose (names, paths, arguments), as conditions see it: nothing is left out or
+ * replaced. A byte outside of well-formed UTF-8 becomes the lone surrogate U+DC00 + byte, which UTF-8 cannot encode.
+ * Control characters stay: output for people or lines needs an escape of `streams/escape.ts`, or `replaceControls`.
+ * Takes time linear in the bytes. Never throws.
  */
 export function decodeText(bytes: Buffer): string {
   const text = bytes.toString('utf8');

@@ -1,15 +1,15 @@
 import { setImmediate } from 'node:timers/promises';
 
-/** How long work goes on before others have their turn; and while these have much to do. */
+/** How long work runs before it yields; and the same while event handling is busy. */
 const TURN_MS = 5;
 const BUSY_TURN_MS = 1;
-/** After a turn of somebody else that took so long, for so long. */
+/** A turn of events that took BUSY_AFTER_MS means busy for BUSY_FOR_MS. */
 const BUSY_AFTER_MS = 5;
 const BUSY_FOR_MS = 20;
 
 let busyUntilMs = -Infinity;
 
-/** The events of one turn took so long, in ms: where that is much, work in turns takes less of the next ones. */
+/** Reports how long one turn of events took, in ms. After a long one, work in turns yields sooner for a while. */
 export function noteEventsTurn(tookMs: number): void {
   if (tookMs >= BUSY_AFTER_MS) busyUntilMs = performance.now() + BUSY_FOR_MS;
 }
@@ -19,12 +19,12 @@ function turnEnd(): number {
   return nowMs + (nowMs < busyUntilMs ? BUSY_TURN_MS : TURN_MS);
 }
 
-/** Work in steps, each of a few ms at most: what comes between two of them may wait. */
+/** Work in steps of a few ms at most; other work waits for one step. */
 export type Steps<Result> = Generator<void, Result>;
 
-/** All steps, with others in between. */
+/** Runs all steps, and yields to the event loop between turns. */
 export function inTurns<Result>(steps: Steps<Result>): Promise<Result>;
-/** Undefined where `isWanted` says between two turns that nobody waits any more. */
+/** Undefined once `isWanted` returns false; it is called before each step. */
 export function inTurns<Result>(
   steps: Steps<Result>,
   isWanted: () => boolean,
@@ -44,7 +44,7 @@ export async function inTurns<Result>(
   return undefined;
 }
 
-/** All steps in one go. */
+/** Runs all steps without yielding. */
 export function atOnce<Result>(steps: Steps<Result>): Result {
   for (;;) {
     const step = steps.next();

@@ -34,7 +34,7 @@ export function compileRules(rules: readonly CgroupAppRule[]): readonly Compiled
   });
 }
 
-/** A handle that may become part of a file name: nothing hidden, nothing that climbs. */
+/** A handle that may become part of a file name: no hidden file, no path traversal. */
 const FILE_NAME_HANDLE = /^[A-Za-z0-9_][A-Za-z0-9_.@:-]{0,127}$/;
 
 /**

@@ -1,14 +1,11 @@
 import { Backoff } from '../../shared/backoff.ts';
 
-/** The most is low: containers that start before we are back have their first detections held that long. */
+/** The maximum is low: it delays the first detections of containers that start before the reconnect. */
 const WAITS = { firstMs: 250, maxMs: 2_000 };
 /** A connection that ends sooner counts as another failed attempt. */
 const STABLE_MS = 10_000;
 
-/**
- * How long to wait before a runtime is connected to again: 250 ms to 2 s, with jitter. It begins anew only after a connection
- * that held for 10 s.
- */
+/** Backoff for reconnecting to a runtime: 250 ms to 2 s, with jitter. Resets only after a connection that lasted 10 s. */
 export class ConnectionBackoff {
   readonly #nowMs: () => number;
   readonly #backoff: Backoff;

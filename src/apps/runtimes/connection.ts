@@ -2,12 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../shared/logger.ts';
 import { ConnectionBackoff } from './connection-backoff.ts';
 
-/** What a connection stands on. */
 export interface ConnectionOptions {
   /** As people know the runtime: `Garden`. */
   readonly runtime: string;
   readonly socket: string;
-  /** Asks for everything that is there; rejects when the runtime does not answer. */
+  /** Lists all containers; rejects when the runtime does not answer. */
   readonly connect: () => Promise<void>;
   /** A sentence: why `connect` rejected, and what to do. */
   readonly explain: (error: unknown) => string;
@@ -15,8 +14,8 @@ export interface ConnectionOptions {
 }
 
 /**
- * Whether a runtime answers: connects, and again with back-off when it went away, until stopped. What is wrong is
- * said once in the log, and in `message` as long as it lasts.
+ * Keeps a runtime connected: connects, and reconnects with backoff until stopped. Logs each problem once; `message` has
+ * it while it lasts.
  */
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -58,7 +57,7 @@ export class Connection {
     });
   }
 
-  /** Nobody took a question. Of several that fail at once the first one says it. */
+  /** A request did not reach the runtime. Of several failures at once, only the first counts. */
   lost(): void {
     this.#lost?.();
   }
@@ -74,7 +73,7 @@ export class Connection {
     const backoff = new ConnectionBackoff();
     while (!this.#isStopped()) {
       try {
-        // Set before: what fails while it connects may be the loss of this connection.
+        // Set before `connect`: a request that fails during it may mean the loss of this connection.
         const lost = new Promise<void>((resolve) => (this.#lost = resolve));
         await connect();
         backoff.connected();

@@ -29,7 +29,7 @@ export class CriClient {
     });
   }
 
-  /** Resolves to undefined where the runtime says that it knows no such thing. Otherwise rejects with a QuestionError. */
+  /** Resolves to undefined when the runtime answers NOT_FOUND. Rejects with a QuestionError on any other failure. */
   ask<Name extends keyof CriMethods>(
     name: Name,
     request: CriMethods[Name][0],
@@ -54,7 +54,7 @@ export class CriClient {
     });
   }
 
-  /** What is under way is rejected. */
+  /** Rejects the calls in flight. */
   close(): void {
     for (const call of this.#underWay) call.cancel();
     this.#client.close();

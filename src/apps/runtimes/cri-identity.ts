@@ -54,10 +54,10 @@ const MAX_INFO_CHARS = 4 * 1024 * 1024;
 const PROPAGATION = ['private', 'rslave', 'rshared'];
 
 /**
- * A container from what the runtime says of it and of its pod. Nothing of it can be written from inside the container:
- * labels and annotations are those of the pod's definition. `app` is undefined, with a `doubt`, when the container and
- * its pod do not say the same of where they belong, or when a pod of Korifi's has a container that Korifi did not make.
- * Never throws, whatever the values are.
+ * Builds a container from the runtime's answers about it and its pod. Nothing in it can be written from inside the
+ * container: labels and annotations come from the pod's definition. `app` is undefined, with a `doubt`, when container
+ * and pod disagree about where they belong. The same holds in a Korifi pod for a container that Korifi did not make.
+ * Never throws.
  */
 export function containerFromCri(found: CriFound): Container {
   const { container, pod, status, podStatus } = found;
@@ -99,8 +99,8 @@ export function isKorifiApp(container: Container): boolean {
 }
 
 /**
- * The pod's labels, and those of its annotations by which it can ask as well; the kubelet's and ours come last, so that
- * nobody's replace them.
+ * The pod's labels and its `varvel.` annotations, by which it can opt in too. The kubelet's and the agent's come last,
+ * so that nothing replaces them.
  */
 function labelsOf(
   container: CriContainer,
@@ -126,13 +126,13 @@ function labelsOf(
   });
 }
 
-/** Without the kubelet's, which tell what `k8s.pod.name` and its kind do. */
+/** Without the kubelet's labels, which `k8s.pod.name` and similar fields show. */
 function podLabelsOf(pod: CriPod): Readonly<Record<string, string>> {
   const own = Object.entries(pod.labels).filter(([key]) => !key.startsWith('io.kubernetes.'));
   return boundedLabels(Object.fromEntries(own));
 }
 
-/** Those that are read: first, because a pod may have more labels than are kept, and no number of others displaces these. */
+/** The labels that the agent reads. They come first: a pod may have more labels than are kept. */
 function platformLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
   const read = [POD_INDEX, COMMON_NAME, KORIFI.app, KORIFI.process, KORIFI.type];
   const names = [...Object.values(KUBELET), SANDBOX_LABEL, ...read];
@@ -195,7 +195,7 @@ function appOf(
   const own = appFromLabels(labels, plain(labels[COMMON_NAME]) ?? podName);
   return {
     ...own,
-    // Where a pod belongs is the cluster's word, which no label replaces.
+    // The namespace comes from the cluster; no label replaces it.
     space,
     processType: own.processType ?? name,
     instance: own.instance ?? (own.name === podName ? undefined : instance),
@@ -207,7 +207,7 @@ function tagsOf(tags: Readonly<Record<string, string | undefined>>): Record<stri
   return Object.fromEntries(known);
 }
 
-/** The image as people name it; runtimes also say the number that it has on this host. */
+/** The image by name; runtimes also report its id on this host. */
 function imageOf(
   container: CriContainer,
   status: CriContainerStatus | undefined,

@@ -16,7 +16,6 @@ import { QuestionError } from './question-error.ts';
 import type { ContainerCgroup, Runtime, RuntimeSink, RuntimeStatus } from './runtime.ts';
 import { RuntimeWarnings } from './runtime-warnings.ts';
 
-/** Configuration of the CRI runtime. */
 export interface CriOptions {
   readonly socketPath: string;
   /** Which containers may be watched: those of all pods, or Korifi's apps alone. Default `all`. */
@@ -25,7 +24,7 @@ export interface CriOptions {
   readonly cgroupParents?: readonly string[] | undefined;
   /** Of one question. Default 10000: a busy node answers after seconds. */
   readonly requestTimeoutMs?: number | undefined;
-  /** For how long the runtime may not know a container whose cgroup is there. Default 30000. */
+  /** How long to ask for a container whose cgroup exists but which the runtime does not know. Default 30000. */
   readonly patienceMs?: number | undefined;
 }
 
@@ -39,7 +38,7 @@ const MAX_LISTED = 16384;
 const CONTAINER_ID = /^[0-9a-f]{64}$/;
 /** Statuses that are asked for at a time. */
 const CONCURRENCY = 8;
-/** What a status alone says may be waited for that long. Below the default hold_time. */
+/** Limit on the wait for details that only a status has. Below the default hold_time. */
 const STATUS_WAIT_MS = 4000;
 const SANDBOX = 'It is the sandbox of a pod, in which nothing of an app runs.';
 const NOT_KORIFI = 'It is no app of Korifi’s, and runtimes.cri.apps is "korifi".';
@@ -49,10 +48,10 @@ const NAMES = { status: undefined, info: undefined, podStatus: undefined } as co
 type Answer = CriFound | 'sandbox' | undefined;
 
 /**
- * Identities from a runtime of Kubernetes (containerd, CRI-O), by the interface that the kubelet uses. Each new cgroup's
- * container is asked for at once (the runtime knows it before it makes the cgroup), and the list is compared on every
- * rescan. Its stream of events is not used: containerd 1.7 hands each event to one of those who listen, so that the
- * kubelet would miss those that we get.
+ * Identities from a Kubernetes runtime (containerd, CRI-O), by the interface that the kubelet uses. Looks up the
+ * container of each new cgroup at once: the runtime knows it before it makes the cgroup. Compares the list on every
+ * rescan. Does not use the event stream: containerd 1.7 hands each event to one listener, so the kubelet would miss the
+ * agent's.
  */
 export class CriRuntime implements Runtime {
   readonly name = 'cri';
@@ -62,9 +61,9 @@ export class CriRuntime implements Runtime {
   readonly #warnings: RuntimeWarnings;
   readonly #inquiries: Inquiries<ReadonlyMap<string, Answer>>;
   readonly #connection: Connection;
-  /** Containers and sandboxes that were told and not destroyed. */
+  /** Containers and sandboxes that were reported and not destroyed. */
   readonly #told = new Set<string>();
-  /** Of these, containers of which nothing more can be asked. */
+  /** Of these, containers whose details are complete. */
   readonly #complete = new Set<string>();
   readonly #statuses = new PQueue({ concurrency: CONCURRENCY });
   #waitsForDetails = false;
@@ -94,7 +93,7 @@ export class CriRuntime implements Runtime {
     });
   }
 
-  /** Whether a new container is told only with its privileges and mounts, because rules look at them. */
+  /** Whether to report a new container only with its privileges and mounts, because rules use them. */
   waitForDetails(wanted: boolean): void {
     this.#waitsForDetails = wanted;
   }
@@ -165,7 +164,7 @@ export class CriRuntime implements Runtime {
       : this.#client.ask(name, request, timeoutMs);
   }
 
-  /** Tells what each container is; those that are no longer there are told as destroyed. */
+  /** Reports each container to the sink; those that are no longer listed as destroyed. */
   async #list(): Promise<void> {
     const before = new Set(this.#told);
     // In this order: each container's pod is older than itself.
@@ -187,7 +186,7 @@ export class CriRuntime implements Runtime {
     this.#warnings.forgetOthers(new Set(containers.keys()));
   }
 
-  /** What the runtime knows of these; of several at once the whole lists are one question each. */
+  /** What the runtime knows about these ids. For several at once it requests the whole lists, once each. */
   async #look(ids: readonly string[]): Promise<ReadonlyMap<string, Answer>> {
     const [only] = ids.length === 1 ? ids : [];
     const containers = await this.#containers(only);
@@ -205,7 +204,7 @@ export class CriRuntime implements Runtime {
     return answers;
   }
 
-  /** The names are told at once unless rules look at what the status alone says; whatever becomes of that, this resolves. */
+  /** Reports the names at once, unless rules use details that only the status has. Resolves even if the status request fails. */
   async #lookCloser(container: CriContainer, pods: ReadonlyMap<string, CriPod>): Promise<CriFound> {
     const { id, podSandboxId } = container;
     const pod = pods.get(podSandboxId);
@@ -280,7 +279,7 @@ export class CriRuntime implements Runtime {
     this.#inquiries.settle(id);
   }
 
-  /** True when the question may be the reason. */
+  /** True when the request itself may be the cause. */
   #onFailure(error: unknown): boolean {
     if (this.#connection.signal.aborted) return false;
     const failure =

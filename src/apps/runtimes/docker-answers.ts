@@ -3,16 +3,19 @@ import type Docker from 'dockerode';
 import { ArraySplitter } from './array-splitter.ts';
 import type { DockerClient } from './docker-client.ts';
 
-/** Of a container's description within a list. A longer one is asked for by its id. */
+/** Limit on a container's description in a list. A longer one is requested by its id. */
 export const MAX_LISTED_BYTES = 1024 * 1024;
-/** Of the answer to one question. At most 8 are under way. */
+/** Limit on the answer to one request. At most 8 are in flight. */
 export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
-/** What is kept of a text that is too long: what names the container comes first. */
+/** Bytes kept of a text that is too long: the part that names the container comes first. */
 export const HEAD_BYTES = 4096;
 
 const REASONS = { 200: true, 404: 'not found', 500: 'server error' } as const;
 
-/** The body of an answer, unread. `options` go to the end of a path that ends with `?`. Rejects with an error that has `statusCode` when the engine does not answer 200. */
+/**
+ * The unread body of an answer. `options` are the query of a path that ends with `?`. Rejects with an error that has
+ * `statusCode` when the engine does not answer 200.
+ */
 async function openAnswer(
   docker: DockerClient,
   path: string,

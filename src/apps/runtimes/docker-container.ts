@@ -44,8 +44,8 @@ export function parseDockerEvent(line: string): DockerEvent | undefined {
 }
 
 /**
- * What the beginning of an event tells whose whole text was too long: the engine writes action and id before the
- * attributes. No attribute can look like them: quotes in JSON strings are escaped. undefined when it is no container's.
+ * Reads action and id from the head of an event that was too long: the engine writes them before the attributes. No
+ * attribute can imitate them: quotes in JSON strings are escaped. Undefined for other events.
  */
 export function parseCutEvent(head: string): Pick<DockerEvent, 'action' | 'id'> | undefined {
   const found = /"Type":"container","Action":"([a-z]+)","Actor":\{"ID":"([0-9a-f]{64})"/.exec(head);
@@ -84,7 +84,7 @@ export function containerFromList(info: Docker.ContainerInfo): Container | undef
       imageId: text(info.ImageID),
       labels: info.Labels,
     }),
-    // Of one that runs the list does not say it; inspect does.
+    // For a running container only inspect has it, not the list.
     ...(RAN_BEFORE[info.State] === undefined ? {} : { ranBefore: RAN_BEFORE[info.State] }),
   };
 }
@@ -177,8 +177,8 @@ export function digestFromImage(info: unknown, image: string | undefined): strin
 }
 
 /**
- * What is known after a new word of the engine: the newer one, with what only the older one said. The create
- * event's labels can lack two (see `containerFromCreate`), so they never replace others.
+ * Merges two descriptions: the newer one, completed with what only the older one has. The create event's labels can
+ * lack two (see `containerFromCreate`), so they never replace others.
  */
 export function mergeContainer(older: Container | undefined, newer: Container): Container {
   if (older === undefined) return newer;
@@ -192,7 +192,7 @@ export function mergeContainer(older: Container | undefined, newer: Container): 
     tty: newer.tty ?? older.tty,
     initPid: newer.initPid === 0 ? older.initPid : newer.initPid,
     startedAtMs: newer.startedAtMs ?? older.startedAtMs,
-    // What was known first: later, its first run is one of before too.
+    // The first known value stays: later, the first run itself would count as a previous one.
     ranBefore: older.ranBefore ?? newer.ranBefore,
     imageDigest: newer.imageDigest ?? older.imageDigest,
     details: newer.details ?? older.details,

@@ -3,10 +3,10 @@ import { askDocker } from './docker-answers.ts';
 import { digestFromImage } from './docker-container.ts';
 import type { DockerClient } from './docker-client.ts';
 
-/** Images whose answers are kept; beyond, all are asked for again. */
+/** Limit on cached images; past it, the cache is cleared. */
 const MAX_IMAGES = 256;
 
-/** The digests of images, each asked for once for all its containers. */
+/** Cache of image digests: one request per image. */
 export class ImageDigests {
   readonly #docker: DockerClient;
   readonly #answers = new Map<string, Promise<unknown>>();
@@ -15,7 +15,7 @@ export class ImageDigests {
     this.#docker = docker;
   }
 
-  /** Of the container's image; undefined when the engine knows none, or does not say. Never rejects. */
+  /** The digest of the container's image; undefined when the engine has none or does not answer. Never rejects. */
   async of({ image, imageId }: Container, signal: AbortSignal): Promise<string | undefined> {
     if (imageId === undefined) return undefined;
     let answer = this.#answers.get(imageId);

@@ -8,7 +8,6 @@ const ACTIONS = ['create', 'start', 'die', 'destroy', 'rename'];
 /** A longer event is skipped, and its container asked for by its id. */
 export const MAX_EVENT_BYTES = 1024 * 1024;
 
-/** What is followed, and who is told. */
 export interface DockerEventsOptions {
   /** Unix seconds with a fraction: events from then on. */
   readonly since: string;
@@ -20,8 +19,8 @@ export interface DockerEventsOptions {
 }
 
 /**
- * Follows what the engine tells of containers. Resolves when it has begun, rejects when the engine cannot be had. `ended`
- * resolves when the engine ends the connection, and rejects when that breaks.
+ * Follows the engine's container events. Resolves when the stream is open, rejects when the engine is unreachable.
+ * `ended` resolves when the engine closes the connection, and rejects when it breaks.
  */
 export async function followDockerEvents(
   docker: DockerClient,
@@ -43,7 +42,7 @@ export async function followDockerEvents(
     }
   });
   const ended = finished(stream, { writable: false });
-  // Looked at later; it must not count as unhandled meanwhile.
+  // Awaited later: a rejection before that must not count as unhandled.
   ended.catch(() => undefined);
   return { ended };
 }

@@ -9,7 +9,6 @@ const MAX_WAITING = 4096;
 const ATTEMPTS = 3;
 const RETRY_WAITS = { firstMs: 200, maxMs: 10_000 };
 
-/** What the inspects stand on, and who is told. */
 export interface DockerInspectsOptions {
   readonly docker: DockerClient;
   readonly concurrency: number;
@@ -28,11 +27,11 @@ export interface DockerInspectsOptions {
 export interface DockerInspectCounters {
   readonly inspects: number;
   readonly inspectFailures: number;
-  /** Inspects that found the queue full; the next rescan asks again. */
+  /** Inspects dropped because the queue was full; the next rescan asks again. */
   readonly inspectsRefused: number;
 }
 
-/** Containers that the engine is asked for, one by one: at most 4096 wait, and each is asked for three times. */
+/** Queue of inspect requests, one per container: at most 4096 wait, with up to three attempts each. */
 export class DockerInspects {
   readonly #options: DockerInspectsOptions;
   readonly #queue: PQueue;
@@ -49,7 +48,7 @@ export class DockerInspects {
     return { ...this.#counts };
   }
 
-  /** After the signal `stopped`: resolves when nothing is under way. */
+  /** Call after aborting `stopped`. Resolves when no request is in flight. */
   async stop(): Promise<void> {
     this.#queue.clear();
     await this.#queue.onIdle();
@@ -58,7 +57,7 @@ export class DockerInspects {
   ask(id: string): void {
     if (this.#isStopped()) return;
     if (this.#underWay.has(id)) {
-      // What it is asked for now may be newer than the answer under way: a start after the creation.
+      // The answer in flight may be older than this request: a start after the creation.
       this.#again.add(id);
       return;
     }

@@ -1,6 +1,5 @@
 import type { DockerInspectCounters } from './docker-inspects.ts';
 
-/** Configuration of the Docker runtime. */
 export interface DockerOptions {
   /** Default `/var/run/docker.sock`. */
   readonly socketPath?: string | undefined;
@@ -16,6 +15,6 @@ export interface DockerOptions {
 export interface DockerCounters extends DockerInspectCounters {
   readonly connects: number;
   readonly events: number;
-  /** Descriptions of a container that were over their bound: an event's or a list's, or the answer to an inspect. */
+  /** Descriptions of a container over the limit: in an event or a list, or the answer to an inspect. */
   readonly oversized: number;
 }

@@ -51,7 +51,7 @@ export class DockerRuntime implements Runtime {
   /** Containers of the engine, running or not; least recently told first. */
   readonly #known = new RecentMap<string, Container>(MAX_KNOWN);
   readonly #digests: ImageDigests;
-  /** Known by their create event alone so far, with the timer that ends the wait for more. */
+  /** Containers known by their create event only and not reported, with the timer that ends the wait. */
   readonly #untold = new Map<string, NodeJS.Timeout>();
   readonly #stopped = new AbortController();
   readonly #counts = {
@@ -60,7 +60,7 @@ export class DockerRuntime implements Runtime {
     oversized: 0,
   };
   readonly #warnings: RuntimeWarnings;
-  /** For each list under way: the containers that an event told about meanwhile. */
+  /** For each list request in flight: the containers that had an event meanwhile. */
   readonly #lists = new Set<Set<string>>();
   #sink: RuntimeSink | undefined;
   #waitsForDetails = false;
@@ -90,8 +90,8 @@ export class DockerRuntime implements Runtime {
   }
 
   /**
-   * Whether a new container is told only with its privileges and mounts, because rules look at them; otherwise it is
-   * with the event of its creation, which comes sooner.
+   * Whether to report a new container only with its privileges and mounts, because rules use them. Otherwise its create
+   * event is enough, which comes sooner.
    */
   waitForDetails(wanted: boolean): void {
     this.#waitsForDetails = wanted;
@@ -158,7 +158,7 @@ export class DockerRuntime implements Runtime {
     await this.#inspects.stop();
   }
 
-  /** Connect, follow, and again, until stopped. `firstTry` is told when the first attempt is over. */
+  /** Connects and follows the events, again and again until stopped. Calls `firstTry` when the first attempt is over. */
   async #run(firstTry: () => void): Promise<void> {
     const backoff = new ConnectionBackoff();
     while (!this.#isStopped()) {
@@ -218,14 +218,14 @@ export class DockerRuntime implements Runtime {
     this.#onEvent(event);
   }
 
-  /** The rest of the event is not known: what it would have said is asked for. */
+  /** Only the head of the event is known: the agent requests the container instead. */
   #onCutEvent(head: string): void {
     const event = parseCutEvent(head);
     this.#noteOversized(event?.id ?? '?', MAX_EVENT_BYTES, 'it is asked for by its id instead.');
     if (event === undefined) return;
     this.#counts.events++;
     const { action, id } = event;
-    // The end of a container is told by its id alone.
+    // For the end of a container the id is enough.
     if (action === 'die' || action === 'destroy')
       this.#onEvent({ action, id, attributes: {}, since: this.#since, timeMs: 0 });
     else {
@@ -244,7 +244,7 @@ export class DockerRuntime implements Runtime {
     const known = this.#known.get(event.id);
     switch (event.action) {
       case 'create':
-        // Of one that was listed already the event has nothing new.
+        // A container that was listed already: the event has nothing new.
         if (known !== undefined) break;
         if (this.#waitsForDetails) this.#tellWhenInspected(containerFromCreate(event));
         else this.#tell(containerFromCreate(event));
@@ -261,7 +261,7 @@ export class DockerRuntime implements Runtime {
         break;
       }
       case 'die':
-        // The events of some seconds before the agent are told too: one that was created then may have run twice since.
+        // Events from some seconds before the agent are replayed: a container created then may have run twice since.
         if (known !== undefined) this.#tell({ ...known, initPid: 0, ranBefore: true });
         break;
       case 'destroy':
@@ -273,8 +273,8 @@ export class DockerRuntime implements Runtime {
   }
 
   /**
-   * A container that has been created and not started. What its event does not say (privileges, mounts) is asked for
-   * before it is told, which its events wait for; whatever becomes of the question, it is told within four seconds.
+   * Reports a created container after an inspect: its event lacks privileges and mounts. The container's events wait
+   * for that. The report comes within four seconds, even if the inspect fails.
    */
   #tellWhenInspected(container: Container): void {
     const { fullId } = container;
@@ -284,7 +284,7 @@ export class DockerRuntime implements Runtime {
     this.#inspects.ask(fullId);
   }
 
-  /** Tells one that still waits for its inspect. */
+  /** Reports a container that still waits for its inspect. */
   #tellAsKnown(id: string): void {
     const known = this.#known.get(id);
     if (known !== undefined && this.#untold.has(id)) this.#tell(known);
@@ -347,7 +347,7 @@ export class DockerRuntime implements Runtime {
     this.#tellAsKnown(id);
   }
 
-  /** Its labels stay unknown. Whether it is watched all the same depends on the mode; the operator is told either way. */
+  /** Its labels stay unknown, so whether it is watched depends on the mode. Logs a warning either way. */
   #onOversizedAnswer(id: string): void {
     this.#noteOversized(
       id,
@@ -367,7 +367,7 @@ export class DockerRuntime implements Runtime {
     if (container.initPid > 0) this.#sink?.running(this.name, id, container.initPid);
   }
 
-  /** The digest comes from the image, once for all its containers; it is told when it is there. */
+  /** Gets the digest from the image, once for all its containers, and reports the container again. */
   async #findDigest(id: string, container: Container): Promise<void> {
     const imageDigest = await this.#digests.of(container, this.#timeout(1));
     const known = this.#known.get(id);

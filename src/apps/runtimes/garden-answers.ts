@@ -2,8 +2,8 @@
 export const MAX_HANDLES = 16384;
 
 /**
- * A handle that can be asked for: it becomes a part of a query in which a comma separates. Diego's are guids, with or
- * without a suffix; Garden's own are letters and digits.
+ * A handle that fits into a query, where a comma separates handles. Diego's are guids, with or without a suffix;
+ * Garden's own are letters and digits.
  */
 const HANDLE = /^[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,254}$/;
 
@@ -14,14 +14,14 @@ export function isUsableHandle(handle: string): boolean {
 /** What Garden says of one container. */
 export type GardenInfo =
   | { readonly state: 'known'; readonly properties: Readonly<Record<string, unknown>> }
-  /** It has an error instead: it knows no such container, not yet or no more. It does not tell these apart. */
+  /** Garden answered with an error: it does not know the container yet, or no longer. It does not distinguish these. */
   | { readonly state: 'unknown' }
-  /** Nothing, or something that is no answer. */
+  /** No answer, or an invalid one. */
   | { readonly state: 'nonsense' };
 
 const NONSENSE: GardenInfo = { state: 'nonsense' };
 
-/** `GET /containers`: the handles of the containers that are completely made. Undefined when it is no such answer. */
+/** `GET /containers`: the handles of the fully created containers. Undefined for an invalid answer. */
 export function parseHandles(answer: unknown): readonly string[] | undefined {
   if (!isRecord(answer)) return undefined;
   const handles = answer['Handles'];
@@ -34,8 +34,8 @@ export function parseHandles(answer: unknown): readonly string[] | undefined {
 }
 
 /**
- * What `GET /containers/bulk_info` says of one of the handles that it was asked for. Undefined when the whole is no
- * such answer; what it says of others than those asked for is never looked at.
+ * The entry of one requested handle in the answer of `GET /containers/bulk_info`. Undefined when the whole answer is
+ * invalid; entries of other handles are never read.
  */
 export function parseBulkInfo(answer: unknown, handle: string): GardenInfo | undefined {
   if (!isRecord(answer)) return undefined;

@@ -18,10 +18,10 @@ const STATE = 'garden.state';
 
 /** A longer `log_config` is not read; Diego's are some 1 KiB, and grow with the app's labels. */
 const MAX_LOG_CONFIG_CHARS = 64 * 1024;
-/** Of tags, which become a part of every line that a platform's log system takes. */
+/** Limit on tags: they become a part of every line for the platform's log system. */
 const MAX_TAGS = 64;
 
-/** The platform's own tags, and the one by which an app asks: no number of others displaces these. */
+/** The platform's own tags and the opt-in tag. They come first, so that no others displace them. */
 const FIRST_TAGS = [
   GARDEN_TAG,
   'app_id',
@@ -37,7 +37,7 @@ const FIRST_TAGS = [
   'source_id',
 ];
 
-/** Where the platform says the same thing twice: both must say so, or the one may lead to somebody else's log. */
+/** Facts that the platform states twice. Both must agree, or a line may reach another tenant's log. */
 const SAID_TWICE = [
   ['app_id', NETWORK.app],
   ['space_id', NETWORK.space],
@@ -49,7 +49,7 @@ export interface GardenIdentity {
   readonly container: Container;
   /** Garden has not set all of them yet: it makes the cgroup first, then the properties one by one. */
   readonly unfinished: boolean;
-  /** False for a container that is all made and the platform's own, such as those by which Diego's executor checks that Garden works. */
+  /** False for a complete container of the platform's own, such as those with which Diego's executor checks Garden. */
   readonly isOfApp: boolean;
 }
 
@@ -99,7 +99,7 @@ function bare(handle: string): Container {
     imageId: undefined,
     imageDigest: undefined,
     labels: boundedLabels({}),
-    // Garden knows these and does not tell them.
+    // Garden does not report these.
     privileged: undefined,
     tty: undefined,
     initPid: 0,
@@ -116,7 +116,7 @@ interface LogConfig {
   /** Which of the app's logs: `APP/PROC/WEB`, `APP/TASK/name`, `STG`. */
   readonly source: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
-  /** A sentence; then nothing of the others is to be used for a name. */
+  /** A sentence; if set, the other values must not be used for an identity. */
   readonly problem: string | undefined;
 }
 
@@ -172,7 +172,7 @@ function appOf(
     guid: appId,
     space: plain(tags['space_name']) ?? plain(properties[NETWORK.space]),
     org: plain(tags['organization_name']) ?? plain(properties[NETWORK.org]),
-    // A task has the process type of none; its workload is what people call it.
+    // A task has no process type: its workload stands in.
     processType: special ?? plain(tags['process_type']),
     instance,
     ...(special === undefined ? {} : { workload: special }),
@@ -180,7 +180,7 @@ function appOf(
   };
 }
 
-/** `index` is a number, also where the platform's text form of it is meant; the log system knows it as text. */
+/** The instance as text, as the log system has it; `index` may be a number or text. */
 function instanceOf(index: unknown): string | undefined {
   if (typeof index === 'number')
     return Number.isSafeInteger(index) && index >= 0 ? String(index) : undefined;

@@ -7,19 +7,19 @@ export interface GardenQuestion {
   /** With its query, encoded. */
   readonly path: string;
   readonly timeoutMs: number;
-  /** A longer answer is given up. */
+  /** Limit on the answer. */
   readonly maxBytes: number;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Asks Garden's API (HTTP over a unix socket) and resolves to the JSON it answers. Rejects with a QuestionError: an
- * answer is waited for until `timeoutMs` and read up to `maxBytes`, whatever Garden does.
+ * Asks Garden's API (HTTP over a unix socket) and resolves to the JSON of its answer. Rejects with a QuestionError,
+ * also for an answer that takes over `timeoutMs` or has over `maxBytes`.
  */
 export function askGarden(question: GardenQuestion): Promise<unknown> {
   const { socketPath, path, timeoutMs, maxBytes, signal } = question;
   return new Promise((resolve, reject) => {
-    // A connection of its own for each: one that Garden closes while it is idle would be a failure of the next question.
+    // One connection per request: if Garden closed an idle one, the next request on it would fail.
     const options = { socketPath, path, agent: false, headers: { accept: 'application/json' } };
     const asked = request(options, (response) => {
       const chunks: Buffer[] = [];

@@ -11,14 +11,13 @@ import { QuestionError } from './question-error.ts';
 import { RuntimeWarnings } from './runtime-warnings.ts';
 import type { ContainerCgroup, Runtime, RuntimeSink, RuntimeStatus } from './runtime.ts';
 
-/** Configuration of the Garden runtime. */
 export interface GardenOptions {
   readonly socketPath: string;
   /** Cgroups in which Garden puts its containers, besides `/garden`. */
   readonly cgroupParents?: readonly string[] | undefined;
   /** Of one question. Default 10000: a busy cell answers after seconds. */
   readonly requestTimeoutMs?: number | undefined;
-  /** For how long Garden may not know, or not have completed, a container whose cgroup is there. Default 30000. */
+  /** How long to ask for a container whose cgroup exists but which Garden does not know, or has not completed. Default 30000. */
   readonly patienceMs?: number | undefined;
 }
 
@@ -27,7 +26,7 @@ export interface GardenCounters extends InquiryCounters {
   readonly connects: number;
 }
 
-/** What Garden said of some containers. Of two answers, that to the later question is true: they may come in any order. */
+/** Garden's answer about some containers. Answers may arrive in any order; the one to the latest request counts. */
 interface BulkAnswer {
   readonly question: number;
   readonly answer: unknown;
@@ -46,15 +45,15 @@ const MAX_LIST_BYTES = 4 * 1024 * 1024;
 /** MAX_BATCH containers with some 16 KiB each: several times what Garden tells of one. */
 const MAX_INFO_BYTES = 1024 * 1024;
 
-/** Whether Garden is to be asked: it is wanted, or the folder of its socket shows that this host is made for it. */
+/** Whether to use Garden: it is enabled, or `auto` finds the folder of its socket. */
 export function isGardenWanted(enabled: boolean | 'auto', socketPath: string): boolean {
   return enabled === true || (enabled === 'auto' && existsSync(dirname(socketPath)));
 }
 
 /**
- * Identities from Garden, Cloud Foundry's container runtime. It tells of nothing by itself: each new cgroup's handle
- * is asked for at once, and the list is compared on every rescan, which is how changes are seen. It makes a container's
- * cgroup first and sets its properties later, so a new container is asked for until they are all there.
+ * Identities from Garden, Cloud Foundry's container runtime. Garden sends no events: the agent looks up each new
+ * cgroup's handle at once, and compares the list on every rescan. Garden sets a container's properties after it makes
+ * the cgroup, so the agent asks until they are complete.
  */
 export class GardenRuntime implements Runtime {
   readonly name = 'garden';
@@ -65,9 +64,9 @@ export class GardenRuntime implements Runtime {
   readonly #logger: Logger;
   readonly #warnings: RuntimeWarnings;
   readonly #inquiries: Inquiries<BulkAnswer>;
-  /** Containers that were told and not destroyed, and the question whose answer was told last. */
+  /** Containers that were reported and not destroyed, with the number of the request reported last. */
   readonly #told = new Map<string, number>();
-  /** For each list under way: the handles that became another container's meanwhile. */
+  /** For each list request in flight: the handles that another container reused meanwhile. */
   readonly #lists = new Set<Set<string>>();
   readonly #connection: Connection;
   #sink: RuntimeSink | undefined;
@@ -109,13 +108,16 @@ export class GardenRuntime implements Runtime {
     return SIDECAR.exec(handle)?.[2];
   }
 
-  /** Those without limits of their own, as Envoy: named by the handle and the process, or as whoever started them chose. */
+  /**
+   * For sidecars without limits of their own, such as Envoy. The cgroup's name is handle and process, or the starter's
+   * choice.
+   */
   nestedSidecarOf(handle: string, path: string): string | undefined {
     const at = path.indexOf(`/${handle}/`);
     if (at < 0) return undefined;
     const [leaf = ''] = path.slice(at + handle.length + 2).split('/', 1);
     const name = leaf.startsWith(`${handle}-`) ? leaf.slice(handle.length + 1) : leaf;
-    // Health checks have cgroups beside the app's: whoever makes one inside it may call it so, and rules may trust them.
+    // Health checks have cgroups beside the app's. A nested cgroup may imitate the name, and rules may trust it.
     return name === '' || name === OWN_CGROUP || name.includes('-healthcheck') ? undefined : name;
   }
 
@@ -170,7 +172,7 @@ export class GardenRuntime implements Runtime {
     await Promise.all([this.#connection.stop(), this.#inquiries.stop()]);
   }
 
-  /** Asks for all containers and tells what each is; those that are no longer there are told as destroyed. */
+  /** Lists all containers and reports each to the sink; those that are gone as destroyed. */
   async #list(): Promise<void> {
     const before = new Set(this.#told.keys());
     const renewed = new Set<string>();
@@ -186,7 +188,7 @@ export class GardenRuntime implements Runtime {
         for (const handle of batch) this.#inquiries.ask(handle);
       });
       const listed = new Set(handles);
-      // It lists what is completely made, and has told of others before, if asked for them.
+      // The list has complete containers only; lookups may have reported others before.
       const unlisted = [...before].filter((handle) => !listed.has(handle));
       const leave = (handle: string, { state }: GardenInfo): void => {
         if (renewed.has(handle) || state !== 'unknown') return;
@@ -204,7 +206,7 @@ export class GardenRuntime implements Runtime {
     }
   }
 
-  /** Asks for the handles, and hands on what is said of each. One of a batch may spoil the answer for all: see `onSpoilt`. */
+  /** Requests the handles in batches and passes each entry on. One handle may fail its batch: see `onSpoilt`. */
   async #inBatches(
     handles: readonly string[],
     onInfo: (handle: string, info: GardenInfo, question: number) => void,
@@ -230,8 +232,8 @@ export class GardenRuntime implements Runtime {
   }
 
   /**
-   * Containers of which not one has a cgroup below a pattern: then Garden's root is somewhere else. One that is in one list
-   * only may be gone by now, or its cgroup not seen yet.
+   * Warns when no container has a cgroup below a pattern: Garden's root is then elsewhere. A container in one list only
+   * may be gone by now, or its cgroup not seen yet.
    */
   #lookWhere(handles: readonly string[]): void {
     const sink = this.#sink;
@@ -250,7 +252,7 @@ export class GardenRuntime implements Runtime {
     this.#connection.message = message;
   }
 
-  /** True when the container is described: so, or by the answer to a later question, which came first. */
+  /** True when the container is described, by this answer or an earlier one to a later request. */
   #describe(
     handle: string,
     properties: Readonly<Record<string, unknown>>,
@@ -293,7 +295,7 @@ export class GardenRuntime implements Runtime {
     return askGarden({ socketPath, path, timeoutMs: this.#timeoutMs, maxBytes, signal });
   }
 
-  /** True when the question may be the reason. */
+  /** True when the request itself may be the cause. */
   #onFailure(error: unknown): boolean {
     if (this.#isStopped()) return false;
     const failure =

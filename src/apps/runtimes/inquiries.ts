@@ -3,9 +3,9 @@ import PQueue from 'p-queue';
 
 /** Handles that are asked for with one question. */
 export const MAX_BATCH = 64;
-/** Containers that wait for their answer; beyond, the next rescan asks. */
+/** Limit on containers that wait for an answer; the next rescan asks for others. */
 export const MAX_INQUIRIES = 4096;
-/** Containers come in bursts: those of this time share a question. */
+/** Containers come in bursts: those within this time share a request. */
 const COLLECT_MS = 5;
 const CONCURRENCY = 4;
 const RETRY_WAITS = { firstMs: 50, maxMs: 2_000 };
@@ -16,19 +16,18 @@ interface Inquiry {
   /** When it is to be asked next; undefined while it is being asked. */
   dueMs: number | undefined;
   attempts: number;
-  /** What was asked is about a container that went: the answer is void. */
+  /** Another container reuses the handle: the answer in flight is void. */
   renewed: boolean;
-  /** In a question of its own, since one with others had no usable answer: one of them may spoil it. */
+  /** Ask for it alone: a batch with it had no usable answer, and one handle may be the cause. */
   alone: boolean;
 }
 
-/** What the inquiries stand on. */
 export interface InquiryOptions<Answer> {
   /** Asks for these; rejects when there is no answer. */
   readonly ask: (handles: readonly string[]) => Promise<Answer>;
-  /** The answer, for one of those that were asked for. True: enough. False: to be asked again. */
+  /** Called with the answer for each handle. True: done. False: ask again. */
   readonly onAnswer: (handle: string, answer: Answer, sinceMs: number) => boolean;
-  /** Nothing came of a question. True: one of its handles may be the reason. */
+  /** A request failed. True: one of its handles may be the cause. */
   readonly onFailure: (error: unknown) => boolean;
   /** Whether it is worth asking once more. */
   readonly isWanted: (handle: string) => boolean;
@@ -40,13 +39,13 @@ export interface InquiryOptions<Answer> {
 export interface InquiryCounters {
   readonly questions: number;
   readonly failures: number;
-  /** Asked for when MAX_INQUIRIES waited already. */
+  /** Dropped because MAX_INQUIRIES waited already. */
   readonly refused: number;
 }
 
 /**
- * Who is asked for, in as few questions as it takes: handles of a few ms share one, and those without an answer are
- * asked for again with back-off as long as they are wanted. At most 4 questions are under way.
+ * Batches lookups: handles of the same few ms share a request. Those without an answer are retried with backoff as long
+ * as they are wanted. At most 4 requests are in flight.
  */
 export class Inquiries<Answer> {
   readonly #options: InquiryOptions<Answer>;
@@ -65,7 +64,7 @@ export class Inquiries<Answer> {
     return { ...this.#counts };
   }
 
-  /** Asks soon, also when it waits for its next attempt; what is under way is waited for. */
+  /** Asks soon, also before a scheduled retry. Does nothing while a request is in flight. */
   ask(handle: string): void {
     if (this.#stopped) return;
     const known = this.#inquiries.get(handle);
@@ -83,7 +82,7 @@ export class Inquiries<Answer> {
     this.#schedule(inquiry, COLLECT_MS);
   }
 
-  /** The handle is another container's from now on: no answer to what was asked before counts. */
+  /** Another container reuses the handle: answers to earlier requests are void. */
   renew(handle: string): void {
     const known = this.#inquiries.get(handle);
     if (known?.dueMs === undefined) {
@@ -93,7 +92,7 @@ export class Inquiries<Answer> {
     this.#inquiries.delete(handle);
   }
 
-  /** It was answered in another way. */
+  /** Cancels the next attempt: the answer came otherwise. */
   settle(handle: string): void {
     if (this.#inquiries.get(handle)?.dueMs !== undefined) this.#inquiries.delete(handle);
   }
@@ -122,7 +121,7 @@ export class Inquiries<Answer> {
     let batch: Inquiry[] = [];
     for (const inquiry of this.#inquiries.values()) {
       if (inquiry.dueMs === undefined) continue;
-      // Those that are about to be due come along.
+      // Takes along those that are due within COLLECT_MS.
       if (inquiry.dueMs > nowMs + COLLECT_MS) {
         nextMs = Math.min(nextMs, inquiry.dueMs);
         continue;
@@ -151,7 +150,7 @@ export class Inquiries<Answer> {
     this.#counts.questions++;
     let answer: Answer | undefined;
     let suspicious = false;
-    // Renewed while it waited for its turn: what is asked now is about the new one.
+    // Renewed while it was queued: this request is about the new container.
     for (const inquiry of batch) inquiry.renewed = false;
     try {
       answer = await this.#options.ask(batch.map(({ handle }) => handle));

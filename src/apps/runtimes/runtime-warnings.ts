@@ -2,21 +2,21 @@ import type { Logger } from '../../shared/logger.ts';
 import { RecentMap } from '../../shared/recent-map.ts';
 
 const EVERY_MS = 60_000;
-/** Containers whose doubt was said already; beyond, one may be said again. */
+/** Limit on containers whose doubt was noted; past it, one may be logged again. */
 const MAX_DOUBTFUL = 1024;
 
 type Kind = 'failed' | 'doubtful' | 'oversized';
 
 /**
- * What the operator is told of a runtime's mistakes: at most one line a minute of failed questions, one of doubtful
- * identities and one of descriptions over their bound, each with the number of those before it that were not said.
+ * Logs a runtime's problems: at most one line a minute each for failed requests, doubtful identities and oversized
+ * descriptions. Each line has the number of earlier ones that were not logged.
  */
 export class RuntimeWarnings {
   readonly #logger: Logger;
   readonly #runtime: string;
   readonly #socket: string;
   readonly #nowMs: () => number;
-  /** What was said of which container. */
+  /** The last doubt of each container. */
   readonly #doubts = new RecentMap<string, string>(MAX_DOUBTFUL);
   readonly #last = { failed: -Infinity, doubtful: -Infinity, oversized: -Infinity };
   readonly #unsaid = { failed: 0, doubtful: 0, oversized: 0 };
@@ -34,7 +34,7 @@ export class RuntimeWarnings {
     this.#nowMs = nowMs;
   }
 
-  /** A question came to nothing. */
+  /** A request failed or had no usable answer. */
   failed(reason: string): void {
     if (!this.#isDue('failed')) return;
     this.#logger.warn(
@@ -43,7 +43,7 @@ export class RuntimeWarnings {
     );
   }
 
-  /** Nobody but the operator sees what is detected in this container; said once for each reason. */
+  /** Detections in this container go to the operator only; logged once for each reason. */
   doubtful(handle: string, doubt: string): void {
     if (this.#doubts.get(handle) === doubt) return;
     this.#doubts.set(handle, doubt);
@@ -67,7 +67,7 @@ export class RuntimeWarnings {
     this.#doubts.delete(handle);
   }
 
-  /** Those that are not among the handles will not come again. */
+  /** Drops the doubts of containers that are not among the handles. */
   forgetOthers(handles: ReadonlySet<string>): void {
     for (const handle of this.#doubts.keys()) if (!handles.has(handle)) this.#doubts.delete(handle);
   }

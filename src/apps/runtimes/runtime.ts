@@ -12,17 +12,17 @@ export interface ContainerCgroup {
   readonly handle: string;
 }
 
-/** What a runtime tells, at any time and in any order, also more than once. Never throws. */
+/** Takes a runtime's reports, at any time, in any order, also repeated. Never throws. */
 export interface RuntimeSink {
   /** This is the container `key`. Again on every change (a rename, the first process). */
   described(runtime: RuntimeName, key: string, container: Container): void;
   /** The runtime answered, and knows no such container. */
   notFound(runtime: RuntimeName, key: string): void;
-  /** The runtime cannot name it for good, with a sentence why. */
+  /** The runtime will never identify it; `reason` is a sentence. */
   refused(runtime: RuntimeName, key: string, reason: string): void;
   /** The runtime forgot the container (its cgroup went before). */
   destroyed(runtime: RuntimeName, key: string): void;
-  /** A running container's first process: its cgroup may be where no pattern looks. */
+  /** A running container's first process; its cgroup may be one that no pattern matches. */
   running(runtime: RuntimeName, key: string, pid: number): void;
   /** Whether a cgroup of this container is known and alive. */
   hasCgroup(runtime: RuntimeName, key: string): boolean;
@@ -47,32 +47,32 @@ export interface RuntimeStatus {
   readonly connected: boolean;
   /** A sentence: where it is connected, or why it is not. */
   readonly message: string;
-  /** Of a runtime that is asked. */
+  /** Absent for a runtime that is not asked. */
   readonly counters?: RuntimeCounters;
 }
 
 /** One source of identities. */
 export interface Runtime {
-  /** Whether new containers are to be told only with what a closer look tells. Runtimes that know all at once lack it. */
+  /** Whether to report new containers only with the details of an inspect. Absent for runtimes that know all at once. */
   waitForDetails?(wanted: boolean): void;
   readonly name: RuntimeName;
   /** What names a cgroup's container to this runtime, as in the sink's `key`. */
   keyOf(cgroup: ContainerCgroup): string;
   /**
-   * The name of the part of a container that a cgroup is, which is not inside of the container's own, such as
-   * `liveness-healthcheck-0`. Undefined for a container's own cgroup. Runtimes whose containers have no such parts lack it.
+   * The sidecar's name, if the cgroup is a sidecar's beside the container's own, such as `liveness-healthcheck-0`.
+   * Undefined for a container's own cgroup. Absent for runtimes without such sidecars.
    */
   sidecarOf?(cgroup: ContainerCgroup): string | undefined;
-  /** The name of the sidecar whose cgroup inside the container's has this path; undefined where such cgroups are none. */
+  /** The name of the sidecar whose cgroup, nested in the container's, has this path; undefined if it is no sidecar's. */
   nestedSidecarOf?(key: string, path: string): string | undefined;
   /**
-   * Begins to tell the sink. Resolves when the first list was told or could not be had; never rejects:
-   * an engine that is not there is a warning, and is tried again until `stop`.
+   * Starts reporting to the sink. Resolves after the first list or failed attempt. Never rejects: an unreachable engine
+   * is logged as a warning and retried until `stop`.
    */
   start(sink: RuntimeSink): Promise<void>;
   /**
-   * A cgroup with this key has appeared, after all that had it were gone: it may be another container's. What was asked
-   * before is void. Runtimes whose containers never have a key that was another's lack it.
+   * A new cgroup has this key: it may be another container's. Answers to earlier requests are void. Absent for runtimes
+   * that never reuse a key.
    */
   renew?(key: string): void;
   /** Asks for a container that has a cgroup but no identity; the answer comes through the sink. */
