@@ -1,6 +1,6 @@
 'use strict';
-// The facade: options are checked and laid out here, the addon gets plain values. Errors come from the addon
-// (code, errno, operation, detail) or are TypeErrors from here.
+// The facade: checks options and lays them out; the addon gets plain values. Errors come from the addon (code, errno,
+// operation, detail) or are TypeErrors from here.
 const path = require('node:path');
 
 const addon = require('./build/Release/ebpf_loader.node');
@@ -11,7 +11,7 @@ const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD
 const { VERDICT_RUN, VERDICT_TABLES } = layout;
 const READ_MAX = 64 << 20;
 
-/** Writes a text and its length into the fields of a pattern; NUL ends it. */
+/** Writes a text and its length into the fields of a pattern, NUL-terminated. */
 function writeText(bytes, at, name, text) {
   const field = PATTERN.fields[name];
   const encoded = Buffer.from(text, 'utf8');
@@ -43,8 +43,8 @@ function layOutConfig(options) {
   const { fields } = CONFIG;
   view.setUint32(fields.v1_pids.at, hierarchy.kind === 'v1-pids' ? 1 : 0, true);
   view.setInt32(fields.hierarchy_id.at, hierarchy.id, true);
-  // An eighth of a ring per epoch: beside the half that whoever comes first may fill, three containers that flood
-  // leave room for others. Not less than the largest record.
+  // An eighth of a ring per epoch, but at least the largest record. Beside the half that is first come, first served, three
+  // flooding containers leave room for others.
   view.setUint32(fields.exec_budget.at, Math.max(RECORD_MAX, options.execRingBytes / 8), true);
   view.setUint32(fields.bulk_budget.at, Math.max(RECORD_MAX, options.bulkRingBytes / 8), true);
   view.setUint32(fields.n_patterns.at, patterns.length, true);
@@ -100,10 +100,10 @@ function checkMilliseconds(value, what) {
   }
 }
 
-// Probes between start() and close(): one that nobody else refers to must go on too.
+// Probes between start() and close(): keeps those alive that nobody else references.
 const started = new Set();
 
-// What the addon's load takes.
+// The arguments of the addon's load.
 function toLoad(options) {
   const filled = {
     objectPath: path.join(__dirname, 'build', 'probe.bpf.o'),
@@ -135,7 +135,7 @@ function toLoad(options) {
 class Probe {
   #handle;
 
-  // The second is `load`'s alone.
+  // Only `load` passes `loaded`.
   constructor(options, loaded) {
     this.#handle = loaded ?? addon.load(...toLoad(options));
   }
@@ -272,7 +272,7 @@ class Probe {
   }
 }
 
-// One by one: this is the form in which ES modules find the names.
+// One by one, because ES modules detect the names only in this form.
 exports.Probe = Probe;
 exports.wireVersion = addon.wireVersion;
 exports.levelMax = LEVEL_MAX;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Node-API glue: arguments in, results out. What is done is in the other files.
+// Node-API glue: reads arguments and returns results. The other files do the work.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -17,7 +17,7 @@
 
 namespace {
 
-// A probe as JavaScript holds it: the object, its rings and, once started, the loop that drains them.
+// A probe as held by JavaScript: the object, its rings and, once started, the loop that drains them.
 struct Handle {
   Probe probe;
   Ring exec_ring, bulk_ring;
@@ -47,7 +47,7 @@ struct Handle {
   }
 };
 
-// The probe that a call is about; one that was closed is none.
+// The probe argument of a call; a closed one is refused.
 Arguments& operator>>(Arguments& arguments, Handle*& out) {
   napi_value value = arguments.Next();
   void* data = nullptr;
@@ -63,7 +63,7 @@ Arguments& operator>>(Arguments&& arguments, Handle*& out) { return arguments >>
 
 void CloseAtExit(void* data) { static_cast<Handle*>(data)->Close(); }
 
-// What a load needs, and what became of it.
+// The input and result of a load.
 struct Loading {
   std::string path;
   probe_config config;
@@ -74,7 +74,7 @@ struct Loading {
   napi_deferred deferred = nullptr;
   napi_async_work work = nullptr;
 
-  // On any thread: nothing of Node is used.
+  // Runs on any thread: uses nothing of Node.
   void Run() {
     status = handle->probe.Load(path, config, exec_bytes, bulk_bytes, with_verdict_run);
     if (status.ok()) status = handle->exec_ring.Map(handle->probe.MapFd("exec_ring"), exec_bytes);
@@ -103,7 +103,7 @@ std::unique_ptr<Loading> LoadingOf(napi_env env, napi_callback_info info) {
   return loading;
 }
 
-// The loaded probe for JavaScript; nullptr with an exception pending, and then the probe is closed.
+// Wraps the loaded probe for JavaScript. On nullptr, an exception is pending and the probe is closed.
 napi_value External(napi_env env, std::unique_ptr<Handle> handle) {
   Handle* raw = handle.get();
   raw->consumer = std::make_unique<Consumer>(
@@ -124,7 +124,7 @@ napi_value External(napi_env env, std::unique_ptr<Handle> handle) {
     ThrowNapi(env);
     return nullptr;
   }
-  handle.release(); // the external's
+  handle.release(); // owned by the external
   TRY(env, napi_add_env_cleanup_hook(env, CloseAtExit, raw));
   return result;
 }
@@ -137,7 +137,7 @@ napi_value Load(napi_env env, napi_callback_info info) {
   return loading->status.ok() ? External(env, std::move(loading->handle)) : Throw(env, loading->status);
 }
 
-// When the thread has done its work; `canceled` at the end of the environment, when it had not begun.
+// Runs after the thread's work; the status is `canceled` if the environment ends before the work began.
 void OnLoaded(napi_env env, napi_status status, void* data) {
   std::unique_ptr<Loading> loading(static_cast<Loading*>(data));
   napi_delete_async_work(env, loading->work);
@@ -146,7 +146,7 @@ void OnLoaded(napi_env env, napi_status status, void* data) {
   if (result && napi_resolve_deferred(env, loading->deferred, result) == napi_ok) return;
   napi_value error = nullptr;
   if (loading->status.ok()) {
-    // An environment that is ending makes nothing any more.
+    // An environment that is ending creates no values any more.
     if (napi_get_and_clear_last_exception(env, &error) != napi_ok) return;
   } else {
     error = ErrorOf(env, loading->status);
@@ -169,7 +169,7 @@ napi_value LoadInThread(napi_env env, napi_callback_info info) {
     napi_delete_async_work(env, loading->work);
     return nullptr;
   }
-  loading.release(); // OnLoaded's
+  loading.release(); // owned by OnLoaded
   return promise;
 }
 
@@ -207,7 +207,7 @@ napi_value Attached(napi_env env, napi_callback_info info) {
   return StringArray(env, all ? handle->probe.Programs() : handle->probe.Attached());
 }
 
-// scopeSet(handle, cgroup, state, level, table): `table` is scope_set_args's
+// scopeSet(handle, cgroup, state, level, table): `table` as in scope_set_args
 napi_value ScopeSet(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
   uint64_t cgroup = 0;
@@ -216,7 +216,7 @@ napi_value ScopeSet(napi_env env, napi_callback_info info) {
   return Done(env, handle->probe.ScopeSet(cgroup, state, level, table));
 }
 
-// The bytes of a Uint8Array; false, with an exception, where it is none, or has another length.
+// Gets the bytes of a Uint8Array. Returns false, with an exception pending, for another type or length.
 bool BytesOf(napi_env env, napi_value array, size_t length, const char* doing, void** bytes) {
   napi_typedarray_type type;
   size_t found = 0;
@@ -250,7 +250,7 @@ napi_value SuspendVerdicts(napi_env env, napi_callback_info info) {
   return Done(env, handle->probe.SuspendVerdicts());
 }
 
-// runVerdict(handle, args: Uint8Array), which is written to
+// runVerdict(handle, args: Uint8Array), writes the result into args
 napi_value RunVerdict(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
   napi_value args = nullptr;
@@ -268,7 +268,7 @@ napi_value ScopeDelete(napi_env env, napi_callback_info info) {
   return Done(env, handle->probe.ScopeDelete(cgroup));
 }
 
-// Rows as numbers: cgroup, state, then struct scope_entry's counts and times in the order below.
+// Rows of numbers: cgroup, state, then the counts and times of struct scope_entry in the order below.
 const size_t kRow = 11;
 napi_value Rows(napi_env env, const std::vector<ScopeRow>& rows) {
   void* data = nullptr;
@@ -286,7 +286,7 @@ napi_value Rows(napi_env env, const std::vector<ScopeRow>& rows) {
   return array;
 }
 
-// scopeGet(handle, cgroup) → Float64Array of one row, or of none
+// scopeGet(handle, cgroup) → Float64Array of one row, or none
 napi_value ScopeGet(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
   uint64_t cgroup = 0;
@@ -306,7 +306,7 @@ napi_value ScopeEntries(napi_env env, napi_callback_info info) {
   return status.ok() ? Rows(env, rows) : Throw(env, status);
 }
 
-// filtered(handle) → Float64Array of counts by number of the event
+// filtered(handle) → Float64Array of counts by event number
 napi_value Filtered(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
   if (!(Arguments(env, info) >> handle)) return nullptr;
@@ -340,7 +340,7 @@ napi_value Stats(napi_env env, napi_callback_info info) {
   return array;
 }
 
-// nextLossInterval(handle): what is lost from now on has times of its own in its scope entry
+// nextLossInterval(handle): later losses get their own first and last times in their scope entries
 napi_value NextLossInterval(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
   if (Arguments(env, info) >> handle) __atomic_fetch_add(&handle->probe.State()->loss_look, 1, __ATOMIC_RELAXED);
@@ -358,8 +358,8 @@ napi_value SetMasks(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// Calls JavaScript with the batch. An exception there is the process's uncaught exception: records of a batch are
-// never handed over twice.
+// Calls JavaScript with the batch. An exception there becomes the process's uncaught exception: records of a batch
+// are never delivered twice.
 bool CallBack(Handle* handle, size_t bytes) {
   napi_env env = handle->env;
   napi_handle_scope scope;
@@ -486,7 +486,7 @@ napi_value ThreadCpuTime(napi_env env, napi_callback_info) {
   return result;
 }
 
-// trimHeap() → boolean: whether anything was given back. Pages that free() keeps for later, of all arenas.
+// trimHeap() → boolean: frees pages that free() has kept for reuse, of all arenas; whether there were any
 napi_value TrimHeap(napi_env env, napi_callback_info) {
   napi_value result;
   TRY(env, napi_get_boolean(env, malloc_trim(0) == 1, &result));

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-// A block has at least one record, and what fits beside it: memory is given back as it is read.
+// Limit on a block, which holds at least one record: memory is freed block by block as it is read.
 static const size_t kBlockBytes = 64 << 10;
 
 bool Backlog::HasRoom(size_t bytes) const {
@@ -29,7 +29,7 @@ void Backlog::Push(uint64_t container, int ring, const uint8_t* record, uint32_t
 }
 
 size_t Backlog::Take(uint8_t* out, size_t most) {
-  // The container with the oldest record may always go.
+  // The container with the oldest record may always go, so a full round finds one.
   for (size_t tries = turns_.size(); tries > 0; tries--) {
     const uint64_t container = turns_.front();
     turns_.pop_front();
@@ -94,7 +94,8 @@ bool Backlog::MayGo(const Queue& queue) const {
 void Backlog::Adjust(uint64_t container, Queue* queue) {
   uint32_t held = queue->held;
   for (size_t ring = 0; ring < limits_.size(); ring++) {
-    // One alone has half: there is room for whoever comes next. Among many, what the kernel lets through in an epoch.
+    // A single container gets half, which leaves room for the next one. Among many, each gets what the kernel lets
+    // through in an epoch.
     const size_t share = std::max(limits_[ring] / (queues_.size() + 1), limits_[ring] / 8);
     if (queue->bytes[ring] > share) held |= 1u << ring;
     else if (queue->bytes[ring] <= share - share / 8) held &= ~(1u << ring);

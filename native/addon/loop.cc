@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 static const int kSafetyTicks = 3;
-// One turn of the event loop takes batches for so long: a flood must not starve timers and sockets, nor hold lines back.
+// Time limit for batches in one turn of the event loop: a flood must not starve timers and sockets, nor delay lines.
 static const uint64_t kTurnNs = 5 * 1000 * 1000;
 
 Status Loop::Start(uv_loop_t* loop, Consumer* consumer, probe_state* state, int exec_fd, int bulk_fd, uint8_t* buffer,
@@ -47,7 +47,8 @@ bool Loop::Deliver() {
 
 size_t Loop::DrainNow() {
   size_t total = 0;
-  // What is there now, and no more: producers may be faster than we are. A record that is being written is waited for a while.
+  // Takes only what is there now: producers may be faster than this loop. Waits a while for a record that is being
+  // written.
   Consumer::Mark mark = consumer_->Produced();
   for (int idle = 0; running_ && idle < 64 && !consumer_->HasTaken(&mark);) {
     size_t bytes = consumer_->Drain(buffer_, capacity_, mark.was_read);
@@ -87,7 +88,8 @@ void Loop::Tick() {
   if (any || consumer_->Pending()) {
     if (asleep_) Wake();
     empty_ticks_ = 0;
-    // The next turn comes after what else waits, and not a tick later. With 0, libuv before 1.49 would look at nothing else.
+    // The next turn follows after other pending work, not a tick later. With 0, libuv before 1.49 would not handle
+    // anything else.
     if (out_of_time) uv_timer_start(&timer_, OnTick, 1, tick_ms_);
     return;
   }

@@ -4,20 +4,20 @@
 #include <uv.h>
 #include "ring.h"
 
-// When to drain: the one-wakeup protocol. state->awake is 1 while this side polls on a short tick; after two
-// empty ticks it is set to 0, the rings are drained once more, and from then on the producer that turns it to 1
-// forces exactly one wakeup. A producer that read 1 just before may still commit silently: safety ticks after
-// going to sleep find that record. Switching by whether the last poll found data instead deadlocks: a record
-// committed between the check and the sleep wakes nobody, and neither do those after it.
+// Decides when to drain: the one-wakeup protocol. state->awake is 1 while this side polls on a short tick. After two
+// empty ticks it is set to 0 and the rings are drained once more. From then on the producer that sets it to 1 forces
+// exactly one wakeup. A producer that read 1 just before may still commit silently: safety ticks after going to sleep
+// find that record. Switching by whether the last poll found data would deadlock: a record committed between check
+// and sleep wakes nobody, nor do later ones.
 class Loop {
  public:
-  // Called with the bytes in the buffer; runs JavaScript. Returns false when it has closed this loop.
+  // Called with the number of bytes in the buffer; runs JavaScript. Returns false if it has closed this loop.
   using OnBatch = std::function<bool(size_t)>;
   Status Start(uv_loop_t* loop, Consumer* consumer, probe_state* state, int exec_fd, int bulk_fd, uint8_t* buffer,
                size_t capacity, uint32_t tick_ms, uint32_t safety_ms, OnBatch on_batch);
-  // Drains what is there now, delivering it; returns the bytes.
+  // Drains and delivers what is there now; returns the bytes.
   size_t DrainNow();
-  // Stops at once; `closed` runs (on the loop) when the handles are gone and this object may be deleted.
+  // Stops at once; `closed` runs (on the loop) when the handles are closed and this object may be deleted.
   void Close(std::function<void()> closed);
   bool running() const { return running_; }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What each function of the glue needs: arguments read, failures thrown.
+// Helpers for the glue functions: they read arguments and throw failures.
 #pragma once
 #define NAPI_VERSION 8
 #include <node_api.h>
@@ -26,9 +26,9 @@ inline void ThrowNapi(napi_env env) {
   napi_throw_error(env, "EINVAL", info && info->error_message ? info->error_message : "bad argument");
 }
 
-// The one place that makes errors: Error {message, code, errno, operation, detail}. nullptr: an exception is pending.
+// Creates all errors: Error {message, code, errno, operation, detail}. On nullptr, an exception is pending.
 inline napi_value ErrorOf(napi_env env, const Status& status) {
-  // libbpf has errors of its own, from 4000 up: a broken object, a kernel that is too old
+  // libbpf's own errors start at 4000: a broken object, a kernel that is too old
   const bool libbpf = status.error >= 4000;
   char reason[256];
   libbpf_strerror(status.error, reason, sizeof(reason));
@@ -53,11 +53,11 @@ inline napi_value Throw(napi_env env, const Status& status) {
   return nullptr;
 }
 
-// What a call that gives nothing back returns: undefined, or the status as an exception.
+// Returns undefined, or throws the status, for a call without a result.
 inline napi_value Done(napi_env env, const Status& status) { return status.ok() ? nullptr : Throw(env, status); }
 
-// The arguments of a call, read in their order: `Arguments(env, info) >> path >> bytes`. It is false when one is missing or is no
-// such value; an exception is pending then, and what was to be read is not to be used.
+// Reads the arguments of a call in order: `Arguments(env, info) >> path >> bytes`. It is false if one is missing or
+// has another type. An exception is then pending, and the values must not be used.
 class Arguments {
  public:
   Arguments(napi_env env, napi_callback_info info) : env_(env) {
@@ -66,12 +66,12 @@ class Arguments {
   explicit operator bool() const { return ok_; }
   napi_env env() const { return env_; }
 
-  // The next one as it is; nullptr after the last.
+  // The next argument, unconverted; nullptr after the last.
   napi_value Next() {
     Check(at_ < count_);
     return ok_ ? values_[at_++] : nullptr;
   }
-  // Ends the reading unless the condition holds.
+  // Stops reading, with an exception, unless the condition holds.
   Arguments& Check(bool holds) {
     if (ok_ && !holds) {
       ok_ = false;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// So that the addon runs with an older C library than the one that it is built on. Since glibc 2.38 its headers lead the functions
-// that read numbers to new names, for C23's binary literals (0b1), which neither we nor libbpf or libelf read. These definitions
-// lead them back. They are visible: Debian's libbpf and libelf, which come with the agent, look for them here where the host's C
-// library has none (manifests/older-libc.mjs).
+// Lets the addon run with an older C library than the one that it is built with. Since glibc 2.38 its headers
+// redirect number-parsing functions to new names, for C23's binary literals (0b1). Neither we nor libbpf or libelf
+// parse those. These definitions redirect them back. They are visible: Debian's libbpf and libelf, which are shipped
+// with the agent, find them here if the host's C library has none (manifests/older-libc.mjs).
 #include <stdarg.h>
 #include <stdio.h>
 

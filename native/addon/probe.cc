@@ -12,10 +12,12 @@
 #include "tracepoint.h"
 #include "variant.h"
 
-// libbpf's last words of a failed load, for the error's detail. Each thread that loads or attaches has its own.
+// The last output of libbpf for a failed load, for the error's detail. Each thread that loads or attaches has its
+// own.
 static thread_local std::string g_log;
 
-// One program for several hooks is verified once: those of opens and execs, and one for all system calls of native/schema/calls.mjs.
+// A program shared by several hooks is verified once: those of opens and execs, and one for all system calls of
+// native/schema/calls.mjs.
 static const char kCallProgram[] = "sys_call";
 static const struct {
   const char* program;
@@ -33,7 +35,7 @@ static const struct {
 static const char kCompatHook[] = "compat_exit";
 static const char kVerdictRun[] = "verdict_run";
 
-// Of hooks of system calls; nullptr: the hook has a program of its own.
+// For hooks of system calls; nullptr: the hook has its own program.
 static const char* SharedProgramOf(const std::string& hook) {
   for (const auto& shared : kSharedPrograms)
     if (std::find(shared.hooks.begin(), shared.hooks.end(), hook) != shared.hooks.end()) return shared.program;
@@ -47,7 +49,7 @@ static bool IsCallHook(const std::string& name) {
 
 static int KeepLog(libbpf_print_level level, const char* format, va_list args) {
   if (level == LIBBPF_DEBUG) return 0;
-  // A refusal comes in one piece with the verifier's whole log before it, megabytes: the end says why.
+  // A refusal arrives in one piece, after the verifier's whole log of megabytes: its end gives the reason.
   va_list again;
   va_copy(again, args);
   int n = vsnprintf(nullptr, 0, format, again);
@@ -65,7 +67,7 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
   g_log.clear();
   libbpf_set_print(KeepLog);
   struct stat facts{};
-  // libbpf 1.5 leaks the descriptor of what cannot be read, such as a directory
+  // libbpf 1.5 leaks the descriptor of a path that cannot be read, such as a directory
   if (stat(path.c_str(), &facts) == 0 && !S_ISREG(facts.st_mode))
     return Status::Fail(EINVAL, "open the probe object " + path, "not a regular file");
   object_ = bpf_object__open_file(path.c_str(), nullptr);
@@ -83,7 +85,7 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
   if (with_verdict_run && verdict_run && (error = bpf_program__set_autoload(verdict_run, true)))
     return Status::Fail(-error, "add the program of the tests");
   variants_ = ChooseVariants(object_);
-  // The verifier gives up with EAGAIN when a signal is pending, and a busy process always has one (a profiler's tick).
+  // The verifier aborts with EAGAIN if a signal is pending, and a busy process always has one (a profiler's tick).
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -130,8 +132,8 @@ Status Probe::AttachPrograms(const std::string& name, std::vector<bpf_link*>* li
     }
     return {};
   }
-  // Where compat_exit looks at every call already, a tracepoint for each would add nothing but the time that the kernel
-  // takes to let go of it: some 25 ms, one after the other.
+  // If compat_exit already sees every call, one tracepoint per call adds only detach time. The kernel takes some 25
+  // ms for each, one after the other.
   if (IsCallHook(name) && links_.count(kCompatHook)) return {};
   const char* shared = SharedProgramOf(name);
   bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, shared ? shared : name.c_str()) : nullptr;
@@ -169,7 +171,7 @@ void Probe::DetachBeside(const std::string& name, bpf_link* link) {
   detaching_.push_back(std::move(entry));
 }
 
-// Ends the threads that have detached, and waits for those that detach this program. True when there was one.
+// Joins the threads that have finished, and waits for those that detach this program. True if there was one.
 bool Probe::WaitForDetach(const std::string& name) {
   bool waited = false;
   for (auto entry = detaching_.begin(); entry != detaching_.end();) {
@@ -188,8 +190,8 @@ bool Probe::WaitForDetach(const std::string& name) {
 Status Probe::Detach(const std::string& name) {
   auto found = links_.find(name);
   if (found == links_.end()) return {};
-  // The kernel waits for every CPU to have left the program (tens of ms): nobody should wait with it. Several go at
-  // the same time; Close waits for all, and Attach for its own if the kernel still has it.
+  // The kernel waits until every CPU has left the program (tens of ms): no caller should wait for that. Several
+  // detach in parallel; Close waits for all, and Attach for its own if the kernel still has it.
   WaitForDetach({});
   SetWanted(name, 0);
   for (bpf_link* link : found->second) DetachBeside(name, link);
@@ -244,7 +246,7 @@ Status Probe::ScopeSet(uint64_t cgroup, uint32_t state, uint32_t level, uint32_t
   scope_set_args args{cgroup, level, state, 0, table};
   Status status = RunProgram("scope_set", &args, sizeof(args), "change the scope");
   if (!status.ok()) return status;
-  // E2BIG is how a full hash map says it; ENOSPC is what callers expect of a full table
+  // A full hash map reports E2BIG; callers expect ENOSPC for a full table
   if (args.error) return Status::Fail(args.error == -E2BIG ? ENOSPC : -args.error, "change the scope");
   return {};
 }
@@ -265,7 +267,7 @@ Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
     if (map < 0) return Status::Fail(-map, kDoing);
     __u32 zero = 0;
     error = bpf_map_update_elem(map, &zero, table, BPF_ANY);
-    // Both calls wait until no program looks at the one before.
+    // Both calls wait until no program uses the previous table.
     if (!error) error = bpf_map_update_elem(tables, &number, &map, BPF_ANY);
     if (!error) __atomic_fetch_or(&state_->tables, bit, __ATOMIC_SEQ_CST);
   } else {
@@ -289,7 +291,7 @@ Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
 Status Probe::SuspendVerdicts() {
   if (!state_) return Status::Fail(EBADF, "change what is filtered");
   __atomic_store_n(&state_->tables, 0, __ATOMIC_SEQ_CST);
-  // To take one away is to wait for the programs that look at any.
+  // Removing one table waits for the programs that use any.
   return verdicts_.empty() ? Status{} : SetVerdicts(verdicts_.begin()->first, nullptr);
 }
 

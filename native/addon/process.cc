@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// The start in ticks; 0 when it cannot be read. The name before it may hold anything, closing brackets too.
+// The start in ticks; 0 if it cannot be read. The name before it may contain anything, closing brackets too.
 static uint64_t StartOf(int pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/stat";
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -20,7 +20,7 @@ static uint64_t StartOf(int pid) {
   if (length <= 0) return 0;
   text[length] = 0;
   const char* at = strrchr(text, ')');
-  // After the name comes field 3.
+  // Field 3 follows the name.
   for (int field = 2; at != nullptr && field < 22; field++) {
     at = strchr(at, ' ');
     if (at != nullptr) at++;
@@ -32,7 +32,7 @@ Status KillProcess(int pid, uint64_t start_ticks) {
   if (pid <= 1) return Status::Fail(EINVAL, "kill a process", "the first process is never killed");
   int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return Status::Fail(errno, "find the process to kill");
-  // From here on the descriptor is of one process, whatever has the pid.
+  // From here on the descriptor refers to one process, whatever has the pid.
   Status status;
   if (StartOf(pid) != start_ticks) {
     status = Status::Fail(ESRCH, "find the process to kill", "another process has its pid");

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include "status.h"
 
-// SIGKILL for the process that has this pid and began then (field 22 of /proc/PID/stat: ticks since boot). ESRCH when it
-// has ended, also when another has its pid by now: that one is never hit (pidfd_open, Linux 5.3). EPERM without the right.
+// Sends SIGKILL to the process with this pid and start (field 22 of /proc/PID/stat: ticks since boot). ESRCH if it
+// has exited, even if another process now has its pid: that one is never hit (pidfd_open, Linux 5.3). EPERM without
+// the right.
 Status KillProcess(int pid, uint64_t start_ticks);

@@ -38,23 +38,23 @@ void Ring::Unmap() {
   data_ = nullptr;
 }
 
-// Of one container in a drain: some 40 opens. What comes behind them waits until others had their turn.
+// Limit per container and drain: some 40 opens. Further records wait until others have had their turn.
 static const size_t kTurnBytes = 8 << 10;
 
 Consumer::Consumer(Ring* exec, Ring* bulk, probe_state* state, Backlog::Hold hold)
     : rings_{exec, bulk}, state_(state), backlog_({exec->bytes_, bulk->bytes_}, std::move(hold)) {
-  // Nobody can have been late before.
+  // Before this, no read can have been late.
   __atomic_store_n(&state_->unread_since, BootTimeNs(), __ATOMIC_RELAXED);
 }
 
-// Lists what can be taken from one ring, and returns the time up to which the other ring may be taken with it.
-// Why that is enough: within a ring, records are reserved one after another, and a record's time is read before its
-// reservation. So when record r is left behind (busy, or past the piece), all that r or any record after it causes
-// (the next record of the same process, in the other ring) was timed after r was reserved, and so after every record
-// up to r in this ring was timed: it is later than the latest of those times. What r causes in its own ring stands
-// behind it. A busy record has caused nothing before now; the first committed one after it serves. The bound is the
-// latest time and not r's own, so that of two full rings one always gives something: r may have been timed long before
-// the records that overtook it.
+// Lists the records that can be taken from one ring. Returns the time up to which the other ring may be taken with
+// it. Why that is enough: within a ring, records are reserved one after another, and a record's time is read before
+// its reservation. Let record r be left behind (busy, or past the piece). Then everything that r or a later record
+// causes (a process's next record, in the other ring) was timed after r was reserved. So it was timed after every
+// record up to r in this ring: it is later than the latest of those times. What r causes in its own ring comes after
+// it. A busy record has caused nothing yet; the first committed one after it serves as r. The bound is the latest
+// time, not r's own, so that one of two full rings always yields records. Record r may have been timed long before
+// those that overtook it.
 uint64_t Consumer::Scan(Ring* ring, std::vector<Entry>* entries) {
   entries->clear();
   uint64_t at = *ring->consumer_;
@@ -83,9 +83,9 @@ uint64_t Consumer::Scan(Ring* ring, std::vector<Entry>* entries) {
   return UINT64_MAX;
 }
 
-// A new epoch, and so a new budget for every container, only when all that was in the rings when the last one began
-// has been taken. So beyond a ring's first half, where anybody may write, it never holds more than two budgets of one
-// container, however slowly it is drained.
+// Starts a new epoch, and so a new budget for every container. It waits until everything that was in the rings when
+// the last one started is taken. So beyond a ring's first half, where anybody may write, it never holds more than two
+// budgets of one container, however slowly it is drained.
 void Consumer::RenewBudgets() {
   if (!HasRead(epoch_marks_)) return;
   __atomic_fetch_add(&state_->epoch, 1, __ATOMIC_SEQ_CST);
@@ -105,7 +105,7 @@ bool Consumer::HasTurn(uint64_t container, uint32_t bytes) {
   return true;
 }
 
-// Takes a piece of both rings, each of its records to `out` or to the backlog. False when there is none, or no room for it.
+// Takes a piece of both rings, each record to `out` or to the backlog. False if there is none, or no room for it.
 bool Consumer::TakePiece(uint64_t now, uint8_t* out, size_t* used) {
   if (!backlog_.HasRoom(RECORD_MAX)) return false;
   __atomic_store_n(&state_->unread_since, now, __ATOMIC_RELAXED);
@@ -124,7 +124,8 @@ bool Consumer::TakePiece(uint64_t now, uint8_t* out, size_t* used) {
   std::stable_sort(merged_.begin(), merged_.end(), [](const auto& a, const auto& b) { return a.first.ts < b.first.ts; });
   for (const auto& [entry, ring] : merged_) {
     const uint64_t container = reinterpret_cast<const rec_header*>(entry.record)->cgroup;
-    // A process comes from another cgroup, perhaps of the same container (Garden's good and bad): what it did there comes first.
+    // A process comes from another cgroup, perhaps of the same container (Garden's good and bad): its earlier records
+    // there come first.
     const bool moves = IsAttach(entry.record) && !backlog_.Empty();
     if (!moves && HasTurn(container, entry.bytes)) {
       memcpy(out + *used, entry.record, entry.bytes);
@@ -144,10 +145,10 @@ size_t Consumer::Drain(uint8_t* out, size_t capacity, bool backlog_alone) {
   const uint64_t now = BootTimeNs();
   size_t used = 0;
   passed_.clear();
-  // A piece has RECORD_MAX bytes of each ring at most.
+  // A piece takes at most RECORD_MAX bytes of each ring.
   if (!backlog_is_next_ && !backlog_alone)
     while (used + 2 * RECORD_MAX <= capacity && TakePiece(now, out, &used));
-  // What did not wait is done with by itself: its lines go out before the backlog's turn.
+  // Delivers records that did not wait in a batch of their own: their lines go out before the backlog's turn.
   backlog_is_next_ = used > 0 && !backlog_.Empty();
   return used > 0 ? used : backlog_.Take(out, kTurnBytes);
 }

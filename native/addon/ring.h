@@ -11,8 +11,8 @@
 #include "shared.h"
 #include "status.h"
 
-// One mapped BPF ring buffer (kernel/bpf/ringbuf.c): a consumer page we write, a producer page and the data,
-// mapped twice in a row so that no record wraps.
+// One mapped BPF ring buffer (kernel/bpf/ringbuf.c): a writable consumer page, a producer page, and the data. The
+// data is mapped twice in a row so that no record wraps.
 class Ring {
  public:
   ~Ring() { Unmap(); }
@@ -29,27 +29,27 @@ class Ring {
   uint8_t* data_ = nullptr;
 };
 
-// Reads the exec ring and the bulk ring as one stream. The records of a container's cgroup are in the order of time. Those that it
-// has sent beyond its turn wait behind those of others, in a backlog of at most twice the rings' size. A process that enters a cgroup
-// is reported after all that waited then.
+// Reads the exec ring and the bulk ring as one stream. The records of a container's cgroup are in time order. Records
+// beyond its turn wait behind those of others, in a backlog of at most twice the rings' size. A process that enters a
+// cgroup is reported after all records that are then queued.
 class Consumer {
  public:
   Consumer(Ring* exec, Ring* bulk, probe_state* state, Backlog::Hold hold);
-  // Copies complete records into out; returns the bytes. Never splits a record; capacity must be at least twice the largest
-  // record (64 KiB). `backlog_alone`: nothing of the rings.
+  // Copies complete records into out; returns the bytes. Never splits a record; capacity must be at least twice the
+  // largest record (64 KiB). `backlog_alone`: takes nothing from the rings.
   size_t Drain(uint8_t* out, size_t capacity, bool backlog_alone = false);
-  // Something is in a ring, perhaps not yet committed, or waits.
+  // Whether a ring has a record, committed or not, or one is queued.
   bool Pending() const;
-  // Of the records that were read and wait (CLOCK_BOOTTIME ns); UINT64_MAX without any.
+  // The time of the oldest record that was read and is queued (CLOCK_BOOTTIME ns); UINT64_MAX if there is none.
   uint64_t WaitingSince() const { return backlog_.OldestTime(); }
-  // How far the kernel has written both rings; for HasTaken.
+  // The kernel's write positions in both rings; for HasTaken.
   struct Mark {
     uint64_t rings[2];
     bool was_read = false;
     uint64_t next = 0;
   };
   Mark Produced() const;
-  // All up to there was handed over.
+  // Whether everything up to the mark was delivered.
   bool HasTaken(Mark* mark) const;
 
  private:
@@ -57,7 +57,7 @@ class Consumer {
     uint64_t ts;
     const uint8_t* record;
     uint32_t bytes;
-    uint64_t end; // the ring's position behind it
+    uint64_t end; // the ring's position after it
   };
   uint64_t Scan(Ring* ring, std::vector<Entry>* entries);
   bool TakePiece(uint64_t now, uint8_t* out, size_t* used);
@@ -68,10 +68,10 @@ class Consumer {
   uint64_t epoch_marks_[2] = {0, 0};
   probe_state* state_;
   Backlog backlog_;
-  bool backlog_is_next_ = false; // in turns with the rings
-  std::unordered_map<uint64_t, size_t> passed_; // in this drain, by container: bytes that did not wait
+  bool backlog_is_next_ = false; // alternates with the rings
+  std::unordered_map<uint64_t, size_t> passed_; // bytes in this drain that did not wait, by container
   std::vector<Entry> entries_[2];
-  std::vector<std::pair<Entry, int>> merged_; // with the ring
+  std::vector<std::pair<Entry, int>> merged_; // with the ring's index
 };
 
 uint64_t BootTimeNs();

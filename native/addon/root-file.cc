@@ -11,7 +11,7 @@ Status OpenInRoot(const std::string& root, const std::string& path, bool allow_s
   int dir = open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return Status::Fail(errno, "open the root " + root);
   open_how how{};
-  // O_PATH: only looked up. Opening a device node that a container put there would act on the host's device.
+  // O_PATH only looks up the path. Opening a device node that a container put there would act on the host's device.
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
   if (!allow_symlinks) how.resolve |= RESOLVE_NO_SYMLINKS;
@@ -30,7 +30,7 @@ Status OpenInRoot(const std::string& root, const std::string& path, bool allow_s
     return Status::Fail(EINVAL, "open in the root: " + path,
                         wanted == Wanted::kDirectory ? "not a directory" : "not a regular file");
   }
-  // The same inode, whatever has the name by now.
+  // Opens the same inode, whatever has the name by now.
   const std::string self = "/proc/self/fd/" + std::to_string(found);
   const int opened = open(self.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   saved = errno;

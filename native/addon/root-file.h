@@ -5,12 +5,12 @@
 #include <vector>
 #include "status.h"
 
-// Opens `path` inside the tree at `root` (openat2, kernel 5.6): symlinks resolve inside it, magic links and mount
-// crossings are refused (a hostile FUSE mount could hang the caller), and so are symlinks unless allowed. The
-// descriptor is read-only, close-on-exec, and of what is wanted (else EINVAL); it is the caller's.
+// Opens `path` inside the tree at `root` (openat2, kernel 5.6). Symlinks resolve inside it, or are refused unless
+// allowed. Magic links and mount crossings are refused: a hostile FUSE mount could hang the caller. The descriptor is
+// read-only, close-on-exec, and of the wanted type (else EINVAL); the caller owns it.
 enum class Wanted { kRegularFile, kDirectory };
 Status OpenInRoot(const std::string& root, const std::string& path, bool allow_symlinks, Wanted wanted, int* fd);
 
-// At most `max_bytes` of such a regular file.
+// Reads at most `max_bytes` of such a regular file.
 Status ReadInRoot(const std::string& root, const std::string& path, bool allow_symlinks, size_t max_bytes,
                   std::vector<char>* content);

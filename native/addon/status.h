@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-// What an operation came to: error is 0 or a positive errno, operation a phrase for people ("load the probe").
+// Result of an operation: error is 0 or a positive errno, operation a phrase for people ("load the probe").
 struct Status {
   int error = 0;
   std::string operation;

@@ -8,8 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// A tracefs of our own that is nowhere in the tree (fsopen, kernel 5.2): hosts need not have one mounted, and
-// nothing stays mounted. -1 and errno on failure.
+// Opens a private tracefs that is mounted nowhere in the tree (fsopen, kernel 5.2): hosts need not have one mounted,
+// and nothing stays mounted. Returns -1 and sets errno on failure.
 static int OpenTracefs() {
   int context = static_cast<int>(syscall(SYS_fsopen, "tracefs", FSOPEN_CLOEXEC));
   if (context < 0) return -1;

@@ -2,7 +2,7 @@
 #include "variant.h"
 #include <bpf/btf.h>
 
-// How many arguments the tracepoint hands to programs, by the kernel's own description; -1 if there is no such.
+// Number of arguments that the tracepoint passes to programs, from the kernel's BTF; -1 if there is none.
 static int CountArguments(const btf* types, const char* tracepoint) {
   const std::string name = std::string("btf_trace_") + tracepoint;
   const __s32 id = types ? btf__find_by_name_kind(types, name.c_str(), BTF_KIND_TYPEDEF) : -1;
@@ -21,7 +21,7 @@ struct Variant {
 };
 } // namespace
 
-// hooks/uring.bpf.c says since when.
+// hooks/uring.bpf.c lists the kernel versions.
 static const Variant kVariants[] = {
     {"compat_exit", "compat_exit", "sys_exit", 2},
     {"io_uring", "uring_complete_3", "io_uring_complete", 3},
@@ -31,7 +31,7 @@ static const Variant kVariants[] = {
     {"io_uring", "uring_submit_2", "io_uring_submit_sqe", 2},
     {"io_uring", "uring_submit_7", "io_uring_submit_sqe", 7},
 };
-// What a hook is made of: with less it would not see everything, and is not there at all.
+// Number of programs of the hook: with fewer it would miss events, so it is not offered.
 static const size_t kIoUringPrograms = 3;
 
 std::map<std::string, std::vector<bpf_program*>> ChooseVariants(bpf_object* object) {

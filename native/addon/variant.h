@@ -5,6 +5,6 @@
 #include <string>
 #include <vector>
 
-// Hooks whose tracepoints differ between kernels, or are not everywhere: the programs of each that fit this one, in the
-// order in which to attach them. Whatever does not fit is not loaded. To be called between open and load.
+// Chooses, for hooks whose tracepoints differ between kernels or are missing in some, the programs that fit this
+// kernel. They are in the order in which to attach them. All others are not loaded. Call it between open and load.
 std::map<std::string, std::vector<bpf_program*>> ChooseVariants(bpf_object* object);

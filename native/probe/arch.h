@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Everything that depends on the architecture: x86-64. An arm64 port writes this file again. */
+/* Everything that depends on the architecture, x86-64. An arm64 port needs another version of this file. */
 #pragma once
 
 #define ARG1(regs) ((regs)->di)
@@ -25,7 +25,7 @@
 #define NR_RENAMEAT 264
 #define NR_RENAMEAT2 316
 #define NR_CONNECT 42
-/* x32 calls have it in their number, and numbers of their own from 512 on */
+/* x32 calls have this bit in their number; numbers from 512 on are x32's own */
 #define X32_SYSCALL_BIT 0x40000000
 #define X32_FIRST 512
 #define NR_CLONE 56

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: what a record says of a file, from the kernel's object. */
+/* Layer 2: a record's facts about a file, from the kernel's object. */
 #pragma once
 
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
@@ -12,8 +12,8 @@ struct file_facts {
 };
 
 /*
- * overlayfs keeps the upper dentry right behind the VFS inode (struct ovl_inode, 4.13+): set once the file
- * lives in the upper layer.
+ * overlayfs stores the upper dentry right after the VFS inode (struct ovl_inode, 4.13+). It is set once the file is
+ * in the upper layer.
  */
 static __always_inline __u32 file__overlay_flags(struct inode *inode, struct super_block *sb)
 {
@@ -33,7 +33,7 @@ static __always_inline __u32 file__dentry_flags(struct dentry *dentry)
 			     name[4] == 'd' && name[5] == ':';
 		return memfd ? FILE_MEMFD : 0;
 	}
-	/* d_unhashed(): no name leads here any more */
+	/* d_unhashed(): no name refers to it any more */
 	return LOAD(dentry, struct dentry, d_hash.pprev) ? 0 : FILE_UNLINKED;
 }
 
@@ -72,8 +72,8 @@ static __always_inline struct file *file__from_fd(struct task_struct *task, __s6
 }
 
 /*
- * Writes the path of the directory that a relative path starts from, the working directory for AT_FDCWD, as
- * path__write_buffer does up to the root of `fs`; -1 where the descriptor is none.
+ * Writes the path of the directory that a relative path starts from, the working directory for AT_FDCWD. Works like
+ * path__write_buffer, up to the root of `fs`; -1 if the descriptor is invalid.
  */
 static __always_inline long file__write_directory(struct task_struct *task, __s32 fd, struct fs_struct *fs)
 {

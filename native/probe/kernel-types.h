@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
- * The kernel types that the probe reads, by hand: only the fields used, relocated by CO-RE at load (a
- * field's offset here means nothing). Kernel 5.15 or newer; checked against 6.1, 6.12 and 6.18 (test/vm).
+ * The kernel types that the probe reads, written by hand: only the fields used, relocated by CO-RE at load (a field's
+ * offset here means nothing). Kernel 5.15 or newer; checked against 6.1, 6.12 and 6.18 (test/vm).
  */
 #pragma once
 
@@ -113,7 +113,10 @@ struct timespec64 {
 	__s64 tv_sec;
 	long tv_nsec;
 };
-/* Times of an inode have moved twice: 6.6 renamed i_ctime, 6.11 took all apart. The last part of a name is CO-RE's. */
+/*
+ * Times of an inode have moved twice: 6.6 renamed i_ctime, 6.11 split all into fields. CO-RE ignores the suffix of a
+ * name.
+ */
 struct inode___before_6_6 {
 	struct timespec64 i_ctime;
 };
@@ -176,7 +179,7 @@ struct cgroup {
 	int level;
 	struct kernfs_node *kn;
 	struct cgroup_root *root;
-	struct cgroup *ancestors[1]; /* by level, itself the last */
+	struct cgroup *ancestors[1]; /* by level, itself last */
 };
 struct cgroup___before_6_1 {
 	__u64 ancestor_ids[1];

@@ -20,7 +20,7 @@ static __always_inline void maps__count_read_error(void)
 	__sync_fetch_and_add(&state.read_errors, 1);
 }
 
-/* By event: calls that no rule can match. A counter of each CPU, as there are many. */
+/* By event: calls that no rule can match. Per CPU, since there are many. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, EVENT_COUNT);
@@ -28,7 +28,7 @@ struct {
 	__type(value, __u64);
 } filtered SEC(".maps");
 
-/* Exec, clone, exit and cgroup records: few, and every later record needs them. Sizes set before load. */
+/* Exec, clone, exit and cgroup records: few, but all later records depend on them. Sizes are set before load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
@@ -52,7 +52,7 @@ struct {
 	__type(value, struct scratch);
 } scratch SEC(".maps");
 
-/* A path is written from its end: twice the bound lets one mask keep every write inside. */
+/* A path is written from its end: with twice the bound, one mask keeps every write inside. */
 struct path_buffer {
 	/* The walk's arguments and state, see path.h */
 	__u64 dentry, vfsmount, root_dentry, root_vfsmount;
@@ -66,19 +66,19 @@ struct {
 	__type(value, struct path_buffer);
 } path_buffer SEC(".maps");
 
-/* One system call, for the functions of call.bpf.c: global functions take no kernel pointers. */
+/* One system call, for the functions of call.bpf.c, since global functions take no kernel pointers. */
 struct call_state {
 	struct call_spec spec;
-	__u64 args[8]; /* by number, from 1; 7 is the result */
+	__u64 args[8]; /* numbered from 1; 7 is the result */
 	__s64 ret;
 	__u64 cgroup;
-	__u32 off;	/* bytes of the record behind its header so far */
-	__u32 relative; /* bit n: string n is no absolute path */
-	__s32 detours[3]; /* by string: what it begins with leads to this descriptor, or NO_DETOUR */
+	__u32 off;	/* bytes of the record after its header so far */
+	__u32 relative; /* bit n: string n is not an absolute path */
+	__s32 detours[3]; /* by string: the descriptor that its beginning refers to, or NO_DETOUR */
 	__u64 socket;	/* struct sock behind the descriptor, 0 if none */
 	__u64 socket_ino;
-	__u32 compat; /* pointers and lengths in user memory have 32 bits */
-	__u32 left;   /* bytes of a message that are not yet looked at */
+	__u32 compat; /* pointers and lengths in user memory are 32-bit */
+	__u32 left;   /* bytes of a message that are not processed yet */
 	__u64 message; /* struct msghdr in user memory */
 };
 struct {
@@ -89,8 +89,8 @@ struct {
 } call_state SEC(".maps");
 
 /*
- * By the inode of an unconnected socket: the address in its last message. Whoever is forgotten here counts as
- * new again: one message more is reported, none less.
+ * By the inode of an unconnected socket: the address in its last message. An evicted socket counts as new again: that
+ * reports one message more, never one less.
  */
 struct peer {
 	__u8 address[16];
@@ -117,15 +117,15 @@ struct {
 	__array(values, struct verdict_table_map);
 } verdict_tables SEC(".maps");
 
-/* An open that is judged: global functions take no kernel pointers. */
+/* An open to be judged, since global functions take no kernel pointers. */
 struct verdict_call {
 	__u32 table, kind, directory, layer;
 	__u32 len;		 /* of the path */
 	__u32 is_odd; /* out: a component of the path is empty, '.' or '..' */
-	__u32 at, seen, state[VERDICT_MACHINES];  /* so far: bytes, texts that were found, states */
-	__u32 slash_at, seen_slash, slash[VERDICT_MACHINES]; /* the last slash, what was found before it, states behind it */
+	__u32 at, seen, state[VERDICT_MACHINES];  /* so far: bytes, texts found, states */
+	__u32 slash_at, seen_slash, slash[VERDICT_MACHINES]; /* last slash: position, texts before it, states after it */
 	char path[VERDICT_PATH_MAX];
-	char spare[VERDICT_PATH_MAX]; /* what is written at any place of the path stays inside */
+	char spare[VERDICT_PATH_MAX]; /* keeps writes at any place of the path inside */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

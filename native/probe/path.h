@@ -7,8 +7,8 @@
 
 /*
  * One step towards the root: 0 to go on, FILE_* + 1 to stop. A global function with its state in the map: the
- * verifier proves it once, not for each component (a second of load time), and what it reloads is unknown anew,
- * so that no states multiply.
+ * verifier proves it once, not per component (which takes a second of load time). It treats reloaded values as
+ * unknown, so states do not multiply.
  */
 __noinline int path__step(struct path_buffer *out)
 {
@@ -49,10 +49,10 @@ __noinline int path__step(struct path_buffer *out)
 }
 
 /*
- * Writes the path into this CPU's path_buffer, from its end. Returns where it starts (0..PATH_MAX) with
- * FILE_* flags above PATH_FLAGS_SHIFT, or -1. A global function, so that the verifier proves it once; it
- * takes its arguments through the buffer, since a global function takes no kernel pointer. All reads are of
- * memory that may change under us: a torn walk gives a wrong name (d_path has rename races too), never a fault.
+ * Writes the path into this CPU's path_buffer, from its end. Returns its start (0..PATH_MAX) with FILE_* flags above
+ * PATH_FLAGS_SHIFT, or -1. A global function, so that the verifier proves it once. It takes its arguments through the
+ * buffer, since global functions take no kernel pointers. All reads are of memory that may change meanwhile: a torn
+ * walk gives a wrong name (d_path has rename races too), never a fault.
  */
 __noinline long path__walk(void)
 {
@@ -77,7 +77,9 @@ __noinline long path__walk(void)
 	return (at & 0xffff) | (flags << PATH_FLAGS_SHIFT);
 }
 
-/* path__walk from a dentry and its mount up to the root of `fs`; without one to that of the mount namespace. */
+/*
+ * path__walk from a dentry and its mount up to the root of `fs`; if that is NULL, to the root of the mount namespace.
+ */
 static __always_inline long path__write_buffer(struct dentry *dentry, struct vfsmount *mnt, struct fs_struct *fs)
 {
 	__u32 zero = 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * The probe. Layers, each using those above it only:
+ * The probe. Its layers; each uses only those above it:
  *   0 kernel-types.h uring-types.h arch.h events.gen.h maps.h   what is read, what is written
  *   1 scope.h path.h                                            is it watched; where is it
- *   2 task.h file.h socket.h ring.h verdict.h                   what a record says, how it leaves, whether it is made
+ *   2 task.h file.h socket.h ring.h verdict.h                   contents of a record, how it is sent, whether it is made
  *   3 hooks/                                                    one file per hook: a list of what is stored
  */
 #include "kernel-types.h"
@@ -34,5 +34,5 @@
 #include "hooks/uring-prepare.h"
 #include "hooks/uring.bpf.c"
 
-/* GPL: the tracing helpers demand it of the program; the source may be used under either licence. */
+/* GPL: required by the tracing helpers; the source may be used under either licence. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: hand-over of a finished record, and who pays for it. */
+/* Layer 2: sends a finished record, and charges it to a budget. */
 #pragma once
 
 /* flags of bpf_ringbuf_query, include/uapi/linux/bpf.h */
@@ -13,8 +13,8 @@ static __always_inline struct scratch *ring__get_scratch(void)
 }
 
 /*
- * One wakeup per idle period: whoever turns awake from 0 to 1 forces it, everybody else is silent. The
- * consumer sets 0 only when it found nothing twice, and drains once more after it did (addon/ring.cc).
+ * One wakeup per idle period: the producer that changes awake from 0 to 1 forces it, all others are silent. The
+ * consumer sets 0 only after finding nothing twice, and then drains once more (addon/loop.cc).
  */
 static __always_inline __u64 ring__wake_flags(bool *woke)
 {
@@ -24,7 +24,7 @@ static __always_inline __u64 ring__wake_flags(bool *woke)
 	return *woke ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
-/* A call that no rule can match: nothing is sent. */
+/* Counts a call that no rule can match, instead of sending it. */
 static __always_inline void ring__count_filtered(struct scope_entry *entry, __u32 event)
 {
 	__sync_fetch_and_add(&entry->prefiltered, 1);
@@ -33,16 +33,16 @@ static __always_inline void ring__count_filtered(struct scope_entry *entry, __u3
 		__sync_fetch_and_add(count, 1);
 }
 
-/* Stops counting where it is full: what a stalled consumer leaves out must not wrap around to zero. */
+/* Stops counting at the budget: records skipped during a stall must not make the counter wrap around to zero. */
 static __always_inline bool ring__take_bytes(__u32 *used, __u32 budget, __u32 len)
 {
 	return *(volatile __u32 *)used < budget && __sync_fetch_and_add(used, len) + len <= budget;
 }
 
 /*
- * False when the container has used up its share of the ring for this epoch, and half of the ring is not free: a burst
- * of one container may have what nobody needs, but the rest is kept for those within their shares. False too while the
- * consumer has too much of it waiting.
+ * False if the container has used up its share of the ring for this epoch and half of the ring is not free. A burst
+ * of one container may use room that nobody needs, but the rest is kept for those within their shares. Also false
+ * while the consumer has too many of its records queued.
  */
 static __always_inline bool ring__take_budget(void *ring, struct scope_entry *entry, __u32 len, bool bulk)
 {
@@ -63,9 +63,9 @@ static __always_inline bool ring__take_budget(void *ring, struct scope_entry *en
 enum ring_budget { BUDGET_NONE, BUDGET_EXEC, BUDGET_BULK };
 
 /*
- * Counts a lost record of this time, and whose fault it was: the consumer's, if it has not read for long; else the
- * container's, if it has used up its own share; else that of others, who filled the ring. When two CPUs begin an interval at
- * once, its first time may be some microseconds late.
+ * Counts a record lost at `ts`, and its cause. That is the consumer if it has not read for long; else the container
+ * if it has used up its own share. Otherwise others have filled the ring. If two CPUs start an interval at once, its
+ * first time may be some microseconds late.
  */
 static __always_inline void ring__count_drop(struct scope_entry *entry, __u64 ts, bool within_share, bool exec)
 {
@@ -95,8 +95,8 @@ static __always_inline void ring__count_drop(struct scope_entry *entry, __u64 ts
 }
 
 /*
- * Sends the first `len` bytes of the scratch, padded to 8. `entry` is of the record's container: what is sent or lost
- * counts there.
+ * Sends the first `len` bytes of the scratch, padded to 8. `entry`: the entry of the record's container, which counts
+ * records sent and lost.
  */
 static __always_inline void ring__send_record(void *ring, enum ring_budget budget, struct scratch *s, __u32 len,
 					      struct scope_entry *entry)
@@ -109,7 +109,7 @@ static __always_inline void ring__send_record(void *ring, enum ring_budget budge
 	s->h.len = len;
 	bool woke = 0;
 	long error = -1;
-	/* Before the record can be read: whoever has read it finds it counted. */
+	/* Before the record becomes readable: a reader finds it counted. */
 	__sync_fetch_and_add(&state.emitted, 1);
 	__sync_fetch_and_add(&entry->emitted, 1);
 	bool within_share = budget == BUDGET_NONE || ring__take_budget(ring, entry, len, budget == BUDGET_BULK);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 1: is this task's cgroup watched? */
+/* Layer 1: whether this task's cgroup is watched. */
 #pragma once
 
 extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __weak;
 /* Direct loads from a kernel pointer (6.2+), a third of the cost of bpf_probe_read_kernel; see LOAD. */
 #define HAVE_CAST (bpf_ksym_exists(bpf_rdonly_cast))
 #define CAST(p, T) ((T *)bpf_rdonly_cast((const void *)(p), bpf_core_type_id_kernel(T)))
-/* One field behind a kernel pointer of any origin; a fault reads as zero. */
+/* One field at a kernel pointer of any origin; a fault reads as zero. */
 #define LOAD(p, T, field)                                                                                  \
 	({                                                                                                 \
 		const void *_p = (const void *)(p);                                                        \
@@ -19,9 +19,9 @@ extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __wea
 	})
 
 /*
- * A kernel pointer that the verifier does not trust: reads through it may fault, and then read zero. Since 6.2 it asks of each
- * trusted one whether what it points to is trusted too, by a search through all names of the kernel's types: half of the time that
- * the probe took to load.
+ * A kernel pointer that the verifier does not trust: reads through it may fault, and then return zero. For each
+ * trusted pointer, Linux 6.2+ checks whether its target is trusted too, by searching all type names of the kernel.
+ * That took half of the probe's load time.
  */
 #define UNTRUSTED(p, T) (HAVE_CAST ? CAST(p, T) : (T *)(p))
 
@@ -30,7 +30,7 @@ static __always_inline struct task_struct *scope__current(void)
 	return UNTRUSTED(bpf_get_current_task_btf(), struct task_struct);
 }
 
-/* A field of a cgroup that may be of v1, whose pointer was read and has no type then. v2's are loaded directly. */
+/* A field of a cgroup that may be of v1, whose pointer was read and so has no type. v2 fields are loaded directly. */
 #define SCOPE_LOAD(p, T, field) (config.v1_pids ? LOAD(p, T, field) : (p)->field)
 
 static __always_inline __u64 scope__own_id(struct cgroup *cgrp)
@@ -39,13 +39,13 @@ static __always_inline __u64 scope__own_id(struct cgroup *cgrp)
 	return SCOPE_LOAD(node, struct kernfs_node, id);
 }
 
-/* The id of the cgroup that is so many levels below the hierarchy's root: `cgrp` or one around it. 0 if unreadable. */
+/* The id of the cgroup at this level below the hierarchy's root: `cgrp` or an ancestor. 0 if unreadable. */
 static __always_inline __u64 scope__id_at_level(struct cgroup *cgrp, __u32 level)
 {
 	__u64 at = level & LEVEL_MAX;
-	barrier_var(at); /* the bound stays in the register that is added: Linux 6.1 looks for it there */
+	barrier_var(at); /* keeps the bound in the register that is added, where Linux 6.1 looks for it */
 	at *= 8;
-	/* `struct path` stands for a word of any kind: it begins with a pointer, in every kernel */
+	/* `struct path` stands for a word of any type: it begins with a pointer in every kernel */
 	if (bpf_core_field_exists(struct cgroup, ancestors)) {
 		at += bpf_core_field_offset(struct cgroup, ancestors);
 		struct cgroup *found = (void *)LOAD((void *)cgrp + at, struct path, mnt);
@@ -56,17 +56,17 @@ static __always_inline __u64 scope__id_at_level(struct cgroup *cgrp, __u32 level
 	return (__u64)LOAD((void *)cgrp + at, struct path, mnt);
 }
 
-/* The number of the lowest bit that is set; without branches, of each of which the verifier would follow both sides. */
+/* The index of the lowest set bit; without branches, since the verifier follows both sides of each. */
 static __always_inline __u32 scope__first_level(__u32 levels)
 {
-	__u32 below = (levels & -levels) - 1; /* as many bits as the number says */
+	__u32 below = (levels & -levels) - 1; /* as many set bits as the index */
 	below -= (below >> 1) & 0x55555555;
 	below = (below & 0x33333333) + ((below >> 2) & 0x33333333);
 	below = (below + (below >> 4)) & 0x0f0f0f0f;
 	return (below * 0x01010101) >> 24;
 }
 
-/* Several levels: the outermost cgroup that is in the map decides. Seldom needed, so not inlined. */
+/* Several levels: the outermost cgroup in the map decides. Rarely needed, so not inlined. */
 static __noinline __u64 scope__search_levels(struct cgroup *cgrp, __u32 levels)
 {
 	__u64 id = 0;
@@ -82,8 +82,8 @@ static __noinline __u64 scope__search_levels(struct cgroup *cgrp, __u32 levels)
 }
 
 /*
- * The id of the container's cgroup that this one is, or is in, at any depth. If it is in none: 0, or an id that is not
- * in the map. Only cgroups at levels where there are containers are looked at: with one such level, nothing is looked up.
+ * The id of the container's cgroup that this one is, or is in, at any depth. If there is none: 0, or an id that is
+ * not in the map. Checks only cgroups at levels that have containers: with one such level, no lookup is needed.
  */
 static __always_inline __u64 scope__container_id(struct cgroup *cgrp, __u32 level)
 {
@@ -99,7 +99,7 @@ static __always_inline __u64 scope__container_id(struct cgroup *cgrp, __u32 leve
 	return scope__id_at_level(cgrp, scope__first_level(levels));
 }
 
-/* As scope__container_id, for what the task is in. */
+/* Like scope__container_id, for the task's cgroup. */
 static __always_inline __u64 scope__cgroup_id(struct task_struct *task)
 {
 	if (!config.v1_pids) {
@@ -116,7 +116,10 @@ static __always_inline __u64 scope__cgroup_id(struct task_struct *task)
 	return scope__container_id(cgrp, LOAD(cgrp, struct cgroup, level));
 }
 
-/* Before the first container of a level is in the map: nothing of it goes unseen. Levels stay until the probe is unloaded. */
+/*
+ * Call before a level's first container is in the map, so that nothing of it is missed. Levels stay until the probe
+ * is unloaded.
+ */
 static __always_inline void scope__note_level(__u32 level)
 {
 	__u32 bit = 1u << (level & LEVEL_MAX);
@@ -124,7 +127,7 @@ static __always_inline void scope__note_level(__u32 level)
 		__sync_fetch_and_or(&state.levels, bit);
 }
 
-/* Looks nothing up for the id 0. */
+/* Skips the lookup for the id 0. */
 static __always_inline struct scope_entry *scope__find_entry(__u64 id)
 {
 	if (!id)

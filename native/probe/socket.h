@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: what a record says of a socket, from the kernel's object. */
+/* Layer 2: a record's facts about a socket, from the kernel's object. */
 #pragma once
 
 #define AF_UNSPEC 0
@@ -11,16 +11,16 @@
 #define S_IFSOCK 0140000
 #define UNIX_PATH_MAX 108
 /*
- * States of a socket with a peer, by bits (include/net/tcp_states.h): ESTABLISHED, which a connected socket of another
- * protocol has too, and those in which one side or both have stopped writing.
+ * States of a socket with a peer, as bits (include/net/tcp_states.h). These are ESTABLISHED, which connected sockets
+ * of other protocols have too, and those in which one or both sides have stopped writing.
  */
 #define CONNECTED_STATES (1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11)
 
 #define EINTR 4
 #define EINPROGRESS 115
-#define ERESTARTSYS 512 /* include/linux/errno.h; the caller sees EINTR, or the call begins anew */
+#define ERESTARTSYS 512 /* include/linux/errno.h; the caller sees EINTR, or the call restarts */
 
-/* What was asked of the socket is done, or goes on by itself: a signal that ends connect(2) does not end the connecting. */
+/* The request succeeded, or goes on by itself: a signal that ends connect(2) does not stop the connection attempt. */
 static __always_inline bool socket__has_begun(__s64 ret)
 {
 	return ret >= 0 || ret == -EINPROGRESS || ret == -EINTR || ret == -ERESTARTSYS;
@@ -38,7 +38,7 @@ static __always_inline struct sock *socket__from_file(struct file *file)
 	return LOAD(socket, struct socket, sk);
 }
 
-/* It has a peer. A unix socket to which another has connected is in the same state without one. */
+/* Whether it has a peer. A unix socket that another has connected to is in the same state without a peer. */
 static __always_inline bool socket__is_connected(struct sock *sk)
 {
 	if (LOAD(sk, struct sock, __sk_common.skc_family) == AF_UNIX)
@@ -46,7 +46,7 @@ static __always_inline bool socket__is_connected(struct sock *sk)
 	return CONNECTED_STATES >> (LOAD(sk, struct sock, __sk_common.skc_state) & 15) & 1;
 }
 
-/* Fills what every record of a socket has: `r` is any struct with the table's SOCKET fields. */
+/* Fills the fields common to all records of a socket: `r` is any struct with the table's SOCKET fields. */
 #define SOCKET_STORE_KIND(r, sk)                                                                           \
 	({                                                                                                 \
 		(r)->family = LOAD(sk, struct sock, __sk_common.skc_family);                               \
@@ -92,7 +92,7 @@ static __always_inline __u32 socket__store_unix_path(char *dst, struct sock *sk)
 	return len & 127;
 }
 
-/* The same of the socket at the other end. */
+/* The same for the peer's socket. */
 static __always_inline __u32 socket__store_unix_peer(char *dst, struct sock *sk)
 {
 	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);

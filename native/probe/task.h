@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: what every record says of its task. */
+/* Layer 2: every record's facts about its task. */
 #pragma once
 
 #define OVERFLOW_ID 65534
 
-/* The number of a pid in the namespace of that level: 0 is the host's. */
+/* The number of a pid in the namespace of that level; level 0 is the host's. */
 static __always_inline __u32 task__pid_number_at(struct pid *pid, __u32 level)
 {
 	int nr = 0;
 	__u64 at = level & 31;
-	barrier_var(at); /* the bound stays in the register that is added: Linux 6.1 looks for it there */
+	barrier_var(at); /* keeps the bound in the register that is added, where Linux 6.1 looks for it */
 	at = bpf_core_field_offset(struct pid, numbers) + at * bpf_core_type_size(struct upid);
 	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)pid + at);
 	return nr;
@@ -21,9 +21,9 @@ static __always_inline __u32 task__pid_number(struct pid *pid)
 }
 
 /*
- * A kernel id in the user namespace whose map this is, as from_kuid_munged() gives it. More than five extents
- * live in an array sorted by lower_first (kernel/user_namespace.c, since 4.15); at most 340 of them. A global
- * function, proved once: the map comes as a number (see task__forget_type).
+ * Maps a kernel id to the user namespace of this map, like from_kuid_munged(). More than five extents are in an array
+ * sorted by lower_first (kernel/user_namespace.c, since 4.15); at most 340. A global function, proved once: the map
+ * is passed as a number (see task__forget_type).
  */
 __noinline __u32 task__map_id(__u64 map_address, __u32 id)
 {
@@ -59,7 +59,7 @@ __noinline __u32 task__map_id(__u64 map_address, __u32 id)
 	return OVERFLOW_ID;
 }
 
-/* A kernel pointer as a number: stored and loaded again, its type is gone. Global functions take no kernel pointers. */
+/* A kernel pointer as a number: storing and loading it removes its type. Global functions take no kernel pointers. */
 static __always_inline __u64 task__forget_type(const void *pointer)
 {
 	__u32 zero = 0;
@@ -97,7 +97,7 @@ static __always_inline void task__store_credentials(struct rec_header *h, struct
 	h->loginuid = bpf_core_field_exists(task->loginuid) ? (int)task->loginuid.val : -1;
 }
 
-/* /proc/PID/stat's encoding (include/linux/kdev_t.h, new_encode_dev). */
+/* Encoded as in /proc/PID/stat (include/linux/kdev_t.h, new_encode_dev). */
 static __always_inline __u32 task__tty_number(struct task_struct *task)
 {
 	struct tty_struct *tty = task->signal->tty;
@@ -109,7 +109,7 @@ static __always_inline __u32 task__tty_number(struct task_struct *task)
 	return (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12);
 }
 
-/* The header but for len. `event`: EVENT_*, `kind`: KIND_*. */
+/* Stores the header except len. `event`: EVENT_*, `kind`: KIND_*. */
 static __always_inline void task__store_header(struct rec_header *h, struct task_struct *task, __u64 cgroup,
 					       __u16 kind, __u16 event, __s64 ret)
 {
@@ -129,7 +129,7 @@ static __always_inline void task__store_header(struct rec_header *h, struct task
 	h->vpid = task->pid == task->tgid ? h->vtid : task__pid_number(task->signal->pids[PIDTYPE_TGID]);
 	task__store_credentials(h, task);
 	h->tty = task__tty_number(task);
-	/* an exiting task has given its namespaces back */
+	/* an exiting task has released its namespaces */
 	struct nsproxy *nsproxy = task->nsproxy;
 	h->mntns = nsproxy ? LOAD(LOAD(nsproxy, struct nsproxy, mnt_ns), struct mnt_namespace, ns.inum) : 0;
 	bpf_probe_read_kernel(h->comm, sizeof(h->comm), task->comm);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 0: what the kernel calls an io_uring request: only what is read, as in kernel-types.h. */
+/* Layer 0: the kernel's types for an io_uring request: only the fields read, as in kernel-types.h. */
 #pragma once
 
 /* opcodes (include/uapi/linux/io_uring.h) */
@@ -14,7 +14,7 @@
 #define OP_SOCKET 45
 #define OP_MAX 64
 #define REQ_FIXED_FILE 1
-#define REQ_CQE_SKIP 64 /* bits of REQ_F_* that have not moved since they are there */
+#define REQ_CQE_SKIP 64 /* bits of REQ_F_* that have never moved */
 #define FILE_INDEX_ALLOC 0xffffffff
 #define FIXED_FILE_MASK (~7ull)
 #define O_LARGEFILE 0100000
@@ -45,7 +45,7 @@ struct io_file_table {
 struct io_ring_ctx {
 	struct io_file_table file_table;
 };
-/* until 6.12: an array of struct io_fixed_file, a word each; how many is in the context */
+/* until 6.12: an array of struct io_fixed_file, one word each; its length is in the context */
 struct io_file_table___until_6_12 {
 	unsigned long *files;
 };
@@ -53,11 +53,11 @@ struct io_ring_ctx___until_6_12 {
 	struct io_file_table___until_6_12 file_table;
 	unsigned int nr_user_files;
 };
-/* what the opcode needs begins at the request's own beginning */
+/* the data of the opcode starts at the start of the request */
 struct io_kiocb {
 	struct file *file;
 	__u8 opcode;
-	__u32 flags; /* 64 bits since 6.8: the low ones */
+	__u32 flags; /* 64 bits since 6.8: this reads the low ones */
 	struct io_cqe cqe;
 	struct io_ring_ctx *ctx;
 	void *async_data;
@@ -102,7 +102,7 @@ struct io_link {
 	struct filename *oldpath, *newpath;
 	int flags;
 };
-/* until 6.9 connect had one of its own, and only when it went to a worker */
+/* until 6.9 connect had its own, and only if it went to a worker */
 struct io_async_connect {
 	char address[128];
 };

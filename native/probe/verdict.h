@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: can a rule match this open? What is asked, and why the answer is sound: manifests/docs/verdicts.md. */
+/*
+ * Layer 2: whether a rule can match this open. What is checked, and why the answer is sound:
+ * manifests/docs/verdicts.md.
+ */
 #pragma once
 
 #define VERDICT_CHUNK 16
@@ -74,8 +77,8 @@ static __always_inline __u32 verdict__step(struct verdict_table *t, __u32 m, __u
 }
 
 /*
- * Takes the automata over the next bytes of the path: 0 at its end. A global function: the verifier proves these few bytes, not each of
- * a path, which would be most of what the probe takes to load.
+ * Runs the automata over the next bytes of the path; returns 0 at its end. A global function: the verifier proves
+ * only these few bytes, not the whole path, which would be most of the probe's load time.
  */
 __noinline int verdict__chunk(void)
 {
@@ -90,12 +93,12 @@ __noinline int verdict__chunk(void)
 		if (at >= len)
 			break;
 		__u32 place = at & (VERDICT_PATH_MAX - 1);
-		barrier_var(place); /* the bound stays in the register that is added */
+		barrier_var(place); /* keeps the bound in the register that is added */
 		__u8 byte = call->path[place];
 		for (int m = 0; m < VERDICT_MACHINES; m++)
 			state[m] = verdict__step(t, m, state[m], byte);
 		if (byte == '/') {
-			/* '//', '/./' or '/../': behind the path stand four slashes */
+			/* '//', '/./' or '/../': four slashes follow the path */
 			const char *p = &call->path[place];
 			if (p[1] == '/' || (p[1] == '.' && (p[2] == '/' || (p[2] == '.' && p[3] == '/'))))
 				call->is_odd = 1;
@@ -115,8 +118,9 @@ __noinline int verdict__chunk(void)
 }
 
 /*
- * Whether a rule can match the open that verdict_call says: 0 only where none can. The path must be that of its file, or have no
- * component that is empty, '.' or '..' (is_odd). Where it does not begin with a slash or is too long, only kind and layer count.
+ * Whether a rule can match the open in verdict_call: 0 only if none can. The path must be that of its file, or have
+ * no component that is empty, '.' or '..' (is_odd). If it does not begin with a slash or is too long, only kind and
+ * layer count.
  */
 __noinline int verdict__passes(void)
 {
@@ -142,7 +146,10 @@ __noinline int verdict__passes(void)
 	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
 		if (!verdict__chunk())
 			break;
-	/* One chunk may have found another table than the next: what they say together is of neither. No table comes back. */
+	/*
+	 * Chunks may have used different tables, whose combined result belongs to neither. A removed table never
+	 * comes back.
+	 */
 	if (verdict__find_table(call->table) != t)
 		return 1;
 	__u32 seen = call->seen;
@@ -167,8 +174,8 @@ __noinline int verdict__passes(void)
 }
 
 /*
- * Says what verdict__passes does of any open: tests compare it with the same function in TypeScript. Loaded for them alone, since
- * the kernel would verify the automata once more.
+ * Returns the result of verdict__passes for any open: tests compare it with the same function in TypeScript. Loaded
+ * only for them, since the kernel would verify the automata once more.
  */
 SEC("?syscall")
 int verdict_run(struct verdict_run_args *args)

@@ -1,17 +1,17 @@
-// The system calls that one program reports for all (probe/hooks/call.bpf.c), by a table: what it is to read of each.
+// The system calls that one program reports (probe/hooks/call.bpf.c): a table of what to read of each.
 //
-// nr: number on x86-64, nr32: on ia32, nrX32: on x32 where that is not nr (arch/x86/entry/syscalls). `hook`: the name
-// of its tracepoint where that is another one. `event`: the event as which it is reported where that is another one.
+// nr: number on x86-64, nr32: on ia32, nrX32: on x32 if it differs from nr (arch/x86/entry/syscalls). `hook`: the name of its
+// tracepoint if it differs. `event`: the reported event if it differs.
 // reads:
 //   strings  arguments (1 to 6) that are text in user memory, at most three
-//   dirs     beside each string: the argument with the directory that it is relative to, or 'cwd'
-//   fd       the argument with the descriptor that the event is about, or 'ret': the call returns it
+//   dirs     for each string: the argument with the directory that it is relative to, or 'cwd'
+//   fd       the argument with the event's descriptor, or 'ret': the call returns it
 //   addr     [argument with a struct sockaddr, argument with its length]
 //   data     [argument with bytes in user memory, argument with their number or 'ret']
 //   flags    CALL_*
-// params: [name, Falco's type, where from]: see SOURCES.
+// params: [name, Falco's type, source]: see SOURCES.
 
-/** Where a param is from: `ret`, `fd`, `tuple`, `addr`, … or a letter and a number. */
+/** Sources of params: `ret`, `fd`, `tuple`, `addr`, … or a letter and a number. */
 export const SOURCES = {
   ret: 'the result',
   fd: 'the descriptor that the event is about',
@@ -39,13 +39,13 @@ export const SOURCES = {
 };
 
 export const CALL_FLAGS = {
-  /** Argument 2 is a struct msghdr: address and data are in it. */
+  /** Argument 2 is a struct msghdr that contains address and data. */
   CALL_MSGHDR: 1,
-  /** The address's length is behind a pointer. */
+  /** The address's length is passed by pointer. */
   CALL_LENGTH_POINTER: 2,
-  /** A message: a rule may care for those only that name another peer than the one before. */
+  /** A message: rules may need only those whose peer differs from the previous one's. */
   CALL_MESSAGE: 4,
-  /** Received: what the address says is who sent it. */
+  /** Received: the address is that of the sender. */
   CALL_RECEIVES: 8,
   /** Only with PROT_EXEC in argument 3. */
   CALL_IF_EXECUTABLE: 16,
@@ -55,13 +55,13 @@ export const CALL_FLAGS = {
   CALL_TEXT_IF_NAME: 64,
   /** Argument 1 is a listening socket. */
   CALL_QUEUE: 128,
-  /** It gives the task another root: what was passed relative is shown from the root of the mount namespace. */
+  /** It changes the task's root: relative arguments are shown from the root of the mount namespace. */
   CALL_NEW_ROOT: 512,
-  /** Argument 2 are many of struct mmsghdr: a record for each of the first 8 that were sent or received. */
+  /** Argument 2 is an array of struct mmsghdr: one record for each of the first 8 that were sent or received. */
   CALL_MESSAGES: 1024,
-  /** The result is another descriptor of the same file: rules may care for those of network sockets only. */
+  /** The result is another descriptor of the same file: rules may need only those of network sockets. */
   CALL_DUP: 2048,
-  /** Directory 1 is the working directory after the call, also where the string is an absolute path. */
+  /** Directory 1 is the working directory after the call, even if the string is an absolute path. */
   CALL_NEW_CWD: 256,
 };
 
@@ -148,7 +148,7 @@ export const CALLS = [
     ['mode', 'MODE', 'u2'],
   ]),
   file('fchmodat', 268, 306, PATH_AT, fchmodatParams()),
-  // Linux 6.6. What Falco knows by name only: reported as the call that it replaces, so that rules see it.
+  // Linux 6.6. Falco knows it only by name: it is reported as the call that it replaces, so that rules see it.
   file('fchmodat2', 452, 452, PATH_AT, fchmodatParams(), { event: 'fchmodat' }),
   file('chown', 92, 212, ONE_PATH, chownParams()),
   file('lchown', 94, 198, ONE_PATH, chownParams()),
@@ -322,7 +322,7 @@ export const CALLS = [
     ['fd', 'FD', 'fd'],
     ['backlog', 'INT32', 'i2'],
   ]),
-  // ia32 has no accept of its own: it is socketcall(5).
+  // ia32 has no accept: it is socketcall(5).
   accept('accept', 43, undefined, []),
   accept('accept4', 288, 364, [['flags', 'INT32', 'i4']]),
   message('sendto', 44, 369, { addr: [5, 6], data: [2, 'ret'], flags: ['CALL_MESSAGE'] }, [

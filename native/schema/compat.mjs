@@ -1,9 +1,9 @@
-// System calls by ia32 and x32 numbers that are no row of calls.mjs with another number (arch/x86/entry/syscalls), and
-// the io_uring requests that do what a system call does.
+// System calls by ia32 and x32 numbers that are more than a row of calls.mjs with another number (arch/x86/entry/syscalls).
+// Also the io_uring requests that replace a system call.
 
-/** How the arguments of an old ia32 call become those of the x86-64 one. Kept above its number, which has 9 bits. */
+/** How the arguments of an old ia32 call are converted to those of the x86-64 one. Stored above its number, which has 9 bits. */
 export const COMPAT_HOW = {
-  /** Ids of 16 bits from argument 1 on; 0xffff is -1. */
+  /** 16-bit ids from argument 1 on; 0xffff is -1. */
   COMPAT_IDS_FROM_1: 512,
   /** The same from argument 2 on. */
   COMPAT_IDS_FROM_2: 1024,
@@ -11,13 +11,13 @@ export const COMPAT_HOW = {
   COMPAT_IN_MEMORY: 2048,
   /** Argument 6 counts pages. */
   COMPAT_PAGES: 4096,
-  /** Argument 1 says which call it is, argument 2 points to its arguments (SOCKETCALL). */
+  /** Argument 1 selects the call, argument 2 points to its arguments (SOCKETCALL). */
   COMPAT_SOCKETCALL: 8192,
-  /** Argument 2 is not there: 0. */
+  /** Argument 2 does not exist: 0. */
   COMPAT_ONE_ARGUMENT: 16384,
 };
 
-/** What has programs of its own: [name of its tracepoint, x86-64, ia32, x32 where it is another]. */
+/** Calls with programs of their own: [name of the tracepoint, x86-64, ia32, x32 if it differs]. */
 export const OWN_CALLS = [
   ['open', 2, 5],
   ['creat', 85, 8],
@@ -41,11 +41,11 @@ export const OLD_IA32 = [
   [22, 166, 'COMPAT_ONE_ARGUMENT'], // umount
   [90, 9, 'COMPAT_IN_MEMORY'], // mmap
   [192, 9, 'COMPAT_PAGES'], // mmap2
-  [417, 299, 0], // recvmmsg with times of 64 bits
+  [417, 299, 0], // recvmmsg with 64-bit times
   [102, 0, 'COMPAT_SOCKETCALL'],
 ];
 
-/** socketcall's first argument: [x86-64, how many arguments]. send and recv are sendto and recvfrom without an address. */
+/** By socketcall's first argument: [x86-64, number of arguments]. send and recv are sendto and recvfrom without an address. */
 export const SOCKETCALL = {
   1: [41, 3], // socket
   2: [49, 3], // bind
@@ -63,7 +63,7 @@ export const SOCKETCALL = {
   20: [307, 4], // sendmmsg
 };
 
-/** io_uring's IORING_OP_*: the call on x86-64 as which a request is reported. What a request with flags is: IO_URING_FLAGGED. */
+/** By io_uring's IORING_OP_*: the x86-64 call as which a request is reported. For requests with flags see IO_URING_FLAGGED. */
 export const IO_URING_CALLS = {
   16: 42, // CONNECT
   18: 257, // OPENAT
@@ -76,5 +76,5 @@ export const IO_URING_CALLS = {
   45: 41, // SOCKET
 };
 
-/** Events as which uring.bpf.c reports a request that has flags, by the event without. */
+/** By event: the event as which uring.bpf.c reports a request with flags. */
 export const IO_URING_FLAGGED = { renameat: 'renameat2' };

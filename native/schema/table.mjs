@@ -1,10 +1,10 @@
-// The event table: the one place that says what a record holds. generate.mjs writes from it the C structs
-// (native/probe/events.gen.h), the TypeScript layout (src/events/table.gen.ts), the facade's layout of the configuration
-// (native/layout.gen.cjs) and native/schema/EVENTS.md.
+// The event table: the single source for the contents of records. From it, generate.mjs writes the C structs
+// (native/probe/events.gen.h) and the TypeScript layout (src/events/table.gen.ts). It also writes the facade's layout of the
+// configuration (native/layout.gen.cjs) and native/schema/EVENTS.md.
 //
-// A record: header, then the kind's fixed part, then its variable parts in the order given, without
-// padding between them; the whole is padded with zeroes to a multiple of 8. All little-endian.
-// Bump VERSION when a layout or a meaning changes: the loader refuses another one.
+// A record: header, then the kind's fixed part, then its variable parts in the order given, without padding between them. The
+// whole is padded with zeroes to a multiple of 8. All little-endian. Bump VERSION when a layout or a meaning changes: the
+// loader refuses other versions.
 
 import { CALLS } from './calls.mjs';
 
@@ -12,7 +12,7 @@ export { CALLS, CALL_FLAGS } from './calls.mjs';
 
 export const VERSION = 4;
 
-/** Bounds of the probe, in bytes or items. */
+/** Limits of the probe, in bytes or items. */
 export const LIMITS = {
   PATH_MAX: 4096,
   ARGV_MAX: 16384,
@@ -29,18 +29,19 @@ export const LIMITS = {
   RECORD_MAX: 32768,
   // The deepest level at which a cgroup can be a container: one bit for each in probe_state.levels.
   LEVEL_MAX: 31,
-  // struct verdict_table: clauses of a rule set, automata, their states and the cells of their rows together, and sets of clauses.
+  // struct verdict_table: clauses of a rule set, automata, the totals of their states and of the cells of their rows, and sets
+  // of clauses.
   VERDICT_CLAUSES: 256,
   VERDICT_MACHINES: 4,
   VERDICT_STATES: 8192,
   VERDICT_NEXT: 1 << 18,
   VERDICT_MASKS: 4096,
-  // Texts that may be anywhere in a path: comparisons, each a bit, and states of their automaton.
+  // Texts that may be anywhere in a path: number of comparisons, one bit each, and states of their automaton.
   VERDICT_SEEN: 8,
   VERDICT_SEEN_STATES: 2048,
-  // Bytes of a path that are looked at: the opens of longer ones are all reported.
+  // Limit on judged paths, in bytes: all opens of longer ones are reported.
   VERDICT_PATH_MAX: 256,
-  // Tables at once; 0 is none.
+  // Table numbers; 0 means none.
   VERDICT_TABLES: 64,
 };
 
@@ -112,7 +113,7 @@ export const FILE_FLAGS = {
   FILE_CREATED: 128,
 };
 
-/** Flags of the fixed part's `flags`, any kind. */
+/** Flags in the fixed part's `flags`, for any kind. */
 export const RECORD_FLAGS = {
   RAW_TRUNCATED: 1,
   ARGV_TRUNCATED: 2,
@@ -129,8 +130,8 @@ export const RECORD_FLAGS = {
 };
 
 /**
- * What descriptor 0, 1 or 2 is to a program that starts. The low four bits are those of S_IFMT; 0 of an anonymous inode, and
- * where it is closed. DESCRIBED: an IP socket, the first of them, whose ends the record has.
+ * Kinds of descriptors 0, 1 and 2 of a new program. The low four bits are those of S_IFMT, or 0 for an anonymous inode and for
+ * a closed descriptor. DESCRIBED: the first IP socket among them, whose ends are in the record.
  */
 export const STANDARD = {
   STANDARD_OPEN: 16,
@@ -145,9 +146,9 @@ export const CGROUP_OPS = { CGROUP_MKDIR: 1, CGROUP_RMDIR: 2, CGROUP_ATTACH: 3 }
 export const SCOPE_STATES = { SCOPE_PENDING: 1, SCOPE_INCLUDED: 2, SCOPE_EXCLUDED: 3 };
 
 /**
- * Bits of probe_state.open_mask and call_mask. MESSAGE_NEW_PEER: of an unconnected socket, to or from another peer than the one
- * before; MESSAGE_OTHER: any other, what a busy server sends and receives all the time. DUP_NETWORK: of an IPv4 or IPv6 socket;
- * DUP_OTHER: of anything else, which a shell makes some of for each program, and those that failed.
+ * Bits of probe_state.open_mask and call_mask. MESSAGE_NEW_PEER: of an unconnected socket whose peer differs from that of the
+ * previous message. MESSAGE_OTHER: any other, which a busy server exchanges all the time. DUP_NETWORK: of an IPv4 or IPv6
+ * socket. DUP_OTHER: of anything else, of which a shell makes some for each program, and failed calls.
  */
 export const MASKS = {
   OPEN_READ: 1,
@@ -159,7 +160,7 @@ export const MASKS = {
   DUP_OTHER: 8,
 };
 
-/** What a scope pattern takes as the handle: anything but empty, 64 lower-case hex digits, nothing. */
+/** What a scope pattern accepts as the handle: any non-empty text, 64 lower-case hex digits, nothing. */
 export const HANDLES = { HANDLE_ANY: 0, HANDLE_HEX64: 1, HANDLE_NONE: 2 };
 
 /** struct scope_pattern: a container's cgroup by its path. */
@@ -176,8 +177,7 @@ export const SCOPE_PATTERN = [
   ['pad', 'bytes2'],
 ];
 
-/** struct probe_config: set before load; the verifier folds the branches away. PATTERNS_MAX patterns follow. */
-/** Argument of the verdict_run program, before the path: what the probe says of an open. */
+/** Argument of the verdict_run program, before the path: the open to judge. */
 export const VERDICT_RUN = [
   ['table', 'u32', 'number of the table'],
   ['kind', 'u32', 'number of the kind of open (src/plan/verdicts/open-kinds.ts)'],
@@ -187,6 +187,7 @@ export const VERDICT_RUN = [
   ['layer', 'u32', 'where the file is (src/plan/verdicts/layer-tests.ts)'],
 ];
 
+/** struct probe_config: set before load; the verifier removes dead branches. PATTERNS_MAX patterns follow. */
 export const PROBE_CONFIG = [
   ['v1_pids', 'u32', '0: the v2 hierarchy decides; 1: v1 pids'],
   ['hierarchy_id', 's32'],
@@ -326,8 +327,8 @@ export const KINDS = [
 ];
 
 /**
- * Events by Falco's name. `params`: [name, Falco type, source], in Falco's order, as far as the probe yields them;
- * the source only for kind `call` (SOURCES). `hook`: the program(s) to attach; `sched` ones stay attached.
+ * Events by Falco's name. `params`: [name, Falco type, source], in Falco's order, as far as the probe provides them; the source
+ * only for kind `call` (SOURCES). `hook`: the program(s) to attach; `sched` ones stay attached.
  */
 export const EVENTS = [
   { name: 'execve', kind: 'exec', hook: 'exec', category: 'process', params: execParams() },

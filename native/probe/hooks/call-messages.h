@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* Steps of a system call's record that are about sockets: addresses, and whom a message is for. */
+/* Steps of a system call's record for sockets: addresses, and receivers of messages. */
 
 #define MSG_FASTOPEN 0x20000000
 #define SOCK_STREAM 1
 
-/* A pointer or length in user memory: `index` counts such words from `base`. 0 when it cannot be read. */
+/* Reads a pointer or length in user memory: word `index` from `base`. 0 if it cannot be read. */
 static __always_inline __u64 call__read_word(struct call_state *c, __u64 base, __u32 index)
 {
 	__u64 word = 0;
@@ -17,7 +17,10 @@ static __always_inline __u64 call__read_word(struct call_state *c, __u64 base, _
 	return word;
 }
 
-/* Did a message that is sent connect its stream (tcp(7), TCP Fast Open), or begin to? Where to, the socket knows then. */
+/*
+ * Whether sending the message connected its stream, or began to (tcp(7), TCP Fast Open). The socket then knows the
+ * peer.
+ */
 static __always_inline bool call__connects(const struct call_state *c)
 {
 	if ((c->spec.flags & CALL_RECEIVES) || !socket__has_begun(c->ret))
@@ -26,13 +29,13 @@ static __always_inline bool call__connects(const struct call_state *c)
 	return c->args[single ? 3 : 4] & MSG_FASTOPEN;
 }
 
-/* Does a message that is sent say itself where it goes? Also one of a connected socket can. */
+/* Whether a sent message names its receiver itself, which is possible on a connected socket too. */
 static __always_inline bool call__has_address(struct call_state *c)
 {
 	return c->spec.flags & CALL_MSGHDR ? call__read_word(c, c->message, 0) : c->args[c->spec.addr & 7];
 }
 
-/* The same, where that counts: a stream's goes where the stream does. */
+/* Whether a sent message names a receiver that counts: a stream's message goes to the stream's peer. */
 static __always_inline bool call__names_receiver(struct call_state *c, struct sock *sk)
 {
 	if (!(c->spec.flags & CALL_MESSAGE) || (c->spec.flags & CALL_RECEIVES))
@@ -63,7 +66,7 @@ static __always_inline void call__append_address(struct call_state *c, struct sc
 	c->off = off + len;
 }
 
-/* The address that the call was passed, or gave back. */
+/* Stores the address that the call was passed, or returned. */
 __noinline int call__store_address(struct call_state *c)
 {
 	struct scratch *s = ring__get_scratch();
@@ -90,8 +93,8 @@ __noinline int call__store_address(struct call_state *c)
 }
 
 /*
- * A message of an unconnected socket is to or from the address in it: that becomes the record's remote end.
- * Returns whether it is another one than in the message before.
+ * A message of an unconnected socket is to or from the address in it, which becomes the record's remote end. Returns
+ * whether it differs from that of the previous message.
  */
 __noinline int call__note_peer(struct call_state *c)
 {
@@ -107,7 +110,7 @@ __noinline int call__note_peer(struct call_state *c)
 	const char *addr = s->b + off;
 	peer.family = *(__u16 *)addr;
 	peer.port = *(__u16 *)(addr + 2);
-	if (peer.family == AF_UNSPEC && r->family == AF_INET) /* IPv4 takes it for its own */
+	if (peer.family == AF_UNSPEC && r->family == AF_INET) /* IPv4 treats it as its own family */
 		peer.family = AF_INET;
 	if (peer.family == AF_INET && r->family == AF_INET) {
 		__builtin_memcpy(peer.address, addr + 4, 4);
@@ -151,7 +154,10 @@ __noinline int call__store_unix(struct call_state *c)
 	return 0;
 }
 
-/* False when no rule can match such a message, by its socket: most are of connections, and no rule looks at these. */
+/*
+ * False if no rule can match such a message, judging by its socket. Most messages belong to connections, which no
+ * rule looks at.
+ */
 static __always_inline bool call__is_message_wanted(struct call_state *c, __u32 mask)
 {
 	if (mask & MESSAGE_OTHER)
@@ -159,7 +165,7 @@ static __always_inline bool call__is_message_wanted(struct call_state *c, __u32 
 	if (!(mask & MESSAGE_NEW_PEER))
 		return 0;
 	bool sent = !(c->spec.flags & CALL_RECEIVES);
-	/* Most are: so much is told without a look at the socket. */
+	/* Decides most messages without reading the socket. */
 	if (sent && !call__connects(c) && !call__has_address(c))
 		return 0;
 	struct sock *sk = socket__from_file(file__from_fd(scope__current(), (__s32)c->args[1]));

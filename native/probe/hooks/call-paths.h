@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* Steps of a system call's record: the strings that it was passed, and the directories that these are relative to. */
+/* Steps of a system call's record: the strings passed, and the directories that they are relative to. */
 
 #define NOT_AN_ARGUMENT 7
 #define NO_DETOUR (-1)
 #define DESCRIPTOR_DIGITS 8
 
-/* Bytes that the record has room for behind `off`, which this makes sure is inside. */
+/* Whether the record has room for so many bytes at `off`; bounds `off` for the verifier. */
 #define CALL_ROOM(off, bytes) ((off) <= SCRATCH_BYTES - sizeof(struct rec_header) - (bytes) - 8)
 
 static __always_inline struct call_state *call__get_state(void)
@@ -14,7 +14,7 @@ static __always_inline struct call_state *call__get_state(void)
 	return bpf_map_lookup_elem(&call_state, &zero);
 }
 
-/* Before the first string. */
+/* Resets the string state before the first string. */
 static __always_inline void call__forget_strings(struct call_state *c)
 {
 	c->relative = 0;
@@ -22,9 +22,9 @@ static __always_inline void call__forget_strings(struct call_state *c)
 }
 
 /*
- * String `which`, which has just been put at c->off, may begin with the caller's own working directory or descriptor, by
- * way of /proc: where that leads is known now only. Other spellings are not looked for: their paths stay below /proc,
- * where nothing can be linked or moved, and rules can tell.
+ * String `which`, just stored at c->off, may begin with the caller's own working directory or descriptor, by way of
+ * /proc. Where that leads is known only now. Other spellings are not resolved: their paths stay below /proc, where
+ * nothing can be linked or moved, and rules can tell.
  */
 __noinline int call__find_detour(struct call_state *c, __u32 which)
 {
@@ -64,7 +64,7 @@ __noinline int call__find_detour(struct call_state *c, __u32 which)
 	return 0;
 }
 
-/* String `which`, of `len` bytes, has been put at `off`, which was c->off. */
+/* Ends string `which`, of `len` bytes, which was stored at `off`, the value of c->off. */
 static __always_inline void call__end_text(struct call_state *c, struct scratch *s, __u32 which, __u32 off, __u32 len)
 {
 	if (len == 0 || s->b[off & (SCRATCH_BYTES / 2 - 1)] != '/')
@@ -99,14 +99,14 @@ __noinline int call__store_text(struct call_state *c, __u32 which)
 		maps__count_read_error();
 		return 0;
 	}
-	if (n == PATH_MAX && c->ret == -ENAMETOOLONG) /* 4095 bytes fill the buffer too, and are whole */
+	if (n == PATH_MAX && c->ret == -ENAMETOOLONG) /* 4095 bytes also fill the buffer, but are complete */
 		r->flags |= RAW_TRUNCATED;
 	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
 	call__end_text(c, s, which, off, len);
 	return 0;
 }
 
-/* Appends what the path buffer holds from `start`; returns the length. */
+/* Appends the path buffer's content from `start`; returns the length. */
 static __always_inline __u32 call__append_path(struct call_state *c, struct scratch *s, long start)
 {
 	__u32 off = c->off;
@@ -118,7 +118,7 @@ static __always_inline __u32 call__append_path(struct call_state *c, struct scra
 	return len;
 }
 
-/* Copies the directory that string `which` is relative to; when it is absolute, only that of a detour. */
+/* Copies the directory that string `which` is relative to; for an absolute string, only that of a detour. */
 __noinline int call__store_directory(struct call_state *c, __u32 which)
 {
 	struct scratch *s = ring__get_scratch();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * Every system call but exec and open, at its exit, by one program: native/schema/calls.mjs says what to read of
- * each. Its steps are global functions over call_state, so that the verifier proves each of them once, and not once
- * for every way that leads to it.
+ * Every system call except exec and open, at its exit, by one program: native/schema/calls.mjs says what to read of
+ * each. Its steps are global functions over call_state, so that the verifier proves each of them once, not once per
+ * path that leads to it.
  */
 
 #define PR_SET_NAME 15
@@ -14,7 +14,7 @@
 
 const volatile struct call_spec call_specs[CALL_NR_MAX] SEC(".rodata.calls") = { CALL_SPECS };
 
-/* The file or socket behind the descriptor that the call is about. */
+/* Stores the file or socket of the call's descriptor. */
 __noinline int call__store_object(struct call_state *c)
 {
 	struct scratch *s = ring__get_scratch();
@@ -66,7 +66,7 @@ __noinline int call__store_object(struct call_state *c)
 	return 0;
 }
 
-/* Appends `len` bytes of user memory to the data, as far as DATA_MAX goes. */
+/* Appends `len` bytes of user memory to the data, up to DATA_MAX. */
 __noinline int call__append_data(struct call_state *c, __u64 from, __u64 len)
 {
 	struct scratch *s = ring__get_scratch();
@@ -92,7 +92,7 @@ __noinline int call__append_data(struct call_state *c, __u64 from, __u64 len)
 	return 0;
 }
 
-/* The first bytes of a message's vector, and how many it holds. */
+/* Stores the first bytes of one vector of a message, and adds its size. */
 __noinline int call__store_vector(struct call_state *c, __u64 vectors, __u32 which)
 {
 	struct scratch *s = ring__get_scratch();
@@ -107,7 +107,7 @@ __noinline int call__store_vector(struct call_state *c, __u64 vectors, __u32 whi
 	return 0;
 }
 
-/* The first bytes of a buffer, or of a message's vectors; and how many all of them hold. */
+/* Stores the first bytes of a buffer, or of a message's vectors, and the total size of the vectors. */
 __noinline int call__store_data(struct call_state *c)
 {
 	struct scratch *s = ring__get_scratch();
@@ -130,7 +130,7 @@ __noinline int call__store_data(struct call_state *c)
 	return 0;
 }
 
-/* False when no rule can match the new descriptor. */
+/* False if no rule can match the new descriptor. */
 static __always_inline bool call__is_dup_wanted(const struct call_state *c, __u32 mask)
 {
 	if (!(~mask & (DUP_NETWORK | DUP_OTHER)))
@@ -139,7 +139,7 @@ static __always_inline bool call__is_dup_wanted(const struct call_state *c, __u3
 	return mask & (network ? DUP_NETWORK : DUP_OTHER);
 }
 
-/* False when no rule can match what such a call does. */
+/* False if no rule can match such a call. */
 static __always_inline bool call__is_wanted(const struct call_state *c, __u32 mask)
 {
 	if ((c->spec.flags & CALL_DUP) && !call__is_dup_wanted(c, mask))
@@ -186,7 +186,7 @@ __noinline int call__send(void)
 	}
 	call__store_object(c);
 	call__store_address(c);
-	/* One that failed changes nothing: the next to the same peer is the first. */
+	/* A failed message changes nothing: the next one to the same peer counts as the first. */
 	bool unconnected = message && c->socket && !(r->flags & CONNECTED);
 	if (unconnected && (r->socket_type == SOCK_STREAM ? call__connects(c) : c->ret >= 0 && call__note_peer(c)))
 		r->flags |= PEER_CHANGED;
@@ -201,7 +201,7 @@ __noinline int call__send(void)
 	return 0;
 }
 
-/* Sends the record of the call in call_state; of one that takes several messages, a record of each. */
+/* Sends the record of the call in call_state; for a call with several messages, one record each. */
 __noinline int call__send_messages(void)
 {
 	struct call_state *c = call__get_state();
@@ -210,7 +210,7 @@ __noinline int call__send_messages(void)
 	c->message = c->args[2];
 	if (!(c->spec.flags & CALL_MESSAGES) || c->ret <= 0)
 		return call__send();
-	/* struct mmsghdr: a struct msghdr and how many bytes it was */
+	/* struct mmsghdr: a struct msghdr and the number of bytes transferred */
 	long n = c->ret;
 	for (int i = 0; i < MESSAGES_MAX && i < n; i++) {
 		__u32 bytes = 0;

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * New cgroups enter the scope here, before a process can be in them. The tracepoints carry the path from
- * the hierarchy's root (include/trace/events/cgroup.h).
+ * Adds new cgroups to the scope before a process can be in them. The tracepoints carry the path from the hierarchy's
+ * root (include/trace/events/cgroup.h).
  */
 
 static __always_inline bool cgroup__has_prefix(const char *text, const volatile char *prefix, __u32 len, __u32 max)
 {
 	for (__u32 i = 0; i < max; i++) {
-		/* or clang, which knows that len <= max, drops `max`, the only bound that Linux 6.1's verifier follows */
+		/*
+		 * otherwise clang, which knows that len <= max, drops `max`, the only bound that Linux 6.1's verifier
+		 * follows
+		 */
 		barrier_var(len);
 		if (i >= len)
 			break;
@@ -23,9 +26,9 @@ static __always_inline bool cgroup__is_hex(char c)
 }
 
 struct cgroup_match {
-	char path[CGROUP_PATH_MAX + 128]; /* room behind the bound: comparisons stay inside without masks */
+	char path[CGROUP_PATH_MAX + 128]; /* spare room: comparisons stay inside without masks */
 	__u32 len;
-	__u32 leaf; /* where the last component starts */
+	__u32 leaf; /* start of the last component */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -58,7 +61,7 @@ __noinline int cgroup__match_pattern(__u32 index)
 		return 0;
 	if (leaf > CGROUP_PATH_MAX - 1 || end > CGROUP_PATH_MAX - 1 || handle > CGROUP_PATH_MAX)
 		return 0;
-	/* Linux 6.1 forgets what was compared in a copy; a mask stays with the value */
+	/* Linux 6.1 loses bounds compared in a copy; a mask stays with the value */
 	barrier_var(end);
 	end &= CGROUP_PATH_MAX - 1;
 	barrier_var(handle);
@@ -105,7 +108,7 @@ static __always_inline bool cgroup__match_path(const char *path)
 	return 0;
 }
 
-/* `container`: the id of the container's cgroup, which `cgrp` is or is in; `entry` is its. */
+/* `container`: id of the container's cgroup, which is `cgrp` or contains it; `entry`: its entry. */
 static __always_inline void cgroup__send(struct task_struct *task, struct cgroup *cgrp, const char *path, __u32 op,
 					 __u64 container, struct scope_entry *entry)
 {
@@ -120,7 +123,10 @@ static __always_inline void cgroup__send(struct task_struct *task, struct cgroup
 	r->state = entry->state;
 	long n = bpf_probe_read_kernel_str(s->b + sizeof(*r), CGROUP_PATH_MAX, path);
 	r->path_len = n > 0 ? (n - 1) & (CGROUP_PATH_MAX - 1) : 0;
-	/* Making a container's cgroup is the runtime's doing, and a lost mkdir is a lost container. Tenants can enter cgroups. */
+	/*
+	 * Only the runtime makes containers' cgroups, and a lost mkdir is a lost container. But tenants can enter
+	 * cgroups.
+	 */
 	enum ring_budget budget = op == CGROUP_ATTACH ? BUDGET_EXEC : BUDGET_NONE;
 	ring__send_record(&exec_ring, budget, s, sizeof(s->h) + sizeof(*r) + r->path_len, entry);
 }
@@ -132,7 +138,7 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *trusted_cgrp, const char *path)
 	if (cgrp->root->hierarchy_id != config.hierarchy_id)
 		return 0;
 	__u64 id = cgrp->kn->id, container = scope__container_id(cgrp, cgrp->level);
-	/* What a container makes inside needs no entry and no record: it is found by its ancestors. */
+	/* Cgroups made inside a container need no entry and no record: they are found by their ancestors. */
 	if (container && container != id && bpf_map_lookup_elem(&scope, &container))
 		return 0;
 	if (!cgroup__match_path(path))
@@ -176,8 +182,8 @@ int BPF_PROG(cgroup_attach_task, struct cgroup *trusted_cgrp, const char *path, 
 }
 
 /*
- * Run by the loader, not attached: changes an entry's state in place, so that no count is lost, as a
- * lookup and an update from user space would.
+ * Run by the loader, not attached. Changes an entry's state in place, so that no count is lost, unlike with a lookup
+ * and an update from user space.
  */
 SEC("syscall")
 int scope_set(struct scope_set_args *args)
@@ -201,7 +207,7 @@ int scope_set(struct scope_set_args *args)
 	return 0;
 }
 
-/* Run by the loader as scope_set is. */
+/* Run by the loader like scope_set. */
 SEC("syscall")
 int scope_hold(struct scope_hold_args *args)
 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * System calls that no tracepoint of their own reports: those of ia32 (int 0x80 and sysenter, from any process), those of
- * x32, those that this kernel was built without, and, while this program is attached, the others of call.bpf.c. The raw
- * tracepoint fires for every system call of the host: what is none of these, or not wanted, leaves at once. Numbers and
- * arguments become those of the 64-bit call.
+ * Reports system calls that no tracepoint of their own reports. These are the calls of ia32 (int 0x80 and sysenter,
+ * from any process), those of x32, and those that this kernel was built without. While this program is attached, it
+ * also reports the other calls of call.bpf.c. The raw tracepoint fires for every system call of the host: calls that
+ * are none of these, or not wanted, return at once. Numbers and arguments are converted to those of the 64-bit call.
  */
 
 #define COMPAT_NUMBER 511
@@ -17,7 +17,7 @@ const volatile __u16 ia32_calls[CALL_NR_MAX] SEC(".rodata.ia32") = { CALL_NR32 }
 const volatile __u16 x32_calls[64] SEC(".rodata.x32") = { CALL_NRX32 };
 const volatile struct socket_call socket_calls[32] SEC(".rodata.socket") = { SOCKETCALLS };
 
-/* The entry for that number as it was called: COMPAT_* and a number on x86-64; 0: not of interest. */
+/* The entry for the number as called: COMPAT_* and a number on x86-64; 0: not of interest. */
 static __always_inline __u32 compat__find_call(__u32 nr, bool ia32)
 {
 	if (ia32)
@@ -29,7 +29,7 @@ static __always_inline __u32 compat__find_call(__u32 nr, bool ia32)
 	return nr < 64 ? x32_calls[nr] : 0;
 }
 
-/* Arguments from an array of 32-bit words in user memory. */
+/* Reads arguments from an array of 32-bit words in user memory. */
 static __always_inline void compat__read_arguments(struct call_state *c, __u64 from, __u32 count)
 {
 	for (int i = 0; i < 6; i++)
@@ -42,7 +42,7 @@ static __always_inline __u64 compat__id(__u64 id)
 	return id == COMPAT_ID_NONE ? 0xffffffff : id;
 }
 
-/* Makes the arguments those of the 64-bit call; returns its number. */
+/* Converts the arguments to those of the 64-bit call; returns its number. */
 __noinline int compat__convert(struct call_state *c, __u32 call)
 {
 	if (!c)
@@ -70,7 +70,7 @@ __noinline int compat__convert(struct call_state *c, __u32 call)
 	return call & COMPAT_NUMBER;
 }
 
-/* The open in call_state. */
+/* Sends the open in call_state. */
 __noinline int compat__send_open(__u32 nr)
 {
 	struct call_state *c = call__get_state();
@@ -84,7 +84,7 @@ __noinline int compat__send_open(__u32 nr)
 	return open__send(scope__current(), entry, c->cgroup, &call, c->ret, event);
 }
 
-/* The call with this number on x86-64, from call_state. */
+/* Sends the call with this x86-64 number from call_state. */
 static __always_inline int compat__send(struct call_state *c, __u32 nr)
 {
 	switch (nr) {
@@ -139,7 +139,7 @@ int BPF_PROG(compat_exit, struct pt_regs *regs, long ret)
 		c->args[5] = (__u32)COMPAT_ARG5(regs);
 		c->args[6] = (__u32)COMPAT_ARG6(regs);
 		nr = compat__convert(c, call);
-		barrier_var(nr); /* the verifier does not know what the compiler does: that it is masked */
+		barrier_var(nr); /* the verifier does not know what the compiler knows: that it is masked */
 		if (!*(volatile __u8 *)&state.wanted[nr & COMPAT_NUMBER])
 			return 0;
 	} else {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * Where a TCP connection goes, from the socket that the call began it with (inet_sock_set_state, Linux 4.16). At the end
- * of the call another thread may have put another socket behind the descriptor, or closed it.
+ * The destination of a TCP connection, from the socket on which the call started it (inet_sock_set_state, Linux
+ * 4.16). By the end of the call another thread may have closed the descriptor, or put another socket behind it.
  */
 
 #define TCP_SYN_SENT 2
 
-/* By thread: the connection that its connect has begun. The end of the call takes it out. */
+/* By thread: the connection that its connect has started. The end of the call removes it. */
 struct connecting {
 	__u64 socket; /* struct sock */
-	__u64 start;  /* of the thread: numbers come again */
+	__u64 start;  /* of the thread: ids are reused */
 	__u16 compat;
 	__u16 family, protocol, socket_type, lport, rport;
 	__u8 laddr[16], raddr[16];
@@ -21,7 +21,7 @@ struct {
 	__type(value, struct connecting);
 } connecting SEC(".maps");
 
-/* Only calls whose end takes the connection out again: not io_uring's, nor a message that connects (MSG_FASTOPEN). */
+/* Only calls whose end removes the connection again: not io_uring's, nor a message that connects (MSG_FASTOPEN). */
 static __always_inline bool connect__is_call(struct task_struct *task)
 {
 	unsigned long nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
@@ -41,7 +41,7 @@ int tcp_connect(__u64 *ctx)
 		return 0;
 	struct sock *sk = (void *)ctx[0];
 	__u64 thread = bpf_get_current_pid_tgid();
-	/* that of the program: a path of Multipath TCP is a socket of its own, in the same struct socket */
+	/* the program's socket: a subflow of Multipath TCP is a socket of its own, in the same struct socket */
 	struct connecting begun = { .socket = (__u64)BPF_CORE_READ(sk, sk_socket, sk), .start = task->start_boottime };
 	if (!begun.socket)
 		return 0;
@@ -53,8 +53,8 @@ int tcp_connect(__u64 *ctx)
 }
 
 /*
- * At the end of a connect: false when it began a connection with this socket, or none. True when the descriptor leads to
- * another socket by now, or to none: the record says then where the connection went.
+ * Called at the end of a connect. False if it started a connection with this socket, or none. True if the descriptor
+ * now refers to another socket, or to none: the record then has the connection's destination.
  */
 __noinline int connect__store_other(struct call_state *c, __u64 socket)
 {
@@ -76,12 +76,12 @@ __noinline int connect__store_other(struct call_state *c, __u64 socket)
 			r->flags |= CONNECTED;
 		if (socket__has_begun(c->ret))
 			r->flags |= TUPLE_KNOWN;
-		r->lport = begun->lport; /* 0 where the kernel chooses it: later */
+		r->lport = begun->lport; /* 0 if the kernel chooses it later */
 		r->rport = begun->rport;
 		__builtin_memcpy(r->raddr, begun->raddr, sizeof(r->raddr));
 		__builtin_memcpy(r->laddr, begun->laddr, sizeof(r->laddr));
 	}
-	/* also of a call that begins anew after a signal: its peer has been reported */
+	/* also for a call that restarts after a signal: its peer has been reported */
 	bpf_map_delete_elem(&connecting, &thread);
 	return other;
 }

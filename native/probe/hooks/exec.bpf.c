@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* execve, execveat: success at sched_process_exec (the new image's argv is in the new mm), failure at the call's exit. */
+/* execve, execveat: success at sched_process_exec (the new mm has the new argv), failure at the call's exit. */
 
 #define FAILED_ARGS_MAX 32
 #define FAILED_ARG_BYTES 512
 #define NSEC_PER_SEC 1000000000ull
-#define I_CTIME_QUERIED (1u << 31) /* a mark among the nanoseconds, since 6.13 */
+#define I_CTIME_QUERIED (1u << 31) /* a flag within the nanoseconds, since 6.13 */
 
 /*
- * Writes the calling task's ancestors behind rec_exec; returns how many bytes. A global function, as what follows would else be
- * verified once for each number of them.
+ * Writes the calling task's ancestors after rec_exec; returns the number of bytes. A global function: otherwise the
+ * verifier would prove the following code once per number of ancestors.
  */
 __noinline int exec__store_ancestors(void)
 {
@@ -45,7 +45,7 @@ static __always_inline void exec__store_groups(struct rec_exec *r, struct task_s
 	nr = 0;
 	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)session + first);
 	r->sid = nr;
-	/* a group from outside the pid namespace is 0 in it: only the same level has a number there */
+	/* a group from outside the pid namespace is 0 in it: only a group of the same level has a number there */
 	__u32 level = LOAD(task->thread_pid, struct pid, level);
 	r->vpgid = LOAD(group, struct pid, level) == level ? task__pid_number(group) : 0;
 	r->vsid = LOAD(session, struct pid, level) == level ? task__pid_number(session) : 0;
@@ -69,7 +69,7 @@ static __always_inline void exec__store_file(struct rec_exec *r, const struct fi
 	r->file_mode = facts->mode;
 }
 
-/* What descriptors 0, 1 and 2 are to the program, and the ends of the first IP socket among them. Global, verified once. */
+/* Stores the kinds of descriptors 0, 1 and 2, and the ends of the first IP socket among them. Global, verified once. */
 __noinline int exec__store_standard(void)
 {
 	struct scratch *s = ring__get_scratch();
@@ -105,7 +105,7 @@ __noinline int exec__store_standard(void)
 	return 0;
 }
 
-/* Unix ns of the file's last change: of its status (ctime) or of its content. */
+/* Unix ns of the file's last change: of its status (ctime) or its content. */
 static __always_inline __u64 exec__time_of(struct file *file, bool status)
 {
 	void *inode = LOAD(file, struct file, f_inode);
@@ -137,7 +137,7 @@ static __always_inline __u64 exec__namespace_start(struct task_struct *task)
 	return BPF_CORE_READ(first, start_boottime);
 }
 
-/* A program that runs itself anew where its parent is, as container runtimes do before they enter the container. */
+/* A program that executes itself again beside its parent, as container runtimes do before they enter the container. */
 static __always_inline bool exec__is_parents_program(struct task_struct *task, struct file *file)
 {
 	struct task_struct *parent = task->real_parent;
@@ -145,12 +145,12 @@ static __always_inline bool exec__is_parents_program(struct task_struct *task, s
 	       BPF_CORE_READ(parent, nsproxy, mnt_ns) == BPF_CORE_READ(task, nsproxy, mnt_ns);
 }
 
-/* Appends the environment, as far as ENV_MAX and the record's room go; returns where it ends. */
+/* Appends the environment, up to ENV_MAX and the record's room; returns the record's end. */
 static __always_inline __u32 exec__store_env(struct scratch *s, struct rec_exec *r, __u32 off, struct mm_struct *mm)
 {
 	unsigned long from = mm->env_start, bytes = mm->env_end - from;
 	__u32 room = sizeof(s->b) - ENV_MAX - 8;
-	if (off > room) { /* argv and three paths of nearly the largest size */
+	if (off > room) { /* argv and three paths of nearly maximal size */
 		r->flags |= ENV_TRUNCATED;
 		return off;
 	}
@@ -184,8 +184,8 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	if (!s)
 		return 0;
 	/*
-	 * By now the registers say execve whatever it was (set_personality_64bit). A path made up from a descriptor
-	 * betrays execveat; one with AT_FDCWD or an absolute path is execve in all but name.
+	 * By now the registers say execve in any case (set_personality_64bit). A path built from a descriptor reveals
+	 * execveat; one with AT_FDCWD or an absolute path is equivalent to execve.
 	 */
 	bool at = bpf_core_field_exists(bprm->fdpath) && bprm->fdpath;
 	task__store_header(&s->h, task, cgroup, KIND_EXEC, at ? EVENT_EXECVEAT : EVENT_EXECVE, 0);
@@ -240,7 +240,7 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 
 /*
  * Appends one string of a user argv array, whose pointer is at `from`, to the record's argv, which begins at `base`.
- * Returns 1 to go on. A global function: the verifier proves it once, not once for each string.
+ * Returns 1 to continue. A global function: the verifier proves it once, not per string.
  */
 __noinline int exec__store_user_arg(__u64 from, __u32 base, __u32 word)
 {
@@ -273,7 +273,7 @@ __noinline int exec__store_user_arg(__u64 from, __u32 base, __u32 word)
 	return 1;
 }
 
-/* At most FAILED_ARGS_MAX strings of FAILED_ARG_BYTES; the image of a failed call is a claim of the caller's anyway. */
+/* At most FAILED_ARGS_MAX strings of FAILED_ARG_BYTES; the arguments of a failed call are only the caller's claim. */
 static __always_inline void exec__store_user_argv(struct rec_exec *r, __u32 base, __u64 argv, __u32 word)
 {
 	for (int i = 0; i < FAILED_ARGS_MAX; i++) {
@@ -283,7 +283,7 @@ static __always_inline void exec__store_user_argv(struct rec_exec *r, __u32 base
 	r->flags |= ARGV_TRUNCATED;
 }
 
-/* A call that failed with `ret`. Pointers in user memory have `word` bytes. A global function, proved once. */
+/* Sends a call that failed with `ret`. Pointers in user memory have `word` bytes. A global function, proved once. */
 __noinline int exec__send_failed(__u64 path, __u64 argv, __s64 ret, __u32 event, __u32 word)
 {
 	struct task_struct *task = scope__current();
@@ -318,12 +318,12 @@ __noinline int exec__send_failed(__u64 path, __u64 argv, __s64 ret, __u32 event,
 	if (len > ARGV_MAX)
 		return 0;
 	off += len;
-	/* bulk: a program that retries a missing file flat out must not push successful execs out */
+	/* bulk: a program that keeps retrying a missing file must not crowd out successful execs */
 	ring__send_record(&bulk_ring, BUDGET_BULK, s, sizeof(s->h) + off, entry);
 	return 0;
 }
 
-/* Both calls, where they failed. */
+/* Both calls, if they failed. */
 SEC("tracepoint/syscalls/sys_exit_execs")
 int sys_execs(struct trace_event_raw_sys_exit *ctx)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* The end of a process: only its last thread's, since a thread that calls exec ends the leader first. */
+/* The end of a process: only that of its last thread, since a thread that calls exec ends the leader first. */
 
 #define SIGNAL_GROUP_EXIT 4
 #define EEXIST 17
@@ -15,8 +15,8 @@ static __always_inline bool exit__is_last(volatile __u64 *ctx, struct task_struc
 }
 
 /*
- * Processes that have just ended. Before 6.16, threads that end together can all find nobody else alive: only the
- * first of them is the process's end. The others come within microseconds, so that a short memory will do.
+ * Processes that have just ended. Before 6.16, threads that end together can all find no other thread alive: only the
+ * first counts as the process's end. The others follow within microseconds, so a small map is enough.
  */
 struct exit_key {
 	__u64 start;
@@ -58,7 +58,7 @@ int sched_exit(__u64 *ctx)
 	task__store_header(&s->h, task, cgroup, KIND_EXIT, EVENT_PROCEXIT, 0);
 	struct rec_exit *r = (void *)s->b;
 	__builtin_memset(r, 0, sizeof(*r));
-	/* a thread that ended by itself meanwhile has a code of its own */
+	/* a thread that exited by itself meanwhile has its own code */
 	struct signal_struct *signal = task->signal;
 	r->status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : task->exit_code;
 	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + sizeof(*r), entry);

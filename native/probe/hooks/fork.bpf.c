@@ -40,7 +40,7 @@ int BPF_PROG(sched_fork, struct task_struct *trusted_parent, struct task_struct 
 	struct task_struct *child = UNTRUSTED(trusted_child, struct task_struct);
 	if (child->pid != child->tgid) /* a thread */
 		return 0;
-	__u64 cgroup = scope__cgroup_id(child); /* not the parent's: CLONE_INTO_CGROUP enters by fork */
+	__u64 cgroup = scope__cgroup_id(child); /* not the parent's: CLONE_INTO_CGROUP enters at fork */
 	struct scope_entry *entry = scope__find_entry(cgroup);
 	if (!entry)
 		return 0;
@@ -51,7 +51,7 @@ int BPF_PROG(sched_fork, struct task_struct *trusted_parent, struct task_struct 
 	__builtin_memset(r, 0, sizeof(*r));
 	__u16 event = fork__read_call(parent, &r->clone_flags);
 
-	/* The call's result: the child as the parent's pid namespace numbers it. */
+	/* The call's result: the child's number in the parent's pid namespace. */
 	struct pid *child_pid = child->thread_pid;
 	__u32 nr = task__pid_number_at(child_pid, LOAD(parent->thread_pid, struct pid, level));
 	task__store_header(&s->h, parent, cgroup, KIND_CLONE, event, nr);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* open, openat, openat2, creat at the exit of the call: the file from the descriptor, the claim from user memory. */
+/*
+ * open, openat, openat2, creat at the exit of the call: the file from the descriptor, the claimed path from user
+ * memory.
+ */
 
 #define ENAMETOOLONG 36
 
@@ -9,7 +12,7 @@ struct open_call {
 	__u32 flags, mode, resolve;
 };
 
-/* False when no rule can match such an open. Write also means: may create or truncate. */
+/* False if no rule can match such an open. Write includes opens that may create or truncate. */
 static __always_inline bool open__is_wanted(__u32 mask, __u32 flags, long ret)
 {
 	if (ret < 0)
@@ -20,7 +23,7 @@ static __always_inline bool open__is_wanted(__u32 mask, __u32 flags, long ret)
 	return (writes && (mask & OPEN_WRITE)) || (reads && (mask & OPEN_READ));
 }
 
-/* Copies the directory in the path buffer; its length, 0 where it is not known. */
+/* Copies the directory in the path buffer; returns its length, 0 if unknown. */
 static __always_inline __u32 open__copy_directory(char *dst, long start)
 {
 	if (start < 0 || (start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED)
@@ -28,13 +31,13 @@ static __always_inline __u32 open__copy_directory(char *dst, long start)
 	return path__copy_buffer(dst, start);
 }
 
-/* The directory that a relative path starts from; its length, 0 where it is not known. */
+/* Stores the directory that a relative path starts from; returns its length, 0 if unknown. */
 static __always_inline __u32 open__store_directory(char *dst, struct task_struct *task, __s32 dirfd)
 {
 	return open__copy_directory(dst, file__write_directory(task, dirfd, task->fs));
 }
 
-/* What the record says of the file, whose path is in the path buffer, behind `off`; returns where that ends. */
+/* Stores the facts of the file, whose path is in the path buffer, at `off`; returns the record's end. */
 static __always_inline __u32 open__store_facts(struct scratch *s, __u32 off, const struct file_facts *facts, long start)
 {
 	struct rec_open *r = (void *)s->b;
@@ -49,7 +52,7 @@ static __always_inline __u32 open__store_facts(struct scratch *s, __u32 off, con
 	return off + len;
 }
 
-/* The same of any file. */
+/* Reads and stores the facts of a file. */
 static __always_inline __u32 open__store_file(struct scratch *s, __u32 off, struct file *file, struct task_struct *task)
 {
 	struct file_facts facts = {};
@@ -57,7 +60,7 @@ static __always_inline __u32 open__store_file(struct scratch *s, __u32 off, stru
 	return open__store_facts(s, off, &facts, start);
 }
 
-/* Puts the path of the path buffer before the verdict; false where it is none, or is too long. */
+/* Copies the path in the path buffer for the verdict; false if there is none, or it is too long. */
 static __always_inline bool open__judge_buffer(struct verdict_call *v, long start)
 {
 	__u32 zero = 0, at = start & 0xffff, len = PATH_MAX - at;
@@ -72,7 +75,7 @@ static __always_inline bool open__judge_buffer(struct verdict_call *v, long star
 	return 1;
 }
 
-/* The same of the claimed path, behind a directory of `from` bytes that is there already. */
+/* Appends the claimed path for the verdict after a directory of `from` bytes that is already there. */
 static __always_inline bool open__judge_claim(struct verdict_call *v, __u32 from, const char *claim, __u32 len)
 {
 	if (!len || from + len >= VERDICT_PATH_MAX)
@@ -88,7 +91,10 @@ static __always_inline bool open__judge_claim(struct verdict_call *v, __u32 from
 	return 1;
 }
 
-/* Is the claim the path that was judged? A global function, as those below: proved once, not for each call that opens files. */
+/*
+ * Whether the claim equals the judged path. A global function, like those below: proved once, not per call that opens
+ * files.
+ */
 __noinline int open__is_same(void)
 {
 	struct scratch *s = ring__get_scratch();
@@ -103,7 +109,7 @@ __noinline int open__is_same(void)
 		if (i >= len)
 			return 1;
 		__u64 differs = *(__u64 *)&v->path[i] ^ *(__u64 *)&s->b[sizeof(*r) + i];
-		if (len - i < 8) /* what is behind the end is not theirs */
+		if (len - i < 8) /* ignores bytes after the end */
 			differs <<= 64 - 8 * (len - i);
 		if (differs)
 			return 0;
@@ -112,8 +118,8 @@ __noinline int open__is_same(void)
 }
 
 /*
- * 0 when no rule can match an open of a file of this mode. Its path is in the path buffer; where the claim is another one, it is asked
- * as well. Relative claims count in user space no more than here (isRaced in src/rules/fields/descriptor.ts).
+ * 0 if no rule can match an open of a file of this mode. Its path is in the path buffer; a claim that differs is
+ * judged as well. Relative claims do not count in user space either (isRaced in src/rules/fields/descriptor.ts).
  */
 __noinline int open__may_match_file(long start, __u32 mode, __u32 flags)
 {
@@ -135,14 +141,14 @@ __noinline int open__may_match_file(long start, __u32 mode, __u32 flags)
 	return verdict__passes() || v->is_odd;
 }
 
-/* A file that is named by what is below these directories may be another one: user space looks into that (withoutProcRoot). */
+/* A path below these directories may name another file: user space resolves that (withoutProcRoot). */
 static __always_inline bool open__is_detour(const struct verdict_call *v)
 {
 	const char *p = v->path;
 	return (p[1] == 'p' && p[2] == 'r' && p[3] == 'o' && p[4] == 'c') || (p[1] == 'd' && p[2] == 'e' && p[3] == 'v');
 }
 
-/* 0 when no rule can match an open that failed: by its claim, which is relative to the directory in the path buffer. */
+/* 0 if no rule can match a failed open, judging by its claim, relative to the directory in the path buffer. */
 __noinline int open__may_match_claim(long directory)
 {
 	struct scratch *s = ring__get_scratch();
@@ -169,7 +175,7 @@ __noinline int open__may_match_claim(long directory)
 	return verdict__passes() || v->is_odd || open__is_detour(v);
 }
 
-/* A global function: what comes before it has several ways, and the verifier would prove it for each of them. */
+/* A global function: otherwise the verifier would prove it for each of the paths that lead here. */
 __noinline int open__store_header(__u64 cgroup, __u32 event, __s64 ret)
 {
 	struct scratch *s = ring__get_scratch();
@@ -206,7 +212,7 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 		r->flags |= RAW_UNREADABLE;
 		maps__count_read_error();
 	}
-	if (n == PATH_MAX && ret == -ENAMETOOLONG) /* 4095 bytes fill the buffer too, and are whole */
+	if (n == PATH_MAX && ret == -ENAMETOOLONG) /* 4095 bytes also fill the buffer, but are complete */
 		r->flags |= RAW_TRUNCATED;
 	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
 	r->raw_len = len;
@@ -231,7 +237,7 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 			return 0;
 		}
 	}
-	/* last, as most opens do not come so far */
+	/* last, since most opens do not get this far */
 	if (!open__store_header(cgroup, event, ret))
 		return 0;
 	if (file) {
@@ -245,7 +251,7 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 	return 0;
 }
 
-/* Reads the arguments, by number from 1, of the open with this number on x86-64; returns its event. */
+/* Reads the arguments, numbered from 1, of the open with this x86-64 number; returns its event. */
 static __always_inline __u16 open__read_call(struct open_call *call, __u32 nr, const __u64 *args)
 {
 	bool at = nr == NR_OPENAT || nr == NR_OPENAT2;
@@ -270,7 +276,7 @@ static __always_inline __u16 open__read_call(struct open_call *call, __u32 nr, c
 	return at ? EVENT_OPENAT : EVENT_OPEN;
 }
 
-/* One program for all opens: the kernel verifies it once. */
+/* One program for all opens, so that the kernel verifies it once. */
 SEC("tracepoint/syscalls/sys_exit_opens")
 int sys_opens(struct trace_event_raw_sys_exit *ctx)
 {

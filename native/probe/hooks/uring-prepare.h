@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* uring.bpf.c, before the result: the record of a request as it was prepared, from the kernel's own copy. */
+/* uring.bpf.c, before the result: makes the record of a prepared request from the kernel's own copy. */
 #pragma once
 
-/* Appends a file name that the kernel holds as string `which` of the call; returns the pointer that was passed. */
+/* Appends a file name held by the kernel as string `which` of the call; returns the pointer that was passed. */
 __noinline __u64 uring__store_name(struct call_state *c, __u32 which, __u64 filename)
 {
 	struct scratch *s = ring__get_scratch();
@@ -18,7 +18,7 @@ __noinline __u64 uring__store_name(struct call_state *c, __u32 which, __u64 file
 	return (__u64)BPF_CORE_READ((struct filename *)filename, uptr);
 }
 
-/* The arguments as the call would have them; paths are appended. False: not in a way that is known. */
+/* Stores the arguments as the call would have them, and appends paths. False if the layout is unknown. */
 static __always_inline bool uring__store_arguments(struct call_state *c, __u64 req, __u8 opcode)
 {
 	struct filename *first = NULL, *second = NULL;
@@ -66,7 +66,7 @@ static __always_inline bool uring__store_arguments(struct call_state *c, __u64 r
 	return 1;
 }
 
-/* connect: the address, as the kernel copied it where it does so beforehand. */
+/* connect: the address, from the kernel's copy if it makes one beforehand. */
 __noinline int uring__store_address(struct call_state *c, __u64 req)
 {
 	struct scratch *s = ring__get_scratch();
@@ -88,7 +88,7 @@ __noinline int uring__store_address(struct call_state *c, __u64 req)
 	return 0;
 }
 
-/* Makes the record of the request, in the scratch, as far as it is known before the result. False: nobody wants it. */
+/* Makes the record of the request in the scratch, except for the result. False if it is not wanted. */
 __noinline int uring__prepare(__u64 req, __u32 opcode, __u32 nr)
 {
 	struct call_state *c = call__get_state();
@@ -104,7 +104,7 @@ __noinline int uring__prepare(__u64 req, __u32 opcode, __u32 nr)
 		struct rec_open *r = (void *)s->b;
 		__builtin_memset(r, 0, sizeof(*r));
 		r->dirfd = LOAD(req, struct io_open, dfd);
-		r->open_flags = flags & ~O_LARGEFILE; /* it sets this one by itself */
+		r->open_flags = flags & ~O_LARGEFILE; /* io_uring sets this flag itself */
 		r->mode = LOAD(req, struct io_open, how.mode);
 		r->resolve = LOAD(req, struct io_open, how.resolve);
 		r->flags = VIA_IO_URING;
@@ -121,7 +121,7 @@ __noinline int uring__prepare(__u64 req, __u32 opcode, __u32 nr)
 			start = c->detours[0];
 		}
 		if (len && start != NO_DETOUR) {
-			/* always: when requests complete together, a descriptor may already be another file's */
+			/* always: when requests complete together, a descriptor may already refer to another file */
 			len = open__store_directory(s->b + off, task, start) & (PATH_MAX - 1);
 			r->dir_len = len;
 			off += len;
@@ -158,7 +158,7 @@ __noinline int uring__prepare(__u64 req, __u32 opcode, __u32 nr)
 		r->arg5 = c->args[5];
 		s->h.len = sizeof(s->h) + c->off;
 	}
-	/* a thread that the kernel made for the ring: not what the process calls itself */
+	/* a kernel thread of the ring: its name is not the process's */
 	if (BPF_CORE_READ((struct task_struct___flags *)task, flags) & PF_IO_WORKER) {
 		s->h.tid = s->h.pid;
 		s->h.vtid = s->h.vpid;

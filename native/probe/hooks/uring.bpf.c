@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * Requests of io_uring that do what a system call does, as the event of that call. After its preparation a request
- * holds the kernel's own copy of paths, flags and (6.10) address: the record is made then (uring-prepare.h), in the
- * submitter's name, and waits for the result by the request's address. Completions may come from a worker, or from a
- * task of the kernel.
+ * Reports io_uring requests as the system calls that they replace. After its preparation a request holds the kernel's
+ * own copy of paths, flags and (6.10) address. The record is made then (uring-prepare.h), in the submitter's name,
+ * and waits for the result under the request's address. Completions may come from a worker, or from a kernel task.
  *
- * Nothing goes unreported because it hides its end: a request that will not complete visibly (IOSQE_CQE_SKIP_SUCCESS, a
- * full completion queue, no room to wait) is reported as if it had succeeded, with RESULT_UNKNOWN.
+ * A request cannot avoid a report by hiding its end. If it will not complete visibly (IOSQE_CQE_SKIP_SUCCESS, a full
+ * completion queue, no room to wait), it is reported as successful, with RESULT_UNKNOWN.
  */
 
 #define URING_WAITING_MAX 1024
 #define URING_RECORD_BYTES 8832
-#define URING_ASIDE 16384 /* of the scratch, behind any record of an open */
+#define URING_ASIDE 16384 /* offset in the scratch, after any record of an open */
 
 const volatile __u16 uring_calls[OP_MAX] SEC(".rodata.uring") = { IO_URING_CALLS };
 
-/* A record that waits for its result, and what is needed then. The first part is laid out as struct scratch. */
+/* A record that waits for its result, with what is needed then. The first part has the layout of struct scratch. */
 struct uring_waiting {
 	struct rec_header h; /* h.len: bytes so far */
 	char b[URING_RECORD_BYTES - sizeof(struct rec_header)];
 	__u64 ctx, user_data;
-	__u32 slot; /* open, socket: where the file goes instead of to a descriptor, counted from 1; 0 for a descriptor */
+	__u32 slot; /* open, socket: slot of the file, from 1, if it gets no descriptor; 0: a descriptor */
 	__u32 pad;
 };
 struct {
@@ -31,7 +30,7 @@ struct {
 	__type(value, struct uring_waiting);
 } uring_waiting SEC(".maps");
 
-/* The file in a slot of the ring's own table. */
+/* The file in a slot of the ring's file table. */
 static __always_inline struct file *uring__slot_file(__u64 ctx, __u32 slot, __s32 res)
 {
 	__u32 at = slot == FILE_INDEX_ALLOC ? (__u32)res : slot - 1;
@@ -51,18 +50,18 @@ static __always_inline struct file *uring__slot_file(__u64 ctx, __u32 slot, __s3
 	return (struct file *)(word & FIXED_FILE_MASK);
 }
 
-/* What the result adds to an open: its file. Returns where the record ends. */
+/* Completes an open with its file. Returns the record's end. */
 static __always_inline __u32 uring__finish_open(struct scratch *s, __u32 off, __u64 ctx, __u32 slot, __s32 res)
 {
 	struct rec_open *r = (void *)s->b;
 	struct task_struct *task = scope__current();
-	/* when its process has ended, a task of the kernel completes it: the descriptors are not its own */
+	/* if its process has ended, a kernel task completes it: the descriptors are not its own */
 	if (res < 0 || (r->flags & RESULT_UNKNOWN) || task->tgid != s->h.pid)
 		return off;
 	struct file *file = slot ? uring__slot_file(ctx, slot, res) : file__from_fd(task, res);
 	if (!file)
 		return off;
-	/* the path goes before the directory */
+	/* the path comes before the directory */
 	__u32 dir_len = r->dir_len & (PATH_MAX - 1), raw_len = r->raw_len & (PATH_MAX - 1);
 	off = sizeof(*r) + raw_len;
 	bpf_probe_read_kernel(s->b + URING_ASIDE, dir_len, s->b + off);
@@ -74,7 +73,7 @@ static __always_inline __u32 uring__finish_open(struct scratch *s, __u32 off, __
 	return off + dir_len;
 }
 
-/* The same for a connect: its socket's ends. */
+/* Completes a connect with its socket's ends. */
 static __always_inline __u32 uring__finish_connect(struct scratch *s, __u32 off, __u64 req, __s32 res)
 {
 	struct rec_call *r = (void *)s->b;
@@ -97,7 +96,7 @@ static __always_inline __u32 uring__finish_connect(struct scratch *s, __u32 off,
 	return off + len;
 }
 
-/* The same for a new socket: which it is. */
+/* Completes a new socket with its kind. */
 static __always_inline void uring__finish_socket(struct scratch *s, __u64 ctx, __u32 slot, __s32 res)
 {
 	struct rec_call *r = (void *)s->b;
@@ -145,7 +144,7 @@ __noinline int uring__send(__u64 req, __u64 ctx, __u32 slot, __s32 res, __u32 un
 	return 0;
 }
 
-/* The request has ended: its record goes out. */
+/* The request has ended: sends its record. */
 __noinline int uring__finish(__u64 req, __s32 res, __u32 unknown)
 {
 	struct scratch *s = ring__get_scratch();
@@ -163,7 +162,7 @@ __noinline int uring__finish(__u64 req, __s32 res, __u32 unknown)
 	return uring__send(req, ctx, slot, res, unknown);
 }
 
-/* Keeps the record in the scratch until the request ends; sends it where that cannot be waited for. */
+/* Keeps the record in the scratch until the request ends; sends it if the end cannot be awaited. */
 __noinline int uring__wait(__u64 req)
 {
 	struct uring_waiting *waiting = (void *)ring__get_scratch();
@@ -194,7 +193,7 @@ static __always_inline int uring__on_submit(__u64 typed)
 		return 0;
 	if (opcode == OP_RENAMEAT && LOAD(req, struct io_rename, flags))
 		nr = NR_RENAMEAT2;
-	barrier_var(nr); /* the bound stays in the register that is added: Linux 6.1 looks for it there */
+	barrier_var(nr); /* keeps the bound in the register that is added, where Linux 6.1 looks for it */
 	if (nr >= CALL_NR_MAX || !*(volatile __u8 *)&state.wanted[nr])
 		return 0;
 	__u64 cgroup = scope__cgroup_id(scope__current());
@@ -202,7 +201,7 @@ static __always_inline int uring__on_submit(__u64 typed)
 	if (!c || !scope__find_entry(cgroup))
 		return 0;
 	req = task__forget_type((void *)typed);
-	/* one that had this address before has ended without a word */
+	/* an earlier request at this address has ended unnoticed */
 	uring__finish(req, 0, 1);
 	c->cgroup = cgroup;
 	if (uring__prepare(req, opcode, nr))
@@ -210,7 +209,7 @@ static __always_inline int uring__on_submit(__u64 typed)
 	return 0;
 }
 
-/* The loader takes those that fit this kernel (addon/variant.cc). Since 6.3: (req) */
+/* The loader picks the programs that fit this kernel (addon/variant.cc). Since 6.3: (req) */
 SEC("tp_btf/io_uring_submit_req")
 int uring_submit_1(__u64 *ctx)
 {
@@ -224,7 +223,7 @@ int uring_submit_2(__u64 *ctx)
 	return uring__on_submit(ctx[0]);
 }
 
-/* Before: (ctx, req, user_data, opcode, …) */
+/* Before 6.1: (ctx, req, user_data, opcode, …) */
 SEC("tp_btf/io_uring_submit_sqe")
 int uring_submit_7(__u64 *ctx)
 {
@@ -238,7 +237,7 @@ int uring_complete_3(__u64 *ctx)
 	return uring__finish(ctx[1], LOAD(ctx[2], struct io_uring_cqe, res), 0);
 }
 
-/* 5.18 to 6.12: (ctx, req, user_data, res, cflags, extra1, extra2); without the request before */
+/* 5.18 to 6.12: (ctx, req, user_data, res, cflags, extra1, extra2); before 5.18 without the request */
 SEC("tp_btf/io_uring_complete")
 int uring_complete_7(__u64 *ctx)
 {
@@ -258,8 +257,8 @@ static long uring__match_overflow(void *map, __u64 *req, struct uring_waiting *w
 }
 
 /*
- * The completion queue is full: io_uring_complete does not fire, and this one does not name the request. Several may have
- * the same user_data: one of them is taken, and its result is not believed.
+ * The completion queue is full: io_uring_complete does not fire, and this tracepoint does not name the request. If
+ * several have the same user_data, any of them is taken, and its result is not trusted.
  */
 SEC("tp_btf/io_uring_cqe_overflow")
 int uring_overflow(__u64 *ctx)
