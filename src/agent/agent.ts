@@ -23,7 +23,7 @@ import { AppFileStream } from '../streams/file/app-file-stream.ts';
 import { OperatorFileStream } from '../streams/file/operator-file-stream.ts';
 import type { LogStream } from '../streams/stream.ts';
 
-/** The agent of a host: starts the stages in their order, and ends them so that nothing that was read is lost. */
+/** The agent of a host: starts the stages in order and shuts them down so that no event that was read is lost. */
 export class Agent {
   readonly #options: AgentOptions;
   readonly #release: ReleaseStack;
@@ -31,7 +31,7 @@ export class Agent {
   #pipeline: Pipeline | undefined;
   #stopping: Promise<void> | undefined;
 
-  /** Starts everything; what was started is taken down again if a later part fails. Throws UserError. */
+  /** Starts everything; if a part fails, stops the parts already started. Throws UserError. */
   static async start(options: AgentOptions): Promise<Agent> {
     const { config, source, logger } = options;
     const release = new ReleaseStack();
@@ -42,7 +42,7 @@ export class Agent {
       const before =
         options.replace === true ? await AgentState.succeed(config.stateDir, logger) : undefined;
       release.defer(() => before?.giveUp());
-      // Before anything is attached: another agent may be running.
+      // Before anything is attached, because another agent may be running.
       const troubles = new StateTroubles(logger);
       const openState = (): Promise<AgentState> =>
         AgentState.open(config.stateDir, logger, troubles);
@@ -90,10 +90,7 @@ export class Agent {
     this.#stages = new Stages(parts);
   }
 
-  /**
-   * Stops: what has been read from the kernel is evaluated and delivered first, for at most 6 s. A second call
-   * gives the same promise.
-   */
+  /** Stops: first evaluates and delivers what was read from the kernel, for at most 6 s. A second call returns the same promise. */
   stop(): Promise<void> {
     this.#stopping ??= shutDown({
       stages: this.#stages,
@@ -104,7 +101,7 @@ export class Agent {
     return this.#stopping;
   }
 
-  /** Reads configuration and rules again, as LiveRules; log files are opened anew. */
+  /** Reloads configuration and rules, as LiveRules does; reopens log files. */
   reload(): Promise<void> {
     for (const stream of this.#stages.streams) {
       if (stream instanceof OperatorFileStream || stream instanceof AppFileStream) stream.reopen();
@@ -116,21 +113,21 @@ export class Agent {
     return this.#stages.report.snapshot();
   }
 
-  /** Resolves when another agent watches in this one's place: time to stop. */
+  /** Resolves when another agent has taken over watching: this one must stop. */
   get replaced(): Promise<void> {
     return this.#stages.opened?.state.asked ?? new Promise(() => undefined);
   }
 
-  /** Kernel first, then what exists already: nothing that happens in between is lost. */
+  /** Starts the kernel side first, then scans what already exists, so that nothing in between is missed. */
   async #watch(first: FirstRules): Promise<{ readonly processes: number }> {
     const { apps, attachment, evaluation, procFs, rules, tree } = this.#stages;
     this.#pipeline = new Pipeline(this.#stages);
     await this.#pipeline.selfTest();
     rules.start(first);
-    // Not only when the first container comes: it may be there already, or this process be busy just then.
+    // Now, not with the first container: it may already exist, or this process may be busy when it appears.
     attachment.attachForNow();
-    // No record tells how older processes came to be where they are. Without this, one that is moved from cgroup to
-    // cgroup of its container (Garden: good to bad) would pass as coming from outside, so as the runtime's set-up.
+    // No record says how existing processes reached their cgroup. Without this call, a process that moves between cgroups of
+    // its container (Garden: good to bad) would count as the runtime's set-up from outside.
     tree.recordsLost(bootNs());
     this.#release.defer(() => apps.stop());
     await apps.start();
@@ -139,7 +136,7 @@ export class Agent {
     return { processes: scan.inScope };
   }
 
-  /** From now on what is detected is written; what was kept until now comes first. */
+  /** Writes detections from now on; those kept so far come first. */
   #open(state: AgentState, streams: readonly LogStream[], pins: KeptPins): void {
     const stages = this.#stages;
     const { apps, clock, fanOut, outgoing, probe, received, relief } = stages;

@@ -10,51 +10,54 @@ import type { CanaryConfig } from '../config/canary-config.ts';
 import type { AgentConfig } from '../config/config.ts';
 import type { Logger } from '../shared/logger.ts';
 
-/** The process needs milliseconds; it is killed after so long. */
+/** The process needs milliseconds; it is killed after this time. */
 const ACTION_MS = 10_000;
-/** A cgroup goes when its last process has: until then it is tried again. */
+/** A cgroup can be removed only after its last process has exited: removal is retried until this time. */
 const REMOVE_MS = 5_000;
 const REMOVE_AGAIN_MS = 20;
-/** Of the leftovers of agents that were killed; each has one at most. */
+/** Limit on leftovers of killed agents; each leaves at most one. */
 const MAX_LEFTOVERS = 64;
 
-/** The shell enters the cgroup, and runs there what an app would: no shell, which would trip rules of its own. */
+/** The shell enters the cgroup, then becomes `cat`, as an app would run: a shell that stays would trigger other rules. */
 const SCRIPT = 'echo 0 > "$1" || exit 101; exec cat -- "$2"';
 
 /** One synthetic container, for one run. */
 export interface CanaryContainer {
   readonly cgroupId: number;
-  /** A process in it tries to open the path, where nothing is; resolves when it has ended. Rejects with an Error that says why it could not. */
+  /**
+   * Starts a process in it that tries to open the path, which does not exist; resolves when it has exited. Rejects with an
+   * Error that gives the reason if that fails.
+   */
   act(path: string, signal: AbortSignal): Promise<void>;
-  /** Removes it with all that is in it. Rejects when that fails for 5 s. */
+  /** Removes it with all its processes. Rejects after 5 s of failures. */
   remove(): Promise<void>;
 }
 
-/** Where the canary's containers are. */
+/** Creates and removes the canary's containers. */
 export interface CanaryGround {
-  /** `token` names the container. Throws when there can be none. */
+  /** `token` names the container. Throws if it cannot be created. */
   make(token: string): CanaryContainer;
-  /** Removes what an agent left that was killed in a run. */
+  /** Removes what an agent left that was killed during a run. */
   clear(): Promise<void>;
 }
 
-/** Of one state folder, as an agent is. */
+/** One name per state folder, as there is one agent per state folder. */
 export function canaryGroupName(stateDir: string): string {
   return `varvel-canary-${createHash('sha256').update(stateDir).digest('hex').slice(0, 8)}`;
 }
 
-/** Every folder that can be the canary's in this hierarchy, whether it is there or not. */
+/** Every folder that can be the canary's in this hierarchy, whether it exists or not. */
 export function canaryGroups(mountPoint: string, stateDir: string): readonly string[] {
   return OWN_CGROUP_PARENTS.map((parent) => join(mountPoint, parent, canaryGroupName(stateDir)));
 }
 
-/** A cgroup of the agent's own with one below it for each run; there is neither between two runs. */
+/** A cgroup of the agent's own, with a child per run; neither exists between two runs. */
 export class CanaryCgroups implements CanaryGround {
   readonly #groups: readonly string[];
   readonly #group: string;
   readonly #path: string;
 
-  /** Throws UserError when the agent can make no cgroup. */
+  /** Throws UserError if the agent cannot create a cgroup. */
   constructor(mountPoint: string, stateDir: string) {
     this.#groups = canaryGroups(mountPoint, stateDir);
     this.#group = makeOwnCgroup(mountPoint, canaryGroupName(stateDir));
@@ -62,11 +65,11 @@ export class CanaryCgroups implements CanaryGround {
     try {
       rmdirSync(this.#group);
     } catch {
-      // Another agent, which this one replaces, is in a run.
+      // The agent that this one replaces is in a run.
     }
   }
 
-  /** By which the cgroups are containers of the app. */
+  /** The rule that makes these cgroups containers of the app. */
   ruleFor(app: CanaryConfig['app']): CgroupAppRule {
     const { name, guid, space, org } = app;
     return { pattern: `${this.#path}/*`, app: name, guid, space, org };
@@ -97,8 +100,8 @@ export class CanaryCgroups implements CanaryGround {
 }
 
 /**
- * Removes what a killed agent left of its canary, also where the canary is off now, before anybody takes it for an app. Only
- * when no other agent runs with this state folder: it may be in a run.
+ * Removes what a killed agent left of its canary, even if the canary is off now, before it is mistaken for an app. Call it only
+ * if no other agent uses this state folder: that one may be in a run.
  */
 export async function clearLeftCanary(
   { cgroupHierarchy, stateDir }: AgentConfig,
@@ -110,7 +113,7 @@ export async function clearLeftCanary(
   });
 }
 
-/** Removes these with the containers in them; what is not there is fine. Rejects when one stays. */
+/** Removes these groups with the containers in them; missing ones are skipped. Rejects if one cannot be removed. */
 export async function clearCanaryCgroups(groups: readonly string[]): Promise<void> {
   for (const group of groups) {
     if (lstatSync(group, { throwIfNoEntry: false }) === undefined) continue;
@@ -127,7 +130,7 @@ async function removeCgroup(directory: string): Promise<void> {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
-        // It has ended meanwhile.
+        // It has exited meanwhile.
       }
     }
     try {
@@ -145,7 +148,7 @@ async function removeCgroup(directory: string): Promise<void> {
   }
 }
 
-/** 0 is a process of a pid namespace that this one does not see. */
+/** Skips 0: a process of a pid namespace that is not visible here. */
 function pidsIn(directory: string): number[] {
   try {
     return readFileSync(join(directory, 'cgroup.procs'), 'latin1')

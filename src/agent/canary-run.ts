@@ -1,66 +1,66 @@
 import type { DetectionBrief } from '../rules/detection.ts';
 
 /**
- * What became of a run. `seen`: its line came out of the log system. `delivered`: every stream has given it away, and there is
- * no log system to look into. `not_seen`: it did not come so far in time. `failed`: it could not be tried, or not be looked for.
+ * The result of a run. `seen`: its line came out of the log system. `delivered`: every stream has delivered it, and no log
+ * system is configured for reading. `not_seen`: the line did not get that far in time. `failed`: the run could not be tried, or
+ * the line could not be looked up.
  */
 export const CANARY_RESULTS = ['seen', 'delivered', 'not_seen', 'failed'] as const;
 export type CanaryResult = (typeof CANARY_RESULTS)[number];
 
-/** The last that saw what the canary did, on its way: nobody, the kernel, the rule, a stream, its receiver, the log system. */
+/** The last stage that saw the canary's action: nobody, the kernel, the rule, a stream, its receiver, the log system. */
 export type CanaryHop = 'nobody' | 'kernel' | 'rule' | 'stream' | 'receiver' | 'log system';
 
-/** One run, when it is over. */
+/** One finished run. */
 export interface CanaryRun {
   readonly result: CanaryResult;
   /** Unix ms of its end. */
   readonly atMs: number;
-  /** From the action to the end of its way; absent when it did not get there. */
+  /** From the action to the last stage; absent if it did not get there. */
   readonly seconds?: number;
   readonly hop: CanaryHop;
   /** A sentence or two for the operator. */
   readonly says: string;
 }
 
-/** What is known of the run that is under way. */
+/** What is known of the current run. */
 export interface Watched {
   readonly token: string;
   readonly startedAt: number;
   readonly deadline: number;
   emitted: number;
   detection?: DetectionBrief;
-  /** Of its line, and the streams that are to have it. */
+  /** Id of its line, and the streams that should get it. */
   id?: string;
   expected: readonly string[];
-  /** Streams that have it: in the spool, or for good. */
+  /** Streams that have it: in the spool, or delivered. */
   readonly queued: Set<string>;
   readonly taken: Set<string>;
-  /** Of the log system. */
+  /** How often the log system was read, and why the last read failed. */
   looks: number;
   lookFailed?: string;
 }
 
-/** What went well. */
 export function isGood(result: CanaryResult): boolean {
   return result === 'seen' || result === 'delivered';
 }
 
-/** A run that ends now. */
+/** Builds the result of a run that ends now. */
 export function ended(result: CanaryResult, hop: CanaryHop, says: string): CanaryRun {
   return { result, hop, says, atMs: Date.now() };
 }
 
-/** Since the action. */
+/** Seconds since the run started. */
 export function secondsOf({ startedAt }: Watched): number {
   return (performance.now() - startedAt) / 1000;
 }
 
-/** Every stream that is to have the line has it, and its receiver too. */
+/** Whether every stream that should get the line has delivered it to its receiver. */
 export function isGivenAway({ expected, taken }: Watched): boolean {
   return expected.length > 0 && expected.every((name) => taken.has(name));
 }
 
-/** The last that saw what the canary did. */
+/** The last stage that saw the canary's action. */
 export function hopOf(watched: Watched): CanaryHop {
   const { detection, emitted, queued } = watched;
   if (isGivenAway(watched)) return 'receiver';
@@ -69,7 +69,7 @@ export function hopOf(watched: Watched): CanaryHop {
   return emitted > 0 ? 'kernel' : 'nobody';
 }
 
-/** How far it came, in words. */
+/** How far it got, in words. */
 export function wayOf(watched: Watched): string {
   const { detection, emitted, expected, queued, taken, looks } = watched;
   if (detection === undefined) {
@@ -91,7 +91,7 @@ export function wayOf(watched: Watched): string {
   return `The last that saw it were its streams: ${parts.join('; ')}.${asked}`;
 }
 
-/** An error's message, as a part of a sentence. */
+/** An error's message without its final full stop, as part of a sentence. */
 export function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
 }

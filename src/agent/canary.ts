@@ -26,46 +26,45 @@ import type { OutgoingLine } from '../streams/receiver.ts';
 import { SpooledStream } from '../streams/spool/spooled-stream.ts';
 import type { Delivery, LogStream } from '../streams/stream.ts';
 
-/** The first run, after the start: what an agent does then is done. Up to as long again, by host. */
+/** Delay of the first run after the start, when the agent's own start-up work is done. Up to as long again is added, by host. */
 const FIRST_MS = 60_000;
-/** After a run that did not go well the next one comes sooner: whether it was a moment or lasts. */
+/** Delay after a failed run, if shorter than the interval: shows whether the failure was momentary or lasts. */
 const AGAIN_MS = 600_000;
-/** Before the log system is asked for the first time, and the longest time between two questions. */
+/** Delay before the log system is first read, and the longest delay between two reads. */
 const FIRST_LOOK_MS = 250;
 const NEXT_LOOK_MS = 5_000;
 const LOOK_TIMEOUT_MS = 10_000;
-/** On the way to the log system times may lose their last digits. */
+/** Times may lose their last digits on the way to the log system. */
 const AROUND_NS = 100_000_000n;
-/** 80 bits: the line that is read back is this run's. */
+/** 80 bits: identifies the line that is read back as this run's. */
 const TOKEN_BYTES = 10;
 
 /** For metrics and `varvel status`. */
 export interface CanaryStatus {
   readonly runs: Readonly<Record<CanaryResult, number>>;
   readonly last?: CanaryRun;
-  /** Of the last one that was seen or delivered: Unix ms, and how long it took. */
+  /** The last run that was seen or delivered: Unix ms, and how long it took. */
   readonly lastGood?: { readonly atMs: number; readonly seconds: number };
 }
 
-/** What a canary stands on. */
 export interface CanaryOptions {
   readonly config: CanaryConfig;
   readonly hostname: string;
   readonly logger: Logger;
   readonly ground: CanaryGround;
   readonly logCache: Pick<LogCache, 'read'> | undefined;
-  /** The hooks are needed now. */
+  /** Attaches the hooks. */
   readonly attach: () => void;
   readonly isRuleOn: () => boolean;
-  /** Records of a cgroup that the kernel has handed over. */
+  /** Records of a cgroup that the kernel has emitted. */
   readonly emittedOf: (cgroupId: number) => number | undefined;
   readonly streams: () => readonly LogStream[];
 }
 
 /**
- * The agent's own canary. A minute after the start, and then every interval, a process in a cgroup of its own does what the rule
- * "Varvel canary" is about, as an app's container would; the line takes the ordinary way, and is looked for where that ends. One
- * run at a time; each ends within the timeout and some seconds, and leaves nothing.
+ * The agent's own canary. A minute after the start, and then every interval, a process in its own cgroup triggers the rule
+ * "Varvel canary", as an app's container would. The line takes the usual way and is looked up at its end. One run at a time;
+ * each ends within the timeout plus some seconds and leaves nothing behind.
  */
 export class Canary {
   readonly #options: CanaryOptions;
@@ -83,7 +82,7 @@ export class Canary {
     this.#options = options;
   }
 
-  /** From now on it runs by itself; what an agent before left of its runs goes. */
+  /** Starts periodic runs; removes what a previous agent left of its runs. */
   start(): void {
     const { config, ground, hostname, logger } = this.#options;
     ground.clear().catch((error: unknown) => {
@@ -92,7 +91,7 @@ export class Canary {
     this.#schedule(firstDelayMs(hostname, config.intervalMs));
   }
 
-  /** Runs now, or joins the run that is under way. Never rejects. */
+  /** Runs now, or joins the current run. Never rejects. */
   run(): Promise<CanaryRun> {
     this.#running ??= this.#runOnce().finally(() => {
       this.#running = undefined;
@@ -109,14 +108,14 @@ export class Canary {
     };
   }
 
-  /** A rule found something. */
+  /** A rule matched. */
   onDetection(detection: DetectionBrief): void {
     if (this.#watched === undefined || !this.#isOurs(detection)) return;
     this.#watched.detection ??= detection;
     this.#wake?.();
   }
 
-  /** A stream has it: on its disk, if its receiver is elsewhere. */
+  /** A stream has accepted it: on its disk, if its receiver is remote. */
   onDelivered(delivery: Delivery, stream: LogStream): void {
     const watched = this.#watched;
     if (watched === undefined || !this.#isOurs(delivery.detection)) return;
@@ -139,7 +138,7 @@ export class Canary {
     this.#wake?.();
   }
 
-  /** Ends the run that is under way, which then does not count. */
+  /** Ends the current run, which then does not count. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
     this.#ending.abort();
@@ -238,7 +237,7 @@ export class Canary {
         sourceId: config.app.guid ?? '',
         fromNs: detection.timeNs - AROUND_NS,
         toNs: detection.timeNs + AROUND_NS,
-        // The last look has its time, however little is left.
+        // The last read has its full timeout, however little time is left.
         timeoutMs: LOOK_TIMEOUT_MS,
         signal: this.#ending.signal,
       });
@@ -276,7 +275,7 @@ export class Canary {
     return rule === CANARY_RULE && container?.fullId === this.#watched?.token;
   }
 
-  /** Until that is so, the run has had its time, or the agent ends. */
+  /** Waits until `isSo`, the run's deadline, or the end of the agent. */
   async #until(watched: Watched, isSo: () => boolean): Promise<void> {
     while (!isSo() && !this.#ending.signal.aborted) {
       const leftMs = watched.deadline - performance.now();
@@ -297,7 +296,7 @@ export class Canary {
   }
 }
 
-/** What the configuration asks for; undefined when it is off. Throws UserError when certificates or token cannot be used. */
+/** Returns the configured canary; undefined if it is off. Throws UserError if certificates or token cannot be used. */
 export function openCanary(
   { canary: config, hostname }: Pick<AgentConfig, 'canary' | 'hostname'>,
   ground: CanaryGround | undefined,
@@ -325,17 +324,17 @@ export function openCanary(
   });
 }
 
-/** After the start: a minute, and up to another one by host, or a tenth of the interval. */
+/** Delay after the start: a minute, plus up to another minute or a tenth of the interval, by host. */
 export function firstDelayMs(hostname: string, intervalMs: number): number {
   return FIRST_MS + shareOf(hostname, 0) * Math.min(FIRST_MS, intervalMs / 10);
 }
 
-/** After the run before: the interval, and up to a twentieth more or less, by host and run. */
+/** Delay after the previous run: the interval, up to a twentieth more or less, by host and run. */
 export function nextDelayMs(hostname: string, nth: number, intervalMs: number): number {
   return intervalMs * (0.95 + shareOf(hostname, nth) / 10);
 }
 
-/** From 0 to 1, the same for the same host: many cells that start together do not come at once. */
+/** From 0 to 1, constant per host and run: spreads the load of many cells that start together. */
 function shareOf(hostname: string, nth: number): number {
   const hash = createHash('sha256').update(`${nth} ${hostname}`).digest();
   return hash.readUInt32BE(0) / 2 ** 32;

@@ -2,40 +2,40 @@ import { QUIET_PERCENT } from './tidying.ts';
 import type { Usage } from '../metrics/own-usage.ts';
 import { PRIORITIES, type Priority } from '../rules/detection.ts';
 
-/** Seconds that the use of CPU is averaged over, and that a step has to show its effect there. For memory it is one. */
+/** Seconds over which CPU use is averaged, and within which a step must show its effect there. For memory it is one. */
 const WINDOW_TICKS = 3;
-/** It is quiet below this share of a ceiling. */
+/** Use below this share of a ceiling counts as quiet. */
 const QUIET_SHARE = 0.8;
-/** A restoring that did not last makes the next one wait for longer, up to so many times as long. */
+/** If rules had to be shed again too soon, the next wait is longer, up to this factor. */
 const MAX_PATIENCE = 32;
 
-/** While rules are off for want of memory: how often garbage is collected, so that what is in use decides when they come back. */
+/** While rules are off because of memory: how often garbage is collected, so that memory in use decides when they come back. */
 const COLLECT_EVERY_MS = 10_000;
-/** While more is used than may be: lines of a flood that had to wait are garbage by the time that V8 looks for some by itself. */
+/** While memory is over the ceiling: queued lines of a flood are garbage before V8 collects by itself. */
 const COLLECT_AGAIN_MS = 500;
 
-/** Never shed: what somebody must know at once. */
+/** Never shed: detections that somebody must know at once. */
 const KEPT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
 /** In the order of shedding. */
 const SHEDDABLE = PRIORITIES.filter((priority) => !KEPT.includes(priority)).reverse();
 
-/** What the agent may use, and for how long it must be quiet before what was shed comes back. */
+/** What the agent may use, and how long it must be quiet before shed rules come back. */
 export interface CeilingOptions {
-  /** Of one CPU. Undefined: no ceiling. */
+  /** Percent of one CPU. Undefined: no ceiling. */
   readonly cpuPercent: number | undefined;
   readonly memoryBytes: number | undefined;
   readonly restoreAfterMs: number;
   /** Monotonic ms. */
   readonly nowMs: () => number;
-  /** Enabled rules of these priorities. */
+  /** Number of enabled rules of these priorities. */
   readonly rulesOf: (priorities: readonly Priority[]) => number;
-  /** Switches the rules of these priorities off, and all others on; throws when it cannot. */
+  /** Switches the rules of these priorities off, and all others on; throws if it cannot. */
   readonly shed: (priorities: readonly Priority[]) => void;
-  /** Frees what nobody holds, so that only what is in use counts. */
+  /** Collects garbage, so that only memory in use counts. */
   readonly collectGarbage: () => void;
-  /** The same, and what is free is the system's again: for a quiet time. */
+  /** Also returns free memory to the system: for quiet times. */
   readonly giveMemoryBack: () => void;
-  /** Something changed: it is to be told. */
+  /** Reports a change. */
   readonly onChange: (status: CeilingStatus, what: 'shed' | 'restored' | 'stuck') => void;
 }
 
@@ -50,21 +50,21 @@ export interface CeilingStatus {
   /** Priorities whose rules are off now, and how many rules these are. */
   readonly shed: readonly Priority[];
   readonly rulesOff: number;
-  /** What was too much when the last of them were shed. */
+  /** The ceiling that was exceeded when the last of them were shed. */
   readonly because: 'cpu' | 'memory' | undefined;
   readonly sinceMs: number | undefined;
-  /** Steps since the start. */
+  /** Numbers of steps since the start. */
   readonly sheds: number;
   readonly restores: number;
-  /** Times that more was used than a ceiling allows and nothing was left to shed. */
+  /** Number of times that use exceeded a ceiling with nothing left to shed. */
   readonly stuck: number;
 }
 
 /**
- * Keeps the agent below its ceilings by switching rules off, those of the lowest priority first and never those of Critical
- * and above: their hooks are detached and what they need stays in the kernel, which is what relieves. One step at a time,
- * each with some seconds to show its effect. What was shed comes back, step by step, when it has been quiet for
- * `restoreAfterMs`; twice as long after each time that this was too early.
+ * Keeps the agent below its ceilings by switching rules off, lowest priority first, never Critical and above. Their hooks are
+ * detached and their events stay in the kernel, which reduces the load. One step at a time, each with some seconds to show its
+ * effect. Shed rules come back step by step after `restoreAfterMs` of quiet. That time doubles after each restore that was too
+ * early.
  */
 export class Ceilings {
   readonly #options: CeilingOptions;
@@ -87,7 +87,7 @@ export class Ceilings {
     this.#options = options;
   }
 
-  /** To be called every second with what is used. */
+  /** Call every second with the current use. */
   onTick(usage: Usage): void {
     this.#last = usage;
     this.#window.push(usage);
@@ -101,7 +101,7 @@ export class Ceilings {
       return;
     }
     this.#quietSinceMs = undefined;
-    // What is garbage already is not what the agent needs; a step makes most of what it frees garbage.
+    // Garbage is not memory that the agent needs; a step turns most of what it frees into garbage.
     if (over === 'memory' && (!this.#collected || this.#isTimeToCollect())) {
       this.#collected = true;
       this.#collect(this.#options.collectGarbage);
@@ -110,7 +110,7 @@ export class Ceilings {
     this.#shedMore(over);
   }
 
-  /** To be called several times a second: what a flood leaves is collected before it counts as needed. */
+  /** Call several times a second: collects what a flood leaves before it counts as needed. */
   onMemory(usedBytes: number): void {
     const { memoryBytes = Infinity, nowMs } = this.#options;
     if (usedBytes <= memoryBytes || this.#isStuck) return;
@@ -137,7 +137,7 @@ export class Ceilings {
 
   #over(): 'cpu' | 'memory' | undefined {
     const { cpuPercent = Infinity, memoryBytes = Infinity } = this.#options;
-    // Memory that is not there ends the agent at once; CPU time that is not there makes it late.
+    // Missing memory ends the agent at once; missing CPU time makes it late.
     if (this.#last.memoryBytes > memoryBytes) return 'memory';
     if (this.#window.length < WINDOW_TICKS) return undefined;
     return this.#average().cpuPercent > cpuPercent ? 'cpu' : undefined;
@@ -155,7 +155,7 @@ export class Ceilings {
     const { rulesOf, nowMs } = this.#options;
     const before = rulesOf(this.#shed);
     let count = this.#shed.length;
-    // A priority without rules relieves nothing.
+    // Shedding a priority without rules frees nothing.
     while (count < SHEDDABLE.length && rulesOf(SHEDDABLE.slice(0, count)) === before) count++;
     const shed = SHEDDABLE.slice(0, count);
     if (rulesOf(shed) === before) {
@@ -200,7 +200,7 @@ export class Ceilings {
     const before = rulesOf(this.#shed);
     let count = this.#shed.length;
     while (count > 0 && rulesOf(SHEDDABLE.slice(0, count)) === before) count--;
-    // What has no rules comes back with what has.
+    // Priorities without rules come back together with those that have rules.
     while (count > 0 && rulesOf(SHEDDABLE.slice(0, count)) === 0) count--;
     if (count === 0) this.#sinceMs = undefined;
     this.#apply(SHEDDABLE.slice(0, count), 'restored');
@@ -213,7 +213,7 @@ export class Ceilings {
   #collect(by: () => void): void {
     this.#collectedAtMs = this.#options.nowMs();
     by();
-    // What was used before says nothing of what is used now.
+    // Earlier use says nothing about current use.
     this.#window = [];
   }
 
@@ -223,13 +223,13 @@ export class Ceilings {
     this.#collected = false;
     if (shed.length === 0) this.#because = undefined;
     const status = this.status();
-    // What was used before says nothing of what is used now.
+    // Earlier use says nothing about current use.
     this.#window = [];
     this.#options.onChange(status, what);
   }
 }
 
-/** In plain words: which rules are off; undefined when none is. */
+/** Says in words which rules are off; undefined if none is. */
 export function notWatchedFor({ shed, rulesOff, because }: CeilingStatus): string | undefined {
   const highest = shed.at(-1);
   if (highest === undefined || rulesOff === 0) return undefined;

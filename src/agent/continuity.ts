@@ -9,9 +9,9 @@ import type { Detection } from '../rules/detection.ts';
 import type { StateTrouble } from '../shared/state-troubles.ts';
 import { stateNotice } from '../streams/notices.ts';
 
-/** How often what the disk did not take is tried again. */
+/** How often failed disk writes are retried. */
 const RETRY_MS = 10_000;
-/** From the time stamp of a record to the ring: microseconds, unless its process is preempted in between. */
+/** From a record's time stamp to the ring: microseconds, unless its process is preempted in between. */
 export const IN_THE_MAKING_MS = 50;
 
 export interface ContinuityOptions {
@@ -23,17 +23,17 @@ export interface ContinuityOptions {
   readonly say: (line: Detection) => void;
 }
 
-/** What the agent status tells of it. */
+/** Continuity as the agent status reports it. */
 export interface ContinuityStatus {
   /** What cannot be kept on disk now. */
   readonly troubles: readonly StateTrouble[];
-  /** The longest time that a container was not watched before this agent, and how many were told of such a time. */
+  /** The longest time for which a container was unwatched before this agent, and how many were notified. */
   readonly unwatched: UnwatchedCounts;
 }
 
 /**
- * What one agent leaves to the next: a sign until when it watched, and what the state folder holds. What the disk does not
- * take is told to operators and tried again every 10 s.
+ * What one agent leaves to the next: until when it watched, and the contents of the state folder. Failed disk writes are
+ * reported to operators and retried every 10 s.
  */
 export class Continuity {
   readonly #options: ContinuityOptions;
@@ -60,21 +60,21 @@ export class Continuity {
     }, RETRY_MS);
   }
 
-  /** To be called once, with all containers that are known at the start. */
+  /** Call once, with all containers known at the start. */
   begin(cgroups: readonly FoundCgroup[]): void {
     this.#unwatched.onTick(cgroups, performance.now());
-    // A sign of the agent before is kept until the first tick: by then what it leads to is told.
+    // The previous agent's sign is kept until the first tick, when its consequences have been reported.
     if (this.#options.state.signOfLife.last === undefined) this.#sign();
   }
 
-  /** To be called every second, with all containers. */
+  /** Call every second, with all containers. */
   onTick(cgroups: readonly FoundCgroup[]): void {
     this.#unwatched.onTick(cgroups, performance.now());
-    // Who is not told yet is told by the next agent, should this one be killed now.
+    // If this agent is killed now, the next one notifies the containers that are still waiting.
     if (!this.#unwatched.waits) this.#sign();
   }
 
-  /** The agent has looked at what happened until `untilNs`, and ends. */
+  /** The agent has processed everything until `untilNs`, and ends. */
   stopped(untilNs: bigint): void {
     clearInterval(this.#timer);
     this.#options.state.signOfLife.write({ bootNs: untilNs, stopped: true });
@@ -95,7 +95,10 @@ export class Continuity {
     this.#options.state.signOfLife.write({ bootNs: this.#watchedUntil(), stopped: false });
   }
 
-  /** All that happened up to there was looked at. While records wait, that is the time of the last one that was read, or of one that waits since before. */
+  /**
+   * Everything before this time was processed. While records wait, it is the time of the last record read, or the time since
+   * which a record waits, if earlier.
+   */
   #watchedUntil(): bigint {
     const { probe, received } = this.#options;
     const { emitted, waitingSinceBootNs } = probe.stats();

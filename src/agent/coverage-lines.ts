@@ -5,9 +5,9 @@ import type { FanOut } from '../streams/fan-out.ts';
 import { instanceKey } from '../streams/instance-key.ts';
 import { coverageNotice, type Coverage } from '../streams/notices.ts';
 
-/** What is short-lived has no such lines: they would be most of its log. */
+/** Short-lived containers get no such lines: these would be most of their log. */
 const MIN_AGE_MS = 5_000;
-/** Containers whose next line is remembered; there are no more than the scope has room for. */
+/** Limit on containers whose next line is scheduled; the scope has no room for more. */
 const MAX_CONTAINERS = 16_384;
 
 /** A container's cgroup, as the registry has it. */
@@ -21,30 +21,30 @@ export interface Covered {
   readonly goneAtMs: number | undefined;
   readonly emitted: number;
   readonly dropped: number;
-  /** There was no room for it in the kernel. */
+  /** The kernel had no room for it. */
   readonly unwatched?: boolean;
 }
 
 export interface CoverageOptions {
   readonly intervalMs: number;
   readonly version: string;
-  /** How many are on for the container. */
+  /** Number of rules that are on for the container. */
   readonly rules: (container: Container) => number;
-  /** Whether the container's own policy is in force or refused; undefined when it has none. */
+  /** Whether the container's own policy is in force or refused; undefined if it has none. */
   readonly policyOf?: (container: Container) => Coverage['policy'];
   /** Whether the container's own rules are paused. */
   readonly ownRulesPaused?: (container: Container) => boolean | undefined;
   readonly fanOut: Pick<FanOut, 'suppressedOf' | 'lastLineOf'>;
-  /** What was dropped of a container, by its root cgroup, while it was not known. */
+  /** Events dropped for a container, by its root cgroup, while its identity was unknown. */
   readonly heldDropsOf?: (rootCgroupId: number) => number;
   /** Rules that are off for now, in words. */
   readonly notWatchedFor?: () => string | undefined;
-  /** Whether the cgroup with this path is the agent's own, and no app's. */
+  /** Whether the cgroup with this path belongs to the agent and to no app. */
   readonly isOwn?: (path: string) => boolean;
   readonly say: (line: Detection) => void;
 }
 
-/** Of all cgroups of one container. */
+/** Sums over all cgroups of one container. */
 interface Sums {
   readonly container: Container;
   readonly emitted: number;
@@ -58,8 +58,8 @@ interface Told {
 }
 
 /**
- * Lines that say what was watched, so that silence means something: when an app has been up for 5 s, then every few
- * minutes, and when it or the agent stops. Informational: no alert is made of them, only of their absence.
+ * Coverage lines say what was watched, so that silence means something. They come when an app has been up for 5 s, then every
+ * few minutes, and when it or the agent stops. Informational: alerts are made from their absence only.
  */
 export class CoverageLines {
   readonly #options: CoverageOptions;
@@ -70,20 +70,20 @@ export class CoverageLines {
     this.#options = options;
   }
 
-  /** To be called every few seconds with all containers. */
+  /** Call every few seconds with all containers. */
   onTick(entries: Iterable<Covered>, nowMs: number): void {
     const here = new Map<string, Sums>();
     const gone = new Map<string, Sums>();
     for (const entry of entries) {
       const { resolution, sinceMs, goneAtMs, emitted, unwatched } = entry;
-      // Of one that there is no room to watch another line tells, and silence here is the truth.
+      // A notice reports containers that there is no room to watch; no coverage line is correct here.
       if (resolution.state !== 'included' || unwatched === true) continue;
       if (this.#options.isOwn?.(entry.path) === true) continue;
-      // What ended before the last tick has been counted.
+      // Containers that ended before the last tick have been counted.
       if (goneAtMs !== undefined && goneAtMs < this.#lastTickMs) continue;
       const { container } = resolution;
-      // On Cloud Foundry an id can come again for another app's container, and the platform can change its mind whose one
-      // is: the end of what was watched before is told the former one.
+      // On Cloud Foundry an id can be reused for another app's container, and the platform can reassign a container to another
+      // app. The former owner gets the final line of what was watched before.
       const key = JSON.stringify([container.fullId, instanceKey(container)]);
       if (nowMs - sinceMs < MIN_AGE_MS && !this.#told.has(key)) continue;
       const dropped = entry.dropped + (this.#options.heldDropsOf?.(entry.cgroupId) ?? 0);
@@ -115,14 +115,14 @@ export class CoverageLines {
     for (const [id, { container, last }] of this.#told) {
       if (here.has(id)) continue;
       this.#told.delete(id);
-      // Since the last tick there may have been more of both.
+      // Both counts may have grown since the last tick.
       const events = Math.max(last.events, gone.get(id)?.emitted ?? 0);
       const lost = Math.max(last.lost, gone.get(id)?.dropped ?? 0);
       this.#say(container, { ...last, events, lost, when: 'stop' });
     }
   }
 
-  /** The agent ends: nobody watches from now on, or the agent that replaces this one does. */
+  /** The agent ends: from now on nobody watches, or the agent that replaces this one does. */
   stop(when: 'agent stop' | 'replaced' = 'agent stop'): void {
     for (const { container, last } of this.#told.values()) {
       this.#say(container, { ...last, when });

@@ -2,12 +2,12 @@ import type { Apps } from '../apps/apps.ts';
 import type { ProcessTree } from '../context/process-tree.ts';
 import type { Logger } from '../shared/logger.ts';
 
-/** A storm goes on for minutes: one line a minute says it. */
+/** A storm lasts for minutes: one line a minute is enough. */
 const TELL_EVERY_MS = 60_000;
-/** Containers that a line names at most. */
+/** Limit on containers that a line names. */
 const NAMED = 8;
 
-/** Tells the operator which containers started programs with more arguments and environment than may be kept. */
+/** Reports to the operator which containers started programs with more arguments and environment than can be kept. */
 export class CutReports {
   readonly #tree: Pick<ProcessTree, 'takeCuts'>;
   readonly #apps: Pick<Apps, 'resolve'>;
@@ -20,7 +20,7 @@ export class CutReports {
     this.#logger = logger;
   }
 
-  /** To be called every second; `nowMs` is monotonic. */
+  /** Call every second; `nowMs` is monotonic. */
   onTick(nowMs: number): void {
     if (nowMs - this.#toldAtMs < TELL_EVERY_MS) return;
     const cuts = [...this.#tree.takeCuts()].sort(([, one], [, other]) => other - one);

@@ -7,20 +7,20 @@ import { WIRE_VERSION } from '../events/table.gen.ts';
 import { loadProbe, type LoadedProbe } from '../probe/live.ts';
 import { CanaryCgroups } from './canary-container.ts';
 
-/** The probe of an agent that starts, and what it was loaded for. */
+/** The probe of a starting agent, and what it was loaded for. */
 export interface FirstProbe {
   readonly apps: AppsConfig;
-  /** Where the canary's containers will be; undefined when it is off. */
+  /** Where the canary's containers will be; undefined if it is off. */
   readonly ground: CanaryCgroups | undefined;
   /** Nothing is attached yet. Rejects with UserError. */
   readonly loaded: Promise<LoadedProbe>;
-  /** For a start that fails before anybody has the probe: closes it as soon as it is loaded. */
+  /** For a start that fails before the probe is handed over: closes it as soon as it is loaded. */
   giveUp(): Promise<void>;
 }
 
 /**
- * Begins to load the probe, in a thread of its own. To be called as early as there is a configuration: the agent's modules and
- * rules take half as long to load. Throws UserError for cgroup patterns that cannot be, and when the agent can make no cgroup.
+ * Starts to load the probe in its own thread. Call it as soon as the configuration is known: the agent's modules and rules take
+ * half as long to load. Throws UserError for invalid cgroup patterns, and if the agent cannot create a cgroup.
  */
 export function beginProbe(config: AgentConfig): FirstProbe {
   const { canary, cgroupHierarchy, probe, stateDir } = config;
@@ -36,7 +36,7 @@ export function beginProbe(config: AgentConfig): FirstProbe {
     },
     WIRE_VERSION,
   );
-  // Whoever waits for it is told; until then a refusal is nobody's.
+  // The later awaiter gets the error; this prevents an unhandled rejection until then.
   loaded.catch(() => undefined);
   return {
     apps,

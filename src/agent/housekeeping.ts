@@ -3,7 +3,10 @@ import { bootNs } from '../host/boot-clock.ts';
 
 const TICK_MS = 1000;
 
-/** What is looked after each second, in this order; returns what ends it. Each part says what it drops or gives up. */
+/**
+ * Runs the periodic work of each second, in this order; returns a function that stops it. Each part reports what it drops or
+ * gives up.
+ */
 export function startHousekeeping(stages: Stages): () => void {
   const timer = setInterval(() => round(stages), TICK_MS);
   return () => clearInterval(timer);

@@ -4,7 +4,7 @@ import { Endpoint } from '../metrics/endpoint.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { ReleaseStack } from '../shared/release-stack.ts';
 
-/** Opens the local endpoint and sends the platform its metrics, where these are asked for. Throws UserError. */
+/** Opens the local endpoint and sends metrics to the platform, if configured. Throws UserError. */
 export async function listen(
   { canary, report }: Pick<Stages, 'canary' | 'report'>,
   config: AgentConfig,
@@ -21,7 +21,7 @@ export async function listen(
   release.defer(() => endpoint.close());
   const { loggregator } = config.streams;
   if (!loggregator.enabled || !loggregator.metrics.enabled) return;
-  // gRPC is for those who use it.
+  // Loads gRPC only if it is used.
   const { MetricSender } = await import('../streams/loggregator/metric-sender.ts');
   const sender = new MetricSender({
     config: loggregator,

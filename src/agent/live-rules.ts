@@ -20,38 +20,38 @@ import type { RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
 import { UserError } from '../shared/user-error.ts';
 
-/** A reason is kept up to this length; the log has all of it. */
+/** Limit on the length of a stored reason; the log has all of it. */
 const MAX_REASON = 4096;
 
-/** The configuration as it can be read again. */
+/** The configuration, which can be read again. */
 export interface ConfigSource {
-  /** Where the file is, or would be. */
+  /** Path of the file, whether it exists or not. */
   readonly file: string;
   /** Throws UserError. */
   read(): LoadedConfig;
 }
 
-/** The rules that run, and what became of attempts to change them. */
+/** The rules in force, and the results of reloads. */
 export interface RulesStatus {
   readonly loaded: number;
   readonly enabled: number;
-  /** Of `enabled`: switched off for now, since the agent is over a ceiling of its own. */
+  /** Those of `enabled` that are off for now, because the agent exceeds one of its ceilings. */
   readonly shed: number;
   readonly files: readonly string[];
-  /** SHA-256 of the files' bytes, one after the other. */
+  /** SHA-256 of the concatenated bytes of the files. */
   readonly digest: string;
   readonly loadedAtMs: number;
   readonly reloads: { readonly ok: number; readonly failed: number };
-  /** The files say something else, but the last reload failed. */
+  /** The files have changed, but the last reload failed. */
   readonly stale: boolean;
   readonly lastFailure?: { readonly atMs: number; readonly reason: string };
-  /** Changes of the files are noticed without a signal. */
+  /** Whether file changes are noticed without a signal. */
   readonly watching: boolean;
 }
 
 export interface LiveRulesOptions {
   readonly settings: RuleSettings;
-  /** Without it a reload keeps to `settings`. */
+  /** Without it, a reload keeps `settings`. */
   readonly source: { readonly from: ConfigSource; readonly loaded: LoadedConfig } | undefined;
   readonly logger: Logger;
   readonly evaluation: Pick<Evaluation, 'swapEngine'>;
@@ -60,18 +60,18 @@ export interface LiveRulesOptions {
   readonly verdicts: Pick<KernelVerdicts, 'enter' | 'leave'>;
   readonly domains: Pick<DomainNames, 'watch'>;
   readonly apps: Pick<Apps, 'waitForDetails'>;
-  /** Makes the apps' policies ready for other rules of the operator's; what it resolves to is called at the swap. */
+  /** Prepares the apps' policies for new operator rules; the function that it resolves to is called at the swap. */
   readonly preparePolicies?: (
     rules: ConfiguredRules,
     settings: RuleSettings,
   ) => Promise<() => void>;
-  /** Does to apps' own rules what `shed` does to the operator's. */
+  /** Does for apps' own rules what `shed` does for the operator's. */
   readonly shedPolicies?: (priorities: readonly Priority[]) => void;
-  /** What the operator wants done about detections, from now on. */
+  /** Sets the operator's responses to detections from now on. */
   readonly setResponses?: (responses: readonly ResponseSetting[]) => void;
 }
 
-/** Rules that were loaded, and how their files looked before they were read. */
+/** Loaded rules, and the stamps of their files from before they were read. */
 export interface FirstRules {
   readonly rules: ConfiguredRules;
   readonly stamps: ReadonlyMap<string, Stamp>;
@@ -91,9 +91,9 @@ export async function loadFirstRules(
 }
 
 /**
- * The rules in force, and how others come into force: loaded and compiled beside them, then swapped in between two
- * events. The kernel reports what either set needs before the swap, and what the new one needs after it; so every
- * event is evaluated, by one whole set. A set that does not load changes nothing and says why.
+ * The rules in force, and their replacement: new rules are loaded and compiled beside the old ones, then swapped in between two
+ * events. The kernel reports what either set needs before the swap, and what the new one needs after it. So one whole set
+ * evaluates every event. A set that fails to load changes nothing, and the log says why.
  */
 export class LiveRules {
   readonly #options: LiveRulesOptions;
@@ -101,10 +101,10 @@ export class LiveRules {
   readonly #watcher: RulesWatcher;
   #settings: RuleSettings;
   #rules: ConfiguredRules;
-  /** Of `#rules`, without those that are switched off. */
+  /** `#rules` without those that are switched off. */
   #inForce: RuleSet;
   #plan: KernelPlan;
-  /** What the rules that apps have of their own need besides. */
+  /** Apps' own rules, whose needs are added to the plan. */
   #appRules: readonly RuleSet[] = [];
   #loadedConfig: LoadedConfig | undefined;
   #loadedAtMs = Date.now();
@@ -131,7 +131,7 @@ export class LiveRules {
     });
   }
 
-  /** Tells the kernel what the rules need, and begins to watch their files. */
+  /** Tells the kernel what the rules need, and starts to watch their files. */
   start({ stamps, rules }: FirstRules): void {
     this.#apply(this.#plan);
     void this.#options.verdicts.enter(this.#inForce);
@@ -140,13 +140,13 @@ export class LiveRules {
   }
 
   /**
-   * The rules that apps have of their own, all of them, are others: the kernel reports what they need as well. Where it does
-   * not, they see less, and the log says so.
+   * Sets all of the apps' own rules: the kernel then also reports what they need. If it cannot, they see less, and the log says
+   * so.
    */
   setAppRules(ruleSets: readonly RuleSet[]): void {
     const accepted: RuleSet[] = [];
     if (this.#takes(ruleSets)) accepted.push(...ruleSets);
-    // One that this kernel cannot serve takes nothing from the others, and holds up no reload.
+    // A set that this kernel cannot serve takes nothing from the others and blocks no reload.
     else for (const set of ruleSets) if (this.#takes([...accepted, set])) accepted.push(set);
     this.#appRules = accepted;
     this.#watchDomains(this.#rules.ruleSet);
@@ -173,8 +173,8 @@ export class LiveRules {
   }
 
   /**
-   * Reads configuration and rules again; resolves when they are in force or were refused. One at a time: calls
-   * meanwhile make one more.
+   * Reloads configuration and rules; resolves when they are in force or were refused. One reload at a time: calls meanwhile
+   * cause one more.
    */
   reload(): Promise<void> {
     this.#wanted = true;
@@ -182,14 +182,14 @@ export class LiveRules {
     return this.#running;
   }
 
-  /** Switches the rules of these priorities off, and all others as configured. Throws UserError as `#swap`. */
+  /** Switches the rules of these priorities off, and all others as configured. Throws UserError like `#swap`. */
   shed(priorities: readonly Priority[]): void {
     const before = this.#shed;
     this.#shed = priorities;
     try {
-      // Fewer rules in a flood: first the kernel stops reporting what only they want, or there is no end of it.
+      // Fewer rules during a flood: the kernel must first stop reporting what only they need, or the flood does not end.
       const kernelFirst = priorities.length > before.length;
-      // Of fewer rules the verdicts of more are right.
+      // Verdicts made for more rules stay correct for fewer.
       if (!kernelFirst) this.#options.verdicts.leave();
       this.#options.shedPolicies?.(priorities);
       this.#swap(this.#rules.ruleSet, this.#settings.ruleMatching, kernelFirst);
@@ -235,7 +235,7 @@ export class LiveRules {
   async #once(): Promise<void> {
     const startedMs = performance.now();
     this.#watcher.pause();
-    // Each before its file is read: what changes from then on makes another reload.
+    // Each stamp is taken before its file is read: a later change causes another reload.
     const stamps = new Map<string, Stamp>();
     try {
       const file = this.#options.source?.from.file;
@@ -248,7 +248,7 @@ export class LiveRules {
       const swapPolicies = await this.#options.preparePolicies?.(rules, settings);
       if (this.#stopped) return;
       this.#swap(rules.ruleSet, settings.ruleMatching);
-      // First: policies that are ready release events.
+      // Before the policies: policies that become ready release events.
       this.#options.setResponses?.(settings.responses);
       swapPolicies?.();
       this.#settings = settings;
@@ -269,7 +269,7 @@ export class LiveRules {
     this.#watch(stamps);
   }
 
-  /** Throws UserError, with all as before, when the kernel refuses what the rules need. */
+  /** Throws UserError if the kernel refuses what the rules need; everything then stays as before. */
   #swap(loaded: RuleSet, matching: RuleSettings['ruleMatching'], kernelFirst = false): void {
     const ruleSet = withoutPriorities(loaded, this.#shed);
     const engine = new RuleEngine(ruleSet, { matching });
@@ -282,12 +282,12 @@ export class LiveRules {
       void verdicts.enter(this.#inForce);
       throw error;
     }
-    // What has happened so far is for the rules of then: the kernel kept back what only the new ones want.
+    // The old rules evaluate all events so far: the kernel withheld events that only the new rules need.
     this.#options.probe.drain();
     this.#options.evaluation.swapEngine(engine);
     this.#inForce = ruleSet;
     this.#plan = plan;
-    // Detaches only, which is not refused.
+    // This only detaches hooks, which cannot be refused.
     this.#apply(plan);
     void verdicts.enter(ruleSet);
     this.#watchDomains(ruleSet);
@@ -298,7 +298,7 @@ export class LiveRules {
     void this.#options.domains.watch(new Set(names));
   }
 
-  /** The operator's plan, and what apps' own rules need besides. */
+  /** Applies the operator's plan, plus what apps' own rules need. */
   #apply(operators: KernelPlan): void {
     const { hooks, masks, containerDetails } = this.#appRules
       .map(kernelPlanFor)
@@ -308,7 +308,7 @@ export class LiveRules {
     this.#options.apps.waitForDetails(containerDetails);
   }
 
-  /** Whatever went wrong, the rules before go on: a watched host is worth more than a clean end. */
+  /** On any failure the previous rules stay in force: watching the host matters more than a clean exit. */
   #refuse(error: unknown): void {
     const known = error instanceof UserError;
     const reason = known ? error.toDisplay() : `unexpected error: ${String(error)}`;

@@ -6,23 +6,23 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { Delivery } from '../streams/stream.ts';
 
-/** What the agent is made of besides its configuration. */
+/** The agent's dependencies besides its configuration. */
 export interface AgentOptions {
   readonly config: AgentConfig;
-  /** For reloads: where `config` is from, and as what it was read. Without it, the settings stay as they are. */
+  /** For reloads: the source of `config`, and what was loaded from it. Without it, settings stay as they are. */
   readonly source?: { readonly from: ConfigSource; readonly loaded: LoadedConfig };
   readonly logger: Logger;
-  /** The probe that is being loaded for this configuration; default: it is loaded now. */
+  /** The probe already being loaded for this configuration; default: load it now. */
   readonly probe?: FirstProbe;
   /** Where the stdout stream writes. */
   readonly output: Writable & { readonly isTTY?: boolean };
   readonly version: string;
-  /** Takes the place of the agent that runs, if there is one, instead of being refused. */
+  /** Replaces the running agent, if there is one; otherwise the start is refused. */
   readonly replace?: boolean;
-  /** Asked before that is final. */
+  /** Checked before the takeover becomes final. */
   readonly isStopping?: () => boolean;
-  /** Own log lines that nobody read. */
+  /** Number of the agent's own log lines that were dropped. */
   readonly logLinesDropped?: () => number;
-  /** Called when a stream has taken a detection, with the time since its system call. */
+  /** Called when a stream has accepted a detection, with the time since its system call. */
   readonly onDelivered?: (delivery: Delivery, stream: string, latencyMs: number) => void;
 }

@@ -6,15 +6,15 @@ import type { FanOut } from '../streams/fan-out.ts';
 export interface OutgoingOptions {
   readonly fanOut: FanOut;
   readonly early: EarlyDetections;
-  /** A detection goes to the streams, or is counted there. */
+  /** A detection goes to the streams, or is only counted there. */
   readonly onDetection: (detection: DetectionBrief) => void;
-  /** Who is to know of each detection with its fields, while there is somebody. */
+  /** The successor that must learn of each detection with its fields, while there is one. */
   readonly successor: () => Pick<SuccessionServer, 'noteDetection'> | undefined;
 }
 
 /**
- * What leaves the agent. It watches before its streams are open, so that nothing is missed meanwhile: what it finds by then is
- * kept (bounded, as EarlyDetections says), and so are lines of its own, of which there are few.
+ * The agent's output. The agent watches before its streams are open, so that nothing is missed. Until then, detections are kept
+ * (up to the limit of EarlyDetections), and so are its own lines, of which there are few.
  */
 export class Outgoing {
   readonly #options: OutgoingOptions;
@@ -36,7 +36,7 @@ export class Outgoing {
     this.#options.fanOut.deliver(detection, admission === 'admitted');
   }
 
-  /** What is to become of a detection that is not written yet. */
+  /** Decides what happens to a detection whose output is not written yet. */
   admit(detection: DetectionBrief): DetectionAdmission {
     if (this.#early !== undefined || this.#options.successor() !== undefined) return 'open';
     if (this.#options.fanOut.admit(detection)) return 'admitted';
@@ -44,13 +44,13 @@ export class Outgoing {
     return 'counted';
   }
 
-  /** A line of the agent's own. */
+  /** Writes one of the agent's own lines. */
   say(line: Detection): void {
     if (this.#early !== undefined) this.#lines.push(line);
     else this.#options.fanOut.say(line);
   }
 
-  /** The streams are open: what was kept goes there first. */
+  /** The streams are open: they first get what was kept. */
   open(): void {
     const kept = this.#early?.kept();
     this.#early = undefined;

@@ -8,15 +8,15 @@ import { ALL_EVENTS } from '../probe/live.ts';
 import { noteEventsTurn } from '../shared/turns.ts';
 import { UserError } from '../shared/user-error.ts';
 
-/** What a record meets on its way. */
+/** The stages that handle a record. */
 export type PipelineStages = Pick<
   Stages,
   'apps' | 'attachment' | 'clock' | 'evaluation' | 'insides' | 'probe' | 'received' | 'tree'
 >;
 
 /**
- * The way of each record: process tree, insides of the container, evaluation. Between ring and verdict nothing waits; all that
- * is slow runs beside it. What the evaluation finds goes on to `Outgoing`.
+ * The path of each record: process tree, container files, evaluation. Nothing blocks between ring and verdict; slow work runs
+ * beside it. Detections go on to `Outgoing`.
  */
 export class Pipeline {
   readonly #stages: PipelineStages;
@@ -26,19 +26,19 @@ export class Pipeline {
   #selfTest: SelfTest | undefined;
   #untilNs: bigint | undefined;
 
-  /** Records come from now on. */
+  /** Starts to receive records. */
   constructor(stages: PipelineStages) {
     this.#stages = stages;
     this.#records = new RecordBytes(stages.probe.start((bytes) => this.#onBatch(bytes)));
     this.#event = new WireEvent(this.#records, stages.clock);
   }
 
-  /** What happens after that time, of CLOCK_BOOTTIME, is another agent's to tell. */
+  /** Another agent reports what happens after this time (CLOCK_BOOTTIME). */
   endAt(bootNs: bigint): void {
     this.#untilNs = bootNs;
   }
 
-  /** Makes system calls that the probe has to report. Throws UserError when it does not. */
+  /** Makes system calls that the probe must report. Throws UserError if it does not. */
   async selfTest(): Promise<void> {
     const { apps, probe, received } = this.#stages;
     probe.setMasks(ALL_EVENTS);
@@ -74,11 +74,11 @@ export class Pipeline {
         else if (this.#untilNs === undefined || event.bootNs < this.#untilNs)
           evaluation.onEvent(event, process);
       }
-      // A length of zero would be a broken probe; better to lose the batch than to hang the host's eyes.
+      // A length of zero means a broken probe: losing the batch is better than an endless loop.
       if (length === 0) break;
       at += length;
     }
-    // Of the batch, not of each event: the time is made when it is asked for.
+    // Once per batch, not per event: the time is computed on access.
     if (this.#eventNum > before) received.lastBootNs = event.bootNs;
     noteEventsTurn(performance.now() - startedMs);
   }

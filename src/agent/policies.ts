@@ -16,14 +16,14 @@ export interface AgentPoliciesOptions {
   readonly rules: ConfiguredRules;
   readonly settings: RuleSettings;
   readonly logger: Logger;
-  /** What the container's own file says. */
+  /** The policy from the container's own file. */
   readonly fileOf: (container: Container) => PolicyText | 'none' | undefined;
   readonly say: (line: Detection) => void;
   readonly onChanged: (ruleSets: readonly RuleSet[]) => void;
   readonly onReady: (container: Container) => void;
 }
 
-/** Policies of this agent's containers, told to their apps and in the agent's own log. */
+/** The policies of this agent's containers; changes are reported to their apps and in the agent's own log. */
 export function agentPolicies(options: AgentPoliciesOptions): Policies {
   const { rules, settings, logger, fileOf, say, onChanged, onReady } = options;
   return new Policies({
@@ -46,7 +46,7 @@ export function agentPolicies(options: AgentPoliciesOptions): Policies {
   });
 }
 
-/** What apps' policies build on; undefined when apps may have none. */
+/** The operator's rules on which apps' policies are based; undefined if policies are off. */
 export function operatorRules(
   { ruleSet, definitions }: ConfiguredRules,
   { policies, minimumPriority, appendOutput }: RuleSettings,
@@ -57,8 +57,8 @@ export function operatorRules(
 }
 
 /**
- * The policy that a container's label has. Labels are the runtime's, which what runs in the container cannot reach: they were
- * there before the app began.
+ * The policy in a container's label. Labels belong to the runtime and were set before the app started: processes in the
+ * container cannot change them.
  */
 function labelText({ labels }: Container): PolicyText | undefined {
   const text = labels[POLICY_LABEL];

@@ -8,7 +8,7 @@ import type { ScopeEntry } from '../probe/scope.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { FanOut } from '../streams/fan-out.ts';
 
-/** Records that the kernel could not hand over, of one container, since they were last told. */
+/** Records of one container that the kernel could not hand over since the last report. */
 export interface ContainerLoss {
   /** The container had used up its own share of a ring. */
   readonly ownShare: number;
@@ -16,27 +16,30 @@ export interface ContainerLoss {
   readonly agentLate: number;
   /** The ring was full, but neither of the above. */
   readonly noRoom: number;
-  /** Times of the first and the last of them, CLOCK_BOOTTIME ns; the first is not after the last. */
+  /** Times of the first and the last loss, CLOCK_BOOTTIME ns; the first is not after the last. */
   readonly firstBootNs: number;
   readonly lastBootNs: number;
-  /** The longest time, ns, for which the agent had not read when one was lost. */
+  /** The longest time, ns, without a read by the agent at the moment of a loss. */
   readonly lateNs: number;
 }
 
-/** Who is told of losses. Called synchronously. */
+/** Receives losses. Called synchronously. */
 export interface LossListener {
   /** Processes of the container with this root cgroup may be unknown. */
   onProcessRecordsLost(rootCgroupId: number): void;
-  /** False: it is not known yet whose container it is. The same is told again later, with what is lost meanwhile. */
+  /**
+   * Returns false if the container's identity is still unknown. The loss is then reported again later, together with newer
+   * ones.
+   */
   onEventsLost(rootCgroupId: number, loss: ContainerLoss): boolean;
 }
 
-/** What of a container's entry has been told. */
+/** What has been reported of a container's entry. */
 interface Told extends Pick<ScopeEntry, 'dropped' | 'droppedShare' | 'droppedLate'> {
-  /** Its count, and the time of its last loss, at the last look, told or not. */
+  /** Values at the last look, reported or not. */
   readonly droppedExec: number;
   readonly lastDropBootNs: number;
-  /** The first loss that waits to be told. */
+  /** Time of the first loss that is not reported yet. */
   readonly waitsSinceBootNs: number | undefined;
 }
 
@@ -49,7 +52,7 @@ const NOTHING: Told = {
   waitsSinceBootNs: undefined,
 };
 
-/** Notices that records were lost, and tells whose they were, when, and why: as the kernel counted them. */
+/** Detects lost records and reports whose they were, when and why, as counted by the kernel. */
 export class RecordLosses {
   readonly #probe: Pick<LiveProbe, 'stats' | 'scope' | 'nextLossInterval'>;
   readonly #logger: Logger;
@@ -57,7 +60,7 @@ export class RecordLosses {
   #dropped = 0;
   #anyWaits = false;
   readonly #told = new Map<number, Told>();
-  /** Told since the operator's last line. */
+  /** Reported since the operator's last line. */
   #sums = { all: 0, ownShare: 0, agentLate: 0, lateNs: 0 };
 
   constructor(
@@ -70,7 +73,7 @@ export class RecordLosses {
     this.#listener = listener;
   }
 
-  /** Looks what was lost since the last look. */
+  /** Reports what was lost since the last look. */
   look(): void {
     const { dropped } = this.#probe.stats();
     if (dropped === this.#dropped && !this.#anyWaits) return;
@@ -96,7 +99,7 @@ export class RecordLosses {
     );
   }
 
-  /** The container's entry is about to leave the kernel's map: its last losses are told now. */
+  /** The container's entry is about to leave the kernel's map: reports its last losses now. */
   forget(rootCgroupId: number): void {
     const entry = this.#probe.scope.get(rootCgroupId);
     if (entry !== undefined) this.#tell(entry);
@@ -108,9 +111,9 @@ export class RecordLosses {
     const before = this.#told.get(cgroupId) ?? NOTHING;
     const count = dropped - before.dropped;
     if (count <= 0) return;
-    // Losses in the bulk ring, which any container can cause, leave the process tree whole.
+    // Losses in the bulk ring, which any container can cause, do not damage the process tree.
     if (droppedExec > before.droppedExec) this.#listener.onProcessRecordsLost(cgroupId);
-    // A loss between a look and the next interval counts in the old one, whose first time has been told.
+    // A loss between a look and the next interval counts in the old one, whose first time has been reported.
     const first = before.waitsSinceBootNs ?? Math.max(entry.firstDropBootNs, before.lastDropBootNs);
     const ownShare = Math.min(count, droppedShare - before.droppedShare);
     const agentLate = Math.min(count - ownShare, droppedLate - before.droppedLate);
@@ -137,7 +140,7 @@ export class RecordLosses {
   }
 }
 
-/** Losses as the stages take them: the process tree, the policies, and the app whose events they were. */
+/** Passes losses to the process tree, the policies, and the app whose events were lost. */
 export function recordLosses(
   probe: LiveProbe,
   logger: Logger,

@@ -10,22 +10,21 @@ import { UserError } from '../shared/user-error.ts';
 import type { FanOut } from '../streams/fan-out.ts';
 import { shedNotice } from '../streams/notices.ts';
 
-/** Of the limit of the agent's cgroup: below what the kernel would end it at. */
+/** Share of the limit of the agent's cgroup: below the point at which the kernel kills it. */
 const CGROUP_SHARE = 0.9;
 /** A flood of 16 apps took 150 MB in a second. */
 const LOOK_MS = 250;
 
-/** What is relieved, and who is told. */
 export interface ReliefOptions {
   readonly config: AgentConfig;
   readonly logger: Logger;
   readonly rules: Pick<LiveRules, 'shed' | 'enabledOf'>;
   readonly fanOut: Pick<FanOut, 'say' | 'dropWaiting'>;
-  /** Those that are watched now. */
+  /** Containers that are watched now. */
   readonly containers: () => Iterable<Container>;
 }
 
-/** Measures what the agent uses, keeps it below its ceilings, and tells everybody concerned what that costs. */
+/** Measures the agent's resource use, keeps it below its ceilings, and reports what that costs to all concerned. */
 export class Relief {
   readonly #options: ReliefOptions;
   readonly #usage = new OwnUsage();
@@ -51,7 +50,7 @@ export class Relief {
     });
   }
 
-  /** Looks at memory several times a second where it has a ceiling; returns what ends that. */
+  /** Checks memory several times a second if it has a ceiling; returns a function that stops it. */
   watchMemory(): () => void {
     if (this.#ceilings.status().ceilings.memoryBytes === undefined) return () => undefined;
     const look = (): void => this.#ceilings.onMemory(process.memoryUsage.rss());
@@ -59,7 +58,7 @@ export class Relief {
     return () => clearInterval(timer);
   }
 
-  /** To be called every second. */
+  /** Call every second. */
   onTick(): void {
     const usage = this.#usage.read();
     this.#tidying.onTick(usage);
@@ -75,7 +74,7 @@ export class Relief {
     return this.#ceilings.status();
   }
 
-  /** Which rules are off, in words; undefined when none is. */
+  /** Says in words which rules are off; undefined if none is. */
   notWatchedFor(): string | undefined {
     return notWatchedFor(this.#ceilings.status());
   }
@@ -98,7 +97,7 @@ export class Relief {
       return;
     }
     if (what === 'shed') {
-      // Lines that wait are most of what can be freed.
+      // Queued lines are most of what can be freed.
       const dropped = because === 'memory' ? fanOut.dropWaiting(shed) : 0;
       logger.warn(
         { ...facts, because, dropped },

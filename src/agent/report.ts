@@ -18,16 +18,16 @@ import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { FanOut } from '../streams/fan-out.ts';
 import type { LogStream } from '../streams/stream.ts';
 
-/** Records that came from the kernel, since the agent's start. */
+/** Records received from the kernel since the agent's start. */
 export class ReceivedRecords {
   records = 0;
   /** CLOCK_BOOTTIME of the last event that was read. */
   lastBootNs = 0n;
-  /** Of the self-test. */
+  /** Records of the self-test. */
   selfTest = 0;
   readonly #byEvent = new Float64Array(EVENT_NAMES.length);
 
-  /** One more, of the event with this index in EVENT_NAMES. */
+  /** Counts one record of the event with this index in EVENT_NAMES. */
   count(index: number): void {
     this.#byEvent[index] = (this.#byEvent[index] ?? 0) + 1;
   }
@@ -37,12 +37,11 @@ export class ReceivedRecords {
   }
 }
 
-/** Counts in order of EVENT_NAMES, by name. */
+/** Pairs counts, which are in the order of EVENT_NAMES, with the names. */
 function byName(counts: Float64Array): [EventName, number][] {
   return EVENT_NAMES.map((name, index) => [name, counts[index] ?? 0]);
 }
 
-/** The stages that are asked. */
 export interface ReportSources {
   readonly config: AgentConfig;
   readonly version: string;
@@ -61,13 +60,13 @@ export interface ReportSources {
   readonly relief: Relief;
   /** Undefined before the state is open. */
   readonly continuity: () => ContinuityStatus | undefined;
-  /** Undefined when it is off. */
+  /** Undefined if it is off. */
   readonly canary: () => CanaryStatus | undefined;
 }
 
 const NOTHING_YET: ContinuityStatus = { troubles: [], unwatched: { seconds: 0, containers: 0 } };
 
-/** What the agent tells of itself: metrics, and what `varvel status` shows. All stages are asked when somebody asks. */
+/** The agent's report on itself: metrics, and what `varvel status` shows. All stages are read on request. */
 export class AgentReport {
   readonly metrics: AgentMetrics;
   readonly #sources: ReportSources;
@@ -79,7 +78,7 @@ export class AgentReport {
     this.metrics = this.#makeMetrics();
   }
 
-  /** The cgroup leaves the scope map; its counters there are seen for the last time. */
+  /** The cgroup leaves the scope map: reads its counters there for the last time. */
   forgetCgroup(cgroupId: number): void {
     this.#observe(cgroupId);
     this.#appTotals.forget(cgroupId);
@@ -163,7 +162,7 @@ export class AgentReport {
         counts.unwatched = apps.registry.unwatched();
         return counts;
       },
-      // the fan-out's: what was dropped on the way to a stream is lost too
+      // from the fan-out: lines dropped on the way to a stream are lost too
       streams: () =>
         Object.entries(fanOut.counters().streams).map(([name, counters]) => ({ name, counters })),
       spools: () =>

@@ -2,7 +2,7 @@ import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { RuleCost, RuleFailure } from '../evaluation/rule-watch.ts';
 import type { Logger } from '../shared/logger.ts';
 
-/** A rule of the operator's in `varvel status --rules`. */
+/** One of the operator's rules in `varvel status --rules`. */
 export interface RuleCostStatus extends RuleCost {
   readonly rule: string;
   readonly matches: number;
@@ -19,7 +19,7 @@ export function ruleCosts(evaluation: Evaluation): readonly RuleCostStatus[] {
   return costs.sort((a, b) => b.seconds - a.seconds);
 }
 
-/** An operator's rule threw, or an event was given up: the agent goes on. */
+/** Logs that an operator's rule threw or that an event was dropped; the agent continues. */
 export function logFailure(logger: Logger, { rule, error, failures }: RuleFailure): void {
   logger.error(
     { rule, failures, error },

@@ -4,7 +4,7 @@ import type { Attachment } from '../plan/attachment.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import type { ScopeMap } from '../probe/scope.ts';
 
-/** Who follows what enters the scope map and leaves it. */
+/** The parts that follow additions to and removals from the scope map. */
 export interface ScopeFollowers {
   readonly probe: Pick<LiveProbe, 'scope'>;
   readonly attachment: Pick<Attachment, 'onScoped' | 'onUnscoped'>;
@@ -12,7 +12,7 @@ export interface ScopeFollowers {
   readonly losses: Pick<RecordLosses, 'forget'>;
 }
 
-/** The probe's scope map for the apps: hooks are attached before a cgroup is in it, and its counters read before it goes. */
+/** The probe's scope map for the apps: attaches hooks before a cgroup is added, and reads its counters before it is removed. */
 export function followedScope(followers: () => ScopeFollowers): ScopeMap {
   return {
     set: (cgroupId, state, level, table) => {

@@ -6,7 +6,7 @@ import { IN_THE_MAKING_MS } from './continuity.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Stages } from './stages.ts';
 
-/** How long events of pending containers may still get their identity. */
+/** How long events of pending containers may wait for their identity. */
 const SETTLE_MS = 1000;
 /** How long streams may take to deliver their queues. */
 const FLUSH_MS = 5000;
@@ -19,7 +19,7 @@ export interface RunningAgent {
   readonly logger: Logger;
 }
 
-/** Ends an agent: what was read from the kernel is evaluated and delivered first, for 6 s at most. */
+/** Ends an agent: first evaluates and delivers what was read from the kernel, for at most 6 s. */
 export async function shutDown({ stages, pipeline, release, logger }: RunningAgent): Promise<void> {
   const { canary, coverage, evaluation, fanOut, losses, opened, probe, rules } = stages;
   logger.info({}, 'stopping: what has been read is delivered first');
@@ -30,7 +30,7 @@ export async function shutDown({ stages, pipeline, release, logger }: RunningAge
   if (succession?.hasSuccessor === true) {
     untilNs = bootNs();
     pipeline?.endAt(untilNs);
-    // A call from before this time may report only now.
+    // A call from before this time may be reported only now.
     await delay(IN_THE_MAKING_MS);
   }
   const endedNs = bootNs();

@@ -9,25 +9,25 @@ const NAME = 'alive';
 const BYTES = 256;
 const FORMAT = 1;
 
-/** The last word of the agent before. */
+/** The previous agent's last sign of life. */
 export interface LastSign {
-  /** CLOCK_BOOTTIME, ns: until then it watched. */
+  /** CLOCK_BOOTTIME, ns: it watched until then. */
   readonly bootNs: bigint;
-  /** It was stopped; otherwise it ended without a word. */
+  /** Whether it was stopped; otherwise it ended abruptly. */
   readonly stopped: boolean;
 }
 
 export interface SignOfLifeOptions {
-  /** /proc/sys/kernel/random/boot_id: what another boot wrote says nothing about this one. */
+  /** /proc/sys/kernel/random/boot_id: records of another boot say nothing about this one. */
   readonly bootId: string;
   readonly logger: Logger;
-  /** The disk does not take it any more, or (without an error) takes it again. */
+  /** The disk no longer accepts writes, or (without an error) accepts them again. */
   readonly onTrouble: (error: unknown) => void;
 }
 
 /**
- * A file that says until when an agent watched, so that the next one can tell how long nobody did. It is written every second
- * into the page cache, without a sync: it has to outlive the agent only, since no container outlives the host. Bound: 256
+ * A file that says until when an agent watched, so that the next one can report how long nobody did. It is written every second
+ * into the page cache, without a sync: it only has to outlive the agent, since no container outlives the host. Limit: 256
  * bytes.
  */
 export class SignOfLife {
@@ -40,7 +40,7 @@ export class SignOfLife {
     if (folder !== undefined) this.#open(folder.inside, true);
   }
 
-  /** What the agent before wrote, in this boot of the host; undefined when there was none, or it cannot be read. */
+  /** What the previous agent wrote in this boot of the host; undefined if there was none, or it cannot be read. */
   get last(): LastSign | undefined {
     return this.#last;
   }
@@ -49,12 +49,12 @@ export class SignOfLife {
     return this.#fd !== undefined;
   }
 
-  /** Tries again to keep it in this folder, when it is not. */
+  /** Tries again to keep the file in this folder, if it is not kept yet. */
   keepIn(folder: Pick<OwnFolder, 'inside'>): void {
     if (this.#fd === undefined) this.#open(folder.inside, false);
   }
 
-  /** This agent has watched until `bootNs`; with `stopped`, it does not from then on. */
+  /** This agent has watched until `bootNs`; `stopped`: it does not watch any longer. */
   write({ bootNs, stopped }: LastSign): void {
     if (this.#fd === undefined) return;
     try {
@@ -84,7 +84,7 @@ export class SignOfLife {
           'The file "alive" in the state folder is not as an agent writes it: how long nobody watched is not known. Find out what changed the file.',
         );
       if (found !== 'damaged') this.#last = found ?? this.#last;
-      // The room for it, now: a disk that is full later takes nothing away.
+      // Allocates the space now, so that a full disk later does no harm.
       if (opened.size < BYTES) {
         ftruncateSync(fd, 0);
         const written = writeSync(fd, Buffer.alloc(BYTES, ' '), 0, BYTES, 0);

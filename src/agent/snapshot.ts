@@ -14,7 +14,7 @@ import type { FanOutCounters } from '../streams/fan-out.ts';
 import type { SpooledCounters } from '../streams/spool/spooled-stream.ts';
 import type { StreamCounters } from '../streams/stream.ts';
 
-/** Everything countable, for metrics and `varvel status`. All counts are since the agent's start. */
+/** All counts, for metrics and `varvel status`, since the agent's start. */
 export interface AgentSnapshot {
   readonly hostname: string;
   readonly startedAtMs: number;
@@ -22,42 +22,42 @@ export interface AgentSnapshot {
   readonly rules: RulesStatus;
   readonly hooks: readonly string[];
   readonly apps: AppsSnapshot;
-  /** Records by event name, as they came from the kernel. */
+  /** Records received from the kernel, by event name. */
   readonly events: Readonly<Record<string, number>>;
   readonly kernel: {
     readonly emitted: number;
     readonly dropped: number;
     readonly prefiltered: number;
-    /** The same by event name. */
+    /** The same, by event name. */
     readonly filtered: Readonly<Record<string, number>>;
     readonly scopeFull: number;
     /**
-     * Of `emitted`: the self-test's at start. `emitted` is this, and what the containers and the counter
-     * `forgottenRecords` of `apps` say.
+     * The part of `emitted` from the self-test at start. `emitted` is the sum of this, the containers' counts, and the counter
+     * `forgottenRecords` of `apps`.
      */
     readonly selfTest: number;
-    /** Whose opens end in the kernel where no rule can match. */
+    /** Containers whose opens are filtered in the kernel if no rule can match. */
     readonly verdicts: VerdictsStatus;
   };
   readonly received: number;
-  /** What waits for its container's identity. */
+  /** Events that wait for their container's identity. */
   readonly waiting: AdmissionCounters;
   readonly engine: Pick<RuleEngineCounters, 'evaluated' | 'skippedSetup'> & {
     readonly detections: Readonly<Record<string, number>>;
-    /** Events that were given up because something threw that is no rule's. */
+    /** Events dropped because something other than a rule threw. */
     readonly failedEvents: number;
   };
-  /** What became of responses to detections; those of which there was none are missing. */
+  /** Results of responses to detections; results that did not occur are missing. */
   readonly responses: readonly ResponseCount[];
   /** What the operator's rules have cost, the costliest first: an estimate from a sample of events. */
   readonly ruleCosts: readonly RuleCostStatus[];
   /** Apps' own policies, and what their rules have cost: measured, not sampled. */
   readonly policies: PoliciesStatus;
-  /** What the agent uses and may use, and which rules are off for it. */
+  /** What the agent uses and may use, and which rules are off because of that. */
   readonly ceilings: CeilingStatus;
-  /** What was not watched before this agent, and what it cannot keep for the next. */
+  /** What was unwatched before this agent, and what it cannot keep for the next. */
   readonly continuity: ContinuityStatus;
-  /** Absent when it is off. */
+  /** Absent if it is off. */
   readonly canary?: CanaryStatus;
   readonly processes: ProcessTreeCounters;
   readonly delivery: FanOutCounters;

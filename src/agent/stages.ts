@@ -39,23 +39,22 @@ import type { ReleaseStack } from '../shared/release-stack.ts';
 import { FanOut } from '../streams/fan-out.ts';
 import type { Delivery, LogStream } from '../streams/stream.ts';
 
-/** What the stages are made of. */
 export interface StageParts {
   readonly options: AgentOptions;
   readonly first: FirstRules;
-  /** Takes down what is built, the last first. */
+  /** Releases what was built, in reverse order. */
   readonly release: ReleaseStack;
-  /** What was detected before the streams are open. */
+  /** Detections from before the streams are open. */
   readonly early: EarlyDetections;
   readonly pins: PolicyPins;
   readonly apps: AppsConfig;
-  /** Undefined when the canary is off. */
+  /** Undefined if the canary is off. */
   readonly ground: CanaryCgroups | undefined;
   /** Loaded for `apps`; closed by the stages. */
   readonly probe: LoadedProbe;
 }
 
-/** Part of the agent only once its state and its streams are open. */
+/** Present only once the agent's state and streams are open. */
 export interface OpenedParts {
   readonly state: AgentState;
   readonly streams: readonly LogStream[];
@@ -63,9 +62,9 @@ export interface OpenedParts {
 }
 
 /**
- * All stages from the ring to the streams, and what looks after them, connected, in the order in which they are
- * built. Where one needs a later one (the apps need the probe's map, the probe the apps' patterns) it asks when that is used,
- * which is never before all are built. Throws UserError when the kernel refuses the probe.
+ * All stages from the ring to the streams, and what maintains them, connected and in construction order. Some stages need a
+ * later one: the apps need the probe's map, the probe the apps' patterns. They get it on use, which is never before all are
+ * built. Throws UserError if the kernel refuses the probe.
  */
 export class Stages {
   readonly clock = new SystemBootClock();
@@ -122,7 +121,7 @@ export class Stages {
       fileOf: (container) => this.insides.policies.textOf(container),
       say: (line) => this.outgoing.say(line),
       onChanged: (ruleSets) => {
-        // First: from now on they may match what no rule of the operator's does.
+        // First: from now on apps' rules may match what no operator rule does.
         this.verdicts.follow(this.apps.registry.entries());
         this.rules.setAppRules(ruleSets);
         this.evaluation.setAppRules(ruleSets);
@@ -328,7 +327,7 @@ export class Stages {
     });
   }
 
-  /** How many rules watch the container. */
+  /** Number of rules that watch the container. */
   #rulesOn(container: Container): number {
     const { rules } = this.evaluation.engine.ruleSet;
     const own = this.policies.rulesOf(container);
@@ -336,7 +335,7 @@ export class Stages {
   }
 
   #onDelivered(delivery: Delivery, stream: LogStream): void {
-    // What the agent says of itself is of no system call.
+    // The agent's own lines belong to no system call.
     if (delivery.detection.source === 'varvel') return;
     const latencyNs = bootNs() - delivery.detection.bootNs;
     this.report.metrics.observeLatency(latencyNs);

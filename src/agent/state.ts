@@ -20,9 +20,9 @@ const MEANS = {
 } as const;
 
 /**
- * What outlives the agent, in `state_dir`: the numbers of lines, and until when it watched; spools are in a folder of it. It
- * is one agent's: who has it is the agent of the host. A disk that takes nothing stops no agent: what cannot be kept is
- * among the troubles, and `retry` tries again.
+ * What outlives the agent, in `state_dir`: the numbers of lines, and until when it watched; spools are in a subfolder. It
+ * belongs to one agent: its owner is the agent of the host. A failing disk stops no agent: what cannot be kept is listed in
+ * `troubles`, and `retry` tries again.
  */
 export class AgentState {
   readonly numbering: Numbering;
@@ -33,10 +33,10 @@ export class AgentState {
   #folder: OwnFolder | undefined;
   #succession: SuccessionServer | undefined;
   #onAsked: () => void = () => undefined;
-  /** Resolves when a successor sees everything: time to end. */
+  /** Resolves when a successor sees everything: this agent must end. */
   readonly asked = new Promise<void>((resolve) => (this.#onAsked = resolve));
 
-  /** A way to take the running agent's place; undefined when none runs. Throws UserError. */
+  /** Starts to replace the running agent; undefined if none runs. Throws UserError. */
   static async succeed(stateDir: string, logger: Logger): Promise<Succession | undefined> {
     let folder: OwnFolder | undefined;
     try {
@@ -47,7 +47,7 @@ export class AgentState {
     }
   }
 
-  /** Throws UserError when another agent has it, or it is not this agent's own folder. */
+  /** Throws UserError if another agent has claimed the folder, or if it is not this agent's own. */
   static async open(
     stateDir: string,
     logger: Logger,
@@ -85,7 +85,7 @@ export class AgentState {
     return state;
   }
 
-  /** Nothing is written to a folder that is not claimed: it may be another agent's next. */
+  /** Nothing is written to an unclaimed folder: another agent may claim it next. */
   private constructor(
     claimed: OwnFolder | undefined,
     {
@@ -113,32 +113,32 @@ export class AgentState {
     });
   }
 
-  /** Undefined as long as no other agent can ask for this one's place. */
+  /** Undefined as long as no other agent can ask to replace this one. */
   get succession(): SuccessionServer | undefined {
     return this.#succession;
   }
 
-  /** Tries again to keep what the disk did not take. To be called every few seconds. */
+  /** Retries failed disk writes. Call every few seconds. */
   async retry(): Promise<void> {
     try {
       this.#folder ??= openFolder(this.#stateDir, () => undefined);
       if (this.#folder === undefined) return;
       if (this.#succession === undefined) await this.#onClaimed(this.#folder, this.#folder.claim());
     } catch {
-      // As before: it is among the troubles. Another agent may have it by now.
+      // Unchanged: it is listed in the troubles. Another agent may have claimed the folder by now.
       return;
     }
     this.numbering.keepIn(this.#folder);
     this.signOfLife.keepIn(this.#folder);
   }
 
-  /** When nothing is numbered any more. */
+  /** Call it when no more lines are numbered. */
   close(): void {
     this.numbering.close();
     this.signOfLife.close();
     this.#succession?.removeSocket();
     this.#folder?.close();
-    // Last: a successor takes all of it at once.
+    // Last: a successor takes over everything at once.
     this.#succession?.close();
   }
 
@@ -165,7 +165,7 @@ export class AgentState {
   }
 }
 
-/** Undefined when the disk does not give it now, which `onTrouble` is told. Throws UserError when it is not the agent's own. */
+/** Returns undefined, and reports to `onTrouble`, if the disk fails now. Throws UserError if the folder is not the agent's own. */
 function openFolder(
   stateDir: string,
   onTrouble: (error: unknown) => void = () => undefined,

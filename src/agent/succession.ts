@@ -7,41 +7,41 @@ import type { Logger } from '../shared/logger.ts';
 import { secretIn, type OwnFolder } from '../host/own-folder.ts';
 import { UserError } from '../shared/user-error.ts';
 
-// How one agent takes another's place without a gap: both watch for a moment, and a time parts what they tell. The new one
-// connects to the old one's socket and shows the secret of the claim, which only who can read the state folder knows. It
-// starts beside the old one, and says "ready" when it sees everything. The old one then tells what happened before that
-// moment, ends in order, and says when it was. What the new one has found since, it has kept.
+// How one agent replaces another without a gap: both watch for a moment, and a point in time separates what they report. The
+// new one connects to the old one's socket and shows the secret of the claim, which only readers of the state folder know. It
+// starts beside the old one and says "ready" when it sees everything. The old one then reports what happened before that
+// moment, ends in order, and says when it was. The new one has kept what it found since.
 
 const SOCKET = 'succession.sock';
 const HELLO = 'hello ';
 const READY = 'ready';
 const TAKEN = 'taken';
 const REFUSED = 'refused';
-/** Clients that have not shown the secret; of more, the one that came first is dropped. */
+/** Limit on clients that have not shown the secret; beyond it, the oldest is dropped. */
 const MAX_STRANGERS = 8;
 /** How long a client may take to show the secret. */
 const HELLO_MS = 5_000;
-/** No line of a successor is longer. */
+/** Limit on the length of a successor's line. */
 const MAX_LINE = 256;
 /**
- * Both agents stamp an event by themselves, each when its probe saw it: so far apart at most. Around the parting time each
- * of what the new one found is therefore looked for among what the old one told.
+ * Each agent stamps an event by itself, when its probe sees it: the stamps differ by at most this time. So near the separating
+ * time, the new one's detections are matched against those that the old one reported.
  */
 const SKEW_NS = 20_000_000n;
 /**
- * How far back what both saw is compared. At the far end an event may find its neighbour instead of itself, that one the next,
- * and so on for as long as the same comes again within the skew: a second of it is more than there is.
+ * How far back detections that both saw are compared. At the far end an event may match its neighbour instead of itself. That
+ * shifts the next, and so on for as long as equal events recur within the skew: a second exceeds any such run.
  */
 const BACK_NS = 1_000_000_000n;
 const MAX_BOUNDARY = 4096;
-/** Detections that a successor keeps until it may write. */
+/** Limit on detections that a successor keeps until it may write. */
 const MAX_EARLY = 65_536;
 const WARN_EVERY_MS = 10_000;
 
-/** Of two agents that see the same thing, each says of it by itself when and as what number it came. */
+/** Fields that differ between two agents that see the same event: its time and its number. */
 const OF_THE_AGENT = /^evt\.(?:time|rawtime|num|latency|reltime|datetime)/;
 
-/** The same for the same event, whoever sees it. */
+/** Key of a detection: equal for the same event, whichever agent sees it. */
 function keyOf({ rule, cgroupId, outputFields }: Detection): string {
   const fields = Object.entries(outputFields).filter(([field]) => !OF_THE_AGENT.test(field));
   const text = JSON.stringify([rule, cgroupId, fields], (_, value: unknown) =>
@@ -50,25 +50,25 @@ function keyOf({ rule, cgroupId, outputFields }: Detection): string {
   return createHash('sha256').update(text).digest('base64url').slice(0, 22);
 }
 
-/** What the old agent says at its end. */
+/** The old agent's message at its end. */
 interface Farewell {
-  /** It told what happened before; boot ns. */
+  /** It reported what happened before this time; boot ns. */
   readonly since: string;
-  /** What it told within BACK_NS before: boot ns and key, in the order of time. */
+  /** What it reported within BACK_NS before: boot ns and key, in time order. */
   readonly boundary: readonly (readonly [bootNs: string, key: string])[];
 }
 
 export interface SuccessionServerOptions {
-  /** What a successor has to show: the secret of the folder's claim. */
+  /** The secret of the folder's claim, which a successor must show. */
   readonly secret: string;
   readonly logger: Logger;
-  /** A successor sees everything: time to end. */
+  /** A successor sees everything: this agent must end. */
   readonly onAsked: () => void;
 }
 
 /**
- * The running agent's side: waits for a successor. A client that says nothing for 5 s, or anything but the secret first, is
- * dropped; at most 8 such clients are kept at a time, and none of them keeps a successor out.
+ * The running agent's side: waits for a successor. Drops a client that is silent for 5 s or sends anything but the secret
+ * first. It keeps at most 8 such clients, and none of them blocks a successor.
  */
 export class SuccessionServer {
   readonly #server: Server;
@@ -79,7 +79,7 @@ export class SuccessionServer {
   #isReady = false;
   #recent: { readonly bootNs: bigint; readonly key: string }[] = [];
 
-  /** Listens in the state folder, which is the agent's own and claimed by it. Throws the file system's error. */
+  /** Listens in the state folder, which this agent owns and has claimed. Throws the file system's error. */
   static async open(
     folder: OwnFolder,
     options: SuccessionServerOptions,
@@ -98,7 +98,7 @@ export class SuccessionServer {
     this.#path = path;
     this.#options = options;
     this.#server = createServer((socket) => this.#onConnection(socket));
-    // An agent that ends does not wait for one.
+    // An agent that ends does not wait for a successor.
     this.#server.unref();
   }
 
@@ -113,7 +113,7 @@ export class SuccessionServer {
     if (this.#recent.length > 2 * MAX_BOUNDARY) this.#recent = this.#recent.slice(-MAX_BOUNDARY);
   }
 
-  /** Everything before `since` was told. */
+  /** Everything before `since` was reported. */
   sayFarewell(since: bigint): void {
     const boundary = this.#recent
       .filter(({ bootNs }) => bootNs >= since - BACK_NS)
@@ -123,16 +123,16 @@ export class SuccessionServer {
     this.#successor?.write(`${JSON.stringify(farewell)}\n`);
   }
 
-  /** While the state folder is open still. */
+  /** Call it while the state folder is still open. */
   removeSocket(): void {
     try {
       rmSync(this.#path, { force: true });
     } catch {
-      // A disk that went read-only meanwhile. Nobody listens there any more.
+      // The disk has become read-only. Nobody listens there any more.
     }
   }
 
-  /** Tells the successor, by the end of the connection, that all that was this agent's is free. */
+  /** Ends the connection, which tells the successor that everything of this agent's is free. */
   close(): void {
     this.#server.close();
     for (const stranger of this.#strangers) stranger.destroy();
@@ -189,7 +189,7 @@ export class SuccessionServer {
   }
 }
 
-/** Hands over each line of what a client sends. One that sends a line without an end is dropped. */
+/** Calls `onLine` for each line of a client. Drops a client whose line exceeds the limit. */
 function readLines(socket: Socket, onLine: (line: string) => void): void {
   let text = '';
   socket.setEncoding('latin1').on('data', (chunk: string) => {
@@ -208,14 +208,14 @@ function isSecret(line: string, secret: string): boolean {
   return shown.length === wanted.length && timingSafeEqual(shown, wanted);
 }
 
-/** What an agent has found before it may write. */
+/** Detections from before the agent may write. */
 export interface EarlyDetections {
   keep(detection: Detection): void;
-  /** What is to be told now, and what there was no room for. */
+  /** What must be reported now, and what there was no room for. */
   kept(): { readonly detections: readonly Detection[]; readonly dropped: readonly Detection[] };
 }
 
-/** Of an agent that takes nobody's place: all of it is to be told. */
+/** For an agent that replaces nobody: everything must be reported. */
 export class FirstDetections implements EarlyDetections {
   #early: Detection[] = [];
   #dropped: Detection[] = [];
@@ -240,7 +240,7 @@ export class Succession implements EarlyDetections {
   #hasEnded = false;
   #answer: typeof TAKEN | typeof REFUSED | undefined;
 
-  /** Undefined when no agent runs there. Throws UserError when it has a successor already, or cannot be asked. */
+  /** Undefined if no agent runs there. Throws UserError if the running agent cannot be asked. */
   static async begin(folder: OwnFolder, logger: Logger): Promise<Succession | undefined> {
     const socket = connect({ path: `${folder.inside}/${SOCKET}` });
     const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
@@ -248,7 +248,7 @@ export class Succession implements EarlyDetections {
       socket.once('error', resolve);
     });
     if (error === undefined) {
-      // An agent of an earlier version knows no secret, and passes over the line.
+      // An agent of an earlier version knows no secret and ignores the line.
       socket.write(`${HELLO}${secretIn(folder.inside) ?? ''}\n`);
       return new Succession(socket, logger);
     }
@@ -275,14 +275,14 @@ export class Succession implements EarlyDetections {
     });
   }
 
-  /** Keeps a detection until it is known whether the old agent tells it. */
+  /** Keeps a detection until it is known whether the old agent reports it. */
   keep(detection: Detection): void {
     this.#found.keep(detection);
   }
 
   /**
-   * This agent sees everything: resolves when the old one has told the rest and has ended. From this call on there is no way
-   * back. Throws UserError, before anything has happened, when the old one has another successor.
+   * Call it when this agent sees everything: resolves when the old one has reported the rest and has ended. This call cannot be
+   * undone. Throws UserError if the old one has another successor or refuses the secret; nothing has changed then.
    */
   async takeOver(): Promise<void> {
     if (this.#hasEnded && this.#farewell === undefined && this.#answer === undefined)
@@ -305,14 +305,14 @@ export class Succession implements EarlyDetections {
       );
   }
 
-  /** The old agent goes on. */
+  /** Gives up; the old agent continues. */
   giveUp(): void {
     this.#socket.destroy();
   }
 
   /**
-   * What was found meanwhile and is this agent's to tell, and what there was no room for. Without a farewell (the old one was
-   * killed) all of it: better twice than never.
+   * What was found meanwhile and must be reported by this agent, and what there was no room for. Without a farewell (the old
+   * one was killed) that is everything: duplicates are better than losses.
    */
   kept(): { readonly detections: readonly Detection[]; readonly dropped: readonly Detection[] } {
     const farewell = this.#farewell ?? { since: '0', boundary: [] };
@@ -323,7 +323,7 @@ export class Succession implements EarlyDetections {
   }
 }
 
-/** Undefined for what is no farewell. */
+/** Undefined for anything but a farewell. */
 function farewellIn(line: string): Farewell | undefined {
   try {
     const { since, boundary } = JSON.parse(line) as Record<string, unknown>;
@@ -336,8 +336,8 @@ function farewellIn(line: string): Farewell | undefined {
 }
 
 /**
- * In the order of time, each takes the earliest of what was told and is the same; so what finds nothing is as late as can
- * be, and as many as the old one did not tell.
+ * In time order, each detection takes the earliest equal one that the old agent reported. So those without a match are the
+ * latest possible, and as many as the old one did not report.
  */
 function oursOf(
   found: Detection[],

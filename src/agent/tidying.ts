@@ -1,24 +1,24 @@
 import type { Usage } from '../metrics/own-usage.ts';
 
-/** Below this share of one CPU the agent is quiet: a collection stops it for about 100 ms, which nobody waits for then. */
+/** Below this percentage of one CPU the agent counts as quiet: a collection stops it for about 100 ms, which then delays nobody. */
 export const QUIET_PERCENT = 30;
-/** Seconds that it must be quiet before each collection: processes that ended are kept for five. */
+/** Seconds of quiet before each collection: ended processes are kept for five. */
 const QUIET_TICKS = 8;
-/** Memory more than after the best collection so far, for another to be worth it. */
+/** A collection is worthwhile if memory exceeds the lowest level after a collection by this much. */
 const GROWN_BYTES = 16 << 20;
-/** Collections in one quiet time: what is in use stays, however often it is looked at. */
+/** Limit on collections in one quiet time: memory in use does not shrink by more of them. */
 const MAX_COLLECTIONS = 3;
 
 /**
- * Gives memory back after a storm. V8 keeps the heap as large as it was once, until it is used again: an agent that stays at
- * what one storm cost leaves less to the next one.
+ * Returns memory to the system after a storm. V8 keeps the heap at its largest size until it is used again. An agent that keeps
+ * a storm's memory leaves less for the next one.
  */
 export class Tidying {
   readonly #collectGarbage: () => void;
   readonly #residentBytes: () => number;
   #quietTicks = 0;
   #collections = 0;
-  /** The least that was resident after a collection. */
+  /** The lowest resident size after a collection. */
   #levelBytes = 0;
 
   constructor(collectGarbage: () => void, residentBytes: () => number) {
@@ -26,7 +26,7 @@ export class Tidying {
     this.#residentBytes = residentBytes;
   }
 
-  /** To be called every second with what is used. */
+  /** Call every second with the current use. */
   onTick({ cpuPercent, memoryBytes }: Usage): void {
     if (cpuPercent >= QUIET_PERCENT) {
       this.#quietTicks = 0;

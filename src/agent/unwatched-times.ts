@@ -4,11 +4,11 @@ import type { Resolution } from '../apps/resolution.ts';
 import type { Detection } from '../rules/detection.ts';
 import { unwatchedNotice } from '../streams/notices.ts';
 
-/** Cgroups that are found so long after the start may have been there before it. */
+/** Cgroups found within this time of the start may have existed before it. */
 const FOUND_WITHIN_MS = 60_000;
-/** So long an engine may take to say when a container started, and whether it ran before. */
+/** How long an engine may take to say when a container started, and whether it ran before. */
 const DETAILS_MS = 5000;
-/** Times between two clocks are not more exact. */
+/** Differences between two clocks are no more exact than this. */
 const LEAST_NS = 20_000_000n;
 
 /** A container's cgroup, as the registry has it. */
@@ -17,15 +17,15 @@ export interface FoundCgroup {
   readonly resolution: Resolution;
   /** Monotonic ms: watched from then on. */
   readonly sinceMs: number;
-  /** It was made while this agent watched. */
+  /** Whether it was created while this agent watched. */
   readonly isNew: boolean;
   readonly goneAtMs: number | undefined;
 }
 
 export interface UnwatchedOptions {
-  /** What the agent before wrote last; undefined when there was none in this boot. */
+  /** The previous agent's last sign of life; undefined if there was none in this boot. */
   readonly last: LastSign | undefined;
-  /** When this agent had looked for containers, monotonic ms. */
+  /** When this agent had scanned for containers, monotonic ms. */
   readonly startedMs: number;
   /** CLOCK_BOOTTIME minus the monotonic clock, and Unix time minus CLOCK_BOOTTIME; ns. */
   readonly bootMinusMonotonicNs: bigint;
@@ -33,17 +33,17 @@ export interface UnwatchedOptions {
   readonly say: (line: Detection) => void;
 }
 
-/** How long nobody watched before this agent, and how many containers were told. */
+/** How long nobody watched before this agent, and how many containers were notified. */
 export interface UnwatchedCounts {
   readonly seconds: number;
   readonly containers: number;
 }
 
 /**
- * Tells each container that was there between the end of the agent before and this one's start that nobody watched it then.
- * The time begins with the last sign of life, or with the container where that is known to be younger. It ends when the
- * kernel begins to report the container. A container is told once, also if its app becomes known later. Bound: what is
- * remembered is of cgroups that were found in the first minute.
+ * Notifies each container that existed between the previous agent's end and this one's start that nobody watched it then. The
+ * time starts with the last sign of life, or with the container if that is known to be younger. It ends when the kernel starts
+ * to report the container. A container is notified once, even if its app becomes known later. Limit: only cgroups found in the
+ * first minute are remembered.
  */
 export class UnwatchedTimes {
   readonly #options: UnwatchedOptions;
@@ -56,7 +56,7 @@ export class UnwatchedTimes {
     this.#options = options;
   }
 
-  /** To be called with all containers, every second or so. `nowMs` is monotonic. */
+  /** Call about every second with all containers. `nowMs` is monotonic. */
   onTick(cgroups: readonly FoundCgroup[], nowMs: number): void {
     const { last, startedMs } = this.#options;
     if (last === undefined) return;
@@ -77,7 +77,7 @@ export class UnwatchedTimes {
     }
   }
 
-  /** Whether there is a container that will be told in the next seconds. */
+  /** Whether a container will be notified in the next seconds. */
   get waits(): boolean {
     return this.#waits;
   }
@@ -94,7 +94,7 @@ export class UnwatchedTimes {
     const fromNs = began !== undefined && began > ended ? began : ended;
     const lengthNs = toNs - fromNs;
     if (lengthNs < LEAST_NS) return;
-    // On some platforms a container has several cgroups; and cgroups that are apps may share a name.
+    // On some platforms a container has several cgroups, and cgroups that are apps may share a name.
     const { fullId, app, logFile } = container;
     const key = JSON.stringify([fullId, app?.guid, app?.name, logFile]);
     if (this.#told.has(key)) return;
@@ -104,26 +104,26 @@ export class UnwatchedTimes {
   }
 }
 
-/** A container of Docker is known before its engine has said everything of it. */
+/** A Docker container is known before its engine has delivered all details. */
 function isToBeTold({ runtime, startedAtMs, ranBefore }: Container): boolean {
   return runtime === 'docker' && (startedAtMs === undefined || ranBefore === undefined);
 }
 
-/** Unix ns. Undefined where it may have run before, or that is not known: a run of before was not watched either. */
+/** Unix ns. Undefined if it may have run before: that earlier run was unwatched too. */
 function startOf(container: Container): bigint | undefined {
   const { startedAtMs } = container;
   return startedAtMs === undefined || mayHaveRunBefore(container) ? undefined : nsOf(startedAtMs);
 }
 
-/** Whether a container may be older than its cgroup. `older`: the ids of those with another one, that was there before. */
+/** Whether a container may be older than its cgroup. `older`: ids of containers with another cgroup that existed before. */
 function mayBeOlder(container: Container, older: ReadonlySet<string>): boolean {
-  // A service that starts again has its cgroup made anew.
+  // A restarted service gets a new cgroup.
   return (
     container.runtime === 'cgroup' || older.has(container.fullId) || mayHaveRunBefore(container)
   );
 }
 
-/** Docker starts a container again in a cgroup of the same name, made anew. */
+/** Docker restarts a container in a new cgroup of the same name. */
 const mayHaveRunBefore = ({ runtime, ranBefore }: Container): boolean =>
   runtime === 'docker' && ranBefore !== false;
 

@@ -4,14 +4,14 @@ import { noRoomNotice } from '../streams/notices.ts';
 
 export interface UnwatchedOptions {
   readonly say: (line: Detection) => void;
-  /** Looks for containers that the kernel found no room for, and so did not report. */
+  /** Looks for containers that the kernel had no room for and so did not report. */
   readonly rescan: () => void;
 }
 
-/** Tells containers, in their own logs, that there is no room to watch them, and when there is again. */
+/** Notifies containers, in their own logs, that there is no room to watch them, and when there is again. */
 export class UnwatchedContainers {
   readonly #options: UnwatchedOptions;
-  /** Root cgroups that have been told so; no more than the registry has. */
+  /** Root cgroups that have been notified; at most as many as the registry has. */
   #told = new Set<number>();
   #scopeFull = 0;
 
@@ -19,7 +19,7 @@ export class UnwatchedContainers {
     this.#options = options;
   }
 
-  /** To be called every second. `scopeFull`: how many containers found the kernel's map full so far. */
+  /** Call every second. `scopeFull`: number of containers so far that found the kernel's map full. */
   onTick(entries: readonly RegistryEntry[], scopeFull: number): void {
     const now = new Set<number>();
     for (const { cgroupId, resolution, goneAtMs, unwatched } of entries) {

@@ -1,24 +1,27 @@
 import type { LiveProbe } from '../probe/live.ts';
 
-/** Tables in the kernel at the same time, of 1.2 MB each. */
+/** Limit on tables in the kernel, of 1.2 MB each. */
 export const TABLES_MAX = 31;
-/** The number that says: all opens are reported. */
+/** The number that means: all opens are reported. */
 export const NONE = 0;
 
 interface Table {
   readonly number: number;
-  /** Groups of containers that are judged by it. */
+  /** Number of container groups that it filters. */
   users: number;
 }
 
-/** The tables in the kernel, by number and by what they say: who asks for the same shares one. One that nobody uses goes last. */
+/**
+ * The tables in the kernel, by number and by digest of their content: equal content shares one table. An unused table is
+ * evicted only if no number is free.
+ */
 export class VerdictNumbers {
   readonly #probe: Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts'>;
-  /** By digest, the one that was used last at the end. */
+  /** By digest, least recently used first. */
   readonly #tables = new Map<string, Table>();
-  /** That have no table, or one that no container is judged by any more. */
+  /** Numbers without a table, or with one that filters no container any more. */
   readonly #free: number[] = Array.from({ length: TABLES_MAX }, (_, index) => index + 1);
-  /** Of `#free`: those with a table, which takes memory. */
+  /** Those of `#free` whose table still takes memory. */
   readonly #stale = new Set<number>();
 
   constructor(probe: Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts'>) {
@@ -29,12 +32,12 @@ export class VerdictNumbers {
     return [...this.#tables.values()].filter(({ users }) => users > 0).length;
   }
 
-  /** The number of the table that says this. */
+  /** The number of the table with this digest. */
   of(digest: string): number | undefined {
     return this.#tables.get(digest)?.number;
   }
 
-  /** Whether one more can be set, when who has `own` gives it back. */
+  /** Whether another table can be set once the owner of `own` returns it. */
   hasRoomBeside(own: number): boolean {
     if (this.#free.length > 0) return true;
     return [...this.#tables.values()].some(
@@ -42,7 +45,7 @@ export class VerdictNumbers {
     );
   }
 
-  /** Puts a table into the kernel; undefined when all numbers are in use. Throws UserError when the kernel refuses. */
+  /** Puts a table into the kernel; undefined if all numbers are in use. Throws UserError if the kernel refuses. */
   set(digest: string, bytes: Uint8Array): number | undefined {
     const number = this.#free.shift() ?? this.#unused();
     if (number === undefined) return undefined;
@@ -65,7 +68,7 @@ export class VerdictNumbers {
     this.#change(number, -1);
   }
 
-  /** No table counts from now on. Their memory is given back by `release`, and by what is set next. */
+  /** Disables all tables. `release` and later calls of `set` free their memory. */
   suspend(): void {
     if (this.#tables.size === 0) return;
     this.#probe.suspendVerdicts();
@@ -76,7 +79,7 @@ export class VerdictNumbers {
     this.#tables.clear();
   }
 
-  /** Gives one table's memory back, for which the kernel takes some ms. */
+  /** Frees one table's memory, which takes the kernel some ms. */
   release(): void {
     const [number] = this.#stale;
     if (number === undefined) return;
@@ -95,12 +98,12 @@ export class VerdictNumbers {
     }
   }
 
-  /** The number of the table that has not been used for the longest time. */
+  /** Evicts the least recently used table without users and returns its number. */
   #unused(): number | undefined {
     for (const [digest, { number, users }] of this.#tables) {
       if (users > 0) continue;
       this.#tables.delete(digest);
-      // Whoever looks at it still is waited for: nobody is judged by what comes in its place for others.
+      // Waits for current readers: no container may be judged by the table that replaces this one.
       this.#probe.setVerdicts(number, undefined);
       return number;
     }

@@ -11,10 +11,13 @@ import { inTurns } from '../shared/turns.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
 const WAIT_MS = 1000;
-/** Names in one line of the log. */
+/** Limit on rule names in one log line. */
 const SAID_MAX = 10;
 
-/** What an app changes of the rules: whose match it takes for anything to be reported of it, when these are the operator's. */
+/**
+ * An app's effect on the rules: given the operator's `rules`, returns those of which one must match whenever anything is
+ * reported for the app.
+ */
 export interface JudgedApp {
   possibleAmong(rules: readonly LoadedRule[]): Iterable<LoadedRule>;
 }
@@ -22,44 +25,47 @@ export interface JudgedApp {
 export interface KernelVerdictsOptions {
   readonly probe: Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts' | 'scope'>;
   readonly logger: Logger;
-  /** The same object while the same holds for the app; `none`: only the operator's rules do, for good; undefined: not known yet. */
+  /**
+   * Returns the same object as long as nothing changes for the app. `none`: only the operator's rules apply, permanently;
+   * undefined: not known yet.
+   */
   readonly inForceFor: (container: Container) => JudgedApp | 'none' | undefined;
   /** `probe.kernel_verdicts`. */
   readonly enabled: boolean;
-  /** Rules settle first, as an agent that has just started has more urgent things to do: 1000 by default. */
+  /** Delay until the rules have settled; a starting agent has more urgent work. 1000 by default. */
   readonly waitMs?: number;
 }
 
-/** Containers for which the same rules hold, and which these see the same way. */
+/** Containers with the same rules and the same container type. */
 interface Group {
   readonly app: JudgedApp | 'none';
   readonly containerType: string;
-  /** Its table; NONE as long as there is none. */
+  /** Number of its table; NONE if there is none. */
   number: number;
-  /** The rules that this is of: KernelVerdicts counts their changes. */
+  /** The `#turn` for which the table was made. */
   turn: number;
   entries: RegistryEntry[];
 }
 
-/** How many containers are judged in the kernel, and by how many tables. */
+/** Number of containers filtered in the kernel, and of their tables. */
 export interface VerdictsStatus {
   readonly containers: number;
   readonly tables: number;
 }
 
 /**
- * Tells the kernel what the rules that hold for a container say of opens, so that those that no rule can match end there. A container is
- * judged once there is a table for all of its rules. While the operator's rules change nobody is: all opens are reported then.
+ * Tells the kernel which opens the rules of a container can match, so that all others end there. A container is filtered once a
+ * table exists for all of its rules. While the operator's rules change no container is filtered: all opens are reported.
  */
 export class KernelVerdicts {
   readonly #options: KernelVerdictsOptions;
   readonly #numbers: VerdictNumbers;
-  /** By what the app has, and by type of container. */
+  /** By app object, and by container type. */
   readonly #groups = new Map<JudgedApp | 'none', Map<string, Group>>();
-  /** By cgroup: the number that the kernel was told, where it is not NONE. */
+  /** By cgroup: the number that the kernel has, unless it is NONE. */
   readonly #told = new Map<number, number>();
   #rules: RuleSet | undefined;
-  /** Counts changes of the rules: what was begun before the latest is given up. */
+  /** Counts rule changes: work begun before the latest change is dropped. */
   #turn = 0;
   #isMaking = false;
   #isFollowing = false;
@@ -73,20 +79,20 @@ export class KernelVerdicts {
     this.#numbers = new VerdictNumbers(options.probe);
   }
 
-  /** Other rules are about to be in force: until there are tables for them, all opens are reported. */
+  /** Call before other rules come into force: all opens are reported until their tables exist. */
   leave(): void {
     if (this.#stopped) return;
     this.#turn++;
     this.#rules = undefined;
     this.#numbers.suspend();
-    // Before another table gets a number, nobody has it who was told it for the one before.
+    // No container may keep a number when another table gets it.
     for (const group of this.#all()) {
       group.number = NONE;
       for (const entry of group.entries) this.#tell(entry, NONE);
     }
   }
 
-  /** These rules are in force. Their tables are made a while later, one after the other; resolves when no more are to be made. */
+  /** These rules are in force. Their tables are made after a delay, one by one; resolves when all are made. */
   async enter(ruleSet: RuleSet): Promise<void> {
     const turn = ++this.#turn;
     this.#rules = undefined;
@@ -97,11 +103,11 @@ export class KernelVerdicts {
     await this.#make();
   }
 
-  /** The containers' cgroups, all of them: each second, and when rules that apps have of their own have changed. */
+  /** Takes the cgroups of all containers. Call each second, and when apps' own rules have changed. */
   follow(entries: readonly RegistryEntry[]): void {
     if (!this.#options.enabled || this.#stopped) return;
     this.#asked++;
-    // To ask for an app's rules may bring some into force, of which this is told: once more then, and not within.
+    // Asking for an app's rules may bring some into force, which calls this again: repeat afterwards instead of recursing.
     if (this.#isFollowing) return;
     this.#isFollowing = true;
     try {
@@ -178,7 +184,7 @@ export class KernelVerdicts {
     }
   }
 
-  /** Makes the tables that are missing, one after the other. */
+  /** Makes the missing tables, one by one. */
   async #make(): Promise<void> {
     if (this.#isMaking) return;
     this.#isMaking = true;
@@ -188,11 +194,11 @@ export class KernelVerdicts {
         try {
           await this.#makeFor(group);
         } catch (error) {
-          // What is not filtered costs time; an agent that ends costs more.
+          // Unfiltered opens cost time; an agent that ends costs more.
           const text = 'opens are not filtered by these rules: their table could not be made';
           this.#options.logger.error({ error }, text);
         }
-        // Whatever came of it, it is not tried again before rules change.
+        // On any result, it is not retried before rules change.
         group.turn = turn;
       }
     } finally {
@@ -200,7 +206,7 @@ export class KernelVerdicts {
     }
   }
 
-  /** One whose table is not of the rules that are in force. */
+  /** A group whose table is not of the rules in force. */
   #next(): Group | undefined {
     if (this.#rules === undefined || this.#stopped) return undefined;
     for (const group of this.#all()) if (group.turn !== this.#turn) return group;
@@ -212,7 +218,7 @@ export class KernelVerdicts {
     if (rules === undefined) return;
     const turn = this.#turn;
     const { app, containerType } = group;
-    /** Until rules change, or the group's last container is gone. */
+    /** Until rules change or the group's last container is gone. */
     const isWanted = (): boolean =>
       !this.#stopped && turn === this.#turn && this.#groups.get(app)?.get(containerType) === group;
     const possible = app === 'none' ? rules.rules : app.possibleAmong(rules.rules);
@@ -232,15 +238,15 @@ export class KernelVerdicts {
     this.#give(group, number);
   }
 
-  /** Undefined where the table does not fit. */
+  /** Undefined if the table does not fit. */
   #set(group: Group, digest: string, { bytes }: VerdictTable): number | undefined {
     if (bytes === undefined) return undefined;
-    // Its own number may be the only one that there is.
+    // Its own number may be the only one available.
     this.#give(group, undefined);
     return this.#numbers.set(digest, bytes);
   }
 
-  /** The group is judged by this table from now on; undefined: by none. */
+  /** Filters the group by this table from now on; undefined: by none. */
   #give(group: Group, number = NONE): void {
     this.#numbers.leave(group.number);
     group.number = number;
@@ -267,7 +273,7 @@ export class KernelVerdicts {
     else logger.info(about, 'opens that no rule can match end in the kernel');
   }
 
-  /** Once for a set of rules of the operator's. */
+  /** Once per set of operator rules. */
   #sayNoRoom(): void {
     if (this.#saidNoRoom === this.#turn) return;
     this.#saidNoRoom = this.#turn;
@@ -276,7 +282,10 @@ export class KernelVerdicts {
     this.#options.logger.warn(about, text);
   }
 
-  /** The number of the container's table. Its state is the kernel's: what is known of it here may be a second old. */
+  /**
+   * Tells the kernel the number of the container's table. The state is read from the kernel: the state known here may be a
+   * second old.
+   */
   #tell({ cgroupId, path }: RegistryEntry, number: number): void {
     if ((this.#told.get(cgroupId) ?? NONE) === number) return;
     const { scope } = this.#options.probe;
@@ -290,7 +299,7 @@ export class KernelVerdicts {
       if (number === NONE) this.#told.delete(cgroupId);
       else this.#told.set(cgroupId, number);
     } catch (error) {
-      // It might be judged by rules that are not its own: from now on nobody is judged.
+      // It might be judged by another container's rules: from now on no container is filtered.
       this.#stopped = true;
       this.#numbers.suspend();
       const text = 'opens are not filtered any more: the kernel cannot be told of a container';

@@ -3,21 +3,21 @@ import type { HttpAddress } from './receiver-address.ts';
 import type { TlsFilesConfig } from './receiver-config.ts';
 import type { ParsedConfig } from './schema.ts';
 
-/** The agent's own canary: a container that does what a drill does, and whether its line comes out of the log system. */
+/** The agent's own canary: a container that does what a drill does, and the check that its line arrives in the log system. */
 export interface CanaryConfig {
   readonly enabled: boolean;
-  /** From one run to the next. */
+  /** Time between two runs. */
   readonly intervalMs: number;
-  /** From the action until its line must have been read back, or have been taken by every stream. */
+  /** Time from the action until its line must have been read back, or delivered by every stream. */
   readonly timeoutMs: number;
-  /** Whose lines they are; the guid is set when `enabled`. */
+  /** The app that its lines are attributed to; the guid is set if `enabled`. */
   readonly app: {
     readonly name: string;
     readonly guid: string | undefined;
     readonly space: string | undefined;
     readonly org: string | undefined;
   };
-  /** Where its line is looked for; undefined: nowhere. */
+  /** Where its line is looked up; undefined: nowhere. */
   readonly logCache: LogCacheConfig | undefined;
 }
 
@@ -32,7 +32,7 @@ const DEFAULT_NAME = 'varvel-canary';
 
 type Parsed = ParsedConfig['canary'];
 
-/** From what the schema and `canaryMistake` have let through. `absolute` resolves the path of a value. */
+/** Takes values that passed the schema and `canaryMistake`. `absolute` resolves the path of a value. */
 export function canaryConfig(
   parsed: Parsed,
   absolute: (path: string, ...at: string[]) => string,
@@ -64,7 +64,7 @@ function logCacheConfig(
   };
 }
 
-/** What does not go together in the section: a sentence, and below which keys of `canary` it is. */
+/** Finds a conflict between settings of the section: a sentence, and its keys below `canary`. */
 export function canaryMistake(
   parsed: Parsed,
 ): { readonly at: readonly string[]; readonly says: string } | undefined {

@@ -5,14 +5,14 @@ import { clientTls, duration, flag, optionalPath, parsedText, text, value } from
 
 const LOG_CACHE_FORM = 'an address such as https://log-cache.example.org, without a query';
 
-/** What is asked over HTTPS only: what is read back is an app's log, and what is sent may be a token. */
+/** HTTPS only: the response contains an app's log, and the request may contain a token. */
 function parseLogCacheAddress(address: string): unknown {
   const parsed = parseHttpAddress(address);
   if (typeof parsed === 'string') return parsed;
   return parsed.secure && !parsed.path.includes('?') ? parsed : LOG_CACHE_FORM;
 }
 
-/** A name of the app as lines carry it. */
+/** A name of the app, as in lines. */
 const name = () =>
   value(
     text('a name')

@@ -5,9 +5,9 @@ import type { SourcePosition } from '../shared/user-error.ts';
 import { keysAt, VALUE_PATHS, valueAt } from './schema.ts';
 import type { YamlFile } from './yaml-file.ts';
 
-// What is wrong with a configuration, as a sentence with its place.
+// Mistakes in a configuration, as sentences with their positions.
 
-/** The value at a path; undefined where there is none. */
+/** The value at a path; undefined if absent. */
 export function get(root: unknown, at: readonly PropertyKey[]): unknown {
   let found = root;
   for (const key of at) {
@@ -17,14 +17,14 @@ export function get(root: unknown, at: readonly PropertyKey[]): unknown {
   return found;
 }
 
-/** The first of what is wrong, a mistyped key before all else, with its place and what to do. */
+/** Reports the first mistake, mistyped keys first, with its position and what to do. */
 export function toUserError(
   issues: readonly z.core.$ZodIssue[],
   root: unknown,
   place: (at: readonly PropertyKey[]) => SourcePosition | undefined,
   file: YamlFile | undefined,
 ): UserError {
-  // A mistyped key explains what else is wrong, so it comes first.
+  // A mistyped key often causes the other mistakes, so it comes first.
   const issue = issues.find((it) => it.code === 'unrecognized_keys') ?? issues[0];
   const path = issue?.path ?? [];
   const key = showPath(path);
@@ -56,7 +56,7 @@ export function toUserError(
     at(place(path)),
   );
 
-  /** A position that is a variable or a flag. */
+  /** The position, if it is a variable or a flag. */
   function given(position: SourcePosition | undefined): SourcePosition | undefined {
     return position?.file === file?.path ? undefined : position;
   }
@@ -101,12 +101,12 @@ export function didYouMean(near: string | undefined): string {
   return near === undefined ? '' : ` Did you mean "${near}"?`;
 }
 
-/** As the options of a UserError. */
+/** Builds the options of a UserError. */
 export function at(position: SourcePosition | undefined): { position?: SourcePosition } {
   return position === undefined ? {} : { position };
 }
 
-/** Whether a value has keys of its own. */
+/** Whether a value is a map of keys. */
 export function isSection(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

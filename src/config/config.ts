@@ -17,14 +17,14 @@ import type {
 } from './receiver-config.ts';
 import type { ParsedConfig } from './schema.ts';
 
-/** Falco's priorities, as detections carry them. */
+/** Falco's priorities, as in detections. */
 export type MinimumPriority =
   'Emergency' | 'Alert' | 'Critical' | 'Error' | 'Warning' | 'Notice' | 'Informational' | 'Debug';
 
-/** JSON for machines, text for eyes. */
+/** JSON for machines, text for people. */
 export type StreamFormat = 'json' | 'text';
 
-/** Cgroups that a pattern matches are apps; `{handle}` in the others stands for what `*` matched. */
+/** Makes cgroups that match a pattern apps; in the other values, `{handle}` stands for what `*` matched. */
 export interface CgroupApp {
   readonly pattern: string;
   readonly app: string | undefined;
@@ -34,20 +34,20 @@ export interface CgroupApp {
   readonly processType: string | undefined;
   readonly instance: string | undefined;
   readonly logFile: string | undefined;
-  /** Where it was written, for errors found later. */
+  /** Its place in the configuration, for later errors. */
   readonly position: SourcePosition | undefined;
 }
 
-/** Switches rules on or off over what their files say: by name, in which `*` stands for any text, or by tag. */
+/** Switches rules on or off, overriding their files: by name, in which `*` matches any text, or by tag. */
 export interface RuleSelectionSetting {
   readonly enable: boolean;
   readonly rule?: string;
   readonly tag?: string;
-  /** Where it was written, for what shows later. */
+  /** Its place in the configuration, for later messages. */
   readonly position: SourcePosition | undefined;
 }
 
-/** What is added to the outputs of the rules that fit all of `match`; to all outputs without it. */
+/** An addition to the outputs of the rules that fit all of `match`; to all outputs without it. */
 export interface AppendOutputSetting {
   readonly match?: {
     readonly rule?: string;
@@ -60,52 +60,52 @@ export interface AppendOutputSetting {
   readonly position: SourcePosition | undefined;
 }
 
-/** What is to be done about the detections that fit all of `match`. */
+/** The response to detections that fit all of `match`. */
 export interface ResponseSetting {
   readonly match: {
-    /** In which `*` and `?` stand for any. */
+    /** A name, in which `*` and `?` are wildcards. */
     readonly rule?: string;
     readonly tag?: string;
-    /** This one and those above. */
+    /** This priority and higher ones. */
     readonly priority?: MinimumPriority;
     readonly app?: string;
     readonly space?: string;
     readonly org?: string;
   };
   readonly response: ResponseName;
-  /** `monitor`: nothing is done, and the line says what would have been. */
+  /** `monitor`: does nothing; the line says what would have been done. */
   readonly mode: 'monitor' | 'enforce';
   readonly position: SourcePosition | undefined;
 }
 
-/** What is configured of the rules: a reload changes these, everything else needs a restart. */
+/** The settings of rules: a reload changes these, everything else needs a restart. */
 export interface RuleSettings {
-  /** In the order of loading; each a file or a folder of them. */
+  /** In loading order; each is a file or a folder of files. */
   readonly rulesFiles: readonly string[];
-  /** Whether the agent may run without a single enabled rule. */
+  /** Whether the agent may run without an enabled rule. */
   readonly rulesAllowNone: boolean;
-  /** One after the other: the last that fits a rule counts. */
+  /** In order: the last match for a rule counts. */
   readonly ruleSelection: readonly RuleSelectionSetting[];
   readonly appendOutput: readonly AppendOutputSetting[];
   readonly minimumPriority: MinimumPriority;
-  /** Whether an event stops at the first rule that matches. */
+  /** Whether evaluation of an event stops at the first match. */
   readonly ruleMatching: 'first' | 'all';
-  /** Whether changes of rule files and of the configuration are noticed without a signal. */
+  /** Whether changes of rule files and of the configuration are detected without a signal. */
   readonly watchConfigFiles: boolean;
   readonly responses: readonly ResponseSetting[];
   readonly policies: {
-    /** Whether apps have rules of their own. */
+    /** Whether apps may have their own rules. */
     readonly enabled: boolean;
-    /** Rules that no app's policy can weaken: those that any of these selects. */
+    /** Rules that no app's policy can weaken: those that any entry selects. */
     readonly pinned: readonly { readonly rule?: string; readonly tag?: string }[];
-    /** What apps may ask for besides lines. */
+    /** Responses that apps may ask for. */
     readonly responses: readonly ResponseName[];
     /** CPU time that one app's own rules may take on a host: percent of a core over 10 s, and ms for one event. */
     readonly budget: { readonly cpuPercent: number; readonly atOnceMs: number };
   };
 }
 
-/** The keys that RuleSettings come from. */
+/** The keys of RuleSettings. */
 export const RULE_KEYS: readonly string[] = [
   'rules_files',
   'rules_allow_none',
@@ -122,32 +122,32 @@ export const RULE_KEYS: readonly string[] = [
   'policies.budget.at_once',
 ];
 
-/** Everything that can be configured, resolved: paths are absolute, nothing is missing. Frozen throughout. */
+/** All settings, resolved: paths are absolute, nothing is missing. Deeply frozen. */
 export interface AgentConfig extends RuleSettings {
-  /** Which containers are watched: those that ask for it, those that do not decline, or every one. */
+  /** Which containers are watched: those that opt in, those that do not opt out, or all. */
   readonly mode: 'opt-in' | 'opt-out' | 'always';
   readonly runtimes: {
     readonly docker: {
-      /** `auto`: when its socket is there. */
+      /** `auto`: on if its socket exists. */
       readonly enabled: boolean | 'auto';
       readonly socket: string;
       readonly execRoot: string;
       readonly cgroupParents: readonly string[];
     };
     readonly garden: {
-      /** `auto`: when the folder of its socket is there. */
+      /** `auto`: on if the folder of its socket exists. */
       readonly enabled: boolean | 'auto';
       readonly socket: string;
-      /** Besides `/garden`, and what is found at start. */
+      /** In addition to `/garden` and those found at start. */
       readonly cgroupParents: readonly string[];
-      /** Whether containers in which apps are staged can be in scope. */
+      /** Whether staging containers can be in scope. */
       readonly staging: 'exclude' | 'watch';
     };
-    /** On when a socket is given; `socket` is set when `enabled`. */
+    /** On if a socket is given; `socket` is set if `enabled`. */
     readonly cri: {
       readonly enabled: boolean;
       readonly socket: string | undefined;
-      /** containerd's, for the log of a container. */
+      /** containerd's state folder, for the logs of containers. */
       readonly stateDir: string;
       readonly apps: 'all' | 'korifi';
       readonly cgroupParents: readonly string[];
@@ -156,9 +156,9 @@ export interface AgentConfig extends RuleSettings {
   };
   readonly cgroupHierarchy: 'auto' | 'v1' | 'v2';
   readonly rescanIntervalMs: number;
-  /** How long events of a container that is not known yet wait for its identity. */
+  /** How long events of an unknown container wait for its identity. */
   readonly holdTimeMs: number;
-  /** What one app instance may have written; undefined: everything. */
+  /** Limits on the lines of one app instance; undefined: none. */
   readonly limits:
     | {
         readonly burst: number;
@@ -168,21 +168,21 @@ export interface AgentConfig extends RuleSettings {
         readonly summaryMs: number;
       }
     | undefined;
-  /** What the agent may use before it switches rules of low priority off; undefined: no bound of its own. */
+  /** What the agent may use before it switches off rules of low priority; undefined: no ceiling. */
   readonly ceilings: {
     /** 100 is one CPU. */
     readonly cpuPercent: number | undefined;
-    /** Resident. */
+    /** Resident memory. */
     readonly memoryBytes: number | undefined;
     readonly restoreAfterMs: number;
   };
-  /** Lines that say what was watched. */
+  /** Coverage lines. */
   readonly coverage: { readonly enabled: boolean; readonly intervalMs: number };
   readonly canary: CanaryConfig;
   readonly streams: {
     readonly container: { readonly enabled: boolean; readonly format: StreamFormat };
     readonly appFile: { readonly enabled: boolean; readonly format: StreamFormat };
-    /** On when a path is given; `path` is set when `enabled`. */
+    /** On if a path is given; `path` is set if `enabled`. */
     readonly file: {
       readonly enabled: boolean;
       readonly path: string | undefined;
@@ -197,24 +197,24 @@ export interface AgentConfig extends RuleSettings {
     readonly execRingBytes: number;
     readonly bulkRingBytes: number;
     readonly tickMs: number;
-    /** See calls by 32-bit and x32 programs, and those that this kernel was built without. */
+    /** Also report calls by 32-bit and x32 programs, and calls that this kernel was built without. */
     readonly compatCalls: boolean;
-    /** Opens that no rule can match end in the kernel. */
+    /** Filter opens in the kernel that no rule can match. */
     readonly kernelVerdicts: boolean;
   };
   readonly context: { readonly maxProcesses: number };
   readonly metrics: { readonly listen: ListenAddress };
-  /** For sockets; emptied at boot. */
+  /** For sockets; cleared at boot. */
   readonly runDir: string;
-  /** For what outlives the agent: lines that wait for a receiver. */
+  /** For what outlives the agent, such as lines that wait for a receiver. */
   readonly stateDir: string;
-  /** Of each stream that has one. */
+  /** Limit for the spool of each stream that has one. */
   readonly spoolMaxBytes: number;
   readonly hostname: string;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
-/** The rules that come with the agent: the same place seen from `src/` and from `dist/`. */
+/** The rules shipped with the agent: the same path from `src/` and from `dist/`. */
 export const DEFAULT_RULES_FILE = fileURLToPath(
   new URL('../../manifests/rules/varvel_rules.yaml', import.meta.url),
 );
@@ -223,8 +223,8 @@ const capitalized = (word: string): MinimumPriority =>
   (word.charAt(0).toUpperCase() + word.slice(1)) as MinimumPriority;
 
 /**
- * From what the schema has let through. `baseOf` says which folder relative paths of a value start from,
- * `positionOf` where a value was written. Throws UserError when the socket of `metrics` cannot be in `run_dir`.
+ * Takes values that passed the schema. `baseOf` returns the base folder for relative paths of a value, `positionOf` its place.
+ * Throws UserError if the path of the `metrics` socket in `run_dir` is too long.
  */
 export function toAgentConfig(
   parsed: ParsedConfig,
@@ -239,7 +239,7 @@ export function toAgentConfig(
   const { container, app_file: appFile, file, stdout } = parsed.streams;
   const listen = parseListenAddress(parsed.metrics.listen ?? `unix:${runDir}/metrics.sock`);
   if (typeof listen === 'string') {
-    // What was written has passed the schema, so it is the default below a long run_dir.
+    // An explicit value has passed the schema, so this is the default in a long run_dir.
     const position = positionOf(['run_dir']);
     throw new UserError(
       '"run_dir" is too long for a socket in it: set metrics.listen, or a shorter run_dir.',
@@ -370,14 +370,14 @@ export function toAgentConfig(
   });
 }
 
-/** Without the keys that are undefined. */
+/** Removes the keys with undefined values. */
 function given<T extends object>(value: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as {
     [Key in keyof T]?: Exclude<T[Key], undefined>;
   };
 }
 
-/** The folder that a file's relative paths start from. */
+/** The base folder for a file's relative paths. */
 export function folderOf(file: string): string {
   return dirname(resolve(file));
 }

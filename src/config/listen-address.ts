@@ -1,15 +1,15 @@
 import { isIP } from 'node:net';
 
-/** Where the agent's local endpoint (metrics, status) is. */
+/** Address of the agent's local endpoint (metrics, status). */
 export type ListenAddress =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'off' };
 
 /**
- * `off`, `unix:/path` or `host:port` with a loopback host (`127.0.0.0/8`, `[::1]`, `localhost`). Returns a
- * phrase that says what it must be for anything else: the endpoint tells about every app of the host and asks
- * nobody who they are, so it is never opened to a network.
+ * Parses `off`, `unix:/path` or `host:port` with a loopback host (`127.0.0.0/8`, `[::1]`, `localhost`). For anything else,
+ * returns a phrase that says what it must be. The endpoint reports on every app of the host without authentication, so it is
+ * never open to a network.
  */
 export function parseListenAddress(text: string): ListenAddress | string {
   if (text === 'off') return { kind: 'off' };
@@ -35,7 +35,7 @@ function isLoopback(host: string): boolean {
   return isIP(host) === 4 && host.startsWith('127.');
 }
 
-/** As it is written in the configuration. */
+/** Formats it as in the configuration. */
 export function formatListenAddress(address: ListenAddress): string {
   if (address.kind === 'off') return 'off';
   if (address.kind === 'unix') return `unix:${address.path}`;

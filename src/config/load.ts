@@ -15,23 +15,23 @@ import type { ValueKind } from './value-types.ts';
 import { formatDurationMs } from './units.ts';
 import { YamlFile } from './yaml-file.ts';
 
-/** Read when neither `--config` nor VARVEL_CONFIG names a file, if it is there. */
+/** Read if it exists and neither `--config` nor VARVEL_CONFIG names a file. */
 export const DEFAULT_CONFIG_FILE = '/etc/varvel/varvel.yaml';
 
-/** Variables that are not values of the configuration. */
+/** Variables that are not configuration values. */
 const OTHER_VARIABLES = ['VARVEL_CONFIG', 'VARVEL_DEBUG'];
 
 export interface ConfigSources {
   /** From `--config`. */
   readonly file?: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** From `--set KEY=VALUE`, in order; they win over the environment, which wins over the file. */
+  /** From `--set KEY=VALUE`, in order; they override the environment, which overrides the file. */
   readonly settings?: readonly string[];
   /** Default DEFAULT_CONFIG_FILE. */
   readonly defaultFile?: string;
 }
 
-/** A value in effect and where it comes from: `default`, `FILE:LINE`, `VARVEL_X` or `--set`. */
+/** An effective value and its source: `default`, `FILE:LINE`, `VARVEL_X` or `--set`. */
 export interface EffectiveSetting {
   readonly key: string;
   readonly value: unknown;
@@ -40,22 +40,22 @@ export interface EffectiveSetting {
 
 export interface LoadedConfig {
   readonly config: AgentConfig;
-  /** The file that was read. */
+  /** The file that was read, if any. */
   readonly file: string | undefined;
-  /** Sentences, for the log. */
+  /** Sentences for the log. */
   readonly warnings: readonly string[];
   readonly settings: readonly EffectiveSetting[];
 }
 
-/** A value given as text. */
+/** A value that was given as text. */
 interface Given {
   readonly source: string;
   readonly at: readonly string[];
 }
 
 /**
- * The configuration from file, environment and flags. Throws UserError with file, line and column (or the
- * variable's name) and, for a mistyped key, the nearest right one. Needs no file: everything has a default.
+ * Loads the configuration from file, environment and flags. No file is needed: everything has a default. Throws UserError with
+ * file, line and column (or the variable's name) and, for a mistyped key, the nearest valid one.
  */
 export function loadConfig(sources: ConfigSources): LoadedConfig {
   const named = sources.file ?? sources.env['VARVEL_CONFIG'];
@@ -75,7 +75,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
       set(root, at, textToValue(text, at, name));
       given.push({ source: name, at });
     } else if (!OTHER_VARIABLES.includes(name) && !/^VARVEL_(?:SERVICE|PORT)(?:_|$)/.test(name)) {
-      // (Kubernetes sets VARVEL_SERVICE_… and VARVEL_PORT_… itself for a service that is called varvel.)
+      // (Kubernetes sets VARVEL_SERVICE_… and VARVEL_PORT_… itself for a service named varvel.)
       const near = nearestWord(name, [...byVariable.keys(), ...OTHER_VARIABLES]);
       warnings.push(`The variable ${name} is not one of varvel's.${didYouMean(near)}`);
     }
@@ -138,7 +138,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   return { config, file: path, warnings, settings };
 }
 
-/** Keys besides those of the rules whose values differ: they take effect with a restart only. */
+/** Keys with changed values, except those of rules: they take effect only after a restart. */
 export function changedKeys(before: LoadedConfig, after: LoadedConfig): readonly string[] {
   const old = new Map(before.settings.map(({ key, value }) => [key, JSON.stringify(value)]));
   return after.settings
@@ -146,7 +146,7 @@ export function changedKeys(before: LoadedConfig, after: LoadedConfig): readonly
     .map(({ key }) => key);
 }
 
-/** Values whose default depends on others or on the host, and those that read better as they are written. */
+/** Values whose default depends on others or on the host, and values that read better as written. */
 function effective(key: string, config: AgentConfig): unknown {
   switch (key) {
     case 'rules_files':
@@ -192,7 +192,7 @@ function effective(key: string, config: AgentConfig): unknown {
   }
 }
 
-/** What differs in a reload shows, and what it is (an API key, say) does not. */
+/** Changes between reloads show, but the values (API keys, for example) do not. */
 const HIDING_KEY = randomBytes(16);
 
 function hiddenValues(headers: Readonly<Record<string, string>>): Record<string, string> {
@@ -214,7 +214,7 @@ function rootOf(file: YamlFile | undefined): Record<string, unknown> {
   return withoutEmptySections(content, []);
 }
 
-/** A section of which only comments are left reads as null; it means nothing set. */
+/** A section that contains only comments reads as null: it sets nothing. */
 function withoutEmptySections(
   section: Record<string, unknown>,
   at: readonly string[],
@@ -238,7 +238,7 @@ function set(root: Record<string, unknown>, at: readonly string[], value: unknow
   let section = root;
   for (const key of at.slice(0, -1)) {
     const next = section[key];
-    // A file may have something else where a section belongs; that is the file's error to report.
+    // If the file has something else in place of a section, the schema reports that error.
     if (next !== undefined && !isSection(next)) return;
     section = next ?? (section[key] = {});
   }
@@ -260,7 +260,7 @@ function splitSetting(setting: string): [string, string] {
   );
 }
 
-/** A text that is not what `kind` needs stays a text: the schema then says what it must be. */
+/** Text that does not fit `kind` stays text: the schema then says what it must be. */
 function textToValue(text: string, at: readonly string[], source: string): unknown {
   const kind: ValueKind = valueAt(at)?.kind ?? 'text';
   const trimmed = text.trim();

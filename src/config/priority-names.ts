@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-/** As in a Falco configuration, where `info` is another word for `informational`. */
+/** Falco's names; Falco's configuration also accepts `info` for `informational`. */
 export const PRIORITY_NAMES = [
   'emergency',
   'alert',
@@ -12,7 +12,7 @@ export const PRIORITY_NAMES = [
   'debug',
 ] as const;
 
-/** One of them, in whatever case. */
+/** One of them, case-insensitive. */
 export const priorityName = z
   .string()
   .transform((it) => it.toLowerCase())

@@ -1,17 +1,17 @@
 import { isIP } from 'node:net';
 
-/** Where a syslog receiver listens, and how it is spoken to. */
+/** Address and transport of a syslog receiver. */
 export type SyslogAddress =
   | { readonly kind: 'tcp' | 'tls' | 'udp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
-/** Where an HTTP receiver takes POST requests. */
+/** Address for the POST requests to an HTTP receiver. */
 export interface HttpAddress {
   readonly secure: boolean;
   /** Without brackets. */
   readonly host: string;
   readonly port: number;
-  /** Path and query, as they are sent. */
+  /** Path and query of the requests. */
   readonly path: string;
 }
 
@@ -21,8 +21,8 @@ export const SYSLOG_FORMS =
 const HOST_NAME = /^(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?$/;
 
 /**
- * One of SYSLOG_FORMS; an IPv6 address is in brackets, and the port is always said: receivers disagree about what
- * it is by default. Returns a phrase that says what it must be for anything else.
+ * Parses one of SYSLOG_FORMS. An IPv6 address needs brackets, and the port is required: receivers have different defaults. For
+ * anything else, returns a phrase that says what it must be.
  */
 export function parseSyslogAddress(text: string): SyslogAddress | string {
   if (text.startsWith('unix:')) {
@@ -40,8 +40,8 @@ export function parseSyslogAddress(text: string): SyslogAddress | string {
 }
 
 /**
- * An `http://` or `https://` URL. Returns a phrase that says what it must be for anything else. A password in it would be
- * shown wherever the configuration is: there is token_file.
+ * Parses an `http://` or `https://` URL. For anything else, returns a phrase that says what it must be. A password in it is
+ * refused, since it would show wherever the configuration does: use token_file.
  */
 export function parseHttpAddress(text: string): HttpAddress | string {
   const form = 'a URL such as https://host:port/path';
@@ -68,12 +68,12 @@ export function isSocketPath(path: string): boolean {
   return path.startsWith('/') && !path.includes('\0') && Buffer.byteLength(path) <= 107;
 }
 
-/** `host:port`; an IPv6 address is in brackets. */
+/** Whether it is `host:port`; an IPv6 address needs brackets. */
 export function isHostAndPort(text: string): boolean {
   return typeof parseSyslogAddress(`syslog+tcp://${text}`) === 'object';
 }
 
-/** What an address is called in sentences. */
+/** Formats an address for messages. */
 export function formatSyslogAddress(address: SyslogAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;

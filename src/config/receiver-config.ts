@@ -2,18 +2,18 @@ import { parseHttpAddress, parseSyslogAddress } from './receiver-address.ts';
 import type { HttpAddress, SyslogAddress } from './receiver-address.ts';
 import type { ParsedConfig } from './schema.ts';
 
-/** Files and names for TLS; paths are absolute. */
+/** Files and names for TLS; file paths are absolute. */
 export interface TlsFilesConfig {
-  /** Trusted instead of the system's; undefined: the system's. */
+  /** CA file, trusted instead of the system's CAs; undefined: the system's. */
   readonly ca: string | undefined;
-  /** Ours: both or neither. */
+  /** The client certificate and its key: both or neither. */
   readonly cert: string | undefined;
   readonly key: string | undefined;
-  /** In the receiver's certificate; undefined: the host of the address. */
+  /** Expected name in the receiver's certificate; undefined: the host of the address. */
   readonly serverName: string | undefined;
 }
 
-/** On when a url is given; `address` is set when `enabled`. */
+/** On if a url is given; `address` is set if `enabled`. */
 export interface SyslogStreamConfig {
   readonly enabled: boolean;
   readonly audience: 'tenant' | 'operator';
@@ -23,13 +23,13 @@ export interface SyslogStreamConfig {
   readonly tls: TlsFilesConfig;
 }
 
-/** On when a url is given; `address` is set when `enabled`. */
+/** On if a url is given; `address` is set if `enabled`. */
 export interface HttpStreamConfig {
   readonly enabled: boolean;
   readonly audience: 'tenant' | 'operator';
   readonly format: 'json' | 'text';
   readonly address: HttpAddress | undefined;
-  /** A unix socket to connect to instead of the address's host and port. */
+  /** A unix socket to use instead of the address's host and port. */
   readonly socket: string | undefined;
   readonly batch: boolean;
   readonly headers: Readonly<Record<string, string>>;
@@ -37,7 +37,7 @@ export interface HttpStreamConfig {
   readonly tls: TlsFilesConfig;
 }
 
-/** The files are set when `enabled`. */
+/** The files are set if `enabled`. */
 export interface LoggregatorStreamConfig {
   readonly enabled: boolean;
   readonly format: 'json' | 'text';
@@ -48,7 +48,7 @@ export interface LoggregatorStreamConfig {
   readonly serverName: string;
   readonly sourceType: string;
   readonly linesPerSecond: number;
-  /** The agent's own numbers, by the same way. */
+  /** The agent's own metrics, over the same connection settings. */
   readonly metrics: {
     readonly enabled: boolean;
     readonly intervalMs: number;
@@ -58,7 +58,7 @@ export interface LoggregatorStreamConfig {
 
 type Streams = ParsedConfig['streams'];
 
-/** From what the schema and `receiverMistake` have let through. `absolute` resolves the path of a value. */
+/** Takes values that passed the schema and `receiverMistake`. `absolute` resolves the path of a value. */
 export function receiverConfigs(
   streams: Streams,
   absolute: (path: string, ...at: string[]) => string,
@@ -123,7 +123,7 @@ export function receiverConfigs(
   };
 }
 
-/** What does not go together in the streams to a receiver: a sentence, and below which keys of `streams` it is. */
+/** Finds a conflict between settings of receiver streams: a sentence, and its keys below `streams`. */
 export function receiverMistake(
   streams: Streams,
 ): { readonly at: readonly string[]; readonly says: string } | undefined {

@@ -1,12 +1,12 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 
-/** Headers that a request may have besides ours. */
+/** Limit on configured headers of a request. */
 export const MAX_HEADERS = 16;
 
-/** Of a header's value. */
+/** Limit on the size of a header's value. */
 export const MAX_HEADER_BYTES = 1024;
 
-/** These are the request's own: a second one would say something else than what is sent. */
+/** The request sets these itself: a second one could contradict it. */
 const OWN_HEADERS = [
   'connection',
   'content-length',
@@ -20,7 +20,7 @@ const OWN_HEADERS = [
   'upgrade',
 ];
 
-/** A phrase that says what headers must be; undefined when these can be sent (RFC 9110, 5.1 and 5.5). */
+/** Checks headers against RFC 9110, 5.1 and 5.5. Returns a phrase that says what they must be; undefined if they are valid. */
 export function wrongHeaders(headers: Readonly<Record<string, string>>): string | undefined {
   const names = Object.keys(headers);
   if (names.length > MAX_HEADERS) return `at most ${MAX_HEADERS} headers`;
@@ -41,12 +41,12 @@ export function wrongHeaders(headers: Readonly<Record<string, string>>): string 
   return undefined;
 }
 
-/** As PROCID and a tag hold it: 1 to 32 printable ASCII characters, not all blank. */
+/** Whether PROCID and a tag can hold it: 1 to 32 printable ASCII characters, not all blank. */
 export function isSourceType(text: string): boolean {
   return /^[\x20-\x7e]{1,32}$/.test(text) && /[^ -]/.test(text);
 }
 
-/** As APP-NAME holds it. */
+/** Whether APP-NAME can hold it: 1 to 48 printable ASCII characters, none blank. */
 export function isSourceId(text: string): boolean {
   return /^[\x21-\x7e]{1,48}$/.test(text);
 }

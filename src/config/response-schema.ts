@@ -16,7 +16,7 @@ const match = z
     org: name('the name of an org'),
   })
   .refine((it) => it.rule !== undefined || it.tag !== undefined || it.priority !== undefined, {
-    // An app alone would have each of its detections answered.
+    // A match with only an app would respond to every detection of that app.
     params: { needs: 'a rule, a tag or a priority, such as {rule: "Shell on a network*"}' },
   });
 
@@ -26,7 +26,7 @@ const entry = z.strictObject({
   mode: choice(['monitor', 'enforce'], 'monitor'),
 });
 
-/** What is done about detections besides telling them: the operator's word, of any app. */
+/** Responses to detections, set by the operator for any app. */
 export const RESPONSES_SCHEMA = value(
   z.array(entry).max(256).default([]),
   'json',

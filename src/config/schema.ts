@@ -33,7 +33,7 @@ import {
 } from './value-types.ts';
 import type { ValueInfo } from './value-types.ts';
 
-/** What all streams to a receiver elsewhere have: on when they have a url. */
+/** Keys of all streams to a remote receiver: on if they have a url. */
 const receiver = {
   enabled: value(z.boolean().optional(), 'boolean', 'true or false'),
   audience: choice(['tenant', 'operator'], 'operator'),
@@ -111,8 +111,8 @@ const appendOutput = z
   );
 
 /**
- * The configuration file. Every leaf is also an environment variable: its path in upper case, joined by `_`,
- * after `VARVEL_` (`streams.file.path` is `VARVEL_STREAMS_FILE_PATH`); lists as JSON or separated by commas.
+ * The configuration file. Every leaf is also an environment variable: `VARVEL_` and its path in upper case, joined by `_`
+ * (`streams.file.path` is `VARVEL_STREAMS_FILE_PATH`). Lists are JSON or comma-separated.
  */
 export const CONFIG_SCHEMA = z.strictObject({
   rules_files: value(
@@ -367,7 +367,7 @@ export const CONFIG_SCHEMA = z.strictObject({
 /** The file's content with defaults filled in. */
 export type ParsedConfig = z.output<typeof CONFIG_SCHEMA>;
 
-/** Without the wrappers for what may be missing. */
+/** Strips the wrappers of optional and default values. */
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   let at = schema;
   while (at instanceof z.ZodDefault || at instanceof z.ZodPrefault || at instanceof z.ZodOptional)
@@ -375,13 +375,13 @@ function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   return at;
 }
 
-/** The keys of the section (or list entry) at a path; undefined when that is no section. */
+/** The keys of the section (or list entry) at a path; undefined if it is not a section. */
 export function keysAt(at: readonly PropertyKey[]): readonly string[] | undefined {
   const found = schemaAt(at);
   return found instanceof z.ZodObject ? Object.keys(found.shape) : undefined;
 }
 
-/** What the value at a path must be; undefined when there is no such value. */
+/** What the value at a path must be; undefined if there is no such value. */
 export function valueAt(at: readonly PropertyKey[]): ValueInfo | undefined {
   const parent = at.length === 0 ? undefined : schemaAt(at.slice(0, -1));
   const key = at.at(-1);
@@ -414,7 +414,7 @@ function schemaAt(at: readonly PropertyKey[]): z.core.$ZodType | undefined {
   return found;
 }
 
-/** Paths of all values that a file, a variable or a flag can set, in the schema's order. */
+/** Paths of all values that a file, a variable or a flag can set, in schema order. */
 export const VALUE_PATHS: readonly (readonly string[])[] = pathsBelow([]);
 
 function pathsBelow(at: readonly string[]): (readonly string[])[] {

@@ -7,7 +7,7 @@ const BYTES: Readonly<Record<string, number>> = {
   GiB: 1024 ** 3,
 };
 
-/** `500ms`, `20s`, `2m`, `1h` in milliseconds (fractions allowed); undefined for anything else. */
+/** Parses `500ms`, `20s`, `2m` or `1h` (fractions allowed) to milliseconds; undefined for anything else. */
 export function parseDurationMs(text: string): number | undefined {
   const match = /^(\d{1,12}(?:\.\d{1,3})?) ?(ms|s|m|h)$/.exec(text.trim());
   const factor = DURATION_MS[match?.[2] ?? ''];
@@ -15,7 +15,7 @@ export function parseDurationMs(text: string): number | undefined {
   return Math.round(Number(match[1]) * factor);
 }
 
-/** `65536`, `512KiB`, `8MiB` in bytes; undefined for anything else. */
+/** Parses `65536`, `512KiB` or `8MiB` to bytes; undefined for anything else. */
 export function parseBytes(text: string): number | undefined {
   const match = /^(\d{1,15}) ?(KiB|MiB|GiB)?$/.exec(text.trim());
   const factor = BYTES[match?.[2] ?? ''];
@@ -24,7 +24,7 @@ export function parseBytes(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-/** The shortest way to write a duration. */
+/** Formats a duration in the largest unit that needs no fraction. */
 export function formatDurationMs(ms: number): string {
   for (const unit of ['h', 'm', 's'] as const) {
     const factor = DURATION_MS[unit] ?? 1;

@@ -2,17 +2,17 @@ import * as z from 'zod';
 
 import { formatDurationMs, parseBytes, parseDurationMs } from './units.ts';
 
-// The kinds of values that the schema is made of: what each takes, and how messages name it.
+// The kinds of values in the schema: what each accepts, and how messages describe it.
 
-/** How a value is read from an environment variable or a flag, where everything is text. */
+/** How a value is parsed from an environment variable or a flag, where everything is text. */
 export type ValueKind = 'text' | 'number' | 'boolean' | 'auto-boolean' | 'list' | 'json';
 
-/** What the command line and error messages need to know of a value. */
+/** What the command line and error messages need to know about a value. */
 export interface ValueInfo {
   readonly kind: ValueKind;
   /** Completes "must be …". */
   readonly expected: string;
-  /** Of JSON: how it looks. */
+  /** An example, for JSON. */
   readonly example?: string;
 }
 
@@ -65,7 +65,7 @@ export const duration = (minMs: number, maxMs: number, fallback: string) => {
   );
 };
 
-/** A ring's size: the kernel takes powers of two of at least a page only. */
+/** A ring's size: the kernel accepts only powers of two of at least a page. */
 export const ring = (fallback: string) =>
   value(
     z
@@ -91,10 +91,10 @@ export const bytes = (min: number, max: number, fallback: string) =>
 export const list = (expected: string, max: number) =>
   value(z.array(text(expected)).max(max), 'list', expected);
 
-/** How lines look. */
+/** Formats of lines. */
 export const FORMATS = ['json', 'text'] as const;
 
-/** A text that `parse` makes something of, or says in a phrase what it must be. */
+/** A text that `parse` accepts; for other texts `parse` returns a phrase that says what it must be. */
 export const parsedText = (parse: (text: string) => unknown, expected: string) =>
   value(
     text(expected)
@@ -117,12 +117,12 @@ export const optionalPath = (expected: string) =>
     expected,
   );
 
-/** What was said of a value's schema; undefined for what is none of these. */
+/** The info given for a value's schema; undefined if there is none. */
 export function infoOf(schema: z.ZodType): ValueInfo | undefined {
   return infos.get(schema);
 }
 
-/** The keys of a client's TLS: whom it trusts, who it is, and the name that the other side's certificate has. */
+/** The keys of a client's TLS: trusted CAs, client certificate and key, and the expected name in the peer's certificate. */
 export const clientTls = (other: string) => ({
   ca: optionalPath('the path of a PEM file with the certificates that are trusted'),
   cert: optionalPath('the path of a PEM file with our certificate'),

@@ -7,18 +7,18 @@ import { readAtMost } from '../shared/bounded-file.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { SourcePosition } from '../shared/user-error.ts';
 
-/** A configuration file is read up to this size. */
+/** Size limit of a configuration file. */
 export const CONFIG_MAX_BYTES = 1024 * 1024;
 
-/** A YAML file: its content, and where each part of it is. */
+/** A YAML file: its content, and the position of each part. */
 export class YamlFile {
   readonly path: string;
-  /** Plain objects, lists and scalars; undefined when the file is empty. */
+  /** Plain objects, lists and scalars; undefined if the file is empty. */
   readonly content: unknown;
   readonly #document: Document;
   readonly #lines: LineCounter;
 
-  /** Throws UserError, with line and column, for what is not one YAML document. */
+  /** Throws UserError, with line and column, unless `text` is one YAML document. */
   constructor(path: string, text: string) {
     this.path = path;
     this.#lines = new LineCounter();
@@ -38,12 +38,12 @@ export class YamlFile {
     }
   }
 
-  /** Throws UserError when the file cannot be read. */
+  /** Throws UserError if the file cannot be read. */
   static read(path: string): YamlFile {
     return new YamlFile(path, readText(path));
   }
 
-  /** Where the value at a path begins; the nearest enclosing part when it is not written there. */
+  /** Position of the value at a path; of the nearest enclosing part if the value is absent. */
   positionOf(at: readonly PropertyKey[]): SourcePosition {
     for (let length = at.length; length > 0; length--) {
       const node = this.#document.getIn(at.slice(0, length), true);
@@ -53,7 +53,7 @@ export class YamlFile {
     return { file: this.path };
   }
 
-  /** Where the key of a pair is written. */
+  /** Position of a pair's key. */
   positionOfKey(section: readonly PropertyKey[], key: string): SourcePosition {
     const map: unknown =
       section.length === 0 ? this.#document.contents : this.#document.getIn(section, true);
@@ -72,7 +72,7 @@ export class YamlFile {
   }
 }
 
-/** A message of the parser as a part of our sentence. */
+/** A parser message as part of a sentence. */
 function phrase(message: string): string {
   const first = message.split('\n')[0] ?? '';
   return first.replace(/[.:]+$/, '').slice(0, 200);
@@ -85,7 +85,7 @@ function readText(path: string): string {
     const stat = fstatSync(fd);
     if (stat.isDirectory())
       throw new UserError(`The configuration ${path} is a folder; name a file.`);
-    // A pipe is fine: `--config <(make-config)`.
+    // Pipes are allowed: `--config <(make-config)`.
     const bytes = readAtMost(fd, CONFIG_MAX_BYTES);
     if (bytes === undefined)
       throw new UserError(

@@ -2,13 +2,12 @@ import type { LiveProbe } from '../probe/live.ts';
 import type { Logger } from '../shared/logger.ts';
 import { UserError } from '../shared/user-error.ts';
 
-/** How long the syscall hooks outlive the last container in scope: a restart must not detach and attach them. */
+/** How long the syscall hooks outlive the last container in scope: a restart must not detach and reattach them. */
 const LINGER_MS = 60_000;
 
 /**
- * Attaches the syscall hooks while some container is in scope or pending, and only then: a tracepoint costs every
- * system call of the host (55–74 ns). A new container's cgroup is made tens of milliseconds before its app's exec,
- * time enough to attach.
+ * Attaches the syscall hooks only while some container is in scope or pending: a tracepoint costs every system call of the host
+ * (55–74 ns). A new container's cgroup is created tens of milliseconds before its app's exec, which is enough time to attach.
  */
 export class Attachment {
   readonly #probe: Pick<LiveProbe, 'attachOnly'>;
@@ -18,7 +17,7 @@ export class Attachment {
   #attached = false;
   #linger: NodeJS.Timeout | undefined;
 
-  /** `inScope`: is any cgroup in scope or pending now? */
+  /** `inScope`: whether any cgroup is in scope or pending now. */
   constructor(probe: Pick<LiveProbe, 'attachOnly'>, logger: Logger, inScope: () => boolean) {
     this.#probe = probe;
     this.#logger = logger;
@@ -26,8 +25,8 @@ export class Attachment {
   }
 
   /**
-   * The hooks that the rules need; takes effect at once if they are attached. Throws UserError, and all is as before,
-   * when the kernel refuses one.
+   * Sets the hooks that the rules need; takes effect at once if they are attached. Throws UserError if the kernel refuses one;
+   * everything then stays as before.
    */
   setHooks(hooks: readonly string[]): void {
     const before = this.#hooks;
@@ -43,20 +42,20 @@ export class Attachment {
     this.#hooks = hooks;
   }
 
-  /** A container appeared: attach now. */
+  /** A container appeared: attaches the hooks. */
   onScoped(): void {
     clearTimeout(this.#linger);
     this.#linger = undefined;
     if (!this.#attached) this.#apply();
   }
 
-  /** As if a container had just gone: attached, for as long as hooks outlive the last one. */
+  /** Attaches the hooks as if a container had just gone: for as long as hooks outlive the last one. */
   attachForNow(): void {
     this.onScoped();
     this.onUnscoped();
   }
 
-  /** A container went or was excluded: detach in a while if it was the last. */
+  /** A container went or was excluded: detaches the hooks after a delay if it was the last. */
   onUnscoped(): void {
     if (!this.#attached || this.#linger !== undefined || this.#inScope()) return;
     this.#linger = setTimeout(() => {
@@ -72,7 +71,7 @@ export class Attachment {
     clearTimeout(this.#linger);
   }
 
-  /** A refusal is said, and the next container tries again: what wants a hook must not fail with it. */
+  /** Logs a refusal, and the next container retries: the caller that needs a hook must not fail too. */
   #apply(): void {
     try {
       this.#attach(this.#hooks);

@@ -1,7 +1,7 @@
 import { someTest, type Read } from '../rules/compile/checked.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 
-/** Does some enabled rule look at one of these fields, in its condition or its output? */
+/** Whether an enabled rule reads one of these fields, in its condition or its output. */
 export function readsAnyOf(ruleSet: RuleSet, names: readonly string[]): boolean {
   const isOne = (read: Read | undefined): boolean =>
     read?.fields.some((name) => names.some((one) => name === one || name.startsWith(`${one}[`))) ===

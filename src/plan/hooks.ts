@@ -1,8 +1,8 @@
 import { EVENT_TABLE, IO_URING_EVENTS, MORE_HOOKS, type EventName } from '../events/table.gen.ts';
 
-/** Programs behind the table's hooks that are not named sys_<hook>; [] when the hook stays attached anyway. */
+/** Programs of hooks that are not named sys_<hook>; [] if the hook always stays attached. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
-  // Success comes from sched_process_exec; only the failed ones need the calls' exits.
+  // sched_process_exec reports success; only failed execs need the exits of these calls.
   exec: ['sys_execve', 'sys_execveat'],
   fork: [],
   exit: [],
@@ -18,7 +18,7 @@ export function hooksFor(events: ReadonlySet<EventName>): readonly string[] {
     for (const program of PROGRAMS[hook] ?? [`sys_${hook}`]) programs.add(program);
     const more = (MORE_HOOKS as Readonly<Record<string, string>>)[event];
     if (more !== undefined) programs.add(`sys_${more}`);
-    // Where the connection goes, whatever its descriptor leads to when the call ends.
+    // Reports the destination of the connection, whatever its descriptor refers to when the call ends.
     if (event === 'connect') programs.add('tcp_connect');
     if (IO_URING.has(event)) programs.add('io_uring');
   }

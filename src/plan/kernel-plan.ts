@@ -7,7 +7,7 @@ import { dupMaskFor } from './dup-mask.ts';
 import { messageMaskFor } from './message-mask.ts';
 import { openMaskFor } from './open-mask.ts';
 
-/** Fields that follow a process about, and the events that tell. */
+/** Fields that are kept up to date by events, and these events. */
 const WORKING_DIRECTORY = ['proc.cwd'];
 const MOVES: readonly EventName[] = ['chdir', 'fchdir'];
 const GROUPS = [
@@ -43,18 +43,18 @@ const CONTAINER_DETAILS = [
   'container.host_ipc',
 ];
 
-/** What a rule set needs of kernel and runtimes: everything that one of its rules can match is reported. */
+/** What a rule set needs from kernel and runtimes, so that everything that its rules can match is reported. */
 export interface KernelPlan {
   /** Syscall programs, by name. */
   readonly hooks: readonly string[];
   readonly masks: EventMasks;
-  /** Rules look at what only a closer look at a container tells. */
+  /** Whether rules read fields that need an inspection of the container. */
   readonly containerDetails: boolean;
 }
 
 const PLANS = new WeakMap<RuleSet, KernelPlan>();
 
-/** Made once for a set: apps' own are asked for again whenever there is another one. */
+/** Computed once per set: every change of apps' own sets asks for all of them again. */
 export function kernelPlanFor(ruleSet: RuleSet): KernelPlan {
   const plan = PLANS.get(ruleSet) ?? planOf(ruleSet);
   PLANS.set(ruleSet, plan);
@@ -77,7 +77,7 @@ function planOf(ruleSet: RuleSet): KernelPlan {
   };
 }
 
-/** Reports what either does: in force while one rule set takes over from another. */
+/** Reports what either plan reports: in force while one rule set replaces another. */
 export function widened(one: KernelPlan, other: KernelPlan): KernelPlan {
   return {
     hooks: [...new Set([...one.hooks, ...other.hooks])].sort(),

@@ -4,7 +4,7 @@ import { isEventName } from '../rules/fields/events.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { equality, kindsThatCanMatch, valuesOf, type Possible } from './possible.ts';
 
-/** Kinds of messages that rules can tell apart, as bits. */
+/** Kinds of messages that rules can distinguish, as bits. */
 const NEW_PEER = 1;
 const OTHER = 2;
 const ALL = NEW_PEER | OTHER;
@@ -22,24 +22,24 @@ const NEVER: Possible = { holds: 0, fails: ALL };
 
 function ofTest(test: Test): Possible | undefined {
   const names = valuesOf(test, 'evt.type');
-  // Such a rule matches other events by another branch: that one asks nothing of messages.
+  // Such a rule matches other events by another branch, which does not restrict messages.
   if (names?.every((name) => !MESSAGES.has(String(name))) === true) return NEVER;
   const said = equality(test);
   if (said === undefined) return undefined;
-  // Both are absent, and so false, where there is no socket: of such messages the probe makes OTHER.
+  // Without a socket both fields are absent, so false: the probe classifies such messages as OTHER.
   if (said.field === 'fd.name_changed' && typeof said.value === 'boolean')
     return said.value === said.equal
       ? { holds: NEW_PEER, fails: OTHER }
       : { holds: OTHER, fails: ALL };
-  // A connected socket keeps its peer.
+  // The peer of a connected socket does not change.
   if (said.field === 'fd.connected' && typeof said.value === 'boolean' && said.value === said.equal)
     return said.value ? { holds: OTHER, fails: ALL } : undefined;
   return undefined;
 }
 
 /**
- * Which messages some enabled rule can match. Sound: a message that a rule matches passes the mask (property test);
- * it may let through others. The same definitions as in the probe's hooks/call.bpf.c.
+ * Which messages some enabled rule can match. Sound: a message that a rule matches passes the mask (property test); others may
+ * pass too. Same definitions as in the probe's hooks/call.bpf.c and call-messages.h.
  */
 export function messageMaskFor(ruleSet: RuleSet): MessageMask {
   let kinds = 0;

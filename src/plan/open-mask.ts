@@ -6,8 +6,8 @@ import { isEventName } from '../rules/fields/events.ts';
 import { equality, kindsThatCanMatch, not, type Possible } from './possible.ts';
 
 /**
- * Kinds of opens that rules can tell apart, as bits: for reading, for writing, for both, for neither (O_PATH); and
- * each of these failed.
+ * Kinds of opens that rules can distinguish, as bits: for reading, for writing, for both, for neither (O_PATH); and the same
+ * for failed opens.
  */
 const READ = 1;
 const WRITE = 2;
@@ -20,7 +20,7 @@ const ALL = OK | FAILED;
 
 const ANYTHING: Possible = { holds: ALL, fails: ALL };
 
-/** Exactly these opens. */
+/** Holds for exactly these opens. */
 const exactly = (kinds: number): Possible => ({ holds: kinds, fails: ALL & ~kinds });
 
 const withFailed = (kinds: number): number => kinds | (kinds << FAILED_SHIFT);
@@ -31,7 +31,7 @@ const FLAGS: Readonly<Record<string, number>> = {
   'evt.failed': FAILED,
 };
 
-/** fd.num of an open is the descriptor, or -1 when it failed; evt.rawres is the descriptor or -errno. */
+/** For an open, fd.num is the descriptor, or -1 if it failed; evt.rawres is the descriptor or -errno. */
 function ofSignedResult(test: Test): Possible {
   const [value] = test.values;
   if (typeof value !== 'number') return ANYTHING;
@@ -54,7 +54,7 @@ function ofSignedResult(test: Test): Possible {
   }
 }
 
-/** Which of these kinds, as bits, a comparison can hold for and fail for. */
+/** The kinds, as bits, for which a comparison can hold and can fail. */
 export function kindsOfOpens(test: Test): Possible {
   const { field } = test.left;
   if (field === 'fd.num' || field === 'evt.rawres') {
@@ -75,8 +75,8 @@ export function kindsOfOpens(test: Test): Possible {
 }
 
 /**
- * Which opens some enabled rule can match. Sound: an open that a rule matches passes the mask (property test);
- * it may let through others. The same definitions as in the probe's hooks/open.bpf.c.
+ * Which opens some enabled rule can match. Sound: an open that a rule matches passes the mask (property test); others may pass
+ * too. Same definitions as in the probe's hooks/open.bpf.c.
  */
 export function openMaskFor(ruleSet: RuleSet): OpenMask {
   let kinds = 0;
@@ -87,7 +87,7 @@ export function openMaskFor(ruleSet: RuleSet): OpenMask {
     kinds |= kindsThatCanMatch(rule.condition, ALL, kindsOfOpens);
   }
   return {
-    // O_PATH opens may carry any access bits, which O_PATH voids: they pass as whatever they look like.
+    // O_PATH opens may carry any access bits, which O_PATH ignores: they are classified by these bits.
     read: (kinds & (READ | NEITHER)) !== 0,
     write: (kinds & (WRITE | BOTH | NEITHER)) !== 0,
     failed: (kinds & FAILED) !== 0,

@@ -6,14 +6,14 @@ export interface Possible {
   readonly fails: number;
 }
 
-/** What one comparison says of the kinds; `undefined` when it says nothing. */
+/** The possible kinds for one comparison; `undefined` if it does not restrict them. */
 export type KindsOfTest = (test: Test) => Possible | undefined;
 
 export function not({ holds, fails }: Possible): Possible {
   return { holds: fails, fails: holds };
 }
 
-/** The kinds, of `all`, for which the condition can hold: never too few. */
+/** The kinds, of `all`, for which the condition can hold: an upper bound. */
 export function kindsThatCanMatch(condition: Checked, all: number, ofTest: KindsOfTest): number {
   const anything: Possible = { holds: all, fails: all };
   const macros = new Map<CheckedMacro, Possible>();
@@ -49,14 +49,14 @@ export function kindsThatCanMatch(condition: Checked, all: number, ofTest: Kinds
   return possible(condition).holds;
 }
 
-/** The constants of which a comparison asks that the field be one; undefined for another comparison or field. */
+/** The constants one of which the field must equal; undefined for another comparison or field. */
 export function valuesOf(test: Test, field: string): readonly unknown[] | undefined {
   const isPlain = test.modifier === undefined && test.right === undefined;
   const isOneOf = test.operator === '=' || test.operator === '==' || test.operator === 'in';
   return isPlain && isOneOf && test.left.field === field ? test.values : undefined;
 }
 
-/** Of a comparison of one field with one constant by `=` or `!=`: what it says. */
+/** The parts of a comparison of one field with one constant by `=` or `!=`; undefined for any other. */
 export function equality(
   test: Test,
 ): { readonly field: string; readonly value: unknown; readonly equal: boolean } | undefined {

@@ -7,13 +7,13 @@ import { levelOf } from '../probe/scope.ts';
 /** A file that every Linux has and that is not opened by the test's own exec. */
 const SENTINEL = '/proc/sys/kernel/ostype';
 const WAIT_MS = 3000;
-/** The hooks whose work the test sees. */
+/** The hooks that the test verifies. */
 export const SELF_TEST_HOOKS: readonly string[] = ['sys_open', 'sys_openat', 'sys_connect'];
 
 /**
- * Does the probe report what really happens? A child in a cgroup of its own opens, connects, execs and exits,
- * and each must arrive as a record. Loading and attaching prove nothing: some hooks attach and never fire.
- * Feed it the events of its cgroup with `see`. The caller must have attached SELF_TEST_HOOKS and let all opens pass.
+ * Checks that the probe reports what really happens. A child in its own cgroup opens, connects, execs and exits, and each must
+ * arrive as a record. Loading and attaching prove nothing: some hooks attach and never fire. Pass the events of its cgroup to
+ * `see`. The caller must have attached SELF_TEST_HOOKS and let all opens pass.
  */
 export class SelfTest {
   readonly cgroupId: number;
@@ -22,7 +22,7 @@ export class SelfTest {
   readonly #seen = { open: false, connect: false, exec: false, exit: false };
   #pid = 0;
 
-  /** Makes the cgroup below the hierarchy's mount point and puts it in scope. Throws UserError if it cannot. */
+  /** Creates the cgroup below the hierarchy's mount point and puts it in scope. Throws UserError if it cannot. */
   constructor(probe: LiveProbe, hierarchyMountPoint: string) {
     this.#probe = probe;
     this.#directory = makeOwnCgroup(hierarchyMountPoint, `varvel-selftest-${process.pid}`);
@@ -43,9 +43,7 @@ export class SelfTest {
       this.#seen.exit = true;
   }
 
-  /**
-   * Runs the child, waits for its records (at most 3 s) and removes the cgroup. Returns what the child did and nobody reported.
-   */
+  /** Runs the child, waits for its records (at most 3 s) and removes the cgroup. Returns the actions that were not reported. */
   async run(): Promise<readonly string[]> {
     try {
       this.#pid = runSelfTestChild(this.#directory, SENTINEL);

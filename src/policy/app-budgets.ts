@@ -2,13 +2,13 @@ import type { Container } from '../apps/identity.ts';
 import { RuleBudget } from './rule-budget.ts';
 
 /**
- * One budget for all containers of an app on this host. Apps of the same name are different ones where the runtime, the
- * organization or the space (on Kubernetes: the namespace) is another: no tenant takes from the budget of another's app.
+ * One budget for all containers of an app on this host. Apps of the same name are distinct if the runtime, the organization or
+ * the space (on Kubernetes: the namespace) differs. So no tenant can use the budget of another's app.
  */
 export class AppBudgets {
   readonly #budgets = new Map<string, RuleBudget>();
 
-  /** The budget that the container shares from now on. */
+  /** Returns the budget that the container shares from now on. */
   join(container: Container): RuleBudget {
     const key = keyOf(container);
     const budget = this.#budgets.get(key) ?? new RuleBudget(key);
@@ -17,7 +17,7 @@ export class AppBudgets {
     return budget;
   }
 
-  /** A container with this budget has no rules any more. With the app's last one, what was spent is forgotten. */
+  /** A container with this budget has no rules any more. After the app's last one, the time spent is forgotten. */
   leave(budget: RuleBudget): void {
     budget.containers--;
     if (budget.containers === 0) this.#budgets.delete(budget.key);

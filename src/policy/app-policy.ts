@@ -25,29 +25,29 @@ import type { BudgetLimits } from './rule-budget.ts';
 import { knownVariables, NO_EFFECTS, switchingTag, variableEffects } from './variable-effects.ts';
 import type { VariableEffects } from './variable-effects.ts';
 
-/** The operator's rules, which apps' policies build on, and what of them no policy may weaken. */
+/** The operator's rules, on which apps' policies are based, and which of them no policy may weaken. */
 export interface OperatorRules {
   readonly ruleSet: RuleSet;
   readonly definitions: Definitions;
   readonly minimumPriority: Priority;
   readonly appendOutput: readonly AppendOutput[];
-  /** A rule that any of these selects can be neither switched off nor excepted from, nor fall below a minimum. */
+  /** Rules that any entry selects cannot be switched off, get exceptions, or fall below a minimum priority. */
   readonly pinned: readonly Pick<RuleSelection, 'rule' | 'tag'>[];
-  /** What apps may ask for besides lines; default nothing. */
+  /** Responses that apps may ask for; default none. */
   readonly responses?: readonly ResponseName[];
-  /** What each container's own rules may cost; default DEFAULT_BUDGET. */
+  /** CPU time limits for each app's own rules on this host; default DEFAULT_BUDGET. */
   readonly budget?: BudgetLimits;
 }
 
-/** What became of a document: with any error there is no policy. */
+/** The result for a document: with any error there is no policy. */
 export interface CompiledPolicy {
   readonly policy: AppPolicy | undefined;
   readonly errors: readonly Diagnostic[];
-  /** What of it does not take effect, and other doubts. */
+  /** Parts without effect, and other doubts. */
   readonly warnings: readonly Diagnostic[];
 }
 
-/** Compiles a document against the operator's rules. Never throws for what is in it. */
+/** Compiles a document against the operator's rules. Never throws because of its content. */
 export function compilePolicy(
   document: PolicyDocument,
   operator: OperatorRules,
@@ -56,7 +56,7 @@ export function compilePolicy(
   return atOnce(policySteps(document, operator, trust));
 }
 
-/** The same in steps: a rule takes one. */
+/** Like `compilePolicy`, in steps: one per rule. */
 export function policySteps(
   document: PolicyDocument,
   operator: OperatorRules,
@@ -65,7 +65,7 @@ export function policySteps(
   return new Compilation(document, operator, trust).steps();
 }
 
-/** Holds where a variable may let a rule of the operator's meet more: no rule of anybody's can have this name. */
+/** Name of the rule that matches where a variable may widen an operator's rule; no other rule can have this name. */
 const TRIGGER = 'Varvel: variables';
 
 function compiledRules(
@@ -80,7 +80,7 @@ function compiledRules(
   return compilation.compiled;
 }
 
-/** Where a list that is added to may let a rule of the operator's meet more; undefined when none can. */
+/** A condition that holds where list additions may widen an operator's rule; undefined if none can. */
 function triggerOf(
   { rebuilt }: VariableEffects,
   operators: readonly LoadedRule[],
@@ -100,7 +100,7 @@ function triggerOf(
 
 const ORDERS = new WeakMap<RuleSet, RuleOrder>();
 
-/** One for all policies. */
+/** Shared by all policies. */
 function orderOf(ruleSet: RuleSet): RuleOrder {
   const known = ORDERS.get(ruleSet) ?? new Map(ruleSet.rules.map(({ name }, at) => [name, at]));
   ORDERS.set(ruleSet, known);
@@ -118,7 +118,7 @@ class Compilation {
   readonly #diagnostics = new Diagnostics();
   readonly #isPinned: (rule: LoadedRule) => boolean;
   readonly #begin: Place;
-  /** All rules that are this app's, once there is a result without errors. */
+  /** All of this app's rules, once there is a result without errors. */
   compiled: readonly LoadedRule[] = [];
 
   constructor(document: PolicyDocument, operator: OperatorRules, trust: PolicyTrust) {
@@ -138,7 +138,7 @@ class Compilation {
     const isLoud = (rule: LoadedRule): boolean => this.#isHeld(rule) || !isBelow(rule, minimum);
     const on = after.filter((rule) => rule.enabled && isLoud(rule));
     const wasOn = new Set(before.filter(({ enabled }) => enabled).map(({ name }) => name));
-    // One that the operator has switched off is not in the engine of all.
+    // Rules that the operator has switched off are not in the shared engine.
     const enabled = on.filter(({ name }) => !wasOn.has(name));
     const extra = new Set(enabled.map(({ name }) => name));
     const variables = this.#variables(on.filter(({ name }) => wasOn.has(name)));
@@ -163,7 +163,7 @@ class Compilation {
     const isOn = new Set(on.map(({ name }) => name));
     const rules = overlay.rules.flatMap((rule) => {
       if (isOwn(rule)) return own.filter(({ name }) => name === rule.name);
-      // Whether it is on is not the file's to say alone.
+      // The file alone does not decide whether it is on.
       return another.has(rule.name) && isOn.has(rule.name) ? [{ ...rule, enabled: true }] : [];
     });
     this.#checkSelections(overlay);
@@ -215,7 +215,7 @@ class Compilation {
     const lazy = new Set(rules.filter(isLazy).map(({ name }) => name));
     const growing = [...lazy].filter((name) => variables.rebuilt.get(name)?.growing?.size);
     const trigger = overlay.rules.find(({ name }) => name === TRIGGER);
-    // What was compiled is not kept: only few of an app's rules are ever asked.
+    // Compiled rules are not kept: few of an app's rules are ever needed.
     const { source } = this.#document;
     const [operator, trust] = [this.#operator, this.#trust];
     const changed = new ChangedRules(
@@ -228,7 +228,7 @@ class Compilation {
     return new AppPolicy(this.#document, kept, changed, dropped, summary, orderOf(ruleSet));
   }
 
-  /** The operator's rules, on and off as they are for this app. */
+  /** The operator's rules, switched on and off for this app. */
   #switched(before: readonly LoadedRule[]): readonly LoadedRule[] {
     const byVariables = this.#document.variables.map(({ name, place }) => ({
       enable: true,
@@ -242,7 +242,7 @@ class Compilation {
     });
   }
 
-  /** A rule of the operator's that no policy can weaken. */
+  /** Whether it is an enabled rule of the operator's that no policy can weaken. */
   #isHeld(rule: LoadedRule): boolean {
     return rule.enabled && this.#isPinned(rule);
   }
@@ -253,9 +253,9 @@ class Compilation {
     return rule.enabled && !below;
   }
 
-  /** @param on rules of the operator's that are on for all, and for this app */
+  /** @param on operator rules that are on both for all apps and for this app */
   #variables(on: readonly LoadedRule[]): VariableEffects {
-    // Which rules refer to which variable takes 10 ms to find, once.
+    // Finding which rules use which variable takes 10 ms, once.
     if (this.#document.variables.length === 0) return NO_EFFECTS;
     const pinned = new Set(on.filter(this.#isPinned).map(({ name }) => name));
     return variableEffects(
@@ -269,7 +269,7 @@ class Compilation {
     );
   }
 
-  /** Those that take effect. */
+  /** The selections that take effect. */
   #selections(): PolicySelection[] {
     return this.#document.selections.filter((selection) => {
       if (selection.enable || this.#trust === 'verified') return true;
@@ -289,7 +289,7 @@ class Compilation {
     return operators;
   }
 
-  /** The operator's rules that have exceptions of the app's which take effect. */
+  /** The operator's rules with effective exceptions of the app's. */
   #excepted({ excepted }: Overlay): ReadonlySet<string> {
     const names = new Set<string>();
     for (const rule of this.#operator.ruleSet.rules) {
@@ -318,7 +318,7 @@ class Compilation {
     }
   }
 
-  /** Rules that are on for the app, and whose detections are to end a process. */
+  /** Rules that are on for the app and whose detections end a process. */
   #killing(on: readonly LoadedRule[], all: readonly LoadedRule[]): string[] {
     const names = new Set<string>();
     for (const one of this.#document.responses) {
@@ -337,7 +337,7 @@ class Compilation {
     return [...names];
   }
 
-  /** The rules that it is about; that there are none is an error. */
+  /** The selected rules; reports an error if there are none. */
   #selected(all: readonly LoadedRule[], selection: PolicySelection | PolicyResponse): LoadedRule[] {
     const { rule, tag, place } = selection;
     const found = all.filter(selects({ enable: true, ...selection }));

@@ -11,26 +11,25 @@ import type { OwnRun } from './policy-in-force.ts';
 const NONE: readonly Match[] = Object.freeze([]);
 
 /**
- * Rules of the operator's that are another one for an app: by exceptions, which take matches away, or by lists. While
- * neither the operator's rule matches an event nor `trigger` holds, the app's does not match either: nothing is compiled and
- * kept for an app before that happens to a rule. Then it takes some milliseconds, once for rules that are met at about the
- * same time.
+ * Operator rules that differ for an app: by exceptions, which take matches away, or by lists. The app's rule cannot match
+ * unless the operator's rule matches or `trigger` holds. So nothing is compiled or kept before that happens. Compiling then
+ * takes some milliseconds, once for rules that are needed at about the same time.
  */
 export class ChangedRules {
   readonly #names: ReadonlySet<string>;
   readonly #growing: readonly string[];
   readonly #compile: () => readonly LoadedRule[];
-  /** Has to hold where a changed rule matches and the operator's does not; undefined: none does. */
+  /** Must hold where a changed rule matches and the operator's does not; undefined: that never happens. */
   readonly trigger: LoadedRule | undefined;
   readonly #anyOfTrigger: AnyTest | undefined;
   /** By a rule's name. */
   readonly #engines = new Map<string, RuleEngine>();
-  /** All of them, for those that are met next: until the memory is wanted. */
+  /** All compiled rules, for the next ones needed; the garbage collector may free them. */
   #compiled: WeakRef<readonly LoadedRule[]> | undefined;
   #shed: readonly Priority[] = [];
 
   /**
-   * `compile` gives all of them, and others. Those of `growing` may meet more than the operator's where a comparison of
+   * `compile` returns all of them, and others. Rules in `growing` may match more than the operator's where a comparison of
    * `trigger` holds.
    */
   constructor(
@@ -46,7 +45,7 @@ export class ChangedRules {
     this.#anyOfTrigger = this.trigger && new AnyTest(this.trigger);
   }
 
-  /** Those of these priorities match nothing from now on, all others do. */
+  /** Rules of these priorities match nothing from now on; all others do. */
   shed(priorities: readonly Priority[]): void {
     this.#shed = priorities;
   }
@@ -59,12 +58,12 @@ export class ChangedRules {
     return this.#names.size;
   }
 
-  /** How many of the operator's they stand for. */
+  /** Number of the operator's enabled rules that they replace. */
   count(rules: readonly LoadedRule[]): number {
     return rules.filter(({ enabled, name }) => enabled && this.#names.has(name)).length;
   }
 
-  /** What they come to, where the operator's rules came to `matches`. */
+  /** The matches of changed rules, given the `matches` of the operator's. */
   evaluate(matches: readonly Match[], subject: Subject, run: OwnRun | undefined): readonly Match[] {
     const grows = this.#anyOfTrigger?.holds(subject) === true;
     if (matches.length === 0 && !grows) return NONE;
@@ -103,7 +102,7 @@ export class ChangedRules {
   }
 }
 
-/** Whether nothing has to be asked of the kernel or of name servers for `changed` that is not asked for the operator's rule. */
+/** Whether `changed` needs nothing from the kernel or from name servers that the operator's rule does not need. */
 export function asksNoMore(changed: LoadedRule, operators: LoadedRule): boolean {
   const plan = (rule: LoadedRule): string =>
     JSON.stringify([kernelPlanFor({ rules: [rule] }), [...rule.events].sort()]);

@@ -9,7 +9,7 @@ import type { CompiledPolicy, OperatorRules } from './app-policy.ts';
 import { readPolicy } from './policy-document.ts';
 import type { PolicySummary } from './policy-in-force.ts';
 
-/** Rules to check policies against, as an operator without settings of his own has them. Throws UserError. */
+/** Rules to check policies against, as if the operator had no own settings. Throws UserError. */
 export function operatorRulesOf(sources: readonly RuleSource[]): OperatorRules {
   const { ruleSet, definitions, errors } = loadRules(sources);
   const [error] = errors;
@@ -28,14 +28,14 @@ export function operatorRulesOf(sources: readonly RuleSource[]): OperatorRules {
   };
 }
 
-/** Reads and compiles a policy as an agent does with a file that is older than the app's start. */
+/** Reads and compiles a policy as an agent does for a file that is older than the app's start. */
 export function checkPolicy(source: RuleSource, operator: OperatorRules): CompiledPolicy {
   const { document, errors } = readPolicy(source);
   if (document === undefined) return { policy: undefined, errors, warnings: [] };
   return compilePolicy(document, operator, 'verified');
 }
 
-/** What is wrong with a policy and what it comes to, for people: lines that are safe to print. */
+/** Describes a policy's mistakes and effects for people, in lines that are safe to print. */
 export function describeCheck(file: string, { policy, errors, warnings }: CompiledPolicy): string {
   const found = [...errors, ...warnings].map((one) => `${formatDiagnostic(one)}\n\n`).join('');
   if (policy === undefined) {
@@ -45,7 +45,7 @@ export function describeCheck(file: string, { policy, errors, warnings }: Compil
   return `${found}${describe(file, policy.summary).join('\n')}\n`;
 }
 
-/** So many rules are shown with what they cost, costliest first. */
+/** Limit on rules shown with their costs, costliest first. */
 const MAX_COSTS = 10;
 
 function describe(file: string, summary: PolicySummary): string[] {

@@ -1,10 +1,10 @@
 import { BUDGET_WINDOW_MS, BURST_WINDOW_MS, burstMs } from './rule-budget.ts';
 import type { BudgetLimits, Overrun } from './rule-budget.ts';
 
-/** What an app's log says of its own rules. Names of rules are shortened: a line has room for them. */
+/** Texts about own rules in an app's log. Rule names are shortened to fit into a line. */
 const NAME_MAX = 120;
 
-/** `containers`: how many the app has on this host; the window is that of all together. */
+/** `containers`: number of the app's containers on this host; the window covers all of them. */
 export function pausedText(
   { limit, spentMs, periodMs, containers }: Overrun & { readonly containers: number },
   limits: BudgetLimits,
@@ -28,7 +28,7 @@ export function resumedText(): string {
   return 'The own rules of this app run again, with its exceptions and variables';
 }
 
-/** @param offMs how long the rule is off for it; undefined: it stays on */
+/** @param offMs how long the rule is off; undefined: it stays on */
 export function failedText(
   rule: string | undefined,
   reason: string,

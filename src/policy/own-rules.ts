@@ -14,22 +14,22 @@ import type { AppPolicy, OwnRun } from './policy-in-force.ts';
 import { RuleBudget } from './rule-budget.ts';
 import type { BudgetLimits } from './rule-budget.ts';
 
-/** Failures of a rule after which it is off for a period. */
+/** Number of failures after which a rule is off for a period. */
 const FAILURES_MAX = 3;
-/** News that wait to be told; the next ones are counted only. */
+/** Limit on queued news; further news are only counted. */
 const NEWS_MAX = 16;
-/** Costs by rule are forgotten after so long, so that a notice names who cost most of late. */
+/** Costs by rule are reset after this time, so that a notice names the recently costliest rule. */
 const COSTS_MS = 60_000;
-/** Where the policy itself fails, and no rule of it. */
+/** Stands for the policy itself, if no rule is to blame. */
 const NO_RULE = '';
 
-/** What became of one container's own rules. */
+/** A change of one container's own rules. */
 export interface OwnRulesNews {
   readonly container: Container;
   readonly state: 'paused' | 'resumed' | 'rule failed';
-  /** That cost most, or that failed. */
+  /** The rule that cost most, or that failed. */
   readonly rule: string | undefined;
-  /** CPU ms that were spent over the limit. */
+  /** CPU ms spent, which exceed the limit. */
   readonly spentMs?: number;
   /** One line, safe to print. */
   readonly text: string;
@@ -37,14 +37,14 @@ export interface OwnRulesNews {
 
 /** Counters of own rules; monotonic. */
 export interface OwnRulesCounters {
-  /** Events that own rules, or rules of the operator's with changes of the app's, were run for. */
+  /** Events for which own rules, or operator rules changed by the app, were run. */
   events: number;
   cpuMs: number;
   pauses: number;
-  /** Events whose last own rules, or outputs, were left out because the event had used up its time. */
+  /** Events whose last own rules, or outputs, were skipped because the event had used up its time. */
   cutEvents: number;
   failures: number;
-  /** Changes that there was no room to tell of. */
+  /** Changes that were not reported for lack of room. */
   untold: number;
 }
 
@@ -54,7 +54,7 @@ export interface OwnRulesStatus extends Readonly<OwnRulesCounters> {
   readonly app: string | undefined;
   readonly rules: number;
   readonly paused: boolean;
-  /** Which cost most lately, and its CPU ms then. */
+  /** The recently costliest rule, and its CPU ms. */
   readonly costliest: { readonly rule: string; readonly cpuMs: number } | undefined;
 }
 
@@ -64,10 +64,10 @@ interface Failing {
 }
 
 /**
- * A policy as it runs for one container: measured, within its app's budget, and nothing that throws gets out. The budget is
- * the app's, not the policy's: two apps may have the same text, and neither may switch off the other's rules. While its rules
- * are paused, the operator's rules count as they are: exceptions and variables, which would have to be evaluated, have
- * no effect; rules that the app has switched off stay off.
+ * A policy as it runs for one container: measured, within its app's budget; exceptions never escape. The budget belongs to the
+ * app, not the policy: two apps may have the same text, and neither may switch off the other's rules. While its rules are
+ * paused, the operator's rules apply unchanged. Exceptions and variables, which would need evaluation, then have no effect;
+ * rules that the app has switched off stay off.
  */
 export class OwnRules implements AppRules, OwnRun {
   readonly counters: OwnRulesCounters = {
@@ -93,9 +93,9 @@ export class OwnRules implements AppRules, OwnRun {
   /** CPU time of this event's rules and outputs so far. */
   #eventMs = 0;
   #isCut = false;
-  /** Whether the app was told of a pause in this container's log. */
+  /** Whether this container's log has a notice of the pause. */
   #isToldPaused = false;
-  /** Whether the app's rules had their say on this event: they may be paused. */
+  /** Whether the app's rules were run for this event: they may be paused. */
   #hasRun = false;
 
   constructor(
@@ -116,7 +116,7 @@ export class OwnRules implements AppRules, OwnRun {
     return this.#budget;
   }
 
-  /** Other rules, or another budget, by a reload: what was spent, and a pause, remain. */
+  /** Sets other rules or another budget after a reload: time spent, and a pause, remain. */
   replace(policy: AppPolicy, limits: BudgetLimits): void {
     this.#policy = policy;
     this.#limits = limits;
@@ -132,7 +132,7 @@ export class OwnRules implements AppRules, OwnRun {
     return this.#budget.isPaused;
   }
 
-  /** How many rules watch the container, when these are the operator's. */
+  /** Number of rules that watch the container, given the operator's `rules`. */
   activeAmong(rules: readonly LoadedRule[]): number {
     return this.isPaused ? this.#policy.unmutedAmong(rules) : this.#policy.activeAmong(rules);
   }
@@ -164,7 +164,7 @@ export class OwnRules implements AppRules, OwnRun {
   }
 
   responseTo(rule: string): ResponseName | undefined {
-    // Nobody has asked the app's exceptions: what they would have let pass is not to be killed.
+    // If the app's exceptions were not evaluated, an exempted process might be killed.
     return this.isAnswered(rule) ? this.#policy.responseTo(rule) : undefined;
   }
 
@@ -188,7 +188,7 @@ export class OwnRules implements AppRules, OwnRun {
   }
 
   writtenLater(rule: LoadedRule, write: () => Detection): Detection | Unwritten {
-    // Of which event the time is that was measured last is chance by now. The output is bounded, and its time is charged.
+    // The last measured event may be another one by now. The output is bounded, and its time is charged to the budget.
     return this.#measured(rule, write, () => undefined);
   }
 
@@ -217,12 +217,12 @@ export class OwnRules implements AppRules, OwnRun {
     work();
     const restMs = this.#floodClock.lap() - (this.counters.cpuMs - chargedMs);
     if (restMs <= 0 || !this.#policy.runsRules || this.isPaused) return;
-    // It may be of many events.
+    // It may cover many events.
     this.#spend(restMs, this.#limits, { atOnceMs: Infinity, nowMs: this.#floodClock.nowMs });
   }
 
   begin(): void {
-    // What came before is a part of the first rule's: one reading of the clock less.
+    // Earlier time is charged to the first rule: this saves one clock read.
   }
 
   isOn({ name }: LoadedRule): boolean {
@@ -248,7 +248,7 @@ export class OwnRules implements AppRules, OwnRun {
   }
 
   onCompiled(): void {
-    // Not as this event's: on a slow host, rules would be paused for being compiled.
+    // Not charged to this event: on a slow host, compiling would pause the rules.
     this.#compileMs += this.#clock.lap();
   }
 
@@ -257,7 +257,7 @@ export class OwnRules implements AppRules, OwnRun {
     this.#note(NO_RULE, error);
   }
 
-  /** To be called every second: ends a pause whose time has come, and tells of one that another container has caused. */
+  /** Call every second: ends a pause that has expired, and reports one that another container has caused. */
   follow(container: Container): void {
     this.#container = container;
     const nowMs = this.#clock.now();
@@ -274,12 +274,12 @@ export class OwnRules implements AppRules, OwnRun {
     }
   }
 
-  /** What there is to tell, once. */
+  /** Returns queued news and clears the queue. */
   takeNews(): readonly OwnRulesNews[] {
     return this.#news.splice(0);
   }
 
-  /** Undefined where there is nothing to run. */
+  /** Undefined if there is nothing to run. */
   status(): OwnRulesStatus | undefined {
     if (!this.#policy.runsRules) return undefined;
     const { id, app } = this.#container;
@@ -294,7 +294,7 @@ export class OwnRules implements AppRules, OwnRun {
     };
   }
 
-  /** Begins to measure an event; false when nothing is to be run. */
+  /** Starts to measure an event; false if nothing must be run. */
   #starts(): boolean {
     if (this.unanswered.length > 0) this.unanswered.length = 0;
     this.#hasRun = this.#policy.runsRules && !this.isPaused;
@@ -360,7 +360,7 @@ export class OwnRules implements AppRules, OwnRun {
     return this.#failing.get(rule)?.off.isRunning(this.#clock.nowMs) === true;
   }
 
-  /** A rule has failed, or the policy where no rule is to blame. */
+  /** Records a failure of a rule, or of the policy if no rule is to blame. */
   #note(rule: string, error: unknown): void {
     this.counters.failures++;
     let failing = this.#failing.get(rule);

@@ -15,43 +15,46 @@ import type { PolicyNews } from './policy-news.ts';
 import type { AppPolicy } from './policy-in-force.ts';
 import { DEFAULT_BUDGET } from './rule-budget.ts';
 
-/** Containers whose policies are remembered: as many as the scope has room for. Beyond, the operator's rules hold alone. */
+/**
+ * Limit on containers whose policies are remembered, equal to the room in the scope. Beyond it, only the operator's rules
+ * apply.
+ */
 const MAX_CONTAINERS = 16_384;
-/** Containers whose own rules `varvel status` lists. */
+/** Limit on containers whose own rules `varvel status` lists. */
 const MAX_SHOWN = 1000;
 
-/** A container whose first process is not known after so many looks is told all the same. */
+/** A container whose first process is still unknown after this many looks is notified anyway. */
 const MAX_LOOKS = 5;
 
-/** By trust and text: what it came to, and how many containers have it. */
+/** Results by `keyOf` the source, and the number of containers that use each. */
 type Compiled = Map<string, { users: number; readonly result: PolicyResult }>;
 
 export interface PoliciesOptions {
-  /** Undefined: no app has rules of its own. */
+  /** Undefined: no app has its own rules. */
   readonly operator: OperatorRules | undefined;
-  /** `none`: it has none, for good; undefined: not known yet. */
+  /** `none`: it has none, permanently; undefined: not known yet. */
   readonly textOf: (container: Container) => PolicyText | 'none' | undefined;
   readonly tell: (news: PolicyNews) => void;
-  /** Told of a container's own rules: a second later at most. */
+  /** Receives news of a container's own rules, within a second. */
   readonly tellOwnRules?: (news: OwnRulesNews) => void;
-  /** The rules that apps have of their own are others now. */
+  /** The set of apps' own rules has changed. */
   readonly onChanged: (ruleSets: readonly RuleSet[]) => void;
-  /** `isReady` is true of the container from now on; it was not before. */
+  /** `isReady` is now true for the container, and was not before. */
   readonly onReady?: (container: Container) => void;
-  /** By which apps' own rules are measured. */
+  /** Clocks that measure apps' own rules. */
   readonly clocks?: Clocks;
 }
 
-/** What policies cost and how they fare, for metrics and `varvel status`. */
+/** Costs and states of policies, for metrics and `varvel status`. */
 export interface PoliciesStatus {
   readonly inForce: number;
   readonly refused: number;
   readonly different: number;
   /** Containers whose own rules are paused now. */
   readonly paused: number;
-  /** Of all containers, those that are gone included; monotonic. */
+  /** Sums over all containers, including those that are gone; monotonic. */
   readonly totals: Readonly<OwnRulesCounters>;
-  /** Containers with own rules, at most MAX_SHOWN, the costliest first. */
+  /** Containers with own rules, costliest first, at most MAX_SHOWN. */
   readonly containers: readonly OwnRulesStatus[];
 }
 
@@ -61,23 +64,23 @@ interface Entry {
   compiled: PolicyResult;
   /** The policy as it runs for this container. */
   rules: OwnRules | undefined;
-  /** What the app was told last. */
+  /** The last state reported to the app. */
   told: PolicyNews['state'] | undefined;
-  /** How often it was looked whether it can be told. */
+  /** Number of attempts to notify the app. */
   looks: number;
 }
 
 /**
- * The policies of the containers in scope. A policy is read once, when its container is first seen, and stays as it was; the
+ * The policies of the containers in scope. A policy is read once, when its container is first seen, and does not change. The
  * same text is compiled once for all its containers, in turns of 5 ms: a large one takes a quarter of a second.
  */
 export class Policies {
   readonly #options: PoliciesOptions;
   /** By the container's full id. */
   readonly #entries = new Map<string, Entry>();
-  /** Asked for, without one: this comes with each event. */
+  /** Containers known to have no policy: this lookup happens for each event. */
   readonly #without = new WeakSet<Container>();
-  /** While a container has it. */
+  /** Kept while a container uses it. */
   #compiled: Compiled = new Map();
   readonly #compiler = new PolicyCompiler((source, containers, result) => {
     this.#onCompiled(source, containers, result);
@@ -85,7 +88,7 @@ export class Policies {
   #operator: OperatorRules | undefined;
   #shed: readonly Priority[] = [];
   readonly #budgets = new AppBudgets();
-  /** Of containers that are gone. */
+  /** Counters of containers that are gone. */
   readonly #former = noCounters();
 
   constructor(options: PoliciesOptions) {
@@ -93,18 +96,18 @@ export class Policies {
     this.#operator = options.operator;
   }
 
-  /** The rules of the container's app; undefined when there are the operator's alone. */
+  /** The policy of the container's app; undefined if only the operator's rules apply. */
   of(container: Container): AppPolicy | undefined {
     this.take(container);
     return this.#entries.get(container.fullId)?.compiled.policy;
   }
 
-  /** The same as it runs for this container, once it `isReady`: what an event is refined by. Never throws. */
+  /** The policy's run for this container, once it `isReady`: refines the matches of an event. Never throws. */
   rulesOf(container: Container): OwnRules | undefined {
     return this.#entries.get(container.fullId)?.rules;
   }
 
-  /** A container has come into scope, or is described anew. */
+  /** A container has come into scope, or has a new description. */
   take(container: Container): void {
     const { fullId } = container;
     const { waiting } = this.#compiler;
@@ -115,23 +118,23 @@ export class Policies {
     if (source === undefined || source === 'none') return;
     const shared = this.#compiled.get(keyOf(source));
     if (shared === undefined) this.#compiler.add(source, container, this.#operator);
-    // Its rules are in force already, for others.
+    // Its rules are already in force for other containers.
     else this.#enter(container, source, shared.result, this.#operator);
   }
 
-  /** Whether it is decided which rules hold for the container: false while its policy is being compiled. O(1). */
+  /** Whether it is decided which rules apply to the container: false while its policy is being compiled. O(1). */
   isReady(container: Container): boolean {
     this.take(container);
     return !this.#compiler.waiting.has(container.fullId);
   }
 
-  /** Compiles what is left of the container's policy in one go: there is no more time. */
+  /** Compiles the rest of the container's policy at once, because there is no more time. */
   finish(container: Container): void {
     this.take(container);
     this.#compiler.finish(container.fullId);
   }
 
-  /** Switches apps' own rules of these priorities off, and all others on: the agent is over a ceiling, or no more. */
+  /** Switches apps' own rules of these priorities off, and all others on, as the agent exceeds a ceiling or no longer does. */
   shed(priorities: readonly Priority[]): void {
     this.#shed = priorities;
     for (const { result } of this.#compiled.values()) result.policy?.shed(priorities);
@@ -139,8 +142,8 @@ export class Policies {
   }
 
   /**
-   * The containers in scope, all of them, with those that have ended a moment ago, of which something may still be told. To be
-   * called every second or so: apps are told what became of their policies here, once there is a log to tell it in.
+   * Takes all containers in scope, including those that ended a moment ago and may still have news. Call about every second: it
+   * reports to apps what became of their policies, once there is a log to write to.
    */
   follow(containers: readonly Container[]): void {
     for (const container of containers) {
@@ -155,7 +158,7 @@ export class Policies {
 
   /** The container is gone. */
   forget(fullId: string): void {
-    // What it did meanwhile waits for its rules.
+    // The events that it caused meanwhile wait for its rules.
     this.#compiler.finish(fullId);
     const entry = this.#entries.get(fullId);
     if (entry === undefined) return;
@@ -169,8 +172,8 @@ export class Policies {
   }
 
   /**
-   * Compiles all against other rules of the operator's, in turns of a few ms. What it resolves to puts them into force, at
-   * once: to be called when those rules are. Who is refused then, or no more, is told by `follow`.
+   * Compiles all policies against other operator rules, in turns of a few ms. The function that it resolves to puts them into
+   * force at once: call it when those rules come into force. `follow` reports who is then refused, or no longer refused.
    */
   async prepare(operator: OperatorRules | undefined): Promise<() => void> {
     const fresh: Compiled = new Map();
@@ -184,23 +187,26 @@ export class Policies {
     return () => this.#swap(operator, fresh);
   }
 
-  /** Whether a policy of the container's is in force or was refused; undefined when it has none. */
+  /** Whether the container's policy is in force or was refused; undefined if it has none. */
   stateOf({ fullId }: Container): PolicyNews['state'] | undefined {
     const entry = this.#entries.get(fullId);
     if (entry === undefined) return undefined;
     return entry.compiled.policy === undefined ? 'refused' : 'in force';
   }
 
-  /** What the container's app has in force, `none` where only the operator's rules hold for good; undefined while that is not known. */
+  /**
+   * The policy in force for the container's app; `none` if only the operator's rules apply permanently; undefined while
+   * unknown.
+   */
   inForceFor(container: Container): AppPolicy | 'none' | undefined {
     this.take(container);
     if (this.#operator === undefined || this.#without.has(container)) return 'none';
     const entry = this.#entries.get(container.fullId);
-    // One that was refused has no say.
+    // A refused policy has no effect.
     return entry && (entry.compiled.policy ?? 'none');
   }
 
-  /** Whether the container's own rules are paused; undefined when it has none. */
+  /** Whether the container's own rules are paused; undefined if it has none. */
   arePaused({ fullId }: Container): boolean | undefined {
     return this.#entries.get(fullId)?.rules?.isPaused;
   }
@@ -219,7 +225,7 @@ export class Policies {
     return { ...this.counts(), paused, totals, containers: containers.slice(0, MAX_SHOWN) };
   }
 
-  /** Containers with a policy in force, with one that was refused, and how many different ones there are. */
+  /** Number of containers with a policy in force, with a refused one, and number of different policies. */
   counts(): { readonly inForce: number; readonly refused: number; readonly different: number } {
     let inForce = 0;
     for (const { compiled } of this.#entries.values()) if (compiled.policy !== undefined) inForce++;
@@ -227,7 +233,7 @@ export class Policies {
     return { inForce, refused, different: this.#compiled.size };
   }
 
-  /** Puts what a document came to into force for containers that have it. */
+  /** Puts the result for a document into force for its containers. */
   #onCompiled(source: PolicyText, containers: readonly Container[], result: PolicyResult): void {
     const operator = this.#operator;
     if (operator !== undefined) {
@@ -266,12 +272,12 @@ export class Policies {
     for (const entry of this.#entries.values()) {
       const { source } = entry;
       const known = fresh.get(keyOf(source))?.result;
-      // One that has come meanwhile: it was compiled against the rules of before.
+      // A policy that arrived meanwhile was compiled against the previous rules.
       entry.compiled = this.#use(source, known ?? atOnce(compileSteps(source, operator)));
       this.#renew(entry, operator);
     }
     this.#compiler.restart(operator, (source) => fresh.get(keyOf(source))?.result);
-    // Those of containers that have gone meanwhile.
+    // Policies of containers that have gone meanwhile.
     for (const [key, { users }] of fresh) if (users === 0) fresh.delete(key);
     this.#changed();
   }
@@ -286,7 +292,7 @@ export class Policies {
     this.#options.tell(newsOf(container, entry.source, entry.compiled));
   }
 
-  /** A pause goes on over a reload, as long as there is a policy. */
+  /** A pause continues across a reload, as long as there is a policy. */
   #renew(entry: Entry, operator: OperatorRules): void {
     const { policy } = entry.compiled;
     if (policy === undefined) this.#retire(entry);
@@ -305,7 +311,7 @@ export class Policies {
     });
   }
 
-  /** Nothing of it is run any more: what it has cost remains counted. */
+  /** Stops running its rules; their costs remain counted. */
   #retire(entry: Entry): void {
     if (entry.rules === undefined) return;
     addCounters(this.#former, entry.rules.counters);
@@ -318,7 +324,7 @@ export class Policies {
     if (entry === undefined) return;
     entry.container = container;
     entry.rules?.follow(container);
-    // Before the app was told of its policy there may be no log yet.
+    // There may be no log before the app was told about its policy.
     if (entry.told === undefined) return;
     for (const news of entry.rules?.takeNews() ?? []) this.#options.tellOwnRules?.(news);
   }

@@ -2,7 +2,7 @@ import type { PolicyTrust } from '../container-files/policy-text.ts';
 import type { OverlayCost } from '../rules/cost/budget.ts';
 import type { OverlayBounds } from '../rules/loader/overlay.ts';
 
-/** What one app's rules may be at most, beside the bound of the file. */
+/** Limits on one app's rules, besides that on the file. */
 const VERIFIED: OverlayBounds = {
   items: 100,
   listItems: 2000,
@@ -19,7 +19,7 @@ const VERIFIED: OverlayBounds = {
   },
 };
 
-/** Where an intruder may have written the policy: a quarter of everything, but for the width of a field. */
+/** For a policy that an intruder may have written: a quarter of everything except the width of a field. */
 const UNVERIFIED: OverlayBounds = {
   items: VERIFIED.items / 4,
   listItems: VERIFIED.listItems / 4,
@@ -41,17 +41,17 @@ export const POLICY_BOUNDS: Readonly<Record<PolicyTrust, OverlayBounds>> = {
   unverified: UNVERIFIED,
 };
 
-/** An estimate, in microseconds, of what an app's rules may cost for the worst event. */
+/** An estimate, in microseconds, of the cost of an app's rules for the worst event. */
 export interface PolicyCost {
   readonly worstEventUs: number;
   readonly limitUs: number;
-  /** The condition of each of its own rules and of each rule that it changes, costliest first. */
+  /** The conditions of its own rules and of the rules that it changes, costliest first. */
   readonly rules: readonly { readonly rule: string; readonly us: number }[];
 }
 
 const microseconds = (nanos: number): number => Math.ceil(nanos / 1000);
 
-/** What `varvel policy` shows of a cost. */
+/** The cost as shown by `varvel policy`. */
 export function policyCost({ nanos, limitNanos, rules }: OverlayCost): PolicyCost {
   const all = [...rules].map(([rule, cost]) => ({ rule, us: microseconds(cost) }));
   return {

@@ -6,18 +6,18 @@ import { policySteps } from './app-policy.ts';
 import type { CompiledPolicy, OperatorRules } from './app-policy.ts';
 import { readPolicy } from './policy-document.ts';
 
-/** What a document came to; `failure`: compiling it threw. */
+/** The result for a document; `failure`: compiling it threw. */
 export interface PolicyResult extends CompiledPolicy {
   readonly failure?: string;
 }
 
 const NOTHING: PolicyResult = { policy: undefined, errors: [], warnings: [] };
 
-/** Documents of the same key come to the same. */
+/** Equal keys mean equal results. */
 export const keyOf = ({ name, text, trust, refusal }: PolicyText): string =>
   JSON.stringify([name, trust, text, refusal]);
 
-/** Never throws: a document that breaks the compiler is refused like a wrong one. */
+/** Never throws: a document that breaks the compiler is refused like an invalid one. */
 export function* compileSteps(source: PolicyText, operator: OperatorRules): Steps<PolicyResult> {
   if (source.refusal !== undefined) return NOTHING;
   try {
@@ -30,7 +30,7 @@ export function* compileSteps(source: PolicyText, operator: OperatorRules): Step
   }
 }
 
-/** Steps, and what they have come to: who takes the last one is not always who asks for the result. */
+/** Steps and their result: the caller of the last step is not always the one who needs the result. */
 class Compiling {
   readonly steps: Steps<PolicyResult>;
   #result: PolicyResult | undefined;
@@ -39,7 +39,7 @@ class Compiling {
     this.steps = this.#remember(compileSteps(source, operator));
   }
 
-  /** All that is left, in one go. */
+  /** Runs all remaining steps at once. */
   finish(): PolicyResult {
     return this.#result ?? atOnce(this.steps);
   }
@@ -57,15 +57,15 @@ interface Pending {
   readonly containers: Map<string, Container>;
 }
 
-/** What a document came to, and who has waited for it. */
+/** Receives the result for a document, and the containers that waited for it. */
 type OnEnd = (source: PolicyText, containers: readonly Container[], result: PolicyResult) => void;
 
-/** Compiles documents one after the other, in turns of 5 ms: a large one takes a quarter of a second. */
+/** Compiles documents one by one, in turns of 5 ms: a large one takes a quarter of a second. */
 export class PolicyCompiler {
   readonly #onEnd: OnEnd;
   /** By key. */
   readonly #pending = new Map<string, Pending>();
-  /** By the container's full id: the key of what it waits for. */
+  /** The key of what a container waits for, by its full id. */
   readonly #waiting = new Map<string, string>();
   #isRunning = false;
 
@@ -73,7 +73,7 @@ export class PolicyCompiler {
     this.#onEnd = onEnd;
   }
 
-  /** Containers that wait, by full id. */
+  /** Waiting containers, by full id. */
   get waiting(): ReadonlyMap<string, unknown> {
     return this.#waiting;
   }
@@ -82,7 +82,7 @@ export class PolicyCompiler {
     return [...this.#pending.values()].map(({ source }) => source);
   }
 
-  /** A small document may have come to its end when this returns. */
+  /** A small document may already be compiled when this returns. */
   add(source: PolicyText, container: Container, operator: OperatorRules): void {
     const key = keyOf(source);
     const pending = this.#pending.get(key) ?? {
@@ -96,14 +96,14 @@ export class PolicyCompiler {
     void this.#run();
   }
 
-  /** Compiles in one go what is left of what this container waits for. */
+  /** Compiles the rest of this container's document at once. */
   finish(fullId: string): void {
     const key = this.#waiting.get(fullId);
     const pending = key === undefined ? undefined : this.#pending.get(key);
     if (key !== undefined && pending !== undefined) this.#end(key, pending.compiling.finish());
   }
 
-  /** Against other rules of the operator's. `known`: what a document comes to with them. */
+  /** Restarts with other operator rules. `known` returns the result for a document, if available. */
   restart(operator: OperatorRules, known: (source: PolicyText) => PolicyResult | undefined): void {
     for (const [key, pending] of [...this.#pending]) {
       const { source } = pending;
@@ -113,7 +113,7 @@ export class PolicyCompiler {
     }
   }
 
-  /** Nobody waits any more: apps have no policies. */
+  /** Releases all waiting containers: apps have no policies any more. */
   stop(): void {
     for (const key of [...this.#pending.keys()]) this.#end(key, NOTHING);
   }
@@ -147,7 +147,7 @@ export class PolicyCompiler {
       try {
         this.#onEnd(pending.source, containers, { ...NOTHING, failure });
       } catch {
-        // The operator's rules hold for these containers.
+        // Only the operator's rules apply to these containers.
       }
     }
   }

@@ -16,16 +16,16 @@ import { nearestWord } from '../shared/nearest.ts';
 import { readVariables } from './policy-variables.ts';
 import type { PolicyVariable } from './policy-variables.ts';
 
-/** Nodes of its YAML, with what its aliases stand for. */
+/** Limit on YAML nodes, with aliases expanded. */
 const MAX_NODES = 20_000;
 export const MAX_SELECTIONS = 100;
 
-/** One entry of `rules`, and where it stands. */
+/** One entry of `rules`, and its position. */
 export interface PolicySelection extends RuleSelection {
   readonly place: Place;
 }
 
-/** One entry of `responses`, and where it stands. */
+/** One entry of `responses`, and its position. */
 export interface PolicyResponse {
   readonly response: ResponseName;
   readonly rule?: string;
@@ -33,22 +33,22 @@ export interface PolicyResponse {
   readonly place: Place;
 }
 
-/** A `varvel.yml` as it is written: the shapes are right, names are not looked up yet. */
+/** A `varvel.yml` as written: its shape is valid, names are not looked up yet. */
 export interface PolicyDocument {
   readonly source: RuleSource;
-  /** Less severe detections do not become lines in the app's log; undefined: as the operator has it. */
+  /** Detections of lower priority produce no lines in the app's log; undefined: the operator's setting. */
   readonly minimumPriority: Priority | undefined;
-  /** Switches rules on and off, one after the other: the last that fits counts. */
+  /** Switches rules on and off, in order: the last match counts. */
   readonly selections: readonly PolicySelection[];
-  /** What is to be done about detections besides telling them. */
+  /** The responses to detections. */
   readonly responses: readonly PolicyResponse[];
-  /** What the app is like, for rules that ask. */
+  /** Properties of the app, for rules that use them. */
   readonly variables: readonly PolicyVariable[];
   /** A list of items in Falco's syntax. */
   readonly customRules: YamlNode | undefined;
 }
 
-/** What reading found: with any error there is no document. */
+/** The result of reading: with any error there is no document. */
 export interface ReadPolicy {
   readonly document: PolicyDocument | undefined;
   readonly errors: readonly Diagnostic[];
@@ -56,7 +56,7 @@ export interface ReadPolicy {
 
 const KEYS = ['minimum_priority', 'rules', 'responses', 'variables', 'custom_rules'] as const;
 
-/** Reads a policy file. Never throws for what is in it; time and memory are bounded by its length. */
+/** Reads a policy file. Never throws because of its content; time and memory are bounded by its length. */
 export function readPolicy(source: RuleSource): ReadPolicy {
   const diagnostics = new Diagnostics();
   const document = attempt(diagnostics, () => documentOf(source, diagnostics));
@@ -165,7 +165,7 @@ interface VerbEntry<Verb> {
   readonly place: Place;
 }
 
-/** Those that are right of a list of `{VERB: {rule: …, tag: …}}`. */
+/** The valid entries of a list of `{VERB: {rule: …, tag: …}}`. */
 function entriesOf<Verb extends string>(
   node: YamlNode | undefined,
   name: string,

@@ -1,15 +1,14 @@
 import { MAX_POLICY_BYTES } from '../container-files/policy-text.ts';
 import { BoundedFileError, readRegularFile } from '../shared/bounded-file.ts';
 
-/** Why a policy's file cannot be taken. The message is the end of a sentence, with what to do. */
+/** Why a policy's file cannot be used. The message is the end of a sentence and says what to do. */
 export class BadFile extends Error {
   override readonly name = 'BadFile';
 }
 
 /**
- * A `varvel.yml` beside an app, undefined when there is none. It must be a regular file of its own, not a link: at staging it
- * is copied into the droplet, what is wrong with it is printed, and a link may lead anywhere. Throws BadFile;
- * never waits (FIFO).
+ * Reads a `varvel.yml` beside an app; undefined if there is none. It must be a regular file, not a link, which may lead
+ * anywhere. At staging the file is copied into the droplet, and its mistakes are printed. Throws BadFile; never blocks (FIFO).
  */
 export function readPolicyFile(path: string): Buffer | undefined {
   try {

@@ -10,60 +10,60 @@ import type { ChangedRules } from './changed-rules.ts';
 import type { PolicyCost } from './policy-bounds.ts';
 import type { PolicyDocument } from './policy-document.ts';
 
-/** Places in the order of definition, which `first` matching goes by. */
+/** Places in definition order, which `first` matching uses. */
 export type RuleOrder = ReadonlyMap<string, number>;
 
-/** What the rules amount to for one app. */
+/** The effect of the policy on one app's rules. */
 export interface PolicySummary {
-  /** Names; each in order of definition. */
+  /** Names, in definition order. */
   readonly own: readonly string[];
   readonly excepted: readonly string[];
-  /** Of the operator's, on for all: what they report is another for the app's variables. */
+  /** Operator rules that are on for all, but report something else because of the app's variables. */
   readonly adjusted: readonly string[];
   readonly enabled: readonly string[];
-  /** Of the operator's: switched off, or below the app's minimum priority. */
+  /** Operator rules that are switched off, or below the app's minimum priority. */
   readonly muted: readonly string[];
   /** Rules whose detections end the process that they are about. */
   readonly killing: readonly string[];
   readonly minimumPriority: Priority;
-  /** How many rules are on for the app, with its own. */
+  /** Number of rules that are on for the app, its own included. */
   readonly active: number;
-  /** What the app's own rules and exceptions may cost for the worst event: an estimate. */
+  /** An estimate of the cost of the app's own rules and exceptions for the worst event. */
   readonly cost: PolicyCost;
 }
 
-/** Follows an app's own rules for one event: measures them, stops them, takes their failures. */
+/** Observes an app's own rules for one event: measures them, stops them, and handles their failures. */
 export interface OwnRun extends RuleObserver {
-  /** Rules that were passed over or have failed: where one is the operator's, that one counts as it is. */
+  /** Rules that were skipped or have failed: the operator's rule of that name then applies unchanged. */
   readonly unanswered: readonly string[];
   onCompiling(): void;
-  /** What came since `onCompiling` was compiling. */
+  /** The time since `onCompiling` was spent on compiling. */
   onCompiled(): void;
   onCompileFailure(rules: Iterable<string>, error: unknown): void;
 }
 
 /**
- * The policy of an app, in force: what an event of one of its containers comes to, from what the operator's rules say of it.
- * One for all containers with the same document.
+ * An app's policy in force: refines the matches of the operator's rules for an event of one of its containers. Shared by all
+ * containers with the same document.
  */
 export class AppPolicy {
   /** SHA-256 of the document's text. */
   readonly digest: string;
   readonly summary: PolicySummary;
-  /** What it adds, for what is to be asked of the kernel. */
+  /** The rules that it adds, for the kernel plan. */
   ruleSet: RuleSet;
   readonly #rules: readonly LoadedRule[];
   readonly #names: ReadonlySet<string>;
   #engine: RuleEngine | undefined;
   readonly #changed: ChangedRules;
-  /** Rules of the operator's whose matches do not count. */
+  /** Operator rules whose matches do not count. */
   readonly #dropped: ReadonlySet<string>;
-  /** Of these: those that no rule of the app's stands for. */
+  /** Those of `#dropped` that no rule of the app's replaces. */
   readonly #muted: ReadonlySet<string>;
   readonly #order: RuleOrder;
   /** Names of rules. */
   readonly #killing: ReadonlySet<string>;
-  /** By a rule's name: the domain names that it compares addresses with, if any. */
+  /** The domain names that a rule compares addresses with, by the rule's name. */
   readonly #domains = new Map<string, ReadonlySet<string>>();
 
   /** @internal to compilePolicy */
@@ -101,31 +101,34 @@ export class AppPolicy {
     this.#engine = rules.length === 0 ? undefined : new RuleEngine(this.ruleSet);
   }
 
-  /** All rules of which one has to match where anything is reported to its app, paused or not, when these are the operator's. */
+  /**
+   * Given the operator's `rules`, yields rules of which one must match whenever anything is reported for its app, paused or
+   * not.
+   */
   *possibleAmong(rules: readonly LoadedRule[]): Generator<LoadedRule> {
     for (const rule of rules) if (rule.enabled && !this.#muted.has(rule.name)) yield rule;
     yield* this.ruleSet.rules;
-    // A rule of the operator's that the app has changed matches only where the operator's does, or this.
+    // An operator rule changed by the app matches only where the original or the trigger matches.
     if (this.#changed.trigger !== undefined) yield this.#changed.trigger;
   }
 
-  /** How many rules watch its app, when these are the operator's. */
+  /** Number of rules that watch its app, given the operator's `rules`. */
   activeAmong(rules: readonly LoadedRule[]): number {
     const kept = rules.filter(({ enabled, name }) => enabled && !this.#dropped.has(name));
     return kept.length + this.#changed.count(rules) + this.ruleSet.rules.length;
   }
 
-  /** How many of its rules are run for events. */
+  /** Number of its rules that are run for events. */
   get runs(): number {
     return this.#changed.size + this.ruleSet.rules.length;
   }
 
-  /** Whether anything is run: a policy may also only switch rules off. */
+  /** Whether anything is run: a policy may only switch rules off. */
   get runsRules(): boolean {
     return this.runs > 0;
   }
 
-  /** Whether the rule is the operator's, and another one for this app. */
+  /** Whether the rule is the operator's and changed for this app. */
   changes(rule: string): boolean {
     return this.#dropped.has(rule) && !this.#muted.has(rule);
   }
@@ -139,26 +142,26 @@ export class AppPolicy {
     return this.#muted.has(rule.name);
   }
 
-  /** What counts when nothing of the app's is run. */
+  /** The matches that count if none of the app's rules are run. */
   withoutMuted(matches: readonly Match[]): readonly Match[] {
     return this.#muted.size === 0 ? matches : matches.filter((match) => !this.isMuted(match));
   }
 
-  /** How many rules watch its app then, when these are the operator's. */
+  /** Number of rules that then watch its app, given the operator's `rules`. */
   unmutedAmong(rules: readonly LoadedRule[]): number {
     return rules.filter(({ enabled, name }) => enabled && !this.#muted.has(name)).length;
   }
 
   /**
-   * What counts of the operator's `matches` of the event, and what the app's own rules add. Without `run` nothing is measured,
-   * and what a rule throws is thrown.
+   * Filters the operator's `matches` of the event, and adds those of the app's own rules. Without `run` nothing is measured,
+   * and errors of rules are thrown.
    */
   refine(matches: readonly Match[], subject: Subject, run?: OwnRun): readonly Match[] {
     const own = this.#own(matches, subject, run);
     const kept =
       this.#dropped.size === 0 ? matches : matches.filter((match) => this.#isKept(match, run));
     if (own.length === 0) return kept;
-    // A rule of the operator's stays where it was among them; the app's own come last.
+    // Operator rules keep their order; the app's own come last.
     const at = ({ rule }: Match): number => this.#order.get(rule.name) ?? Infinity;
     return [...kept, ...own].sort((a, b) => (at(a) === at(b) ? 0 : at(a) - at(b)));
   }
@@ -166,7 +169,7 @@ export class AppPolicy {
   counts(match: Match, subject: Subject, run?: OwnRun): boolean {
     const { name } = match.rule;
     if (!this.#dropped.has(name)) return true;
-    // With exceptions of its own it may count all the same.
+    // It may still count if it has exceptions of its own.
     const counts = this.#own([match], subject, run).some(({ rule }) => rule.name === name);
     return counts || this.#isKept(match, run);
   }
@@ -187,7 +190,7 @@ export class AppPolicy {
     const own =
       (run === undefined ? engine?.evaluate(subject) : engine?.evaluateEach(subject, run)) ?? [];
     if (own.length === 0) return changed;
-    // That an address is none of these names' is not known before they are looked up.
+    // Before the lookup it is unknown whether an address belongs to these names.
     const known = own.filter(({ rule: { name } }) =>
       subject.domains.areKnown(this.#domains.get(name) ?? []),
     );

@@ -3,20 +3,20 @@ import type { PolicyText } from '../container-files/policy-text.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import type { PolicyResult } from './policy-compiler.ts';
 
-/** What a line says of a policy's mistakes. */
+/** Limit on the text about a policy's mistakes in a line. */
 const MAX_SAID_CHARS = 1500;
 
-/** What is to be told of a container's policy: to its app, and to the operator. */
+/** News about a container's policy, for its app and for the operator. */
 export interface PolicyNews {
   readonly container: Container;
   readonly state: 'in force' | 'refused';
-  /** One line, safe to print: what the policy comes to, or what is wrong with it. */
+  /** One line, safe to print: the effect of the policy, or its mistakes. */
   readonly text: string;
   /** SHA-256 of its text. */
   readonly digest: string | undefined;
 }
 
-/** What there is to tell of what a document came to. */
+/** The news about a compiled document. */
 export function newsOf(
   container: Container,
   { name, trust, refusal, note }: PolicyText,

@@ -8,7 +8,7 @@ import { ANY_VALUE, MAX_VALUE_CHARS, MAX_VALUES, VALUE_SHAPES } from './policy-v
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** YAML reads what is not quoted as a number or a truth value; to a policy it is the text that is written. */
+/** YAML reads unquoted text as a number or a truth value; a policy treats it as the text written. */
 const TEXT: Schema = { type: ['string', 'number', 'boolean'], minLength: 1 };
 const TEXTS: Schema = { type: 'array', items: { $ref: '#/$defs/text' } };
 const LOWER = PRIORITIES.map((name) => name.toLowerCase());
@@ -62,8 +62,8 @@ const EXAMPLE = {
 };
 
 /**
- * The JSON Schema (2020-12) of `varvel.yml`, for editors: made of the shapes that the validator itself goes by, and no
- * stricter or laxer than it about what a schema can say.
+ * The JSON Schema (2020-12) of `varvel.yml`, for editors. It is built from the validator's own shapes and is exactly as strict,
+ * as far as a schema can express it.
  */
 export function policySchema(): Schema {
   return {
@@ -187,7 +187,7 @@ function variable(name: string): Schema {
     examples: [examples],
     type: ['array', 'null'],
     maxItems: MAX_VALUES,
-    // `true` is a name like others; no number is.
+    // `true` is a valid name; a number is not.
     items: {
       type: name === 'outbound_hosts' ? ['string', 'boolean'] : 'string',
       maxLength: MAX_VALUE_CHARS,
@@ -251,7 +251,7 @@ function exception(needsFields: boolean): Schema {
   };
 }
 
-/** A pattern of a word in any case. */
+/** A pattern that matches a word in any case. */
 function anyCase(word: string): string {
   return [...word.matchAll(/./gu)].map(([char]) => `[${char.toUpperCase()}${char}]`).join('');
 }

@@ -3,27 +3,27 @@ import { invalid, misshapen } from '../rules/loader/items.ts';
 import type { Place } from '../rules/loader/source.ts';
 import type { YamlNode, YamlScalar } from '../rules/loader/yaml-node.ts';
 
-/** Bounds of `variables`: of all their values together. */
+/** Limit on all values of `variables` together. */
 export const MAX_VALUES = 500;
-/** As many Unicode characters as a constant of a condition has bytes at most. */
+/** In Unicode characters; equals the limit in bytes for a constant of a condition. */
 export const MAX_VALUE_CHARS = 255;
 
-/** One variable as an app sets it: values have the right shape, its name is not looked up yet. */
+/** One variable as set by an app: its values have the right shape, its name is not looked up yet. */
 export interface PolicyVariable {
   readonly name: string;
-  /** Of its name. */
+  /** Position of its name. */
   readonly place: Place;
   readonly values: readonly YamlScalar[];
 }
 
-/** What the values of a variable look like. Patterns are JSON Schema's as well: of ECMA-262, with the flag u. */
+/** The shape of a variable's values. Patterns are also used in the JSON Schema: ECMA-262, with the flag u. */
 interface Shape {
   readonly pattern: string;
   /** Ends the sentence "'x' is …". */
   readonly refusal: string;
 }
 
-/** Quotes and backslashes would have a meaning in a condition; what cannot be printed is in no path that anyone means. */
+/** Quotes and backslashes would have a meaning in a condition; unprintable characters are never meant in a path. */
 const PLAIN = String.raw`\u0000-\u001f\u007f"\\`;
 const LABEL = '[A-Za-z0-9_](?:[A-Za-z0-9_\\-]{0,61}[A-Za-z0-9_])?';
 
@@ -39,7 +39,7 @@ const PATHS: Shape = {
     'no full path: it begins with "/", has no "/" at its end, and is written without ".." and "//"',
 };
 
-/** Of the variables that the rules that come with varvel have; others, of an operator's own rules, take any text. */
+/** For the variables of the rules shipped with varvel; variables of an operator's own rules accept any text. */
 export const VALUE_SHAPES: ReadonlyMap<string, Shape> = new Map([
   [
     'expected_executables',
@@ -54,7 +54,7 @@ export const VALUE_SHAPES: ReadonlyMap<string, Shape> = new Map([
   [
     'outbound_hosts',
     {
-      // What is a number to YAML is no name, nor is what can only be an address.
+      // A number in YAML is not a name, nor is what can only be an address.
       pattern: `^(?:(?!-?[0-9.]+(?:[eE][+\\-]?[0-9]+)?$)${LABEL}(?:\\.${LABEL})*|(?:[0-9]{1,3}(?:\\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)(?:/[0-9]{1,3})?)$`,
       refusal:
         'no host: it is a domain name (one for itself, no pattern), an address, or a network such as 10.0.0.0/8',
@@ -62,7 +62,7 @@ export const VALUE_SHAPES: ReadonlyMap<string, Shape> = new Map([
   ],
 ]);
 
-/** Reads `variables`. What is wrong with one becomes an error, and it is left out. Throws ItemError. */
+/** Reads `variables`. An invalid one is reported as an error and left out. Throws ItemError. */
 export function readVariables(
   node: YamlNode | undefined,
   diagnostics: Diagnostics,
@@ -86,7 +86,7 @@ export function readVariables(
     if (count > MAX_VALUES) {
       throw invalid(`'variables' has more than ${MAX_VALUES} values: no more are taken`, key.place);
     }
-    // As if it were not there.
+    // Treated as absent.
     if (values !== 'none') variables.push({ name: key.text, place: key.place, values });
   }
   return variables;

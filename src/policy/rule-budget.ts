@@ -2,7 +2,7 @@ import { GrowingPeriods } from '../evaluation/growing-periods.ts';
 
 /** The CPU time that one app's own rules may take on this host. */
 export interface BudgetLimits {
-  /** Of one core, over BUDGET_WINDOW_MS. */
+  /** Percent of one core, over BUDGET_WINDOW_MS. */
   readonly cpuPercent: number;
   /** For one event. */
   readonly atOnceMs: number;
@@ -10,18 +10,21 @@ export interface BudgetLimits {
 
 export const DEFAULT_BUDGET: BudgetLimits = { cpuPercent: 2, atOnceMs: 20 };
 export const BUDGET_WINDOW_MS = 10_000;
-/** All of a window may not be spent in one go: every other app’s events would wait for as long. Five times the share, in this time. */
+/**
+ * A whole window must not be spent in one go: all other apps' events would wait. So the limit within this time is five times
+ * the share.
+ */
 export const BURST_WINDOW_MS = 250;
 const BURST_FACTOR = 5;
 
-/** What may be spent within BURST_WINDOW_MS: by default 40 ms, twice what one event may take. */
+/** Limit on the time spent within BURST_WINDOW_MS: by default 40 ms, twice the limit for one event. */
 export function burstMs({ cpuPercent, atOnceMs }: BudgetLimits): number {
   return Math.max((BURST_FACTOR * cpuPercent * BURST_WINDOW_MS) / 100, 2 * atOnceMs);
 }
 
 /** Why own rules were paused. */
 export interface Overrun {
-  /** `at once`: one event took too long. `burst`: too much within BURST_WINDOW_MS. */
+  /** `at once`: one event took too long. `burst`: too much within BURST_WINDOW_MS. `window`: too much within BUDGET_WINDOW_MS. */
   readonly limit: 'window' | 'burst' | 'at once';
   /** CPU ms that were spent. */
   readonly spentMs: number;
@@ -29,9 +32,9 @@ export interface Overrun {
 }
 
 /**
- * What one app's own rules have left, in all its containers on this host: of a window, and of a burst. What may be spent in
- * either may be spent at any moment, and comes back with time: so at most twice that in any one, and the limit on average. Over
- * a limit there is a pause, longer each time.
+ * The remaining budget of one app's own rules, over all its containers on this host: for a window, and for a burst. Each may be
+ * spent at any moment and refills over time. So any one window or burst sees at most twice the limit, and the average keeps to
+ * it. Exceeding a limit causes a pause, longer each time.
  */
 export class RuleBudget {
   readonly #periods = new GrowingPeriods();
@@ -40,17 +43,17 @@ export class RuleBudget {
   #atMs = 0;
   #isPaused = false;
   #overrun: Overrun | undefined;
-  /** Containers that share it. */
+  /** Number of containers that share it. */
   containers = 0;
 
-  /** Whose it is, in AppBudgets. */
+  /** Its key in AppBudgets. */
   readonly key: string;
 
   constructor(key = '') {
     this.key = key;
   }
 
-  /** Why there is, or was, a pause; undefined before the first. */
+  /** The reason for the current or last pause; undefined before the first. */
   get overrun(): Overrun | undefined {
     return this.#overrun;
   }
@@ -60,8 +63,8 @@ export class RuleBudget {
   }
 
   /**
-   * Takes CPU time that an event has cost; what it was stopped for, when that is too much. `nowMs` is monotonic.
-   * @param atOnceMs for costs of more than one event: none of them is too much by itself
+   * Charges the CPU time of an event; returns the overrun if that causes a pause. `nowMs` is monotonic.
+   * @param atOnceMs Infinity for costs of several events, of which no single one is too much
    */
   spend(
     costMs: number,
@@ -72,7 +75,7 @@ export class RuleBudget {
     const share = limits.cpuPercent / 100;
     const passedMs = nowMs - this.#atMs;
     this.#spentMs = Math.max(0, this.#spentMs - passedMs * share) + costMs;
-    // A cost that has no bound at once (a rule is compiled) is no burst either.
+    // A cost without a limit at once (compiling a rule) does not count as a burst either.
     const mostMs = burstMs(limits);
     if (mostMs < Infinity) {
       const back = (passedMs * mostMs) / BURST_WINDOW_MS;
@@ -96,7 +99,7 @@ export class RuleBudget {
     return this.#overrun;
   }
 
-  /** Ends a pause whose time has come; whether it did. */
+  /** Ends a pause that has expired; returns whether it did. */
   resume(nowMs: number): boolean {
     if (!this.#isPaused || this.#periods.isRunning(nowMs)) return false;
     this.#isPaused = false;

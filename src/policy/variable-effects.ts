@@ -9,16 +9,16 @@ import { parseIp, parseNet } from '../rules/fields/ip.ts';
 import { nearestWord } from '../shared/nearest.ts';
 import type { PolicyVariable } from './policy-variables.ts';
 
-/** A list of an operator's rule files with this before its name can be set by apps: it is what their variable adds to. */
+/** Apps can set lists with this prefix in an operator's rule files: their variable adds to the list. */
 const PREFIX = 'app_';
-/** Addresses and networks among a variable's values go to the list of its name with this at the end, where there is one. */
+/** Addresses and networks among a variable's values go to the list with this suffix, if it exists. */
 const NETWORKS = '_networks';
-/** What has only these can be no domain name. */
+/** Text of this form cannot be a domain name. */
 const ADDRESS_LIKE = /^(?:[\d.]+|.*[:/].*)$/;
 
-/** The variables that an operator's rules have, and the rules that refer to each. */
+/** The variables of an operator's rules, and the rules that use each. */
 export class KnownVariables {
-  /** In order of definition, without the prefix. */
+  /** In definition order, without the prefix. */
   readonly names: readonly string[];
   /** By a list's name. */
   readonly uses: ListUses;
@@ -33,7 +33,7 @@ export class KnownVariables {
     this.uses = listUses(definitions, this.#lists);
   }
 
-  /** What is added to which list. Says what is wrong with it. */
+  /** The additions to each list. Reports invalid values. */
   additions(variables: readonly PolicyVariable[], diagnostics: Diagnostics): ListAdditions {
     const lists = new Map<string, YamlScalar[]>();
     const add = (list: string, value: YamlScalar, text: string): void => {
@@ -61,12 +61,12 @@ export class KnownVariables {
     return lists;
   }
 
-  /** The variable's own lists, those that are there. */
+  /** The variable's own lists that exist. */
   listsOf(name: string): readonly string[] {
     return [PREFIX + name, PREFIX + name + NETWORKS].filter((list) => this.#lists.has(list));
   }
 
-  /** The list whose networks this one has. */
+  /** The list that this one holds the networks of. */
   #networksOf(list: string): string | undefined {
     const of = list.slice(0, -NETWORKS.length);
     return list.endsWith(NETWORKS) && this.#lists.has(of) ? of : undefined;
@@ -83,19 +83,19 @@ export class KnownVariables {
 
 const KNOWN = new WeakMap<Definitions, KnownVariables>();
 
-/** The variables of these definitions, looked for once. */
+/** The variables of these definitions, cached. */
 export function knownVariables(definitions: Definitions): KnownVariables {
   const known = KNOWN.get(definitions) ?? new KnownVariables(definitions);
   KNOWN.set(definitions, known);
   return known;
 }
 
-/** The tag of rules that are off, and on for apps that set the variable. */
+/** The tag of rules that are off by default and on for apps that set the variable. */
 export function switchingTag(variable: string): string {
   return PREFIX + variable;
 }
 
-/** A value as a constant of a condition, where it can be nothing else: its shape has no quote and no backslash. */
+/** A value as a constant of a condition; it cannot be anything else, since it has no quote and no backslash. */
 function constant(text: string, { place }: YamlScalar): YamlScalar {
   const quoted = `"${text}"`;
   return {
@@ -113,12 +113,12 @@ function networkOf(text: string): string | undefined {
   return `${text}/${text.includes(':') ? 128 : 32}`;
 }
 
-/** What an app's variables come to for the rules. */
+/** The effects of an app's variables on the rules. */
 export interface VariableEffects {
   readonly lists: ListAdditions;
-  /** For rules of the operator's that some of it must not loosen: what is left. */
+  /** The additions left for operator rules that some of them must not loosen. */
   readonly listsOf: ReadonlyMap<string, ListAdditions>;
-  /** Rules of the operator's that are another one for this app, and how they depend on what was added. */
+  /** Operator rules that differ for this app, and how they depend on the additions. */
   readonly rebuilt: ReadonlyMap<string, ListUse>;
 }
 
@@ -128,11 +128,11 @@ export const NO_EFFECTS: VariableEffects = {
   rebuilt: new Map(),
 };
 
-/** Of a rule of the operator's that is on: why it may not be loosened; undefined when it may. */
+/** Why an enabled operator rule may not be loosened; undefined if it may. */
 export type LooseningBan = (rule: string) => 'pinned' | 'unverified' | undefined;
 
 /**
- * What `variables` change of the operator's rules that are on, which `ban` is asked about. Says what of it has no effect.
+ * The changes of `variables` to the operator's enabled rules, where `ban` permits. Reports what has no effect.
  * @param on names of these rules
  */
 export function variableEffects(

@@ -9,10 +9,13 @@ import {
 import { UserError } from '../shared/user-error.ts';
 import type { KernelScopeState, ScopeEntry, ScopeMap, ScopePattern } from './scope.ts';
 
-/** Bytes of one batch. Lines of its records go out when all of it was looked at: some 250 opens, or 4 of the largest execs. */
+/**
+ * Bytes of one batch: some 250 opens, or 4 of the largest execs. Lines for its records are written after the whole batch was
+ * processed.
+ */
 const BATCH_BYTES = 1 << 17;
 
-/** Hooks that stay attached: they cost other programs nothing, and the scope and the process tree need them. */
+/** Hooks that always stay attached: they cost other programs nothing, and the scope and the process tree need them. */
 const STANDING_HOOKS = [
   'cgroup_mkdir',
   'cgroup_rmdir',
@@ -22,12 +25,11 @@ const STANDING_HOOKS = [
   'sched_exit',
 ];
 
-/** Reports calls by other ways than the 64-bit one, of the system calls whose hooks are attached. */
+/** Reports non-64-bit calls of the system calls whose hooks are attached. */
 export const COMPAT_HOOK = 'compat_exit';
-/** Reports requests of io_uring as the system calls whose hooks are attached. */
+/** Reports io_uring requests as the system calls whose hooks are attached. */
 export const IO_URING_HOOK = 'io_uring';
 
-/** What the probe is loaded with. */
 export interface ProbeLoadOptions {
   readonly hierarchy: { readonly kind: 'v2' | 'v1-pids'; readonly id: number };
   readonly patterns: readonly ScopePattern[];
@@ -35,17 +37,17 @@ export interface ProbeLoadOptions {
   readonly bulkRingBytes: number;
 }
 
-/** A probe that the kernel has, with nothing attached. */
+/** A probe loaded into the kernel, with nothing attached. */
 export type LoadedProbe = Probe;
 
 export interface LiveProbeOptions {
-  /** How often the rings are looked at while records come. */
+  /** How often the rings are read while records arrive. */
   readonly tickMs: number;
-  /** See the calls that the 64-bit tracepoints do not: by ia32 and x32, and those that this kernel was built without. */
+  /** Also report calls that the 64-bit tracepoints miss: by ia32 and x32, and those that this kernel was built without. */
   readonly compatCalls: boolean;
 }
 
-/** Which opens a rule can match; the others are counted in the kernel and go no further. */
+/** Which opens a rule can match; the others are only counted in the kernel. */
 export interface OpenMask {
   readonly read: boolean;
   readonly write: boolean;
@@ -53,8 +55,9 @@ export interface OpenMask {
 }
 
 /**
- * Which messages of sendto, sendmsg, recvfrom and recvmsg a rule can match: those of an unconnected socket to or from
- * another peer than in the message before; all others, which a busy server sends and receives all the time.
+ * Which messages of sendto, sendmsg, sendmmsg, recvfrom, recvmsg and recvmmsg a rule can match. `newPeer`: those of an
+ * unconnected socket whose peer differs from that of the previous message. `other`: all others, which a busy server exchanges
+ * all the time.
  */
 export interface MessageMask {
   readonly newPeer: boolean;
@@ -62,20 +65,20 @@ export interface MessageMask {
 }
 
 /**
- * Which of dup, dup2 and dup3 a rule can match: those of IPv4 and IPv6 sockets; all others, of which a shell makes some for each
- * program.
+ * Which of dup, dup2 and dup3 a rule can match. `network`: those of IPv4 and IPv6 sockets. `other`: all others, of which a
+ * shell makes some for each program.
  */
 export interface DupMask {
   readonly network: boolean;
   readonly other: boolean;
 }
 
-/** What the kernel reports of the calls that happen most. */
+/** What the kernel reports of the most frequent calls. */
 export interface EventMasks {
   readonly opens: OpenMask;
   readonly messages: MessageMask;
   readonly dups: DupMask;
-  /** Execs come with their environment. */
+  /** Whether execs include their environment. */
   readonly env: boolean;
 }
 
@@ -86,7 +89,7 @@ export const ALL_EVENTS: EventMasks = {
   env: true,
 };
 
-/** What to do about each way in which the kernel refuses the probe. */
+/** Says what to do about each way in which the kernel refuses the probe. */
 function explain(error: unknown, doing: string): UserError {
   const loader = error as Partial<LoaderError>;
   const said = `Cannot ${loader.operation ?? doing}: ${loader.code ?? String(error)}.`;
@@ -105,8 +108,8 @@ function explain(error: unknown, doing: string): UserError {
 }
 
 /**
- * Loads the probe in a thread of its own: some 0.4 s, most of it the kernel's verifier. Nothing is attached yet. Rejects with
- * UserError when the kernel refuses it, or when `expectedWireVersion` is not the loader's.
+ * Loads the probe in its own thread: some 0.4 s, most of it in the kernel's verifier. Nothing is attached yet. Rejects with
+ * UserError if the kernel refuses it, or if `expectedWireVersion` differs from the loader's.
  */
 export async function loadProbe(
   options: ProbeLoadOptions,
@@ -124,10 +127,7 @@ export async function loadProbe(
   }
 }
 
-/**
- * The probe in the running kernel. Everything it holds is released by
- * `close`, and by the kernel when the process ends in any way.
- */
+/** The probe in the running kernel. `close` releases all its resources; so does the kernel when the process ends in any way. */
 export class LiveProbe {
   readonly scope: ScopeMap;
   readonly #probe: Probe;
@@ -135,7 +135,7 @@ export class LiveProbe {
   readonly #compatCalls: boolean;
   #lost = { emitted: 0, dropped: 0, prefiltered: 0 };
 
-  /** Attaches the standing hooks of a probe that is its own from here on. Throws UserError when the kernel refuses. */
+  /** Takes ownership of a loaded probe and attaches its standing hooks. Throws UserError if the kernel refuses. */
   constructor(loaded: LoadedProbe, options: LiveProbeOptions) {
     this.#tickMs = options.tickMs;
     this.#compatCalls = options.compatCalls;
@@ -174,8 +174,8 @@ export class LiveProbe {
   }
 
   /**
-   * By event, in order of EVENT_NAMES: calls of all containers that ended in the kernel because no rule can match them; monotonic.
-   * Throws UserError when the kernel refuses.
+   * Calls of all containers that ended in the kernel because no rule can match them: by event, in order of EVENT_NAMES,
+   * monotonic. Throws UserError if the kernel refuses.
    */
   filtered(): Float64Array {
     try {
@@ -185,20 +185,20 @@ export class LiveProbe {
     }
   }
 
-  /** Counts of scope entries that have been deleted: totals = these + those of `scope.entries()`. */
+  /** Sums over deleted scope entries: totals are these plus those of `scope.entries()`. */
   deletedCounters(): { emitted: number; dropped: number; prefiltered: number } {
     return { ...this.#lost };
   }
 
   /**
-   * Attaches exactly these hooks besides the standing ones, and with any system call `compat_exit`. Returns those that
-   * report nothing here: this kernel has no tracepoint for the call and `compat_exit`, which reports that such a call was
-   * refused, is turned off; or it has none that such a hook needs. Throws UserError when it refuses one it has.
+   * Attaches exactly these hooks besides the standing ones; with any system call also `compat_exit`. Returns the hooks that
+   * report nothing here. Either this kernel has no tracepoint for the call, and `compat_exit`, which reports such refused
+   * calls, is off. Or it lacks a tracepoint that the hook needs. Throws UserError if the kernel refuses one that it has.
    */
   attachOnly(hooks: readonly string[]): readonly string[] {
     const missing: string[] = [];
     const compat = this.#compatCalls && hooks.some((hook) => hook.startsWith('sys_'));
-    // It comes first: where it is, a call without a tracepoint is not missing.
+    // First: if it is attached, a call without a tracepoint is not missing.
     const wanted = new Set(compat ? [COMPAT_HOOK, ...hooks] : hooks);
     for (const hook of this.#probe.attached()) {
       if (!STANDING_HOOKS.includes(hook) && !wanted.has(hook)) this.#probe.detach(hook);
@@ -214,12 +214,12 @@ export class LiveProbe {
     return missing;
   }
 
-  /** The hooks whose calls are reported now, the standing ones included. */
+  /** The attached hooks, including the standing ones. */
   attached(): readonly string[] {
     return this.#probe.attached();
   }
 
-  /** The hooks that this kernel has all tracepoints for, except that those of single system calls may be missing. */
+  /** The hooks for which this kernel has all tracepoints; those of single system calls may be missing. */
   hooks(): readonly string[] {
     return this.#probe.programs();
   }
@@ -229,8 +229,8 @@ export class LiveProbe {
   }
 
   /**
-   * Opens in containers with this table's number end in the kernel where no clause of it can hold (plan/verdicts), counted as
-   * prefiltered. Takes effect between two opens; undefined: all are reported. Throws UserError when the kernel refuses.
+   * Sets the table with this number: opens in its containers end in the kernel if no clause can hold (plan/verdicts). They
+   * count as prefiltered. Takes effect between two opens; undefined: all are reported. Throws UserError if the kernel refuses.
    */
   setVerdicts(number: number, table: Uint8Array | undefined): void {
     try {
@@ -240,7 +240,7 @@ export class LiveProbe {
     }
   }
 
-  /** All opens are reported until tables are set anew, from when this returns. Throws UserError when the kernel refuses. */
+  /** From its return on, all opens are reported until tables are set again. Throws UserError if the kernel refuses. */
   suspendVerdicts(): void {
     try {
       this.#probe.suspendVerdicts();
@@ -249,19 +249,19 @@ export class LiveProbe {
     }
   }
 
-  /** Hands over batches: `onBatch(bytes)` after that many bytes of records were put at the start of the buffer. */
+  /** Starts to deliver batches: calls `onBatch(bytes)` after putting that many bytes of records at the start of the buffer. */
   start(onBatch: (bytes: number) => void): ArrayBuffer {
     const buffer = new ArrayBuffer(BATCH_BYTES);
     this.#probe.start(buffer, onBatch, { tickMs: this.#tickMs });
     return buffer;
   }
 
-  /** Hands over now what is in the rings. */
+  /** Delivers the current content of the rings now. */
   drain(): number {
     return this.#probe.drain();
   }
 
-  /** Losses from now on have first and last times of their own: to be called when those so far have been read. */
+  /** Starts a new interval for first and last times of losses: call it after reading those so far. */
   nextLossInterval(): void {
     this.#probe.nextLossInterval();
   }
@@ -276,8 +276,8 @@ export class LiveProbe {
 }
 
 /**
- * Runs a child that enters the cgroup directory, opens the file `sentinel`, connects a UDP socket to 127.0.0.1:9
- * (nothing is sent) and execs /bin/true. Blocks a few ms; returns its pid. Throws UserError when it cannot.
+ * Runs a child that enters the cgroup directory, opens the file `sentinel`, connects a UDP socket to 127.0.0.1:9 (nothing is
+ * sent) and execs /bin/true. Blocks a few ms; returns its pid. Throws UserError if it cannot.
  */
 export function runSelfTestChild(cgroupDirectory: string, sentinel: string): number {
   try {

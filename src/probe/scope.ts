@@ -1,15 +1,15 @@
 /**
- * Which cgroups the probe watches: the scope map in the kernel and what the kernel reports of cgroups.
- * Implemented over the loader by `probe/live.ts`.
+ * Which cgroups the probe watches: the kernel's scope map, and what the kernel reports about cgroups. Implemented over the
+ * loader by `probe/live.ts`.
  */
 
 /** As in `apps/identity.ts`; the numbers are the wire's (native/schema). */
 export type KernelScopeState = 'pending' | 'included' | 'excluded';
 
 /**
- * A cgroup path that is a container. Matched in the kernel at `cgroup_mkdir`, and by `apps/` on a rescan, in
- * the same way: anchored at the hierarchy's root, against the whole path. A cgroup inside one that is already
- * in the scope map is never matched: it is part of that container, so the outermost match decides.
+ * A cgroup path that is a container. The kernel matches it at `cgroup_mkdir`, and `apps/` on a rescan, in the same way:
+ * anchored at the hierarchy's root, against the whole path. A cgroup inside one in the scope map is never matched. It is part
+ * of that container, so the outermost match decides.
  */
 export interface ScopePattern {
   /** Leading path with its final slash, e.g. `/docker/` or `/system.slice/`. At most 63 bytes. */
@@ -17,15 +17,15 @@ export interface ScopePattern {
   /** Literal start of the last component, e.g. `docker-`. At most 31 bytes. */
   readonly leafPrefix: string;
   /**
-   * What the handle between leafPrefix and leafSuffix may be: 64 lower-case hex digits, anything not empty,
-   * or nothing at all (the last component is then exactly leafPrefix + leafSuffix).
+   * What the handle between leafPrefix and leafSuffix may be: 64 lower-case hex digits, any non-empty text, or nothing. For
+   * nothing, the last component is exactly leafPrefix + leafSuffix.
    */
   readonly handle: 'hex64' | 'any' | 'none';
   /** Literal end of the last component, e.g. `.scope`. At most 31 bytes. */
   readonly leafSuffix: string;
-  /** Other components may stand between prefix and leaf (Kubernetes' QoS and pod levels). */
+  /** Whether other components may stand between prefix and leaf (Kubernetes' QoS and pod levels). */
   readonly deep: boolean;
-  /** A match ends the search: this cgroup is no container (Garden's `good` and `bad`). Default false. */
+  /** Whether a match ends the search: this cgroup is no container (Garden's `good` and `bad`). Default false. */
   readonly negative?: boolean;
 }
 
@@ -33,21 +33,21 @@ export interface ScopePattern {
 export interface CgroupChange {
   readonly kind: 'mkdir' | 'rmdir' | 'attach';
   readonly cgroupId: number;
-  /** The container's cgroup: itself, but for an attach to a cgroup inside. */
+  /** The container's cgroup: the cgroup itself, except for an attach to a cgroup inside. */
   readonly rootCgroupId: number;
   /** Path within the deciding hierarchy, from its root. */
   readonly path: string;
   readonly state: KernelScopeState;
   readonly bootNs: bigint;
-  /** attach: the process that was moved (host pid), 0 otherwise. */
+  /** attach: the moved process (host pid); 0 otherwise. */
   readonly pid: number;
-  /** attach: when that process began, CLOCK_BOOTTIME ns; with `pid` it is that process and no other. */
+  /** attach: start of that process, CLOCK_BOOTTIME ns; identifies it together with `pid`. */
   readonly startBootNs?: bigint;
 }
 
 /**
- * One entry of the kernel's scope map: a container's cgroup, with all that is inside. Counters are records, monotonic,
- * since the entry was made. Times are CLOCK_BOOTTIME ns.
+ * One entry of the kernel's scope map: a container's cgroup, with everything inside. Counters count records, are monotonic, and
+ * start when the entry is created. Times are CLOCK_BOOTTIME ns.
  */
 export interface ScopeEntry {
   readonly cgroupId: number;
@@ -55,31 +55,32 @@ export interface ScopeEntry {
   readonly emitted: number;
   /** Lost because a ring or the cgroup's share of it was full. */
   readonly dropped: number;
-  /** Kept in the kernel because no rule can match it. */
+  /** Filtered in the kernel because no rule can match. */
   readonly prefiltered: number;
-  /** Of `dropped`: records of process life, without which the container's processes are not all known. */
+  /** Those of `dropped` that are records of process life, without which the container's processes are not all known. */
   readonly droppedExec: number;
-  /** Of `dropped`: the container had used up its own share of a ring. */
+  /** Those of `dropped` for which the container had used up its own share of a ring. */
   readonly droppedShare: number;
-  /** Of `dropped`, and not in `droppedShare`: the agent had not read the rings for 500 ms or more. */
+  /** Those of `dropped`, and not of `droppedShare`, for which the agent had not read the rings for 500 ms or more. */
   readonly droppedLate: number;
-  /** First and last loss of the latest interval that had one (see `LiveProbe.nextLossInterval`); 0 for none. */
+  /** First and last loss of the latest interval with a loss (see `LiveProbe.nextLossInterval`); 0 for none. */
   readonly firstDropBootNs: number;
   readonly lastDropBootNs: number;
-  /** The longest time, ns, for which the agent had not read when a record was lost, in that interval. */
+  /** The longest time, ns, without a read by the agent at the moment of a loss, in that interval. */
   readonly lateNs: number;
 }
 
-/** How many levels the cgroup with this path is below its hierarchy's root. */
+/** Depth of the cgroup with this path below its hierarchy's root. */
 export function levelOf(path: string): number {
   return path.split('/').filter((part) => part !== '').length;
 }
 
-/** The scope map. Bound: 16384 containers; `set` throws an Error with code ENOSPC past it. */
+/** The scope map. Limit: 16384 containers; beyond it, `set` throws an Error with code ENOSPC. */
 export interface ScopeMap {
   /**
-   * Inserts or changes the state; the counters of an existing entry stay. `level` as `levelOf` its path, at most 31: past
-   * it ENOSPC too. `table`: the number of what its opens are judged by (LiveProbe.setVerdicts), 0 for none, undefined: as it is.
+   * Inserts an entry or changes its state; the counters of an existing entry remain. `level`: `levelOf` its path, at most 31;
+   * beyond it, also ENOSPC. `table`: the number of the table that filters its opens (LiveProbe.setVerdicts), 0 for none,
+   * undefined for no change.
    */
   set(cgroupId: number, state: KernelScopeState, level: number, table?: number): void;
   delete(cgroupId: number): void;

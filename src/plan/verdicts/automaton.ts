@@ -3,12 +3,12 @@ import { CLASSES_MAX } from './layout.ts';
 import type { PathTest, Point } from './path-tests.ts';
 import { anything, type Part } from './patterns.ts';
 
-/** What a state says of the path that led to it: the tests, by number, one of whose patterns matches, at each point. */
+/** What a state says about the path that led to it: the numbers of the tests with a matching pattern, at each point. */
 export type Accepted = Readonly<Record<Point, ReadonlySet<number>>>;
 
-/** A deterministic automaton over bytes. State 0 is where it begins. */
+/** A deterministic automaton over bytes. It starts in state 0. */
 export interface Automaton {
-  /** The class of each byte: bytes of one class lead to the same state from everywhere. */
+  /** The class of each byte: bytes of one class lead to the same state from every state. */
   readonly classes: Uint8Array;
   readonly classCount: number;
   /** By state and class: the next state, at `state * classCount + class`. */
@@ -16,7 +16,7 @@ export interface Automaton {
   readonly accepted: readonly Accepted[];
 }
 
-/** A place in a pattern, and what it leads to. */
+/** A position in a pattern, and what it leads to. */
 interface Position {
   readonly test: number;
   readonly point: Point;
@@ -25,8 +25,8 @@ interface Position {
 }
 
 /**
- * One automaton for the patterns of all tests: it is in one state after each byte, whatever their number. Undefined where it would
- * have more than `maxStates`, or more than CLASSES_MAX classes of bytes.
+ * One automaton for the patterns of all tests: it is in one state after each byte, whatever their number. Undefined if it would
+ * have more than `maxStates`, or more than CLASSES_MAX byte classes.
  */
 export function* automatonOf(
   tests: readonly PathTest[],
@@ -52,25 +52,25 @@ export function* automatonOf(
 const isAnything = (part: Part | undefined): boolean =>
   part?.many === true && part.bytes === anything.bytes;
 
-/** Positions in all sets that are made, for half a second of work: the default rules take an eighth. */
+/** Limit on positions in all sets, about half a second of work; the default rules need an eighth of it. */
 const WORK_MAX = 20_000_000;
 
-/** A number as 32 bits that look like chance, so that sums of different sets are different. */
+/** Hashes a number to 32 bits, so that sums of different sets differ. */
 function scattered(number: number): number {
   const mixed = Math.imul(number + 1, 0x9e37_79b1);
   return Math.imul(mixed ^ (mixed >>> 15), 0x85eb_ca6b);
 }
 
-/** Makes the states, each a set of positions. Sets are made in one buffer, and kept only where they are new: most are not. */
+/** Builds the states, each a set of positions. Sets are built in one buffer and copied only if new: most are not. */
 class Builder {
   readonly #positions: readonly Position[];
   readonly #classes: Uint8Array;
   readonly #members: readonly number[];
   readonly #maxStates: number;
-  /** By a sum over the positions of a set: the numbers of states. */
+  /** Numbers of states, by a sum over the positions of their sets. */
   readonly #numbers = new Map<number, number[]>();
   readonly #states: Int32Array[] = [];
-  /** The set that is being made, in the order of entering; and by position, the mark of the set that had it last. */
+  /** The current set, in the order of entering; and by position, the mark of the last set that contained it. */
   readonly #set: Int32Array;
   #size = 0;
   readonly #seen: Uint32Array;
@@ -91,7 +91,7 @@ class Builder {
     this.#seen = new Uint32Array(positions.length);
   }
 
-  /** Patterns begin at `first`, and those that begin anywhere in `anywhere`: in every state, so that none has to name them. */
+  /** Patterns start at `first`, or anywhere in the path for those in `anywhere`: these are in every state implicitly. */
   *build(first: readonly number[], anywhere: readonly number[]): Steps<Automaton | undefined> {
     this.#begin(anywhere);
     const everywhere = this.#taken();
@@ -126,14 +126,14 @@ class Builder {
     };
   }
 
-  /** A new set, with these positions. */
+  /** Starts a new set with these positions. */
   #begin(positions: Iterable<number>): void {
     this.#mark++;
     this.#size = 0;
     for (const position of positions) this.#enter(position);
   }
 
-  /** Where the byte leads from a set. */
+  /** Adds the positions that the byte leads to from a set. */
   #enterAfter(set: Int32Array, byte: number): void {
     for (let index = 0; index < set.length; index++) {
       const at = set[index] ?? 0;
@@ -142,7 +142,7 @@ class Builder {
     }
   }
 
-  /** A part that may be there any number of times may be there not at all. */
+  /** A repeated part may occur zero times, so the next position is entered too. */
   #enter(position: number): void {
     for (let at = position; this.#seen[at] !== this.#mark; at++) {
       this.#entered++;
@@ -156,7 +156,7 @@ class Builder {
     return this.#set.slice(0, this.#size);
   }
 
-  /** The number of the state that has this set; undefined when there are too many. */
+  /** The number of the state with this set; undefined if there are too many. */
   #number(): number | undefined {
     let sum = 0;
     for (let index = 0; index < this.#size; index++)
@@ -171,7 +171,7 @@ class Builder {
     return number;
   }
 
-  /** Whether a state has the positions of this set, in whatever order. */
+  /** Whether a state has the positions of the current set, in any order. */
   #isSet(state: Int32Array | undefined): boolean {
     if (state?.length !== this.#size) return false;
     return state.every((at) => this.#seen[at] === this.#mark);
@@ -190,13 +190,13 @@ class Builder {
   }
 }
 
-/** Bytes that no pattern tells apart are one class. */
+/** Bytes that no pattern distinguishes form one class. */
 function classesOf(positions: readonly Position[]): {
   readonly classes: Uint8Array;
   readonly members: readonly number[];
 } {
   const sets = new Set(positions.flatMap(({ bytes }) => bytes ?? []));
-  // Each set splits the classes so far in two.
+  // Each set splits the existing classes in two.
   let classes = new Array<number>(256).fill(0);
   for (const set of sets) {
     const numbers = new Map<string, number>();

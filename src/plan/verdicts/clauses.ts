@@ -5,32 +5,32 @@ import { containerTestOf, isContainerTest } from './container-tests.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
 import { ALL_KINDS, kindsOf } from './open-kinds.ts';
 
-/** A comparison of the file that the kernel can decide. */
+/** A comparison of the file that can be decided in the kernel. */
 export type FileTest = PathTest | LayerTest;
 
-/** A comparison that has to hold, or has to fail. */
+/** A comparison that must hold, or must fail. */
 export interface Literal {
   readonly test: FileTest;
   readonly holds: boolean;
 }
 
-/** What has to be so all at once: an open of one of these kinds, and its file as the literals say. */
+/** A conjunction: an open of one of these kinds, whose file fulfils all literals. */
 export interface Clause {
   /** Bits, see open-kinds.ts. */
   readonly kinds: number;
-  /** No test twice. */
+  /** Contains no test twice. */
   readonly literals: readonly Literal[];
 }
 
-/** Clauses of one condition, at most: with more, literals are left out. */
+/** Limit on clauses of one condition; beyond it, literals are dropped. */
 export const CONDITION_CLAUSES_MAX = 64;
 
 const ALWAYS: Clause = { kinds: ALL_KINDS, literals: [] };
 
 /**
- * The opens for which a condition can hold in a container of this type, or of any: if it holds for an open, one of the clauses does.
- * What the kernel cannot tell (a process, the file's mode …) can hold and can fail. The other way round nothing is said: a clause may do
- * without the condition.
+ * The opens for which a condition can hold in a container of this type, or of any. If it holds for an open, one of the clauses
+ * does. What the kernel does not know (a process, the file's mode …) can hold and can fail. The reverse is not guaranteed: a
+ * clause may hold when the condition does not.
  */
 export function clausesOf(
   condition: Checked,
@@ -39,7 +39,7 @@ export function clausesOf(
   return new Reader(containerType).clauses(condition, true);
 }
 
-/** Whether the kernel decides a comparison of an open. */
+/** Whether the kernel decides this comparison of an open. */
 export const isDecided = (test: Test): boolean =>
   isContainerTest(test) ||
   kindsOf(test) !== undefined ||
@@ -57,13 +57,13 @@ class Reader {
     this.#containerType = containerType;
   }
 
-  /** For which opens it can hold, or with `holds` false: can fail. */
+  /** The opens for which it can hold, or with `holds` false, can fail. */
   clauses(condition: Checked, holds: boolean): readonly Clause[] {
     switch (condition.kind) {
       case 'and':
       case 'or': {
         const parts = condition.operands.map((operand) => this.clauses(operand, holds));
-        // Not all of them hold: one of them fails.
+        // If not all of them hold, one of them fails.
         return (condition.kind === 'and') === holds ? allOf(parts) : anyOf(parts.flat());
       }
       case 'not':
@@ -94,7 +94,7 @@ class Reader {
   }
 }
 
-/** Without those that another one stands for. */
+/** Removes clauses that another clause covers. */
 export function* withoutCovered(clauses: readonly Clause[]): Steps<readonly Clause[]> {
   const kept: Clause[] = [];
   const fewestFirst = clauses
@@ -112,9 +112,9 @@ function anyOf(clauses: readonly Clause[]): readonly Clause[] {
   return kept.length <= CONDITION_CLAUSES_MAX ? kept : [withoutFiles(kept)];
 }
 
-/** Each of one with each of the other. */
+/** The product: each clause of one part with each of the others. */
 function allOf(parts: readonly (readonly Clause[])[]): readonly Clause[] {
-  // Those that say least last, so that what is left out for their number is least.
+  // The least specific parts come last, so that little is lost if the limit drops their literals.
   const fewestFirst = [...parts].sort((one, other) => one.length - other.length);
   return fewestFirst.reduce<readonly Clause[]>(
     (so, part) => {
@@ -125,7 +125,7 @@ function allOf(parts: readonly (readonly Clause[])[]): readonly Clause[] {
   );
 }
 
-/** One that holds where any of them does, and says nothing of files. */
+/** One clause that holds if any of them does, without file literals. */
 export function withoutFiles(clauses: readonly Clause[]): Clause {
   return { kinds: clauses.reduce((kinds, clause) => kinds | clause.kinds, 0), literals: [] };
 }
@@ -135,13 +135,13 @@ function both(one: Clause, other: Clause): Clause {
   for (const literal of other.literals) {
     const same = literals.find(({ test }) => test.key === literal.test.key);
     if (same === undefined) literals.push(literal);
-    // It cannot hold and fail.
+    // A test cannot both hold and fail.
     else if (same.holds !== literal.holds) return { kinds: 0, literals: [] };
   }
   return { kinds: one.kinds & other.kinds, literals };
 }
 
-/** Does `wide` hold wherever `narrow` does? */
+/** Whether `wide` holds wherever `narrow` does. */
 function covers(wide: Clause, narrow: Clause): boolean {
   const isIn = ({ test, holds }: Literal): boolean =>
     narrow.literals.some((one) => one.test.key === test.key && one.holds === holds);

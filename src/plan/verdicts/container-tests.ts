@@ -5,8 +5,8 @@ export const isContainerTest = ({ left, right }: Test): boolean =>
   left.key === 'container.type' && right === undefined;
 
 /**
- * What a comparison of `container.type` comes to, the one field of a container that is there from the first and never changes. Undefined
- * for all else.
+ * The result of a comparison of `container.type`, the only container field that is known from the start and never changes.
+ * Undefined for anything else.
  */
 export function containerTestOf(
   test: Test,

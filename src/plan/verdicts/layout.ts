@@ -3,11 +3,11 @@ import { LAYERS } from './layer-tests.ts';
 
 const { VERDICT_CLAUSES, VERDICT_MACHINES, VERDICT_MASKS, VERDICT_NEXT, VERDICT_SEEN } = LIMITS;
 
-/** Bytes of a set of clauses: a bit each. */
+/** Bytes of a set of clauses: one bit each. */
 export const MASK_BYTES = VERDICT_CLAUSES / 8;
-/** Cells of a row, a state each, before those by class: the masks at the path's end and behind its last slash. */
+/** Cells of a row, which is a state, before those by class: the masks at the path's end and after its last slash. */
 export const ROW = { end: 0, slash: 1, classes: 2 } as const;
-/** Classes of bytes that an automaton may have: a byte of the table says where in a row one is. */
+/** Limit on byte classes of an automaton: one byte of the table holds a class's place in a row. */
 export const CLASSES_MAX = 256 - ROW.classes;
 const KINDS = 32;
 const BYTES = 256;

@@ -8,13 +8,13 @@ import type { Possible } from '../possible.ts';
 export const OPEN_EVENTS = ['open', 'openat', 'openat2', 'creat'] as const;
 export type OpenEvent = (typeof OPEN_EVENTS)[number];
 
-/** Kinds of each call: READ, WRITE, BOTH and NEITHER, then the same failed. */
+/** Kinds per call: READ, WRITE, BOTH and NEITHER, then the same for failed calls. */
 const KINDS_OF_CALL = 8;
-/** A bit for each kind of each call. */
+/** One bit for each kind of each call. */
 export const ALL_KINDS = 0xffff_ffff | 0;
 const OF_CALL = (1 << KINDS_OF_CALL) - 1;
 
-/** An open as the kernel knows it before its path. */
+/** An open as known to the kernel before its path. */
 export interface OpenKind {
   readonly event: OpenEvent;
   readonly reads: boolean;
@@ -22,7 +22,7 @@ export interface OpenKind {
   readonly failed: boolean;
 }
 
-/** The number of its bit. */
+/** The index of its bit. */
 export function kindIndex({ event, reads, writes, failed }: OpenKind): number {
   const access = reads ? (writes ? 2 : 0) : writes ? 1 : 3;
   return OPEN_EVENTS.indexOf(event) * KINDS_OF_CALL + access + (failed ? 4 : 0);
@@ -31,7 +31,7 @@ export function kindIndex({ event, reads, writes, failed }: OpenKind): number {
 const everywhere = (ofCall: number): number =>
   OPEN_EVENTS.reduce((kinds, _, index) => kinds | (ofCall << (index * KINDS_OF_CALL)), 0);
 
-/** For which opens a comparison can hold and can fail; undefined where their kind does not say. */
+/** The opens for which a comparison can hold and can fail; undefined if their kind does not decide it. */
 export function kindsOf(test: Test): Possible | undefined {
   if (test.left.key === 'evt.type') return kindsOfType(test);
   const found = kindsOfOpens(test);
@@ -53,25 +53,25 @@ function kindsOfType(test: Test): Possible | undefined {
 export const isOpenEvent = (event: string): boolean =>
   isEventName(event) && (OPEN_EVENTS as readonly string[]).includes(event);
 
-/** What opens a set of kinds has: bits, as ALL_KINDS. */
+/** What the opens of a set of kinds have in common; bits as in ALL_KINDS. */
 export interface KindsSummary {
   readonly events: readonly OpenEvent[];
-  /** All of them read; all of them write. */
+  /** Whether all of them read; whether all of them write. */
   readonly reads: boolean;
   readonly writes: boolean;
-  /** Some worked; some failed. */
+  /** Whether some succeeded; whether some failed. */
   readonly worked: boolean;
   readonly failed: boolean;
 }
 
-/** The calls of which a set has kinds, and what these are, all calls together. */
+/** The calls of which a set contains kinds, and a summary of the kinds over all calls. */
 export function summaryOf(kinds: number): KindsSummary {
   const ofCall = (index: number): number => (kinds >>> (index * KINDS_OF_CALL)) & OF_CALL;
   const all = OPEN_EVENTS.reduce((sum, _, index) => sum | ofCall(index), 0);
   const has = (bits: number): boolean => (all & bits) !== 0;
   return {
     events: OPEN_EVENTS.filter((_, index) => ofCall(index) !== 0),
-    // But for READ and BOTH, and for WRITE and BOTH.
+    // Any kind other than READ and BOTH, or other than WRITE and BOTH.
     reads: !has(0b1010_1010),
     writes: !has(0b1001_1001),
     worked: has(0b0000_1111),

@@ -12,26 +12,26 @@ import {
 } from './patterns.ts';
 
 /**
- * The automaton that decides a test: how a path begins, how it ends, what its name is, what is anywhere in it. One for all would
- * have a state for each combination.
+ * The automaton that decides a test: by the path's beginning, its end, its name, or anything in it. A single automaton would
+ * need a state for each combination.
  */
 export type Machine = 'beginning' | 'ending' | 'name' | 'anywhere';
 export const MACHINES: readonly Machine[] = ['beginning', 'ending', 'name', 'anywhere'];
 
-/** Where in the path an automaton's state answers the test: at its end, or for a directory behind its last slash. */
+/** Where in the path an automaton's state answers the test: at its end, or, for a directory, after its last slash. */
 export type Point = 'end' | 'slash';
 
-/** What a comparison of a file's path comes to: exactly those paths that one of the patterns matches, up to the point. */
+/** A comparison of a file's path as patterns: it holds for exactly the paths that one of them matches, up to the point. */
 export interface PathTest {
   readonly key: string;
   readonly machine: Machine;
   readonly point: Point;
   readonly patterns: readonly Pattern[];
-  /** The part of the path it is about: a directory has no file name. */
+  /** The compared part of the path: a directory has no file name. */
   readonly part: PathPart;
-  /** It holds where none of the patterns matches. */
+  /** Whether it holds where none of the patterns matches. */
   readonly negated: boolean;
-  /** Of `fd.directory`: whether a pattern matches '/', which no point of the path stands for. */
+  /** For `fd.directory`: whether a pattern matches '/', which no point of the path represents. */
   readonly holdsForRoot: boolean;
 }
 
@@ -42,11 +42,11 @@ const PARTS: Readonly<Record<string, PathPart>> = {
   'fd.directory': 'directory',
   'fd.filename': 'name',
 };
-/** Of the constants of one comparison, together: more characters make more states than there is room for. */
+/** Limit on the characters of all constants of one comparison: more would make too many states. */
 export const TEXT_MAX = 16_384;
 const LOWERED = /^tolower\((.*)\)$/;
 
-/** A comparison of the path of an event's file with constants; undefined for all else, and for what no automaton decides exactly. */
+/** A comparison of an event's file path with constants; undefined for anything else, and for what no automaton decides exactly. */
 export function pathTestOf(test: Test): PathTest | undefined {
   const { modifier, right } = test;
   if (right !== undefined || (modifier !== undefined && !isAnyOf(test))) return undefined;
@@ -59,7 +59,7 @@ export function pathTestOf(test: Test): PathTest | undefined {
   const compared = comparison(test, letters, part === 'path' ? anything : ofPart[part]);
   if (compared === undefined) return undefined;
   const { negated, machine } = compared;
-  // A name has no slash.
+  // A name contains no slash.
   const values =
     part === 'name' ? compared.values.filter((pattern) => !pattern.some(isSlash)) : compared.values;
   return {
@@ -73,7 +73,7 @@ export function pathTestOf(test: Test): PathTest | undefined {
   };
 }
 
-/** The same as the operator's own list. */
+/** Equivalent to the operator's own list. */
 const isAnyOf = ({ modifier, operator }: Test): boolean =>
   modifier === 'anyof' && operator !== '!=';
 
@@ -85,13 +85,13 @@ interface Comparison {
   readonly machine: Machine;
 }
 
-/** What values of the field it holds for. */
+/** The values of the field for which it holds. */
 function comparison(
   { operator, values }: Test,
   letters: Letters,
   some: typeof anything,
 ): Comparison | undefined {
-  // Both sides are lowered, whether the value was before or not.
+  // Both sides are lowered, whether the value already was or not.
   const either: Letters = 'either case';
   const texts = values.map(String);
   const of = (
@@ -136,11 +136,11 @@ function comparison(
   }
 }
 
-/** One that begins with a text: others would have a state for each combination with the beginnings of paths. */
+/** Only globs that begin with text: others would need a state for each combination with the beginnings of paths. */
 const globOf = (glob: string, some: Part, letters: Letters): Pattern | undefined =>
   glob.startsWith('*') ? undefined : globParts(glob, some, letters);
 
-/** Each path, and all that is below it; a component may be a glob. A name is a path of one component. */
+/** Each path and everything below it; a component may be a glob. A name is a path of one component. */
 function below(
   texts: readonly string[],
   letters: Letters,
@@ -156,14 +156,14 @@ function below(
       path.push(slash, ...parts);
     }
     if (components.length === 0) values.push([ofName ? withinName : anything]);
-    // Without the slash before it; of more components there is none in a name.
+    // Without the leading slash; a name never matches several components.
     else if (ofName) values.push(path.slice(1));
     else values.push(path, [...path, slash, anything]);
   }
   return { values, negated: false, machine: 'beginning' };
 }
 
-/** What a pattern of the part's value is in the path: up to the last slash for a directory. */
+/** Places a pattern of the part's value in the path: up to the last slash for a directory. */
 function placed(pattern: Pattern, part: PathPart): Pattern {
   switch (part) {
     case 'path':

@@ -7,7 +7,7 @@ export interface Part {
   readonly many: boolean;
 }
 
-/** A text that matches as a whole, part by part. */
+/** Matches a whole text, part by part. */
 export type Pattern = readonly Part[];
 
 const SLASH = 0x2f;
@@ -18,21 +18,21 @@ const SINGLE = Array.from({ length: 256 }, (_, byte) => setOf((one) => one === b
 const ANY = setOf(() => true);
 const NO_SLASH = setOf((byte) => byte !== SLASH);
 
-/** One for each byte: a pattern has as many as its text has bytes. */
+/** One shared part per byte: a pattern has as many parts as its text has bytes. */
 const LITERAL = SINGLE.map((bytes): Part => ({ bytes, many: false }));
 
 /** Any bytes. */
 export const anything: Part = { bytes: ANY, many: true };
-/** Any bytes but slashes: what is within a name. */
+/** Any bytes but slashes: part of a name. */
 export const withinName: Part = { bytes: NO_SLASH, many: true };
 export const slash: Part = { bytes: SINGLE[SLASH] ?? ANY, many: false };
 
-/** How a text is compared: as it is, or with ASCII letters of either case alike. */
+/** How text is compared: as it is, ignoring the case of ASCII letters, or against a lowered value. */
 export type Letters = 'as they are' | 'either case' | 'lower case of the value';
 
 /**
- * The bytes of a text. Undefined where it is not only UTF-8: such a byte is half of a surrogate pair as text. That may be found in a
- * pair where there is no such byte.
+ * The bytes of a text. Undefined for text that is not well-formed: a byte that is not UTF-8 decodes to half of a surrogate
+ * pair. As text, that half may also be found within a pair where there is no such byte.
  */
 export function textParts(text: string, letters: Letters = 'as they are'): Pattern | undefined {
   if (!text.isWellFormed()) return undefined;
@@ -45,7 +45,7 @@ const isLower = (byte: number): boolean => byte >= 0x61 && byte <= 0x7a;
 function partFor(byte: number, letters: Letters): Part {
   const literal = LITERAL[byte] ?? anything;
   if (letters === 'as they are' || !(isUpper(byte) || isLower(byte))) return literal;
-  // No value in lower case has it.
+  // A lowered value never contains it.
   if (letters === 'lower case of the value' && isUpper(byte)) return NONE;
   return EITHER_CASE[byte] ?? literal;
 }
@@ -56,7 +56,7 @@ const EITHER_CASE = SINGLE.map((_, byte): Part => ({
   many: false,
 }));
 
-/** A glob of literal text and `*`; undefined for what else a glob can say. */
+/** A glob of literal text and `*`; undefined for any other glob syntax. */
 export function globParts(
   glob: string,
   star: Part,

@@ -8,21 +8,24 @@ import { isOpenEvent } from './open-kinds.ts';
 
 const { VERDICT_CLAUSES } = LIMITS;
 
-/** What rules say of opens: if one of them matches an open, one of the clauses holds. */
+/** The rules about opens: if one of them matches an open, one of the clauses holds. */
 export interface RuleClauses {
-  /** As many as a set has bits, at most. */
+  /** At most as many as a set has bits. */
   readonly clauses: readonly Clause[];
-  /** Names of the rules whose comparisons of files were left out for their number. */
+  /** Names of the rules whose file comparisons were dropped because of the limit. */
   readonly widened: readonly string[];
 }
 
-/** Of all rules together, before those that others stand for are left out: to look for these takes the square of their number. */
+/** Limit over all rules before covered clauses are removed, which takes time quadratic in their number. */
 const ALL_CLAUSES_MAX = 512;
 
-/** Of the operator's rules, by condition and type of container: they are a part of each table. */
+/** Clauses of the operator's rules, by condition and container type: they are part of every table. */
 const KNOWN = new WeakMap<Checked, Map<string | undefined, readonly Clause[]>>();
 
-/** The clauses of the enabled rules, for containers of this type (`container.type`), or of any. Those of `kept` rules are kept. */
+/**
+ * The clauses of the enabled rules, for containers of this type (`container.type`), or of any. Those of `kept` rules are
+ * cached.
+ */
 export function* ruleClausesOf(
   rules: Iterable<LoadedRule>,
   containerType: string | undefined,
@@ -46,7 +49,7 @@ function* bounded(
 ): Steps<RuleClauses> {
   const largestFirst = rules.sort((one, other) => other.clauses.length - one.clauses.length);
   const widened: string[] = [];
-  /** Leaves files out of the largest, until so many are left. */
+  /** Drops the file literals of the largest rules until at most `most` clauses are left. */
   const widen = (most: number): void => {
     let count = rules.reduce((sum, { clauses }) => sum + clauses.length, 0);
     for (const rule of largestFirst) {
@@ -68,7 +71,7 @@ function* bounded(
   return { clauses, widened };
 }
 
-/** The same for clauses that say the same. */
+/** Equal for equivalent clauses. */
 export function digestOf({ clauses }: RuleClauses): string {
   const texts = clauses.map(({ kinds, literals }) => {
     const tests = literals.map(({ test, holds }) => `${holds ? '' : 'not '}${test.key}`).sort();

@@ -10,28 +10,28 @@ import type { RuleClauses } from './rule-clauses.ts';
 
 const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_STATES } = LIMITS;
 const { VERDICT_SEEN, VERDICT_SEEN_STATES } = LIMITS;
-/** Of one automaton: three quarters of all, so that one set of tests leaves room for the others. */
+/** Limit for one automaton: three quarters of all, so that one set of tests leaves room for the others. */
 const STATES_MAX = (VERDICT_STATES * 3) / 4;
-/** Bytes of the patterns of one automaton: with so many it would have too many states, and it is not tried. */
+/** Limit on pattern bytes of one automaton: beyond it, there would be too many states, so it is not tried. */
 const PARTS_MAX = 4 * STATES_MAX;
 
-/** What rules say of opens, for the kernel: an open of which no clause can hold meets no rule. */
+/** The rules about opens, for the kernel: no rule can match an open for which no clause can hold. */
 export interface VerdictTable {
-  /** `struct verdict_table`; undefined where it does not fit: every open passes. */
+  /** `struct verdict_table`; undefined if it does not fit: every open passes. */
   readonly bytes: Uint8Array | undefined;
   readonly clauses: readonly Clause[];
-  /** Names of the rules whose comparisons of paths were left out for their number. */
+  /** Names of the rules whose path comparisons were dropped because of the limit. */
   readonly widened: readonly string[];
-  /** Keys of comparisons that no automaton has room for. */
+  /** Keys of comparisons that fit into no automaton. */
   readonly leftOut: readonly string[];
-  /** States of all automata, and their transitions. */
+  /** Sums over all automata. */
   readonly states: number;
   readonly transitions: number;
 }
 
 /**
- * Lays out what the clauses say, which takes some 100 ms for those of a hundred rules. Comparisons that there is no room for are left
- * out, the largest first: of each automaton one, then two, then four, so that few attempts are needed.
+ * Lays out the clauses, which takes some 100 ms for a hundred rules. Comparisons that do not fit are dropped, largest first: of
+ * each automaton one, then two, then four, so that few attempts are needed.
  */
 export function* verdictTableOf({ clauses, widened }: RuleClauses): Steps<VerdictTable> {
   const leftOut: string[] = [];
@@ -55,7 +55,7 @@ export function* verdictTableOf({ clauses, widened }: RuleClauses): Steps<Verdic
 interface Attempt {
   readonly automata: ReadonlyMap<Machine, Automaton>;
   readonly bytes: Uint8Array | undefined;
-  /** The automaton that there is no room for; with all of them too many, the largest. */
+  /** The automaton that does not fit; if all together are too large, the largest. */
   readonly full?: Machine;
 }
 
@@ -96,10 +96,10 @@ function sizesOf(
   return { states, transitions: sum((one) => one.accepted.length * rowOf(one)) };
 }
 
-/** Cells of a state. */
+/** Number of cells of a state. */
 const rowOf = ({ classCount }: Automaton): number => ROW.classes + classCount;
 
-/** A text that may be anywhere is noted where it ends: what follows would only make states. */
+/** A text that may be anywhere is recorded where it ends: what follows would only add states. */
 function whereFound(test: PathTest): PathTest {
   const patterns = test.patterns.map((pattern) => {
     const after = pattern.findLastIndex((part) => part === anything);
@@ -111,7 +111,7 @@ function whereFound(test: PathTest): PathTest {
 const bySize = (one: PathTest, other: PathTest): number => sizeOf(one) - sizeOf(other);
 const partsOf = ({ patterns }: PathTest): number =>
   patterns.reduce((sum, parts) => sum + parts.length, 0);
-/** An estimate of its states: what may be there any number of times makes them for each other one. */
+/** An estimate of its states: each repeated part multiplies those of the others. */
 const sizeOf = ({ patterns }: PathTest): number =>
   patterns.reduce(
     (sum, parts) => sum + parts.length * (1 + parts.filter(({ many }) => many).length),
@@ -142,14 +142,14 @@ class Writer {
   readonly #clauses: readonly Clause[];
   readonly #bytes = new Uint8Array(TABLE.bytes);
   readonly #view = new DataView(this.#bytes.buffer);
-  /** Sets of clauses that are in the table, by their bits as text. */
+  /** Numbers of the clause sets in the table, by their bits as text. */
   readonly #masks = new Map<string, number>();
 
   constructor(clauses: readonly Clause[]) {
     this.#clauses = clauses;
   }
 
-  /** Undefined where there are more different sets of clauses than fit. */
+  /** Undefined if there are more different clause sets than fit. */
   *write(
     automata: ReadonlyMap<Machine, Automaton>,
     tests: readonly PathTest[],
@@ -225,7 +225,7 @@ class Writer {
     }
   }
 
-  /** For each combination of texts that were found. */
+  /** For each combination of texts found. */
   *#setSeen(own: readonly PathTest[]): Steps<void> {
     for (let seen = 0; seen < 1 << VERDICT_SEEN; seen++) {
       const found = new Set(own.flatMap(({ key }, bit) => ((seen >> bit) & 1 ? [key] : [])));
@@ -238,7 +238,7 @@ class Writer {
     }
   }
 
-  /** Of the clauses that can hold where these tests match, and no others of the automaton. */
+  /** The number of the set of clauses that can hold if exactly these tests of the automaton match. */
   #maskNumber(machine: Machine, point: Point, matched: ReadonlySet<string | undefined>): number {
     const mask = this.#withLiterals(
       machine,
@@ -254,7 +254,7 @@ class Writer {
     return number;
   }
 
-  /** The clauses whose literals of this automaton and point are as said. */
+  /** The clauses whose literals of this automaton and point agree with `isHeld`. */
   #withLiterals(machine: Machine, point: Point, isHeld: (test: PathTest) => boolean): Uint8Array {
     return this.#maskOf(({ literals }) =>
       literals.every(

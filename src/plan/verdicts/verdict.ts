@@ -6,7 +6,7 @@ import { MACHINES } from './path-tests.ts';
 
 /** An open as the kernel knows it. */
 export interface KnownOpen extends OpenKind {
-  /** Absolute, without `//`, `/./` and `/../`; undefined where it is not known. */
+  /** Absolute, without `//`, `/./` and `/../`; undefined if unknown. */
   readonly path: Buffer | undefined;
   readonly directory: boolean;
   readonly layer: Layer;
@@ -17,8 +17,8 @@ const NAME = MACHINES.indexOf('name');
 const ANYWHERE = MACHINES.indexOf('anywhere');
 
 /**
- * Whether a rule can match the open: the probe's verdict__passes (native/probe/verdict.h) once more, for tests and for what is said
- * of a table.
+ * Whether a rule can match the open: reimplements the probe's verdict__passes (native/probe/verdict.h) for tests and for
+ * reports about a table.
  */
 export function passes(table: Uint8Array, open: KnownOpen): boolean {
   const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
