@@ -1,5 +1,5 @@
-// npm run buildpack [-- --rules DIR --node FILE --out DIR]: makes the buildpack, for Cloud Foundry (zip) and for Cloud Native
-// Buildpacks (the same files as a tar archive). The same inputs give the same bytes.
+// npm run buildpack [-- --rules DIR --node FILE --out DIR]: builds the buildpack. The outputs are a zip for Cloud Foundry, and
+// a tar archive of the same files for Cloud Native Buildpacks. The same inputs give the same bytes.
 import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import {
@@ -23,7 +23,7 @@ import { fetchNode } from '../manifests/official-node.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..');
-/** Of every file in the archives: bytes must not depend on when they are made. */
+/** The time stamp of every file in the archives: bytes must not depend on when they are built. */
 const MTIME = new Date('2020-01-01T00:00:00Z');
 
 const { values } = parseArgs({
@@ -116,7 +116,7 @@ async function makeZip(path) {
   const zip = new yazl.ZipFile();
   for (const file of filesIn(tree)) {
     const mode = statSync(join(tree, file)).mode;
-    // Local time is what the format has; the field of UTC beside it must not be there, or bytes depend on the zone.
+    // The format stores local time; an additional UTC field would make the bytes depend on the time zone.
     zip.addFile(join(tree, file), file, { mtime: MTIME, mode, forceDosTimestamp: true });
   }
   zip.end();

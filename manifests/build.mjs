@@ -1,5 +1,5 @@
-// npm run build: makes dist/ of src/ and the npm packages that it uses. The packages are built in, each command with what it
-// needs alone: a start reads a few files instead of some hundreds. Types are checked by `npm run check`.
+// npm run build: builds dist/ from src/ and the npm packages that it uses. The packages are bundled; each command loads only
+// what it needs. So a start reads a few files instead of some hundreds. `npm run check` checks the types.
 import { chmodSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,17 +18,17 @@ const { metafile } = await build({
   format: 'esm',
   platform: 'node',
   target: 'node20.19',
-  // As deep as the rooms of src/ are: what is found by its place from there is found from here.
+  // As deep as the folders of src/, so that paths relative to a module stay valid.
   chunkNames: 'parts/[name]-[hash]',
   sourcemap: true,
   sourcesContent: false,
   legalComments: 'none',
   metafile: true,
   logLevel: 'warning',
-  // It has an addon, which is found beside its own files.
+  // It has an addon, which is located relative to its own files.
   external: ['ebpf-loader-napi'],
   plugins: [{ name: 'leave-out', setup: leaveOutSsh }],
-  // Packages of the older kind ask for Node's modules by `require`, and for their own place.
+  // CommonJS packages use `require` for Node's modules, and their own file name.
   banner: {
     js: [
       "import { createRequire as varvelCreateRequire } from 'node:module';",
@@ -42,7 +42,7 @@ const { metafile } = await build({
 chmodSync(join(out, 'main.js'), 0o755);
 writeFileSync(join(out, 'LICENSES.txt'), licenses(Object.keys(metafile.inputs)));
 
-/** dockerode can reach an engine by ssh, with a package that is half of its size; the agent asks its host's socket alone. */
+/** dockerode can reach an engine by ssh, with a package that is half of its size; the agent uses only its host's socket. */
 function leaveOutSsh(bundle) {
   bundle.onResolve({ filter: /^ssh2$/ }, () => ({ path: 'ssh2', namespace: 'left-out' }));
   bundle.onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({
@@ -51,7 +51,7 @@ function leaveOutSsh(bundle) {
   }));
 }
 
-/** The licenses of the npm packages that files are from, by name: they ask to be kept with what is made of them. */
+/** The licenses of the npm packages of these files, by name: they must be distributed with the bundle. */
 function licenses(inputs) {
   const folders = inputs.flatMap(
     (input) => /^node_modules\/(?:.*\/node_modules\/)?(?:@[^/]+\/)?[^/]+/.exec(input) ?? [],

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes a folder that runs on a host without Node, npm, a compiler or a network:
 #   bundle.sh OUT          OUT/node (nodejs.org's Node, from the npm registry) and OUT/varvel (dist, the probe and its loader, the rules)
-#   NODE_DIR=DIR …         takes DIR/bin/node instead; one of a distribution may need a newer C library
-# Builds first what is not built. The same sources give the same bytes. Nothing of OUT may be there before.
+#   NODE_DIR=DIR …         uses DIR/bin/node instead; a distribution's Node may need a newer C library
+# Builds missing parts first. The same sources give the same bytes. OUT must not exist.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,15 +30,15 @@ cp -R dist/main.js dist/parts dist/LICENSES.txt "$app/dist/"
 find "$app/dist" -name '*.map' -delete
 cp -R manifests/rules "$app/manifests/rules"
 
-# The npm packages are built into dist; the workspace with the addon becomes a plain folder of the files that it ships.
+# The npm packages are bundled into dist; the addon's workspace becomes a plain folder of the files that it ships.
 loader=$app/node_modules/ebpf-loader-napi
 mkdir -p "$loader/build/Release"
 cp native/package.json native/index.cjs native/layout.gen.cjs "$loader/"
 cp native/build/probe.bpf.o "$loader/build/"
 cp native/build/Release/ebpf_loader.node "$loader/build/Release/"
 
-# Shared libraries that a host may not have: all that the addon and Node are linked with but the C library itself. GCC's own, where
-# they need a newer C library than all the rest, are used on hosts alone that have none.
+# Shared libraries that a host may lack: all that the addon and Node are linked with, except the C library itself. GCC's own
+# libraries are used only on hosts without any, if they need a newer C library than the rest.
 needs() { node manifests/older-libc.mjs needs "$@"; }
 is_newer() { [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | tail -n 1)" = "$1" ]; }
 ldd "$loader/build/Release/ebpf_loader.node" "$out/node/bin/node" |
@@ -59,7 +59,7 @@ for library in $(ldd "$out/node/bin/node" | awk '$3 ~ /\/lib(stdc\+\+|gcc_s)\.so
   install -m 644 "$(readlink -f "$library")" "$to/${library##*/}"
 done
 
-# The oldest C library that all of it runs with.
+# The oldest C library that everything here runs with.
 echo "$glibc" >"$app/GLIBC"
 
 cat >"$app/bin/varvel" <<'WRAPPER'

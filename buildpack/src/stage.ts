@@ -5,32 +5,32 @@ import { BadFile, readPolicyFile } from '../../src/policy/policy-file.ts';
 import { toRuleSource } from '../../src/rules/loader/load.ts';
 import { UserError } from '../../src/shared/user-error.ts';
 
-/** Beside the app's own files. */
+/** In the app's root folder. */
 const POLICY_FILE = 'varvel.yml';
 
-/** What the agent reads in the droplet, as JSON. */
+/** The file that the agent reads in the droplet, as JSON. */
 export interface StagedPolicy {
   readonly format: 1;
   /** The version of the buildpack. */
   readonly varvel: string;
-  /** The text of varvel.yml; '' when the app has none. The agent checks it again. */
+  /** The text of varvel.yml; '' if the app has none. The agent checks it again. */
   readonly policy: string;
 }
 
-/** A step of staging: where the app is, where the policy goes. */
+/** The inputs of staging: where the app is, and where the policy goes. */
 export interface Staging {
-  /** The buildpack's own root: `rules/` has the operator's rules. */
+  /** The buildpack's own root: `rules/` contains the operator's rules. */
   readonly buildpack: string;
   readonly version: string;
   readonly app: string;
-  /** A folder that the platform gave this buildpack; `policy.json` is made in it, and nothing else. */
+  /** A folder that the platform gave this buildpack; only `policy.json` is written to it. */
   readonly target: string;
   readonly say: (text: string) => void;
 }
 
 /**
- * Reads the app's policy, checks it as the agent does, and puts it where the agent finds it. Returns whether staging may go
- * on: when the policy is wrong it says where, and writes nothing.
+ * Reads the app's policy, checks it as the agent does, and writes it where the agent finds it. Returns whether staging may
+ * continue: for an invalid policy it prints the mistakes and writes nothing.
  */
 export function stage({ buildpack, version, app, target, say }: Staging): boolean {
   const text = policyText(app, say);
@@ -66,7 +66,7 @@ function policyText(app: string, say: Staging['say']): Buffer | undefined {
   }
 }
 
-/** What went wrong, as a sentence. */
+/** The error's reason, as a sentence. */
 export function reasonOf(error: unknown): string {
   if (error instanceof UserError) return error.toDisplay();
   return error instanceof Error ? error.message : String(error);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes a folder that `bosh create-release` takes, from a build of this repository:
+# Makes a folder for `bosh create-release` from a build of this repository:
 #   prepare.sh OUT                  then: bosh create-release --dir OUT --force --tarball varvel.tgz
-#   NODE_DIR=DIR prepare.sh OUT     with the Node that is unpacked in DIR, which may need a newer C library than the default
-# The same sources give the same bytes. OUT may not be there before.
+#   NODE_DIR=DIR prepare.sh OUT     uses the Node unpacked in DIR, which may need a newer C library than the default
+# The same sources give the same bytes. OUT must not exist.
 set -euo pipefail
 [ $# = 1 ] || { echo 'prepare: Use: manifests/bosh/prepare.sh OUT' >&2; exit 1; }
 [ ! -e "$1" ] || { echo "prepare: $1 is there already: remove it, or name another folder." >&2; exit 1; }

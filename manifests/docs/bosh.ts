@@ -1,6 +1,6 @@
 import { VALUE_PATHS } from '../../src/config/schema.ts';
 
-// The settings that the BOSH job takes, from the agent's own schema: a new one is a property, or has a reason not to be.
+// The settings of the BOSH job, from the agent's own schema: each new one is a property, or has a reason not to be.
 
 /** Settings whose property has another name. */
 const RENAMED: Readonly<Record<string, string>> = {
@@ -14,7 +14,7 @@ const RENAMED: Readonly<Record<string, string>> = {
   'runtimes.garden.staging': 'garden.staging',
 };
 
-/** Settings (or sections of them) that are no property, and why. */
+/** Settings (or sections of them) without a property, and why. */
 export const NO_PROPERTY: Readonly<Record<string, string>> = {
   rules_files: 'made of rules.shipped, rules.files and rules.inline',
   'runtimes.docker': 'a cell has Garden only',
@@ -50,7 +50,7 @@ export const NO_PROPERTY: Readonly<Record<string, string>> = {
 const BEGIN = '# Made by `npm run generate` from src/config/schema.ts: setting => property.\n';
 const END = '# End of what is made.\n';
 
-/** Setting and property, in the schema's order. */
+/** Pairs of setting and property, in schema order. */
 export const BOSH_SETTINGS: readonly (readonly [setting: string, property: string])[] =
   VALUE_PATHS.map((path) => path.join('.'))
     .filter((name) => !isLeftOut(name))
@@ -60,7 +60,7 @@ function isLeftOut(name: string): boolean {
   return Object.keys(NO_PROPERTY).some((left) => name === left || name.startsWith(`${left}.`));
 }
 
-/** The job's template with its list of settings. Throws for a template without a place for them. */
+/** Fills the list of settings into the job's template. Throws if the template has no place for them. */
 export function boshTemplate(template: string): string {
   const [from, to] = [template.indexOf(BEGIN), template.indexOf(END)];
   if (from < 0 || to < from) throw new Error('varvel.yml.erb has no place for the settings');

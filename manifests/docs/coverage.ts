@@ -9,7 +9,7 @@ import type { AttackRow, ImpossibleRow } from '../../test/e2e/attacks/row.ts';
 import type { DefaultRules } from './default-rules.ts';
 import { anchor, code, fill, table } from './markdown.ts';
 
-/** What native/schema says of how a call is entered; the modules have no types of their own. */
+/** The tables in native/schema of how a call is entered; the modules have no types of their own. */
 export interface CallTables {
   readonly CALLS: readonly {
     readonly name: string;
@@ -29,7 +29,7 @@ export interface Attacks {
   readonly impossible: readonly ImpossibleRow[];
 }
 
-/** manifests/COVERAGE.md, from the page's text. */
+/** Generates manifests/COVERAGE.md from the page's text. */
 export function coveragePage(
   page: string,
   rules: DefaultRules,
@@ -49,7 +49,7 @@ export function coveragePage(
   });
 }
 
-/** By which ways into the kernel an event is seen, besides 64-bit calls. */
+/** The ways into the kernel, besides 64-bit calls, by which an event is seen. */
 function waysOf(event: EventName, calls: CallTables): { ia32: boolean; uring: boolean } | 'any' {
   const { hook } = EVENT_TABLE[event];
   if (hook === 'fork' || hook === 'exit') return 'any';
@@ -64,7 +64,7 @@ function waysOf(event: EventName, calls: CallTables): { ia32: boolean; uring: bo
   const uring = Object.values(calls.IO_URING_CALLS);
   return {
     ia32: own.length > 0 || listed.some(({ nr, nr32 }) => nr32 !== undefined || old.includes(nr)),
-    // A request to rename with flags is renameat2.
+    // A rename request with flags is renameat2.
     uring: numbers.some((nr) => uring.includes(nr)) || event === 'renameat2',
   };
 }

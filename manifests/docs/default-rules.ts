@@ -15,40 +15,40 @@ import type { RuleTest } from '../../src/rules/testing/test-file.ts';
 export const RULES_FILE = 'manifests/rules/varvel_rules.yaml';
 const TESTS = 'manifests/rules/tests';
 
-/** An exception as a rule defines it: its fields, one or several. */
+/** An exception as defined by a rule: its fields, one or several. */
 export interface RuleException {
   readonly name: string;
   readonly fields: readonly string[];
 }
 
-/** A word of a rule's output and the field behind it. */
+/** A label in a rule's output, and the field after it. */
 export interface OutputWord {
   readonly label: string;
   readonly field: string;
 }
 
-/** A default rule with all that is written about it. */
+/** A default rule with its documentation. */
 export interface DocumentedRule {
   readonly rule: LoadedRule;
   readonly runbook: RunbookEntry;
-  /** As the file has it: with the names of its macros. */
+  /** As in the file: with the names of its macros. */
   readonly condition: Condition;
   readonly words: readonly OutputWord[];
   readonly exceptions: readonly RuleException[];
-  /** Of its own test file. */
+  /** From its own test file. */
   readonly tests: readonly RuleTest[];
 }
 
-/** The default rules, all switched on, and what is written about each. */
+/** The default rules, all switched on, with their documentation. */
 export interface DefaultRules {
-  /** In the order of the file. */
+  /** In file order. */
   readonly all: readonly DocumentedRule[];
   readonly underTest: RulesUnderTest;
   /** Names of those that are off as shipped. */
   readonly off: ReadonlySet<string>;
 }
 
-/** Reads them from the repository's root. Throws when a rule has no runbook entry or no test. */
+/** Reads them from the repository's root. Throws if a rule has no runbook entry or no test. */
 export function readDefaultRules(): DefaultRules {
   const source = readRuleFile(RULES_FILE);
   const underTest = new RulesUnderTest([source], ['*']);
@@ -79,7 +79,7 @@ export function readDefaultRules(): DefaultRules {
   return { all, underTest, off };
 }
 
-/** The name of a rule's test file, without the ending. */
+/** The name of a rule's test file, without the extension. */
 export const slug = (name: string): string => name.toLowerCase().replaceAll(' ', '-');
 
 function testsOf(name: string): readonly RuleTest[] {

@@ -3,14 +3,14 @@ import type { RulesUnderTest } from '../../src/rules/testing/rules-under-test.ts
 import type { GivenField, TestEvent } from '../../src/rules/testing/test-file.ts';
 import type { DocumentedRule, RuleException } from './default-rules.ts';
 
-/** An event that a rule fires for: that of its first test, as a whole event in a container has it. */
+/** An event that a rule fires for: that of its first matching test, completed to a whole event in a container. */
 export interface Example {
   readonly event: TestEvent;
-  /** What the rule writes about it. */
+  /** The rule's output for it. */
   readonly output: string;
 }
 
-/** What tests leave out because their rules do not look at it. */
+/** Defaults for fields that tests omit because their rules do not read them. */
 const USUAL: Readonly<Record<string, Given>> = {
   'app.name': 'shop',
   'container.id': '3f4a1b2c5d6e',
@@ -22,7 +22,7 @@ const USUAL: Readonly<Record<string, Given>> = {
   'thread.cap_effective': 'CAP_CHOWN CAP_SETUID CAP_NET_BIND_SERVICE',
 };
 
-/** The same, where it follows from what a test says. */
+/** Defaults for such fields that follow from a test's values. */
 const FOLLOWS: Readonly<Record<string, (find: Find) => Given | undefined>> = {
   'evt.res': (find) => (find('evt.rawres') === undefined ? 'SUCCESS' : undefined),
   'proc.cmdline': (find) => {
@@ -38,10 +38,10 @@ const FOLLOWS: Readonly<Record<string, (find: Find) => Given | undefined>> = {
   'user.uid': (find) => (find('user.name') === 'root' ? 0 : 1000),
 };
 
-/** The text of a field that the test has. */
+/** Returns the text of a field in the test, if any. */
 type Find = (key: string) => string | undefined;
 
-/** Throws when none of the rule's tests makes it fire. */
+/** Throws if none of the rule's tests makes it fire. */
 export function exampleOf(documented: DocumentedRule, rules: RulesUnderTest): Example {
   const { rule, tests, words } = documented;
   const wanted = [
@@ -79,7 +79,7 @@ function completed(
   return [...given, ...extra];
 }
 
-/** The exception of a rule that its runbook names. Throws when the rule has none of this name. */
+/** The rule's exception that its runbook names. Throws if the rule has none of this name. */
 export function exceptionFor({ rule, runbook, exceptions }: DocumentedRule): RuleException {
   const found = exceptions.find(({ name }) => name === runbook.except);
   if (found === undefined) {
@@ -88,7 +88,7 @@ export function exceptionFor({ rule, runbook, exceptions }: DocumentedRule): Rul
   return found;
 }
 
-/** A `varvel.yml` that adds an exception to the rule: exactly what is in the event. */
+/** A `varvel.yml` that adds an exception to the rule for exactly the values of the event. */
 export function exceptionPolicy(documented: DocumentedRule, { event }: Example): string {
   const { name, fields } = exceptionFor(documented);
   const values = fields.map((field) => quoted(valueOf(event, field)));
@@ -120,7 +120,7 @@ function valueOf({ fields }: TestEvent, key: string): string {
 /** A constant of a condition, in YAML's flow style. */
 function quoted(text: string): string {
   if (/^[\w/][\w/.-]*$/.test(text)) return text;
-  // With a blank and nothing else that means something, the loader puts it in quotes.
+  // If text has a blank and no other special character, the loader quotes it.
   const isPlain = !/[(),="']/.test(text);
   const constant = isPlain ? text : `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
   return `'${constant.replaceAll("'", "''")}'`;

@@ -1,4 +1,4 @@
-// Writes the pages that follow from rules, tables and tests; with --check, only says which are out of date (exit code 1).
+// Writes the pages generated from rules, tables and tests; with --check, only reports which are out of date (exit code 1).
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ATTACK_ROWS } from '../../test/e2e/attacks/rows.ts';
@@ -20,7 +20,7 @@ const attacks = { rows: ATTACK_ROWS, impossible: IMPOSSIBLE_ROWS };
 const BOSH_TEMPLATE = 'manifests/bosh/jobs/varvel/templates/varvel.yml.erb';
 const page = (name: string): string => readFileSync(`manifests/docs/${name}.page.md`, 'utf8');
 
-/** The pages by file. */
+/** The pages, by file. */
 function pages(): Readonly<Record<string, string>> {
   const rules = readDefaultRules();
   return {
@@ -36,7 +36,7 @@ function update(file: string, text: string): void {
   try {
     now = readFileSync(file, 'utf8');
   } catch {
-    // not there yet: it is out of date
+    // missing: it is out of date
   }
   if (now === text) return;
   if (!process.argv.includes('--check')) writeFileSync(file, text);

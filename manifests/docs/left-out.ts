@@ -2,7 +2,7 @@ import type { Condition } from '../../src/rules/language/ast.ts';
 import { print } from '../../src/rules/language/printer.ts';
 import { code } from './markdown.ts';
 
-/** What macros of the default rules leave out, in words. */
+/** What macros of the default rules exclude, in words. */
 const MACROS: Readonly<Record<string, string>> = {
   busybox_httpd: 'busybox httpd serving a request',
   by_cron: 'what cron runs',
@@ -37,7 +37,7 @@ const MACROS: Readonly<Record<string, string>> = {
   step_of_a_build: 'the steps of an image’s build',
 };
 
-/** The same of comparisons, as they are printed. */
+/** What comparisons exclude, in words, by their printed form. */
 const COMPARISONS: Readonly<Record<string, string>> = {
   'fd.sip.name in (app_outbound_hosts)': 'domain names that the app says it connects to',
   'proc.vpid = 1': 'the container’s first process',
@@ -46,8 +46,8 @@ const COMPARISONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * What the condition leaves out at its top level, as Markdown: in words where there are some, else as code. Throws for a
- * macro without words.
+ * What the condition excludes at its top level, as Markdown: in words if available, else as code. Throws for a macro without
+ * words.
  */
 export function leftOut(condition: Condition): readonly string[] {
   const parts = condition.kind === 'and' ? condition.operands : [condition];

@@ -1,4 +1,4 @@
-/** A cell's text cannot end the cell. */
+/** Escapes text so that it cannot end the cell. */
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
 /** A Markdown table: the first row is its heading. */
@@ -8,7 +8,7 @@ export function table(rows: readonly (readonly string[])[]): string {
   return [line(heading), line(heading.map(() => '---')), ...others.map(line)].join('\n');
 }
 
-/** Text as code, whatever backticks are in it. */
+/** Text as code, whatever backticks it contains. */
 export function code(text: string): string {
   const longest = Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
   const fence = '`'.repeat(longest + 1);
@@ -16,7 +16,7 @@ export function code(text: string): string {
   return `${fence}${space}${text.replaceAll('\n', ' ')}${space}${fence}`;
 }
 
-/** What GitHub makes of a heading, for links within a page and to another. */
+/** GitHub's anchor of a heading, for links within and between pages. */
 export const anchor = (heading: string): string =>
   heading
     .toLowerCase()
@@ -24,8 +24,8 @@ export const anchor = (heading: string): string =>
     .replaceAll(' ', '-');
 
 /**
- * A page's text with what is generated filled in: `{{name}}` alone on a line stands for it. Throws for a name that has no
- * text, and for a text that the page does not have.
+ * Fills generated text into a page: `{{name}}` alone on a line stands for it. Throws for a name without a text, and for a text
+ * without a place in the page.
  */
 export function fill(page: string, texts: Readonly<Record<string, string>>): string {
   const used = new Set<string>();

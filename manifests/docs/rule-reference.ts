@@ -5,7 +5,7 @@ import { leftOut } from './left-out.ts';
 import { anchor, code, fill, table } from './markdown.ts';
 import { describeTags } from './techniques.ts';
 
-/** manifests/rules/REFERENCE.md, from the page's text. */
+/** Generates manifests/rules/REFERENCE.md from the page's text. */
 export function ruleReference(page: string, rules: DefaultRules): string {
   return fill(page, {
     index: index(rules),
@@ -25,7 +25,7 @@ function index({ all, off }: DefaultRules): string {
   return table([['rule', 'priority', 'as shipped', 'events', 'when it fires'], ...rows]);
 }
 
-/** The words of all outputs: a word may stand for different fields in different rules. */
+/** The labels of all outputs: a label may stand for different fields in different rules. */
 function words(all: readonly DocumentedRule[]): string {
   const fields = new Map<string, Set<string>>();
   for (const { label, field } of all.flatMap((rule) => rule.words)) {

@@ -2,7 +2,7 @@ import { TELL } from '../../src/rules/loader/runbook.ts';
 import type { DefaultRules, DocumentedRule } from './default-rules.ts';
 import { anchor, fill, table } from './markdown.ts';
 
-/** manifests/rules/RUNBOOK.md, from the page's text. */
+/** Generates manifests/rules/RUNBOOK.md from the page's text. */
 export function runbookPage(page: string, rules: DefaultRules): string {
   return fill(page, {
     tell: table([['in the runbook', 'whom'], ...Object.entries(TELL)]),

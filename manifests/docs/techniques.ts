@@ -1,4 +1,4 @@
-/** The techniques of MITRE ATT&CK (Enterprise) that tags of the default rules name. */
+/** The MITRE ATT&CK (Enterprise) techniques in tags of the default rules. */
 export const TECHNIQUES: Readonly<Record<string, string>> = {
   T1003: 'OS Credential Dumping',
   'T1003.007': 'Proc Filesystem',
@@ -65,7 +65,7 @@ export const TECHNIQUES: Readonly<Record<string, string>> = {
   T1622: 'Debugger Evasion',
 };
 
-/** The tags of a rule for people: what kind it is, then ATT&CK's tactics, then its techniques. */
+/** Describes the tags of a rule for people: its kinds, then ATT&CK's tactics, then its techniques. */
 export function describeTags(tags: readonly string[]): { kinds: string; attack: string } {
   const isTactic = (tag: string): boolean => tag.startsWith('mitre_');
   const isTechnique = (tag: string): boolean => /^T\d/.test(tag);

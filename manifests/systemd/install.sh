@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs varvel on this host as a service, or upgrades it; needs root and systemd.
-#   install.sh BUNDLE      BUNDLE: a folder that manifests/bundle.sh made, here or on another machine
-# Makes /opt/varvel, /usr/local/bin/varvel, /etc/systemd/system/varvel.service, and /etc/varvel/varvel.yaml if there is none.
+#   install.sh BUNDLE      BUNDLE: a folder made by manifests/bundle.sh, here or on another machine
+# Creates /opt/varvel, /usr/local/bin/varvel, /etc/systemd/system/varvel.service, and /etc/varvel/varvel.yaml if there is none.
 # uninstall.sh removes all of it. Starts nothing: systemctl enable --now varvel
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,7 +15,7 @@ fail() {
 "$1/varvel/bin/varvel" --version >/dev/null ||
   fail "What is in $1 does not run here: it was built for glibc $(cat "$1/varvel/GLIBC") or newer."
 
-# Beside the old one, then in its place: a service that is started meanwhile finds a whole one.
+# Installs beside the old version, then swaps: a service that starts meanwhile finds a complete one.
 rm -rf /opt/varvel.new /opt/varvel.old
 mkdir -p /opt
 cp -R "$1" /opt/varvel.new

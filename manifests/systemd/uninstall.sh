@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Removes all that install.sh and the service made: needs root.
-#   uninstall.sh           everything, also the configuration, logs and lines that still wait for a receiver
+# Removes everything that install.sh and the service created; needs root.
+#   uninstall.sh           everything, including the configuration, logs and lines that wait for a receiver
 #   uninstall.sh --keep    leaves /etc/varvel, /var/lib/varvel and /var/log/varvel
 set -euo pipefail
 case ${1:-} in
