@@ -109,7 +109,7 @@ export async function clearLeftCanary(
 ): Promise<void> {
   const { mountPoint } = detectHierarchy(cgroupHierarchy);
   await clearCanaryCgroups(canaryGroups(mountPoint, stateDir)).catch((error: unknown) => {
-    logger.warn({ error }, 'What a canary of before left could not be removed.');
+    logger.warn({ error }, 'What an earlier canary left could not be removed.');
   });
 }
 

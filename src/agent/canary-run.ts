@@ -80,7 +80,7 @@ export function wayOf(watched: Watched): string {
   if (queued.size === 0) return 'The last that saw it was the rule: no stream took the line.';
   const asked = looks > 0 ? ` Log Cache was asked ${looks} times.` : '';
   if (isGivenAway(watched))
-    return `The last that saw it were the receivers of its streams (${expected.join(', ')}).${asked}`;
+    return `Its streams delivered it to their receivers (${expected.join(', ')}); after that it was not seen.${asked}`;
   const waits = expected.filter((name) => queued.has(name) && !taken.has(name));
   const without = expected.filter((name) => !queued.has(name));
   const parts = [

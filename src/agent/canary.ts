@@ -86,7 +86,7 @@ export class Canary {
   start(): void {
     const { config, ground, hostname, logger } = this.#options;
     ground.clear().catch((error: unknown) => {
-      logger.warn({}, `What a canary of before left stays: ${messageOf(error)}.`);
+      logger.warn({}, `What an earlier canary left could not be removed: ${messageOf(error)}.`);
     });
     this.#schedule(firstDelayMs(hostname, config.intervalMs));
   }

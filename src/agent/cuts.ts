@@ -29,7 +29,7 @@ export class CutReports {
     const programs = cuts.reduce((sum, [, count]) => sum + count, 0);
     this.#logger.warn(
       { programs, containers: cuts.slice(0, NAMED).map(([root]) => this.#nameOf(root)) },
-      'containers run more programs with large arguments and environments than there is room for: of the oldest, rules no longer see arguments and environment',
+      'there is no room for the arguments and environments of all programs in these containers: rules no longer see those of the oldest programs',
     );
   }
 

@@ -320,7 +320,7 @@ export class LiveRules {
     };
     this.#logger.error(
       known ? { reason } : { reason, error },
-      'the rules were not reloaded: those before go on',
+      'the rules were not reloaded: the previous rules stay in force',
     );
   }
 

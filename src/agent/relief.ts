@@ -92,7 +92,7 @@ export class Relief {
     if (what === 'stuck') {
       logger.error(
         facts,
-        'the agent uses more than its ceilings allow, and only rules of Critical and above are left: they go on. Raise the ceiling, or see with "varvel status" which container makes so many events',
+        'the agent is over its ceilings although only rules of Critical and above still run, which are never switched off. Raise the ceiling, or find the container that makes so many events: varvel status',
       );
       return;
     }
@@ -101,9 +101,9 @@ export class Relief {
       const dropped = because === 'memory' ? fanOut.dropWaiting(shed) : 0;
       logger.warn(
         { ...facts, because, dropped },
-        'the agent uses more than its ceilings allow: rules of low priority are off until it is quiet',
+        'the agent is over its ceilings: rules of low priority are off until it is below them again',
       );
-    } else logger.info(facts, 'it is quiet: rules are on again');
+    } else logger.info(facts, 'the agent is below its ceilings: rules are switched on again');
     const nowNs = BigInt(Date.now()) * 1_000_000n;
     const without = notWatchedFor(status);
     for (const container of containers())

@@ -254,7 +254,7 @@ export class Succession implements EarlyDetections {
     }
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') return undefined;
     throw new UserError(
-      `The agent that runs cannot be asked to make room: ${error.code ?? error.message}.`,
+      `The running agent cannot be asked to hand over: ${error.code ?? error.message}.`,
       { cause: error },
     );
   }
@@ -286,10 +286,7 @@ export class Succession implements EarlyDetections {
    */
   async takeOver(): Promise<void> {
     if (this.#hasEnded && this.#farewell === undefined && this.#answer === undefined)
-      this.#logger.warn(
-        {},
-        'the agent before ended without a word: what it told last may come twice',
-      );
+      this.#logger.warn({}, 'the previous agent ended unexpectedly: its last lines may come twice');
     this.#socket.write(`${READY}\n`);
     const timer = setInterval(
       () => this.#logger.warn({}, 'waiting for the agent before to end: lines are kept meanwhile'),
@@ -301,7 +298,7 @@ export class Succession implements EarlyDetections {
       throw new UserError('Another agent is already taking the place of the one that runs.');
     if (this.#answer === REFUSED)
       throw new UserError(
-        'The agent that runs does not make room: it does not know the secret in the claim of the state folder ("owner"). Stop it, then start this one without --replace.',
+        'The running agent refuses to hand over: it does not know the secret in the claim of the state folder ("owner"). Stop it, then start this one without --replace.',
       );
   }
 

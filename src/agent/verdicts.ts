@@ -121,7 +121,7 @@ export class KernelVerdicts {
     try {
       this.#numbers.release();
     } catch (error) {
-      this.#options.logger.warn({ error }, 'a table that is used no more keeps its memory');
+      this.#options.logger.warn({ error }, 'the memory of an unused table could not be freed');
     }
     void this.#make();
   }
@@ -270,7 +270,7 @@ export class KernelVerdicts {
     const { logger } = this.#options;
     if (bytes === undefined)
       logger.warn(about, 'the rules are too many to filter opens in the kernel: all are reported');
-    else logger.info(about, 'opens that no rule can match end in the kernel');
+    else logger.info(about, 'the kernel now discards opens that no rule can match');
   }
 
   /** Once per set of operator rules. */
@@ -278,7 +278,8 @@ export class KernelVerdicts {
     if (this.#saidNoRoom === this.#turn) return;
     this.#saidNoRoom = this.#turn;
     const about = { tables: TABLES_MAX };
-    const text = 'too many apps have different rules: the opens of some are all reported';
+    const text =
+      'there are no more tables for apps with different rules: all opens of the other apps are reported';
     this.#options.logger.warn(about, text);
   }
 
@@ -302,7 +303,8 @@ export class KernelVerdicts {
       // It might be judged by another container's rules: from now on no container is filtered.
       this.#stopped = true;
       this.#numbers.suspend();
-      const text = 'opens are not filtered any more: the kernel cannot be told of a container';
+      const text =
+        'opens are no longer filtered: the table of a container could not be set in the kernel';
       this.#options.logger.error({ error }, text);
     }
   }

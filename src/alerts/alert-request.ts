@@ -120,7 +120,7 @@ export const ALERTS = {
     title: 'tail loss',
     summary:
       'the last lines of varvel for an app did not arrive: its coverage line tells of more than there are',
-    todo: 'What is missing is in the operator’s copy (streams.file). Ask who runs the log system what it lost: varvel had its word for these lines.',
+    todo: 'What is missing is in the operator’s copy (streams.file). Ask the operators of the log system: it had acknowledged these lines.',
   },
   silence: {
     title: 'silence',

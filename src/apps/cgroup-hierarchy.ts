@@ -62,7 +62,7 @@ export function detectHierarchy(
     throw new UserError(
       choice === 'auto'
         ? 'No cgroup hierarchy is mounted: mount cgroup2 at /sys/fs/cgroup, or give the agent the host’s /sys/fs/cgroup.'
-        : `The ${wanted} hierarchy is not mounted on this host: set the cgroup version to "auto".`,
+        : `The ${wanted} hierarchy is not mounted on this host: set cgroup_hierarchy to "auto".`,
     );
   }
   const whole = candidates.find((mount) => sources.inode(mount.mountPoint) === ROOT_CGROUP_ID);

@@ -21,7 +21,7 @@ export const COMMANDS = {
       ...CONFIG_OPTIONS,
       replace: {
         type: 'boolean',
-        help: 'take the place of the agent that runs, without a gap; that one ends when this one sees everything',
+        help: 'replace the running agent without a gap: it ends once this one sees everything',
       },
     },
     examples: [
@@ -65,7 +65,7 @@ export const COMMANDS = {
     operands: '',
     description: [
       'Asks the agent on this host by its socket (metrics.listen) for a run of its canary now, besides those of canary.interval, and waits for it. The canary is off by default: canary.enabled and canary.app.guid.',
-      'A process in a cgroup of the agent’s own does what the rule "Varvel canary" is about. Its line takes the way of every detection and, with canary.read, is looked for in the log system. What did not arrive was last seen by what is printed.',
+      'A process in a cgroup of the agent’s own does what the rule "Varvel canary" is about. Its line takes the way of every detection and, with canary.read, is looked for in the log system. If its line does not arrive, the output says how far it got.',
     ],
     options: { ...CONFIG_OPTIONS, ...JSON_OPTION },
     examples: [['varvel canary', 'on a cell, after a deployment']],
@@ -108,7 +108,7 @@ export const COMMANDS = {
     summary: 'check what the agent needs on this host and say what to do',
     operands: '',
     description: [
-      'Looks at the kernel, privileges, cgroups, the native part, Docker, the rules and the configuration; as root, loads the probe and tests it.',
+      'Checks the kernel, privileges, cgroups, the native part, Docker, Garden and CRI, the rules, the configuration, folders and memory. As root it also loads the probe and tests it.',
     ],
     options: { ...CONFIG_OPTIONS, ...JSON_OPTION },
     examples: [

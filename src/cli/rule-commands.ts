@@ -82,7 +82,7 @@ export const RULE_COMMANDS = {
     operands: 'parse|eval EXPR…',
     description: [
       'parse prints the canonical form of a condition; fields and macros in it need not exist. eval compiles it as the agent does and runs it over the fields of --fields, then says which comparisons decided.',
-      'Of fields that are not given, what follows from those that are is filled in: the parts of fd.name, either end of fd.ip, fd.port and fd.net, proc.aname from proc.aname[1] and on (or these from a list), proc.pname as proc.aname[1], the words of proc.args and proc.env, evt.res and evt.failed from evt.rawres. All others are absent; null says so.',
+      'Fields that are not given are filled in where they follow from those that are: the parts of fd.name, either end of fd.ip, fd.port and fd.net, proc.aname from proc.aname[1] and on (or these from a list), proc.pname as proc.aname[1], the words of proc.args and proc.env, evt.res and evt.failed from evt.rawres. All others are absent; null says so.',
     ],
     options: {
       ...JSON_OPTION,

@@ -200,7 +200,7 @@ function rulesLines(rules: AgentSnapshot['rules']): string[] {
   const reason = lastFailure.reason.split('\n').map((text) => `  ${replaceControls(text)}`);
   return [
     line,
-    `RULES NOT RELOADED at ${clock(lastFailure.atMs)}: those before go on, because`,
+    `RULES NOT RELOADED at ${clock(lastFailure.atMs)}: the previous rules stay in force, because`,
     ...reason,
   ];
 }

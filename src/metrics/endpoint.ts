@@ -57,7 +57,7 @@ export class Endpoint {
     await listening(server, listen);
     // The endpoint does not keep the process alive.
     server.unref();
-    server.on('error', (error) => options.logger.warn({ error }, 'metrics endpoint'));
+    server.on('error', (error) => options.logger.warn({ error }, 'the metrics endpoint failed'));
     const bound = server.address();
     return new Endpoint(
       server,

@@ -325,7 +325,7 @@ class Compilation {
       const { response, place } = one;
       const found = this.#selected(all, one);
       if (this.#operator.responses?.includes(response) !== true) {
-        const message = `the operator does not allow '${response}' here (policies.responses): it is told, and no more`;
+        const message = `the operator does not allow '${response}' here (policies.responses): the detection is only reported`;
         this.#diagnostics.warn('LOAD_WARNING_EXTENSION', message, place);
       } else if (this.#trust === 'unverified') {
         this.#warnOfTrust(`asks for '${response}'`, place);

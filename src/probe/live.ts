@@ -96,7 +96,7 @@ function explain(error: unknown, doing: string): UserError {
   const detail = (loader.detail ?? '').trim().split('\n').slice(-1)[0] ?? '';
   const advice =
     loader.code === 'EPERM' || loader.code === 'EACCES'
-      ? 'The agent needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; inside a container also the host’s pid namespace. If it has them, kernel lockdown (confidentiality) forbids BPF.'
+      ? 'The agent needs root, or CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. In a container it also needs the host’s pid namespace. If it has all of this, kernel lockdown (confidentiality) forbids BPF.'
       : /(kernel|vmlinux) BTF/i.test(loader.detail ?? '') || loader.code === 'ESRCH'
         ? 'The kernel has no BTF (/sys/kernel/btf/vmlinux): use one built with CONFIG_DEBUG_INFO_BTF=y, 5.15 or newer.'
         : loader.code === 'ENOENT' && /probe object/.test(said)

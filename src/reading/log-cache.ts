@@ -114,7 +114,7 @@ function refusal(status: number): string {
   switch (status) {
     case 401:
     case 403:
-      return `it does not take what we show (${status}); see token_file, cert and key`;
+      return `it rejects the agent’s credentials (${status}); see token_file, cert and key`;
     case 404:
       return 'it has no such app, or we may not read it (404); see canary.app.guid and whose the token is';
     default:

@@ -7,8 +7,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'its name is not known',
   EAI_AGAIN: 'its name cannot be looked up now',
   ETIMEDOUT: 'it does not answer',
-  EHOSTUNREACH: 'there is no way to it',
-  ENETUNREACH: 'there is no way to it',
+  EHOSTUNREACH: 'there is no route to it',
+  ENETUNREACH: 'there is no route to it',
   EPROTOTYPE:
     'it is a datagram socket, to which Node.js has no way; let the receiver listen on a stream socket (rsyslog: imptcp) or UDP',
   EMSGSIZE: 'the datagram is larger than the network takes',

@@ -122,8 +122,8 @@ function whichNumbers({ count, numbers }: Lost): string {
 
 const GAP_WHY: Readonly<Record<NumberGap['why'], string>> = {
   ended:
-    'the agent before ended while these lines were on their way. Those that are missing here were not written',
-  host: 'the host ended without a word, and nobody knows how far the numbers came. Those that are missing here were not written, or never given',
+    'the previous agent ended while these lines were being delivered. Those that are missing here were not written',
+  host: 'the host went down without a shutdown, and it is not known which number was the last. Those that are missing here were not written, or never given',
   forgotten:
     'the agent does not know how far they came. It had too many app instances to remember, or its file of numbers was damaged or could not be used. They were given to others, to earlier lines of this one, or never',
 };
@@ -197,7 +197,7 @@ export interface UnwatchedTime {
 
 /** Notice: nobody watched the container for a while. A warning if the agent was not stopped: an intruder may have killed it. */
 export function unwatchedNotice({ container, fromNs, toNs, stopped }: UnwatchedTime): Detection {
-  const why = stopped ? 'the agent was stopped' : 'the agent ended without a word';
+  const why = stopped ? 'the agent was stopped' : 'the agent ended unexpectedly';
   return {
     ...notice(UNWATCHED_RULE, toNs, container, {
       output: `Nobody watched this container from ${isoTime(fromNs)} to ${isoTime(toNs)}: ${why}. What happened meanwhile is not known`,

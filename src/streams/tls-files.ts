@@ -41,7 +41,7 @@ export class TlsFiles {
     } catch (error) {
       this.#logger.warn(
         { section: this.#section },
-        `The certificates of before stay in force: ${(error as Error).message}`,
+        `The previous certificates stay in use: ${(error as Error).message}`,
       );
     }
     return this.#context;

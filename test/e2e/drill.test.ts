@@ -280,6 +280,6 @@ describe('the hop that is cut is named', () => {
     const running = new RunningDrill('desk', { priority: 'critical' });
     const outcome = await running.outcomeAfter(ALL_CUT_MS, () => true);
     assert.equal(outcome.broken, 'agent');
-    assert.match(said(outcome), /has ended without a word.*Start the agent/s);
+    assert.match(said(outcome), /has ended unexpectedly.*Start the agent/s);
   });
 });

@@ -234,12 +234,12 @@ test('a refused reload is told by status, metrics and log; the configuration’s
   writeFileSync(file, rulesOf(0).replace('fd.name startswith', 'fd.nmae ='));
   await until('it is refused', async () => (await agent.snapshot()).rules.stale);
   const { stdout } = agent.varvel('status');
-  assert.match(stdout, /^RULES NOT RELOADED at \S+Z: those before go on, because$/m);
+  assert.match(stdout, /^RULES NOT RELOADED at \S+Z: the previous rules stay in force, because$/m);
   assert.match(stdout, /own\.yaml:4:\d+: error: .*fd\.nmae/);
   const metrics = await agent.metrics();
   assert.match(metrics, /^varvel_rules_reloads_total\{result="failed"\} 1$/m);
   assert.match(metrics, /^varvel_rules_last_reload_successful 0$/m);
-  await agent.logged(/the rules were not reloaded: those before go on/);
+  await agent.logged(/the rules were not reloaded: the previous rules stay in force/);
 
   writeFileSync(file, rulesOf(0));
   await until('it is in force again', async () => !(await agent.snapshot()).rules.stale);

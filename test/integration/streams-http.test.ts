@@ -134,7 +134,7 @@ test('a redirect is not followed', async (context) => {
       response.writeHead(status, { location: `http://127.0.0.1:${elsewhere.port}/` }).end();
     const result = await receiverAt(context, service.port).send(lines(2));
     assert.deepEqual([result.taken, result.rest], [0, 'refused']);
-    assert.match(result.reason!, /it sends us elsewhere \(\d+ to http:/);
+    assert.match(result.reason!, /it redirects the request \(\d+ to http:/);
   }
   assert.equal(elsewhere.connections, 0);
 });
@@ -373,7 +373,7 @@ test('a bearer token from a file, replaced while it runs', async (context) => {
     writeFileSync(tokenFile, wrong);
     assert.deepEqual(await receiver.send(lines(2)), { taken: 2 });
     assert.equal(said.length, 1, 'said once');
-    assert.match(said[0]!, /The token of before stays in force: "streams\.http\.token_file"/);
+    assert.match(said[0]!, /The previous token stays in use: "streams\.http\.token_file"/);
   }
   assert.throws(() => receiverAt(context, 1, { tokenFile }), /larger than 8192 bytes/);
   assert.throws(() => receiverAt(context, 1, { tokenFile: folder }), /is not a regular file/);

@@ -144,7 +144,7 @@ test('TLS: certificates that were renewed are used from the next batch on', asyn
   assert.deepEqual(await receiver.send(lines(1)), { taken: 1 });
   assert.equal(receiver.counters().connects, 1);
   assert.equal(said.length, 1);
-  assert.match(said[0]!, /The certificates of before stay in force: .*key values mismatch/);
+  assert.match(said[0]!, /The previous certificates stay in use: .*key values mismatch/);
   copyFileSync(renewed.key, mine.key);
   assert.deepEqual(await receiver.send(lines(1)), { taken: 1 });
   assert.equal(receiver.counters().connects, 2);

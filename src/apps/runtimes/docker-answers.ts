@@ -86,7 +86,7 @@ export function sentenceOf(error: unknown, path: string): string {
   const tail = 'Docker containers cannot be named until then; trying again.';
   switch (code) {
     case 'ENOENT':
-      return `There is no Docker socket at ${path}: start Docker, or set docker.socket to its path. ${tail}`;
+      return `There is no Docker socket at ${path}: start Docker, or set runtimes.docker.socket to its path. ${tail}`;
     case 'ECONNREFUSED':
       return `Nothing listens on the Docker socket ${path}: start Docker. ${tail}`;
     case 'EACCES':

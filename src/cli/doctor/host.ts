@@ -64,7 +64,7 @@ export function checkPrivileges(status = readText('/proc/self/status')): Verdict
   if (!has('CAP_SYS_ADMIN') && !(has('CAP_BPF') && has('CAP_PERFMON'))) {
     return fail(
       'Not allowed to load a probe: neither CAP_SYS_ADMIN nor CAP_BPF with CAP_PERFMON.',
-      'Run varvel as root (sudo), in a container with --privileged.',
+      'Run varvel as root (sudo); in a container, start it with --privileged.',
     );
   }
   if (!has('CAP_SYS_PTRACE')) {

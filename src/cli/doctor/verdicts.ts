@@ -15,7 +15,7 @@ const { VERDICT_CLAUSES, VERDICT_STATES } = LIMITS;
 export function checkVerdicts(config: AgentConfig, ruleSet: RuleSet | undefined): Verdict {
   if (!config.probe.kernelVerdicts)
     return note('probe.kernel_verdicts is off: the agent is told of all opens of watched apps.');
-  if (ruleSet === undefined) return note('Not looked at, because of the rules.');
+  if (ruleSet === undefined) return note('Not checked, because the rules do not load.');
   const aboutOpens = ruleSet.rules.filter(
     ({ enabled, events }) => enabled && [...events].some(isOpenEvent),
   );
@@ -34,7 +34,9 @@ export function checkVerdicts(config: AgentConfig, ruleSet: RuleSet | undefined)
   return ok(
     [
       says,
-      ...(widened.length > 0 ? [`Reported whatever the path, for their number: ${names}.`] : []),
+      ...(widened.length > 0
+        ? [`Too many conditions, so opens of any path are reported for: ${names}.`]
+        : []),
       ...(leftOut.length > 0 ? [`Comparisons that there is no room for: ${leftOut.length}.`] : []),
     ].join(' '),
   );

@@ -81,7 +81,7 @@ export function coverageAdvice(
 ): string[] {
   if (agentLines === 0)
     return [
-      'No line of the agent is in this log, not even a coverage line, which comes when an app has been up for 5 s and every five minutes: nobody watches this app, or the lines go elsewhere. Did it ask to be watched (label varvel.enable, or the platform’s)? Does an agent run on its host? Ask its operator for varvel status.',
+      'This log has no line of the agent, not even a coverage line. These come 5 s after an app’s start and every five minutes. So nobody watches this app, or the lines go elsewhere. Did it ask to be watched (label varvel.enable, or the platform’s)? Does an agent run on its host? Ask its operator for varvel status.',
     ];
   if (coverage === undefined) return [];
   const { when, timeMs, text, notWatched } = coverage;
@@ -125,7 +125,7 @@ export function logAdvice(facts: DrillFacts, log: LogFacts): string[] {
     );
   } else if (facts.page?.seenAtMs === undefined)
     out.push(
-      `The agent’s lines come (${log.agentLines} here), and this one does not. The rule "${action.rule}" may be off: by the app’s own policy (varvel.yml: rules, minimum_priority), or by the operator, or an agent of before it does not have it. Or the action was not done in the app whose log this is.`,
+      `Other lines of the agent come (${log.agentLines} here), but not this one. The rule "${action.rule}" may be off: by the app’s own policy (varvel.yml: rules, minimum_priority), or by the operator, or an agent of before it does not have it. Or the action was not done in the app whose log this is.`,
     );
   else
     out.push('The alert came, so the line goes another way: whose log is it that --logs prints?');

@@ -196,7 +196,7 @@ function whyNot(error: unknown, expected: boolean): HostFacts {
     return { state: 'not asked', why: 'only root may ask the agent on this host' };
   const why =
     code === 'ECONNREFUSED'
-      ? 'An agent was on this host and has ended without a word: only its socket is left.'
+      ? 'An agent was on this host and has ended unexpectedly: only its socket is left.'
       : reasonOf(error);
   return { state: 'dead', why };
 }

@@ -68,7 +68,7 @@ export function breakOf(facts: DrillFacts): Break | undefined {
   const stuck = stuckStreams(facts);
   if (stuck.length > 0) {
     const next =
-      'If what is missing does not come by this stream, mend it all the same and ask again.';
+      'Repair this stream first, even if the missing line does not come by it. Then run the drill again.';
     return { hop: 'streams', advice: [...stuck, next] };
   }
   if (log !== undefined && log.drill === undefined)

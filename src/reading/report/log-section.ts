@@ -209,7 +209,7 @@ function coverageChecks({ instances, notices }: Incident, times: Times): Check[]
       return bad(
         why === 'silent'
           ? `No word of the agent about ${nameOf(app)} ${when}, though it says every five minutes by default what it watched.`
-          : `Nobody watched ${nameOf(app)} ${when}: the agent had ended${why === 'agent killed' ? ' without a word' : ''}.`,
+          : `Nobody watched ${nameOf(app)} ${when}: the agent had ended${why === 'agent killed' ? ' unexpectedly' : ''}.`,
       );
     }),
   );

@@ -233,7 +233,7 @@ export class ContainerLogStream implements LogStream {
           ]
         : [
             { execRoots: this.#execRoots },
-            `Set the engine's exec root (dockerd's --exec-root, by default /run/docker) in the agent's configuration.`,
+            `Set runtimes.docker.exec_root to dockerd's --exec-root (by default /run/docker).`,
           ];
     this.#logger.warn(
       { container: container.id, ...where },

@@ -33,7 +33,10 @@ export function verdictOf(
   if (status >= 200 && status < 300) return { kind: 'taken' };
   if (status >= 300 && status < 400) {
     const target = headers.location === undefined ? '' : ` to ${visible(headers.location)}`;
-    return { kind: 'refused', reason: `it sends us elsewhere (${status}${target})` };
+    return {
+      kind: 'refused',
+      reason: `it redirects the request (${status}${target}); redirects are not followed`,
+    };
   }
   const words = visible(said);
   const answer = `${status}${words === '' ? '' : `: ${words}`}`;

@@ -34,7 +34,7 @@ export class TokenFile {
     } catch (error) {
       this.#logger.warn(
         { path: this.#path },
-        `The token of before stays in force: ${(error as Error).message}`,
+        `The previous token stays in use: ${(error as Error).message}`,
       );
     }
     return this.#token;

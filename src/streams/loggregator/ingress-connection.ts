@@ -143,7 +143,7 @@ export class IngressConnection {
     this.#toldOfStream = true;
     this.#logger.warn(
       { address: this.#options.address },
-      'The agent of the platform here is too old for lines that are acknowledged (it has no Ingress.Send): they go by a stream and are not acknowledged, and what is lost behind it nobody is told. Update it, or lower streams.loggregator.lines_per_second if lines are missing.',
+      'The platform’s agent on this host is too old to acknowledge lines (it has no Ingress.Send). Lines go to it by a stream, and what it loses is not reported. Update it, or lower streams.loggregator.lines_per_second if lines are missing.',
     );
   }
 }

@@ -321,7 +321,7 @@ export class Numbering {
     if (this.#gaps > 0)
       this.#logger.warn(
         { instances: this.#gaps },
-        'the agent before ended while lines were on their way: each log concerned is told which numbers (seq) may be missing',
+        'the previous agent ended while lines were being delivered: each log concerned is told which numbers (seq) may be missing',
       );
   }
 }

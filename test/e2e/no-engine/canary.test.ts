@@ -154,7 +154,7 @@ test('a Log Cache without its line: not seen, and every receiver had it', async 
     assert.deepEqual([code, run.result, run.hop], [1, 'not_seen', 'receiver'], run.says);
     assert.match(
       run.says,
-      /receivers of its streams \(.*loggregator.*\)\. Log Cache was asked \d+ times/,
+      /their receivers \(.*loggregator.*\); after that it was not seen\. Log Cache was asked \d+ times/,
     );
   } finally {
     logCache.misbehaviour = undefined;
@@ -167,7 +167,7 @@ test('a Log Cache that refuses us: nobody knows, and it says why', async () => {
   try {
     const { code, run } = await runCanary(agent);
     assert.deepEqual([code, run.result], [1, 'failed'], run.says);
-    assert.match(run.says, /does not take what we show \(401\)/);
+    assert.match(run.says, /rejects the agent’s credentials \(401\)/);
   } finally {
     logCache.misbehaviour = undefined;
   }

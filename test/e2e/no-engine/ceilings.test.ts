@@ -134,7 +134,7 @@ async function assertShedAndRestored(
         `This container is not watched for: 1 rule of priority Notice and below, since the agent would need more ${because === 'cpu' ? 'CPU time' : 'memory'} than it may have`,
       ),
     );
-    await agent.logged(/rules of low priority are off until it is quiet/);
+    await agent.logged(/rules of low priority are off until it is below them again/);
     // Now and then it tries whether rules can be on again, for a moment: the flood goes on.
     await until('its status says it', () =>
       /^NOT WATCHED FOR: 1 rule of priority Notice/m.test(agent.varvel('status').stdout),
@@ -169,7 +169,7 @@ async function assertShedAndRestored(
     async () => (await agent.snapshot()).ceilings.rulesOff === 0,
     200_000,
   );
-  await agent.logged(/it is quiet: rules are on again/);
+  await agent.logged(/the agent is below its ceilings: rules are switched on again/);
   await until('the app is told', () =>
     shedLines().some((line) => line.includes('This container is watched with all rules again')),
   );

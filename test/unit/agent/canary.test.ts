@@ -169,7 +169,7 @@ test('another run’s line is not this one’s, in the log system and before it'
   assert.deepEqual([run.result, run.hop], ['not_seen', 'receiver']);
   assert.match(
     run.says,
-    /receivers of its streams \(file, syslog\)\. Log Cache was asked \d+ times/,
+    /their receivers \(file, syslog\); after that it was not seen\. Log Cache was asked \d+ times/,
   );
   const others = bench(({ canary, delivery }) => {
     for (const more of [{ rule: 'Varvel drill' }, { container: containerOf() }]) {

@@ -64,7 +64,7 @@ test('told once, from the last sign of life to the moment at which the container
   const line = said[0]!;
   assert.equal(
     line.output,
-    'Nobody watched this container from 1970-01-01T00:18:10.000000000Z to 1970-01-01T00:18:25.000000000Z: the agent ended without a word. What happened meanwhile is not known',
+    'Nobody watched this container from 1970-01-01T00:18:10.000000000Z to 1970-01-01T00:18:25.000000000Z: the agent ended unexpectedly. What happened meanwhile is not known',
   );
   assert.deepEqual([line.rule, line.priority], ['Varvel: not watched', 'Warning']);
   assert.deepEqual(unwatched.counts(), { seconds: 15, containers: 1 });

@@ -230,7 +230,7 @@ describe('the first hop that is broken', () => {
   test('the agent, as its coverage lines tell', () => {
     const of = (log: Partial<LogFacts>) => broken({ log: { ...LOG, agentLines: 1, ...log } });
     for (const [log, says] of [
-      [{ agentLines: 0 }, /No line of the agent is in this log, not even a coverage line/],
+      [{ agentLines: 0 }, /This log has no line of the agent, not even a coverage line/],
       [{ coverage: coverage(20 * 60_000) }, /No coverage line since 20 minutes/],
       [{ coverage: coverage(1000, 'agent stop') }, /The agent was stopped/],
       [{ coverage: coverage(1000, 'stop') }, /a container that is gone\?/],
@@ -255,7 +255,7 @@ describe('the first hop that is broken', () => {
       ],
       [{ strange: 1 }, /1 line has the drill’s token, but not in a form/],
       [{ suppressed: true }, /counted drills instead of writing them/],
-      [{}, /The agent’s lines come \(3 here\), and this one does not/],
+      [{}, /Other lines of the agent come \(3 here\), but not this one/],
     ] as const) {
       const [hop, said] = of(log);
       assert.equal(hop, 'log', said);

@@ -183,7 +183,7 @@ describe('with commands', () => {
     );
     assert.equal(code, 1);
     assert.match(out, /^✗ agent /m);
-    assert.match(out, /An agent was on this host and has ended without a word/);
+    assert.match(out, /An agent was on this host and has ended unexpectedly/);
   });
 });
 

@@ -95,7 +95,10 @@ test('with a token, which is read again when its file changes', async () => {
   const ask = (): Promise<LogCacheAnswer> =>
     cache.read({ sourceId: 'nobody', fromNs: 0n, toNs: NOON, timeoutMs: 10_000 });
   const refused = await ask();
-  assert.match('failed' in refused ? refused.failed : '', /does not take what we show \(401\)/);
+  assert.match(
+    'failed' in refused ? refused.failed : '',
+    /rejects the agent’s credentials \(401\)/,
+  );
   writeFileSync(tokenFile, 'a-token\n');
   assert.deepEqual(await ask(), { lines: [] });
 });
@@ -150,8 +153,8 @@ test('envelopes of any shape say nothing', async () => {
 
 test('statuses that are no answer, each with what to do', async () => {
   const cases = [
-    [401, /does not take what we show \(401\); see token_file/],
-    [403, /does not take what we show \(403\)/],
+    [401, /rejects the agent’s credentials \(401\); see token_file/],
+    [403, /rejects the agent’s credentials \(403\)/],
     [404, /no such app, or we may not read it \(404\); see canary.app.guid/],
     [302, /answers with 302/],
     [503, /answers with 503/],

@@ -47,6 +47,6 @@ test('what a receiver says is in the sentence: one visible line, and not all of 
   const elsewhere = verdictOf(307, { location: 'https://evil.test/\x1b' }, '', NOW);
   assert.deepEqual(elsewhere, {
     kind: 'refused',
-    reason: 'it sends us elsewhere (307 to https://evil.test/\\x1b)',
+    reason: 'it redirects the request (307 to https://evil.test/\\x1b); redirects are not followed',
   });
 });

@@ -141,7 +141,7 @@ test('what was on its way when the agent was killed is told, in the log that it 
   assert.deepEqual(more, []);
   assert.equal(
     gap?.detection.output,
-    'Of the numbers (seq) 2 to 4 some may be missing here: the agent before ended while these lines were on their way. Those that are missing here were not written. Numbers go on after 4',
+    'Of the numbers (seq) 2 to 4 some may be missing here: the previous agent ended while these lines were being delivered. Those that are missing here were not written. Numbers go on after 4',
   );
   assert.deepEqual(gap.detection.outputFields, { 'gap.from': 2, 'gap.to': 4, 'gap.why': 'ended' });
   assert.deepEqual([gap.seq, next?.seq], [0, 5]);
