@@ -153,6 +153,8 @@ test('behind a spool: restarts of the receiver cost no line', async (context) =>
   const spool = Spool.open({ folder: join(rsyslog.folder, 'spool'), maxBytes: 64 * 1024 * 1024 });
   const receiver = receiverAt(context, at.tls(), clientFiles());
   const stream = new SpooledStream({ receiver, spool, format: 'json', logger: SILENT_LOGGER });
+  // Open, it would keep this process up when an assertion fails.
+  context.after(() => stream.close());
   const ids: string[] = [];
   const deliver = async (count: number): Promise<void> => {
     for (let index = 0; index < count; index++) {
