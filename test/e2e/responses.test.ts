@@ -90,3 +90,49 @@ test('the operator’s entries: enforced in one space, monitored elsewhere, take
     for (const app of [shop, blog]) await app.remove({ force: true });
   }
 });
+
+test('restart: the container ends with all of its processes, and runs again by its platform’s policy', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RULES },
+    config: ['responses: [{match: {rule: Shadow*}, do: restart, mode: enforce}]'],
+  });
+  const app = await runContainer(engine, 'sleep 600 & wait', {
+    labels: { 'varvel.enable': 'true', 'varvel.app': 'shop' },
+    hostConfig: { RestartPolicy: { Name: 'always' } },
+  });
+  const shared = await runContainer(engine, 'exec sleep 600', {
+    labels: { 'varvel.enable': 'true', 'varvel.app': 'shared' },
+    hostConfig: { PidMode: 'host' },
+  });
+  try {
+    const { Pid: before } = (await app.inspect()).State;
+    // A shell beside the app's own processes, as an intruder's would be: only the end of the container ends it.
+    assert.equal(await execInContainer(app, READ.replace('SECONDS', '600')), KILLED);
+    const line = await nextLine(app, 0);
+    assert.match(line.output, / \| process killed, .*; its container ends in a second, .*$/);
+    assert.equal(outcomeOf(line), 'done');
+    assert.equal(line.output_fields['varvel.response'], 'restart');
+    await until('it runs again', async () => {
+      const { Running, Pid } = (await app.inspect()).State;
+      return Running && Pid > 0 && Pid !== before;
+    });
+    assert.throws(() => process.kill(before, 0), { code: 'ESRCH' });
+
+    // Its processes are in the host's pid namespace: there is none with which they end.
+    assert.equal(await execInContainer(shared, READ.replace('SECONDS', '1')), 0);
+    const refused = await nextLine(shared, 0);
+    assert.equal(outcomeOf(refused), 'refused');
+    assert.match(refused.output, /shares the pid namespace of others$/);
+    assert.equal((await shared.inspect()).State.Running, true);
+    const metrics = await agent.metrics();
+    for (const outcome of ['done', 'refused'])
+      assert.ok(
+        metrics.includes(`varvel_responses_total{response="restart",outcome="${outcome}"} 1\n`),
+        metrics,
+      );
+  } finally {
+    for (const one of [app, shared]) await one.remove({ force: true });
+  }
+});

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ResponseSetting } from '../../../src/config/config.ts';
 import { OperatorResponses } from '../../../src/responses/operator-responses.ts';
-import { MAX_A_MINUTE, Responder, type Respondable } from '../../../src/responses/responder.ts';
+import { kill } from '../../../src/responses/kill.ts';
+import { Responder, type Respondable } from '../../../src/responses/responder.ts';
+import type { ResponseHost } from '../../../src/responses/response.ts';
 import { load } from '../config/load-fixture.ts';
 import { makeProcess } from '../../support/rules-subject.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
@@ -10,13 +12,19 @@ import { containerOf } from '../streams/delivery-fixture.ts';
 const settings = (yaml: string): readonly ResponseSetting[] =>
   load(`responses: ${yaml}\n`).config.responses;
 
-function world(yaml: string) {
+function world(yaml: string, host: Partial<ResponseHost> = {}) {
   const killed: number[] = [];
   const time = { ms: 0 };
   const responder = new Responder({
-    host: { killProcess: (pid) => void killed.push(pid) },
+    host: {
+      killProcess: (pid) => void killed.push(pid),
+      firstProcessOf: () => assert.fail('it is about one process'),
+      endLater: () => assert.fail('nothing is to end later'),
+      ...host,
+    },
     operators: new OperatorResponses(settings(yaml)),
     nowMs: () => time.ms,
+    bootNs: () => BigInt(time.ms) * 1_000_000n,
   });
   return { killed, responder, time };
 }
@@ -110,8 +118,7 @@ test('a container has at most 60 in a minute, and a host 600; what apps ask for 
       const process = makeProcess({ pid: ++pid });
       return responder.respond(detection({ process, ...changes }))?.outcome;
     });
-  const { ofContainer, ofHost } = MAX_A_MINUTE;
-  assert.deepEqual([ofContainer, ofHost], [60, 600]);
+  assert.deepEqual([kill.limits.ofOne, kill.limits.ofHost], [60, 600]);
   times(100, { asked: 'kill' });
   const one = times(61, {});
   assert.deepEqual(
@@ -140,17 +147,13 @@ test('what a process did before it was ended counts once, and what was not ended
   const later = makeProcess({ pid: 7, startBootNs: 99_000_000_000n });
   assert.equal(responder.respond(detection({ process: later }))?.outcome, 'done');
   assert.deepEqual(killed, [7, 7], 'another process of that pid');
-  const refusing = new Responder({
-    host: {
-      killProcess: () => {
-        throw Object.assign(new Error('gone'), { code: 'ESRCH' });
-      },
+  const refusing = world(ENFORCED, {
+    killProcess: () => {
+      throw Object.assign(new Error('gone'), { code: 'ESRCH' });
     },
-    operators: new OperatorResponses(settings(ENFORCED)),
-    nowMs: () => 0,
   });
   for (let n = 0; n < 100; n++)
-    assert.equal(refusing.respond(detection())?.outcome, 'too late', `${n}`);
+    assert.equal(refusing.responder.respond(detection())?.outcome, 'too late', `${n}`);
 });
 
 test('drills and the canary are not answered', () => {
