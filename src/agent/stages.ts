@@ -18,11 +18,9 @@ import type { AgentState } from './state.ts';
 import type { EarlyDetections } from './succession.ts';
 import { UnwatchedContainers } from './unwatched.ts';
 import { Apps } from '../apps/apps.ts';
-import { allProcessesOf } from '../apps/cgroup-processes.ts';
 import type { AppsConfig } from '../apps/configured-runtimes.ts';
 import type { Container } from '../apps/identity.ts';
 import { DomainNames } from '../context/domain-names.ts';
-import { firstProcess } from '../context/first-process.ts';
 import { ProcFs } from '../context/proc-reader.ts';
 import { ProcUsage } from '../context/process-usage.ts';
 import { ProcessTree } from '../context/process-tree.ts';
@@ -33,10 +31,8 @@ import type { Policies } from '../policy/policies.ts';
 import type { PolicyPins } from '../container-files/policy-pins.ts';
 import { killProcess } from '../host/kill-process.ts';
 import { LiveProbe, type LoadedProbe } from '../probe/live.ts';
-import { DelayedEnds } from '../responses/delayed-ends.ts';
 import { OperatorResponses } from '../responses/operator-responses.ts';
 import { Responder } from '../responses/responder.ts';
-import { end } from '../responses/response.ts';
 import { RuleEngine } from '../rules/engine.ts';
 import { Evaluation } from '../evaluation/evaluation.ts';
 import type { ReleaseStack } from '../shared/release-stack.ts';
@@ -83,7 +79,6 @@ export class Stages {
   readonly fanOut: FanOut;
   readonly outgoing: Outgoing;
   readonly policies: Policies;
-  readonly ends: DelayedEnds;
   readonly responder: Responder;
   readonly evaluation: Evaluation;
   readonly verdicts: KernelVerdicts;
@@ -133,17 +128,10 @@ export class Stages {
       },
       onReady: (container) => this.evaluation.ready(container),
     });
-    this.ends = new DelayedEnds((process) => end(process, { killProcess }), logger);
-    release.defer(() => this.ends.stop());
     this.responder = new Responder({
-      host: {
-        killProcess,
-        firstProcessOf: (container) => firstProcess(allProcessesOf(this.apps, container)),
-        endLater: (process) => this.ends.add(process),
-      },
+      host: { killProcess },
       operators: new OperatorResponses(config.responses),
       nowMs,
-      bootNs,
     });
     this.evaluation = this.#makeEvaluation();
     this.verdicts = new KernelVerdicts({

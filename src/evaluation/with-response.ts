@@ -10,7 +10,7 @@ export function withResponse(
   const { said } = RESPONSES[name];
   return {
     ...detection,
-    output: `${detection.output} | ${said[outcome]}`,
+    output: `${detection.output} | process ${said[outcome]}`,
     outputFields: {
       ...detection.outputFields,
       'varvel.response': name,

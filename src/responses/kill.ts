@@ -1,24 +1,27 @@
 import { startTicksOf } from '../context/proc-reader.ts';
-import { end, type Response } from './response.ts';
+import type { Response } from './response.ts';
 
 /**
- * Ends the process in which a detection happened. The agent does it itself, some 0.1 ms after it has read the record, so after the
- * effect. It prevents nothing.
+ * Ends the process in which a detection happened, by the agent itself: some 0.1 ms after the record was read, so after what it
+ * was detected for. It is no prevention.
  */
 export const kill: Response = {
   guarantee: 'after the effect',
   said: {
-    done: 'process killed, after this had happened',
-    'too late': 'process not killed, it had ended by itself',
-    refused: 'process not killed, the host did not let the agent (it needs root or CAP_KILL)',
-    monitored: 'process would have been killed (the response is in monitor mode)',
-    limited: 'process not killed, as many as may be were killed in this minute',
-    unanswered:
-      'process not killed, as the app’s own exceptions to this rule are paused or not known yet',
+    done: 'killed, after this had happened',
+    'too late': 'not killed, it had ended by itself',
+    refused: 'not killed, the host did not let the agent (it needs root or CAP_KILL)',
+    monitored: 'would have been killed (the response is in monitor mode)',
+    limited: 'not killed, as many as may be were killed in this minute',
+    unanswered: 'not killed, as the app’s own exceptions to this rule are paused or not known yet',
   },
-  limits: { windowMs: 60_000, ofHost: 600, ofOne: 60, oneOf: ({ fullId }) => fullId },
-  keyOf: ({ process: { pid, startBootNs } }) => `${pid} ${startBootNs}`,
-  isOfBefore: () => true,
-  apply: ({ process: { pid, startBootNs } }, host) =>
-    end({ pid, startTicks: startTicksOf(startBootNs) }, host),
+  apply({ pid, startBootNs }, { killProcess }) {
+    try {
+      killProcess(pid, startTicksOf(startBootNs));
+      return 'done';
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      return code === 'ESRCH' ? 'too late' : 'refused';
+    }
+  },
 };

@@ -3,10 +3,10 @@ import type { ResponseSetting } from '../config/config.ts';
 import { fitsAll } from '../rules/loader/selection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 
-/** The parts of a rule that responses use. */
+/** What a response looks at of a rule. */
 export type RespondedRule = Pick<LoadedRule, 'name' | 'tags' | 'priority' | 'enabled'>;
 
-/** The operator's `responses`: finds the response to a detection. Everything in an entry's match must fit. */
+/** The operator's `responses`: for a detection, what is to be done. All that an entry's match names has to fit. */
 export class OperatorResponses {
   readonly #entries: readonly ResponseSetting[];
   readonly #byRule = new WeakMap<RespondedRule, readonly ResponseSetting[]>();
@@ -15,7 +15,7 @@ export class OperatorResponses {
     this.#entries = entries;
   }
 
-  /** Entries with `enforce` take precedence over `monitor`; otherwise the first match counts. */
+  /** An entry to enforce comes before one to monitor; else the first that fits. */
   of(rule: RespondedRule, app: AppIdentity | undefined): ResponseSetting | undefined {
     if (this.#entries.length === 0) return undefined;
     const fitting = this.#entriesOf(rule).filter(({ match }) => isOfApp(match, app));

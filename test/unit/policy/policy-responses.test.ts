@@ -4,13 +4,13 @@ import { test } from 'node:test';
 import { compilePolicy, type CompiledPolicy } from '../../../src/policy/app-policy.ts';
 import { describeCheck, operatorRulesOf } from '../../../src/policy/check-policy.ts';
 import { readPolicy } from '../../../src/policy/policy-document.ts';
-import type { ResponseHost, ResponseOutcome } from '../../../src/responses/response.ts';
+import type { ResponseOutcome } from '../../../src/responses/response.ts';
 import { kill } from '../../../src/responses/kill.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { withResponse } from '../../../src/evaluation/with-response.ts';
 import { type ResponseName } from '../../../src/shared/response-names.ts';
 import { makeProcess } from '../../support/rules-subject.ts';
-import { containerOf, detectionOf } from '../streams/delivery-fixture.ts';
+import { detectionOf } from '../streams/delivery-fixture.ts';
 
 const OPERATORS = `
 - rule: Shell started
@@ -111,22 +111,13 @@ test('a response is in the line, with what became of it and what it can promise'
 
 test('kill names the process by pid and start', () => {
   const killed: number[][] = [];
-  const target = {
-    process: makeProcess({ pid: 7, startBootNs: 129_999_999n }),
-    container: containerOf(),
-  };
-  const hostOf = (killProcess: ResponseHost['killProcess']): ResponseHost => ({
-    killProcess,
-    firstProcessOf: () => assert.fail('it is about one process'),
-    endLater: () => assert.fail('it is about one process'),
-  });
-  const killing = hostOf((...args) => void killed.push(args));
-  assert.equal(kill.apply(target, killing), 'done');
+  const process = makeProcess({ pid: 7, startBootNs: 129_999_999n });
+  assert.equal(kill.apply(process, { killProcess: (...args) => killed.push(args) }), 'done');
   assert.deepEqual(killed, [[7, 12]]);
   const failing = (code: string) => (): void => {
     throw Object.assign(new Error(code), { code });
   };
-  assert.equal(kill.apply(target, hostOf(failing('ESRCH'))), 'too late');
+  assert.equal(kill.apply(process, { killProcess: failing('ESRCH') }), 'too late');
   for (const code of ['EPERM', 'EINVAL'])
-    assert.equal(kill.apply(target, hostOf(failing(code))), 'refused');
+    assert.equal(kill.apply(process, { killProcess: failing(code) }), 'refused');
 });

@@ -2,9 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ResponseSetting } from '../../../src/config/config.ts';
 import { OperatorResponses } from '../../../src/responses/operator-responses.ts';
-import { kill } from '../../../src/responses/kill.ts';
-import { Responder, type Respondable } from '../../../src/responses/responder.ts';
-import type { ResponseHost } from '../../../src/responses/response.ts';
+import { MAX_A_MINUTE, Responder, type Respondable } from '../../../src/responses/responder.ts';
 import { load } from '../config/load-fixture.ts';
 import { makeProcess } from '../../support/rules-subject.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
@@ -12,19 +10,13 @@ import { containerOf } from '../streams/delivery-fixture.ts';
 const settings = (yaml: string): readonly ResponseSetting[] =>
   load(`responses: ${yaml}\n`).config.responses;
 
-function world(yaml: string, host: Partial<ResponseHost> = {}) {
+function world(yaml: string) {
   const killed: number[] = [];
   const time = { ms: 0 };
   const responder = new Responder({
-    host: {
-      killProcess: (pid) => void killed.push(pid),
-      firstProcessOf: () => assert.fail('it is about one process'),
-      endLater: () => assert.fail('nothing is to end later'),
-      ...host,
-    },
+    host: { killProcess: (pid) => void killed.push(pid) },
     operators: new OperatorResponses(settings(yaml)),
     nowMs: () => time.ms,
-    bootNs: () => BigInt(time.ms) * 1_000_000n,
   });
   return { killed, responder, time };
 }
@@ -118,7 +110,8 @@ test('a container has at most 60 in a minute, and a host 600; what apps ask for 
       const process = makeProcess({ pid: ++pid });
       return responder.respond(detection({ process, ...changes }))?.outcome;
     });
-  assert.deepEqual([kill.limits.ofOne, kill.limits.ofHost], [60, 600]);
+  const { ofContainer, ofHost } = MAX_A_MINUTE;
+  assert.deepEqual([ofContainer, ofHost], [60, 600]);
   times(100, { asked: 'kill' });
   const one = times(61, {});
   assert.deepEqual(
@@ -147,13 +140,17 @@ test('what a process did before it was ended counts once, and what was not ended
   const later = makeProcess({ pid: 7, startBootNs: 99_000_000_000n });
   assert.equal(responder.respond(detection({ process: later }))?.outcome, 'done');
   assert.deepEqual(killed, [7, 7], 'another process of that pid');
-  const refusing = world(ENFORCED, {
-    killProcess: () => {
-      throw Object.assign(new Error('gone'), { code: 'ESRCH' });
+  const refusing = new Responder({
+    host: {
+      killProcess: () => {
+        throw Object.assign(new Error('gone'), { code: 'ESRCH' });
+      },
     },
+    operators: new OperatorResponses(settings(ENFORCED)),
+    nowMs: () => 0,
   });
   for (let n = 0; n < 100; n++)
-    assert.equal(refusing.responder.respond(detection())?.outcome, 'too late', `${n}`);
+    assert.equal(refusing.respond(detection())?.outcome, 'too late', `${n}`);
 });
 
 test('drills and the canary are not answered', () => {
