@@ -153,7 +153,7 @@ test('an unknown exec root: through the shim’s own descriptor; and where that 
   assert.equal(await lost.deliver(nextDelivery({ ...app.container, initPid: 0 })), false);
   assert.equal(await lost.deliver(nextDelivery({ ...app.container, initPid: process.pid })), false);
   assert.equal(sentences.length, 1);
-  assert.match(sentences[0]!, /^The log of container .* was not found.*exec root/);
+  assert.match(sentences[0]!, /^The log of container .* was not found.*exec_root/);
 });
 
 test('no FIFO by name: the pipe that the shim reads and the app can write to', async () => {

@@ -311,7 +311,7 @@ describe('loggregator', () => {
         droppedTags: 0,
       });
       assert.equal(told.length, 1);
-      assert.match(String(told[0]), /not acknowledged/);
+      assert.match(String(told[0]), /too old to acknowledge/);
       await telling.close();
       await until('the stream was ended', () => server.streams.ended === 1);
       assert.equal(server.streams.opened, 1);

@@ -59,7 +59,7 @@ describe('paths of calls', () => {
       call('chdir', text(join(dir, 'link/b'))),
       call('unlink', text('x')),
       call('unlink', text('../x')),
-      call('unlink', text('./.././../../x//y/')),
+      call('unlink', text('./.././../../varvel-none//y/')),
       call('unlink', text('/../..//etc/./no-such')),
       call('unlink', text(`${'../'.repeat(30)}no-such`)),
       callFd('openat', AT_FDCWD, text(join(dir, 'a')), O_PATH, 0),
@@ -73,7 +73,7 @@ describe('paths of calls', () => {
     );
     checkUnlink(run, ENOENT, 'x', join(dir, 'a/b/x'));
     checkUnlink(run, ENOENT, '../x', join(dir, 'a/x'));
-    checkUnlink(run, ENOENT, './.././../../x//y/', join(dir, '../x/y'));
+    checkUnlink(run, ENOENT, './.././../../varvel-none//y/', join(dir, '../varvel-none/y'));
     checkUnlink(run, atRoot, '/../..//etc/./no-such', '/etc/no-such');
     checkUnlink(run, atRoot, `${'../'.repeat(30)}no-such`, '/no-such');
     const [a, plain] = [run.result('openat').ret, run.result('openat').ret];
