@@ -93,15 +93,17 @@ const USAGE_FIELD =
   /^(?:proc\.(?:fd(?:opencount|limit|usage)|vm\w+|nthreads|nchilds)|thread\.(?:vm|pf|cgroup).*)$/;
 const USAGE_MICROS = 160;
 
-/** By field and argument. Whoever writes rules chooses arguments, so that beyond the limit none is kept. */
+/** By field and argument. Authors of rules choose the arguments: long ones, and those beyond the limit, are not kept. */
 const KNOWN = new Map<string, ValueBound>();
 const MAX_KNOWN = 4096;
+const MAX_KNOWN_ARGUMENT = 64;
 
 /** The most that a use of the field can come to, and what it takes to read it. */
 export function boundOf(field: FieldDefinition, argument: string | undefined): ValueBound {
   const key = argument === undefined ? field.name : `${field.name}[${argument}`;
   const known = KNOWN.get(key) ?? newBoundOf(field, argument);
-  if (KNOWN.size < MAX_KNOWN) KNOWN.set(key, known);
+  if (KNOWN.size < MAX_KNOWN && (argument?.length ?? 0) <= MAX_KNOWN_ARGUMENT)
+    KNOWN.set(key, known);
   return known;
 }
 
