@@ -2,8 +2,8 @@ import { startTicksOf } from '../context/proc-reader.ts';
 import type { Response } from './response.ts';
 
 /**
- * Ends the process in which a detection happened, by the agent itself: some 0.1 ms after the record was read, so after what it
- * was detected for. It is no prevention.
+ * Kills the process in which a detection happened. The agent does it itself, some 0.1 ms after it has read the record, so after the
+ * effect. It prevents nothing.
  */
 export const kill: Response = {
   guarantee: 'after the effect',

@@ -3,10 +3,10 @@ import type { ResponseSetting } from '../config/config.ts';
 import { fitsAll } from '../rules/loader/selection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 
-/** What a response looks at of a rule. */
+/** The properties of a rule that an entry's match compares. */
 export type RespondedRule = Pick<LoadedRule, 'name' | 'tags' | 'priority' | 'enabled'>;
 
-/** The operator's `responses`: for a detection, what is to be done. All that an entry's match names has to fit. */
+/** The operator's setting `responses`. An entry applies to a detection when all that its match names fits. */
 export class OperatorResponses {
   readonly #entries: readonly ResponseSetting[];
   readonly #byRule = new WeakMap<RespondedRule, readonly ResponseSetting[]>();
@@ -15,7 +15,7 @@ export class OperatorResponses {
     this.#entries = entries;
   }
 
-  /** An entry to enforce comes before one to monitor; else the first that fits. */
+  /** The entry that applies: the first to enforce, else the first that fits. */
   of(rule: RespondedRule, app: AppIdentity | undefined): ResponseSetting | undefined {
     if (this.#entries.length === 0) return undefined;
     const fitting = this.#entriesOf(rule).filter(({ match }) => isOfApp(match, app));

@@ -7,28 +7,28 @@ import type { OperatorResponses, RespondedRule } from './operator-responses.ts';
 import type { Response, ResponseHost, ResponseOutcome } from './response.ts';
 import { RESPONSES } from './responses.ts';
 
-/** Processes that the operator's responses end in a minute: what a rule that is wrong, or a storm, can do to an app and a host. */
+/** Limits on processes that the operator's responses kill in a minute: the damage that a wrong rule or a storm can do. */
 export const MAX_A_MINUTE = { ofContainer: 60, ofHost: 600 };
-/** Containers that are counted; the oldest begin anew. */
+/** Limit on counted containers; the oldest start again from zero. */
 const MAX_CONTAINERS = 10_000;
-/** Processes that were ended, of which records may be still to come. */
+/** Limit on remembered killed processes, whose records may still arrive. */
 const MAX_ENDED = 1024;
 const MINUTE_MS = 60_000;
 
-/** What was done about a detection. */
+/** The response to a detection, and its outcome. */
 export interface DoneResponse {
   readonly name: ResponseName;
   readonly outcome: ResponseOutcome;
   readonly guarantee: Response['guarantee'];
 }
 
-/** A detection, and who may have something done about it. */
+/** A detection, and the response that the app asks for. */
 export interface Respondable {
-  /** As the operator has it. Undefined: the app has added it, and the operator's responses are not about it. */
+  /** The operator's version of the rule. Undefined: the app has added it, and the operator's responses do not apply. */
   readonly rule: RespondedRule | undefined;
   readonly container: Container;
   readonly process: Process;
-  /** What the app's policy asks for. */
+  /** The response that the app's policy asks for. */
   readonly asked: ResponseName | undefined;
   /** Whether the exceptions that the app has to this rule were asked: what they let pass is no detection. */
   readonly isAnswered: () => boolean;
@@ -41,14 +41,14 @@ export interface ResponderOptions {
   readonly nowMs: () => number;
 }
 
-/** How often what became of responses; monotonic. */
+/** How often a response had an outcome; monotonic. */
 export interface ResponseCount {
   readonly name: ResponseName;
   readonly outcome: ResponseOutcome;
   readonly count: number;
 }
 
-/** Does what is to be done about a detection: what the app's policy asks for, and what the operator does. Never throws. */
+/** Runs the response to a detection, from the app's policy or else from the operator. Never throws. */
 export class Responder {
   readonly #host: ResponseHost;
   readonly #nowMs: () => number;
@@ -57,7 +57,7 @@ export class Responder {
   #ofContainer = new RecentMap<string, number>(MAX_CONTAINERS);
   #ofHost = 0;
   #minute = -1;
-  /** By pid: the start of a process that was ended. */
+  /** Start times of killed processes, by pid. */
   readonly #ended = new RecentMap<number, bigint>(MAX_ENDED);
 
   constructor({ host, operators, nowMs }: ResponderOptions) {
@@ -66,7 +66,7 @@ export class Responder {
     this.#nowMs = nowMs;
   }
 
-  /** What the operator wants from now on. */
+  /** Sets the operator's responses from now on. */
   setOperators(operators: OperatorResponses): void {
     this.#operators = operators;
   }
@@ -89,7 +89,7 @@ export class Responder {
     );
   }
 
-  /** Why nothing is done; undefined where it is. What an app asks of itself is its own affair. */
+  /** Why nothing is done; undefined if something is. Limits and modes do not apply to what an app asks for itself. */
   #refusal(
     { asked, isAnswered, container, process }: Respondable,
     mode: 'monitor' | 'enforce' | undefined,
@@ -101,7 +101,7 @@ export class Responder {
   }
 
   #apply(name: ResponseName, { asked, container, process }: Respondable): ResponseOutcome {
-    // What it had done before it was ended comes after that.
+    // A record of what it had done before it was killed.
     if (this.#hasEnded(process)) return 'done';
     const outcome = RESPONSES[name].apply(process, this.#host);
     if (outcome !== 'done') return outcome;
@@ -114,7 +114,7 @@ export class Responder {
     return this.#ended.get(pid) === startBootNs;
   }
 
-  /** Whether the container, and the host, may have one more in this minute. */
+  /** Whether the limits of container and host allow one more in this minute. */
   #hasRoom(container: string): boolean {
     const minute = Math.floor(this.#nowMs() / MINUTE_MS);
     if (minute !== this.#minute) {

@@ -4,13 +4,13 @@ import type { Process } from '../context/process.ts';
 export type AppliedOutcome = 'done' | 'too late' | 'refused';
 
 /**
- * What became of a response. Besides what doing it comes to: `monitored`: it is only to be told what would be done. `limited`: as
- * many as may be were done in this minute. `unanswered`: the app's own exceptions to the rule were not asked, since its rules are
- * paused or its policy is not read yet.
+ * The outcome of a response. Besides that of applying it: `monitored`: it is only reported what would be done. `limited`: the limit
+ * of this minute was used up. `unanswered`: the app's own exceptions to the rule were not asked, since its rules are paused or its
+ * policy is not read yet.
  */
 export type ResponseOutcome = AppliedOutcome | 'monitored' | 'limited' | 'unanswered';
 
-/** What responses do to the host; must throw an Error with a `code` when it fails. */
+/** Actions on the host; each throws an Error with a `code` when it fails. */
 export interface ResponseHost {
   /** Sends SIGKILL to the process with this pid and start (ticks since boot), and to no other. ESRCH: it has ended; EPERM. */
   readonly killProcess: (pid: number, startTicks: number) => void;
@@ -18,10 +18,10 @@ export interface ResponseHost {
 
 /** Something that can be done about a detection. */
 export interface Response {
-  /** What it can promise, as detections say it in `varvel.response.guarantee`. */
+  /** What it guarantees, as in the field `varvel.response.guarantee` of detections. */
   readonly guarantee: 'after the effect';
   /** The end of a sentence that begins with "process". */
   readonly said: Readonly<Record<ResponseOutcome, string>>;
-  /** Does it to the process in which the detection happened. Synchronous; never throws. */
+  /** Applies it to the process in which the detection happened. Synchronous; never throws. */
   apply(process: Process, host: ResponseHost): AppliedOutcome;
 }
