@@ -130,9 +130,9 @@ export class Probe {
   /** Later losses get their own first and last times. Call it after reading the entries' times. */
   nextLossInterval(): void;
   /**
-   * Which opens and which messages (sendto, sendmsg, sendmmsg, recvfrom, recvmsg, recvmmsg) are reported; none before the first
-   * call. Others count as prefiltered. `newPeer`: of an unconnected socket whose address differs from that of its previous
-   * message; the last addresses of at most 8192 sockets are remembered.
+   * Which opens and which messages (sendto, sendmsg, sendmmsg, recvfrom, recvmsg, recvmmsg) are reported; none before the first call.
+   * Others count as prefiltered. `newPeer`: those of an unconnected socket to or from another address than in its previous message; the
+   * last addresses of at most 8192 sockets are remembered.
    */
   setMasks(masks: {
     opens: { read: boolean; write: boolean; failed: boolean };

@@ -5,10 +5,10 @@
 #include "ring.h"
 
 // Decides when to drain: the one-wakeup protocol. state->awake is 1 while this side polls on a short tick. After two
-// empty ticks it is set to 0 and the rings are drained once more. From then on the producer that sets it to 1 forces
-// exactly one wakeup. A producer that read 1 just before may still commit silently: safety ticks after going to sleep
-// find that record. Switching by whether the last poll found data would deadlock: a record committed between check
-// and sleep wakes nobody, nor do later ones.
+// empty ticks it is set to 0 and the rings are drained once more. From then on the producer that changes it from 0 to 1
+// forces exactly one wakeup. A producer that read 1 just before may still commit silently: safety ticks after going to
+// sleep find that record. Switching by whether the last poll found data would deadlock: a record committed between
+// check and sleep wakes nobody, nor do later ones.
 class Loop {
  public:
   // Called with the number of bytes in the buffer; runs JavaScript. Returns false if it has closed this loop.

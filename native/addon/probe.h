@@ -28,9 +28,8 @@ class Probe {
   Status Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes, uint32_t bulk_ring_bytes,
               bool with_verdict_run);
   // Attaches a hook: cgroup_mkdir, sched_exec, sys_openat, compat_exit, … Idempotent. Waits for a program that the
-  // kernel is still detaching (EEXIST otherwise). ENOENT for a system call without a tracepoint in this kernel,
-  // except while compat_exit is attached. That reports that the call was refused; such hooks are detached together
-  // with compat_exit.
+  // kernel is still detaching (EEXIST otherwise). ENOENT for a system call without a tracepoint in this kernel, except
+  // while compat_exit is attached, which reports the refused call. Such hooks are detached together with compat_exit.
   Status Attach(const std::string& name);
   // Returns at once; the program may still run on a CPU for a few ms.
   Status Detach(const std::string& name);
@@ -49,7 +48,7 @@ class Probe {
   // Stores a copy of the table at the number, 1 to VERDICT_TABLES - 1; nullptr removes it. Waits some ms, until no
   // program uses the previous table.
   Status SetVerdicts(uint32_t number, const verdict_table* table);
-  // Disables all tables from its return on, until another is set at its number. Waits as SetVerdicts does, once.
+  // From its return on no table filters opens, until one is set again. Waits as SetVerdicts does, once.
   Status SuspendVerdicts();
   // Writes into `args` whether the probe reports an open.
   Status RunVerdict(verdict_run_args* args);

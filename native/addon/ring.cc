@@ -148,7 +148,7 @@ size_t Consumer::Drain(uint8_t* out, size_t capacity, bool backlog_alone) {
   // A piece takes at most RECORD_MAX bytes of each ring.
   if (!backlog_is_next_ && !backlog_alone)
     while (used + 2 * RECORD_MAX <= capacity && TakePiece(now, out, &used));
-  // Delivers records that did not wait in a batch of their own: their lines go out before the backlog's turn.
+  // Records that did not wait are delivered in a batch of their own: their lines go out before the backlog's turn.
   backlog_is_next_ = used > 0 && !backlog_.Empty();
   return used > 0 ? used : backlog_.Take(out, kTurnBytes);
 }

@@ -5,8 +5,8 @@
 #include <vector>
 #include "status.h"
 
-// Opens `path` inside the tree at `root` (openat2, kernel 5.6). Symlinks resolve inside it, or are refused unless
-// allowed. Magic links and mount crossings are refused: a hostile FUSE mount could hang the caller. The descriptor is
+// Opens `path` inside the tree at `root` (openat2, kernel 5.6). Symlinks resolve inside it if allowed, and are refused
+// otherwise. Magic links and mount crossings are refused: a hostile FUSE mount could hang the caller. The descriptor is
 // read-only, close-on-exec, and of the wanted type (else EINVAL); the caller owns it.
 enum class Wanted { kRegularFile, kDirectory };
 Status OpenInRoot(const std::string& root, const std::string& path, bool allow_symlinks, Wanted wanted, int* fd);

@@ -66,7 +66,7 @@ struct {
 	__type(value, struct path_buffer);
 } path_buffer SEC(".maps");
 
-/* One system call, for the functions of call.bpf.c, since global functions take no kernel pointers. */
+/* One system call, for the functions of call.bpf.c; in a map, since global functions take no kernel pointers. */
 struct call_state {
 	struct call_spec spec;
 	__u64 args[8]; /* numbered from 1; 7 is the result */
@@ -117,7 +117,7 @@ struct {
 	__array(values, struct verdict_table_map);
 } verdict_tables SEC(".maps");
 
-/* An open to be judged, since global functions take no kernel pointers. */
+/* An open to be judged; in a map, since global functions take no kernel pointers. */
 struct verdict_call {
 	__u32 table, kind, directory, layer;
 	__u32 len;		 /* of the path */

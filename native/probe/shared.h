@@ -8,7 +8,7 @@
 /* Shared with the consumer by mmap. */
 struct probe_state {
 	__u32 awake;	/* 1: the consumer polls; 0: the next record must wake it (CAS 0 -> 1) */
-	__u32 epoch;	/* incremented when all records of the last epoch are taken: resets the containers' budgets */
+	__u32 epoch;	/* incremented once the previous epoch's records are all taken: resets containers' budgets */
 	__u64 emitted;	/* records of all cgroups */
 	__u64 dropped;
 	__u64 dropped_exec; /* of those, from the exec ring, without which the process tree is incomplete */
@@ -54,7 +54,7 @@ struct scope_entry {
 	__u32 exec_bytes;
 	__u32 bulk_bytes;
 	__u32 loss_look;
-	__u32 table; /* of verdict_tables: filters its opens; 0: every event is reported */
+	__u32 table; /* of verdict_tables: filters its opens; 0: none does */
 	__u32 held;  /* HELD_*: the rings that get no more of its records for now */
 	__u32 pad;
 };

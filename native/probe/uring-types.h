@@ -102,7 +102,7 @@ struct io_link {
 	struct filename *oldpath, *newpath;
 	int flags;
 };
-/* until 6.9 connect had its own, and only if it went to a worker */
+/* until 6.9 connect had its own async data, and only if it went to a worker */
 struct io_async_connect {
 	char address[128];
 };

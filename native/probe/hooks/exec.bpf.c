@@ -137,7 +137,7 @@ static __always_inline __u64 exec__namespace_start(struct task_struct *task)
 	return BPF_CORE_READ(first, start_boottime);
 }
 
-/* A program that executes itself again beside its parent, as container runtimes do before they enter the container. */
+/* A program that runs itself again in its parent's mount namespace, as runtimes do before they enter a container. */
 static __always_inline bool exec__is_parents_program(struct task_struct *task, struct file *file)
 {
 	struct task_struct *parent = task->real_parent;
