@@ -28,7 +28,7 @@ import type { Delivery, LogStream } from '../streams/stream.ts';
 
 /** Delay of the first run after the start, when the agent's own start-up work is done. Up to as long again is added, by host. */
 const FIRST_MS = 60_000;
-/** Delay after a failed run, if shorter than the interval: shows whether the failure was momentary or lasts. */
+/** Delay after a run that was not seen or that failed, if shorter than the interval: shows whether the trouble lasts. */
 const AGAIN_MS = 600_000;
 /** Delay before the log system is first read, and the longest delay between two reads. */
 const FIRST_LOOK_MS = 250;
@@ -324,7 +324,7 @@ export function openCanary(
   });
 }
 
-/** Delay after the start: a minute, plus up to another minute or a tenth of the interval, by host. */
+/** Delay after the start: a minute, plus up to another minute or a tenth of the interval, whichever is less, by host. */
 export function firstDelayMs(hostname: string, intervalMs: number): number {
   return FIRST_MS + shareOf(hostname, 0) * Math.min(FIRST_MS, intervalMs / 10);
 }

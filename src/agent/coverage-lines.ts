@@ -76,7 +76,7 @@ export class CoverageLines {
     const gone = new Map<string, Sums>();
     for (const entry of entries) {
       const { resolution, sinceMs, goneAtMs, emitted, unwatched } = entry;
-      // A notice reports containers that there is no room to watch; no coverage line is correct here.
+      // A notice reports containers that there is no room to watch; it is right that they get no coverage line.
       if (resolution.state !== 'included' || unwatched === true) continue;
       if (this.#options.isOwn?.(entry.path) === true) continue;
       // Containers that ended before the last tick have been counted.

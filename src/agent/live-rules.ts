@@ -187,7 +187,7 @@ export class LiveRules {
     const before = this.#shed;
     this.#shed = priorities;
     try {
-      // Fewer rules during a flood: the kernel must first stop reporting what only they need, or the flood does not end.
+      // Fewer rules during a flood: the kernel must first stop reporting what only the shed rules need, or the flood does not end.
       const kernelFirst = priorities.length > before.length;
       // Verdicts made for more rules stay correct for fewer.
       if (!kernelFirst) this.#options.verdicts.leave();

@@ -17,7 +17,7 @@ export interface AgentOptions {
   /** Where the stdout stream writes. */
   readonly output: Writable & { readonly isTTY?: boolean };
   readonly version: string;
-  /** Replaces the running agent, if there is one; otherwise the start is refused. */
+  /** Replaces the running agent, if there is one. Without this option, the start is then refused. */
   readonly replace?: boolean;
   /** Checked before the takeover becomes final. */
   readonly isStopping?: () => boolean;

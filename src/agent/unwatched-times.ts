@@ -109,7 +109,7 @@ function isToBeTold({ runtime, startedAtMs, ranBefore }: Container): boolean {
   return runtime === 'docker' && (startedAtMs === undefined || ranBefore === undefined);
 }
 
-/** Unix ns. Undefined if it may have run before: that earlier run was unwatched too. */
+/** Unix ns. Undefined if it is unknown, or if the container may have run before: that earlier run was unwatched too. */
 function startOf(container: Container): bigint | undefined {
   const { startedAtMs } = container;
   return startedAtMs === undefined || mayHaveRunBefore(container) ? undefined : nsOf(startedAtMs);

@@ -19,7 +19,7 @@ export class VerdictNumbers {
   readonly #probe: Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts'>;
   /** By digest, least recently used first. */
   readonly #tables = new Map<string, Table>();
-  /** Numbers without a table, or with one that filters no container any more. */
+  /** Numbers without a table, or with a suspended one. */
   readonly #free: number[] = Array.from({ length: TABLES_MAX }, (_, index) => index + 1);
   /** Those of `#free` whose table still takes memory. */
   readonly #stale = new Set<number>();

@@ -15,8 +15,8 @@ const WAIT_MS = 1000;
 const SAID_MAX = 10;
 
 /**
- * An app's effect on the rules: given the operator's `rules`, returns those of which one must match whenever anything is
- * reported for the app.
+ * An app's effect on the rules: given the operator's `rules`, returns rules of which one must match whenever anything is reported for the
+ * app: some of these, and the app's own.
  */
 export interface JudgedApp {
   possibleAmong(rules: readonly LoadedRule[]): Iterable<LoadedRule>;

@@ -19,7 +19,7 @@ import { GAP_RULE, LOST_RULE } from '../streams/notice-rules.ts';
  * cannot safely handle names that tenants choose. Open incidents are kept across restarts.
  *
  * It counts lines that are JSON, of apps with an instance: without one, several containers number their lines separately under
- * one name. A number below a later line's or a coverage line's number that never arrives is a loss.
+ * one name. A number below a later line's, or up to a coverage line's last number, that never arrives is a loss.
  */
 export function pagerScript(request: AlertRequest): string {
   const { app, space } = request;

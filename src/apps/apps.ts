@@ -39,7 +39,7 @@ const FIRST_LIST_MS = 5_000;
 /** Delay of the second lookup of an unknown container; if still unknown, its cgroup is excluded. */
 const SECOND_LOOKUP_MS = 1_000;
 const MAX_SECOND_LOOKUPS = 4096;
-/** Limit on containers that no pattern matches. For others, /proc is not searched for processes older than the agent. */
+/** Limit on containers that no pattern matches. For further ones, processes older than the agent are not looked up in /proc. */
 const MAX_ADOPTED = 4096;
 
 /**

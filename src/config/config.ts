@@ -158,7 +158,7 @@ export interface AgentConfig extends RuleSettings {
   readonly rescanIntervalMs: number;
   /** How long events of an unknown container wait for its identity. */
   readonly holdTimeMs: number;
-  /** Limits on the lines of one app instance; undefined: none. */
+  /** Limits on the lines of one app instance, and of one app; undefined: none. */
   readonly limits:
     | {
         readonly burst: number;

@@ -48,7 +48,7 @@ export interface LoggregatorStreamConfig {
   readonly serverName: string;
   readonly sourceType: string;
   readonly linesPerSecond: number;
-  /** The agent's own metrics, over the same connection settings. */
+  /** The agent's own metrics, sent with the same connection settings. */
   readonly metrics: {
     readonly enabled: boolean;
     readonly intervalMs: number;

@@ -41,7 +41,7 @@ export function wrongHeaders(headers: Readonly<Record<string, string>>): string 
   return undefined;
 }
 
-/** Whether PROCID and a tag can hold it: 1 to 32 printable ASCII characters, not all blank. */
+/** Whether PROCID and a tag can hold it: 1 to 32 printable ASCII characters, not only blanks and hyphens. */
 export function isSourceType(text: string): boolean {
   return /^[\x20-\x7e]{1,32}$/.test(text) && /[^ -]/.test(text);
 }

@@ -16,7 +16,7 @@ export interface KeptPins {
 const PINNED = "apps' policies as they were first read";
 
 /**
- * Opens the pins' folder. A disk that cannot be written goes to `troubles`. Anything there but the agent's own folder
+ * Opens the pins' folder. A disk that cannot be written is reported to `troubles`. Anything there but the agent's own folder
  * is moved aside, with a warning. Throws UserError when the agent may not use the folder.
  */
 export function openPins(stateDir: string, logger: Logger, troubles: StateTroubles): KeptPins {

@@ -273,7 +273,7 @@ export class ContainerUsers {
     return this.#take(entry, pid, startTicks, 'container');
   }
 
-  /** Reads the files into the entry. False, with nothing changed, when another process has the pid. */
+  /** Reads the files into the entry. False, with nothing changed, when another process has the pid, or there was nothing to read. */
   #take(
     entry: ContainerNames,
     pid: number,

@@ -4,7 +4,7 @@ import type { Logger } from '../shared/logger.ts';
 /** As the host resolves names, its hosts file included (getaddrinfo). */
 export type ResolveName = (name: string) => Promise<readonly string[]>;
 
-/** Limit on names; `watch` logs a warning past it. */
+/** Limit on names; further ones are not looked up, and `watch` logs a warning. */
 const MAX_NAMES = 2048;
 const MAX_ADDRESSES = 64;
 /** A name without an answer after this long counts as one without addresses: its server may never answer. */

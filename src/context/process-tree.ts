@@ -170,7 +170,7 @@ export class ProcessTree {
 
   /**
    * When the runtime's process in the container ran its first program: CLOCK_BOOTTIME ns, from that exec's record. Is
-   * `not yet` while it sets the container up; undefined if the exec may have been missed. `startTicks` as in
+   * `not yet` while it sets the container up; undefined if that was not seen for certain. `startTicks` as in
    * /proc/PID/stat.
    */
   programSince(pid: number, startTicks: number): bigint | 'not yet' | undefined {

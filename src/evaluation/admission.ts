@@ -14,7 +14,7 @@ export interface AdmissionTarget<E, D> {
   dropped(container: Container, drops: HeldDrops): void;
   /** Whether the rules for a known container are decided. Until `Admission.ready` its events wait. O(1); default true. */
   isReady?(container: Container): boolean;
-  /** No more events can wait: the rules must be decided now. */
+  /** The container's events can wait no longer: its rules must be decided now. */
   finish?(container: Container): void;
 }
 

@@ -15,9 +15,9 @@ export interface EventWork {
   /** Called where it has to wait. */
   later(): LaterWork;
   readonly isReleased: boolean;
-  /** Evaluating it costs less than queueing it, so it is not queued. */
+  /** Evaluating it costs less than queueing it, so it never starts a queue; behind events that wait, it waits too. */
   readonly isCheap: boolean;
-  /** Runs queued work in a flood, charged to the container's app. */
+  /** Runs, in a flood, work that has no room to wait; all of it is charged to the container's app. */
   flood(work: () => void): void;
 }
 

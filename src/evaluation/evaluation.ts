@@ -201,7 +201,7 @@ export class Evaluation {
     return this.#admission.droppedOf(rootCgroupId);
   }
 
-  /** The time of apps' own rules is shared among the containers; the operator's rules have no limit and never wait. */
+  /** Shares the time of apps' own rules among the containers. Events of a container without such rules have no limit and never wait. */
   #admit(occurrence: Occurrence, container: Container | undefined): void {
     const appRules = container === undefined ? undefined : this.#options.appRulesOf?.(container);
     if (container === undefined || appRules === undefined) {

@@ -123,7 +123,7 @@ export class AppPolicy {
     return this.#changed.size + this.ruleSet.rules.length;
   }
 
-  /** Whether anything is run: a policy may only switch rules off. */
+  /** Whether anything is run: some policies do nothing but switch rules off. */
   get runsRules(): boolean {
     return this.runs > 0;
   }

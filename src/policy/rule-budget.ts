@@ -11,8 +11,8 @@ export interface BudgetLimits {
 export const DEFAULT_BUDGET: BudgetLimits = { cpuPercent: 2, atOnceMs: 20 };
 export const BUDGET_WINDOW_MS = 10_000;
 /**
- * A whole window must not be spent in one go: all other apps' events would wait. So the limit within this time is five times
- * the share.
+ * A whole window must not be spent in one go: all other apps' events would wait. So the limit within this time is five times the share, or
+ * twice the limit for one event if that is more.
  */
 export const BURST_WINDOW_MS = 250;
 const BURST_FACTOR = 5;

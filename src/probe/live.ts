@@ -25,7 +25,7 @@ const STANDING_HOOKS = [
   'sched_exit',
 ];
 
-/** Reports non-64-bit calls of the system calls whose hooks are attached. */
+/** Reports ia32 and x32 calls of the system calls whose hooks are attached, and 64-bit calls without a tracepoint of their own. */
 export const COMPAT_HOOK = 'compat_exit';
 /** Reports io_uring requests as the system calls whose hooks are attached. */
 export const IO_URING_HOOK = 'io_uring';
@@ -219,7 +219,7 @@ export class LiveProbe {
     return this.#probe.attached();
   }
 
-  /** The hooks for which this kernel has all tracepoints; those of single system calls may be missing. */
+  /** The hooks for which this kernel has all tracepoints. Hooks of single system calls are listed even if their tracepoint is missing. */
   hooks(): readonly string[] {
     return this.#probe.programs();
   }

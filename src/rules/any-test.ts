@@ -13,9 +13,9 @@ type Holds = (view: View) => boolean;
 const VIEW = new EventView();
 
 /**
- * Whether any comparison of a rule's condition holds for one of the rule's events, except for `evt.type`. It generates no code,
- * as an engine does: a thousand such rules are evaluated only now and then, so generated code would never be optimised. May
- * report true if that cannot be decided.
+ * Whether any comparison of a rule's condition holds for one of the rule's events, except for `evt.type`. It generates no code, as an
+ * engine does: a thousand such rules are evaluated only now and then, so generated code would never be optimised. Reports true where that
+ * cannot be decided.
  */
 export class AnyTest {
   readonly #events: ReadonlySet<string>;

@@ -48,10 +48,9 @@ const NAMES = { status: undefined, info: undefined, podStatus: undefined } as co
 type Answer = CriFound | 'sandbox' | undefined;
 
 /**
- * Identities from a Kubernetes runtime (containerd, CRI-O), by the interface that the kubelet uses. Looks up the
- * container of each new cgroup at once: the runtime knows it before it makes the cgroup. Compares the list on every
- * rescan. Does not use the event stream: containerd 1.7 hands each event to one listener, so the kubelet would miss the
- * agent's.
+ * Identities from a Kubernetes runtime (containerd, CRI-O), by the interface that the kubelet uses. Looks up the container of each new
+ * cgroup at once: the runtime knows it before it makes the cgroup. Compares the list on every rescan. Does not use the event stream:
+ * containerd 1.7 hands each event to one listener, so the kubelet would miss those that the agent gets.
  */
 export class CriRuntime implements Runtime {
   readonly name = 'cri';

@@ -111,7 +111,7 @@ function whereFound(test: PathTest): PathTest {
 const bySize = (one: PathTest, other: PathTest): number => sizeOf(one) - sizeOf(other);
 const partsOf = ({ patterns }: PathTest): number =>
   patterns.reduce((sum, parts) => sum + parts.length, 0);
-/** An estimate of its states: each repeated part multiplies those of the others. */
+/** An estimate of its states: each repeated part adds as many as the pattern has parts. */
 const sizeOf = ({ patterns }: PathTest): number =>
   patterns.reduce(
     (sum, parts) => sum + parts.length * (1 + parts.filter(({ many }) => many).length),

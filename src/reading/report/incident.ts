@@ -9,7 +9,7 @@ import type { NumberRanges } from '../number-ranges.ts';
 
 /** Detections of one rule that are shown; the others are counted. */
 export const MAX_OF_A_RULE = 200;
-/** Limit on rules that the reader does not know, since an app can print any name. Built-in rules are never cut. */
+/** Limit on rules that the reader does not know, since an app can print any name. Built-in rules do not count. */
 export const MAX_UNKNOWN_RULES = 100;
 export const MAX_DETECTIONS = 2000;
 /** The app's own lines before and after a detection. */

@@ -29,7 +29,7 @@ export type FieldSource = (
 ) => Reader | ArgumentProblem;
 
 /**
- * Fields worth a lookup before rules run. They take many values or separate rules. A value comes as the same object in event
+ * Fields worth a lookup before rules run. They take many values, or tell rules apart. A value comes as the same object in event
  * after event, as the decoder or the process tree caches it. A field that builds its text anew each time would cost more to
  * look up than to test.
  */

@@ -160,7 +160,7 @@ export class CostBudget {
     return { message, field: fields[outputFields] };
   }
 
-  /** Total cost of the rules, after each was checked; and the rule to blame if it is over the limit. */
+  /** Cost of the rules together for the worst event, after each was checked; and the rule to blame if it is over the limit. */
   total(rules: readonly LoadedRule[]): OverlayCost & { readonly over: LoadedRule | undefined } {
     const { allNanos } = this.limits;
     const costs = new Map(rules.map(({ name }) => [name, this.#costs.get(name)?.nanos ?? 0]));

@@ -39,8 +39,8 @@ export interface FreeParts {
 }
 
 /**
- * The cost of conditions for one event: each comparison is made once, and each field is read once, as in the generated code. A
- * comparison that `free` has with fewer values costs only the additional ones.
+ * The most that conditions can cost together for one event: each comparison is made once, and each field is read once, as in the generated
+ * code. A comparison that `free` has with fewer values costs only the additional ones.
  */
 export function conditionCost(
   conditions: readonly Checked[],
@@ -93,7 +93,7 @@ export function conditionCost(
 
 const NOTHING: FreeParts = { tests: new Map(), reads: new Set() };
 
-/** The cost of the comparison's largest free version, with fewer values. */
+/** The highest cost of a free version of the comparison with a part of its values; 0 if there is none. */
 function grownFrom(test: Test, free: FreeParts): number {
   let most = 0;
   for (const one of free.tests.values()) {

@@ -26,7 +26,7 @@ const RETRIES = [
   { untilMs: 1000, everyMs: 5 },
   { untilMs: Infinity, everyMs: 25 },
 ] as const;
-/** How long a container's pipe may be full before its lines are dropped; each line still has the second time. */
+/** How long a container's pipe may be full before its lines are dropped; each line still gets FULL_LINE_MS. */
 const FULL_MS = 4000;
 const FULL_LINE_MS = 500;
 /** Limit while the runtime starts the container, which no app can delay: seconds on a busy host. Docker gives up after 30 s. */

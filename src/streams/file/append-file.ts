@@ -39,7 +39,7 @@ interface QueuedLine {
  * The file is created with mode 0640. It must be a regular file with one name, and its last path component must not be a link.
  * A shared file is only looked for in the folder that was found first, since its app may own the path. The file is reopened
  * when its name leads to another file (log rotation). A missing newline at its end is added first, so that lines never merge: a
- * full disk may have cut an earlier write, or the app wrote it.
+ * full disk may have cut an earlier write, or the app left its line open.
  */
 export class AppendFile {
   readonly path: string;

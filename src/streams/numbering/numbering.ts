@@ -13,7 +13,7 @@ const SYNC_AFTER_MS = 1000;
 
 export interface NumberingOptions {
   /**
-   * Where numbers are kept across restarts. Without this key they begin at 1 with each agent. `undefined`: the disk is unusable
+   * Where numbers are kept across restarts. Without this option they begin at 1 with each agent. `undefined`: the disk is unusable
    * now, and `keepIn` is called later.
    */
   readonly folder?: Pick<OwnFolder, 'inside'> | undefined;

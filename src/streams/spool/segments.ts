@@ -150,8 +150,8 @@ export class Segments {
   }
 
   /**
-   * Frees the space of the settled records of the file that has the most of it. False if no file has any. Writes less than
-   * `segmentBytes`, and frees more than it wrote. Throws the file system's error; records moved by then stay moved.
+   * Frees the space of the settled records of the file that has the most of it. False if no file has any. Writes less than `segmentBytes`,
+   * and only then frees more than that. Throws the file system's error; records moved by then stay moved.
    */
   clean(): boolean {
     let best: Held | undefined;
@@ -267,7 +267,7 @@ function settleIn(segment: Segment, ordinals: readonly number[]): void {
   }
 }
 
-/** A file that a failing disk keeps has only sent records: at worst they are sent again, with the same ids. */
+/** A file that a failing disk keeps has only settled records: at worst they are sent again, with the same ids. */
 function removed(segment: Segment): void {
   try {
     segment.remove();

@@ -50,7 +50,7 @@ export interface SpooledCounters extends StreamCounters {
  * A remote receiver as a log stream. A line is written to the spool before it is sent, and stays there until the receiver has
  * it. If the receiver is down, it is retried with backoff (250 ms to 30 s, with jitter). `deliver` is true once the line is in
  * the spool. Lines that the receiver refuses, or that a full spool drops for other apps, are missing there. A notice reports
- * them to their app, by the next agent if necessary; only a kill within those seconds leaves them to this agent's counters.
+ * them to their app, by the next agent if necessary; only a kill within 10 s leaves them to this agent's counters.
  */
 export class SpooledStream implements LogStream {
   readonly name: string;

@@ -19,7 +19,7 @@ export interface SyslogConnection {
    * message was refused.
    */
   write(message: string): Promise<void>;
-  /** Resolves when no error for earlier writes is known, as far as that can be known. Rejects like `write`. */
+  /** Resolves when earlier writes are known not to have failed, as far as that can be known. Rejects like `write`. */
   settle(): Promise<void>;
   /** Calls `listener` once, when the connection breaks by itself or is destroyed. */
   onBroken(listener: () => void): void;

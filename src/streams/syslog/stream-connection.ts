@@ -38,13 +38,13 @@ export interface StreamTarget {
 }
 
 /**
- * TCP, TLS (RFC 5425) and unix stream sockets, with octet counting (RFC 6587, 3.4.1). So a message may hold any byte, and a cut
- * frame is recognised.
+ * TCP, TLS (RFC 5425) and unix stream sockets, with octet counting (RFC 6587, 3.4.1). So a message may hold any byte, and a cut frame is
+ * recognised.
  *
- * "Written" means that the kernel has it: syslog has no acknowledgement. Data in both kernels' buffers is lost when the
- * receiver dies. Measured with rsyslog on one host: some 100 lines of 2 KB at an orderly close below full load. It was 4 MB
- * when stuck and killed, 200 KB on a unix socket. Linux shows the difference: closing a socket with unread data resets the
- * connection, closing one that was read completely ends it. `doubtSinceMs` follows from that.
+ * "Written" means that the kernel has it: syslog has no acknowledgement. Data in both kernels' buffers is lost when the receiver dies.
+ * Measured with rsyslog on one host: some 100 lines of 2 KB when it ended in order under load, 4 MB when it was stuck and killed, 200 KB on
+ * a unix socket. Linux shows the difference: closing a socket with unread data resets the connection, closing one that was read completely
+ * ends it. `doubtSinceMs` follows from that.
  */
 export function streamOpener(target: StreamTarget): OpenSyslog {
   return (signal) =>
