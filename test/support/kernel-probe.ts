@@ -1,29 +1,18 @@
-import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { Probe, type LoaderScopeEntry, type LoaderScopePattern } from 'ebpf-loader-napi';
 import { RecordBytes } from '../../src/events/batch.ts';
 import { readCgroupChange } from '../../src/events/cgroup-record.ts';
 import { HEADER, KINDS } from '../../src/events/table.gen.ts';
 import { WireEvent } from '../../src/events/wire-event.ts';
 import { levelOf, type CgroupChange } from '../../src/probe/scope.ts';
+import { programOf } from './kernel-program.ts';
 import { withPlainDetails } from './plain.ts';
 
-const STEPS_SOURCE = join(dirname(fileURLToPath(import.meta.url)), 'kernel-steps.c');
 const WAIT_MS = 10_000;
 
 /** One line that kernel-steps.c printed: the step, who made it, its result or -errno, and what it knows. */
@@ -68,31 +57,9 @@ export function raw(bytes: Buffer | string): string {
   return [...Buffer.from(bytes)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
 }
 
-let compiled: string | undefined;
-
-/** Path of the compiled kernel-steps.c; built once a process, removed when it exits. A guest kernel (test/vm) is given one. */
+/** Path of the compiled kernel-steps.c. A guest kernel (test/vm) is given one. */
 export function stepsProgram(): string {
-  const given = process.env['KERNEL_STEPS_PROGRAM'];
-  if (given !== undefined) return given;
-  if (compiled === undefined) {
-    const dir = mkdtempSync(join(tmpdir(), 'varvel-steps-'));
-    process.on('exit', () => {
-      rmSync(dir, { recursive: true, force: true });
-    });
-    compiled = join(dir, 'steps');
-    execFileSync('gcc', [
-      '-static',
-      '-O1',
-      '-Wall',
-      '-Wextra',
-      '-Werror',
-      '-pthread',
-      '-o',
-      compiled,
-      STEPS_SOURCE,
-    ]);
-  }
-  return compiled;
+  return process.env['KERNEL_STEPS_PROGRAM'] ?? programOf('kernel-steps.c');
 }
 
 /** A running kernel-steps.c. Its standard input closes with this process, which ends one that pauses. */
