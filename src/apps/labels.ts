@@ -49,7 +49,7 @@ export function appFromLabels(
   };
 }
 
-/** App labels that are present and break the bounds, for `varvel status`. */
+/** App labels that are present and break the bounds; `apps/status.ts` has the sentence about them. */
 export function invalidAppLabels(labels: Readonly<Record<string, string>>): readonly string[] {
   return Object.values(APP_LABELS).filter(
     (key) => labels[key] !== undefined && labelValue(labels, key) === undefined,
