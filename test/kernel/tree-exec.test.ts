@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, linkSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { readStat } from '../support/kernel-facts.ts';
 import { call } from '../support/kernel-calls.ts';
@@ -221,7 +221,7 @@ describe('the process tree through exec', () => {
       assert.equal(child.parent, own.last(pid).process);
       assert.deepEqual(
         [fields['proc.exe'], fields['proc.pname'], fields['proc.ppid'], fields['proc.sname']],
-        ['app', 'steps', pid, 'steps'],
+        ['app', basename(program), pid, basename(program)],
       );
     }
     const failed = own.last(ended[1]!.ret, 'execve');

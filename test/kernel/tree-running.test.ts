@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import {
   childrenOf,
@@ -148,7 +148,7 @@ describe('processes that ran before the agent', () => {
     const { fields } = own.last(pid);
     assert.deepEqual(
       [fields['proc.name'], fields['proc.exe'], fields['proc.exepath'], fields['proc.cwd']],
-      ['steps', 'app', program, `${process.cwd()}/`],
+      [basename(program), 'app', program, `${process.cwd()}/`],
     );
     running.resume();
     await running.ended();
