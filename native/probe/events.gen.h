@@ -6,12 +6,14 @@
 #define _Static_assert static_assert
 #endif
 
-#define WIRE_VERSION 4
+#define WIRE_VERSION 5
 
 #define PATH_MAX 4096
 #define ARGV_MAX 16384
 #define ENV_MAX 8192
 #define ANCESTORS_MAX 8
+#define ANCESTOR_EXES 3
+#define ANCESTOR_EXE_MAX 256
 #define PATH_COMPONENTS_MAX 64
 #define SOCKADDR_MAX 128
 #define CGROUP_PATH_MAX 512
@@ -259,13 +261,14 @@ struct rec_exec {
 	__u16 reserved;
 	__u8 laddr[16];
 	__u8 raddr[16];
+	__u16 exes_len;
 	__u16 ancestors_len;
 	__u16 raw_len;
 	__u16 path_len;
 	__u16 cwd_len;
 	__u16 argv_len;
 	__u16 env_len;
-	__u8 pad[4];
+	__u8 pad[2];
 };
 
 
@@ -277,7 +280,8 @@ struct rec_clone {
 	__u32 child_vpid;
 	__u32 child_vtid;
 	__u32 flags;
-	__u8 pad[4];
+	__u16 exes_len;
+	__u16 ancestors_len;
 };
 
 
@@ -350,8 +354,10 @@ struct rec_cgroup {
 	__u64 root_id;
 	__u32 op;
 	__u32 state;
+	__u16 exes_len;
+	__u16 ancestors_len;
 	__u16 path_len;
-	__u8 pad[6];
+	__u8 pad[2];
 };
 
 

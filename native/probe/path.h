@@ -104,3 +104,14 @@ static __always_inline __u32 path__copy_buffer(char *dst, long start)
 	bpf_probe_read_kernel(dst, len, &from->b[at & (2 * PATH_MAX - 1)]);
 	return len;
 }
+
+/* Copies the buffer from `start` to `dst` if it is shorter than `room`, a power of two. */
+static __always_inline void path__copy_tail(char *dst, long start, __u32 room)
+{
+	__u32 zero = 0, at = start & 0xffff;
+	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
+	if (!from || at > PATH_MAX || PATH_MAX - at >= room)
+		return;
+	__u32 len = (PATH_MAX - at) & (room - 1);
+	bpf_probe_read_kernel(dst, len, &from->b[at & (2 * PATH_MAX - 1)]);
+}

@@ -10,7 +10,7 @@ import { CALLS } from './calls.mjs';
 
 export { CALLS, CALL_FLAGS } from './calls.mjs';
 
-export const VERSION = 4;
+export const VERSION = 5;
 
 /** Limits of the probe, in bytes or items. */
 export const LIMITS = {
@@ -18,6 +18,9 @@ export const LIMITS = {
   ARGV_MAX: 16384,
   ENV_MAX: 8192,
   ANCESTORS_MAX: 8,
+  // Programs of ancestors outside the scope: how many, and bytes of each with its NUL.
+  ANCESTOR_EXES: 3,
+  ANCESTOR_EXE_MAX: 256,
   PATH_COMPONENTS_MAX: 64,
   SOCKADDR_MAX: 128,
   CGROUP_PATH_MAX: 512,
@@ -100,6 +103,18 @@ const SOCKET = [
   ['reserved', 'u16', 'Zero'],
   ['laddr', 'bytes16', 'Local address: 4 or 16 bytes, network order'],
   ['raddr', 'bytes16', 'Remote address'],
+];
+
+/** Variable parts: who is above a process, and what the first of them run. They come first: their words are aligned. */
+const LINEAGE = [
+  [
+    'exes',
+    'If the first ancestor is not in scope: the programs of the first three, ANCESTOR_EXE_MAX bytes each, NUL-padded; empty if not known or longer',
+  ],
+  [
+    'ancestors',
+    'Parent first (in a clone record the caller): {u64 start; u32 pid; u32 in_scope; char comm[16]} each',
+  ],
 ];
 
 export const FILE_FLAGS = {
@@ -231,7 +246,7 @@ export const KINDS = [
       ...SOCKET,
     ],
     variable: [
-      ['ancestors', 'Parent first: {u64 start; u32 pid; u32 in_scope; char comm[16]} each'],
+      ...LINEAGE,
       ['raw', 'The path as passed (for a script, the script)'],
       ['path', 'The resolved path of the file that runs'],
       ['cwd', 'Working directory'],
@@ -251,7 +266,7 @@ export const KINDS = [
       ['child_vtid', 'u32', "Thread id, the child's pid namespace"],
       ['flags', 'u32', 'PARENT_OUT_OF_SCOPE'],
     ],
-    variable: [],
+    variable: LINEAGE,
   },
   {
     name: 'exit',
@@ -322,7 +337,7 @@ export const KINDS = [
       ['op', 'u32', 'CGROUP_*'],
       ['state', 'u32', 'SCOPE_*'],
     ],
-    variable: [['path', "Path from the hierarchy's root"]],
+    variable: [...LINEAGE, ['path', "Path from the hierarchy's root"]],
   },
 ];
 

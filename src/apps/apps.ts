@@ -1,4 +1,5 @@
-import type { CgroupChange, ScopeMap, ScopePattern } from '../probe/scope.ts';
+import type { CgroupChange } from '../events/cgroup-record.ts';
+import type { ScopeMap, ScopePattern } from '../probe/scope.ts';
 import type { Logger } from '../shared/logger.ts';
 import {
   cgroupIdOf,

@@ -1,4 +1,5 @@
-import { levelOf, type CgroupChange, type KernelScopeState } from '../probe/scope.ts';
+import type { CgroupChange } from '../events/cgroup-record.ts';
+import { levelOf, type KernelScopeState } from '../probe/scope.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 import type { Container } from './identity.ts';
 import { NO_COUNTS, type KernelCounts, type Known, type Root } from './registry-root.ts';

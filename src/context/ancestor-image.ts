@@ -4,9 +4,9 @@ import type { ProcReader } from './proc-reader.ts';
 import type { ProcessImage } from './process.ts';
 
 /**
- * The image of an ancestor that the probe named and nothing more: everything but its name is read from /proc
- * at the first look, if the process still lives and has not run something else since. One bounded read per
- * ancestor, a few per container start.
+ * The image of an ancestor of which the probe told the name and perhaps the file. All else is read from /proc at the
+ * first look, if the process still lives and has not run something else since. One bounded read per ancestor, a few
+ * per container start.
  */
 export class AncestorImage implements ProcessImage {
   readonly name: string;
@@ -25,8 +25,10 @@ export class AncestorImage implements ProcessImage {
   readonly #reader: ProcReader;
   readonly #onRead: (image: AncestorImage) => void;
   #facts: KeptImage | undefined;
+  #told: string | undefined;
+  #isRead = false;
 
-  /** `onRead`: told once, when /proc was read. */
+  /** `onRead`: called when more of it is known. */
   constructor(
     pid: number,
     startBootNs: bigint,
@@ -41,7 +43,15 @@ export class AncestorImage implements ProcessImage {
     this.#onRead = onRead;
   }
 
-  /** What was read so far; undefined before the first look. */
+  /** The file that it runs, by the probe, which knows it also of a process that has ended since. */
+  tell(exePath: string): void {
+    if (this.#told !== undefined) return;
+    this.#told = exePath;
+    this.#facts = this.#facts?.ofFile(exePath) ?? nameOnlyImage(this.name, exePath);
+    this.#onRead(this);
+  }
+
+  /** What is known so far; undefined if that is the name alone. */
   get known(): KeptImage | undefined {
     return this.#facts;
   }
@@ -56,7 +66,7 @@ export class AncestorImage implements ProcessImage {
   }
 
   get exePath(): string {
-    return this.#read().exePath;
+    return this.#told ?? this.#read().exePath;
   }
 
   get args(): readonly string[] {
@@ -76,11 +86,13 @@ export class AncestorImage implements ProcessImage {
   }
 
   #read(): ProcessImage {
-    if (this.#facts === undefined) {
-      const snapshot = this.#reader.read(this.#pid, startTicksOf(this.#startBootNs));
-      this.#facts = snapshot?.stat.comm === this.name ? snapshot.image : nameOnlyImage(this.name);
-      this.#onRead(this);
-    }
+    if (this.#isRead && this.#facts !== undefined) return this.#facts;
+    this.#isRead = true;
+    const snapshot = this.#reader.read(this.#pid, startTicksOf(this.#startBootNs));
+    const told = this.#told;
+    if (snapshot?.stat.comm !== this.name) this.#facts ??= nameOnlyImage(this.name);
+    else this.#facts = told === undefined ? snapshot.image : snapshot.image.ofFile(told);
+    this.#onRead(this);
     return this.#facts;
   }
 }

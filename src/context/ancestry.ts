@@ -25,12 +25,8 @@ export class Ancestry {
     this.#isInScope = isInScope;
   }
 
-  /** Links the ancestors in an exec record into the tree, parent first. */
-  told(
-    node: ProcessNode,
-    ancestors: readonly Ancestor[],
-    { sequence, bootNs }: { readonly sequence: number; readonly bootNs: bigint },
-  ): void {
+  /** Links the ancestors in a record into the tree, parent first. */
+  told(node: ProcessNode, ancestors: readonly Ancestor[], sequence: number, bootNs: bigint): void {
     let child = node;
     for (const ancestor of ancestors) {
       let known = this.#table.find(ancestor.pid, ancestor.startBootNs);
@@ -41,6 +37,8 @@ export class Ancestry {
         known.lastSeen = sequence;
         this.#table.add(known, bootNs);
       }
+      if (ancestor.exePath !== undefined && known.image instanceof AncestorImage)
+        known.image.tell(ancestor.exePath);
       this.link(child, known);
       child = known;
     }

@@ -1,4 +1,4 @@
-import type { CgroupChange } from '../probe/scope.ts';
+import type { CgroupChange } from '../events/cgroup-record.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 
 /** Limit on moves of unknown processes; the oldest is evicted. */

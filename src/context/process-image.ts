@@ -173,6 +173,11 @@ export class KeptImage implements ProcessImage {
     return this.words.variable(prefix);
   }
 
+  /** The same program, known to be of this file. */
+  ofFile(exePath: string): KeptImage {
+    return new KeptImage({ ...(this as ImageFacts), exePath }, this.words);
+  }
+
   /** The same program in another directory. */
   movedTo(cwd: string): KeptImage {
     return new KeptImage({ ...(this as ImageFacts), cwd }, this.words);
@@ -204,9 +209,9 @@ export function imageOfExec(comm: string, exec: ExecDetails): KeptImage {
   );
 }
 
-/** An image of which only the name is known. */
-export function nameOnlyImage(name: string): KeptImage {
-  return new KeptImage({ ...NO_FACTS, name }, new ImageWords('', undefined, false));
+/** An image of which only the name is known, and perhaps the file. */
+export function nameOnlyImage(name: string, exePath = ''): KeptImage {
+  return new KeptImage({ ...NO_FACTS, name, exePath }, new ImageWords('', undefined, false));
 }
 
 /** Nothing known. */

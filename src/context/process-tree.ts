@@ -1,5 +1,5 @@
-import type { CallDetails, ExecDetails, KernelEvent } from '../events/event.ts';
-import type { CgroupChange } from '../probe/scope.ts';
+import type { Ancestor, CallDetails, ExecDetails, KernelEvent } from '../events/event.ts';
+import type { CgroupChange } from '../events/cgroup-record.ts';
 import { changeGroup, startSession } from './groups.ts';
 import { AncestorImage } from './ancestor-image.ts';
 import { Ancestry, lookAtAncestors } from './ancestry.ts';
@@ -131,7 +131,7 @@ export class ProcessTree {
     const { exec } = event;
     if (node.image instanceof AncestorImage && node.inScope && (!exec || event.result !== 0))
       this.#completeAncestor(node);
-    if (exec !== undefined) this.#onExec(node, event, exec, sequence);
+    if (exec !== undefined) this.#onExec(node, event, exec);
     else {
       if (node.setup) this.#setup.check(node, event);
       if (event.clone !== undefined) this.#onClone(node, event, sequence);
@@ -148,6 +148,7 @@ export class ProcessTree {
     const known = this.#find(change.pid, change.startBootNs);
     if (known?.inScope === true && known.exitedBootNs === undefined) {
       known.nestedCgroup = nestedPath(change);
+      if (known.parent === undefined) this.#tellAncestors(known, change.ancestors);
       this.#setup.onLateAttach(known, change.bootNs);
       return;
     }
@@ -248,19 +249,26 @@ export class ProcessTree {
     });
     node.lastSeen = sequence;
     node.cgroupId = event.cgroupId;
-    if (!outside) node.nestedCgroup = this.#whereNested(event.pid, event.startBootNs, parent);
+    const moved = outside ? undefined : this.#nested.take(event.pid, event.startBootNs);
+    if (!outside) node.nestedCgroup = this.#whereNested(event.pid, moved, parent);
     node.vpid = event.vpid;
     // A successful exec brings the whole image with it.
     if (event.exec === undefined || event.result !== 0) this.#guessImage(node, event, parent);
     this.#table.add(node, event.bootNs);
+    // By the probe first: who brought it in may have ended, and have left it to a reaper.
+    this.#tellAncestors(node, moved?.ancestors ?? event.clone?.ancestors?.slice(1));
     if (parent !== undefined) this.#ancestry.link(node, parent);
-    else if (event.exec === undefined) this.#ancestry.find(node, event, sequence);
+    else if (event.exec === undefined && node.parent === undefined)
+      this.#ancestry.find(node, event, sequence);
     if (!outside) this.#setup.onFirstEvent(node, event);
     return node;
   }
 
-  #whereNested(pid: number, startBootNs: bigint, parent?: ProcessNode): string | undefined {
-    const moved = this.#nested.take(pid, startBootNs);
+  #whereNested(
+    pid: number,
+    moved: CgroupChange | undefined,
+    parent?: ProcessNode,
+  ): string | undefined {
     if (moved !== undefined) return nestedPath(moved);
     if (parent?.inScope === true) return parent.nestedCgroup;
     // Older than the agent, or born into it: both seldom.
@@ -283,14 +291,23 @@ export class ProcessTree {
       return;
     }
     const snapshot = this.#proc.read(event.pid, event.startBootNs);
-    if (snapshot === undefined) return;
+    if (snapshot === undefined) {
+      const [caller] = event.clone?.ancestors ?? [];
+      if (caller?.exePath !== undefined) node.image = nameOnlyImage(event.comm, caller.exePath);
+      return;
+    }
     node.image = snapshot.image;
     node.origin = 'proc';
     node.takeIds(snapshot);
   }
 
-  #onExec(node: ProcessNode, event: KernelEvent, exec: ExecDetails, sequence: number): void {
-    this.#ancestry.told(node, exec.ancestors, { sequence, bootNs: this.#latestBootNs });
+  /** Does nothing without ancestors. */
+  #tellAncestors(node: ProcessNode, ancestors: readonly Ancestor[] = []): void {
+    this.#ancestry.told(node, ancestors, this.#sequence, this.#latestBootNs);
+  }
+
+  #onExec(node: ProcessNode, event: KernelEvent, exec: ExecDetails): void {
+    this.#tellAncestors(node, exec.ancestors);
     node.pgid = exec.pgid;
     node.vpgid = exec.vpgid;
     node.sid = exec.sid;
@@ -322,7 +339,10 @@ export class ProcessTree {
       child.cgroupId = event.cgroupId;
       child.nestedCgroup =
         clone.parentInScope === false
-          ? this.#whereNested(clone.childPid, clone.childStartBootNs)
+          ? this.#whereNested(
+              clone.childPid,
+              this.#nested.take(clone.childPid, clone.childStartBootNs),
+            )
           : node.nestedCgroup;
       child.vpid = clone.childVpid;
       child.loginUid = node.loginUid;

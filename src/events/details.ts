@@ -1,6 +1,6 @@
+import { readAncestors } from './ancestors.ts';
 import type { RecordBytes } from './batch.ts';
 import type {
-  Ancestor,
   CloneDetails,
   Credentials,
   ExecDetails,
@@ -27,7 +27,6 @@ const O_PATH = 0o10000000;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 const CAP_DAC_OVERRIDE = 1n;
-const ANCESTOR_BYTES = 32;
 
 /** Credentials over the record: each is read when asked for, since most rules ask for one of them or none. */
 class RecordCredentials implements Credentials {
@@ -331,11 +330,12 @@ function readStandard(r: RecordBytes, at: number): readonly StandardDescriptor[]
 
 /** Valid as long as the record's bytes are: the words are decoded once, when they are asked for. */
 export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetails {
+  const exesLength = r.short(at + EXEC.exes_len);
   const ancestorsLength = r.short(at + EXEC.ancestors_len);
   const rawLength = r.short(at + EXEC.raw_len);
   const pathLength = r.short(at + EXEC.path_len);
   const cwdLength = r.short(at + EXEC.cwd_len);
-  const rawAt = at + EXEC.end + ancestorsLength;
+  const rawAt = at + EXEC.end + exesLength + ancestorsLength;
   const pathAt = rawAt + rawLength;
   const cwdAt = pathAt + pathLength;
   const argvAt = cwdAt + cwdLength;
@@ -343,15 +343,6 @@ export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetai
   const envLength = r.short(at + EXEC.env_len);
   let argv: readonly string[] | undefined;
   let env: readonly string[] | undefined;
-  const ancestors: Ancestor[] = [];
-  for (let a = at + EXEC.end; a < rawAt; a += ANCESTOR_BYTES) {
-    ancestors.push({
-      startBootNs: r.u64(a),
-      pid: r.number(a + 8),
-      inScope: r.number(a + 12) !== 0,
-      comm: r.comm(a + 16),
-    });
-  }
   return {
     file: readFile(r, at, EXEC, pathAt, pathLength),
     filename: r.text(rawAt, rawLength),
@@ -375,7 +366,7 @@ export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetai
     fileMtimeNs: r.u64(at + EXEC.file_mtime),
     pidNamespaceStartBootNs: r.u64(at + EXEC.pidns_start),
     standard: failed ? [] : readStandard(r, at),
-    ancestors,
+    ancestors: readAncestors(r, at + EXEC.end, exesLength, ancestorsLength),
     pgid: r.number(at + EXEC.pgid),
     vpgid: r.number(at + EXEC.vpgid),
     sid: r.number(at + EXEC.sid),
@@ -385,6 +376,8 @@ export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetai
 
 export function readClone(r: RecordBytes, at: number): CloneDetails {
   const flags = r.number(at + CLONE.flags);
+  const exesLength = r.short(at + CLONE.exes_len);
+  const ancestorsLength = r.short(at + CLONE.ancestors_len);
   return {
     flags: r.u64(at + CLONE.clone_flags),
     childPid: r.number(at + CLONE.child_pid),
@@ -393,5 +386,8 @@ export function readClone(r: RecordBytes, at: number): CloneDetails {
     childVtid: r.number(at + CLONE.child_vtid),
     childStartBootNs: r.u64(at + CLONE.child_start),
     parentInScope: (flags & RECORD_FLAGS.PARENT_OUT_OF_SCOPE) === 0,
+    ...(ancestorsLength > 0
+      ? { ancestors: readAncestors(r, at + CLONE.end, exesLength, ancestorsLength) }
+      : {}),
   };
 }

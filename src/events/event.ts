@@ -147,6 +147,8 @@ export interface Ancestor {
   readonly comm: string;
   /** Its cgroup is in the scope map (pending or included). */
   readonly inScope: boolean;
+  /** The file that it runs, in its own mount namespace. Told of the first three if the first is not in scope. */
+  readonly exePath?: string;
 }
 
 /** Descriptor 0, 1 or 2, as a program found it when it started. */
@@ -210,6 +212,8 @@ export interface CloneDetails {
    * Absent means true.
    */
   readonly parentInScope?: boolean;
+  /** Only where `parentInScope` is false: the caller, then its ancestors. */
+  readonly ancestors?: readonly Ancestor[];
 }
 
 export interface ExitDetails {

@@ -29,22 +29,6 @@ export interface ScopePattern {
   readonly negative?: boolean;
 }
 
-/** A container's cgroup appeared or went away, or a process was moved into it or into a cgroup inside it. */
-export interface CgroupChange {
-  readonly kind: 'mkdir' | 'rmdir' | 'attach';
-  readonly cgroupId: number;
-  /** The container's cgroup: the cgroup itself, except for an attach to a cgroup inside. */
-  readonly rootCgroupId: number;
-  /** Path within the deciding hierarchy, from its root. */
-  readonly path: string;
-  readonly state: KernelScopeState;
-  readonly bootNs: bigint;
-  /** attach: the moved process (host pid); 0 otherwise. */
-  readonly pid: number;
-  /** attach: start of that process, CLOCK_BOOTTIME ns; identifies it together with `pid`. */
-  readonly startBootNs?: bigint;
-}
-
 /**
  * One entry of the kernel's scope map: a container's cgroup, with everything inside. Counters count records, are monotonic, and
  * start when the entry is created. Times are CLOCK_BOOTTIME ns.

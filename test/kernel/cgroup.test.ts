@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bootTimeNs, type LoaderScopePattern } from 'ebpf-loader-napi';
 import { matchPath } from '../../src/apps/patterns.ts';
+import { assertOutside } from '../support/kernel-facts.ts';
 import {
   childrenOf,
   findHierarchy,
@@ -111,7 +112,7 @@ for (const kind of ['v2', 'v1-pids'] as const) {
         (one) => one.kind === 'attach' && one.pid === running.pid,
       );
       assert.deepEqual(
-        attached.map(({ bootNs, ...rest }) => [bootNs > from, rest]),
+        attached.map(({ bootNs, ...rest }) => [bootNs > from, { ...rest, ancestors: undefined }]),
         [first, second].map((cgroup) => [
           true,
           {
@@ -122,9 +123,11 @@ for (const kind of ['v2', 'v1-pids'] as const) {
             state: 'pending',
             pid: running.pid,
             startBootNs: probe.eventsOf(running.pid)[0]?.startBootNs,
+            ancestors: undefined,
           },
         ]),
       );
+      for (const { ancestors } of attached) assertOutside(ancestors ?? [], process.pid);
       const seen = probe
         .eventsOf(running.pid)
         .map((event) => [event.open?.rawPath, event.cgroupId]);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { bootTimeNs } from 'ebpf-loader-napi';
 import { CLONE } from '../../src/events/table.gen.ts';
-import { assertHeader, readFacts, readStat } from '../support/kernel-facts.ts';
+import { assertHeader, assertOutside, readFacts, readStat } from '../support/kernel-facts.ts';
 import { KernelProbe, missingHierarchy } from '../support/kernel-probe.ts';
 
 // include/uapi/linux/sched.h
@@ -204,6 +204,7 @@ describe('fork, vfork, clone, clone3', () => {
       [event.clone?.parentInScope, event.clone?.flags, event.clone?.childPid],
       [false, CLONE_INTO_CGROUP, child.pid],
     );
+    assertOutside(event.clone?.ancestors ?? [], running.pid);
     assert.equal(probe.openOf(child.pid, '/etc/hostname').cgroupId, cgroup.id);
     assert.deepEqual(
       probe.eventsOf(running.pid).map((one) => one.type),

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Credentials } from '../../src/events/event.ts';
-import { HEADER } from '../../src/events/table.gen.ts';
+import type { Ancestor, Credentials } from '../../src/events/event.ts';
+import { HEADER, LIMITS } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 
 /** USER_HZ, the unit of starttime in /proc/PID/stat. */
@@ -84,6 +84,28 @@ export function ancestorsOf(pid: number): StatFacts[] {
     at = facts.ppid;
   }
   return chain;
+}
+
+/** A list of ancestors, none of them in scope, is what /proc says of the living process `parent` and those above it. */
+export function assertOutside(ancestors: readonly Ancestor[], parent: number): void {
+  const chain = [readStat(parent), ...ancestorsOf(parent)].slice(0, LIMITS.ANCESTORS_MAX);
+  assert.deepEqual(
+    ancestors.map(({ startBootNs, ...rest }) => ({ ...rest, start: startBootNs / NS_PER_TICK })),
+    chain.map(({ pid, comm, startTicks }, index) => {
+      const exePath = index < LIMITS.ANCESTOR_EXES ? programOf(pid) : undefined;
+      const told = exePath !== undefined && exePath.length < LIMITS.ANCESTOR_EXE_MAX;
+      return { pid, comm, inScope: false, start: startTicks, ...(told ? { exePath } : {}) };
+    }),
+  );
+}
+
+/** The file that it runs; undefined for a kernel thread. */
+function programOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Reads the facts of a process that stands still, or of its thread `tid`. */

@@ -6,10 +6,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Probe, type LoaderScopeEntry, type LoaderScopePattern } from 'ebpf-loader-napi';
 import { RecordBytes } from '../../src/events/batch.ts';
-import { readCgroupChange } from '../../src/events/cgroup-record.ts';
+import { readCgroupChange, type CgroupChange } from '../../src/events/cgroup-record.ts';
 import { HEADER, KINDS } from '../../src/events/table.gen.ts';
 import { WireEvent } from '../../src/events/wire-event.ts';
-import { levelOf, type CgroupChange } from '../../src/probe/scope.ts';
+import { levelOf } from '../../src/probe/scope.ts';
 import { programOf } from './kernel-program.ts';
 import { withPlainDetails } from './plain.ts';
 

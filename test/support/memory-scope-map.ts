@@ -2,8 +2,8 @@ import { mkdirSync, readdirSync, statSync, watch, type FSWatcher } from 'node:fs
 import { join } from 'node:path';
 import type { CgroupHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
 import { matchPath } from '../../src/apps/patterns.ts';
+import type { CgroupChange } from '../../src/events/cgroup-record.ts';
 import type {
-  CgroupChange,
   KernelScopeState,
   ScopeEntry,
   ScopeMap,

@@ -121,14 +121,25 @@ static __always_inline void cgroup__send(struct task_struct *task, struct cgroup
 	r->root_id = container;
 	r->op = op;
 	r->state = entry->state;
-	long n = bpf_probe_read_kernel_str(s->b + sizeof(*r), CGROUP_PATH_MAX, path);
+	r->exes_len = 0;
+	r->ancestors_len = 0;
+	__u32 off = sizeof(*r);
+	struct task_struct *parent = task->real_parent;
+	if (op == CGROUP_ATTACH && lineage__is_outside(parent)) { /* its runtime may end before anybody can ask */
+		r->exes_len = lineage__store_exes(s->b + off, parent);
+		off += ANCESTOR_EXES * ANCESTOR_EXE_MAX;
+		r->ancestors_len = lineage__store_ancestors(s->b + off, parent, 1);
+		off += r->ancestors_len & 511;
+	}
+	long n = bpf_probe_read_kernel_str(s->b + off, CGROUP_PATH_MAX, path);
 	r->path_len = n > 0 ? (n - 1) & (CGROUP_PATH_MAX - 1) : 0;
+	off += r->path_len;
 	/*
 	 * Only the runtime makes containers' cgroups, and a lost mkdir is a lost container. But tenants can enter
 	 * cgroups.
 	 */
 	enum ring_budget budget = op == CGROUP_ATTACH ? BUDGET_EXEC : BUDGET_NONE;
-	ring__send_record(&exec_ring, budget, s, sizeof(s->h) + sizeof(*r) + r->path_len, entry);
+	ring__send_record(&exec_ring, budget, s, sizeof(s->h) + off, entry);
 }
 
 SEC("tp_btf/cgroup_mkdir")

@@ -7,32 +7,23 @@
 #define I_CTIME_QUERIED (1u << 31) /* a flag within the nanoseconds, since 6.13 */
 
 /*
- * Writes the calling task's ancestors after rec_exec; returns the number of bytes. A global function: otherwise the
- * verifier would prove the following code once per number of ancestors.
+ * Writes the calling task's ancestors after rec_exec, and the programs of those outside the scope if its parent is one;
+ * returns the number of bytes. A global function: otherwise the verifier would prove the following code once per
+ * number of ancestors.
  */
 __noinline int exec__store_ancestors(void)
 {
 	struct scratch *s = ring__get_scratch();
 	if (!s)
 		return 0;
-	struct rec_ancestor *out = (void *)(s->b + sizeof(struct rec_exec));
-	__u32 n = 0;
-	struct task_struct *at = scope__current()->real_parent;
-	for (int i = 0; i < ANCESTORS_MAX; i++) {
-		struct task_struct *leader = at->group_leader;
-		__u32 pid = at->tgid;
-		if (!pid)
-			break;
-		out[i].pid = pid;
-		out[i].start = leader->start_boottime;
-		out[i].in_scope = scope__find_entry(scope__cgroup_id(at)) != NULL;
-		bpf_probe_read_kernel(out[i].comm, sizeof(out[i].comm), leader->comm);
-		n = i + 1;
-		if (pid == 1)
-			break;
-		at = at->real_parent;
-	}
-	return n * sizeof(struct rec_ancestor);
+	struct rec_exec *r = (void *)s->b;
+	struct task_struct *parent = scope__current()->real_parent;
+	char *dst = s->b + sizeof(*r);
+	if (lineage__is_outside(parent))
+		r->exes_len = lineage__store_exes(dst, parent);
+	__u32 off = r->exes_len & 1023;
+	r->ancestors_len = lineage__store_ancestors(dst + off, parent, 0);
+	return off + (r->ancestors_len & 511);
 }
 
 static __always_inline void exec__store_groups(struct rec_exec *r, struct task_struct *task)
@@ -194,8 +185,9 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	exec__store_groups(r, task);
 
 	__u32 off = sizeof(*r);
-	r->ancestors_len = exec__store_ancestors() & 511;
-	off += r->ancestors_len;
+	__u32 lineage_len = exec__store_ancestors();
+	barrier_var(lineage_len);
+	off += lineage_len & 2047;
 
 	long n = bpf_probe_read_kernel_str(s->b + off, PATH_MAX, bprm->filename);
 	if (n == PATH_MAX)
@@ -299,8 +291,9 @@ __noinline int exec__send_failed(__u64 path, __u64 argv, __s64 ret, __u32 event,
 	__builtin_memset(r, 0, sizeof(*r));
 	exec__store_groups(r, task);
 	__u32 off = sizeof(*r);
-	r->ancestors_len = exec__store_ancestors() & 511;
-	off += r->ancestors_len;
+	__u32 lineage_len = exec__store_ancestors();
+	barrier_var(lineage_len);
+	off += lineage_len & 2047;
 	long n = bpf_probe_read_user_str(s->b + off, PATH_MAX, (void *)path);
 	if (n < 0) {
 		r->flags |= RAW_UNREADABLE;

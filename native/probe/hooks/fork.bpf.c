@@ -33,6 +33,20 @@ static __always_inline __u16 fork__read_call(struct task_struct *parent, __u64 *
 	return EVENT_CLONE;
 }
 
+/* Writes the caller, its ancestors and their programs after rec_clone; returns the number of bytes. Global, proved once. */
+__noinline int fork__store_lineage(void)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!s)
+		return 0;
+	struct rec_clone *r = (void *)s->b;
+	struct task_struct *task = scope__current();
+	char *dst = s->b + sizeof(*r);
+	r->exes_len = lineage__store_exes(dst, task);
+	r->ancestors_len = lineage__store_ancestors(dst + ANCESTOR_EXES * ANCESTOR_EXE_MAX, task, 1);
+	return ANCESTOR_EXES * ANCESTOR_EXE_MAX + (r->ancestors_len & 511);
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(sched_fork, struct task_struct *trusted_parent, struct task_struct *trusted_child)
 {
@@ -60,7 +74,11 @@ int BPF_PROG(sched_fork, struct task_struct *trusted_parent, struct task_struct 
 	r->child_tid = child->pid;
 	r->child_vtid = task__pid_number(child_pid);
 	r->child_vpid = r->child_vtid;
-	r->flags = (scope__find_entry(scope__cgroup_id(parent)) ? 0 : PARENT_OUT_OF_SCOPE);
-	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + sizeof(*r), entry);
+	__u32 off = sizeof(*r);
+	if (lineage__is_outside(parent)) {
+		r->flags = PARENT_OUT_OF_SCOPE;
+		off += fork__store_lineage() & 2047;
+	}
+	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry);
 	return 0;
 }

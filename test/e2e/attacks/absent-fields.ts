@@ -32,8 +32,6 @@ export function explainAbsence(line: DetectionLine, field: string): string | und
   if (field === 'user.loginname' && fields['user.loginuid'] === -1) return 'nobody logged in';
   if (field === 'fd.rport' && fields['evt.type'] === 'listen')
     return 'a listening socket has no peer';
-  if (field === 'proc.pexepath' && fields['proc.pname'] === 'runc')
-    return 'the runtime has ended before anybody can look at its file';
   return (
     absenceByCall(String(fields['evt.type']), field) ??
     ABSENT[line.rule]?.find(([name]) => name === field)?.[1]

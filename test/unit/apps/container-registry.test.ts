@@ -10,7 +10,7 @@ import {
 import { DOCKER_PATTERNS, matchPath } from '../../../src/apps/patterns.ts';
 import type { ContainerCgroup } from '../../../src/apps/runtimes/runtime.ts';
 import { containerFromCreate } from '../../../src/apps/runtimes/docker-container.ts';
-import type { CgroupChange } from '../../../src/probe/scope.ts';
+import type { CgroupChange } from '../../../src/events/cgroup-record.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ProcFs } from '../../../src/context/proc-reader.ts';
 import { ProcessTree, type ProcessTreeOptions } from '../../../src/context/process-tree.ts';
-import type { CgroupChange } from '../../../src/probe/scope.ts';
+import type { CgroupChange } from '../../../src/events/cgroup-record.ts';
 import { cloneEvent, kernelEvent, type Actor } from './kernel-events.ts';
 
 const T = 1_000_000_000_000n;

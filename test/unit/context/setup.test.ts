@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { ProcFs, startTicksOf } from '../../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import type { ProcessTreeOptions } from '../../../src/context/process-tree.ts';
-import type { CgroupChange } from '../../../src/probe/scope.ts';
+import type { CgroupChange } from '../../../src/events/cgroup-record.ts';
 import { cloneEvent, execEvent, exitEvent, kernelEvent } from './kernel-events.ts';
 import type { Actor } from './kernel-events.ts';
 import { FixtureProc } from './fixture-proc.ts';

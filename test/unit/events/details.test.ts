@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { StandardDescriptor } from '../../../src/events/event.ts';
-import { FILE_FLAGS, RECORD_FLAGS, STANDARD } from '../../../src/events/table.gen.ts';
+import { FILE_FLAGS, LIMITS, RECORD_FLAGS, STANDARD } from '../../../src/events/table.gen.ts';
 import { joinWords, unpackWords } from '../../../src/events/words.ts';
 import { decodeText } from '../../../src/shared/text.ts';
 import { u32, s32, u64, path, bool, files } from './arbitraries.ts';
@@ -102,12 +102,21 @@ test('reading, writing, creating: from the flags as the kernel takes them', () =
   });
 });
 
+/** The programs of ancestors as the probe writes them. */
+function slots(exes: readonly string[]): Buffer {
+  const bytes = Buffer.alloc(LIMITS.ANCESTOR_EXES * LIMITS.ANCESTOR_EXE_MAX);
+  for (const [index, exe] of exes.slice(0, LIMITS.ANCESTOR_EXES).entries())
+    bytes.write(exe, index * LIMITS.ANCESTOR_EXE_MAX);
+  return bytes;
+}
+
 test('an exec comes back as it was written', () => {
   const ancestor = fc.record({
     start: u64,
     pid: u32,
     scoped: bool,
     comm: path.map((text) => text.subarray(0, 16)),
+    exe: fc.constantFrom('', '/usr/sbin/runc', `/${'é'.repeat(127)}`),
   });
   const fixed = fc.tuple(
     files,
@@ -131,9 +140,11 @@ test('an exec comes back as it was written', () => {
       path,
       fc.array(path, { maxLength: 12 }),
       bool,
-      ([file, rest], ancestors, raw, resolved, cwd, argv, failed) => {
+      bool,
+      ([file, rest], ancestors, raw, resolved, cwd, argv, failed, outside) => {
         const words = Buffer.concat(argv.map((arg) => Buffer.concat([arg, Buffer.of(0)])));
         const parts = {
+          exes: outside ? slots(ancestors.map(({ exe }) => exe)) : Buffer.alloc(0),
           ancestors: Buffer.concat(
             ancestors.map((one) => {
               const buffer = Buffer.alloc(32);
@@ -168,7 +179,10 @@ test('an exec comes back as it was written', () => {
             fileCtimeNs: rest.file_ctime,
             fileMtimeNs: rest.file_mtime,
             pidNamespaceStartBootNs: rest.pidns_start,
-            ancestors: ancestors.map((one) => ({
+            ancestors: ancestors.map((one, index) => ({
+              ...(outside && index < LIMITS.ANCESTOR_EXES && !one.scoped && one.exe !== ''
+                ? { exePath: one.exe }
+                : {}),
               pid: one.pid,
               startBootNs: one.start,
               comm: decodeText(one.comm),

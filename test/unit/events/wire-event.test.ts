@@ -6,6 +6,7 @@ import {
   EVENT_NAMES,
   EVENT_TABLE,
   FILE_FLAGS,
+  LIMITS,
   RECORD_FLAGS,
   type EventName,
 } from '../../../src/events/table.gen.ts';
@@ -185,6 +186,43 @@ test('the status of an exit in its parts; the device as stat has it', () => {
     ),
   );
   assert.equal(open.param('dev'), (259 << 8) | 0x45 | (0x123 << 20));
+});
+
+test('an attach by a process outside the scope tells its ancestors, and what the first of them run', () => {
+  const ancestors = Buffer.alloc(5 * 32);
+  for (let index = 0; index < 5; index++) {
+    ancestors.writeBigUInt64LE(BigInt(1000 - index), index * 32);
+    ancestors.writeUInt32LE(50 - index, index * 32 + 8);
+    ancestors.write(`name${index}`, index * 32 + 16);
+  }
+  const exes = Buffer.alloc(LIMITS.ANCESTOR_EXES * LIMITS.ANCESTOR_EXE_MAX);
+  exes.write('/usr/sbin/runc');
+  exes.write('memfd:x', LIMITS.ANCESTOR_EXE_MAX);
+  exes.write(`/${'l'.repeat(LIMITS.ANCESTOR_EXE_MAX - 2)}`, 2 * LIMITS.ANCESTOR_EXE_MAX);
+  const path = Buffer.from('/docker/x');
+  const change = readCgroupChange(
+    recordBytes(
+      buildRecord('cgroup', 'execve', {}, { op: 3, state: 1 }, { path, exes, ancestors }),
+    ),
+    0,
+  );
+  assert.equal(change.path, '/docker/x');
+  assert.deepEqual(
+    change.ancestors?.map(({ pid, startBootNs, comm, inScope, exePath }) => [
+      pid,
+      startBootNs,
+      comm,
+      inScope,
+      exePath,
+    ]),
+    [
+      [50, 1000n, 'name0', false, '/usr/sbin/runc'],
+      [49, 999n, 'name1', false, undefined],
+      [48, 998n, 'name2', false, `/${'l'.repeat(LIMITS.ANCESTOR_EXE_MAX - 2)}`],
+      [47, 997n, 'name3', false, undefined],
+      [46, 996n, 'name4', false, undefined],
+    ],
+  );
 });
 
 test('cgroup records: each kind and state', () => {
