@@ -159,6 +159,34 @@ export class Probe {
   close(): void;
 }
 
+/**
+ * Containers that are cut off from the network, but for loopback and name servers (port 53). It needs cgroup v2 and Linux 4.17.
+ * Dropped are the IP packets of the container's sockets, also of connections from before; a connect elsewhere fails with EPERM.
+ * Not covered: packet sockets (CAP_NET_RAW), and families other than IP. Nothing outlives the process: nothing is pinned.
+ */
+export class Isolation {
+  /** `servers`: at most 8 IP addresses. Throws LoaderError, and TypeError for what is no IP address. */
+  constructor(options?: { readonly servers?: readonly string[]; readonly objectPath?: string });
+  /**
+   * Cuts the container off at once; idempotent. `directory` is its cgroup's. `addresses`: its own, to which it may still connect.
+   * LoaderError: ESRCH: the directory is another cgroup's; EBADF: it is of v1; ENOENT: it is gone.
+   */
+  isolate(cgroupId: number, directory: string, addresses?: readonly string[]): void;
+  /** Undoes it. Does nothing for a container that is not isolated. */
+  lift(cgroupId: number): void;
+  /** Ids of the cgroups of isolated containers; those that have ended are among them until they are lifted. */
+  isolated(): number[];
+  /** Of all containers so far: packets dropped and connects refused. */
+  counts(): { readonly packets: number; readonly connects: number };
+  /** Lifts all. Idempotent. */
+  close(): void;
+}
+/**
+ * Checks in an isolated cgroup that a child can reach nobody but itself. Throws LoaderError with the step that failed as its
+ * detail. The child sends nothing.
+ */
+export function testIsolation(directory: string): void;
+
 /** Version of the record layout that the addon was built with. */
 export const wireVersion: number;
 /** CLOCK_BOOTTIME in nanoseconds. */

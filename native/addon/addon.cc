@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <uv.h>
 #include "host.h"
+#include "isolation-js.h"
 #include "loop.h"
 #include "napi-values.h"
 #include "probe.h"
@@ -434,6 +435,9 @@ napi_value Init(napi_env env, napi_value exports) {
       {"close", Close},         {"selfTest", SelfTest},       {"openInRoot", OpenInRootJs}, {"readInRoot", ReadInRootJs},
       {"bootTimeNs", BootTime}, {"killProcess", KillProcessJs}, {"threadCpuMs", ThreadCpuTime},
       {"trimHeap", TrimHeap},
+      {"openIsolation", OpenIsolation}, {"isolate", Isolate}, {"liftIsolation", LiftIsolation},
+      {"isolated", Isolated},   {"isolationCounts", IsolationCounts}, {"closeIsolation", CloseIsolation},
+      {"testIsolation", TestIsolationJs},
   };
   for (const auto& entry : kFunctions) {
     napi_value function;

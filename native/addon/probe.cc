@@ -3,18 +3,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstdarg>
 #include <cstring>
 #include <iterator>
 #include <numeric>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "libbpf-log.h"
 #include "tracepoint.h"
 #include "variant.h"
-
-// The last output of libbpf for a failed load, for the error's detail. Each thread that loads or attaches has its
-// own.
-static thread_local std::string g_log;
 
 // A program shared by several hooks is verified once: those of opens and execs, and one for all system calls of
 // native/schema/calls.mjs.
@@ -47,31 +43,15 @@ static bool IsCallHook(const std::string& name) {
   return program && strcmp(program, kCallProgram) == 0;
 }
 
-static int KeepLog(libbpf_print_level level, const char* format, va_list args) {
-  if (level == LIBBPF_DEBUG) return 0;
-  // A refusal arrives in one piece, after the verifier's whole log of megabytes: its end gives the reason.
-  va_list again;
-  va_copy(again, args);
-  int n = vsnprintf(nullptr, 0, format, again);
-  va_end(again);
-  if (n <= 0) return n;
-  std::vector<char> text(static_cast<size_t>(n) + 1);
-  vsnprintf(text.data(), text.size(), format, args);
-  g_log.append(text.data(), static_cast<size_t>(n));
-  if (g_log.size() > 8192) g_log.erase(0, g_log.size() - 8192);
-  return n;
-}
-
 Status Probe::Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes,
                    uint32_t bulk_ring_bytes, bool with_verdict_run) {
-  g_log.clear();
-  libbpf_set_print(KeepLog);
+  KeepLibbpfLog();
   struct stat facts{};
   // libbpf 1.5 leaks the descriptor of a path that cannot be read, such as a directory
   if (stat(path.c_str(), &facts) == 0 && !S_ISREG(facts.st_mode))
     return Status::Fail(EINVAL, "open the probe object " + path, "not a regular file");
   object_ = bpf_object__open_file(path.c_str(), nullptr);
-  if (!object_) return Status::Fail(errno, "open the probe object " + path, g_log);
+  if (!object_) return Status::Fail(errno, "open the probe object " + path, LibbpfLog());
   bpf_map* rodata = bpf_object__find_map_by_name(object_, ".rodata.config");
   bpf_map* exec_ring = bpf_object__find_map_by_name(object_, "exec_ring");
   bpf_map* bulk_ring = bpf_object__find_map_by_name(object_, "bulk_ring");
@@ -91,7 +71,7 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
   pthread_sigmask(SIG_SETMASK, &all, &before);
   error = bpf_object__load(object_);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (error) return Status::Fail(-error, "load the probe into the kernel", g_log);
+  if (error) return Status::Fail(-error, "load the probe into the kernel", LibbpfLog());
   bpf_map* state = bpf_object__find_map_by_name(object_, ".data.state");
   size_t size = 0;
   void* memory = state ? bpf_map__initial_value(state, &size) : nullptr;
@@ -101,7 +81,7 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
 }
 
 Status Probe::AttachProgram(const std::string& name, bpf_program* program, std::vector<bpf_link*>* links) {
-  g_log.clear();
+  KeepLibbpfLog();
   bpf_link* link = nullptr;
   if (name.rfind("sys_", 0) == 0) {
     int fd = -1;
@@ -112,12 +92,12 @@ Status Probe::AttachProgram(const std::string& name, bpf_program* program, std::
     if (!link) {
       int saved = errno;
       close(fd);
-      return Status::Fail(saved, "attach " + name, g_log);
+      return Status::Fail(saved, "attach " + name, LibbpfLog());
     }
   } else {
     link = bpf_program__attach(program);
     if (!link && errno == EEXIST && WaitForDetach(name)) link = bpf_program__attach(program);
-    if (!link) return Status::Fail(errno, "attach " + name, g_log);
+    if (!link) return Status::Fail(errno, "attach " + name, LibbpfLog());
   }
   links->push_back(link);
   return {};

@@ -24,6 +24,23 @@ function refuses(operation, code) {
   assert.throws(operation, (error) => error.code === code || error instanceof TypeError);
 }
 
+/** Cuts the cgroup off from the network, in every way that works and that does not. */
+function cutOff(directory, id, number) {
+  const isolation = new loader.Isolation({ servers: ['192.0.2.1', '2001:db8::1'] });
+  refuses(() => loader.testIsolation(directory), 'EIO');
+  isolation.isolate(id, directory, number % 2 === 0 ? [] : ['198.51.100.1', '::ffff:1.2.3.4']);
+  isolation.isolate(id, directory);
+  loader.testIsolation(directory);
+  assert.deepEqual(isolation.isolated(), [id]);
+  assert.ok(isolation.counts().connects > 0);
+  refuses(() => isolation.isolate(id + 1, directory), 'ESRCH');
+  refuses(() => isolation.isolate(id + 1, '/nonexistent'), 'ENOENT');
+  refuses(() => isolation.isolate('x', directory), 'EINVAL');
+  isolation.lift(id + 1);
+  if (number < 2) isolation.lift(id);
+  if (number !== 1) isolation.close();
+}
+
 async function round(number) {
   const probe = number % 2 === 0 ? new loader.Probe(options) : await loader.Probe.load(options);
   const directory = path.join(mount, parent, `app${number}`);
@@ -73,6 +90,7 @@ async function round(number) {
   assert.ok(probe.scopeEntries().length >= 2001);
   for (let i = 0; i < 2000; i++) probe.scopeDelete(1_000_000 + i);
   loader.selfTest(directory, '/etc/hostname');
+  cutOff(directory, id, number);
   // more than the small rings hold: drops, and records of every size
   const flood = `echo 0 > ${directory}/cgroup.procs; i=0; while [ $i -lt 300 ]; do cat /etc/hostname; i=$((i+1)); done`;
   execFileSync('/bin/sh', ['-c', flood], { stdio: 'ignore' });
@@ -103,6 +121,10 @@ async function main() {
     code: 'ENOENT',
   });
   refuses(() => loader.selfTest('/nonexistent', '/etc/hostname'), 'EIO');
+  refuses(() => loader.testIsolation('/nonexistent'), 'EIO');
+  refuses(() => new loader.Isolation({ objectPath: '/nonexistent' }), 'ENOENT');
+  refuses(() => new loader.Isolation({ objectPath: '/etc/hostname' }), 'ELIBBPF');
+  refuses(() => new loader.Isolation({ servers: Array(9).fill('192.0.2.1') }), 'EINVAL');
   refuses(() => loader.readInRoot('/nonexistent', '/etc/hostname', 10), 'ENOENT');
   refuses(() => loader.readInRoot('/', '/etc', 10), 'EINVAL');
   assert.equal(loader.readInRoot('/', '/etc/hostname', 3).length, 3);

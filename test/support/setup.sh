@@ -68,6 +68,7 @@ missing_packages() {
     has dockerd || echo docker.io
     has docker || echo docker-cli
     is_static /bin/busybox || echo busybox-static
+    has ip || echo iproute2
   fi
   if [ "$receivers" = yes ]; then
     has openssl || echo openssl

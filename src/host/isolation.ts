@@ -1,0 +1,2 @@
+/** Cuts containers off from the network; see native/index.d.ts. */
+export { Isolation, testIsolation } from 'ebpf-loader-napi';
