@@ -19,6 +19,7 @@ function round(stages: Stages): void {
   stages.cuts.onTick(performance.now());
   stages.tree.tick(bootNs());
   stages.relief.onTick();
+  stages.isolation.follow();
   const entries = apps.registry.entries();
   policies.follow(
     entries.flatMap(({ resolution }) =>

@@ -13,6 +13,7 @@ import { AppTotals } from '../metrics/app-totals.ts';
 import { AgentMetrics } from '../metrics/metrics.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import type { Policies } from '../policy/policies.ts';
+import type { NetworkIsolation } from '../responses/network-isolation.ts';
 import type { Responder } from '../responses/responder.ts';
 import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { FanOut } from '../streams/fan-out.ts';
@@ -51,6 +52,7 @@ export interface ReportSources {
   readonly tree: ProcessTree;
   readonly evaluation: Evaluation;
   readonly responder: Pick<Responder, 'counts'>;
+  readonly isolation: Pick<NetworkIsolation, 'status'>;
   readonly rules: LiveRules;
   readonly policies: Policies;
   readonly verdicts: Pick<KernelVerdicts, 'status'>;
@@ -122,6 +124,7 @@ export class AgentReport {
         failedEvents: evaluation.watch.eventFailures,
       },
       responses: this.#sources.responder.counts(),
+      isolation: this.#sources.isolation.status(),
       ruleCosts: ruleCosts(evaluation),
       policies: policies.status(),
       ceilings: relief.status(),
@@ -173,6 +176,7 @@ export class AgentReport {
       runtimes: () => apps.runtimes(),
       ceilings: () => relief.status(),
       responses: () => this.#sources.responder.counts(),
+      isolation: () => this.#sources.isolation.status(),
       costs: () => ({
         rules: ruleCosts(evaluation),
         failedEvents: evaluation.watch.eventFailures,

@@ -8,6 +8,7 @@ import type { AdmissionCounters } from '../evaluation/admission.ts';
 import type { AppsSnapshot } from '../apps/status.ts';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';
 import type { PoliciesStatus } from '../policy/policies.ts';
+import type { IsolationStatus } from '../responses/network-isolation.ts';
 import type { ResponseCount } from '../responses/responder.ts';
 import type { RuleEngineCounters } from '../rules/engine.ts';
 import type { FanOutCounters } from '../streams/fan-out.ts';
@@ -49,6 +50,8 @@ export interface AgentSnapshot {
   };
   /** Results of responses to detections; results that did not occur are missing. */
   readonly responses: readonly ResponseCount[];
+  /** Containers that are cut off from the network. */
+  readonly isolation: IsolationStatus;
   /** What the operator's rules have cost, the costliest first: an estimate from a sample of events. */
   readonly ruleCosts: readonly RuleCostStatus[];
   /** Apps' own policies, and what their rules have cost: measured, not sampled. */

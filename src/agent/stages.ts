@@ -31,6 +31,7 @@ import type { Policies } from '../policy/policies.ts';
 import type { PolicyPins } from '../container-files/policy-pins.ts';
 import { killProcess } from '../host/kill-process.ts';
 import { LiveProbe, type LoadedProbe } from '../probe/live.ts';
+import { NetworkIsolation } from '../responses/network-isolation.ts';
 import { OperatorResponses } from '../responses/operator-responses.ts';
 import { Responder } from '../responses/responder.ts';
 import { RuleEngine } from '../rules/engine.ts';
@@ -79,6 +80,7 @@ export class Stages {
   readonly fanOut: FanOut;
   readonly outgoing: Outgoing;
   readonly policies: Policies;
+  readonly isolation: NetworkIsolation;
   readonly responder: Responder;
   readonly evaluation: Evaluation;
   readonly verdicts: KernelVerdicts;
@@ -128,11 +130,13 @@ export class Stages {
       },
       onReady: (container) => this.evaluation.ready(container),
     });
-    this.responder = new Responder({
-      host: { killProcess },
-      operators: new OperatorResponses(config.responses),
-      nowMs,
+    this.isolation = new NetworkIsolation({
+      registry: this.apps.registry,
+      hierarchy: this.apps.hierarchy,
+      logger,
     });
+    release.defer(() => this.isolation.close());
+    this.responder = this.#makeResponder();
     this.evaluation = this.#makeEvaluation();
     this.verdicts = new KernelVerdicts({
       probe: this.probe,
@@ -284,8 +288,33 @@ export class Stages {
       domains: this.domains,
       preparePolicies: (rules, settings) => this.policies.prepare(operatorRules(rules, settings)),
       shedPolicies: (priorities) => this.policies.shed(priorities),
-      setResponses: (responses) => this.responder.setOperators(new OperatorResponses(responses)),
+      setResponses: (responses) => this.#setResponses(new OperatorResponses(responses)),
     });
+  }
+
+  #makeResponder(): Responder {
+    const { config } = this.#parts.options;
+    const operators = new OperatorResponses(config.responses);
+    if (operators.wants('isolate')) this.isolation.prepare();
+    return new Responder({
+      host: {
+        killProcess,
+        isIsolated: (target) => this.isolation.isIsolated(target),
+        isolate: (target) => this.isolation.isolate(target),
+      },
+      operators,
+      nowMs,
+    });
+  }
+
+  #setResponses(operators: OperatorResponses): void {
+    this.responder.setOperators(operators);
+    this.isolation.review((rule, app) =>
+      operators
+        .of(rule, app)
+        .some(({ response, mode }) => response === 'isolate' && mode === 'enforce'),
+    );
+    if (operators.wants('isolate')) this.isolation.prepare();
   }
 
   #makeReport(): AgentReport {
@@ -300,6 +329,7 @@ export class Stages {
       verdicts: this.verdicts,
       evaluation: this.evaluation,
       responder: this.responder,
+      isolation: this.isolation,
       rules: this.rules,
       fanOut: this.fanOut,
       received: this.received,

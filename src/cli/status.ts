@@ -77,7 +77,7 @@ function format(snapshot: AgentSnapshot): string {
         )
         .join(''),
   ];
-  lines.push(...responseLines(snapshot.responses));
+  lines.push(...responseLines(snapshot.responses), ...isolationLines(snapshot.isolation));
   lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
   lines.push(...continuityLines(snapshot.continuity), ...canaryLines(snapshot.canary));
   if (kernel.scopeFull > 0)
@@ -121,6 +121,20 @@ function spoolLines(streams: AgentSnapshot['streams']): string[] {
         (dropped > 0 ? `; ${dropped} DROPPED for other apps` : ''),
     ];
   });
+}
+
+/** The containers that are cut off from the network, with what they tried. */
+function isolationLines(status: AgentSnapshot['isolation']): string[] {
+  const { containers, packetsDropped, connectsRefused, unavailable } = status;
+  const each = containers.map(({ id, app, rule, sinceMs }) =>
+    replaceControls(
+      `CUT OFF FROM THE NETWORK: container ${id} of ${app ?? 'no app'} since ${clock(sinceMs)}, by "${rule}"`,
+    ),
+  );
+  if (unavailable !== undefined) each.push(`isolate: NOT POSSIBLE HERE: ${unavailable}`);
+  if (packetsDropped + connectsRefused > 0)
+    each.push(`isolate: ${packetsDropped} packets dropped, ${connectsRefused} connects refused`);
+  return each;
 }
 
 /** What was done about detections. */

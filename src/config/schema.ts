@@ -1,4 +1,4 @@
-import { RESPONSE_NAMES } from '../shared/response-names.ts';
+import { POLICY_RESPONSE_NAMES } from '../shared/response-names.ts';
 import * as z from 'zod';
 
 import { CANARY_SCHEMA } from './canary-schema.ts';
@@ -147,9 +147,9 @@ export const CONFIG_SCHEMA = z.strictObject({
         '[{"tag": "container_escape"}]',
       ),
       responses: value(
-        z.array(z.enum(RESPONSE_NAMES)).max(8).default([]),
+        z.array(z.enum(POLICY_RESPONSE_NAMES)).max(8).default([]),
         'list',
-        `a list of what apps’ policies may ask for besides lines: ${RESPONSE_NAMES.join(', ')}`,
+        `a list of what apps’ policies may ask for besides lines: ${POLICY_RESPONSE_NAMES.join(', ')}`,
       ),
       budget: z
         .strictObject({

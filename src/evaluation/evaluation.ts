@@ -10,7 +10,7 @@ import { ContainerTurns, type LaterWork } from './container-turns.ts';
 import { CpuClock, type Clocks } from './cpu-clock.ts';
 import { EngineTotals } from './engine-totals.ts';
 import type { Match, Matching, RuleEngine, RuleEngineCounters } from '../rules/engine.ts';
-import { withResponse } from './with-response.ts';
+import { withResponses } from './with-response.ts';
 import { OccurrencePins, Passing, type Occurrence } from './occurrence.ts';
 import type { DoneResponse, Respondable } from '../responses/responder.ts';
 import type { ResponseName } from '../shared/response-names.ts';
@@ -76,7 +76,7 @@ export interface EvaluationOptions {
   /** Told of an operator's rule that threw, and of an event that was given up: at growing intervals each. */
   readonly onFailure?: (failure: RuleFailure) => void;
   /** Does what is to be done about a detection in a container; must not throw. */
-  readonly respond?: (detection: Respondable) => DoneResponse | undefined;
+  readonly respond?: (detection: Respondable) => readonly DoneResponse[];
   /** What is to become of a detection, asked before it is written out; must not throw. Default `open`. */
   readonly admit?: (detection: DetectionBrief) => DetectionAdmission;
   /** Takes a detection, with what `admit` said of it; must not throw. Without a container it is the operator's only. */
@@ -308,7 +308,7 @@ export class Evaluation {
         'unwritten' in written
           ? this.#engine.toBareDetection(match, of, written.unwritten)
           : written;
-      this.#options.deliver(done ? withResponse(detection, done) : detection, admission);
+      this.#options.deliver(withResponses(detection, done), admission);
     };
     const toDetection = (of: Subject) => (): Detection => this.#engine.toDetection(match, of);
     const { rule: loaded } = match;
@@ -330,10 +330,10 @@ export class Evaluation {
 
   #respond(
     { name }: LoadedRule,
-    { container, process }: Subject,
+    { container, event, process }: Subject,
     appRules: AppRules | undefined,
-  ): DoneResponse | undefined {
-    if (container === undefined) return undefined;
+  ): readonly DoneResponse[] {
+    if (container === undefined) return [];
     const asked = appRules?.responseTo(name);
     const { respond, isPolicyKnown } = this.#options;
     // A policy that is not read yet may have an exception.
@@ -341,7 +341,8 @@ export class Evaluation {
       appRules?.isAnswered(name) ?? isPolicyKnown?.(container) !== false;
     // The current rule: the match may have waited since before a reload.
     const rule = this.#engine.ruleOf(name);
-    return respond?.({ rule, container, process, asked, isAnswered });
+    const { cgroupId } = event;
+    return respond?.({ rule, container, cgroupId, process, asked, isAnswered }) ?? [];
   }
 
   /** The same of the event and the processes as they are now, at another time. */

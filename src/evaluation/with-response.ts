@@ -2,20 +2,19 @@ import type { DoneResponse } from '../responses/responder.ts';
 import { RESPONSES } from '../responses/responses.ts';
 import type { Detection } from '../rules/detection.ts';
 
-/** The detection with what was done about it: in its text, and as fields. */
-export function withResponse(
-  detection: Detection,
-  { name, outcome, guarantee }: DoneResponse,
-): Detection {
-  const { said } = RESPONSES[name];
+/** The detection with what was done about it: in its text, and as fields, where several are separated by commas. */
+export function withResponses(detection: Detection, done: readonly DoneResponse[]): Detection {
+  if (done.length === 0) return detection;
+  const said = done.map(({ name, outcome }) => RESPONSES[name].said[outcome]);
+  const each = (of: (one: DoneResponse) => string): string => done.map(of).join(', ');
   return {
     ...detection,
-    output: `${detection.output} | process ${said[outcome]}`,
+    output: [detection.output, ...said].join(' | '),
     outputFields: {
       ...detection.outputFields,
-      'varvel.response': name,
-      'varvel.response.outcome': outcome,
-      'varvel.response.guarantee': guarantee,
+      'varvel.response': each(({ name }) => name),
+      'varvel.response.outcome': each(({ outcome }) => outcome),
+      'varvel.response.guarantee': each(({ guarantee }) => guarantee),
     },
   };
 }

@@ -12,7 +12,12 @@ import { costMetrics, type CostSource } from './cost-metrics.ts';
 import { continuityMetrics, type ContinuitySource } from './continuity-metrics.ts';
 import { size, total } from './collected.ts';
 import { processMetrics } from './process-metrics.ts';
-import { responseMetrics, type ResponseSource } from './response-metrics.ts';
+import {
+  isolationMetrics,
+  responseMetrics,
+  type IsolationSource,
+  type ResponseSource,
+} from './response-metrics.ts';
 import { runtimeMetrics, type RuntimeSource } from './runtime-metrics.ts';
 import { spoolMetrics, type SpoolSource } from './spool-metrics.ts';
 import { platformSamples } from './platform-samples.ts';
@@ -61,6 +66,7 @@ export interface MetricSources {
   readonly spools?: SpoolSource;
   readonly ceilings?: CeilingSource;
   readonly responses?: ResponseSource;
+  readonly isolation?: IsolationSource;
   readonly costs?: CostSource;
   readonly continuity?: ContinuitySource;
   readonly runtimes?: RuntimeSource;
@@ -111,6 +117,7 @@ export class AgentMetrics {
     this.#streamMetrics(registers, sources);
     if (sources.ceilings !== undefined) ceilingMetrics(registers, sources.ceilings);
     if (sources.responses !== undefined) responseMetrics(registers, sources.responses);
+    if (sources.isolation !== undefined) isolationMetrics(registers, sources.isolation);
     if (sources.costs !== undefined) costMetrics(registers, sources.costs);
     if (sources.continuity !== undefined) continuityMetrics(registers, sources.continuity);
     if (sources.spools !== undefined) spoolMetrics(registers, sources.spools);

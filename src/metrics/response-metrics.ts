@@ -1,4 +1,4 @@
-import { Counter, type Registry } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 
 /** What became of responses, asked at each scrape. */
 export type ResponseSource = () => Iterable<{
@@ -17,6 +17,37 @@ export function responseMetrics(registers: Registry[], source: ResponseSource): 
     collect() {
       this.reset();
       for (const { name, outcome, count } of source()) this.inc({ response: name, outcome }, count);
+    },
+  });
+}
+
+/** The containers that are cut off from the network, asked at each scrape. */
+export type IsolationSource = () => {
+  readonly containers: readonly unknown[];
+  readonly packetsDropped: number;
+  readonly connectsRefused: number;
+};
+
+/** Containers that are cut off from the network, and what they tried. */
+export function isolationMetrics(registers: Registry[], source: IsolationSource): void {
+  new Gauge({
+    name: 'varvel_isolated_containers',
+    help: 'Containers that are cut off from the network by the response isolate.',
+    registers,
+    collect() {
+      this.set(source().containers.length);
+    },
+  });
+  new Counter({
+    name: 'varvel_isolated_attempts_total',
+    help: 'Attempts of isolated containers to reach the network: packets dropped, connects refused.',
+    labelNames: ['what'],
+    registers,
+    collect() {
+      this.reset();
+      const { packetsDropped, connectsRefused } = source();
+      this.inc({ what: 'packets' }, packetsDropped);
+      this.inc({ what: 'connects' }, connectsRefused);
     },
   });
 }

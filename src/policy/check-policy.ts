@@ -2,7 +2,7 @@ import { milliseconds } from '../rules/cost/budget.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import { loadRules } from '../rules/loader/load.ts';
 import type { RuleSource } from '../rules/loader/source.ts';
-import { RESPONSE_NAMES } from '../shared/response-names.ts';
+import { POLICY_RESPONSE_NAMES } from '../shared/response-names.ts';
 import { UserError } from '../shared/user-error.ts';
 import { compilePolicy } from './app-policy.ts';
 import type { CompiledPolicy, OperatorRules } from './app-policy.ts';
@@ -24,7 +24,7 @@ export function operatorRulesOf(sources: readonly RuleSource[]): OperatorRules {
     minimumPriority: 'Debug',
     appendOutput: [],
     pinned: [],
-    responses: RESPONSE_NAMES,
+    responses: POLICY_RESPONSE_NAMES,
   };
 }
 

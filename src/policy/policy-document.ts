@@ -6,7 +6,7 @@ import type { Diagnostic } from '../rules/loader/diagnostics.ts';
 import { Keyed, misshapen } from '../rules/loader/items.ts';
 import { parsePriority } from '../rules/loader/rule-definitions.ts';
 import type { RuleSelection } from '../rules/loader/selection.ts';
-import { RESPONSE_NAMES } from '../shared/response-names.ts';
+import { POLICY_RESPONSE_NAMES } from '../shared/response-names.ts';
 import type { ResponseName } from '../shared/response-names.ts';
 import type { Place, RuleSource } from '../rules/loader/source.ts';
 import { readYaml } from '../rules/loader/yaml.ts';
@@ -153,7 +153,7 @@ function selectionsOf(node: YamlNode | undefined, diagnostics: Diagnostics): Pol
 
 function responsesOf(node: YamlNode | undefined, diagnostics: Diagnostics): PolicyResponse[] {
   const example = '{kill: {rule: NAME}} or {kill: {tag: TAG}}';
-  return entriesOf(node, 'responses', RESPONSE_NAMES, example, diagnostics).map(
+  return entriesOf(node, 'responses', POLICY_RESPONSE_NAMES, example, diagnostics).map(
     ({ verb: response, ...which }) => ({ response, ...which }),
   );
 }

@@ -1,7 +1,7 @@
 import { MAX_POLICY_BYTES } from '../container-files/policy-text.ts';
 import { PRIORITIES } from '../rules/detection.ts';
 import { ADDED_ITEMS, EXCEPTION_KEYS, FLAGS } from '../rules/loader/overlay-shapes.ts';
-import { RESPONSE_NAMES } from '../shared/response-names.ts';
+import { POLICY_RESPONSE_NAMES } from '../shared/response-names.ts';
 import type { ItemShape, ValueShape } from '../rules/loader/overlay-shapes.ts';
 import { MAX_SELECTIONS } from './policy-document.ts';
 import { ANY_VALUE, MAX_VALUE_CHARS, MAX_VALUES, VALUE_SHAPES } from './policy-variables.ts';
@@ -164,7 +164,7 @@ function definitions(): Schema {
       maxProperties: 1,
       additionalProperties: false,
       properties: Object.fromEntries(
-        RESPONSE_NAMES.map((name) => [name, { $ref: '#/$defs/selected' }]),
+        POLICY_RESPONSE_NAMES.map((name) => [name, { $ref: '#/$defs/selected' }]),
       ),
     },
     selected: {

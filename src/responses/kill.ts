@@ -8,14 +8,18 @@ import type { Response } from './response.ts';
 export const kill: Response = {
   guarantee: 'after the effect',
   said: {
-    done: 'killed, after this had happened',
-    'too late': 'not killed, it had ended by itself',
-    refused: 'not killed, the host did not let the agent (it needs root or CAP_KILL)',
-    monitored: 'would have been killed (the response is in monitor mode)',
-    limited: 'not killed, as many as may be were killed in this minute',
-    unanswered: 'not killed, as the app’s own exceptions to this rule are paused or not known yet',
+    done: 'process killed, after this had happened',
+    'too late': 'process not killed, it had ended by itself',
+    refused: 'process not killed, the host did not let the agent (it needs root or CAP_KILL)',
+    monitored: 'process would have been killed (the response is in monitor mode)',
+    limited: 'process not killed, as many as may be were killed in this minute',
+    unanswered:
+      'process not killed, as the app’s own exceptions to this rule are paused or not known yet',
   },
-  apply({ pid, startBootNs }, { killProcess }) {
+  limits: { periodMs: 60_000, ofHost: 600, ofOne: 60, oneOf: ({ fullId }) => fullId },
+  endsProcess: true,
+  isInForce: () => false,
+  apply({ process: { pid, startBootNs } }, { killProcess }) {
     try {
       killProcess(pid, startTicksOf(startBootNs));
       return 'done';

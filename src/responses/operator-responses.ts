@@ -2,6 +2,7 @@ import type { AppIdentity } from '../apps/identity.ts';
 import type { ResponseSetting } from '../config/config.ts';
 import { fitsAll } from '../rules/loader/selection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
+import type { ResponseName } from '../shared/response-names.ts';
 
 /** The properties of a rule that an entry's match compares. */
 export type RespondedRule = Pick<LoadedRule, 'name' | 'tags' | 'priority' | 'enabled'>;
@@ -15,11 +16,22 @@ export class OperatorResponses {
     this.#entries = entries;
   }
 
-  /** The entry that applies: the first to enforce, else the first that fits. */
-  of(rule: RespondedRule, app: AppIdentity | undefined): ResponseSetting | undefined {
-    if (this.#entries.length === 0) return undefined;
-    const fitting = this.#entriesOf(rule).filter(({ match }) => isOfApp(match, app));
-    return fitting.find(({ mode }) => mode === 'enforce') ?? fitting[0];
+  /** Of the entries that fit, one for each response: the first to enforce, else the first. */
+  of(rule: RespondedRule, app: AppIdentity | undefined): readonly ResponseSetting[] {
+    if (this.#entries.length === 0) return [];
+    const chosen = new Map<ResponseName, ResponseSetting>();
+    for (const entry of this.#entriesOf(rule)) {
+      if (!isOfApp(entry.match, app)) continue;
+      const known = chosen.get(entry.response);
+      if (known === undefined || (known.mode !== 'enforce' && entry.mode === 'enforce'))
+        chosen.set(entry.response, entry);
+    }
+    return [...chosen.values()];
+  }
+
+  /** Whether any entry asks for this response. */
+  wants(name: ResponseName): boolean {
+    return this.#entries.some(({ response }) => response === name);
   }
 
   #entriesOf(rule: RespondedRule): readonly ResponseSetting[] {

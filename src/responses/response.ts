@@ -1,27 +1,57 @@
+import type { Container } from '../apps/identity.ts';
 import type { Process } from '../context/process.ts';
+import type { RespondedRule } from './operator-responses.ts';
 
-/** `too late`: the process had ended. `refused`: the host did not let the agent do it. */
-export type AppliedOutcome = 'done' | 'too late' | 'refused';
+/** `too late`: it had ended by itself. `refused`: the host did not let the agent do it. `limited`: as many as may be are in force. */
+export type AppliedOutcome = 'done' | 'too late' | 'refused' | 'limited';
 
 /**
- * The outcome of a response. Besides that of applying it: `monitored`: it is only reported what would be done. `limited`: the limit
- * of this minute was used up. `unanswered`: the app's own exceptions to the rule were not asked, since its rules are paused or its
+ * The outcome of a response. Besides that of applying it: `monitored`: it is only reported what would be done. `limited`: also the
+ * limit of its period was used up. `unanswered`: the app's own exceptions to the rule were not asked, since its rules are paused or its
  * policy is not read yet.
  */
-export type ResponseOutcome = AppliedOutcome | 'monitored' | 'limited' | 'unanswered';
+export type ResponseOutcome = AppliedOutcome | 'monitored' | 'unanswered';
+
+/** What a detection is about. */
+export interface ResponseTarget {
+  readonly process: Process;
+  readonly container: Container;
+  /** The container's cgroup, from the event. */
+  readonly cgroupId: number;
+  /** The operator's version of the rule; undefined: the app has added it. */
+  readonly rule: RespondedRule | undefined;
+}
 
 /** Actions on the host; each throws an Error with a `code` when it fails. */
 export interface ResponseHost {
   /** Sends SIGKILL to the process with this pid and start (ticks since boot), and to no other. ESRCH: it has ended; EPERM. */
   readonly killProcess: (pid: number, startTicks: number) => void;
+  /** Whether the container is cut off from the network. */
+  readonly isIsolated: (target: ResponseTarget) => boolean;
+  /** Cuts the container off from the network. ESRCH: it has ended; ENOSPC: too many are; ENOTSUP: not here. */
+  readonly isolate: (target: ResponseTarget) => void;
+}
+
+/** How often a response is applied for the operator at most: the damage that a wrong rule or a storm can do. */
+export interface ResponseLimits {
+  readonly periodMs: number;
+  readonly ofHost: number;
+  readonly ofOne: number;
+  /** What `ofOne` counts for: a container, or an app. */
+  readonly oneOf: (container: Container) => string;
 }
 
 /** Something that can be done about a detection. */
 export interface Response {
   /** What it guarantees, as in the field `varvel.response.guarantee` of detections. */
   readonly guarantee: 'after the effect';
-  /** The end of a sentence that begins with "process". */
+  /** The end of the detection's text. */
   readonly said: Readonly<Record<ResponseOutcome, string>>;
-  /** Applies it to the process in which the detection happened. Synchronous; never throws. */
-  apply(process: Process, host: ResponseHost): AppliedOutcome;
+  readonly limits: ResponseLimits;
+  /** Whether it ends the process: records of what the process did before may come later. */
+  readonly endsProcess: boolean;
+  /** Whether it is in force already, and so uses up no limit. */
+  readonly isInForce: (target: ResponseTarget, host: ResponseHost) => boolean;
+  /** Applies it. Synchronous; never throws. */
+  apply(target: ResponseTarget, host: ResponseHost): AppliedOutcome;
 }

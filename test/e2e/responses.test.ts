@@ -90,3 +90,62 @@ test('the operator’s entries: enforced in one space, monitored elsewhere, take
     for (const app of [shop, blog]) await app.remove({ force: true });
   }
 });
+
+/** What busybox says of a connect to an address that nobody has: the exit code is 0 if it says this. */
+const SAYS = (words: string): string => `nc 192.0.2.1 9 2>&1 </dev/null | grep -q '${words}'`;
+const CUT_OFF = SAYS('Operation not permitted');
+const NO_ROUTE = SAYS('Network is unreachable');
+
+test('a container is cut off from the network, and gets it back by a reload, or when the agent is gone', async () => {
+  const agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RULES },
+    config: ['responses: [{match: {tag: secrets}, do: isolate, mode: enforce}]'],
+  });
+  const [shop, blog] = [await runApp('shop', 'production'), await runApp('blog', 'production')];
+  const read = (): Promise<number> => execInContainer(shop, 'read -r a < /etc/shadow; true');
+  try {
+    assert.equal(await execInContainer(shop, NO_ROUTE), 0, 'it has no network anyway');
+    assert.equal(await read(), 0);
+    const line = await nextLine(shop, 0);
+    assert.match(line.output, / \| container cut off from the network, after this had happened$/);
+    assert.deepEqual(
+      ['varvel.response', 'varvel.response.outcome'].map((field) => line.output_fields[field]),
+      ['isolate', 'done'],
+    );
+    assert.equal(await execInContainer(shop, CUT_OFF), 0);
+    assert.equal(await execInContainer(blog, NO_ROUTE), 0, 'its neighbour is not');
+    assert.match(
+      agent.varvel('status').stdout,
+      /^CUT OFF FROM THE NETWORK: container [\da-f]{12} of shop since .*, by "Shadow read"$/m,
+    );
+    assert.match(await agent.metrics(), /^varvel_isolated_containers 1$/m);
+    assert.match(await agent.metrics(), /^varvel_isolated_attempts_total\{what="connects"\} 1$/m);
+
+    const { ok } = (await agent.snapshot()).rules.reloads;
+    const taken = readFileSync(agent.configFile, 'utf8').replaceAll(', mode: enforce', '');
+    writeFileSync(agent.configFile, taken);
+    agent.kill('SIGHUP');
+    await until('it is reloaded', async () => (await agent.snapshot()).rules.reloads.ok > ok);
+    assert.equal(await execInContainer(shop, NO_ROUTE), 0);
+    assert.doesNotMatch(agent.varvel('status').stdout, /CUT OFF/);
+    assert.equal(await read(), 0);
+    assert.match((await nextLine(shop, 1)).output, / would have been cut off .* monitor mode\)$/);
+
+    writeFileSync(agent.configFile, taken.replace('do: isolate', 'do: isolate, mode: enforce'));
+    agent.kill('SIGHUP');
+    await until('it is reloaded', async () => (await agent.snapshot()).rules.reloads.ok > ok + 1);
+    assert.equal(await read(), 0);
+    await nextLine(shop, 2);
+    assert.equal(await execInContainer(shop, CUT_OFF), 0);
+    agent.kill('SIGKILL');
+    await until(
+      'the kernel has given it back',
+      async () => (await execInContainer(shop, NO_ROUTE)) === 0,
+    );
+  } finally {
+    await agent[Symbol.asyncDispose]();
+    for (const app of [shop, blog]) await app.remove({ force: true });
+  }
+});

@@ -25,6 +25,8 @@ import {
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { checkRules } from './rules.ts';
 import { checkVerdicts } from './verdicts.ts';
+import { checkIsolation } from './isolation.ts';
+import type { openIsolation } from '../../responses/network-isolation.ts';
 import { checkCri } from './cri.ts';
 import { checkGarden } from './garden.ts';
 import type { Io } from '../io.ts';
@@ -37,6 +39,8 @@ export interface DoctorArgs {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Default: loads the probe and tests it, see `self-test.ts`. Tests may not be root. */
   readonly selfTest?: (config: LoadedConfig['config']) => Promise<ProbeFindings>;
+  /** Default: tries to cut a cgroup off from the network. */
+  readonly isolation?: typeof openIsolation;
 }
 
 /**
@@ -89,6 +93,11 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     );
     await look('32-bit calls', () => checkCompatCalls(config, hooks));
     await look('io_uring', () => checkIoUring(hooks));
+    await look('isolation', () =>
+      able
+        ? checkIsolation(config, args.isolation)
+        : { state: 'note', says: 'Not tried, because of the failure above.' },
+    );
     await look('docker', () => checkDocker(config));
     await look('garden', () => checkGarden(config));
     await look('cri', () => checkCri(config));

@@ -227,6 +227,9 @@ async function doctor(options: {
       env: {},
       json: options.json ?? false,
       selfTest: () => Promise.resolve({ unseen: options.unseen ?? [], hooks: ['compat_exit'] }),
+      isolation: () => {
+        throw new UserError('no cgroup v2');
+      },
     },
     {
       stdout: (text) => void (out += text),

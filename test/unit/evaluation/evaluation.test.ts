@@ -250,7 +250,10 @@ test('who responds is given the operator’s rule, however the app has changed i
       ]),
   });
   const { registry, evaluation, delivered, decide } = world(appRules, undefined, {
-    respond: ({ rule }) => void asked.push(rule && [rule.priority, rule.tags]),
+    respond: ({ rule }) => {
+      asked.push(rule && [rule.priority, rule.tags]);
+      return [];
+    },
   });
   appear(registry);
   decide(true);
@@ -271,7 +274,10 @@ test('whether an app’s exceptions were asked: by its rules, or while there are
   const { registry, evaluation, decide } = world(undefined, undefined, {
     appRulesOf: () => appRules,
     isPolicyKnown: () => isPolicyKnown,
-    respond: ({ isAnswered }) => void answers.push(isAnswered()),
+    respond: ({ isAnswered }) => {
+      answers.push(isAnswered());
+      return [];
+    },
   });
   appear(registry);
   decide(true);
@@ -305,7 +311,7 @@ test('a detection that is counted is not written out; what is done to its proces
     },
     respond: ({ asked, container }) => {
       done.push(`${asked} in ${container.name}`);
-      return { name: 'kill', outcome: 'done', guarantee: 'after the effect' };
+      return [{ name: 'kill', outcome: 'done', guarantee: 'after the effect' }];
     },
   });
   appear(registry);

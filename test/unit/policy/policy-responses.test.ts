@@ -4,13 +4,13 @@ import { test } from 'node:test';
 import { compilePolicy, type CompiledPolicy } from '../../../src/policy/app-policy.ts';
 import { describeCheck, operatorRulesOf } from '../../../src/policy/check-policy.ts';
 import { readPolicy } from '../../../src/policy/policy-document.ts';
-import type { ResponseOutcome } from '../../../src/responses/response.ts';
+import type { ResponseHost, ResponseOutcome } from '../../../src/responses/response.ts';
 import { kill } from '../../../src/responses/kill.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
-import { withResponse } from '../../../src/evaluation/with-response.ts';
+import { withResponses } from '../../../src/evaluation/with-response.ts';
 import { type ResponseName } from '../../../src/shared/response-names.ts';
 import { makeProcess } from '../../support/rules-subject.ts';
-import { detectionOf } from '../streams/delivery-fixture.ts';
+import { containerOf, detectionOf } from '../streams/delivery-fixture.ts';
 
 const OPERATORS = `
 - rule: Shell started
@@ -94,7 +94,7 @@ test('what is wrong is refused with its place', () => {
 test('a response is in the line, with what became of it and what it can promise', () => {
   const detection: Detection = detectionOf({ output: 'x', outputFields: { a: 1 } });
   const said = (outcome: ResponseOutcome): Detection =>
-    withResponse(detection, { name: 'kill', outcome, guarantee: 'after the effect' });
+    withResponses(detection, [{ name: 'kill', outcome, guarantee: 'after the effect' }]);
   const { output, outputFields } = said('done');
   assert.equal(output, 'x | process killed, after this had happened');
   assert.deepEqual(outputFields, {
@@ -107,17 +107,47 @@ test('a response is in the line, with what became of it and what it can promise'
   assert.match(said('refused').output, /needs root or CAP_KILL/);
   assert.match(said('monitored').output, /x \| process would have been killed/);
   assert.equal(said('limited').outputFields['varvel.response.outcome'], 'limited');
+  assert.equal(withResponses(detection, []), detection);
+  const both = withResponses(detection, [
+    { name: 'kill', outcome: 'too late', guarantee: 'after the effect' },
+    { name: 'isolate', outcome: 'done', guarantee: 'after the effect' },
+  ]);
+  assert.match(both.output, /^x \| process not killed, .* \| container cut off from the network, /);
+  assert.equal(both.outputFields['varvel.response'], 'kill, isolate');
+  assert.equal(both.outputFields['varvel.response.outcome'], 'too late, done');
 });
 
 test('kill names the process by pid and start', () => {
   const killed: number[][] = [];
-  const process = makeProcess({ pid: 7, startBootNs: 129_999_999n });
-  assert.equal(kill.apply(process, { killProcess: (...args) => killed.push(args) }), 'done');
+  const target = {
+    process: makeProcess({ pid: 7, startBootNs: 129_999_999n }),
+    container: containerOf(),
+    cgroupId: 1,
+    rule: undefined,
+  };
+  const hostOf = (killProcess: ResponseHost['killProcess']): ResponseHost => ({
+    killProcess,
+    isIsolated: () => assert.fail('it is about one process'),
+    isolate: () => assert.fail('it is about one process'),
+  });
+  assert.equal(
+    kill.apply(
+      target,
+      hostOf((...args) => void killed.push(args)),
+    ),
+    'done',
+  );
   assert.deepEqual(killed, [[7, 12]]);
   const failing = (code: string) => (): void => {
     throw Object.assign(new Error(code), { code });
   };
-  assert.equal(kill.apply(process, { killProcess: failing('ESRCH') }), 'too late');
+  assert.equal(kill.apply(target, hostOf(failing('ESRCH'))), 'too late');
   for (const code of ['EPERM', 'EINVAL'])
-    assert.equal(kill.apply(process, { killProcess: failing(code) }), 'refused');
+    assert.equal(kill.apply(target, hostOf(failing(code))), 'refused');
+});
+
+test('apps may not ask to be cut off from the network', () => {
+  const compiled = compile('responses: [{isolate: {rule: Shell started}}]\n');
+  assert.equal(compiled.policy, undefined);
+  assert.deepEqual(said(compiled), ['1:13 an entry is {kill: {rule: NAME}} or {kill: {tag: TAG}}']);
 });

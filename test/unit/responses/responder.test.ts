@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ResponseSetting } from '../../../src/config/config.ts';
 import { OperatorResponses } from '../../../src/responses/operator-responses.ts';
-import { MAX_A_MINUTE, Responder, type Respondable } from '../../../src/responses/responder.ts';
+import { Responder, type Respondable } from '../../../src/responses/responder.ts';
 import { load } from '../config/load-fixture.ts';
 import { makeProcess } from '../../support/rules-subject.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
@@ -12,33 +12,43 @@ const settings = (yaml: string): readonly ResponseSetting[] =>
 
 function world(yaml: string) {
   const killed: number[] = [];
+  const isolated: number[] = [];
   const time = { ms: 0 };
   const responder = new Responder({
-    host: { killProcess: (pid) => void killed.push(pid) },
+    host: {
+      killProcess: (pid) => void killed.push(pid),
+      isIsolated: ({ cgroupId }) => isolated.includes(cgroupId),
+      isolate: ({ cgroupId }) => void isolated.push(cgroupId),
+    },
     operators: new OperatorResponses(settings(yaml)),
     nowMs: () => time.ms,
   });
-  return { killed, responder, time };
+  return { killed, isolated, responder, time };
 }
 
 const detection = (changes: Partial<Respondable> = {}): Respondable => ({
   rule: { name: 'Reverse shell', tags: ['network'], priority: 'Critical', enabled: true },
   container: containerOf({}, { name: 'shop', space: 'production', org: 'acme' }),
   process: makeProcess({ pid: 7 }),
+  cgroupId: 70,
   asked: undefined,
   isAnswered: () => true,
   ...changes,
 });
 
+/** The outcome of the only response; undefined without one. */
+function outcomeOf(responder: Responder, of: Respondable): string | undefined {
+  const [first, ...others] = responder.respond(of);
+  assert.deepEqual(others, []);
+  return first?.outcome;
+}
+
 const ENFORCED = '[{match: {rule: Reverse*}, do: kill, mode: enforce}]';
 
 test('an entry that says nothing else only monitors', () => {
   const { killed, responder } = world('[{match: {tag: network}, do: kill}]');
-  assert.deepEqual(responder.respond(detection()), {
-    name: 'kill',
-    outcome: 'monitored',
-    guarantee: 'after the effect',
-  });
+  const response = { name: 'kill', outcome: 'monitored', guarantee: 'after the effect' };
+  assert.deepEqual(responder.respond(detection()), [response]);
   assert.deepEqual(killed, []);
 });
 
@@ -60,7 +70,7 @@ const MATCHES: readonly (readonly [match: string, fits: boolean])[] = [
 for (const [match, fits] of MATCHES) {
   test(`${match} ${fits ? 'fits' : 'does not fit'}`, () => {
     const { killed, responder } = world(`[{match: ${match}, do: kill, mode: enforce}]`);
-    assert.equal(responder.respond(detection())?.outcome, fits ? 'done' : undefined);
+    assert.equal(outcomeOf(responder, detection()), fits ? 'done' : undefined);
     assert.deepEqual(killed, fits ? [7] : []);
   });
 }
@@ -68,37 +78,37 @@ for (const [match, fits] of MATCHES) {
 test('no app fits where one is named and the container has none', () => {
   const { responder } = world('[{match: {rule: "*", app: shop}, do: kill, mode: enforce}]');
   const container = { ...containerOf(), app: undefined };
-  assert.equal(responder.respond(detection({ container })), undefined);
+  assert.deepEqual(responder.respond(detection({ container })), []);
 });
 
 test('an entry to enforce comes before one to monitor, in whichever order', () => {
   const { killed, responder } = world(
     '[{match: {tag: network}, do: kill}, {match: {app: shop, tag: network}, do: kill, mode: enforce}]',
   );
-  assert.equal(responder.respond(detection())?.outcome, 'done');
+  assert.equal(outcomeOf(responder, detection()), 'done');
   const other = containerOf({}, { name: 'blog' });
-  assert.equal(responder.respond(detection({ container: other }))?.outcome, 'monitored');
+  assert.equal(outcomeOf(responder, detection({ container: other })), 'monitored');
   assert.deepEqual(killed, [7]);
 });
 
 test('what the app asks for is done whatever the operator says', () => {
   const { killed, responder } = world('[{match: {tag: network}, do: kill}]');
-  assert.equal(responder.respond(detection({ asked: 'kill' }))?.outcome, 'done');
+  assert.equal(outcomeOf(responder, detection({ asked: 'kill' })), 'done');
   assert.deepEqual(killed, [7]);
 });
 
 test('the operator’s entries are not about rules that an app has added', () => {
   const { killed, responder } = world('[{match: {rule: "*"}, do: kill, mode: enforce}]');
-  assert.equal(responder.respond(detection({ rule: undefined })), undefined);
-  assert.equal(responder.respond(detection({ rule: undefined, asked: 'kill' }))?.outcome, 'done');
+  assert.deepEqual(responder.respond(detection({ rule: undefined })), []);
+  assert.equal(outcomeOf(responder, detection({ rule: undefined, asked: 'kill' })), 'done');
   assert.deepEqual(killed, [7]);
 });
 
 test('nothing is done while the app’s exceptions to the rule are not asked', () => {
   const { killed, responder } = world(ENFORCED);
-  assert.equal(responder.respond(detection({ isAnswered: () => false }))?.outcome, 'unanswered');
+  assert.equal(outcomeOf(responder, detection({ isAnswered: () => false })), 'unanswered');
   responder.setOperators(new OperatorResponses(settings('[{match: {rule: Reverse*}, do: kill}]')));
-  assert.equal(responder.respond(detection({ isAnswered: () => false }))?.outcome, 'unanswered');
+  assert.equal(outcomeOf(responder, detection({ isAnswered: () => false })), 'unanswered');
   assert.deepEqual(killed, []);
 });
 
@@ -108,10 +118,8 @@ test('a container has at most 60 in a minute, and a host 600; what apps ask for 
   const times = (count: number, changes: Partial<Respondable>): (string | undefined)[] =>
     Array.from({ length: count }, () => {
       const process = makeProcess({ pid: ++pid });
-      return responder.respond(detection({ process, ...changes }))?.outcome;
+      return outcomeOf(responder, detection({ process, ...changes }));
     });
-  const { ofContainer, ofHost } = MAX_A_MINUTE;
-  assert.deepEqual([ofContainer, ofHost], [60, 600]);
   times(100, { asked: 'kill' });
   const one = times(61, {});
   assert.deepEqual(
@@ -122,42 +130,45 @@ test('a container has at most 60 in a minute, and a host 600; what apps ask for 
   for (const container of others.slice(0, 9)) times(60, { container });
   assert.deepEqual(times(1, { container: others[9]! }), ['limited']);
   assert.equal(killed.length, 700);
-  time.ms += 60_000;
+  time.ms += 59_999;
+  assert.deepEqual(times(1, {}), ['limited'], 'any minute counts, not each by the clock');
+  time.ms += 1;
   assert.deepEqual(times(1, {}), ['done']);
   assert.deepEqual(
     responder.counts().map(({ outcome, count }) => [outcome, count]),
     [
       ['done', 701],
-      ['limited', 2],
+      ['limited', 3],
     ],
   );
 });
 
 test('what a process did before it was ended counts once, and what was not ended not at all', () => {
   const { killed, responder } = world(ENFORCED);
-  for (let n = 0; n < 100; n++) assert.equal(responder.respond(detection())?.outcome, 'done');
+  for (let n = 0; n < 100; n++) assert.equal(outcomeOf(responder, detection()), 'done');
   assert.deepEqual(killed, [7]);
   const later = makeProcess({ pid: 7, startBootNs: 99_000_000_000n });
-  assert.equal(responder.respond(detection({ process: later }))?.outcome, 'done');
+  assert.equal(outcomeOf(responder, detection({ process: later })), 'done');
   assert.deepEqual(killed, [7, 7], 'another process of that pid');
   const refusing = new Responder({
     host: {
       killProcess: () => {
         throw Object.assign(new Error('gone'), { code: 'ESRCH' });
       },
+      isIsolated: () => assert.fail('nobody asks'),
+      isolate: () => assert.fail('nobody asks'),
     },
     operators: new OperatorResponses(settings(ENFORCED)),
     nowMs: () => 0,
   });
-  for (let n = 0; n < 100; n++)
-    assert.equal(refusing.respond(detection())?.outcome, 'too late', `${n}`);
+  for (let n = 0; n < 100; n++) assert.equal(outcomeOf(refusing, detection()), 'too late', `${n}`);
 });
 
 test('drills and the canary are not answered', () => {
   const { killed, responder } = world('[{match: {rule: "*"}, do: kill, mode: enforce}]');
   for (const name of ['Varvel canary', 'Varvel drill critical']) {
     const rule = { name, tags: [], priority: 'Critical', enabled: true } as const;
-    assert.equal(responder.respond(detection({ rule })), undefined);
+    assert.deepEqual(responder.respond(detection({ rule })), []);
   }
   assert.deepEqual(killed, []);
 });
@@ -165,8 +176,59 @@ test('drills and the canary are not answered', () => {
 test('other settings hold from then on', () => {
   const { killed, responder } = world(ENFORCED);
   responder.setOperators(new OperatorResponses(settings('[{match: {rule: Reverse*}, do: kill}]')));
-  assert.equal(responder.respond(detection())?.outcome, 'monitored');
+  assert.equal(outcomeOf(responder, detection()), 'monitored');
   responder.setOperators(new OperatorResponses([]));
-  assert.equal(responder.respond(detection()), undefined);
+  assert.deepEqual(responder.respond(detection()), []);
   assert.deepEqual(killed, []);
+});
+
+const BOTH =
+  '[{match: {tag: network}, do: kill, mode: enforce}, {match: {tag: network}, do: isolate, mode: enforce}]';
+
+test('a detection may have several responses, one of each', () => {
+  const { isolated, killed, responder } = world(BOTH);
+  const outcomes = (changes: Partial<Respondable> = {}): readonly string[] =>
+    responder.respond(detection(changes)).map(({ name, outcome }) => `${name} ${outcome}`);
+  assert.deepEqual(outcomes(), ['kill done', 'isolate done']);
+  assert.deepEqual([killed, isolated], [[7], [70]]);
+  assert.deepEqual(outcomes({ asked: 'kill' }), ['kill done', 'isolate done'], 'once more');
+  assert.deepEqual([killed, isolated], [[7], [70]]);
+});
+
+test('an app that asks for a kill is isolated all the same where the operator enforces it', () => {
+  const { isolated, killed, responder } = world(
+    '[{match: {tag: network}, do: isolate, mode: enforce}]',
+  );
+  const found = responder.respond(detection({ asked: 'kill' }));
+  assert.deepEqual(
+    found.map(({ name, outcome }) => [name, outcome]),
+    [
+      ['kill', 'done'],
+      ['isolate', 'done'],
+    ],
+  );
+  assert.deepEqual([killed, isolated], [[7], [70]]);
+});
+
+test('two instances of an app are isolated in ten minutes, and ten containers of a host', () => {
+  const { isolated, responder, time } = world(
+    '[{match: {tag: network}, do: isolate, mode: enforce}]',
+  );
+  let cgroupId = 0;
+  const isolate = (app: string): string | undefined => {
+    const container = containerOf({ fullId: `c${++cgroupId}` }, { name: app });
+    return outcomeOf(responder, detection({ container, cgroupId }));
+  };
+  assert.deepEqual([isolate('a'), isolate('a'), isolate('a')], ['done', 'done', 'limited']);
+  const again = detection({ container: containerOf({ fullId: 'c1' }, { name: 'a' }), cgroupId: 1 });
+  assert.equal(outcomeOf(responder, again), 'done', 'what is in force uses up nothing');
+  for (const app of ['b', 'c', 'd', 'e']) {
+    assert.deepEqual([isolate(app), isolate(app)], ['done', 'done']);
+    time.ms += 60_000;
+  }
+  assert.equal(isolate('f'), 'limited');
+  assert.equal(isolated.length, 10);
+  time.ms += 6 * 60_000;
+  assert.equal(isolate('f'), 'done');
+  assert.equal(isolate('a'), 'done');
 });

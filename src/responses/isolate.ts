@@ -1,0 +1,39 @@
+import type { Container } from '../apps/identity.ts';
+import type { Response } from './response.ts';
+
+/**
+ * Cuts the container off from the network, but for loopback and the host's name servers, until it ends. Comes after the effect of
+ * the call that was detected; from then on no packet of the container's sockets leaves it.
+ */
+export const isolate: Response = {
+  guarantee: 'after the effect',
+  said: {
+    done: 'container cut off from the network, after this had happened',
+    'too late': 'container not cut off from the network, it had ended',
+    refused: 'container not cut off from the network, this host cannot do it: see varvel doctor',
+    monitored:
+      'container would have been cut off from the network (the response is in monitor mode)',
+    limited: 'container not cut off from the network, as many as may be are or were in ten minutes',
+    unanswered:
+      'container not cut off from the network, as the app’s own exceptions to this rule are paused or not known yet',
+  },
+  limits: { periodMs: 600_000, ofHost: 10, ofOne: 2, oneOf: appOf },
+  endsProcess: false,
+  isInForce: (target, { isIsolated }) => isIsolated(target),
+  apply(target, host) {
+    try {
+      host.isolate(target);
+      return 'done';
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      return code === 'ESRCH' ? 'too late' : code === 'ENOSPC' ? 'limited' : 'refused';
+    }
+  },
+};
+
+/** All instances of an app count as one. */
+function appOf({ fullId, app }: Container): string {
+  return app === undefined
+    ? `container ${fullId}`
+    : `app ${app.guid ?? JSON.stringify([app.org, app.space, app.name])}`;
+}

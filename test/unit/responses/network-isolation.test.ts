@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import type { CgroupHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
+import type { ContainerCgroup } from '../../../src/apps/runtimes/runtime.ts';
+import { MAX_ISOLATED, NetworkIsolation } from '../../../src/responses/network-isolation.ts';
+import type { ResponseTarget } from '../../../src/responses/response.ts';
+import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import { makeProcess } from '../../support/rules-subject.ts';
+import { containerOf } from '../streams/delivery-fixture.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'varvel-cut-off-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A mounted hierarchy as a plain folder. */
+function hierarchyAt(name: string, kind: CgroupHierarchy['kind']): CgroupHierarchy {
+  const mountPoint = join(folder, name);
+  mkdirSync(mountPoint, { recursive: true });
+  return { kind, mountPoint, hierarchyId: 0 };
+}
+
+let worlds = 0;
+function world(kind: CgroupHierarchy['kind'] = 'v2') {
+  const name = `${++worlds}`;
+  const v2 = hierarchyAt(`${name}-v2`, 'v2');
+  const hierarchy = kind === 'v2' ? v2 : hierarchyAt(`${name}-v1`, kind);
+  /** Cgroups of each container by its key. */
+  const cgroups = new Map<string, ContainerCgroup[]>();
+  const cutOff = new Map<number, string>();
+  /** The first asks for the counts of the test. */
+  let asked = 0;
+  const problems = {
+    test: undefined as Error | undefined,
+    isolate: undefined as Error | undefined,
+  };
+  const isolation = new NetworkIsolation({
+    registry: {
+      ownerOf: (id) => {
+        for (const [key, own] of cgroups)
+          if (own.some(({ cgroupId }) => cgroupId === id)) return { runtime: 'docker', key };
+        return undefined;
+      },
+      cgroupsOf: (_, key) => cgroups.get(key) ?? [],
+    },
+    hierarchy,
+    logger: SILENT_LOGGER,
+    backend: {
+      hierarchy: () => v2,
+      open: () => ({
+        isolate: (id, directory) => {
+          if (problems.isolate !== undefined && !directory.includes('varvel-isolation'))
+            throw problems.isolate;
+          cutOff.set(id, directory);
+        },
+        lift: (id) => void cutOff.delete(id),
+        counts: () => ({ packets: ++asked * 2, connects: asked }),
+        close: () => {
+          cutOff.clear();
+        },
+      }),
+      test: () => {
+        if (problems.test !== undefined) throw problems.test;
+      },
+    },
+  });
+  const add = (key: string, path: string): number => {
+    mkdirSync(join(hierarchy.mountPoint, path), { recursive: true });
+    mkdirSync(join(v2.mountPoint, path), { recursive: true });
+    const cgroupId = statSync(join(hierarchy.mountPoint, path)).ino;
+    cgroups.set(key, [...(cgroups.get(key) ?? []), { cgroupId, path, handle: key }]);
+    return cgroupId;
+  };
+  return { add, cgroups, cutOff, hierarchy, isolation, problems, v2 };
+}
+
+const target = (cgroupId: number, app = 'shop'): ResponseTarget => ({
+  process: makeProcess({ pid: 4_000_000 }),
+  container: containerOf({ id: `c${cgroupId}` }, { name: app }),
+  cgroupId,
+  rule: { name: 'Reverse shell', tags: [], priority: 'Critical', enabled: true },
+});
+
+test('all cgroups of the container are cut off, and only its own', () => {
+  const { add, cutOff, isolation, v2 } = world();
+  const first = add('a', '/good/a');
+  const second = add('a', '/bad/a');
+  const other = add('b', '/good/b');
+  assert.equal(isolation.isIsolated(target(first)), false);
+  isolation.isolate(target(first));
+  assert.deepEqual(
+    [...cutOff],
+    [
+      [first, join(v2.mountPoint, '/good/a')],
+      [second, join(v2.mountPoint, '/bad/a')],
+    ],
+  );
+  assert.deepEqual(
+    [first, second, other].map((id) => isolation.isIsolated(target(id))),
+    [true, true, false],
+  );
+  const { containers, packetsDropped, connectsRefused, unavailable } = isolation.status();
+  assert.deepEqual(
+    containers.map(({ id, app, rule }) => [id, app, rule]),
+    [[`c${first}`, 'shop', 'Reverse shell']],
+  );
+  assert.deepEqual([packetsDropped, connectsRefused, unavailable], [2, 1, undefined]);
+  isolation.close();
+  assert.deepEqual([cutOff.size, isolation.status().containers.length], [0, 0]);
+});
+
+test('a cgroup that comes later is cut off too; another run of the same container begins with its network', () => {
+  const { add, cgroups, cutOff, isolation } = world();
+  const first = add('a', '/good/a');
+  isolation.isolate(target(first));
+  const second = add('a', '/bad/a');
+  isolation.follow();
+  assert.deepEqual([...cutOff.keys()], [first, second]);
+  cgroups.set('a', cgroups.get('a')!.slice(1));
+  isolation.follow();
+  assert.equal(isolation.isIsolated(target(second)), true, 'one of the two is left');
+  cgroups.delete('a');
+  const next = add('a', '/good/a-again');
+  isolation.follow();
+  assert.deepEqual([cutOff.size, isolation.isIsolated(target(next))], [0, false]);
+});
+
+test('a reload gives the network back to those for which nobody asks any more', () => {
+  const { add, cutOff, isolation } = world();
+  const [shop, blog] = [add('a', '/a'), add('b', '/b')];
+  isolation.isolate(target(shop));
+  isolation.isolate(target(blog, 'blog'));
+  isolation.review((rule, app) => rule.name === 'Reverse shell' && app?.name === 'blog');
+  assert.deepEqual([...cutOff.keys()], [blog]);
+  assert.equal(isolation.isIsolated(target(shop)), false);
+});
+
+test('where its test fails nothing is cut off, and the reason is told; a reload tries again', () => {
+  const { add, cutOff, isolation, problems } = world();
+  const id = add('a', '/a');
+  problems.test = Object.assign(new Error('cannot test'), { detail: 'a packet went through' });
+  assert.throws(() => isolation.isolate(target(id)), { code: 'ENOTSUP' });
+  assert.equal(isolation.status().unavailable, 'cannot test (a packet went through)');
+  problems.test = Object.assign(new Error('cannot load'), { code: 'EPERM' });
+  isolation.review(() => true);
+  assert.match(
+    isolation.prepare() ?? '',
+    /^cannot load: it needs root, CAP_SYS_ADMIN or CAP_NET_ADMIN$/,
+  );
+  problems.test = undefined;
+  assert.throws(() => isolation.isolate(target(id)), { code: 'ENOTSUP' }, 'not before a reload');
+  assert.equal(cutOff.size, 0);
+  isolation.review(() => true);
+  isolation.isolate(target(id));
+  assert.equal(cutOff.size, 1);
+});
+
+test('nothing is left half done where the kernel refuses', () => {
+  const { add, cutOff, isolation, problems } = world();
+  const id = add('a', '/a');
+  problems.isolate = Object.assign(new Error('no'), { code: 'EPERM' });
+  assert.throws(() => isolation.isolate(target(id)), { code: 'EPERM' });
+  assert.deepEqual([cutOff.size, isolation.status().containers.length], [0, 0]);
+});
+
+test('a container that is gone, and one whose cgroup goes meanwhile', () => {
+  const { add, isolation, problems } = world();
+  assert.throws(() => isolation.isolate(target(1)), { code: 'ESRCH' });
+  const id = add('a', '/a');
+  problems.isolate = Object.assign(new Error('gone'), { code: 'ENOENT' });
+  assert.throws(() => isolation.isolate(target(id)), { code: 'ESRCH' });
+});
+
+test('at most 256 at a time', () => {
+  const { add, isolation } = world();
+  for (let n = 0; n < MAX_ISOLATED; n++) isolation.isolate(target(add(`${n}`, `/${n}`)));
+  const one = add('more', '/more');
+  assert.throws(() => isolation.isolate(target(one)), { code: 'ENOSPC' });
+});
+
+test('beside v1, only a container whose processes are in a cgroup v2 of the same path', () => {
+  const { add, cutOff, hierarchy, isolation } = world('v1-pids');
+  const id = add('a', '/docker/a');
+  const procs = join(hierarchy.mountPoint, '/docker/a/cgroup.procs');
+  // This process is in another one.
+  writeFileSync(procs, `${process.pid}\n`);
+  assert.throws(() => isolation.isolate(target(id)), {
+    code: 'ENOTSUP',
+    message: 'its processes have no cgroup v2 of their own on this host',
+  });
+  writeFileSync(procs, '');
+  assert.throws(() => isolation.isolate(target(id)), { code: 'ESRCH' }, 'it has none');
+  assert.equal(cutOff.size, 0);
+});
