@@ -5,6 +5,9 @@ import { findGardenRoots } from './garden-roots.ts';
 import type { CgroupAppRule } from './runtimes/cgroup.ts';
 import { isGardenWanted } from './runtimes/garden.ts';
 
+/** The part of hold_time that a container waits for details. Its events wait all of it, and must find the container named. */
+const DETAILS_SHARE = 0.8;
+
 /**
  * The apps configuration from the agent's; `canary` is the cgroup rule of the agent's own canary. Looks for Garden's
  * cgroup where none is named.
@@ -15,13 +18,14 @@ export function configuredApps(config: AgentConfig, canary?: CgroupAppRule): App
     garden.cgroupParents.length > 0
       ? garden.cgroupParents
       : findGardenRoots(detectHierarchy(config.cgroupHierarchy));
+  const detailsWaitMs = Math.floor(config.holdTimeMs * DETAILS_SHARE);
   return {
     mode: config.mode,
     hierarchy: config.cgroupHierarchy,
     docker:
       docker.enabled === false
         ? undefined
-        : { socketPath: docker.socket, cgroupParents: docker.cgroupParents },
+        : { socketPath: docker.socket, cgroupParents: docker.cgroupParents, detailsWaitMs },
     garden: isGardenWanted(garden.enabled, garden.socket)
       ? {
           socketPath: garden.socket,
@@ -29,7 +33,10 @@ export function configuredApps(config: AgentConfig, canary?: CgroupAppRule): App
           staging: garden.staging,
         }
       : undefined,
-    cri: cri.socket === undefined || !cri.enabled ? undefined : { ...cri, socketPath: cri.socket },
+    cri:
+      cri.socket === undefined || !cri.enabled
+        ? undefined
+        : { ...cri, socketPath: cri.socket, detailsWaitMs },
     cgroups: canary === undefined ? cgroup.apps : [canary, ...cgroup.apps],
     rescanMs: config.rescanIntervalMs,
   };

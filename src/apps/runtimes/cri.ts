@@ -24,6 +24,8 @@ export interface CriOptions {
   readonly cgroupParents?: readonly string[] | undefined;
   /** Of one question. Default 10000: a busy node answers after seconds. */
   readonly requestTimeoutMs?: number | undefined;
+  /** How long a new container waits for the details that rules use. Default 4000. */
+  readonly detailsWaitMs?: number | undefined;
   /** How long to ask for a container whose cgroup exists but which the runtime does not know. Default 30000. */
   readonly patienceMs?: number | undefined;
 }
@@ -38,8 +40,8 @@ const MAX_LISTED = 16384;
 const CONTAINER_ID = /^[0-9a-f]{64}$/;
 /** Statuses that are asked for at a time. */
 const CONCURRENCY = 8;
-/** Limit on the wait for details that only a status has. Below the default hold_time. */
-const STATUS_WAIT_MS = 4000;
+/** Limit on the wait for details that only a status has. */
+const DETAILS_WAIT_MS = 4000;
 const SANDBOX = 'It is the sandbox of a pod, in which nothing of an app runs.';
 const NOT_KORIFI = 'It is no app of Korifi’s, and runtimes.cri.apps is "korifi".';
 const NAMES = { status: undefined, info: undefined, podStatus: undefined } as const;
@@ -211,7 +213,7 @@ export class CriRuntime implements Runtime {
     // Its sandbox may have been asked for before the runtime listed it.
     if (pod !== undefined) this.#tellSandbox(pod.id);
     if (!this.#waitsForDetails && !this.#told.has(id) && pod !== undefined) this.#describe(names);
-    const timeoutMs = Math.min(this.#timeoutMs, STATUS_WAIT_MS);
+    const timeoutMs = Math.min(this.#timeoutMs, this.#options.detailsWaitMs ?? DETAILS_WAIT_MS);
     try {
       const [own, ofPod] = await Promise.all([
         this.#ask('ContainerStatus', { containerId: id, verbose: true }, timeoutMs),

@@ -9,6 +9,8 @@ export interface DockerOptions {
   readonly inspectConcurrency?: number | undefined;
   /** Of one request. Default 2000. */
   readonly requestTimeoutMs?: number | undefined;
+  /** How long a new container waits for the details that rules use; an inspect may take as long. Default 4000. */
+  readonly detailsWaitMs?: number | undefined;
 }
 
 /** Counts since the start. */

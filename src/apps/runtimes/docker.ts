@@ -31,8 +31,8 @@ import type { ContainerCgroup, Runtime, RuntimeSink, RuntimeStatus } from './run
 import { dockerClient, type DockerClient } from './docker-client.ts';
 
 const MAX_KNOWN = 16384;
-/** The engine answers when the container has started, which takes a second and more on a busy host. Below the default hold_time. */
-const INSPECT_WAIT_MS = 4000;
+/** The engine answers when the container has started, which takes a second and more on a busy host. */
+const DETAILS_WAIT_MS = 4000;
 const LIST_TIMEOUT_FACTOR = 5;
 const SINCE_BEFORE_START_S = 10;
 
@@ -45,6 +45,7 @@ export class DockerRuntime implements Runtime {
   readonly name = 'docker';
   readonly #socketPath: string;
   readonly #requestTimeoutMs: number;
+  readonly #detailsWaitMs: number;
   readonly #docker: DockerClient;
   readonly #logger: Logger;
   readonly #inspects: DockerInspects;
@@ -74,6 +75,7 @@ export class DockerRuntime implements Runtime {
   constructor(options: DockerOptions, logger: Logger) {
     this.#socketPath = options.socketPath ?? '/var/run/docker.sock';
     this.#requestTimeoutMs = options.requestTimeoutMs ?? 2000;
+    this.#detailsWaitMs = options.detailsWaitMs ?? DETAILS_WAIT_MS;
     this.#logger = logger;
     this.#warnings = new RuntimeWarnings(logger, 'Docker', this.#socketPath);
     this.#docker = dockerClient(this.#socketPath);
@@ -81,7 +83,7 @@ export class DockerRuntime implements Runtime {
     this.#inspects = new DockerInspects({
       docker: this.#docker,
       concurrency: options.inspectConcurrency ?? 8,
-      timeout: () => this.#timeout(1),
+      timeout: () => this.#within(Math.max(this.#requestTimeoutMs, this.#detailsWaitMs)),
       stopped: this.#stopped.signal,
       onAnswer: (id, info) => this.#onInspected(id, info),
       onOversized: (id) => this.#onOversizedAnswer(id),
@@ -274,12 +276,12 @@ export class DockerRuntime implements Runtime {
 
   /**
    * Reports a created container after an inspect: its event lacks privileges and mounts. The container's events wait
-   * for that. The report comes within four seconds, even if the inspect fails.
+   * for that. The report comes when the wait is over, even if the inspect fails.
    */
   #tellWhenInspected(container: Container): void {
     const { fullId } = container;
     this.#known.set(container.fullId, container);
-    const timer = setTimeout(() => this.#tellAsKnown(fullId), INSPECT_WAIT_MS).unref();
+    const timer = setTimeout(() => this.#tellAsKnown(fullId), this.#detailsWaitMs).unref();
     this.#untold.set(fullId, timer);
     this.#inspects.ask(fullId);
   }
@@ -376,10 +378,11 @@ export class DockerRuntime implements Runtime {
   }
 
   #timeout(factor: number): AbortSignal {
-    return AbortSignal.any([
-      AbortSignal.timeout(this.#requestTimeoutMs * factor),
-      this.#stopped.signal,
-    ]);
+    return this.#within(this.#requestTimeoutMs * factor);
+  }
+
+  #within(timeoutMs: number): AbortSignal {
+    return AbortSignal.any([AbortSignal.timeout(timeoutMs), this.#stopped.signal]);
   }
 
   #isStopped(): boolean {

@@ -9,6 +9,7 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Container } from '../../../../src/apps/identity.ts';
 import { DockerRuntime } from '../../../../src/apps/runtimes/docker.ts';
+import type { DockerOptions } from '../../../../src/apps/runtimes/docker-options.ts';
 import type { RuntimeSink } from '../../../../src/apps/runtimes/runtime.ts';
 import { SILENT_LOGGER } from '../../../../src/shared/logger.ts';
 
@@ -34,6 +35,8 @@ class Engine {
   readonly asked: string[] = [];
   readonly answers = new Map<string, string>([['/containers/json?all=true', '[]\n']]);
   readonly streams: ServerResponse[] = [];
+  /** Until it answers an inspect. */
+  inspectMs = 0;
   readonly #folder = mkdtempSync(join(tmpdir(), 'varvel-engine-'));
   readonly #server: Server;
 
@@ -48,7 +51,12 @@ class Engine {
         return;
       }
       const answer = this.answers.get(path);
-      response.writeHead(answer === undefined ? 404 : 200).end(answer ?? '{"message":"none"}');
+      const reply = (): void =>
+        void response
+          .writeHead(answer === undefined ? 404 : 200)
+          .end(answer ?? '{"message":"none"}');
+      if (this.inspectMs > 0 && path.endsWith('/json')) setTimeout(reply, this.inspectMs).unref();
+      else reply();
     });
   }
 
@@ -88,6 +96,7 @@ interface Told {
 async function started(
   t: TestContext,
   prepare: (engine: Engine) => void = () => undefined,
+  options: DockerOptions = {},
 ): Promise<Told> {
   const engine = new Engine();
   prepare(engine);
@@ -107,7 +116,7 @@ async function started(
   const warn = (facts: object, sentence: string): void =>
     void told.warnings.push({ facts: facts as Record<string, unknown>, sentence });
   const { socketPath } = engine;
-  const runtime = new DockerRuntime({ socketPath }, { ...SILENT_LOGGER, warn });
+  const runtime = new DockerRuntime({ ...options, socketPath }, { ...SILENT_LOGGER, warn });
   t.after(async () => {
     await runtime.stop();
     engine.stop();
@@ -208,4 +217,27 @@ test('a container that is too long to describe in events, list and answer alike:
   await runtime.reconcile();
   await runtime.stop();
   assert.equal(runtime.counters().connects, 1);
+});
+
+test('where rules look at privileges, a container is told with them, however long the engine takes within the wait', async (t) => {
+  const options = { requestTimeoutMs: 100, detailsWaitMs: 20_000 };
+  const { engine, containers, runtime } = await started(t, () => undefined, options);
+  runtime.waitForDetails(true);
+  engine.inspectMs = 400;
+  const id = idOf('a');
+  engine.describe(id, 'slow', {});
+  engine.event('create', id, { name: 'slow', image: 'shop:1' });
+  await until('it is told', () => containers.has(id));
+  assert.equal(containers.get(id)?.privileged, false);
+  assert.equal(runtime.counters().inspectFailures, 0);
+});
+
+test('an engine that never answers an inspect: the container is told without its privileges when the wait is over', async (t) => {
+  const { engine, containers, runtime } = await started(t, () => undefined, { detailsWaitMs: 300 });
+  runtime.waitForDetails(true);
+  engine.inspectMs = 60_000;
+  const id = idOf('b');
+  engine.event('create', id, { name: 'mute', image: 'shop:1' });
+  await until('it is told', () => containers.has(id));
+  assert.deepEqual([containers.get(id)?.name, containers.get(id)?.privileged], ['mute', undefined]);
 });
