@@ -160,15 +160,16 @@ export class Probe {
 }
 
 /**
- * Containers that are cut off from the network, but for loopback and name servers (port 53). It needs cgroup v2 and Linux 4.17.
- * Dropped are the IP packets of the container's sockets, also of connections from before; a connect elsewhere fails with EPERM.
- * Not covered: packet sockets (CAP_NET_RAW), and families other than IP. Nothing outlives the process: nothing is pinned.
+ * Containers that are cut off from the network, but for loopback and name servers (port 53). It needs cgroup v2 and Linux 5.7.
+ * Dropped are the IP packets from and to sockets that the cgroup's processes have made, on connections from before too. A connect
+ * elsewhere fails with EPERM. Nothing outlives the process: nothing is pinned.
  */
 export class Isolation {
   /** `servers`: at most 8 IP addresses. Throws LoaderError, and TypeError for what is no IP address. */
   constructor(options?: { readonly servers?: readonly string[]; readonly objectPath?: string });
   /**
-   * Cuts the container off at once; idempotent. `directory` is its cgroup's. `addresses`: its own, to which it may still connect.
+   * Cuts the container off at once; idempotent. `directory` is its cgroup's. `addresses`: its own, to which it may still connect; a later
+   * call adds more.
    * LoaderError: ESRCH: the directory is another cgroup's; EBADF: it is of v1; ENOENT: it is gone.
    */
   isolate(cgroupId: number, directory: string, addresses?: readonly string[]): void;

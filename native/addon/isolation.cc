@@ -12,8 +12,15 @@
 #include "libbpf-log.h"
 
 static const char kDoing[] = "cut a container off from the network";
-// The first one decides, so it is attached first.
-static const char* const kPrograms[] = {"isolate_egress", "isolate_connect4", "isolate_connect6"};
+// Those that decide are attached first.
+static const char* const kPrograms[] = {"isolate_egress", "isolate_ingress", "isolate_connect4", "isolate_connect6"};
+
+static std::array<__u32, 5> KeyOf(const isolate_address& address) {
+  std::array<__u32, 5> key;
+  static_assert(sizeof(key) == sizeof(address));
+  memcpy(key.data(), &address, sizeof(address));
+  return key;
+}
 
 Status Isolation::Load(const std::string& path, const std::vector<isolate_address>& servers) {
   static const char kLoading[] = "load what cuts containers off from the network";
@@ -39,48 +46,71 @@ Status Isolation::Load(const std::string& path, const std::vector<isolate_addres
   return {};
 }
 
-Status Isolation::Isolate(uint64_t cgroup, const std::string& directory, const std::vector<isolate_address>& local) {
-  if (!object_) return Status::Fail(EBADF, kDoing, "it is closed");
-  if (links_.count(cgroup)) return {};
+// Adds the addresses that the entry does not have yet.
+Status Isolation::Allow(Entry* entry, const std::vector<isolate_address>& local) {
   bpf_map* addresses = bpf_object__find_map_by_name(object_, "isolate_local");
   if (!addresses) return Status::Fail(EINVAL, kDoing);
-  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return Status::Fail(errno, kDoing);
-  struct stat facts{};
-  int error = fstat(fd, &facts) == 0 ? 0 : errno;
-  // Another container may have got the path meanwhile.
-  if (!error && facts.st_ino != cgroup) error = ESRCH;
   const __u8 present = 1;
-  for (const isolate_address& address : local)
-    if (!error) error = -bpf_map__update_elem(addresses, &address, sizeof(address), &present, sizeof(present), BPF_ANY);
-  std::vector<bpf_link*> links;
-  KeepLibbpfLog();
-  for (const char* name : kPrograms) {
-    if (error) break;
-    bpf_program* program = bpf_object__find_program_by_name(object_, name);
-    bpf_link* link = program ? bpf_program__attach_cgroup(program, fd) : nullptr;
-    if (link) links.push_back(link);
-    else error = program ? errno : EINVAL;
+  for (const isolate_address& address : local) {
+    bool known = false;
+    for (const isolate_address& own : entry->local) known = known || KeyOf(own) == KeyOf(address);
+    if (known) continue;
+    const int error = bpf_map__update_elem(addresses, &address, sizeof(address), &present, sizeof(present), BPF_ANY);
+    if (error) return Status::Fail(-error, kDoing);
+    entry->local.push_back(address);
+    uses_[KeyOf(address)]++;
   }
-  close(fd);
-  if (error) {
-    for (bpf_link* link : links) bpf_link__destroy(link);
-    return Status::Fail(error, kDoing, LibbpfLog());
-  }
-  links_[cgroup] = links;
   return {};
 }
 
+void Isolation::Release(Entry* entry) {
+  for (bpf_link* link : entry->links) bpf_link__destroy(link);
+  bpf_map* addresses = object_ ? bpf_object__find_map_by_name(object_, "isolate_local") : nullptr;
+  for (const isolate_address& address : entry->local) {
+    auto uses = uses_.find(KeyOf(address));
+    if (uses == uses_.end() || --uses->second > 0) continue;
+    uses_.erase(uses);
+    if (addresses) bpf_map__delete_elem(addresses, &address, sizeof(address), 0);
+  }
+}
+
+Status Isolation::Isolate(uint64_t cgroup, const std::string& directory, const std::vector<isolate_address>& local) {
+  if (!object_) return Status::Fail(EBADF, kDoing, "it is closed");
+  auto known = entries_.find(cgroup);
+  if (known != entries_.end()) return Allow(&known->second, local);
+  KeepLibbpfLog();
+  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return Status::Fail(errno, kDoing);
+  struct stat facts{};
+  Status status;
+  if (fstat(fd, &facts) != 0) status = Status::Fail(errno, kDoing);
+  // Another container may have got the path meanwhile.
+  else if (facts.st_ino != cgroup) status = Status::Fail(ESRCH, kDoing);
+  Entry entry;
+  if (status.ok()) status = Allow(&entry, local);
+  for (const char* name : kPrograms) {
+    if (!status.ok()) break;
+    bpf_program* program = bpf_object__find_program_by_name(object_, name);
+    bpf_link* link = program ? bpf_program__attach_cgroup(program, fd) : nullptr;
+    if (link) entry.links.push_back(link);
+    else status = Status::Fail(program ? errno : EINVAL, kDoing, LibbpfLog());
+  }
+  close(fd);
+  if (status.ok()) entries_[cgroup] = entry;
+  else Release(&entry);
+  return status;
+}
+
 void Isolation::Lift(uint64_t cgroup) {
-  auto found = links_.find(cgroup);
-  if (found == links_.end()) return;
-  for (bpf_link* link : found->second) bpf_link__destroy(link);
-  links_.erase(found);
+  auto found = entries_.find(cgroup);
+  if (found == entries_.end()) return;
+  Release(&found->second);
+  entries_.erase(found);
 }
 
 std::vector<uint64_t> Isolation::Isolated() const {
   std::vector<uint64_t> cgroups;
-  for (const auto& entry : links_) cgroups.push_back(entry.first);
+  for (const auto& entry : entries_) cgroups.push_back(entry.first);
   return cgroups;
 }
 
@@ -93,7 +123,7 @@ isolate_counts Isolation::Counts() const {
 }
 
 void Isolation::Close() {
-  while (!links_.empty()) Lift(links_.begin()->first);
+  while (!entries_.empty()) Lift(entries_.begin()->first);
   counts_ = nullptr;
   if (object_) bpf_object__close(object_);
   object_ = nullptr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <bpf/libbpf.h>
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -16,7 +17,7 @@ class Isolation {
   // At most ISOLATE_SERVERS_MAX servers.
   Status Load(const std::string& path, const std::vector<isolate_address>& servers);
   // `directory` must be the cgroup's, in the v2 hierarchy; ESRCH if its id is another. EBADF: it is of v1. Idempotent.
-  // `local`: addresses of the container itself.
+  // `local`: addresses of the container itself, added to those of an earlier call.
   Status Isolate(uint64_t cgroup, const std::string& directory, const std::vector<isolate_address>& local);
   // Does nothing for a container that is not isolated.
   void Lift(uint64_t cgroup);
@@ -27,7 +28,15 @@ class Isolation {
  private:
   bpf_object* object_ = nullptr;
   isolate_counts* counts_ = nullptr;
-  std::map<uint64_t, std::vector<bpf_link*>> links_;
+  struct Entry {
+    std::vector<bpf_link*> links;
+    std::vector<isolate_address> local;
+  };
+  Status Allow(Entry* entry, const std::vector<isolate_address>& local);
+  void Release(Entry* entry);
+  std::map<uint64_t, Entry> entries_;
+  // How many entries have an address.
+  std::map<std::array<__u32, 5>, unsigned> uses_;
 };
 
 // Runs a child in the cgroup directory, which must be isolated: it connects and sends by UDP to 192.0.2.1, which must

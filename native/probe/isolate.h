@@ -3,8 +3,8 @@
 #pragma once
 
 #define ISOLATE_SERVERS_MAX 8
-/* Addresses of isolated containers that are remembered; the least recently used is evicted. */
-#define ISOLATE_LOCAL_MAX 1024
+/* Limit on addresses of isolated containers. */
+#define ISOLATE_LOCAL_MAX 16384
 
 /* An address of family AF_INET (the first word alone counts) or AF_INET6, network order. */
 struct isolate_address {
@@ -20,6 +20,6 @@ struct isolate_config {
 
 /* Shared by mmap; monotonic, over all isolated containers. */
 struct isolate_counts {
-	__u64 packets;	/* dropped */
+	__u64 packets;	/* dropped, in both directions */
 	__u64 connects; /* refused */
 };

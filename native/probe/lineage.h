@@ -36,7 +36,7 @@ static __always_inline void lineage__store_exe(char *slot, struct task_struct *t
 	if (!file) /* a kernel thread, or a process that has ended */
 		return;
 	long start = path__write_buffer(LOAD(file, struct file, f_path.dentry), LOAD(file, struct file, f_path.mnt), NULL);
-	if (start >= 0 && !((start >> PATH_FLAGS_SHIFT) & FILE_PATH_TRUNCATED))
+	if (start >= 0 && !(start >> PATH_FLAGS_SHIFT)) /* whole, and of a mount that is in the tree */
 		path__copy_tail(slot, start, ANCESTOR_EXE_MAX);
 }
 

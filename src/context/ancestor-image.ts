@@ -45,7 +45,7 @@ export class AncestorImage implements ProcessImage {
 
   /** The file that it runs, by the probe, which knows it also of a process that has ended since. */
   tell(exePath: string): void {
-    if (this.#told !== undefined) return;
+    if (this.#told === exePath) return;
     this.#told = exePath;
     this.#facts = this.#facts?.ofFile(exePath) ?? nameOnlyImage(this.name, exePath);
     this.#onRead(this);

@@ -183,6 +183,33 @@ describe('a container that is cut off from the network', { skip: missingHierarch
     }
   });
 
+  test('nobody reaches it from outside', async () => {
+    const client = new Client(app, holder);
+    const id = statSync(app).ino;
+    const outside = dgram.createSocket('udp4');
+    const send = (): void => outside.send('x', 9999, INSIDE);
+    const datagrams = async (): Promise<number> =>
+      (await client.ask({ do: 'datagrams' })) as number;
+    try {
+      assert.equal(await client.ask({ do: 'bind', port: 9999 }), 'ok');
+      send();
+      await until('one arrives', async () => (await datagrams()) === 1);
+      isolation.isolate(id, app);
+      const { packets } = isolation.counts();
+      send();
+      await until('the next is dropped', () =>
+        Promise.resolve(isolation.counts().packets > packets),
+      );
+      isolation.lift(id);
+      send();
+      await until('another arrives', async () => (await datagrams()) === 2);
+    } finally {
+      outside.close();
+      isolation.lift(id);
+      await client.end();
+    }
+  });
+
   test('a cgroup inside it is cut off with it', async () => {
     const below = join(app, 'below');
     mkdirSync(below);

@@ -4,6 +4,8 @@ import net from 'node:net';
 import { createInterface } from 'node:readline';
 
 let kept;
+let bound;
+let datagrams = 0;
 const result = (resolve) => (error) => resolve(error?.code ?? 'ok');
 
 const ACTIONS = {
@@ -32,6 +34,13 @@ const ACTIONS = {
         result(resolve)(error);
       });
     }),
+  /** Counts datagrams to the port. */
+  bind: ({ port }) =>
+    new Promise((resolve) => {
+      bound = dgram.createSocket('udp4', () => datagrams++).bind(port, () => resolve('ok'));
+      bound.on('error', result(resolve));
+    }),
+  datagrams: () => Promise.resolve(datagrams),
   /** Listens on that address; the result is the port. */
   listen: ({ host }) =>
     new Promise((resolve) => {

@@ -213,7 +213,10 @@ export class CriRuntime implements Runtime {
     // Its sandbox may have been asked for before the runtime listed it.
     if (pod !== undefined) this.#tellSandbox(pod.id);
     if (!this.#waitsForDetails && !this.#told.has(id) && pod !== undefined) this.#describe(names);
-    const timeoutMs = Math.min(this.#timeoutMs, this.#options.detailsWaitMs ?? DETAILS_WAIT_MS);
+    // Its events wait for the first answer, and for no later one.
+    const waits = this.#waitsForDetails && !this.#told.has(id);
+    const detailsWaitMs = waits ? (this.#options.detailsWaitMs ?? DETAILS_WAIT_MS) : Infinity;
+    const timeoutMs = Math.min(this.#timeoutMs, detailsWaitMs);
     try {
       const [own, ofPod] = await Promise.all([
         this.#ask('ContainerStatus', { containerId: id, verbose: true }, timeoutMs),

@@ -3,3 +3,4 @@ import '../../kernel/fork.test.ts';
 import '../../kernel/exit.test.ts';
 import '../../kernel/cgroup.test.ts';
 import '../../kernel/scope.test.ts';
+import '../../kernel/tree-outside.test.ts';
