@@ -31,6 +31,8 @@ import type { Policies } from '../policy/policies.ts';
 import type { PolicyPins } from '../container-files/policy-pins.ts';
 import { killProcess } from '../host/kill-process.ts';
 import { LiveProbe, type LoadedProbe } from '../probe/live.ts';
+import { ContainerCgroups } from '../responses/container-cgroups.ts';
+import { ContainerEnds } from '../responses/container-ends.ts';
 import { NetworkIsolation } from '../responses/network-isolation.ts';
 import { OperatorResponses } from '../responses/operator-responses.ts';
 import { Responder } from '../responses/responder.ts';
@@ -130,13 +132,13 @@ export class Stages {
       },
       onReady: (container) => this.evaluation.ready(container),
     });
-    this.isolation = new NetworkIsolation({
-      registry: this.apps.registry,
-      hierarchy: this.apps.hierarchy,
-      logger,
-    });
+    const cgroups = new ContainerCgroups(this.apps);
+    this.isolation = new NetworkIsolation({ cgroups, logger });
     release.defer(() => this.isolation.close());
-    this.responder = this.#makeResponder();
+    this.apps.registry.listen({ onKnown: () => this.isolation.follow() });
+    const ends = new ContainerEnds({ cgroups, logger });
+    release.defer(() => ends.close());
+    this.responder = this.#makeResponder(ends);
     this.evaluation = this.#makeEvaluation();
     this.verdicts = new KernelVerdicts({
       probe: this.probe,
@@ -292,7 +294,7 @@ export class Stages {
     });
   }
 
-  #makeResponder(): Responder {
+  #makeResponder(ends: ContainerEnds): Responder {
     const { config } = this.#parts.options;
     const operators = new OperatorResponses(config.responses);
     if (operators.wants('isolate')) this.isolation.prepare();
@@ -301,6 +303,8 @@ export class Stages {
         killProcess,
         isIsolated: (target) => this.isolation.isIsolated(target),
         isolate: (target) => this.isolation.isolate(target),
+        isEnding: (target) => ends.isEnding(target),
+        endContainer: (target) => ends.end(target),
       },
       operators,
       nowMs,

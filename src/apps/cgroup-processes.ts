@@ -28,7 +28,7 @@ export function processesOf(
 }
 
 /** Processes of a cgroup and of those right below it: some runtimes put the first process into one named `init`. */
-function pidsIn(folder: string): number[] {
+export function pidsIn(folder: string): number[] {
   try {
     const below = readdirSync(folder, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())

@@ -1,4 +1,4 @@
-import type { Container } from '../apps/identity.ts';
+import { APP_LIMITS } from './limits.ts';
 import type { Response } from './response.ts';
 
 /**
@@ -10,14 +10,15 @@ export const isolate: Response = {
   said: {
     done: 'container cut off from the network, after this had happened',
     'too late': 'container not cut off from the network, it had ended',
-    refused: 'container not cut off from the network, this host cannot do it: see varvel doctor',
+    refused:
+      'container not cut off from the network, it cannot be done here: see varvel doctor and the agent’s log',
     monitored:
       'container would have been cut off from the network (the response is in monitor mode)',
     limited: 'container not cut off from the network, as many as may be are or were in ten minutes',
     unanswered:
       'container not cut off from the network, as the app’s own exceptions to this rule are paused or not known yet',
   },
-  limits: { periodMs: 600_000, ofHost: 10, ofOne: 2, oneOf: appOf },
+  limits: APP_LIMITS,
   endsProcess: false,
   isInForce: (target, { isIsolated }) => isIsolated(target),
   apply(target, host) {
@@ -30,10 +31,3 @@ export const isolate: Response = {
     }
   },
 };
-
-/** All instances of an app count as one. */
-function appOf({ fullId, app }: Container): string {
-  return app === undefined
-    ? `container ${fullId}`
-    : `app ${app.guid ?? JSON.stringify([app.org, app.space, app.name])}`;
-}

@@ -1,23 +1,29 @@
-import { readFileSync, rmdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import {
-  cgroupPathOfPid,
-  detectHierarchy,
-  type CgroupHierarchy,
-} from '../apps/cgroup-hierarchy.ts';
-import type { ContainerRegistry } from '../apps/container-registry.ts';
+import { rmdirSync, statSync } from 'node:fs';
+import type { CgroupHierarchy } from '../apps/cgroup-hierarchy.ts';
 import type { AppIdentity, Container } from '../apps/identity.ts';
 import { makeOwnCgroup } from '../apps/own-cgroup.ts';
-import type { RuntimeName } from '../apps/runtimes/runtime.ts';
 import { Isolation, testIsolation } from '../host/isolation.ts';
 import { addressesOf, nameServers } from '../host/network-addresses.ts';
 import type { Logger } from '../shared/logger.ts';
 import { UserError } from '../shared/user-error.ts';
+import {
+  failure,
+  v2OfHost,
+  type ContainerCgroups,
+  type ContainerKey,
+  type V2Cgroup,
+} from './container-cgroups.ts';
 import type { RespondedRule } from './operator-responses.ts';
 import type { ResponseTarget } from './response.ts';
 
 /** Limit on containers that are cut off at a time. */
 export const MAX_ISOLATED = 256;
+
+/** Limits on processes that are asked for addresses, and on the addresses of a container. */
+const PIDS_ASKED = 8;
+const MAX_ADDRESSES = 64;
+/** Tries, 1 ms apart, to remove the cgroup of the test. */
+const REMOVE_TRIES = 100;
 
 /** Calls of the addon; tests pass others. */
 export interface IsolationBackend {
@@ -26,28 +32,28 @@ export interface IsolationBackend {
   test(directory: string): void;
 }
 const BACKEND: IsolationBackend = {
-  hierarchy: () => detectHierarchy('v2'),
+  hierarchy: v2OfHost,
   open: (servers) => new Isolation({ servers }),
   test: testIsolation,
 };
 
 export interface NetworkIsolationOptions {
-  readonly registry: Pick<ContainerRegistry, 'ownerOf' | 'cgroupsOf'>;
-  /** The hierarchy that decides what is a container. */
-  readonly hierarchy: CgroupHierarchy;
+  readonly cgroups: ContainerCgroups;
   readonly logger: Logger;
   readonly backend?: IsolationBackend;
 }
 
 /** A container that is cut off, and why. */
-interface Isolated {
-  readonly runtime: RuntimeName;
-  readonly key: string;
+interface Isolated extends ContainerKey {
   readonly rule: RespondedRule;
   readonly container: Container;
   readonly sinceMs: number;
-  /** Its cgroups that are cut off: ids in the deciding hierarchy, and in v2. Garden moves containers between two. */
-  readonly cgroups: Map<number, number>;
+  /** Its cgroups that are cut off, by their ids in the deciding hierarchy. */
+  readonly cgroups: Map<number, V2Cgroup>;
+  /** Those that could not be: said once. */
+  readonly refused: Set<number>;
+  /** Addresses of its own are known. */
+  hasAddresses: boolean;
 }
 
 /** For `varvel status`. */
@@ -81,12 +87,13 @@ export function openIsolation(backend = BACKEND): OpenIsolation {
   const isolation = backend.open(nameServers());
   try {
     const directory = makeOwnCgroup(hierarchy.mountPoint, `varvel-isolation-${process.pid}`);
+    const id = statSync(directory).ino;
     try {
-      isolation.isolate(statSync(directory).ino, directory);
+      isolation.isolate(id, directory);
       backend.test(directory);
     } finally {
-      isolation.lift(statSync(directory).ino);
-      rmdirSync(directory);
+      isolation.lift(id);
+      removeCgroup(directory);
     }
     return { isolation, hierarchy, tested: isolation.counts() };
   } catch (error) {
@@ -100,25 +107,29 @@ export function openIsolation(backend = BACKEND): OpenIsolation {
  * not ask for it any more. The first use loads the programs and tests them in a cgroup of their own.
  */
 export class NetworkIsolation {
-  readonly #options: NetworkIsolationOptions;
+  readonly #cgroups: ContainerCgroups;
+  readonly #logger: Logger;
   readonly #backend: IsolationBackend;
   readonly #isolated = new Map<string, Isolated>();
   #open: OpenIsolation | undefined;
   #unavailable: string | undefined;
+  #isClosed = false;
 
-  constructor(options: NetworkIsolationOptions) {
-    this.#options = options;
-    this.#backend = options.backend ?? BACKEND;
+  constructor({ cgroups, logger, backend = BACKEND }: NetworkIsolationOptions) {
+    this.#cgroups = cgroups;
+    this.#logger = logger;
+    this.#backend = backend;
   }
 
   /** Loads and tests it, unless that was done or has failed since the last reload. Returns why it cannot be used here. */
   prepare(): string | undefined {
     if (this.#open !== undefined || this.#unavailable !== undefined) return this.#unavailable;
+    if (this.#isClosed) return 'the agent stops';
     try {
       this.#open = openIsolation(this.#backend);
     } catch (error) {
       this.#unavailable = reasonOf(error);
-      this.#options.logger.warn(
+      this.#logger.warn(
         { reason: this.#unavailable },
         'containers cannot be cut off from the network on this host: the response "isolate" is refused',
       );
@@ -127,37 +138,43 @@ export class NetworkIsolation {
   }
 
   isIsolated({ cgroupId }: ResponseTarget): boolean {
-    const owner = this.#options.registry.ownerOf(cgroupId);
-    return owner !== undefined && this.#isolated.has(nameOf(owner));
+    const owner = this.#cgroups.ownerOf(cgroupId);
+    // By its cgroup: another run of the same container has its network.
+    return owner !== undefined && this.#isolated.get(nameOf(owner))?.cgroups.has(cgroupId) === true;
   }
 
-  /** Throws an Error with `code` ESRCH: the container has ended; ENOTSUP: it cannot be done; or what the kernel says. */
+  /** Throws an Error with `code` ESRCH: the container has ended; ENOSPC; ENOTSUP: it cannot be done; or what the kernel says. */
   isolate({ cgroupId, process: { pid }, container, rule }: ResponseTarget): void {
-    const { logger, registry } = this.#options;
-    const owner = registry.ownerOf(cgroupId);
+    const owner = this.#cgroups.ownerOf(cgroupId);
     if (owner === undefined) throw failure('ESRCH');
-    if (this.prepare() !== undefined || rule === undefined) throw failure('ENOTSUP');
-    if (this.#isolated.size >= MAX_ISOLATED) throw failure('ENOSPC');
-    const entry: Isolated = {
-      runtime: owner.runtime,
-      key: owner.key,
+    if (this.prepare() !== undefined || this.#open === undefined || rule === undefined)
+      throw failure('ENOTSUP');
+    const known = this.#isolated.get(nameOf(owner));
+    if (known === undefined && this.#isolated.size >= MAX_ISOLATED) throw failure('ENOSPC');
+    const entry: Isolated = known ?? {
+      ...owner,
       rule,
       container,
       sinceMs: Date.now(),
       cgroups: new Map(),
+      refused: new Set(),
+      hasAddresses: false,
     };
     try {
-      this.#extend(entry, addressesOf(pid));
+      this.#cutOff(entry, cgroupId, pid);
     } catch (error) {
-      this.#lift(entry);
       const reason = reasonOf(error);
-      logger.warn({ container: container.id, reason }, 'container not cut off from the network');
-      throw error;
+      this.#logger.warn(
+        { container: container.id, reason },
+        'container not cut off from the network',
+      );
+      const { code } = error as NodeJS.ErrnoException;
+      throw code === 'ENOENT' ? failure('ESRCH') : error;
     }
-    if (entry.cgroups.size === 0) throw failure('ESRCH');
     this.#isolated.set(nameOf(owner), entry);
+    this.#extend(entry);
     const of = { container: container.id, app: container.app?.name, rule: rule.name };
-    logger.warn(of, 'container cut off from the network');
+    this.#logger.warn(of, 'container cut off from the network');
   }
 
   /** Gives the network back to those for which the configuration does not ask any more. Lets a failed `prepare` try again. */
@@ -169,28 +186,24 @@ export class NetworkIsolation {
       this.#lift(entry);
       this.#isolated.delete(name);
       const of = { container: container.id, app: container.app?.name, rule: rule.name };
-      this.#options.logger.warn(of, 'container has its network back: the configuration says so');
+      this.#logger.warn(of, 'container has its network back: the configuration says so');
     }
   }
 
   /**
    * Follows containers to other cgroups, and forgets those that have ended: another run of the same container begins with its
-   * network. To be called about once a second.
+   * network. To be called when a container's cgroup appears, and about once a second.
    */
   follow(): void {
     for (const [name, entry] of this.#isolated) {
-      const there = this.#options.registry.cgroupsOf(entry.runtime, entry.key);
-      if (!there.some(({ cgroupId }) => entry.cgroups.has(cgroupId))) {
-        this.#lift(entry);
-        this.#isolated.delete(name);
-        continue;
+      const there = this.#cgroups.idsOf(entry);
+      for (const [cgroupId, { id }] of entry.cgroups) {
+        if (there.includes(cgroupId)) continue;
+        this.#open?.isolation.lift(id);
+        entry.cgroups.delete(cgroupId);
       }
-      try {
-        this.#extend(entry, []);
-      } catch (error) {
-        const of = { container: entry.container.id, reason: reasonOf(error) };
-        this.#options.logger.error(of, 'a cgroup of a container is not cut off from the network');
-      }
+      if (entry.cgroups.size === 0) this.#isolated.delete(name);
+      else this.#extend(entry);
     }
   }
 
@@ -212,58 +225,67 @@ export class NetworkIsolation {
 
   /** Gives all their network back. */
   close(): void {
+    this.#isClosed = true;
     this.#isolated.clear();
     this.#open?.isolation.close();
     this.#open = undefined;
   }
 
-  /** Cuts those of the container's cgroups off that are not yet, and that have processes. */
-  #extend({ runtime, key, cgroups }: Isolated, addresses: readonly string[]): void {
-    if (this.#open === undefined) return;
-    const { isolation, hierarchy } = this.#open;
-    const own = cgroupPathOfPid(hierarchy, process.pid);
-    for (const { cgroupId, path } of this.#options.registry.cgroupsOf(runtime, key)) {
-      if (cgroups.has(cgroupId)) continue;
-      if (own === path || own?.startsWith(`${path}/`) === true)
-        throw failure('ENOTSUP', 'the agent itself runs in this container');
+  /** Cuts those of the container's cgroups off that are not yet, as far as it can be done. */
+  #extend(entry: Isolated): void {
+    for (const cgroupId of this.#cgroups.idsOf(entry)) {
+      if (entry.cgroups.has(cgroupId)) continue;
       try {
-        const id = this.#twinOf(cgroupId, path, hierarchy);
-        if (id === undefined) continue;
-        isolation.isolate(id, join(hierarchy.mountPoint, path), addresses);
-        cgroups.set(cgroupId, id);
+        this.#cutOff(entry, cgroupId);
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
-        // gone meanwhile
-        if (code !== 'ENOENT' && code !== 'ESRCH') throw error;
+        if (code === 'ENOENT' || code === 'ESRCH' || entry.refused.has(cgroupId)) continue; // gone, or said
+        entry.refused.add(cgroupId);
+        const of = { container: entry.container.id, reason: reasonOf(error) };
+        this.#logger.error(of, 'a cgroup of a container is not cut off from the network');
       }
     }
+    if (!entry.hasAddresses) this.#allowOwnAddresses(entry);
   }
 
-  /**
-   * The id of the container's cgroup in v2: the same path as in v1, where that decides. Undefined: it has no processes. Throws if
-   * its processes are elsewhere.
-   */
-  #twinOf(cgroupId: number, path: string, hierarchy: CgroupHierarchy): number | undefined {
-    const { kind, mountPoint } = this.#options.hierarchy;
-    if (kind === 'v2') return cgroupId;
-    const [pid = ''] = readFileSync(join(mountPoint, path, 'cgroup.procs'), 'latin1').split('\n');
-    if (pid === '') return undefined;
-    const at = cgroupPathOfPid(hierarchy, Number(pid));
-    if (at !== path && at?.startsWith(`${path}/`) !== true)
-      throw failure('ENOTSUP', 'its processes have no cgroup v2 of their own on this host');
-    return statSync(join(hierarchy.mountPoint, path)).ino;
+  #cutOff(entry: Isolated, cgroupId: number, pid?: number): void {
+    if (this.#open === undefined || entry.cgroups.has(cgroupId)) return;
+    const cgroup = this.#cgroups.inV2(entry, cgroupId, this.#open.hierarchy, pid);
+    if (cgroup === undefined) throw failure('ESRCH');
+    this.#open.isolation.isolate(cgroup.id, cgroup.directory, []);
+    entry.cgroups.set(cgroupId, cgroup);
+  }
+
+  /** Its health check may ask for them. From several processes: one may be in a network namespace of its own. */
+  #allowOwnAddresses(entry: Isolated): void {
+    const [first] = entry.cgroups.values();
+    if (this.#open === undefined || first === undefined) return;
+    const pids = this.#cgroups.pidsOf([...entry.cgroups.values()]).slice(0, PIDS_ASKED);
+    const addresses = [...new Set(pids.flatMap((pid) => addressesOf(pid)))];
+    if (addresses.length === 0) return;
+    this.#open.isolation.isolate(first.id, first.directory, addresses.slice(0, MAX_ADDRESSES));
+    entry.hasAddresses = true;
   }
 
   #lift({ cgroups }: Isolated): void {
-    for (const id of cgroups.values()) this.#open?.isolation.lift(id);
+    for (const { id } of cgroups.values()) this.#open?.isolation.lift(id);
   }
 }
 
-const nameOf = ({ runtime, key }: Pick<Isolated, 'runtime' | 'key'>): string => `${runtime} ${key}`;
-
-function failure(code: string, message = code): NodeJS.ErrnoException {
-  return Object.assign(new Error(message), { code });
+/** The child may not have left it yet. */
+function removeCgroup(directory: string): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      rmdirSync(directory);
+      return;
+    } catch {
+      if (tries === REMOVE_TRIES) return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
 }
+
+const nameOf = ({ runtime, key }: ContainerKey): string => `${runtime} ${key}`;
 
 /** Why the host refuses it, as a sentence. */
 export function reasonOf(error: unknown): string {

@@ -94,7 +94,10 @@ export class Responder {
   }
 
   #apply(name: ResponseName, detection: Respondable, counts: boolean): ResponseOutcome {
-    if (this.#isInForce(name, detection)) return 'done';
+    if (this.#isInForce(name, detection)) {
+      RESPONSES[name].again?.(detection, this.#host);
+      return 'done';
+    }
     const { process } = detection;
     const outcome = RESPONSES[name].apply(detection, this.#host);
     if (outcome !== 'done') return outcome;

@@ -28,6 +28,10 @@ export interface ResponseHost {
   readonly killProcess: (pid: number, startTicks: number) => void;
   /** Whether the container is cut off from the network. */
   readonly isIsolated: (target: ResponseTarget) => boolean;
+  /** Whether the container was ended, or is to be. */
+  readonly isEnding: (target: ResponseTarget) => boolean;
+  /** Ends all processes of the container when its line had time to be written. ESRCH: it has ended; ENOTSUP: not here. */
+  readonly endContainer: (target: ResponseTarget) => void;
   /** Cuts the container off from the network. ESRCH: it has ended; ENOSPC: too many are; ENOTSUP: not here. */
   readonly isolate: (target: ResponseTarget) => void;
 }
@@ -52,6 +56,8 @@ export interface Response {
   readonly endsProcess: boolean;
   /** Whether it is in force already, and so uses up no limit. */
   readonly isInForce: (target: ResponseTarget, host: ResponseHost) => boolean;
+  /** What to do about another detection while it is in force; default: nothing. Never throws. */
+  readonly again?: (target: ResponseTarget, host: ResponseHost) => void;
   /** Applies it. Synchronous; never throws. */
   apply(target: ResponseTarget, host: ResponseHost): AppliedOutcome;
 }

@@ -1,7 +1,8 @@
 import type { ResponseName } from '../shared/response-names.ts';
 import { isolate } from './isolate.ts';
 import { kill } from './kill.ts';
+import { restart } from './restart.ts';
 import type { Response } from './response.ts';
 
 /** All that there are, by the name that policies and the configuration use. */
-export const RESPONSES: Readonly<Record<ResponseName, Response>> = { kill, isolate };
+export const RESPONSES: Readonly<Record<ResponseName, Response>> = { kill, isolate, restart };

@@ -149,3 +149,55 @@ test('a container is cut off from the network, and gets it back by a reload, or 
     for (const app of [shop, blog]) await app.remove({ force: true });
   }
 });
+
+/** Pids of its processes, as the host has them; none between two runs. */
+async function pidsOf(app: Docker.Container): Promise<readonly string[]> {
+  try {
+    const { Processes } = (await app.top()) as { Processes: readonly (readonly string[])[] };
+    return Processes.map(([, pid]) => pid!);
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 409) return [];
+    throw error;
+  }
+}
+
+test('a container is restarted: its line is in the log, the platform starts it anew, and its neighbour stays up', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RULES },
+    config: ['responses: [{match: {tag: secrets}, do: restart, mode: enforce}]'],
+  });
+  const blog = await runApp('blog', 'production');
+  // Of the host's pid namespace: no first process takes the others with it.
+  const shop = await runContainer(engine, 'sleep 600 & sleep 601 & exec sleep 602', {
+    labels: { 'varvel.enable': 'true', 'varvel.app': 'shop' },
+    hostConfig: { PidMode: 'host', RestartPolicy: { Name: 'always' } },
+  });
+  try {
+    const before = await until('all of it runs', async () => {
+      const pids = await pidsOf(shop);
+      return pids.length === 3 && pids;
+    });
+    assert.equal(await execInContainer(shop, READ.replace('SECONDS', '600')), KILLED);
+    const line = await nextLine(shop, 0);
+    assert.match(line.output, / \| container ended for a restart, after this had happened$/);
+    assert.equal(outcomeOf(line), 'done');
+    await until('it runs anew', async () => {
+      const { RestartCount, State } = await shop.inspect();
+      return RestartCount === 1 && State.Running && (await pidsOf(shop)).length === 3;
+    });
+    const now = await pidsOf(shop);
+    assert.equal(now.length, 3);
+    assert.deepEqual(
+      now.filter((pid) => before.includes(pid)),
+      [],
+      'none of the first run is left',
+    );
+    const { State } = await blog.inspect();
+    assert.equal(State.Running, true);
+    assert.match(agent.varvel('status').stdout, /^responses: restart done 1 times$/m);
+  } finally {
+    for (const app of [shop, blog]) await app.remove({ force: true });
+  }
+});

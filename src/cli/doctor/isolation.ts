@@ -6,9 +6,13 @@ import { note, ok, warn, type Verdict } from './finding.ts';
 export function checkIsolation({ responses }: AgentConfig, open = openIsolation): Verdict {
   const isAsked = responses.some(({ response }) => response === 'isolate');
   try {
-    open().isolation.close();
+    const { isolation, tested } = open();
+    isolation.close();
+    // A packet is tried only where there is a way for it.
+    const proof =
+      tested.packets > 0 ? 'a packet was dropped' : 'without a route no packet was tried';
     return ok(
-      'Containers can be cut off from the network (the response isolate), proven by a test.',
+      `Containers can be cut off from the network (the response isolate): in a test a connect was refused, and ${proof}.`,
     );
   } catch (error) {
     const says = `Containers cannot be cut off from the network (the response isolate): ${reasonOf(error)}.`;

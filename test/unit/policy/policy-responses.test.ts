@@ -129,6 +129,8 @@ test('kill names the process by pid and start', () => {
     killProcess,
     isIsolated: () => assert.fail('it is about one process'),
     isolate: () => assert.fail('it is about one process'),
+    isEnding: () => assert.fail('it is about one process'),
+    endContainer: () => assert.fail('it is about one process'),
   });
   assert.equal(
     kill.apply(

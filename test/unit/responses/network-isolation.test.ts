@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { CgroupHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
 import type { ContainerCgroup } from '../../../src/apps/runtimes/runtime.ts';
+import { ContainerCgroups } from '../../../src/responses/container-cgroups.ts';
 import { MAX_ISOLATED, NetworkIsolation } from '../../../src/responses/network-isolation.ts';
 import type { ResponseTarget } from '../../../src/responses/response.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
@@ -31,26 +32,30 @@ function world(kind: CgroupHierarchy['kind'] = 'v2') {
   const cutOff = new Map<number, string>();
   /** The first asks for the counts of the test. */
   let asked = 0;
-  const problems = {
-    test: undefined as Error | undefined,
-    isolate: undefined as Error | undefined,
-  };
+  const problems: { test?: Error | undefined; isolate?: Error; path?: string } = {};
   const isolation = new NetworkIsolation({
-    registry: {
-      ownerOf: (id) => {
-        for (const [key, own] of cgroups)
-          if (own.some(({ cgroupId }) => cgroupId === id)) return { runtime: 'docker', key };
-        return undefined;
+    cgroups: new ContainerCgroups({
+      registry: {
+        ownerOf: (id) => {
+          for (const [key, own] of cgroups)
+            if (own.some(({ cgroupId }) => cgroupId === id)) return { runtime: 'docker', key };
+          return undefined;
+        },
+        cgroupsOf: (_, key) => cgroups.get(key) ?? [],
       },
-      cgroupsOf: (_, key) => cgroups.get(key) ?? [],
-    },
-    hierarchy,
+      hierarchy,
+    }),
     logger: SILENT_LOGGER,
     backend: {
       hierarchy: () => v2,
       open: () => ({
         isolate: (id, directory) => {
-          if (problems.isolate !== undefined && !directory.includes('varvel-isolation'))
+          const isRefused = problems.path === undefined || directory.endsWith(problems.path);
+          if (
+            problems.isolate !== undefined &&
+            isRefused &&
+            !directory.includes('varvel-isolation')
+          )
             throw problems.isolate;
           cutOff.set(id, directory);
         },
@@ -126,6 +131,54 @@ test('a cgroup that comes later is cut off too; another run of the same containe
   assert.deepEqual([cutOff.size, isolation.isIsolated(target(next))], [0, false]);
 });
 
+test('cgroups that come and go leave nothing behind', () => {
+  const { add, cgroups, cutOff, isolation } = world();
+  const first = add('a', '/good/a');
+  isolation.isolate(target(first));
+  for (let n = 0; n < 3; n++) {
+    add('a', `/good/a-check-${n}`);
+    isolation.follow();
+    assert.equal(cutOff.size, 2);
+    cgroups.set('a', cgroups.get('a')!.slice(0, 1));
+    isolation.follow();
+    assert.deepEqual([...cutOff.keys()], [first]);
+  }
+});
+
+test('a late detection of a run that has ended does not hit the next one', () => {
+  const { add, cgroups, cutOff, isolation } = world();
+  const before = add('a', '/run1');
+  cgroups.delete('a');
+  add('a', '/run2');
+  const ended = target(before);
+  assert.throws(() => isolation.isolate(ended), { code: 'ESRCH' });
+  assert.deepEqual([cutOff.size, isolation.isIsolated(ended)], [0, false]);
+});
+
+test('another run of a container is cut off by its own detection, before the last one is forgotten', () => {
+  const { add, cgroups, cutOff, isolation } = world();
+  isolation.isolate(target(add('a', '/run1')));
+  cgroups.delete('a');
+  const next = add('a', '/run2');
+  assert.equal(isolation.isIsolated(target(next)), false);
+  isolation.isolate(target(next));
+  isolation.follow();
+  assert.deepEqual([...cutOff.keys()], [next]);
+});
+
+test('a cgroup that cannot be cut off does not keep the others from it', () => {
+  const { add, cutOff, isolation, problems } = world();
+  const first = add('a', '/good/a');
+  add('a', '/bad/a');
+  const third = add('a', '/good/a-envoy');
+  Object.assign(problems, {
+    isolate: Object.assign(new Error('no'), { code: 'EPERM' }),
+    path: '/bad/a',
+  });
+  isolation.isolate(target(first));
+  assert.deepEqual([...cutOff.keys()], [first, third]);
+});
+
 test('a reload gives the network back to those for which nobody asks any more', () => {
   const { add, cutOff, isolation } = world();
   const [shop, blog] = [add('a', '/a'), add('b', '/b')];
@@ -189,7 +242,10 @@ test('beside v1, only a container whose processes are in a cgroup v2 of the same
     code: 'ENOTSUP',
     message: 'its processes have no cgroup v2 of their own on this host',
   });
-  writeFileSync(procs, '');
-  assert.throws(() => isolation.isolate(target(id)), { code: 'ESRCH' }, 'it has none');
   assert.equal(cutOff.size, 0);
+  writeFileSync(procs, '');
+  const here = { ...target(id), process: makeProcess({ pid: process.pid }) };
+  assert.throws(() => isolation.isolate(here), { code: 'ENOTSUP' }, 'nor is the detected one');
+  isolation.isolate(target(id));
+  assert.equal(cutOff.size, 1, 'it has none, so none is elsewhere');
 });

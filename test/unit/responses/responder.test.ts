@@ -13,17 +13,24 @@ const settings = (yaml: string): readonly ResponseSetting[] =>
 function world(yaml: string) {
   const killed: number[] = [];
   const isolated: number[] = [];
+  const ending: number[] = [];
+  const problems: { end?: string } = {};
   const time = { ms: 0 };
   const responder = new Responder({
     host: {
       killProcess: (pid) => void killed.push(pid),
       isIsolated: ({ cgroupId }) => isolated.includes(cgroupId),
       isolate: ({ cgroupId }) => void isolated.push(cgroupId),
+      isEnding: ({ cgroupId }) => ending.includes(cgroupId),
+      endContainer: ({ cgroupId }) => {
+        if (problems.end !== undefined) throw Object.assign(new Error(), { code: problems.end });
+        ending.push(cgroupId);
+      },
     },
     operators: new OperatorResponses(settings(yaml)),
     nowMs: () => time.ms,
   });
-  return { killed, isolated, responder, time };
+  return { killed, isolated, ending, problems, responder, time };
 }
 
 const detection = (changes: Partial<Respondable> = {}): Respondable => ({
@@ -157,6 +164,8 @@ test('what a process did before it was ended counts once, and what was not ended
       },
       isIsolated: () => assert.fail('nobody asks'),
       isolate: () => assert.fail('nobody asks'),
+      isEnding: () => assert.fail('nobody asks'),
+      endContainer: () => assert.fail('nobody asks'),
     },
     operators: new OperatorResponses(settings(ENFORCED)),
     nowMs: () => 0,
@@ -231,4 +240,31 @@ test('two instances of an app are isolated in ten minutes, and ten containers of
   time.ms += 6 * 60_000;
   assert.equal(isolate('f'), 'done');
   assert.equal(isolate('a'), 'done');
+});
+
+const RESTART = '[{match: {tag: network}, do: restart, mode: enforce}]';
+
+test('a restart kills the process at once, and others that are detected until the container ends', () => {
+  const { ending, killed, responder } = world(RESTART);
+  assert.equal(outcomeOf(responder, detection()), 'done');
+  assert.deepEqual([ending, killed], [[70], [7]]);
+  const next = makeProcess({ pid: 8 });
+  assert.equal(outcomeOf(responder, detection({ process: next })), 'done');
+  assert.deepEqual([ending, killed], [[70], [7, 8]]);
+});
+
+test('a restart leaves the first process to the end of the container: its line would be lost', () => {
+  const { ending, killed, responder } = world(RESTART);
+  const first = makeProcess({ pid: 7, vpid: 1 });
+  assert.equal(outcomeOf(responder, detection({ process: first })), 'done');
+  assert.deepEqual([ending, killed], [[70], []]);
+});
+
+test('what cannot be ended is not killed either', () => {
+  const { killed, problems, responder } = world(RESTART);
+  problems.end = 'ENOTSUP';
+  assert.equal(outcomeOf(responder, detection()), 'refused');
+  problems.end = 'ESRCH';
+  assert.equal(outcomeOf(responder, detection()), 'too late');
+  assert.deepEqual(killed, []);
 });

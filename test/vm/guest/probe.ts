@@ -10,6 +10,7 @@ import { DOCKER_PATTERNS } from '../../../src/apps/patterns.ts';
 import { rescanCgroups } from '../../../src/apps/rescan.ts';
 import { runProbeSelfTest } from '../../../src/cli/doctor/self-test.ts';
 import { loadConfig } from '../../../src/config/load.ts';
+import { openIsolation } from '../../../src/responses/network-isolation.ts';
 
 /** The verifier gives up at a million; a kernel that comes near it will refuse the probe's next change. */
 const INSTRUCTIONS_MAX = 500_000;
@@ -66,6 +67,17 @@ test('the self-test sees what its child does', async () => {
   const { unseen, hooks } = await runProbeSelfTest(config);
   assert.deepEqual(unseen, []);
   assert.ok(hooks.includes('sys_openat') && hooks.includes('io_uring'), hooks.join(' '));
+});
+
+test('a cgroup can be cut off from the network where there is cgroup v2, which its own test proves', () => {
+  if (/guest\.cgroups=v1/.test(readFileSync('/proc/cmdline', 'utf8'))) {
+    assert.throws(() => openIsolation(), /cgroup v2 is not mounted on this host/);
+    return;
+  }
+  const { isolation, hierarchy: v2, tested } = openIsolation();
+  isolation.close();
+  assert.equal(v2.kind, 'v2');
+  assert.equal(tested.connects, 1);
 });
 
 describe('the cgroups of Docker’s drivers', () => {

@@ -1,0 +1,41 @@
+import { kill } from './kill.ts';
+import { APP_LIMITS } from './limits.ts';
+import type { Response, ResponseHost, ResponseTarget } from './response.ts';
+
+/**
+ * Ends the container: the process of the detection at once, all others a second later (see ContainerEnds). The platform starts it anew: Diego and the
+ * kubelet always, Docker by its restart policy. Comes after the effect.
+ */
+export const restart: Response = {
+  guarantee: 'after the effect',
+  said: {
+    done: 'container ended for a restart, after this had happened',
+    'too late': 'container not ended, it had ended by itself',
+    refused: 'container not ended, it cannot be done here (cgroup v2 and Linux 5.14 are needed)',
+    monitored: 'container would have been ended for a restart (the response is in monitor mode)',
+    limited: 'container not ended, as many as may be were in ten minutes',
+    unanswered:
+      'container not ended, as the app’s own exceptions to this rule are paused or not known yet',
+  },
+  limits: APP_LIMITS,
+  endsProcess: false,
+  isInForce: (target, { isEnding }) => isEnding(target),
+  again: killNow,
+  apply(target, host) {
+    try {
+      host.endContainer(target);
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ESRCH' ? 'too late' : 'refused';
+    }
+    killNow(target, host);
+    return 'done';
+  },
+};
+
+/**
+ * The process may have ended already, or be beyond what the agent may kill: the container's end takes it along. With the first
+ * process all of the container would end before its line is written.
+ */
+function killNow(target: ResponseTarget, host: ResponseHost): void {
+  if (target.process.vpid !== 1) kill.apply(target, host);
+}

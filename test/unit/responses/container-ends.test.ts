@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test, type TestContext } from 'node:test';
+import type { CgroupHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
+import type { ContainerCgroup } from '../../../src/apps/runtimes/runtime.ts';
+import { ContainerCgroups } from '../../../src/responses/container-cgroups.ts';
+import { ContainerEnds } from '../../../src/responses/container-ends.ts';
+import type { ResponseTarget } from '../../../src/responses/response.ts';
+import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import { makeProcess } from '../../support/rules-subject.ts';
+import { containerOf } from '../streams/delivery-fixture.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'varvel-ends-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+let worlds = 0;
+/** Containers whose cgroups are plain folders; timers are the test's. */
+function world(t: TestContext) {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const mountPoint = join(folder, `${++worlds}`);
+  mkdirSync(mountPoint);
+  const hierarchy: CgroupHierarchy = { kind: 'v2', mountPoint, hierarchyId: 0 };
+  const cgroups = new Map<string, ContainerCgroup[]>();
+  const errors: string[] = [];
+  const ends = new ContainerEnds({
+    cgroups: new ContainerCgroups({
+      registry: {
+        ownerOf: (id) => {
+          for (const [key, own] of cgroups)
+            if (own.some(({ cgroupId }) => cgroupId === id)) return { runtime: 'docker', key };
+          return undefined;
+        },
+        cgroupsOf: (_, key) => cgroups.get(key) ?? [],
+      },
+      hierarchy,
+    }),
+    logger: { ...SILENT_LOGGER, error: (_, message) => void errors.push(message) },
+    hierarchy: () => hierarchy,
+  });
+  const add = (key: string, path: string): number => {
+    const directory = join(mountPoint, path);
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, 'cgroup.kill'), '');
+    const cgroupId = statSync(directory).ino;
+    cgroups.set(key, [...(cgroups.get(key) ?? []), { cgroupId, path, handle: key }]);
+    return cgroupId;
+  };
+  const killed = (path: string): string =>
+    readFileSync(join(mountPoint, path, 'cgroup.kill'), 'utf8');
+  return { add, cgroups, ends, errors, killed, mountPoint };
+}
+
+const target = (cgroupId: number): ResponseTarget => ({
+  process: makeProcess({ pid: 7 }),
+  container: containerOf(),
+  cgroupId,
+  rule: undefined,
+});
+
+test('all cgroups of the container are killed, a second later, and of no other', (t) => {
+  const { add, ends, killed } = world(t);
+  const [first, second] = [add('a', '/good/a'), add('a', '/bad/a')];
+  const other = add('b', '/good/b');
+  ends.end(target(first));
+  assert.deepEqual(
+    [first, second, other].map((id) => ends.isEnding(target(id))),
+    [true, true, false],
+  );
+  t.mock.timers.tick(999);
+  assert.equal(killed('/good/a'), '');
+  t.mock.timers.tick(1);
+  assert.deepEqual(['/good/a', '/bad/a', '/good/b'].map(killed), ['1', '1', '']);
+  assert.equal(ends.isEnding(target(first)), true, 'records of it may come later');
+});
+
+test('a cgroup that gets the path meanwhile is not killed', (t) => {
+  const { add, ends, killed, mountPoint } = world(t);
+  const id = add('a', '/a');
+  ends.end(target(id));
+  renameSync(join(mountPoint, 'a'), join(mountPoint, 'old'));
+  mkdirSync(join(mountPoint, 'a'));
+  writeFileSync(join(mountPoint, 'a', 'cgroup.kill'), '');
+  t.mock.timers.tick(1000);
+  assert.deepEqual([killed('/a'), killed('/old')], ['', '1']);
+});
+
+test('an agent that stops ends at once what it has promised to end', (t) => {
+  const { add, ends, killed } = world(t);
+  ends.end(target(add('a', '/a')));
+  ends.close();
+  assert.equal(killed('/a'), '1');
+  t.mock.timers.tick(1000);
+  assert.equal(killed('/a'), '1', 'and once');
+});
+
+test('what is gone, is another cgroup by now, or is of an old kernel', (t) => {
+  const { add, cgroups, ends, mountPoint } = world(t);
+  const open = (): number => readdirSync('/proc/self/fd').length;
+  const before = open();
+  assert.throws(() => ends.end(target(1)), { code: 'ESRCH' });
+  const gone = add('gone', '/gone');
+  rmSync(join(mountPoint, 'gone'), { recursive: true });
+  assert.throws(() => ends.end(target(gone)), { code: 'ESRCH' });
+  const id = add('a', '/a');
+  cgroups.set('a', [{ cgroupId: id + 1_000_000, path: '/a', handle: 'a' }]);
+  assert.throws(() => ends.end(target(id + 1_000_000)), { code: 'ESRCH' });
+  const old = add('old', '/old');
+  rmSync(join(mountPoint, 'old', 'cgroup.kill'));
+  assert.throws(() => ends.end(target(old)), { code: 'ENOTSUP' });
+  assert.equal(ends.isEnding(target(old)), false);
+  assert.equal(open(), before, 'nothing is left open');
+});
