@@ -201,6 +201,8 @@ export class NetworkIsolation {
         if (there.includes(cgroupId)) continue;
         this.#open?.isolation.lift(id);
         entry.cgroups.delete(cgroupId);
+        // They may have gone with it.
+        entry.hasAddresses = false;
       }
       if (entry.cgroups.size === 0) this.#isolated.delete(name);
       else this.#extend(entry);
@@ -263,8 +265,13 @@ export class NetworkIsolation {
     const pids = this.#cgroups.pidsOf([...entry.cgroups.values()]).slice(0, PIDS_ASKED);
     const addresses = [...new Set(pids.flatMap((pid) => addressesOf(pid)))];
     if (addresses.length === 0) return;
-    this.#open.isolation.isolate(first.id, first.directory, addresses.slice(0, MAX_ADDRESSES));
     entry.hasAddresses = true;
+    try {
+      this.#open.isolation.isolate(first.id, first.directory, addresses.slice(0, MAX_ADDRESSES));
+    } catch (error) {
+      const of = { container: entry.container.id, reason: reasonOf(error) };
+      this.#logger.error(of, 'a container that is cut off cannot connect to its own addresses');
+    }
   }
 
   #lift({ cgroups }: Isolated): void {

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { addressesOf } from '../../../src/host/network-addresses.ts';
 import type { CgroupHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
 import type { ContainerCgroup } from '../../../src/apps/runtimes/runtime.ts';
 import { ContainerCgroups } from '../../../src/responses/container-cgroups.ts';
@@ -14,6 +15,9 @@ import { containerOf } from '../streams/delivery-fixture.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'varvel-cut-off-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Any address of this process that is not loopback. */
+const OWN = addressesOf(process.pid)[0] ?? '';
 
 /** A mounted hierarchy as a plain folder. */
 function hierarchyAt(name: string, kind: CgroupHierarchy['kind']): CgroupHierarchy {
@@ -30,9 +34,11 @@ function world(kind: CgroupHierarchy['kind'] = 'v2') {
   /** Cgroups of each container by its key. */
   const cgroups = new Map<string, ContainerCgroup[]>();
   const cutOff = new Map<number, string>();
+  const allowed: (readonly [cgroup: number, own: boolean])[] = [];
   /** The first asks for the counts of the test. */
   let asked = 0;
-  const problems: { test?: Error | undefined; isolate?: Error; path?: string } = {};
+  const problems: { test?: Error | undefined; isolate?: Error; addresses?: Error; path?: string } =
+    {};
   const isolation = new NetworkIsolation({
     cgroups: new ContainerCgroups({
       registry: {
@@ -49,7 +55,11 @@ function world(kind: CgroupHierarchy['kind'] = 'v2') {
     backend: {
       hierarchy: () => v2,
       open: () => ({
-        isolate: (id, directory) => {
+        isolate: (id, directory, addresses = []) => {
+          if (addresses.length > 0) {
+            if (problems.addresses !== undefined) throw problems.addresses;
+            allowed.push([id, addresses.includes(OWN)]);
+          }
           const isRefused = problems.path === undefined || directory.endsWith(problems.path);
           if (
             problems.isolate !== undefined &&
@@ -77,7 +87,7 @@ function world(kind: CgroupHierarchy['kind'] = 'v2') {
     cgroups.set(key, [...(cgroups.get(key) ?? []), { cgroupId, path, handle: key }]);
     return cgroupId;
   };
-  return { add, cgroups, cutOff, hierarchy, isolation, problems, v2 };
+  return { add, allowed, cgroups, cutOff, hierarchy, isolation, problems, v2 };
 }
 
 const target = (cgroupId: number, app = 'shop'): ResponseTarget => ({
@@ -129,6 +139,42 @@ test('a cgroup that comes later is cut off too; another run of the same containe
   const next = add('a', '/good/a-again');
   isolation.follow();
   assert.deepEqual([cutOff.size, isolation.isIsolated(target(next))], [0, false]);
+});
+
+test('its own addresses come from its processes, once there are some, and again when a cgroup went with them', (t) => {
+  if (OWN === '') {
+    t.skip('this host has no address but loopback');
+    return;
+  }
+  const { add, allowed, cgroups, isolation, v2 } = world();
+  const first = add('a', '/good/a');
+  isolation.isolate(target(first));
+  assert.deepEqual(allowed, [], 'nobody is in it');
+  const parent = join(v2.mountPoint, '/good/a/cgroup.procs');
+  // The agent itself may not be in it: its parent has the same network.
+  writeFileSync(parent, `${process.ppid}\n`);
+  isolation.follow();
+  isolation.follow();
+  assert.deepEqual(allowed, [[first, true]]);
+  const second = add('a', '/bad/a');
+  writeFileSync(join(v2.mountPoint, '/bad/a/cgroup.procs'), `${process.ppid}\n`);
+  isolation.follow();
+  cgroups.set('a', cgroups.get('a')!.slice(1));
+  isolation.follow();
+  assert.deepEqual(allowed, [
+    [first, true],
+    [second, true],
+  ]);
+});
+
+test('a container is cut off also if its own addresses cannot be allowed', () => {
+  const { add, cutOff, isolation, problems, v2 } = world();
+  const id = add('a', '/a');
+  writeFileSync(join(v2.mountPoint, '/a/cgroup.procs'), `${process.ppid}\n`);
+  problems.addresses = Object.assign(new Error('full'), { code: 'E2BIG' });
+  isolation.isolate(target(id));
+  isolation.follow();
+  assert.deepEqual([[...cutOff.keys()], isolation.isIsolated(target(id))], [[id], true]);
 });
 
 test('cgroups that come and go leave nothing behind', () => {
