@@ -136,7 +136,7 @@ export class Stages {
     this.isolation = new NetworkIsolation({ cgroups, logger });
     release.defer(() => this.isolation.close());
     this.apps.registry.listen({ onKnown: () => this.isolation.follow() });
-    const ends = new ContainerEnds({ cgroups, logger });
+    const ends = new ContainerEnds({ cgroups, logger, nowMs });
     release.defer(() => ends.close());
     this.responder = this.#makeResponder(ends);
     this.evaluation = this.#makeEvaluation();

@@ -1,13 +1,14 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  cgroupIdOf,
   cgroupPathOfPid,
   detectHierarchy,
   type CgroupHierarchy,
 } from '../apps/cgroup-hierarchy.ts';
 import { pidsIn } from '../apps/cgroup-processes.ts';
 import type { ContainerRegistry } from '../apps/container-registry.ts';
-import type { RuntimeName } from '../apps/runtimes/runtime.ts';
+import type { ContainerCgroup, RuntimeName } from '../apps/runtimes/runtime.ts';
 import { UserError } from '../shared/user-error.ts';
 
 /** A container as the registry names it: never its id alone, which two runtimes may give to different containers. */
@@ -47,8 +48,16 @@ export class ContainerCgroups {
   }
 
   /** Its cgroups that are there: Garden moves a container between two, and gives sidecars their own. */
-  idsOf({ runtime, key }: ContainerKey): readonly number[] {
-    return this.#options.registry.cgroupsOf(runtime, key).map(({ cgroupId }) => cgroupId);
+  idsOf(container: ContainerKey): readonly number[] {
+    return this.#there(container).map(({ cgroupId }) => cgroupId);
+  }
+
+  /** The registry may not have heard yet that another run has the path. */
+  #there({ runtime, key }: ContainerKey): readonly ContainerCgroup[] {
+    const { hierarchy, registry } = this.#options;
+    return registry
+      .cgroupsOf(runtime, key)
+      .filter(({ cgroupId, path }) => cgroupIdOf(hierarchy, path) === cgroupId);
   }
 
   /**
@@ -61,9 +70,8 @@ export class ContainerCgroups {
     v2: CgroupHierarchy,
     pid?: number,
   ): V2Cgroup | undefined {
-    const { runtime, key } = container;
-    const { hierarchy, registry } = this.#options;
-    const found = registry.cgroupsOf(runtime, key).find((one) => one.cgroupId === cgroupId);
+    const { hierarchy } = this.#options;
+    const found = this.#there(container).find((one) => one.cgroupId === cgroupId);
     if (found === undefined) return undefined;
     const { path } = found;
     const directory = join(v2.mountPoint, path);

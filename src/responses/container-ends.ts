@@ -7,12 +7,18 @@ import type { ResponseTarget } from './response.ts';
 
 /** The line of the detection is in the container's log by then: the log of an ended container takes none. */
 const LINE_MS = 1000;
-/** Limit on remembered containers that were ended, whose records may still arrive. */
+/** How long records of an ended container may still arrive. */
+const LATE_MS = 10_000;
+/** Limit on remembered cgroups that were ended. */
 const MAX_ENDED = 1024;
+/** A refusal is logged once in this time: each detection may be one. */
+const SAY_MS = 60_000;
 
 export interface ContainerEndsOptions {
   readonly cgroups: ContainerCgroups;
   readonly logger: Logger;
+  /** Monotonic ms. */
+  readonly nowMs: () => number;
   /** Default: the host's v2 hierarchy. Throws UserError if there is none. */
   readonly hierarchy?: () => CgroupHierarchy;
 }
@@ -24,49 +30,48 @@ export interface ContainerEndsOptions {
 export class ContainerEnds {
   readonly #cgroups: ContainerCgroups;
   readonly #logger: Logger;
+  readonly #nowMs: () => number;
   readonly #hierarchy: () => CgroupHierarchy;
-  /** Ids of cgroups that were ended, in the deciding hierarchy. */
-  readonly #ended = new RecentMap<number, true>(MAX_ENDED);
+  /** When cgroups were to be ended, by their ids in the deciding hierarchy. */
+  readonly #ended = new RecentMap<number, number>(MAX_ENDED);
   /** Those to be ended, with what does it. */
   readonly #pending = new Map<NodeJS.Timeout, () => void>();
+  #v2: CgroupHierarchy | undefined;
+  #saidMs = -Infinity;
 
-  constructor({ cgroups, logger, hierarchy }: ContainerEndsOptions) {
+  constructor({ cgroups, logger, nowMs, hierarchy }: ContainerEndsOptions) {
     this.#cgroups = cgroups;
     this.#logger = logger;
+    this.#nowMs = nowMs;
     this.#hierarchy = hierarchy ?? v2OfHost;
   }
 
-  /** Whether it was ended, or is to be. */
+  /** Whether it is to be ended, or was a moment ago. */
   isEnding({ cgroupId }: ResponseTarget): boolean {
-    return this.#ended.has(cgroupId);
+    const sinceMs = this.#ended.get(cgroupId);
+    return sinceMs !== undefined && this.#nowMs() - sinceMs < LINE_MS + LATE_MS;
   }
 
   /**
    * Ends the container in a second. Throws an Error with `code` ESRCH: it has ended; ENOTSUP: the host has no cgroup v2 for it, or
    * no `cgroup.kill`; or what the file system says.
    */
-  end({ cgroupId, process, container, rule }: ResponseTarget): void {
-    const owner = this.#cgroups.ownerOf(cgroupId);
-    if (owner === undefined) throw failure('ESRCH');
-    const v2 = this.#hierarchy();
-    const kills: number[] = [];
-    const ids = this.#cgroups.idsOf(owner);
+  end(target: ResponseTarget): void {
+    const { container, rule } = target;
+    const of = { container: container.id, app: container.app?.name, rule: rule?.name };
+    let kills: ReadonlyMap<number, number>;
     try {
-      for (const id of ids) {
-        const cgroup = this.#cgroups.inV2(owner, id, v2, id === cgroupId ? process.pid : undefined);
-        if (cgroup !== undefined) kills.push(...openKill(cgroup));
-      }
-      if (kills.length === 0) throw failure('ESRCH');
+      kills = this.#open(target);
     } catch (error) {
-      kills.forEach(closeSync);
+      this.#sayRefused(of, error as NodeJS.ErrnoException);
       throw error;
     }
-    for (const id of ids) this.#ended.set(id, true);
-    const of = { container: container.id, app: container.app?.name, rule: rule?.name };
+    for (const id of kills.keys()) this.#ended.set(id, this.#nowMs());
     const kill = (): void => {
       this.#pending.delete(timer);
-      for (const fd of kills) this.#kill(fd, of);
-      this.#logger.warn(of, 'container ended for a restart');
+      const isDone = [...kills.values()].map((fd) => this.#kill(fd, of)).includes(true);
+      if (isDone) this.#logger.warn(of, 'container ended for a restart');
+      else for (const id of kills.keys()) this.#ended.delete(id);
     };
     const timer = setTimeout(kill, LINE_MS);
     this.#pending.set(timer, kill);
@@ -80,34 +85,59 @@ export class ContainerEnds {
     }
   }
 
-  #kill(fd: number, of: object): void {
+  /** `cgroup.kill` of each of its cgroups, open. Of others than the event's, one that cannot be had is left out. */
+  #open({ cgroupId, process }: ResponseTarget): ReadonlyMap<number, number> {
+    const owner = this.#cgroups.ownerOf(cgroupId);
+    if (owner === undefined) throw failure('ESRCH');
+    const v2 = (this.#v2 ??= this.#hierarchy());
+    const own = this.#cgroups.inV2(owner, cgroupId, v2, process.pid);
+    if (own === undefined) throw failure('ESRCH');
+    const kills = new Map([[cgroupId, openKill(own)]]);
+    for (const id of this.#cgroups.idsOf(owner)) {
+      if (id === cgroupId) continue;
+      try {
+        const other = this.#cgroups.inV2(owner, id, v2);
+        if (other !== undefined) kills.set(id, openKill(other));
+      } catch {
+        // a sidecar's, which has ended or is being set up: the platform ends it with the container
+      }
+    }
+    return kills;
+  }
+
+  #kill(fd: number, of: object): boolean {
     try {
       writeSync(fd, '1');
+      return true;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      // It has ended by itself, and its cgroup is removed.
-      if (code !== 'ENODEV')
-        this.#logger.error(
-          { ...of, code },
-          'a container could not be ended, although its line says so',
-        );
+      // It has ended by itself: its cgroup is being removed, or is.
+      if (code === 'ENODEV' || code === 'ENOENT') return true;
+      this.#logger.error({ ...of, code }, 'a container was not ended, although its line says so');
+      return false;
     } finally {
       closeSync(fd);
     }
   }
+
+  #sayRefused(of: object, { code, message: reason }: NodeJS.ErrnoException): void {
+    if (code === 'ESRCH' || this.#nowMs() - this.#saidMs < SAY_MS) return;
+    this.#saidMs = this.#nowMs();
+    this.#logger.warn({ ...of, reason }, 'a container is not ended for a restart');
+  }
 }
 
-/** Opens the cgroup's `cgroup.kill`, if the directory is this cgroup's; none if it is gone. */
-function openKill({ id, directory }: V2Cgroup): number[] {
+/** Opens the cgroup's `cgroup.kill`, if the directory is this cgroup's. Throws an Error with `code`; ESRCH: it is gone. */
+function openKill({ id, directory }: V2Cgroup): number {
   let folder: number | undefined;
   try {
     folder = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-    if (fstatSync(folder).ino !== id) return [];
-    return [openSync(`/proc/self/fd/${folder}/cgroup.kill`, constants.O_WRONLY)];
+    if (fstatSync(folder).ino !== id) throw failure('ESRCH');
+    return openSync(`/proc/self/fd/${folder}/cgroup.kill`, constants.O_WRONLY);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    // Without the folder it is gone; without the file the kernel is too old.
-    if (folder === undefined) return [];
+    // A removed folder has no name any more.
+    if (folder === undefined || fstatSync(folder).nlink === 0) throw failure('ESRCH');
     throw failure('ENOTSUP', 'this kernel has no cgroup.kill (Linux 5.14)');
   } finally {
     if (folder !== undefined) closeSync(folder);

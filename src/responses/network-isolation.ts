@@ -50,8 +50,8 @@ interface Isolated extends ContainerKey {
   readonly sinceMs: number;
   /** Its cgroups that are cut off, by their ids in the deciding hierarchy. */
   readonly cgroups: Map<number, V2Cgroup>;
-  /** Those that could not be: said once. */
-  readonly refused: Set<number>;
+  /** Those that could not be, with the number of looks: said once. */
+  readonly refused: Map<number, number>;
   /** Addresses of its own are known. */
   hasAddresses: boolean;
 }
@@ -157,7 +157,7 @@ export class NetworkIsolation {
       container,
       sinceMs: Date.now(),
       cgroups: new Map(),
-      refused: new Set(),
+      refused: new Map(),
       hasAddresses: false,
     };
     try {
@@ -201,6 +201,7 @@ export class NetworkIsolation {
         if (there.includes(cgroupId)) continue;
         this.#open?.isolation.lift(id);
         entry.cgroups.delete(cgroupId);
+        entry.refused.delete(cgroupId);
         // They may have gone with it.
         entry.hasAddresses = false;
       }
@@ -241,8 +242,11 @@ export class NetworkIsolation {
         this.#cutOff(entry, cgroupId);
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
-        if (code === 'ENOENT' || code === 'ESRCH' || entry.refused.has(cgroupId)) continue; // gone, or said
-        entry.refused.add(cgroupId);
+        if (code === 'ENOENT' || code === 'ESRCH') continue; // gone, or not made in v2 yet
+        const looks = (entry.refused.get(cgroupId) ?? 0) + 1;
+        entry.refused.set(cgroupId, looks);
+        // At the first look its process may not have been moved in v2 yet.
+        if (looks !== 2) continue;
         const of = { container: entry.container.id, reason: reasonOf(error) };
         this.#logger.error(of, 'a cgroup of a container is not cut off from the network');
       }
@@ -298,6 +302,7 @@ const nameOf = ({ runtime, key }: ContainerKey): string => `${runtime} ${key}`;
 export function reasonOf(error: unknown): string {
   if (error instanceof UserError) return error.message;
   const { code, message, detail } = error as NodeJS.ErrnoException & { readonly detail?: string };
-  if (code === 'EPERM') return `${message}: it needs root, CAP_SYS_ADMIN or CAP_NET_ADMIN`;
+  if (code === 'EPERM')
+    return `${message}: it needs root or CAP_NET_ADMIN (since Linux 6.9 CAP_SYS_ADMIN will do)`;
   return detail === undefined || detail === '' ? message : `${message} (${detail.trim()})`;
 }

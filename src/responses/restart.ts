@@ -3,15 +3,15 @@ import { APP_LIMITS } from './limits.ts';
 import type { Response, ResponseHost, ResponseTarget } from './response.ts';
 
 /**
- * Ends the container: the process of the detection at once, all others a second later (see ContainerEnds). The platform starts it anew: Diego and the
- * kubelet always, Docker by its restart policy. Comes after the effect.
+ * Ends the container: the process of the detection at once, all others a second later (see ContainerEnds). The platform starts it anew where
+ * it does so. Comes after the effect.
  */
 export const restart: Response = {
   guarantee: 'after the effect',
   said: {
     done: 'container ended for a restart, after this had happened',
     'too late': 'container not ended, it had ended by itself',
-    refused: 'container not ended, it cannot be done here (cgroup v2 and Linux 5.14 are needed)',
+    refused: 'container not ended, it cannot be done here: see the agent’s log',
     monitored: 'container would have been ended for a restart (the response is in monitor mode)',
     limited: 'container not ended, as many as may be were in ten minutes',
     unanswered:
@@ -37,5 +37,6 @@ export const restart: Response = {
  * process all of the container would end before its line is written.
  */
 function killNow(target: ResponseTarget, host: ResponseHost): void {
-  if (target.process.vpid !== 1) kill.apply(target, host);
+  const { process, container } = target;
+  if (process.vpid !== 1 && process.pid !== container.initPid) kill.apply(target, host);
 }

@@ -17,9 +17,6 @@ export function checkIsolation({ responses }: AgentConfig, open = openIsolation)
   } catch (error) {
     const says = `Containers cannot be cut off from the network (the response isolate): ${reasonOf(error)}.`;
     if (!isAsked) return note(says);
-    return warn(
-      says,
-      'Use cgroup v2 and give the agent CAP_SYS_ADMIN or CAP_NET_ADMIN, or use another response.',
-    );
+    return warn(says, 'Use cgroup v2 and give the agent CAP_NET_ADMIN, or use another response.');
   }
 }

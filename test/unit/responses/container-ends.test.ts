@@ -7,6 +7,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,6 +34,7 @@ function world(t: TestContext) {
   const hierarchy: CgroupHierarchy = { kind: 'v2', mountPoint, hierarchyId: 0 };
   const cgroups = new Map<string, ContainerCgroup[]>();
   const errors: string[] = [];
+  const time = { ms: 0 };
   const ends = new ContainerEnds({
     cgroups: new ContainerCgroups({
       registry: {
@@ -46,6 +48,7 @@ function world(t: TestContext) {
       hierarchy,
     }),
     logger: { ...SILENT_LOGGER, error: (_, message) => void errors.push(message) },
+    nowMs: () => time.ms,
     hierarchy: () => hierarchy,
   });
   const add = (key: string, path: string): number => {
@@ -58,7 +61,7 @@ function world(t: TestContext) {
   };
   const killed = (path: string): string =>
     readFileSync(join(mountPoint, path, 'cgroup.kill'), 'utf8');
-  return { add, cgroups, ends, errors, killed, mountPoint };
+  return { add, cgroups, ends, errors, killed, mountPoint, time };
 }
 
 const target = (cgroupId: number): ResponseTarget => ({
@@ -69,7 +72,7 @@ const target = (cgroupId: number): ResponseTarget => ({
 });
 
 test('all cgroups of the container are killed, a second later, and of no other', (t) => {
-  const { add, ends, killed } = world(t);
+  const { add, ends, killed, time } = world(t);
   const [first, second] = [add('a', '/good/a'), add('a', '/bad/a')];
   const other = add('b', '/good/b');
   ends.end(target(first));
@@ -81,7 +84,10 @@ test('all cgroups of the container are killed, a second later, and of no other',
   assert.equal(killed('/good/a'), '');
   t.mock.timers.tick(1);
   assert.deepEqual(['/good/a', '/bad/a', '/good/b'].map(killed), ['1', '1', '']);
+  time.ms = 10_999;
   assert.equal(ends.isEnding(target(first)), true, 'records of it may come later');
+  time.ms = 11_000;
+  assert.equal(ends.isEnding(target(first)), false, 'a cgroup that is used again is another run');
 });
 
 test('a cgroup that gets the path meanwhile is not killed', (t) => {
@@ -102,6 +108,30 @@ test('an agent that stops ends at once what it has promised to end', (t) => {
   assert.equal(killed('/a'), '1');
   t.mock.timers.tick(1000);
   assert.equal(killed('/a'), '1', 'and once');
+});
+
+test('an end that fails is an error, and holds nobody from another try', (t) => {
+  const { add, ends, errors, mountPoint } = world(t);
+  const id = add('a', '/a');
+  const kill = join(mountPoint, 'a', 'cgroup.kill');
+  rmSync(kill);
+  // Writing to it fails with ENOSPC.
+  symlinkSync('/dev/full', kill);
+  ends.end(target(id));
+  assert.equal(ends.isEnding(target(id)), true);
+  t.mock.timers.tick(1000);
+  assert.deepEqual(errors, ['a container was not ended, although its line says so']);
+  assert.equal(ends.isEnding(target(id)), false);
+});
+
+test('a sidecar whose cgroup cannot be had does not keep the container from its end', (t) => {
+  const { add, ends, killed, mountPoint } = world(t);
+  const id = add('a', '/a');
+  add('a', '/a-check');
+  rmSync(join(mountPoint, 'a-check', 'cgroup.kill'));
+  ends.end(target(id));
+  t.mock.timers.tick(1000);
+  assert.equal(killed('/a'), '1');
 });
 
 test('what is gone, is another cgroup by now, or is of an old kernel', (t) => {
