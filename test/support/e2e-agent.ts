@@ -367,7 +367,7 @@ const REST_MS = 300;
 const REST_ANSWERS = 5;
 
 /** Waits until the agent has taken and delivered everything: nothing is read, held or written for 300 ms. */
-export async function settled(agent: E2eAgent, timeoutMs = 15_000): Promise<AgentSnapshot> {
+export async function settled(agent: E2eAgent, timeoutMs = 120_000): Promise<AgentSnapshot> {
   let last = '';
   let since = 0;
   let answers = 0;
