@@ -33,10 +33,11 @@ static __always_inline void lineage__store_exe(char *slot, struct task_struct *t
 {
 	__builtin_memset(slot, 0, ANCESTOR_EXE_MAX);
 	struct file *file = BPF_CORE_READ(task, mm, exe_file);
-	if (!file) /* a kernel thread, or a process that has ended */
+	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	if (!file || !fs) /* a kernel thread, or a process that has ended */
 		return;
-	long start = path__write_buffer(LOAD(file, struct file, f_path.dentry), LOAD(file, struct file, f_path.mnt), NULL);
-	if (start >= 0 && !(start >> PATH_FLAGS_SHIFT)) /* whole, and of a mount that is in the tree */
+	long start = path__write_buffer(LOAD(file, struct file, f_path.dentry), LOAD(file, struct file, f_path.mnt), fs);
+	if (start >= 0 && !(start >> PATH_FLAGS_SHIFT)) /* whole, and below the task's root */
 		path__copy_tail(slot, start, ANCESTOR_EXE_MAX);
 }
 
