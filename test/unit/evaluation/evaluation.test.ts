@@ -1,62 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ContainerRegistry } from '../../../src/apps/container-registry.ts';
 import type { Process } from '../../../src/context/process.ts';
-import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
-import type { AppRules, EvaluationOptions } from '../../../src/evaluation/evaluation.ts';
+import type { AppRules } from '../../../src/evaluation/evaluation.ts';
 import type { RuleFailure } from '../../../src/evaluation/rule-watch.ts';
 import { ContainerTurns } from '../../../src/evaluation/container-turns.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
-import { makeEvent, makeImage, makeOpen, makeProcess } from '../../support/rules-subject.ts';
-import { evaluationWorld, webContainer } from './evaluation-fixture.ts';
-
-const ID = 'b'.repeat(64);
-const CGROUP = 12_345;
-const RULE = ruleFile(
-  'evt.type = openat and fd.name = /etc/shadow',
-  'name=%proc.name container=%container.name',
-);
-
-function world(
-  appRules?: AppRules,
-  onFailure: (failure: RuleFailure) => void = () => undefined,
-  more: Partial<
-    Pick<EvaluationOptions, 'admit' | 'respond' | 'turns' | 'appRulesOf' | 'isPolicyKnown'>
-  > = {},
-  rule = RULE,
-) {
-  const { registry, time, delivered, evaluation } = evaluationWorld(
-    new RuleEngine(ruleSetOf(rule)),
-    { appRulesOf: () => appRules, onFailure, ...more },
-  );
-  const decide = (included: boolean): void => {
-    const container = webContainer(ID);
-    registry.decide(
-      'docker',
-      ID,
-      included
-        ? { state: 'included', container, reason: '' }
-        : { state: 'excluded', container, reason: '' },
-    );
-  };
-  return { time, registry, evaluation, delivered, decide };
-}
-
-/** Rules of an app that change nothing but what is given. */
-const rulesOfApp = (changes: Partial<AppRules>): AppRules => ({
-  refine: (matches) => matches,
-  counts: () => true,
-  responseTo: () => undefined,
-  isAnswered: () => true,
-  isOwn: () => false,
-  written: (_, write) => write(),
-  writtenLater: (_, write) => write(),
-  ruleSet: { rules: [] },
-  isPaused: false,
-  inFull: (work) => work(),
-  ...changes,
-});
+import { makeEvent, makeImage, makeProcess } from '../../support/rules-subject.ts';
+import { appear, appWorld, CGROUP, ID, outputs, rulesOfApp, shadow } from './app-world.ts';
 
 /** Turns that the test gives, where each look at the clock is 100 ms later: the first of a container takes all of its share. */
 function slowTurns() {
@@ -69,12 +20,8 @@ function slowTurns() {
   return { turns, given };
 }
 
-const shadow = makeEvent('openat', { result: 3, open: makeOpen('/etc/shadow'), cgroupId: CGROUP });
-const appear = (registry: ContainerRegistry): void => registry.found(CGROUP, `/docker/${ID}`);
-const outputs = (delivered: readonly Detection[]): string[] => delivered.map((d) => d.output);
-
 test('an event that waits is evaluated with the image that its process had', () => {
-  const { registry, evaluation, delivered, decide } = world();
+  const { registry, evaluation, delivered, decide } = appWorld();
   appear(registry);
   const process: { -readonly [Key in keyof Process]: Process[Key] } = makeProcess({
     image: { name: 'cat' },
@@ -89,7 +36,7 @@ test('an event that waits is evaluated with the image that its process had', () 
 });
 
 test('a container that did not opt in: what waited and what comes is nobody’s', () => {
-  const { registry, evaluation, delivered, decide } = world();
+  const { registry, evaluation, delivered, decide } = appWorld();
   appear(registry);
   evaluation.onEvent(shadow, makeProcess());
   decide(false);
@@ -99,7 +46,7 @@ test('a container that did not opt in: what waited and what comes is nobody’s'
 });
 
 test('after the hold time a match waits for the name of its container, and gets it', () => {
-  const { time, registry, evaluation, delivered, decide } = world();
+  const { time, registry, evaluation, delivered, decide } = appWorld();
   appear(registry);
   evaluation.onEvent(shadow, makeProcess());
   time.nowMs = 6000;
@@ -115,7 +62,7 @@ test('after the hold time a match waits for the name of its container, and gets 
 });
 
 test('at the end, what has no container goes out without one, once', () => {
-  const { registry, evaluation, delivered } = world();
+  const { registry, evaluation, delivered } = appWorld();
   appear(registry);
   evaluation.onEvent(shadow, makeProcess());
   evaluation.stop();
@@ -124,7 +71,7 @@ test('at the end, what has no container goes out without one, once', () => {
 });
 
 test('events that no rule can match do not wait; a swap of the engine changes which', () => {
-  const { registry, evaluation, delivered, decide } = world();
+  const { registry, evaluation, delivered, decide } = appWorld();
   appear(registry);
   const connect = makeEvent('connect', { cgroupId: CGROUP });
   evaluation.onEvent(connect, makeProcess());
@@ -143,7 +90,7 @@ test('an app’s own rules: they refine what all rules say, also of what waited 
     counts: () => false,
     ruleSet: own.ruleSet,
   });
-  const { time, registry, evaluation, delivered, decide } = world(appRules);
+  const { time, registry, evaluation, delivered, decide } = appWorld(appRules);
   const connect = makeEvent('connect', { cgroupId: CGROUP });
   appear(registry);
   evaluation.onEvent(connect, makeProcess());
@@ -170,7 +117,7 @@ test('with the first match only, the first that the app wants counts', () => {
   const appRules = rulesOfApp({
     refine: (matches) => matches.filter(({ rule }) => rule.name !== 'r'),
   });
-  const { registry, evaluation, delivered, decide } = world(appRules);
+  const { registry, evaluation, delivered, decide } = appWorld(appRules);
   evaluation.swapEngine(new RuleEngine(ruleSetOf(two), { matching: 'first' }));
   appear(registry);
   decide(true);
@@ -196,7 +143,9 @@ function failingProcess(): Process {
 
 test('an operator’s rule or output that throws: all others are told, it is counted by rule and told at intervals', () => {
   const failures: RuleFailure[] = [];
-  const { registry, evaluation, delivered, decide } = world(undefined, (one) => failures.push(one));
+  const { registry, evaluation, delivered, decide } = appWorld(undefined, (one) =>
+    failures.push(one),
+  );
   evaluation.swapEngine(new RuleEngine(ruleSetOf(FAILING)));
   appear(registry);
   decide(true);
@@ -229,7 +178,7 @@ test('what throws and is no rule’s costs the event, not the agent', () => {
       throw new Error('broken');
     },
   });
-  const { registry, evaluation, decide } = world(appRules, (one) => failures.push(one));
+  const { registry, evaluation, decide } = appWorld(appRules, (one) => failures.push(one));
   appear(registry);
   decide(true);
   for (let round = 0; round < 3; round++) evaluation.onEvent(shadow, makeProcess());
@@ -240,97 +189,9 @@ test('what throws and is no rule’s costs the event, not the agent', () => {
   );
 });
 
-test('who responds is given the operator’s rule, however the app has changed it, and none for one that it has added', () => {
-  const asked: unknown[] = [];
-  const appRules = rulesOfApp({
-    refine: (matches) =>
-      matches.flatMap((match) => [
-        { ...match, rule: { ...match.rule, priority: 'Debug', tags: ['mine'] } },
-        { ...match, rule: { ...match.rule, name: 'Added' } },
-      ]),
-  });
-  const { registry, evaluation, delivered, decide } = world(appRules, undefined, {
-    respond: ({ rule }) => {
-      asked.push(rule && [rule.priority, rule.tags]);
-      return [];
-    },
-  });
-  appear(registry);
-  decide(true);
-  evaluation.onEvent(shadow, makeProcess());
-  const { priority, tags } = evaluation.engine.ruleSet.rules[0]!;
-  assert.notDeepEqual([priority, tags], ['Debug', ['mine']]);
-  assert.deepEqual(asked, [[priority, tags], undefined]);
-  assert.deepEqual(
-    delivered.map((one) => one.priority),
-    ['Debug', priority],
-  );
-});
-
-test('whether an app’s exceptions were asked: by its rules, or while there are none by what is known of its policy', () => {
-  const answers: boolean[] = [];
-  let isPolicyKnown = false;
-  let appRules: AppRules | undefined;
-  const { registry, evaluation, decide } = world(undefined, undefined, {
-    appRulesOf: () => appRules,
-    isPolicyKnown: () => isPolicyKnown,
-    respond: ({ isAnswered }) => {
-      answers.push(isAnswered());
-      return [];
-    },
-  });
-  appear(registry);
-  decide(true);
-  evaluation.onEvent(shadow, makeProcess());
-  isPolicyKnown = true;
-  evaluation.onEvent(shadow, makeProcess());
-  for (const isAnswered of [true, false]) {
-    appRules = rulesOfApp({ isAnswered: () => isAnswered });
-    evaluation.onEvent(shadow, makeProcess());
-  }
-  assert.deepEqual(answers, [false, true, true, false]);
-});
-
-test('a detection that is counted is not written out; what is done to its process is', () => {
-  const counted: unknown[] = [];
-  const done: string[] = [];
-  let written = 0;
-  let isCounted = false;
-  const appRules = rulesOfApp({
-    responseTo: () => 'kill',
-    isOwn: () => true,
-    written: (_, write) => {
-      written++;
-      return write();
-    },
-  });
-  const { registry, evaluation, delivered, decide } = world(appRules, undefined, {
-    admit: ({ rule, priority, timeNs, container }) => {
-      counted.push([rule, priority, timeNs, container?.name]);
-      return isCounted ? 'counted' : 'admitted';
-    },
-    respond: ({ asked, container }) => {
-      done.push(`${asked} in ${container.name}`);
-      return [{ name: 'kill', outcome: 'done', guarantee: 'after the effect' }];
-    },
-  });
-  appear(registry);
-  decide(true);
-  evaluation.onEvent(shadow, makeProcess());
-  assert.deepEqual([written, delivered.length, done], [1, 1, ['kill in web']]);
-  isCounted = true;
-  evaluation.onEvent(shadow, makeProcess());
-  assert.deepEqual([written, delivered.length, done.length], [1, 1, 2]);
-  const { rule, priority, timeNs } = delivered[0]!;
-  assert.deepEqual(counted, [
-    [rule, priority, timeNs, 'web'],
-    [rule, priority, timeNs, 'web'],
-  ]);
-});
-
 test('what waits to be written has the event and the image of its time, and is written at the end', () => {
   const { turns, given } = slowTurns();
-  const { registry, evaluation, delivered, decide } = world(undefined, undefined, {
+  const { registry, evaluation, delivered, decide } = appWorld(undefined, undefined, {
     turns,
   });
   appear(registry);
@@ -364,7 +225,7 @@ test('whose a rule is, and who its ancestors were, is as it was when it matched'
   });
   const output = 'parent=%proc.pname';
   const rule = ruleFile('evt.type = openat and fd.name = /etc/shadow', output);
-  const { registry, evaluation, delivered, decide } = world(
+  const { registry, evaluation, delivered, decide } = appWorld(
     appRules,
     undefined,
     { turns },
@@ -393,7 +254,7 @@ test('an event that waits for its turn is evaluated by the rules of its time, wi
   });
   let asked = 0;
   const condition = 'evt.type = openat and fd.name = /etc/shadow and proc.pname = intruder';
-  const { registry, evaluation, delivered, decide } = world(
+  const { registry, evaluation, delivered, decide } = appWorld(
     appRules,
     undefined,
     { turns, appRulesOf: () => (asked++ < 2 ? appRules : undefined) },
@@ -421,7 +282,7 @@ test('an event that waits for its turn is evaluated by the rules of its time, wi
 
 test('a container that moves to another cgroup while detections wait keeps their order', () => {
   const { turns } = slowTurns();
-  const { registry, evaluation, delivered, decide } = world(undefined, undefined, {
+  const { registry, evaluation, delivered, decide } = appWorld(undefined, undefined, {
     turns,
   });
   appear(registry);
@@ -456,7 +317,7 @@ test('once the app’s rules are paused, what waits is evaluated in order, and n
     },
   };
   const turns = new ContainerTurns({ schedule: () => undefined, nowMs: () => nowMs });
-  const { registry, evaluation, decide } = world(appRules, undefined, { turns });
+  const { registry, evaluation, decide } = appWorld(appRules, undefined, { turns });
   appear(registry);
   decide(true);
   for (let pid = 0; pid < 5; pid++) evaluation.onEvent(shadow, makeProcess({ pid }));
@@ -474,7 +335,7 @@ test('while an app’s rules are paused, what the operator’s detect takes turn
     isOwn: () => true,
     written: (_, write) => ((nowMs += 2), write()),
   });
-  const { registry, evaluation, delivered, decide } = world(appRules, undefined, { turns });
+  const { registry, evaluation, delivered, decide } = appWorld(appRules, undefined, { turns });
   appear(registry);
   decide(true);
   for (let n = 0; n < 100; n++) evaluation.onEvent(shadow, makeProcess());
@@ -485,7 +346,7 @@ test('what waits for its turn is for the rules of its time', () => {
   let nowMs = 0;
   const turns = new ContainerTurns({ schedule: () => undefined, nowMs: () => nowMs });
   const appRules = rulesOfApp({ refine: (matches) => ((nowMs += 20), matches) });
-  const { registry, evaluation, delivered, decide } = world(appRules, undefined, { turns });
+  const { registry, evaluation, delivered, decide } = appWorld(appRules, undefined, { turns });
   appear(registry);
   decide(true);
   evaluation.onEvent(shadow, makeProcess({ image: { name: 'first' } }));

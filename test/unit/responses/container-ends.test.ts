@@ -6,62 +6,45 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
-import type { CgroupHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
-import type { ContainerCgroup } from '../../../src/apps/runtimes/runtime.ts';
-import { ContainerCgroups } from '../../../src/responses/container-cgroups.ts';
 import { ContainerEnds } from '../../../src/responses/container-ends.ts';
 import type { ResponseTarget } from '../../../src/responses/response.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { makeProcess } from '../../support/rules-subject.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
+import { containersIn, hierarchyAt } from './cgroups-fixture.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'varvel-ends-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 let worlds = 0;
-/** Containers whose cgroups are plain folders; timers are the test's. */
+/** Cgroups with a `cgroup.kill` that keeps what is written to it; timers are the test's. */
 function world(t: TestContext) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const mountPoint = join(folder, `${++worlds}`);
-  mkdirSync(mountPoint);
-  const hierarchy: CgroupHierarchy = { kind: 'v2', mountPoint, hierarchyId: 0 };
-  const cgroups = new Map<string, ContainerCgroup[]>();
+  const hierarchy = hierarchyAt(mountPoint);
+  const { add: addCgroup, cgroups, known } = containersIn(hierarchy);
   const errors: string[] = [];
   const time = { ms: 0 };
   const ends = new ContainerEnds({
-    cgroups: new ContainerCgroups({
-      registry: {
-        ownerOf: (id) => {
-          for (const [key, own] of cgroups)
-            if (own.some(({ cgroupId }) => cgroupId === id)) return { runtime: 'docker', key };
-          return undefined;
-        },
-        cgroupsOf: (_, key) => cgroups.get(key) ?? [],
-      },
-      hierarchy,
-    }),
+    cgroups,
     logger: { ...SILENT_LOGGER, error: (_, message) => void errors.push(message) },
     nowMs: () => time.ms,
     hierarchy: () => hierarchy,
   });
   const add = (key: string, path: string): number => {
-    const directory = join(mountPoint, path);
-    mkdirSync(directory, { recursive: true });
-    writeFileSync(join(directory, 'cgroup.kill'), '');
-    const cgroupId = statSync(directory).ino;
-    cgroups.set(key, [...(cgroups.get(key) ?? []), { cgroupId, path, handle: key }]);
+    const cgroupId = addCgroup(key, path);
+    writeFileSync(join(mountPoint, path, 'cgroup.kill'), '');
     return cgroupId;
   };
   const killed = (path: string): string =>
     readFileSync(join(mountPoint, path, 'cgroup.kill'), 'utf8');
-  return { add, cgroups, ends, errors, killed, mountPoint, time };
+  return { add, cgroups: known, ends, errors, killed, mountPoint, time };
 }
 
 const target = (cgroupId: number): ResponseTarget => ({

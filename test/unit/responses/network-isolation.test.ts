@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { addressesOf } from '../../../src/host/network-addresses.ts';
 import type { CgroupHierarchy } from '../../../src/apps/cgroup-hierarchy.ts';
-import type { ContainerCgroup } from '../../../src/apps/runtimes/runtime.ts';
-import { ContainerCgroups } from '../../../src/responses/container-cgroups.ts';
 import { MAX_ISOLATED, NetworkIsolation } from '../../../src/responses/network-isolation.ts';
 import type { ResponseTarget } from '../../../src/responses/response.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { makeProcess } from '../../support/rules-subject.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
+import { containersIn, hierarchyAt } from './cgroups-fixture.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'varvel-cut-off-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -19,20 +18,12 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 /** Any address of this process that is not loopback. */
 const OWN = addressesOf(process.pid)[0] ?? '';
 
-/** A mounted hierarchy as a plain folder. */
-function hierarchyAt(name: string, kind: CgroupHierarchy['kind']): CgroupHierarchy {
-  const mountPoint = join(folder, name);
-  mkdirSync(mountPoint, { recursive: true });
-  return { kind, mountPoint, hierarchyId: 0 };
-}
-
 let worlds = 0;
 function world(kind: CgroupHierarchy['kind'] = 'v2') {
   const name = `${++worlds}`;
-  const v2 = hierarchyAt(`${name}-v2`, 'v2');
-  const hierarchy = kind === 'v2' ? v2 : hierarchyAt(`${name}-v1`, kind);
-  /** Cgroups of each container by its key. */
-  const cgroups = new Map<string, ContainerCgroup[]>();
+  const v2 = hierarchyAt(join(folder, `${name}-v2`));
+  const hierarchy = kind === 'v2' ? v2 : hierarchyAt(join(folder, `${name}-v1`), kind);
+  const { add, cgroups, known } = containersIn(hierarchy, v2);
   const cutOff = new Map<number, string>();
   const allowed: (readonly [cgroup: number, own: boolean])[] = [];
   /** The first asks for the counts of the test. */
@@ -40,17 +31,7 @@ function world(kind: CgroupHierarchy['kind'] = 'v2') {
   const problems: { test?: Error | undefined; isolate?: Error; addresses?: Error; path?: string } =
     {};
   const isolation = new NetworkIsolation({
-    cgroups: new ContainerCgroups({
-      registry: {
-        ownerOf: (id) => {
-          for (const [key, own] of cgroups)
-            if (own.some(({ cgroupId }) => cgroupId === id)) return { runtime: 'docker', key };
-          return undefined;
-        },
-        cgroupsOf: (_, key) => cgroups.get(key) ?? [],
-      },
-      hierarchy,
-    }),
+    cgroups,
     logger: SILENT_LOGGER,
     backend: {
       hierarchy: () => v2,
@@ -80,14 +61,7 @@ function world(kind: CgroupHierarchy['kind'] = 'v2') {
       },
     },
   });
-  const add = (key: string, path: string): number => {
-    mkdirSync(join(hierarchy.mountPoint, path), { recursive: true });
-    mkdirSync(join(v2.mountPoint, path), { recursive: true });
-    const cgroupId = statSync(join(hierarchy.mountPoint, path)).ino;
-    cgroups.set(key, [...(cgroups.get(key) ?? []), { cgroupId, path, handle: key }]);
-    return cgroupId;
-  };
-  return { add, allowed, cgroups, cutOff, hierarchy, isolation, problems, v2 };
+  return { add, allowed, cgroups: known, cutOff, hierarchy, isolation, problems, v2 };
 }
 
 const target = (cgroupId: number, app = 'shop'): ResponseTarget => ({
