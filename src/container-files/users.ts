@@ -4,6 +4,8 @@ import { startTicksOf } from '../context/proc-reader.ts';
 import type { ProcReader } from '../context/proc-reader.ts';
 import type { UserNames } from '../context/process.ts';
 
+const USER_FILES = ['/etc/passwd', '/etc/group'];
+
 /** More of a passwd or group file is not read. */
 export const USER_FILE_MAX_BYTES = 1024 * 1024;
 
@@ -119,10 +121,7 @@ class ContainerNames implements UserNames {
 }
 
 export interface ContainerUsersOptions {
-  readonly rootReader: Pick<
-    ContainerRootReader,
-    'readInRoot' | 'readInMountedDirectory' | 'hasRoot' | 'isHostRootInside'
-  >;
+  readonly rootReader: Pick<ContainerRootReader, 'filesIn' | 'isHostRootInside'>;
   readonly procReader: ProcReader;
   /** Containers remembered; the one known longest goes. Default 4096. */
   readonly maxContainers?: number;
@@ -281,15 +280,12 @@ export class ContainerUsers {
     from: Exclude<ReadFrom, 'nowhere'>,
   ): boolean {
     const { rootReader, procReader } = this.#options;
-    const read = (path: string): Buffer | undefined =>
-      from === 'directory'
-        ? rootReader.readInMountedDirectory(pid, path, USER_FILE_MAX_BYTES)
-        : rootReader.readInRoot(pid, path, USER_FILE_MAX_BYTES);
-    const passwd = read('/etc/passwd');
-    const group = read('/etc/group');
+    const where = from === 'directory' ? 'mounted directory' : 'root';
+    const files = rootReader.filesIn(pid, where, USER_FILES, USER_FILE_MAX_BYTES);
+    if (files === undefined) return false;
+    const [passwd, group] = files;
     // After the reading: if it is still the same process now, it was while its files were read.
     if (procReader.stat(pid)?.startTicks !== startTicks) return false;
-    if ((passwd === undefined || group === undefined) && !rootReader.hasRoot(pid)) return false;
     if (from === 'directory' && passwd === undefined && group === undefined) return false;
     if (entry.readFrom === 'directory') {
       // A volume may hide what was there.

@@ -15,16 +15,18 @@ export type OwnFileRefusal = 'link' | 'no file' | 'too large' | 'unreadable';
  */
 export interface ContainerRootReader {
   /**
-   * The file's first `maxBytes` bytes, or undefined when it does not exist, is not a regular file, or the
-   * process is gone. `path` is absolute in the container, e.g. `/etc/passwd`. Never throws for what a
-   * container can cause.
+   * The first `maxBytes` bytes of each of these files, all below one directory, whatever the process does meanwhile.
+   * Undefined for a file that does not exist or is not a regular file; undefined instead of a list if the directory
+   * cannot be had: the process is gone. Paths are absolute in the container, e.g. `/etc/passwd`. `where`: the process's
+   * root; or its working directory, if a file system is mounted there. runc stands in the container's file system until
+   * it makes it the root, before it mounts volumes. Never throws for what a container can cause.
    */
-  readInRoot(pid: number, path: string, maxBytes: number): Buffer | undefined;
-  /**
-   * The same inside the process's working directory, if a file system is mounted there; otherwise undefined. runc
-   * stands in the container's file system until it makes it the root, before it mounts volumes.
-   */
-  readInMountedDirectory(pid: number, path: string, maxBytes: number): Buffer | undefined;
+  filesIn(
+    pid: number,
+    where: 'root' | 'mounted directory',
+    paths: readonly string[],
+    maxBytes: number,
+  ): readonly (Buffer | undefined)[] | undefined;
   /**
    * A file of at most `maxBytes` that is reached without a link or mount, so not one of a volume. Returns the reason if
    * it is refused; undefined when there is none, or the process is gone.
@@ -32,8 +34,6 @@ export interface ContainerRootReader {
   readOwnFile(pid: number, path: string, maxBytes: number): OwnFile | OwnFileRefusal | undefined;
   /** At most `max` names in a directory, reached the same way; none when there is no such directory. */
   namesIn(pid: number, path: string, max: number): readonly string[];
-  /** Whether the process has a root: not any more when it is ending, nor as a zombie. */
-  hasRoot(pid: number): boolean;
   /**
    * Whether the process has a mount namespace of its own in which its root is still the host's: a runtime that is
    * setting a container up. False for a process of the host's namespace, whose root that is, and for one that is gone.

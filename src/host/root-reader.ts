@@ -1,24 +1,30 @@
-import { closeSync, fstatSync, opendirSync, readlinkSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  opendirSync,
+  openSync,
+  readlinkSync,
+  statSync,
+} from 'node:fs';
 import { posix } from 'node:path';
 import { readAtMost } from '../shared/bounded-file.ts';
 import { openInRoot, readInRoot, type LoaderError } from 'ebpf-loader-napi';
 import type { ContainerRootReader, OwnFile, OwnFileRefusal } from './container-root.ts';
 
+/** fcntl.h; node:fs does not have it. Opens no file: a FUSE server of the container is not asked. */
+const O_PATH = 0o10000000;
+
 /** Reads files below `/proc/PID/root`; symlinks resolve inside it, mount points are not crossed. */
 export const containerRootReader: ContainerRootReader = {
-  readInRoot(pid: number, path: string, maxBytes: number): Buffer | undefined {
+  filesIn(pid, where, paths, maxBytes) {
     try {
-      return readInRoot(`/proc/${pid}/root`, path, maxBytes, { symlinks: true });
-    } catch {
-      // gone, not there, not a file: all the same to the caller, and all a container's doing
-      return undefined;
-    }
-  },
-  readInMountedDirectory(pid: number, path: string, maxBytes: number): Buffer | undefined {
-    const directory = `/proc/${pid}/cwd`;
-    try {
-      if (statSync(`${directory}/`).dev === statSync(`${directory}/..`).dev) return undefined;
-      return readInRoot(directory, path, maxBytes, { symlinks: true });
+      const directory = `/proc/${pid}/${where === 'root' ? 'root' : 'cwd'}`;
+      return withDescriptor(openSync(directory, O_PATH | constants.O_DIRECTORY), (fd) => {
+        const root = `/proc/self/fd/${fd}`;
+        if (where !== 'root' && fstatSync(fd).dev === statSync(`${root}/..`).dev) return undefined;
+        return paths.map((path) => fileIn(root, path, maxBytes));
+      });
     } catch {
       return undefined;
     }
@@ -40,14 +46,6 @@ export const containerRootReader: ContainerRootReader = {
       return [];
     }
   },
-  hasRoot(pid: number): boolean {
-    try {
-      readlinkSync(`/proc/${pid}/root`);
-      return true;
-    } catch {
-      return false;
-    }
-  },
   isHostRootInside(pid: number): boolean {
     try {
       const host = processOfHost();
@@ -59,6 +57,15 @@ export const containerRootReader: ContainerRootReader = {
   hasOtherRoot,
   hasContainerRoot: (pid) => hasOtherRoot(pid, processOfHost()),
 };
+
+function fileIn(root: string, path: string, maxBytes: number): Buffer | undefined {
+  try {
+    return readInRoot(root, path, maxBytes, { symlinks: true });
+  } catch {
+    // not there, not a file: all the same to the caller, and all a container's doing
+    return undefined;
+  }
+}
 
 function withDescriptor<T>(fd: number, use: (fd: number) => T): T {
   try {

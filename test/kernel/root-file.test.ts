@@ -22,6 +22,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openInRoot, readInRoot, type LoaderError } from 'ebpf-loader-napi';
 import { containerRootReader } from '../../src/host/root-reader.ts';
+import { until } from '../support/until.ts';
 
 /** Every file below the container's root is the container's choice. */
 describe('files below a root that an enemy fills', () => {
@@ -229,7 +230,8 @@ test('whose root a process has: the host’s, the host’s in a mount namespace 
       ['chroot', false, false],
       ['other', false, true],
     ]);
-    assert.deepEqual([reader.hasRoot(roots.other.pid), reader.hasRoot(2 ** 22 + 1)], [true, false]);
+    assert.deepEqual(reader.filesIn(roots.other.pid, 'root', ['/none'], 9), [undefined]);
+    assert.equal(reader.filesIn(2 ** 22 + 1, 'root', ['/none'], 9), undefined);
     assert.equal(reader.hasOtherRoot(roots.other.pid, roots.other.pid), false);
     assert.equal(
       reader.hasOtherRoot(roots.other.pid, 2 ** 22 + 1),
@@ -239,6 +241,31 @@ test('whose root a process has: the host’s, the host’s in a mount namespace 
   } finally {
     for (const { end } of Object.values(roots)) end();
     rmSync(root, { recursive: true, force: true });
+  }
+});
+
+test('files of one directory are of one directory, also while the process goes to another', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'varvel-root-'));
+  const make =
+    'for x in a b; do mkdir $x; mount -t tmpfs none $x; echo $x > $x/one; echo $x > $x/two; done';
+  const script = `cd "$1"; ${make}; echo here; while :; do cd "$1/a"; cd /; cd "$1/b"; done`;
+  const { pid, end } = await running(['unshare', '--mount', 'sh', '-c', script, 'sh', folder]);
+  const seen = new Set<string>();
+  try {
+    const paths = ['/one', '/none', '/two'];
+    await until('it was seen in both, and between', () => {
+      const files = containerRootReader.filesIn(pid, 'mounted directory', paths, 9);
+      seen.add(String(files?.map((file) => file?.toString().trim())));
+      return Promise.resolve(seen.size >= 3);
+    });
+    for (let n = 0; n < 2000; n++) {
+      const files = containerRootReader.filesIn(pid, 'mounted directory', paths, 9);
+      seen.add(String(files?.map((file) => file?.toString().trim())));
+    }
+    assert.deepEqual([...seen].sort(), ['a,,a', 'b,,b', 'undefined']);
+  } finally {
+    end();
+    rmSync(folder, { recursive: true, force: true });
   }
 });
 

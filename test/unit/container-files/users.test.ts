@@ -27,17 +27,16 @@ function container(
   let nowMs = 0;
   const users = new ContainerUsers({
     rootReader: {
-      readInRoot(pid, path, maxBytes) {
-        reads.push(`${pid} ${path} ${maxBytes}`);
-        const text = files[path];
-        return text === undefined ? undefined : Buffer.from(text, 'latin1');
-      },
-      readInMountedDirectory(_pid, path) {
-        const text = inDirectory[path];
-        return text === undefined ? undefined : Buffer.from(text, 'latin1');
+      filesIn(pid, where, paths, maxBytes) {
+        if (setup.ending) return undefined;
+        const from = where === 'root' ? files : inDirectory;
+        return paths.map((path) => {
+          if (where === 'root') reads.push(`${pid} ${path} ${maxBytes}`);
+          const text = from[path];
+          return text === undefined ? undefined : Buffer.from(text, 'latin1');
+        });
       },
       isHostRootInside: () => setup.now,
-      hasRoot: () => !setup.ending,
     },
     procReader: new ProcFs(proc.root),
     nowMs: () => nowMs,
