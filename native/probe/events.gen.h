@@ -25,6 +25,8 @@
 #define RECORD_MAX 32768
 #define LEVEL_MAX 31
 #define VERDICT_CLAUSES 256
+#define VERDICT_OPEN_KINDS 32
+#define VERDICT_KINDS 512
 #define VERDICT_MACHINES 4
 #define VERDICT_STATES 8192
 #define VERDICT_NEXT 262144
@@ -400,7 +402,7 @@ struct probe_config {
 _Static_assert(sizeof(struct scope_pattern) == 136, "scope_pattern");
 struct verdict_run_args {
 	__u32 table; /* number of the table */
-	__u32 kind; /* number of the kind of open (src/plan/verdicts/open-kinds.ts) */
+	__u32 kind; /* number of the kind of call (src/plan/verdicts/call-kinds.ts) */
 	__u32 directory; /* 1: the path is a directory’s */
 	__u32 len; /* bytes of the path */
 	__s32 passes; /* out: 0, 1, or -1 where there is no such table */
@@ -415,85 +417,85 @@ _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_co
 #define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_open_tree", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chdir", "sys_fchdir", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_sendmmsg", "sys_recvfrom", "sys_recvmsg", "sys_recvmmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_setsid", "sys_setpgid", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"
 
 #define CALL_SPECS \
-	[88] = { EVENT_SYMLINK, 0, { 1, 2, 0 }, { 0, 7, 0 }, 0, 0, 0, 0, 0 }, \
-	[266] = { EVENT_SYMLINKAT, 0, { 1, 3, 0 }, { 0, 2, 0 }, 0, 0, 0, 0, 0 }, \
-	[86] = { EVENT_LINK, 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
-	[265] = { EVENT_LINKAT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0 }, \
-	[87] = { EVENT_UNLINK, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[263] = { EVENT_UNLINKAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[84] = { EVENT_RMDIR, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[82] = { EVENT_RENAME, 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
-	[264] = { EVENT_RENAMEAT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0 }, \
-	[316] = { EVENT_RENAMEAT2, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0 }, \
-	[83] = { EVENT_MKDIR, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[258] = { EVENT_MKDIRAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[90] = { EVENT_CHMOD, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[91] = { EVENT_FCHMOD, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
-	[268] = { EVENT_FCHMODAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[452] = { EVENT_FCHMODAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[92] = { EVENT_CHOWN, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[94] = { EVENT_LCHOWN, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[93] = { EVENT_FCHOWN, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
-	[260] = { EVENT_FCHOWNAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[133] = { EVENT_MKNOD, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[259] = { EVENT_MKNODAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[304] = { EVENT_OPEN_BY_HANDLE_AT, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[165] = { EVENT_MOUNT, 0, { 1, 2, 3 }, { 0, 7, 0 }, 0, 0, 0, 0, 0 }, \
-	[166] = { EVENT_UMOUNT2, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[428] = { EVENT_OPEN_TREE, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[429] = { EVENT_MOVE_MOUNT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0 }, \
-	[430] = { EVENT_FSOPEN, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[155] = { EVENT_PIVOT_ROOT, CALL_NEW_ROOT | 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0 }, \
-	[80] = { EVENT_CHDIR, CALL_NEW_CWD | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[81] = { EVENT_FCHDIR, CALL_NEW_CWD | 0, { 0, 0, 0 }, { 7, 0, 0 }, 1, 0, 0, 0, 0 }, \
-	[161] = { EVENT_CHROOT, CALL_NEW_ROOT | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[319] = { EVENT_MEMFD_CREATE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[9] = { EVENT_MMAP, CALL_IF_EXECUTABLE | CALL_IF_ANONYMOUS | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[10] = { EVENT_MPROTECT, CALL_IF_EXECUTABLE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[310] = { EVENT_PROCESS_VM_READV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[311] = { EVENT_PROCESS_VM_WRITEV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[32] = { EVENT_DUP, CALL_DUP | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[33] = { EVENT_DUP2, CALL_DUP | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[292] = { EVENT_DUP3, CALL_DUP | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[438] = { EVENT_PIDFD_GETFD, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[434] = { EVENT_PIDFD_OPEN, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[323] = { EVENT_USERFAULTFD, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[425] = { EVENT_IO_URING_SETUP, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 2, 24 }, \
-	[426] = { EVENT_IO_URING_ENTER, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[427] = { EVENT_IO_URING_REGISTER, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[41] = { EVENT_SOCKET, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[42] = { EVENT_CONNECT, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 2, 3, 0, 0 }, \
-	[49] = { EVENT_BIND, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 2, 3, 0, 0 }, \
-	[50] = { EVENT_LISTEN, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
-	[43] = { EVENT_ACCEPT, CALL_QUEUE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[288] = { EVENT_ACCEPT4, CALL_QUEUE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0 }, \
-	[44] = { EVENT_SENDTO, CALL_MESSAGE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 5, 6, 2, 7 }, \
-	[46] = { EVENT_SENDMSG, CALL_MESSAGE | CALL_MSGHDR | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
-	[307] = { EVENT_SENDMMSG, CALL_MESSAGE | CALL_MSGHDR | CALL_MESSAGES | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
-	[45] = { EVENT_RECVFROM, CALL_MESSAGE | CALL_RECEIVES | CALL_LENGTH_POINTER | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 5, 6, 2, 7 }, \
-	[47] = { EVENT_RECVMSG, CALL_MESSAGE | CALL_RECEIVES | CALL_MSGHDR | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
-	[299] = { EVENT_RECVMMSG, CALL_MESSAGE | CALL_RECEIVES | CALL_MSGHDR | CALL_MESSAGES | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
-	[101] = { EVENT_PTRACE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[62] = { EVENT_KILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[200] = { EVENT_TKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[234] = { EVENT_TGKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[157] = { EVENT_PRCTL, CALL_TEXT_IF_NAME | 0, { 2, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[308] = { EVENT_SETNS, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
-	[272] = { EVENT_UNSHARE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[112] = { EVENT_SETSID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[109] = { EVENT_SETPGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[126] = { EVENT_CAPSET, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[105] = { EVENT_SETUID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[106] = { EVENT_SETGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[113] = { EVENT_SETREUID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[114] = { EVENT_SETREGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[117] = { EVENT_SETRESUID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[119] = { EVENT_SETRESGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[250] = { EVENT_KEYCTL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[321] = { EVENT_BPF, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
-	[175] = { EVENT_INIT_MODULE, 0, { 3, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 1, 80 }, \
-	[313] = { EVENT_FINIT_MODULE, 0, { 2, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0 }, \
-	[176] = { EVENT_DELETE_MODULE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0 }, \
+	[88] = { EVENT_SYMLINK, 0, { 1, 2, 0 }, { 0, 7, 0 }, 0, 0, 0, 0, 0, 9, 0 }, \
+	[266] = { EVENT_SYMLINKAT, 0, { 1, 3, 0 }, { 0, 2, 0 }, 0, 0, 0, 0, 0, 10, 0 }, \
+	[86] = { EVENT_LINK, 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0, 7, 0 }, \
+	[265] = { EVENT_LINKAT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0, 8, 0 }, \
+	[87] = { EVENT_UNLINK, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 1, 0 }, \
+	[263] = { EVENT_UNLINKAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0, 2, 0 }, \
+	[84] = { EVENT_RMDIR, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 3, 0 }, \
+	[82] = { EVENT_RENAME, 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0, 4, 0 }, \
+	[264] = { EVENT_RENAMEAT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0, 5, 0 }, \
+	[316] = { EVENT_RENAMEAT2, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0, 6, 0 }, \
+	[83] = { EVENT_MKDIR, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 11, 0 }, \
+	[258] = { EVENT_MKDIRAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0, 12, 0 }, \
+	[90] = { EVENT_CHMOD, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 13, 2 }, \
+	[91] = { EVENT_FCHMOD, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 14, 2 }, \
+	[268] = { EVENT_FCHMODAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0, 15, 3 }, \
+	[452] = { EVENT_FCHMODAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0, 15, 3 }, \
+	[92] = { EVENT_CHOWN, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 16, 0 }, \
+	[94] = { EVENT_LCHOWN, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 17, 0 }, \
+	[93] = { EVENT_FCHOWN, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 18, 0 }, \
+	[260] = { EVENT_FCHOWNAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0, 19, 0 }, \
+	[133] = { EVENT_MKNOD, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 0, 2 }, \
+	[259] = { EVENT_MKNODAT, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0, 0, 3 }, \
+	[304] = { EVENT_OPEN_BY_HANDLE_AT, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
+	[165] = { EVENT_MOUNT, 0, { 1, 2, 3 }, { 0, 7, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[166] = { EVENT_UMOUNT2, 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[428] = { EVENT_OPEN_TREE, 0, { 2, 0, 0 }, { 1, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[429] = { EVENT_MOVE_MOUNT, 0, { 2, 4, 0 }, { 1, 3, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[430] = { EVENT_FSOPEN, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[155] = { EVENT_PIVOT_ROOT, CALL_NEW_ROOT | 0, { 1, 2, 0 }, { 7, 7, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[80] = { EVENT_CHDIR, CALL_NEW_CWD | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[81] = { EVENT_FCHDIR, CALL_NEW_CWD | 0, { 0, 0, 0 }, { 7, 0, 0 }, 1, 0, 0, 0, 0, 0, 0 }, \
+	[161] = { EVENT_CHROOT, CALL_NEW_ROOT | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[319] = { EVENT_MEMFD_CREATE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
+	[9] = { EVENT_MMAP, CALL_IF_EXECUTABLE | CALL_IF_ANONYMOUS | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[10] = { EVENT_MPROTECT, CALL_IF_EXECUTABLE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[310] = { EVENT_PROCESS_VM_READV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[311] = { EVENT_PROCESS_VM_WRITEV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[32] = { EVENT_DUP, CALL_DUP | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
+	[33] = { EVENT_DUP2, CALL_DUP | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
+	[292] = { EVENT_DUP3, CALL_DUP | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
+	[438] = { EVENT_PIDFD_GETFD, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
+	[434] = { EVENT_PIDFD_OPEN, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[323] = { EVENT_USERFAULTFD, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
+	[425] = { EVENT_IO_URING_SETUP, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 2, 24, 0, 0 }, \
+	[426] = { EVENT_IO_URING_ENTER, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[427] = { EVENT_IO_URING_REGISTER, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[41] = { EVENT_SOCKET, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
+	[42] = { EVENT_CONNECT, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 2, 3, 0, 0, 0, 0 }, \
+	[49] = { EVENT_BIND, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 2, 3, 0, 0, 0, 0 }, \
+	[50] = { EVENT_LISTEN, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0 }, \
+	[43] = { EVENT_ACCEPT, CALL_QUEUE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
+	[288] = { EVENT_ACCEPT4, CALL_QUEUE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
+	[44] = { EVENT_SENDTO, CALL_MESSAGE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 5, 6, 2, 7, 0, 0 }, \
+	[46] = { EVENT_SENDMSG, CALL_MESSAGE | CALL_MSGHDR | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0 }, \
+	[307] = { EVENT_SENDMMSG, CALL_MESSAGE | CALL_MSGHDR | CALL_MESSAGES | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0 }, \
+	[45] = { EVENT_RECVFROM, CALL_MESSAGE | CALL_RECEIVES | CALL_LENGTH_POINTER | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 5, 6, 2, 7, 0, 0 }, \
+	[47] = { EVENT_RECVMSG, CALL_MESSAGE | CALL_RECEIVES | CALL_MSGHDR | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0 }, \
+	[299] = { EVENT_RECVMMSG, CALL_MESSAGE | CALL_RECEIVES | CALL_MSGHDR | CALL_MESSAGES | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0 }, \
+	[101] = { EVENT_PTRACE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[62] = { EVENT_KILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[200] = { EVENT_TKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[234] = { EVENT_TGKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[157] = { EVENT_PRCTL, CALL_TEXT_IF_NAME | 0, { 2, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[308] = { EVENT_SETNS, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0 }, \
+	[272] = { EVENT_UNSHARE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[112] = { EVENT_SETSID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[109] = { EVENT_SETPGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[126] = { EVENT_CAPSET, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[105] = { EVENT_SETUID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[106] = { EVENT_SETGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[113] = { EVENT_SETREUID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[114] = { EVENT_SETREGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[117] = { EVENT_SETRESUID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[119] = { EVENT_SETRESGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[250] = { EVENT_KEYCTL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[321] = { EVENT_BPF, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
+	[175] = { EVENT_INIT_MODULE, 0, { 3, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 1, 80, 0, 0 }, \
+	[313] = { EVENT_FINIT_MODULE, 0, { 2, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0 }, \
+	[176] = { EVENT_DELETE_MODULE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
 
 
 #define COMPAT_IDS_FROM_1 512

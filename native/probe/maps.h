@@ -79,6 +79,7 @@ struct call_state {
 	__u64 socket_ino;
 	__u32 compat; /* pointers and lengths in user memory are 32-bit */
 	__u32 left;   /* bytes of a message that are not processed yet */
+	__u32 table;  /* judges its paths; 0: none does */
 	__u64 message; /* struct msghdr in user memory */
 };
 struct {
@@ -117,7 +118,7 @@ struct {
 	__array(values, struct verdict_table_map);
 } verdict_tables SEC(".maps");
 
-/* An open to be judged; in a map, since global functions take no kernel pointers. */
+/* A file call to be judged, by one of its paths; in a map, since global functions take no kernel pointers. */
 struct verdict_call {
 	__u32 table, kind, directory, layer;
 	__u32 len;		 /* of the path */

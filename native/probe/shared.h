@@ -20,7 +20,7 @@ struct probe_state {
 	__u32 levels;	    /* bit n: a container exists n levels below the hierarchy's root */
 	__u32 loss_look;    /* counts the agent's loss checks: each starts a new interval */
 	__u32 pad;
-	__u64 tables;	    /* bit n: table n of verdict_tables may filter opens */
+	__u64 tables;	    /* bit n: table n of verdict_tables may filter file calls */
 	__u64 unread_since; /* CLOCK_BOOTTIME ns: the consumer has read everything from before */
 	__u8 wanted[CALL_NR_MAX]; /* by x86-64 number: WANTED_*; also enables reports of other ways to make the call */
 };
@@ -33,6 +33,8 @@ struct call_spec {
 	__u8 fd;      /* 7: the result */
 	__u8 addr, addr_len;
 	__u8 data, data_len; /* 7: the result; above 7: a fixed number of bytes */
+	__u8 judged; /* place in the list of calls whose paths verdicts judge, from 1; 0: not in it */
+	__u8 mode;   /* the argument that is a file mode */
 };
 
 #define WANTED 1
@@ -54,7 +56,7 @@ struct scope_entry {
 	__u32 exec_bytes;
 	__u32 bulk_bytes;
 	__u32 loss_look;
-	__u32 table; /* of verdict_tables: filters its opens; 0: none does */
+	__u32 table; /* of verdict_tables: filters its file calls; 0: none does */
 	__u32 held;  /* HELD_*: the rings that get no more of its records for now */
 	__u32 pad;
 };
@@ -82,16 +84,17 @@ struct scope_set_args {
 /* Numbers of the automata (src/plan/verdicts/path-tests.ts). */
 enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE };
 
-#define VERDICT_KINDS 32
+/* Kinds of each path of a call that is not an open. */
+#define VERDICT_PATH_KINDS 8
 #define VERDICT_LAYERS 4
 /* Layers of a file, numbered as in src/plan/verdicts/layer-tests.ts. */
 enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE };
 #define VERDICT_WORDS (VERDICT_CLAUSES / 64)
 
 /*
- * The rules about opens as sets of clauses: where a rule matches, at least one clause must hold. Each part of the
- * table lists the clauses that can hold for a kind of open, a layer, or a state of an automaton. If no clause is in
- * all of these sets, no rule matches. Built by src/plan/verdicts/table.ts.
+ * The rules about file calls as sets of clauses: where a rule matches, at least one clause must hold. Each part of
+ * the table lists the clauses that can hold for a kind of call, a layer, or a state of an automaton. If no clause is
+ * in all of these sets, no rule matches. Built by src/plan/verdicts/table.ts.
  */
 struct verdict_table {
 	__u32 start[VERDICT_MACHINES]; /* first row of each automaton */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
- * Layer 2: whether a rule can match this open. What is checked, and why the answer is sound:
+ * Layer 2: whether a rule can match this file call. What is checked, and why the answer is sound:
  * manifests/docs/verdicts.md.
  */
 #pragma once
@@ -32,7 +32,7 @@ static __always_inline struct verdict_table *verdict__find_table(__u32 number)
 	return table ? bpf_map_lookup_elem(table, &zero) : NULL;
 }
 
-/* The number of the kind of an open (src/plan/verdicts/open-kinds.ts); `call` as OPEN_EVENTS there. */
+/* The number of the kind of an open (src/plan/verdicts/call-kinds.ts); `call` as OPEN_EVENTS there. */
 static __always_inline __u32 verdict__kind(__u32 call, __u32 flags, bool failed)
 {
 	__u32 access = flags & O_ACCMODE;
@@ -41,6 +41,29 @@ static __always_inline __u32 verdict__kind(__u32 call, __u32 flags, bool failed)
 	bool writes = !path_only && (access == 1 || access == 2 || (flags & (O_CREAT | O_TRUNC)));
 	__u32 kind = reads ? (writes ? 2 : 0) : writes ? 1 : 3;
 	return call * 8 + kind + (failed ? 4 : 0);
+}
+
+/* Appends text to the path to be judged, after its first `from` bytes; false if there is none, or it is too long. */
+static __always_inline bool verdict__append_path(struct verdict_call *v, __u32 from, const char *text, __u32 len)
+{
+	if (!len || from + len >= VERDICT_PATH_MAX)
+		return 0;
+	barrier_var(from);
+	barrier_var(len);
+	from &= VERDICT_PATH_MAX - 1;
+	len &= VERDICT_PATH_MAX - 1;
+	/* both bounds together are less than `path` and `spare` */
+	if (bpf_probe_read_kernel(&v->path[from], len, text))
+		return 0;
+	v->len = from + len;
+	return 1;
+}
+
+/* A path below these directories may name another file: user space resolves that (withoutProcRoot). */
+static __always_inline bool verdict__is_detour(const struct verdict_call *v)
+{
+	const char *p = v->path;
+	return (p[1] == 'p' && p[2] == 'r' && p[3] == 'o' && p[4] == 'c') || (p[1] == 'd' && p[2] == 'e' && p[3] == 'v');
 }
 
 struct verdict_left {
@@ -117,8 +140,16 @@ __noinline int verdict__chunk(void)
 	return at < len;
 }
 
+/* Whether a rule can match a call of this kind with any path. */
+static __always_inline bool verdict__has_kind(struct verdict_table *t, __u32 kind)
+{
+	struct verdict_left left;
+	__builtin_memcpy(left.words, t->kinds[kind & (VERDICT_KINDS - 1)], sizeof(left.words));
+	return !verdict__is_empty(&left);
+}
+
 /*
- * Whether a rule can match the open in verdict_call: 0 only if none can. The path must be that of its file, or have
+ * Whether a rule can match the call in verdict_call: 0 only if none can. The path must be that of its file, or have
  * no component that is empty, '.' or '..' (is_odd). If it does not begin with a slash or is too long, only kind and
  * layer count.
  */
@@ -134,11 +165,12 @@ __noinline int verdict__passes(void)
 	__builtin_memcpy(left.words, t->kinds[call->kind & (VERDICT_KINDS - 1)], sizeof(left.words));
 	verdict__narrow(&left, t->layers[call->layer & (VERDICT_LAYERS - 1)]);
 	__u32 len = call->len;
+	call->is_odd = 0;
 	if (verdict__is_empty(&left))
 		return 0;
 	if (len < 2 || len >= VERDICT_PATH_MAX || call->path[0] != '/')
 		return 1;
-	call->at = call->slash_at = call->is_odd = 0;
+	call->at = call->slash_at = 0;
 	__builtin_memset(&call->path[len & (VERDICT_PATH_MAX - 1)], '/', 4);
 	call->seen = verdict__cell(t, t->start[MACHINE_ANYWHERE], ROW_END);
 	for (int m = 0; m < VERDICT_MACHINES; m++)
@@ -174,7 +206,7 @@ __noinline int verdict__passes(void)
 }
 
 /*
- * Returns the result of verdict__passes for any open: tests compare it with the same function in TypeScript. Loaded
+ * Returns the result of verdict__passes for any call: tests compare it with the same function in TypeScript. Loaded
  * only for them, since the kernel would verify the automata once more.
  */
 SEC("?syscall")

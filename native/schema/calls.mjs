@@ -91,6 +91,16 @@ const other = of('other');
 const signal = of('signal');
 const net = of('net');
 
+/**
+ * Calls whose paths verdicts judge (manifests/docs/verdicts.md), in the order of their kinds: those that programs make often.
+ * Their paths are the first two strings, or the file of the descriptor.
+ */
+export const JUDGED = [
+  ...['unlink', 'unlinkat', 'rmdir', 'rename', 'renameat', 'renameat2', 'link', 'linkat'],
+  ...['symlink', 'symlinkat', 'mkdir', 'mkdirat', 'chmod', 'fchmod', 'fchmodat'],
+  ...['chown', 'lchown', 'fchown', 'fchownat'],
+];
+
 const ONE_PATH = { strings: [1], dirs: ['cwd'] };
 const PATH_AT = { strings: [2], dirs: [1] };
 const TWO_PATHS = { strings: [1, 2], dirs: ['cwd', 'cwd'] };

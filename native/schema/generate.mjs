@@ -177,6 +177,22 @@ function facadeLayout() {
 /** An argument's number; 7 for anything else: the result, the working directory. */
 const argument = (value) => (value === 'ret' || value === 'cwd' ? 7 : (value ?? 0));
 
+/** The place of a call's event in JUDGED, from 1; 0 where its paths are not judged. */
+function judgedPlace(call) {
+  const place = table.JUDGED.indexOf(call.event ?? call.name) + 1;
+  if (place === 0) return 0;
+  const { VERDICT_KINDS, VERDICT_OPEN_KINDS } = table.LIMITS;
+  if (VERDICT_OPEN_KINDS + 16 * place > VERDICT_KINDS)
+    throw new Error(`VERDICT_KINDS: ${call.name}`);
+  return place;
+}
+
+/** The argument that is a file mode; 0 where there is none. */
+function modeArgument({ params }) {
+  const [, , source] = params.find(([, type]) => type === 'MODE') ?? [];
+  return source === undefined ? 0 : Number(source.slice(1));
+}
+
 /** struct call_spec (native/probe/shared.h) of each call, by number. */
 function callSpecs() {
   const rows = table.CALLS.map((call) => {
@@ -194,7 +210,7 @@ function callSpecs() {
       ' | ',
     )}, ${list(strings)}, ${list(dirOf)}, ${argument(fd)}, ${addr[0] ?? 0}, ${addr[1] ?? 0}, ${
       bytes ?? 0
-    }, ${fixed ? length : argument(length)} }, \\`;
+    }, ${fixed ? length : argument(length)}, ${judgedPlace(call)}, ${modeArgument(call)} }, \\`;
   });
   const hooks = table.CALLS.map((call) => `"sys_${call.hook ?? call.name}"`);
   return [
@@ -260,6 +276,9 @@ function tsTable() {
     `/** What a request of io_uring can be reported as: its hook is needed while one of these is wanted. */\nexport const IO_URING_EVENTS = [\n${ioUringEvents()
       .map((name) => `  '${name}',`)
       .join('\n')}\n] as const;\n`,
+    `/** Calls whose paths verdicts judge, in the order of their kinds. */\nexport const JUDGED_CALLS = [\n${table.JUDGED.map(
+      (name) => `  '${name}',`,
+    ).join('\n')}\n] as const satisfies readonly EventName[];\n`,
     constant('LIMITS', table.LIMITS),
     constant('FILE_FLAGS', table.FILE_FLAGS),
     constant('RECORD_FLAGS', table.RECORD_FLAGS),

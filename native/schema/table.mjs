@@ -8,7 +8,7 @@
 
 import { CALLS } from './calls.mjs';
 
-export { CALLS, CALL_FLAGS } from './calls.mjs';
+export { CALLS, CALL_FLAGS, JUDGED } from './calls.mjs';
 
 export const VERSION = 5;
 
@@ -35,6 +35,9 @@ export const LIMITS = {
   // struct verdict_table: clauses of a rule set, automata, the totals of their states and of the cells of their rows, and sets
   // of clauses.
   VERDICT_CLAUSES: 256,
+  // Kinds of calls (src/plan/verdicts/call-kinds.ts): 8 of each open, and 8 of each path of the calls in JUDGED.
+  VERDICT_OPEN_KINDS: 32,
+  VERDICT_KINDS: 512,
   VERDICT_MACHINES: 4,
   VERDICT_STATES: 8192,
   VERDICT_NEXT: 1 << 18,
@@ -192,10 +195,10 @@ export const SCOPE_PATTERN = [
   ['pad', 'bytes2'],
 ];
 
-/** Argument of the verdict_run program, before the path: the open to judge. */
+/** Argument of the verdict_run program, before the path: the call to judge. */
 export const VERDICT_RUN = [
   ['table', 'u32', 'number of the table'],
-  ['kind', 'u32', 'number of the kind of open (src/plan/verdicts/open-kinds.ts)'],
+  ['kind', 'u32', 'number of the kind of call (src/plan/verdicts/call-kinds.ts)'],
   ['directory', 'u32', '1: the path is a directory’s'],
   ['len', 'u32', 'bytes of the path'],
   ['passes', 's32', 'out: 0, 1, or -1 where there is no such table'],

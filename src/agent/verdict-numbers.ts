@@ -2,7 +2,7 @@ import type { LiveProbe } from '../probe/live.ts';
 
 /** Limit on tables in the kernel, of 1.2 MB each. */
 export const TABLES_MAX = 31;
-/** The number that means: all opens are reported. */
+/** The number that means: all file calls are reported. */
 export const NONE = 0;
 
 interface Table {

@@ -54,8 +54,8 @@ export interface VerdictsStatus {
 }
 
 /**
- * Tells the kernel which opens the rules of a container can match, so that all others end there. A container is filtered once a
- * table exists for all of its rules. While the operator's rules change no container is filtered: all opens are reported.
+ * Tells the kernel which file calls the rules of a container can match, so that all others end there. A container is filtered once a
+ * table exists for all of its rules. While the operator's rules change no container is filtered: all file calls are reported.
  */
 export class KernelVerdicts {
   readonly #options: KernelVerdictsOptions;
@@ -79,7 +79,7 @@ export class KernelVerdicts {
     this.#numbers = new VerdictNumbers(options.probe);
   }
 
-  /** Call before other rules come into force: all opens are reported until their tables exist. */
+  /** Call before other rules come into force: all file calls are reported until their tables exist. */
   leave(): void {
     if (this.#stopped) return;
     this.#turn++;
@@ -194,8 +194,8 @@ export class KernelVerdicts {
         try {
           await this.#makeFor(group);
         } catch (error) {
-          // Unfiltered opens cost time; an agent that ends costs more.
-          const text = 'opens are not filtered by these rules: their table could not be made';
+          // Unfiltered calls cost time; an agent that ends costs more.
+          const text = 'file calls are not filtered by these rules: their table could not be made';
           this.#options.logger.error({ error }, text);
         }
         // On any result, it is not retried before rules change.
@@ -269,8 +269,11 @@ export class KernelVerdicts {
     };
     const { logger } = this.#options;
     if (bytes === undefined)
-      logger.warn(about, 'the rules are too many to filter opens in the kernel: all are reported');
-    else logger.info(about, 'the kernel now discards opens that no rule can match');
+      logger.warn(
+        about,
+        'the rules are too many to filter file calls in the kernel: all are reported',
+      );
+    else logger.info(about, 'the kernel now discards file calls that no rule can match');
   }
 
   /** Once per set of operator rules. */
@@ -279,7 +282,7 @@ export class KernelVerdicts {
     this.#saidNoRoom = this.#turn;
     const about = { tables: TABLES_MAX };
     const text =
-      'there are no more tables for apps with different rules: all opens of the other apps are reported';
+      'there are no more tables for apps with different rules: all file calls of the other apps are reported';
     this.#options.logger.warn(about, text);
   }
 
@@ -304,7 +307,7 @@ export class KernelVerdicts {
       this.#stopped = true;
       this.#numbers.suspend();
       const text =
-        'opens are no longer filtered: the table of a container could not be set in the kernel';
+        'file calls are no longer filtered: the table of a container could not be set in the kernel';
       this.#options.logger.error({ error }, text);
     }
   }

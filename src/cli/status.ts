@@ -58,7 +58,7 @@ function format(snapshot: AgentSnapshot): string {
     ...containerTable(apps.containers.filter((container) => !container.gone)),
     '',
     `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} kept back by prefilters${mostFiltered(kernel.filtered)}`,
-    `opens: of ${kernel.verdicts.containers} containers those that no rule can match end in the kernel (${kernel.verdicts.tables} sets of rules)`,
+    `file calls: of ${kernel.verdicts.containers} containers those that no rule can match end in the kernel (${kernel.verdicts.tables} sets of rules)`,
     `processes: ${processes.processes}, their programs take ${mebibytes(processes.imageBytes)} MiB` +
       (processes.imagesCut > 0
         ? `; arguments and environment of ${processes.imagesCut} programs were given up for want of room`

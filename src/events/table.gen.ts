@@ -220,6 +220,30 @@ export const IO_URING_EVENTS = [
 ] as const;
 
 
+/** Calls whose paths verdicts judge, in the order of their kinds. */
+export const JUDGED_CALLS = [
+  'unlink',
+  'unlinkat',
+  'rmdir',
+  'rename',
+  'renameat',
+  'renameat2',
+  'link',
+  'linkat',
+  'symlink',
+  'symlinkat',
+  'mkdir',
+  'mkdirat',
+  'chmod',
+  'fchmod',
+  'fchmodat',
+  'chown',
+  'lchown',
+  'fchown',
+  'fchownat',
+] as const satisfies readonly EventName[];
+
+
 export const LIMITS = {
   PATH_MAX: 4096,
   ARGV_MAX: 16384,
@@ -238,6 +262,8 @@ export const LIMITS = {
   RECORD_MAX: 32768,
   LEVEL_MAX: 31,
   VERDICT_CLAUSES: 256,
+  VERDICT_OPEN_KINDS: 32,
+  VERDICT_KINDS: 512,
   VERDICT_MACHINES: 4,
   VERDICT_STATES: 8192,
   VERDICT_NEXT: 262144,

@@ -265,7 +265,7 @@ export class AgentMetrics {
       size(
         registers,
         'varvel_filtered_containers',
-        'Containers whose opens end in the kernel where no rule can match.',
+        'Containers whose file calls end in the kernel where no rule can match.',
         filteredContainers,
       );
     if (probe !== undefined) {

@@ -240,7 +240,7 @@ export class LiveProbe {
     }
   }
 
-  /** From its return on, all opens are reported until tables are set again. Throws UserError if the kernel refuses. */
+  /** From its return on, all file calls are reported until tables are set again. Throws UserError if the kernel refuses. */
   suspendVerdicts(): void {
     try {
       this.#probe.suspendVerdicts();

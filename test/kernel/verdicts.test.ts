@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LoaderError, LoaderScopeEntry } from 'ebpf-loader-napi';
 import { LIMITS } from '../../src/events/table.gen.ts';
-import { kindIndex, OPEN_EVENTS } from '../../src/plan/verdicts/open-kinds.ts';
+import { kindIndex, OPEN_EVENTS } from '../../src/plan/verdicts/call-kinds.ts';
 import { LAYERS } from '../../src/plan/verdicts/layer-tests.ts';
 import { passes } from '../../src/plan/verdicts/verdict.ts';
 import { loadRules, readRuleFile } from '../../src/rules/loader/load.ts';

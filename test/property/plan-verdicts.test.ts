@@ -4,6 +4,13 @@ import fc from 'fast-check';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { runs } from '../support/runs.ts';
+import {
+  anyPathCall,
+  isCallPassed,
+  pathCall,
+  pathCondition,
+  subjectOfCall,
+} from '../support/verdict-path-cases.ts';
 import { condition, isPassed, ofPath, open, runtime, subjectOf } from '../support/verdict-cases.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
@@ -64,4 +71,37 @@ test('of a comparison of the path the verdict is exact: no open passes that does
     }),
     { numRuns: runs(400) },
   );
+});
+
+test('a rename, a removal or another call with paths that a rule matches passes its verdicts', () => {
+  const counts = { matched: 0, kept: 0, placed: 0 };
+  fc.assert(
+    fc.property(
+      fc.array(pathCondition, { minLength: 1, maxLength: 3 }),
+      fc.array(pathCall, { minLength: 4, maxLength: 12 }),
+      (texts, calls) => {
+        const ruleSet = ruleSetOf(
+          texts
+            .map((text, index) =>
+              ruleFile(`${anyPathCall} and (${text})`).replace('rule: r', `rule: r${index}`),
+            )
+            .join('\n'),
+        );
+        const { bytes } = verdictTable(ruleSet);
+        assert.ok(bytes);
+        const engine = new RuleEngine(ruleSet);
+        for (const one of calls) {
+          const matches = engine.evaluate(subjectOfCall(one)).length > 0;
+          const passed = isCallPassed(bytes, one);
+          if (matches) counts.matched++;
+          if (!passed) counts.kept++;
+          if (matches && texts.some((text) => text.includes('fs.path.placed'))) counts.placed++;
+          assert.ok(!matches || passed, `${texts.join(' | ')}: ${JSON.stringify(one)}`);
+        }
+      },
+    ),
+    { numRuns: runs(1000) },
+  );
+  for (const [what, times] of Object.entries(counts))
+    assert.ok(times > runs(50), `${what}: ${times}`);
 });

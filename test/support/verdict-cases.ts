@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import type { Container } from '../../src/apps/identity.ts';
 import { LAYERS, type Layer } from '../../src/plan/verdicts/layer-tests.ts';
-import { OPEN_EVENTS, type OpenKind } from '../../src/plan/verdicts/open-kinds.ts';
+import { OPEN_EVENTS, type OpenKind } from '../../src/plan/verdicts/call-kinds.ts';
 import { passes } from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { encodeText } from '../../src/shared/text.ts';
@@ -33,38 +33,36 @@ const FIELDS = [
 const ONE = ['=', '!=', 'startswith', 'endswith', 'contains', 'icontains'];
 const SEVERAL = ['startswith anyof', 'endswith anyof', 'contains anyof', 'in', 'pmatch'];
 
-/** A comparison that an automaton decides. */
-export const ofPath = fc.oneof(
-  fc
-    .tuple(fc.constantFrom(...FIELDS), fc.constantFrom(...ONE), fc.oneof(piece, path))
-    .map(([field, operator, text]) => `${field} ${operator} ${quoted(text)}`),
-  fc
-    .tuple(
-      fc.constantFrom(...FIELDS),
-      fc.constantFrom(...SEVERAL),
-      fc.array(fc.oneof(piece, path), { minLength: 1, maxLength: 3 }),
-    )
-    .map(([field, operator, texts]) => `${field} ${operator} ${listed(texts)}`),
-  fc
-    .tuple(fc.constantFrom(...FIELDS), fc.constantFrom('glob', 'iglob'), path, fc.nat(8))
-    .map(
-      ([field, operator, text, at]) =>
-        `${field} ${operator} ${quoted(`${text.slice(0, at)}*${text.slice(at + 2)}`)}`,
-    ),
-  fc
-    .tuple(
-      fc.constantFrom(...FIELDS),
-      fc.constantFrom('icontains', 'iglob', 'endswith'),
-      fc.oneof(piece, path),
-    )
-    .map(([field, operator, text]) => `${field} ${operator} ${quoted(text.toUpperCase())}`),
-  fc
-    .tuple(
-      fc.constantFrom(...FIELDS),
-      fc.constantFrom('/*', '*', '/**', '/', '', '/etc/*', '/*/.ssh', '//a*//b'),
-    )
-    .map(([field, text]) => `${field} pmatch (${quoted(text)})`),
-);
+/** Comparisons of these fields that an automaton decides. */
+export const comparisonOf = (fields: readonly string[]): fc.Arbitrary<string> => {
+  const field = fc.constantFrom(...fields);
+  return fc.oneof(
+    fc
+      .tuple(field, fc.constantFrom(...ONE), fc.oneof(piece, path))
+      .map(([of, operator, text]) => `${of} ${operator} ${quoted(text)}`),
+    fc
+      .tuple(
+        field,
+        fc.constantFrom(...SEVERAL),
+        fc.array(fc.oneof(piece, path), { minLength: 1, maxLength: 3 }),
+      )
+      .map(([of, operator, texts]) => `${of} ${operator} ${listed(texts)}`),
+    fc
+      .tuple(field, fc.constantFrom('glob', 'iglob'), path, fc.nat(8))
+      .map(
+        ([of, operator, text, at]) =>
+          `${of} ${operator} ${quoted(`${text.slice(0, at)}*${text.slice(at + 2)}`)}`,
+      ),
+    fc
+      .tuple(field, fc.constantFrom('icontains', 'iglob', 'endswith'), fc.oneof(piece, path))
+      .map(([of, operator, text]) => `${of} ${operator} ${quoted(text.toUpperCase())}`),
+    fc
+      .tuple(field, fc.constantFrom('/*', '*', '/**', '/', '', '/etc/*', '/*/.ssh', '//a*//b'))
+      .map(([of, text]) => `${of} pmatch (${quoted(text)})`),
+  );
+};
+
+export const ofPath = comparisonOf(FIELDS);
 const ofKind = fc.constantFrom(
   'evt.is_open_read = true',
   'evt.is_open_write = true',

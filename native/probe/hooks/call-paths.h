@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* Steps of a system call's record: the strings passed, and the directories that they are relative to. */
+/* Steps of a system call's record: the strings passed, the directories that they are relative to, their verdicts. */
 
 #define NOT_AN_ARGUMENT 7
 #define NO_DETOUR (-1)
@@ -141,4 +141,93 @@ __noinline int call__store_directory(struct call_state *c, __u32 which)
 		r->flags |= CWD_TRUNCATED;
 	(&r->dir1_len)[which] = call__append_path(c, s, start);
 	return 0;
+}
+
+#define MODE_BITS 07777
+
+/* The number of the call's kind, for its first path or descriptor, or its second path (src/plan/verdicts/call-kinds.ts). */
+static __always_inline __u32 call__kind(const struct call_state *c, __u32 which)
+{
+	__u32 mode = c->spec.mode ? c->args[c->spec.mode & 7] : 0;
+	return VERDICT_OPEN_KINDS + ((c->spec.judged - 1) * 2 + which) * VERDICT_PATH_KINDS + (c->ret < 0) +
+	       (mode & 06000 ? 2 : 0) + (mode & 0111 ? 4 : 0);
+}
+
+/* Notes the table that judges the call. 0 if no rule can match such a call, whatever its paths. */
+__noinline int call__may_match_kind(struct call_state *c, __u32 table)
+{
+	if (!c)
+		return 1;
+	c->table = 0;
+	if (!table || !c->spec.judged || (c->spec.mode && c->args[c->spec.mode & 7] & ~MODE_BITS))
+		return 1;
+	struct verdict_table *t = verdict__find_table(table);
+	if (!t)
+		return 1;
+	c->table = table;
+	return verdict__has_kind(t, call__kind(c, 0)) || verdict__has_kind(t, call__kind(c, 1));
+}
+
+/* 0 if no rule can match the call by its path `which` (0 or 1), joined with the directory that it is relative to. */
+__noinline int call__may_match_path(struct call_state *c, __u32 which)
+{
+	struct scratch *s = ring__get_scratch();
+	struct verdict_call *v = verdict__get_call();
+	if (!c || !s || !v || which > 1)
+		return 1;
+	if (!(c->spec.dirs[which] & 7))
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	if (r->flags & (RAW_TRUNCATED | RAW_UNREADABLE | CWD_TRUNCATED))
+		return 1;
+	__u32 text = sizeof(*r) + (which ? r->raw1_len : 0), from = 0;
+	if (c->relative & (1 << which)) {
+		__u32 dir = sizeof(*r) + r->raw1_len + r->raw2_len + r->raw3_len + (which ? r->dir1_len : 0);
+		if (!verdict__append_path(v, 0, s->b + (dir & (SCRATCH_BYTES / 2 - 1)), (&r->dir1_len)[which]))
+			return 1;
+		from = v->len;
+		if (from > 1) {
+			v->path[from & (VERDICT_PATH_MAX - 1)] = '/';
+			from++;
+		}
+	}
+	if (!verdict__append_path(v, from, s->b + (text & (SCRATCH_BYTES / 2 - 1)), (&r->raw1_len)[which]))
+		return 1;
+	v->table = c->table;
+	v->kind = call__kind(c, which);
+	v->directory = 0;
+	v->layer = LAYER_NONE;
+	return verdict__passes() || v->is_odd || verdict__is_detour(v);
+}
+
+/* 0 if no rule can match the call by the file of its descriptor, whose path was stored last. */
+__noinline int call__may_match_descriptor(struct call_state *c)
+{
+	struct scratch *s = ring__get_scratch();
+	struct verdict_call *v = verdict__get_call();
+	if (!c || !s || !v)
+		return 1;
+	struct rec_call *r = (void *)s->b;
+	__u32 len = r->path_len, at = c->off - len;
+	if (!(r->file_flags & FILE_KNOWN) || r->file_flags & (FILE_PATH_TRUNCATED | FILE_DETACHED))
+		return 1;
+	if (!verdict__append_path(v, 0, s->b + (at & (SCRATCH_BYTES / 2 - 1)), len))
+		return 1;
+	v->table = c->table;
+	v->kind = call__kind(c, 0);
+	v->directory = (r->file_mode & S_IFMT) == S_IFDIR;
+	v->layer = LAYER_NONE;
+	return verdict__passes();
+}
+
+/* 0 if no rule can match the call, whose strings and directories, or whose file, are stored. */
+__noinline int call__may_match(struct call_state *c)
+{
+	if (!c || !c->table)
+		return 1;
+	struct verdict_table *t = verdict__find_table(c->table);
+	if (c->spec.fd ? call__may_match_descriptor(c) : call__may_match_path(c, 0) || call__may_match_path(c, 1))
+		return 1;
+	/* The paths may have been judged by different tables, as the chunks of one path (see verdict__passes). */
+	return !t || verdict__find_table(c->table) != t;
 }

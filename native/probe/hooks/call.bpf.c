@@ -161,7 +161,8 @@ __noinline int call__send(void)
 		return 0;
 	bool message = c->spec.flags & CALL_MESSAGE;
 	__u32 mask = *(volatile __u32 *)&state.call_mask;
-	if (!call__is_wanted(c, mask) || (message && !call__is_message_wanted(c, mask))) {
+	if (!call__is_wanted(c, mask) || (message && !call__is_message_wanted(c, mask)) ||
+	    !call__may_match_kind(c, *(volatile __u32 *)&entry->table)) {
 		ring__count_filtered(entry, c->spec.event);
 		return 0;
 	}
@@ -184,7 +185,15 @@ __noinline int call__send(void)
 		for (int i = 0; i < 3; i++)
 			call__store_directory(c, i);
 	}
+	if (!c->spec.fd && !call__may_match(c)) {
+		ring__count_filtered(entry, c->spec.event);
+		return 0;
+	}
 	call__store_object(c);
+	if (c->spec.judged && c->spec.fd && !call__may_match(c)) {
+		ring__count_filtered(entry, c->spec.event);
+		return 0;
+	}
 	call__store_address(c);
 	/* A failed message changes nothing: the next one to the same peer counts as the first. */
 	bool unconnected = message && c->socket && !(r->flags & CONNECTED);

@@ -75,22 +75,6 @@ static __always_inline bool open__judge_buffer(struct verdict_call *v, long star
 	return 1;
 }
 
-/* Appends the claimed path for the verdict after a directory of `from` bytes that is already there. */
-static __always_inline bool open__judge_claim(struct verdict_call *v, __u32 from, const char *claim, __u32 len)
-{
-	if (!len || from + len >= VERDICT_PATH_MAX)
-		return 0;
-	barrier_var(from);
-	barrier_var(len);
-	from &= VERDICT_PATH_MAX - 1;
-	len &= VERDICT_PATH_MAX - 1;
-	/* both bounds together are less than `path` and `spare` */
-	if (bpf_probe_read_kernel(&v->path[from], len, claim))
-		return 0;
-	v->len = from + len;
-	return 1;
-}
-
 /*
  * Whether the claim equals the judged path. A global function, like those below: proved once, not per call that opens
  * files.
@@ -135,17 +119,10 @@ __noinline int open__may_match_file(long start, __u32 mode, __u32 flags)
 	__u32 len = r->raw_len;
 	if (!len || claim[0] != '/' || r->flags & RAW_TRUNCATED || open__is_same())
 		return 0;
-	if (!open__judge_claim(v, 0, claim, len))
+	if (!verdict__append_path(v, 0, claim, len))
 		return 1;
 	v->directory = !!(flags & O_DIRECTORY);
 	return verdict__passes() || v->is_odd;
-}
-
-/* A path below these directories may name another file: user space resolves that (withoutProcRoot). */
-static __always_inline bool open__is_detour(const struct verdict_call *v)
-{
-	const char *p = v->path;
-	return (p[1] == 'p' && p[2] == 'r' && p[3] == 'o' && p[4] == 'c') || (p[1] == 'd' && p[2] == 'e' && p[3] == 'v');
 }
 
 /* 0 if no rule can match a failed open, judging by its claim, relative to the directory in the path buffer. */
@@ -170,9 +147,9 @@ __noinline int open__may_match_claim(long directory)
 			from++;
 		}
 	}
-	if (!open__judge_claim(v, from, claim, len))
+	if (!verdict__append_path(v, from, claim, len))
 		return 1;
-	return verdict__passes() || v->is_odd || open__is_detour(v);
+	return verdict__passes() || v->is_odd || verdict__is_detour(v);
 }
 
 /* A global function: otherwise the verifier would prove it for each of the paths that lead here. */

@@ -103,7 +103,7 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     await look('cri', () => checkCri(config));
     let ruleSet: RuleSet | undefined;
     await look('rules', () => checkRules(config, (loadedRules) => (ruleSet = loadedRules)));
-    await look('opens', () => checkVerdicts(config, ruleSet));
+    await look('filter', () => checkVerdicts(config, ruleSet));
     await look('folders', () => checkFolders(config));
     await look('memory', () => checkMemory(config));
   }

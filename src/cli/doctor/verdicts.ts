@@ -1,6 +1,6 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import type { AgentConfig } from '../../config/config.ts';
-import { isOpenEvent } from '../../plan/verdicts/open-kinds.ts';
+import { isJudged } from '../../plan/verdicts/call-kinds.ts';
 import { ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
 import { verdictTableOf } from '../../plan/verdicts/table.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
@@ -11,31 +11,33 @@ import { note, ok, warn, type Verdict } from './finding.ts';
 const MAX_NAMES = 5;
 const { VERDICT_CLAUSES, VERDICT_STATES } = LIMITS;
 
-/** Which opens the kernel discards with these rules, and what did not fit. `ruleSet` is undefined if they did not load. */
+/** Which file calls the kernel discards with these rules, and what did not fit. `ruleSet` is undefined if they did not load. */
 export function checkVerdicts(config: AgentConfig, ruleSet: RuleSet | undefined): Verdict {
   if (!config.probe.kernelVerdicts)
-    return note('probe.kernel_verdicts is off: the agent is told of all opens of watched apps.');
+    return note(
+      'probe.kernel_verdicts is off: the agent is told of all file calls of watched apps.',
+    );
   if (ruleSet === undefined) return note('Not checked, because the rules do not load.');
-  const aboutOpens = ruleSet.rules.filter(
-    ({ enabled, events }) => enabled && [...events].some(isOpenEvent),
+  const aboutFiles = ruleSet.rules.filter(
+    ({ enabled, events }) => enabled && [...events].some(isJudged),
   );
-  if (aboutOpens.length === 0) return ok('No rule is about opens: none is reported.');
-  const table = atOnce(verdictTableOf(atOnce(ruleClausesOf(aboutOpens, undefined))));
+  if (aboutFiles.length === 0) return ok('No rule is about file calls: none is reported.');
+  const table = atOnce(verdictTableOf(atOnce(ruleClausesOf(aboutFiles, undefined))));
   const { bytes, clauses, states, widened, leftOut } = table;
   if (bytes === undefined)
     return warn(
-      `The ${aboutOpens.length} rules about opens are too many for the kernel: the agent is told of all opens.`,
-      'Disable rules about opens that are not needed.',
+      `The ${aboutFiles.length} rules about file calls are too many for the kernel: the agent is told of all of them.`,
+      'Disable rules about file calls that are not needed.',
     );
   const size = `${clauses.length} of ${VERDICT_CLAUSES} conditions, ${states} of ${VERDICT_STATES} states`;
-  const says = `Opens that none of ${aboutOpens.length} rules can match end in the kernel (${size}).`;
+  const says = `File calls that none of ${aboutFiles.length} rules can match end in the kernel (${size}).`;
   if (widened.length + leftOut.length === 0) return ok(says);
   const names = widened.slice(0, MAX_NAMES).join(', ') + (widened.length > MAX_NAMES ? ', …' : '');
   return ok(
     [
       says,
       ...(widened.length > 0
-        ? [`Too many conditions, so opens of any path are reported for: ${names}.`]
+        ? [`Too many conditions, so file calls with any path are reported for: ${names}.`]
         : []),
       ...(leftOut.length > 0 ? [`Comparisons that there is no room for: ${leftOut.length}.`] : []),
     ].join(' '),

@@ -1,5 +1,5 @@
 import type { Clause, Literal } from '../../plan/verdicts/clauses.ts';
-import { summaryOf } from '../../plan/verdicts/open-kinds.ts';
+import { summaryOf } from '../../plan/verdicts/call-kinds.ts';
 import { wrap } from '../text-table.ts';
 import type { KernelFacts, RuleFacts } from './rule-facts.ts';
 
@@ -7,7 +7,7 @@ import type { KernelFacts, RuleFacts } from './rule-facts.ts';
 const MAX_SHOWN = 20;
 const MAX_CHARS = 160;
 
-/** What the kernel decides of a rule, for people; none for a rule that is not about opens. */
+/** What the kernel decides of a rule, for people; none for a rule that is not about file calls. */
 export function kernelSection(
   { comparisons, kernel }: RuleFacts,
   width: number,
@@ -18,11 +18,11 @@ export function kernelSection(
   const more = clauses.length - shown.length;
   const head =
     clauses.length === 0
-      ? 'No open is reported for this rule.'
-      : 'An open is reported for this rule only if it';
+      ? 'No file call is reported for this rule.'
+      : 'A file call is reported for this rule only if it';
   const text = (line: string): readonly string[] => wrap(line, width - 2);
   const lines = [
-    ...wrap(`${decided} of ${comparisons} comparisons of an open. ${head}`, width),
+    ...wrap(`${decided} of ${comparisons} comparisons of a file call. ${head}`, width),
     ...shown.flatMap((clause) =>
       text(clauseText(clause)).map((line, row) => `${row === 0 ? '-' : ' '} ${line}`),
     ),
@@ -43,9 +43,9 @@ function clauseText({ kinds, literals }: Clause): string {
   return `is ${events.join(' or ')}${access}${result}${where}`;
 }
 
-function literalText({ test: { key }, holds }: Literal): string {
-  const text = key.length > MAX_CHARS ? `${key.slice(0, MAX_CHARS)}…` : key;
-  return holds ? text : `not ${text}`;
+function literalText({ text, holds }: Literal): string {
+  const shown = text.length > MAX_CHARS ? `${text.slice(0, MAX_CHARS)}…` : text;
+  return holds ? shown : `not ${shown}`;
 }
 
 /** The same for machines, whole. */
@@ -53,6 +53,6 @@ export const kernelJson = ({ decided, clauses }: KernelFacts): object => ({
   decided,
   passes: clauses.map(({ kinds, literals }) => ({
     ...summaryOf(kinds),
-    where: literals.map(({ test: { key }, holds }) => (holds ? key : `not ${key}`)),
+    where: literals.map(({ text, holds }) => (holds ? text : `not ${text}`)),
   })),
 });

@@ -3,6 +3,7 @@ import type { EventName } from '../../events/table.gen.ts';
 import { hooksFor } from '../../plan/hooks.ts';
 import { openMaskFor } from '../../plan/open-mask.ts';
 import { isDecided, type Clause } from '../../plan/verdicts/clauses.ts';
+import { isJudged } from '../../plan/verdicts/call-kinds.ts';
 import { ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
 import { someTest } from '../../rules/compile/checked.ts';
 import type { Read } from '../../rules/compile/checked.ts';
@@ -30,7 +31,7 @@ export interface OpenFacts {
   readonly failed: boolean;
 }
 
-/** The part of a rule that the kernel decides for an open: it discards the open unless a clause holds. */
+/** The part of a rule that the kernel decides for a file call: it discards the call unless a clause holds. */
 export interface KernelFacts {
   /** Comparisons, of all. */
   readonly decided: number;
@@ -50,7 +51,7 @@ export interface RuleFacts {
   readonly hooks: readonly string[];
   /** Undefined when it is run for no opens. */
   readonly opens: OpenFacts | undefined;
-  /** What the kernel decides of opens; undefined when the rule is run for none. */
+  /** What the kernel decides of file calls; undefined when the rule is run for none. */
   readonly kernel: KernelFacts | undefined;
   /** Comparisons that an event takes at most, each counted once. */
   readonly comparisons: number;
@@ -92,7 +93,7 @@ export function factsOf(rule: LoadedRule): RuleFacts {
     outputFields: sorted(printed).filter(({ key }) => !read.has(key)),
     hooks: hooksFor(new Set(reported)),
     opens: isOpen ? openMaskFor({ rules: [enabled] }) : undefined,
-    kernel: isOpen
+    kernel: reported.some(isJudged)
       ? { decided: decided.size, clauses: atOnce(ruleClausesOf([enabled], undefined)).clauses }
       : undefined,
     comparisons: comparisons.size,

@@ -2,33 +2,50 @@ import { atOnce, type Steps } from '../../shared/turns.ts';
 import type { Checked, CheckedMacro, Test } from '../../rules/compile/checked.ts';
 import { layerTestOf, type LayerTest } from './layer-tests.ts';
 import { containerTestOf, isContainerTest } from './container-tests.ts';
+import { absentKinds, pathFieldOf } from './path-fields.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
-import { ALL_KINDS, kindsOf } from './open-kinds.ts';
+import {
+  ALL_KINDS,
+  ANY_PATH,
+  KINDS_OF,
+  kindsOf,
+  kindsOfEvents,
+  NO_KINDS,
+  OPEN_EVENTS,
+  type Judged,
+  type Kinds,
+} from './call-kinds.ts';
 
-/** A comparison of the file that can be decided in the kernel. */
+/** A comparison of a file that can be decided in the kernel. */
 export type FileTest = PathTest | LayerTest;
 
 /** A comparison that must hold, or must fail. */
 export interface Literal {
   readonly test: FileTest;
+  /** What of the call it is about. */
+  readonly judged: Judged;
   readonly holds: boolean;
+  /** As the rule has it. */
+  readonly text: string;
 }
 
-/** A conjunction: an open of one of these kinds, whose file fulfils all literals. */
+/** A conjunction: a call of one of these kinds, whose files fulfil all literals. */
 export interface Clause {
-  /** Bits, see open-kinds.ts. */
-  readonly kinds: number;
-  /** Contains no test twice. */
+  readonly kinds: Kinds;
+  /** Contains no test of the same file twice. */
   readonly literals: readonly Literal[];
 }
 
 /** Limit on clauses of one condition; beyond it, literals are dropped. */
 export const CONDITION_CLAUSES_MAX = 64;
+/** Limit on clauses of a product before those that others cover are removed. */
+const PRODUCT_MAX = 1024;
 
 const ALWAYS: Clause = { kinds: ALL_KINDS, literals: [] };
+const OPENS = kindsOfEvents(OPEN_EVENTS);
 
 /**
- * The opens for which a condition can hold in a container of this type, or of any. If it holds for an open, one of the clauses
+ * The calls for which a condition can hold in a container of this type, or of any. If it holds for a call, one of the clauses
  * does. What the kernel does not know (a process, the file's mode …) can hold and can fail. The reverse is not guaranteed: a
  * clause may hold when the condition does not.
  */
@@ -36,18 +53,23 @@ export function clausesOf(
   condition: Checked,
   containerType: string | undefined,
 ): readonly Clause[] {
-  return new Reader(containerType).clauses(condition, true);
+  return anyOf(new Reader(containerType).clauses(condition, true).map(ofOnePath));
 }
 
-/** Whether the kernel decides this comparison of an open. */
-export const isDecided = (test: Test): boolean =>
-  isContainerTest(test) ||
-  kindsOf(test) !== undefined ||
-  (pathTestOf(test) ?? layerTestOf(test)) !== undefined;
+/** Whether the kernel decides this comparison of a call. */
+export const isDecided = (test: Test): boolean => {
+  const field = pathFieldOf(test);
+  return (
+    isContainerTest(test) ||
+    kindsOf(test) !== undefined ||
+    layerTestOf(test) !== undefined ||
+    (field !== undefined && pathTestOf(test, field) !== undefined)
+  );
+};
 
 class Reader {
   readonly #containerType: string | undefined;
-  readonly #tests = new Map<string, FileTest | undefined>();
+  readonly #tests = new Map<string, Record<'holds' | 'fails', readonly Clause[]>>();
   readonly #macros = new Map<
     CheckedMacro,
     { holds?: readonly Clause[]; fails?: readonly Clause[] }
@@ -57,7 +79,7 @@ class Reader {
     this.#containerType = containerType;
   }
 
-  /** The opens for which it can hold, or with `holds` false, can fail. */
+  /** The calls for which it can hold, or with `holds` false, can fail. */
   clauses(condition: Checked, holds: boolean): readonly Clause[] {
     switch (condition.kind) {
       case 'and':
@@ -85,20 +107,71 @@ class Reader {
     const kinds = kindsOf(test);
     if (kinds !== undefined)
       return anyOf([{ kinds: holds ? kinds.holds : kinds.fails, literals: [] }]);
-    if (!this.#tests.has(test.key))
-      this.#tests.set(test.key, pathTestOf(test) ?? layerTestOf(test));
-    const ofFile = this.#tests.get(test.key);
-    return ofFile === undefined
-      ? [ALWAYS]
-      : [{ kinds: ALL_KINDS, literals: [{ test: ofFile, holds }] }];
+    const known = this.#tests.get(test.key) ?? ofLayer(test) ?? ofPath(test) ?? UNKNOWN;
+    this.#tests.set(test.key, known);
+    return holds ? known.holds : known.fails;
   }
+}
+
+const UNKNOWN = { holds: [ALWAYS], fails: [ALWAYS] };
+
+/** A comparison of an opened file's layer. */
+function ofLayer(test: Test): typeof UNKNOWN | undefined {
+  const layer = layerTestOf(test);
+  if (layer === undefined) return undefined;
+  const others: Clause = { kinds: ALL_KINDS & ~OPENS, literals: [] };
+  const opens = (holds: boolean): Clause => ({
+    kinds: OPENS,
+    literals: [{ test: layer, judged: 'file', holds, text: test.key }],
+  });
+  return { holds: [opens(true), others], fails: [opens(false), others] };
+}
+
+/** A comparison of a path. */
+function ofPath(test: Test): typeof UNKNOWN | undefined {
+  const field = pathFieldOf(test);
+  if (field === undefined) return undefined;
+  const path = pathTestOf(test, field);
+  if (path === undefined) return undefined;
+  const { sources, unknown } = field;
+  const of = (holds: boolean): Clause[] => [
+    { kinds: unknown, literals: [] },
+    ...sources
+      // It fails only if it fails for all values: those that are always there will do.
+      .filter(({ optional }) => holds || optional !== true)
+      .map(({ judged, kinds }): Clause => ({
+        kinds,
+        literals: [{ test: path, judged, holds, text: test.key }],
+      })),
+  ];
+  // No comparison of an absent field holds.
+  const absent: Clause = { kinds: absentKinds(field), literals: [] };
+  return { holds: [...anyOf(of(true))], fails: [...anyOf([absent, ...of(false)])] };
+}
+
+/**
+ * A clause about two paths of a call becomes one about the path that more comparisons restrict: the kernel judges each path by
+ * itself, and reports the call if one of them passes. Its kinds are then those of that path.
+ */
+function ofOnePath({ kinds, literals }: Clause): Clause {
+  const paths = new Map<Judged, number>();
+  for (const { judged, holds } of literals)
+    // What a path is restricts more than what it is not.
+    paths.set(judged, (paths.get(judged) ?? 0) + (holds ? 100 : 1));
+  const [most] = [...paths].sort(([, one], [, other]) => other - one);
+  if (most === undefined) return { kinds: kinds & ANY_PATH, literals };
+  const [path] = most;
+  return {
+    kinds: kinds & KINDS_OF[path],
+    literals: literals.filter(({ judged }) => judged === path),
+  };
 }
 
 /** Removes clauses that another clause covers. */
 export function* withoutCovered(clauses: readonly Clause[]): Steps<readonly Clause[]> {
   const kept: Clause[] = [];
   const fewestFirst = clauses
-    .filter(({ kinds }) => kinds !== 0)
+    .filter(({ kinds }) => kinds !== NO_KINDS)
     .sort((one, other) => one.literals.length - other.literals.length);
   for (const clause of fewestFirst) {
     if (!kept.some((one) => covers(one, clause))) kept.push(clause);
@@ -107,9 +180,12 @@ export function* withoutCovered(clauses: readonly Clause[]): Steps<readonly Clau
   return kept;
 }
 
+/** Beyond the limit, what a file must not be is dropped, and if that does not help, what it must be. */
 function anyOf(clauses: readonly Clause[]): readonly Clause[] {
   const kept = atOnce(withoutCovered(clauses));
-  return kept.length <= CONDITION_CLAUSES_MAX ? kept : [withoutFiles(kept)];
+  if (kept.length <= CONDITION_CLAUSES_MAX) return kept;
+  const wider = atOnce(withoutCovered(kept.map(withoutNegatives)));
+  return wider.length <= CONDITION_CLAUSES_MAX ? wider : [withoutFiles(wider)];
 }
 
 /** The product: each clause of one part with each of the others. */
@@ -118,32 +194,41 @@ function allOf(parts: readonly (readonly Clause[])[]): readonly Clause[] {
   const fewestFirst = [...parts].sort((one, other) => one.length - other.length);
   return fewestFirst.reduce<readonly Clause[]>(
     (so, part) => {
-      const next = so.length * part.length <= CONDITION_CLAUSES_MAX ? part : [withoutFiles(part)];
+      const next = so.length * part.length <= PRODUCT_MAX ? part : [withoutFiles(part)];
       return anyOf(so.flatMap((one) => next.map((other) => both(one, other))));
     },
     [ALWAYS],
   );
 }
 
-/** One clause that holds if any of them does, without file literals. */
-export function withoutFiles(clauses: readonly Clause[]): Clause {
-  return { kinds: clauses.reduce((kinds, clause) => kinds | clause.kinds, 0), literals: [] };
+function withoutNegatives({ kinds, literals }: Clause): Clause {
+  return { kinds, literals: literals.filter(({ holds }) => holds) };
 }
 
+/** One clause that holds if any of them does, without file literals. */
+export function withoutFiles(clauses: readonly Clause[]): Clause {
+  return { kinds: clauses.reduce((kinds, clause) => kinds | clause.kinds, NO_KINDS), literals: [] };
+}
+
+const isOfSame = (one: Literal, other: Literal): boolean =>
+  one.test.key === other.test.key && one.judged === other.judged;
+
 function both(one: Clause, other: Clause): Clause {
+  const kinds = one.kinds & other.kinds;
+  if (kinds === NO_KINDS) return { kinds, literals: [] };
   const literals = [...one.literals];
   for (const literal of other.literals) {
-    const same = literals.find(({ test }) => test.key === literal.test.key);
+    const same = literals.find((own) => isOfSame(own, literal));
     if (same === undefined) literals.push(literal);
     // A test cannot both hold and fail.
-    else if (same.holds !== literal.holds) return { kinds: 0, literals: [] };
+    else if (same.holds !== literal.holds) return { kinds: NO_KINDS, literals: [] };
   }
-  return { kinds: one.kinds & other.kinds, literals };
+  return { kinds, literals };
 }
 
 /** Whether `wide` holds wherever `narrow` does. */
 function covers(wide: Clause, narrow: Clause): boolean {
-  const isIn = ({ test, holds }: Literal): boolean =>
-    narrow.literals.some((one) => one.test.key === test.key && one.holds === holds);
-  return (narrow.kinds & ~wide.kinds) === 0 && wide.literals.every(isIn);
+  const isIn = (literal: Literal): boolean =>
+    narrow.literals.some((own) => isOfSame(own, literal) && own.holds === literal.holds);
+  return (narrow.kinds & ~wide.kinds) === NO_KINDS && wide.literals.every(isIn);
 }

@@ -1,7 +1,14 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import { LAYERS } from './layer-tests.ts';
 
-const { VERDICT_CLAUSES, VERDICT_MACHINES, VERDICT_MASKS, VERDICT_NEXT, VERDICT_SEEN } = LIMITS;
+const {
+  VERDICT_CLAUSES,
+  VERDICT_KINDS,
+  VERDICT_MACHINES,
+  VERDICT_MASKS,
+  VERDICT_NEXT,
+  VERDICT_SEEN,
+} = LIMITS;
 
 /** Bytes of a set of clauses: one bit each. */
 export const MASK_BYTES = VERDICT_CLAUSES / 8;
@@ -9,14 +16,13 @@ export const MASK_BYTES = VERDICT_CLAUSES / 8;
 export const ROW = { end: 0, slash: 1, classes: 2 } as const;
 /** Limit on byte classes of an automaton: one byte of the table holds a class's place in a row. */
 export const CLASSES_MAX = 256 - ROW.classes;
-const KINDS = 32;
 const BYTES = 256;
 
 /** Byte offsets of `struct verdict_table` (native/probe/shared.h); all numbers in it are little-endian. */
 export const TABLE = (() => {
   const starts = 0;
   const kinds = starts + VERDICT_MACHINES * 4;
-  const layers = kinds + KINDS * MASK_BYTES;
+  const layers = kinds + VERDICT_KINDS * MASK_BYTES;
   const noName = layers + LAYERS.length * MASK_BYTES;
   const root = noName + MASK_BYTES;
   const classes = root + MASK_BYTES;

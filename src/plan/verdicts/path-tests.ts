@@ -21,8 +21,9 @@ export const MACHINES: readonly Machine[] = ['beginning', 'ending', 'name', 'any
 /** Where in the path an automaton's state answers the test: at its end, or, for a directory, after its last slash. */
 export type Point = 'end' | 'slash';
 
-/** A comparison of a file's path as patterns: it holds for exactly the paths that one of them matches, up to the point. */
+/** A comparison of a path as patterns: it holds for exactly the paths that one of them matches, up to the point. */
 export interface PathTest {
+  /** Equal for equal comparisons, whichever field is compared. */
   readonly key: string;
   readonly machine: Machine;
   readonly point: Point;
@@ -37,25 +38,19 @@ export interface PathTest {
 
 export type PathPart = 'path' | 'directory' | 'name';
 
-const PARTS: Readonly<Record<string, PathPart>> = {
-  'fd.name': 'path',
-  'fd.directory': 'directory',
-  'fd.filename': 'name',
-};
 /** Limit on the characters of all constants of one comparison: more would make too many states. */
 export const TEXT_MAX = 16_384;
-const LOWERED = /^tolower\((.*)\)$/;
 
-/** A comparison of an event's file path with constants; undefined for anything else, and for what no automaton decides exactly. */
-export function pathTestOf(test: Test): PathTest | undefined {
+/** A comparison with constants of a path, or of a part of it; undefined for what no automaton decides exactly. */
+export function pathTestOf(
+  test: Test,
+  { part, lowered }: { readonly part: PathPart; readonly lowered: boolean },
+): PathTest | undefined {
   const { modifier, right } = test;
   if (right !== undefined || (modifier !== undefined && !isAnyOf(test))) return undefined;
   if (test.values.reduce<number>((sum, value) => sum + String(value).length, 0) > TEXT_MAX)
     return undefined;
-  const lowered = LOWERED.exec(test.left.key)?.[1];
-  const part = PARTS[lowered ?? test.left.key];
-  if (part === undefined) return undefined;
-  const letters = lowered === undefined ? 'as they are' : 'lower case of the value';
+  const letters = lowered ? 'lower case of the value' : 'as they are';
   const compared = comparison(test, letters, part === 'path' ? anything : ofPart[part]);
   if (compared === undefined) return undefined;
   const { negated, machine } = compared;
@@ -63,7 +58,7 @@ export function pathTestOf(test: Test): PathTest | undefined {
   const values =
     part === 'name' ? compared.values.filter((pattern) => !pattern.some(isSlash)) : compared.values;
   return {
-    key: test.key,
+    key: JSON.stringify([part, lowered, test.operator, ...test.values.map(String)]),
     part,
     machine: part === 'name' ? 'name' : machine,
     point: part === 'directory' ? 'slash' : 'end',

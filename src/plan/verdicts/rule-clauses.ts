@@ -4,11 +4,11 @@ import type { Checked } from '../../rules/compile/checked.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
 import type { Steps } from '../../shared/turns.ts';
 import { clausesOf, withoutCovered, withoutFiles, type Clause } from './clauses.ts';
-import { isOpenEvent } from './open-kinds.ts';
+import { isJudged, kindsOfEvents } from './call-kinds.ts';
 
 const { VERDICT_CLAUSES } = LIMITS;
 
-/** The rules about opens: if one of them matches an open, one of the clauses holds. */
+/** The rules about judged calls: if one of them matches a call, one of the clauses holds. */
 export interface RuleClauses {
   /** At most as many as a set has bits. */
   readonly clauses: readonly Clause[];
@@ -34,11 +34,13 @@ export function* ruleClausesOf(
   const found: { readonly name: string; clauses: readonly Clause[] }[] = [];
   for (const rule of rules) {
     const { name, enabled, events, condition } = rule;
-    if (!enabled || ![...events].some(isOpenEvent)) continue;
+    if (!enabled || ![...events].some(isJudged)) continue;
     const known = KNOWN.get(condition) ?? new Map<string | undefined, readonly Clause[]>();
     const clauses = known.get(containerType) ?? clausesOf(condition, containerType);
     if (kept.has(rule)) KNOWN.set(condition, known.set(containerType, clauses));
-    found.push({ name, clauses });
+    const ofEvents = kindsOfEvents(events);
+    const own = clauses.map((clause) => ({ ...clause, kinds: clause.kinds & ofEvents }));
+    found.push({ name, clauses: own });
     yield;
   }
   return yield* bounded(found);
@@ -75,7 +77,7 @@ function* bounded(
 export function digestOf({ clauses }: RuleClauses): string {
   const texts = clauses.map(({ kinds, literals }) => {
     const tests = literals.map(({ test, holds }) => `${holds ? '' : 'not '}${test.key}`).sort();
-    return JSON.stringify([kinds, tests]);
+    return JSON.stringify([kinds.toString(16), tests]);
   });
   return createHash('sha256').update(texts.sort().join('\n')).digest('hex');
 }

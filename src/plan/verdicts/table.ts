@@ -2,6 +2,7 @@ import { LIMITS } from '../../events/table.gen.ts';
 import type { Steps } from '../../shared/turns.ts';
 import { automatonOf, type Automaton } from './automaton.ts';
 import { withoutCovered, type Clause } from './clauses.ts';
+import { eachKind, NO_KINDS } from './call-kinds.ts';
 import { LAYERS } from './layer-tests.ts';
 import { MASK_BYTES, ROW, TABLE } from './layout.ts';
 import { anything } from './patterns.ts';
@@ -15,14 +16,14 @@ const STATES_MAX = (VERDICT_STATES * 3) / 4;
 /** Limit on pattern bytes of one automaton: beyond it, there would be too many states, so it is not tried. */
 const PARTS_MAX = 4 * STATES_MAX;
 
-/** The rules about opens, for the kernel: no rule can match an open for which no clause can hold. */
+/** The rules about judged calls, for the kernel: no rule can match a call for which no clause can hold. */
 export interface VerdictTable {
-  /** `struct verdict_table`; undefined if it does not fit: every open passes. */
+  /** `struct verdict_table`; undefined if it does not fit: every call passes. */
   readonly bytes: Uint8Array | undefined;
   readonly clauses: readonly Clause[];
   /** Names of the rules whose path comparisons were dropped because of the limit. */
   readonly widened: readonly string[];
-  /** Keys of comparisons that fit into no automaton. */
+  /** Comparisons that fit into no automaton, as rules have them. */
   readonly leftOut: readonly string[];
   /** Sums over all automata. */
   readonly states: number;
@@ -47,8 +48,9 @@ export function* verdictTableOf({ clauses, widened }: RuleClauses): Steps<Verdic
     const most =
       full === 'anywhere' ? Math.min(VERDICT_SEEN, own.length - count) : own.length - count;
     const without = [...own].sort(bySize).slice(Math.max(0, most));
-    leftOut.push(...without.map(({ key }) => key));
-    left = yield* withoutTests(left, new Set(without.map(({ key }) => key)));
+    const keys = new Set(without.map(({ key }) => key));
+    leftOut.push(...textsOf(left, keys));
+    left = yield* withoutTests(left, keys);
   }
 }
 
@@ -125,6 +127,11 @@ function testsOf(clauses: readonly Clause[]): readonly PathTest[] {
   return [...tests.values()];
 }
 
+function textsOf(clauses: readonly Clause[], keys: ReadonlySet<string>): Iterable<string> {
+  const literals = clauses.flatMap((clause) => clause.literals);
+  return new Set(literals.filter(({ test }) => keys.has(test.key)).map(({ text }) => text));
+}
+
 function withoutTests(
   clauses: readonly Clause[],
   keys: ReadonlySet<string>,
@@ -154,8 +161,8 @@ class Writer {
     automata: ReadonlyMap<Machine, Automaton>,
     tests: readonly PathTest[],
   ): Steps<Uint8Array | undefined> {
-    for (let kind = 0; kind < 32; kind++) {
-      const ofKind = this.#maskOf(({ kinds }) => ((kinds >>> kind) & 1) === 1);
+    for (const [kind, bit] of eachKind()) {
+      const ofKind = this.#maskOf(({ kinds }) => (kinds & bit) !== NO_KINDS);
       this.#bytes.set(ofKind, TABLE.kinds + kind * MASK_BYTES);
     }
     for (const [index, layer] of LAYERS.entries()) {

@@ -1,14 +1,17 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import { LAYERS, type Layer } from './layer-tests.ts';
 import { MASK_BYTES, ROW, TABLE } from './layout.ts';
-import { kindIndex, type OpenKind } from './open-kinds.ts';
+import { kindIndex, type OpenKind, type PathKind } from './call-kinds.ts';
 import { MACHINES } from './path-tests.ts';
 
-/** An open as the kernel knows it. */
-export interface KnownOpen extends OpenKind {
+/** A call as the kernel knows it, and the path of it that is judged. */
+export type KnownCall = (OpenKind | PathKind) & KnownFile;
+
+interface KnownFile {
   /** Absolute, without `//`, `/./` and `/../`; undefined if unknown. */
   readonly path: Buffer | undefined;
   readonly directory: boolean;
+  /** That of an opened file; `none` of other calls. */
   readonly layer: Layer;
 }
 
@@ -17,19 +20,19 @@ const NAME = MACHINES.indexOf('name');
 const ANYWHERE = MACHINES.indexOf('anywhere');
 
 /**
- * Whether a rule can match the open: reimplements the probe's verdict__passes (native/probe/verdict.h) for tests and for
+ * Whether a rule can match the call: reimplements the probe's verdict__passes (native/probe/verdict.h) for tests and for
  * reports about a table.
  */
-export function passes(table: Uint8Array, open: KnownOpen): boolean {
+export function passes(table: Uint8Array, call: KnownCall): boolean {
   const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
-  const kinds = TABLE.kinds + kindIndex(open) * MASK_BYTES;
-  const { path, directory } = open;
+  const kinds = TABLE.kinds + kindIndex(call) * MASK_BYTES;
+  const { path, directory } = call;
   const left = [...table.subarray(kinds, kinds + MASK_BYTES)];
   const narrow = (at: number): void => {
     for (let byte = 0; byte < MASK_BYTES; byte++)
       left[byte] = (left[byte] ?? 0) & (table[at + byte] ?? 0);
   };
-  narrow(TABLE.layers + LAYERS.indexOf(open.layer) * MASK_BYTES);
+  narrow(TABLE.layers + LAYERS.indexOf(call.layer) * MASK_BYTES);
   const isKnown =
     path !== undefined &&
     path.length > 1 &&

@@ -107,6 +107,9 @@ const MODE_BITS = [
   [0o4000, 'S_ISUID'],
 ] as const;
 
+/** What `evt.arg.mode` is for these bits. */
+export const modeText = (mode: number): string => modeNames(mode) || numberText(mode, 'octal');
+
 function modeNames(mode: number): string {
   return MODE_BITS.filter(([bit]) => (mode & bit) !== 0)
     .map(([, name]) => name)

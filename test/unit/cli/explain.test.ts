@@ -119,7 +119,7 @@ Cost:
     assert.match(out, /hooks {8}none of its own\n/);
   });
 
-  test('what the kernel decides of a rule about opens', async () => {
+  test('what the kernel decides of a rule about file calls', async () => {
     const path = file(
       'opens.yaml',
       `- rule: Secret read
@@ -140,7 +140,8 @@ Cost:
     assert.ok(
       out.includes(`
 Decided in the kernel:
-  6 of 7 comparisons of an open. An open is reported for this rule only if it
+  6 of 7 comparisons of a file call. A file call is reported for this rule only
+  if it
   - is open or openat for reading and succeeds, with fd.directory = /keys
   - is open or openat for reading and succeeds, with fd.name startswith /secret/
     and not fd.name endswith .pub
@@ -161,6 +162,27 @@ Decided in the kernel:
       failed: false,
       where: ['fd.directory = /keys'],
     });
+    const moves = file(
+      'moves.yaml',
+      `- rule: Moved
+  desc: d
+  condition: >
+    evt.type in (rename, unlink) and evt.rawres = 0
+    and (evt.arg.newpath startswith /secret/ or evt.arg.path = /x)
+  output: o
+  priority: NOTICE
+`,
+    );
+    const moved = await runCommand('explain', 'Moved', moves);
+    assert.ok(
+      moved.out.includes(`
+  4 of 4 comparisons of a file call. A file call is reported for this rule only
+  if it
+  - is rename and succeeds, with evt.arg.newpath startswith /secret/
+  - is unlink and succeeds, with evt.arg.path = /x
+`),
+      moved.out,
+    );
     const other = await runCommand('explain', 'Shell by another', file('rules.yaml', RULES));
     assert.doesNotMatch(other.out, /Decided in the kernel/);
   });

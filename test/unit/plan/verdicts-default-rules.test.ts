@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TEXT_MAX } from '../../../src/plan/verdicts/path-tests.ts';
 import { ruleClausesOf } from '../../../src/plan/verdicts/rule-clauses.ts';
-import type { KnownOpen } from '../../../src/plan/verdicts/verdict.ts';
+import type { KnownCall } from '../../../src/plan/verdicts/verdict.ts';
 import { passes } from '../../../src/plan/verdicts/verdict.ts';
 import { loadRules, readRuleFile } from '../../../src/rules/loader/load.ts';
 import { atOnce } from '../../../src/shared/turns.ts';
@@ -19,7 +19,7 @@ const bytesFor = (type: string): Uint8Array => {
 const TABLES = { docker: bytesFor('docker'), garden: bytesFor('garden') };
 
 /** A read of a file that the container has written, or a droplet has brought. */
-const readOf = (path: string): KnownOpen => ({
+const readOf = (path: string): KnownCall => ({
   event: 'openat',
   reads: true,
   writes: false,

@@ -1,0 +1,231 @@
+import { JUDGED_CALLS, LIMITS } from '../../events/table.gen.ts';
+import type { Test } from '../../rules/compile/checked.ts';
+import { predicateOf } from '../../rules/compile/modifiers.ts';
+import { isEventName } from '../../rules/fields/events.ts';
+import { modeText } from '../../rules/fields/param-text.ts';
+import { kindsOfOpens } from '../open-mask.ts';
+
+const { VERDICT_KINDS, VERDICT_OPEN_KINDS } = LIMITS;
+
+/** The calls that open a file, in the order of the probe's verdict.h. */
+export const OPEN_EVENTS = ['open', 'openat', 'openat2', 'creat'] as const;
+export type OpenEvent = (typeof OPEN_EVENTS)[number];
+/** The other calls whose paths are judged. */
+export type PathEvent = (typeof JUDGED_CALLS)[number];
+export type JudgedEvent = OpenEvent | PathEvent;
+
+/** Kinds of each open, and of each path of another call. */
+const KINDS_OF_CALL = 8;
+const OF_CALL = (1 << KINDS_OF_CALL) - 1;
+const FAILED_OPEN = 0b1111_0000;
+
+/** Kinds as bits. */
+export type Kinds = bigint;
+export const NO_KINDS: Kinds = 0n;
+
+/** The kinds for which a comparison can hold, and for which it can fail: upper bounds. */
+export interface PossibleKinds {
+  readonly holds: Kinds;
+  readonly fails: Kinds;
+}
+
+/** An open as known to the kernel before its path. */
+export interface OpenKind {
+  readonly event: OpenEvent;
+  readonly reads: boolean;
+  readonly writes: boolean;
+  readonly failed: boolean;
+}
+
+/** Another call as known to the kernel before the path that is judged. */
+export interface PathKind {
+  readonly event: PathEvent;
+  /** 0: its first path, or its descriptor's file; 1: its second path. */
+  readonly which: 0 | 1;
+  readonly failed: boolean;
+  /** The mode that chmod and its kind ask for. */
+  readonly mode?: number;
+}
+
+/** The index of its bit. */
+export function kindIndex(kind: OpenKind | PathKind): number {
+  if (!('which' in kind)) {
+    const access = kind.reads ? (kind.writes ? 2 : 0) : kind.writes ? 1 : 3;
+    return OPEN_EVENTS.indexOf(kind.event) * KINDS_OF_CALL + access + (kind.failed ? 4 : 0);
+  }
+  const { event, which, failed, mode = 0 } = kind;
+  return firstOf(event, which) + (failed ? 1 : 0) + modeBits(mode);
+}
+
+const firstOf = (event: PathEvent, which: 0 | 1): number =>
+  VERDICT_OPEN_KINDS + (JUDGED_CALLS.indexOf(event) * 2 + which) * KINDS_OF_CALL;
+
+const modeBits = (mode: number): number => (mode & 0o6000 ? 2 : 0) + (mode & 0o111 ? 4 : 0);
+const FAILED_PATH = 0b1010_1010;
+/** Limit on modes that are judged: calls with other bits are reported. */
+const MODES = 0o10000;
+
+const at = (ofCall: number, first: number): Kinds => BigInt(ofCall) << BigInt(first);
+const union = (all: readonly Kinds[]): Kinds => all.reduce((sum, one) => sum | one, NO_KINDS);
+
+/** What of a call is judged: the file that it opens or that its descriptor is, or one of its paths. */
+export type Judged = 'file' | 'first path' | 'second path';
+
+/** Calls by their paths; those with a descriptor have none. */
+const WITH_DESCRIPTOR: readonly PathEvent[] = ['fchmod', 'fchown'];
+const WITH_SECOND: readonly PathEvent[] = [
+  ...(['rename', 'renameat', 'renameat2', 'link', 'linkat'] as const),
+  ...(['symlink', 'symlinkat'] as const),
+];
+/** A link's target is a text, not a path that the kernel resolves. */
+const WITHOUT_FIRST: readonly PathEvent[] = [...WITH_DESCRIPTOR, 'symlink', 'symlinkat'];
+
+/** The kinds under which each is judged. Each call has one of them at least. */
+export const KINDS_OF: Readonly<Record<Judged, Kinds>> = {
+  file:
+    union(OPEN_EVENTS.map((_, index) => at(OF_CALL, index * KINDS_OF_CALL))) |
+    union(WITH_DESCRIPTOR.map((event) => at(OF_CALL, firstOf(event, 0)))),
+  'first path': union(
+    JUDGED_CALLS.filter((event) => !WITHOUT_FIRST.includes(event)).map((event) =>
+      at(OF_CALL, firstOf(event, 0)),
+    ),
+  ),
+  'second path': union(WITH_SECOND.map((event) => at(OF_CALL, firstOf(event, 1)))),
+};
+export const ALL_KINDS: Kinds = union(Object.values(KINDS_OF));
+/** The kinds by which a call is judged if no comparison is about one of its paths. */
+export const ANY_PATH: Kinds =
+  KINDS_OF.file |
+  KINDS_OF['first path'] |
+  union((['symlink', 'symlinkat'] as const).map((event) => at(OF_CALL, firstOf(event, 1))));
+
+/** All kinds of a call. */
+export function kindsOfEvent(event: JudgedEvent): Kinds {
+  const open = OPEN_EVENTS.findIndex((one) => one === event);
+  const own =
+    open >= 0
+      ? at(OF_CALL, open * KINDS_OF_CALL)
+      : at(OF_CALL, firstOf(event as PathEvent, 0)) | at(OF_CALL, firstOf(event as PathEvent, 1));
+  return own & ALL_KINDS;
+}
+
+/** Whether a call's paths are judged. */
+export const isJudged = (event: string): event is JudgedEvent =>
+  isEventName(event) && ([...OPEN_EVENTS, ...JUDGED_CALLS] as readonly string[]).includes(event);
+
+/** All kinds of these calls, of others nothing. */
+export const kindsOfEvents = (events: Iterable<string>): Kinds =>
+  union([...events].filter(isJudged).map(kindsOfEvent));
+
+const OPENS = kindsOfEvents(OPEN_EVENTS);
+const PATHS = ALL_KINDS & ~OPENS;
+const FAILED_PATHS =
+  union(
+    JUDGED_CALLS.flatMap((event) => [
+      at(FAILED_PATH, firstOf(event, 0)),
+      at(FAILED_PATH, firstOf(event, 1)),
+    ]),
+  ) & ALL_KINDS;
+/** Of these calls that worked. */
+export const WORKED_PATHS: Kinds = PATHS & ~FAILED_PATHS;
+
+const everyOpen = (ofCall: number): Kinds =>
+  union(OPEN_EVENTS.map((_, index) => at(ofCall, index * KINDS_OF_CALL)));
+
+/** The calls for which a comparison can hold and can fail; undefined if their kind does not decide it. */
+export function kindsOf(test: Test): PossibleKinds | undefined {
+  if (test.left.key === 'evt.type') return kindsOfType(test);
+  if (test.left.key === 'evt.arg.mode') return kindsOfMode(test);
+  const opens = kindsOfOpens(test);
+  const paths = kindsOfResult(test, opens);
+  if (opens.holds === OF_CALL && opens.fails === OF_CALL && paths === undefined) return undefined;
+  return {
+    holds: everyOpen(opens.holds) | (paths?.holds ?? PATHS),
+    fails: everyOpen(opens.fails) | (paths?.fails ?? PATHS),
+  };
+}
+
+function kindsOfType(test: Test): PossibleKinds | undefined {
+  if (test.right !== undefined) return undefined;
+  const holds = predicateOf(test);
+  const events = [...OPEN_EVENTS, ...JUDGED_CALLS];
+  const kinds = kindsOfEvents(events.filter((event) => holds(event)));
+  return { holds: kinds, fails: ALL_KINDS & ~kinds };
+}
+
+/** A call with paths returns 0 or an error, of which opens' kinds say what can be. */
+function kindsOfResult(
+  test: Test,
+  opens: { readonly holds: number; readonly fails: number },
+): PossibleKinds | undefined {
+  const worked = { 'evt.rawres': 0, 'evt.res': 'SUCCESS', 'evt.failed': false }[test.left.key];
+  if (worked === undefined || test.right !== undefined) return undefined;
+  const holds = predicateOf(test)(worked);
+  const failed = (kinds: number): Kinds => (kinds & FAILED_OPEN ? FAILED_PATHS : NO_KINDS);
+  return {
+    holds: (holds ? WORKED_PATHS : NO_KINDS) | failed(opens.holds),
+    fails: (holds ? NO_KINDS : WORKED_PATHS) | failed(opens.fails),
+  };
+}
+
+const WITH_MODE = (['chmod', 'fchmod', 'fchmodat'] as const).map((event) => firstOf(event, 0));
+const MODE_KINDS = new Map<string, PossibleKinds>();
+
+/** By trying all modes. */
+function kindsOfMode(test: Test): PossibleKinds | undefined {
+  if (test.right !== undefined) return undefined;
+  const known = MODE_KINDS.get(test.key);
+  if (known !== undefined) return known;
+  const predicate = predicateOf(test);
+  const found = { holds: 0, fails: 0 };
+  for (let mode = 0; mode < MODES; mode++) {
+    // Of a call that worked and of one that failed.
+    const bits = 0b11 << modeBits(mode);
+    if (predicate(modeText(mode))) found.holds |= bits;
+    else found.fails |= bits;
+  }
+  const others = ALL_KINDS & ~union(WITH_MODE.map((first) => at(OF_CALL, first)));
+  const kinds = {
+    holds: others | union(WITH_MODE.map((first) => at(found.holds, first))),
+    fails: others | union(WITH_MODE.map((first) => at(found.fails, first))),
+  };
+  if (MODE_KINDS.size < MODE_KINDS_MAX) MODE_KINDS.set(test.key, kinds);
+  return kinds;
+}
+
+/** Rules have a handful of comparisons of modes. */
+const MODE_KINDS_MAX = 64;
+
+/** What the calls of a set of kinds have in common. */
+export interface KindsSummary {
+  readonly events: readonly JudgedEvent[];
+  /** Whether all opens among them read; whether all write. */
+  readonly reads: boolean;
+  readonly writes: boolean;
+  /** Whether some succeeded; whether some failed. */
+  readonly worked: boolean;
+  readonly failed: boolean;
+}
+
+/** The calls of which a set contains kinds, and a summary of the kinds over all calls. */
+export function summaryOf(kinds: Kinds): KindsSummary {
+  const ofCall = (first: number): number => Number((kinds >> BigInt(first)) & BigInt(OF_CALL));
+  const opens = OPEN_EVENTS.reduce((sum, _, index) => sum | ofCall(index * KINDS_OF_CALL), 0);
+  const has = (bits: number): boolean => (opens & bits) !== 0;
+  const onlyOpens = (kinds & PATHS) === NO_KINDS;
+  return {
+    events: [...OPEN_EVENTS, ...JUDGED_CALLS].filter(
+      (event) => (kinds & kindsOfEvent(event)) !== NO_KINDS,
+    ),
+    // Any kind other than READ and BOTH, or other than WRITE and BOTH.
+    reads: onlyOpens && !has(0b1010_1010),
+    writes: onlyOpens && !has(0b1001_1001),
+    worked: has(0b0000_1111) || (kinds & WORKED_PATHS) !== NO_KINDS,
+    failed: has(FAILED_OPEN) || (kinds & FAILED_PATHS) !== NO_KINDS,
+  };
+}
+
+/** Kinds by index, as a table has them. */
+export function* eachKind(): Generator<readonly [index: number, bit: Kinds]> {
+  for (let index = 0; index < VERDICT_KINDS; index++) yield [index, 1n << BigInt(index)];
+}

@@ -1,0 +1,132 @@
+import { pathNumber } from '../../events/call-params.ts';
+import { EVENT_TABLE, JUDGED_CALLS } from '../../events/table.gen.ts';
+import type { Test } from '../../rules/compile/checked.ts';
+import {
+  ALL_KINDS,
+  KINDS_OF,
+  kindsOfEvent,
+  kindsOfEvents,
+  NO_KINDS,
+  OPEN_EVENTS,
+  WORKED_PATHS,
+  type Judged,
+  type JudgedEvent,
+  type Kinds,
+  type PathEvent,
+} from './call-kinds.ts';
+import type { PathPart } from './path-tests.ts';
+
+/** What of a call a field is, for calls of these kinds. */
+interface Source {
+  readonly judged: Judged;
+  readonly kinds: Kinds;
+  /** Not every such call has it. */
+  readonly optional?: boolean;
+}
+
+/** What a field is, by call; it is absent for calls in none of these. */
+export interface PathField {
+  /** The field is this path, or a part of it. If two are for the same calls, it has both values. */
+  readonly sources: readonly Source[];
+  /** The calls for which it is something else, or which may be either. */
+  readonly unknown: Kinds;
+  readonly part: PathPart;
+  /** Compared in lower case. */
+  readonly lowered: boolean;
+}
+
+const OPENS = kindsOfEvents(OPEN_EVENTS);
+
+/** By the number of the call's text. */
+const NUMBERED: readonly (Judged | undefined)[] = [undefined, 'first path', 'second path'];
+
+/** `evt.arg.NAME`: a path where it is one of the two that the kernel judges. */
+function ofParam(name: string): Pick<PathField, 'sources' | 'unknown'> {
+  const sources: Source[] = [];
+  let unknown = OPENS;
+  for (const event of JUDGED_CALLS) {
+    const judged = NUMBERED[pathNumber(event, name) ?? 0];
+    const kinds = kindsOfEvent(event);
+    if (judged !== undefined) sources.push({ judged, kinds });
+    else if (EVENT_TABLE[event].params.some(([param]) => param === name)) unknown |= kinds;
+  }
+  return { sources: merged(sources), unknown };
+}
+
+/** `fs.path.*`: only of calls that worked. */
+const worked = (judged: Judged, events: readonly JudgedEvent[]): Source => ({
+  judged,
+  kinds: kindsOfEvents(events) & WORKED_PATHS,
+});
+
+const RENAMES: readonly PathEvent[] = ['rename', 'renameat', 'renameat2'];
+const LINKS: readonly PathEvent[] = ['link', 'linkat'];
+const SYMLINKS: readonly PathEvent[] = ['symlink', 'symlinkat'];
+const WITH_DESCRIPTOR: readonly PathEvent[] = ['fchmod', 'fchown'];
+const WITH_ONE: readonly PathEvent[] = JUDGED_CALLS.filter(
+  (event) => ![...RENAMES, ...LINKS, ...SYMLINKS, ...WITH_DESCRIPTOR].includes(event),
+);
+const NONE: readonly Source[] = [];
+
+/** As src/rules/fields/fs.ts has them. */
+const FS_PATHS: Readonly<Record<string, Pick<PathField, 'sources' | 'unknown'>>> = {
+  name: {
+    sources: [worked('first path', WITH_ONE), worked('file', WITH_DESCRIPTOR)],
+    unknown: OPENS,
+  },
+  source: {
+    sources: [worked('first path', RENAMES), worked('second path', [...LINKS, ...SYMLINKS])],
+    unknown: NO_KINDS,
+  },
+  target: {
+    sources: [worked('second path', RENAMES), worked('first path', LINKS)],
+    unknown: kindsOfEvents(SYMLINKS),
+  },
+  placed: {
+    sources: [
+      worked('second path', [...RENAMES, ...LINKS, ...SYMLINKS]),
+      // An exchange puts both in place.
+      { ...worked('first path', ['renameat2']), optional: true },
+    ],
+    unknown: NO_KINDS,
+  },
+};
+
+const FD_PARTS: Readonly<Record<string, PathPart>> = {
+  'fd.name': 'path',
+  'fd.directory': 'directory',
+  'fd.filename': 'name',
+};
+const OF_DESCRIPTOR = {
+  sources: [{ judged: 'file', kinds: KINDS_OF.file }],
+  unknown: NO_KINDS,
+} as const;
+
+const FIELD = /^(?:(tolower|basename)\()?([a-z.]+)\)?$/;
+
+/** The field that a test reads; undefined if it is none that is a path of judged calls. */
+export function pathFieldOf({ left }: Test): PathField | undefined {
+  const [, transformer, name = ''] = FIELD.exec(left.key) ?? [];
+  const lowered = transformer === 'tolower';
+  const ofDescriptor = FD_PARTS[name];
+  if (ofDescriptor !== undefined)
+    return transformer === 'basename'
+      ? undefined
+      : { ...OF_DESCRIPTOR, part: ofDescriptor, lowered };
+  const [, kind, of = ''] = /^(evt\.arg|fs\.path)\.([a-z]+)$/.exec(name) ?? [];
+  const found = kind === 'evt.arg' ? ofParam(of) : kind === 'fs.path' ? FS_PATHS[of] : undefined;
+  if (found === undefined || found.sources.length === 0) return undefined;
+  return { ...found, part: transformer === 'basename' ? 'name' : 'path', lowered };
+}
+
+/** The calls for which the field is absent. */
+export const absentKinds = ({ sources, unknown }: PathField): Kinds =>
+  sources.reduce((kinds, source) => kinds & ~source.kinds, ALL_KINDS & ~unknown);
+
+/** One source for each path. */
+function merged(sources: readonly Source[]): readonly Source[] {
+  const kinds = new Map<Judged, Kinds>();
+  for (const source of sources)
+    kinds.set(source.judged, (kinds.get(source.judged) ?? NO_KINDS) | source.kinds);
+  return kinds.size === 0 ? NONE : [...kinds].map(([judged, of]) => ({ judged, kinds: of }));
+}

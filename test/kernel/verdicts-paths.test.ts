@@ -1,0 +1,211 @@
+// Renames, removals, links and changes of modes and owners that no rule can match end in the kernel.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { JUDGED_CALLS, LIMITS } from '../../src/events/table.gen.ts';
+import { hooksFor } from '../../src/plan/hooks.ts';
+import { kindIndex, type PathKind } from '../../src/plan/verdicts/call-kinds.ts';
+import { passes } from '../../src/plan/verdicts/verdict.ts';
+import { call, callFd, text } from '../support/kernel-calls.ts';
+import {
+  KernelProbe,
+  STANDARD_PROGRAMS,
+  type Step,
+  type TestCgroup,
+} from '../support/kernel-probe.ts';
+import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { verdictTable } from '../support/verdict-table.ts';
+
+const AT_FDCWD = -100;
+const RENAME_EXCHANGE = 2;
+const TABLE = 1;
+
+const tableOf = (condition: string): Uint8Array =>
+  verdictTable(ruleSetOf(ruleFile(condition))).bytes ?? assert.fail('the table does not fit');
+
+describe('verdicts of calls with paths', () => {
+  let probe: KernelProbe;
+  let dir: string;
+  let cgroup: TestCgroup;
+  before(() => {
+    probe = new KernelProbe({
+      withVerdictRun: true,
+      attach: [...new Set([...STANDARD_PROGRAMS, ...hooksFor(new Set(JUDGED_CALLS))])],
+    });
+    cgroup = probe.mkdir('judged');
+    probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
+    dir = mkdtempSync(join(tmpdir(), 'varvel-paths-'));
+    for (const name of ['secret', 'plain']) mkdirSync(join(dir, name));
+    for (const name of ['a', 'b', 'c', 'd']) writeFileSync(join(dir, 'plain', name), '');
+    for (const name of ['a', 'b', 'c', 'd']) writeFileSync(join(dir, 'secret', name), '');
+  });
+  after(async () => {
+    await probe.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  /** The calls by name that were reported; that the others were counted is asserted. */
+  async function reported(
+    calls: readonly (readonly [name: string, step: Step[]])[],
+    before: readonly Step[] = [],
+  ): Promise<string[]> {
+    const { prefiltered } = probe.entry(cgroup);
+    const running = await probe.run(cgroup, [...before, ...calls.flatMap(([, step]) => step)]);
+    const seen = probe
+      .eventsOf(running.pid)
+      .filter(({ type }) => (JUDGED_CALLS as readonly string[]).includes(type));
+    const kept = probe.entry(cgroup).prefiltered - prefiltered;
+    // No rule is about the opens before.
+    const opens = before.filter((step) => step === 'callfd').length;
+    assert.equal(seen.length + kept, calls.length + opens, 'each call is reported or counted');
+    // Each has texts or a file of its own.
+    const shown = seen.map(({ type, call: made }) =>
+      [type, made?.text(1), made?.text(2), made?.file?.path].filter(Boolean).join(' '),
+    );
+    return calls
+      .filter(([name]) => shown.includes(name.replaceAll('~', dir)))
+      .map(([name]) => name);
+  }
+
+  const at = (path: string): string => text(join(dir, path));
+  /** `@1` from then on, once another is opened, which is `@`. */
+  const open = (path: string): Step[] => callFd('openat', AT_FDCWD, at(path), 0, 0);
+  const judge = (condition: string): void =>
+    probe.probe.setVerdicts(TABLE, tableOf(condition.replaceAll('~', dir)));
+
+  test('a call is reported by either of its paths, and counted if no rule is about them', async () => {
+    judge(
+      `evt.type in (rename, renameat2, link, symlink, unlink) and evt.rawres = 0
+       and (evt.arg.oldpath startswith ~/secret/ or evt.arg.newpath startswith ~/secret/
+            or evt.arg.linkpath startswith ~/secret/ or evt.arg.path = ~/secret/d)`,
+    );
+    const calls: [string, Step[]][] = [
+      ['rename ~/plain/a ~/plain/a2', call('rename', at('plain/a'), at('plain/a2'))],
+      ['rename ~/secret/a ~/plain/a3', call('rename', at('secret/a'), at('plain/a3'))],
+      ['rename ~/plain/a2 ~/secret/a', call('rename', at('plain/a2'), at('secret/a'))],
+      ['rename ~/secret/none ~/plain/x', call('rename', at('secret/none'), at('plain/x'))],
+      [
+        'renameat2 plain/b secret/b',
+        call('renameat2', AT_FDCWD, text('plain/b'), AT_FDCWD, text('secret/b'), RENAME_EXCHANGE),
+      ],
+      ['link ~/plain/b ~/plain/b2', call('link', at('plain/b'), at('plain/b2'))],
+      ['link ~/plain/b ~/secret/b2', call('link', at('plain/b'), at('secret/b2'))],
+      ['symlink ~/secret/b ~/plain/s', call('symlink', at('secret/b'), at('plain/s'))],
+      ['symlink x secret/s', call('symlink', text('x'), text('secret/s'))],
+      ['unlink plain/s', call('unlink', text('plain/s'))],
+      ['unlink secret/c', call('unlink', text('secret/c'))],
+      ['unlink secret/d', call('unlink', text('secret/d'))],
+      // No rule of such calls, whatever their paths.
+      ['mkdir ~/secret/m', call('mkdir', at('secret/m'))],
+    ];
+    assert.deepEqual(await reported(calls, ['cd', dir]), [
+      'rename ~/secret/a ~/plain/a3',
+      'rename ~/plain/a2 ~/secret/a',
+      'renameat2 plain/b secret/b',
+      'link ~/plain/b ~/secret/b2',
+      'symlink x secret/s',
+      'unlink secret/d',
+    ]);
+  });
+
+  test('relative to a descriptor, and by paths that the kernel does not judge', async () => {
+    judge(
+      `evt.type in (unlinkat, rmdir) and (evt.arg.name startswith ~/secret/ or evt.arg.path = ~/x)`,
+    );
+    const long = 'n'.repeat(LIMITS.VERDICT_PATH_MAX);
+    const calls: [string, Step[]][] = [
+      ['unlinkat none1', call('unlinkat', '@1', text('none1'), 0)],
+      ['unlinkat none2', call('unlinkat', '@', text('none2'), 0)],
+      // A name that may be another one: user space looks.
+      ['unlinkat ./none3', call('unlinkat', '@', text('./none3'), 0)],
+      ['unlinkat ../plain/none4', call('unlinkat', '@', text('../plain/none4'), 0)],
+      ['unlinkat ~/plain//none5', call('unlinkat', AT_FDCWD, text(`${dir}/plain//none5`), 0)],
+      ['unlinkat ~/plain/none6', call('unlinkat', AT_FDCWD, at('plain/none6'), 0)],
+      ['unlinkat /proc/self/none7', call('unlinkat', AT_FDCWD, text('/proc/self/none7'), 0)],
+      [`unlinkat ~/${long}`, call('unlinkat', AT_FDCWD, at(long), 0)],
+      // The descriptor is none, so that the directory is unknown.
+      ['unlinkat none8', call('unlinkat', 77, text('none8'), 0)],
+      ['rmdir ~/x', call('rmdir', at('x'))],
+      ['rmdir ~/y', call('rmdir', at('y'))],
+    ];
+    assert.deepEqual(await reported(calls, [...open('secret'), ...open('plain')]), [
+      'unlinkat none1',
+      'unlinkat ./none3',
+      'unlinkat ../plain/none4',
+      'unlinkat ~/plain//none5',
+      'unlinkat /proc/self/none7',
+      `unlinkat ~/${long}`,
+      'unlinkat none8',
+      'rmdir ~/x',
+    ]);
+  });
+
+  test('modes: by their bits, the path, and the file of a descriptor', async () => {
+    judge(
+      `evt.type in (chmod, fchmod, fchmodat) and evt.rawres = 0
+       and (evt.arg.mode contains S_ISUID
+            or evt.arg.mode contains S_IXUSR and (evt.arg.filename startswith ~/secret/ or fd.name startswith ~/secret/))`,
+    );
+    const calls: [string, Step[]][] = [
+      ['chmod ~/plain/c', call('chmod', at('plain/c'), 0o644)],
+      ['chmod ~/secret/b', call('chmod', at('secret/b'), 0o644)],
+      ['chmod ~/plain/d', call('chmod', at('plain/d'), 0o755)],
+      ['chmod ~/secret/a', call('chmod', at('secret/a'), 0o755)],
+      ['chmod plain/c', call('chmod', text('plain/c'), 0o4644)],
+      ['chmod ~/plain/none', call('chmod', at('plain/none'), 0o4755)],
+      // Bits that no mode has.
+      ['chmod plain/d', call('chmod', text('plain/d'), 0o100644)],
+      ['fchmodat plain/d', call('fchmodat', AT_FDCWD, text('plain/d'), 0o755)],
+      ['fchmodat secret/a', call('fchmodat', AT_FDCWD, text('secret/a'), 0o711)],
+      ['fchmod ~/secret/b', call('fchmod', '@1', 0o755)],
+      ['fchmod ~/plain/c', call('fchmod', '@', 0o755)],
+    ];
+    assert.deepEqual(await reported(calls, ['cd', dir, ...open('secret/b'), ...open('plain/c')]), [
+      'chmod ~/secret/a',
+      'chmod plain/c',
+      'chmod plain/d',
+      'fchmodat secret/a',
+      'fchmod ~/secret/b',
+    ]);
+  });
+
+  test('the kernel says of each kind and path what TypeScript does', () => {
+    const bytes = tableOf(
+      `(evt.type in (rename, renameat, renameat2) and fs.path.placed startswith /etc/
+         and not fs.path.placed startswith /etc/varvel)
+       or (evt.type in (unlink, rmdir) and basename(evt.arg.path) in (log, wtmp))
+       or (evt.type in (chmod, fchmodat) and evt.arg.mode contains S_ISGID and tolower(evt.arg.filename) endswith .php)
+       or (evt.type in (link, linkat) and evt.failed = true and evt.arg.oldpath contains shadow)`,
+    );
+    probe.probe.setVerdicts(TABLE, bytes);
+    const paths = [
+      '/etc/x',
+      '/etc/varvel/x',
+      '/var/log',
+      '/var/log/x',
+      '/a.PHP',
+      '/etc/shadow',
+      '/x',
+    ];
+    const counts = [0, 0];
+    for (const event of JUDGED_CALLS) {
+      for (const which of [0, 1] as const) {
+        for (const failed of [false, true]) {
+          for (const mode of [0, 0o111, 0o2000, 0o2711]) {
+            for (const path of paths.map((one) => Buffer.from(one))) {
+              const kind: PathKind = { event, which, failed, mode };
+              const known = { ...kind, directory: false, layer: 'none', path } as const;
+              const expected: number = passes(bytes, known) ? 1 : 0;
+              const found = probe.probe.runVerdict(TABLE, kindIndex(kind), false, 0, path);
+              assert.equal(found, expected, `${path.toString()} ${JSON.stringify(kind)}`);
+              counts[found] = (counts[found] ?? 0) + 1;
+            }
+          }
+        }
+      }
+    }
+    assert.ok(Math.min(...counts) > 50, counts.join());
+  });
+});

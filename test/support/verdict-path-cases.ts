@@ -1,0 +1,124 @@
+// Rules about calls with paths other than opens, and calls that they are about, of any shape.
+import fc from 'fast-check';
+import { callParam, pathNumber } from '../../src/events/call-params.ts';
+import type { KernelEvent } from '../../src/events/event.ts';
+import { JUDGED_CALLS } from '../../src/events/table.gen.ts';
+import type { PathEvent } from '../../src/plan/verdicts/call-kinds.ts';
+import { passes } from '../../src/plan/verdicts/verdict.ts';
+import type { Subject } from '../../src/rules/subject.ts';
+import { absolutePath } from '../../src/shared/path.ts';
+import { encodeText } from '../../src/shared/text.ts';
+import { CONTAINER, makeCall, makeEvent, makeFile, makeSubject } from './rules-subject.ts';
+import { comparisonOf, path } from './verdict-cases.ts';
+
+const PARAMS = ['path', 'name', 'oldpath', 'newpath', 'linkpath', 'filename', 'pathname'];
+const PLAIN = [
+  ...PARAMS.map((param) => `evt.arg.${param}`),
+  ...['name', 'source', 'target', 'placed'].map((of) => `fs.path.${of}`),
+  'fd.name',
+  'fd.directory',
+  'fd.filename',
+];
+const TRANSFORMED = [
+  ...PARAMS.flatMap((param) => [`tolower(evt.arg.${param})`, `basename(evt.arg.${param})`]),
+  ...['tolower(fs.path.name)', 'basename(fs.path.target)', 'tolower(fd.filename)'],
+];
+
+const ofPath = comparisonOf([...PLAIN, ...TRANSFORMED]);
+const ofCall = fc.constantFrom(
+  'evt.rawres = 0',
+  'evt.rawres != 0',
+  'evt.rawres < 0',
+  'evt.failed = true',
+  'evt.failed != true',
+  'evt.res = SUCCESS',
+  'evt.res != ENOENT',
+  'evt.arg.mode contains S_ISUID',
+  'evt.arg.mode contains S_IXUSR',
+  'evt.arg.mode = 0',
+  'evt.arg.mode endswith S_ISGID',
+  'evt.arg.flags contains RENAME_EXCHANGE',
+  'evt.type = renameat2',
+  'evt.type in (symlink, symlinkat)',
+  'evt.type in (chmod, fchmod, fchmodat)',
+  'evt.is_open_write = true',
+  'evt.arg.target = /etc',
+  'evt.arg.path = val(proc.exepath)',
+  'proc.name = node',
+  'proc.name = nosuch',
+  'fd.name exists',
+  'fs.path.placed exists',
+  'container.type = docker',
+);
+
+export const pathCondition = fc.letrec<{ tree: string }>((tie) => ({
+  tree: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    fc.oneof({ weight: 4, arbitrary: ofPath }, { weight: 2, arbitrary: ofCall }),
+    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' and ')})`),
+    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' or ')})`),
+    tie('tree').map((inner) => `not (${inner})`),
+  ),
+})).tree;
+
+export const anyPathCall = `evt.type in (${JUDGED_CALLS.join(', ')})`;
+
+const WITH_DESCRIPTOR: readonly string[] = ['fchmod', 'fchown'];
+const MODES = [0, 0o644, 0o755, 0o4755, 0o2000, 0o6000, 0o1777];
+
+export const pathCall = fc.record({
+  event: fc.constantFrom(...JUDGED_CALLS),
+  failed: fc.boolean(),
+  paths: fc.tuple(path, path),
+  /** How many of its first components are the directory that it is relative to. */
+  relative: fc.nat(2),
+  directory: fc.boolean(),
+  mode: fc.constantFrom(...MODES),
+  exchanges: fc.boolean(),
+});
+export type PathCall = typeof pathCall extends fc.Arbitrary<infer One> ? One : never;
+
+/** The text of a path as passed, and the directory that the probe reports for it. */
+function passed(whole: string, relative: number): readonly [text: string, start: string] {
+  const parts = whole.split('/').slice(1);
+  if (relative === 0 || parts.length <= relative) return [whole, ''];
+  return [parts.slice(relative).join('/'), `/${parts.slice(0, relative).join('/')}`];
+}
+
+const hasPath = (event: PathEvent, number: 1 | 2): boolean =>
+  [...PARAMS].some((param) => pathNumber(event, param) === number);
+
+/** The call as rules see it. */
+export function subjectOfCall(one: PathCall): Subject {
+  const { event, failed, paths, relative, directory, mode, exchanges } = one;
+  const texts = paths.map((whole) => passed(whole, relative));
+  const call = makeCall({
+    // The mode is the second argument or the third, the flags of renameat2 the fifth.
+    int: (n) => (n === 5 ? (exchanges ? 2 : 0) : mode),
+    text: (n) => texts[n - 1]?.[0] ?? '',
+    directory: (n) => texts[n - 1]?.[1] ?? '',
+    path: (n) => absolutePath(texts[n - 1]?.[0] ?? '', texts[n - 1]?.[1] ?? ''),
+    ...(WITH_DESCRIPTOR.includes(event)
+      ? { fd: 5, file: makeFile(paths[0]), fileMode: directory ? 0o40755 : 0o100644 }
+      : {}),
+  });
+  const made: KernelEvent = {
+    ...makeEvent(event, { result: failed ? -2 : 0, call }),
+    param: (name) => callParam(made, name),
+  };
+  return makeSubject(made, { container: CONTAINER });
+}
+
+/** Whether one of its paths passes the table, as in the probe's call-paths.h. */
+export function isCallPassed(bytes: Uint8Array, one: PathCall): boolean {
+  const { event, failed, paths, directory, mode } = one;
+  const hasMode = ['chmod', 'fchmod', 'fchmodat'].includes(event);
+  const known = { event, failed, layer: 'none', ...(hasMode ? { mode } : {}) } as const;
+  if (WITH_DESCRIPTOR.includes(event))
+    return passes(bytes, { ...known, which: 0, directory, path: encodeText(paths[0]) });
+  return ([0, 1] as const).some(
+    (which) =>
+      hasPath(event, which === 0 ? 1 : 2) &&
+      passes(bytes, { ...known, which, directory: false, path: encodeText(paths[which]) }),
+  );
+}
