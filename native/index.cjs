@@ -183,14 +183,18 @@ class Probe {
     addon.suspendVerdicts(this.#handle);
   }
 
-  runVerdict(table, kind, directory, layer, path) {
+  runVerdict(table, { kind, directory, layer, path, program }) {
     checkTable(table, 1);
-    const { bytes, fields, pathAt } = VERDICT_RUN;
+    const { bytes, fields, pathAt, programAt } = VERDICT_RUN;
     const args = new Uint8Array(bytes);
     const view = new DataView(args.buffer);
-    for (const [name, value] of Object.entries({ table, kind, directory, layer, len: path.length }))
+    const numbers = { table, kind, directory, layer, len: path.length };
+    if (program !== undefined)
+      Object.assign(numbers, { program_len: program.path.length, program_layer: program.layer });
+    for (const [name, value] of Object.entries(numbers))
       view.setUint32(fields[name].at, Number(value), true);
-    args.set(path.subarray(0, bytes - pathAt), pathAt);
+    args.set(path.subarray(0, programAt - pathAt), pathAt);
+    if (program !== undefined) args.set(program.path.subarray(0, bytes - programAt), programAt);
     addon.runVerdict(this.#handle, args);
     return view.getInt32(fields.passes.at, true);
   }

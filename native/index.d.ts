@@ -59,6 +59,16 @@ export interface ProbeOptions {
   readonly withVerdictRun?: boolean;
 }
 
+/** A file call by one of its paths; `kind` and `layer` are numbers (src/plan/verdicts). */
+export interface LoaderJudgedCall {
+  readonly kind: number;
+  readonly directory: boolean;
+  readonly layer: number;
+  readonly path: Uint8Array;
+  /** What makes the call; undefined: it is not known. */
+  readonly program?: { readonly path: Uint8Array; readonly layer: number } | undefined;
+}
+
 export interface ProbeStats {
   readonly emitted: number;
   readonly dropped: number;
@@ -112,16 +122,10 @@ export class Probe {
    */
   suspendVerdicts(): void;
   /**
-   * Returns the probe's verdict on an open, for tests; EBADF without `withVerdictRun`. `kind` and `layer` are numbers
-   * (src/plan/verdicts). 0: no rule can match, 1: one may, -1: there is no such table.
+   * Returns the probe's verdict on a file call, for tests; EBADF without `withVerdictRun`. 0: no rule can match, 1: one
+   * may, -1: there is no such table.
    */
-  runVerdict(
-    table: number,
-    kind: number,
-    directory: boolean,
-    layer: number,
-    path: Uint8Array,
-  ): number;
+  runVerdict(table: number, call: LoaderJudgedCall): number;
   scopeDelete(cgroupId: number): void;
   scopeGet(cgroupId: number): LoaderScopeEntry | undefined;
   scopeEntries(): LoaderScopeEntry[];

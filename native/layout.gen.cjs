@@ -98,7 +98,7 @@ module.exports = {
     "patternsAt": 20
   },
   "VERDICT_RUN": {
-    "bytes": 280,
+    "bytes": 544,
     "fields": {
       "table": {
         "at": 0,
@@ -123,8 +123,17 @@ module.exports = {
       "layer": {
         "at": 20,
         "bytes": 4
+      },
+      "program_len": {
+        "at": 24,
+        "bytes": 4
+      },
+      "program_layer": {
+        "at": 28,
+        "bytes": 4
       }
     },
-    "pathAt": 24
+    "pathAt": 32,
+    "programAt": 288
   }
 };

@@ -34,6 +34,7 @@
 #define VERDICT_SEEN 8
 #define VERDICT_SEEN_STATES 2048
 #define VERDICT_PATH_MAX 256
+#define IMAGES_MAX 8192
 #define VERDICT_TABLES 64
 
 #define FILE_KNOWN 1
@@ -407,10 +408,13 @@ struct verdict_run_args {
 	__u32 len; /* bytes of the path */
 	__s32 passes; /* out: 0, 1, or -1 where there is no such table */
 	__u32 layer; /* where the file is (src/plan/verdicts/layer-tests.ts) */
+	__u32 program_len; /* bytes of the path of the program that makes the call; 0: it is not known */
+	__u32 program_layer; /* where the program is */
 	char path[VERDICT_PATH_MAX];
+	char program[VERDICT_PATH_MAX];
 };
 
-_Static_assert(sizeof(struct verdict_run_args) == 24 + VERDICT_PATH_MAX, "verdict_run_args");
+_Static_assert(sizeof(struct verdict_run_args) == 32 + 2 * VERDICT_PATH_MAX, "verdict_run_args");
 _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */

@@ -118,10 +118,36 @@ struct {
 	__array(values, struct verdict_table_map);
 } verdict_tables SEC(".maps");
 
-/* A file call to be judged, by one of its paths; in a map, since global functions take no kernel pointers. */
+/* What a process runs, by its pid: kept from exec on, since the file may be moved or replaced later. */
+struct image {
+	__u64 start; /* of the process, CLOCK_BOOTTIME ns */
+	__u32 len;   /* of the path; 0: it is too long, or none of a directory tree */
+	__u32 layer; /* LAYER_* */
+	char path[VERDICT_PATH_MAX];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, IMAGES_MAX);
+	__type(key, __u32);
+	__type(value, struct image);
+} images SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct image);
+} image_made SEC(".maps");
+
+/*
+ * 0: a file call to be judged, by one of its paths; 1: the program that makes it. In a map, since global functions
+ * take no kernel pointers.
+ */
+enum { VERDICT_CALL, VERDICT_PROGRAM };
 struct verdict_call {
 	__u32 table, kind, directory, layer;
-	__u32 len;		 /* of the path */
+	__u64 left[VERDICT_WORDS]; /* the clauses that hold for the call's kind and path */
+	__u32 is_given; /* of a program: it is not that of this process (verdict_run) */
+	__u32 len;		 /* of the path; of a program 0: it is not known */
 	__u32 is_odd; /* out: a component of the path is empty, '.' or '..' */
 	__u32 at, seen, state[VERDICT_MACHINES];  /* so far: bytes, texts found, states */
 	__u32 slash_at, seen_slash, slash[VERDICT_MACHINES]; /* last slash: position, texts before it, states after it */
@@ -130,7 +156,7 @@ struct verdict_call {
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct verdict_call);
 } verdict_call SEC(".maps");

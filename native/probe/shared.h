@@ -98,16 +98,21 @@ enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE };
  */
 struct verdict_table {
 	__u32 start[VERDICT_MACHINES]; /* first row of each automaton */
+	__u32 programs; /* 1: a clause is about the program that makes the call */
+	__u32 pad;
 	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];
 	__u64 layers[VERDICT_LAYERS][VERDICT_WORDS];
+	__u64 program_layers[VERDICT_LAYERS][VERDICT_WORDS];
+	__u64 same_program[2][VERDICT_WORDS]; /* the call's path is 0: not that of the program, 1: the same */
 	__u64 no_name[VERDICT_WORDS]; /* a directory: its path has no file name */
 	__u64 root[VERDICT_WORDS];    /* a file directly below the root: its directory is '/' */
 	__u8 classes[VERDICT_MACHINES][256]; /* by byte: its place in a row */
 	__u16 seen_end[1 << VERDICT_SEEN];     /* by the texts found in the path: a number of `masks` */
 	__u16 seen_slash[1 << VERDICT_SEEN];   /* the same for its directory */
+	__u16 seen_program[1 << VERDICT_SEEN]; /* the same for the path of the program */
 	/*
-	 * Rows, one per state: the number of `masks` at the path's end, that after the last slash, and by class the
-	 * next row. For MACHINE_ANYWHERE, the first cell holds the texts that end there, one bit each.
+	 * Rows, one per state: the number of `masks` at the path's end, that after the last slash, that at the end of
+	 * a program's path, and by class the next row. For MACHINE_ANYWHERE, the first cell holds the texts that end there, one bit each.
 	 */
 	__u32 next[VERDICT_NEXT];
 	__u64 masks[VERDICT_MASKS][VERDICT_WORDS];

@@ -9,6 +9,7 @@
 /* places in a row */
 #define ROW_END 0
 #define ROW_SLASH 1
+#define ROW_PROGRAM 2
 
 #define O_ACCMODE 3
 #define O_WRONLY 1
@@ -19,8 +20,14 @@
 
 static __always_inline struct verdict_call *verdict__get_call(void)
 {
-	__u32 zero = 0;
-	return bpf_map_lookup_elem(&verdict_call, &zero);
+	__u32 call = VERDICT_CALL;
+	return bpf_map_lookup_elem(&verdict_call, &call);
+}
+
+static __always_inline struct verdict_call *verdict__get_program(void)
+{
+	__u32 program = VERDICT_PROGRAM;
+	return bpf_map_lookup_elem(&verdict_call, &program);
 }
 
 static __always_inline struct verdict_table *verdict__find_table(__u32 number)
@@ -100,12 +107,12 @@ static __always_inline __u32 verdict__step(struct verdict_table *t, __u32 m, __u
 }
 
 /*
- * Runs the automata over the next bytes of the path; returns 0 at its end. A global function: the verifier proves
+ * Runs the automata over the next bytes of the path (VERDICT_*); returns 0 at its end. A global function: the verifier proves
  * only these few bytes, not the whole path, which would be most of the probe's load time.
  */
-__noinline int verdict__chunk(void)
+__noinline int verdict__chunk(__u32 which)
 {
-	struct verdict_call *call = verdict__get_call();
+	struct verdict_call *call = bpf_map_lookup_elem(&verdict_call, &which);
 	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
 	if (!t)
 		return 0;
@@ -148,10 +155,78 @@ static __always_inline bool verdict__has_kind(struct verdict_table *t, __u32 kin
 	return !verdict__is_empty(&left);
 }
 
+/* Runs the automata over the whole path, from 2 to VERDICT_PATH_MAX - 1 bytes. */
+static __always_inline void verdict__walk(struct verdict_table *t, struct verdict_call *call, __u32 which)
+{
+	call->at = call->slash_at = 0;
+	__builtin_memset(&call->path[call->len & (VERDICT_PATH_MAX - 1)], '/', 4);
+	call->seen = verdict__cell(t, t->start[MACHINE_ANYWHERE], ROW_END);
+	for (int m = 0; m < VERDICT_MACHINES; m++)
+		call->state[m] = t->start[m];
+	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
+		if (!verdict__chunk(which))
+			break;
+}
+
+/* Whether the program's path is that of the call. */
+__noinline int verdict__is_same_program(void)
+{
+	struct verdict_call *call = verdict__get_call(), *program = verdict__get_program();
+	if (!call || !program || call->len != program->len)
+		return 0;
+	/* Bytes after the end are the same: both have four slashes there. */
+	for (__u32 i = 0; i < VERDICT_PATH_MAX; i += 4) {
+		if (i >= call->len)
+			return 1;
+		if (*(__u32 *)&call->path[i] != *(__u32 *)&program->path[i])
+			return 0;
+	}
+	return 1;
+}
+
+static __always_inline bool verdict__load_program(struct verdict_call *program)
+{
+	if (program->is_given)
+		return program->len;
+	struct task_struct *task = scope__current();
+	__u32 pid = task->tgid;
+	struct image *made = image__get_made(), *image = image__find(pid, task->group_leader->start_boottime);
+	program->len = 0;
+	if (!made || !image || !image__copy(made, image, pid))
+		return 0;
+	__u32 len = made->len;
+	if (len < 2 || len >= VERDICT_PATH_MAX)
+		return 0;
+	__builtin_memcpy(program->path, made->path, VERDICT_PATH_MAX);
+	program->layer = made->layer;
+	program->len = len;
+	return 1;
+}
+
+/* Whether a clause that is left holds for the program that makes the call. */
+__noinline int verdict__passes_program(__u32 has_path)
+{
+	struct verdict_call *call = verdict__get_call(), *program = verdict__get_program();
+	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
+	if (!t || !program || !verdict__load_program(program))
+		return 1;
+	program->table = call->table;
+	struct verdict_left left;
+	__builtin_memcpy(left.words, call->left, sizeof(left.words));
+	verdict__narrow(&left, t->program_layers[program->layer & (VERDICT_LAYERS - 1)]);
+	verdict__walk(t, program, VERDICT_PROGRAM);
+	if (has_path)
+		verdict__narrow(&left, t->same_program[verdict__is_same_program() & 1]);
+	for (int m = 0; m < MACHINE_ANYWHERE; m++)
+		verdict__narrow_by(&left, t, verdict__cell(t, program->state[m], ROW_PROGRAM));
+	verdict__narrow_by(&left, t, t->seen_program[program->seen & ((1 << VERDICT_SEEN) - 1)]);
+	return !verdict__is_empty(&left);
+}
+
 /*
  * Whether a rule can match the call in verdict_call: 0 only if none can. The path must be that of its file, or have
- * no component that is empty, '.' or '..' (is_odd). If it does not begin with a slash or is too long, only kind and
- * layer count.
+ * no component that is empty, '.' or '..' (is_odd). If it does not begin with a slash or is too long, only kind,
+ * layer and program count.
  */
 __noinline int verdict__passes(void)
 {
@@ -168,41 +243,38 @@ __noinline int verdict__passes(void)
 	call->is_odd = 0;
 	if (verdict__is_empty(&left))
 		return 0;
-	if (len < 2 || len >= VERDICT_PATH_MAX || call->path[0] != '/')
-		return 1;
-	call->at = call->slash_at = 0;
-	__builtin_memset(&call->path[len & (VERDICT_PATH_MAX - 1)], '/', 4);
-	call->seen = verdict__cell(t, t->start[MACHINE_ANYWHERE], ROW_END);
-	for (int m = 0; m < VERDICT_MACHINES; m++)
-		call->state[m] = t->start[m];
-	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
-		if (!verdict__chunk())
-			break;
+	bool has_path = len >= 2 && len < VERDICT_PATH_MAX && call->path[0] == '/';
+	if (has_path) {
+		verdict__walk(t, call, VERDICT_CALL);
+		__u32 seen = call->seen;
+		bool directory = call->directory, is_below = directory || call->slash_at;
+		for (int m = 0; m < MACHINE_ANYWHERE; m++) {
+			__u32 state = call->state[m];
+			if (m == MACHINE_NAME && directory)
+				verdict__narrow(&left, t->no_name);
+			else
+				verdict__narrow_by(&left, t, verdict__cell(t, state, ROW_END));
+			__u32 behind = directory ? verdict__step(t, m, state, '/') : call->slash[m];
+			if (is_below)
+				verdict__narrow_by(&left, t, verdict__cell(t, behind, ROW_SLASH));
+		}
+		verdict__narrow_by(&left, t, t->seen_end[seen & ((1 << VERDICT_SEEN) - 1)]);
+		__u32 above = directory ? seen : call->seen_slash;
+		if (is_below)
+			verdict__narrow_by(&left, t, t->seen_slash[above & ((1 << VERDICT_SEEN) - 1)]);
+		else
+			verdict__narrow(&left, t->root);
+	}
+	bool passes = !verdict__is_empty(&left);
+	if (passes && t->programs) {
+		__builtin_memcpy(call->left, left.words, sizeof(left.words));
+		passes = verdict__passes_program(has_path);
+	}
 	/*
 	 * Chunks may have used different tables, whose combined result belongs to neither. A removed table never
 	 * comes back.
 	 */
-	if (verdict__find_table(call->table) != t)
-		return 1;
-	__u32 seen = call->seen;
-	bool directory = call->directory, is_below = directory || call->slash_at;
-	for (int m = 0; m < MACHINE_ANYWHERE; m++) {
-		__u32 state = call->state[m];
-		if (m == MACHINE_NAME && directory)
-			verdict__narrow(&left, t->no_name);
-		else
-			verdict__narrow_by(&left, t, verdict__cell(t, state, ROW_END));
-		__u32 behind = directory ? verdict__step(t, m, state, '/') : call->slash[m];
-		if (is_below)
-			verdict__narrow_by(&left, t, verdict__cell(t, behind, ROW_SLASH));
-	}
-	verdict__narrow_by(&left, t, t->seen_end[seen & ((1 << VERDICT_SEEN) - 1)]);
-	__u32 above = directory ? seen : call->seen_slash;
-	if (is_below)
-		verdict__narrow_by(&left, t, t->seen_slash[above & ((1 << VERDICT_SEEN) - 1)]);
-	else
-		verdict__narrow(&left, t->root);
-	return !verdict__is_empty(&left);
+	return passes || verdict__find_table(call->table) != t;
 }
 
 /*
@@ -212,9 +284,9 @@ __noinline int verdict__passes(void)
 SEC("?syscall")
 int verdict_run(struct verdict_run_args *args)
 {
-	struct verdict_call *call = verdict__get_call();
+	struct verdict_call *call = verdict__get_call(), *program = verdict__get_program();
 	args->passes = -1;
-	if (!call || !verdict__find_table(args->table))
+	if (!call || !program || !verdict__find_table(args->table))
 		return 0;
 	call->table = args->table;
 	call->kind = args->kind;
@@ -222,6 +294,11 @@ int verdict_run(struct verdict_run_args *args)
 	call->layer = args->layer;
 	call->len = args->len;
 	__builtin_memcpy(call->path, args->path, sizeof(call->path));
+	program->is_given = 1;
+	program->layer = args->program_layer;
+	program->len = args->program_len < VERDICT_PATH_MAX ? args->program_len : 0;
+	__builtin_memcpy(program->path, args->program, sizeof(program->path));
 	args->passes = verdict__passes();
+	program->is_given = 0;
 	return 0;
 }

@@ -47,6 +47,8 @@ export const LIMITS = {
   VERDICT_SEEN_STATES: 2048,
   // Limit on judged paths, in bytes: all opens of longer ones are reported.
   VERDICT_PATH_MAX: 256,
+  // Processes whose program the kernel knows; the least recently used are forgotten.
+  IMAGES_MAX: 8192,
   // Table numbers; 0 means none.
   VERDICT_TABLES: 64,
 };
@@ -195,7 +197,7 @@ export const SCOPE_PATTERN = [
   ['pad', 'bytes2'],
 ];
 
-/** Argument of the verdict_run program, before the path: the call to judge. */
+/** Argument of the verdict_run program, before the path and that of the program: the call to judge. */
 export const VERDICT_RUN = [
   ['table', 'u32', 'number of the table'],
   ['kind', 'u32', 'number of the kind of call (src/plan/verdicts/call-kinds.ts)'],
@@ -203,6 +205,12 @@ export const VERDICT_RUN = [
   ['len', 'u32', 'bytes of the path'],
   ['passes', 's32', 'out: 0, 1, or -1 where there is no such table'],
   ['layer', 'u32', 'where the file is (src/plan/verdicts/layer-tests.ts)'],
+  [
+    'program_len',
+    'u32',
+    'bytes of the path of the program that makes the call; 0: it is not known',
+  ],
+  ['program_layer', 'u32', 'where the program is'],
 ];
 
 /** struct probe_config: set before load; the verifier removes dead branches. PATTERNS_MAX patterns follow. */

@@ -7,7 +7,8 @@ import { after, before, describe, test } from 'node:test';
 import { JUDGED_CALLS, LIMITS } from '../../src/events/table.gen.ts';
 import { hooksFor } from '../../src/plan/hooks.ts';
 import { kindIndex, type PathKind } from '../../src/plan/verdicts/call-kinds.ts';
-import { passes } from '../../src/plan/verdicts/verdict.ts';
+import { LAYERS } from '../../src/plan/verdicts/layer-tests.ts';
+import { passes, type KnownProgram } from '../../src/plan/verdicts/verdict.ts';
 import { call, callFd, text } from '../support/kernel-calls.ts';
 import {
   KernelProbe,
@@ -177,8 +178,20 @@ describe('verdicts of calls with paths', () => {
          and not fs.path.placed startswith /etc/varvel)
        or (evt.type in (unlink, rmdir) and basename(evt.arg.path) in (log, wtmp))
        or (evt.type in (chmod, fchmodat) and evt.arg.mode contains S_ISGID and tolower(evt.arg.filename) endswith .php)
-       or (evt.type in (link, linkat) and evt.failed = true and evt.arg.oldpath contains shadow)`,
+       or (evt.type in (link, linkat) and evt.failed = true and evt.arg.oldpath contains shadow)
+       or (evt.type in (mkdir, chown) and evt.arg.path startswith /etc/
+           and not (proc.exepath startswith anyof (/usr/bin/python, /usr/bin/dpkg) and proc.is_exe_upper_layer = false))
+       or (evt.type in (mkdirat, lchown) and basename(proc.exepath) endswith log and evt.arg.path contains etc)
+       or (evt.type = rmdir and evt.arg.path = val(proc.exepath))`,
     );
+    const programs: (KnownProgram | undefined)[] = [
+      undefined,
+      { path: Buffer.from('/usr/bin/python3.13'), layer: 'lower' },
+      { path: Buffer.from('/usr/bin/python3'), layer: 'upper' },
+      { path: Buffer.from('/var/log'), layer: 'none' },
+      { path: Buffer.from('/etc/x'), layer: 'lower' },
+      { path: Buffer.from(`/${'p'.repeat(LIMITS.VERDICT_PATH_MAX - 2)}`), layer: 'lower' },
+    ];
     probe.probe.setVerdicts(TABLE, bytes);
     const paths = [
       '/etc/x',
@@ -197,10 +210,16 @@ describe('verdicts of calls with paths', () => {
             for (const path of paths.map((one) => Buffer.from(one))) {
               const kind: PathKind = { event, which, failed, mode };
               const known = { ...kind, directory: false, layer: 'none', path } as const;
-              const expected: number = passes(bytes, known) ? 1 : 0;
-              const found = probe.probe.runVerdict(TABLE, kindIndex(kind), false, 0, path);
-              assert.equal(found, expected, `${path.toString()} ${JSON.stringify(kind)}`);
-              counts[found] = (counts[found] ?? 0) + 1;
+              for (const program of programs) {
+                const expected: number = passes(bytes, { ...known, program }) ? 1 : 0;
+                const found = probe.probe.runVerdict(TABLE, {
+                  ...{ kind: kindIndex(kind), directory: false, layer: 0, path },
+                  program: program && { ...program, layer: LAYERS.indexOf(program.layer) },
+                });
+                const what = `${path.toString()} ${JSON.stringify(kind)} ${program?.path.toString()}`;
+                assert.equal(found, expected, what);
+                counts[found] = (counts[found] ?? 0) + 1;
+              }
             }
           }
         }

@@ -24,6 +24,8 @@ const DEFAULT_RULES = 'manifests/rules/varvel_rules.yaml';
 const tableOf = (text: string): Uint8Array =>
   verdictTable(ruleSetOf(text)).bytes ?? assert.fail('the table does not fit');
 
+const someCall = { kind: 0, directory: false, layer: 0, path: Buffer.from('/x') };
+
 /** Of rules about nothing that the tests open. */
 const NOTHING = tableOf(ruleFile('evt.type = openat and fd.name = /nothing'));
 
@@ -80,7 +82,7 @@ describe('verdicts of opens', () => {
             const open = { event, reads, writes: !reads, failed, directory, layer };
             const kind = kindIndex(open);
             const expected: number = passes(bytes, { ...open, path }) ? 1 : 0;
-            const found = probe.probe.runVerdict(TABLE, kind, directory, index, path);
+            const found = probe.probe.runVerdict(TABLE, { kind, directory, layer: index, path });
             assert.equal(found, expected, `${path.toString()} ${JSON.stringify(open)}`);
             counts[found] = (counts[found] ?? 0) + 1;
           }
@@ -255,7 +257,7 @@ describe('verdicts of opens', () => {
     const plain = new KernelProbe({ attach: [] });
     try {
       assert.throws(
-        () => plain.probe.runVerdict(TABLE, 0, false, 0, Buffer.from('/x')),
+        () => plain.probe.runVerdict(TABLE, someCall),
         (error: LoaderError) => error.code === 'EBADF',
       );
     } finally {
@@ -273,6 +275,6 @@ describe('verdicts of opens', () => {
         error.code === 'EINVAL' && error.operation === 'change what is filtered',
     );
     assert.throws(() => loader.scopeSet(cgroup.id, 'included', cgroup.level, 64), TypeError);
-    assert.equal(loader.runVerdict(5, 0, false, 0, Buffer.from('/x')), -1);
+    assert.equal(loader.runVerdict(5, someCall), -1);
   });
 });

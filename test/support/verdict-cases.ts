@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Container } from '../../src/apps/identity.ts';
 import { LAYERS, type Layer } from '../../src/plan/verdicts/layer-tests.ts';
 import { OPEN_EVENTS, type OpenKind } from '../../src/plan/verdicts/call-kinds.ts';
-import { passes } from '../../src/plan/verdicts/verdict.ts';
+import { passes, type KnownProgram } from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { encodeText } from '../../src/shared/text.ts';
 import { CONTAINER, makeEvent, makeOpen, makeSubject } from './rules-subject.ts';
@@ -76,6 +76,10 @@ const ofKind = fc.constantFrom(
   'fd.is_lower_layer = false',
   'evt.type in (openat, creat)',
   'proc.name = node',
+  'proc.exepath = /usr/local/bin/node',
+  'proc.exepath startswith /usr/bin/',
+  'proc.is_exe_upper_layer = true',
+  'fd.name = val(proc.exepath)',
   'proc.name = nosuch',
   'fd.name regex "^/etc/.*a$"',
   'fd.name glob "*/[ab]"',
@@ -131,10 +135,13 @@ export const subjectOf = (
   return makeSubject(makeEvent(event, { result: failed ? -2 : 3, open: made }), { container });
 };
 
+/** What makes all these opens (makeImage). */
+const program: KnownProgram = { path: Buffer.from('/usr/local/bin/node'), layer: 'lower' };
+
 /** Whether it passes the table. */
 export const isPassed = (bytes: Uint8Array, one: Open): boolean => {
   const { event, access, failed, directory, path: at } = one;
   const layer: Layer = failed ? 'no file' : one.layer;
   const known = { event, ...access, failed, directory: directory && !failed, layer };
-  return passes(bytes, { ...known, path: encodeText(at) });
+  return passes(bytes, { ...known, program, path: encodeText(at) });
 };

@@ -4,11 +4,19 @@ import { callParam, pathNumber } from '../../src/events/call-params.ts';
 import type { KernelEvent } from '../../src/events/event.ts';
 import { JUDGED_CALLS } from '../../src/events/table.gen.ts';
 import type { PathEvent } from '../../src/plan/verdicts/call-kinds.ts';
+import { LAYERS } from '../../src/plan/verdicts/layer-tests.ts';
 import { passes } from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { absolutePath } from '../../src/shared/path.ts';
 import { encodeText } from '../../src/shared/text.ts';
-import { CONTAINER, makeCall, makeEvent, makeFile, makeSubject } from './rules-subject.ts';
+import {
+  CONTAINER,
+  makeCall,
+  makeEvent,
+  makeFile,
+  makeProcess,
+  makeSubject,
+} from './rules-subject.ts';
 import { comparisonOf, path } from './verdict-cases.ts';
 
 const PARAMS = ['path', 'name', 'oldpath', 'newpath', 'linkpath', 'filename', 'pathname'];
@@ -25,6 +33,21 @@ const TRANSFORMED = [
 ];
 
 const ofPath = comparisonOf([...PLAIN, ...TRANSFORMED]);
+/** Comparisons of what the calling process runs. */
+const ofProgram = fc.oneof(
+  comparisonOf(['proc.exepath', 'basename(proc.exepath)', 'tolower(proc.exepath)']),
+  fc.constantFrom(
+    'proc.is_exe_upper_layer = true',
+    'proc.is_exe_upper_layer != true',
+    'proc.is_exe_lower_layer = false',
+    'evt.arg.path = val(proc.exepath)',
+    'evt.arg.newpath = val(proc.exepath)',
+    'evt.arg.filename != val(proc.exepath)',
+    'fd.name = val(proc.exepath)',
+    'proc.exepath = val(evt.arg.path)',
+    'proc.exepath exists',
+  ),
+);
 const ofCall = fc.constantFrom(
   'evt.rawres = 0',
   'evt.rawres != 0',
@@ -43,7 +66,6 @@ const ofCall = fc.constantFrom(
   'evt.type in (chmod, fchmod, fchmodat)',
   'evt.is_open_write = true',
   'evt.arg.target = /etc',
-  'evt.arg.path = val(proc.exepath)',
   'proc.name = node',
   'proc.name = nosuch',
   'fd.name exists',
@@ -54,7 +76,11 @@ const ofCall = fc.constantFrom(
 export const pathCondition = fc.letrec<{ tree: string }>((tie) => ({
   tree: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
-    fc.oneof({ weight: 4, arbitrary: ofPath }, { weight: 2, arbitrary: ofCall }),
+    fc.oneof(
+      { weight: 4, arbitrary: ofPath },
+      { weight: 2, arbitrary: ofCall },
+      { weight: 2, arbitrary: ofProgram },
+    ),
     fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' and ')})`),
     fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' or ')})`),
     tie('tree').map((inner) => `not (${inner})`),
@@ -75,6 +101,10 @@ export const pathCall = fc.record({
   directory: fc.boolean(),
   mode: fc.constantFrom(...MODES),
   exchanges: fc.boolean(),
+  program: path,
+  programLayer: fc.constantFrom(...LAYERS.slice(0, 3)),
+  /** The kernel does not know what a process ran before the probe was there. */
+  isKnown: fc.boolean(),
 });
 export type PathCall = typeof pathCall extends fc.Arbitrary<infer One> ? One : never;
 
@@ -106,14 +136,22 @@ export function subjectOfCall(one: PathCall): Subject {
     ...makeEvent(event, { result: failed ? -2 : 0, call }),
     param: (name) => callParam(made, name),
   };
-  return makeSubject(made, { container: CONTAINER });
+  const { program, programLayer } = one;
+  const image = {
+    exePath: program,
+    exeUpperLayer: programLayer === 'upper',
+    exeLowerLayer: programLayer === 'lower',
+  };
+  return makeSubject(made, { container: CONTAINER, process: makeProcess({ image }) });
 }
 
 /** Whether one of its paths passes the table, as in the probe's call-paths.h. */
 export function isCallPassed(bytes: Uint8Array, one: PathCall): boolean {
   const { event, failed, paths, directory, mode } = one;
   const hasMode = ['chmod', 'fchmod', 'fchmodat'].includes(event);
-  const known = { event, failed, layer: 'none', ...(hasMode ? { mode } : {}) } as const;
+  const runs = { path: encodeText(one.program), layer: one.programLayer };
+  const program = one.isKnown ? runs : undefined;
+  const known = { event, failed, layer: 'none', program, ...(hasMode ? { mode } : {}) } as const;
   if (WITH_DESCRIPTOR.includes(event))
     return passes(bytes, { ...known, which: 0, directory, path: encodeText(paths[0]) });
   return ([0, 1] as const).some(

@@ -198,6 +198,7 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	struct file_facts facts = {};
 	long start = file__read_facts(&facts, bprm->file, task);
 	exec__store_file(r, &facts);
+	image__store(task, start, facts.flags);
 	__u32 len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
 	r->path_len = len;
 	off += len;

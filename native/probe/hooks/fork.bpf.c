@@ -58,6 +58,7 @@ int BPF_PROG(sched_fork, struct task_struct *trusted_parent, struct task_struct 
 	struct scope_entry *entry = scope__find_entry(cgroup);
 	if (!entry)
 		return 0;
+	image__inherit(parent, child);
 	struct scratch *s = ring__get_scratch();
 	if (!s)
 		return 0;

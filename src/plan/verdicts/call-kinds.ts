@@ -69,7 +69,9 @@ const at = (ofCall: number, first: number): Kinds => BigInt(ofCall) << BigInt(fi
 const union = (all: readonly Kinds[]): Kinds => all.reduce((sum, one) => sum | one, NO_KINDS);
 
 /** What of a call is judged: the file that it opens or that its descriptor is, or one of its paths. */
-export type Judged = 'file' | 'first path' | 'second path';
+export type JudgedPath = 'file' | 'first path' | 'second path';
+/** What a comparison is about: what is judged, or the program that the calling process runs. */
+export type Judged = JudgedPath | 'program';
 
 /** Calls by their paths; those with a descriptor have none. */
 const WITH_DESCRIPTOR: readonly PathEvent[] = ['fchmod', 'fchown'];
@@ -81,7 +83,7 @@ const WITH_SECOND: readonly PathEvent[] = [
 const WITHOUT_FIRST: readonly PathEvent[] = [...WITH_DESCRIPTOR, 'symlink', 'symlinkat'];
 
 /** The kinds under which each is judged. Each call has one of them at least. */
-export const KINDS_OF: Readonly<Record<Judged, Kinds>> = {
+export const KINDS_OF: Readonly<Record<JudgedPath, Kinds>> = {
   file:
     union(OPEN_EVENTS.map((_, index) => at(OF_CALL, index * KINDS_OF_CALL))) |
     union(WITH_DESCRIPTOR.map((event) => at(OF_CALL, firstOf(event, 0)))),

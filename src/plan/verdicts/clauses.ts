@@ -2,8 +2,9 @@ import { atOnce, type Steps } from '../../shared/turns.ts';
 import type { Checked, CheckedMacro, Test } from '../../rules/compile/checked.ts';
 import { layerTestOf, type LayerTest } from './layer-tests.ts';
 import { containerTestOf, isContainerTest } from './container-tests.ts';
-import { absentKinds, pathFieldOf } from './path-fields.ts';
+import { absentKinds, pathFieldOf, type PathField } from './path-fields.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
+import { programTestOf, type ProgramTest } from './program-tests.ts';
 import {
   ALL_KINDS,
   ANY_PATH,
@@ -13,11 +14,12 @@ import {
   NO_KINDS,
   OPEN_EVENTS,
   type Judged,
+  type JudgedPath,
   type Kinds,
 } from './call-kinds.ts';
 
-/** A comparison of a file that can be decided in the kernel. */
-export type FileTest = PathTest | LayerTest;
+/** A comparison of a file or a program that can be decided in the kernel. */
+export type FileTest = PathTest | LayerTest | ProgramTest;
 
 /** A comparison that must hold, or must fail. */
 export interface Literal {
@@ -46,7 +48,7 @@ const OPENS = kindsOfEvents(OPEN_EVENTS);
 
 /**
  * The calls for which a condition can hold in a container of this type, or of any. If it holds for a call, one of the clauses
- * does. What the kernel does not know (a process, the file's mode …) can hold and can fail. The reverse is not guaranteed: a
+ * does. What the kernel does not know (a parent, the file's mode …) can hold and can fail. The reverse is not guaranteed: a
  * clause may hold when the condition does not.
  */
 export function clausesOf(
@@ -62,7 +64,7 @@ export const isDecided = (test: Test): boolean => {
   return (
     isContainerTest(test) ||
     kindsOf(test) !== undefined ||
-    layerTestOf(test) !== undefined ||
+    (layerTestOf(test) ?? programTestOf(test)) !== undefined ||
     (field !== undefined && pathTestOf(test, field) !== undefined)
   );
 };
@@ -107,7 +109,8 @@ class Reader {
     const kinds = kindsOf(test);
     if (kinds !== undefined)
       return anyOf([{ kinds: holds ? kinds.holds : kinds.fails, literals: [] }]);
-    const known = this.#tests.get(test.key) ?? ofLayer(test) ?? ofPath(test) ?? UNKNOWN;
+    const known =
+      this.#tests.get(test.key) ?? ofLayer(test) ?? ofProgram(test) ?? ofPath(test) ?? UNKNOWN;
     this.#tests.set(test.key, known);
     return holds ? known.holds : known.fails;
   }
@@ -115,16 +118,22 @@ class Reader {
 
 const UNKNOWN = { holds: [ALWAYS], fails: [ALWAYS] };
 
-/** A comparison of an opened file's layer. */
+/** A comparison of the layer of an opened file or of a program. */
 function ofLayer(test: Test): typeof UNKNOWN | undefined {
   const layer = layerTestOf(test);
   if (layer === undefined) return undefined;
-  const others: Clause = { kinds: ALL_KINDS & ~OPENS, literals: [] };
-  const opens = (holds: boolean): Clause => ({
-    kinds: OPENS,
-    literals: [{ test: layer, judged: 'file', holds, text: test.key }],
-  });
-  return { holds: [opens(true), others], fails: [opens(false), others] };
+  const { judged } = layer;
+  const kinds = judged === 'program' ? ALL_KINDS : OPENS;
+  const others: Clause = { kinds: ALL_KINDS & ~kinds, literals: [] };
+  const of = (holds: boolean): readonly Clause[] =>
+    anyOf([{ kinds, literals: [{ test: layer, judged, holds, text: test.key }] }, others]);
+  return { holds: [...of(true)], fails: [...of(false)] };
+}
+
+/** A comparison of a path with that of the program. */
+function ofProgram(test: Test): typeof UNKNOWN | undefined {
+  const program = programTestOf(test);
+  return program && ofField(test, program, program.field);
 }
 
 /** A comparison of a path. */
@@ -132,7 +141,10 @@ function ofPath(test: Test): typeof UNKNOWN | undefined {
   const field = pathFieldOf(test);
   if (field === undefined) return undefined;
   const path = pathTestOf(test, field);
-  if (path === undefined) return undefined;
+  return path && ofField(test, path, field);
+}
+
+function ofField(test: Test, decided: FileTest, field: PathField): typeof UNKNOWN {
   const { sources, unknown } = field;
   const of = (holds: boolean): Clause[] => [
     { kinds: unknown, literals: [] },
@@ -141,7 +153,7 @@ function ofPath(test: Test): typeof UNKNOWN | undefined {
       .filter(({ optional }) => holds || optional !== true)
       .map(({ judged, kinds }): Clause => ({
         kinds,
-        literals: [{ test: path, judged, holds, text: test.key }],
+        literals: [{ test: decided, judged, holds, text: test.key }],
       })),
   ];
   // No comparison of an absent field holds.
@@ -154,16 +166,16 @@ function ofPath(test: Test): typeof UNKNOWN | undefined {
  * itself, and reports the call if one of them passes. Its kinds are then those of that path.
  */
 function ofOnePath({ kinds, literals }: Clause): Clause {
-  const paths = new Map<Judged, number>();
+  const paths = new Map<JudgedPath, number>();
   for (const { judged, holds } of literals)
     // What a path is restricts more than what it is not.
-    paths.set(judged, (paths.get(judged) ?? 0) + (holds ? 100 : 1));
+    if (judged !== 'program') paths.set(judged, (paths.get(judged) ?? 0) + (holds ? 100 : 1));
   const [most] = [...paths].sort(([, one], [, other]) => other - one);
   if (most === undefined) return { kinds: kinds & ANY_PATH, literals };
   const [path] = most;
   return {
     kinds: kinds & KINDS_OF[path],
-    literals: literals.filter(({ judged }) => judged === path),
+    literals: literals.filter(({ judged }) => judged === path || judged === 'program'),
   };
 }
 

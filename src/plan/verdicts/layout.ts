@@ -12,8 +12,11 @@ const {
 
 /** Bytes of a set of clauses: one bit each. */
 export const MASK_BYTES = VERDICT_CLAUSES / 8;
-/** Cells of a row, which is a state, before those by class: the masks at the path's end and after its last slash. */
-export const ROW = { end: 0, slash: 1, classes: 2 } as const;
+/**
+ * Cells of a row, which is a state, before those by class: the masks at the path's end and after its last slash, and that at the
+ * end of a program's path.
+ */
+export const ROW = { end: 0, slash: 1, program: 2, classes: 3 } as const;
 /** Limit on byte classes of an automaton: one byte of the table holds a class's place in a row. */
 export const CLASSES_MAX = 256 - ROW.classes;
 const BYTES = 256;
@@ -21,16 +24,20 @@ const BYTES = 256;
 /** Byte offsets of `struct verdict_table` (native/probe/shared.h); all numbers in it are little-endian. */
 export const TABLE = (() => {
   const starts = 0;
-  const kinds = starts + VERDICT_MACHINES * 4;
+  const programs = starts + VERDICT_MACHINES * 4;
+  const kinds = programs + 8;
   const layers = kinds + VERDICT_KINDS * MASK_BYTES;
-  const noName = layers + LAYERS.length * MASK_BYTES;
+  const programLayers = layers + LAYERS.length * MASK_BYTES;
+  const sameProgram = programLayers + LAYERS.length * MASK_BYTES;
+  const noName = sameProgram + 2 * MASK_BYTES;
   const root = noName + MASK_BYTES;
   const classes = root + MASK_BYTES;
   const seenEnd = classes + VERDICT_MACHINES * BYTES;
   const seenSlash = seenEnd + 2 * (1 << VERDICT_SEEN);
-  const next = seenSlash + 2 * (1 << VERDICT_SEEN);
+  const seenProgram = seenSlash + 2 * (1 << VERDICT_SEEN);
+  const next = seenProgram + 2 * (1 << VERDICT_SEEN);
   const masks = next + VERDICT_NEXT * 4;
   const bytes = masks + VERDICT_MASKS * MASK_BYTES;
-  const sets = { kinds, layers, noName, root, masks };
-  return { starts, classes, seenEnd, seenSlash, next, ...sets, bytes };
+  const sets = { kinds, layers, programLayers, sameProgram, noName, root, masks };
+  return { starts, programs, classes, seenEnd, seenSlash, seenProgram, next, ...sets, bytes };
 })();

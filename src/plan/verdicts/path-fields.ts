@@ -102,10 +102,16 @@ const OF_DESCRIPTOR = {
   unknown: NO_KINDS,
 } as const;
 
+/** Each call has a program. */
+const OF_PROGRAM = {
+  sources: [{ judged: 'program', kinds: ALL_KINDS }],
+  unknown: NO_KINDS,
+} as const;
+
 const FIELD = /^(?:(tolower|basename)\()?([a-z.]+)\)?$/;
 
-/** The field that a test reads; undefined if it is none that is a path of judged calls. */
-export function pathFieldOf({ left }: Test): PathField | undefined {
+/** The field that a test reads; undefined if it is no path of judged calls or of a program. */
+export function pathFieldOf({ left }: Pick<Test, 'left'>): PathField | undefined {
   const [, transformer, name = ''] = FIELD.exec(left.key) ?? [];
   const lowered = transformer === 'tolower';
   const ofDescriptor = FD_PARTS[name];
@@ -113,11 +119,15 @@ export function pathFieldOf({ left }: Test): PathField | undefined {
     return transformer === 'basename'
       ? undefined
       : { ...OF_DESCRIPTOR, part: ofDescriptor, lowered };
+  if (name === 'proc.exepath') return { ...OF_PROGRAM, part: plainPart(transformer), lowered };
   const [, kind, of = ''] = /^(evt\.arg|fs\.path)\.([a-z]+)$/.exec(name) ?? [];
   const found = kind === 'evt.arg' ? ofParam(of) : kind === 'fs.path' ? FS_PATHS[of] : undefined;
   if (found === undefined || found.sources.length === 0) return undefined;
-  return { ...found, part: transformer === 'basename' ? 'name' : 'path', lowered };
+  return { ...found, part: plainPart(transformer), lowered };
 }
+
+const plainPart = (transformer: string | undefined): PathPart =>
+  transformer === 'basename' ? 'name' : 'path';
 
 /** The calls for which the field is absent. */
 export const absentKinds = ({ sources, unknown }: PathField): Kinds =>

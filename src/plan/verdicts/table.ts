@@ -1,7 +1,7 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import type { Steps } from '../../shared/turns.ts';
 import { automatonOf, type Automaton } from './automaton.ts';
-import { withoutCovered, type Clause } from './clauses.ts';
+import { withoutCovered, type Clause, type FileTest, type Literal } from './clauses.ts';
 import { eachKind, NO_KINDS } from './call-kinds.ts';
 import { LAYERS } from './layer-tests.ts';
 import { MASK_BYTES, ROW, TABLE } from './layout.ts';
@@ -123,7 +123,7 @@ const sizeOf = ({ patterns }: PathTest): number =>
 function testsOf(clauses: readonly Clause[]): readonly PathTest[] {
   const tests = new Map<string, PathTest>();
   for (const { test } of clauses.flatMap(({ literals }) => literals))
-    if (test.machine !== 'layer') tests.set(test.key, test);
+    if (isPathTest(test)) tests.set(test.key, test);
   return [...tests.values()];
 }
 
@@ -165,26 +165,35 @@ class Writer {
       const ofKind = this.#maskOf(({ kinds }) => (kinds & bit) !== NO_KINDS);
       this.#bytes.set(ofKind, TABLE.kinds + kind * MASK_BYTES);
     }
+    const hasPrograms = this.#clauses.some(({ literals }) =>
+      literals.some(({ test, judged }) => judged === 'program' || test.machine === 'program'),
+    );
+    this.#view.setUint32(TABLE.programs, hasPrograms ? 1 : 0, true);
     for (const [index, layer] of LAYERS.entries()) {
-      const ofLayer = this.#maskOf(({ literals }) =>
-        literals.every(
-          ({ test, holds }) => test.machine !== 'layer' || test.layers.has(layer) === holds,
-        ),
+      for (const [of, sets] of [
+        ['file', TABLE.layers],
+        ['program', TABLE.programLayers],
+      ] as const)
+        this.#bytes.set(
+          this.#maskOfLiterals(({ test }) =>
+            test.machine === 'layer' && test.judged === of ? test.layers.has(layer) : undefined,
+          ),
+          sets + index * MASK_BYTES,
+        );
+    }
+    for (const same of [0, 1]) {
+      this.#bytes.set(
+        this.#maskOfLiterals(({ test }) => (test.machine === 'program' ? same === 1 : undefined)),
+        TABLE.sameProgram + same * MASK_BYTES,
       );
-      this.#bytes.set(ofLayer, TABLE.layers + index * MASK_BYTES);
     }
     this.#bytes.set(
-      this.#withLiterals('name', 'end', () => false),
+      this.#ofPaths('name', 'end', () => false),
       TABLE.noName,
     );
     this.#bytes.set(
-      this.#maskOf(({ literals }) =>
-        literals.every(
-          ({ test, holds }) =>
-            test.machine === 'layer' ||
-            test.point !== 'slash' ||
-            (test.holdsForRoot !== test.negated) === holds,
-        ),
+      this.#maskOfLiterals(({ test }) =>
+        isPathTest(test) && test.point === 'slash' ? test.holdsForRoot !== test.negated : undefined,
       ),
       TABLE.root,
     );
@@ -225,6 +234,7 @@ class Writer {
       } else {
         set(ROW.end, this.#maskNumber(machine, 'end', keys(end)));
         set(ROW.slash, this.#maskNumber(machine, 'slash', keys(slash)));
+        set(ROW.program, this.#maskNumber(machine, 'program', keys(end)));
       }
       for (let one = 0; one < classCount; one++)
         set(ROW.classes + one, start + (next[state * classCount + one] ?? 0) * cells);
@@ -236,22 +246,19 @@ class Writer {
   *#setSeen(own: readonly PathTest[]): Steps<void> {
     for (let seen = 0; seen < 1 << VERDICT_SEEN; seen++) {
       const found = new Set(own.flatMap(({ key }, bit) => ((seen >> bit) & 1 ? [key] : [])));
-      const [end, slash] = (['end', 'slash'] as const).map((point) =>
-        this.#maskNumber('anywhere', point, found),
-      );
-      this.#view.setUint16(TABLE.seenEnd + 2 * seen, end ?? 0, true);
-      this.#view.setUint16(TABLE.seenSlash + 2 * seen, slash ?? 0, true);
+      for (const [place, sets] of [
+        ['end', TABLE.seenEnd],
+        ['slash', TABLE.seenSlash],
+        ['program', TABLE.seenProgram],
+      ] as const)
+        this.#view.setUint16(sets + 2 * seen, this.#maskNumber('anywhere', place, found), true);
       yield;
     }
   }
 
   /** The number of the set of clauses that can hold if exactly these tests of the automaton match. */
-  #maskNumber(machine: Machine, point: Point, matched: ReadonlySet<string | undefined>): number {
-    const mask = this.#withLiterals(
-      machine,
-      point,
-      ({ key, negated }) => matched.has(key) !== negated,
-    );
+  #maskNumber(machine: Machine, place: Place, matched: ReadonlySet<string | undefined>): number {
+    const mask = this.#ofPaths(machine, place, ({ key, negated }) => matched.has(key) !== negated);
     const key = mask.join();
     const number = this.#masks.get(key) ?? this.#masks.size;
     if (!this.#masks.has(key)) {
@@ -261,16 +268,20 @@ class Writer {
     return number;
   }
 
-  /** The clauses whose literals of this automaton and point agree with `isHeld`. */
-  #withLiterals(machine: Machine, point: Point, isHeld: (test: PathTest) => boolean): Uint8Array {
+  /** The clauses whose literals of this automaton and place agree with `isHeld`. */
+  #ofPaths(machine: Machine, place: Place, isHeld: (test: PathTest) => boolean): Uint8Array {
+    return this.#maskOfLiterals(({ test, judged }) => {
+      const of = judged === 'program' ? 'program' : isPathTest(test) ? test.point : undefined;
+      return isPathTest(test) && test.machine === machine && of === place
+        ? isHeld(test)
+        : undefined;
+    });
+  }
+
+  /** The clauses whose literals have the results that `isHeld` says; undefined: it may be either. */
+  #maskOfLiterals(isHeld: (literal: Literal) => boolean | undefined): Uint8Array {
     return this.#maskOf(({ literals }) =>
-      literals.every(
-        ({ test, holds }) =>
-          test.machine === 'layer' ||
-          test.machine !== machine ||
-          test.point !== point ||
-          isHeld(test) === holds,
-      ),
+      literals.every((literal) => (isHeld(literal) ?? literal.holds) === literal.holds),
     );
   }
 
@@ -281,3 +292,9 @@ class Writer {
     return mask;
   }
 }
+
+/** Where a state answers: at two points of a call's path, or at the end of the program's. */
+type Place = Point | 'program';
+
+const isPathTest = (test: FileTest): test is PathTest =>
+  test.machine !== 'layer' && test.machine !== 'program';

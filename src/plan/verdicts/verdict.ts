@@ -13,6 +13,14 @@ interface KnownFile {
   readonly directory: boolean;
   /** That of an opened file; `none` of other calls. */
   readonly layer: Layer;
+  /** What the calling process runs; undefined if unknown. */
+  readonly program?: KnownProgram | undefined;
+}
+
+/** A program's path, from 2 to VERDICT_PATH_MAX - 1 bytes, and its layer. */
+export interface KnownProgram {
+  readonly path: Buffer;
+  readonly layer: Layer;
 }
 
 const SLASH = 0x2f;
@@ -24,50 +32,107 @@ const ANYWHERE = MACHINES.indexOf('anywhere');
  * reports about a table.
  */
 export function passes(table: Uint8Array, call: KnownCall): boolean {
-  const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
-  const kinds = TABLE.kinds + kindIndex(call) * MASK_BYTES;
-  const { path, directory } = call;
-  const left = [...table.subarray(kinds, kinds + MASK_BYTES)];
-  const narrow = (at: number): void => {
-    for (let byte = 0; byte < MASK_BYTES; byte++)
-      left[byte] = (left[byte] ?? 0) & (table[at + byte] ?? 0);
-  };
-  narrow(TABLE.layers + LAYERS.indexOf(call.layer) * MASK_BYTES);
+  const left = new Left(table, TABLE.kinds + kindIndex(call) * MASK_BYTES);
+  left.narrow(TABLE.layers + LAYERS.indexOf(call.layer) * MASK_BYTES);
+  const { path, program } = call;
   const isKnown =
     path !== undefined &&
     path.length > 1 &&
     path.length < LIMITS.VERDICT_PATH_MAX &&
     path[0] === SLASH;
-  if (!isKnown) return left.some((byte) => byte !== 0);
-  const cell = (row: number, place: number): number =>
-    view.getUint32(TABLE.next + 4 * (row + place), true);
-  const narrowBy = (mask: number): void => narrow(TABLE.masks + mask * MASK_BYTES);
-  const seenMask = (sets: number, seen: number): number => view.getUint16(sets + 2 * seen, true);
-  const lastSlash = path.lastIndexOf(SLASH);
-  for (let machine = 0; machine < MACHINES.length; machine++) {
-    const step = (row: number, byte: number): number =>
-      cell(row, table[TABLE.classes + machine * 256 + byte] ?? 0);
-    let row = view.getUint32(TABLE.starts + 4 * machine, true);
+  if (isKnown) left.narrowByPath(path, call.directory);
+  const { hasPrograms } = left;
+  if (left.isEmpty || program === undefined || !hasPrograms) return !left.isEmpty;
+  left.narrow(TABLE.programLayers + LAYERS.indexOf(program.layer) * MASK_BYTES);
+  if (isKnown) left.narrow(TABLE.sameProgram + (path.equals(program.path) ? MASK_BYTES : 0));
+  left.narrowByProgram(program.path);
+  return !left.isEmpty;
+}
+
+/** The clauses that can still hold. */
+class Left {
+  readonly #table: Uint8Array;
+  readonly #view: DataView;
+  readonly #words: number[];
+
+  constructor(table: Uint8Array, at: number) {
+    this.#table = table;
+    this.#view = new DataView(table.buffer, table.byteOffset, table.byteLength);
+    this.#words = [...table.subarray(at, at + MASK_BYTES)];
+  }
+
+  get isEmpty(): boolean {
+    return this.#words.every((byte) => byte === 0);
+  }
+
+  /** Whether a clause is about programs. */
+  get hasPrograms(): boolean {
+    return this.#view.getUint32(TABLE.programs, true) !== 0;
+  }
+
+  narrow(at: number): void {
+    for (let byte = 0; byte < MASK_BYTES; byte++)
+      this.#words[byte] = (this.#words[byte] ?? 0) & (this.#table[at + byte] ?? 0);
+  }
+
+  narrowByPath(path: Buffer, directory: boolean): void {
+    const lastSlash = path.lastIndexOf(SLASH);
+    for (let machine = 0; machine < MACHINES.length; machine++) {
+      const { row, seen, rowAtSlash, seenBeforeSlash } = this.#walk(machine, path, lastSlash);
+      if (machine === ANYWHERE) {
+        this.#narrowBySeen(TABLE.seenEnd, seen);
+        if (directory || lastSlash > 0)
+          this.#narrowBySeen(TABLE.seenSlash, directory ? seen : seenBeforeSlash);
+        continue;
+      }
+      if (machine === NAME && directory) this.narrow(TABLE.noName);
+      else this.#narrowBy(this.#cell(row, ROW.end));
+      if (directory) this.#narrowBy(this.#cell(this.#step(machine, row, SLASH), ROW.slash));
+      else if (lastSlash > 0) this.#narrowBy(this.#cell(rowAtSlash, ROW.slash));
+    }
+    if (!directory && lastSlash === 0) this.narrow(TABLE.root);
+  }
+
+  narrowByProgram(path: Buffer): void {
+    for (let machine = 0; machine < MACHINES.length; machine++) {
+      const { row, seen } = this.#walk(machine, path, -1);
+      if (machine === ANYWHERE) this.#narrowBySeen(TABLE.seenProgram, seen);
+      else this.#narrowBy(this.#cell(row, ROW.program));
+    }
+  }
+
+  /** The state and the texts found at the path's end, after its last slash and before it. */
+  #walk(
+    machine: number,
+    path: Buffer,
+    lastSlash: number,
+  ): Record<'row' | 'seen' | 'rowAtSlash' | 'seenBeforeSlash', number> {
+    let row = this.#view.getUint32(TABLE.starts + 4 * machine, true);
     let rowAtSlash = row;
-    let seen = cell(row, ROW.end);
+    let seen = this.#cell(row, ROW.end);
     let seenBeforeSlash = 0;
     for (const [at, byte] of path.entries()) {
       if (at === lastSlash) seenBeforeSlash = seen;
-      row = step(row, byte);
+      row = this.#step(machine, row, byte);
       if (at === lastSlash) rowAtSlash = row;
-      seen |= cell(row, ROW.end);
+      seen |= this.#cell(row, ROW.end);
     }
-    if (machine === ANYWHERE) {
-      narrowBy(seenMask(TABLE.seenEnd, seen));
-      if (directory || lastSlash > 0)
-        narrowBy(seenMask(TABLE.seenSlash, directory ? seen : seenBeforeSlash));
-      continue;
-    }
-    if (machine === NAME && directory) narrow(TABLE.noName);
-    else narrowBy(cell(row, ROW.end));
-    if (directory) narrowBy(cell(step(row, SLASH), ROW.slash));
-    else if (lastSlash > 0) narrowBy(cell(rowAtSlash, ROW.slash));
+    return { row, seen, rowAtSlash, seenBeforeSlash };
   }
-  if (!directory && lastSlash === 0) narrow(TABLE.root);
-  return left.some((byte) => byte !== 0);
+
+  #step(machine: number, row: number, byte: number): number {
+    return this.#cell(row, this.#table[TABLE.classes + machine * 256 + byte] ?? 0);
+  }
+
+  #cell(row: number, place: number): number {
+    return this.#view.getUint32(TABLE.next + 4 * (row + place), true);
+  }
+
+  #narrowBy(mask: number): void {
+    this.narrow(TABLE.masks + mask * MASK_BYTES);
+  }
+
+  #narrowBySeen(sets: number, seen: number): void {
+    this.#narrowBy(this.#view.getUint16(sets + 2 * seen, true));
+  }
 }
