@@ -196,7 +196,8 @@ class Probe {
     args.set(path.subarray(0, programAt - pathAt), pathAt);
     if (program !== undefined) args.set(program.path.subarray(0, bytes - programAt), programAt);
     addon.runVerdict(this.#handle, args);
-    return view.getInt32(fields.passes.at, true);
+    const passes = view.getInt32(fields.passes.at, true);
+    return { passes, failing: view.getUint32(fields.failing.at, true) };
   }
 
   scopeDelete(cgroupId) {

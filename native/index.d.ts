@@ -122,10 +122,13 @@ export class Probe {
    */
   suspendVerdicts(): void;
   /**
-   * Returns the probe's verdict on a file call, for tests; EBADF without `withVerdictRun`. 0: no rule can match, 1: one
-   * may, -1: there is no such table.
+   * Returns the probe's verdict on a file call, for tests; EBADF without `withVerdictRun`. `passes`: 0: no rule can match,
+   * 1: one may, -1: there is no such table. `failing`: bit n: rule n of the table's certain ones may fail.
    */
-  runVerdict(table: number, call: LoaderJudgedCall): number;
+  runVerdict(
+    table: number,
+    call: LoaderJudgedCall,
+  ): { readonly passes: number; readonly failing: number };
   scopeDelete(cgroupId: number): void;
   scopeGet(cgroupId: number): LoaderScopeEntry | undefined;
   scopeEntries(): LoaderScopeEntry[];

@@ -98,7 +98,7 @@ module.exports = {
     "patternsAt": 20
   },
   "VERDICT_RUN": {
-    "bytes": 544,
+    "bytes": 552,
     "fields": {
       "table": {
         "at": 0,
@@ -120,20 +120,24 @@ module.exports = {
         "at": 16,
         "bytes": 4
       },
-      "layer": {
+      "failing": {
         "at": 20,
         "bytes": 4
       },
-      "program_len": {
+      "layer": {
         "at": 24,
         "bytes": 4
       },
-      "program_layer": {
+      "program_len": {
         "at": 28,
+        "bytes": 4
+      },
+      "program_layer": {
+        "at": 32,
         "bytes": 4
       }
     },
-    "pathAt": 32,
-    "programAt": 288
+    "pathAt": 40,
+    "programAt": 296
   }
 };

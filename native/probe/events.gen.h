@@ -25,6 +25,7 @@
 #define RECORD_MAX 32768
 #define LEVEL_MAX 31
 #define VERDICT_CLAUSES 256
+#define VERDICT_CERTAIN 16
 #define VERDICT_OPEN_KINDS 32
 #define VERDICT_KINDS 512
 #define VERDICT_MACHINES 4
@@ -58,6 +59,7 @@
 #define ENV_TRUNCATED 512
 #define VIA_IO_URING 1024
 #define RESULT_UNKNOWN 2048
+#define RULE_MATCHES 4096
 
 #define CALL_MSGHDR 1
 #define CALL_LENGTH_POINTER 2
@@ -407,14 +409,16 @@ struct verdict_run_args {
 	__u32 directory; /* 1: the path is a directory’s */
 	__u32 len; /* bytes of the path */
 	__s32 passes; /* out: 0, 1, or -1 where there is no such table */
-	__u32 layer; /* where the file is (src/plan/verdicts/layer-tests.ts) */
+	__u32 failing; /* out: bit n: rule n of those that can be certain may fail */
+	__u32 layer; /* where the file is (src/plan/verdicts/form-tests.ts) */
 	__u32 program_len; /* bytes of the path of the program that makes the call; 0: it is not known */
 	__u32 program_layer; /* where the program is */
+	__u8 pad[4];
 	char path[VERDICT_PATH_MAX];
 	char program[VERDICT_PATH_MAX];
 };
 
-_Static_assert(sizeof(struct verdict_run_args) == 32 + 2 * VERDICT_PATH_MAX, "verdict_run_args");
+_Static_assert(sizeof(struct verdict_run_args) == 40 + 2 * VERDICT_PATH_MAX, "verdict_run_args");
 _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */

@@ -80,6 +80,7 @@ struct call_state {
 	__u32 compat; /* pointers and lengths in user memory are 32-bit */
 	__u32 left;   /* bytes of a message that are not processed yet */
 	__u32 table;  /* judges its paths; 0: none does */
+	__u32 failing; /* of all its paths: see verdict_call */
 	__u64 message; /* struct msghdr in user memory */
 };
 struct {
@@ -145,7 +146,9 @@ struct {
 enum { VERDICT_CALL, VERDICT_PROGRAM };
 struct verdict_call {
 	__u32 table, kind, directory, layer;
-	__u64 left[VERDICT_WORDS]; /* the clauses that hold for the call's kind and path */
+	__u64 left[VERDICT_WORDS]; /* the clauses that hold */
+	__u32 is_part;	/* one of two paths: `failing` is wanted even if the call does not pass by it */
+	__u32 failing;	/* out: bit n: rule n of the certain ones may fail; so do all numbers that are no rule's */
 	__u32 is_given; /* of a program: it is not that of this process (verdict_run) */
 	__u32 len;		 /* of the path; of a program 0: it is not known */
 	__u32 is_odd; /* out: a component of the path is empty, '.' or '..' */

@@ -87,21 +87,26 @@ enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE };
 /* Kinds of each path of a call that is not an open. */
 #define VERDICT_PATH_KINDS 8
 #define VERDICT_LAYERS 4
-/* Layers of a file, numbered as in src/plan/verdicts/layer-tests.ts. */
+/* Layer, and whether it is a directory: layer + 4 * directory. */
+#define VERDICT_FORMS 8
+/* Layers of a file, numbered as in src/plan/verdicts/form-tests.ts. */
 enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE };
 #define VERDICT_WORDS (VERDICT_CLAUSES / 64)
 
 /*
- * The rules about file calls as sets of clauses: where a rule matches, at least one clause must hold. Each part of
- * the table lists the clauses that can hold for a kind of call, a layer, or a state of an automaton. If no clause is
- * in all of these sets, no rule matches. Built by src/plan/verdicts/table.ts.
+ * The rules about file calls as sets of clauses. Where a rule matches, at least one clause of `may` must hold; where
+ * a rule fails, one of its `failures`. Each part of the table lists the clauses that can hold for a kind of call, a
+ * form of file, or a state of an automaton. If no clause is in all of these sets, none holds. Built by
+ * src/plan/verdicts/table.ts.
  */
 struct verdict_table {
 	__u32 start[VERDICT_MACHINES]; /* first row of each automaton */
 	__u32 programs; /* 1: a clause is about the program that makes the call */
-	__u32 pad;
+	__u32 certain;	/* rules in `failures` */
+	__u64 may[VERDICT_WORDS]; /* the clauses of which one must hold where a rule matches */
+	__u64 failures[VERDICT_CERTAIN][VERDICT_WORDS]; /* by rule: the clauses of which one must hold where it fails */
 	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];
-	__u64 layers[VERDICT_LAYERS][VERDICT_WORDS];
+	__u64 forms[VERDICT_FORMS][VERDICT_WORDS];
 	__u64 program_layers[VERDICT_LAYERS][VERDICT_WORDS];
 	__u64 same_program[2][VERDICT_WORDS]; /* the call's path is 0: not that of the program, 1: the same */
 	__u64 no_name[VERDICT_WORDS]; /* a directory: its path has no file name */

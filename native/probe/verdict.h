@@ -11,6 +11,8 @@
 #define ROW_SLASH 1
 #define ROW_PROGRAM 2
 
+#define ALL_FAILING 0xffffffff
+
 #define O_ACCMODE 3
 #define O_WRONLY 1
 #define O_CREAT 0100
@@ -88,12 +90,12 @@ static __always_inline void verdict__narrow_by(struct verdict_left *left, struct
 	verdict__narrow(left, t->masks[number & (VERDICT_MASKS - 1)]);
 }
 
-static __always_inline bool verdict__is_empty(const struct verdict_left *left)
+static __always_inline bool verdict__has_any(const struct verdict_left *left, const __u64 *mask)
 {
 	__u64 any = 0;
 	for (int i = 0; i < VERDICT_WORDS; i++)
-		any |= left->words[i];
-	return !any;
+		any |= left->words[i] & mask[i];
+	return any;
 }
 
 static __always_inline __u32 verdict__cell(struct verdict_table *t, __u32 row, __u32 place)
@@ -152,7 +154,7 @@ static __always_inline bool verdict__has_kind(struct verdict_table *t, __u32 kin
 {
 	struct verdict_left left;
 	__builtin_memcpy(left.words, t->kinds[kind & (VERDICT_KINDS - 1)], sizeof(left.words));
-	return !verdict__is_empty(&left);
+	return verdict__has_any(&left, t->may);
 }
 
 /* Runs the automata over the whole path, from 2 to VERDICT_PATH_MAX - 1 bytes. */
@@ -203,13 +205,13 @@ static __always_inline bool verdict__load_program(struct verdict_call *program)
 	return 1;
 }
 
-/* Whether a clause that is left holds for the program that makes the call. */
-__noinline int verdict__passes_program(__u32 has_path)
+/* Removes the clauses that do not hold for the program that makes the call. */
+__noinline int verdict__narrow_by_program(__u32 has_path)
 {
 	struct verdict_call *call = verdict__get_call(), *program = verdict__get_program();
 	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
 	if (!t || !program || !verdict__load_program(program))
-		return 1;
+		return 0;
 	program->table = call->table;
 	struct verdict_left left;
 	__builtin_memcpy(left.words, call->left, sizeof(left.words));
@@ -220,28 +222,49 @@ __noinline int verdict__passes_program(__u32 has_path)
 	for (int m = 0; m < MACHINE_ANYWHERE; m++)
 		verdict__narrow_by(&left, t, verdict__cell(t, program->state[m], ROW_PROGRAM));
 	verdict__narrow_by(&left, t, t->seen_program[program->seen & ((1 << VERDICT_SEEN) - 1)]);
-	return !verdict__is_empty(&left);
+	__builtin_memcpy(call->left, left.words, sizeof(left.words));
+	return 0;
+}
+
+/* Notes which of the certain rules may fail. */
+__noinline int verdict__note_failing(void)
+{
+	struct verdict_call *call = verdict__get_call();
+	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
+	if (!t)
+		return 0;
+	struct verdict_left left;
+	__builtin_memcpy(left.words, call->left, sizeof(left.words));
+	__u32 failing = ALL_FAILING;
+	for (int rule = 0; rule < VERDICT_CERTAIN; rule++) {
+		if (rule < t->certain && !verdict__has_any(&left, t->failures[rule]))
+			failing &= ~(1u << rule);
+	}
+	call->failing = failing;
+	return 0;
 }
 
 /*
- * Whether a rule can match the call in verdict_call: 0 only if none can. The path must be that of its file, or have
- * no component that is empty, '.' or '..' (is_odd). If it does not begin with a slash or is too long, only kind,
- * layer and program count.
+ * Whether a rule can match the call in verdict_call: 0 only if none can. If it returns 1 or the path is_part, `failing`
+ * says which of the certain rules may fail. The path must be that of its file, or have no component that is empty, '.' or '..'
+ * (is_odd). If it does not begin with a slash or is too long, only kind, form and program count.
  */
 __noinline int verdict__passes(void)
 {
 	struct verdict_call *call = verdict__get_call();
 	if (!call)
 		return 1;
+	call->failing = ALL_FAILING;
 	struct verdict_table *t = verdict__find_table(call->table);
 	if (!t)
 		return 1;
 	struct verdict_left left;
 	__builtin_memcpy(left.words, t->kinds[call->kind & (VERDICT_KINDS - 1)], sizeof(left.words));
-	verdict__narrow(&left, t->layers[call->layer & (VERDICT_LAYERS - 1)]);
+	__u32 form = (call->layer & (VERDICT_LAYERS - 1)) + (call->directory ? VERDICT_LAYERS : 0);
+	verdict__narrow(&left, t->forms[form & (VERDICT_FORMS - 1)]);
 	__u32 len = call->len;
 	call->is_odd = 0;
-	if (verdict__is_empty(&left))
+	if (!call->is_part && !verdict__has_any(&left, t->may))
 		return 0;
 	bool has_path = len >= 2 && len < VERDICT_PATH_MAX && call->path[0] == '/';
 	if (has_path) {
@@ -265,16 +288,25 @@ __noinline int verdict__passes(void)
 		else
 			verdict__narrow(&left, t->root);
 	}
-	bool passes = !verdict__is_empty(&left);
-	if (passes && t->programs) {
+	bool passes = verdict__has_any(&left, t->may);
+	if (passes || call->is_part) {
 		__builtin_memcpy(call->left, left.words, sizeof(left.words));
-		passes = verdict__passes_program(has_path);
+		if (t->programs) {
+			verdict__narrow_by_program(has_path);
+			__builtin_memcpy(left.words, call->left, sizeof(left.words));
+			passes = verdict__has_any(&left, t->may);
+		}
+		if ((passes || call->is_part) && has_path)
+			verdict__note_failing();
 	}
 	/*
 	 * Chunks may have used different tables, whose combined result belongs to neither. A removed table never
 	 * comes back.
 	 */
-	return passes || verdict__find_table(call->table) != t;
+	if (verdict__find_table(call->table) == t)
+		return passes;
+	call->failing = ALL_FAILING;
+	return 1;
 }
 
 /*
@@ -293,12 +325,15 @@ int verdict_run(struct verdict_run_args *args)
 	call->directory = args->directory;
 	call->layer = args->layer;
 	call->len = args->len;
+	call->is_part = 1;
 	__builtin_memcpy(call->path, args->path, sizeof(call->path));
 	program->is_given = 1;
 	program->layer = args->program_layer;
 	program->len = args->program_len < VERDICT_PATH_MAX ? args->program_len : 0;
 	__builtin_memcpy(program->path, args->program, sizeof(program->path));
 	args->passes = verdict__passes();
+	args->failing = call->failing;
 	program->is_given = 0;
+	call->is_part = 0;
 	return 0;
 }

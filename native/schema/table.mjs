@@ -35,6 +35,8 @@ export const LIMITS = {
   // struct verdict_table: clauses of a rule set, automata, the totals of their states and of the cells of their rows, and sets
   // of clauses.
   VERDICT_CLAUSES: 256,
+  // Rules of which the table says that they certainly match.
+  VERDICT_CERTAIN: 16,
   // Kinds of calls (src/plan/verdicts/call-kinds.ts): 8 of each open, and 8 of each path of the calls in JUDGED.
   VERDICT_OPEN_KINDS: 32,
   VERDICT_KINDS: 512,
@@ -147,6 +149,8 @@ export const RECORD_FLAGS = {
   ENV_TRUNCATED: 512,
   VIA_IO_URING: 1024,
   RESULT_UNKNOWN: 2048,
+  // The kernel's verdict: a rule certainly matches.
+  RULE_MATCHES: 4096,
 };
 
 /**
@@ -204,7 +208,8 @@ export const VERDICT_RUN = [
   ['directory', 'u32', '1: the path is a directory’s'],
   ['len', 'u32', 'bytes of the path'],
   ['passes', 's32', 'out: 0, 1, or -1 where there is no such table'],
-  ['layer', 'u32', 'where the file is (src/plan/verdicts/layer-tests.ts)'],
+  ['failing', 'u32', 'out: bit n: rule n of those that can be certain may fail'],
+  ['layer', 'u32', 'where the file is (src/plan/verdicts/form-tests.ts)'],
   [
     'program_len',
     'u32',

@@ -159,6 +159,7 @@ export class AgentReport {
       rules: () => rules.status(),
       held: () => evaluation.counters().events,
       filteredContainers: () => this.#sources.verdicts.status().containers,
+      unconfirmedMatches: () => this.#sources.verdicts.status().certain.unconfirmed,
       cgroups: () => {
         const counts = { pending: 0, included: 0, excluded: 0, unwatched: 0 };
         for (const { state } of probe.scope.entries()) counts[state]++;

@@ -266,6 +266,7 @@ export class Stages {
       isPolicyKnown: (container) => this.policies.inForceFor(container) !== undefined,
       finishRules: (container) => this.policies.finish(container),
       onFailure: (failure) => logFailure(logger, failure),
+      onCertain: (event, isMatched) => this.verdicts.certain.compare(event, isMatched),
       respond: (detection) => this.responder.respond(detection),
       clocks: THREAD_CLOCKS,
       admit: (detection) => this.outgoing.admit(detection),

@@ -1,13 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
-import { digestOf, ruleClausesOf } from '../plan/verdicts/rule-clauses.ts';
+import { digestOf, ruleClausesOf, withCertainRules } from '../plan/verdicts/rule-clauses.ts';
 import { verdictTableOf, type VerdictTable } from '../plan/verdicts/table.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import { levelOf } from '../probe/scope.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
 import { inTurns } from '../shared/turns.ts';
+import { CertainMatches, type CertainCounts } from './certain-matches.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
 const WAIT_MS = 1000;
@@ -51,6 +52,7 @@ interface Group {
 export interface VerdictsStatus {
   readonly containers: number;
   readonly tables: number;
+  readonly certain: CertainCounts;
 }
 
 /**
@@ -59,6 +61,8 @@ export interface VerdictsStatus {
  */
 export class KernelVerdicts {
   readonly #options: KernelVerdictsOptions;
+  /** To be told of events of which the kernel was certain. */
+  readonly certain: CertainMatches;
   readonly #numbers: VerdictNumbers;
   /** By app object, and by container type. */
   readonly #groups = new Map<JudgedApp | 'none', Map<string, Group>>();
@@ -76,6 +80,7 @@ export class KernelVerdicts {
 
   constructor(options: KernelVerdictsOptions) {
     this.#options = options;
+    this.certain = new CertainMatches(options.logger);
     this.#numbers = new VerdictNumbers(options.probe);
   }
 
@@ -85,6 +90,7 @@ export class KernelVerdicts {
     this.#turn++;
     this.#rules = undefined;
     this.#numbers.suspend();
+    this.certain.end();
     // No container may keep a number when another table gets it.
     for (const group of this.#all()) {
       group.number = NONE;
@@ -141,7 +147,8 @@ export class KernelVerdicts {
   }
 
   status(): VerdictsStatus {
-    return { containers: this.#told.size, tables: this.#numbers.inUse };
+    const certain = this.certain.counts();
+    return { containers: this.#told.size, tables: this.#numbers.inUse, certain };
   }
 
   stop(): void {
@@ -222,10 +229,16 @@ export class KernelVerdicts {
     const isWanted = (): boolean =>
       !this.#stopped && turn === this.#turn && this.#groups.get(app)?.get(containerType) === group;
     const possible = app === 'none' ? rules.rules : app.possibleAmong(rules.rules);
-    const ruleClauses = await inTurns(
+    const clauses = await inTurns(
       ruleClausesOf(possible, containerType, new Set(rules.rules)),
       isWanted,
     );
+    if (clauses === undefined) return;
+    // What an app's policy takes away is not in its clauses: of its containers the kernel is never certain.
+    const ruleClauses =
+      app === 'none'
+        ? await inTurns(withCertainRules(clauses, possible, containerType), isWanted)
+        : clauses;
     if (ruleClauses === undefined) return;
     const digest = digestOf(ruleClauses);
     let number = this.#numbers.of(digest);
@@ -243,6 +256,7 @@ export class KernelVerdicts {
     if (bytes === undefined) return undefined;
     // Its own number may be the only one available.
     this.#give(group, undefined);
+    this.certain.begin();
     return this.#numbers.set(digest, bytes);
   }
 
@@ -255,7 +269,7 @@ export class KernelVerdicts {
   }
 
   #say({ app, containerType }: Group, table: VerdictTable, number: number | undefined): void {
-    const { bytes, clauses, states, transitions, widened, leftOut } = table;
+    const { bytes, clauses, states, transitions, widened, leftOut, certain } = table;
     const about = {
       containerType,
       ownRules: app !== 'none',
@@ -266,6 +280,7 @@ export class KernelVerdicts {
       widened: widened.length,
       widenedRules: widened.slice(0, SAID_MAX),
       leftOut: leftOut.slice(0, SAID_MAX),
+      certain: certain.length,
     };
     const { logger } = this.#options;
     if (bytes === undefined)

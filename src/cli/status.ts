@@ -1,4 +1,5 @@
 import { notWatchedFor } from '../agent/ceilings.ts';
+import type { CertainCounts } from '../agent/certain-matches.ts';
 import type { AgentSnapshot } from '../agent/snapshot.ts';
 import type { ContainerStatus } from '../apps/status.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
@@ -58,7 +59,7 @@ function format(snapshot: AgentSnapshot): string {
     ...containerTable(apps.containers.filter((container) => !container.gone)),
     '',
     `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} kept back by prefilters${mostFiltered(kernel.filtered)}`,
-    `file calls: of ${kernel.verdicts.containers} containers those that no rule can match end in the kernel (${kernel.verdicts.tables} sets of rules)`,
+    `file calls: of ${kernel.verdicts.containers} containers those that no rule can match end in the kernel (${kernel.verdicts.tables} sets of rules)${certainText(kernel.verdicts.certain)}`,
     `processes: ${processes.processes}, their programs take ${mebibytes(processes.imageBytes)} MiB` +
       (processes.imagesCut > 0
         ? `; arguments and environment of ${processes.imagesCut} programs were given up for want of room`
@@ -247,4 +248,11 @@ function mostFiltered(filtered: Readonly<Record<string, number>> | undefined): s
     .slice(0, MOST_FILTERED)
     .map(([event, count]) => `${event} ${count}`);
   return most.length === 0 ? '' : ` (${most.join(', ')})`;
+}
+
+/** What the agent found of the calls of which the kernel was certain. */
+function certainText({ confirmed, unconfirmed }: CertainCounts): string {
+  if (confirmed + unconfirmed === 0) return '';
+  const text = `; certain of a match ${confirmed + unconfirmed} times`;
+  return unconfirmed === 0 ? text : `${text}, WRONGLY ${unconfirmed}: see the agent's log`;
 }

@@ -75,6 +75,8 @@ export interface EvaluationOptions {
   readonly finishRules?: (container: Container) => void;
   /** Told of an operator's rule that threw, and of an event that was given up: at growing intervals each. */
   readonly onFailure?: (failure: RuleFailure) => void;
+  /** Told of an event of which the kernel was certain that an operator's rule matches, and whether one did; must not throw. */
+  readonly onCertain?: (event: KernelEvent, isMatched: boolean) => void;
   /** Does what is to be done about a detection in a container; must not throw. */
   readonly respond?: (detection: Respondable) => readonly DoneResponse[];
   /** What is to become of a detection, asked before it is written out; must not throw. Default `open`. */
@@ -230,7 +232,12 @@ export class Evaluation {
   ): void {
     try {
       const subject = this.#subjectOf(occurrence, container);
-      for (const match of this.#matches(subject, appRules)) {
+      const matches = this.#matches(subject, appRules);
+      const { event } = subject;
+      // An app's own exceptions are not in the kernel's verdicts; rules may ask for what the container is.
+      if (event.ruleMatches && container !== undefined && appRules === undefined)
+        this.#options.onCertain?.(event, matches.length > 0);
+      for (const match of matches) {
         if (container !== undefined) this.#detect(match, occurrence, subject, appRules);
         else {
           const kept = occurrence.detach();

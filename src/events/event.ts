@@ -254,6 +254,8 @@ export interface KernelEvent {
   readonly comm: string;
   /** Size of its record. */
   readonly bytes: number;
+  /** The kernel's verdict: one of the operator's rules certainly matches (plan/verdicts). */
+  readonly ruleMatches: boolean;
   /** Linux dev number of the controlling terminal as in /proc/PID/stat tty_nr; 0 without one. */
   readonly tty: number;
   readonly credentials: Credentials;

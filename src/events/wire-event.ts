@@ -12,7 +12,8 @@ import type {
   ParamValue,
 } from './event.ts';
 import { readParam } from './params.ts';
-import { EVENT_NAMES, EXIT, HEADER, KINDS, type EventName } from './table.gen.ts';
+import { CALL, EVENT_NAMES, EXIT, HEADER, KINDS, OPEN, RECORD_FLAGS } from './table.gen.ts';
+import type { EventName } from './table.gen.ts';
 
 /** Unix time minus CLOCK_BOOTTIME, in ns; re-measured by its owner, read at decoding. */
 export interface BootClock {
@@ -126,6 +127,13 @@ export class WireEvent implements KernelEvent {
 
   get bytes(): number {
     return this.#records.number(this.#at + HEADER.len);
+  }
+
+  get ruleMatches(): boolean {
+    const { kind } = this;
+    const flags = kind === KINDS.open ? OPEN.flags : kind === KINDS.call ? CALL.flags : undefined;
+    if (flags === undefined) return false;
+    return (this.#records.number(this.#at + flags) & RECORD_FLAGS.RULE_MATCHES) !== 0;
   }
 
   get tty(): number {

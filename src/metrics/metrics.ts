@@ -50,8 +50,10 @@ export interface MetricSources {
     readonly dropped: number;
     readonly expired: number;
   };
-  /** Containers whose opens are filtered by what rules say. */
+  /** Containers whose file calls are filtered by what rules say. */
   readonly filteredContainers?: () => number;
+  /** Calls of which the kernel was wrongly certain that a rule matches. */
+  readonly unconfirmedMatches?: () => number;
   /** Cgroups by state. */
   readonly cgroups?: () => {
     readonly pending: number;
@@ -261,6 +263,14 @@ export class AgentMetrics {
 
   #sizes(registers: Registry[], sources: MetricSources): void {
     const { probe, held, cgroups, context, filteredContainers, logLinesDropped } = sources;
+    const { unconfirmedMatches } = sources;
+    if (unconfirmedMatches !== undefined)
+      total(
+        registers,
+        'varvel_unconfirmed_matches_total',
+        'Calls of which the kernel was certain that a rule matches, but none did.',
+        unconfirmedMatches,
+      );
     if (filteredContainers !== undefined)
       size(
         registers,

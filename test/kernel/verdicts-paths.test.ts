@@ -7,8 +7,8 @@ import { after, before, describe, test } from 'node:test';
 import { JUDGED_CALLS, LIMITS } from '../../src/events/table.gen.ts';
 import { hooksFor } from '../../src/plan/hooks.ts';
 import { kindIndex, type PathKind } from '../../src/plan/verdicts/call-kinds.ts';
-import { LAYERS } from '../../src/plan/verdicts/layer-tests.ts';
-import { passes, type KnownProgram } from '../../src/plan/verdicts/verdict.ts';
+import { LAYERS } from '../../src/plan/verdicts/form-tests.ts';
+import { ALL_FAILING, verdictOf, type KnownProgram } from '../../src/plan/verdicts/verdict.ts';
 import { call, callFd, text } from '../support/kernel-calls.ts';
 import {
   KernelProbe,
@@ -172,6 +172,55 @@ describe('verdicts of calls with paths', () => {
     ]);
   });
 
+  test('a call of which the kernel is certain says so: by all its paths, and by nothing that it does not know', async () => {
+    judge(
+      `(evt.type in (rename, renameat2) and evt.rawres = 0 and evt.arg.oldpath startswith ~/plain/
+         and evt.arg.newpath startswith ~/secret/)
+       or (evt.type = chmod and evt.arg.filename startswith ~/secret/)
+       or (evt.type = fchmodat and evt.arg.filename startswith ~/secret/ and evt.arg.mode contains S_ISUID)
+       or (evt.type = unlink and evt.arg.path startswith ~/secret/ and not proc.name = nobody)
+       or (evt.type in (open, openat) and fd.typechar = f and fd.num >= 0 and fd.name startswith ~/secret/)`,
+    );
+    for (const name of ['e', 'f']) writeFileSync(join(dir, 'plain', name), '');
+    writeFileSync(join(dir, 'secret', 'g'), '');
+    const running = await probe.run(cgroup, [
+      ...['cd', dir],
+      ...call('rename', at('plain/e'), at('secret/e')),
+      ...call('rename', text('plain/f'), text(`${dir}/secret/./f`)),
+      ...call('rename', at('secret/e'), at('secret/h')),
+      ...call('chmod', at('secret/g'), 0o4755),
+      ...call('chmod', text(`${dir}/secret/./g`), 0o4755),
+      // A kind has set-user-id or set-group-id: which one is not known.
+      ...call('fchmodat', AT_FDCWD, at('secret/g'), 0o4755),
+      ...call('unlink', at('secret/g')),
+      ...['openat', AT_FDCWD, join(dir, 'secret/h'), 0, 0],
+      ...['openat', AT_FDCWD, join(dir, 'secret'), 0, 0],
+      ...['openat', AT_FDCWD, join(dir, 'secret/none'), 0, 0],
+      ...['openat', AT_FDCWD, `${dir}/plain/../secret/h`, 0, 0],
+    ]);
+    const seen = probe
+      .eventsOf(running.pid)
+      .flatMap(({ type, call: made, open, ruleMatches }) =>
+        made === undefined && open === undefined
+          ? []
+          : [`${type} ${made?.text(2) || made?.text(1) || open?.rawPath} ${ruleMatches}`],
+      );
+    assert.deepEqual(
+      seen.map((line) => line.replace(`${dir}/`, '')),
+      [
+        'rename secret/e true',
+        'rename secret/./f false',
+        'chmod secret/g true',
+        'chmod secret/./g false',
+        'fchmodat secret/g false',
+        'unlink secret/g false',
+        'openat secret/h true',
+        // By its claim alone; the file is the same.
+        'openat plain/../secret/h true',
+      ],
+    );
+  });
+
   test('the kernel says of each kind and path what TypeScript does', () => {
     const bytes = tableOf(
       `(evt.type in (rename, renameat, renameat2) and fs.path.placed startswith /etc/
@@ -203,6 +252,7 @@ describe('verdicts of calls with paths', () => {
       '/x',
     ];
     const counts = [0, 0];
+    let certain = 0;
     for (const event of JUDGED_CALLS) {
       for (const which of [0, 1] as const) {
         for (const failed of [false, true]) {
@@ -211,14 +261,15 @@ describe('verdicts of calls with paths', () => {
               const kind: PathKind = { event, which, failed, mode };
               const known = { ...kind, directory: false, layer: 'none', path } as const;
               for (const program of programs) {
-                const expected: number = passes(bytes, { ...known, program }) ? 1 : 0;
+                const { passes, failing } = verdictOf(bytes, { ...known, program });
                 const found = probe.probe.runVerdict(TABLE, {
                   ...{ kind: kindIndex(kind), directory: false, layer: 0, path },
                   program: program && { ...program, layer: LAYERS.indexOf(program.layer) },
                 });
                 const what = `${path.toString()} ${JSON.stringify(kind)} ${program?.path.toString()}`;
-                assert.equal(found, expected, what);
-                counts[found] = (counts[found] ?? 0) + 1;
+                assert.deepEqual(found, { passes: passes ? 1 : 0, failing }, what);
+                counts[found.passes] = (counts[found.passes] ?? 0) + 1;
+                if (failing !== ALL_FAILING) certain++;
               }
             }
           }
@@ -226,5 +277,6 @@ describe('verdicts of calls with paths', () => {
       }
     }
     assert.ok(Math.min(...counts) > 50, counts.join());
+    assert.ok(certain > 50, `${certain} certain`);
   });
 });

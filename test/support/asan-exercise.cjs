@@ -75,18 +75,18 @@ async function round(number) {
   // Of no clause: it says of every open that no rule can match.
   for (let i = 0; i < 3; i++) probe.setVerdicts(1, new Uint8Array(TABLE_BYTES));
   refuses(() => probe.setVerdicts(1, new Uint8Array(TABLE_BYTES - 1)), 'EINVAL');
-  assert.equal(probe.runVerdict(1, judged(Buffer.from('/etc/hostname'))), 0);
-  assert.equal(probe.runVerdict(1, judged(Buffer.alloc(100_000, 0x2f))), 0);
+  assert.equal(probe.runVerdict(1, judged(Buffer.from('/etc/hostname'))).passes, 0);
+  assert.equal(probe.runVerdict(1, judged(Buffer.alloc(100_000, 0x2f))).passes, 0);
   const program = { path: Buffer.alloc(100_000, 0x2f), layer: 1 };
-  assert.equal(probe.runVerdict(1, judged(Buffer.from('/x'), program)), 0);
+  assert.equal(probe.runVerdict(1, judged(Buffer.from('/x'), program)).passes, 0);
   probe.setVerdicts(2, new Uint8Array(TABLE_BYTES));
   probe.suspendVerdicts();
-  assert.equal(probe.runVerdict(2, judged(Buffer.from('/etc/hostname'))), -1);
+  assert.equal(probe.runVerdict(2, judged(Buffer.from('/etc/hostname'))).passes, -1);
   probe.setVerdicts(2, new Uint8Array(TABLE_BYTES));
   probe.setVerdicts(1, undefined);
   probe.suspendVerdicts();
   probe.setVerdicts(2, new Uint8Array(TABLE_BYTES));
-  assert.equal(probe.runVerdict(1, judged(Buffer.from('/etc/hostname'))), -1);
+  assert.equal(probe.runVerdict(1, judged(Buffer.from('/etc/hostname'))).passes, -1);
   probe.scopeSet(id, 'included', 1, 2);
   refuses(() => probe.scopeSet(-1, 'included', 0), 'EINVAL');
   for (let i = 0; i < 2000; i++) probe.scopeSet(1_000_000 + i, 'excluded', 2);

@@ -275,6 +275,7 @@ export function makeEvent(type: EventName, overrides: EventOverrides = {}): Kern
     result: 0,
     comm: 'node',
     bytes: 400,
+    ruleMatches: false,
     tty: 0,
     credentials: CREDENTIALS,
     open: undefined,

@@ -1,9 +1,14 @@
 // Rules about opens, and opens that they are about, of any shape.
 import fc from 'fast-check';
 import type { Container } from '../../src/apps/identity.ts';
-import { LAYERS, type Layer } from '../../src/plan/verdicts/layer-tests.ts';
+import { LAYERS, type Layer } from '../../src/plan/verdicts/form-tests.ts';
 import { OPEN_EVENTS, type OpenKind } from '../../src/plan/verdicts/call-kinds.ts';
-import { passes, type KnownProgram } from '../../src/plan/verdicts/verdict.ts';
+import {
+  ALL_FAILING,
+  verdictOf,
+  type KnownProgram,
+  type Verdict,
+} from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { encodeText } from '../../src/shared/text.ts';
 import { CONTAINER, makeEvent, makeOpen, makeSubject } from './rules-subject.ts';
@@ -74,6 +79,10 @@ const ofKind = fc.constantFrom(
   'fd.is_upper_layer = true',
   'fd.is_upper_layer != true',
   'fd.is_lower_layer = false',
+  'fd.typechar = f',
+  'fd.typechar in (d, p)',
+  'fd.type = directory',
+  'fd.type != directory',
   'evt.type in (openat, creat)',
   'proc.name = node',
   'proc.exepath = /usr/local/bin/node',
@@ -138,10 +147,24 @@ export const subjectOf = (
 /** What makes all these opens (makeImage). */
 const program: KnownProgram = { path: Buffer.from('/usr/local/bin/node'), layer: 'lower' };
 
-/** Whether it passes the table. */
-export const isPassed = (bytes: Uint8Array, one: Open): boolean => {
+/** What a table says of a call: whether a rule may match it, and whether one certainly does. */
+export interface Judgement {
+  readonly passes: boolean;
+  readonly matches: boolean;
+}
+
+/** By the verdicts of all its paths. */
+export const judgement = (verdicts: readonly Verdict[]): Judgement => ({
+  passes: verdicts.some(({ passes }) => passes),
+  matches: verdicts.reduce((bits, { failing }) => bits | failing, 0) >>> 0 !== ALL_FAILING,
+});
+
+export function judged(bytes: Uint8Array, one: Open): Judgement {
   const { event, access, failed, directory, path: at } = one;
   const layer: Layer = failed ? 'no file' : one.layer;
   const known = { event, ...access, failed, directory: directory && !failed, layer };
-  return passes(bytes, { ...known, program, path: encodeText(at) });
-};
+  return judgement([verdictOf(bytes, { ...known, program, path: encodeText(at) })]);
+}
+
+/** Whether it passes the table. */
+export const isPassed = (bytes: Uint8Array, one: Open): boolean => judged(bytes, one).passes;

@@ -4,8 +4,8 @@ import { callParam, pathNumber } from '../../src/events/call-params.ts';
 import type { KernelEvent } from '../../src/events/event.ts';
 import { JUDGED_CALLS } from '../../src/events/table.gen.ts';
 import type { PathEvent } from '../../src/plan/verdicts/call-kinds.ts';
-import { LAYERS } from '../../src/plan/verdicts/layer-tests.ts';
-import { passes } from '../../src/plan/verdicts/verdict.ts';
+import { LAYERS } from '../../src/plan/verdicts/form-tests.ts';
+import { verdictOf, type Verdict } from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { absolutePath } from '../../src/shared/path.ts';
 import { encodeText } from '../../src/shared/text.ts';
@@ -17,7 +17,7 @@ import {
   makeProcess,
   makeSubject,
 } from './rules-subject.ts';
-import { comparisonOf, path } from './verdict-cases.ts';
+import { comparisonOf, judgement, path, type Judgement } from './verdict-cases.ts';
 
 const PARAMS = ['path', 'name', 'oldpath', 'newpath', 'linkpath', 'filename', 'pathname'];
 const PLAIN = [
@@ -145,18 +145,19 @@ export function subjectOfCall(one: PathCall): Subject {
   return makeSubject(made, { container: CONTAINER, process: makeProcess({ image }) });
 }
 
-/** Whether one of its paths passes the table, as in the probe's call-paths.h. */
-export function isCallPassed(bytes: Uint8Array, one: PathCall): boolean {
+/** What a table says of a call, as the probe's call-paths.h puts it together. */
+export function judgedCall(bytes: Uint8Array, one: PathCall): Judgement {
   const { event, failed, paths, directory, mode } = one;
   const hasMode = ['chmod', 'fchmod', 'fchmodat'].includes(event);
   const runs = { path: encodeText(one.program), layer: one.programLayer };
   const program = one.isKnown ? runs : undefined;
   const known = { event, failed, layer: 'none', program, ...(hasMode ? { mode } : {}) } as const;
-  if (WITH_DESCRIPTOR.includes(event))
-    return passes(bytes, { ...known, which: 0, directory, path: encodeText(paths[0]) });
-  return ([0, 1] as const).some(
-    (which) =>
-      hasPath(event, which === 0 ? 1 : 2) &&
-      passes(bytes, { ...known, which, directory: false, path: encodeText(paths[which]) }),
-  );
+  const ofPath = (which: 0 | 1, isDirectory: boolean): Verdict =>
+    verdictOf(bytes, { ...known, which, directory: isDirectory, path: encodeText(paths[which]) });
+  const verdicts = WITH_DESCRIPTOR.includes(event)
+    ? [ofPath(0, directory)]
+    : ([0, 1] as const)
+        .filter((which) => hasPath(event, which === 0 ? 1 : 2))
+        .map((which) => ofPath(which, false));
+  return judgement(verdicts);
 }

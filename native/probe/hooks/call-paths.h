@@ -159,6 +159,7 @@ __noinline int call__may_match_kind(struct call_state *c, __u32 table)
 	if (!c)
 		return 1;
 	c->table = 0;
+	c->failing = ALL_FAILING;
 	if (!table || !c->spec.judged || (c->spec.mode && c->args[c->spec.mode & 7] & ~MODE_BITS))
 		return 1;
 	struct verdict_table *t = verdict__find_table(table);
@@ -177,6 +178,8 @@ __noinline int call__may_match_path(struct call_state *c, __u32 which)
 		return 1;
 	if (!(c->spec.dirs[which] & 7))
 		return 0;
+	__u32 failing = c->failing;
+	c->failing = ALL_FAILING;
 	struct rec_call *r = (void *)s->b;
 	if (r->flags & (RAW_TRUNCATED | RAW_UNREADABLE | CWD_TRUNCATED))
 		return 1;
@@ -197,7 +200,13 @@ __noinline int call__may_match_path(struct call_state *c, __u32 which)
 	v->kind = call__kind(c, which);
 	v->directory = 0;
 	v->layer = LAYER_NONE;
-	return verdict__passes() || v->is_odd || verdict__is_detour(v);
+	v->is_part = (c->spec.dirs[0] & 7) && (c->spec.dirs[1] & 7);
+	bool passes = verdict__passes();
+	v->is_part = 0;
+	if (v->is_odd || verdict__is_detour(v))
+		return 1;
+	c->failing = failing | v->failing;
+	return passes;
 }
 
 /* 0 if no rule can match the call by the file of its descriptor, whose path was stored last. */
@@ -209,6 +218,7 @@ __noinline int call__may_match_descriptor(struct call_state *c)
 		return 1;
 	struct rec_call *r = (void *)s->b;
 	__u32 len = r->path_len, at = c->off - len;
+	c->failing = ALL_FAILING;
 	if (!(r->file_flags & FILE_KNOWN) || r->file_flags & (FILE_PATH_TRUNCATED | FILE_DETACHED))
 		return 1;
 	if (!verdict__append_path(v, 0, s->b + (at & (SCRATCH_BYTES / 2 - 1)), len))
@@ -217,17 +227,27 @@ __noinline int call__may_match_descriptor(struct call_state *c)
 	v->kind = call__kind(c, 0);
 	v->directory = (r->file_mode & S_IFMT) == S_IFDIR;
 	v->layer = LAYER_NONE;
-	return verdict__passes();
+	bool passes = verdict__passes();
+	c->failing = v->failing;
+	return passes;
 }
 
-/* 0 if no rule can match the call, whose strings and directories, or whose file, are stored. */
+/*
+ * 0 if no rule can match the call, whose strings and directories, or whose file, are stored. Sets `failing` to the
+ * certain rules that may fail.
+ */
 __noinline int call__may_match(struct call_state *c)
 {
 	if (!c || !c->table)
 		return 1;
 	struct verdict_table *t = verdict__find_table(c->table);
-	if (c->spec.fd ? call__may_match_descriptor(c) : call__may_match_path(c, 0) || call__may_match_path(c, 1))
-		return 1;
+	c->failing = 0;
+	bool passes = c->spec.fd ? call__may_match_descriptor(c) : call__may_match_path(c, 0);
+	if (!c->spec.fd && call__may_match_path(c, 1))
+		passes = 1;
 	/* The paths may have been judged by different tables, as the chunks of one path (see verdict__passes). */
-	return !t || verdict__find_table(c->table) != t;
+	if (t && verdict__find_table(c->table) == t)
+		return passes;
+	c->failing = ALL_FAILING;
+	return 1;
 }

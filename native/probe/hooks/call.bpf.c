@@ -194,6 +194,8 @@ __noinline int call__send(void)
 		ring__count_filtered(entry, c->spec.event);
 		return 0;
 	}
+	if (c->failing != ALL_FAILING)
+		r->flags |= RULE_MATCHES;
 	call__store_address(c);
 	/* A failed message changes nothing: the next one to the same peer counts as the first. */
 	bool unconnected = message && c->socket && !(r->flags & CONNECTED);

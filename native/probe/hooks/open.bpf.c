@@ -109,7 +109,10 @@ __noinline int open__may_match_file(long start, __u32 mode, __u32 flags)
 {
 	struct scratch *s = ring__get_scratch();
 	struct verdict_call *v = verdict__get_call();
-	if (!s || !v || !open__judge_buffer(v, start) || v->len < 2)
+	if (!s || !v)
+		return 1;
+	v->failing = ALL_FAILING;
+	if (!open__judge_buffer(v, start) || v->len < 2)
 		return 1;
 	struct rec_open *r = (void *)s->b;
 	const char *claim = s->b + sizeof(*r);
@@ -119,10 +122,13 @@ __noinline int open__may_match_file(long start, __u32 mode, __u32 flags)
 	__u32 len = r->raw_len;
 	if (!len || claim[0] != '/' || r->flags & RAW_TRUNCATED || open__is_same())
 		return 0;
-	if (!verdict__append_path(v, 0, claim, len))
-		return 1;
-	v->directory = !!(flags & O_DIRECTORY);
-	return verdict__passes() || v->is_odd;
+	bool passes = !verdict__append_path(v, 0, claim, len);
+	if (!passes) {
+		v->directory = !!(flags & O_DIRECTORY);
+		passes = verdict__passes() || v->is_odd;
+	}
+	v->failing = ALL_FAILING; /* only what is true of the file is certain */
+	return passes;
 }
 
 /* 0 if no rule can match a failed open, judging by its claim, relative to the directory in the path buffer. */
@@ -135,6 +141,7 @@ __noinline int open__may_match_claim(long directory)
 	struct rec_open *r = (void *)s->b;
 	const char *claim = s->b + sizeof(*r);
 	__u32 len = r->raw_len, from = 0;
+	v->failing = ALL_FAILING;
 	if (!len || r->flags & RAW_TRUNCATED)
 		return 1;
 	v->directory = 0;
@@ -149,7 +156,11 @@ __noinline int open__may_match_claim(long directory)
 	}
 	if (!verdict__append_path(v, from, claim, len))
 		return 1;
-	return verdict__passes() || v->is_odd || verdict__is_detour(v);
+	bool passes = verdict__passes();
+	if (!v->is_odd && !verdict__is_detour(v))
+		return passes;
+	v->failing = ALL_FAILING;
+	return 1;
 }
 
 /* A global function: otherwise the verifier would prove it for each of the paths that lead here. */
@@ -213,6 +224,8 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 			ring__count_filtered(entry, event);
 			return 0;
 		}
+		if (v->failing != ALL_FAILING)
+			r->flags |= RULE_MATCHES;
 	}
 	/* last, since most opens do not get this far */
 	if (!open__store_header(cgroup, event, ret))

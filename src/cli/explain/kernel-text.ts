@@ -13,7 +13,7 @@ export function kernelSection(
   width: number,
 ): (readonly [heading: string, lines: readonly string[]])[] {
   if (kernel === undefined) return [];
-  const { clauses, decided } = kernel;
+  const { clauses, decided, certain } = kernel;
   const shown = clauses.slice(0, MAX_SHOWN);
   const more = clauses.length - shown.length;
   const head =
@@ -27,6 +27,9 @@ export function kernelSection(
       text(clauseText(clause)).map((line, row) => `${row === 0 ? '-' : ' '} ${line}`),
     ),
     ...(more > 0 ? [`or is one of ${more} kinds more (--json has all)`] : []),
+    ...(certain.length > 0 && clauses.length > 0
+      ? wrap(`It can be certain of a match for ${certain.join(', ')}.`, width)
+      : []),
   ];
   return [['Decided in the kernel', lines]];
 }
@@ -49,8 +52,9 @@ function literalText({ text, holds }: Literal): string {
 }
 
 /** The same for machines, whole. */
-export const kernelJson = ({ decided, clauses }: KernelFacts): object => ({
+export const kernelJson = ({ decided, clauses, certain }: KernelFacts): object => ({
   decided,
+  certain,
   passes: clauses.map(({ kinds, literals }) => ({
     ...summaryOf(kinds),
     where: literals.map(({ text, holds }) => (holds ? text : `not ${text}`)),

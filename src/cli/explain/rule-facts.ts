@@ -3,8 +3,8 @@ import type { EventName } from '../../events/table.gen.ts';
 import { hooksFor } from '../../plan/hooks.ts';
 import { openMaskFor } from '../../plan/open-mask.ts';
 import { isDecided, type Clause } from '../../plan/verdicts/clauses.ts';
-import { isJudged } from '../../plan/verdicts/call-kinds.ts';
-import { ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
+import { isJudged, summaryOf, type JudgedEvent } from '../../plan/verdicts/call-kinds.ts';
+import { certainKindsOf, ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
 import { someTest } from '../../rules/compile/checked.ts';
 import type { Read } from '../../rules/compile/checked.ts';
 import { isTooManyEvents } from '../../rules/compile/infer.ts';
@@ -36,6 +36,8 @@ export interface KernelFacts {
   /** Comparisons, of all. */
   readonly decided: number;
   readonly clauses: readonly Clause[];
+  /** The calls for which the kernel can be certain of a match. */
+  readonly certain: readonly JudgedEvent[];
 }
 
 /** What a rule is run for, reads and costs. */
@@ -94,7 +96,11 @@ export function factsOf(rule: LoadedRule): RuleFacts {
     hooks: hooksFor(new Set(reported)),
     opens: isOpen ? openMaskFor({ rules: [enabled] }) : undefined,
     kernel: reported.some(isJudged)
-      ? { decided: decided.size, clauses: atOnce(ruleClausesOf([enabled], undefined)).clauses }
+      ? {
+          decided: decided.size,
+          clauses: atOnce(ruleClausesOf([enabled], undefined)).clauses,
+          certain: summaryOf(certainKindsOf(enabled)).events,
+        }
       : undefined,
     comparisons: comparisons.size,
     costly: [...costly],

@@ -1,6 +1,6 @@
 import { atOnce, type Steps } from '../../shared/turns.ts';
 import type { Checked, CheckedMacro, Test } from '../../rules/compile/checked.ts';
-import { layerTestOf, type LayerTest } from './layer-tests.ts';
+import { formTestOf, type FormTest } from './form-tests.ts';
 import { containerTestOf, isContainerTest } from './container-tests.ts';
 import { absentKinds, pathFieldOf, type PathField } from './path-fields.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
@@ -19,7 +19,7 @@ import {
 } from './call-kinds.ts';
 
 /** A comparison of a file or a program that can be decided in the kernel. */
-export type FileTest = PathTest | LayerTest | ProgramTest;
+export type FileTest = PathTest | FormTest | ProgramTest;
 
 /** A comparison that must hold, or must fail. */
 export interface Literal {
@@ -64,7 +64,7 @@ export const isDecided = (test: Test): boolean => {
   return (
     isContainerTest(test) ||
     kindsOf(test) !== undefined ||
-    (layerTestOf(test) ?? programTestOf(test)) !== undefined ||
+    (formTestOf(test) ?? programTestOf(test)) !== undefined ||
     (field !== undefined && pathTestOf(test, field) !== undefined)
   );
 };
@@ -110,7 +110,7 @@ class Reader {
     if (kinds !== undefined)
       return anyOf([{ kinds: holds ? kinds.holds : kinds.fails, literals: [] }]);
     const known =
-      this.#tests.get(test.key) ?? ofLayer(test) ?? ofProgram(test) ?? ofPath(test) ?? UNKNOWN;
+      this.#tests.get(test.key) ?? ofForm(test) ?? ofProgram(test) ?? ofPath(test) ?? UNKNOWN;
     this.#tests.set(test.key, known);
     return holds ? known.holds : known.fails;
   }
@@ -118,15 +118,15 @@ class Reader {
 
 const UNKNOWN = { holds: [ALWAYS], fails: [ALWAYS] };
 
-/** A comparison of the layer of an opened file or of a program. */
-function ofLayer(test: Test): typeof UNKNOWN | undefined {
-  const layer = layerTestOf(test);
-  if (layer === undefined) return undefined;
-  const { judged } = layer;
+/** A comparison of the layer or type of an opened file, or of the layer of a program. */
+function ofForm(test: Test): typeof UNKNOWN | undefined {
+  const form = formTestOf(test);
+  if (form === undefined) return undefined;
+  const { judged } = form;
   const kinds = judged === 'program' ? ALL_KINDS : OPENS;
   const others: Clause = { kinds: ALL_KINDS & ~kinds, literals: [] };
   const of = (holds: boolean): readonly Clause[] =>
-    anyOf([{ kinds, literals: [{ test: layer, judged, holds, text: test.key }] }, others]);
+    anyOf([{ kinds, literals: [{ test: form, judged, holds, text: test.key }] }, others]);
   return { holds: [...of(true)], fails: [...of(false)] };
 }
 
@@ -177,6 +177,17 @@ function ofOnePath({ kinds, literals }: Clause): Clause {
     kinds: kinds & KINDS_OF[path],
     literals: literals.filter(({ judged }) => judged === path || judged === 'program'),
   };
+}
+
+/**
+ * The calls for which a condition can fail, in the same way: where none of these clauses holds, the condition certainly does, if
+ * the call is judged at all.
+ */
+export function failuresOf(
+  condition: Checked,
+  containerType: string | undefined,
+): readonly Clause[] {
+  return anyOf(new Reader(containerType).clauses(condition, false).map(ofOnePath));
 }
 
 /** Removes clauses that another clause covers. */

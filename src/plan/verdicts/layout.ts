@@ -1,14 +1,8 @@
 import { LIMITS } from '../../events/table.gen.ts';
-import { LAYERS } from './layer-tests.ts';
+import { FORMS, LAYERS } from './form-tests.ts';
 
-const {
-  VERDICT_CLAUSES,
-  VERDICT_KINDS,
-  VERDICT_MACHINES,
-  VERDICT_MASKS,
-  VERDICT_NEXT,
-  VERDICT_SEEN,
-} = LIMITS;
+const { VERDICT_CERTAIN, VERDICT_CLAUSES, VERDICT_KINDS, VERDICT_MACHINES } = LIMITS;
+const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_SEEN } = LIMITS;
 
 /** Bytes of a set of clauses: one bit each. */
 export const MASK_BYTES = VERDICT_CLAUSES / 8;
@@ -25,9 +19,12 @@ const BYTES = 256;
 export const TABLE = (() => {
   const starts = 0;
   const programs = starts + VERDICT_MACHINES * 4;
-  const kinds = programs + 8;
-  const layers = kinds + VERDICT_KINDS * MASK_BYTES;
-  const programLayers = layers + LAYERS.length * MASK_BYTES;
+  const certain = programs + 4;
+  const may = certain + 4;
+  const failures = may + MASK_BYTES;
+  const kinds = failures + VERDICT_CERTAIN * MASK_BYTES;
+  const forms = kinds + VERDICT_KINDS * MASK_BYTES;
+  const programLayers = forms + FORMS.length * MASK_BYTES;
   const sameProgram = programLayers + LAYERS.length * MASK_BYTES;
   const noName = sameProgram + 2 * MASK_BYTES;
   const root = noName + MASK_BYTES;
@@ -38,6 +35,17 @@ export const TABLE = (() => {
   const next = seenProgram + 2 * (1 << VERDICT_SEEN);
   const masks = next + VERDICT_NEXT * 4;
   const bytes = masks + VERDICT_MASKS * MASK_BYTES;
-  const sets = { kinds, layers, programLayers, sameProgram, noName, root, masks };
-  return { starts, programs, classes, seenEnd, seenSlash, seenProgram, next, ...sets, bytes };
+  const sets = { may, failures, kinds, forms, programLayers, sameProgram, noName, root, masks };
+  return {
+    starts,
+    programs,
+    certain,
+    classes,
+    seenEnd,
+    seenSlash,
+    seenProgram,
+    next,
+    ...sets,
+    bytes,
+  };
 })();

@@ -3,10 +3,10 @@ import { LIMITS } from '../../events/table.gen.ts';
 import type { Checked } from '../../rules/compile/checked.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
 import type { Steps } from '../../shared/turns.ts';
-import { clausesOf, withoutCovered, withoutFiles, type Clause } from './clauses.ts';
-import { isJudged, kindsOfEvents } from './call-kinds.ts';
+import { clausesOf, failuresOf, withoutCovered, withoutFiles, type Clause } from './clauses.ts';
+import { ANY_PATH, isJudged, kindsOfEvents, NO_KINDS, type Kinds } from './call-kinds.ts';
 
-const { VERDICT_CLAUSES } = LIMITS;
+const { VERDICT_CERTAIN, VERDICT_CLAUSES } = LIMITS;
 
 /** The rules about judged calls: if one of them matches a call, one of the clauses holds. */
 export interface RuleClauses {
@@ -14,7 +14,19 @@ export interface RuleClauses {
   readonly clauses: readonly Clause[];
   /** Names of the rules whose file comparisons were dropped because of the limit. */
   readonly widened: readonly string[];
+  /** Rules that certainly match where none of their failures holds. */
+  readonly certain: readonly CertainRule[];
 }
+
+/** A rule of which the kernel can be certain, for calls of some kind. */
+export interface CertainRule {
+  readonly name: string;
+  /** If the rule does not match a call, one of them holds. */
+  readonly failures: readonly Clause[];
+}
+
+/** Failures of the operator's rules, in the same way. */
+const KNOWN_FAILURES = new WeakMap<Checked, Map<string | undefined, readonly Clause[]>>();
 
 /** Limit over all rules before covered clauses are removed, which takes time quadratic in their number. */
 const ALL_CLAUSES_MAX = 512;
@@ -66,18 +78,61 @@ function* bounded(
   const all = (): Steps<readonly Clause[]> => withoutCovered(rules.flatMap((rule) => rule.clauses));
   let clauses = yield* all();
   for (let most = ALL_CLAUSES_MAX / 2; clauses.length > VERDICT_CLAUSES; most /= 2) {
-    if (most < 1) return { clauses: [withoutFiles(clauses)], widened };
+    if (most < 1) return { clauses: [withoutFiles(clauses)], widened, certain: [] };
     widen(most);
     clauses = yield* all();
   }
-  return { clauses, widened };
+  return { clauses, widened, certain: [] };
+}
+
+/**
+ * The same with those of the enabled rules that the kernel can be certain of, as far as there is room: the ones with the fewest
+ * clauses. The rules must be exactly those that hold for the containers.
+ */
+export function* withCertainRules(
+  { clauses, widened }: RuleClauses,
+  rules: Iterable<LoadedRule>,
+  containerType: string | undefined,
+): Steps<RuleClauses> {
+  const found: CertainRule[] = [];
+  for (const { name, enabled, events, condition } of rules) {
+    if (!enabled || ![...events].some(isJudged)) continue;
+    const known = KNOWN_FAILURES.get(condition) ?? new Map<string | undefined, readonly Clause[]>();
+    const failures = known.get(containerType) ?? failuresOf(condition, containerType);
+    KNOWN_FAILURES.set(condition, known.set(containerType, failures));
+    if (certainAmong(events, failures) !== NO_KINDS) found.push({ name, failures });
+    yield;
+  }
+  const fewestFirst = found.sort((one, other) => one.failures.length - other.failures.length);
+  const certain: CertainRule[] = [];
+  let room = VERDICT_CLAUSES - clauses.length;
+  for (const rule of fewestFirst) {
+    room -= rule.failures.length;
+    if (room < 0 || certain.length === VERDICT_CERTAIN) break;
+    certain.push(rule);
+  }
+  return { clauses, widened, certain };
+}
+
+/** The calls for which the kernel can be certain that the rule matches, in containers of any type. */
+export const certainKindsOf = ({ events, condition }: LoadedRule): Kinds =>
+  certainAmong(events, failuresOf(condition, undefined));
+
+/** Of these events, without those for which the rule may always fail. */
+function certainAmong(events: Iterable<string>, failures: readonly Clause[]): Kinds {
+  const always = failures.filter(({ literals }) => literals.length === 0);
+  return kindsOfEvents(events) & ANY_PATH & ~withoutFiles(always).kinds;
 }
 
 /** Equal for equivalent clauses. */
-export function digestOf({ clauses }: RuleClauses): string {
-  const texts = clauses.map(({ kinds, literals }) => {
-    const tests = literals.map(({ test, holds }) => `${holds ? '' : 'not '}${test.key}`).sort();
-    return JSON.stringify([kinds.toString(16), tests]);
-  });
-  return createHash('sha256').update(texts.sort().join('\n')).digest('hex');
+export function digestOf({ clauses, certain }: RuleClauses): string {
+  const textOf = (all: readonly Clause[]): string => {
+    const texts = all.map(({ kinds, literals }) => {
+      const tests = literals.map(({ test, holds }) => `${holds ? '' : 'not '}${test.key}`).sort();
+      return JSON.stringify([kinds.toString(16), tests]);
+    });
+    return texts.sort().join('\n');
+  };
+  const all = [clauses, ...certain.map(({ failures }) => failures)];
+  return createHash('sha256').update(all.map(textOf).join('\n\n')).digest('hex');
 }

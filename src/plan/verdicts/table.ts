@@ -3,11 +3,11 @@ import type { Steps } from '../../shared/turns.ts';
 import { automatonOf, type Automaton } from './automaton.ts';
 import { withoutCovered, type Clause, type FileTest, type Literal } from './clauses.ts';
 import { eachKind, NO_KINDS } from './call-kinds.ts';
-import { LAYERS } from './layer-tests.ts';
+import { FORMS, LAYERS } from './form-tests.ts';
 import { MASK_BYTES, ROW, TABLE } from './layout.ts';
 import { anything } from './patterns.ts';
 import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
-import type { RuleClauses } from './rule-clauses.ts';
+import type { CertainRule, RuleClauses } from './rule-clauses.ts';
 
 const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_STATES } = LIMITS;
 const { VERDICT_SEEN, VERDICT_SEEN_STATES } = LIMITS;
@@ -25,6 +25,8 @@ export interface VerdictTable {
   readonly widened: readonly string[];
   /** Comparisons that fit into no automaton, as rules have them. */
   readonly leftOut: readonly string[];
+  /** Names of the rules that the kernel can be certain of. */
+  readonly certain: readonly string[];
   /** Sums over all automata. */
   readonly states: number;
   readonly transitions: number;
@@ -34,15 +36,24 @@ export interface VerdictTable {
  * Lays out the clauses, which takes some 100 ms for a hundred rules. Comparisons that do not fit are dropped, largest first: of
  * each automaton one, then two, then four, so that few attempts are needed.
  */
-export function* verdictTableOf({ clauses, widened }: RuleClauses): Steps<VerdictTable> {
+export function* verdictTableOf({ clauses, widened, certain }: RuleClauses): Steps<VerdictTable> {
   const leftOut: string[] = [];
   const attempts = new Map<Machine, number>();
+  let rules = certain;
   for (let left = clauses; ;) {
-    const tests = testsOf(left);
-    const { automata, bytes, full } = yield* attempt(left, tests);
+    const all: TableClauses = { may: left, certain: rules };
+    const tests = testsOf(allOf(all));
+    const { automata, bytes, full } = yield* attempt(all, tests);
     const own = tests.filter(({ machine }) => machine === full);
-    if (full === undefined || own.length === 0)
-      return { bytes, clauses: left, widened, leftOut, ...sizesOf(automata) };
+    if (full === undefined || own.length === 0) {
+      const names = rules.map(({ name }) => name);
+      return { bytes, clauses: left, widened, leftOut, certain: names, ...sizesOf(automata) };
+    }
+    if (rules.length > 0) {
+      // What is kept back comes first.
+      rules = [];
+      continue;
+    }
     const count = attempts.get(full) ?? 1;
     attempts.set(full, 2 * count);
     const most =
@@ -54,6 +65,16 @@ export function* verdictTableOf({ clauses, widened }: RuleClauses): Steps<Verdic
   }
 }
 
+/** The clauses of a table: those of which one holds where a rule matches, and by rule those of which one holds where it fails. */
+interface TableClauses {
+  readonly may: readonly Clause[];
+  readonly certain: readonly CertainRule[];
+}
+
+/** In the order of their bits. */
+const allOf = ({ may, certain }: TableClauses): readonly Clause[] =>
+  may.concat(certain.flatMap(({ failures }) => failures));
+
 interface Attempt {
   readonly automata: ReadonlyMap<Machine, Automaton>;
   readonly bytes: Uint8Array | undefined;
@@ -61,7 +82,7 @@ interface Attempt {
   readonly full?: Machine;
 }
 
-function* attempt(clauses: readonly Clause[], tests: readonly PathTest[]): Steps<Attempt> {
+function* attempt(clauses: TableClauses, tests: readonly PathTest[]): Steps<Attempt> {
   const automata = new Map<Machine, Automaton>();
   for (const machine of MACHINES) {
     const automaton = yield* automatonFor(
@@ -146,14 +167,16 @@ function withoutTests(
 
 /** Lays a table out. */
 class Writer {
+  readonly #parts: TableClauses;
   readonly #clauses: readonly Clause[];
   readonly #bytes = new Uint8Array(TABLE.bytes);
   readonly #view = new DataView(this.#bytes.buffer);
   /** Numbers of the clause sets in the table, by their bits as text. */
   readonly #masks = new Map<string, number>();
 
-  constructor(clauses: readonly Clause[]) {
-    this.#clauses = clauses;
+  constructor(parts: TableClauses) {
+    this.#parts = parts;
+    this.#clauses = allOf(parts);
   }
 
   /** Undefined if there are more different clause sets than fit. */
@@ -169,17 +192,17 @@ class Writer {
       literals.some(({ test, judged }) => judged === 'program' || test.machine === 'program'),
     );
     this.#view.setUint32(TABLE.programs, hasPrograms ? 1 : 0, true);
-    for (const [index, layer] of LAYERS.entries()) {
-      for (const [of, sets] of [
-        ['file', TABLE.layers],
-        ['program', TABLE.programLayers],
-      ] as const)
-        this.#bytes.set(
-          this.#maskOfLiterals(({ test }) =>
-            test.machine === 'layer' && test.judged === of ? test.layers.has(layer) : undefined,
-          ),
-          sets + index * MASK_BYTES,
+    this.#setAnswers();
+    for (const [of, sets, count] of [
+      ['file', TABLE.forms, FORMS.length],
+      ['program', TABLE.programLayers, LAYERS.length],
+    ] as const) {
+      for (let form = 0; form < count; form++) {
+        const ofForm = this.#maskOfLiterals(({ test }) =>
+          test.machine === 'form' && test.judged === of ? test.forms.has(form) : undefined,
         );
+        this.#bytes.set(ofForm, sets + form * MASK_BYTES);
+      }
     }
     for (const same of [0, 1]) {
       this.#bytes.set(
@@ -210,6 +233,19 @@ class Writer {
     }
     yield* this.#setSeen(tests.filter(({ machine }) => machine === 'anywhere'));
     return this.#masks.size <= VERDICT_MASKS ? this.#bytes : undefined;
+  }
+
+  /** Which clauses say that a rule may match, and which that it may fail. */
+  #setAnswers(): void {
+    const { may, certain } = this.#parts;
+    this.#view.setUint32(TABLE.certain, certain.length, true);
+    this.#bytes.set(this.#maskOfRange(0, may.length), TABLE.may);
+    let from = may.length;
+    for (const [rule, { failures }] of certain.entries()) {
+      const mask = this.#maskOfRange(from, from + failures.length);
+      this.#bytes.set(mask, TABLE.failures + rule * MASK_BYTES);
+      from += failures.length;
+    }
   }
 
   *#setRows(
@@ -285,10 +321,14 @@ class Writer {
     );
   }
 
-  #maskOf(has: (clause: Clause) => boolean): Uint8Array {
+  #maskOfRange(from: number, to: number): Uint8Array {
+    return this.#maskOf((_, bit) => bit >= from && bit < to);
+  }
+
+  #maskOf(has: (clause: Clause, bit: number) => boolean): Uint8Array {
     const mask = new Uint8Array(MASK_BYTES);
     for (const [bit, clause] of this.#clauses.entries())
-      if (has(clause)) mask[bit >> 3] = (mask[bit >> 3] ?? 0) | (1 << (bit & 7));
+      if (has(clause, bit)) mask[bit >> 3] = (mask[bit >> 3] ?? 0) | (1 << (bit & 7));
     return mask;
   }
 }
@@ -297,4 +337,4 @@ class Writer {
 type Place = Point | 'program';
 
 const isPathTest = (test: FileTest): test is PathTest =>
-  test.machine !== 'layer' && test.machine !== 'program';
+  test.machine !== 'form' && test.machine !== 'program';

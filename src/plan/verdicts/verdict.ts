@@ -1,5 +1,5 @@
 import { LIMITS } from '../../events/table.gen.ts';
-import { LAYERS, type Layer } from './layer-tests.ts';
+import { formNumber, LAYERS, type FileForm, type Layer } from './form-tests.ts';
 import { MASK_BYTES, ROW, TABLE } from './layout.ts';
 import { kindIndex, type OpenKind, type PathKind } from './call-kinds.ts';
 import { MACHINES } from './path-tests.ts';
@@ -7,12 +7,10 @@ import { MACHINES } from './path-tests.ts';
 /** A call as the kernel knows it, and the path of it that is judged. */
 export type KnownCall = (OpenKind | PathKind) & KnownFile;
 
-interface KnownFile {
+/** Of calls other than opens the layer is `none`. */
+interface KnownFile extends FileForm {
   /** Absolute, without `//`, `/./` and `/../`; undefined if unknown. */
   readonly path: Buffer | undefined;
-  readonly directory: boolean;
-  /** That of an opened file; `none` of other calls. */
-  readonly layer: Layer;
   /** What the calling process runs; undefined if unknown. */
   readonly program?: KnownProgram | undefined;
 }
@@ -27,13 +25,24 @@ const SLASH = 0x2f;
 const NAME = MACHINES.indexOf('name');
 const ANYWHERE = MACHINES.indexOf('anywhere');
 
+/** What a table says of a call by one of its paths. */
+export interface Verdict {
+  /** Whether a rule may match. */
+  readonly passes: boolean;
+  /** Bit n: the table's nth certain rule may fail; so do all numbers that are no rule's. */
+  readonly failing: number;
+}
+
+/** Every rule may fail. */
+export const ALL_FAILING = 0xffff_ffff;
+
 /**
- * Whether a rule can match the call: reimplements the probe's verdict__passes (native/probe/verdict.h) for tests and for
- * reports about a table.
+ * Reimplements the probe's verdict__passes (native/probe/verdict.h) for tests and for reports about a table. A call is reported
+ * if one of its paths passes, and a rule certainly matches it if it may fail for none of them.
  */
-export function passes(table: Uint8Array, call: KnownCall): boolean {
+export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
   const left = new Left(table, TABLE.kinds + kindIndex(call) * MASK_BYTES);
-  left.narrow(TABLE.layers + LAYERS.indexOf(call.layer) * MASK_BYTES);
+  left.narrow(TABLE.forms + formNumber(call) * MASK_BYTES);
   const { path, program } = call;
   const isKnown =
     path !== undefined &&
@@ -41,13 +50,17 @@ export function passes(table: Uint8Array, call: KnownCall): boolean {
     path.length < LIMITS.VERDICT_PATH_MAX &&
     path[0] === SLASH;
   if (isKnown) left.narrowByPath(path, call.directory);
-  const { hasPrograms } = left;
-  if (left.isEmpty || program === undefined || !hasPrograms) return !left.isEmpty;
-  left.narrow(TABLE.programLayers + LAYERS.indexOf(program.layer) * MASK_BYTES);
-  if (isKnown) left.narrow(TABLE.sameProgram + (path.equals(program.path) ? MASK_BYTES : 0));
-  left.narrowByProgram(program.path);
-  return !left.isEmpty;
+  if (program !== undefined && left.hasPrograms) {
+    left.narrow(TABLE.programLayers + LAYERS.indexOf(program.layer) * MASK_BYTES);
+    if (isKnown) left.narrow(TABLE.sameProgram + (path.equals(program.path) ? MASK_BYTES : 0));
+    left.narrowByProgram(program.path);
+  }
+  return { passes: left.passes, failing: isKnown ? left.failing : ALL_FAILING };
 }
+
+/** Whether a rule can match the call by this path. */
+export const passes = (table: Uint8Array, call: KnownCall): boolean =>
+  verdictOf(table, call).passes;
 
 /** The clauses that can still hold. */
 class Left {
@@ -61,8 +74,18 @@ class Left {
     this.#words = [...table.subarray(at, at + MASK_BYTES)];
   }
 
-  get isEmpty(): boolean {
-    return this.#words.every((byte) => byte === 0);
+  /** Whether a rule may match. */
+  get passes(): boolean {
+    return this.#hasAny(TABLE.may);
+  }
+
+  /** The certain rules that may fail. */
+  get failing(): number {
+    const count = this.#view.getUint32(TABLE.certain, true);
+    let bits = ALL_FAILING;
+    for (let rule = 0; rule < count; rule++)
+      if (!this.#hasAny(TABLE.failures + rule * MASK_BYTES)) bits &= ~(1 << rule);
+    return bits >>> 0;
   }
 
   /** Whether a clause is about programs. */
@@ -73,6 +96,10 @@ class Left {
   narrow(at: number): void {
     for (let byte = 0; byte < MASK_BYTES; byte++)
       this.#words[byte] = (this.#words[byte] ?? 0) & (this.#table[at + byte] ?? 0);
+  }
+
+  #hasAny(at: number): boolean {
+    return this.#words.some((byte, index) => (byte & (this.#table[at + index] ?? 0)) !== 0);
   }
 
   narrowByPath(path: Buffer, directory: boolean): void {

@@ -13,6 +13,7 @@ import { containerOf } from '../streams/delivery-fixture.ts';
 
 const rulesAbout = (path: string) => ruleSetOf(ruleFile(`evt.type = open and fd.name = ${path}`));
 const RULES = rulesAbout('/etc/shadow');
+const NONE_CERTAIN = { confirmed: 0, unconfirmed: 0 };
 
 // What waits here keeps no process up.
 const awake = setInterval(() => undefined, 1000);
@@ -97,7 +98,7 @@ test('containers are judged once there is a table for the rules in force, and be
   assert.deepEqual(done.splice(0), [], 'no rules, no table');
   await verdicts.enter(RULES);
   assert.deepEqual(done.splice(0), ['table 1: set', '1 included at 2: 1', '2 included at 2: 1']);
-  assert.deepEqual(verdicts.status(), { containers: 2, tables: 1 });
+  assert.deepEqual(verdicts.status(), { containers: 2, tables: 1, certain: NONE_CERTAIN });
   verdicts.follow(all);
   verdicts.leave();
   verdicts.leave();
@@ -142,7 +143,7 @@ test('an app with rules of its own has a table of its own, of what it and the op
   assert.ok(operators !== undefined && own[0] !== undefined);
   assert.notEqual(own[0], operators);
   assert.deepEqual(own, [own[0], own[0], own[0]]);
-  assert.deepEqual(verdicts.status(), { containers: 4, tables: 2 });
+  assert.deepEqual(verdicts.status(), { containers: 4, tables: 2, certain: NONE_CERTAIN });
   // What an app wants changes: nobody is judged by what was.
   const changed = [all[0]!, entryOf(2, appWith('/app/other'))];
   verdicts.follow(changed);
@@ -239,7 +240,7 @@ test('a group whose last container goes while its table is made leaves nothing b
   await until('the others are judged', () => verdicts.status().tables === TABLES_MAX);
   assert.equal(kernel.tables.get(kernel.told.get(2)!), right);
   verdicts.follow([]);
-  assert.deepEqual(verdicts.status(), { containers: 0, tables: 0 });
+  assert.deepEqual(verdicts.status(), { containers: 0, tables: 0, certain: NONE_CERTAIN });
 });
 
 test('an app whose rules come into force when it is asked for them is judged by them', async () => {

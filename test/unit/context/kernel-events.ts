@@ -59,6 +59,7 @@ export function kernelEvent(
     bytes: 400,
     tty: 0,
     credentials: CREDENTIALS,
+    ruleMatches: false,
     open: undefined,
     call: undefined,
     exec: undefined,
