@@ -108,12 +108,12 @@ export class Probe {
   /**
    * Inserts an entry, or changes its state in place: counters remain. ENOSPC beyond 16384 containers. `level`: depth of the
    * cgroup below the hierarchy's root, at most 31. Cgroups inside count as part of this one. `table`: number of the setVerdicts
-   * table that filters its opens, 0 for none (all are reported), undefined for no change; initially 0.
+   * table that filters its file calls, 0 for none (all are reported), undefined for no change; initially 0.
    */
   scopeSet(cgroupId: number, state: ScopeStateName, level: number, table?: number): void;
   /**
-   * Sets a table (`struct verdict_table`, src/plan/verdicts) at a number from 1 to 63, between two opens, for all containers
-   * with that number. Undefined removes it: all opens of these containers are reported.
+   * Sets a table (`struct verdict_table`, src/plan/verdicts) at a number from 1 to 63, between two calls, for all containers
+   * with that number. Undefined removes it: all file calls of these containers are reported.
    */
   setVerdicts(number: number, table: Uint8Array | undefined): void;
   /**

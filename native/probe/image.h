@@ -29,6 +29,8 @@ static __always_inline void image__store(struct task_struct *task, long start, _
 		if (!bpf_probe_read_kernel(made->path, len, &from->b[at & (2 * PATH_MAX - 1)]))
 			made->len = len;
 	}
+	/* should there be no room, no program is better than the one before */
+	bpf_map_delete_elem(&images, &pid);
 	bpf_map_update_elem(&images, &pid, made, BPF_ANY);
 }
 

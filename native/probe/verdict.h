@@ -75,26 +75,23 @@ static __always_inline bool verdict__is_detour(const struct verdict_call *v)
 	return (p[1] == 'p' && p[2] == 'r' && p[3] == 'o' && p[4] == 'c') || (p[1] == 'd' && p[2] == 'e' && p[3] == 'v');
 }
 
-struct verdict_left {
-	__u64 words[VERDICT_WORDS];
-};
-
-static __always_inline void verdict__narrow(struct verdict_left *left, const __u64 *mask)
+/* The clauses that are left stay in verdict_call: six functions deep, the stack has no room for them. */
+static __always_inline void verdict__narrow(__u64 *left, const __u64 *mask)
 {
 	for (int i = 0; i < VERDICT_WORDS; i++)
-		left->words[i] &= mask[i];
+		left[i] &= mask[i];
 }
 
-static __always_inline void verdict__narrow_by(struct verdict_left *left, struct verdict_table *t, __u32 number)
+static __always_inline void verdict__narrow_by(__u64 *left, struct verdict_table *t, __u32 number)
 {
 	verdict__narrow(left, t->masks[number & (VERDICT_MASKS - 1)]);
 }
 
-static __always_inline bool verdict__has_any(const struct verdict_left *left, const __u64 *mask)
+static __always_inline bool verdict__has_any(const __u64 *left, const __u64 *mask)
 {
 	__u64 any = 0;
 	for (int i = 0; i < VERDICT_WORDS; i++)
-		any |= left->words[i] & mask[i];
+		any |= left[i] & mask[i];
 	return any;
 }
 
@@ -149,19 +146,25 @@ __noinline int verdict__chunk(__u32 which)
 	return at < len;
 }
 
+static __always_inline const __u64 *verdict__of_kind(struct verdict_table *t, __u32 kind)
+{
+	barrier_var(kind); /* keeps the mask, which Linux 6.1 needs */
+	return t->kinds[kind & (VERDICT_KINDS - 1)];
+}
+
 /* Whether a rule can match a call of this kind with any path. */
 static __always_inline bool verdict__has_kind(struct verdict_table *t, __u32 kind)
 {
-	struct verdict_left left;
-	__builtin_memcpy(left.words, t->kinds[kind & (VERDICT_KINDS - 1)], sizeof(left.words));
-	return verdict__has_any(&left, t->may);
+	return verdict__has_any(verdict__of_kind(t, kind), t->may);
 }
 
 /* Runs the automata over the whole path, from 2 to VERDICT_PATH_MAX - 1 bytes. */
 static __always_inline void verdict__walk(struct verdict_table *t, struct verdict_call *call, __u32 which)
 {
 	call->at = call->slash_at = 0;
-	__builtin_memset(&call->path[call->len & (VERDICT_PATH_MAX - 1)], '/', 4);
+	__u32 end = call->len;
+	barrier_var(end); /* keeps the mask, which Linux 6.12 needs */
+	__builtin_memset(&call->path[end & (VERDICT_PATH_MAX - 1)], '/', 4);
 	call->seen = verdict__cell(t, t->start[MACHINE_ANYWHERE], ROW_END);
 	for (int m = 0; m < VERDICT_MACHINES; m++)
 		call->state[m] = t->start[m];
@@ -213,16 +216,14 @@ __noinline int verdict__narrow_by_program(__u32 has_path)
 	if (!t || !program || !verdict__load_program(program))
 		return 0;
 	program->table = call->table;
-	struct verdict_left left;
-	__builtin_memcpy(left.words, call->left, sizeof(left.words));
-	verdict__narrow(&left, t->program_layers[program->layer & (VERDICT_LAYERS - 1)]);
+	__u64 *left = call->left;
+	verdict__narrow(left, t->program_layers[program->layer & (VERDICT_LAYERS - 1)]);
 	verdict__walk(t, program, VERDICT_PROGRAM);
 	if (has_path)
-		verdict__narrow(&left, t->same_program[verdict__is_same_program() & 1]);
+		verdict__narrow(left, t->same_program[verdict__is_same_program() & 1]);
 	for (int m = 0; m < MACHINE_ANYWHERE; m++)
-		verdict__narrow_by(&left, t, verdict__cell(t, program->state[m], ROW_PROGRAM));
-	verdict__narrow_by(&left, t, t->seen_program[program->seen & ((1 << VERDICT_SEEN) - 1)]);
-	__builtin_memcpy(call->left, left.words, sizeof(left.words));
+		verdict__narrow_by(left, t, verdict__cell(t, program->state[m], ROW_PROGRAM));
+	verdict__narrow_by(left, t, t->seen_program[program->seen & ((1 << VERDICT_SEEN) - 1)]);
 	return 0;
 }
 
@@ -233,11 +234,9 @@ __noinline int verdict__note_failing(void)
 	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
 	if (!t)
 		return 0;
-	struct verdict_left left;
-	__builtin_memcpy(left.words, call->left, sizeof(left.words));
 	__u32 failing = ALL_FAILING;
 	for (int rule = 0; rule < VERDICT_CERTAIN; rule++) {
-		if (rule < t->certain && !verdict__has_any(&left, t->failures[rule]))
+		if (rule < t->certain && !verdict__has_any(call->left, t->failures[rule]))
 			failing &= ~(1u << rule);
 	}
 	call->failing = failing;
@@ -258,13 +257,14 @@ __noinline int verdict__passes(void)
 	struct verdict_table *t = verdict__find_table(call->table);
 	if (!t)
 		return 1;
-	struct verdict_left left;
-	__builtin_memcpy(left.words, t->kinds[call->kind & (VERDICT_KINDS - 1)], sizeof(left.words));
+	__u64 *left = call->left;
+	__builtin_memcpy(left, verdict__of_kind(t, call->kind), sizeof(call->left));
 	__u32 form = (call->layer & (VERDICT_LAYERS - 1)) + (call->directory ? VERDICT_LAYERS : 0);
-	verdict__narrow(&left, t->forms[form & (VERDICT_FORMS - 1)]);
+	barrier_var(form); /* keeps the mask, which Linux 6.1 needs */
+	verdict__narrow(left, t->forms[form & (VERDICT_FORMS - 1)]);
 	__u32 len = call->len;
 	call->is_odd = 0;
-	if (!call->is_part && !verdict__has_any(&left, t->may))
+	if (!call->is_part && !verdict__has_any(left, t->may))
 		return 0;
 	bool has_path = len >= 2 && len < VERDICT_PATH_MAX && call->path[0] == '/';
 	if (has_path) {
@@ -274,27 +274,25 @@ __noinline int verdict__passes(void)
 		for (int m = 0; m < MACHINE_ANYWHERE; m++) {
 			__u32 state = call->state[m];
 			if (m == MACHINE_NAME && directory)
-				verdict__narrow(&left, t->no_name);
+				verdict__narrow(left, t->no_name);
 			else
-				verdict__narrow_by(&left, t, verdict__cell(t, state, ROW_END));
+				verdict__narrow_by(left, t, verdict__cell(t, state, ROW_END));
 			__u32 behind = directory ? verdict__step(t, m, state, '/') : call->slash[m];
 			if (is_below)
-				verdict__narrow_by(&left, t, verdict__cell(t, behind, ROW_SLASH));
+				verdict__narrow_by(left, t, verdict__cell(t, behind, ROW_SLASH));
 		}
-		verdict__narrow_by(&left, t, t->seen_end[seen & ((1 << VERDICT_SEEN) - 1)]);
+		verdict__narrow_by(left, t, t->seen_end[seen & ((1 << VERDICT_SEEN) - 1)]);
 		__u32 above = directory ? seen : call->seen_slash;
 		if (is_below)
-			verdict__narrow_by(&left, t, t->seen_slash[above & ((1 << VERDICT_SEEN) - 1)]);
+			verdict__narrow_by(left, t, t->seen_slash[above & ((1 << VERDICT_SEEN) - 1)]);
 		else
-			verdict__narrow(&left, t->root);
+			verdict__narrow(left, t->root);
 	}
-	bool passes = verdict__has_any(&left, t->may);
+	bool passes = verdict__has_any(left, t->may);
 	if (passes || call->is_part) {
-		__builtin_memcpy(call->left, left.words, sizeof(left.words));
 		if (t->programs) {
 			verdict__narrow_by_program(has_path);
-			__builtin_memcpy(left.words, call->left, sizeof(left.words));
-			passes = verdict__has_any(&left, t->may);
+			passes = verdict__has_any(left, t->may);
 		}
 		if ((passes || call->is_part) && has_path)
 			verdict__note_failing();

@@ -47,7 +47,7 @@ export const LIMITS = {
   // Texts that may be anywhere in a path: number of comparisons, one bit each, and states of their automaton.
   VERDICT_SEEN: 8,
   VERDICT_SEEN_STATES: 2048,
-  // Limit on judged paths, in bytes: all opens of longer ones are reported.
+  // Limit on judged paths, in bytes: all calls with longer ones are reported.
   VERDICT_PATH_MAX: 256,
   // Processes whose program the kernel knows; the least recently used are forgotten.
   IMAGES_MAX: 8192,

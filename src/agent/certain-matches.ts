@@ -5,15 +5,15 @@ import type { Logger } from '../shared/logger.ts';
 /** Calls of which the kernel was certain that a rule matches, by what the agent found; monotonic. */
 export interface CertainCounts {
   readonly confirmed: number;
-  /** No rule did: a defect of the verdicts, or a rule that threw. */
+  /** No rule did: a defect of the verdicts, a rule that threw, or records were lost, so that the agent took the program for another. */
   readonly unconfirmed: number;
 }
 
-/** Compares the kernel's certain verdicts with what the rules say. */
+/** Compares the kernel's certain verdicts with what the rules say: whether any matches, as records do not say which. */
 export class CertainMatches {
   readonly #logger: Logger;
   readonly #now: () => bigint;
-  /** CLOCK_BOOTTIME; undefined: no table of the rules in force exists. */
+  /** CLOCK_BOOTTIME; undefined: not all tables are of the rules in force. */
   #sinceNs: bigint | undefined;
   #isSaid = false;
   #confirmed = 0;
@@ -24,7 +24,7 @@ export class CertainMatches {
     this.#now = now;
   }
 
-  /** A table of the rules in force is used from now on. */
+  /** All tables are of the rules in force from now on. */
   begin(): void {
     this.#sinceNs ??= this.#now();
   }
@@ -48,7 +48,7 @@ export class CertainMatches {
     const { type, cgroupId, pid } = event;
     this.#logger.error(
       { event: type, cgroupId, pid },
-      'the kernel was certain that a rule matches a call, but none does: please report this defect',
+      'the kernel was certain that a rule matches a call, but none does: please report it, unless records were lost',
     );
   }
 

@@ -189,7 +189,7 @@ export class LiveRules {
     try {
       // Fewer rules during a flood: the kernel must first stop reporting what only the shed rules need, or the flood does not end.
       const kernelFirst = priorities.length > before.length;
-      // Verdicts made for more rules stay correct for fewer.
+      // What no rule can match of more rules, none of fewer can.
       if (!kernelFirst) this.#options.verdicts.leave();
       this.#options.shedPolicies?.(priorities);
       this.#swap(this.#rules.ruleSet, this.#settings.ruleMatching, kernelFirst);

@@ -102,6 +102,8 @@ export class KernelVerdicts {
   async enter(ruleSet: RuleSet): Promise<void> {
     const turn = ++this.#turn;
     this.#rules = undefined;
+    // Tables of more rules stay in use until then: what they are certain of may be a rule that is not in force any more.
+    this.certain.end();
     if (!this.#options.enabled) return;
     await setTimeout(this.#options.waitMs ?? WAIT_MS, undefined, { ref: false });
     if (this.#stopped || turn !== this.#turn) return;
@@ -208,6 +210,7 @@ export class KernelVerdicts {
         // On any result, it is not retried before rules change.
         group.turn = turn;
       }
+      if (this.#rules !== undefined) this.certain.begin();
     } finally {
       this.#isMaking = false;
     }
@@ -256,7 +259,6 @@ export class KernelVerdicts {
     if (bytes === undefined) return undefined;
     // Its own number may be the only one available.
     this.#give(group, undefined);
-    this.certain.begin();
     return this.#numbers.set(digest, bytes);
   }
 

@@ -234,8 +234,7 @@ export class Evaluation {
       const subject = this.#subjectOf(occurrence, container);
       const matches = this.#matches(subject, appRules);
       const { event } = subject;
-      // An app's own exceptions are not in the kernel's verdicts; rules may ask for what the container is.
-      if (event.ruleMatches && container !== undefined && appRules === undefined)
+      if (event.ruleMatches && isComparable(subject) && appRules === undefined)
         this.#options.onCertain?.(event, matches.length > 0);
       for (const match of matches) {
         if (container !== undefined) this.#detect(match, occurrence, subject, appRules);
@@ -374,3 +373,10 @@ export class Evaluation {
     return new Set(sets.flatMap((set) => [...ruleNeeds(set)]));
   }
 }
+
+/**
+ * Whether the rules know at least what the kernel's verdict was made of. They may ask for what the container is, they leave out
+ * the runtime's set-up, and a program that was read from /proc can be another by now.
+ */
+const isComparable = ({ container, process }: Subject): boolean =>
+  container !== undefined && !process.setup && process.origin === 'probe';

@@ -229,8 +229,8 @@ export class LiveProbe {
   }
 
   /**
-   * Sets the table with this number: opens in its containers end in the kernel if no clause can hold (plan/verdicts). They
-   * count as prefiltered. Takes effect between two opens; undefined: all are reported. Throws UserError if the kernel refuses.
+   * Sets the table with this number: file calls in its containers end in the kernel if no clause can hold (plan/verdicts). They
+   * count as prefiltered. Takes effect between two calls; undefined: all are reported. Throws UserError if the kernel refuses.
    */
   setVerdicts(number: number, table: Uint8Array | undefined): void {
     try {

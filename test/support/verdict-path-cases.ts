@@ -29,7 +29,8 @@ const PLAIN = [
 ];
 const TRANSFORMED = [
   ...PARAMS.flatMap((param) => [`tolower(evt.arg.${param})`, `basename(evt.arg.${param})`]),
-  ...['tolower(fs.path.name)', 'basename(fs.path.target)', 'tolower(fd.filename)'],
+  ...['tolower(fs.path.name)', 'basename(fs.path.name)', 'tolower(fd.filename)'],
+  ...['basename(fs.path.target)', 'basename(fd.name)'],
 ];
 
 const ofPath = comparisonOf([...PLAIN, ...TRANSFORMED]);

@@ -123,7 +123,20 @@ export function pathFieldOf({ left }: Pick<Test, 'left'>): PathField | undefined
   const [, kind, of = ''] = /^(evt\.arg|fs\.path)\.([a-z]+)$/.exec(name) ?? [];
   const found = kind === 'evt.arg' ? ofParam(of) : kind === 'fs.path' ? FS_PATHS[of] : undefined;
   if (found === undefined || found.sources.length === 0) return undefined;
-  return { ...found, part: plainPart(transformer), lowered };
+  const part = plainPart(transformer);
+  return { ...(part === 'name' ? withoutFiles(found) : found), part, lowered };
+}
+
+/** `fd.filename` is absent for a directory; `basename()` of its path is its own name. */
+function withoutFiles({
+  sources,
+  unknown,
+}: Pick<PathField, 'sources' | 'unknown'>): Pick<PathField, 'sources' | 'unknown'> {
+  const files = sources.filter(({ judged }) => judged === 'file');
+  return {
+    sources: sources.filter(({ judged }) => judged !== 'file'),
+    unknown: files.reduce((sum, { kinds }) => sum | kinds, unknown),
+  };
 }
 
 const plainPart = (transformer: string | undefined): PathPart =>

@@ -128,7 +128,9 @@ function certainAmong(events: Iterable<string>, failures: readonly Clause[]): Ki
 export function digestOf({ clauses, certain }: RuleClauses): string {
   const textOf = (all: readonly Clause[]): string => {
     const texts = all.map(({ kinds, literals }) => {
-      const tests = literals.map(({ test, holds }) => `${holds ? '' : 'not '}${test.key}`).sort();
+      const tests = literals
+        .map(({ test, judged, holds }) => `${judged} ${holds ? '' : 'not '}${test.key}`)
+        .sort();
       return JSON.stringify([kinds.toString(16), tests]);
     });
     return texts.sort().join('\n');

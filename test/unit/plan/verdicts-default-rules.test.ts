@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TEXT_MAX } from '../../../src/plan/verdicts/path-tests.ts';
-import { ruleClausesOf } from '../../../src/plan/verdicts/rule-clauses.ts';
+import { digestOf, ruleClausesOf } from '../../../src/plan/verdicts/rule-clauses.ts';
 import type { KnownCall } from '../../../src/plan/verdicts/verdict.ts';
 import { passes } from '../../../src/plan/verdicts/verdict.ts';
 import { loadRules, readRuleFile } from '../../../src/rules/loader/load.ts';
@@ -52,4 +52,28 @@ test('a comparison with more text than there is room for is left to the agent, b
   };
   assert.equal(clausesWith(TEXT_MAX / 64)[0]?.literals.length, 1);
   assert.deepEqual(clausesWith(TEXT_MAX / 64 + 1)[0]?.literals, []);
+});
+
+test('rules that compare the same of a file and of a program never share a table', () => {
+  const digestOfRule = (condition: string): string =>
+    digestOf(atOnce(ruleClausesOf(ruleSetOf(ruleFile(condition)).rules, 'docker')));
+  const pairs = [
+    ['fd.name startswith /data/', 'proc.exepath startswith /data/'],
+    ['fd.is_upper_layer = true', 'proc.is_exe_upper_layer = true'],
+    [
+      'fd.name startswith /a/ and proc.exepath startswith /b/',
+      'fd.name startswith /b/ and proc.exepath startswith /a/',
+    ],
+  ];
+  for (const [one, other] of pairs)
+    assert.notEqual(
+      digestOfRule(`evt.type = open and ${one}`),
+      digestOfRule(`evt.type = open and ${other}`),
+      one,
+    );
+  // Of another field that is the same path they may.
+  assert.equal(
+    digestOfRule('evt.type = unlink and evt.rawres = 0 and evt.arg.path = /x'),
+    digestOfRule('evt.type = unlink and evt.rawres = 0 and fs.path.name = /x'),
+  );
 });
