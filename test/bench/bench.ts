@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,7 +11,9 @@ import { askAgent } from '../../src/metrics/endpoint-client.ts';
 import type { AgentSnapshot } from '../../src/agent/snapshot.ts';
 
 // The agent as users run it, against a baseline without a probe in the same run. Rounds are interleaved, so that a
-// machine that grows slower or faster meanwhile moves all of them alike.
+// machine that grows slower or faster meanwhile moves all of them alike. The calls are made in a root on overlayfs, as in a
+// container. BENCH_PEER is a command that is measured beside it, such as another engine with its rules:
+// BENCH_PEER='falco -o engine.kind=modern_ebpf -r falco_rules.yaml' npm run bench baseline. Never are both attached.
 
 const run = promisify(execFile);
 const [, , work = '', label = 'local'] = process.argv;
@@ -26,10 +28,18 @@ const CLOCK_TICK_MS = 10;
 const LOAD_SECONDS = 4;
 const RATES = [1000, 10_000, 50_000];
 
+const PEER = process.env['BENCH_PEER'];
+/** Until a peer has attached its probe. */
+const PEER_MS = 5000;
+const ROOT = join(work, 'root');
+
+/** ns each. */
 interface Measured {
   readonly getppid: number;
   readonly read: number;
   readonly openClose: number;
+  readonly rename: number;
+  readonly forkExec: number;
 }
 
 function spread(values: readonly number[]): { median: number; min: number; max: number } {
@@ -43,8 +53,41 @@ function spread(values: readonly number[]): { median: number; min: number; max: 
 }
 
 async function measure(cgroup?: string): Promise<Measured> {
-  const { stdout } = await run(SYSCALLS, ['measure', ...(cgroup === undefined ? [] : [cgroup])]);
+  const env = { BENCH_ROOT: ROOT };
+  const where = cgroup === undefined ? [] : [cgroup];
+  const { stdout } = await run(SYSCALLS, ['measure', ...where], { env });
   return JSON.parse(stdout) as Measured;
+}
+
+/** A root on overlayfs with what the calls need. */
+async function mountRoot(): Promise<void> {
+  const [lower, upper, scratch] = ['lower', 'upper', 'scratch'].map((name) => join(work, name));
+  for (const name of ['etc', 'dev', 'proc', 'tmp'])
+    mkdirSync(join(String(lower), name), { recursive: true });
+  for (const directory of [upper, scratch, ROOT]) mkdirSync(String(directory));
+  copyFileSync(SYSCALLS, join(String(lower), 'syscalls'));
+  copyFileSync('/etc/hostname', join(String(lower), 'etc/hostname'));
+  const layers = `lowerdir=${lower},upperdir=${upper},workdir=${scratch}`;
+  await run('mount', ['-t', 'overlay', 'overlay', '-o', layers, ROOT]);
+  await run('mount', ['--bind', '/dev', join(ROOT, 'dev')]);
+  await run('mount', ['-t', 'proc', 'proc', join(ROOT, 'proc')]);
+}
+
+async function unmountRoot(): Promise<void> {
+  for (const name of ['proc', 'dev', ''])
+    await run('umount', [join(ROOT, name)]).catch(() => undefined);
+}
+
+/** The same calls while the peer runs. */
+async function measurePeer(command: string): Promise<Measured> {
+  const peer = spawn('/bin/sh', ['-c', `exec ${command}`], { stdio: 'ignore' });
+  const ended = once(peer, 'exit');
+  await delay(PEER_MS);
+  if (peer.exitCode !== null) throw new Error(`the peer has ended: ${command}`);
+  const measured = await measure();
+  peer.kill('SIGTERM');
+  await ended;
+  return measured;
 }
 
 interface RunningAgent {
@@ -204,19 +247,30 @@ function removeCgroups(): void {
   }
 }
 
+const calls = ['getppid', 'read', 'openClose', 'rename', 'forkExec'] as const;
+const none = (): Record<keyof Measured, number[]> => ({
+  getppid: [],
+  read: [],
+  openClose: [],
+  rename: [],
+  forkExec: [],
+});
 const added: Record<string, Record<keyof Measured, number[]>> = {
-  outOfScope: { getppid: [], read: [], openClose: [] },
-  inScope: { getppid: [], read: [], openClose: [] },
+  // In a root of its own that is not watched, while another is.
+  outOfScope: none(),
+  inScope: none(),
   // The same once there is a table of verdicts: no rule is about what is opened.
-  filtered: { getppid: [], read: [], openClose: [] },
+  filtered: none(),
+  ...(PEER === undefined ? {} : { peer: none() }),
 };
-const base: Record<keyof Measured, number[]> = { getppid: [], read: [], openClose: [] };
-const calls = ['getppid', 'read', 'openClose'] as const;
+const base = none();
 const starts: number[] = [];
 
 try {
+  await mountRoot();
   for (let round = 0; round < ROUNDS; round++) {
     const without = await measure();
+    const peer = PEER === undefined ? undefined : await measurePeer(PEER);
     const agent = await startAgent();
     starts.push(agent.startMs);
     mkdirSync(IN, { recursive: true });
@@ -231,8 +285,9 @@ try {
       added['outOfScope']?.[call].push(outside[call] - without[call]);
       added['inScope']?.[call].push(inside[call] - without[call]);
       added['filtered']?.[call].push(filtered[call] - without[call]);
+      if (peer !== undefined) added['peer']?.[call].push(peer[call] - without[call]);
     }
-    console.log(`round ${round + 1} of ${ROUNDS}:`, { without, outside, inside, filtered });
+    console.log(`round ${round + 1} of ${ROUNDS}:`, { without, outside, inside, filtered, peer });
     rmdirSync(IN);
   }
 
@@ -265,6 +320,8 @@ try {
       kernel: release(),
       node: process.version,
     },
+    root: 'overlayfs',
+    ...(PEER === undefined ? {} : { peer: PEER }),
     noise: Object.fromEntries(calls.map((call) => [call, spread(base[call])])),
     addedNs: Object.fromEntries(
       Object.entries(added).map(([where, values]) => [
@@ -285,4 +342,5 @@ try {
   console.log(`written to ${file}`);
 } finally {
   removeCgroups();
+  await unmountRoot();
 }

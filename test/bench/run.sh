@@ -24,7 +24,7 @@ if [ "${1:-}" = verdicts ]; then
 fi
 work=$(mktemp -d /tmp/varvel-bench-XXXX)
 trap 'rm -rf "$work"' EXIT
-gcc -O2 -Wall -o "$work/syscalls" test/bench/syscalls.c
+gcc -O2 -Wall -static -o "$work/syscalls" test/bench/syscalls.c
 if [ "${1:-}" = events ]; then
   shift
   node --import tsx test/bench/events.ts "$work" "$@"

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a probe adds to system calls. Usage:
-//   syscalls measure [CGROUP-DIR]     one line: ns per getppid, 1-byte read, open+close (medians of batches)
+//   syscalls measure [CGROUP-DIR]     one line: ns per getppid, 1-byte read, open+close and others (medians of batches)
 //   syscalls each [CGROUP-DIR]        one line: ns of each of CALLS, by name
 //   syscalls open RATE SECONDS CGROUP-DIR   opens and closes /etc/hostname RATE times a second (0: flat out); prints the count
+// With BENCH_ROOT it changes its root to that directory, which has it at /syscalls, before it begins.
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,6 +75,17 @@ static struct sockaddr_in discard = { .sin_family = AF_INET };
 static char file_a[64], file_b[64];
 
 static void call_unlink(void) { unlink("/no/such/file"); }
+static void call_fork_exec(void)
+{
+	pid_t pid = fork();
+	if (!pid) {
+		execl("/proc/self/exe", "syscalls", "nothing", NULL);
+		_exit(6);
+	}
+	int status = 0;
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		exit(7);
+}
 /* two in one */
 static void call_rename(void) { rename(file_a, file_b), rename(file_b, file_a); }
 static void call_chmod(void) { chmod(file_a, 0600); }
@@ -107,10 +121,20 @@ int main(int argc, char **argv)
 {
 	/* Enters and execs itself: what has only been moved into a container is its runtime's set-up, no app. */
 	char **last = &argv[argc - 1];
-	if (argc >= 3 && strcmp(*last, "-")) {
-		enter(*last);
-		*last = "-";
-		execv(argv[0], argv);
+	if (argc == 2 && !strcmp(argv[1], "nothing"))
+		return 0;
+	const char *root = getenv("BENCH_ROOT");
+	bool enters = argc >= 3 && strcmp(*last, "-");
+	if (enters || root) {
+		if (enters)
+			enter(*last);
+		if (root && (unsetenv("BENCH_ROOT") || chroot(root) || chdir("/"))) {
+			fprintf(stderr, "cannot change the root to %s: %s\n", root, strerror(errno));
+			exit(2);
+		}
+		if (enters)
+			*last = "-";
+		execv(root ? "/syscalls" : argv[0], argv);
 		exit(5);
 	}
 	if (argc >= 2 && !strcmp(argv[1], "measure")) {
@@ -118,7 +142,13 @@ int main(int argc, char **argv)
 		// few opens a batch: in scope, the ring must not overflow, or dropping would look cheap
 		double getppid_ns = measure(call_getppid, 5000), read_ns = measure(call_read, 5000);
 		double open_ns = measure(call_open, 100);
-		printf("{\"getppid\":%.1f,\"read\":%.1f,\"openClose\":%.1f}\n", getppid_ns, read_ns, open_ns);
+		strcpy(file_a, "/tmp/varvel-bench-a");
+		strcpy(file_b, "/tmp/varvel-bench-b");
+		close(open(file_a, O_CREAT | O_WRONLY, 0600));
+		double rename_ns = measure(call_rename, 50) / 2, exec_ns = measure(call_fork_exec, 5);
+		unlink(file_a);
+		printf("{\"getppid\":%.1f,\"read\":%.1f,\"openClose\":%.1f,\"rename\":%.1f,\"forkExec\":%.1f}\n",
+		       getppid_ns, read_ns, open_ns, rename_ns, exec_ns);
 		return 0;
 	}
 	if (argc >= 2 && !strcmp(argv[1], "each")) {
