@@ -108,6 +108,10 @@ for (const format of ['json', 'text'] as const) {
   });
 }
 
+/** On a busy host 20,000 opens in a row can be more than are seen, which the agent then says. */
+const exceptLosses = (lines: readonly string[]): string[] =>
+  lines.filter((line) => (JSON.parse(line) as DetectionLine).rule !== 'Varvel: events lost');
+
 test('an argument of 32 KiB, and many of them: one whole line each, cut and marked', async () => {
   await using agent = await E2eAgent.start({ dockerd: engine });
   const long = 'x'.repeat(32 * 1024);
@@ -125,9 +129,11 @@ test('an argument of 32 KiB, and many of them: one whole line each, cut and mark
   try {
     await until('both detections', () => agent.detections(RULE).length === 2);
     await settled(agent);
-    const lines = agent.operatorLines();
-    assert.equal(lines.length, 2);
-    const inLog = await linesInLog(app, 2);
+    const lines = exceptLosses(agent.operatorLines());
+    assert.equal(lines.length, 2, lines.map((line) => line.slice(0, 300)).join('\n'));
+    const ofRule = async (): Promise<string[]> => exceptLosses(await linesInLog(app, 2));
+    await until('both are in the log', async () => (await ofRule()).length >= 2);
+    const inLog = await ofRule();
     assert.equal(inLog.length, 2);
     for (const [text, limit] of [
       ...lines.map((line) => [line, 8192] as const),
