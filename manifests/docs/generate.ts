@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ATTACK_ROWS } from '../../test/e2e/attacks/rows.ts';
 import { IMPOSSIBLE_ROWS } from '../../test/e2e/attacks/rows-kernel.ts';
 import { boshTemplate } from './bosh.ts';
+import { costsPage, type BaselineResults, type VerdictsResults } from './costs.ts';
 import { coveragePage } from './coverage.ts';
 import type { CallTables } from './coverage.ts';
 import { readDefaultRules } from './default-rules.ts';
@@ -20,6 +21,10 @@ const attacks = { rows: ATTACK_ROWS, impossible: IMPOSSIBLE_ROWS };
 const BOSH_TEMPLATE = 'manifests/bosh/jobs/varvel/templates/varvel.yml.erb';
 const page = (name: string): string => readFileSync(`manifests/docs/${name}.page.md`, 'utf8');
 
+/** What `npm run bench NAME` found. */
+const results = (name: string): unknown =>
+  JSON.parse(readFileSync(`test/bench/results/${name}.json`, 'utf8'));
+
 /** The pages, by file. */
 function pages(): Readonly<Record<string, string>> {
   const rules = readDefaultRules();
@@ -28,6 +33,11 @@ function pages(): Readonly<Record<string, string>> {
     'manifests/rules/RUNBOOK.md': runbookPage(page('runbook'), rules),
     [BOSH_TEMPLATE]: boshTemplate(readFileSync(BOSH_TEMPLATE, 'utf8')),
     'manifests/COVERAGE.md': coveragePage(page('coverage'), rules, calls, attacks),
+    'manifests/COSTS.md': costsPage(
+      page('costs'),
+      results('baseline') as BaselineResults,
+      results('verdicts') as VerdictsResults,
+    ),
   };
 }
 
