@@ -1,4 +1,4 @@
-// Opens that no rule can match end in the kernel: for apps with the operator's rules alone, and for those with rules of their own.
+// File calls that no rule can match end in the kernel: for apps with the operator's rules alone, and for those with rules of their own.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
@@ -17,6 +17,16 @@ const OPERATORS = `
   condition: evt.type in (open, openat) and evt.is_open_read = true and fd.name = /srv/second
   output: second
   priority: WARNING
+- rule: Secret moved
+  desc: A test's own.
+  condition: evt.type in (rename, renameat2) and evt.rawres = 0 and evt.arg.newpath = /srv/moved
+  output: moved
+  priority: WARNING
+- rule: Removed by another program
+  desc: A test's own.
+  condition: evt.type in (unlink, unlinkat) and not proc.exepath = /bin/busybox
+  output: removed
+  priority: WARNING
 `;
 const POLICY = `
 rules:
@@ -29,7 +39,9 @@ custom_rules:
     priority: WARNING
 `;
 const OPENS = 200;
-const WORK = `mkdir -p /srv; for file in first second ledger; do : > /srv/$file; done; i=0; while [ $i -lt ${OPENS} ]; do : < /etc/hostname; i=$((i+1)); done`;
+const MOVES = 20;
+/** Opens, renames and removals that no rule is about. */
+const WORK = `mkdir -p /srv; for file in first second ledger; do : > /srv/$file; done; i=0; while [ $i -lt ${OPENS} ]; do : < /etc/hostname; i=$((i+1)); done; i=0; while [ $i -lt ${MOVES} ]; do : > /srv/a; mv /srv/a /srv/b; rm /srv/b; i=$((i+1)); done`;
 
 let engine: TestDockerd;
 before(async () => {
@@ -52,7 +64,8 @@ async function work(agent: E2eAgent, app: Docker.Container) {
   const told = (await rules()).length;
   const before = (await agent.containerStatus(app.id))?.prefiltered ?? 0;
   await execInContainer(app, WORK);
-  await execInContainer(app, ': < /srv/first; : < /srv/ledger; : < /srv/second');
+  const reads = ': < /srv/first; : < /srv/ledger; : < /srv/second';
+  await execInContainer(app, `: > /srv/x; mv /srv/x /srv/moved; rm /srv/moved; ${reads}`);
   await until('the last is told', async () => (await rules()).slice(told).includes('Second read'));
   const { prefiltered = 0 } = (await agent.containerStatus(app.id)) ?? {};
   return { rules: (await rules()).slice(told), kept: prefiltered - before };
@@ -75,8 +88,8 @@ test('each app is judged by the rules that hold for it, also after a reload', as
       await until(`both are judged, each by its own rules (${round})`, judged);
       const ofPlain = await work(agent, plain);
       const ofOwn = await work(agent, own);
-      assert.deepEqual(ofPlain.rules, ['First read', 'Second read']);
-      assert.deepEqual(ofOwn.rules, ['Ledger read', 'Second read']);
+      assert.deepEqual(ofPlain.rules, ['Secret moved', 'First read', 'Second read']);
+      assert.deepEqual(ofOwn.rules, ['Secret moved', 'Ledger read', 'Second read']);
       assert.ok(ofPlain.kept >= OPENS, `${ofPlain.kept} kept back`);
       assert.ok(ofOwn.kept >= OPENS, `${ofOwn.kept} kept back`);
       if (round === 2) continue;
@@ -89,6 +102,14 @@ test('each app is judged by the rules that hold for it, also after a reload', as
     const { kernel } = await agent.snapshot();
     const opens = (kernel.filtered['open'] ?? 0) + (kernel.filtered['openat'] ?? 0);
     assert.ok(opens >= 4 * OPENS, `${opens} opens kept back`);
+    const of = (...events: readonly string[]): number =>
+      events.reduce((sum, event) => sum + (kernel.filtered[event] ?? 0), 0);
+    const [moves, removals] = [of('rename', 'renameat2'), of('unlink', 'unlinkat')];
+    assert.ok(moves >= 4 * MOVES, `${moves} renames kept back`);
+    assert.ok(removals >= 4 * MOVES, `${removals} removals kept back`);
+    // Of the app without a policy, in both rounds: all comparisons of these rules are decided.
+    const { confirmed, unconfirmed } = kernel.verdicts.certain;
+    assert.deepEqual([confirmed >= 6, unconfirmed], [true, 0], `${confirmed} confirmed`);
     assert.match(
       agent.varvel('status').stdout,
       /^records: .* \d{3,} kept back by prefilters \(.*\bopen(at)? \d{3,}/m,
