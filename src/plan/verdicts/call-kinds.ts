@@ -73,14 +73,14 @@ export type JudgedPath = 'file' | 'first path' | 'second path';
 /** What a comparison is about: what is judged, or the program that the calling process runs. */
 export type Judged = JudgedPath | 'program';
 
-/** Calls by their paths; those with a descriptor have none. */
-const WITH_DESCRIPTOR: readonly PathEvent[] = ['fchmod', 'fchown'];
-const WITH_SECOND: readonly PathEvent[] = [
-  ...(['rename', 'renameat', 'renameat2', 'link', 'linkat'] as const),
-  ...(['symlink', 'symlinkat'] as const),
-];
-/** A link's target is a text, not a path that the kernel resolves. */
-const WITHOUT_FIRST: readonly PathEvent[] = [...WITH_DESCRIPTOR, 'symlink', 'symlinkat'];
+/** Calls with two paths, of which a symbolic link's first is a text that the kernel does not resolve. */
+export const RENAMES: readonly PathEvent[] = ['rename', 'renameat', 'renameat2'];
+export const LINKS: readonly PathEvent[] = ['link', 'linkat'];
+export const SYMLINKS: readonly PathEvent[] = ['symlink', 'symlinkat'];
+/** Calls without a path. */
+export const WITH_DESCRIPTOR: readonly PathEvent[] = ['fchmod', 'fchown'];
+const WITH_SECOND = [...RENAMES, ...LINKS, ...SYMLINKS];
+const WITHOUT_FIRST = [...WITH_DESCRIPTOR, ...SYMLINKS];
 
 /** The kinds under which each is judged. Each call has one of them at least. */
 export const KINDS_OF: Readonly<Record<JudgedPath, Kinds>> = {
@@ -99,7 +99,7 @@ export const ALL_KINDS: Kinds = union(Object.values(KINDS_OF));
 export const ANY_PATH: Kinds =
   KINDS_OF.file |
   KINDS_OF['first path'] |
-  union((['symlink', 'symlinkat'] as const).map((event) => at(OF_CALL, firstOf(event, 1))));
+  union(SYMLINKS.map((event) => at(OF_CALL, firstOf(event, 1))));
 
 /** All kinds of a call. */
 export function kindsOfEvent(event: JudgedEvent): Kinds {

@@ -6,13 +6,16 @@ import {
   KINDS_OF,
   kindsOfEvent,
   kindsOfEvents,
+  LINKS,
   NO_KINDS,
   OPEN_EVENTS,
+  RENAMES,
+  SYMLINKS,
+  WITH_DESCRIPTOR,
   WORKED_PATHS,
   type Judged,
   type JudgedEvent,
   type Kinds,
-  type PathEvent,
 } from './call-kinds.ts';
 import type { PathPart } from './path-tests.ts';
 
@@ -59,14 +62,9 @@ const worked = (judged: Judged, events: readonly JudgedEvent[]): Source => ({
   kinds: kindsOfEvents(events) & WORKED_PATHS,
 });
 
-const RENAMES: readonly PathEvent[] = ['rename', 'renameat', 'renameat2'];
-const LINKS: readonly PathEvent[] = ['link', 'linkat'];
-const SYMLINKS: readonly PathEvent[] = ['symlink', 'symlinkat'];
-const WITH_DESCRIPTOR: readonly PathEvent[] = ['fchmod', 'fchown'];
-const WITH_ONE: readonly PathEvent[] = JUDGED_CALLS.filter(
+const WITH_ONE = JUDGED_CALLS.filter(
   (event) => ![...RENAMES, ...LINKS, ...SYMLINKS, ...WITH_DESCRIPTOR].includes(event),
 );
-const NONE: readonly Source[] = [];
 
 /** As src/rules/fields/fs.ts has them. */
 const FS_PATHS: Readonly<Record<string, Pick<PathField, 'sources' | 'unknown'>>> = {
@@ -151,5 +149,5 @@ function merged(sources: readonly Source[]): readonly Source[] {
   const kinds = new Map<Judged, Kinds>();
   for (const source of sources)
     kinds.set(source.judged, (kinds.get(source.judged) ?? NO_KINDS) | source.kinds);
-  return kinds.size === 0 ? NONE : [...kinds].map(([judged, of]) => ({ judged, kinds: of }));
+  return [...kinds].map(([judged, of]) => ({ judged, kinds: of }));
 }
