@@ -84,6 +84,8 @@ export class TreeProbe {
 
   constructor(options: KernelProbeOptions & { readonly tree?: Partial<ProcessTreeOptions> } = {}) {
     this.kernel = new KernelProbe({
+      // 200 programs in a row have more than a megabyte of arguments and environment, and a busy machine reads late.
+      execRingBytes: 16 << 20,
       ...options,
       keep: false,
       attach: options.attach ?? [...STANDARD_PROGRAMS, ...MOVES],
