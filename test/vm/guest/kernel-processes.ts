@@ -1,6 +1,8 @@
-// Kernel tests in a guest's kernel: processes, cgroups and the scope. See kernel-files.ts.
+// Kernel tests in a guest's kernel: processes, cgroups and the scope, and what is judged by them. See kernel-files.ts.
 import '../../kernel/fork.test.ts';
 import '../../kernel/exit.test.ts';
 import '../../kernel/cgroup.test.ts';
 import '../../kernel/scope.test.ts';
 import '../../kernel/tree-outside.test.ts';
+import '../../kernel/verdicts-paths.test.ts';
+import '../../kernel/verdicts-programs.test.ts';
