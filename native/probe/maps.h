@@ -122,7 +122,7 @@ struct {
 /* What a process runs, by its pid: kept from exec on, since the file may be moved or replaced later. */
 struct image {
 	__u64 start; /* of the process, CLOCK_BOOTTIME ns */
-	__u32 len;   /* of the path; 0: it is too long, or none of a directory tree */
+	__u32 len;   /* of the path; 0: it is too long, or not below the root of the process */
 	__u32 layer; /* LAYER_* */
 	char path[VERDICT_PATH_MAX];
 };

@@ -117,7 +117,8 @@ struct verdict_table {
 	__u16 seen_program[1 << VERDICT_SEEN]; /* the same for the path of the program */
 	/*
 	 * Rows, one per state: the number of `masks` at the path's end, that after the last slash, that at the end of
-	 * a program's path, and by class the next row. For MACHINE_ANYWHERE, the first cell holds the texts that end there, one bit each.
+	 * a program's path, and by class the next row. For MACHINE_ANYWHERE, the first cell holds the texts that end
+	 * there, one bit each.
 	 */
 	__u32 next[VERDICT_NEXT];
 	__u64 masks[VERDICT_MASKS][VERDICT_WORDS];

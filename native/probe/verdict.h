@@ -106,8 +106,9 @@ static __always_inline __u32 verdict__step(struct verdict_table *t, __u32 m, __u
 }
 
 /*
- * Runs the automata over the next bytes of the path (VERDICT_*); returns 0 at its end. A global function: the verifier proves
- * only these few bytes, not the whole path, which would be most of the probe's load time.
+ * Runs the automata over the next bytes of the path of `which` (VERDICT_CALL or VERDICT_PROGRAM); returns 0 at its
+ * end. A global function: the verifier proves only these few bytes, not the whole path, which would be most of the
+ * probe's load time.
  */
 __noinline int verdict__chunk(__u32 which)
 {
@@ -189,6 +190,7 @@ __noinline int verdict__is_same_program(void)
 	return 1;
 }
 
+/* Reads which program this process runs; false if it is not known. */
 static __always_inline bool verdict__load_program(struct verdict_call *program)
 {
 	if (program->is_given)
@@ -244,9 +246,9 @@ __noinline int verdict__note_failing(void)
 }
 
 /*
- * Whether a rule can match the call in verdict_call: 0 only if none can. If it returns 1 or the path is_part, `failing`
- * says which of the certain rules may fail. The path must be that of its file, or have no component that is empty, '.' or '..'
- * (is_odd). If it does not begin with a slash or is too long, only kind, form and program count.
+ * Whether a rule can match the call in verdict_call: 0 only if none can. If it returns 1 or the path is_part,
+ * `failing` says which of the certain rules may fail. The path must be that of its file, or have no component that is
+ * empty, '.' or '..' (is_odd). If it does not begin with a slash or is too long, only kind, form and program count.
  */
 __noinline int verdict__passes(void)
 {

@@ -100,15 +100,21 @@ const ofKind = fc.constantFrom(
   'container.type in (garden, cri)',
   'container.type startswith anyof (do, g)',
 );
-export const condition = fc.letrec<{ tree: string }>((tie) => ({
-  tree: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    fc.oneof({ weight: 3, arbitrary: ofPath }, { weight: 1, arbitrary: ofKind }),
-    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' and ')})`),
-    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' or ')})`),
-    tie('tree').map((inner) => `not (${inner})`),
-  ),
-})).tree;
+/** Conditions of these comparisons. */
+export const conditionsOf = (comparison: fc.Arbitrary<string>): fc.Arbitrary<string> =>
+  fc.letrec<{ tree: string }>((tie) => ({
+    tree: fc.oneof(
+      { depthSize: 'small', withCrossShrink: true },
+      comparison,
+      fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' and ')})`),
+      fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' or ')})`),
+      tie('tree').map((inner) => `not (${inner})`),
+    ),
+  })).tree;
+
+export const condition = conditionsOf(
+  fc.oneof({ weight: 3, arbitrary: ofPath }, { weight: 1, arbitrary: ofKind }),
+);
 
 /** Types of containers. */
 export const runtime = fc.constantFrom<Container['runtime']>('docker', 'garden');

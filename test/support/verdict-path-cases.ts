@@ -17,7 +17,7 @@ import {
   makeProcess,
   makeSubject,
 } from './rules-subject.ts';
-import { comparisonOf, judgement, path, type Judgement } from './verdict-cases.ts';
+import { comparisonOf, conditionsOf, judgement, path, type Judgement } from './verdict-cases.ts';
 
 const PARAMS = ['path', 'name', 'oldpath', 'newpath', 'linkpath', 'filename', 'pathname'];
 const PLAIN = [
@@ -74,19 +74,13 @@ const ofCall = fc.constantFrom(
   'container.type = docker',
 );
 
-export const pathCondition = fc.letrec<{ tree: string }>((tie) => ({
-  tree: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    fc.oneof(
-      { weight: 4, arbitrary: ofPath },
-      { weight: 2, arbitrary: ofCall },
-      { weight: 2, arbitrary: ofProgram },
-    ),
-    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' and ')})`),
-    fc.array(tie('tree'), { minLength: 2, maxLength: 3 }).map((of) => `(${of.join(' or ')})`),
-    tie('tree').map((inner) => `not (${inner})`),
+export const pathCondition = conditionsOf(
+  fc.oneof(
+    { weight: 4, arbitrary: ofPath },
+    { weight: 2, arbitrary: ofCall },
+    { weight: 2, arbitrary: ofProgram },
   ),
-})).tree;
+);
 
 export const anyPathCall = `evt.type in (${JUDGED_CALLS.join(', ')})`;
 

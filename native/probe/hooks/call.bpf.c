@@ -185,12 +185,8 @@ __noinline int call__send(void)
 		for (int i = 0; i < 3; i++)
 			call__store_directory(c, i);
 	}
-	if (!c->spec.fd && !call__may_match(c)) {
-		ring__count_filtered(entry, c->spec.event);
-		return 0;
-	}
 	call__store_object(c);
-	if (c->spec.judged && c->spec.fd && !call__may_match(c)) {
+	if (!call__may_match(c)) {
 		ring__count_filtered(entry, c->spec.event);
 		return 0;
 	}

@@ -58,6 +58,17 @@ export function clausesOf(
   return anyOf(new Reader(containerType).clauses(condition, true).map(ofOnePath));
 }
 
+/**
+ * The calls for which a condition can fail, in the same way: where none of these clauses holds, the condition certainly does, if
+ * the call is judged at all.
+ */
+export function failuresOf(
+  condition: Checked,
+  containerType: string | undefined,
+): readonly Clause[] {
+  return anyOf(new Reader(containerType).clauses(condition, false).map(ofOnePath));
+}
+
 /** Whether the kernel decides this comparison of a call. */
 export const isDecided = (test: Test): boolean => {
   const field = pathFieldOf(test);
@@ -69,13 +80,16 @@ export const isDecided = (test: Test): boolean => {
   );
 };
 
+/** The calls for which something can hold, and for which it can fail. */
+interface BothWays {
+  holds: readonly Clause[];
+  fails: readonly Clause[];
+}
+
 class Reader {
   readonly #containerType: string | undefined;
-  readonly #tests = new Map<string, Record<'holds' | 'fails', readonly Clause[]>>();
-  readonly #macros = new Map<
-    CheckedMacro,
-    { holds?: readonly Clause[]; fails?: readonly Clause[] }
-  >();
+  readonly #tests = new Map<string, BothWays>();
+  readonly #macros = new Map<CheckedMacro, Partial<BothWays>>();
 
   constructor(containerType: string | undefined) {
     this.#containerType = containerType;
@@ -116,10 +130,10 @@ class Reader {
   }
 }
 
-const UNKNOWN = { holds: [ALWAYS], fails: [ALWAYS] };
+const UNKNOWN: BothWays = { holds: [ALWAYS], fails: [ALWAYS] };
 
 /** A comparison of the layer or type of an opened file, or of the layer of a program. */
-function ofForm(test: Test): typeof UNKNOWN | undefined {
+function ofForm(test: Test): BothWays | undefined {
   const form = formTestOf(test);
   if (form === undefined) return undefined;
   const { judged } = form;
@@ -127,24 +141,24 @@ function ofForm(test: Test): typeof UNKNOWN | undefined {
   const others: Clause = { kinds: ALL_KINDS & ~kinds, literals: [] };
   const of = (holds: boolean): readonly Clause[] =>
     anyOf([{ kinds, literals: [{ test: form, judged, holds, text: test.key }] }, others]);
-  return { holds: [...of(true)], fails: [...of(false)] };
+  return { holds: of(true), fails: of(false) };
 }
 
 /** A comparison of a path with that of the program. */
-function ofProgram(test: Test): typeof UNKNOWN | undefined {
+function ofProgram(test: Test): BothWays | undefined {
   const program = programTestOf(test);
   return program && ofField(test, program, program.field);
 }
 
 /** A comparison of a path. */
-function ofPath(test: Test): typeof UNKNOWN | undefined {
+function ofPath(test: Test): BothWays | undefined {
   const field = pathFieldOf(test);
   if (field === undefined) return undefined;
   const path = pathTestOf(test, field);
   return path && ofField(test, path, field);
 }
 
-function ofField(test: Test, decided: FileTest, field: PathField): typeof UNKNOWN {
+function ofField(test: Test, decided: FileTest, field: PathField): BothWays {
   const { sources, unknown } = field;
   const of = (holds: boolean): Clause[] => [
     { kinds: unknown, literals: [] },
@@ -158,7 +172,7 @@ function ofField(test: Test, decided: FileTest, field: PathField): typeof UNKNOW
   ];
   // No comparison of an absent field holds.
   const absent: Clause = { kinds: absentKinds(field), literals: [] };
-  return { holds: [...anyOf(of(true))], fails: [...anyOf([absent, ...of(false)])] };
+  return { holds: anyOf(of(true)), fails: anyOf([absent, ...of(false)]) };
 }
 
 /**
@@ -177,17 +191,6 @@ function ofOnePath({ kinds, literals }: Clause): Clause {
     kinds: kinds & KINDS_OF[path],
     literals: literals.filter(({ judged }) => judged === path || judged === 'program'),
   };
-}
-
-/**
- * The calls for which a condition can fail, in the same way: where none of these clauses holds, the condition certainly does, if
- * the call is judged at all.
- */
-export function failuresOf(
-  condition: Checked,
-  containerType: string | undefined,
-): readonly Clause[] {
-  return anyOf(new Reader(containerType).clauses(condition, false).map(ofOnePath));
 }
 
 /** Removes clauses that another clause covers. */

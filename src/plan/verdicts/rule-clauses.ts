@@ -25,14 +25,27 @@ export interface CertainRule {
   readonly failures: readonly Clause[];
 }
 
-/** Failures of the operator's rules, in the same way. */
-const KNOWN_FAILURES = new WeakMap<Checked, Map<string | undefined, readonly Clause[]>>();
-
 /** Limit over all rules before covered clauses are removed, which takes time quadratic in their number. */
 const ALL_CLAUSES_MAX = 512;
 
-/** Clauses of the operator's rules, by condition and container type: they are part of every table. */
-const KNOWN = new WeakMap<Checked, Map<string | undefined, readonly Clause[]>>();
+/** By condition and container type. */
+type KnownClauses = WeakMap<Checked, Map<string | undefined, readonly Clause[]>>;
+
+/** Clauses of the operator's rules, which are part of every table, and their failures. */
+const KNOWN: KnownClauses = new WeakMap();
+const KNOWN_FAILURES: KnownClauses = new WeakMap();
+
+function remembered(
+  known: KnownClauses,
+  condition: Checked,
+  containerType: string | undefined,
+  make: typeof clausesOf,
+): readonly Clause[] {
+  const byType = known.get(condition) ?? new Map<string | undefined, readonly Clause[]>();
+  const clauses = byType.get(containerType) ?? make(condition, containerType);
+  known.set(condition, byType.set(containerType, clauses));
+  return clauses;
+}
 
 /**
  * The clauses of the enabled rules, for containers of this type (`container.type`), or of any. Those of `kept` rules are
@@ -47,9 +60,9 @@ export function* ruleClausesOf(
   for (const rule of rules) {
     const { name, enabled, events, condition } = rule;
     if (!enabled || ![...events].some(isJudged)) continue;
-    const known = KNOWN.get(condition) ?? new Map<string | undefined, readonly Clause[]>();
-    const clauses = known.get(containerType) ?? clausesOf(condition, containerType);
-    if (kept.has(rule)) KNOWN.set(condition, known.set(containerType, clauses));
+    const clauses = kept.has(rule)
+      ? remembered(KNOWN, condition, containerType, clausesOf)
+      : clausesOf(condition, containerType);
     const ofEvents = kindsOfEvents(events);
     const own = clauses.map((clause) => ({ ...clause, kinds: clause.kinds & ofEvents }));
     found.push({ name, clauses: own });
@@ -97,9 +110,7 @@ export function* withCertainRules(
   const found: CertainRule[] = [];
   for (const { name, enabled, events, condition } of rules) {
     if (!enabled || ![...events].some(isJudged)) continue;
-    const known = KNOWN_FAILURES.get(condition) ?? new Map<string | undefined, readonly Clause[]>();
-    const failures = known.get(containerType) ?? failuresOf(condition, containerType);
-    KNOWN_FAILURES.set(condition, known.set(containerType, failures));
+    const failures = remembered(KNOWN_FAILURES, condition, containerType, failuresOf);
     if (certainAmong(events, failures) !== NO_KINDS) found.push({ name, failures });
     yield;
   }
