@@ -62,7 +62,7 @@ export function costsPage(
 }
 
 const machine = ({ date, machine: { cpu, cores, kernel, node } }: BaselineResults): string =>
-  `Measured on ${date}: ${cpu}, ${cores} cores, Linux ${kernel.replace(/-.*$/, '')}, Node ${node.replace(/^v/, '')}, a guest of another host.`;
+  `Measured on ${date}: ${cpu}, ${cores} cores, Linux ${kernel.replace(/-.*$/, '')}, Node ${node.replace(/^v/, '')}, a virtual machine.`;
 
 function calls({ noise, addedNs }: BaselineResults): string {
   const added = (where: keyof typeof addedNs, call: Call): string => {
