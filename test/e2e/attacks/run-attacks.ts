@@ -166,6 +166,8 @@ async function runRow(
     await container.start();
     const code =
       row.inTerminal === true ? await inTerminal(agent, container, argv) : await ended(container);
+    // The engine of a busy machine may be asked too late whether it is privileged: it forgets what is removed.
+    if (row.host !== undefined) await isIncluded(agent, container.id);
     if (code === 0) return { id: container.id };
     const log = (await container.logs({ stdout: true, stderr: true })).toString('utf8');
     // Eight bytes of the log's framing before each piece.
@@ -175,6 +177,12 @@ async function runRow(
     await container.remove({ force: true });
   }
 }
+
+/** Waits until the agent knows the container, also if it has ended. */
+const isIncluded = (agent: E2eAgent, fullId: string): Promise<boolean> =>
+  until('the container is known', async () => {
+    return (await agent.containerStatus(fullId))?.state === 'included';
+  });
 
 async function ended(container: Docker.Container): Promise<number> {
   const timer = setTimeout(() => void container.kill().catch(() => undefined), ROW_TIMEOUT_MS);
@@ -190,9 +198,7 @@ async function inTerminal(
   container: Docker.Container,
   argv: readonly string[],
 ): Promise<number> {
-  await until('the container is watched', async () => {
-    return (await agent.containerStatus(container.id))?.state === 'included';
-  });
+  await isIncluded(agent, container.id);
   const exec = await container.exec({ Cmd: [...argv], AttachStdout: true, Tty: true });
   const stream = await exec.start({ Tty: true });
   stream.resume();
