@@ -189,12 +189,16 @@ class Probe {
     const args = new Uint8Array(bytes);
     const view = new DataView(args.buffer);
     const numbers = { table, kind, directory, layer, len: path.length };
-    if (program !== undefined)
-      Object.assign(numbers, { program_len: program.path.length, program_layer: program.layer });
+    const { path: programPath = new Uint8Array(), layer: programLayer = 0 } = program ?? {};
+    Object.assign(numbers, {
+      program_known: program !== undefined,
+      program_len: programPath.length,
+      program_layer: programLayer,
+    });
     for (const [name, value] of Object.entries(numbers))
       view.setUint32(fields[name].at, Number(value), true);
     args.set(path.subarray(0, programAt - pathAt), pathAt);
-    if (program !== undefined) args.set(program.path.subarray(0, bytes - programAt), programAt);
+    args.set(programPath.subarray(0, bytes - programAt), programAt);
     addon.runVerdict(this.#handle, args);
     const passes = view.getInt32(fields.passes.at, true);
     return { passes, failing: view.getUint32(fields.failing.at, true) };
@@ -254,14 +258,24 @@ class Probe {
   }
 
   stats() {
-    const [emitted, dropped, droppedExec, scopeFull, readErrors, awake, epoch, waitingSince] =
-      addon.stats(this.#handle);
+    const [
+      emitted,
+      dropped,
+      droppedExec,
+      scopeFull,
+      readErrors,
+      denied,
+      awake,
+      epoch,
+      waitingSince,
+    ] = addon.stats(this.#handle);
     return {
       emitted,
       dropped,
       droppedExec,
       scopeFull,
       readErrors,
+      deniedDropped: denied,
       awake: awake === 1,
       epoch,
       waitingSinceBootNs: waitingSince < 2 ** 63 ? waitingSince : undefined,

@@ -66,7 +66,7 @@ export interface LoaderJudgedCall {
   readonly layer: number;
   readonly path: Uint8Array;
   /** What makes the call; undefined: it is not known. */
-  readonly program?: { readonly path: Uint8Array; readonly layer: number } | undefined;
+  readonly program?: { readonly path: Uint8Array | undefined; readonly layer: number } | undefined;
 }
 
 export interface ProbeStats {
@@ -77,6 +77,8 @@ export interface ProbeStats {
   /** Cgroups that found the scope map full: their containers are not watched. */
   readonly scopeFull: number;
   readonly readErrors: number;
+  /** Programs that were denied, but whose record was dropped. */
+  readonly deniedDropped: number;
   /** Whether the consumer polls; if not, the next record wakes it. */
   readonly awake: boolean;
   /** Number of times that all containers got a new budget (modulo 2^32): whenever the rings' content had been taken. */

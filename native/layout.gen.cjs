@@ -128,12 +128,16 @@ module.exports = {
         "at": 24,
         "bytes": 4
       },
-      "program_len": {
+      "program_known": {
         "at": 28,
         "bytes": 4
       },
-      "program_layer": {
+      "program_len": {
         "at": 32,
+        "bytes": 4
+      },
+      "program_layer": {
+        "at": 36,
         "bytes": 4
       }
     },

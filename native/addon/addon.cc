@@ -319,7 +319,7 @@ napi_value Filtered(napi_env env, napi_callback_info info) {
   return array;
 }
 
-// stats(handle) → [emitted, dropped, droppedExec, scopeFull, readErrors, awake, epoch, waitingSince]
+// stats(handle) → [emitted, dropped, droppedExec, scopeFull, readErrors, deniedDropped, awake, epoch, waitingSince]
 napi_value Stats(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
   if (!(Arguments(env, info) >> handle)) return nullptr;
@@ -327,11 +327,12 @@ napi_value Stats(napi_env env, napi_callback_info info) {
   const probe_state* state = handle->probe.State();
   const double values[] = {static_cast<double>(state->emitted),     static_cast<double>(state->dropped),
                            static_cast<double>(state->dropped_exec), static_cast<double>(state->scope_full),
-                           static_cast<double>(state->read_errors), static_cast<double>(state->awake),
-                           static_cast<double>(state->epoch),
+                           static_cast<double>(state->read_errors), static_cast<double>(state->denied_dropped),
+                           static_cast<double>(state->awake),       static_cast<double>(state->epoch),
                            static_cast<double>(handle->consumer->WaitingSince())};
-  TRY(env, napi_create_array_with_length(env, 8, &array));
-  for (uint32_t i = 0; i < 8; i++) {
+  const uint32_t count = sizeof(values) / sizeof(values[0]);
+  TRY(env, napi_create_array_with_length(env, count, &array));
+  for (uint32_t i = 0; i < count; i++) {
     TRY(env, napi_create_double(env, values[i], &item));
     TRY(env, napi_set_element(env, array, i, item));
   }

@@ -27,6 +27,7 @@
 #define VERDICT_CLAUSES 256
 #define VERDICT_CERTAIN 16
 #define VERDICT_OPEN_KINDS 32
+#define VERDICT_EXEC_KINDS 2
 #define VERDICT_KINDS 512
 #define VERDICT_MACHINES 4
 #define VERDICT_STATES 8192
@@ -60,6 +61,7 @@
 #define VIA_IO_URING 1024
 #define RESULT_UNKNOWN 2048
 #define RULE_MATCHES 4096
+#define DENIED 8192
 
 #define CALL_MSGHDR 1
 #define CALL_LENGTH_POINTER 2
@@ -199,6 +201,8 @@
 #define EVENT_DELETE_MODULE 88
 
 #define EVENT_COUNT 89
+
+#define VERDICT_FIRST_EXEC 336
 
 struct rec_header {
 	__u32 len;
@@ -411,9 +415,9 @@ struct verdict_run_args {
 	__s32 passes; /* out: 0, 1, or -1 where there is no such table */
 	__u32 failing; /* out: bit n: rule n of those that can be certain may fail */
 	__u32 layer; /* where the file is (src/plan/verdicts/form-tests.ts) */
-	__u32 program_len; /* bytes of the path of the program that makes the call; 0: it is not known */
-	__u32 program_layer; /* where the program is */
-	__u8 pad[4];
+	__u32 program_known; /* 1: the program that makes the call is known */
+	__u32 program_len; /* bytes of its path; 0: that is not known */
+	__u32 program_layer; /* where it is */
 	char path[VERDICT_PATH_MAX];
 	char program[VERDICT_PATH_MAX];
 };

@@ -141,6 +141,7 @@ struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	struct mnt_namespace *mnt_ns;
 };
 struct path {
 	struct vfsmount *mnt;
@@ -225,6 +226,7 @@ struct mnt_namespace {
 };
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
+	struct pid_namespace *pid_ns_for_children;
 };
 struct mm_struct {
 	struct file *exe_file;

@@ -124,6 +124,8 @@ struct image {
 	__u64 start; /* of the process, CLOCK_BOOTTIME ns */
 	__u32 len;   /* of the path; 0: it is too long, or not below the root of the process */
 	__u32 layer; /* LAYER_* */
+	__u32 inside; /* it is the container's own: not that of a runtime's set-up, nor of a process that was moved in */
+	__u32 pad;
 	char path[VERDICT_PATH_MAX];
 };
 struct {
@@ -148,9 +150,11 @@ struct verdict_call {
 	__u32 table, kind, directory, layer;
 	__u64 left[VERDICT_WORDS]; /* the clauses that hold */
 	__u32 is_part;	/* one of two paths: `failing` is wanted even if the call does not pass by it */
+	__u32 is_exec;	/* it has no path, but `failing` is wanted */
 	__u32 failing;	/* out: bit n: rule n of the certain ones may fail; so do all numbers that are no rule's */
 	__u32 is_given; /* of a program: it is not that of this process (verdict_run) */
-	__u32 len;		 /* of the path; of a program 0: it is not known */
+	__u32 is_known; /* of a given program */
+	__u32 len;	/* of the path; of a program 0: its path is not known */
 	__u32 is_odd; /* out: a component of the path is empty, '.' or '..' */
 	__u32 at, seen, state[VERDICT_MACHINES];  /* so far: bytes, texts found, states */
 	__u32 slash_at, seen_slash, slash[VERDICT_MACHINES]; /* last slash: position, texts before it, states after it */

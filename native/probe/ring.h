@@ -96,13 +96,13 @@ static __always_inline void ring__count_drop(struct scope_entry *entry, __u64 ts
 
 /*
  * Sends the first `len` bytes of the scratch, padded to 8. `entry`: the entry of the record's container, which counts
- * records sent and lost.
+ * records sent and lost. False if it was dropped.
  */
-static __always_inline void ring__send_record(void *ring, enum ring_budget budget, struct scratch *s, __u32 len,
+static __always_inline bool ring__send_record(void *ring, enum ring_budget budget, struct scratch *s, __u32 len,
 					      struct scope_entry *entry)
 {
 	if (len > SCRATCH_BYTES - 8)
-		return;
+		return 0;
 	barrier_var(len);
 	*(__u64 *)((char *)s + (len & (SCRATCH_BYTES - 1))) = 0; /* the padding */
 	len = (len + 7) & ~7u;
@@ -126,4 +126,5 @@ static __always_inline void ring__send_record(void *ring, enum ring_budget budge
 		__sync_fetch_and_add(&entry->emitted, -1);
 		ring__count_drop(entry, s->h.ts, within_share, budget != BUDGET_BULK);
 	}
+	return !error;
 }

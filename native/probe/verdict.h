@@ -190,11 +190,11 @@ __noinline int verdict__is_same_program(void)
 	return 1;
 }
 
-/* Reads which program this process runs; false if it is not known. */
+/* Reads which program this process runs; false if it is not known. Its path can be unknown where its layer is not. */
 static __always_inline bool verdict__load_program(struct verdict_call *program)
 {
 	if (program->is_given)
-		return program->len;
+		return program->is_known;
 	struct task_struct *task = scope__current();
 	__u32 pid = task->tgid;
 	struct image *made = image__get_made(), *image = image__find(pid, task->group_leader->start_boottime);
@@ -202,11 +202,11 @@ static __always_inline bool verdict__load_program(struct verdict_call *program)
 	if (!made || !image || !image__copy(made, image, pid))
 		return 0;
 	__u32 len = made->len;
-	if (len < 2 || len >= VERDICT_PATH_MAX)
-		return 0;
-	__builtin_memcpy(program->path, made->path, VERDICT_PATH_MAX);
 	program->layer = made->layer;
-	program->len = len;
+	if (len >= 2 && len < VERDICT_PATH_MAX) {
+		__builtin_memcpy(program->path, made->path, VERDICT_PATH_MAX);
+		program->len = len;
+	}
 	return 1;
 }
 
@@ -220,6 +220,8 @@ __noinline int verdict__narrow_by_program(__u32 has_path)
 	program->table = call->table;
 	__u64 *left = call->left;
 	verdict__narrow(left, t->program_layers[program->layer & (VERDICT_LAYERS - 1)]);
+	if (!program->len)
+		return 0;
 	verdict__walk(t, program, VERDICT_PROGRAM);
 	if (has_path)
 		verdict__narrow(left, t->same_program[verdict__is_same_program() & 1]);
@@ -266,7 +268,8 @@ __noinline int verdict__passes(void)
 	verdict__narrow(left, t->forms[form & (VERDICT_FORMS - 1)]);
 	__u32 len = call->len;
 	call->is_odd = 0;
-	if (!call->is_part && !verdict__has_any(left, t->may))
+	bool is_whole = call->is_part || call->is_exec;
+	if (!is_whole && !verdict__has_any(left, t->may))
 		return 0;
 	bool has_path = len >= 2 && len < VERDICT_PATH_MAX && call->path[0] == '/';
 	if (has_path) {
@@ -291,12 +294,12 @@ __noinline int verdict__passes(void)
 			verdict__narrow(left, t->root);
 	}
 	bool passes = verdict__has_any(left, t->may);
-	if (passes || call->is_part) {
+	if (passes || is_whole) {
 		if (t->programs) {
 			verdict__narrow_by_program(has_path);
 			passes = verdict__has_any(left, t->may);
 		}
-		if ((passes || call->is_part) && has_path)
+		if ((passes || is_whole) && (has_path || call->is_exec))
 			verdict__note_failing();
 	}
 	/*
@@ -307,6 +310,28 @@ __noinline int verdict__passes(void)
 		return passes;
 	call->failing = ALL_FAILING;
 	return 1;
+}
+
+/*
+ * Whether a rule that denies certainly matches the program that this process has begun to run (image__store).
+ * `table`: that of its container.
+ */
+__noinline int verdict__denies(__u32 table, __u32 event)
+{
+	struct verdict_call *call = verdict__get_call();
+	struct verdict_table *t = verdict__find_table(table);
+	if (!call || !t || !t->denying)
+		return 0;
+	__u32 denying = t->denying;
+	call->table = table;
+	call->kind = VERDICT_FIRST_EXEC + (event == EVENT_EXECVEAT);
+	call->directory = 0;
+	call->layer = LAYER_NONE;
+	call->len = 0;
+	call->is_exec = 1;
+	verdict__passes();
+	call->is_exec = 0;
+	return verdict__find_table(table) == t && (~call->failing & denying);
 }
 
 /*
@@ -326,8 +351,10 @@ int verdict_run(struct verdict_run_args *args)
 	call->layer = args->layer;
 	call->len = args->len;
 	call->is_part = 1;
+	call->is_exec = args->kind >= VERDICT_FIRST_EXEC;
 	__builtin_memcpy(call->path, args->path, sizeof(call->path));
 	program->is_given = 1;
+	program->is_known = args->program_known;
 	program->layer = args->program_layer;
 	program->len = args->program_len < VERDICT_PATH_MAX ? args->program_len : 0;
 	__builtin_memcpy(program->path, args->program, sizeof(program->path));
@@ -335,5 +362,6 @@ int verdict_run(struct verdict_run_args *args)
 	args->failing = call->failing;
 	program->is_given = 0;
 	call->is_part = 0;
+	call->is_exec = 0;
 	return 0;
 }

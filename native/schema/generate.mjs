@@ -103,6 +103,7 @@ function cHeader() {
       '\n',
     ),
     `#define EVENT_COUNT ${table.EVENTS.length}`,
+    `#define VERDICT_FIRST_EXEC ${table.LIMITS.VERDICT_OPEN_KINDS + 16 * table.JUDGED.length}`,
     cStruct('rec_header', header.placed, 0, header.end),
     'struct rec_ancestor {\n\t__u64 start;\n\t__u32 pid;\n\t__u32 in_scope;\n\tchar comm[16];\n};\n',
     ...kinds.map((kind) => cStruct(`rec_${kind.name}`, kind.placed, header.end, kind.end)),
@@ -182,8 +183,8 @@ const argument = (value) => (value === 'ret' || value === 'cwd' ? 7 : (value ?? 
 function judgedPlace(call) {
   const place = table.JUDGED.indexOf(call.event ?? call.name) + 1;
   if (place === 0) return 0;
-  const { VERDICT_KINDS, VERDICT_OPEN_KINDS } = table.LIMITS;
-  if (VERDICT_OPEN_KINDS + 16 * place > VERDICT_KINDS)
+  const { VERDICT_KINDS, VERDICT_OPEN_KINDS, VERDICT_EXEC_KINDS } = table.LIMITS;
+  if (VERDICT_OPEN_KINDS + 16 * place + VERDICT_EXEC_KINDS > VERDICT_KINDS)
     throw new Error(`VERDICT_KINDS: ${call.name}`);
   return place;
 }

@@ -39,6 +39,8 @@ export const LIMITS = {
   VERDICT_CERTAIN: 16,
   // Kinds of calls (src/plan/verdicts/call-kinds.ts): 8 of each open, and 8 of each path of the calls in JUDGED.
   VERDICT_OPEN_KINDS: 32,
+  // Then, of execve and of execveat, one each.
+  VERDICT_EXEC_KINDS: 2,
   VERDICT_KINDS: 512,
   VERDICT_MACHINES: 4,
   VERDICT_STATES: 8192,
@@ -151,6 +153,8 @@ export const RECORD_FLAGS = {
   RESULT_UNKNOWN: 2048,
   // The kernel's verdict: a rule certainly matches.
   RULE_MATCHES: 4096,
+  // Of a program: it was ended before its first instruction.
+  DENIED: 8192,
 };
 
 /**
@@ -210,12 +214,9 @@ export const VERDICT_RUN = [
   ['passes', 's32', 'out: 0, 1, or -1 where there is no such table'],
   ['failing', 'u32', 'out: bit n: rule n of those that can be certain may fail'],
   ['layer', 'u32', 'where the file is (src/plan/verdicts/form-tests.ts)'],
-  [
-    'program_len',
-    'u32',
-    'bytes of the path of the program that makes the call; 0: it is not known',
-  ],
-  ['program_layer', 'u32', 'where the program is'],
+  ['program_known', 'u32', '1: the program that makes the call is known'],
+  ['program_len', 'u32', 'bytes of its path; 0: that is not known'],
+  ['program_layer', 'u32', 'where it is'],
 ];
 
 /** struct probe_config: set before load; the verifier removes dead branches. PATTERNS_MAX patterns follow. */

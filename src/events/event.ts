@@ -169,6 +169,8 @@ export interface ExecDetails {
   readonly filename: string;
   /** The file is the one that the parent runs, and the mount namespace is the parent's; false when the call failed. */
   readonly parentsProgram: boolean;
+  /** The kernel has ended it before its first instruction: a rule denies it. */
+  readonly denied: boolean;
   /** The file's mode and the new credentials would let the process write its own executable. */
   readonly writable: boolean;
   readonly argv: readonly string[];

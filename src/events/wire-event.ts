@@ -12,7 +12,7 @@ import type {
   ParamValue,
 } from './event.ts';
 import { readParam } from './params.ts';
-import { CALL, EVENT_NAMES, EXIT, HEADER, KINDS, OPEN, RECORD_FLAGS } from './table.gen.ts';
+import { CALL, EVENT_NAMES, EXEC, EXIT, HEADER, KINDS, OPEN, RECORD_FLAGS } from './table.gen.ts';
 import type { EventName } from './table.gen.ts';
 
 /** Unix time minus CLOCK_BOOTTIME, in ns; re-measured by its owner, read at decoding. */
@@ -131,9 +131,14 @@ export class WireEvent implements KernelEvent {
 
   get ruleMatches(): boolean {
     const { kind } = this;
-    const flags = kind === KINDS.open ? OPEN.flags : kind === KINDS.call ? CALL.flags : undefined;
-    if (flags === undefined) return false;
-    return (this.#records.number(this.#at + flags) & RECORD_FLAGS.RULE_MATCHES) !== 0;
+    // A program is only denied where a rule certainly matches.
+    if (kind === KINDS.exec) return this.#hasFlag(EXEC.flags, RECORD_FLAGS.DENIED);
+    if (kind === KINDS.open) return this.#hasFlag(OPEN.flags, RECORD_FLAGS.RULE_MATCHES);
+    return kind === KINDS.call && this.#hasFlag(CALL.flags, RECORD_FLAGS.RULE_MATCHES);
+  }
+
+  #hasFlag(at: number, flag: number): boolean {
+    return (this.#records.number(this.#at + at) & flag) !== 0;
   }
 
   get tty(): number {

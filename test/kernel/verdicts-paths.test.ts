@@ -241,6 +241,7 @@ describe('verdicts of calls with paths', () => {
       { path: Buffer.from('/usr/bin/python3.13'), layer: 'lower' },
       { path: Buffer.from('/usr/bin/python3'), layer: 'upper' },
       { path: Buffer.from('/var/log'), layer: 'none' },
+      { path: undefined, layer: 'upper' },
       { path: Buffer.from('/etc/x'), layer: 'lower' },
       { path: Buffer.from(`/${'p'.repeat(LIMITS.VERDICT_PATH_MAX - 2)}`), layer: 'lower' },
     ];
@@ -269,7 +270,7 @@ describe('verdicts of calls with paths', () => {
                   ...{ kind: kindIndex(kind), directory: false, layer: 0, path },
                   program: program && { ...program, layer: LAYERS.indexOf(program.layer) },
                 });
-                const what = `${path.toString()} ${JSON.stringify(kind)} ${program?.path.toString()}`;
+                const what = `${path.toString()} ${JSON.stringify(kind)} ${program?.path?.toString()}`;
                 assert.deepEqual(found, { passes: passes ? 1 : 0, failing }, what);
                 counts[found.passes] = (counts[found.passes] ?? 0) + 1;
                 if (failing !== ALL_FAILING) certain++;

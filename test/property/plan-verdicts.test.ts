@@ -4,12 +4,15 @@ import fc from 'fast-check';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { runs } from '../support/runs.ts';
+import { EXEC_EVENTS } from '../../src/plan/verdicts/call-kinds.ts';
 import {
   anyPathCall,
+  deniedBy,
   judgedCall,
   pathCall,
   pathCondition,
   subjectOfCall,
+  subjectOfExec,
 } from '../support/verdict-path-cases.ts';
 import {
   condition,
@@ -117,6 +120,48 @@ test('the same of renames, removals and other calls with paths', () => {
       },
     ),
     { numRuns: runs(1000) },
+  );
+  for (const [what, times] of Object.entries(counts))
+    assert.ok(times > runs(50), `${what}: ${times}`);
+});
+
+/** Conditions of rules about programs that are run, also of such that are about other calls too. */
+const OF_EXECS = [
+  (text: string) => `evt.type in (execve, execveat) and (${text})`,
+  (text: string) => `evt.type = execve and evt.rawres = 0 and (${text})`,
+  (text: string) => `evt.type in (execveat, open, rename) and (${text})`,
+  (text: string) => `(evt.type = execve and (${text})) or (evt.type = open and fd.name = /x)`,
+  (text: string) => `evt.type in (execve, execveat) and container.type = docker and (${text})`,
+];
+
+test('a program is denied only where the rule that denies it matches', () => {
+  const counts = { denied: 0, matched: 0 };
+  fc.assert(
+    fc.property(
+      fc.array(pathCondition, { minLength: 1, maxLength: 2 }),
+      fc.array(pathCall, { minLength: 4, maxLength: 12 }),
+      fc.constantFrom(...OF_EXECS),
+      fc.constantFrom(...EXEC_EVENTS),
+      (texts, calls, ofExecs, event) => {
+        const rules = texts.map((text, index) => {
+          return ruleFile(ofExecs(text)).replace('rule: r', `rule: r${index}`);
+        });
+        const ruleSet = ruleSetOf(rules.join('\n'));
+        const names = new Set(texts.map((_, index) => `r${index}`));
+        const { bytes, denied } = verdictTable(ruleSet, 'docker', names);
+        assert.ok(bytes);
+        const engine = new RuleEngine(ruleSet, { matching: 'all' });
+        for (const one of calls) {
+          const matching = engine.evaluate(subjectOfExec(one, event)).map(({ rule }) => rule.name);
+          if (matching.length > 0) counts.matched++;
+          for (const name of deniedBy(bytes, denied, one, event)) {
+            counts.denied++;
+            assert.ok(matching.includes(name), `${texts.join(' | ')}: ${JSON.stringify(one)}`);
+          }
+        }
+      },
+    ),
+    { numRuns: runs(600) },
   );
   for (const [what, times] of Object.entries(counts))
     assert.ok(times > runs(50), `${what}: ${times}`);

@@ -232,6 +232,7 @@ export function makeExec(overrides: Partial<ExecDetails> = {}): ExecDetails {
     file: makeFile('/bin/sh'),
     filename: '/bin/sh',
     parentsProgram: false,
+    denied: false,
     writable: false,
     argv: ['sh'],
     argvTruncated: false,

@@ -1,11 +1,12 @@
 // Rules about calls with paths other than opens, and calls that they are about, of any shape.
 import fc from 'fast-check';
 import { callParam, pathNumber } from '../../src/events/call-params.ts';
+import type { Process } from '../../src/context/process.ts';
 import type { KernelEvent } from '../../src/events/event.ts';
 import { JUDGED_CALLS } from '../../src/events/table.gen.ts';
-import type { PathEvent } from '../../src/plan/verdicts/call-kinds.ts';
+import type { ExecEvent, PathEvent } from '../../src/plan/verdicts/call-kinds.ts';
 import { LAYERS } from '../../src/plan/verdicts/form-tests.ts';
-import { verdictOf, type Verdict } from '../../src/plan/verdicts/verdict.ts';
+import { verdictOf, type KnownProgram, type Verdict } from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { absolutePath } from '../../src/shared/path.ts';
 import { encodeText } from '../../src/shared/text.ts';
@@ -13,6 +14,7 @@ import {
   CONTAINER,
   makeCall,
   makeEvent,
+  makeExec,
   makeFile,
   makeProcess,
   makeSubject,
@@ -100,6 +102,8 @@ export const pathCall = fc.record({
   programLayer: fc.constantFrom(...LAYERS.slice(0, 3)),
   /** The kernel does not know what a process ran before the probe was there. */
   isKnown: fc.boolean(),
+  /** Nor the path of a program where that is too long, or not below its root. */
+  isPathKnown: fc.boolean(),
 });
 export type PathCall = typeof pathCall extends fc.Arbitrary<infer One> ? One : never;
 
@@ -131,21 +135,48 @@ export function subjectOfCall(one: PathCall): Subject {
     ...makeEvent(event, { result: failed ? -2 : 0, call }),
     param: (name) => callParam(made, name),
   };
-  const { program, programLayer } = one;
-  const image = {
-    exePath: program,
-    exeUpperLayer: programLayer === 'upper',
-    exeLowerLayer: programLayer === 'lower',
-  };
-  return makeSubject(made, { container: CONTAINER, process: makeProcess({ image }) });
+  return makeSubject(made, { container: CONTAINER, process: processOf(one) });
+}
+
+const processOf = ({ program, programLayer }: PathCall): Process =>
+  makeProcess({
+    image: {
+      exePath: program,
+      exeUpperLayer: programLayer === 'upper',
+      exeLowerLayer: programLayer === 'lower',
+    },
+  });
+
+/** The program as far as the kernel knows it. */
+function programOf(one: PathCall): KnownProgram | undefined {
+  const { isKnown, isPathKnown, program, programLayer: layer } = one;
+  return isKnown ? { path: isPathKnown ? encodeText(program) : undefined, layer } : undefined;
+}
+
+/** That its program is run. */
+export const subjectOfExec = (one: PathCall, event: ExecEvent): Subject =>
+  makeSubject(makeEvent(event, { exec: makeExec({ file: makeFile(one.program) }) }), {
+    container: CONTAINER,
+    process: processOf(one),
+  });
+
+/** Those of the rules that deny, in the order of the table, that certainly match that. */
+export function deniedBy(
+  bytes: Uint8Array,
+  denied: readonly string[],
+  one: PathCall,
+  event: ExecEvent,
+): readonly string[] {
+  const known = { directory: false, layer: 'none', path: undefined } as const;
+  const { failing } = verdictOf(bytes, { event, ...known, program: programOf(one) });
+  return denied.filter((_, rule) => ((failing >>> rule) & 1) === 0);
 }
 
 /** What a table says of a call, as the probe's call-paths.h puts it together. */
 export function judgedCall(bytes: Uint8Array, one: PathCall): Judgement {
   const { event, failed, paths, directory, mode } = one;
   const hasMode = ['chmod', 'fchmod', 'fchmodat'].includes(event);
-  const runs = { path: encodeText(one.program), layer: one.programLayer };
-  const program = one.isKnown ? runs : undefined;
+  const program = programOf(one);
   const known = { event, failed, layer: 'none', program, ...(hasMode ? { mode } : {}) } as const;
   const ofPath = (which: 0 | 1, isDirectory: boolean): Verdict =>
     verdictOf(bytes, { ...known, which, directory: isDirectory, path: encodeText(paths[which]) });

@@ -3,8 +3,13 @@ import { verdictTableOf, type VerdictTable } from '../../src/plan/verdicts/table
 import type { RuleSet } from '../../src/rules/rule-set.ts';
 import { atOnce } from '../../src/shared/turns.ts';
 
-/** The table of these rules, for containers of this type. */
-export function verdictTable({ rules }: RuleSet, containerType = 'docker'): VerdictTable {
+/** The table of these rules, for containers of this type, in which programs are denied by those with these names. */
+export function verdictTable(
+  { rules }: RuleSet,
+  containerType = 'docker',
+  denied: ReadonlySet<string> = new Set(),
+): VerdictTable {
   const clauses = atOnce(ruleClausesOf(rules, containerType));
-  return atOnce(verdictTableOf(atOnce(withCertainRules(clauses, rules, containerType))));
+  const denying = new Set(rules.filter(({ name }) => denied.has(name)));
+  return atOnce(verdictTableOf(atOnce(withCertainRules(clauses, rules, containerType, denying))));
 }

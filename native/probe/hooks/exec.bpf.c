@@ -162,6 +162,16 @@ static __always_inline __u32 exec__store_env(struct scratch *s, struct rec_exec 
 	return off + bytes;
 }
 
+#define SIGKILL 9
+
+/* Ends the program before its first instruction, if a rule that denies certainly matches it. */
+static __always_inline void exec__deny(struct rec_exec *r, struct scope_entry *entry, __u32 event)
+{
+	__u32 table = *(volatile __u32 *)&entry->table;
+	if (table && verdict__denies(table, event) && !bpf_send_signal(SIGKILL))
+		r->flags |= DENIED;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct linux_binprm *trusted_bprm)
 {
@@ -198,7 +208,7 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	struct file_facts facts = {};
 	long start = file__read_facts(&facts, bprm->file, task);
 	exec__store_file(r, &facts);
-	image__store(task, start, facts.flags);
+	bool from_inside = image__store(task, start, facts.flags);
 	__u32 len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
 	r->path_len = len;
 	off += len;
@@ -225,9 +235,13 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	if (exec__is_parents_program(task, bprm->file))
 		r->flags |= PARENTS_PROGRAM;
 	exec__store_standard();
+	/* Before its first instruction. */
+	if (from_inside)
+		exec__deny(r, entry, s->h.event);
 	if (*(volatile __u32 *)&state.wants_env)
 		off = exec__store_env(s, r, off, task->mm);
-	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry);
+	if (!ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry) && r->flags & DENIED)
+		__sync_fetch_and_add(&state.denied_dropped, 1);
 	return 0;
 }
 

@@ -12,7 +12,11 @@ export const OPEN_EVENTS = ['open', 'openat', 'openat2', 'creat'] as const;
 export type OpenEvent = (typeof OPEN_EVENTS)[number];
 /** The other calls whose paths are judged. */
 export type PathEvent = (typeof JUDGED_CALLS)[number];
-export type JudgedEvent = OpenEvent | PathEvent;
+export type FileEvent = OpenEvent | PathEvent;
+/** Programs that are run: of these it is only decided whether a rule certainly matches. */
+export const EXEC_EVENTS = ['execve', 'execveat'] as const;
+export type ExecEvent = (typeof EXEC_EVENTS)[number];
+export type JudgedEvent = FileEvent | ExecEvent;
 
 /** Kinds of each open, and of each path of another call. */
 const KINDS_OF_CALL = 8;
@@ -47,15 +51,23 @@ export interface PathKind {
   readonly mode?: number;
 }
 
+/** A program that was run. */
+export interface ExecKind {
+  readonly event: ExecEvent;
+}
+
 /** The index of its bit. */
-export function kindIndex(kind: OpenKind | PathKind): number {
-  if (!('which' in kind)) {
+export function kindIndex(kind: OpenKind | PathKind | ExecKind): number {
+  if (isExec(kind.event)) return FIRST_EXEC + EXEC_EVENTS.indexOf(kind.event);
+  if ('reads' in kind) {
     const access = kind.reads ? (kind.writes ? 2 : 0) : kind.writes ? 1 : 3;
     return OPEN_EVENTS.indexOf(kind.event) * KINDS_OF_CALL + access + (kind.failed ? 4 : 0);
   }
-  const { event, which, failed, mode = 0 } = kind;
+  const { event, which, failed, mode = 0 } = kind as PathKind;
   return firstOf(event, which) + (failed ? 1 : 0) + modeBits(mode);
 }
+
+const FIRST_EXEC = VERDICT_OPEN_KINDS + JUDGED_CALLS.length * 2 * KINDS_OF_CALL;
 
 const firstOf = (event: PathEvent, which: 0 | 1): number =>
   VERDICT_OPEN_KINDS + (JUDGED_CALLS.indexOf(event) * 2 + which) * KINDS_OF_CALL;
@@ -94,42 +106,54 @@ export const KINDS_OF: Readonly<Record<JudgedPath, Kinds>> = {
   ),
   'second path': union(WITH_SECOND.map((event) => at(OF_CALL, firstOf(event, 1)))),
 };
-export const ALL_KINDS: Kinds = union(Object.values(KINDS_OF));
+const FILE_KINDS = union(Object.values(KINDS_OF));
+/** Those of programs that are run. */
+export const EXEC_KINDS = at((1 << EXEC_EVENTS.length) - 1, FIRST_EXEC);
+export const ALL_KINDS: Kinds = FILE_KINDS | EXEC_KINDS;
 /** The kinds by which a call is judged if no comparison is about one of its paths. */
 export const ANY_PATH: Kinds =
+  EXEC_KINDS |
   KINDS_OF.file |
   KINDS_OF['first path'] |
   union(SYMLINKS.map((event) => at(OF_CALL, firstOf(event, 1))));
 
 /** All kinds of a call. */
 export function kindsOfEvent(event: JudgedEvent): Kinds {
+  if (isExec(event)) return at(1, kindIndex({ event }));
   const open = OPEN_EVENTS.findIndex((one) => one === event);
   const own =
     open >= 0
       ? at(OF_CALL, open * KINDS_OF_CALL)
       : at(OF_CALL, firstOf(event as PathEvent, 0)) | at(OF_CALL, firstOf(event as PathEvent, 1));
-  return own & ALL_KINDS;
+  return own & FILE_KINDS;
 }
 
-/** Whether a call's paths are judged. */
-export const isJudged = (event: string): event is JudgedEvent =>
+/** Whether it is a file call, whose paths are judged. */
+export const isJudged = (event: string): event is FileEvent =>
   isEventName(event) && ([...OPEN_EVENTS, ...JUDGED_CALLS] as readonly string[]).includes(event);
+
+/** Whether a program is run. */
+export const isExec = (event: string): event is ExecEvent =>
+  (EXEC_EVENTS as readonly string[]).includes(event);
 
 /** All kinds of these calls, of others nothing. */
 export const kindsOfEvents = (events: Iterable<string>): Kinds =>
-  union([...events].filter(isJudged).map(kindsOfEvent));
+  union([...events].filter((event) => isJudged(event) || isExec(event)).map(kindsOfEvent));
 
 const OPENS = kindsOfEvents(OPEN_EVENTS);
-const PATHS = ALL_KINDS & ~OPENS;
+const PATHS = FILE_KINDS & ~OPENS;
+/** A program that could not be run is reported elsewhere. */
+const NOT_OPENS = PATHS | EXEC_KINDS;
 const FAILED_PATHS =
   union(
     JUDGED_CALLS.flatMap((event) => [
       at(FAILED_PATH, firstOf(event, 0)),
       at(FAILED_PATH, firstOf(event, 1)),
     ]),
-  ) & ALL_KINDS;
+  ) & FILE_KINDS;
 /** Of these calls that worked. */
 export const WORKED_PATHS: Kinds = PATHS & ~FAILED_PATHS;
+const WORKED = WORKED_PATHS | EXEC_KINDS;
 
 const everyOpen = (ofCall: number): Kinds =>
   union(OPEN_EVENTS.map((_, index) => at(ofCall, index * KINDS_OF_CALL)));
@@ -142,15 +166,15 @@ export function kindsOf(test: Test): PossibleKinds | undefined {
   const paths = kindsOfResult(test, opens);
   if (opens.holds === OF_CALL && opens.fails === OF_CALL && paths === undefined) return undefined;
   return {
-    holds: everyOpen(opens.holds) | (paths?.holds ?? PATHS),
-    fails: everyOpen(opens.fails) | (paths?.fails ?? PATHS),
+    holds: everyOpen(opens.holds) | (paths?.holds ?? NOT_OPENS),
+    fails: everyOpen(opens.fails) | (paths?.fails ?? NOT_OPENS),
   };
 }
 
 function kindsOfType(test: Test): PossibleKinds | undefined {
   if (test.right !== undefined) return undefined;
   const holds = predicateOf(test);
-  const events = [...OPEN_EVENTS, ...JUDGED_CALLS];
+  const events = [...OPEN_EVENTS, ...JUDGED_CALLS, ...EXEC_EVENTS];
   const kinds = kindsOfEvents(events.filter((event) => holds(event)));
   return { holds: kinds, fails: ALL_KINDS & ~kinds };
 }
@@ -165,8 +189,8 @@ function kindsOfResult(
   const holds = predicateOf(test)(worked);
   const failed = (kinds: number): Kinds => (kinds & FAILED_OPEN ? FAILED_PATHS : NO_KINDS);
   return {
-    holds: (holds ? WORKED_PATHS : NO_KINDS) | failed(opens.holds),
-    fails: (holds ? NO_KINDS : WORKED_PATHS) | failed(opens.fails),
+    holds: (holds ? WORKED : NO_KINDS) | failed(opens.holds),
+    fails: (holds ? NO_KINDS : WORKED) | failed(opens.fails),
   };
 }
 
@@ -214,15 +238,15 @@ export function summaryOf(kinds: Kinds): KindsSummary {
   const ofCall = (first: number): number => Number((kinds >> BigInt(first)) & BigInt(OF_CALL));
   const opens = OPEN_EVENTS.reduce((sum, _, index) => sum | ofCall(index * KINDS_OF_CALL), 0);
   const has = (bits: number): boolean => (opens & bits) !== 0;
-  const onlyOpens = (kinds & PATHS) === NO_KINDS;
+  const onlyOpens = (kinds & NOT_OPENS) === NO_KINDS;
   return {
-    events: [...OPEN_EVENTS, ...JUDGED_CALLS].filter(
+    events: [...OPEN_EVENTS, ...JUDGED_CALLS, ...EXEC_EVENTS].filter(
       (event) => (kinds & kindsOfEvent(event)) !== NO_KINDS,
     ),
     // Any kind other than READ and BOTH, or other than WRITE and BOTH.
     reads: onlyOpens && !has(0b1010_1010),
     writes: onlyOpens && !has(0b1001_1001),
-    worked: has(0b0000_1111) || (kinds & WORKED_PATHS) !== NO_KINDS,
+    worked: has(0b0000_1111) || (kinds & WORKED) !== NO_KINDS,
     failed: has(FAILED_OPEN) || (kinds & FAILED_PATHS) !== NO_KINDS,
   };
 }

@@ -20,7 +20,8 @@ export const TABLE = (() => {
   const starts = 0;
   const programs = starts + VERDICT_MACHINES * 4;
   const certain = programs + 4;
-  const may = certain + 4;
+  const denying = certain + 4;
+  const may = denying + 8;
   const failures = may + MASK_BYTES;
   const kinds = failures + VERDICT_CERTAIN * MASK_BYTES;
   const forms = kinds + VERDICT_KINDS * MASK_BYTES;
@@ -40,6 +41,7 @@ export const TABLE = (() => {
     starts,
     programs,
     certain,
+    denying,
     classes,
     seenEnd,
     seenSlash,

@@ -3,6 +3,7 @@ import { EVENT_TABLE, JUDGED_CALLS } from '../../events/table.gen.ts';
 import type { Test } from '../../rules/compile/checked.ts';
 import {
   ALL_KINDS,
+  EXEC_KINDS,
   KINDS_OF,
   kindsOfEvent,
   kindsOfEvents,
@@ -46,7 +47,7 @@ const NUMBERED: readonly (Judged | undefined)[] = [undefined, 'first path', 'sec
 /** `evt.arg.NAME`: a path where it is one of the two that the kernel judges. */
 function ofParam(name: string): Pick<PathField, 'sources' | 'unknown'> {
   const sources: Source[] = [];
-  let unknown = OPENS;
+  let unknown = OPENS | EXEC_KINDS;
   for (const event of JUDGED_CALLS) {
     const judged = NUMBERED[pathNumber(event, name) ?? 0];
     const kinds = kindsOfEvent(event);
@@ -97,7 +98,7 @@ const FD_PARTS: Readonly<Record<string, PathPart>> = {
 };
 const OF_DESCRIPTOR = {
   sources: [{ judged: 'file', kinds: KINDS_OF.file }],
-  unknown: NO_KINDS,
+  unknown: EXEC_KINDS,
 } as const;
 
 /** Each call has a program. */

@@ -4,7 +4,15 @@ import type { Checked } from '../../rules/compile/checked.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
 import type { Steps } from '../../shared/turns.ts';
 import { clausesOf, failuresOf, withoutCovered, withoutFiles, type Clause } from './clauses.ts';
-import { ANY_PATH, isJudged, kindsOfEvents, NO_KINDS, type Kinds } from './call-kinds.ts';
+import {
+  ANY_PATH,
+  EXEC_KINDS,
+  isExec,
+  isJudged,
+  kindsOfEvents,
+  NO_KINDS,
+  type Kinds,
+} from './call-kinds.ts';
 
 const { VERDICT_CERTAIN, VERDICT_CLAUSES } = LIMITS;
 
@@ -23,6 +31,8 @@ export interface CertainRule {
   readonly name: string;
   /** If the rule does not match a call, one of them holds. */
   readonly failures: readonly Clause[];
+  /** Programs that it certainly matches are ended before their first instruction. */
+  readonly denies: boolean;
 }
 
 /** Limit over all rules before covered clauses are removed, which takes time quadratic in their number. */
@@ -63,7 +73,7 @@ export function* ruleClausesOf(
     const clauses = kept.has(rule)
       ? remembered(KNOWN, condition, containerType, clausesOf)
       : clausesOf(condition, containerType);
-    const ofEvents = kindsOfEvents(events);
+    const ofEvents = kindsOfEvents(events) & ~EXEC_KINDS;
     const own = clauses.map((clause) => ({ ...clause, kinds: clause.kinds & ofEvents }));
     found.push({ name, clauses: own });
     yield;
@@ -99,22 +109,30 @@ function* bounded(
 }
 
 /**
- * The same with those of the enabled rules that the kernel can be certain of, as far as there is room: the ones with the fewest
- * clauses. The rules must be exactly those that hold for the containers.
+ * The same with those of the enabled rules that the kernel can be certain of, as far as there is room: first those that deny the
+ * programs that they match, then the ones with the fewest clauses. The rules must be exactly those that hold for the containers.
  */
 export function* withCertainRules(
   { clauses, widened }: RuleClauses,
   rules: Iterable<LoadedRule>,
   containerType: string | undefined,
+  denied: ReadonlySet<LoadedRule> = new Set(),
 ): Steps<RuleClauses> {
   const found: CertainRule[] = [];
-  for (const { name, enabled, events, condition } of rules) {
-    if (!enabled || ![...events].some(isJudged)) continue;
+  for (const rule of rules) {
+    const { name, enabled, events, condition } = rule;
+    const mayDeny = denied.has(rule) && [...events].some(isExec);
+    if (!enabled || (!mayDeny && ![...events].some(isJudged))) continue;
     const failures = remembered(KNOWN_FAILURES, condition, containerType, failuresOf);
-    if (certainAmong(events, failures) !== NO_KINDS) found.push({ name, failures });
+    const kinds = certainAmong(events, failures);
+    const denies = mayDeny && (kinds & EXEC_KINDS) !== NO_KINDS;
+    if (kinds !== NO_KINDS) found.push({ name, failures, denies });
     yield;
   }
-  const fewestFirst = found.sort((one, other) => one.failures.length - other.failures.length);
+  const fewestFirst = found.sort(
+    (one, other) =>
+      Number(other.denies) - Number(one.denies) || one.failures.length - other.failures.length,
+  );
   const certain: CertainRule[] = [];
   let room = VERDICT_CLAUSES - clauses.length;
   for (const rule of fewestFirst) {
@@ -146,6 +164,8 @@ export function digestOf({ clauses, certain }: RuleClauses): string {
     });
     return texts.sort().join('\n');
   };
-  const all = [clauses, ...certain.map(({ failures }) => failures)];
-  return createHash('sha256').update(all.map(textOf).join('\n\n')).digest('hex');
+  const all = [clauses, ...certain.map(({ failures }) => failures)].map(textOf);
+  // With their names, which say what denies.
+  const denied = certain.map(({ name, denies }) => JSON.stringify(denies && name));
+  return createHash('sha256').update(all.concat(denied).join('\n\n')).digest('hex');
 }

@@ -25,8 +25,9 @@ export interface VerdictTable {
   readonly widened: readonly string[];
   /** Comparisons that fit into no automaton, as rules have them. */
   readonly leftOut: readonly string[];
-  /** Names of the rules that the kernel can be certain of. */
+  /** Names of the rules that the kernel can be certain of, and of those of them that deny. */
   readonly certain: readonly string[];
+  readonly denied: readonly string[];
   /** Sums over all automata. */
   readonly states: number;
   readonly transitions: number;
@@ -47,11 +48,14 @@ export function* verdictTableOf({ clauses, widened, certain }: RuleClauses): Ste
     const own = tests.filter(({ machine }) => machine === full);
     if (full === undefined || own.length === 0) {
       const names = rules.map(({ name }) => name);
-      return { bytes, clauses: left, widened, leftOut, certain: names, ...sizesOf(automata) };
+      const denied = rules.filter(({ denies }) => denies).map(({ name }) => name);
+      const found = { clauses: left, widened, leftOut, certain: names, denied };
+      return { bytes, ...found, ...sizesOf(automata) };
     }
     if (rules.length > 0) {
-      // What is kept back comes first.
-      rules = [];
+      // What is kept back comes first, but for what is denied.
+      const denying = rules.filter(({ denies }) => denies);
+      rules = denying.length < rules.length ? denying : [];
       continue;
     }
     const count = attempts.get(full) ?? 1;
@@ -239,6 +243,11 @@ class Writer {
   #setAnswers(): void {
     const { may, certain } = this.#parts;
     this.#view.setUint32(TABLE.certain, certain.length, true);
+    const denying = certain.reduce(
+      (bits, { denies }, rule) => (denies ? bits | (1 << rule) : bits),
+      0,
+    );
+    this.#view.setUint32(TABLE.denying, denying, true);
     this.#bytes.set(this.#maskOfRange(0, may.length), TABLE.may);
     let from = may.length;
     for (const [rule, { failures }] of certain.entries()) {

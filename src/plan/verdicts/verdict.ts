@@ -1,11 +1,11 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import { formNumber, LAYERS, type FileForm, type Layer } from './form-tests.ts';
 import { MASK_BYTES, ROW, TABLE } from './layout.ts';
-import { kindIndex, type OpenKind, type PathKind } from './call-kinds.ts';
+import { isExec, kindIndex, type ExecKind, type OpenKind, type PathKind } from './call-kinds.ts';
 import { MACHINES } from './path-tests.ts';
 
 /** A call as the kernel knows it, and the path of it that is judged. */
-export type KnownCall = (OpenKind | PathKind) & KnownFile;
+export type KnownCall = (OpenKind | PathKind | ExecKind) & KnownFile;
 
 /** Of calls other than opens the layer is `none`. */
 interface KnownFile extends FileForm {
@@ -15,9 +15,9 @@ interface KnownFile extends FileForm {
   readonly program?: KnownProgram | undefined;
 }
 
-/** A program's path, from 2 to VERDICT_PATH_MAX - 1 bytes, and its layer. */
+/** A program's path, from 2 to VERDICT_PATH_MAX - 1 bytes, undefined if unknown, and its layer. */
 export interface KnownProgram {
-  readonly path: Buffer;
+  readonly path: Buffer | undefined;
   readonly layer: Layer;
 }
 
@@ -52,10 +52,14 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
   if (isKnown) left.narrowByPath(path, call.directory);
   if (program !== undefined && left.hasPrograms) {
     left.narrow(TABLE.programLayers + LAYERS.indexOf(program.layer) * MASK_BYTES);
-    if (isKnown) left.narrow(TABLE.sameProgram + (path.equals(program.path) ? MASK_BYTES : 0));
-    left.narrowByProgram(program.path);
+    if (program.path !== undefined) {
+      if (isKnown) left.narrow(TABLE.sameProgram + (path.equals(program.path) ? MASK_BYTES : 0));
+      left.narrowByProgram(program.path);
+    }
   }
-  return { passes: left.passes, failing: isKnown ? left.failing : ALL_FAILING };
+  // A program that is run has no path but its own.
+  const isComplete = isKnown || isExec(call.event);
+  return { passes: left.passes, failing: isComplete ? left.failing : ALL_FAILING };
 }
 
 /** Whether a rule can match the call by this path. */

@@ -34,6 +34,7 @@ function world() {
         droppedExec: 0,
         scopeFull: 0,
         readErrors: 0,
+        deniedDropped: 0,
         awake: true,
         epoch: 0,
         waitingSinceBootNs: undefined,

@@ -104,6 +104,7 @@ export function execEvent(
     file: result === 0 ? { ...FILE, ...options.file } : undefined,
     filename: options.filename ?? argv[0] ?? '',
     parentsProgram: options.parentsProgram ?? false,
+    denied: false,
     writable: false,
     argv,
     argvTruncated: false,

@@ -171,6 +171,7 @@ test('an exec comes back as it was written', () => {
             file: expectedFile(file, resolved),
             filename: decodeText(raw),
             parentsProgram: (rest.flags & RECORD_FLAGS.PARENTS_PROGRAM) !== 0,
+            denied: (rest.flags & RECORD_FLAGS.DENIED) !== 0,
             argv: argv.map(decodeText),
             argvTruncated: (rest.flags & RECORD_FLAGS.ARGV_TRUNCATED) !== 0,
             cwd: decodeText(cwd),

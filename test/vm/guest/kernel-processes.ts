@@ -6,3 +6,4 @@ import '../../kernel/scope.test.ts';
 import '../../kernel/tree-outside.test.ts';
 import '../../kernel/verdicts-paths.test.ts';
 import '../../kernel/verdicts-programs.test.ts';
+import '../../kernel/deny.test.ts';
