@@ -26,6 +26,7 @@ function round(stages: Stages): void {
       resolution.state === 'included' ? [resolution.container] : [],
     ),
   );
+  stages.fallBack.onTick(entries);
   stages.verdicts.follow(entries);
   stages.unwatched.onTick(entries, probe.stats().scopeFull);
   stages.opened?.continuity.onTick(entries);

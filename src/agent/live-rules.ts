@@ -57,7 +57,7 @@ export interface LiveRulesOptions {
   readonly evaluation: Pick<Evaluation, 'swapEngine'>;
   readonly attachment: Pick<Attachment, 'setHooks'>;
   readonly probe: Pick<LiveProbe, 'setMasks' | 'drain'>;
-  readonly verdicts: Pick<KernelVerdicts, 'enter' | 'leave'>;
+  readonly verdicts: Pick<KernelVerdicts, 'enter' | 'leave' | 'endDenying'>;
   readonly domains: Pick<DomainNames, 'watch'>;
   readonly apps: Pick<Apps, 'waitForDetails'>;
   /** Prepares the apps' policies for new operator rules; the function that it resolves to is called at the swap. */
@@ -282,6 +282,8 @@ export class LiveRules {
       void verdicts.enter(this.#inForce);
       throw error;
     }
+    // What shed rules have denied is evaluated by them.
+    if (kernelFirst) verdicts.endDenying();
     // The old rules evaluate all events so far: the kernel withheld events that only the new rules need.
     this.#options.probe.drain();
     this.#options.evaluation.swapEngine(engine);

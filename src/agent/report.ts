@@ -4,6 +4,7 @@ import type { ContinuityStatus } from './continuity.ts';
 import type { LiveRules } from './live-rules.ts';
 import type { Relief } from './relief.ts';
 import type { AgentSnapshot } from './snapshot.ts';
+import type { DenialFallBack } from './denial-fall-back.ts';
 import type { KernelVerdicts } from './verdicts.ts';
 import type { Apps } from '../apps/apps.ts';
 import type { AgentConfig } from '../config/config.ts';
@@ -51,7 +52,8 @@ export interface ReportSources {
   readonly probe: LiveProbe;
   readonly tree: ProcessTree;
   readonly evaluation: Evaluation;
-  readonly responder: Pick<Responder, 'counts'>;
+  readonly responder: Pick<Responder, 'counts' | 'operators'>;
+  readonly fallBack: Pick<DenialFallBack, 'count'>;
   readonly isolation: Pick<NetworkIsolation, 'status'>;
   readonly rules: LiveRules;
   readonly policies: Policies;
@@ -92,7 +94,7 @@ export class AgentReport {
     const { streams, tree } = this.#sources;
     const canary = this.#sources.canary();
     const counters = evaluation.engineCounters();
-    const { emitted, dropped, scopeFull } = probe.stats();
+    const { emitted, dropped, scopeFull, deniedDropped } = probe.stats();
     const { prefiltered } = probe.scope
       .entries()
       .reduce((sum, entry) => ({ prefiltered: sum.prefiltered + entry.prefiltered }), {
@@ -112,6 +114,8 @@ export class AgentReport {
         prefiltered,
         filtered: Object.fromEntries(byName(probe.filtered())),
         scopeFull,
+        deniedDropped,
+        denialEnded: this.#sources.responder.operators.ended(),
         selfTest: received.selfTest,
         verdicts: this.#sources.verdicts.status(),
       },
@@ -159,6 +163,7 @@ export class AgentReport {
       rules: () => rules.status(),
       held: () => evaluation.counters().events,
       filteredContainers: () => this.#sources.verdicts.status().containers,
+      denialEnded: () => this.#sources.fallBack.count,
       unconfirmedMatches: () => this.#sources.verdicts.status().certain.unconfirmed,
       cgroups: () => {
         const counts = { pending: 0, included: 0, excluded: 0, unwatched: 0 };

@@ -9,6 +9,7 @@ import type { AppsSnapshot } from '../apps/status.ts';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';
 import type { PoliciesStatus } from '../policy/policies.ts';
 import type { IsolationStatus } from '../responses/network-isolation.ts';
+import type { EndedDenial } from '../responses/operator-responses.ts';
 import type { ResponseCount } from '../responses/responder.ts';
 import type { RuleEngineCounters } from '../rules/engine.ts';
 import type { FanOutCounters } from '../streams/fan-out.ts';
@@ -32,6 +33,10 @@ export interface AgentSnapshot {
     /** The same, by event name. */
     readonly filtered: Readonly<Record<string, number>>;
     readonly scopeFull: number;
+    /** Programs that were denied, but whose record was dropped: no line tells of them. */
+    readonly deniedDropped: number;
+    /** Apps in which programs are no longer denied, since that seemed to harm them. */
+    readonly denialEnded: readonly EndedDenial[];
     /**
      * The part of `emitted` from the self-test at start. `emitted` is the sum of this, the containers' counts, and the counter
      * `forgottenRecords` of `apps`.

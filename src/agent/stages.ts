@@ -1,3 +1,4 @@
+import { DenialFallBack } from './denial-fall-back.ts';
 import { KernelVerdicts } from './verdicts.ts';
 import { openCanary, type Canary } from './canary.ts';
 import type { CanaryCgroups } from './canary-container.ts';
@@ -86,6 +87,7 @@ export class Stages {
   readonly responder: Responder;
   readonly evaluation: Evaluation;
   readonly verdicts: KernelVerdicts;
+  readonly fallBack: DenialFallBack;
   readonly rules: LiveRules;
   readonly relief: Relief;
   readonly report: AgentReport;
@@ -144,9 +146,22 @@ export class Stages {
       probe: this.probe,
       logger,
       inForceFor: (container) => this.policies.inForceFor(container),
+      // Nothing where its policy was refused, which may ask for exceptions; nor in a cgroup without namespaces.
+      deniedAmong: (rules, container) =>
+        this.policies.stateOf(container) === undefined && container.runtime !== 'cgroup'
+          ? this.responder.operators.deniedAmong(rules, container.app)
+          : [],
       enabled: config.probe.kernelVerdicts,
     });
     release.defer(() => this.verdicts.stop());
+    this.fallBack = new DenialFallBack({
+      logger,
+      nowMs,
+      operators: () => this.responder.operators,
+      isEnding: (cgroupId) => ends.isEnding({ cgroupId }),
+      onChanged: () => this.verdicts.onDenialsChanged(this.apps.registry.entries()),
+      say: (line) => this.outgoing.say(line),
+    });
     this.rules = this.#makeRules();
     release.defer(() => this.domains.stop());
     release.defer(() => this.rules.stop());
@@ -267,7 +282,8 @@ export class Stages {
       finishRules: (container) => this.policies.finish(container),
       onFailure: (failure) => logFailure(logger, failure),
       onCertain: (event, isMatched) => this.verdicts.certain.compare(event, isMatched),
-      respond: (detection) => this.responder.respond(detection),
+      onDeniedInVain: (event) => this.verdicts.onDeniedInVain(event),
+      respond: (detection) => this.fallBack.noted(detection, this.responder.respond(detection)),
       clocks: THREAD_CLOCKS,
       admit: (detection) => this.outgoing.admit(detection),
       deliver: (detection, admission) => this.outgoing.deliver(detection, admission),
@@ -334,6 +350,7 @@ export class Stages {
       verdicts: this.verdicts,
       evaluation: this.evaluation,
       responder: this.responder,
+      fallBack: this.fallBack,
       isolation: this.isolation,
       rules: this.rules,
       fanOut: this.fanOut,

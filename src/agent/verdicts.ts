@@ -3,17 +3,19 @@ import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
 import { digestOf, ruleClausesOf, withCertainRules } from '../plan/verdicts/rule-clauses.ts';
 import { verdictTableOf, type VerdictTable } from '../plan/verdicts/table.ts';
+import type { KernelEvent } from '../events/event.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import { levelOf } from '../probe/scope.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
+import { RecentMap } from '../shared/recent-map.ts';
 import { inTurns } from '../shared/turns.ts';
 import { CertainMatches, type CertainCounts } from './certain-matches.ts';
+import { Denials, type DeniedAmong, type DenyingStatus } from './denials.ts';
+import { logTable } from './verdict-log.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
 const WAIT_MS = 1000;
-/** Limit on rule names in one log line. */
-const SAID_MAX = 10;
 
 /**
  * An app's effect on the rules: given the operator's `rules`, returns rules of which one must match whenever anything is reported for the
@@ -31,16 +33,23 @@ export interface KernelVerdictsOptions {
    * undefined: not known yet.
    */
   readonly inForceFor: (container: Container) => JudgedApp | 'none' | undefined;
+  /** Those of the rules by which programs are to be denied in the container; default none. O(rules) at most. */
+  readonly deniedAmong?: DeniedAmong;
   /** `probe.kernel_verdicts`. */
   readonly enabled: boolean;
   /** Delay until the rules have settled; a starting agent has more urgent work. 1000 by default. */
   readonly waitMs?: number;
 }
 
-/** Containers with the same rules and the same container type. */
+/** Containers with the same rules, the same container type and the same rules that deny. */
 interface Group {
   readonly app: JudgedApp | 'none';
   readonly containerType: string;
+  /** Its name among those of the app. */
+  readonly key: string;
+  /** By which rules programs are to be denied, and by which of them the kernel does. */
+  readonly denied: readonly LoadedRule[];
+  denies: readonly string[];
   /** Number of its table; NONE if there is none. */
   number: number;
   /** The `#turn` for which the table was made. */
@@ -53,6 +62,7 @@ export interface VerdictsStatus {
   readonly containers: number;
   readonly tables: number;
   readonly certain: CertainCounts;
+  readonly denying: DenyingStatus;
 }
 
 /**
@@ -64,7 +74,7 @@ export class KernelVerdicts {
   /** To be told of events of which the kernel was certain. */
   readonly certain: CertainMatches;
   readonly #numbers: VerdictNumbers;
-  /** By app object, and by container type. */
+  /** By app object, and by key. */
   readonly #groups = new Map<JudgedApp | 'none', Map<string, Group>>();
   /** By cgroup: the number that the kernel has, unless it is NONE. */
   readonly #told = new Map<number, number>();
@@ -74,12 +84,16 @@ export class KernelVerdicts {
   #isMaking = false;
   #isFollowing = false;
   #saidNoRoom = -1;
+  /** By digest of the tables in the kernel: the rules that they deny by. */
+  readonly #denied = new RecentMap<string, readonly string[]>(2 * TABLES_MAX);
+  readonly #denials: Denials;
   /** How often `follow` was called. */
   #asked = 0;
   #stopped = false;
 
   constructor(options: KernelVerdictsOptions) {
     this.#options = options;
+    this.#denials = new Denials(options);
     this.certain = new CertainMatches(options.logger);
     this.#numbers = new VerdictNumbers(options.probe);
   }
@@ -102,6 +116,8 @@ export class KernelVerdicts {
   async enter(ruleSet: RuleSet): Promise<void> {
     const turn = ++this.#turn;
     this.#rules = undefined;
+    // The rules that deny may be among those that are not in force any more.
+    this.endDenying();
     // Tables of more rules stay in use until then: what they are certain of may be a rule that is not in force any more.
     this.certain.end();
     if (!this.#options.enabled) return;
@@ -148,14 +164,39 @@ export class KernelVerdicts {
     this.#forgetGroups();
   }
 
+  /** Other rules than before are to deny programs: at once none does, until containers are grouped anew. */
+  onDenialsChanged(entries: readonly RegistryEntry[]): void {
+    this.endDenying();
+    this.follow(entries);
+  }
+
   status(): VerdictsStatus {
     const certain = this.certain.counts();
-    return { containers: this.#told.size, tables: this.#numbers.inUse, certain };
+    // Once a table could not be set in the kernel, all are suspended.
+    const denying = this.#denials.status(this.#stopped ? [] : this.#all());
+    return { containers: this.#told.size, tables: this.#numbers.inUse, certain, denying };
   }
 
   stop(): void {
     this.leave();
     this.#stopped = true;
+  }
+
+  /** A program was denied that no rule matches: the rules that may have denied it deny nothing from now on. */
+  onDeniedInVain(event: KernelEvent): void {
+    if (this.#denials.giveUp(event, this.#all())) this.endDenying();
+  }
+
+  /** At once: containers in which programs are denied have no table until `follow` groups them anew. */
+  endDenying(): void {
+    for (const ofApp of this.#groups.values()) {
+      for (const [key, group] of ofApp) {
+        if (group.denied.length === 0) continue;
+        for (const entry of group.entries) this.#tell(entry, NONE);
+        this.#numbers.leave(group.number);
+        ofApp.delete(key);
+      }
+    }
   }
 
   *#all(): Generator<Group> {
@@ -170,14 +211,20 @@ export class KernelVerdicts {
     const ofApp = this.#groups.get(app) ?? new Map<string, Group>();
     this.#groups.set(app, ofApp);
     const containerType = container.runtime;
-    const group = ofApp.get(containerType) ?? {
+    // An app's own exceptions are not in the kernel's verdicts: nothing is denied to an app with a policy.
+    const denied = app === 'none' ? this.#denials.among(this.#rules?.rules, container) : [];
+    const key = [containerType, ...denied.map(({ name }) => name)].join('\n');
+    const group = ofApp.get(key) ?? {
       app,
       containerType,
+      key,
+      denied,
+      denies: [],
       number: NONE,
       turn: -1,
       entries: [],
     };
-    ofApp.set(containerType, group);
+    ofApp.set(key, group);
     return group;
   }
 
@@ -227,10 +274,10 @@ export class KernelVerdicts {
     const rules = this.#rules;
     if (rules === undefined) return;
     const turn = this.#turn;
-    const { app, containerType } = group;
+    const { app, containerType, key, denied } = group;
     /** Until rules change or the group's last container is gone. */
     const isWanted = (): boolean =>
-      !this.#stopped && turn === this.#turn && this.#groups.get(app)?.get(containerType) === group;
+      !this.#stopped && turn === this.#turn && this.#groups.get(app)?.get(key) === group;
     const possible = app === 'none' ? rules.rules : app.possibleAmong(rules.rules);
     const clauses = await inTurns(
       ruleClausesOf(possible, containerType, new Set(rules.rules)),
@@ -240,17 +287,26 @@ export class KernelVerdicts {
     // What an app's policy takes away is not in its clauses: of its containers the kernel is never certain.
     const ruleClauses =
       app === 'none'
-        ? await inTurns(withCertainRules(clauses, possible, containerType), isWanted)
+        ? await inTurns(
+            withCertainRules(clauses, possible, containerType, new Set(denied)),
+            isWanted,
+          )
         : clauses;
     if (ruleClauses === undefined) return;
+    // The same of a table that is there already.
+    const denies = ruleClauses.certain.filter((rule) => rule.denies).map(({ name }) => name);
     const digest = digestOf(ruleClauses);
     let number = this.#numbers.of(digest);
     if (number === undefined && this.#numbers.hasRoomBeside(group.number)) {
       const table = await inTurns(verdictTableOf(ruleClauses), isWanted);
       if (table === undefined || !isWanted()) return;
       number = this.#set(group, digest, table);
-      this.#say(group, table, number);
+      logTable(this.#options.logger, { ...table, ownRules: app !== 'none', containerType, number });
+      // Of a table without room for them the kernel denies fewer.
+      this.#denied.set(digest, table.denied);
     } else if (number === undefined) this.#sayNoRoom();
+    group.denies = number === undefined ? [] : (this.#denied.get(digest) ?? denies);
+    this.#denials.warn(group);
     this.#give(group, number);
   }
 
@@ -268,29 +324,6 @@ export class KernelVerdicts {
     group.number = number;
     this.#numbers.join(number);
     for (const entry of group.entries) this.#tell(entry, number);
-  }
-
-  #say({ app, containerType }: Group, table: VerdictTable, number: number | undefined): void {
-    const { bytes, clauses, states, transitions, widened, leftOut, certain } = table;
-    const about = {
-      containerType,
-      ownRules: app !== 'none',
-      table: number,
-      clauses: clauses.length,
-      states,
-      transitions,
-      widened: widened.length,
-      widenedRules: widened.slice(0, SAID_MAX),
-      leftOut: leftOut.slice(0, SAID_MAX),
-      certain: certain.length,
-    };
-    const { logger } = this.#options;
-    if (bytes === undefined)
-      logger.warn(
-        about,
-        'the rules are too many to filter file calls in the kernel: all are reported',
-      );
-    else logger.info(about, 'the kernel now discards file calls that no rule can match');
   }
 
   /** Once per set of operator rules. */

@@ -60,6 +60,7 @@ function format(snapshot: AgentSnapshot): string {
     '',
     `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} kept back by prefilters${mostFiltered(kernel.filtered)}`,
     `file calls: of ${kernel.verdicts.containers} containers those that no rule can match end in the kernel (${kernel.verdicts.tables} sets of rules)${certainText(kernel.verdicts.certain)}`,
+    ...deniedLines(kernel),
     `processes: ${processes.processes}, their programs take ${mebibytes(processes.imageBytes)} MiB` +
       (processes.imagesCut > 0
         ? `; arguments and environment of ${processes.imagesCut} programs were given up for want of room`
@@ -255,4 +256,33 @@ function certainText({ confirmed, unconfirmed }: CertainCounts): string {
   if (confirmed + unconfirmed === 0) return '';
   const text = `; certain of a match ${confirmed + unconfirmed} times`;
   return unconfirmed === 0 ? text : `${text}, WRONGLY ${unconfirmed}: see the agent's log`;
+}
+
+function deniedLines({ verdicts, deniedDropped, denialEnded }: AgentSnapshot['kernel']): string[] {
+  const { containers, rules, afterEffect, givenUp, inVain } = verdicts.denying;
+  const named = (names: readonly string[]): string =>
+    names.map((name) => JSON.stringify(name)).join(', ');
+  const lines: string[] = [];
+  if (containers > 0)
+    lines.push(
+      `denied before their first instruction, in ${containers} containers: programs of ${named(rules)}`,
+    );
+  if (afterEffect.length > 0)
+    lines.push(
+      `NOT DENIED, but killed after the effect: programs of ${named(afterEffect)}. See the agent's log, and varvel explain RULE`,
+    );
+  if (inVain > 0) {
+    const now =
+      givenUp.length > 0
+        ? `. Until rules are loaded again nothing is denied by ${named(givenUp)}`
+        : '';
+    lines.push(`DENIED WRONGLY: ${inVain} programs that no rule matches, please report it${now}`);
+  }
+  for (const { app, why } of denialEnded)
+    lines.push(
+      `NOT DENIED ANY MORE: programs of ${app ?? 'containers without an app'}, since ${why}. Load rules again to deny them`,
+    );
+  if (deniedDropped > 0)
+    lines.push(`DENIED WITHOUT A LINE: ${deniedDropped} programs, whose records were lost`);
+  return lines;
 }

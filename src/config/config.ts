@@ -75,6 +75,8 @@ export interface ResponseSetting {
   readonly response: ResponseName;
   /** `monitor`: does nothing; the line says what would have been done. */
   readonly mode: 'monitor' | 'enforce';
+  /** Of `deny`: ends for an app that it seems to harm, until rules are loaded again. */
+  readonly fallsBack: boolean;
   readonly position: SourcePosition | undefined;
 }
 
@@ -268,13 +270,14 @@ export function toAgentConfig(
     minimumPriority: capitalized(parsed.minimum_priority),
     ruleMatching: parsed.rule_matching,
     watchConfigFiles: parsed.watch_config_files,
-    responses: parsed.responses.map(({ match, do: response, mode }, index) => ({
+    responses: parsed.responses.map(({ match, do: response, mode, fall_back }, index) => ({
       match: given({
         ...match,
         priority: match.priority === undefined ? undefined : capitalized(match.priority),
       }),
       response,
       mode,
+      fallsBack: fall_back !== false,
       position: positionOf(['responses', index]),
     })),
     policies: {

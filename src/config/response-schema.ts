@@ -20,11 +20,16 @@ const match = z
     params: { needs: 'a rule, a tag or a priority, such as {rule: "Shell on a network*"}' },
   });
 
-const entry = z.strictObject({
-  match,
-  do: value(z.enum(RESPONSE_NAMES), 'text', `one of ${RESPONSE_NAMES.join(', ')}`),
-  mode: choice(['monitor', 'enforce'], 'monitor'),
-});
+const entry = z
+  .strictObject({
+    match,
+    do: value(z.enum(RESPONSE_NAMES), 'text', `one of ${RESPONSE_NAMES.join(', ')}`),
+    mode: choice(['monitor', 'enforce'], 'monitor'),
+    fall_back: value(z.boolean().optional(), 'boolean', 'true or false'),
+  })
+  .refine((it) => it.fall_back === undefined || it.do === 'deny', {
+    params: { needs: '"do: deny" where it has "fall_back"' },
+  });
 
 /** Responses to detections, set by the operator for any app. */
 export const RESPONSES_SCHEMA = value(

@@ -77,6 +77,8 @@ export interface EvaluationOptions {
   readonly onFailure?: (failure: RuleFailure) => void;
   /** Told of an event of which the kernel was certain that an operator's rule matches, and whether one did; must not throw. */
   readonly onCertain?: (event: KernelEvent, isMatched: boolean) => void;
+  /** Told of a program that was denied, although no rule matches it; must not throw. */
+  readonly onDeniedInVain?: (event: KernelEvent) => void;
   /** Does what is to be done about a detection in a container; must not throw. */
   readonly respond?: (detection: Respondable) => readonly DoneResponse[];
   /** What is to become of a detection, asked before it is written out; must not throw. Default `open`. */
@@ -236,6 +238,8 @@ export class Evaluation {
       const { event } = subject;
       if (event.ruleMatches && isComparable(subject) && appRules === undefined)
         this.#options.onCertain?.(event, matches.length > 0);
+      if (event.exec?.denied === true && matches.length === 0)
+        this.#options.onDeniedInVain?.(event);
       for (const match of matches) {
         if (container !== undefined) this.#detect(match, occurrence, subject, appRules);
         else {
@@ -272,7 +276,9 @@ export class Evaluation {
   }
 
   #matches(subject: Subject, appRules: AppRules | undefined): readonly Match[] {
-    const { matching } = this.#engine;
+    // Of a denied program the rule that denies it must be among them.
+    const isDenied = subject.event.exec?.denied === true;
+    const matching = isDenied ? 'all' : this.#engine.matching;
     if (appRules === undefined) return this.#operators(subject, matching);
     // The app may reject the first match, so all are needed.
     const matches = appRules.refine(this.#operators(subject, 'all'), subject);
@@ -348,7 +354,8 @@ export class Evaluation {
     // The current rule: the match may have waited since before a reload.
     const rule = this.#engine.ruleOf(name);
     const { cgroupId } = event;
-    return respond?.({ rule, container, cgroupId, process, asked, isAnswered }) ?? [];
+    const target = { rule, container, cgroupId, process, isDenied: event.exec?.denied === true };
+    return respond?.({ ...target, asked, isAnswered }) ?? [];
   }
 
   /** The same of the event and the processes as they are now, at another time. */

@@ -30,6 +30,28 @@ export const LATENCY_BUCKETS = [
   0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5,
 ] as const;
 
+/** The probe's counters. */
+type ProbeTotal = 'emitted' | 'dropped' | 'readErrors' | 'scopeFull' | 'deniedDropped';
+const PROBE_TOTALS: readonly (readonly [of: ProbeTotal, name: string, help: string])[] = [
+  ['emitted', 'varvel_records_emitted_total', 'Records from the kernel.'],
+  ['dropped', 'varvel_records_dropped_total', 'Records lost, all cgroups.'],
+  [
+    'readErrors',
+    'varvel_probe_read_errors_total',
+    'Values that the probe could not read from the kernel or from a process.',
+  ],
+  [
+    'scopeFull',
+    'varvel_scope_full_total',
+    'Containers not watched because the scope map was full.',
+  ],
+  [
+    'deniedDropped',
+    'varvel_denied_records_dropped_total',
+    'Programs that were denied, but whose record was lost.',
+  ],
+];
+
 /** Counters of other components, read at each scrape, so each must be quick. All optional. */
 export interface MetricSources {
   /** Per app, monotonic: `AppTotals.totals()`. */
@@ -38,12 +60,7 @@ export interface MetricSources {
   readonly events?: () => Iterable<readonly [type: EventName, count: number]>;
   readonly filtered?: () => Iterable<readonly [type: EventName, count: number]>;
   /** The probe's own counters, all cgroups together. */
-  readonly probe?: () => {
-    readonly emitted: number;
-    readonly dropped: number;
-    readonly readErrors: number;
-    readonly scopeFull: number;
-  };
+  readonly probe?: () => Readonly<Record<ProbeTotal, number>>;
   /** Events that wait for their container's identity, and those given up. */
   readonly held?: () => {
     readonly held: number;
@@ -54,6 +71,8 @@ export interface MetricSources {
   readonly filteredContainers?: () => number;
   /** Calls of which the kernel was wrongly certain that a rule matches. */
   readonly unconfirmedMatches?: () => number;
+  /** How often denial ended for an app that it seemed to harm. */
+  readonly denialEnded?: () => number;
   /** Cgroups by state. */
   readonly cgroups?: () => {
     readonly pending: number;
@@ -263,7 +282,14 @@ export class AgentMetrics {
 
   #sizes(registers: Registry[], sources: MetricSources): void {
     const { probe, held, cgroups, context, filteredContainers, logLinesDropped } = sources;
-    const { unconfirmedMatches } = sources;
+    const { unconfirmedMatches, denialEnded } = sources;
+    if (denialEnded !== undefined)
+      total(
+        registers,
+        'varvel_denial_ended_total',
+        'Apps in which programs were no longer denied, since that seemed to harm them.',
+        denialEnded,
+      );
     if (unconfirmedMatches !== undefined)
       total(
         registers,
@@ -278,32 +304,8 @@ export class AgentMetrics {
         'Containers whose file calls end in the kernel where no rule can match.',
         filteredContainers,
       );
-    if (probe !== undefined) {
-      total(
-        registers,
-        'varvel_records_emitted_total',
-        'Records from the kernel.',
-        () => probe().emitted,
-      );
-      total(
-        registers,
-        'varvel_records_dropped_total',
-        'Records lost, all cgroups.',
-        () => probe().dropped,
-      );
-      total(
-        registers,
-        'varvel_probe_read_errors_total',
-        'Values that the probe could not read from the kernel or from a process.',
-        () => probe().readErrors,
-      );
-      total(
-        registers,
-        'varvel_scope_full_total',
-        'Containers not watched because the scope map was full.',
-        () => probe().scopeFull,
-      );
-    }
+    if (probe !== undefined)
+      for (const [of, name, help] of PROBE_TOTALS) total(registers, name, help, () => probe()[of]);
     if (held !== undefined) {
       size(
         registers,

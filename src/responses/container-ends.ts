@@ -47,7 +47,7 @@ export class ContainerEnds {
   }
 
   /** Whether it is to be ended, or was a moment ago. */
-  isEnding({ cgroupId }: ResponseTarget): boolean {
+  isEnding({ cgroupId }: Pick<ResponseTarget, 'cgroupId'>): boolean {
     const sinceMs = this.#ended.get(cgroupId);
     return sinceMs !== undefined && this.#nowMs() - sinceMs < LINE_MS + LATE_MS;
   }

@@ -6,7 +6,6 @@ import type { Response } from './response.ts';
  * the call that was detected; from then on no packet of the container's sockets leaves it.
  */
 export const isolate: Response = {
-  guarantee: 'after the effect',
   said: {
     done: 'container cut off from the network, after this had happened',
     'too late': 'container not cut off from the network, it had ended',

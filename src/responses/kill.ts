@@ -6,8 +6,8 @@ import type { Response } from './response.ts';
  * effect. It prevents nothing.
  */
 export const kill: Response = {
-  guarantee: 'after the effect',
   said: {
+    prevented: 'process ended before the first instruction of the program: it is denied',
     done: 'process killed, after this had happened',
     'too late': 'process not killed, it had ended by itself',
     refused: 'process not killed, the host did not let the agent (it needs root or CAP_KILL)',

@@ -1,4 +1,4 @@
-import type { Container } from '../apps/identity.ts';
+import type { AppIdentity, Container } from '../apps/identity.ts';
 import type { ResponseLimits } from './response.ts';
 
 /** Of responses that an app notices as a whole: two of its instances in ten minutes, and ten containers of a host. */
@@ -9,9 +9,11 @@ export const APP_LIMITS: ResponseLimits = {
   oneOf: appOf,
 };
 
-/** All instances of an app count as one. */
-function appOf({ fullId, app }: Container): string {
-  return app === undefined
-    ? `container ${fullId}`
-    : `app ${app.guid ?? JSON.stringify([app.org, app.space, app.name])}`;
+/** The same for all instances of the app, and for no other. */
+export const keyOf = ({ guid, org, space, name }: AppIdentity): string =>
+  guid ?? JSON.stringify([org, space, name]);
+
+/** All instances of an app have the same. */
+export function appOf({ fullId, app }: Container): string {
+  return app === undefined ? `container ${fullId}` : `app ${keyOf(app)}`;
 }

@@ -1,16 +1,30 @@
 import type { AppIdentity } from '../apps/identity.ts';
 import type { ResponseSetting } from '../config/config.ts';
+import { keyOf } from './limits.ts';
 import { fitsAll } from '../rules/loader/selection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
+import { isDrillRule } from '../shared/drill.ts';
 import type { ResponseName } from '../shared/response-names.ts';
 
 /** The properties of a rule that an entry's match compares. */
 export type RespondedRule = Pick<LoadedRule, 'name' | 'tags' | 'priority' | 'enabled'>;
 
+const NO_APP = {};
+
+/** An app in which denial has ended; undefined: containers without one. */
+export interface EndedDenial {
+  readonly app: string | undefined;
+  readonly why: string;
+}
+
 /** The operator's setting `responses`. An entry applies to a detection when all that its match names fits. */
 export class OperatorResponses {
   readonly #entries: readonly ResponseSetting[];
   readonly #byRule = new WeakMap<RespondedRule, readonly ResponseSetting[]>();
+  /** By app object, or by NO_APP. */
+  #denied = new WeakMap<object, Record<'rules' | 'denied', readonly RespondedRule[]>>();
+  /** By app, at most the host's apps. */
+  readonly #ended = new Map<string | undefined, EndedDenial>();
 
   constructor(entries: readonly ResponseSetting[]) {
     this.#entries = entries;
@@ -20,8 +34,9 @@ export class OperatorResponses {
   of(rule: RespondedRule, app: AppIdentity | undefined): readonly ResponseSetting[] {
     if (this.#entries.length === 0) return [];
     const chosen = new Map<ResponseName, ResponseSetting>();
-    for (const entry of this.#entriesOf(rule)) {
-      if (!isOfApp(entry.match, app)) continue;
+    for (const one of this.#entriesOf(rule)) {
+      if (!isOfApp(one.match, app)) continue;
+      const entry = this.#hasEnded(one, app) ? { ...one, mode: 'monitor' as const } : one;
       const known = chosen.get(entry.response);
       if (known === undefined || (known.mode !== 'enforce' && entry.mode === 'enforce'))
         chosen.set(entry.response, entry);
@@ -32,6 +47,54 @@ export class OperatorResponses {
   /** Whether any entry asks for this response. */
   wants(name: ResponseName): boolean {
     return this.#entries.some(({ response }) => response === name);
+  }
+
+  /** Those of the rules by which programs are denied in the app's containers. O(1) if asked again. */
+  deniedAmong<Rule extends RespondedRule>(
+    rules: readonly Rule[],
+    app: AppIdentity | undefined,
+  ): readonly Rule[] {
+    if (!this.wants('deny')) return [];
+    const known = this.#denied.get(app ?? NO_APP);
+    if (known?.rules === rules) return known.denied as readonly Rule[];
+    const isDenied = (rule: Rule): boolean =>
+      !isDrillRule(rule.name) &&
+      this.of(rule, app).some(({ response, mode }) => response === 'deny' && mode === 'enforce');
+    const denied = rules.filter(isDenied);
+    this.#denied.set(app ?? NO_APP, { rules, denied });
+    return denied;
+  }
+
+  /**
+   * Ends denial in the app's containers, where an entry allows that: it is as in monitor mode from now on. False if no entry denies
+   * there, or none allows it, or it has ended.
+   */
+  endDenying(app: AppIdentity | undefined, why: string): boolean {
+    const key = app && keyOf(app);
+    const isDenied = this.#entries.some(
+      ({ response, mode, fallsBack, match }) =>
+        response === 'deny' && mode === 'enforce' && fallsBack && isOfApp(match, app),
+    );
+    if (!isDenied || this.#ended.has(key)) return false;
+    this.#ended.set(key, { app: app?.name, why });
+    this.#denied = new WeakMap();
+    return true;
+  }
+
+  /** The apps in which denial has ended, and why. */
+  ended(): readonly EndedDenial[] {
+    return [...this.#ended.values()];
+  }
+
+  /** Why denial has ended in the app's containers; undefined: it has not. */
+  endedIn(app: AppIdentity | undefined): string | undefined {
+    return this.#ended.get(app && keyOf(app))?.why;
+  }
+
+  #hasEnded({ response, fallsBack }: ResponseSetting, app: AppIdentity | undefined): boolean {
+    return (
+      response === 'deny' && fallsBack && this.#ended.size > 0 && this.endedIn(app) !== undefined
+    );
   }
 
   #entriesOf(rule: RespondedRule): readonly ResponseSetting[] {

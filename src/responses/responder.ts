@@ -4,18 +4,29 @@ import { RecentMap } from '../shared/recent-map.ts';
 import type { ResponseName } from '../shared/response-names.ts';
 import type { OperatorResponses } from './operator-responses.ts';
 import { RecentUses } from './recent-uses.ts';
-import type { Response, ResponseHost, ResponseOutcome, ResponseTarget } from './response.ts';
+import { guaranteeOf } from './response.ts';
+import type { Guarantee, ResponseHost, ResponseOutcome, ResponseTarget } from './response.ts';
 import { RESPONSES } from './responses.ts';
 
 /** Limit on remembered killed processes, whose records may still arrive. */
 const MAX_ENDED = 1024;
 
+/** Whether the response ends the process, and the kernel has. */
+const isEnded = (name: ResponseName, { isDenied }: Respondable): boolean =>
+  isDenied && RESPONSES[name].endsProcess;
+
 /** The response to a detection, and its outcome. */
 export interface DoneResponse {
   readonly name: ResponseName;
   readonly outcome: ResponseOutcome;
-  readonly guarantee: Response['guarantee'];
+  readonly guarantee: Guarantee;
 }
+
+const DENIED: DoneResponse = {
+  name: 'deny',
+  outcome: 'prevented',
+  guarantee: guaranteeOf('prevented'),
+};
 
 /** A detection, and the response that the app asks for. */
 export interface Respondable extends ResponseTarget {
@@ -60,8 +71,18 @@ export class Responder {
     this.#operators = operators;
   }
 
-  /** At most one for each response that there is; the app's own comes first. */
+  /**
+   * At most one for each response that there is; the app's own comes first. Of a program that was denied each detection says so,
+   * also one of a rule that does not deny.
+   */
   respond(detection: Respondable): readonly DoneResponse[] {
+    const done = this.#respond(detection);
+    return detection.isDenied && !done.some(({ outcome }) => outcome === 'prevented')
+      ? [...done, DENIED]
+      : done;
+  }
+
+  #respond(detection: Respondable): readonly DoneResponse[] {
     const { asked, rule, container } = detection;
     const isAnswerable = rule !== undefined && !isDrillRule(rule.name);
     const operators = isAnswerable ? this.#operators.of(rule, container.app) : [];
@@ -72,6 +93,11 @@ export class Responder {
         this.#count(response, this.#forOperator(response, mode, detection)),
       ),
     ];
+  }
+
+  /** Those of the operator that are in force. */
+  get operators(): OperatorResponses {
+    return this.#operators;
   }
 
   counts(): ResponseCount[] {
@@ -86,6 +112,7 @@ export class Responder {
     mode: 'monitor' | 'enforce',
     detection: Respondable,
   ): ResponseOutcome {
+    if (mode === 'enforce' && isEnded(name, detection)) return 'prevented';
     if (!detection.isAnswered()) return 'unanswered';
     if (mode !== 'enforce') return 'monitored';
     const isAllowed =
@@ -94,6 +121,7 @@ export class Responder {
   }
 
   #apply(name: ResponseName, detection: Respondable, counts: boolean): ResponseOutcome {
+    if (isEnded(name, detection)) return 'prevented';
     if (this.#isInForce(name, detection)) {
       RESPONSES[name].again?.(detection, this.#host);
       return 'done';
@@ -109,7 +137,7 @@ export class Responder {
   #count(name: ResponseName, outcome: ResponseOutcome): DoneResponse {
     const counts = this.#counts.get(name) ?? new Map<ResponseOutcome, number>();
     this.#counts.set(name, counts.set(outcome, (counts.get(outcome) ?? 0) + 1));
-    return { name, outcome, guarantee: RESPONSES[name].guarantee };
+    return { name, outcome, guarantee: guaranteeOf(outcome) };
   }
 
   #isInForce(name: ResponseName, detection: Respondable): boolean {

@@ -6,11 +6,17 @@ import type { RespondedRule } from './operator-responses.ts';
 export type AppliedOutcome = 'done' | 'too late' | 'refused' | 'limited';
 
 /**
- * The outcome of a response. Besides that of applying it: `monitored`: it is only reported what would be done. `limited`: also the
- * limit of its period was used up. `unanswered`: the app's own exceptions to the rule were not asked, since its rules are paused or its
- * policy is not read yet.
+ * The outcome of a response. Besides that of applying it: `prevented`: the kernel has ended the process before the effect, as the
+ * program is denied. `monitored`: it is only reported what would be done. `limited`: also the limit of its period was used up.
+ * `unanswered`: the app's own exceptions to the rule were not asked, since its rules are paused or its policy is not read yet.
  */
-export type ResponseOutcome = AppliedOutcome | 'monitored' | 'unanswered';
+export type ResponseOutcome = AppliedOutcome | 'monitored' | 'unanswered' | 'prevented';
+
+/** What a response guarantees, as in the field `varvel.response.guarantee` of detections. */
+export type Guarantee = 'before the effect' | 'after the effect';
+
+export const guaranteeOf = (outcome: ResponseOutcome): Guarantee =>
+  outcome === 'prevented' ? 'before the effect' : 'after the effect';
 
 /** What a detection is about. */
 export interface ResponseTarget {
@@ -20,6 +26,8 @@ export interface ResponseTarget {
   readonly cgroupId: number;
   /** The operator's version of the rule; undefined: the app has added it. */
   readonly rule: RespondedRule | undefined;
+  /** The kernel has ended the program before its first instruction, as a rule denies it. */
+  readonly isDenied: boolean;
 }
 
 /** Actions on the host; each throws an Error with a `code` when it fails. */
@@ -47,12 +55,12 @@ export interface ResponseLimits {
 
 /** Something that can be done about a detection. */
 export interface Response {
-  /** What it guarantees, as in the field `varvel.response.guarantee` of detections. */
-  readonly guarantee: 'after the effect';
   /** The end of the detection's text. */
-  readonly said: Readonly<Record<ResponseOutcome, string>>;
+  readonly said: Readonly<Record<Exclude<ResponseOutcome, 'prevented'>, string>> & {
+    readonly prevented?: string;
+  };
   readonly limits: ResponseLimits;
-  /** Whether it ends the process: records of what the process did before may come later. */
+  /** Whether it ends the process, as a denial does: records of what the process did before may come later. */
   readonly endsProcess: boolean;
   /** Whether it is in force already, and so uses up no limit. */
   readonly isInForce: (target: ResponseTarget, host: ResponseHost) => boolean;

@@ -7,7 +7,6 @@ import type { Response, ResponseHost, ResponseTarget } from './response.ts';
  * it does so. Comes after the effect.
  */
 export const restart: Response = {
-  guarantee: 'after the effect',
   said: {
     done: 'container ended for a restart, after this had happened',
     'too late': 'container not ended, it had ended by itself',

@@ -16,6 +16,7 @@ export const POLICY_RULE = 'Varvel: policy';
 export const OWN_RULES_RULE = 'Varvel: own rules';
 export const UNWATCHED_RULE = 'Varvel: not watched';
 export const STATE_RULE = 'Varvel: state not kept';
+export const DENIAL_RULE = 'Varvel: denial ended';
 
 /** What is to be known of one of them. */
 export interface NoticeRule {
@@ -95,5 +96,11 @@ export const NOTICE_RULES: readonly NoticeRule[] = [
     worst: 'Warning',
     isLoss: false,
     means: 'The host’s disk does not take what the agent keeps for its next start.',
+  },
+  {
+    name: DENIAL_RULE,
+    worst: 'Warning',
+    isLoss: false,
+    means: 'Programs that rules deny run in this app again. Each of them is reported.',
   },
 ];

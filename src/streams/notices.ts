@@ -11,6 +11,7 @@ import {
   OWN_RULES_RULE,
   POLICY_RULE,
   SHED_RULE,
+  DENIAL_RULE,
   STATE_RULE,
   SUPPRESSED_RULE,
   UNSEEN_RULE,
@@ -254,6 +255,17 @@ export function shedNotice(
       outputFields: { 'shed.rules': rules, 'shed.not_watched': without ?? null },
     }),
     priority: without === undefined ? 'Informational' : 'Warning',
+  };
+}
+
+/** That programs are no longer denied in the container's app. */
+export function denialNotice(why: string, container: Container, timeNs: bigint): Detection {
+  return {
+    ...notice(DENIAL_RULE, timeNs, container, {
+      output: `Programs are no longer denied in this app, only reported, until the operator loads the rules again: ${why}`,
+      outputFields: { 'denial.ended': why },
+    }),
+    priority: 'Warning',
   };
 }
 

@@ -24,7 +24,7 @@ function scrape(): Promise<string> {
     apps: () => [
       { app: 'shop', space: 'prod', org: 'acme', emitted: 1, dropped: 0, prefiltered: 0 },
     ],
-    probe: () => ({ emitted: 1, dropped: 0, readErrors: 0, scopeFull: 0 }),
+    probe: () => ({ emitted: 1, dropped: 0, readErrors: 0, scopeFull: 0, deniedDropped: 0 }),
     held: () => ({ held: 0, dropped: 0, expired: 0 }),
     suppressed: () => 0,
     streams: () => [{ name: 'container', counters: { delivered: 1, failed: 0, dropped: 0 } }],

@@ -15,7 +15,7 @@ import { UserError } from '../../shared/user-error.ts';
 import { canFillIn, filledIn, filledInLines } from './condition-layout.ts';
 import type { Io } from '../io.ts';
 import { jsonDocument } from '../reason-text.ts';
-import { kernelJson, kernelSection } from './kernel-text.ts';
+import { denialSection, kernelJson, kernelSection } from './kernel-text.ts';
 import { factsOf } from './rule-facts.ts';
 import type { FieldFact, OpenFacts, RuleFacts } from './rule-facts.ts';
 import { textTable, wrap } from '../text-table.ts';
@@ -116,7 +116,7 @@ function usage(message: string): UserError {
 function toJson(rule: LoadedRule, runbook: RunbookEntry | undefined): object {
   const { name, description, priority, tags, enabled, file, line } = rule;
   const { events, anyEvent, conditionFields, outputFields, ...costs } = factsOf(rule);
-  const { hooks, opens, kernel, comparisons, costly, worstCaseUs } = costs;
+  const { hooks, opens, kernel, denial, comparisons, costly, worstCaseUs } = costs;
   return {
     rule: name,
     description,
@@ -134,6 +134,7 @@ function toJson(rule: LoadedRule, runbook: RunbookEntry | undefined): object {
     condition_fields: conditionFields,
     output_fields: outputFields,
     kernel: kernel === undefined ? null : kernelJson(kernel),
+    denial: denial ?? null,
     runbook: runbook ?? null,
     cost: { hooks, opens: opens ?? null, comparisons, costly, worst_case_us: worstCaseUs },
   };
@@ -223,6 +224,7 @@ function languageSections(rule: LoadedRule, columns: number): Section[] {
     ],
     ['Events', eventLines(facts, columns - 2)],
     ...kernelSection(facts, columns - 2),
+    ...denialSection(facts, columns - 2),
     ['Fields of the condition', fieldLines(facts.conditionFields, columns)],
     ['Fields of the output besides', fieldLines(facts.outputFields, columns)],
     ['Cost', costLines(facts, columns)],

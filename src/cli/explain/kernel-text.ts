@@ -6,6 +6,8 @@ import type { KernelFacts, RuleFacts } from './rule-facts.ts';
 /** Clauses and comparisons that are shown; of one comparison so many characters. */
 const MAX_SHOWN = 20;
 const MAX_CHARS = 160;
+/** Comparisons that the kernel does not decide. */
+const MAX_UNDECIDED = 5;
 
 /** What the kernel decides of a rule, for people; none for a rule that is not about file calls. */
 export function kernelSection(
@@ -34,6 +36,33 @@ export function kernelSection(
   return [['Decided in the kernel', lines]];
 }
 
+/** What `do: deny` does about the rule, for people; none for a rule that is not about programs that are run. */
+export function denialSection(
+  { denial }: RuleFacts,
+  width: number,
+): (readonly [heading: string, lines: readonly string[]])[] {
+  if (denial === undefined) return [];
+  const { before, undecided } = denial;
+  const shown = undecided.slice(0, MAX_UNDECIDED).map(shortened);
+  const more = undecided.length - shown.length;
+  const text = before
+    ? 'It ends the program before its first instruction, where the comparisons that the kernel decides are enough.'
+    : 'It can only kill the process after the effect: the kernel cannot be certain of this rule.';
+  const list = shown.flatMap((one) =>
+    wrap(one, width - 2).map((line, row) => `${row === 0 ? '-' : ' '} ${line}`),
+  );
+  return [
+    [
+      'With the response "deny"',
+      [
+        ...wrap(text, width),
+        ...(list.length > 0 ? ['The kernel does not decide:', ...list] : []),
+        ...(more > 0 ? [`and ${more} more (--json has all)`] : []),
+      ],
+    ],
+  ];
+}
+
 function clauseText({ kinds, literals }: Clause): string {
   const { events, reads, writes, worked, failed } = summaryOf(kinds);
   const uses = [...(reads ? ['reading'] : []), ...(writes ? ['writing'] : [])];
@@ -47,9 +76,12 @@ function clauseText({ kinds, literals }: Clause): string {
 }
 
 function literalText({ text, holds }: Literal): string {
-  const shown = text.length > MAX_CHARS ? `${text.slice(0, MAX_CHARS)}…` : text;
+  const shown = shortened(text);
   return holds ? shown : `not ${shown}`;
 }
+
+const shortened = (text: string): string =>
+  text.length > MAX_CHARS ? `${text.slice(0, MAX_CHARS)}…` : text;
 
 /** The same for machines, whole. */
 export const kernelJson = ({ decided, clauses, certain }: KernelFacts): object => ({

@@ -3,7 +3,14 @@ import type { EventName } from '../../events/table.gen.ts';
 import { hooksFor } from '../../plan/hooks.ts';
 import { openMaskFor } from '../../plan/open-mask.ts';
 import { isDecided, type Clause } from '../../plan/verdicts/clauses.ts';
-import { isJudged, summaryOf, type JudgedEvent } from '../../plan/verdicts/call-kinds.ts';
+import {
+  EXEC_KINDS,
+  isExec,
+  isJudged,
+  NO_KINDS,
+  summaryOf,
+} from '../../plan/verdicts/call-kinds.ts';
+import type { JudgedEvent } from '../../plan/verdicts/call-kinds.ts';
 import { certainKindsOf, ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
 import { someTest } from '../../rules/compile/checked.ts';
 import type { Read } from '../../rules/compile/checked.ts';
@@ -40,6 +47,13 @@ export interface KernelFacts {
   readonly certain: readonly JudgedEvent[];
 }
 
+/** Whether the kernel can be certain that the rule matches a program, before its first instruction. */
+export interface DenialFacts {
+  readonly before: boolean;
+  /** The comparisons that it does not decide. */
+  readonly undecided: readonly string[];
+}
+
 /** What a rule is run for, reads and costs. */
 export interface RuleFacts {
   /** By name; with the events that the agent does not report. */
@@ -55,6 +69,8 @@ export interface RuleFacts {
   readonly opens: OpenFacts | undefined;
   /** What the kernel decides of file calls; undefined when the rule is run for none. */
   readonly kernel: KernelFacts | undefined;
+  /** What `do: deny` can do about the programs that it matches; undefined when it is run for none. */
+  readonly denial: DenialFacts | undefined;
   /** Comparisons that an event takes at most, each counted once. */
   readonly comparisons: number;
   /** Those of them that look at the whole text with a pattern. */
@@ -99,7 +115,13 @@ export function factsOf(rule: LoadedRule): RuleFacts {
       ? {
           decided: decided.size,
           clauses: atOnce(ruleClausesOf([enabled], undefined)).clauses,
-          certain: summaryOf(certainKindsOf(enabled)).events,
+          certain: summaryOf(certainKindsOf(enabled) & ~EXEC_KINDS).events,
+        }
+      : undefined,
+    denial: reported.some(isExec)
+      ? {
+          before: (certainKindsOf(enabled) & EXEC_KINDS) !== NO_KINDS,
+          undecided: [...comparisons].filter((key) => !decided.has(key)),
         }
       : undefined,
     comparisons: comparisons.size,

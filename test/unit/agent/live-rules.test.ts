@@ -80,6 +80,7 @@ async function started(
     },
     verdicts: {
       leave: () => done.push('all opens are reported'),
+      endDenying: () => done.push('nothing is denied'),
       enter: ({ rules: { length } }) => Promise.resolve(void done.push(`verdicts of ${length}`)),
     },
     evaluation: { swapEngine: (engine) => done.push(`swap ${engine.ruleSet.rules.length}`) },
@@ -122,13 +123,13 @@ test('what the operator wants done holds before policies that are ready release 
   assert.deepEqual(order, ['responses', 'policies']);
 });
 
-test('while fewer rules come into force the verdicts of more go on, which are right for them too', async () => {
+test('while fewer rules come into force the verdicts of more go on, which are right for them too, but nothing is denied', async () => {
   const { rules, done } = await started();
   done.splice(0);
   rules.shed(['Notice']);
   assert.deepEqual(
     done.splice(0).filter((what) => typeof what === 'string' && !what.startsWith('sys_')),
-    ['', 'drain', 'swap 1', '', 'verdicts of 1'],
+    ['', 'nothing is denied', 'drain', 'swap 1', '', 'verdicts of 1'],
   );
   rules.shed([]);
   assert.equal(done[0], 'all opens are reported');
@@ -180,7 +181,11 @@ test('a defect in loading ends no agent', async () => {
     domains: { watch: () => Promise.resolve() },
     apps: { waitForDetails: () => undefined },
     probe: { setMasks: () => done.push('mask'), drain: () => 0 },
-    verdicts: { leave: () => done.push('leave'), enter: () => Promise.resolve() },
+    verdicts: {
+      leave: () => done.push('leave'),
+      endDenying: () => done.push('end'),
+      enter: () => Promise.resolve(),
+    },
     evaluation: { swapEngine: () => done.push('swap') },
   });
   await rules.reload();

@@ -9,11 +9,13 @@ import type { RegistryEntry } from '../../../src/apps/resolution.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { until } from '../../support/e2e-agent.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
+import { makeEvent, makeExec } from '../../support/rules-subject.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
 
 const rulesAbout = (path: string) => ruleSetOf(ruleFile(`evt.type = open and fd.name = ${path}`));
 const RULES = rulesAbout('/etc/shadow');
 const NONE_CERTAIN = { confirmed: 0, unconfirmed: 0 };
+const NONE_DENIED = { containers: 0, rules: [], afterEffect: [], givenUp: [], inVain: 0 };
 
 // What waits here keeps no process up.
 const awake = setInterval(() => undefined, 1000);
@@ -24,7 +26,22 @@ const appWith = (path: string): JudgedApp => ({
   possibleAmong: (rules) => [...rules, ...rulesAbout(path).rules],
 });
 
-function world({ enabled = true } = {}) {
+/** Rules about programs that are run, of which each can deny. */
+const execs = () =>
+  ruleSetOf(
+    ['a', 'b']
+      .map((name) =>
+        ruleFile(`evt.type = execve and proc.exepath = /${name}`).replace(
+          'rule: r',
+          `rule: ${name}`,
+        ),
+      )
+      .join('\n'),
+  );
+const EXECS = execs();
+
+function world({ enabled = true, denied = new Map<number, string[]>() } = {}) {
+  const warned: object[] = [];
   const done: string[] = [];
   const apps = new Map<Container, JudgedApp | undefined>();
   /** What the kernel would judge by. */
@@ -62,16 +79,23 @@ function world({ enabled = true } = {}) {
         entries: () => [],
       },
     },
-    logger: SILENT_LOGGER,
+    logger: { ...SILENT_LOGGER, warn: (about) => warned.push(about) },
     waitMs: 50,
     inForceFor: (container) => (apps.has(container) ? apps.get(container) : 'none'),
+    deniedAmong: (rules, { fullId }) => {
+      const names = denied.get(Number(fullId)) ?? [];
+      return rules.filter(({ name }) => names.includes(name));
+    },
     enabled,
   });
   const entry = (cgroupId: number, more: Partial<RegistryEntry> = {}): RegistryEntry =>
     ({
       cgroupId,
       path: '/docker/x',
-      resolution: { state: 'included', container: containerOf({ fullId: String(cgroupId) }) },
+      resolution: {
+        state: 'included',
+        container: containerOf({ fullId: String(cgroupId) }, { guid: String(cgroupId) }),
+      },
       goneAtMs: undefined,
       isNew: false,
       unwatched: false,
@@ -88,7 +112,7 @@ function world({ enabled = true } = {}) {
     const number = kernel.told.get(cgroupId) ?? 0;
     return kernel.suspended.has(number) ? undefined : kernel.tables.get(number);
   };
-  return { done, kernel, verdicts, entry, entryOf, tableOf };
+  return { done, kernel, verdicts, entry, entryOf, tableOf, warned };
 }
 
 test('containers are judged once there is a table for the rules in force, and before others come by none', async () => {
@@ -98,7 +122,12 @@ test('containers are judged once there is a table for the rules in force, and be
   assert.deepEqual(done.splice(0), [], 'no rules, no table');
   await verdicts.enter(RULES);
   assert.deepEqual(done.splice(0), ['table 1: set', '1 included at 2: 1', '2 included at 2: 1']);
-  assert.deepEqual(verdicts.status(), { containers: 2, tables: 1, certain: NONE_CERTAIN });
+  assert.deepEqual(verdicts.status(), {
+    containers: 2,
+    tables: 1,
+    certain: NONE_CERTAIN,
+    denying: NONE_DENIED,
+  });
   verdicts.follow(all);
   verdicts.leave();
   verdicts.leave();
@@ -143,7 +172,12 @@ test('an app with rules of its own has a table of its own, of what it and the op
   assert.ok(operators !== undefined && own[0] !== undefined);
   assert.notEqual(own[0], operators);
   assert.deepEqual(own, [own[0], own[0], own[0]]);
-  assert.deepEqual(verdicts.status(), { containers: 4, tables: 2, certain: NONE_CERTAIN });
+  assert.deepEqual(verdicts.status(), {
+    containers: 4,
+    tables: 2,
+    certain: NONE_CERTAIN,
+    denying: NONE_DENIED,
+  });
   // What an app wants changes: nobody is judged by what was.
   const changed = [all[0]!, entryOf(2, appWith('/app/other'))];
   verdicts.follow(changed);
@@ -240,7 +274,12 @@ test('a group whose last container goes while its table is made leaves nothing b
   await until('the others are judged', () => verdicts.status().tables === TABLES_MAX);
   assert.equal(kernel.tables.get(kernel.told.get(2)!), right);
   verdicts.follow([]);
-  assert.deepEqual(verdicts.status(), { containers: 0, tables: 0, certain: NONE_CERTAIN });
+  assert.deepEqual(verdicts.status(), {
+    containers: 0,
+    tables: 0,
+    certain: NONE_CERTAIN,
+    denying: NONE_DENIED,
+  });
 });
 
 test('an app whose rules come into force when it is asked for them is judged by them', async () => {
@@ -283,4 +322,133 @@ test('turned off, nothing is asked of the kernel', async () => {
   verdicts.stop();
   await turn();
   assert.deepEqual(done, []);
+});
+
+test('containers whose app is denied other programs have tables of their own, and none while rules change', async () => {
+  const denied = new Map([
+    [1, ['a']],
+    [2, ['a', 'b']],
+  ]);
+  const { verdicts, entry, entryOf, tableOf } = world({ denied });
+  const policied = entryOf(4, appWith('/x'));
+  const all = [entry(1), entry(2), entry(3), policied];
+  await verdicts.enter(EXECS);
+  const follow = async (): Promise<void> => {
+    verdicts.follow(all);
+    await until('all are judged', () => verdicts.status().containers === 4);
+  };
+  await follow();
+  assert.equal(new Set([1, 2, 3].map(tableOf)).size, 3);
+  assert.deepEqual(verdicts.status().denying, {
+    ...NONE_DENIED,
+    containers: 2,
+    rules: ['a', 'b'],
+  });
+
+  // Other rules: at once nothing is denied any more, also where tables stay in use.
+  const entered = verdicts.enter(EXECS);
+  assert.deepEqual([1, 2].map(tableOf), [undefined, undefined]);
+  assert.notEqual(tableOf(3), undefined);
+  assert.deepEqual(verdicts.status().denying, NONE_DENIED);
+  await entered;
+  denied.delete(2);
+  await follow();
+  assert.deepEqual(verdicts.status().denying, { ...NONE_DENIED, containers: 1, rules: ['a'] });
+  assert.equal(tableOf(2), tableOf(3));
+});
+
+test('a program was denied that no rule matches: its rules deny nothing until they are loaded again', async () => {
+  const { verdicts, entry, tableOf } = world({
+    denied: new Map([
+      [1, ['a']],
+      [2, ['b']],
+    ]),
+  });
+  const all = [entry(1), entry(2)];
+  await verdicts.enter(EXECS);
+  verdicts.follow(all);
+  const denying = () => verdicts.status().denying;
+  await until('both are judged', () => denying().containers === 2);
+  const inVain = (cgroupId: number): void =>
+    verdicts.onDeniedInVain(makeEvent('execve', { cgroupId, exec: makeExec({ denied: true }) }));
+  inVain(1);
+  inVain(1);
+  assert.equal(tableOf(1), undefined, 'at once');
+  verdicts.follow(all);
+  await until('the other is denied again', () => denying().containers === 1);
+  assert.deepEqual(denying(), {
+    ...{ containers: 1, rules: ['b'], afterEffect: [], givenUp: ['a'] },
+    inVain: 2,
+  });
+  // The same rules once more, as after a reload that was refused, or when some were shed.
+  await verdicts.enter({ rules: EXECS.rules.map((rule) => ({ ...rule })) });
+  verdicts.follow(all);
+  await until('the other is denied again', () => denying().containers === 1);
+  assert.deepEqual(denying().givenUp, ['a']);
+  await verdicts.enter(execs());
+  verdicts.follow(all);
+  await until('both are denied again', () => denying().containers === 2);
+  assert.deepEqual(denying().givenUp, []);
+});
+
+test('of a program in a cgroup inside a container, or of one that is gone, all rules that deny are given up', async () => {
+  const { verdicts, entry } = world({ denied: new Map([[1, ['a', 'b']]]) });
+  await verdicts.enter(EXECS);
+  verdicts.follow([entry(1)]);
+  await until('it is judged', () => verdicts.status().denying.containers === 1);
+  const exec = makeExec({ denied: true });
+  verdicts.onDeniedInVain(makeEvent('execve', { cgroupId: 99, exec }));
+  assert.deepEqual(verdicts.status().denying.givenUp, ['a', 'b']);
+});
+
+test('rules that should deny, but of which the kernel is not certain, are named', async () => {
+  const { verdicts, entry, warned } = world({ denied: new Map([[1, ['a', 'b', 'other']]]) });
+  const rules = [
+    ...EXECS.rules.slice(0, 1),
+    ...ruleSetOf(
+      ruleFile('evt.type = execve and proc.exepath = /b and user.uid = 7').replace('e: r', 'e: b'),
+    ).rules,
+    ...ruleSetOf(ruleFile('evt.type = open').replace('e: r', 'e: other')).rules,
+  ];
+  await verdicts.enter({ rules });
+  verdicts.follow([entry(1)]);
+  await until('it is judged', () => verdicts.status().denying.containers === 1);
+  const { denying } = verdicts.status();
+  assert.deepEqual(denying, { ...NONE_DENIED, containers: 1, rules: ['a'], afterEffect: ['b'] });
+  assert.deepEqual(warned, [{ rules: ['b'] }]);
+  // Not again for each table.
+  verdicts.follow([]);
+  verdicts.follow([entry(1)]);
+  await until('it is judged again', () => verdicts.status().denying.containers === 1);
+  assert.equal(warned.length, 1);
+});
+
+test('until it is known whether the kernel can deny, nothing is said of it; nor when tables are given up', async () => {
+  const { verdicts, entry, kernel } = world({ denied: new Map([[1, ['a']]]) });
+  const entered = verdicts.enter(EXECS);
+  verdicts.follow([entry(1)]);
+  assert.deepEqual(verdicts.status().denying, NONE_DENIED);
+  await entered;
+  verdicts.follow([entry(1)]);
+  assert.deepEqual(verdicts.status().denying, NONE_DENIED);
+  await until('it is judged', () => verdicts.status().denying.containers === 1);
+  kernel.refuses = true;
+  verdicts.endDenying();
+  assert.deepEqual(verdicts.status().denying, NONE_DENIED);
+});
+
+test('rules that deny with the same condition are told apart by their names', async () => {
+  const { verdicts, entry } = world({
+    denied: new Map([
+      [1, ['a']],
+      [2, ['same']],
+    ]),
+  });
+  const [a] = EXECS.rules;
+  assert.ok(a);
+  await verdicts.enter({ rules: [a, { ...a, name: 'same' }] });
+  verdicts.follow([entry(1)]);
+  await until('it is judged', () => verdicts.status().denying.containers === 1);
+  verdicts.follow([entry(2)]);
+  await until('the other is', () => verdicts.status().denying.rules.join() === 'same');
 });

@@ -60,7 +60,7 @@ test('what is detected is by priority and rule; the agent’s own lines are not'
   assert.deepEqual(usual, [
     'source_type="VARVEL"',
     'varvel_priority=~"Emergency|Alert|Critical|Error|Warning"',
-    'varvel_rule!~"Varvel: not watched|Varvel: no room|Varvel: rules switched off|Varvel: own rules|Varvel: policy|Varvel: state not kept"',
+    'varvel_rule!~"Varvel: not watched|Varvel: no room|Varvel: rules switched off|Varvel: own rules|Varvel: policy|Varvel: state not kept|Varvel: denial ended"',
   ]);
   const severe = matchersOf((await rules('-p', 'error')).get('VarvelDetection')!.expr);
   assert.equal(severe.length, 2, 'nothing that the agent says of itself is so severe');

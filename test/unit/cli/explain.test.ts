@@ -90,6 +90,15 @@ Condition:
 Events:
   execve, execveat
 
+With the response "deny":
+  It can only kill the process after the effect: the kernel cannot be certain of
+  this rule.
+  The kernel does not decide:
+  - proc.name in (bash, sh)
+  - proc.exepath regex .*/k?sh
+  - proc.pname in (bash, sh)
+  - container.id = host
+
 Fields of the condition:
   container.id  CHARBUF  available
   evt.rawres    INT64    available
@@ -182,6 +191,29 @@ Decided in the kernel:
   - is unlink and succeeds, with evt.arg.path = /x
 `),
       moved.out,
+    );
+    const programs = file(
+      'programs.yaml',
+      ['New program', 'By a user']
+        .map(
+          (name, nth) => `- rule: ${name}
+  desc: d
+  condition: evt.type = execve and proc.is_exe_upper_layer = true${nth === 0 ? '' : ' and user.uid = 0'}
+  output: o
+  priority: NOTICE
+`,
+        )
+        .join(''),
+    );
+    const certain = await runCommand('explain', 'New program', programs);
+    assert.match(
+      certain.out,
+      /With the response "deny":\n {2}It ends the program before its first/,
+    );
+    const unsure = await runCommand('explain', 'By a user', programs);
+    assert.match(
+      unsure.out,
+      /It can only kill the process after the effect: .*\n(?:.*\n)*.*- user\.uid = 0\n/,
     );
     const other = await runCommand('explain', 'Shell by another', file('rules.yaml', RULES));
     assert.doesNotMatch(other.out, /Decided in the kernel/);

@@ -105,12 +105,17 @@ const MISTAKES: readonly (readonly [title: string, yaml: string, says: string])[
   [
     'a response that there is not',
     'responses: [{match: {tag: x}, do: stop}]\n',
-    '/varvel.yaml:1:35: "responses[0].do" must be one of kill, isolate, restart; it is "stop".',
+    '/varvel.yaml:1:35: "responses[0].do" must be one of kill, deny, isolate, restart; it is "stop".',
+  ],
+  [
+    'a response that cannot fall back',
+    'responses: [{match: {tag: x}, do: kill, fall_back: false}]\n',
+    '/varvel.yaml:1:13: "responses[0]" needs "do: deny" where it has "fall_back".',
   ],
   [
     'a response that is not said',
     'responses: [{match: {tag: x}}]\n',
-    '/varvel.yaml:1:13: The key "responses[0].do" is missing: it must be one of kill, isolate, restart.',
+    '/varvel.yaml:1:13: The key "responses[0].do" is missing: it must be one of kill, deny, isolate, restart.',
   ],
   [
     'an output that adds nothing',

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Process } from '../../../src/context/process.ts';
+import type { KernelEvent } from '../../../src/events/event.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
 import type { AppRules } from '../../../src/evaluation/evaluation.ts';
 import type { RuleFailure } from '../../../src/evaluation/rule-watch.ts';
 import { ContainerTurns } from '../../../src/evaluation/container-turns.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
-import { makeEvent, makeImage, makeProcess } from '../../support/rules-subject.ts';
+import { makeEvent, makeExec, makeImage, makeProcess } from '../../support/rules-subject.ts';
 import { appear, appWorld, CGROUP, ID, outputs, rulesOfApp, shadow } from './app-world.ts';
 
 /** Turns that the test gives, where each look at the clock is 100 ms later: the first of a container takes all of its share. */
@@ -123,6 +124,22 @@ test('with the first match only, the first that the app wants counts', () => {
   decide(true);
   evaluation.onEvent(shadow, makeProcess());
   assert.deepEqual(outputs(delivered), ['two']);
+});
+
+test('with the first match only, all are told of a program that was denied: another rule may have denied it', () => {
+  const two =
+    ruleFile('evt.type = execve', 'one') +
+    ruleFile('evt.type = execve', 'two').replace('rule: r', 'rule: s');
+  const { registry, evaluation, delivered, decide } = appWorld(undefined);
+  evaluation.swapEngine(new RuleEngine(ruleSetOf(two), { matching: 'first' }));
+  appear(registry);
+  decide(true);
+  const run = (denied: boolean): KernelEvent =>
+    makeEvent('execve', { cgroupId: CGROUP, exec: makeExec({ denied }) });
+  evaluation.onEvent(run(false), makeProcess());
+  assert.deepEqual(outputs(delivered.splice(0)), ['one']);
+  evaluation.onEvent(run(true), makeProcess());
+  assert.deepEqual(outputs(delivered), ['one', 'two']);
 });
 
 /** Two rules that read a value, of which one cannot be read, and a third. */

@@ -123,6 +123,7 @@ test('kill names the process by pid and start', () => {
     process: makeProcess({ pid: 7, startBootNs: 129_999_999n }),
     container: containerOf(),
     cgroupId: 1,
+    isDenied: false,
     rule: undefined,
   };
   const hostOf = (killProcess: ResponseHost['killProcess']): ResponseHost => ({

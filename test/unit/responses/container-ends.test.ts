@@ -51,6 +51,7 @@ const target = (cgroupId: number): ResponseTarget => ({
   process: makeProcess({ pid: 7 }),
   container: containerOf(),
   cgroupId,
+  isDenied: false,
   rule: undefined,
 });
 

@@ -38,6 +38,7 @@ const detection = (changes: Partial<Respondable> = {}): Respondable => ({
   container: containerOf({}, { name: 'shop', space: 'production', org: 'acme' }),
   process: makeProcess({ pid: 7 }),
   cgroupId: 70,
+  isDenied: false,
   asked: undefined,
   isAnswered: () => true,
   ...changes,
@@ -271,4 +272,79 @@ test('what cannot be ended is not killed either', () => {
   problems.end = 'ESRCH';
   assert.equal(outcomeOf(responder, detection()), 'too late');
   assert.deepEqual(killed, []);
+});
+
+test('deny: what the kernel has prevented is said so and uses up no limit; the rest is killed', () => {
+  const { killed, responder } = world('[{match: {rule: Reverse*}, do: deny, mode: enforce}]');
+  const prevented = { name: 'deny', outcome: 'prevented', guarantee: 'before the effect' };
+  for (let times = 0; times < 100; times++)
+    assert.deepEqual(responder.respond(detection({ isDenied: true })), [prevented]);
+  // Although the app's exceptions cannot be asked: it has happened.
+  assert.deepEqual(responder.respond(detection({ isDenied: true, isAnswered: () => false })), [
+    prevented,
+  ]);
+  assert.deepEqual(killed, []);
+  assert.deepEqual(responder.respond(detection()), [
+    { name: 'deny', outcome: 'done', guarantee: 'after the effect' },
+  ]);
+  assert.deepEqual(killed, [7]);
+});
+
+test('deny: the rules that deny are those that an entry to enforce names, by app', () => {
+  const operators = new OperatorResponses(
+    settings(
+      '[{match: {rule: A*, app: shop}, do: deny, mode: enforce}, {match: {rule: B}, do: deny}, {match: {tag: t}, do: deny, mode: enforce}]',
+    ),
+  );
+  const ruleOf = (name: string, tags: string[] = []) =>
+    ({ name, tags, priority: 'Critical', enabled: true }) as const;
+  const rules = [ruleOf('A1'), ruleOf('B'), ruleOf('C', ['t']), ruleOf('D')];
+  const deniedOf = (name: string): string[] =>
+    operators.deniedAmong(rules, containerOf({}, { name }).app).map((rule) => rule.name);
+  assert.deepEqual(deniedOf('shop'), ['A1', 'C']);
+  assert.deepEqual(deniedOf('blog'), ['C']);
+  const none = new OperatorResponses(settings('[{match: {tag: t}, do: kill, mode: enforce}]'));
+  assert.deepEqual(none.deniedAmong(rules, undefined), []);
+  const all = new OperatorResponses(settings('[{match: {tag: t}, do: deny, mode: enforce}]'));
+  const drills = [ruleOf('Varvel canary', ['t']), ruleOf('C', ['t'])];
+  for (let times = 0; times < 2; times++)
+    assert.deepEqual(all.deniedAmong(drills, undefined), drills.slice(1), 'nor does a drill');
+  assert.deepEqual(all.deniedAmong(rules, undefined), [rules[2]], 'of other rules others');
+});
+
+test('deny: each detection of a program that was denied says so, whatever else is to be done about it', () => {
+  const prevented = (name: string) => ({
+    name,
+    outcome: 'prevented',
+    guarantee: 'before the effect',
+  });
+  const late = (name: string, outcome: string) => ({
+    name,
+    outcome,
+    guarantee: 'after the effect',
+  });
+  const both = world(
+    '[{match: {rule: Reverse*}, do: deny, mode: enforce}, {match: {rule: Reverse*}, do: kill, mode: enforce}]',
+  );
+  const denied = detection({ isDenied: true });
+  assert.deepEqual(both.responder.respond(denied), [prevented('deny'), prevented('kill')]);
+  assert.deepEqual(both.killed, []);
+
+  // Another rule denies it: this one has none, or one in monitor mode, or ends the container.
+  const none = world('[{match: {rule: Other}, do: deny, mode: enforce}]');
+  assert.deepEqual(none.responder.respond(denied), [prevented('deny')]);
+  assert.deepEqual(none.responder.counts(), [], 'it counts for the rule that denies');
+  const monitor = world('[{match: {rule: Reverse*}, do: deny}]');
+  assert.deepEqual(monitor.responder.respond(denied), [
+    late('deny', 'monitored'),
+    prevented('deny'),
+  ]);
+  const restart = world('[{match: {rule: Reverse*}, do: restart, mode: enforce}]');
+  assert.deepEqual(restart.responder.respond(denied), [late('restart', 'done'), prevented('deny')]);
+  // An app asks for a kill.
+  const asked = world('[]');
+  assert.deepEqual(asked.responder.respond(detection({ isDenied: true, asked: 'kill' })), [
+    prevented('kill'),
+  ]);
+  assert.deepEqual(asked.killed, []);
 });

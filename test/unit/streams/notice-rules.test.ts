@@ -35,6 +35,7 @@ const SAID: Readonly<Record<string, Detection>> = {
   'agent stopped': notices.unwatchedNotice({ ...unwatched, stopped: true }),
   'state not kept': notices.stateNotice('numbers', { why: 'w', means: 'm' }, timeNs),
   'state kept': notices.stateNotice('numbers', undefined, timeNs),
+  'denial ended': notices.denialNotice('w', container, timeNs),
   'rules off': notices.shedNotice('2 rules', 2, container, timeNs),
   'rules on': notices.shedNotice(undefined, 0, container, timeNs),
   coverage: notices.coverageNotice({ ...facts, when: 'running' }, container, timeNs),
@@ -47,7 +48,7 @@ const SAID: Readonly<Record<string, Detection>> = {
 
 test('the list of the agent’s own rules is whole, and no line is more severe than it says', () => {
   const made = Object.values(SAID);
-  assert.equal(Object.keys(notices).filter((name) => name.endsWith('Notice')).length, 11);
+  assert.equal(Object.keys(notices).filter((name) => name.endsWith('Notice')).length, 12);
   assert.deepEqual(
     [...new Set(made.map(({ rule }) => rule))].sort(),
     NOTICE_RULES.map(({ name }) => name).sort(),

@@ -1,0 +1,126 @@
+import type { Container } from '../apps/identity.ts';
+import type { RegistryEntry } from '../apps/resolution.ts';
+import type { KernelEvent } from '../events/event.ts';
+import { isExec } from '../plan/verdicts/call-kinds.ts';
+import type { Checked } from '../rules/compile/checked.ts';
+import type { LoadedRule } from '../rules/rule-set.ts';
+import type { Logger } from '../shared/logger.ts';
+import { NONE } from './verdict-numbers.ts';
+
+/** Limit on rule names in one log line. */
+const NAMES_MAX = 10;
+
+/** Those of the rules by which programs are to be denied in the container. */
+export type DeniedAmong = (
+  rules: readonly LoadedRule[],
+  container: Container,
+) => readonly LoadedRule[];
+
+/** Containers in which the same is to be denied. */
+export interface DeniedGroup {
+  /** By these rules; in the kernel by those of them that it can be certain of, whose names are `denies`. */
+  readonly denied: readonly LoadedRule[];
+  readonly denies: readonly string[];
+  /** Of its table; NONE if it has none. */
+  readonly number: number;
+  /** Negative before it is known whether its table can be made. */
+  readonly turn: number;
+  readonly entries: readonly RegistryEntry[];
+}
+
+/** What is denied, by the names of rules. */
+export interface DenyingStatus {
+  /** In how many containers programs are denied, and by which rules in any of them. */
+  readonly containers: number;
+  readonly rules: readonly string[];
+  /** Rules that should deny, but in some container can only kill after the effect. */
+  readonly afterEffect: readonly string[];
+  /** Programs that were denied although no rule matches them: no line tells of them. Monotonic. */
+  readonly inVain: number;
+  /** Rules that deny nothing until rules are loaded again, since a program was denied that no rule matches. */
+  readonly givenUp: readonly string[];
+}
+
+/** Decides by which rules the kernel denies programs. Whatever it is not certain of is left to the response after the effect. */
+export class Denials {
+  readonly #among: DeniedAmong;
+  readonly #logger: Logger;
+  /** Conditions of rules that have denied wrongly: other rules have other conditions, also those of the same file read again. */
+  readonly #givenUp = new WeakSet<Checked>();
+  readonly #warned = new WeakSet<Checked>();
+  #rules: readonly LoadedRule[] = [];
+  #inVain = 0;
+
+  constructor({ deniedAmong, logger }: { deniedAmong?: DeniedAmong; logger: Logger }) {
+    this.#among = deniedAmong ?? (() => []);
+    this.#logger = logger;
+  }
+
+  /** Of the rules in force, those about programs that are run by which they are to be denied in the container. */
+  among(rules: readonly LoadedRule[] | undefined, container: Container): readonly LoadedRule[] {
+    if (rules === undefined) return [];
+    this.#rules = rules;
+    return this.#among(rules, container).filter(
+      ({ condition, enabled, events }) =>
+        enabled && !this.#givenUp.has(condition) && [...events].some(isExec),
+    );
+  }
+
+  /** A program was denied that no rule matches. Gives up the rules that may have denied it; false if they were before. */
+  giveUp(event: KernelEvent, groups: Iterable<DeniedGroup>): boolean {
+    this.#inVain++;
+    const all = [...groups].filter(({ denies }) => denies.length > 0);
+    const own = all.filter(({ entries }) =>
+      entries.some(({ cgroupId }) => cgroupId === event.cgroupId),
+    );
+    // Its cgroup may be inside that of the container.
+    const names = new Set((own.length > 0 ? own : all).flatMap(({ denies }) => denies));
+    const rules = this.#rules.filter(
+      ({ name, condition }) => names.has(name) && !this.#givenUp.has(condition),
+    );
+    for (const { condition } of rules) this.#givenUp.add(condition);
+    // Without rules they were given up before, or others are in force by now.
+    this.#logger.error(
+      { rules: namesOf(rules), pid: event.pid, cgroupId: event.cgroupId },
+      'a program was denied that no rule matches: these rules deny nothing until rules are loaded again; please report it',
+    );
+    return rules.length > 0;
+  }
+
+  /** Says which rules should deny, but do not: once for each rule. */
+  warn({ denied, denies }: DeniedGroup): void {
+    const rules = denied.filter(
+      ({ name, condition }) => !denies.includes(name) && !this.#warned.has(condition),
+    );
+    if (rules.length === 0) return;
+    for (const { condition } of rules) this.#warned.add(condition);
+    this.#logger.warn(
+      { rules: namesOf(rules) },
+      'programs that these rules are about are killed after the effect, not denied: the kernel cannot be certain of the rules (varvel explain RULE), or has no room for more',
+    );
+  }
+
+  status(groups: Iterable<DeniedGroup>): DenyingStatus {
+    const all = [...groups].filter(({ entries, turn }) => entries.length > 0 && turn >= 0);
+    const denying = all.filter(({ number, denies }) => number !== NONE && denies.length > 0);
+    const late = all.flatMap(({ denied, denies }) =>
+      denied.map(({ name }) => name).filter((name) => !denies.includes(name)),
+    );
+    return {
+      containers: denying.reduce((sum, { entries }) => sum + entries.length, 0),
+      rules: sorted(denying.flatMap(({ denies }) => denies)),
+      afterEffect: sorted(late),
+      inVain: this.#inVain,
+      givenUp: sorted(
+        this.#rules.filter(({ condition }) => this.#givenUp.has(condition)).map(({ name }) => name),
+      ),
+    };
+  }
+}
+
+const sorted = (names: readonly string[]): readonly string[] => [...new Set(names)].sort();
+
+function namesOf(rules: readonly LoadedRule[]): readonly string[] {
+  const names = rules.slice(0, NAMES_MAX).map(({ name }) => name);
+  return rules.length > NAMES_MAX ? [...names, `${rules.length - NAMES_MAX} more`] : names;
+}

@@ -1,0 +1,19 @@
+import { kill } from './kill.ts';
+import type { Response } from './response.ts';
+
+/**
+ * Ends a program before its first instruction, where the kernel is certain that the rule matches (plan/verdicts). What it is not
+ * certain of is killed after the effect, as by `kill`.
+ */
+export const deny: Response = {
+  said: {
+    ...kill.said,
+    prevented: 'program ended before its first instruction',
+    done: 'process killed, after this had happened: it was not denied before',
+    monitored: 'program would have been denied (the response is in monitor mode)',
+  },
+  limits: kill.limits,
+  endsProcess: true,
+  isInForce: () => false,
+  apply: (target, host) => kill.apply(target, host),
+};
