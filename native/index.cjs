@@ -183,17 +183,22 @@ class Probe {
     addon.suspendVerdicts(this.#handle);
   }
 
-  runVerdict(table, { kind, directory, layer, path, program }) {
+  runVerdict(table, { kind, directory, dots = false, layer, path, program }) {
     checkTable(table, 1);
     const { bytes, fields, pathAt, programAt } = VERDICT_RUN;
     const args = new Uint8Array(bytes);
     const view = new DataView(args.buffer);
-    const numbers = { table, kind, directory, layer, len: path.length };
-    const { path: programPath = new Uint8Array(), layer: programLayer = 0 } = program ?? {};
+    const numbers = { table, kind, directory, dots, layer, len: path.length };
+    const {
+      path: programPath = new Uint8Array(),
+      layer: programLayer = 0,
+      loads = true,
+    } = program ?? {};
     Object.assign(numbers, {
       program_known: program !== undefined,
       program_len: programPath.length,
       program_layer: programLayer,
+      program_loads: loads,
     });
     for (const [name, value] of Object.entries(numbers))
       view.setUint32(fields[name].at, Number(value), true);

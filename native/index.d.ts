@@ -63,10 +63,19 @@ export interface ProbeOptions {
 export interface LoaderJudgedCall {
   readonly kind: number;
   readonly directory: boolean;
+  /** The path as passed may contain `..`; default false. */
+  readonly dots?: boolean;
   readonly layer: number;
   readonly path: Uint8Array;
   /** What makes the call; undefined: it is not known. */
-  readonly program?: { readonly path: Uint8Array | undefined; readonly layer: number } | undefined;
+  readonly program?:
+    | {
+        readonly path: Uint8Array | undefined;
+        readonly layer: number;
+        /** Its environment may have a variable `LD_*`; default true. */
+        readonly loads?: boolean;
+      }
+    | undefined;
 }
 
 export interface ProbeStats {

@@ -98,7 +98,7 @@ module.exports = {
     "patternsAt": 20
   },
   "VERDICT_RUN": {
-    "bytes": 552,
+    "bytes": 560,
     "fields": {
       "table": {
         "at": 0,
@@ -112,36 +112,44 @@ module.exports = {
         "at": 8,
         "bytes": 4
       },
-      "len": {
+      "dots": {
         "at": 12,
         "bytes": 4
       },
-      "passes": {
+      "len": {
         "at": 16,
         "bytes": 4
       },
-      "failing": {
+      "passes": {
         "at": 20,
         "bytes": 4
       },
-      "layer": {
+      "failing": {
         "at": 24,
         "bytes": 4
       },
-      "program_known": {
+      "layer": {
         "at": 28,
         "bytes": 4
       },
-      "program_len": {
+      "program_known": {
         "at": 32,
         "bytes": 4
       },
-      "program_layer": {
+      "program_len": {
         "at": 36,
+        "bytes": 4
+      },
+      "program_layer": {
+        "at": 40,
+        "bytes": 4
+      },
+      "program_loads": {
+        "at": 44,
         "bytes": 4
       }
     },
-    "pathAt": 40,
-    "programAt": 296
+    "pathAt": 48,
+    "programAt": 304
   }
 };

@@ -411,6 +411,7 @@ struct verdict_run_args {
 	__u32 table; /* number of the table */
 	__u32 kind; /* number of the kind of call (src/plan/verdicts/call-kinds.ts) */
 	__u32 directory; /* 1: the path is a directory’s */
+	__u32 dots; /* 1: the path as passed may contain ".." */
 	__u32 len; /* bytes of the path */
 	__s32 passes; /* out: 0, 1, or -1 where there is no such table */
 	__u32 failing; /* out: bit n: rule n of those that can be certain may fail */
@@ -418,11 +419,12 @@ struct verdict_run_args {
 	__u32 program_known; /* 1: the program that makes the call is known */
 	__u32 program_len; /* bytes of its path; 0: that is not known */
 	__u32 program_layer; /* where it is */
+	__u32 program_loads; /* 1: its environment may have a variable LD_* */
 	char path[VERDICT_PATH_MAX];
 	char program[VERDICT_PATH_MAX];
 };
 
-_Static_assert(sizeof(struct verdict_run_args) == 40 + 2 * VERDICT_PATH_MAX, "verdict_run_args");
+_Static_assert(sizeof(struct verdict_run_args) == 48 + 2 * VERDICT_PATH_MAX, "verdict_run_args");
 _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */

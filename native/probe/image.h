@@ -96,7 +96,11 @@ static __always_inline bool image__store(struct task_struct *task, long start, _
 	int origin = image__origin();
 	made->start = task->group_leader->start_boottime;
 	made->inside = !!(origin & IMAGE_INSIDE);
-	made->layer = file_flags & FILE_UPPER_LAYER ? LAYER_UPPER : file_flags & FILE_LOWER_LAYER ? LAYER_LOWER : LAYER_NONE;
+	made->layer = file_flags & FILE_UPPER_LAYER   ? LAYER_UPPER
+		      : file_flags & FILE_LOWER_LAYER ? LAYER_LOWER
+		      : file_flags & FILE_MEMFD	      ? LAYER_MEMFD
+						      : LAYER_NONE;
+	made->loads = 1;
 	made->len = 0;
 	__u32 len = PATH_MAX - at;
 	if (start >= 0 && !(start >> PATH_FLAGS_SHIFT) && at <= PATH_MAX && len < VERDICT_PATH_MAX) {
@@ -115,6 +119,17 @@ static __always_inline bool image__store(struct task_struct *task, long start, _
 static __always_inline bool image__copy(struct image *to, struct image *from, __u32 pid)
 {
 	return !bpf_probe_read_kernel(to, sizeof(*to), from) && bpf_map_lookup_elem(&images, &pid) == from;
+}
+
+/* The environment of the program that this process has begun to run has no variable LD_*. */
+static __always_inline void image__note_no_loads(struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+	struct image *made = image__get_made(), *image = image__find(pid, task->group_leader->start_boottime);
+	if (!made || !image || !image__copy(made, image, pid))
+		return;
+	made->loads = 0;
+	bpf_map_update_elem(&images, &pid, made, BPF_ANY);
 }
 
 /* A new process runs its parent's program. */

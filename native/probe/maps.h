@@ -125,7 +125,7 @@ struct image {
 	__u32 len;   /* of the path; 0: it is too long, or not below the root of the process */
 	__u32 layer; /* LAYER_* */
 	__u32 inside; /* it is the container's own: not that of a runtime's set-up, nor of a process that was moved in */
-	__u32 pad;
+	__u32 loads;  /* its environment may have a variable LD_*: it has, or is not known */
 	char path[VERDICT_PATH_MAX];
 };
 struct {
@@ -148,12 +148,14 @@ struct {
 enum { VERDICT_CALL, VERDICT_PROGRAM };
 struct verdict_call {
 	__u32 table, kind, directory, layer;
+	__u32 dots; /* of an open: the path as passed may contain ".." */
 	__u64 left[VERDICT_WORDS]; /* the clauses that hold */
 	__u32 is_part;	/* one of two paths: `failing` is wanted even if the call does not pass by it */
 	__u32 is_exec;	/* it has no path, but `failing` is wanted */
 	__u32 failing;	/* out: bit n: rule n of the certain ones may fail; so do all numbers that are no rule's */
 	__u32 is_given; /* of a program: it is not that of this process (verdict_run) */
 	__u32 is_known; /* of a given program */
+	__u32 loads;	/* of a program: see struct image */
 	__u32 len;	/* of the path; of a program 0: its path is not known */
 	__u32 is_odd; /* out: a component of the path is empty, '.' or '..' */
 	__u32 at, seen, state[VERDICT_MACHINES];  /* so far: bytes, texts found, states */

@@ -6,6 +6,9 @@
 #define BPF_RB_AVAIL_DATA 0
 #define BPF_RB_RING_SIZE 1
 
+/* Eight bytes of 1: a byte's worth in each. */
+#define EACH_BYTE 0x0101010101010101ull
+
 static __always_inline struct scratch *ring__get_scratch(void)
 {
 	__u32 zero = 0;

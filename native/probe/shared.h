@@ -88,10 +88,12 @@ enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE };
 /* Kinds of each path of a call that is not an open. */
 #define VERDICT_PATH_KINDS 8
 #define VERDICT_LAYERS 4
-/* Layer, and whether it is a directory: layer + 4 * directory. */
-#define VERDICT_FORMS 8
-/* Layers of a file, numbered as in src/plan/verdicts/form-tests.ts. */
-enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE };
+/* Layer, whether it is a directory, and whether the path as passed may contain "..": layer + 4 * directory + 8 * dots. */
+#define VERDICT_FORMS 16
+/* Layer of a program, and whether its environment may have a variable LD_*: layer + 4 * loads. */
+#define VERDICT_PROGRAM_FORMS 8
+/* Layers of a file, numbered as in src/plan/verdicts/form-tests.ts. The last one is that of programs. */
+enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE, LAYER_MEMFD = LAYER_NO_FILE };
 #define VERDICT_WORDS (VERDICT_CLAUSES / 64)
 
 /*
@@ -105,12 +107,12 @@ struct verdict_table {
 	__u32 programs; /* 1: a clause is about the program that makes the call */
 	__u32 certain;	/* rules in `failures` */
 	__u32 denying;	/* bit n: programs that rule n certainly matches are ended before their first instruction */
-	__u32 pad;
+	__u32 dots;	/* 1: a clause is about whether the path as passed contains ".." */
 	__u64 may[VERDICT_WORDS]; /* the clauses of which one must hold where a rule matches */
 	__u64 failures[VERDICT_CERTAIN][VERDICT_WORDS]; /* by rule: the clauses of which one must hold where it fails */
 	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];
 	__u64 forms[VERDICT_FORMS][VERDICT_WORDS];
-	__u64 program_layers[VERDICT_LAYERS][VERDICT_WORDS];
+	__u64 program_forms[VERDICT_PROGRAM_FORMS][VERDICT_WORDS];
 	__u64 same_program[2][VERDICT_WORDS]; /* the call's path is 0: not that of the program, 1: the same */
 	__u64 no_name[VERDICT_WORDS]; /* a directory: its path has no file name */
 	__u64 root[VERDICT_WORDS];    /* a file directly below the root: its directory is '/' */

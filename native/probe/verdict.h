@@ -203,6 +203,7 @@ static __always_inline bool verdict__load_program(struct verdict_call *program)
 		return 0;
 	__u32 len = made->len;
 	program->layer = made->layer;
+	program->loads = made->loads;
 	if (len >= 2 && len < VERDICT_PATH_MAX) {
 		__builtin_memcpy(program->path, made->path, VERDICT_PATH_MAX);
 		program->len = len;
@@ -219,7 +220,9 @@ __noinline int verdict__narrow_by_program(__u32 has_path)
 		return 0;
 	program->table = call->table;
 	__u64 *left = call->left;
-	verdict__narrow(left, t->program_layers[program->layer & (VERDICT_LAYERS - 1)]);
+	__u32 form = (program->layer & (VERDICT_LAYERS - 1)) + (program->loads ? VERDICT_LAYERS : 0);
+	barrier_var(form); /* keeps the mask, which Linux 6.1 needs */
+	verdict__narrow(left, t->program_forms[form & (VERDICT_PROGRAM_FORMS - 1)]);
 	if (!program->len)
 		return 0;
 	verdict__walk(t, program, VERDICT_PROGRAM);
@@ -263,7 +266,8 @@ __noinline int verdict__passes(void)
 		return 1;
 	__u64 *left = call->left;
 	__builtin_memcpy(left, verdict__of_kind(t, call->kind), sizeof(call->left));
-	__u32 form = (call->layer & (VERDICT_LAYERS - 1)) + (call->directory ? VERDICT_LAYERS : 0);
+	__u32 form = (call->layer & (VERDICT_LAYERS - 1)) + (call->directory ? VERDICT_LAYERS : 0) +
+		     (call->dots ? 2 * VERDICT_LAYERS : 0);
 	barrier_var(form); /* keeps the mask, which Linux 6.1 needs */
 	verdict__narrow(left, t->forms[form & (VERDICT_FORMS - 1)]);
 	__u32 len = call->len;
@@ -325,7 +329,7 @@ __noinline int verdict__denies(__u32 table, __u32 event)
 	__u32 denying = t->denying;
 	call->table = table;
 	call->kind = VERDICT_FIRST_EXEC + (event == EVENT_EXECVEAT);
-	call->directory = 0;
+	call->directory = call->dots = 0;
 	call->layer = LAYER_NONE;
 	call->len = 0;
 	call->is_exec = 1;
@@ -348,6 +352,7 @@ int verdict_run(struct verdict_run_args *args)
 	call->table = args->table;
 	call->kind = args->kind;
 	call->directory = args->directory;
+	call->dots = args->dots;
 	call->layer = args->layer;
 	call->len = args->len;
 	call->is_part = 1;
@@ -356,6 +361,7 @@ int verdict_run(struct verdict_run_args *args)
 	program->is_given = 1;
 	program->is_known = args->program_known;
 	program->layer = args->program_layer;
+	program->loads = args->program_loads;
 	program->len = args->program_len < VERDICT_PATH_MAX ? args->program_len : 0;
 	__builtin_memcpy(program->path, args->program, sizeof(program->path));
 	args->passes = verdict__passes();

@@ -210,6 +210,7 @@ export const VERDICT_RUN = [
   ['table', 'u32', 'number of the table'],
   ['kind', 'u32', 'number of the kind of call (src/plan/verdicts/call-kinds.ts)'],
   ['directory', 'u32', '1: the path is a directory’s'],
+  ['dots', 'u32', '1: the path as passed may contain ".."'],
   ['len', 'u32', 'bytes of the path'],
   ['passes', 's32', 'out: 0, 1, or -1 where there is no such table'],
   ['failing', 'u32', 'out: bit n: rule n of those that can be certain may fail'],
@@ -217,6 +218,7 @@ export const VERDICT_RUN = [
   ['program_known', 'u32', '1: the program that makes the call is known'],
   ['program_len', 'u32', 'bytes of its path; 0: that is not known'],
   ['program_layer', 'u32', 'where it is'],
+  ['program_loads', 'u32', '1: its environment may have a variable LD_*'],
 ];
 
 /** struct probe_config: set before load; the verifier removes dead branches. PATTERNS_MAX patterns follow. */

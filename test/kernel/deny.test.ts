@@ -251,6 +251,16 @@ describe('denied programs', () => {
     assert.deepEqual(statuses(running), [SIGKILL]);
   });
 
+  test('a program from memory only', async () => {
+    deny('evt.type in (execve, execveat) and proc.is_exe_from_memfd = true');
+    const steps = ['memfd', 'x', at('good'), 'execveat', '@', '', AT_EMPTY_PATH, 'x'];
+    const [running] = await programs(
+      runs('good', ...forks(...steps, 'mkdir', raw(at('never')), ';'), ...forks(...runs('good'))),
+    );
+    assert.deepEqual(statuses(running), [SIGKILL, 0]);
+    assert.ok(!running.results.some(({ step }) => step === 'mkdir'));
+  });
+
   test('a program with a path of any length, by its layer', async () => {
     for (const name of ['lower', 'upper', 'work', 'merged']) mkdirSync(at(name));
     const long = Array.from({ length: 2 }, () => 'x'.repeat(LIMITS.VERDICT_PATH_MAX - 10)).join(

@@ -7,11 +7,12 @@ import { after, before, describe, test } from 'node:test';
 import { JUDGED_CALLS, LIMITS, MORE_HOOKS } from '../../src/events/table.gen.ts';
 import { hooksFor } from '../../src/plan/hooks.ts';
 import { kindIndex, type PathKind } from '../../src/plan/verdicts/call-kinds.ts';
-import { LAYERS } from '../../src/plan/verdicts/form-tests.ts';
+import { PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
 import { ALL_FAILING, verdictOf, type KnownProgram } from '../../src/plan/verdicts/verdict.ts';
 import { call, callFd, text } from '../support/kernel-calls.ts';
 import {
   KernelProbe,
+  stepsProgram,
   STANDARD_PROGRAMS,
   type Step,
   type TestCgroup,
@@ -224,6 +225,32 @@ describe('verdicts of calls with paths', () => {
     );
   });
 
+  test('a rule about a variable of the loader: calls of programs without any are counted', async () => {
+    probe.probe.setVerdicts(
+      TABLE,
+      tableOf('evt.type = openat and proc.env[LD_PRELOAD] contains val(fd.name)'),
+    );
+    const opens = [...['openat', AT_FDCWD, '/etc/hostname', 0, 0], 'exit', 0];
+    const isReported = async (...env: string[]): Promise<boolean> => {
+      const running = await probe.run(cgroup, [
+        ...['execve', '/usr/bin/env', 'env', '-i', ...env, stepsProgram(), ...opens, ';'],
+      ]);
+      return probe.eventsOf(running.pid).some(({ open }) => open?.rawPath === '/etc/hostname');
+    };
+    const filler = (bytes: number): string => `FILLER=${'x'.repeat(bytes)}`;
+    assert.equal(await isReported(), false);
+    assert.equal(await isReported('HOME=/', 'BUILD_ID=7', 'XLD_PRELOAD=/x'), false);
+    assert.equal(await isReported('LD_PRELOAD=/etc/hostname'), true);
+    // At each place of what is looked at together, and of that of one call.
+    for (let bytes = 100; bytes < 140; bytes++) {
+      assert.equal(await isReported(filler(bytes), 'LD_AUDIT='), true, `${bytes}`);
+      assert.equal(await isReported(filler(bytes), 'BUILD_ID=7'), false, `${bytes}`);
+    }
+    assert.equal(await isReported(filler(LIMITS.ENV_MAX - 20)), false);
+    assert.equal(await isReported(filler(LIMITS.ENV_MAX - 40), 'LD_PRELOAD=x'), true);
+    assert.equal(await isReported(filler(LIMITS.ENV_MAX)), true, 'it is not all there');
+  });
+
   test('the kernel says of each kind and path what TypeScript does', () => {
     const bytes = tableOf(
       `(evt.type in (rename, renameat, renameat2) and fs.path.placed startswith /etc/
@@ -233,7 +260,8 @@ describe('verdicts of calls with paths', () => {
        or (evt.type in (link, linkat) and evt.failed = true and evt.arg.oldpath contains shadow)
        or (evt.type in (mkdir, chown) and evt.arg.path startswith /etc/
            and not (proc.exepath startswith anyof (/usr/bin/python, /usr/bin/dpkg) and proc.is_exe_upper_layer = false))
-       or (evt.type in (mkdirat, lchown) and basename(proc.exepath) endswith log and evt.arg.path contains etc)
+       or (evt.type in (mkdirat, lchown) and basename(proc.exepath) endswith log and proc.is_exe_from_memfd = false)
+       or (evt.type = mknod and proc.env[LD_PRELOAD] != "")
        or (evt.type = rmdir and evt.arg.path = val(proc.exepath))`,
     );
     const programs: (KnownProgram | undefined)[] = [
@@ -242,6 +270,9 @@ describe('verdicts of calls with paths', () => {
       { path: Buffer.from('/usr/bin/python3'), layer: 'upper' },
       { path: Buffer.from('/var/log'), layer: 'none' },
       { path: undefined, layer: 'upper' },
+      { path: Buffer.from('/usr/bin/python3'), layer: 'lower', loads: false },
+      { path: Buffer.from('/etc/x'), layer: 'upper', loads: true },
+      { path: undefined, layer: 'memfd' },
       { path: Buffer.from('/etc/x'), layer: 'lower' },
       { path: Buffer.from(`/${'p'.repeat(LIMITS.VERDICT_PATH_MAX - 2)}`), layer: 'lower' },
     ];
@@ -268,7 +299,7 @@ describe('verdicts of calls with paths', () => {
                 const { passes, failing } = verdictOf(bytes, { ...known, program });
                 const found = probe.probe.runVerdict(TABLE, {
                   ...{ kind: kindIndex(kind), directory: false, layer: 0, path },
-                  program: program && { ...program, layer: LAYERS.indexOf(program.layer) },
+                  program: program && { ...program, layer: PROGRAM_LAYERS.indexOf(program.layer) },
                 });
                 const what = `${path.toString()} ${JSON.stringify(kind)} ${program?.path?.toString()}`;
                 assert.deepEqual(found, { passes: passes ? 1 : 0, failing }, what);

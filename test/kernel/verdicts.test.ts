@@ -80,10 +80,12 @@ describe('verdicts of opens', () => {
           for (const [index, layer] of LAYERS.entries()) {
             const [reads, failed] = [index % 2 === 0, layer === 'no file'];
             const directory = reads && event === 'openat2';
-            const open = { event, reads, writes: !reads, failed, directory, layer };
+            const dots = event !== 'open';
+            const open = { event, reads, writes: !reads, failed, directory, dots, layer };
             const kind = kindIndex(open);
             const { passes, failing } = verdictOf(bytes, { ...open, path });
-            const found = probe.probe.runVerdict(TABLE, { kind, directory, layer: index, path });
+            const asked = { kind, directory, dots, layer: index, path };
+            const found = probe.probe.runVerdict(TABLE, asked);
             const is = `${path.toString()} ${JSON.stringify(open)}`;
             assert.deepEqual(found, { passes: passes ? 1 : 0, failing }, is);
             counts[found.passes] = (counts[found.passes] ?? 0) + 1;
@@ -113,6 +115,42 @@ describe('verdicts of opens', () => {
     return opens.map((open) => seen.includes(String(open[0] === 'open' ? open[1] : open[2])));
   }
   const open = (path: string, flags = 0): Step[] => ['openat', AT_FDCWD, path, flags, 0];
+
+  test('a rule about dots in the path as passed: other opens are counted', async () => {
+    judge(
+      tableOf(
+        ruleFile('evt.type = openat and fd.nameraw contains "../" and fd.nameraw glob "*../*../*"'),
+      ),
+    );
+    mkdirSync(join(dir, 'dots..'), { recursive: true });
+    writeFileSync(join(dir, 'dots../file'), '');
+    const pad = (length: number): string => join(dir, 'plain').padEnd(length, '/');
+    const opens: [string, boolean][] = [
+      [join(dir, 'plain/file'), false],
+      [`${dir}/plain/../plain/../plain/file`, true],
+      // The kernel only knows that there are dots.
+      [`${dir}/plain/../plain/file`, true],
+      [join(dir, 'dots../file'), true],
+      [`${dir}/./plain/./file`, false],
+      [`${dir}/plain/./.hidden`, false],
+      ['plain/file', false],
+      ['../x', true],
+      ['..', true],
+      // At each place of the eight bytes that are looked at together.
+      ...Array.from({ length: 16 }, (_, n): [string, boolean] => [`${pad(100 + n)}../plain`, true]),
+      ...Array.from({ length: 16 }, (_, n): [string, boolean] => [`${pad(100 + n)}./.x`, false]),
+      // Too long to look.
+      [`${pad(300)}file`, true],
+    ];
+    const seen = await reported(
+      opens.map(([path]) => open(path)),
+      ['cd', dir],
+    );
+    assert.deepEqual(
+      opens.map(([path], index) => [path, seen[index]]),
+      opens,
+    );
+  });
 
   test('a path that a rule is about is reported, whichever name led there; another one is counted', async () => {
     judge(

@@ -11,7 +11,7 @@ import {
 } from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { encodeText } from '../../src/shared/text.ts';
-import { CONTAINER, makeEvent, makeOpen, makeSubject } from './rules-subject.ts';
+import { CONTAINER, makeEvent, makeOpen, makeProcess, makeSubject } from './rules-subject.ts';
 
 const WORDS = ['etc', 'a', 'b', 'ssh', '.ssh', 'a.php', 'B.PHP', 'shadow', 'aa', 'é', '..b', 'ab'];
 
@@ -68,7 +68,32 @@ export const comparisonOf = (fields: readonly string[]): fc.Arbitrary<string> =>
 };
 
 export const ofPath = comparisonOf(FIELDS);
+/** Comparisons of the environment that the kernel decides where it has no variable LD_*, and some that it does not. */
+export const OF_ENVIRONMENT: readonly string[] = [
+  'proc.env[LD_PRELOAD] contains val(fd.name)',
+  'proc.env[LD_PRELOAD] contains anyof (/tmp/, /a)',
+  'not proc.env[LD_PRELOAD] != ""',
+  'proc.env[LD_AUDIT] != ""',
+  'proc.env[LD_AUDIT] = ""',
+  'proc.env[LD_AUDIT] exists',
+  'proc.env[LD_] startswith ""',
+  'proc.env[HOME] != ""',
+];
+export const environment = fc.constantFrom(
+  undefined,
+  [],
+  ['HOME=/', 'BUILD_ID=7'],
+  ['LD_PRELOAD=/tmp/x', 'HOME=/'],
+  ['HOME=/', 'LD_AUDIT=/a/b'],
+  ['LD_PRELOAD='],
+);
+
+/** As the probe says: it has a variable LD_*, or is not known. */
+export const hasLoads = (env: readonly string[] | undefined): boolean =>
+  env === undefined || env.some((word) => word.startsWith('LD_'));
+
 const ofKind = fc.constantFrom(
+  ...OF_ENVIRONMENT,
   'evt.is_open_read = true',
   'evt.is_open_write = true',
   'evt.is_open_write != true',
@@ -93,6 +118,12 @@ const ofKind = fc.constantFrom(
   'fd.name regex "^/etc/.*a$"',
   'fd.name glob "*/[ab]"',
   'fd.nameraw contains b',
+  'fd.nameraw contains ../',
+  'not fd.nameraw glob "*../*../*"',
+  'fd.nameraw contains anyof (.., "..x")',
+  'fd.nameraw contains anyof (.., b)',
+  'fd.nameraw glob "*[..]b"',
+  'fd.nameraw != ".."',
   'fd.name exists',
   'container.type exists',
   'container.type = garden',
@@ -131,27 +162,36 @@ export const open = fc.record({
   directory: fc.boolean(),
   layer: fc.constantFrom(...LAYERS.slice(0, 3)),
   path,
+  /** How it is passed, if it leads to a file. */
+  before: fc.constantFrom('', '', '../', '../../x/', 'a../', './'),
+  env: environment,
 });
 export type Open = typeof open extends fc.Arbitrary<infer One> ? One : never;
 
+/** A relative path does not count as the file's. */
+const passed = ({ failed, before, path: at }: Open): string =>
+  failed || before === '' ? at : before + at.slice(1);
+
 /** The open as rules see it. */
-export const subjectOf = (
-  { event, access, failed, directory, layer, path: at }: Open,
-  type: Container['runtime'] = 'docker',
-): Subject => {
+export const subjectOf = (one: Open, type: Container['runtime'] = 'docker'): Subject => {
+  const { event, access, failed, directory, layer, path: at } = one;
   const facts = { forRead: access.reads, forWrite: access.writes, directory: directory && !failed };
   const file = {
     ...makeOpen(at).file!,
     upperLayer: layer === 'upper',
     lowerLayer: layer === 'lower',
   };
-  const made = makeOpen(at, { ...facts, file: failed ? undefined : file });
+  const made = makeOpen(at, { ...facts, rawPath: passed(one), file: failed ? undefined : file });
   const container = { ...CONTAINER, runtime: type };
-  return makeSubject(makeEvent(event, { result: failed ? -2 : 3, open: made }), { container });
+  const process = makeProcess({ image: { env: one.env } });
+  return makeSubject(makeEvent(event, { result: failed ? -2 : 3, open: made }), {
+    container,
+    process,
+  });
 };
 
 /** What makes all these opens (makeImage). */
-const program: KnownProgram = { path: Buffer.from('/usr/local/bin/node'), layer: 'lower' };
+const PROGRAM: KnownProgram = { path: Buffer.from('/usr/local/bin/node'), layer: 'lower' };
 
 /** What a table says of a call: whether a rule may match it, and whether one certainly does. */
 export interface Judgement {
@@ -168,7 +208,9 @@ export const judgement = (verdicts: readonly Verdict[]): Judgement => ({
 export function judged(bytes: Uint8Array, one: Open): Judgement {
   const { event, access, failed, directory, path: at } = one;
   const layer: Layer = failed ? 'no file' : one.layer;
-  const known = { event, ...access, failed, directory: directory && !failed, layer };
+  const dots = passed(one).includes('..');
+  const known = { event, ...access, failed, directory: directory && !failed, layer, dots };
+  const program = { ...PROGRAM, loads: hasLoads(one.env) };
   return judgement([verdictOf(bytes, { ...known, program, path: encodeText(at) })]);
 }
 

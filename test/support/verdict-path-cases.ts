@@ -5,7 +5,7 @@ import type { Process } from '../../src/context/process.ts';
 import type { KernelEvent } from '../../src/events/event.ts';
 import { JUDGED_CALLS } from '../../src/events/table.gen.ts';
 import type { ExecEvent, PathEvent } from '../../src/plan/verdicts/call-kinds.ts';
-import { LAYERS } from '../../src/plan/verdicts/form-tests.ts';
+import { PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
 import { verdictOf, type KnownProgram, type Verdict } from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { absolutePath } from '../../src/shared/path.ts';
@@ -19,7 +19,16 @@ import {
   makeProcess,
   makeSubject,
 } from './rules-subject.ts';
-import { comparisonOf, conditionsOf, judgement, path, type Judgement } from './verdict-cases.ts';
+import {
+  comparisonOf,
+  conditionsOf,
+  environment,
+  hasLoads,
+  judgement,
+  OF_ENVIRONMENT,
+  path,
+  type Judgement,
+} from './verdict-cases.ts';
 
 const PARAMS = ['path', 'name', 'oldpath', 'newpath', 'linkpath', 'filename', 'pathname'];
 const PLAIN = [
@@ -43,6 +52,9 @@ const ofProgram = fc.oneof(
     'proc.is_exe_upper_layer = true',
     'proc.is_exe_upper_layer != true',
     'proc.is_exe_lower_layer = false',
+    ...OF_ENVIRONMENT,
+    'proc.is_exe_from_memfd = true',
+    'proc.is_exe_from_memfd != true',
     'evt.arg.path = val(proc.exepath)',
     'evt.arg.newpath = val(proc.exepath)',
     'evt.arg.filename != val(proc.exepath)',
@@ -99,11 +111,13 @@ export const pathCall = fc.record({
   mode: fc.constantFrom(...MODES),
   exchanges: fc.boolean(),
   program: path,
-  programLayer: fc.constantFrom(...LAYERS.slice(0, 3)),
+  programLayer: fc.constantFrom(...PROGRAM_LAYERS),
   /** The kernel does not know what a process ran before the probe was there. */
   isKnown: fc.boolean(),
   /** Nor the path of a program where that is too long, or not below its root. */
   isPathKnown: fc.boolean(),
+  /** Undefined where the agent does not know it. */
+  env: environment,
 });
 export type PathCall = typeof pathCall extends fc.Arbitrary<infer One> ? One : never;
 
@@ -138,19 +152,22 @@ export function subjectOfCall(one: PathCall): Subject {
   return makeSubject(made, { container: CONTAINER, process: processOf(one) });
 }
 
-const processOf = ({ program, programLayer }: PathCall): Process =>
+const processOf = ({ program, programLayer, env }: PathCall): Process =>
   makeProcess({
     image: {
       exePath: program,
       exeUpperLayer: programLayer === 'upper',
       exeLowerLayer: programLayer === 'lower',
+      exeMemfd: programLayer === 'memfd',
+      env,
     },
   });
 
 /** The program as far as the kernel knows it. */
 function programOf(one: PathCall): KnownProgram | undefined {
-  const { isKnown, isPathKnown, program, programLayer: layer } = one;
-  return isKnown ? { path: isPathKnown ? encodeText(program) : undefined, layer } : undefined;
+  const { isKnown, isPathKnown, program, programLayer: layer, env } = one;
+  const path = isPathKnown ? encodeText(program) : undefined;
+  return isKnown ? { path, layer, loads: hasLoads(env) } : undefined;
 }
 
 /** That its program is run. */

@@ -198,7 +198,7 @@ __noinline int call__may_match_path(struct call_state *c, __u32 which)
 		return 1;
 	v->table = c->table;
 	v->kind = call__kind(c, which);
-	v->directory = 0;
+	v->directory = v->dots = 0;
 	v->layer = LAYER_NONE;
 	v->is_part = (c->spec.dirs[0] & 7) && (c->spec.dirs[1] & 7);
 	bool passes = verdict__passes();
@@ -226,6 +226,7 @@ __noinline int call__may_match_descriptor(struct call_state *c)
 	v->table = c->table;
 	v->kind = call__kind(c, 0);
 	v->directory = (r->file_mode & S_IFMT) == S_IFDIR;
+	v->dots = 0;
 	v->layer = LAYER_NONE;
 	bool passes = verdict__passes();
 	c->failing = v->failing;

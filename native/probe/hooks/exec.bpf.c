@@ -162,6 +162,56 @@ static __always_inline __u32 exec__store_env(struct scratch *s, struct rec_exec 
 	return off + bytes;
 }
 
+#define LD_AFTER_NUL 0x5f444c00 /* "\0LD_", little-endian */
+#define LOADS_CHUNK 128
+
+/*
+ * Whether a variable LD_* begins after the next bytes of the environment, from `at` to `end` in the scratch. A global
+ * function: the verifier proves these few bytes, not all.
+ */
+__noinline int exec__loads_chunk(__u32 at, __u32 end)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!s || at > sizeof(s->b) - LOADS_CHUNK - 8)
+		return 1;
+	const char *env = s->b + at;
+	for (__u32 i = 0; i < LOADS_CHUNK; i += 8) {
+		if (at + i >= end)
+			return 0;
+		__u64 word = *(__u64 *)(env + i);
+		/* the highest bit of a byte that is NUL, and perhaps of some after it */
+		if (!((word - EACH_BYTE) & ~word & EACH_BYTE * 0x80))
+			continue;
+		bool found = 0;
+		for (int k = 0; k < 8; k++)
+			found |= *(__u32 *)(env + i + k) == LD_AFTER_NUL;
+		if (found)
+			return 1;
+	}
+	return 0;
+}
+
+/* Whether the environment, `bytes` at `from` in the scratch, has a variable LD_*, which the loader may read. */
+__noinline int exec__has_loads(__u32 from, __u32 bytes)
+{
+	struct scratch *s = ring__get_scratch();
+	__u32 end = from + bytes;
+	if (!s || from > sizeof(s->b) - ENV_MAX - 8 || bytes > ENV_MAX)
+		return 1;
+	barrier_var(end); /* what is left of the record before must not count */
+	if (end <= sizeof(s->b) - 8)
+		*(__u64 *)(s->b + end) = 0;
+	if (bytes && (*(__u32 *)(s->b + from) << 8) == LD_AFTER_NUL)
+		return 1;
+	for (__u32 i = 0; i < ENV_MAX; i += LOADS_CHUNK) {
+		if (i >= bytes)
+			break;
+		if (exec__loads_chunk(from + i, end))
+			return 1;
+	}
+	return 0;
+}
+
 #define SIGKILL 9
 
 /* Ends the program before its first instruction, if a rule that denies certainly matches it. */
@@ -238,8 +288,12 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	/* Before its first instruction. */
 	if (from_inside)
 		exec__deny(r, entry, s->h.event);
-	if (*(volatile __u32 *)&state.wants_env)
+	if (*(volatile __u32 *)&state.wants_env) {
+		__u32 from = off;
 		off = exec__store_env(s, r, off, task->mm);
+		if (!(r->flags & ENV_TRUNCATED) && !exec__has_loads(from, off - from))
+			image__note_no_loads(task);
+	}
 	if (!ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry) && r->flags & DENIED)
 		__sync_fetch_and_add(&state.denied_dropped, 1);
 	return 0;

@@ -102,6 +102,34 @@ __noinline int open__is_same(void)
 }
 
 /*
+ * Whether the path as passed may contain "..", as far as the table of its container asks. It may if it is too long to
+ * look. A global function, as the next ones.
+ */
+__noinline int open__may_have_dots(__u32 number)
+{
+	struct scratch *s = ring__get_scratch();
+	struct verdict_table *t = verdict__find_table(number);
+	/* both answers are the same to a table that does not ask */
+	if (!s || !t || !t->dots)
+		return 1;
+	struct rec_open *r = (void *)s->b;
+	__u32 len = r->raw_len;
+	if (len >= VERDICT_PATH_MAX)
+		return 1;
+	/* eight bytes at a time, of which the last one is the first of the next eight */
+	for (__u32 i = 0; i < VERDICT_PATH_MAX; i += 7) {
+		if (i >= len)
+			break;
+		__u64 others = *(__u64 *)&s->b[sizeof(*r) + i] ^ (EACH_BYTE * '.');
+		/* the highest bit of each byte that is a dot */
+		__u64 dots = ~(((others & EACH_BYTE * 0x7f) + EACH_BYTE * 0x7f) | others | EACH_BYTE * 0x7f);
+		if (dots & (dots >> 8))
+			return 1;
+	}
+	return 0;
+}
+
+/*
  * 0 if no rule can match an open of a file of this mode. Its path is in the path buffer; a claim that differs is
  * judged as well. Relative claims do not count in user space either (isRaced in src/rules/fields/descriptor.ts).
  */
@@ -215,9 +243,11 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 
 	__u32 table = *(volatile __u32 *)&entry->table;
 	struct verdict_call *v = verdict__get_call();
-	if (table && v && (file || ret < 0)) {
+	/* without a path as passed there is nothing to compare with: user memory that is gone */
+	if (table && v && (file || ret < 0) && r->raw_len) {
 		v->table = table;
 		v->kind = verdict__kind(open__call_index(event), call->flags, ret < 0);
+		v->dots = open__may_have_dots(table);
 		v->layer = !file ? LAYER_NO_FILE : facts.flags & FILE_UPPER_LAYER ? LAYER_UPPER :
 			   facts.flags & FILE_LOWER_LAYER ? LAYER_LOWER : LAYER_NONE;
 		if (!(file ? open__may_match_file(start, facts.mode, call->flags) : open__may_match_claim(start))) {

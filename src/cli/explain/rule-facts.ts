@@ -2,7 +2,7 @@ import { EVENT_TABLE, KINDS } from '../../events/table.gen.ts';
 import type { EventName } from '../../events/table.gen.ts';
 import { hooksFor } from '../../plan/hooks.ts';
 import { openMaskFor } from '../../plan/open-mask.ts';
-import { isDecided, type Clause } from '../../plan/verdicts/clauses.ts';
+import { isDecided, isDecidedOfExec, type Clause } from '../../plan/verdicts/clauses.ts';
 import {
   EXEC_KINDS,
   isExec,
@@ -88,6 +88,7 @@ export function factsOf(rule: LoadedRule): RuleFacts {
   const comparisons = new Set<string>();
   const costly = new Set<string>();
   const decided = new Set<string>();
+  const decidedOfExec = new Set<string>();
   const read = new Map<string, FieldFact>();
   const note = (into: Map<string, FieldFact>, one: Read): void => {
     for (const fact of fieldFacts(one, reported)) into.set(fact.key, fact);
@@ -95,6 +96,7 @@ export function factsOf(rule: LoadedRule): RuleFacts {
   someTest(rule.condition, (test) => {
     comparisons.add(test.key);
     if (isDecided(test)) decided.add(test.key);
+    if (isDecidedOfExec(test)) decidedOfExec.add(test.key);
     if (COSTLY.includes(test.operator)) costly.add(test.key);
     note(read, test.left);
     if (test.right !== undefined) note(read, test.right);
@@ -121,7 +123,7 @@ export function factsOf(rule: LoadedRule): RuleFacts {
     denial: reported.some(isExec)
       ? {
           before: (certainKindsOf(enabled) & EXEC_KINDS) !== NO_KINDS,
-          undecided: [...comparisons].filter((key) => !decided.has(key)),
+          undecided: [...comparisons].filter((key) => !decidedOfExec.has(key)),
         }
       : undefined,
     comparisons: comparisons.size,

@@ -8,6 +8,7 @@ import { programTestOf, type ProgramTest } from './program-tests.ts';
 import {
   ALL_KINDS,
   ANY_PATH,
+  EXEC_KINDS,
   KINDS_OF,
   kindsOf,
   kindsOfEvents,
@@ -80,6 +81,10 @@ export const isDecided = (test: Test): boolean => {
   );
 };
 
+/** Whether the kernel decides this comparison of a program that is run, whatever its result. */
+export const isDecidedOfExec = (test: Test): boolean =>
+  isDecided(test) && formTestOf(test)?.either === undefined;
+
 /** The calls for which something can hold, and for which it can fail. */
 interface BothWays {
   holds: readonly Clause[];
@@ -136,12 +141,14 @@ const UNKNOWN: BothWays = { holds: [ALWAYS], fails: [ALWAYS] };
 function ofForm(test: Test): BothWays | undefined {
   const form = formTestOf(test);
   if (form === undefined) return undefined;
-  const { judged } = form;
-  const kinds = judged === 'program' ? ALL_KINDS : OPENS;
+  const { judged, either } = form;
+  // The environment of a program that is run is looked at later.
+  const ofProgram = either === undefined ? ALL_KINDS : ALL_KINDS & ~EXEC_KINDS;
+  const kinds = judged === 'program' ? ofProgram : OPENS;
   const others: Clause = { kinds: ALL_KINDS & ~kinds, literals: [] };
   const of = (holds: boolean): readonly Clause[] =>
     anyOf([{ kinds, literals: [{ test: form, judged, holds, text: test.key }] }, others]);
-  return { holds: of(true), fails: of(false) };
+  return { holds: of(true), fails: either === undefined ? of(false) : [ALWAYS] };
 }
 
 /** A comparison of a path with that of the program. */

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../events/table.gen.ts';
-import { FORMS, LAYERS } from './form-tests.ts';
+import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
 
 const { VERDICT_CERTAIN, VERDICT_CLAUSES, VERDICT_KINDS, VERDICT_MACHINES } = LIMITS;
 const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_SEEN } = LIMITS;
@@ -21,12 +21,13 @@ export const TABLE = (() => {
   const programs = starts + VERDICT_MACHINES * 4;
   const certain = programs + 4;
   const denying = certain + 4;
-  const may = denying + 8;
+  const dots = denying + 4;
+  const may = dots + 4;
   const failures = may + MASK_BYTES;
   const kinds = failures + VERDICT_CERTAIN * MASK_BYTES;
   const forms = kinds + VERDICT_KINDS * MASK_BYTES;
-  const programLayers = forms + FORMS.length * MASK_BYTES;
-  const sameProgram = programLayers + LAYERS.length * MASK_BYTES;
+  const programForms = forms + FORMS.length * MASK_BYTES;
+  const sameProgram = programForms + PROGRAM_FORMS * MASK_BYTES;
   const noName = sameProgram + 2 * MASK_BYTES;
   const root = noName + MASK_BYTES;
   const classes = root + MASK_BYTES;
@@ -36,12 +37,13 @@ export const TABLE = (() => {
   const next = seenProgram + 2 * (1 << VERDICT_SEEN);
   const masks = next + VERDICT_NEXT * 4;
   const bytes = masks + VERDICT_MASKS * MASK_BYTES;
-  const sets = { may, failures, kinds, forms, programLayers, sameProgram, noName, root, masks };
+  const sets = { may, failures, kinds, forms, programForms, sameProgram, noName, root, masks };
   return {
     starts,
     programs,
     certain,
     denying,
+    dots,
     classes,
     seenEnd,
     seenSlash,

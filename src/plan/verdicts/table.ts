@@ -3,7 +3,7 @@ import type { Steps } from '../../shared/turns.ts';
 import { automatonOf, type Automaton } from './automaton.ts';
 import { withoutCovered, type Clause, type FileTest, type Literal } from './clauses.ts';
 import { eachKind, NO_KINDS } from './call-kinds.ts';
-import { FORMS, LAYERS } from './form-tests.ts';
+import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
 import { MASK_BYTES, ROW, TABLE } from './layout.ts';
 import { anything } from './patterns.ts';
 import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
@@ -196,14 +196,23 @@ class Writer {
       literals.some(({ test, judged }) => judged === 'program' || test.machine === 'program'),
     );
     this.#view.setUint32(TABLE.programs, hasPrograms ? 1 : 0, true);
+    const hasDots = this.#clauses.some(({ literals }) =>
+      literals.some(
+        ({ test, judged }) =>
+          judged === 'file' && test.machine === 'form' && test.either !== undefined,
+      ),
+    );
+    this.#view.setUint32(TABLE.dots, hasDots ? 1 : 0, true);
     this.#setAnswers();
     for (const [of, sets, count] of [
       ['file', TABLE.forms, FORMS.length],
-      ['program', TABLE.programLayers, LAYERS.length],
+      ['program', TABLE.programForms, PROGRAM_FORMS],
     ] as const) {
       for (let form = 0; form < count; form++) {
         const ofForm = this.#maskOfLiterals(({ test }) =>
-          test.machine === 'form' && test.judged === of ? test.forms.has(form) : undefined,
+          test.machine === 'form' && test.judged === of && test.either?.has(form) !== true
+            ? test.forms.has(form)
+            : undefined,
         );
         this.#bytes.set(ofForm, sets + form * MASK_BYTES);
       }

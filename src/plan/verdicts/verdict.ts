@@ -1,5 +1,5 @@
 import { LIMITS } from '../../events/table.gen.ts';
-import { formNumber, LAYERS, type FileForm, type Layer } from './form-tests.ts';
+import { formNumber, programFormNumber, type FileForm, type ProgramLayer } from './form-tests.ts';
 import { MASK_BYTES, ROW, TABLE } from './layout.ts';
 import { isExec, kindIndex, type ExecKind, type OpenKind, type PathKind } from './call-kinds.ts';
 import { MACHINES } from './path-tests.ts';
@@ -18,7 +18,9 @@ interface KnownFile extends FileForm {
 /** A program's path, from 2 to VERDICT_PATH_MAX - 1 bytes, undefined if unknown, and its layer. */
 export interface KnownProgram {
   readonly path: Buffer | undefined;
-  readonly layer: Layer;
+  readonly layer: ProgramLayer;
+  /** Its environment may have a variable `LD_*`; default true. */
+  readonly loads?: boolean;
 }
 
 const SLASH = 0x2f;
@@ -51,7 +53,8 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
     path[0] === SLASH;
   if (isKnown) left.narrowByPath(path, call.directory);
   if (program !== undefined && left.hasPrograms) {
-    left.narrow(TABLE.programLayers + LAYERS.indexOf(program.layer) * MASK_BYTES);
+    const { layer, loads = true } = program;
+    left.narrow(TABLE.programForms + programFormNumber(layer, loads) * MASK_BYTES);
     if (program.path !== undefined) {
       if (isKnown) left.narrow(TABLE.sameProgram + (path.equals(program.path) ? MASK_BYTES : 0));
       left.narrowByProgram(program.path);
