@@ -39,8 +39,8 @@ export class DenialFallBack {
   readonly #times = new RecentMap<string, readonly number[]>(COUNTED_MAX);
   /** By container: when its first was. */
   readonly #firstMs = new RecentMap<string, number>(COUNTED_MAX);
-  /** By container: for which entries it was told. */
-  readonly #told = new RecentMap<string, OperatorResponses>(COUNTED_MAX);
+  /** By cgroup, as each run of a container has its own: for which entries it was told. */
+  readonly #told = new RecentMap<number, OperatorResponses>(COUNTED_MAX);
   /** The latest process that was denied its program. */
   #last: Pick<Process, 'pid' | 'startBootNs'> | undefined;
   #count = 0;
@@ -99,14 +99,14 @@ export class DenialFallBack {
     }
   }
 
-  /** Tells each container of such an app, also those that begin later: the log of one that has ended takes no line. */
+  /** Tells each run of a container of such an app, also those that begin later: the log of one that ends may not take the line. */
   #tell(entries: readonly RegistryEntry[], operators: OperatorResponses): void {
-    for (const { resolution, goneAtMs } of entries) {
+    for (const { resolution, goneAtMs, cgroupId } of entries) {
       if (resolution.state !== 'included' || goneAtMs !== undefined) continue;
       const { container } = resolution;
       const why = operators.endedIn(container.app);
-      if (why === undefined || this.#told.get(container.fullId) === operators) continue;
-      this.#told.set(container.fullId, operators);
+      if (why === undefined || this.#told.get(cgroupId) === operators) continue;
+      this.#told.set(cgroupId, operators);
       const nowNs = BigInt(Date.now()) * 1_000_000n;
       this.#options.say(denialNotice(why, container, nowNs));
     }
@@ -119,6 +119,8 @@ export class DenialFallBack {
 
   #fallBack(container: Container, why: string): void {
     const { logger, operators, onChanged } = this.#options;
+    // Whoever lifts responses may have ended the container.
+    if (operators().isLifted(undefined, container.app)) return;
     if (!operators().endDenying(container.app, why)) return;
     this.#count++;
     logger.warn(

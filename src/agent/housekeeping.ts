@@ -19,14 +19,13 @@ function round(stages: Stages): void {
   stages.cuts.onTick(performance.now());
   stages.tree.tick(bootNs());
   stages.relief.onTick();
-  stages.isolation.follow();
   const entries = apps.registry.entries();
   policies.follow(
     entries.flatMap(({ resolution }) =>
       resolution.state === 'included' ? [resolution.container] : [],
     ),
   );
-  stages.fallBack.onTick(entries);
+  stages.responding.onTick(entries);
   stages.verdicts.follow(entries);
   stages.unwatched.onTick(entries, probe.stats().scopeFull);
   stages.opened?.continuity.onTick(entries);

@@ -1,3 +1,4 @@
+import { answerLift } from './lift-request.ts';
 import type { Stages } from './stages.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { Endpoint } from '../metrics/endpoint.ts';
@@ -6,16 +7,22 @@ import type { ReleaseStack } from '../shared/release-stack.ts';
 
 /** Opens the local endpoint and sends metrics to the platform, if configured. Throws UserError. */
 export async function listen(
-  { canary, report }: Pick<Stages, 'canary' | 'report'>,
+  stages: Pick<Stages, 'canary' | 'report' | 'responding' | 'evaluation' | 'watched'>,
   config: AgentConfig,
   logger: Logger,
   release: ReleaseStack,
 ): Promise<void> {
+  const { canary, report, responding } = stages;
   const endpoint = await Endpoint.open({
     listen: config.metrics.listen,
     metrics: report.metrics,
     status: () => report.snapshot(),
     canary: canary && (() => canary.run()),
+    lift: (query) =>
+      answerLift(query, responding, {
+        rules: stages.evaluation.engine.ruleSet.rules,
+        containers: stages.watched(),
+      }),
     logger,
   });
   release.defer(() => endpoint.close());

@@ -4,7 +4,7 @@ import type { ContinuityStatus } from './continuity.ts';
 import type { LiveRules } from './live-rules.ts';
 import type { Relief } from './relief.ts';
 import type { AgentSnapshot } from './snapshot.ts';
-import type { DenialFallBack } from './denial-fall-back.ts';
+import type { Responding } from './responding.ts';
 import type { KernelVerdicts } from './verdicts.ts';
 import type { Apps } from '../apps/apps.ts';
 import type { AgentConfig } from '../config/config.ts';
@@ -14,8 +14,6 @@ import { AppTotals } from '../metrics/app-totals.ts';
 import { AgentMetrics } from '../metrics/metrics.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import type { Policies } from '../policy/policies.ts';
-import type { NetworkIsolation } from '../responses/network-isolation.ts';
-import type { Responder } from '../responses/responder.ts';
 import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { FanOut } from '../streams/fan-out.ts';
 import type { LogStream } from '../streams/stream.ts';
@@ -52,9 +50,7 @@ export interface ReportSources {
   readonly probe: LiveProbe;
   readonly tree: ProcessTree;
   readonly evaluation: Evaluation;
-  readonly responder: Pick<Responder, 'counts' | 'operators'>;
-  readonly fallBack: Pick<DenialFallBack, 'count'>;
-  readonly isolation: Pick<NetworkIsolation, 'status'>;
+  readonly responding: Pick<Responding, 'responder' | 'isolation' | 'fallBack' | 'lifts'>;
   readonly rules: LiveRules;
   readonly policies: Policies;
   readonly verdicts: Pick<KernelVerdicts, 'status'>;
@@ -115,7 +111,7 @@ export class AgentReport {
         filtered: Object.fromEntries(byName(probe.filtered())),
         scopeFull,
         deniedDropped,
-        denialEnded: this.#sources.responder.operators.ended(),
+        denialEnded: this.#sources.responding.responder.operators.ended(),
         selfTest: received.selfTest,
         verdicts: this.#sources.verdicts.status(),
       },
@@ -127,8 +123,9 @@ export class AgentReport {
         detections: Object.fromEntries(counters.detections),
         failedEvents: evaluation.watch.eventFailures,
       },
-      responses: this.#sources.responder.counts(),
-      isolation: this.#sources.isolation.status(),
+      responses: this.#sources.responding.responder.counts(),
+      isolation: this.#sources.responding.isolation.status(),
+      lifts: this.#sources.responding.lifts.status(),
       ruleCosts: ruleCosts(evaluation),
       policies: policies.status(),
       ceilings: relief.status(),
@@ -163,7 +160,10 @@ export class AgentReport {
       rules: () => rules.status(),
       held: () => evaluation.counters().events,
       filteredContainers: () => this.#sources.verdicts.status().containers,
-      denialEnded: () => this.#sources.fallBack.count,
+      takenBack: () => {
+        const { fallBack, lifts } = this.#sources.responding;
+        return { denialEnded: fallBack.count, lifts: lifts.status().length };
+      },
       unconfirmedMatches: () => this.#sources.verdicts.status().certain.unconfirmed,
       cgroups: () => {
         const counts = { pending: 0, included: 0, excluded: 0, unwatched: 0 };
@@ -181,8 +181,8 @@ export class AgentReport {
         }),
       runtimes: () => apps.runtimes(),
       ceilings: () => relief.status(),
-      responses: () => this.#sources.responder.counts(),
-      isolation: () => this.#sources.isolation.status(),
+      responses: () => this.#sources.responding.responder.counts(),
+      isolation: () => this.#sources.responding.isolation.status(),
       costs: () => ({
         rules: ruleCosts(evaluation),
         failedEvents: evaluation.watch.eventFailures,

@@ -9,6 +9,7 @@ import type { AppsSnapshot } from '../apps/status.ts';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';
 import type { PoliciesStatus } from '../policy/policies.ts';
 import type { IsolationStatus } from '../responses/network-isolation.ts';
+import type { Lift } from '../responses/lifts.ts';
 import type { EndedDenial } from '../responses/operator-responses.ts';
 import type { ResponseCount } from '../responses/responder.ts';
 import type { RuleEngineCounters } from '../rules/engine.ts';
@@ -57,6 +58,8 @@ export interface AgentSnapshot {
   readonly responses: readonly ResponseCount[];
   /** Containers that are cut off from the network. */
   readonly isolation: IsolationStatus;
+  /** Responses that are not enforced for now, as the operator has lifted them. */
+  readonly lifts: readonly Lift[];
   /** What the operator's rules have cost, the costliest first: an estimate from a sample of events. */
   readonly ruleCosts: readonly RuleCostStatus[];
   /** Apps' own policies, and what their rules have cost: measured, not sampled. */

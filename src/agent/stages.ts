@@ -1,4 +1,3 @@
-import { DenialFallBack } from './denial-fall-back.ts';
 import { KernelVerdicts } from './verdicts.ts';
 import { openCanary, type Canary } from './canary.ts';
 import type { CanaryCgroups } from './canary-container.ts';
@@ -13,6 +12,7 @@ import { agentPolicies, operatorRules } from './policies.ts';
 import { recordLosses, type RecordLosses } from './record-losses.ts';
 import { Relief } from './relief.ts';
 import { AgentReport, ReceivedRecords } from './report.ts';
+import { Responding } from './responding.ts';
 import { logFailure } from './rule-costs.ts';
 import { followedScope } from './scope.ts';
 import type { AgentState } from './state.ts';
@@ -30,13 +30,7 @@ import { bootNs, SystemBootClock } from '../host/boot-clock.ts';
 import { THREAD_CLOCKS } from '../host/cpu-time.ts';
 import type { Policies } from '../policy/policies.ts';
 import type { PolicyPins } from '../container-files/policy-pins.ts';
-import { killProcess } from '../host/kill-process.ts';
 import { LiveProbe, type LoadedProbe } from '../probe/live.ts';
-import { ContainerCgroups } from '../responses/container-cgroups.ts';
-import { ContainerEnds } from '../responses/container-ends.ts';
-import { NetworkIsolation } from '../responses/network-isolation.ts';
-import { OperatorResponses } from '../responses/operator-responses.ts';
-import { Responder } from '../responses/responder.ts';
 import { RuleEngine } from '../rules/engine.ts';
 import { Evaluation } from '../evaluation/evaluation.ts';
 import type { ReleaseStack } from '../shared/release-stack.ts';
@@ -83,11 +77,9 @@ export class Stages {
   readonly fanOut: FanOut;
   readonly outgoing: Outgoing;
   readonly policies: Policies;
-  readonly isolation: NetworkIsolation;
-  readonly responder: Responder;
+  readonly responding: Responding;
   readonly evaluation: Evaluation;
   readonly verdicts: KernelVerdicts;
-  readonly fallBack: DenialFallBack;
   readonly rules: LiveRules;
   readonly relief: Relief;
   readonly report: AgentReport;
@@ -134,13 +126,16 @@ export class Stages {
       },
       onReady: (container) => this.evaluation.ready(container),
     });
-    const cgroups = new ContainerCgroups(this.apps);
-    this.isolation = new NetworkIsolation({ cgroups, logger });
-    release.defer(() => this.isolation.close());
-    this.apps.registry.listen({ onKnown: () => this.isolation.follow() });
-    const ends = new ContainerEnds({ cgroups, logger, nowMs });
-    release.defer(() => ends.close());
-    this.responder = this.#makeResponder(ends);
+    this.responding = new Responding({
+      logger,
+      apps: this.apps,
+      release,
+      nowMs,
+      entries: config.responses,
+      configFile: options.source?.from.file,
+      say: (line) => this.outgoing.say(line),
+      onDenialsChanged: () => this.verdicts.onDenialsChanged(this.apps.registry.entries()),
+    });
     this.evaluation = this.#makeEvaluation();
     this.verdicts = new KernelVerdicts({
       probe: this.probe,
@@ -149,19 +144,11 @@ export class Stages {
       // Nothing where its policy was refused, which may ask for exceptions; nor in a cgroup without namespaces.
       deniedAmong: (rules, container) =>
         this.policies.stateOf(container) === undefined && container.runtime !== 'cgroup'
-          ? this.responder.operators.deniedAmong(rules, container.app)
+          ? this.responding.deniedAmong(rules, container)
           : [],
       enabled: config.probe.kernelVerdicts,
     });
     release.defer(() => this.verdicts.stop());
-    this.fallBack = new DenialFallBack({
-      logger,
-      nowMs,
-      operators: () => this.responder.operators,
-      isEnding: (cgroupId) => ends.isEnding({ cgroupId }),
-      onChanged: () => this.verdicts.onDenialsChanged(this.apps.registry.entries()),
-      say: (line) => this.outgoing.say(line),
-    });
     this.rules = this.#makeRules();
     release.defer(() => this.domains.stop());
     release.defer(() => this.rules.stop());
@@ -283,7 +270,7 @@ export class Stages {
       onFailure: (failure) => logFailure(logger, failure),
       onCertain: (event, isMatched) => this.verdicts.certain.compare(event, isMatched),
       onDeniedInVain: (event) => this.verdicts.onDeniedInVain(event),
-      respond: (detection) => this.fallBack.noted(detection, this.responder.respond(detection)),
+      respond: (detection) => this.responding.respond(detection),
       clocks: THREAD_CLOCKS,
       admit: (detection) => this.outgoing.admit(detection),
       deliver: (detection, admission) => this.outgoing.deliver(detection, admission),
@@ -307,35 +294,8 @@ export class Stages {
       domains: this.domains,
       preparePolicies: (rules, settings) => this.policies.prepare(operatorRules(rules, settings)),
       shedPolicies: (priorities) => this.policies.shed(priorities),
-      setResponses: (responses) => this.#setResponses(new OperatorResponses(responses)),
+      setResponses: (responses) => this.responding.setEntries(responses),
     });
-  }
-
-  #makeResponder(ends: ContainerEnds): Responder {
-    const { config } = this.#parts.options;
-    const operators = new OperatorResponses(config.responses);
-    if (operators.wants('isolate')) this.isolation.prepare();
-    return new Responder({
-      host: {
-        killProcess,
-        isIsolated: (target) => this.isolation.isIsolated(target),
-        isolate: (target) => this.isolation.isolate(target),
-        isEnding: (target) => ends.isEnding(target),
-        endContainer: (target) => ends.end(target),
-      },
-      operators,
-      nowMs,
-    });
-  }
-
-  #setResponses(operators: OperatorResponses): void {
-    this.responder.setOperators(operators);
-    this.isolation.review((rule, app) =>
-      operators
-        .of(rule, app)
-        .some(({ response, mode }) => response === 'isolate' && mode === 'enforce'),
-    );
-    if (operators.wants('isolate')) this.isolation.prepare();
   }
 
   #makeReport(): AgentReport {
@@ -349,9 +309,7 @@ export class Stages {
       tree: this.tree,
       verdicts: this.verdicts,
       evaluation: this.evaluation,
-      responder: this.responder,
-      fallBack: this.fallBack,
-      isolation: this.isolation,
+      responding: this.responding,
       rules: this.rules,
       fanOut: this.fanOut,
       received: this.received,

@@ -103,6 +103,18 @@ async function run(
       const loaded = loadConfig({ file: config, settings, env });
       return await runCanary({ config: loaded.config, json }, io);
     }
+    case 'lift': {
+      const [{ runLift }, { loadConfig }] = await Promise.all([
+        import('./lift.ts'),
+        import('../config/load.ts'),
+      ]);
+      const [app, rule, time] = [values['app'], values['rule'], values['for']].map(textOf);
+      const loaded = loadConfig({ file: config, settings, env });
+      return await runLift(
+        { config: loaded.config, json, app, rule, time, end: values['end'] === true },
+        io,
+      );
+    }
     case 'uninstall': {
       const [{ runUninstall }, { loadConfig }] = await Promise.all([
         import('./uninstall.ts'),

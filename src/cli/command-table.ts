@@ -75,6 +75,44 @@ export const COMMANDS = {
       USAGE,
     ],
   },
+  lift: {
+    summary:
+      'have the running agent enforce nothing for now: the way back when a response does harm',
+    operands: '',
+    description: [
+      'Asks the agent on this host by its socket (metrics.listen). When it returns, nothing more is killed, denied, cut off or restarted, and containers that were cut off have their network back. Detections go on, and their lines say what would have been done.',
+      'A lift goes on over reloads, until its time is over, --end, or the agent’s end. A file named "lift" beside the configuration lifts everything as well, within a second and for as long as it is there.',
+    ],
+    options: {
+      ...CONFIG_OPTIONS,
+      app: { type: 'string', value: 'NAME', help: 'in this app only (default: in all)' },
+      rule: {
+        type: 'string',
+        value: 'NAME',
+        help: 'responses to this rule only; * and ? stand for any text (default: to all)',
+      },
+      for: {
+        type: 'string',
+        value: 'TIME',
+        help: 'as long as that, such as 30m (default: until --end)',
+      },
+      end: {
+        type: 'boolean',
+        help: 'end the lift of the same app and rule; without them, all lifts',
+      },
+      ...JSON_OPTION,
+    },
+    examples: [
+      ['varvel lift', 'everything, at once'],
+      ['varvel lift --app shop --for 30m', 'one app, for half an hour'],
+      ['varvel lift --end', 'responses are enforced again'],
+    ],
+    exitCodes: [
+      [0, 'it is lifted or, with --end, enforced again'],
+      [1, 'the agent refused, or no agent answers'],
+      USAGE,
+    ],
+  },
   uninstall: {
     summary: 'remove what an agent leaves on this host, and say what',
     operands: '',

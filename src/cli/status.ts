@@ -6,6 +6,7 @@ import type { ListenAddress } from '../config/listen-address.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
 import { replaceControls } from '../shared/text.ts';
 import { columns } from './columns.ts';
+import { liftText } from './lift.ts';
 import type { Io } from './io.ts';
 import { costsAsJson, costsAsText } from './status-rules.ts';
 
@@ -79,6 +80,7 @@ function format(snapshot: AgentSnapshot): string {
         )
         .join(''),
   ];
+  lines.push(...snapshot.lifts.map(liftText));
   lines.push(...responseLines(snapshot.responses), ...isolationLines(snapshot.isolation));
   lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
   lines.push(...continuityLines(snapshot.continuity), ...canaryLines(snapshot.canary));

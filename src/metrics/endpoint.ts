@@ -22,12 +22,14 @@ export interface EndpointOptions {
   readonly status: () => unknown;
   /** What POST /canary does, and answers as JSON when it is done; undefined: there is none. On a unix socket only. */
   readonly canary?: (() => Promise<unknown> | undefined) | undefined;
+  /** What POST /lift does with its query, and answers as JSON. On a unix socket only. */
+  readonly lift?: (query: URLSearchParams) => unknown;
   readonly logger: Logger;
 }
 
 /**
- * The agent's local HTTP endpoint: GET /metrics, /status, /healthz, and POST /canary. On a unix socket that only its owner may
- * open, or on loopback; never on a network.
+ * The agent's local HTTP endpoint: GET /metrics, /status, /healthz, and POST /canary and /lift. On a unix socket that only its
+ * owner may open, or on loopback; never on a network.
  */
 export class Endpoint {
   readonly #server: Server | undefined;
@@ -181,9 +183,12 @@ async function route(request: IncomingMessage, options: EndpointOptions): Promis
   // A web page may reach loopback under a name of its own (DNS rebinding); it cannot choose this header.
   if (options.listen.kind === 'tcp' && !isLoopbackHost(request.headers.host))
     return plain(403, 'ask for it by its loopback address');
-  if (request.url === '/canary' && request.method === 'POST') return await runCanary(options);
+  const [path, query] = request.url?.split('?') ?? [];
+  if (path === '/canary' && request.method === 'POST') return await runCanary(options);
+  if (path === '/lift' && request.method === 'POST')
+    return lift(new URLSearchParams(query), options);
   if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'GET only');
-  switch (request.url?.split('?')[0]) {
+  switch (path) {
     case '/metrics': {
       const body = await options.metrics.text();
       return { code: 200, type: options.metrics.contentType, body };
@@ -200,10 +205,18 @@ async function route(request: IncomingMessage, options: EndpointOptions): Promis
 }
 
 /** Only the socket's owner and root may open it; on loopback everybody could. */
+const UNIX_ONLY = plain(403, 'only on a unix socket (metrics.listen)');
+
 async function runCanary({ canary, listen }: EndpointOptions): Promise<Answer> {
-  if (listen.kind !== 'unix') return plain(403, 'only on a unix socket (metrics.listen)');
+  if (listen.kind !== 'unix') return UNIX_ONLY;
   if (canary === undefined) return plain(404, 'the canary is off (canary.enabled)');
   return { code: 200, type: 'application/json', body: `${JSON.stringify(await canary())}\n` };
+}
+
+function lift(query: URLSearchParams, { lift, listen }: EndpointOptions): Answer {
+  if (listen.kind !== 'unix') return UNIX_ONLY;
+  if (lift === undefined) return plain(404, 'nothing can be lifted here');
+  return { code: 200, type: 'application/json', body: `${JSON.stringify(lift(query))}\n` };
 }
 
 function isLoopbackHost(host: string | undefined): boolean {

@@ -15,8 +15,10 @@ import { processMetrics } from './process-metrics.ts';
 import {
   isolationMetrics,
   responseMetrics,
+  takenBackMetrics,
   type IsolationSource,
   type ResponseSource,
+  type TakenBackSource,
 } from './response-metrics.ts';
 import { runtimeMetrics, type RuntimeSource } from './runtime-metrics.ts';
 import { spoolMetrics, type SpoolSource } from './spool-metrics.ts';
@@ -71,8 +73,7 @@ export interface MetricSources {
   readonly filteredContainers?: () => number;
   /** Calls of which the kernel was wrongly certain that a rule matches. */
   readonly unconfirmedMatches?: () => number;
-  /** How often denial ended for an app that it seemed to harm. */
-  readonly denialEnded?: () => number;
+  readonly takenBack?: TakenBackSource;
   /** Cgroups by state. */
   readonly cgroups?: () => {
     readonly pending: number;
@@ -139,6 +140,7 @@ export class AgentMetrics {
     if (sources.ceilings !== undefined) ceilingMetrics(registers, sources.ceilings);
     if (sources.responses !== undefined) responseMetrics(registers, sources.responses);
     if (sources.isolation !== undefined) isolationMetrics(registers, sources.isolation);
+    if (sources.takenBack !== undefined) takenBackMetrics(registers, sources.takenBack);
     if (sources.costs !== undefined) costMetrics(registers, sources.costs);
     if (sources.continuity !== undefined) continuityMetrics(registers, sources.continuity);
     if (sources.spools !== undefined) spoolMetrics(registers, sources.spools);
@@ -282,14 +284,7 @@ export class AgentMetrics {
 
   #sizes(registers: Registry[], sources: MetricSources): void {
     const { probe, held, cgroups, context, filteredContainers, logLinesDropped } = sources;
-    const { unconfirmedMatches, denialEnded } = sources;
-    if (denialEnded !== undefined)
-      total(
-        registers,
-        'varvel_denial_ended_total',
-        'Apps in which programs were no longer denied, since that seemed to harm them.',
-        denialEnded,
-      );
+    const { unconfirmedMatches } = sources;
     if (unconfirmedMatches !== undefined)
       total(
         registers,

@@ -11,7 +11,7 @@ export type ResponseSource = () => Iterable<{
 export function responseMetrics(registers: Registry[], source: ResponseSource): void {
   new Counter({
     name: 'varvel_responses_total',
-    help: 'Responses to detections, by what became of them: done, too late, refused, monitored, limited, unanswered.',
+    help: 'Responses to detections, by what became of them: prevented, done, too late, refused, monitored, limited, unanswered.',
     labelNames: ['response', 'outcome'],
     registers,
     collect() {
@@ -48,6 +48,35 @@ export function isolationMetrics(registers: Registry[], source: IsolationSource)
       const { packetsDropped, connectsRefused } = source();
       this.inc({ what: 'packets' }, packetsDropped);
       this.inc({ what: 'connects' }, connectsRefused);
+    },
+  });
+}
+
+/** What takes responses back, asked at each scrape. */
+export type TakenBackSource = () => {
+  /** How often denial ended for an app that it seemed to harm. */
+  readonly denialEnded: number;
+  /** Lifts by the operator that are in force. */
+  readonly lifts: number;
+};
+
+/** Responses that are not enforced although the configuration says so. */
+export function takenBackMetrics(registers: Registry[], source: TakenBackSource): void {
+  new Counter({
+    name: 'varvel_denial_ended_total',
+    help: 'Apps in which programs were no longer denied, since that seemed to harm them.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(source().denialEnded);
+    },
+  });
+  new Gauge({
+    name: 'varvel_lifts',
+    help: 'Lifts by the operator that are in force: responses that are not enforced.',
+    registers,
+    collect() {
+      this.set(source().lifts);
     },
   });
 }

@@ -23,6 +23,13 @@ export interface ContainerEndsOptions {
   readonly hierarchy?: () => CgroupHierarchy;
 }
 
+/** A container to be ended. */
+interface PendingEnd {
+  readonly kill: () => void;
+  readonly cancel: () => void;
+  readonly target: ResponseTarget;
+}
+
 /**
  * Ends containers: the kernel kills all processes of a container's cgroups at once (`cgroup.kill`, Linux 5.14), those that fork
  * meanwhile too. A cgroup is opened when the end is asked for, so that it hits no other that gets its path later.
@@ -34,8 +41,7 @@ export class ContainerEnds {
   readonly #hierarchy: () => CgroupHierarchy;
   /** When cgroups were to be ended, by their ids in the deciding hierarchy. */
   readonly #ended = new RecentMap<number, number>(MAX_ENDED);
-  /** Those to be ended, with what does it. */
-  readonly #pending = new Map<NodeJS.Timeout, () => void>();
+  readonly #pending = new Map<NodeJS.Timeout, PendingEnd>();
   #v2: CgroupHierarchy | undefined;
   #saidMs = -Infinity;
 
@@ -73,13 +79,30 @@ export class ContainerEnds {
       if (isDone) this.#logger.warn(of, 'container ended for a restart');
       else for (const id of kills.keys()) this.#ended.delete(id);
     };
+    const cancel = (): void => {
+      for (const [id, fd] of kills) {
+        closeSync(fd);
+        this.#ended.delete(id);
+      }
+      this.#logger.warn(of, 'container not ended, although its line says so: it was taken back');
+    };
     const timer = setTimeout(kill, LINE_MS);
-    this.#pending.set(timer, kill);
+    this.#pending.set(timer, { kill, cancel, target });
+  }
+
+  /** Takes back those that are still to be ended and are not wanted any more. */
+  review(isWanted: (target: ResponseTarget) => boolean): void {
+    for (const [timer, { cancel, target }] of this.#pending) {
+      if (isWanted(target)) continue;
+      clearTimeout(timer);
+      this.#pending.delete(timer);
+      cancel();
+    }
   }
 
   /** Ends at once those that are still to be ended: their lines say so. */
   close(): void {
-    for (const [timer, kill] of this.#pending) {
+    for (const [timer, { kill }] of this.#pending) {
       clearTimeout(timer);
       kill();
     }

@@ -186,7 +186,10 @@ export class NetworkIsolation {
       this.#lift(entry);
       this.#isolated.delete(name);
       const of = { container: container.id, app: container.app?.name, rule: rule.name };
-      this.#logger.warn(of, 'container has its network back: the configuration says so');
+      this.#logger.warn(
+        of,
+        'container has its network back: the response is not enforced any more',
+      );
     }
   }
 

@@ -1,4 +1,5 @@
 import type { AppIdentity } from '../apps/identity.ts';
+import type { Lifts } from './lifts.ts';
 import type { ResponseSetting } from '../config/config.ts';
 import { keyOf } from './limits.ts';
 import { fitsAll } from '../rules/loader/selection.ts';
@@ -10,6 +11,7 @@ import type { ResponseName } from '../shared/response-names.ts';
 export type RespondedRule = Pick<LoadedRule, 'name' | 'tags' | 'priority' | 'enabled'>;
 
 const NO_APP = {};
+const NONE_LIFTED = { isLifted: () => false };
 
 /** An app in which denial has ended; undefined: containers without one. */
 export interface EndedDenial {
@@ -26,22 +28,37 @@ export class OperatorResponses {
   /** By app, at most the host's apps. */
   readonly #ended = new Map<string | undefined, EndedDenial>();
 
-  constructor(entries: readonly ResponseSetting[]) {
+  readonly #lifts: Pick<Lifts, 'isLifted'>;
+
+  constructor(entries: readonly ResponseSetting[], lifts: Pick<Lifts, 'isLifted'> = NONE_LIFTED) {
     this.#entries = entries;
+    this.#lifts = lifts;
   }
 
   /** Of the entries that fit, one for each response: the first to enforce, else the first. */
   of(rule: RespondedRule, app: AppIdentity | undefined): readonly ResponseSetting[] {
     if (this.#entries.length === 0) return [];
+    const isLifted = this.isLifted(rule, app);
     const chosen = new Map<ResponseName, ResponseSetting>();
     for (const one of this.#entriesOf(rule)) {
       if (!isOfApp(one.match, app)) continue;
-      const entry = this.#hasEnded(one, app) ? { ...one, mode: 'monitor' as const } : one;
+      const entry =
+        isLifted || this.#hasEnded(one, app) ? { ...one, mode: 'monitor' as const } : one;
       const known = chosen.get(entry.response);
       if (known === undefined || (known.mode !== 'enforce' && entry.mode === 'enforce'))
         chosen.set(entry.response, entry);
     }
     return [...chosen.values()];
+  }
+
+  /** Whether responses to the rule, also those that the app asks for, are lifted. */
+  isLifted(rule: RespondedRule | undefined, app: AppIdentity | undefined): boolean {
+    return this.#lifts.isLifted(rule, app);
+  }
+
+  /** Call when lifts have changed. */
+  forget(): void {
+    this.#denied = new WeakMap();
   }
 
   /** Whether any entry asks for this response. */
@@ -77,7 +94,7 @@ export class OperatorResponses {
     );
     if (!isDenied || this.#ended.has(key)) return false;
     this.#ended.set(key, { app: app?.name, why });
-    this.#denied = new WeakMap();
+    this.forget();
     return true;
   }
 

@@ -88,7 +88,7 @@ export class Responder {
     const operators = isAnswerable ? this.#operators.of(rule, container.app) : [];
     const ofOperator = operators.filter(({ response }) => response !== asked);
     return [
-      ...(asked === undefined ? [] : [this.#count(asked, this.#apply(asked, detection, false))]),
+      ...(asked === undefined ? [] : [this.#count(asked, this.#forApp(asked, detection))]),
       ...ofOperator.map(({ response, mode }) =>
         this.#count(response, this.#forOperator(response, mode, detection)),
       ),
@@ -104,6 +104,12 @@ export class Responder {
     return [...this.#counts].flatMap(([name, counts]) =>
       [...counts].map(([outcome, count]) => ({ name, outcome, count })),
     );
+  }
+
+  #forApp(name: ResponseName, detection: Respondable): ResponseOutcome {
+    const { rule, container } = detection;
+    if (this.#operators.isLifted(rule, container.app)) return 'monitored';
+    return this.#apply(name, detection, false);
   }
 
   /** Limits and modes do not apply to what an app asks for itself, which is applied at once. */

@@ -83,7 +83,7 @@ test('an app with many denials in a minute is no longer denied any, and each of 
   assert.deepEqual([changes(), fallBack.count], [1, 1]);
   const why = `more than ${DENIALS_A_MINUTE} were denied in a minute`;
   assert.deepEqual(operators.ended(), [{ app: 'shop', why }]);
-  const entries = [...shop, blog].map((one) => goneAt(one, undefined));
+  const entries = [...shop, blog].map((one, cgroupId) => goneAt(one, undefined, cgroupId));
   for (let times = 0; times < 2; times++) fallBack.onTick(entries);
   assert.deepEqual(
     said
@@ -91,11 +91,12 @@ test('an app with many denials in a minute is no longer denied any, and each of 
       .map(({ container, rule, output }) => [container?.fullId, rule, output.endsWith(why)]),
     ['a', 'b'].map((id) => [id, 'Varvel: denial ended', true]),
   );
-  fallBack.onTick([...entries, goneAt(instance('d', 'shop'), undefined)]);
+  const later = [goneAt(instance('d', 'shop'), undefined, 7), goneAt(shop[0], undefined, 8)];
+  for (let times = 0; times < 2; times++) fallBack.onTick([...entries, ...later]);
   assert.deepEqual(
     said.map(({ container }) => container?.fullId),
-    ['d'],
-    'also one that begins later',
+    ['d', 'a'],
+    'also one that begins later, and another run',
   );
 });
 

@@ -70,6 +70,13 @@ const WRONG: readonly (readonly [argv: string[], says: RegExp])[] = [
   [['status', '--json=yes'], /^--json takes no value\. /],
   [['doctor', 'now'], /^"now" is too much: see varvel doctor --help\.$/],
   [['fields', 'a', 'b'], /^"b" is too much/],
+  [
+    ['lift', '--for', 'soon'],
+    /^--for must be a time from 1s to 720h, such as 30m; it is "soon"\. /,
+  ],
+  [['lift', '--app', ''], /^--app needs a name\. See varvel lift --help\.$/],
+  [['lift', '--for', '1ms'], /^--for must be a time/],
+  [['lift', '--end', '--for', '1h'], /^--for says how long a lift goes on/],
 ];
 for (const [argv, says] of WRONG) {
   test(`usage: varvel ${argv.join(' ')}`, async () => {
@@ -88,4 +95,12 @@ test('arguments reach the commands', async () => {
   const status = await varvel('status', '-s', 'metrics.listen=unix:/nonexistent/x.sock');
   assert.equal(status.code, 1);
   assert.match(status.err, /^No agent answers on unix:\/nonexistent\/x\.sock/);
+  const lift = await varvel('lift', '-s', 'metrics.listen=unix:/nonexistent/x.sock');
+  assert.equal(lift.code, 1);
+  assert.match(
+    lift.err,
+    /^No agent answers on .*a file named "lift" beside the configuration lifts/m,
+  );
+  const tcp = await varvel('lift', '-s', 'metrics.listen=127.0.0.1:1');
+  assert.match(tcp.err, /^The agent takes this on a unix socket only: /);
 });

@@ -70,6 +70,27 @@ test('a run of the canary is asked for by POST, on a socket only, and where ther
   assert.equal(runs, 1);
 });
 
+test('a lift is asked for by POST with what it is about, on a socket only', async () => {
+  const asked: string[] = [];
+  const options = {
+    metrics: new AgentMetrics('9'),
+    status: () => ({}),
+    logger: SILENT_LOGGER,
+    lift: (query: URLSearchParams) => ({ lifts: asked.push(query.toString()) }),
+  };
+  const post = (listen: ListenAddress): Promise<string> =>
+    askAgent(listen, '/lift?app=a%26b', 5000, 'POST');
+  const endpoint = await Endpoint.open({ ...options, listen: unix() });
+  assert.deepEqual(JSON.parse(await post(unix())), { lifts: 1 });
+  await assert.rejects(askAgent(unix(), '/lift'), says(/answered .* with 404/));
+  await endpoint.close();
+  const loopback = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+  const open = await Endpoint.open({ ...options, listen: loopback });
+  await assert.rejects(post(open.address), says(/answered .* with 403/));
+  await open.close();
+  assert.deepEqual(asked, ['app=a%26b']);
+});
+
 test('a second agent is refused; what a killed one left behind is replaced', async () => {
   const endpoint = await open(unix());
   await assert.rejects(open(unix()), says(/^Another agent answers on /));

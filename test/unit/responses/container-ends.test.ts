@@ -85,6 +85,20 @@ test('a cgroup that gets the path meanwhile is not killed', (t) => {
   assert.deepEqual([killed('/a'), killed('/old')], ['', '1']);
 });
 
+test('an end that is taken back does not happen; another one does', (t) => {
+  const { add, ends, killed } = world(t);
+  const [first, second] = [add('a', '/a'), add('b', '/b')];
+  for (const id of [first, second]) ends.end(target(id));
+  ends.review(({ cgroupId }) => cgroupId === second);
+  assert.deepEqual(
+    [first, second].map((id) => ends.isEnding(target(id))),
+    [false, true],
+  );
+  t.mock.timers.tick(1000);
+  ends.close();
+  assert.deepEqual([killed('/a'), killed('/b')], ['', '1']);
+});
+
 test('an agent that stops ends at once what it has promised to end', (t) => {
   const { add, ends, killed } = world(t);
   ends.end(target(add('a', '/a')));

@@ -1,0 +1,156 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Apps } from '../apps/apps.ts';
+import type { Container } from '../apps/identity.ts';
+import type { RegistryEntry } from '../apps/resolution.ts';
+import type { ResponseSetting } from '../config/config.ts';
+import { killProcess } from '../host/kill-process.ts';
+import { ContainerCgroups } from '../responses/container-cgroups.ts';
+import { ContainerEnds } from '../responses/container-ends.ts';
+import { Lifts, type Lifted } from '../responses/lifts.ts';
+import { NetworkIsolation } from '../responses/network-isolation.ts';
+import { OperatorResponses, type RespondedRule } from '../responses/operator-responses.ts';
+import { Responder, type DoneResponse, type Respondable } from '../responses/responder.ts';
+import type { Detection } from '../rules/detection.ts';
+import type { LoadedRule } from '../rules/rule-set.ts';
+import type { Logger } from '../shared/logger.ts';
+import type { ResponseName } from '../shared/response-names.ts';
+import type { ReleaseStack } from '../shared/release-stack.ts';
+import { DenialFallBack } from './denial-fall-back.ts';
+
+export interface RespondingOptions {
+  readonly logger: Logger;
+  readonly apps: Apps;
+  readonly release: ReleaseStack;
+  readonly nowMs: () => number;
+  readonly entries: readonly ResponseSetting[];
+  /** Of the configuration; undefined: there is none. The file `lift` is beside it, or where it would be. */
+  readonly configFile: string | undefined;
+  readonly say: (line: Detection) => void;
+  /** Other rules than before are to deny programs. */
+  readonly onDenialsChanged: () => void;
+}
+
+/** Everything that is done about detections besides reporting them, and what takes it back. */
+export class Responding {
+  readonly isolation: NetworkIsolation;
+  readonly responder: Responder;
+  readonly lifts: Lifts;
+  readonly fallBack: DenialFallBack;
+  readonly #ends: ContainerEnds;
+  readonly #liftFile: string;
+  readonly #options: RespondingOptions;
+
+  constructor(options: RespondingOptions) {
+    this.#options = options;
+    const { logger, apps, release, nowMs, entries, say } = options;
+    const cgroups = new ContainerCgroups(apps);
+    this.isolation = new NetworkIsolation({ cgroups, logger });
+    release.defer(() => this.isolation.close());
+    apps.registry.listen({ onKnown: () => this.isolation.follow() });
+    const ends = new ContainerEnds({ cgroups, logger, nowMs });
+    release.defer(() => ends.close());
+    this.#ends = ends;
+    this.#liftFile = join(dirname(options.configFile ?? DEFAULT_CONFIG_FILE), 'lift');
+    this.lifts = new Lifts(nowMs);
+    this.#lookForFile();
+    this.responder = new Responder({
+      host: {
+        killProcess,
+        isIsolated: (target) => this.isolation.isIsolated(target),
+        isolate: (target) => this.isolation.isolate(target),
+        isEnding: (target) => ends.isEnding(target),
+        endContainer: (target) => ends.end(target),
+      },
+      operators: new OperatorResponses(entries, this.lifts),
+      nowMs,
+    });
+    this.fallBack = new DenialFallBack({
+      logger,
+      nowMs,
+      operators: () => this.responder.operators,
+      isEnding: (cgroupId) => ends.isEnding({ cgroupId }),
+      onChanged: () => options.onDenialsChanged(),
+      say,
+    });
+    this.#prepare();
+  }
+
+  respond(detection: Respondable): readonly DoneResponse[] {
+    return this.fallBack.noted(detection, this.responder.respond(detection));
+  }
+
+  /** Those of the rules by which programs are to be denied in the container. */
+  deniedAmong(rules: readonly LoadedRule[], { app }: Container): readonly LoadedRule[] {
+    return this.responder.operators.deniedAmong(rules, app);
+  }
+
+  /** Sets the operator's entries from now on. */
+  setEntries(entries: readonly ResponseSetting[]): void {
+    this.responder.setOperators(new OperatorResponses(entries, this.lifts));
+    this.#review();
+    this.#prepare();
+  }
+
+  /** Call every second, with the cgroups of all containers. */
+  onTick(entries: readonly RegistryEntry[]): void {
+    this.isolation.follow();
+    this.fallBack.onTick(entries);
+    const hasExpired = this.lifts.expire();
+    if (hasExpired) this.#options.logger.warn({}, 'the time of a lift is over');
+    if (this.#lookForFile() || hasExpired) this.#onLiftsChanged();
+  }
+
+  /** Lifts responses at once; false if there are too many lifts. */
+  lift(lifted: Lifted, leftMs: number | undefined): boolean {
+    const isAdded = this.lifts.add(lifted, leftMs);
+    if (!isAdded) return false;
+    this.#options.logger.warn({ ...lifted, leftMs }, 'responses are lifted: none is enforced');
+    this.#onLiftsChanged();
+    return true;
+  }
+
+  /** Ends the lift of the same, or all if neither an app nor a rule is named; how many it was. */
+  endLifts(lifted: Lifted): number {
+    const ended = this.lifts.end(lifted);
+    if (ended === 0) return 0;
+    this.#options.logger.warn({ ...lifted, ended }, 'lifts were ended');
+    this.#onLiftsChanged();
+    return ended;
+  }
+
+  /** The file `lift` beside the configuration lifts everything; whether it came or went. */
+  #lookForFile(): boolean {
+    const isThere = existsSync(this.#liftFile);
+    if (!this.lifts.setFile(isThere)) return false;
+    const file = this.#liftFile;
+    this.#options.logger.warn(
+      { file },
+      isThere ? 'all responses are lifted by a file' : 'the file that lifted all responses is gone',
+    );
+    return true;
+  }
+
+  #onLiftsChanged(): void {
+    this.responder.operators.forget();
+    this.#review();
+    this.#options.onDenialsChanged();
+  }
+
+  /** Takes back what is not enforced any more. */
+  #review(): void {
+    const { operators } = this.responder;
+    const isEnforced = (name: ResponseName, rule: RespondedRule, app: Container['app']): boolean =>
+      operators.of(rule, app).some(({ response, mode }) => response === name && mode === 'enforce');
+    this.isolation.review((rule, app) => isEnforced('isolate', rule, app));
+    this.#ends.review(
+      ({ rule, container }) => rule !== undefined && isEnforced('restart', rule, container.app),
+    );
+  }
+
+  #prepare(): void {
+    if (this.responder.operators.wants('isolate')) this.isolation.prepare();
+  }
+}
+
+const DEFAULT_CONFIG_FILE = '/etc/varvel/varvel.yaml';

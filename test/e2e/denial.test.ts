@@ -1,0 +1,259 @@
+// Programs that are denied, and what takes that back: with real processes in real containers.
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type Docker from 'dockerode';
+import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
+import { E2eAgent, until, type DetectionLine } from '../support/e2e-agent.ts';
+import { agentLines, execInContainer, runContainer } from '../support/e2e-docker.ts';
+import {
+  CUT_OFF,
+  KILLED,
+  NO_ROUTE,
+  READ,
+  RULES,
+  nextLine,
+  outcomeOf,
+  runApp,
+} from './responses-fixture.ts';
+
+let engine: TestDockerd;
+before(async () => {
+  engine = await startDockerd();
+  await engine.importBusybox();
+});
+after(() => engine[Symbol.asyncDispose]());
+
+const DENIES = `
+- rule: New program run
+  desc: A test's own.
+  condition: evt.type in (execve, execveat) and evt.rawres = 0 and proc.is_exe_upper_layer = true
+  output: new program %proc.exepath
+  priority: ERROR
+`;
+/** A program that the container has got since it was made. */
+const DROP = 'mkdir -p /tmp/new; cp /bin/busybox /tmp/new/busybox; /tmp/new/busybox';
+/** It says so if it runs. */
+const DROPPED = `${DROP} touch /tmp/ran`;
+
+test('a program that a rule denies does not run; elsewhere, and in monitor mode, it does', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': DENIES },
+    config: ['responses: [{match: {rule: New*, app: shop}, do: deny, mode: enforce}]'],
+  });
+  const [shop, blog] = [
+    await runApp(engine, 'shop', 'production'),
+    await runApp(engine, 'blog', 'production'),
+  ];
+  const lineOf = (app: Docker.Container, nth: number): Promise<DetectionLine> =>
+    until('it is told', async () => (await agentLines(engine, app)).filter(isNew)[nth]);
+  const hasRun = async (app: Docker.Container): Promise<boolean> =>
+    (await execInContainer(app, 'rm /tmp/ran 2>/dev/null')) === 0;
+  const denying = async (): Promise<number> =>
+    (await agent.snapshot()).kernel.verdicts.denying.containers;
+  try {
+    await until('the kernel denies', async () => (await denying()) === 1);
+    assert.equal(await execInContainer(shop, DROPPED), KILLED);
+    assert.equal(await hasRun(shop), false);
+    const line = await lineOf(shop, 0);
+    assert.match(
+      line.output,
+      / new program \/tmp\/new\/busybox \| program ended before its first instruction$/,
+    );
+    assert.deepEqual(
+      ['varvel.response', 'varvel.response.outcome', 'varvel.response.guarantee'].map(
+        (field) => line.output_fields[field],
+      ),
+      ['deny', 'prevented', 'before the effect'],
+    );
+    assert.equal(await execInContainer(blog, DROPPED), 0);
+    assert.equal(await hasRun(blog), true);
+    assert.equal((await lineOf(blog, 0)).output_fields['varvel.response'], undefined);
+    const status = agent.varvel('status').stdout;
+    assert.match(
+      status,
+      /^denied before their first instruction, in 1 containers: .*"New program run"$/m,
+    );
+    assert.match(status, /^responses: deny prevented 1 times$/m);
+    assert.match(
+      await agent.metrics(),
+      /^varvel_responses_total\{response="deny",outcome="prevented"\} 1$/m,
+    );
+
+    const { ok } = (await agent.snapshot()).rules.reloads;
+    const taken = readFileSync(agent.configFile, 'utf8').replaceAll(', mode: enforce', '');
+    writeFileSync(agent.configFile, taken);
+    agent.kill('SIGHUP');
+    await until('it is reloaded', async () => (await agent.snapshot()).rules.reloads.ok > ok);
+    assert.equal(await denying(), 0);
+    assert.equal(await execInContainer(shop, DROPPED), 0);
+    assert.equal(await hasRun(shop), true);
+    assert.match((await lineOf(shop, 1)).output, / would have been denied .* monitor mode\)$/);
+  } finally {
+    for (const app of [shop, blog]) await app.remove({ force: true });
+  }
+});
+
+test('varvel lift takes all of it back at once: what was denied runs, and who was cut off has a network', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': DENIES + RULES },
+    config: [
+      'responses: [{match: {rule: New*}, do: deny, mode: enforce}, {match: {tag: secrets}, do: isolate, mode: enforce}]',
+    ],
+  });
+  const [shop, blog] = [
+    await runApp(engine, 'shop', 'production'),
+    await runApp(engine, 'blog', 'production'),
+  ];
+  const denying = async (containers: number): Promise<unknown> =>
+    until(`${containers} are denied`, async () => {
+      const { verdicts } = (await agent.snapshot()).kernel;
+      return verdicts.denying.containers === containers;
+    });
+  const read = (app: Docker.Container): Promise<number> =>
+    execInContainer(app, 'read -r a < /etc/shadow; true');
+  try {
+    await denying(2);
+    for (const app of [shop, blog]) assert.equal(await read(app), 0);
+    for (const app of [shop, blog]) await nextLine(engine, app, 0);
+    for (const app of [shop, blog]) assert.equal(await execInContainer(app, CUT_OFF), 0);
+
+    const lifted = agent.varvel('lift', '--app', 'shop', '--for', '10m');
+    assert.equal(lifted.code, 0, lifted.stderr);
+    assert.match(
+      lifted.stdout,
+      /^LIFTED: no response to all rules is enforced in app shop, for 10 more minutes\n/,
+    );
+    assert.equal(await execInContainer(shop, NO_ROUTE), 0);
+    assert.equal(await execInContainer(shop, DROPPED), 0);
+    assert.equal(await execInContainer(blog, CUT_OFF), 0, 'another app');
+    await denying(1);
+    assert.equal(await execInContainer(blog, DROPPED), KILLED);
+    const news = await until('it is told', async () => {
+      const found = (await agentLines(engine, shop)).filter(isNew);
+      return found.length > 0 && found;
+    });
+    assert.deepEqual(news.map(outcomeOf), ['monitored']);
+    assert.match(agent.varvel('status').stdout, /^LIFTED: .* in app shop, for 10 more minutes$/m);
+    assert.match(await agent.metrics(), /^varvel_lifts 1$/m);
+
+    // It goes on over a reload.
+    const { ok } = (await agent.snapshot()).rules.reloads;
+    agent.kill('SIGHUP');
+    await until('it is reloaded', async () => (await agent.snapshot()).rules.reloads.ok > ok);
+    await denying(1);
+    assert.equal(await execInContainer(shop, DROPPED), 0);
+
+    const ended = agent.varvel('lift', '--end');
+    assert.deepEqual(
+      [ended.code, ended.stdout],
+      [0, 'Ended 1 lift: responses are enforced again.\n'],
+    );
+    await denying(2);
+    assert.equal(await execInContainer(shop, DROPPED), KILLED);
+    const again = agent.varvel('lift', '--end');
+    assert.deepEqual([again.code, again.stdout], [1, 'There is no such lift.\n']);
+
+    // A file does it as well, without a command.
+    const file = join(dirname(agent.configFile), 'lift');
+    writeFileSync(file, '');
+    await denying(0);
+    assert.equal(await execInContainer(blog, DROPPED), 0);
+    assert.match(agent.varvel('status').stdout, /^LIFTED: .* as long as the file "lift"/m);
+    rmSync(file);
+    await denying(2);
+  } finally {
+    for (const app of [shop, blog]) await app.remove({ force: true });
+  }
+});
+
+test('what the kernel is not certain of is killed after the effect, and without an agent nothing is denied', async () => {
+  // Users are not known to the kernel.
+  const unsure = DENIES.replace('= true', '= true and not user.uid = 77');
+  const agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': unsure },
+    config: ['responses: [{match: {rule: New*}, do: deny, mode: enforce}]'],
+  });
+  const shop = await runApp(engine, 'shop', 'production');
+  try {
+    await until('it is judged', async () => {
+      const { containers } = (await agent.snapshot()).kernel.verdicts;
+      return containers === 1;
+    });
+    const waits = `${DROP} sh -c '${READ.replace('SECONDS', '600')}'`;
+    assert.equal(await execInContainer(shop, waits), KILLED);
+    const [line] = await until('it is told', async () => {
+      const found = (await agentLines(engine, shop)).filter(isNew);
+      return found.length > 0 && found;
+    });
+    assert.match(
+      line?.output ?? '',
+      / process killed, after this had happened: it was not denied before$/,
+    );
+    assert.equal(line?.output_fields['varvel.response.guarantee'], 'after the effect');
+    assert.deepEqual((await agent.snapshot()).kernel.verdicts.denying, {
+      containers: 0,
+      rules: [],
+      afterEffect: ['New program run'],
+      givenUp: [],
+      inVain: 0,
+    });
+    assert.match(
+      agent.varvel('status').stdout,
+      /^NOT DENIED, but killed after the effect: programs of "New program run"/m,
+    );
+  } finally {
+    await agent[Symbol.asyncDispose]();
+    assert.equal(await execInContainer(shop, DROPPED), 0);
+    await shop.remove({ force: true });
+  }
+});
+
+test('an app whose first process is denied what it becomes is not denied it for ever', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': DENIES },
+    config: ['responses: [{match: {rule: New*}, do: deny, mode: enforce}]'],
+  });
+  const waits = 'until [ -e /tmp/go ]; do sleep 0.1; done';
+  const shop = await runContainer(
+    engine,
+    `mkdir -p /tmp/new; cp /bin/busybox /tmp/new/busybox; ${waits}; exec /tmp/new/busybox sleep 600`,
+    {
+      labels: { 'varvel.enable': 'true', 'varvel.app': 'shop' },
+      hostConfig: { RestartPolicy: { Name: 'always' } },
+    },
+  );
+  const denying = async (): Promise<number> =>
+    (await agent.snapshot()).kernel.verdicts.denying.containers;
+  try {
+    await until('the kernel denies', async () => (await denying()) === 1);
+    assert.equal(await execInContainer(shop, 'touch /tmp/go'), 0);
+    const ended = await until('its log says so', async () => {
+      const lines = await agentLines(engine, shop);
+      return lines.find(({ rule }) => rule === 'Varvel: denial ended');
+    });
+    assert.match(ended.output, /the container .* ended within 30 s of its first denial$/);
+    await until('it runs the program', async () => {
+      const found = (await agentLines(engine, shop)).filter(isNew);
+      return found.some((line) => outcomeOf(line) === 'monitored');
+    });
+    const { State } = await shop.inspect();
+    assert.equal(State.Running, true);
+    assert.match(agent.varvel('status').stdout, /^NOT DENIED ANY MORE: programs of shop, since /m);
+    assert.match(await agent.metrics(), /^varvel_denial_ended_total 1$/m);
+    assert.equal(await denying(), 0);
+  } finally {
+    await shop.remove({ force: true });
+  }
+});
+
+const isNew = ({ rule }: DetectionLine): boolean => rule === 'New program run';

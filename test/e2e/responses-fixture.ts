@@ -1,0 +1,50 @@
+// What tests of responses have in common: apps, what they do that rules are about, and the lines of it.
+import type Docker from 'dockerode';
+import type { TestDockerd } from '../support/dockerd.ts';
+import { until, type DetectionLine } from '../support/e2e-agent.ts';
+import { agentLines, runContainer } from '../support/e2e-docker.ts';
+
+export const RULES = `
+- rule: Shadow read
+  desc: A test's own.
+  condition: evt.type in (open, openat, openat2) and evt.is_open_read = true and fd.name = /etc/shadow
+  output: shadow read
+  priority: ERROR
+  tags: [secrets]
+`;
+/** It waits by itself for what never comes: a sleep would be a process that outlives the shell. */
+export const READ =
+  'rm -f /tmp/never; mkfifo /tmp/never; exec 3<>/tmp/never; read -r a < /etc/shadow; read -r -t SECONDS a <&3; true';
+/** SIGKILL, as a shell says it. */
+export const KILLED = 137;
+
+export const runApp = (
+  engine: TestDockerd,
+  name: string,
+  space: string,
+): Promise<Docker.Container> =>
+  runContainer(engine, 'exec sleep 600', {
+    labels: { 'varvel.enable': 'true', 'varvel.app': name, 'varvel.space': space },
+  });
+
+/** The line that comes next in the app's log, after so many of them. */
+export async function nextLine(
+  engine: TestDockerd,
+  app: Docker.Container,
+  before: number,
+): Promise<DetectionLine> {
+  const lines = await until('the read is told', async () => {
+    const found = (await agentLines(engine, app)).filter(({ rule }) => rule === 'Shadow read');
+    return found.length > before && found;
+  });
+  return lines[before]!;
+}
+
+export const outcomeOf = ({ output_fields: fields }: DetectionLine): unknown =>
+  fields['varvel.response.outcome'];
+
+/** What busybox says of a connect to an address that nobody has: the exit code is 0 if it says this. */
+export const SAYS = (words: string): string =>
+  `nc 192.0.2.1 9 2>&1 </dev/null | grep -q '${words}'`;
+export const CUT_OFF = SAYS('Operation not permitted');
+export const NO_ROUTE = SAYS('Network is unreachable');
