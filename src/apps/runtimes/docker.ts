@@ -258,13 +258,12 @@ export class DockerRuntime implements Runtime {
         break;
       case 'rename': {
         const { name } = event.attributes;
-        if (known !== undefined && typeof name === 'string')
-          this.#tell(renamedContainer(known, name));
+        if (known && typeof name === 'string') this.#update(renamedContainer(known, name));
         break;
       }
       case 'die':
         // Events from some seconds before the agent are replayed: a container created then may have run twice since.
-        if (known !== undefined) this.#tell({ ...known, initPid: 0, ranBefore: true });
+        if (known !== undefined) this.#update({ ...known, initPid: 0, ranBefore: true });
         break;
       case 'destroy':
         this.#tellAsKnown(event.id);
@@ -292,6 +291,12 @@ export class DockerRuntime implements Runtime {
     if (known !== undefined && this.#untold.has(id)) this.#tell(known);
   }
 
+  /** Reports what else is known of a container, unless it still waits for its inspect: its privileges are not known yet. */
+  #update(container: Container): void {
+    if (this.#untold.has(container.fullId)) this.#known.set(container.fullId, container);
+    else this.#tell(container);
+  }
+
   #tell(container: Container): void {
     clearTimeout(this.#untold.get(container.fullId));
     this.#untold.delete(container.fullId);
@@ -304,8 +309,7 @@ export class DockerRuntime implements Runtime {
     const touched = new Set<string>();
     this.#lists.add(touched);
     try {
-      const signal = this.#timeout(LIST_TIMEOUT_FACTOR);
-      for await (const one of listContainers(this.#docker, signal)) {
+      for await (const one of listContainers(this.#docker, this.#timeout(LIST_TIMEOUT_FACTOR))) {
         const listed = 'info' in one ? containerFromList(one.info) : undefined;
         const id = 'info' in one ? listed?.fullId : one.oversizedId;
         if (id === undefined) continue;
@@ -327,7 +331,7 @@ export class DockerRuntime implements Runtime {
 
   #onListed(listed: Container, state: string): void {
     const known = this.#known.get(listed.fullId);
-    this.#tell(mergeContainer(known, listed));
+    this.#update(mergeContainer(known, listed));
     if (state !== 'running' && state !== 'paused') return;
     const lacksProcess = known === undefined || known.initPid === 0;
     if (lacksProcess || this.#sink?.hasCgroup(this.name, listed.fullId) === false) {

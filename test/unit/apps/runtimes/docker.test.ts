@@ -241,3 +241,37 @@ test('an engine that never answers an inspect: the container is told without its
   await until('it is told', () => containers.has(id));
   assert.deepEqual([containers.get(id)?.name, containers.get(id)?.privileged], ['mute', undefined]);
 });
+
+test('where rules look at privileges, neither an end, a new name nor a list tells a container without them', async (t) => {
+  const options = { requestTimeoutMs: 5000, detailsWaitMs: 20_000 };
+  const { engine, containers, runtime } = await started(t, () => undefined, options);
+  runtime.waitForDetails(true);
+  const ids = ['a', 'b', 'c'].map(idOf);
+  const [ended, renamed, listed] = ids as [string, string, string];
+  engine.inspectMs = 500;
+  for (const id of ids) {
+    engine.describe(id, 'slow', {});
+    engine.event('create', id, { name: 'slow', image: 'shop:1' });
+  }
+  engine.event('start', ended, { name: 'slow', image: 'shop:1' });
+  engine.event('die', ended, { name: 'slow', image: 'shop:1' });
+  engine.event('rename', renamed, { name: 'new', oldName: '/slow' });
+  await until('they are asked for', () =>
+    ids.every((id) => engine.asked.includes(`/containers/${id}/json`)),
+  );
+  const one = { Id: listed, Names: ['/slow'], Image: 'shop:1', ImageID: 'sha256:1', Labels: {} };
+  engine.answers.set(
+    '/containers/json?all=true',
+    `${JSON.stringify([{ ...one, State: 'running' }])}\n`,
+  );
+  const told: unknown[] = [];
+  const set = containers.set.bind(containers);
+  containers.set = (id, container) => {
+    told.push([id, container.privileged]);
+    return set(id, container);
+  };
+  engine.inspectMs = 0;
+  await runtime.reconcile();
+  await until('they are told', () => ids.every((id) => containers.has(id)));
+  assert.deepEqual([...new Set(told.map(String))].sort(), ids.map((id) => `${id},false`).sort());
+});
