@@ -82,8 +82,12 @@ export const isDecided = (test: Test): boolean => {
 };
 
 /** Whether the kernel decides this comparison of a program that is run, whatever its result. */
-export const isDecidedOfExec = (test: Test): boolean =>
-  isDecided(test) && formTestOf(test)?.either === undefined;
+export const isDecidedOfExec = (test: Test): boolean => {
+  const form = formTestOf(test);
+  if (form !== undefined) return form.judged === 'program' && form.either === undefined;
+  const unknown = pathFieldOf(test)?.unknown ?? NO_KINDS;
+  return isDecided(test) && (unknown & EXEC_KINDS) === NO_KINDS;
+};
 
 /** The calls for which something can hold, and for which it can fail. */
 interface BothWays {
