@@ -151,7 +151,6 @@ struct verdict_call {
 	__u32 dots; /* of an open: the path as passed may contain ".." */
 	__u64 left[VERDICT_WORDS]; /* the clauses that hold */
 	__u32 is_part;	/* one of two paths: `failing` is wanted even if the call does not pass by it */
-	__u32 is_exec;	/* it has no path, but `failing` is wanted */
 	__u32 failing;	/* out: bit n: rule n of the certain ones may fail; so do all numbers that are no rule's */
 	__u32 is_given; /* of a program: it is not that of this process (verdict_run) */
 	__u32 is_known; /* of a given program */

@@ -272,7 +272,8 @@ __noinline int verdict__passes(void)
 	verdict__narrow(left, t->forms[form & (VERDICT_FORMS - 1)]);
 	__u32 len = call->len;
 	call->is_odd = 0;
-	bool is_whole = call->is_part || call->is_exec;
+	/* a program that is run has no path, but `failing` is wanted */
+	bool is_exec = call->kind >= VERDICT_FIRST_EXEC, is_whole = call->is_part || is_exec;
 	if (!is_whole && !verdict__has_any(left, t->may))
 		return 0;
 	bool has_path = len >= 2 && len < VERDICT_PATH_MAX && call->path[0] == '/';
@@ -303,7 +304,7 @@ __noinline int verdict__passes(void)
 			verdict__narrow_by_program(has_path);
 			passes = verdict__has_any(left, t->may);
 		}
-		if ((passes || is_whole) && (has_path || call->is_exec))
+		if ((passes || is_whole) && (has_path || is_exec))
 			verdict__note_failing();
 	}
 	/*
@@ -332,9 +333,7 @@ __noinline int verdict__denies(__u32 table, __u32 event)
 	call->directory = call->dots = 0;
 	call->layer = LAYER_NONE;
 	call->len = 0;
-	call->is_exec = 1;
 	verdict__passes();
-	call->is_exec = 0;
 	return verdict__find_table(table) == t && (~call->failing & denying);
 }
 
@@ -356,7 +355,6 @@ int verdict_run(struct verdict_run_args *args)
 	call->layer = args->layer;
 	call->len = args->len;
 	call->is_part = 1;
-	call->is_exec = args->kind >= VERDICT_FIRST_EXEC;
 	__builtin_memcpy(call->path, args->path, sizeof(call->path));
 	program->is_given = 1;
 	program->is_known = args->program_known;
@@ -368,6 +366,5 @@ int verdict_run(struct verdict_run_args *args)
 	args->failing = call->failing;
 	program->is_given = 0;
 	call->is_part = 0;
-	call->is_exec = 0;
 	return 0;
 }
