@@ -146,14 +146,12 @@ test('what the operator pins stays, also from a reload on; without policies all 
     return (await rulesOf(shop)).slice(before);
   };
   const reload = async (policies: string): Promise<void> => {
-    const { ok } = (await agent.snapshot()).rules.reloads;
     const changed = readFileSync(agent.configFile, 'utf8').replace(
       /^policies: .*$/m,
       `policies: ${policies}`,
     );
     writeFileSync(agent.configFile, changed);
-    agent.kill('SIGHUP');
-    await until('it is reloaded', async () => (await agent.snapshot()).rules.reloads.ok > ok);
+    await agent.reload();
   };
   try {
     await until('the policy is told', async () => (await linesOf(shop, true)).length > 0);

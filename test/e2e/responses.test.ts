@@ -61,11 +61,9 @@ test('the operator’s entries: enforced in one space, monitored elsewhere, take
       /^responses: kill done 1 times, kill monitored 1 times$/m,
     );
 
-    const { ok } = (await agent.snapshot()).rules.reloads;
     const taken = readFileSync(agent.configFile, 'utf8').replaceAll(', mode: enforce', '');
     writeFileSync(agent.configFile, taken);
-    agent.kill('SIGHUP');
-    await until('it is reloaded', async () => (await agent.snapshot()).rules.reloads.ok > ok);
+    await agent.reload();
     assert.equal(await execInContainer(shop, READ.replace('SECONDS', '1')), 0);
     assert.equal(outcomeOf(await nextLine(engine, shop, 1)), 'monitored');
   } finally {
@@ -103,11 +101,9 @@ test('a container is cut off from the network, and gets it back by a reload, or 
     assert.match(await agent.metrics(), /^varvel_isolated_containers 1$/m);
     assert.match(await agent.metrics(), /^varvel_isolated_attempts_total\{what="connects"\} 1$/m);
 
-    const { ok } = (await agent.snapshot()).rules.reloads;
     const taken = readFileSync(agent.configFile, 'utf8').replaceAll(', mode: enforce', '');
     writeFileSync(agent.configFile, taken);
-    agent.kill('SIGHUP');
-    await until('it is reloaded', async () => (await agent.snapshot()).rules.reloads.ok > ok);
+    await agent.reload();
     assert.equal(await execInContainer(shop, NO_ROUTE), 0);
     assert.doesNotMatch(agent.varvel('status').stdout, /CUT OFF/);
     assert.equal(await read(), 0);
@@ -117,8 +113,7 @@ test('a container is cut off from the network, and gets it back by a reload, or 
     );
 
     writeFileSync(agent.configFile, taken.replace('do: isolate', 'do: isolate, mode: enforce'));
-    agent.kill('SIGHUP');
-    await until('it is reloaded', async () => (await agent.snapshot()).rules.reloads.ok > ok + 1);
+    await agent.reload();
     assert.equal(await read(), 0);
     await nextLine(engine, shop, 2);
     assert.equal(await execInContainer(shop, CUT_OFF), 0);

@@ -246,6 +246,13 @@ export class E2eAgent {
     return { code: status, stdout, stderr };
   }
 
+  /** Has it read its configuration and rules again, and waits until they are in force. */
+  async reload(): Promise<void> {
+    const { ok } = (await this.snapshot()).rules.reloads;
+    this.kill('SIGHUP');
+    await until('it is reloaded', async () => (await this.snapshot()).rules.reloads.ok > ok);
+  }
+
   async containerStatus(fullId: string): Promise<ContainerStatus | undefined> {
     const { apps } = await this.snapshot();
     return apps.containers.find((container) => container.fullId === fullId);
