@@ -158,6 +158,7 @@ struct verdict_call {
 	__u32 len;	/* of the path; of a program 0: its path is not known */
 	__u32 is_odd; /* out: a component of the path is empty, '.' or '..' */
 	__u32 at, seen, state[VERDICT_MACHINES];  /* so far: bytes, texts found, states */
+	__u32 tidied, is_dot; /* of verdict__tidy_chunk, so far: bytes kept; the next byte is the '.' of a '/./' */
 	__u32 slash_at, seen_slash, slash[VERDICT_MACHINES]; /* last slash: position, texts before it, states after it */
 	char path[VERDICT_PATH_MAX];
 	char spare[VERDICT_PATH_MAX]; /* keeps writes at any place of the path inside */

@@ -5,18 +5,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import fc from 'fast-check';
 import type { LoaderError, LoaderScopeEntry } from 'ebpf-loader-napi';
 import { LIMITS } from '../../src/events/table.gen.ts';
 import { kindIndex, OPEN_EVENTS } from '../../src/plan/verdicts/call-kinds.ts';
 import { LAYERS } from '../../src/plan/verdicts/form-tests.ts';
 import { ALL_FAILING, verdictOf } from '../../src/plan/verdicts/verdict.ts';
 import { loadRules, readRuleFile } from '../../src/rules/loader/load.ts';
+import { normalizePath } from '../../src/shared/path.ts';
 import { falcoRuleSources } from '../support/falco.ts';
 import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
 const AT_FDCWD = -100;
+const O_DIRECTORY = 0o200000;
 const TABLE = 1;
 const OTHER = 2;
 const DEFAULT_RULES = 'manifests/rules/varvel_rules.yaml';
@@ -53,6 +56,8 @@ describe('verdicts of opens', () => {
       writeFileSync(join(dir, name), 'text');
     symlinkSync(join(dir, 'plain/file'), join(dir, 'secret/to-plain'));
     symlinkSync(join(dir, 'secret/file'), join(dir, 'plain/to-secret'));
+    symlinkSync(join(dir, 'secret'), join(dir, 'to-secret'));
+    for (const name of ['up', 'secret/up']) symlinkSync(join(dir, 'plain'), join(dir, name));
     cgroup = probe.mkdir('judged');
     probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
   });
@@ -162,14 +167,20 @@ describe('verdicts of opens', () => {
       // By a link from elsewhere the file is it; by one from there the claim is.
       [open(join(dir, 'plain/to-secret')), true],
       [open(join(dir, 'secret/to-plain')), true],
-      // Not plain: it could be about anything, so user space looks.
+      // It could be about anything, so user space looks.
       [open(`${dir}/plain/../plain/file`), true],
-      [open(`${dir}//plain/file`), true],
-      [open(`${dir}/plain/./file`), true],
+      [open(`${dir}//plain/file`), false],
+      [open(`${dir}/plain/./file`), false],
       [open(join(dir, '.hidden/file')), false],
       [open('/proc/self/root/etc/hostname'), false],
       [['open', join(dir, 'secret'), 0, 0], true],
       [['open', join(dir, 'plain'), 0, 0], false],
+      [open(`${dir}/secret/`, O_DIRECTORY), true],
+      [open(`${dir}/plain/`, O_DIRECTORY), false],
+      [open(`${dir}/plain//`, O_DIRECTORY), false],
+      [open(join(dir, 'to-secret/'), O_DIRECTORY), true],
+      [open(join(dir, 'secret/up/'), O_DIRECTORY), true],
+      [open(join(dir, 'up/'), O_DIRECTORY), false],
     ];
     assert.deepEqual(
       await reported(opens.map(([steps]) => steps)),
@@ -201,7 +212,10 @@ describe('verdicts of opens', () => {
       [open(`${dir}/such`), false],
       [open('no/such'), true],
       [open('such'), false],
-      [open('./such'), true],
+      [open('./such'), false],
+      [open('no/.//such/.'), true],
+      [open('./../no/such'), true],
+      [open('plain/../such'), true],
       [open('/proc/self/no'), true],
       [open(join(dir, 'plain/file')), false],
     ];
@@ -212,6 +226,32 @@ describe('verdicts of opens', () => {
       ),
       opens.map(([, expected]) => expected),
     );
+  });
+
+  test('paths of any components: without "..", what is reported is what they name', async () => {
+    judge(
+      tableOf(ruleFile(`evt.type = openat and evt.failed = true and fd.name startswith ${dir}/no`)),
+    );
+    const component = fc.constantFrom('', '.', '..', 'no', 'x', '.no', '..x', 'n.', 'a/.b');
+    const paths = fc.sample(
+      fc.tuple(fc.boolean(), fc.array(component, { minLength: 1, maxLength: 40 })),
+      { numRuns: 2000, seed: 7 },
+    );
+    const texts = paths
+      .map(([absolute, parts]) => `${absolute ? `${dir}/` : './'}${parts.join('/')}`)
+      // What is there does not fail, and the probe does not judge what is longer.
+      .filter((text) => /no|x/.test(text) && dir.length + text.length < LIMITS.VERDICT_PATH_MAX);
+    assert.ok(texts.length > 1000);
+    const seen = await reported(
+      texts.map((text) => open(text)),
+      ['cd', dir],
+    );
+    for (const [index, text] of texts.entries()) {
+      const named = normalizePath(text.startsWith('/') ? text : `${dir}/${text}`);
+      const unclear = text.split('/').includes('..');
+      const is = unclear || named.startsWith(`${dir}/no`);
+      assert.equal(seen[index], is, text);
+    }
   });
 
   test('flags alone decide where no rule is about such opens, and nobody is judged without a table', async () => {

@@ -201,7 +201,7 @@ __noinline int call__may_match_path(struct call_state *c, __u32 which)
 	v->directory = v->dots = 0;
 	v->layer = LAYER_NONE;
 	v->is_part = (c->spec.dirs[0] & 7) && (c->spec.dirs[1] & 7);
-	bool passes = verdict__passes();
+	bool passes = verdict__passes_claim(v);
 	v->is_part = 0;
 	if (v->is_odd || verdict__is_detour(v))
 		return 1;

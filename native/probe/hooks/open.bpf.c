@@ -76,17 +76,16 @@ static __always_inline bool open__judge_buffer(struct verdict_call *v, long star
 }
 
 /*
- * Whether the claim equals the judged path. A global function, like those below: proved once, not per call that opens
- * files.
+ * Whether the first `len` bytes of the claim are the judged path. A global function, like those below: proved once, not
+ * per call that opens files.
  */
-__noinline int open__is_same(void)
+__noinline int open__is_same(__u32 len)
 {
 	struct scratch *s = ring__get_scratch();
 	struct verdict_call *v = verdict__get_call();
 	if (!s || !v)
 		return 0;
 	struct rec_open *r = (void *)s->b;
-	__u32 len = r->raw_len;
 	if (len != v->len)
 		return 0;
 	for (__u32 i = 0; i < VERDICT_PATH_MAX; i += 8) {
@@ -147,13 +146,16 @@ __noinline int open__may_match_file(long start, __u32 mode, __u32 flags)
 	v->directory = (mode & S_IFMT) == S_IFDIR;
 	if (verdict__passes())
 		return 1;
-	__u32 len = r->raw_len;
-	if (!len || claim[0] != '/' || r->flags & RAW_TRUNCATED || open__is_same())
+	__u32 len = r->raw_len, own = v->len;
+	if (!len || claim[0] != '/' || r->flags & RAW_TRUNCATED)
+		return 0;
+	/* a directory is often opened with a slash at its end */
+	if (open__is_same(len == own + 1 && claim[own & (VERDICT_PATH_MAX - 1)] == '/' ? own : len))
 		return 0;
 	bool passes = !verdict__append_path(v, 0, claim, len);
 	if (!passes) {
 		v->directory = !!(flags & O_DIRECTORY);
-		passes = verdict__passes() || v->is_odd;
+		passes = verdict__passes_claim(v) || v->is_odd;
 	}
 	v->failing = ALL_FAILING; /* only what is true of the file is certain */
 	return passes;
@@ -184,7 +186,7 @@ __noinline int open__may_match_claim(long directory)
 	}
 	if (!verdict__append_path(v, from, claim, len))
 		return 1;
-	bool passes = verdict__passes();
+	bool passes = verdict__passes_claim(v);
 	if (!v->is_odd && !verdict__is_detour(v))
 		return passes;
 	v->failing = ALL_FAILING;
