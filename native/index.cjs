@@ -231,7 +231,7 @@ class Probe {
     addon.nextLossInterval(this.#handle);
   }
 
-  setMasks({ opens, messages, dups, env }) {
+  setMasks({ opens, messages, dups, sockets, env }) {
     addon.setMasks(
       this.#handle,
       (opens.read ? MASKS.OPEN_READ : 0) |
@@ -240,7 +240,10 @@ class Probe {
       (messages.newPeer ? MASKS.MESSAGE_NEW_PEER : 0) |
         (messages.other ? MASKS.MESSAGE_OTHER : 0) |
         (dups.network ? MASKS.DUP_NETWORK : 0) |
-        (dups.other ? MASKS.DUP_OTHER : 0),
+        (dups.other ? MASKS.DUP_OTHER : 0) |
+        (sockets.ordinary ? MASKS.SOCKET_ORDINARY : 0) |
+        (sockets.local ? MASKS.SOCKET_LOCAL : 0) |
+        (sockets.other ? MASKS.SOCKET_OTHER : 0),
       env ? 1 : 0,
     );
   }

@@ -157,6 +157,11 @@ export class Probe {
     messages: { newPeer: boolean; other: boolean };
     /** Which of dup, dup2 and dup3. `network`: of an IPv4 or IPv6 socket; `other`: of anything else, and failed calls. */
     dups: { network: boolean; other: boolean };
+    /**
+     * Which calls of socket(). `ordinary`: IPv4 and IPv6, SOCK_STREAM and SOCK_DGRAM; `local`: AF_UNIX and AF_NETLINK; `other`: the
+     * rest. Failed calls count by what they asked for. Those of io_uring are always reported.
+     */
+    sockets: { ordinary: boolean; local: boolean; other: boolean };
     /** Whether execs include their environment; up to 8 KiB of it. */
     env: boolean;
   }): void;

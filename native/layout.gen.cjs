@@ -24,7 +24,10 @@ module.exports = {
     "MESSAGE_NEW_PEER": 1,
     "MESSAGE_OTHER": 2,
     "DUP_NETWORK": 4,
-    "DUP_OTHER": 8
+    "DUP_OTHER": 8,
+    "SOCKET_ORDINARY": 16,
+    "SOCKET_LOCAL": 32,
+    "SOCKET_OTHER": 64
   },
   "PATTERN": {
     "bytes": 136,

@@ -74,6 +74,7 @@
 #define CALL_NEW_ROOT 512
 #define CALL_MESSAGES 1024
 #define CALL_DUP 2048
+#define CALL_SOCKET 4096
 #define CALL_NEW_CWD 256
 
 #define STANDARD_OPEN 16
@@ -102,6 +103,9 @@
 #define MESSAGE_OTHER 2
 #define DUP_NETWORK 4
 #define DUP_OTHER 8
+#define SOCKET_ORDINARY 16
+#define SOCKET_LOCAL 32
+#define SOCKET_OTHER 64
 
 #define KIND_EXEC 1
 #define KIND_CLONE 2
@@ -477,7 +481,7 @@ _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_co
 	[425] = { EVENT_IO_URING_SETUP, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 2, 24, 0, 0 }, \
 	[426] = { EVENT_IO_URING_ENTER, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
 	[427] = { EVENT_IO_URING_REGISTER, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0 }, \
-	[41] = { EVENT_SOCKET, 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
+	[41] = { EVENT_SOCKET, CALL_SOCKET | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0 }, \
 	[42] = { EVENT_CONNECT, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 2, 3, 0, 0, 0, 0 }, \
 	[49] = { EVENT_BIND, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 2, 3, 0, 0, 0, 0 }, \
 	[50] = { EVENT_LISTEN, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0 }, \

@@ -16,7 +16,7 @@ struct probe_state {
 	__u64 read_errors; /* values that could not be read: user memory that is not mapped, a name that is gone */
 	__u64 denied_dropped; /* programs that were denied, but whose record was dropped */
 	__u32 open_mask;   /* OPEN_*: which opens a rule can match */
-	__u32 call_mask;    /* MESSAGE_*, DUP_*: which messages and new descriptors a rule can match */
+	__u32 call_mask;    /* MESSAGE_*, DUP_*, SOCKET_*: which of such calls a rule can match */
 	__u32 wants_env;    /* a rule reads environments */
 	__u32 levels;	    /* bit n: a container exists n levels below the hierarchy's root */
 	__u32 loss_look;    /* counts the agent's loss checks: each starts a new interval */

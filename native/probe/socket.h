@@ -6,6 +6,9 @@
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
+#define AF_NETLINK 16
+#define SOCK_DGRAM 2
+#define SOCK_TYPE_MASK 0xf /* include/linux/net.h */
 #define S_IFMT 0170000
 #define S_IFDIR 0040000
 #define S_IFSOCK 0140000

@@ -61,6 +61,8 @@ export const CALL_FLAGS = {
   CALL_MESSAGES: 1024,
   /** The result is another descriptor of the same file: rules may need only those of network sockets. */
   CALL_DUP: 2048,
+  /** A new socket of the domain and type in arguments 1 and 2: rules may need only some kinds. */
+  CALL_SOCKET: 4096,
   /** Directory 1 is the working directory after the call, even if the string is an absolute path. */
   CALL_NEW_CWD: 256,
 };
@@ -311,7 +313,7 @@ export const CALLS = [
     nr: 41,
     nr32: 359,
     category: 'net',
-    reads: { fd: 'ret' },
+    reads: { fd: 'ret', flags: ['CALL_SOCKET'] },
     params: [
       FD,
       ['domain', 'ENUMFLAGS32', 'AF:u1'],

@@ -176,7 +176,9 @@ export const SCOPE_STATES = { SCOPE_PENDING: 1, SCOPE_INCLUDED: 2, SCOPE_EXCLUDE
 /**
  * Bits of probe_state.open_mask and call_mask. MESSAGE_NEW_PEER: of an unconnected socket whose peer differs from that of the
  * previous message. MESSAGE_OTHER: any other, which a busy server exchanges all the time. DUP_NETWORK: of an IPv4 or IPv6
- * socket. DUP_OTHER: of anything else, of which a shell makes some for each program, and failed calls.
+ * socket. DUP_OTHER: of anything else, of which a shell makes some for each program, and failed calls. SOCKET_ORDINARY: an IPv4
+ * or IPv6 socket of type SOCK_STREAM or SOCK_DGRAM. SOCKET_LOCAL: AF_UNIX and AF_NETLINK, which look-ups of names and users make.
+ * SOCKET_OTHER: any other. Failed calls count by what they asked for.
  */
 export const MASKS = {
   OPEN_READ: 1,
@@ -186,6 +188,9 @@ export const MASKS = {
   MESSAGE_OTHER: 2,
   DUP_NETWORK: 4,
   DUP_OTHER: 8,
+  SOCKET_ORDINARY: 16,
+  SOCKET_LOCAL: 32,
+  SOCKET_OTHER: 64,
 };
 
 /** What a scope pattern accepts as the handle: any non-empty text, 64 lower-case hex digits, nothing. */

@@ -6,6 +6,7 @@ import { hooksFor } from './hooks.ts';
 import { dupMaskFor } from './dup-mask.ts';
 import { messageMaskFor } from './message-mask.ts';
 import { openMaskFor } from './open-mask.ts';
+import { socketMaskFor } from './socket-mask.ts';
 
 /** Fields that are kept up to date by events, and these events. */
 const WORKING_DIRECTORY = ['proc.cwd'];
@@ -71,6 +72,7 @@ function planOf(ruleSet: RuleSet): KernelPlan {
       opens: openMaskFor(ruleSet),
       messages: messageMaskFor(ruleSet),
       dups: dupMaskFor(ruleSet),
+      sockets: socketMaskFor(ruleSet),
       env: readsAnyOf(ruleSet, ENVIRONMENT),
     },
     containerDetails: readsAnyOf(ruleSet, CONTAINER_DETAILS),
@@ -85,6 +87,7 @@ export function widened(one: KernelPlan, other: KernelPlan): KernelPlan {
       opens: either(one.masks.opens, other.masks.opens),
       messages: either(one.masks.messages, other.masks.messages),
       dups: either(one.masks.dups, other.masks.dups),
+      sockets: either(one.masks.sockets, other.masks.sockets),
       env: one.masks.env || other.masks.env,
     },
     containerDetails: one.containerDetails || other.containerDetails,

@@ -49,11 +49,11 @@ export function kindsThatCanMatch(condition: Checked, all: number, ofTest: Kinds
   return possible(condition).holds;
 }
 
-/** The constants one of which the field must equal; undefined for another comparison or field. */
+/** The constants one of which the field (with its argument: `evt.arg.domain`) must equal; undefined for another comparison or field. */
 export function valuesOf(test: Test, field: string): readonly unknown[] | undefined {
   const isPlain = test.modifier === undefined && test.right === undefined;
   const isOneOf = test.operator === '=' || test.operator === '==' || test.operator === 'in';
-  return isPlain && isOneOf && test.left.field === field ? test.values : undefined;
+  return isPlain && isOneOf && test.left.key === field ? test.values : undefined;
 }
 
 /** The parts of a comparison of one field with one constant by `=` or `!=`; undefined for any other. */

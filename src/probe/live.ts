@@ -73,11 +73,22 @@ export interface DupMask {
   readonly other: boolean;
 }
 
+/**
+ * Which calls of socket() a rule can match. `ordinary`: of IPv4 and IPv6, streams and datagrams. `local`: AF_UNIX and
+ * AF_NETLINK, which look-ups of names and users make. `other`: all others, raw sockets among them.
+ */
+export interface SocketMask {
+  readonly ordinary: boolean;
+  readonly local: boolean;
+  readonly other: boolean;
+}
+
 /** What the kernel reports of the most frequent calls. */
 export interface EventMasks {
   readonly opens: OpenMask;
   readonly messages: MessageMask;
   readonly dups: DupMask;
+  readonly sockets: SocketMask;
   /** Whether execs include their environment. */
   readonly env: boolean;
 }
@@ -86,6 +97,7 @@ export const ALL_EVENTS: EventMasks = {
   opens: { read: true, write: true, failed: true },
   messages: { newPeer: true, other: true },
   dups: { network: true, other: true },
+  sockets: { ordinary: true, local: true, other: true },
   env: true,
 };
 

@@ -48,7 +48,8 @@ async function withHooks<T>(
     const messages = { newPeer: true, other: false };
     const opens = { read: false, write: false, failed: false };
     const dups = { network: true, other: false };
-    probe.setMasks({ opens, messages, dups, env: false });
+    const sockets = { ordinary: false, local: false, other: true };
+    probe.setMasks({ opens, messages, dups, sockets, env: false });
     for (const hook of hooks) probe.attach(hook);
     probe.start(new ArrayBuffer(1 << 20), () => undefined);
     return await then(probe);

@@ -3,6 +3,7 @@ import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { EVENT_NAMES } from '../../src/events/table.gen.ts';
+import { ALL_EVENTS, type SocketMask } from '../../src/probe/live.ts';
 import {
   bytes,
   call,
@@ -17,8 +18,12 @@ const AT_FDCWD = -100;
 const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
+const AF_NETLINK = 16;
+const AF_PACKET = 17;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
 const O_CLOEXEC = 0o2000000;
 const ESRCH = -3;
 const EBADF = -9;
@@ -195,6 +200,7 @@ describe('calls of descriptors', () => {
     const masks = {
       opens: { read: true, write: true, failed: true },
       messages: { newPeer: true, other: true },
+      sockets: { ordinary: true, local: true, other: true },
       env: true,
     };
     const steps = [
@@ -243,6 +249,48 @@ describe('calls of descriptors', () => {
       ]);
     } finally {
       suite.probe.probe.setMasks({ ...masks, dups: { network: true, other: true } });
+    }
+  });
+
+  test('of new sockets, only the kinds that rules can match are reported', async () => {
+    const sockets: Record<keyof SocketMask, [domain: number, type: number][]> = {
+      ordinary: [
+        [AF_INET, SOCK_STREAM],
+        [AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC],
+      ],
+      local: [
+        [AF_UNIX, SOCK_STREAM],
+        [AF_NETLINK, SOCK_RAW],
+      ],
+      // The last has no type, and fails.
+      other: [
+        [AF_INET, SOCK_RAW],
+        [AF_PACKET, SOCK_DGRAM],
+        [AF_INET6, 15],
+      ],
+    };
+    const steps = Object.values(sockets)
+      .flat()
+      .map(([domain, type]) => call('socket', domain, type, 0));
+    suite.probe.probe.attach('sys_socket');
+    try {
+      for (const kind of ['ordinary', 'local', 'other', undefined] as const) {
+        const only = { ordinary: false, local: false, other: false };
+        suite.probe.probe.setMasks({
+          ...ALL_EVENTS,
+          sockets: kind === undefined ? only : { ...only, [kind]: true },
+        });
+        const run = await suite.run(...steps);
+        const seen = suite.eventsOf(run.cgroup).filter(({ type }) => type === 'socket');
+        assert.deepEqual(
+          seen.map(({ call: made }) => [made?.int(1), made?.int(2)]),
+          kind === undefined ? [] : sockets[kind],
+        );
+        assert.equal(suite.probe.entry(run.cgroup).prefiltered, 7 - seen.length);
+      }
+    } finally {
+      suite.probe.probe.detach('sys_socket');
+      suite.probe.probe.setMasks(ALL_EVENTS);
     }
   });
 

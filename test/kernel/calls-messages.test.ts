@@ -425,6 +425,7 @@ describe('calls of messages', () => {
     const masks = {
       opens: { read: true, write: true, failed: true },
       dups: { network: true, other: true },
+      sockets: { ordinary: true, local: true, other: true },
       env: true,
     };
     suite.probe.probe.setMasks({ ...masks, messages: { newPeer: true, other: false } });

@@ -17,6 +17,7 @@ const MASKS = {
   opens: NOTHING,
   messages: { newPeer: false, other: false },
   dups: { network: false, other: false },
+  sockets: { ordinary: false, local: false, other: false },
   env: true,
 };
 

@@ -350,6 +350,7 @@ describe('the end of a probe', () => {
           opens: { read: true, write: true, failed: true },
           messages: { newPeer: true, other: true },
           dups: { network: true, other: true },
+          sockets: { ordinary: true, local: true, other: true },
           env: true,
         }),
       () => probe.start(new ArrayBuffer(1 << 17), () => undefined),

@@ -136,6 +136,7 @@ describe('the open mask', () => {
         opens: mask,
         messages: { newPeer: false, other: false },
         dups: { network: false, other: false },
+        sockets: { ordinary: false, local: false, other: false },
         env: true,
       });
       const before = probe.entry(cgroup);

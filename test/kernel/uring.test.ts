@@ -373,10 +373,12 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
     ] as const;
     const messages = { newPeer: true, other: true };
     const dups = { network: true, other: true };
+    const sockets = { ordinary: true, local: true, other: true };
     probe.probe.setMasks({
       opens: { read: true, write: true, failed: false },
       messages,
       dups,
+      sockets,
       env: false,
     });
     probe.probe.detach('sys_unlinkat');
@@ -390,6 +392,7 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
         opens: { read: false, write: true, failed: false },
         messages,
         dups,
+        sockets,
         env: false,
       });
       assert.deepEqual((await run('plain', ...requests)).events, []);
@@ -399,6 +402,7 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
         opens: { read: true, write: true, failed: true },
         messages,
         dups,
+        sockets,
         env: false,
       });
     }

@@ -59,6 +59,7 @@ async function round(number) {
     opens: { read: true, write: true, failed: true },
     messages: { newPeer: true, other: true },
     dups: { network: true, other: true },
+    sockets: { ordinary: true, local: true, other: true },
     env: true,
   });
   probe.start(

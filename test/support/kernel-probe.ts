@@ -298,6 +298,7 @@ export class KernelProbe {
         opens: { read: true, write: true, failed: true },
         messages: { newPeer: true, other: true },
         dups: { network: true, other: true },
+        sockets: { ordinary: true, local: true, other: true },
         env: true,
       });
     }

@@ -139,10 +139,22 @@ static __always_inline bool call__is_dup_wanted(const struct call_state *c, __u3
 	return mask & (network ? DUP_NETWORK : DUP_OTHER);
 }
 
+/* The kind of the socket that the call asks for: SOCKET_*. */
+static __always_inline __u32 call__socket_kind(const struct call_state *c)
+{
+	__u32 domain = c->args[1], type = c->args[2] & SOCK_TYPE_MASK;
+	if (domain == AF_UNIX || domain == AF_NETLINK)
+		return SOCKET_LOCAL;
+	bool ip = domain == AF_INET || domain == AF_INET6;
+	return ip && (type == SOCK_STREAM || type == SOCK_DGRAM) ? SOCKET_ORDINARY : SOCKET_OTHER;
+}
+
 /* False if no rule can match such a call. */
 static __always_inline bool call__is_wanted(const struct call_state *c, __u32 mask)
 {
 	if ((c->spec.flags & CALL_DUP) && !call__is_dup_wanted(c, mask))
+		return 0;
+	if ((c->spec.flags & CALL_SOCKET) && !(mask & call__socket_kind(c)))
 		return 0;
 	if ((c->spec.flags & CALL_IF_EXECUTABLE) && !(c->args[3] & PROT_EXEC))
 		return 0;

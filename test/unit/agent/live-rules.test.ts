@@ -29,6 +29,7 @@ const BROKEN = ruleFile('evt.type = open and fd.nmae = x');
 const NO_CALLS = {
   messages: { newPeer: false, other: false },
   dups: { network: false, other: false },
+  sockets: { ordinary: false, local: false, other: false },
 };
 const READS_MASK: EventMasks = {
   opens: { read: true, write: false, failed: false },
