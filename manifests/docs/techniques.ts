@@ -18,6 +18,7 @@ export const TECHNIQUES: Readonly<Record<string, string>> = {
   T1055: 'Process Injection',
   'T1055.008': 'Ptrace System Calls',
   T1057: 'Process Discovery',
+  T1059: 'Command and Scripting Interpreter',
   'T1059.004': 'Unix Shell',
   'T1059.006': 'Python',
   T1068: 'Exploitation for Privilege Escalation',

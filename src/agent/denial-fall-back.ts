@@ -39,6 +39,8 @@ export class DenialFallBack {
   readonly #times = new RecentMap<string, readonly number[]>(COUNTED_MAX);
   /** By container: when its first was. */
   readonly #firstMs = new RecentMap<string, number>(COUNTED_MAX);
+  /** Containers whose app has asked for it itself, by their ids. */
+  readonly #asked = new RecentMap<string, true>(COUNTED_MAX);
   /** By cgroup, as each run of a container has its own: for which entries it was told. */
   readonly #told = new RecentMap<number, OperatorResponses>(COUNTED_MAX);
   /** The latest process that was denied its program. */
@@ -51,7 +53,7 @@ export class DenialFallBack {
 
   /** Returns the responses to a detection, after it has noted a denial. What `deny` kills after the effect counts as one too. */
   noted(
-    { container, process }: Pick<Respondable, 'container' | 'process'>,
+    { container, process, asked }: Pick<Respondable, 'container' | 'process' | 'asked'>,
     done: readonly DoneResponse[],
   ): readonly DoneResponse[] {
     const isDenied = done.some(
@@ -61,6 +63,7 @@ export class DenialFallBack {
     const { pid, startBootNs } = process;
     if (isDenied && (this.#last?.pid !== pid || this.#last.startBootNs !== startBootNs)) {
       this.#last = { pid, startBootNs };
+      if (asked === 'deny') this.#asked.set(container.fullId, true);
       this.#onDenied(container);
     }
     return done;
@@ -121,7 +124,8 @@ export class DenialFallBack {
     const { logger, operators, onChanged } = this.#options;
     // Whoever lifts responses may have ended the container.
     if (operators().isLifted(undefined, container.app)) return;
-    if (!operators().endDenying(container.app, why)) return;
+    const isAsked = this.#asked.has(container.fullId);
+    if (!operators().endDenying(container.app, why, isAsked)) return;
     this.#count++;
     logger.warn(
       { app: container.app?.name, container: container.id, why },

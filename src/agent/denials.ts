@@ -3,18 +3,25 @@ import type { RegistryEntry } from '../apps/resolution.ts';
 import type { KernelEvent } from '../events/event.ts';
 import { isExec } from '../plan/verdicts/call-kinds.ts';
 import type { Checked } from '../rules/compile/checked.ts';
-import type { LoadedRule } from '../rules/rule-set.ts';
+import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
 import { NONE } from './verdict-numbers.ts';
 
 /** Limit on rule names in one log line. */
 const NAMES_MAX = 10;
 
-/** Those of the rules by which programs are to be denied in the container. */
+/** Those of the operator's rules, and of the app's `own`, by which programs are to be denied in the container. */
 export type DeniedAmong = (
   rules: readonly LoadedRule[],
   container: Container,
+  own: readonly LoadedRule[],
 ) => readonly LoadedRule[];
+
+/** See JudgedApp in verdicts.ts. */
+interface App {
+  unchangedAmong(rules: readonly LoadedRule[]): readonly LoadedRule[];
+  readonly ruleSet: RuleSet;
+}
 
 /** Containers in which the same is to be denied. */
 export interface DeniedGroup {
@@ -56,35 +63,48 @@ export class Denials {
     this.#logger = logger;
   }
 
-  /** Of the rules in force, those about programs that are run by which they are to be denied in the container. */
-  among(rules: readonly LoadedRule[] | undefined, container: Container): readonly LoadedRule[] {
+  /** Of the operator's rules in force and the app's own, those by which programs are to be denied in the container. */
+  among(
+    rules: readonly LoadedRule[] | undefined,
+    container: Container,
+    app: App | 'none',
+  ): readonly LoadedRule[] {
     if (rules === undefined) return [];
     this.#rules = rules;
-    return this.#among(rules, container).filter(
+    // What an app changes of a rule is not in the kernel's verdicts.
+    const [operators, own] =
+      app === 'none' ? [rules, []] : [app.unchangedAmong(rules), app.ruleSet.rules];
+    return this.#among(operators, container, own).filter(
       ({ condition, enabled, events }) =>
         enabled && !this.#givenUp.has(condition) && [...events].some(isExec),
     );
   }
 
-  /** A program was denied that no rule matches. Gives up the rules that may have denied it; false if they were before. */
-  giveUp(event: KernelEvent, groups: Iterable<DeniedGroup>): boolean {
+  /**
+   * A program was denied that no rule matches. Gives up the rules that may have denied it, with `onlyHere` those of its container alone;
+   * false if they were before.
+   */
+  giveUp(event: KernelEvent, groups: Iterable<DeniedGroup>, onlyHere: boolean): boolean {
     this.#inVain++;
     const all = [...groups].filter(({ denies }) => denies.length > 0);
     const own = all.filter(({ entries }) =>
       entries.some(({ cgroupId }) => cgroupId === event.cgroupId),
     );
     // Its cgroup may be inside that of the container.
-    const names = new Set((own.length > 0 ? own : all).flatMap(({ denies }) => denies));
-    const rules = this.#rules.filter(
-      ({ name, condition }) => names.has(name) && !this.#givenUp.has(condition),
+    const possible = own.length > 0 || onlyHere ? own : all;
+    // Groups share the operator's rules.
+    const rules = new Set(
+      possible
+        .flatMap(({ denied, denies }) => denied.filter(({ name }) => denies.includes(name)))
+        .filter(({ condition }) => !this.#givenUp.has(condition)),
     );
     for (const { condition } of rules) this.#givenUp.add(condition);
     // Without rules they were given up before, or others are in force by now.
     this.#logger.error(
-      { rules: namesOf(rules), pid: event.pid, cgroupId: event.cgroupId },
+      { rules: namesOf([...rules]), pid: event.pid, cgroupId: event.cgroupId },
       'a program was denied that no rule matches: these rules deny nothing until rules are loaded again; please report it',
     );
-    return rules.length > 0;
+    return rules.size > 0;
   }
 
   /** Says which rules should deny, but do not: once for each rule. */

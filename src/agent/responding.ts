@@ -80,9 +80,17 @@ export class Responding {
     return this.fallBack.noted(detection, this.responder.respond(detection));
   }
 
-  /** Those of the rules by which programs are to be denied in the container. */
-  deniedAmong(rules: readonly LoadedRule[], { app }: Container): readonly LoadedRule[] {
-    return this.responder.operators.deniedAmong(rules, app);
+  /** Those of the operator's rules by which programs are to be denied in the container, and those by which its app asks for that. */
+  deniedAmong(
+    rules: readonly LoadedRule[],
+    { app }: Container,
+    asking: readonly LoadedRule[],
+  ): readonly LoadedRule[] {
+    const { operators } = this.responder;
+    const denied = operators.deniedAmong(rules, app);
+    if (asking.length === 0 || operators.endedIn(app) !== undefined) return denied;
+    const asked = asking.filter((rule) => !operators.isLifted(rule, app));
+    return [...new Set([...denied, ...asked])];
   }
 
   /** Sets the operator's entries from now on. */

@@ -21,6 +21,7 @@ import { UnwatchedContainers } from './unwatched.ts';
 import { Apps } from '../apps/apps.ts';
 import type { AppsConfig } from '../apps/configured-runtimes.ts';
 import type { Container } from '../apps/identity.ts';
+import type { LoadedRule } from '../rules/rule-set.ts';
 import { DomainNames } from '../context/domain-names.ts';
 import { ProcFs } from '../context/proc-reader.ts';
 import { ProcUsage } from '../context/process-usage.ts';
@@ -141,11 +142,7 @@ export class Stages {
       probe: this.probe,
       logger,
       inForceFor: (container) => this.policies.inForceFor(container),
-      // Nothing where its policy was refused, which may ask for exceptions; nor in a cgroup without namespaces.
-      deniedAmong: (rules, container) =>
-        this.policies.stateOf(container) === undefined && container.runtime !== 'cgroup'
-          ? this.responding.deniedAmong(rules, container)
-          : [],
+      deniedAmong: (rules, container, own) => this.#deniedAmong(rules, container, own),
       enabled: config.probe.kernelVerdicts,
     });
     release.defer(() => this.verdicts.stop());
@@ -250,6 +247,22 @@ export class Stages {
     });
   }
 
+  #deniedAmong(
+    rules: readonly LoadedRule[],
+    container: Container,
+    own: readonly LoadedRule[],
+  ): readonly LoadedRule[] {
+    const { policies, responding } = this;
+    // In a cgroup without namespaces nobody can be told from the host. A refused policy may ask for exceptions.
+    if (container.runtime === 'cgroup' || policies.stateOf(container) === 'refused') return [];
+    const policy = policies.inForceFor(container);
+    const asks = ({ name }: LoadedRule): boolean =>
+      policy !== undefined && policy !== 'none' && policy.responseTo(name) === 'deny';
+    // Nobody evaluates them while they are paused.
+    const evaluated = policies.arePaused(container) === true ? [] : own;
+    return responding.deniedAmong(rules, container, [...rules, ...evaluated].filter(asks));
+  }
+
   #makeEvaluation(): Evaluation {
     const { options, first } = this.#parts;
     const { config, logger } = options;
@@ -269,7 +282,7 @@ export class Stages {
       finishRules: (container) => this.policies.finish(container),
       onFailure: (failure) => logFailure(logger, failure),
       onCertain: (event, isMatched) => this.verdicts.certain.compare(event, isMatched),
-      onDeniedInVain: (event) => this.verdicts.onDeniedInVain(event),
+      onDeniedInVain: (event, ofApp) => this.verdicts.onDeniedInVain(event, ofApp),
       respond: (detection) => this.responding.respond(detection),
       clocks: THREAD_CLOCKS,
       admit: (detection) => this.outgoing.admit(detection),

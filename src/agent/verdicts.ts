@@ -23,6 +23,10 @@ const WAIT_MS = 1000;
  */
 export interface JudgedApp {
   possibleAmong(rules: readonly LoadedRule[]): Iterable<LoadedRule>;
+  /** Those of `rules` that are on for the app and that it does not change. */
+  unchangedAmong(rules: readonly LoadedRule[]): readonly LoadedRule[];
+  /** The app's own rules. */
+  readonly ruleSet: RuleSet;
 }
 
 export interface KernelVerdictsOptions {
@@ -182,9 +186,12 @@ export class KernelVerdicts {
     this.#stopped = true;
   }
 
-  /** A program was denied that no rule matches: the rules that may have denied it deny nothing from now on. */
-  onDeniedInVain(event: KernelEvent): void {
-    if (this.#denials.giveUp(event, this.#all())) this.endDenying();
+  /**
+   * A program was denied that no rule matches: the rules that may have denied it deny nothing from now on. `ofApp`: an app's own rules
+   * are evaluated for it. They may have been skipped, so that only what is denied to this app is given up.
+   */
+  onDeniedInVain(event: KernelEvent, ofApp: boolean): void {
+    if (this.#denials.giveUp(event, this.#all(), ofApp)) this.endDenying();
   }
 
   /** At once: containers in which programs are denied have no table until `follow` groups them anew. */
@@ -211,8 +218,7 @@ export class KernelVerdicts {
     const ofApp = this.#groups.get(app) ?? new Map<string, Group>();
     this.#groups.set(app, ofApp);
     const containerType = container.runtime;
-    // An app's own exceptions are not in the kernel's verdicts: nothing is denied to an app with a policy.
-    const denied = app === 'none' ? this.#denials.among(this.#rules?.rules, container) : [];
+    const denied = this.#denials.among(this.#rules?.rules, container, app);
     const key = [containerType, ...denied.map(({ name }) => name)].join('\n');
     const group = ofApp.get(key) ?? {
       app,
@@ -284,14 +290,12 @@ export class KernelVerdicts {
       isWanted,
     );
     if (clauses === undefined) return;
-    // What an app's policy takes away is not in its clauses: of its containers the kernel is never certain.
-    const ruleClauses =
-      app === 'none'
-        ? await inTurns(
-            withCertainRules(clauses, possible, containerType, new Set(denied)),
-            isWanted,
-          )
-        : clauses;
+    // What an app's policy takes away is not in its clauses: there the kernel is certain only of what denies.
+    const certain = app === 'none' ? possible : denied;
+    const ruleClauses = await inTurns(
+      withCertainRules(clauses, certain, containerType, new Set(denied)),
+      isWanted,
+    );
     if (ruleClauses === undefined) return;
     // The same of a table that is there already.
     const denies = ruleClauses.certain.filter((rule) => rule.denies).map(({ name }) => name);

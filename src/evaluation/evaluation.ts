@@ -77,8 +77,8 @@ export interface EvaluationOptions {
   readonly onFailure?: (failure: RuleFailure) => void;
   /** Told of an event of which the kernel was certain that an operator's rule matches, and whether one did; must not throw. */
   readonly onCertain?: (event: KernelEvent, isMatched: boolean) => void;
-  /** Told of a program that was denied, although no rule matches it; must not throw. */
-  readonly onDeniedInVain?: (event: KernelEvent) => void;
+  /** Told of a program that was denied, although no rule matches it, and whether its app has rules of its own; must not throw. */
+  readonly onDeniedInVain?: (event: KernelEvent, ofApp: boolean) => void;
   /** Does what is to be done about a detection in a container; must not throw. */
   readonly respond?: (detection: Respondable) => readonly DoneResponse[];
   /** What is to become of a detection, asked before it is written out; must not throw. Default `open`. */
@@ -239,7 +239,7 @@ export class Evaluation {
       if (event.ruleMatches && isComparable(subject) && appRules === undefined)
         this.#options.onCertain?.(event, matches.length > 0);
       if (event.exec?.denied === true && matches.length === 0)
-        this.#options.onDeniedInVain?.(event);
+        this.#options.onDeniedInVain?.(event, appRules !== undefined);
       for (const match of matches) {
         if (container !== undefined) this.#detect(match, occurrence, subject, appRules);
         else {

@@ -167,7 +167,7 @@ class Compilation {
       return another.has(rule.name) && isOn.has(rule.name) ? [{ ...rule, enabled: true }] : [];
     });
     this.#checkSelections(overlay);
-    const killing = this.#killing([...on, ...own], [...before, ...overlay.rules.filter(isOwn)]);
+    const responses = this.#responses([...on, ...own], [...before, ...overlay.rules.filter(isOwn)]);
     const errors = [...this.#diagnostics.errors, ...overlay.errors];
     const warnings = [...this.#diagnostics.warnings, ...overlay.warnings];
     if (errors.length > 0) return { policy: undefined, errors, warnings };
@@ -185,7 +185,8 @@ class Compilation {
       adjusted: [...variables.rebuilt.keys()],
       enabled: [...extra],
       muted: muted.map(({ name }) => name),
-      killing,
+      killing: [...responses].flatMap(([name, response]) => (response === 'kill' ? [name] : [])),
+      denying: [...responses].flatMap(([name, response]) => (response === 'deny' ? [name] : [])),
       minimumPriority: minimum,
       active: [...wasOn].filter((name) => !dropped.has(name)).length + rules.length,
       cost: policyCost(overlay.cost),
@@ -235,7 +236,8 @@ class Compilation {
       tag: switchingTag(name),
       place,
     }));
-    const after = selectRules(before, [...byVariables, ...this.#selections()]);
+    const enforced = this.#document.enforced.map((one) => ({ ...one, enable: true }));
+    const after = selectRules(before, [...byVariables, ...this.#selections(), ...enforced]);
     return after.map((rule, at) => {
       const was = before[at];
       return was !== undefined && this.#isHeld(was) ? was : rule;
@@ -318,10 +320,13 @@ class Compilation {
     }
   }
 
-  /** Rules that are on for the app and whose detections end a process. */
-  #killing(on: readonly LoadedRule[], all: readonly LoadedRule[]): string[] {
-    const names = new Set<string>();
-    for (const one of this.#document.responses) {
+  /** By name, the rules that are on for the app and whose detections end a process. What denies also kills. */
+  #responses(
+    on: readonly LoadedRule[],
+    all: readonly LoadedRule[],
+  ): ReadonlyMap<string, ResponseName> {
+    const responses = new Map<string, ResponseName>();
+    for (const one of [...this.#document.responses, ...this.#document.enforced]) {
       const { response, place } = one;
       const found = this.#selected(all, one);
       if (this.#operator.responses?.includes(response) !== true) {
@@ -331,10 +336,11 @@ class Compilation {
         this.#warnOfTrust(`asks for '${response}'`, place);
       } else {
         const isOn = new Set(on.map(({ name }) => name));
-        for (const { name } of found) if (isOn.has(name)) names.add(name);
+        for (const { name } of found)
+          if (isOn.has(name) && responses.get(name) !== 'deny') responses.set(name, response);
       }
     }
-    return [...names];
+    return responses;
   }
 
   /** The selected rules; reports an error if there are none. */

@@ -49,7 +49,8 @@ export function describeCheck(file: string, { policy, errors, warnings }: Compil
 const MAX_COSTS = 10;
 
 function describe(file: string, summary: PolicySummary): string[] {
-  const { own, excepted, adjusted, enabled, muted, killing, minimumPriority, active } = summary;
+  const { own, excepted, adjusted, enabled, muted, minimumPriority, active } = summary;
+  const { killing, denying } = summary;
   const { worstEventUs, limitUs, rules: costs } = summary.cost;
   const list = (what: string, names: readonly string[]): string[] =>
     names.length === 0 ? [] : [`${what}:`, ...names.map((name) => `  ${name}`)];
@@ -67,5 +68,6 @@ function describe(file: string, summary: PolicySummary): string[] {
     ...list('Switched on', enabled),
     ...list('Switched off, or below the least priority', muted),
     ...list('Ending the process, where the operator allows it (policies.responses)', killing),
+    ...list('Denying programs, where the operator allows it (policies.responses)', denying),
   ];
 }

@@ -13,6 +13,7 @@ import { readYaml } from '../rules/loader/yaml.ts';
 import { YamlError } from '../rules/loader/yaml-node.ts';
 import type { YamlNode } from '../rules/loader/yaml-node.ts';
 import { nearestWord } from '../shared/nearest.ts';
+import { readEnforced, type Enforced } from './enforced.ts';
 import { readVariables } from './policy-variables.ts';
 import type { PolicyVariable } from './policy-variables.ts';
 
@@ -44,6 +45,8 @@ export interface PolicyDocument {
   readonly responses: readonly PolicyResponse[];
   /** Properties of the app, for rules that use them. */
   readonly variables: readonly PolicyVariable[];
+  /** Those of its variables beside which nothing may happen. Each has a value. */
+  readonly enforced: readonly Enforced[];
   /** A list of items in Falco's syntax. */
   readonly customRules: YamlNode | undefined;
 }
@@ -54,7 +57,14 @@ export interface ReadPolicy {
   readonly errors: readonly Diagnostic[];
 }
 
-const KEYS = ['minimum_priority', 'rules', 'responses', 'variables', 'custom_rules'] as const;
+const KEYS = [
+  'minimum_priority',
+  'rules',
+  'responses',
+  'variables',
+  'enforce',
+  'custom_rules',
+] as const;
 
 /** Reads a policy file. Never throws because of its content; time and memory are bounded by its length. */
 export function readPolicy(source: RuleSource): ReadPolicy {
@@ -84,6 +94,7 @@ function documentOf(source: RuleSource, diagnostics: Diagnostics): PolicyDocumen
     selections: [],
     responses: [],
     variables: [],
+    enforced: [],
     customRules: undefined,
   };
   if (Buffer.byteLength(source.text) > MAX_POLICY_BYTES) {
@@ -118,17 +129,34 @@ function documentOf(source: RuleSource, diagnostics: Diagnostics): PolicyDocumen
   if (customRules !== undefined && !isNull && customRules.kind !== 'sequence') {
     throw misshapen("'custom_rules' must be a list, as in a rule file", customRules.place);
   }
+  const variables =
+    attempt(diagnostics, () =>
+      readVariables(keyed.node('variables'), diagnostics, (read) => attempt(diagnostics, read)),
+    ) ?? [];
   return {
     source,
     minimumPriority: attempt(diagnostics, () => priorityOf(keyed)),
     selections: selectionsOf(keyed.node('rules'), diagnostics),
     responses: responsesOf(keyed.node('responses'), diagnostics),
-    variables:
-      attempt(diagnostics, () =>
-        readVariables(keyed.node('variables'), diagnostics, (read) => attempt(diagnostics, read)),
-      ) ?? [],
+    variables,
+    enforced: enforcedOf(keyed.node('enforce'), variables, diagnostics),
     customRules: isNull ? undefined : customRules,
   };
+}
+
+function enforcedOf(
+  node: YamlNode | undefined,
+  variables: readonly PolicyVariable[],
+  diagnostics: Diagnostics,
+): readonly Enforced[] {
+  const enforced = attempt(diagnostics, () => readEnforced(node, diagnostics)) ?? [];
+  for (const { variable, mayBeEmpty, place } of enforced) {
+    const values = variables.find(({ name }) => name === variable)?.values;
+    if (values !== undefined && (mayBeEmpty || values.length > 0)) continue;
+    const message = `'${variable}' can be enforced only if it is listed under variables${mayBeEmpty ? '' : ', with at least one value'}`;
+    diagnostics.error('LOAD_ERR_YAML_VALIDATE', message, place);
+  }
+  return enforced;
 }
 
 function priorityOf(keyed: Keyed): Priority | undefined {
@@ -152,7 +180,7 @@ function selectionsOf(node: YamlNode | undefined, diagnostics: Diagnostics): Pol
 }
 
 function responsesOf(node: YamlNode | undefined, diagnostics: Diagnostics): PolicyResponse[] {
-  const example = '{kill: {rule: NAME}} or {kill: {tag: TAG}}';
+  const example = '{kill: {rule: NAME}} or {deny: {tag: TAG}}';
   return entriesOf(node, 'responses', POLICY_RESPONSE_NAMES, example, diagnostics).map(
     ({ verb: response, ...which }) => ({ response, ...which }),
   );

@@ -25,6 +25,8 @@ export interface PolicySummary {
   readonly muted: readonly string[];
   /** Rules whose detections end the process that they are about. */
   readonly killing: readonly string[];
+  /** Rules by which programs are denied, or killed where the kernel is not certain. */
+  readonly denying: readonly string[];
   readonly minimumPriority: Priority;
   /** Number of rules that are on for the app, its own included. */
   readonly active: number;
@@ -61,8 +63,8 @@ export class AppPolicy {
   /** Those of `#dropped` that no rule of the app's replaces. */
   readonly #muted: ReadonlySet<string>;
   readonly #order: RuleOrder;
-  /** Names of rules. */
-  readonly #killing: ReadonlySet<string>;
+  /** By the name of the rule. */
+  readonly #responses: ReadonlyMap<string, ResponseName>;
   /** The domain names that a rule compares addresses with, by the rule's name. */
   readonly #domains = new Map<string, ReadonlySet<string>>();
 
@@ -84,7 +86,10 @@ export class AppPolicy {
     this.#dropped = dropped;
     this.#muted = new Set(summary.muted);
     this.summary = summary;
-    this.#killing = new Set(summary.killing);
+    this.#responses = new Map<string, ResponseName>([
+      ...summary.killing.map((name) => [name, 'kill'] as const),
+      ...summary.denying.map((name) => [name, 'deny'] as const),
+    ]);
     this.#order = order;
     for (const rule of rules) {
       const names = domainNamesIn({ rules: [rule] });
@@ -112,10 +117,15 @@ export class AppPolicy {
     if (this.#changed.trigger !== undefined) yield this.#changed.trigger;
   }
 
+  /** Given the operator's `rules`, those that are on and that it does not change. */
+  unchangedAmong(rules: readonly LoadedRule[]): readonly LoadedRule[] {
+    return rules.filter(({ enabled, name }) => enabled && !this.#dropped.has(name));
+  }
+
   /** Number of rules that watch its app, given the operator's `rules`. */
   activeAmong(rules: readonly LoadedRule[]): number {
-    const kept = rules.filter(({ enabled, name }) => enabled && !this.#dropped.has(name));
-    return kept.length + this.#changed.count(rules) + this.ruleSet.rules.length;
+    const kept = this.unchangedAmong(rules).length;
+    return kept + this.#changed.count(rules) + this.ruleSet.rules.length;
   }
 
   /** Number of its rules that are run for events. */
@@ -175,7 +185,7 @@ export class AppPolicy {
   }
 
   responseTo(rule: string): ResponseName | undefined {
-    return this.#killing.has(rule) ? 'kill' : undefined;
+    return this.#responses.get(rule);
   }
 
   #isKept(match: Match, run: OwnRun | undefined): boolean {

@@ -33,12 +33,16 @@ export function newsOf(
       text: `The policy (${name}) of this app is refused, so the operator’s rules watch it as they are: ${said}`,
     };
   }
-  const { active, own, excepted, muted, killing, minimumPriority } = policy.summary;
+  const { active, own, excepted, muted, killing, denying, minimumPriority } = policy.summary;
+  const ending = [
+    ...(killing.length === 0 ? [] : [`, ${killing.length} that end the process`]),
+    ...(denying.length === 0 ? [] : [`, ${denying.length} that deny programs`]),
+  ].join('');
   const doubts = said === '' ? '' : `. But: ${said}`;
   return {
     container,
     state: 'in force',
     digest: policy.digest,
-    text: `The policy (${name}, ${trust}) of this app is in force: ${active} rules from ${minimumPriority} up, ${own.length} of its own, ${excepted.length} with exceptions of its own, ${muted.length} off${killing.length === 0 ? '' : `, ${killing.length} that end the process`}${doubts}`,
+    text: `The policy (${name}, ${trust}) of this app is in force: ${active} rules from ${minimumPriority} up, ${own.length} of its own, ${excepted.length} with exceptions of its own, ${muted.length} off${ending}${doubts}`,
   };
 }

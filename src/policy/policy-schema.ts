@@ -3,6 +3,7 @@ import { PRIORITIES } from '../rules/detection.ts';
 import { ADDED_ITEMS, EXCEPTION_KEYS, FLAGS } from '../rules/loader/overlay-shapes.ts';
 import { POLICY_RESPONSE_NAMES } from '../shared/response-names.ts';
 import type { ItemShape, ValueShape } from '../rules/loader/overlay-shapes.ts';
+import { ENFORCEMENTS } from './enforced.ts';
 import { MAX_SELECTIONS } from './policy-document.ts';
 import { ANY_VALUE, MAX_VALUE_CHARS, MAX_VALUES, VALUE_SHAPES } from './policy-variables.ts';
 
@@ -59,6 +60,7 @@ const EXAMPLE = {
   variables: Object.fromEntries(
     Object.entries(VARIABLES).map(([name, { examples }]) => [name, examples]),
   ),
+  enforce: ['expected_executables'],
 };
 
 /**
@@ -90,8 +92,10 @@ export function policySchema(): Schema {
       },
       responses: {
         description:
-          'What is done about detections of rules besides telling them, if the operator allows it. kill: the process that it is about is ended, after the fact.',
-        examples: [[{ kill: { rule: 'Miner run' } }]],
+          'What is done about detections of rules besides telling them, if the operator allows it. kill: the process that it is about is ended, after the fact. deny: a program that the rule is about is ended before its first instruction, where the kernel is certain of it; otherwise it is killed.',
+        examples: [
+          [{ kill: { rule: 'Miner run' } }, { deny: { rule: 'Program run from memory' } }],
+        ],
         type: ['array', 'null'],
         maxItems: MAX_SELECTIONS,
         items: { $ref: '#/$defs/response' },
@@ -110,6 +114,12 @@ export function policySchema(): Schema {
           maxItems: MAX_VALUES,
           items: { ...TEXT, maxLength: MAX_VALUE_CHARS, pattern: ANY_VALUE.pattern },
         },
+      },
+      enforce: {
+        description:
+          'Variables beside which nothing may happen, if the operator allows it (policies.responses). expected_executables: all other programs are denied. outbound_hosts: a process that connects to another host is killed. Each must be listed under variables, expected_executables with at least one value.',
+        type: ['array', 'null'],
+        items: { enum: Object.keys(ENFORCEMENTS) },
       },
       custom_rules: {
         description:

@@ -83,15 +83,17 @@ export class OperatorResponses {
   }
 
   /**
-   * Ends denial in the app's containers, where an entry allows that: it is as in monitor mode from now on. False if no entry denies
-   * there, or none allows it, or it has ended.
+   * Ends denial in the app's containers, where an entry allows that, and what the app itself asks for (`isAsked`): it is as in
+   * monitor mode from now on. False if nothing is denied there, or no entry allows it, or it has ended.
    */
-  endDenying(app: AppIdentity | undefined, why: string): boolean {
+  endDenying(app: AppIdentity | undefined, why: string, isAsked = false): boolean {
     const key = app && keyOf(app);
-    const isDenied = this.#entries.some(
-      ({ response, mode, fallsBack, match }) =>
-        response === 'deny' && mode === 'enforce' && fallsBack && isOfApp(match, app),
-    );
+    const isDenied =
+      isAsked ||
+      this.#entries.some(
+        ({ response, mode, fallsBack, match }) =>
+          response === 'deny' && mode === 'enforce' && fallsBack && isOfApp(match, app),
+      );
     if (!isDenied || this.#ended.has(key)) return false;
     this.#ended.set(key, { app: app?.name, why });
     this.forget();

@@ -109,6 +109,9 @@ export class Responder {
   #forApp(name: ResponseName, detection: Respondable): ResponseOutcome {
     const { rule, container } = detection;
     if (this.#operators.isLifted(rule, container.app)) return 'monitored';
+    // The kernel may have denied it just before.
+    if (isEnded(name, detection)) return 'prevented';
+    if (name === 'deny' && this.#operators.endedIn(container.app) !== undefined) return 'monitored';
     return this.#apply(name, detection, false);
   }
 

@@ -5,6 +5,6 @@
 export const RESPONSE_NAMES = ['kill', 'deny', 'isolate', 'restart'] as const;
 
 /** Those that apps may ask for in their policies, where the operator allows it. */
-export const POLICY_RESPONSE_NAMES = ['kill'] as const satisfies readonly ResponseName[];
+export const POLICY_RESPONSE_NAMES = ['kill', 'deny'] as const satisfies readonly ResponseName[];
 
 export type ResponseName = (typeof RESPONSE_NAMES)[number];

@@ -33,11 +33,15 @@ function world(yaml = DENIES) {
   });
   let pid = 0;
   /** Another program is denied, which two rules match. */
-  const denied = (container: Container, outcome: ResponseOutcome = 'prevented'): void => {
+  const denied = (
+    container: Container,
+    outcome: ResponseOutcome = 'prevented',
+    asked?: 'deny',
+  ): void => {
     const process = makeProcess({ pid: ++pid });
     const done = [{ name: 'deny', outcome, guarantee: 'before the effect' }] as const;
     for (let rules = 0; rules < 2; rules++)
-      assert.equal(fallBack.noted({ container, process }, done), done);
+      assert.equal(fallBack.noted({ container, process, asked }, done), done);
   };
   const instance = (fullId: string, name: string): Container =>
     containerOf({ fullId, id: fullId }, { name, guid: name });
@@ -153,4 +157,21 @@ test('what is killed after the effect counts, what is only reported does not', (
     denied(blog, 'monitored');
   }
   assert.deepEqual([shop, blog].map(isDenied), [false, true]);
+});
+
+test('an app that asks for denial itself: it ends too, also where no entry of the operator denies', () => {
+  const { denied, instance, operators, said, fallBack, goneAt, changes } = world('[]');
+  const [shop, blog] = [instance('1', 'shop'), instance('2', 'blog')];
+  for (let n = 0; n <= DENIALS_A_MINUTE; n++) {
+    denied(shop, 'prevented', 'deny');
+    denied(blog);
+  }
+  assert.equal(
+    operators.endedIn(shop.app),
+    `more than ${DENIALS_A_MINUTE} were denied in a minute`,
+  );
+  assert.equal(operators.endedIn(blog.app), undefined);
+  assert.equal(changes(), 1);
+  fallBack.onTick([goneAt(shop, undefined), goneAt(blog, undefined)]);
+  assert.equal(said.length, 1);
 });

@@ -21,9 +21,15 @@ const NONE_DENIED = { containers: 0, rules: [], afterEffect: [], givenUp: [], in
 const awake = setInterval(() => undefined, 1000);
 after(() => clearInterval(awake));
 
-/** An app with a rule of its own, about this path. */
-const appWith = (path: string): JudgedApp => ({
-  possibleAmong: (rules) => [...rules, ...rulesAbout(path).rules],
+/** An app with rules of its own, by default one about this path, which changes some of the operator's. */
+const appWith = (
+  path: string,
+  ruleSet = rulesAbout(path),
+  changed: readonly string[] = [],
+): JudgedApp => ({
+  possibleAmong: (rules) => [...rules, ...ruleSet.rules],
+  unchangedAmong: (rules) => rules.filter(({ name }) => !changed.includes(name)),
+  ruleSet,
 });
 
 /** Rules about programs that are run, of which each can deny. */
@@ -82,9 +88,9 @@ function world({ enabled = true, denied = new Map<number, string[]>() } = {}) {
     logger: { ...SILENT_LOGGER, warn: (about) => warned.push(about) },
     waitMs: 50,
     inForceFor: (container) => (apps.has(container) ? apps.get(container) : 'none'),
-    deniedAmong: (rules, { fullId }) => {
+    deniedAmong: (rules, { fullId }, own) => {
       const names = denied.get(Number(fullId)) ?? [];
-      return rules.filter(({ name }) => names.includes(name));
+      return [...rules, ...own].filter(({ name }) => names.includes(name));
     },
     enabled,
   });
@@ -357,6 +363,32 @@ test('containers whose app is denied other programs have tables of their own, an
   assert.equal(tableOf(2), tableOf(3));
 });
 
+test('to an app with a policy it is denied by rules that the policy leaves as they are, and by its own', async () => {
+  const own = ruleSetOf(
+    ruleFile('evt.type = execve and proc.exepath = /own').replace('rule: r', 'rule: own'),
+  );
+  const names = ['a', 'b', 'own'];
+  const { verdicts, entryOf, tableOf } = world({
+    denied: new Map([1, 2, 3].map((id) => [id, names])),
+  });
+  const all = [
+    entryOf(1, appWith('', own)),
+    entryOf(2, appWith('', own, ['a'])),
+    entryOf(3, appWith('', { rules: [] }, ['a', 'b'])),
+  ];
+  await verdicts.enter(EXECS);
+  verdicts.follow(all);
+  await until('all are judged', () => verdicts.status().containers === 3);
+  assert.equal(new Set([1, 2, 3].map(tableOf)).size, 3);
+  assert.deepEqual(verdicts.status().denying, { ...NONE_DENIED, containers: 2, rules: names });
+  // One of its own rules was skipped, perhaps: only what is denied there is given up.
+  const exec = makeExec({ denied: true });
+  verdicts.onDeniedInVain(makeEvent('execve', { cgroupId: 2, exec }), true);
+  verdicts.follow(all);
+  await until('the other is denied again', () => verdicts.status().denying.containers === 1);
+  assert.deepEqual(verdicts.status().denying.rules, ['a']);
+});
+
 test('a program was denied that no rule matches: its rules deny nothing until they are loaded again', async () => {
   const { verdicts, entry, tableOf } = world({
     denied: new Map([
@@ -370,7 +402,10 @@ test('a program was denied that no rule matches: its rules deny nothing until th
   const denying = () => verdicts.status().denying;
   await until('both are judged', () => denying().containers === 2);
   const inVain = (cgroupId: number): void =>
-    verdicts.onDeniedInVain(makeEvent('execve', { cgroupId, exec: makeExec({ denied: true }) }));
+    verdicts.onDeniedInVain(
+      makeEvent('execve', { cgroupId, exec: makeExec({ denied: true }) }),
+      false,
+    );
   inVain(1);
   inVain(1);
   assert.equal(tableOf(1), undefined, 'at once');
@@ -397,7 +432,11 @@ test('of a program in a cgroup inside a container, or of one that is gone, all r
   verdicts.follow([entry(1)]);
   await until('it is judged', () => verdicts.status().denying.containers === 1);
   const exec = makeExec({ denied: true });
-  verdicts.onDeniedInVain(makeEvent('execve', { cgroupId: 99, exec }));
+  const inside = makeEvent('execve', { cgroupId: 99, exec });
+  // Not for an app's own rules, of which some may have been skipped: others' denial would be in its hands.
+  verdicts.onDeniedInVain(inside, true);
+  assert.deepEqual(verdicts.status().denying.givenUp, []);
+  verdicts.onDeniedInVain(inside, false);
   assert.deepEqual(verdicts.status().denying.givenUp, ['a', 'b']);
 });
 

@@ -111,6 +111,7 @@ test('the example in the buildpack’s README has all keys and can be used; the 
   assert.deepEqual(found['excepted'], ['Sensitive file read']);
   assert.deepEqual(found['enabled'], [
     'Connection to a host that the app does not expect',
+    'Program that the app does not expect',
     'Process takes the name of a kernel thread',
   ]);
   for (const rule of ['Shell started by an app', 'Secret read by a tool', 'Web shell written']) {

@@ -216,7 +216,7 @@ describe('what is wrong is said with its place, and nothing of it takes effect',
   const cases: readonly (readonly [text: string, problem: RegExp])[] = [
     [
       '- rule: x',
-      /^1:1 a policy has keys: minimum_priority, rules, responses, variables, custom_rules/,
+      /^1:1 a policy has keys: minimum_priority, rules, responses, variables, enforce, custom_rules/,
     ],
     [
       'minimum_prioritty: error',

@@ -71,6 +71,19 @@ test('only where the operator allows it, and where the policy is the tenant’s 
   }
 });
 
+test('deny counts for more than kill, and both are told apart', () => {
+  const text = 'responses: [{deny: {rule: Bash started}}, {kill: {tag: shell}}]\n';
+  const compiled = compile(text, ['kill', 'deny']);
+  assert.deepEqual(killing(compiled), ['Shell started']);
+  assert.deepEqual(compiled.policy?.summary.denying, ['Bash started']);
+  assert.equal(compiled.policy.responseTo('Bash started'), 'deny');
+  assert.match(
+    describeCheck('varvel.yml', compiled),
+    /Denying programs, where .*\n  Bash started\n/,
+  );
+  assert.deepEqual(compile(text).policy?.summary.denying, [], 'where only kill is allowed');
+});
+
 test('what is wrong is refused with its place', () => {
   for (const [text, message] of [
     [
@@ -152,5 +165,5 @@ test('kill names the process by pid and start', () => {
 test('apps may not ask to be cut off from the network', () => {
   const compiled = compile('responses: [{isolate: {rule: Shell started}}]\n');
   assert.equal(compiled.policy, undefined);
-  assert.deepEqual(said(compiled), ['1:13 an entry is {kill: {rule: NAME}} or {kill: {tag: TAG}}']);
+  assert.deepEqual(said(compiled), ['1:13 an entry is {kill: {rule: NAME}} or {deny: {tag: TAG}}']);
 });

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import type { PolicyTrust } from '../../../src/container-files/policy-text.ts';
+import { certainKindsOf } from '../../../src/plan/verdicts/rule-clauses.ts';
+import { EXEC_KINDS, NO_KINDS } from '../../../src/plan/verdicts/call-kinds.ts';
+import { compilePolicy, type CompiledPolicy } from '../../../src/policy/app-policy.ts';
+import { operatorRulesOf } from '../../../src/policy/check-policy.ts';
+import { readPolicy } from '../../../src/policy/policy-document.ts';
+import type { ResponseName } from '../../../src/shared/response-names.ts';
+import {
+  CONTAINER,
+  makeEvent,
+  makeExec,
+  makeFile,
+  makeProcess,
+  makeSubject,
+} from '../../support/rules-subject.ts';
+
+const DEFAULT_RULES = 'manifests/rules/varvel_rules.yaml';
+const rules = operatorRulesOf([{ name: DEFAULT_RULES, text: readFileSync(DEFAULT_RULES, 'utf8') }]);
+const UNEXPECTED = 'Program that the app does not expect';
+const HOSTS = 'Connection to a host that the app does not expect';
+
+function compile(
+  text: string,
+  responses: readonly ResponseName[] = ['kill', 'deny'],
+  trust: PolicyTrust = 'verified',
+): CompiledPolicy {
+  const { document, errors } = readPolicy({ name: 'varvel.yml', text });
+  if (document === undefined) return { policy: undefined, errors, warnings: [] };
+  return compilePolicy(document, { ...rules, responses }, trust);
+}
+
+const said = ({ errors, warnings }: CompiledPolicy): string[] =>
+  [...errors, ...warnings].map(({ line, column, message }) => `${line}:${column} ${message}`);
+
+const PROGRAMS = 'variables: {expected_executables: [/usr/bin/node, /bin/dash]}\n';
+const ENFORCED = `${PROGRAMS}enforce: [expected_executables]\n`;
+
+describe('an app enforces what it said of itself', () => {
+  /** Names of the rules that a started program meets. */
+  const found = ({ policy }: CompiledPolicy, path: string): string[] => {
+    const exec = makeExec({ file: makeFile(path), filename: path });
+    const process = makeProcess({ image: { exePath: path } });
+    const event = makeEvent('execve', { exec });
+    const subject = makeSubject(event, { process, container: CONTAINER });
+    return policy?.refine([], subject).map(({ rule }) => rule.name) ?? [];
+  };
+
+  test('programs that it does not list are denied, and the kernel can be certain of them', () => {
+    const compiled = compile(ENFORCED);
+    assert.deepEqual(said(compiled), []);
+    const { policy } = compiled;
+    assert.ok(policy);
+    assert.deepEqual(policy.summary.denying, [UNEXPECTED]);
+    assert.deepEqual(policy.summary.enabled, [UNEXPECTED]);
+    assert.equal(policy.responseTo(UNEXPECTED), 'deny');
+    assert.deepEqual(found(compiled, '/usr/bin/curl'), [UNEXPECTED]);
+    assert.deepEqual(found(compiled, '/usr/bin/node'), []);
+    const own = policy.ruleSet.rules.find(({ name }) => name === UNEXPECTED);
+    assert.ok(own?.enabled);
+    assert.notEqual(certainKindsOf(own) & EXEC_KINDS, NO_KINDS);
+  });
+
+  test('the variable alone denies nothing, and nothing is denied where the operator does not allow it', () => {
+    assert.deepEqual(compile(PROGRAMS).policy?.summary.enabled, []);
+    const reported = compile(ENFORCED, ['kill']);
+    assert.deepEqual(reported.policy?.summary.denying, []);
+    assert.deepEqual(found(reported, '/usr/bin/curl'), [UNEXPECTED]);
+    assert.match(said(reported).join(), /^2:11 the operator does not allow 'deny' here/);
+    const unverified = compile(ENFORCED, ['deny'], 'unverified');
+    assert.deepEqual(unverified.policy?.summary.denying, []);
+    assert.match(said(unverified).join(), /asks for 'deny' has no effect/);
+  });
+
+  test('a process that connects to another host is killed', () => {
+    const { policy } = compile(
+      'variables: {outbound_hosts: [10.0.0.0/8]}\nenforce: [outbound_hosts]\n',
+    );
+    assert.deepEqual(policy?.summary.killing, [HOSTS]);
+    assert.deepEqual(policy.summary.denying, []);
+  });
+
+  test('what is wrong is refused with its place', () => {
+    for (const [text, message] of [
+      ['enforce: [expected_executables]', /^1:11 'expected_executables' can be enforced only if/],
+      [
+        'variables: {expected_executables: []}\nenforce: [expected_executables]',
+        /^2:11 'expected_executables' can be enforced only if .* with at least one value/,
+      ],
+      ['enforce: [outbound_hosts]', /^1:11 .* only if it is listed under variables$/],
+      ['enforce: [expected_executable]', /^1:11 .* did you mean 'expected_executables'\?/],
+      ['enforce: [constructor]', /^1:11 'constructor' is nothing that can be enforced: it can be/],
+      ['enforce: [[x]]', /^1:11 '' is nothing that can be enforced/],
+      ['enforce: all', /^1:10 'enforce' must be a list/],
+    ] as const) {
+      const compiled = compile(text);
+      assert.equal(compiled.policy, undefined, text);
+      assert.match(said(compiled).join(), message);
+    }
+    const none = compile('variables: {outbound_hosts: []}\nenforce: [outbound_hosts]');
+    assert.deepEqual(none.policy?.summary.killing, [HOSTS], 'no host at all');
+    for (const nothing of ['enforce:', 'enforce: []'])
+      assert.deepEqual(compile(nothing).policy?.summary.denying, []);
+  });
+});
