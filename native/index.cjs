@@ -376,6 +376,7 @@ exports.bootTimeNs = addon.bootTimeNs;
 exports.threadCpuMs = addon.threadCpuMs;
 exports.trimHeap = addon.trimHeap;
 exports.selfTest = addon.selfTest;
+exports.runFirstProcess = addon.runFirstProcess;
 exports.openInRoot = (root, file, { symlinks = false, directory = false } = {}) => {
   checkPaths(root, file);
   return addon.openInRoot(root, file, symlinks, directory);

@@ -228,6 +228,11 @@ export function trimHeap(): boolean;
  */
 export function selfTest(cgroupDirectory: string, sentinel: string): number;
 /**
+ * Runs `node -e script` as the first process of a pid and a mount namespace of its own, in the cgroup directory, as a container's.
+ * Returns its exit code, at most 200. Throws EIO, with the step in `detail`, if it could not be run or was killed.
+ */
+export function runFirstProcess(cgroupDirectory: string, node: string, script: string): number;
+/**
  * Opens a regular file, or a directory if requested, below `root` read-only (openat2: RESOLVE_IN_ROOT, NO_MAGICLINKS, NO_XDEV,
  * and NO_SYMLINKS unless allowed). The caller must close the descriptor. EINVAL: another file type; it was not opened then, so
  * no device or pipe is affected.

@@ -22,6 +22,18 @@ napi_value SelfTest(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// runFirstProcess(cgroup, node, script) → exit code
+napi_value RunFirstProcessJs(napi_env env, napi_callback_info info) {
+  std::string cgroup, node, script;
+  napi_value result;
+  if (!(Arguments(env, info) >> cgroup >> node >> script)) return nullptr;
+  int code = 0;
+  Status status = RunFirstProcess(cgroup, node, script, &code);
+  if (!status.ok()) return Throw(env, status);
+  TRY(env, napi_create_int32(env, code, &result));
+  return result;
+}
+
 // openInRoot(root, path, allowSymlinks, directory) → fd
 napi_value OpenInRootJs(napi_env env, napi_callback_info info) {
   std::string root, path;

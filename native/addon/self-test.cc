@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,6 +32,13 @@ static void RunChild(const char* procs, const char* sentinel) {
   _exit(104);
 }
 
+static Status Wait(pid_t child, int* status) {
+  while (waitpid(child, status, 0) < 0) {
+    if (errno != EINTR) return Status::Fail(errno, "wait for the self-test's child");
+  }
+  return {};
+}
+
 Status RunSelfTestChild(const std::string& cgroup, const std::string& sentinel, int* pid) {
   const std::string procs = cgroup + "/cgroup.procs";
   pid_t child = fork();
@@ -37,11 +46,49 @@ Status RunSelfTestChild(const std::string& cgroup, const std::string& sentinel, 
   if (child == 0) RunChild(procs.c_str(), sentinel.c_str());
   *pid = child;
   int status = 0;
-  while (waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) return Status::Fail(errno, "wait for the self-test's child");
-  }
+  if (Status waited = Wait(child, &status); !waited.ok()) return waited;
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   static const char* const kSteps[] = {"enter the cgroup", "open the sentinel", "connect on loopback", "run /bin/true"};
   int code = WIFEXITED(status) ? WEXITSTATUS(status) - 101 : -1;
   return Status::Fail(EIO, "run the self-test's child", code >= 0 && code < 4 ? kSteps[code] : "it was killed");
+}
+
+// Above the exit codes of what is run.
+enum { kNoNamespaces = 201, kNoPrivateMounts, kNoFork, kNoCgroup, kNoExec, kKilled };
+
+// As RunChild: only system calls.
+static void RunFirst(const char* procs, char* const argv[]) {
+  if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) _exit(kNoNamespaces);
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) _exit(kNoPrivateMounts);
+  pid_t first = fork();
+  if (first < 0) _exit(kNoFork);
+  if (first == 0) {
+    int fd = open(procs, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "0", 1) != 1) _exit(kNoCgroup);
+    close(fd);
+    char* envp[] = {nullptr};
+    execve(argv[0], argv, envp);
+    _exit(kNoExec);
+  }
+  int status = 0;
+  while (waitpid(first, &status, 0) < 0) {
+    if (errno != EINTR) _exit(kNoFork);
+  }
+  _exit(WIFEXITED(status) ? WEXITSTATUS(status) : kKilled);
+}
+
+Status RunFirstProcess(const std::string& cgroup, const std::string& node, const std::string& script, int* code) {
+  const std::string procs = cgroup + "/cgroup.procs";
+  char option[] = "-e";
+  char* argv[] = {const_cast<char*>(node.c_str()), option, const_cast<char*>(script.c_str()), nullptr};
+  pid_t child = fork();
+  if (child < 0) return Status::Fail(errno, "fork the self-test's child");
+  if (child == 0) RunFirst(procs.c_str(), argv);
+  int status = 0;
+  if (Status waited = Wait(child, &status); !waited.ok()) return waited;
+  *code = WIFEXITED(status) ? WEXITSTATUS(status) : kKilled;
+  static const char* const kSteps[] = {"make namespaces", "make its mounts private", "fork",
+                                       "enter the cgroup", "run Node.js",            "it was killed"};
+  if (*code < kNoNamespaces) return {};
+  return Status::Fail(EIO, "run the self-test's child", *code <= kKilled ? kSteps[*code - kNoNamespaces] : "");
 }

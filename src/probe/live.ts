@@ -1,6 +1,7 @@
 import {
   Probe,
   levelMax,
+  runFirstProcess,
   selfTest,
   wireVersion,
   type LoaderError,
@@ -296,5 +297,17 @@ export function runSelfTestChild(cgroupDirectory: string, sentinel: string): num
     return selfTest(cgroupDirectory, sentinel);
   } catch (error) {
     throw explain(error, 'run the self-test');
+  }
+}
+
+/**
+ * Runs a script by Node.js as the first process of a container would run: in the cgroup directory, and in namespaces of its own. Blocks
+ * some 100 ms; returns its exit code, at most 200. Throws UserError if it cannot be run, or was killed.
+ */
+export function runAsContainer(cgroupDirectory: string, script: string): number {
+  try {
+    return runFirstProcess(cgroupDirectory, process.execPath, script);
+  } catch (error) {
+    throw explain(error, 'run a process as a container does');
   }
 }

@@ -94,6 +94,7 @@ async function round(number) {
   assert.ok(probe.scopeEntries().length >= 2001);
   for (let i = 0; i < 2000; i++) probe.scopeDelete(1_000_000 + i);
   loader.selfTest(directory, '/etc/hostname');
+  assert.equal(loader.runFirstProcess(directory, process.execPath, 'process.exit(7)'), 7);
   cutOff(directory, id, number);
   // more than the small rings hold: drops, and records of every size
   const flood = `echo 0 > ${directory}/cgroup.procs; i=0; while [ $i -lt 300 ]; do cat /etc/hostname; i=$((i+1)); done`;
@@ -125,6 +126,7 @@ async function main() {
     code: 'ENOENT',
   });
   refuses(() => loader.selfTest('/nonexistent', '/etc/hostname'), 'EIO');
+  refuses(() => loader.runFirstProcess('/nonexistent', process.execPath, ''), 'EIO');
   refuses(() => loader.testIsolation('/nonexistent'), 'EIO');
   refuses(() => new loader.Isolation({ objectPath: '/nonexistent' }), 'ENOENT');
   refuses(() => new loader.Isolation({ objectPath: '/etc/hostname' }), 'ELIBBPF');

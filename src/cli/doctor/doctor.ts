@@ -25,6 +25,7 @@ import {
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { checkRules } from './rules.ts';
 import { checkVerdicts } from './verdicts.ts';
+import { checkDenial } from './denial.ts';
 import { checkIsolation } from './isolation.ts';
 import type { openIsolation } from '../../responses/network-isolation.ts';
 import { checkCri } from './cri.ts';
@@ -81,18 +82,18 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     const { config } = loaded;
     await look('cgroups', () => checkCgroups(config));
     const able = [privileges, namespace, loader].every((finding) => finding.state !== 'fail');
-    let hooks: readonly string[] | undefined;
+    let found: ProbeFindings | undefined;
     await look('self-test', () =>
       able
         ? checkSelfTest(async () => {
-            const found = await (args.selfTest ?? defaultSelfTest)(config);
-            hooks = found.hooks;
+            found = await (args.selfTest ?? defaultSelfTest)(config);
             return found.unseen;
           })
         : { state: 'note', says: 'Not run, because of the failure above.' },
     );
-    await look('32-bit calls', () => checkCompatCalls(config, hooks));
-    await look('io_uring', () => checkIoUring(hooks));
+    await look('32-bit calls', () => checkCompatCalls(config, found?.hooks));
+    await look('io_uring', () => checkIoUring(found?.hooks));
+    await look('denial', () => checkDenial(config, found?.denial));
     await look('isolation', () =>
       able
         ? checkIsolation(config, args.isolation)

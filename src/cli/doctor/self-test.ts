@@ -4,6 +4,7 @@ import { RecordBytes } from '../../events/batch.ts';
 import { HEADER, KINDS, WIRE_VERSION } from '../../events/table.gen.ts';
 import { WireEvent } from '../../events/wire-event.ts';
 import { SystemBootClock } from '../../host/boot-clock.ts';
+import { DenialTest } from '../../plan/denial-test.ts';
 import { SELF_TEST_HOOKS, SelfTest } from '../../plan/self-test.ts';
 import { ALL_EVENTS, LiveProbe, loadProbe } from '../../probe/live.ts';
 import type { ProbeFindings } from './probe.ts';
@@ -26,7 +27,7 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindin
   );
   const probe = new LiveProbe(loaded, config.probe);
   try {
-    const at: { event?: WireEvent; records?: RecordBytes; test?: SelfTest } = {};
+    const at: { event?: WireEvent; records?: RecordBytes; test?: SelfTest | DenialTest } = {};
     const buffer = probe.start((bytes) => {
       const { event, records, test } = at;
       if (event === undefined || records === undefined) return;
@@ -45,7 +46,11 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindin
     probe.setMasks(ALL_EVENTS);
     probe.attachOnly(SELF_TEST_HOOKS);
     at.test = new SelfTest(probe, hierarchy.mountPoint);
-    return { unseen: await at.test.run(), hooks: probe.hooks() };
+    const unseen = await at.test.run();
+    const denial = new DenialTest(probe, hierarchy.mountPoint);
+    at.test = denial;
+    const [outcome] = await Promise.allSettled([denial.run()]);
+    return { unseen, hooks: probe.hooks(), denial: outcome };
   } finally {
     probe.close();
   }

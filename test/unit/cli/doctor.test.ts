@@ -23,6 +23,8 @@ import { checkCompatCalls, checkIoUring, checkSelfTest } from '../../../src/cli/
 import { checkRules } from '../../../src/cli/doctor/rules.ts';
 import { checkVerdicts } from '../../../src/cli/doctor/verdicts.ts';
 import { ruleSetOf } from '../../support/rules-load.ts';
+import { checkDenial } from '../../../src/cli/doctor/denial.ts';
+import type { DenialOutcome } from '../../../src/plan/denial-test.ts';
 import { runDoctor } from '../../../src/cli/doctor/doctor.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { AgentConfig } from '../../../src/config/config.ts';
@@ -206,6 +208,31 @@ test('io_uring: seen, not to be had, or forbidden to all', () => {
   assert.equal(checkIoUring(undefined, '0\n').state, 'note');
 });
 
+const ENDED = { status: 'fulfilled', value: 'ended' } as const;
+
+test('denial: tried, in vain, or not to be tried; that is worse where it is asked for', () => {
+  const asked = configOf('policies.responses=deny');
+  const found = (value: DenialOutcome) => checkDenial(asked, { status: 'fulfilled', value });
+  assert.match(found('ended').says, /can be denied .* one was ended before its first instruction/);
+  assert.equal(found('ended').state, 'ok');
+  for (const outcome of ['ran', 'untold', 'not run'] as const) {
+    assert.equal(found(outcome).state, 'warn');
+    assert.ok(found(outcome).advice);
+  }
+  assert.match(found('ran').says, /may not be denied .*: in a test one ran\.$/);
+  const refused = { status: 'rejected', reason: new UserError('Cannot: EPERM.') } as const;
+  assert.equal(checkDenial(asked, refused).state, 'warn');
+  const plain = checkDenial(configOf(), refused);
+  assert.equal(plain.state, 'note');
+  assert.equal(
+    plain.says,
+    'It was not tried whether programs can be denied (the response deny): Cannot: EPERM.',
+  );
+  assert.equal(checkDenial(configOf(), undefined).state, 'note');
+  const off = checkDenial(configOf('probe.kernel_verdicts=false'), ENDED);
+  assert.deepEqual([off.state, /probe\.kernel_verdicts is off/.test(off.says)], ['note', true]);
+});
+
 interface Report {
   ok: boolean;
   findings: { check: string; state: string; says: string }[];
@@ -226,7 +253,8 @@ async function doctor(options: {
       settings: [`run_dir=${folder}/run`, ...(options.settings ?? [])],
       env: {},
       json: options.json ?? false,
-      selfTest: () => Promise.resolve({ unseen: options.unseen ?? [], hooks: ['compat_exit'] }),
+      selfTest: () =>
+        Promise.resolve({ unseen: options.unseen ?? [], hooks: ['compat_exit'], denial: ENDED }),
       isolation: () => {
         throw new UserError('no cgroup v2');
       },

@@ -143,7 +143,12 @@ describe('pages', () => {
       isTty: false,
       columns: 80,
     };
-    const selfTest = () => Promise.resolve({ unseen: [], hooks: [] });
+    const selfTest = () =>
+      Promise.resolve({
+        unseen: [],
+        hooks: [],
+        denial: { status: 'fulfilled', value: 'ended' } as const,
+      });
     await runDoctor({ settings: [], env: {}, json: true, selfTest }, io);
     const { findings } = JSON.parse(out) as { findings: readonly { check: string }[] };
     const page = textOf('manifests/COVERAGE.md');

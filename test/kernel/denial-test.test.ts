@@ -1,0 +1,47 @@
+// What `varvel doctor` says of denial: it tries it.
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
+import { runProbeSelfTest } from '../../src/cli/doctor/self-test.ts';
+import { WIRE_VERSION } from '../../src/events/table.gen.ts';
+import { DenialTest } from '../../src/plan/denial-test.ts';
+import { LiveProbe, loadProbe } from '../../src/probe/live.ts';
+import { load } from '../unit/config/load-fixture.ts';
+
+describe('denial is tried', () => {
+  const { config } = load('');
+  const hierarchy = detectHierarchy('auto');
+  let probe: LiveProbe;
+  before(async () => {
+    const { kind, hierarchyId: id } = hierarchy;
+    const rings = { execRingBytes: 65_536, bulkRingBytes: 65_536 };
+    const loaded = await loadProbe(
+      { hierarchy: { kind, id }, patterns: [], ...rings },
+      WIRE_VERSION,
+    );
+    probe = new LiveProbe(loaded, config.probe);
+    probe.start(() => undefined);
+  });
+  after(() => probe.close());
+
+  test('as doctor does: a program is ended before its first instruction, and its record says so', async () => {
+    const { denial } = await runProbeSelfTest(config);
+    assert.deepEqual(denial, { status: 'fulfilled', value: 'ended' });
+  });
+
+  test('a kernel that does not end it, or an agent that is not told of it, is found out', async () => {
+    const deaf = new DenialTest(probe, hierarchy.mountPoint);
+    assert.equal(await deaf.run(), 'untold');
+    const idle = new Proxy(probe, {
+      get: (target, key) => {
+        if (key === 'setVerdicts') return () => undefined;
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+    const test = new DenialTest(idle, hierarchy.mountPoint);
+    assert.equal(await test.run(), 'ran');
+    assert.ok(!existsSync(`${hierarchy.mountPoint}/varvel-denial-${process.pid}`));
+  });
+});
