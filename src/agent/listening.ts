@@ -1,4 +1,5 @@
 import { answerLift } from './lift-request.ts';
+import { answerSuggest } from './suggest-request.ts';
 import type { Stages } from './stages.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { Endpoint } from '../metrics/endpoint.ts';
@@ -7,7 +8,7 @@ import type { ReleaseStack } from '../shared/release-stack.ts';
 
 /** Opens the local endpoint and sends metrics to the platform, if configured. Throws UserError. */
 export async function listen(
-  stages: Pick<Stages, 'canary' | 'report' | 'responding' | 'evaluation' | 'watched'>,
+  stages: Pick<Stages, 'canary' | 'report' | 'responding' | 'evaluation' | 'profiles' | 'watched'>,
   config: AgentConfig,
   logger: Logger,
   release: ReleaseStack,
@@ -22,6 +23,12 @@ export async function listen(
       answerLift(query, responding, {
         rules: stages.evaluation.engine.ruleSet.rules,
         containers: stages.watched(),
+      }),
+    suggest: (query) =>
+      answerSuggest(query, {
+        profiles: stages.profiles,
+        hostname: config.hostname,
+        needs: stages.evaluation.needs,
       }),
     logger,
   });

@@ -1,3 +1,4 @@
+import { AppProfiles } from './app-profiles.ts';
 import { KernelVerdicts } from './verdicts.ts';
 import { openCanary, type Canary } from './canary.ts';
 import type { CanaryCgroups } from './canary-container.ts';
@@ -69,6 +70,7 @@ export class Stages {
   readonly clock = new SystemBootClock();
   readonly procFs = new ProcFs();
   readonly received = new ReceivedRecords();
+  readonly profiles = new AppProfiles();
   readonly apps: Apps;
   readonly insides: Insides;
   readonly probe: LiveProbe;
@@ -97,6 +99,7 @@ export class Stages {
     const { config, logger } = options;
     this.#parts = parts;
     this.apps = this.#makeApps();
+    this.profiles.follow(this.apps.registry);
     this.insides = this.#makeInsides();
     release.defer(() => this.insides.stop());
     this.probe = new LiveProbe(parts.probe, config.probe);
@@ -284,6 +287,7 @@ export class Stages {
       onCertain: (event, isMatched) => this.verdicts.certain.compare(event, isMatched),
       onDeniedInVain: (event, ofApp) => this.verdicts.onDeniedInVain(event, ofApp),
       respond: (detection) => this.responding.respond(detection),
+      observer: this.profiles,
       clocks: THREAD_CLOCKS,
       admit: (detection) => this.outgoing.admit(detection),
       deliver: (detection, admission) => this.outgoing.deliver(detection, admission),

@@ -11,6 +11,7 @@ import { CpuClock, type Clocks } from './cpu-clock.ts';
 import { EngineTotals } from './engine-totals.ts';
 import type { Match, Matching, RuleEngine, RuleEngineCounters } from '../rules/engine.ts';
 import { withResponses } from './with-response.ts';
+import type { Observer } from './observer.ts';
 import { OccurrencePins, Passing, type Occurrence } from './occurrence.ts';
 import type { DoneResponse, Respondable } from '../responses/responder.ts';
 import type { ResponseName } from '../shared/response-names.ts';
@@ -85,6 +86,7 @@ export interface EvaluationOptions {
   readonly admit?: (detection: DetectionBrief) => DetectionAdmission;
   /** Takes a detection, with what `admit` said of it; must not throw. Without a container it is the operator's only. */
   readonly deliver: (detection: Detection, admission: DetectionAdmission) => void;
+  readonly observer?: Observer;
   /** By which rules are measured. */
   readonly clocks?: Clocks;
   /** Shares the time of apps' own rules and of writing detections. */
@@ -146,6 +148,11 @@ export class Evaluation {
 
   get engine(): RuleEngine {
     return this.#engine;
+  }
+
+  /** No others are evaluated. */
+  get needs(): ReadonlySet<EventName> {
+    return this.#needs;
   }
 
   /**
@@ -248,6 +255,8 @@ export class Evaluation {
           this.#admission.detection({ cgroupId, heldBytes, timeNs, occurrence: kept, match });
         }
       }
+      if (container !== undefined)
+        this.#options.observer?.evaluated(event, subject.process, container);
     } catch (error) {
       // Losing one event is better than losing the agent.
       this.watch.onEventFailure(error);
@@ -311,6 +320,7 @@ export class Evaluation {
     const { name: rule, priority } = match.rule;
     // First, since every microsecond counts for a response.
     const done = this.#respond(match.rule, subject, appRules);
+    this.#options.observer?.matched(rule, subject);
     const { event, container } = subject;
     const admission = admit?.({ rule, priority, timeNs: event.timeNs, container }) ?? 'open';
     if (admission === 'counted') return;

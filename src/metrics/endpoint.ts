@@ -24,12 +24,14 @@ export interface EndpointOptions {
   readonly canary?: (() => Promise<unknown> | undefined) | undefined;
   /** What POST /lift does with its query, and answers as JSON. On a unix socket only. */
   readonly lift?: (query: URLSearchParams) => unknown;
+  /** What GET /suggest answers to its query, as JSON. On a unix socket only. */
+  readonly suggest?: (query: URLSearchParams) => unknown;
   readonly logger: Logger;
 }
 
 /**
- * The agent's local HTTP endpoint: GET /metrics, /status, /healthz, and POST /canary and /lift. On a unix socket that only its
- * owner may open, or on loopback; never on a network.
+ * The agent's local HTTP endpoint: GET /metrics, /status, /healthz, /suggest, and POST /canary and /lift. On a unix socket that only
+ * its owner may open, or on loopback; never on a network.
  */
 export class Endpoint {
   readonly #server: Server | undefined;
@@ -185,8 +187,7 @@ async function route(request: IncomingMessage, options: EndpointOptions): Promis
     return plain(403, 'ask for it by its loopback address');
   const [path, query] = request.url?.split('?') ?? [];
   if (path === '/canary' && request.method === 'POST') return await runCanary(options);
-  if (path === '/lift' && request.method === 'POST')
-    return lift(new URLSearchParams(query), options);
+  if (path === '/lift' && request.method === 'POST') return onSocket(options.lift, query, options);
   if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'GET only');
   switch (path) {
     case '/metrics': {
@@ -199,6 +200,8 @@ async function route(request: IncomingMessage, options: EndpointOptions): Promis
     }
     case '/healthz':
       return plain(200, 'ok');
+    case '/suggest':
+      return onSocket(options.suggest, query, options);
     default:
       return plain(404, 'there are /metrics, /status and /healthz');
   }
@@ -213,10 +216,15 @@ async function runCanary({ canary, listen }: EndpointOptions): Promise<Answer> {
   return { code: 200, type: 'application/json', body: `${JSON.stringify(await canary())}\n` };
 }
 
-function lift(query: URLSearchParams, { lift, listen }: EndpointOptions): Answer {
+function onSocket(
+  answered: ((query: URLSearchParams) => unknown) | undefined,
+  query: string | undefined,
+  { listen }: EndpointOptions,
+): Answer {
   if (listen.kind !== 'unix') return UNIX_ONLY;
-  if (lift === undefined) return plain(404, 'nothing can be lifted here');
-  return { code: 200, type: 'application/json', body: `${JSON.stringify(lift(query))}\n` };
+  if (answered === undefined) return plain(404, 'this is not answered here');
+  const body = `${JSON.stringify(answered(new URLSearchParams(query)))}\n`;
+  return { code: 200, type: 'application/json', body };
 }
 
 function isLoopbackHost(host: string | undefined): boolean {

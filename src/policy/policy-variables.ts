@@ -62,6 +62,17 @@ export const VALUE_SHAPES: ReadonlyMap<string, Shape> = new Map([
   ],
 ]);
 
+const SHAPES = new Map(
+  [...VALUE_SHAPES].map(([name, { pattern }]) => [name, new RegExp(pattern, 'u')]),
+);
+const ANY = new RegExp(ANY_VALUE.pattern, 'u');
+
+/** Whether `readVariables` takes the text as one value of the variable. Its time is bounded, however long the text. */
+export function isValueOf(name: string, text: string): boolean {
+  if (text.length > 2 * MAX_VALUE_CHARS || Array.from(text).length > MAX_VALUE_CHARS) return false;
+  return (SHAPES.get(name) ?? ANY).test(text);
+}
+
 /** Reads `variables`. An invalid one is reported as an error and left out. Throws ItemError. */
 export function readVariables(
   node: YamlNode | undefined,
@@ -95,8 +106,8 @@ export function readVariables(
 function valuesOf(name: string, node: YamlNode): readonly YamlScalar[] | 'none' {
   if (node.kind === 'scalar' && node.isNull) return 'none';
   if (node.kind !== 'sequence') throw misshapen(`'${name}' must be a list`, node.place);
-  const { pattern, refusal } = VALUE_SHAPES.get(name) ?? ANY_VALUE;
-  const shape = new RegExp(pattern, 'u');
+  const { refusal } = VALUE_SHAPES.get(name) ?? ANY_VALUE;
+  const shape = SHAPES.get(name) ?? ANY;
   return node.items.map((item) => {
     if (item.kind !== 'scalar' || item.isNull) {
       throw misshapen(`'${name}' must hold single values`, item.place);

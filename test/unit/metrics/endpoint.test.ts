@@ -31,6 +31,7 @@ const says = (text: RegExp) => (error: unknown) => {
 
 test('answers on a socket that only its owner may open, and removes it at the end', async () => {
   const endpoint = await open(unix());
+  await assert.rejects(askAgent(unix(), '/suggest'), says(/answered .* with 404/));
   try {
     assert.equal(statSync(path).mode & 0o777, 0o600);
     assert.match(await askAgent(unix(), '/metrics'), /varvel_build_info\{version="9"\} 1/);
@@ -89,6 +90,23 @@ test('a lift is asked for by POST with what it is about, on a socket only', asyn
   await assert.rejects(post(open.address), says(/answered .* with 403/));
   await open.close();
   assert.deepEqual(asked, ['app=a%26b']);
+});
+
+test('a suggestion is asked for by GET, on a socket only, and where there is one', async () => {
+  const options = {
+    metrics: new AgentMetrics('9'),
+    status: () => ({}),
+    logger: SILENT_LOGGER,
+    suggest: (query: URLSearchParams) => ({ app: query.get('app') }),
+  };
+  const ask = (listen: ListenAddress): Promise<string> => askAgent(listen, '/suggest?app=a%26b');
+  const endpoint = await Endpoint.open({ ...options, listen: unix() });
+  assert.deepEqual(JSON.parse(await ask(unix())), { app: 'a&b' });
+  await endpoint.close();
+  const loopback = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+  const open = await Endpoint.open({ ...options, listen: loopback });
+  await assert.rejects(ask(open.address), says(/answered .* with 403/));
+  await open.close();
 });
 
 test('a second agent is refused; what a killed one left behind is replaced', async () => {
