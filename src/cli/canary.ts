@@ -1,6 +1,6 @@
 import type { CanaryRun } from '../agent/canary-run.ts';
 import type { AgentConfig } from '../config/config.ts';
-import { askAgent } from '../metrics/endpoint-client.ts';
+import { askAgent, requireSocket } from '../metrics/endpoint-client.ts';
 import { replaceControls } from '../shared/text.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { Io } from './io.ts';
@@ -22,10 +22,7 @@ export async function runCanary(
     throw new UserError(
       'The canary is off: set canary.enabled and canary.app.guid, and restart the agent.',
     );
-  if (metrics.listen.kind !== 'unix')
-    throw new UserError(
-      'The agent takes this on a unix socket only: set metrics.listen to one, such as unix:/run/varvel/metrics.sock.',
-    );
+  requireSocket(metrics.listen);
   const body = await askAgent(metrics.listen, '/canary', canary.timeoutMs + BEYOND_MS, 'POST');
   const run = JSON.parse(body) as CanaryRun;
   const text = `${run.result.replace('_', ' ')}: ${replaceControls(run.says)}`;

@@ -155,6 +155,16 @@ async function run(
       const schema = values['schema'] === true;
       return await runPolicy({ file, rules, json, schema }, io);
     }
+    case 'suggest': {
+      const [{ runSuggest }, { loadConfig }] = await Promise.all([
+        import('./suggest.ts'),
+        import('../config/load.ts'),
+      ]);
+      const loaded = loadConfig({ file: config, settings, env });
+      const [app] = operands;
+      const [space, org] = [values['space'], values['org']].map(textOf);
+      return await runSuggest({ config: loaded.config, json, app, space, org }, io);
+    }
     case 'pretty': {
       const { runPretty } = await import('./pretty.ts');
       return await runPretty(

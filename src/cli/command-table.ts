@@ -6,6 +6,7 @@ import {
   SOURCE_TYPE_OPTION,
   USAGE,
 } from './command-options.ts';
+import { POLICY_COMMANDS } from './policy-commands.ts';
 import { LIST_COMMANDS, RULE_COMMANDS } from './rule-commands.ts';
 
 /** Every command, in the order of the help. */
@@ -155,37 +156,7 @@ export const COMMANDS = {
     ],
     exitCodes: [[0, 'the agent can work here'], [1, 'a check fails'], USAGE],
   },
-  policy: {
-    summary: 'check an app’s policy (varvel.yml) and say what it comes to',
-    operands: '[FILE]',
-    description: [
-      'A policy switches rules on and off for one app (rules), sets its least priority (minimum_priority), says what the app is like (variables), and adds exceptions and rules of its own in Falco’s syntax (custom_rules). Without FILE: varvel.yml in this folder.',
-      'It is checked against the rules that come with varvel, or those of --rules. Agents take it from the container’s label (or the pod’s annotation) varvel.policy, else from the file that the buildpack leaves, else from /etc/varvel/varvel.yml of the image.',
-    ],
-    options: {
-      ...JSON_OPTION,
-      schema: {
-        type: 'boolean',
-        help: 'print the JSON Schema of policies, for editors, and do nothing else',
-      },
-      rules: {
-        type: 'string',
-        short: 'r',
-        value: 'FILE',
-        multiple: true,
-        help: 'the operator’s rules, file or folder; may be repeated (default: those that come with varvel)',
-      },
-    },
-    examples: [
-      ['varvel policy', 'varvel.yml beside the app'],
-      ['varvel policy -r manifests/rules -r my-rules.yaml varvel.yml', 'against other rules'],
-    ],
-    exitCodes: [
-      [0, 'it can be used'],
-      [1, 'it has errors'],
-      [2, 'a file cannot be read, or the command line is wrong'],
-    ],
-  },
+  ...POLICY_COMMANDS,
   pretty: {
     summary: 'turn a log with detections in it into lines for people',
     operands: '[FILE…]',

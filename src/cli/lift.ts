@@ -1,7 +1,7 @@
 import { liftQuery, type LiftAnswer, type LiftRequest } from '../agent/lift-request.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { parseDurationMs } from '../config/units.ts';
-import { askAgent } from '../metrics/endpoint-client.ts';
+import { askAgent, requireSocket } from '../metrics/endpoint-client.ts';
 import type { Lift } from '../responses/lifts.ts';
 import { replaceControls } from '../shared/text.ts';
 import { UserError } from '../shared/user-error.ts';
@@ -38,10 +38,7 @@ export async function runLift(
   if (request.end && time !== undefined)
     throw usage('--for says how long a lift goes on: it cannot be used with --end.');
   const { listen } = config.metrics;
-  if (listen.kind !== 'unix')
-    throw new UserError(
-      'The agent takes this on a unix socket only: set metrics.listen to one, such as unix:/run/varvel/metrics.sock.',
-    );
+  requireSocket(listen);
   const body = await askAgent(listen, `/lift?${liftQuery(request)}`, TIMEOUT_MS, 'POST').catch(
     (error: unknown) => {
       if (!(error instanceof UserError)) throw error;

@@ -7,9 +7,17 @@ import { UserError } from '../shared/user-error.ts';
 /** An answer is read up to this size. */
 const ANSWER_MAX_BYTES = 64 * 1024 * 1024;
 
+/** Throws UserError unless it is a unix socket: what is not for everybody on the host is answered nowhere else. */
+export function requireSocket({ kind }: ListenAddress): void {
+  if (kind !== 'unix')
+    throw new UserError(
+      'The agent takes this on a unix socket only: set metrics.listen to one, such as unix:/run/varvel/metrics.sock.',
+    );
+}
+
 /**
- * Asks the agent that runs on this host, as `varvel status` does: `path` is `/status`, `/metrics` or
- * `/healthz`, by POST `/canary`. Throws UserError when no agent answers within `timeoutMs`.
+ * Asks the agent that runs on this host, as `varvel status` does: `path` is `/status`, `/metrics`, `/healthz` or
+ * `/suggest`, by POST `/canary` or `/lift`. Throws UserError when no agent answers within `timeoutMs`.
  */
 export async function askAgent(
   listen: ListenAddress,

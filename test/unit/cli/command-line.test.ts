@@ -77,6 +77,9 @@ const WRONG: readonly (readonly [argv: string[], says: RegExp])[] = [
   [['lift', '--app', ''], /^--app needs a name\. See varvel lift --help\.$/],
   [['lift', '--for', '1ms'], /^--for must be a time/],
   [['lift', '--end', '--for', '1h'], /^--for says how long a lift goes on/],
+  [['suggest'], /^Name the app: varvel suggest APP\. See varvel suggest --help\.$/],
+  [['suggest', ''], /^Name the app/],
+  [['suggest', 'a', 'b'], /^"b" is too much/],
 ];
 for (const [argv, says] of WRONG) {
   test(`usage: varvel ${argv.join(' ')}`, async () => {
@@ -103,4 +106,8 @@ test('arguments reach the commands', async () => {
   );
   const tcp = await varvel('lift', '-s', 'metrics.listen=127.0.0.1:1');
   assert.match(tcp.err, /^The agent takes this on a unix socket only: /);
+  const suggest = await varvel('suggest', 'x', '-s', 'metrics.listen=unix:/nonexistent/x.sock');
+  assert.deepEqual([suggest.code, suggest.err], [1, status.err]);
+  const overTcp = await varvel('suggest', 'x', '-s', 'metrics.listen=127.0.0.1:1');
+  assert.equal(overTcp.err, tcp.err);
 });
