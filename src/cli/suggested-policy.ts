@@ -22,6 +22,10 @@ const ADDRESSES_SAY = [
   'Addresses that it connected to, with how often; a domain name is better where there is one.',
   'Connections to any other host are reported.',
 ];
+const ENFORCE_SAYS = [
+  '# Without the # in the next line nothing else may be run or reached, where the operator allows that',
+  '# (policies.responses). What is left out below would be denied, too.',
+];
 const LEFT_OUT = '# Left out:';
 const LEFT_OUT_SAYS = [
   '# Left out. A detection says what was done, not that it is bad: a shell of the app’s own is reported, too.',
@@ -41,6 +45,8 @@ interface Kind<Entry extends Seen> {
 /** The lines of a list, and what is told of values that are not in it. */
 interface Lines {
   readonly list: readonly string[];
+  /** The variable's name, if the list is one that the app could be held to. */
+  readonly enforced: readonly string[];
   readonly detected: readonly string[];
   readonly others: readonly string[];
 }
@@ -72,6 +78,7 @@ export function suggestedPolicy(suggestion: Suggestion): string {
         })
       : notReported('Connections'),
   ];
+  const enforced = lines.flatMap((one) => one.enforced);
   const detected = lines.flatMap((one) => one.detected);
   const others = lines.flatMap((one) => one.others);
   if (forgottenApps > 0)
@@ -82,6 +89,7 @@ export function suggestedPolicy(suggestion: Suggestion): string {
     heading(suggestion),
     'variables:',
     ...lines.flatMap((one) => one.list),
+    ...(enforced.length > 0 ? [...ENFORCE_SAYS, `# enforce: [${enforced.join(', ')}]`] : []),
     ...(detected.length > 0 ? LEFT_OUT_SAYS : others.length > 0 ? [LEFT_OUT] : []),
     ...detected,
     ...others,
@@ -101,6 +109,7 @@ function heading({ kind, name, space, org, hostname, containers, sinceMs }: Sugg
 
 const notReported = (what: string): Lines => ({
   list: [`  # ${what} are not reported: no rule asks for them.`],
+  enforced: [],
   detected: [],
   others: [],
 });
@@ -132,6 +141,7 @@ function linesOf<Entry extends Seen>({ variable, says, noun, seen, tell }: Kind<
       list.taken.length === 0 ? `  ${variable}: []` : `  ${variable}:`,
       ...list.taken,
     ],
+    enforced: list.taken.length > 0 && list.left + seen.notRemembered === 0 ? [variable] : [],
     detected: detected.taken,
     others: [
       ...more(detected.left, 'as detections were about them'),

@@ -81,3 +81,42 @@ test('an app that enforces which programs it runs is denied all others; varvel l
     for (const app of [shop, blog]) await app.remove({ force: true });
   }
 });
+
+test('from what an app did to what it may do: suggest, one file, one restart', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    config: ['policies: {responses: [deny]}'],
+  });
+  const run = (labels: Record<string, string>): Promise<Docker.Container> =>
+    runContainer(engine, 'ls / | wc -l; exec sleep 600', {
+      labels: { 'varvel.enable': 'true', 'varvel.app': 'shop', ...labels },
+    });
+  const before = await run({});
+  let text = '';
+  try {
+    text = await until('it is known what it ran', () => {
+      const { code, stdout } = agent.varvel('suggest', 'shop');
+      return code === 0 && stdout.includes('/bin/busybox') && stdout;
+    });
+  } finally {
+    await before.remove({ force: true });
+  }
+  assert.match(text, /^# Suggested by varvel from what app "shop" did on .* in 1 container since /);
+  assert.match(text, /^# enforce: \[expected_executables\]$/m);
+  const unknown = agent.varvel('suggest', 'shp');
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.stderr, /^No app "shp" is known here\. Did you mean "shop"\?/);
+
+  const shop = await run({ 'varvel.policy': text.replace('# enforce:', 'enforce:') });
+  try {
+    await until('the kernel denies', async () => {
+      const { containers } = (await agent.snapshot()).kernel.verdicts.denying;
+      return containers === 1;
+    });
+    assert.equal(await execInContainer(shop, 'ls / >/dev/null'), 0);
+    assert.equal(await execInContainer(shop, DROPPED), KILLED);
+    assert.equal((await shop.inspect()).State.Running, true);
+  } finally {
+    await shop.remove({ force: true });
+  }
+});

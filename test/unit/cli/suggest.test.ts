@@ -111,6 +111,9 @@ variables:
   outbound_hosts:
     - 10.0.0.7      # 31, port 5432
     - "2001:db8::7" # 3, ports 443, 80
+# Without the # in the next line nothing else may be run or reached, where the operator allows that
+# (policies.responses). What is left out below would be denied, too.
+# enforce: [expected_executables, outbound_hosts]
 # Left out. A detection says what was done, not that it is bad: a shell of the app’s own is reported, too.
 # What the app does by design can be added above.
 # - /tmp/x, as detections were about it: New program dropped and run
@@ -119,8 +122,11 @@ variables:
 `,
   );
   const operator = operatorRulesOf([readRuleFile('manifests/rules/varvel_rules.yaml')]);
-  const { errors, warnings } = checkPolicy({ name: 'varvel.yml', text: out }, operator);
-  assert.deepEqual([errors, warnings], [[], []]);
+  for (const text of [out, out.replace('# enforce', 'enforce')]) {
+    const { policy, errors, warnings } = checkPolicy({ name: 'varvel.yml', text }, operator);
+    assert.deepEqual([errors, warnings], [[], []]);
+    assert.equal(policy?.summary.denying.length, text === out ? 0 : 1);
+  }
 });
 
 test('nothing but being watched, and no rule that asks for connections', async () => {
@@ -158,7 +164,7 @@ test('beyond the bounds it is counted', async () => {
   run('/bin/node');
   assert.match(
     (await suggest('orders')).out,
-    /: \[\]\n# Left out:\n# - perhaps what it did before that: 2 apps were forgotten, as at most 1,000 are remembered\n$/,
+    /# enforce: \[expected_executables\]\n# Left out:\n# - perhaps what it did before that: 2 apps were forgotten, as at most 1,000 are remembered\n$/,
   );
   anew();
   for (let n = 0; n < 203; n++) run(`/bin/p${n}`);
