@@ -360,7 +360,7 @@ __noinline int verdict__tidy(void)
 	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
 		if (!verdict__tidy_chunk())
 			break;
-	call->len = call->tidied ? call->tidied : 1; /* the root, whose slash is still there */
+	call->len = call->tidied ? call->tidied : 1; /* the root: too short to be walked */
 	return 0;
 }
 

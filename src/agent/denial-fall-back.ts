@@ -59,11 +59,12 @@ export class DenialFallBack {
     const isDenied = done.some(
       ({ name, outcome }) => name === 'deny' && (outcome === 'prevented' || outcome === 'done'),
     );
+    // Also if another rule's detection of the same program came first.
+    if (isDenied && asked === 'deny') this.#asked.set(container.fullId, true);
     // Several rules may match the same program.
     const { pid, startBootNs } = process;
     if (isDenied && (this.#last?.pid !== pid || this.#last.startBootNs !== startBootNs)) {
       this.#last = { pid, startBootNs };
-      if (asked === 'deny') this.#asked.set(container.fullId, true);
       this.#onDenied(container);
     }
     return done;

@@ -5,8 +5,13 @@ import { isExec } from '../plan/verdicts/call-kinds.ts';
 import type { Checked } from '../rules/compile/checked.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
+import { RecentMap } from '../shared/recent-map.ts';
+import { appOf } from '../responses/limits.ts';
+import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
 import { NONE } from './verdict-numbers.ts';
 
+/** Limit on apps whose own rules are remembered as given up. */
+const APPS_MAX = 1000;
 /** Limit on rule names in one log line. */
 const NAMES_MAX = 10;
 
@@ -52,8 +57,10 @@ export interface DenyingStatus {
 export class Denials {
   readonly #among: DeniedAmong;
   readonly #logger: Logger;
-  /** Conditions of rules that have denied wrongly: other rules have other conditions, also those of the same file read again. */
+  /** Conditions of the operator's rules that have denied wrongly: other rules have other ones, also those of the same file read again. */
   readonly #givenUp = new WeakSet<Checked>();
+  /** By app, those of its own rules: apps with the same policy share them, and none may end what is denied to another. */
+  #ownGivenUp = new RecentMap<string, ReadonlyMap<Checked, string>>(APPS_MAX);
   readonly #warned = new WeakSet<Checked>();
   #rules: readonly LoadedRule[] = [];
   #inVain = 0;
@@ -74,37 +81,81 @@ export class Denials {
     // What an app changes of a rule is not in the kernel's verdicts.
     const [operators, own] =
       app === 'none' ? [rules, []] : [app.unchangedAmong(rules), app.ruleSet.rules];
+    const ofApp = this.#ownGivenUp.get(appOf(container));
     return this.#among(operators, container, own).filter(
       ({ condition, enabled, events }) =>
-        enabled && !this.#givenUp.has(condition) && [...events].some(isExec),
+        enabled &&
+        !this.#givenUp.has(condition) &&
+        ofApp?.has(condition) !== true &&
+        [...events].some(isExec),
     );
   }
 
+  /** Rules are loaded again: apps' own rules are others. */
+  onLoaded(): void {
+    this.#ownGivenUp = new RecentMap(APPS_MAX);
+  }
+
   /**
-   * A program was denied that no rule matches. Gives up the rules that may have denied it, with `onlyHere` those of its container alone;
-   * false if they were before.
+   * A program was denied that no rule matches. Gives up the rules that may have denied it, and returns their names; none if they were
+   * before. Of an app with rules of its own that deny there, it gives up these for this app alone; none if some were not asked.
    */
-  giveUp(event: KernelEvent, groups: Iterable<DeniedGroup>, onlyHere: boolean): boolean {
+  giveUp(
+    event: KernelEvent,
+    groups: Iterable<DeniedGroup>,
+    asked: OwnRulesAsked,
+  ): ReadonlySet<string> {
     this.#inVain++;
-    const all = [...groups].filter(({ denies }) => denies.length > 0);
-    const own = all.filter(({ entries }) =>
+    const all = [...groups];
+    const here = all.filter(({ entries }) =>
       entries.some(({ cgroupId }) => cgroupId === event.cgroupId),
     );
-    // Its cgroup may be inside that of the container.
-    const possible = own.length > 0 || onlyHere ? own : all;
-    // Groups share the operator's rules.
-    const rules = new Set(
-      possible
-        .flatMap(({ denied, denies }) => denied.filter(({ name }) => denies.includes(name)))
-        .filter(({ condition }) => !this.#givenUp.has(condition)),
+    // Its cgroup may be inside that of the container. It may be gone, too: then nobody knows whose rules it was.
+    const possible = here.length > 0 || asked !== 'none' ? here : all;
+    const denying = possible.flatMap(({ denied, denies }) =>
+      denied.filter(({ name }) => denies.includes(name)),
     );
-    for (const { condition } of rules) this.#givenUp.add(condition);
+    const operators = new Set(this.#rules.map(({ condition }) => condition));
+    const own = denying.filter(({ condition }) => !operators.has(condition));
+    const rules =
+      own.length === 0
+        ? this.#giveUpOperators(denying)
+        : asked === 'skipped'
+          ? []
+          : this.#giveUpOwn(own, here, event.cgroupId);
+    const about = { rules: namesOf(rules), pid: event.pid, cgroupId: event.cgroupId };
+    // They may have been paused, which the app was told.
+    if (own.length > 0 && asked === 'skipped')
+      this.#logger.warn(about, 'a program was denied by an app’s own rules, which were not asked');
     // Without rules they were given up before, or others are in force by now.
-    this.#logger.error(
-      { rules: namesOf([...rules]), pid: event.pid, cgroupId: event.cgroupId },
-      'a program was denied that no rule matches: these rules deny nothing until rules are loaded again; please report it',
-    );
-    return rules.size > 0;
+    else
+      this.#logger.error(
+        about,
+        'a program was denied that no rule matches: these rules deny nothing until rules are loaded again; please report it',
+      );
+    return new Set(rules.map(({ name }) => name));
+  }
+
+  #giveUpOperators(denying: readonly LoadedRule[]): readonly LoadedRule[] {
+    // Groups share them.
+    const rules = [...new Set(denying)].filter(({ condition }) => !this.#givenUp.has(condition));
+    for (const { condition } of rules) this.#givenUp.add(condition);
+    return rules;
+  }
+
+  #giveUpOwn(
+    own: readonly LoadedRule[],
+    groups: readonly DeniedGroup[],
+    cgroupId: number,
+  ): readonly LoadedRule[] {
+    const entry = groups.flatMap(({ entries }) => entries).find((one) => one.cgroupId === cgroupId);
+    if (entry?.resolution.state !== 'included') return [];
+    const app = appOf(entry.resolution.container);
+    const before = this.#ownGivenUp.get(app) ?? new Map<Checked, string>();
+    const rules = own.filter(({ condition }) => !before.has(condition));
+    const more = rules.map(({ condition, name }) => [condition, name] as const);
+    this.#ownGivenUp.set(app, new Map([...before, ...more]));
+    return rules;
   }
 
   /** Says which rules should deny, but do not: once for each rule. */
@@ -131,9 +182,12 @@ export class Denials {
       rules: sorted(denying.flatMap(({ denies }) => denies)),
       afterEffect: sorted(late),
       inVain: this.#inVain,
-      givenUp: sorted(
-        this.#rules.filter(({ condition }) => this.#givenUp.has(condition)).map(({ name }) => name),
-      ),
+      givenUp: sorted([
+        ...this.#rules
+          .filter(({ condition }) => this.#givenUp.has(condition))
+          .map(({ name }) => name),
+        ...[...this.#ownGivenUp.entries()].flatMap(([, names]) => [...names.values()]),
+      ]),
     };
   }
 }

@@ -191,6 +191,11 @@ export class LiveRules {
       const kernelFirst = priorities.length > before.length;
       // What no rule can match of more rules, none of fewer can.
       if (!kernelFirst) this.#options.verdicts.leave();
+      // What apps' shed rules have denied is evaluated by them.
+      else {
+        this.#options.verdicts.endDenying();
+        this.#options.probe.drain();
+      }
       this.#options.shedPolicies?.(priorities);
       this.#swap(this.#rules.ruleSet, this.#settings.ruleMatching, kernelFirst);
     } catch (error) {

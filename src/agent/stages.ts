@@ -259,11 +259,12 @@ export class Stages {
     // In a cgroup without namespaces nobody can be told from the host. A refused policy may ask for exceptions.
     if (container.runtime === 'cgroup' || policies.stateOf(container) === 'refused') return [];
     const policy = policies.inForceFor(container);
-    const asks = ({ name }: LoadedRule): boolean =>
-      policy !== undefined && policy !== 'none' && policy.responseTo(name) === 'deny';
+    if (policy === undefined || policy === 'none' || policy.summary.denying.length === 0)
+      return responding.deniedAmong(rules, container, []);
     // Nobody evaluates them while they are paused.
     const evaluated = policies.arePaused(container) === true ? [] : own;
-    return responding.deniedAmong(rules, container, [...rules, ...evaluated].filter(asks));
+    const asking = [...rules, ...evaluated].filter(({ name }) => policy.denies(name));
+    return responding.deniedAmong(rules, container, asking);
   }
 
   #makeEvaluation(): Evaluation {
@@ -285,7 +286,10 @@ export class Stages {
       finishRules: (container) => this.policies.finish(container),
       onFailure: (failure) => logFailure(logger, failure),
       onCertain: (event, isMatched) => this.verdicts.certain.compare(event, isMatched),
-      onDeniedInVain: (event, ofApp) => this.verdicts.onDeniedInVain(event, ofApp),
+      onDeniedInVain: (event, asked) => {
+        if (this.verdicts.onDeniedInVain(event, asked))
+          this.verdicts.follow(this.apps.registry.entries());
+      },
       respond: (detection) => this.responding.respond(detection),
       observer: this.profiles,
       clocks: THREAD_CLOCKS,

@@ -11,7 +11,8 @@ import type { Logger } from '../shared/logger.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 import { inTurns } from '../shared/turns.ts';
 import { CertainMatches, type CertainCounts } from './certain-matches.ts';
-import { Denials, type DeniedAmong, type DenyingStatus } from './denials.ts';
+import { Denials, type DeniedAmong, type DeniedGroup, type DenyingStatus } from './denials.ts';
+import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
 import { logTable } from './verdict-log.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
@@ -122,6 +123,7 @@ export class KernelVerdicts {
     this.#rules = undefined;
     // The rules that deny may be among those that are not in force any more.
     this.endDenying();
+    this.#denials.onLoaded();
     // Tables of more rules stay in use until then: what they are certain of may be a rule that is not in force any more.
     this.certain.end();
     if (!this.#options.enabled) return;
@@ -187,18 +189,20 @@ export class KernelVerdicts {
   }
 
   /**
-   * A program was denied that no rule matches: the rules that may have denied it deny nothing from now on. `ofApp`: an app's own rules
-   * are evaluated for it. They may have been skipped, so that only what is denied to this app is given up.
+   * A program was denied that no rule matches: the rules that may have denied it deny nothing from now on. Returns whether there are
+   * some: call `follow` then.
    */
-  onDeniedInVain(event: KernelEvent, ofApp: boolean): void {
-    if (this.#denials.giveUp(event, this.#all(), ofApp)) this.endDenying();
+  onDeniedInVain(event: KernelEvent, asked: OwnRulesAsked): boolean {
+    const rules = this.#denials.giveUp(event, this.#all(), asked);
+    if (rules.size > 0) this.endDenying(({ denied }) => denied.some(({ name }) => rules.has(name)));
+    return rules.size > 0;
   }
 
-  /** At once: containers in which programs are denied have no table until `follow` groups them anew. */
-  endDenying(): void {
+  /** At once: containers in which programs are denied have no table until `follow` groups them anew; by default all. */
+  endDenying(isMeant: (group: DeniedGroup) => boolean = () => true): void {
     for (const ofApp of this.#groups.values()) {
       for (const [key, group] of ofApp) {
-        if (group.denied.length === 0) continue;
+        if (group.denied.length === 0 || !isMeant(group)) continue;
         for (const entry of group.entries) this.#tell(entry, NONE);
         this.#numbers.leave(group.number);
         ofApp.delete(key);
@@ -284,16 +288,19 @@ export class KernelVerdicts {
     /** Until rules change or the group's last container is gone. */
     const isWanted = (): boolean =>
       !this.#stopped && turn === this.#turn && this.#groups.get(app)?.get(key) === group;
+    const ofOperator = new Set(rules.rules);
+    // An app's own rules must not take the place of what the operator denies.
+    const first = denied.filter((rule) => ofOperator.has(rule));
     const possible = app === 'none' ? rules.rules : app.possibleAmong(rules.rules);
     const clauses = await inTurns(
-      ruleClausesOf(possible, containerType, new Set(rules.rules)),
+      ruleClausesOf(possible, containerType, ofOperator, first),
       isWanted,
     );
     if (clauses === undefined) return;
     // What an app's policy takes away is not in its clauses: there the kernel is certain only of what denies.
     const certain = app === 'none' ? possible : denied;
     const ruleClauses = await inTurns(
-      withCertainRules(clauses, certain, containerType, new Set(denied)),
+      withCertainRules(clauses, certain, containerType, new Set(denied), new Set(first)),
       isWanted,
     );
     if (ruleClauses === undefined) return;

@@ -77,6 +77,8 @@ export interface ResponseSetting {
   readonly mode: 'monitor' | 'enforce';
   /** Of `deny`: ends for an app that it seems to harm, until rules are loaded again. */
   readonly fallsBack: boolean;
+  /** The share of an app's instances in which it is enforced, 1 to 100; it is monitored in the others. */
+  readonly percent: number;
   readonly position: SourcePosition | undefined;
 }
 
@@ -270,7 +272,7 @@ export function toAgentConfig(
     minimumPriority: capitalized(parsed.minimum_priority),
     ruleMatching: parsed.rule_matching,
     watchConfigFiles: parsed.watch_config_files,
-    responses: parsed.responses.map(({ match, do: response, mode, fall_back }, index) => ({
+    responses: parsed.responses.map(({ match, do: response, mode, fall_back, percent }, index) => ({
       match: given({
         ...match,
         priority: match.priority === undefined ? undefined : capitalized(match.priority),
@@ -278,6 +280,7 @@ export function toAgentConfig(
       response,
       mode,
       fallsBack: fall_back !== false,
+      percent: percent ?? 100,
       position: positionOf(['responses', index]),
     })),
     policies: {

@@ -26,9 +26,17 @@ const entry = z
     do: value(z.enum(RESPONSE_NAMES), 'text', `one of ${RESPONSE_NAMES.join(', ')}`),
     mode: choice(['monitor', 'enforce'], 'monitor'),
     fall_back: value(z.boolean().optional(), 'boolean', 'true or false'),
+    percent: value(
+      z.number().int().min(1).max(100).optional(),
+      'number',
+      'a whole number from 1 to 100: the share of an app’s instances',
+    ),
   })
   .refine((it) => it.fall_back === undefined || it.do === 'deny', {
     params: { needs: '"do: deny" where it has "fall_back"' },
+  })
+  .refine((it) => it.percent === undefined || it.mode === 'enforce', {
+    params: { needs: '"mode: enforce" where it has "percent"' },
   });
 
 /** Responses to detections, set by the operator for any app. */

@@ -1,3 +1,4 @@
+import type { AppRules, OwnRulesAsked } from './app-rules.ts';
 import { Admission, type AdmissionCounters, type HeldDrops } from './admission.ts';
 import type { ContainerRegistry } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
@@ -14,36 +15,11 @@ import { withResponses } from './with-response.ts';
 import type { Observer } from './observer.ts';
 import { OccurrencePins, Passing, type Occurrence } from './occurrence.ts';
 import type { DoneResponse, Respondable } from '../responses/responder.ts';
-import type { ResponseName } from '../shared/response-names.ts';
 import { ruleNeeds } from '../rules/rule-set.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import { RuleWatch } from './rule-watch.ts';
 import type { RuleFailure, Unwritten } from './rule-watch.ts';
 import type { Subject } from '../rules/subject.ts';
-
-/** What one app changes of the rules. Nothing here throws, whatever the app's rules do. */
-export interface AppRules {
-  /** The matches that count: those of all rules after the app's changes, and those of the app's own rules. */
-  refine(matches: readonly Match[], subject: Subject): readonly Match[];
-  /** Whether a match from before the app was known counts. */
-  counts(match: Match, subject: Subject): boolean;
-  /** What the app asks to be done about a detection of this rule; undefined: it is told. */
-  responseTo(rule: string): ResponseName | undefined;
-  /** Whether its exceptions to the rule were asked in the event of `refine`, or it has none. */
-  isAnswered(rule: string): boolean;
-  /** Whether the app is charged for the rule in the event of `refine`: its own rule, or an operator's rule that it changed. */
-  isOwn(rule: LoadedRule): boolean;
-  /** Writes the output of such a rule, for the event of `refine`. Never throws. */
-  written(rule: LoadedRule, write: () => Detection): Detection | Unwritten;
-  /** The same for an event of before. */
-  writtenLater(rule: LoadedRule, write: () => Detection): Detection | Unwritten;
-  /** Its own. */
-  readonly ruleSet: RuleSet;
-  /** They are not evaluated for now. */
-  readonly isPaused: boolean;
-  /** Runs work that delays others' events: all its time is charged to the app's rules. Neither may throw. */
-  inFull(work: () => void): void;
-}
 
 /**
  * Decision before a detection is written. `counted`: it is not delivered. `admitted`: it is delivered, and its token is taken.
@@ -78,8 +54,8 @@ export interface EvaluationOptions {
   readonly onFailure?: (failure: RuleFailure) => void;
   /** Told of an event of which the kernel was certain that an operator's rule matches, and whether one did; must not throw. */
   readonly onCertain?: (event: KernelEvent, isMatched: boolean) => void;
-  /** Told of a program that was denied, although no rule matches it, and whether its app has rules of its own; must not throw. */
-  readonly onDeniedInVain?: (event: KernelEvent, ofApp: boolean) => void;
+  /** Told of a program that was denied, although no rule matches it; must not throw. */
+  readonly onDeniedInVain?: (event: KernelEvent, own: OwnRulesAsked) => void;
   /** Does what is to be done about a detection in a container; must not throw. */
   readonly respond?: (detection: Respondable) => readonly DoneResponse[];
   /** What is to become of a detection, asked before it is written out; must not throw. Default `open`. */
@@ -246,7 +222,7 @@ export class Evaluation {
       if (event.ruleMatches && isComparable(subject) && appRules === undefined)
         this.#options.onCertain?.(event, matches.length > 0);
       if (event.exec?.denied === true && matches.length === 0)
-        this.#options.onDeniedInVain?.(event, appRules !== undefined);
+        this.#options.onDeniedInVain?.(event, askedOf(appRules));
       for (const match of matches) {
         if (container !== undefined) this.#detect(match, occurrence, subject, appRules);
         else {
@@ -351,11 +327,12 @@ export class Evaluation {
   }
 
   #respond(
-    { name }: LoadedRule,
+    matched: LoadedRule,
     { container, event, process }: Subject,
     appRules: AppRules | undefined,
   ): readonly DoneResponse[] {
     if (container === undefined) return [];
+    const { name } = matched;
     const asked = appRules?.responseTo(name);
     const { respond, isPolicyKnown } = this.#options;
     // A policy that is not read yet may have an exception.
@@ -365,7 +342,7 @@ export class Evaluation {
     const rule = this.#engine.ruleOf(name);
     const { cgroupId } = event;
     const target = { rule, container, cgroupId, process, isDenied: event.exec?.denied === true };
-    return respond?.({ ...target, asked, isAnswered }) ?? [];
+    return respond?.({ ...target, matched, asked, isAnswered }) ?? [];
   }
 
   /** The same of the event and the processes as they are now, at another time. */
@@ -390,6 +367,9 @@ export class Evaluation {
     return new Set(sets.flatMap((set) => [...ruleNeeds(set)]));
   }
 }
+
+const askedOf = (appRules: AppRules | undefined): OwnRulesAsked =>
+  appRules === undefined ? 'none' : appRules.hasSkipped ? 'skipped' : 'asked';
 
 /**
  * Whether the rules know at least what the kernel's verdict was made of. They may ask for what the container is, they leave out

@@ -17,7 +17,8 @@ const KINDS_OF_DOMAIN: ReadonlyMap<unknown, number> = new Map([
   ['AF_INET', ORDINARY | OTHER],
   ['AF_INET6', ORDINARY | OTHER],
   ['AF_LOCAL', LOCAL],
-  ['AF_NETLINK', LOCAL],
+  // AF_NETLINK, by its older name
+  ['AF_ROUTE', LOCAL],
 ]);
 
 /** SOCK_TYPE_MASK, include/linux/net.h: without SOCK_NONBLOCK and SOCK_CLOEXEC. */

@@ -336,8 +336,11 @@ class Compilation {
         this.#warnOfTrust(`asks for '${response}'`, place);
       } else {
         const isOn = new Set(on.map(({ name }) => name));
-        for (const { name } of found)
-          if (isOn.has(name) && responses.get(name) !== 'deny') responses.set(name, response);
+        const answered = found.filter(({ name }) => isOn.has(name));
+        if (answered.length === 0 && found.length > 0 && 'variable' in one)
+          this.#warnOfSilence(found, place);
+        for (const { name } of answered)
+          if (responses.get(name) !== 'deny') responses.set(name, response);
       }
     }
     return responses;
@@ -360,6 +363,12 @@ class Compilation {
   #warnOfBelow({ name, priority }: LoadedRule, minimum: Priority): void {
     const message = `the rule "${name}" is ${priority}, and the least priority is ${minimum}: it never comes to a line`;
     this.#diagnostics.warn('LOAD_WARNING_EXTENSION', message, this.#begin);
+  }
+
+  #warnOfSilence(rules: readonly LoadedRule[], place: Place): void {
+    const which = rules.map(({ name, priority }) => `"${name}" (${priority})`).join(', ');
+    const message = `this is not enforced, as the least priority is above that of the rule ${which}`;
+    this.#diagnostics.warn('LOAD_WARNING_EXTENSION', message, place);
   }
 
   #warnOfTrust(what: string, place: Place): void {

@@ -1,7 +1,7 @@
 import type { Container } from '../apps/identity.ts';
 import type { Detection } from '../rules/detection.ts';
 import type { Match } from '../rules/engine.ts';
-import type { AppRules } from '../evaluation/evaluation.ts';
+import type { AppRules } from '../evaluation/app-rules.ts';
 import { GrowingPeriods } from '../evaluation/growing-periods.ts';
 import type { ResponseName } from '../shared/response-names.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
@@ -130,6 +130,10 @@ export class OwnRules implements AppRules, OwnRun {
 
   get isPaused(): boolean {
     return this.#budget.isPaused;
+  }
+
+  get hasSkipped(): boolean {
+    return this.#policy.runsRules && (!this.#hasRun || this.unanswered.length > 0);
   }
 
   /** Number of rules that watch the container, given the operator's `rules`. */

@@ -63,6 +63,8 @@ export class AppPolicy {
   /** Those of `#dropped` that no rule of the app's replaces. */
   readonly #muted: ReadonlySet<string>;
   readonly #order: RuleOrder;
+  #unchanged:
+    { readonly of: readonly LoadedRule[]; readonly among: readonly LoadedRule[] } | undefined;
   /** By the name of the rule. */
   readonly #responses: ReadonlyMap<string, ResponseName>;
   /** The domain names that a rule compares addresses with, by the rule's name. */
@@ -119,7 +121,12 @@ export class AppPolicy {
 
   /** Given the operator's `rules`, those that are on and that it does not change. */
   unchangedAmong(rules: readonly LoadedRule[]): readonly LoadedRule[] {
-    return rules.filter(({ enabled, name }) => enabled && !this.#dropped.has(name));
+    // Asked each second, of the same rules.
+    if (this.#unchanged?.of !== rules) {
+      const among = rules.filter(({ enabled, name }) => enabled && !this.#dropped.has(name));
+      this.#unchanged = { of: rules, among };
+    }
+    return this.#unchanged.among;
   }
 
   /** Number of rules that watch its app, given the operator's `rules`. */
@@ -186,6 +193,11 @@ export class AppPolicy {
 
   responseTo(rule: string): ResponseName | undefined {
     return this.#responses.get(rule);
+  }
+
+  /** Whether programs are to be denied by this rule of `unchangedAmong` or of its own. Nobody is, while a name is looked up. */
+  denies(rule: string): boolean {
+    return this.#responses.get(rule) === 'deny' && !this.#domains.has(rule);
   }
 
   #isKept(match: Match, run: OwnRun | undefined): boolean {

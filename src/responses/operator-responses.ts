@@ -5,11 +5,14 @@ import { keyOf } from './limits.ts';
 import { fitsAll } from '../rules/loader/selection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import { isDrillRule } from '../shared/drill.ts';
+import { RecentMap } from '../shared/recent-map.ts';
 import type { ResponseName } from '../shared/response-names.ts';
 
 /** The properties of a rule that an entry's match compares. */
 export type RespondedRule = Pick<LoadedRule, 'name' | 'tags' | 'priority' | 'enabled'>;
 
+/** Limit on apps in which denial has ended. */
+const ENDED_MAX = 10_000;
 const NO_APP = {};
 const NONE_LIFTED = { isLifted: () => false };
 
@@ -25,8 +28,8 @@ export class OperatorResponses {
   readonly #byRule = new WeakMap<RespondedRule, readonly ResponseSetting[]>();
   /** By app object, or by NO_APP. */
   #denied = new WeakMap<object, Record<'rules' | 'denied', readonly RespondedRule[]>>();
-  /** By app, at most the host's apps. */
-  readonly #ended = new Map<string | undefined, EndedDenial>();
+  /** By app; past the limit, the oldest is denied again. */
+  readonly #ended = new RecentMap<string | undefined, EndedDenial>(ENDED_MAX);
 
   readonly #lifts: Pick<Lifts, 'isLifted'>;
 
@@ -43,7 +46,9 @@ export class OperatorResponses {
     for (const one of this.#entriesOf(rule)) {
       if (!isOfApp(one.match, app)) continue;
       const entry =
-        isLifted || this.#hasEnded(one, app) ? { ...one, mode: 'monitor' as const } : one;
+        isLifted || this.#hasEnded(one, app) || !isOfShare(one, app)
+          ? { ...one, mode: 'monitor' as const }
+          : one;
       const known = chosen.get(entry.response);
       if (known === undefined || (known.mode !== 'enforce' && entry.mode === 'enforce'))
         chosen.set(entry.response, entry);
@@ -102,7 +107,7 @@ export class OperatorResponses {
 
   /** The apps in which denial has ended, and why. */
   ended(): readonly EndedDenial[] {
-    return [...this.#ended.values()];
+    return [...this.#ended.entries()].map(([, ended]) => ended);
   }
 
   /** Why denial has ended in the app's containers; undefined: it has not. */
@@ -123,6 +128,16 @@ export class OperatorResponses {
     this.#byRule.set(rule, entries);
     return entries;
   }
+}
+
+/**
+ * Whether the app's instance is among the share of them in which the entry is enforced: by its number, so that it is the same ones on
+ * each host and after each restart. Number 0 is always among them. One whose number is not known is not.
+ */
+function isOfShare({ percent }: ResponseSetting, app: AppIdentity | undefined): boolean {
+  if (percent === 100) return true;
+  const instance = app?.instance ?? '';
+  return /^\d{1,9}$/.test(instance) && (Number(instance) * percent) % 100 < percent;
 }
 
 function isOfApp(

@@ -2,7 +2,8 @@ import type { Process } from '../context/process.ts';
 import { isDrillRule } from '../shared/drill.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 import type { ResponseName } from '../shared/response-names.ts';
-import type { OperatorResponses } from './operator-responses.ts';
+import type { ResponseSetting } from '../config/config.ts';
+import type { OperatorResponses, RespondedRule } from './operator-responses.ts';
 import { RecentUses } from './recent-uses.ts';
 import { guaranteeOf } from './response.ts';
 import type { Guarantee, ResponseHost, ResponseOutcome, ResponseTarget } from './response.ts';
@@ -30,6 +31,8 @@ const DENIED: DoneResponse = {
 
 /** A detection, and the response that the app asks for. */
 export interface Respondable extends ResponseTarget {
+  /** The rule as it matched: the operator's, or one of the app's own. */
+  readonly matched: RespondedRule;
   /** The response that the app's policy asks for. */
   readonly asked: ResponseName | undefined;
   /** Whether the exceptions that the app has to this rule were asked: what they let pass is no detection. */
@@ -83,9 +86,10 @@ export class Responder {
   }
 
   #respond(detection: Respondable): readonly DoneResponse[] {
-    const { asked, rule, container } = detection;
+    const { rule, container } = detection;
     const isAnswerable = rule !== undefined && !isDrillRule(rule.name);
     const operators = isAnswerable ? this.#operators.of(rule, container.app) : [];
+    const asked = this.#askedOf(detection, operators);
     const ofOperator = operators.filter(({ response }) => response !== asked);
     return [
       ...(asked === undefined ? [] : [this.#count(asked, this.#forApp(asked, detection))]),
@@ -93,6 +97,15 @@ export class Responder {
         this.#count(response, this.#forOperator(response, mode, detection)),
       ),
     ];
+  }
+
+  /** What the app asks for. Where its denial has ended, that must not take the place of what the operator asks for. */
+  #askedOf(
+    { asked, container }: Respondable,
+    operators: readonly ResponseSetting[],
+  ): ResponseName | undefined {
+    const hasEnded = asked === 'deny' && this.#operators.endedIn(container.app) !== undefined;
+    return hasEnded && operators.some(({ response }) => response === 'deny') ? undefined : asked;
   }
 
   /** Those of the operator that are in force. */
@@ -107,8 +120,8 @@ export class Responder {
   }
 
   #forApp(name: ResponseName, detection: Respondable): ResponseOutcome {
-    const { rule, container } = detection;
-    if (this.#operators.isLifted(rule, container.app)) return 'monitored';
+    const { matched, container } = detection;
+    if (this.#operators.isLifted(matched, container.app)) return 'monitored';
     // The kernel may have denied it just before.
     if (isEnded(name, detection)) return 'prevented';
     if (name === 'deny' && this.#operators.endedIn(container.app) !== undefined) return 'monitored';

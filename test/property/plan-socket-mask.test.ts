@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { callParam } from '../../src/events/call-params.ts';
+import type { ParamValue } from '../../src/events/event.ts';
 import { socketMaskFor } from '../../src/plan/socket-mask.ts';
 import type { SocketMask } from '../../src/probe/live.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
@@ -24,6 +26,7 @@ const LEAVES = [
   'evt.arg.domain = AF_INET',
   'evt.arg.domain in (AF_INET, AF_INET6)',
   'evt.arg.domain = AF_LOCAL',
+  'evt.arg.domain = AF_ROUTE',
   'evt.arg.domain = AF_NETLINK',
   'evt.arg.domain in (AF_PACKET, AF_LOCAL)',
   'evt.arg.domain != AF_INET',
@@ -74,7 +77,9 @@ test('a new socket that a rule matches passes the mask: match ⇒ passes', () =>
         const args = [0, domain, type, proto];
         const int = (n: number): number => args[n] ?? 0;
         const call = makeCall({ int, arg: (n) => BigInt(int(n)) });
-        const subject = makeSubject(makeEvent('socket', { result, call }));
+        const event = makeEvent('socket', { result, call });
+        const param = (name: string): ParamValue | undefined => callParam(event, name);
+        const subject = makeSubject({ ...event, param });
         const matches = engine.evaluate(subject).length > 0;
         const passed = passes(mask, domain, type);
         if (matches) matched++;

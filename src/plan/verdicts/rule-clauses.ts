@@ -38,6 +38,9 @@ export interface CertainRule {
 /** Limit over all rules before covered clauses are removed, which takes time quadratic in their number. */
 const ALL_CLAUSES_MAX = 512;
 
+/** Limit on the clauses that are kept free for rules that deny. */
+const FAILURES_KEPT = VERDICT_CLAUSES / 4;
+
 /** By condition and container type. */
 type KnownClauses = WeakMap<Checked, Map<string | undefined, readonly Clause[]>>;
 
@@ -59,12 +62,13 @@ function remembered(
 
 /**
  * The clauses of the enabled rules, for containers of this type (`container.type`), or of any. Those of `kept` rules are
- * cached.
+ * cached. Room is left for the failures of the `denied` rules, as far as there may be so many.
  */
 export function* ruleClausesOf(
   rules: Iterable<LoadedRule>,
   containerType: string | undefined,
   kept: ReadonlySet<LoadedRule> = new Set(),
+  denied: readonly LoadedRule[] = [],
 ): Steps<RuleClauses> {
   const found: { readonly name: string; clauses: readonly Clause[] }[] = [];
   for (const rule of rules) {
@@ -78,11 +82,17 @@ export function* ruleClausesOf(
     found.push({ name, clauses: own });
     yield;
   }
-  return yield* bounded(found);
+  const failures = denied.reduce(
+    (sum, { condition }) =>
+      sum + remembered(KNOWN_FAILURES, condition, containerType, failuresOf).length,
+    0,
+  );
+  return yield* bounded(found, VERDICT_CLAUSES - Math.min(failures, FAILURES_KEPT));
 }
 
 function* bounded(
   rules: { readonly name: string; clauses: readonly Clause[] }[],
+  max: number,
 ): Steps<RuleClauses> {
   const largestFirst = rules.sort((one, other) => other.clauses.length - one.clauses.length);
   const widened: string[] = [];
@@ -100,7 +110,7 @@ function* bounded(
   widen(ALL_CLAUSES_MAX);
   const all = (): Steps<readonly Clause[]> => withoutCovered(rules.flatMap((rule) => rule.clauses));
   let clauses = yield* all();
-  for (let most = ALL_CLAUSES_MAX / 2; clauses.length > VERDICT_CLAUSES; most /= 2) {
+  for (let most = ALL_CLAUSES_MAX / 2; clauses.length > max; most /= 2) {
     if (most < 1) return { clauses: [withoutFiles(clauses)], widened, certain: [] };
     widen(most);
     clauses = yield* all();
@@ -110,15 +120,17 @@ function* bounded(
 
 /**
  * The same with those of the enabled rules that the kernel can be certain of, as far as there is room: first those that deny the
- * programs that they match, then the ones with the fewest clauses. The rules must be exactly those that hold for the containers.
+ * programs that they match, of these the `first` ones, then the ones with the fewest clauses. The rules must be exactly those that hold
+ * for the containers.
  */
 export function* withCertainRules(
   { clauses, widened }: RuleClauses,
   rules: Iterable<LoadedRule>,
   containerType: string | undefined,
   denied: ReadonlySet<LoadedRule> = new Set(),
+  first: ReadonlySet<LoadedRule> = denied,
 ): Steps<RuleClauses> {
-  const found: CertainRule[] = [];
+  const found: (CertainRule & { readonly rank: number })[] = [];
   for (const rule of rules) {
     const { name, enabled, events, condition } = rule;
     const mayDeny = denied.has(rule) && [...events].some(isExec);
@@ -126,19 +138,20 @@ export function* withCertainRules(
     const failures = remembered(KNOWN_FAILURES, condition, containerType, failuresOf);
     const kinds = certainAmong(events, failures);
     const denies = mayDeny && (kinds & EXEC_KINDS) !== NO_KINDS;
-    if (kinds !== NO_KINDS) found.push({ name, failures, denies });
+    const rank = !denies ? 2 : first.has(rule) ? 0 : 1;
+    if (kinds !== NO_KINDS) found.push({ name, failures, denies, rank });
     yield;
   }
   const fewestFirst = found.sort(
-    (one, other) =>
-      Number(other.denies) - Number(one.denies) || one.failures.length - other.failures.length,
+    (one, other) => one.rank - other.rank || one.failures.length - other.failures.length,
   );
   const certain: CertainRule[] = [];
   let room = VERDICT_CLAUSES - clauses.length;
   for (const rule of fewestFirst) {
     room -= rule.failures.length;
     if (room < 0 || certain.length === VERDICT_CERTAIN) break;
-    certain.push(rule);
+    const { name, failures, denies } = rule;
+    certain.push({ name, failures, denies });
   }
   return { clauses, widened, certain };
 }

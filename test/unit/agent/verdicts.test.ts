@@ -381,12 +381,67 @@ test('to an app with a policy it is denied by rules that the policy leaves as th
   await until('all are judged', () => verdicts.status().containers === 3);
   assert.equal(new Set([1, 2, 3].map(tableOf)).size, 3);
   assert.deepEqual(verdicts.status().denying, { ...NONE_DENIED, containers: 2, rules: names });
-  // One of its own rules was skipped, perhaps: only what is denied there is given up.
-  const exec = makeExec({ denied: true });
-  verdicts.onDeniedInVain(makeEvent('execve', { cgroupId: 2, exec }), true);
+});
+
+test('what is denied in vain to an app with rules of its own changes nothing for others', async () => {
+  const own = ruleSetOf(
+    ruleFile('evt.type = execve and proc.exepath = /own').replace('rule: r', 'rule: own'),
+  );
+  const policy = appWith('', own);
+  const names = ['a', 'own'];
+  const { verdicts, entry, entryOf, tableOf } = world({
+    denied: new Map([1, 2, 3].map((id) => [id, names])),
+  });
+  // Two apps with the same policy, and one without.
+  const all = [entryOf(1, policy), entryOf(2, policy), entry(3)];
+  await verdicts.enter(EXECS);
   verdicts.follow(all);
-  await until('the other is denied again', () => verdicts.status().denying.containers === 1);
-  assert.deepEqual(verdicts.status().denying.rules, ['a']);
+  const denying = () => verdicts.status().denying;
+  await until('all are denied', () => denying().containers === 3);
+  const exec = makeExec({ denied: true });
+  const inVain = (cgroupId: number, asked: 'asked' | 'skipped'): boolean =>
+    verdicts.onDeniedInVain(makeEvent('execve', { cgroupId, exec }), asked);
+  assert.equal(inVain(1, 'skipped'), false, 'they may be paused');
+  assert.equal(inVain(99, 'asked'), false, 'nobody knows whose they are');
+  assert.deepEqual([1, 2, 3].map(tableOf).includes(undefined), false);
+  assert.deepEqual(denying(), { ...NONE_DENIED, containers: 3, rules: names, inVain: 2 });
+
+  assert.equal(inVain(1, 'asked'), true);
+  assert.notEqual(tableOf(3), undefined);
+  verdicts.follow(all);
+  await until('the operator’s rule denies everywhere', () => denying().containers === 3);
+  assert.notEqual(tableOf(1), tableOf(2), 'the other app keeps its own');
+  assert.deepEqual(denying().givenUp, ['own']);
+  // Without it, it was the operator's.
+  assert.equal(inVain(1, 'asked'), true);
+  verdicts.follow(all);
+  await until('only the own rule of the other is left', () => denying().containers === 1);
+  assert.deepEqual(denying().rules, ['own']);
+  await verdicts.enter(execs());
+  verdicts.follow(all);
+  await until('all are denied again', () => denying().containers === 3);
+  assert.deepEqual(denying().givenUp, []);
+});
+
+test('an app’s own rules do not take the place of what the operator denies', async () => {
+  const many = Array.from({ length: 20 }, (_, n) =>
+    ruleFile(`evt.type = execve and proc.exepath = /own${n}`).replace('rule: r', `rule: own${n}`),
+  );
+  const own = ruleSetOf(many.join('\n'));
+  const long = ruleSetOf(
+    ruleFile(
+      'evt.type in (execve, execveat) and evt.rawres = 0 and proc.exepath startswith /x and not proc.exepath in (/xa, /xb)',
+    ),
+  );
+  const names = ['r', ...own.rules.map(({ name }) => name)];
+  const { verdicts, entryOf } = world({ denied: new Map([[1, names]]) });
+  await verdicts.enter(long);
+  verdicts.follow([entryOf(1, appWith('', own))]);
+  await until('it is denied', () => verdicts.status().denying.containers === 1);
+  const { rules, afterEffect } = verdicts.status().denying;
+  assert.ok(rules.includes('r'), rules.join());
+  assert.equal(rules.length, 16);
+  assert.equal(afterEffect.length, 5);
 });
 
 test('a program was denied that no rule matches: its rules deny nothing until they are loaded again', async () => {
@@ -401,15 +456,16 @@ test('a program was denied that no rule matches: its rules deny nothing until th
   verdicts.follow(all);
   const denying = () => verdicts.status().denying;
   await until('both are judged', () => denying().containers === 2);
-  const inVain = (cgroupId: number): void =>
+  const inVain = (cgroupId: number): boolean =>
     verdicts.onDeniedInVain(
       makeEvent('execve', { cgroupId, exec: makeExec({ denied: true }) }),
-      false,
+      'none',
     );
-  inVain(1);
   inVain(1);
   assert.equal(tableOf(1), undefined, 'at once');
   verdicts.follow(all);
+  // From before that, as records come later.
+  inVain(1);
   await until('the other is denied again', () => denying().containers === 1);
   assert.deepEqual(denying(), {
     ...{ containers: 1, rules: ['b'], afterEffect: [], givenUp: ['a'] },
@@ -433,10 +489,7 @@ test('of a program in a cgroup inside a container, or of one that is gone, all r
   await until('it is judged', () => verdicts.status().denying.containers === 1);
   const exec = makeExec({ denied: true });
   const inside = makeEvent('execve', { cgroupId: 99, exec });
-  // Not for an app's own rules, of which some may have been skipped: others' denial would be in its hands.
-  verdicts.onDeniedInVain(inside, true);
-  assert.deepEqual(verdicts.status().denying.givenUp, []);
-  verdicts.onDeniedInVain(inside, false);
+  verdicts.onDeniedInVain(inside, 'none');
   assert.deepEqual(verdicts.status().denying.givenUp, ['a', 'b']);
 });
 

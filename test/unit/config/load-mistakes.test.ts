@@ -113,6 +113,16 @@ const MISTAKES: readonly (readonly [title: string, yaml: string, says: string])[
     '/varvel.yaml:1:13: "responses[0]" needs "do: deny" where it has "fall_back".',
   ],
   [
+    'a share of what is only monitored',
+    'responses: [{match: {tag: x}, do: kill, percent: 10}]\n',
+    '/varvel.yaml:1:13: "responses[0]" needs "mode: enforce" where it has "percent".',
+  ],
+  [
+    'a share of nothing',
+    'responses: [{match: {tag: x}, do: kill, mode: enforce, percent: 0}]\n',
+    '/varvel.yaml:1:65: "responses[0].percent" must be a whole number from 1 to 100: the share of an app’s instances; it is 0.',
+  ],
+  [
     'a response that is not said',
     'responses: [{match: {tag: x}}]\n',
     '/varvel.yaml:1:13: The key "responses[0].do" is missing: it must be one of kill, deny, isolate, restart.',

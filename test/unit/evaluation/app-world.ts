@@ -1,6 +1,7 @@
 // An evaluation over one container of an app, and rules of its own: what tests of the evaluation have in common.
 import type { ContainerRegistry } from '../../../src/apps/container-registry.ts';
-import type { AppRules, EvaluationOptions } from '../../../src/evaluation/evaluation.ts';
+import type { AppRules } from '../../../src/evaluation/app-rules.ts';
+import type { EvaluationOptions } from '../../../src/evaluation/evaluation.ts';
 import type { RuleFailure } from '../../../src/evaluation/rule-watch.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
@@ -20,7 +21,10 @@ export function appWorld(
   appRules?: AppRules,
   onFailure: (failure: RuleFailure) => void = () => undefined,
   more: Partial<
-    Pick<EvaluationOptions, 'admit' | 'respond' | 'turns' | 'appRulesOf' | 'isPolicyKnown'>
+    Pick<
+      EvaluationOptions,
+      'admit' | 'respond' | 'turns' | 'appRulesOf' | 'isPolicyKnown' | 'onDeniedInVain'
+    >
   > = {},
   rule = RULE,
 ) {
@@ -52,6 +56,7 @@ export const rulesOfApp = (changes: Partial<AppRules>): AppRules => ({
   writtenLater: (_, write) => write(),
   ruleSet: { rules: [] },
   isPaused: false,
+  hasSkipped: false,
   inFull: (work) => work(),
   ...changes,
 });

@@ -1,9 +1,10 @@
 // Who is asked for a response to a detection, and what it is told.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AppRules } from '../../../src/evaluation/evaluation.ts';
-import { makeProcess } from '../../support/rules-subject.ts';
-import { appear, appWorld, rulesOfApp, shadow } from './app-world.ts';
+import type { AppRules } from '../../../src/evaluation/app-rules.ts';
+import { ruleFile } from '../../support/rules-load.ts';
+import { makeEvent, makeExec, makeProcess } from '../../support/rules-subject.ts';
+import { appear, appWorld, CGROUP, rulesOfApp, shadow } from './app-world.ts';
 
 test('who responds is given the operator’s rule, however the app has changed it, and none for one that it has added', () => {
   const asked: unknown[] = [];
@@ -54,6 +55,35 @@ test('whether an app’s exceptions were asked: by its rules, or while there are
     evaluation.onEvent(shadow, makeProcess());
   }
   assert.deepEqual(answers, [false, true, true, false]);
+});
+
+test('of a program that is denied in vain it is told whether an app’s own rules were asked', () => {
+  const told: unknown[] = [];
+  let appRules: AppRules | undefined;
+  const { registry, evaluation, decide } = appWorld(
+    undefined,
+    undefined,
+    {
+      appRulesOf: () => appRules,
+      onDeniedInVain: (event, asked) => told.push([event.type, asked]),
+    },
+    ruleFile('evt.type = execve and proc.name = nobody'),
+  );
+  appear(registry);
+  decide(true);
+  const denied = makeEvent('execve', { cgroupId: CGROUP, exec: makeExec({ denied: true }) });
+  const run = (): void => evaluation.onEvent(denied, makeProcess());
+  run();
+  appRules = rulesOfApp({});
+  run();
+  appRules = rulesOfApp({ hasSkipped: true });
+  run();
+  evaluation.onEvent({ ...denied, exec: makeExec() }, makeProcess());
+  assert.deepEqual(told, [
+    ['execve', 'none'],
+    ['execve', 'asked'],
+    ['execve', 'skipped'],
+  ]);
 });
 
 test('a detection that is counted is not written out; what is done to its process is', () => {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Process } from '../../../src/context/process.ts';
 import type { KernelEvent } from '../../../src/events/event.ts';
 import { RuleEngine } from '../../../src/rules/engine.ts';
-import type { AppRules } from '../../../src/evaluation/evaluation.ts';
+import type { AppRules } from '../../../src/evaluation/app-rules.ts';
 import type { RuleFailure } from '../../../src/evaluation/rule-watch.ts';
 import { ContainerTurns } from '../../../src/evaluation/container-turns.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';

@@ -95,6 +95,7 @@ describe('what an app’s own rules may cost', () => {
   test('over the budget they are paused: exceptions have no effect, what is switched off stays off', () => {
     const { rules, names, news, taking, time } = world();
     assert.deepEqual(names(taking(1)), ['Any shell', 'Other'], 'its exception holds');
+    assert.equal(rules.hasSkipped, false);
     let events = 1;
     while (!rules.isPaused) {
       // Slower than a burst.
@@ -104,6 +105,7 @@ describe('what an app’s own rules may cost', () => {
     }
     assert.equal(events, 1 + 58, 'after 200 ms of 4 each, of which 0.5 have come back each time');
     assert.deepEqual(names(taking(4)), ['Shell started', 'Any shell']);
+    assert.equal(rules.hasSkipped, true);
     const [told, ...more] = news();
     assert.deepEqual(more, []);
     assert.deepEqual([told?.state, told?.rule], ['paused', 'Slow']);
@@ -232,6 +234,7 @@ custom_rules:
 `);
     assert.deepEqual(names(taking(1)), ['Muted'], 'both let it pass');
     assert.deepEqual(names(taking(25)), ['Any shell', 'Muted']);
+    assert.equal(rules.hasSkipped, true);
     assert.deepEqual([rules.counters.cutEvents, rules.isPaused], [1, true]);
   });
 

@@ -74,6 +74,23 @@ describe('an app enforces what it said of itself', () => {
     assert.match(said(unverified).join(), /asks for 'deny' has no effect/);
   });
 
+  test('it is said where the rule is below the least priority', () => {
+    const silent = compile(`minimum_priority: error\n${ENFORCED}`);
+    assert.deepEqual(silent.policy?.summary.denying, []);
+    assert.match(
+      said(silent).join(),
+      /^3:11 this is not enforced, as the least priority is above that of the rule .*WARNING/i,
+    );
+  });
+
+  test('a rule that asks for a domain name denies nothing: the name may not be looked up yet', () => {
+    const { policy } = compile(
+      `custom_rules: [{rule: Mine, desc: d, condition: evt.type = execve and (proc.exepath = /x or fd.sip.name = a.example), output: x, priority: ERROR}, {rule: Plain, desc: d, condition: evt.type = execve and proc.exepath = /x, output: x, priority: ERROR}]\nresponses: [{deny: {rule: '*n*'}}]\n`,
+    );
+    assert.equal(policy?.responseTo('Mine'), 'deny');
+    assert.deepEqual([policy.denies('Mine'), policy.denies('Plain')], [false, true]);
+  });
+
   test('a process that connects to another host is killed', () => {
     const { policy } = compile(
       'variables: {outbound_hosts: [10.0.0.0/8]}\nenforce: [outbound_hosts]\n',

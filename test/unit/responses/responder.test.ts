@@ -33,8 +33,14 @@ function world(yaml: string) {
   return { killed, isolated, ending, problems, responder, time };
 }
 
+const REVERSE = {
+  ...{ name: 'Reverse shell', tags: ['network'] },
+  ...({ priority: 'Critical', enabled: true } as const),
+};
+
 const detection = (changes: Partial<Respondable> = {}): Respondable => ({
-  rule: { name: 'Reverse shell', tags: ['network'], priority: 'Critical', enabled: true },
+  rule: REVERSE,
+  matched: REVERSE,
   container: containerOf({}, { name: 'shop', space: 'production', org: 'acme' }),
   process: makeProcess({ pid: 7 }),
   cgroupId: 70,
@@ -287,6 +293,61 @@ test('deny: what the kernel has prevented is said so and uses up no limit; the r
   assert.deepEqual(responder.respond(detection()), [
     { name: 'deny', outcome: 'done', guarantee: 'after the effect' },
   ]);
+  assert.deepEqual(killed, [7]);
+});
+
+test('deny: where the app’s own has ended, what the operator asks for counts', () => {
+  const { app } = detection().container;
+  const asked = detection({ asked: 'deny' });
+  const alone = world('[]');
+  assert.ok(alone.responder.operators.endDenying(app, 'x', true));
+  assert.equal(outcomeOf(alone.responder, asked), 'monitored');
+  const kept = world('[{match: {rule: Reverse*}, do: deny, mode: enforce, fall_back: false}]');
+  assert.ok(kept.responder.operators.endDenying(app, 'x', true));
+  assert.equal(outcomeOf(kept.responder, asked), 'done');
+  assert.deepEqual(kept.killed, [7]);
+  const fallen = world('[{match: {rule: Reverse*}, do: deny, mode: enforce}]');
+  assert.ok(fallen.responder.operators.endDenying(app, 'x'));
+  assert.equal(outcomeOf(fallen.responder, asked), 'monitored');
+});
+
+test('an entry for a share of the instances is in monitor mode in the others', () => {
+  const outcomes = (percent: number, instances: readonly (string | undefined)[]) =>
+    instances.map((instance) => {
+      const { responder } = world(
+        `[{match: {rule: Reverse*}, do: kill, mode: enforce, percent: ${percent}}]`,
+      );
+      const container = containerOf({}, { name: 'shop', instance });
+      return outcomeOf(responder, detection({ container })) === 'done' ? instance : '-';
+    });
+  const ten = Array.from({ length: 10 }, (_, n) => String(n));
+  assert.deepEqual(
+    outcomes(10, [...ten, '10', '20']).filter((one) => one !== '-'),
+    ['0', '10', '20'],
+  );
+  assert.deepEqual(
+    outcomes(50, ten).filter((one) => one !== '-'),
+    ['0', '2', '4', '6', '8'],
+  );
+  assert.equal(outcomes(34, ten).filter((one) => one !== '-').length, 4);
+  assert.deepEqual(
+    outcomes(1, ten).filter((one) => one !== '-'),
+    ['0'],
+  );
+  assert.deepEqual(outcomes(99, [undefined, '', 'x', '-1', '1e3']), ['-', '-', '-', '-', '-']);
+  assert.deepEqual(outcomes(100, [undefined, 'x']), [undefined, 'x']);
+});
+
+test('a lift of a rule is one of an app’s own rules, too', () => {
+  const operators = new OperatorResponses([], {
+    isLifted: (rule) => rule?.name === 'Own',
+  });
+  const { responder, killed } = world('[]');
+  responder.setOperators(operators);
+  const own = { ...REVERSE, name: 'Own' };
+  const of = detection({ rule: undefined, matched: own, asked: 'kill' });
+  assert.equal(outcomeOf(responder, of), 'monitored');
+  assert.equal(outcomeOf(responder, { ...of, matched: { ...own, name: 'Other' } }), 'done');
   assert.deepEqual(killed, [7]);
 });
 
