@@ -130,9 +130,14 @@ async function detectDuringThisStart(hold: Hold): Promise<boolean> {
     return false;
   }
   const delivery = deliveryAt(container, BigInt(Date.now() + 1) * 1_000_000n);
-  const delivered = newStream().deliver(delivery);
+  const stream = newStream();
+  const { detection } = delivery;
+  const own = { ...delivery, detection: { ...detection, source: 'varvel' as const } };
+  const isAccepted = stream.accepts(own);
+  const delivered = stream.deliver(delivery);
   await goOn();
   await start;
+  assert.equal(isAccepted, true, 'the agent’s notices are held, too');
   assert.equal(await delivered, true);
   const app = { docker, container };
   await until('the app has written', async () => (await logLines(app)).includes('started'));

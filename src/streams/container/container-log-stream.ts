@@ -111,14 +111,23 @@ export class ContainerLogStream implements LogStream {
   }
 
   /**
-   * Containers of Docker and Kubernetes. The agent's notices only while the container runs, as nobody reads its log afterwards.
+   * Containers of Docker and Kubernetes. The agent's notices only while the container runs, or is being started: nobody reads its
+   * log afterwards.
    */
-  accepts({ detection: { container, source } }: Delivery): boolean {
+  accepts({ detection: { container, source, timeNs } }: Delivery): boolean {
     switch (container?.runtime) {
       case 'docker':
-        return source !== 'varvel' || isRunning(withFirstProcess(container, this.#execRoots));
+        return (
+          source !== 'varvel' ||
+          isRunning(withFirstProcess(container, this.#execRoots)) ||
+          fifoEntrances(container, this.#execRoots, timeNs) === 'not started'
+        );
       case 'cri':
-        return source !== 'varvel' || isCriRunning(container, this.#criStateDir);
+        return (
+          source !== 'varvel' ||
+          isCriRunning(container, this.#criStateDir) ||
+          this.#criEntrances(container) === 'not started'
+        );
       default:
         return false;
     }
@@ -210,8 +219,7 @@ export class ContainerLogStream implements LogStream {
   }
 
   #attemptCri(container: Container, bytes: Buffer): Attempt {
-    const sandboxId = container.labels[SANDBOX_LABEL] ?? '';
-    const entrances = criEntrances(container, this.#criStateDir, sandboxId);
+    const entrances = this.#criEntrances(container);
     if (typeof entrances === 'string') return entrances;
     for (const entrance of entrances) {
       const { attempt } = writeOnce(entrance, bytes);
@@ -219,6 +227,10 @@ export class ContainerLogStream implements LogStream {
     }
     // Its shim closed it this moment.
     return isCriRunning(container, this.#criStateDir) ? 'closed' : 'ended';
+  }
+
+  #criEntrances(container: Container): ReturnType<typeof criEntrances> {
+    return criEntrances(container, this.#criStateDir, container.labels[SANDBOX_LABEL] ?? '');
   }
 
   #warnNotFound(container: Container): void {
