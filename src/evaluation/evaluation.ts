@@ -267,7 +267,11 @@ export class Evaluation {
     if (appRules === undefined) return this.#operators(subject, matching);
     // The app may reject the first match, so all are needed.
     const matches = appRules.refine(this.#operators(subject, 'all'), subject);
-    return matching === 'first' && matches.length > 1 ? matches.slice(0, 1) : matches;
+    if (matching !== 'first' || matches.length < 2) return matches;
+    // What the app wants to have answered is not hidden by another rule.
+    return matches.filter(
+      ({ rule }, at) => at === 0 || appRules.responseTo(rule.name) !== undefined,
+    );
   }
 
   /** The operator's rules that the event meets. */

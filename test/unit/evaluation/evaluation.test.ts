@@ -126,6 +126,19 @@ test('with the first match only, the first that the app wants counts', () => {
   assert.deepEqual(outputs(delivered), ['two']);
 });
 
+test('with the first match only, a later one that the app’s policy answers is told as well', () => {
+  const three = ['r', 's', 't']
+    .map((name) => ruleFile('evt.type = openat', name).replace('rule: r', `rule: ${name}`))
+    .join('');
+  const appRules = rulesOfApp({ responseTo: (rule) => (rule === 't' ? 'kill' : undefined) });
+  const { registry, evaluation, delivered, decide } = appWorld(appRules);
+  evaluation.swapEngine(new RuleEngine(ruleSetOf(three), { matching: 'first' }));
+  appear(registry);
+  decide(true);
+  evaluation.onEvent(shadow, makeProcess());
+  assert.deepEqual(outputs(delivered), ['r', 't']);
+});
+
 test('with the first match only, all are told of a program that was denied: another rule may have denied it', () => {
   const two =
     ruleFile('evt.type = execve', 'one') +
