@@ -13,6 +13,7 @@ import type { AgentSnapshot } from './snapshot.ts';
 import { Stages, type StageParts } from './stages.ts';
 import { AgentState } from './state.ts';
 import { FirstDetections } from './succession.ts';
+import { asksToDeny } from '../responses/deny.ts';
 import { scanProcesses } from '../context/scan.ts';
 import { bootNs } from '../host/boot-clock.ts';
 import { ReleaseStack } from '../shared/release-stack.ts';
@@ -120,9 +121,15 @@ export class Agent {
 
   /** Starts the kernel side first, then scans what already exists, so that nothing in between is missed. */
   async #watch(first: FirstRules): Promise<{ readonly processes: number }> {
-    const { apps, attachment, evaluation, procFs, rules, tree } = this.#stages;
+    const { apps, attachment, evaluation, procFs, received, rules, tree } = this.#stages;
+    const { config, logger } = this.#options;
     this.#pipeline = new Pipeline(this.#stages);
-    await this.#pipeline.selfTest();
+    await this.#pipeline.selfTest({ denies: config.probe.kernelVerdicts && asksToDeny(config) });
+    if (received.denial !== undefined && received.denial !== 'ended')
+      logger.warn(
+        { found: received.denial },
+        'it is not proven that programs can be denied on this host: they may only be killed after the effect; run "varvel doctor"',
+      );
     rules.start(first);
     // Now, not with the first container: it may already exist, or this process may be busy when it appears.
     attachment.attachForNow();

@@ -3,6 +3,7 @@ import { RecordBytes } from '../events/batch.ts';
 import { readCgroupChange } from '../events/cgroup-record.ts';
 import { HEADER, KINDS } from '../events/table.gen.ts';
 import { WireEvent } from '../events/wire-event.ts';
+import { DenialTest } from '../plan/denial-test.ts';
 import { SELF_TEST_HOOKS, SelfTest } from '../plan/self-test.ts';
 import { ALL_EVENTS } from '../probe/live.ts';
 import { noteEventsTurn } from '../shared/turns.ts';
@@ -23,7 +24,7 @@ export class Pipeline {
   readonly #records: RecordBytes;
   readonly #event: WireEvent;
   #eventNum = 0;
-  #selfTest: SelfTest | undefined;
+  #selfTest: SelfTest | DenialTest | undefined;
   #untilNs: bigint | undefined;
 
   /** Starts to receive records. */
@@ -38,20 +39,35 @@ export class Pipeline {
     this.#untilNs = bootNs;
   }
 
-  /** Makes system calls that the probe must report. Throws UserError if it does not. */
-  async selfTest(): Promise<void> {
+  /**
+   * Makes system calls that the probe must report. Throws UserError if it does not. With `denies` a program is run that the kernel
+   * must end.
+   */
+  async selfTest({ denies }: { readonly denies: boolean }): Promise<void> {
     const { apps, probe, received } = this.#stages;
     probe.setMasks(ALL_EVENTS);
     probe.attachOnly(SELF_TEST_HOOKS);
     this.#selfTest = new SelfTest(probe, apps.hierarchy.mountPoint);
     const unseen = await this.#selfTest.run();
+    if (denies) received.denial = await this.#tryDenial();
     this.#selfTest = undefined;
-    // Its cgroup is the only one that has been deleted so far.
+    // Its cgroups are the only ones that have been deleted so far.
     received.selfTest = probe.deletedCounters().emitted;
     if (unseen.length > 0)
       throw new UserError(
         `The probe loads, but the kernel does not report ${unseen.join(', ')}: this host cannot be watched. Run "varvel doctor".`,
       );
+  }
+
+  async #tryDenial(): Promise<string> {
+    const { apps, probe } = this.#stages;
+    try {
+      const test = new DenialTest(probe, apps.hierarchy.mountPoint);
+      this.#selfTest = test;
+      return await test.run();
+    } catch (error) {
+      return error instanceof UserError ? error.message : String(error);
+    }
   }
 
   #onBatch(bytes: number): void {

@@ -25,6 +25,8 @@ export class ReceivedRecords {
   lastBootNs = 0n;
   /** Records of the self-test. */
   selfTest = 0;
+  /** What became of the test of denial (DenialOutcome), or why it could not be made; undefined: nothing is to be denied. */
+  denial: string | undefined;
   readonly #byEvent = new Float64Array(EVENT_NAMES.length);
 
   /** Counts one record of the event with this index in EVENT_NAMES. */
@@ -113,6 +115,7 @@ export class AgentReport {
         deniedDropped,
         denialEnded: this.#sources.responding.responder.operators.ended(),
         selfTest: received.selfTest,
+        denialTest: received.denial,
         verdicts: this.#sources.verdicts.status(),
       },
       received: received.records,

@@ -43,6 +43,8 @@ export interface AgentSnapshot {
      * `forgottenRecords` of `apps`.
      */
     readonly selfTest: number;
+    /** What became of the test of denial at the start (`ended`: it works), or why it could not be made; undefined: no test. */
+    readonly denialTest?: string | undefined;
     /** Containers whose opens are filtered in the kernel if no rule can match. */
     readonly verdicts: VerdictsStatus;
   };

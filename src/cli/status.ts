@@ -260,7 +260,12 @@ function certainText({ confirmed, unconfirmed }: CertainCounts): string {
   return unconfirmed === 0 ? text : `${text}, WRONGLY ${unconfirmed}: see the agent's log`;
 }
 
-function deniedLines({ verdicts, deniedDropped, denialEnded }: AgentSnapshot['kernel']): string[] {
+function deniedLines({
+  verdicts,
+  deniedDropped,
+  denialEnded,
+  denialTest,
+}: AgentSnapshot['kernel']): string[] {
   const { containers, rules, afterEffect, givenUp, inVain } = verdicts.denying;
   const named = (names: readonly string[]): string =>
     names.map((name) => JSON.stringify(name)).join(', ');
@@ -268,6 +273,10 @@ function deniedLines({ verdicts, deniedDropped, denialEnded }: AgentSnapshot['ke
   if (containers > 0)
     lines.push(
       `denied before their first instruction, in ${containers} containers: programs of ${named(rules)}`,
+    );
+  if (denialTest !== undefined && denialTest !== 'ended')
+    lines.push(
+      `DENIAL NOT PROVEN on this host, programs may only be killed after the effect (${denialTest}): run varvel doctor`,
     );
   if (afterEffect.length > 0)
     lines.push(

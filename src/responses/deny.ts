@@ -1,3 +1,4 @@
+import type { AgentConfig } from '../config/config.ts';
 import { kill } from './kill.ts';
 import type { Response } from './response.ts';
 
@@ -17,3 +18,10 @@ export const deny: Response = {
   isInForce: () => false,
   apply: (target, host) => kill.apply(target, host),
 };
+
+/** Whether programs are to be denied: by the operator, or by apps that may ask for it. */
+export const asksToDeny = ({
+  responses,
+  policies,
+}: Pick<AgentConfig, 'responses' | 'policies'>): boolean =>
+  responses.some(({ response }) => response === 'deny') || policies.responses.includes('deny');

@@ -1,4 +1,5 @@
 import type { AgentConfig } from '../../config/config.ts';
+import { asksToDeny } from '../../responses/deny.ts';
 import type { DenialOutcome } from '../../plan/denial-test.ts';
 import { firstLine, note, ok, warn, type Verdict } from './finding.ts';
 
@@ -10,12 +11,11 @@ const WHY: Readonly<Record<Exclude<DenialOutcome, 'ended'>, string>> = {
 
 /** Whether programs can be denied here. `tried`: what became of the test; undefined: no probe was loaded. */
 export function checkDenial(
-  { probe, responses, policies }: AgentConfig,
+  config: AgentConfig,
   tried: PromiseSettledResult<DenialOutcome> | undefined,
 ): Verdict {
-  const isAsked =
-    responses.some(({ response }) => response === 'deny') || policies.responses.includes('deny');
-  if (!probe.kernelVerdicts) {
+  const isAsked = asksToDeny(config);
+  if (!config.probe.kernelVerdicts) {
     const says =
       'Programs are not denied (the response deny), only killed after the effect: probe.kernel_verdicts is off.';
     return isAsked ? warn(says, 'Set probe.kernel_verdicts: true.') : note(says);
