@@ -1,5 +1,6 @@
 import type { Stages } from './stages.ts';
 import { RecordBytes } from '../events/batch.ts';
+import { UntoldEvents } from './untold-events.ts';
 import { readCgroupChange } from '../events/cgroup-record.ts';
 import { HEADER, KINDS } from '../events/table.gen.ts';
 import { WireEvent } from '../events/wire-event.ts';
@@ -25,13 +26,20 @@ export class Pipeline {
   readonly #event: WireEvent;
   #eventNum = 0;
   #selfTest: SelfTest | DenialTest | undefined;
+  readonly #untold: UntoldEvents;
   #untilNs: bigint | undefined;
 
   /** Starts to receive records. */
   constructor(stages: PipelineStages) {
     this.#stages = stages;
+    this.#untold = new UntoldEvents((event, process) => stages.evaluation.onEvent(event, process));
     this.#records = new RecordBytes(stages.probe.start((bytes) => this.#onBatch(bytes)));
     this.#event = new WireEvent(this.#records, stages.clock);
+  }
+
+  /** Evaluates what is still kept. */
+  finish(): void {
+    this.#untold.finish();
   }
 
   /** Another agent reports what happens after this time (CLOCK_BOOTTIME). */
@@ -87,8 +95,9 @@ export class Pipeline {
         const process = tree.onEvent(event);
         insides.onEvent(event, process);
         if (this.#selfTest?.cgroupId === event.cgroupId) this.#selfTest.see(event);
-        else if (this.#untilNs === undefined || event.bootNs < this.#untilNs)
-          evaluation.onEvent(event, process);
+        else if (this.#untilNs === undefined || event.bootNs < this.#untilNs) {
+          if (!this.#untold.takes(event, process)) evaluation.onEvent(event, process);
+        }
       }
       // A length of zero means a broken probe: losing the batch is better than an endless loop.
       if (length === 0) break;
@@ -105,6 +114,7 @@ export class Pipeline {
     if (this.#selfTest?.cgroupId === change.cgroupId) return;
     if (change.kind === 'mkdir' && change.state !== 'excluded') attachment.onScoped();
     tree.onCgroupChange(change);
+    this.#untold.onMove();
     apps.onCgroupChange(change);
     if (change.kind === 'rmdir') attachment.onUnscoped();
   }

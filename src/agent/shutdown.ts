@@ -36,6 +36,7 @@ export async function shutDown({ stages, pipeline, release, logger }: RunningAge
   const endedNs = bootNs();
   probe.attachOnly([]);
   probe.drain();
+  pipeline?.finish();
   const end = performance.now() + SETTLE_MS;
   while (evaluation.counters().events.held > 0 && performance.now() < end) await delay(20);
   evaluation.stop();

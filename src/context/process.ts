@@ -60,6 +60,8 @@ export interface Process {
   readonly inScope: boolean;
   /** The container runtime's own set-up: entered the scope and has not run the app's program yet. */
   readonly setup: boolean;
+  /** Nothing has told yet how it came into the scope: it may be the runtime's. */
+  readonly untold?: boolean;
   /** How it is known: completely from the probe, from /proc, or little more than its name (`ancestor`). */
   readonly origin: 'probe' | 'proc' | 'ancestor';
 }
