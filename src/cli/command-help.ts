@@ -1,27 +1,40 @@
 import { COMMANDS } from './command-table.ts';
 import type { CommandInfo, CommandOption } from './command-info.ts';
 import type { CommandName } from './command-table.ts';
-import { wrap } from './text-table.ts';
+import { textTable, wrap } from './text-table.ts';
+
+/** Terminals are at least so wide. */
+const WIDTH = 80;
+
+/** The commands by who needs them. */
+const GROUPS: readonly (readonly [readers: string, names: readonly CommandName[]])[] = [
+  [
+    'On a host, for its operator:',
+    ['doctor', 'agent', 'status', 'canary', 'lift', 'uninstall', 'demo'],
+  ],
+  ['For an app’s team:', ['policy', 'suggest', 'pretty', 'report', 'alerts', 'drill']],
+  ['For who writes rules:', ['explain', 'check', 'test', 'filter', 'fields', 'events']],
+];
 
 /** The help of everything. */
 export function overview(version: string): string {
-  const names = Object.keys(COMMANDS) as CommandName[];
-  const width = Math.max(...names.map((name) => name.length));
   return [
-    `varvel ${version}: watches app containers and writes each detection into the app’s own log`,
+    `varvel ${version}: watches app containers, and writes each detection into the app’s`,
+    'own log',
     '',
     'Usage: varvel COMMAND [OPTIONS]',
+    ...GROUPS.flatMap(([readers, names]) => [
+      '',
+      readers,
+      ...table(names.map((name) => [name, COMMANDS[name].summary])),
+    ]),
     '',
-    'Commands:',
-    ...names.map((name) => `  ${name.padEnd(width)}  ${COMMANDS[name].summary}`),
-    '',
-    'varvel COMMAND --help has options and examples. Exit codes: 0 ok, 1 a problem was found or it failed,',
-    '2 the command line is wrong. VARVEL_DEBUG=1 adds the stack to an unexpected error.',
+    'varvel COMMAND --help has options and examples. Exit codes: 0 ok, 1 a problem',
+    'was found or it failed, 2 the command line is wrong. VARVEL_DEBUG=1 adds the',
+    'stack to an unexpected error.',
     '',
   ].join('\n');
 }
-
-const HELP_WIDTH = 100;
 
 /** The help of one command. */
 export function commandHelp(name: CommandName): string {
@@ -38,11 +51,11 @@ export function commandHelp(name: CommandName): string {
   ]);
   const codes = info.exitCodes.map(([code, meaning]) => [String(code), meaning]);
   return [
-    `varvel ${name}: ${info.summary}`,
+    ...wrap(`varvel ${name}: ${info.summary}`, WIDTH),
     '',
     `Usage: ${usage}`,
     '',
-    ...info.description.flatMap((paragraph) => wrap(paragraph, HELP_WIDTH)),
+    ...info.description.flatMap((paragraph) => wrap(paragraph, WIDTH)),
     '',
     'Options:',
     ...table(options),
@@ -56,7 +69,8 @@ export function commandHelp(name: CommandName): string {
   ].join('\n');
 }
 
-function table(rows: readonly (readonly string[])[]): string[] {
-  const width = Math.max(...rows.map(([first = '']) => first.length));
-  return rows.map(([first = '', second = '']) => `  ${first.padEnd(width)}  ${second}`);
-}
+const table = (rows: readonly (readonly string[])[]): string[] =>
+  textTable(
+    rows.map(([first = '', text = '']) => ({ cells: [first], text })),
+    WIDTH,
+  );
