@@ -174,6 +174,11 @@ async function run(
           priority: textOf(values['priority']),
           from: textOf(values['from']),
           source: textOf(values['source-type']),
+          app: textOf(values['app']),
+          since: textOf(values['since']),
+          color: textOf(values['color']),
+          json: values['json'] === true,
+          nowMs: Date.now(),
         },
         io,
       );

@@ -161,7 +161,7 @@ export const COMMANDS = {
     summary: 'turn a log with detections in it into lines for people',
     operands: '[FILE…]',
     description: [
-      'Reads what cf logs, a syslog drain’s file, docker logs, docker compose logs and kubectl logs print; without FILE, standard input. Detections are aligned and coloured, with the numbers that are missing; all other lines stand behind a bar.',
+      'Reads what cf logs, a syslog drain’s file, docker logs, docker compose logs and kubectl logs print; without FILE, standard input. Lines may be of the agent’s format json or text, or Falco’s JSON. Detections are aligned and coloured, with what started the process and the numbers that are missing; all other lines stand behind a bar. At the end, on stderr, how often each rule fired.',
       'Whose a line is, is what the log system says of its source, never what the line says: an app can print anything, also whole lines of cf logs. So name the system with --from. Without it, or from docker logs and kubectl logs, which name no source, the app may have printed any detection, and pretty says so. At the end, on stderr: what was left out and what is missing.',
     ],
     options: {
@@ -172,6 +172,18 @@ export const COMMANDS = {
         help: 'leave out what is less severe (default: debug, so nothing)',
       },
       only: { type: 'boolean', short: 'o', help: 'leave out the app’s own lines' },
+      app: { type: 'string', value: 'NAME', help: 'leave out the detections of other apps' },
+      since: {
+        type: 'string',
+        value: 'TIME',
+        help: 'leave out what is older: a time such as 2026-01-31T08:15 (UTC), or how long ago, such as 30m',
+      },
+      color: {
+        type: 'string',
+        value: 'WHEN',
+        help: 'auto (on a terminal, the default), always or never',
+      },
+      json: { type: 'boolean', help: 'one JSON object a detection, and nothing else' },
       ...FROM_OPTION,
       ...SOURCE_TYPE_OPTION,
     },

@@ -1,9 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { DEFAULT_RULES_FILE } from '../config/config.ts';
-import { parseDurationMs } from '../config/units.ts';
 import { linesOf } from '../reading/lines.ts';
 import { IncidentCollector } from '../reading/report/collector.ts';
-import { msOf } from '../reading/report/found.ts';
+import { momentOf } from './moment-option.ts';
 import { MAX_LOG_BYTES } from '../reading/report/incident.ts';
 import type { Incident } from '../reading/report/incident.ts';
 import { renderReport } from '../reading/report/page.ts';
@@ -103,21 +102,6 @@ function askedOf({ since, until, app, id }: ReportArgs): string {
   return Object.entries({ since, until, app, id })
     .flatMap(([name, value]) => (value === undefined ? [] : [`--${name} ${value}`]))
     .join(' ');
-}
-
-/** `2026-01-31`, `2026-01-31T08:15`, with seconds and a zone if wanted (else UTC), or how long ago: `90s`, `30m`, `2h`. */
-function momentOf(option: string, text: string | undefined, nowMs: number): number | undefined {
-  if (text === undefined) return undefined;
-  const agoMs = parseDurationMs(text);
-  if (agoMs !== undefined) return nowMs - agoMs;
-  const [, day = '', minute, second = ':00', fraction = '', zone = 'Z'] =
-    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?)?$/.exec(text) ??
-    [];
-  const ms = msOf(`${day}T${minute ?? '00:00'}${second}${fraction}${zone}`);
-  if (ms !== undefined) return ms;
-  throw usage(
-    `${option} is a time such as 2026-01-31T08:15 or 2026-01-31T08:15:04Z (UTC without a zone), or how long ago, such as 30m or 2h; it is "${text.slice(0, 60)}".`,
-  );
 }
 
 function write(file: string, page: string): void {

@@ -1,5 +1,6 @@
 import { PRIORITIES } from '../rules/detection.ts';
 import type { Priority } from '../rules/detection.ts';
+import { foundIn, isForged, LogClock, msOf, type Found } from './found.ts';
 import { isDrillRule } from '../shared/drill.ts';
 import { escapeHidden, escapeText } from '../streams/escape.ts';
 import { COLOURS } from '../streams/format.ts';
@@ -13,7 +14,8 @@ import {
 } from '../streams/number-range.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 import { NumberRanges } from './number-ranges.ts';
-import type { ReadDetection } from './read-detection.ts';
+import { numberIn } from './own-fields.ts';
+import type { ReadLineage } from './read-detection.ts';
 import { readLogLine } from './read-log-line.ts';
 import type { LogSystem, ReadLogLine } from './read-log-line.ts';
 
@@ -25,15 +27,19 @@ const MAX_RANGES = 1000;
 const MAX_SHOWN_CHARS = 4000;
 const MIN_COLUMNS = 60;
 const INDENT = '              ';
-/** Falco begins an output with the time and the priority, which stand in columns of their own here. */
-const FALCO_START = /^\d\d:\d\d:\d\d\.\d{9}: \w+ /;
+/** Rules in the summary at the end. */
+const MAX_RULES = 20;
+/** Limit on rules that are counted. */
+const MAX_COUNTED = 10_000;
+/** A sum of a whole and a fraction may be a hair less. */
+const HAIR_MS = 1e-4;
 /** A rule's name that is safe to paste into a shell: a forged line may contain any name. */
 const PLAIN_NAME = /^[\p{L}\p{N}][\p{L}\p{N} .,()/_-]{0,199}$/u;
 const TECHNIQUE = /^T\d{4}(?:\.\d{3})?$/;
 
 /** Numbers of one app instance's lines. */
 interface Instance {
-  readonly app: ReadDetection['app'];
+  readonly app: Found['app'];
   readonly numbers: NumberRanges;
   /** Those that the agent says this log could not take: at most MAX_RANGES. */
   lost: readonly NumberRange[];
@@ -47,6 +53,12 @@ export interface PrettyOptions {
   readonly minimum: Priority;
   /** Lines that are no detection are left out. */
   readonly only: boolean;
+  /** One JSON object for each detection, and nothing else. */
+  readonly json?: boolean;
+  /** Detections of other apps are left out. */
+  readonly app?: string | undefined;
+  /** What is older is left out; Unix ms. */
+  readonly sinceMs?: number | undefined;
   /** Where the log is from; undefined: nobody said, so it proves nothing. */
   readonly from: LogSystem | undefined;
   readonly sourceType: string;
@@ -61,16 +73,22 @@ export class Pretty {
   readonly #options: PrettyOptions;
   readonly #ids = new RecentMap<string, true>(MAX_REMEMBERED);
   readonly #instances = new RecentMap<string, Instance>(MAX_REMEMBERED);
+  readonly #clock = new LogClock();
+  readonly #rules = new RecentMap<string, RuleCount>(MAX_COUNTED);
+  #place = 0;
   #date = '';
   #shown = 0;
+  #own = 0;
+  #unread = 0;
   #drills = 0;
   #below = 0;
   #again = 0;
+  #others = 0;
   #forged = 0;
   #unknown = 0;
   #looksLike: ReadLogLine['looksLike'];
   /** The first of the most severe detections shown. */
-  #worst: Pick<ReadDetection, 'rule' | 'priority'> | undefined;
+  #worst: Pick<Found, 'rule' | 'priority'> | undefined;
 
   constructor(options: PrettyOptions) {
     this.#options = options;
@@ -78,30 +96,59 @@ export class Pretty {
 
   /** A line as it is to be shown, with its newline; '' for one that is not. */
   line(raw: string): string {
-    const { from, sourceType } = this.#options;
-    const { origin, looksLike, label, text, detection } = readLogLine(raw, from, sourceType);
+    const { from, sourceType, only, json = false } = this.#options;
+    const read = readLogLine(raw, from, sourceType);
+    const { origin, looksLike, label, text } = read;
     this.#looksLike ??= looksLike;
-    if (origin === 'other' || (detection === undefined && origin === 'unknown')) {
-      const forged = detection !== undefined;
-      if (forged) this.#forged++;
-      return this.#options.only && !forged ? '' : this.#appLine(label, text, forged);
-    }
-    if (detection === undefined) return this.#textLine(text);
-    if (this.#ids.get(detection.id) === true) {
+    const found = foundIn(read, raw, ++this.#place, this.#clock);
+    if (found !== undefined) return this.#found(found);
+    if (origin === 'varvel') return json || this.#isOld(read) ? '' : this.#unreadLine(text);
+    const forged = isForged(read);
+    if (forged) this.#forged++;
+    return json || (only && !forged) || this.#isOld(read) ? '' : this.#appLine(label, text, forged);
+  }
+
+  #found(found: Found): string {
+    const { minimum, app, sinceMs = -Infinity, json = false } = this.#options;
+    const { id, priority, own, rule } = found;
+    if (id !== '' && this.#ids.get(id) === true) {
       this.#again++;
       return '';
     }
-    this.#ids.set(detection.id, true);
-    const gap = this.#gap(detection);
-    if (PRIORITIES.indexOf(detection.priority) > PRIORITIES.indexOf(this.#options.minimum)) {
-      this.#below++;
-      return gap;
+    if (id !== '') this.#ids.set(id, true);
+    if (found.atMs < sinceMs) return '';
+    if (app !== undefined && found.app?.['name'] !== app) {
+      this.#others++;
+      return '';
     }
+    const gap = this.#gap(found);
+    if (PRIORITIES.indexOf(priority) > PRIORITIES.indexOf(minimum)) {
+      this.#below++;
+      return json ? '' : gap;
+    }
+    if (own) this.#own++;
+    else this.#count(found);
+    if (isDrillRule(rule)) this.#drills++;
+    const doubt = found.origin === 'unknown' ? this.#doubt() : '';
+    this.#weigh(found);
+    if (json) return `${JSON.stringify(asJson(found))}\n`;
+    return doubt + this.#newDate(found) + gap + this.#detection(found);
+  }
+
+  #isOld({ time }: ReadLogLine): boolean {
+    const { sinceMs } = this.#options;
+    return sinceMs !== undefined && (msOf(time) ?? this.#clock.lastMs ?? Infinity) < sinceMs;
+  }
+
+  #count({ rule, priority }: Found): void {
     this.#shown++;
-    if (isDrillRule(detection.rule)) this.#drills++;
-    const doubt = origin === 'unknown' ? this.#doubt() : '';
-    this.#weigh(detection);
-    return doubt + this.#newDate(detection) + gap + this.#detection(detection);
+    const known = this.#rules.get(rule);
+    if (known === undefined) this.#rules.set(rule, { rule, priority, count: 1 });
+    else {
+      known.count++;
+      if (PRIORITIES.indexOf(priority) < PRIORITIES.indexOf(known.priority))
+        known.priority = priority;
+    }
   }
 
   /** What there is to say at the end, with its newlines. */
@@ -114,9 +161,14 @@ export class Pretty {
       `${number} ${what}${number === 1 ? '' : 's'}`;
     const parts = [
       count(this.#shown, 'detection'),
+      ...(this.#unread > 0
+        ? [`${count(this.#unread, 'line')} of the agent that cannot be read`]
+        : []),
       ...(this.#drills > 0
         ? [`${this.#drills} of them ${this.#drills === 1 ? 'a drill' : 'drills'}`]
         : []),
+      ...(this.#own > 0 ? [`${count(this.#own, 'notice')} of the agent`] : []),
+      ...(this.#others > 0 ? [`${this.#others} of other apps left out`] : []),
       ...(this.#below > 0 ? [`${this.#below} below ${minimum} left out`] : []),
       ...(this.#again > 0 ? [`${this.#again} that came again (same id) left out`] : []),
       ...(missing > 0 ? [`${count(missing, 'line')} missing by their numbers`] : []),
@@ -138,7 +190,24 @@ export class Pretty {
         : []),
       ...(this.#worst === undefined ? [] : [`What to do: varvel explain -r "${this.#worst.rule}"`]),
     ];
-    return `${all.map((one) => this.#tail(one)).join('')}${sentences.join('\n')}\n`;
+    const tails = all.map((one) => this.#tail(one)).join('');
+    return `${tails}${this.#summary().join('')}${sentences.join('\n')}\n`;
+  }
+
+  /** The rules that were shown, the most severe first; none for one detection. */
+  #summary(): string[] {
+    const severity = ({ priority }: RuleCount): number => PRIORITIES.indexOf(priority);
+    const rules = [...this.#rules.entries()]
+      .map(([, rule]) => rule)
+      .sort((one, other) => severity(one) - severity(other) || other.count - one.count);
+    if (this.#shown < 2) return [];
+    const width = Math.max(...rules.map(({ count }) => String(count).length));
+    const rows = rules.slice(0, MAX_RULES).map(({ rule, priority, count }) => {
+      const number = `${String(count).padStart(width)} × `;
+      return `  ${number}${this.#paint(COLOURS[priority], priority.padEnd(13))} ${escapeText(rule)}\n`;
+    });
+    const more = rules.length - rows.length;
+    return [...rows, ...(more > 0 ? [`  and ${more} more rules\n`] : [])];
   }
 
   /** Once, before the first detection that an app may have printed. */
@@ -154,8 +223,8 @@ export class Pretty {
     return ` It looks like one of ${name}; an app can print that too. If you know that it is one, say so: --from ${looks}.`;
   }
 
-  #weigh({ rule, priority, source }: ReadDetection): void {
-    if (source === 'varvel' || !PLAIN_NAME.test(rule)) return;
+  #weigh({ rule, priority, own }: Found): void {
+    if (own || !PLAIN_NAME.test(rule)) return;
     const isWorse = (than: Priority): boolean =>
       PRIORITIES.indexOf(priority) < PRIORITIES.indexOf(than);
     if (this.#worst === undefined || isWorse(this.#worst.priority))
@@ -174,30 +243,31 @@ export class Pretty {
     return `${this.#paint('2', `  | ${who}`)}${mark}${this.#paint('2', `${shown}${cut}`)}\n`;
   }
 
-  /** A line of the agent in its text format (`streams.*.format: text`), or one that was cut on its way. */
-  #textLine(text: string): string {
-    this.#shown++;
+  /** A line of the agent's source that is no detection, as one that was cut on its way. */
+  #unreadLine(text: string): string {
+    this.#unread++;
     return `${escapeText(text)}\n`;
   }
 
-  #newDate({ time }: ReadDetection): string {
-    const date = time.slice(0, 10);
+  #newDate({ atMs, form }: Found): string {
+    // A text line has only the time of day, and perhaps nothing else told the day.
+    const isDated = form !== 'text' || !this.#clock.undated;
+    const date = isDated ? isoOf(atMs).slice(0, 10) : 'no day is told';
     if (date === this.#date) return '';
     this.#date = date;
     return `${this.#paint('2', `-- ${date}, times in UTC --`)}\n`;
   }
 
-  #gap({ app, seq, hostname, source, fields }: ReadDetection): string {
-    const isOwn = source === 'varvel';
-    const given = isOwn ? fields['coverage.last_line'] : undefined;
-    const lost = isOwn ? parseRanges(fields['lost.numbers'], MAX_LOST_RANGES) : undefined;
-    if (seq === 0 && typeof given !== 'number' && lost === undefined) return '';
+  #gap({ app, seq, hostname, own, fields }: Found): string {
+    const given = own ? numberIn(fields, 'coverage.last_line') : undefined;
+    const lost = own ? parseRanges(fields['lost.numbers'], MAX_LOST_RANGES) : undefined;
+    if (seq === 0 && given === undefined && lost === undefined) return '';
     const key = JSON.stringify([app?.['guid'], app?.['name'], app?.['instance'], hostname]);
     const known = this.#instances.get(key);
     const instance = known ?? { app, numbers: new NumberRanges(), lost: [] };
     this.#instances.set(key, instance);
     const { numbers } = instance;
-    if (typeof given === 'number') numbers.tell(given);
+    if (given !== undefined) numbers.tell(given);
     for (const range of lost ?? []) instance.lost = withRange(instance.lost, range, MAX_RANGES);
     if (seq === 0) return '';
     const before = numbers.lastKnown;
@@ -207,7 +277,7 @@ export class Pretty {
       : this.#hole(app, { from: before + 1, to: seq - 1 }, ' so far');
   }
 
-  #hole(app: ReadDetection['app'], { from, to }: NumberRange, when = ''): string {
+  #hole(app: Found['app'], { from, to }: NumberRange, when = ''): string {
     const numbers = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
     return `${this.#paint('33', `-- ${numbers} of ${nameOf(app)} not in this log${when} --`)}\n`;
   }
@@ -219,30 +289,68 @@ export class Pretty {
     return isBehind ? this.#hole(app, tail) : '';
   }
 
-  #detection({ time, priority, rule, output, app, source, tags, seq }: ReadDetection): string {
+  #detection({ atMs, priority, rule, output, app, own, tags, seq, lineage }: Found): string {
     const columns = Math.max(this.#options.columns, MIN_COLUMNS);
-    const own = source === 'varvel';
     const word = priority === 'Informational' ? 'INFO' : priority.toUpperCase();
     const techniques = tags.filter((tag) => TECHNIQUE.test(tag)).join(' ');
     const number = seq > 0 ? ` #${seq}` : '';
     const head = [
-      `${time.slice(11, 23).padEnd(12)}  `,
+      `${isoOf(atMs).slice(11, 23)}  `,
       this.#paint(COLOURS[priority], word.padEnd(9)),
       ` ${nameOf(app)}${number}  `,
       this.#paint(own ? '2' : '1', escapeText(rule)),
       isDrillRule(rule) ? this.#paint('36', '  DRILL, nothing is wrong') : '',
       techniques === '' ? '' : this.#paint('2', `  ${techniques}`),
     ].join('');
-    const said = output.replace(FALCO_START, '');
-    const cut = said.length > MAX_SHOWN_CHARS ? '…' : '';
+    const cut = output.length > MAX_SHOWN_CHARS ? '…' : '';
     // The agent's own is one visible line already; whatever else it holds is made so.
-    const text = escapeHidden(said.slice(0, MAX_SHOWN_CHARS)) + cut;
-    const body = hardWrap(text, columns - INDENT.length).map((line) => `${INDENT}${line}`);
-    return `${[head, ...body.map((line) => (own ? this.#paint('2', line) : line))].join('\n')}\n`;
+    const text = escapeHidden(output.slice(0, MAX_SHOWN_CHARS)) + cut;
+    const wrapped = (said: string): string[] =>
+      hardWrap(said, columns - INDENT.length).map((line) => `${INDENT}${line}`);
+    const body = wrapped(text).map((line) => (own ? this.#paint('2', line) : line));
+    const from = lineage === undefined ? [] : wrapped(`started by: ${lineageText(lineage)}`);
+    return `${[head, ...body, ...from.map((line) => this.#paint('2', line))].join('\n')}\n`;
   }
 }
 
-function nameOf(app: ReadDetection['app']): string {
+interface RuleCount {
+  readonly rule: string;
+  /** Of its most severe detection. */
+  priority: Priority;
+  count: number;
+}
+
+const isoOf = (ms: number): string => new Date(ms + HAIR_MS).toISOString();
+
+/** The process and those above it. */
+function lineageText({ processes, above }: ReadLineage): string {
+  const end = { outside: [], more: ['…'], unknown: ['?'] }[above];
+  const names = processes.map(({ name, pid }) => `${escapeText(name)} (${pid})`);
+  return [...names, ...end].join(' ← ');
+}
+
+/** A detection for machines: what it says, and who wrote it as far as the log tells. */
+function asJson(found: Found): Readonly<Record<string, unknown>> {
+  return {
+    time: isoOf(found.atMs),
+    rule: found.rule,
+    priority: found.priority,
+    notice: found.own,
+    output: found.output,
+    tags: found.tags,
+    app: found.app,
+    hostname: found.hostname,
+    container: found.container,
+    id: found.id,
+    seq: found.seq,
+    lineage: found.lineage,
+    fields: found.fields,
+    written_by: found.origin,
+    format: found.form,
+  };
+}
+
+function nameOf(app: Found['app']): string {
   if (app === undefined) return '(no app)';
   const { name = app['guid'] ?? '?', instance } = app;
   return escapeText(instance === undefined ? name : `${name}/${instance}`);

@@ -6,8 +6,8 @@ import { readLogLine } from '../read-log-line.ts';
 import type { LogSystem, ReadLogLine } from '../read-log-line.ts';
 import { coverageOf, unwatchedOf } from './coverage.ts';
 import type { Coverage, CoverageGap } from './coverage.ts';
-import { foundIn, isForged, LogClock, msOf } from './found.ts';
-import type { Found } from './found.ts';
+import { foundIn, isForged, LogClock, msOf } from '../found.ts';
+import type { Found } from '../found.ts';
 import { Groups } from './groups.ts';
 import {
   AROUND_MS,

@@ -1,6 +1,6 @@
 import { COVERAGE_RULE, UNWATCHED_RULE } from '../../streams/notice-rules.ts';
 import { numberIn, textIn } from '../own-fields.ts';
-import type { Found } from './found.ts';
+import type { Found } from '../found.ts';
 
 /** What a coverage line says. */
 export interface Coverage {

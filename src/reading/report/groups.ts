@@ -1,5 +1,5 @@
 import { PRIORITIES } from '../../rules/detection.ts';
-import type { Found } from './found.ts';
+import type { Found } from '../found.ts';
 import { bySeverity, MAX_DETECTIONS, MAX_OF_A_RULE, MAX_UNKNOWN_RULES } from './incident.ts';
 import type { RuleGroup } from './incident.ts';
 import { NOTICE_ADVICE } from './rule-guide.ts';

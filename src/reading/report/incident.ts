@@ -1,7 +1,7 @@
 import { PRIORITIES } from '../../rules/detection.ts';
 import type { Priority } from '../../rules/detection.ts';
 import type { Coverage, CoverageGap } from './coverage.ts';
-import type { Found } from './found.ts';
+import type { Found } from '../found.ts';
 import type { NumberRange } from '../../streams/number-range.ts';
 import type { NumberRanges } from '../number-ranges.ts';
 

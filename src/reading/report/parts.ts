@@ -1,6 +1,6 @@
 import type { Priority } from '../../rules/detection.ts';
 import { escapeText } from '../../streams/escape.ts';
-import type { Found } from './found.ts';
+import type { Found } from '../found.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 

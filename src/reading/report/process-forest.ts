@@ -1,6 +1,6 @@
 import type { ReadProcess } from '../read-detection.ts';
 import { instanceKey } from './collector.ts';
-import type { Found } from './found.ts';
+import type { Found } from '../found.ts';
 
 /** Processes of a report's trees; detections of further ones are counted. */
 export const MAX_PROCESSES = 1000;

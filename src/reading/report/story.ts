@@ -1,5 +1,5 @@
 import { escapeHidden, escapeText } from '../../streams/escape.ts';
-import type { Found } from './found.ts';
+import type { Found } from '../found.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 import type { Incident, OtherLine } from './incident.ts';

@@ -1,4 +1,4 @@
-import type { Found } from './found.ts';
+import type { Found } from '../found.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 import type { Incident, RuleGroup } from './incident.ts';

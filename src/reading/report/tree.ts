@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { escapeText } from '../../streams/escape.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
-import type { Found } from './found.ts';
+import type { Found } from '../found.ts';
 import type { Incident } from './incident.ts';
 import { anchorOf, counted, nameOf, severityOf, Times } from './parts.ts';
 import { processForest } from './process-forest.ts';

@@ -6,6 +6,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Pretty } from '../../../src/reading/pretty.ts';
 import type { PrettyOptions } from '../../../src/reading/pretty.ts';
+import type { LogSystem } from '../../../src/reading/read-log-line.ts';
+import { IncidentCollector } from '../../../src/reading/report/collector.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { formatLine } from '../../../src/streams/format.ts';
 import { coverageNotice, lostNotice } from '../../../src/streams/notices.ts';
@@ -60,7 +62,8 @@ test('detections in columns, the app’s lines behind a bar, and what is missing
               server | command=sh -c id
 08:15:04.123  INFO      shop/0  Varvel: coverage
               A shell was started (command=sh)
-3 detections, 1 that came again (same id) left out, 2 lines missing by their numbers.
+  2 × Critical      Shell in an app container
+2 detections, 1 notice of the agent, 1 that came again (same id) left out, 2 lines missing by their numbers.
 What to do: varvel explain -r "Shell in an app container"
 `,
   );
@@ -132,9 +135,131 @@ test('a log that has the platform’s frame proves nothing by that: --from does,
   }
 });
 
-test('a line of the agent in its text format is shown as it is', () => {
-  const line = formatLine(deliveryOf({ container, timeNs: TIME_NS }), { format: 'text' });
-  assert.equal(pretty([cf(line)]).split('\n')[0], line);
+const FRAMES: readonly [LogSystem | undefined, (text: string) => string][] = [
+  ['cf', cf],
+  ['syslog', (text) => `<11>1 2026-01-31T08:15:04Z o.s.a guid [VARVEL/0] - - ${text}`],
+  ['docker', (text) => text],
+  ['kubectl', (text) => `[pod/shop-1/web] 2026-01-31T08:15:04.2Z ${text}`],
+  [undefined, (text) => text],
+];
+
+test('pretty and report read the same detections, in each format and from each log system', () => {
+  const detection = { container, timeNs: TIME_NS };
+  const notice = coverageNotice(
+    { when: 'running', version: '1', rules: 1, events: 1, lost: 0, suppressed: 0, lastLine: 3 },
+    container,
+    TIME_NS,
+  );
+  for (const format of ['json', 'text'] as const) {
+    for (const [from, frame] of FRAMES) {
+      const lines = [
+        frame(formatLine(deliveryOf(detection, { id: 'a', seq: 1 }), { format })),
+        frame(formatLine(deliveryOf(notice, { id: 'b', seq: 0 }), { format })),
+      ];
+      const text = pretty(lines, { from });
+      const what = `${format} from ${from}`;
+      assert.match(
+        text,
+        /^08:15:04\.123 {2}WARNING {3}shop\/0 #1 {2}Shell in an app container/m,
+        what,
+      );
+      assert.match(text, /^-- numbers 2 to 3 of shop\/0 not in this log --$/m, what);
+      assert.match(text, /^1 detection, 1 notice of the agent, 2 lines missing/m, what);
+      const collector = new IncidentCollector({
+        ...{ sinceMs: undefined, untilMs: undefined, app: undefined, id: undefined },
+        ...{ from, sourceType: 'VARVEL', knownRules: new Set<string>() },
+      });
+      for (const line of lines) collector.line(line);
+      assert.deepEqual(
+        collector.end()?.groups.map(({ rule, count }) => [rule, count]),
+        [['Shell in an app container', 1]],
+        what,
+      );
+    }
+  }
+});
+
+test('of a text line alone no day is known; what started a process is told', () => {
+  const lineage = {
+    processes: [
+      { pid: 31, start: 5, name: 'cat' },
+      { pid: 30, start: 4, name: 'a\x1b[2J' },
+    ],
+    above: 'more',
+  } as const;
+  for (const format of ['json', 'text'] as const) {
+    const line = formatLine(deliveryOf({ container, timeNs: TIME_NS, lineage }), { format });
+    const text = pretty([line], { from: 'docker' });
+    const day = format === 'json' ? '2026-01-31' : 'no day is told';
+    assert.ok(text.includes(`-- ${day}, times in UTC --\n`), text);
+    assert.match(text, /^ {14}started by: cat \(31\) ← .*\(30\) ← …$/m);
+    assert.ok(!text.includes('\x1b'));
+  }
+});
+
+test('Falco’s lines are read as well', () => {
+  const falco = JSON.stringify({
+    ...{ time: '2026-01-31T08:15:04.123456789Z', rule: 'Terminal shell', priority: 'Notice' },
+    ...{ source: 'syscall', hostname: 'h', output: '08:15:04.123456789: Notice sh', tags: [] },
+    output_fields: {},
+  });
+  const text = pretty([falco, falco], { from: 'docker' });
+  assert.equal(
+    text.match(/^08:15:04\.123 {2}NOTICE {4}\(no app\) {2}Terminal shell$/gm)?.length,
+    2,
+  );
+  assert.match(text, /^ {2}2 × Notice {8}Terminal shell$/m);
+});
+
+test('other apps, what is older, and the app’s lines can be left out', () => {
+  const blog = containerOf({}, { name: 'blog' });
+  const lines = [
+    cf('early', 'APP/PROC/WEB/0').replace('08:15', '08:14'),
+    cf(json(1, { timeNs: TIME_NS - 60_000_000_000n })),
+    cf(json(2, { container: blog }, 'b-2')),
+    cf(json(2)),
+    cf('late', 'APP/PROC/WEB/0'),
+  ];
+  const text = pretty(lines, { app: 'shop', sinceMs: Date.UTC(2026, 0, 31, 8, 15) });
+  assert.doesNotMatch(text, /early|#1|blog/);
+  assert.match(text, /#2[\s\S]*late/);
+  assert.match(text, /^1 detection, 1 of other apps left out\.$/m);
+});
+
+test('JSON: one object a detection, with who wrote it', () => {
+  const it = new Pretty({
+    ...{ columns: 80, colour: false, minimum: 'Notice', only: false, sourceType: 'VARVEL' },
+    ...{ from: 'cf', json: true },
+  });
+  const text = formatLine(deliveryOf({ container, timeNs: TIME_NS }, { id: 't', seq: 9 }), {
+    format: 'text',
+  });
+  const out = [
+    cf('hello', 'APP/PROC/WEB/0'),
+    cf(json(1)),
+    cf(json(2, { priority: 'Debug' })),
+    cf(json(3), 'APP/PROC/WEB/0'),
+    cf(text),
+  ].map((line) => it.line(line));
+  const objects = out
+    .join('')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    objects.map(({ time, id, seq, notice, written_by: by, format }) => [
+      time,
+      id,
+      seq,
+      notice,
+      by,
+      format,
+    ]),
+    [
+      ['2026-01-31T08:15:04.123Z', 'id-1', 1, false, 'varvel', 'json'],
+      ['2026-01-31T08:15:04.123Z', 't', 9, false, 'varvel', 'text'],
+    ],
+  );
 });
 
 /** Our own colours are the only escape sequences, and a newline is where we end a line. */
@@ -233,7 +358,7 @@ test('varvel pretty: standard input, files, and bad input', async () => {
   );
   assert.equal(run.code, 0);
   assert.match(run.out, /#1 [\s\S]*number 2 of shop\/0[\s\S]*#3 /);
-  assert.match(run.err, /^2 detections, 1 line missing/);
+  assert.match(run.err, /^2 detections, 1 line missing/m);
   const folder = mkdtempSync(join(tmpdir(), 'varvel-pretty-'));
   try {
     const file = join(folder, 'incident.log');
@@ -250,6 +375,15 @@ test('varvel pretty: standard input, files, and bad input', async () => {
     const wrong = await runCommand('pretty', '-p', 'eror');
     assert.equal(wrong.code, 2);
     assert.match(wrong.err, /--priority must be one of emergency, .*"eror"\. Did you mean error\?/);
+    const coloured = await runCommand('pretty', '--color', 'always', file);
+    assert.match(coloured.out, /\x1b\[33mWARNING/);
+    assert.doesNotMatch((await runCommand('pretty', '--color', 'never', file)).out, /\x1b/);
+    const colour = await runCommand('pretty', '--color', 'red', file);
+    assert.match(colour.err, /--color must be auto, always or never; it is "red"/);
+    const since = await runCommand('pretty', '--since', 'noon', file);
+    assert.equal(since.code, 2);
+    assert.match(since.err, /--since is a time such as/);
+    assert.match((await runCommand('pretty', '--json', file)).out, /^\{"time":.*\}\n$/);
     const nowhere = await runCommand('pretty', '--from', 'docker logs');
     assert.equal(nowhere.code, 2);
     assert.match(
@@ -269,7 +403,10 @@ test('at the end, what to do about the most severe rule: never a name that a she
   const severe = { rule: 'Miner run', priority: 'Critical' } as const;
   const first = { rule: 'Raw device opened', priority: 'Critical' } as const;
   assert.equal(end({}, severe, first), 'What to do: varvel explain -r "Miner run"');
-  assert.match(end({ source: 'varvel', rule: 'Varvel: coverage' }), /^1 detection\.$/);
+  assert.match(
+    end({ source: 'varvel', rule: 'Varvel: coverage' }),
+    /^0 detections, 1 notice of the agent\.$/,
+  );
   for (const rule of ['x"; id; "', 'x`id`', '$(id)', 'a\\', '-r', "it's!", 'a\u202eb'])
     assert.match(end({ rule }), /^1 detection\.$/, rule);
 });

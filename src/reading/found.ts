@@ -1,11 +1,11 @@
-import type { Priority } from '../../rules/detection.ts';
-import { escapeHidden } from '../../streams/escape.ts';
-import { NOTICE_PREFIX } from '../../streams/notice-rules.ts';
-import { readFalcoDetection } from '../read-detection.ts';
-import type { ReadDetection, ReadLineage } from '../read-detection.ts';
-import type { ReadLogLine } from '../read-log-line.ts';
-import { readTextLine } from '../read-text-line.ts';
-import type { ReadTextLine } from '../read-text-line.ts';
+import type { Priority } from '../rules/detection.ts';
+import { escapeHidden } from '../streams/escape.ts';
+import { NOTICE_PREFIX } from '../streams/notice-rules.ts';
+import { readFalcoDetection } from './read-detection.ts';
+import type { ReadDetection, ReadLineage } from './read-detection.ts';
+import type { ReadLogLine } from './read-log-line.ts';
+import { readTextLine } from './read-text-line.ts';
+import type { ReadTextLine } from './read-text-line.ts';
 
 /** A detection, or what the agent says of itself, with its place in a log. */
 export interface Found {
