@@ -221,10 +221,10 @@ test('an app that floods its log still gets whole lines', async () => {
   assert.equal(appBytes, '');
 });
 
-/** Bytes that the processes which its script waits for have written. */
+/** Bytes that the processes which its script waits for have written; 0 before it has made them. */
 function writtenBy({ container: { initPid } }: Running): number {
-  const children = readFileSync(`/proc/${initPid}/task/${initPid}/children`, 'utf8').trim();
-  return children.split(' ').reduce((sum, pid) => {
+  const children = readFileSync(`/proc/${initPid}/task/${initPid}/children`, 'utf8');
+  return (children.match(/\d+/g) ?? []).reduce((sum, pid) => {
     const said = readFileSync(`/proc/${pid}/io`, 'utf8');
     return sum + Number(/^wchar: (\d+)$/m.exec(said)?.[1]);
   }, 0);
