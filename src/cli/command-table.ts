@@ -55,8 +55,11 @@ export const COMMANDS = {
       ['varvel status --json', 'everything, for machines'],
     ],
     exitCodes: [
-      [0, 'an agent answered, and nothing was lost'],
-      [1, 'no agent answers, or records or lines were lost'],
+      [0, 'an agent answered, and all is well'],
+      [
+        1,
+        'no agent answers, records or lines were lost, a receiver takes nothing, or changed rules were refused',
+      ],
       USAGE,
     ],
   },

@@ -15,7 +15,8 @@ const MOST_FILTERED = 5;
 
 /**
  * `varvel status`: which containers the running agent sees, whose they are, in scope or why not, and what was lost.
- * Exit code 0 when nothing was lost, 1 when something was; throws UserError when no agent answers.
+ * Exit code 0 when all is well; 1 when something was lost, a receiver takes nothing, or the rules in force are not those of the
+ * files. Throws UserError when no agent answers.
  */
 export async function runStatus(
   args: { readonly listen: ListenAddress; readonly json: boolean; readonly rules: boolean },
@@ -28,7 +29,8 @@ export async function runStatus(
     return 0;
   }
   io.stdout(args.json ? `${JSON.stringify(snapshot, null, 2)}\n` : format(snapshot));
-  return lost(snapshot) > 0 ? 1 : 0;
+  const isDown = Object.values(snapshot.streams).some((one) => 'down' in one);
+  return lost(snapshot) > 0 || isDown || snapshot.rules.stale ? 1 : 0;
 }
 
 function lost({ kernel, waiting, delivery }: AgentSnapshot): number {
@@ -118,7 +120,15 @@ function spoolLines(streams: AgentSnapshot['streams']): string[] {
     if (!('spool' in counters)) return [];
     const { waiting, bytes, maxBytes, oldestMs, refused, dropped, inMemory } = counters.spool;
     const oldest = oldestMs === undefined ? '' : `, the oldest of ${clock(oldestMs)}`;
+    const { down } = counters;
     return [
+      ...(down === undefined
+        ? []
+        : [
+            replaceControls(
+              `RECEIVER TAKES NOTHING: stream ${name} since ${clock(down.sinceMs)}: ${down.reason}`,
+            ),
+          ]),
       `spool ${name}: ${waiting} lines wait for the receiver (${mebibytes(bytes)} of ${mebibytes(maxBytes)} MiB on the disk${oldest})` +
         (inMemory > 0 ? `; ${inMemory} OF THEM IN MEMORY: the disk takes nothing` : '') +
         (refused > 0 ? `; ${refused} DID NOT FIT` : '') +

@@ -428,3 +428,33 @@ describe('the alert on a canary that does not come through', () => {
     );
   });
 });
+
+test('the alert on lines that wait fires when a receiver takes nothing for minutes, and not for one that is slow', () => {
+  const FIRING = 'ALERTS{alertname="VarvelLinesWait",alertstate="firing"}';
+  const oldest = (stream: string, values: string): Input => [
+    `varvel_spool_oldest_timestamp_seconds{instance="a",stream="${stream}"}`,
+    values,
+  ];
+  holds(
+    [
+      // Since the start the same line waits; from the twentieth minute on none does.
+      oldest('down', '0x19 stale'),
+      // The oldest line is always two minutes old.
+      oldest('slow', '-120+60x40'),
+    ],
+    [
+      ['5m', FIRING, []],
+      [
+        '9m',
+        FIRING,
+        [
+          [
+            'ALERTS{alertname="VarvelLinesWait",alertstate="firing",instance="a",severity="warning",stream="down"}',
+            1,
+          ],
+        ],
+      ],
+      ['30m', FIRING, []],
+    ],
+  );
+});

@@ -44,6 +44,8 @@ export interface SpooledCounters extends StreamCounters {
   /** Of `failed`: lines that the receiver will never take, including loss notices, which are not repeated. */
   readonly refused: number;
   readonly retries: number;
+  /** The receiver takes nothing: since when (Unix ms), and why at the last try; absent while it does. */
+  readonly down?: { readonly sinceMs: number; readonly reason: string };
 }
 
 /**
@@ -64,7 +66,7 @@ export class SpooledStream implements LogStream {
   #dropped = 0;
   #retries = 0;
   readonly #backoff = new Backoff(RETRY_WAITS);
-  #isDown = false;
+  #down: SpooledCounters['down'];
   #warnedAtMs = -Infinity;
   readonly #missing = new RefusedLines();
   #tellTimer: NodeJS.Timeout | undefined;
@@ -125,6 +127,7 @@ export class SpooledStream implements LogStream {
       dropped: this.#dropped,
       refused: this.#refused,
       retries: this.#retries,
+      ...(this.#down === undefined ? {} : { down: this.#down }),
       spool: {
         ...spool.counters(),
         ...(oldest === undefined ? {} : { oldestMs: Number(oldest.timeNs / 1_000_000n) }),
@@ -252,7 +255,7 @@ export class SpooledStream implements LogStream {
   }
 
   #noteDown(reason: string): void {
-    this.#isDown = true;
+    this.#down = { sinceMs: this.#down?.sinceMs ?? Date.now(), reason };
     const { waiting, bytes } = this.#options.spool.counters();
     this.#warn(
       { waiting, bytes },
@@ -261,8 +264,8 @@ export class SpooledStream implements LogStream {
   }
 
   #noteUp(): void {
-    if (!this.#isDown) return;
-    this.#isDown = false;
+    if (this.#down === undefined) return;
+    this.#down = undefined;
     this.#warnedAtMs = -Infinity;
     this.#options.logger.info({}, `The ${this.name} stream's receiver takes lines again.`);
   }

@@ -190,9 +190,14 @@ describe('a receiver behind a spool', () => {
     );
     const stream = streamOf(receiver, logger);
     await send(stream, 1, 6);
+    await until('its state says why', () => stream.counters().down !== undefined);
+    const { down } = stream.counters();
+    assert.equal(down?.reason, 'connection refused');
+    assert.ok(Math.abs(Date.now() - down.sinceMs) < 60_000);
     await until('all sent', () => receiver.got.length === 6);
     assert.deepEqual(numbers(receiver), [1, 2, 3, 4, 5, 6]);
     await until('and known', () => said.length === 2);
+    assert.equal('down' in stream.counters(), false);
     assert.match(said[0]!, /takes nothing now: connection refused\. Lines wait in the spool/);
     assert.match(said[1]!, /takes lines again/);
     assert.equal(stream.counters().retries, 3);
