@@ -17,49 +17,113 @@ export function get(root: unknown, at: readonly PropertyKey[]): unknown {
   return found;
 }
 
-/** Reports the first mistake, mistyped keys first, with its position and what to do. */
+/** Limit on mistakes that are told. */
+const MISTAKES_MAX = 10;
+
+/** Where a value is from; undefined: nobody gave it. */
+type PlaceOf = (at: readonly PropertyKey[]) => SourcePosition | undefined;
+
+/** Reports all mistakes, each with its position and what to do; mistyped keys first, which often cause others. */
 export function toUserError(
   issues: readonly z.core.$ZodIssue[],
   root: unknown,
-  place: (at: readonly PropertyKey[]) => SourcePosition | undefined,
+  place: PlaceOf,
   file: YamlFile | undefined,
 ): UserError {
-  // A mistyped key often causes the other mistakes, so it comes first.
-  const issue = issues.find((it) => it.code === 'unrecognized_keys') ?? issues[0];
-  const path = issue?.path ?? [];
+  const falco = falcoMistake(root, file);
+  if (falco !== undefined) return falco;
+  const keys = issues.flatMap((issue) => unknownKeys(issue, place, file));
+  const values = issues
+    .filter(({ code }) => code !== 'unrecognized_keys')
+    .map((issue) => valueMistake(issue, root, place));
+  const all = [...keys.sort(byPlace), ...values.sort(byPlace)];
+  const [first, ...others] = all.slice(0, MISTAKES_MAX);
+  const left = all.length - MISTAKES_MAX;
+  const more = left > 0 ? [...others, new UserError(`And ${left} more mistakes.`)] : others;
+  return new UserError(first?.message ?? 'The configuration cannot be used.', {
+    ...at(first?.position),
+    more,
+  });
+}
+
+/** Variables and flags come before the file, whose lines follow each other. */
+function byPlace({ position: one }: UserError, { position: other }: UserError): number {
+  const byLine = (one?.line ?? 0) - (other?.line ?? 0);
+  return byLine === 0 ? (one?.column ?? 0) - (other?.column ?? 0) : byLine;
+}
+
+function unknownKeys(
+  issue: z.core.$ZodIssue,
+  place: PlaceOf,
+  file: YamlFile | undefined,
+): UserError[] {
+  if (issue.code !== 'unrecognized_keys') return [];
+  const { path, keys } = issue;
+  const own = place(path);
+  // The position, if it is a variable or a flag.
+  const given = own?.file === file?.path ? undefined : own;
+  return keys.map((key) => {
+    const position = given ?? file?.positionOfKey(path, key);
+    const name = showPath([...path, key]);
+    return new UserError(`There is no key "${name}".${suggestKey(path, key)}`, at(position));
+  });
+}
+
+function valueMistake(issue: z.core.$ZodIssue, root: unknown, place: PlaceOf): UserError {
+  const { path } = issue;
   const key = showPath(path);
-  if (issue?.code === 'unrecognized_keys') {
-    const [unknown = ''] = issue.keys;
-    const name = showPath([...path, unknown]);
-    const position = given(place(path)) ?? file?.positionOfKey(path, unknown);
-    return new UserError(`There is no key "${name}".${suggestKey(path, unknown)}`, at(position));
-  }
   const value = get(root, path);
+  const says = (message: string): UserError => new UserError(message, at(place(path)));
   if (value === undefined)
-    return new UserError(
-      `The key "${key}" is missing: it must be ${expectedAt(path)}.`,
-      at(place(path)),
-    );
-  if (issue?.code === 'custom' && typeof issue.params?.['needs'] === 'string') {
-    return new UserError(`"${key}" needs ${issue.params['needs']}.`, at(place(path)));
-  }
-  const expected =
-    issue?.code === 'custom' && typeof issue.params?.['expected'] === 'string'
-      ? issue.params['expected']
-      : expectedAt(path);
+    return says(`The key "${key}" is missing: it must be ${expectedAt(path)}.`);
+  const params = issue.code === 'custom' ? issue.params : undefined;
+  if (typeof params?.['needs'] === 'string') return says(`"${key}" needs ${params['needs']}.`);
+  const expected = typeof params?.['expected'] === 'string' ? params['expected'] : expectedAt(path);
   const near =
     typeof value === 'string' && expected.startsWith('one of ')
       ? nearestWord(value, expected.slice('one of '.length).split(', '))
       : undefined;
-  return new UserError(
-    `"${key}" must be ${expected}; it is ${show(value)}.${didYouMean(near)}`,
-    at(place(path)),
-  );
+  return says(`"${key}" must be ${expected}; it is ${show(value)}.${didYouMean(near)}`);
+}
 
-  /** The position, if it is a variable or a flag. */
-  function given(position: SourcePosition | undefined): SourcePosition | undefined {
-    return position?.file === file?.path ? undefined : position;
-  }
+/** Keys of falco.yaml (Falco 0.44), and what stands in their place; undefined: nothing is needed. */
+const FALCO_KEYS: ReadonlyMap<string, string | undefined> = new Map([
+  ['priority', 'minimum_priority'],
+  ['json_output', 'streams.*.format: json, which is the default'],
+  ['file_output', 'streams.file'],
+  ['syslog_output', 'streams.syslog'],
+  ['http_output', 'streams.http'],
+  ['stdout_output', 'streams.stdout'],
+  ['webserver', 'metrics.listen'],
+  ['falcoctl', undefined],
+  ['plugins', undefined],
+  ['load_plugins', undefined],
+  ['engine', undefined],
+  ['log_stderr', undefined],
+  ['log_syslog', undefined],
+  ['libs_logger', undefined],
+  ['buffered_outputs', undefined],
+  ['outputs_queue', undefined],
+  ['program_output', 'streams.stdout, or responses'],
+  ['syscall_event_drops', 'the metrics varvel_records_dropped_total and varvel status'],
+  ['base_syscalls', undefined],
+  ['rules_file', 'rules_files'],
+]);
+
+/** A file of Falco's, if several of its keys show that it is one. */
+function falcoMistake(root: unknown, file: YamlFile | undefined): UserError | undefined {
+  if (!isSection(root) || file === undefined) return undefined;
+  const found = Object.keys(root).filter((key) => FALCO_KEYS.has(key));
+  if (found.length < 2) return undefined;
+  const others = found.flatMap((key) => {
+    const ours = FALCO_KEYS.get(key);
+    return ours === undefined ? [] : [`${key} → ${ours}`];
+  });
+  const instead = others.length === 0 ? '' : ` In their place: ${others.join('; ')}.`;
+  return new UserError(
+    `This is a configuration of Falco (${found.slice(0, 5).join(', ')}): varvel has one of its own. rules_files, rules, append_output and rule_matching are the same here.${instead} See manifests/docs/falco.md.`,
+    { position: { file: file.path } },
+  );
 }
 
 function expectedAt(path: readonly PropertyKey[]): string {

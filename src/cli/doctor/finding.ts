@@ -31,7 +31,9 @@ export async function examine(
     return { check, ...(await look()) };
   } catch (error) {
     const says =
-      error instanceof UserError ? error.toDisplay() : `The check failed: ${firstLine(error)}`;
+      error instanceof UserError
+        ? error.toDisplay().replaceAll('\n', ' ')
+        : `The check failed: ${firstLine(error)}`;
     return { check, state: 'fail', says };
   }
 }

@@ -257,3 +257,34 @@ test('mistakes in variables and flags name them', () => {
     /:1:10: "streams" must be/,
   );
 });
+
+test('all mistakes are told, mistyped keys first, each with its place', () => {
+  const text = 'mode: bogus\nfoo: 1\nprobe: {tick_ms: fast, x: 1}\nhold_time: 5x\n';
+  const lines = failure(() => load(text)).split('\n');
+  assert.deepEqual(
+    lines.map((line) => line.replace(/(\d+:\d+:(?: \S+){5}).*/, '$1')),
+    [
+      '/varvel.yaml:2:1: There is no key "foo".',
+      '/varvel.yaml:3:24: There is no key "probe.x".',
+      '/varvel.yaml:1:7: "mode" must be one of',
+      '/varvel.yaml:3:18: "probe.tick_ms" must be a whole',
+      '/varvel.yaml:4:12: "hold_time" must be a duration',
+    ],
+  );
+  const many = Array.from({ length: 14 }, (_, n) => `key${n}: 1\n`).join('');
+  const told = failure(() => load(many)).split('\n');
+  assert.deepEqual([told.length, told.at(-1)], [11, 'And 4 more mistakes.']);
+});
+
+test('a configuration of Falco is recognised, and says what stands in its keys’ place', () => {
+  const falco =
+    'rules_files: [/etc/falco/falco_rules.yaml]\njson_output: true\npriority: debug\nengine: {kind: modern_ebpf}\n';
+  assert.equal(
+    failure(() => load(falco)),
+    '/varvel.yaml: This is a configuration of Falco (json_output, priority, engine): varvel has one of its own. rules_files, rules, append_output and rule_matching are the same here. In their place: json_output → streams.*.format: json, which is the default; priority → minimum_priority. See manifests/docs/falco.md.',
+  );
+  assert.match(
+    failure(() => load('json_output: true\n')),
+    /There is no key "json_output"/,
+  );
+});
