@@ -44,7 +44,9 @@ const DAY_MS = 86_400_000;
 
 /** Unix ms of an ISO time with any fraction and zone, also of one that `cf logs` prints (`+0000`); undefined for none. */
 export function msOf(time: string | undefined): number | undefined {
-  const match = /^(.{19})(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)$/.exec(time ?? '');
+  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)$/.exec(
+    time ?? '',
+  );
   if (match === null) return undefined;
   const [, seconds = '', fraction = '', zone = ''] = match;
   const ms = Date.parse(`${seconds}${zone.replace(/^(...)(\d\d)$/, '$1:$2')}`);
@@ -57,6 +59,13 @@ export class LogClock {
   /** A text line came before any date was known: days are then counted from 1970. */
   undated = false;
 
+  #isDated = false;
+
+  /** The day is known of what was read last. */
+  get isDated(): boolean {
+    return this.#isDated;
+  }
+
   /** The latest moment that the log has told; undefined before the first. */
   get lastMs(): number | undefined {
     return this.#lastMs;
@@ -64,7 +73,9 @@ export class LogClock {
 
   /** Takes note of a moment. */
   at(ms: number | undefined): number | undefined {
-    if (ms !== undefined) this.#lastMs = ms;
+    if (ms === undefined) return undefined;
+    this.#isDated = true;
+    this.#lastMs = ms;
     return ms;
   }
 
@@ -72,12 +83,11 @@ export class LogClock {
   timeOfDay(clock: string, system: number | undefined): number {
     const ofDay = msOf(`1970-01-01T${clock}Z`) ?? 0;
     const near = system ?? this.#lastMs;
-    if (near === undefined) {
-      this.undated = true;
-      return this.at(DAY_MS + ofDay) ?? 0;
-    }
-    const day = Math.round((near - ofDay) / DAY_MS);
-    return this.at(day * DAY_MS + ofDay) ?? 0;
+    const day = near === undefined ? 1 : Math.round((near - ofDay) / DAY_MS);
+    if (near === undefined) this.undated = true;
+    if (system !== undefined) this.#isDated = true;
+    this.#lastMs = day * DAY_MS + ofDay;
+    return this.#lastMs;
   }
 }
 

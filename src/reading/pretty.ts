@@ -2,7 +2,7 @@ import { PRIORITIES } from '../rules/detection.ts';
 import type { Priority } from '../rules/detection.ts';
 import { foundIn, isForged, LogClock, msOf, type Found } from './found.ts';
 import { isDrillRule } from '../shared/drill.ts';
-import { escapeHidden, escapeText } from '../streams/escape.ts';
+import { escapeHidden, escapeHiddenJson, escapeText } from '../streams/escape.ts';
 import { COLOURS } from '../streams/format.ts';
 import { MAX_LOST_RANGES } from '../streams/notices.ts';
 import {
@@ -84,6 +84,7 @@ export class Pretty {
   #below = 0;
   #again = 0;
   #others = 0;
+  #older = 0;
   #forged = 0;
   #unknown = 0;
   #looksLike: ReadLogLine['looksLike'];
@@ -102,7 +103,7 @@ export class Pretty {
     this.#looksLike ??= looksLike;
     const found = foundIn(read, raw, ++this.#place, this.#clock);
     if (found !== undefined) return this.#found(found);
-    if (origin === 'varvel') return json || this.#isOld(read) ? '' : this.#unreadLine(text);
+    if (origin === 'varvel') return this.#isOld(read) ? '' : this.#unreadLine(text);
     const forged = isForged(read);
     if (forged) this.#forged++;
     return json || (only && !forged) || this.#isOld(read) ? '' : this.#appLine(label, text, forged);
@@ -116,8 +117,14 @@ export class Pretty {
       return '';
     }
     if (id !== '') this.#ids.set(id, true);
-    if (found.atMs < sinceMs) return '';
-    if (app !== undefined && found.app?.['name'] !== app) {
+    const isDated = found.form !== 'text' || this.#clock.isDated;
+    // Whoever wrote the lines before may have told any day.
+    const isCertain = isDated && (found.form !== 'text' || found.origin === 'varvel');
+    if (isCertain && found.atMs < sinceMs) {
+      this.#older++;
+      return '';
+    }
+    if (app !== undefined && found.app?.['name'] !== app && found.app?.['guid'] !== app) {
       this.#others++;
       return '';
     }
@@ -131,8 +138,8 @@ export class Pretty {
     if (isDrillRule(rule)) this.#drills++;
     const doubt = found.origin === 'unknown' ? this.#doubt() : '';
     this.#weigh(found);
-    if (json) return `${JSON.stringify(asJson(found))}\n`;
-    return doubt + this.#newDate(found) + gap + this.#detection(found);
+    if (json) return `${asJson(found, isDated)}\n`;
+    return doubt + this.#newDate(found, isDated) + gap + this.#detection(found);
   }
 
   #isOld({ time }: ReadLogLine): boolean {
@@ -168,6 +175,7 @@ export class Pretty {
         ? [`${this.#drills} of them ${this.#drills === 1 ? 'a drill' : 'drills'}`]
         : []),
       ...(this.#own > 0 ? [`${count(this.#own, 'notice')} of the agent`] : []),
+      ...(this.#older > 0 ? [`${this.#older} older left out`] : []),
       ...(this.#others > 0 ? [`${this.#others} of other apps left out`] : []),
       ...(this.#below > 0 ? [`${this.#below} below ${minimum} left out`] : []),
       ...(this.#again > 0 ? [`${this.#again} that came again (same id) left out`] : []),
@@ -246,12 +254,11 @@ export class Pretty {
   /** A line of the agent's source that is no detection, as one that was cut on its way. */
   #unreadLine(text: string): string {
     this.#unread++;
-    return `${escapeText(text)}\n`;
+    return this.#options.json === true ? '' : `${escapeText(text)}\n`;
   }
 
-  #newDate({ atMs, form }: Found): string {
-    // A text line has only the time of day, and perhaps nothing else told the day.
-    const isDated = form !== 'text' || !this.#clock.undated;
+  /** A text line has only the time of day, and perhaps nothing else told the day. */
+  #newDate({ atMs }: Found, isDated: boolean): string {
     const date = isDated ? isoOf(atMs).slice(0, 10) : 'no day is told';
     if (date === this.#date) return '';
     this.#date = date;
@@ -329,10 +336,11 @@ function lineageText({ processes, above }: ReadLineage): string {
   return [...names, ...end].join(' ← ');
 }
 
-/** A detection for machines: what it says, and who wrote it as far as the log tells. */
-function asJson(found: Found): Readonly<Record<string, unknown>> {
-  return {
-    time: isoOf(found.atMs),
+/** A detection for machines, in visible characters: what it says, and who wrote it as far as the log tells. */
+function asJson(found: Found, isDated: boolean): string {
+  const fields = Object.entries(found.fields).filter(([, value]) => isPlain(value));
+  const json = JSON.stringify({
+    time: isDated ? isoOf(found.atMs) : undefined,
     rule: found.rule,
     priority: found.priority,
     notice: found.own,
@@ -344,11 +352,18 @@ function asJson(found: Found): Readonly<Record<string, unknown>> {
     id: found.id,
     seq: found.seq,
     lineage: found.lineage,
-    fields: found.fields,
+    fields: Object.fromEntries(fields),
     written_by: found.origin,
     format: found.form,
-  };
+  });
+  return escapeHiddenJson(json);
 }
+
+/** The agent's fields are no deeper; an app can print what no program can write down again. */
+const isPlain = (value: unknown): boolean =>
+  typeof value !== 'object' ||
+  value === null ||
+  (Array.isArray(value) && value.every((item) => typeof item !== 'object' || item === null));
 
 function nameOf(app: Found['app']): string {
   if (app === undefined) return '(no app)';

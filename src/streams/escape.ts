@@ -97,7 +97,11 @@ export function escapeJson(
   value: string | number | bigint | boolean | null | readonly string[],
 ): string {
   if (typeof value === 'bigint') return String(value);
-  const json = JSON.stringify(wellFormed(value));
+  return escapeHiddenJson(JSON.stringify(wellFormed(value)));
+}
+
+/** Makes hidden characters in JSON text, as JSON.stringify made it, `\uXXXX`. */
+export function escapeHiddenJson(json: string): string {
   // Outside of strings JSON.stringify puts only ASCII, so whatever matches is inside one.
   return PLAIN_OR_BACKSLASH.test(json) ? json : json.replace(HIDDEN, toJsonEscape);
 }

@@ -223,7 +223,7 @@ test('other apps, what is older, and the app’s lines can be left out', () => {
   const text = pretty(lines, { app: 'shop', sinceMs: Date.UTC(2026, 0, 31, 8, 15) });
   assert.doesNotMatch(text, /early|#1|blog/);
   assert.match(text, /#2[\s\S]*late/);
-  assert.match(text, /^1 detection, 1 of other apps left out\.$/m);
+  assert.match(text, /^1 detection, 1 older left out, 1 of other apps left out\.$/m);
 });
 
 test('JSON: one object a detection, with who wrote it', () => {
@@ -260,6 +260,49 @@ test('JSON: one object a detection, with who wrote it', () => {
       ['2026-01-31T08:15:04.123Z', 't', 9, false, 'varvel', 'text'],
     ],
   );
+});
+
+test('what nobody but an app would print ends nothing', () => {
+  const deep = `${'['.repeat(4000)}${']'.repeat(4000)}`;
+  const lines = [
+    '<14>1 +275760-09-13T00:00.999Z h a [VARVEL] - - 10:00:00.000000000: Warning [rule=x id=a seq=3] x',
+    json(1).replace('2026-01-31', '9999-99-99'),
+    json(2, { rule: 'a\u009b\u202eb' }).replace(
+      '"output_fields":{',
+      `"output_fields":{"deep":${deep},"list":["x"],`,
+    ),
+  ];
+  for (const asJson of [false, true])
+    for (const from of [undefined, 'docker'] as const) {
+      const text = pretty(lines, { from, json: asJson });
+      assert.doesNotMatch(text, /[\u009b\u202e]/);
+      assert.match(text, /^[12] detections?/m);
+    }
+  const [, found] = /^(\{.*\})$/m.exec(pretty(lines, { from: 'docker', json: true })) ?? [];
+  const { fields } = JSON.parse(found ?? '{}') as { fields?: Record<string, unknown> };
+  assert.deepEqual([fields?.['list'], fields?.['deep']], [['x'], undefined]);
+});
+
+test('lines of an unknown day, or of one that anybody told, are not left out as older', () => {
+  const text = (seq: number): string =>
+    formatLine(deliveryOf({ container, timeNs: TIME_NS }, { id: `t${seq}`, seq }), {
+      format: 'text',
+    });
+  const sinceMs = Date.UTC(2026, 0, 31, 8);
+  assert.match(pretty([text(1)], { from: 'docker', sinceMs }), /^1 detection\.$/m);
+  const forged = json(9).replace('2026-01-31', '1999-01-31');
+  assert.match(
+    pretty([forged, text(1)], { from: 'docker', sinceMs }),
+    /^1 detection, 1 older left out/m,
+  );
+  // The log system tells the day: nothing is uncertain.
+  const later = Date.UTC(2026, 0, 31, 9);
+  assert.match(pretty([cf(text(1))], { sinceMs: later }), /^0 detections, 1 older left out\.$/m);
+  const undated = pretty([text(1)], { from: 'docker', json: true });
+  assert.equal('time' in (JSON.parse(undated.split('\n')[0] ?? '') as object), false);
+  // A day that is told later counts from then on.
+  const days = pretty([text(1), json(2), text(3)], { from: 'docker' }).match(/^-- .*UTC --$/gm);
+  assert.deepEqual(days, ['-- no day is told, times in UTC --', '-- 2026-01-31, times in UTC --']);
 });
 
 /** Our own colours are the only escape sequences, and a newline is where we end a line. */
