@@ -1,3 +1,4 @@
+import type { SpooledCounters } from '../streams/spool/spooled-stream.ts';
 import { notWatchedFor } from '../agent/ceilings.ts';
 import type { CertainCounts } from '../agent/certain-matches.ts';
 import type { AgentSnapshot } from '../agent/snapshot.ts';
@@ -29,9 +30,17 @@ export async function runStatus(
     return 0;
   }
   io.stdout(args.json ? `${JSON.stringify(snapshot, null, 2)}\n` : format(snapshot));
-  const isDown = Object.values(snapshot.streams).some((one) => 'down' in one);
+  const isDown = Object.values(snapshot.streams).some((one) => 'down' in one && isLong(one.down));
   return lost(snapshot) > 0 || isDown || snapshot.rules.stale ? 1 : 0;
 }
+
+/** One that is slow for a moment takes nothing, too. */
+const DOWN_MS = 10_000;
+
+type Down = NonNullable<SpooledCounters['down']>;
+
+const isLong = (down: Down | undefined): down is Down =>
+  down !== undefined && Date.now() - down.sinceMs >= DOWN_MS;
 
 function lost({ kernel, waiting, delivery }: AgentSnapshot): number {
   const streams = Object.values(delivery.streams).reduce((sum, { dropped }) => sum + dropped, 0);
@@ -122,7 +131,7 @@ function spoolLines(streams: AgentSnapshot['streams']): string[] {
     const oldest = oldestMs === undefined ? '' : `, the oldest of ${clock(oldestMs)}`;
     const { down } = counters;
     return [
-      ...(down === undefined
+      ...(!isLong(down)
         ? []
         : [
             replaceControls(

@@ -44,7 +44,7 @@ export interface SpooledCounters extends StreamCounters {
   /** Of `failed`: lines that the receiver will never take, including loss notices, which are not repeated. */
   readonly refused: number;
   readonly retries: number;
-  /** The receiver takes nothing: since when (Unix ms), and why at the last try; absent while it does. */
+  /** The receiver takes nothing: since when (Unix ms), and why at the last try; absent while it takes all. */
   readonly down?: { readonly sinceMs: number; readonly reason: string };
 }
 
@@ -190,6 +190,8 @@ export class SpooledStream implements LogStream {
       this.#options.spool.settle(taken);
       this.#delivered += taken;
       this.#backoff.reset();
+      // It is slow, not down.
+      if (this.#down !== undefined) this.#down = { ...this.#down, sinceMs: Date.now() };
     }
     if (rest === undefined) this.#noteUp();
     if (rest === 'refused') {
