@@ -10,6 +10,7 @@ import { appOf } from '../responses/limits.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
 import { NONE } from './verdict-numbers.ts';
 
+const NOBODY: ReadonlySet<string> = new Set();
 /** Limit on apps whose own rules are remembered as given up. */
 const APPS_MAX = 1000;
 /** Limit on rule names in one log line. */
@@ -105,6 +106,8 @@ export class Denials {
     groups: Iterable<DeniedGroup>,
     asked: OwnRulesAsked,
   ): ReadonlySet<string> {
+    // The app was told that its rules are paused, or that one failed.
+    if (asked === 'skipped') return NOBODY;
     this.#inVain++;
     const all = [...groups];
     const here = all.filter(({ entries }) =>
@@ -120,19 +123,12 @@ export class Denials {
     const rules =
       own.length === 0
         ? this.#giveUpOperators(denying)
-        : asked === 'skipped'
-          ? []
-          : this.#giveUpOwn(own, here, event.cgroupId);
-    const about = { rules: namesOf(rules), pid: event.pid, cgroupId: event.cgroupId };
-    // They may have been paused, which the app was told.
-    if (own.length > 0 && asked === 'skipped')
-      this.#logger.warn(about, 'a program was denied by an app’s own rules, which were not asked');
+        : this.#giveUpOwn(own, here, event.cgroupId);
     // Without rules they were given up before, or others are in force by now.
-    else
-      this.#logger.error(
-        about,
-        'a program was denied that no rule matches: these rules deny nothing until rules are loaded again; please report it',
-      );
+    this.#logger.error(
+      { rules: namesOf(rules), pid: event.pid, cgroupId: event.cgroupId },
+      'a program was denied that no rule matches: these rules deny nothing until rules are loaded again; please report it',
+    );
     return new Set(rules.map(({ name }) => name));
   }
 

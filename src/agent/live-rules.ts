@@ -54,7 +54,7 @@ export interface LiveRulesOptions {
   /** Without it, a reload keeps `settings`. */
   readonly source: { readonly from: ConfigSource; readonly loaded: LoadedConfig } | undefined;
   readonly logger: Logger;
-  readonly evaluation: Pick<Evaluation, 'swapEngine'>;
+  readonly evaluation: Pick<Evaluation, 'swapEngine' | 'finishEvents'>;
   readonly attachment: Pick<Attachment, 'setHooks'>;
   readonly probe: Pick<LiveProbe, 'setMasks' | 'drain'>;
   readonly verdicts: Pick<KernelVerdicts, 'enter' | 'leave' | 'endDenying'>;
@@ -195,6 +195,7 @@ export class LiveRules {
       else {
         this.#options.verdicts.endDenying();
         this.#options.probe.drain();
+        this.#options.evaluation.finishEvents();
       }
       this.#options.shedPolicies?.(priorities);
       this.#swap(this.#rules.ruleSet, this.#settings.ruleMatching, kernelFirst);

@@ -13,7 +13,15 @@ import { UserError } from '../shared/user-error.ts';
 /** The stages that handle a record. */
 export type PipelineStages = Pick<
   Stages,
-  'apps' | 'attachment' | 'clock' | 'evaluation' | 'insides' | 'probe' | 'received' | 'tree'
+  | 'apps'
+  | 'attachment'
+  | 'clock'
+  | 'evaluation'
+  | 'insides'
+  | 'losses'
+  | 'probe'
+  | 'received'
+  | 'tree'
 >;
 
 /**
@@ -109,10 +117,12 @@ export class Pipeline {
   }
 
   #onCgroup(records: RecordBytes, at: number): void {
-    const { apps, attachment, tree } = this.#stages;
+    const { apps, attachment, losses, tree } = this.#stages;
     const change = readCgroupChange(records, at);
     if (this.#selfTest?.cgroupId === change.cgroupId) return;
     if (change.kind === 'mkdir' && change.state !== 'excluded') attachment.onScoped();
+    // Records that were lost may be those that tell what a process is: a move says less then.
+    if (this.#untold.isWaiting) losses.look();
     tree.onCgroupChange(change);
     this.#untold.onMove();
     apps.onCgroupChange(change);

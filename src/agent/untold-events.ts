@@ -43,6 +43,10 @@ export class UntoldEvents {
     return true;
   }
 
+  get isWaiting(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** Call when the tree has been told of a move: evaluates what has waited for it. */
   onMove(): void {
     for (const process of this.#waiting.keys()) if (process.untold !== true) this.#release(process);

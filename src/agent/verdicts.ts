@@ -4,6 +4,7 @@ import type { RegistryEntry } from '../apps/resolution.ts';
 import { digestOf, ruleClausesOf, withCertainRules } from '../plan/verdicts/rule-clauses.ts';
 import { verdictTableOf, type VerdictTable } from '../plan/verdicts/table.ts';
 import type { KernelEvent } from '../events/event.ts';
+import { bootNs } from '../host/boot-clock.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import { levelOf } from '../probe/scope.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
@@ -42,6 +43,8 @@ export interface KernelVerdictsOptions {
   readonly deniedAmong?: DeniedAmong;
   /** `probe.kernel_verdicts`. */
   readonly enabled: boolean;
+  /** CLOCK_BOOTTIME in ns; default: the host's. */
+  readonly bootNs?: () => bigint;
   /** Delay until the rules have settled; a starting agent has more urgent work. 1000 by default. */
   readonly waitMs?: number;
 }
@@ -83,6 +86,8 @@ export class KernelVerdicts {
   readonly #groups = new Map<JudgedApp | 'none', Map<string, Group>>();
   /** By cgroup: the number that the kernel has, unless it is NONE. */
   readonly #told = new Map<number, number>();
+  /** By cgroup: since when (CLOCK_BOOTTIME ns) it has its table, or none. */
+  readonly #since = new Map<number, bigint>();
   #rules: RuleSet | undefined;
   /** Counts rule changes: work begun before the latest change is dropped. */
   #turn = 0;
@@ -166,7 +171,8 @@ export class KernelVerdicts {
       group?.entries.push(entry);
       this.#tell(entry, group?.number ?? NONE);
     }
-    for (const cgroupId of this.#told.keys()) if (!here.has(cgroupId)) this.#told.delete(cgroupId);
+    for (const known of [this.#told, this.#since])
+      for (const cgroupId of known.keys()) if (!here.has(cgroupId)) known.delete(cgroupId);
     this.#forgetGroups();
   }
 
@@ -193,6 +199,8 @@ export class KernelVerdicts {
    * some: call `follow` then.
    */
   onDeniedInVain(event: KernelEvent, asked: OwnRulesAsked): boolean {
+    // Rules of before denied it: those that are in force now have nothing to do with it.
+    if (event.bootNs < (this.#since.get(event.cgroupId) ?? 0n)) return false;
     const rules = this.#denials.giveUp(event, this.#all(), asked);
     if (rules.size > 0) this.endDenying(({ denied }) => denied.some(({ name }) => rules.has(name)));
     return rules.size > 0;
@@ -361,6 +369,7 @@ export class KernelVerdicts {
         return;
       }
       scope.set(cgroupId, state, levelOf(path), number);
+      this.#since.set(cgroupId, (this.#options.bootNs ?? bootNs)());
       if (number === NONE) this.#told.delete(cgroupId);
       else this.#told.set(cgroupId, number);
     } catch (error) {

@@ -143,6 +143,11 @@ export class Evaluation {
     this.#needs = this.#allNeeds();
   }
 
+  /** Evaluates what waits for its turn, by the rules of now. */
+  finishEvents(): void {
+    this.#turns.finishAllEvents();
+  }
+
   /** The rules that apps have of their own, of all apps: what they look at comes to be evaluated from now on. */
   setAppRules(ruleSets: readonly RuleSet[]): void {
     this.#appNeeds = ruleSets;

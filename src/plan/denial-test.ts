@@ -56,6 +56,8 @@ export class DenialTest {
       if (code !== KILLED) return code === RAN ? 'ran' : 'not run';
       return (await this.#isTold()) ? 'ended' : 'untold';
     } finally {
+      // All that its processes did is known by now: it is the test's, and nobody's detection.
+      while (this.#probe.drain() > 0);
       this.#probe.setVerdicts(TABLE, undefined);
       this.#probe.scope.delete(this.cgroupId);
       rmdirSync(this.#directory);

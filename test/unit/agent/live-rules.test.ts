@@ -84,7 +84,10 @@ async function started(
       endDenying: () => done.push('nothing is denied'),
       enter: ({ rules: { length } }) => Promise.resolve(void done.push(`verdicts of ${length}`)),
     },
-    evaluation: { swapEngine: (engine) => done.push(`swap ${engine.ruleSet.rules.length}`) },
+    evaluation: {
+      swapEngine: (engine) => done.push(`swap ${engine.ruleSet.rules.length}`),
+      finishEvents: () => done.push('waiting events'),
+    },
   });
   rules.start(first);
   return { rules, first, done };
@@ -130,7 +133,17 @@ test('while fewer rules come into force the verdicts of more go on, which are ri
   rules.shed(['Notice']);
   assert.deepEqual(
     done.splice(0).filter((what) => typeof what === 'string' && !what.startsWith('sys_')),
-    ['nothing is denied', 'drain', '', 'nothing is denied', 'drain', 'swap 1', '', 'verdicts of 1'],
+    [
+      'nothing is denied',
+      'drain',
+      'waiting events',
+      '',
+      'nothing is denied',
+      'drain',
+      'swap 1',
+      '',
+      'verdicts of 1',
+    ],
   );
   rules.shed([]);
   assert.equal(done[0], 'all opens are reported');
@@ -187,7 +200,10 @@ test('a defect in loading ends no agent', async () => {
       endDenying: () => done.push('end'),
       enter: () => Promise.resolve(),
     },
-    evaluation: { swapEngine: () => done.push('swap') },
+    evaluation: {
+      swapEngine: () => done.push('swap'),
+      finishEvents: () => done.push('finish'),
+    },
   });
   await rules.reload();
   assert.deepEqual(done, []);

@@ -9,7 +9,7 @@ import type { RegistryEntry } from '../../../src/apps/resolution.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { until } from '../../support/e2e-agent.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
-import { makeEvent, makeExec } from '../../support/rules-subject.ts';
+import { BOOT_NS, makeEvent, makeExec } from '../../support/rules-subject.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
 
 const rulesAbout = (path: string) => ruleSetOf(ruleFile(`evt.type = open and fd.name = ${path}`));
@@ -46,8 +46,11 @@ const execs = () =>
   );
 const EXECS = execs();
 
+const LATER = BOOT_NS + 1n;
+
 function world({ enabled = true, denied = new Map<number, string[]>() } = {}) {
   const warned: object[] = [];
+  const time = { bootNs: 0n };
   const done: string[] = [];
   const apps = new Map<Container, JudgedApp | undefined>();
   /** What the kernel would judge by. */
@@ -87,6 +90,7 @@ function world({ enabled = true, denied = new Map<number, string[]>() } = {}) {
     },
     logger: { ...SILENT_LOGGER, warn: (about) => warned.push(about) },
     waitMs: 50,
+    bootNs: () => time.bootNs,
     inForceFor: (container) => (apps.has(container) ? apps.get(container) : 'none'),
     deniedAmong: (rules, { fullId }, own) => {
       const names = denied.get(Number(fullId)) ?? [];
@@ -118,7 +122,7 @@ function world({ enabled = true, denied = new Map<number, string[]>() } = {}) {
     const number = kernel.told.get(cgroupId) ?? 0;
     return kernel.suspended.has(number) ? undefined : kernel.tables.get(number);
   };
-  return { done, kernel, verdicts, entry, entryOf, tableOf, warned };
+  return { time, done, kernel, verdicts, entry, entryOf, tableOf, warned };
 }
 
 test('containers are judged once there is a table for the rules in force, and before others come by none', async () => {
@@ -404,7 +408,7 @@ test('what is denied in vain to an app with rules of its own changes nothing for
   assert.equal(inVain(1, 'skipped'), false, 'they may be paused');
   assert.equal(inVain(99, 'asked'), false, 'nobody knows whose they are');
   assert.deepEqual([1, 2, 3].map(tableOf).includes(undefined), false);
-  assert.deepEqual(denying(), { ...NONE_DENIED, containers: 3, rules: names, inVain: 2 });
+  assert.deepEqual(denying(), { ...NONE_DENIED, containers: 3, rules: names, inVain: 1 });
 
   assert.equal(inVain(1, 'asked'), true);
   assert.notEqual(tableOf(3), undefined);
@@ -421,6 +425,34 @@ test('what is denied in vain to an app with rules of its own changes nothing for
   verdicts.follow(all);
   await until('all are denied again', () => denying().containers === 3);
   assert.deepEqual(denying().givenUp, []);
+});
+
+test('of what rules of before have denied, those of now give up nothing', async () => {
+  const own = ruleSetOf(
+    ruleFile('evt.type = execve and proc.exepath = /own').replace('rule: r', 'rule: own'),
+  );
+  const denied = new Map([
+    [1, ['a', 'own']],
+    [2, ['a']],
+  ]);
+  const { verdicts, entry, entryOf, time } = world({ denied });
+  const all = [entryOf(1, appWith('', own)), entry(2)];
+  await verdicts.enter(EXECS);
+  verdicts.follow(all);
+  const denying = () => verdicts.status().denying;
+  await until('both are denied', () => denying().containers === 2);
+  // Its own rules are paused: a program that they denied may be evaluated only now.
+  denied.set(1, ['a']);
+  time.bootNs = LATER;
+  verdicts.follow(all);
+  await until('it is denied by others', () => !denying().rules.includes('own'));
+  const exec = makeExec({ denied: true });
+  const inVain = (bootNs: bigint): boolean =>
+    verdicts.onDeniedInVain(makeEvent('execve', { cgroupId: 1, exec, bootNs }), 'asked');
+  assert.equal(inVain(BOOT_NS), false);
+  assert.deepEqual([denying().givenUp, denying().inVain], [[], 0]);
+  assert.equal(inVain(LATER), true);
+  assert.deepEqual([denying().givenUp, denying().inVain], [['a'], 1]);
 });
 
 test('an app’s own rules do not take the place of what the operator denies', async () => {
