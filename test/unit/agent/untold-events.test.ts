@@ -1,6 +1,6 @@
 // Events between the move of a runtime's process into a container and the kernel's report of it.
 import assert from 'node:assert/strict';
-import { beforeEach, mock, test } from 'node:test';
+import { test } from 'node:test';
 import { UntoldEvents } from '../../../src/agent/untold-events.ts';
 import { ProcFs } from '../../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
@@ -43,11 +43,6 @@ function world() {
   return { see, move, seen, untold };
 }
 
-beforeEach(() => {
-  mock.timers.reset();
-  mock.timers.enable({ apis: ['setTimeout'] });
-});
-
 test('the runtime’s process acted before its move was reported: that was set-up', () => {
   const { see, move, seen } = world();
   assert.equal(see(kernelEvent(PARENT, at(1))), false);
@@ -60,12 +55,13 @@ test('the runtime’s process acted before its move was reported: that was set-u
   assert.equal(see(kernelEvent(PARENT, at(4))), true, 'nothing waits any more');
 });
 
-test('nothing is told of it for a second: its events are evaluated, in turn, and later ones at once', () => {
+test('nothing is told of it for a second: its events are evaluated, in turn, and later ones at once', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   const { see, seen } = world();
   for (const ms of [1, 2]) assert.equal(see(kernelEvent(APP, at(ms))), false);
-  mock.timers.tick(999);
+  t.mock.timers.tick(999);
   assert.equal(seen.length, 0);
-  mock.timers.tick(1);
+  t.mock.timers.tick(1);
   assert.deepEqual(
     seen.splice(0).map((one) => one.replace(/^\w+ /, '')),
     ['of app at 1000000', 'of app at 2000000'],
