@@ -24,6 +24,7 @@ import {
 } from './probe.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { checkRules } from './rules.ts';
+import { checkResponses } from './responses.ts';
 import { checkVerdicts } from './verdicts.ts';
 import { checkDenial } from './denial.ts';
 import { checkIsolation } from './isolation.ts';
@@ -105,6 +106,7 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     let ruleSet: RuleSet | undefined;
     await look('rules', () => checkRules(config, (loadedRules) => (ruleSet = loadedRules)));
     await look('filter', () => checkVerdicts(config, ruleSet));
+    await look('responses', () => checkResponses(config, ruleSet));
     await look('folders', () => checkFolders(config));
     await look('memory', () => checkMemory(config));
   }

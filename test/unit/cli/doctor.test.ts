@@ -22,7 +22,8 @@ import {
 import { checkCompatCalls, checkIoUring, checkSelfTest } from '../../../src/cli/doctor/probe.ts';
 import { checkRules } from '../../../src/cli/doctor/rules.ts';
 import { checkVerdicts } from '../../../src/cli/doctor/verdicts.ts';
-import { ruleSetOf } from '../../support/rules-load.ts';
+import { checkResponses } from '../../../src/cli/doctor/responses.ts';
+import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { checkDenial } from '../../../src/cli/doctor/denial.ts';
 import type { DenialOutcome } from '../../../src/plan/denial-test.ts';
 import { runDoctor } from '../../../src/cli/doctor/doctor.ts';
@@ -206,6 +207,47 @@ test('io_uring: seen, not to be had, or forbidden to all', () => {
   assert.equal(forbidden.state, 'ok');
   assert.match(forbidden.says, /Nobody can use io_uring/);
   assert.equal(checkIoUring(undefined, '0\n').state, 'note');
+});
+
+test('responses: what their entries match, and what of it can be denied before the effect', () => {
+  const text = (name: string, condition: string): string =>
+    ruleFile(condition).replace('rule: r', `rule: ${name}`);
+  const rules = ruleSetOf(
+    [
+      text('path', 'evt.type = execve and proc.exepath = /x'),
+      text('args', 'evt.type = execve and proc.args contains x'),
+      text('open', 'evt.type = open and fd.name = /x'),
+    ].join(''),
+  );
+  const found = (entries: string) => checkResponses(configOf(`responses=${entries}`), rules);
+  const entry = (rule: string, does: string, more = ''): string =>
+    `{"match": {"rule": "${rule}"}, "do": "${does}"${more}}`;
+  assert.equal(checkResponses(configOf(), rules).state, 'note');
+  assert.deepEqual(
+    found(`[${entry('path', 'kill', ', "mode": "enforce"')}, ${entry('open', 'isolate')}]`),
+    {
+      state: 'ok',
+      says: 'Entries of responses: 1 enforced, 1 in monitor mode. All come after the effect.',
+    },
+  );
+  const idle = found(`[${entry('path', 'kill')}, ${entry('pth', 'kill')}]`);
+  assert.equal(idle.state, 'warn');
+  assert.equal(idle.says, 'responses[1] matches no enabled rule: nothing is done by it.');
+  const all = found(`[${entry('*', 'deny')}]`);
+  assert.equal(all.state, 'ok');
+  assert.match(
+    all.says,
+    /Of 3 rules that deny, the kernel can be certain of 1, before the effect\. What "args", "open" find is killed after it/,
+  );
+  const late = found(`[${entry('args', 'deny')}]`);
+  assert.equal(late.state, 'warn');
+  assert.match(late.says, /certain of 0.*What "args" finds is killed/);
+  const early = found(`[${entry('path', 'deny')}]`);
+  assert.match(early.says, /certain of 1, before the effect\.$/);
+  assert.equal(
+    checkResponses(configOf(`responses=[${entry('path', 'deny')}]`), undefined).state,
+    'note',
+  );
 });
 
 const ENDED = { status: 'fulfilled', value: 'ended' } as const;

@@ -1,0 +1,45 @@
+import type { AgentConfig, ResponseSetting } from '../../config/config.ts';
+import { EXEC_KINDS, isExec, NO_KINDS } from '../../plan/verdicts/call-kinds.ts';
+import { certainKindsOf } from '../../plan/verdicts/rule-clauses.ts';
+import { fitsAll } from '../../rules/loader/selection.ts';
+import type { LoadedRule, RuleSet } from '../../rules/rule-set.ts';
+import { note, ok, warn, type Verdict } from './finding.ts';
+
+/** Rules that are named. */
+const MAX_NAMES = 5;
+
+/** What the entries of `responses` come to with these rules. `ruleSet` is undefined if they did not load. */
+export function checkResponses(config: AgentConfig, ruleSet: RuleSet | undefined): Verdict {
+  const { responses } = config;
+  if (responses.length === 0) return note('Detections are only reported: responses is empty.');
+  if (ruleSet === undefined) return note('Not checked, because the rules do not load.');
+  const enabled = ruleSet.rules.filter((rule) => rule.enabled);
+  const rulesOf = ({ match }: ResponseSetting): LoadedRule[] => enabled.filter(fitsAll(match));
+  const idle = responses.flatMap((entry, at) => (rulesOf(entry).length === 0 ? [at] : []));
+  if (idle.length > 0)
+    return warn(
+      `${list(idle.map((at) => `responses[${at}]`))} ${idle.length === 1 ? 'matches' : 'match'} no enabled rule: nothing is done by ${idle.length === 1 ? 'it' : 'them'}.`,
+      'See "varvel check" for the names and tags of rules, or switch the rules on.',
+    );
+  const modes = responses.filter(({ mode }) => mode === 'enforce').length;
+  const says = `Entries of responses: ${modes} enforced, ${responses.length - modes} in monitor mode.`;
+  const denied = new Set(responses.filter(({ response }) => response === 'deny').flatMap(rulesOf));
+  if (denied.size === 0) return ok(`${says} All come after the effect.`);
+  const isLate = (rule: LoadedRule): boolean =>
+    ![...rule.events].some(isExec) || (certainKindsOf(rule) & EXEC_KINDS) === NO_KINDS;
+  const late = [...denied].filter(isLate).map(({ name }) => name);
+  const early = denied.size - late.length;
+  const deny = `Of ${denied.size} rules that deny, the kernel can be certain of ${early}, before the effect.`;
+  if (late.length === 0) return ok(`${says} ${deny}`);
+  return (early === 0 ? warnOf : ok)(
+    `${says} ${deny} What ${list(late.map((name) => JSON.stringify(name)))} ${late.length === 1 ? 'finds' : 'find'} is killed after it ("varvel explain RULE" says why).`,
+  );
+}
+
+const warnOf = (says: string): Verdict =>
+  warn(says, 'Deny by rules that ask only for the path and the layer of a program.');
+
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, MAX_NAMES).join(', ');
+  return names.length > MAX_NAMES ? `${shown} and ${names.length - MAX_NAMES} more` : shown;
+}
