@@ -45,7 +45,7 @@ export interface PolicyDocument {
   readonly responses: readonly PolicyResponse[];
   /** Properties of the app, for rules that use them. */
   readonly variables: readonly PolicyVariable[];
-  /** Those of its variables beside which nothing may happen. Each has a value. */
+  /** Those of its variables beside which nothing may happen. Each is listed. */
   readonly enforced: readonly Enforced[];
   /** A list of items in Falco's syntax. */
   readonly customRules: YamlNode | undefined;

@@ -6,21 +6,18 @@ import { ProcFs } from '../../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import type { CgroupChange } from '../../../src/events/cgroup-record.ts';
 import type { KernelEvent } from '../../../src/events/event.ts';
-import { execEvent, exitEvent, kernelEvent, type Actor } from '../context/kernel-events.ts';
+import {
+  attachChange,
+  execEvent,
+  exitEvent,
+  kernelEvent,
+  type Actor,
+} from '../context/kernel-events.ts';
 
 const T = 1_000_000_000_000n;
 const at = (ms: number): bigint => T + BigInt(ms) * 1_000_000n;
 const PARENT: Actor = { pid: 60, start: at(-10), comm: 'runc:[0:PARENT]', ppid: 50 };
 const APP: Actor = { pid: 70, start: at(-5), comm: 'app', ppid: 50 };
-const attach = (pid: number, bootNs: bigint): CgroupChange => ({
-  kind: 'attach',
-  cgroupId: 7,
-  rootCgroupId: 7,
-  path: '/docker/x',
-  state: 'included',
-  bootNs,
-  pid,
-});
 
 /** As the pipeline does it. */
 function world() {
@@ -48,7 +45,7 @@ test('the runtime’s process acted before its move was reported: that was set-u
   assert.equal(see(kernelEvent(PARENT, at(1))), false);
   assert.equal(see(kernelEvent(PARENT, at(2))), false);
   assert.deepEqual(seen, []);
-  move(attach(PARENT.pid, at(3)));
+  move(attachChange(PARENT.pid, at(3)));
   const [first, second] = seen.splice(0);
   assert.match(first!, /^\w+ of runc:\[0:PARENT\] at 1000000, set-up$/);
   assert.match(second!, / at 2000000, set-up$/);

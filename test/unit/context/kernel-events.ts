@@ -1,4 +1,5 @@
 // Events as the decoder yields them, for tests of the stages behind it.
+import type { CgroupChange } from '../../../src/events/cgroup-record.ts';
 import type {
   Ancestor,
   CallDetails,
@@ -169,3 +170,19 @@ export function callEvent(
 ): KernelEvent {
   return kernelEvent(actor, bootNs, { type, call: call as CallDetails });
 }
+
+/** A process is moved into the container's cgroup. */
+export const attachChange = (
+  pid: number,
+  bootNs: bigint,
+  rest: Partial<CgroupChange> = {},
+): CgroupChange => ({
+  kind: 'attach',
+  cgroupId: 7,
+  rootCgroupId: 7,
+  path: '/docker/x',
+  state: 'included',
+  bootNs,
+  pid,
+  ...rest,
+});

@@ -5,8 +5,7 @@ import { test } from 'node:test';
 import { ProcFs, startTicksOf } from '../../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import type { ProcessTreeOptions } from '../../../src/context/process-tree.ts';
-import type { CgroupChange } from '../../../src/events/cgroup-record.ts';
-import { cloneEvent, execEvent, exitEvent, kernelEvent } from './kernel-events.ts';
+import { attachChange, cloneEvent, execEvent, exitEvent, kernelEvent } from './kernel-events.ts';
 import type { Actor } from './kernel-events.ts';
 import { FixtureProc } from './fixture-proc.ts';
 
@@ -14,16 +13,6 @@ const T = 1_000_000_000_000n;
 const at = (ms: number): bigint => T + BigInt(ms) * 1_000_000n;
 const newTree = (options: Pick<ProcessTreeOptions, 'maxProcesses' | 'onSetup'> = {}): ProcessTree =>
   new ProcessTree({ reader: new ProcFs('/nonexistent'), ...options });
-const attach = (pid: number, bootNs: bigint, rest: Partial<CgroupChange> = {}): CgroupChange => ({
-  kind: 'attach',
-  cgroupId: 7,
-  rootCgroupId: 7,
-  path: '/docker/x',
-  state: 'included',
-  bootNs,
-  pid,
-  ...rest,
-});
 const RUNC = { pid: 50, startBootNs: at(-500), comm: 'runc', inScope: false };
 const fromRunc = { ppid: 50, parentStart: at(-500) };
 const S0: Actor = { pid: 60, start: at(-10), comm: 'runc:[0:PARENT]', ...fromRunc };
@@ -32,7 +21,7 @@ const S2: Actor = { pid: 62, start: at(5), comm: 'runc:[2:INIT]', ...fromRunc, v
 
 /** What runc does: a process is moved in, and makes two siblings of itself, the last of which runs the app. */
 function startContainer(tree: ProcessTree): void {
-  tree.onCgroupChange(attach(60, at(1)));
+  tree.onCgroupChange(attachChange(60, at(1)));
   assert.equal(tree.onEvent(kernelEvent(S0, at(2))).setup, true);
   tree.onEvent(cloneEvent(S0, at(3), S1, { flags: 0x8000n }));
   assert.equal(tree.onEvent(kernelEvent(S1, at(4))).setup, true);
@@ -110,11 +99,11 @@ test('a process known inside never becomes set-up, whatever it moves', () => {
   startContainer(tree);
   const sh = { ...S2, comm: 'sh' };
   tree.onEvent(execEvent(sh, at(7), { argv: ['sh'], ancestors: [RUNC] }));
-  tree.onCgroupChange(attach(62, at(8)));
+  tree.onCgroupChange(attachChange(62, at(8)));
   assert.equal(tree.onEvent(kernelEvent(sh, at(9))).setup, false);
   const child = { pid: 70, start: at(10), comm: 'sh', ...fromRunc };
   tree.onEvent(cloneEvent(sh, at(10), child, { flags: 0x8000n }));
-  tree.onCgroupChange(attach(70, at(11)));
+  tree.onCgroupChange(attachChange(70, at(11)));
   assert.equal(tree.onEvent(kernelEvent(child, at(12))).setup, false);
   tree.onEvent(cloneEvent(child, at(13), { pid: 71, start: at(13) }));
   assert.equal(tree.find(71)!.setup, false);
@@ -150,7 +139,7 @@ test('processes of the scan are not set-up', () => {
     true,
     undefined,
   )!;
-  tree.onCgroupChange(attach(9, at(1)));
+  tree.onCgroupChange(attachChange(9, at(1)));
   assert.equal(
     tree.onEvent(kernelEvent({ pid: 9, start: 50_000_001n, comm: 'app' }, at(2))),
     known,
@@ -161,12 +150,12 @@ test('processes of the scan are not set-up', () => {
 
 test('a move counts only for the process that was there to be moved', () => {
   const tree = newTree();
-  tree.onCgroupChange(attach(60, at(1)));
+  tree.onCgroupChange(attachChange(60, at(1)));
   const later = { pid: 60, start: at(2), comm: 'x', ...fromRunc };
   assert.equal(tree.onEvent(kernelEvent(later, at(3))).setup, false, 'started after the move');
-  tree.onCgroupChange(attach(61, at(1), { state: 'excluded' }));
+  tree.onCgroupChange(attachChange(61, at(1), { state: 'excluded' }));
   assert.equal(tree.onEvent(kernelEvent({ ...S1, start: at(0) }, at(3))).setup, false);
-  tree.onCgroupChange(attach(62, at(1)));
+  tree.onCgroupChange(attachChange(62, at(1)));
   tree.tick(at(70_000));
   assert.equal(
     tree.onEvent(kernelEvent({ ...S2, start: at(0) }, at(70_001))).setup,
@@ -180,10 +169,10 @@ test('after lost records nobody older passes as set-up, and who had the mark los
   startContainer(tree);
   tree.recordsLost(at(10));
   assert.equal(tree.onEvent(kernelEvent(S2, at(11))).setup, false);
-  tree.onCgroupChange(attach(80, at(12)));
+  tree.onCgroupChange(attachChange(80, at(12)));
   const old = { pid: 80, start: at(9), comm: 'x', ...fromRunc };
   assert.equal(tree.onEvent(kernelEvent(old, at(13))).setup, false);
-  tree.onCgroupChange(attach(81, at(14)));
+  tree.onCgroupChange(attachChange(81, at(14)));
   const fresh = { pid: 81, start: at(13), comm: 'runc', ...fromRunc };
   assert.equal(tree.onEvent(kernelEvent(fresh, at(15))).setup, true);
 });
@@ -193,10 +182,10 @@ test('a process of before the agent that is moved within its container stays vis
   tree.recordsLost(at(10));
   const app = { pid: 80, start: at(9), comm: 'app', ...fromRunc };
   assert.equal(tree.onEvent(kernelEvent(app, at(11))).setup, false);
-  tree.onCgroupChange(attach(80, at(12), { cgroupId: 9 }));
+  tree.onCgroupChange(attachChange(80, at(12), { cgroupId: 9 }));
   assert.equal(tree.onEvent(kernelEvent(app, at(13))).setup, false);
   const other = { pid: 81, start: at(9), comm: 'other', ...fromRunc };
-  tree.onCgroupChange(attach(81, at(14), { cgroupId: 9 }));
+  tree.onCgroupChange(attachChange(81, at(14), { cgroupId: 9 }));
   assert.equal(tree.onEvent(kernelEvent(other, at(15))).setup, false);
 });
 
@@ -207,10 +196,10 @@ test('what one container loses does not touch the set-up of another', () => {
   assert.equal(tree.onEvent(kernelEvent(S2, at(11))).setup, true);
   tree.recordsLost(at(12), 7);
   assert.equal(tree.onEvent(kernelEvent(S2, at(13))).setup, false);
-  tree.onCgroupChange(attach(80, at(14), { cgroupId: 71, rootCgroupId: 7 }));
+  tree.onCgroupChange(attachChange(80, at(14), { cgroupId: 71, rootCgroupId: 7 }));
   const old = { pid: 80, start: at(11), comm: 'x', ...fromRunc };
   assert.equal(tree.onEvent({ ...kernelEvent(old, at(15)), cgroupId: 7 }).setup, false);
-  tree.onCgroupChange(attach(81, at(16), { cgroupId: 9 }));
+  tree.onCgroupChange(attachChange(81, at(16), { cgroupId: 9 }));
   const elsewhere = { pid: 81, start: at(11), comm: 'runc', ...fromRunc };
   assert.equal(tree.onEvent({ ...kernelEvent(elsewhere, at(17)), cgroupId: 9 }).setup, true);
 });
@@ -226,7 +215,7 @@ test('a pid whose last holder ended without a record is no reason to miss the se
   const tree = newTree();
   const phantom = { pid: 60, start: at(-900), comm: 'worker', ppid: 40, parentStart: at(-2000) };
   tree.onEvent(execEvent(phantom, at(-899), { argv: ['worker'] }));
-  tree.onCgroupChange(attach(60, at(1), { startBootNs: S0.start }));
+  tree.onCgroupChange(attachChange(60, at(1), { startBootNs: S0.start }));
   assert.equal(tree.onEvent(kernelEvent(S0, at(2))).setup, true);
 });
 
@@ -239,7 +228,7 @@ test('a process pushed out of a full tree does not come back as set-up', () => {
   for (let i = 1; i < 40; i++)
     tree.onEvent(cloneEvent(storm, at(i + 1), { pid: 200 + i, start: at(i + 1) }));
   assert.equal(tree.find(100), undefined);
-  tree.onCgroupChange(attach(100, at(50)));
+  tree.onCgroupChange(attachChange(100, at(50)));
   assert.equal(tree.onEvent(kernelEvent(hidden, at(51))).setup, false);
 });
 
@@ -259,7 +248,7 @@ test('a container that fills the tree pushes out its own processes, and no neigh
   assert.equal(tree.onEvent(kernelEvent(S2, at(120))).setup, true, 'still the runtime');
   assert.equal(tree.find(100)?.image.name, 'idle', 'still known, though seen last');
   // The storm itself has forgotten: nobody older passes as set-up in there.
-  tree.onCgroupChange(attach(150, at(121), { cgroupId: 81, rootCgroupId: 8 }));
+  tree.onCgroupChange(attachChange(150, at(121), { cgroupId: 81, rootCgroupId: 8 }));
   const hidden = { pid: 150, start: at(-30), comm: 'runc', ...fromRunc };
   assert.equal(tree.onEvent(inStorm(kernelEvent(hidden, at(122)))).setup, false);
 });
@@ -296,14 +285,14 @@ test('a runtime that is moved while it runs itself stays set-up, and may run its
   const sealed = { file: { detached: true, memfd: true }, ancestors: [RUNC] };
   const copy = { ...S0, comm: 'memfd:runc_clon' };
   for (const [name, arrive] of [
-    ['the move first', (tree) => tree.onCgroupChange(attach(60, at(1)))],
+    ['the move first', (tree) => tree.onCgroupChange(attachChange(60, at(1)))],
     ['its own open first', (tree) => tree.onEvent(kernelEvent(S0, at(1)))],
     ['the exec first', () => undefined],
   ] as [string, (tree: ProcessTree) => void][]) {
     const tree = newTree();
     arrive(tree);
     assert.equal(tree.onEvent(execEvent(self, at(2), again)).setup, true, name);
-    tree.onCgroupChange(attach(60, at(3)));
+    tree.onCgroupChange(attachChange(60, at(3)));
     assert.equal(tree.onEvent(kernelEvent(self, at(4))).setup, true, name);
     assert.equal(tree.onEvent(execEvent(copy, at(5), sealed)).setup, true, `${name}: its copy`);
     assert.equal(tree.onEvent(execEvent(copy, at(6), again)).setup, false, `${name}: no further`);
@@ -315,7 +304,7 @@ test('a runtime that is moved while it runs itself stays set-up, and may run its
     ['by a parent inside', S0, { ...again, ancestors: [{ ...RUNC, inScope: true }] }],
   ] as [string, Actor, object][]) {
     const tree = newTree();
-    tree.onCgroupChange(attach(60, at(1)));
+    tree.onCgroupChange(attachChange(60, at(1)));
     assert.equal(tree.onEvent(execEvent(actor, at(2), exec)).setup, false, name);
   }
 });
@@ -332,7 +321,7 @@ test('an entrypoint of /proc/self/exe is the app’s program, not the runtime', 
 
 test('a launcher that moves itself in and runs the app', () => {
   const tree = newTree();
-  tree.onCgroupChange(attach(30, at(1)));
+  tree.onCgroupChange(attachChange(30, at(1)));
   const launcher = { pid: 30, start: at(0), comm: 'sh', ...fromRunc };
   assert.equal(tree.onEvent(kernelEvent(launcher, at(2))).setup, true);
   const app = tree.onEvent(execEvent({ ...launcher, comm: 'app' }, at(3), { argv: ['app'] }));
@@ -347,19 +336,19 @@ test('what the runtime does before the record of its move is set-up too', () => 
   const run = execEvent(self, at(1), { argv: ['runc', 'init'], file: memfd, ancestors: [RUNC] });
   const early = newTree();
   assert.equal(early.onEvent(run).setup, true, 'its run of itself');
-  early.onCgroupChange(attach(60, at(2)));
+  early.onCgroupChange(attachChange(60, at(2)));
   early.onEvent(cloneEvent(self, at(3), S1, { flags: 0x8000n }));
   assert.equal(early.onEvent(kernelEvent(S1, at(4))).setup, true);
 
   const slow = newTree();
   assert.equal(slow.onEvent(kernelEvent(S0, at(0))).setup, false, 'nobody knows yet');
   assert.equal(slow.onEvent(run).setup, true, 'its run of itself, after a call');
-  slow.onCgroupChange(attach(60, at(2)));
+  slow.onCgroupChange(attachChange(60, at(2)));
   assert.equal(slow.onEvent(kernelEvent(self, at(3))).setup, true);
 
   const late = newTree();
   const before = late.onEvent(kernelEvent(S0, at(1)));
-  late.onCgroupChange(attach(60, at(2)));
+  late.onCgroupChange(attachChange(60, at(2)));
   assert.equal(before.setup, true, 'from the record on');
   assert.equal(
     late.onEvent(execEvent(self, at(3), { file: memfd, ancestors: [RUNC] })).setup,
@@ -382,16 +371,16 @@ test('nobody else gets the mark without a record of a move', () => {
     prepare(tree);
     const process = tree.onEvent(execEvent(actor, at(6), exec));
     assert.equal(process.setup, false, name);
-    tree.onCgroupChange(attach(actor.pid, at(7)));
+    tree.onCgroupChange(attachChange(actor.pid, at(7)));
     assert.equal(process.setup, false, `${name}: nor by a move after its exec`);
   }
   const lost = newTree();
   const process = lost.onEvent(kernelEvent(S0, at(1)));
   lost.recordsLost(at(2), 7);
-  lost.onCgroupChange(attach(60, at(3)));
+  lost.onCgroupChange(attachChange(60, at(3)));
   assert.equal(process.setup, false, 'a loss before the move is told');
   const slow = newTree();
   const waiting = slow.onEvent(kernelEvent(S0, at(1)));
-  slow.onCgroupChange(attach(60, at(61_000)));
+  slow.onCgroupChange(attachChange(60, at(61_000)));
   assert.equal(waiting.setup, false, 'no runtime takes a minute');
 });
