@@ -184,6 +184,7 @@ export const COMPARED_FIELDS: Readonly<Record<string, readonly string[]>> = {
   "thread.cap_permitted": ["/proc/PID/status: CapPrm"],
   "thread.cgroup": ["/proc/PID/cgroup"],
   "thread.ismain": ["the program’s own gettid(2)"],
+  "thread.name": ["/proc/PID/stat: comm"],
   "thread.nametid": ["/proc/PID/stat: comm"],
   "thread.tid": ["/proc/PID/status: Pid","/proc/PID/task"],
   "thread.vtid": ["/proc/PID/status: NSpid","the program’s own gettid(2)"],

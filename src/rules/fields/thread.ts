@@ -48,6 +48,12 @@ export const THREAD_CLASS: FieldClass = {
     field('thread.cap_inheritable', 'CHARBUF', 'Inheritable capabilities.', (v) => {
       return capabilityNames(v.event.credentials.capInheritable);
     }),
+    field(
+      'thread.name',
+      'CHARBUF',
+      "The thread's name (comm) at the event; proc.name is that of the exec (our own).",
+      (v) => v.event.comm,
+    ),
     field('thread.nametid', 'CHARBUF', "The process's name and the thread id after it.", (v) => {
       return `${v.process.image.name}${v.event.tid}`;
     }),

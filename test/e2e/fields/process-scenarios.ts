@@ -118,6 +118,7 @@ const identity = (name: string): Fields => ({
   'proc.duration': duration(name, 0),
   'thread.tid': by(`${STATUS}: Pid`, name, (pid) => Number(procStatus(pid, 'Pid')[0])),
   'thread.vtid': by(`${STATUS}: NSpid`, name, (pid) => innermost(pid, 'NSpid')),
+  'thread.name': by(COMM, name, (pid) => procStat(pid).comm),
   'thread.nametid': by(COMM, name, (pid) => `${procStat(pid).comm}${pid}`),
   ...layers(name),
 });

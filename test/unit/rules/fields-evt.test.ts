@@ -68,8 +68,12 @@ describe('evt', () => {
       'evt.buflen.in': undefined,
       'evt.pluginname': undefined,
       'thread.exectime': 0n,
+      'thread.name': 'node',
       'thread.nametid': 'node4243',
     });
+    // A thread that has renamed itself: the process keeps the name of its exec.
+    const renamed = makeSubject(makeEvent('openat', { comm: 'kworker/0:1' }));
+    all(renamed, { 'thread.name': 'kworker/0:1', 'proc.name': 'node' });
     assert.equal(findField('evt.dir')?.field.deprecated, true);
   });
 
