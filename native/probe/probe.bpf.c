@@ -3,7 +3,7 @@
  * The probe. Its layers; each uses only those above it:
  *   0 kernel-types.h uring-types.h arch.h events.gen.h maps.h   what is read, what is written
  *   1 scope.h path.h                                            is it watched; where is it
- *   2 task.h file.h socket.h ring.h lineage.h image.h verdict.h contents of a record, how it is sent, whether it is made
+ *   2 task.h file.h socket.h ring.h lineage.h image.h verdict*.h contents of a record, how it is sent, whether it is made
  *   3 hooks/                                                    one file per hook: a list of what is stored
  */
 #include "kernel-types.h"
@@ -22,7 +22,10 @@
 #include "ring.h"
 #include "lineage.h"
 #include "image.h"
+#include "verdict-walk.h"
 #include "verdict.h"
+#include "verdict-claim.h"
+#include "verdict-run.h"
 #include "hooks/cgroup.bpf.c"
 #include "hooks/fork.bpf.c"
 #include "hooks/exec.bpf.c"

@@ -5,12 +5,6 @@
  */
 #pragma once
 
-#define VERDICT_CHUNK 16
-/* places in a row */
-#define ROW_END 0
-#define ROW_SLASH 1
-#define ROW_PROGRAM 2
-
 #define ALL_FAILING 0xffffffff
 
 #define O_ACCMODE 3
@@ -19,27 +13,6 @@
 #define O_TRUNC 01000
 #define O_DIRECTORY 0200000
 #define O_PATH 010000000
-
-static __always_inline struct verdict_call *verdict__get_call(void)
-{
-	__u32 call = VERDICT_CALL;
-	return bpf_map_lookup_elem(&verdict_call, &call);
-}
-
-static __always_inline struct verdict_call *verdict__get_program(void)
-{
-	__u32 program = VERDICT_PROGRAM;
-	return bpf_map_lookup_elem(&verdict_call, &program);
-}
-
-static __always_inline struct verdict_table *verdict__find_table(__u32 number)
-{
-	__u32 zero = 0;
-	if (number >= VERDICT_TABLES || !(state.tables & (1ULL << number)))
-		return NULL;
-	void *table = bpf_map_lookup_elem(&verdict_tables, &number);
-	return table ? bpf_map_lookup_elem(table, &zero) : NULL;
-}
 
 /* The number of the kind of an open (src/plan/verdicts/call-kinds.ts); `call` as OPEN_EVENTS there. */
 static __always_inline __u32 verdict__kind(__u32 call, __u32 flags, bool failed)
@@ -75,78 +48,6 @@ static __always_inline bool verdict__is_detour(const struct verdict_call *v)
 	return (p[1] == 'p' && p[2] == 'r' && p[3] == 'o' && p[4] == 'c') || (p[1] == 'd' && p[2] == 'e' && p[3] == 'v');
 }
 
-/* The clauses that are left stay in verdict_call: six functions deep, the stack has no room for them. */
-static __always_inline void verdict__narrow(__u64 *left, const __u64 *mask)
-{
-	for (int i = 0; i < VERDICT_WORDS; i++)
-		left[i] &= mask[i];
-}
-
-static __always_inline void verdict__narrow_by(__u64 *left, struct verdict_table *t, __u32 number)
-{
-	verdict__narrow(left, t->masks[number & (VERDICT_MASKS - 1)]);
-}
-
-static __always_inline bool verdict__has_any(const __u64 *left, const __u64 *mask)
-{
-	__u64 any = 0;
-	for (int i = 0; i < VERDICT_WORDS; i++)
-		any |= left[i] & mask[i];
-	return any;
-}
-
-static __always_inline __u32 verdict__cell(struct verdict_table *t, __u32 row, __u32 place)
-{
-	return t->next[(row + place) & (VERDICT_NEXT - 1)];
-}
-
-static __always_inline __u32 verdict__step(struct verdict_table *t, __u32 m, __u32 row, __u8 byte)
-{
-	return verdict__cell(t, row, t->classes[m][byte]);
-}
-
-/*
- * Runs the automata over the next bytes of the path of `which` (VERDICT_CALL or VERDICT_PROGRAM); returns 0 at its
- * end. A global function: the verifier proves only these few bytes, not the whole path, which would be most of the
- * probe's load time.
- */
-__noinline int verdict__chunk(__u32 which)
-{
-	struct verdict_call *call = bpf_map_lookup_elem(&verdict_call, &which);
-	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
-	if (!t)
-		return 0;
-	__u32 state[VERDICT_MACHINES], at = call->at, len = call->len, seen = call->seen;
-	for (int m = 0; m < VERDICT_MACHINES; m++)
-		state[m] = call->state[m];
-	for (int i = 0; i < VERDICT_CHUNK; i++) {
-		if (at >= len)
-			break;
-		__u32 place = at & (VERDICT_PATH_MAX - 1);
-		barrier_var(place); /* keeps the bound in the register that is added */
-		__u8 byte = call->path[place];
-		for (int m = 0; m < VERDICT_MACHINES; m++)
-			state[m] = verdict__step(t, m, state[m], byte);
-		if (byte == '/') {
-			/* '//', '/./' or '/../': four slashes follow the path */
-			const char *p = &call->path[place];
-			if (p[1] == '/' || (p[1] == '.' && (p[2] == '/' || (p[2] == '.' && p[3] == '/'))))
-				call->is_odd = 1;
-			call->slash_at = at;
-			call->seen_slash = seen;
-			for (int m = 0; m < VERDICT_MACHINES; m++)
-				call->slash[m] = state[m];
-		}
-		seen |= verdict__cell(t, state[MACHINE_ANYWHERE], ROW_END);
-		at++;
-	}
-	call->at = at;
-	call->seen = seen;
-	for (int m = 0; m < VERDICT_MACHINES; m++)
-		call->state[m] = state[m];
-	return at < len;
-}
-
 static __always_inline const __u64 *verdict__of_kind(struct verdict_table *t, __u32 kind)
 {
 	barrier_var(kind); /* keeps the mask, which Linux 6.1 needs */
@@ -157,21 +58,6 @@ static __always_inline const __u64 *verdict__of_kind(struct verdict_table *t, __
 static __always_inline bool verdict__has_kind(struct verdict_table *t, __u32 kind)
 {
 	return verdict__has_any(verdict__of_kind(t, kind), t->may);
-}
-
-/* Runs the automata over the whole path, from 2 to VERDICT_PATH_MAX - 1 bytes. */
-static __always_inline void verdict__walk(struct verdict_table *t, struct verdict_call *call, __u32 which)
-{
-	call->at = call->slash_at = 0;
-	__u32 end = call->len;
-	barrier_var(end); /* keeps the mask, which Linux 6.12 needs */
-	__builtin_memset(&call->path[end & (VERDICT_PATH_MAX - 1)], '/', 4);
-	call->seen = verdict__cell(t, t->start[MACHINE_ANYWHERE], ROW_END);
-	for (int m = 0; m < VERDICT_MACHINES; m++)
-		call->state[m] = t->start[m];
-	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
-		if (!verdict__chunk(which))
-			break;
 }
 
 /* Whether the program's path is that of the call. */
@@ -318,67 +204,6 @@ __noinline int verdict__passes(void)
 }
 
 /*
- * Moves the next bytes of the path to where they are without empty components and '.'; returns 0 at its end. Like
- * verdict__chunk, proved for these few bytes only, and without branches, of which each would double what is proved.
- */
-__noinline int verdict__tidy_chunk(void)
-{
-	struct verdict_call *call = verdict__get_call();
-	if (!call)
-		return 0;
-	__u32 at = call->at, len = call->len, tidied = call->tidied, is_dot = call->is_dot;
-	for (int i = 0; i < VERDICT_CHUNK; i++) {
-		if (at >= len)
-			break;
-		__u32 place = at & (VERDICT_PATH_MAX - 1), to = tidied & (VERDICT_PATH_MAX - 1);
-		barrier_var(place); /* as in verdict__chunk */
-		barrier_var(to);
-		/* four slashes follow the path */
-		const __u8 *p = (void *)&call->path[place];
-		__u8 byte = p[0];
-		/* each is 0 only if they are equal */
-		__u32 slash = byte ^ '/', then_slash = p[1] ^ '/', then_dot = (p[1] ^ '.') | (p[2] ^ '/');
-		__u32 skips_dot = ((slash | then_dot) - 1) >> 31, skips_slash = ((slash | then_slash) - 1) >> 31;
-		call->path[to] = byte; /* already read; overwritten if it is not kept */
-		tidied += 1 - (is_dot | skips_dot | skips_slash);
-		is_dot = skips_dot;
-		at++;
-	}
-	call->at = at;
-	call->tidied = tidied;
-	call->is_dot = is_dot;
-	return at < len;
-}
-
-/* Takes empty components and '.' out of the path. */
-__noinline int verdict__tidy(void)
-{
-	struct verdict_call *call = verdict__get_call();
-	if (!call)
-		return 0;
-	call->at = call->tidied = call->is_dot = 0;
-	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
-		if (!verdict__tidy_chunk())
-			break;
-	call->len = call->tidied ? call->tidied : 1; /* the root: too short to be walked */
-	return 0;
-}
-
-/*
- * verdict__passes for a path as a program passed it, which can have empty components and '.'. `is_odd` is left set if
- * it has '..'.
- */
-static __always_inline bool verdict__passes_claim(struct verdict_call *v)
-{
-	int passes = verdict__passes();
-	if (v->is_odd) {
-		verdict__tidy();
-		passes = verdict__passes();
-	}
-	return passes;
-}
-
-/*
  * Whether a rule that denies certainly matches the program that this process has begun to run (image__store).
  * `table`: that of its container.
  */
@@ -396,36 +221,4 @@ __noinline int verdict__denies(__u32 table, __u32 event)
 	call->len = 0;
 	verdict__passes();
 	return verdict__find_table(table) == t && (~call->failing & denying);
-}
-
-/*
- * Returns the result of verdict__passes for any call: tests compare it with the same function in TypeScript. Loaded
- * only for them, since the kernel would verify the automata once more.
- */
-SEC("?syscall")
-int verdict_run(struct verdict_run_args *args)
-{
-	struct verdict_call *call = verdict__get_call(), *program = verdict__get_program();
-	args->passes = -1;
-	if (!call || !program || !verdict__find_table(args->table))
-		return 0;
-	call->table = args->table;
-	call->kind = args->kind;
-	call->directory = args->directory;
-	call->dots = args->dots;
-	call->layer = args->layer;
-	call->len = args->len;
-	call->is_part = 1;
-	__builtin_memcpy(call->path, args->path, sizeof(call->path));
-	program->is_given = 1;
-	program->is_known = args->program_known;
-	program->layer = args->program_layer;
-	program->loads = args->program_loads;
-	program->len = args->program_len < VERDICT_PATH_MAX ? args->program_len : 0;
-	__builtin_memcpy(program->path, args->program, sizeof(program->path));
-	args->passes = verdict__passes();
-	args->failing = call->failing;
-	program->is_given = 0;
-	call->is_part = 0;
-	return 0;
 }

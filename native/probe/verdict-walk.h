@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/* Layer 2: the automata of a table of verdicts, over the texts of a call (manifests/docs/verdicts.md). */
+#pragma once
+
+#define VERDICT_CHUNK 16
+/* places in a row */
+#define ROW_END 0
+#define ROW_SLASH 1
+#define ROW_PROGRAM 2
+
+static __always_inline struct verdict_call *verdict__get_call(void)
+{
+	__u32 call = VERDICT_CALL;
+	return bpf_map_lookup_elem(&verdict_call, &call);
+}
+
+static __always_inline struct verdict_call *verdict__get_program(void)
+{
+	__u32 program = VERDICT_PROGRAM;
+	return bpf_map_lookup_elem(&verdict_call, &program);
+}
+
+static __always_inline struct verdict_table *verdict__find_table(__u32 number)
+{
+	__u32 zero = 0;
+	if (number >= VERDICT_TABLES || !(state.tables & (1ULL << number)))
+		return NULL;
+	void *table = bpf_map_lookup_elem(&verdict_tables, &number);
+	return table ? bpf_map_lookup_elem(table, &zero) : NULL;
+}
+
+/* The clauses that are left stay in verdict_call: six functions deep, the stack has no room for them. */
+static __always_inline void verdict__narrow(__u64 *left, const __u64 *mask)
+{
+	for (int i = 0; i < VERDICT_WORDS; i++)
+		left[i] &= mask[i];
+}
+
+static __always_inline void verdict__narrow_by(__u64 *left, struct verdict_table *t, __u32 number)
+{
+	verdict__narrow(left, t->masks[number & (VERDICT_MASKS - 1)]);
+}
+
+static __always_inline bool verdict__has_any(const __u64 *left, const __u64 *mask)
+{
+	__u64 any = 0;
+	for (int i = 0; i < VERDICT_WORDS; i++)
+		any |= left[i] & mask[i];
+	return any;
+}
+
+static __always_inline __u32 verdict__cell(struct verdict_table *t, __u32 row, __u32 place)
+{
+	return t->next[(row + place) & (VERDICT_NEXT - 1)];
+}
+
+static __always_inline __u32 verdict__step(struct verdict_table *t, __u32 m, __u32 row, __u8 byte)
+{
+	return verdict__cell(t, row, t->classes[m][byte]);
+}
+
+/*
+ * Runs the automata over the next bytes of the path of `which` (VERDICT_CALL or VERDICT_PROGRAM); returns 0 at its
+ * end. A global function: the verifier proves only these few bytes, not the whole path, which would be most of the
+ * probe's load time.
+ */
+__noinline int verdict__chunk(__u32 which)
+{
+	struct verdict_call *call = bpf_map_lookup_elem(&verdict_call, &which);
+	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
+	if (!t)
+		return 0;
+	__u32 state[VERDICT_MACHINES], at = call->at, len = call->len, seen = call->seen;
+	for (int m = 0; m < VERDICT_MACHINES; m++)
+		state[m] = call->state[m];
+	for (int i = 0; i < VERDICT_CHUNK; i++) {
+		if (at >= len)
+			break;
+		__u32 place = at & (VERDICT_PATH_MAX - 1);
+		barrier_var(place); /* keeps the bound in the register that is added */
+		__u8 byte = call->path[place];
+		for (int m = 0; m < VERDICT_MACHINES; m++)
+			state[m] = verdict__step(t, m, state[m], byte);
+		if (byte == '/') {
+			/* '//', '/./' or '/../': four slashes follow the path */
+			const char *p = &call->path[place];
+			if (p[1] == '/' || (p[1] == '.' && (p[2] == '/' || (p[2] == '.' && p[3] == '/'))))
+				call->is_odd = 1;
+			call->slash_at = at;
+			call->seen_slash = seen;
+			for (int m = 0; m < VERDICT_MACHINES; m++)
+				call->slash[m] = state[m];
+		}
+		seen |= verdict__cell(t, state[MACHINE_ANYWHERE], ROW_END);
+		at++;
+	}
+	call->at = at;
+	call->seen = seen;
+	for (int m = 0; m < VERDICT_MACHINES; m++)
+		call->state[m] = state[m];
+	return at < len;
+}
+
+/* Runs the automata over the whole path, from 2 to VERDICT_PATH_MAX - 1 bytes. */
+static __always_inline void verdict__walk(struct verdict_table *t, struct verdict_call *call, __u32 which)
+{
+	call->at = call->slash_at = 0;
+	__u32 end = call->len;
+	barrier_var(end); /* keeps the mask, which Linux 6.12 needs */
+	__builtin_memset(&call->path[end & (VERDICT_PATH_MAX - 1)], '/', 4);
+	call->seen = verdict__cell(t, t->start[MACHINE_ANYWHERE], ROW_END);
+	for (int m = 0; m < VERDICT_MACHINES; m++)
+		call->state[m] = t->start[m];
+	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
+		if (!verdict__chunk(which))
+			break;
+}
