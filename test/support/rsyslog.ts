@@ -5,10 +5,14 @@ import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import {
+  closeSync,
   existsSync,
+  fstatSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -44,6 +48,9 @@ export class Rsyslog {
   readonly socket: string;
   readonly ports: { readonly tcp: number; readonly tls: number; readonly udp: number };
   readonly #output: string;
+  /** The messages in the output up to this byte: it grows by 10 MB in a test, and is asked for again and again. */
+  readonly #read: ReceivedMessage[] = [];
+  #readTo = 0;
   #process: ChildProcess | undefined;
 
   /** With a file of a user's own configuration and the name of the rule set in it that gets all messages too. */
@@ -124,9 +131,19 @@ export class Rsyslog {
 
   received(): ReceivedMessage[] {
     if (!existsSync(this.#output)) return [];
-    const lines = readFileSync(this.#output, 'utf8').split('\n');
-    // What stands behind the last newline may be half written.
-    return lines.slice(0, -1).map((line) => JSON.parse(line) as ReceivedMessage);
+    const output = openSync(this.#output, 'r');
+    try {
+      const bytes = Buffer.alloc(fstatSync(output).size - this.#readTo);
+      const length = readSync(output, bytes, 0, bytes.length, this.#readTo);
+      // What stands behind the last newline may be half written.
+      const end = bytes.subarray(0, length).lastIndexOf('\n') + 1;
+      const lines = bytes.toString('utf8', 0, end).split('\n').slice(0, -1);
+      for (const line of lines) this.#read.push(JSON.parse(line) as ReceivedMessage);
+      this.#readTo += end;
+    } finally {
+      closeSync(output);
+    }
+    return this.#read.slice();
   }
 
   /** Waits until it has written that many messages. */
