@@ -183,7 +183,10 @@ class Probe {
     addon.suspendVerdicts(this.#handle);
   }
 
-  runVerdict(table, { kind, directory, dots = false, layer, path, program }) {
+  runVerdict(
+    table,
+    { kind, directory, dots = false, layer, path, program, thread, address, port },
+  ) {
     checkTable(table, 1);
     const { bytes, fields, pathAt, programAt } = VERDICT_RUN;
     const args = new Uint8Array(bytes);
@@ -193,8 +196,11 @@ class Probe {
       path: programPath = new Uint8Array(),
       layer: programLayer = 0,
       loads = true,
+      name = new Uint8Array(),
     } = program ?? {};
     Object.assign(numbers, {
+      address_len: address?.length ?? 0,
+      port: port ?? 0,
       program_known: program !== undefined,
       program_len: programPath.length,
       program_layer: programLayer,
@@ -202,6 +208,9 @@ class Probe {
     });
     for (const [name, value] of Object.entries(numbers))
       view.setUint32(fields[name].at, Number(value), true);
+    const texts = { program_name: name, thread, address };
+    for (const [field, text] of Object.entries(texts))
+      if (text !== undefined) args.set(text.subarray(0, fields[field].bytes), fields[field].at);
     args.set(path.subarray(0, programAt - pathAt), pathAt);
     args.set(programPath.subarray(0, bytes - programAt), programAt);
     addon.runVerdict(this.#handle, args);

@@ -74,8 +74,15 @@ export interface LoaderJudgedCall {
         readonly layer: number;
         /** Its environment may have a variable `LD_*`; default true. */
         readonly loads?: boolean;
+        /** Of the process since its exec, at most 15 bytes; default empty. */
+        readonly name?: Uint8Array;
       }
     | undefined;
+  /** Name of the thread, at most 15 bytes; default empty. */
+  readonly thread?: Uint8Array | undefined;
+  /** Of a connect to an IP address: 4 or 16 bytes, and the port. */
+  readonly address?: Uint8Array | undefined;
+  readonly port?: number | undefined;
 }
 
 export interface ProbeStats {
@@ -124,7 +131,7 @@ export class Probe {
   scopeSet(cgroupId: number, state: ScopeStateName, level: number, table?: number): void;
   /**
    * Sets a table (`struct verdict_table`, src/plan/verdicts) at a number from 1 to 63, between two calls, for all containers
-   * with that number. Undefined removes it: all file calls of these containers are reported.
+   * with that number. Undefined removes it: all file calls and connects of these containers are reported.
    */
   setVerdicts(number: number, table: Uint8Array | undefined): void;
   /**
@@ -133,7 +140,7 @@ export class Probe {
    */
   suspendVerdicts(): void;
   /**
-   * Returns the probe's verdict on a file call, for tests; EBADF without `withVerdictRun`. `passes`: 0: no rule can match,
+   * Returns the probe's verdict on a call, for tests; EBADF without `withVerdictRun`. `passes`: 0: no rule can match,
    * 1: one may, -1: there is no such table. `failing`: bit n: rule n of the table's certain ones may fail.
    */
   runVerdict(

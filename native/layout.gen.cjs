@@ -101,7 +101,7 @@ module.exports = {
     "patternsAt": 20
   },
   "VERDICT_RUN": {
-    "bytes": 560,
+    "bytes": 616,
     "fields": {
       "table": {
         "at": 0,
@@ -150,9 +150,29 @@ module.exports = {
       "program_loads": {
         "at": 44,
         "bytes": 4
+      },
+      "program_name": {
+        "at": 48,
+        "bytes": 16
+      },
+      "thread": {
+        "at": 64,
+        "bytes": 16
+      },
+      "address": {
+        "at": 80,
+        "bytes": 16
+      },
+      "address_len": {
+        "at": 96,
+        "bytes": 4
+      },
+      "port": {
+        "at": 100,
+        "bytes": 4
       }
     },
-    "pathAt": 48,
-    "programAt": 304
+    "pathAt": 104,
+    "programAt": 360
   }
 };

@@ -28,8 +28,10 @@
 #define VERDICT_CERTAIN 16
 #define VERDICT_OPEN_KINDS 32
 #define VERDICT_EXEC_KINDS 2
+#define VERDICT_CONNECT_KINDS 14
 #define VERDICT_KINDS 512
-#define VERDICT_MACHINES 4
+#define VERDICT_PATH_MACHINES 4
+#define VERDICT_MACHINES 7
 #define VERDICT_STATES 8192
 #define VERDICT_NEXT 262144
 #define VERDICT_MASKS 4096
@@ -37,6 +39,7 @@
 #define VERDICT_SEEN_STATES 2048
 #define VERDICT_PATH_MAX 256
 #define IMAGES_MAX 8192
+#define ENDS_MAX 8192
 #define VERDICT_TABLES 64
 
 #define FILE_KNOWN 1
@@ -207,6 +210,8 @@
 #define EVENT_COUNT 89
 
 #define VERDICT_FIRST_EXEC 336
+
+#define VERDICT_FIRST_CONNECT (VERDICT_FIRST_EXEC + VERDICT_EXEC_KINDS)
 
 struct rec_header {
 	__u32 len;
@@ -424,11 +429,16 @@ struct verdict_run_args {
 	__u32 program_len; /* bytes of its path; 0: that is not known */
 	__u32 program_layer; /* where it is */
 	__u32 program_loads; /* 1: its environment may have a variable LD_* */
+	char program_name[16]; /* name of the process since its exec */
+	char thread[16]; /* name of the thread */
+	__u8 address[16]; /* of a connect: where to */
+	__u32 address_len; /* 4 or 16; 0: no connect to an IP address */
+	__u32 port; /* of a connect */
 	char path[VERDICT_PATH_MAX];
 	char program[VERDICT_PATH_MAX];
 };
 
-_Static_assert(sizeof(struct verdict_run_args) == 48 + 2 * VERDICT_PATH_MAX, "verdict_run_args");
+_Static_assert(sizeof(struct verdict_run_args) == 104 + 2 * VERDICT_PATH_MAX, "verdict_run_args");
 _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */

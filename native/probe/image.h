@@ -102,6 +102,7 @@ static __always_inline bool image__store(struct task_struct *task, long start, _
 						      : LAYER_NONE;
 	made->loads = 1;
 	made->len = 0;
+	bpf_probe_read_kernel(made->name, sizeof(made->name), task->comm);
 	__u32 len = PATH_MAX - at;
 	if (start >= 0 && !(start >> PATH_FLAGS_SHIFT) && at <= PATH_MAX && len < VERDICT_PATH_MAX) {
 		barrier_var(len);

@@ -126,6 +126,7 @@ struct image {
 	__u32 layer; /* LAYER_* */
 	__u32 inside; /* it is the container's own: not that of a runtime's set-up, nor of a process that was moved in */
 	__u32 loads;  /* its environment may have a variable LD_*: it has, or is not known */
+	char name[COMM_LEN]; /* of the process at its exec */
 	char path[VERDICT_PATH_MAX];
 };
 struct {
@@ -142,8 +143,8 @@ struct {
 } image_made SEC(".maps");
 
 /*
- * 0: a file call to be judged, by one of its paths; 1: the program that makes it. In a map, since global functions
- * take no kernel pointers.
+ * 0: a call to be judged, by one of its paths; 1: the program that makes it. In a map, since global functions take no
+ * kernel pointers.
  */
 enum { VERDICT_CALL, VERDICT_PROGRAM };
 struct verdict_call {
@@ -157,9 +158,13 @@ struct verdict_call {
 	__u32 loads;	/* of a program: see struct image */
 	__u32 len;	/* of the path; of a program 0: its path is not known */
 	__u32 is_odd; /* out: a component of the path is empty, '.' or '..' */
-	__u32 at, seen, state[VERDICT_MACHINES];  /* so far: bytes, texts found, states */
+	__u32 at, seen, state[VERDICT_PATH_MACHINES]; /* so far: bytes, texts found, states */
 	__u32 tidied, is_dot; /* of verdict__tidy_chunk, so far: bytes kept; the next byte is the '.' of a '/./' */
-	__u32 slash_at, seen_slash, slash[VERDICT_MACHINES]; /* last slash: position, texts before it, states after it */
+	__u32 slash_at, seen_slash, slash[VERDICT_PATH_MACHINES]; /* last slash: position, texts before it, states after it */
+	__u32 address_len; /* of a connect: 4 or 16 */
+	__u16 port;
+	__u8 address[16];
+	char name[COMM_LEN]; /* of a call: that of its thread; of a program: that of the process since its exec */
 	char path[VERDICT_PATH_MAX];
 	char spare[VERDICT_PATH_MAX]; /* keeps writes at any place of the path inside */
 };

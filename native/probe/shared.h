@@ -82,8 +82,15 @@ struct scope_set_args {
 	__u32 table; /* scope_entry.table plus 1; 0: no change */
 };
 
-/* Numbers of the automata (src/plan/verdicts/path-tests.ts). */
-enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE };
+/* Numbers of the automata (src/plan/verdicts/path-tests.ts). The others read names, and a connect's address and port. */
+enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE, MACHINE_COMM, MACHINE_ADDRESS, MACHINE_PORT };
+/* What MACHINE_ADDRESS reads first; then half bytes (src/plan/verdicts/connect-tests.ts). */
+enum { ADDRESS_IPV4 = 16, ADDRESS_IPV6 };
+/*
+ * Kinds of connects, from VERDICT_FIRST_CONNECT on (src/plan/verdicts/call-kinds.ts). To an IP address:
+ * 6 * (IPv6) + 2 * (0: TCP, 1: UDP, 2: other) + (it goes on by itself).
+ */
+enum { CONNECT_IPV6 = 6, CONNECT_UNIX = 12, CONNECT_FAILED };
 
 /* Kinds of each path of a call that is not an open. */
 #define VERDICT_PATH_KINDS 8
@@ -95,6 +102,9 @@ enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE };
 /* Layers of a file, numbered as in src/plan/verdicts/form-tests.ts. The last one is that of programs. */
 enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE, LAYER_MEMFD = LAYER_NO_FILE };
 #define VERDICT_WORDS (VERDICT_CLAUSES / 64)
+/* Sorts of names: of the process since its exec, of the thread at the call. */
+#define NAMES_PROCESS 1
+#define NAMES_THREAD 2
 
 /*
  * The rules about file calls as sets of clauses. Where a rule matches, at least one clause of `may` must hold; where
@@ -108,6 +118,7 @@ struct verdict_table {
 	__u32 certain;	/* rules in `failures` */
 	__u32 denying;	/* bit n: programs that rule n certainly matches are ended before their first instruction */
 	__u32 dots;	/* 1: a clause is about whether the path as passed contains ".." */
+	__u32 names;	/* NAMES_*: a clause is about names of this sort */
 	__u64 may[VERDICT_WORDS]; /* the clauses of which one must hold where a rule matches */
 	__u64 failures[VERDICT_CERTAIN][VERDICT_WORDS]; /* by rule: the clauses of which one must hold where it fails */
 	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];
@@ -121,9 +132,9 @@ struct verdict_table {
 	__u16 seen_slash[1 << VERDICT_SEEN];   /* the same for its directory */
 	__u16 seen_program[1 << VERDICT_SEEN]; /* the same for the path of the program */
 	/*
-	 * Rows, one per state: the number of `masks` at the path's end, that after the last slash, that at the end of
-	 * a program's path, and by class the next row. For MACHINE_ANYWHERE, the first cell holds the texts that end
-	 * there, one bit each.
+	 * Rows, one per state: the number of `masks` at the end of the path or address, that after the last slash, that
+	 * at the end of a program's path, and by class the next row. For MACHINE_COMM, the first two are for names of
+	 * processes and of threads. For MACHINE_ANYWHERE, the first one holds the texts that end there, one bit each.
 	 */
 	__u32 next[VERDICT_NEXT];
 	__u64 masks[VERDICT_MASKS][VERDICT_WORDS];

@@ -27,6 +27,11 @@ int verdict_run(struct verdict_run_args *args)
 	program->loads = args->program_loads;
 	program->len = args->program_len < VERDICT_PATH_MAX ? args->program_len : 0;
 	__builtin_memcpy(program->path, args->program, sizeof(program->path));
+	__builtin_memcpy(program->name, args->program_name, sizeof(program->name));
+	__builtin_memcpy(call->name, args->thread, sizeof(call->name));
+	__builtin_memcpy(call->address, args->address, sizeof(call->address));
+	call->address_len = args->address_len;
+	call->port = args->port;
 	args->passes = verdict__passes();
 	args->failing = call->failing;
 	program->is_given = 0;

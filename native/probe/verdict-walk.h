@@ -7,6 +7,9 @@
 #define ROW_END 0
 #define ROW_SLASH 1
 #define ROW_PROGRAM 2
+/* of MACHINE_COMM */
+#define ROW_PROCESS 0
+#define ROW_THREAD 1
 
 static __always_inline struct verdict_call *verdict__get_call(void)
 {
@@ -70,8 +73,8 @@ __noinline int verdict__chunk(__u32 which)
 	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
 	if (!t)
 		return 0;
-	__u32 state[VERDICT_MACHINES], at = call->at, len = call->len, seen = call->seen;
-	for (int m = 0; m < VERDICT_MACHINES; m++)
+	__u32 state[VERDICT_PATH_MACHINES], at = call->at, len = call->len, seen = call->seen;
+	for (int m = 0; m < VERDICT_PATH_MACHINES; m++)
 		state[m] = call->state[m];
 	for (int i = 0; i < VERDICT_CHUNK; i++) {
 		if (at >= len)
@@ -79,7 +82,7 @@ __noinline int verdict__chunk(__u32 which)
 		__u32 place = at & (VERDICT_PATH_MAX - 1);
 		barrier_var(place); /* keeps the bound in the register that is added */
 		__u8 byte = call->path[place];
-		for (int m = 0; m < VERDICT_MACHINES; m++)
+		for (int m = 0; m < VERDICT_PATH_MACHINES; m++)
 			state[m] = verdict__step(t, m, state[m], byte);
 		if (byte == '/') {
 			/* '//', '/./' or '/../': four slashes follow the path */
@@ -88,7 +91,7 @@ __noinline int verdict__chunk(__u32 which)
 				call->is_odd = 1;
 			call->slash_at = at;
 			call->seen_slash = seen;
-			for (int m = 0; m < VERDICT_MACHINES; m++)
+			for (int m = 0; m < VERDICT_PATH_MACHINES; m++)
 				call->slash[m] = state[m];
 		}
 		seen |= verdict__cell(t, state[MACHINE_ANYWHERE], ROW_END);
@@ -96,12 +99,12 @@ __noinline int verdict__chunk(__u32 which)
 	}
 	call->at = at;
 	call->seen = seen;
-	for (int m = 0; m < VERDICT_MACHINES; m++)
+	for (int m = 0; m < VERDICT_PATH_MACHINES; m++)
 		call->state[m] = state[m];
 	return at < len;
 }
 
-/* Runs the automata over the whole path, from 2 to VERDICT_PATH_MAX - 1 bytes. */
+/* Runs the automata over the whole path, of up to VERDICT_PATH_MAX - 1 bytes. */
 static __always_inline void verdict__walk(struct verdict_table *t, struct verdict_call *call, __u32 which)
 {
 	call->at = call->slash_at = 0;
@@ -109,9 +112,58 @@ static __always_inline void verdict__walk(struct verdict_table *t, struct verdic
 	barrier_var(end); /* keeps the mask, which Linux 6.12 needs */
 	__builtin_memset(&call->path[end & (VERDICT_PATH_MAX - 1)], '/', 4);
 	call->seen = verdict__cell(t, t->start[MACHINE_ANYWHERE], ROW_END);
-	for (int m = 0; m < VERDICT_MACHINES; m++)
+	for (int m = 0; m < VERDICT_PATH_MACHINES; m++)
 		call->state[m] = t->start[m];
 	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
 		if (!verdict__chunk(which))
 			break;
+}
+
+/* The row of automaton `m` after the two halves of a byte. */
+static __always_inline __u32 verdict__step_halves(struct verdict_table *t, __u32 m, __u32 row, __u8 byte)
+{
+	return verdict__step(t, m, verdict__step(t, m, row, byte >> 4), byte & 15);
+}
+
+/* Removes the clauses that do not hold for the address and port of the connect in verdict_call. */
+__noinline int verdict__narrow_by_end(void)
+{
+	struct verdict_call *call = verdict__get_call();
+	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
+	if (!t)
+		return 0;
+	__u32 len = call->address_len;
+	__u32 row = verdict__step(t, MACHINE_ADDRESS, t->start[MACHINE_ADDRESS], len == 4 ? ADDRESS_IPV4 : ADDRESS_IPV6);
+	for (int i = 0; i < sizeof(call->address); i++) {
+		if (i >= len)
+			break;
+		row = verdict__step_halves(t, MACHINE_ADDRESS, row, call->address[i]);
+	}
+	verdict__narrow_by(call->left, t, verdict__cell(t, row, ROW_END));
+	__u16 port = call->port;
+	row = verdict__step_halves(t, MACHINE_PORT, t->start[MACHINE_PORT], port >> 8);
+	row = verdict__step_halves(t, MACHINE_PORT, row, port & 0xff);
+	verdict__narrow_by(call->left, t, verdict__cell(t, row, ROW_END));
+	return 0;
+}
+
+/*
+ * Removes the clauses that do not hold for a name: that of the thread (VERDICT_CALL), or that of the process since its
+ * exec (VERDICT_PROGRAM).
+ */
+__noinline int verdict__narrow_by_name(__u32 which)
+{
+	struct verdict_call *call = verdict__get_call(), *of = bpf_map_lookup_elem(&verdict_call, &which);
+	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
+	if (!t || !of)
+		return 0;
+	__u32 row = t->start[MACHINE_COMM];
+	for (int i = 0; i < COMM_LEN; i++) {
+		__u8 byte = of->name[i];
+		if (!byte)
+			break;
+		row = verdict__step(t, MACHINE_COMM, row, byte);
+	}
+	verdict__narrow_by(call->left, t, verdict__cell(t, row, which == VERDICT_CALL ? ROW_THREAD : ROW_PROCESS));
+	return 0;
 }

@@ -90,11 +90,22 @@ static __always_inline bool verdict__load_program(struct verdict_call *program)
 	__u32 len = made->len;
 	program->layer = made->layer;
 	program->loads = made->loads;
+	__builtin_memcpy(program->name, made->name, sizeof(program->name));
 	if (len >= 2 && len < VERDICT_PATH_MAX) {
 		__builtin_memcpy(program->path, made->path, VERDICT_PATH_MAX);
 		program->len = len;
 	}
 	return 1;
+}
+
+/* Removes the clauses that do not hold for the thread that makes the call. */
+static __always_inline void verdict__narrow_by_thread(struct verdict_call *call, struct verdict_call *program)
+{
+	/* a given call has a given name */
+	if (!program || (!program->is_given &&
+			 bpf_probe_read_kernel(call->name, sizeof(call->name), scope__current()->comm)))
+		return;
+	verdict__narrow_by_name(VERDICT_CALL);
 }
 
 /* Removes the clauses that do not hold for the program that makes the call. */
@@ -109,6 +120,8 @@ __noinline int verdict__narrow_by_program(__u32 has_path)
 	__u32 form = (program->layer & (VERDICT_LAYERS - 1)) + (program->loads ? VERDICT_LAYERS : 0);
 	barrier_var(form); /* keeps the mask, which Linux 6.1 needs */
 	verdict__narrow(left, t->program_forms[form & (VERDICT_PROGRAM_FORMS - 1)]);
+	if (t->names & NAMES_PROCESS)
+		verdict__narrow_by_name(VERDICT_PROGRAM);
 	if (!program->len)
 		return 0;
 	verdict__walk(t, program, VERDICT_PROGRAM);
@@ -159,7 +172,8 @@ __noinline int verdict__passes(void)
 	__u32 len = call->len;
 	call->is_odd = 0;
 	/* a program that is run has no path, but `failing` is wanted */
-	bool is_exec = call->kind >= VERDICT_FIRST_EXEC, is_whole = call->is_part || is_exec;
+	bool is_connect = call->kind >= VERDICT_FIRST_CONNECT;
+	bool is_exec = !is_connect && call->kind >= VERDICT_FIRST_EXEC, is_whole = call->is_part || is_exec;
 	if (!is_whole && !verdict__has_any(left, t->may))
 		return 0;
 	bool has_path = len >= 2 && len < VERDICT_PATH_MAX && call->path[0] == '/';
@@ -184,15 +198,20 @@ __noinline int verdict__passes(void)
 		else
 			verdict__narrow(left, t->root);
 	}
+	if (is_connect && call->kind < VERDICT_FIRST_CONNECT + CONNECT_UNIX)
+		verdict__narrow_by_end();
 	bool passes = verdict__has_any(left, t->may);
-	if (passes || is_whole) {
-		if (t->programs) {
+	if ((passes || is_whole) && (t->programs || t->names)) {
+		if (t->programs)
 			verdict__narrow_by_program(has_path);
-			passes = verdict__has_any(left, t->may);
-		}
-		if ((passes || is_whole) && (has_path || is_exec))
-			verdict__note_failing();
+		if (t->names & NAMES_THREAD)
+			verdict__narrow_by_thread(call, verdict__get_program());
+		passes = verdict__has_any(left, t->may);
 	}
+	/* of a connect all is known but an unreadable path */
+	bool is_known = has_path || is_exec || (is_connect && call->kind != VERDICT_FIRST_CONNECT + CONNECT_UNIX);
+	if ((passes || is_whole) && is_known)
+		verdict__note_failing();
 	/*
 	 * Chunks may have used different tables, whose combined result belongs to neither. A removed table never
 	 * comes back.

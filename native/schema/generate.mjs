@@ -104,6 +104,7 @@ function cHeader() {
     ),
     `#define EVENT_COUNT ${table.EVENTS.length}`,
     `#define VERDICT_FIRST_EXEC ${table.LIMITS.VERDICT_OPEN_KINDS + 16 * table.JUDGED.length}`,
+    '#define VERDICT_FIRST_CONNECT (VERDICT_FIRST_EXEC + VERDICT_EXEC_KINDS)',
     cStruct('rec_header', header.placed, 0, header.end),
     'struct rec_ancestor {\n\t__u64 start;\n\t__u32 pid;\n\t__u32 in_scope;\n\tchar comm[16];\n};\n',
     ...kinds.map((kind) => cStruct(`rec_${kind.name}`, kind.placed, header.end, kind.end)),
@@ -184,7 +185,8 @@ function judgedPlace(call) {
   const place = table.JUDGED.indexOf(call.event ?? call.name) + 1;
   if (place === 0) return 0;
   const { VERDICT_KINDS, VERDICT_OPEN_KINDS, VERDICT_EXEC_KINDS } = table.LIMITS;
-  if (VERDICT_OPEN_KINDS + 16 * place + VERDICT_EXEC_KINDS > VERDICT_KINDS)
+  const others = VERDICT_EXEC_KINDS + table.LIMITS.VERDICT_CONNECT_KINDS;
+  if (VERDICT_OPEN_KINDS + 16 * place + others > VERDICT_KINDS)
     throw new Error(`VERDICT_KINDS: ${call.name}`);
   return place;
 }

@@ -41,8 +41,12 @@ export const LIMITS = {
   VERDICT_OPEN_KINDS: 32,
   // Then, of execve and of execveat, one each.
   VERDICT_EXEC_KINDS: 2,
+  // Then those of connect.
+  VERDICT_CONNECT_KINDS: 14,
   VERDICT_KINDS: 512,
-  VERDICT_MACHINES: 4,
+  // Automata: those that read a path, and all.
+  VERDICT_PATH_MACHINES: 4,
+  VERDICT_MACHINES: 7,
   VERDICT_STATES: 8192,
   VERDICT_NEXT: 1 << 18,
   VERDICT_MASKS: 4096,
@@ -53,6 +57,8 @@ export const LIMITS = {
   VERDICT_PATH_MAX: 256,
   // Processes whose program the kernel knows; the least recently used are forgotten.
   IMAGES_MAX: 8192,
+  // Ends of connects whose number the kernel knows; the least recently used are forgotten.
+  ENDS_MAX: 8192,
   // Table numbers; 0 means none.
   VERDICT_TABLES: 64,
 };
@@ -224,6 +230,11 @@ export const VERDICT_RUN = [
   ['program_len', 'u32', 'bytes of its path; 0: that is not known'],
   ['program_layer', 'u32', 'where it is'],
   ['program_loads', 'u32', '1: its environment may have a variable LD_*'],
+  ['program_name', 'char16', 'name of the process since its exec'],
+  ['thread', 'char16', 'name of the thread'],
+  ['address', 'bytes16', 'of a connect: where to'],
+  ['address_len', 'u32', '4 or 16; 0: no connect to an IP address'],
+  ['port', 'u32', 'of a connect'],
 ];
 
 /** struct probe_config: set before load; the verifier removes dead branches. PATTERNS_MAX patterns follow. */
@@ -337,7 +348,11 @@ export const KINDS = [
       ],
       ['queue_len', 'u32', 'accept: connections that wait'],
       ['queue_max', 'u32', 'accept: how many may'],
-      ['size', 'u32', 'Messages: bytes that were offered or asked for'],
+      [
+        'size',
+        'u32',
+        'Messages: bytes that were offered or asked for. A connect that no rule is about: how many there were to its end',
+      ],
     ],
     variable: [
       ['raw1', 'The first string as passed (user memory)'],

@@ -141,7 +141,7 @@ export class AppProfiles implements Observer {
       case 'sendmsg':
       case 'sendmmsg': {
         const tuple = process.setup ? undefined : contacted(event);
-        if (tuple !== undefined) this.#reached(tuple, container);
+        if (tuple !== undefined) this.#reached(tuple, timesOf(event), container);
       }
     }
   }
@@ -193,13 +193,13 @@ export class AppProfiles implements Observer {
     this.#onGrown(profile.size - before);
   }
 
-  #reached(tuple: SocketTuple, container: Container): void {
+  #reached(tuple: SocketTuple, times: number, container: Container): void {
     const profile = this.#profileOf(container);
     if (profile === undefined) return;
     const before = profile.size;
     const address = profile.addresses.take(addressOf(tuple));
     if (address === undefined) return;
-    address.count++;
+    address.count += times;
     const { ports } = address;
     if (!ports.includes(tuple.remotePort)) {
       if (ports.length < PORTS_MAX) ports.push(tuple.remotePort);
@@ -265,6 +265,13 @@ function contacted({ type, call }: KernelEvent): SocketTuple | undefined {
   if (tuple.protocol === UDP && tuple.remotePort === NAME_SERVER) return undefined;
   return isElsewhere(addressOf(tuple)) ? tuple : undefined;
 }
+
+/**
+ * How many connections an event stands for. The kernel reports of those that no rule is about the first to an end, and then one each
+ * time that their number has doubled.
+ */
+const timesOf = ({ type, call }: KernelEvent): number =>
+  type === 'connect' ? Math.max(1, (call?.size ?? 0) >>> 1) : 1;
 
 const isSend = (type: KernelEvent['type']): boolean =>
   type === 'sendto' || type === 'sendmsg' || type === 'sendmmsg';

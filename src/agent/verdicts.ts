@@ -74,8 +74,8 @@ export interface VerdictsStatus {
 }
 
 /**
- * Tells the kernel which file calls the rules of a container can match, so that all others end there. A container is filtered once a
- * table exists for all of its rules. While the operator's rules change no container is filtered: all file calls are reported.
+ * Tells the kernel which file calls and connects the rules of a container can match, so that all others end there. A container is filtered once a
+ * table exists for all of its rules. While the operator's rules change no container is filtered: all of them are reported.
  */
 export class KernelVerdicts {
   readonly #options: KernelVerdictsOptions;
@@ -108,7 +108,7 @@ export class KernelVerdicts {
     this.#numbers = new VerdictNumbers(options.probe);
   }
 
-  /** Call before other rules come into force: all file calls are reported until their tables exist. */
+  /** Call before other rules come into force: all of them are reported until their tables exist. */
   leave(): void {
     if (this.#stopped) return;
     this.#turn++;
@@ -269,7 +269,8 @@ export class KernelVerdicts {
           await this.#makeFor(group);
         } catch (error) {
           // Unfiltered calls cost time; an agent that ends costs more.
-          const text = 'file calls are not filtered by these rules: their table could not be made';
+          const text =
+            'file calls and connects are not filtered by these rules: their table could not be made';
           this.#options.logger.error({ error }, text);
         }
         // On any result, it is not retried before rules change.
@@ -351,7 +352,7 @@ export class KernelVerdicts {
     this.#saidNoRoom = this.#turn;
     const about = { tables: TABLES_MAX };
     const text =
-      'there are no more tables for apps with different rules: all file calls of the other apps are reported';
+      'there are no more tables for apps with different rules: all file calls and connects of the other apps are reported';
     this.#options.logger.warn(about, text);
   }
 
@@ -377,7 +378,7 @@ export class KernelVerdicts {
       this.#stopped = true;
       this.#numbers.suspend();
       const text =
-        'file calls are no longer filtered: the table of a container could not be set in the kernel';
+        'file calls and connects are no longer filtered: the table of a container could not be set in the kernel';
       this.#options.logger.error({ error }, text);
     }
   }

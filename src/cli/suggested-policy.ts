@@ -19,7 +19,7 @@ const PROGRAMS_SAY = [
   'remove what the app does not need.',
 ];
 const ADDRESSES_SAY = [
-  'Addresses that it connected to, with how often; a domain name is better where there is one.',
+  'Addresses that it connected to, and how often at least; a domain name is better where there is one.',
   'Connections to any other host are reported.',
 ];
 const ENFORCE_SAYS = [

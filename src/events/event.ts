@@ -134,7 +134,10 @@ export interface CallDetails {
   readonly address: SocketAddress | undefined;
   /** The first 80 bytes sent, received or passed. Valid as long as the event is. */
   readonly data: Buffer;
-  /** Messages with vectors: bytes offered or asked for, of the first 8 vectors. */
+  /**
+   * Messages with vectors: bytes offered or asked for, of the first 8 vectors. A connect that no rule is about: how many there were
+   * to its end; such are reported when the number is 1, 2, 4, 8 …
+   */
   readonly size: number;
   /** accept: connections that wait, and how many may. */
   readonly queueLength: number;

@@ -69,7 +69,7 @@ export interface MetricSources {
     readonly dropped: number;
     readonly expired: number;
   };
-  /** Containers whose file calls are filtered by what rules say. */
+  /** Containers whose file calls and connects are filtered by what rules say. */
   readonly filteredContainers?: () => number;
   /** Calls of which the kernel was wrongly certain that a rule matches. */
   readonly unconfirmedMatches?: () => number;
@@ -296,7 +296,7 @@ export class AgentMetrics {
       size(
         registers,
         'varvel_filtered_containers',
-        'Containers whose file calls end in the kernel where no rule can match.',
+        'Containers whose file calls and connects end in the kernel where no rule can match.',
         filteredContainers,
       );
     if (probe !== undefined)

@@ -15,6 +15,13 @@ import {
   subjectOfExec,
 } from '../support/verdict-path-cases.ts';
 import {
+  connectCall,
+  connectCondition,
+  judgedConnect,
+  ofWhere,
+  subjectOfConnect,
+} from '../support/verdict-connect-cases.ts';
+import {
   condition,
   isPassed,
   judged,
@@ -123,6 +130,58 @@ test('the same of renames, removals and other calls with paths', () => {
   );
   for (const [what, times] of Object.entries(counts))
     assert.ok(times > runs(50), `${what}: ${times}`);
+});
+
+test('the same of connects', () => {
+  const counts = { matched: 0, kept: 0, certain: 0 };
+  fc.assert(
+    fc.property(
+      fc.array(connectCondition, { minLength: 1, maxLength: 3 }),
+      fc.array(connectCall, { minLength: 4, maxLength: 12 }),
+      (texts, calls) => {
+        const rules = texts.map((text, index) =>
+          ruleFile(`evt.type in (connect, openat) and (${text})`).replace(
+            'rule: r',
+            `rule: r${index}`,
+          ),
+        );
+        const ruleSet = ruleSetOf(rules.join('\n'));
+        const { bytes } = verdictTable(ruleSet);
+        assert.ok(bytes);
+        const engine = new RuleEngine(ruleSet);
+        for (const one of calls) {
+          const matches = engine.evaluate(subjectOfConnect(one)).length > 0;
+          const said = judgedConnect(bytes, one);
+          if (matches) counts.matched++;
+          if (!said.passes) counts.kept++;
+          if (said.matches) counts.certain++;
+          const is = `${texts.join(' | ')}: ${JSON.stringify(one)}`;
+          assert.ok(!matches || said.passes, is);
+          assert.ok(matches || !said.matches, is);
+        }
+      },
+    ),
+    { numRuns: runs(1000) },
+  );
+  for (const [what, times] of Object.entries(counts))
+    assert.ok(times > runs(50), `${what}: ${times}`);
+});
+
+test('of a comparison of where a connect goes the verdict is exact', () => {
+  fc.assert(
+    fc.property(ofWhere, fc.array(connectCall, { minLength: 4, maxLength: 12 }), (text, calls) => {
+      const ruleSet = ruleSetOf(ruleFile(`evt.type = connect and ${text}`));
+      const { bytes } = verdictTable(ruleSet);
+      assert.ok(bytes);
+      const engine = new RuleEngine(ruleSet);
+      for (const one of calls) {
+        const { passes } = judgedConnect(bytes, one);
+        const is = `${text}: ${JSON.stringify(one)}`;
+        assert.equal(passes, engine.evaluate(subjectOfConnect(one)).length > 0, is);
+      }
+    }),
+    { numRuns: runs(400) },
+  );
 });
 
 /** Conditions of rules about programs that are run, also of such that are about other calls too. */

@@ -38,6 +38,30 @@ const FIELDS = [
 const ONE = ['=', '!=', 'startswith', 'endswith', 'contains', 'icontains'];
 const SEVERAL = ['startswith anyof', 'endswith anyof', 'contains anyof', 'in', 'pmatch'];
 
+/** Names of processes and threads. */
+export const processName = fc.constantFrom('node', 'sh', 'Sh', 'kworker/0:1', 'n', 'é', '');
+
+/** Comparisons of names, some of which the kernel decides. */
+export const ofName = fc
+  .tuple(
+    fc.constantFrom('proc.name', 'thread.name', 'tolower(proc.name)', 'tolower(thread.name)'),
+    fc.constantFrom(
+      '= node',
+      '!= sh',
+      'in (node, sh)',
+      'startswith k',
+      'startswith anyof (n, S)',
+      'endswith h',
+      'endswith anyof (de, é)',
+      'contains o',
+      'glob "k*:1"',
+      'iglob "S*"',
+      'pmatch (node)',
+      'exists',
+    ),
+  )
+  .map(([field, compared]) => `${field} ${compared}`);
+
 /** Comparisons of these fields that an automaton decides. */
 export const comparisonOf = (fields: readonly string[]): fc.Arbitrary<string> => {
   const field = fc.constantFrom(...fields);
@@ -144,7 +168,11 @@ export const conditionsOf = (comparison: fc.Arbitrary<string>): fc.Arbitrary<str
   })).tree;
 
 export const condition = conditionsOf(
-  fc.oneof({ weight: 3, arbitrary: ofPath }, { weight: 1, arbitrary: ofKind }),
+  fc.oneof(
+    { weight: 6, arbitrary: ofPath },
+    { weight: 2, arbitrary: ofKind },
+    { weight: 1, arbitrary: ofName },
+  ),
 );
 
 /** Types of containers. */
@@ -162,6 +190,8 @@ export const open = fc.record({
   directory: fc.boolean(),
   layer: fc.constantFrom(...LAYERS.slice(0, 3)),
   path,
+  name: processName,
+  thread: processName,
   /** How it is passed, if it leads to a file. */
   before: fc.constantFrom('', '', '../', '../../x/', 'a../', './'),
   env: environment,
@@ -183,11 +213,9 @@ export const subjectOf = (one: Open, type: Container['runtime'] = 'docker'): Sub
   };
   const made = makeOpen(at, { ...facts, rawPath: passed(one), file: failed ? undefined : file });
   const container = { ...CONTAINER, runtime: type };
-  const process = makeProcess({ image: { env: one.env } });
-  return makeSubject(makeEvent(event, { result: failed ? -2 : 3, open: made }), {
-    container,
-    process,
-  });
+  const process = makeProcess({ image: { env: one.env, name: one.name } });
+  const seen = makeEvent(event, { result: failed ? -2 : 3, open: made, comm: one.thread });
+  return makeSubject(seen, { container, process });
 };
 
 /** What makes all these opens (makeImage). */
@@ -210,8 +238,9 @@ export function judged(bytes: Uint8Array, one: Open): Judgement {
   const layer: Layer = failed ? 'no file' : one.layer;
   const dots = passed(one).includes('..');
   const known = { event, ...access, failed, directory: directory && !failed, layer, dots };
-  const program = { ...PROGRAM, loads: hasLoads(one.env) };
-  return judgement([verdictOf(bytes, { ...known, program, path: encodeText(at) })]);
+  const program = { ...PROGRAM, loads: hasLoads(one.env), name: encodeText(one.name) };
+  const thread = encodeText(one.thread);
+  return judgement([verdictOf(bytes, { ...known, program, thread, path: encodeText(at) })]);
 }
 
 /** Whether it passes the table. */

@@ -26,7 +26,9 @@ import {
   hasLoads,
   judgement,
   OF_ENVIRONMENT,
+  ofName,
   path,
+  processName,
   type Judgement,
 } from './verdict-cases.ts';
 
@@ -93,6 +95,7 @@ export const pathCondition = conditionsOf(
     { weight: 4, arbitrary: ofPath },
     { weight: 2, arbitrary: ofCall },
     { weight: 2, arbitrary: ofProgram },
+    { weight: 1, arbitrary: ofName },
   ),
 );
 
@@ -112,6 +115,8 @@ export const pathCall = fc.record({
   exchanges: fc.boolean(),
   program: path,
   programLayer: fc.constantFrom(...PROGRAM_LAYERS),
+  name: processName,
+  thread: processName,
   /** The kernel does not know what a process ran before the probe was there. */
   isKnown: fc.boolean(),
   /** Nor the path of a program where that is too long, or not below its root. */
@@ -146,15 +151,16 @@ export function subjectOfCall(one: PathCall): Subject {
       : {}),
   });
   const made: KernelEvent = {
-    ...makeEvent(event, { result: failed ? -2 : 0, call }),
+    ...makeEvent(event, { result: failed ? -2 : 0, call, comm: one.thread }),
     param: (name) => callParam(made, name),
   };
   return makeSubject(made, { container: CONTAINER, process: processOf(one) });
 }
 
-const processOf = ({ program, programLayer, env }: PathCall): Process =>
+const processOf = ({ program, programLayer, env, name }: PathCall): Process =>
   makeProcess({
     image: {
+      name,
       exePath: program,
       exeUpperLayer: programLayer === 'upper',
       exeLowerLayer: programLayer === 'lower',
@@ -167,15 +173,17 @@ const processOf = ({ program, programLayer, env }: PathCall): Process =>
 function programOf(one: PathCall): KnownProgram | undefined {
   const { isKnown, isPathKnown, program, programLayer: layer, env } = one;
   const path = isPathKnown ? encodeText(program) : undefined;
-  return isKnown ? { path, layer, loads: hasLoads(env) } : undefined;
+  const name = encodeText(one.name);
+  return isKnown ? { path, layer, loads: hasLoads(env), name } : undefined;
 }
 
 /** That its program is run. */
 export const subjectOfExec = (one: PathCall, event: ExecEvent): Subject =>
-  makeSubject(makeEvent(event, { exec: makeExec({ file: makeFile(one.program) }) }), {
-    container: CONTAINER,
-    process: processOf(one),
-  });
+  // The thread that runs it has the process's name.
+  makeSubject(
+    makeEvent(event, { exec: makeExec({ file: makeFile(one.program) }), comm: one.name }),
+    { container: CONTAINER, process: processOf(one) },
+  );
 
 /** Those of the rules that deny, in the order of the table, that certainly match that. */
 export function deniedBy(
@@ -185,7 +193,8 @@ export function deniedBy(
   event: ExecEvent,
 ): readonly string[] {
   const known = { directory: false, layer: 'none', path: undefined } as const;
-  const { failing } = verdictOf(bytes, { event, ...known, program: programOf(one) });
+  const thread = encodeText(one.name);
+  const { failing } = verdictOf(bytes, { event, ...known, program: programOf(one), thread });
   return denied.filter((_, rule) => ((failing >>> rule) & 1) === 0);
 }
 
@@ -194,7 +203,9 @@ export function judgedCall(bytes: Uint8Array, one: PathCall): Judgement {
   const { event, failed, paths, directory, mode } = one;
   const hasMode = ['chmod', 'fchmod', 'fchmodat'].includes(event);
   const program = programOf(one);
-  const known = { event, failed, layer: 'none', program, ...(hasMode ? { mode } : {}) } as const;
+  const thread = encodeText(one.thread);
+  const made = { program, thread, ...(hasMode ? { mode } : {}) };
+  const known = { event, failed, layer: 'none', ...made } as const;
   const ofPath = (which: 0 | 1, isDirectory: boolean): Verdict =>
     verdictOf(bytes, { ...known, which, directory: isDirectory, path: encodeText(paths[which]) });
   const verdicts = WITH_DESCRIPTOR.includes(event)

@@ -160,12 +160,15 @@ __noinline int call__may_match_kind(struct call_state *c, __u32 table)
 		return 1;
 	c->table = 0;
 	c->failing = ALL_FAILING;
-	if (!table || !c->spec.judged || (c->spec.mode && c->args[c->spec.mode & 7] & ~MODE_BITS))
+	bool is_connect = c->spec.event == EVENT_CONNECT;
+	if (!table || (!c->spec.judged && !is_connect) || (c->spec.mode && c->args[c->spec.mode & 7] & ~MODE_BITS))
 		return 1;
 	struct verdict_table *t = verdict__find_table(table);
 	if (!t)
 		return 1;
 	c->table = table;
+	if (is_connect) /* judged when its socket is stored, which also ends the connection in `connecting` */
+		return 1;
 	return verdict__has_kind(t, call__kind(c, 0)) || verdict__has_kind(t, call__kind(c, 1));
 }
 
@@ -243,7 +246,11 @@ __noinline int call__may_match(struct call_state *c)
 		return 1;
 	struct verdict_table *t = verdict__find_table(c->table);
 	c->failing = 0;
-	bool passes = c->spec.fd ? call__may_match_descriptor(c) : call__may_match_path(c, 0);
+	bool passes;
+	if (c->spec.event == EVENT_CONNECT)
+		passes = connect__may_match(c);
+	else
+		passes = c->spec.fd ? call__may_match_descriptor(c) : call__may_match_path(c, 0);
 	if (!c->spec.fd && call__may_match_path(c, 1))
 		passes = 1;
 	/* The paths may have been judged by different tables, as the chunks of one path (see verdict__passes). */

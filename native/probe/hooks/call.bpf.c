@@ -198,7 +198,7 @@ __noinline int call__send(void)
 			call__store_directory(c, i);
 	}
 	call__store_object(c);
-	if (!call__may_match(c)) {
+	if (!call__may_match(c) && !(c->spec.event == EVENT_CONNECT && connect__is_milestone(c))) {
 		ring__count_filtered(entry, c->spec.event);
 		return 0;
 	}

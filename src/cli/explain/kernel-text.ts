@@ -9,7 +9,7 @@ const MAX_CHARS = 160;
 /** Comparisons that the kernel does not decide. */
 const MAX_UNDECIDED = 5;
 
-/** What the kernel decides of a rule, for people; none for a rule that is not about file calls. */
+/** What the kernel decides of a rule, for people; none for a rule that is about neither file calls nor connects. */
 export function kernelSection(
   { comparisons, kernel }: RuleFacts,
   width: number,
@@ -20,11 +20,11 @@ export function kernelSection(
   const more = clauses.length - shown.length;
   const head =
     clauses.length === 0
-      ? 'No file call is reported for this rule.'
-      : 'A file call is reported for this rule only if it';
+      ? 'No such call is reported for this rule.'
+      : 'A call is reported for this rule only if it';
   const text = (line: string): readonly string[] => wrap(line, width - 2);
   const lines = [
-    ...wrap(`${decided} of ${comparisons} comparisons of a file call. ${head}`, width),
+    ...wrap(`${decided} of ${comparisons} comparisons. ${head}`, width),
     ...shown.flatMap((clause) =>
       text(clauseText(clause)).map((line, row) => `${row === 0 ? '-' : ' '} ${line}`),
     ),

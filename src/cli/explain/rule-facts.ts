@@ -38,7 +38,7 @@ export interface OpenFacts {
   readonly failed: boolean;
 }
 
-/** The part of a rule that the kernel decides for a file call: it discards the call unless a clause holds. */
+/** The part of a rule that the kernel decides for a file call or a connect: it discards the call unless a clause holds. */
 export interface KernelFacts {
   /** Comparisons, of all. */
   readonly decided: number;
@@ -67,7 +67,7 @@ export interface RuleFacts {
   readonly hooks: readonly string[];
   /** Undefined when it is run for no opens. */
   readonly opens: OpenFacts | undefined;
-  /** What the kernel decides of file calls; undefined when the rule is run for none. */
+  /** What the kernel decides of file calls and connects; undefined when the rule is run for none. */
   readonly kernel: KernelFacts | undefined;
   /** What `do: deny` can do about the programs that it matches; undefined when it is run for none. */
   readonly denial: DenialFacts | undefined;

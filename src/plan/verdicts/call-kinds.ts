@@ -16,7 +16,9 @@ export type FileEvent = OpenEvent | PathEvent;
 /** Programs that are run: of these it is only decided whether a rule certainly matches. */
 export const EXEC_EVENTS = ['execve', 'execveat'] as const;
 export type ExecEvent = (typeof EXEC_EVENTS)[number];
-export type JudgedEvent = FileEvent | ExecEvent;
+/** A call that is judged by where it goes. */
+export type ConnectEvent = 'connect';
+export type JudgedEvent = FileEvent | ExecEvent | ConnectEvent;
 
 /** Kinds of each open, and of each path of another call. */
 const KINDS_OF_CALL = 8;
@@ -56,8 +58,23 @@ export interface ExecKind {
   readonly event: ExecEvent;
 }
 
+/** Where a connect goes: `failed`: nowhere, as the kernel has refused it at once. */
+export type ConnectEnd = 'ipv4' | 'ipv6' | 'unix' | 'failed';
+export const PROTOCOL_KINDS = ['tcp', 'udp', 'other'] as const;
+
+/** A connect as known to the kernel but for address, port and path. */
+export interface ConnectKind {
+  readonly event: ConnectEvent;
+  readonly end: ConnectEnd;
+  /** To an IP address; default tcp. */
+  readonly protocol?: (typeof PROTOCOL_KINDS)[number];
+  /** To an IP address: it goes on by itself, and the call has failed with EINPROGRESS or EINTR. */
+  readonly begun?: boolean;
+}
+
 /** The index of its bit. */
-export function kindIndex(kind: OpenKind | PathKind | ExecKind): number {
+export function kindIndex(kind: OpenKind | PathKind | ExecKind | ConnectKind): number {
+  if ('end' in kind) return FIRST_CONNECT + connectIndex(kind);
   if (isExec(kind.event)) return FIRST_EXEC + EXEC_EVENTS.indexOf(kind.event);
   if ('reads' in kind) {
     const access = kind.reads ? (kind.writes ? 2 : 0) : kind.writes ? 1 : 3;
@@ -68,6 +85,26 @@ export function kindIndex(kind: OpenKind | PathKind | ExecKind): number {
 }
 
 const FIRST_EXEC = VERDICT_OPEN_KINDS + JUDGED_CALLS.length * 2 * KINDS_OF_CALL;
+const FIRST_CONNECT = FIRST_EXEC + EXEC_EVENTS.length;
+
+/** As in the probe's shared.h. */
+function connectIndex({ end, protocol = 'tcp', begun = false }: ConnectKind): number {
+  const ofIp = 2 * PROTOCOL_KINDS.length;
+  if (end === 'unix') return 2 * ofIp;
+  if (end === 'failed') return 2 * ofIp + 1;
+  return (end === 'ipv6' ? ofIp : 0) + 2 * PROTOCOL_KINDS.indexOf(protocol) + (begun ? 1 : 0);
+}
+
+/** All kinds of connects, VERDICT_CONNECT_KINDS, in the order of their bits. */
+export const CONNECTS: readonly ConnectKind[] = [
+  ...(['ipv4', 'ipv6'] as const).flatMap((end) =>
+    PROTOCOL_KINDS.flatMap((protocol) =>
+      [false, true].map((begun): ConnectKind => ({ event: 'connect', end, protocol, begun })),
+    ),
+  ),
+  { event: 'connect', end: 'unix' },
+  { event: 'connect', end: 'failed' },
+];
 
 const firstOf = (event: PathEvent, which: 0 | 1): number =>
   VERDICT_OPEN_KINDS + (JUDGED_CALLS.indexOf(event) * 2 + which) * KINDS_OF_CALL;
@@ -82,8 +119,14 @@ const union = (all: readonly Kinds[]): Kinds => all.reduce((sum, one) => sum | o
 
 /** What of a call is judged: the file that it opens or that its descriptor is, or one of its paths. */
 export type JudgedPath = 'file' | 'first path' | 'second path';
-/** What a comparison is about: what is judged, or the program that the calling process runs. */
-export type Judged = JudgedPath | 'program';
+/**
+ * What a comparison is about: a file, the program that the calling process runs, the name that the process has since its exec, that of the
+ * thread at the call, or the address or the port that is connected to.
+ */
+export type Judged = JudgedPath | 'program' | 'process' | 'thread' | 'address' | 'port';
+/** Of these the call has one, beside its paths. */
+export const isPathOfCall = (judged: Judged): judged is JudgedPath =>
+  judged === 'file' || judged === 'first path' || judged === 'second path';
 
 /** Calls with two paths, of which a symbolic link's first is a text that the kernel does not resolve. */
 export const RENAMES: readonly PathEvent[] = ['rename', 'renameat', 'renameat2'];
@@ -94,11 +137,20 @@ export const WITH_DESCRIPTOR: readonly PathEvent[] = ['fchmod', 'fchown'];
 const WITH_SECOND = [...RENAMES, ...LINKS, ...SYMLINKS];
 const WITHOUT_FIRST = [...WITH_DESCRIPTOR, ...SYMLINKS];
 
+/** Connects of these kinds. */
+export const kindsOfConnects = (are: (kind: ConnectKind) => boolean): Kinds =>
+  union(CONNECTS.filter(are).map((kind) => at(1, kindIndex(kind))));
+/** All connects that are judged. */
+export const CONNECT_KINDS = kindsOfConnects(() => true);
+/** Those with a path. */
+export const UNIX_KINDS = kindsOfConnects(({ end }) => end === 'unix');
+
 /** The kinds under which each is judged. Each call has one of them at least. */
 export const KINDS_OF: Readonly<Record<JudgedPath, Kinds>> = {
   file:
     union(OPEN_EVENTS.map((_, index) => at(OF_CALL, index * KINDS_OF_CALL))) |
-    union(WITH_DESCRIPTOR.map((event) => at(OF_CALL, firstOf(event, 0)))),
+    union(WITH_DESCRIPTOR.map((event) => at(OF_CALL, firstOf(event, 0)))) |
+    UNIX_KINDS,
   'first path': union(
     JUDGED_CALLS.filter((event) => !WITHOUT_FIRST.includes(event)).map((event) =>
       at(OF_CALL, firstOf(event, 0)),
@@ -106,13 +158,14 @@ export const KINDS_OF: Readonly<Record<JudgedPath, Kinds>> = {
   ),
   'second path': union(WITH_SECOND.map((event) => at(OF_CALL, firstOf(event, 1)))),
 };
-const FILE_KINDS = union(Object.values(KINDS_OF));
+const FILE_KINDS = union(Object.values(KINDS_OF)) & ~UNIX_KINDS;
 /** Those of programs that are run. */
 export const EXEC_KINDS = at((1 << EXEC_EVENTS.length) - 1, FIRST_EXEC);
-export const ALL_KINDS: Kinds = FILE_KINDS | EXEC_KINDS;
+export const ALL_KINDS: Kinds = FILE_KINDS | EXEC_KINDS | CONNECT_KINDS;
 /** The kinds by which a call is judged if no comparison is about one of its paths. */
 export const ANY_PATH: Kinds =
   EXEC_KINDS |
+  CONNECT_KINDS |
   KINDS_OF.file |
   KINDS_OF['first path'] |
   union(SYMLINKS.map((event) => at(OF_CALL, firstOf(event, 1))));
@@ -120,6 +173,7 @@ export const ANY_PATH: Kinds =
 /** All kinds of a call. */
 export function kindsOfEvent(event: JudgedEvent): Kinds {
   if (isExec(event)) return at(1, kindIndex({ event }));
+  if (event === 'connect') return CONNECT_KINDS;
   const open = OPEN_EVENTS.findIndex((one) => one === event);
   const own =
     open >= 0
@@ -128,9 +182,10 @@ export function kindsOfEvent(event: JudgedEvent): Kinds {
   return own & FILE_KINDS;
 }
 
-/** Whether it is a file call, whose paths are judged. */
-export const isJudged = (event: string): event is FileEvent =>
-  isEventName(event) && ([...OPEN_EVENTS, ...JUDGED_CALLS] as readonly string[]).includes(event);
+/** Whether it is a call that ends in the kernel if no rule is about it: a file call, or a connect. */
+export const isJudged = (event: string): event is FileEvent | ConnectEvent =>
+  isEventName(event) && JUDGED.includes(event);
+const JUDGED: readonly string[] = [...OPEN_EVENTS, ...JUDGED_CALLS, 'connect'];
 
 /** Whether a program is run. */
 export const isExec = (event: string): event is ExecEvent =>
@@ -143,7 +198,7 @@ export const kindsOfEvents = (events: Iterable<string>): Kinds =>
 const OPENS = kindsOfEvents(OPEN_EVENTS);
 const PATHS = FILE_KINDS & ~OPENS;
 /** A program that could not be run is reported elsewhere. */
-const NOT_OPENS = PATHS | EXEC_KINDS;
+const NOT_OPENS = PATHS | EXEC_KINDS | CONNECT_KINDS;
 const FAILED_PATHS =
   union(
     JUDGED_CALLS.flatMap((event) => [
@@ -153,7 +208,9 @@ const FAILED_PATHS =
   ) & FILE_KINDS;
 /** Of these calls that worked. */
 export const WORKED_PATHS: Kinds = PATHS & ~FAILED_PATHS;
-const WORKED = WORKED_PATHS | EXEC_KINDS;
+const FAILED_CONNECTS = kindsOfConnects(({ end, begun }) => end === 'failed' || begun === true);
+const WORKED = WORKED_PATHS | EXEC_KINDS | (CONNECT_KINDS & ~FAILED_CONNECTS);
+const FAILED = FAILED_PATHS | FAILED_CONNECTS;
 
 const everyOpen = (ofCall: number): Kinds =>
   union(OPEN_EVENTS.map((_, index) => at(ofCall, index * KINDS_OF_CALL)));
@@ -174,12 +231,12 @@ export function kindsOf(test: Test): PossibleKinds | undefined {
 function kindsOfType(test: Test): PossibleKinds | undefined {
   if (test.right !== undefined) return undefined;
   const holds = predicateOf(test);
-  const events = [...OPEN_EVENTS, ...JUDGED_CALLS, ...EXEC_EVENTS];
+  const events = [...OPEN_EVENTS, ...JUDGED_CALLS, ...EXEC_EVENTS, 'connect' as const];
   const kinds = kindsOfEvents(events.filter((event) => holds(event)));
   return { holds: kinds, fails: ALL_KINDS & ~kinds };
 }
 
-/** A call with paths returns 0 or an error, of which opens' kinds say what can be. */
+/** A call other than an open returns 0 or an error, of which opens' kinds say what can be. */
 function kindsOfResult(
   test: Test,
   opens: { readonly holds: number; readonly fails: number },
@@ -187,7 +244,7 @@ function kindsOfResult(
   const worked = { 'evt.rawres': 0, 'evt.res': 'SUCCESS', 'evt.failed': false }[test.left.key];
   if (worked === undefined || test.right !== undefined) return undefined;
   const holds = predicateOf(test)(worked);
-  const failed = (kinds: number): Kinds => (kinds & FAILED_OPEN ? FAILED_PATHS : NO_KINDS);
+  const failed = (kinds: number): Kinds => (kinds & FAILED_OPEN ? FAILED : NO_KINDS);
   return {
     holds: (holds ? WORKED : NO_KINDS) | failed(opens.holds),
     fails: (holds ? NO_KINDS : WORKED) | failed(opens.fails),
@@ -240,14 +297,14 @@ export function summaryOf(kinds: Kinds): KindsSummary {
   const has = (bits: number): boolean => (opens & bits) !== 0;
   const onlyOpens = (kinds & NOT_OPENS) === NO_KINDS;
   return {
-    events: [...OPEN_EVENTS, ...JUDGED_CALLS, ...EXEC_EVENTS].filter(
+    events: [...OPEN_EVENTS, ...JUDGED_CALLS, ...EXEC_EVENTS, 'connect' as const].filter(
       (event) => (kinds & kindsOfEvent(event)) !== NO_KINDS,
     ),
     // Any kind other than READ and BOTH, or other than WRITE and BOTH.
     reads: onlyOpens && !has(0b1010_1010),
     writes: onlyOpens && !has(0b1001_1001),
     worked: has(0b0000_1111) || (kinds & WORKED) !== NO_KINDS,
-    failed: has(FAILED_OPEN) || (kinds & FAILED_PATHS) !== NO_KINDS,
+    failed: has(FAILED_OPEN) || (kinds & FAILED) !== NO_KINDS,
   };
 }
 

@@ -1,14 +1,18 @@
 import { atOnce, type Steps } from '../../shared/turns.ts';
 import type { Checked, CheckedMacro, Test } from '../../rules/compile/checked.ts';
 import { formTestOf, type FormTest } from './form-tests.ts';
+import { connectTestOf, type ConnectTest } from './connect-tests.ts';
 import { containerTestOf, isContainerTest } from './container-tests.ts';
+import { nameTestOf } from './name-tests.ts';
 import { absentKinds, pathFieldOf, type PathField } from './path-fields.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
 import { programTestOf, type ProgramTest } from './program-tests.ts';
 import {
   ALL_KINDS,
   ANY_PATH,
+  CONNECT_KINDS,
   EXEC_KINDS,
+  isPathOfCall,
   KINDS_OF,
   kindsOf,
   kindsOfEvents,
@@ -19,7 +23,7 @@ import {
   type Kinds,
 } from './call-kinds.ts';
 
-/** A comparison of a file or a program that can be decided in the kernel. */
+/** A comparison of a call, or of what makes it, that can be decided in the kernel. */
 export type FileTest = PathTest | FormTest | ProgramTest;
 
 /** A comparison that must hold, or must fail. */
@@ -71,22 +75,26 @@ export function failuresOf(
 }
 
 /** Whether the kernel decides this comparison of a call. */
-export const isDecided = (test: Test): boolean => {
+export const isDecided = (test: Test): boolean =>
+  isDecidedElsewhere(test) || connectTestOf(test) !== undefined;
+
+/** The same of calls but connects. */
+function isDecidedElsewhere(test: Test): boolean {
   const field = pathFieldOf(test);
   return (
     isContainerTest(test) ||
     kindsOf(test) !== undefined ||
-    (formTestOf(test) ?? programTestOf(test)) !== undefined ||
+    (formTestOf(test) ?? programTestOf(test) ?? nameTestOf(test)) !== undefined ||
     (field !== undefined && pathTestOf(test, field) !== undefined)
   );
-};
+}
 
 /** Whether the kernel decides this comparison of a program that is run, whatever its result. */
 export const isDecidedOfExec = (test: Test): boolean => {
   const form = formTestOf(test);
   if (form !== undefined) return form.judged === 'program' && form.either === undefined;
   const unknown = pathFieldOf(test)?.unknown ?? NO_KINDS;
-  return isDecided(test) && (unknown & EXEC_KINDS) === NO_KINDS;
+  return isDecidedElsewhere(test) && (unknown & EXEC_KINDS) === NO_KINDS;
 };
 
 /** The calls for which something can hold, and for which it can fail. */
@@ -129,14 +137,56 @@ class Reader {
   #ofTest(test: Test, holds: boolean): readonly Clause[] {
     const ofContainer = containerTestOf(test, this.#containerType);
     if (ofContainer !== undefined) return ofContainer === holds ? [ALWAYS] : [];
-    const kinds = kindsOf(test);
-    if (kinds !== undefined)
-      return anyOf([{ kinds: holds ? kinds.holds : kinds.fails, literals: [] }]);
-    const known =
-      this.#tests.get(test.key) ?? ofForm(test) ?? ofProgram(test) ?? ofPath(test) ?? UNKNOWN;
+    const known = this.#tests.get(test.key) ?? bothWaysOf(test);
     this.#tests.set(test.key, known);
     return holds ? known.holds : known.fails;
   }
+}
+
+/** Of connects some fields are decided in other ways than of the other calls. */
+function bothWaysOf(test: Test): BothWays {
+  const known =
+    ofKind(test) ?? ofForm(test) ?? ofProgram(test) ?? ofName(test) ?? ofPath(test) ?? UNKNOWN;
+  const connect = connectTestOf(test);
+  if (connect === undefined) return known;
+  const of = (holds: boolean): readonly Clause[] => {
+    const others = (holds ? known.holds : known.fails).map((clause) => ({
+      ...clause,
+      kinds: clause.kinds & ~CONNECT_KINDS,
+    }));
+    return anyOf([...others, ...ofConnect(test, connect, holds)]);
+  };
+  return { holds: of(true), fails: of(false) };
+}
+
+function ofConnect(
+  { key }: Test,
+  { holds, fails, decided }: ConnectTest,
+  isHeld: boolean,
+): readonly Clause[] {
+  const always: Clause = { kinds: isHeld ? holds : fails, literals: [] };
+  if (decided === undefined) return [always];
+  const { kinds, ...literal } = decided;
+  return [always, { kinds, literals: [{ ...literal, holds: isHeld, text: key }] }];
+}
+
+function ofKind(test: Test): BothWays | undefined {
+  const kinds = kindsOf(test);
+  if (kinds === undefined) return undefined;
+  return {
+    holds: anyOf([{ kinds: kinds.holds, literals: [] }]),
+    fails: anyOf([{ kinds: kinds.fails, literals: [] }]),
+  };
+}
+
+/** A comparison of the name of the process or of the thread, which each call has. */
+function ofName(test: Test): BothWays | undefined {
+  const name = nameTestOf(test);
+  if (name === undefined) return undefined;
+  const of = (holds: boolean): readonly Clause[] => [
+    { kinds: ALL_KINDS, literals: [{ ...name, holds, text: test.key }] },
+  ];
+  return { holds: of(true), fails: of(false) };
 }
 
 const UNKNOWN: BothWays = { holds: [ALWAYS], fails: [ALWAYS] };
@@ -194,13 +244,13 @@ function ofOnePath({ kinds, literals }: Clause): Clause {
   const paths = new Map<JudgedPath, number>();
   for (const { judged, holds } of literals)
     // What a path is restricts more than what it is not.
-    if (judged !== 'program') paths.set(judged, (paths.get(judged) ?? 0) + (holds ? 100 : 1));
+    if (isPathOfCall(judged)) paths.set(judged, (paths.get(judged) ?? 0) + (holds ? 100 : 1));
   const [most] = [...paths].sort(([, one], [, other]) => other - one);
   if (most === undefined) return { kinds: kinds & ANY_PATH, literals };
   const [path] = most;
   return {
     kinds: kinds & KINDS_OF[path],
-    literals: literals.filter(({ judged }) => judged === path || judged === 'program'),
+    literals: literals.filter(({ judged }) => judged === path || !isPathOfCall(judged)),
   };
 }
 
@@ -217,12 +267,17 @@ export function* withoutCovered(clauses: readonly Clause[]): Steps<readonly Clau
   return kept;
 }
 
-/** Beyond the limit, what a file must not be is dropped, and if that does not help, what it must be. */
+/**
+ * Beyond the limit names are dropped, of which programs have any. If that does not help, so is what a file must not be, and then what it
+ * must be.
+ */
 function anyOf(clauses: readonly Clause[]): readonly Clause[] {
-  const kept = atOnce(withoutCovered(clauses));
-  if (kept.length <= CONDITION_CLAUSES_MAX) return kept;
-  const wider = atOnce(withoutCovered(kept.map(withoutNegatives)));
-  return wider.length <= CONDITION_CLAUSES_MAX ? wider : [withoutFiles(wider)];
+  let kept = atOnce(withoutCovered(clauses));
+  for (const drop of [withoutNames, withoutNegatives]) {
+    if (kept.length <= CONDITION_CLAUSES_MAX) return kept;
+    kept = atOnce(withoutCovered(kept.map(drop)));
+  }
+  return kept.length <= CONDITION_CLAUSES_MAX ? kept : [withoutFiles(kept)];
 }
 
 /** The product: each clause of one part with each of the others. */
@@ -231,11 +286,23 @@ function allOf(parts: readonly (readonly Clause[])[]): readonly Clause[] {
   const fewestFirst = [...parts].sort((one, other) => one.length - other.length);
   return fewestFirst.reduce<readonly Clause[]>(
     (so, part) => {
-      const next = so.length * part.length <= PRODUCT_MAX ? part : [withoutFiles(part)];
+      const next = withinProduct(so.length, part);
       return anyOf(so.flatMap((one) => next.map((other) => both(one, other))));
     },
     [ALWAYS],
   );
+}
+
+function withinProduct(factor: number, part: readonly Clause[]): readonly Clause[] {
+  if (factor * part.length <= PRODUCT_MAX) return part;
+  const wider = atOnce(withoutCovered(part.map(withoutNames)));
+  return factor * wider.length <= PRODUCT_MAX ? wider : [withoutFiles(part)];
+}
+
+/** The same without comparisons of names: it holds for more calls. */
+export function withoutNames({ kinds, literals }: Clause): Clause {
+  const isName = ({ judged }: Literal): boolean => judged === 'process' || judged === 'thread';
+  return { kinds, literals: literals.filter((literal) => !isName(literal)) };
 }
 
 function withoutNegatives({ kinds, literals }: Clause): Clause {

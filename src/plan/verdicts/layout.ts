@@ -3,14 +3,17 @@ import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
 
 const { VERDICT_CERTAIN, VERDICT_CLAUSES, VERDICT_KINDS, VERDICT_MACHINES } = LIMITS;
 const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_SEEN } = LIMITS;
+const SEEN_BYTES = 2 * (1 << VERDICT_SEEN);
 
 /** Bytes of a set of clauses: one bit each. */
 export const MASK_BYTES = VERDICT_CLAUSES / 8;
 /**
- * Cells of a row, which is a state, before those by class: the masks at the path's end and after its last slash, and that at the
- * end of a program's path.
+ * Cells of a row, which is a state, before those by class: the masks at the end of the path or address and after its last slash,
+ * and that at the end of a program's path. Of the automaton of names: those at the end of a process's and of a thread's.
  */
-export const ROW = { end: 0, slash: 1, program: 2, classes: 3 } as const;
+export const ROW = { end: 0, slash: 1, program: 2, process: 0, thread: 1, classes: 3 } as const;
+/** Sorts of names, as in shared.h. */
+export const NAMES = { process: 1, thread: 2 } as const;
 /** Limit on byte classes of an automaton: one byte of the table holds a class's place in a row. */
 export const CLASSES_MAX = 256 - ROW.classes;
 const BYTES = 256;
@@ -22,7 +25,9 @@ export const TABLE = (() => {
   const certain = programs + 4;
   const denying = certain + 4;
   const dots = denying + 4;
-  const may = dots + 4;
+  const names = dots + 4;
+  // Sets are numbers of 64 bits.
+  const may = Math.ceil((names + 4) / 8) * 8;
   const failures = may + MASK_BYTES;
   const kinds = failures + VERDICT_CERTAIN * MASK_BYTES;
   const forms = kinds + VERDICT_KINDS * MASK_BYTES;
@@ -32,9 +37,9 @@ export const TABLE = (() => {
   const root = noName + MASK_BYTES;
   const classes = root + MASK_BYTES;
   const seenEnd = classes + VERDICT_MACHINES * BYTES;
-  const seenSlash = seenEnd + 2 * (1 << VERDICT_SEEN);
-  const seenProgram = seenSlash + 2 * (1 << VERDICT_SEEN);
-  const next = seenProgram + 2 * (1 << VERDICT_SEEN);
+  const seenSlash = seenEnd + SEEN_BYTES;
+  const seenProgram = seenSlash + SEEN_BYTES;
+  const next = seenProgram + SEEN_BYTES;
   const masks = next + VERDICT_NEXT * 4;
   const bytes = masks + VERDICT_MASKS * MASK_BYTES;
   const sets = { may, failures, kinds, forms, programForms, sameProgram, noName, root, masks };
@@ -44,6 +49,7 @@ export const TABLE = (() => {
     certain,
     denying,
     dots,
+    names,
     classes,
     seenEnd,
     seenSlash,

@@ -3,6 +3,7 @@ import { EVENT_TABLE, JUDGED_CALLS } from '../../events/table.gen.ts';
 import type { Test } from '../../rules/compile/checked.ts';
 import {
   ALL_KINDS,
+  CONNECT_KINDS,
   EXEC_KINDS,
   KINDS_OF,
   kindsOfEvent,
@@ -12,6 +13,7 @@ import {
   OPEN_EVENTS,
   RENAMES,
   SYMLINKS,
+  UNIX_KINDS,
   WITH_DESCRIPTOR,
   WORKED_PATHS,
   type Judged,
@@ -97,8 +99,18 @@ const FD_PARTS: Readonly<Record<string, PathPart>> = {
   'fd.filename': 'name',
 };
 const OF_DESCRIPTOR = {
+  sources: [{ judged: 'file', kinds: KINDS_OF.file & ~UNIX_KINDS }],
+  unknown: EXEC_KINDS | CONNECT_KINDS,
+} as const;
+/** `fd.name` is also where a unix socket is bound to. */
+const NAME_OF_DESCRIPTOR = {
   sources: [{ judged: 'file', kinds: KINDS_OF.file }],
-  unknown: EXEC_KINDS,
+  unknown: EXEC_KINDS | (CONNECT_KINDS & ~UNIX_KINDS),
+} as const;
+/** `basename(fd.name)` of a directory is something else than `fd.filename`, so that of files is not decided. */
+const NAME_OF_SOCKET = {
+  sources: [{ judged: 'file', kinds: UNIX_KINDS }],
+  unknown: ALL_KINDS & ~UNIX_KINDS,
 } as const;
 
 /** Each call has a program. */
@@ -114,16 +126,19 @@ export function pathFieldOf({ left }: Pick<Test, 'left'>): PathField | undefined
   const [, transformer, name = ''] = FIELD.exec(left.key) ?? [];
   const lowered = transformer === 'tolower';
   const ofDescriptor = FD_PARTS[name];
-  if (ofDescriptor !== undefined)
-    return transformer === 'basename'
-      ? undefined
-      : { ...OF_DESCRIPTOR, part: ofDescriptor, lowered };
+  if (transformer === 'basename' && ofDescriptor !== undefined)
+    return name === 'fd.name' ? { ...NAME_OF_SOCKET, part: 'name', lowered } : undefined;
+  if (ofDescriptor !== undefined) {
+    const known = name === 'fd.name' ? NAME_OF_DESCRIPTOR : OF_DESCRIPTOR;
+    return { ...known, part: ofDescriptor, lowered };
+  }
   if (name === 'proc.exepath') return { ...OF_PROGRAM, part: plainPart(transformer), lowered };
   const [, kind, of = ''] = /^(evt\.arg|fs\.path)\.([a-z]+)$/.exec(name) ?? [];
   const found = kind === 'evt.arg' ? ofParam(of) : kind === 'fs.path' ? FS_PATHS[of] : undefined;
   if (found === undefined || found.sources.length === 0) return undefined;
   const part = plainPart(transformer);
-  return { ...(part === 'name' ? withoutFiles(found) : found), part, lowered };
+  const { sources, unknown } = part === 'name' ? withoutFiles(found) : found;
+  return { sources, unknown: unknown | CONNECT_KINDS, part, lowered };
 }
 
 /** `fd.filename` is absent for a directory; `basename()` of its path is its own name. */

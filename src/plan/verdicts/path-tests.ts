@@ -15,8 +15,12 @@ import {
  * The automaton that decides a test: by the path's beginning, its end, its name, or anything in it. A single automaton would
  * need a state for each combination.
  */
-export type Machine = 'beginning' | 'ending' | 'name' | 'anywhere';
-export const MACHINES: readonly Machine[] = ['beginning', 'ending', 'name', 'anywhere'];
+export type Machine = PathMachine | 'comm' | 'address' | 'port';
+/** Those that read paths. The others read names of processes and threads, and where a connect goes. */
+export type PathMachine = 'beginning' | 'ending' | 'name' | 'anywhere';
+export const PATH_MACHINES: readonly PathMachine[] = ['beginning', 'ending', 'name', 'anywhere'];
+/** In the order of shared.h. */
+export const MACHINES: readonly Machine[] = [...PATH_MACHINES, 'comm', 'address', 'port'];
 
 /** Where in the path an automaton's state answers the test: at its end, or, for a directory, after its last slash. */
 export type Point = 'end' | 'slash';

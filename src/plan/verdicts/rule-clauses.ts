@@ -3,7 +3,14 @@ import { LIMITS } from '../../events/table.gen.ts';
 import type { Checked } from '../../rules/compile/checked.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
 import type { Steps } from '../../shared/turns.ts';
-import { clausesOf, failuresOf, withoutCovered, withoutFiles, type Clause } from './clauses.ts';
+import {
+  clausesOf,
+  failuresOf,
+  withoutCovered,
+  withoutFiles,
+  withoutNames,
+  type Clause,
+} from './clauses.ts';
 import {
   ANY_PATH,
   EXEC_KINDS,
@@ -107,8 +114,14 @@ function* bounded(
       rule.clauses = [withoutFiles(rule.clauses)];
     }
   };
-  widen(ALL_CLAUSES_MAX);
   const all = (): Steps<readonly Clause[]> => withoutCovered(rules.flatMap((rule) => rule.clauses));
+  if (rules.reduce((sum, rule) => sum + rule.clauses.length, 0) <= ALL_CLAUSES_MAX) {
+    const narrow = yield* all();
+    if (narrow.length <= max) return { clauses: narrow, widened, certain: [] };
+  }
+  // Rules name many programs: what a file must be is worth more.
+  for (const rule of rules) rule.clauses = yield* withoutCovered(rule.clauses.map(withoutNames));
+  widen(ALL_CLAUSES_MAX);
   let clauses = yield* all();
   for (let most = ALL_CLAUSES_MAX / 2; clauses.length > max; most /= 2) {
     if (most < 1) return { clauses: [withoutFiles(clauses)], widened, certain: [] };

@@ -2,9 +2,9 @@ import { LIMITS } from '../../events/table.gen.ts';
 import type { Steps } from '../../shared/turns.ts';
 import { automatonOf, type Automaton } from './automaton.ts';
 import { withoutCovered, type Clause, type FileTest, type Literal } from './clauses.ts';
-import { eachKind, NO_KINDS } from './call-kinds.ts';
+import { eachKind, NO_KINDS, type Judged } from './call-kinds.ts';
 import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
-import { MASK_BYTES, ROW, TABLE } from './layout.ts';
+import { MASK_BYTES, NAMES, ROW, TABLE } from './layout.ts';
 import { anything } from './patterns.ts';
 import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
 import type { CertainRule, RuleClauses } from './rule-clauses.ts';
@@ -192,15 +192,21 @@ class Writer {
       const ofKind = this.#maskOf(({ kinds }) => (kinds & bit) !== NO_KINDS);
       this.#bytes.set(ofKind, TABLE.kinds + kind * MASK_BYTES);
     }
-    const hasPrograms = this.#clauses.some(({ literals }) =>
-      literals.some(({ test, judged }) => judged === 'program' || test.machine === 'program'),
+    const has = (are: (literal: Literal) => boolean): boolean =>
+      this.#clauses.some(({ literals }) => literals.some(are));
+    const about = new Set(
+      this.#clauses.flatMap(({ literals }) => literals.map((one) => one.judged)),
     );
+    // The name of a process is kept with its program.
+    const hasPrograms =
+      about.has('program') || about.has('process') || has(({ test }) => test.machine === 'program');
     this.#view.setUint32(TABLE.programs, hasPrograms ? 1 : 0, true);
-    const hasDots = this.#clauses.some(({ literals }) =>
-      literals.some(
-        ({ test, judged }) =>
-          judged === 'file' && test.machine === 'form' && test.either !== undefined,
-      ),
+    const names =
+      (about.has('process') ? NAMES.process : 0) | (about.has('thread') ? NAMES.thread : 0);
+    this.#view.setUint32(TABLE.names, names, true);
+    const hasDots = has(
+      ({ test, judged }) =>
+        judged === 'file' && test.machine === 'form' && test.either !== undefined,
     );
     this.#view.setUint32(TABLE.dots, hasDots ? 1 : 0, true);
     this.#setAnswers();
@@ -280,7 +286,10 @@ class Writer {
         this.#view.setUint32(TABLE.next + 4 * (row + place), value, true);
       const keys = (numbers: ReadonlySet<number>): ReadonlySet<string | undefined> =>
         new Set([...numbers].map((number) => own[number]?.key));
-      if (machine === 'anywhere') {
+      if (machine === 'comm') {
+        for (const place of ['process', 'thread'] as const)
+          set(ROW[place], this.#maskNumber(machine, place, keys(end)));
+      } else if (machine === 'anywhere') {
         set(
           ROW.end,
           [...end].reduce((bits, test) => bits | (1 << test), 0),
@@ -325,7 +334,7 @@ class Writer {
   /** The clauses whose literals of this automaton and place agree with `isHeld`. */
   #ofPaths(machine: Machine, place: Place, isHeld: (test: PathTest) => boolean): Uint8Array {
     return this.#maskOfLiterals(({ test, judged }) => {
-      const of = judged === 'program' ? 'program' : isPathTest(test) ? test.point : undefined;
+      const of = isBeside(judged) ? judged : isPathTest(test) ? test.point : undefined;
       return isPathTest(test) && test.machine === machine && of === place
         ? isHeld(test)
         : undefined;
@@ -351,8 +360,14 @@ class Writer {
   }
 }
 
-/** Where a state answers: at two points of a call's path, or at the end of the program's. */
-type Place = Point | 'program';
+/** What is read by itself, beside a path of the call. */
+const BESIDE = ['program', 'process', 'thread'] as const;
+type Beside = (typeof BESIDE)[number];
+const isBeside = (judged: Judged): judged is Beside =>
+  (BESIDE as readonly string[]).includes(judged);
+
+/** Where a state answers: at two points of a call's path or at the end of its address, or at the end of what is beside it. */
+type Place = Point | Beside;
 
 const isPathTest = (test: FileTest): test is PathTest =>
   test.machine !== 'form' && test.machine !== 'program';

@@ -1,11 +1,24 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import { formNumber, programFormNumber, type FileForm, type ProgramLayer } from './form-tests.ts';
 import { MASK_BYTES, ROW, TABLE } from './layout.ts';
-import { isExec, kindIndex, type ExecKind, type OpenKind, type PathKind } from './call-kinds.ts';
-import { MACHINES } from './path-tests.ts';
+import {
+  isExec,
+  kindIndex,
+  type ConnectKind,
+  type ExecKind,
+  type OpenKind,
+  type PathKind,
+} from './call-kinds.ts';
+import { MACHINES, PATH_MACHINES, type Machine } from './path-tests.ts';
 
 /** A call as the kernel knows it, and the path of it that is judged. */
-export type KnownCall = (OpenKind | PathKind | ExecKind) & KnownFile;
+export type KnownCall = (OpenKind | PathKind | ExecKind | KnownConnect) & KnownFile;
+
+type KnownConnect = ConnectKind & {
+  /** An IP address of 4 or 16 bytes; one that is mapped into IPv6 has 4. */
+  readonly address?: Buffer;
+  readonly port?: number;
+};
 
 /** Of calls other than opens the layer is `none`. */
 interface KnownFile extends FileForm {
@@ -13,6 +26,8 @@ interface KnownFile extends FileForm {
   readonly path: Buffer | undefined;
   /** What the calling process runs; undefined if unknown. */
   readonly program?: KnownProgram | undefined;
+  /** The name of the calling thread, at most 15 bytes; undefined if unknown. */
+  readonly thread?: Buffer | undefined;
 }
 
 /** A program's path, from 2 to VERDICT_PATH_MAX - 1 bytes, undefined if unknown, and its layer. */
@@ -21,11 +36,16 @@ export interface KnownProgram {
   readonly layer: ProgramLayer;
   /** Its environment may have a variable `LD_*`; default true. */
   readonly loads?: boolean;
+  /** Of the process since it runs the program, at most 15 bytes; default empty. */
+  readonly name?: Buffer;
 }
 
 const SLASH = 0x2f;
 const NAME = MACHINES.indexOf('name');
 const ANYWHERE = MACHINES.indexOf('anywhere');
+const NO_NAME = Buffer.alloc(0);
+/** What precedes an address. */
+const BEFORE: Readonly<Record<number, number>> = { 4: 16, 16: 17 };
 
 /** What a table says of a call by one of its paths. */
 export interface Verdict {
@@ -52,16 +72,19 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
     path.length < LIMITS.VERDICT_PATH_MAX &&
     path[0] === SLASH;
   if (isKnown) left.narrowByPath(path, call.directory);
+  if ('end' in call && call.address !== undefined) left.narrowByEnd(call.address, call.port ?? 0);
   if (program !== undefined && left.hasPrograms) {
-    const { layer, loads = true } = program;
+    const { layer, loads = true, name = NO_NAME } = program;
+    left.narrowByName(name, ROW.process);
     left.narrow(TABLE.programForms + programFormNumber(layer, loads) * MASK_BYTES);
     if (program.path !== undefined) {
       if (isKnown) left.narrow(TABLE.sameProgram + (path.equals(program.path) ? MASK_BYTES : 0));
       left.narrowByProgram(program.path);
     }
   }
-  // A program that is run has no path but its own.
-  const isComplete = isKnown || isExec(call.event);
+  if (call.thread !== undefined) left.narrowByName(call.thread, ROW.thread);
+  // A program that is run has no path but its own, and a connect has none unless to a unix socket.
+  const isComplete = isKnown || isExec(call.event) || ('end' in call && call.end !== 'unix');
   return { passes: left.passes, failing: isComplete ? left.failing : ALL_FAILING };
 }
 
@@ -111,7 +134,7 @@ class Left {
 
   narrowByPath(path: Buffer, directory: boolean): void {
     const lastSlash = path.lastIndexOf(SLASH);
-    for (let machine = 0; machine < MACHINES.length; machine++) {
+    for (let machine = 0; machine < PATH_MACHINES.length; machine++) {
       const { row, seen, rowAtSlash, seenBeforeSlash } = this.#walk(machine, path, lastSlash);
       if (machine === ANYWHERE) {
         this.#narrowBySeen(TABLE.seenEnd, seen);
@@ -128,11 +151,29 @@ class Left {
   }
 
   narrowByProgram(path: Buffer): void {
-    for (let machine = 0; machine < MACHINES.length; machine++) {
+    for (let machine = 0; machine < PATH_MACHINES.length; machine++) {
       const { row, seen } = this.#walk(machine, path, -1);
       if (machine === ANYWHERE) this.#narrowBySeen(TABLE.seenProgram, seen);
       else this.#narrowBy(this.#cell(row, ROW.program));
     }
+  }
+
+  /** `place`: where its clauses stand. */
+  narrowByName(name: Buffer, place: number): void {
+    this.#narrowBy(this.#cell(this.#walk(MACHINES.indexOf('comm'), name, -1).row, place));
+  }
+
+  narrowByEnd(address: Buffer, port: number): void {
+    this.#narrowByHalves('address', [BEFORE[address.length] ?? 0], address);
+    this.#narrowByHalves('port', [], Buffer.of(port >> 8, port & 0xff));
+  }
+
+  #narrowByHalves(name: Machine, before: readonly number[], bytes: Buffer): void {
+    const machine = MACHINES.indexOf(name);
+    let row = this.#view.getUint32(TABLE.starts + 4 * machine, true);
+    for (const symbol of [...before, ...[...bytes].flatMap((byte) => [byte >> 4, byte & 15])])
+      row = this.#step(machine, row, symbol);
+    this.#narrowBy(this.#cell(row, ROW.end));
   }
 
   /** The state and the texts found at the path's end, after its last slash and before it. */

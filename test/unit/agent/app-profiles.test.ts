@@ -122,6 +122,18 @@ describe('AppProfiles', () => {
     assert.equal(world.the().addresses.values[0]?.ports.length, PORTS_MAX);
   });
 
+  test('connections that the kernel has counted: the first, and one each time that their number has doubled', () => {
+    const { profiles } = new World();
+    const counts: (number | undefined)[] = [];
+    for (const size of [1, 2, 4, 8, 0]) {
+      const call = { ...makeConnect({ remoteIp: '10.0.0.7' }), size };
+      profiles.evaluated(makeEvent('connect', { call }), makeProcess(), CONTAINER);
+      counts.push(profiles.named('shop')[0]?.addresses.values[0]?.count);
+    }
+    // One that a rule is about counts by itself.
+    assert.deepEqual(counts, [1, 2, 4, 8, 9]);
+  });
+
   test('datagrams to a new peer are connections too; what is refused and what goes on are not', () => {
     const { profiles } = new World();
     const process = makeProcess();

@@ -94,7 +94,6 @@ With the response "deny":
   It can only kill the process after the effect: the kernel cannot be certain of
   this rule.
   The kernel does not decide:
-  - proc.name in (bash, sh)
   - proc.exepath regex .*/k?sh
   - proc.pname in (bash, sh)
   - container.id = host
@@ -134,7 +133,7 @@ Cost:
       `- rule: Secret read
   desc: d
   condition: >
-    evt.type in (open, openat) and evt.is_open_read = true and fd.num >= 0 and proc.name = x
+    evt.type in (open, openat) and evt.is_open_read = true and fd.num >= 0 and proc.pname = x
     and (fd.name startswith /secret/ and not fd.name endswith .pub or fd.directory = /keys)
   output: o
   priority: NOTICE
@@ -149,8 +148,7 @@ Cost:
     assert.ok(
       out.includes(`
 Decided in the kernel:
-  6 of 7 comparisons of a file call. A file call is reported for this rule only
-  if it
+  6 of 7 comparisons. A call is reported for this rule only if it
   - is open or openat for reading and succeeds, with fd.directory = /keys
   - is open or openat for reading and succeeds, with fd.name startswith /secret/
     and not fd.name endswith .pub
@@ -185,12 +183,16 @@ Decided in the kernel:
     const moved = await runCommand('explain', 'Moved', moves);
     assert.ok(
       moved.out.includes(`
-  4 of 4 comparisons of a file call. A file call is reported for this rule only
-  if it
+  4 of 4 comparisons. A call is reported for this rule only if it
   - is rename and succeeds, with evt.arg.newpath startswith /secret/
   - is unlink and succeeds, with evt.arg.path = /x
 `),
       moved.out,
+    );
+    const metadata = await runCommand('explain', 'Cloud metadata service contacted');
+    assert.match(
+      metadata.out,
+      /\n {2}- is connect, with fd\.sip in \(169\.254\.169\.254, [^)]*\) and not\s+fd\.sport = 53\n/,
     );
     const programs = file(
       'programs.yaml',

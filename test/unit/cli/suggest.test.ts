@@ -106,7 +106,7 @@ variables:
   expected_executables:
     - /usr/bin/node          # 12
     - "/opt/my tools/resize" # 1
-  # Addresses that it connected to, with how often; a domain name is better where there is one.
+  # Addresses that it connected to, and how often at least; a domain name is better where there is one.
   # Connections to any other host are reported.
   outbound_hosts:
     - 10.0.0.7      # 31, port 5432

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/* Whether a rule can match a connect, by where it goes. */
+
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+
+/* By container and end: how often no rule was about a connect to there. */
+struct end {
+	__u64 cgroup;
+	__u8 address[16];
+	__u32 port, address_len;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, ENDS_MAX);
+	__type(key, struct end);
+	__type(value, __u32);
+} ends SEC(".maps");
+
+/*
+ * Whether a connect that no rule is about is reported all the same: the first one to an end, and those at which their
+ * number has doubled. So it is known which ends an app uses. Its number goes into the record.
+ */
+__noinline int connect__is_milestone(struct call_state *c)
+{
+	struct scratch *s = ring__get_scratch();
+	struct verdict_call *v = verdict__get_call();
+	if (!c || !s || !v || v->kind >= VERDICT_FIRST_CONNECT + CONNECT_UNIX)
+		return 0;
+	struct end end = { .cgroup = c->cgroup, .port = v->port, .address_len = v->address_len };
+	__builtin_memcpy(end.address, v->address, sizeof(end.address));
+	__u32 one = 1, *known = bpf_map_lookup_elem(&ends, &end);
+	/* two at once may count as one */
+	__u32 count = known ? *known + 1 : one;
+	if (known)
+		*known = count;
+	else
+		bpf_map_update_elem(&ends, &end, &one, BPF_ANY);
+	((struct rec_call *)s->b)->size = count;
+	return !(count & (count - 1));
+}
+
+/* Notes address and port of a connection to an IP address; returns the number of its kind. */
+static __always_inline __u32 connect__note_end(struct verdict_call *v, const struct rec_call *r, __s64 ret)
+{
+	const __u32 *words = (void *)r->raddr;
+	/* a mapped address is IPv4, as in fd.type */
+	bool mapped = r->family == AF_INET6 && !words[0] && !words[1] && words[2] == 0xffff0000;
+	bool is_v6 = r->family == AF_INET6 && !mapped;
+	v->address_len = is_v6 ? 16 : 4;
+	__builtin_memset(v->address, 0, sizeof(v->address));
+	if (is_v6)
+		__builtin_memcpy(v->address, r->raddr, sizeof(v->address));
+	else
+		*(__u32 *)v->address = words[mapped ? 3 : 0];
+	v->port = r->rport;
+	__u32 protocol = r->protocol == IPPROTO_TCP ? 0 : r->protocol == IPPROTO_UDP ? 1 : 2;
+	return (is_v6 ? CONNECT_IPV6 : 0) + 2 * protocol + (ret < 0);
+}
+
+/* Notes the path that the peer is bound to; false if it is none, or not known. */
+static __always_inline bool connect__note_path(struct verdict_call *v, const struct call_state *c, const struct rec_call *r)
+{
+	if (c->ret || !c->socket || !(r->flags & CONNECTED))
+		return 0;
+	__u32 len = socket__store_unix_peer(v->path, (void *)c->socket);
+	if (len < 2 || len >= UNIX_PATH_MAX || v->path[0] != '/')
+		return 0;
+	/* with its end */
+	v->len = v->path[(len - 1) & 127] ? len : len - 1;
+	return v->len >= 2;
+}
+
+/* 0 if no rule can match the connect, whose socket is stored. Sets `failing` to the certain rules that may fail. */
+__noinline int connect__may_match(struct call_state *c)
+{
+	struct scratch *s = ring__get_scratch();
+	struct verdict_call *v = verdict__get_call();
+	if (!c || !s || !v)
+		return 1;
+	struct rec_call *r = (void *)s->b;
+	c->failing = ALL_FAILING;
+	/* a descriptor that is no socket has other fields */
+	if (!r->socket_type)
+		return 1;
+	v->len = 0;
+	if (!(r->flags & TUPLE_KNOWN)) {
+		v->kind = CONNECT_FAILED;
+	} else if (r->family == AF_INET || r->family == AF_INET6) {
+		v->kind = connect__note_end(v, r, c->ret);
+	} else {
+		v->kind = CONNECT_UNIX;
+		if (r->family != AF_UNIX || !connect__note_path(v, c, r))
+			return 1;
+	}
+	v->kind += VERDICT_FIRST_CONNECT;
+	v->table = c->table;
+	v->directory = v->dots = 0;
+	v->layer = LAYER_NONE;
+	bool passes = verdict__passes();
+	if (v->kind == VERDICT_FIRST_CONNECT + CONNECT_UNIX && v->is_odd)
+		return 1;
+	c->failing = v->failing;
+	return passes;
+}
