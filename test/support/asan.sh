@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # npm run test:asan: the addon built with AddressSanitizer and UBSan, put through everything it can do. Leaks are not
-# looked for here: Node itself leaks by design, and its frames are below every one of ours. test/kernel/loader.test.ts
+# looked for here: Node itself leaks by design, and its frames are below every one of ours. test/kernel/loader-end.test.ts
 # counts descriptors and memory over many loads instead.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
