@@ -6,6 +6,7 @@ import type { Step } from './kernel-probe.ts';
 
 const AF_INET = 2;
 const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
@@ -52,6 +53,13 @@ export function assertPeer(event: WireEvent, connected: boolean, changed: boolea
   const { socket } = event.call!;
   assert.deepEqual([socket?.connected, socket?.peerChanged], [connected, changed]);
 }
+
+/** A bound UDP socket, which is `@` from then on. */
+export const UDP: readonly Step[] = [
+  ...callFd('socket', AF_INET, SOCK_DGRAM, 0),
+  ...call('bind', '@', LOOPBACK, 16),
+  ...['describe', '@'],
+];
 
 /** What makes a listening socket; `@` is it. */
 export const listening = (backlog: number): Step[] => [

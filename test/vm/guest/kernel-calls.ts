@@ -13,3 +13,4 @@ import '../../kernel/calls-processes.test.ts';
 import '../../kernel/calls-sockets.test.ts';
 import '../../kernel/connected.test.ts';
 import '../../kernel/messages-connecting.test.ts';
+import '../../kernel/messages-sockets.test.ts';
