@@ -3,6 +3,7 @@
 import '../../kernel/open.test.ts';
 import '../../kernel/open-path.test.ts';
 import '../../kernel/exec.test.ts';
+import '../../kernel/exec-arguments.test.ts';
 import '../../kernel/exec-file.test.ts';
 import '../../kernel/exec-standard.test.ts';
 import '../../kernel/exec-state.test.ts';
