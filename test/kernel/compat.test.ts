@@ -5,9 +5,17 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { EVENT_TABLE, type EventName } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
-import { paramsOf } from '../support/kernel-calls.ts';
 import { KernelProbe, STANDARD_PROGRAMS } from '../support/kernel-probe.ts';
 import { runProgram } from '../support/kernel-program.ts';
+import {
+  comparable,
+  DISCARD,
+  HOW,
+  twin,
+  type Argument,
+  type Made,
+  type Twin,
+} from '../support/kernel-twins.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
@@ -20,48 +28,6 @@ const EBADF = -9;
 const EINVAL = -22;
 const ENOSYS = -38;
 const ESRCH = -3;
-
-type Argument = string | number;
-interface Made {
-  readonly way: 'ia32' | 'x32' | 'native';
-  readonly nr: number;
-  readonly pid: number;
-  readonly ret: number;
-  readonly ino: number;
-  readonly args: readonly number[];
-}
-
-interface Twin {
-  readonly event: EventName;
-  readonly ia32: number;
-  readonly native: number;
-  readonly args: readonly Argument[];
-  /** Where the two differ. */
-  readonly nativeArgs?: readonly Argument[];
-  /** Params as both must have them; all others must be the same in both. */
-  readonly params: Readonly<Record<string, unknown>>;
-}
-
-const twin = (
-  event: EventName,
-  ia32: number,
-  native: number,
-  args: readonly Argument[],
-  params: Readonly<Record<string, unknown>>,
-  nativeArgs?: readonly Argument[],
-): Twin => ({
-  event,
-  ia32,
-  native,
-  args,
-  params,
-  ...(nativeArgs === undefined ? {} : { nativeArgs }),
-});
-
-/** struct sockaddr_in of 127.0.0.1:9 */
-const DISCARD = 'b:02000009' + '7f000001' + '0000000000000000';
-/** struct open_how: O_RDONLY, no mode, RESOLVE_NO_SYMLINKS */
-const HOW = `b:${'00'.repeat(16)}0400000000000000`;
 
 let probe: KernelProbe;
 let dir: string;
@@ -109,18 +75,6 @@ async function make(
     (event) => event.cgroupId === cgroup.id && event.type !== 'procexit',
   );
   return { cwd, made, events, prefiltered: probe.entry(cgroup).prefiltered };
-}
-
-/** Params without what two runs never share: numbers of files and of the process, the directory's name. */
-const UNSHARED = ['pid', 'tid'];
-function comparable(event: WireEvent, cwd: string): unknown {
-  const params = Object.entries(paramsOf(event)).filter(
-    ([name]) => name !== 'ino' && (event.exec === undefined || !UNSHARED.includes(name)),
-  );
-  const text = JSON.stringify(params, (_, value: unknown) =>
-    typeof value === 'bigint' ? `${value}n` : value,
-  );
-  return JSON.parse(text.replaceAll(cwd, '/CWD'));
 }
 
 describe('calls by int 0x80', () => {
@@ -395,36 +349,6 @@ describe('calls by int 0x80', () => {
       execs.map((event) => [event.type, event.result, event.exec?.filename, event.exec?.argv]),
       [['execve', 0, '/bin/true', ['true', 'an argument']]],
     );
-  });
-
-  test('mmap and its older form, mprotect', async () => {
-    const cgroupProbe = new KernelProbe({
-      attach: ['cgroup_mkdir', 'compat_exit', 'sys_mmap', 'sys_mprotect'],
-    });
-    try {
-      const cgroup = cgroupProbe.mkdir('memory');
-      // PROT_READ|EXEC, MAP_PRIVATE|ANONYMOUS; what mmap2 counts in pages is in bytes
-      const made = await runProgram<Made>(cgroupProbe, 'compat-calls.c', cgroup, [
-        ...[dir, 'ia32', 192, 0, 8192, 5, 0x22, -1, 3, ';'],
-        ...['ia32', 90, '[', 0, 4096, 5, 0x22, -1, 0, ']', ';'],
-        ...['ia32', 125, '@0', 4096, 7, ';'],
-      ]);
-      const seen = cgroupProbe.events.filter((event) => event.cgroupId === cgroup.id);
-      const of = (event: WireEvent): unknown[] => [
-        event.type,
-        event.result | 0,
-        ...['length', 'prot', 'fd', 'offset'].map((name) => event.param(name)),
-      ];
-      const RX = 'PROT_READ|PROT_EXEC';
-      assert.deepEqual(seen.filter(({ type }) => type.startsWith('m')).map(of), [
-        ['mmap', made[0]!.ret, 8192n, RX, -1, 3n << 12n],
-        ['mmap', made[1]!.ret, 4096n, RX, -1, 0n],
-        ['mprotect', 0, 4096n, 'PROT_READ|PROT_WRITE|PROT_EXEC', undefined, undefined],
-      ]);
-      assert.equal(made[2]!.ret, 0);
-    } finally {
-      await cgroupProbe.close();
-    }
   });
 
   test('x32 numbers, even where the kernel refuses them', async () => {
