@@ -1,29 +1,20 @@
 import assert from 'node:assert/strict';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { CALL, KINDS, OPEN, RECORD_FLAGS } from '../../src/events/table.gen.ts';
-import type { OpenDetails } from '../../src/events/event.ts';
-import type { WireEvent } from '../../src/events/wire-event.ts';
-import { isRaced, pathOf } from '../../src/rules/fields/descriptor.ts';
-import type { View } from '../../src/rules/fields/field.ts';
-import { KernelProbe } from '../support/kernel-probe.ts';
-import { runProgram } from '../support/kernel-program.ts';
+import { describe, test } from 'node:test';
+import {
+  assertOpen,
+  dir,
+  forbidden,
+  isUnknown,
+  openOf,
+  probe,
+  run,
+  uringSuite,
+} from '../support/kernel-uring.ts';
 
 const AT_FDCWD = -100;
 const O_RDWR_CREAT_EXCL = 0o302;
 const AT_REMOVEDIR = 0x200;
-const SILENT = 77;
 const ENOENT = -2;
 const ECONNREFUSED = -111;
 const RESOLVE_NO_SYMLINKS = 4;
@@ -33,91 +24,9 @@ const EPROTONOSUPPORT = -93;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const RENAME_NOREPLACE = 1;
-/** URING_WAITING_MAX in native/probe/hooks/uring.bpf.c */
-const WAITING_MAX = 1024;
-
-const CALLS = [
-  ...['openat', 'openat2', 'connect', 'unlinkat', 'renameat', 'renameat2', 'mkdirat'],
-  ...['symlinkat', 'linkat', 'socket'],
-];
-
-interface Made {
-  readonly op: string;
-  readonly pid: number;
-  readonly ret: number;
-  readonly ino: number;
-  readonly fd: number;
-  readonly port: number;
-}
-type Ring = 'plain' | 'sqpoll' | 'small' | 'large';
-
-/** 2: nobody may (kernel.io_uring_disabled, 6.6). */
-const forbidden = (): boolean =>
-  existsSync('/proc/sys/kernel/io_uring_disabled') &&
-  readFileSync('/proc/sys/kernel/io_uring_disabled', 'utf8').trim() === '2';
 
 describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' }, () => {
-  let probe: KernelProbe;
-  let dir: string;
-  let runs = 0;
-  before((context) => {
-    probe = new KernelProbe({
-      attach: ['cgroup_mkdir', 'sched_exec', ...CALLS.map((name) => `sys_${name}`)],
-    });
-    if (!probe.probe.programs().includes('io_uring'))
-      return (context as { skip?: (why: string) => void }).skip?.('no tracepoints that fit');
-    probe.probe.attach('io_uring');
-  });
-  beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), 'varvel-uring-'));
-    writeFileSync(join(dir, 'file'), 'text');
-    mkdirSync(join(dir, 'sub'));
-    symlinkSync('file', join(dir, 'link'));
-  });
-  afterEach(() => rmSync(dir, { recursive: true, force: true }));
-  after(() => probe.close());
-
-  /** What the program did, and what was reported of it by way of io_uring. */
-  async function run(
-    ring: Ring,
-    ...requests: (readonly (string | number)[])[]
-  ): Promise<{ made: readonly Made[]; events: readonly WireEvent[] }> {
-    const cgroup = probe.mkdir(`run${runs++}`);
-    const made = await runProgram<Made>(probe, 'uring-calls.c', cgroup, [
-      ...[dir, ring, ...requests.flatMap((one) => [...one, ';'])],
-    ]);
-    const events = probe.events.filter((event) => event.cgroupId === cgroup.id);
-    assert.deepEqual(
-      events.map(({ pid }) => pid),
-      events.map(() => made[0]?.pid),
-    );
-    return {
-      made,
-      events: events.filter((event) => (flagsOf(event) & RECORD_FLAGS.VIA_IO_URING) !== 0),
-    };
-  }
-
-  function flagsOf(event: WireEvent): number {
-    const layout = event.records.short(event.at + 4) === KINDS.open ? OPEN : CALL;
-    return event.records.number(event.at + layout.flags);
-  }
-  const isUnknown = (event: WireEvent): boolean =>
-    (flagsOf(event) & RECORD_FLAGS.RESULT_UNKNOWN) !== 0;
-
-  function openOf(event: WireEvent | undefined): OpenDetails {
-    assert.ok(event?.open);
-    return event.open;
-  }
-
-  function assertOpen(event: WireEvent | undefined, made: Made | undefined, path: string): void {
-    assert.ok(event && made);
-    const { file } = openOf(event);
-    assert.equal(event.result, made.ret);
-    assert.equal(file?.path, path);
-    assert.equal(file.ino, statSync(path).ino);
-    if (made.ino !== 0) assert.equal(file.ino, made.ino);
-    assert.equal(isUnknown(event), false);
-  }
+  uringSuite();
 
   for (const ring of ['plain', 'sqpoll'] as const) {
     test(`opens: ${ring}`, async () => {
@@ -180,24 +89,6 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
       assert.equal(events[2]!.result, ENOENT);
     });
   }
-
-  test('paths and addresses are the kernel’s copy, whatever memory says afterwards', async () => {
-    const { made, events } = await run(
-      'plain',
-      ['late', 'openat', AT_FDCWD, '/etc/shadow', 0, 0, 0],
-      ['late', 'openat', AT_FDCWD, 'none', 0, 0, 0],
-      ['late', 'connect', SOCK_DGRAM, '127.0.0.1', 9],
-      ['late', 'renameat', AT_FDCWD, 'file', AT_FDCWD, 'other', 0],
-    );
-    assertOpen(events[0], made[0], '/etc/shadow');
-    assert.equal(openOf(events[0]).rawPath, '/etc/shadow');
-    assert.equal(events[1]!.result, ENOENT);
-    assert.equal(openOf(events[1]).rawPath, 'none');
-    assert.equal(events[2]!.param('addr'), '127.0.0.1:9');
-    assert.equal(events[3]!.result, 0);
-    assert.equal(events[3]!.param('newpath'), join(dir, 'other'));
-    assert.equal(existsSync(join(dir, 'other')), true);
-  });
 
   test('connects', async () => {
     const { made, events } = await run(
@@ -305,66 +196,6 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
     });
   });
 
-  test('no way to hide the end of a request: it is reported as if it had succeeded', async () => {
-    const { made, events } = await run(
-      'plain',
-      ['silent', 'openat', AT_FDCWD, '/etc/shadow', 0, 0, 1],
-      ['silent', 'unlinkat', AT_FDCWD, 'link', 0],
-      ['silent', 'openat', AT_FDCWD, '/proc/self/cwd/file', 0, 0, 1],
-      ['silent', 'unlinkat', AT_FDCWD, '/proc/self/cwd/file', 0],
-    );
-    assert.deepEqual(
-      made.map(({ ret }) => ret),
-      [SILENT, SILENT, SILENT, SILENT],
-    );
-    assert.deepEqual(
-      events.map((event) => [event.type, event.result, isUnknown(event)]),
-      [
-        ['openat', 0, true],
-        ['unlinkat', 0, true],
-        ['openat', 0, true],
-        ['unlinkat', 0, true],
-      ],
-    );
-    assert.equal(pathOf({ event: events[2] } as unknown as View), join(dir, 'file'));
-    assert.equal(events[3]!.param('name'), join(dir, 'file'));
-    writeFileSync(join(dir, 'file'), 'text');
-    assert.equal(openOf(events[0]).rawPath, '/etc/shadow');
-    assert.equal(openOf(events[0]).file, undefined);
-    assert.equal(events[1]!.param('name'), join(dir, 'link'));
-
-    const full = await run(
-      'small',
-      ['full', 'openat', AT_FDCWD, '/etc/shadow', 0, 0, 0],
-      ['openat', AT_FDCWD, 'file', 0, 0, 0],
-    );
-    assert.deepEqual(
-      full.events.map((event) => openOf(event).rawPath),
-      ['/etc/shadow', 'file'],
-    );
-    // Linux 6.1 says the end of such a request like any other
-    const [shadow, file] = full.events;
-    if (!isUnknown(shadow!)) assertOpen(shadow, full.made[0], '/etc/shadow');
-    assertOpen(file, full.made[1], join(dir, 'file'));
-    assert.ok(full.made[0]!.ret > 2, 'it did open');
-  });
-
-  test('a descriptor that is another file’s before the completion: the claim is whole', async () => {
-    const { made, events } = await run('plain', ['swap', 'file', '/etc/hostname']);
-    assert.ok(made[0]!.ret > 2);
-    assert.deepEqual(
-      events.map((event) => [event.result, event.open?.rawPath, event.open?.directoryPath]),
-      [
-        [made[0]!.ret, 'file', dir],
-        [made[0]!.ret, '/etc/hostname', ''],
-      ],
-    );
-    const raced = (view: object): boolean => isRaced(view as View);
-    assert.equal(openOf(events[1]).file?.path, '/etc/hostname');
-    assert.equal(raced({ event: events[0] }), openOf(events[0]).file?.path !== join(dir, 'file'));
-    assert.equal(raced({ event: events[1] }), false);
-  });
-
   test('only what is wanted: hooks, and opens that a rule can match', async () => {
     const requests = [
       ['openat', AT_FDCWD, '/etc/shadow', 0, 0, 0],
@@ -407,22 +238,5 @@ describe('io_uring', { skip: forbidden() && 'io_uring is disabled on this host' 
       });
     }
     assert.equal((await run('plain', ...requests)).events.length, 3);
-  });
-
-  test('more requests at once than can be waited for: none is missed', async () => {
-    const { made, events } = await run('large', ['pile', 1500, 'file']);
-    assert.equal(made[0]?.ret, 0);
-    assert.equal(events.length, 1500);
-    assert.equal(events.filter(isUnknown).length, 1500 - WAITING_MAX);
-    for (const event of events) assert.equal(event.open?.rawPath, 'file');
-    const known = events.filter((event) => !isUnknown(event));
-    assert.equal(
-      known.filter((event) => event.open?.file?.path === join(dir, 'file')).length,
-      WAITING_MAX,
-    );
-    // they have all gone: as many fit again
-    const again = await run('large', ['pile', 1000, 'file']);
-    assert.equal(again.events.length, 1000);
-    assert.equal(again.events.filter(isUnknown).length, 0);
   });
 });

@@ -3,3 +3,4 @@ import '../../kernel/compat.test.ts';
 import '../../kernel/compat-exit.test.ts';
 import '../../kernel/compat-memory.test.ts';
 import '../../kernel/uring.test.ts';
+import '../../kernel/uring-misuse.test.ts';
