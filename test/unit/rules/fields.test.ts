@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { readOperand } from '../../../src/rules/compile/read.ts';
 import { FIELD_CLASSES, FIELD_NAMES, findField } from '../../../src/rules/fields/registry.ts';
-import { formatIp, netContains, parseIp, parseNet } from '../../../src/rules/fields/ip.ts';
-import { directoryOf, normalizePath } from '../../../src/shared/path.ts';
-import { parse } from '../../../src/rules/language/parser.ts';
-import type { Subject } from '../../../src/rules/subject.ts';
+import { all, read } from '../../support/rules-field-reads.ts';
 import {
   BOOT_NS,
   CREDENTIALS,
@@ -20,20 +16,6 @@ import {
   RUNTIME,
   TIME_NS,
 } from '../../support/rules-subject.ts';
-
-/** A field's value. */
-function read(field: string, subject: Subject, claimedPath = false): unknown {
-  const node = parse(`${field} exists`);
-  assert.ok(node.kind === 'exists');
-  const value = readOperand(node.left).reader.read({ ...subject, claimedPath });
-  return Array.isArray(value) ? [...(value as unknown[])] : value;
-}
-
-function all(subject: Subject, fields: Record<string, unknown>): void {
-  for (const [field, value] of Object.entries(fields)) {
-    assert.deepEqual(read(field, subject), value, field);
-  }
-}
 
 describe('fields', () => {
   test('each has a name of its own, a sentence and a class', () => {
@@ -351,54 +333,4 @@ describe('fields', () => {
       'app.guid': undefined,
     });
   });
-});
-
-describe('addresses', () => {
-  test('one spelling for each', () => {
-    const canonical = (text: string) => {
-      const address = parseIp(text);
-      return address === undefined ? undefined : formatIp(address);
-    };
-    assert.equal(canonical('1.2.3.4'), '1.2.3.4');
-    assert.equal(canonical('255.255.255.255'), '255.255.255.255');
-    assert.equal(canonical('::'), '::');
-    assert.equal(canonical('2001:DB8:0:0:1:0:0:1'), '2001:db8::1:0:0:1');
-    assert.equal(canonical('2001:db8:0:1:1:1:1:1'), '2001:db8:0:1:1:1:1:1');
-    assert.equal(canonical('::ffff:1.2.3.4'), '1.2.3.4');
-    assert.equal(canonical('::ffff:0102:0304'), '1.2.3.4');
-    for (const wrong of [
-      '',
-      '1.2.3',
-      '1.2.3.256',
-      '1:2',
-      ':::',
-      '1::2::3',
-      '12345::',
-      '1.2.3.4::',
-      'g::',
-    ]) {
-      assert.equal(canonical(wrong), undefined, wrong);
-    }
-  });
-
-  test('networks', () => {
-    const within = (net: string, ip: string) => netContains(parseNet(net)!, parseIp(ip)!);
-    assert.equal(within('10.0.0.0/8', '10.255.1.2'), true);
-    assert.equal(within('10.0.0.0/8', '11.0.0.0'), false);
-    assert.equal(within('0.0.0.0/0', '255.1.1.1'), true);
-    assert.equal(within('0.0.0.0/0', '::1'), false);
-    assert.equal(within('fd00::/8', 'fdff::1'), true);
-    assert.equal(within('fd00::/8', 'fe00::1'), false);
-    assert.equal(within('::1/128', '::1'), true);
-    assert.equal(within('::ffff:10.0.0.0/104', '10.1.1.1'), true);
-    assert.equal(parseNet('::ffff:10.0.0.0/8'), undefined);
-  });
-});
-
-test('paths', () => {
-  assert.equal(normalizePath('/a/./b//c/../d/'), '/a/b/d');
-  assert.equal(normalizePath('/../..'), '/');
-  assert.equal(normalizePath('/a/..b/.c'), '/a/..b/.c');
-  assert.equal(directoryOf('/x'), '/');
-  assert.equal(directoryOf('x'), undefined);
 });

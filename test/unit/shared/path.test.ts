@@ -1,7 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { absolutePath, normalizePath, withoutProcRoot } from '../../../src/shared/path.ts';
+import {
+  absolutePath,
+  directoryOf,
+  normalizePath,
+  withoutProcRoot,
+} from '../../../src/shared/path.ts';
+
+test('paths', () => {
+  assert.equal(normalizePath('/a/./b//c/../d/'), '/a/b/d');
+  assert.equal(normalizePath('/../..'), '/');
+  assert.equal(normalizePath('/a/..b/.c'), '/a/..b/.c');
+  assert.equal(directoryOf('/x'), '/');
+  assert.equal(directoryOf('x'), undefined);
+});
 
 test('a detour by a process’s root is left out, however it is written', () => {
   const cases: Readonly<Record<string, string>> = {
