@@ -1,0 +1,89 @@
+// Responses that meet a whole container: it is isolated, or restarted.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Respondable } from '../../../src/responses/responder.ts';
+import { makeProcess } from '../../support/rules-subject.ts';
+import { containerOf } from '../streams/delivery-fixture.ts';
+import { detection, outcomeOf, world } from './responder-fixture.ts';
+
+const BOTH =
+  '[{match: {tag: network}, do: kill, mode: enforce}, {match: {tag: network}, do: isolate, mode: enforce}]';
+
+test('a detection may have several responses, one of each', () => {
+  const { isolated, killed, responder } = world(BOTH);
+  const outcomes = (changes: Partial<Respondable> = {}): readonly string[] =>
+    responder.respond(detection(changes)).map(({ name, outcome }) => `${name} ${outcome}`);
+  assert.deepEqual(outcomes(), ['kill done', 'isolate done']);
+  assert.deepEqual([killed, isolated], [[7], [70]]);
+  assert.deepEqual(outcomes({ asked: 'kill' }), ['kill done', 'isolate done'], 'once more');
+  assert.deepEqual([killed, isolated], [[7], [70]]);
+});
+
+test('an app that asks for a kill is isolated all the same where the operator enforces it', () => {
+  const { isolated, killed, responder } = world(
+    '[{match: {tag: network}, do: isolate, mode: enforce}]',
+  );
+  const found = responder.respond(detection({ asked: 'kill' }));
+  assert.deepEqual(
+    found.map(({ name, outcome }) => [name, outcome]),
+    [
+      ['kill', 'done'],
+      ['isolate', 'done'],
+    ],
+  );
+  assert.deepEqual([killed, isolated], [[7], [70]]);
+});
+
+test('two instances of an app are isolated in ten minutes, and ten containers of a host', () => {
+  const { isolated, responder, time } = world(
+    '[{match: {tag: network}, do: isolate, mode: enforce}]',
+  );
+  let cgroupId = 0;
+  const isolate = (app: string): string | undefined => {
+    const container = containerOf({ fullId: `c${++cgroupId}` }, { name: app });
+    return outcomeOf(responder, detection({ container, cgroupId }));
+  };
+  assert.deepEqual([isolate('a'), isolate('a'), isolate('a')], ['done', 'done', 'limited']);
+  const again = detection({ container: containerOf({ fullId: 'c1' }, { name: 'a' }), cgroupId: 1 });
+  assert.equal(outcomeOf(responder, again), 'done', 'what is in force uses up nothing');
+  for (const app of ['b', 'c', 'd', 'e']) {
+    assert.deepEqual([isolate(app), isolate(app)], ['done', 'done']);
+    time.ms += 60_000;
+  }
+  assert.equal(isolate('f'), 'limited');
+  assert.equal(isolated.length, 10);
+  time.ms += 6 * 60_000;
+  assert.equal(isolate('f'), 'done');
+  assert.equal(isolate('a'), 'done');
+});
+
+const RESTART = '[{match: {tag: network}, do: restart, mode: enforce}]';
+
+test('a restart kills the process at once, and others that are detected until the container ends', () => {
+  const { ending, killed, responder } = world(RESTART);
+  assert.equal(outcomeOf(responder, detection()), 'done');
+  assert.deepEqual([ending, killed], [[70], [7]]);
+  const next = makeProcess({ pid: 8 });
+  assert.equal(outcomeOf(responder, detection({ process: next })), 'done');
+  assert.deepEqual([ending, killed], [[70], [7, 8]]);
+});
+
+test('a restart leaves the first process to the end of the container: its line would be lost', () => {
+  const { ending, killed, responder } = world(RESTART);
+  const first = makeProcess({ pid: 7, vpid: 1 });
+  assert.equal(outcomeOf(responder, detection({ process: first })), 'done');
+  // In the host's pid namespace it has another number.
+  const container = { ...containerOf(), initPid: 8 };
+  const other = { process: makeProcess({ pid: 8, vpid: 8 }), container, cgroupId: 71 };
+  assert.equal(outcomeOf(responder, detection(other)), 'done');
+  assert.deepEqual([ending, killed], [[70, 71], []]);
+});
+
+test('what cannot be ended is not killed either', () => {
+  const { killed, problems, responder } = world(RESTART);
+  problems.end = 'ENOTSUP';
+  assert.equal(outcomeOf(responder, detection()), 'refused');
+  problems.end = 'ESRCH';
+  assert.equal(outcomeOf(responder, detection()), 'too late');
+  assert.deepEqual(killed, []);
+});
