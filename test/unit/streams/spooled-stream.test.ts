@@ -1,138 +1,24 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, test, type TestContext } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Logger } from '../../../src/shared/logger.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
-import type { OutgoingLine, Receiver, SendResult } from '../../../src/streams/receiver.ts';
-import { lostNotice } from '../../../src/streams/notices.ts';
-import { Spool } from '../../../src/streams/spool/spool.ts';
-import { SpooledStream } from '../../../src/streams/spool/spooled-stream.ts';
+import type { SendResult } from '../../../src/streams/receiver.ts';
 import { containerOf, deliveryOf } from './delivery-fixture.ts';
+import {
+  heldTimer,
+  noticesIn,
+  numbers,
+  recorder,
+  ScriptedReceiver,
+  send,
+  spooledStreams,
+  streamOf,
+  until,
+} from './spooled-stream-fixture.ts';
 
-let parent: string;
-
-beforeEach(() => {
-  parent = mkdtempSync(join(tmpdir(), 'varvel-spooled-'));
-});
-
-afterEach(() => {
-  rmSync(parent, { recursive: true });
-});
-
-/** Answers each batch as it is told; without more words it takes all. */
-class ScriptedReceiver implements Receiver {
-  readonly name = 'syslog';
-  readonly audience = 'tenant';
-  readonly maxBatch = 4;
-  readonly answers: SendResult[] = [];
-  readonly got: OutgoingLine[] = [];
-  readonly batches: number[] = [];
-  /** Lines that it never takes. */
-  refuses: (line: OutgoingLine) => boolean = () => false;
-  closed = 0;
-
-  accepts(): boolean {
-    return true;
-  }
-
-  async send(lines: readonly OutgoingLine[]): Promise<SendResult> {
-    await delay(1);
-    this.batches.push(lines.length);
-    const never = lines.findIndex(this.refuses);
-    const answer: SendResult =
-      this.answers.shift() ??
-      (never < 0 ? { taken: lines.length } : { taken: never, rest: 'refused', reason: 'no' });
-    this.got.push(...lines.slice(0, answer.taken));
-    return answer;
-  }
-
-  counters() {
-    return { connects: this.batches.length, connectFailures: 0 };
-  }
-
-  close(): Promise<void> {
-    this.closed++;
-    return Promise.resolve();
-  }
-}
-
-function streamOf(
-  receiver: Receiver,
-  logger: Logger = SILENT_LOGGER,
-  more: { format?: 'text'; tellLossesMs?: number } = {},
-): SpooledStream {
-  const spool = Spool.open({ folder: join(parent, 'spool'), maxBytes: 100_000 });
-  return new SpooledStream({ receiver, spool, format: 'json', logger, ...more });
-}
-
-/** All at once, so that they are there before the first batch is made up. */
-async function send(stream: SpooledStream, from: number, to: number, more = {}): Promise<void> {
-  const taken: Promise<boolean>[] = [];
-  for (let seq = from; seq <= to; seq++) {
-    taken.push(stream.deliver(deliveryOf(more, { seq, id: `id ${seq}` })));
-  }
-  assert.ok((await Promise.all(taken)).every(Boolean));
-}
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (const end = Date.now() + 10_000; !isSo();) {
-    assert.ok(Date.now() < end, what);
-    await delay(2);
-  }
-}
-
-const numbers = ({ got }: ScriptedReceiver): number[] => got.map(({ seq }) => seq);
-
-/** Lines that the agent wrote of itself: whose, which rule, how many, and of what time; by app. */
-function noticesIn({ got }: ScriptedReceiver): unknown[][] {
-  return got
-    .filter(({ seq }) => seq === 0)
-    .map(({ app, rule, text }) => {
-      const { output_fields: fields } = JSON.parse(text) as {
-        output_fields: Record<string, number>;
-      };
-      return [
-        app?.name,
-        app?.instance,
-        rule,
-        fields['lost.count'],
-        fields['lost.first'],
-        fields['lost.last'],
-      ];
-    })
-    .toSorted(([one], [other]) => String(one).localeCompare(String(other)));
-}
+spooledStreams();
 
 const TELL_LOSSES_MS = 123_456;
-
-/**
- * Timers of so many ms run when the test says so, by calling what is returned: what is to have happened before takes as long as
- * the machine makes it.
- */
-function heldTimer(t: TestContext, heldMs: number): () => void {
-  const start = globalThis.setTimeout;
-  let held: (() => void) | undefined;
-  t.mock.method(globalThis, 'setTimeout', (run: () => void, ms?: number) => {
-    if (ms === heldMs) held = run;
-    return start(run, ms);
-  });
-  return () => {
-    const run = held;
-    held = undefined;
-    if (run === undefined) throw new Error('nobody has started such a timer');
-    run();
-  };
-}
-
-/** What it warned and told, by the beginnings of the sentences. */
-function recorder(): { logger: Logger; said: string[] } {
-  const said: string[] = [];
-  const note = (_: object, sentence: string): void => void said.push(sentence);
-  return { logger: { ...SILENT_LOGGER, warn: note, info: note }, said };
-}
 
 describe('a receiver behind a spool', () => {
   test('gets each line whole, in order, in batches', async () => {
@@ -341,84 +227,5 @@ describe('a receiver behind a spool', () => {
     const after = streamOf(next);
     await until('the lines are there', () => next.got.length === 2);
     await after.close();
-  });
-
-  /** Of a receiver that is down until the test says otherwise. */
-  class DownReceiver extends ScriptedReceiver {
-    down = true;
-
-    override send(lines: readonly OutgoingLine[]): Promise<SendResult> {
-      if (!this.down) return super.send(lines);
-      return delay(5).then(() => ({ taken: 0, rest: 'later', reason: 'down', retryAfterMs: 5 }));
-    }
-  }
-
-  test('a full spool: a quiet app’s lines fit, and the app that filled it is told how many of its own were dropped', async () => {
-    const receiver = new DownReceiver();
-    const stream = streamOf(receiver, SILENT_LOGGER, { tellLossesMs: 10 });
-    const output = 'x'.repeat(1000);
-    const flood = containerOf({}, { name: 'flood' });
-    const quiet = containerOf({}, { name: 'quiet' });
-    let sent = 0;
-    while (await stream.deliver(deliveryOf({ output, container: flood }, { seq: sent + 1 })))
-      sent++;
-    assert.ok(sent > 20, String(sent));
-    await send(stream, 1, 10, { output, container: quiet });
-    const { dropped } = stream.counters().spool;
-    assert.ok(dropped > 0);
-    assert.equal(stream.counters().dropped, dropped + 1, 'with the one that was refused');
-    receiver.down = false;
-    const told = (): number =>
-      noticesIn(receiver)
-        .filter(([app, , rule]) => app === 'flood' && rule === 'Varvel: lines lost')
-        .reduce((sum, [, , , count]) => sum + Number(count), 0);
-    await until('all is sent, and told', () => told() === dropped);
-    await until('the rest', () => stream.counters().spool.waiting === 0);
-    const of = (name: string): number[] =>
-      receiver.got.filter(({ app, seq }) => app?.name === name && seq > 0).map(({ seq }) => seq);
-    assert.deepEqual(of('quiet'), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-    assert.deepEqual(
-      of('flood'),
-      Array.from({ length: sent - dropped }, (_, nth) => nth + 1),
-    );
-    await stream.close();
-  });
-
-  test('a notice of lost lines that finds no room is told later, with its count', async () => {
-    const receiver = new DownReceiver();
-    const stream = streamOf(receiver, SILENT_LOGGER, { tellLossesMs: 10 });
-    const container = containerOf({}, { name: 'flood' });
-    const more = { output: 'x'.repeat(300), container, priority: 'Critical' } as const;
-    while (await stream.deliver(deliveryOf(more)));
-    const numbers = [{ from: 2, to: 8 }];
-    const lost = { container, count: 7, firstNs: 1_000_000n, lastNs: 2_000_000n, numbers };
-    const detection = lostNotice('syslog', lost);
-    const tell = (): Promise<boolean> =>
-      stream.deliver({ detection, id: 'notice', seq: 0, hostname: 'cell-1' });
-    let notices = 0;
-    while (await tell()) notices++;
-    receiver.down = false;
-    await until('it is told', () => noticesIn(receiver).length === notices + 1);
-    assert.deepEqual(noticesIn(receiver).at(-1), [
-      'flood',
-      undefined,
-      'Varvel: lines lost',
-      7,
-      1_000_000,
-      2_000_000,
-    ]);
-    await stream.close();
-  });
-
-  test('a full spool: false for what does not fit, counted', async () => {
-    const receiver = new ScriptedReceiver();
-    receiver.answers.push({ taken: 0, rest: 'later', reason: 'down', retryAfterMs: 20_000 });
-    const stream = streamOf(receiver);
-    let taken = 0;
-    while (await stream.deliver(deliveryOf({ output: 'x'.repeat(4000) }, { seq: ++taken })));
-    assert.ok(taken > 10 && taken < 30, String(taken));
-    assert.equal(stream.counters().dropped, 1);
-    for (let n = 0; n < 9; n++) receiver.answers.push({ taken: 0, rest: 'later', reason: 'down' });
-    await stream.close();
   });
 });
