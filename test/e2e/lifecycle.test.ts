@@ -18,7 +18,8 @@ import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
 import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
-import { bpfHolders, E2eAgent, settled, until } from '../support/e2e-agent.ts';
+import { bpfHolders } from '../support/bpf-holders.ts';
+import { E2eAgent, settled, until } from '../support/e2e-agent.ts';
 import { execInContainer, runContainer } from '../support/e2e-docker.ts';
 import { heldBpfIds, leftBpfIds } from '../support/kernel-bpf-ids.ts';
 

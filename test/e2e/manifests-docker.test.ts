@@ -22,7 +22,8 @@ import type Docker from 'dockerode';
 import { parse } from 'yaml';
 import { containerOptions, type ComposeService } from '../support/compose-service.ts';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
-import { bpfHoldersWith, until, type DetectionLine } from '../support/e2e-agent.ts';
+import { bpfHoldersWith } from '../support/bpf-holders.ts';
+import { until, type DetectionLine } from '../support/e2e-agent.ts';
 import { dockerLogs, execInContainer, logLines } from '../support/e2e-docker.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');

@@ -14,7 +14,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { canaryGroups } from '../../src/agent/canary-container.ts';
 import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
-import { bpfHolders, E2eAgent, until } from '../support/e2e-agent.ts';
+import { bpfHolders } from '../support/bpf-holders.ts';
+import { E2eAgent, until } from '../support/e2e-agent.ts';
 import { heldBpfIds, leftBpfIds } from '../support/kernel-bpf-ids.ts';
 
 const { mountPoint } = detectHierarchy();

@@ -1,14 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -17,8 +9,7 @@ import type { AgentSnapshot } from '../../src/agent/snapshot.ts';
 import type { ContainerStatus } from '../../src/apps/status.ts';
 import { askAgent } from '../../src/metrics/endpoint-client.ts';
 import { UserError } from '../../src/shared/user-error.ts';
-import type { TestDockerd } from './dockerd.ts';
-import type { UnitCgroup } from './unit-cgroup.ts';
+import { writeConfig, type E2eAgentOptions } from './e2e-config.ts';
 import { until } from './until.ts';
 
 export { until } from './until.ts';
@@ -39,38 +30,6 @@ export interface DetectionLine {
   readonly id: string;
   readonly seq: number;
   readonly truncated?: boolean;
-}
-
-/** What a test configures; everything else is the agent's default, or the test's own folder. */
-export interface E2eAgentOptions {
-  /** Its Docker engine; a socket path alone for one that does not exist (yet). */
-  readonly dockerd?: Pick<TestDockerd, 'socketPath' | 'execRoot'>;
-  /** Its Garden, which may not be there (yet). */
-  readonly garden?: {
-    readonly socketPath: string;
-    readonly cgroupParents: readonly string[];
-    readonly staging?: 'exclude' | 'watch';
-  };
-  /** Apps that are cgroups, as a YAML list. */
-  readonly cgroupApps?: string;
-  /** Its containerd of Kubernetes, whose socket is in its state folder. */
-  readonly cri?: { readonly socketPath: string; readonly apps?: 'all' | 'korifi' };
-  /** Lines of YAML that are added to the configuration; top-level keys other than those of `writeConfig`. */
-  readonly config?: readonly string[];
-  /** Below `streams:`, instead of none. */
-  readonly streams?: readonly string[];
-  /** Rule files by name, written below the agent's folder and loaded after the default rules. */
-  readonly rules?: Readonly<Record<string, string>>;
-  readonly noDefaultRules?: boolean;
-  readonly fileFormat?: 'json' | 'text';
-  /** Default: a folder in the agent's own. */
-  readonly stateDir?: string;
-  /** Also read its stdout, and note when each line came: for `arrivals`. */
-  readonly stdout?: boolean;
-  /** Lines of an /etc/hosts that only the agent sees. */
-  readonly hosts?: readonly string[];
-  /** What it may use. */
-  readonly unit?: UnitCgroup;
 }
 
 /** A line of its stdout, and how long after the system call it came. */
@@ -106,7 +65,7 @@ export class E2eAgent {
     this.configFile = join(this.folder, 'varvel.yaml');
     this.operatorFile = join(this.folder, 'detections');
     this.#socket = join(this.folder, 'metrics.sock');
-    this.#writeConfig();
+    writeConfig(options, this);
   }
 
   /** Starts it; resolves when it watches. Throws an Error with what it said when it ends, or after 300 s: an emulated guest takes minutes. */
@@ -310,53 +269,6 @@ export class E2eAgent {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #writeConfig(): void {
-    const {
-      dockerd,
-      garden,
-      cri,
-      cgroupApps = '[]',
-      config = [],
-      streams = [],
-      rules = {},
-    } = this.#options;
-    const files = Object.entries(rules).map(([name, text]) => {
-      const path = join(this.folder, name);
-      writeFileSync(path, text);
-      return path;
-    });
-    const defaults = this.#options.noDefaultRules === true ? [] : [DEFAULT_RULES];
-    writeFileSync(
-      this.configFile,
-      [
-        `run_dir: ${this.folder}`,
-        `state_dir: ${this.#options.stateDir ?? join(this.folder, 'state')}`,
-        `rules_files: ${JSON.stringify([...defaults, ...files])}`,
-        'runtimes:',
-        dockerd === undefined
-          ? '  docker: {enabled: false}'
-          : `  docker: {enabled: true, socket: ${dockerd.socketPath}, exec_root: ${dockerd.execRoot}}`,
-        garden === undefined
-          ? '  garden: {enabled: false}'
-          : `  garden: {enabled: true, socket: ${garden.socketPath}, cgroup_parents: ${JSON.stringify(garden.cgroupParents)}, staging: ${garden.staging ?? 'exclude'}}`,
-        `  cgroup: {apps: ${cgroupApps}}`,
-        ...(cri === undefined
-          ? []
-          : [`  cri: {socket: ${cri.socketPath}, apps: ${cri.apps ?? 'all'}}`]),
-        'streams:',
-        `  file: {path: ${this.operatorFile}, format: ${this.#options.fileFormat ?? 'json'}}`,
-        ...(this.#options.stdout === true ? ['  stdout: {enabled: true}'] : []),
-        ...streams.map((line) => `  ${line}`),
-        // Lines that come by themselves: tests that look at them say so.
-        ...(config.some((line) => line.startsWith('coverage:'))
-          ? []
-          : ['coverage: {enabled: false}']),
-        ...config,
-        '',
-      ].join('\n'),
-    );
-  }
-
   async #answers(): Promise<boolean> {
     try {
       await this.snapshot();
@@ -366,8 +278,6 @@ export class E2eAgent {
     }
   }
 }
-
-const DEFAULT_RULES = join(import.meta.dirname, '../../manifests/rules/varvel_rules.yaml');
 
 /** How long nothing changes in an agent at rest, and in how many of its answers: one that stood still meanwhile gives one. */
 const REST_MS = 300;
@@ -430,38 +340,6 @@ export function buildApp(folder: string): string {
   });
   if (status !== 0) throw new Error(`e2e-app.c does not compile: ${stderr}`);
   return `${app}:/app:ro`;
-}
-
-/** BPF programs, maps and links that some process holds, by its pid: what an attached probe looks like. */
-export function bpfHolders(): Map<number, number> {
-  const holders = new Map<number, number>();
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    let count = 0;
-    try {
-      for (const fd of readdirSync(`/proc/${pid}/fd`)) {
-        try {
-          if (/bpf[-_](link|prog|map)/.test(readlinkSync(`/proc/${pid}/fd/${fd}`))) count++;
-        } catch {
-          // closed meanwhile
-        }
-      }
-    } catch {
-      // ended meanwhile
-    }
-    if (count > 0) holders.set(Number(pid), count);
-  }
-  return holders;
-}
-
-/** Of those, who has the text in this file below /proc/PID: other tests may run beside, with agents of their own. */
-export function bpfHoldersWith(file: 'cgroup' | 'cmdline', text: string): number[] {
-  return [...bpfHolders().keys()].filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/${file}`, 'latin1').includes(text);
-    } catch {
-      return false; // ended meanwhile
-    }
-  });
 }
 
 function hasEnded(child: ChildProcess): boolean {

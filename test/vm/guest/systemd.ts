@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { bpfHolders, until } from '../../support/e2e-agent.ts';
+import { bpfHolders } from '../../support/bpf-holders.ts';
+import { until } from '../../support/e2e-agent.ts';
 import { must, said, shown, watching, write } from '../../support/systemd-service.ts';
 
 const MANIFESTS = 'manifests/systemd';
