@@ -6,13 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { bootTimeNs, type LoaderScopePattern } from 'ebpf-loader-napi';
 import { matchPath } from '../../src/apps/patterns.ts';
 import { assertOutside } from '../support/kernel-facts.ts';
-import {
-  childrenOf,
-  findHierarchy,
-  KernelProbe,
-  missingHierarchy,
-  type Step,
-} from '../support/kernel-probe.ts';
+import { findHierarchy, missingHierarchy } from '../support/kernel-cgroups.ts';
+import { childrenOf, KernelProbe, type Step } from '../support/kernel-probe.ts';
 
 const HEX = '0123456789abcdef'.repeat(4);
 

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { WireEvent } from '../../src/events/wire-event.ts';
-import { KernelProbe, missingHierarchy } from '../support/kernel-probe.ts';
+import { missingHierarchy } from '../support/kernel-cgroups.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
 import { runProgram } from '../support/kernel-program.ts';
 
 const [AF_INET, SOCK_STREAM, SOCK_DGRAM, TCP, MPTCP] = [2, 1, 2, 6, 262];

@@ -10,13 +10,8 @@ import { CALL, RECORD_FLAGS } from '../../src/events/table.gen.ts';
 import type { SocketAddress, SocketTuple } from '../../src/events/event.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { assertHeader, readFacts } from '../support/kernel-facts.ts';
-import {
-  KernelProbe,
-  raw,
-  type StepResult,
-  type TestProcess,
-  missingHierarchy,
-} from '../support/kernel-probe.ts';
+import { missingHierarchy } from '../support/kernel-cgroups.ts';
+import { KernelProbe, raw, type StepResult, type TestProcess } from '../support/kernel-probe.ts';
 
 const AF_UNSPEC = 0;
 const AF_UNIX = 1;

@@ -23,13 +23,13 @@ import {
   readFacts,
   readStat,
 } from '../support/kernel-facts.ts';
+import { missingHierarchy } from '../support/kernel-cgroups.ts';
 import {
   KernelProbe,
   raw,
   stepsProgram,
   type Step,
   type TestCgroup,
-  missingHierarchy,
 } from '../support/kernel-probe.ts';
 
 const CLONE_NEWPID = 0x20000000;

@@ -3,7 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import { bootTimeNs } from 'ebpf-loader-napi';
 import { HEADER } from '../../src/events/table.gen.ts';
 import { assertHeader, readFacts, readStat } from '../support/kernel-facts.ts';
-import { KernelProbe, type Step, missingHierarchy } from '../support/kernel-probe.ts';
+import { missingHierarchy } from '../support/kernel-cgroups.ts';
+import { KernelProbe, type Step } from '../support/kernel-probe.ts';
 
 describe('exit', () => {
   let probe: KernelProbe;

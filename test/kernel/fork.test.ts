@@ -3,7 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import { bootTimeNs } from 'ebpf-loader-napi';
 import { CLONE } from '../../src/events/table.gen.ts';
 import { assertHeader, assertOutside, readFacts, readStat } from '../support/kernel-facts.ts';
-import { KernelProbe, missingHierarchy } from '../support/kernel-probe.ts';
+import { missingHierarchy } from '../support/kernel-cgroups.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
 
 // include/uapi/linux/sched.h
 const CLONE_NEWUTS = 0x04000000;

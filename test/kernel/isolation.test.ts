@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Isolation, testIsolation } from 'ebpf-loader-napi';
 import { addressesOf } from '../../src/host/network-addresses.ts';
-import { findHierarchy, missingHierarchy } from '../support/kernel-probe.ts';
+import { findHierarchy, missingHierarchy } from '../support/kernel-cgroups.ts';
 import { until } from '../support/until.ts';
 
 const NAME = `vt-${process.pid}`;

@@ -12,7 +12,8 @@ import { Worker } from 'node:worker_threads';
 import { Probe, type LoaderError } from 'ebpf-loader-napi';
 import { aliveBpfIds, heldBpfIds, leftBpfIds, type BpfId } from '../support/kernel-bpf-ids.ts';
 import { descriptors, FACADE, HOOKS, OPTIONS, PATTERN } from '../support/kernel-loader.ts';
-import { findHierarchy, KernelProbe } from '../support/kernel-probe.ts';
+import { findHierarchy } from '../support/kernel-cgroups.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
 
 /** io_uring is three (submission, completion, a full completion queue); sys_connect, after compat_exit, is none. */
 const LINKS = HOOKS.length + 3 - 1 - 1;

@@ -3,7 +3,8 @@ import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/events/table.gen.ts';
-import { KernelProbe, missingHierarchy, type Step } from '../support/kernel-probe.ts';
+import { missingHierarchy } from '../support/kernel-cgroups.ts';
+import { KernelProbe, type Step } from '../support/kernel-probe.ts';
 
 /** More than the kernel's map of containers holds. */
 const NESTED = LIMITS.SCOPE_MAX + 1000;

@@ -8,7 +8,8 @@ import { OPEN, RECORD_FLAGS } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { assertHeader, readFacts } from '../support/kernel-facts.ts';
 import { assertOpenFile } from '../support/kernel-file-facts.ts';
-import { KernelProbe, missingHierarchy } from '../support/kernel-probe.ts';
+import { missingHierarchy } from '../support/kernel-cgroups.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY } = constants;
 const O_CLOEXEC = 0o2000000;

@@ -2,12 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { LoaderError, LoaderScopeEntry } from 'ebpf-loader-napi';
 import { LIMITS } from '../../src/events/table.gen.ts';
-import {
-  KernelProbe,
-  type Step,
-  type TestCgroup,
-  missingHierarchy,
-} from '../support/kernel-probe.ts';
+import { missingHierarchy } from '../support/kernel-cgroups.ts';
+import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
 
 const O_RDWR = 2;
 const O_CREAT = 0o100;

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,6 +10,12 @@ import { readCgroupChange, type CgroupChange } from '../../src/events/cgroup-rec
 import { HEADER, KINDS } from '../../src/events/table.gen.ts';
 import { WireEvent } from '../../src/events/wire-event.ts';
 import { levelOf } from '../../src/probe/scope.ts';
+import {
+  findHierarchy,
+  removeCgroup,
+  removeStaleCgroups,
+  type Hierarchy,
+} from './kernel-cgroups.ts';
 import { programOf } from './kernel-program.ts';
 import { withPlainDetails } from './plain.ts';
 
@@ -150,35 +156,6 @@ export interface TestCgroup {
   readonly level: number;
 }
 
-export interface Hierarchy {
-  readonly kind: 'v2' | 'v1-pids';
-  readonly id: number;
-  readonly mount: string;
-}
-
-/** The host's hierarchies of that kind. Throws when there is none. */
-export function findHierarchy(kind: 'v2' | 'v1-pids'): Hierarchy {
-  for (const line of readFileSync('/proc/mounts', 'utf8').split('\n')) {
-    const [, mount = '', type, options = ''] = line.split(' ');
-    if (kind === 'v2' && type === 'cgroup2') return { kind, id: 0, mount };
-    if (kind === 'v1-pids' && type === 'cgroup' && options.split(',').includes('pids')) {
-      const row = /^pids\t(\d+)/m.exec(readFileSync('/proc/cgroups', 'utf8'));
-      return { kind, id: Number(row?.[1]), mount };
-    }
-  }
-  throw new Error(`no ${kind} cgroup hierarchy is mounted`);
-}
-
-/** For describe and test: why it cannot run on this host, or false. */
-export function missingHierarchy(kind: 'v2' | 'v1-pids'): string | false {
-  try {
-    findHierarchy(kind);
-    return false;
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
-
 export interface KernelProbeOptions {
   readonly hierarchy?: 'v2' | 'v1-pids';
   /** From the name of the probe's own top cgroup; default: every child of it. */
@@ -200,35 +177,6 @@ export interface KernelProbeOptions {
 }
 
 let instances = 0;
-
-/** Ends what runs in the cgroup and below, and removes it; false: something is still ending. */
-function removeCgroup(dir: string): boolean {
-  let gone = true;
-  for (const entry of readdirSync(dir, { withFileTypes: true })) {
-    if (entry.isDirectory()) gone = removeCgroup(join(dir, entry.name)) && gone;
-  }
-  for (const pid of readFileSync(join(dir, 'cgroup.procs'), 'utf8').split('\n')) {
-    try {
-      if (pid !== '') process.kill(Number(pid), 'SIGKILL');
-    } catch {
-      // it ended meanwhile
-    }
-  }
-  try {
-    rmdirSync(dir);
-  } catch {
-    return false;
-  }
-  return gone;
-}
-
-/** What a test process that was killed left behind. */
-function removeStaleCgroups(mount: string): void {
-  for (const name of readdirSync(mount)) {
-    const pid = /^varvel-test-(\d+)-\d+$/.exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeCgroup(join(mount, name));
-  }
-}
 
 /** What every test of processes, files and connections needs; the other calls are attached by their own tests. */
 export const STANDARD_PROGRAMS: readonly string[] = [
