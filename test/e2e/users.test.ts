@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { startDockerd, writeBusyboxTree, type TestDockerd } from '../support/dockerd.ts';
+import { writeBusyboxTree } from '../support/busybox-tree.ts';
+import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { E2eAgent, pooled, until } from '../support/e2e-agent.ts';
 import { importTree } from './attacks/image.ts';
 

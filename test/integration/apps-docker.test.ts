@@ -13,7 +13,7 @@ import {
   statusOf,
   until,
 } from '../support/docker-apps.ts';
-import { removeCgroup } from '../support/dockerd.ts';
+import { removeCgroup } from '../support/cgroup-trees.ts';
 
 describe('apps with a real Docker engine', { concurrency: false }, () => {
   test('containers that ran before the start and those that come later, with and without the label', async () => {

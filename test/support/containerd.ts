@@ -15,7 +15,9 @@ import {
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CriTestClient } from './cri-runtime.ts';
-import { endProcess, hasEnded, removeCgroup, unmountBelow, writeBusyboxTree } from './dockerd.ts';
+import { writeBusyboxTree } from './busybox-tree.ts';
+import { removeCgroup } from './cgroup-trees.ts';
+import { endProcess, hasEnded, unmountBelow } from './dockerd.ts';
 import { processesNaming } from './processes.ts';
 
 const CONTAINERD = '/usr/bin/containerd';

@@ -1,28 +1,24 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  chmodSync,
   closeSync,
-  copyFileSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
-  rmdirSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
+import { writeBusyboxTree } from './busybox-tree.ts';
+import { cgroupMounts, removeCgroupTree, removeEmpty } from './cgroup-trees.ts';
 import { processesNaming } from './processes.ts';
 
 const DOCKERD = '/usr/sbin/dockerd';
-const BUSYBOX = '/bin/busybox';
 /** Short, because a unix socket's path below it may have at most 107 bytes. */
 const HOME_PREFIX = '/tmp/vd-';
 const START_TIMEOUT_MS = 30_000;
@@ -290,30 +286,6 @@ export function unmountBelow(folder: string): void {
   for (const path of mounts.reverse()) spawnSync('umount', ['--lazy', path]);
 }
 
-/** A root file system of busybox: every applet, users root, app (uid 1000) and nobody, an unreadable shadow. */
-export function writeBusyboxTree(tree: string): void {
-  for (const folder of ['bin', 'dev', 'etc', 'home/app', 'proc', 'root', 'sys', 'tmp', 'var/log']) {
-    mkdirSync(join(tree, folder), { recursive: true });
-  }
-  copyFileSync(BUSYBOX, join(tree, 'bin/busybox'));
-  chmodSync(join(tree, 'bin/busybox'), 0o755);
-  const { stdout } = spawnSync(BUSYBOX, ['--list'], { encoding: 'utf8' });
-  for (const applet of stdout.split('\n')) {
-    if (applet !== '' && applet !== 'busybox') symlinkSync('busybox', join(tree, 'bin', applet));
-  }
-  for (const alias of ['sbin', 'usr'])
-    symlinkSync(alias === 'usr' ? '.' : 'bin', join(tree, alias));
-  writeFileSync(
-    join(tree, 'etc/passwd'),
-    'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n' +
-      'nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n',
-  );
-  writeFileSync(join(tree, 'etc/group'), 'root:x:0:\napp:x:1000:\nnogroup:x:65534:\n');
-  writeFileSync(join(tree, 'etc/shadow'), 'root:*:19000:0:99999:7:::\napp:*:19000:0:99999:7:::\n');
-  chmodSync(join(tree, 'etc/shadow'), 0o640);
-  chmodSync(join(tree, 'tmp'), 0o1777);
-}
-
 export function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
@@ -341,14 +313,6 @@ export async function endProcess(pid: number): Promise<void> {
   }
 }
 
-/** Every cgroup hierarchy that is mounted here, v1 and v2. */
-export function cgroupMounts(): string[] {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .filter((line) => / - cgroup2? /.test(line))
-    .map((line) => line.split(' ')[4] ?? '');
-}
-
 /** What a killed dockerd leaves: the containers' cgroups, and `/docker` itself when nobody else uses it. */
 async function removeCgroups(ids: readonly string[], home: string): Promise<void> {
   const deadline = Date.now() + LEFTOVER_WAIT_MS;
@@ -372,37 +336,5 @@ function engineRuns(home: string): boolean {
     return readFileSync(`/proc/${pid}/comm`, 'utf8') === 'dockerd\n';
   } catch {
     return false;
-  }
-}
-
-/** Removes a cgroup, with all below it, from every hierarchy; its processes are killed. */
-export function removeCgroup(path: string): void {
-  for (const mount of cgroupMounts()) removeCgroupTree(join(mount, path));
-}
-
-function removeCgroupTree(path: string): boolean {
-  try {
-    for (const pid of readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n')) {
-      if (Number(pid) > 1) process.kill(Number(pid), 'SIGKILL');
-    }
-  } catch {
-    // ended meanwhile
-  }
-  try {
-    for (const entry of readdirSync(path, { withFileTypes: true })) {
-      if (entry.isDirectory()) removeCgroupTree(join(path, entry.name));
-    }
-  } catch {
-    return true;
-  }
-  return removeEmpty(path);
-}
-
-function removeEmpty(path: string): boolean {
-  try {
-    rmdirSync(path);
-    return true;
-  } catch {
-    return !existsSync(path);
   }
 }

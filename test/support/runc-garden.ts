@@ -2,7 +2,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { cgroupMounts, unmountBelow, writeBusyboxTree } from './dockerd.ts';
+import { writeBusyboxTree } from './busybox-tree.ts';
+import { cgroupMounts } from './cgroup-trees.ts';
+import { unmountBelow } from './dockerd.ts';
 import { GardenCell, removeCgroup } from './garden-cell.ts';
 
 /** Where this host has its programs and what they need. */

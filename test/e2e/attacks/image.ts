@@ -11,7 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
-import { writeBusyboxTree, type TestDockerd } from '../../support/dockerd.ts';
+import { writeBusyboxTree } from '../../support/busybox-tree.ts';
+import type { TestDockerd } from '../../support/dockerd.ts';
 import { PROGRAM_FOLDER, PROGRAMS } from './row.ts';
 
 /** What the image's commands find; TERM and HOME as an engine would give them. */
