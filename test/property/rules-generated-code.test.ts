@@ -9,7 +9,11 @@ import { loadRules } from '../../src/rules/loader/load.ts';
 import type { Condition } from '../../src/rules/language/ast.ts';
 import { print } from '../../src/rules/language/printer.ts';
 import type { Subject } from '../../src/rules/subject.ts';
-import { knownCondition, knownConditionWithoutMacros, word } from '../support/rules-arbitraries.ts';
+import {
+  knownCondition,
+  knownConditionWithoutMacros,
+  word,
+} from '../support/rules-known-conditions.ts';
 import {
   CREDENTIALS,
   CONTAINER,
