@@ -54,6 +54,17 @@ export function compile(source: string, output: string): void {
   if (status !== 0) throw new Error(`${source} does not compile: ${stderr}`);
 }
 
+/** What the program says on its standard output. Throws an Error with what else it says unless it ends well. */
+export function run(program: string, args: readonly string[], cwd?: string): string {
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  if (status !== 0) throw new Error(`${program} ${args.join(' ').slice(0, 200)}: ${stderr}`);
+  return stdout;
+}
+
 /** The image of the attack suite: busybox, the attack program under many names, and what is worth stealing. */
 export function importAttackImage(engine: TestDockerd): Promise<string> {
   return importTree(engine, 'varvel-test/attacks', (tree) => {
