@@ -4,6 +4,7 @@ import '../../kernel/exit.test.ts';
 import '../../kernel/cgroup.test.ts';
 import '../../kernel/scope.test.ts';
 import '../../kernel/tree-outside.test.ts';
+import '../../kernel/verdicts-connects.test.ts';
 import '../../kernel/verdicts-paths.test.ts';
 import '../../kernel/verdicts-programs.test.ts';
 import '../../kernel/deny.test.ts';
