@@ -14,6 +14,8 @@ import { inTurns } from '../shared/turns.ts';
 import { CertainMatches, type CertainCounts } from './certain-matches.ts';
 import { Denials, type DeniedAmong, type DeniedGroup, type DenyingStatus } from './denials.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
+import type { ContainerFacts } from '../plan/verdicts/container-tests.ts';
+import { KnownFacts } from './verdict-facts.ts';
 import { logTable } from './verdict-log.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
@@ -49,10 +51,10 @@ export interface KernelVerdictsOptions {
   readonly waitMs?: number;
 }
 
-/** Containers with the same rules, the same container type and the same rules that deny. */
+/** Containers with the same rules, of which the same is known, with the same rules that deny. */
 interface Group {
   readonly app: JudgedApp | 'none';
-  readonly containerType: string;
+  readonly facts: ContainerFacts;
   /** Its name among those of the app. */
   readonly key: string;
   /** By which rules programs are to be denied, and by which of them the kernel does. */
@@ -97,6 +99,7 @@ export class KernelVerdicts {
   /** By digest of the tables in the kernel: the rules that they deny by. */
   readonly #denied = new RecentMap<string, readonly string[]>(2 * TABLES_MAX);
   readonly #denials: Denials;
+  readonly #facts = new KnownFacts();
   /** How often `follow` was called. */
   #asked = 0;
   #stopped = false;
@@ -162,6 +165,9 @@ export class KernelVerdicts {
   }
 
   #follow(entries: readonly RegistryEntry[]): void {
+    this.#facts.keep(
+      [...this.#all()].flatMap(({ facts, entries: all }) => (all.length > 0 ? [facts] : [])),
+    );
     for (const group of this.#all()) group.entries = [];
     const here = new Set<number>();
     for (const entry of entries) {
@@ -229,12 +235,16 @@ export class KernelVerdicts {
     if (app === undefined) return undefined;
     const ofApp = this.#groups.get(app) ?? new Map<string, Group>();
     this.#groups.set(app, ofApp);
-    const containerType = container.runtime;
+    const facts = this.#facts.of(
+      container,
+      this.#rules?.rules,
+      app === 'none' ? [] : app.ruleSet.rules,
+    );
     const denied = this.#denials.among(this.#rules?.rules, container, app);
-    const key = [containerType, ...denied.map(({ name }) => name)].join('\n');
+    const key = [facts.key, ...denied.map(({ name }) => name)].join('\n');
     const group = ofApp.get(key) ?? {
       app,
-      containerType,
+      facts,
       key,
       denied,
       denies: [],
@@ -293,7 +303,7 @@ export class KernelVerdicts {
     const rules = this.#rules;
     if (rules === undefined) return;
     const turn = this.#turn;
-    const { app, containerType, key, denied } = group;
+    const { app, facts, key, denied } = group;
     /** Until rules change or the group's last container is gone. */
     const isWanted = (): boolean =>
       !this.#stopped && turn === this.#turn && this.#groups.get(app)?.get(key) === group;
@@ -301,15 +311,12 @@ export class KernelVerdicts {
     // An app's own rules must not take the place of what the operator denies.
     const first = denied.filter((rule) => ofOperator.has(rule));
     const possible = app === 'none' ? rules.rules : app.possibleAmong(rules.rules);
-    const clauses = await inTurns(
-      ruleClausesOf(possible, containerType, ofOperator, first),
-      isWanted,
-    );
+    const clauses = await inTurns(ruleClausesOf(possible, facts, ofOperator, first), isWanted);
     if (clauses === undefined) return;
     // What an app's policy takes away is not in its clauses: there the kernel is certain only of what denies.
     const certain = app === 'none' ? possible : denied;
     const ruleClauses = await inTurns(
-      withCertainRules(clauses, certain, containerType, new Set(denied), new Set(first)),
+      withCertainRules(clauses, certain, facts, new Set(denied), new Set(first)),
       isWanted,
     );
     if (ruleClauses === undefined) return;
@@ -321,7 +328,12 @@ export class KernelVerdicts {
       const table = await inTurns(verdictTableOf(ruleClauses), isWanted);
       if (table === undefined || !isWanted()) return;
       number = this.#set(group, digest, table);
-      logTable(this.#options.logger, { ...table, ownRules: app !== 'none', containerType, number });
+      logTable(this.#options.logger, {
+        ...table,
+        ownRules: app !== 'none',
+        containerType: facts.type,
+        number,
+      });
       // Of a table without room for them the kernel denies fewer.
       this.#denied.set(digest, table.denied);
     } else if (number === undefined) this.#sayNoRoom();

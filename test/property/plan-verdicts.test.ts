@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { CONTAINER } from '../support/rules-subject.ts';
 import { runs } from '../support/runs.ts';
 import { EXEC_EVENTS } from '../../src/plan/verdicts/call-kinds.ts';
 import {
@@ -52,7 +53,7 @@ test('what a rule matches passes, and what certainly matches does: match ⇒ pas
             )
             .join('\n'),
         );
-        const { bytes } = verdictTable(ruleSet, type);
+        const { bytes } = verdictTable(ruleSet, { ...CONTAINER, runtime: type });
         assert.ok(bytes);
         const engine = new RuleEngine(ruleSet);
         for (const one of opens) {
@@ -110,7 +111,7 @@ test('the same of renames, removals and other calls with paths', () => {
             )
             .join('\n'),
         );
-        const { bytes } = verdictTable(ruleSet);
+        const { bytes } = verdictTable(ruleSet, CONTAINER);
         assert.ok(bytes);
         const engine = new RuleEngine(ruleSet);
         for (const one of calls) {
@@ -207,7 +208,7 @@ test('a program is denied only where the rule that denies it matches', () => {
         });
         const ruleSet = ruleSetOf(rules.join('\n'));
         const names = new Set(texts.map((_, index) => `r${index}`));
-        const { bytes, denied } = verdictTable(ruleSet, 'docker', names);
+        const { bytes, denied } = verdictTable(ruleSet, CONTAINER, names);
         assert.ok(bytes);
         const engine = new RuleEngine(ruleSet, { matching: 'all' });
         for (const one of calls) {

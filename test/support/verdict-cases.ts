@@ -116,8 +116,26 @@ export const environment = fc.constantFrom(
 export const hasLoads = (env: readonly string[] | undefined): boolean =>
   env === undefined || env.some((word) => word.startsWith('LD_'));
 
+/** Comparisons of what is fixed of a container, and of what is not. */
+export const OF_CONTAINER: readonly string[] = [
+  'app.name = shop',
+  'app.name != shop',
+  'app.name in (shop, blog)',
+  'tolower(app.space) startswith p',
+  'app.workload = task',
+  'app.workload exists',
+  'container.label[team] = checkout',
+  'container.label[nosuch] != x',
+  'container.id startswith 3ad7',
+  'container.name = shop-web-1',
+  'container.image.repository = nosuch',
+  'k8s.ns.name = default',
+  'app.name = val(app.space)',
+];
+
 const ofKind = fc.constantFrom(
   ...OF_ENVIRONMENT,
+  ...OF_CONTAINER,
   'evt.is_open_read = true',
   'evt.is_open_write = true',
   'evt.is_open_write != true',

@@ -25,6 +25,7 @@ import {
   environment,
   hasLoads,
   judgement,
+  OF_CONTAINER,
   OF_ENVIRONMENT,
   ofName,
   path,
@@ -66,6 +67,7 @@ const ofProgram = fc.oneof(
   ),
 );
 const ofCall = fc.constantFrom(
+  ...OF_CONTAINER,
   'evt.rawres = 0',
   'evt.rawres != 0',
   'evt.rawres < 0',

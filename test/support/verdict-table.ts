@@ -1,15 +1,21 @@
+import type { Container } from '../../src/apps/identity.ts';
+import { containerTestsOf, factsOf, factsOfType } from '../../src/plan/verdicts/container-tests.ts';
 import { ruleClausesOf, withCertainRules } from '../../src/plan/verdicts/rule-clauses.ts';
 import { verdictTableOf, type VerdictTable } from '../../src/plan/verdicts/table.ts';
 import type { RuleSet } from '../../src/rules/rule-set.ts';
 import { atOnce } from '../../src/shared/turns.ts';
 
-/** The table of these rules, for containers of this type, in which programs are denied by those with these names. */
+/** The table of these rules, for a container or for those of a type, in which programs are denied by the rules with these names. */
 export function verdictTable(
   { rules }: RuleSet,
-  containerType = 'docker',
+  container: Container | string = 'docker',
   denied: ReadonlySet<string> = new Set(),
 ): VerdictTable {
-  const clauses = atOnce(ruleClausesOf(rules, containerType));
+  const facts =
+    typeof container === 'string'
+      ? factsOfType(container)
+      : factsOf(container, containerTestsOf(rules.map(({ condition }) => condition)));
+  const clauses = atOnce(ruleClausesOf(rules, facts));
   const denying = new Set(rules.filter(({ name }) => denied.has(name)));
-  return atOnce(verdictTableOf(atOnce(withCertainRules(clauses, rules, containerType, denying))));
+  return atOnce(verdictTableOf(atOnce(withCertainRules(clauses, rules, facts, denying))));
 }

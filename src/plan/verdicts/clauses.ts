@@ -2,7 +2,7 @@ import { atOnce, type Steps } from '../../shared/turns.ts';
 import type { Checked, CheckedMacro, Test } from '../../rules/compile/checked.ts';
 import { formTestOf, type FormTest } from './form-tests.ts';
 import { connectTestOf, type ConnectTest } from './connect-tests.ts';
-import { containerTestOf, isContainerTest } from './container-tests.ts';
+import { containerTestOf, isContainerTest, type ContainerFacts } from './container-tests.ts';
 import { nameTestOf } from './name-tests.ts';
 import { absentKinds, pathFieldOf, type PathField } from './path-fields.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
@@ -52,15 +52,15 @@ const ALWAYS: Clause = { kinds: ALL_KINDS, literals: [] };
 const OPENS = kindsOfEvents(OPEN_EVENTS);
 
 /**
- * The calls for which a condition can hold in a container of this type, or of any. If it holds for a call, one of the clauses
+ * The calls for which a condition can hold in a container of which this is known, or in any. If it holds for a call, one of the clauses
  * does. What the kernel does not know (a parent, the file's mode …) can hold and can fail. The reverse is not guaranteed: a
  * clause may hold when the condition does not.
  */
 export function clausesOf(
   condition: Checked,
-  containerType: string | undefined,
+  container: ContainerFacts | undefined,
 ): readonly Clause[] {
-  return anyOf(new Reader(containerType).clauses(condition, true).map(ofOnePath));
+  return anyOf(new Reader(container).clauses(condition, true).map(ofOnePath));
 }
 
 /**
@@ -69,9 +69,9 @@ export function clausesOf(
  */
 export function failuresOf(
   condition: Checked,
-  containerType: string | undefined,
+  container: ContainerFacts | undefined,
 ): readonly Clause[] {
-  return anyOf(new Reader(containerType).clauses(condition, false).map(ofOnePath));
+  return anyOf(new Reader(container).clauses(condition, false).map(ofOnePath));
 }
 
 /** Whether the kernel decides this comparison of a call. */
@@ -104,12 +104,12 @@ interface BothWays {
 }
 
 class Reader {
-  readonly #containerType: string | undefined;
+  readonly #container: ContainerFacts | undefined;
   readonly #tests = new Map<string, BothWays>();
   readonly #macros = new Map<CheckedMacro, Partial<BothWays>>();
 
-  constructor(containerType: string | undefined) {
-    this.#containerType = containerType;
+  constructor(container: ContainerFacts | undefined) {
+    this.#container = container;
   }
 
   /** The calls for which it can hold, or with `holds` false, can fail. */
@@ -135,7 +135,7 @@ class Reader {
   }
 
   #ofTest(test: Test, holds: boolean): readonly Clause[] {
-    const ofContainer = containerTestOf(test, this.#containerType);
+    const ofContainer = containerTestOf(test, this.#container);
     if (ofContainer !== undefined) return ofContainer === holds ? [ALWAYS] : [];
     const known = this.#tests.get(test.key) ?? bothWaysOf(test);
     this.#tests.set(test.key, known);

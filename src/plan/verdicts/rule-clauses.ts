@@ -3,6 +3,7 @@ import { LIMITS } from '../../events/table.gen.ts';
 import type { Checked } from '../../rules/compile/checked.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
 import type { Steps } from '../../shared/turns.ts';
+import { factsFor, type ContainerFacts } from './container-tests.ts';
 import {
   clausesOf,
   failuresOf,
@@ -48,7 +49,10 @@ const ALL_CLAUSES_MAX = 512;
 /** Limit on the clauses that are kept free for rules that deny. */
 const FAILURES_KEPT = VERDICT_CLAUSES / 4;
 
-/** By condition and container type. */
+/** Limit on what is kept of one condition: it says the same of most containers. */
+const FACTS_MAX = 16;
+
+/** By condition, and by what is known of containers. */
 type KnownClauses = WeakMap<Checked, Map<string | undefined, readonly Clause[]>>;
 
 /** Clauses of the operator's rules, which are part of every table, and their failures. */
@@ -58,22 +62,24 @@ const KNOWN_FAILURES: KnownClauses = new WeakMap();
 function remembered(
   known: KnownClauses,
   condition: Checked,
-  containerType: string | undefined,
+  container: ContainerFacts | undefined,
   make: typeof clausesOf,
 ): readonly Clause[] {
-  const byType = known.get(condition) ?? new Map<string | undefined, readonly Clause[]>();
-  const clauses = byType.get(containerType) ?? make(condition, containerType);
-  known.set(condition, byType.set(containerType, clauses));
+  const facts = container && factsFor(condition, container);
+  const byFacts = known.get(condition) ?? new Map<string | undefined, readonly Clause[]>();
+  const clauses = byFacts.get(facts?.key) ?? make(condition, facts);
+  if (byFacts.size >= FACTS_MAX) byFacts.clear();
+  known.set(condition, byFacts.set(facts?.key, clauses));
   return clauses;
 }
 
 /**
- * The clauses of the enabled rules, for containers of this type (`container.type`), or of any. Those of `kept` rules are
+ * The clauses of the enabled rules, for containers of which this is known, or for any. Those of `kept` rules are
  * cached. Room is left for the failures of the `denied` rules, as far as there may be so many.
  */
 export function* ruleClausesOf(
   rules: Iterable<LoadedRule>,
-  containerType: string | undefined,
+  container: ContainerFacts | undefined,
   kept: ReadonlySet<LoadedRule> = new Set(),
   denied: readonly LoadedRule[] = [],
 ): Steps<RuleClauses> {
@@ -82,8 +88,8 @@ export function* ruleClausesOf(
     const { name, enabled, events, condition } = rule;
     if (!enabled || ![...events].some(isJudged)) continue;
     const clauses = kept.has(rule)
-      ? remembered(KNOWN, condition, containerType, clausesOf)
-      : clausesOf(condition, containerType);
+      ? remembered(KNOWN, condition, container, clausesOf)
+      : clausesOf(condition, container);
     const ofEvents = kindsOfEvents(events) & ~EXEC_KINDS;
     const own = clauses.map((clause) => ({ ...clause, kinds: clause.kinds & ofEvents }));
     found.push({ name, clauses: own });
@@ -91,7 +97,7 @@ export function* ruleClausesOf(
   }
   const failures = denied.reduce(
     (sum, { condition }) =>
-      sum + remembered(KNOWN_FAILURES, condition, containerType, failuresOf).length,
+      sum + remembered(KNOWN_FAILURES, condition, container, failuresOf).length,
     0,
   );
   return yield* bounded(found, VERDICT_CLAUSES - Math.min(failures, FAILURES_KEPT));
@@ -139,7 +145,7 @@ function* bounded(
 export function* withCertainRules(
   { clauses, widened }: RuleClauses,
   rules: Iterable<LoadedRule>,
-  containerType: string | undefined,
+  container: ContainerFacts | undefined,
   denied: ReadonlySet<LoadedRule> = new Set(),
   first: ReadonlySet<LoadedRule> = denied,
 ): Steps<RuleClauses> {
@@ -148,7 +154,7 @@ export function* withCertainRules(
     const { name, enabled, events, condition } = rule;
     const mayDeny = denied.has(rule) && [...events].some(isExec);
     if (!enabled || (!mayDeny && ![...events].some(isJudged))) continue;
-    const failures = remembered(KNOWN_FAILURES, condition, containerType, failuresOf);
+    const failures = remembered(KNOWN_FAILURES, condition, container, failuresOf);
     const kinds = certainAmong(events, failures);
     const denies = mayDeny && (kinds & EXEC_KINDS) !== NO_KINDS;
     const rank = !denies ? 2 : first.has(rule) ? 0 : 1;
@@ -169,7 +175,7 @@ export function* withCertainRules(
   return { clauses, widened, certain };
 }
 
-/** The calls for which the kernel can be certain that the rule matches, in containers of any type. */
+/** The calls for which the kernel can be certain that the rule matches, in any container. */
 export const certainKindsOf = ({ events, condition }: LoadedRule): Kinds =>
   certainAmong(events, failuresOf(condition, undefined));
 

@@ -53,7 +53,6 @@ With the response "deny":
   The kernel does not decide:
   - proc.exepath regex .*/k?sh
   - proc.pname in (bash, sh)
-  - container.id = host
 
 Fields of the condition:
   container.id  CHARBUF  available

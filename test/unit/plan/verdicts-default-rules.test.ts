@@ -48,7 +48,7 @@ test('a comparison with more text than there is room for is left to the agent, b
     Array.from({ length: count }, (_, n) => `/${String(n).padStart(63, 'x')}`).join(', ');
   const clausesWith = (count: number) => {
     const rules = ruleSetOf(ruleFile(`evt.type = open and fd.name in (${paths(count)})`));
-    return atOnce(ruleClausesOf(rules.rules, 'docker')).clauses;
+    return atOnce(ruleClausesOf(rules.rules, undefined)).clauses;
   };
   assert.equal(clausesWith(TEXT_MAX / 64)[0]?.literals.length, 1);
   assert.deepEqual(clausesWith(TEXT_MAX / 64 + 1)[0]?.literals, []);
@@ -56,7 +56,7 @@ test('a comparison with more text than there is room for is left to the agent, b
 
 test('rules that compare the same of a file and of a program never share a table', () => {
   const digestOfRule = (condition: string): string =>
-    digestOf(atOnce(ruleClausesOf(ruleSetOf(ruleFile(condition)).rules, 'docker')));
+    digestOf(atOnce(ruleClausesOf(ruleSetOf(ruleFile(condition)).rules, undefined)));
   const pairs = [
     ['fd.name startswith /data/', 'proc.exepath startswith /data/'],
     ['fd.is_upper_layer = true', 'proc.is_exe_upper_layer = true'],
