@@ -10,6 +10,7 @@ const layout = require('./layout.gen.cjs');
 
 const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
 const { VERDICT_RUN, VERDICT_TABLES } = layout;
+const NUMBER_UNKNOWN = 2n ** 64n - 1n;
 const READ_MAX = 64 << 20;
 
 /** Writes a text and its length into the fields of a pattern, NUL-terminated. */
@@ -197,6 +198,9 @@ class Probe {
       layer: programLayer = 0,
       loads = true,
       name = new Uint8Array(),
+      age,
+      parentAge,
+      fromOutside,
     } = program ?? {};
     Object.assign(numbers, {
       address_len: address?.length ?? 0,
@@ -208,6 +212,13 @@ class Probe {
     });
     for (const [name, value] of Object.entries(numbers))
       view.setUint32(fields[name].at, Number(value), true);
+    const wide = {
+      age,
+      parent_age: parentAge,
+      from_outside: fromOutside === false ? 0n : undefined,
+    };
+    for (const [field, number] of Object.entries(wide))
+      view.setBigUint64(fields[field].at, number ?? NUMBER_UNKNOWN, true);
     const texts = { program_name: name, thread, address };
     for (const [field, text] of Object.entries(texts))
       if (text !== undefined) args.set(text.subarray(0, fields[field].bytes), fields[field].at);

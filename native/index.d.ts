@@ -76,6 +76,11 @@ export interface LoaderJudgedCall {
         readonly loads?: boolean;
         /** Of the process since its exec, at most 15 bytes; default empty. */
         readonly name?: Uint8Array;
+        /** Of the process and of its parent, ns; default: not known. */
+        readonly age?: bigint | undefined;
+        readonly parentAge?: bigint | undefined;
+        /** `false`: its parent is in scope; default: not known. */
+        readonly fromOutside?: false | undefined;
       }
     | undefined;
   /** Name of the thread, at most 15 bytes; default empty. */

@@ -101,7 +101,7 @@ module.exports = {
     "patternsAt": 20
   },
   "VERDICT_RUN": {
-    "bytes": 616,
+    "bytes": 640,
     "fields": {
       "table": {
         "at": 0,
@@ -170,9 +170,21 @@ module.exports = {
       "port": {
         "at": 100,
         "bytes": 4
+      },
+      "age": {
+        "at": 104,
+        "bytes": 8
+      },
+      "parent_age": {
+        "at": 112,
+        "bytes": 8
+      },
+      "from_outside": {
+        "at": 120,
+        "bytes": 8
       }
     },
-    "pathAt": 104,
-    "programAt": 360
+    "pathAt": 128,
+    "programAt": 384
   }
 };

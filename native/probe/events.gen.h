@@ -37,6 +37,7 @@
 #define VERDICT_MASKS 4096
 #define VERDICT_SEEN 8
 #define VERDICT_SEEN_STATES 2048
+#define VERDICT_NUMBERS 16
 #define VERDICT_PATH_MAX 256
 #define IMAGES_MAX 8192
 #define ENDS_MAX 8192
@@ -434,11 +435,14 @@ struct verdict_run_args {
 	__u8 address[16]; /* of a connect: where to */
 	__u32 address_len; /* 4 or 16; 0: no connect to an IP address */
 	__u32 port; /* of a connect */
+	__u64 age; /* of the process, ns; NUMBER_UNKNOWN */
+	__u64 parent_age; /* of its parent, ns; NUMBER_UNKNOWN */
+	__u64 from_outside; /* 0: its parent is in scope; NUMBER_UNKNOWN */
 	char path[VERDICT_PATH_MAX];
 	char program[VERDICT_PATH_MAX];
 };
 
-_Static_assert(sizeof(struct verdict_run_args) == 104 + 2 * VERDICT_PATH_MAX, "verdict_run_args");
+_Static_assert(sizeof(struct verdict_run_args) == 128 + 2 * VERDICT_PATH_MAX, "verdict_run_args");
 _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */

@@ -102,6 +102,8 @@ static __always_inline bool image__store(struct task_struct *task, long start, _
 						      : LAYER_NONE;
 	made->loads = 1;
 	made->len = 0;
+	struct image *former = image__find(pid, made->start);
+	made->parent_start = former ? former->parent_start : 0;
 	bpf_probe_read_kernel(made->name, sizeof(made->name), task->comm);
 	__u32 len = PATH_MAX - at;
 	if (start >= 0 && !(start >> PATH_FLAGS_SHIFT) && at <= PATH_MAX && len < VERDICT_PATH_MAX) {
@@ -141,6 +143,7 @@ static __always_inline void image__inherit(struct task_struct *parent, struct ta
 	if (!made || !image || !image__copy(made, image, pid))
 		return;
 	made->start = child->group_leader->start_boottime;
+	made->parent_start = child->real_parent->tgid == pid ? parent->group_leader->start_boottime : 0;
 	bpf_map_update_elem(&images, &child_pid, made, BPF_ANY);
 }
 

@@ -105,6 +105,9 @@ enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE, LAYER_MEMFD = LAYER_
 /* Sorts of names: of the process since its exec, of the thread at the call. */
 #define NAMES_PROCESS 1
 #define NAMES_THREAD 2
+/* What is compared with numbers (src/plan/verdicts/number-tests.ts): ages in ns, and whether the parent is out of scope. */
+enum { NUMBER_AGE, NUMBER_PARENT_AGE, NUMBER_FROM_OUTSIDE, NUMBER_FIELDS };
+#define NUMBER_UNKNOWN 0xffffffffffffffffULL
 
 /*
  * The rules about file calls as sets of clauses. Where a rule matches, at least one clause of `may` must hold; where
@@ -119,6 +122,11 @@ struct verdict_table {
 	__u32 denying;	/* bit n: programs that rule n certainly matches are ended before their first instruction */
 	__u32 dots;	/* 1: a clause is about whether the path as passed contains ".." */
 	__u32 names;	/* NAMES_*: a clause is about names of this sort */
+	__u32 numbers;	/* comparisons in `bounds` */
+	__u32 number_of[VERDICT_NUMBERS]; /* by comparison: NUMBER_* */
+	__u64 bounds[VERDICT_NUMBERS];
+	__u64 below[VERDICT_NUMBERS][VERDICT_WORDS]; /* the clauses that can hold where the number is below the bound */
+	__u64 above[VERDICT_NUMBERS][VERDICT_WORDS]; /* and where it is not */
 	__u64 may[VERDICT_WORDS]; /* the clauses of which one must hold where a rule matches */
 	__u64 failures[VERDICT_CERTAIN][VERDICT_WORDS]; /* by rule: the clauses of which one must hold where it fails */
 	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];

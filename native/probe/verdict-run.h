@@ -30,6 +30,9 @@ int verdict_run(struct verdict_run_args *args)
 	__builtin_memcpy(program->name, args->program_name, sizeof(program->name));
 	__builtin_memcpy(call->name, args->thread, sizeof(call->name));
 	__builtin_memcpy(call->address, args->address, sizeof(call->address));
+	program->numbers[NUMBER_AGE] = args->age;
+	program->numbers[NUMBER_PARENT_AGE] = args->parent_age;
+	program->numbers[NUMBER_FROM_OUTSIDE] = args->from_outside;
 	call->address_len = args->address_len;
 	call->port = args->port;
 	args->passes = verdict__passes();

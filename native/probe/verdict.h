@@ -91,6 +91,11 @@ static __always_inline bool verdict__load_program(struct verdict_call *program)
 	program->layer = made->layer;
 	program->loads = made->loads;
 	__builtin_memcpy(program->name, made->name, sizeof(program->name));
+	__u64 now = bpf_ktime_get_boot_ns();
+	program->numbers[NUMBER_AGE] = now - made->start;
+	program->numbers[NUMBER_PARENT_AGE] = made->parent_start ? now - made->parent_start : NUMBER_UNKNOWN;
+	/* only processes in scope have an image to inherit */
+	program->numbers[NUMBER_FROM_OUTSIDE] = made->parent_start ? 0 : NUMBER_UNKNOWN;
 	if (len >= 2 && len < VERDICT_PATH_MAX) {
 		__builtin_memcpy(program->path, made->path, VERDICT_PATH_MAX);
 		program->len = len;
@@ -108,6 +113,34 @@ static __always_inline void verdict__narrow_by_thread(struct verdict_call *call,
 	verdict__narrow_by_name(VERDICT_CALL);
 }
 
+/* The agent compares with the time in the record, which is not quite that of the verdict. */
+#define NUMBER_SLACK_NS 100000000
+
+/* Removes the clauses that do not hold for the numbers of the process that makes the call. */
+__noinline int verdict__narrow_by_numbers(void)
+{
+	struct verdict_call *call = verdict__get_call(), *program = verdict__get_program();
+	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
+	if (!t || !program)
+		return 0;
+	for (int i = 0; i < VERDICT_NUMBERS; i++) {
+		if (i >= t->numbers)
+			break;
+		__u32 field = t->number_of[i];
+		if (field >= NUMBER_FIELDS)
+			break;
+		__u64 number = program->numbers[field], bound = t->bounds[i];
+		__u64 slack = field == NUMBER_FROM_OUTSIDE ? 0 : NUMBER_SLACK_NS;
+		if (number == NUMBER_UNKNOWN)
+			continue;
+		if (number + slack < bound)
+			verdict__narrow(call->left, t->below[i]);
+		else if (number >= bound + slack)
+			verdict__narrow(call->left, t->above[i]);
+	}
+	return 0;
+}
+
 /* Removes the clauses that do not hold for the program that makes the call. */
 __noinline int verdict__narrow_by_program(__u32 has_path)
 {
@@ -122,6 +155,8 @@ __noinline int verdict__narrow_by_program(__u32 has_path)
 	verdict__narrow(left, t->program_forms[form & (VERDICT_PROGRAM_FORMS - 1)]);
 	if (t->names & NAMES_PROCESS)
 		verdict__narrow_by_name(VERDICT_PROGRAM);
+	if (t->numbers)
+		verdict__narrow_by_numbers();
 	if (!program->len)
 		return 0;
 	verdict__walk(t, program, VERDICT_PROGRAM);

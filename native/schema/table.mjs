@@ -53,6 +53,8 @@ export const LIMITS = {
   // Texts that may be anywhere in a path: number of comparisons, one bit each, and states of their automaton.
   VERDICT_SEEN: 8,
   VERDICT_SEEN_STATES: 2048,
+  // Comparisons of numbers.
+  VERDICT_NUMBERS: 16,
   // Limit on judged paths, in bytes: all calls with longer ones are reported.
   VERDICT_PATH_MAX: 256,
   // Processes whose program the kernel knows; the least recently used are forgotten.
@@ -235,6 +237,9 @@ export const VERDICT_RUN = [
   ['address', 'bytes16', 'of a connect: where to'],
   ['address_len', 'u32', '4 or 16; 0: no connect to an IP address'],
   ['port', 'u32', 'of a connect'],
+  ['age', 'u64', 'of the process, ns; NUMBER_UNKNOWN'],
+  ['parent_age', 'u64', 'of its parent, ns; NUMBER_UNKNOWN'],
+  ['from_outside', 'u64', '0: its parent is in scope; NUMBER_UNKNOWN'],
 ];
 
 /** struct probe_config: set before load; the verifier removes dead branches. PATTERNS_MAX patterns follow. */

@@ -1,11 +1,12 @@
 import type { Container } from '../apps/identity.ts';
 import {
+  ageTestsOf,
   containerTestsOf,
   factsOf,
   factsOfType,
   type ContainerFacts,
 } from '../plan/verdicts/container-tests.ts';
-import type { Test } from '../rules/compile/checked.ts';
+import type { Checked, Test } from '../rules/compile/checked.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 
 /** Limit on different facts of containers at a time, each of which takes a table: of other containers only the type counts. */
@@ -14,14 +15,25 @@ export const FACTS_MAX = 8;
 type Rules = readonly LoadedRule[];
 const NO_TESTS: readonly Test[] = [];
 
+/** The rules that ask what is known of a container. */
+export interface AskingRules {
+  /** The operator's; undefined: there are none yet. */
+  readonly operators: Rules | undefined;
+  /** Its app's own. */
+  readonly own: Rules;
+  /** Those of both that deny there: only these ask for its age, as more would be known of each container when it is older. */
+  readonly denying: Rules;
+}
+
 /** What is known of containers in so far as rules ask for it. Bounded, as rules can tell each container from all others. */
 export class KnownFacts {
   /** By the rules that ask. */
   readonly #tests = new WeakMap<Rules, readonly Test[]>();
-  /** Of a container, by the tests that it was last asked for. */
+  readonly #ageTests = new WeakMap<Checked, readonly Test[]>();
+  /** Of a container, by the rules for which it was last asked; not with its age. */
   readonly #known = new WeakMap<
     Container,
-    { readonly facts: ContainerFacts; readonly by: readonly unknown[] }
+    { readonly facts: ContainerFacts; readonly by: AskingRules }
   >();
   #inUse = new Set<string>();
 
@@ -30,23 +42,34 @@ export class KnownFacts {
     this.#inUse = new Set(facts.filter(hasResults).map(({ key }) => key));
   }
 
-  /** What is known of the container that rules of the operator's, undefined if there are none yet, and of its app's own ask for. */
-  of(container: Container, operators: Rules | undefined, own: Rules): ContainerFacts {
-    const facts = this.#factsOf(container, operators, own);
+  /** `nowMs`: Unix time. */
+  of(container: Container, asking: AskingRules, nowMs: number): ContainerFacts {
+    const facts = this.#factsOf(container, asking, nowMs);
     if (!hasResults(facts) || this.#inUse.has(facts.key)) return facts;
     if (this.#inUse.size >= FACTS_MAX) return factsOfType(container.runtime);
     this.#inUse.add(facts.key);
     return facts;
   }
 
-  #factsOf(container: Container, operators: Rules | undefined, own: Rules): ContainerFacts {
-    const by = [operators, own];
+  #factsOf(container: Container, by: AskingRules, nowMs: number): ContainerFacts {
+    const { operators, own, denying } = by;
+    const ageTests = denying.flatMap(({ condition }) => this.#ageTestsOf(condition));
     const known = this.#known.get(container);
-    if (known?.by[0] === operators && known?.by[1] === own) return known.facts;
+    if (ageTests.length === 0 && known?.by.operators === operators && known?.by.own === own)
+      return known.facts;
     const tests = [...this.#testsOf(operators), ...this.#testsOf(own)];
-    const facts = factsOf(container, tests);
-    this.#known.set(container, { facts, by });
+    const { startedAtMs } = container;
+    const ageNs =
+      startedAtMs === undefined ? 0n : BigInt(Math.round(nowMs - startedAtMs)) * 1_000_000n;
+    const facts = factsOf(container, tests, ageTests, ageNs);
+    if (ageTests.length === 0) this.#known.set(container, { facts, by });
     return facts;
+  }
+
+  #ageTestsOf(condition: Checked): readonly Test[] {
+    const known = this.#ageTests.get(condition) ?? ageTestsOf([condition]);
+    this.#ageTests.set(condition, known);
+    return known;
   }
 
   #testsOf(rules: Rules | undefined): readonly Test[] {

@@ -20,6 +20,7 @@ import { logTable } from './verdict-log.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
 const WAIT_MS = 1000;
+const NO_RULES: readonly LoadedRule[] = [];
 
 /**
  * An app's effect on the rules: given the operator's `rules`, returns rules of which one must match whenever anything is reported for the
@@ -47,6 +48,8 @@ export interface KernelVerdictsOptions {
   readonly enabled: boolean;
   /** CLOCK_BOOTTIME in ns; default: the host's. */
   readonly bootNs?: () => bigint;
+  /** Unix time; default: the host's. */
+  readonly nowMs?: () => number;
   /** Delay until the rules have settled; a starting agent has more urgent work. 1000 by default. */
   readonly waitMs?: number;
 }
@@ -235,12 +238,10 @@ export class KernelVerdicts {
     if (app === undefined) return undefined;
     const ofApp = this.#groups.get(app) ?? new Map<string, Group>();
     this.#groups.set(app, ofApp);
-    const facts = this.#facts.of(
-      container,
-      this.#rules?.rules,
-      app === 'none' ? [] : app.ruleSet.rules,
-    );
     const denied = this.#denials.among(this.#rules?.rules, container, app);
+    const own = app === 'none' ? NO_RULES : app.ruleSet.rules;
+    const asking = { operators: this.#rules?.rules, own, denying: denied };
+    const facts = this.#facts.of(container, asking, (this.#options.nowMs ?? Date.now)());
     const key = [facts.key, ...denied.map(({ name }) => name)].join('\n');
     const group = ofApp.get(key) ?? {
       app,

@@ -19,6 +19,7 @@ import { standStill } from '../support/stand-still.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
+const OLD_NS = 3_000_000_000n;
 const TABLE = 1;
 const AT_EMPTY_PATH = 0x1000;
 const O_PATH = 0o10000000;
@@ -118,6 +119,32 @@ describe('denied programs', () => {
       running.results.filter(({ step }) => step === 'mkdir').map(({ ret }) => ret),
       [0],
     );
+  });
+
+  test('only what an older process starts: a rule that lets start scripts be', async () => {
+    deny(`${BAD} and not proc.ppid.duration < ${OLD_NS} and proc.is_from_outside != true`);
+    const before = probe.events.length;
+    const [, seen] = await programs(
+      runs(
+        'good',
+        ...forks(...runs('bad')),
+        ...['sleep', Number(OLD_NS) / 1e6 + 300],
+        ...forks(...runs('bad')),
+        // Its parent is young again.
+        ...forks(...runs('good', ...forks(...runs('bad')))),
+      ),
+    );
+    const ages = probe.events
+      .slice(before)
+      .filter(({ exec }) => exec?.file?.path === at('bad'))
+      .map(({ bootNs, parentStartBootNs }) => bootNs - parentStartBootNs);
+    assert.deepEqual(
+      seen.filter(([name]) => name === 'bad'),
+      // On a busy machine a young one may have become old.
+      ages.map((age) => ['bad', age >= OLD_NS]),
+    );
+    assert.equal(ages.length, 3);
+    assert.ok(ages[1]! >= OLD_NS);
   });
 
   test(`${MANY} of ${MANY}, also of a script, by a descriptor, and in place of another program`, async () => {

@@ -41,7 +41,7 @@ export function makeImage(overrides: Partial<ProcessImage> = {}): ProcessImage {
   };
 }
 
-type ProcessOverrides = Partial<Omit<Process, 'image'>> & { image?: Partial<ProcessImage> };
+export type ProcessOverrides = Partial<Omit<Process, 'image'>> & { image?: Partial<ProcessImage> };
 
 /** A shim outside of the scope: what starts containers. */
 export const RUNTIME = makeProcess({

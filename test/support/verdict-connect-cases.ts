@@ -2,11 +2,12 @@
 import fc from 'fast-check';
 import type { SocketDetails, SocketTuple } from '../../src/events/event.ts';
 import { PROTOCOL_KINDS, type ConnectEnd } from '../../src/plan/verdicts/call-kinds.ts';
+import { ancestry, numbersOf, OF_NUMBERS, processWith } from './verdict-path-cases.ts';
 import { verdictOf, type KnownCall } from '../../src/plan/verdicts/verdict.ts';
 import { parseIp } from '../../src/rules/fields/ip.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { encodeText } from '../../src/shared/text.ts';
-import { CONTAINER, makeConnect, makeEvent, makeProcess, makeSubject } from './rules-subject.ts';
+import { CONTAINER, makeConnect, makeEvent, makeSubject } from './rules-subject.ts';
 import {
   comparisonOf,
   conditionsOf,
@@ -145,6 +146,7 @@ export const connectCondition = conditionsOf(
     { weight: 1, arbitrary: EITHER_END },
     { weight: 2, arbitrary: comparisonOf(['fd.name', 'basename(fd.name)', 'tolower(fd.name)']) },
     { weight: 1, arbitrary: ofName },
+    { weight: 1, arbitrary: fc.constantFrom(...OF_NUMBERS) },
   ),
 );
 
@@ -160,6 +162,7 @@ export const connectCall = fc.record({
   path,
   name: processName,
   thread: processName,
+  ...ancestry,
   /** The kernel does not know what a process ran before the probe was there. */
   isKnown: fc.boolean(),
 });
@@ -200,7 +203,7 @@ export function subjectOfConnect(one: ConnectCall): Subject {
   const call = { ...makeConnect(), socket: socketOf(one) };
   return makeSubject(makeEvent('connect', { result, call, comm: one.thread }), {
     container: CONTAINER,
-    process: makeProcess({ image: { name: one.name } }),
+    process: processWith(one, { name: one.name }),
   });
 }
 
@@ -223,7 +226,7 @@ export function knownConnect(one: ConnectCall): KnownCall {
     path: end === 'unix' ? encodeText(one.path) : undefined,
     directory: false,
     layer: 'none',
-    program: isKnown ? { ...program, name: encodeText(one.name) } : undefined,
+    program: isKnown ? { ...program, name: encodeText(one.name), ...numbersOf(one) } : undefined,
     thread: encodeText(one.thread),
   };
 }

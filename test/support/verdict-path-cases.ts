@@ -11,6 +11,7 @@ import type { Subject } from '../../src/rules/subject.ts';
 import { absolutePath } from '../../src/shared/path.ts';
 import { encodeText } from '../../src/shared/text.ts';
 import {
+  BOOT_NS,
   CONTAINER,
   makeCall,
   makeEvent,
@@ -18,6 +19,7 @@ import {
   makeFile,
   makeProcess,
   makeSubject,
+  type ProcessOverrides,
 } from './rules-subject.ts';
 import {
   comparisonOf,
@@ -66,7 +68,20 @@ const ofProgram = fc.oneof(
     'proc.exepath exists',
   ),
 );
+/** Comparisons of ages, and of where the process comes from. */
+export const OF_NUMBERS: readonly string[] = [
+  'proc.duration >= 30000000000',
+  'proc.duration < 30000000000',
+  'proc.ppid.duration < 60000000000',
+  'proc.ppid.duration > 3600000000000',
+  'proc.ppid.duration <= 28999999999',
+  'not proc.ppid.duration < 60000000000',
+  'proc.is_from_outside = true',
+  'proc.is_from_outside != true',
+  'proc.is_from_outside = false',
+];
 const ofCall = fc.constantFrom(
+  ...OF_NUMBERS,
   ...OF_CONTAINER,
   'evt.rawres = 0',
   'evt.rawres != 0',
@@ -106,6 +121,35 @@ export const anyPathCall = `evt.type in (${JUDGED_CALLS.join(', ')})`;
 const WITH_DESCRIPTOR: readonly string[] = ['fchmod', 'fchown'];
 const MODES = [0, 0o644, 0o755, 0o4755, 0o2000, 0o6000, 0o1777];
 
+/** The ages of the process and of its parent, in s, and what the kernel knows of the latter. */
+export const ancestry = {
+  ages: fc.tuple(fc.constantFrom(0, 5, 29, 31, 3601), fc.constantFrom(5, 29, 61, 3601)),
+  parent: fc.constantFrom('in scope', 'outside', 'not known'),
+};
+type Ancestry = {
+  readonly ages: readonly [own: number, parent: number];
+  readonly parent: string;
+};
+
+const secondsAgo = (seconds: number): bigint => BOOT_NS - BigInt(seconds) * 1_000_000_000n;
+
+/** A process of this ancestry, as rules see it. */
+export const processWith = (
+  { ages, parent }: Ancestry,
+  image: NonNullable<ProcessOverrides['image']>,
+): Process =>
+  makeProcess({
+    startBootNs: secondsAgo(ages[0]),
+    parent: makeProcess({ startBootNs: secondsAgo(ages[1]), inScope: parent !== 'outside' }),
+    image,
+  });
+
+/** The numbers of its process, as the kernel knows them. */
+export function numbersOf({ ages, parent }: Ancestry): Partial<KnownProgram> {
+  const [age, parentAge] = ages.map((seconds) => BigInt(seconds) * 1_000_000_000n);
+  return parent === 'in scope' ? { age, parentAge, fromOutside: false } : { age };
+}
+
 export const pathCall = fc.record({
   event: fc.constantFrom(...JUDGED_CALLS),
   failed: fc.boolean(),
@@ -125,6 +169,7 @@ export const pathCall = fc.record({
   isPathKnown: fc.boolean(),
   /** Undefined where the agent does not know it. */
   env: environment,
+  ...ancestry,
 });
 export type PathCall = typeof pathCall extends fc.Arbitrary<infer One> ? One : never;
 
@@ -159,24 +204,23 @@ export function subjectOfCall(one: PathCall): Subject {
   return makeSubject(made, { container: CONTAINER, process: processOf(one) });
 }
 
-const processOf = ({ program, programLayer, env, name }: PathCall): Process =>
-  makeProcess({
-    image: {
-      name,
-      exePath: program,
-      exeUpperLayer: programLayer === 'upper',
-      exeLowerLayer: programLayer === 'lower',
-      exeMemfd: programLayer === 'memfd',
-      env,
-    },
+const processOf = (one: PathCall): Process =>
+  processWith(one, {
+    name: one.name,
+    exePath: one.program,
+    exeUpperLayer: one.programLayer === 'upper',
+    exeLowerLayer: one.programLayer === 'lower',
+    exeMemfd: one.programLayer === 'memfd',
+    env: one.env,
   });
 
 /** The program as far as the kernel knows it. */
 function programOf(one: PathCall): KnownProgram | undefined {
   const { isKnown, isPathKnown, program, programLayer: layer, env } = one;
   const path = isPathKnown ? encodeText(program) : undefined;
+  if (!isKnown) return undefined;
   const name = encodeText(one.name);
-  return isKnown ? { path, layer, loads: hasLoads(env), name } : undefined;
+  return { path, layer, loads: hasLoads(env), name, ...numbersOf(one) };
 }
 
 /** That its program is run. */

@@ -1,5 +1,10 @@
 import type { Container } from '../../src/apps/identity.ts';
-import { containerTestsOf, factsOf, factsOfType } from '../../src/plan/verdicts/container-tests.ts';
+import {
+  ageTestsOf,
+  containerTestsOf,
+  factsOf,
+  factsOfType,
+} from '../../src/plan/verdicts/container-tests.ts';
 import { ruleClausesOf, withCertainRules } from '../../src/plan/verdicts/rule-clauses.ts';
 import { verdictTableOf, type VerdictTable } from '../../src/plan/verdicts/table.ts';
 import type { RuleSet } from '../../src/rules/rule-set.ts';
@@ -10,11 +15,13 @@ export function verdictTable(
   { rules }: RuleSet,
   container: Container | string = 'docker',
   denied: ReadonlySet<string> = new Set(),
+  { ageNs = 0n }: { readonly ageNs?: bigint } = {},
 ): VerdictTable {
+  const conditions = rules.map(({ condition }) => condition);
   const facts =
     typeof container === 'string'
       ? factsOfType(container)
-      : factsOf(container, containerTestsOf(rules.map(({ condition }) => condition)));
+      : factsOf(container, containerTestsOf(conditions), ageTestsOf(conditions), ageNs);
   const clauses = atOnce(ruleClausesOf(rules, facts));
   const denying = new Set(rules.filter(({ name }) => denied.has(name)));
   return atOnce(verdictTableOf(atOnce(withCertainRules(clauses, rules, facts, denying))));

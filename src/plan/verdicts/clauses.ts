@@ -2,8 +2,14 @@ import { atOnce, type Steps } from '../../shared/turns.ts';
 import type { Checked, CheckedMacro, Test } from '../../rules/compile/checked.ts';
 import { formTestOf, type FormTest } from './form-tests.ts';
 import { connectTestOf, type ConnectTest } from './connect-tests.ts';
-import { containerTestOf, isContainerTest, type ContainerFacts } from './container-tests.ts';
+import {
+  containerTestOf,
+  isAgeTest,
+  isContainerTest,
+  type ContainerFacts,
+} from './container-tests.ts';
 import { nameTestOf } from './name-tests.ts';
+import { numberTestOf, type NumberTest } from './number-tests.ts';
 import { absentKinds, pathFieldOf, type PathField } from './path-fields.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
 import { programTestOf, type ProgramTest } from './program-tests.ts';
@@ -24,7 +30,7 @@ import {
 } from './call-kinds.ts';
 
 /** A comparison of a call, or of what makes it, that can be decided in the kernel. */
-export type FileTest = PathTest | FormTest | ProgramTest;
+export type FileTest = PathTest | FormTest | ProgramTest | NumberTest;
 
 /** A comparison that must hold, or must fail. */
 export interface Literal {
@@ -84,13 +90,15 @@ function isDecidedElsewhere(test: Test): boolean {
   return (
     isContainerTest(test) ||
     kindsOf(test) !== undefined ||
-    (formTestOf(test) ?? programTestOf(test) ?? nameTestOf(test)) !== undefined ||
+    (formTestOf(test) ?? programTestOf(test) ?? nameTestOf(test) ?? numberTestOf(test)) !==
+      undefined ||
     (field !== undefined && pathTestOf(test, field) !== undefined)
   );
 }
 
 /** Whether the kernel decides this comparison of a program that is run, whatever its result. */
 export const isDecidedOfExec = (test: Test): boolean => {
+  if (isAgeTest(test)) return true;
   const form = formTestOf(test);
   if (form !== undefined) return form.judged === 'program' && form.either === undefined;
   const unknown = pathFieldOf(test)?.unknown ?? NO_KINDS;
@@ -146,7 +154,7 @@ class Reader {
 /** Of connects some fields are decided in other ways than of the other calls. */
 function bothWaysOf(test: Test): BothWays {
   const known =
-    ofKind(test) ?? ofForm(test) ?? ofProgram(test) ?? ofName(test) ?? ofPath(test) ?? UNKNOWN;
+    ofKind(test) ?? ofForm(test) ?? ofProgram(test) ?? ofProcess(test) ?? ofPath(test) ?? UNKNOWN;
   const connect = connectTestOf(test);
   if (connect === undefined) return known;
   const of = (holds: boolean): readonly Clause[] => {
@@ -179,12 +187,13 @@ function ofKind(test: Test): BothWays | undefined {
   };
 }
 
-/** A comparison of the name of the process or of the thread, which each call has. */
-function ofName(test: Test): BothWays | undefined {
-  const name = nameTestOf(test);
-  if (name === undefined) return undefined;
+/** A comparison of a name or of a number of what makes the call, which each call has. */
+function ofProcess(test: Test): BothWays | undefined {
+  const number = numberTestOf(test);
+  const decided = nameTestOf(test) ?? (number && ({ test: number, judged: 'process' } as const));
+  if (decided === undefined) return undefined;
   const of = (holds: boolean): readonly Clause[] => [
-    { kinds: ALL_KINDS, literals: [{ ...name, holds, text: test.key }] },
+    { kinds: ALL_KINDS, literals: [{ ...decided, holds, text: test.key }] },
   ];
   return { holds: of(true), fails: of(false) };
 }

@@ -49,6 +49,25 @@ const isFixed = ({ left, right }: Test): boolean =>
   left.fields.length > 0 &&
   left.fields.every((name) => FIXED.includes(name));
 
+/** A comparison of the container's age: once it is older than that, the result stays. */
+interface AgeTest {
+  readonly olderThanNs: bigint;
+  readonly result: boolean;
+}
+
+function ageTestOf({ left, modifier, operator, right, values }: Test): AgeTest | undefined {
+  const [value] = values;
+  if (left.field !== 'container.duration' || right !== undefined || modifier !== undefined)
+    return undefined;
+  if (typeof value !== 'bigint' || values.length !== 1) return undefined;
+  if (operator === '<' || operator === '<=') return { olderThanNs: value, result: false };
+  if (operator === '>' || operator === '>=') return { olderThanNs: value, result: true };
+  return undefined;
+}
+
+/** Whether it is fixed from an age of the container on. */
+export const isAgeTest = (test: Test): boolean => ageTestOf(test) !== undefined;
+
 /** Whether it is about nothing but what is fixed of a container. */
 export const isContainerTest = (test: Test): boolean => isOfType(test) || isFixed(test);
 
@@ -56,7 +75,7 @@ export const isContainerTest = (test: Test): boolean => isOfType(test) || isFixe
 export function factsFor(condition: Checked, facts: ContainerFacts): ContainerFacts {
   if (facts.results.size === 0) return facts;
   const results = new Map<string, boolean>();
-  for (const { key } of containerTestsOf([condition])) {
+  for (const { key } of distinct([condition], (test) => isFixed(test) || isAgeTest(test))) {
     const result = facts.results.get(key);
     if (result !== undefined) results.set(key, result);
   }
@@ -65,24 +84,56 @@ export function factsFor(condition: Checked, facts: ContainerFacts): ContainerFa
 }
 
 /** Those comparisons of the conditions that are fixed for a container, but for its type: each once. */
-export function containerTestsOf(conditions: Iterable<Checked>): readonly Test[] {
+export const containerTestsOf = (conditions: Iterable<Checked>): readonly Test[] =>
+  distinct(conditions, isFixed);
+
+/** The same of those that are fixed from an age of the container on. */
+export const ageTestsOf = (conditions: Iterable<Checked>): readonly Test[] =>
+  distinct(conditions, isAgeTest);
+
+function distinct(conditions: Iterable<Checked>, isMeant: (test: Test) => boolean): Test[] {
   const found = new Map<string, Test>();
   for (const condition of conditions)
     someTest(condition, (test) => {
-      if (isFixed(test)) found.set(test.key, test);
+      if (isMeant(test)) found.set(test.key, test);
       return false;
     });
   return [...found.values()];
 }
 
-/** What these comparisons come to in a container. */
-export function factsOf(container: Container, tests: readonly Test[]): ContainerFacts {
-  if (tests.length === 0) return factsOfType(container.runtime);
-  const results = new Map<string, boolean>();
+/** The host's clock may be set back by so much. */
+const SLACK_NS = 10_000_000_000n;
+
+/** What the comparisons of its age come to by now, as far as that stays so. */
+export function* resultsAt(ageNs: bigint, tests: readonly Test[]): Generator<[string, boolean]> {
+  for (const test of tests) {
+    const age = ageTestOf(test);
+    if (age !== undefined && ageNs > age.olderThanNs + SLACK_NS) yield [test.key, age.result];
+  }
+}
+
+/** What is known of a container that is older than any age that the condition asks for. */
+export function factsOfOld(condition: Checked): ContainerFacts {
+  const results = new Map(resultsAt(2n ** 63n, ageTestsOf([condition])));
+  return { key: JSON.stringify(['old', ...results]), type: UNKNOWN_TYPE, results };
+}
+
+/** No runtime's: comparisons of the type are not decided. */
+const UNKNOWN_TYPE = '';
+
+/** What these comparisons come to in a container, and those of its age in one that is so old. */
+export function factsOf(
+  container: Container,
+  tests: readonly Test[],
+  ageTests: readonly Test[] = [],
+  ageNs = 0n,
+): ContainerFacts {
+  const results = new Map(resultsAt(ageNs, ageTests));
   for (const test of tests) {
     const result = resultIn(container, test);
     if (result !== undefined) results.set(test.key, result);
   }
+  if (results.size === 0) return factsOfType(container.runtime);
   const key = JSON.stringify([container.runtime, ...results]);
   return { key, type: container.runtime, results };
 }
@@ -101,6 +152,7 @@ export function containerTestOf(
   test: Test,
   facts: ContainerFacts | undefined,
 ): boolean | undefined {
-  if (facts === undefined || !isContainerTest(test)) return undefined;
-  return isOfType(test) ? predicateOf(test)(facts.type) : facts.results.get(test.key);
+  if (facts === undefined) return undefined;
+  if (!isOfType(test)) return facts.results.get(test.key);
+  return facts.type === UNKNOWN_TYPE ? undefined : predicateOf(test)(facts.type);
 }

@@ -2,6 +2,7 @@ import { LIMITS } from '../../events/table.gen.ts';
 import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
 
 const { VERDICT_CERTAIN, VERDICT_CLAUSES, VERDICT_KINDS, VERDICT_MACHINES } = LIMITS;
+const { VERDICT_NUMBERS } = LIMITS;
 const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_SEEN } = LIMITS;
 const SEEN_BYTES = 2 * (1 << VERDICT_SEEN);
 
@@ -26,8 +27,13 @@ export const TABLE = (() => {
   const denying = certain + 4;
   const dots = denying + 4;
   const names = dots + 4;
-  // Sets are numbers of 64 bits.
-  const may = Math.ceil((names + 4) / 8) * 8;
+  const numbers = names + 4;
+  const numberOf = numbers + 4;
+  // Numbers of 64 bits.
+  const bounds = Math.ceil((numberOf + VERDICT_NUMBERS * 4) / 8) * 8;
+  const below = bounds + VERDICT_NUMBERS * 8;
+  const above = below + VERDICT_NUMBERS * MASK_BYTES;
+  const may = above + VERDICT_NUMBERS * MASK_BYTES;
   const failures = may + MASK_BYTES;
   const kinds = failures + VERDICT_CERTAIN * MASK_BYTES;
   const forms = kinds + VERDICT_KINDS * MASK_BYTES;
@@ -50,6 +56,11 @@ export const TABLE = (() => {
     denying,
     dots,
     names,
+    numbers,
+    numberOf,
+    bounds,
+    below,
+    above,
     classes,
     seenEnd,
     seenSlash,

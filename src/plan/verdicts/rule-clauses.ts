@@ -3,7 +3,7 @@ import { LIMITS } from '../../events/table.gen.ts';
 import type { Checked } from '../../rules/compile/checked.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
 import type { Steps } from '../../shared/turns.ts';
-import { factsFor, type ContainerFacts } from './container-tests.ts';
+import { factsFor, factsOfOld, type ContainerFacts } from './container-tests.ts';
 import {
   clausesOf,
   failuresOf,
@@ -175,9 +175,9 @@ export function* withCertainRules(
   return { clauses, widened, certain };
 }
 
-/** The calls for which the kernel can be certain that the rule matches, in any container. */
+/** The calls for which the kernel can be certain that the rule matches, in a container that is old enough, of any runtime. */
 export const certainKindsOf = ({ events, condition }: LoadedRule): Kinds =>
-  certainAmong(events, failuresOf(condition, undefined));
+  certainAmong(events, failuresOf(condition, factsOfOld(condition)));
 
 /** Of these events, without those for which the rule may always fail. */
 function certainAmong(events: Iterable<string>, failures: readonly Clause[]): Kinds {

@@ -5,12 +5,13 @@ import { withoutCovered, type Clause, type FileTest, type Literal } from './clau
 import { eachKind, NO_KINDS, type Judged } from './call-kinds.ts';
 import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
 import { MASK_BYTES, NAMES, ROW, TABLE } from './layout.ts';
+import { boundsOf, isOfBound } from './number-tests.ts';
 import { anything } from './patterns.ts';
 import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
 import type { CertainRule, RuleClauses } from './rule-clauses.ts';
 
 const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_STATES } = LIMITS;
-const { VERDICT_SEEN, VERDICT_SEEN_STATES } = LIMITS;
+const { VERDICT_NUMBERS, VERDICT_SEEN, VERDICT_SEEN_STATES } = LIMITS;
 /** Limit for one automaton: three quarters of all, so that one set of tests leaves room for the others. */
 const STATES_MAX = (VERDICT_STATES * 3) / 4;
 /** Limit on pattern bytes of one automaton: beyond it, there would be too many states, so it is not tried. */
@@ -201,9 +202,10 @@ class Writer {
     const hasPrograms =
       about.has('program') || about.has('process') || has(({ test }) => test.machine === 'program');
     this.#view.setUint32(TABLE.programs, hasPrograms ? 1 : 0, true);
-    const names =
-      (about.has('process') ? NAMES.process : 0) | (about.has('thread') ? NAMES.thread : 0);
+    const hasNames = has(({ test, judged }) => test.machine === 'comm' && judged === 'process');
+    const names = (hasNames ? NAMES.process : 0) | (about.has('thread') ? NAMES.thread : 0);
     this.#view.setUint32(TABLE.names, names, true);
+    this.#setNumbers();
     const hasDots = has(
       ({ test, judged }) =>
         judged === 'file' && test.machine === 'form' && test.either !== undefined,
@@ -252,6 +254,23 @@ class Writer {
     }
     yield* this.#setSeen(tests.filter(({ machine }) => machine === 'anywhere'));
     return this.#masks.size <= VERDICT_MASKS ? this.#bytes : undefined;
+  }
+
+  /** Of a comparison that there is no room for, clauses may hold and fail. */
+  #setNumbers(): void {
+    const tests = this.#clauses.flatMap(({ literals }) => literals.map(({ test }) => test));
+    const bounds = boundsOf(tests).slice(0, VERDICT_NUMBERS);
+    this.#view.setUint32(TABLE.numbers, bounds.length, true);
+    for (const [index, { number, bound }] of bounds.entries()) {
+      this.#view.setUint32(TABLE.numberOf + 4 * index, number, true);
+      this.#view.setBigUint64(TABLE.bounds + 8 * index, bound, true);
+      const setFor = (isBelow: boolean): Uint8Array =>
+        this.#maskOfLiterals(({ test }) =>
+          isOfBound(test, number, bound) ? isBelow !== test.negated : undefined,
+        );
+      this.#bytes.set(setFor(true), TABLE.below + index * MASK_BYTES);
+      this.#bytes.set(setFor(false), TABLE.above + index * MASK_BYTES);
+    }
   }
 
   /** Which clauses say that a rule may match, and which that it may fail. */
@@ -370,4 +389,4 @@ const isBeside = (judged: Judged): judged is Beside =>
 type Place = Point | Beside;
 
 const isPathTest = (test: FileTest): test is PathTest =>
-  test.machine !== 'form' && test.machine !== 'program';
+  test.machine !== 'form' && test.machine !== 'program' && test.machine !== 'number';

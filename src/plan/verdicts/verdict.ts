@@ -9,6 +9,7 @@ import {
   type OpenKind,
   type PathKind,
 } from './call-kinds.ts';
+import { NUMBERS } from './number-tests.ts';
 import { MACHINES, PATH_MACHINES, type Machine } from './path-tests.ts';
 
 /** A call as the kernel knows it, and the path of it that is judged. */
@@ -38,12 +39,20 @@ export interface KnownProgram {
   readonly loads?: boolean;
   /** Of the process since it runs the program, at most 15 bytes; default empty. */
   readonly name?: Buffer;
+  /** Of the process and of its parent, ns; default: not known. */
+  readonly age?: bigint | undefined;
+  readonly parentAge?: bigint | undefined;
+  /** Known only where its parent is in scope. */
+  readonly fromOutside?: false | undefined;
 }
 
 const SLASH = 0x2f;
 const NAME = MACHINES.indexOf('name');
 const ANYWHERE = MACHINES.indexOf('anywhere');
 const NO_NAME = Buffer.alloc(0);
+const FROM_OUTSIDE = NUMBERS.indexOf('proc.is_from_outside');
+/** The kernel is not sure of ages that are nearer to a bound than that. */
+const SLACK_NS = 100_000_000n;
 /** What precedes an address. */
 const BEFORE: Readonly<Record<number, number>> = { 4: 16, 16: 17 };
 
@@ -76,6 +85,11 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
   if (program !== undefined && left.hasPrograms) {
     const { layer, loads = true, name = NO_NAME } = program;
     left.narrowByName(name, ROW.process);
+    left.narrowByNumbers([
+      program.age,
+      program.parentAge,
+      program.fromOutside === false ? 0n : undefined,
+    ]);
     left.narrow(TABLE.programForms + programFormNumber(layer, loads) * MASK_BYTES);
     if (program.path !== undefined) {
       if (isKnown) left.narrow(TABLE.sameProgram + (path.equals(program.path) ? MASK_BYTES : 0));
@@ -161,6 +175,20 @@ class Left {
   /** `place`: where its clauses stand. */
   narrowByName(name: Buffer, place: number): void {
     this.#narrowBy(this.#cell(this.#walk(MACHINES.indexOf('comm'), name, -1).row, place));
+  }
+
+  /** In the order of NUMBERS; undefined: not known. */
+  narrowByNumbers(numbers: readonly (bigint | undefined)[]): void {
+    const count = this.#view.getUint32(TABLE.numbers, true);
+    for (let index = 0; index < count; index++) {
+      const field = this.#view.getUint32(TABLE.numberOf + 4 * index, true);
+      const bound = this.#view.getBigUint64(TABLE.bounds + 8 * index, true);
+      const number = numbers[field];
+      const slack = field === FROM_OUTSIDE ? 0n : SLACK_NS;
+      if (number === undefined) continue;
+      if (number + slack < bound) this.narrow(TABLE.below + index * MASK_BYTES);
+      else if (number >= bound + slack) this.narrow(TABLE.above + index * MASK_BYTES);
+    }
   }
 
   narrowByEnd(address: Buffer, port: number): void {

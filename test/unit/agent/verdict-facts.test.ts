@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { FACTS_MAX, KnownFacts } from '../../../src/agent/verdict-facts.ts';
+import type { Container } from '../../../src/apps/identity.ts';
 import type { RegistryEntry } from '../../../src/apps/resolution.ts';
 import { until } from '../../support/e2e-agent.ts';
+import type { LoadedRule } from '../../../src/rules/rule-set.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
 import { appWith, world } from './verdicts-fixture.ts';
@@ -13,6 +15,13 @@ after(() => clearInterval(awake));
 
 const ofApp = (name: string): ReturnType<typeof containerOf> =>
   containerOf({ fullId: name }, { name, space: 'prod' });
+const NOW_MS = 1_000_000_000;
+const NONE: readonly LoadedRule[] = [];
+const by = (operators: readonly LoadedRule[] | undefined, own = NONE, denying = NONE) => ({
+  operators,
+  own,
+  denying,
+});
 const rulesOf = (...conditions: readonly string[]) =>
   ruleSetOf(
     conditions
@@ -29,17 +38,43 @@ describe('what is known of containers', () => {
   test('what rules ask for of what is fixed; equal for containers of which the same is so', () => {
     const known = new KnownFacts();
     const [shop, blog, wiki] = ['shop', 'blog', 'wiki'].map((name) =>
-      known.of(ofApp(name), rules, []),
+      known.of(ofApp(name), by(rules), NOW_MS),
     );
     assert.deepEqual([...shop!.results], [['app.name = shop', true]]);
     assert.deepEqual([...blog!.results], [['app.name = shop', false]]);
     assert.equal(blog!.key, wiki!.key);
-    assert.equal(known.of(ofApp('shop'), undefined, []).key, 'docker', 'without rules the type');
+    assert.equal(
+      known.of(ofApp('shop'), by(undefined), NOW_MS).key,
+      'docker',
+      'without rules the type',
+    );
     const own = rulesOf('evt.type = open and app.space = prod').rules;
     assert.deepEqual(
-      [...known.of(ofApp('shop'), rules, own).results.keys()],
+      [...known.of(ofApp('shop'), by(rules, own), NOW_MS).results.keys()],
       ['app.name = shop', 'app.space = prod'],
     );
+  });
+
+  test('its age, from when its comparison stays as it is, and only for rules that deny', () => {
+    const { rules: aged } = rulesOf(
+      'evt.type = execve and proc.name = a and not container.duration < 60000000000',
+      'evt.type = execve and proc.name = b and container.duration >= 3600000000000',
+      'evt.type = execve and proc.name = c and container.duration in (5)',
+    );
+    const known = new KnownFacts();
+    const started = { ...ofApp('shop'), startedAtMs: NOW_MS };
+    const after = (seconds: number, denying = aged, container: Container = started): object => {
+      const { results } = known.of(container, by(aged, NONE, denying), NOW_MS + 1000 * seconds);
+      return Object.fromEntries(results);
+    };
+    assert.deepEqual(after(69), {}, 'a clock may be set back');
+    assert.deepEqual(after(71), { 'container.duration < 60000000000': false });
+    assert.deepEqual(after(3611), {
+      'container.duration < 60000000000': false,
+      'container.duration >= 3600000000000': true,
+    });
+    assert.deepEqual(after(3611, NONE), {}, 'none denies');
+    assert.deepEqual(after(3611, aged, { ...started, startedAtMs: undefined }), {});
   });
 
   test('rules that tell each container from all others: of so many at a time, of the others the type', () => {
@@ -47,15 +82,15 @@ describe('what is known of containers', () => {
     const many = rulesOf(...names.map((name) => `evt.type = open and app.name = ${name}`)).rules;
     const known = new KnownFacts();
     const containers = names.map(ofApp);
-    const facts = containers.map((one) => known.of(one, many, []));
+    const facts = containers.map((one) => known.of(one, by(many), NOW_MS));
     assert.deepEqual(
       facts.map(({ results }) => results.size > 0),
       names.map((_, n) => n < FACTS_MAX),
     );
     // Two of them are gone: there is room for the others.
     known.keep(facts.slice(2, FACTS_MAX));
-    assert.ok(known.of(containers.at(-1)!, many, []).results.size > 0);
-    assert.equal(known.of(containers[3]!, many, []).key, facts[3]!.key);
+    assert.ok(known.of(containers.at(-1)!, by(many), NOW_MS).results.size > 0);
+    assert.equal(known.of(containers[3]!, by(many), NOW_MS).key, facts[3]!.key);
   });
 });
 

@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { TEXT_MAX } from '../../../src/plan/verdicts/path-tests.ts';
-import { digestOf, ruleClausesOf } from '../../../src/plan/verdicts/rule-clauses.ts';
+import { EXEC_KINDS, NO_KINDS } from '../../../src/plan/verdicts/call-kinds.ts';
+import {
+  certainKindsOf,
+  digestOf,
+  ruleClausesOf,
+} from '../../../src/plan/verdicts/rule-clauses.ts';
 import type { KnownCall } from '../../../src/plan/verdicts/verdict.ts';
-import { passes } from '../../../src/plan/verdicts/verdict.ts';
+import { passes, verdictOf } from '../../../src/plan/verdicts/verdict.ts';
 import { loadRules, readRuleFile } from '../../../src/rules/loader/load.ts';
 import { atOnce } from '../../../src/shared/turns.ts';
+import { CONTAINER } from '../../support/rules-subject.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { verdictTable } from '../../support/verdict-table.ts';
 
@@ -76,4 +83,41 @@ test('rules that compare the same of a file and of a program never share a table
     digestOfRule('evt.type = unlink and evt.rawres = 0 and evt.arg.path = /x'),
     digestOfRule('evt.type = unlink and evt.rawres = 0 and fs.path.name = /x'),
   );
+});
+
+test('the default rules that can deny a program are those that the page names', () => {
+  const able = ruleSet.rules.filter(
+    (rule) => rule.enabled && (certainKindsOf(rule) & EXEC_KINDS) !== NO_KINDS,
+  );
+  const page = readFileSync('manifests/README.md', 'utf8');
+  const [named = ''] = /\*\*Default rules that can deny\*\*[^]*?\n- /.exec(page) ?? [];
+  assert.deepEqual(
+    able.map(({ name }) => name).sort(),
+    [...named.matchAll(/"([^"]+)"/g)].map(([, name = '']) => name.replace(/\s+/g, ' ')).sort(),
+  );
+});
+
+test('what an old process starts in an old container is denied by rules that let start scripts be', () => {
+  const container = { ...CONTAINER, startedAtMs: 0 };
+  const { denied, bytes } = verdictTable(ruleSet, container, new Set(['Attack tool run']), {
+    ageNs: 71_000_000_000n,
+  });
+  assert.ok(bytes);
+  const deniedAt = (parentAge: bigint | undefined, name: string): readonly string[] => {
+    const program = {
+      path: Buffer.from(`/usr/bin/${name}`),
+      layer: 'lower',
+      name: Buffer.from(name),
+      age: 1_000_000_000n,
+      parentAge,
+      fromOutside: parentAge === undefined ? undefined : false,
+    } as const;
+    const run = { event: 'execve', directory: false, layer: 'none', path: undefined } as const;
+    const { failing } = verdictOf(bytes, { ...run, program, thread: Buffer.from(name) });
+    return denied.filter((_, rule) => ((failing >>> rule) & 1) === 0);
+  };
+  assert.deepEqual(deniedAt(61_000_000_000n, 'nmap'), ['Attack tool run']);
+  assert.deepEqual(deniedAt(59_000_000_000n, 'nmap'), []);
+  assert.deepEqual(deniedAt(undefined, 'nmap'), [], 'nobody knows how old its parent is');
+  assert.deepEqual(deniedAt(61_000_000_000n, 'node'), []);
 });

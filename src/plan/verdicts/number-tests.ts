@@ -1,0 +1,76 @@
+import type { Test } from '../../rules/compile/checked.ts';
+import { predicateOf } from '../../rules/compile/modifiers.ts';
+
+/** What of a process is compared with numbers, in the order of shared.h (NUMBER_*): ages are in ns. */
+export const NUMBERS = ['proc.duration', 'proc.ppid.duration', 'proc.is_from_outside'] as const;
+
+/** A comparison of a number: it holds below the bound, or where `negated` from it on. */
+export interface NumberTest {
+  readonly key: string;
+  readonly machine: 'number';
+  /** Its place in NUMBERS. */
+  readonly number: number;
+  readonly bound: bigint;
+  readonly negated: boolean;
+}
+
+/** A comparison of a number of the process that makes a call; undefined for any other. */
+export function numberTestOf(test: Test): NumberTest | undefined {
+  const { key, left, modifier, operator, right, values } = test;
+  const number = NUMBERS.findIndex((name) => name === left.field);
+  if (number < 0 || right !== undefined || operator === 'exists') return undefined;
+  const of = (bound: bigint, negated = false): NumberTest => ({
+    key,
+    machine: 'number',
+    number,
+    bound,
+    negated,
+  });
+  // The kernel knows it only of a process whose parent is in scope: the number 0.
+  if (left.kind === 'bool') return of(predicateOf(test)(false) ? 1n : 0n);
+  const [value] = values;
+  if (
+    typeof value !== 'bigint' ||
+    values.length !== 1 ||
+    modifier !== undefined ||
+    value > BOUND_MAX
+  )
+    return undefined;
+  switch (operator) {
+    case '<':
+      return of(value);
+    case '<=':
+      return of(value + 1n);
+    case '>':
+      return of(value + 1n, true);
+    case '>=':
+      return of(value, true);
+    default:
+      return undefined;
+  }
+}
+
+/** Nothing runs for 146 years. */
+const BOUND_MAX = 2n ** 62n;
+
+type Bound = Pick<NumberTest, 'number' | 'bound'>;
+
+/** Whether it is a comparison with this bound, in one direction or the other. */
+export const isOfBound = (
+  test: { readonly machine: string },
+  number: number,
+  bound: bigint,
+): test is NumberTest => isNumberTest(test) && test.number === number && test.bound === bound;
+
+const isNumberTest = (test: { readonly machine: string }): test is NumberTest =>
+  test.machine === 'number';
+
+/** The bounds of all comparisons of numbers among these, each once. */
+export function boundsOf(tests: readonly { readonly machine: string }[]): readonly Bound[] {
+  const found: Bound[] = [];
+  for (const test of tests) {
+    if (!isNumberTest(test)) continue;
+    if (!found.some(({ number, bound }) => isOfBound(test, number, bound))) found.push(test);
+  }
+  return found;
+}
