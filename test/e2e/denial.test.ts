@@ -95,6 +95,48 @@ test('a program that a rule denies does not run; elsewhere, and in monitor mode,
   }
 });
 
+const AGED = `
+- rule: New program run by an old app
+  desc: A test's own. It lets start scripts be.
+  condition: >
+    evt.type in (execve, execveat) and evt.rawres = 0 and app.name = shop and proc.exepath startswith /tmp/new/
+    and not (container.duration < 2000000000 or proc.ppid.duration < 2000000000) and proc.is_from_outside != true
+  output: new program %proc.exepath
+  priority: ERROR
+`;
+
+test('a rule that names an app and lets start scripts be denies what the app starts later', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': AGED },
+    config: ['responses: [{match: {rule: New*}, do: deny, mode: enforce, fall_back: false}]'],
+  });
+  const runs = (name: string): Promise<Docker.Container> =>
+    runContainer(
+      engine,
+      `${DROP} true; while :; do /tmp/new/busybox touch /tmp/ran; sleep 1; done`,
+      {
+        labels: { 'varvel.enable': 'true', 'varvel.app': name },
+      },
+    );
+  const [shop, blog] = [await runs('shop'), await runs('blog')];
+  try {
+    await until('it is prevented', async () =>
+      (await agentLines(engine, shop)).some(
+        (line) => outcomeOf(line) === 'prevented' && line.output.includes('/tmp/new/busybox'),
+      ),
+    );
+    // From now on it never runs.
+    assert.equal(await execInContainer(shop, 'rm -f /tmp/ran; sleep 5; test -e /tmp/ran'), 1);
+    assert.equal(await execInContainer(blog, 'rm -f /tmp/ran; sleep 5; test -e /tmp/ran'), 0);
+    const { inVain } = (await agent.snapshot()).kernel.verdicts.denying;
+    assert.equal(inVain, 0);
+  } finally {
+    for (const app of [shop, blog]) await app.remove({ force: true });
+  }
+});
+
 test('varvel lift takes all of it back at once: what was denied runs, and who was cut off has a network', async () => {
   await using agent = await E2eAgent.start({
     dockerd: engine,
