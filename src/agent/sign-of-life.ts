@@ -81,7 +81,7 @@ export class SignOfLife {
       if (opened.setAside !== undefined || found === 'damaged')
         logger.warn(
           { why: opened.setAside ?? 'it is damaged' },
-          'The file "alive" in the state folder is not as an agent writes it: how long nobody watched is not known. Find out what changed the file.',
+          'The file "alive" in the state folder is damaged, or was changed by something other than an agent. So it is not known how long no agent watched before this start. Find out what changed the file.',
         );
       if (found !== 'damaged') this.#last = found ?? this.#last;
       // Allocates the space now, so that a full disk later does no harm.

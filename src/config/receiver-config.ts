@@ -161,7 +161,7 @@ export function receiverMistake(
     return { at: ['http', 'batch'], says };
   }
   if (http.token_file !== undefined && 'authorization' in lowerCased(http.headers)) {
-    const says = `"streams.http.token_file" and a header "Authorization" say two things: remove one.`;
+    const says = `"streams.http.token_file" and a header "Authorization" both set the credentials: remove one.`;
     return { at: ['http', 'token_file'], says };
   }
   return undefined;

@@ -209,7 +209,7 @@ export class Outlet {
     } catch (error) {
       this.#options.logger.error(
         { stream: stream.name, error },
-        `The ${stream.name} stream failed in a way it should not; the detection ${delivery.id} may be missing there.`,
+        `The ${stream.name} stream failed unexpectedly; the detection ${delivery.id} may be missing there. This is a defect of varvel, please report it.`,
       );
     }
     if (waiting.lost !== undefined) this.#lossNotices--;

@@ -110,7 +110,7 @@ test('what is taken is taken, and the answer to the next line says what becomes 
     ],
     [429, {}, { rest: 'later' }, /cannot take it now \(429/],
     [500, {}, { rest: 'later' }, /cannot take it now \(500/],
-    [401, {}, { rest: 'later' }, /does not let us in \(401/],
+    [401, {}, { rest: 'later' }, /rejects the agent’s credentials \(401/],
     [400, {}, { rest: 'refused' }, /refuses the request \(400: because\)/],
     [413, {}, { rest: 'refused' }, /refuses the request \(413/],
   ];
@@ -279,7 +279,7 @@ test('no HTTP, no answer, nobody', async (context) => {
   }
   const nobody = receiverAt(context, await freeTcpPort());
   const refused = await nobody.send(lines(1));
-  assert.match(refused.reason!, /nobody listens there \(ECONNREFUSED\)/);
+  assert.match(refused.reason!, /connection refused \(ECONNREFUSED\)/);
   assert.deepEqual(nobody.counters(), { connects: 0, connectFailures: 1 });
 
   const service = await serviceOf(context);
@@ -363,7 +363,7 @@ test('a bearer token from a file, replaced while it runs', async (context) => {
   service.answer = ({ headers }, response) =>
     response.writeHead(headers.authorization === 'Bearer second' ? 200 : 401).end();
   const first = await receiver.send(lines(1));
-  assert.match(first.reason!, /it does not let us in \(401\)/);
+  assert.match(first.reason!, /it rejects the agent’s credentials \(401\)/);
   assert.equal(service.requests[0]!.headers.authorization, 'Bearer first.token~+/=');
   assert.ok(!first.reason!.includes('first.token'));
   writeFileSync(tokenFile, 'second');

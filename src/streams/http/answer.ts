@@ -40,7 +40,8 @@ export function verdictOf(
   }
   const words = visible(said);
   const answer = `${status}${words === '' ? '' : `: ${words}`}`;
-  if (NOT_LET_IN.has(status)) return { kind: 'later', reason: `it does not let us in (${answer})` };
+  if (NOT_LET_IN.has(status))
+    return { kind: 'later', reason: `it rejects the agent’s credentials (${answer})` };
   if (status >= 400 && status < 500 && !ANOTHER_TIME.has(status))
     return { kind: 'refused', reason: `it refuses the request (${answer})` };
   const retryAfterMs = retryAfter(headers['retry-after'], nowMs);

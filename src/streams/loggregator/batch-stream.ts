@@ -80,5 +80,5 @@ const isEndOfFile = (error: ServiceError | null): boolean =>
 
 const failureOf = (error: ServiceError | null): Error =>
   new Error(
-    `the stream of lines broke (${error?.details ?? 'it was ended'}); what went by it last may be lost`,
+    `the stream of lines broke (${error?.details ?? 'it was ended'}); the last lines sent on it may be lost`,
   );

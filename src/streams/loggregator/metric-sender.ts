@@ -77,7 +77,7 @@ export class MetricSender {
       this.#isDown = true;
       logger.warn(
         { address: config.address, reason: error instanceof Error ? error.message : String(error) },
-        'The agent’s metrics cannot be sent to the platform; the next ones are tried. Turn it off with streams.loggregator.metrics.enabled.',
+        'The agent’s metrics cannot be sent to the platform; the agent tries again with the next ones. To send none, set streams.loggregator.metrics.enabled: false.',
       );
     }
   }

@@ -316,7 +316,7 @@ export class Numbering {
     if (!isWhole)
       this.#logger.warn(
         { why: setAside ?? 'it is damaged' },
-        'The file "numbers" in the state folder is not as an agent writes it. Line numbers (seq) go on above all that were given, and each log is told. Find out what changed the file.',
+        'The file "numbers" in the state folder is damaged, or was changed by something other than an agent. Line numbers (seq) go on above all that were used, and each log gets a notice of the gap. Find out what changed the file.',
       );
     if (this.#gaps > 0)
       this.#logger.warn(

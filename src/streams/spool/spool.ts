@@ -205,7 +205,7 @@ export class Spool {
     if (lost > 0)
       this.#logger.error(
         { lost },
-        `${lost} lines that waited in memory for their receiver are lost: the disk of ${this.#path} took nothing.`,
+        `${lost} lines that waited in memory for their receiver are lost: they could not be written to the disk of ${this.#path}.`,
       );
     this.#memory.clear();
     this.#disk?.segments.close();
@@ -339,7 +339,7 @@ export class Spool {
     this.#setAside++;
     this.#logger.warn(
       { name, why },
-      `${name} in the spool's folder was moved to ${name}.damaged: an agent did not make it so. Lines in it are not sent. Find out what changed it.`,
+      `${name} in the spool's folder is damaged, or was changed by something other than an agent: it was moved to ${name}.damaged. Lines in it are not sent. Find out what changed it.`,
     );
   }
 }

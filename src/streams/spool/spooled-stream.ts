@@ -261,7 +261,7 @@ export class SpooledStream implements LogStream {
     const { waiting, bytes } = this.#options.spool.counters();
     this.#warn(
       { waiting, bytes },
-      `The ${this.name} stream's receiver takes nothing now: ${reason}. Lines wait in the spool, in order, and are sent when it does.`,
+      `The ${this.name} stream's receiver takes nothing now: ${reason}. Lines wait in the spool and are sent in order once it takes them again.`,
     );
   }
 

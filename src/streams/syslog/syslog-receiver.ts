@@ -119,7 +119,7 @@ export class SyslogReceiver implements Receiver {
     if (lines.length === 0 && !this.#hasToRepeat()) return { taken: 0 };
     let taken = 0;
     let connection: SyslogConnection | undefined;
-    const giveUp = setTimeout(() => connection?.destroy('it does not read'), timeoutMs);
+    const giveUp = setTimeout(() => connection?.destroy('it stopped reading'), timeoutMs);
     const onEnding = (): void => connection?.destroy('the agent ends');
     this.#ending.signal.addEventListener('abort', onEnding);
     try {
@@ -225,7 +225,7 @@ export class SyslogReceiver implements Receiver {
       this.#warnedAtMs = nowMs;
       this.#logger.warn(
         { app: line.app?.name, dropped: droppedTags, droppedInAll: this.#droppedTags },
-        'Tags of an app have no place in syslog messages: their names must be 1 to 32 printable ASCII characters without = ] " and space, and there may be 64.',
+        'Some tags of an app are left out of its syslog messages: a tag’s name must be 1 to 32 printable ASCII characters without = ] " and space, and a message holds at most 64 tags.',
       );
     }
   }

@@ -184,7 +184,7 @@ test('mistakes are named with their place', () => {
     ],
     [
       'streams: {http: {url: "http://a/", token_file: t, headers: {authorization: x}}}\n',
-      '/varvel.yaml:1:48: "streams.http.token_file" and a header "Authorization" say two things: remove one.',
+      '/varvel.yaml:1:48: "streams.http.token_file" and a header "Authorization" both set the credentials: remove one.',
     ],
   ];
   for (const [yaml, says] of mistakes)

@@ -13,7 +13,7 @@ async function isRefused(port: number): Promise<boolean> {
   );
   const settled = connection.settle().then(
     () => false,
-    (error: unknown) => String(error).includes('nobody listens there'),
+    (error: unknown) => String(error).includes('connection refused'),
   );
   // After its last look at what the kernel has to say.
   await turn();

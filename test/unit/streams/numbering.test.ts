@@ -223,7 +223,7 @@ test('the file is of one size; what else has its name is set aside, and numbers 
       to: seq - 1,
       why: 'forgotten',
     });
-    assert.match(warned.join(), /"numbers" in the state folder is not as an agent writes it/, what);
+    assert.match(warned.join(), /"numbers" in the state folder is damaged, or was changed/, what);
     assert.equal(statSync(file).size, 640_064);
     next.close();
     const after = await open();
