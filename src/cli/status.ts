@@ -71,11 +71,11 @@ function format(snapshot: AgentSnapshot): string {
     ...containerTable(apps.containers.filter((container) => !container.gone)),
     '',
     `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} kept back by prefilters${mostFiltered(kernel.filtered)}`,
-    `file calls and connects: of ${kernel.verdicts.containers} containers those that no rule can match end in the kernel (${kernel.verdicts.tables} sets of rules)${certainText(kernel.verdicts.certain)}`,
+    `file calls and connects: in ${kernel.verdicts.containers} containers the kernel discards those that no rule can match (${kernel.verdicts.tables} sets of rules)${certainText(kernel.verdicts.certain)}`,
     ...deniedLines(kernel),
     `processes: ${processes.processes}, their programs take ${mebibytes(processes.imageBytes)} MiB` +
       (processes.imagesCut > 0
-        ? `; arguments and environment of ${processes.imagesCut} programs were given up for want of room`
+        ? `; arguments and environment of ${processes.imagesCut} programs were dropped for lack of memory`
         : '') +
       (processes.evicted > 0 ? `; ${processes.evicted} running processes were forgotten` : ''),
     `waiting: ${waiting.events.held} events and ${waiting.detections.held} detections for their container's identity` +
@@ -96,9 +96,13 @@ function format(snapshot: AgentSnapshot): string {
   lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
   lines.push(...continuityLines(snapshot.continuity), ...canaryLines(snapshot.canary));
   if (kernel.scopeFull > 0)
-    lines.push(`NOT WATCHED: ${kernel.scopeFull} containers found the kernel's map full`);
+    lines.push(
+      `NOT WATCHED: ${kernel.scopeFull} containers so far, as this host has more than varvel can watch (16384)`,
+    );
   if (apps.rescanTruncated)
-    lines.push('NOT COMPLETE: there are more cgroups than one rescan looks at');
+    lines.push(
+      'NOT COMPLETE: there are more cgroups than one rescan looks at, so containers may be missing here',
+    );
   return `${lines.join('\n')}\n`;
 }
 
@@ -139,9 +143,11 @@ function spoolLines(streams: AgentSnapshot['streams']): string[] {
             ),
           ]),
       `spool ${name}: ${waiting} lines wait for the receiver (${mebibytes(bytes)} of ${mebibytes(maxBytes)} MiB on the disk${oldest})` +
-        (inMemory > 0 ? `; ${inMemory} OF THEM IN MEMORY: the disk takes nothing` : '') +
-        (refused > 0 ? `; ${refused} DID NOT FIT` : '') +
-        (dropped > 0 ? `; ${dropped} DROPPED for other apps` : ''),
+        (inMemory > 0
+          ? `; ${inMemory} OF THEM IN MEMORY: they cannot be written to the disk`
+          : '') +
+        (refused > 0 ? `; ${refused} LOST: there was no room for them` : '') +
+        (dropped > 0 ? `; ${dropped} LOST to make room for other apps` : ''),
     ];
   });
 }
@@ -310,7 +316,7 @@ function deniedLines({
   }
   for (const { app, why } of denialEnded)
     lines.push(
-      `NOT DENIED ANY MORE: programs of ${app ?? 'containers without an app'}, since ${why}. Load rules again to deny them`,
+      `NOT DENIED ANY MORE: programs of ${app ?? 'containers without an app'}, because ${why}. Load rules again to deny them`,
     );
   if (deniedDropped > 0)
     lines.push(`DENIED WITHOUT A LINE: ${deniedDropped} programs, whose records were lost`);
