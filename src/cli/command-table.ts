@@ -65,7 +65,7 @@ export const COMMANDS = {
   },
   canary: {
     summary:
-      'have the running agent try a container of its own: does its detection come out of the log system?',
+      'test the running agent end to end: it trips a rule in a container of its own, and looks for the line in the log system',
     operands: '',
     description: [
       'Asks the agent on this host by its socket (metrics.listen) for a run of its canary now, besides those of canary.interval, and waits for it. The canary is off by default: canary.enabled and canary.app.guid.',
@@ -81,7 +81,7 @@ export const COMMANDS = {
   },
   lift: {
     summary:
-      'have the running agent enforce nothing for now: the way back when a response does harm',
+      'suspend the running agent’s responses, when one does harm: nothing is killed, denied, cut off or restarted',
     operands: '',
     description: [
       'Asks the agent on this host by its socket (metrics.listen). When it returns, nothing more is killed, denied, cut off or restarted, and containers that were cut off have their network back. Detections go on, and their lines say what would have been done.',
@@ -165,7 +165,7 @@ export const COMMANDS = {
     operands: '[FILE…]',
     description: [
       'Reads what cf logs, a syslog drain’s file, docker logs, docker compose logs and kubectl logs print; without FILE, standard input. Lines may be of the agent’s format json or text, or Falco’s JSON. Detections are aligned and coloured, with what started the process and the numbers that are missing; all other lines stand behind a bar. At the end, on stderr, how often each rule fired.',
-      'Whose a line is, is what the log system says of its source, never what the line says: an app can print anything, also whole lines of cf logs. So name the system with --from. Without it, or from docker logs and kubectl logs, which name no source, the app may have printed any detection, and pretty says so. At the end, on stderr: what was left out and what is missing.',
+      'Who wrote a line is taken from its source as the log system names it, never from its text: an app can print anything, even whole lines of cf logs. So name the system with --from. Without it, or from docker logs and kubectl logs, which name no source, the app may have printed any detection, and pretty says so. At the end, on stderr: what was left out and what is missing.',
     ],
     options: {
       priority: {
@@ -209,7 +209,7 @@ export const COMMANDS = {
     operands: '[LOGFILE]',
     description: [
       'Reads the logs that pretty reads, and Falco’s own JSON; without LOGFILE, or with -, standard input. The page is one file: it loads nothing, runs nothing, works on a phone and in the dark, and can be mailed.',
-      'Whose a line is, is what the log system says of its source, if --from names that system: an app can print anything. The page says of each thing whose word it is, what is missing by the numbers, and what was not watched.',
+      'Who wrote a line is taken from its source as the log system names it, if --from says which system that is: an app can print anything. The page says where each statement comes from, which line numbers are missing, and what was not watched.',
       'Bounds: the first GiB of the log, 200 detections a rule, 2,000 in all, 100 rules that are not known here, 1,000 lines of the app’s own (4 before and 2 after a detection), 1,000 processes. What is beyond is counted on the page.',
     ],
     options: {
@@ -312,7 +312,7 @@ export const COMMANDS = {
     operands: '',
     description: [
       'A drill tries to open /varvel-drill/TOKEN in a container of the app, where nothing is. The default rule "Varvel drill" reports it as any other detection, saying that nothing is wrong. Without --run, the command to do it by hand is printed; without any option, nothing else.',
-      '--run, --logs: commands for the shell. The action, a line for a shell in the container, is the last argument of --run. --logs is run again when it ends, or followed if it goes on. Whose a line is, is what the log system says: cf logs, or a syslog drain with --from syslog. docker logs and kubectl logs do not say.',
+      '--run, --logs: commands for the shell. The action, a line for a shell in the container, is the last argument of --run. --logs is run again when it ends, or followed if it goes on. Who wrote a line is known only where the log system names its source: in cf logs, or in a syslog drain with --from syslog. docker logs and kubectl logs do not name it.',
       'The alert arrives when the token is in the answer of --expect (asked each second: the incidents of who pages you), or in a request to --listen (the drill is the webhook). What counts lines instead of quoting them never has the token: --expect-text.',
       'On the agent’s own host, as root, the agent is asked too: does it run, watch the container, have the rule on, and what waits in its streams.',
     ],
@@ -373,7 +373,7 @@ export const COMMANDS = {
       ],
     ],
     exitCodes: [
-      [0, 'all that was asked came'],
+      [0, 'the drill came through every hop that was asked about'],
       [1, 'a hop is broken, or the page of --expect cannot be used'],
       USAGE,
     ],

@@ -188,7 +188,7 @@ export class Pretty {
       `${parts.join(', ')}.`,
       ...(this.#forged > 0
         ? [
-            `${count(this.#forged, 'line')} looked like a detection and came from elsewhere than ${sourceType}: an app can print anything.`,
+            `${count(this.#forged, 'line')} looked like a detection and came from elsewhere than the agent (source type ${sourceType}): an app can print anything.`,
           ]
         : []),
       ...(this.#unknown > 0

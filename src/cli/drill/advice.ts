@@ -33,7 +33,7 @@ export function stuckStreams(facts: DrillFacts): string[] {
     const before = host.before.streams.find((stream) => stream.name === name)?.missed ?? 0;
     if (waiting > 0 && oldestMs !== undefined && oldestMs <= event + SLACK_MS)
       return [
-        `The agent’s stream "${name}" has ${waiting} ${waiting === 1 ? 'line' : 'lines'} that the receiver did not take, the oldest of ${clock(oldestMs)}: it is down, or does not let the agent in. The agent’s own log says why; the lines go out when it is back.`,
+        `The agent’s stream "${name}" has ${waiting} ${waiting === 1 ? 'line' : 'lines'} that the receiver did not take, the oldest of ${clock(oldestMs)}: it is down, or rejects the agent. The agent’s own log says why; the lines go out when it is back.`,
       ];
     return missed > before
       ? [
@@ -114,7 +114,7 @@ export function logAdvice(facts: DrillFacts, log: LogFacts): string[] {
   const out: string[] = [];
   if (log.strange > 0)
     out.push(
-      `${log.strange} ${log.strange === 1 ? 'line has' : 'lines have'} the drill’s token, but not in a form of which it is known who wrote it (cf logs, RFC 5424, docker, kubectl): have --logs print the lines as they came.`,
+      `${log.strange} ${log.strange === 1 ? 'line has' : 'lines have'} the drill’s token, but in a form that does not tell who wrote it. Have --logs print the lines unchanged, as cf logs, a syslog drain (RFC 5424), docker or kubectl give them.`,
     );
   if (log.suppressed)
     out.push('The agent counted drills instead of writing them (limits): wait for a minute.');
@@ -143,7 +143,7 @@ export function alertAdvice(
   const other = action.rule === DRILL_RULES.Warning ? 'critical' : 'warning';
   if (event !== undefined && earlier !== undefined && isOneIncident(earlier, event))
     out.push(
-      `A drill at ${clock(earlier)} is the same incident, of which there is one page: an app and a rule, until there was no line of it for ${INCIDENT_MINUTES} minutes. Wait for so long, or use --priority ${other}, which is another rule.`,
+      `A drill at ${clock(earlier)} is the same incident, of which there is one page. An incident is an app and a rule, until no line of them came for ${INCIDENT_MINUTES} minutes. Wait that long, or use --priority ${other}, which is another rule.`,
     );
   const waited = `${Math.round(waitedMs / 1000)} s`;
   if (page.failure !== undefined) out.push(`${page.where} cannot be looked at: ${page.failure}.`);

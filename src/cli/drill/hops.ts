@@ -64,8 +64,7 @@ export function outcomeOf(facts: DrillFacts): DrillOutcome {
 }
 
 function ofAction({ run, action }: DrillFacts): Seen {
-  if (run === undefined)
-    return { ok: false, asked: false, at: undefined, said: 'done by hand, if it was' };
+  if (run === undefined) return { ok: false, asked: false, at: undefined, said: 'without --run' };
   const { code } = run.end;
   const said =
     code === 0
@@ -92,7 +91,12 @@ function ofAgent(facts: DrillFacts): Seen {
   }
   if (host.state === 'answers' && host.roseAtMs !== undefined)
     return { ok: true, asked, at: host.roseAtMs, said: 'it counted the drill' };
-  return { ok: true, asked: true, at: undefined, said: 'as what comes after it shows' };
+  return {
+    ok: true,
+    asked: true,
+    at: undefined,
+    said: 'not seen itself, but later hops saw the drill',
+  };
 }
 
 /** Whether the event has the time of this host's clock: then its agent counted the drill, and the line names this host. */
@@ -157,7 +161,7 @@ function notesOf(facts: DrillFacts): string[] {
   ];
   if (polled.length > 0)
     notes.push(
-      `${polled.join(' and ')} ${polled.length === 1 ? 'was' : 'were'} looked at again and again, with pauses of up to a second: it may have been there so much earlier.`,
+      `${polled.join(' and ')} ${polled.length === 1 ? 'was' : 'were'} polled, with pauses of up to a second: it may have arrived up to a second earlier.`,
     );
   return notes.map((note) => `${note.slice(0, 1).toUpperCase()}${note.slice(1)}`);
 }

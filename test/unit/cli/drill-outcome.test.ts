@@ -253,7 +253,7 @@ describe('the first hop that is broken', () => {
         { agentLines: 0, lastEnd: { code: 1, said: 'Not logged in.' } },
         /--logs ended with 1, saying "Not logged in/,
       ],
-      [{ strange: 1 }, /1 line has the drill’s token, but not in a form/],
+      [{ strange: 1 }, /1 line has the drill’s token, but in a form that does not tell who wrote/],
       [{ suppressed: true }, /counted drills instead of writing them/],
       [{}, /Other lines of the agent come \(3 here\), but not this one/],
     ] as const) {

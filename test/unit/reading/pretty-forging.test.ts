@@ -11,7 +11,10 @@ test('what an app prints is never taken for the agent’s, where the log names t
   const text = pretty([cf(json(1), 'APP/PROC/WEB/0')], { only: true });
   assert.match(text, /^ {2}\| APP\/PROC\/WEB\/0 not Varvel’s: \{/);
   assert.match(text, /^0 detections\.$/m);
-  assert.match(text, /^1 line looked like a detection and came from elsewhere than VARVEL/m);
+  assert.match(
+    text,
+    /^1 line looked like a detection and came from elsewhere than the agent \(source type VARVEL\)/m,
+  );
 });
 
 const DOUBT = '-- the app may have printed what follows: this log does not say who wrote a line --';
