@@ -14,7 +14,7 @@ export function pausedText(
   const took = `they took ${shown(spentMs)} ms of CPU time`;
   const over = {
     window: `${took}${where}, more than ${limits.cpuPercent} % of a core over ${BUDGET_WINDOW_MS / 1000} s`,
-    burst: `${took}${where} in one go, more than the ${burstMs(limits)} ms that come back within ${BURST_WINDOW_MS} ms`,
+    burst: `${took}${where} at once, more than the ${burstMs(limits)} ms allowed in ${BURST_WINDOW_MS} ms`,
     'at once': `${took} for one event, more than ${limits.atOnceMs} ms`,
   }[limit];
   const most =

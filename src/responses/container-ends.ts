@@ -84,7 +84,10 @@ export class ContainerEnds {
         closeSync(fd);
         this.#ended.delete(id);
       }
-      this.#logger.warn(of, 'container not ended, although its line says so: it was taken back');
+      this.#logger.warn(
+        of,
+        'container not ended, although its detection’s line says so: the response is no longer enforced',
+      );
     };
     const timer = setTimeout(kill, LINE_MS);
     this.#pending.set(timer, { kill, cancel, target });
@@ -136,7 +139,10 @@ export class ContainerEnds {
       const { code } = error as NodeJS.ErrnoException;
       // It has ended by itself: its cgroup is being removed, or is.
       if (code === 'ENODEV' || code === 'ENOENT') return true;
-      this.#logger.error({ ...of, code }, 'a container was not ended, although its line says so');
+      this.#logger.error(
+        { ...of, code },
+        'a container could not be ended, although its detection’s line says so',
+      );
       return false;
     } finally {
       closeSync(fd);
@@ -146,7 +152,7 @@ export class ContainerEnds {
   #sayRefused(of: object, { code, message: reason }: NodeJS.ErrnoException): void {
     if (code === 'ESRCH' || this.#nowMs() - this.#saidMs < SAY_MS) return;
     this.#saidMs = this.#nowMs();
-    this.#logger.warn({ ...of, reason }, 'a container is not ended for a restart');
+    this.#logger.warn({ ...of, reason }, 'a container could not be ended for a restart');
   }
 }
 

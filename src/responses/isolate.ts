@@ -13,7 +13,8 @@ export const isolate: Response = {
       'container not cut off from the network, it cannot be done here: see varvel doctor and the agent’s log',
     monitored:
       'container would have been cut off from the network (the response is in monitor mode)',
-    limited: 'container not cut off from the network, as many as may be are or were in ten minutes',
+    limited:
+      'container not cut off from the network, the limit of containers (at once, or in ten minutes) is reached',
     unanswered:
       'container not cut off from the network, as the app’s own exceptions to this rule are paused or not known yet',
   },

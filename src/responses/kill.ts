@@ -10,9 +10,9 @@ export const kill: Response = {
     prevented: 'process ended before the first instruction of the program: it is denied',
     done: 'process killed, after this had happened',
     'too late': 'process not killed, it had ended by itself',
-    refused: 'process not killed, the host did not let the agent (it needs root or CAP_KILL)',
+    refused: 'process not killed, the agent is not permitted to (it needs root or CAP_KILL)',
     monitored: 'process would have been killed (the response is in monitor mode)',
-    limited: 'process not killed, as many as may be were killed in this minute',
+    limited: 'process not killed, the limit of processes killed in a minute is reached',
     unanswered:
       'process not killed, as the app’s own exceptions to this rule are paused or not known yet',
   },

@@ -251,7 +251,10 @@ export class NetworkIsolation {
         // At the first look its process may not have been moved in v2 yet.
         if (looks !== 2) continue;
         const of = { container: entry.container.id, reason: reasonOf(error) };
-        this.#logger.error(of, 'a cgroup of a container is not cut off from the network');
+        this.#logger.error(
+          of,
+          'processes in one cgroup of an isolated container still have the network: it could not be cut off',
+        );
       }
     }
     if (!entry.hasAddresses) this.#allowOwnAddresses(entry);

@@ -12,7 +12,7 @@ export const restart: Response = {
     'too late': 'container not ended, it had ended by itself',
     refused: 'container not ended, it cannot be done here: see the agent’s log',
     monitored: 'container would have been ended for a restart (the response is in monitor mode)',
-    limited: 'container not ended, as many as may be were in ten minutes',
+    limited: 'container not ended, the limit of restarts in ten minutes is reached',
     unanswered:
       'container not ended, as the app’s own exceptions to this rule are paused or not known yet',
   },

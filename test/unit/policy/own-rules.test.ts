@@ -154,7 +154,7 @@ describe('what an app’s own rules may cost', () => {
     assert.deepEqual([rules.counters.cpuMs, rules.isPaused], [48, true]);
     assert.match(
       news()[0]?.text ?? '',
-      /they took 4\d ms of CPU time in one go, more than the 40 ms that come back within 250 ms/,
+      /they took 4\d ms of CPU time at once, more than the 40 ms allowed in 250 ms/,
     );
     rules.inFull(() => (time.now += 30));
     assert.equal(rules.counters.cpuMs, 48, 'not while they are paused');

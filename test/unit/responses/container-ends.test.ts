@@ -118,7 +118,9 @@ test('an end that fails is an error, and holds nobody from another try', (t) => 
   ends.end(target(id));
   assert.equal(ends.isEnding(target(id)), true);
   t.mock.timers.tick(1000);
-  assert.deepEqual(errors, ['a container was not ended, although its line says so']);
+  assert.deepEqual(errors, [
+    'a container could not be ended, although its detection’s line says so',
+  ]);
   assert.equal(ends.isEnding(target(id)), false);
 });
 
