@@ -128,7 +128,7 @@ export class Agent {
     if (received.denial !== undefined && received.denial !== 'ended')
       logger.warn(
         { found: received.denial },
-        'it is not proven that programs can be denied on this host: they may only be killed after the effect; run "varvel doctor"',
+        'the self-test could not show that programs can be denied on this host: they may only be killed after the effect. Run "varvel doctor"',
       );
     rules.start(first);
     // Now, not with the first container: it may already exist, or this process may be busy when it appears.

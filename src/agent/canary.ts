@@ -257,7 +257,8 @@ export class Canary {
 
   #notSeen(watched: Watched): CanaryRun {
     const { config } = this.#options;
-    if (this.#ending.signal.aborted) return ended('failed', hopOf(watched), 'The agent ends.');
+    if (this.#ending.signal.aborted)
+      return ended('failed', hopOf(watched), 'The agent is stopping, so the run was cut short.');
     const { lookFailed } = watched;
     const hop = hopOf(watched);
     if (lookFailed !== undefined)

@@ -105,7 +105,7 @@ export class Responding {
     this.isolation.follow();
     this.fallBack.onTick(entries);
     const hasExpired = this.lifts.expire();
-    if (hasExpired) this.#options.logger.warn({}, 'the time of a lift is over');
+    if (hasExpired) this.#options.logger.warn({}, 'a lift of responses has expired');
     if (this.#lookForFile() || hasExpired) this.#onLiftsChanged();
   }
 
@@ -113,7 +113,10 @@ export class Responding {
   lift(lifted: Lifted, leftMs: number | undefined): boolean {
     const isAdded = this.lifts.add(lifted, leftMs);
     if (!isAdded) return false;
-    this.#options.logger.warn({ ...lifted, leftMs }, 'responses are lifted: none is enforced');
+    this.#options.logger.warn(
+      { ...lifted, leftMs },
+      'responses are lifted: they are not enforced until the lift ends',
+    );
     this.#onLiftsChanged();
     return true;
   }

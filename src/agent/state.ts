@@ -14,9 +14,10 @@ const ALIVE = 'the sign of life';
 
 const MEANS = {
   [CLAIM]:
-    'It does not keep a second agent away, and "varvel agent --replace" does not find this one.',
-  [NUMBERS]: 'They go on above all that were given, and the next agent cannot continue them.',
-  [ALIVE]: 'The next agent cannot tell for how long nobody watched.',
+    'A second agent could start beside this one, and "varvel agent --replace" cannot find this one.',
+  [NUMBERS]:
+    'Numbers go on above all that were used, but the next agent will not know the last one.',
+  [ALIVE]: 'The next agent cannot tell how long no agent watched.',
 } as const;
 
 /**

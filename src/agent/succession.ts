@@ -289,7 +289,11 @@ export class Succession implements EarlyDetections {
       this.#logger.warn({}, 'the previous agent ended unexpectedly: its last lines may come twice');
     this.#socket.write(`${READY}\n`);
     const timer = setInterval(
-      () => this.#logger.warn({}, 'waiting for the agent before to end: lines are kept meanwhile'),
+      () =>
+        this.#logger.warn(
+          {},
+          'waiting for the previous agent to end: this agent’s lines wait until then',
+        ),
       WARN_EVERY_MS,
     );
     await this.#ended;

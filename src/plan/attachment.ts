@@ -78,7 +78,10 @@ export class Attachment {
       this.#attached = true;
     } catch (error) {
       const reason = error instanceof UserError ? error.toDisplay() : String(error);
-      this.#logger.error({ reason }, 'the system call hooks could not be attached: tried again');
+      this.#logger.error(
+        { reason },
+        'the system call hooks could not be attached: the agent tries again',
+      );
     }
   }
 

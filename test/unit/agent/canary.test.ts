@@ -214,7 +214,7 @@ test('a run that the agent’s end cuts short does not count', async () => {
   const one = bench(() => undefined, { timeoutMs: HOUR_MS });
   const run = one.canary.run();
   await one.canary.stop();
-  assert.equal((await run).says, 'The agent ends.');
+  assert.equal((await run).says, 'The agent is stopping, so the run was cut short.');
   assert.deepEqual(one.canary.status(), {
     runs: { seen: 0, delivered: 0, not_seen: 0, failed: 0 },
   });
