@@ -228,7 +228,7 @@ describe('a host of Kubernetes', () => {
     });
     assert.match(
       agent.varvel('status').stdout,
-      /runtime cri: NOT CONNECTED\. (?:Nothing listens on the CRI socket|Kubernetes’ runtime at .* went away)/,
+      /runtime cri: NOT CONNECTED\. (?:Nothing listens on the CRI socket|The connection to Kubernetes’ runtime at .* was lost)/,
     );
     await containerd.startDaemon();
     await until(

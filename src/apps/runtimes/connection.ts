@@ -83,7 +83,7 @@ export class Connection {
         logger.info({ socket }, `Connected to ${runtime}.`);
         firstTry();
         await lost;
-        this.message = `${runtime} at ${socket} went away; trying again.`;
+        this.message = `The connection to ${runtime} at ${socket} was lost; trying again.`;
       } catch (error) {
         if (!this.#isStopped()) this.#failed(error);
       }

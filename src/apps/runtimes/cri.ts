@@ -298,7 +298,7 @@ export class CriRuntime implements Runtime {
   }
 
   #sentenceOf(error: unknown): string {
-    return `${criProblem(this.#options.socketPath, error)} Kubernetes’ containers cannot be named until then; trying again.`;
+    return `${criProblem(this.#options.socketPath, error)} Kubernetes’ containers cannot be identified until then; trying again.`;
   }
 }
 
@@ -317,7 +317,7 @@ export function criProblem(socketPath: string, error: unknown): string {
       return `Nothing listens on the CRI socket ${socketPath}: start containerd or CRI-O.`;
     case 'EACCES':
     case 'EPERM':
-      return `The agent may not open the CRI socket ${socketPath}: run it as root.`;
+      return `The agent is not permitted to open the CRI socket ${socketPath}: run it as root.`;
     case 'NO_CRI':
       return `What listens on ${socketPath} does not speak CRI v1: use containerd 1.6 or CRI-O 1.20 or newer, and take "cri" out of disabled_plugins in containerd’s configuration.`;
     default:

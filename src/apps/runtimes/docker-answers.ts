@@ -83,14 +83,14 @@ export async function* listContainers(
 /** Why there is no connection, as a sentence with what to do. */
 export function sentenceOf(error: unknown, path: string): string {
   const { code } = error as NodeJS.ErrnoException;
-  const tail = 'Docker containers cannot be named until then; trying again.';
+  const tail = 'Docker containers cannot be identified until then; trying again.';
   switch (code) {
     case 'ENOENT':
       return `There is no Docker socket at ${path}: start Docker, or set runtimes.docker.socket to its path. ${tail}`;
     case 'ECONNREFUSED':
       return `Nothing listens on the Docker socket ${path}: start Docker. ${tail}`;
     case 'EACCES':
-      return `The agent may not open the Docker socket ${path}: run it as root. ${tail}`;
+      return `The agent is not permitted to open the Docker socket ${path}: run it as root. ${tail}`;
     default:
       return `The Docker engine at ${path} does not answer (${reasonOf(error)}). ${tail}`;
   }

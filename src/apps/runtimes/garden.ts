@@ -316,14 +316,14 @@ export class GardenRuntime implements Runtime {
   #sentenceOf(error: unknown): string {
     const { code, message } = error as Partial<NodeJS.ErrnoException>;
     const path = this.#options.socketPath;
-    const tail = 'Garden’s containers cannot be named until then; trying again.';
+    const tail = 'Garden’s containers cannot be identified until then; trying again.';
     switch (code) {
       case 'ENOENT':
         return `There is no Garden socket at ${path}: start Garden, or set runtimes.garden.socket to its path. ${tail}`;
       case 'ECONNREFUSED':
         return `Nothing listens on the Garden socket ${path}: start Garden. ${tail}`;
       case 'EACCES':
-        return `The agent may not open the Garden socket ${path}: run it as root. ${tail}`;
+        return `The agent is not permitted to open the Garden socket ${path}: run it as root. ${tail}`;
       default:
         return `Garden at ${path} does not answer (${message ?? 'unknown reason'}). ${tail}`;
     }

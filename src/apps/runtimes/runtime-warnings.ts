@@ -39,7 +39,7 @@ export class RuntimeWarnings {
     if (!this.#isDue('failed')) return;
     this.#logger.warn(
       { socket: this.#socket, reason, before: this.#said('failed') },
-      `${this.#runtime} did not answer as it should; it is asked again.`,
+      `${this.#runtime} gave no usable answer; the agent asks again.`,
     );
   }
 
@@ -59,7 +59,7 @@ export class RuntimeWarnings {
     if (!this.#isDue('oversized')) return;
     this.#logger.warn(
       { socket: this.#socket, container, maxBytes, before: this.#said('oversized') },
-      `What ${this.#runtime} says of a container is longer than the limit, because of its labels as a rule: ${then}`,
+      `What ${this.#runtime} says of a container is longer than the limit, usually because of its labels: ${then}`,
     );
   }
 

@@ -4,8 +4,8 @@ import type { DenialOutcome } from '../../plan/denial-test.ts';
 import { firstLine, note, ok, warn, type Verdict } from './finding.ts';
 
 const WHY: Readonly<Record<Exclude<DenialOutcome, 'ended'>, string>> = {
-  untold: 'in a test one was ended, but no record told of it',
-  ran: 'in a test one ran',
+  untold: 'in a test a program was ended, but the kernel reported nothing of it',
+  ran: 'in a test a program ran although it was to be denied',
   'not run': 'the test’s program, /bin/true, could not be run',
 };
 

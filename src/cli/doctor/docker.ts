@@ -24,7 +24,7 @@ export async function checkDocker(config: AgentConfig): Promise<Verdict> {
     return (enabled === 'auto' ? warn : fail)(
       denied
         ? `Not allowed to use the Docker socket ${socket}.`
-        : `Nothing that is Docker answers on ${socket} (${code}).`,
+        : `No usable answer from Docker on ${socket} (${code}).`,
       denied
         ? 'Run varvel as root.'
         : 'Start dockerd, set runtimes.docker.socket, or turn Docker off with runtimes.docker.enabled: false.',

@@ -28,7 +28,7 @@ export async function checkGarden(config: AgentConfig): Promise<Verdict> {
   if (!existsSync(socket)) {
     return {
       state: bad,
-      says: `There is no Garden socket at ${socket}: Garden's containers cannot be named.`,
+      says: `There is no Garden socket at ${socket}: Garden's containers cannot be identified.`,
       advice: `Start Garden (monit start garden), ${OTHERWISE}`,
     };
   }
@@ -49,7 +49,7 @@ export async function checkGarden(config: AgentConfig): Promise<Verdict> {
       state: bad,
       says: denied
         ? `Not allowed to use the Garden socket ${socket}.`
-        : `Nothing that is Garden answers on ${socket} (${code ?? message}).`,
+        : `No usable answer from Garden on ${socket} (${code ?? message}).`,
       advice: denied ? 'Run varvel as root.' : `Start Garden (monit start garden), ${OTHERWISE}`,
     };
   }

@@ -50,7 +50,7 @@ export function checkBtf(path = '/sys/kernel/btf/vmlinux'): Verdict {
     return ok('The kernel describes its types (BTF).');
   } catch {
     return fail(
-      `There is no BTF at ${path}: the probe cannot find its way in this kernel.`,
+      `There is no BTF at ${path}: without it the probe cannot read this kernel’s data.`,
       'Use a kernel with CONFIG_DEBUG_INFO_BTF=y (every current distribution kernel), and mount /sys.',
     );
   }
@@ -103,7 +103,7 @@ export function checkTracefs(mountinfo = readText('/proc/self/mountinfo')): Verd
 export function checkCgroups(config: AgentConfig): Verdict {
   const { kind, mountPoint } = detectHierarchy(config.cgroupHierarchy);
   const patterns = compileRules(config.runtimes.cgroup.apps).length;
-  const apps = patterns === 0 ? '' : ` ${patterns} of its patterns are apps of their own.`;
+  const apps = patterns === 0 ? '' : ` Patterns that name apps by cgroup path: ${patterns}.`;
   return ok(`Containers are told apart by cgroup ${kind} at ${mountPoint}.${apps}`);
 }
 

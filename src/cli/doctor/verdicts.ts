@@ -31,7 +31,7 @@ export function checkVerdicts(config: AgentConfig, ruleSet: RuleSet | undefined)
       'Disable rules about them that are not needed.',
     );
   const size = `${clauses.length} of ${VERDICT_CLAUSES} conditions, ${states} of ${VERDICT_STATES} states`;
-  const says = `File calls and connects that none of ${aboutFiles.length} rules can match end in the kernel (${size}).`;
+  const says = `The kernel discards file calls and connects that none of ${aboutFiles.length} rules can match (${size}).`;
   if (widened.length + leftOut.length === 0) return ok(says);
   const names = widened.slice(0, MAX_NAMES).join(', ') + (widened.length > MAX_NAMES ? ', …' : '');
   return ok(
@@ -40,7 +40,11 @@ export function checkVerdicts(config: AgentConfig, ruleSet: RuleSet | undefined)
       ...(widened.length > 0
         ? [`Too many conditions, so all calls of their kind are reported for: ${names}.`]
         : []),
-      ...(leftOut.length > 0 ? [`Comparisons that there is no room for: ${leftOut.length}.`] : []),
+      ...(leftOut.length > 0
+        ? [
+            `Comparisons that did not fit into the kernel, so the agent makes them: ${leftOut.length}.`,
+          ]
+        : []),
     ].join(' '),
   );
 }

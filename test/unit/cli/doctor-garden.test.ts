@@ -32,7 +32,7 @@ test('Garden: off, not this host’s, missing, silent, or there', async () => {
   const socket = join(folder, 'garden', 'garden.sock');
   const missing = await look(socket, 'auto');
   assert.equal(missing.state, 'warn');
-  assert.match(missing.says, /There is no Garden socket at .*cannot be named/);
+  assert.match(missing.says, /There is no Garden socket at .*cannot be identified/);
 
   await using server = new GardenServer(socket);
   await server.start();
@@ -47,7 +47,7 @@ test('Garden: off, not this host’s, missing, silent, or there', async () => {
     server.misbehaviour = wrong;
     const bad = await look(socket, 'auto');
     assert.equal(bad.state, 'warn');
-    assert.match(bad.says, /Nothing that is Garden answers/);
+    assert.match(bad.says, /No usable answer from Garden on/);
     assert.equal((await look(socket, 'true')).state, 'fail');
   }
 });

@@ -97,7 +97,7 @@ test('Garden answers nonsense: nothing is thrown or told, one warning, and it is
       await runtime.reconcile();
       assert.equal(described.has('h'), false);
       assert.deepEqual(notFound, []);
-      const said = warnings.filter((text) => /did not answer as it should/.test(text));
+      const said = warnings.filter((text) => /gave no usable answer/.test(text));
       assert.ok(said.length <= 1, said.join(' | '));
       if (wrong !== 'other handles') assert.deepEqual(destroyed, []);
       server.misbehaviour = undefined;
