@@ -39,7 +39,7 @@ export function canaryMetrics(registers: Registry[], source: CanarySource): void
   );
   new Gauge({
     name: 'varvel_canary_seconds',
-    help: 'Of the last run whose line arrived: from the action to the line that was read back; absent before.',
+    help: 'Seconds from the canary’s action until its line was read back, in the last run whose line arrived; absent before.',
     // With no label it would be 0 from the start.
     labelNames: [],
     registers,

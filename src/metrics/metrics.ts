@@ -342,10 +342,10 @@ export class AgentMetrics {
         size(registers, `varvel_context_${snake(field)}`, help, () => context()[field]);
       for (const [field, help] of [
         ['evicted', 'Running processes forgotten because the tree was full.'],
-        ['imagesCut', 'Programs whose arguments and environment were given up for want of memory.'],
+        ['imagesCut', 'Programs whose arguments and environment were dropped for lack of memory.'],
         ['spliced', 'Dead parents forgotten before their children.'],
-        ['discovered', 'Processes first heard of by an event of their own.'],
-        ['missedExits', 'Exits that no record told.'],
+        ['discovered', 'Processes whose start was not seen, found by a later event.'],
+        ['missedExits', 'Exits of processes found in /proc, as no record came.'],
         ['procReads', 'Reads of /proc for a process the probe had not told of.'],
         ['procReadsRefused', 'Such reads not made because of their bound.'],
       ] as const)
@@ -355,7 +355,7 @@ export class AgentMetrics {
       total(
         registers,
         'varvel_log_lines_dropped_total',
-        'Own log lines nobody read.',
+        'Lines of the agent’s own log that were dropped, as stderr was not read in time.',
         logLinesDropped,
       );
   }

@@ -17,7 +17,7 @@ export function runtimeMetrics(registers: Registry[], runtimes: RuntimeSource): 
     },
   });
   for (const [field, help] of [
-    ['connects', 'Connections to the container runtime that came about.'],
+    ['connects', 'Connections made to the container runtime.'],
     ['questions', 'Questions to the container runtime about containers.'],
     ['failures', 'Such questions without a usable answer.'],
     ['refused', 'Containers that were not asked for, because too many waited.'],

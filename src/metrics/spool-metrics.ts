@@ -33,7 +33,7 @@ export function spoolMetrics(registers: Registry[], spools: SpoolSource): void {
   }
   new Gauge({
     name: 'varvel_spool_oldest_timestamp_seconds',
-    help: 'Unix time of what the longest waiting line tells; absent when none waits.',
+    help: 'Unix time of the detection in the oldest waiting line; absent when none waits.',
     labelNames: ['stream'],
     registers,
     collect() {
@@ -45,7 +45,7 @@ export function spoolMetrics(registers: Registry[], spools: SpoolSource): void {
     },
   });
   for (const [name, help, value] of [
-    ['refused_lines', 'Lines that found the spool full, or disk and memory.', 'refused'],
+    ['refused_lines', 'Lines lost because the spool was full, or disk and memory were.', 'refused'],
     ['dropped_lines', 'Lines dropped from a full spool to make room for other apps.', 'dropped'],
     ['recovered_lines', 'Lines taken over from the agent before.', 'recovered'],
     ['unread_bytes', 'Bytes of the spool that could not be read back.', 'unreadBytes'],
