@@ -35,7 +35,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-echo "Beside what follows: unit, property, kernel, fuzz, and what of e2e needs no container engine. What they say comes at the end."
+echo "Meanwhile, with their output at the end: unit, property, kernel, fuzz, and the part of e2e that needs no container engine."
 # In a process group of its own, so that it can be ended with all that it has started. Only a hang takes an hour.
 setsid timeout 3600 bash test/support/run-all.sh lane >"$other" 2>&1 &
 lane=$!
