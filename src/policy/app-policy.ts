@@ -361,7 +361,7 @@ class Compilation {
   }
 
   #warnOfBelow({ name, priority }: LoadedRule, minimum: Priority): void {
-    const message = `the rule "${name}" is ${priority}, and the least priority is ${minimum}: it never comes to a line`;
+    const message = `the rule "${name}" is ${priority}, and the least priority is ${minimum}: it never writes a line`;
     this.#diagnostics.warn('LOAD_WARNING_EXTENSION', message, this.#begin);
   }
 
@@ -372,7 +372,7 @@ class Compilation {
   }
 
   #warnOfTrust(what: string, place: Place): void {
-    const message = `it cannot be told that this file is older than the app's start, so that it ${what} has no effect`;
+    const message = `it cannot be told that this file is older than the app's start, so the part that ${what} has no effect`;
     this.#diagnostics.warn('LOAD_WARNING_EXTENSION', message, place);
   }
 }

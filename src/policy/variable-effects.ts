@@ -164,7 +164,7 @@ export function variableEffects(
     }
     if (held.pinned.size > 0) {
       const which = [...held.pinned].map((rule) => `"${rule}"`).join(', ');
-      const message = `the operator has pinned ${which}: '${variable.name}' takes nothing from what it reports`;
+      const message = `the operator has pinned ${which}: '${variable.name}' does not reduce what is reported`;
       diagnostics.warn('LOAD_WARNING_EXTENSION', message, variable.place);
     }
     if (held.unverified.size > 0) warnOfTrust(`sets '${variable.name}'`, variable);

@@ -206,7 +206,10 @@ custom_rules:
     [1, 'asks for fewer lines'],
     [2, 'adds exceptions to "Shell started"'],
   ] as const)
-    assert.match(said[at] ?? '', new RegExp(`older than the app's start, so that it ${what}`));
+    assert.match(
+      said[at] ?? '',
+      new RegExp(`older than the app's start, so the part that ${what}`),
+    );
 });
 
 describe('what is wrong is said with its place, and nothing of it takes effect', () => {

@@ -152,7 +152,7 @@ test('pinned rules are loosened by none, and tightened by those that can only ti
     { rules },
   );
   assert.deepEqual(problems(own), [
-    `2:3 the operator has pinned "Anything started", "Both": 'expected_executables' takes nothing from what it reports`,
+    `2:3 the operator has pinned "Anything started", "Both": 'expected_executables' does not reduce what is reported`,
   ]);
   assert.deepEqual(firing(own, '/usr/bin/convert', '/srv', rules), [
     'Anything started',
