@@ -83,7 +83,7 @@ function reasonOf(entry: RegistryEntry, nowMs: number, isLookedInto: boolean): s
   }
   if (verdict === undefined) {
     const seconds = Math.max(0, Math.round((nowMs - entry.sinceMs) / 1000));
-    return `Its runtime (${entry.runtime}) has not named it for ${seconds} s.`;
+    return `Its runtime (${entry.runtime}) has not identified it for ${seconds} s.`;
   }
   const { container } = verdict;
   if (container?.doubt !== undefined) return `${verdict.reason} ${container.doubt}`;

@@ -129,7 +129,10 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     place,
   );
   const anyStream = Object.values(config.streams).some((stream) => stream.enabled);
-  if (!anyStream) warnings.push('No log stream is enabled: detections are counted and go nowhere.');
+  if (!anyStream)
+    warnings.push(
+      'No log stream is enabled: detections are counted, but written nowhere. Enable one below streams.',
+    );
   const settings = VALUE_PATHS.map((path) => ({
     key: path.join('.'),
     value: effective(path.join('.'), config) ?? get(parsed.data, path),

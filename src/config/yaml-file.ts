@@ -89,7 +89,7 @@ function readText(path: string): string {
     const bytes = readAtMost(fd, CONFIG_MAX_BYTES);
     if (bytes === undefined)
       throw new UserError(
-        `The configuration ${path} is larger than 1 MiB; it cannot be one of ours.`,
+        `The configuration ${path} is larger than 1 MiB, which is the limit. Name the right file.`,
       );
     return bytes.toString('utf8');
   } catch (error) {

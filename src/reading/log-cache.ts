@@ -116,7 +116,7 @@ function refusal(status: number): string {
     case 403:
       return `it rejects the agent’s credentials (${status}); see token_file, cert and key`;
     case 404:
-      return 'it has no such app, or we may not read it (404); see canary.app.guid and whose the token is';
+      return 'it has no such app, or the agent is not permitted to read it (404); see canary.app.guid and the user of the token';
     default:
       return `it answers with ${status}`;
   }

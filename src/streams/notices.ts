@@ -146,7 +146,7 @@ export function unseenNotice(unseen: UnseenSum): Detection {
   const { count, firstNs, lastNs, container, reasons, lateNs } = unseen;
   const events = count === 1 ? '1 event was' : `${count} events were`;
   return notice(UNSEEN_RULE, lastNs, container, {
-    output: `${events} not seen from ${isoTime(firstNs)} to ${isoTime(lastNs)}: ${whyUnseen(unseen)}. What they tell is not known`,
+    output: `${events} not seen from ${isoTime(firstNs)} to ${isoTime(lastNs)}: ${whyUnseen(unseen)}. What happened in them is not known`,
     outputFields: {
       'lost.count': count,
       'lost.first': firstNs,

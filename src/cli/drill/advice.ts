@@ -125,7 +125,7 @@ export function logAdvice(facts: DrillFacts, log: LogFacts): string[] {
     );
   } else if (facts.page?.seenAtMs === undefined)
     out.push(
-      `Other lines of the agent come (${log.agentLines} here), but not this one. The rule "${action.rule}" may be off: by the app’s own policy (varvel.yml: rules, minimum_priority), or by the operator, or an agent of before it does not have it. Or the action was not done in the app whose log this is.`,
+      `Other lines of the agent come (${log.agentLines} here), but not this one. The rule "${action.rule}" may be off: by the app’s own policy (varvel.yml: rules, minimum_priority), or by the operator, or the agent is older than the rule. Or the action was not done in the app whose log this is.`,
     );
   else
     out.push('The alert came, so the line goes another way: whose log is it that --logs prints?');

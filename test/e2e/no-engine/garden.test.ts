@@ -163,7 +163,7 @@ for (const hierarchy of ['v1', 'v2'] as const) {
         status,
         /runtime garden: NOT CONNECTED\. There is no Garden socket at .*: start/,
       );
-      assert.match(status, /Its runtime \(garden\) has not named it for \d+ s/);
+      assert.match(status, /Its runtime \(garden\) has not identified it for \d+ s/);
       await cell.server.start();
       await until('they come', () => agent.detections().length >= 2 * OPENS);
       await settled(agent);

@@ -155,7 +155,7 @@ test('statuses that are no answer, each with what to do', async () => {
   const cases = [
     [401, /rejects the agent’s credentials \(401\); see token_file/],
     [403, /rejects the agent’s credentials \(403\)/],
-    [404, /no such app, or we may not read it \(404\); see canary.app.guid/],
+    [404, /no such app, or the agent is not permitted to read it \(404\); see canary.app.guid/],
     [302, /answers with 302/],
     [503, /answers with 503/],
   ] as const;

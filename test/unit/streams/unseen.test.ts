@@ -22,7 +22,7 @@ test('a container that floods is told so, with the times of its own losses in an
   );
   assert.equal(
     text,
-    '7 events were not seen from 1970-01-01T00:00:10.000000000Z to 1970-01-01T00:00:30.000000000Z: this container makes more of them than the host can look at. What they tell is not known',
+    '7 events were not seen from 1970-01-01T00:00:10.000000000Z to 1970-01-01T00:00:30.000000000Z: this container makes more of them than the host can look at. What happened in them is not known',
   );
 });
 
