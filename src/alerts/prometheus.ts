@@ -132,7 +132,7 @@ const OF_THE_HOST: readonly AlertRule[] = [
     expr: 'varvel_rules_last_reload_successful == 0',
     hold: '5m',
     severity: 'ticket',
-    summary: 'The rules on {{ $labels.instance }} have an error; those of before are in force',
+    summary: 'The rules on {{ $labels.instance }} have an error; the previous rules stay in force',
     description: 'varvel check FILES says where.',
   },
 ];
