@@ -1,6 +1,5 @@
 import type { AgentConfig, ResponseSetting } from '../../config/config.ts';
-import { EXEC_KINDS, isExec, NO_KINDS } from '../../plan/verdicts/call-kinds.ts';
-import { certainKindsOf } from '../../plan/verdicts/rule-clauses.ts';
+import { canDeny } from '../../plan/verdicts/rule-clauses.ts';
 import { fitsAll } from '../../rules/loader/selection.ts';
 import type { LoadedRule, RuleSet } from '../../rules/rule-set.ts';
 import { note, ok, warn, type Verdict } from './finding.ts';
@@ -25,8 +24,7 @@ export function checkResponses(config: AgentConfig, ruleSet: RuleSet | undefined
   const says = `Entries of responses: ${modes} enforced, ${responses.length - modes} in monitor mode.`;
   const denied = new Set(responses.filter(({ response }) => response === 'deny').flatMap(rulesOf));
   if (denied.size === 0) return ok(`${says} All come after the effect.`);
-  const isLate = (rule: LoadedRule): boolean =>
-    ![...rule.events].some(isExec) || (certainKindsOf(rule) & EXEC_KINDS) === NO_KINDS;
+  const isLate = (rule: LoadedRule): boolean => !canDeny(rule);
   const late = [...denied].filter(isLate).map(({ name }) => name);
   const early = denied.size - late.length;
   const deny = `Of ${denied.size} rules that deny, the kernel can be certain of ${early}, before the effect.`;

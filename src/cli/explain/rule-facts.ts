@@ -3,15 +3,9 @@ import type { EventName } from '../../events/table.gen.ts';
 import { hooksFor } from '../../plan/hooks.ts';
 import { openMaskFor } from '../../plan/open-mask.ts';
 import { isDecided, isDecidedOfExec, type Clause } from '../../plan/verdicts/clauses.ts';
-import {
-  EXEC_KINDS,
-  isExec,
-  isJudged,
-  NO_KINDS,
-  summaryOf,
-} from '../../plan/verdicts/call-kinds.ts';
+import { EXEC_KINDS, isExec, isJudged, summaryOf } from '../../plan/verdicts/call-kinds.ts';
 import type { JudgedEvent } from '../../plan/verdicts/call-kinds.ts';
-import { certainKindsOf, ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
+import { canDeny, certainKindsOf, ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
 import { someTest } from '../../rules/compile/checked.ts';
 import type { Read } from '../../rules/compile/checked.ts';
 import { isTooManyEvents } from '../../rules/compile/infer.ts';
@@ -122,7 +116,7 @@ export function factsOf(rule: LoadedRule): RuleFacts {
       : undefined,
     denial: reported.some(isExec)
       ? {
-          before: (certainKindsOf(enabled) & EXEC_KINDS) !== NO_KINDS,
+          before: canDeny(enabled),
           undecided: [...comparisons].filter((key) => !decidedOfExec.has(key)),
         }
       : undefined,

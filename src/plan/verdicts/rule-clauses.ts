@@ -175,9 +175,13 @@ export function* withCertainRules(
   return { clauses, widened, certain };
 }
 
-/** The calls for which the kernel can be certain that the rule matches, in a container that is old enough, of any runtime. */
+/** The calls for which the kernel can be certain that the rule matches, in any container. */
 export const certainKindsOf = ({ events, condition }: LoadedRule): Kinds =>
-  certainAmong(events, failuresOf(condition, factsOfOld(condition)));
+  certainAmong(events, failuresOf(condition, undefined));
+
+/** Whether a rule that denies can be certain of a program that is run, in a container that is old enough for it. */
+export const canDeny = ({ events, condition }: LoadedRule): boolean =>
+  (certainAmong(events, failuresOf(condition, factsOfOld(condition))) & EXEC_KINDS) !== NO_KINDS;
 
 /** Of these events, without those for which the rule may always fail. */
 function certainAmong(events: Iterable<string>, failures: readonly Clause[]): Kinds {

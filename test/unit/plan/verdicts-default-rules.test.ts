@@ -2,12 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { TEXT_MAX } from '../../../src/plan/verdicts/path-tests.ts';
-import { EXEC_KINDS, NO_KINDS } from '../../../src/plan/verdicts/call-kinds.ts';
-import {
-  certainKindsOf,
-  digestOf,
-  ruleClausesOf,
-} from '../../../src/plan/verdicts/rule-clauses.ts';
+import { canDeny, digestOf, ruleClausesOf } from '../../../src/plan/verdicts/rule-clauses.ts';
 import type { KnownCall } from '../../../src/plan/verdicts/verdict.ts';
 import { passes, verdictOf } from '../../../src/plan/verdicts/verdict.ts';
 import { loadRules, readRuleFile } from '../../../src/rules/loader/load.ts';
@@ -86,9 +81,7 @@ test('rules that compare the same of a file and of a program never share a table
 });
 
 test('the default rules that can deny a program are those that the page names', () => {
-  const able = ruleSet.rules.filter(
-    (rule) => rule.enabled && (certainKindsOf(rule) & EXEC_KINDS) !== NO_KINDS,
-  );
+  const able = ruleSet.rules.filter((rule) => rule.enabled && canDeny(rule));
   const page = readFileSync('manifests/README.md', 'utf8');
   const [named = ''] = /\*\*Default rules that can deny\*\*[^]*?\n- /.exec(page) ?? [];
   assert.deepEqual(
