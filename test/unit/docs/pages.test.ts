@@ -103,8 +103,12 @@ describe('pages', () => {
       'CONTRIBUTING.md',
       'buildpack/README.md',
       'manifests/README.md',
-      'manifests/rules/README.md',
-      'manifests/docs/coverage.page.md',
+      ...['bosh', 'dashboards', 'docker', 'kubernetes', 'rules', 'systemd'].map(
+        (folder) => `manifests/${folder}/README.md`,
+      ),
+      ...['costs', 'coverage', 'reference', 'runbook'].map(
+        (page) => `manifests/docs/${page}.page.md`,
+      ),
       ...PAGES.filter((page) => page.startsWith('manifests/docs/')),
     ];
     assert.ok(read.length > 12);
