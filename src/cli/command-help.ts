@@ -14,6 +14,7 @@ const GROUPS: readonly (readonly [readers: string, names: readonly CommandName[]
   ],
   ['For an app’s team:', ['policy', 'suggest', 'pretty', 'report', 'alerts', 'drill']],
   ['For who writes rules:', ['explain', 'check', 'test', 'filter', 'fields', 'events']],
+  ['For everybody:', ['completion']],
 ];
 
 /** The help of everything. */

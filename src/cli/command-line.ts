@@ -122,6 +122,10 @@ async function run(
       ]);
       return await runUninstall(loadConfig({ file: config, settings, env }).config, io);
     }
+    case 'completion': {
+      const { runCompletion } = await import('./completion.ts');
+      return await runCompletion(operands, io);
+    }
     case 'check': {
       const { runCheck } = await import('./check.ts');
       return await runCheck({ files: operands, json, engine: textOf(values['engine']) }, io);

@@ -159,6 +159,18 @@ export const COMMANDS = {
     ],
     exitCodes: [[0, 'the agent can work here'], [1, 'a check fails'], USAGE],
   },
+  completion: {
+    summary: 'print a script that completes command lines of varvel in your shell',
+    operands: 'SHELL',
+    description: ['SHELL is bash, zsh or fish. The script says at its top where it belongs.'],
+    options: {},
+    examples: [
+      ['varvel completion bash', 'for bash; its first line says where it belongs'],
+      ['varvel completion zsh', 'for zsh'],
+      ['varvel completion fish', 'for fish'],
+    ],
+    exitCodes: [[0, 'the script was printed'], USAGE],
+  },
   ...POLICY_COMMANDS,
   pretty: {
     summary: 'turn a log with detections in it into lines for people',

@@ -77,6 +77,8 @@ missing_packages() {
     has runc || echo runc
     has go || echo golang-go
     /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
+    has zsh || echo zsh
+    has fish || echo fish
     has rsyslogd || echo rsyslog
     has curl || echo curl
     has promtool || echo prometheus
