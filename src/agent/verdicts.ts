@@ -14,25 +14,14 @@ import { inTurns } from '../shared/turns.ts';
 import { CertainMatches, type CertainCounts } from './certain-matches.ts';
 import { Denials, type DeniedAmong, type DeniedGroup, type DenyingStatus } from './denials.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
-import type { ContainerFacts } from '../plan/verdicts/container-tests.ts';
+import type { JudgedApp } from './judged-app.ts';
 import { KnownFacts } from './verdict-facts.ts';
+import { isOfSameRules, NO_TABLE, type Group } from './verdict-group.ts';
 import { logTable } from './verdict-log.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
 const WAIT_MS = 1000;
 const NO_RULES: readonly LoadedRule[] = [];
-
-/**
- * An app's effect on the rules: given the operator's `rules`, returns rules of which one must match whenever anything is reported for the
- * app: some of these, and the app's own.
- */
-export interface JudgedApp {
-  possibleAmong(rules: readonly LoadedRule[]): Iterable<LoadedRule>;
-  /** Those of `rules` that are on for the app and that it does not change. */
-  unchangedAmong(rules: readonly LoadedRule[]): readonly LoadedRule[];
-  /** The app's own rules. */
-  readonly ruleSet: RuleSet;
-}
 
 export interface KernelVerdictsOptions {
   readonly probe: Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts' | 'scope'>;
@@ -52,22 +41,6 @@ export interface KernelVerdictsOptions {
   readonly nowMs?: () => number;
   /** Delay until the rules have settled; a starting agent has more urgent work. 1000 by default. */
   readonly waitMs?: number;
-}
-
-/** Containers with the same rules, of which the same is known, with the same rules that deny. */
-interface Group {
-  readonly app: JudgedApp | 'none';
-  readonly facts: ContainerFacts;
-  /** Its name among those of the app. */
-  readonly key: string;
-  /** By which rules programs are to be denied, and by which of them the kernel does. */
-  readonly denied: readonly LoadedRule[];
-  denies: readonly string[];
-  /** Number of its table; NONE if there is none. */
-  number: number;
-  /** The `#turn` for which the table was made. */
-  turn: number;
-  entries: RegistryEntry[];
 }
 
 /** Number of containers filtered in the kernel, and of their tables. */
@@ -171,12 +144,16 @@ export class KernelVerdicts {
     this.#facts.keep(
       [...this.#all()].flatMap(({ facts, entries: all }) => (all.length > 0 ? [facts] : [])),
     );
-    for (const group of this.#all()) group.entries = [];
+    const former = new Map<number, Group>();
+    for (const group of this.#all()) {
+      for (const { cgroupId } of group.entries) former.set(cgroupId, group);
+      group.entries = [];
+    }
     const here = new Set<number>();
     for (const entry of entries) {
       if (entry.goneAtMs !== undefined || entry.unwatched) continue;
       here.add(entry.cgroupId);
-      const group = this.#groupOf(entry);
+      const group = this.#groupOf(entry, former.get(entry.cgroupId));
       group?.entries.push(entry);
       this.#tell(entry, group?.number ?? NONE);
     }
@@ -231,7 +208,8 @@ export class KernelVerdicts {
     for (const ofApp of this.#groups.values()) yield* ofApp.values();
   }
 
-  #groupOf({ resolution }: RegistryEntry): Group | undefined {
+  /** `former`: that of a second ago. */
+  #groupOf({ resolution }: RegistryEntry, former: Group | undefined): Group | undefined {
     if (resolution.state !== 'included') return undefined;
     const { container } = resolution;
     const app = this.#options.inForceFor(container);
@@ -248,13 +226,18 @@ export class KernelVerdicts {
       facts,
       key,
       denied,
-      denies: [],
-      number: NONE,
+      // More is known of its containers, and what was known stays: until there is a table of its own, they keep theirs.
+      ...(isOfSameRules(former, app, denied, this.#turn) ? this.#tableOf(former) : NO_TABLE),
       turn: -1,
       entries: [],
     };
     ofApp.set(key, group);
     return group;
+  }
+
+  #tableOf({ number, denies }: Group): Pick<Group, 'number' | 'denies'> {
+    this.#numbers.join(number);
+    return { number, denies };
   }
 
   #forgetGroups(): void {
@@ -347,7 +330,7 @@ export class KernelVerdicts {
   #set(group: Group, digest: string, { bytes }: VerdictTable): number | undefined {
     if (bytes === undefined) return undefined;
     // Its own number may be the only one available.
-    this.#give(group, undefined);
+    if (!this.#numbers.hasRoomBeside(NONE)) this.#give(group, undefined);
     return this.#numbers.set(digest, bytes);
   }
 

@@ -204,11 +204,11 @@ test('addresses where nobody is, each with a sentence; close ends what waits', a
     [{ kind: 'tls', host: '127.0.0.1', port: await freeTcpPort() }, /connection refused/],
     [
       { kind: 'tcp', host: 'nowhere.invalid', port: 514 },
-      /its name (?:is not known|cannot be looked up)/,
+      /its host name (?:is not found|cannot be looked up)/,
     ],
     [
       { kind: 'udp', host: 'nowhere.invalid', port: 514 },
-      /its name (?:is not known|cannot be looked up)/,
+      /its host name (?:is not found|cannot be looked up)/,
     ],
     [{ kind: 'unix', path: '/nonexistent/socket' }, /there is no such socket/],
   ];

@@ -107,7 +107,7 @@ test('containers are judged by what rules say of theirs, and denied only where a
     ),
   );
   verdicts.follow(all);
-  await until('each is judged', () => [1, 2, 3].every((id) => tableOf(id) !== undefined));
+  await until('they are judged in different ways', () => tableOf(1) !== tableOf(2));
   const [shop, blog, wiki] = [1, 2, 3].map(tableOf);
   assert.ok(shop !== undefined && blog !== undefined);
   assert.notEqual(shop, blog);
@@ -119,4 +119,37 @@ test('containers are judged by what rules say of theirs, and denied only where a
   );
   verdicts.follow([...all, own]);
   assert.equal(verdicts.status().containers, 3, 'its table is being made');
+});
+
+test('a container that becomes old enough for a rule that denies is judged all the while', async () => {
+  const clock = { ms: NOW_MS };
+  const { done, verdicts, entry, tableOf } = world({
+    denied: new Map([[1, ['r0', 'r1']]]),
+    nowMs: () => clock.ms,
+  });
+  const container = { ...ofApp('shop'), fullId: '1', startedAtMs: NOW_MS };
+  const all = [entry(1, { resolution: { state: 'included', container } })];
+  verdicts.follow(all);
+  await verdicts.enter(
+    rulesOf(
+      'evt.type = execve and proc.name = a and not container.duration < 60000000000',
+      'evt.type = execve and proc.name = b',
+    ),
+  );
+  verdicts.follow(all);
+  await until('the kernel denies', () => verdicts.status().denying.rules.length > 0);
+  const young = tableOf(1);
+  assert.ok(young !== undefined);
+  assert.deepEqual(verdicts.status().denying.rules, ['r1']);
+  done.length = 0;
+  clock.ms += 71_000;
+  verdicts.follow(all);
+  assert.equal(tableOf(1), young, 'until the other table is there');
+  await until('it is judged as an old one', () => tableOf(1) !== young);
+  assert.deepEqual(
+    done.filter((what) => what.startsWith('1 ')).map((what) => what.replace(/[1-9]\d*$/, 'N')),
+    ['1 included at 2: N'],
+    'at no time by none',
+  );
+  assert.deepEqual([...verdicts.status().denying.rules].sort(), ['r0', 'r1']);
 });

@@ -2,7 +2,8 @@
 import type { Container } from '../../../src/apps/identity.ts';
 import type { RegistryEntry } from '../../../src/apps/resolution.ts';
 import type { ScopeEntry } from '../../../src/probe/scope.ts';
-import { KernelVerdicts, type JudgedApp } from '../../../src/agent/verdicts.ts';
+import type { JudgedApp } from '../../../src/agent/judged-app.ts';
+import { KernelVerdicts } from '../../../src/agent/verdicts.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { BOOT_NS } from '../../support/rules-subject.ts';
@@ -41,7 +42,11 @@ export const EXECS = execs();
 
 export const LATER = BOOT_NS + 1n;
 
-export function world({ enabled = true, denied = new Map<number, string[]>() } = {}) {
+export function world({
+  enabled = true,
+  denied = new Map<number, string[]>(),
+  nowMs = (): number => 0,
+} = {}) {
   const warned: object[] = [];
   const time = { bootNs: 0n };
   const done: string[] = [];
@@ -84,6 +89,7 @@ export function world({ enabled = true, denied = new Map<number, string[]>() } =
     logger: { ...SILENT_LOGGER, warn: (about) => warned.push(about) },
     waitMs: 50,
     bootNs: () => time.bootNs,
+    nowMs,
     inForceFor: (container) => (apps.has(container) ? apps.get(container) : 'none'),
     deniedAmong: (rules, { fullId }, own) => {
       const names = denied.get(Number(fullId)) ?? [];

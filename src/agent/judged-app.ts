@@ -1,0 +1,13 @@
+import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
+
+/**
+ * An app's effect on the rules: given the operator's `rules`, returns rules of which one must match whenever anything is reported for the
+ * app: some of these, and the app's own.
+ */
+export interface JudgedApp {
+  possibleAmong(rules: readonly LoadedRule[]): Iterable<LoadedRule>;
+  /** Those of `rules` that are on for the app and that it does not change. */
+  unchangedAmong(rules: readonly LoadedRule[]): readonly LoadedRule[];
+  /** The app's own rules. */
+  readonly ruleSet: RuleSet;
+}
