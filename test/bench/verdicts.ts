@@ -14,8 +14,8 @@ const OPENS = ['open', 'openat', 'openat2', 'creat'];
 /** Of which the agent has to know: without them it knows no process. */
 const PROCESS_LIFE = ['clone', 'clone3', 'fork', 'vfork', 'execve', 'execveat', 'procexit'];
 
-const asks = (port: number): string =>
-  `node -e 'const h=require("http"),a=new h.Agent({keepAlive:true});let n=0;const go=()=>n++<2000?h.get({port:${port},agent:a},r=>r.resume().on("end",go)):process.exit();go()'`;
+const asks = (port: number, keepAlive = true): string =>
+  `node -e 'const h=require("http"),a=new h.Agent({keepAlive:${keepAlive}});let n=0;const go=()=>n++<2000?h.get({port:${port},agent:a},r=>r.resume().on("end",go)):process.exit();go()'`;
 
 /** What is done in the container, each after the one before. */
 const WORK: readonly (readonly [name: string, script: string])[] = [
@@ -23,6 +23,10 @@ const WORK: readonly (readonly [name: string, script: string])[] = [
   [
     'node HTTP, 2,000 requests',
     `PORT=8081 node /app/node/server.js & sleep 1; ${asks(8081)}; kill $!`,
+  ],
+  [
+    'node HTTP, 2,000 connections',
+    `PORT=8082 node /app/node/server.js & sleep 1; ${asks(8082, false)}; kill $!`,
   ],
   ['npm', 'npm pkg get --prefix /app/node && npm ls --prefix /app/node; true'],
   ['git clone over file://', 'rm -rf /tmp/c; git clone -q file:///srv/repository /tmp/c'],
