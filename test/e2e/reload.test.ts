@@ -181,7 +181,8 @@ test('a large rule set is loaded beside a busy container: its events are taken m
       return [`${file}.yaml`, rules.join('')];
     }),
   );
-  const opens = rule('Opens', `${OPENS} and proc.name = none`);
+  // The kernel knows no parents: each open is evaluated.
+  const opens = rule('Opens', `${OPENS} and proc.pname = none`);
   await using agent = await E2eAgent.start({
     dockerd: engine,
     noDefaultRules: true,
