@@ -76,9 +76,15 @@ __noinline int verdict__is_same_program(void)
 	return 1;
 }
 
-/* Reads which program this process runs; false if it is not known. Its path can be unknown where its layer is not. */
-static __always_inline bool verdict__load_program(struct verdict_call *program)
+/*
+ * Reads which program this process runs; 0 if it is not known. Its path can be unknown where its layer is not. A global
+ * function, so that its stack is free again where the path is walked: Linux 6.1 counts 512 bytes for all callers.
+ */
+__noinline int verdict__load_program(void)
 {
+	struct verdict_call *program = verdict__get_program();
+	if (!program)
+		return 0;
 	if (program->is_given)
 		return program->is_known;
 	struct task_struct *task = scope__current();
@@ -141,22 +147,18 @@ __noinline int verdict__narrow_by_numbers(void)
 	return 0;
 }
 
-/* Removes the clauses that do not hold for the program that makes the call. */
+/* Removes the clauses that do not hold for the program that makes the call, which is loaded. */
 __noinline int verdict__narrow_by_program(__u32 has_path)
 {
 	struct verdict_call *call = verdict__get_call(), *program = verdict__get_program();
 	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
-	if (!t || !program || !verdict__load_program(program))
+	if (!t || !program)
 		return 0;
 	program->table = call->table;
 	__u64 *left = call->left;
 	__u32 form = (program->layer & (VERDICT_LAYERS - 1)) + (program->loads ? VERDICT_LAYERS : 0);
 	barrier_var(form); /* keeps the mask, which Linux 6.1 needs */
 	verdict__narrow(left, t->program_forms[form & (VERDICT_PROGRAM_FORMS - 1)]);
-	if (t->names & NAMES_PROCESS)
-		verdict__narrow_by_name(VERDICT_PROGRAM);
-	if (t->numbers)
-		verdict__narrow_by_numbers();
 	if (!program->len)
 		return 0;
 	verdict__walk(t, program, VERDICT_PROGRAM);
@@ -237,8 +239,13 @@ __noinline int verdict__passes(void)
 		verdict__narrow_by_end();
 	bool passes = verdict__has_any(left, t->may);
 	if ((passes || is_whole) && (t->programs || t->names)) {
-		if (t->programs)
+		if (t->programs && verdict__load_program()) {
+			if (t->names & NAMES_PROCESS)
+				verdict__narrow_by_name(VERDICT_PROGRAM);
+			if (t->numbers)
+				verdict__narrow_by_numbers();
 			verdict__narrow_by_program(has_path);
+		}
 		if (t->names & NAMES_THREAD)
 			verdict__narrow_by_thread(call, verdict__get_program());
 		passes = verdict__has_any(left, t->may);
