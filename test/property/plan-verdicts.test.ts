@@ -162,7 +162,7 @@ test('the same of connects', () => {
         }
       },
     ),
-    { numRuns: runs(1000) },
+    { numRuns: runs(300) },
   );
   for (const [what, times] of Object.entries(counts))
     assert.ok(times > runs(50), `${what}: ${times}`);
