@@ -1,5 +1,5 @@
 import type { RegistryEntry } from '../apps/resolution.ts';
-import type { ContainerFacts } from '../plan/verdicts/container-tests.ts';
+import { knowsAtLeast, type ContainerFacts } from '../plan/verdicts/container-tests.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import type { JudgedApp } from './judged-app.ts';
 import { NONE } from './verdict-numbers.ts';
@@ -23,15 +23,17 @@ export interface Group {
 /** Of a group for which there is none yet. */
 export const NO_TABLE: Pick<Group, 'number' | 'denies'> = { number: NONE, denies: [] };
 
-/** Whether a group, whose table was made in this turn, is of these rules, and of the same that deny. */
-export function isOfSameRules(
-  group: Group | undefined,
-  app: JudgedApp | 'none',
-  denied: readonly LoadedRule[],
+/**
+ * Whether the table of a group, made in this turn, is sound for one of these rules, which deny the same: what was known of the
+ * former's containers is known of the other's too.
+ */
+export function mayKeepTable(
+  former: Group | undefined,
+  { app, denied, facts }: Pick<Group, 'app' | 'denied' | 'facts'>,
   turn: number,
-): group is Group {
-  if (group?.turn !== turn || group.app !== app) return false;
+): former is Group {
+  if (former?.turn !== turn || former.app !== app) return false;
   const namesOf = (rules: readonly LoadedRule[]): string =>
     rules.map(({ name }) => name).join('\n');
-  return namesOf(group.denied) === namesOf(denied);
+  return namesOf(former.denied) === namesOf(denied) && knowsAtLeast(facts, former.facts);
 }

@@ -16,7 +16,7 @@ import { Denials, type DeniedAmong, type DeniedGroup, type DenyingStatus } from 
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
 import type { JudgedApp } from './judged-app.ts';
 import { KnownFacts } from './verdict-facts.ts';
-import { isOfSameRules, NO_TABLE, type Group } from './verdict-group.ts';
+import { mayKeepTable, NO_TABLE, type Group } from './verdict-group.ts';
 import { logTable } from './verdict-log.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
@@ -226,8 +226,10 @@ export class KernelVerdicts {
       facts,
       key,
       denied,
-      // More is known of its containers, and what was known stays: until there is a table of its own, they keep theirs.
-      ...(isOfSameRules(former, app, denied, this.#turn) ? this.#tableOf(former) : NO_TABLE),
+      // Until there is a table of its own, its containers keep theirs if that holds for them.
+      ...(mayKeepTable(former, { app, denied, facts }, this.#turn)
+        ? this.#tableOf(former)
+        : NO_TABLE),
       turn: -1,
       entries: [],
     };
@@ -320,7 +322,11 @@ export class KernelVerdicts {
       });
       // Of a table without room for them the kernel denies fewer.
       this.#denied.set(digest, table.denied);
-    } else if (number === undefined) this.#sayNoRoom();
+    } else if (number === undefined) {
+      this.#sayNoRoom();
+      // It keeps that of a group of which less is known.
+      if (group.number !== NONE) return;
+    }
     group.denies = number === undefined ? [] : (this.#denied.get(digest) ?? denies);
     this.#denials.warn(group);
     this.#give(group, number);

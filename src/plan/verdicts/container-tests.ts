@@ -42,6 +42,11 @@ export const factsOfType = (type: string): ContainerFacts => ({
   results: NO_RESULTS,
 });
 
+/** Whether all that `less` knows is known, and the same. */
+export const knowsAtLeast = (facts: ContainerFacts, less: ContainerFacts): boolean =>
+  facts.type === less.type &&
+  [...less.results].every(([key, result]) => facts.results.get(key) === result);
+
 const isOfType = ({ left, right }: Test): boolean => left.key === TYPE && right === undefined;
 
 const isFixed = ({ left, right }: Test): boolean =>

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FACTS_MAX, KnownFacts } from '../../../src/agent/verdict-facts.ts';
 import type { Container } from '../../../src/apps/identity.ts';
 import type { RegistryEntry } from '../../../src/apps/resolution.ts';
+import { TABLES_MAX } from '../../../src/agent/verdict-numbers.ts';
 import { until } from '../../support/e2e-agent.ts';
 import type { LoadedRule } from '../../../src/rules/rule-set.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
@@ -15,6 +17,11 @@ after(() => clearInterval(awake));
 
 const ofApp = (name: string): ReturnType<typeof containerOf> =>
   containerOf({ fullId: name }, { name, space: 'prod' });
+/** As long as tables take that are not made. */
+const turns = async (count: number): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await nextTurn();
+};
+
 const NOW_MS = 1_000_000_000;
 const NONE: readonly LoadedRule[] = [];
 const by = (operators: readonly LoadedRule[] | undefined, own = NONE, denying = NONE) => ({
@@ -152,4 +159,55 @@ test('a container that becomes old enough for a rule that denies is judged all t
     'at no time by none',
   );
   assert.deepEqual([...verdicts.status().denying.rules].sort(), ['r0', 'r1']);
+});
+
+test('another container with the same cgroup number is not judged by what was known of the one before', async () => {
+  const { done, verdicts, entry, tableOf } = world();
+  const ofCgroup = (name: string): RegistryEntry[] => [
+    entry(1, { resolution: { state: 'included', container: ofApp(name) } }),
+  ];
+  verdicts.follow(ofCgroup('shop'));
+  await verdicts.enter(rulesOf('evt.type = open and app.name = shop and fd.name = /a'));
+  const anybodys = tableOf(1);
+  verdicts.follow(ofCgroup('shop'));
+  await until('its own table is there', () => tableOf(1) !== anybodys);
+  done.length = 0;
+  verdicts.follow(ofCgroup('blog'));
+  assert.equal(tableOf(1), undefined, 'nobody knows yet what its table is');
+  await until('it has its own', () => tableOf(1) !== undefined);
+  assert.equal(done.filter((what) => what.startsWith('1 '))[0], '1 included at 2: 0');
+});
+
+test('where there is no room for another table, an older container keeps its own', async () => {
+  const clock = { ms: NOW_MS };
+  const { verdicts, entry, entryOf, tableOf } = world({
+    denied: new Map([[1, ['r0', 'r1']]]),
+    nowMs: () => clock.ms,
+  });
+  const container = { ...ofApp('shop'), fullId: '1', startedAtMs: NOW_MS };
+  const old = entry(1, { resolution: { state: 'included', container } });
+  // The other tables are those of apps with rules of their own; one more is of a container of the same age group.
+  const twin = { ...old, cgroupId: 2 };
+  const others = Array.from({ length: TABLES_MAX - 1 }, (_, n) =>
+    entryOf(10 + n, appWith(`/own${n}`)),
+  );
+  const all = [old, twin, ...others];
+  verdicts.follow(all);
+  await verdicts.enter(
+    rulesOf(
+      'evt.type = execve and proc.name = a and not container.duration < 60000000000',
+      'evt.type = execve and proc.name = b',
+    ),
+  );
+  verdicts.follow(all);
+  await until('all are judged', () => all.every(({ cgroupId }) => tableOf(cgroupId) !== undefined));
+  const young = tableOf(1);
+  clock.ms += 71_000;
+  // The twin does not know its start: it stays as it is, and its table with it.
+  const unknown = { ...container, startedAtMs: undefined };
+  const still = { ...twin, resolution: { state: 'included', container: unknown } } as RegistryEntry;
+  verdicts.follow([old, still, ...others]);
+  await turns(50);
+  assert.equal(tableOf(1), young);
+  assert.deepEqual(verdicts.status().denying.rules, ['r1']);
 });
