@@ -150,31 +150,38 @@ function netPattern({ address, prefixLength }: IpNet): Pattern {
   return pattern;
 }
 
-const PORT_TESTS = new Map<string, PathTest>();
-/** Rules have a handful of comparisons of ports. */
-const PORT_TESTS_MAX = 64;
+/** Operators whose result is the same for all ports between two constants. */
+const OF_RANGES: readonly string[] = ['=', '==', '!=', '<', '<=', '>', '>=', 'in'];
 
-/** By trying all ports. */
-function portTestOf(test: Test): PathTest {
-  const known = PORT_TESTS.get(test.key);
-  if (known !== undefined) return known;
+/** By trying a port of each range between constants. */
+function portTestOf(test: Test): PathTest | undefined {
+  if (!OF_RANGES.includes(test.operator)) return undefined;
   const predicate = predicateOf(test);
-  const holds = Uint8Array.from({ length: PORTS }, (_, port) => (predicate(port) ? 1 : 0));
-  const made = endTest(test.key, 'port', portPatterns(holds, 0, PORTS), false);
-  if (PORT_TESTS.size < PORT_TESTS_MAX) PORT_TESTS.set(test.key, made);
-  return made;
+  const bounds = test.values.flatMap((value) => [Number(value), Number(value) + 1]);
+  const starts = [0, ...bounds].filter((port) => port >= 0 && port < PORTS);
+  const holds = new Uint8Array(PORTS);
+  // Each range overwrites what the one before says of it.
+  for (const start of starts.sort((one, other) => one - other))
+    holds.fill(predicate(start) ? 1 : 0, start);
+  return endTest(test.key, 'port', portPatterns(holds, 0, PORTS), false);
+}
+
+/** Equal for equal ports. Most are all alike. */
+function contentOf(ports: Uint8Array): string {
+  if (!ports.includes(0)) return 'all';
+  return ports.includes(1) ? Buffer.from(ports).toString('latin1') : 'none';
 }
 
 /** Patterns for the ports from `from` on, of which there are 16 times as many as with each next half. */
 function portPatterns(holds: Uint8Array, from: number, count: number): Pattern[] {
   if (!holds.subarray(from, from + count).includes(0)) return [count === 1 ? [] : [anything]];
-  if (count === 1) return [];
+  if (!holds.subarray(from, from + count).includes(1)) return [];
   const each = count / 16;
   // Halves that lead to the same ports are one.
   const byContent = new Map<string, number[]>();
   for (let half = 0; half < 16; half++) {
     const start = from + half * each;
-    const content = Buffer.from(holds.subarray(start, start + each)).toString('latin1');
+    const content = contentOf(holds.subarray(start, start + each));
     byContent.set(content, [...(byContent.get(content) ?? []), half]);
   }
   return [...byContent.values()].flatMap((halves) =>
