@@ -6,7 +6,7 @@
 #define _Static_assert static_assert
 #endif
 
-#define WIRE_VERSION 5
+#define WIRE_VERSION 6
 
 #define PATH_MAX 4096
 #define ARGV_MAX 16384
@@ -37,7 +37,10 @@
 #define VERDICT_MASKS 4096
 #define VERDICT_SEEN 8
 #define VERDICT_SEEN_STATES 2048
+#define VERDICT_IPV4 16
+#define VERDICT_IPV6 17
 #define VERDICT_NUMBERS 16
+#define VERDICT_AGE_SLACK 100000000
 #define VERDICT_PATH_MAX 256
 #define IMAGES_MAX 8192
 #define ENDS_MAX 8192

@@ -84,13 +84,12 @@ struct scope_set_args {
 
 /* Numbers of the automata (src/plan/verdicts/path-tests.ts). The others read names, and a connect's address and port. */
 enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE, MACHINE_COMM, MACHINE_ADDRESS, MACHINE_PORT };
-/* What MACHINE_ADDRESS reads first; then half bytes (src/plan/verdicts/connect-tests.ts). */
-enum { ADDRESS_IPV4 = 16, ADDRESS_IPV6 };
 /*
  * Kinds of connects, from VERDICT_FIRST_CONNECT on (src/plan/verdicts/call-kinds.ts). To an IP address:
  * 6 * (IPv6) + 2 * (0: TCP, 1: UDP, 2: other) + (it goes on by itself).
  */
 enum { CONNECT_IPV6 = 6, CONNECT_UNIX = 12, CONNECT_FAILED };
+_Static_assert(CONNECT_FAILED + 1 == VERDICT_CONNECT_KINDS, "kinds of connects");
 
 /* Kinds of each path of a call that is not an open. */
 #define VERDICT_PATH_KINDS 8
@@ -110,7 +109,7 @@ enum { NUMBER_AGE, NUMBER_PARENT_AGE, NUMBER_FROM_OUTSIDE, NUMBER_FIELDS };
 #define NUMBER_UNKNOWN 0xffffffffffffffffULL
 
 /*
- * The rules about file calls as sets of clauses. Where a rule matches, at least one clause of `may` must hold; where
+ * The rules about file calls and connects as sets of clauses. Where a rule matches, at least one clause of `may` must hold; where
  * a rule fails, one of its `failures`. Each part of the table lists the clauses that can hold for a kind of call, a
  * form of file, or a state of an automaton. If no clause is in all of these sets, none holds. Built by
  * src/plan/verdicts/table.ts.

@@ -133,7 +133,7 @@ __noinline int verdict__narrow_by_end(void)
 	if (!t)
 		return 0;
 	__u32 len = call->address_len;
-	__u32 row = verdict__step(t, MACHINE_ADDRESS, t->start[MACHINE_ADDRESS], len == 4 ? ADDRESS_IPV4 : ADDRESS_IPV6);
+	__u32 row = verdict__step(t, MACHINE_ADDRESS, t->start[MACHINE_ADDRESS], len == 4 ? VERDICT_IPV4 : VERDICT_IPV6);
 	for (int i = 0; i < sizeof(call->address); i++) {
 		if (i >= len)
 			break;

@@ -119,9 +119,6 @@ static __always_inline void verdict__narrow_by_thread(struct verdict_call *call,
 	verdict__narrow_by_name(VERDICT_CALL);
 }
 
-/* The agent compares with the time in the record, which is not quite that of the verdict. */
-#define NUMBER_SLACK_NS 100000000
-
 /* Removes the clauses that do not hold for the numbers of the process that makes the call. */
 __noinline int verdict__narrow_by_numbers(void)
 {
@@ -136,7 +133,7 @@ __noinline int verdict__narrow_by_numbers(void)
 		if (field >= NUMBER_FIELDS)
 			break;
 		__u64 number = program->numbers[field], bound = t->bounds[i];
-		__u64 slack = field == NUMBER_FROM_OUTSIDE ? 0 : NUMBER_SLACK_NS;
+		__u64 slack = field == NUMBER_FROM_OUTSIDE ? 0 : VERDICT_AGE_SLACK;
 		if (number == NUMBER_UNKNOWN)
 			continue;
 		if (number + slack < bound)
@@ -239,15 +236,17 @@ __noinline int verdict__passes(void)
 		verdict__narrow_by_end();
 	bool passes = verdict__has_any(left, t->may);
 	if ((passes || is_whole) && (t->programs || t->names)) {
+		if (t->names & NAMES_THREAD)
+			verdict__narrow_by_thread(call, verdict__get_program());
 		if (t->programs && verdict__load_program()) {
 			if (t->names & NAMES_PROCESS)
 				verdict__narrow_by_name(VERDICT_PROGRAM);
 			if (t->numbers)
 				verdict__narrow_by_numbers();
-			verdict__narrow_by_program(has_path);
+			/* its path is the longest text */
+			if (is_whole || verdict__has_any(left, t->may))
+				verdict__narrow_by_program(has_path);
 		}
-		if (t->names & NAMES_THREAD)
-			verdict__narrow_by_thread(call, verdict__get_program());
 		passes = verdict__has_any(left, t->may);
 	}
 	/* of a connect all is known but an unreadable path */

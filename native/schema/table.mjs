@@ -9,61 +9,9 @@
 import { CALLS } from './calls.mjs';
 
 export { CALLS, CALL_FLAGS, JUDGED } from './calls.mjs';
+export { LIMITS } from './limits.mjs';
 
-export const VERSION = 5;
-
-/** Limits of the probe, in bytes or items. */
-export const LIMITS = {
-  PATH_MAX: 4096,
-  ARGV_MAX: 16384,
-  ENV_MAX: 8192,
-  ANCESTORS_MAX: 8,
-  // Programs of ancestors outside the scope: how many, and bytes of each with its NUL.
-  ANCESTOR_EXES: 3,
-  ANCESTOR_EXE_MAX: 256,
-  PATH_COMPONENTS_MAX: 64,
-  SOCKADDR_MAX: 128,
-  CGROUP_PATH_MAX: 512,
-  SCOPE_MAX: 16384,
-  PATTERNS_MAX: 16,
-  COMM_LEN: 16,
-  CALL_NR_MAX: 512,
-  DATA_MAX: 80,
-  RECORD_MAX: 32768,
-  // The deepest level at which a cgroup can be a container: one bit for each in probe_state.levels.
-  LEVEL_MAX: 31,
-  // struct verdict_table: clauses of a rule set, automata, the totals of their states and of the cells of their rows, and sets
-  // of clauses.
-  VERDICT_CLAUSES: 256,
-  // Rules of which the table says that they certainly match.
-  VERDICT_CERTAIN: 16,
-  // Kinds of calls (src/plan/verdicts/call-kinds.ts): 8 of each open, and 8 of each path of the calls in JUDGED.
-  VERDICT_OPEN_KINDS: 32,
-  // Then, of execve and of execveat, one each.
-  VERDICT_EXEC_KINDS: 2,
-  // Then those of connect.
-  VERDICT_CONNECT_KINDS: 14,
-  VERDICT_KINDS: 512,
-  // Automata: those that read a path, and all.
-  VERDICT_PATH_MACHINES: 4,
-  VERDICT_MACHINES: 7,
-  VERDICT_STATES: 8192,
-  VERDICT_NEXT: 1 << 18,
-  VERDICT_MASKS: 4096,
-  // Texts that may be anywhere in a path: number of comparisons, one bit each, and states of their automaton.
-  VERDICT_SEEN: 8,
-  VERDICT_SEEN_STATES: 2048,
-  // Comparisons of numbers.
-  VERDICT_NUMBERS: 16,
-  // Limit on judged paths, in bytes: all calls with longer ones are reported.
-  VERDICT_PATH_MAX: 256,
-  // Processes whose program the kernel knows; the least recently used are forgotten.
-  IMAGES_MAX: 8192,
-  // Ends of connects whose number the kernel knows; the least recently used are forgotten.
-  ENDS_MAX: 8192,
-  // Table numbers; 0 means none.
-  VERDICT_TABLES: 64,
-};
+export const VERSION = 6;
 
 export const HEADER = [
   ['len', 'u32', 'Bytes of the whole record, a multiple of 8'],

@@ -6,7 +6,7 @@ const NAMES_MAX = 10;
 
 /** A table, and for whom it was made. */
 export interface MadeTable extends VerdictTable {
-  readonly containerType: string;
+  readonly containerType: string | undefined;
   /** Of an app with a policy. */
   readonly ownRules: boolean;
   /** Undefined if it did not fit. */

@@ -1,3 +1,4 @@
+import { LIMITS } from '../../events/table.gen.ts';
 import { predicateOf } from '../../rules/compile/modifiers.ts';
 import type { Test } from '../../rules/compile/checked.ts';
 import { parseIp, parseNet, type IpNet } from '../../rules/fields/ip.ts';
@@ -27,8 +28,8 @@ export interface ConnectTest {
   };
 }
 
-/** What the automaton reads before an address (the probe's shared.h). */
-const VERSION: Readonly<Record<4 | 6, number>> = { 4: 16, 6: 17 };
+/** What the automaton reads before an address. */
+const VERSION = { 4: LIMITS.VERDICT_IPV4, 6: LIMITS.VERDICT_IPV6 } as const;
 const HALVES: Readonly<Record<4 | 6, number>> = { 4: 8, 6: 32 };
 const PORTS = 65_536;
 
@@ -126,7 +127,7 @@ function oneOf(symbols: readonly number[]): Part {
   return { bytes, many: false };
 }
 
-const SYMBOLS = Array.from({ length: 18 }, (_, symbol) => oneOf([symbol]));
+const SYMBOLS = Array.from({ length: LIMITS.VERDICT_IPV6 + 1 }, (_, symbol) => oneOf([symbol]));
 const only = (symbol: number): Part => SYMBOLS[symbol] ?? anything;
 
 /** The addresses of a network: its leading halves, those that the last bits allow, and any others. */

@@ -27,8 +27,8 @@ const FIXED: readonly string[] = [
 export interface ContainerFacts {
   /** Equal where the same is known. */
   readonly key: string;
-  /** `container.type`. */
-  readonly type: string;
+  /** `container.type`; undefined: not known. */
+  readonly type: string | undefined;
   /** By key of a test: its result. Others are not known. */
   readonly results: ReadonlyMap<string, boolean>;
 }
@@ -36,11 +36,13 @@ export interface ContainerFacts {
 const NO_RESULTS: ReadonlyMap<string, boolean> = new Map();
 
 /** Only the type is known. */
-export const factsOfType = (type: string): ContainerFacts => ({
-  key: type,
-  type,
-  results: NO_RESULTS,
-});
+export const factsOfType = (type: string | undefined): ContainerFacts =>
+  factsWith(type, NO_RESULTS);
+
+const factsWith = (
+  type: string | undefined,
+  results: ReadonlyMap<string, boolean>,
+): ContainerFacts => ({ key: JSON.stringify([type ?? null, ...results]), type, results });
 
 /** Whether all that `less` knows is known, and the same. */
 export const knowsAtLeast = (facts: ContainerFacts, less: ContainerFacts): boolean =>
@@ -84,8 +86,7 @@ export function factsFor(condition: Checked, facts: ContainerFacts): ContainerFa
     const result = facts.results.get(key);
     if (result !== undefined) results.set(key, result);
   }
-  if (results.size === 0) return factsOfType(facts.type);
-  return { key: JSON.stringify([facts.type, ...results]), type: facts.type, results };
+  return factsWith(facts.type, results);
 }
 
 /** Those comparisons of the conditions that are fixed for a container, but for its type: each once. */
@@ -119,12 +120,8 @@ export function* resultsAt(ageNs: bigint, tests: readonly Test[]): Generator<[st
 
 /** What is known of a container that is older than any age that the condition asks for. */
 export function factsOfOld(condition: Checked): ContainerFacts {
-  const results = new Map(resultsAt(2n ** 63n, ageTestsOf([condition])));
-  return { key: JSON.stringify(['old', ...results]), type: UNKNOWN_TYPE, results };
+  return factsWith(undefined, new Map(resultsAt(2n ** 63n, ageTestsOf([condition]))));
 }
-
-/** No runtime's: comparisons of the type are not decided. */
-const UNKNOWN_TYPE = '';
 
 /** What these comparisons come to in a container, and those of its age in one that is so old. */
 export function factsOf(
@@ -138,9 +135,7 @@ export function factsOf(
     const result = resultIn(container, test);
     if (result !== undefined) results.set(test.key, result);
   }
-  if (results.size === 0) return factsOfType(container.runtime);
-  const key = JSON.stringify([container.runtime, ...results]);
-  return { key, type: container.runtime, results };
+  return factsWith(container.runtime, results);
 }
 
 /** Undefined without a value: it may become known. */
@@ -159,5 +154,5 @@ export function containerTestOf(
 ): boolean | undefined {
   if (facts === undefined) return undefined;
   if (!isOfType(test)) return facts.results.get(test.key);
-  return facts.type === UNKNOWN_TYPE ? undefined : predicateOf(test)(facts.type);
+  return facts.type === undefined ? undefined : predicateOf(test)(facts.type);
 }

@@ -51,10 +51,8 @@ const NAME = MACHINES.indexOf('name');
 const ANYWHERE = MACHINES.indexOf('anywhere');
 const NO_NAME = Buffer.alloc(0);
 const FROM_OUTSIDE = NUMBERS.indexOf('proc.is_from_outside');
-/** The kernel is not sure of ages that are nearer to a bound than that. */
-const SLACK_NS = 100_000_000n;
-/** What precedes an address. */
-const BEFORE: Readonly<Record<number, number>> = { 4: 16, 16: 17 };
+const SLACK_NS = BigInt(LIMITS.VERDICT_AGE_SLACK);
+const { VERDICT_IPV4, VERDICT_IPV6 } = LIMITS;
 
 /** What a table says of a call by one of its paths. */
 export interface Verdict {
@@ -192,7 +190,7 @@ class Left {
   }
 
   narrowByEnd(address: Buffer, port: number): void {
-    this.#narrowByHalves('address', [BEFORE[address.length] ?? 0], address);
+    this.#narrowByHalves('address', [address.length === 4 ? VERDICT_IPV4 : VERDICT_IPV6], address);
     this.#narrowByHalves('port', [], Buffer.of(port >> 8, port & 0xff));
   }
 
