@@ -1,3 +1,4 @@
+import { HELP_OPTION } from './command-options.ts';
 import { COMMANDS } from './command-table.ts';
 import type { CommandInfo, CommandOption } from './command-info.ts';
 import type { CommandName } from './command-table.ts';
@@ -45,7 +46,7 @@ export function commandHelp(name: CommandName): string {
     .join(' ');
   const options = Object.entries({
     ...info.options,
-    help: { type: 'boolean', short: 'h', help: 'this text' } satisfies CommandOption,
+    ...HELP_OPTION,
   }).map(([long, option]: [string, CommandOption]) => [
     `${option.short === undefined ? '    ' : `-${option.short}, `}--${long}${option.value === undefined ? '' : ` ${option.value}`}`,
     option.help,

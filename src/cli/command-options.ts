@@ -38,4 +38,9 @@ export const JSON_OPTION = {
   json: { type: 'boolean', help: 'one JSON document instead of text' },
 } as const satisfies Record<string, CommandOption>;
 
+/** Of every command. */
+export const HELP_OPTION = {
+  help: { type: 'boolean', short: 'h', help: 'this text' },
+} as const satisfies Record<string, CommandOption>;
+
 export const USAGE = [2, 'the command line is wrong'] as const;

@@ -1,43 +1,63 @@
 import type { CommandInfo, CommandOption } from './command-info.ts';
+import { HELP_OPTION } from './command-options.ts';
 import { COMMANDS } from './command-table.ts';
 import type { Io } from './io.ts';
+import { PLATFORMS } from '../alerts/platforms.ts';
 import { PRIORITY_NAMES } from '../config/priority-names.ts';
+import { LOG_SYSTEMS } from '../reading/read-log-line.ts';
 import { UserError } from '../shared/user-error.ts';
 
 /** Shells that `varvel completion` writes a script for. */
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
 
-/** What completes an option's value, by how the help names it. Of other values nothing is known. */
+/** What completes a word of a command line: files, or one of these; nothing is known of others. */
+type Words = 'files' | readonly string[];
+
+/** By how the help names it. */
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
-  SYSTEM: ['cf', 'syslog', 'docker', 'kubectl'],
+  SYSTEM: LOG_SYSTEMS,
   PRIORITY: PRIORITY_NAMES,
   WHEN: ['auto', 'always', 'never'],
+  SHELL: SHELLS,
+  PLATFORM: PLATFORMS.map(({ name }) => name),
 };
-const isFile = (value: string | undefined): boolean => value?.includes('FILE') === true;
 
-interface Named extends CommandOption {
+function wordsFor(named: string): Words {
+  const [word = ''] = /\w+/.exec(named) ?? [];
+  return CHOICES[word] ?? (named.includes('FILE') ? 'files' : []);
+}
+
+interface CompletedOption extends CommandOption {
+  readonly flags: readonly string[];
   readonly long: string;
+  /** Of its value; undefined: it has none. */
+  readonly words: Words | undefined;
 }
 
 /** A command as a script needs it. */
 interface Completed {
   readonly name: string;
   readonly summary: string;
-  readonly options: readonly Named[];
-  /** What its operands are: files, or one of these. */
-  readonly operands: 'files' | readonly string[];
+  readonly options: readonly CompletedOption[];
+  /** Of its operands. */
+  readonly words: Words;
 }
-
-const HELP: Named = { long: 'help', short: 'h', type: 'boolean', help: 'how to use the command' };
 
 function completed(): readonly Completed[] {
   const all: readonly (readonly [string, CommandInfo])[] = Object.entries(COMMANDS);
   return all.map(([name, { summary, options, operands }]) => ({
     name,
     summary,
-    options: [...Object.entries(options).map(([long, option]) => ({ ...option, long })), HELP],
-    operands: name === 'completion' ? SHELLS : isFile(operands) ? 'files' : [],
+    options: Object.entries({ ...options, ...HELP_OPTION }).map(
+      ([long, option]: [string, CommandOption]) => ({
+        ...option,
+        long,
+        flags: [`--${long}`, ...(option.short === undefined ? [] : [`-${option.short}`])],
+        words: option.type === 'boolean' ? undefined : wordsFor(option.value ?? ''),
+      }),
+    ),
+    words: wordsFor(operands),
   }));
 }
 
@@ -62,44 +82,27 @@ const SCRIPTS: Readonly<Record<Shell, (commands: readonly Completed[]) => string
   fish: fishScript,
 };
 
-const flagsOf = ({ long, short }: Named): readonly string[] => [
-  `--${long}`,
-  ...(short === undefined ? [] : [`-${short}`]),
-];
-
 /** Text in single quotes, of which none may be in it. */
 const quoted = (text: string): string => `'${text.replaceAll("'", '’')}'`;
 
 function bashScript(commands: readonly Completed[]): string {
+  const answer = (words: Words): string =>
+    words === 'files' ? '_varvel_files' : `_varvel_words ${quoted(words.join(' '))}`;
   const values = commands.flatMap(({ name, options }) =>
-    options.flatMap((option) => {
-      const words = CHOICES[option.value ?? ''];
-      if (option.type === 'boolean') return [];
-      const patterns = flagsOf(option).map((flag) => quoted(`${name} ${flag}`));
-      const answer =
-        words === undefined
-          ? isFile(option.value)
-            ? 'files'
-            : 'none'
-          : `words ${quoted(words.join(' '))}`;
-      return [`    ${patterns.join('|')}) _varvel_${answer}; return ;;`];
+    options.flatMap(({ flags, words }) => {
+      if (words === undefined) return [];
+      const patterns = flags.map((flag) => quoted(`${name} ${flag}`)).join('|');
+      return [`    ${patterns}) ${answer(words)}; return ;;`];
     }),
   );
-  const own = commands.map(({ name, options, operands }) => {
-    const flags = quoted(options.flatMap(flagsOf).join(' '));
-    const others =
-      operands === 'files'
-        ? '_varvel_files'
-        : operands.length === 0
-          ? '_varvel_none'
-          : `_varvel_words ${quoted(operands.join(' '))}`;
-    return `    ${name}) if [[ $current == -* ]]; then _varvel_words ${flags}; else ${others}; fi ;;`;
+  const own = commands.map(({ name, options, words }) => {
+    const flags = answer(options.flatMap((option) => option.flags));
+    return `    ${name}) if [[ $current == -* ]]; then ${flags}; else ${answer(words)}; fi ;;`;
   });
   const first = quoted([...commands.map(({ name }) => name), '--help', '--version'].join(' '));
   return `# Completes varvel in bash. In ~/.bashrc: source <(varvel completion bash)
 _varvel_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current"); }
 _varvel_files() { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$current"); }
-_varvel_none() { COMPREPLY=(); }
 _varvel() {
   local current=\${COMP_WORDS[COMP_CWORD]}
   if ((COMP_CWORD == 1)); then _varvel_words ${first}; return; fi
@@ -108,7 +111,7 @@ ${values.join('\n')}
   esac
   case "\${COMP_WORDS[1]}" in
 ${own.join('\n')}
-    *) _varvel_none ;;
+    *) COMPREPLY=() ;;
   esac
 }
 complete -F _varvel varvel
@@ -119,26 +122,16 @@ complete -F _varvel varvel
 const described = (text: string): string => text.replaceAll(/[[\]:\\]/g, '\\$&');
 
 function zshScript(commands: readonly Completed[]): string {
-  const ofOption = (option: Named): string => {
-    const flags = flagsOf(option);
-    const repeats = option.multiple === true ? '*' : '';
-    const words = CHOICES[option.value ?? ''];
-    const action =
-      words === undefined ? (isFile(option.value) ? '_files' : ' ') : `(${words.join(' ')})`;
-    const value =
-      option.type === 'boolean' ? '' : `:${described(option.value ?? 'VALUE')}:${action}`;
-    return flags
-      .map((flag) => `      ${quoted(`${repeats}${flag}[${described(option.help)}]${value}`)}`)
-      .join(' \\\n');
+  const action = (words: Words): string =>
+    words === 'files' ? '_files' : words.length === 0 ? ' ' : `(${words.join(' ')})`;
+  const ofOption = ({ flags, help, multiple, value = '', words }: CompletedOption): string[] => {
+    const repeats = multiple === true ? '*' : '';
+    const more = words === undefined ? '' : `:${described(value)}:${action(words)}`;
+    return flags.map((flag) => `      ${quoted(`${repeats}${flag}[${described(help)}]${more}`)}`);
   };
-  const own = commands.map(({ name, options, operands }) => {
-    const rest =
-      operands === 'files'
-        ? '*:file:_files'
-        : operands.length === 0
-          ? ''
-          : `*:word:(${operands.join(' ')})`;
-    const lines = [...options.map(ofOption), ...(rest === '' ? [] : [`      ${quoted(rest)}`])];
+  const own = commands.map(({ name, options, words }) => {
+    const rest = words.length === 0 ? [] : [`      ${quoted(`*:operand:${action(words)}`)}`];
+    const lines = [...options.flatMap(ofOption), ...rest];
     return `    ${name}) _arguments \\\n${lines.join(' \\\n')} ;;`;
   });
   return `#compdef varvel
@@ -159,19 +152,19 @@ if [[ $funcstack[1] == _varvel ]]; then _varvel "$@"; else compdef _varvel varve
 }
 
 function fishScript(commands: readonly Completed[]): string {
-  const lines = commands.flatMap(({ name, summary, options, operands }) => {
+  const choices = (words: Words): string =>
+    words === 'files' ? ' -F' : words.length === 0 ? '' : ` -a ${quoted(words.join(' '))}`;
+  const lines = commands.flatMap(({ name, summary, options, words }) => {
     const within = `complete -c varvel -n '__fish_seen_subcommand_from ${name}'`;
     return [
       `complete -c varvel -n __fish_use_subcommand -a ${name} -d ${quoted(summary)}`,
-      ...options.map((option) => {
-        const short = option.short === undefined ? '' : ` -s ${option.short}`;
-        const words = CHOICES[option.value ?? ''];
-        const choice = words === undefined ? '' : ` -a ${quoted(words.join(' '))}`;
+      ...options.map(({ long, short, help, words: values }) => {
+        const flag = `-l ${long}${short === undefined ? '' : ` -s ${short}`}`;
         const value =
-          option.type === 'boolean' ? '' : isFile(option.value) ? ' -r -F' : ` -x${choice}`;
-        return `${within} -l ${option.long}${short}${value} -d ${quoted(option.help)}`;
+          values === undefined ? '' : `${values === 'files' ? ' -r' : ' -x'}${choices(values)}`;
+        return `${within} ${flag}${value} -d ${quoted(help)}`;
       }),
-      ...(operands === 'files' ? [`${within} -F`] : operands.map((word) => `${within} -a ${word}`)),
+      ...(words.length === 0 ? [] : [within + choices(words)]),
     ];
   });
   return `# Completes varvel in fish: varvel completion fish > ~/.config/fish/completions/varvel.fish

@@ -21,6 +21,7 @@ const LINES: readonly (readonly [words: readonly string[], completions: readonly
   [['report', '--from', 'do'], ['docker']],
   [['drill', '-p', 'warn'], ['warning']],
   [['completion', 'z'], ['zsh']],
+  [['alerts', 'lo'], ['loki']],
   [['check', 'rules of'], ['rules of mine.yaml']],
   [['agent', '-c', 'rules of'], ['rules of mine.yaml']],
   [['lift', '--app', 'rules'], []],
