@@ -1,29 +1,18 @@
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { EXEC, LIMITS } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
-import { runIntoExec, type ExecCheck } from '../support/kernel-exec.ts';
-import { KernelProbe, stepsProgram, type Step, type TestCgroup } from '../support/kernel-probe.ts';
+import { execSuite, runIntoExec, type ExecCheck } from '../support/kernel-exec.ts';
+import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
 
 describe('the arguments of an exec', () => {
   let probe: KernelProbe;
   let dir: string;
   let program: string;
-  before(() => {
-    probe = new KernelProbe();
-    dir = mkdtempSync(join(tmpdir(), 'varvel-exec-'));
-    chmodSync(dir, 0o755);
-    program = join(dir, 'program');
-    copyFileSync(stepsProgram(), program);
-    chmodSync(program, 0o755);
-  });
-  after(async () => {
-    await probe.close();
-    rmSync(dir, { recursive: true, force: true });
-  });
+  const suite = execSuite();
+  before(() => ({ probe, dir, program } = suite()));
 
   const execInto = (cgroup: TestCgroup, steps: readonly Step[], check: ExecCheck): Promise<void> =>
     runIntoExec(probe, cgroup, steps, check);

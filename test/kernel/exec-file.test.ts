@@ -1,18 +1,10 @@
 import assert from 'node:assert/strict';
-import {
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { EXEC, RECORD_FLAGS } from '../../src/events/table.gen.ts';
 import { assertExecFile, PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
+import { execSuite } from '../support/kernel-exec.ts';
 import { KernelProbe, stepsProgram, type Step } from '../support/kernel-probe.ts';
 
 const AT_EMPTY_PATH = 0x1000;
@@ -21,17 +13,8 @@ describe('the file that an exec runs', () => {
   let probe: KernelProbe;
   let dir: string;
   let program: string;
-  before(() => {
-    probe = new KernelProbe();
-    dir = mkdtempSync(join(tmpdir(), 'varvel-exec-'));
-    program = join(dir, 'program');
-    copyFileSync(stepsProgram(), program);
-    chmodSync(program, 0o755);
-  });
-  after(async () => {
-    await probe.close();
-    rmSync(dir, { recursive: true, force: true });
-  });
+  const suite = execSuite();
+  before(() => ({ probe, dir, program } = suite()));
 
   test('a script: its own name, the interpreter’s file', async () => {
     const script = join(dir, 'script');

@@ -1,20 +1,11 @@
 import assert from 'node:assert/strict';
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, chownSync, copyFileSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { bootTimeNs } from 'ebpf-loader-napi';
 import type { ExecDetails } from '../../src/events/event.ts';
 import { LIMITS } from '../../src/events/table.gen.ts';
-import { runIntoExec, standardOf, type ExecCheck } from '../support/kernel-exec.ts';
+import { execSuite, runIntoExec, standardOf, type ExecCheck } from '../support/kernel-exec.ts';
 import { assertExecFile } from '../support/kernel-file-facts.ts';
 import {
   ancestorsOf,
@@ -24,13 +15,7 @@ import {
   readStat,
 } from '../support/kernel-facts.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
-import {
-  KernelProbe,
-  raw,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, raw, type Step, type TestCgroup } from '../support/kernel-probe.ts';
 
 const CLONE_NEWPID = 0x20000000;
 const NOBODY = 65534;
@@ -56,18 +41,8 @@ describe('exec', () => {
   let probe: KernelProbe;
   let dir: string;
   let program: string;
-  before(() => {
-    probe = new KernelProbe();
-    dir = mkdtempSync(join(tmpdir(), 'varvel-exec-'));
-    chmodSync(dir, 0o755);
-    program = join(dir, 'program');
-    copyFileSync(stepsProgram(), program);
-    chmodSync(program, 0o755);
-  });
-  after(async () => {
-    await probe.close();
-    rmSync(dir, { recursive: true, force: true });
-  });
+  const suite = execSuite();
+  before(() => ({ probe, dir, program } = suite()));
 
   const execInto = (
     cgroup: TestCgroup,

@@ -1,10 +1,41 @@
 // Programs that are started, and what /proc says of them.
-import { statSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before } from 'node:test';
 import { bootTimeNs } from 'ebpf-loader-napi';
 import type { StandardDescriptor } from '../../src/events/event.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { readFacts, type ProcFacts } from './kernel-facts.ts';
-import type { KernelProbe, Step, TestCgroup } from './kernel-probe.ts';
+import { KernelProbe, stepsProgram, type Step, type TestCgroup } from './kernel-probe.ts';
+
+/** What the tests of a suite about execs use. */
+export interface ExecSuite {
+  readonly probe: KernelProbe;
+  /** A folder that everybody may read, and a copy of the program that takes steps in it. */
+  readonly dir: string;
+  readonly program: string;
+}
+
+/** Declares the set-up of such a suite; gives what is there while its tests run. */
+export function execSuite(): () => ExecSuite {
+  let suite: ExecSuite | undefined;
+  before(() => {
+    const probe = new KernelProbe();
+    const dir = mkdtempSync(join(tmpdir(), 'varvel-exec-'));
+    chmodSync(dir, 0o755);
+    const program = join(dir, 'program');
+    copyFileSync(stepsProgram(), program);
+    chmodSync(program, 0o755);
+    suite = { probe, dir, program };
+  });
+  after(async () => {
+    await suite?.probe.close();
+    if (suite !== undefined) rmSync(suite.dir, { recursive: true, force: true });
+  });
+  return () => suite ?? assert.fail('it is not set up');
+}
 
 export type ExecCheck = (
   event: WireEvent,

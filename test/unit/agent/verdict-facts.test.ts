@@ -125,6 +125,13 @@ test('containers are judged by what rules say of theirs, and denied only where a
   assert.equal(verdicts.status().containers, 3, 'its table is being made');
 });
 
+/** Both deny; one of them only in a container that is older than a minute. */
+const agedRules = () =>
+  rulesOf(
+    'evt.type = execve and proc.name = a and not container.duration < 60000000000',
+    'evt.type = execve and proc.name = b',
+  );
+
 test('a container that becomes old enough for a rule that denies is judged all the while', async () => {
   const clock = { ms: NOW_MS };
   const { done, verdicts, entry, tableOf } = world({
@@ -134,12 +141,7 @@ test('a container that becomes old enough for a rule that denies is judged all t
   const container = { ...ofApp('shop'), fullId: '1', startedAtMs: NOW_MS };
   const all = [entry(1, { resolution: { state: 'included', container } })];
   verdicts.follow(all);
-  await verdicts.enter(
-    rulesOf(
-      'evt.type = execve and proc.name = a and not container.duration < 60000000000',
-      'evt.type = execve and proc.name = b',
-    ),
-  );
+  await verdicts.enter(agedRules());
   verdicts.follow(all);
   await until('the kernel denies', () => verdicts.status().denying.rules.length > 0);
   const young = tableOf(1);
@@ -190,12 +192,7 @@ test('where there is no room for another table, an older container keeps its own
   );
   const all = [old, twin, ...others];
   verdicts.follow(all);
-  await verdicts.enter(
-    rulesOf(
-      'evt.type = execve and proc.name = a and not container.duration < 60000000000',
-      'evt.type = execve and proc.name = b',
-    ),
-  );
+  await verdicts.enter(agedRules());
   verdicts.follow(all);
   await until('all are judged', () => all.every(({ cgroupId }) => tableOf(cgroupId) !== undefined));
   const young = tableOf(1);
