@@ -40,6 +40,7 @@ export class Continuity {
   readonly #unwatched: UnwatchedTimes;
   readonly #timer: NodeJS.Timeout;
   #untilNs = 0n;
+  #hasStopped = false;
 
   constructor(options: ContinuityOptions) {
     const { state, pins, say, clock } = options;
@@ -70,13 +71,15 @@ export class Continuity {
   /** Call every second, with all containers. */
   onTick(cgroups: readonly FoundCgroup[]): void {
     this.#unwatched.onTick(cgroups, performance.now());
-    // If this agent is killed now, the next one notifies the containers that are still waiting.
-    if (!this.#unwatched.waits) this.#sign();
+    // If this agent is killed now, the next one notifies the containers that are still waiting. While it delivers what is left at
+    // its end, it watches no more.
+    if (!this.#unwatched.waits && !this.#hasStopped) this.#sign();
   }
 
   /** The agent has processed everything until `untilNs`, and ends. */
   stopped(untilNs: bigint): void {
     clearInterval(this.#timer);
+    this.#hasStopped = true;
     this.#options.state.signOfLife.write({ bootNs: untilNs, stopped: true });
   }
 
