@@ -13,7 +13,7 @@ fail() {
 [ $# = 1 ] || fail 'Use: manifests/bundle.sh OUT'
 [ ! -e "$1" ] || fail "$1 is there already: remove it, or name another folder."
 [ -d node_modules ] || fail 'The npm packages are missing: npm run setup'
-[ -e native/build/probe.bpf.o ] && [ -e native/build/isolate.bpf.o ] && [ -e native/build/Release/ebpf_loader.node ] || npm run --silent build:native
+[ -e native/build/probe.bpf.o ] && [ -e native/build/isolate.bpf.o ] && [ -e native/build/deny.bpf.o ] && [ -e native/build/Release/ebpf_loader.node ] || npm run --silent build:native
 [ -d dist/parts ] || npm run --silent build
 [ -n "${NODE_DIR:-}" ] || NODE_DIR=$(node manifests/official-node.mjs) || fail 'Node could not be fetched. Name an unpacked one: NODE_DIR=DIR'
 node=$NODE_DIR/bin/node
@@ -33,8 +33,8 @@ cp -R manifests/rules "$app/manifests/rules"
 # The npm packages are bundled into dist; the addon's workspace becomes a plain folder of the files that it ships.
 loader=$app/node_modules/ebpf-loader-napi
 mkdir -p "$loader/build/Release"
-cp native/package.json native/index.cjs native/layout.gen.cjs "$loader/"
-cp native/build/probe.bpf.o native/build/isolate.bpf.o "$loader/build/"
+cp native/package.json native/*.cjs "$loader/"
+cp native/build/*.bpf.o "$loader/build/"
 cp native/build/Release/ebpf_loader.node "$loader/build/Release/"
 
 # Shared libraries that a host may lack: all that the addon and Node are linked with, except the C library itself. GCC's own

@@ -1,12 +1,13 @@
 'use strict';
 // The facade: checks options and lays them out; the addon gets plain values. Errors come from the addon (code, errno,
 // operation, detail) or are TypeErrors from here.
-const net = require('node:net');
 const path = require('node:path');
 
 const addon = require('./build/Release/ebpf_loader.node');
 
 const layout = require('./layout.gen.cjs');
+const { checkId, checkText } = require('./checks.cjs');
+const { Isolation } = require('./isolation.cjs');
 
 const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
 const { VERDICT_RUN, VERDICT_TABLES } = layout;
@@ -82,18 +83,14 @@ function toEntries(rows) {
   return entries;
 }
 
-function checkId(id, what) {
-  if (!Number.isSafeInteger(id) || id < 0) throw new TypeError(`${what} is not an id: ${id}`);
-}
-
 function checkTable(number, least) {
   if (!Number.isInteger(number) || number < least || number >= VERDICT_TABLES)
     throw new TypeError(`a table must be from ${least} to ${VERDICT_TABLES - 1}, not ${number}`);
 }
 
 function checkPaths(root, file) {
-  if (typeof root !== 'string') throw new TypeError(`root is not a string: ${root}`);
-  if (typeof file !== 'string') throw new TypeError(`file is not a string: ${file}`);
+  checkText(root, 'root');
+  checkText(file, 'file');
 }
 
 function checkMilliseconds(value, what) {
@@ -113,7 +110,7 @@ function toLoad(options) {
     bulkRingBytes: 1 << 22,
     ...options,
   };
-  if (typeof filled.objectPath !== 'string') throw new TypeError('objectPath must be a string');
+  checkText(filled.objectPath, 'objectPath');
   for (const name of ['execRingBytes', 'bulkRingBytes']) {
     const bytes = filled[name];
     if (
@@ -182,6 +179,16 @@ class Probe {
 
   suspendVerdicts() {
     addon.suspendVerdicts(this.#handle);
+  }
+
+  denyConnects(directory, objectPath = path.join(__dirname, 'build', 'deny.bpf.o')) {
+    checkText(directory, 'directory');
+    checkText(objectPath, 'objectPath');
+    addon.denyConnects(this.#handle, objectPath, directory);
+  }
+
+  allowConnects() {
+    addon.allowConnects(this.#handle);
   }
 
   runVerdict(
@@ -320,73 +327,6 @@ class Probe {
   }
 }
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-const ADDRESS_BYTES = 20;
-
-/** struct isolate_address (probe/isolate.h) of each address, one after the other. */
-function layOutAddresses(addresses) {
-  if (!Array.isArray(addresses)) throw new TypeError('addresses must be an array');
-  const bytes = new Uint8Array(addresses.length * ADDRESS_BYTES);
-  const view = new DataView(bytes.buffer);
-  addresses.forEach((address, index) => {
-    const at = index * ADDRESS_BYTES;
-    const family = net.isIP(address);
-    if (family === 0) throw new TypeError(`not an IP address: ${address}`);
-    view.setUint32(at, family === 4 ? AF_INET : AF_INET6, true);
-    bytes.set(family === 4 ? address.split('.').map(Number) : ipv6Bytes(address), at + 4);
-  });
-  return bytes;
-}
-
-function ipv6Bytes(address) {
-  const [text] = address.split('%');
-  const words = (part) => (part ? part.split(':').flatMap(wordsOf) : []);
-  const [head, tail] = text.split('::').map(words);
-  const zeroes = tail === undefined ? [] : Array(8 - head.length - tail.length).fill(0);
-  return [...head, ...zeroes, ...(tail ?? [])].flatMap((word) => [word >> 8, word & 255]);
-}
-
-/** The words of a group of an IPv6 address, of which the last may be an IPv4 address. */
-function wordsOf(group) {
-  if (!group.includes('.')) return [parseInt(group, 16)];
-  const [a, b, c, d] = group.split('.').map(Number);
-  return [(a << 8) | b, (c << 8) | d];
-}
-
-class Isolation {
-  #handle;
-
-  constructor({ servers = [], objectPath = path.join(__dirname, 'build', 'isolate.bpf.o') } = {}) {
-    if (typeof objectPath !== 'string') throw new TypeError('objectPath must be a string');
-    this.#handle = addon.openIsolation(objectPath, layOutAddresses(servers));
-  }
-
-  isolate(cgroupId, directory, addresses = []) {
-    checkId(cgroupId, 'cgroupId');
-    if (typeof directory !== 'string') throw new TypeError('directory must be a string');
-    addon.isolate(this.#handle, cgroupId, directory, layOutAddresses(addresses));
-  }
-
-  lift(cgroupId) {
-    checkId(cgroupId, 'cgroupId');
-    addon.liftIsolation(this.#handle, cgroupId);
-  }
-
-  isolated() {
-    return addon.isolated(this.#handle);
-  }
-
-  counts() {
-    const [packets, connects] = addon.isolationCounts(this.#handle);
-    return { packets, connects };
-  }
-
-  close() {
-    addon.closeIsolation(this.#handle);
-  }
-}
-
 // One by one, because ES modules detect the names only in this form.
 exports.Probe = Probe;
 exports.Isolation = Isolation;
@@ -417,6 +357,6 @@ exports.killProcess = (pid, startTicks) => {
   addon.killProcess(pid, startTicks);
 };
 exports.testIsolation = (directory) => {
-  if (typeof directory !== 'string') throw new TypeError('directory must be a string');
+  checkText(directory, 'directory');
   addon.testIsolation(directory);
 };

@@ -145,6 +145,13 @@ export class Probe {
    */
   suspendVerdicts(): void;
   /**
+   * From its return on, connections that a rule certainly denies are refused with EPERM, as the tables of their containers say.
+   * `directory`: the root of the cgroup v2 hierarchy. Idempotent; loads the programs first, in some 0.1 s. Throws LoaderError:
+   * EBADF if the directory is of cgroup v1, EACCES or EINVAL if the kernel refuses the programs. It ends with the probe.
+   */
+  denyConnects(directory: string, objectPath?: string): void;
+  allowConnects(): void;
+  /**
    * Returns the probe's verdict on a call, for tests; EBADF without `withVerdictRun`. `passes`: 0: no rule can match,
    * 1: one may, -1: there is no such table. `failing`: bit n: rule n of the table's certain ones may fail.
    */

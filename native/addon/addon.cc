@@ -86,6 +86,22 @@ napi_value SuspendVerdicts(napi_env env, napi_callback_info info) {
   return Done(env, handle->probe.SuspendVerdicts());
 }
 
+// denyConnects(handle, objectPath, directory)
+napi_value DenyConnects(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  std::string path, directory;
+  if (!(Arguments(env, info) >> handle >> path >> directory)) return nullptr;
+  return Done(env, handle->probe.DenyConnects(path, directory));
+}
+
+// allowConnects(handle)
+napi_value AllowConnects(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  if (!(Arguments(env, info) >> handle)) return nullptr;
+  handle->probe.AllowConnects();
+  return nullptr;
+}
+
 // runVerdict(handle, args: Uint8Array), writes the result into args
 napi_value RunVerdict(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
@@ -267,6 +283,7 @@ napi_value Init(napi_env env, napi_value exports) {
   } kFunctions[] = {
       {"load", Load},           {"loadInThread", LoadInThread}, {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
       {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"runVerdict", RunVerdict},
+      {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects},
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
       {"filtered", Filtered},
       {"stats", Stats},         {"setMasks", SetMasks},       {"start", Start},           {"drain", Drain},

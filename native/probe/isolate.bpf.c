@@ -5,7 +5,7 @@
  *
  * isolate_egress and isolate_ingress decide: they see each IP packet from and to sockets that the cgroup's processes
  * have made, on connections from before too. isolate_connect only makes a connect fail at once, which would otherwise
- * wait for an answer for minutes. What is not seen is in manifests/README.md, "Not covered".
+ * wait for an answer for minutes. What is not seen is in manifests/docs/responses.md, "Not covered".
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>

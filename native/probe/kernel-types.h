@@ -253,6 +253,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	kuid_t loginuid;
 	int exit_code;
+	unsigned long nvcsw, nivcsw;
 };
 struct linux_binprm {
 	struct file *file;

@@ -31,6 +31,7 @@
 #include "hooks/exec.bpf.c"
 #include "hooks/exit.bpf.c"
 #include "hooks/open.bpf.c"
+#include "hooks/connect-call.h"
 #include "hooks/connect-verdict.h"
 #include "hooks/call-paths.h"
 #include "hooks/call-messages.h"

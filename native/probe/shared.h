@@ -14,7 +14,7 @@ struct probe_state {
 	__u64 dropped_exec; /* of those, from the exec ring, without which the process tree is incomplete */
 	__u64 scope_full;  /* a container's cgroup found the scope map full */
 	__u64 read_errors; /* values that could not be read: user memory that is not mapped, a name that is gone */
-	__u64 denied_dropped; /* programs that were denied, but whose record was dropped */
+	__u64 denied_dropped; /* denials whose record was dropped */
 	__u32 open_mask;   /* OPEN_*: which opens a rule can match */
 	__u32 call_mask;    /* MESSAGE_*, DUP_*, SOCKET_*: which of such calls a rule can match */
 	__u32 wants_env;    /* a rule reads environments */
@@ -118,7 +118,7 @@ struct verdict_table {
 	__u32 start[VERDICT_MACHINES]; /* first row of each automaton */
 	__u32 programs; /* 1: a clause is about the program that makes the call */
 	__u32 certain;	/* rules in `failures` */
-	__u32 denying;	/* bit n: programs that rule n certainly matches are ended before their first instruction */
+	__u32 denying;	/* bit n: what rule n certainly matches is denied: programs, and connections where deny.bpf.c runs */
 	__u32 dots;	/* 1: a clause is about whether the path as passed contains ".." */
 	__u32 names;	/* NAMES_*: a clause is about names of this sort */
 	__u32 numbers;	/* comparisons in `bounds` */

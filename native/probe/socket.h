@@ -19,6 +19,7 @@
  */
 #define CONNECTED_STATES (1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11)
 
+#define EPERM 1
 #define EINTR 4
 #define EINPROGRESS 115
 #define ERESTARTSYS 512 /* include/linux/errno.h; the caller sees EINTR, or the call restarts */

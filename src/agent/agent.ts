@@ -125,9 +125,9 @@ export class Agent {
     const { config, logger } = this.#options;
     this.#pipeline = new Pipeline(this.#stages);
     await this.#pipeline.selfTest({ denies: config.probe.kernelVerdicts && asksToDeny(config) });
-    if (received.denial !== undefined && received.denial !== 'ended')
+    if (received.denial !== undefined && received.denial.program !== 'denied')
       logger.warn(
-        { found: received.denial },
+        { found: received.denial.program },
         'the self-test could not show that programs can be denied on this host: they may only be killed after the effect. Run "varvel doctor"',
       );
     rules.start(first);

@@ -177,8 +177,8 @@ export class AppProfiles implements Observer {
     return (apps.length > 0 ? apps : found).map((profile) => profile.report());
   }
 
-  #ran({ exec }: KernelEvent, { image }: Process, container: Container): void {
-    if (exec === undefined || exec.denied) return;
+  #ran({ exec, denied }: KernelEvent, { image }: Process, container: Container): void {
+    if (exec === undefined || denied) return;
     const profile = this.#profileOf(container);
     if (profile === undefined) return;
     const before = profile.size;

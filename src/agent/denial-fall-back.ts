@@ -130,7 +130,7 @@ export class DenialFallBack {
     this.#count++;
     logger.warn(
       { app: container.app?.name, container: container.id, why },
-      'programs of this app are no longer denied, only reported, until rules are loaded again',
+      'nothing is denied to this app any more, it is only reported, until rules are loaded again',
     );
     onChanged();
   }

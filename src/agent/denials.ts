@@ -16,7 +16,7 @@ const APPS_MAX = 1000;
 /** Limit on rule names in one log line. */
 const NAMES_MAX = 10;
 
-/** Those of the operator's rules, and of the app's `own`, by which programs are to be denied in the container. */
+/** Those of the operator's rules, and of the app's `own`, that are to deny in the container. */
 export type DeniedAmong = (
   rules: readonly LoadedRule[],
   container: Container,
@@ -43,20 +43,27 @@ export interface DeniedGroup {
 
 /** What is denied, by the names of rules. */
 export interface DenyingStatus {
-  /** In how many containers programs are denied, and by which rules in any of them. */
+  /** In how many containers programs or connections are denied, and by which rules in any of them. */
   readonly containers: number;
   readonly rules: readonly string[];
   /** Rules that should deny, but in some container can only kill after the effect. */
   readonly afterEffect: readonly string[];
-  /** Programs that were denied although no rule matches them: no line tells of them. Monotonic. */
+  /** What was denied although no rule matches it: no line tells of it. Monotonic. */
   readonly inVain: number;
-  /** Rules that deny nothing until rules are loaded again, since a program was denied that no rule matches. */
+  /** Rules that deny nothing until rules are loaded again, since something was denied that no rule matches. */
   readonly givenUp: readonly string[];
 }
 
-/** Decides by which rules the kernel denies programs. Whatever it is not certain of is left to the response after the effect. */
+export interface DenialsOptions {
+  readonly deniedAmong?: DeniedAmong;
+  readonly canRefuse?: () => boolean;
+  readonly logger: Logger;
+}
+
+/** Decides by which rules the kernel denies programs and connections. Whatever it is not certain of is left to the response after the effect. */
 export class Denials {
   readonly #among: DeniedAmong;
+  readonly #canRefuse: () => boolean;
   readonly #logger: Logger;
   /** Conditions of the operator's rules that have denied wrongly: other rules have other ones, also those of the same file read again. */
   readonly #givenUp = new WeakSet<Checked>();
@@ -66,12 +73,13 @@ export class Denials {
   #rules: readonly LoadedRule[] = [];
   #inVain = 0;
 
-  constructor({ deniedAmong, logger }: { deniedAmong?: DeniedAmong; logger: Logger }) {
+  constructor({ deniedAmong, canRefuse, logger }: DenialsOptions) {
     this.#among = deniedAmong ?? (() => []);
+    this.#canRefuse = canRefuse ?? (() => false);
     this.#logger = logger;
   }
 
-  /** Of the operator's rules in force and the app's own, those by which programs are to be denied in the container. */
+  /** Of the operator's rules in force and the app's own, those that are to deny in the container. */
   among(
     rules: readonly LoadedRule[] | undefined,
     container: Container,
@@ -88,7 +96,7 @@ export class Denials {
         enabled &&
         !this.#givenUp.has(condition) &&
         ofApp?.has(condition) !== true &&
-        [...events].some(isExec),
+        ([...events].some(isExec) || (events.has('connect') && this.#canRefuse())),
     );
   }
 
@@ -98,7 +106,7 @@ export class Denials {
   }
 
   /**
-   * A program was denied that no rule matches. Gives up the rules that may have denied it, and returns their names; none if they were
+   * Something was denied that no rule matches. Gives up the rules that may have denied it, and returns their names; none if they were
    * before. Of an app with rules of its own that deny there, it gives up these for this app alone; none if some were not asked.
    */
   giveUp(
@@ -127,7 +135,7 @@ export class Denials {
     // Without rules they were given up before, or others are in force by now.
     this.#logger.error(
       { rules: namesOf(rules), pid: event.pid, cgroupId: event.cgroupId },
-      'a program was denied that no rule matches: these rules deny nothing until rules are loaded again; please report it',
+      'a program or a connection was denied that no rule matches: these rules deny nothing until rules are loaded again; please report it',
     );
     return new Set(rules.map(({ name }) => name));
   }
@@ -163,7 +171,7 @@ export class Denials {
     for (const { condition } of rules) this.#warned.add(condition);
     this.#logger.warn(
       { rules: namesOf(rules) },
-      'programs that these rules are about are killed after the effect, not denied: the kernel cannot be certain of the rules (varvel explain RULE), or has no room for more',
+      'what these rules are about is killed after the effect, not denied: the kernel cannot be certain of the rules (varvel explain RULE), or has no room for more',
     );
   }
 

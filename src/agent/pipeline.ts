@@ -4,7 +4,7 @@ import { UntoldEvents } from './untold-events.ts';
 import { readCgroupChange } from '../events/cgroup-record.ts';
 import { HEADER, KINDS } from '../events/table.gen.ts';
 import { WireEvent } from '../events/wire-event.ts';
-import { DenialTest } from '../plan/denial-test.ts';
+import { DenialTest, type DenialTrial } from '../plan/denial-test.ts';
 import { SELF_TEST_HOOKS, SelfTest } from '../plan/self-test.ts';
 import { ALL_EVENTS } from '../probe/live.ts';
 import { noteEventsTurn } from '../shared/turns.ts';
@@ -21,6 +21,7 @@ export type PipelineStages = Pick<
   | 'losses'
   | 'probe'
   | 'received'
+  | 'refusals'
   | 'tree'
 >;
 
@@ -57,7 +58,7 @@ export class Pipeline {
 
   /**
    * Makes system calls that the probe must report. Throws UserError if it does not. With `denies` a program is run that the kernel
-   * must end.
+   * must end, and a connection made that it must refuse.
    */
   async selfTest({ denies }: { readonly denies: boolean }): Promise<void> {
     const { apps, probe, received } = this.#stages;
@@ -75,14 +76,24 @@ export class Pipeline {
       );
   }
 
-  async #tryDenial(): Promise<string> {
-    const { apps, probe } = this.#stages;
+  /** What became of each trial, or why it could not be made. */
+  async #tryDenial(): Promise<Record<DenialTrial, string>> {
+    const { apps, probe, refusals } = this.#stages;
+    let test: DenialTest | undefined;
     try {
-      const test = new DenialTest(probe, apps.hierarchy.mountPoint);
+      test = new DenialTest(probe, apps.hierarchy.mountPoint);
       this.#selfTest = test;
-      return await test.run();
+      const program = await outcomeOf(test, 'program');
+      if (!refusals.areAvailable()) return { program, connection: refusals.unavailable ?? '' };
+      const connection = await outcomeOf(test, 'connection');
+      // What could not be tried may work.
+      if (connection === 'not denied' || connection === 'untold') refusals.giveUp(connection);
+      return { program, connection };
     } catch (error) {
-      return error instanceof UserError ? error.message : String(error);
+      const why = messageOf(error);
+      return { program: why, connection: why };
+    } finally {
+      test?.end();
     }
   }
 
@@ -129,3 +140,9 @@ export class Pipeline {
     if (change.kind === 'rmdir') attachment.onUnscoped();
   }
 }
+
+const outcomeOf = (test: DenialTest, trial: DenialTrial): Promise<string> =>
+  test.run(trial).catch(messageOf);
+
+const messageOf = (error: unknown): string =>
+  error instanceof UserError ? error.message : String(error);

@@ -13,6 +13,7 @@ import { EVENT_NAMES, type EventName } from '../events/table.gen.ts';
 import { AppTotals } from '../metrics/app-totals.ts';
 import { AgentMetrics } from '../metrics/metrics.ts';
 import type { LiveProbe } from '../probe/live.ts';
+import type { DenialTrial } from '../plan/denial-test.ts';
 import type { Policies } from '../policy/policies.ts';
 import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { FanOut } from '../streams/fan-out.ts';
@@ -25,8 +26,8 @@ export class ReceivedRecords {
   lastBootNs = 0n;
   /** Records of the self-test. */
   selfTest = 0;
-  /** What became of the test of denial (DenialOutcome), or why it could not be made; undefined: nothing is to be denied. */
-  denial: string | undefined;
+  /** What became of the tests of denial (DenialOutcome), or why they could not be made; undefined: nothing is to be denied. */
+  denial: Readonly<Record<DenialTrial, string>> | undefined;
   readonly #byEvent = new Float64Array(EVENT_NAMES.length);
 
   /** Counts one record of the event with this index in EVENT_NAMES. */

@@ -8,6 +8,7 @@ import type { AdmissionCounters } from '../evaluation/admission.ts';
 import type { AppsSnapshot } from '../apps/status.ts';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';
 import type { PoliciesStatus } from '../policy/policies.ts';
+import type { DenialTrial } from '../plan/denial-test.ts';
 import type { IsolationStatus } from '../responses/network-isolation.ts';
 import type { Lift } from '../responses/lifts.ts';
 import type { EndedDenial } from '../responses/operator-responses.ts';
@@ -34,17 +35,17 @@ export interface AgentSnapshot {
     /** The same, by event name. */
     readonly filtered: Readonly<Record<string, number>>;
     readonly scopeFull: number;
-    /** Programs that were denied, but whose record was dropped: no line tells of them. */
+    /** Denials whose record was dropped: no line tells of them. */
     readonly deniedDropped: number;
-    /** Apps in which programs are no longer denied, since that seemed to harm them. */
+    /** Apps to which nothing is denied any more, since that seemed to harm them. */
     readonly denialEnded: readonly EndedDenial[];
     /**
      * The part of `emitted` from the self-test at start. `emitted` is the sum of this, the containers' counts, and the counter
      * `forgottenRecords` of `apps`.
      */
     readonly selfTest: number;
-    /** What became of the test of denial at the start (`ended`: it works), or why it could not be made; undefined: no test. */
-    readonly denialTest?: string | undefined;
+    /** What became of the tests of denial at the start (`denied`: it works), or why they could not be made; undefined: no tests. */
+    readonly denialTest?: Readonly<Record<DenialTrial, string>> | undefined;
     /** Containers whose opens are filtered in the kernel if no rule can match. */
     readonly verdicts: VerdictsStatus;
   };

@@ -31,8 +31,10 @@ export interface KernelVerdictsOptions {
    * undefined: not known yet.
    */
   readonly inForceFor: (container: Container) => JudgedApp | 'none' | undefined;
-  /** Those of the rules by which programs are to be denied in the container; default none. O(rules) at most. */
+  /** Those of the rules that are to deny in the container; default none. O(rules) at most. */
   readonly deniedAmong?: DeniedAmong;
+  /** Whether connections can be refused on this host: asked if a rule is to deny some. Default: they cannot. */
+  readonly canRefuse?: () => boolean;
   /** `probe.kernel_verdicts`. */
   readonly enabled: boolean;
   /** CLOCK_BOOTTIME in ns; default: the host's. */

@@ -297,28 +297,30 @@ function deniedLines({
   const lines: string[] = [];
   if (containers > 0)
     lines.push(
-      `denied before their first instruction, in ${containers} containers: programs of ${named(rules)}`,
+      `denied before the effect, in ${containers} containers: what matches ${named(rules)}`,
     );
-  if (denialTest !== undefined && denialTest !== 'ended')
-    lines.push(
-      `DENIAL NOT PROVEN on this host, programs may only be killed after the effect (${denialTest}): run varvel doctor`,
-    );
+  for (const [trial, found] of Object.entries(denialTest ?? {})) {
+    if (found !== 'denied')
+      lines.push(
+        `DENIAL NOT PROVEN on this host, ${trial}s may only be killed after the effect (${found}): run varvel doctor`,
+      );
+  }
   if (afterEffect.length > 0)
     lines.push(
-      `NOT DENIED, but killed after the effect: programs of ${named(afterEffect)}. See the agent's log, and varvel explain RULE`,
+      `NOT DENIED, but killed after the effect: what matches ${named(afterEffect)}. See the agent's log, and varvel explain RULE`,
     );
   if (inVain > 0) {
     const now =
       givenUp.length > 0
         ? `. Until rules are loaded again nothing is denied by ${named(givenUp)}`
         : '';
-    lines.push(`DENIED WRONGLY: ${inVain} programs that no rule matches, please report it${now}`);
+    lines.push(`DENIED WRONGLY: ${inVain} times what no rule matches, please report it${now}`);
   }
   for (const { app, why } of denialEnded)
     lines.push(
-      `NOT DENIED ANY MORE: programs of ${app ?? 'containers without an app'}, because ${why}. Load rules again to deny them`,
+      `NOT DENIED ANY MORE: anything to ${app ?? 'containers without an app'}, because ${why}. Load rules again to deny`,
     );
   if (deniedDropped > 0)
-    lines.push(`DENIED WITHOUT A LINE: ${deniedDropped} programs, whose records were lost`);
+    lines.push(`DENIED WITHOUT A LINE: ${deniedDropped} times, as the records were lost`);
   return lines;
 }

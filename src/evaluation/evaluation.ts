@@ -14,6 +14,7 @@ import type { Match, Matching, RuleEngine, RuleEngineCounters } from '../rules/e
 import { withResponses } from './with-response.ts';
 import type { Observer } from './observer.ts';
 import { OccurrencePins, Passing, type Occurrence } from './occurrence.ts';
+import type { Denied } from '../responses/response.ts';
 import type { DoneResponse, Respondable } from '../responses/responder.ts';
 import { ruleNeeds } from '../rules/rule-set.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
@@ -226,7 +227,7 @@ export class Evaluation {
       const { event } = subject;
       if (event.ruleMatches && isComparable(subject) && appRules === undefined)
         this.#options.onCertain?.(event, matches.length > 0);
-      if (event.exec?.denied === true && matches.length === 0)
+      if (event.denied && matches.length === 0)
         this.#options.onDeniedInVain?.(event, askedOf(appRules));
       for (const match of matches) {
         if (container !== undefined) this.#detect(match, occurrence, subject, appRules);
@@ -266,9 +267,8 @@ export class Evaluation {
   }
 
   #matches(subject: Subject, appRules: AppRules | undefined): readonly Match[] {
-    // Of a denied program the rule that denies it must be among them.
-    const isDenied = subject.event.exec?.denied === true;
-    const matching = isDenied ? 'all' : this.#engine.matching;
+    // Of what was denied the rule that denies it must be among them.
+    const matching = subject.event.denied ? 'all' : this.#engine.matching;
     if (appRules === undefined) return this.#operators(subject, matching);
     // The app may reject the first match, so all are needed.
     const matches = appRules.refine(this.#operators(subject, 'all'), subject);
@@ -350,7 +350,7 @@ export class Evaluation {
     // The current rule: the match may have waited since before a reload.
     const rule = this.#engine.ruleOf(name);
     const { cgroupId } = event;
-    const target = { rule, container, cgroupId, process, isDenied: event.exec?.denied === true };
+    const target = { rule, container, cgroupId, process, denied: deniedOf(event) };
     return respond?.({ ...target, matched, asked, isAnswered }) ?? [];
   }
 
@@ -376,6 +376,9 @@ export class Evaluation {
     return new Set(sets.flatMap((set) => [...ruleNeeds(set)]));
   }
 }
+
+const deniedOf = ({ denied, exec }: KernelEvent): Denied | undefined =>
+  denied ? (exec === undefined ? 'connection' : 'program') : undefined;
 
 const askedOf = (appRules: AppRules | undefined): OwnRulesAsked =>
   appRules === undefined ? 'none' : appRules.hasSkipped ? 'skipped' : 'asked';

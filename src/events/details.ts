@@ -347,7 +347,6 @@ export function readExec(r: RecordBytes, at: number, failed: boolean): ExecDetai
     file: readFile(r, at, EXEC, pathAt, pathLength),
     filename: r.text(rawAt, rawLength),
     parentsProgram: (r.number(at + EXEC.flags) & RECORD_FLAGS.PARENTS_PROGRAM) !== 0,
-    denied: (r.number(at + EXEC.flags) & RECORD_FLAGS.DENIED) !== 0,
     writable: !failed && isWritable(r, at),
     get argv(): readonly string[] {
       return (argv ??= readWords(r, argvAt, argvLength));

@@ -172,8 +172,6 @@ export interface ExecDetails {
   readonly filename: string;
   /** The file is the one that the parent runs, and the mount namespace is the parent's; false when the call failed. */
   readonly parentsProgram: boolean;
-  /** The kernel has ended it before its first instruction: a rule denies it. */
-  readonly denied: boolean;
   /** The file's mode and the new credentials would let the process write its own executable. */
   readonly writable: boolean;
   readonly argv: readonly string[];
@@ -261,6 +259,10 @@ export interface KernelEvent {
   readonly bytes: number;
   /** The kernel's verdict: one of the operator's rules certainly matches (plan/verdicts). */
   readonly ruleMatches: boolean;
+  /** The kernel has denied it for a rule: it has ended the program before its first instruction, or refused the connection. */
+  readonly denied: boolean;
+  /** What rules judge instead of it: a refused connection counts as made, with the result 0. Undefined: the event as it is. */
+  readonly judged: KernelEvent | undefined;
   /** Linux dev number of the controlling terminal as in /proc/PID/stat tty_nr; 0 without one. */
   readonly tty: number;
   readonly credentials: Credentials;

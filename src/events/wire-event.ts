@@ -29,6 +29,8 @@ export class WireEvent implements KernelEvent {
   readonly #clock: BootClock;
   #at = 0;
   #num = 0;
+  /** Whether it counts as made, though it was refused. */
+  #isMade = false;
   #comm: string | undefined;
   #credentials: Credentials | undefined;
   #open: OpenDetails | undefined;
@@ -118,6 +120,7 @@ export class WireEvent implements KernelEvent {
   }
 
   get result(): number {
+    if (this.#isMade) return 0;
     return this.#records.signed(this.#at + HEADER.ret);
   }
 
@@ -131,10 +134,24 @@ export class WireEvent implements KernelEvent {
 
   get ruleMatches(): boolean {
     const { kind } = this;
-    // A program is only denied where a rule certainly matches.
-    if (kind === KINDS.exec) return this.#hasFlag(EXEC.flags, RECORD_FLAGS.DENIED);
     if (kind === KINDS.open) return this.#hasFlag(OPEN.flags, RECORD_FLAGS.RULE_MATCHES);
+    // It is only denied where a rule certainly matches.
+    if (this.denied) return true;
     return kind === KINDS.call && this.#hasFlag(CALL.flags, RECORD_FLAGS.RULE_MATCHES);
+  }
+
+  get denied(): boolean {
+    const { kind } = this;
+    if (kind === KINDS.exec) return this.#hasFlag(EXEC.flags, RECORD_FLAGS.DENIED);
+    return kind === KINDS.call && this.#hasFlag(CALL.flags, RECORD_FLAGS.DENIED);
+  }
+
+  get judged(): WireEvent | undefined {
+    if (this.#isMade || this.kind !== KINDS.call || !this.denied) return undefined;
+    const made = new WireEvent(this.#records, this.#clock);
+    made.moveTo(this.#at, this.#num);
+    made.#isMade = true;
+    return made;
   }
 
   #hasFlag(at: number, flag: number): boolean {

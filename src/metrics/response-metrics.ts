@@ -64,7 +64,7 @@ export type TakenBackSource = () => {
 export function takenBackMetrics(registers: Registry[], source: TakenBackSource): void {
   new Counter({
     name: 'varvel_denial_ended_total',
-    help: 'Apps in which programs were no longer denied, since that seemed to harm them.',
+    help: 'Apps to which nothing was denied any more, since that seemed to harm them.',
     registers,
     collect() {
       this.reset();

@@ -8,25 +8,50 @@ import { atOnce } from '../shared/turns.ts';
 import { ruleClausesOf, withCertainRules } from './verdicts/rule-clauses.ts';
 import { verdictTableOf } from './verdicts/table.ts';
 
-/** What every Linux has, as the other self-test uses it. */
-const PROGRAM = '/bin/true';
 const TABLE = 1;
 const WAIT_MS = 3000;
-const KILLED = 0;
-const RAN = 1;
-const NOT_RUN = 2;
-/** Runs the program as a container's process would. */
-const SCRIPT = `
-const { error, signal } = require('child_process').spawnSync('${PROGRAM}');
-process.exit(signal === 'SIGKILL' ? ${KILLED} : error === undefined ? ${RAN} : ${NOT_RUN});
-`;
+const DENIED = 0;
+const DONE = 1;
+const NOT_TRIED = 2;
 
-/** `ended`: before its first instruction, and the record says so. `untold`: it was ended, but no record said that it was denied. */
-export type DenialOutcome = 'ended' | 'untold' | 'ran' | 'not run';
+/** What every Linux has, as the other self-test uses it. */
+const PROGRAM = '/bin/true';
+/** An address that nobody has (RFC 5737), and the port of discard: without the denial a datagram socket is only assigned the address. */
+const ADDRESS = '192.0.2.1';
+const PORT = 9;
+
+interface Trial {
+  readonly condition: () => string;
+  /** What a container's process does. Its exit code says what became of it. */
+  readonly script: string;
+}
+
+const TRIALS = {
+  program: {
+    condition: () =>
+      `evt.type in (execve, execveat) and proc.exepath = ${JSON.stringify(realpathSync(PROGRAM))}`,
+    script: `
+const { error, signal } = require('child_process').spawnSync('${PROGRAM}');
+process.exit(signal === 'SIGKILL' ? ${DENIED} : error === undefined ? ${DONE} : ${NOT_TRIED});
+`,
+  },
+  connection: {
+    condition: () => `evt.type = connect and fd.sip = "${ADDRESS}"`,
+    script: `
+const end = (error) => process.exit(error && error.code === 'EPERM' ? ${DENIED} : ${DONE});
+require('dgram').createSocket('udp4').on('error', end).connect(${PORT}, '${ADDRESS}', end);
+`,
+  },
+} satisfies Record<string, Trial>;
+
+export type DenialTrial = keyof typeof TRIALS;
+
+/** `untold`: it was denied, but no record said so. `not tried`: the program of the test could not be run. */
+export type DenialOutcome = 'denied' | 'untold' | 'not denied' | 'not tried';
 
 /**
- * Tries whether this kernel ends a program that a rule denies before its first instruction: a process in a cgroup and in namespaces of
- * its own, as a container has them, runs one. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
+ * Tries whether this kernel denies what a rule denies: a process in a cgroup and in namespaces of its own, as a container has them,
+ * runs a program, or connects. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
  */
 export class DenialTest {
   readonly cgroupId: number;
@@ -45,23 +70,29 @@ export class DenialTest {
 
   /** An event of the test's cgroup. */
   see(event: KernelEvent): void {
-    if (event.exec?.denied === true) this.#told++;
+    if (event.denied) this.#told++;
   }
 
-  /** Runs the program, waits for its record (at most 3 s) and removes the cgroup. Throws UserError if it cannot be tried. */
-  async run(): Promise<DenialOutcome> {
+  /** Tries it, and waits for its record (at most 3 s). Throws UserError if it cannot be tried. */
+  async run(trial: DenialTrial): Promise<DenialOutcome> {
+    this.#told = 0;
+    const { condition, script } = TRIALS[trial];
     try {
-      this.#probe.setVerdicts(TABLE, tableThatDenies(realpathSync(PROGRAM)));
-      const code = runAsContainer(this.#directory, SCRIPT);
-      if (code !== KILLED) return code === RAN ? 'ran' : 'not run';
-      return (await this.#isTold()) ? 'ended' : 'untold';
+      this.#probe.setVerdicts(TABLE, tableThatDenies(condition()));
+      const code = runAsContainer(this.#directory, script);
+      if (code !== DENIED) return code === DONE ? 'not denied' : 'not tried';
+      return (await this.#isTold()) ? 'denied' : 'untold';
     } finally {
       // All that its processes did is known by now: it is the test's, and nobody's detection.
       while (this.#probe.drain() > 0);
       this.#probe.setVerdicts(TABLE, undefined);
-      this.#probe.scope.delete(this.cgroupId);
-      rmdirSync(this.#directory);
     }
+  }
+
+  /** Removes the cgroup. */
+  end(): void {
+    this.#probe.scope.delete(this.cgroupId);
+    rmdirSync(this.#directory);
   }
 
   async #isTold(): Promise<boolean> {
@@ -74,11 +105,11 @@ export class DenialTest {
   }
 }
 
-function tableThatDenies(path: string): Uint8Array {
+function tableThatDenies(condition: string): Uint8Array {
   const text = `
 - rule: denied
   desc: d
-  condition: evt.type in (execve, execveat) and proc.exepath = ${JSON.stringify(path)}
+  condition: ${condition}
   output: x
   priority: ERROR
 `;

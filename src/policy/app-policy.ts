@@ -327,9 +327,14 @@ class Compilation {
   ): ReadonlyMap<string, ResponseName> {
     const responses = new Map<string, ResponseName>();
     for (const one of [...this.#document.responses, ...this.#document.enforced]) {
-      const { response, place } = one;
+      const { place } = one;
       const found = this.#selected(all, one);
-      if (this.#operator.responses?.includes(response) !== true) {
+      const allows = (name: ResponseName): boolean =>
+        this.#operator.responses?.includes(name) === true;
+      const { instead } = 'variable' in one ? one : { instead: undefined };
+      const response =
+        instead !== undefined && !allows(one.response) && allows(instead) ? instead : one.response;
+      if (!allows(response)) {
         const message = `the operator does not allow '${response}' here (policies.responses): the detection is only reported`;
         this.#diagnostics.warn('LOAD_WARNING_EXTENSION', message, place);
       } else if (this.#trust === 'unverified') {

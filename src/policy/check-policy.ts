@@ -68,6 +68,6 @@ function describe(file: string, summary: PolicySummary): string[] {
     ...list('Switched on', enabled),
     ...list('Switched off, or below the least priority', muted),
     ...list('Ending the process, where the operator allows it (policies.responses)', killing),
-    ...list('Denying programs, where the operator allows it (policies.responses)', denying),
+    ...list('Denying, where the operator allows it (policies.responses)', denying),
   ];
 }

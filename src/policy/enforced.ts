@@ -12,6 +12,8 @@ export interface Enforcement {
   readonly tag: string;
   /** To their detections, where the operator allows it. */
   readonly response: ResponseName;
+  /** What is done where the operator allows only this. */
+  readonly instead?: ResponseName;
   /** Whether it makes sense without a value: then nothing at all may happen. */
   readonly mayBeEmpty: boolean;
 }
@@ -24,8 +26,12 @@ export const ENFORCEMENTS: Readonly<Record<string, Enforcement>> = {
     response: 'deny',
     mayBeEmpty: false,
   },
-  // A connection is known when it is made: its process is ended then.
-  outbound_hosts: { tag: switchingTag('outbound_hosts'), response: 'kill', mayBeEmpty: true },
+  outbound_hosts: {
+    tag: switchingTag('outbound_hosts'),
+    response: 'deny',
+    instead: 'kill',
+    mayBeEmpty: true,
+  },
 };
 
 /** One entry of `enforce`. */

@@ -36,7 +36,7 @@ export function newsOf(
   const { active, own, excepted, muted, killing, denying, minimumPriority } = policy.summary;
   const ending = [
     ...(killing.length === 0 ? [] : [`, ${killing.length} that end the process`]),
-    ...(denying.length === 0 ? [] : [`, ${denying.length} that deny programs`]),
+    ...(denying.length === 0 ? [] : [`, ${denying.length} that deny`]),
   ].join('');
   const doubts = said === '' ? '' : `. But: ${said}`;
   return {

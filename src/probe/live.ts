@@ -253,6 +253,22 @@ export class LiveProbe {
     }
   }
 
+  /**
+   * From its return on, connections are refused as the tables say. `directory`: the root of cgroup v2. Loads what does so when first
+   * called, in some 0.2 s. Throws UserError if the kernel refuses.
+   */
+  denyConnects(directory: string): void {
+    try {
+      this.#probe.denyConnects(directory);
+    } catch (error) {
+      throw explain(error, 'refuse connections');
+    }
+  }
+
+  allowConnects(): void {
+    this.#probe.allowConnects();
+  }
+
   /** From its return on, all file calls are reported until tables are set again. Throws UserError if the kernel refuses. */
   suspendVerdicts(): void {
     try {

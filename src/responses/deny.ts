@@ -3,15 +3,18 @@ import { kill } from './kill.ts';
 import type { Response } from './response.ts';
 
 /**
- * Ends a program before its first instruction, where the kernel is certain that the rule matches (plan/verdicts). What it is not
- * certain of is killed after the effect, as by `kill`.
+ * Ends a program before its first instruction, or refuses a connection, where the kernel is certain that the rule matches
+ * (plan/verdicts). What it is not certain of is killed after the effect, as by `kill`.
  */
 export const deny: Response = {
   said: {
     ...kill.said,
-    prevented: 'program ended before its first instruction',
+    prevented: {
+      program: 'program ended before its first instruction',
+      connection: 'connection refused before it was made (EPERM)',
+    },
     done: 'process killed, after this had happened: it was not denied before',
-    monitored: 'program would have been denied (the response is in monitor mode)',
+    monitored: 'this would have been denied (the response is in monitor mode)',
   },
   limits: kill.limits,
   endsProcess: true,
@@ -19,7 +22,7 @@ export const deny: Response = {
   apply: (target, host) => kill.apply(target, host),
 };
 
-/** Whether programs are to be denied: by the operator, or by apps that may ask for it. */
+/** Whether anything is to be denied: by the operator, or by apps that may ask for it. */
 export const asksToDeny = ({
   responses,
   policies,

@@ -7,7 +7,9 @@ import type { Response } from './response.ts';
  */
 export const kill: Response = {
   said: {
-    prevented: 'process ended before the first instruction of the program: it is denied',
+    prevented: {
+      program: 'process ended before the first instruction of the program: it is denied',
+    },
     done: 'process killed, after this had happened',
     'too late': 'process not killed, it had ended by itself',
     refused: 'process not killed, the agent is not permitted to (it needs root or CAP_KILL)',

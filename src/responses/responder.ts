@@ -6,28 +6,41 @@ import type { ResponseSetting } from '../config/config.ts';
 import type { OperatorResponses, RespondedRule } from './operator-responses.ts';
 import { RecentUses } from './recent-uses.ts';
 import { guaranteeOf } from './response.ts';
-import type { Guarantee, ResponseHost, ResponseOutcome, ResponseTarget } from './response.ts';
+import type {
+  Denied,
+  Guarantee,
+  ResponseHost,
+  ResponseOutcome,
+  ResponseTarget,
+} from './response.ts';
 import { RESPONSES } from './responses.ts';
 
 /** Limit on remembered killed processes, whose records may still arrive. */
 const MAX_ENDED = 1024;
 
-/** Whether the response ends the process, and the kernel has. */
-const isEnded = (name: ResponseName, { isDenied }: Respondable): boolean =>
-  isDenied && RESPONSES[name].endsProcess;
+/** Whether the kernel has done what the response does. */
+const isPrevented = (name: ResponseName, { denied }: Respondable): boolean =>
+  denied === 'connection' ? name === 'deny' : denied === 'program' && RESPONSES[name].endsProcess;
 
 /** The response to a detection, and its outcome. */
 export interface DoneResponse {
   readonly name: ResponseName;
   readonly outcome: ResponseOutcome;
   readonly guarantee: Guarantee;
+  /** What was prevented, if that is the outcome. */
+  readonly denied?: Denied;
 }
 
-const DENIED: DoneResponse = {
-  name: 'deny',
-  outcome: 'prevented',
-  guarantee: guaranteeOf('prevented'),
-};
+const doneOf = (
+  name: ResponseName,
+  outcome: ResponseOutcome,
+  { denied }: Respondable,
+): DoneResponse => ({
+  name,
+  outcome,
+  guarantee: guaranteeOf(outcome),
+  ...(outcome === 'prevented' && denied !== undefined ? { denied } : {}),
+});
 
 /** A detection, and the response that the app asks for. */
 export interface Respondable extends ResponseTarget {
@@ -75,13 +88,13 @@ export class Responder {
   }
 
   /**
-   * At most one for each response that there is; the app's own comes first. Of a program that was denied each detection says so,
-   * also one of a rule that does not deny.
+   * At most one for each response that there is; the app's own comes first. Of what was denied each detection says so, also one
+   * of a rule that does not deny.
    */
   respond(detection: Respondable): readonly DoneResponse[] {
     const done = this.#respond(detection);
-    return detection.isDenied && !done.some(({ outcome }) => outcome === 'prevented')
-      ? [...done, DENIED]
+    return detection.denied !== undefined && !done.some(({ outcome }) => outcome === 'prevented')
+      ? [...done, doneOf('deny', 'prevented', detection)]
       : done;
   }
 
@@ -92,9 +105,11 @@ export class Responder {
     const asked = this.#askedOf(detection, operators);
     const ofOperator = operators.filter(({ response }) => response !== asked);
     return [
-      ...(asked === undefined ? [] : [this.#count(asked, this.#forApp(asked, detection))]),
+      ...(asked === undefined
+        ? []
+        : [this.#count(asked, this.#forApp(asked, detection), detection)]),
       ...ofOperator.map(({ response, mode }) =>
-        this.#count(response, this.#forOperator(response, mode, detection)),
+        this.#count(response, this.#forOperator(response, mode, detection), detection),
       ),
     ];
   }
@@ -123,7 +138,7 @@ export class Responder {
     const { matched, container } = detection;
     if (this.#operators.isLifted(matched, container.app)) return 'monitored';
     // The kernel may have denied it just before.
-    if (isEnded(name, detection)) return 'prevented';
+    if (isPrevented(name, detection)) return 'prevented';
     if (name === 'deny' && this.#operators.endedIn(container.app) !== undefined) return 'monitored';
     return this.#apply(name, detection, false);
   }
@@ -134,7 +149,7 @@ export class Responder {
     mode: 'monitor' | 'enforce',
     detection: Respondable,
   ): ResponseOutcome {
-    if (mode === 'enforce' && isEnded(name, detection)) return 'prevented';
+    if (mode === 'enforce' && isPrevented(name, detection)) return 'prevented';
     if (!detection.isAnswered()) return 'unanswered';
     if (mode !== 'enforce') return 'monitored';
     const isAllowed =
@@ -143,7 +158,7 @@ export class Responder {
   }
 
   #apply(name: ResponseName, detection: Respondable, counts: boolean): ResponseOutcome {
-    if (isEnded(name, detection)) return 'prevented';
+    if (isPrevented(name, detection)) return 'prevented';
     if (this.#isInForce(name, detection)) {
       RESPONSES[name].again?.(detection, this.#host);
       return 'done';
@@ -156,10 +171,10 @@ export class Responder {
     return outcome;
   }
 
-  #count(name: ResponseName, outcome: ResponseOutcome): DoneResponse {
+  #count(name: ResponseName, outcome: ResponseOutcome, detection: Respondable): DoneResponse {
     const counts = this.#counts.get(name) ?? new Map<ResponseOutcome, number>();
     this.#counts.set(name, counts.set(outcome, (counts.get(outcome) ?? 0) + 1));
-    return { name, outcome, guarantee: guaranteeOf(outcome) };
+    return doneOf(name, outcome, detection);
   }
 
   #isInForce(name: ResponseName, detection: Respondable): boolean {

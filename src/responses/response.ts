@@ -6,8 +6,7 @@ import type { RespondedRule } from './operator-responses.ts';
 export type AppliedOutcome = 'done' | 'too late' | 'refused' | 'limited';
 
 /**
- * The outcome of a response. Besides that of applying it: `prevented`: the kernel has ended the process before the effect, as the
- * program is denied. `monitored`: it is only reported what would be done. `limited`: also the limit of its period was used up.
+ * The outcome of a response. Besides that of applying it: `prevented`: the kernel has denied it before the effect. `monitored`: it is only reported what would be done. `limited`: also the limit of its period was used up.
  * `unanswered`: the app's own exceptions to the rule were not asked, since its rules are paused or its policy is not read yet.
  */
 export type ResponseOutcome = AppliedOutcome | 'monitored' | 'unanswered' | 'prevented';
@@ -18,6 +17,9 @@ export type Guarantee = 'before the effect' | 'after the effect';
 export const guaranteeOf = (outcome: ResponseOutcome): Guarantee =>
   outcome === 'prevented' ? 'before the effect' : 'after the effect';
 
+/** What the kernel can deny: a program, before its first instruction, and a connection, which is refused with EPERM. */
+export type Denied = 'program' | 'connection';
+
 /** What a detection is about. */
 export interface ResponseTarget {
   readonly process: Process;
@@ -26,8 +28,8 @@ export interface ResponseTarget {
   readonly cgroupId: number;
   /** The operator's version of the rule; undefined: the app has added it. */
   readonly rule: RespondedRule | undefined;
-  /** The kernel has ended the program before its first instruction, as a rule denies it. */
-  readonly isDenied: boolean;
+  /** What the kernel has denied, as a rule asks for that. */
+  readonly denied: Denied | undefined;
 }
 
 /** Actions on the host; each throws an Error with a `code` when it fails. */
@@ -57,10 +59,10 @@ export interface ResponseLimits {
 export interface Response {
   /** The end of the detection's text. */
   readonly said: Readonly<Record<Exclude<ResponseOutcome, 'prevented'>, string>> & {
-    readonly prevented?: string;
+    readonly prevented?: Readonly<Partial<Record<Denied, string>>>;
   };
   readonly limits: ResponseLimits;
-  /** Whether it ends the process, as a denial does: records of what the process did before may come later. */
+  /** Whether it ends the process, as the denial of a program does: records of what the process did before may come later. */
   readonly endsProcess: boolean;
   /** Whether it is in force already, and so uses up no limit. */
   readonly isInForce: (target: ResponseTarget, host: ResponseHost) => boolean;

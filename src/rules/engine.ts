@@ -55,8 +55,13 @@ export class EventView implements View {
   hostname = '';
   claimedPath = false;
 
-  show(subject: Subject, claimedPath: boolean): void {
-    this.event = subject.event;
+  /** By default the event as rules judge it. */
+  show(
+    subject: Subject,
+    claimedPath: boolean,
+    event = subject.event.judged ?? subject.event,
+  ): void {
+    this.event = event;
     this.process = subject.process;
     this.container = subject.container;
     this.users = subject.users;
@@ -155,7 +160,7 @@ export class RuleEngine {
    */
   toDetection(match: Match, subject: Subject): Detection {
     const { rule } = match;
-    this.#view.show(subject, match.claimedPath);
+    this.#view.show(subject, match.claimedPath, subject.event);
     const { text, fields, truncated } = formatOutput(rule.output, this.#view, rule.extraFields);
     const output = { output: text, outputFields: fields };
     return { ...factsOf(rule, subject), ...output, ...(truncated ? { truncated } : {}) };

@@ -223,7 +223,7 @@ test('docker wait and the container’s end are not delayed by the agent', async
     for (let index = 0; index < 20; index++) {
       const app = await engine.docker.createContainer({
         Image: image,
-        Cmd: ['sh', '-c', `${ATTACK}; ${ATTACK}; echo bye`],
+        Cmd: ['sh', '-c', `${ATTACK}; ${ATTACK}`],
         Labels: ENABLED,
         HostConfig: { NetworkMode: 'none' },
       });
@@ -232,8 +232,6 @@ test('docker wait and the container’s end are not delayed by the agent', async
       // Asked now, and not for the next end before: that question may be overtaken by the start, and then is never answered.
       await app.wait();
       times.push(performance.now() - started);
-      // On a busy host the engine writes its last output after that.
-      await until('its output is there', async () => (await logLines(engine, app)).includes('bye'));
       await remove(app);
     }
     return times;

@@ -73,10 +73,7 @@ test('a program that a rule denies does not run; elsewhere, and in monitor mode,
     assert.equal(await hasRun(blog), true);
     assert.equal((await lineOf(blog, 0)).output_fields['varvel.response'], undefined);
     const status = agent.varvel('status').stdout;
-    assert.match(
-      status,
-      /^denied before their first instruction, in 1 containers: .*"New program run"$/m,
-    );
+    assert.match(status, /^denied before the effect, in 1 containers: .*"New program run"$/m);
     assert.match(status, /^responses: deny prevented 1 times$/m);
     assert.match(
       await agent.metrics(),
@@ -245,7 +242,7 @@ test('what the kernel is not certain of is killed after the effect, and without 
     });
     assert.match(
       agent.varvel('status').stdout,
-      /^NOT DENIED, but killed after the effect: programs of "New program run"/m,
+      /^NOT DENIED, but killed after the effect: what matches "New program run"/m,
     );
   } finally {
     await agent[Symbol.asyncDispose]();
@@ -288,7 +285,7 @@ test('an app whose first process is denied what it becomes is not denied it for 
     assert.equal(State.Running, true);
     assert.match(
       agent.varvel('status').stdout,
-      /^NOT DENIED ANY MORE: programs of shop, because /m,
+      /^NOT DENIED ANY MORE: anything to shop, because /m,
     );
     assert.match(await agent.metrics(), /^varvel_denial_ended_total 1$/m);
     assert.equal(await denying(), 0);

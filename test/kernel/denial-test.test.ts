@@ -25,14 +25,19 @@ describe('denial is tried', () => {
   });
   after(() => probe.close());
 
-  test('as doctor does: a program is ended before its first instruction, and its record says so', async () => {
+  test('as doctor does: a program and a connection are denied, and their records say so', async () => {
     const { denial } = await runProbeSelfTest(config);
-    assert.deepEqual(denial, { status: 'fulfilled', value: 'ended' });
+    const works = { status: 'fulfilled', value: 'denied' };
+    assert.deepEqual(denial, { program: works, connection: works });
   });
 
-  test('a kernel that does not end it, or an agent that is not told of it, is found out', async () => {
+  test('a kernel that does not deny it, or an agent that is not told of it, is found out', async () => {
     const deaf = new DenialTest(probe, hierarchy.mountPoint);
-    assert.equal(await deaf.run(), 'untold');
+    assert.equal(await deaf.run('program'), 'untold');
+    assert.equal(await deaf.run('connection'), 'not denied', 'nothing is loaded that refuses it');
+    probe.denyConnects(detectHierarchy('v2').mountPoint);
+    assert.equal(await deaf.run('connection'), 'untold');
+    deaf.end();
     const idle = new Proxy(probe, {
       get: (target, key) => {
         if (key === 'setVerdicts') return () => undefined;
@@ -41,7 +46,9 @@ describe('denial is tried', () => {
       },
     });
     const test = new DenialTest(idle, hierarchy.mountPoint);
-    assert.equal(await test.run(), 'ran');
+    assert.equal(await test.run('program'), 'not denied');
+    assert.equal(await test.run('connection'), 'not denied');
+    test.end();
     assert.ok(!existsSync(`${hierarchy.mountPoint}/varvel-denial-${process.pid}`));
   });
 });

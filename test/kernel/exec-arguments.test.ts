@@ -99,7 +99,6 @@ describe('the arguments of an exec', () => {
         packed: undefined,
         filename: '/no/such',
         parentsProgram: false,
-        denied: false,
         writable: false,
         argv: ['zero', 'one', '', 'th\nree'],
         argvTruncated: false,

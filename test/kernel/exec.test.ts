@@ -85,7 +85,6 @@ describe('exec', () => {
               packed: undefined,
               filename: 'program',
               parentsProgram: false,
-              denied: false,
               writable: true,
               argv: ['zeroth', 'pause', '--', 'a b', '', 'new\nline', "quo'te"],
               argvTruncated: false,

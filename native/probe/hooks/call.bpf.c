@@ -169,7 +169,7 @@ __noinline int call__send(void)
 	if (!c || !s)
 		return 0;
 	struct scope_entry *entry = scope__find_entry(c->cgroup);
-	if (!entry)
+	if (!entry || (c->spec.event == EVENT_CONNECT && c->ret == -EPERM && connect__was_refused()))
 		return 0;
 	bool message = c->spec.flags & CALL_MESSAGE;
 	__u32 mask = *(volatile __u32 *)&state.call_mask;

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /* Whether a rule can match a connect, by where it goes. */
 
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-
 /* By container and end: how often no rule was about a connect to there. */
 struct end {
 	__u64 cgroup;
@@ -40,24 +37,6 @@ __noinline int connect__is_milestone(struct call_state *c)
 	return !(count & (count - 1));
 }
 
-/* Notes address and port of a connection to an IP address; returns the number of its kind. */
-static __always_inline __u32 connect__note_end(struct verdict_call *v, const struct rec_call *r, __s64 ret)
-{
-	const __u32 *words = (void *)r->raddr;
-	/* a mapped address is IPv4, as in fd.type */
-	bool mapped = r->family == AF_INET6 && !words[0] && !words[1] && words[2] == 0xffff0000;
-	bool is_v6 = r->family == AF_INET6 && !mapped;
-	v->address_len = is_v6 ? 16 : 4;
-	__builtin_memset(v->address, 0, sizeof(v->address));
-	if (is_v6)
-		__builtin_memcpy(v->address, r->raddr, sizeof(v->address));
-	else
-		*(__u32 *)v->address = words[mapped ? 3 : 0];
-	v->port = r->rport;
-	__u32 protocol = r->protocol == IPPROTO_TCP ? 0 : r->protocol == IPPROTO_UDP ? 1 : 2;
-	return (is_v6 ? CONNECT_IPV6 : 0) + 2 * protocol + (ret < 0);
-}
-
 /* Notes the path that the peer is bound to; false if it is none, or not known. */
 static __always_inline bool connect__note_path(struct verdict_call *v, const struct call_state *c, const struct rec_call *r)
 {
@@ -87,7 +66,7 @@ __noinline int connect__may_match(struct call_state *c)
 	if (!(r->flags & TUPLE_KNOWN)) {
 		v->kind = CONNECT_FAILED;
 	} else if (r->family == AF_INET || r->family == AF_INET6) {
-		v->kind = connect__note_end(v, r, c->ret);
+		v->kind = connect__note_end(v, r->family, r->protocol, r->raddr, r->rport) + (c->ret < 0);
 	} else {
 		v->kind = CONNECT_UNIX;
 		if (r->family != AF_UNIX || !connect__note_path(v, c, r))

@@ -21,15 +21,6 @@ struct {
 	__type(value, struct connecting);
 } connecting SEC(".maps");
 
-/* Only calls whose end removes the connection again: not io_uring's, nor a message that connects (MSG_FASTOPEN). */
-static __always_inline bool connect__is_call(struct task_struct *task)
-{
-	unsigned long nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
-	if (task->thread_info.status & TS_COMPAT)
-		return nr == NR32_CONNECT || nr == NR32_SOCKETCALL;
-	return (nr & ~X32_SYSCALL_BIT) == NR_CONNECT;
-}
-
 SEC("tp_btf/inet_sock_set_state")
 int tcp_connect(__u64 *ctx)
 {
@@ -84,4 +75,16 @@ __noinline int connect__store_other(struct call_state *c, __u64 socket)
 	/* also for a call that restarts after a signal: its peer has been reported */
 	bpf_map_delete_elem(&connecting, &thread);
 	return other;
+}
+
+/* Called at the end of a connect that failed: the kernel has refused it for a rule, and has reported that. */
+static __always_inline bool connect__was_refused(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	__u64 *start = bpf_map_lookup_elem(&refused, &thread);
+	if (!start)
+		return 0;
+	bool is_own = *start == scope__current()->start_boottime;
+	bpf_map_delete_elem(&refused, &thread);
+	return is_own;
 }

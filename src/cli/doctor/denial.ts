@@ -1,38 +1,61 @@
 import type { AgentConfig } from '../../config/config.ts';
 import { asksToDeny } from '../../responses/deny.ts';
-import type { DenialOutcome } from '../../plan/denial-test.ts';
+import type { DenialOutcome, DenialTrial } from '../../plan/denial-test.ts';
 import { firstLine, note, ok, warn, type Verdict } from './finding.ts';
 
-const WHY: Readonly<Record<Exclude<DenialOutcome, 'ended'>, string>> = {
-  untold: 'in a test a program was ended, but the kernel reported nothing of it',
-  ran: 'in a test a program ran although it was to be denied',
-  'not run': 'the test’s program, /bin/true, could not be run',
+/** What became of each trial. */
+export type DenialFindings = Readonly<Record<DenialTrial, PromiseSettledResult<DenialOutcome>>>;
+
+interface Words {
+  readonly what: string;
+  readonly works: string;
+  readonly why: Readonly<Record<Exclude<DenialOutcome, 'denied'>, string>>;
+}
+
+const WORDS: Readonly<Record<DenialTrial, Words>> = {
+  program: {
+    what: 'Programs',
+    works: 'one was ended before its first instruction',
+    why: {
+      untold: 'in a test a program was ended, but the kernel reported nothing of it',
+      'not denied': 'in a test a program ran although it was to be denied',
+      'not tried': 'the test’s program, /bin/true, could not be run',
+    },
+  },
+  connection: {
+    what: 'Connections',
+    works: 'one was refused before it was made',
+    why: {
+      untold: 'in a test a connection was refused, but the kernel reported nothing of it',
+      'not denied': 'in a test a connection was made although it was to be refused',
+      'not tried': 'the test’s program could not be run',
+    },
+  },
 };
 
-/** Whether programs can be denied here. `tried`: what became of the test; undefined: no probe was loaded. */
+/** Whether programs or connections can be denied here. `tried`: what became of the test; undefined: no probe was loaded. */
 export function checkDenial(
   config: AgentConfig,
+  trial: DenialTrial,
   tried: PromiseSettledResult<DenialOutcome> | undefined,
 ): Verdict {
   const isAsked = asksToDeny(config);
+  const { what, works, why } = WORDS[trial];
   if (!config.probe.kernelVerdicts) {
-    const says =
-      'Programs are not denied (the response deny), only killed after the effect: probe.kernel_verdicts is off.';
+    const says = `${what} are not denied (the response deny), only killed after the effect: probe.kernel_verdicts is off.`;
     return isAsked ? warn(says, 'Set probe.kernel_verdicts: true.') : note(says);
   }
   if (tried === undefined) return note('Not known, because no probe was loaded.');
   const outcome = tried.status === 'fulfilled' ? tried.value : undefined;
-  if (outcome === 'ended')
-    return ok(
-      'Programs can be denied (the response deny): in a test one was ended before its first instruction.',
-    );
-  if (outcome === 'ran' || outcome === 'untold')
+  if (outcome === 'denied')
+    return ok(`${what} can be denied (the response deny): in a test ${works}.`);
+  if (outcome === 'not denied' || outcome === 'untold')
     return warn(
-      `Programs may not be denied (the response deny), only killed after the effect: ${WHY[outcome]}.`,
+      `${what} may not be denied (the response deny), only killed after the effect: ${why[outcome]}.`,
       'Use another response, and report this with your kernel version.',
     );
-  const why =
-    tried.status === 'fulfilled' ? WHY['not run'] : firstLine(tried.reason).replace(/\.$/, '');
-  const says = `It was not tried whether programs can be denied (the response deny): ${why}.`;
+  const reason =
+    tried.status === 'fulfilled' ? why['not tried'] : firstLine(tried.reason).replace(/\.$/, '');
+  const says = `It was not tried whether ${what.toLowerCase()} can be denied (the response deny): ${reason}.`;
   return isAsked ? warn(says, 'Begin with the response in monitor mode.') : note(says);
 }

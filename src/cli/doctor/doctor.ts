@@ -94,7 +94,8 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     );
     await look('32-bit calls', () => checkCompatCalls(config, found?.hooks));
     await look('io_uring', () => checkIoUring(found?.hooks));
-    await look('denial', () => checkDenial(config, found?.denial));
+    await look('denial', () => checkDenial(config, 'program', found?.denial.program));
+    await look('refusals', () => checkDenial(config, 'connection', found?.denial.connection));
     await look('isolation', () =>
       able
         ? checkIsolation(config, args.isolation)

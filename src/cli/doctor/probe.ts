@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import type { AgentConfig } from '../../config/config.ts';
-import type { DenialOutcome } from '../../plan/denial-test.ts';
+import type { DenialFindings } from './denial.ts';
 import { fail, firstLine, note, ok, readText, warn, type Verdict } from './finding.ts';
 
 /** The native package is built and loads; that it fits the agent shows in the self-test. */
@@ -47,8 +47,8 @@ export interface ProbeFindings {
   readonly unseen: readonly string[];
   /** The hooks that this kernel has tracepoints for. */
   readonly hooks: readonly string[];
-  /** Whether it ended a program that is denied. */
-  readonly denial: PromiseSettledResult<DenialOutcome>;
+  /** Whether it denied a program and a connection. */
+  readonly denial: DenialFindings;
 }
 
 /** Calls by ia32 (`int 0x80`) and x32, which 64-bit tracepoints do not see. `hooks`: undefined if no probe was loaded. */

@@ -35,7 +35,7 @@ export function checkResponses(config: AgentConfig, ruleSet: RuleSet | undefined
 }
 
 const warnOf = (says: string): Verdict =>
-  warn(says, 'Deny by rules that ask only for the path and the layer of a program.');
+  warn(says, 'Deny by rules that ask only for what the kernel decides ("varvel explain RULE").');
 
 function list(names: readonly string[]): string {
   const shown = names.slice(0, MAX_NAMES).join(', ');

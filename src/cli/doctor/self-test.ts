@@ -4,9 +4,11 @@ import { RecordBytes } from '../../events/batch.ts';
 import { HEADER, KINDS, WIRE_VERSION } from '../../events/table.gen.ts';
 import { WireEvent } from '../../events/wire-event.ts';
 import { SystemBootClock } from '../../host/boot-clock.ts';
-import { DenialTest } from '../../plan/denial-test.ts';
+import { DenialTest, type DenialOutcome } from '../../plan/denial-test.ts';
 import { SELF_TEST_HOOKS, SelfTest } from '../../plan/self-test.ts';
 import { ALL_EVENTS, LiveProbe, loadProbe } from '../../probe/live.ts';
+import { v2OfHost } from '../../responses/container-cgroups.ts';
+import type { DenialFindings } from './denial.ts';
 import type { ProbeFindings } from './probe.ts';
 
 /**
@@ -47,11 +49,38 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindin
     probe.attachOnly(SELF_TEST_HOOKS);
     at.test = new SelfTest(probe, hierarchy.mountPoint);
     const unseen = await at.test.run();
-    const denial = new DenialTest(probe, hierarchy.mountPoint);
-    at.test = denial;
-    const [outcome] = await Promise.allSettled([denial.run()]);
-    return { unseen, hooks: probe.hooks(), denial: outcome };
+    const denial = await tryDenial(probe, hierarchy.mountPoint, (test) => (at.test = test));
+    return { unseen, hooks: probe.hooks(), denial };
   } finally {
     probe.close();
+  }
+}
+
+/** Denies a program and a connection. `onTest` is told of the test, which must see the events of its cgroup. */
+async function tryDenial(
+  probe: LiveProbe,
+  mountPoint: string,
+  onTest: (test: DenialTest) => void,
+): Promise<DenialFindings> {
+  const settled = async (run: () => Promise<DenialOutcome>) => {
+    const [one] = await Promise.allSettled([(async () => run())()]);
+    return one;
+  };
+  let test: DenialTest | undefined;
+  const made = (): DenialTest => {
+    test ??= new DenialTest(probe, mountPoint);
+    onTest(test);
+    return test;
+  };
+  try {
+    return {
+      program: await settled(() => made().run('program')),
+      connection: await settled(() => {
+        probe.denyConnects(v2OfHost().mountPoint);
+        return made().run('connection');
+      }),
+    };
+  } finally {
+    test?.end();
   }
 }

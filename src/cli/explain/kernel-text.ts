@@ -1,7 +1,7 @@
 import type { Clause, Literal } from '../../plan/verdicts/clauses.ts';
 import { summaryOf } from '../../plan/verdicts/call-kinds.ts';
 import { wrap } from '../text-table.ts';
-import type { KernelFacts, RuleFacts } from './rule-facts.ts';
+import type { DeniableCalls, KernelFacts, RuleFacts } from './rule-facts.ts';
 
 /** Clauses and comparisons that are shown; of one comparison so many characters. */
 const MAX_SHOWN = 20;
@@ -36,18 +36,29 @@ export function kernelSection(
   return [['Decided in the kernel', lines]];
 }
 
-/** What `do: deny` does about the rule, for people; none for a rule that is not about programs that are run. */
+const DENIED: Readonly<Record<DeniableCalls, string>> = {
+  programs:
+    'It ends the program before its first instruction, where the comparisons that the kernel decides are enough.',
+  connections:
+    'It refuses the connection before it is made (EPERM), where the comparisons that the kernel decides are enough.',
+};
+const LATE: Readonly<Record<DeniableCalls, string>> = {
+  programs:
+    'It can only kill the process after the effect: the kernel cannot be certain of this rule.',
+  connections:
+    'It can only kill the process after it has connected: the kernel cannot be certain of this rule.',
+};
+
+/** What `do: deny` does about the rule, for people; none for a rule that is about neither programs nor connections. */
 export function denialSection(
   { denial }: RuleFacts,
   width: number,
 ): (readonly [heading: string, lines: readonly string[]])[] {
   if (denial === undefined) return [];
-  const { before, undecided } = denial;
+  const { about, before, undecided } = denial;
   const shown = undecided.slice(0, MAX_UNDECIDED).map(shortened);
   const more = undecided.length - shown.length;
-  const text = before
-    ? 'It ends the program before its first instruction, where the comparisons that the kernel decides are enough.'
-    : 'It can only kill the process after the effect: the kernel cannot be certain of this rule.';
+  const texts = about.map((calls) => (before.includes(calls) ? DENIED : LATE)[calls]);
   const list = shown.flatMap((one) =>
     wrap(one, width - 2).map((line, row) => `${row === 0 ? '-' : ' '} ${line}`),
   );
@@ -55,7 +66,7 @@ export function denialSection(
     [
       'With the response "deny"',
       [
-        ...wrap(text, width),
+        ...texts.flatMap((text) => wrap(text, width)),
         ...(list.length > 0 ? ['The kernel does not decide:', ...list] : []),
         ...(more > 0 ? [`and ${more} more (--json has all)`] : []),
       ],

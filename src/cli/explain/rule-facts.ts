@@ -3,9 +3,17 @@ import type { EventName } from '../../events/table.gen.ts';
 import { hooksFor } from '../../plan/hooks.ts';
 import { openMaskFor } from '../../plan/open-mask.ts';
 import { isDecided, isDecidedOfExec, type Clause } from '../../plan/verdicts/clauses.ts';
-import { EXEC_KINDS, isExec, isJudged, summaryOf } from '../../plan/verdicts/call-kinds.ts';
-import type { JudgedEvent } from '../../plan/verdicts/call-kinds.ts';
-import { canDeny, certainKindsOf, ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
+import {
+  CONNECT_KINDS,
+  EXEC_KINDS,
+  isExec,
+  isJudged,
+  kindsOfEvents,
+  NO_KINDS,
+  summaryOf,
+} from '../../plan/verdicts/call-kinds.ts';
+import type { JudgedEvent, Kinds } from '../../plan/verdicts/call-kinds.ts';
+import { certainKindsOf, deniedKindsOf, ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
 import { someTest } from '../../rules/compile/checked.ts';
 import type { Read } from '../../rules/compile/checked.ts';
 import { isTooManyEvents } from '../../rules/compile/infer.ts';
@@ -41,9 +49,14 @@ export interface KernelFacts {
   readonly certain: readonly JudgedEvent[];
 }
 
-/** Whether the kernel can be certain that the rule matches a program, before its first instruction. */
+export type DeniableCalls = 'programs' | 'connections';
+
+/** What `do: deny` does about the rule. */
 export interface DenialFacts {
-  readonly before: boolean;
+  /** What the rule is about that can be denied at all. */
+  readonly about: readonly DeniableCalls[];
+  /** Of these, what the kernel can be certain of, so that it is denied before the effect. */
+  readonly before: readonly DeniableCalls[];
   /** The comparisons that it does not decide. */
   readonly undecided: readonly string[];
 }
@@ -63,7 +76,7 @@ export interface RuleFacts {
   readonly opens: OpenFacts | undefined;
   /** What the kernel decides of file calls and connects; undefined when the rule is run for none. */
   readonly kernel: KernelFacts | undefined;
-  /** What `do: deny` can do about the programs that it matches; undefined when it is run for none. */
+  /** What `do: deny` can do about the programs and connections that it matches; undefined when it is run for none. */
   readonly denial: DenialFacts | undefined;
   /** Comparisons that an event takes at most, each counted once. */
   readonly comparisons: number;
@@ -82,7 +95,8 @@ export function factsOf(rule: LoadedRule): RuleFacts {
   const comparisons = new Set<string>();
   const costly = new Set<string>();
   const decided = new Set<string>();
-  const decidedOfExec = new Set<string>();
+  const decidedOfDeniable = new Set<string>();
+  const isOfPrograms = reported.some(isExec);
   const read = new Map<string, FieldFact>();
   const note = (into: Map<string, FieldFact>, one: Read): void => {
     for (const fact of fieldFacts(one, reported)) into.set(fact.key, fact);
@@ -90,7 +104,7 @@ export function factsOf(rule: LoadedRule): RuleFacts {
   someTest(rule.condition, (test) => {
     comparisons.add(test.key);
     if (isDecided(test)) decided.add(test.key);
-    if (isDecidedOfExec(test)) decidedOfExec.add(test.key);
+    if (isOfPrograms ? isDecidedOfExec(test) : isDecided(test)) decidedOfDeniable.add(test.key);
     if (COSTLY.includes(test.operator)) costly.add(test.key);
     note(read, test.left);
     if (test.right !== undefined) note(read, test.right);
@@ -114,12 +128,10 @@ export function factsOf(rule: LoadedRule): RuleFacts {
           certain: summaryOf(certainKindsOf(enabled) & ~EXEC_KINDS).events,
         }
       : undefined,
-    denial: reported.some(isExec)
-      ? {
-          before: canDeny(enabled),
-          undecided: [...comparisons].filter((key) => !decidedOfExec.has(key)),
-        }
-      : undefined,
+    denial: denialOf(
+      enabled,
+      [...comparisons].filter((key) => !decidedOfDeniable.has(key)),
+    ),
     comparisons: comparisons.size,
     costly: [...costly],
     worstCaseUs: {
@@ -128,6 +140,17 @@ export function factsOf(rule: LoadedRule): RuleFacts {
     },
   };
 }
+
+function denialOf(rule: LoadedRule, undecided: readonly string[]): RuleFacts['denial'] {
+  const about = deniableIn(kindsOfEvents(rule.events));
+  if (about.length === 0) return undefined;
+  return { about, before: deniableIn(deniedKindsOf(rule)), undecided };
+}
+
+const deniableIn = (kinds: Kinds): readonly DeniableCalls[] => [
+  ...((kinds & EXEC_KINDS) === NO_KINDS ? [] : (['programs'] as const)),
+  ...((kinds & CONNECT_KINDS) === NO_KINDS ? [] : (['connections'] as const)),
+];
 
 function fieldFacts(read: Read, events: readonly EventName[]): FieldFact[] {
   const named = read.field === undefined ? read.fields : [read.key];

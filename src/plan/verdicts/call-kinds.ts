@@ -161,6 +161,14 @@ export const KINDS_OF: Readonly<Record<JudgedPath, Kinds>> = {
 const FILE_KINDS = union(Object.values(KINDS_OF)) & ~UNIX_KINDS;
 /** Those of programs that are run. */
 export const EXEC_KINDS = at((1 << EXEC_EVENTS.length) - 1, FIRST_EXEC);
+/** Connects to IP addresses, by what is known of them before they are made: they may succeed at once or go on by themselves. */
+const CONNECTS_BOTH_WAYS: readonly Kinds[] = CONNECTS.filter(({ begun }) => begun === false).map(
+  (kind) => at(1, kindIndex(kind)) | at(1, kindIndex({ ...kind, begun: true })),
+);
+/** Of these, the kinds of calls that a rule can deny if it is certain of them: programs that are run, and connects that it is certain of both ways. */
+export const deniableAmong = (kinds: Kinds): Kinds =>
+  (kinds & EXEC_KINDS) | union(CONNECTS_BOTH_WAYS.filter((both) => (kinds & both) === both));
+
 export const ALL_KINDS: Kinds = FILE_KINDS | EXEC_KINDS | CONNECT_KINDS;
 /** The kinds by which a call is judged if no comparison is about one of its paths. */
 export const ANY_PATH: Kinds =
@@ -190,6 +198,10 @@ const JUDGED: readonly string[] = [...OPEN_EVENTS, ...JUDGED_CALLS, 'connect'];
 /** Whether a program is run. */
 export const isExec = (event: string): event is ExecEvent =>
   (EXEC_EVENTS as readonly string[]).includes(event);
+
+/** Whether it is a call that a rule can deny. */
+export const isDeniable = (event: string): event is ExecEvent | ConnectEvent =>
+  isExec(event) || event === 'connect';
 
 /** All kinds of these calls, of others nothing. */
 export const kindsOfEvents = (events: Iterable<string>): Kinds =>

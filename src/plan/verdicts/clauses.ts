@@ -80,9 +80,13 @@ export function failuresOf(
   return anyOf(new Reader(container).clauses(condition, false).map(ofOnePath));
 }
 
+/** Whether the comparison is with an empty list: it never holds, whatever is compared. */
+const neverHolds = ({ operator, right, values }: Test): boolean =>
+  operator === 'in' && right === undefined && values.length === 0;
+
 /** Whether the kernel decides this comparison of a call. */
 export const isDecided = (test: Test): boolean =>
-  isDecidedElsewhere(test) || connectTestOf(test) !== undefined;
+  neverHolds(test) || isDecidedElsewhere(test) || connectTestOf(test) !== undefined;
 
 /** The same of calls but connects. */
 function isDecidedElsewhere(test: Test): boolean {
@@ -98,7 +102,7 @@ function isDecidedElsewhere(test: Test): boolean {
 
 /** Whether the kernel decides this comparison of a program that is run, whatever its result. */
 export const isDecidedOfExec = (test: Test): boolean => {
-  if (isAgeTest(test)) return true;
+  if (isAgeTest(test) || neverHolds(test)) return true;
   const form = formTestOf(test);
   if (form !== undefined) return form.judged === 'program' && form.either === undefined;
   const unknown = pathFieldOf(test)?.unknown ?? NO_KINDS;
@@ -153,6 +157,7 @@ class Reader {
 
 /** Of connects some fields are decided in other ways than of the other calls. */
 function bothWaysOf(test: Test): BothWays {
+  if (neverHolds(test)) return { holds: [], fails: [ALWAYS] };
   const known =
     ofKind(test) ?? ofForm(test) ?? ofProgram(test) ?? ofProcess(test) ?? ofPath(test) ?? UNKNOWN;
   const connect = connectTestOf(test);

@@ -15,7 +15,8 @@ import {
 import {
   ANY_PATH,
   EXEC_KINDS,
-  isExec,
+  deniableAmong,
+  isDeniable,
   isJudged,
   kindsOfEvents,
   NO_KINDS,
@@ -39,7 +40,7 @@ export interface CertainRule {
   readonly name: string;
   /** If the rule does not match a call, one of them holds. */
   readonly failures: readonly Clause[];
-  /** Programs that it certainly matches are ended before their first instruction. */
+  /** What it certainly matches is denied: programs are ended before their first instruction, connections are refused. */
   readonly denies: boolean;
 }
 
@@ -152,11 +153,11 @@ export function* withCertainRules(
   const found: (CertainRule & { readonly rank: number })[] = [];
   for (const rule of rules) {
     const { name, enabled, events, condition } = rule;
-    const mayDeny = denied.has(rule) && [...events].some(isExec);
+    const mayDeny = denied.has(rule) && [...events].some(isDeniable);
     if (!enabled || (!mayDeny && ![...events].some(isJudged))) continue;
     const failures = remembered(KNOWN_FAILURES, condition, container, failuresOf);
     const kinds = certainAmong(events, failures);
-    const denies = mayDeny && (kinds & EXEC_KINDS) !== NO_KINDS;
+    const denies = mayDeny && deniableAmong(kinds) !== NO_KINDS;
     const rank = !denies ? 2 : first.has(rule) ? 0 : 1;
     if (kinds !== NO_KINDS) found.push({ name, failures, denies, rank });
     yield;
@@ -179,9 +180,15 @@ export function* withCertainRules(
 export const certainKindsOf = ({ events, condition }: LoadedRule): Kinds =>
   certainAmong(events, failuresOf(condition, undefined));
 
-/** Whether a rule that denies can be certain of a program that is run, in a container that is old enough for it. */
-export const canDeny = ({ events, condition }: LoadedRule): boolean =>
-  (certainAmong(events, failuresOf(condition, factsOfOld(condition))) & EXEC_KINDS) !== NO_KINDS;
+/**
+ * The calls that the rule can deny in a container that is old enough for it: programs that are run, and connections to IP
+ * addresses, of which the kernel can be certain.
+ */
+export const deniedKindsOf = ({ events, condition }: LoadedRule): Kinds =>
+  deniableAmong(certainAmong(events, failuresOf(condition, factsOfOld(condition))));
+
+/** Whether it can deny any call. */
+export const canDeny = (rule: LoadedRule): boolean => deniedKindsOf(rule) !== NO_KINDS;
 
 /** Of these events, without those for which the rule may always fail. */
 function certainAmong(events: Iterable<string>, failures: readonly Clause[]): Kinds {

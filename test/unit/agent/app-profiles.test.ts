@@ -79,8 +79,8 @@ describe('AppProfiles', () => {
   test('not the runtime’s set-up, nor what failed, was denied, or is run at staging', () => {
     const { profiles } = new World();
     const ran = (result: number, setup: boolean, denied: boolean, container = CONTAINER): void => {
-      const exec = makeExec({ denied });
-      profiles.evaluated(makeEvent('execve', { exec, result }), makeProcess({ setup }), container);
+      const event = makeEvent('execve', { exec: makeExec(), result, denied });
+      profiles.evaluated(event, makeProcess({ setup }), container);
     };
     ran(-2, false, false);
     ran(0, true, false);

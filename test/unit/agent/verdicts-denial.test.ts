@@ -78,9 +78,9 @@ test('what is denied in vain to an app with rules of its own changes nothing for
   verdicts.follow(all);
   const denying = () => verdicts.status().denying;
   await until('all are denied', () => denying().containers === 3);
-  const exec = makeExec({ denied: true });
+  const exec = makeExec();
   const inVain = (cgroupId: number, asked: 'asked' | 'skipped'): boolean =>
-    verdicts.onDeniedInVain(makeEvent('execve', { cgroupId, exec }), asked);
+    verdicts.onDeniedInVain(makeEvent('execve', { cgroupId, denied: true, exec }), asked);
   assert.equal(inVain(1, 'skipped'), false, 'they may be paused');
   assert.equal(inVain(99, 'asked'), false, 'nobody knows whose they are');
   assert.deepEqual([1, 2, 3].map(tableOf).includes(undefined), false);
@@ -122,9 +122,12 @@ test('of what rules of before have denied, those of now give up nothing', async 
   time.bootNs = LATER;
   verdicts.follow(all);
   await until('it is denied by others', () => !denying().rules.includes('own'));
-  const exec = makeExec({ denied: true });
+  const exec = makeExec();
   const inVain = (bootNs: bigint): boolean =>
-    verdicts.onDeniedInVain(makeEvent('execve', { cgroupId: 1, exec, bootNs }), 'asked');
+    verdicts.onDeniedInVain(
+      makeEvent('execve', { cgroupId: 1, denied: true, exec, bootNs }),
+      'asked',
+    );
   assert.equal(inVain(BOOT_NS), false);
   assert.deepEqual([denying().givenUp, denying().inVain], [[], 0]);
   assert.equal(inVain(LATER), true);
@@ -166,7 +169,7 @@ test('a program was denied that no rule matches: its rules deny nothing until th
   await until('both are judged', () => denying().containers === 2);
   const inVain = (cgroupId: number): boolean =>
     verdicts.onDeniedInVain(
-      makeEvent('execve', { cgroupId, exec: makeExec({ denied: true }) }),
+      makeEvent('execve', { cgroupId, denied: true, exec: makeExec() }),
       'none',
     );
   inVain(1);
@@ -195,8 +198,8 @@ test('of a program in a cgroup inside a container, or of one that is gone, all r
   await verdicts.enter(EXECS);
   verdicts.follow([entry(1)]);
   await until('it is judged', () => verdicts.status().denying.containers === 1);
-  const exec = makeExec({ denied: true });
-  const inside = makeEvent('execve', { cgroupId: 99, exec });
+  const exec = makeExec();
+  const inside = makeEvent('execve', { cgroupId: 99, denied: true, exec });
   verdicts.onDeniedInVain(inside, 'none');
   assert.deepEqual(verdicts.status().denying.givenUp, ['a', 'b']);
 });

@@ -24,8 +24,6 @@ import { checkRules } from '../../../src/cli/doctor/rules.ts';
 import { checkVerdicts } from '../../../src/cli/doctor/verdicts.ts';
 import { checkResponses } from '../../../src/cli/doctor/responses.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
-import { checkDenial } from '../../../src/cli/doctor/denial.ts';
-import type { DenialOutcome } from '../../../src/plan/denial-test.ts';
 import { runDoctor } from '../../../src/cli/doctor/doctor.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { AgentConfig } from '../../../src/config/config.ts';
@@ -250,33 +248,7 @@ test('responses: what their entries match, and what of it can be denied before t
   );
 });
 
-const ENDED = { status: 'fulfilled', value: 'ended' } as const;
-
-test('denial: tried, in vain, or not to be tried; that is worse where it is asked for', () => {
-  const asked = configOf('policies.responses=deny');
-  const found = (value: DenialOutcome) => checkDenial(asked, { status: 'fulfilled', value });
-  assert.match(found('ended').says, /can be denied .* one was ended before its first instruction/);
-  assert.equal(found('ended').state, 'ok');
-  for (const outcome of ['ran', 'untold', 'not run'] as const) {
-    assert.equal(found(outcome).state, 'warn');
-    assert.ok(found(outcome).advice);
-  }
-  assert.match(
-    found('ran').says,
-    /may not be denied .*: in a test a program ran although it was to be denied\.$/,
-  );
-  const refused = { status: 'rejected', reason: new UserError('Cannot: EPERM.') } as const;
-  assert.equal(checkDenial(asked, refused).state, 'warn');
-  const plain = checkDenial(configOf(), refused);
-  assert.equal(plain.state, 'note');
-  assert.equal(
-    plain.says,
-    'It was not tried whether programs can be denied (the response deny): Cannot: EPERM.',
-  );
-  assert.equal(checkDenial(configOf(), undefined).state, 'note');
-  const off = checkDenial(configOf('probe.kernel_verdicts=false'), ENDED);
-  assert.deepEqual([off.state, /probe\.kernel_verdicts is off/.test(off.says)], ['note', true]);
-});
+const WORKS = { status: 'fulfilled', value: 'denied' } as const;
 
 interface Report {
   ok: boolean;
@@ -299,7 +271,11 @@ async function doctor(options: {
       env: {},
       json: options.json ?? false,
       selfTest: () =>
-        Promise.resolve({ unseen: options.unseen ?? [], hooks: ['compat_exit'], denial: ENDED }),
+        Promise.resolve({
+          unseen: options.unseen ?? [],
+          hooks: ['compat_exit'],
+          denial: { program: WORKS, connection: WORKS },
+        }),
       isolation: () => {
         throw new UserError('no cgroup v2');
       },

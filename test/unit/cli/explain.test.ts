@@ -150,6 +150,10 @@ Decided in the kernel:
       metadata.out,
       /\n {2}- is connect, with fd\.sip in \(169\.254\.169\.254, [^)]*\) and not\s+fd\.sport = 53\n/,
     );
+    assert.match(
+      metadata.out,
+      /With the response "deny":\n {2}It refuses the connection before it is made \(EPERM\)/,
+    );
     const programs = file(
       'programs.yaml',
       ['New program', 'By a user']

@@ -147,11 +147,12 @@ describe('pages', () => {
       isTty: false,
       columns: 80,
     };
+    const WORKS = { status: 'fulfilled', value: 'denied' } as const;
     const selfTest = () =>
       Promise.resolve({
         unseen: [],
         hooks: [],
-        denial: { status: 'fulfilled', value: 'ended' } as const,
+        denial: { program: WORKS, connection: WORKS },
       });
     await runDoctor({ settings: [], env: {}, json: true, selfTest }, io);
     const { findings } = JSON.parse(out) as { findings: readonly { check: string }[] };

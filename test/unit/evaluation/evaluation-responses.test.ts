@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AppRules } from '../../../src/evaluation/app-rules.ts';
 import { ruleFile } from '../../support/rules-load.ts';
-import { makeEvent, makeExec, makeProcess } from '../../support/rules-subject.ts';
+import { makeConnect, makeEvent, makeExec, makeProcess } from '../../support/rules-subject.ts';
 import { appear, appWorld, CGROUP, rulesOfApp, shadow } from './app-world.ts';
 
 test('who responds is given the operator’s rule, however the app has changed it, and none for one that it has added', () => {
@@ -71,14 +71,14 @@ test('of a program that is denied in vain it is told whether an app’s own rule
   );
   appear(registry);
   decide(true);
-  const denied = makeEvent('execve', { cgroupId: CGROUP, exec: makeExec({ denied: true }) });
+  const denied = makeEvent('execve', { cgroupId: CGROUP, denied: true, exec: makeExec() });
   const run = (): void => evaluation.onEvent(denied, makeProcess());
   run();
   appRules = rulesOfApp({});
   run();
   appRules = rulesOfApp({ hasSkipped: true });
   run();
-  evaluation.onEvent({ ...denied, exec: makeExec() }, makeProcess());
+  evaluation.onEvent({ ...denied, denied: false }, makeProcess());
   assert.deepEqual(told, [
     ['execve', 'none'],
     ['execve', 'asked'],
@@ -121,4 +121,29 @@ test('a detection that is counted is not written out; what is done to its proces
     [rule, priority, timeNs, 'web'],
     [rule, priority, timeNs, 'web'],
   ]);
+});
+
+test('a refused connection is judged as if it had been made, and told as it was', () => {
+  const { registry, evaluation, delivered, decide } = appWorld(
+    undefined,
+    undefined,
+    {
+      respond: ({ denied }) => [
+        { name: 'deny', outcome: 'prevented', guarantee: 'before the effect', denied: denied! },
+      ],
+    },
+    ruleFile('evt.type = connect and evt.failed = false and fd.sip = 192.0.2.1', '%evt.res'),
+  );
+  appear(registry);
+  decide(true);
+  const call = makeConnect({ remoteIp: '192.0.2.1', remotePort: 9 });
+  const made = makeEvent('connect', { cgroupId: CGROUP, call });
+  const refused = { ...made, result: -1 };
+  evaluation.onEvent(refused, makeProcess());
+  assert.deepEqual(delivered, [], 'it failed for another reason');
+  evaluation.onEvent({ ...refused, denied: true, judged: made }, makeProcess());
+  assert.deepEqual(
+    delivered.map(({ output }) => output),
+    ['EPERM | connection refused before it was made (EPERM)'],
+  );
 });

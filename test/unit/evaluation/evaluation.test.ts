@@ -148,7 +148,7 @@ test('with the first match only, all are told of a program that was denied: anot
   appear(registry);
   decide(true);
   const run = (denied: boolean): KernelEvent =>
-    makeEvent('execve', { cgroupId: CGROUP, exec: makeExec({ denied }) });
+    makeEvent('execve', { cgroupId: CGROUP, denied, exec: makeExec() });
   evaluation.onEvent(run(false), makeProcess());
   assert.deepEqual(outputs(delivered.splice(0)), ['one']);
   evaluation.onEvent(run(true), makeProcess());

@@ -164,6 +164,7 @@ test('an exec comes back as it was written', () => {
         const event = eventOf(
           buildRecord('exec', 'execve', { ret: failed ? -2 : 0 }, { ...file, ...rest }, parts),
         );
+        assert.equal(event.denied, (rest.flags & RECORD_FLAGS.DENIED) !== 0);
         const { writable, standard, packed, ...exec } = event.exec!;
         assert.deepEqual(
           { ...exec, file: exec.file && plain(exec.file) },
@@ -171,7 +172,6 @@ test('an exec comes back as it was written', () => {
             file: expectedFile(file, resolved),
             filename: decodeText(raw),
             parentsProgram: (rest.flags & RECORD_FLAGS.PARENTS_PROGRAM) !== 0,
-            denied: (rest.flags & RECORD_FLAGS.DENIED) !== 0,
             argv: argv.map(decodeText),
             argvTruncated: (rest.flags & RECORD_FLAGS.ARGV_TRUNCATED) !== 0,
             cwd: decodeText(cwd),

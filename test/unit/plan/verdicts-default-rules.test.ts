@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { CONNECT_KINDS, EXEC_KINDS, NO_KINDS } from '../../../src/plan/verdicts/call-kinds.ts';
 import { TEXT_MAX } from '../../../src/plan/verdicts/path-tests.ts';
-import { canDeny, digestOf, ruleClausesOf } from '../../../src/plan/verdicts/rule-clauses.ts';
+import { deniedKindsOf, digestOf, ruleClausesOf } from '../../../src/plan/verdicts/rule-clauses.ts';
 import type { KnownCall } from '../../../src/plan/verdicts/verdict.ts';
 import { passes, verdictOf } from '../../../src/plan/verdicts/verdict.ts';
+import type { LoadedRule } from '../../../src/rules/rule-set.ts';
 import { loadRules, readRuleFile } from '../../../src/rules/loader/load.ts';
 import { atOnce } from '../../../src/shared/turns.ts';
 import { CONTAINER } from '../../support/rules-subject.ts';
@@ -80,14 +82,21 @@ test('rules that compare the same of a file and of a program never share a table
   );
 });
 
-test('the default rules that can deny a program are those that the page names', () => {
-  const able = ruleSet.rules.filter((rule) => rule.enabled && canDeny(rule));
-  const page = readFileSync('manifests/README.md', 'utf8');
-  const [named = ''] = /\*\*Default rules that can deny\*\*[^]*?\n- /.exec(page) ?? [];
-  assert.deepEqual(
-    able.map(({ name }) => name).sort(),
-    [...named.matchAll(/"([^"]+)"/g)].map(([, name = '']) => name.replace(/\s+/g, ' ')).sort(),
-  );
+test('the default rules that can deny a program, or a connection, are those that the page names', () => {
+  const page = readFileSync('manifests/docs/responses.md', 'utf8');
+  for (const [heading, kinds] of [
+    [/\*\*Default rules that can deny\*\*[^]*?\n- /, EXEC_KINDS],
+    [/\*\*Default rules that can refuse connections\*\*[^]*?\n- /, CONNECT_KINDS],
+  ] as const) {
+    const able: readonly LoadedRule[] = ruleSet.rules.filter(
+      (rule) => rule.enabled && (deniedKindsOf(rule) & kinds) !== NO_KINDS,
+    );
+    const [named = ''] = heading.exec(page) ?? [];
+    assert.deepEqual(
+      able.map(({ name }) => name).sort(),
+      [...named.matchAll(/"([^"]+)"/g)].map(([, name = '']) => name.replace(/\s+/g, ' ')).sort(),
+    );
+  }
 });
 
 test('what an old process starts in an old container is denied by rules that let start scripts be', () => {

@@ -90,12 +90,25 @@ describe('an app enforces what it said of itself', () => {
     assert.deepEqual([policy.denies('Mine'), policy.denies('Plain')], [false, true]);
   });
 
-  test('a process that connects to another host is killed', () => {
+  test('connections to other hosts are refused, where a domain name need not be looked up', () => {
+    const enforcing = (hosts: string) =>
+      compile(`variables: {outbound_hosts: [${hosts}]}\nenforce: [outbound_hosts]\n`).policy;
+    const networks = enforcing('10.0.0.0/8');
+    assert.deepEqual([networks?.summary.denying, networks?.summary.killing], [[HOSTS], []]);
+    assert.equal(networks?.denies(HOSTS), true);
+    const own = networks.ruleSet.rules.find(({ name }) => name === HOSTS);
+    assert.ok(own && canDeny(own));
+    const named = enforcing('10.0.0.0/8, db.example');
+    assert.deepEqual(named?.summary.denying, [HOSTS]);
+    assert.equal(named.denies(HOSTS), false, 'the process is killed');
+  });
+
+  test('where the operator allows only kill, the process that connects to another host is killed', () => {
     const { policy } = compile(
       'variables: {outbound_hosts: [10.0.0.0/8]}\nenforce: [outbound_hosts]\n',
+      ['kill'],
     );
-    assert.deepEqual(policy?.summary.killing, [HOSTS]);
-    assert.deepEqual(policy.summary.denying, []);
+    assert.deepEqual([policy?.summary.denying, policy?.summary.killing], [[], [HOSTS]]);
   });
 
   test('what is wrong is refused with its place', () => {
@@ -116,7 +129,7 @@ describe('an app enforces what it said of itself', () => {
       assert.match(said(compiled).join(), message);
     }
     const none = compile('variables: {outbound_hosts: []}\nenforce: [outbound_hosts]');
-    assert.deepEqual(none.policy?.summary.killing, [HOSTS], 'no host at all');
+    assert.deepEqual(none.policy?.summary.denying, [HOSTS], 'no host at all');
     for (const nothing of ['enforce:', 'enforce: []'])
       assert.deepEqual(compile(nothing).policy?.summary.denying, []);
   });

@@ -77,10 +77,7 @@ test('deny counts for more than kill, and both are told apart', () => {
   assert.deepEqual(killing(compiled), ['Shell started']);
   assert.deepEqual(compiled.policy?.summary.denying, ['Bash started']);
   assert.equal(compiled.policy.responseTo('Bash started'), 'deny');
-  assert.match(
-    describeCheck('varvel.yml', compiled),
-    /Denying programs, where .*\n  Bash started\n/,
-  );
+  assert.match(describeCheck('varvel.yml', compiled), /Denying, where .*\n  Bash started\n/);
   assert.deepEqual(compile(text).policy?.summary.denying, [], 'where only kill is allowed');
 });
 
@@ -136,7 +133,7 @@ test('kill names the process by pid and start', () => {
     process: makeProcess({ pid: 7, startBootNs: 129_999_999n }),
     container: containerOf(),
     cgroupId: 1,
-    isDenied: false,
+    denied: undefined,
     rule: undefined,
   };
   const hostOf = (killProcess: ResponseHost['killProcess']): ResponseHost => ({

@@ -51,7 +51,7 @@ const target = (cgroupId: number): ResponseTarget => ({
   process: makeProcess({ pid: 7 }),
   container: containerOf(),
   cgroupId,
-  isDenied: false,
+  denied: undefined,
   rule: undefined,
 });
 

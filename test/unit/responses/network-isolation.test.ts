@@ -68,7 +68,7 @@ const target = (cgroupId: number, app = 'shop'): ResponseTarget => ({
   process: makeProcess({ pid: 4_000_000 }),
   container: containerOf({ id: `c${cgroupId}` }, { name: app }),
   cgroupId,
-  isDenied: false,
+  denied: undefined,
   rule: { name: 'Reverse shell', tags: [], priority: 'Critical', enabled: true },
 });
 

@@ -46,7 +46,7 @@ export const detection = (changes: Partial<Respondable> = {}): Respondable => ({
   container: containerOf({}, { name: 'shop', space: 'production', org: 'acme' }),
   process: makeProcess({ pid: 7 }),
   cgroupId: 70,
-  isDenied: false,
+  denied: undefined,
   asked: undefined,
   isAnswered: () => true,
   ...changes,

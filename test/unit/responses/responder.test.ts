@@ -147,11 +147,16 @@ test('other settings hold from then on', () => {
 
 test('deny: what the kernel has prevented is said so and uses up no limit; the rest is killed', () => {
   const { killed, responder } = world('[{match: {rule: Reverse*}, do: deny, mode: enforce}]');
-  const prevented = { name: 'deny', outcome: 'prevented', guarantee: 'before the effect' };
+  const prevented = {
+    name: 'deny',
+    outcome: 'prevented',
+    guarantee: 'before the effect',
+    denied: 'program',
+  };
   for (let times = 0; times < 100; times++)
-    assert.deepEqual(responder.respond(detection({ isDenied: true })), [prevented]);
+    assert.deepEqual(responder.respond(detection({ denied: 'program' })), [prevented]);
   // Although the app's exceptions cannot be asked: it has happened.
-  assert.deepEqual(responder.respond(detection({ isDenied: true, isAnswered: () => false })), [
+  assert.deepEqual(responder.respond(detection({ denied: 'program', isAnswered: () => false })), [
     prevented,
   ]);
   assert.deepEqual(killed, []);
@@ -242,6 +247,7 @@ test('deny: each detection of a program that was denied says so, whatever else i
   const prevented = (name: string) => ({
     name,
     outcome: 'prevented',
+    denied: 'program',
     guarantee: 'before the effect',
   });
   const late = (name: string, outcome: string) => ({
@@ -252,7 +258,7 @@ test('deny: each detection of a program that was denied says so, whatever else i
   const both = world(
     '[{match: {rule: Reverse*}, do: deny, mode: enforce}, {match: {rule: Reverse*}, do: kill, mode: enforce}]',
   );
-  const denied = detection({ isDenied: true });
+  const denied = detection({ denied: 'program' });
   assert.deepEqual(both.responder.respond(denied), [prevented('deny'), prevented('kill')]);
   assert.deepEqual(both.killed, []);
 
@@ -269,8 +275,36 @@ test('deny: each detection of a program that was denied says so, whatever else i
   assert.deepEqual(restart.responder.respond(denied), [late('restart', 'done'), prevented('deny')]);
   // An app asks for a kill.
   const asked = world('[]');
-  assert.deepEqual(asked.responder.respond(detection({ isDenied: true, asked: 'kill' })), [
+  assert.deepEqual(asked.responder.respond(detection({ denied: 'program', asked: 'kill' })), [
     prevented('kill'),
   ]);
   assert.deepEqual(asked.killed, []);
+});
+
+test('deny: of a refused connection only the denial is done; the process goes on, and may be killed', () => {
+  const denied = detection({ denied: 'connection' });
+  const prevented = {
+    name: 'deny',
+    outcome: 'prevented',
+    guarantee: 'before the effect',
+    denied: 'connection',
+  };
+  const deny = world('[{match: {rule: Reverse*}, do: deny, mode: enforce}]');
+  for (let times = 0; times < 100; times++)
+    assert.deepEqual(deny.responder.respond(denied), [prevented]);
+  assert.deepEqual(deny.killed, []);
+  assert.deepEqual(deny.responder.respond(detection({ denied: 'connection', asked: 'deny' })), [
+    prevented,
+  ]);
+  const kill = world('[{match: {rule: Reverse*}, do: kill, mode: enforce}]');
+  assert.deepEqual(
+    kill.responder.respond(denied).map(({ name, outcome }) => [name, outcome]),
+    [
+      ['kill', 'done'],
+      ['deny', 'prevented'],
+    ],
+  );
+  assert.equal(kill.killed.length, 1);
+  // One that was not refused, as its table was not in the kernel yet.
+  assert.equal(outcomeOf(deny.responder, detection()), 'done');
 });

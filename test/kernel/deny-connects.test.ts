@@ -1,0 +1,301 @@
+// Connections that a rule denies are refused before they are made.
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import type { WireEvent } from '../../src/events/wire-event.ts';
+import { bytes, call, callFd, ipv4 } from '../support/kernel-calls.ts';
+import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
+import { MSG_FASTOPEN } from '../support/kernel-messages.ts';
+import { programOf } from '../support/kernel-program.ts';
+import { forbidden } from '../support/kernel-uring.ts';
+import {
+  KernelProbe,
+  STANDARD_PROGRAMS,
+  stepsProgram,
+  type Step,
+  type TestCgroup,
+  type TestProcess,
+} from '../support/kernel-probe.ts';
+import { findHierarchy } from '../support/kernel-cgroups.ts';
+import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { verdictTable } from '../support/verdict-table.ts';
+
+const TABLE = 1;
+const AF_INET = 2;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK = 2048;
+const EPERM = -1;
+const ECONNREFUSED = -111;
+const EINPROGRESS = -115;
+const OWN_NAMESPACES = 0x20000 | 0x20000000; // CLONE_NEWNS, CLONE_NEWPID
+const MANY = 200;
+/** Addresses that lead nowhere but to this host. */
+const DENIED = '127.0.0.9';
+const FREE = '127.0.0.8';
+
+for (const kind of ['v2', 'v1-pids'] as const)
+  describe(`denied connections, with ${kind}`, () => {
+    let probe: KernelProbe;
+    let dir: string;
+    let cgroup: TestCgroup;
+    let server: Server;
+    let port = 0;
+    let accepted: string[] = [];
+    before(async () => {
+      probe = new KernelProbe({ hierarchy: kind, attach: STANDARD_PROGRAMS });
+      cgroup = probe.mkdir('judged');
+      probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
+      probe.probe.denyConnects(findHierarchy('v2').mount);
+      dir = mkdtempSync(join(tmpdir(), 'varvel-deny-connects-'));
+      copyFileSync(stepsProgram(), join(dir, 'good'));
+      server = createServer((socket) => {
+        accepted.push(socket.localAddress ?? '');
+        socket.on('error', () => undefined);
+      });
+      server.listen(0, '0.0.0.0');
+      await once(server, 'listening');
+      ({ port } = server.address() as AddressInfo);
+    });
+    beforeEach(() => {
+      accepted = [];
+    });
+    after(async () => {
+      server.close();
+      await probe.close();
+      rmSync(dir, { recursive: true, force: true });
+    });
+
+    const deny = (condition: string): void => {
+      const { bytes: table, denied } = verdictTable(
+        ruleSetOf(ruleFile(condition)),
+        'docker',
+        new Set(['r']),
+      );
+      assert.deepEqual(denied, ['r']);
+      probe.probe.setVerdicts(TABLE, table);
+    };
+    const BAD = `evt.type = connect and fd.sip in ("${DENIED}", "::1")`;
+
+    const raw = (step: Step): string =>
+      String(step).replace(/[%;]/g, (one) => `%${one.charCodeAt(0).toString(16)}`);
+    /** A program of the container, begun by its first process. */
+    const runs = ({ dir: at }: TestCgroup, program: string, ...args: Step[]): Step[] => [
+      ...['clone', OWN_NAMESPACES, '[', 'enter', at],
+      ...PRIVATE_MOUNTS.slice(2),
+      ...['execve', program, 'good', ...args.map(raw), ';'],
+      ...['exit', 0, ']'],
+    ];
+    const inContainer = (at: TestCgroup, ...steps: Step[]): Step[] =>
+      runs(at, join(dir, 'good'), ...steps);
+    const tcp = (ip: string, type = SOCK_STREAM, to = port): Step[] => [
+      ip.includes(':') ? 'connect6' : 'connect4',
+      ...[type, ip, to],
+    ];
+    const udp = (ip: string): Step[] => tcp(ip, SOCK_DGRAM, 9);
+
+    async function connects(
+      steps: Step[],
+      how = inContainer,
+    ): Promise<[running: TestProcess, results: number[], events: readonly WireEvent[]]> {
+      const before = probe.events.length;
+      const running = await probe.run(undefined, how(cgroup, ...steps));
+      const results = running.results
+        .filter(({ step }) => (step as string | undefined)?.startsWith('connect'))
+        .map(({ ret }) => Math.min(ret, 0));
+      const events = probe.events.slice(before).filter(({ type }) => type === 'connect');
+      return [running, results, events];
+    }
+
+    test('by TCP, UDP and both versions, with all fields, once', async () => {
+      deny(BAD);
+      const [, results, events] = await connects([
+        ...tcp(DENIED),
+        ...tcp(FREE),
+        ...tcp(DENIED, SOCK_STREAM | SOCK_NONBLOCK),
+        ...udp(DENIED),
+        ...udp(FREE),
+        ...udp('::1'),
+        ...tcp(`::ffff:${DENIED}`),
+        ...tcp(FREE, SOCK_STREAM, 1),
+      ]);
+      assert.deepEqual(results, [EPERM, 0, EPERM, EPERM, 0, EPERM, EPERM, ECONNREFUSED]);
+      assert.deepEqual(accepted, [FREE]);
+      const ends = events.map(({ denied, result, judged, call: made }) => {
+        const { remoteIp, remotePort } = made?.socket?.tuple ?? {};
+        return [
+          denied,
+          result,
+          judged?.result,
+          `${remoteIp}:${remotePort}`,
+          made?.socket?.protocol,
+        ];
+      });
+      const refused = (end: string, protocol: number): unknown[] => [true, -1, 0, end, protocol];
+      assert.deepEqual(
+        ends.filter(([denied]) => denied),
+        [
+          refused(`${DENIED}:${port}`, 6),
+          refused(`${DENIED}:${port}`, 6),
+          refused(`${DENIED}:9`, 17),
+          refused('::1:9', 17),
+          refused(`::ffff:${DENIED}:${port}`, 6),
+        ],
+      );
+      // The others that were reported are the first to their end.
+      assert.deepEqual(
+        ends.filter(([denied]) => denied === false).map(([, , , end]) => end),
+        [`${FREE}:${port}`, `${FREE}:9`, 'undefined:undefined'].slice(0, ends.length - 5),
+      );
+      const [first] = events;
+      assert.ok(first?.call !== undefined);
+      assert.deepEqual(
+        [first.tid, first.comm, first.vpid, first.ruleMatches, first.call.int(1)],
+        [first.pid, 'good', 1, true, first.call.fd],
+      );
+      assert.ok(first.call.fd >= 0);
+      assert.deepEqual(first.call.address, { family: AF_INET, ip: DENIED, port, unixPath: '' });
+      assert.equal(first.judged?.call?.socket?.tuple?.remotePort, port);
+    });
+
+    test(`${MANY} of ${MANY}, beside others, and from other threads of a busy machine`, async () => {
+      deny(BAD);
+      const steps = Array.from({ length: MANY }, () => [
+        ...['fork', '[', ...tcp(DENIED), ...udp(DENIED), ...tcp(FREE), 'exit', 0, ']'],
+      ]).flat();
+      const [, results, events] = await connects(steps);
+      assert.deepEqual(results, Array.from({ length: MANY }, () => [EPERM, EPERM, 0]).flat());
+      assert.equal(events.filter(({ denied }) => denied).length, 2 * MANY);
+      assert.deepEqual(new Set(accepted), new Set([FREE]));
+    });
+
+    test('not in another container, nor of a process from outside, nor without a table', async () => {
+      deny(BAD);
+      const other = probe.mkdir('other');
+      const [, ofOther] = await connects(tcp(DENIED), (_, ...steps) =>
+        inContainer(other, ...steps),
+      );
+      assert.deepEqual(ofOther, [0]);
+      const [, moved] = await connects(tcp(DENIED), ({ dir: at }, ...steps) => [
+        ...['enter', at],
+        ...steps,
+      ]);
+      assert.deepEqual(moved, [0]);
+      probe.probe.setVerdicts(TABLE, undefined);
+      assert.deepEqual((await connects(tcp(DENIED)))[1], [0]);
+      // Nor once that is ended, and again when it begins anew.
+      deny(BAD);
+      probe.probe.allowConnects();
+      assert.deepEqual((await connects(tcp(DENIED)))[1], [0]);
+      probe.probe.denyConnects(findHierarchy('v2').mount);
+      assert.deepEqual((await connects(tcp(DENIED)))[1], [EPERM]);
+    });
+
+    test('all but some, and what cannot be decided before the call ends is not refused', async () => {
+      deny(`evt.type = connect and fd.l4proto = tcp and not fd.snet = "${FREE}/32"`);
+      const [, results] = await connects([...tcp(DENIED), ...tcp(FREE), ...udp(DENIED)]);
+      assert.deepEqual(results, [EPERM, 0, 0]);
+      const rules = ruleSetOf(ruleFile(`${BAD} and evt.rawres = 0`));
+      const { bytes: table, denied } = verdictTable(rules, 'docker', new Set(['r']));
+      assert.deepEqual(denied, [], 'a connection that goes on would not match');
+      probe.probe.setVerdicts(TABLE, table);
+      const [, later] = await connects([
+        ...tcp(DENIED, SOCK_STREAM | SOCK_NONBLOCK),
+        ...tcp(DENIED),
+      ]);
+      assert.deepEqual(later, [EINPROGRESS, 0]);
+    });
+
+    test('by the program and by its name', async () => {
+      deny(`${BAD} and proc.exepath = ${join(dir, 'good')} and proc.name = good`);
+      assert.deepEqual((await connects(tcp(DENIED)))[1], [EPERM]);
+      deny(`${BAD} and not proc.exepath = ${join(dir, 'good')}`);
+      assert.deepEqual((await connects(tcp(DENIED)))[1], [0]);
+    });
+
+    test('a message that connects (MSG_FASTOPEN)', async () => {
+      deny(BAD);
+      const address = bytes(ipv4(DENIED, port));
+      const [running, , events] = await connects([
+        ...callFd('socket', AF_INET, SOCK_STREAM, 0),
+        ...call('sendto', '@', bytes('x'), 1, MSG_FASTOPEN, address, 16),
+      ]);
+      assert.equal(running.result('call', 1).ret, EPERM);
+      assert.deepEqual(accepted, []);
+      assert.deepEqual(
+        events.map(({ denied, call: made }) => [denied, made?.fd, made?.socket?.tuple?.remoteIp]),
+        [[true, -1, DENIED]],
+      );
+    });
+
+    /** What another test program printed that makes calls in the cgroup, and its events. */
+    async function calls(
+      source: string,
+      ...args: Step[]
+    ): Promise<[results: number[], events: readonly WireEvent[]]> {
+      const program = [programOf(source), cgroup.dir, dir, ...args] as const;
+      const [running, , events] = await connects([], (at) => runs(at, ...program));
+      const results = running.results.filter(
+        ({ step }) => (step as string | undefined) === undefined,
+      );
+      return [results.map(({ ret }) => Math.min(ret, 0)), events];
+    }
+
+    test(
+      'by io_uring, also by a worker',
+      { skip: forbidden() && 'nobody may use it here' },
+      async () => {
+        deny(BAD);
+        const to = (ip: string, ...words: Step[]): Step[] => [
+          ...words,
+          'connect',
+          SOCK_DGRAM,
+          ip,
+          9,
+          ';',
+        ];
+        const [results, events] = await calls(
+          'uring-calls.c',
+          ...['plain', ...to(DENIED), ...to(FREE), ...to(DENIED, 'async')],
+        );
+        assert.deepEqual(results, [EPERM, 0, EPERM]);
+        assert.equal(events.filter(({ denied }) => denied).length, 2);
+        assert.ok(events.every(({ denied, call: made }) => !denied || made?.fd === -1));
+      },
+    );
+
+    test('by int 0x80, and by its socketcall()', async () => {
+      deny(BAD);
+      probe.probe.attach('compat_exit');
+      const address = `b:${ipv4(DENIED, 9).toString('hex')}`;
+      const [results, events] = await calls(
+        'compat-calls.c',
+        ...['ia32', 359, AF_INET, SOCK_DGRAM, 0, ';', 'ia32', 362, '@0', address, 16, ';'],
+        ...['ia32', 102, 3, '[', '@0', address, 16, ']', ';'],
+      );
+      probe.probe.detach('compat_exit');
+      assert.deepEqual(results, [0, EPERM, EPERM]);
+      assert.deepEqual(
+        events.map(({ denied, call: made }) => [denied, made?.fd === -1]),
+        [
+          [true, false],
+          [true, true],
+        ],
+      );
+    });
+
+    test('while other programs of the container are judged on the same CPUs, none is taken for another', async () => {
+      deny(`${BAD} and proc.name = good`);
+      const opens = Array.from({ length: 4 }, () =>
+        probe.spawn(undefined, inContainer(cgroup, 'loop', 20_000, 0, '/etc/hosts')),
+      );
+      const pairs = Array.from({ length: 2 * MANY }, () => [...udp(DENIED), ...udp(FREE)]).flat();
+      const [, results] = await connects(pairs);
+      await Promise.all(opens.map((running) => running.ended()));
+      assert.deepEqual(results, Array.from({ length: 2 * MANY }, () => [EPERM, 0]).flat());
+    });
+  });

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { checkDenial } from '../../../src/cli/doctor/denial.ts';
+import type { AgentConfig } from '../../../src/config/config.ts';
+import { loadConfig } from '../../../src/config/load.ts';
+import type { DenialOutcome, DenialTrial } from '../../../src/plan/denial-test.ts';
+import { UserError } from '../../../src/shared/user-error.ts';
+
+const configOf = (...settings: string[]): AgentConfig =>
+  loadConfig({ env: {}, settings, defaultFile: '/nonexistent' }).config;
+
+const WORKS = { status: 'fulfilled', value: 'denied' } as const;
+
+test('denial: tried, in vain, or not to be tried; that is worse where it is asked for', () => {
+  const asked = configOf('policies.responses=deny');
+  const found = (value: DenialOutcome, trial: DenialTrial = 'program') =>
+    checkDenial(asked, trial, { status: 'fulfilled', value });
+  assert.match(found('denied').says, /can be denied .* one was ended before its first instruction/);
+  assert.match(
+    found('denied', 'connection').says,
+    /^Connections can be denied .* one was refused before it was made/,
+  );
+  assert.equal(found('denied').state, 'ok');
+  for (const trial of ['program', 'connection'] as const)
+    for (const outcome of ['not denied', 'untold', 'not tried'] as const) {
+      assert.equal(found(outcome, trial).state, 'warn');
+      assert.ok(found(outcome, trial).advice);
+    }
+  assert.match(
+    found('not denied').says,
+    /may not be denied .*: in a test a program ran although it was to be denied\.$/,
+  );
+  const refused = { status: 'rejected', reason: new UserError('Cannot: EPERM.') } as const;
+  assert.equal(checkDenial(asked, 'program', refused).state, 'warn');
+  const plain = checkDenial(configOf(), 'program', refused);
+  assert.equal(plain.state, 'note');
+  assert.equal(
+    plain.says,
+    'It was not tried whether programs can be denied (the response deny): Cannot: EPERM.',
+  );
+  assert.equal(checkDenial(configOf(), 'program', undefined).state, 'note');
+  const off = checkDenial(configOf('probe.kernel_verdicts=false'), 'program', WORKS);
+  assert.deepEqual([off.state, /probe\.kernel_verdicts is off/.test(off.says)], ['note', true]);
+});
