@@ -8,3 +8,5 @@ import '../../kernel/verdicts-connects.test.ts';
 import '../../kernel/verdicts-paths.test.ts';
 import '../../kernel/verdicts-programs.test.ts';
 import '../../kernel/deny.test.ts';
+import '../../kernel/deny-connects.test.ts';
+import '../../kernel/denial-test.test.ts';
