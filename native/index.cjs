@@ -193,10 +193,11 @@ class Probe {
 
   runVerdict(
     table,
-    { kind, directory, dots = false, layer, path, program, thread, address, port },
+    { kind, directory, dots = false, layer, path, program, argv = [], thread, address, port },
   ) {
     checkTable(table, 1);
-    const { bytes, fields, pathAt, programAt } = VERDICT_RUN;
+    const words = Buffer.concat(argv.flatMap((word) => [word, Buffer.of(0)]));
+    const { bytes, fields, pathAt, programAt, argvAt } = VERDICT_RUN;
     const args = new Uint8Array(bytes);
     const view = new DataView(args.buffer);
     const numbers = { table, kind, directory, dots, layer, len: path.length };
@@ -212,6 +213,7 @@ class Probe {
     Object.assign(numbers, {
       address_len: address?.length ?? 0,
       port: port ?? 0,
+      argv_len: words.length,
       program_known: program !== undefined,
       program_len: programPath.length,
       program_layer: programLayer,
@@ -230,7 +232,8 @@ class Probe {
     for (const [field, text] of Object.entries(texts))
       if (text !== undefined) args.set(text.subarray(0, fields[field].bytes), fields[field].at);
     args.set(path.subarray(0, programAt - pathAt), pathAt);
-    args.set(programPath.subarray(0, bytes - programAt), programAt);
+    args.set(programPath.subarray(0, argvAt - programAt), programAt);
+    args.set(words.subarray(0, bytes - argvAt), argvAt);
     addon.runVerdict(this.#handle, args);
     const passes = view.getInt32(fields.passes.at, true);
     return { passes, failing: view.getUint32(fields.failing.at, true) };

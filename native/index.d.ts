@@ -83,6 +83,8 @@ export interface LoaderJudgedCall {
         readonly fromOutside?: false | undefined;
       }
     | undefined;
+  /** The words of a program that is run, of up to 255 bytes with their ends, or more than the probe looks at; default not known. */
+  readonly argv?: readonly Uint8Array[] | undefined;
   /** Name of the thread, at most 15 bytes; default empty. */
   readonly thread?: Uint8Array | undefined;
   /** Of a connect to an IP address: 4 or 16 bytes, and the port. */

@@ -101,7 +101,7 @@ module.exports = {
     "patternsAt": 20
   },
   "VERDICT_RUN": {
-    "bytes": 640,
+    "bytes": 904,
     "fields": {
       "table": {
         "at": 0,
@@ -171,20 +171,29 @@ module.exports = {
         "at": 100,
         "bytes": 4
       },
-      "age": {
+      "argv_len": {
         "at": 104,
-        "bytes": 8
+        "bytes": 4
       },
-      "parent_age": {
+      "unused": {
+        "at": 108,
+        "bytes": 4
+      },
+      "age": {
         "at": 112,
         "bytes": 8
       },
-      "from_outside": {
+      "parent_age": {
         "at": 120,
+        "bytes": 8
+      },
+      "from_outside": {
+        "at": 128,
         "bytes": 8
       }
     },
-    "pathAt": 128,
-    "programAt": 384
+    "pathAt": 136,
+    "programAt": 392,
+    "argvAt": 648
   }
 };

@@ -22,6 +22,7 @@
 #include "lineage.h"
 #include "image.h"
 #include "verdict-walk.h"
+#include "verdict-argv.h"
 #include "verdict.h"
 #include "hooks/connect-call.h"
 

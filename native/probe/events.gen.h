@@ -6,7 +6,7 @@
 #define _Static_assert static_assert
 #endif
 
-#define WIRE_VERSION 6
+#define WIRE_VERSION 7
 
 #define PATH_MAX 4096
 #define ARGV_MAX 16384
@@ -31,12 +31,15 @@
 #define VERDICT_CONNECT_KINDS 14
 #define VERDICT_KINDS 512
 #define VERDICT_PATH_MACHINES 4
-#define VERDICT_MACHINES 7
+#define VERDICT_MACHINES 9
 #define VERDICT_STATES 8192
 #define VERDICT_NEXT 262144
 #define VERDICT_MASKS 4096
 #define VERDICT_SEEN 8
 #define VERDICT_SEEN_STATES 2048
+#define VERDICT_WITHIN 16
+#define VERDICT_WITHIN_STATES 2048
+#define VERDICT_ARGV_MAX 1024
 #define VERDICT_IPV4 16
 #define VERDICT_IPV6 17
 #define VERDICT_NUMBERS 16
@@ -438,14 +441,17 @@ struct verdict_run_args {
 	__u8 address[16]; /* of a connect: where to */
 	__u32 address_len; /* 4 or 16; 0: no connect to an IP address */
 	__u32 port; /* of a connect */
+	__u32 argv_len; /* bytes of the words of a program that is run; 0: they are not known */
+	__u32 unused;
 	__u64 age; /* of the process, ns; NUMBER_UNKNOWN */
 	__u64 parent_age; /* of its parent, ns; NUMBER_UNKNOWN */
 	__u64 from_outside; /* 0: its parent is in scope; NUMBER_UNKNOWN */
 	char path[VERDICT_PATH_MAX];
 	char program[VERDICT_PATH_MAX];
+	char argv[VERDICT_PATH_MAX];
 };
 
-_Static_assert(sizeof(struct verdict_run_args) == 128 + 2 * VERDICT_PATH_MAX, "verdict_run_args");
+_Static_assert(sizeof(struct verdict_run_args) == 136 + 3 * VERDICT_PATH_MAX, "verdict_run_args");
 _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */

@@ -162,6 +162,9 @@ struct verdict_call {
 	__u32 at, seen, state[VERDICT_PATH_MACHINES]; /* so far: bytes, texts found, states */
 	__u32 tidied, is_dot; /* of verdict__tidy_chunk, so far: bytes kept; the next byte is the '.' of a '/./' */
 	__u32 slash_at, seen_slash, slash[VERDICT_PATH_MACHINES]; /* last slash: position, texts before it, states after it */
+	__u32 argv_from, argv_len; /* of a program that is run: its words in the scratch; no length: they are not known */
+	__u32 argv_at, argv_end, argv_row, within_row, within; /* of verdict__argv_chunk, so far: bytes, states, texts found */
+	__u32 argv_is_first; /* it reads the first word only */
 	__u32 address_len; /* of a connect: 4 or 16 */
 	__u16 port;
 	__u8 address[16];

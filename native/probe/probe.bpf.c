@@ -23,6 +23,7 @@
 #include "lineage.h"
 #include "image.h"
 #include "verdict-walk.h"
+#include "verdict-argv.h"
 #include "verdict.h"
 #include "verdict-claim.h"
 #include "verdict-run.h"

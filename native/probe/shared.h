@@ -82,8 +82,21 @@ struct scope_set_args {
 	__u32 table; /* scope_entry.table plus 1; 0: no change */
 };
 
-/* Numbers of the automata (src/plan/verdicts/path-tests.ts). The others read names, and a connect's address and port. */
-enum { MACHINE_BEGINNING, MACHINE_ENDING, MACHINE_NAME, MACHINE_ANYWHERE, MACHINE_COMM, MACHINE_ADDRESS, MACHINE_PORT };
+/*
+ * Numbers of the automata (src/plan/verdicts/path-tests.ts). The first ones read paths; the others names, a connect's
+ * address and port, and the words of a program.
+ */
+enum {
+	MACHINE_BEGINNING,
+	MACHINE_ENDING,
+	MACHINE_NAME,
+	MACHINE_ANYWHERE,
+	MACHINE_COMM,
+	MACHINE_ADDRESS,
+	MACHINE_PORT,
+	MACHINE_ARGV,
+	MACHINE_WITHIN,
+};
 /*
  * Kinds of connects, from VERDICT_FIRST_CONNECT on (src/plan/verdicts/call-kinds.ts). To an IP address:
  * 6 * (IPv6) + 2 * (0: TCP, 1: UDP, 2: other) + (it goes on by itself).
@@ -104,6 +117,8 @@ enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE, LAYER_MEMFD = LAYER_
 /* Sorts of names: of the process since its exec, of the thread at the call. */
 #define NAMES_PROCESS 1
 #define NAMES_THREAD 2
+/* Texts of the words of a program that is run (src/plan/verdicts/call-kinds.ts), also places in a row of MACHINE_ARGV. */
+enum { ARGV_ARGS, ARGV_LINE, ARGV_FIRST, ARGV_TEXTS };
 /* What is compared with numbers (src/plan/verdicts/number-tests.ts): ages in ns, and whether the parent is out of scope. */
 enum { NUMBER_AGE, NUMBER_PARENT_AGE, NUMBER_FROM_OUTSIDE, NUMBER_FIELDS };
 #define NUMBER_UNKNOWN 0xffffffffffffffffULL
@@ -122,12 +137,15 @@ struct verdict_table {
 	__u32 dots;	/* 1: a clause is about whether the path as passed contains ".." */
 	__u32 names;	/* NAMES_*: a clause is about names of this sort */
 	__u32 numbers;	/* comparisons in `bounds` */
+	__u32 argv;	/* bit ARGV_*: a clause is about that text */
 	__u32 number_of[VERDICT_NUMBERS]; /* by comparison: NUMBER_* */
 	__u64 bounds[VERDICT_NUMBERS];
 	__u64 below[VERDICT_NUMBERS][VERDICT_WORDS]; /* the clauses that can hold where the number is below the bound */
 	__u64 above[VERDICT_NUMBERS][VERDICT_WORDS]; /* and where it is not */
 	__u64 may[VERDICT_WORDS]; /* the clauses of which one must hold where a rule matches */
 	__u64 failures[VERDICT_CERTAIN][VERDICT_WORDS]; /* by rule: the clauses of which one must hold where it fails */
+	/* by ARGV_* and number of the text that MACHINE_WITHIN finds: the clauses that can hold without it, and with it */
+	__u64 within[ARGV_TEXTS][VERDICT_WITHIN][2][VERDICT_WORDS];
 	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];
 	__u64 forms[VERDICT_FORMS][VERDICT_WORDS];
 	__u64 program_forms[VERDICT_PROGRAM_FORMS][VERDICT_WORDS];
@@ -141,7 +159,8 @@ struct verdict_table {
 	/*
 	 * Rows, one per state: the number of `masks` at the end of the path or address, that after the last slash, that
 	 * at the end of a program's path, and by class the next row. For MACHINE_COMM, the first two are for names of
-	 * processes and of threads. For MACHINE_ANYWHERE, the first one holds the texts that end there, one bit each.
+	 * processes and of threads, and for MACHINE_ARGV those are for ARGV_*. For MACHINE_ANYWHERE and MACHINE_WITHIN, the
+	 * first one holds the texts that end there, one bit each.
 	 */
 	__u32 next[VERDICT_NEXT];
 	__u64 masks[VERDICT_MASKS][VERDICT_WORDS];

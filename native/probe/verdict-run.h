@@ -10,8 +10,9 @@ SEC("?syscall")
 int verdict_run(struct verdict_run_args *args)
 {
 	struct verdict_call *call = verdict__get_call(), *program = verdict__get_program();
+	struct scratch *s = ring__get_scratch();
 	args->passes = -1;
-	if (!call || !program || !verdict__find_table(args->table))
+	if (!call || !program || !s || !verdict__find_table(args->table))
 		return 0;
 	call->table = args->table;
 	call->kind = args->kind;
@@ -35,6 +36,9 @@ int verdict_run(struct verdict_run_args *args)
 	program->numbers[NUMBER_FROM_OUTSIDE] = args->from_outside;
 	call->address_len = args->address_len;
 	call->port = args->port;
+	call->argv_from = 0;
+	call->argv_len = args->argv_len;
+	__builtin_memcpy(s, args->argv, sizeof(args->argv));
 	args->passes = verdict__passes();
 	args->failing = call->failing;
 	program->is_given = 0;

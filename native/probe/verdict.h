@@ -246,6 +246,8 @@ __noinline int verdict__passes(void)
 			/* its path is the longest text */
 			if (is_whole || verdict__has_any(left, t->may))
 				verdict__narrow_by_program(has_path);
+			if (is_exec && t->argv)
+				verdict__narrow_by_argv();
 		}
 		passes = verdict__has_any(left, t->may);
 	}
@@ -265,9 +267,9 @@ __noinline int verdict__passes(void)
 
 /*
  * Whether a rule that denies certainly matches the program that this process has begun to run (image__store).
- * `table`: that of its container.
+ * `table`: that of its container. Its words are in the scratch, `argv_len` bytes at `argv_from`; 0: they are not known.
  */
-__noinline int verdict__denies(__u32 table, __u32 event)
+__noinline int verdict__denies(__u32 table, __u32 event, __u32 argv_from, __u32 argv_len)
 {
 	struct verdict_call *call = verdict__get_call();
 	struct verdict_table *t = verdict__find_table(table);
@@ -279,6 +281,8 @@ __noinline int verdict__denies(__u32 table, __u32 event)
 	call->directory = call->dots = 0;
 	call->layer = LAYER_NONE;
 	call->len = 0;
+	call->argv_from = argv_from;
+	call->argv_len = argv_len;
 	verdict__passes();
 	return verdict__find_table(table) == t && (~call->failing & denying);
 }

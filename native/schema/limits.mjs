@@ -34,13 +34,17 @@ export const LIMITS = {
   VERDICT_KINDS: 512,
   // Automata: those that read a path, and all.
   VERDICT_PATH_MACHINES: 4,
-  VERDICT_MACHINES: 7,
+  VERDICT_MACHINES: 9,
   VERDICT_STATES: 8192,
   VERDICT_NEXT: 1 << 18,
   VERDICT_MASKS: 4096,
   // Texts that may be anywhere in a path: number of comparisons, one bit each, and states of their automaton.
   VERDICT_SEEN: 8,
   VERDICT_SEEN_STATES: 2048,
+  // Texts that may be anywhere in the words of a program: the same. And the most bytes of its words that are looked at.
+  VERDICT_WITHIN: 16,
+  VERDICT_WITHIN_STATES: 2048,
+  VERDICT_ARGV_MAX: 1024,
   // What the automaton of addresses reads first; then half bytes.
   VERDICT_IPV4: 16,
   VERDICT_IPV6: 17,

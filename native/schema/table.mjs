@@ -11,7 +11,7 @@ import { CALLS } from './calls.mjs';
 export { CALLS, CALL_FLAGS, JUDGED } from './calls.mjs';
 export { LIMITS } from './limits.mjs';
 
-export const VERSION = 6;
+export const VERSION = 7;
 
 export const HEADER = [
   ['len', 'u32', 'Bytes of the whole record, a multiple of 8'],
@@ -185,6 +185,8 @@ export const VERDICT_RUN = [
   ['address', 'bytes16', 'of a connect: where to'],
   ['address_len', 'u32', '4 or 16; 0: no connect to an IP address'],
   ['port', 'u32', 'of a connect'],
+  ['argv_len', 'u32', 'bytes of the words of a program that is run; 0: they are not known'],
+  ['unused', 'u32'],
   ['age', 'u64', 'of the process, ns; NUMBER_UNKNOWN'],
   ['parent_age', 'u64', 'of its parent, ns; NUMBER_UNKNOWN'],
   ['from_outside', 'u64', '0: its parent is in scope; NUMBER_UNKNOWN'],

@@ -215,10 +215,11 @@ __noinline int exec__has_loads(__u32 from, __u32 bytes)
 #define SIGKILL 9
 
 /* Ends the program before its first instruction, if a rule that denies certainly matches it. */
-static __always_inline void exec__deny(struct rec_exec *r, struct scope_entry *entry, __u32 event)
+static __always_inline void exec__deny(struct rec_exec *r, struct scope_entry *entry, __u32 event, __u32 argv_at)
 {
 	__u32 table = *(volatile __u32 *)&entry->table;
-	if (table && verdict__denies(table, event) && !bpf_send_signal(SIGKILL))
+	__u32 argv_len = r->flags & ARGV_TRUNCATED ? 0 : r->argv_len;
+	if (table && verdict__denies(table, event, sizeof(struct rec_header) + argv_at, argv_len) && !bpf_send_signal(SIGKILL))
 		r->flags |= DENIED;
 }
 
@@ -278,6 +279,7 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 		r->flags |= ARGV_TRUNCATED;
 		maps__count_read_error();
 	}
+	__u32 argv_at = off;
 	off += r->argv_len & 32767;
 	r->file_mtime = exec__time_of(bprm->file, 0);
 	r->file_ctime = exec__time_of(bprm->file, 1);
@@ -287,7 +289,7 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	exec__store_standard();
 	/* Before its first instruction. */
 	if (from_inside)
-		exec__deny(r, entry, s->h.event);
+		exec__deny(r, entry, s->h.event, argv_at);
 	if (*(volatile __u32 *)&state.wants_env) {
 		__u32 from = off;
 		off = exec__store_env(s, r, off, task->mm);

@@ -121,9 +121,12 @@ const union = (all: readonly Kinds[]): Kinds => all.reduce((sum, one) => sum | o
 export type JudgedPath = 'file' | 'first path' | 'second path';
 /**
  * What a comparison is about: a file, the program that the calling process runs, the name that the process has since its exec, that of the
- * thread at the call, or the address or the port that is connected to.
+ * thread at the call, the address or the port that is connected to, or a text of the words of a program that is run.
  */
-export type Judged = JudgedPath | 'program' | 'process' | 'thread' | 'address' | 'port';
+export type Judged = JudgedPath | 'program' | 'process' | 'thread' | 'address' | 'port' | ArgvText;
+/** Of the words of a program that is run: those after the first one, joined; with the process's name before them; the first one. */
+export const ARGV_TEXTS = ['args', 'command line', 'first word'] as const;
+export type ArgvText = (typeof ARGV_TEXTS)[number];
 /** Of these the call has one, beside its paths. */
 export const isPathOfCall = (judged: Judged): judged is JudgedPath =>
   judged === 'file' || judged === 'first path' || judged === 'second path';

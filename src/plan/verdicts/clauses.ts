@@ -8,6 +8,7 @@ import {
   isContainerTest,
   type ContainerFacts,
 } from './container-tests.ts';
+import { argvTestOf } from './argv-tests.ts';
 import { nameTestOf } from './name-tests.ts';
 import { numberTestOf, type NumberTest } from './number-tests.ts';
 import { absentKinds, pathFieldOf, type PathField } from './path-fields.ts';
@@ -106,6 +107,7 @@ export const isDecidedOfExec = (test: Test): boolean => {
   const form = formTestOf(test);
   if (form !== undefined) return form.judged === 'program' && form.either === undefined;
   const unknown = pathFieldOf(test)?.unknown ?? NO_KINDS;
+  if (argvTestOf(test) !== undefined) return true;
   return isDecidedElsewhere(test) && (unknown & EXEC_KINDS) === NO_KINDS;
 };
 
@@ -159,7 +161,13 @@ class Reader {
 function bothWaysOf(test: Test): BothWays {
   if (neverHolds(test)) return { holds: [], fails: [ALWAYS] };
   const known =
-    ofKind(test) ?? ofForm(test) ?? ofProgram(test) ?? ofProcess(test) ?? ofPath(test) ?? UNKNOWN;
+    ofKind(test) ??
+    ofForm(test) ??
+    ofProgram(test) ??
+    ofProcess(test) ??
+    ofArgv(test) ??
+    ofPath(test) ??
+    UNKNOWN;
   const connect = connectTestOf(test);
   if (connect === undefined) return known;
   const of = (holds: boolean): readonly Clause[] => {
@@ -199,6 +207,17 @@ function ofProcess(test: Test): BothWays | undefined {
   if (decided === undefined) return undefined;
   const of = (holds: boolean): readonly Clause[] => [
     { kinds: ALL_KINDS, literals: [{ ...decided, holds, text: test.key }] },
+  ];
+  return { holds: of(true), fails: of(false) };
+}
+
+/** A comparison of the words of a program, which are known only when it is run. */
+function ofArgv(test: Test): BothWays | undefined {
+  const decided = argvTestOf(test);
+  if (decided === undefined) return undefined;
+  const of = (holds: boolean): readonly Clause[] => [
+    { kinds: EXEC_KINDS, literals: [{ ...decided, holds, text: test.key }] },
+    { kinds: ALL_KINDS & ~EXEC_KINDS, literals: [] },
   ];
   return { holds: of(true), fails: of(false) };
 }

@@ -1,18 +1,30 @@
 import { LIMITS } from '../../events/table.gen.ts';
+import { ARGV_TEXTS } from './call-kinds.ts';
 import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
 
 const { VERDICT_CERTAIN, VERDICT_CLAUSES, VERDICT_KINDS, VERDICT_MACHINES } = LIMITS;
 const { VERDICT_NUMBERS } = LIMITS;
-const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_SEEN } = LIMITS;
+const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_SEEN, VERDICT_WITHIN } = LIMITS;
 const SEEN_BYTES = 2 * (1 << VERDICT_SEEN);
 
 /** Bytes of a set of clauses: one bit each. */
 export const MASK_BYTES = VERDICT_CLAUSES / 8;
 /**
  * Cells of a row, which is a state, before those by class: the masks at the end of the path or address and after its last slash,
- * and that at the end of a program's path. Of the automaton of names: those at the end of a process's and of a thread's.
+ * and that at the end of a program's path. Of the automaton of names: those at the end of a process's and of a thread's. Of that of
+ * words: those at the end of each text.
  */
-export const ROW = { end: 0, slash: 1, program: 2, process: 0, thread: 1, classes: 3 } as const;
+export const ROW = {
+  end: 0,
+  slash: 1,
+  program: 2,
+  process: 0,
+  thread: 1,
+  args: 0,
+  'command line': 1,
+  'first word': 2,
+  classes: 3,
+} as const;
 /** Sorts of names, as in shared.h. */
 export const NAMES = { process: 1, thread: 2 } as const;
 /** Limit on byte classes of an automaton: one byte of the table holds a class's place in a row. */
@@ -28,14 +40,16 @@ export const TABLE = (() => {
   const dots = denying + 4;
   const names = dots + 4;
   const numbers = names + 4;
-  const numberOf = numbers + 4;
+  const argv = numbers + 4;
+  const numberOf = argv + 4;
   // Numbers of 64 bits.
   const bounds = Math.ceil((numberOf + VERDICT_NUMBERS * 4) / 8) * 8;
   const below = bounds + VERDICT_NUMBERS * 8;
   const above = below + VERDICT_NUMBERS * MASK_BYTES;
   const may = above + VERDICT_NUMBERS * MASK_BYTES;
   const failures = may + MASK_BYTES;
-  const kinds = failures + VERDICT_CERTAIN * MASK_BYTES;
+  const within = failures + VERDICT_CERTAIN * MASK_BYTES;
+  const kinds = within + ARGV_TEXTS.length * VERDICT_WITHIN * 2 * MASK_BYTES;
   const forms = kinds + VERDICT_KINDS * MASK_BYTES;
   const programForms = forms + FORMS.length * MASK_BYTES;
   const sameProgram = programForms + PROGRAM_FORMS * MASK_BYTES;
@@ -48,7 +62,18 @@ export const TABLE = (() => {
   const next = seenProgram + SEEN_BYTES;
   const masks = next + VERDICT_NEXT * 4;
   const bytes = masks + VERDICT_MASKS * MASK_BYTES;
-  const sets = { may, failures, kinds, forms, programForms, sameProgram, noName, root, masks };
+  const sets = {
+    may,
+    failures,
+    within,
+    kinds,
+    forms,
+    programForms,
+    sameProgram,
+    noName,
+    root,
+    masks,
+  };
   return {
     starts,
     programs,
@@ -57,6 +82,7 @@ export const TABLE = (() => {
     dots,
     names,
     numbers,
+    argv,
     numberOf,
     bounds,
     below,

@@ -15,12 +15,18 @@ import {
  * The automaton that decides a test: by the path's beginning, its end, its name, or anything in it. A single automaton would
  * need a state for each combination.
  */
-export type Machine = PathMachine | 'comm' | 'address' | 'port';
-/** Those that read paths. The others read names of processes and threads, and where a connect goes. */
+export type Machine = PathMachine | 'comm' | 'address' | 'port' | 'argv' | 'within';
+/**
+ * Those that read paths. The others read names of processes and threads, where a connect goes, and the words of a program: `within`
+ * finds texts anywhere in them.
+ */
 export type PathMachine = 'beginning' | 'ending' | 'name' | 'anywhere';
 export const PATH_MACHINES: readonly PathMachine[] = ['beginning', 'ending', 'name', 'anywhere'];
 /** In the order of shared.h. */
-export const MACHINES: readonly Machine[] = [...PATH_MACHINES, 'comm', 'address', 'port'];
+export const MACHINES: readonly Machine[] = [
+  ...PATH_MACHINES,
+  ...(['comm', 'address', 'port', 'argv', 'within'] as const),
+];
 
 /** Where in the path an automaton's state answers the test: at its end, or, for a directory, after its last slash. */
 export type Point = 'end' | 'slash';

@@ -27,6 +27,8 @@ interface KnownFile extends FileForm {
   readonly path: Buffer | undefined;
   /** What the calling process runs; undefined if unknown. */
   readonly program?: KnownProgram | undefined;
+  /** The words of a program that is run; undefined if unknown. */
+  readonly argv?: readonly Buffer[] | undefined;
   /** The name of the calling thread, at most 15 bytes; undefined if unknown. */
   readonly thread?: Buffer | undefined;
 }
@@ -94,6 +96,8 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
       left.narrowByProgram(program.path);
     }
   }
+  if (isExec(call.event) && call.argv !== undefined && program !== undefined)
+    left.narrowByArgv(call.argv, program.name ?? NO_NAME);
   if (call.thread !== undefined) left.narrowByName(call.thread, ROW.thread);
   // A program that is run has no path but its own, and a connect has none unless to a unix socket.
   const isComplete = isKnown || isExec(call.event) || ('end' in call && call.end !== 'unix');
@@ -186,6 +190,26 @@ class Left {
       if (number === undefined) continue;
       if (number + slack < bound) this.narrow(TABLE.below + index * MASK_BYTES);
       else if (number >= bound + slack) this.narrow(TABLE.above + index * MASK_BYTES);
+    }
+  }
+
+  /** `name`: of the process. Words of more than VERDICT_ARGV_MAX bytes are not known, nor if there is none. */
+  narrowByArgv(argv: readonly Buffer[], name: Buffer): void {
+    const bytes = argv.reduce((sum, word) => sum + word.length + 1, 0);
+    const [first, ...others] = argv;
+    if (first === undefined || bytes > LIMITS.VERDICT_ARGV_MAX) return;
+    const space = Buffer.from(' ');
+    const args = Buffer.concat(others.flatMap((word, at) => (at === 0 ? [word] : [space, word])));
+    const line = Buffer.concat(others.length === 0 ? [name] : [name, space, args]);
+    const wanted = this.#view.getUint32(TABLE.argv, true);
+    for (const [index, text] of [args, line, first].entries()) {
+      if (((wanted >> index) & 1) === 0) continue;
+      this.#narrowBy(this.#cell(this.#walk(MACHINES.indexOf('argv'), text, -1).row, index));
+      const { seen } = this.#walk(MACHINES.indexOf('within'), text, -1);
+      for (let bit = 0; bit < LIMITS.VERDICT_WITHIN; bit++) {
+        const at = (index * LIMITS.VERDICT_WITHIN + bit) * 2 + ((seen >> bit) & 1);
+        this.narrow(TABLE.within + at * MASK_BYTES);
+      }
     }
   }
 

@@ -213,7 +213,7 @@ test('responses: what their entries match, and what of it can be denied before t
   const rules = ruleSetOf(
     [
       text('path', 'evt.type = execve and proc.exepath = /x'),
-      text('args', 'evt.type = execve and proc.args contains x'),
+      text('user', 'evt.type = execve and user.name = x'),
       text('open', 'evt.type = open and fd.name = /x'),
     ].join(''),
   );
@@ -235,11 +235,11 @@ test('responses: what their entries match, and what of it can be denied before t
   assert.equal(all.state, 'ok');
   assert.match(
     all.says,
-    /Of 3 rules that deny, the kernel can be certain of 1, before the effect\. What "args", "open" find is killed after it/,
+    /Of 3 rules that deny, the kernel can be certain of 1, before the effect\. What "user", "open" find is killed after it/,
   );
-  const late = found(`[${entry('args', 'deny')}]`);
+  const late = found(`[${entry('user', 'deny')}]`);
   assert.equal(late.state, 'warn');
-  assert.match(late.says, /certain of 0.*What "args" finds is killed/);
+  assert.match(late.says, /certain of 0.*What "user" finds is killed/);
   const early = found(`[${entry('path', 'deny')}]`);
   assert.match(early.says, /certain of 1, before the effect\.$/);
   assert.equal(

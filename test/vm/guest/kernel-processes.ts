@@ -7,6 +7,7 @@ import '../../kernel/tree-outside.test.ts';
 import '../../kernel/verdicts-connects.test.ts';
 import '../../kernel/verdicts-paths.test.ts';
 import '../../kernel/verdicts-programs.test.ts';
+import '../../kernel/verdicts-argv.test.ts';
 import '../../kernel/deny.test.ts';
 import '../../kernel/deny-connects.test.ts';
 import '../../kernel/denial-test.test.ts';

@@ -1,0 +1,273 @@
+import { LIMITS } from '../../events/table.gen.ts';
+import type { Steps } from '../../shared/turns.ts';
+import type { Automaton } from './automaton.ts';
+import { ARGV_TEXTS, eachKind, NO_KINDS, type Judged } from './call-kinds.ts';
+import type { Clause, FileTest, Literal } from './clauses.ts';
+import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
+import { MASK_BYTES, NAMES, ROW, TABLE } from './layout.ts';
+import { boundsOf, isOfBound } from './number-tests.ts';
+import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
+import type { CertainRule } from './rule-clauses.ts';
+
+const { VERDICT_MASKS, VERDICT_NUMBERS, VERDICT_SEEN, VERDICT_WITHIN } = LIMITS;
+
+/** The clauses of a table: those of which one holds where a rule matches, and by rule those of which one holds where it fails. */
+export interface TableClauses {
+  readonly may: readonly Clause[];
+  readonly certain: readonly CertainRule[];
+}
+
+/** In the order of their bits. */
+export const allOf = ({ may, certain }: TableClauses): readonly Clause[] =>
+  may.concat(certain.flatMap(({ failures }) => failures));
+
+/** Number of cells of a state. */
+export const rowOf = ({ classCount }: Automaton): number => ROW.classes + classCount;
+
+/** Lays a table out. */
+export class TableWriter {
+  readonly #parts: TableClauses;
+  readonly #clauses: readonly Clause[];
+  readonly #bytes = new Uint8Array(TABLE.bytes);
+  readonly #view = new DataView(this.#bytes.buffer);
+  /** Numbers of the clause sets in the table, by their bits as text. */
+  readonly #masks = new Map<string, number>();
+
+  constructor(parts: TableClauses) {
+    this.#parts = parts;
+    this.#clauses = allOf(parts);
+  }
+
+  /** Undefined if there are more different clause sets than fit. */
+  *write(
+    automata: ReadonlyMap<Machine, Automaton>,
+    tests: readonly PathTest[],
+  ): Steps<Uint8Array | undefined> {
+    for (const [kind, bit] of eachKind()) {
+      const ofKind = this.#maskOf(({ kinds }) => (kinds & bit) !== NO_KINDS);
+      this.#bytes.set(ofKind, TABLE.kinds + kind * MASK_BYTES);
+    }
+    const has = (are: (literal: Literal) => boolean): boolean =>
+      this.#clauses.some(({ literals }) => literals.some(are));
+    const about = new Set(
+      this.#clauses.flatMap(({ literals }) => literals.map((one) => one.judged)),
+    );
+    // The name of a process is kept with its program.
+    const hasPrograms =
+      ARGV_TEXTS.some((text) => about.has(text)) ||
+      about.has('program') ||
+      about.has('process') ||
+      has(({ test }) => test.machine === 'program');
+    this.#view.setUint32(TABLE.programs, hasPrograms ? 1 : 0, true);
+    const hasNames = has(({ test, judged }) => test.machine === 'comm' && judged === 'process');
+    const names = (hasNames ? NAMES.process : 0) | (about.has('thread') ? NAMES.thread : 0);
+    this.#view.setUint32(TABLE.names, names, true);
+    this.#setNumbers();
+    const argv = ARGV_TEXTS.reduce((bits, text, bit) => bits | (about.has(text) ? 1 << bit : 0), 0);
+    this.#view.setUint32(TABLE.argv, argv, true);
+    this.#setWithin(tests.filter(({ machine }) => machine === 'within'));
+    const hasDots = has(
+      ({ test, judged }) =>
+        judged === 'file' && test.machine === 'form' && test.either !== undefined,
+    );
+    this.#view.setUint32(TABLE.dots, hasDots ? 1 : 0, true);
+    this.#setAnswers();
+    for (const [of, sets, count] of [
+      ['file', TABLE.forms, FORMS.length],
+      ['program', TABLE.programForms, PROGRAM_FORMS],
+    ] as const) {
+      for (let form = 0; form < count; form++) {
+        const ofForm = this.#maskOfLiterals(({ test }) =>
+          test.machine === 'form' && test.judged === of && test.either?.has(form) !== true
+            ? test.forms.has(form)
+            : undefined,
+        );
+        this.#bytes.set(ofForm, sets + form * MASK_BYTES);
+      }
+    }
+    for (const same of [0, 1]) {
+      this.#bytes.set(
+        this.#maskOfLiterals(({ test }) => (test.machine === 'program' ? same === 1 : undefined)),
+        TABLE.sameProgram + same * MASK_BYTES,
+      );
+    }
+    this.#bytes.set(
+      this.#ofPaths('name', 'end', () => false),
+      TABLE.noName,
+    );
+    this.#bytes.set(
+      this.#maskOfLiterals(({ test }) =>
+        isPathTest(test) && test.point === 'slash' ? test.holdsForRoot !== test.negated : undefined,
+      ),
+      TABLE.root,
+    );
+    let start = 0;
+    for (const [index, machine] of MACHINES.entries()) {
+      const automaton = automata.get(machine);
+      if (automaton === undefined) return undefined;
+      const own = tests.filter((test) => test.machine === machine);
+      this.#view.setUint32(TABLE.starts + 4 * index, start, true);
+      const places = automaton.classes.map((byteClass) => ROW.classes + byteClass);
+      this.#bytes.set(places, TABLE.classes + index * 256);
+      yield* this.#setRows(automaton, machine, own, start);
+      start += automaton.accepted.length * rowOf(automaton);
+    }
+    yield* this.#setSeen(tests.filter(({ machine }) => machine === 'anywhere'));
+    return this.#masks.size <= VERDICT_MASKS ? this.#bytes : undefined;
+  }
+
+  /** Of a comparison that there is no room for, clauses may hold and fail. */
+  #setNumbers(): void {
+    const tests = this.#clauses.flatMap(({ literals }) => literals.map(({ test }) => test));
+    const bounds = boundsOf(tests).slice(0, VERDICT_NUMBERS);
+    this.#view.setUint32(TABLE.numbers, bounds.length, true);
+    for (const [index, { number, bound }] of bounds.entries()) {
+      this.#view.setUint32(TABLE.numberOf + 4 * index, number, true);
+      this.#view.setBigUint64(TABLE.bounds + 8 * index, bound, true);
+      const setFor = (isBelow: boolean): Uint8Array =>
+        this.#maskOfLiterals(({ test }) =>
+          isOfBound(test, number, bound) ? isBelow !== test.negated : undefined,
+        );
+      this.#bytes.set(setFor(true), TABLE.below + index * MASK_BYTES);
+      this.#bytes.set(setFor(false), TABLE.above + index * MASK_BYTES);
+    }
+  }
+
+  /** By text of the words, and by comparison: the clauses that can hold where it is not found, and where it is. */
+  #setWithin(own: readonly PathTest[]): void {
+    // Of numbers without a comparison all clauses can hold.
+    this.#bytes.fill(0xff, TABLE.within, TABLE.kinds);
+    for (const [text, judged] of ARGV_TEXTS.entries()) {
+      for (const [bit, { key, negated }] of own.entries()) {
+        for (const found of [0, 1]) {
+          const mask = this.#maskOfLiterals((literal) =>
+            literal.judged === judged && literal.test.key === key
+              ? (found === 1) !== negated
+              : undefined,
+          );
+          const at = (text * VERDICT_WITHIN + bit) * 2 + found;
+          this.#bytes.set(mask, TABLE.within + at * MASK_BYTES);
+        }
+      }
+    }
+  }
+
+  /** Which clauses say that a rule may match, and which that it may fail. */
+  #setAnswers(): void {
+    const { may, certain } = this.#parts;
+    this.#view.setUint32(TABLE.certain, certain.length, true);
+    const denying = certain.reduce(
+      (bits, { denies }, rule) => (denies ? bits | (1 << rule) : bits),
+      0,
+    );
+    this.#view.setUint32(TABLE.denying, denying, true);
+    this.#bytes.set(this.#maskOfRange(0, may.length), TABLE.may);
+    let from = may.length;
+    for (const [rule, { failures }] of certain.entries()) {
+      const mask = this.#maskOfRange(from, from + failures.length);
+      this.#bytes.set(mask, TABLE.failures + rule * MASK_BYTES);
+      from += failures.length;
+    }
+  }
+
+  *#setRows(
+    automaton: Automaton,
+    machine: Machine,
+    own: readonly PathTest[],
+    start: number,
+  ): Steps<void> {
+    const { accepted, classCount, next } = automaton;
+    const cells = rowOf(automaton);
+    for (const [state, { end, slash }] of accepted.entries()) {
+      const row = start + state * cells;
+      const set = (place: number, value: number): void =>
+        this.#view.setUint32(TABLE.next + 4 * (row + place), value, true);
+      const keys = (numbers: ReadonlySet<number>): ReadonlySet<string | undefined> =>
+        new Set([...numbers].map((number) => own[number]?.key));
+      if (machine === 'comm') {
+        for (const place of ['process', 'thread'] as const)
+          set(ROW[place], this.#maskNumber(machine, place, keys(end)));
+      } else if (machine === 'argv') {
+        for (const text of ARGV_TEXTS) set(ROW[text], this.#maskNumber(machine, text, keys(end)));
+      } else if (machine === 'anywhere' || machine === 'within') {
+        set(
+          ROW.end,
+          [...end].reduce((bits, test) => bits | (1 << test), 0),
+        );
+      } else {
+        set(ROW.end, this.#maskNumber(machine, 'end', keys(end)));
+        set(ROW.slash, this.#maskNumber(machine, 'slash', keys(slash)));
+        set(ROW.program, this.#maskNumber(machine, 'program', keys(end)));
+      }
+      for (let one = 0; one < classCount; one++)
+        set(ROW.classes + one, start + (next[state * classCount + one] ?? 0) * cells);
+      yield;
+    }
+  }
+
+  /** For each combination of texts found. */
+  *#setSeen(own: readonly PathTest[]): Steps<void> {
+    for (let seen = 0; seen < 1 << VERDICT_SEEN; seen++) {
+      const found = new Set(own.flatMap(({ key }, bit) => ((seen >> bit) & 1 ? [key] : [])));
+      for (const [place, sets] of [
+        ['end', TABLE.seenEnd],
+        ['slash', TABLE.seenSlash],
+        ['program', TABLE.seenProgram],
+      ] as const)
+        this.#view.setUint16(sets + 2 * seen, this.#maskNumber('anywhere', place, found), true);
+      yield;
+    }
+  }
+
+  /** The number of the set of clauses that can hold if exactly these tests of the automaton match. */
+  #maskNumber(machine: Machine, place: Place, matched: ReadonlySet<string | undefined>): number {
+    const mask = this.#ofPaths(machine, place, ({ key, negated }) => matched.has(key) !== negated);
+    const key = mask.join();
+    const number = this.#masks.get(key) ?? this.#masks.size;
+    if (!this.#masks.has(key)) {
+      this.#masks.set(key, number);
+      if (number < VERDICT_MASKS) this.#bytes.set(mask, TABLE.masks + number * MASK_BYTES);
+    }
+    return number;
+  }
+
+  /** The clauses whose literals of this automaton and place agree with `isHeld`. */
+  #ofPaths(machine: Machine, place: Place, isHeld: (test: PathTest) => boolean): Uint8Array {
+    return this.#maskOfLiterals(({ test, judged }) => {
+      const of = isBeside(judged) ? judged : isPathTest(test) ? test.point : undefined;
+      return isPathTest(test) && test.machine === machine && of === place
+        ? isHeld(test)
+        : undefined;
+    });
+  }
+
+  /** The clauses whose literals have the results that `isHeld` says; undefined: it may be either. */
+  #maskOfLiterals(isHeld: (literal: Literal) => boolean | undefined): Uint8Array {
+    return this.#maskOf(({ literals }) =>
+      literals.every((literal) => (isHeld(literal) ?? literal.holds) === literal.holds),
+    );
+  }
+
+  #maskOfRange(from: number, to: number): Uint8Array {
+    return this.#maskOf((_, bit) => bit >= from && bit < to);
+  }
+
+  #maskOf(has: (clause: Clause, bit: number) => boolean): Uint8Array {
+    const mask = new Uint8Array(MASK_BYTES);
+    for (const [bit, clause] of this.#clauses.entries())
+      if (has(clause, bit)) mask[bit >> 3] = (mask[bit >> 3] ?? 0) | (1 << (bit & 7));
+    return mask;
+  }
+}
+
+/** What is read by itself, beside a path of the call. */
+const BESIDE = ['program', 'process', 'thread', ...ARGV_TEXTS] as const;
+type Beside = (typeof BESIDE)[number];
+const isBeside = (judged: Judged): judged is Beside =>
+  (BESIDE as readonly string[]).includes(judged);
+
+/** Where a state answers: at two points of a call's path or at the end of its address, or at the end of what is beside it. */
+type Place = Point | Beside;
+
+export const isPathTest = (test: FileTest): test is PathTest =>
+  test.machine !== 'form' && test.machine !== 'program' && test.machine !== 'number';

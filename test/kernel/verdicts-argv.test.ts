@@ -1,0 +1,136 @@
+// Programs that are denied by their words: as in TypeScript, of made-up and of real ones.
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import fc from 'fast-check';
+import { LIMITS } from '../../src/events/table.gen.ts';
+import { kindIndex } from '../../src/plan/verdicts/call-kinds.ts';
+import { LAYERS, PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
+import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
+import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
+import {
+  KernelProbe,
+  STANDARD_PROGRAMS,
+  stepsProgram,
+  type Step,
+  type TestCgroup,
+} from '../support/kernel-probe.ts';
+import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { argvCall, argvCondition, knownArgv } from '../support/verdict-argv-cases.ts';
+import { verdictTable } from '../support/verdict-table.ts';
+
+const TABLE = 1;
+const SIGKILL = 9;
+const OWN_NAMESPACES = 0x20000 | 0x20000000; // CLONE_NEWNS, CLONE_NEWPID
+
+describe('verdicts of words', () => {
+  let probe: KernelProbe;
+  let cgroup: TestCgroup;
+  let dir: string;
+  before(() => {
+    probe = new KernelProbe({ attach: STANDARD_PROGRAMS, withVerdictRun: true });
+    cgroup = probe.mkdir('judged');
+    probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
+    dir = mkdtempSync(join(tmpdir(), 'varvel-argv-'));
+    for (const name of ['good', 'tool']) copyFileSync(stepsProgram(), join(dir, name));
+  });
+  after(async () => {
+    await probe.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const deny = (condition: string): Uint8Array | undefined => {
+    const rules = ruleSetOf(ruleFile(`evt.type in (execve, execveat) and (${condition})`));
+    const { bytes } = verdictTable(rules, 'docker', new Set(['r']));
+    probe.probe.setVerdicts(TABLE, bytes);
+    return bytes;
+  };
+
+  test('the kernel says of each program what TypeScript does', () => {
+    const counts = { certain: 0, not: 0 };
+    fc.assert(
+      fc.property(
+        argvCondition,
+        fc.array(argvCall, { minLength: 8, maxLength: 16 }),
+        (condition, calls) => {
+          const bytes = deny(condition);
+          assert.ok(bytes);
+          for (const one of calls) {
+            const known = knownArgv(one, 'execve');
+            const { failing } = verdictOf(bytes, known);
+            const { program, argv } = known;
+            const found = probe.probe.runVerdict(TABLE, {
+              kind: kindIndex(known),
+              directory: false,
+              layer: LAYERS.indexOf(known.layer),
+              path: Buffer.alloc(0),
+              program: program && { ...program, layer: PROGRAM_LAYERS.indexOf(program.layer) },
+              thread: known.thread,
+              argv,
+            });
+            assert.equal(found.failing, failing, `${condition}: ${JSON.stringify(one)}`);
+            if ((failing & 1) === 0) counts.certain++;
+            else counts.not++;
+          }
+        },
+      ),
+      { numRuns: 80 },
+    );
+    assert.ok(Math.min(counts.certain, counts.not) > 50, JSON.stringify(counts));
+  });
+
+  const raw = (step: Step): string =>
+    [...Buffer.from(String(step))].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
+
+  /** The wait statuses of a program of the container that is run with each of these words. */
+  async function statusesOf(
+    ...argvs: readonly (readonly string[])[]
+  ): Promise<(number | undefined)[]> {
+    const runs = argvs.flatMap((argv) => [
+      ...['fork', '[', 'execve', raw(join(dir, 'tool')), ...argv.map(raw), ';', ']'],
+    ]);
+    const running = await probe.run(undefined, [
+      ...['clone', OWN_NAMESPACES, '[', 'enter', cgroup.dir],
+      ...PRIVATE_MOUNTS.slice(2),
+      ...['execve', join(dir, 'good'), 'good', ...runs.map(raw), ';'],
+      ...['exit', 0, ']'],
+    ]);
+    return running.results.filter(({ step }) => step === 'fork').map(({ status }) => status);
+  }
+  /** Words that are steps of the program: it does nothing, and its exit code is 0. */
+  const IDLE = ['comm', 'x'];
+
+  test('real programs: by their words, joined or each', async () => {
+    deny('proc.args contains "comm evil"');
+    assert.deepEqual(
+      await statusesOf(
+        ['tool', 'comm', 'evil'],
+        ['tool', ...IDLE],
+        ['evil'],
+        ['tool', 'comm', 'evil', ...IDLE],
+      ),
+      [SIGKILL, 0, 0, SIGKILL],
+    );
+    deny('proc.cmdline = "tool comm x" and proc.exe = other');
+    assert.deepEqual(await statusesOf(['other', ...IDLE], ['tool', ...IDLE]), [SIGKILL, 0]);
+    deny('proc.args = "" and proc.exepath endswith /tool');
+    assert.deepEqual(await statusesOf(['tool'], ['tool', ...IDLE]), [SIGKILL, 0]);
+    deny('proc.exepath endswith /tool and not proc.args startswith "comm x"');
+    assert.deepEqual(
+      await statusesOf(['tool', ...IDLE], ['tool', 'comm', 'y'], ['tool', 'comm', 'xy']),
+      [0, SIGKILL, 0],
+    );
+  });
+
+  test('what the kernel cannot look at whole is not denied', async () => {
+    deny('proc.args endswith z and proc.exepath endswith /tool');
+    const word = (length: number): string => 'x'.repeat(length - 1) + 'z';
+    const room = LIMITS.VERDICT_ARGV_MAX - 'tool comm '.length - 1;
+    assert.deepEqual(
+      await statusesOf(['tool', 'comm', word(room)], ['tool', 'comm', word(room + 1)]),
+      [SIGKILL, 0],
+    );
+  });
+});

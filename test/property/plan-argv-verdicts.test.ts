@@ -1,0 +1,108 @@
+// What the kernel says of the words of a program, beside what the rules say.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
+import { RuleEngine } from '../../src/rules/engine.ts';
+import { runs } from '../support/runs.ts';
+import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { CONTAINER } from '../support/rules-subject.ts';
+import {
+  argvCall,
+  argvComparison,
+  argvCondition,
+  knownArgv,
+  subjectOfArgv,
+} from '../support/verdict-argv-cases.ts';
+import { verdictTable } from '../support/verdict-table.ts';
+
+const ofExec = (text: string): string => `evt.type in (execve, execveat) and (${text})`;
+
+test('a program is denied by its words only where the rule that denies it matches', () => {
+  const counts = { denied: 0, matched: 0 };
+  fc.assert(
+    fc.property(
+      fc.array(argvCondition, { minLength: 1, maxLength: 3 }),
+      fc.array(argvCall, { minLength: 4, maxLength: 12 }),
+      (texts, calls) => {
+        const rules = texts.map((text, index) =>
+          ruleFile(ofExec(text)).replace('rule: r', `rule: r${index}`),
+        );
+        const ruleSet = ruleSetOf(rules.join('\n'));
+        const names = new Set(texts.map((_, index) => `r${index}`));
+        const { bytes, denied } = verdictTable(ruleSet, CONTAINER, names);
+        assert.ok(bytes);
+        const engine = new RuleEngine(ruleSet, { matching: 'all' });
+        for (const one of calls) {
+          const matching = engine
+            .evaluate(subjectOfArgv(one, 'execve'))
+            .map(({ rule }) => rule.name);
+          if (matching.length > 0) counts.matched++;
+          const { failing } = verdictOf(bytes, knownArgv(one, 'execve'));
+          for (const [rule, name] of denied.entries()) {
+            if (((failing >>> rule) & 1) === 1) continue;
+            counts.denied++;
+            assert.ok(matching.includes(name), `${texts.join(' | ')}: ${JSON.stringify(one)}`);
+          }
+        }
+      },
+    ),
+    { numRuns: runs(600) },
+  );
+  for (const [what, times] of Object.entries(counts))
+    assert.ok(times > runs(50), `${what}: ${times}`);
+});
+
+test('of a comparison of words the verdict is exact, where they are known', () => {
+  let exact = 0;
+  fc.assert(
+    fc.property(
+      argvComparison,
+      fc.array(argvCall, { minLength: 4, maxLength: 12 }),
+      (text, calls) => {
+        const ruleSet = ruleSetOf(ruleFile(ofExec(text)));
+        const { bytes, denied } = verdictTable(ruleSet, CONTAINER, new Set(['r']));
+        assert.ok(bytes);
+        // What no automaton decides, and what always or never holds.
+        fc.pre(denied.length === 1 && !/ (glob "\*|iglob "\*|pmatch|exists)/.test(text));
+        const engine = new RuleEngine(ruleSet);
+        for (const one of calls.filter(({ isLong }) => !isLong)) {
+          exact++;
+          const { failing } = verdictOf(bytes, knownArgv(one, 'execve'));
+          assert.equal(
+            (failing & 1) === 0,
+            engine.evaluate(subjectOfArgv(one, 'execve')).length > 0,
+            `${text}: ${JSON.stringify(one)}`,
+          );
+        }
+      },
+    ),
+    { numRuns: runs(400) },
+  );
+  assert.ok(exact > runs(200), `${exact}`);
+});
+
+test('words of more bytes than the kernel looks at deny nothing', () => {
+  const rules = ruleSetOf(ruleFile(ofExec('proc.args contains x')));
+  const { bytes, denied } = verdictTable(rules, CONTAINER, new Set(['r']));
+  assert.ok(bytes !== undefined && denied.length === 1);
+  const failingOf = (isLong: boolean): number =>
+    verdictOf(bytes, knownArgv({ name: 'node', argv: ['tool', 'x'], isLong }, 'execve')).failing &
+    1;
+  assert.deepEqual([failingOf(false), failingOf(true)], [0, 1]);
+});
+
+test('rules that ask for more words than fit are left out, those that ask for most first', () => {
+  const many = Array.from({ length: 17 }, (_, nth) => `proc.args contains w${nth}`);
+  const texts = [many.join(' or '), 'proc.args contains small', 'proc.exepath = /bin/tool'];
+  const rules = texts.map((text, index) =>
+    ruleFile(ofExec(text)).replace('rule: r', `rule: r${index}`),
+  );
+  const { denied, bytes } = verdictTable(
+    ruleSetOf(rules.join('\n')),
+    CONTAINER,
+    new Set(['r0', 'r1', 'r2']),
+  );
+  assert.ok(bytes);
+  assert.deepEqual([...denied].sort(), ['r1', 'r2']);
+});

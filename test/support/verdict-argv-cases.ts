@@ -1,0 +1,101 @@
+// Rules about the words with which programs are run, and such programs, of any shape.
+import fc from 'fast-check';
+import type { ExecEvent } from '../../src/plan/verdicts/call-kinds.ts';
+import type { KnownCall } from '../../src/plan/verdicts/verdict.ts';
+import type { Subject } from '../../src/rules/subject.ts';
+import { encodeText } from '../../src/shared/text.ts';
+import {
+  CONTAINER,
+  makeEvent,
+  makeExec,
+  makeFile,
+  makeProcess,
+  makeSubject,
+} from './rules-subject.ts';
+import { comparisonOf, conditionsOf, ofName, path, processName } from './verdict-cases.ts';
+
+const WORDS = [
+  '-c',
+  'id',
+  'sh',
+  'Sh',
+  '/etc',
+  '/etc/ssh',
+  'a b',
+  'é',
+  '',
+  ' ',
+  '--exec',
+  'curl x|sh',
+];
+const word = fc.oneof(fc.constantFrom(...WORDS), path);
+
+export const argvCall = fc.record({
+  name: processName,
+  argv: fc.array(word, { minLength: 1, maxLength: 4 }),
+  /** More than the kernel looks at. */
+  isLong: fc.boolean(),
+});
+export type ArgvCall = typeof argvCall extends fc.Arbitrary<infer One> ? One : never;
+
+const FIELDS = [
+  'proc.args',
+  'proc.cmdline',
+  'proc.exe',
+  'tolower(proc.args)',
+  'tolower(proc.cmdline)',
+];
+const plain = fc
+  .tuple(
+    fc.constantFrom(...FIELDS),
+    fc.constantFrom(
+      '= "-c id"',
+      '= ""',
+      '!= "sh -c"',
+      'in ("-c", sh, "")',
+      'startswith "-c"',
+      'startswith anyof ("sh ", "node -")',
+      'endswith h',
+      'endswith anyof ("id", "|sh")',
+      'contains "-c"',
+      'contains anyof ("|sh", "curl")',
+      'icontains SH',
+      'contains " "',
+      'contains é',
+      'glob "sh*id"',
+      'iglob "SH*"',
+      'pmatch (sh)',
+      'exists',
+    ),
+  )
+  .map(([field, compared]) => `${field} ${compared}`);
+export const argvComparison = fc.oneof(comparisonOf(FIELDS), plain);
+export const argvCondition = conditionsOf(
+  fc.oneof({ weight: 4, arbitrary: argvComparison }, { weight: 1, arbitrary: ofName }),
+);
+
+const PROGRAM = '/bin/tool';
+const LONG = 'x'.repeat(1100);
+const wordsOf = ({ argv, isLong }: ArgvCall): readonly string[] =>
+  isLong ? [...argv, LONG] : argv;
+
+/** That the program is run, as rules see it. */
+export function subjectOfArgv(one: ArgvCall, event: ExecEvent): Subject {
+  const [exe = '', ...args] = wordsOf(one);
+  return makeSubject(
+    makeEvent(event, { exec: makeExec({ file: makeFile(PROGRAM) }), comm: one.name }),
+    {
+      container: CONTAINER,
+      process: makeProcess({ image: { name: one.name, exePath: PROGRAM, exe, args } }),
+    },
+  );
+}
+
+/** The same as the kernel knows it. */
+export const knownArgv = (one: ArgvCall, event: ExecEvent): KnownCall => ({
+  event,
+  ...{ directory: false, layer: 'none', path: undefined },
+  program: { path: encodeText(PROGRAM), layer: 'none', name: encodeText(one.name) },
+  thread: encodeText(one.name),
+  argv: wordsOf(one).map((text) => encodeText(text)),
+});
