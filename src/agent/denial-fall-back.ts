@@ -14,7 +14,7 @@ export const DENIALS_A_MINUTE = 60;
 /** A container that ends so soon after its first denial has ended for it. */
 export const FIRST_DENIAL_MS = 30_000;
 const MINUTE_MS = 60_000;
-/** Limit on apps, and on containers, with denials that are remembered; the oldest start again from zero. */
+/** Limit on apps, containers and processes with denials that are remembered; the oldest start again from zero. */
 const COUNTED_MAX = 10_000;
 
 export interface DenialFallBackOptions {
@@ -43,8 +43,8 @@ export class DenialFallBack {
   readonly #asked = new RecentMap<string, true>(COUNTED_MAX);
   /** By cgroup, as each run of a container has its own: for which entries it was told. */
   readonly #told = new RecentMap<number, OperatorResponses>(COUNTED_MAX);
-  /** The latest process that was denied its program. */
-  #last: Pick<Process, 'pid' | 'startBootNs'> | undefined;
+  /** Processes that something was denied to, by pid and start: one that tries again and again counts once. */
+  readonly #processes = new RecentMap<string, true>(COUNTED_MAX);
   #count = 0;
 
   constructor(options: DenialFallBackOptions) {
@@ -62,12 +62,15 @@ export class DenialFallBack {
     // Also if another rule's detection of the same program came first.
     if (isDenied && asked === 'deny') this.#asked.set(container.fullId, true);
     // Several rules may match the same program.
-    const { pid, startBootNs } = process;
-    if (isDenied && (this.#last?.pid !== pid || this.#last.startBootNs !== startBootNs)) {
-      this.#last = { pid, startBootNs };
-      this.#onDenied(container);
-    }
+    if (isDenied && this.#isNew(process)) this.#onDenied(container);
     return done;
+  }
+
+  #isNew({ pid, startBootNs }: Pick<Process, 'pid' | 'startBootNs'>): boolean {
+    const key = `${pid} ${startBootNs}`;
+    const isNew = !this.#processes.has(key);
+    this.#processes.set(key, true);
+    return isNew;
   }
 
   #onDenied(container: Container): void {
@@ -130,7 +133,7 @@ export class DenialFallBack {
     this.#count++;
     logger.warn(
       { app: container.app?.name, container: container.id, why },
-      'nothing is denied to this app any more, it is only reported, until rules are loaded again',
+      'nothing is denied to this app any more, what rules match is only reported, until rules are loaded again',
     );
     onChanged();
   }

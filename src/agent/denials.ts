@@ -96,8 +96,14 @@ export class Denials {
         enabled &&
         !this.#givenUp.has(condition) &&
         ofApp?.has(condition) !== true &&
-        ([...events].some(isExec) || (events.has('connect') && this.#canRefuse())),
+        this.#canDeny(events),
     );
+  }
+
+  /** Of a rule about connects it is always asked whether they can be refused: what does so is loaded then. */
+  #canDeny(events: LoadedRule['events']): boolean {
+    const refuses = events.has('connect') && this.#canRefuse();
+    return refuses || [...events].some(isExec);
   }
 
   /** Rules are loaded again: apps' own rules are others. */

@@ -10,7 +10,7 @@ export interface RefusalsOptions {
   readonly directory?: () => string;
 }
 
-/** Connections that are refused for rules that deny them. What does so is loaded when a rule first asks for it. */
+/** Connections that are refused for rules that deny them. What does so is loaded when that is first asked for, and stays. */
 export class Refusals {
   readonly #options: RefusalsOptions;
   #tried = false;
@@ -38,7 +38,7 @@ export class Refusals {
     this.#options.probe.allowConnects();
     this.#options.logger.warn(
       { why },
-      'connections cannot be refused on this host: what rules deny is killed after the effect. Run "varvel doctor"',
+      'connections cannot be refused on this host: a process whose connection a rule denies is killed after it has connected. Programs are not affected',
     );
   }
 

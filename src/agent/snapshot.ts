@@ -46,6 +46,8 @@ export interface AgentSnapshot {
     readonly selfTest: number;
     /** What became of the tests of denial at the start (`denied`: it works), or why they could not be made; undefined: no tests. */
     readonly denialTest?: Readonly<Record<DenialTrial, string>> | undefined;
+    /** Why connections cannot be refused here; undefined: they can, or nobody asked. */
+    readonly refusalsUnavailable?: string | undefined;
     /** Containers whose opens are filtered in the kernel if no rule can match. */
     readonly verdicts: VerdictsStatus;
   };

@@ -333,6 +333,7 @@ export class Stages {
       probe: this.probe,
       tree: this.tree,
       verdicts: this.verdicts,
+      refusals: this.refusals,
       evaluation: this.evaluation,
       responding: this.responding,
       rules: this.rules,

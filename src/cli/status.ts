@@ -290,6 +290,7 @@ function deniedLines({
   deniedDropped,
   denialEnded,
   denialTest,
+  refusalsUnavailable,
 }: AgentSnapshot['kernel']): string[] {
   const { containers, rules, afterEffect, givenUp, inVain } = verdicts.denying;
   const named = (names: readonly string[]): string =>
@@ -299,12 +300,16 @@ function deniedLines({
     lines.push(
       `denied before the effect, in ${containers} containers: what matches ${named(rules)}`,
     );
-  for (const [trial, found] of Object.entries(denialTest ?? {})) {
-    if (found !== 'denied')
-      lines.push(
-        `DENIAL NOT PROVEN on this host, ${trial}s may only be killed after the effect (${found}): run varvel doctor`,
-      );
-  }
+  if (denialTest !== undefined && denialTest.program !== 'denied')
+    lines.push(
+      `DENIAL NOT PROVEN on this host, programs may only be killed after the effect (${denialTest.program}): run varvel doctor`,
+    );
+  const unproven = denialTest?.connection === 'denied' ? undefined : denialTest?.connection;
+  const why = refusalsUnavailable ?? unproven;
+  if (why !== undefined)
+    lines.push(
+      `CONNECTIONS MAY NOT BE REFUSED on this host, their processes be killed after they have connected (${why}): run varvel doctor`,
+    );
   if (afterEffect.length > 0)
     lines.push(
       `NOT DENIED, but killed after the effect: what matches ${named(afterEffect)}. See the agent's log, and varvel explain RULE`,
@@ -314,13 +319,17 @@ function deniedLines({
       givenUp.length > 0
         ? `. Until rules are loaded again nothing is denied by ${named(givenUp)}`
         : '';
-    lines.push(`DENIED WRONGLY: ${inVain} times what no rule matches, please report it${now}`);
+    lines.push(
+      `DENIED WRONGLY: ${inVain} programs or connections that no rule matches, please report it${now}`,
+    );
   }
   for (const { app, why } of denialEnded)
     lines.push(
-      `NOT DENIED ANY MORE: anything to ${app ?? 'containers without an app'}, because ${why}. Load rules again to deny`,
+      `NOTHING IS DENIED ANY MORE to ${app ?? 'containers without an app'}, because ${why}. Load rules again to deny`,
     );
   if (deniedDropped > 0)
-    lines.push(`DENIED WITHOUT A LINE: ${deniedDropped} times, as the records were lost`);
+    lines.push(
+      `DENIED WITHOUT A LINE: ${deniedDropped} programs or connections, whose records were lost`,
+    );
   return lines;
 }

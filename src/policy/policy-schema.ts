@@ -117,7 +117,7 @@ export function policySchema(): Schema {
       },
       enforce: {
         description:
-          'Variables beside which nothing may happen, if the operator allows it (policies.responses). expected_executables: all other programs are denied. outbound_hosts: connections to other hosts are refused; where the kernel cannot tell, as for domain names, the process is killed. Each must be listed under variables, expected_executables with at least one value.',
+          'Variables beside which nothing may happen, if the operator allows it (policies.responses). expected_executables: all other programs are denied. outbound_hosts: connections to other hosts are refused; where the kernel cannot tell, as for domain names and datagrams without connect, the process is killed. Each must be listed under variables, expected_executables with at least one value.',
         type: ['array', 'null'],
         items: { enum: Object.keys(ENFORCEMENTS) },
       },

@@ -102,14 +102,16 @@ export const ALL_EVENTS: EventMasks = {
   env: true,
 };
 
+const CAPABILITIES = ['CAP_BPF', 'CAP_PERFMON', 'CAP_SYS_PTRACE', 'CAP_DAC_READ_SEARCH'];
+
 /** Says what to do about each way in which the kernel refuses the probe. */
-function explain(error: unknown, doing: string): UserError {
+function explain(error: unknown, doing: string, more?: string): UserError {
   const loader = error as Partial<LoaderError>;
   const said = `Cannot ${loader.operation ?? doing}: ${loader.code ?? String(error)}.`;
   const detail = (loader.detail ?? '').trim().split('\n').slice(-1)[0] ?? '';
   const advice =
     loader.code === 'EPERM' || loader.code === 'EACCES'
-      ? 'The agent needs root, or CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. In a container it also needs the host’s pid namespace. If it has all of this, kernel lockdown (confidentiality) forbids BPF.'
+      ? `The agent needs root, or ${[...CAPABILITIES, ...(more === undefined ? [] : [more])].join(', ')}. In a container it also needs the host’s pid namespace. If it has all of this, kernel lockdown (confidentiality) forbids BPF.`
       : /(kernel|vmlinux) BTF/i.test(loader.detail ?? '') || loader.code === 'ESRCH'
         ? 'The kernel has no BTF (/sys/kernel/btf/vmlinux): use one built with CONFIG_DEBUG_INFO_BTF=y, 5.15 or newer.'
         : loader.code === 'ENOENT' && /probe object/.test(said)
@@ -261,7 +263,7 @@ export class LiveProbe {
     try {
       this.#probe.denyConnects(directory);
     } catch (error) {
-      throw explain(error, 'refuse connections');
+      throw explain(error, 'refuse connections', 'CAP_NET_ADMIN');
     }
   }
 

@@ -14,7 +14,8 @@ export const deny: Response = {
       connection: 'connection refused before it was made (EPERM)',
     },
     done: 'process killed, after this had happened: it was not denied before',
-    monitored: 'this would have been denied (the response is in monitor mode)',
+    monitored:
+      'would have been denied, or its process killed where the kernel is not certain (the response is in monitor mode)',
   },
   limits: kill.limits,
   endsProcess: true,

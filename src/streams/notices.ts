@@ -258,11 +258,11 @@ export function shedNotice(
   };
 }
 
-/** That programs are no longer denied in the container's app. */
+/** That nothing is denied in the container's app any more. */
 export function denialNotice(why: string, container: Container, timeNs: bigint): Detection {
   return {
     ...notice(DENIAL_RULE, timeNs, container, {
-      output: `Programs are no longer denied in this app, only reported, until the operator loads the rules again: ${why}`,
+      output: `Programs and connections are no longer denied in this app, only reported, until the operator loads the rules again: ${why}`,
       outputFields: { 'denial.ended': why },
     }),
     priority: 'Warning',

@@ -28,7 +28,7 @@ const runApp = (name: string, labels: Record<string, string> = {}): Promise<Dock
   runContainer(engine, 'exec sleep 600', {
     labels: { 'varvel.enable': 'true', 'varvel.app': name, ...labels },
   });
-const until2Judged = (agent: E2eAgent, denying: number): Promise<unknown> =>
+const untilBothJudged = (agent: E2eAgent, denying: number): Promise<unknown> =>
   until(`in ${denying} containers it is refused`, async () => {
     const { verdicts } = (await agent.snapshot()).kernel;
     return verdicts.denying.containers === denying && verdicts.containers === 2;
@@ -49,7 +49,7 @@ test('an app that enforces where it connects to has other connections refused; v
     await runApp('blog', { 'varvel.policy': policy }),
   ];
   try {
-    await until2Judged(agent, 1);
+    await untilBothJudged(agent, 1);
     assert.deepEqual((await agent.snapshot()).kernel.denialTest, {
       program: 'denied',
       connection: 'denied',
@@ -76,10 +76,10 @@ test('an app that enforces where it connects to has other connections refused; v
     );
 
     assert.equal(agent.varvel('lift', '--app', 'shop').code, 0);
-    await until2Judged(agent, 0);
+    await untilBothJudged(agent, 0);
     assert.equal(await execInContainer(shop, NO_ROUTE), 0);
     assert.equal(agent.varvel('lift', '--end').code, 0);
-    await until2Judged(agent, 1);
+    await untilBothJudged(agent, 1);
     assert.equal(await execInContainer(shop, CUT_OFF), 0);
   } finally {
     for (const app of [shop, blog]) await app.remove({ force: true });
@@ -97,13 +97,13 @@ test('the operator has connections refused, first in monitor mode; a reload begi
   });
   const [shop, blog] = [await runApp('shop'), await runApp('blog')];
   try {
-    await until2Judged(agent, 0);
+    await untilBothJudged(agent, 0);
     assert.equal(await execInContainer(shop, NO_ROUTE), 0);
     const reload = async (from: string, to: string, denying: number): Promise<void> => {
       const text = readFileSync(agent.configFile, 'utf8').replace(entry(from), entry(to));
       writeFileSync(agent.configFile, text);
       await agent.reload();
-      await until2Judged(agent, denying);
+      await untilBothJudged(agent, denying);
     };
     await reload('monitor', 'enforce', 1);
     assert.equal(await execInContainer(shop, CUT_OFF), 0);

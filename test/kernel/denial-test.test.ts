@@ -31,7 +31,7 @@ describe('denial is tried', () => {
     assert.deepEqual(denial, { program: works, connection: works });
   });
 
-  test('a kernel that does not deny it, or an agent that is not told of it, is found out', async () => {
+  test('a kernel that does not deny it, or an agent that is not told of it, is reported', async () => {
     const deaf = new DenialTest(probe, hierarchy.mountPoint);
     assert.equal(await deaf.run('program'), 'untold');
     assert.equal(await deaf.run('connection'), 'not denied', 'nothing is loaded that refuses it');

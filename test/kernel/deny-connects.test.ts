@@ -118,7 +118,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       return [running, results, events];
     }
 
-    test('by TCP, UDP and both versions, with all fields, once', async () => {
+    test('TCP and UDP connections, by IPv4 and IPv6, are refused, each with one complete record', async () => {
       deny(BAD);
       const [, results, events] = await connects([
         ...tcp(DENIED),
@@ -169,7 +169,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       assert.equal(first.judged?.call?.socket?.tuple?.remotePort, port);
     });
 
-    test(`${MANY} of ${MANY}, beside others, and from other threads of a busy machine`, async () => {
+    test(`${MANY} of ${MANY} processes are refused, and their allowed connections are made`, async () => {
       deny(BAD);
       const steps = Array.from({ length: MANY }, () => [
         ...['fork', '[', ...tcp(DENIED), ...udp(DENIED), ...tcp(FREE), 'exit', 0, ']'],
@@ -202,7 +202,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       assert.deepEqual((await connects(tcp(DENIED)))[1], [EPERM]);
     });
 
-    test('all but some, and what cannot be decided before the call ends is not refused', async () => {
+    test('a rule that excludes networks; a rule that asks for the result refuses nothing', async () => {
       deny(`evt.type = connect and fd.l4proto = tcp and not fd.snet = "${FREE}/32"`);
       const [, results] = await connects([...tcp(DENIED), ...tcp(FREE), ...udp(DENIED)]);
       assert.deepEqual(results, [EPERM, 0, 0]);
@@ -299,7 +299,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       );
     });
 
-    test('while other programs of the container are judged on the same CPUs, none is taken for another', async () => {
+    test('verdicts on opens on the same CPUs do not change verdicts on connects', async () => {
       deny(`${BAD} and proc.name = good`);
       const opens = Array.from({ length: 4 }, () =>
         probe.spawn(undefined, inContainer(cgroup, 'loop', 5000, 0, '/etc/hosts')),

@@ -102,7 +102,7 @@ describe('verdicts of words', () => {
   /** Words that are steps of the program: it does nothing, and its exit code is 0. */
   const IDLE = ['comm', 'x'];
 
-  test('real programs: by their words, joined or each', async () => {
+  test('real programs: by arguments, command line and first word', async () => {
     deny('proc.args contains "comm evil"');
     assert.deepEqual(
       await statusesOf(
@@ -124,7 +124,7 @@ describe('verdicts of words', () => {
     );
   });
 
-  test('what the kernel cannot look at whole is not denied', async () => {
+  test('words of more than 1,024 bytes are not denied', async () => {
     deny('proc.args endswith z and proc.exepath endswith /tool');
     const word = (length: number): string => 'x'.repeat(length - 1) + 'z';
     const room = LIMITS.VERDICT_ARGV_MAX - 'tool comm '.length - 1;

@@ -33,6 +33,9 @@ const WORDS: Readonly<Record<DenialTrial, Words>> = {
   },
 };
 
+const REFUSALS_NEED =
+  'Give the agent CAP_NET_ADMIN and a mounted cgroup v2, or use the response kill, which says what it does.';
+
 /** Whether programs or connections can be denied here. `tried`: what became of the test; undefined: no probe was loaded. */
 export function checkDenial(
   config: AgentConfig,
@@ -56,6 +59,10 @@ export function checkDenial(
     );
   const reason =
     tried.status === 'fulfilled' ? why['not tried'] : firstLine(tried.reason).replace(/\.$/, '');
+  if (trial === 'connection' && outcome === undefined) {
+    const says = `Connections cannot be refused (the response deny), only their processes killed: ${reason}.`;
+    return isAsked ? warn(says, REFUSALS_NEED) : note(says);
+  }
   const says = `It was not tried whether ${what.toLowerCase()} can be denied (the response deny): ${reason}.`;
   return isAsked ? warn(says, 'Begin with the response in monitor mode.') : note(says);
 }

@@ -37,8 +37,8 @@ function world(yaml = DENIES) {
     container: Container,
     outcome: ResponseOutcome = 'prevented',
     asked?: 'deny',
+    process = makeProcess({ pid: ++pid }),
   ): void => {
-    const process = makeProcess({ pid: ++pid });
     const done = [{ name: 'deny', outcome, guarantee: 'before the effect' }] as const;
     // Only of the second rule the app asks for it.
     for (const of of [undefined, asked])
@@ -103,6 +103,15 @@ test('an app with many denials in a minute is no longer denied any, and each of 
     ['d', 'a'],
     'also one that begins later, and another run',
   );
+});
+
+test('processes that try again and again count once each', () => {
+  const { fallBack, denied, instance, isDenied } = world();
+  const shop = instance('a', 'shop');
+  const workers = [101, 102].map((pid) => makeProcess({ pid }));
+  for (let n = 0; n < 3 * DENIALS_A_MINUTE; n++)
+    denied(shop, 'prevented', undefined, workers[n % 2]);
+  assert.deepEqual([isDenied(shop), fallBack.count], [true, 0]);
 });
 
 test('a container that ends soon after its first denial: its app is no longer denied any', () => {
