@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "denial.h"
 #include <cerrno>
+#include <csignal>
 #include <fcntl.h>
 #include <unistd.h>
 #include "libbpf-log.h"
@@ -27,7 +28,12 @@ Status Denial::Start(bpf_object* probe, const std::string& path, const std::stri
   if (fd < 0) return Status::Fail(errno, "open " + directory);
   object_ = bpf_object__open_file(path.c_str(), nullptr);
   int error = object_ ? UseMapsOf(probe, object_) : -errno;
+  // As in Probe::Load: the verifier aborts if a signal is pending.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   if (!error) error = bpf_object__load(object_);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   for (const char* name : kPrograms) {
     if (error) break;
     bpf_program* program = bpf_object__find_program_by_name(object_, name);

@@ -25,6 +25,9 @@
 #define NR_RENAMEAT 264
 #define NR_RENAMEAT2 316
 #define NR_CONNECT 42
+#define NR_SENDTO 44
+#define NR_SENDMSG 46
+#define NR_SENDMMSG 307
 /* x32 calls have this bit in their number; numbers from 512 on are x32's own */
 #define X32_SYSCALL_BIT 0x40000000
 #define X32_FIRST 512

@@ -30,8 +30,7 @@
 #define ALLOW 1
 /* A verdict is asked for again if another task has run; beyond that the connection is made, and reported. */
 #define TRIES 4
-/* Records under construction at a time, by all CPUs. Beyond, one is lost, and counted. */
-#define RECORDS 64
+#define PF_IO_WORKER 0x10 /* include/linux/sched.h, since 5.12 */
 
 /* The context, include/uapi/linux/bpf.h. Addresses and ports are in network order. */
 struct bpf_sock_addr {
@@ -39,33 +38,10 @@ struct bpf_sock_addr {
 	__u32 family, type, protocol;
 };
 
-/* struct sockaddr_in6; of struct sockaddr_in only the first 16 bytes count */
-struct passed_address {
-	__u16 family, port;
-	__u32 first; /* the IPv4 address, or the flow */
-	__u8 address[16];
-	__u32 scope;
-};
-
-struct record {
-	__u32 taken, pad;
-	struct rec_header h;
-	struct rec_call r;
-	struct passed_address address;
-	__u8 padding[8];
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, RECORDS);
-	__type(key, __u32);
-	__type(value, struct record);
-} records SEC(".maps");
-
-/* Where the socket is to be connected to. */
+/* Where the socket is to be connected to, and what of the thread the verdict was about. */
 struct connection {
 	__u32 table;
-	__u16 family, protocol, type, rport;
-	__u8 raddr[16];
+	struct refusal refusal;
 };
 
 /* Whether a rule that denies certainly matches the connection, however the call would end. */
@@ -75,16 +51,25 @@ __noinline int deny__is_certain(struct connection *to)
 	struct verdict_table *t = to ? verdict__find_table(to->table) : NULL;
 	if (!call || !t || !t->denying)
 		return 0;
+	struct refusal *of = &to->refusal;
 	__u32 denying = t->denying, table = to->table, failing = 0;
 	call->table = table;
 	call->directory = call->dots = call->len = call->is_part = 0;
 	call->layer = LAYER_NONE;
-	__u32 kind = VERDICT_FIRST_CONNECT + connect__note_end(call, to->family, to->protocol, to->raddr, to->rport);
-	/* it succeeds at once, or goes on by itself */
+	__u32 kind = VERDICT_FIRST_CONNECT + connect__note_end(call, of->family, of->protocol, of->raddr, of->rport);
+	/* it succeeds at once, or goes on by itself: of a thread with one name, since another one can change it */
+	of->ts = bpf_ktime_get_boot_ns();
+	__u64 *judged = (void *)call->name, *name = (void *)of->comm;
 	for (__u32 begun = 0; begun < 2; begun++) {
+		if (bpf_probe_read_kernel(call->name, sizeof(call->name), scope__current()->comm))
+			return 0;
 		call->kind = kind + begun;
 		verdict__passes();
 		failing |= call->failing;
+		if (begun && (judged[0] != name[0] || judged[1] != name[1]))
+			return 0;
+		name[0] = judged[0];
+		name[1] = judged[1];
 	}
 	return verdict__find_table(table) == t && (~failing & denying);
 }
@@ -106,77 +91,21 @@ static __always_inline __u64 deny__switches(void)
 	return switches;
 }
 
-/* The index of a record that nobody else uses; RECORDS if there is none. */
-static __always_inline __u32 deny__take_record(void)
+/* Whether the end of the call will report it: by connect(2), by a message, or by a request of io_uring. */
+static __always_inline bool deny__is_reported(struct task_struct *task)
 {
-	__u32 first = bpf_get_prandom_u32();
-	for (__u32 i = 0; i < RECORDS; i++) {
-		__u32 at = (first + i) & (RECORDS - 1);
-		struct record *record = bpf_map_lookup_elem(&records, &at);
-		if (record && !__sync_val_compare_and_swap(&record->taken, 0, 1))
-			return at;
-	}
-	return RECORDS;
+	unsigned long nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
+	if (task->flags & PF_IO_WORKER || task->thread_info.status & TS_COMPAT)
+		return 1;
+	nr &= ~X32_SYSCALL_BIT;
+	bool is_message = nr == NR_SENDTO || nr == NR_SENDMSG || nr == NR_SENDMMSG;
+	return !is_message || *(volatile __u8 *)&state.wanted[nr & (CALL_NR_MAX - 1)];
 }
 
-static __always_inline void deny__fill(struct record *record, const struct connection *to, struct task_struct *task,
-				       __u64 cgroup, bool is_call)
-{
-	struct rec_call *r = &record->r;
-	__builtin_memset(r, 0, sizeof(*r));
-	__builtin_memset(&record->address, 0, sizeof(record->address));
-	task__store_header(&record->h, task, cgroup, KIND_CALL, EVENT_CONNECT, -EPERM);
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	bool compat = task->thread_info.status & TS_COMPAT;
-	r->fd = -1;
-	/* the arguments of ia32's socketcall() are in memory that the program may have changed */
-	if (is_call && !(compat && SYSCALL_NR(regs) == NR32_SOCKETCALL)) {
-		r->arg1 = compat ? (__u32)COMPAT_ARG1(regs) : ARG1(regs);
-		r->arg2 = compat ? (__u32)COMPAT_ARG2(regs) : ARG2(regs);
-		r->arg3 = compat ? (__u32)COMPAT_ARG3(regs) : ARG3(regs);
-		r->fd = r->arg1;
-	}
-	r->family = to->family;
-	r->protocol = to->protocol;
-	r->socket_type = to->type;
-	r->rport = to->rport;
-	__builtin_memcpy(r->raddr, to->raddr, sizeof(r->raddr));
-	r->flags = TUPLE_KNOWN | DENIED;
-	struct passed_address *address = &record->address;
-	address->family = to->family;
-	address->port = (to->rport >> 8) | (to->rport << 8);
-	r->addr_len = to->family == AF_INET ? 16 : 28;
-	if (to->family == AF_INET)
-		address->first = *(__u32 *)to->raddr;
-	else
-		__builtin_memcpy(address->address, to->raddr, sizeof(address->address));
-}
-
-/* Reports the denial: for a record as for any other, it can be dropped, and is counted then. */
-static __always_inline void deny__report(struct scope_entry *entry, const struct connection *to, __u64 cgroup)
+static __always_inline int deny__judge(struct connection *to)
 {
 	struct task_struct *task = scope__current();
-	bool is_call = connect__is_call(task);
-	if (is_call) {
-		__u64 thread = bpf_get_current_pid_tgid(), start = task->start_boottime;
-		bpf_map_update_elem(&refused, &thread, &start, BPF_ANY);
-	}
-	__u32 at = deny__take_record();
-	struct record *record = at < RECORDS ? bpf_map_lookup_elem(&records, &at) : NULL;
-	bool is_sent = 0;
-	if (record) {
-		deny__fill(record, to, task, cgroup, is_call);
-		__u32 len = sizeof(record->h) + sizeof(record->r) + record->r.addr_len;
-		is_sent = ring__send(&bulk_ring, BUDGET_BULK, &record->h, len, sizeof(*record) - 8, entry);
-		__sync_fetch_and_and(&record->taken, 0);
-	}
-	if (!is_sent)
-		__sync_fetch_and_add(&state.denied_dropped, 1);
-}
-
-static __always_inline int deny__connect(struct connection *to)
-{
-	__u64 cgroup = scope__cgroup_id(scope__current());
+	__u64 cgroup = scope__cgroup_id(task);
 	struct scope_entry *entry = scope__find_entry(cgroup);
 	to->table = entry ? *(volatile __u32 *)&entry->table : 0;
 	if (!entry || !to->table)
@@ -188,36 +117,61 @@ static __always_inline int deny__connect(struct connection *to)
 			continue;
 		if (!denies)
 			return ALLOW;
-		deny__report(entry, to, cgroup);
+		__u64 thread = bpf_get_current_pid_tgid();
+		to->refusal.start = task->start_boottime;
+		if (!deny__is_reported(task) || bpf_map_update_elem(&refused, &thread, &to->refusal, BPF_ANY))
+			__sync_fetch_and_add(&state.denied_dropped, 1);
 		return REFUSE;
 	}
 	return ALLOW;
 }
 
+static __always_inline int deny__connect(struct connection *to)
+{
+	int verdict = deny__judge(to);
+	barrier_var(verdict); /* keeps the mask: the verifier wants to see that it is 0 or 1 */
+	return verdict & 1;
+}
+
+static __always_inline void deny__note(struct refusal *of, struct bpf_sock_addr *ctx, __u16 family)
+{
+	__u32 port = ctx->user_port;
+	of->family = family;
+	of->protocol = ctx->protocol;
+	of->socket_type = ctx->type;
+	of->rport = (port >> 8 & 0xff) | (port & 0xff) << 8;
+}
+
+/*
+ * An address of another family fails later. One that is not specified means the host itself: which of its addresses, the
+ * kernel decides later.
+ */
 SEC("cgroup/connect4")
 int deny_connect4(struct bpf_sock_addr *ctx)
 {
-	struct connection to = { .family = AF_INET };
-	to.protocol = ctx->protocol;
-	to.type = ctx->type;
-	__u32 port = ctx->user_port;
-	to.rport = (port >> 8 & 0xff) | (port & 0xff) << 8;
-	*(__u32 *)to.raddr = ctx->user_ip4;
+	struct connection to = {};
+	__u32 address = ctx->user_ip4;
+	if (ctx->user_family != AF_INET || !address)
+		return ALLOW;
+	deny__note(&to.refusal, ctx, AF_INET);
+	*(__u32 *)to.refusal.raddr = address;
 	return deny__connect(&to);
 }
 
 SEC("cgroup/connect6")
 int deny_connect6(struct bpf_sock_addr *ctx)
 {
-	struct connection to = { .family = AF_INET6 };
-	to.protocol = ctx->protocol;
-	to.type = ctx->type;
-	__u32 port = ctx->user_port, *words = (void *)to.raddr;
-	to.rport = (port >> 8 & 0xff) | (port & 0xff) << 8;
+	struct connection to = {};
+	if (ctx->user_family != AF_INET6)
+		return ALLOW;
+	deny__note(&to.refusal, ctx, AF_INET6);
+	__u32 *words = (void *)to.refusal.raddr;
 	words[0] = ctx->user_ip6[0];
 	words[1] = ctx->user_ip6[1];
 	words[2] = ctx->user_ip6[2];
 	words[3] = ctx->user_ip6[3];
+	if (!words[0] && !words[1] && !words[3] && (!words[2] || words[2] == 0xffff0000))
+		return ALLOW;
 	return deny__connect(&to);
 }
 

@@ -254,6 +254,7 @@ struct task_struct {
 	kuid_t loginuid;
 	int exit_code;
 	unsigned long nvcsw, nivcsw;
+	unsigned int flags;
 };
 struct linux_binprm {
 	struct file *file;

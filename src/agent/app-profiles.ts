@@ -140,7 +140,7 @@ export class AppProfiles implements Observer {
       case 'sendto':
       case 'sendmsg':
       case 'sendmmsg': {
-        const tuple = process.setup ? undefined : contacted(event);
+        const tuple = process.setup || event.denied ? undefined : contacted(event);
         if (tuple !== undefined) this.#reached(tuple, timesOf(event), container);
       }
     }

@@ -67,7 +67,7 @@ export class Denials {
   readonly #logger: Logger;
   /** Conditions of the operator's rules that have denied wrongly: other rules have other ones, also those of the same file read again. */
   readonly #givenUp = new WeakSet<Checked>();
-  /** By app, those of its own rules: apps with the same policy share them, and none may end what is denied to another. */
+  /** By app, those given up for it alone: apps with the same policy share rules, and none may end what is denied to another. */
   #ownGivenUp = new RecentMap<string, ReadonlyMap<Checked, string>>(APPS_MAX);
   readonly #warned = new WeakSet<Checked>();
   #rules: readonly LoadedRule[] = [];
@@ -113,12 +113,14 @@ export class Denials {
 
   /**
    * Something was denied that no rule matches. Gives up the rules that may have denied it, and returns their names; none if they were
-   * before. Of an app with rules of its own that deny there, it gives up these for this app alone; none if some were not asked.
+   * before. Of an app with rules of its own that deny there, it gives up these for this app alone; none if some were not asked. What
+   * may have refused a connection is given up for its app alone, and only if the agent knows the process as the kernel does.
    */
   giveUp(
     event: KernelEvent,
     groups: Iterable<DeniedGroup>,
     asked: OwnRulesAsked,
+    isComparable = true,
   ): ReadonlySet<string> {
     // The app was told that its rules are paused, or that one failed.
     if (asked === 'skipped') return NOBODY;
@@ -134,10 +136,13 @@ export class Denials {
     );
     const operators = new Set(this.#rules.map(({ condition }) => condition));
     const own = denying.filter(({ condition }) => !operators.has(condition));
-    const rules =
-      own.length === 0
-        ? this.#giveUpOperators(denying)
-        : this.#giveUpOwn(own, here, event.cgroupId);
+    let rules: readonly LoadedRule[] = [];
+    if (event.exec === undefined) {
+      // Of a connect the agent judges by what it knows of the process. An app can see to it that that is not enough: this must not end
+      // what is denied to others.
+      if (isComparable) rules = this.#giveUpIn(denying, here, event.cgroupId);
+    } else if (own.length === 0) rules = this.#giveUpOperators(denying);
+    else rules = this.#giveUpIn(own, here, event.cgroupId);
     // Without rules they were given up before, or others are in force by now.
     this.#logger.error(
       { rules: namesOf(rules), pid: event.pid, cgroupId: event.cgroupId },
@@ -153,8 +158,9 @@ export class Denials {
     return rules;
   }
 
-  #giveUpOwn(
-    own: readonly LoadedRule[],
+  /** For this app alone. */
+  #giveUpIn(
+    rules: readonly LoadedRule[],
     groups: readonly DeniedGroup[],
     cgroupId: number,
   ): readonly LoadedRule[] {
@@ -162,10 +168,10 @@ export class Denials {
     if (entry?.resolution.state !== 'included') return [];
     const app = appOf(entry.resolution.container);
     const before = this.#ownGivenUp.get(app) ?? new Map<Checked, string>();
-    const rules = own.filter(({ condition }) => !before.has(condition));
-    const more = rules.map(({ condition, name }) => [condition, name] as const);
+    const added = rules.filter(({ condition }) => !before.has(condition));
+    const more = added.map(({ condition, name }) => [condition, name] as const);
     this.#ownGivenUp.set(app, new Map([...before, ...more]));
-    return rules;
+    return added;
   }
 
   /** Says which rules should deny, but do not: once for each rule. */

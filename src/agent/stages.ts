@@ -290,8 +290,8 @@ export class Stages {
       finishRules: (container) => this.policies.finish(container),
       onFailure: (failure) => logFailure(logger, failure),
       onCertain: (event, isMatched) => this.verdicts.certain.compare(event, isMatched),
-      onDeniedInVain: (event, asked) => {
-        if (this.verdicts.onDeniedInVain(event, asked))
+      onDeniedInVain: (event, asked, isComparable) => {
+        if (this.verdicts.onDeniedInVain(event, asked, isComparable))
           this.verdicts.follow(this.apps.registry.entries());
       },
       respond: (detection) => this.responding.respond(detection),

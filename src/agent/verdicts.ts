@@ -183,13 +183,13 @@ export class KernelVerdicts {
   }
 
   /**
-   * A program was denied that no rule matches: the rules that may have denied it deny nothing from now on. Returns whether there are
-   * some: call `follow` then.
+   * Something was denied that no rule matches: the rules that may have denied it deny nothing from now on. Returns whether there are
+   * some: call `follow` then. `isComparable`: the agent knows the process as the kernel does.
    */
-  onDeniedInVain(event: KernelEvent, asked: OwnRulesAsked): boolean {
+  onDeniedInVain(event: KernelEvent, asked: OwnRulesAsked, isComparable = true): boolean {
     // Rules of before denied it: those that are in force now have nothing to do with it.
     if (event.bootNs < (this.#since.get(event.cgroupId) ?? 0n)) return false;
-    const rules = this.#denials.giveUp(event, this.#all(), asked);
+    const rules = this.#denials.giveUp(event, this.#all(), asked, isComparable);
     if (rules.size > 0) this.endDenying(({ denied }) => denied.some(({ name }) => rules.has(name)));
     return rules.size > 0;
   }

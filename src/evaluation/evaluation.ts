@@ -56,7 +56,7 @@ export interface EvaluationOptions {
   /** Told of an event of which the kernel was certain that an operator's rule matches, and whether one did; must not throw. */
   readonly onCertain?: (event: KernelEvent, isMatched: boolean) => void;
   /** Told of a program that was denied, although no rule matches it; must not throw. */
-  readonly onDeniedInVain?: (event: KernelEvent, own: OwnRulesAsked) => void;
+  readonly onDeniedInVain?: (event: KernelEvent, own: OwnRulesAsked, isComparable: boolean) => void;
   /** Does what is to be done about a detection in a container; must not throw. */
   readonly respond?: (detection: Respondable) => readonly DoneResponse[];
   /** What is to become of a detection, asked before it is written out; must not throw. Default `open`. */
@@ -228,7 +228,7 @@ export class Evaluation {
       if (event.ruleMatches && isComparable(subject) && appRules === undefined)
         this.#options.onCertain?.(event, matches.length > 0);
       if (event.denied && matches.length === 0)
-        this.#options.onDeniedInVain?.(event, askedOf(appRules));
+        this.#options.onDeniedInVain?.(event, askedOf(appRules), isComparable(subject));
       for (const match of matches) {
         if (container !== undefined) this.#detect(match, occurrence, subject, appRules);
         else {

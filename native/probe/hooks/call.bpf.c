@@ -161,6 +161,29 @@ static __always_inline bool call__is_wanted(const struct call_state *c, __u32 ma
 	return !(c->spec.flags & CALL_IF_ANONYMOUS) || (c->args[4] & MAP_ANONYMOUS);
 }
 
+/* Whether it connects a socket, or is a message that may (MSG_FASTOPEN). */
+static __always_inline bool call__may_connect(const struct call_state *c)
+{
+	__u16 event = c->spec.event;
+	return event == EVENT_CONNECT || event == EVENT_SENDTO || event == EVENT_SENDMSG || event == EVENT_SENDMMSG;
+}
+
+/* A message whose connection was refused is reported as a connect of its socket to its receiver. */
+static __always_inline void call__become_connect(struct call_state *c)
+{
+	if (c->spec.event == EVENT_CONNECT)
+		return;
+	if (c->spec.flags & CALL_MSGHDR) { /* struct msghdr begins with the name and its length */
+		c->args[2] = call__read_word(c, c->message, 0);
+		c->args[3] = (__u32)call__read_word(c, c->message, 1);
+	} else {
+		c->args[2] = c->args[5];
+		c->args[3] = c->args[6];
+	}
+	c->args[4] = c->args[5] = c->args[6] = 0;
+	c->spec = *(const struct call_spec *)&call_specs[NR_CONNECT];
+}
+
 /* Sends the record of the call in call_state. */
 __noinline int call__send(void)
 {
@@ -169,12 +192,15 @@ __noinline int call__send(void)
 	if (!c || !s)
 		return 0;
 	struct scope_entry *entry = scope__find_entry(c->cgroup);
-	if (!entry || (c->spec.event == EVENT_CONNECT && c->ret == -EPERM && connect__was_refused()))
+	if (!entry)
 		return 0;
+	bool is_refused = c->ret == -EPERM && call__may_connect(c) && connect__is_refused();
+	if (is_refused)
+		call__become_connect(c);
 	bool message = c->spec.flags & CALL_MESSAGE;
 	__u32 mask = *(volatile __u32 *)&state.call_mask;
-	if (!call__is_wanted(c, mask) || (message && !call__is_message_wanted(c, mask)) ||
-	    !call__may_match_kind(c, *(volatile __u32 *)&entry->table)) {
+	if (!is_refused && (!call__is_wanted(c, mask) || (message && !call__is_message_wanted(c, mask)) ||
+			    !call__may_match_kind(c, *(volatile __u32 *)&entry->table))) {
 		ring__count_filtered(entry, c->spec.event);
 		return 0;
 	}
@@ -198,7 +224,10 @@ __noinline int call__send(void)
 			call__store_directory(c, i);
 	}
 	call__store_object(c);
-	if (!call__may_match(c) && !(c->spec.event == EVENT_CONNECT && connect__is_milestone(c))) {
+	if (is_refused) {
+		connect__store_refusal();
+		c->failing = ALL_FAILING;
+	} else if (!call__may_match(c) && !(c->spec.event == EVENT_CONNECT && connect__is_milestone(c))) {
 		ring__count_filtered(entry, c->spec.event);
 		return 0;
 	}

@@ -5,22 +5,23 @@
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 
-/* By thread: when the thread was started whose connect was refused. The end of the call removes it. */
+/*
+ * By thread: the connection that was refused to it, for a rule. The end of the call reports it, as there it cannot be
+ * preempted, and removes it.
+ */
+struct refusal {
+	__u64 start; /* of the thread: ids are reused */
+	__u64 ts;    /* of the verdict, CLOCK_BOOTTIME ns */
+	char comm[COMM_LEN]; /* the name that it was about */
+	__u16 family, protocol, socket_type, rport;
+	__u8 raddr[16];
+};
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
-	__type(value, __u64);
+	__type(value, struct refusal);
 } refused SEC(".maps");
-
-/* Whether the thread is in connect(2), whose end is seen: not in io_uring's, nor in a message that connects (MSG_FASTOPEN). */
-static __always_inline bool connect__is_call(struct task_struct *task)
-{
-	unsigned long nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
-	if (task->thread_info.status & TS_COMPAT)
-		return nr == NR32_CONNECT || nr == NR32_SOCKETCALL;
-	return (nr & ~X32_SYSCALL_BIT) == NR_CONNECT;
-}
 
 /* Notes address and port of a connection to an IP address; returns the number of its kind, where it has succeeded. */
 static __always_inline __u32 connect__note_end(struct verdict_call *v, __u16 family, __u16 protocol, const __u8 *raddr,

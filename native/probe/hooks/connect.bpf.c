@@ -21,6 +21,15 @@ struct {
 	__type(value, struct connecting);
 } connecting SEC(".maps");
 
+/* Only calls whose end removes the connection again: not io_uring's, nor a message that connects (MSG_FASTOPEN). */
+static __always_inline bool connect__is_call(struct task_struct *task)
+{
+	unsigned long nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
+	if (task->thread_info.status & TS_COMPAT)
+		return nr == NR32_CONNECT || nr == NR32_SOCKETCALL;
+	return (nr & ~X32_SYSCALL_BIT) == NR_CONNECT;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int tcp_connect(__u64 *ctx)
 {
@@ -77,14 +86,33 @@ __noinline int connect__store_other(struct call_state *c, __u64 socket)
 	return other;
 }
 
-/* Called at the end of a connect that failed: the kernel has refused it for a rule, and has reported that. */
-static __always_inline bool connect__was_refused(void)
+/* Called at the end of a call that failed with EPERM: whether the kernel has refused it a connection for a rule. */
+static __always_inline bool connect__is_refused(void)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
-	__u64 *start = bpf_map_lookup_elem(&refused, &thread);
-	if (!start)
+	struct refusal *refusal = bpf_map_lookup_elem(&refused, &thread);
+	return refusal && refusal->start == scope__current()->start_boottime;
+}
+
+/* Makes the record in the scratch one of the connection that was refused. A global function: its stack is free again after it. */
+__noinline int connect__store_refusal(void)
+{
+	struct scratch *s = ring__get_scratch();
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct refusal *refusal = bpf_map_lookup_elem(&refused, &thread);
+	if (!s || !refusal)
 		return 0;
-	bool is_own = *start == scope__current()->start_boottime;
+	struct rec_call *r = (void *)s->b;
+	s->h.ts = refusal->ts;
+	__builtin_memcpy(s->h.comm, refusal->comm, sizeof(s->h.comm));
+	r->family = refusal->family;
+	r->protocol = refusal->protocol;
+	r->socket_type = refusal->socket_type;
+	r->lport = 0;
+	r->rport = refusal->rport;
+	__builtin_memset(r->laddr, 0, sizeof(r->laddr));
+	__builtin_memcpy(r->raddr, refusal->raddr, sizeof(r->raddr));
+	r->flags = (r->flags & ~CONNECTED) | TUPLE_KNOWN | DENIED;
 	bpf_map_delete_elem(&refused, &thread);
-	return is_own;
+	return 0;
 }

@@ -50,10 +50,12 @@ export function* verdictTableOf({ clauses, widened, certain }: RuleClauses): Ste
       const found = { clauses: left, widened, leftOut, certain: names, denied };
       return { bytes, ...found, ...sizesOf(automata) };
     }
-    // Only rules that deny ask for the words of programs: those that ask for most of them cannot be certain.
+    // Only failures ask for the words of programs. Of the rules that do, one that has no room by itself cannot be certain, or the last.
     if (full === 'argv' || full === 'within') {
-      const largest = [...rules].sort((one, other) => askedOf(other, full) - askedOf(one, full))[0];
-      rules = rules.filter((rule) => rule !== largest);
+      const asking = rules.filter((rule) => askedOf(rule, full).length > 0);
+      const alone = asking.find((rule) => askedOf(rule, full).length > VERDICT_WITHIN);
+      const without = full === 'within' ? (alone ?? asking.at(-1)) : asking.at(-1);
+      rules = rules.filter((rule) => rule !== without);
       continue;
     }
     if (rules.length > 0) {
@@ -130,9 +132,9 @@ function whereFound(test: PathTest): PathTest {
   return { ...test, patterns, point: 'end' };
 }
 
-/** How much of the automaton the failures of a rule ask for. */
-const askedOf = ({ failures }: CertainRule, machine: Machine): number =>
-  testsOf(failures).reduce((sum, test) => sum + (test.machine === machine ? sizeOf(test) : 0), 0);
+/** The comparisons of the automaton that the failures of a rule ask for. */
+const askedOf = ({ failures }: CertainRule, machine: Machine): readonly PathTest[] =>
+  testsOf(failures).filter((test) => test.machine === machine);
 
 const bySize = (one: PathTest, other: PathTest): number => sizeOf(one) - sizeOf(other);
 const partsOf = ({ patterns }: PathTest): number =>

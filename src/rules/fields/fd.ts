@@ -242,7 +242,9 @@ export const FD_CLASS: FieldClass = {
       return ipVersion(tuple) === undefined ? false : isServer(v, tuple);
     }),
     field('fd.connected', 'BOOL', 'The socket is connected.', (v) => {
-      if (!hasFd(v)) return undefined;
+      const isConnect = v.event.type === 'connect' && tupleOf(v) !== undefined;
+      // A request of io_uring may have no number of a descriptor.
+      if (!isConnect && !hasFd(v)) return undefined;
       // While a connection is being made the kernel has its state already.
       return v.event.type === 'connect' ? v.event.result === 0 : (socketOf(v)?.connected ?? false);
     }),
@@ -293,8 +295,9 @@ export const FD_CLASS: FieldClass = {
       'BOOL',
       'A message of an unconnected socket has another peer than the one before, or connects it; true for connect.',
       (v) => {
+        if (v.event.type === 'connect' && tupleOf(v) !== undefined) return true;
         if (!hasFd(v)) return undefined;
-        if (v.event.type === 'connect') return tupleOf(v) !== undefined;
+        if (v.event.type === 'connect') return false;
         return socketOf(v)?.peerChanged ?? false;
       },
     ),

@@ -255,3 +255,24 @@ test('rules that deny with the same condition are told apart by their names', as
   verdicts.follow([entry(2)]);
   await until('the other is', () => verdicts.status().denying.rules.join() === 'same');
 });
+
+test('a connection that was refused in vain: only its app is denied less, and nothing if the process is not known for certain', async () => {
+  const { verdicts, entry } = world({
+    denied: new Map([
+      [1, ['a']],
+      [2, ['a']],
+    ]),
+  });
+  const all = [entry(1), entry(2)];
+  await verdicts.enter(EXECS);
+  verdicts.follow(all);
+  const denying = () => verdicts.status().denying;
+  await until('both are denied', () => denying().containers === 2);
+  const refused = makeEvent('connect', { cgroupId: 1, denied: true });
+  assert.equal(verdicts.onDeniedInVain(refused, 'none', false), false);
+  assert.deepEqual([denying().containers, denying().inVain], [2, 1]);
+  assert.equal(verdicts.onDeniedInVain(refused, 'none', true), true);
+  verdicts.follow(all);
+  await until('the other is denied', () => denying().containers === 1);
+  assert.deepEqual(denying().givenUp, ['a']);
+});
