@@ -86,7 +86,7 @@ test('a program that a rule denies does not run; elsewhere, and in monitor mode,
     assert.equal(await denying(), 0);
     assert.equal(await execInContainer(shop, DROPPED), 0);
     assert.equal(await hasRun(shop), true);
-    assert.match((await lineOf(shop, 1)).output, / would have been denied .* monitor mode\)$/);
+    assert.match((await lineOf(shop, 1)).output, / would have been denied, .* monitor mode\)$/);
   } finally {
     for (const app of [shop, blog]) await app.remove({ force: true });
   }

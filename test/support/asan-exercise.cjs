@@ -95,6 +95,13 @@ async function round(number) {
   for (let i = 0; i < 2000; i++) probe.scopeDelete(1_000_000 + i);
   loader.selfTest(directory, '/etc/hostname');
   assert.equal(loader.runFirstProcess(directory, process.execPath, 'process.exit(7)'), 7);
+  refuses(() => probe.denyConnects('/nonexistent'), 'ENOENT');
+  refuses(() => probe.denyConnects(mount, '/nonexistent'), 'ENOENT');
+  refuses(() => probe.denyConnects(1), 'EINVAL');
+  for (let i = 0; i < 2; i++) probe.denyConnects(mount);
+  probe.allowConnects();
+  probe.allowConnects();
+  if (number !== 1) probe.denyConnects(mount);
   cutOff(directory, id, number);
   // more than the small rings hold: drops, and records of every size
   const flood = `echo 0 > ${directory}/cgroup.procs; i=0; while [ $i -lt 300 ]; do cat /etc/hostname; i=$((i+1)); done`;
