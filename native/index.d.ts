@@ -116,7 +116,7 @@ export interface ProbeStats {
  * nothing is pinned.
  */
 export class Probe {
-  /** Loads in the calling thread: some 0.4 s, most of it in the kernel's verifier. */
+  /** Loads in the calling thread: some 0.6 s, most of it in the kernel's verifier. */
   constructor(options: ProbeOptions);
   /** Loads in its own thread. Rejects with what the constructor throws. */
   static load(options: ProbeOptions): Promise<Probe>;

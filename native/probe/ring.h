@@ -98,18 +98,18 @@ static __always_inline void ring__count_drop(struct scope_entry *entry, __u64 ts
 }
 
 /*
- * Sends the first `len` bytes of a record, padded to 8: it has `room` bytes and 8 more. `entry`: the entry of the
- * record's container, which counts records sent and lost. False if it was dropped.
+ * Sends the first `len` bytes of the scratch, padded to 8. `entry`: the entry of the record's container, which counts
+ * records sent and lost. False if it was dropped.
  */
-static __always_inline bool ring__send(void *ring, enum ring_budget budget, struct rec_header *h, __u32 len, __u32 room,
-				       struct scope_entry *entry)
+static __always_inline bool ring__send_record(void *ring, enum ring_budget budget, struct scratch *s, __u32 len,
+					      struct scope_entry *entry)
 {
-	if (len > room)
+	if (len > SCRATCH_BYTES - 8)
 		return 0;
 	barrier_var(len);
-	*(__u64 *)((char *)h + (len & (SCRATCH_BYTES - 1))) = 0; /* the padding */
+	*(__u64 *)((char *)s + (len & (SCRATCH_BYTES - 1))) = 0; /* the padding */
 	len = (len + 7) & ~7u;
-	h->len = len;
+	s->h.len = len;
 	bool woke = 0;
 	long error = -1;
 	/* Before the record becomes readable: a reader finds it counted. */
@@ -119,22 +119,15 @@ static __always_inline bool ring__send(void *ring, enum ring_budget budget, stru
 	if (within_share) {
 		__u64 flags = ring__wake_flags(&woke);
 		barrier_var(len);
-		if (len <= room + 8)
-			error = bpf_ringbuf_output(ring, h, len, flags);
+		if (len <= SCRATCH_BYTES)
+			error = bpf_ringbuf_output(ring, s, len, flags);
 		if (error && woke)
 			state.awake = 0; /* nothing was sent: the next record must wake */
 	}
 	if (error) {
 		__sync_fetch_and_add(&state.emitted, -1);
 		__sync_fetch_and_add(&entry->emitted, -1);
-		ring__count_drop(entry, h->ts, within_share, budget != BUDGET_BULK);
+		ring__count_drop(entry, s->h.ts, within_share, budget != BUDGET_BULK);
 	}
 	return !error;
-}
-
-/* The same of the record in the scratch. */
-static __always_inline bool ring__send_record(void *ring, enum ring_budget budget, struct scratch *s, __u32 len,
-					      struct scope_entry *entry)
-{
-	return ring__send(ring, budget, &s->h, len, SCRATCH_BYTES - 8, entry);
 }

@@ -59,24 +59,17 @@ __noinline __u32 task__map_id(__u64 map_address, __u32 id)
 	return OVERFLOW_ID;
 }
 
-/*
- * A kernel pointer as a number: storing and loading it in a map's value removes its type. Global functions take no
- * kernel pointers.
- */
-static __always_inline __u64 task__pass_through(const void *pointer, volatile __u64 *memory)
-{
-	*memory = (__u64)pointer;
-	return *memory;
-}
-
+/* A kernel pointer as a number: storing and loading it removes its type. Global functions take no kernel pointers. */
 static __always_inline __u64 task__forget_type(const void *pointer)
 {
 	__u32 zero = 0;
-	struct path_buffer *memory = bpf_map_lookup_elem(&path_buffer, &zero);
-	return memory ? task__pass_through(pointer, &memory->dentry) : 0;
+	volatile struct path_buffer *memory = bpf_map_lookup_elem(&path_buffer, &zero);
+	if (!memory)
+		return 0;
+	memory->dentry = (__u64)pointer;
+	return memory->dentry;
 }
 
-/* `h` is in a map's value. It uses no memory that is shared: a hook that can be preempted calls it too. */
 static __always_inline void task__store_credentials(struct rec_header *h, struct task_struct *task)
 {
 	const struct cred *cred = task->cred;
@@ -84,6 +77,9 @@ static __always_inline void task__store_credentials(struct rec_header *h, struct
 	h->host_gid = cred->gid.val;
 	h->host_euid = cred->euid.val;
 	h->host_egid = cred->egid.val;
+	bpf_core_read(&h->cap_inheritable, 8, &cred->cap_inheritable);
+	bpf_core_read(&h->cap_permitted, 8, &cred->cap_permitted);
+	bpf_core_read(&h->cap_effective, 8, &cred->cap_effective);
 	struct user_namespace *ns = cred->user_ns;
 	h->userns = ns->ns.inum;
 	if (ns->level == 0) { /* the initial namespace maps every id to itself */
@@ -92,17 +88,12 @@ static __always_inline void task__store_credentials(struct rec_header *h, struct
 		h->euid = h->host_euid;
 		h->egid = h->host_egid;
 	} else {
-		volatile __u64 *memory = (void *)&h->cap_inheritable; /* stored below */
-		__u64 uid_map = task__pass_through(&ns->uid_map, memory);
-		__u64 gid_map = task__pass_through(&ns->gid_map, memory);
+		__u64 uid_map = task__forget_type(&ns->uid_map), gid_map = task__forget_type(&ns->gid_map);
 		h->uid = task__map_id(uid_map, h->host_uid);
 		h->gid = task__map_id(gid_map, h->host_gid);
 		h->euid = h->host_euid == h->host_uid ? h->uid : task__map_id(uid_map, h->host_euid);
 		h->egid = h->host_egid == h->host_gid ? h->gid : task__map_id(gid_map, h->host_egid);
 	}
-	bpf_core_read(&h->cap_inheritable, 8, &cred->cap_inheritable);
-	bpf_core_read(&h->cap_permitted, 8, &cred->cap_permitted);
-	bpf_core_read(&h->cap_effective, 8, &cred->cap_effective);
 	h->loginuid = bpf_core_field_exists(task->loginuid) ? (int)task->loginuid.val : -1;
 }
 

@@ -68,7 +68,7 @@ export class Denials {
   /** Conditions of the operator's rules that have denied wrongly: other rules have other ones, also those of the same file read again. */
   readonly #givenUp = new WeakSet<Checked>();
   /** By app, those given up for it alone: apps with the same policy share rules, and none may end what is denied to another. */
-  #ownGivenUp = new RecentMap<string, ReadonlyMap<Checked, string>>(APPS_MAX);
+  #givenUpByApp = new RecentMap<string, ReadonlyMap<Checked, string>>(APPS_MAX);
   readonly #warned = new WeakSet<Checked>();
   #rules: readonly LoadedRule[] = [];
   #inVain = 0;
@@ -90,7 +90,7 @@ export class Denials {
     // What an app changes of a rule is not in the kernel's verdicts.
     const [operators, own] =
       app === 'none' ? [rules, []] : [app.unchangedAmong(rules), app.ruleSet.rules];
-    const ofApp = this.#ownGivenUp.get(appOf(container));
+    const ofApp = this.#givenUpByApp.get(appOf(container));
     return this.#among(operators, container, own).filter(
       ({ condition, enabled, events }) =>
         enabled &&
@@ -108,7 +108,7 @@ export class Denials {
 
   /** Rules are loaded again: apps' own rules are others. */
   onLoaded(): void {
-    this.#ownGivenUp = new RecentMap(APPS_MAX);
+    this.#givenUpByApp = new RecentMap(APPS_MAX);
   }
 
   /**
@@ -167,10 +167,10 @@ export class Denials {
     const entry = groups.flatMap(({ entries }) => entries).find((one) => one.cgroupId === cgroupId);
     if (entry?.resolution.state !== 'included') return [];
     const app = appOf(entry.resolution.container);
-    const before = this.#ownGivenUp.get(app) ?? new Map<Checked, string>();
+    const before = this.#givenUpByApp.get(app) ?? new Map<Checked, string>();
     const added = rules.filter(({ condition }) => !before.has(condition));
     const more = added.map(({ condition, name }) => [condition, name] as const);
-    this.#ownGivenUp.set(app, new Map([...before, ...more]));
+    this.#givenUpByApp.set(app, new Map([...before, ...more]));
     return added;
   }
 
@@ -202,7 +202,7 @@ export class Denials {
         ...this.#rules
           .filter(({ condition }) => this.#givenUp.has(condition))
           .map(({ name }) => name),
-        ...[...this.#ownGivenUp.entries()].flatMap(([, names]) => [...names.values()]),
+        ...[...this.#givenUpByApp.entries()].flatMap(([, names]) => [...names.values()]),
       ]),
     };
   }

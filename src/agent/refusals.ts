@@ -27,7 +27,7 @@ export class Refusals {
   }
 
   /**
-   * Whether they can be refused here. The first call loads what does so, in some 0.2 s, and logs if it cannot; another one a minute
+   * Whether they can be refused here. The first call loads what does so, in some 0.1 s, and logs if it cannot; another one a minute
    * later tries again.
    */
   readonly areAvailable = (): boolean => {

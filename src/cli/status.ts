@@ -308,7 +308,7 @@ function deniedLines({
   const why = refusalsUnavailable ?? unproven;
   if (why !== undefined)
     lines.push(
-      `CONNECTIONS MAY NOT BE REFUSED on this host, their processes be killed after they have connected (${why}): run varvel doctor`,
+      `CONNECTIONS ARE NOT REFUSED on this host, their processes are killed after they have connected (${why}): run varvel doctor`,
     );
   if (afterEffect.length > 0)
     lines.push(

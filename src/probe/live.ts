@@ -123,7 +123,7 @@ function explain(error: unknown, doing: string, more?: string): UserError {
 }
 
 /**
- * Loads the probe in its own thread: some 0.4 s, most of it in the kernel's verifier. Nothing is attached yet. Rejects with
+ * Loads the probe in its own thread: some 0.6 s, most of it in the kernel's verifier. Nothing is attached yet. Rejects with
  * UserError if the kernel refuses it, or if `expectedWireVersion` differs from the loader's.
  */
 export async function loadProbe(
@@ -257,7 +257,7 @@ export class LiveProbe {
 
   /**
    * From its return on, connections are refused as the tables say. `directory`: the root of cgroup v2. Loads what does so when first
-   * called, in some 0.2 s. Throws UserError if the kernel refuses.
+   * called, in some 0.1 s. Throws UserError if the kernel refuses.
    */
   denyConnects(directory: string): void {
     try {

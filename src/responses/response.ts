@@ -6,7 +6,8 @@ import type { RespondedRule } from './operator-responses.ts';
 export type AppliedOutcome = 'done' | 'too late' | 'refused' | 'limited';
 
 /**
- * The outcome of a response. Besides that of applying it: `prevented`: the kernel has denied it before the effect. `monitored`: it is only reported what would be done. `limited`: also the limit of its period was used up.
+ * The outcome of a response. Besides that of applying it: `prevented`: the kernel has denied it before the effect. `monitored`: it is
+ * only reported what would be done. `limited`: also the limit of its period was used up.
  * `unanswered`: the app's own exceptions to the rule were not asked, since its rules are paused or its policy is not read yet.
  */
 export type ResponseOutcome = AppliedOutcome | 'monitored' | 'unanswered' | 'prevented';

@@ -259,6 +259,30 @@ for (const kind of ['v2', 'v1-pids'] as const)
       for (const { call: made } of events) assert.equal(made?.address?.ip, DENIED);
     });
 
+    test('refused connections whose record is dropped are counted', async () => {
+      const small = new KernelProbe({
+        ...{ hierarchy: kind, attach: STANDARD_PROGRAMS, bulkRingBytes: 64 << 10 },
+        // What comes between two looks has no room.
+        tickMs: 3000,
+      });
+      try {
+        const { bytes: table } = verdictTable(ruleSetOf(ruleFile(BAD)), 'docker', new Set(['r']));
+        small.probe.setVerdicts(TABLE, table);
+        small.probe.denyConnects(findHierarchy('v2').mount);
+        const judged = small.mkdir('judged');
+        small.probe.scopeSet(judged.id, 'included', judged.level, TABLE);
+        const steps = Array.from({ length: 3 * MANY }, () => udp(DENIED)).flat();
+        const running = await small.run(undefined, inContainer(judged, ...steps));
+        const refused = running.results.filter(({ ret }) => ret === EPERM).length;
+        const told = small.events.filter(({ denied }) => denied).length;
+        const { deniedDropped } = small.probe.stats();
+        assert.ok(deniedDropped > 0, 'the ring was full');
+        assert.deepEqual([refused, told + deniedDropped], [3 * MANY, 3 * MANY]);
+      } finally {
+        await small.close();
+      }
+    });
+
     test('addresses that are not specified, and those of another family, are left to the kernel', async () => {
       deny('evt.type = connect and not fd.sip = 192.0.2.1');
       const [, results] = await connects([

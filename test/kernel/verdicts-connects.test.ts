@@ -17,7 +17,7 @@ import {
   type Step,
   type TestCgroup,
 } from '../support/kernel-probe.ts';
-import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { ruleFiles, ruleSetOf } from '../support/rules-load.ts';
 import { connectCall, connectCondition, knownConnect } from '../support/verdict-connect-cases.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
@@ -28,12 +28,8 @@ const SOCK_NONBLOCK = 2048;
 /** Addresses that lead nowhere but to this host. */
 const HERE = '127.0.0.1';
 
-const tableOf = (...conditions: readonly string[]): Uint8Array => {
-  const rules = conditions.map((condition, at) =>
-    ruleFile(condition).replace('rule: r', `rule: r${at}`),
-  );
-  return verdictTable(ruleSetOf(rules.join('\n'))).bytes ?? assert.fail('the table does not fit');
-};
+const tableOf = (...conditions: readonly string[]): Uint8Array =>
+  verdictTable(ruleSetOf(ruleFiles(conditions))).bytes ?? assert.fail('the table does not fit');
 
 async function listen(path: string): Promise<Server> {
   const server = createServer((socket) => socket.on('error', () => undefined));

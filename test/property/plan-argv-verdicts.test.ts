@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { runs } from '../support/runs.ts';
-import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { ruleFile, ruleFiles, ruleSetOf } from '../support/rules-load.ts';
 import { CONTAINER } from '../support/rules-subject.ts';
 import {
   argvCall,
@@ -25,10 +25,7 @@ test('a program is denied by its words only where the rule that denies it matche
       fc.array(argvCondition, { minLength: 1, maxLength: 3 }),
       fc.array(argvCall, { minLength: 4, maxLength: 12 }),
       (texts, calls) => {
-        const rules = texts.map((text, index) =>
-          ruleFile(ofExec(text)).replace('rule: r', `rule: r${index}`),
-        );
-        const ruleSet = ruleSetOf(rules.join('\n'));
+        const ruleSet = ruleSetOf(ruleFiles(texts.map(ofExec)));
         const names = new Set(texts.map((_, index) => `r${index}`));
         const { bytes, denied } = verdictTable(ruleSet, CONTAINER, names);
         assert.ok(bytes);
@@ -95,11 +92,8 @@ test('words of more bytes than the kernel looks at deny nothing', () => {
 test('rules that ask for more words than fit are not certain: what does not fit alone, or the last', () => {
   const many = Array.from({ length: 17 }, (_, nth) => `proc.args contains w${nth}`);
   const texts = [many.join(' or '), 'proc.args contains small', 'proc.exepath = /bin/tool'];
-  const rules = texts.map((text, index) =>
-    ruleFile(ofExec(text)).replace('rule: r', `rule: r${index}`),
-  );
   const { denied, bytes } = verdictTable(
-    ruleSetOf(rules.join('\n')),
+    ruleSetOf(ruleFiles(texts.map(ofExec))),
     CONTAINER,
     new Set(['r0', 'r1', 'r2']),
   );
@@ -108,9 +102,7 @@ test('rules that ask for more words than fit are not certain: what does not fit 
 
   const half = (from: number): string =>
     Array.from({ length: 9 }, (_, nth) => `proc.args contains w${from + nth}`).join(' or ');
-  const two = [half(0), half(20)].map((text, index) =>
-    ruleFile(ofExec(text)).replace('rule: r', `rule: r${index}`),
-  );
-  const first = verdictTable(ruleSetOf(two.join('\n')), CONTAINER, new Set(['r0', 'r1']));
+  const two = ruleSetOf(ruleFiles([half(0), half(20)].map(ofExec)));
+  const first = verdictTable(two, CONTAINER, new Set(['r0', 'r1']));
   assert.deepEqual(first.denied, ['r0']);
 });

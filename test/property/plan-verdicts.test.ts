@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { RuleEngine } from '../../src/rules/engine.ts';
-import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { ruleFile, ruleFiles, ruleSetOf } from '../support/rules-load.ts';
 import { CONTAINER } from '../support/rules-subject.ts';
 import { runs } from '../support/runs.ts';
 import { EXEC_EVENTS } from '../../src/plan/verdicts/call-kinds.ts';
@@ -104,13 +104,7 @@ test('the same of renames, removals and other calls with paths', () => {
       fc.array(pathCondition, { minLength: 1, maxLength: 3 }),
       fc.array(pathCall, { minLength: 4, maxLength: 12 }),
       (texts, calls) => {
-        const ruleSet = ruleSetOf(
-          texts
-            .map((text, index) =>
-              ruleFile(`${anyPathCall} and (${text})`).replace('rule: r', `rule: r${index}`),
-            )
-            .join('\n'),
-        );
+        const ruleSet = ruleSetOf(ruleFiles(texts.map((text) => `${anyPathCall} and (${text})`)));
         const { bytes } = verdictTable(ruleSet, CONTAINER);
         assert.ok(bytes);
         const engine = new RuleEngine(ruleSet);
@@ -203,10 +197,7 @@ test('a program is denied only where the rule that denies it matches', () => {
       fc.constantFrom(...OF_EXECS),
       fc.constantFrom(...EXEC_EVENTS),
       (texts, calls, ofExecs, event) => {
-        const rules = texts.map((text, index) => {
-          return ruleFile(ofExecs(text)).replace('rule: r', `rule: r${index}`);
-        });
-        const ruleSet = ruleSetOf(rules.join('\n'));
+        const ruleSet = ruleSetOf(ruleFiles(texts.map((text) => ofExecs(text))));
         const names = new Set(texts.map((_, index) => `r${index}`));
         const { bytes, denied } = verdictTable(ruleSet, CONTAINER, names);
         assert.ok(bytes);

@@ -14,6 +14,12 @@ export function ruleFile(condition: string, output = 'x'): string {
   return `- rule: r\n  desc: d\n  priority: notice\n  warn_evttypes: false\n  output: ${JSON.stringify(output)}\n  condition: ${JSON.stringify(condition)}\n`;
 }
 
+/** A file of a rule around each condition: r0, r1 and so on. */
+export const ruleFiles = (conditions: readonly string[]): string =>
+  conditions
+    .map((condition, at) => ruleFile(condition).replace('rule: r', `rule: r${at}`))
+    .join('\n');
+
 export function ruleSetOf(text: string): RuleSet {
   const result = load(text);
   if (result.ruleSet === undefined) {

@@ -245,7 +245,7 @@ __noinline int call__send(void)
 	call__store_unix(c);
 	call__store_data(c);
 	__u32 len = sizeof(s->h) + c->off;
-	ring__send_record(&bulk_ring, BUDGET_BULK, s, len, entry);
+	connect__send_record(s, len, entry);
 	return 0;
 }
 

@@ -94,6 +94,14 @@ static __always_inline bool connect__is_refused(void)
 	return refusal && refusal->start == scope__current()->start_boottime;
 }
 
+/* Sends the record of a call, `len` bytes of the scratch. A denial whose record is dropped is counted. */
+static __always_inline void connect__send_record(struct scratch *s, __u32 len, struct scope_entry *entry)
+{
+	bool is_denied = s->h.kind == KIND_CALL && ((struct rec_call *)s->b)->flags & DENIED;
+	if (!ring__send_record(&bulk_ring, BUDGET_BULK, s, len, entry) && is_denied)
+		__sync_fetch_and_add(&state.denied_dropped, 1);
+}
+
 /* Makes the record in the scratch one of the connection that was refused. A global function: its stack is free again after it. */
 __noinline int connect__store_refusal(void)
 {

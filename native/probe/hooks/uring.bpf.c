@@ -142,7 +142,7 @@ __noinline int uring__send(__u64 req, __u64 ctx, __u32 slot, __s32 res, __u32 un
 		if (s->h.event == EVENT_SOCKET && !unknown)
 			uring__finish_socket(s, ctx, slot, res);
 	}
-	ring__send_record(&bulk_ring, BUDGET_BULK, s, sizeof(s->h) + off, entry);
+	connect__send_record(s, sizeof(s->h) + off, entry);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 import type { Test } from '../../rules/compile/checked.ts';
 import type { ArgvText } from './call-kinds.ts';
-import { pathTestOf, type PathTest } from './path-tests.ts';
+import type { PathTest } from './path-tests.ts';
+import { textTestOf } from './text-tests.ts';
 
 /** Fields that are a text of the words of a program. */
 const TEXTS: Readonly<Record<string, ArgvText>> = {
@@ -13,12 +14,9 @@ const TEXTS: Readonly<Record<string, ArgvText>> = {
 export function argvTestOf(
   test: Test,
 ): { readonly test: PathTest; readonly judged: ArgvText } | undefined {
-  const [, lowered, field = ''] = /^(tolower\()?([a-z.]+)\)?$/.exec(test.left.key) ?? [];
-  const judged = TEXTS[field];
-  // As a path, a text would have components.
-  if (judged === undefined || test.operator === 'pmatch') return undefined;
-  const decided = pathTestOf(test, { part: 'path', lowered: lowered !== undefined });
-  if (decided === undefined) return undefined;
+  const found = textTestOf(test, TEXTS);
+  if (found === undefined) return undefined;
+  const { decided, judged } = found;
   const machine = decided.machine === 'anywhere' ? 'within' : 'argv';
   return { test: { ...decided, key: `${machine} ${decided.key}`, machine }, judged };
 }

@@ -1,6 +1,7 @@
 import type { Test } from '../../rules/compile/checked.ts';
 import type { Judged } from './call-kinds.ts';
-import { pathTestOf, type PathTest } from './path-tests.ts';
+import type { PathTest } from './path-tests.ts';
+import { textTestOf } from './text-tests.ts';
 
 /** Fields that are the name of what makes the call. */
 const NAMES: Readonly<Record<string, Extract<Judged, 'process' | 'thread'>>> = {
@@ -12,12 +13,9 @@ const NAMES: Readonly<Record<string, Extract<Judged, 'process' | 'thread'>>> = {
 export function nameTestOf(
   test: Test,
 ): { readonly test: PathTest; readonly judged: Judged } | undefined {
-  const [, lowered, field = ''] = /^(tolower\()?([a-z.]+)\)?$/.exec(test.left.key) ?? [];
-  const judged = NAMES[field];
-  // As a path, a name would have components.
-  if (judged === undefined || test.operator === 'pmatch') return undefined;
-  const decided = pathTestOf(test, { part: 'path', lowered: lowered !== undefined });
-  if (decided === undefined) return undefined;
+  const found = textTestOf(test, NAMES);
+  if (found === undefined) return undefined;
+  const { decided, judged } = found;
   // Names are short: one automaton decides all of their comparisons.
   return { test: { ...decided, key: `comm ${decided.key}`, machine: 'comm' }, judged };
 }
