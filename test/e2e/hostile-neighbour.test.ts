@@ -124,10 +124,11 @@ for (const attack of [execStorm, churnedCgroups, opens].map((of) => of(COUNTS)))
 
 const nested = nestedCgroups(COUNTS);
 test(nested.name, (t) =>
-  assertHarmless(t, [nested], async ({ agent }) => {
+  assertHarmless(t, [nested], async ({ agent, cgroupsBefore }) => {
     const { kernel, apps } = await agent.snapshot();
     assert.equal(kernel.scopeFull, 0);
-    // The two, and the new container while it is remembered.
-    assert.ok(apps.counters.cgroups <= 3, String(apps.counters.cgroups));
+    // The hostile container, and the new one while it is remembered. A host may have containers of other engines.
+    const more = apps.counters.cgroups - cgroupsBefore;
+    assert.ok(more <= 2, `${more} more`);
   }),
 );

@@ -63,6 +63,8 @@ export interface Outcome {
 /** While the agent runs and the hostile containers are there. */
 export interface Beside {
   readonly agent: E2eAgent;
+  /** Containers' cgroups that the agent knew before the hostile containers, those of other engines too. */
+  readonly cgroupsBefore: number;
   readonly hostile: readonly Docker.Container[];
   /** In order of the attacks. */
   readonly policyLines: () => Promise<DetectionLine[]>;
@@ -126,6 +128,7 @@ export class Neighbours {
       await awaited(agent, 'the quiet app is watched', () =>
         agent.arrivals.some(({ line }) => stepOf(line) !== undefined),
       );
+      const cgroupsBefore = (await agent.snapshot()).apps.counters.cgroups;
       if (again) await this.#attackBefore(agent, attacks);
       const usualFrom = Date.now();
       await delay(usualMs);
@@ -181,6 +184,7 @@ export class Neighbours {
       await then(
         {
           agent,
+          cgroupsBefore,
           hostile,
           removeHostile,
           policyLines: () =>
