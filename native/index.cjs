@@ -181,7 +181,7 @@ class Probe {
     addon.suspendVerdicts(this.#handle);
   }
 
-  denyConnects(directory, objectPath = path.join(__dirname, 'build', 'deny.bpf.o')) {
+  denyConnects(directory, objectPath = path.join(__dirname, 'build', 'deny-connects.bpf.o')) {
     checkText(directory, 'directory');
     checkText(objectPath, 'objectPath');
     addon.denyConnects(this.#handle, objectPath, directory);
@@ -189,6 +189,15 @@ class Probe {
 
   allowConnects() {
     addon.allowConnects(this.#handle);
+  }
+
+  denyOpens(objectPath = path.join(__dirname, 'build', 'deny-opens.bpf.o')) {
+    checkText(objectPath, 'objectPath');
+    addon.denyOpens(this.#handle, objectPath);
+  }
+
+  allowOpens() {
+    addon.allowOpens(this.#handle);
   }
 
   runVerdict(

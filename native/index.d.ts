@@ -154,6 +154,14 @@ export class Probe {
   denyConnects(directory: string, objectPath?: string): void;
   allowConnects(): void;
   /**
+   * From its return on, opens that a rule certainly denies are refused with EPERM, as the tables of their containers say. It does not
+   * matter how they are made, but for O_PATH. Idempotent; loads the program first. Throws LoaderError where the kernel does not let
+   * programs change results (fmod_ret, Linux 5.7, with CONFIG_BPF_LSM or CONFIG_FUNCTION_ERROR_INJECTION): EPERM, EACCES or EINVAL. It
+   * ends with the probe.
+   */
+  denyOpens(objectPath?: string): void;
+  allowOpens(): void;
+  /**
    * Returns the probe's verdict on a call, for tests; EBADF without `withVerdictRun`. `passes`: 0: no rule can match,
    * 1: one may, -1: there is no such table. `failing`: bit n: rule n of the table's certain ones may fail.
    */

@@ -102,6 +102,22 @@ napi_value AllowConnects(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// denyOpens(handle, objectPath)
+napi_value DenyOpens(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  std::string path;
+  if (!(Arguments(env, info) >> handle >> path)) return nullptr;
+  return Done(env, handle->probe.DenyOpens(path));
+}
+
+// allowOpens(handle)
+napi_value AllowOpens(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  if (!(Arguments(env, info) >> handle)) return nullptr;
+  handle->probe.AllowOpens();
+  return nullptr;
+}
+
 // runVerdict(handle, args: Uint8Array), writes the result into args
 napi_value RunVerdict(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
@@ -283,7 +299,7 @@ napi_value Init(napi_env env, napi_value exports) {
   } kFunctions[] = {
       {"load", Load},           {"loadInThread", LoadInThread}, {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
       {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"runVerdict", RunVerdict},
-      {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects},
+      {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects}, {"denyOpens", DenyOpens}, {"allowOpens", AllowOpens},
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
       {"filtered", Filtered},
       {"stats", Stats},         {"setMasks", SetMasks},       {"start", Start},           {"drain", Drain},

@@ -6,8 +6,7 @@
 #include <unistd.h>
 #include "libbpf-log.h"
 
-static const char kDoing[] = "load what refuses connections";
-static const char* const kPrograms[] = {"deny_connect4", "deny_connect6"};
+static const char kDoing[] = "load what refuses calls";
 
 // All maps that the probe has are used instead of those of the object.
 static int UseMapsOf(bpf_object* probe, bpf_object* object) {
@@ -20,12 +19,24 @@ static int UseMapsOf(bpf_object* probe, bpf_object* object) {
   return 0;
 }
 
+Status Denial::Attach(const std::string& path, int directory) {
+  bpf_program* program;
+  bpf_object__for_each_program(program, object_) {
+    const bool of_cgroup = bpf_program__type(program) == BPF_PROG_TYPE_CGROUP_SOCK_ADDR;
+    bpf_link* link = of_cgroup ? bpf_program__attach_cgroup(program, directory) : bpf_program__attach(program);
+    if (!link) return Status::Fail(errno, kDoing, LibbpfLog());
+    links_.push_back(link);
+  }
+  return links_.empty() ? Status::Fail(EINVAL, kDoing, path + " has no programs") : Status{};
+}
+
 Status Denial::Start(bpf_object* probe, const std::string& path, const std::string& directory) {
   if (object_) return {};
   if (!probe) return Status::Fail(EBADF, kDoing, "the probe is closed");
   KeepLibbpfLog();
-  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return Status::Fail(errno, "open " + directory);
+  int fd = -1;
+  if (!directory.empty() && (fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+    return Status::Fail(errno, "open " + directory);
   object_ = bpf_object__open_file(path.c_str(), nullptr);
   int error = object_ ? UseMapsOf(probe, object_) : -errno;
   // As in Probe::Load: the verifier aborts if a signal is pending.
@@ -34,18 +45,10 @@ Status Denial::Start(bpf_object* probe, const std::string& path, const std::stri
   pthread_sigmask(SIG_SETMASK, &all, &before);
   if (!error) error = bpf_object__load(object_);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  for (const char* name : kPrograms) {
-    if (error) break;
-    bpf_program* program = bpf_object__find_program_by_name(object_, name);
-    bpf_link* link = program ? bpf_program__attach_cgroup(program, fd) : nullptr;
-    if (link) links_.push_back(link);
-    else error = program ? -errno : -EINVAL;
-  }
-  close(fd);
-  if (!error) return {};
-  const std::string log = LibbpfLog();
-  Stop();
-  return Status::Fail(-error, kDoing, log);
+  const Status status = error ? Status::Fail(-error, kDoing, LibbpfLog()) : Attach(path, fd);
+  if (fd >= 0) close(fd);
+  if (!status.ok()) Stop();
+  return status;
 }
 
 void Denial::Stop() {

@@ -5,16 +5,19 @@
 #include <vector>
 #include "status.h"
 
-// The programs that refuse connections (probe/deny.bpf.c). They use the maps of the probe that is passed, and must be
-// stopped before that is closed. Nothing is pinned: the kernel detaches them when the process ends in any way.
+// Programs that refuse calls: connections (probe/deny-connects.bpf.c) or opens (probe/deny-opens.bpf.c). They use the maps of
+// the probe that is passed, and must be stopped before that is closed. Nothing is pinned: the kernel detaches them when the
+// process ends in any way.
 class Denial {
  public:
   ~Denial() { Stop(); }
-  // Loads the programs and attaches them to the root directory of cgroup v2. Idempotent. EBADF: the directory is of v1.
+  // Loads the object at `path` and attaches its programs, those of cgroups to this directory of cgroup v2. Idempotent. EBADF:
+  // the directory is of v1. Linux that has no such hook, or lets nobody change its result: EINVAL, ENOENT or EPERM.
   Status Start(bpf_object* probe, const std::string& path, const std::string& directory);
   void Stop();
 
  private:
+  Status Attach(const std::string& path, int directory);
   bpf_object* object_ = nullptr;
   std::vector<bpf_link*> links_;
 };

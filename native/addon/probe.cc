@@ -321,7 +321,8 @@ Status Probe::ScopeEntries(std::vector<ScopeRow>* rows) const {
 }
 
 void Probe::Close() {
-  denial_.Stop();
+  connects_.Stop();
+  opens_.Stop();
   for (const auto& entry : links_)
     for (bpf_link* link : entry.second) DetachBeside(entry.first, link);
   links_.clear();

@@ -51,10 +51,12 @@ class Probe {
   Status SetVerdicts(uint32_t number, const verdict_table* table);
   // From its return on no table filters opens, until one is set again. Waits as SetVerdicts does, once.
   Status SuspendVerdicts();
-  // Loads the programs that refuse connections from the object at `path`, and attaches them (see Denial). Tables decide
-  // what they refuse.
-  Status DenyConnects(const std::string& path, const std::string& directory) { return denial_.Start(object_, path, directory); }
-  void AllowConnects() { denial_.Stop(); }
+  // Loads the programs that refuse connections, or opens, from the object at `path`, and attaches them (see Denial). Tables
+  // decide what they refuse.
+  Status DenyConnects(const std::string& path, const std::string& directory) { return connects_.Start(object_, path, directory); }
+  void AllowConnects() { connects_.Stop(); }
+  Status DenyOpens(const std::string& path) { return opens_.Start(object_, path, {}); }
+  void AllowOpens() { opens_.Stop(); }
   // Writes into `args` whether the probe reports an open.
   Status RunVerdict(verdict_run_args* args);
   int MapFd(const char* name) const;
@@ -84,5 +86,5 @@ class Probe {
   // By hook: the programs that fit this kernel, if there is a choice.
   std::map<std::string, std::vector<bpf_program*>> variants_;
   std::vector<Detaching> detaching_;
-  Denial denial_;
+  Denial connects_, opens_;
 };

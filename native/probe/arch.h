@@ -41,5 +41,9 @@
 #define NR32_CLONE 120
 #define NR32_VFORK 190
 #define NR32_CLONE3 435
+#define NR32_OPEN 5
+#define NR32_CREAT 8
+#define NR32_OPENAT 295
+#define NR32_OPENAT2 437
 #define NR32_SOCKETCALL 102
 #define NR32_CONNECT 362

@@ -150,7 +150,7 @@ struct path {
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
-	unsigned int f_mode;
+	unsigned int f_mode, f_flags;
 	void *private_data;
 };
 struct fdtable {
@@ -255,6 +255,7 @@ struct task_struct {
 	int exit_code;
 	unsigned long nvcsw, nivcsw;
 	unsigned int flags;
+	struct io_uring_task *io_uring;
 };
 struct linux_binprm {
 	struct file *file;

@@ -31,6 +31,7 @@
 #include "hooks/fork.bpf.c"
 #include "hooks/exec.bpf.c"
 #include "hooks/exit.bpf.c"
+#include "hooks/open-call.h"
 #include "hooks/open.bpf.c"
 #include "hooks/connect-call.h"
 #include "hooks/connect-verdict.h"

@@ -133,7 +133,10 @@ struct verdict_table {
 	__u32 start[VERDICT_MACHINES]; /* first row of each automaton */
 	__u32 programs; /* 1: a clause is about the program that makes the call */
 	__u32 certain;	/* rules in `failures` */
-	__u32 denying;	/* bit n: what rule n certainly matches is denied: programs, and connections where deny.bpf.c runs */
+	/* bit n: what rule n certainly matches is denied: programs, and what deny-connects.bpf.c and deny-opens.bpf.c refuse */
+	__u32 denying;
+	/* the same of opens, by access: 0: reads, 1: writes, 2: both, 3: of the path alone */
+	__u32 denying_opens[4];
 	__u32 dots;	/* 1: a clause is about whether the path as passed contains ".." */
 	__u32 names;	/* NAMES_*: a clause is about names of this sort */
 	__u32 numbers;	/* comparisons in `bounds` */

@@ -109,7 +109,7 @@ export const RECORD_FLAGS = {
   RESULT_UNKNOWN: 2048,
   // The kernel's verdict: a rule certainly matches.
   RULE_MATCHES: 4096,
-  // A program was ended before its first instruction; a connect was refused.
+  // A program was ended before its first instruction; a connect or an open was refused.
   DENIED: 8192,
 };
 

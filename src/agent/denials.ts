@@ -1,13 +1,14 @@
 import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
 import type { KernelEvent } from '../events/event.ts';
-import { isExec } from '../plan/verdicts/call-kinds.ts';
+import { isExec, isOpen } from '../plan/verdicts/call-kinds.ts';
 import type { Checked } from '../rules/compile/checked.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 import { appOf } from '../responses/limits.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
+import type { RefusedCall } from './refusals.ts';
 import { NONE } from './verdict-numbers.ts';
 
 const NOBODY: ReadonlySet<string> = new Set();
@@ -22,6 +23,9 @@ export type DeniedAmong = (
   container: Container,
   own: readonly LoadedRule[],
 ) => readonly LoadedRule[];
+
+/** Whether such calls can be refused on this host. */
+export type CanRefuse = (call: RefusedCall) => boolean;
 
 /** See JudgedApp in verdicts.ts. */
 interface App {
@@ -43,7 +47,7 @@ export interface DeniedGroup {
 
 /** What is denied, by the names of rules. */
 export interface DenyingStatus {
-  /** In how many containers programs or connections are denied, and by which rules in any of them. */
+  /** In how many containers something is denied, and by which rules in any of them. */
   readonly containers: number;
   readonly rules: readonly string[];
   /** Rules that should deny, but in some container can only kill after the effect. */
@@ -56,14 +60,14 @@ export interface DenyingStatus {
 
 export interface DenialsOptions {
   readonly deniedAmong?: DeniedAmong;
-  readonly canRefuse?: () => boolean;
+  readonly canRefuse?: CanRefuse;
   readonly logger: Logger;
 }
 
-/** Decides by which rules the kernel denies programs and connections. Whatever it is not certain of is left to the response after the effect. */
+/** Decides by which rules the kernel denies programs, connections and opens. Whatever it is not certain of is left to the response after the effect. */
 export class Denials {
   readonly #among: DeniedAmong;
-  readonly #canRefuse: () => boolean;
+  readonly #canRefuse: CanRefuse;
   readonly #logger: Logger;
   /** Conditions of the operator's rules that have denied wrongly: other rules have other ones, also those of the same file read again. */
   readonly #givenUp = new WeakSet<Checked>();
@@ -100,10 +104,13 @@ export class Denials {
     );
   }
 
-  /** Of a rule about connects it is always asked whether they can be refused: what does so is loaded then. */
+  /** Of a rule about connects or opens it is always asked whether they can be refused: what does so is loaded then. */
   #canDeny(events: LoadedRule['events']): boolean {
-    const refuses = events.has('connect') && this.#canRefuse();
-    return refuses || [...events].some(isExec);
+    const refuses = [
+      events.has('connect') && this.#canRefuse('connection'),
+      [...events].some(isOpen) && this.#canRefuse('file'),
+    ];
+    return refuses.includes(true) || [...events].some(isExec);
   }
 
   /** Rules are loaded again: apps' own rules are others. */
@@ -114,7 +121,7 @@ export class Denials {
   /**
    * Something was denied that no rule matches. Gives up the rules that may have denied it, and returns their names; none if they were
    * before. Of an app with rules of its own that deny there, it gives up these for this app alone; none if some were not asked. What
-   * may have refused a connection is given up for its app alone, and only if the agent knows the process as the kernel does.
+   * may have refused a connection or an open is given up for its app alone, and only if the agent knows the process as the kernel does.
    */
   giveUp(
     event: KernelEvent,
@@ -138,7 +145,7 @@ export class Denials {
     const own = denying.filter(({ condition }) => !operators.has(condition));
     let rules: readonly LoadedRule[] = [];
     if (event.exec === undefined) {
-      // Of a connect the agent judges by what it knows of the process. An app can see to it that that is not enough: this must not end
+      // Of a call the agent judges by what it knows of the process. An app can see to it that that is not enough: this must not end
       // what is denied to others.
       if (isComparable) rules = this.#giveUpIn(denying, here, event.cgroupId);
     } else if (own.length === 0) rules = this.#giveUpOperators(denying);
@@ -146,7 +153,7 @@ export class Denials {
     // Without rules they were given up before, or others are in force by now.
     this.#logger.error(
       { rules: namesOf(rules), pid: event.pid, cgroupId: event.cgroupId },
-      'a program or a connection was denied that no rule matches: these rules deny nothing until rules are loaded again; please report it',
+      'a program, a connection or an open was denied that no rule matches: these rules deny nothing until rules are loaded again; please report it',
     );
     return new Set(rules.map(({ name }) => name));
   }

@@ -1,3 +1,4 @@
+import type { RefusedCall, Refusals } from './refusals.ts';
 import type { Stages } from './stages.ts';
 import { RecordBytes } from '../events/batch.ts';
 import { UntoldEvents } from './untold-events.ts';
@@ -58,7 +59,7 @@ export class Pipeline {
 
   /**
    * Makes system calls that the probe must report. Throws UserError if it does not. With `denies` a program is run that the kernel
-   * must end, and a connection made that it must refuse.
+   * must end, a connection made and a file opened that it must refuse.
    */
   async selfTest({ denies }: { readonly denies: boolean }): Promise<void> {
     const { apps, probe, received } = this.#stages;
@@ -83,15 +84,14 @@ export class Pipeline {
     try {
       test = new DenialTest(probe, apps.hierarchy.mountPoint);
       this.#selfTest = test;
-      const program = await outcomeOf(test, 'program');
-      if (!refusals.areAvailable()) return { program, connection: refusals.unavailable ?? '' };
-      const connection = await outcomeOf(test, 'connection');
-      // What could not be tried may work.
-      if (connection === 'not denied' || connection === 'untold') refusals.giveUp(connection);
-      return { program, connection };
+      return {
+        program: await outcomeOf(test, 'program'),
+        connection: await tryRefusal(test, 'connection', refusals),
+        file: await tryRefusal(test, 'file', refusals),
+      };
     } catch (error) {
       const why = messageOf(error);
-      return { program: why, connection: why };
+      return { program: why, connection: why, file: why };
     } finally {
       test?.end();
     }
@@ -139,6 +139,21 @@ export class Pipeline {
     apps.onCgroupChange(change);
     if (change.kind === 'rmdir') attachment.onUnscoped();
   }
+}
+
+/** What became of the trial, or why it could not be made. */
+async function tryRefusal(
+  test: DenialTest,
+  call: RefusedCall,
+  refusals: Refusals,
+): Promise<string> {
+  const refusal = refusals[call];
+  if (!refusal.tryLoad()) return refusal.failure ?? '';
+  const outcome = await outcomeOf(test, call);
+  // What could not be tried may work.
+  if (outcome === 'not denied' || outcome === 'untold') refusal.giveUp(outcome);
+  refusal.endTrial();
+  return outcome;
 }
 
 const outcomeOf = (test: DenialTest, trial: DenialTrial): Promise<string> =>

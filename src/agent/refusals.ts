@@ -6,41 +6,63 @@ import { UserError } from '../shared/user-error.ts';
 /** What could not be loaded is tried again after this time. */
 const RETRY_MS = 60_000;
 
-export interface RefusalsOptions {
-  readonly probe: Pick<LiveProbe, 'denyConnects' | 'allowConnects'>;
+/** Calls that the kernel can refuse with EPERM: connections, and to open files. */
+export const REFUSED_CALLS = ['connection', 'file'] as const;
+export type RefusedCall = (typeof REFUSED_CALLS)[number];
+
+export interface RefusalOptions {
+  /** Loads what refuses the calls, and attaches it; does nothing if it is. Throws UserError. */
+  readonly start: () => void;
+  readonly stop: () => void;
+  /** What is done instead, and what it is not about: for the log. */
+  readonly otherwise: string;
   readonly logger: Logger;
   /** Monotonic ms; default: the process's. */
   readonly nowMs?: () => number;
-  /** Where cgroup v2 is mounted; throws UserError. Default: the host's. */
-  readonly directory?: () => string;
 }
 
-/** Connections that are refused for rules that deny them. What does so is loaded when that is first asked for, and stays. */
-export class Refusals {
-  readonly #options: RefusalsOptions;
+/** Calls of one sort that are refused for rules that deny them. What does so is loaded when that is first asked for, and stays. */
+export class Refusal {
+  readonly #options: RefusalOptions;
   /** When it may be loaded: never again if that is Infinity. */
   #nextMs = -Infinity;
+  #loaded = false;
+  #wanted = false;
   #unavailable: string | undefined;
 
-  constructor(options: RefusalsOptions) {
+  constructor(options: RefusalOptions) {
     this.#options = options;
   }
 
   /**
-   * Whether they can be refused here. The first call loads what does so, in some 0.1 s, and logs if it cannot; another one a minute
-   * later tries again.
+   * Whether such calls can be refused here: asked for a rule that denies some. The first call loads what does so, in some 0.1 s, and
+   * logs if it cannot; another one a minute later tries again.
    */
-  readonly areAvailable = (): boolean => {
-    if (this.#nowMs() >= this.#nextMs) this.#load();
-    return this.#unavailable === undefined;
+  readonly isAvailable = (): boolean => {
+    this.#wanted = true;
+    return this.tryLoad();
   };
 
-  #nowMs(): number {
-    return this.#options.nowMs?.() ?? performance.now();
+  /** The same for a trial, after which `endTrial` is called. */
+  tryLoad(): boolean {
+    if (!this.#loaded && this.#nowMs() >= this.#nextMs) this.#load();
+    return this.#loaded;
   }
 
-  /** Why they cannot be; undefined: they can, or nobody has asked yet. */
+  /** Unloads it again, unless a rule asks for it: each such call of the host passes it. */
+  endTrial(): void {
+    if (this.#wanted || !this.#loaded) return;
+    this.#loaded = false;
+    this.#options.stop();
+  }
+
+  /** Why they cannot be, if a rule asks for it; undefined: they can, or none does. */
   get unavailable(): string | undefined {
+    return this.#wanted ? this.#unavailable : undefined;
+  }
+
+  /** Why they could not be when that was last tried; undefined: they could, or it was not. */
+  get failure(): string | undefined {
     return this.#unavailable;
   }
 
@@ -50,22 +72,22 @@ export class Refusals {
     this.#refuseNone(why);
   }
 
+  #nowMs(): number {
+    return this.#options.nowMs?.() ?? performance.now();
+  }
+
   #refuseNone(why: string): void {
     const isNews = this.#unavailable !== why;
     this.#unavailable = why;
-    this.#options.probe.allowConnects();
-    if (!isNews) return;
-    this.#options.logger.warn(
-      { why },
-      'connections cannot be refused on this host: a process whose connection a rule denies is killed after it has connected. Programs are not affected',
-    );
+    this.#loaded = false;
+    this.#options.stop();
+    if (isNews) this.#options.logger.warn({ why }, this.#options.otherwise);
   }
 
   #load(): void {
-    const { probe, directory = () => v2OfHost().mountPoint } = this.#options;
     try {
-      probe.denyConnects(directory());
-      this.#nextMs = Infinity;
+      this.#options.start();
+      this.#loaded = true;
       this.#unavailable = undefined;
     } catch (error) {
       this.#nextMs = this.#nowMs() + RETRY_MS;
@@ -73,3 +95,37 @@ export class Refusals {
     }
   }
 }
+
+export type Refusals = Readonly<Record<RefusedCall, Refusal>>;
+
+/** Those of this host. */
+export const makeRefusals = (
+  probe: Pick<LiveProbe, 'denyConnects' | 'allowConnects' | 'denyOpens' | 'allowOpens'>,
+  logger: Logger,
+): Refusals => ({
+  connection: new Refusal({
+    start: () => probe.denyConnects(v2OfHost().mountPoint),
+    stop: () => probe.allowConnects(),
+    otherwise:
+      'connections cannot be refused on this host: a process whose connection a rule denies is killed after it has connected. Programs are not affected',
+    logger,
+  }),
+  file: new Refusal({
+    start: () => probe.denyOpens(),
+    stop: () => probe.allowOpens(),
+    otherwise:
+      'this kernel cannot refuse to open files: a process that opens one although a rule denies it is killed after it has opened it. Programs and connections are not affected',
+    logger,
+  }),
+});
+
+/** By call, why it cannot be refused although a rule denies some. */
+export const unavailableOf = (
+  refusals: Readonly<Record<RefusedCall, Pick<Refusal, 'unavailable'>>>,
+): Partial<Record<RefusedCall, string>> =>
+  Object.fromEntries(
+    REFUSED_CALLS.flatMap((call) => {
+      const why = refusals[call].unavailable;
+      return why === undefined ? [] : [[call, why]];
+    }),
+  );

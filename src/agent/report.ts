@@ -4,7 +4,7 @@ import type { ContinuityStatus } from './continuity.ts';
 import type { LiveRules } from './live-rules.ts';
 import type { Relief } from './relief.ts';
 import type { AgentSnapshot } from './snapshot.ts';
-import type { Refusals } from './refusals.ts';
+import { unavailableOf, type Refusals } from './refusals.ts';
 import type { Responding } from './responding.ts';
 import type { KernelVerdicts } from './verdicts.ts';
 import type { Apps } from '../apps/apps.ts';
@@ -58,7 +58,7 @@ export interface ReportSources {
   readonly rules: LiveRules;
   readonly policies: Policies;
   readonly verdicts: Pick<KernelVerdicts, 'status'>;
-  readonly refusals: Pick<Refusals, 'unavailable'>;
+  readonly refusals: Refusals;
   readonly fanOut: FanOut;
   readonly streams: () => readonly LogStream[];
   readonly received: ReceivedRecords;
@@ -119,7 +119,7 @@ export class AgentReport {
         denialEnded: this.#sources.responding.responder.operators.ended(),
         selfTest: received.selfTest,
         denialTest: received.denial,
-        refusalsUnavailable: this.#sources.refusals.unavailable,
+        refusalsUnavailable: unavailableOf(this.#sources.refusals),
         verdicts: this.#sources.verdicts.status(),
       },
       received: received.records,

@@ -9,6 +9,7 @@ import type { AppsSnapshot } from '../apps/status.ts';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';
 import type { PoliciesStatus } from '../policy/policies.ts';
 import type { DenialTrial } from '../plan/denial-test.ts';
+import type { RefusedCall } from './refusals.ts';
 import type { IsolationStatus } from '../responses/network-isolation.ts';
 import type { Lift } from '../responses/lifts.ts';
 import type { EndedDenial } from '../responses/operator-responses.ts';
@@ -46,8 +47,8 @@ export interface AgentSnapshot {
     readonly selfTest: number;
     /** What became of the tests of denial at the start (`denied`: it works), or why they could not be made; undefined: no tests. */
     readonly denialTest?: Readonly<Record<DenialTrial, string>> | undefined;
-    /** Why connections cannot be refused here; undefined: they can, or nobody asked. */
-    readonly refusalsUnavailable?: string | undefined;
+    /** Why calls cannot be refused here although a rule denies some, by what they are. */
+    readonly refusalsUnavailable?: Readonly<Partial<Record<RefusedCall, string>>>;
     /** Containers whose opens are filtered in the kernel if no rule can match. */
     readonly verdicts: VerdictsStatus;
   };

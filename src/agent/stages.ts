@@ -13,7 +13,7 @@ import { agentPolicies, operatorRules } from './policies.ts';
 import { recordLosses, type RecordLosses } from './record-losses.ts';
 import { Relief } from './relief.ts';
 import { AgentReport, ReceivedRecords } from './report.ts';
-import { Refusals } from './refusals.ts';
+import { makeRefusals, type Refusals } from './refusals.ts';
 import { Responding } from './responding.ts';
 import { logFailure } from './rule-costs.ts';
 import { followedScope } from './scope.ts';
@@ -143,11 +143,11 @@ export class Stages {
       onDenialsChanged: () => this.verdicts.onDenialsChanged(this.apps.registry.entries()),
     });
     this.evaluation = this.#makeEvaluation();
-    this.refusals = new Refusals({ probe: this.probe, logger });
+    this.refusals = makeRefusals(this.probe, logger);
     this.verdicts = new KernelVerdicts({
       probe: this.probe,
       logger,
-      canRefuse: this.refusals.areAvailable,
+      canRefuse: (call) => this.refusals[call].isAvailable(),
       inForceFor: (container) => this.policies.inForceFor(container),
       deniedAmong: (rules, container, own) => this.#deniedAmong(rules, container, own),
       enabled: config.probe.kernelVerdicts,

@@ -12,7 +12,13 @@ import type { Logger } from '../shared/logger.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 import { inTurns } from '../shared/turns.ts';
 import { CertainMatches, type CertainCounts } from './certain-matches.ts';
-import { Denials, type DeniedAmong, type DeniedGroup, type DenyingStatus } from './denials.ts';
+import {
+  Denials,
+  type CanRefuse,
+  type DeniedAmong,
+  type DeniedGroup,
+  type DenyingStatus,
+} from './denials.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
 import type { JudgedApp } from './judged-app.ts';
 import { KnownFacts } from './verdict-facts.ts';
@@ -33,8 +39,8 @@ export interface KernelVerdictsOptions {
   readonly inForceFor: (container: Container) => JudgedApp | 'none' | undefined;
   /** Those of the rules that are to deny in the container; default none. O(rules) at most. */
   readonly deniedAmong?: DeniedAmong;
-  /** Whether connections can be refused on this host: asked if a rule is to deny some. Default: they cannot. */
-  readonly canRefuse?: () => boolean;
+  /** Whether such calls can be refused on this host: asked if a rule is to deny some. Default: they cannot. */
+  readonly canRefuse?: CanRefuse;
   /** `probe.kernel_verdicts`. */
   readonly enabled: boolean;
   /** CLOCK_BOOTTIME in ns; default: the host's. */

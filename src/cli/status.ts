@@ -290,7 +290,7 @@ function deniedLines({
   deniedDropped,
   denialEnded,
   denialTest,
-  refusalsUnavailable,
+  refusalsUnavailable = {},
 }: AgentSnapshot['kernel']): string[] {
   const { containers, rules, afterEffect, givenUp, inVain } = verdicts.denying;
   const named = (names: readonly string[]): string =>
@@ -304,11 +304,13 @@ function deniedLines({
     lines.push(
       `DENIAL NOT PROVEN on this host, programs may only be killed after the effect (${denialTest.program}): run varvel doctor`,
     );
-  const unproven = denialTest?.connection === 'denied' ? undefined : denialTest?.connection;
-  const why = refusalsUnavailable ?? unproven;
-  if (why !== undefined)
+  if (refusalsUnavailable.connection !== undefined)
     lines.push(
-      `CONNECTIONS ARE NOT REFUSED on this host, their processes are killed after they have connected (${why}): run varvel doctor`,
+      `CONNECTIONS ARE NOT REFUSED on this host, their processes are killed after they have connected (${refusalsUnavailable.connection}): run varvel doctor`,
+    );
+  if (refusalsUnavailable.file !== undefined)
+    lines.push(
+      `OPENS ARE NOT REFUSED on this host, their processes are killed after they have opened the file (${refusalsUnavailable.file}): run varvel doctor`,
     );
   if (afterEffect.length > 0)
     lines.push(
@@ -320,7 +322,7 @@ function deniedLines({
         ? `. Until rules are loaded again nothing is denied by ${named(givenUp)}`
         : '';
     lines.push(
-      `DENIED WRONGLY: ${inVain} programs or connections that no rule matches, please report it${now}`,
+      `DENIED WRONGLY: ${inVain} programs, connections or opens that no rule matches, please report it${now}`,
     );
   }
   for (const { app, why } of denialEnded)
@@ -329,7 +331,7 @@ function deniedLines({
     );
   if (deniedDropped > 0)
     lines.push(
-      `DENIED WITHOUT A LINE: ${deniedDropped} programs or connections, whose records were lost`,
+      `DENIED WITHOUT A LINE: ${deniedDropped} programs, connections or opens, whose records were lost`,
     );
   return lines;
 }

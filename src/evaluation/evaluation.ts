@@ -377,8 +377,11 @@ export class Evaluation {
   }
 }
 
-const deniedOf = ({ denied, exec }: KernelEvent): Denied | undefined =>
-  denied ? (exec === undefined ? 'connection' : 'program') : undefined;
+function deniedOf({ denied, exec, open }: KernelEvent): Denied | undefined {
+  if (!denied) return undefined;
+  if (exec !== undefined) return 'program';
+  return open === undefined ? 'connection' : 'file';
+}
 
 const askedOf = (appRules: AppRules | undefined): OwnRulesAsked =>
   appRules === undefined ? 'none' : appRules.hasSkipped ? 'skipped' : 'asked';

@@ -259,9 +259,9 @@ export interface KernelEvent {
   readonly bytes: number;
   /** The kernel's verdict: one of the operator's rules certainly matches (plan/verdicts). */
   readonly ruleMatches: boolean;
-  /** The kernel has denied it for a rule: it has ended the program before its first instruction, or refused the connection. */
+  /** The kernel has denied it for a rule: it has ended the program before its first instruction, or refused the connection or the open. */
   readonly denied: boolean;
-  /** What rules judge instead of it: a refused connection counts as made, with the result 0. Undefined: the event as it is. */
+  /** What rules judge instead of it: a refused call counts as made, with the result 0. Undefined: the event as it is. */
   readonly judged: KernelEvent | undefined;
   /** Linux dev number of the controlling terminal as in /proc/PID/stat tty_nr; 0 without one. */
   readonly tty: number;

@@ -134,20 +134,22 @@ export class WireEvent implements KernelEvent {
 
   get ruleMatches(): boolean {
     const { kind } = this;
-    if (kind === KINDS.open) return this.#hasFlag(OPEN.flags, RECORD_FLAGS.RULE_MATCHES);
     // It is only denied where a rule certainly matches.
     if (this.denied) return true;
+    if (kind === KINDS.open) return this.#hasFlag(OPEN.flags, RECORD_FLAGS.RULE_MATCHES);
     return kind === KINDS.call && this.#hasFlag(CALL.flags, RECORD_FLAGS.RULE_MATCHES);
   }
 
   get denied(): boolean {
     const { kind } = this;
     if (kind === KINDS.exec) return this.#hasFlag(EXEC.flags, RECORD_FLAGS.DENIED);
+    if (kind === KINDS.open) return this.#hasFlag(OPEN.flags, RECORD_FLAGS.DENIED);
     return kind === KINDS.call && this.#hasFlag(CALL.flags, RECORD_FLAGS.DENIED);
   }
 
   get judged(): WireEvent | undefined {
-    if (this.#isMade || this.kind !== KINDS.call || !this.denied) return undefined;
+    // A program has been run when it is denied.
+    if (this.#isMade || this.kind === KINDS.exec || !this.denied) return undefined;
     const made = new WireEvent(this.#records, this.#clock);
     made.moveTo(this.#at, this.#num);
     made.#isMade = true;

@@ -42,6 +42,18 @@ const end = (error) => process.exit(error && error.code === 'EPERM' ? ${DENIED} 
 require('dgram').createSocket('udp4').on('error', end).connect(${PORT}, '${ADDRESS}', end);
 `,
   },
+  file: {
+    condition: () =>
+      `evt.type in (open, openat) and fd.name = ${JSON.stringify(realpathSync(PROGRAM))}`,
+    script: `
+try {
+  require('fs').closeSync(require('fs').openSync('${PROGRAM}'));
+} catch ({ code }) {
+  process.exit(code === 'EPERM' ? ${DENIED} : ${NOT_TRIED});
+}
+process.exit(${DONE});
+`,
+  },
 } satisfies Record<string, Trial>;
 
 export type DenialTrial = keyof typeof TRIALS;
@@ -51,7 +63,7 @@ export type DenialOutcome = 'denied' | 'untold' | 'not denied' | 'not tried';
 
 /**
  * Tries whether this kernel denies what a rule denies: a process in a cgroup and in namespaces of its own, as a container has them,
- * runs a program, or connects. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
+ * runs a program, connects, or opens a file. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
  */
 export class DenialTest {
   readonly cgroupId: number;

@@ -25,7 +25,7 @@ export interface PolicySummary {
   readonly muted: readonly string[];
   /** Rules whose detections end the process that they are about. */
   readonly killing: readonly string[];
-  /** Rules by which programs and connections are denied, or killed where the kernel is not certain. */
+  /** Rules by which programs, connections and opens are denied, or killed where the kernel is not certain. */
   readonly denying: readonly string[];
   readonly minimumPriority: Priority;
   /** Number of rules that are on for the app, its own included. */

@@ -271,6 +271,26 @@ export class LiveProbe {
     this.#probe.allowConnects();
   }
 
+  /**
+   * From its return on, opens are refused as the tables say. Loads what does so when first called, in some 0.1 s. Throws UserError if the
+   * kernel refuses.
+   */
+  denyOpens(): void {
+    try {
+      this.#probe.denyOpens();
+    } catch (error) {
+      const { code = String(error) } = error as Partial<LoaderError>;
+      throw new UserError(
+        `Cannot refuse opens: ${code}. This kernel lets no BPF program change what its functions return (fmod_ret): it needs CONFIG_BPF_LSM, and the agent CAP_BPF and CAP_PERFMON`,
+        { cause: error },
+      );
+    }
+  }
+
+  allowOpens(): void {
+    this.#probe.allowOpens();
+  }
+
   /** From its return on, all file calls are reported until tables are set again. Throws UserError if the kernel refuses. */
   suspendVerdicts(): void {
     try {

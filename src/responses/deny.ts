@@ -3,8 +3,8 @@ import { kill } from './kill.ts';
 import type { Response } from './response.ts';
 
 /**
- * Ends a program before its first instruction, or refuses a connection, where the kernel is certain that the rule matches
- * (plan/verdicts). What it is not certain of is killed after the effect, as by `kill`.
+ * Ends a program before its first instruction, or refuses a connection or to open a file, where the kernel is certain that the rule
+ * matches (plan/verdicts). What it is not certain of is killed after the effect, as by `kill`.
  */
 export const deny: Response = {
   said: {
@@ -12,6 +12,7 @@ export const deny: Response = {
     prevented: {
       program: 'program ended before its first instruction',
       connection: 'connection refused before it was made (EPERM)',
+      file: 'file not opened (EPERM)',
     },
     done: 'process killed, after this had happened: it was not denied before',
     monitored:

@@ -20,7 +20,7 @@ const MAX_ENDED = 1024;
 
 /** Whether the kernel has done what the response does. */
 const isPrevented = (name: ResponseName, { denied }: Respondable): boolean =>
-  denied === 'connection' ? name === 'deny' : denied === 'program' && RESPONSES[name].endsProcess;
+  denied === 'program' ? RESPONSES[name].endsProcess : denied !== undefined && name === 'deny';
 
 /** The response to a detection, and its outcome. */
 export interface DoneResponse {

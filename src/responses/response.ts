@@ -18,8 +18,8 @@ export type Guarantee = 'before the effect' | 'after the effect';
 export const guaranteeOf = (outcome: ResponseOutcome): Guarantee =>
   outcome === 'prevented' ? 'before the effect' : 'after the effect';
 
-/** What the kernel can deny: a program, before its first instruction, and a connection, which is refused with EPERM. */
-export type Denied = 'program' | 'connection';
+/** What the kernel can deny: a program, before its first instruction; a connection, and to open a file, which fail with EPERM. */
+export type Denied = 'program' | 'connection' | 'file';
 
 /** What a detection is about. */
 export interface ResponseTarget {

@@ -25,10 +25,14 @@ describe('denial is tried', () => {
   });
   after(() => probe.close());
 
-  test('as doctor does: a program and a connection are denied, and their records say so', async () => {
+  test('as doctor does: a program, a connection and an open are denied, and their records say so', async () => {
     const { denial } = await runProbeSelfTest(config);
     const works = { status: 'fulfilled', value: 'denied' };
-    assert.deepEqual(denial, { program: works, connection: works });
+    const { program, connection, file } = denial;
+    assert.deepEqual([program, connection], [works, works]);
+    const why: unknown = file.status === 'rejected' ? file.reason : undefined;
+    if (file.status === 'fulfilled') assert.deepEqual(file, works);
+    else assert.match(String(why), /Cannot refuse opens: EPERM\. This kernel lets no BPF program/);
   });
 
   test('a kernel that does not deny it, or an agent that is not told of it, is reported', async () => {
@@ -37,6 +41,7 @@ describe('denial is tried', () => {
     assert.equal(await deaf.run('connection'), 'not denied', 'nothing is loaded that refuses it');
     probe.denyConnects(detectHierarchy('v2').mountPoint);
     assert.equal(await deaf.run('connection'), 'untold');
+    assert.equal(await deaf.run('file'), 'not denied', 'nothing is loaded that refuses it');
     deaf.end();
     const idle = new Proxy(probe, {
       get: (target, key) => {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { bytes, call, callFd, ipv4 } from '../support/kernel-calls.ts';
-import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
+import { runsIn } from '../support/kernel-container.ts';
 import { header, message, MSG_FASTOPEN } from '../support/kernel-messages.ts';
 import { programOf } from '../support/kernel-program.ts';
 import { forbidden } from '../support/kernel-uring.ts';
@@ -33,7 +33,6 @@ const SOCK_NONBLOCK = 2048;
 const EPERM = -1;
 const ECONNREFUSED = -111;
 const EINPROGRESS = -115;
-const OWN_NAMESPACES = 0x20000 | 0x20000000; // CLONE_NEWNS, CLONE_NEWPID
 const MANY = 200;
 /** Addresses that lead nowhere but to this host. */
 const DENIED = '127.0.0.9';
@@ -91,17 +90,8 @@ for (const kind of ['v2', 'v1-pids'] as const)
     };
     const BAD = `evt.type = connect and fd.sip in ("${DENIED}", "::1")`;
 
-    const raw = (step: Step): string =>
-      String(step).replace(/[%;]/g, (one) => `%${one.charCodeAt(0).toString(16)}`);
-    /** A program of the container, begun by its first process. */
-    const runs = ({ dir: at }: TestCgroup, program: string, ...args: Step[]): Step[] => [
-      ...['clone', OWN_NAMESPACES, '[', 'enter', at],
-      ...PRIVATE_MOUNTS.slice(2),
-      ...['execve', program, 'good', ...args.map(raw), ';'],
-      ...['exit', 0, ']'],
-    ];
     const inContainer = (at: TestCgroup, ...steps: Step[]): Step[] =>
-      runs(at, join(dir, 'good'), ...steps);
+      runsIn(at, join(dir, 'good'), ...steps);
     const tcp = (ip: string, type = SOCK_STREAM, to = port): Step[] => [
       ip.includes(':') ? 'connect6' : 'connect4',
       ...[type, ip, to],
@@ -310,7 +300,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       ...args: Step[]
     ): Promise<[results: number[], events: readonly WireEvent[]]> {
       const program = [programOf(source), cgroup.dir, dir, ...args] as const;
-      const [running, , events] = await connects([], (at) => runs(at, ...program));
+      const [running, , events] = await connects([], (at) => runsIn(at, ...program));
       const results = running.results.filter(
         ({ step }) => (step as string | undefined) === undefined,
       );

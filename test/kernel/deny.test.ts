@@ -14,6 +14,7 @@ import {
   type TestCgroup,
   type TestProcess,
 } from '../support/kernel-probe.ts';
+import { escaped, inNamespaces, OWN_NAMESPACES } from '../support/kernel-container.ts';
 import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
 import { standStill } from '../support/stand-still.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
@@ -24,17 +25,7 @@ const TABLE = 1;
 const AT_EMPTY_PATH = 0x1000;
 const O_PATH = 0o10000000;
 const SIGKILL = 9;
-const OWN_NAMESPACES = 0x20000 | 0x20000000; // CLONE_NEWNS, CLONE_NEWPID
 const MANY = 200;
-
-/** Steps of a container's first process: in its cgroup and in namespaces of its own, begun from outside. */
-const inContainer = ({ dir }: TestCgroup, ...steps: Step[]): Step[] => [
-  ...['clone', OWN_NAMESPACES, '[', 'enter', dir],
-  // Without the unshare before it.
-  ...PRIVATE_MOUNTS.slice(2),
-  ...steps,
-  ...['exit', 0, ']'],
-];
 
 describe('denied programs', () => {
   let probe: KernelProbe;
@@ -62,11 +53,9 @@ describe('denied programs', () => {
   };
   const BAD = 'evt.type in (execve, execveat) and proc.exepath startswith ~/bad';
 
-  const raw = (step: Step): string =>
-    String(step).replace(/[%;]/g, (one) => `%${one.charCodeAt(0).toString(16)}`);
   const runs = (program: string, ...steps: Step[]): Step[] => [
     ...['execve', at(program), program],
-    ...steps.map(raw),
+    ...steps.map(escaped),
     ';',
   ];
   const forks = (...steps: Step[]): Step[] => ['fork', '[', ...steps, 'exit', 0, ']'];
@@ -76,7 +65,7 @@ describe('denied programs', () => {
 
   /** The programs that were run in it, in turn: by name, with whether each was denied. */
   async function programs(steps: Step[]): Promise<[TestProcess, [string, boolean][]]> {
-    return programsOf(undefined, inContainer(cgroup, ...steps));
+    return programsOf(undefined, inNamespaces(cgroup, ...steps));
   }
 
   /** The same of steps that need not be in namespaces of their own. */
@@ -163,8 +152,8 @@ describe('denied programs', () => {
         '',
         AT_EMPTY_PATH,
         'x',
-        raw('mkdir'),
-        raw(at('never')),
+        escaped('mkdir'),
+        escaped(at('never')),
         ';',
       ],
       runs('good', ...runs('bad2', 'mkdir', at('never'))),
@@ -227,7 +216,7 @@ describe('denied programs', () => {
     const other = probe.mkdir('other');
     const neighbour = await probe.run(
       undefined,
-      inContainer(other, ...runs('good', ...forks(...runs('bad')))),
+      inNamespaces(other, ...runs('good', ...forks(...runs('bad')))),
     );
     assert.deepEqual(statuses(neighbour), [0]);
   });
@@ -282,7 +271,11 @@ describe('denied programs', () => {
     deny('evt.type in (execve, execveat) and proc.is_exe_from_memfd = true');
     const steps = ['memfd', 'x', at('good'), 'execveat', '@', '', AT_EMPTY_PATH, 'x'];
     const [running] = await programs(
-      runs('good', ...forks(...steps, 'mkdir', raw(at('never')), ';'), ...forks(...runs('good'))),
+      runs(
+        'good',
+        ...forks(...steps, 'mkdir', escaped(at('never')), ';'),
+        ...forks(...runs('good')),
+      ),
     );
     assert.deepEqual(statuses(running), [SIGKILL, 0]);
     assert.ok(!running.results.some(({ step }) => step === 'mkdir'));
@@ -329,7 +322,7 @@ test('denied programs whose record is dropped are counted', async () => {
     const steps = ['execve', good, 'good', 'pause', ...children.flat()].map((step) =>
       String(step).replaceAll('%', '%25'),
     );
-    const running = small.spawn(undefined, inContainer(cgroup, ...steps, ';'));
+    const running = small.spawn(undefined, inNamespaces(cgroup, ...steps, ';'));
     await running.paused();
     running.resume();
     standStill(2000);

@@ -25,6 +25,15 @@ function refuses(operation, code) {
   assert.throws(operation, (error) => error.code === code || error instanceof TypeError);
 }
 
+/** Works, or is refused by this kernel. */
+function mayRefuse(operation, code) {
+  try {
+    operation();
+  } catch (error) {
+    assert.equal(error.code, code);
+  }
+}
+
 /** Cuts the cgroup off from the network, in every way that works and that does not. */
 function cutOff(directory, id, number) {
   const isolation = new loader.Isolation({ servers: ['192.0.2.1', '2001:db8::1'] });
@@ -102,6 +111,10 @@ async function round(number) {
   probe.allowConnects();
   probe.allowConnects();
   if (number !== 1) probe.denyConnects(mount);
+  refuses(() => probe.denyOpens('/nonexistent'), 'ENOENT');
+  refuses(() => probe.denyOpens(1), 'EINVAL');
+  for (let i = 0; i < 2; i++) mayRefuse(() => probe.denyOpens(), 'EPERM');
+  probe.allowOpens();
   cutOff(directory, id, number);
   // more than the small rings hold: drops, and records of every size
   const flood = `echo 0 > ${directory}/cgroup.procs; i=0; while [ $i -lt 300 ]; do cat /etc/hostname; i=$((i+1)); done`;

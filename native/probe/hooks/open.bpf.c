@@ -60,21 +60,6 @@ static __always_inline __u32 open__store_file(struct scratch *s, __u32 off, stru
 	return open__store_facts(s, off, &facts, start);
 }
 
-/* Copies the path in the path buffer for the verdict; false if there is none, or it is too long. */
-static __always_inline bool open__judge_buffer(struct verdict_call *v, long start)
-{
-	__u32 zero = 0, at = start & 0xffff, len = PATH_MAX - at;
-	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
-	if (!from || start < 0 || start >> PATH_FLAGS_SHIFT || at > PATH_MAX || len >= VERDICT_PATH_MAX)
-		return 0;
-	barrier_var(len);
-	len &= VERDICT_PATH_MAX - 1;
-	if (bpf_probe_read_kernel(v->path, len, &from->b[at & (2 * PATH_MAX - 1)]))
-		return 0;
-	v->len = len;
-	return 1;
-}
-
 /*
  * Whether the first `len` bytes of the claim are the judged path. A global function, like those below: proved once, not
  * per call that opens files.
@@ -193,6 +178,53 @@ __noinline int open__may_match_claim(long directory)
 	return 1;
 }
 
+/* The open that the kernel has refused to this thread for a rule, if its call fails with EPERM. */
+static __always_inline bool open__is_refused(long ret)
+{
+	struct refused_open_key key = { .thread = bpf_get_current_pid_tgid() };
+	struct open_refusal *refusal = ret == -EPERM ? bpf_map_lookup_elem(&refused_opens, &key) : NULL;
+	return refusal && refusal->start == scope__current()->start_boottime;
+}
+
+/*
+ * Makes the record in the scratch, which ends at `off`, one of the open that was refused. Returns its new end. A global
+ * function: its stack is free again after it.
+ */
+__noinline int open__store_refusal(__u32 off, __u64 thread, __u64 request)
+{
+	struct scratch *s = ring__get_scratch();
+	struct refused_open_key key = { .thread = thread, .request = request };
+	struct open_refusal *refusal = bpf_map_lookup_elem(&refused_opens, &key);
+	if (!s || !refusal || off > SCRATCH_BYTES / 2)
+		return off;
+	barrier_var(off);
+	struct rec_open *r = (void *)s->b;
+	s->h.ts = refusal->ts;
+	__builtin_memcpy(s->h.comm, refusal->comm, sizeof(s->h.comm));
+	r->flags |= DENIED;
+	r->open_flags = refusal->flags;
+	r->file_ino = refusal->facts.ino;
+	r->file_dev = refusal->facts.dev;
+	r->file_flags = refusal->facts.flags;
+	r->file_uid = refusal->facts.uid;
+	r->file_gid = refusal->facts.gid;
+	r->file_mode = refusal->facts.mode;
+	r->dir_len = 0;
+	__u32 len = refusal->len & (VERDICT_PATH_MAX - 1);
+	r->path_len = len;
+	bpf_probe_read_kernel(&s->b[off & (SCRATCH_BYTES / 2 - 1)], len, refusal->path);
+	bpf_map_delete_elem(&refused_opens, &key);
+	return off + len;
+}
+
+/* Sends the record of an open, `len` bytes of the scratch. A denial whose record is dropped is counted. */
+static __always_inline void open__send_record(struct scratch *s, __u32 len, struct scope_entry *entry)
+{
+	bool is_denied = ((struct rec_open *)s->b)->flags & DENIED;
+	if (!ring__send_record(&bulk_ring, BUDGET_BULK, s, len, entry) && is_denied)
+		__sync_fetch_and_add(&state.denied_dropped, 1);
+}
+
 /* A global function: otherwise the verifier would prove it for each of the paths that lead here. */
 __noinline int open__store_header(__u64 cgroup, __u32 event, __s64 ret)
 {
@@ -203,15 +235,11 @@ __noinline int open__store_header(__u64 cgroup, __u32 event, __s64 ret)
 	return 1;
 }
 
-static __always_inline __u32 open__call_index(__u16 event)
-{
-	return event == EVENT_OPEN ? 0 : event == EVENT_OPENAT ? 1 : event == EVENT_OPENAT2 ? 2 : 3;
-}
-
 static __always_inline int open__send(struct task_struct *task, struct scope_entry *entry, __u64 cgroup,
 				      const struct open_call *call, long ret, __u16 event)
 {
-	if (!open__is_wanted(*(volatile __u32 *)&state.open_mask, call->flags, ret)) {
+	bool is_refused = open__is_refused(ret);
+	if (!is_refused && !open__is_wanted(*(volatile __u32 *)&state.open_mask, call->flags, ret)) {
 		ring__count_filtered(entry, event);
 		return 0;
 	}
@@ -235,6 +263,13 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
 	r->raw_len = len;
 	off += len;
+	if (is_refused) {
+		if (!open__store_header(cgroup, event, ret))
+			return 0;
+		off = open__store_refusal(off, bpf_get_current_pid_tgid(), 0);
+		open__send_record(s, sizeof(s->h) + off, entry);
+		return 0;
+	}
 	struct file *file = ret >= 0 ? file__from_fd(task, ret) : NULL;
 	struct file_facts facts = {};
 	long start = -1;
@@ -269,7 +304,7 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 		r->dir_len = len;
 		off += len;
 	}
-	ring__send_record(&bulk_ring, BUDGET_BULK, s, sizeof(s->h) + off, entry);
+	open__send_record(s, sizeof(s->h) + off, entry);
 	return 0;
 }
 

@@ -110,6 +110,42 @@ static __always_inline void uring__finish_socket(struct scratch *s, __u64 ctx, _
 		SOCKET_STORE_KIND(r, sk);
 }
 
+/* A refused open of a process, the one that was noted first. */
+struct uring_refusal {
+	struct refused_open_key key;
+	__u64 ts, start;
+	__u32 pid;
+};
+
+static long uring__match_refusal(void *map, struct refused_open_key *key, struct open_refusal *refusal,
+				 struct uring_refusal *first)
+{
+	bool is_other = key->thread || refusal->pid != first->pid || refusal->start != first->start;
+	if (is_other || (first->ts && refusal->ts >= first->ts))
+		return 0;
+	first->ts = refusal->ts;
+	first->key = *key;
+	return 0;
+}
+
+/*
+ * Makes the record one of an open that the kernel has refused to its process for a rule. Of several it takes that which
+ * was refused first: each is reported once, though perhaps with the path that another request has passed. Returns the
+ * record's end; 0 if none was refused.
+ */
+__noinline int uring__store_refusal(void)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!s)
+		return 0;
+	struct uring_refusal first = { .start = s->h.start, .pid = s->h.pid };
+	bpf_for_each_map_elem(&refused_opens, uring__match_refusal, &first, 0);
+	if (!first.ts)
+		return 0;
+	__u32 raw_len = ((struct rec_open *)s->b)->raw_len & (PATH_MAX - 1);
+	return open__store_refusal(sizeof(struct rec_open) + raw_len, 0, first.key.request);
+}
+
 /* Sends the record in the scratch. `slot` as in struct uring_waiting. */
 __noinline int uring__send(__u64 req, __u64 ctx, __u32 slot, __s32 res, __u32 unknown)
 {
@@ -126,6 +162,11 @@ __noinline int uring__send(__u64 req, __u64 ctx, __u32 slot, __s32 res, __u32 un
 	s->h.cpu = bpf_get_smp_processor_id();
 	if (s->h.kind == KIND_OPEN) {
 		struct rec_open *r = (void *)s->b;
+		__u32 end = res == -EPERM ? uring__store_refusal() : 0;
+		if (end) {
+			open__send_record(s, sizeof(s->h) + end, entry);
+			return 0;
+		}
 		if (!open__is_wanted(*(volatile __u32 *)&state.open_mask, r->open_flags, res)) {
 			ring__count_filtered(entry, s->h.event);
 			return 0;

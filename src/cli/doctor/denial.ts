@@ -31,12 +31,36 @@ const WORDS: Readonly<Record<DenialTrial, Words>> = {
       'not tried': 'the test’s program could not be run',
     },
   },
+  file: {
+    what: 'Opens',
+    works: 'one was refused',
+    why: {
+      untold: 'in a test an open was refused, but the kernel reported nothing of it',
+      'not denied': 'in a test a file was opened although that was to be refused',
+      'not tried': 'the test’s program could not be run',
+    },
+  },
 };
 
-const REFUSALS_NEED =
-  'Give the agent CAP_NET_ADMIN and a mounted cgroup v2, or use the response kill, which says what it does.';
+/** Of calls that are refused: what is said where what does so does not load, and what can be done then. */
+const UNLOADED: Readonly<Record<Exclude<DenialTrial, 'program'>, Unloaded>> = {
+  connection: {
+    says: 'Connections cannot be refused (the response deny), only their processes killed',
+    advice:
+      'Give the agent CAP_NET_ADMIN and a mounted cgroup v2, or use the response kill, which says what it does.',
+  },
+  file: {
+    says: 'Opens cannot be refused (the response deny), only their processes killed',
+    advice:
+      'Use a kernel with CONFIG_BPF_LSM, as Debian and Ubuntu have it, or the response kill, which says what it does.',
+  },
+};
+interface Unloaded {
+  readonly says: string;
+  readonly advice: string;
+}
 
-/** Whether programs or connections can be denied here. `tried`: what became of the test; undefined: no probe was loaded. */
+/** Whether programs, connections or opens can be denied here. `tried`: what became of the test; undefined: no probe was loaded. */
 export function checkDenial(
   config: AgentConfig,
   trial: DenialTrial,
@@ -59,9 +83,9 @@ export function checkDenial(
     );
   const reason =
     tried.status === 'fulfilled' ? why['not tried'] : firstLine(tried.reason).replace(/\.$/, '');
-  if (trial === 'connection' && outcome === undefined) {
-    const says = `Connections cannot be refused (the response deny), only their processes killed: ${reason}.`;
-    return isAsked ? warn(says, REFUSALS_NEED) : note(says);
+  if (trial !== 'program' && outcome === undefined) {
+    const { says, advice } = UNLOADED[trial];
+    return isAsked ? warn(`${says}: ${reason}.`, advice) : note(`${says}: ${reason}.`);
   }
   const says = `It was not tried whether ${what.toLowerCase()} can be denied (the response deny): ${reason}.`;
   return isAsked ? warn(says, 'Begin with the response in monitor mode.') : note(says);

@@ -96,6 +96,7 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     await look('io_uring', () => checkIoUring(found?.hooks));
     await look('denial', () => checkDenial(config, 'program', found?.denial.program));
     await look('refusals', () => checkDenial(config, 'connection', found?.denial.connection));
+    await look('files', () => checkDenial(config, 'file', found?.denial.file));
     await look('isolation', () =>
       able
         ? checkIsolation(config, args.isolation)

@@ -1,5 +1,6 @@
 import type { AgentConfig, ResponseSetting } from '../../config/config.ts';
-import { canDeny } from '../../plan/verdicts/rule-clauses.ts';
+import { deniedAccessesAmong } from '../../plan/verdicts/call-kinds.ts';
+import { canDeny, deniedKindsOf } from '../../plan/verdicts/rule-clauses.ts';
 import { fitsAll } from '../../rules/loader/selection.ts';
 import type { LoadedRule, RuleSet } from '../../rules/rule-set.ts';
 import { note, ok, warn, type Verdict } from './finding.ts';
@@ -27,7 +28,8 @@ export function checkResponses(config: AgentConfig, ruleSet: RuleSet | undefined
   const isLate = (rule: LoadedRule): boolean => !canDeny(rule);
   const late = [...denied].filter(isLate).map(({ name }) => name);
   const early = denied.size - late.length;
-  const deny = `Of ${denied.size} rules that deny, the kernel can be certain of ${early}, before the effect.`;
+  const opens = [...denied].some((rule) => deniedAccessesAmong(deniedKindsOf(rule)) !== 0);
+  const deny = `Of ${denied.size} rules that deny, the kernel can be certain of ${early}, before the effect${opens ? ' (of opens, if "files" says that they can be denied)' : ''}.`;
   if (late.length === 0) return ok(`${says} ${deny}`);
   return (early === 0 ? warnOf : ok)(
     `${says} ${deny} What ${list(late.map((name) => JSON.stringify(name)))} ${late.length === 1 ? 'finds' : 'find'} is killed after it ("varvel explain RULE" says why).`,

@@ -79,6 +79,10 @@ async function tryDenial(
         probe.denyConnects(v2OfHost().mountPoint);
         return made().run('connection');
       }),
+      file: await settled(() => {
+        probe.denyOpens();
+        return made().run('file');
+      }),
     };
   } finally {
     test?.end();

@@ -41,15 +41,19 @@ const DENIED: Readonly<Record<DeniableCalls, string>> = {
     'It ends the program before its first instruction, where the comparisons that the kernel decides are enough.',
   connections:
     'It refuses the connection before it is made (EPERM), where the comparisons that the kernel decides are enough.',
+  files:
+    'It refuses to open the file (EPERM), where the comparisons that the kernel decides are enough, on a kernel that can ("files" in varvel doctor).',
 };
 const LATE: Readonly<Record<DeniableCalls, string>> = {
   programs:
     'It can only kill the process after the effect: the kernel cannot be certain of this rule.',
   connections:
     'It can only kill the process after it has connected: the kernel cannot be certain of this rule.',
+  files:
+    'It can only kill the process after it has opened the file: the kernel cannot be certain of this rule.',
 };
 
-/** What `do: deny` does about the rule, for people; none for a rule that is about neither programs nor connections. */
+/** What `do: deny` does about the rule, for people; none for a rule that is about neither programs, connections nor opens. */
 export function denialSection(
   { denial }: RuleFacts,
   width: number,

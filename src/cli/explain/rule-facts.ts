@@ -5,6 +5,7 @@ import { openMaskFor } from '../../plan/open-mask.ts';
 import { isDecided, isDecidedOfExec, type Clause } from '../../plan/verdicts/clauses.ts';
 import {
   CONNECT_KINDS,
+  deniedAccessesAmong,
   EXEC_KINDS,
   isExec,
   isJudged,
@@ -49,7 +50,7 @@ export interface KernelFacts {
   readonly certain: readonly JudgedEvent[];
 }
 
-export type DeniableCalls = 'programs' | 'connections';
+export type DeniableCalls = 'programs' | 'connections' | 'files';
 
 /** What `do: deny` does about the rule. */
 export interface DenialFacts {
@@ -76,7 +77,7 @@ export interface RuleFacts {
   readonly opens: OpenFacts | undefined;
   /** What the kernel decides of file calls and connects; undefined when the rule is run for none. */
   readonly kernel: KernelFacts | undefined;
-  /** What `do: deny` can do about the programs and connections that it matches; undefined when it is run for none. */
+  /** What `do: deny` can do about the programs, connections and opens that it matches; undefined when it is run for none. */
   readonly denial: DenialFacts | undefined;
   /** Comparisons that an event takes at most, each counted once. */
   readonly comparisons: number;
@@ -150,6 +151,7 @@ function denialOf(rule: LoadedRule, undecided: readonly string[]): RuleFacts['de
 const deniableIn = (kinds: Kinds): readonly DeniableCalls[] => [
   ...((kinds & EXEC_KINDS) === NO_KINDS ? [] : (['programs'] as const)),
   ...((kinds & CONNECT_KINDS) === NO_KINDS ? [] : (['connections'] as const)),
+  ...(deniedAccessesAmong(kinds) === 0 ? [] : (['files'] as const)),
 ];
 
 function fieldFacts(read: Read, events: readonly EventName[]): FieldFact[] {

@@ -168,9 +168,26 @@ export const EXEC_KINDS = at((1 << EXEC_EVENTS.length) - 1, FIRST_EXEC);
 const CONNECTS_BOTH_WAYS: readonly Kinds[] = CONNECTS.filter(({ begun }) => begun === false).map(
   (kind) => at(1, kindIndex(kind)) | at(1, kindIndex({ ...kind, begun: true })),
 );
-/** Of these, the kinds of calls that a rule can deny if it is certain of them: programs that are run, and connects that it is certain of both ways. */
+/** Accesses of opens: for reading, for writing, for both, and of the path alone. The last one is not denied. */
+export const OPEN_ACCESSES = 4;
+const DENIED_ACCESSES = 0b0111;
+const DENIED_OPENS = union(
+  OPEN_EVENTS.map((_, index) => at(DENIED_ACCESSES, index * KINDS_OF_CALL)),
+);
+/**
+ * Of these, the kinds of calls that a rule can deny if it is certain of them: programs that are run, connects that it is certain of both
+ * ways, and opens that would succeed.
+ */
 export const deniableAmong = (kinds: Kinds): Kinds =>
-  (kinds & EXEC_KINDS) | union(CONNECTS_BOTH_WAYS.filter((both) => (kinds & both) === both));
+  (kinds & (EXEC_KINDS | DENIED_OPENS)) |
+  union(CONNECTS_BOTH_WAYS.filter((both) => (kinds & both) === both));
+
+/** The accesses, as bits, of the opens that can be denied among these kinds. */
+export const deniedAccessesAmong = (kinds: Kinds): number =>
+  OPEN_EVENTS.reduce(
+    (bits, _, index) => bits | (Number(kinds >> BigInt(index * KINDS_OF_CALL)) & DENIED_ACCESSES),
+    0,
+  );
 
 export const ALL_KINDS: Kinds = FILE_KINDS | EXEC_KINDS | CONNECT_KINDS;
 /** The kinds by which a call is judged if no comparison is about one of its paths. */
@@ -198,13 +215,17 @@ export const isJudged = (event: string): event is FileEvent | ConnectEvent =>
   isEventName(event) && JUDGED.includes(event);
 const JUDGED: readonly string[] = [...OPEN_EVENTS, ...JUDGED_CALLS, 'connect'];
 
+/** Whether a file is opened. */
+export const isOpen = (event: string): event is OpenEvent =>
+  (OPEN_EVENTS as readonly string[]).includes(event);
+
 /** Whether a program is run. */
 export const isExec = (event: string): event is ExecEvent =>
   (EXEC_EVENTS as readonly string[]).includes(event);
 
 /** Whether it is a call that a rule can deny. */
-export const isDeniable = (event: string): event is ExecEvent | ConnectEvent =>
-  isExec(event) || event === 'connect';
+export const isDeniable = (event: string): event is ExecEvent | ConnectEvent | OpenEvent =>
+  isExec(event) || event === 'connect' || isOpen(event);
 
 /** All kinds of these calls, of others nothing. */
 export const kindsOfEvents = (events: Iterable<string>): Kinds =>

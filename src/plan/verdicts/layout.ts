@@ -1,5 +1,5 @@
 import { LIMITS } from '../../events/table.gen.ts';
-import { ARGV_TEXTS } from './call-kinds.ts';
+import { ARGV_TEXTS, OPEN_ACCESSES } from './call-kinds.ts';
 import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
 
 const { VERDICT_CERTAIN, VERDICT_CLAUSES, VERDICT_KINDS, VERDICT_MACHINES } = LIMITS;
@@ -37,7 +37,8 @@ export const TABLE = (() => {
   const programs = starts + VERDICT_MACHINES * 4;
   const certain = programs + 4;
   const denying = certain + 4;
-  const dots = denying + 4;
+  const denyingOpens = denying + 4;
+  const dots = denyingOpens + OPEN_ACCESSES * 4;
   const names = dots + 4;
   const numbers = names + 4;
   const argv = numbers + 4;
@@ -79,6 +80,7 @@ export const TABLE = (() => {
     programs,
     certain,
     denying,
+    denyingOpens,
     dots,
     names,
     numbers,

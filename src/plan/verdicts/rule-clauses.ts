@@ -16,6 +16,7 @@ import {
   ANY_PATH,
   EXEC_KINDS,
   deniableAmong,
+  deniedAccessesAmong,
   isDeniable,
   isJudged,
   kindsOfEvents,
@@ -40,8 +41,10 @@ export interface CertainRule {
   readonly name: string;
   /** If the rule does not match a call, one of them holds. */
   readonly failures: readonly Clause[];
-  /** What it certainly matches is denied: programs are ended before their first instruction, connections are refused. */
+  /** What it certainly matches is denied: programs are ended before their first instruction, connections and opens are refused. */
   readonly denies: boolean;
+  /** For which accesses opens are denied, as bits (deniedAccessesAmong). */
+  readonly deniedOpens: number;
 }
 
 /** Limit over all rules before covered clauses are removed, which takes time quadratic in their number. */
@@ -157,9 +160,11 @@ export function* withCertainRules(
     if (!enabled || (!mayDeny && ![...events].some(isJudged))) continue;
     const failures = remembered(KNOWN_FAILURES, condition, container, failuresOf);
     const kinds = certainAmong(events, failures);
-    const denies = mayDeny && deniableAmong(kinds) !== NO_KINDS;
+    const deniedKinds = mayDeny ? deniableAmong(kinds) : NO_KINDS;
+    const denies = deniedKinds !== NO_KINDS;
+    const deniedOpens = deniedAccessesAmong(deniedKinds);
     const rank = !denies ? 2 : first.has(rule) ? 0 : 1;
-    if (kinds !== NO_KINDS) found.push({ name, failures, denies, rank });
+    if (kinds !== NO_KINDS) found.push({ name, failures, denies, deniedOpens, rank });
     yield;
   }
   const fewestFirst = found.sort(
@@ -170,8 +175,8 @@ export function* withCertainRules(
   for (const rule of fewestFirst) {
     room -= rule.failures.length;
     if (room < 0 || certain.length === VERDICT_CERTAIN) break;
-    const { name, failures, denies } = rule;
-    certain.push({ name, failures, denies });
+    const { name, failures, denies, deniedOpens } = rule;
+    certain.push({ name, failures, denies, deniedOpens });
   }
   return { clauses, widened, certain };
 }
@@ -181,8 +186,8 @@ export const certainKindsOf = ({ events, condition }: LoadedRule): Kinds =>
   certainAmong(events, failuresOf(condition, undefined));
 
 /**
- * The calls that the rule can deny in a container that is old enough for it: programs that are run, and connections to IP
- * addresses, of which the kernel can be certain.
+ * The calls that the rule can deny in a container that is old enough for it: programs that are run, connections to IP
+ * addresses, and opens, of which the kernel can be certain.
  */
 export const deniedKindsOf = ({ events, condition }: LoadedRule): Kinds =>
   deniableAmong(certainAmong(events, failuresOf(condition, factsOfOld(condition))));

@@ -1,7 +1,7 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import type { Steps } from '../../shared/turns.ts';
 import type { Automaton } from './automaton.ts';
-import { ARGV_TEXTS, eachKind, NO_KINDS, type Judged } from './call-kinds.ts';
+import { ARGV_TEXTS, eachKind, NO_KINDS, OPEN_ACCESSES, type Judged } from './call-kinds.ts';
 import type { Clause, FileTest, Literal } from './clauses.ts';
 import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
 import { MASK_BYTES, NAMES, ROW, TABLE } from './layout.ts';
@@ -161,6 +161,13 @@ export class TableWriter {
       0,
     );
     this.#view.setUint32(TABLE.denying, denying, true);
+    for (let access = 0; access < OPEN_ACCESSES; access++) {
+      const ofOpens = certain.reduce(
+        (bits, { deniedOpens }, rule) => bits | (((deniedOpens >> access) & 1) << rule),
+        0,
+      );
+      this.#view.setUint32(TABLE.denyingOpens + 4 * access, ofOpens, true);
+    }
     this.#bytes.set(this.#maskOfRange(0, may.length), TABLE.may);
     let from = may.length;
     for (const [rule, { failures }] of certain.entries()) {

@@ -235,7 +235,7 @@ test('responses: what their entries match, and what of it can be denied before t
   assert.equal(all.state, 'ok');
   assert.match(
     all.says,
-    /Of 3 rules that deny, the kernel can be certain of 1, before the effect\. What "user", "open" find is killed after it/,
+    /Of 3 rules that deny, the kernel can be certain of 2, before the effect \(of opens, if "files" says .*\)\. What "user" finds is killed after it/,
   );
   const late = found(`[${entry('user', 'deny')}]`);
   assert.equal(late.state, 'warn');
@@ -274,7 +274,7 @@ async function doctor(options: {
         Promise.resolve({
           unseen: options.unseen ?? [],
           hooks: ['compat_exit'],
-          denial: { program: WORKS, connection: WORKS },
+          denial: { program: WORKS, connection: WORKS, file: WORKS },
         }),
       isolation: () => {
         throw new UserError('no cgroup v2');

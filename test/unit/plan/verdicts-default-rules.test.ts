@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { CONNECT_KINDS, EXEC_KINDS, NO_KINDS } from '../../../src/plan/verdicts/call-kinds.ts';
+import {
+  CONNECT_KINDS,
+  EXEC_KINDS,
+  kindsOfEvents,
+  NO_KINDS,
+  OPEN_EVENTS,
+} from '../../../src/plan/verdicts/call-kinds.ts';
 import { TEXT_MAX } from '../../../src/plan/verdicts/path-tests.ts';
 import { deniedKindsOf, digestOf, ruleClausesOf } from '../../../src/plan/verdicts/rule-clauses.ts';
 import type { KnownCall } from '../../../src/plan/verdicts/verdict.ts';
@@ -82,11 +88,12 @@ test('rules that compare the same of a file and of a program never share a table
   );
 });
 
-test('the default rules that can deny a program, or a connection, are those that the page names', () => {
+test('the default rules that can deny a program, a connection or an open are those that the page names', () => {
   const page = readFileSync('manifests/docs/responses.md', 'utf8');
   for (const [heading, kinds] of [
     [/\*\*Default rules that can deny\*\*[^]*?\n- /, EXEC_KINDS],
     [/\*\*Default rules that can refuse connections\*\*[^]*?\n- /, CONNECT_KINDS],
+    [/\*\*Default rules that can refuse opens:\*\*[^]*?\n- /, kindsOfEvents(OPEN_EVENTS)],
   ] as const) {
     const able: readonly LoadedRule[] = ruleSet.rules.filter(
       (rule) => rule.enabled && (deniedKindsOf(rule) & kinds) !== NO_KINDS,

@@ -10,4 +10,5 @@ import '../../kernel/verdicts-programs.test.ts';
 import '../../kernel/verdicts-argv.test.ts';
 import '../../kernel/deny.test.ts';
 import '../../kernel/deny-connects.test.ts';
+import '../../kernel/deny-opens.test.ts';
 import '../../kernel/denial-test.test.ts';

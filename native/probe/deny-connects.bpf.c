@@ -3,9 +3,6 @@
  * Refuses connections that a rule denies, before anything is sent: TCP's, and connected sockets of UDP, with EPERM.
  * An object of its own, which uses the probe's maps: loaded when a rule is to deny. Attached to the root cgroup of v2,
  * so that it sees the tasks of all cgroups, of v1 too (Linux 5.7, links of cgroups).
- *
- * These hooks can be preempted, but not migrated. What they share by CPU with the other hooks of the probe (verdict_call,
- * image_made) may change under them then. So a verdict only counts if no other task has run meanwhile.
  */
 #include "kernel-types.h"
 #include <bpf/bpf_helpers.h>
@@ -25,12 +22,10 @@
 #include "verdict-argv.h"
 #include "verdict.h"
 #include "hooks/connect-call.h"
+#include "deny.h"
 
 #define REFUSE 0
 #define ALLOW 1
-/* A verdict is asked for again if another task has run; beyond that the connection is made, and reported. */
-#define TRIES 4
-#define PF_IO_WORKER 0x10 /* include/linux/sched.h, since 5.12 */
 
 /* The context, include/uapi/linux/bpf.h. Addresses and ports are in network order. */
 struct bpf_sock_addr {
@@ -74,23 +69,6 @@ __noinline int deny__is_certain(struct connection *to)
 	return verdict__find_table(table) == t && (~failing & denying);
 }
 
-/* Whether this process is the container's own, as far as is known. */
-__noinline int deny__is_inside(void)
-{
-	struct task_struct *task = scope__current();
-	struct image *image = image__find(task->tgid, task->group_leader->start_boottime);
-	return image ? image->inside : image__seems_inside(task);
-}
-
-/* How often another task has run in place of this one. */
-static __always_inline __u64 deny__switches(void)
-{
-	struct task_struct *task = scope__current();
-	__u64 switches = task->nvcsw + task->nivcsw;
-	barrier();
-	return switches;
-}
-
 /* Whether the end of the call will report it: by connect(2), by a message, or by a request of io_uring. */
 static __always_inline bool deny__is_reported(struct task_struct *task)
 {
@@ -110,7 +88,7 @@ static __always_inline int deny__judge(struct connection *to)
 	to->table = entry ? *(volatile __u32 *)&entry->table : 0;
 	if (!entry || !to->table)
 		return ALLOW;
-	for (int i = 0; i < TRIES; i++) {
+	for (int i = 0; i < DENY_TRIES; i++) {
 		__u64 before = deny__switches();
 		bool denies = deny__is_certain(to) && deny__is_inside();
 		if (deny__switches() != before)

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * Refuses to open files that a rule denies, with EPERM. An object of its own, which uses the probe's maps: loaded when a rule
+ * is to deny. It changes the result of security_file_open() (fmod_ret, Linux 5.7), which every open passes with its file,
+ * however that was named: by open(2) and its kind, by 32-bit calls, and by io_uring. What opens with O_PATH does not: that
+ * gives no access to what is in the file.
+ */
+#include "kernel-types.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "arch.h"
+#include "events.gen.h"
+#include "maps.h"
+#include "scope.h"
+#include "path.h"
+#include "task.h"
+#include "file.h"
+#include "socket.h"
+#include "ring.h"
+#include "lineage.h"
+#include "image.h"
+#include "verdict-walk.h"
+#include "verdict-argv.h"
+#include "verdict.h"
+#include "hooks/open-call.h"
+#include "deny.h"
+
+#define FMODE_EXEC 0x20 /* in f_flags: the file is opened to run it (include/linux/fs.h) */
+
+/* The calls that the open may be, as bits of open__call_index. */
+#define CALL_OPENAT 2
+#define CALL_OPENAT2 4
+#define CALL_IS_REQUEST 16 /* of io_uring */
+
+/* The open that is judged. In a map: with its path it is too large for the stack. */
+struct opening {
+	struct open_refusal refusal;
+	__u32 table, calls, is_request;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct opening);
+} opening SEC(".maps");
+
+static __always_inline struct opening *deny__get_opening(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&opening, &zero);
+}
+
+/*
+ * Which call opens the file, as bits of open__call_index: the event that a rule asks for. 0: none that is reported. The
+ * requests of io_uring are issued by workers, or by the thread itself, in any call that it makes.
+ */
+static __always_inline __u32 deny__calls(struct task_struct *task)
+{
+	__u32 request = CALL_OPENAT | CALL_OPENAT2 | CALL_IS_REQUEST;
+	if (task->flags & PF_IO_WORKER)
+		return request;
+	unsigned long nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
+	if (task->thread_info.status & TS_COMPAT) {
+		switch (nr) {
+		case NR32_OPEN:
+			return 1;
+		case NR32_OPENAT:
+			return CALL_OPENAT;
+		case NR32_OPENAT2:
+			return CALL_OPENAT2;
+		case NR32_CREAT:
+			return 8;
+		}
+	} else {
+		switch (nr & ~X32_SYSCALL_BIT) {
+		case NR_OPEN:
+			return 1;
+		case NR_OPENAT:
+			return CALL_OPENAT;
+		case NR_OPENAT2:
+			return CALL_OPENAT2;
+		case NR_CREAT:
+			return 8;
+		}
+	}
+	return task->io_uring ? request : 0;
+}
+
+/* Whether a rule that denies certainly matches the open, whose path is in the path buffer at `start`. */
+__noinline int deny__is_certain(long start)
+{
+	struct verdict_call *call = verdict__get_call();
+	struct opening *o = deny__get_opening();
+	struct verdict_table *t = o ? verdict__find_table(o->table) : NULL;
+	if (!call || !t || !open__judge_buffer(call, start) || call->len < 2)
+		return 0;
+	struct open_refusal *of = &o->refusal;
+	__u32 denying = t->denying, failing = 0, calls = o->calls;
+	of->len = call->len;
+	__builtin_memcpy(of->path, call->path, sizeof(of->path));
+	of->ts = bpf_ktime_get_boot_ns();
+	call->table = o->table;
+	call->directory = (of->facts.mode & S_IFMT) == S_IFDIR;
+	/* what the program passed is not known here; a rule that denies cannot ask that it has no ".." */
+	call->dots = 1;
+	call->is_part = 0;
+	call->layer = of->facts.flags & FILE_UPPER_LAYER ? LAYER_UPPER :
+		      of->facts.flags & FILE_LOWER_LAYER ? LAYER_LOWER : LAYER_NONE;
+	__u64 *judged = (void *)call->name, *name = (void *)of->comm;
+	if (bpf_probe_read_kernel(of->comm, sizeof(of->comm), scope__current()->comm))
+		return 0;
+	for (__u32 which = 0; which < 4; which++) {
+		if (!(calls & (1 << which)))
+			continue;
+		judged[0] = name[0];
+		judged[1] = name[1];
+		call->kind = verdict__kind(which, of->flags, 0);
+		verdict__passes();
+		failing |= call->failing;
+		/* another thread has changed the name meanwhile */
+		if (judged[0] != name[0] || judged[1] != name[1])
+			return 0;
+	}
+	return verdict__find_table(o->table) == t && (~failing & denying);
+}
+
+/* Notes the open for the record at its end. */
+static __always_inline long deny__note(struct task_struct *task, struct opening *o, struct refused_open_key *key)
+{
+	o->refusal.pid = task->tgid;
+	if (o->is_request) {
+		key->request = o->refusal.ts ^ (__u64)task->pid << 32;
+		o->refusal.start = task->group_leader->start_boottime;
+	} else {
+		key->thread = bpf_get_current_pid_tgid();
+		o->refusal.start = task->start_boottime;
+	}
+	return bpf_map_update_elem(&refused_opens, key, &o->refusal, BPF_ANY);
+}
+
+static __always_inline int deny__judge(struct task_struct *task, struct file *file, __u32 table, __u32 flags)
+{
+	struct opening *o = deny__get_opening();
+	if (!o)
+		return 0;
+	__u32 calls = deny__calls(task);
+	for (int i = 0; i < DENY_TRIES; i++) {
+		struct refused_open_key key = {};
+		__u64 before = deny__switches();
+		o->table = table;
+		o->calls = calls;
+		o->is_request = calls & CALL_IS_REQUEST;
+		o->refusal.flags = flags;
+		long start = file__read_facts(&o->refusal.facts, file, task);
+		bool denies = deny__is_certain(start) && deny__is_inside();
+		if (deny__switches() != before)
+			continue;
+		if (!denies)
+			return 0;
+		long error = deny__note(task, o, &key);
+		if (deny__switches() != before) {
+			/* another task's open may have been noted */
+			bpf_map_delete_elem(&refused_opens, &key);
+			continue;
+		}
+		if (error)
+			__sync_fetch_and_add(&state.denied_dropped, 1);
+		return -EPERM;
+	}
+	return 0;
+}
+
+SEC("fmod_ret/security_file_open")
+int deny_open(__u64 *ctx)
+{
+	struct task_struct *task = scope__current();
+	struct scope_entry *entry = scope__find_entry(scope__cgroup_id(task));
+	__u32 number = entry ? *(volatile __u32 *)&entry->table : 0;
+	struct verdict_table *t = number ? verdict__find_table(number) : NULL;
+	if (!t)
+		return 0;
+	struct file *file = (void *)ctx[0];
+	__u32 flags = LOAD(file, struct file, f_flags);
+	__u32 access = verdict__kind(0, flags, 0);
+	if (!t->denying_opens[access & 3] || flags & FMODE_EXEC || !deny__calls(task))
+		return 0;
+	return deny__judge(task, file, number, flags);
+}
+
+/* GPL: required by the tracing helpers; the source may be used under either licence. */
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

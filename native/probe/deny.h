@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/*
+ * Layer 2: what the hooks share that refuse calls (deny-connects.bpf.c, deny-opens.bpf.c).
+ *
+ * These hooks can be preempted, but not migrated. What they share by CPU with the other hooks of the probe (verdict_call,
+ * image_made, path_buffer) may change under them then. So a verdict only counts if no other task has run meanwhile.
+ */
+#pragma once
+
+/* A verdict is asked for again if another task has run; beyond that the call goes on, and is reported. */
+#define DENY_TRIES 4
+#define PF_IO_WORKER 0x10 /* include/linux/sched.h, since 5.12 */
+
+/* How often another task has run in place of this one. */
+static __always_inline __u64 deny__switches(void)
+{
+	struct task_struct *task = scope__current();
+	__u64 switches = task->nvcsw + task->nivcsw;
+	barrier();
+	return switches;
+}
+
+/* Whether this process is the container's own, as far as is known. */
+__noinline int deny__is_inside(void)
+{
+	struct task_struct *task = scope__current();
+	struct image *image = image__find(task->tgid, task->group_leader->start_boottime);
+	return image ? image->inside : image__seems_inside(task);
+}

@@ -1,0 +1,64 @@
+// Opens that a rule denies, on whatever kernel this is: where it cannot refuse them, the process is killed, and it is said. That they
+// are refused is tested in guests (test/vm/guest/denial-opens.ts).
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startDockerd } from '../support/dockerd.ts';
+import { E2eAgent, until } from '../support/e2e-agent.ts';
+import { agentLines, execInContainer } from '../support/e2e-docker.ts';
+import { KILLED, outcomeOf, runApp } from './responses-fixture.ts';
+
+const RULES = `
+- rule: Key read
+  desc: A test's own.
+  condition: evt.type in (open, openat) and fd.name = /etc/key.pem and evt.is_open_read = true
+  output: file=%fd.name result=%evt.res
+  priority: ERROR
+`;
+
+test('what cannot be refused is killed, and status says why', async (t) => {
+  await using engine = await startDockerd();
+  await engine.importBusybox();
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RULES },
+    config: ['responses: [{match: {rule: Key read}, do: deny, mode: enforce}]'],
+  });
+  const shop = await runApp(engine, 'shop', 'production');
+  try {
+    await until('it is judged', async () => {
+      const { verdicts } = (await agent.snapshot()).kernel;
+      return verdicts.containers === 1;
+    });
+    const { refusalsUnavailable, denialTest, verdicts } = (await agent.snapshot()).kernel;
+    const refuses = denialTest?.file === 'denied';
+    t.diagnostic(`opens: ${denialTest?.file}`);
+    assert.equal(refusalsUnavailable?.file, refuses ? undefined : denialTest?.file);
+    assert.deepEqual(verdicts.denying.rules, refuses ? ['Key read'] : []);
+    const { stdout: status } = agent.varvel('status');
+    assert.match(
+      status,
+      refuses
+        ? /^denied before the effect, in 1 containers: .*"Key read"$/m
+        : /^OPENS ARE NOT REFUSED on this host, their processes are killed .* \(Cannot refuse opens: E\w+\. This kernel .*\): run varvel doctor$/m,
+    );
+    const code = await execInContainer(
+      shop,
+      'echo key > /etc/key.pem; exec sleep 60 < /etc/key.pem',
+    );
+    assert.equal(code, refuses ? 1 : KILLED);
+    const line = await until(
+      'it is told',
+      async () => (await agentLines(engine, shop)).filter(({ rule }) => rule === 'Key read')[0],
+    );
+    assert.equal(outcomeOf(line), refuses ? 'prevented' : 'done');
+    assert.match(
+      line.output,
+      refuses
+        ? /result=EPERM \| file not opened \(EPERM\)$/
+        : /result=SUCCESS \| process killed, after this had happened: it was not denied before$/,
+    );
+  } finally {
+    await shop.remove({ force: true });
+  }
+});

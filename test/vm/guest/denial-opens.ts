@@ -1,0 +1,117 @@
+// Files that are not opened: with real processes in real containers. Here, and not in e2e, since it needs a kernel that lets programs
+// change what its functions return.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type Docker from 'dockerode';
+import { startDockerd, type TestDockerd } from '../../support/dockerd.ts';
+import { E2eAgent, until } from '../../support/e2e-agent.ts';
+import { agentLines, execInContainer, runContainer } from '../../support/e2e-docker.ts';
+
+let engine: TestDockerd;
+before(async () => {
+  engine = await startDockerd({ cgroupDriver: 'cgroupfs' });
+  await engine.importBusybox();
+});
+after(() => engine[Symbol.asyncDispose]());
+
+const WAIT_MS = 60_000;
+const RULE = 'Key read by another program';
+const RULES = `
+- rule: ${RULE}
+  desc: A test's own.
+  condition: >
+    evt.type in (open, openat, openat2) and fd.name = /etc/key.pem
+    and evt.is_open_read = true and not proc.name in (busybox-server)
+  output: file=%fd.name result=%evt.res command=%proc.cmdline
+  priority: ERROR
+`;
+const ENTRY = `responses: [{match: {rule: ${RULE}, app: shop}, do: deny, mode: enforce}]`;
+
+/** Succeeds if the command cannot read the key, and says so. */
+const REFUSED = (command: string): string =>
+  `said=$(${command} 2>&1) && exit 1; case "$said" in *"Operation not permitted"*) ;; *) exit 2;; esac`;
+
+test('the key of an app is read by its own program alone, however others name it', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RULES },
+    config: [ENTRY],
+  });
+  const runApp = (name: string): Promise<Docker.Container> =>
+    runContainer(
+      engine,
+      'echo key > /etc/key.pem; ln -s key.pem /etc/link; cp /bin/busybox /bin/busybox-server; exec sleep 600',
+      { labels: { 'varvel.enable': 'true', 'varvel.app': name } },
+    );
+  const [shop, blog] = [await runApp('shop'), await runApp('blog')];
+  try {
+    await until(
+      'it is denied in one of two',
+      async () => {
+        const { verdicts } = (await agent.snapshot()).kernel;
+        return verdicts.denying.containers === 1 && verdicts.containers === 2;
+      },
+      WAIT_MS,
+    );
+    const { denialTest, refusalsUnavailable } = (await agent.snapshot()).kernel;
+    assert.deepEqual([denialTest?.program, denialTest?.file], ['denied', 'denied']);
+    assert.deepEqual(refusalsUnavailable, {});
+    const commands = [
+      '/etc/key.pem',
+      '/etc/link',
+      '/etc/../etc/key.pem',
+      '/proc/self/root/etc/key.pem',
+    ];
+    for (const path of commands)
+      assert.equal(await execInContainer(shop, REFUSED(`cat ${path}`)), 0, path);
+    // Its own program, another app, and to write.
+    assert.equal(await execInContainer(shop, '/bin/busybox-server cat /etc/key.pem'), 0);
+    assert.equal(await execInContainer(blog, 'cat /etc/key.pem'), 0);
+    assert.equal(await execInContainer(shop, 'echo more >> /etc/key.pem'), 0);
+    const lines = await until(
+      'each is told',
+      async () => {
+        const found = (await agentLines(engine, shop)).filter(({ rule }) => rule === RULE);
+        return found.length >= commands.length && found;
+      },
+      WAIT_MS,
+    );
+    assert.equal(lines.length, commands.length);
+    for (const [at, { output, output_fields: fields }] of lines.entries()) {
+      assert.match(
+        output,
+        new RegExp(
+          `file=/etc/key.pem result=EPERM command=\\S+ ${commands[at]} .*\\| file not opened \\(EPERM\\)$`,
+        ),
+      );
+      assert.deepEqual(
+        ['', '.outcome', '.guarantee'].map((key) => fields[`varvel.response${key}`]),
+        ['deny', 'prevented', 'before the effect'],
+      );
+    }
+    assert.equal((await shop.inspect()).State.Running, true);
+    assert.match(
+      agent.varvel('status').stdout,
+      new RegExp(`^denied before the effect, in 1 containers: .*"${RULE}"$`, 'm'),
+    );
+    const { kernel } = await agent.snapshot();
+    assert.deepEqual([kernel.verdicts.denying.inVain, kernel.deniedDropped], [0, 0]);
+    assert.equal(agent.varvel('lift', '--app', 'shop').code, 0);
+    await until(
+      'it is lifted',
+      async () => (await agent.snapshot()).kernel.verdicts.denying.containers === 0,
+      WAIT_MS,
+    );
+    assert.equal(await execInContainer(shop, 'cat /etc/key.pem'), 0);
+    assert.deepEqual(
+      (await agentLines(engine, blog))
+        .filter(({ rule }) => rule === RULE)
+        .map(({ output_fields: of }) => of['varvel.response']),
+      [undefined],
+      'there it is only told',
+    );
+  } finally {
+    for (const app of [shop, blog]) await app.remove({ force: true });
+  }
+});
