@@ -118,7 +118,7 @@ async function detectDuringThisStart(hold: Hold): Promise<boolean> {
   const start = docker.start().finally(() => (state.starting = false));
   // From here on the runtime's own processes are in the container's cgroup, and events can name it; the
   // shim opens the FIFO only some milliseconds later.
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (state.starting && !isSetUp(docker.id)) {
     assert.ok(Date.now() < deadline);
     await new Promise(setImmediate);

@@ -114,7 +114,7 @@ describe('hand-over', () => {
         );
         // Both are at it: whoever is stalled before they began loses nothing.
         const heard = (): boolean => running.every(({ pid }) => sequences.counts.has(pid));
-        for (const end = Date.now() + 10_000; !heard() && Date.now() < end;) await delay(5);
+        for (const end = Date.now() + 60_000; !heard() && Date.now() < end;) await delay(5);
         stall(500);
         await delay(100);
         stall(500);
@@ -146,7 +146,7 @@ describe('hand-over', () => {
         while (probe.probe.stats().awake) await delay(5);
         const before = probe.delivered;
         running.resume();
-        const end = Date.now() + 10_000;
+        const end = Date.now() + 60_000;
         while (probe.delivered === before && Date.now() < end) await delay(2);
         assert.equal(probe.delivered, before + 1, `record ${i}`);
       }

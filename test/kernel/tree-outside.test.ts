@@ -29,7 +29,7 @@ describe('a process whose runtime has ended before its records are read', () => 
 
   /** Runs the runtime to its end, while nobody reads records; returns the process that opened a file. */
   async function run(...steps: readonly Step[]): Promise<Process> {
-    const output = execFileSync(runtime, steps.map(String), { encoding: 'utf8', timeout: 10_000 });
+    const output = execFileSync(runtime, steps.map(String), { encoding: 'utf8', timeout: 60_000 });
     await own.kernel.settle();
     const opened = output.split('\n').find((line) => line.includes('"openat"')) ?? '';
     return own.last((JSON.parse(opened) as { pid: number }).pid, 'openat').process;

@@ -222,7 +222,7 @@ describe('a receiver behind a spool', () => {
     const stream = streamOf(receiver);
     await send(stream, 1, 2);
     const closing = stream.close().then(() => 'closed');
-    assert.equal(await Promise.race([closing, delay(10_000, 'held up')]), 'closed');
+    assert.equal(await Promise.race([closing, delay(60_000, 'held up')]), 'closed');
     const next = new ScriptedReceiver();
     const after = streamOf(next);
     await until('the lines are there', () => next.got.length === 2);

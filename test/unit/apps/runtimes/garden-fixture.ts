@@ -66,9 +66,9 @@ export async function stage(
       runtime.lookup({ cgroupId: 1, path: `/garden/${handle}`, handle });
     },
     until: async (what, probe) => {
-      const deadline = Date.now() + 20_000;
+      const deadline = Date.now() + 60_000;
       while (!probe()) {
-        assert.ok(Date.now() < deadline, `not within 20 s: ${what}`);
+        assert.ok(Date.now() < deadline, `not within 60 s: ${what}`);
         await delay(5);
       }
     },
