@@ -16,6 +16,8 @@ export interface Enforcement {
   readonly instead?: ResponseName;
   /** Whether it makes sense without a value: then nothing at all may happen. */
   readonly mayBeEmpty: boolean;
+  /** Another variable that must have a value, and what it says. */
+  readonly needs?: { readonly variable: string; readonly says: string };
 }
 
 /** The variables that an app can enforce: nothing but what they list happens. */
@@ -31,6 +33,19 @@ export const ENFORCEMENTS: Readonly<Record<string, Enforcement>> = {
     response: 'deny',
     instead: 'kill',
     mayBeEmpty: true,
+  },
+  secret_paths: {
+    tag: 'enforce_secret_paths',
+    response: 'deny',
+    instead: 'kill',
+    mayBeEmpty: false,
+    needs: { variable: 'secret_readers', says: 'which programs open them' },
+  },
+  code_paths: {
+    tag: 'enforce_code_paths',
+    response: 'deny',
+    instead: 'kill',
+    mayBeEmpty: false,
   },
 };
 

@@ -150,11 +150,19 @@ function enforcedOf(
   diagnostics: Diagnostics,
 ): readonly Enforced[] {
   const enforced = attempt(diagnostics, () => readEnforced(node, diagnostics)) ?? [];
-  for (const { variable, mayBeEmpty, place } of enforced) {
-    const values = variables.find(({ name }) => name === variable)?.values;
-    if (values !== undefined && (mayBeEmpty || values.length > 0)) continue;
-    const message = `'${variable}' can be enforced only if it is listed under variables${mayBeEmpty ? '' : ', with at least one value'}`;
-    diagnostics.error('LOAD_ERR_YAML_VALIDATE', message, place);
+  const valuesOf = (variable: string) => variables.find(({ name }) => name === variable)?.values;
+  for (const { variable, mayBeEmpty, needs, place } of enforced) {
+    const refuse = (why: string): void =>
+      diagnostics.error(
+        'LOAD_ERR_YAML_VALIDATE',
+        `'${variable}' can be enforced only if ${why}`,
+        place,
+      );
+    const values = valuesOf(variable);
+    if (values === undefined || (!mayBeEmpty && values.length === 0))
+      refuse(`it is listed under variables${mayBeEmpty ? '' : ', with at least one value'}`);
+    else if (needs !== undefined && !valuesOf(needs.variable)?.length)
+      refuse(`'${needs.variable}' under variables says ${needs.says}`);
   }
   return enforced;
 }

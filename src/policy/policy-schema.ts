@@ -44,6 +44,10 @@ const VARIABLES: Readonly<Record<string, { readonly says: string; readonly examp
       says: 'Files of the app’s secrets, or directories of them: rules about secrets watch these too. * and ? stand for any within a name.',
       examples: ['/app/config/tls.key', '/app/secrets'],
     },
+    secret_readers: {
+      says: 'Programs that open the app’s secrets, for enforce: [secret_paths]. Full paths as in a line’s exe=, links followed.',
+      examples: ['/usr/local/bin/node'],
+    },
     code_paths: {
       says: 'Directories with the app’s code, besides the usual ones: that it is changed while the app runs is reported. * and ? stand for any within a name.',
       examples: ['/data/site'],
@@ -117,7 +121,7 @@ export function policySchema(): Schema {
       },
       enforce: {
         description:
-          'Variables beside which nothing may happen, if the operator allows it (policies.responses). expected_executables: all other programs are denied. outbound_hosts: connections to other hosts are refused; where the kernel cannot tell, as for domain names and datagrams without connect, the process is killed. Each must be listed under variables, expected_executables with at least one value.',
+          'Variables beside which nothing may happen, if the operator allows it (policies.responses). expected_executables: all other programs are denied. outbound_hosts: connections to other hosts are refused; where the kernel cannot tell, as for domain names and datagrams without connect, the process is killed. secret_paths: other programs than secret_readers cannot open them. code_paths: nothing is written there. Where the kernel cannot refuse an open, the process is killed after it. Each must be listed under variables, all but outbound_hosts with at least one value.',
         type: ['array', 'null'],
         items: { enum: Object.keys(ENFORCEMENTS) },
       },

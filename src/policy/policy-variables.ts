@@ -39,17 +39,17 @@ const PATHS: Shape = {
     'no full path: it begins with "/", has no "/" at its end, and is written without ".." and "//"',
 };
 
+const PROGRAMS: Shape = {
+  pattern: `^(?:/(?!\\.{1,2}(?:/|$))[^/*?${PLAIN}]+)+$`,
+  refusal:
+    'no full path of one program: it begins with "/", and is written without "..", "//" and patterns',
+};
+
 /** For the variables of the rules shipped with varvel; variables of an operator's own rules accept any text. */
 export const VALUE_SHAPES: ReadonlyMap<string, Shape> = new Map([
-  [
-    'expected_executables',
-    {
-      pattern: `^(?:/(?!\\.{1,2}(?:/|$))[^/*?${PLAIN}]+)+$`,
-      refusal:
-        'no full path of one program: it begins with "/", and is written without "..", "//" and patterns',
-    },
-  ],
+  ['expected_executables', PROGRAMS],
   ['secret_paths', PATHS],
+  ['secret_readers', PROGRAMS],
   ['code_paths', PATHS],
   [
     'outbound_hosts',

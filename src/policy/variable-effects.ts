@@ -13,6 +13,8 @@ import type { PolicyVariable } from './policy-variables.ts';
 const PREFIX = 'app_';
 /** Addresses and networks among a variable's values go to the list with this suffix, if it exists. */
 const NETWORKS = '_networks';
+/** The list with this suffix, if it exists, gets the values as well: it has none of those that are for all apps. */
+const OWN = '_own';
 /** Text of this form cannot be a domain name. */
 const ADDRESS_LIKE = /^(?:[\d.]+|.*[:/].*)$/;
 
@@ -28,7 +30,7 @@ export class KnownVariables {
     const lists = [...definitions.lists.keys()].filter((name) => name.startsWith(PREFIX));
     this.#lists = new Set(lists);
     this.names = lists
-      .filter((name) => this.#networksOf(name) === undefined)
+      .filter((name) => !this.#isBeside(name, NETWORKS) && !this.#isBeside(name, OWN))
       .map((name) => name.slice(PREFIX.length));
     this.uses = listUses(definitions, this.#lists);
   }
@@ -36,8 +38,10 @@ export class KnownVariables {
   /** The additions to each list. Reports invalid values. */
   additions(variables: readonly PolicyVariable[], diagnostics: Diagnostics): ListAdditions {
     const lists = new Map<string, YamlScalar[]>();
-    const add = (list: string, value: YamlScalar, text: string): void => {
-      lists.set(list, [...(lists.get(list) ?? []), constant(text, value)]);
+    const add = (name: string, value: YamlScalar, text: string): void => {
+      for (const list of [name, name + OWN])
+        if (this.#lists.has(list))
+          lists.set(list, [...(lists.get(list) ?? []), constant(text, value)]);
     };
     for (const { name, place, values } of variables) {
       if (!this.names.includes(name)) {
@@ -63,13 +67,14 @@ export class KnownVariables {
 
   /** The variable's own lists that exist. */
   listsOf(name: string): readonly string[] {
-    return [PREFIX + name, PREFIX + name + NETWORKS].filter((list) => this.#lists.has(list));
+    return ['', NETWORKS, OWN]
+      .map((suffix) => PREFIX + name + suffix)
+      .filter((list) => this.#lists.has(list));
   }
 
-  /** The list that this one holds the networks of. */
-  #networksOf(list: string): string | undefined {
-    const of = list.slice(0, -NETWORKS.length);
-    return list.endsWith(NETWORKS) && this.#lists.has(of) ? of : undefined;
+  /** Whether this list, with the suffix, belongs to another one. */
+  #isBeside(list: string, suffix: string): boolean {
+    return list.endsWith(suffix) && this.#lists.has(list.slice(0, -suffix.length));
   }
 
   #unknown(name: string): string {

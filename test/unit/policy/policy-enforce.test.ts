@@ -12,6 +12,7 @@ import {
   makeEvent,
   makeExec,
   makeFile,
+  makeOpen,
   makeProcess,
   makeSubject,
 } from '../../support/rules-subject.ts';
@@ -20,6 +21,8 @@ const DEFAULT_RULES = 'manifests/rules/varvel_rules.yaml';
 const rules = operatorRulesOf([{ name: DEFAULT_RULES, text: readFileSync(DEFAULT_RULES, 'utf8') }]);
 const UNEXPECTED = 'Program that the app does not expect';
 const HOSTS = 'Connection to a host that the app does not expect';
+const SECRETS = 'Secret opened by a program that the app does not list';
+const CODE = 'Change in a directory that the app does not change';
 
 function compile(
   text: string,
@@ -111,6 +114,52 @@ describe('an app enforces what it said of itself', () => {
     assert.deepEqual([policy?.summary.denying, policy?.summary.killing], [[], [HOSTS]]);
   });
 
+  /** Names of the rules that an open meets. */
+  const openedBy = ({ policy }: CompiledPolicy, path: string, program: string, flags = 0) => {
+    const forWrite = flags !== 0;
+    const process = makeProcess({ image: { exePath: program } });
+    const open = makeOpen(path, { flags, forWrite, forRead: !forWrite });
+    const event = makeEvent('openat', { open, result: 5 });
+    const subject = makeSubject(event, { process, container: CONTAINER });
+    return policy?.refine([], subject).map(({ rule }) => rule.name) ?? [];
+  };
+  const O_WRONLY = 1;
+
+  test('secrets are opened by the listed programs alone, and the kernel can be certain of the others', () => {
+    const compiled = compile(
+      'variables: {secret_paths: [/app/tls.key, /app/secrets], secret_readers: [/usr/local/bin/node]}\nenforce: [secret_paths]\n',
+    );
+    assert.deepEqual(said(compiled), []);
+    const { policy } = compiled;
+    assert.deepEqual([policy?.summary.denying, policy?.denies(SECRETS)], [[SECRETS], true]);
+    const own = policy?.ruleSet.rules.find(({ name }) => name === SECRETS);
+    assert.ok(own && canDeny(own));
+    const opened = (path: string, program: string, flags?: number) =>
+      openedBy(compiled, path, program, flags).includes(SECRETS);
+    assert.ok(opened('/app/secrets/db', '/bin/sh'));
+    assert.ok(opened('/app/tls.key', '/usr/bin/python3', O_WRONLY));
+    assert.ok(!opened('/app/tls.key', '/usr/local/bin/node'));
+    assert.ok(!opened('/app/tls.pub', '/bin/sh'));
+  });
+
+  test('code is not written in the directories that the app lists, which are not those of all apps', () => {
+    const compiled = compile('variables: {code_paths: [/data/site]}\nenforce: [code_paths]\n');
+    assert.deepEqual(said(compiled), []);
+    const { policy } = compiled;
+    assert.deepEqual([policy?.summary.denying, policy?.denies(CODE)], [[CODE], true]);
+    const own = policy?.ruleSet.rules.find(({ name }) => name === CODE);
+    assert.ok(own && canDeny(own));
+    const written = (path: string, flags = O_WRONLY) =>
+      openedBy(compiled, path, '/usr/local/bin/node', flags).includes(CODE);
+    assert.ok(written('/data/site/a/b.php'));
+    assert.ok(!written('/data/site/a/b.php', 0), 'it is read');
+    assert.ok(!written('/app/cache/x'));
+    const killing = compile('variables: {code_paths: [/data/site]}\nenforce: [code_paths]\n', [
+      'kill',
+    ]);
+    assert.deepEqual(killing.policy?.summary.killing, [CODE]);
+  });
+
   test('what is wrong is refused with its place', () => {
     for (const [text, message] of [
       ['enforce: [expected_executables]', /^1:11 'expected_executables' can be enforced only if/],
@@ -119,6 +168,15 @@ describe('an app enforces what it said of itself', () => {
         /^2:11 'expected_executables' can be enforced only if .* with at least one value/,
       ],
       ['enforce: [outbound_hosts]', /^1:11 .* only if it is listed under variables$/],
+      [
+        'variables: {secret_paths: [/x]}\nenforce: [secret_paths]',
+        /^2:11 'secret_paths' can be enforced only if 'secret_readers' under variables says which programs open them$/,
+      ],
+      [
+        'variables: {secret_paths: [/x], secret_readers: []}\nenforce: [secret_paths]',
+        /^2:11 'secret_paths' can be enforced only if 'secret_readers'/,
+      ],
+      ['variables: {code_paths_own: [/x]}', /there is no variable 'code_paths_own'/],
       ['enforce: [expected_executable]', /^1:11 .* did you mean 'expected_executables'\?/],
       ['enforce: [constructor]', /^1:11 'constructor' is nothing that can be enforced: it can be/],
       ['enforce: [[x]]', /^1:11 '' is nothing that can be enforced/],

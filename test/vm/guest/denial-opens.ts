@@ -115,3 +115,45 @@ test('the key of an app is read by its own program alone, however others name it
     for (const app of [shop, blog]) await app.remove({ force: true });
   }
 });
+
+test('an app holds itself to who opens its secrets and to code that nobody changes', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    config: ['policies: {responses: [deny]}'],
+  });
+  const policy = `
+variables:
+  secret_paths: [/app/tls.key]
+  secret_readers: [/bin/busybox-server]
+  code_paths: [/data/site]
+enforce: [secret_paths, code_paths]
+`;
+  const shop = await runContainer(
+    engine,
+    'mkdir -p /app /data/site; echo key > /app/tls.key; echo code > /data/site/a; cp /bin/busybox /bin/busybox-server; exec sleep 600',
+    { labels: { 'varvel.enable': 'true', 'varvel.app': 'shop', 'varvel.policy': policy } },
+  );
+  try {
+    await until(
+      'it is denied',
+      async () => (await agent.snapshot()).kernel.verdicts.denying.containers === 1,
+      WAIT_MS,
+    );
+    for (const command of [
+      'cat /app/tls.key',
+      'sh -c "echo x >> /app/tls.key"',
+      'sh -c "echo x > /data/site/a"',
+      'cp /bin/busybox /data/site/a',
+    ])
+      assert.equal(await execInContainer(shop, REFUSED(command)), 0, command);
+    for (const command of [
+      '/bin/busybox-server cat /app/tls.key',
+      'cat /data/site/a',
+      'echo x > /data/other',
+    ])
+      assert.equal(await execInContainer(shop, command), 0, command);
+    assert.equal((await agent.snapshot()).kernel.verdicts.denying.inVain, 0);
+  } finally {
+    await shop.remove({ force: true });
+  }
+});
