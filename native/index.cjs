@@ -200,6 +200,20 @@ class Probe {
     addon.allowOpens(this.#handle);
   }
 
+  pin(directory) {
+    checkText(directory, 'directory');
+    addon.pin(this.#handle, directory);
+  }
+
+  unpin() {
+    addon.unpin(this.#handle);
+  }
+
+  noteSeen(denyMs = 0) {
+    checkId(denyMs, 'denyMs');
+    addon.noteSeen(this.#handle, denyMs);
+  }
+
   runVerdict(
     table,
     { kind, directory, dots = false, layer, path, program, argv = [], thread, address, port },
@@ -345,6 +359,15 @@ exports.Isolation = Isolation;
 exports.wireVersion = addon.wireVersion;
 exports.levelMax = LEVEL_MAX;
 exports.bootTimeNs = addon.bootTimeNs;
+
+exports.unseenDenials = (directory) => {
+  checkText(directory, 'directory');
+  const rows = addon.unseenDenials(directory);
+  return Array.from({ length: rows.length / 2 }, (_, at) => ({
+    cgroupId: rows[2 * at],
+    count: rows[2 * at + 1],
+  }));
+};
 exports.threadCpuMs = addon.threadCpuMs;
 exports.trimHeap = addon.trimHeap;
 exports.selfTest = addon.selfTest;

@@ -162,6 +162,18 @@ export class Probe {
   denyOpens(objectPath?: string): void;
   allowOpens(): void;
   /**
+   * Keeps what denies in the kernel after this process, however it ends, by names in the directory, which is made. It must be in a BPF
+   * file system: else EINVAL. Idempotent: call it again once more is loaded. It also survives `close`.
+   */
+  pin(directory: string): void;
+  /** Takes the names away. The directory, and the map in it, stay. */
+  unpin(): void;
+  /**
+   * The agent is there. Denials more than 3 s after the last call are counted for `unseenDenials`. From `denyMs` after it on nothing is
+   * denied; 0: there is no such limit.
+   */
+  noteSeen(denyMs?: number): void;
+  /**
    * Returns the probe's verdict on a call, for tests; EBADF without `withVerdictRun`. `passes`: 0: no rule can match,
    * 1: one may, -1: there is no such table. `failing`: bit n: rule n of the table's certain ones may fail.
    */
@@ -244,6 +256,14 @@ export function testIsolation(directory: string): void;
 export const wireVersion: number;
 /** CLOCK_BOOTTIME in nanoseconds. */
 export function bootTimeNs(): bigint;
+
+/**
+ * By cgroup, what pinned programs have denied without an agent: `directory` is one that was passed to `pin`. Throws LoaderError: ENOENT
+ * if nothing is pinned there, ENOTSUP if another version has done so.
+ */
+export function unseenDenials(
+  directory: string,
+): readonly { readonly cgroupId: number; readonly count: number }[];
 /** CPU time of the calling thread (CLOCK_THREAD_CPUTIME_ID) in milliseconds. */
 export function threadCpuMs(): number;
 /**

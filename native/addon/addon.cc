@@ -5,6 +5,7 @@
 #include "handle.h"
 #include "host.h"
 #include "isolation-js.h"
+#include "pins-js.h"
 #include "load-js.h"
 
 namespace {
@@ -300,6 +301,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"load", Load},           {"loadInThread", LoadInThread}, {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
       {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"runVerdict", RunVerdict},
       {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects}, {"denyOpens", DenyOpens}, {"allowOpens", AllowOpens},
+      {"pin", Pin},             {"unpin", Unpin},             {"noteSeen", NoteSeen},     {"unseenDenials", UnseenDenials},
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
       {"filtered", Filtered},
       {"stats", Stats},         {"setMasks", SetMasks},       {"start", Start},           {"drain", Drain},

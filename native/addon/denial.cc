@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 #include "libbpf-log.h"
+#include "pins.h"
 
 static const char kDoing[] = "load what refuses calls";
 
@@ -26,6 +27,7 @@ Status Denial::Attach(const std::string& path, int directory) {
     bpf_link* link = of_cgroup ? bpf_program__attach_cgroup(program, directory) : bpf_program__attach(program);
     if (!link) return Status::Fail(errno, kDoing, LibbpfLog());
     links_.push_back(link);
+    names_.push_back(bpf_program__name(program));
   }
   return links_.empty() ? Status::Fail(EINVAL, kDoing, path + " has no programs") : Status{};
 }
@@ -51,9 +53,22 @@ Status Denial::Start(bpf_object* probe, const std::string& path, const std::stri
   return status;
 }
 
+Status Denial::Pin(const std::string& directory) {
+  for (size_t at = 0; at < links_.size(); at++) {
+    Status status = PinLink(links_[at], directory, names_[at]);
+    if (!status.ok()) return status;
+  }
+  return {};
+}
+
+void Denial::Unpin() {
+  for (bpf_link* link : links_) UnpinLink(link);
+}
+
 void Denial::Stop() {
   for (bpf_link* link : links_) bpf_link__destroy(link);
   links_.clear();
+  names_.clear();
   if (object_) bpf_object__close(object_);
   object_ = nullptr;
 }

@@ -14,10 +14,16 @@ class Denial {
   // Loads the object at `path` and attaches its programs, those of cgroups to this directory of cgroup v2. Idempotent. EBADF:
   // the directory is of v1. Linux that has no such hook, or lets nobody change its result: EINVAL, ENOENT or EPERM.
   Status Start(bpf_object* probe, const std::string& path, const std::string& directory);
+  // Keeps its programs attached after this process, by names in this directory of a BPF file system.
+  Status Pin(const std::string& directory);
+  // Takes the names away again.
+  void Unpin();
+  // Programs that are pinned stay attached.
   void Stop();
 
  private:
   Status Attach(const std::string& path, int directory);
   bpf_object* object_ = nullptr;
   std::vector<bpf_link*> links_;
+  std::vector<std::string> names_; // of the programs of links_
 };

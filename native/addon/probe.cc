@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "libbpf-log.h"
+#include "pins.h"
 #include "tracepoint.h"
 #include "variant.h"
 
@@ -318,6 +319,41 @@ Status Probe::ScopeEntries(std::vector<ScopeRow>* rows) const {
     in = out;
     first = false;
   }
+}
+
+// What denies programs: it must know which program each process runs.
+static const char* const kDenyingHooks[] = {"sched_fork", "sched_exec", "sched_exit"};
+
+Status Probe::Pin(const std::string& directory) {
+  if (!object_) return Status::Fail(EBADF, "keep what denies in the kernel", "the probe is closed");
+  KeepLibbpfLog();
+  if (mkdir(directory.c_str(), 0700) && errno != EEXIST) return Status::Fail(errno, "make " + directory);
+  for (const char* hook : kDenyingHooks) {
+    auto found = links_.find(hook);
+    if (found == links_.end()) continue;
+    for (bpf_link* link : found->second) {
+      Status status = PinLink(link, directory, hook);
+      if (!status.ok()) return status;
+    }
+  }
+  Status status = connects_.Pin(directory);
+  if (status.ok()) status = opens_.Pin(directory);
+  if (status.ok()) status = PinMap(MapFd("scope"), directory, "scope");
+  return status;
+}
+
+void Probe::Unpin() {
+  for (const auto& entry : links_)
+    for (bpf_link* link : entry.second) UnpinLink(link);
+  connects_.Unpin();
+  opens_.Unpin();
+}
+
+Status Probe::NoteSeen(uint64_t now, uint64_t deny_until) {
+  if (!state_) return Status::Fail(EBADF, "say that the agent is there");
+  __atomic_store_n(&state_->deny_until, deny_until, __ATOMIC_RELAXED);
+  __atomic_store_n(&state_->seen, now, __ATOMIC_RELAXED);
+  return {};
 }
 
 void Probe::Close() {

@@ -54,9 +54,16 @@ class Probe {
   // Loads the programs that refuse connections, or opens, from the object at `path`, and attaches them (see Denial). Tables
   // decide what they refuse.
   Status DenyConnects(const std::string& path, const std::string& directory) { return connects_.Start(object_, path, directory); }
-  void AllowConnects() { connects_.Stop(); }
+  void AllowConnects() { connects_.Unpin(); connects_.Stop(); }
   Status DenyOpens(const std::string& path) { return opens_.Start(object_, path, {}); }
-  void AllowOpens() { opens_.Stop(); }
+  void AllowOpens() { opens_.Unpin(); opens_.Stop(); }
+  // Keeps what denies attached after this process, by names in this directory of a BPF file system, which is made. Idempotent;
+  // call it again when more programs deny. Close leaves it.
+  Status Pin(const std::string& directory);
+  // Takes the names away again; the directory stays.
+  void Unpin();
+  // The agent is there. Pinned programs deny until `deny_until` (CLOCK_BOOTTIME ns; 0: no limit) without another call.
+  Status NoteSeen(uint64_t now, uint64_t deny_until);
   // Writes into `args` whether the probe reports an open.
   Status RunVerdict(verdict_run_args* args);
   int MapFd(const char* name) const;

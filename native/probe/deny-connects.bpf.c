@@ -86,7 +86,7 @@ static __always_inline int deny__judge(struct connection *to)
 	__u64 cgroup = scope__cgroup_id(task);
 	struct scope_entry *entry = scope__find_entry(cgroup);
 	to->table = entry ? *(volatile __u32 *)&entry->table : 0;
-	if (!entry || !to->table)
+	if (!entry || !to->table || !verdict__denies_any())
 		return ALLOW;
 	for (int i = 0; i < DENY_TRIES; i++) {
 		__u64 before = deny__switches();
@@ -99,6 +99,7 @@ static __always_inline int deny__judge(struct connection *to)
 		to->refusal.start = task->start_boottime;
 		if (!deny__is_reported(task) || bpf_map_update_elem(&refused, &thread, &to->refusal, BPF_ANY))
 			__sync_fetch_and_add(&state.denied_dropped, 1);
+		verdict__count_denial(entry);
 		return REFUSE;
 	}
 	return ALLOW;

@@ -139,7 +139,8 @@ static __always_inline long deny__note(struct task_struct *task, struct opening 
 	return bpf_map_update_elem(&refused_opens, key, &o->refusal, BPF_ANY);
 }
 
-static __always_inline int deny__judge(struct task_struct *task, struct file *file, __u32 table, __u32 flags)
+static __always_inline int deny__judge(struct task_struct *task, struct scope_entry *entry, struct file *file, __u32 table,
+				       __u32 flags)
 {
 	struct opening *o = deny__get_opening();
 	if (!o)
@@ -166,6 +167,7 @@ static __always_inline int deny__judge(struct task_struct *task, struct file *fi
 		}
 		if (error)
 			__sync_fetch_and_add(&state.denied_dropped, 1);
+		verdict__count_denial(entry);
 		return -EPERM;
 	}
 	return 0;
@@ -183,9 +185,9 @@ int deny_open(__u64 *ctx)
 	struct file *file = (void *)ctx[0];
 	__u32 flags = LOAD(file, struct file, f_flags);
 	__u32 access = verdict__kind(0, flags, 0);
-	if (!t->denying_opens[access & 3] || flags & FMODE_EXEC || !deny__calls(task))
+	if (!t->denying_opens[access & 3] || flags & FMODE_EXEC || !deny__calls(task) || !verdict__denies_any())
 		return 0;
-	return deny__judge(task, file, number, flags);
+	return deny__judge(task, entry, file, number, flags);
 }
 
 /* GPL: required by the tracing helpers; the source may be used under either licence. */

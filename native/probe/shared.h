@@ -4,6 +4,8 @@
 
 /* The consumer reads every few ms. Records lost after this time without a read are its fault, not the container's. */
 #define READ_LATE_NS 500000000ull
+/* Pinned programs deny without an agent: if it has not been seen for so long, it tells of no denial any more. */
+#define UNSEEN_NS 3000000000ull
 
 /* Shared with the consumer by mmap. */
 struct probe_state {
@@ -23,6 +25,8 @@ struct probe_state {
 	__u32 pad;
 	__u64 tables;	    /* bit n: table n of verdict_tables may filter file calls */
 	__u64 unread_since; /* CLOCK_BOOTTIME ns: the consumer has read everything from before */
+	__u64 seen;	    /* the same: the agent was there; 0: it does not say so */
+	__u64 deny_until;   /* the same: from then on nothing is denied; 0: no limit */
 	__u8 wanted[CALL_NR_MAX]; /* by x86-64 number: WANTED_*; also enables reports of other ways to make the call */
 };
 /* What to read of a system call: a row of native/schema/calls.mjs. Arguments are numbered 1 to 6; 0: none. */
@@ -60,6 +64,7 @@ struct scope_entry {
 	__u32 table; /* of verdict_tables: filters its file calls; 0: none does */
 	__u32 held;  /* HELD_*: the rings that get no more of its records for now */
 	__u32 pad;
+	__u64 denied_unseen; /* denials while no agent was there */
 };
 
 /* The consumer has queued more of the container than its share. */

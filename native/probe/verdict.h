@@ -265,6 +265,21 @@ __noinline int verdict__passes(void)
 	return 1;
 }
 
+/* Whether anything is denied: the agent is there, or it has ended not too long ago. */
+static __always_inline bool verdict__denies_any(void)
+{
+	__u64 until = *(volatile __u64 *)&state.deny_until;
+	return !until || bpf_ktime_get_boot_ns() < until;
+}
+
+/* Counts a denial that no agent will tell of. */
+static __always_inline void verdict__count_denial(struct scope_entry *entry)
+{
+	__u64 seen = *(volatile __u64 *)&state.seen;
+	if (seen && bpf_ktime_get_boot_ns() > seen + UNSEEN_NS)
+		__sync_fetch_and_add(&entry->denied_unseen, 1);
+}
+
 /*
  * Whether a rule that denies certainly matches the program that this process has begun to run (image__store).
  * `table`: that of its container. Its words are in the scratch, `argv_len` bytes at `argv_from`; 0: they are not known.
@@ -273,7 +288,7 @@ __noinline int verdict__denies(__u32 table, __u32 event, __u32 argv_from, __u32 
 {
 	struct verdict_call *call = verdict__get_call();
 	struct verdict_table *t = verdict__find_table(table);
-	if (!call || !t || !t->denying)
+	if (!call || !t || !t->denying || !verdict__denies_any())
 		return 0;
 	__u32 denying = t->denying;
 	call->table = table;

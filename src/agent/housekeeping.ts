@@ -27,6 +27,9 @@ function round(stages: Stages): void {
   );
   stages.responding.onTick(entries);
   stages.verdicts.follow(entries);
+  const { verdicts, pinned } = stages;
+  const isSettled = verdicts.isSettled() && apps.registry.counters().pending === 0;
+  pinned.onTick(verdicts.status().denying.containers > 0, isSettled, entries);
   stages.unwatched.onTick(entries, probe.stats().scopeFull);
   stages.opened?.continuity.onTick(entries);
   coverage?.onTick(entries, performance.now());

@@ -4,6 +4,7 @@ import type { ContinuityStatus } from './continuity.ts';
 import type { LiveRules } from './live-rules.ts';
 import type { Relief } from './relief.ts';
 import type { AgentSnapshot } from './snapshot.ts';
+import type { PinnedDenial } from './pinned-denial.ts';
 import { unavailableOf, type Refusals } from './refusals.ts';
 import type { Responding } from './responding.ts';
 import type { KernelVerdicts } from './verdicts.ts';
@@ -59,6 +60,7 @@ export interface ReportSources {
   readonly policies: Policies;
   readonly verdicts: Pick<KernelVerdicts, 'status'>;
   readonly refusals: Refusals;
+  readonly pinned: Pick<PinnedDenial, 'status'>;
   readonly fanOut: FanOut;
   readonly streams: () => readonly LogStream[];
   readonly received: ReceivedRecords;
@@ -120,6 +122,7 @@ export class AgentReport {
         selfTest: received.selfTest,
         denialTest: received.denial,
         refusalsUnavailable: unavailableOf(this.#sources.refusals),
+        ...this.#sources.pinned.status(),
         verdicts: this.#sources.verdicts.status(),
       },
       received: received.records,

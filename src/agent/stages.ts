@@ -13,6 +13,7 @@ import { agentPolicies, operatorRules } from './policies.ts';
 import { recordLosses, type RecordLosses } from './record-losses.ts';
 import { Relief } from './relief.ts';
 import { AgentReport, ReceivedRecords } from './report.ts';
+import { PinnedDenial } from './pinned-denial.ts';
 import { makeRefusals, type Refusals } from './refusals.ts';
 import { Responding } from './responding.ts';
 import { logFailure } from './rule-costs.ts';
@@ -85,6 +86,7 @@ export class Stages {
   readonly evaluation: Evaluation;
   readonly verdicts: KernelVerdicts;
   readonly refusals: Refusals;
+  readonly pinned: PinnedDenial;
   readonly rules: LiveRules;
   readonly relief: Relief;
   readonly report: AgentReport;
@@ -152,7 +154,16 @@ export class Stages {
       deniedAmong: (rules, container, own) => this.#deniedAmong(rules, container, own),
       enabled: config.probe.kernelVerdicts,
     });
-    release.defer(() => this.verdicts.stop());
+    this.pinned = new PinnedDenial({
+      probe: this.probe,
+      fileSystem: config.probe.bpfFileSystem,
+      keepMs: config.probe.denyWithoutAgentMs,
+      stateDir: config.stateDir,
+      logger,
+      say: (line) => this.outgoing.say(line),
+      nowMs,
+    });
+    release.defer(() => this.pinned.end(this.verdicts, this.opened?.state));
     this.rules = this.#makeRules();
     release.defer(() => this.domains.stop());
     release.defer(() => this.rules.stop());
@@ -334,6 +345,7 @@ export class Stages {
       tree: this.tree,
       verdicts: this.verdicts,
       refusals: this.refusals,
+      pinned: this.pinned,
       evaluation: this.evaluation,
       responding: this.responding,
       rules: this.rules,

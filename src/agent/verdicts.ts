@@ -70,9 +70,8 @@ export class KernelVerdicts {
   readonly #numbers: VerdictNumbers;
   /** By app object, and by key. */
   readonly #groups = new Map<JudgedApp | 'none', Map<string, Group>>();
-  /** By cgroup: the number that the kernel has, unless it is NONE. */
+  /** By cgroup: the number that the kernel has, unless it is NONE; since when (CLOCK_BOOTTIME ns) it has that table, or none. */
   readonly #told = new Map<number, number>();
-  /** By cgroup: since when (CLOCK_BOOTTIME ns) it has its table, or none. */
   readonly #since = new Map<number, bigint>();
   #rules: RuleSet | undefined;
   /** Counts rule changes: work begun before the latest change is dropped. */
@@ -93,6 +92,11 @@ export class KernelVerdicts {
     this.#denials = new Denials(options);
     this.certain = new CertainMatches(options.logger);
     this.#numbers = new VerdictNumbers(options.probe);
+  }
+
+  /** Whether each container that is followed has its table, or cannot have one. */
+  isSettled(): boolean {
+    return this.#rules !== undefined && !this.#isMaking && this.#next() === undefined;
   }
 
   /** Call before other rules come into force: all of them are reported until their tables exist. */
@@ -183,8 +187,9 @@ export class KernelVerdicts {
     return { containers: this.#told.size, tables: this.#numbers.inUse, certain, denying };
   }
 
-  stop(): void {
-    this.leave();
+  /** `keeps`: what is denied goes on. */
+  stop({ keeps = false } = {}): void {
+    if (!keeps) this.leave();
     this.#stopped = true;
   }
 
@@ -360,10 +365,10 @@ export class KernelVerdicts {
   #sayNoRoom(): void {
     if (this.#saidNoRoom === this.#turn) return;
     this.#saidNoRoom = this.#turn;
-    const about = { tables: TABLES_MAX };
-    const text =
-      'there are no more tables for apps with different rules: all file calls and connects of the other apps are reported';
-    this.#options.logger.warn(about, text);
+    this.#options.logger.warn(
+      { tables: TABLES_MAX },
+      'there are no more tables for apps with different rules: all file calls and connects of the other apps are reported',
+    );
   }
 
   /**

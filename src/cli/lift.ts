@@ -1,4 +1,5 @@
 import { liftQuery, type LiftAnswer, type LiftRequest } from '../agent/lift-request.ts';
+import { pinnedDirectories, removePins } from '../agent/pinned-denial.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { parseDurationMs } from '../config/units.ts';
 import { askAgent, requireSocket } from '../metrics/endpoint-client.ts';
@@ -9,6 +10,8 @@ import type { Io } from './io.ts';
 
 const OTHERWISE =
   'Without an answer nothing was lifted: a file named "lift" beside the configuration lifts everything as well, within a second.';
+const WITHOUT_AGENT =
+  'No agent answers. What a former one has left denied is not denied any more. The next agent denies again: to have it begin with all lifted, put a file named "lift" beside the configuration.';
 /** 30 days. */
 const MAX_MS = 720 * 3_600_000;
 /** The agent also ends denial and gives networks back before it answers. */
@@ -42,12 +45,35 @@ export async function runLift(
   const body = await askAgent(listen, `/lift?${liftQuery(request)}`, TIMEOUT_MS, 'POST').catch(
     (error: unknown) => {
       if (!(error instanceof UserError)) throw error;
+      const isAll = asked.app === undefined && asked.rule === undefined && !asked.end;
+      if (isAll && liftPinned(config) > 0) return undefined;
       throw new UserError(`${error.message} ${OTHERWISE}`, { cause: error });
     },
   );
+  if (body === undefined) {
+    const said = { withoutAgent: true, note: WITHOUT_AGENT };
+    io.stdout(json ? `${JSON.stringify(said, null, 2)}\n` : `${WITHOUT_AGENT}\n`);
+    return 0;
+  }
   const answer = JSON.parse(body) as LiftAnswer;
   io.stdout(json ? `${JSON.stringify(answer, null, 2)}\n` : formatAnswer(answer, request));
   return answer.refused === undefined ? 0 : 1;
+}
+
+/** Ends what is denied without an agent (probe.deny_without_agent); from how many agents that was. Throws UserError. */
+function liftPinned({ probe, stateDir }: AgentConfig): number {
+  const directories = pinnedDirectories(probe.bpfFileSystem, stateDir);
+  for (const directory of directories) {
+    try {
+      removePins(directory);
+    } catch (error) {
+      const { code = String(error) } = error as NodeJS.ErrnoException;
+      throw new UserError(`What is denied by ${directory} goes on: ${code}. Run this as root.`, {
+        cause: error,
+      });
+    }
+  }
+  return directories.length;
 }
 
 function timeOf(text: string): number {

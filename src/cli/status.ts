@@ -1,3 +1,4 @@
+import { formatDurationMs } from '../config/units.ts';
 import type { SpooledCounters } from '../streams/spool/spooled-stream.ts';
 import { notWatchedFor } from '../agent/ceilings.ts';
 import type { CertainCounts } from '../agent/certain-matches.ts';
@@ -291,6 +292,7 @@ function deniedLines({
   denialEnded,
   denialTest,
   refusalsUnavailable = {},
+  pinned,
 }: AgentSnapshot['kernel']): string[] {
   const { containers, rules, afterEffect, givenUp, inVain } = verdicts.denying;
   const named = (names: readonly string[]): string =>
@@ -328,6 +330,12 @@ function deniedLines({
   for (const { app, why } of denialEnded)
     lines.push(
       `NOTHING IS DENIED ANY MORE to ${app ?? 'containers without an app'}, because ${why}. Load rules again to deny`,
+    );
+  if (pinned !== undefined)
+    lines.push(
+      pinned.unavailable === undefined
+        ? `what is denied stays denied without the agent, for ${formatDurationMs(pinned.keepMs)} (probe.deny_without_agent)`
+        : `WHAT IS DENIED ENDS WITH THE AGENT (${pinned.unavailable})`,
     );
   if (deniedDropped > 0)
     lines.push(

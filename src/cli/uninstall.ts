@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, readFileSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { canaryGroups } from '../agent/canary-container.ts';
+import { pinnedDirectories, removePins } from '../agent/pinned-denial.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
 import { ownerIn } from '../host/own-folder.ts';
@@ -37,11 +38,13 @@ export async function runUninstall(config: AgentConfig, io: Io): Promise<number>
   });
   if (metrics.listen.kind === 'unix') removal.socket(metrics.listen.path);
   removal.folder(runDir, () => undefined);
+  for (const directory of pinnedDirectories(config.probe.bpfFileSystem, stateDir))
+    removal.pins(directory);
   removeSelfTestCgroups(removal);
   removeCanaryCgroups(removal, stateDir);
   if (removal.removed === 0) io.stdout('Nothing of an agent is left on this host.\n');
   io.stdout(
-    'An agent pins nothing in the kernel: its programs and maps went with it. Configuration, rules and log files are yours, and stay.\n',
+    'Nothing of an agent is in the kernel any more. Configuration, rules and log files are yours, and stay.\n',
   );
   return removal.failed === 0 ? 0 : 1;
 }
@@ -98,6 +101,11 @@ class Removal {
     if (stat === undefined) return;
     if (stat.isSocket()) this.file(path);
     else this.#fail(path, 'it is no socket, so not one of an agent');
+  }
+
+  /** What denies in the kernel without an agent. */
+  pins(directory: string): void {
+    this.attempt(directory, () => this.#done(directory, () => removePins(directory)));
   }
 
   cgroup(path: string): void {

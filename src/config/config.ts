@@ -16,6 +16,7 @@ import type {
   SyslogStreamConfig,
 } from './receiver-config.ts';
 import type { ParsedConfig } from './schema.ts';
+import { freeze } from '../shared/freeze.ts';
 
 /** Falco's priorities, as in detections. */
 export type MinimumPriority =
@@ -205,6 +206,10 @@ export interface AgentConfig extends RuleSettings {
     readonly compatCalls: boolean;
     /** Filter opens in the kernel that no rule can match. */
     readonly kernelVerdicts: boolean;
+    /** How long what is denied stays denied after the agent; 0: it ends with it. */
+    readonly denyWithoutAgentMs: number;
+    /** Where a BPF file system is mounted. */
+    readonly bpfFileSystem: string;
   };
   readonly context: { readonly maxProcesses: number };
   readonly metrics: { readonly listen: ListenAddress };
@@ -365,6 +370,8 @@ export function toAgentConfig(
       tickMs: parsed.probe.tick_ms,
       compatCalls: parsed.probe.compat_calls,
       kernelVerdicts: parsed.probe.kernel_verdicts,
+      denyWithoutAgentMs: parsed.probe.deny_without_agent,
+      bpfFileSystem: absolute(parsed.probe.bpf_filesystem, 'probe', 'bpf_filesystem'),
     },
     context: { maxProcesses: parsed.context.max_processes },
     metrics: { listen },
@@ -386,12 +393,4 @@ function given<T extends object>(value: T): { [Key in keyof T]?: Exclude<T[Key],
 /** The base folder for a file's relative paths. */
 export function folderOf(file: string): string {
   return dirname(resolve(file));
-}
-
-function freeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null) {
-    for (const inner of Object.values(value)) freeze(inner);
-    Object.freeze(value);
-  }
-  return value;
 }

@@ -349,6 +349,8 @@ export const CONFIG_SCHEMA = z.strictObject({
       tick_ms: whole(1, 100, 2),
       compat_calls: flag(true),
       kernel_verdicts: flag(true),
+      deny_without_agent: duration(0, 30 * 24 * 3_600_000, '0s'),
+      bpf_filesystem: path().default('/sys/fs/bpf'),
     })
     .prefault({}),
   context: z.strictObject({ max_processes: whole(1024, 1_048_576, 65_536) }).prefault({}),

@@ -291,6 +291,28 @@ export class LiveProbe {
     this.#probe.allowOpens();
   }
 
+  /** Keeps what denies in the kernel after this process, by names in this directory. Idempotent. Throws UserError if the kernel refuses. */
+  pin(directory: string): void {
+    try {
+      this.#probe.pin(directory);
+    } catch (error) {
+      const { code = String(error) } = error as Partial<LoaderError>;
+      throw new UserError(
+        `Cannot keep what denies in ${directory}: ${code}. It needs a BPF file system (mount -t bpf bpf /sys/fs/bpf) and root or CAP_BPF`,
+        { cause: error },
+      );
+    }
+  }
+
+  unpin(): void {
+    this.#probe.unpin();
+  }
+
+  /** See the loader's `noteSeen`. */
+  noteSeen(denyMs: number): void {
+    this.#probe.noteSeen(denyMs);
+  }
+
   /** From its return on, all file calls are reported until tables are set again. Throws UserError if the kernel refuses. */
   suspendVerdicts(): void {
     try {

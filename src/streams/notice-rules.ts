@@ -17,6 +17,7 @@ export const OWN_RULES_RULE = 'Varvel: own rules';
 export const UNWATCHED_RULE = 'Varvel: not watched';
 export const STATE_RULE = 'Varvel: state not kept';
 export const DENIAL_RULE = 'Varvel: denial ended';
+export const UNSEEN_DENIALS_RULE = 'Varvel: denied without an agent';
 
 /** What is to be known of one of them. */
 export interface NoticeRule {
@@ -101,6 +102,12 @@ export const NOTICE_RULES: readonly NoticeRule[] = [
     name: DENIAL_RULE,
     worst: 'Warning',
     isLoss: false,
-    means: 'Programs that rules deny run in this app again. Each of them is reported.',
+    means: 'What rules deny is done in this app again. Each time is reported.',
+  },
+  {
+    name: UNSEEN_DENIALS_RULE,
+    worst: 'Notice',
+    isLoss: true,
+    means: 'Something was tried that rules deny, and was denied. Nobody knows what.',
   },
 ];

@@ -12,6 +12,7 @@ import {
   POLICY_RULE,
   SHED_RULE,
   DENIAL_RULE,
+  UNSEEN_DENIALS_RULE,
   STATE_RULE,
   SUPPRESSED_RULE,
   UNSEEN_RULE,
@@ -262,11 +263,23 @@ export function shedNotice(
 export function denialNotice(why: string, container: Container, timeNs: bigint): Detection {
   return {
     ...notice(DENIAL_RULE, timeNs, container, {
-      output: `Programs and connections are no longer denied in this app, only reported, until the operator loads the rules again: ${why}`,
+      output: `Nothing is denied any more in this app, only reported, until the operator loads the rules again: ${why}`,
       outputFields: { 'denial.ended': why },
     }),
     priority: 'Warning',
   };
+}
+
+/** That so much was denied to the container while no agent was there to tell of it. */
+export function unseenDenialsNotice(
+  count: number,
+  container: Container,
+  timeNs: bigint,
+): Detection {
+  return notice(UNSEEN_DENIALS_RULE, timeNs, container, {
+    output: `${count} ${count === 1 ? 'call or program was' : 'calls or programs were'} denied to this container while no agent was there: no line says which`,
+    outputFields: { 'denial.unseen': count },
+  });
 }
 
 /** Coverage line: what was watched, so that a log without detections is meaningful. */

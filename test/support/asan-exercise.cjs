@@ -2,7 +2,8 @@
 // Everything that the addon can do, a few times, with good and bad input: run by asan.sh, with the native part's directory and
 // the bytes of a table of verdicts.
 const assert = require('node:assert/strict');
-const { mkdirSync, rmdirSync, statSync, existsSync } = require('node:fs');
+const { mkdirSync, mkdtempSync, rmdirSync, statSync, existsSync } = require('node:fs');
+const { tmpdir } = require('node:os');
 const { execFileSync } = require('node:child_process');
 const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -23,6 +24,22 @@ const TABLE_BYTES = Number(process.argv[3]);
 
 function refuses(operation, code) {
   assert.throws(operation, (error) => error.code === code || error instanceof TypeError);
+}
+
+/** Keeps what denies in a BPF file system of its own, and takes it back. */
+function pinned(probe, number) {
+  const bpffs = mkdtempSync(path.join(tmpdir(), 'varvel-asan-'));
+  execFileSync('mount', ['-t', 'bpf', 'none', bpffs]);
+  try {
+    const directory = path.join(bpffs, `n${number}`);
+    for (let i = 0; i < 2; i++) probe.pin(directory);
+    for (const ms of [0, 1000]) probe.noteSeen(ms);
+    assert.deepEqual(loader.unseenDenials(directory), []);
+    if (number !== 1) probe.unpin();
+  } finally {
+    execFileSync('umount', [bpffs]);
+    rmdirSync(bpffs);
+  }
 }
 
 /** Works, or is refused by this kernel. */
@@ -115,6 +132,10 @@ async function round(number) {
   refuses(() => probe.denyOpens(1), 'EINVAL');
   for (let i = 0; i < 2; i++) mayRefuse(() => probe.denyOpens(), 'EPERM');
   probe.allowOpens();
+  refuses(() => probe.pin('/nonexistent/x'), 'ENOENT');
+  refuses(() => probe.pin(1), 'EINVAL');
+  refuses(() => loader.unseenDenials('/nonexistent'), 'ENOENT');
+  pinned(probe, number);
   cutOff(directory, id, number);
   // more than the small rings hold: drops, and records of every size
   const flood = `echo 0 > ${directory}/cgroup.procs; i=0; while [ $i -lt 300 ]; do cat /etc/hostname; i=$((i+1)); done`;

@@ -89,6 +89,8 @@ export const SET: Readonly<Record<string, unknown>> = {
   'probe.tick_ms': 3,
   'probe.compat_calls': false,
   'probe.kernel_verdicts': false,
+  'probe.deny_without_agent': '10m',
+  'probe.bpf_filesystem': '/mnt/bpf',
   'context.max_processes': 2048,
   'metrics.listen': '127.0.0.1:9434',
   hostname: 'cell-7',

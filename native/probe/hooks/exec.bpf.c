@@ -219,8 +219,10 @@ static __always_inline void exec__deny(struct rec_exec *r, struct scope_entry *e
 {
 	__u32 table = *(volatile __u32 *)&entry->table;
 	__u32 argv_len = r->flags & ARGV_TRUNCATED ? 0 : r->argv_len;
-	if (table && verdict__denies(table, event, sizeof(struct rec_header) + argv_at, argv_len) && !bpf_send_signal(SIGKILL))
-		r->flags |= DENIED;
+	if (!table || !verdict__denies(table, event, sizeof(struct rec_header) + argv_at, argv_len) || bpf_send_signal(SIGKILL))
+		return;
+	r->flags |= DENIED;
+	verdict__count_denial(entry);
 }
 
 SEC("tp_btf/sched_process_exec")

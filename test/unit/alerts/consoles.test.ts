@@ -79,6 +79,7 @@ test('OpenSearch: what is looked for, and the channel', async () => {
         'Varvel: rules switched off',
         'Varvel: own rules',
         'Varvel: policy',
+        'Varvel: denied without an agent',
       ],
     },
   });

@@ -108,6 +108,8 @@ test('no file is needed', () => {
       tickMs: 2,
       compatCalls: true,
       kernelVerdicts: true,
+      denyWithoutAgentMs: 0,
+      bpfFileSystem: '/sys/fs/bpf',
     },
     context: { maxProcesses: 65_536 },
     metrics: { listen: { kind: 'unix', path: '/run/varvel/metrics.sock' } },

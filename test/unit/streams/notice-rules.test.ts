@@ -36,6 +36,7 @@ const SAID: Readonly<Record<string, Detection>> = {
   'state not kept': notices.stateNotice('numbers', { why: 'w', means: 'm' }, timeNs),
   'state kept': notices.stateNotice('numbers', undefined, timeNs),
   'denial ended': notices.denialNotice('w', container, timeNs),
+  'denied unseen': notices.unseenDenialsNotice(2, container, timeNs),
   'rules off': notices.shedNotice('2 rules', 2, container, timeNs),
   'rules on': notices.shedNotice(undefined, 0, container, timeNs),
   coverage: notices.coverageNotice({ ...facts, when: 'running' }, container, timeNs),
@@ -48,7 +49,7 @@ const SAID: Readonly<Record<string, Detection>> = {
 
 test('the list of the agent’s own rules is whole, and no line is more severe than it says', () => {
   const made = Object.values(SAID);
-  assert.equal(Object.keys(notices).filter((name) => name.endsWith('Notice')).length, 12);
+  assert.equal(Object.keys(notices).filter((name) => name.endsWith('Notice')).length, 13);
   assert.deepEqual(
     [...new Set(made.map(({ rule }) => rule))].sort(),
     NOTICE_RULES.map(({ name }) => name).sort(),
@@ -84,6 +85,7 @@ test('what may hide a detection pages as a loss; what says that all is well does
     'no room',
     'agent killed',
     'agent stopped',
+    'denied unseen',
     'rules off',
     'policy refused',
     'own rules paused',

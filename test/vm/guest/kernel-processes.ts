@@ -11,4 +11,5 @@ import '../../kernel/verdicts-argv.test.ts';
 import '../../kernel/deny.test.ts';
 import '../../kernel/deny-connects.test.ts';
 import '../../kernel/deny-opens.test.ts';
+import '../../kernel/denial-pinned.test.ts';
 import '../../kernel/denial-test.test.ts';

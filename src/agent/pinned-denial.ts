@@ -1,0 +1,186 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RegistryEntry } from '../apps/resolution.ts';
+import { readUnseenDenials } from '../host/unseen-denials.ts';
+import type { LiveProbe } from '../probe/live.ts';
+import type { Detection } from '../rules/detection.ts';
+import { formatDurationMs } from '../config/units.ts';
+import type { Logger } from '../shared/logger.ts';
+import { UserError } from '../shared/user-error.ts';
+import { unseenDenialsNotice } from '../streams/notices.ts';
+import type { AgentSnapshot } from './snapshot.ts';
+import type { AgentState } from './state.ts';
+import type { KernelVerdicts } from './verdicts.ts';
+
+/** The folder in the BPF file system. In it there is one directory for each agent that keeps denying. */
+const FOLDER = 'varvel';
+/** What former agents left is removed after this time, whatever this one denies. */
+const MOST_BESIDE_MS = 60_000;
+/** What could not be kept is tried again after this time. */
+const RETRY_MS = 60_000;
+
+export interface PinnedDenialOptions {
+  readonly probe: Pick<LiveProbe, 'pin' | 'unpin' | 'noteSeen'>;
+  /** Where a BPF file system is mounted (`probe.bpf_filesystem`). */
+  readonly fileSystem: string;
+  /** `probe.deny_without_agent`; 0: what is denied ends with the agent. */
+  readonly keepMs: number;
+  /** Agents of another state folder are none of this one's. */
+  readonly stateDir: string;
+  readonly logger: Logger;
+  readonly say: (line: Detection) => void;
+  /** Monotonic ms. */
+  readonly nowMs: () => number;
+}
+
+/** Names that begin so are those of agents with this state folder. */
+const ownerOf = (stateDir: string): string =>
+  createHash('sha256').update(stateDir).digest('hex').slice(0, 16);
+
+/** The directories that agents with this state folder have left, or that one has which is running. */
+export function pinnedDirectories(fileSystem: string, stateDir: string): readonly string[] {
+  const folder = join(fileSystem, FOLDER);
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.startsWith(`${ownerOf(stateDir)}-`))
+      .map((name) => join(folder, name));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+    throw error;
+  }
+}
+
+/** Ends what is denied by these names. Throws the file system's error. */
+export function removePins(directory: string): void {
+  for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
+  rmdirSync(directory);
+}
+
+/**
+ * What is denied goes on for a while after the agent, however it ends, and until the next one denies: the programs have names in a BPF
+ * file system. What they deny then has no lines; the next agent tells how much it was.
+ */
+export class PinnedDenial {
+  readonly #options: PinnedDenialOptions;
+  readonly #directory: string;
+  readonly #former: Set<string>;
+  readonly #beganMs: number;
+  #pinned = false;
+  #nextMs = -Infinity;
+  #unavailable: string | undefined;
+
+  /** Call before anything is denied. */
+  constructor(options: PinnedDenialOptions) {
+    const { fileSystem, stateDir, nowMs } = options;
+    this.#options = options;
+    const folder = join(fileSystem, FOLDER);
+    this.#directory = join(folder, `${ownerOf(stateDir)}-${process.pid}-${Date.now()}`);
+    this.#former = new Set(pinnedDirectories(fileSystem, stateDir));
+    this.#beganMs = nowMs();
+  }
+
+  /** For the snapshot: undefined where nothing is asked for, or nothing is denied yet. */
+  status(): Pick<AgentSnapshot['kernel'], 'pinned'> {
+    const { keepMs } = this.#options;
+    const isKnown = this.#pinned || this.#unavailable !== undefined;
+    return isKnown ? { pinned: { keepMs, unavailable: this.#unavailable } } : {};
+  }
+
+  /**
+   * Call each second. `denies`: something is denied. `isSettled`: each container that is known has its table, so that what former agents
+   * have left can go.
+   */
+  onTick(denies: boolean, isSettled: boolean, entries: readonly RegistryEntry[]): void {
+    const { probe, keepMs, nowMs } = this.#options;
+    if (this.#former.size > 0 && (isSettled || nowMs() - this.#beganMs >= MOST_BESIDE_MS))
+      this.#removeFormer(entries);
+    if (keepMs === 0) return;
+    if (denies && nowMs() >= this.#nextMs) this.#pin();
+    if (this.#pinned) probe.noteSeen(keepMs);
+  }
+
+  /** The agent ends, and with it what it denies, unless that is to go on. `state`: a successor denies already. */
+  end(
+    verdicts: Pick<KernelVerdicts, 'stop'>,
+    state: Pick<AgentState, 'succession'> | undefined,
+  ): void {
+    if (state?.succession?.hasSuccessor === true && this.#pinned) this.#unpin();
+    if (this.#pinned)
+      this.#options.logger.warn(
+        { directory: this.#directory },
+        `what is denied stays denied without an agent, for ${formatDurationMs(this.#options.keepMs)} (probe.deny_without_agent): varvel lift ends it`,
+      );
+    verdicts.stop({ keeps: this.#pinned });
+  }
+
+  /** Idempotent: more may be loaded than the last time. */
+  #pin(): void {
+    const { probe, fileSystem, logger, nowMs } = this.#options;
+    try {
+      mkdirSync(join(fileSystem, FOLDER), { recursive: true, mode: 0o700 });
+      probe.pin(this.#directory);
+      this.#pinned = true;
+      this.#unavailable = undefined;
+    } catch (error) {
+      this.#nextMs = nowMs() + RETRY_MS;
+      this.#unpin();
+      const why = error instanceof UserError ? error.message : String(error);
+      if (this.#unavailable !== why)
+        logger.warn(
+          { why },
+          'what is denied ends with the agent, in spite of probe.deny_without_agent',
+        );
+      this.#unavailable = why;
+    }
+  }
+
+  #unpin(): void {
+    this.#pinned = false;
+    this.#options.probe.unpin();
+    this.#remove(this.#directory);
+  }
+
+  #removeFormer(entries: readonly RegistryEntry[]): void {
+    for (const directory of this.#former) {
+      this.#tell(directory, entries);
+      this.#remove(directory);
+    }
+    this.#former.clear();
+  }
+
+  #remove(directory: string): void {
+    try {
+      removePins(directory);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // Whoever ran `varvel lift` was faster.
+      if (code !== 'ENOENT')
+        this.#options.logger.error(
+          { error, directory },
+          'programs of a former agent go on to deny',
+        );
+    }
+  }
+
+  /** Tells each app that is still there how often something was denied to it. */
+  #tell(directory: string, entries: readonly RegistryEntry[]): void {
+    const { logger, say } = this.#options;
+    const known = readUnseenDenials(directory);
+    if (known === undefined)
+      logger.warn(
+        { directory },
+        'it is not known what a former agent’s programs have denied since it ended: they are of another version',
+      );
+    const counts = known ?? [];
+    const all = counts.reduce((sum, { count }) => sum + count, 0);
+    if (all > 0) logger.warn({ denied: all }, 'this was denied while no agent was there');
+    const timeNs = BigInt(Date.now()) * 1_000_000n;
+    for (const { cgroupId, count } of counts) {
+      const entry = entries.find((one) => one.cgroupId === cgroupId);
+      if (entry?.resolution.state === 'included')
+        say(unseenDenialsNotice(count, entry.resolution.container, timeNs));
+    }
+  }
+}

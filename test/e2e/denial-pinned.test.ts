@@ -1,0 +1,153 @@
+// What is denied goes on without an agent, if that is asked for, and is taken back by one command: with real processes in containers.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type Docker from 'dockerode';
+import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
+import { E2eAgent, until } from '../support/e2e-agent.ts';
+import { agentLines, execInContainer } from '../support/e2e-docker.ts';
+import { CUT_OFF, KILLED, NO_ROUTE, runApp } from './responses-fixture.ts';
+
+let engine: TestDockerd;
+let bpffs: string;
+before(async () => {
+  bpffs = mkdtempSync(join(tmpdir(), 'varvel-bpffs-'));
+  execFileSync('mount', ['-t', 'bpf', 'none', bpffs]);
+  engine = await startDockerd();
+  await engine.importBusybox();
+});
+after(async () => {
+  await engine[Symbol.asyncDispose]();
+  execFileSync('umount', [bpffs]);
+  rmSync(bpffs, { recursive: true });
+});
+
+const RULES = `
+- rule: Elsewhere
+  desc: A test's own.
+  condition: evt.type = connect and fd.snet = "192.0.2.0/24"
+  output: connection=%fd.name result=%evt.res
+  priority: ERROR
+- rule: New program run
+  desc: A test's own.
+  condition: evt.type in (execve, execveat) and evt.rawres = 0 and proc.exepath startswith /tmp/
+  output: new program %proc.exepath
+  priority: ERROR
+`;
+const UNSEEN = 'Varvel: denied without an agent';
+const RUNS_NEW = 'cp /bin/busybox /tmp/busybox; /tmp/busybox true';
+
+const start = (): Promise<E2eAgent> =>
+  E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RULES },
+    config: [
+      'responses: [{match: {rule: "*", app: shop}, do: deny, mode: enforce, fall_back: false}]',
+      `probe: {deny_without_agent: 1h, bpf_filesystem: ${bpffs}}`,
+    ],
+  });
+/** The directories in which something is pinned. */
+const pinned = (): readonly string[] =>
+  existsSync(join(bpffs, 'varvel')) ? readdirSync(join(bpffs, 'varvel')) : [];
+const untilPinned = (agent: E2eAgent): Promise<unknown> =>
+  until('it goes on without the agent', async () => {
+    const { pinned: kept, verdicts } = (await agent.snapshot()).kernel;
+    return kept !== undefined && verdicts.denying.containers === 1 && pinned().length === 1;
+  });
+async function assertDenied(shop: Docker.Container, blog: Docker.Container): Promise<void> {
+  assert.equal(await execInContainer(shop, CUT_OFF), 0);
+  assert.equal(await execInContainer(shop, RUNS_NEW), KILLED);
+  assert.equal(await execInContainer(blog, NO_ROUTE), 0);
+  assert.equal(await execInContainer(blog, RUNS_NEW), 0);
+}
+async function assertAllowed(shop: Docker.Container): Promise<void> {
+  assert.equal(await execInContainer(shop, NO_ROUTE), 0);
+  assert.equal(await execInContainer(shop, RUNS_NEW), 0);
+}
+
+test('a killed agent leaves what it denies, and the next one takes it over without a gap', async () => {
+  await using agent = await start();
+  const [shop, blog] = [
+    await runApp(engine, 'shop', 'production'),
+    await runApp(engine, 'blog', 'production'),
+  ];
+  try {
+    await untilPinned(agent);
+    assert.match(
+      agent.varvel('status').stdout,
+      /^what is denied stays denied without the agent, for 1h/m,
+    );
+    await assertDenied(shop, blog);
+    await agent.end('SIGKILL');
+    const [left] = pinned();
+    // The first three seconds are not counted.
+    await delay(3500);
+    await assertDenied(shop, blog);
+    const gap = new AbortController();
+    // Meanwhile the next one starts.
+    const tries = (async () => {
+      let count = 0;
+      for (; !gap.signal.aborted; count++) assert.equal(await execInContainer(shop, CUT_OFF), 0);
+      return count;
+    })();
+    await agent.run();
+    await untilPinned(agent);
+    assert.notEqual(pinned()[0], left);
+    await until('the app is told', async () =>
+      (await agentLines(engine, shop)).some(({ rule }) => rule === UNSEEN),
+    );
+    gap.abort();
+    assert.ok((await tries) > 0);
+    await assertDenied(shop, blog);
+    assert.deepEqual(
+      (await agentLines(engine, blog)).filter(({ rule }) => rule === UNSEEN),
+      [],
+    );
+
+    // It ends in order: as asked for, this goes on too. One command takes it back without an agent.
+    await agent.end();
+    await assertDenied(shop, blog);
+    const partly = agent.varvel('lift', '--app', 'shop');
+    assert.notEqual(partly.code, 0, 'in one app only: that needs an agent');
+    const lifted = agent.varvel('lift');
+    assert.equal(lifted.code, 0, lifted.stderr);
+    assert.match(
+      lifted.stdout,
+      /^No agent answers\. What a former one has left denied is not denied any more\./,
+    );
+    await until('nothing is denied', async () => (await execInContainer(shop, NO_ROUTE)) === 0);
+    await assertAllowed(shop);
+    assert.deepEqual(pinned(), []);
+  } finally {
+    for (const app of [shop, blog]) await app.remove({ force: true });
+  }
+});
+
+test('an uninstall after a crash leaves nothing, and a successor takes over', async () => {
+  await using agent = await start();
+  const shop = await runApp(engine, 'shop', 'production');
+  try {
+    await untilPinned(agent);
+    const [former] = pinned();
+    await agent.replace();
+    await until('the successor denies', () => {
+      const [now] = pinned();
+      return pinned().length === 1 && now !== former;
+    });
+    assert.equal(await execInContainer(shop, CUT_OFF), 0);
+    await agent.end('SIGKILL');
+    const { code, stdout } = agent.varvel('uninstall');
+    assert.equal(code, 0);
+    assert.match(stdout, new RegExp(`^removed ${bpffs}/varvel/`, 'm'));
+    assert.deepEqual(pinned(), []);
+    await until('nothing is denied', async () => (await execInContainer(shop, NO_ROUTE)) === 0);
+    await assertAllowed(shop);
+  } finally {
+    await shop.remove({ force: true });
+  }
+});
