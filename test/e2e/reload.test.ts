@@ -109,7 +109,8 @@ test('rules are replaced 24 times under a steady stream: every event is evaluate
         writeFileSync(`${file}.new`, rulesOf(round));
         renameSync(`${file}.new`, file);
       }
-      await until(`round ${round} is in force`, () => lastRound(agent) === round);
+      // At a load of 20 it takes half a minute to read the rules.
+      await until(`round ${round} is in force`, () => lastRound(agent) === round, 300_000);
       if (round === 4) rssMib = agent.rssMib();
     }
     const { rules } = await agent.snapshot();
