@@ -156,17 +156,17 @@ export class Probe {
   /**
    * From its return on, opens that a rule certainly denies are refused with EPERM, as the tables of their containers say. It does not
    * matter how they are made, but for O_PATH. Idempotent; loads the program first. Throws LoaderError where the kernel does not let
-   * programs change results (fmod_ret, Linux 5.7, with CONFIG_BPF_LSM or CONFIG_FUNCTION_ERROR_INJECTION): EPERM, EACCES or EINVAL. It
+   * programs change results (fmod_ret, Linux 5.7): EPERM, EACCES or EINVAL. It
    * ends with the probe.
    */
   denyOpens(objectPath?: string): void;
   allowOpens(): void;
   /**
    * Keeps what denies in the kernel after this process, however it ends, by names in the directory, which is made. It must be in a BPF
-   * file system: else EINVAL. Idempotent: call it again once more is loaded. It also survives `close`.
+   * file system: else EPERM. Idempotent: call it again once more is loaded. It also survives `close`.
    */
   pin(directory: string): void;
-  /** Takes the names away. The directory, and the map in it, stay. */
+  /** Takes the names away, and the limit of `noteSeen`. The directory stays. */
   unpin(): void;
   /**
    * The agent is there. Denials more than 3 s after the last call are counted for `unseenDenials`. From `denyMs` after it on nothing is

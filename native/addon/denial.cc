@@ -55,14 +55,14 @@ Status Denial::Start(bpf_object* probe, const std::string& path, const std::stri
 
 Status Denial::Pin(const std::string& directory) {
   for (size_t at = 0; at < links_.size(); at++) {
-    Status status = PinLink(links_[at], directory, names_[at]);
+    Status status = PinFd(bpf_link__fd(links_[at]), directory, names_[at]);
     if (!status.ok()) return status;
   }
   return {};
 }
 
-void Denial::Unpin() {
-  for (bpf_link* link : links_) UnpinLink(link);
+void Denial::Unpin(const std::string& directory) {
+  for (const std::string& name : names_) ::Unpin(directory, name);
 }
 
 void Denial::Stop() {

@@ -17,7 +17,7 @@ class Denial {
   // Keeps its programs attached after this process, by names in this directory of a BPF file system.
   Status Pin(const std::string& directory);
   // Takes the names away again.
-  void Unpin();
+  void Unpin(const std::string& directory);
   // Programs that are pinned stay attached.
   void Stop();
 

@@ -5,25 +5,18 @@
 #include <cerrno>
 #include <linux/types.h>
 #include <unistd.h>
-#include "libbpf-log.h"
 #include "events.gen.h"
 #include "shared.h"
 
 static const char kDoing[] = "keep what denies in the kernel";
 
-Status PinLink(bpf_link* link, const std::string& directory, const std::string& name) {
-  if (bpf_link__pin_path(link)) return {};
-  const int error = bpf_link__pin(link, (directory + "/" + name).c_str());
-  return error ? Status::Fail(-error, kDoing, LibbpfLog()) : Status{};
-}
-
-Status PinMap(int fd, const std::string& directory, const std::string& name) {
+Status PinFd(int fd, const std::string& directory, const std::string& name) {
   const int error = bpf_obj_pin(fd, (directory + "/" + name).c_str());
   return error && error != -EEXIST ? Status::Fail(-error, kDoing) : Status{};
 }
 
-void UnpinLink(bpf_link* link) {
-  if (bpf_link__pin_path(link)) bpf_link__unpin(link);
+void Unpin(const std::string& directory, const std::string& name) {
+  if (!directory.empty()) unlink((directory + "/" + name).c_str());
 }
 
 Status ReadUnseenDenials(const std::string& directory, std::vector<std::pair<uint64_t, uint64_t>>* denials) {

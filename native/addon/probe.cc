@@ -328,25 +328,32 @@ Status Probe::Pin(const std::string& directory) {
   if (!object_) return Status::Fail(EBADF, "keep what denies in the kernel", "the probe is closed");
   KeepLibbpfLog();
   if (mkdir(directory.c_str(), 0700) && errno != EEXIST) return Status::Fail(errno, "make " + directory);
+  pinned_ = directory;
   for (const char* hook : kDenyingHooks) {
     auto found = links_.find(hook);
     if (found == links_.end()) continue;
     for (bpf_link* link : found->second) {
-      Status status = PinLink(link, directory, hook);
+      Status status = PinFd(bpf_link__fd(link), directory, hook);
       if (!status.ok()) return status;
     }
   }
   Status status = connects_.Pin(directory);
   if (status.ok()) status = opens_.Pin(directory);
-  if (status.ok()) status = PinMap(MapFd("scope"), directory, "scope");
+  if (status.ok()) status = PinFd(MapFd("scope"), directory, "scope");
   return status;
 }
 
 void Probe::Unpin() {
-  for (const auto& entry : links_)
-    for (bpf_link* link : entry.second) UnpinLink(link);
-  connects_.Unpin();
-  opens_.Unpin();
+  if (state_) {
+    __atomic_store_n(&state_->deny_until, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&state_->seen, 0, __ATOMIC_RELAXED);
+  }
+  if (pinned_.empty()) return;
+  for (const char* hook : kDenyingHooks) ::Unpin(pinned_, hook);
+  connects_.Unpin(pinned_);
+  opens_.Unpin(pinned_);
+  ::Unpin(pinned_, "scope");
+  pinned_.clear();
 }
 
 Status Probe::NoteSeen(uint64_t now, uint64_t deny_until) {

@@ -54,13 +54,13 @@ class Probe {
   // Loads the programs that refuse connections, or opens, from the object at `path`, and attaches them (see Denial). Tables
   // decide what they refuse.
   Status DenyConnects(const std::string& path, const std::string& directory) { return connects_.Start(object_, path, directory); }
-  void AllowConnects() { connects_.Unpin(); connects_.Stop(); }
+  void AllowConnects() { connects_.Unpin(pinned_); connects_.Stop(); }
   Status DenyOpens(const std::string& path) { return opens_.Start(object_, path, {}); }
-  void AllowOpens() { opens_.Unpin(); opens_.Stop(); }
+  void AllowOpens() { opens_.Unpin(pinned_); opens_.Stop(); }
   // Keeps what denies attached after this process, by names in this directory of a BPF file system, which is made. Idempotent;
   // call it again when more programs deny. Close leaves it.
   Status Pin(const std::string& directory);
-  // Takes the names away again; the directory stays.
+  // Takes the names away again, and the limit of NoteSeen; the directory stays.
   void Unpin();
   // The agent is there. Pinned programs deny until `deny_until` (CLOCK_BOOTTIME ns; 0: no limit) without another call.
   Status NoteSeen(uint64_t now, uint64_t deny_until);
@@ -94,4 +94,5 @@ class Probe {
   std::map<std::string, std::vector<bpf_program*>> variants_;
   std::vector<Detaching> detaching_;
   Denial connects_, opens_;
+  std::string pinned_; // the directory; empty: nothing is pinned
 };

@@ -52,20 +52,19 @@ __noinline int deny__is_certain(struct connection *to)
 	call->directory = call->dots = call->len = call->is_part = 0;
 	call->layer = LAYER_NONE;
 	__u32 kind = VERDICT_FIRST_CONNECT + connect__note_end(call, of->family, of->protocol, of->raddr, of->rport);
-	/* it succeeds at once, or goes on by itself: of a thread with one name, since another one can change it */
 	of->ts = bpf_ktime_get_boot_ns();
-	__u64 *judged = (void *)call->name, *name = (void *)of->comm;
+	/* read once: another thread can change it at any time */
+	if (bpf_probe_read_kernel(of->comm, sizeof(of->comm), scope__current()->comm))
+		return 0;
+	__builtin_memcpy(call->name, of->comm, sizeof(call->name));
+	call->named_for = bpf_get_current_pid_tgid();
+	/* it succeeds at once, or goes on by itself */
 	for (__u32 begun = 0; begun < 2; begun++) {
-		if (bpf_probe_read_kernel(call->name, sizeof(call->name), scope__current()->comm))
-			return 0;
 		call->kind = kind + begun;
 		verdict__passes();
 		failing |= call->failing;
-		if (begun && (judged[0] != name[0] || judged[1] != name[1]))
-			return 0;
-		name[0] = judged[0];
-		name[1] = judged[1];
 	}
+	call->named_for = 0;
 	return verdict__find_table(table) == t && (~failing & denying);
 }
 

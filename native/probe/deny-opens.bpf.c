@@ -107,21 +107,19 @@ __noinline int deny__is_certain(long start)
 	call->is_part = 0;
 	call->layer = of->facts.flags & FILE_UPPER_LAYER ? LAYER_UPPER :
 		      of->facts.flags & FILE_LOWER_LAYER ? LAYER_LOWER : LAYER_NONE;
-	__u64 *judged = (void *)call->name, *name = (void *)of->comm;
+	/* read once: another thread can change it at any time */
 	if (bpf_probe_read_kernel(of->comm, sizeof(of->comm), scope__current()->comm))
 		return 0;
+	__builtin_memcpy(call->name, of->comm, sizeof(call->name));
+	call->named_for = bpf_get_current_pid_tgid();
 	for (__u32 which = 0; which < 4; which++) {
 		if (!(calls & (1 << which)))
 			continue;
-		judged[0] = name[0];
-		judged[1] = name[1];
 		call->kind = verdict__kind(which, of->flags, 0);
 		verdict__passes();
 		failing |= call->failing;
-		/* another thread has changed the name meanwhile */
-		if (judged[0] != name[0] || judged[1] != name[1])
-			return 0;
 	}
+	call->named_for = 0;
 	return verdict__find_table(o->table) == t && (~failing & denying);
 }
 
@@ -183,6 +181,10 @@ int deny_open(__u64 *ctx)
 	if (!t)
 		return 0;
 	struct file *file = (void *)ctx[0];
+	/* until Linux 6.6 overlayfs opens the file below with the path of its own one, which was judged */
+	if (LOAD(LOAD(file, struct file, f_inode), struct inode, i_sb) !=
+	    LOAD(LOAD(file, struct file, f_path.dentry), struct dentry, d_sb))
+		return 0;
 	__u32 flags = LOAD(file, struct file, f_flags);
 	__u32 access = verdict__kind(0, flags, 0);
 	if (!t->denying_opens[access & 3] || flags & FMODE_EXEC || !deny__calls(task) || !verdict__denies_any())

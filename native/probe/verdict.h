@@ -113,7 +113,7 @@ __noinline int verdict__load_program(void)
 static __always_inline void verdict__narrow_by_thread(struct verdict_call *call, struct verdict_call *program)
 {
 	/* a given call has a given name */
-	if (!program || (!program->is_given &&
+	if (!program || (!program->is_given && call->named_for != bpf_get_current_pid_tgid() &&
 			 bpf_probe_read_kernel(call->name, sizeof(call->name), scope__current()->comm)))
 		return;
 	verdict__narrow_by_name(VERDICT_CALL);

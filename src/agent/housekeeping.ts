@@ -28,7 +28,16 @@ function round(stages: Stages): void {
   stages.responding.onTick(entries);
   stages.verdicts.follow(entries);
   const { verdicts, pinned } = stages;
-  const isSettled = verdicts.isSettled() && apps.registry.counters().pending === 0;
+  const isSettled =
+    verdicts.isSettled() &&
+    apps.registry.counters().pending === 0 &&
+    // Of an app whose policy is still read it is not known what is denied.
+    entries.every(
+      ({ resolution, goneAtMs }) =>
+        resolution.state !== 'included' ||
+        goneAtMs !== undefined ||
+        policies.inForceFor(resolution.container) !== undefined,
+    );
   pinned.onTick(verdicts.status().denying.containers > 0, isSettled, entries);
   stages.unwatched.onTick(entries, probe.stats().scopeFull);
   stages.opened?.continuity.onTick(entries);

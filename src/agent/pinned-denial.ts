@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { constants, lstatSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RegistryEntry } from '../apps/resolution.ts';
 import { readUnseenDenials } from '../host/unseen-denials.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import type { Detection } from '../rules/detection.ts';
+import type { AgentConfig } from '../config/config.ts';
 import { formatDurationMs } from '../config/units.ts';
 import type { Logger } from '../shared/logger.ts';
 import { UserError } from '../shared/user-error.ts';
 import { unseenDenialsNotice } from '../streams/notices.ts';
 import type { AgentSnapshot } from './snapshot.ts';
-import type { AgentState } from './state.ts';
 import type { KernelVerdicts } from './verdicts.ts';
 
 /** The folder in the BPF file system. In it there is one directory for each agent that keeps denying. */
@@ -38,19 +38,31 @@ export interface PinnedDenialOptions {
 const ownerOf = (stateDir: string): string =>
   createHash('sha256').update(stateDir).digest('hex').slice(0, 16);
 
-/** The directories that agents with this state folder have left, or that one has which is running. */
+/**
+ * The directories that agents with this state folder have left, or that one has which is running. A BPF file system may be everybody's
+ * to write: what is not root's alone counts as not there. Throws UserError if the file system cannot be read.
+ */
 export function pinnedDirectories(fileSystem: string, stateDir: string): readonly string[] {
   const folder = join(fileSystem, FOLDER);
   try {
+    if (!isRootsAlone(folder)) return [];
     return readdirSync(folder)
       .filter((name) => name.startsWith(`${ownerOf(stateDir)}-`))
-      .map((name) => join(folder, name));
+      .map((name) => join(folder, name))
+      .filter(isRootsAlone);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const { code = String(error) } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
-    throw error;
+    throw new UserError(`Cannot read ${folder}: ${code}. Run this as root.`, { cause: error });
   }
 }
+
+/** Whether it is a directory that nobody but root can change; no link. Throws the file system's error. */
+function isRootsAlone(path: string): boolean {
+  const { uid, mode } = lstatSync(path);
+  return (mode & S_IFMT) === S_IFDIR && uid === 0 && (mode & 0o022) === 0;
+}
+const { S_IFMT, S_IFDIR } = constants;
 
 /** Ends what is denied by these names. Throws the file system's error. */
 export function removePins(directory: string): void {
@@ -65,19 +77,28 @@ export function removePins(directory: string): void {
 export class PinnedDenial {
   readonly #options: PinnedDenialOptions;
   readonly #directory: string;
-  readonly #former: Set<string>;
+  /** Whether former agents' programs may deny still. */
+  #hasFormer: boolean;
   readonly #beganMs: number;
   #pinned = false;
   #nextMs = -Infinity;
   #unavailable: string | undefined;
 
-  /** Call before anything is denied. */
+  /** As configured. Call before anything is denied. */
+  static of(
+    { probe, stateDir }: Pick<AgentConfig, 'probe' | 'stateDir'>,
+    others: Pick<PinnedDenialOptions, 'probe' | 'logger' | 'say' | 'nowMs'>,
+  ): PinnedDenial {
+    const { bpfFileSystem: fileSystem, denyWithoutAgentMs: keepMs } = probe;
+    return new PinnedDenial({ fileSystem, keepMs, stateDir, ...others });
+  }
+
   constructor(options: PinnedDenialOptions) {
     const { fileSystem, stateDir, nowMs } = options;
     this.#options = options;
     const folder = join(fileSystem, FOLDER);
     this.#directory = join(folder, `${ownerOf(stateDir)}-${process.pid}-${Date.now()}`);
-    this.#former = new Set(pinnedDirectories(fileSystem, stateDir));
+    this.#hasFormer = pinnedDirectories(fileSystem, stateDir).length > 0;
     this.#beganMs = nowMs();
   }
 
@@ -94,19 +115,14 @@ export class PinnedDenial {
    */
   onTick(denies: boolean, isSettled: boolean, entries: readonly RegistryEntry[]): void {
     const { probe, keepMs, nowMs } = this.#options;
-    if (this.#former.size > 0 && (isSettled || nowMs() - this.#beganMs >= MOST_BESIDE_MS))
-      this.#removeFormer(entries);
+    if (isSettled || nowMs() - this.#beganMs >= MOST_BESIDE_MS) this.removeFormer(entries);
     if (keepMs === 0) return;
     if (denies && nowMs() >= this.#nextMs) this.#pin();
     if (this.#pinned) probe.noteSeen(keepMs);
   }
 
-  /** The agent ends, and with it what it denies, unless that is to go on. `state`: a successor denies already. */
-  end(
-    verdicts: Pick<KernelVerdicts, 'stop'>,
-    state: Pick<AgentState, 'succession'> | undefined,
-  ): void {
-    if (state?.succession?.hasSuccessor === true && this.#pinned) this.#unpin();
+  /** The agent ends, and with it what it denies, unless that is to go on: a successor ends it once it denies itself. */
+  end(verdicts: Pick<KernelVerdicts, 'stop'>): void {
     if (this.#pinned)
       this.#options.logger.warn(
         { directory: this.#directory },
@@ -119,7 +135,10 @@ export class PinnedDenial {
   #pin(): void {
     const { probe, fileSystem, logger, nowMs } = this.#options;
     try {
-      mkdirSync(join(fileSystem, FOLDER), { recursive: true, mode: 0o700 });
+      const folder = join(fileSystem, FOLDER);
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      if (!isRootsAlone(folder))
+        throw new UserError(`${folder} is not a directory that only root can change`);
       probe.pin(this.#directory);
       this.#pinned = true;
       this.#unavailable = undefined;
@@ -142,12 +161,21 @@ export class PinnedDenial {
     this.#remove(this.#directory);
   }
 
-  #removeFormer(entries: readonly RegistryEntry[]): void {
-    for (const directory of this.#former) {
+  /** Whether a former agent's programs may deny beside this one: what they refuse is not in this one's records. */
+  get hasFormer(): boolean {
+    return this.#hasFormer;
+  }
+
+  /** Ends what former agents have left, also that which ends just now. Call it at once when responses are lifted. */
+  removeFormer(entries: readonly RegistryEntry[]): void {
+    if (!this.#hasFormer) return;
+    const { fileSystem, stateDir } = this.#options;
+    for (const directory of pinnedDirectories(fileSystem, stateDir)) {
+      if (directory === this.#directory) continue;
       this.#tell(directory, entries);
       this.#remove(directory);
     }
-    this.#former.clear();
+    this.#hasFormer = false;
   }
 
   #remove(directory: string): void {

@@ -13,6 +13,7 @@ import { agentPolicies, operatorRules } from './policies.ts';
 import { recordLosses, type RecordLosses } from './record-losses.ts';
 import { Relief } from './relief.ts';
 import { AgentReport, ReceivedRecords } from './report.ts';
+import type { Detection } from '../rules/detection.ts';
 import { PinnedDenial } from './pinned-denial.ts';
 import { makeRefusals, type Refusals } from './refusals.ts';
 import { Responding } from './responding.ts';
@@ -142,7 +143,7 @@ export class Stages {
       entries: config.responses,
       configFile: options.source?.from.file,
       say: (line) => this.outgoing.say(line),
-      onDenialsChanged: () => this.verdicts.onDenialsChanged(this.apps.registry.entries()),
+      onDenialsChanged: () => this.#onDenialsChanged(),
     });
     this.evaluation = this.#makeEvaluation();
     this.refusals = makeRefusals(this.probe, logger);
@@ -154,16 +155,9 @@ export class Stages {
       deniedAmong: (rules, container, own) => this.#deniedAmong(rules, container, own),
       enabled: config.probe.kernelVerdicts,
     });
-    this.pinned = new PinnedDenial({
-      probe: this.probe,
-      fileSystem: config.probe.bpfFileSystem,
-      keepMs: config.probe.denyWithoutAgentMs,
-      stateDir: config.stateDir,
-      logger,
-      say: (line) => this.outgoing.say(line),
-      nowMs,
-    });
-    release.defer(() => this.pinned.end(this.verdicts, this.opened?.state));
+    const say = (line: Detection): void => this.outgoing.say(line);
+    this.pinned = PinnedDenial.of(config, { probe: this.probe, logger, say, nowMs });
+    release.defer(() => this.pinned.end(this.verdicts));
     this.rules = this.#makeRules();
     release.defer(() => this.domains.stop());
     release.defer(() => this.rules.stop());
@@ -265,6 +259,12 @@ export class Stages {
     });
   }
 
+  #onDenialsChanged(): void {
+    const entries = this.apps.registry.entries();
+    if (this.responding.lifts.status().length > 0) this.pinned.removeFormer(entries);
+    this.verdicts.onDenialsChanged(entries);
+  }
+
   #deniedAmong(
     rules: readonly LoadedRule[],
     container: Container,
@@ -305,6 +305,7 @@ export class Stages {
         if (this.verdicts.onDeniedInVain(event, asked, isComparable))
           this.verdicts.follow(this.apps.registry.entries());
       },
+      formerDenies: () => this.pinned.hasFormer,
       respond: (detection) => this.responding.respond(detection),
       observer: this.profiles,
       clocks: THREAD_CLOCKS,

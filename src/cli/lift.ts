@@ -2,6 +2,7 @@ import { liftQuery, type LiftAnswer, type LiftRequest } from '../agent/lift-requ
 import { pinnedDirectories, removePins } from '../agent/pinned-denial.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { parseDurationMs } from '../config/units.ts';
+import { ownerIn } from '../host/own-folder.ts';
 import { askAgent, requireSocket } from '../metrics/endpoint-client.ts';
 import type { Lift } from '../responses/lifts.ts';
 import { replaceControls } from '../shared/text.ts';
@@ -11,7 +12,7 @@ import type { Io } from './io.ts';
 const OTHERWISE =
   'Without an answer nothing was lifted: a file named "lift" beside the configuration lifts everything as well, within a second.';
 const WITHOUT_AGENT =
-  'No agent answers. What a former one has left denied is not denied any more. The next agent denies again: to have it begin with all lifted, put a file named "lift" beside the configuration.';
+  'No agent runs. What a former one has left denied is not denied any more. The next agent denies again: to have it begin with all lifted, put a file named "lift" beside the configuration.';
 /** 30 days. */
 const MAX_MS = 720 * 3_600_000;
 /** The agent also ends denial and gives networks back before it answers. */
@@ -40,28 +41,31 @@ export async function runLift(
   const request = { ...asked, forMs: time === undefined ? undefined : timeOf(time) };
   if (request.end && time !== undefined)
     throw usage('--for says how long a lift goes on: it cannot be used with --end.');
+  const isAll = asked.app === undefined && asked.rule === undefined && !asked.end;
+  if (isAll && liftWithoutAgent(config)) {
+    const said = { withoutAgent: true, note: WITHOUT_AGENT };
+    io.stdout(json ? `${JSON.stringify(said, null, 2)}\n` : `${WITHOUT_AGENT}\n`);
+    return 0;
+  }
   const { listen } = config.metrics;
   requireSocket(listen);
   const body = await askAgent(listen, `/lift?${liftQuery(request)}`, TIMEOUT_MS, 'POST').catch(
     (error: unknown) => {
       if (!(error instanceof UserError)) throw error;
-      const isAll = asked.app === undefined && asked.rule === undefined && !asked.end;
-      if (isAll && liftPinned(config) > 0) return undefined;
       throw new UserError(`${error.message} ${OTHERWISE}`, { cause: error });
     },
   );
-  if (body === undefined) {
-    const said = { withoutAgent: true, note: WITHOUT_AGENT };
-    io.stdout(json ? `${JSON.stringify(said, null, 2)}\n` : `${WITHOUT_AGENT}\n`);
-    return 0;
-  }
   const answer = JSON.parse(body) as LiftAnswer;
   io.stdout(json ? `${JSON.stringify(answer, null, 2)}\n` : formatAnswer(answer, request));
   return answer.refused === undefined ? 0 : 1;
 }
 
-/** Ends what is denied without an agent (probe.deny_without_agent); from how many agents that was. Throws UserError. */
-function liftPinned({ probe, stateDir }: AgentConfig): number {
+/**
+ * Ends what is denied without an agent (probe.deny_without_agent). False if there is nothing of the kind, or an agent runs: that is to be
+ * asked then. Throws UserError.
+ */
+function liftWithoutAgent({ probe, stateDir }: AgentConfig): boolean {
+  if (ownerIn(stateDir) !== undefined) return false;
   const directories = pinnedDirectories(probe.bpfFileSystem, stateDir);
   for (const directory of directories) {
     try {
@@ -73,7 +77,7 @@ function liftPinned({ probe, stateDir }: AgentConfig): number {
       });
     }
   }
-  return directories.length;
+  return directories.length > 0;
 }
 
 function timeOf(text: string): number {

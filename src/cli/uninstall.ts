@@ -38,8 +38,10 @@ export async function runUninstall(config: AgentConfig, io: Io): Promise<number>
   });
   if (metrics.listen.kind === 'unix') removal.socket(metrics.listen.path);
   removal.folder(runDir, () => undefined);
-  for (const directory of pinnedDirectories(config.probe.bpfFileSystem, stateDir))
-    removal.pins(directory);
+  removal.attempt(config.probe.bpfFileSystem, () => {
+    for (const directory of pinnedDirectories(config.probe.bpfFileSystem, stateDir))
+      removal.pins(directory);
+  });
   removeSelfTestCgroups(removal);
   removeCanaryCgroups(removal, stateDir);
   if (removal.removed === 0) io.stdout('Nothing of an agent is left on this host.\n');

@@ -23,6 +23,7 @@ import {
   flag,
   whole,
   duration,
+  durationOrNone,
   ring,
   bytes,
   list,
@@ -349,7 +350,7 @@ export const CONFIG_SCHEMA = z.strictObject({
       tick_ms: whole(1, 100, 2),
       compat_calls: flag(true),
       kernel_verdicts: flag(true),
-      deny_without_agent: duration(0, 30 * 24 * 3_600_000, '0s'),
+      deny_without_agent: durationOrNone(10_000, 30 * 24 * 3_600_000),
       bpf_filesystem: path().default('/sys/fs/bpf'),
     })
     .prefault({}),

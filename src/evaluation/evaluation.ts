@@ -11,10 +11,10 @@ import { ContainerTurns, type LaterWork } from './container-turns.ts';
 import { CpuClock, type Clocks } from './cpu-clock.ts';
 import { EngineTotals } from './engine-totals.ts';
 import type { Match, Matching, RuleEngine, RuleEngineCounters } from '../rules/engine.ts';
+import { deniedOf } from './denied.ts';
 import { withResponses } from './with-response.ts';
 import type { Observer } from './observer.ts';
 import { OccurrencePins, Passing, type Occurrence } from './occurrence.ts';
-import type { Denied } from '../responses/response.ts';
 import type { DoneResponse, Respondable } from '../responses/responder.ts';
 import { ruleNeeds } from '../rules/rule-set.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
@@ -57,6 +57,8 @@ export interface EvaluationOptions {
   readonly onCertain?: (event: KernelEvent, isMatched: boolean) => void;
   /** Told of a program that was denied, although no rule matches it; must not throw. */
   readonly onDeniedInVain?: (event: KernelEvent, own: OwnRulesAsked, isComparable: boolean) => void;
+  /** Whether the programs of a former agent deny beside this one's; default false. */
+  readonly formerDenies?: () => boolean;
   /** Does what is to be done about a detection in a container; must not throw. */
   readonly respond?: (detection: Respondable) => readonly DoneResponse[];
   /** What is to become of a detection, asked before it is written out; must not throw. Default `open`. */
@@ -350,7 +352,8 @@ export class Evaluation {
     // The current rule: the match may have waited since before a reload.
     const rule = this.#engine.ruleOf(name);
     const { cgroupId } = event;
-    const target = { rule, container, cgroupId, process, denied: deniedOf(event) };
+    const denied = deniedOf(event, this.#options.formerDenies?.() === true);
+    const target = { rule, container, cgroupId, process, denied };
     return respond?.({ ...target, matched, asked, isAnswered }) ?? [];
   }
 
@@ -375,12 +378,6 @@ export class Evaluation {
     const sets = [this.#engine.ruleSet, ...this.#appNeeds];
     return new Set(sets.flatMap((set) => [...ruleNeeds(set)]));
   }
-}
-
-function deniedOf({ denied, exec, open }: KernelEvent): Denied | undefined {
-  if (!denied) return undefined;
-  if (exec !== undefined) return 'program';
-  return open === undefined ? 'connection' : 'file';
 }
 
 const askedOf = (appRules: AppRules | undefined): OwnRulesAsked =>

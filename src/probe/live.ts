@@ -281,7 +281,7 @@ export class LiveProbe {
     } catch (error) {
       const { code = String(error) } = error as Partial<LoaderError>;
       throw new UserError(
-        `Cannot refuse opens: ${code}. This kernel lets no BPF program change what its functions return (fmod_ret): it needs CONFIG_BPF_LSM, and the agent CAP_BPF and CAP_PERFMON`,
+        `Cannot refuse opens: ${code}. This kernel lets no BPF program change what its functions return (fmod_ret on security_file_open), or the agent has not CAP_BPF and CAP_PERFMON`,
         { cause: error },
       );
     }

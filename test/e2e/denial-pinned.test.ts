@@ -65,6 +65,19 @@ async function assertDenied(shop: Docker.Container, blog: Docker.Container): Pro
   assert.equal(await execInContainer(blog, NO_ROUTE), 0);
   assert.equal(await execInContainer(blog, RUNS_NEW), 0);
 }
+/** Tries to connect again and again. What it returns ends that, and says how often it was refused; fails if it was not. */
+function refusedAllTheTime(shop: Docker.Container): () => Promise<number> {
+  const gap = new AbortController();
+  const tries = (async () => {
+    let count = 0;
+    for (; !gap.signal.aborted; count++) assert.equal(await execInContainer(shop, CUT_OFF), 0);
+    return count;
+  })();
+  return () => {
+    gap.abort();
+    return tries;
+  };
+}
 async function assertAllowed(shop: Docker.Container): Promise<void> {
   assert.equal(await execInContainer(shop, NO_ROUTE), 0);
   assert.equal(await execInContainer(shop, RUNS_NEW), 0);
@@ -88,21 +101,15 @@ test('a killed agent leaves what it denies, and the next one takes it over witho
     // The first three seconds are not counted.
     await delay(3500);
     await assertDenied(shop, blog);
-    const gap = new AbortController();
     // Meanwhile the next one starts.
-    const tries = (async () => {
-      let count = 0;
-      for (; !gap.signal.aborted; count++) assert.equal(await execInContainer(shop, CUT_OFF), 0);
-      return count;
-    })();
+    const stop = refusedAllTheTime(shop);
     await agent.run();
     await untilPinned(agent);
     assert.notEqual(pinned()[0], left);
     await until('the app is told', async () =>
       (await agentLines(engine, shop)).some(({ rule }) => rule === UNSEEN),
     );
-    gap.abort();
-    assert.ok((await tries) > 0);
+    assert.ok((await stop()) > 0);
     await assertDenied(shop, blog);
     assert.deepEqual(
       (await agentLines(engine, blog)).filter(({ rule }) => rule === UNSEEN),
@@ -118,7 +125,7 @@ test('a killed agent leaves what it denies, and the next one takes it over witho
     assert.equal(lifted.code, 0, lifted.stderr);
     assert.match(
       lifted.stdout,
-      /^No agent answers\. What a former one has left denied is not denied any more\./,
+      /^No agent runs\. What a former one has left denied is not denied any more\./,
     );
     await until('nothing is denied', async () => (await execInContainer(shop, NO_ROUTE)) === 0);
     await assertAllowed(shop);
@@ -134,12 +141,13 @@ test('an uninstall after a crash leaves nothing, and a successor takes over', as
   try {
     await untilPinned(agent);
     const [former] = pinned();
+    const stop = refusedAllTheTime(shop);
     await agent.replace();
     await until('the successor denies', () => {
       const [now] = pinned();
       return pinned().length === 1 && now !== former;
     });
-    assert.equal(await execInContainer(shop, CUT_OFF), 0);
+    assert.ok((await stop()) > 0);
     await agent.end('SIGKILL');
     const { code, stdout } = agent.varvel('uninstall');
     assert.equal(code, 0);

@@ -52,7 +52,7 @@ const UNLOADED: Readonly<Record<Exclude<DenialTrial, 'program'>, Unloaded>> = {
   file: {
     says: 'Opens cannot be refused (the response deny), only their processes killed',
     advice:
-      'Use a kernel with CONFIG_BPF_LSM, as Debian and Ubuntu have it, or the response kill, which says what it does.',
+      'Use a kernel that lets BPF programs change results, as Debian’s does, or the response kill, which says what it does.',
   },
 };
 interface Unloaded {

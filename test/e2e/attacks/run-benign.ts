@@ -37,8 +37,8 @@ export interface WorkloadOutcome {
 }
 
 /**
- * Runs the workloads, watched by an agent with the default rules and by another with Falco's stable ones. What they do
- * later is done after `laterSeconds` of waiting.
+ * Runs the workloads, watched by an agent with the default rules, of which those at ERROR and above deny, and by another with
+ * Falco's stable ones. What they do later is done after `laterSeconds` of waiting.
  */
 export async function runBenign(
   workloads: readonly Workload[],
@@ -57,17 +57,24 @@ export async function runBenign(
     dockerd: engine,
     noDefaultRules: true,
     rules: { 'varvel_rules.yaml': rulesAsOnGarden() },
-    config: CONFIG,
+    config: [...CONFIG, DENIES],
     streams: QUIET,
   });
   await using upstream = await startUpstream(engine, upstreamFolder);
   const agents = upstream === undefined ? [ours] : [ours, upstream];
   const done = new Map<Workload, { id: string; failure?: string }>();
-  await pooled(workloads, AT_A_TIME, async (workload) => {
+  const denies = until(
+    'the rules deny',
+    async () => (await ours.snapshot()).kernel.verdicts.denying.rules.length > 0,
+    WORKLOAD_TIMEOUT_MS,
+  );
+  const running = pooled(workloads, AT_A_TIME, async (workload) => {
     done.set(workload, await run(engine, agents, images[workload.image], workload, laterSeconds));
   });
+  await Promise.all([running, denies]);
   const ids = new Set([...done.values()].map(({ id }) => id));
   await runLastOne(engine, images.busybox, agents, ids);
+  await assertNothingDenied(ours);
   return workloads.map((workload) => {
     const { id, failure } = done.get(workload)!;
     return {
@@ -80,6 +87,17 @@ export async function runBenign(
 }
 
 const CONFIG = ['rule_matching: all', 'append_output:', '  - extra_fields: [container.full_id]'];
+/** Whatever these rules matched would be denied, or its process killed: an app that notices fails. */
+const DENIES = 'responses: [{match: {priority: error}, do: deny, mode: enforce, fall_back: false}]';
+
+/** What the kernel denies without a rule that matches has no line. */
+async function assertNothingDenied(agent: E2eAgent): Promise<void> {
+  const { verdicts, deniedDropped } = (await agent.snapshot()).kernel;
+  const { inVain } = verdicts.denying;
+  if (inVain + deniedDropped > 0)
+    throw new Error(`${inVain} denials match no rule, and ${deniedDropped} have no line`);
+}
+
 const QUIET = ['container: {enabled: false}'];
 
 /**
