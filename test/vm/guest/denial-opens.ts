@@ -14,7 +14,8 @@ before(async () => {
 });
 after(() => engine[Symbol.asyncDispose]());
 
-const WAIT_MS = 60_000;
+/** An emulated machine needs minutes for the tables of all default rules. */
+const WAIT_MS = 240_000;
 const RULE = 'Key read by another program';
 const RULES = `
 - rule: ${RULE}
