@@ -77,8 +77,10 @@ export function removePins(directory: string): void {
 export class PinnedDenial {
   readonly #options: PinnedDenialOptions;
   readonly #directory: string;
-  /** Whether former agents' programs may deny still. */
-  #hasFormer: boolean;
+  /** Whether a former agent had left something when this one started. */
+  readonly #hadFormer: boolean;
+  /** What former agents have left is gone. */
+  #isAlone = false;
   readonly #beganMs: number;
   #pinned = false;
   #nextMs = -Infinity;
@@ -98,7 +100,7 @@ export class PinnedDenial {
     this.#options = options;
     const folder = join(fileSystem, FOLDER);
     this.#directory = join(folder, `${ownerOf(stateDir)}-${process.pid}-${Date.now()}`);
-    this.#hasFormer = pinnedDirectories(fileSystem, stateDir).length > 0;
+    this.#hadFormer = pinnedDirectories(fileSystem, stateDir).length > 0;
     this.#beganMs = nowMs();
   }
 
@@ -163,19 +165,19 @@ export class PinnedDenial {
 
   /** Whether a former agent's programs may deny beside this one: what they refuse is not in this one's records. */
   get hasFormer(): boolean {
-    return this.#hasFormer;
+    return this.#hadFormer && !this.#isAlone;
   }
 
   /** Ends what former agents have left, also that which ends just now. Call it at once when responses are lifted. */
   removeFormer(entries: readonly RegistryEntry[]): void {
-    if (!this.#hasFormer) return;
+    if (this.#isAlone) return;
     const { fileSystem, stateDir } = this.#options;
     for (const directory of pinnedDirectories(fileSystem, stateDir)) {
       if (directory === this.#directory) continue;
       this.#tell(directory, entries);
       this.#remove(directory);
     }
-    this.#hasFormer = false;
+    this.#isAlone = true;
   }
 
   #remove(directory: string): void {

@@ -1,0 +1,150 @@
+// What is to be denied without the agent: when it is named, and when what former agents have left goes.
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { PinnedDenial, pinnedDirectories } from '../../../src/agent/pinned-denial.ts';
+import type { Logger } from '../../../src/shared/logger.ts';
+import { UserError } from '../../../src/shared/user-error.ts';
+
+const STATE_DIR = '/var/lib/varvel';
+
+/** An agent over a file system that is none of BPF's: what the probe would name are plain files. */
+function world(t: TestContext, options: { keepMs?: number; root?: string } = {}) {
+  const root = options.root ?? mkdtempSync(join(tmpdir(), 'varvel-pins-'));
+  t.after(() => rmSync(root, { recursive: true, force: true }));
+  const calls: string[] = [];
+  const warned: string[] = [];
+  const clock = { nowMs: 0 };
+  const state: { pinned: string; refuses: boolean } = { pinned: '', refuses: false };
+  const denial = new PinnedDenial({
+    probe: {
+      pin: (directory) => {
+        if (state.refuses) throw new UserError('Cannot keep what denies: EPERM.');
+        calls.push('pin');
+        state.pinned = directory;
+        mkdirSync(directory, { recursive: true, mode: 0o700 });
+        writeFileSync(join(directory, 'sched_exec'), '');
+      },
+      unpin: () => calls.push('unpin'),
+      noteSeen: (ms) => calls.push(`seen ${ms}`),
+    },
+    fileSystem: root,
+    keepMs: options.keepMs ?? 60_000,
+    stateDir: STATE_DIR,
+    logger: {
+      warn: (_: object, text: string) => warned.push(text),
+      error: (_: object, text: string) => warned.push(text),
+    } as unknown as Logger,
+    say: () => assert.fail('nothing was denied'),
+    nowMs: () => clock.nowMs,
+  });
+  const stopped: boolean[] = [];
+  const end = (): void => denial.end({ stop: (how) => stopped.push(how?.keeps === true) });
+  return { root, denial, calls, warned, clock, state, stopped, end };
+}
+
+test('once something is denied it is named each second, and what is denied goes on after the end', (t) => {
+  const { denial, calls, warned, state, stopped, end, root } = world(t);
+  denial.onTick(false, true, []);
+  assert.deepEqual([calls, denial.status()], [[], {}]);
+  denial.onTick(true, true, []);
+  denial.onTick(true, true, []);
+  assert.deepEqual(calls, ['pin', 'seen 60000', 'pin', 'seen 60000']);
+  assert.deepEqual(denial.status(), { pinned: { keepMs: 60_000, unavailable: undefined } });
+  assert.deepEqual(pinnedDirectories(root, STATE_DIR), [state.pinned]);
+  assert.deepEqual(pinnedDirectories(root, '/elsewhere'), [], 'another agent of this host');
+  end();
+  assert.deepEqual(stopped, [true]);
+  assert.match(warned.join(), /stays denied without an agent, for 1m .*varvel lift ends it/);
+  assert.ok(existsSync(state.pinned));
+});
+
+test('by default nothing is named, and all ends with the agent', (t) => {
+  const { denial, calls, stopped, end } = world(t, { keepMs: 0 });
+  denial.onTick(true, true, []);
+  end();
+  assert.deepEqual([calls, stopped], [[], [false]]);
+});
+
+test('what a former agent has left goes once this one denies, after a minute, or when responses are lifted', (t) => {
+  const { root } = world(t);
+  const former = (): string => {
+    const { denial, state } = world(t, { root });
+    denial.onTick(true, true, []);
+    const moved = `${state.pinned}-former`;
+    renameSync(state.pinned, moved);
+    return moved;
+  };
+  const first = former();
+  const one = world(t, { root, keepMs: 0 });
+  assert.equal(one.denial.hasFormer, true);
+  one.denial.onTick(true, false, []);
+  assert.ok(existsSync(first), 'not all containers have their tables');
+  one.denial.onTick(true, true, []);
+  assert.ok(!existsSync(first));
+  assert.equal(one.denial.hasFormer, false);
+
+  const second = former();
+  const slow = world(t, { root, keepMs: 0 });
+  slow.clock.nowMs = 59_999;
+  slow.denial.onTick(true, false, []);
+  assert.ok(existsSync(second));
+  slow.clock.nowMs = 60_000;
+  slow.denial.onTick(true, false, []);
+  assert.ok(!existsSync(second));
+
+  const third = former();
+  world(t, { root, keepMs: 0 }).denial.removeFormer([]);
+  assert.ok(!existsSync(third));
+});
+
+test('what is not root’s alone is not touched: links, and directories that others may write', (t) => {
+  const { root, denial, state } = world(t);
+  denial.onTick(true, true, []);
+  const [, owner = ''] = /([0-9a-f]{16})-[^/]*$/.exec(state.pinned) ?? [];
+  const folder = join(root, 'varvel');
+  const target = join(root, 'precious');
+  mkdirSync(target, { mode: 0o700 });
+  writeFileSync(join(target, 'file'), '');
+  symlinkSync(target, join(folder, `${owner}-link`));
+  mkdirSync(join(folder, `${owner}-open`));
+  chmodSync(join(folder, `${owner}-open`), 0o777);
+  assert.deepEqual(pinnedDirectories(root, STATE_DIR), [state.pinned]);
+  world(t, { root, keepMs: 0 }).denial.removeFormer([]);
+  assert.deepEqual(readdirSync(target), ['file']);
+  chmodSync(folder, 0o777);
+  assert.deepEqual(pinnedDirectories(root, STATE_DIR), []);
+  const refused = world(t, { root });
+  refused.denial.onTick(true, true, []);
+  assert.match(
+    refused.denial.status().pinned?.unavailable ?? '',
+    /varvel is not a directory that only root can change$/,
+  );
+});
+
+test('what cannot be named ends with the agent; that is said once, and tried again a minute later', (t) => {
+  const { denial, calls, warned, state, clock, stopped, end } = world(t);
+  state.refuses = true;
+  denial.onTick(true, true, []);
+  denial.onTick(true, true, []);
+  assert.deepEqual([calls, warned.length], [['unpin'], 1]);
+  assert.equal(denial.status().pinned?.unavailable, 'Cannot keep what denies: EPERM.');
+  end();
+  assert.deepEqual(stopped, [false]);
+  state.refuses = false;
+  clock.nowMs = 60_000;
+  denial.onTick(true, true, []);
+  assert.deepEqual(denial.status().pinned?.unavailable, undefined);
+});
