@@ -307,6 +307,16 @@ for (const kind of ['v2', 'v1-pids'] as const)
       return [results.map(({ ret }) => Math.min(ret, 0)), events];
     }
 
+    test('a thread whose name another one changes all the time is refused', async () => {
+      deny(`${BAD} and not thread.name in (x, y) and not proc.name = z`);
+      const count = 20 * MANY;
+      const program = [programOf('name-races.c'), cgroup.dir, dir, DENIED, count] as const;
+      const [{ results }, , events] = await connects([], (at) => runsIn(at, ...program));
+      const said = results.find((one) => 'refused' in one);
+      assert.deepEqual(said, { refused: count, others: 0 });
+      assert.equal(events.filter(({ denied }) => denied).length, count);
+    });
+
     test(
       'by io_uring, also by a worker',
       { skip: forbidden() && 'nobody may use it here' },

@@ -19,7 +19,7 @@ export function prepareGuests(): void {
   mkdirSync(CACHE, { recursive: true });
   const gcc = ['-static', '-O1', '-pthread', '-o', STEPS, 'test/support/kernel-steps.c'];
   run('kernel-steps.c does not compile', 'gcc', gcc, root);
-  for (const name of ['compat-calls', 'connect-races', 'uring-calls']) {
+  for (const name of ['compat-calls', 'connect-races', 'name-races', 'uring-calls']) {
     const one = ['-static', '-O1', '-pthread', '-o', join(CACHE, name), `test/support/${name}.c`];
     run(`${name}.c does not compile`, 'gcc', one, root);
   }
