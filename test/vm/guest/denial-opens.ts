@@ -5,7 +5,12 @@ import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
 import { startDockerd, type TestDockerd } from '../../support/dockerd.ts';
 import { E2eAgent, until } from '../../support/e2e-agent.ts';
-import { agentLines, execInContainer, runContainer } from '../../support/e2e-docker.ts';
+import {
+  agentLines,
+  execInContainer,
+  imageMadeBy,
+  runContainer,
+} from '../../support/e2e-docker.ts';
 
 let engine: TestDockerd;
 before(async () => {
@@ -130,11 +135,16 @@ variables:
   code_paths: [/data/site]
 enforce: [secret_paths, code_paths]
 `;
-  const shop = await runContainer(
+  // In the image: a start script would be held to it, too.
+  const image = await imageMadeBy(
     engine,
-    'mkdir -p /app /data/site; echo key > /app/tls.key; echo code > /data/site/a; cp /bin/busybox /bin/busybox-server; exec sleep 600',
-    { labels: { 'varvel.enable': 'true', 'varvel.app': 'shop', 'varvel.policy': policy } },
+    'shop',
+    'mkdir -p /app /data/site; echo key > /app/tls.key; echo code > /data/site/a; cp /bin/busybox /bin/busybox-server',
   );
+  const shop = await runContainer(engine, 'exec sleep 600', {
+    labels: { 'varvel.enable': 'true', 'varvel.app': 'shop', 'varvel.policy': policy },
+    image,
+  });
   try {
     await until(
       'it is denied',
