@@ -112,8 +112,8 @@ export interface ProbeStats {
 
 /**
  * The probe in the kernel. Needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), kernel 5.15+ with BTF. All methods throw
- * LoaderError, after close() with code EBADF, and TypeError for arguments of the wrong type. Nothing outlives the process:
- * nothing is pinned.
+ * LoaderError, after close() with code EBADF, and TypeError for arguments of the wrong type. Nothing outlives the process
+ * but what `pin` has named.
  */
 export class Probe {
   /** Loads in the calling thread: some 0.6 s, most of it in the kernel's verifier. */

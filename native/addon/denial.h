@@ -6,8 +6,8 @@
 #include "status.h"
 
 // Programs that refuse calls: connections (probe/deny-connects.bpf.c) or opens (probe/deny-opens.bpf.c). They use the maps of
-// the probe that is passed, and must be stopped before that is closed. Nothing is pinned: the kernel detaches them when the
-// process ends in any way.
+// the probe that is passed, and must be stopped before that is closed. Unless they are pinned, the kernel detaches them
+// when the process ends in any way.
 class Denial {
  public:
   ~Denial() { Stop(); }

@@ -21,7 +21,7 @@ struct ScopeRow {
 };
 
 // The loaded BPF object, its maps and links. Close releases everything, as does the kernel when the process ends in
-// any way: nothing is pinned.
+// any way, but what Pin has named.
 class Probe {
  public:
   ~Probe() { Close(); }

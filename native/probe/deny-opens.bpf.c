@@ -29,8 +29,10 @@
 #define FMODE_EXEC 0x20 /* in f_flags: the file is opened to run it (include/linux/fs.h) */
 
 /* The calls that the open may be, as bits of open__call_index. */
+#define CALL_OPEN 1
 #define CALL_OPENAT 2
 #define CALL_OPENAT2 4
+#define CALL_CREAT 8
 #define CALL_IS_REQUEST 16 /* of io_uring */
 
 /* The open that is judged. In a map: with its path it is too large for the stack. */
@@ -64,24 +66,24 @@ static __always_inline __u32 deny__calls(struct task_struct *task)
 	if (task->thread_info.status & TS_COMPAT) {
 		switch (nr) {
 		case NR32_OPEN:
-			return 1;
+			return CALL_OPEN;
 		case NR32_OPENAT:
 			return CALL_OPENAT;
 		case NR32_OPENAT2:
 			return CALL_OPENAT2;
 		case NR32_CREAT:
-			return 8;
+			return CALL_CREAT;
 		}
 	} else {
 		switch (nr & ~X32_SYSCALL_BIT) {
 		case NR_OPEN:
-			return 1;
+			return CALL_OPEN;
 		case NR_OPENAT:
 			return CALL_OPENAT;
 		case NR_OPENAT2:
 			return CALL_OPENAT2;
 		case NR_CREAT:
-			return 8;
+			return CALL_CREAT;
 		}
 	}
 	return task->io_uring ? request : 0;
@@ -138,12 +140,11 @@ static __always_inline long deny__note(struct task_struct *task, struct opening 
 }
 
 static __always_inline int deny__judge(struct task_struct *task, struct scope_entry *entry, struct file *file, __u32 table,
-				       __u32 flags)
+				       __u32 flags, __u32 calls)
 {
 	struct opening *o = deny__get_opening();
 	if (!o)
 		return 0;
-	__u32 calls = deny__calls(task);
 	for (int i = 0; i < DENY_TRIES; i++) {
 		struct refused_open_key key = {};
 		__u64 before = deny__switches();
@@ -187,9 +188,10 @@ int deny_open(__u64 *ctx)
 		return 0;
 	__u32 flags = LOAD(file, struct file, f_flags);
 	__u32 access = verdict__kind(0, flags, 0);
-	if (!t->denying_opens[access & 3] || flags & FMODE_EXEC || !deny__calls(task) || !verdict__denies_any())
+	if (!t->denying_opens[access & 3] || flags & FMODE_EXEC || !verdict__denies_any())
 		return 0;
-	return deny__judge(task, entry, file, number, flags);
+	__u32 calls = deny__calls(task);
+	return calls ? deny__judge(task, entry, file, number, flags, calls) : 0;
 }
 
 /* GPL: required by the tracing helpers; the source may be used under either licence. */

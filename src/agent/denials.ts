@@ -7,8 +7,8 @@ import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 import { appOf } from '../responses/limits.ts';
+import type { RefusedCall } from '../responses/response.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
-import type { RefusedCall } from './refusals.ts';
 import { NONE } from './verdict-numbers.ts';
 
 const NOBODY: ReadonlySet<string> = new Set();

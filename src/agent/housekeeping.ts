@@ -28,7 +28,7 @@ function round(stages: Stages): void {
   stages.responding.onTick(entries);
   stages.verdicts.follow(entries);
   const { verdicts, pinned } = stages;
-  const isSettled =
+  const isSettled = (): boolean =>
     verdicts.isSettled() &&
     apps.registry.counters().pending === 0 &&
     // Of an app whose policy is still read it is not known what is denied.
@@ -38,7 +38,7 @@ function round(stages: Stages): void {
         goneAtMs !== undefined ||
         policies.inForceFor(resolution.container) !== undefined,
     );
-  pinned.onTick(verdicts.status().denying.containers > 0, isSettled, entries);
+  pinned.onTick(() => verdicts.status().denying.containers > 0, isSettled, entries);
   stages.unwatched.onTick(entries, probe.stats().scopeFull);
   stages.opened?.continuity.onTick(entries);
   coverage?.onTick(entries, performance.now());

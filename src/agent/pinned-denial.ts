@@ -100,8 +100,8 @@ export class PinnedDenial {
     this.#options = options;
     const folder = join(fileSystem, FOLDER);
     this.#directory = join(folder, `${ownerOf(stateDir)}-${process.pid}-${Date.now()}`);
-    this.#hadFormer = pinnedDirectories(fileSystem, stateDir).length > 0;
     this.#beganMs = nowMs();
+    this.#hadFormer = this.#directories().length > 0;
   }
 
   /** For the snapshot: undefined where nothing is asked for, or nothing is denied yet. */
@@ -113,13 +113,14 @@ export class PinnedDenial {
 
   /**
    * Call each second. `denies`: something is denied. `isSettled`: each container that is known has its table, so that what former agents
-   * have left can go.
+   * have left can go; it is only asked until that is gone.
    */
-  onTick(denies: boolean, isSettled: boolean, entries: readonly RegistryEntry[]): void {
+  onTick(denies: () => boolean, isSettled: () => boolean, entries: readonly RegistryEntry[]): void {
     const { probe, keepMs, nowMs } = this.#options;
-    if (isSettled || nowMs() - this.#beganMs >= MOST_BESIDE_MS) this.removeFormer(entries);
+    if (!this.#isAlone && (nowMs() - this.#beganMs >= MOST_BESIDE_MS || isSettled()))
+      this.removeFormer(entries);
     if (keepMs === 0) return;
-    if (denies && nowMs() >= this.#nextMs) this.#pin();
+    if (nowMs() >= this.#nextMs && denies()) this.#pin();
     if (this.#pinned) probe.noteSeen(keepMs);
   }
 
@@ -171,13 +172,26 @@ export class PinnedDenial {
   /** Ends what former agents have left, also that which ends just now. Call it at once when responses are lifted. */
   removeFormer(entries: readonly RegistryEntry[]): void {
     if (this.#isAlone) return;
-    const { fileSystem, stateDir } = this.#options;
-    for (const directory of pinnedDirectories(fileSystem, stateDir)) {
+    for (const directory of this.#directories()) {
       if (directory === this.#directory) continue;
       this.#tell(directory, entries);
       this.#remove(directory);
     }
     this.#isAlone = true;
+  }
+
+  /** Those of this state folder. That they cannot be read ends no agent. */
+  #directories(): readonly string[] {
+    const { fileSystem, stateDir, logger } = this.#options;
+    try {
+      return pinnedDirectories(fileSystem, stateDir);
+    } catch (error) {
+      logger.warn(
+        { error },
+        'it is not known whether a former agent has left something that denies',
+      );
+      return [];
+    }
   }
 
   #remove(directory: string): void {
@@ -189,7 +203,7 @@ export class PinnedDenial {
       if (code !== 'ENOENT')
         this.#options.logger.error(
           { error, directory },
-          'programs of a former agent go on to deny',
+          'what these programs deny goes on to be denied',
         );
     }
   }

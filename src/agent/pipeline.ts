@@ -1,4 +1,5 @@
-import type { RefusedCall, Refusals } from './refusals.ts';
+import type { RefusedCall } from '../responses/response.ts';
+import type { Refusals } from './refusals.ts';
 import type { Stages } from './stages.ts';
 import { RecordBytes } from '../events/batch.ts';
 import { UntoldEvents } from './untold-events.ts';

@@ -1,14 +1,11 @@
 import type { LiveProbe } from '../probe/live.ts';
 import { v2OfHost } from '../responses/container-cgroups.ts';
+import { REFUSED_CALLS, type RefusedCall } from '../responses/response.ts';
 import type { Logger } from '../shared/logger.ts';
 import { UserError } from '../shared/user-error.ts';
 
 /** What could not be loaded is tried again after this time. */
 const RETRY_MS = 60_000;
-
-/** Calls that the kernel can refuse with EPERM: connections, and to open files. */
-export const REFUSED_CALLS = ['connection', 'file'] as const;
-export type RefusedCall = (typeof REFUSED_CALLS)[number];
 
 export interface RefusalOptions {
   /** Loads what refuses the calls, and attaches it; does nothing if it is. Throws UserError. */

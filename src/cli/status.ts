@@ -306,6 +306,12 @@ function deniedLines({
     lines.push(
       `DENIAL NOT PROVEN on this host, programs may only be killed after the effect (${denialTest.program}): run varvel doctor`,
     );
+  for (const [call, what] of [
+    ['connection', 'connections'],
+    ['file', 'opens'],
+  ] as const)
+    if (denialTest?.[call] === 'not tried')
+      lines.push(`it was not tried whether ${what} are refused on this host: run varvel doctor`);
   if (refusalsUnavailable.connection !== undefined)
     lines.push(
       `CONNECTIONS ARE NOT REFUSED on this host, their processes are killed after they have connected (${refusalsUnavailable.connection}): run varvel doctor`,

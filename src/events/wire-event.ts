@@ -135,8 +135,9 @@ export class WireEvent implements KernelEvent {
   get ruleMatches(): boolean {
     const { kind } = this;
     // It is only denied where a rule certainly matches.
+    const { RULE_MATCHES, DENIED } = RECORD_FLAGS;
+    if (kind === KINDS.open) return this.#hasFlag(OPEN.flags, RULE_MATCHES | DENIED);
     if (this.denied) return true;
-    if (kind === KINDS.open) return this.#hasFlag(OPEN.flags, RECORD_FLAGS.RULE_MATCHES);
     return kind === KINDS.call && this.#hasFlag(CALL.flags, RECORD_FLAGS.RULE_MATCHES);
   }
 

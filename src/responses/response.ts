@@ -19,7 +19,10 @@ export const guaranteeOf = (outcome: ResponseOutcome): Guarantee =>
   outcome === 'prevented' ? 'before the effect' : 'after the effect';
 
 /** What the kernel can deny: a program, before its first instruction; a connection, and to open a file, which fail with EPERM. */
-export type Denied = 'program' | 'connection' | 'file';
+export type Denied = 'program' | RefusedCall;
+/** Calls that the kernel can refuse. */
+export const REFUSED_CALLS = ['connection', 'file'] as const;
+export type RefusedCall = (typeof REFUSED_CALLS)[number];
 
 /** What a detection is about. */
 export interface ResponseTarget {

@@ -1,6 +1,7 @@
 import type { AgentConfig } from '../../config/config.ts';
 import { asksToDeny } from '../../responses/deny.ts';
 import type { DenialOutcome, DenialTrial } from '../../plan/denial-test.ts';
+import type { RefusedCall } from '../../responses/response.ts';
 import { firstLine, note, ok, warn, type Verdict } from './finding.ts';
 
 /** What became of each trial. */
@@ -43,7 +44,7 @@ const WORDS: Readonly<Record<DenialTrial, Words>> = {
 };
 
 /** Of calls that are refused: what is said where what does so does not load, and what can be done then. */
-const UNLOADED: Readonly<Record<Exclude<DenialTrial, 'program'>, Unloaded>> = {
+const UNLOADED: Readonly<Record<RefusedCall, Unloaded>> = {
   connection: {
     says: 'Connections cannot be refused (the response deny), only their processes killed',
     advice:

@@ -57,10 +57,22 @@ function world(t: TestContext, options: { keepMs?: number; root?: string } = {})
 
 test('once something is denied it is named each second, and what is denied goes on after the end', (t) => {
   const { denial, calls, warned, state, stopped, end, root } = world(t);
-  denial.onTick(false, true, []);
+  denial.onTick(
+    () => false,
+    () => true,
+    [],
+  );
   assert.deepEqual([calls, denial.status()], [[], {}]);
-  denial.onTick(true, true, []);
-  denial.onTick(true, true, []);
+  denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
+  denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
   assert.deepEqual(calls, ['pin', 'seen 60000', 'pin', 'seen 60000']);
   assert.deepEqual(denial.status(), { pinned: { keepMs: 60_000, unavailable: undefined } });
   assert.deepEqual(pinnedDirectories(root, STATE_DIR), [state.pinned]);
@@ -73,7 +85,11 @@ test('once something is denied it is named each second, and what is denied goes 
 
 test('by default nothing is named, and all ends with the agent', (t) => {
   const { denial, calls, stopped, end } = world(t, { keepMs: 0 });
-  denial.onTick(true, true, []);
+  denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
   end();
   assert.deepEqual([calls, stopped], [[], [false]]);
 });
@@ -82,7 +98,11 @@ test('what a former agent has left goes once this one denies, after a minute, or
   const { root } = world(t);
   const former = (): string => {
     const { denial, state } = world(t, { root });
-    denial.onTick(true, true, []);
+    denial.onTick(
+      () => true,
+      () => true,
+      [],
+    );
     const moved = `${state.pinned}-former`;
     renameSync(state.pinned, moved);
     return moved;
@@ -90,19 +110,35 @@ test('what a former agent has left goes once this one denies, after a minute, or
   const first = former();
   const one = world(t, { root, keepMs: 0 });
   assert.equal(one.denial.hasFormer, true);
-  one.denial.onTick(true, false, []);
+  one.denial.onTick(
+    () => true,
+    () => false,
+    [],
+  );
   assert.ok(existsSync(first), 'not all containers have their tables');
-  one.denial.onTick(true, true, []);
+  one.denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
   assert.ok(!existsSync(first));
   assert.equal(one.denial.hasFormer, false);
 
   const second = former();
   const slow = world(t, { root, keepMs: 0 });
   slow.clock.nowMs = 59_999;
-  slow.denial.onTick(true, false, []);
+  slow.denial.onTick(
+    () => true,
+    () => false,
+    [],
+  );
   assert.ok(existsSync(second));
   slow.clock.nowMs = 60_000;
-  slow.denial.onTick(true, false, []);
+  slow.denial.onTick(
+    () => true,
+    () => false,
+    [],
+  );
   assert.ok(!existsSync(second));
 
   const third = former();
@@ -112,7 +148,11 @@ test('what a former agent has left goes once this one denies, after a minute, or
 
 test('what is not root’s alone is not touched: links, and directories that others may write', (t) => {
   const { root, denial, state } = world(t);
-  denial.onTick(true, true, []);
+  denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
   const [, owner = ''] = /([0-9a-f]{16})-[^/]*$/.exec(state.pinned) ?? [];
   const folder = join(root, 'varvel');
   const target = join(root, 'precious');
@@ -127,24 +167,60 @@ test('what is not root’s alone is not touched: links, and directories that oth
   chmodSync(folder, 0o777);
   assert.deepEqual(pinnedDirectories(root, STATE_DIR), []);
   const refused = world(t, { root });
-  refused.denial.onTick(true, true, []);
+  refused.denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
   assert.match(
     refused.denial.status().pinned?.unavailable ?? '',
     /varvel is not a directory that only root can change$/,
   );
 });
 
+test('a file system that cannot be read ends no agent', (t) => {
+  const { root } = world(t);
+  symlinkSync('varvel', join(root, 'varvel'));
+  const { denial, warned } = world(t, { root, keepMs: 0 });
+  assert.equal(denial.hasFormer, false);
+  denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
+  assert.deepEqual(warned, [], 'a link counts as not there');
+  const unreadable = world(t, { root: join(root, 'x'.repeat(300)), keepMs: 0 });
+  unreadable.denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
+  assert.match(unreadable.warned.join(), /not known whether a former agent has left something/);
+});
+
 test('what cannot be named ends with the agent; that is said once, and tried again a minute later', (t) => {
   const { denial, calls, warned, state, clock, stopped, end } = world(t);
   state.refuses = true;
-  denial.onTick(true, true, []);
-  denial.onTick(true, true, []);
+  denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
+  denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
   assert.deepEqual([calls, warned.length], [['unpin'], 1]);
   assert.equal(denial.status().pinned?.unavailable, 'Cannot keep what denies: EPERM.');
   end();
   assert.deepEqual(stopped, [false]);
   state.refuses = false;
   clock.nowMs = 60_000;
-  denial.onTick(true, true, []);
+  denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
   assert.deepEqual(denial.status().pinned?.unavailable, undefined);
 });
