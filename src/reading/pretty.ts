@@ -1,5 +1,6 @@
 import { PRIORITIES } from '../rules/detection.ts';
 import type { Priority } from '../rules/detection.ts';
+import type { Origin } from '../rules/lineage.ts';
 import { foundIn, isForged, LogClock, msOf, type Found } from './found.ts';
 import { isDrillRule } from '../shared/drill.ts';
 import { escapeHidden, escapeHiddenJson, escapeText } from '../streams/escape.ts';
@@ -330,11 +331,19 @@ interface RuleCount {
 const isoOf = (ms: number): string => new Date(ms + HAIR_MS).toISOString();
 
 /** The process and those above it. */
-function lineageText({ processes, above }: ReadLineage): string {
+function lineageText({ processes, above, origin }: ReadLineage): string {
   const end = { outside: [], more: ['…'], unknown: ['?'] }[above];
   const names = processes.map(({ name, pid }) => `${escapeText(name)} (${pid})`);
-  return [...names, ...end].join(' ← ');
+  const from = origin === undefined ? [] : [`[${ORIGIN[origin]}]`];
+  return [...names, ...end, ...from].join(' ← ');
 }
+
+const ORIGIN: Readonly<Record<Origin, string>> = {
+  start: 'started with the container',
+  exec: 'exec from outside',
+  ssh: 'cf ssh',
+  probe: 'health check',
+};
 
 /** A detection for machines, in visible characters: what it says, and who wrote it as far as the log tells. */
 function asJson(found: Found, isDated: boolean): string {

@@ -1,7 +1,7 @@
 import { PRIORITIES } from '../rules/detection.ts';
 import type { Priority } from '../rules/detection.ts';
-import { MAX_LINEAGE_ANCESTORS } from '../rules/lineage.ts';
-import type { Lineage } from '../rules/lineage.ts';
+import { MAX_LINEAGE_ANCESTORS, ORIGINS } from '../rules/lineage.ts';
+import type { Lineage, Origin } from '../rules/lineage.ts';
 
 /** A process as a line names it; `start` is undefined in a text line. */
 export interface ReadProcess {
@@ -14,6 +14,7 @@ export interface ReadProcess {
 export interface ReadLineage {
   readonly processes: readonly ReadProcess[];
   readonly above: Lineage['above'];
+  readonly origin?: Origin;
 }
 
 /** A detection as one of the agent's JSON lines tells it: what `streams/format-json.ts` wrote. */
@@ -102,7 +103,10 @@ function lineageOf(value: unknown): ReadLineage | undefined {
     return [{ pid, start, name }];
   });
   if (above === undefined || processes.length === 0) return undefined;
-  return processes.length === value['processes'].length ? { processes, above } : undefined;
+  const origin = ORIGINS.find((word) => word === value['origin']);
+  return processes.length === value['processes'].length
+    ? { processes, above, ...(origin && { origin }) }
+    : undefined;
 }
 
 const isNumber = (value: unknown): value is number =>

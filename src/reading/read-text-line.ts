@@ -1,5 +1,6 @@
 import { PRIORITIES } from '../rules/detection.ts';
 import type { Priority } from '../rules/detection.ts';
+import { ORIGINS } from '../rules/lineage.ts';
 import type { ReadLineage } from './read-detection.ts';
 
 /** A detection as one of the agent's text lines tells it: what `streams/format.ts` wrote. */
@@ -76,10 +77,12 @@ function unescape(escaped: string): string {
   );
 }
 
-/** `cat(31)<sh(30)<node(1)`, and `<…` or `<?` at its end. */
+/** `cat(31)<sh(30)<node(1)`, then perhaps `<…` or `<?`, then perhaps an origin. */
 function lineageOf(text: string | undefined): ReadLineage | undefined {
   if (text === undefined) return undefined;
   const parts = text.split('<');
+  const origin = ORIGINS.find((one) => one === parts.at(-1));
+  if (origin !== undefined) parts.pop();
   const last = parts.at(-1);
   const above = last === '…' ? 'more' : last === '?' ? 'unknown' : 'outside';
   const told = above === 'outside' ? parts : parts.slice(0, -1);
@@ -91,5 +94,5 @@ function lineageOf(text: string | undefined): ReadLineage | undefined {
   });
   return processes.length === 0 || processes.length !== told.length
     ? undefined
-    : { processes, above };
+    : { processes, above, ...(origin && { origin }) };
 }

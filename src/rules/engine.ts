@@ -285,6 +285,6 @@ function factsOf(rule: LoadedRule, subject: Subject): Omit<Detection, 'output' |
     eventNum: event.num,
     cgroupId: event.cgroupId,
     container,
-    lineage: lineageOf(process),
+    lineage: lineageOf(process, container),
   };
 }

@@ -1,6 +1,8 @@
+import type { Container } from '../apps/identity.ts';
 import type { Process } from '../context/process.ts';
 import { startTicksOf } from '../context/proc-reader.ts';
-import { ancestors } from './fields/ancestors.ts';
+import { ancestors, firstInContainer } from './fields/ancestors.ts';
+import { probeOf } from './fields/probes.ts';
 
 /** Limit on the ancestors of a detection, nearest first; beyond it, `above` is `more`. */
 export const MAX_LINEAGE_ANCESTORS = 8;
@@ -15,16 +17,61 @@ export interface LineageProcess {
   readonly name: string;
 }
 
+/**
+ * How the oldest process above came into the container:
+ * - `start`: it is the container's first process, or the platform started it (Garden: what Diego runs);
+ * - `exec`: the runtime put it in later (`docker exec`, `kubectl exec`);
+ * - `ssh`: a login by `cf ssh` started what is below it;
+ * - `probe`: the runtime or the platform checks the app's health.
+ */
+export const ORIGINS = ['start', 'exec', 'ssh', 'probe'] as const;
+export type Origin = (typeof ORIGINS)[number];
+
+/** The platform's sshd in app containers of Cloud Foundry, mounted there by Diego. */
+const PLATFORM_SSHD = '/tmp/lifecycle/diego-sshd';
+
 /** The process of an event and those above it, within the container. */
 export interface Lineage {
   /** The process itself, then its parent, … */
   readonly processes: readonly LineageProcess[];
   /** What is above the last process: the container boundary (the runtime started it), more ancestors, or unknown. */
   readonly above: 'outside' | 'more' | 'unknown';
+  /** Undefined where that is not known, as in cgroups that no container runtime made. */
+  readonly origin?: Origin;
 }
 
-/** Made from what the process tree has in any case: reads nothing, and asks nothing of the kernel. */
-export function lineageOf(process: Process): Lineage {
+/** Made from what the agent has in any case: reads nothing, and asks nothing of the kernel. */
+export function lineageOf(process: Process, container?: Container): Lineage {
+  const origin = container && originOf(process, container);
+  return { ...chainOf(process), ...(origin === undefined ? {} : { origin }) };
+}
+
+function originOf(process: Process, container: Container): Origin | undefined {
+  const first = firstInContainer(process);
+  if (first.parent?.inScope === true) return undefined;
+  const probe = probeOf({ process, container });
+  if (probe !== undefined && probe !== 'none') return 'probe';
+  switch (container.runtime) {
+    // With an unknown parent, the process may be one that the app has started.
+    case 'garden':
+      if (isBelowSshd(process)) return 'ssh';
+      return first.parent === undefined ? undefined : 'start';
+    case 'docker':
+    case 'cri':
+      if (first.vpid === 1 || first.pid === container.initPid) return 'start';
+      return container.initPid > 0 && first.parent !== undefined ? 'exec' : undefined;
+    case 'cgroup':
+      return undefined;
+  }
+}
+
+function isBelowSshd(process: Process): boolean {
+  for (const above of ancestors(process))
+    if (above.inScope && above.image.exePath === PLATFORM_SSHD) return true;
+  return false;
+}
+
+function chainOf(process: Process): Omit<Lineage, 'origin'> {
   const processes = [identify(process)];
   for (const found of ancestors(process)) {
     // The host's own processes are nobody's in the container.

@@ -9,12 +9,16 @@ const MAX_TEXT_BYTES = 256;
 const MAX_NAME_BYTES = 96;
 
 /**
- * `{"processes":[{"pid","start","name"}, …],"above":…}` as JSON of at most `maxBytes` bytes. Drops the oldest ancestors if they
+ * `{"processes":[{"pid","start","name"}, …],"above":…,"origin":…}` as JSON of at most `maxBytes` bytes. Drops the oldest ancestors if they
  * do not fit, and `above` is `more` then. Undefined if not even the process itself fits.
  */
-export function lineageJson({ processes, above }: Lineage, maxBytes: number): string | undefined {
+export function lineageJson(
+  { processes, above, origin }: Lineage,
+  maxBytes: number,
+): string | undefined {
+  const told = origin === undefined ? '' : `,"origin":${escapeJson(origin)}`;
   const whole = (parts: readonly string[], what: Lineage['above']): string =>
-    `{"processes":[${parts.join(',')}],"above":${escapeJson(what)}}`;
+    `{"processes":[${parts.join(',')}],"above":${escapeJson(what)}${told}}`;
   // Sized with the longest possible value of `above`.
   let left = maxBytes - Buffer.byteLength(whole([], 'outside'));
   const parts: string[] = [];
@@ -29,15 +33,17 @@ export function lineageJson({ processes, above }: Lineage, maxBytes: number): st
 }
 
 /**
- * `"cat(31)<sh(30)<node(1)"`: the process with its pid, then its ancestors. Ends with `<…` if there are more ancestors, and
- * with `<?` if that is unknown. At most 256 bytes. Delimiters of this format become `?` in names.
+ * `"cat(31)<sh(30)<exec"`: the process with its pid, its ancestors, and how the first one came into the container. There is
+ * a `<…` after the ancestors if there are more, and a `<?` if that is unknown. At most 256 bytes. Delimiters of this format
+ * become `?` in names.
  */
-export function lineageText({ processes, above }: Lineage): string {
+export function lineageText({ processes, above, origin }: Lineage): string {
+  const from = origin === undefined ? '' : `<${origin}`;
   const last = { outside: '', more: '<…', unknown: '<?' }[above];
   const text = processes.map(({ pid, name }) => `${name.replace(/[()<>?…]/g, '?')}(${pid})`);
   for (let count = text.length; count > 0; count--) {
     const end = count === text.length ? last : '<…';
-    const quoted = quoteField(text.slice(0, count).join('<') + end);
+    const quoted = quoteField(text.slice(0, count).join('<') + end + from);
     if (Buffer.byteLength(quoted) <= MAX_TEXT_BYTES) return quoted;
   }
   return quoteField('…');

@@ -1,4 +1,4 @@
-import type { ReadProcess } from '../read-detection.ts';
+import type { ReadLineage, ReadProcess } from '../read-detection.ts';
 import { instanceKey } from './collector.ts';
 import type { Found } from '../found.ts';
 
@@ -23,7 +23,9 @@ export interface ProcessNode {
   readonly children: readonly ProcessNode[];
   readonly found: readonly Found[];
   /** What is above it, as far as it has no parent here. */
-  readonly above: 'outside' | 'more' | 'unknown';
+  readonly above: ReadLineage['above'];
+  /** How the oldest process came into the container. */
+  readonly origin: ReadLineage['origin'] | undefined;
 }
 
 /** The processes of an app instance. */
@@ -51,6 +53,7 @@ interface MutableNode extends ProcessNode {
   children: MutableNode[];
   found: Found[];
   above: ProcessNode['above'];
+  origin: ProcessNode['origin'];
   parent: MutableNode | undefined;
 }
 
@@ -100,6 +103,7 @@ export function processForest(all: readonly Found[]): ProcessForest {
       below = node;
     }
     if (below !== undefined && below.above === 'unknown') below.above = told.above;
+    if (below !== undefined) below.origin ??= told.origin;
   }
   return {
     trees: [...trees.values()].map(({ app, hostname, nodes: members }) => {
@@ -121,6 +125,7 @@ function newNode({ pid, start }: Told): MutableNode {
     children: [],
     found: [],
     above: 'unknown',
+    origin: undefined,
     parent: undefined,
   };
 }
@@ -150,6 +155,7 @@ interface ToldLineage {
   /** The process first. */
   readonly processes: readonly Told[];
   readonly above: ProcessNode['above'];
+  readonly origin: ProcessNode['origin'];
   readonly byName: boolean;
 }
 
@@ -158,14 +164,14 @@ function toldOf(found: Found): ToldLineage | undefined {
   const instance = instanceKey(found);
   const { lineage, container } = found;
   if (lineage !== undefined) {
-    const { processes, above } = lineage;
+    const { processes, above, origin } = lineage;
     const told = processes.map(({ pid, start, name }, level) => {
       // Without a start time a pid may be reused: then the ancestors distinguish processes.
       const chain = processes.slice(level).map((one) => [one.pid, one.name]);
       const key = start === undefined ? [instance, container, chain] : [instance, pid, start];
       return { pid: pid === 0 ? undefined : pid, start, name, key: JSON.stringify(key) };
     });
-    return { processes: told, above, byName: false };
+    return { processes: told, above, origin, byName: false };
   }
   const names = ['proc.name', 'proc.pname']
     .concat(Array.from({ length: MAX_NAMED_ANCESTORS - 1 }, (_, at) => `proc.aname[${at + 2}]`))
@@ -179,7 +185,7 @@ function toldOf(found: Found): ToldLineage | undefined {
     const key = JSON.stringify(['name', instance, container, known.slice(level), ...own]);
     return { pid: level === 0 ? pid : undefined, start: undefined, name, key };
   });
-  return { processes, above: 'unknown', byName: true };
+  return { processes, above: 'unknown', origin: undefined, byName: true };
 }
 
 function textOf({ fields }: Found, name: string): string | undefined {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { escapeText } from '../../streams/escape.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
+import type { Origin } from '../../rules/lineage.ts';
 import type { Found } from '../found.ts';
 import type { Incident } from './incident.ts';
 import { anchorOf, counted, nameOf, severityOf, Times } from './parts.ts';
@@ -68,10 +69,19 @@ const ABOVE: Readonly<Record<ProcessNode['above'], string>> = {
   unknown: 'What started it is not known',
 };
 
-function aboveOf({ above, pid }: ProcessNode): Html {
-  const first = above === 'outside' && pid === 1;
+const ORIGIN: Readonly<Record<Origin, string>> = {
+  start: 'Started with the container, by its runtime or the platform',
+  exec: 'Put into the container later, by exec from outside (docker exec, kubectl exec)',
+  ssh: 'Somebody logged in by cf ssh',
+  probe: 'A health check, started by the runtime or the platform',
+};
+
+function aboveOf({ above, origin, pid }: ProcessNode): Html {
+  // Not told where no container runtime made the cgroup.
+  const known = origin ?? (above === 'outside' && pid === 1 ? 'start' : undefined);
+  const older = above === 'more' ? `${ABOVE.more}. ` : '';
   return html`<div class="origin">
-    ${first ? 'The container’s first process, started by its runtime' : ABOVE[above]}
+    ${known === undefined ? ABOVE[above] : `${older}${ORIGIN[known]}`}
   </div>`;
 }
 

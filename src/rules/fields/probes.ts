@@ -19,7 +19,10 @@ const SIDECARS: Readonly<Record<string, Probe>> = {
 };
 
 /** What the process belongs to; 'none' for what is no check, undefined while that is not known. */
-function probeOf({ container, process }: View): Probe | 'none' | undefined {
+export function probeOf({
+  container,
+  process,
+}: Pick<View, 'container' | 'process'>): Probe | 'none' | undefined {
   if (container === undefined) return undefined;
   const { sidecar, details } = container;
   if (sidecar !== undefined) return SIDECARS[SIDECAR.exec(sidecar)?.[1] ?? ''] ?? 'none';

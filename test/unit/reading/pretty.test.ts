@@ -123,13 +123,14 @@ test('of a text line alone no day is known; what started a process is told', () 
       { pid: 30, start: 4, name: 'a\x1b[2J' },
     ],
     above: 'more',
+    origin: 'exec',
   } as const;
   for (const format of ['json', 'text'] as const) {
     const line = formatLine(deliveryOf({ container, timeNs: TIME_NS, lineage }), { format });
     const text = pretty([line], { from: 'docker' });
     const day = format === 'json' ? '2026-01-31' : 'no day is told';
     assert.ok(text.includes(`-- ${day}, times in UTC --\n`), text);
-    assert.match(text, /^ {14}started by: cat \(31\) ← .*\(30\) ← …$/m);
+    assert.match(text, /^ {14}started by: cat \(31\) ← .*\(30\) ← … ← \[exec from outside\]$/m);
     assert.ok(!text.includes('\x1b'));
   }
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MAX_PROCESSES, processForest } from '../../../src/reading/report/process-forest.ts';
 import type { ProcessForest, ProcessNode } from '../../../src/reading/report/process-forest.ts';
+import { ORIGINS } from '../../../src/rules/lineage.ts';
 import type { Lineage } from '../../../src/rules/lineage.ts';
 import { incidentOf, line } from './report-fixture.ts';
 
@@ -65,6 +66,16 @@ test('what is above the last one is told, not guessed', () => {
   const above = (what: Lineage['above']): unknown =>
     forestOf([line(1, 1, lineage([P(2, 'sh')], what))]).trees[0]?.roots[0]?.above;
   for (const what of ['outside', 'more', 'unknown'] as const) assert.equal(above(what), what);
+});
+
+test('how the oldest process came in is told from both forms of a line', () => {
+  for (const form of ['json', 'text'] as const)
+    for (const origin of [...ORIGINS, undefined]) {
+      const { lineage: told } = lineage([P(2, 'sh'), P(1, 'exec')], 'more');
+      const own = { lineage: { ...told, ...(origin === undefined ? {} : { origin }) } };
+      const [root] = forestOf([line(1, 1, own, form)]).trees[0]!.roots;
+      assert.deepEqual([root?.names, root?.above, root?.origin], [['exec'], 'more', origin]);
+    }
 });
 
 test('the command and the file of the process are from the detection', () => {

@@ -132,6 +132,7 @@ describe('engine', () => {
             { pid: 1, start: 40_000, name: 'node' },
           ],
           above: 'outside',
+          origin: 'start',
         },
       },
     );

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Process } from '../../../src/context/process.ts';
 import { lineageOf, MAX_LINEAGE_ANCESTORS } from '../../../src/rules/lineage.ts';
-import { makeProcess, RUNTIME } from '../../support/rules-subject.ts';
+import { CONTAINER, makeProcess, RUNTIME } from '../../support/rules-subject.ts';
 
 test('the process, then its ancestors in the container, by number and start', () => {
   const node = makeProcess({ vpid: 1, parent: RUNTIME, startBootNs: 900_000_000_000n });
@@ -48,4 +48,46 @@ test('what the rest of an ancestor is, is not looked up: names alone need no rea
   });
   const parent = { ...makeProcess({ vpid: 1, parent: RUNTIME }), image: silent };
   assert.equal(lineageOf(makeProcess({ parent })).processes.length, 2);
+});
+
+const first = makeProcess({ vpid: 1, pid: 4200, parent: RUNTIME });
+const later = makeProcess({ vpid: 40, pid: 5000, parent: RUNTIME });
+const below = (parent: Process): Process => makeProcess({ vpid: 50, pid: 5001, parent });
+
+test('a process of the app, and one that the runtime put in later', () => {
+  assert.equal(lineageOf(first, CONTAINER).origin, 'start');
+  assert.equal(lineageOf(below(first), CONTAINER).origin, 'start');
+  assert.equal(lineageOf(later, CONTAINER).origin, 'exec');
+  assert.equal(lineageOf(below(later), CONTAINER).origin, 'exec');
+  const pod = { ...CONTAINER, runtime: 'cri', initPid: 5000 } as const;
+  assert.equal(lineageOf(later, pod).origin, 'start', 'in a pod of one pid namespace');
+});
+
+test('how a process came in is not guessed', () => {
+  assert.equal(lineageOf(later, { ...CONTAINER, initPid: 0 }).origin, undefined);
+  assert.equal(lineageOf(later, { ...CONTAINER, runtime: 'cgroup' }).origin, undefined);
+  assert.equal(lineageOf(later).origin, undefined);
+  const orphan = makeProcess({ vpid: 40, parent: undefined });
+  for (const runtime of ['docker', 'cri', 'garden'] as const)
+    assert.equal(lineageOf(orphan, { ...CONTAINER, runtime }).origin, undefined, runtime);
+});
+
+test('a health check of Docker is no exec by a person', () => {
+  const details = { ...CONTAINER.details!, healthcheck: ['/bin/check', '-q'] };
+  const image = { exe: '/bin/check', args: ['-q'] };
+  const check = makeProcess({ vpid: 40, pid: 5000, parent: RUNTIME, image });
+  assert.equal(lineageOf(below(check), { ...CONTAINER, details }).origin, 'probe');
+  assert.equal(lineageOf(below(later), { ...CONTAINER, details }).origin, 'exec');
+});
+
+test('Garden: what Diego runs, logins by cf ssh, and health checks in a cgroup of their own', () => {
+  const garden = { ...CONTAINER, runtime: 'garden', initPid: 0 } as const;
+  assert.equal(lineageOf(below(later), garden).origin, 'start');
+  const exePath = '/tmp/lifecycle/diego-sshd';
+  const sshd = makeProcess({ vpid: 40, parent: RUNTIME, image: { exePath } });
+  assert.equal(lineageOf(sshd, garden).origin, 'start');
+  assert.equal(lineageOf(below(below(sshd)), garden).origin, 'ssh');
+  assert.equal(lineageOf(below(sshd), CONTAINER).origin, 'exec', 'elsewhere the path is anybody’s');
+  const sidecar = 'liveness-healthcheck-0';
+  assert.equal(lineageOf(below(later), { ...garden, sidecar }).origin, 'probe');
 });
