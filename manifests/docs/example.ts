@@ -19,6 +19,7 @@ const USUAL: Readonly<Record<string, Given>> = {
   'proc.pexepath': '/usr/local/bin/node',
   'proc.pname': 'node',
   'proc.tty': 0,
+  'proc.uptime': '10m',
   'thread.cap_effective': 'CAP_CHOWN CAP_SETUID CAP_NET_BIND_SERVICE',
 };
 

@@ -49,11 +49,13 @@ export function agentPolicies(options: AgentPoliciesOptions): Policies {
 /** The operator's rules on which apps' policies are based; undefined if policies are off. */
 export function operatorRules(
   { ruleSet, definitions }: ConfiguredRules,
-  { policies, minimumPriority, appendOutput }: RuleSettings,
+  { policies, minimumPriority, ...settings }: RuleSettings,
 ): OperatorRules | undefined {
   if (!policies.enabled) return undefined;
   const { pinned, responses, budget } = policies;
-  return { ruleSet, definitions, minimumPriority, appendOutput, pinned, responses, budget };
+  const { appendOutput, outputStyle } = settings;
+  const output = { appendOutput, outputStyle };
+  return { ruleSet, definitions, minimumPriority, ...output, pinned, responses, budget };
 }
 
 /**

@@ -92,6 +92,8 @@ export interface RuleSettings {
   /** In order: the last match for a rule counts. */
   readonly ruleSelection: readonly RuleSelectionSetting[];
   readonly appendOutput: readonly AppendOutputSetting[];
+  /** Whether outputs leave out words that say nothing, or print all as Falco does. */
+  readonly outputStyle: 'short' | 'falco';
   readonly minimumPriority: MinimumPriority;
   /** Whether evaluation of an event stops at the first match. */
   readonly ruleMatching: 'first' | 'all';
@@ -116,6 +118,7 @@ export const RULE_KEYS: readonly string[] = [
   'rules_allow_none',
   'rules',
   'append_output',
+  'output_style',
   'minimum_priority',
   'rule_matching',
   'watch_config_files',
@@ -274,6 +277,7 @@ export function toAgentConfig(
       }),
       position: positionOf(['append_output', index]),
     })),
+    outputStyle: parsed.output_style,
     minimumPriority: capitalized(parsed.minimum_priority),
     ruleMatching: parsed.rule_matching,
     watchConfigFiles: parsed.watch_config_files,

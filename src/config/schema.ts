@@ -134,6 +134,7 @@ export const CONFIG_SCHEMA = z.strictObject({
     'a list of at most 64 entries with extra_output, extra_fields or suggested_output',
     '[{"match": {"tags": ["network"]}, "extra_output": "on %evt.hostname"}]',
   ),
+  output_style: choice(['short', 'falco'], 'short'),
   minimum_priority: value(priorityName.default('debug'), 'text', PRIORITY_EXPECTED),
   rule_matching: choice(['first', 'all'], 'first'),
   watch_config_files: flag(true),

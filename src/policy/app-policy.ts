@@ -2,6 +2,7 @@ import type { PolicyTrust } from '../container-files/policy-text.ts';
 import { PRIORITIES } from '../rules/detection.ts';
 import type { Priority } from '../rules/detection.ts';
 import type { AppendOutput } from '../rules/loader/append-output.ts';
+import type { OutputStyle } from '../rules/output/format.ts';
 import type { Definitions } from '../rules/loader/definitions.ts';
 import { Diagnostics } from '../rules/loader/diagnostics.ts';
 import type { Diagnostic } from '../rules/loader/diagnostics.ts';
@@ -31,6 +32,8 @@ export interface OperatorRules {
   readonly definitions: Definitions;
   readonly minimumPriority: Priority;
   readonly appendOutput: readonly AppendOutput[];
+  /** Default `short`. */
+  readonly outputStyle?: OutputStyle | undefined;
   /** Rules that any entry selects cannot be switched off, get exceptions, or fall below a minimum priority. */
   readonly pinned: readonly Pick<RuleSelection, 'rule' | 'tag'>[];
   /** Responses that apps may ask for; default none. */
@@ -131,7 +134,7 @@ class Compilation {
   }
 
   *steps(): Steps<CompiledPolicy> {
-    const { ruleSet, definitions, appendOutput } = this.#operator;
+    const { ruleSet, definitions, appendOutput, outputStyle } = this.#operator;
     const before = ruleSet.rules;
     const after = this.#switched(before);
     const minimum = this.#minimum();
@@ -145,6 +148,7 @@ class Compilation {
     const overlay = yield* loadOverlay(definitions, this.#document.customRules, {
       bounds: POLICY_BOUNDS[this.#trust],
       appendOutput,
+      outputStyle,
       operators: before,
       place: this.#begin,
       extra: new Set([...extra, ...variables.rebuilt.keys()]),

@@ -69,6 +69,7 @@ export function loadOptions(settings: RuleSettings): LoadOptions {
     minimumPriority: settings.minimumPriority,
     selection: settings.ruleSelection,
     appendOutput: settings.appendOutput,
+    outputStyle: settings.outputStyle,
   };
 }
 

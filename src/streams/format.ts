@@ -97,10 +97,15 @@ function formatText(delivery: Delivery, maxBytes: number, colour: boolean): stri
   const start = `${clockTime(detection.timeNs)}: ${priority} [`;
   const mark = ' truncated=true';
   const used = Buffer.byteLength(start + fields.join(' ') + mark) + '] '.length;
-  const message = shorten(detection.output, maxBytes - used, escapeText);
+  const message = shorten(messageOf(detection), maxBytes - used, escapeText);
   const isCut = message.cut || cuts.includes(true) || detection.truncated === true;
   const marked = isCut ? mark : '';
   return `${start}${fields.join(' ')}${marked}] ${message.encoded}`;
+}
+
+/** The output without the rule's name at its start: the line has it already. */
+function messageOf({ rule, output }: Detection): string {
+  return output.startsWith(`${rule} | `) ? output.slice(rule.length + 3) : output;
 }
 
 /** `name=value` of those that have a value, in their order, as long as there is room. */

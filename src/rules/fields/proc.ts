@@ -7,6 +7,7 @@ import { USAGE_FIELDS } from './usage.ts';
 import { STANDARD_FIELDS } from './proc-standard.ts';
 import { ancestor, MAX_ANCESTORS } from './ancestors.ts';
 import type { FieldClass, FieldDefinition, FieldType, Value, View } from './field.ts';
+import { uptimeOf } from './uptime.ts';
 import { MAX_VALUE_BYTES } from '../detection.ts';
 
 function cmdline(image: ProcessImage): string {
@@ -325,6 +326,14 @@ export const PROC_CLASS: FieldClass = {
     field('proc.duration', 'RELTIME', 'Nanoseconds since the process began.', (v) => {
       return v.event.bootNs - v.process.startBootNs;
     }),
+    field(
+      'proc.uptime',
+      'CHARBUF',
+      'How long the process has run: 74s, 12m, 5h, 3d (our own).',
+      (v) => {
+        return uptimeOf(v.event.bootNs - v.process.startBootNs);
+      },
+    ),
     field('proc.ppid.duration', 'RELTIME', 'Nanoseconds since the parent began.', (v) => {
       const { parent } = v.process;
       return parent === undefined ? undefined : v.event.bootNs - parent.startBootNs;

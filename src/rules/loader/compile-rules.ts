@@ -9,7 +9,7 @@ import type { Condition } from '../language/ast.ts';
 import { LanguageError } from '../language/errors.ts';
 import { parse } from '../language/parser.ts';
 import { compileOutput } from '../output/format.ts';
-import type { ExtraOutputField, OutputFormat } from '../output/format.ts';
+import type { ExtraOutputField, OutputFormat, OutputStyle } from '../output/format.ts';
 import type { LoadedRule } from '../rule-set.ts';
 import { extraFields, outputAdditions } from './append-output.ts';
 import type { AppendOutput } from './append-output.ts';
@@ -40,15 +40,18 @@ export class KnownTexts {
   }
 
   /** For one and the same source. */
-  compileOutput(text: string, source: FieldSource | undefined): OutputFormat {
-    const known = this.#outputs.get(text) ?? compileOutput(text, source);
-    this.#outputs.set(text, known);
+  compileOutput(text: string, source: FieldSource | undefined, style?: OutputStyle): OutputFormat {
+    const key = `${style ?? 'short'} ${text}`;
+    const known = this.#outputs.get(key) ?? compileOutput(text, source, style);
+    this.#outputs.set(key, known);
     return known;
   }
 }
 
 export interface CompileOptions {
   readonly appendOutput: readonly AppendOutput[];
+  /** Default `short`. */
+  readonly outputStyle?: OutputStyle | undefined;
   /** Nothing was wrong with the items of the files so far. */
   readonly allRead: boolean;
   /** Macros of files that are still to come. */
@@ -140,26 +143,26 @@ export class RuleCompiler {
     rule: RuleDefinition,
     owner: Owner,
   ): Pick<LoadedRule, 'output' | 'extraFields'> | typeof FAILED | 'left out' {
-    const { appendOutput, fieldSource } = this.#options;
+    const { appendOutput, outputStyle, fieldSource } = this.#options;
     const text = this.#withoutContainerInfo(
       appended([appended(rule.output).trim(), ...outputAdditions(rule, appendOutput)]),
       owner,
     );
-    const compile = (mapped: MappedText): OutputFormat | typeof FAILED => {
+    const compile = (mapped: MappedText, style?: OutputStyle): OutputFormat | typeof FAILED => {
       const compiled = this.#attempt(rule, owner, () =>
-        inText(mapped, () => this.#known.compileOutput(mapped.text, fieldSource)),
+        inText(mapped, () => this.#known.compileOutput(mapped.text, fieldSource, style)),
       );
       if (compiled === FAILED) return FAILED;
       this.#warnOfDeprecated(mapped, owner);
       return compiled;
     };
     const errors = this.#diagnostics.errors.length;
-    const output = compile(text);
+    const output = compile(text, outputStyle);
     if (output !== FAILED) this.#boundOutput(output, text, rule, owner);
     const wanted = extraFields(rule, appendOutput);
     const extra: ExtraOutputField[] = [];
     for (const { key, text: extraText, raw } of wanted) {
-      const format = compile(extraText);
+      const format = compile(extraText, 'falco');
       if (format !== FAILED) extra.push({ key, format, raw });
     }
     if (output !== FAILED && extra.length === wanted.length) return { output, extraFields: extra };

@@ -6,6 +6,7 @@ import { atOnce, type Steps } from '../../shared/turns.ts';
 import { UserError } from '../../shared/user-error.ts';
 import type { LoadedRule, RuleSet } from '../rule-set.ts';
 import type { AppendOutput } from './append-output.ts';
+import type { OutputStyle } from '../output/format.ts';
 import { KnownTexts, RuleCompiler } from './compile-rules.ts';
 import { Definitions } from './definitions.ts';
 import { Diagnostics } from './diagnostics.ts';
@@ -29,6 +30,8 @@ export interface LoadOptions {
   readonly minimumPriority?: Priority;
   /** What is added to the rules' outputs (O4). */
   readonly appendOutput?: readonly AppendOutput[];
+  /** Default `short`. */
+  readonly outputStyle?: OutputStyle | undefined;
   /** Switches rules on and off over what their files say, one after the other. */
   readonly selection?: readonly RuleSelection[];
   /** Where fields' values come from. Default: the event. */
@@ -109,6 +112,7 @@ export function* loadSteps(
     const laterNames = new Set(macrosOfFiles.slice(index + 1).flat());
     rules = yield* new RuleCompiler(definitions, compiling, {
       appendOutput: options.appendOutput ?? [],
+      outputStyle: options.outputStyle,
       allRead: errors.size === 0 && reading.errors.length === 0,
       laterNames,
       fieldSource: options.fieldSource,

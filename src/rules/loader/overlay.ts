@@ -1,5 +1,6 @@
 import type { LoadedRule } from '../rule-set.ts';
 import type { AppendOutput } from './append-output.ts';
+import type { OutputStyle } from '../output/format.ts';
 import { isTooManyEvents } from '../compile/infer.ts';
 import { ADVICE, CostBudget, milliseconds } from '../cost/budget.ts';
 import type { CostLimits, OverlayCost } from '../cost/budget.ts';
@@ -36,6 +37,7 @@ export type ListAdditions = ReadonlyMap<string, readonly YamlScalar[]>;
 export interface OverlayOptions {
   readonly bounds: OverlayBounds;
   readonly appendOutput: readonly AppendOutput[];
+  readonly outputStyle: OutputStyle | undefined;
   /** Rules of the base that are compiled as well. */
   readonly extra: ReadonlySet<string>;
   /** Exceptions to rules of the base are only checked, and not added. */
@@ -138,7 +140,7 @@ export function* loadOverlay(
 function* compileWanted(
   definitions: Definitions,
   wanted: ReadonlySet<string>,
-  { appendOutput, lists, listsOf }: OverlayOptions,
+  { appendOutput, outputStyle, lists, listsOf }: OverlayOptions,
   compiling: { readonly budget: CostBudget; readonly own: ReadonlySet<string> },
   diagnostics: Diagnostics,
 ): Steps<LoadedRule[]> {
@@ -157,6 +159,7 @@ function* compileWanted(
     const own = added.size === 0 ? definitions : definitions.withListItems(added);
     const compiler = new RuleCompiler(own, diagnostics, {
       appendOutput,
+      outputStyle,
       allRead: true,
       laterNames: new Set(),
       fieldSource: undefined,

@@ -14,13 +14,19 @@ import type { OutputValue } from '../detection.ts';
 import type { View } from '../fields/field.ts';
 import { findField, longestFieldAt } from '../fields/registry.ts';
 import { cutList, cutText } from './bounded-text.ts';
+import { labelOf, Word } from './words.ts';
 
 /** A rule's output, ready to be filled in: literal text and fields by turns. */
 export interface OutputFormat {
   /** One more than `fields`: the text before, between and after them. */
   readonly literals: readonly string[];
   readonly fields: readonly OutputField[];
+  /** What the words read beside their own fields, by name. */
+  readonly beside: ReadonlyMap<string, Read>;
 }
+
+/** `short` leaves out words of the details that say nothing (O5); `falco` prints `<NA>` and what is repeated, as Falco does. */
+export type OutputStyle = 'short' | 'falco';
 
 export interface OutputField {
   /** Where it stands in the output's text. */
@@ -31,6 +37,8 @@ export interface OutputField {
   readonly plain: readonly Read[];
   /** Text is padded with blanks or cut to this many characters, and to MAX_VALUE_BYTES at most. */
   readonly width: number | undefined;
+  /** Present if short outputs may leave out the field and the name before it. */
+  readonly word?: Word;
 }
 
 /** A key of `output_fields` that the output's text does not have (O4). */
@@ -57,7 +65,11 @@ const ABSENT = '<NA>';
  * Compiles `%field`, `%field[argument]`, `%20field` and `%tolower(field)` (O1). Throws LanguageError with
  * LOAD_ERR_COMPILE_OUTPUT and a span of `text`.
  */
-export function compileOutput(text: string, source: FieldSource = FROM_EVENT): OutputFormat {
+export function compileOutput(
+  text: string,
+  source: FieldSource = FROM_EVENT,
+  style: OutputStyle = 'short',
+): OutputFormat {
   const literals: string[] = [];
   const fields: OutputField[] = [];
   let literalStart = 0;
@@ -68,7 +80,29 @@ export function compileOutput(text: string, source: FieldSource = FROM_EVENT): O
     literalStart = end;
   }
   literals.push(text.slice(literalStart));
-  return { literals, fields };
+  if (style === 'falco') return { literals, fields, beside: new Map() };
+  const withWords = findWords(literals, fields);
+  const span = { start: 0, end: 0 };
+  const beside = new Map<string, Read>();
+  for (const name of withWords.flatMap(({ word }) => word?.reads ?? []))
+    beside.set(name, readOperand({ kind: 'field', name, argument: undefined, span }, source));
+  return { literals, fields: withWords, beside };
+}
+
+function findWords(
+  literals: readonly string[],
+  fields: readonly OutputField[],
+): readonly OutputField[] {
+  const keys = new Set(fields.flatMap(({ plain }) => plain.map(({ key }) => key)));
+  let isDetail = false;
+  return fields.map((field, index) => {
+    const before = literals[index] ?? '';
+    isDetail ||= before.includes('|');
+    const { read, width } = field;
+    if (!isDetail || width !== undefined || read?.field === undefined) return field;
+    const label = labelOf(before, literals[index + 1] ?? '');
+    return label === undefined ? field : { ...field, word: new Word(label, read.key, keys) };
+  });
 }
 
 function compileField(
@@ -206,17 +240,27 @@ class Filling {
   }
 
   fill(format: OutputFormat, extra: readonly ExtraOutputField[]): FormattedOutput {
-    this.#addText(format.literals[0] ?? '');
-    for (const [index, { read, plain, width }] of format.fields.entries()) {
+    const beside = (name: string): OutputValue | undefined => {
+      const read = format.beside.get(name);
+      return read && this.#valueOf(read);
+    };
+    for (const [index, { read, plain, width, word }] of format.fields.entries()) {
       for (const one of plain) {
         if (one.key !== 'evt.time') this.#addField(one.key, this.#valueOf(one));
       }
       // Fields are still of use when the text is full.
       if (this.#textBytes > MAX_OUTPUT_BYTES) continue;
-      const shown = textOf(read === undefined ? undefined : this.#valueOf(read));
+      const value = read && this.#valueOf(read);
+      const before = format.literals[index] ?? '';
+      if (word?.saysNothing(value, beside) === true) {
+        this.#addText(before.slice(0, -word.label.length));
+        continue;
+      }
+      const shown = textOf(value);
+      this.#addText(before);
       this.#addText(width === undefined ? shown : toWidth(shown, Math.min(width, MAX_VALUE_BYTES)));
-      this.#addText(format.literals[index + 1] ?? '');
     }
+    this.#addText(format.literals.at(-1) ?? '');
     for (const { key, format: own, raw } of extra) {
       const filled = formatOutput(own, this.#view);
       const [only] = own.fields;

@@ -1,4 +1,5 @@
 import type { AttackRow, ImpossibleRow } from './row.ts';
+import { formatLengths } from './line-lengths.ts';
 import type { AttackRun, RowOutcome, RuleOutcome } from './run-attacks.ts';
 
 export interface Style {
@@ -29,13 +30,14 @@ export function formatAttacks(
       ? [`Falco’s rules: ${count(rows.map(({ upstream }) => upstream))} fired`]
       : ['Falco’s rules: not run, their files are not here (--upstream DIR)']),
     `default rules: ${count(rows.map(({ ours }) => ours))} fired`,
+    formatLengths(run.lengths),
     `else wrong: ${rows.reduce((sum, { problems }) => sum + problems.length, 0) + run.problems.length}`,
   ];
   return `${lines.join('\n')}\n`;
 }
 
 /** Whether everything that had to fire did, and nothing else is wrong. */
-export function isGood({ rows, problems }: AttackRun): boolean {
+export function isGood({ rows, problems }: Omit<AttackRun, 'lengths'>): boolean {
   return (
     problems.length === 0 &&
     rows.every(

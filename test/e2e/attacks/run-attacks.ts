@@ -12,6 +12,7 @@ import {
 import { explainAbsence } from './absent-fields.ts';
 import { importAttackImage } from './image.ts';
 import { runLastOne } from './last-one.ts';
+import { lineLengths, type LineLengths } from './line-lengths.ts';
 import { as, K8S_API, UPSTREAM_FILES, type AttackRow } from './row.ts';
 
 const AT_A_TIME = 4;
@@ -53,6 +54,7 @@ export interface AttackRun {
   readonly rows: readonly RowOutcome[];
   /** What is wrong with the run as a whole. */
   readonly problems: readonly string[];
+  readonly lengths: LineLengths;
 }
 
 /**
@@ -90,15 +92,19 @@ export async function runAttacks(
     if (!ids.has(String(line.output_fields['container.full_id'])))
       problems.push(`"${line.rule}" of no container of ours: ${line.output}`);
   }
-  return { rows: rows.map((row) => outcome(row, done.get(row)!, agent, upstreamFolder)), problems };
+  const outcomes = rows.map((row) => outcome(row, done.get(row)!, agent, upstreamFolder));
+  return { rows: outcomes, problems, lengths: lineLengths(agent, isDefaultRule) };
 }
+
+const DEFAULT_RULES = readFileSync('manifests/rules/varvel_rules.yaml', 'utf8');
+
+const isDefaultRule = (rule: string): boolean => DEFAULT_RULES.includes(`\n- rule: ${rule}\n`);
 
 /** Default rules that a row names and that are not there: renamed or removed. */
 function missingRules(rows: readonly AttackRow[]): string[] {
-  const text = readFileSync('manifests/rules/varvel_rules.yaml', 'utf8');
   const ours = new Set(rows.map((row) => row.ours).filter((it) => typeof it === 'string'));
   return [...ours]
-    .filter((rule) => !text.includes(`\n- rule: ${rule}\n`))
+    .filter((rule) => !isDefaultRule(rule))
     .map((rule) => `there is no default rule "${rule}"`);
 }
 
@@ -122,6 +128,7 @@ function startAgent(
   return E2eAgent.start({
     dockerd: engine,
     stdout: true,
+    fileFormat: 'text',
     ...(upstreamFolder === undefined ? {} : { rules: upstreamRules(upstreamFolder) }),
     // What only a cluster's name service answers.
     hosts: [`${K8S_API} kubernetes.default.svc.cluster.local`],

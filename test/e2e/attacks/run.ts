@@ -9,7 +9,7 @@ import { runAttacks } from './run-attacks.ts';
 import { runBenign } from './run-benign.ts';
 import { WORKLOADS } from './workloads.ts';
 
-// npm run attacks [-- --only PATTERN] [--upstream DIR] [--json FILE] [--table FILE]
+// npm run attacks [-- --only PATTERN] [--upstream DIR] [--json FILE] [--lengths FILE] [--table FILE]
 
 /** Start scripts may run for a minute. */
 const LATER_S = 62;
@@ -20,6 +20,8 @@ const { values } = parseArgs({
     upstream: { type: 'string' },
     /** What each attack tripped, written to a file. */
     json: { type: 'string' },
+    /** How long the lines of the default rules were, written to a file. */
+    lengths: { type: 'string' },
     /** What each ordinary app tripped, as manifests/COVERAGE.md has it. */
     table: { type: 'string' },
   },
@@ -39,6 +41,8 @@ if (rows.length + impossible.length > 0) {
   const attacks = await runAttacks(rows, folder);
   process.stdout.write(formatAttacks(attacks, impossible, style));
   good = isGood(attacks);
+  if (values.lengths !== undefined)
+    writeFileSync(values.lengths, `${JSON.stringify(attacks.lengths, null, 2)}\n`);
   if (values.json !== undefined)
     writeFileSync(values.json, `${JSON.stringify({ ...attacks, impossible }, null, 2)}\n`);
 }

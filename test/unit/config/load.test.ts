@@ -20,6 +20,7 @@ test('no file is needed', () => {
     rulesAllowNone: false,
     ruleSelection: [],
     appendOutput: [],
+    outputStyle: 'short',
     minimumPriority: 'Debug',
     responses: [],
     policies: {

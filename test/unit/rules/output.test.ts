@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { LanguageError } from '../../../src/rules/language/errors.ts';
+import { uptimeOf } from '../../../src/rules/fields/uptime.ts';
 import { compileOutput, formatOutput } from '../../../src/rules/output/format.ts';
 import {
   makeConnect,
@@ -37,6 +38,7 @@ describe('output', () => {
     assert.equal(text('[%10proc.name]'), '[node      ]');
     assert.equal(text('%toupper(proc.name) %toupper(basename(fd.name))'), 'NODE SHADOW');
     assert.equal(text('%fd.num %evt.failed %proc.duration'), '3 false 100000000000');
+    assert.equal(text('%proc.uptime'), '100s');
   });
 
   test('S13 cut, extra text, and errors', () => {
@@ -139,4 +141,18 @@ describe('output', () => {
     assert.match(error('%__proto__.x'), /LOAD_ERR_COMPILE_OUTPUT/);
     assert.match(error('%constructor'), /LOAD_ERR_COMPILE_OUTPUT/);
   });
+});
+
+test('an uptime has the largest unit of which there are two', () => {
+  const of = (seconds: number): string => uptimeOf(BigInt(seconds) * 1_000_000_000n + 999_999_999n);
+  assert.deepEqual([0, 119, 120, 7199, 7200, 172_799, 172_800].map(of), [
+    '0s',
+    '119s',
+    '2m',
+    '119m',
+    '2h',
+    '47h',
+    '2d',
+  ]);
+  assert.equal(uptimeOf(-1n), '0s');
 });

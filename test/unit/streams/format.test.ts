@@ -111,6 +111,17 @@ test('a process and its ancestors: whole in JSON, short in text, where no name c
   assert.equal(text(LINEAGE), 'lineage="cat(31)<a??b?1(30)<node(1)"');
   assert.equal(text({ ...LINEAGE, above: 'unknown' }), 'lineage="cat(31)<a??b?1(30)<node(1)<?"');
   assert.equal(text({ ...LINEAGE, above: 'more' }), 'lineage="cat(31)<a??b?1(30)<node(1)<…"');
+  const origin = { ...LINEAGE, origin: 'exec' } as const;
+  assert.equal(text(origin), 'lineage="cat(31)<a??b?1(30)<node(1)<exec"');
+  assert.equal(text({ ...origin, above: 'more' }), 'lineage="cat(31)<a??b?1(30)<node(1)<…<exec"');
+});
+
+test('text: the rule’s name stands once', () => {
+  const text = (rule: string, output: string): string =>
+    formatLine(deliveryOf({ rule, output }), { format: 'text' }).replace(/^.*?\] /, '');
+  assert.equal(text('Miner run', 'Miner run | command=xmrig'), 'command=xmrig');
+  assert.equal(text('Miner run', 'Miner run, or not | a=b'), 'Miner run, or not | a=b');
+  assert.equal(text('Miner', 'Miner run | a=b'), 'Miner run | a=b');
 });
 
 test('ancestors have a small room of their own: however long the message, the process is told', () => {

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { compileOutput, formatOutput } from '../../../src/rules/output/format.ts';
+import type { OutputStyle } from '../../../src/rules/output/format.ts';
+import {
+  CONTAINER,
+  CREDENTIALS,
+  makeConnect,
+  makeEvent,
+  makeExec,
+  makeProcess,
+  makeSubject,
+  openForRead,
+  RUNTIME,
+} from '../../support/rules-subject.ts';
+
+const node = makeProcess({ vpid: 1, parent: RUNTIME, image: { name: 'node', args: ['x.js'] } });
+const read = makeSubject(openForRead('/etc/shadow'), { process: makeProcess({ parent: node }) });
+const outputOf = (output: string, of = read, style?: OutputStyle) =>
+  formatOutput(compileOutput(output, undefined, style), { ...of, claimedPath: false });
+const text = (...args: Parameters<typeof outputOf>): string => outputOf(...args).text;
+
+describe('O5 short outputs', () => {
+  test('leave out what is absent or empty, and only from the words after a |', () => {
+    const pipes = 'tty=%proc.env[A] a | b=%proc.env[A] file=%fd.name';
+    assert.equal(text(pipes), 'tty=<NA> a | file=/etc/shadow');
+    assert.equal(text('a | x=%proc.env[A] y=%proc.env[A]'), 'a |');
+    assert.equal(text('a | file=%fd.name x=%proc.env[A]\ny=%fd.num'), 'a | file=/etc/shadow\ny=3');
+  });
+
+  test('keep whatever is no word: parts of words, widths, transformers, prose', () => {
+    for (const kept of [
+      'a | x=%proc.env[A].',
+      'a | x=%5proc.env[A]',
+      'a | x=%proc.env[A],y=1',
+      'a | (x=%proc.env[A])',
+      'a | %proc.env[A]',
+      'a | x=%tolower(proc.env[A])',
+    ])
+      assert.match(text(kept), /<NA>/, kept);
+  });
+
+  test('have each field among output_fields all the same', () => {
+    const { fields } = outputOf(
+      'a | raw=%fd.nameraw file=%fd.name id=%container.id x=%proc.env[A]',
+    );
+    assert.deepEqual(fields, {
+      'evt.time': read.event.timeNs,
+      'fd.nameraw': '/etc/shadow',
+      'fd.name': '/etc/shadow',
+      'container.id': CONTAINER.id,
+      'proc.env[A]': null,
+    });
+  });
+
+  test('leave out the path as passed where it is the file’s', () => {
+    const output = 'a | file=%fd.name passed_as=%fd.nameraw';
+    assert.equal(text(output), 'a | file=/etc/shadow');
+    const relative = makeSubject(openForRead('/etc/shadow', { rawPath: '../shadow' }));
+    assert.equal(text(output, relative), 'a | file=/etc/shadow passed_as=../shadow');
+    assert.equal(
+      text('a | passed_as=%fd.nameraw'),
+      'a | passed_as=/etc/shadow',
+      'said nowhere else',
+    );
+  });
+
+  test('leave out the container’s id, and its name where that is the app’s', () => {
+    const output = 'a | container=%container.name container_id=%container.id';
+    assert.equal(text(output), 'a | container=shop-web-1');
+    assert.equal(text(output, { ...read, container: { ...CONTAINER, name: 'shop' } }), 'a |');
+  });
+
+  test('leave out the parent’s name before its command, and a runtime as the parent', () => {
+    const output = 'a | parent=%proc.pname parent_command=%proc.pcmdline';
+    assert.equal(text(output), 'a | parent_command=node x.js');
+    assert.equal(text('a | parent=%proc.pname'), 'a | parent=node');
+    const entry = { ...read, process: node };
+    assert.equal(text(output, entry), 'a |');
+    const cgroup = { ...CONTAINER, runtime: 'cgroup' } as const;
+    assert.match(text(output, { ...entry, container: cgroup }), /parent_command=containerd-shim/);
+  });
+
+  test('leave out the number of a user that has its name, but never of a root by another name', () => {
+    const output = 'a | user=%user.name uid=%user.uid';
+    const of = (uid: number, name?: string) => {
+      const event = { ...openForRead('/x'), credentials: { ...CREDENTIALS, uid, euid: uid } };
+      return makeSubject(event, { users: { ...read.users, userName: () => name } });
+    };
+    assert.equal(text(output, of(1000, 'app')), 'a | user=app');
+    assert.equal(text(output, of(0, 'root')), 'a | user=root');
+    assert.equal(text(output, of(0, 'app')), 'a | user=app uid=0');
+    assert.equal(text(output, of(1000, 'root')), 'a | user=root uid=1000');
+    assert.match(text(output, of(77)), /uid=77$/);
+  });
+
+  test('leave out a program’s path as passed, but never the file of another call', () => {
+    const output = 'a | exe=%proc.exepath passed_as=%evt.arg.filename';
+    const { exePath } = read.process.image;
+    const exec = makeSubject(makeEvent('execve', { exec: makeExec({ filename: exePath }) }), {
+      process: read.process,
+    });
+    assert.equal(text(output, exec), `a | exe=${exePath}`);
+    const chmod = makeSubject(makeEvent('chmod', { params: { filename: exePath } }));
+    assert.equal(text(output, chmod), `a | exe=${exePath} passed_as=${exePath}`);
+  });
+
+  test('are not those of the style of Falco', () => {
+    const connect = makeSubject(makeEvent('connect', { call: makeConnect() }));
+    const output = 'a | x=%proc.env[A] id=%container.id';
+    assert.equal(text(output, connect, 'falco'), `a | x=<NA> id=${CONTAINER.id}`);
+  });
+});
