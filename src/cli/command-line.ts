@@ -92,8 +92,9 @@ async function run(
         import('./status.ts'),
         import('../config/load.ts'),
       ]);
-      const { listen } = loadConfig({ file: config, settings, env }).config.metrics;
-      return await runStatus({ listen, json, rules: values['rules'] === true }, io);
+      const loaded = loadConfig({ file: config, settings, env });
+      const rules = values['rules'] === true;
+      return await runStatus({ config: loaded.config, json, rules }, io);
     }
     case 'canary': {
       const [{ runCanary }, { loadConfig }] = await Promise.all([

@@ -58,7 +58,7 @@ export const COMMANDS = {
       [0, 'an agent answered, and all is well'],
       [
         1,
-        'no agent answers, records or lines were lost, a receiver takes nothing, or changed rules were refused',
+        'no agent answers, records or lines were lost, a receiver takes nothing, changed rules were refused (with --rules only that), a runtime is not connected, the canary failed or was not seen, something was denied wrongly, or the disk does not keep the state',
       ],
       USAGE,
     ],
@@ -121,7 +121,7 @@ export const COMMANDS = {
     summary: 'remove what an agent leaves on this host, and say what',
     operands: '',
     description: [
-      'Removes the state folder (numbers of lines, and lines that still wait for a receiver), sockets, and cgroups of self-tests and canaries that were cut off. Asks nothing; refuses while an agent runs. Configuration, rules and log files stay.',
+      'Removes the state folder (numbers of lines, and lines that still wait for a receiver), sockets, what still denies in the kernel (probe.deny_without_agent), and cgroups left by interrupted self-tests and canaries. Asks nothing; refuses while an agent runs. Configuration, rules and log files stay.',
     ],
     options: CONFIG_OPTIONS,
     examples: [['varvel uninstall', 'after the agent was stopped; then remove the package']],

@@ -7,6 +7,8 @@ import { askAgent, requireSocket } from '../metrics/endpoint-client.ts';
 import type { Lift } from '../responses/lifts.ts';
 import { replaceControls } from '../shared/text.ts';
 import { UserError } from '../shared/user-error.ts';
+import { clock } from './clock.ts';
+import { shellWord } from './drill/action.ts';
 import type { Io } from './io.ts';
 
 const OTHERWISE =
@@ -90,7 +92,8 @@ function usage(message: string): UserError {
   return new UserError(`${message} See varvel lift --help.`, { exitCode: 2 });
 }
 
-function formatAnswer({ refused, ended, note, lifts }: LiftAnswer, { end }: LiftRequest): string {
+function formatAnswer({ refused, ended, note, lifts }: LiftAnswer, request: LiftRequest): string {
+  const { end } = request;
   const lines: string[] = [];
   if (refused !== undefined) lines.push(refused);
   else if (end) {
@@ -101,9 +104,28 @@ function formatAnswer({ refused, ended, note, lifts }: LiftAnswer, { end }: Lift
   if (note !== undefined) lines.push(note);
   if (refused === undefined && !end)
     lines.push(
-      'Detections go on, and their lines say what would have been done. "varvel lift --end" ends it; so does the agent’s end.',
+      'Detections go on, and their lines say what would have been done.',
+      ...endOf(request, lifts),
     );
   return `${lines.map(replaceControls).join('\n')}\n`;
+}
+
+/** What ends a new lift. */
+function endOf({ app, rule, forMs }: LiftRequest, lifts: readonly Lift[]): string[] {
+  const words = [
+    ...(app === undefined ? [] : ['--app', shellWord(app)]),
+    ...(rule === undefined ? [] : ['--rule', shellWord(rule)]),
+  ];
+  const what = words.length === 0 ? 'all lifts' : 'this lift';
+  const command = ['varvel lift --end', ...words].join(' ');
+  const at = forMs === undefined ? '' : ` at ${clock(Date.now() + forMs)}, or`;
+  return [
+    `To end ${what}: ${command}`,
+    `Without that it ends${at} when the agent ends.`,
+    ...(lifts.some(({ by }) => by === 'file')
+      ? ['The lift by the file goes on: to end it, remove the file "lift".']
+      : []),
+  ];
 }
 
 /** One lift, for people. */

@@ -1,60 +1,47 @@
 import { formatDurationMs } from '../config/units.ts';
-import type { SpooledCounters } from '../streams/spool/spooled-stream.ts';
 import { notWatchedFor } from '../agent/ceilings.ts';
+import { isGood } from '../agent/canary-run.ts';
 import type { CertainCounts } from '../agent/certain-matches.ts';
 import type { AgentSnapshot } from '../agent/snapshot.ts';
 import type { ContainerStatus } from '../apps/status.ts';
-import type { ListenAddress } from '../config/listen-address.ts';
+import type { AgentConfig } from '../config/config.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
 import { replaceControls } from '../shared/text.ts';
+import { clock } from './clock.ts';
 import { columns } from './columns.ts';
 import { liftText } from './lift.ts';
 import type { Io } from './io.ts';
 import { costsAsJson, costsAsText } from './status-rules.ts';
+import { hasTroubles, isAbsent, isLong } from './status-troubles.ts';
 
-/** Events that are named of those that were kept back. */
+/** Events that are named of those that were filtered. */
 const MOST_FILTERED = 5;
 
 /**
  * `varvel status`: which containers the running agent sees, whose they are, in scope or why not, and what was lost.
- * Exit code 0 when all is well; 1 when something was lost, a receiver takes nothing, or the rules in force are not those of the
- * files. Throws UserError when no agent answers.
+ * Exit code 0 when all is well, 1 if not (see `hasTroubles`); of `rules` only whether those in force are those of the files.
+ * Throws UserError when no agent answers.
  */
 export async function runStatus(
-  args: { readonly listen: ListenAddress; readonly json: boolean; readonly rules: boolean },
+  {
+    config,
+    json,
+    rules,
+  }: { readonly config: AgentConfig; readonly json: boolean; readonly rules: boolean },
   io: Io,
 ): Promise<number> {
-  const body = await askAgent(args.listen, '/status');
+  const body = await askAgent(config.metrics.listen, '/status');
   const snapshot = JSON.parse(body) as AgentSnapshot;
-  if (args.rules) {
-    io.stdout(args.json ? costsAsJson(snapshot) : costsAsText(snapshot));
-    return 0;
+  if (rules) {
+    io.stdout(json ? costsAsJson(snapshot) : costsAsText(snapshot));
+    for (const line of staleLines(snapshot.rules)) io.stderr(`${line}\n`);
+    return snapshot.rules.stale ? 1 : 0;
   }
-  io.stdout(args.json ? `${JSON.stringify(snapshot, null, 2)}\n` : format(snapshot));
-  const isDown = Object.values(snapshot.streams).some((one) => 'down' in one && isLong(one.down));
-  return lost(snapshot) > 0 || isDown || snapshot.rules.stale ? 1 : 0;
+  io.stdout(json ? `${JSON.stringify(snapshot, null, 2)}\n` : format(snapshot, config));
+  return hasTroubles(snapshot, config) ? 1 : 0;
 }
 
-/** One that is slow for a moment takes nothing, too. */
-const DOWN_MS = 10_000;
-
-type Down = NonNullable<SpooledCounters['down']>;
-
-const isLong = (down: Down | undefined): down is Down =>
-  down !== undefined && Date.now() - down.sinceMs >= DOWN_MS;
-
-function lost({ kernel, waiting, delivery }: AgentSnapshot): number {
-  const streams = Object.values(delivery.streams).reduce((sum, { dropped }) => sum + dropped, 0);
-  return (
-    kernel.dropped +
-    kernel.scopeFull +
-    waiting.events.dropped +
-    waiting.detections.dropped +
-    streams
-  );
-}
-
-function format(snapshot: AgentSnapshot): string {
+function format(snapshot: AgentSnapshot, { runtimes }: AgentConfig): string {
   const { apps, kernel, processes, waiting, rules } = snapshot;
   const upSeconds = Math.round((Date.now() - snapshot.startedAtMs) / 1000);
   const detections = Object.values(snapshot.engine.detections).reduce((a, b) => a + b, 0);
@@ -64,15 +51,15 @@ function format(snapshot: AgentSnapshot): string {
       `${apps.hierarchy.kind} cgroups, ${rules.enabled} rules, ${attached} system call hooks attached`,
     ...rulesLines(rules),
     ...policyLines(snapshot.policies),
-    ...apps.runtimes.map(
-      (runtime) =>
-        `runtime ${runtime.name}: ${runtime.connected ? 'connected' : 'NOT CONNECTED'}. ${runtime.message}`,
-    ),
+    ...apps.runtimes.map((runtime) => {
+      const missing = isAbsent(runtime, runtimes) ? 'not on this host' : 'NOT CONNECTED';
+      return `runtime ${runtime.name}: ${runtime.connected ? 'connected' : missing}. ${runtime.message}`;
+    }),
     '',
     ...containerTable(apps.containers.filter((container) => !container.gone)),
     '',
-    `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} kept back by prefilters${mostFiltered(kernel.filtered)}`,
-    `file calls and connects: in ${kernel.verdicts.containers} containers the kernel discards those that no rule can match (${kernel.verdicts.tables} sets of rules)${certainText(kernel.verdicts.certain)}`,
+    `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} filtered in the kernel${mostFiltered(kernel.filtered)}`,
+    `file calls and connects: in ${kernel.verdicts.containers} containers the kernel discards those that no rule can match (${kernel.verdicts.tables} rule tables)${certainText(kernel.verdicts.certain)}`,
     ...deniedLines(kernel),
     `processes: ${processes.processes}, their programs take ${mebibytes(processes.imageBytes)} MiB` +
       (processes.imagesCut > 0
@@ -80,7 +67,7 @@ function format(snapshot: AgentSnapshot): string {
         : '') +
       (processes.evicted > 0 ? `; ${processes.evicted} running processes were forgotten` : ''),
     `waiting: ${waiting.events.held} events and ${waiting.detections.held} detections for their container's identity` +
-      ` (given up: ${waiting.events.dropped + waiting.detections.dropped})`,
+      ` (dropped for lack of room: ${waiting.events.dropped + waiting.detections.dropped})`,
     `detections: ${detections}` +
       (snapshot.delivery.suppressed > 0
         ? `, ${snapshot.delivery.suppressed} of them counted instead of written`
@@ -220,10 +207,13 @@ function canaryLines(canary: AgentSnapshot['canary']): string[] {
   const counts = Object.entries(runs)
     .filter(([, count]) => count > 0)
     .map(([result, count]) => `${count} ${result.replace('_', ' ')}`);
-  const isGood = last.result === 'seen' || last.result === 'delivered';
   const before =
-    isGood || lastGood === undefined ? '' : ` Before, at ${clock(lastGood.atMs)}, it came through.`;
-  const word = isGood ? 'canary' : `CANARY ${last.result === 'failed' ? 'FAILED' : 'NOT SEEN'}`;
+    isGood(last.result) || lastGood === undefined
+      ? ''
+      : ` Before, at ${clock(lastGood.atMs)}, it came through.`;
+  const word = isGood(last.result)
+    ? 'canary'
+    : `CANARY ${last.result === 'failed' ? 'FAILED' : 'NOT SEEN'}`;
   const text = `${word} at ${clock(last.atMs)}: ${last.says}${before} Runs: ${counts.join(', ')}`;
   return [replaceControls(text)];
 }
@@ -241,17 +231,15 @@ function rulesLines(rules: AgentSnapshot['rules']): string[] {
   const { lastFailure } = rules;
   if (lastFailure === undefined) return [line];
   if (!rules.stale) return [`${line} (the last at ${clock(lastFailure.atMs)})`];
-  const reason = lastFailure.reason.split('\n').map((text) => `  ${replaceControls(text)}`);
-  return [
-    line,
-    `RULES NOT RELOADED at ${clock(lastFailure.atMs)}: the previous rules stay in force, because`,
-    ...reason,
-  ];
+  return [line, ...staleLines(rules)];
 }
 
-/** Local time would need the agent's time zone. */
-function clock(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+function staleLines({ stale, lastFailure }: AgentSnapshot['rules']): string[] {
+  if (!stale || lastFailure === undefined) return [];
+  return [
+    `RULES NOT RELOADED at ${clock(lastFailure.atMs)}: the previous rules stay in force, because`,
+    ...lastFailure.reason.split('\n').map((text) => `  ${replaceControls(text)}`),
+  ];
 }
 
 function containerTable(containers: readonly ContainerStatus[]): string[] {
@@ -269,7 +257,7 @@ function containerTable(containers: readonly ContainerStatus[]): string[] {
   return columns(['CONTAINER', 'NAME', 'APP', 'RUNTIME', 'SCOPE', 'EVENTS', 'LOST', 'WHY'], rows);
 }
 
-/** The events of which most were kept back. An agent of before does not say. */
+/** The events of which most were filtered. An agent of before does not say. */
 function mostFiltered(filtered: Readonly<Record<string, number>> | undefined): string {
   const most = Object.entries(filtered ?? {})
     .filter(([, count]) => count > 0)
@@ -335,7 +323,7 @@ function deniedLines({
   }
   for (const { app, why } of denialEnded)
     lines.push(
-      `NOTHING IS DENIED ANY MORE to ${app ?? 'containers without an app'}, because ${why}. Load rules again to deny`,
+      `DENIAL IS OFF for ${app === undefined ? 'containers without an app' : `app ${app}`}: ${why}. Reload the rules (SIGHUP) to turn it on again`,
     );
   if (pinned !== undefined)
     lines.push(

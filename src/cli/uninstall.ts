@@ -19,9 +19,13 @@ const SELF_TEST = /^varvel-selftest-(\d+)$/;
 /**
  * `varvel uninstall`: removes what the agents of this configuration have left outside their log files, and says what. Asks
  * nothing; a second time it finds nothing. Exit code 0 when nothing of an agent is left, 1 when something could not be
- * removed. Throws UserError while an agent runs.
+ * removed. `mounts`: the cgroup hierarchies. Throws UserError while an agent runs.
  */
-export async function runUninstall(config: AgentConfig, io: Io): Promise<number> {
+export async function runUninstall(
+  config: AgentConfig,
+  io: Io,
+  mounts: readonly string[] = cgroupMounts(),
+): Promise<number> {
   await refuseWhileRunning(config);
   const removal = new Removal(io);
   const { stateDir, runDir, metrics } = config;
@@ -38,16 +42,18 @@ export async function runUninstall(config: AgentConfig, io: Io): Promise<number>
   });
   if (metrics.listen.kind === 'unix') removal.socket(metrics.listen.path);
   removal.folder(runDir, () => undefined);
+  const failedBefore = removal.failed;
   removal.attempt(config.probe.bpfFileSystem, () => {
     for (const directory of pinnedDirectories(config.probe.bpfFileSystem, stateDir))
       removal.pins(directory);
   });
-  removeSelfTestCgroups(removal);
-  removeCanaryCgroups(removal, stateDir);
-  if (removal.removed === 0) io.stdout('Nothing of an agent is left on this host.\n');
-  io.stdout(
-    'Nothing of an agent is in the kernel any more. Configuration, rules and log files are yours, and stay.\n',
-  );
+  const isUnpinned = removal.failed === failedBefore;
+  removeSelfTestCgroups(removal, mounts);
+  removeCanaryCgroups(removal, stateDir, mounts);
+  if (removal.removed + removal.failed + removal.left === 0)
+    io.stdout('Nothing of an agent is left on this host.\n');
+  if (isUnpinned) io.stdout('Nothing of an agent is in the kernel any more.\n');
+  io.stdout('Configuration, rules and log files are yours, and stay.\n');
   return removal.failed === 0 ? 0 : 1;
 }
 
@@ -71,6 +77,8 @@ async function refuseWhileRunning({ stateDir, metrics }: AgentConfig): Promise<v
 class Removal {
   removed = 0;
   failed = 0;
+  /** Folders with more in them than an agent's own. */
+  left = 0;
   readonly #io: Io;
 
   constructor(io: Io) {
@@ -90,7 +98,10 @@ class Removal {
       within(new FolderRemoval(path, this));
       const [other] = readdirSync(path);
       if (other === undefined) this.#done(path, () => rmdirSync(path));
-      else this.#io.stderr(`left ${path}: ${other} in it is not an agent’s own\n`);
+      else {
+        this.left++;
+        this.#io.stderr(`left ${path}: ${other} in it is not an agent’s own\n`);
+      }
     });
   }
 
@@ -156,8 +167,8 @@ class FolderRemoval {
 }
 
 /** Left by an agent that was killed in the second of its self-test. Other agents' tests may be running. */
-function removeSelfTestCgroups(removal: Removal): void {
-  for (const mount of cgroupMounts()) {
+function removeSelfTestCgroups(removal: Removal, mounts: readonly string[]): void {
+  for (const mount of mounts) {
     for (const name of namesIn(mount)) {
       const pid = SELF_TEST.exec(name)?.[1];
       if (pid === undefined || lstatSync(`/proc/${pid}`, { throwIfNoEntry: false }) !== undefined)
@@ -168,8 +179,8 @@ function removeSelfTestCgroups(removal: Removal): void {
 }
 
 /** What an agent leaves that was killed within a run of its canary. */
-function removeCanaryCgroups(removal: Removal, stateDir: string): void {
-  for (const mount of cgroupMounts()) {
+function removeCanaryCgroups(removal: Removal, stateDir: string, mounts: readonly string[]): void {
+  for (const mount of mounts) {
     for (const group of canaryGroups(mount, stateDir)) {
       if (lstatSync(group, { throwIfNoEntry: false }) === undefined) continue;
       for (const name of namesIn(group)) {

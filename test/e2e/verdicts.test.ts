@@ -112,7 +112,7 @@ test('each app is judged by the rules that hold for it, also after a reload', as
     assert.deepEqual([confirmed >= 6, unconfirmed], [true, 0], `${confirmed} confirmed`);
     assert.match(
       agent.varvel('status').stdout,
-      /^records: .* \d{3,} kept back by prefilters \(.*\bopen(at)? \d{3,}/m,
+      /^records: .* \d{3,} filtered in the kernel \(.*\bopen(at)? \d{3,}/m,
     );
     const [, counted = ''] =
       /^varvel_events_filtered_total\{type="open(?:at)?"\} ([1-9]\d+)$/m.exec(
