@@ -46,14 +46,14 @@ const WORDS: Readonly<Record<DenialTrial, Words>> = {
 /** Of calls that are refused: what is said where what does so does not load, and what can be done then. */
 const UNLOADED: Readonly<Record<RefusedCall, Unloaded>> = {
   connection: {
-    says: 'Connections cannot be refused (the response deny), only their processes killed',
+    says: 'The response deny cannot refuse connections on this host; it kills the process afterwards',
     advice:
-      'Give the agent CAP_NET_ADMIN and a mounted cgroup v2, or use the response kill, which says what it does.',
+      'Give the agent CAP_NET_ADMIN and a mounted cgroup v2, or use the response kill, which makes that explicit.',
   },
   file: {
-    says: 'Opens cannot be refused (the response deny), only their processes killed',
+    says: 'The response deny cannot refuse opens on this host; it kills the process afterwards',
     advice:
-      'Use a kernel that lets BPF programs change results, as Debian’s does, or the response kill, which says what it does.',
+      'Use a kernel that lets BPF programs change results, as Debian’s does, or the response kill, which makes that explicit.',
   },
 };
 interface Unloaded {

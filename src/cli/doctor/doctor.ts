@@ -24,6 +24,7 @@ import {
 } from './probe.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { checkRules } from './rules.ts';
+import { checkKill } from './kill.ts';
 import { checkResponses } from './responses.ts';
 import { checkVerdicts } from './verdicts.ts';
 import { checkDenial } from './denial.ts';
@@ -109,6 +110,7 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     await look('rules', () => checkRules(config, (loadedRules) => (ruleSet = loadedRules)));
     await look('filter', () => checkVerdicts(config, ruleSet));
     await look('responses', () => checkResponses(config, ruleSet));
+    await look('kill', () => checkKill(config));
     await look('folders', () => checkFolders(config));
     await look('memory', () => checkMemory(config));
   }

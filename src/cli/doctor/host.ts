@@ -7,18 +7,11 @@ import type { AgentConfig } from '../../config/config.ts';
 import { leastMemory } from '../../metrics/own-usage.ts';
 import { diskTrouble } from '../../shared/disk-trouble.ts';
 import { openFilesVerdict } from '../../shared/open-files.ts';
+import { hasCapability, statusText } from './capabilities.ts';
 import { fail, note, ok, readText, warn, type Verdict } from './finding.ts';
 
 /** The oldest kernel whose hooks the probe uses. */
 const KERNEL_MIN = [5, 15] as const;
-
-/** include/uapi/linux/capability.h */
-const CAPABILITIES = {
-  CAP_SYS_PTRACE: 19,
-  CAP_SYS_ADMIN: 21,
-  CAP_PERFMON: 38,
-  CAP_BPF: 39,
-} as const;
 
 /** include/uapi/linux/nsfs.h: the initial pid namespace always has this inode number. */
 const INITIAL_PID_NAMESPACE = 'pid:[4026531836]';
@@ -57,10 +50,8 @@ export function checkBtf(path = '/sys/kernel/btf/vmlinux'): Verdict {
 }
 
 /** `status` is the content of /proc/self/status. */
-export function checkPrivileges(status = readText('/proc/self/status')): Verdict {
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
-  const has = (name: keyof typeof CAPABILITIES): boolean =>
-    ((effective >> BigInt(CAPABILITIES[name])) & 1n) === 1n;
+export function checkPrivileges(status = statusText()): Verdict {
+  const has = (name: Parameters<typeof hasCapability>[0]): boolean => hasCapability(name, status);
   if (!has('CAP_SYS_ADMIN') && !(has('CAP_BPF') && has('CAP_PERFMON'))) {
     return fail(
       'Not allowed to load a probe: neither CAP_SYS_ADMIN nor CAP_BPF with CAP_PERFMON.',

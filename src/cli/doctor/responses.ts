@@ -19,7 +19,7 @@ export function checkResponses(config: AgentConfig, ruleSet: RuleSet | undefined
   if (idle.length > 0)
     return warn(
       `${list(idle.map((at) => `responses[${at}]`))} ${idle.length === 1 ? 'matches' : 'match'} no enabled rule: nothing is done by ${idle.length === 1 ? 'it' : 'them'}.`,
-      'See "varvel check" for the names and tags of rules, or switch the rules on.',
+      'For names and tags see REFERENCE.md or "varvel explain --all"; or switch the rules on.',
     );
   const modes = responses.filter(({ mode }) => mode === 'enforce').length;
   const says = `Entries of responses: ${modes} enforced, ${responses.length - modes} in monitor mode.`;
@@ -29,10 +29,10 @@ export function checkResponses(config: AgentConfig, ruleSet: RuleSet | undefined
   const late = [...denied].filter(isLate).map(({ name }) => name);
   const early = denied.size - late.length;
   const opens = [...denied].some((rule) => deniedAccessesAmong(deniedKindsOf(rule)) !== 0);
-  const deny = `Of ${denied.size} rules that deny, the kernel can be certain of ${early}, before the effect${opens ? ' (of opens, if "files" says that they can be denied)' : ''}.`;
+  const deny = `${early} of ${denied.size} deny rules can act before the effect.${opens ? ' For opens this also needs the check "files" to be ok.' : ''}`;
   if (late.length === 0) return ok(`${says} ${deny}`);
   return (early === 0 ? warnOf : ok)(
-    `${says} ${deny} What ${list(late.map((name) => JSON.stringify(name)))} ${late.length === 1 ? 'finds' : 'find'} is killed after it ("varvel explain RULE" says why).`,
+    `${says} ${deny} For ${late.length === 1 ? 'rule' : 'rules'} ${list(late.map((name) => JSON.stringify(name)))} the process is killed after the event instead ("varvel explain RULE" says why).`,
   );
 }
 

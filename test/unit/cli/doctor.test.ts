@@ -230,18 +230,19 @@ test('responses: what their entries match, and what of it can be denied before t
   );
   const idle = found(`[${entry('path', 'kill')}, ${entry('pth', 'kill')}]`);
   assert.equal(idle.state, 'warn');
+  assert.match(idle.advice ?? '', /REFERENCE\.md or "varvel explain --all"/);
   assert.equal(idle.says, 'responses[1] matches no enabled rule: nothing is done by it.');
   const all = found(`[${entry('*', 'deny')}]`);
   assert.equal(all.state, 'ok');
   assert.match(
     all.says,
-    /Of 3 rules that deny, the kernel can be certain of 2, before the effect \(of opens, if "files" says .*\)\. What "user" finds is killed after it/,
+    / 2 of 3 deny rules can act before the effect\. For opens this also needs the check "files" to be ok\. For rule "user" the process is killed after the event instead /,
   );
   const late = found(`[${entry('user', 'deny')}]`);
   assert.equal(late.state, 'warn');
-  assert.match(late.says, /certain of 0.*What "user" finds is killed/);
+  assert.match(late.says, / 0 of 1 deny rules can act .*For rule "user" the process is killed/);
   const early = found(`[${entry('path', 'deny')}]`);
-  assert.match(early.says, /certain of 1, before the effect\.$/);
+  assert.match(early.says, / 1 of 1 deny rules can act before the effect\.$/);
   assert.equal(
     checkResponses(configOf(`responses=[${entry('path', 'deny')}]`), undefined).state,
     'note',
