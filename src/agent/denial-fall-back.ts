@@ -81,7 +81,10 @@ export class DenialFallBack {
     if (this.#firstMs.get(container.fullId) === undefined)
       this.#firstMs.set(container.fullId, nowMs);
     if (times.length > DENIALS_A_MINUTE && nowMs - (times[0] ?? 0) < MINUTE_MS)
-      this.#fallBack(container, `more than ${DENIALS_A_MINUTE} were denied in a minute`);
+      this.#fallBack(
+        container,
+        `more than ${DENIALS_A_MINUTE} processes were denied within a minute`,
+      );
   }
 
   /** Call every second, with the cgroups of all containers. */
@@ -133,7 +136,7 @@ export class DenialFallBack {
     this.#count++;
     logger.warn(
       { app: container.app?.name, container: container.id, why },
-      'nothing is denied to this app any more, what rules match is only reported, until rules are loaded again',
+      'denial is off for this app, and what rules match is only reported: reload the rules (SIGHUP) to turn it on again',
     );
     onChanged();
   }

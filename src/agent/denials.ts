@@ -190,7 +190,7 @@ export class Denials {
     for (const { condition } of rules) this.#warned.add(condition);
     this.#logger.warn(
       { rules: namesOf(rules) },
-      'what these rules are about is killed after the effect, not denied: the kernel cannot be certain of the rules (varvel explain RULE), or has no room for more',
+      'These rules cannot deny: a process that matches is killed after the event. Reason: `varvel explain RULE`, or no room in the kernel table.',
     );
   }
 

@@ -203,7 +203,7 @@ export class PinnedDenial {
       if (code !== 'ENOENT')
         this.#options.logger.error(
           { error, directory },
-          'what these programs deny goes on to be denied',
+          'Could not remove a former agent’s BPF programs: they keep denying. Run `varvel lift` as root.',
         );
     }
   }
@@ -219,7 +219,7 @@ export class PinnedDenial {
       );
     const counts = known ?? [];
     const all = counts.reduce((sum, { count }) => sum + count, 0);
-    if (all > 0) logger.warn({ denied: all }, 'this was denied while no agent was there');
+    if (all > 0) logger.warn({ denied: all }, 'denied while no agent was running');
     const timeNs = BigInt(Date.now()) * 1_000_000n;
     for (const { cgroupId, count } of counts) {
       const entry = entries.find((one) => one.cgroupId === cgroupId);

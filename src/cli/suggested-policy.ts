@@ -19,7 +19,7 @@ const PROGRAMS_SAY = [
   'remove what the app does not need.',
 ];
 const ADDRESSES_SAY = [
-  'Addresses that it connected to, and how often at least; a domain name is better where there is one.',
+  'Addresses that it connected to, and the minimum number of connections; a domain name is better where there is one.',
   'Connections to any other host are reported.',
 ];
 const ENFORCE_SAYS = [
@@ -152,7 +152,7 @@ function linesOf<Entry extends Seen>({ variable, says, noun, seen, tell }: Kind<
       ),
       ...more(
         seen.unfit,
-        `which cannot be in a policy: no path leads there, or it is over ${MAX_VALUE_CHARS} bytes or has unusual characters${isCut(seen.unfit)}`,
+        `which cannot be in a policy: its file has no path (deleted, or only in memory), or it is over ${MAX_VALUE_CHARS} bytes or has unusual characters${isCut(seen.unfit)}`,
       ),
     ],
   };

@@ -14,9 +14,8 @@ export const deny: Response = {
       connection: 'connection refused before it was made (EPERM)',
       file: 'file not opened (EPERM)',
     },
-    done: 'process killed, after this had happened: it was not denied before',
-    monitored:
-      'would have been denied, or its process killed where the kernel is not certain (the response is in monitor mode)',
+    done: 'process killed after the event (it could not be denied before)',
+    monitored: 'monitor mode: deny would have blocked this, or killed the process',
   },
   limits: kill.limits,
   endsProcess: true,

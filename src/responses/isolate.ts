@@ -1,5 +1,5 @@
 import { APP_LIMITS } from './limits.ts';
-import type { Response } from './response.ts';
+import { UNCHECKED, type Response } from './response.ts';
 
 /**
  * Cuts the container off from the network, but for loopback and the host's name servers, until it ends. Comes after the effect of
@@ -15,8 +15,7 @@ export const isolate: Response = {
       'container would have been cut off from the network (the response is in monitor mode)',
     limited:
       'container not cut off from the network, the limit of containers (at once, or in ten minutes) is reached',
-    unanswered:
-      'container not cut off from the network, as the app’s own exceptions to this rule are paused or not known yet',
+    unanswered: `container not cut off from the network, ${UNCHECKED}`,
   },
   limits: APP_LIMITS,
   endsProcess: false,

@@ -1,5 +1,5 @@
 import { startTicksOf } from '../context/proc-reader.ts';
-import type { Response } from './response.ts';
+import { UNCHECKED, type Response } from './response.ts';
 
 /**
  * Kills the process in which a detection happened. The agent does it itself, some 0.1 ms after it has read the record, so after the
@@ -12,11 +12,10 @@ export const kill: Response = {
     },
     done: 'process killed, after this had happened',
     'too late': 'process not killed, it had ended by itself',
-    refused: 'process not killed, the agent is not permitted to (it needs root or CAP_KILL)',
+    refused: 'process not killed, the agent is not permitted to (it needs CAP_KILL)',
     monitored: 'process would have been killed (the response is in monitor mode)',
     limited: 'process not killed, the limit of processes killed in a minute is reached',
-    unanswered:
-      'process not killed, as the app’s own exceptions to this rule are paused or not known yet',
+    unanswered: `process not killed, ${UNCHECKED}`,
   },
   limits: { periodMs: 60_000, ofHost: 600, ofOne: 60, oneOf: ({ fullId }) => fullId },
   endsProcess: true,

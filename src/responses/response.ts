@@ -18,6 +18,10 @@ export type Guarantee = 'before the effect' | 'after the effect';
 export const guaranteeOf = (outcome: ResponseOutcome): Guarantee =>
   outcome === 'prevented' ? 'before the effect' : 'after the effect';
 
+/** Why the outcome is `unanswered`. */
+export const UNCHECKED =
+  'because the app’s policy is paused or not yet read, so its exceptions could not be checked';
+
 /** What the kernel can deny: a program, before its first instruction; a connection, and to open a file, which fail with EPERM. */
 export type Denied = 'program' | RefusedCall;
 /** Calls that the kernel can refuse. */

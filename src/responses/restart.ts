@@ -1,6 +1,6 @@
 import { kill } from './kill.ts';
 import { APP_LIMITS } from './limits.ts';
-import type { Response, ResponseHost, ResponseTarget } from './response.ts';
+import { UNCHECKED, type Response, type ResponseHost, type ResponseTarget } from './response.ts';
 
 /**
  * Ends the container: the process of the detection at once, all others a second later (see ContainerEnds). The platform starts it anew where
@@ -13,8 +13,7 @@ export const restart: Response = {
     refused: 'container not ended, it cannot be done here: see the agent’s log',
     monitored: 'container would have been ended for a restart (the response is in monitor mode)',
     limited: 'container not ended, the limit of restarts in ten minutes is reached',
-    unanswered:
-      'container not ended, as the app’s own exceptions to this rule are paused or not known yet',
+    unanswered: `container not ended, ${UNCHECKED}`,
   },
   limits: APP_LIMITS,
   endsProcess: false,

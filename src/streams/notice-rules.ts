@@ -102,7 +102,7 @@ export const NOTICE_RULES: readonly NoticeRule[] = [
     name: DENIAL_RULE,
     worst: 'Warning',
     isLoss: false,
-    means: 'What rules deny is done in this app again. Each time is reported.',
+    means: 'Nothing is denied in this app any more. What the rules match happens, and is reported.',
   },
   {
     name: UNSEEN_DENIALS_RULE,

@@ -56,7 +56,7 @@ test('what cannot be refused is killed, and status says why', async (t) => {
       line.output,
       refuses
         ? /result=EPERM \| file not opened \(EPERM\)$/
-        : /result=SUCCESS \| process killed, after this had happened: it was not denied before$/,
+        : /result=SUCCESS \| process killed after the event \(it could not be denied before\)$/,
     );
   } finally {
     await shop.remove({ force: true });

@@ -102,7 +102,7 @@ function find(name: string, rules: readonly LoadedRule[], files: readonly string
   const notice = NOTICE_RULES.find((one) => one.name.toLowerCase() === name.toLowerCase());
   if (notice !== undefined) {
     throw usage(
-      `"${notice.name}" is no rule: the agent says it of itself. ${notice.means} RUNBOOK.md beside the rules has what to do.`,
+      `"${notice.name}" is not a rule but a notice from the agent. ${notice.means} RUNBOOK.md beside the rules has what to do.`,
     );
   }
   const where = files.length === 1 ? (files[0] ?? '') : `these ${files.length} files`;
@@ -155,7 +155,9 @@ function toText(
       rule.priority,
       'source syscall',
       `tags ${rule.tags.length === 0 ? 'none' : rule.tags.join(', ')}`,
-      ...(rule.enabled ? [] : ['disabled: only an app’s policy runs it']),
+      ...(rule.enabled
+        ? []
+        : ['disabled in its file: the operator’s `rules` or an app’s policy can enable it']),
     ],
   ].map((parts) => parts.join('; '));
   const sections: readonly Section[] = [
@@ -185,7 +187,8 @@ function runbookSections(
   width: number,
 ): Section[] {
   if (entry === undefined) {
-    const none = 'Nobody has written down what to do about this rule (manifests/rules/README.md).';
+    const none =
+      'This rule has no runbook entry. To add one, see "The runbook" in manifests/rules/README.md.';
     return isWanted ? [['Runbook', wrap(none, width)]] : [];
   }
   const { means, look, benign, attack, contain, rotate, keep, tell, except } = entry;

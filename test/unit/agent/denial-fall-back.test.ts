@@ -86,7 +86,7 @@ test('an app with many denials in a minute is no longer denied any, and each of 
   denied(shop[0]);
   assert.deepEqual([isDenied(shop[0]), isDenied(shop[1]), isDenied(blog)], [false, false, true]);
   assert.deepEqual([changes(), fallBack.count], [1, 1]);
-  const why = `more than ${DENIALS_A_MINUTE} were denied in a minute`;
+  const why = `more than ${DENIALS_A_MINUTE} processes were denied within a minute`;
   assert.deepEqual(operators.ended(), [{ app: 'shop', why }]);
   const entries = [...shop, blog].map((one, cgroupId) => goneAt(one, undefined, cgroupId));
   for (let times = 0; times < 2; times++) fallBack.onTick(entries);
@@ -178,7 +178,7 @@ test('an app that asks for denial itself: it ends too, also where no entry of th
   }
   assert.equal(
     operators.endedIn(shop.app),
-    `more than ${DENIALS_A_MINUTE} were denied in a minute`,
+    `more than ${DENIALS_A_MINUTE} processes were denied within a minute`,
   );
   assert.equal(operators.endedIn(blog.app), undefined);
   assert.equal(changes(), 1);

@@ -77,7 +77,10 @@ Cost:
 
   test('a disabled rule of events that are not reported', async () => {
     const { out } = await runCommand('explain', 'traced', file('rules.yaml', RULES));
-    assert.match(out, /tags none; disabled: only an app’s policy runs it\n/);
+    assert.match(
+      out,
+      /tags none; disabled in its file: the operator’s\n {2}`rules` or an app’s policy can enable it\n/,
+    );
     assert.match(out, /ioctl\n {2}The agent reports none of them yet: the rule never matches\.\n/);
     assert.match(out, /evt\.arg\.request {2}CHARBUF {2}not yet: absent in every event\n/);
     assert.match(out, /hooks {8}none of its own\n/);
@@ -323,7 +326,7 @@ describe('what to do when a rule fires', () => {
     const { out } = await runCommand('explain', NAME, path);
     assert.doesNotMatch(out, /When it fires/);
     const only = await runCommand('explain', '-r', NAME, path);
-    assert.match(only.out, /Nobody has written down/);
+    assert.match(only.out, /This rule has no runbook entry\./);
     const json = await runCommand('explain', '--json', NAME, path);
     assert.match(json.out, /"runbook": null/);
   });
@@ -331,6 +334,6 @@ describe('what to do when a rule fires', () => {
   test('what the agent says of itself is no rule', async () => {
     const { code, err } = await runCommand('explain', 'varvel: lines lost');
     assert.equal(code, 2);
-    assert.match(err, /is no rule: the agent says it of itself\. Lines are missing in this log/);
+    assert.match(err, /is not a rule but a notice from the agent\. Lines are missing in this log/);
   });
 });

@@ -106,7 +106,7 @@ variables:
   expected_executables:
     - /usr/bin/node          # 12
     - "/opt/my tools/resize" # 1
-  # Addresses that it connected to, and how often at least; a domain name is better where there is one.
+  # Addresses that it connected to, and the minimum number of connections; a domain name is better where there is one.
   # Connections to any other host are reported.
   outbound_hosts:
     - 10.0.0.7      # 31, port 5432
@@ -118,7 +118,7 @@ variables:
 # What the app does by design can be added above.
 # - /tmp/x, as detections were about it: New program dropped and run
 # - 192.0.2.66, port 4444, as detections were about it: Evil\ufffd# contacted
-# - 1 more program, which cannot be in a policy: no path leads there, or it is over 255 bytes or has unusual characters
+# - 1 more program, which cannot be in a policy: its file has no path (deleted, or only in memory), or it is over 255 bytes or has unusual characters
 `,
   );
   const operator = operatorRulesOf([readRuleFile('manifests/rules/varvel_rules.yaml')]);

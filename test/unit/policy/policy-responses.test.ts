@@ -114,7 +114,7 @@ test('a response is in the line, with what became of it and what it can promise'
     'varvel.response.guarantee': 'after the effect',
   });
   assert.match(said('too late').output, /not killed, it had ended/);
-  assert.match(said('refused').output, /needs root or CAP_KILL/);
+  assert.match(said('refused').output, /it needs CAP_KILL/);
   assert.match(said('monitored').output, /x \| process would have been killed/);
   assert.equal(said('limited').outputFields['varvel.response.outcome'], 'limited');
   assert.equal(withResponses(detection, []), detection);
