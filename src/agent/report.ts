@@ -8,6 +8,7 @@ import type { PinnedDenial } from './pinned-denial.ts';
 import { unavailableOf, type Refusals } from './refusals.ts';
 import type { Responding } from './responding.ts';
 import type { KernelVerdicts } from './verdicts.ts';
+import { isAbsent } from '../apps/absent-runtime.ts';
 import type { Apps } from '../apps/apps.ts';
 import type { AgentConfig } from '../config/config.ts';
 import type { ProcessTree } from '../context/process-tree.ts';
@@ -150,6 +151,7 @@ export class AgentReport {
   #makeMetrics(): AgentMetrics {
     const {
       apps,
+      config,
       evaluation,
       fanOut,
       logLinesDropped,
@@ -189,7 +191,8 @@ export class AgentReport {
           const counters = stream.counters();
           return 'spool' in counters ? [{ name: stream.name, counters }] : [];
         }),
-      runtimes: () => apps.runtimes(),
+      // An alert on what is not connected must not fire where it never was.
+      runtimes: () => apps.runtimes().filter((one) => !isAbsent(one, config.runtimes)),
       ceilings: () => relief.status(),
       responses: () => this.#sources.responding.responder.counts(),
       isolation: () => this.#sources.responding.isolation.status(),

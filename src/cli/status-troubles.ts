@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { isGood } from '../agent/canary-run.ts';
 import type { AgentSnapshot } from '../agent/snapshot.ts';
-import type { RuntimeStatus } from '../apps/runtimes/runtime.ts';
+import { isAbsent } from '../apps/absent-runtime.ts';
 import type { AgentConfig } from '../config/config.ts';
 import type { SpooledCounters } from '../streams/spool/spooled-stream.ts';
 
@@ -36,13 +35,4 @@ function lost({ kernel, waiting, delivery }: AgentSnapshot): number {
     waiting.detections.dropped +
     streams
   );
-}
-
-/** Whether the runtime is only used where it is, and never was here: a host without Docker lacks nothing. */
-export function isAbsent(
-  { name, counters }: RuntimeStatus,
-  { docker }: AgentConfig['runtimes'],
-): boolean {
-  if (name !== 'docker' || docker.enabled !== 'auto') return false;
-  return (counters?.connects ?? 0) === 0 && !existsSync(docker.socket);
 }

@@ -3,6 +3,7 @@ import { notWatchedFor } from '../agent/ceilings.ts';
 import { isGood } from '../agent/canary-run.ts';
 import type { CertainCounts } from '../agent/certain-matches.ts';
 import type { AgentSnapshot } from '../agent/snapshot.ts';
+import { isAbsent } from '../apps/absent-runtime.ts';
 import type { ContainerStatus } from '../apps/status.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
@@ -12,7 +13,7 @@ import { columns } from './columns.ts';
 import { liftText } from './lift.ts';
 import type { Io } from './io.ts';
 import { costsAsJson, costsAsText } from './status-rules.ts';
-import { hasTroubles, isAbsent, isLong } from './status-troubles.ts';
+import { hasTroubles, isLong } from './status-troubles.ts';
 
 /** Events that are named of those that were filtered. */
 const MOST_FILTERED = 5;
