@@ -151,7 +151,8 @@ async function run(
     case 'doctor': {
       requireOpenFiles('other');
       const { runDoctor } = await import('./doctor/doctor.ts');
-      return await runDoctor({ config, settings, env, json }, io);
+      const showConfig = values['show-config'] === true;
+      return await runDoctor({ config, settings, env, json, showConfig }, io);
     }
     case 'policy': {
       const { runPolicy } = await import('./policy.ts');

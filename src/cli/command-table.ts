@@ -150,9 +150,13 @@ export const COMMANDS = {
     summary: 'check what the agent needs on this host and say what to do',
     operands: '',
     description: [
-      'Checks the kernel, privileges, cgroups, the native part, Docker, Garden and CRI, the rules, the configuration, folders and memory. As root it also loads the probe and tests it.',
+      'Checks the kernel, privileges, cgroups, the native part, Docker, Garden and CRI, the rules, the configuration, folders and memory. As root it also loads the probe and tests it, and says what the response deny can do here.',
     ],
-    options: { ...CONFIG_OPTIONS, ...JSON_OPTION },
+    options: {
+      ...CONFIG_OPTIONS,
+      ...JSON_OPTION,
+      'show-config': { type: 'boolean', help: 'also print the configuration in effect' },
+    },
     examples: [
       ['sudo varvel doctor', 'everything'],
       ['sudo varvel doctor --json', 'for machines'],

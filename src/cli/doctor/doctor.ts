@@ -28,6 +28,7 @@ import { checkKill } from './kill.ts';
 import { checkResponses } from './responses.ts';
 import { checkVerdicts } from './verdicts.ts';
 import { checkDenial } from './denial.ts';
+import { denialMatrix, matrixText, type DenialRow } from './denial-matrix.ts';
 import { checkIsolation } from './isolation.ts';
 import type { openIsolation } from '../../responses/network-isolation.ts';
 import { checkCri } from './cri.ts';
@@ -39,6 +40,8 @@ export interface DoctorArgs {
   /** `KEY=VALUE` each. */
   readonly settings: readonly string[];
   readonly json?: boolean;
+  /** Also prints the configuration in effect. */
+  readonly showConfig?: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Default: loads the probe and tests it, see `self-test.ts`. Tests may not be root. */
   readonly selfTest?: (config: LoadedConfig['config']) => Promise<ProbeFindings>;
@@ -47,8 +50,8 @@ export interface DoctorArgs {
 }
 
 /**
- * `varvel doctor`: looks at everything the agent needs on this host and says what to do about what is missing,
- * then prints the configuration in effect. Resolves to the exit code: 0, or 1 when the agent cannot work here.
+ * `varvel doctor`: looks at everything the agent needs on this host and says what to do about what is missing. The verdict comes
+ * last. Resolves to the exit code: 0, or 1 when the agent cannot work here.
  */
 export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
   const findings: Finding[] = [];
@@ -68,6 +71,7 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
   const loader = await look('loader', () => checkLoader());
 
   let loaded: LoadedConfig | undefined;
+  let matrix: readonly DenialRow[] = [];
   await look('configuration', () => {
     loaded = loadConfig({
       file: args.config,
@@ -98,6 +102,7 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     await look('denial', () => checkDenial(config, 'program', found?.denial.program));
     await look('refusals', () => checkDenial(config, 'connection', found?.denial.connection));
     await look('files', () => checkDenial(config, 'file', found?.denial.file));
+    if (found !== undefined) matrix = denialMatrix(config, found.denial);
     await look('isolation', () =>
       able
         ? checkIsolation(config, args.isolation)
@@ -118,9 +123,14 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
   const failed = findings.filter((finding) => finding.state === 'fail').length;
   if (args.json === true) {
     const settings = loaded?.settings ?? [];
-    io.stdout(`${JSON.stringify({ ok: failed === 0, findings, settings }, undefined, 2)}\n`);
+    const all = { ok: failed === 0, findings, deny: matrix, settings };
+    io.stdout(`${JSON.stringify(all, undefined, 2)}\n`);
   } else {
-    io.stdout(toText(findings, loaded, io));
+    const tables = [
+      ...(matrix.length === 0 ? [] : [matrixText(matrix)]),
+      ...(args.showConfig === true ? [settingsText(loaded)] : []),
+    ];
+    io.stdout(`${toText(findings, tables, io)}\n`);
   }
   return failed === 0 ? 0 : 1;
 }
@@ -144,7 +154,7 @@ const COLOURS: Readonly<Record<CheckState, string>> = {
   fail: '1;31',
 };
 
-function toText(findings: readonly Finding[], loaded: LoadedConfig | undefined, io: Io): string {
+function toText(findings: readonly Finding[], tables: readonly string[], io: Io): string {
   const colour = (state: CheckState, text: string): string =>
     io.isTty ? `\x1b[${COLOURS[state]}m${text}\x1b[0m` : text;
   const width = Math.max(...findings.map(({ check }) => check.length));
@@ -157,11 +167,10 @@ function toText(findings: readonly Finding[], loaded: LoadedConfig | undefined, 
       .join(`\n${' '.repeat(indent)}`);
     return `${colour(state, state.padEnd(4))}  ${check.padEnd(width)}  ${text}`;
   });
-  const settings = (loaded?.settings ?? []).map(({ key, value, source }) => {
-    const shown = value === undefined ? 'not set' : JSON.stringify(value);
-    return `  ${key}: ${shown}${source === 'default' ? '' : `  (${source})`}`;
-  });
-  const failed = findings.filter(({ state }) => state === 'fail').length;
+  const count = (state: CheckState): number =>
+    findings.filter((finding) => finding.state === state).length;
+  const failed = count('fail');
+  const warned = count('warn');
   const verdict =
     failed === 0
       ? colour('ok', 'The agent can watch this host.')
@@ -169,9 +178,16 @@ function toText(findings: readonly Finding[], loaded: LoadedConfig | undefined, 
           'fail',
           `The agent cannot work here yet: ${failed === 1 ? 'one check fails' : `${failed} checks fail`}.`,
         );
-  const configuration =
-    settings.length === 0 ? '' : `\nConfiguration in effect:\n${settings.join('\n')}\n`;
-  return `${lines.join('\n')}\n\n${verdict}\n${configuration}`;
+  const warnings = warned === 0 ? '' : ` Warnings: ${warned}.`;
+  return [lines.join('\n'), ...tables, `${verdict}${warnings}`].join('\n\n');
+}
+
+function settingsText(loaded: LoadedConfig | undefined): string {
+  const settings = (loaded?.settings ?? []).map(({ key, value, source }) => {
+    const shown = value === undefined ? 'not set' : JSON.stringify(value);
+    return `  ${key}: ${shown}${source === 'default' ? '' : `  (${source})`}`;
+  });
+  return ['Configuration in effect:', ...settings].join('\n');
 }
 
 /** Breaks a line at blanks; too narrow a column is left to the terminal. */

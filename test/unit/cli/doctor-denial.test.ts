@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { denialMatrix, matrixText } from '../../../src/cli/doctor/denial-matrix.ts';
 import { checkDenial } from '../../../src/cli/doctor/denial.ts';
 import type { AgentConfig } from '../../../src/config/config.ts';
 import { loadConfig } from '../../../src/config/load.ts';
@@ -42,4 +43,29 @@ test('denial: tried, in vain, or not to be tried; that is worse where it is aske
   assert.equal(checkDenial(configOf(), 'program', undefined).state, 'note');
   const off = checkDenial(configOf('probe.kernel_verdicts=false'), 'program', WORKS);
   assert.deepEqual([off.state, /probe\.kernel_verdicts is off/.test(off.says)], ['note', true]);
+});
+
+test('what deny does here is told from what was tried', () => {
+  const refused = { status: 'rejected', reason: new UserError('Cannot: EPERM.') } as const;
+  const failed = { status: 'fulfilled', value: 'not denied' } as const;
+  const all = { program: WORKS, connection: WORKS, file: WORKS };
+  const guarantees = (...args: Parameters<typeof denialMatrix>): string[] =>
+    denialMatrix(...args).map(({ guarantee }) => guarantee);
+  const late = 'killed after the effect';
+  assert.deepEqual(guarantees(configOf(), all), [
+    'killed before the effect',
+    'prevented',
+    'prevented',
+    late,
+  ]);
+  const rows = denialMatrix(configOf(), { program: failed, connection: WORKS, file: refused });
+  assert.deepEqual(
+    rows.map(({ guarantee }) => guarantee),
+    [late, 'prevented', late, late],
+  );
+  assert.match(
+    matrixText(rows),
+    /^ {2}open a file +killed after the effect {2}SIGKILL by the agent \(fmod_ret on security_file_open does not work here\)$/m,
+  );
+  assert.deepEqual(guarantees(configOf('probe.kernel_verdicts=false'), all), Array(4).fill(late));
 });

@@ -1,0 +1,72 @@
+import type { AgentConfig } from '../../config/config.ts';
+import type { DenialTrial } from '../../plan/denial-test.ts';
+import { columns } from '../columns.ts';
+import type { DenialFindings } from './denial.ts';
+
+/** What the response deny can do here for one kind of events. */
+export interface DenialRow {
+  /** `run a program`, `connect`, … */
+  readonly operation: string;
+  /** `prevented`: the call fails with EPERM. `killed before the effect`: no instruction of the program ran. */
+  readonly guarantee: 'prevented' | 'killed before the effect' | 'killed after the effect';
+  /** The hook in the kernel, or the agent. */
+  readonly by: string;
+}
+
+interface Best extends DenialRow {
+  /** Added to the row where the agent kills instead. */
+  readonly without: string;
+}
+
+const BEST: Readonly<Record<DenialTrial, Best>> = {
+  program: {
+    operation: 'run a program',
+    guarantee: 'killed before the effect',
+    by: 'SIGKILL at sched_process_exec',
+    without: 'SIGKILL by the kernel',
+  },
+  connection: {
+    operation: 'connect a socket',
+    guarantee: 'prevented',
+    by: 'cgroup/connect4, connect6',
+    without: 'cgroup/connect4',
+  },
+  file: {
+    operation: 'open a file',
+    guarantee: 'prevented',
+    by: 'fmod_ret on security_file_open',
+    without: 'fmod_ret on security_file_open',
+  },
+};
+
+const TRIALS = Object.keys(BEST) as readonly DenialTrial[];
+
+const ELSE: DenialRow = {
+  operation: 'all other events',
+  guarantee: 'killed after the effect',
+  by: 'SIGKILL by the agent',
+};
+
+/**
+ * What this host gives for each kind of events, from what was tried and never from configuration alone. A rule gets it where the
+ * kernel can be certain that it matches: `varvel explain RULE`.
+ */
+export function denialMatrix(config: AgentConfig, findings: DenialFindings): readonly DenialRow[] {
+  const rows = TRIALS.map((trial): DenialRow => {
+    const { operation, guarantee, by, without } = BEST[trial];
+    const tried = findings[trial];
+    const works = tried.status === 'fulfilled' && tried.value === 'denied';
+    if (works && config.probe.kernelVerdicts) return { operation, guarantee, by };
+    return { ...ELSE, operation, by: `${ELSE.by} (${without} does not work here)` };
+  });
+  return [...rows, ELSE];
+}
+
+export function matrixText(rows: readonly DenialRow[]): string {
+  const table = columns(
+    ['OPERATION', 'GUARANTEE', 'BY'],
+    rows.map(({ operation, guarantee, by }) => [operation, guarantee, by]),
+  );
+  const title = 'What the response deny does here, if the kernel is certain that a rule matches:';
+  return [title, ...table.map((line) => `  ${line}`)].join('\n');
+}
