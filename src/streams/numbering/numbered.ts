@@ -18,8 +18,7 @@ export interface Instance {
   /** The number of its last line, 0 before the first; undefined where that is not known: numbers may have been skipped. */
   lastLine: number | undefined;
   settled: number;
-  /** Lines on their way, by number. */
-  underWay: Numbered[];
+  readonly underWay: LinesUnderWay;
   /** The first number that a log did not take and that is not reported yet. */
   lostFrom: number | undefined;
   gap: NumberGap | undefined;
@@ -67,5 +66,40 @@ export class Numbered {
 
   complete(): void {
     this.written();
+  }
+}
+
+/** Settled lines before the first unsettled one that are kept at most, or half of all. */
+const KEPT_LINES = 1024;
+
+/**
+ * Lines on their way, by number. Each line costs the same however many there are: a log that takes nothing lets tens of thousands
+ * wait.
+ */
+export class LinesUnderWay {
+  #lines: Numbered[] = [];
+  /** Lines before this one are settled. */
+  #first = 0;
+
+  get first(): Numbered | undefined {
+    return this.#lines[this.#first];
+  }
+
+  add(line: Numbered): void {
+    this.#lines.push(line);
+  }
+
+  addFirst(line: Numbered): void {
+    this.#lines.splice(0, this.#first, line);
+    this.#first = 0;
+  }
+
+  /** Removes the settled ones, up to the first that is not. */
+  removeSettled(): void {
+    while (this.first?.settled === true) this.#first++;
+    if (this.#first === this.#lines.length) this.#lines = [];
+    else if (this.#first <= KEPT_LINES || this.#first * 2 < this.#lines.length) return;
+    else this.#lines = this.#lines.slice(this.#first);
+    this.#first = 0;
   }
 }

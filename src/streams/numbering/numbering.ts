@@ -3,7 +3,7 @@ import type { OwnFolder } from '../../host/own-folder.ts';
 import { SILENT_LOGGER, type Logger } from '../../shared/logger.ts';
 import { RecentMap } from '../../shared/recent-map.ts';
 import { KEY_BYTES, NumberFile } from './number-file.ts';
-import { Numbered, type Instance, type NumberGap } from './numbered.ts';
+import { LinesUnderWay, Numbered, type Instance, type NumberGap } from './numbered.ts';
 
 /** Limit on app instances whose numbers are remembered; beyond it, the one that was silent for longest is evicted. */
 export const MAX_INSTANCES = 10_000;
@@ -105,7 +105,7 @@ export class Numbering {
     const line = new Numbered(instance, { seq: gap.to, from: gap.from }, (it) =>
       this.#onSettled(it),
     );
-    instance.underWay.unshift(line);
+    instance.underWay.addFirst(line);
     return { gap, line };
   }
 
@@ -151,7 +151,7 @@ export class Numbering {
     const seq = instance.given;
     instance.lastLine = seq;
     const line = new Numbered(instance, { seq, from: seq }, (it) => this.#onSettled(it));
-    instance.underWay.push(line);
+    instance.underWay.add(line);
     return line;
   }
 
@@ -163,7 +163,7 @@ export class Numbering {
       instance = {
         key: hash,
         slot: this.#freeSlots.pop() ?? -1,
-        underWay: [],
+        underWay: new LinesUnderWay(),
         lostFrom: undefined,
         given: this.#floor,
         settled: 0,
@@ -213,16 +213,14 @@ export class Numbering {
 
   #onSettled(instance: Instance): void {
     if (instance.lostFrom !== undefined) this.#withLosses.add(instance);
-    let settledLines = 0;
-    while (instance.underWay[settledLines]?.settled === true) settledLines++;
-    instance.underWay.splice(0, settledLines);
+    instance.underWay.removeSettled();
     if (instance.gap !== undefined) return;
-    const first = instance.underWay[0]?.from ?? instance.given + 1;
+    const first = instance.underWay.first?.from ?? instance.given + 1;
     const settled = Math.min(first, instance.lostFrom ?? Infinity) - 1;
     if (settled <= instance.settled) return;
     instance.settled = settled;
     // With lines under way, the write of the next number includes it.
-    if (instance.underWay.length === 0) this.#write(instance);
+    if (instance.underWay.first === undefined) this.#write(instance);
   }
 
   /** False if the disk has just failed: all instances then continue with higher numbers. */
@@ -296,7 +294,7 @@ export class Numbering {
         key,
         slot: index,
         settled,
-        underWay: [],
+        underWay: new LinesUnderWay(),
         lostFrom: undefined,
         gap: undefined,
         given: isCurrent ? given : given + SKIP,
