@@ -15,7 +15,7 @@ layers() {
   done
 }
 if [ "${1:-}" = lane ]; then
-  layers 'unit property' kernel e2e/no-engine fuzz
+  layers 'unit property scale' kernel e2e/no-engine fuzz
   exit
 fi
 
@@ -35,7 +35,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-echo "Meanwhile, with their output at the end: unit, property, kernel, fuzz, and the part of e2e that needs no container engine."
+echo "Meanwhile, with their output at the end: unit, property, scale, kernel, fuzz, and the part of e2e that needs no container engine."
 # In a process group of its own, so that it can be ended with all that it has started. Only a hang takes an hour.
 setsid timeout 3600 bash test/support/run-all.sh lane >"$other" 2>&1 &
 lane=$!

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { ProcFs } from '../../../src/context/proc-reader.ts';
-import { ProcessTree, type ProcessTreeOptions } from '../../../src/context/process-tree.ts';
-import type { Process } from '../../../src/context/process.ts';
-import { packBytes } from '../../../src/events/words.ts';
-import { FixtureProc } from './fixture-proc.ts';
-import { chdirEvent, cloneEvent, execEvent, exitEvent } from './kernel-events.ts';
+import { ProcFs } from '../../src/context/proc-reader.ts';
+import { ProcessTree, type ProcessTreeOptions } from '../../src/context/process-tree.ts';
+import type { Process } from '../../src/context/process.ts';
+import { packBytes } from '../../src/events/words.ts';
+import { FixtureProc } from '../unit/context/fixture-proc.ts';
+import { chdirEvent, cloneEvent, execEvent, exitEvent } from '../unit/context/kernel-events.ts';
 
 const at = (ms: number): bigint => BigInt(ms) * 1_000_000n + 1n;
 

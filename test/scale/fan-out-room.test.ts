@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Priority } from '../../../src/rules/detection.ts';
-import { FanOut } from '../../../src/streams/fan-out.ts';
-import { containerOf, detectionOf } from './delivery-fixture.ts';
-import { BOUND, idOf, NotingStream, options } from './fan-out-fixture.ts';
+import type { Priority } from '../../src/rules/detection.ts';
+import { FanOut } from '../../src/streams/fan-out.ts';
+import { containerOf, detectionOf } from '../unit/streams/delivery-fixture.ts';
+import { BOUND, idOf, NotingStream, options } from '../unit/streams/fan-out-fixture.ts';
 
 test('a flood takes no room from Critical lines, nor from what the agent says of itself', async () => {
   let release = (): void => undefined;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { MAX_DIAGNOSTICS } from '../../../src/rules/loader/diagnostics.ts';
-import { EXEC, first, found, loadTexts, matching, rule } from '../../support/rules-found.ts';
-import { makeEvent, makeProcess, makeSubject } from '../../support/rules-subject.ts';
+import { MAX_DIAGNOSTICS } from '../../src/rules/loader/diagnostics.ts';
+import { EXEC, first, found, loadTexts, matching, rule } from '../support/rules-found.ts';
+import { makeEvent, makeProcess, makeSubject } from '../support/rules-subject.ts';
 
 describe('hostile rule files are bounded', () => {
   test('100,000 items of a list', () => {
