@@ -29,6 +29,7 @@ mkdir "$app/dist"
 cp -R dist/main.js dist/parts dist/LICENSES.txt "$app/dist/"
 find "$app/dist" -name '*.map' -delete
 cp -R manifests/rules "$app/manifests/rules"
+cp -R manifests/man "$app/manifests/man"
 
 # The npm packages are bundled into dist; the addon's workspace becomes a plain folder of the files that it ships.
 loader=$app/node_modules/ebpf-loader-napi

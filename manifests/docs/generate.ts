@@ -8,6 +8,7 @@ import { costsPage, type BaselineResults, type VerdictsResults } from './costs.t
 import { coveragePage } from './coverage.ts';
 import type { CallTables } from './coverage.ts';
 import { readDefaultRules } from './default-rules.ts';
+import { manPage } from './man.ts';
 import { ruleReference } from './rule-reference.ts';
 import { runbookPage } from './runbook.ts';
 
@@ -31,6 +32,7 @@ function pages(): Readonly<Record<string, string>> {
   return {
     'manifests/rules/REFERENCE.md': ruleReference(page('reference'), rules),
     'manifests/rules/RUNBOOK.md': runbookPage(page('runbook'), rules),
+    'manifests/man/varvel.1': manPage(),
     [BOSH_TEMPLATE]: boshTemplate(readFileSync(BOSH_TEMPLATE, 'utf8')),
     'manifests/COVERAGE.md': coveragePage(page('coverage'), rules, calls, attacks),
     'manifests/COSTS.md': costsPage(

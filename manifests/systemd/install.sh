@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs varvel on this host as a service, or upgrades it; needs root and systemd.
 #   install.sh BUNDLE      BUNDLE: a folder made by manifests/bundle.sh, here or on another machine
-# Creates /opt/varvel, /usr/local/bin/varvel, /etc/systemd/system/varvel.service, and /etc/varvel/varvel.yaml if there is none.
+# Creates /opt/varvel, /usr/local/bin/varvel, its manual page, /etc/systemd/system/varvel.service, and /etc/varvel/varvel.yaml if there is none.
 # uninstall.sh removes all of it. Starts nothing: systemctl enable --now varvel
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,6 +28,7 @@ rm -rf /opt/varvel.old
 mkdir -p /usr/local/bin
 printf '#!/bin/sh\nexec /opt/varvel/varvel/bin/varvel "$@"\n' >/usr/local/bin/varvel
 chmod 755 /usr/local/bin/varvel
+install -D -m 644 /opt/varvel/varvel/manifests/man/varvel.1 /usr/local/share/man/man1/varvel.1
 install -D -m 644 "$here/varvel.service" /etc/systemd/system/varvel.service
 [ -e /etc/varvel/varvel.yaml ] || install -D -m 640 "$here/varvel.yaml" /etc/varvel/varvel.yaml
 systemctl daemon-reload

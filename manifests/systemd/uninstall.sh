@@ -14,6 +14,7 @@ esac
 [ "$(id -u)" = 0 ] || { echo 'uninstall: Run it as root.' >&2; exit 1; }
 systemctl disable --now varvel.service 2>/dev/null || true
 rm -rf /etc/systemd/system/varvel.service /etc/systemd/system/varvel.service.d /run/varvel /usr/local/bin/varvel
+rm -f /usr/local/share/man/man1/varvel.1
 systemctl daemon-reload
 systemctl reset-failed varvel.service 2>/dev/null || true
 [ "$keep" = yes ] || rm -rf /etc/varvel /var/lib/varvel /var/log/varvel

@@ -8,7 +8,7 @@ import { textTable, wrap } from './text-table.ts';
 const WIDTH = 80;
 
 /** The commands by who needs them. */
-const GROUPS: readonly (readonly [readers: string, names: readonly CommandName[]])[] = [
+export const GROUPS: readonly (readonly [readers: string, names: readonly CommandName[]])[] = [
   [
     'On a host, for its operator:',
     ['doctor', 'agent', 'status', 'canary', 'lift', 'uninstall', 'demo'],

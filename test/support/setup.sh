@@ -80,6 +80,7 @@ missing_packages() {
     has zsh || echo zsh
     has fish || echo fish
     has rsyslogd || echo rsyslog
+    has groff || echo groff-base
     has curl || echo curl
     has promtool || echo prometheus
     compgen -G '/usr/lib/*/rsyslog/lmnsd_ossl.so' >/dev/null || echo rsyslog-openssl

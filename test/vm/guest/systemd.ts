@@ -17,6 +17,7 @@ const CAPABILITIES = [1, 19, 21, 38, 39].reduce((bits, bit) => bits | (1n << Big
 const PLACES = [
   '/opt/varvel',
   '/usr/local/bin/varvel',
+  '/usr/local/share/man/man1/varvel.1',
   '/etc/varvel',
   '/run/varvel',
   '/var/lib/varvel',
