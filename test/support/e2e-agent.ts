@@ -235,9 +235,12 @@ export class E2eAgent {
     }
   }
 
-  /** The operator's file, parsed; every line must be JSON. */
+  /** The operator's file, parsed; every line must be JSON. If the file has text, what came on stdout. */
   detections(rule?: string): DetectionLine[] {
-    const lines = this.operatorLines().map((line) => JSON.parse(line) as DetectionLine);
+    const lines =
+      this.#options.fileFormat === 'text'
+        ? this.arrivals.map(({ line }) => line)
+        : this.operatorLines().map((line) => JSON.parse(line) as DetectionLine);
     return rule === undefined ? lines : lines.filter((line) => line.rule === rule);
   }
 
