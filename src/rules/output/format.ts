@@ -245,12 +245,13 @@ class Filling {
       return read && this.#valueOf(read);
     };
     for (const [index, { read, plain, width, word }] of format.fields.entries()) {
-      for (const one of plain) {
+      const value = read && this.#valueOf(read);
+      const isOfRuntime = word?.isOfRuntime(value, beside) === true;
+      for (const one of isOfRuntime ? [] : plain) {
         if (one.key !== 'evt.time') this.#addField(one.key, this.#valueOf(one));
       }
       // Fields are still of use when the text is full.
       if (this.#textBytes > MAX_OUTPUT_BYTES) continue;
-      const value = read && this.#valueOf(read);
       const before = format.literals[index] ?? '';
       if (word?.saysNothing(value, beside) === true) {
         this.#addText(before.slice(0, -word.label.length));

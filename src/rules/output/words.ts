@@ -2,7 +2,8 @@ import type { OutputValue } from '../detection.ts';
 
 /**
  * Words are the `name=%field` of an output's details, which follow a `|`. Short outputs leave out a word that says nothing: its
- * field is absent or empty, or its value stands in the line already (O5). `output_fields` has the field in any case.
+ * field is absent or empty, or its value stands in the line already (O5). Among `output_fields` it stays, null if it is absent. Only a
+ * runtime as the parent is left out there as well.
  */
 
 /** Reads a field of the event that the output is about; undefined when absent. */
@@ -93,7 +94,7 @@ export class Word {
     this.#repeated = repeated.filter(({ beside }) => beside.every((other) => others.has(other)));
   }
 
-  /** Names of the fields that `saysNothing` reads. */
+  /** Names of the fields that are read to decide. */
   get reads(): readonly string[] {
     return this.#repeated.flatMap(({ reads }) => reads);
   }
@@ -101,6 +102,11 @@ export class Word {
   saysNothing(value: OutputValue | undefined, read: ReadField): boolean {
     if (value === undefined || value === null || value === '') return true;
     return this.#repeated.some((one) => one.isRepeated(value, read));
+  }
+
+  /** Whether the field is left out of `output_fields` as well: the command of a runtime has 500 bytes and more. */
+  isOfRuntime(value: OutputValue | undefined, read: ReadField): boolean {
+    return this.#repeated.includes(OF_RUNTIME) && OF_RUNTIME.isRepeated(value ?? null, read);
   }
 }
 

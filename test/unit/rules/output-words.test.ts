@@ -40,7 +40,7 @@ describe('O5 short outputs', () => {
       assert.match(text(kept), /<NA>/, kept);
   });
 
-  test('have each field among output_fields all the same', () => {
+  test('have each field among output_fields all the same, but a runtime as the parent', () => {
     const { fields } = outputOf(
       'a | raw=%fd.nameraw file=%fd.name id=%container.id x=%proc.env[A]',
     );
@@ -51,6 +51,12 @@ describe('O5 short outputs', () => {
       'container.id': CONTAINER.id,
       'proc.env[A]': null,
     });
+    const parent = 'a | parent=%proc.pname command=%proc.pcmdline name=%proc.name';
+    assert.deepEqual(Object.keys(outputOf(parent, { ...read, process: node }).fields), [
+      'evt.time',
+      'proc.name',
+    ]);
+    assert.equal(outputOf(parent).fields['proc.pname'], 'node');
   });
 
   test('leave out the path as passed where it is the file’s', () => {
