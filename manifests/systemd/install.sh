@@ -12,6 +12,8 @@ fail() {
 [ $# = 1 ] || fail 'Use: manifests/systemd/install.sh BUNDLE (manifests/bundle.sh makes one)'
 [ -x "$1/node/bin/node" ] && [ -x "$1/varvel/bin/varvel" ] || fail "$1 is no bundle: manifests/bundle.sh makes one."
 [ "$(id -u)" = 0 ] || fail 'Run it as root.'
+command -v systemctl >/dev/null ||
+  fail "This host has no systemd, so nothing was installed. Run $1/varvel/bin/varvel agent by what starts services here."
 "$1/varvel/bin/varvel" --version >/dev/null ||
   fail "What is in $1 does not run here: it was built for glibc $(cat "$1/varvel/GLIBC") or newer."
 
@@ -31,5 +33,6 @@ chmod 755 /usr/local/bin/varvel
 install -D -m 644 /opt/varvel/varvel/manifests/man/varvel.1 /usr/local/share/man/man1/varvel.1
 install -D -m 644 "$here/varvel.service" /etc/systemd/system/varvel.service
 [ -e /etc/varvel/varvel.yaml ] || install -D -m 640 "$here/varvel.yaml" /etc/varvel/varvel.yaml
-systemctl daemon-reload
+# Where an image is made, systemd is there and does not run.
+[ ! -d /run/systemd/system ] || systemctl daemon-reload
 echo "install: varvel $(/usr/local/bin/varvel --version) is in /opt/varvel. Check this host: varvel doctor. Start: systemctl enable --now varvel"

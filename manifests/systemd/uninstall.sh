@@ -12,11 +12,18 @@ case ${1:-} in
     ;;
 esac
 [ "$(id -u)" = 0 ] || { echo 'uninstall: Run it as root.' >&2; exit 1; }
-systemctl disable --now varvel.service 2>/dev/null || true
+command -v systemctl >/dev/null || { echo 'uninstall: This host has no systemd: install.sh has installed nothing here.' >&2; exit 1; }
+# Where an image is made, systemd is there and does not run.
+running=no
+[ ! -d /run/systemd/system ] || running=yes
+systemctl disable varvel.service 2>/dev/null || true
+[ "$running" = no ] || systemctl stop varvel.service 2>/dev/null || true
 rm -rf /etc/systemd/system/varvel.service /etc/systemd/system/varvel.service.d /run/varvel /usr/local/bin/varvel
 rm -f /usr/local/share/man/man1/varvel.1
-systemctl daemon-reload
-systemctl reset-failed varvel.service 2>/dev/null || true
+if [ "$running" = yes ]; then
+  systemctl daemon-reload
+  systemctl reset-failed varvel.service 2>/dev/null || true
+fi
 [ "$keep" = yes ] || rm -rf /etc/varvel /var/lib/varvel /var/log/varvel
 rm -rf /opt/varvel /opt/varvel.new /opt/varvel.old
 echo 'uninstall: varvel is gone.'

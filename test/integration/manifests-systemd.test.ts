@@ -99,3 +99,39 @@ test('the agent can work with the capabilities of the unit, and each of the firs
   assert.equal(stateOf(without('CAP_PERFMON'), 'privileges'), 'fail');
   assert.equal(stateOf(without('CAP_SYS_PTRACE'), 'privileges'), 'warn');
 });
+
+/** Runs a script where the places that install.sh writes to are copies that nobody else sees. */
+function onCopy(script: string) {
+  const copies = ['/etc', '/opt', '/usr/local', '/var/lib', '/var/log', '/run'].map((place) => {
+    const layers = `mkdir -p /mnt/up${place} /mnt/work${place}`;
+    return `${layers} && mount -t overlay -o lowerdir=${place},upperdir=/mnt/up${place},workdir=/mnt/work${place} none ${place}`;
+  });
+  const all = ['mount -t tmpfs none /mnt', ...copies, script].join(' && ');
+  return run('unshare', '--mount', 'bash', '-c', all);
+}
+
+const FIND = `find /opt/varvel* /usr/local/bin/varvel /usr/local/share/man/man1/varvel.1 /etc/varvel /etc/systemd/system/varvel* -maxdepth 0 2>/dev/null | sort`;
+
+test('in the making of an image, where systemd does not run, it is installed and removed whole', () => {
+  const scripts = join(MANIFESTS, 'systemd');
+  const { status, stdout, stderr } = onCopy(
+    `${scripts}/install.sh ${folder}/varvel && ${FIND} && /usr/local/bin/varvel --version && ${scripts}/uninstall.sh && echo left: && ${FIND}`,
+  );
+  assert.equal(status, 0, stderr);
+  assert.match(
+    stdout,
+    /^install: varvel \d.*\n\/etc\/systemd\/system\/varvel\.service\n\/etc\/varvel\n\/opt\/varvel\n\/usr\/local\/bin\/varvel\n\/usr\/local\/share\/man\/man1\/varvel\.1\n\d.*\nuninstall: varvel is gone\.\nleft:\n$/,
+  );
+});
+
+test('without systemd nothing is installed, and that is said', () => {
+  const scripts = join(MANIFESTS, 'systemd');
+  const without =
+    'mkdir /mnt/bin && ln -s /usr/bin/* /mnt/bin/ && rm /mnt/bin/systemctl && export PATH=/mnt/bin';
+  const { stdout, stderr } = onCopy(
+    `${without}; ${scripts}/install.sh ${folder}/varvel; echo install $?; ${scripts}/uninstall.sh; echo uninstall $?; ${FIND}`,
+  );
+  assert.equal(stdout, 'install 1\nuninstall 1\n');
+  assert.match(stderr, /^install: This host has no systemd, so nothing was installed\. Run /m);
+  assert.match(stderr, /^uninstall: This host has no systemd/m);
+});
