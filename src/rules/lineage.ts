@@ -46,7 +46,8 @@ export function lineageOf(process: Process, container?: Container): Lineage {
   return { ...chainOf(process), ...(origin === undefined ? {} : { origin }) };
 }
 
-function originOf(process: Process, container: Container): Origin | undefined {
+/** How the oldest process above came into the container; undefined where that is not known. */
+export function originOf(process: Process, container: Container): Origin | undefined {
   const first = firstInContainer(process);
   if (first.parent?.inScope === true) return undefined;
   const probe = probeOf({ process, container });

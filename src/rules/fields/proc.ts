@@ -8,6 +8,7 @@ import { STANDARD_FIELDS } from './proc-standard.ts';
 import { ancestor, MAX_ANCESTORS } from './ancestors.ts';
 import type { FieldClass, FieldDefinition, FieldType, Value, View } from './field.ts';
 import { uptimeOf } from './uptime.ts';
+import { originOf } from '../lineage.ts';
 import { MAX_VALUE_BYTES } from '../detection.ts';
 
 function cmdline(image: ProcessImage): string {
@@ -304,6 +305,12 @@ export const PROC_CLASS: FieldClass = {
       'BOOL',
       'Its parent is not in the container: the runtime started it (our own).',
       (v) => (v.process.parent === undefined ? undefined : !v.process.parent.inScope),
+    ),
+    field(
+      'proc.origin',
+      'CHARBUF',
+      "How the oldest process above it came into the container: 'start', 'exec', 'ssh' or 'probe', a health check (our own).",
+      ({ process, container }) => container && originOf(process, container),
     ),
     field(
       'proc.prev_exepath',

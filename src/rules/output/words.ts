@@ -29,9 +29,9 @@ const sameAs = (other: string): Repeated => ({
 /** Where a runtime started the process, `lineage` says how. The command of the runtime would tell nothing more. */
 const OF_RUNTIME: Repeated = {
   beside: [],
-  reads: ['proc.is_from_outside', 'container.type'],
+  reads: ['proc.is_from_outside', 'proc.origin'],
   isRepeated: (_, read) =>
-    read('proc.is_from_outside') === true && read('container.type') !== 'cgroup',
+    read('proc.is_from_outside') === true && (read('proc.origin') ?? undefined) !== undefined,
 };
 
 /** As Falco, these fields say so in words. */

@@ -85,6 +85,12 @@ describe('O5 short outputs', () => {
     assert.equal(text(output, entry), 'a |');
     const cgroup = { ...CONTAINER, runtime: 'cgroup' } as const;
     assert.match(text(output, { ...entry, container: cgroup }), /parent_command=containerd-shim/);
+    const later = makeProcess({ vpid: 9, pid: 5000, parent: RUNTIME });
+    const exec = { ...read, process: later };
+    assert.equal(text(`${output} origin=%proc.origin`, exec), 'a | origin=exec');
+    // What came from outside, and how is not known.
+    const unknown = { ...exec, container: { ...CONTAINER, initPid: 0 } };
+    assert.match(text(output, unknown), /parent_command=containerd-shim/);
   });
 
   test('leave out the number of a user that has its name, but never of a root by another name', () => {
