@@ -20,15 +20,18 @@ export interface LineageProcess {
 /**
  * How the oldest process above came into the container:
  * - `start`: it is the container's first process, or the platform started it (Garden: what Diego runs);
- * - `exec`: the runtime put it in later (`docker exec`, `kubectl exec`);
+ * - `exec`: the runtime put it in later (`docker exec`, `kubectl exec`, the kubelet's probes by exec and its hooks);
  * - `ssh`: a login by `cf ssh` started what is below it;
- * - `probe`: the runtime or the platform checks the app's health.
+ * - `probe`: the platform checks the app's health, or the command is that of Docker's health check.
  */
 export const ORIGINS = ['start', 'exec', 'ssh', 'probe'] as const;
 export type Origin = (typeof ORIGINS)[number];
 
 /** The platform's sshd in app containers of Cloud Foundry, mounted there by Diego. */
 const PLATFORM_SSHD = '/tmp/lifecycle/diego-sshd';
+
+/** On Garden: what the platform starts in a container, it starts so soon after the container's own first process. */
+const GARDEN_START_NS = 60_000_000_000n;
 
 /** The process of an event and those above it, within the container. */
 export interface Lineage {
@@ -40,7 +43,7 @@ export interface Lineage {
   readonly origin?: Origin;
 }
 
-/** Made from what the agent has in any case: reads nothing, and asks nothing of the kernel. */
+/** Made from what the agent has in any case: names and paths of ancestors of which only the name is known are not looked up. */
 export function lineageOf(process: Process, container?: Container): Lineage {
   const origin = container && originOf(process, container);
   return { ...chainOf(process), ...(origin === undefined ? {} : { origin }) };
@@ -49,28 +52,46 @@ export function lineageOf(process: Process, container?: Container): Lineage {
 /** How the oldest process above came into the container; undefined where that is not known. */
 export function originOf(process: Process, container: Container): Origin | undefined {
   const first = firstInContainer(process);
-  if (first.parent?.inScope === true) return undefined;
+  if (first.parent?.inScope === true || isAdopted(process, first)) return undefined;
   const probe = probeOf({ process, container });
   if (probe !== undefined && probe !== 'none') return 'probe';
   switch (container.runtime) {
     // With an unknown parent, the process may be one that the app has started.
     case 'garden':
-      if (isBelowSshd(process)) return 'ssh';
-      return first.parent === undefined ? undefined : 'start';
+      if (first.parent === undefined) return undefined;
+      // An app can run the program itself: only the one that the platform has started counts.
+      if (process !== first && knownExePath(first) === PLATFORM_SSHD) return 'ssh';
+      return startedWithContainer(first) ? 'start' : undefined;
     case 'docker':
     case 'cri':
       if (first.vpid === 1 || first.pid === container.initPid) return 'start';
-      return container.initPid > 0 && first.parent !== undefined ? 'exec' : undefined;
+      // In a shared pid namespace a process can be adopted from outside of its container.
+      if (container.initPid === 0 || container.details?.hostPid !== false) return undefined;
+      return first.parent !== undefined && isFromProbe(first) ? 'exec' : undefined;
     case 'cgroup':
       return undefined;
   }
 }
 
-function isBelowSshd(process: Process): boolean {
-  for (const above of ancestors(process))
-    if (above.inScope && above.image.exePath === PLATFORM_SSHD) return true;
+/** Of others only /proc told: their parent may have adopted them, and need not have started them. */
+const isFromProbe = ({ origin }: Process): boolean => origin === 'probe';
+
+/** Whether a process in between may be one that the first process of a pid namespace has adopted. */
+function isAdopted(process: Process, first: Process): boolean {
+  if (first.vpid !== 1) return false;
+  for (let at: Process | undefined = process; at !== undefined && at !== first; at = at.parent)
+    if (at.parent === first) return !isFromProbe(at);
   return false;
 }
+
+function startedWithContainer({ startBootNs, pidNamespaceStartBootNs }: Process): boolean {
+  if (pidNamespaceStartBootNs === 0n) return false;
+  return startBootNs - pidNamespaceStartBootNs < GARDEN_START_NS;
+}
+
+/** Not that of an ancestor of which only the name is known: looking would read /proc. */
+const knownExePath = ({ origin, image }: Process): string | undefined =>
+  origin === 'ancestor' ? undefined : image.exePath;
 
 function chainOf(process: Process): Omit<Lineage, 'origin'> {
   const processes = [identify(process)];

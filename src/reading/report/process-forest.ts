@@ -1,3 +1,4 @@
+import type { Origin } from '../../rules/lineage.ts';
 import type { ReadLineage, ReadProcess } from '../read-detection.ts';
 import { instanceKey } from './collector.ts';
 import type { Found } from '../found.ts';
@@ -24,8 +25,8 @@ export interface ProcessNode {
   readonly found: readonly Found[];
   /** What is above it, as far as it has no parent here. */
   readonly above: ReadLineage['above'];
-  /** How the oldest process came into the container. */
-  readonly origin: ReadLineage['origin'] | undefined;
+  /** How the oldest process of its lines came into the container: several where lines tell different things. */
+  readonly origins: ReadonlySet<Origin>;
 }
 
 /** The processes of an app instance. */
@@ -53,7 +54,7 @@ interface MutableNode extends ProcessNode {
   children: MutableNode[];
   found: Found[];
   above: ProcessNode['above'];
-  origin: ProcessNode['origin'];
+  origins: Set<Origin>;
   parent: MutableNode | undefined;
 }
 
@@ -103,7 +104,7 @@ export function processForest(all: readonly Found[]): ProcessForest {
       below = node;
     }
     if (below !== undefined && below.above === 'unknown') below.above = told.above;
-    if (below !== undefined) below.origin ??= told.origin;
+    if (below !== undefined && told.origin !== undefined) below.origins.add(told.origin);
   }
   return {
     trees: [...trees.values()].map(({ app, hostname, nodes: members }) => {
@@ -125,7 +126,7 @@ function newNode({ pid, start }: Told): MutableNode {
     children: [],
     found: [],
     above: 'unknown',
-    origin: undefined,
+    origins: new Set(),
     parent: undefined,
   };
 }
@@ -155,7 +156,7 @@ interface ToldLineage {
   /** The process first. */
   readonly processes: readonly Told[];
   readonly above: ProcessNode['above'];
-  readonly origin: ProcessNode['origin'];
+  readonly origin: Origin | undefined;
   readonly byName: boolean;
 }
 

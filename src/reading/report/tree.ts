@@ -71,12 +71,13 @@ const ABOVE: Readonly<Record<ProcessNode['above'], string>> = {
 
 const ORIGIN: Readonly<Record<Origin, string>> = {
   start: 'Started with the container, by its runtime or the platform',
-  exec: 'Put into the container later, by exec from outside (docker exec, kubectl exec)',
+  exec: 'Put into the container later, by exec from outside (docker exec, kubectl exec; a probe or a hook of the kubelet)',
   ssh: 'Somebody logged in by cf ssh',
   probe: 'A health check, started by the runtime or the platform',
 };
 
-function aboveOf({ above, origin, pid }: ProcessNode): Html {
+function aboveOf({ above, origins, pid }: ProcessNode): Html {
+  const [origin] = origins.size === 1 ? origins : [];
   // Not told where no container runtime made the cgroup.
   const known = origin ?? (above === 'outside' && pid === 1 ? 'start' : undefined);
   const older = above === 'more' ? `${ABOVE.more}. ` : '';

@@ -93,7 +93,11 @@ function findWords(
   literals: readonly string[],
   fields: readonly OutputField[],
 ): readonly OutputField[] {
-  const keys = new Set(fields.flatMap(({ plain }) => plain.map(({ key }) => key)));
+  // What is cut or changed does not show a value.
+  const whole = fields.filter(
+    ({ read, width }) => read?.field !== undefined && width === undefined,
+  );
+  const keys = new Set(whole.map(({ read }) => read?.key ?? ''));
   let isDetail = false;
   return fields.map((field, index) => {
     const before = literals[index] ?? '';
@@ -246,8 +250,8 @@ class Filling {
     };
     for (const [index, { read, plain, width, word }] of format.fields.entries()) {
       const value = read && this.#valueOf(read);
-      const isOfRuntime = word?.isOfRuntime(value, beside) === true;
-      for (const one of isOfRuntime ? [] : plain) {
+      const isLong = word?.isLongCommand(value, beside) === true;
+      for (const one of isLong ? [] : plain) {
         if (one.key !== 'evt.time') this.#addField(one.key, this.#valueOf(one));
       }
       // Fields are still of use when the text is full.

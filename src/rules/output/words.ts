@@ -2,8 +2,8 @@ import type { OutputValue } from '../detection.ts';
 
 /**
  * Words are the `name=%field` of an output's details, which follow a `|`. Short outputs leave out a word that says nothing: its
- * field is absent or empty, or its value stands in the line already (O5). Among `output_fields` it stays, null if it is absent. Only a
- * runtime as the parent is left out there as well.
+ * field is absent or empty, or its value stands in the line already (O5). Among `output_fields` it stays, null if it is absent. Only the
+ * command of a runtime is left out there as well.
  */
 
 /** Reads a field of the event that the output is about; undefined when absent. */
@@ -26,12 +26,17 @@ const sameAs = (other: string): Repeated => ({
   isRepeated: (value, read) => value === read(other),
 });
 
-/** Where a runtime started the process, `lineage` says how. The command of the runtime would tell nothing more. */
+/** Programs of container runtimes, by the 15 bytes of a process's name. */
+const RUNTIME = /^(?:runc|crun|youki|runsc|conmon(?:rs)?|containerd-shim|docker-init|dadoo)$/;
+
+/** Where a runtime started the process, `lineage` says how. The name and command of the runtime would tell nothing more. */
 const OF_RUNTIME: Repeated = {
   beside: [],
-  reads: ['proc.is_from_outside', 'proc.origin'],
+  reads: ['proc.is_from_outside', 'proc.origin', 'proc.pname'],
   isRepeated: (_, read) =>
-    read('proc.is_from_outside') === true && (read('proc.origin') ?? undefined) !== undefined,
+    read('proc.is_from_outside') === true &&
+    typeof read('proc.origin') === 'string' &&
+    RUNTIME.test(String(read('proc.pname'))),
 };
 
 /** As Falco, these fields say so in words. */
@@ -72,11 +77,8 @@ const REPEATED: Readonly<Record<string, readonly Repeated[]>> = {
     {
       beside: ['user.name'],
       reads: ['user.name'],
-      isRepeated: (value, read) => {
-        const name = read('user.name');
-        // The container's own file has the names: it can give root another one.
-        return name !== '<NA>' && (Number(value) === 0) === (name === 'root');
-      },
+      // The container's own file has the names: only this one has one number everywhere.
+      isRepeated: (value, read) => Number(value) === 0 && read('user.name') === 'root',
     },
   ],
 };
@@ -86,10 +88,12 @@ export class Word {
   /** Blanks, name and `=`: the end of the literal before the field. */
   readonly label: string;
   readonly #repeated: readonly Repeated[];
+  readonly #isCommand: boolean;
 
   /** `key` names the field, `others` all fields of the output. */
   constructor(label: string, key: string, others: ReadonlySet<string>) {
     this.label = label;
+    this.#isCommand = key === 'proc.pcmdline';
     const repeated = Object.hasOwn(REPEATED, key) ? (REPEATED[key] ?? []) : [];
     this.#repeated = repeated.filter(({ beside }) => beside.every((other) => others.has(other)));
   }
@@ -105,12 +109,12 @@ export class Word {
   }
 
   /** Whether the field is left out of `output_fields` as well: the command of a runtime has 500 bytes and more. */
-  isOfRuntime(value: OutputValue | undefined, read: ReadField): boolean {
-    return this.#repeated.includes(OF_RUNTIME) && OF_RUNTIME.isRepeated(value ?? null, read);
+  isLongCommand(value: OutputValue | undefined, read: ReadField): boolean {
+    return this.#isCommand && OF_RUNTIME.isRepeated(value ?? null, read);
   }
 }
 
 /** The label with which the text before a field ends, if label and field are a word of the details. */
 export function labelOf(before: string, after: string): string | undefined {
-  return /^(?:\s|$)/.test(after) ? /\s+[A-Za-z_][\w.-]*=$/.exec(before)?.[0] : undefined;
+  return /^(?:\s|$)/.test(after) ? /(?<!\s)\s+[A-Za-z_][\w.-]*=$/.exec(before)?.[0] : undefined;
 }

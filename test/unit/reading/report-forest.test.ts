@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { MAX_PROCESSES, processForest } from '../../../src/reading/report/process-forest.ts';
 import type { ProcessForest, ProcessNode } from '../../../src/reading/report/process-forest.ts';
 import { ORIGINS } from '../../../src/rules/lineage.ts';
-import type { Lineage } from '../../../src/rules/lineage.ts';
+import type { Lineage, Origin } from '../../../src/rules/lineage.ts';
 import { incidentOf, line } from './report-fixture.ts';
 
 const P = (pid: number, name: string, start = 1000 + pid) => ({ pid, start, name });
@@ -74,8 +74,18 @@ test('how the oldest process came in is told from both forms of a line', () => {
       const { lineage: told } = lineage([P(2, 'sh'), P(1, 'exec')], 'more');
       const own = { lineage: { ...told, ...(origin === undefined ? {} : { origin }) } };
       const [root] = forestOf([line(1, 1, own, form)]).trees[0]!.roots;
-      assert.deepEqual([root?.names, root?.above, root?.origin], [['exec'], 'more', origin]);
+      assert.deepEqual(
+        [root?.names, root?.above, [...(root?.origins ?? [])]],
+        [['exec'], 'more', origin === undefined ? [] : [origin]],
+      );
     }
+});
+
+test('lines of one tree that tell different origins: both are kept', () => {
+  const of = (seq: number, pid: number, origin: Origin) =>
+    line(seq, seq, { lineage: { ...lineage([P(pid, 'sh'), P(1, 'sshd')]).lineage, origin } });
+  const [root] = forestOf([of(1, 2, 'start'), of(2, 3, 'ssh')]).trees[0]!.roots;
+  assert.deepEqual([...(root?.origins ?? [])], ['start', 'ssh']);
 });
 
 test('the command and the file of the process are from the detection', () => {

@@ -40,7 +40,7 @@ describe('O5 short outputs', () => {
       assert.match(text(kept), /<NA>/, kept);
   });
 
-  test('have each field among output_fields all the same, but a runtime as the parent', () => {
+  test('have each field among output_fields all the same, but the command of a runtime', () => {
     const { fields } = outputOf(
       'a | raw=%fd.nameraw file=%fd.name id=%container.id x=%proc.env[A]',
     );
@@ -54,6 +54,7 @@ describe('O5 short outputs', () => {
     const parent = 'a | parent=%proc.pname command=%proc.pcmdline name=%proc.name';
     assert.deepEqual(Object.keys(outputOf(parent, { ...read, process: node }).fields), [
       'evt.time',
+      'proc.pname',
       'proc.name',
     ]);
     assert.equal(outputOf(parent).fields['proc.pname'], 'node');
@@ -93,17 +94,35 @@ describe('O5 short outputs', () => {
     assert.match(text(output, unknown), /parent_command=containerd-shim/);
   });
 
-  test('leave out the number of a user that has its name, but never of a root by another name', () => {
+  test('leave out root’s number, and keep all others: the names are the container’s', () => {
     const output = 'a | user=%user.name uid=%user.uid';
     const of = (uid: number, name?: string) => {
       const event = { ...openForRead('/x'), credentials: { ...CREDENTIALS, uid, euid: uid } };
       return makeSubject(event, { users: { ...read.users, userName: () => name } });
     };
-    assert.equal(text(output, of(1000, 'app')), 'a | user=app');
+    assert.equal(text(output, of(1000, 'app')), 'a | user=app uid=1000');
     assert.equal(text(output, of(0, 'root')), 'a | user=root');
     assert.equal(text(output, of(0, 'app')), 'a | user=app uid=0');
     assert.equal(text(output, of(1000, 'root')), 'a | user=root uid=1000');
     assert.match(text(output, of(77)), /uid=77$/);
+  });
+
+  test('keep a parent from outside that is no container runtime', () => {
+    const intruder = makeProcess({
+      inScope: false,
+      image: { name: 'bash', exePath: '/tmp/evil/bash' },
+    });
+    const process = makeProcess({ vpid: 9, pid: 5000, parent: intruder });
+    const output = 'a | parent_exe=%proc.pexepath parent_command=%proc.pcmdline';
+    assert.match(
+      text(output, { ...read, process }),
+      /parent_exe=\/tmp\/evil\/bash parent_command=bash/,
+    );
+  });
+
+  test('keep what the line does not show whole', () => {
+    assert.equal(text('a | x=%basename(fd.name) raw=%fd.nameraw'), 'a | x=shadow raw=/etc/shadow');
+    assert.equal(text('a | x=%5fd.name raw=%fd.nameraw'), 'a | x=/etc/ raw=/etc/shadow');
   });
 
   test('leave out a program’s path as passed, but never the file of another call', () => {
