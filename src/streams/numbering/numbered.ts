@@ -70,7 +70,7 @@ export class Numbered {
 }
 
 /** Settled lines before the first unsettled one that are kept at most, or half of all. */
-const KEPT_LINES = 1024;
+const KEPT_LINES = 32;
 
 /**
  * Lines on their way, by number. Each line costs the same however many there are: a log that takes nothing lets tens of thousands
