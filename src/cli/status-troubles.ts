@@ -22,6 +22,8 @@ export function hasTroubles(snapshot: AgentSnapshot, { runtimes }: AgentConfig):
     apps.runtimes.some((one) => !one.connected && !isAbsent(one, runtimes)) ||
     (canary?.last !== undefined && !isGood(canary.last.result)) ||
     kernel.verdicts.denying.inVain > 0 ||
+    kernel.deniedDropped > 0 ||
+    apps.rescanTruncated ||
     continuity.troubles.length > 0
   );
 }

@@ -55,9 +55,12 @@ export function denialMatrix(config: AgentConfig, findings: DenialFindings): rea
   const rows = TRIALS.map((trial): DenialRow => {
     const { operation, guarantee, by, without } = BEST[trial];
     const tried = findings[trial];
-    const works = tried.status === 'fulfilled' && tried.value === 'denied';
-    if (works && config.probe.kernelVerdicts) return { operation, guarantee, by };
-    return { ...ELSE, operation, by: `${ELSE.by} (${without} does not work here)` };
+    const found = tried.status === 'fulfilled' ? tried.value : undefined;
+    if (!config.probe.kernelVerdicts)
+      return { ...ELSE, operation, by: `${ELSE.by} (probe.kernel_verdicts is off)` };
+    if (found === 'denied') return { operation, guarantee, by };
+    const why = found === 'not tried' ? 'was not tried' : 'does not work here';
+    return { ...ELSE, operation, by: `${ELSE.by} (${without} ${why})` };
   });
   return [...rows, ELSE];
 }
@@ -67,6 +70,7 @@ export function matrixText(rows: readonly DenialRow[]): string {
     ['OPERATION', 'GUARANTEE', 'BY'],
     rows.map(({ operation, guarantee, by }) => [operation, guarantee, by]),
   );
-  const title = 'What the response deny does here, if the kernel is certain that a rule matches:';
+  const title =
+    'What the response deny does here with the rights of this command, if the kernel is certain of a rule:';
   return [title, ...table.map((line) => `  ${line}`)].join('\n');
 }

@@ -16,7 +16,8 @@ export function checkKill(
   status = statusText(),
   agentStatus = statusOfAgent(stateDir),
 ): Verdict {
-  const who = agentStatus === undefined ? 'An agent started like this' : 'The running agent';
+  const who =
+    agentStatus === undefined ? 'This command (the service may have less)' : 'The running agent';
   if (hasCapability('CAP_KILL', agentStatus ?? status))
     return ok(`${who} can kill processes of every user (the responses kill and deny).`);
   const says = `${who} can kill processes of its own user only (the responses kill and deny): CAP_KILL is missing.`;
