@@ -24,6 +24,7 @@ export function manPage(): string {
     '.SH DESCRIPTION',
     'Varvel watches the kernel events of app containers, matches Falco-compatible rules, and writes each',
     'detection into the log of the app whose container it was.',
+    escaped('Each command has --help; varvel --version prints the version.'),
     ...GROUPS.flatMap(([readers, names]) => [
       `.SH ${quoted(readers.replace(/:$/, '').toUpperCase())}`,
       ...names.flatMap(commandPart),
@@ -31,6 +32,9 @@ export function manPage(): string {
     '.SH FILES',
     ...FILES.flatMap(([path, what]) => ['.TP', `.I ${escaped(path)}`, escaped(what)]),
     '.SH ENVIRONMENT',
+    '.TP',
+    '.B VARVEL_CONFIG',
+    escaped('The configuration file, unless --config names one.'),
     '.TP',
     '.B VARVEL_DEBUG',
     'If it is 1, an unexpected error is printed with its stack.',
@@ -64,7 +68,14 @@ function optionPart([long, { short, value, help }]: [string, CommandOption]): st
 /** Text in roff: a backslash, a hyphen and a control line’s first character would have a meaning. */
 function escaped(text: string): string {
   const plain = text.replaceAll('\\', '\\e').replaceAll('-', '\\-');
-  return plain.replaceAll('’', '\\(cq').replaceAll('…', '...').replace(/^[.']/, '\\&$&');
+  return plain
+    .replaceAll("'", '\\(aq')
+    .replaceAll('`', '\\(ga')
+    .replaceAll('^', '\\(ha')
+    .replaceAll('~', '\\(ti')
+    .replaceAll('’', '\\(cq')
+    .replaceAll('…', '...')
+    .replace(/^\./, '\\&$&');
 }
 
 const quoted = (text: string): string => `"${escaped(text).replaceAll('"', '\\(dq')}"`;
