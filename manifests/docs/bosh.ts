@@ -6,6 +6,7 @@ import { VALUE_PATHS } from '../../src/config/schema.ts';
 const RENAMED: Readonly<Record<string, string>> = {
   rules: 'rules.selection',
   append_output: 'rules.append_output',
+  output_style: 'rules.output_style',
   minimum_priority: 'rules.minimum_priority',
   rule_matching: 'rules.matching',
   rules_allow_none: 'rules.allow_none',

@@ -12,6 +12,7 @@ export const SET: Readonly<Record<string, unknown>> = {
   'rules.inline': '- macro: mine\n  condition: evt.type = open\n',
   'rules.selection': [{ disable: { rule: '*' } }, { enable: { tag: 'network' } }],
   'rules.append_output': [{ extra_output: 'on %evt.hostname' }],
+  'rules.output_style': 'falco',
   'rules.minimum_priority': 'warning',
   'rules.matching': 'all',
   'rules.allow_none': true,
