@@ -6,6 +6,7 @@ import type { FieldDefinition } from '../../src/rules/fields/field.ts';
 import { EVENT_NAMES, EVENT_TABLE } from '../../src/events/table.gen.ts';
 import type { EventName } from '../../src/events/table.gen.ts';
 import type { AttackRow, ImpossibleRow } from '../../test/e2e/attacks/row.ts';
+import { DENIALS, type Denial, type DeniedRun } from '../../test/e2e/attacks/denied.ts';
 import type { DefaultRules } from './default-rules.ts';
 import { anchor, code, fill, table } from './markdown.ts';
 
@@ -35,6 +36,7 @@ export function coveragePage(
   rules: DefaultRules,
   calls: CallTables,
   attacks: Attacks,
+  denied: DeniedRun,
 ): string {
   return fill(page, {
     events: events(rules, calls),
@@ -42,12 +44,39 @@ export function coveragePage(
     fields: fields(),
     'attack counts': attackCounts(attacks),
     attacks: attackTable(attacks),
+    'denied counts': deniedCounts(denied),
+    denied: deniedTable(denied),
     'no rule': reasons(attacks),
     impossible: attacks.impossible
       .map(({ action, upstream, because }) => `- ${action} (${upstream}): ${because}.`)
       .join('\n'),
   });
 }
+
+function deniedCounts({ kernel, rows }: DeniedRun): string {
+  const counts = DENIALS.map((denial) => {
+    const count = rows.filter((row) => row.denial === denial).length;
+    return `${count} ${DENIAL_WORDS[denial]}`;
+  });
+  return `On Linux ${kernel}, of ${rows.length}: ${counts.join(', ')}.`;
+}
+
+function deniedTable({ rows }: DeniedRun): string {
+  return table([
+    ['action', 'what became of it', 'by'],
+    ...rows
+      .filter(({ denial }) => denial !== 'silent' && denial !== 'reported')
+      .map(({ action, denial, rules }) => [action, DENIAL_WORDS[denial], rules.join('; ')]),
+  ]);
+}
+
+const DENIAL_WORDS: Readonly<Record<Denial, string>> = {
+  refused: 'refused (EPERM)',
+  'ended first': 'ended before its first instruction',
+  'killed after': 'killed after its effect',
+  reported: 'only reported, by rules below ERROR',
+  silent: 'not found by any rule',
+};
 
 /** The ways into the kernel, besides 64-bit calls, by which an event is seen. */
 function waysOf(event: EventName, calls: CallTables): { ia32: boolean; uring: boolean } | 'any' {

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ATTACK_ROWS } from '../../test/e2e/attacks/rows.ts';
 import { IMPOSSIBLE_ROWS } from '../../test/e2e/attacks/rows-kernel.ts';
+import type { DeniedRun } from '../../test/e2e/attacks/denied.ts';
 import { boshTemplate } from './bosh.ts';
 import { costsPage, type BaselineResults, type VerdictsResults } from './costs.ts';
 import { coveragePage } from './coverage.ts';
@@ -34,7 +35,13 @@ function pages(): Readonly<Record<string, string>> {
     'manifests/rules/RUNBOOK.md': runbookPage(page('runbook'), rules),
     'manifests/man/varvel.1': manPage(),
     [BOSH_TEMPLATE]: boshTemplate(readFileSync(BOSH_TEMPLATE, 'utf8')),
-    'manifests/COVERAGE.md': coveragePage(page('coverage'), rules, calls, attacks),
+    'manifests/COVERAGE.md': coveragePage(
+      page('coverage'),
+      rules,
+      calls,
+      attacks,
+      results('denied') as DeniedRun,
+    ),
     'manifests/COSTS.md': costsPage(
       page('costs'),
       results('baseline') as BaselineResults,

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { formatBenign, isQuiet } from './benign-report.ts';
 import { benignTable } from './benign-table.ts';
@@ -6,10 +7,12 @@ import { whyNoDebianImage } from './debian-image.ts';
 import { formatAttacks, isGood } from './report.ts';
 import { DEFAULT_UPSTREAM, selectRows, upstreamFolder } from './rows.ts';
 import { runAttacks } from './run-attacks.ts';
+import { formatDenied, runDenied } from './run-denied.ts';
 import { runBenign } from './run-benign.ts';
 import { WORKLOADS } from './workloads.ts';
 
 // npm run attacks [-- --only PATTERN] [--upstream DIR] [--json FILE] [--lengths FILE] [--table FILE]
+// npm run attacks -- --deny PRIORITY [--only PATTERN] [--json FILE]: what becomes of each attack where rules deny
 
 /** Start scripts may run for a minute. */
 const LATER_S = 62;
@@ -24,6 +27,8 @@ const { values } = parseArgs({
     lengths: { type: 'string' },
     /** What each ordinary app tripped, as manifests/COVERAGE.md has it. */
     table: { type: 'string' },
+    /** Rules from this priority up deny: only attacks are done, and it is said what became of each. */
+    deny: { type: 'string' },
   },
 });
 const style = { colour: process.stdout.isTTY };
@@ -32,6 +37,12 @@ if (values.upstream !== undefined && folder === undefined)
   throw new Error(`Falco's rule files are not in ${values.upstream}.`);
 const pattern = new RegExp(values.only ?? '', 'i');
 const { rows, impossible } = selectRows(pattern);
+if (values.deny !== undefined) {
+  const denied = await runDenied(rows, release().replace(/-.*/, ''), values.deny);
+  process.stdout.write(formatDenied(denied));
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(denied, null, 2)}\n`);
+  process.exit(denied.problems.length > 0 ? 1 : 0);
+}
 const noDebian = whyNoDebianImage();
 const named = WORKLOADS.filter(({ name }) => pattern.test(name));
 const workloads = named.filter(({ image }) => image === 'busybox' || noDebian === undefined);
