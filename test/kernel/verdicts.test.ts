@@ -238,9 +238,11 @@ describe('verdicts of opens', () => {
       { numRuns: 2000, seed: 7 },
     );
     const texts = paths
+      // What is there does not fail. The folder's own name is random, and may have these letters too.
+      .filter(([, parts]) => /no|x/.test(parts.join('/')))
       .map(([absolute, parts]) => `${absolute ? `${dir}/` : './'}${parts.join('/')}`)
-      // What is there does not fail, and the probe does not judge what is longer.
-      .filter((text) => /no|x/.test(text) && dir.length + text.length < LIMITS.VERDICT_PATH_MAX);
+      // The probe does not judge what is longer.
+      .filter((text) => dir.length + text.length < LIMITS.VERDICT_PATH_MAX);
     assert.ok(texts.length > 1000);
     const seen = await reported(
       texts.map((text) => open(text)),
