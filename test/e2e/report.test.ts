@@ -107,7 +107,7 @@ test('attacks in a container, its log, and the page: rules, processes as they we
     assert.match(byName?.below[0]?.text ?? '', /^cat pid \d+ .*Sensitive file read/);
     // docker exec is a tree of its own: nothing in the container started it.
     assert.equal(others.length, 1);
-    assert.match(others[0]?.text ?? '', /^Started from outside of the container/);
+    assert.match(others[0]?.text ?? '', /^Put into the container later, by exec from outside/);
   } finally {
     await app.remove({ force: true });
   }

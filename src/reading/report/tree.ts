@@ -82,9 +82,11 @@ function aboveOf({ above, origins, pid }: ProcessNode): Html {
   const known = origin ?? (above === 'outside' && pid === 1 ? 'start' : undefined);
   const older = above === 'more' ? `${ABOVE.more}. ` : '';
   return html`<div class="origin">
-    ${known === undefined ? ABOVE[above] : `${older}${ORIGIN[known]}`}
+    ${known === undefined ? ABOVE[above] : `${older}${known === 'start' && pid === 1 ? FIRST : ORIGIN[known]}`}
   </div>`;
 }
+
+const FIRST = 'The container’s first process, started by its runtime';
 
 function nodeParts(node: ProcessNode, depth: number, times: Times): Html {
   return html`${processLine(node)}${hits(node, times)}${childList(node, depth, times)}`;
