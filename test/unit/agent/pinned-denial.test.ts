@@ -55,6 +55,14 @@ function world(t: TestContext, options: { keepMs?: number; root?: string } = {})
   return { root, denial, calls, warned, clock, state, stopped, end };
 }
 
+/** A second goes by. Something is denied, and each container has its table. */
+const tick = (denial: PinnedDenial): void =>
+  denial.onTick(
+    () => true,
+    () => true,
+    [],
+  );
+
 test('once something is denied it is named each second, and what is denied goes on after the end', (t) => {
   const { denial, calls, warned, state, stopped, end, root } = world(t);
   denial.onTick(
@@ -63,16 +71,8 @@ test('once something is denied it is named each second, and what is denied goes 
     [],
   );
   assert.deepEqual([calls, denial.status()], [[], {}]);
-  denial.onTick(
-    () => true,
-    () => true,
-    [],
-  );
-  denial.onTick(
-    () => true,
-    () => true,
-    [],
-  );
+  tick(denial);
+  tick(denial);
   assert.deepEqual(calls, ['pin', 'seen 60000', 'pin', 'seen 60000']);
   assert.deepEqual(denial.status(), { pinned: { keepMs: 60_000, unavailable: undefined } });
   assert.deepEqual(pinnedDirectories(root, STATE_DIR), [state.pinned]);
@@ -85,11 +85,7 @@ test('once something is denied it is named each second, and what is denied goes 
 
 test('by default nothing is named, and all ends with the agent', (t) => {
   const { denial, calls, stopped, end } = world(t, { keepMs: 0 });
-  denial.onTick(
-    () => true,
-    () => true,
-    [],
-  );
+  tick(denial);
   end();
   assert.deepEqual([calls, stopped], [[], [false]]);
 });
@@ -98,11 +94,7 @@ test('what a former agent has left goes once this one denies, after a minute, or
   const { root } = world(t);
   const former = (): string => {
     const { denial, state } = world(t, { root });
-    denial.onTick(
-      () => true,
-      () => true,
-      [],
-    );
+    tick(denial);
     const moved = `${state.pinned}-former`;
     renameSync(state.pinned, moved);
     return moved;
@@ -116,11 +108,7 @@ test('what a former agent has left goes once this one denies, after a minute, or
     [],
   );
   assert.ok(existsSync(first), 'not all containers have their tables');
-  one.denial.onTick(
-    () => true,
-    () => true,
-    [],
-  );
+  tick(one.denial);
   assert.ok(!existsSync(first));
   assert.equal(one.denial.hasFormer, false);
 
@@ -148,11 +136,7 @@ test('what a former agent has left goes once this one denies, after a minute, or
 
 test('what is not root’s alone is not touched: links, and directories that others may write', (t) => {
   const { root, denial, state } = world(t);
-  denial.onTick(
-    () => true,
-    () => true,
-    [],
-  );
+  tick(denial);
   const [, owner = ''] = /([0-9a-f]{16})-[^/]*$/.exec(state.pinned) ?? [];
   const folder = join(root, 'varvel');
   const target = join(root, 'precious');
@@ -183,11 +167,7 @@ test('a file system that cannot be read ends no agent', (t) => {
   symlinkSync('varvel', join(root, 'varvel'));
   const { denial, warned } = world(t, { root, keepMs: 0 });
   assert.equal(denial.hasFormer, false);
-  denial.onTick(
-    () => true,
-    () => true,
-    [],
-  );
+  tick(denial);
   assert.deepEqual(warned, [], 'a link counts as not there');
   const unreadable = world(t, { root: join(root, 'x'.repeat(300)), keepMs: 0 });
   unreadable.denial.onTick(
@@ -201,26 +181,14 @@ test('a file system that cannot be read ends no agent', (t) => {
 test('what cannot be named ends with the agent; that is said once, and tried again a minute later', (t) => {
   const { denial, calls, warned, state, clock, stopped, end } = world(t);
   state.refuses = true;
-  denial.onTick(
-    () => true,
-    () => true,
-    [],
-  );
-  denial.onTick(
-    () => true,
-    () => true,
-    [],
-  );
+  tick(denial);
+  tick(denial);
   assert.deepEqual([calls, warned.length], [['unpin'], 1]);
   assert.equal(denial.status().pinned?.unavailable, 'Cannot keep what denies: EPERM.');
   end();
   assert.deepEqual(stopped, [false]);
   state.refuses = false;
   clock.nowMs = 60_000;
-  denial.onTick(
-    () => true,
-    () => true,
-    [],
-  );
+  tick(denial);
   assert.deepEqual(denial.status().pinned?.unavailable, undefined);
 });
