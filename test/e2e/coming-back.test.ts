@@ -10,7 +10,7 @@ import type Docker from 'dockerode';
 import { startDockerd } from '../support/dockerd.ts';
 import { E2eAgent, until, type DetectionLine } from '../support/e2e-agent.ts';
 import type { E2eAgentOptions } from '../support/e2e-config.ts';
-import { logLines, runContainer } from '../support/e2e-docker.ts';
+import { logLines, restartContainer, runContainer } from '../support/e2e-docker.ts';
 import { HttpService } from '../support/http-receiver.ts';
 import { NumberedFiles } from '../support/numbered-files.ts';
 import { SmallDisk } from '../support/small-disk.ts';
@@ -162,7 +162,7 @@ test('containers of an engine: one that started while nobody watched is told fro
   await until('it is known', async () => (await agent.containerStatus(again.id))?.name);
   const killedMs = Date.now();
   await agent.end('SIGKILL');
-  await again.restart({ t: 0 });
+  await restartContainer(again);
   const younger = await run('younger');
   const startedMs = Date.parse((await younger.inspect()).State.StartedAt);
   await agent.run();

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { E2eAgent, settled, until, type DetectionLine } from '../support/e2e-agent.ts';
-import { execInContainer, runContainer } from '../support/e2e-docker.ts';
+import { execInContainer, restartContainer, runContainer } from '../support/e2e-docker.ts';
 
 const READ = 'read -r line < /etc/shadow';
 const SCRIPT = `cd /tmp; ${READ}; exec sleep 600`;
@@ -113,33 +113,33 @@ test('restarted, renamed, and the agent restarted in between', async () => {
   try {
     await nameIs('first');
     await assertStarted('first');
-    await app.restart({ t: 0 });
+    await restartContainer(app);
     await assertStarted('first');
     await app.rename({ name: 'second' });
     await nameIs('second');
     await assertKnown('second');
-    await app.restart({ t: 0 });
+    await restartContainer(app);
     await assertStarted('second');
 
     assert.equal((await agent.end('SIGTERM')).code, 0);
-    await app.restart({ t: 0 });
+    await restartContainer(app);
     await app.rename({ name: 'third' });
     await agent.run();
     await nameIs('third');
     assert.deepEqual(await lines(), [], 'nobody was there to see it start');
     await assertKnown('third');
-    await app.restart({ t: 0 });
+    await restartContainer(app);
     await assertStarted('third');
 
     assert.equal((await agent.end('SIGKILL')).signal, 'SIGKILL');
-    await Promise.all([agent.run(), app.restart({ t: 0 })]);
+    await Promise.all([agent.run(), restartContainer(app)]);
     await nameIs('third');
     await isThrough(app);
     const seen = await lines();
     const fields = await expected(app, 'third');
     assert.deepEqual(seen, seen.length === 0 ? [] : [fields], 'at most once, and as its own');
     await assertKnown('third');
-    await app.restart({ t: 0 });
+    await restartContainer(app);
     await assertStarted('third');
     assert.deepEqual(
       [pids.size, cgroups.size],

@@ -15,7 +15,7 @@ import {
   deliveryAt,
   theLine,
 } from '../support/container-log.ts';
-import { execInContainer } from '../support/e2e-docker.ts';
+import { execInContainer, restartContainer } from '../support/e2e-docker.ts';
 import { processesNaming } from '../support/processes.ts';
 import { until } from '../support/until.ts';
 import { containerOf } from '../unit/streams/delivery-fixture.ts';
@@ -25,7 +25,7 @@ test('a detection of the run before never cuts off the log of the next', async (
   await settled(app);
   const old = nextDelivery(app.container);
   const state = { restarting: true };
-  const restart = app.docker.restart({ t: 0 }).finally(() => (state.restarting = false));
+  const restart = restartContainer(app.docker).finally(() => (state.restarting = false));
   const stream = newStream();
   let tries = 0;
   while (state.restarting) {

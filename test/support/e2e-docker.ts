@@ -35,6 +35,20 @@ export async function runContainer(
   return container;
 }
 
+/**
+ * Restarts a container without a grace period. Seen once, on a loaded machine and with no agent running: the init of the second
+ * run was killed while runc prepared it ("read init-p: connection reset by peer"). The likely cause is containerd's clean-up of
+ * the first run, which ends by the same id. The engine leaves the container stopped then, so it is started again.
+ */
+export async function restartContainer(container: Docker.Container): Promise<void> {
+  try {
+    await container.restart({ t: 0 });
+  } catch (error) {
+    if (!String(error).includes('OCI runtime create failed')) throw error;
+    await container.start();
+  }
+}
+
 /** An image as a script leaves busybox's behind. Its name, for `image` above. */
 export async function imageMadeBy(
   engine: TestDockerd,
