@@ -22,6 +22,8 @@ interface Position {
   readonly point: Point;
   readonly bytes: Uint8Array | undefined;
   readonly many: boolean;
+  /** Default: the one after it. */
+  readonly next?: number;
 }
 
 /**
@@ -35,13 +37,31 @@ export function* automatonOf(
   const positions: Position[] = [];
   const first: number[] = [];
   const anywhere: number[] = [];
+  // What follows the beginnings that a test accepts is the same: with one for each, there would be as many states for all that follows.
+  const tails = new Map<number, { readonly bytes: Part['bytes']; readonly at: number }[]>();
   for (const [test, { patterns, point }] of tests.entries()) {
     for (const whole of patterns) {
       const isFloating = whole.length > 1 && isAnything(whole[0]);
       const pattern = isFloating ? whole.slice(1) : whole;
-      (isFloating ? anywhere : first).push(positions.length);
-      for (const { bytes, many } of pattern) positions.push({ test, point, bytes, many });
-      positions.push({ test, point, bytes: undefined, many: false });
+      const starts = isFloating ? anywhere : first;
+      const tail = pattern.at(-1);
+      if (tail?.many !== true || pattern.at(-2)?.many !== false) {
+        starts.push(positions.length);
+        for (const { bytes, many } of pattern) positions.push({ test, point, bytes, many });
+        positions.push({ test, point, bytes: undefined, many: false });
+        continue;
+      }
+      const known = tails.get(test)?.find(({ bytes }) => bytes === tail.bytes);
+      const next = known?.at ?? positions.length;
+      if (known === undefined) {
+        tails.set(test, [...(tails.get(test) ?? []), { bytes: tail.bytes, at: next }]);
+        positions.push({ test, point, bytes: tail.bytes, many: true });
+        positions.push({ test, point, bytes: undefined, many: false });
+      }
+      starts.push(positions.length);
+      for (const { bytes, many } of pattern.slice(0, -2))
+        positions.push({ test, point, bytes, many });
+      positions.push({ test, point, bytes: pattern.at(-2)?.bytes, many: false, next });
     }
   }
   const { classes, members } = classesOf(positions);
@@ -138,7 +158,8 @@ class Builder {
     for (let index = 0; index < set.length; index++) {
       const at = set[index] ?? 0;
       const position = this.#positions[at];
-      if (position?.bytes?.[byte] === 1) this.#enter(position.many ? at : at + 1);
+      if (position?.bytes?.[byte] === 1)
+        this.#enter(position.many ? at : (position.next ?? at + 1));
     }
   }
 

@@ -61,7 +61,9 @@ export function* verdictTableOf({ clauses, widened, certain }: RuleClauses): Ste
     if (rules.length > 0) {
       // What is kept back comes first, but for what is denied.
       const denying = rules.filter(({ denies }) => denies);
-      rules = denying.length < rules.length ? denying : [];
+      // Then of those the last that asks for this automaton, or else the last.
+      const last = rules.findLast((rule) => askedOf(rule, full).length > 0) ?? rules.at(-1);
+      rules = denying.length < rules.length ? denying : rules.filter((rule) => rule !== last);
       continue;
     }
     const count = attempts.get(full) ?? 1;
