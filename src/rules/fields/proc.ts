@@ -1,15 +1,15 @@
 import type { Process, ProcessImage } from '../../context/process.ts';
 import { field, fieldWithReader, parseIndex } from './field.ts';
+import { ancestorField, ARGS_OF_ANCESTORS, CONTAINER_ANCESTOR_FIELDS } from './proc-ancestors.ts';
 import { ENVIRONMENT_FIELDS } from './proc-env.ts';
 import { EXE_TIME_FIELDS, unixOf } from './proc-exe-times.ts';
 import { PROCESS_PROBE_FIELDS } from './probes.ts';
 import { USAGE_FIELDS } from './usage.ts';
 import { STANDARD_FIELDS } from './proc-standard.ts';
-import { ancestor, MAX_ANCESTORS } from './ancestors.ts';
-import type { FieldClass, FieldDefinition, FieldType, Value, View } from './field.ts';
+import { MAX_ANCESTORS } from './ancestors.ts';
+import type { FieldClass, FieldDefinition, Value, View } from './field.ts';
 import { uptimeOf } from './uptime.ts';
 import { originOf } from '../lineage.ts';
-import { MAX_VALUE_BYTES } from '../detection.ts';
 
 function cmdline(image: ProcessImage): string {
   return image.args.length === 0 ? image.name : `${image.name} ${image.args.join(' ')}`;
@@ -49,74 +49,6 @@ function leader(process: Process, key: 'sid' | 'pgid' | 'vpgid'): Process {
     found = parent;
   }
   return found;
-}
-
-/** `proc.aname` and its kind: any ancestor without an index, one process with it (0 is the process itself). */
-function ancestorField(
-  name: string,
-  type: FieldType,
-  what: string,
-  of: (process: Process) => Value,
-): FieldDefinition {
-  const description = `${what} of an ancestor: [1] is the parent; without an index, of any ancestor.`;
-  return fieldWithReader(
-    name,
-    type,
-    description,
-    (argument) => {
-      if (argument !== undefined) {
-        const level = parseIndex(argument);
-        if (typeof level === 'object') return level;
-        return {
-          shape: 'single',
-          read(view) {
-            const found = ancestor(view.process, level);
-            return found === undefined ? undefined : of(found);
-          },
-        };
-      }
-      const values: Value[] = [];
-      return {
-        shape: 'any',
-        notEqual: 'some',
-        read(view) {
-          values.length = 0;
-          let found = view.process.parent;
-          while (found !== undefined && values.length < MAX_ANCESTORS) {
-            values.push(of(found));
-            found = found.parent;
-          }
-          return values;
-        },
-        output(view) {
-          if (type !== 'CHARBUF') return Number(of(view.process));
-          const names: string[] = [];
-          let found = view.process.parent;
-          let length = 0;
-          // An output has no more of it than that, and cuts it.
-          while (found !== undefined && names.length < MAX_ANCESTORS && length <= MAX_VALUE_BYTES) {
-            const name = String(of(found));
-            names.push(name);
-            length += name.length;
-            found = found.parent;
-          }
-          return names.length === 0 ? null : names.join(' ');
-        },
-      };
-    },
-    { argument: 'optional', noVal: true, noTransformer: true },
-  );
-}
-
-/** The arguments of all ancestors in one text; undefined when there are none. */
-function allArgs(process: Process): string | undefined {
-  let text = '';
-  let found = process.parent;
-  for (let level = 0; found !== undefined && level < MAX_ANCESTORS; level++) {
-    text += `${text === '' ? '' : ' '}${found.image.args.join(' ')}`;
-    found = found.parent;
-  }
-  return text === '' ? undefined : text;
 }
 
 /** The oldest shell of the process and its ancestors, by the end of its name. */
@@ -206,21 +138,7 @@ export const PROC_CLASS: FieldClass = {
       return process.image.exePath;
     }),
     ARGS,
-    fieldWithReader(
-      'proc.aargs',
-      'CHARBUF',
-      'Arguments of an ancestor: [1] is the parent; without an index, of all as one text.',
-      (argument) => {
-        if (argument === undefined) return { shape: 'single', read: (v) => allArgs(v.process) };
-        const level = parseIndex(argument);
-        if (typeof level === 'object') return level;
-        return {
-          shape: 'single',
-          read: (v) => ancestor(v.process, level)?.image.args.join(' '),
-        };
-      },
-      { argument: 'optional' },
-    ),
+    ARGS_OF_ANCESTORS,
     field('proc.cmdline', 'CHARBUF', 'Name and arguments.', image(cmdline)),
     field('proc.pcmdline', 'CHARBUF', "The parent's name and arguments.", parentImage(cmdline)),
     ancestorField('proc.acmdline', 'CHARBUF', 'Name and arguments', (process) => {
@@ -389,6 +307,7 @@ export const PROC_CLASS: FieldClass = {
       },
     ),
     ...EXE_TIME_FIELDS,
+    ...CONTAINER_ANCESTOR_FIELDS,
     ...ENVIRONMENT_FIELDS,
     ...USAGE_FIELDS,
     ...STANDARD_FIELDS,

@@ -51,6 +51,7 @@ const ANCESTORS: readonly (readonly [any: string, own: string, parent: string | 
   ['proc.aenv', 'proc.env', undefined],
 ];
 const MAX_ANCESTORS = 64;
+const IN_CONTAINER = 'proc.container_a';
 
 const bothEnds: Derivation = (name, _argument, read) => {
   for (const pairs of [ENDS, LOCAL_AND_REMOTE]) {
@@ -62,6 +63,8 @@ const bothEnds: Derivation = (name, _argument, read) => {
 };
 
 const ancestors: Derivation = (name, argument, read) => {
+  // Where nothing else is said, all of them are the container's.
+  if (name.startsWith(IN_CONTAINER)) return read(name.replace(IN_CONTAINER, 'proc.a'), argument);
   for (const [any, own, parent] of ANCESTORS) {
     if (name === parent) return read(any, '1');
     if (name !== any) continue;

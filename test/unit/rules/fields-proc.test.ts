@@ -41,6 +41,20 @@ describe('proc', () => {
       'proc.exeline': '/usr/local/bin/node server.js',
     });
     assert.equal(read('proc.loginshellid', EXEC), undefined);
+    // The runtime above them is none of the container's own.
+    all(subject, {
+      'proc.aname': ['zsh', 'bash', 'containerd-shim'],
+      'proc.container_aname': ['zsh', 'bash'],
+      'proc.container_aname[0]': 'node',
+      'proc.container_aname[2]': 'bash',
+      'proc.container_aname[3]': undefined,
+      'proc.aexepath[3]': '/usr/bin/containerd-shim',
+      'proc.container_aexepath[3]': undefined,
+      'proc.container_aargs[1]': 'x y',
+      'proc.container_aargs[3]': undefined,
+    });
+    const entrant = makeSubject(makeEvent('execve'), { process: makeProcess({ parent: RUNTIME }) });
+    all(entrant, { 'proc.container_aexepath': [], 'proc.container_aexepath[1]': undefined });
     for (const name of ['aname', 'aexe', 'aexepath', 'acmdline', 'apid', 'aenv', 'aargs']) {
       const field = findField(`proc.${name}`)?.field;
       const limited = name !== 'aargs';
