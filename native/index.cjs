@@ -8,10 +8,10 @@ const addon = require('./build/Release/ebpf_loader.node');
 const layout = require('./layout.gen.cjs');
 const { checkId, checkText } = require('./checks.cjs');
 const { Isolation } = require('./isolation.cjs');
+const { layOutCall, readVerdict } = require('./judged-call.cjs');
 
 const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
-const { VERDICT_RUN, VERDICT_TABLES } = layout;
-const NUMBER_UNKNOWN = 2n ** 64n - 1n;
+const { VERDICT_TABLES } = layout;
 const READ_MAX = 64 << 20;
 
 /** Writes a text and its length into the fields of a pattern, NUL-terminated. */
@@ -214,52 +214,11 @@ class Probe {
     addon.noteSeen(this.#handle, denyMs);
   }
 
-  runVerdict(
-    table,
-    { kind, directory, dots = false, layer, path, program, argv = [], thread, address, port },
-  ) {
+  runVerdict(table, call) {
     checkTable(table, 1);
-    const words = Buffer.concat(argv.flatMap((word) => [word, Buffer.of(0)]));
-    const { bytes, fields, pathAt, programAt, argvAt } = VERDICT_RUN;
-    const args = new Uint8Array(bytes);
-    const view = new DataView(args.buffer);
-    const numbers = { table, kind, directory, dots, layer, len: path.length };
-    const {
-      path: programPath = new Uint8Array(),
-      layer: programLayer = 0,
-      loads = true,
-      name = new Uint8Array(),
-      age,
-      parentAge,
-      fromOutside,
-    } = program ?? {};
-    Object.assign(numbers, {
-      address_len: address?.length ?? 0,
-      port: port ?? 0,
-      argv_len: words.length,
-      program_known: program !== undefined,
-      program_len: programPath.length,
-      program_layer: programLayer,
-      program_loads: loads,
-    });
-    for (const [name, value] of Object.entries(numbers))
-      view.setUint32(fields[name].at, Number(value), true);
-    const wide = {
-      age,
-      parent_age: parentAge,
-      from_outside: fromOutside === false ? 0n : undefined,
-    };
-    for (const [field, number] of Object.entries(wide))
-      view.setBigUint64(fields[field].at, number ?? NUMBER_UNKNOWN, true);
-    const texts = { program_name: name, thread, address };
-    for (const [field, text] of Object.entries(texts))
-      if (text !== undefined) args.set(text.subarray(0, fields[field].bytes), fields[field].at);
-    args.set(path.subarray(0, programAt - pathAt), pathAt);
-    args.set(programPath.subarray(0, argvAt - programAt), programAt);
-    args.set(words.subarray(0, bytes - argvAt), argvAt);
+    const args = layOutCall(table, call);
     addon.runVerdict(this.#handle, args);
-    const passes = view.getInt32(fields.passes.at, true);
-    return { passes, failing: view.getUint32(fields.failing.at, true) };
+    return readVerdict(args);
   }
 
   scopeDelete(cgroupId) {

@@ -101,7 +101,7 @@ module.exports = {
     "patternsAt": 20
   },
   "VERDICT_RUN": {
-    "bytes": 904,
+    "bytes": 2024,
     "fields": {
       "table": {
         "at": 0,
@@ -175,7 +175,7 @@ module.exports = {
         "at": 104,
         "bytes": 4
       },
-      "unused": {
+      "standard": {
         "at": 108,
         "bytes": 4
       },
@@ -194,6 +194,25 @@ module.exports = {
     },
     "pathAt": 136,
     "programAt": 392,
-    "argvAt": 648
+    "argvAt": 648,
+    "ancestorsAt": 904
+  },
+  "GIVEN_ANCESTOR": {
+    "bytes": 280,
+    "fields": {
+      "found": {
+        "at": 0,
+        "bytes": 4
+      },
+      "len": {
+        "at": 4,
+        "bytes": 4
+      },
+      "name": {
+        "at": 8,
+        "bytes": 16
+      }
+    },
+    "pathAt": 24
   }
 };

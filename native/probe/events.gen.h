@@ -46,6 +46,10 @@
 #define VERDICT_AGE_SLACK 100000000
 #define VERDICT_PATH_MAX 256
 #define IMAGES_MAX 8192
+#define ENDED_IMAGES_MAX 4096
+#define VERDICT_LEVELS 3
+#define VERDICT_ANCESTORS 8
+#define GIVEN_ANCESTORS 4
 #define ENDS_MAX 8192
 #define VERDICT_TABLES 64
 
@@ -423,6 +427,14 @@ struct probe_config {
 };
 
 _Static_assert(sizeof(struct scope_pattern) == 136, "scope_pattern");
+struct given_ancestor {
+	__u32 found; /* ANCESTOR_* */
+	__u32 len; /* bytes of its path */
+	char name[16]; /* of the process since its exec */
+	char path[VERDICT_PATH_MAX];
+};
+
+_Static_assert(sizeof(struct given_ancestor) == 24 + VERDICT_PATH_MAX, "given_ancestor");
 struct verdict_run_args {
 	__u32 table; /* number of the table */
 	__u32 kind; /* number of the kind of call (src/plan/verdicts/call-kinds.ts) */
@@ -442,16 +454,17 @@ struct verdict_run_args {
 	__u32 address_len; /* 4 or 16; 0: no connect to an IP address */
 	__u32 port; /* of a connect */
 	__u32 argv_len; /* bytes of the words of a program that is run; 0: they are not known */
-	__u32 unused;
+	__u32 standard; /* bit n: its descriptor n is a connection */
 	__u64 age; /* of the process, ns; NUMBER_UNKNOWN */
 	__u64 parent_age; /* of its parent, ns; NUMBER_UNKNOWN */
 	__u64 from_outside; /* 0: its parent is in scope; NUMBER_UNKNOWN */
 	char path[VERDICT_PATH_MAX];
 	char program[VERDICT_PATH_MAX];
 	char argv[VERDICT_PATH_MAX];
+	struct given_ancestor ancestors[GIVEN_ANCESTORS];
 };
 
-_Static_assert(sizeof(struct verdict_run_args) == 136 + 3 * VERDICT_PATH_MAX, "verdict_run_args");
+_Static_assert(sizeof(struct verdict_run_args) == 136 + 3 * VERDICT_PATH_MAX + GIVEN_ANCESTORS * sizeof(struct given_ancestor), "verdict_run_args");
 _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */

@@ -83,10 +83,22 @@ __noinline int image__origin(void)
 }
 
 /*
- * Keeps the program of this process, whose path is in the path buffer at `start` (path__walk). True if it is run from
- * inside the container.
+ * Marks the program of this process as about to change. Done before the time of the record is taken: who finds no mark
+ * looks at the process before that time. The atomic operation keeps that order between CPUs.
  */
-static __always_inline bool image__store(struct task_struct *task, long start, __u32 file_flags)
+static __always_inline void image__mark(struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+	struct image *image = bpf_map_lookup_elem(&images, &pid);
+	if (image)
+		__sync_fetch_and_or(&image->is_changing, 1);
+}
+
+/*
+ * Keeps the program of this process, whose path is in the path buffer at `start` (path__walk). `since`: when its record
+ * says that it runs it. True if it is run from inside the container.
+ */
+static __always_inline bool image__store(struct task_struct *task, long start, __u32 file_flags, __u64 since)
 {
 	__u32 zero = 0, pid = task->tgid, at = start & 0xffff;
 	struct image *made = image__get_made();
@@ -95,6 +107,9 @@ static __always_inline bool image__store(struct task_struct *task, long start, _
 		return 0;
 	int origin = image__origin();
 	made->start = task->group_leader->start_boottime;
+	made->since = since;
+	made->has_program = 1;
+	made->is_changing = 0;
 	made->inside = !!(origin & IMAGE_INSIDE);
 	made->layer = file_flags & FILE_UPPER_LAYER   ? LAYER_UPPER
 		      : file_flags & FILE_LOWER_LAYER ? LAYER_LOWER
@@ -103,7 +118,9 @@ static __always_inline bool image__store(struct task_struct *task, long start, _
 	made->loads = 1;
 	made->len = 0;
 	struct image *former = image__find(pid, made->start);
+	made->parent = former ? former->parent : 0;
 	made->parent_start = former ? former->parent_start : 0;
+	made->is_entrant = former && former->is_entrant;
 	bpf_probe_read_kernel(made->name, sizeof(made->name), task->comm);
 	__u32 len = PATH_MAX - at;
 	if (start >= 0 && !(start >> PATH_FLAGS_SHIFT) && at <= PATH_MAX && len < VERDICT_PATH_MAX) {
@@ -135,20 +152,78 @@ static __always_inline void image__note_no_loads(struct task_struct *task)
 	bpf_map_update_elem(&images, &pid, made, BPF_ANY);
 }
 
-/* A new process runs its parent's program. */
+/* Keeps that the process's parent is not in scope. What it runs is not known until its exec. */
+static __always_inline void image__note_entrant(struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+	struct image *made = image__get_made();
+	if (!made)
+		return;
+	__builtin_memset(made, 0, sizeof(*made));
+	made->start = task->group_leader->start_boottime;
+	made->is_entrant = 1;
+	made->loads = 1;
+	bpf_map_update_elem(&images, &pid, made, BPF_NOEXIST);
+}
+
+/*
+ * A process was moved into the scope. It comes from outside if it is still in its parent's mount namespace, and the
+ * parent is outside. One that is in the container already, and is moved within it, may have been left to a process
+ * outside.
+ */
+static __always_inline void image__enter(struct task_struct *task)
+{
+	struct task_struct *parent = task->real_parent;
+	if (task->pid != task->tgid || !lineage__is_outside(parent) || !image__mounts(task))
+		return;
+	if (image__mounts(task) == image__mounts(parent))
+		image__note_entrant(task);
+}
+
+/*
+ * A new process runs its parent's program. With CLONE_PARENT it gets the parent of who made it, as in the agent. One that
+ * is born into the scope from outside is an entrant.
+ */
 static __always_inline void image__inherit(struct task_struct *parent, struct task_struct *child)
 {
 	__u32 pid = parent->tgid, child_pid = child->tgid;
 	struct image *made = image__get_made(), *image = image__find(pid, parent->group_leader->start_boottime);
-	if (!made || !image || !image__copy(made, image, pid))
+	if (!image) {
+		if (lineage__is_outside(parent) && lineage__is_outside(child->real_parent))
+			image__note_entrant(child);
+		return;
+	}
+	if (!made || !image__copy(made, image, pid))
 		return;
 	made->start = child->group_leader->start_boottime;
-	made->parent_start = child->real_parent->tgid == pid ? parent->group_leader->start_boottime : 0;
+	if (child->real_parent->tgid == pid) {
+		made->parent = pid;
+		made->parent_start = parent->group_leader->start_boottime;
+		made->is_entrant = 0;
+	}
 	bpf_map_update_elem(&images, &child_pid, made, BPF_ANY);
 }
 
-static __always_inline void image__forget(struct task_struct *task)
+/* The process has ended: others may still ask what their parent ran. */
+static __always_inline void image__end(struct task_struct *task)
 {
 	__u32 pid = task->tgid;
+	struct image *made = image__get_made(), *image = image__find(pid, task->group_leader->start_boottime);
+	if (made && image && image__copy(made, image, pid))
+		bpf_map_update_elem(&ended_images, &pid, made, BPF_ANY);
 	bpf_map_delete_elem(&images, &pid);
+}
+
+/* Copies the program of a process that runs or has ended into image_made; NULL if it is not known. */
+static __always_inline struct image *image__find_any(__u32 pid, __u64 start)
+{
+	struct image *made = image__get_made(), *image = image__find(pid, start);
+	if (!made)
+		return NULL;
+	if (image)
+		return image__copy(made, image, pid) && made->start == start ? made : NULL;
+	image = bpf_map_lookup_elem(&ended_images, &pid);
+	if (!image || bpf_probe_read_kernel(made, sizeof(*made), image) || made->start != start)
+		return NULL;
+	return bpf_map_lookup_elem(&ended_images, &pid) == image ? made : NULL;
 }

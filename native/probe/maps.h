@@ -119,14 +119,22 @@ struct {
 	__array(values, struct verdict_table_map);
 } verdict_tables SEC(".maps");
 
-/* What a process runs, by its pid: kept from exec on, since the file may be moved or replaced later. */
+/*
+ * What a process runs, and who its parent is, by its pid: kept from exec on, since the file may be moved or replaced
+ * later. The parent is what forked it, as in the agent, whoever adopts it.
+ */
 struct image {
 	__u64 start; /* of the process, CLOCK_BOOTTIME ns */
+	__u64 since; /* of the record that tells of its exec; 0: it has run nothing since it is in scope */
+	__u32 has_program; /* 0: it is not known what it runs */
+	__u32 is_changing; /* 1: it is about to run another program */
+	__u32 parent;	   /* pid, if parent_start is known */
+	__u32 is_entrant;  /* 1: its parent is out of scope */
 	__u32 len;   /* of the path; 0: it is too long, or not below the root of the process */
 	__u32 layer; /* LAYER_* */
 	__u32 inside; /* it is the container's own: not that of a runtime's set-up, nor of a process that was moved in */
 	__u32 loads;  /* its environment may have a variable LD_*: it has, or is not known */
-	__u64 parent_start; /* of what forked the process; 0: not known, or it is not its parent (CLONE_PARENT) */
+	__u64 parent_start; /* of its parent; 0: not known, or it is out of scope */
 	char name[COMM_LEN]; /* of the process at its exec */
 	char path[VERDICT_PATH_MAX];
 };
@@ -136,6 +144,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct image);
 } images SEC(".maps");
+/* The same of processes that have ended, whose children may still run programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, ENDED_IMAGES_MAX);
+	__type(key, __u32);
+	__type(value, struct image);
+} ended_images SEC(".maps");
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -144,19 +159,24 @@ struct {
 } image_made SEC(".maps");
 
 /*
- * 0: a call to be judged, by one of its paths; 1: the program that makes it. In a map, since global functions take no
- * kernel pointers.
+ * A call to be judged, by one of its paths; the program that makes it; and an ancestor of its process. In a map, since
+ * global functions take no kernel pointers.
  */
-enum { VERDICT_CALL, VERDICT_PROGRAM };
+enum { VERDICT_CALL, VERDICT_PROGRAM, VERDICT_ANCESTOR, VERDICT_PARTS };
 struct verdict_call {
 	__u32 table, kind, directory, layer;
 	__u32 dots; /* of an open: the path as passed may contain ".." */
-	__u64 left[VERDICT_WORDS]; /* the clauses that hold */
+	__u32 standard; /* of a program that is run: bit n: descriptor n is a connection */
+	__u64 left[VERDICT_WORDS]; /* the clauses that hold; of an ancestor: those that do for it */
+	__u64 met[VERDICT_WORDS]; /* of ancestors: the clauses that hold for one of them, or ask for none */
+	/* of a program and of an ancestor: its parent, see struct image; `since`: of the call, CLOCK_BOOTTIME ns */
+	__u32 parent, is_entrant;
+	__u64 parent_start, since;
 	__u32 is_part;	/* one of two paths: `failing` is wanted even if the call does not pass by it */
 	__u32 failing;	/* out: bit n: rule n of the certain ones may fail; so do all numbers that are no rule's */
 	__u32 is_given; /* of a program: it is not that of this process (verdict_run) */
 	__u64 named_for; /* of a call: the thread to whose call `name` belongs, whatever it is called by now; 0: none */
-	__u32 is_known; /* of a given program */
+	__u32 is_known; /* of a program: what it is; given, or loaded for the call */
 	__u32 loads;	/* of a program: see struct image */
 	__u32 len;	/* of the path; of a program 0: its path is not known */
 	__u32 is_odd; /* out: a component of the path is empty, '.' or '..' */
@@ -176,7 +196,7 @@ struct verdict_call {
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, VERDICT_PARTS);
 	__type(key, __u32);
 	__type(value, struct verdict_call);
 } verdict_call SEC(".maps");

@@ -146,6 +146,7 @@ struct verdict_table {
 	__u32 names;	/* NAMES_*: a clause is about names of this sort */
 	__u32 numbers;	/* comparisons in `bounds` */
 	__u32 argv;	/* bit ARGV_*: a clause is about that text */
+	__u32 ancestors; /* 1: a clause is about ancestors */
 	__u32 number_of[VERDICT_NUMBERS]; /* by comparison: NUMBER_* */
 	__u64 bounds[VERDICT_NUMBERS];
 	__u64 below[VERDICT_NUMBERS][VERDICT_WORDS]; /* the clauses that can hold where the number is below the bound */
@@ -155,8 +156,10 @@ struct verdict_table {
 	/* by ARGV_* and number of the text that MACHINE_WITHIN finds: the clauses that can hold without it, and with it */
 	__u64 within[ARGV_TEXTS][VERDICT_WITHIN][2][VERDICT_WORDS];
 	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];
-	__u64 forms[VERDICT_FORMS][VERDICT_WORDS];
+	__u64 forms[VERDICT_FORMS][VERDICT_WORDS]; /* of a program that is run: bit n: descriptor n is a connection */
 	__u64 program_forms[VERDICT_PROGRAM_FORMS][VERDICT_WORDS];
+	__u64 no_ancestor[VERDICT_LEVELS][VERDICT_WORDS]; /* by number - 1: the container has no such ancestor of the process */
+	__u64 met_by_none[VERDICT_WORDS]; /* the clauses that can hold where it has none at all */
 	__u64 same_program[2][VERDICT_WORDS]; /* the call's path is 0: not that of the program, 1: the same */
 	__u64 no_name[VERDICT_WORDS]; /* a directory: its path has no file name */
 	__u64 root[VERDICT_WORDS];    /* a file directly below the root: its directory is '/' */
@@ -164,11 +167,13 @@ struct verdict_table {
 	__u16 seen_end[1 << VERDICT_SEEN];     /* by the texts found in the path: a number of `masks` */
 	__u16 seen_slash[1 << VERDICT_SEEN];   /* the same for its directory */
 	__u16 seen_program[1 << VERDICT_SEEN]; /* the same for the path of the program */
+	__u16 seen_ancestor[VERDICT_LEVELS + 1][1 << VERDICT_SEEN]; /* the same for that of an ancestor by its number - 1; last: of any */
 	/*
 	 * Rows, one per state: the number of `masks` at the end of the path or address, that after the last slash, that
-	 * at the end of a program's path, and by class the next row. For MACHINE_COMM, the first two are for names of
-	 * processes and of threads, and for MACHINE_ARGV those are for ARGV_*. For MACHINE_ANYWHERE and MACHINE_WITHIN, the
-	 * first one holds the texts that end there, one bit each.
+	 * at the end of a program's path, those at the end of an ancestor's (by its number - 1, then of any), and by class
+	 * the next row. For MACHINE_COMM, the first two are for names of processes and of threads, and for MACHINE_ARGV the
+	 * first three are for ARGV_*. For MACHINE_ANYWHERE and MACHINE_WITHIN, the first one holds the texts that end
+	 * there, one bit each.
 	 */
 	__u32 next[VERDICT_NEXT];
 	__u64 masks[VERDICT_MASKS][VERDICT_WORDS];

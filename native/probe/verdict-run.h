@@ -2,6 +2,15 @@
 /* Verdicts on made-up calls, for tests. */
 #pragma once
 
+/* Puts the ancestors where verdict__load_given reads them; those that are not given are not known. */
+static __always_inline void verdict_run__set_ancestors(struct scratch *s, struct verdict_run_args *args)
+{
+	struct given_ancestor *given = (void *)s + GIVEN_ANCESTORS_AT;
+	for (int i = 0; i < GIVEN_ANCESTORS; i++)
+		__builtin_memcpy(&given[i], &args->ancestors[i], sizeof(*given));
+	given[GIVEN_ANCESTORS].found = ANCESTOR_UNKNOWN;
+}
+
 /*
  * Returns the result of verdict__passes for any call: tests compare it with the same function in TypeScript. Loaded
  * only for them, since the kernel would verify the automata once more.
@@ -38,8 +47,13 @@ int verdict_run(struct verdict_run_args *args)
 	call->port = args->port;
 	call->argv_from = 0;
 	call->argv_len = args->argv_len;
+	call->standard = args->standard;
 	__builtin_memcpy(s, args->argv, sizeof(args->argv));
+	verdict_run__set_ancestors(s, args);
 	args->passes = verdict__passes();
+	struct verdict_table *t = verdict__find_table(args->table);
+	if (t && args->kind >= VERDICT_FIRST_EXEC && args->kind < VERDICT_FIRST_CONNECT)
+		verdict__judge_ancestors(t);
 	args->failing = call->failing;
 	program->is_given = 0;
 	call->is_part = 0;

@@ -147,6 +147,19 @@ __noinline int verdict__narrow_by_end(void)
 	return 0;
 }
 
+/* The row of the automaton of names at the end of this one. */
+static __always_inline __u32 verdict__name_row(struct verdict_table *t, const char *name)
+{
+	__u32 row = t->start[MACHINE_COMM];
+	for (int i = 0; i < COMM_LEN; i++) {
+		__u8 byte = name[i];
+		if (!byte)
+			break;
+		row = verdict__step(t, MACHINE_COMM, row, byte);
+	}
+	return row;
+}
+
 /*
  * Removes the clauses that do not hold for a name: that of the thread (VERDICT_CALL), or that of the process since its
  * exec (VERDICT_PROGRAM).
@@ -157,13 +170,7 @@ __noinline int verdict__narrow_by_name(__u32 which)
 	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
 	if (!t || !of)
 		return 0;
-	__u32 row = t->start[MACHINE_COMM];
-	for (int i = 0; i < COMM_LEN; i++) {
-		__u8 byte = of->name[i];
-		if (!byte)
-			break;
-		row = verdict__step(t, MACHINE_COMM, row, byte);
-	}
+	__u32 row = verdict__name_row(t, of->name);
 	verdict__narrow_by(call->left, t, verdict__cell(t, row, which == VERDICT_CALL ? ROW_THREAD : ROW_PROCESS));
 	return 0;
 }

@@ -87,13 +87,17 @@ __noinline int verdict__load_program(void)
 		return 0;
 	if (program->is_given)
 		return program->is_known;
+	program->is_known = 0;
 	struct task_struct *task = scope__current();
 	__u32 pid = task->tgid;
 	struct image *made = image__get_made(), *image = image__find(pid, task->group_leader->start_boottime);
 	program->len = 0;
-	if (!made || !image || !image__copy(made, image, pid))
+	if (!made || !image || !image__copy(made, image, pid) || !made->has_program)
 		return 0;
 	__u32 len = made->len;
+	program->parent = made->parent;
+	program->parent_start = made->parent_start;
+	program->is_entrant = made->is_entrant;
 	program->layer = made->layer;
 	program->loads = made->loads;
 	__builtin_memcpy(program->name, made->name, sizeof(program->name));
@@ -106,6 +110,7 @@ __noinline int verdict__load_program(void)
 		__builtin_memcpy(program->path, made->path, VERDICT_PATH_MAX);
 		program->len = len;
 	}
+	program->is_known = 1;
 	return 1;
 }
 
@@ -199,15 +204,16 @@ __noinline int verdict__passes(void)
 		return 1;
 	__u64 *left = call->left;
 	__builtin_memcpy(left, verdict__of_kind(t, call->kind), sizeof(call->left));
-	__u32 form = (call->layer & (VERDICT_LAYERS - 1)) + (call->directory ? VERDICT_LAYERS : 0) +
-		     (call->dots ? 2 * VERDICT_LAYERS : 0);
+	bool is_connect = call->kind >= VERDICT_FIRST_CONNECT;
+	bool is_exec = !is_connect && call->kind >= VERDICT_FIRST_EXEC, is_whole = call->is_part || is_exec;
+	__u32 form = is_exec ? call->standard
+			     : (call->layer & (VERDICT_LAYERS - 1)) + (call->directory ? VERDICT_LAYERS : 0) +
+				       (call->dots ? 2 * VERDICT_LAYERS : 0);
 	barrier_var(form); /* keeps the mask, which Linux 6.1 needs */
 	verdict__narrow(left, t->forms[form & (VERDICT_FORMS - 1)]);
 	__u32 len = call->len;
 	call->is_odd = 0;
 	/* a program that is run has no path, but `failing` is wanted */
-	bool is_connect = call->kind >= VERDICT_FIRST_CONNECT;
-	bool is_exec = !is_connect && call->kind >= VERDICT_FIRST_EXEC, is_whole = call->is_part || is_exec;
 	if (!is_whole && !verdict__has_any(left, t->may))
 		return 0;
 	bool has_path = len >= 2 && len < VERDICT_PATH_MAX && call->path[0] == '/';
@@ -265,6 +271,19 @@ __noinline int verdict__passes(void)
 	return 1;
 }
 
+/*
+ * After verdict__passes, of a program that is run: notes again which of the certain rules may fail, now with what is known
+ * of its ancestors. Not a part of it, since other calls would then have too many functions on their stack.
+ */
+static __always_inline void verdict__judge_ancestors(struct verdict_table *t)
+{
+	struct verdict_call *program = verdict__get_program();
+	if (!t->ancestors || !program || !program->is_known)
+		return;
+	verdict__narrow_by_ancestors();
+	verdict__note_failing();
+}
+
 /* Whether anything is denied: the agent is there, or it has ended not too long ago. */
 static __always_inline bool verdict__denies_any(void)
 {
@@ -282,22 +301,27 @@ static __always_inline void verdict__count_denial(struct scope_entry *entry)
 
 /*
  * Whether a rule that denies certainly matches the program that this process has begun to run (image__store).
- * `table`: that of its container. Its words are in the scratch, `argv_len` bytes at `argv_from`; 0: they are not known.
+ * `table`: that of its container. Its record is in the scratch. Its words are there, `argv_len` bytes at `argv_from`;
+ * 0: they are not known. `standard`: bit n: descriptor n is a connection.
  */
-__noinline int verdict__denies(__u32 table, __u32 event, __u32 argv_from, __u32 argv_len)
+__noinline int verdict__denies(__u32 table, __u32 standard, __u32 argv_from, __u32 argv_len)
 {
 	struct verdict_call *call = verdict__get_call();
 	struct verdict_table *t = verdict__find_table(table);
-	if (!call || !t || !t->denying || !verdict__denies_any())
+	struct scratch *s = ring__get_scratch();
+	if (!call || !t || !s || !t->denying || !verdict__denies_any())
 		return 0;
 	__u32 denying = t->denying;
 	call->table = table;
-	call->kind = VERDICT_FIRST_EXEC + (event == EVENT_EXECVEAT);
+	call->kind = VERDICT_FIRST_EXEC + (s->h.event == EVENT_EXECVEAT);
+	call->since = s->h.ts;
+	call->standard = standard;
 	call->directory = call->dots = 0;
 	call->layer = LAYER_NONE;
 	call->len = 0;
 	call->argv_from = argv_from;
 	call->argv_len = argv_len;
 	verdict__passes();
+	verdict__judge_ancestors(t);
 	return verdict__find_table(table) == t && (~call->failing & denying);
 }

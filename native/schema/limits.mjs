@@ -56,6 +56,13 @@ export const LIMITS = {
   VERDICT_PATH_MAX: 256,
   // Processes whose program the kernel knows; the least recently used are forgotten.
   IMAGES_MAX: 8192,
+  // The same of processes that have ended.
+  ENDED_IMAGES_MAX: 4096,
+  // Ancestors that are judged: so many by their number, of which [1] is the parent, and so many if any of them counts.
+  VERDICT_LEVELS: 3,
+  VERDICT_ANCESTORS: 8,
+  // Of a made-up call, for tests.
+  GIVEN_ANCESTORS: 4,
   // Ends of connects whose number the kernel knows; the least recently used are forgotten.
   ENDS_MAX: 8192,
   // Table numbers; 0 means none.

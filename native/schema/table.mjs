@@ -186,10 +186,17 @@ export const VERDICT_RUN = [
   ['address_len', 'u32', '4 or 16; 0: no connect to an IP address'],
   ['port', 'u32', 'of a connect'],
   ['argv_len', 'u32', 'bytes of the words of a program that is run; 0: they are not known'],
-  ['unused', 'u32'],
+  ['standard', 'u32', 'bit n: its descriptor n is a connection'],
   ['age', 'u64', 'of the process, ns; NUMBER_UNKNOWN'],
   ['parent_age', 'u64', 'of its parent, ns; NUMBER_UNKNOWN'],
   ['from_outside', 'u64', '0: its parent is in scope; NUMBER_UNKNOWN'],
+];
+
+/** A made-up ancestor after those, before its path. */
+export const GIVEN_ANCESTOR = [
+  ['found', 'u32', 'ANCESTOR_*'],
+  ['len', 'u32', 'bytes of its path'],
+  ['name', 'char16', 'of the process since its exec'],
 ];
 
 /** struct probe_config: set before load; the verifier removes dead branches. PATTERNS_MAX patterns follow. */

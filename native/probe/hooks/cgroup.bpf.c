@@ -187,8 +187,11 @@ int BPF_PROG(cgroup_attach_task, struct cgroup *trusted_cgrp, const char *path, 
 		return 0;
 	__u64 container = scope__container_id(cgrp, cgrp->level);
 	struct scope_entry *entry = scope__find_entry(container);
-	if (entry)
-		cgroup__send(UNTRUSTED(trusted_task, struct task_struct), cgrp, path, CGROUP_ATTACH, container, entry);
+	if (!entry)
+		return 0;
+	struct task_struct *task = UNTRUSTED(trusted_task, struct task_struct);
+	image__enter(task);
+	cgroup__send(task, cgrp, path, CGROUP_ATTACH, container, entry);
 	return 0;
 }
 

@@ -136,90 +136,26 @@ static __always_inline bool exec__is_parents_program(struct task_struct *task, s
 	       BPF_CORE_READ(parent, nsproxy, mnt_ns) == BPF_CORE_READ(task, nsproxy, mnt_ns);
 }
 
-/* Appends the environment, up to ENV_MAX and the record's room; returns the record's end. */
-static __always_inline __u32 exec__store_env(struct scratch *s, struct rec_exec *r, __u32 off, struct mm_struct *mm)
-{
-	unsigned long from = mm->env_start, bytes = mm->env_end - from;
-	__u32 room = sizeof(s->b) - ENV_MAX - 8;
-	if (off > room) { /* argv and three paths of nearly maximal size */
-		r->flags |= ENV_TRUNCATED;
-		return off;
-	}
-	if (bytes > ENV_MAX) {
-		bytes = ENV_MAX;
-		r->flags |= ENV_TRUNCATED;
-	}
-	barrier_var(off);
-	barrier_var(bytes);
-	if (off > room || bytes > ENV_MAX)
-		return 0;
-	if (bpf_probe_read_user(s->b + off, bytes, (void *)from)) {
-		r->flags |= ENV_TRUNCATED;
-		maps__count_read_error();
-		return off;
-	}
-	r->env_len = bytes;
-	return off + bytes;
-}
-
-#define LD_AFTER_NUL 0x5f444c00 /* "\0LD_", little-endian */
-#define LOADS_CHUNK 128
-
-/*
- * Whether a variable LD_* begins after the next bytes of the environment, from `at` to `end` in the scratch. A global
- * function: the verifier proves these few bytes, not all.
- */
-__noinline int exec__loads_chunk(__u32 at, __u32 end)
-{
-	struct scratch *s = ring__get_scratch();
-	if (!s || at > sizeof(s->b) - LOADS_CHUNK - 8)
-		return 1;
-	const char *env = s->b + at;
-	for (__u32 i = 0; i < LOADS_CHUNK; i += 8) {
-		if (at + i >= end)
-			return 0;
-		__u64 word = *(__u64 *)(env + i);
-		/* the highest bit of a byte that is NUL, and perhaps of some after it */
-		if (!((word - EACH_BYTE) & ~word & EACH_BYTE * 0x80))
-			continue;
-		bool found = 0;
-		for (int k = 0; k < 8; k++)
-			found |= *(__u32 *)(env + i + k) == LD_AFTER_NUL;
-		if (found)
-			return 1;
-	}
-	return 0;
-}
-
-/* Whether the environment, `bytes` at `from` in the scratch, has a variable LD_*, which the loader may read. */
-__noinline int exec__has_loads(__u32 from, __u32 bytes)
-{
-	struct scratch *s = ring__get_scratch();
-	__u32 end = from + bytes;
-	if (!s || from > sizeof(s->b) - ENV_MAX - 8 || bytes > ENV_MAX)
-		return 1;
-	barrier_var(end); /* what is left of the record before must not count */
-	if (end <= sizeof(s->b) - 8)
-		*(__u64 *)(s->b + end) = 0;
-	if (bytes && (*(__u32 *)(s->b + from) << 8) == LD_AFTER_NUL)
-		return 1;
-	for (__u32 i = 0; i < ENV_MAX; i += LOADS_CHUNK) {
-		if (i >= bytes)
-			break;
-		if (exec__loads_chunk(from + i, end))
-			return 1;
-	}
-	return 0;
-}
-
 #define SIGKILL 9
 
+/* Which of descriptors 0 to 2 are connections, a bit each, as the agent names them: with an address at the other end. */
+static __always_inline __u32 exec__connections(struct rec_exec *r)
+{
+	const __u64 *address = (const __u64 *)r->raddr;
+	if (!r->rport && !address[0] && !address[1])
+		return 0;
+	__u32 connections = 0;
+	for (int fd = 0; fd < 3; fd++)
+		connections |= (r->standard >> 8 * fd & STANDARD_DESCRIBED ? 1 : 0) << fd;
+	return connections;
+}
+
 /* Ends the program before its first instruction, if a rule that denies certainly matches it. */
-static __always_inline void exec__deny(struct rec_exec *r, struct scope_entry *entry, __u32 event, __u32 argv_at)
+static __always_inline void exec__deny(struct rec_exec *r, struct scope_entry *entry, __u32 argv_at)
 {
 	__u32 table = *(volatile __u32 *)&entry->table;
-	__u32 argv_len = r->flags & ARGV_TRUNCATED ? 0 : r->argv_len;
-	if (!table || !verdict__denies(table, event, sizeof(struct rec_header) + argv_at, argv_len) || bpf_send_signal(SIGKILL))
+	__u32 argv_len = r->flags & ARGV_TRUNCATED ? 0 : r->argv_len, argv_from = sizeof(struct rec_header) + argv_at;
+	if (!table || !verdict__denies(table, exec__connections(r), argv_from, argv_len) || bpf_send_signal(SIGKILL))
 		return;
 	r->flags |= DENIED;
 	verdict__count_denial(entry);
@@ -242,6 +178,7 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	 * execveat; one with AT_FDCWD or an absolute path is equivalent to execve.
 	 */
 	bool at = bpf_core_field_exists(bprm->fdpath) && bprm->fdpath;
+	image__mark(task);
 	task__store_header(&s->h, task, cgroup, KIND_EXEC, at ? EVENT_EXECVEAT : EVENT_EXECVE, 0);
 	struct rec_exec *r = (void *)s->b;
 	__builtin_memset(r, 0, sizeof(*r));
@@ -261,7 +198,7 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	struct file_facts facts = {};
 	long start = file__read_facts(&facts, bprm->file, task);
 	exec__store_file(r, &facts);
-	bool from_inside = image__store(task, start, facts.flags);
+	bool from_inside = image__store(task, start, facts.flags, s->h.ts);
 	__u32 len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
 	r->path_len = len;
 	off += len;
@@ -291,7 +228,7 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	exec__store_standard();
 	/* Before its first instruction. */
 	if (from_inside)
-		exec__deny(r, entry, s->h.event, argv_at);
+		exec__deny(r, entry, argv_at);
 	if (*(volatile __u32 *)&state.wants_env) {
 		__u32 from = off;
 		off = exec__store_env(s, r, off, task->mm);

@@ -52,7 +52,7 @@ int sched_exit(__u64 *ctx)
 		return 0;
 	if (!exit__is_first(task))
 		return 0;
-	image__forget(task);
+	image__end(task);
 	struct scratch *s = ring__get_scratch();
 	if (!s)
 		return 0;

@@ -121,12 +121,28 @@ const union = (all: readonly Kinds[]): Kinds => all.reduce((sum, one) => sum | o
 export type JudgedPath = 'file' | 'first path' | 'second path';
 /**
  * What a comparison is about: a file, the program that the calling process runs, the name that the process has since its exec, that of the
- * thread at the call, the address or the port that is connected to, or a text of the words of a program that is run.
+ * thread at the call, the address or the port that is connected to, or of a program that is run: its standard descriptors, a text of
+ * its words, or an ancestor.
  */
-export type Judged = JudgedPath | 'program' | 'process' | 'thread' | 'address' | 'port' | ArgvText;
+export type Judged =
+  | JudgedPath
+  | 'program'
+  | 'process'
+  | 'thread'
+  | 'address'
+  | 'port'
+  | 'standard'
+  | ArgvText
+  | AncestorJudged;
 /** Of the words of a program that is run: those after the first one, joined; with the process's name before them; the first one. */
 export const ARGV_TEXTS = ['args', 'command line', 'first word'] as const;
 export type ArgvText = (typeof ARGV_TEXTS)[number];
+/** An ancestor by its number, of which 1 is the parent: `inner`: the container has no such one where its parent is out of scope. */
+export type AncestorJudged = `${'' | 'inner '}ancestor ${number}` | typeof ANY_ANCESTOR;
+/** Any ancestor that is the container's. */
+export const ANY_ANCESTOR = 'any inner ancestor';
+export const ancestorAt = (level: number, inner: boolean): AncestorJudged =>
+  inner ? `inner ancestor ${level}` : `ancestor ${level}`;
 /** Of these the call has one, beside its paths. */
 export const isPathOfCall = (judged: Judged): judged is JudgedPath =>
   judged === 'file' || judged === 'first path' || judged === 'second path';

@@ -8,14 +8,17 @@ import {
   isContainerTest,
   type ContainerFacts,
 } from './container-tests.ts';
+import { ancestorTestOf } from './ancestor-tests.ts';
 import { argvTestOf } from './argv-tests.ts';
 import { nameTestOf } from './name-tests.ts';
 import { numberTestOf, type NumberTest } from './number-tests.ts';
 import { absentKinds, pathFieldOf, type PathField } from './path-fields.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
 import { programTestOf, type ProgramTest } from './program-tests.ts';
+import { standardTestOf } from './standard-tests.ts';
 import {
   ALL_KINDS,
+  ANY_ANCESTOR,
   ANY_PATH,
   CONNECT_KINDS,
   EXEC_KINDS,
@@ -107,7 +110,7 @@ export const isDecidedOfExec = (test: Test): boolean => {
   const form = formTestOf(test);
   if (form !== undefined) return form.judged === 'program' && form.either === undefined;
   const unknown = pathFieldOf(test)?.unknown ?? NO_KINDS;
-  if (argvTestOf(test) !== undefined) return true;
+  if (ofExec(test) !== undefined) return true;
   return isDecidedElsewhere(test) && (unknown & EXEC_KINDS) === NO_KINDS;
 };
 
@@ -165,7 +168,7 @@ function bothWaysOf(test: Test): BothWays {
     ofForm(test) ??
     ofProgram(test) ??
     ofProcess(test) ??
-    ofArgv(test) ??
+    ofExec(test) ??
     ofPath(test) ??
     UNKNOWN;
   const connect = connectTestOf(test);
@@ -211,15 +214,20 @@ function ofProcess(test: Test): BothWays | undefined {
   return { holds: of(true), fails: of(false) };
 }
 
-/** A comparison of the words of a program, which are known only when it is run. */
-function ofArgv(test: Test): BothWays | undefined {
-  const decided = argvTestOf(test);
+/** A comparison of what is known only when a program is run: its words, its standard descriptors, and ancestors. */
+function ofExec(test: Test): BothWays | undefined {
+  const standard = standardTestOf(test);
+  const decided =
+    argvTestOf(test) ??
+    ancestorTestOf(test) ??
+    (standard && ({ test: standard, judged: 'standard' } as const));
   if (decided === undefined) return undefined;
   const of = (holds: boolean): readonly Clause[] => [
     { kinds: EXEC_KINDS, literals: [{ ...decided, holds, text: test.key }] },
     { kinds: ALL_KINDS & ~EXEC_KINDS, literals: [] },
   ];
-  return { holds: of(true), fails: of(false) };
+  // The kernel looks whether one ancestor makes it true, not whether all make it false.
+  return { holds: of(true), fails: decided.judged === ANY_ANCESTOR ? [ALWAYS] : of(false) };
 }
 
 const UNKNOWN: BothWays = { holds: [ALWAYS], fails: [ALWAYS] };
@@ -347,6 +355,8 @@ export function withoutFiles(clauses: readonly Clause[]): Clause {
   return { kinds: clauses.reduce((kinds, clause) => kinds | clause.kinds, NO_KINDS), literals: [] };
 }
 
+const isOfAny = ({ judged }: Literal): boolean => judged === ANY_ANCESTOR;
+
 const isOfSame = (one: Literal, other: Literal): boolean =>
   one.test.key === other.test.key && one.judged === other.judged;
 
@@ -356,6 +366,8 @@ function both(one: Clause, other: Clause): Clause {
   const literals = [...one.literals];
   for (const literal of other.literals) {
     const same = literals.find((own) => isOfSame(own, literal));
+    // Each may be true of another ancestor: one of them is enough.
+    if (isOfAny(literal) && literals.some(isOfAny)) continue;
     if (same === undefined) literals.push(literal);
     // A test cannot both hold and fail.
     else if (same.holds !== literal.holds) return { kinds: NO_KINDS, literals: [] };

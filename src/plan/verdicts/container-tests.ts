@@ -49,6 +49,11 @@ export const knowsAtLeast = (facts: ContainerFacts, less: ContainerFacts): boole
   facts.type === less.type &&
   [...less.results].every(([key, result]) => facts.results.get(key) === result);
 
+const isOfWorkload = ({ left, right }: Test): boolean =>
+  left.key === 'app.workload' && right === undefined;
+/** `app.workload` of an app's instance. Elsewhere than on Garden nothing else is told, and of containers without an app nothing. */
+const RUNNING_APP = 'app';
+
 const isOfType = ({ left, right }: Test): boolean => left.key === TYPE && right === undefined;
 
 const isFixed = ({ left, right }: Test): boolean =>
@@ -118,9 +123,12 @@ export function* resultsAt(ageNs: bigint, tests: readonly Test[]): Generator<[st
   }
 }
 
-/** What is known of a container that is older than any age that the condition asks for. */
+/** What is known of a container of a running app that is older than any age that the condition asks for. */
 export function factsOfOld(condition: Checked): ContainerFacts {
-  return factsWith(undefined, new Map(resultsAt(2n ** 63n, ageTestsOf([condition]))));
+  const results = new Map(resultsAt(2n ** 63n, ageTestsOf([condition])));
+  for (const test of distinct([condition], isOfWorkload))
+    results.set(test.key, predicateOf(test)(RUNNING_APP));
+  return factsWith(undefined, results);
 }
 
 /** What these comparisons come to in a container, and those of its age in one that is so old. */
@@ -153,6 +161,12 @@ export function containerTestOf(
   facts: ContainerFacts | undefined,
 ): boolean | undefined {
   if (facts === undefined) return undefined;
-  if (!isOfType(test)) return facts.results.get(test.key);
+  if (!isOfType(test)) return facts.results.get(test.key) ?? workloadTestOf(test, facts);
   return facts.type === undefined ? undefined : predicateOf(test)(facts.type);
+}
+
+/** Outside of Garden a comparison that fails for an app fails for every container: no comparison of an absent field holds. */
+function workloadTestOf(test: Test, { type }: ContainerFacts): false | undefined {
+  if (type === undefined || type === 'garden' || !isOfWorkload(test)) return undefined;
+  return predicateOf(test)(RUNNING_APP) ? undefined : false;
 }

@@ -30,11 +30,11 @@ export const FORMS: readonly FileForm[] = [false, true].flatMap((dots) =>
 export const formNumber = ({ layer, directory, dots = false }: FileForm): number =>
   LAYERS.indexOf(layer) + (directory ? LAYERS.length : 0) + (dots ? 2 * LAYERS.length : 0);
 
-/** The forms for which a comparison holds. */
+/** The forms of a file or program for which a comparison holds, or the ways in which standard descriptors are connections. */
 export interface FormTest {
   readonly key: string;
   readonly machine: 'form';
-  readonly judged: Extract<Judged, 'file' | 'program'>;
+  readonly judged: Extract<Judged, 'file' | 'program' | 'standard'>;
   /** Their numbers. */
   readonly forms: ReadonlySet<number>;
   /** Of these it may hold or fail; default none. */

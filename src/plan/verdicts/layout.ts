@@ -3,7 +3,7 @@ import { ARGV_TEXTS, OPEN_ACCESSES } from './call-kinds.ts';
 import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
 
 const { VERDICT_CERTAIN, VERDICT_CLAUSES, VERDICT_KINDS, VERDICT_MACHINES } = LIMITS;
-const { VERDICT_NUMBERS } = LIMITS;
+const { VERDICT_LEVELS, VERDICT_NUMBERS } = LIMITS;
 const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_SEEN, VERDICT_WITHIN } = LIMITS;
 const SEEN_BYTES = 2 * (1 << VERDICT_SEEN);
 
@@ -11,8 +11,8 @@ const SEEN_BYTES = 2 * (1 << VERDICT_SEEN);
 export const MASK_BYTES = VERDICT_CLAUSES / 8;
 /**
  * Cells of a row, which is a state, before those by class: the masks at the end of the path or address and after its last slash,
- * and that at the end of a program's path. Of the automaton of names: those at the end of a process's and of a thread's. Of that of
- * words: those at the end of each text.
+ * that at the end of a program's path, and those at the end of an ancestor's: by its number, then of any. Of the automaton of names
+ * also: those at the end of a process's and of a thread's. Of that of words: those at the end of each text.
  */
 export const ROW = {
   end: 0,
@@ -23,7 +23,8 @@ export const ROW = {
   args: 0,
   'command line': 1,
   'first word': 2,
-  classes: 3,
+  ancestors: 3,
+  classes: 3 + VERDICT_LEVELS + 1,
 } as const;
 /** Sorts of names, as in shared.h. */
 export const NAMES = { process: 1, thread: 2 } as const;
@@ -42,7 +43,8 @@ export const TABLE = (() => {
   const names = dots + 4;
   const numbers = names + 4;
   const argv = numbers + 4;
-  const numberOf = argv + 4;
+  const ancestors = argv + 4;
+  const numberOf = ancestors + 4;
   // Numbers of 64 bits.
   const bounds = Math.ceil((numberOf + VERDICT_NUMBERS * 4) / 8) * 8;
   const below = bounds + VERDICT_NUMBERS * 8;
@@ -53,14 +55,17 @@ export const TABLE = (() => {
   const kinds = within + ARGV_TEXTS.length * VERDICT_WITHIN * 2 * MASK_BYTES;
   const forms = kinds + VERDICT_KINDS * MASK_BYTES;
   const programForms = forms + FORMS.length * MASK_BYTES;
-  const sameProgram = programForms + PROGRAM_FORMS * MASK_BYTES;
+  const noAncestor = programForms + PROGRAM_FORMS * MASK_BYTES;
+  const metByNone = noAncestor + VERDICT_LEVELS * MASK_BYTES;
+  const sameProgram = metByNone + MASK_BYTES;
   const noName = sameProgram + 2 * MASK_BYTES;
   const root = noName + MASK_BYTES;
   const classes = root + MASK_BYTES;
   const seenEnd = classes + VERDICT_MACHINES * BYTES;
   const seenSlash = seenEnd + SEEN_BYTES;
   const seenProgram = seenSlash + SEEN_BYTES;
-  const next = seenProgram + SEEN_BYTES;
+  const seenAncestor = seenProgram + SEEN_BYTES;
+  const next = seenAncestor + (VERDICT_LEVELS + 1) * SEEN_BYTES;
   const masks = next + VERDICT_NEXT * 4;
   const bytes = masks + VERDICT_MASKS * MASK_BYTES;
   const sets = {
@@ -70,6 +75,8 @@ export const TABLE = (() => {
     kinds,
     forms,
     programForms,
+    noAncestor,
+    metByNone,
     sameProgram,
     noName,
     root,
@@ -85,6 +92,7 @@ export const TABLE = (() => {
     names,
     numbers,
     argv,
+    ancestors,
     numberOf,
     bounds,
     below,
@@ -93,6 +101,7 @@ export const TABLE = (() => {
     seenEnd,
     seenSlash,
     seenProgram,
+    seenAncestor,
     next,
     ...sets,
     bytes,

@@ -1,15 +1,23 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import type { Steps } from '../../shared/turns.ts';
 import type { Automaton } from './automaton.ts';
-import { ARGV_TEXTS, eachKind, NO_KINDS, OPEN_ACCESSES, type Judged } from './call-kinds.ts';
+import {
+  ancestorAt,
+  ANY_ANCESTOR,
+  ARGV_TEXTS,
+  eachKind,
+  NO_KINDS,
+  OPEN_ACCESSES,
+  type Judged,
+} from './call-kinds.ts';
 import type { Clause, FileTest, Literal } from './clauses.ts';
-import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
+import { FORMS, PROGRAM_FORMS, type FormTest } from './form-tests.ts';
 import { MASK_BYTES, NAMES, ROW, TABLE } from './layout.ts';
 import { boundsOf, isOfBound } from './number-tests.ts';
 import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
 import type { CertainRule } from './rule-clauses.ts';
 
-const { VERDICT_MASKS, VERDICT_NUMBERS, VERDICT_SEEN, VERDICT_WITHIN } = LIMITS;
+const { VERDICT_LEVELS, VERDICT_MASKS, VERDICT_NUMBERS, VERDICT_SEEN, VERDICT_WITHIN } = LIMITS;
 
 /** The clauses of a table: those of which one holds where a rule matches, and by rule those of which one holds where it fails. */
 export interface TableClauses {
@@ -32,10 +40,15 @@ export class TableWriter {
   readonly #view = new DataView(this.#bytes.buffer);
   /** Numbers of the clause sets in the table, by their bits as text. */
   readonly #masks = new Map<string, number>();
+  /** The automata and places that clauses ask for. */
+  readonly #asked = new Set<string>();
+  #all: Uint8Array | undefined;
 
   constructor(parts: TableClauses) {
     this.#parts = parts;
     this.#clauses = allOf(parts);
+    for (const { test, judged } of this.#clauses.flatMap(({ literals }) => literals))
+      if (isPathTest(test)) this.#asked.add(`${test.machine} ${placeOf(test, judged)}`);
   }
 
   /** Undefined if there are more different clause sets than fit. */
@@ -53,7 +66,10 @@ export class TableWriter {
       this.#clauses.flatMap(({ literals }) => literals.map((one) => one.judged)),
     );
     // The name of a process is kept with its program.
+    const hasAncestors = [...about].some(isAncestor);
+    this.#view.setUint32(TABLE.ancestors, hasAncestors ? 1 : 0, true);
     const hasPrograms =
+      hasAncestors ||
       ARGV_TEXTS.some((text) => about.has(text)) ||
       about.has('program') ||
       about.has('process') ||
@@ -78,13 +94,23 @@ export class TableWriter {
     ] as const) {
       for (let form = 0; form < count; form++) {
         const ofForm = this.#maskOfLiterals(({ test }) =>
-          test.machine === 'form' && test.judged === of && test.either?.has(form) !== true
+          test.machine === 'form' && formsOf(test) === of && test.either?.has(form) !== true
             ? test.forms.has(form)
             : undefined,
         );
         this.#bytes.set(ofForm, sets + form * MASK_BYTES);
       }
     }
+    for (const [index, level] of LEVELS.entries()) {
+      const none = this.#maskOfLiterals(({ judged }) =>
+        judged === ancestorAt(level, true) ? false : undefined,
+      );
+      this.#bytes.set(none, TABLE.noAncestor + index * MASK_BYTES);
+    }
+    this.#bytes.set(
+      this.#maskOfLiterals(({ judged }) => (judged === ANY_ANCESTOR ? false : undefined)),
+      TABLE.metByNone,
+    );
     for (const same of [0, 1]) {
       this.#bytes.set(
         this.#maskOfLiterals(({ test }) => (test.machine === 'program' ? same === 1 : undefined)),
@@ -191,6 +217,9 @@ export class TableWriter {
         this.#view.setUint32(TABLE.next + 4 * (row + place), value, true);
       const keys = (numbers: ReadonlySet<number>): ReadonlySet<string | undefined> =>
         new Set([...numbers].map((number) => own[number]?.key));
+      if (machine !== 'argv' && machine !== 'anywhere' && machine !== 'within')
+        for (const [at, place] of ANCESTOR_PLACES.entries())
+          set(ROW.ancestors + at, this.#maskNumber(machine, place, keys(end)));
       if (machine === 'comm') {
         for (const place of ['process', 'thread'] as const)
           set(ROW[place], this.#maskNumber(machine, place, keys(end)));
@@ -216,11 +245,7 @@ export class TableWriter {
   *#setSeen(own: readonly PathTest[]): Steps<void> {
     for (let seen = 0; seen < 1 << VERDICT_SEEN; seen++) {
       const found = new Set(own.flatMap(({ key }, bit) => ((seen >> bit) & 1 ? [key] : [])));
-      for (const [place, sets] of [
-        ['end', TABLE.seenEnd],
-        ['slash', TABLE.seenSlash],
-        ['program', TABLE.seenProgram],
-      ] as const)
+      for (const [place, sets] of SEEN_PLACES)
         this.#view.setUint16(sets + 2 * seen, this.#maskNumber('anywhere', place, found), true);
       yield;
     }
@@ -228,7 +253,9 @@ export class TableWriter {
 
   /** The number of the set of clauses that can hold if exactly these tests of the automaton match. */
   #maskNumber(machine: Machine, place: Place, matched: ReadonlySet<string | undefined>): number {
-    const mask = this.#ofPaths(machine, place, ({ key, negated }) => matched.has(key) !== negated);
+    const mask = this.#asked.has(`${machine} ${place}`)
+      ? this.#ofPaths(machine, place, ({ key, negated }) => matched.has(key) !== negated)
+      : (this.#all ??= this.#maskOf(() => true));
     const key = mask.join();
     const number = this.#masks.get(key) ?? this.#masks.size;
     if (!this.#masks.has(key)) {
@@ -240,12 +267,11 @@ export class TableWriter {
 
   /** The clauses whose literals of this automaton and place agree with `isHeld`. */
   #ofPaths(machine: Machine, place: Place, isHeld: (test: PathTest) => boolean): Uint8Array {
-    return this.#maskOfLiterals(({ test, judged }) => {
-      const of = isBeside(judged) ? judged : isPathTest(test) ? test.point : undefined;
-      return isPathTest(test) && test.machine === machine && of === place
+    return this.#maskOfLiterals(({ test, judged }) =>
+      isPathTest(test) && test.machine === machine && placeOf(test, judged) === place
         ? isHeld(test)
-        : undefined;
-    });
+        : undefined,
+    );
   }
 
   /** The clauses whose literals have the results that `isHeld` says; undefined: it may be either. */
@@ -267,6 +293,29 @@ export class TableWriter {
   }
 }
 
+const LEVELS = Array.from({ length: VERDICT_LEVELS }, (_, index) => index + 1);
+/** In the order of a row. */
+const ANCESTOR_PLACES = [
+  ...LEVELS.map((level) => `ancestor ${level}` as const),
+  'any ancestor',
+] as const;
+
+/** By the texts found in a path. */
+const SEEN_PLACES: readonly (readonly [Place, number])[] = [
+  ['end', TABLE.seenEnd],
+  ['slash', TABLE.seenSlash],
+  ['program', TABLE.seenProgram],
+  ...ANCESTOR_PLACES.map(
+    (place, at) => [place, TABLE.seenAncestor + at * 2 * (1 << VERDICT_SEEN)] as const,
+  ),
+];
+
+const isAncestor = (judged: Judged): boolean => judged.includes('ancestor');
+
+/** Of the calls with these forms: a program that is run opens no file. */
+const formsOf = ({ judged }: FormTest): 'file' | 'program' =>
+  judged === 'program' ? 'program' : 'file';
+
 /** What is read by itself, beside a path of the call. */
 const BESIDE = ['program', 'process', 'thread', ...ARGV_TEXTS] as const;
 type Beside = (typeof BESIDE)[number];
@@ -274,7 +323,13 @@ const isBeside = (judged: Judged): judged is Beside =>
   (BESIDE as readonly string[]).includes(judged);
 
 /** Where a state answers: at two points of a call's path or at the end of its address, or at the end of what is beside it. */
-type Place = Point | Beside;
+type Place = Point | Beside | (typeof ANCESTOR_PLACES)[number];
+
+function placeOf({ point }: PathTest, judged: Judged): Place {
+  if (isBeside(judged)) return judged;
+  // Only where there is none it counts whether the others are the container's.
+  return isAncestor(judged) ? (judged.replace('inner ', '') as Place) : point;
+}
 
 export const isPathTest = (test: FileTest): test is PathTest =>
   test.machine !== 'form' && test.machine !== 'program' && test.machine !== 'number';

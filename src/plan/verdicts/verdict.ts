@@ -29,6 +29,8 @@ interface KnownFile extends FileForm {
   readonly program?: KnownProgram | undefined;
   /** The words of a program that is run; undefined if unknown. */
   readonly argv?: readonly Buffer[] | undefined;
+  /** Of a program that is run: bit n: descriptor n is a connection; default 0. */
+  readonly standard?: number | undefined;
   /** The name of the calling thread, at most 15 bytes; undefined if unknown. */
   readonly thread?: Buffer | undefined;
 }
@@ -46,11 +48,22 @@ export interface KnownProgram {
   readonly parentAge?: bigint | undefined;
   /** Known only where its parent is in scope. */
   readonly fromOutside?: false | undefined;
+  /** From the parent up, as far as they are known; `none`: the one before it is the container's oldest. */
+  readonly ancestors?: readonly (KnownAncestor | 'none')[] | undefined;
+}
+
+/** What an ancestor runs. */
+export interface KnownAncestor {
+  /** From 2 to VERDICT_PATH_MAX - 1 bytes. */
+  readonly path: Buffer;
+  /** At most 15 bytes. */
+  readonly name: Buffer;
 }
 
 const SLASH = 0x2f;
 const NAME = MACHINES.indexOf('name');
 const ANYWHERE = MACHINES.indexOf('anywhere');
+const COMM = MACHINES.indexOf('comm');
 const NO_NAME = Buffer.alloc(0);
 const FROM_OUTSIDE = NUMBERS.indexOf('proc.is_from_outside');
 const SLACK_NS = BigInt(LIMITS.VERDICT_AGE_SLACK);
@@ -73,7 +86,8 @@ export const ALL_FAILING = 0xffff_ffff;
  */
 export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
   const left = new Left(table, TABLE.kinds + kindIndex(call) * MASK_BYTES);
-  left.narrow(TABLE.forms + formNumber(call) * MASK_BYTES);
+  const form = isExec(call.event) ? (call.standard ?? 0) : formNumber(call);
+  left.narrow(TABLE.forms + form * MASK_BYTES);
   const { path, program } = call;
   const isKnown =
     path !== undefined &&
@@ -96,8 +110,10 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
       left.narrowByProgram(program.path);
     }
   }
-  if (isExec(call.event) && call.argv !== undefined && program !== undefined)
-    left.narrowByArgv(call.argv, program.name ?? NO_NAME);
+  if (isExec(call.event) && program !== undefined) {
+    if (call.argv !== undefined) left.narrowByArgv(call.argv, program.name ?? NO_NAME);
+    left.narrowByAncestors(program.ancestors ?? []);
+  }
   if (call.thread !== undefined) left.narrowByName(call.thread, ROW.thread);
   // A program that is run has no path but its own, and a connect has none unless to a unix socket.
   const isComplete = isKnown || isExec(call.event) || ('end' in call && call.end !== 'unix');
@@ -172,6 +188,51 @@ class Left {
       if (machine === ANYWHERE) this.#narrowBySeen(TABLE.seenProgram, seen);
       else this.#narrowBy(this.#cell(row, ROW.program));
     }
+  }
+
+  narrowByAncestors(ancestors: readonly (KnownAncestor | 'none')[]): void {
+    if (this.#view.getUint32(TABLE.ancestors, true) === 0) return;
+    const { VERDICT_ANCESTORS, VERDICT_LEVELS } = LIMITS;
+    const met = this.#setAt(TABLE.metByNone);
+    for (const [at, one] of ancestors.slice(0, VERDICT_ANCESTORS).entries()) {
+      if (one === 'none') {
+        this.#and(met);
+        for (let level = at; level < VERDICT_LEVELS; level++)
+          this.narrow(TABLE.noAncestor + level * MASK_BYTES);
+        return;
+      }
+      const byThis = new Left(this.#table, TABLE.metByNone);
+      byThis.#words.fill(0xff);
+      for (const [place, set] of this.#ancestorSets(one)) {
+        if (place === at && at < VERDICT_LEVELS) this.#and(set);
+        if (place === VERDICT_LEVELS) byThis.#and(set);
+      }
+      for (const [byte, bits] of byThis.#words.entries()) met[byte] = (met[byte] ?? 0) | bits;
+    }
+  }
+
+  /** What its path and name say of it, by place: its number less one, or, last, any. */
+  *#ancestorSets({ path, name }: KnownAncestor): Generator<readonly [number, Uint8Array]> {
+    for (let place = 0; place <= LIMITS.VERDICT_LEVELS; place++) {
+      const seenAt = TABLE.seenAncestor + place * 2 * (1 << LIMITS.VERDICT_SEEN);
+      for (let machine = 0; machine <= PATH_MACHINES.length; machine++) {
+        const isName = machine === PATH_MACHINES.length;
+        const { row, seen } = this.#walk(isName ? COMM : machine, isName ? name : path, -1);
+        const mask =
+          machine === ANYWHERE
+            ? this.#view.getUint16(seenAt + 2 * seen, true)
+            : this.#cell(row, ROW.ancestors + place);
+        yield [place, this.#setAt(TABLE.masks + mask * MASK_BYTES)];
+      }
+    }
+  }
+
+  #setAt(at: number): Uint8Array {
+    return this.#table.slice(at, at + MASK_BYTES);
+  }
+
+  #and(set: Uint8Array): void {
+    for (const [byte, bits] of set.entries()) this.#words[byte] = (this.#words[byte] ?? 0) & bits;
   }
 
   /** `place`: where its clauses stand. */

@@ -52,7 +52,6 @@ With the response "deny":
   this rule.
   The kernel does not decide:
   - proc.exepath regex .*/k?sh
-  - proc.pname in (bash, sh)
 
 Fields of the condition:
   container.id  CHARBUF  available

@@ -8,6 +8,7 @@ import '../../kernel/verdicts-connects.test.ts';
 import '../../kernel/verdicts-paths.test.ts';
 import '../../kernel/verdicts-programs.test.ts';
 import '../../kernel/verdicts-argv.test.ts';
+import '../../kernel/verdicts-ancestors.test.ts';
 import '../../kernel/deny.test.ts';
 import '../../kernel/deny-connects.test.ts';
 import '../../kernel/deny-opens.test.ts';

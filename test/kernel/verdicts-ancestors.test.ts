@@ -1,0 +1,307 @@
+// Programs that are denied by their ancestors and standard descriptors: as in TypeScript, of made-up and of real ones.
+import assert from 'node:assert/strict';
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import fc from 'fast-check';
+import { kindIndex } from '../../src/plan/verdicts/call-kinds.ts';
+import { LAYERS, PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
+import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
+import { EXEC, HEADER, KINDS, RECORD_FLAGS } from '../../src/events/table.gen.ts';
+import { escaped, inNamespaces } from '../support/kernel-container.ts';
+import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
+import {
+  KernelProbe,
+  STANDARD_PROGRAMS,
+  stepsProgram,
+  type Step,
+  type TestCgroup,
+  type TestProcess,
+} from '../support/kernel-probe.ts';
+import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import {
+  ancestorCall,
+  ancestorCondition,
+  knownAncestorCall,
+} from '../support/verdict-ancestor-cases.ts';
+import { verdictTable } from '../support/verdict-table.ts';
+
+const TABLE = 1;
+const SIGKILL = 9;
+const CLONE_NEWPID = 0x20000000;
+const CLONE_PARENT = 0x8000;
+
+describe('verdicts of ancestors', () => {
+  let probe: KernelProbe;
+  let cgroup: TestCgroup;
+  let dir: string;
+  before(() => {
+    probe = new KernelProbe({ attach: STANDARD_PROGRAMS, withVerdictRun: true });
+    cgroup = probe.mkdir('judged');
+    probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
+    dir = mkdtempSync(join(tmpdir(), 'varvel-above-'));
+    for (const name of ['good', 'other', 'tool']) copyFileSync(stepsProgram(), join(dir, name));
+  });
+  after(async () => {
+    await probe.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const at = (name: string): string => join(dir, name);
+  const deny = (condition: string): Uint8Array => {
+    const rules = ruleSetOf(
+      ruleFile(`evt.type in (execve, execveat) and (${condition.replaceAll('~', dir)})`),
+    );
+    const { bytes } = verdictTable(rules, 'docker', new Set(['r']));
+    probe.probe.setVerdicts(TABLE, bytes);
+    return bytes ?? assert.fail('no room');
+  };
+  const runs = (program: string, ...steps: Step[]): Step[] => [
+    ...['execve', at(program), program],
+    ...steps.map(escaped),
+    ';',
+  ];
+  const forks = (...steps: Step[]): Step[] => ['fork', '[', ...steps, 'exit', 0, ']'];
+  /** As a runtime does: it enters the cgroup, and then the namespaces. The first program is `good`. */
+  const container = (...steps: Step[]): Step[] => [
+    ...['clone', CLONE_NEWPID, '[', 'enter', cgroup.dir, ...PRIVATE_MOUNTS],
+    ...runs('good', ...steps),
+    ']',
+  ];
+  const statuses = ({ results }: TestProcess): (number | undefined)[] =>
+    results.filter(({ step }) => step === 'fork').map(({ status }) => status);
+  const denied = async (steps: Step[]): Promise<boolean[]> =>
+    statuses(await probe.run(undefined, steps)).map((status) => status === SIGKILL);
+
+  test('the kernel says of each program what TypeScript does', () => {
+    const counts = { certain: 0, not: 0 };
+    fc.assert(
+      fc.property(
+        ancestorCondition,
+        fc.array(ancestorCall, { minLength: 8, maxLength: 16 }),
+        (condition, calls) => {
+          const bytes = deny(condition);
+          for (const one of calls) {
+            const known = knownAncestorCall(one);
+            const { failing } = verdictOf(bytes, known);
+            const { program, standard } = known;
+            const found = probe.probe.runVerdict(TABLE, {
+              kind: kindIndex(known),
+              directory: false,
+              layer: LAYERS.indexOf(known.layer),
+              path: Buffer.alloc(0),
+              program: program && { ...program, layer: PROGRAM_LAYERS.indexOf(program.layer) },
+              standard,
+            });
+            assert.equal(found.failing, failing, `${condition}: ${JSON.stringify(one)}`);
+            counts[(failing & 1) === 0 ? 'certain' : 'not']++;
+          }
+        },
+      ),
+      { numRuns: 120 },
+    );
+    assert.ok(Math.min(counts.certain, counts.not) > 50, JSON.stringify(counts));
+  });
+
+  const TOOL = 'proc.exepath = ~/tool';
+
+  test('the parent, by its file and by its name', async () => {
+    const tree = container(
+      ...forks(...runs('tool')),
+      ...forks(...runs('other', ...forks(...runs('tool')))),
+    );
+    // In turn: the tool of the first program, that of the other one, the other one.
+    deny(`${TOOL} and proc.pexepath = ~/good`);
+    assert.deepEqual(await denied(tree), [true, false, false]);
+    deny(`${TOOL} and proc.pname = other`);
+    assert.deepEqual(await denied(tree), [false, true, false]);
+    deny(`${TOOL} and not proc.pexepath = ~/good`);
+    assert.deepEqual(await denied(tree), [false, true, false]);
+    deny(`${TOOL} and proc.aname[2] = good`);
+    assert.deepEqual(await denied(tree), [false, true, false]);
+  });
+
+  test('any ancestor of the container: whether one is there is known up to its first process', async () => {
+    const below = (...steps: Step[]): Step[] => forks(...runs('other', ...steps));
+    const tree = container(
+      ...forks(...runs('tool')),
+      ...below(...forks(...runs('good', ...forks(...runs('tool'))))),
+      ...forks(...forks(...forks(...runs('tool')))),
+    );
+    deny(`${TOOL} and not proc.container_aexepath = ~/other`);
+    assert.deepEqual(await denied(tree), [true, false, false, false, true, false, false]);
+    deny(`${TOOL} and not proc.container_aname[1] = other and not proc.container_aname[2] = other`);
+    assert.deepEqual(await denied(tree), [true, false, false, false, true, false, false]);
+  });
+
+  test('more ancestors than the kernel looks at are not known', async () => {
+    deny(`${TOOL} and not proc.container_aname = other`);
+    const deep = (levels: number): Step[] =>
+      levels === 0 ? runs('tool') : forks(...deep(levels - 1));
+    const deniedAt = async (levels: number): Promise<boolean> =>
+      (await denied(container(...forks(...deep(levels))))).includes(true);
+    assert.deepEqual([await deniedAt(6), await deniedAt(8)], [true, false]);
+  });
+
+  test('a process that has entered in another way has ancestors that are not known, but a parent', async () => {
+    const tree = inNamespaces(cgroup, ...runs('good', ...forks(...runs('tool'))));
+    deny(`${TOOL} and not proc.container_aexepath = ~/other`);
+    assert.deepEqual(await denied(tree), [false]);
+    deny(`${TOOL} and not proc.pexepath = ~/other`);
+    assert.deepEqual(await denied(tree), [true]);
+  });
+
+  test('who made a process is its parent, also when it has ended, and whoever adopts it', async () => {
+    const made = (name: string): Step[] => ['mkdir', at(name), 'exit', 0];
+    const orphan = (name: string): Step[] =>
+      forks(
+        ...runs(
+          'other',
+          'forkleft',
+          '[',
+          'until',
+          at(`${name}-go`),
+          ...runs('tool', ...made(name)),
+          ']',
+        ),
+        ...[],
+      );
+    const tree = (name: string): Step[] =>
+      container(...orphan(name), 'mkdir', at(`${name}-go`), 'sleep', 400);
+    deny(`${TOOL} and proc.pexepath = ~/good`);
+    await probe.run(undefined, tree('kept'));
+    assert.ok(existsSync(at('kept')), 'its parent is not the process that has adopted it');
+    deny(`${TOOL} and proc.pexepath = ~/other`);
+    await probe.run(undefined, tree('ended'));
+    assert.ok(!existsSync(at('ended')), 'its parent has ended');
+  });
+
+  test('a sibling that CLONE_PARENT makes has the parent of who made it', async () => {
+    const tree = container(
+      ...forks(
+        ...runs('other', 'clone', CLONE_PARENT, '[', ...runs('tool', 'mkdir', at('sibling')), ']'),
+      ),
+      'sleep',
+      300,
+    );
+    deny(`${TOOL} and proc.pname = other`);
+    await probe.run(undefined, tree);
+    assert.ok(existsSync(at('sibling')));
+    rmSync(at('sibling'), { recursive: true });
+    deny(`${TOOL} and proc.pname = good`);
+    await probe.run(undefined, tree);
+    assert.ok(!existsSync(at('sibling')));
+  });
+
+  test('a parent that runs another program counts as what it runs now', async () => {
+    deny(`${TOOL} and proc.pname = other`);
+    const child: Step[] = [
+      'forkleft',
+      '[',
+      'until',
+      at('now'),
+      ...runs('tool', 'mkdir', at('late')),
+      ']',
+    ];
+    await probe.run(
+      undefined,
+      container(...child, ...runs('other', 'mkdir', at('now'), 'sleep', 400)),
+    );
+    assert.ok(!existsSync(at('late')));
+  });
+
+  test('while a parent runs one program after the other, the kernel is certain of none but the right one', async (t) => {
+    const { MANY, CHILDREN } = { MANY: 400, CHILDREN: 150 };
+    for (let n = 0; n < MANY; n++) copyFileSync(stepsProgram(), at(`n${n}`));
+    deny(`${TOOL} and proc.pexepath endswith anyof (0, 2, 4, 6, 8)`);
+    const execs: { pid: number; ppid: number; ns: bigint; path: string; denied: boolean }[] = [];
+    const seen = probe.events.length;
+    const flagsOf = new Map<bigint, boolean>();
+    probe.onRecord = (records, offset) => {
+      if (records.short(offset + HEADER.kind) !== KINDS.exec) return;
+      const flags = records.number(offset + EXEC.flags);
+      flagsOf.set(records.u64(offset + HEADER.ts), (flags & RECORD_FLAGS.DENIED) !== 0);
+    };
+    try {
+      const children = Array.from({ length: CHILDREN }, (_, n): Step[] => [
+        ...[
+          'forkleft',
+          '[',
+          'until',
+          at('chain'),
+          'sleep',
+          n % 50,
+          ...runs('tool', 'exit', 0),
+          ']',
+        ],
+      ]);
+      await probe.run(
+        undefined,
+        container(
+          ...children.flat(),
+          ...['mkdir', at('chain'), 'chain', MANY, dir],
+          ...['sleep', 300],
+        ),
+      );
+    } finally {
+      probe.onRecord = undefined;
+    }
+    for (const { exec, pid, ppid, bootNs, result } of probe.events.slice(seen))
+      if (exec !== undefined && result >= 0)
+        execs.push({
+          ...{ pid, ppid, ns: bootNs, path: exec.file?.path ?? '' },
+          denied: flagsOf.get(bootNs) === true,
+        });
+    const tools = execs.filter(({ path }) => path === at('tool'));
+    const ofChain = execs.filter(({ path }) => /\/n\d+$/.test(path));
+    assert.deepEqual([tools.length, ofChain.length], [CHILDREN, MANY]);
+    const parent = ofChain[0]?.pid;
+    const counts = { denied: 0, not: 0, unknown: 0 };
+    for (const tool of tools) {
+      assert.equal(tool.ppid, parent);
+      const runsThen = execs.filter(({ pid, ns }) => pid === parent && ns < tool.ns).at(-1);
+      const matches = /[02468]$/.test(runsThen?.path ?? '');
+      if (tool.denied) assert.ok(matches, `${tool.ns}: its parent runs ${runsThen?.path ?? '?'}`);
+      counts[tool.denied ? 'denied' : matches ? 'unknown' : 'not']++;
+    }
+    t.diagnostic(JSON.stringify(counts));
+    assert.ok(counts.denied > 0 && counts.not > 0, JSON.stringify(counts));
+  });
+
+  test('a standard descriptor that is a connection', async () => {
+    const server = createServer((socket) => socket.on('error', () => undefined)).listen(
+      0,
+      '127.0.0.1',
+    );
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as AddressInfo;
+    const SOCK_STREAM = 1;
+    const tree = container(
+      ...forks(...runs('tool')),
+      ...forks(
+        'connect4',
+        SOCK_STREAM,
+        '127.0.0.1',
+        port,
+        'call',
+        'dup2',
+        '@',
+        0,
+        ';',
+        ...runs('tool'),
+      ),
+    );
+    try {
+      deny(`${TOOL} and proc.stdin.name contains "->"`);
+      assert.deepEqual(await denied(tree), [false, true]);
+      deny(`${TOOL} and not proc.stdin.name contains "->"`);
+      assert.deepEqual(await denied(tree), [true, false]);
+      deny(`${TOOL} and proc.stdout.name contains "->"`);
+      assert.deepEqual(await denied(tree), [false, false]);
+    } finally {
+      server.close();
+    }
+  });
+});

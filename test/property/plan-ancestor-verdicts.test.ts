@@ -1,0 +1,91 @@
+// What the kernel says of the ancestors and standard descriptors of a program, beside what the rules say.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
+import { RuleEngine } from '../../src/rules/engine.ts';
+import { runs } from '../support/runs.ts';
+import { ruleFile, ruleFiles, ruleSetOf } from '../support/rules-load.ts';
+import { CONTAINER } from '../support/rules-subject.ts';
+import {
+  ancestorCall,
+  ancestorComparison,
+  ancestorCondition,
+  knownAncestorCall,
+  subjectOfAncestors,
+} from '../support/verdict-ancestor-cases.ts';
+import { verdictTable } from '../support/verdict-table.ts';
+
+const ofExec = (text: string): string => `evt.type in (execve, execveat) and (${text})`;
+
+test('a program is denied by its ancestors and descriptors only where the rule that denies it matches', () => {
+  const counts = { denied: 0, matched: 0 };
+  fc.assert(
+    fc.property(
+      fc.array(ancestorCondition, { minLength: 1, maxLength: 3 }),
+      fc.array(ancestorCall, { minLength: 4, maxLength: 12 }),
+      (texts, calls) => {
+        const ruleSet = ruleSetOf(ruleFiles(texts.map(ofExec)));
+        const names = new Set(texts.map((_, index) => `r${index}`));
+        const { bytes, denied } = verdictTable(ruleSet, CONTAINER, names);
+        assert.ok(bytes);
+        const engine = new RuleEngine(ruleSet, { matching: 'all' });
+        for (const call of calls) {
+          const matching = engine.evaluate(subjectOfAncestors(call)).map(({ rule }) => rule.name);
+          if (matching.length > 0) counts.matched++;
+          const { failing } = verdictOf(bytes, knownAncestorCall(call));
+          for (const [rule, name] of denied.entries()) {
+            if (((failing >>> rule) & 1) === 1) continue;
+            counts.denied++;
+            assert.ok(matching.includes(name), `${texts.join(' | ')}: ${JSON.stringify(call)}`);
+          }
+        }
+      },
+    ),
+    { numRuns: runs(600) },
+  );
+  for (const [what, times] of Object.entries(counts))
+    assert.ok(times > runs(50), `${what}: ${times}`);
+});
+
+test('of the ancestors of the container the verdict is exact, where all are known', () => {
+  const exact = { matching: 0, not: 0 };
+  fc.assert(
+    fc.property(
+      ancestorComparison,
+      fc.array(ancestorCall, { minLength: 4, maxLength: 12 }),
+      (text, calls) => {
+        // Of other fields an ancestor out of scope counts. What no automaton decides comes after.
+        fc.pre(
+          /^proc\.(container_|std)/.test(text) &&
+            !/ (glob "\*|iglob "\*|exists|contains ":")/.test(text),
+        );
+        // With != one that differs is enough.
+        fc.pre(!/^proc\.container_a(name|exepath) (!=|pmatch)/.test(text));
+        for (const condition of [text, `not ${text}`]) {
+          const ruleSet = ruleSetOf(ruleFile(ofExec(condition)));
+          const { bytes, denied } = verdictTable(ruleSet, CONTAINER, new Set(['r']));
+          assert.ok(bytes);
+          const engine = new RuleEngine(ruleSet);
+          for (const call of calls) {
+            const complete = { ...call, known: call.inside.length + 1 };
+            const matches = engine.evaluate(subjectOfAncestors(complete)).length > 0;
+            const isCertain: boolean =
+              denied.length === 1 &&
+              (verdictOf(bytes, knownAncestorCall(complete)).failing & 1) === 0;
+            // That no ancestor makes it true is known; that one does is not looked for.
+            const isOneWay = condition === text && /^proc\.container_a(name|exepath) /.test(text);
+            if (isOneWay) assert.ok(!isCertain || matches);
+            else {
+              assert.equal(isCertain, matches, `${condition}: ${JSON.stringify(complete)}`);
+              exact[matches ? 'matching' : 'not']++;
+            }
+          }
+        }
+      },
+    ),
+    { numRuns: runs(400) },
+  );
+  for (const [what, times] of Object.entries(exact))
+    assert.ok(times > runs(100), `${what}: ${times}`);
+});

@@ -1,0 +1,151 @@
+// Rules about ancestors and standard descriptors of programs that are run, and such programs, of any shape.
+import fc from 'fast-check';
+import type { Process } from '../../src/context/process.ts';
+import { LIMITS } from '../../src/events/table.gen.ts';
+import type { StandardDescriptor } from '../../src/events/event.ts';
+import type { KnownAncestor, KnownCall } from '../../src/plan/verdicts/verdict.ts';
+import type { Subject } from '../../src/rules/subject.ts';
+import { encodeText } from '../../src/shared/text.ts';
+import {
+  CONTAINER,
+  makeEvent,
+  makeExec,
+  makeFile,
+  makeProcess,
+  makeSubject,
+} from './rules-subject.ts';
+import { comparisonOf, conditionsOf, path, processName } from './verdict-cases.ts';
+
+const one = fc.record({ path, name: processName });
+
+export const ancestorCall = fc.record({
+  /** From the parent up. */
+  inside: fc.array(one, { maxLength: LIMITS.GIVEN_ANCESTORS - 1 }),
+  /** The runtime's. */
+  outside: fc.array(one, { minLength: 1, maxLength: 2 }),
+  /** So many of those inside are known to the kernel, and where all are also that there is no further one. */
+  known: fc.nat(LIMITS.GIVEN_ANCESTORS),
+  /** Bit n: descriptor n is a connection. */
+  standard: fc.nat(7),
+});
+export type AncestorCall = typeof ancestorCall extends fc.Arbitrary<infer One> ? One : never;
+
+const LEVELS = [1, 2, 3] as const;
+const PATHS = [
+  'proc.pexepath',
+  'tolower(proc.pexepath)',
+  'basename(proc.pexepath)',
+  ...LEVELS.flatMap((level) => [`proc.aexepath[${level}]`, `proc.container_aexepath[${level}]`]),
+  'proc.container_aexepath',
+];
+const NAMES = [
+  'proc.pname',
+  ...LEVELS.flatMap((level) => [`proc.aname[${level}]`, `proc.container_aname[${level}]`]),
+  'proc.container_aname',
+];
+const ofName = fc
+  .tuple(
+    fc.constantFrom(...NAMES),
+    fc.constantFrom(
+      '= node',
+      '!= sh',
+      'in (node, sh)',
+      'startswith k',
+      'endswith h',
+      'glob "k*:1"',
+    ),
+  )
+  .map(([field, compared]) => `${field} ${compared}`);
+const ofStandard = fc
+  .tuple(
+    fc.constantFrom('stdin', 'stdout', 'stderr'),
+    fc.constantFrom(
+      'contains "->"',
+      'icontains "->"',
+      'contains anyof ("->")',
+      'contains ":"',
+      'exists',
+    ),
+  )
+  .map(([name, compared]) => `proc.${name}.name ${compared}`);
+
+export const ancestorComparison = fc.oneof(
+  { weight: 4, arbitrary: comparisonOf(PATHS).filter(isAllowed) },
+  { weight: 2, arbitrary: ofName },
+  { weight: 1, arbitrary: ofStandard },
+);
+export const ancestorCondition = conditionsOf(
+  fc.oneof(
+    { weight: 6, arbitrary: ancestorComparison },
+    // Neither is known to the kernel.
+    { weight: 1, arbitrary: fc.constantFrom('proc.aexepath = /etc', 'proc.aname[4] = sh') },
+  ),
+);
+
+/** A name is no path: with `pmatch` it never has components. */
+function isAllowed(text: string): boolean {
+  return !text.startsWith('basename') || !text.includes('pmatch');
+}
+
+const PROGRAM = '/bin/tool';
+const CONNECTION: StandardDescriptor = {
+  type: 'ipv4',
+  connected: true,
+  tuple: {
+    family: 2,
+    protocol: 6,
+    socketType: 1,
+    localIp: '10.0.0.2',
+    localPort: 40000,
+    remoteIp: '203.0.113.9',
+    remotePort: 443,
+    unixPath: '',
+  },
+};
+const OTHER: readonly StandardDescriptor[] = [
+  { type: 'file', tuple: undefined, connected: false },
+  {
+    ...CONNECTION,
+    connected: false,
+    tuple: { ...CONNECTION.tuple!, remoteIp: '0.0.0.0', remotePort: 0 },
+  },
+];
+
+/** That the program is run, as rules see it. */
+export function subjectOfAncestors({ inside, outside, standard }: AncestorCall): Subject {
+  const all = [
+    ...inside.map((image) => ({ ...image, inScope: true })),
+    ...outside.map((image) => ({ ...image, inScope: false })),
+  ];
+  const parent = all.reduceRight<Process | undefined>(
+    (above, { name, path: exePath, inScope }, level) =>
+      makeProcess({ pid: 100 + level, inScope, parent: above, image: { name, exePath } }),
+    undefined,
+  );
+  const descriptors = [0, 1, 2].map((fd) =>
+    (standard >> fd) & 1 ? CONNECTION : (OTHER[fd % OTHER.length] ?? CONNECTION),
+  );
+  return makeSubject(makeEvent('execve', { exec: makeExec({ file: makeFile(PROGRAM) }) }), {
+    container: CONTAINER,
+    process: makeProcess({ parent, image: { exePath: PROGRAM, standard: descriptors } }),
+  });
+}
+
+/** What the kernel knows of them. */
+export function knownAncestors({
+  inside,
+  known,
+}: AncestorCall): readonly (KnownAncestor | 'none')[] {
+  const found = inside
+    .slice(0, known)
+    .map(({ path: text, name }) => ({ path: encodeText(text), name: encodeText(name) }));
+  return known > inside.length ? [...found, 'none'] : found;
+}
+
+/** The same as the kernel knows it. */
+export const knownAncestorCall = (call: AncestorCall): KnownCall => ({
+  event: 'execve',
+  ...{ directory: false, layer: 'none', path: undefined },
+  program: { path: encodeText(PROGRAM), layer: 'none', ancestors: knownAncestors(call) },
+  standard: call.standard,
+});
