@@ -301,7 +301,7 @@ static __always_inline void verdict__count_denial(struct scope_entry *entry)
 
 /*
  * Whether a rule that denies certainly matches the program that this process has begun to run (image__store).
- * `table`: that of its container. Its record is in the scratch. Its words are there, `argv_len` bytes at `argv_from`;
+ * `table`: that of its container. Its record is in the scratch, with the path as passed. Its words are there, `argv_len` bytes at `argv_from`;
  * 0: they are not known. `standard`: bit n: descriptor n is a connection.
  */
 __noinline int verdict__denies(__u32 table, __u32 standard, __u32 argv_from, __u32 argv_len)
@@ -318,7 +318,11 @@ __noinline int verdict__denies(__u32 table, __u32 standard, __u32 argv_from, __u
 	call->standard = standard;
 	call->directory = call->dots = 0;
 	call->layer = LAYER_NONE;
+	/* As passed: if it is not absolute, or too long, nothing is said of it. */
+	const struct rec_exec *r = (void *)s->b;
+	__u32 raw_from = sizeof(*r) + r->exes_len + r->ancestors_len;
 	call->len = 0;
+	verdict__append_path(call, 0, s->b + raw_from, r->raw_len);
 	call->argv_from = argv_from;
 	call->argv_len = argv_len;
 	verdict__passes();

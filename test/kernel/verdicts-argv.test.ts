@@ -1,6 +1,6 @@
 // Programs that are denied by their words: as in TypeScript, of made-up and of real ones.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -65,7 +65,7 @@ describe('verdicts of words', () => {
               kind: kindIndex(known),
               directory: false,
               layer: LAYERS.indexOf(known.layer),
-              path: Buffer.alloc(0),
+              path: known.path ?? Buffer.alloc(0),
               program: program && { ...program, layer: PROGRAM_LAYERS.indexOf(program.layer) },
               thread: known.thread,
               argv,
@@ -86,11 +86,12 @@ describe('verdicts of words', () => {
 
   /** The wait statuses of a program of the container that is run with each of these words. */
   async function statusesOf(
-    ...argvs: readonly (readonly string[])[]
+    ...programs: readonly (readonly string[] | { path: string; argv: readonly string[] })[]
   ): Promise<(number | undefined)[]> {
-    const runs = argvs.flatMap((argv) => [
-      ...['fork', '[', 'execve', raw(join(dir, 'tool')), ...argv.map(raw), ';', ']'],
-    ]);
+    const runs = programs.flatMap((one) => {
+      const { path, argv } = 'path' in one ? one : { path: join(dir, 'tool'), argv: one };
+      return ['fork', '[', 'execve', raw(path), ...argv.map(raw), ';', ']'];
+    });
     const running = await probe.run(undefined, [
       ...['clone', OWN_NAMESPACES, '[', 'enter', cgroup.dir],
       ...PRIVATE_MOUNTS.slice(2),
@@ -121,6 +122,24 @@ describe('verdicts of words', () => {
     assert.deepEqual(
       await statusesOf(['tool', ...IDLE], ['tool', 'comm', 'y'], ['tool', 'comm', 'xy']),
       [0, SIGKILL, 0],
+    );
+  });
+
+  test('a real program by its path as passed, also where that is a script', async () => {
+    const script = join(dir, 'script');
+    writeFileSync(script, `#!${join(dir, 'tool')} ${IDLE.join(' ')}\n`, { mode: 0o755 });
+    symlinkSync(join(dir, 'tool'), join(dir, 'link'));
+    const ran = async (...paths: readonly string[]): Promise<(number | undefined)[]> =>
+      statusesOf(...paths.map((path) => ({ path, argv: ['x', ...IDLE] })));
+    deny(`evt.arg.filename = ${script}`);
+    assert.deepEqual(await ran(script, join(dir, 'tool')), [SIGKILL, 0]);
+    deny(`evt.arg.filename endswith /link and proc.exepath endswith /tool`);
+    assert.deepEqual(await ran(join(dir, 'link'), join(dir, 'tool')), [SIGKILL, 0]);
+    deny(`not evt.arg.filename endswith /link and proc.exepath endswith /tool`);
+    assert.deepEqual(
+      await ran(join(dir, 'link'), join(dir, 'tool'), `${dir}/${'./'.repeat(120)}tool`),
+      [0, SIGKILL, 0],
+      'one of 256 bytes or more is not known',
     );
   });
 

@@ -1,5 +1,6 @@
 // Rules about the words with which programs are run, and such programs, of any shape.
 import fc from 'fast-check';
+import { LIMITS } from '../../src/events/table.gen.ts';
 import type { ExecEvent } from '../../src/plan/verdicts/call-kinds.ts';
 import type { KnownCall } from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
@@ -33,12 +34,22 @@ const word = fc.oneof(fc.constantFrom(...WORDS), path);
 export const argvCall = fc.record({
   name: processName,
   argv: fc.array(word, { minLength: 1, maxLength: 4 }),
+  /** As passed: what it leads to is the program. The kernel knows those that are absolute and not too long. */
+  filename: fc.oneof(
+    { weight: 4, arbitrary: path },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom('tool', './etc/a', `/${'a'.repeat(300)}`, '/a/../etc//b'),
+    },
+  ),
   /** More than the kernel looks at. */
   isLong: fc.boolean(),
 });
 export type ArgvCall = typeof argvCall extends fc.Arbitrary<infer One> ? One : never;
 
 const FIELDS = [
+  'evt.arg.filename',
+  'tolower(evt.arg.filename)',
   'proc.args',
   'proc.cmdline',
   'proc.exe',
@@ -79,11 +90,19 @@ const LONG = 'x'.repeat(1100);
 const wordsOf = ({ argv, isLong }: ArgvCall): readonly string[] =>
   isLong ? [...argv, LONG] : argv;
 
+/** What is not known to the kernel: words of many bytes, and paths that are relative or long. */
+export const isUnknown = ({ isLong, filename }: ArgvCall): boolean =>
+  isLong || !filename.startsWith('/') || filename.length >= LIMITS.VERDICT_PATH_MAX;
+
 /** That the program is run, as rules see it. */
 export function subjectOfArgv(one: ArgvCall, event: ExecEvent): Subject {
   const [exe = '', ...args] = wordsOf(one);
   return makeSubject(
-    makeEvent(event, { exec: makeExec({ file: makeFile(PROGRAM) }), comm: one.name }),
+    makeEvent(event, {
+      exec: makeExec({ file: makeFile(PROGRAM), filename: one.filename }),
+      params: { filename: one.filename },
+      comm: one.name,
+    }),
     {
       container: CONTAINER,
       process: makeProcess({ image: { name: one.name, exePath: PROGRAM, exe, args } }),
@@ -94,7 +113,7 @@ export function subjectOfArgv(one: ArgvCall, event: ExecEvent): Subject {
 /** The same as the kernel knows it. */
 export const knownArgv = (one: ArgvCall, event: ExecEvent): KnownCall => ({
   event,
-  ...{ directory: false, layer: 'none', path: undefined },
+  ...{ directory: false, layer: 'none', path: encodeText(one.filename) },
   program: { path: encodeText(PROGRAM), layer: 'none', name: encodeText(one.name) },
   thread: encodeText(one.name),
   argv: wordsOf(one).map((text) => encodeText(text)),

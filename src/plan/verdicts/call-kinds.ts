@@ -121,8 +121,8 @@ const union = (all: readonly Kinds[]): Kinds => all.reduce((sum, one) => sum | o
 export type JudgedPath = 'file' | 'first path' | 'second path';
 /**
  * What a comparison is about: a file, the program that the calling process runs, the name that the process has since its exec, that of the
- * thread at the call, the address or the port that is connected to, or of a program that is run: its standard descriptors, a text of
- * its words, or an ancestor.
+ * thread at the call, the address or the port that is connected to, or of a program that is run: its path as passed, its standard
+ * descriptors, a text of its words, or an ancestor.
  */
 export type Judged =
   | JudgedPath
@@ -132,6 +132,7 @@ export type Judged =
   | 'address'
   | 'port'
   | 'standard'
+  | 'filename'
   | ArgvText
   | AncestorJudged;
 /** Of the words of a program that is run: those after the first one, joined; with the process's name before them; the first one. */

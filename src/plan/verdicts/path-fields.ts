@@ -50,6 +50,10 @@ const NUMBERED: readonly (Judged | undefined)[] = [undefined, 'first path', 'sec
 function ofParam(name: string): Pick<PathField, 'sources' | 'unknown'> {
   const sources: Source[] = [];
   let unknown = OPENS | EXEC_KINDS;
+  if (name === 'filename') {
+    sources.push({ judged: 'filename', kinds: EXEC_KINDS });
+    unknown &= ~EXEC_KINDS;
+  }
   for (const event of JUDGED_CALLS) {
     const judged = NUMBERED[pathNumber(event, name) ?? 0];
     const kinds = kindsOfEvent(event);

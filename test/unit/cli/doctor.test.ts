@@ -355,7 +355,7 @@ test('file calls and connects that end in the kernel', () => {
   assert.equal(some.state, 'ok');
   assert.match(
     some.says,
-    /kernel discards file calls and connects that none of 1 rules can match \(\d+ of 256 conditions, /,
+    /kernel discards file calls and connects that none of 1 rules can match \(\d+ of 320 conditions, /,
   );
   assert.match(
     checkVerdicts(config, rules('evt.type = listen')).says,
@@ -366,7 +366,7 @@ test('file calls and connects that end in the kernel', () => {
     [checkVerdicts(off, shadow).state, checkVerdicts(config, undefined).state],
     ['note', 'note'],
   );
-  const many = Array.from({ length: 300 }, (_, n) => `evt.type = openat and fd.name = /etc/${n}`);
+  const many = Array.from({ length: 400 }, (_, n) => `evt.type = openat and fd.name = /etc/${n}`);
   const widened = checkVerdicts(config, rules(...many));
   assert.match(
     widened.says,
