@@ -9,6 +9,7 @@ const layout = require('./layout.gen.cjs');
 const { checkId, checkText } = require('./checks.cjs');
 const { Isolation } = require('./isolation.cjs');
 const { layOutCall, readVerdict } = require('./judged-call.cjs');
+const { layOutProcess } = require('./known-process.cjs');
 
 const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
 const { VERDICT_TABLES } = layout;
@@ -219,6 +220,10 @@ class Probe {
     const args = layOutCall(table, call);
     addon.runVerdict(this.#handle, args);
     return readVerdict(args);
+  }
+
+  adoptProcess(known) {
+    addon.adoptImage(this.#handle, layOutProcess(known));
   }
 
   scopeDelete(cgroupId) {

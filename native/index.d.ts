@@ -98,6 +98,18 @@ export interface LoaderJudgedCall {
   readonly port?: number | undefined;
 }
 
+/** A process that was there before the probe. Starts are CLOCK_BOOTTIME ns, or the last tick (1/100 s) before them. */
+export interface LoaderKnownProcess {
+  readonly pid: number;
+  readonly startNs: bigint;
+  /** At most 15 bytes. */
+  readonly name: Uint8Array;
+  /** Of its program; one of 256 bytes or more is not kept. */
+  readonly path: Uint8Array;
+  /** Undefined: not known. */
+  readonly parent: { readonly pid: number; readonly startNs: bigint } | 'out of scope' | undefined;
+}
+
 export interface ProbeStats {
   readonly emitted: number;
   readonly dropped: number;
@@ -187,6 +199,11 @@ export class Probe {
     table: number,
     call: LoaderJudgedCall,
   ): { readonly passes: number; readonly failing: number };
+  /**
+   * Tells the probe what a process runs that was there before it, and whose child it is, for verdicts on those that it starts. What the
+   * probe has seen itself stays. At most 8192 processes are kept.
+   */
+  adoptProcess(known: LoaderKnownProcess): void;
   scopeDelete(cgroupId: number): void;
   scopeGet(cgroupId: number): LoaderScopeEntry | undefined;
   scopeEntries(): LoaderScopeEntry[];

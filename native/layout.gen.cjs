@@ -197,6 +197,40 @@ module.exports = {
     "argvAt": 648,
     "ancestorsAt": 904
   },
+  "IMAGE_ADOPT": {
+    "bytes": 304,
+    "fields": {
+      "start": {
+        "at": 0,
+        "bytes": 8
+      },
+      "parent_start": {
+        "at": 8,
+        "bytes": 8
+      },
+      "pid": {
+        "at": 16,
+        "bytes": 4
+      },
+      "parent": {
+        "at": 20,
+        "bytes": 4
+      },
+      "is_entrant": {
+        "at": 24,
+        "bytes": 4
+      },
+      "len": {
+        "at": 28,
+        "bytes": 4
+      },
+      "name": {
+        "at": 32,
+        "bytes": 16
+      }
+    },
+    "pathAt": 48
+  },
   "GIVEN_ANCESTOR": {
     "bytes": 280,
     "fields": {

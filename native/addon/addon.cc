@@ -129,6 +129,16 @@ napi_value RunVerdict(napi_env env, napi_callback_info info) {
   return Done(env, handle->probe.RunVerdict(static_cast<verdict_run_args*>(bytes)));
 }
 
+// adoptImage(handle, args: Uint8Array)
+napi_value AdoptImage(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  napi_value args = nullptr;
+  if (!(Arguments(env, info) >> handle >> args)) return nullptr;
+  void* bytes = nullptr;
+  if (!BytesOf(env, args, sizeof(image_adopt_args), "ask for a verdict", &bytes)) return nullptr;
+  return Done(env, handle->probe.AdoptImage(static_cast<image_adopt_args*>(bytes)));
+}
+
 // scopeDelete(handle, cgroup)
 napi_value ScopeDelete(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
@@ -299,7 +309,7 @@ napi_value Init(napi_env env, napi_value exports) {
     napi_callback function;
   } kFunctions[] = {
       {"load", Load},           {"loadInThread", LoadInThread}, {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
-      {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"runVerdict", RunVerdict},
+      {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"runVerdict", RunVerdict}, {"adoptImage", AdoptImage},
       {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects}, {"denyOpens", DenyOpens}, {"allowOpens", AllowOpens},
       {"pin", Pin},             {"unpin", Unpin},             {"noteSeen", NoteSeen},     {"unseenDenials", UnseenDenials},
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},

@@ -280,6 +280,10 @@ Status Probe::RunVerdict(verdict_run_args* args) {
   return RunProgram(kVerdictRun, args, sizeof(*args), "ask for a verdict");
 }
 
+Status Probe::AdoptImage(image_adopt_args* args) {
+  return RunProgram("image_adopt", args, sizeof(*args), "tell what a process runs");
+}
+
 Status Probe::ScopeDelete(uint64_t cgroup) {
   int error = bpf_map_delete_elem(MapFd("scope"), &cgroup);
   return error && error != -ENOENT ? Status::Fail(-error, "remove from the scope") : Status{};

@@ -66,6 +66,8 @@ class Probe {
   Status NoteSeen(uint64_t now, uint64_t deny_until);
   // Writes into `args` whether the probe reports an open.
   Status RunVerdict(verdict_run_args* args);
+  // A process that was there before the probe, as the agent knows it.
+  Status AdoptImage(image_adopt_args* args);
   int MapFd(const char* name) const;
   probe_state* State() const { return state_; }
   void Close();

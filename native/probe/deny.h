@@ -24,6 +24,6 @@ static __always_inline __u64 deny__switches(void)
 __noinline int deny__is_inside(void)
 {
 	struct task_struct *task = scope__current();
-	struct image *image = image__find(task->tgid, task->group_leader->start_boottime);
+	struct image *image = image__find_program(task->tgid, task->group_leader->start_boottime);
 	return image ? image->inside : image__seems_inside(task);
 }

@@ -427,6 +427,18 @@ struct probe_config {
 };
 
 _Static_assert(sizeof(struct scope_pattern) == 136, "scope_pattern");
+struct image_adopt_args {
+	__u64 start; /* CLOCK_BOOTTIME ns; the last tick before it, if that is all that is known */
+	__u64 parent_start; /* the same of its parent; 0: it is not known, or out of scope */
+	__u32 pid;
+	__u32 parent; /* pid */
+	__u32 is_entrant; /* 1: its parent is out of scope */
+	__u32 len; /* bytes of its path; 0: that is not known */
+	char name[16]; /* of the process */
+	char path[VERDICT_PATH_MAX];
+};
+
+_Static_assert(sizeof(struct image_adopt_args) == 48 + VERDICT_PATH_MAX, "image_adopt_args");
 struct given_ancestor {
 	__u32 found; /* ANCESTOR_* */
 	__u32 len; /* bytes of its path */

@@ -11,11 +11,26 @@ static __always_inline struct image *image__get_made(void)
 	return bpf_map_lookup_elem(&image_made, &zero);
 }
 
-/* The program of the process; NULL if it is not known. */
+#define TICK_NS 10000000ull /* 1 / USER_HZ, in which /proc has starts */
+
+/* Whether both are the start of one process: what the agent tells may be the tick. */
+static __always_inline bool image__is_start(__u64 one, __u64 other)
+{
+	return one == other || ((one % TICK_NS == 0 || other % TICK_NS == 0) && one / TICK_NS == other / TICK_NS);
+}
+
+/* What is known of the process; NULL if nothing is. */
 static __always_inline struct image *image__find(__u32 pid, __u64 start)
 {
 	struct image *image = bpf_map_lookup_elem(&images, &pid);
-	return image && image->start == start ? image : NULL;
+	return image && image__is_start(image->start, start) ? image : NULL;
+}
+
+/* The same, if an exec has told what it runs. */
+static __always_inline struct image *image__find_program(__u32 pid, __u64 start)
+{
+	struct image *image = image__find(pid, start);
+	return image && image->program == PROGRAM_KNOWN ? image : NULL;
 }
 
 static __always_inline struct mnt_namespace *image__mounts(struct task_struct *task)
@@ -70,10 +85,10 @@ static __always_inline bool image__seems_inside(struct task_struct *task)
 __noinline int image__origin(void)
 {
 	struct task_struct *task = scope__current(), *parent = task->real_parent;
-	struct image *former = image__find(task->tgid, task->group_leader->start_boottime);
+	struct image *former = image__find_program(task->tgid, task->group_leader->start_boottime);
 	bool is_outside = lineage__is_outside(parent), from_inside = former && former->inside;
 	if (!former && !is_outside) {
-		struct image *image = image__find(parent->tgid, parent->group_leader->start_boottime);
+		struct image *image = image__find_program(parent->tgid, parent->group_leader->start_boottime);
 		from_inside = image ? image->inside : image__seems_inside(parent);
 	}
 	if (from_inside)
@@ -108,7 +123,7 @@ static __always_inline bool image__store(struct task_struct *task, long start, _
 	int origin = image__origin();
 	made->start = task->group_leader->start_boottime;
 	made->since = since;
-	made->has_program = 1;
+	made->program = PROGRAM_KNOWN;
 	made->is_changing = 0;
 	made->inside = !!(origin & IMAGE_INSIDE);
 	made->layer = file_flags & FILE_UPPER_LAYER   ? LAYER_UPPER
@@ -221,9 +236,9 @@ static __always_inline struct image *image__find_any(__u32 pid, __u64 start)
 	if (!made)
 		return NULL;
 	if (image)
-		return image__copy(made, image, pid) && made->start == start ? made : NULL;
+		return image__copy(made, image, pid) && image__is_start(made->start, start) ? made : NULL;
 	image = bpf_map_lookup_elem(&ended_images, &pid);
-	if (!image || bpf_probe_read_kernel(made, sizeof(*made), image) || made->start != start)
+	if (!image || bpf_probe_read_kernel(made, sizeof(*made), image) || !image__is_start(made->start, start))
 		return NULL;
 	return bpf_map_lookup_elem(&ended_images, &pid) == image ? made : NULL;
 }

@@ -123,10 +123,15 @@ struct {
  * What a process runs, and who its parent is, by its pid: kept from exec on, since the file may be moved or replaced
  * later. The parent is what forked it, as in the agent, whoever adopts it.
  */
+enum {
+	PROGRAM_UNKNOWN,
+	PROGRAM_KNOWN,	/* by an exec */
+	PROGRAM_ADOPTED, /* its path and name, by the agent: for ancestors only */
+};
 struct image {
-	__u64 start; /* of the process, CLOCK_BOOTTIME ns */
+	__u64 start; /* of the process, CLOCK_BOOTTIME ns; of one that was there before the probe: the last tick before it */
 	__u64 since; /* of the record that tells of its exec; 0: it has run nothing since it is in scope */
-	__u32 has_program; /* 0: it is not known what it runs */
+	__u32 program; /* PROGRAM_*: whether it is known what it runs */
 	__u32 is_changing; /* 1: it is about to run another program */
 	__u32 parent;	   /* pid, if parent_start is known */
 	__u32 is_entrant;  /* 1: its parent is out of scope */

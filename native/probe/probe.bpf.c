@@ -33,6 +33,7 @@
 #include "hooks/exec-env.h"
 #include "hooks/exec.bpf.c"
 #include "hooks/exit.bpf.c"
+#include "hooks/adopt.bpf.c"
 #include "hooks/open-call.h"
 #include "hooks/open.bpf.c"
 #include "hooks/connect-call.h"

@@ -48,7 +48,7 @@ __noinline int verdict__load_ancestor(__u32 at)
 	if (!above->parent_start)
 		return ANCESTOR_UNKNOWN;
 	struct image *made = image__find_any(above->parent, above->parent_start);
-	if (!made || !made->has_program || made->is_changing || made->since > above->since)
+	if (!made || made->program == PROGRAM_UNKNOWN || made->is_changing || made->since > above->since)
 		return ANCESTOR_UNKNOWN;
 	above->parent = made->parent;
 	above->parent_start = made->parent_start;

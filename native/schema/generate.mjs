@@ -125,6 +125,7 @@ const pattern = layOut(table.SCOPE_PATTERN, 0);
 const config = layOut(table.PROBE_CONFIG, 0);
 const verdictRun = layOut(table.VERDICT_RUN, 0);
 const givenAncestor = layOut(table.GIVEN_ANCESTOR, 0);
+const imageAdopt = layOut(table.IMAGE_ADOPT, 0);
 const patternsAt = config.placed.reduce((sum, { type }) => sum + SIZES[type], 0);
 
 function cConfig() {
@@ -134,6 +135,11 @@ function cConfig() {
     cStruct('scope_pattern', pattern.placed, 0, pattern.end, withDoc),
     `struct probe_config {\n${fields}\n${patterns}\n};\n`,
     `_Static_assert(sizeof(struct scope_pattern) == ${pattern.end}, "scope_pattern");`,
+    cStruct('image_adopt_args', [...imageAdopt.placed], 0, imageAdopt.end, withDoc).replace(
+      /\n};/,
+      '\n\tchar path[VERDICT_PATH_MAX];\n};',
+    ),
+    `_Static_assert(sizeof(struct image_adopt_args) == ${imageAdopt.end} + VERDICT_PATH_MAX, "image_adopt_args");`,
     cStruct('given_ancestor', [...givenAncestor.placed], 0, givenAncestor.end, withDoc).replace(
       /\n};/,
       '\n\tchar path[VERDICT_PATH_MAX];\n};',
@@ -184,6 +190,11 @@ function facadeLayout() {
       programAt,
       argvAt,
       ancestorsAt,
+    },
+    IMAGE_ADOPT: {
+      bytes: imageAdopt.end + VERDICT_PATH_MAX,
+      fields: offsets(imageAdopt.placed),
+      pathAt: imageAdopt.end,
     },
     GIVEN_ANCESTOR: {
       bytes: ancestorBytes,

@@ -192,6 +192,17 @@ export const VERDICT_RUN = [
   ['from_outside', 'u64', '0: its parent is in scope; NUMBER_UNKNOWN'],
 ];
 
+/** Argument of the image_adopt program, before its path: a process that was there before the probe. */
+export const IMAGE_ADOPT = [
+  ['start', 'u64', 'CLOCK_BOOTTIME ns; the last tick before it, if that is all that is known'],
+  ['parent_start', 'u64', 'the same of its parent; 0: it is not known, or out of scope'],
+  ['pid', 'u32'],
+  ['parent', 'u32', 'pid'],
+  ['is_entrant', 'u32', '1: its parent is out of scope'],
+  ['len', 'u32', 'bytes of its path; 0: that is not known'],
+  ['name', 'char16', 'of the process'],
+];
+
 /** A made-up ancestor after those, before its path. */
 export const GIVEN_ANCESTOR = [
   ['found', 'u32', 'ANCESTOR_*'],

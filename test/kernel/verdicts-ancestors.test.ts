@@ -1,6 +1,6 @@
 // Programs that are denied by their ancestors and standard descriptors: as in TypeScript, of made-up and of real ones.
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,8 +9,8 @@ import fc from 'fast-check';
 import { kindIndex } from '../../src/plan/verdicts/call-kinds.ts';
 import { LAYERS, PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
 import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
-import { EXEC, HEADER, KINDS, RECORD_FLAGS } from '../../src/events/table.gen.ts';
-import { escaped, inNamespaces } from '../support/kernel-container.ts';
+import { EXEC, HEADER, KINDS, LIMITS, RECORD_FLAGS } from '../../src/events/table.gen.ts';
+import { escaped, inNamespaces, OWN_NAMESPACES } from '../support/kernel-container.ts';
 import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
 import {
   KernelProbe,
@@ -32,6 +32,38 @@ const TABLE = 1;
 const SIGKILL = 9;
 const CLONE_NEWPID = 0x20000000;
 const CLONE_PARENT = 0x8000;
+const TICK_NS = 10_000_000n;
+
+/** A container's first process runs `good` before the cgroup is one; when `tell` is done it starts `tool`. */
+async function startsIn(
+  probe: KernelProbe,
+  { dir: cgroupDir }: TestCgroup,
+  dir: string,
+  tell: (pid: number, startTicks: number) => void,
+): Promise<TestProcess> {
+  const steps: Step[] = [
+    'enter',
+    cgroupDir,
+    'pause',
+    'fork',
+    '[',
+    'execve',
+    join(dir, 'tool'),
+    'tool',
+    '%3b',
+    ']',
+  ];
+  const running = probe.spawn(undefined, [
+    ...['clone', OWN_NAMESPACES, '[', 'execve', join(dir, 'good'), 'good', ...steps, ';', ']'],
+  ]);
+  await running.paused();
+  const pid = Number(readFileSync(join(cgroupDir, 'cgroup.procs'), 'utf8').trim());
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  tell(pid, Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]));
+  running.resume();
+  await running.ended();
+  return running;
+}
 
 describe('verdicts of ancestors', () => {
   let probe: KernelProbe;
@@ -151,6 +183,32 @@ describe('verdicts of ancestors', () => {
     assert.deepEqual(await denied(tree), [false]);
     deny(`${TOOL} and not proc.pexepath = ~/other`);
     assert.deepEqual(await denied(tree), [true]);
+  });
+
+  test('a process of before the probe is known as the agent tells it', async () => {
+    deny(`${TOOL} and not proc.container_aexepath = ~/other`);
+    const starts = (tell: (pid: number, ticks: number) => void): Promise<boolean[]> =>
+      startsIn(probe, cgroup, dir, tell).then((running) =>
+        statuses(running).map((status) => status === SIGKILL),
+      );
+    const name = Buffer.from('good');
+    const told =
+      (path: string, parent: 'out of scope' | undefined, late = 0n) =>
+      (pid: number, ticks: number): void => {
+        const startNs = (BigInt(ticks) + late) * TICK_NS;
+        probe.probe.adoptProcess({ pid, startNs, name, path: Buffer.from(path), parent });
+      };
+    assert.deepEqual(await starts(() => undefined), [false], 'not told');
+    assert.deepEqual(await starts(told(at('good'), 'out of scope')), [true]);
+    assert.deepEqual(await starts(told(at('other'), 'out of scope')), [false]);
+    assert.deepEqual(await starts(told(at('good'), undefined)), [false], 'whose child it is');
+    assert.deepEqual(
+      await starts(told(at('good'), 'out of scope', 1n)),
+      [false],
+      'another process',
+    );
+    const long = `/${'x'.repeat(LIMITS.VERDICT_PATH_MAX)}`;
+    assert.deepEqual(await starts(told(long, 'out of scope')), [false], 'too long a path');
   });
 
   test('who made a process is its parent, also when it has ended, and whoever adopts it', async () => {

@@ -109,6 +109,9 @@ async function round(number) {
   probe.setVerdicts(2, new Uint8Array(TABLE_BYTES));
   probe.suspendVerdicts();
   assert.equal(probe.runVerdict(2, judged(Buffer.from('/etc/hostname'))).passes, -1);
+  const text = Buffer.alloc(100_000, 0x2f);
+  for (const parent of [undefined, 'out of scope', { pid: 1, startNs: 2n ** 64n - 1n }])
+    probe.adoptProcess({ pid: 2 ** 32 - 1, startNs: 2n ** 63n, name: text, path: text, parent });
   probe.setVerdicts(2, new Uint8Array(TABLE_BYTES));
   probe.setVerdicts(1, undefined);
   probe.suspendVerdicts();
