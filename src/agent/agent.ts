@@ -4,6 +4,7 @@ import type { Canary } from './canary.ts';
 import { Continuity } from './continuity.ts';
 import { beginProbe } from './first-probe.ts';
 import { startHousekeeping } from './housekeeping.ts';
+import { tellKnownProcesses } from './known-processes.ts';
 import { listen } from './listening.ts';
 import { loadFirstRules, type FirstRules } from './live-rules.ts';
 import type { AgentOptions } from './options.ts';
@@ -121,7 +122,7 @@ export class Agent {
 
   /** Starts the kernel side first, then scans what already exists, so that nothing in between is missed. */
   async #watch(first: FirstRules): Promise<{ readonly processes: number }> {
-    const { apps, attachment, evaluation, procFs, received, rules, tree } = this.#stages;
+    const { apps, attachment, evaluation, probe, procFs, received, rules, tree } = this.#stages;
     const { config, logger } = this.#options;
     this.#pipeline = new Pipeline(this.#stages);
     await this.#pipeline.selfTest({ denies: config.probe.kernelVerdicts && asksToDeny(config) });
@@ -139,6 +140,7 @@ export class Agent {
     this.#release.defer(() => apps.stop());
     await apps.start();
     const scan = await scanProcesses(tree, procFs, (pid) => apps.isInScope(pid));
+    if (config.probe.kernelVerdicts) tellKnownProcesses(probe, scan.found);
     evaluation.start();
     return { processes: scan.inScope };
   }

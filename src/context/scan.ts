@@ -10,6 +10,8 @@ export interface ScanResult {
   readonly seen: number;
   readonly inScope: number;
   readonly ancestors: number;
+  /** Those in scope, as the tree has them. */
+  readonly found: readonly Process[];
 }
 
 /**
@@ -26,6 +28,7 @@ export async function scanProcesses(
 ): Promise<ScanResult> {
   const stats = new Map<number, ProcStat>();
   const wanted: ProcStat[] = [];
+  const found: Process[] = [];
   let inScope = 0;
   let ancestors = 0;
   let steps = 0;
@@ -61,10 +64,12 @@ export async function scanProcesses(
       const snapshot = reader.read(link.pid, link.startTicks);
       if (snapshot === undefined) continue;
       const parent = snapshot.stat.ppid === link.ppid ? adopted.get(link.ppid) : undefined;
-      adopted.set(link.pid, tree.adopt(snapshot, scoped, parent));
+      const process = tree.adopt(snapshot, scoped, parent);
+      adopted.set(link.pid, process);
+      if (scoped && process !== undefined) found.push(process);
       if (scoped) inScope++;
       else ancestors++;
     }
   }
-  return { seen: stats.size, inScope, ancestors };
+  return { seen: stats.size, inScope, ancestors, found };
 }

@@ -5,6 +5,7 @@ import {
   selfTest,
   wireVersion,
   type LoaderError,
+  type LoaderKnownProcess,
   type ProbeStats,
 } from 'ebpf-loader-napi';
 import { UserError } from '../shared/user-error.ts';
@@ -306,6 +307,15 @@ export class LiveProbe {
 
   unpin(): void {
     this.#probe.unpin();
+  }
+
+  /** See the loader's `adoptProcess`. Throws UserError if the kernel refuses. */
+  adoptProcess(known: LoaderKnownProcess): void {
+    try {
+      this.#probe.adoptProcess(known);
+    } catch (error) {
+      throw explain(error, 'tell what a process runs');
+    }
   }
 
   /** See the loader's `noteSeen`. */

@@ -1,0 +1,42 @@
+import type { Process } from '../context/process.ts';
+import type { LiveProbe } from '../probe/live.ts';
+import { encodeText } from '../shared/text.ts';
+
+/**
+ * Tells the probe what the agent knows of processes that were there before: rules that ask for the ancestors of a program can then be
+ * certain in their containers too. Both go by the same: an exec that the probe sees replaces it in both. Throws UserError if the
+ * kernel refuses.
+ */
+export function tellKnownProcesses(
+  probe: Pick<LiveProbe, 'adoptProcess'>,
+  processes: Iterable<Process>,
+): void {
+  for (const process of processes) {
+    const known = knownProcess(process);
+    if (known !== undefined) probe.adoptProcess(known);
+  }
+}
+
+/** Undefined for one that the probe has told of, and where its program is not known. */
+function knownProcess({
+  origin,
+  inScope,
+  pid,
+  startBootNs,
+  image,
+  parent,
+}: Process): Parameters<LiveProbe['adoptProcess']>[0] | undefined {
+  if (origin !== 'proc' || !inScope || !image.exePath.startsWith('/')) return undefined;
+  return {
+    pid,
+    startNs: startBootNs,
+    name: encodeText(image.name),
+    path: encodeText(image.exePath),
+    parent:
+      parent === undefined
+        ? undefined
+        : parent.inScope
+          ? { pid: parent.pid, startNs: parent.startBootNs }
+          : 'out of scope',
+  };
+}
