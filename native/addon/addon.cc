@@ -135,7 +135,7 @@ napi_value AdoptImage(napi_env env, napi_callback_info info) {
   napi_value args = nullptr;
   if (!(Arguments(env, info) >> handle >> args)) return nullptr;
   void* bytes = nullptr;
-  if (!BytesOf(env, args, sizeof(image_adopt_args), "ask for a verdict", &bytes)) return nullptr;
+  if (!BytesOf(env, args, sizeof(image_adopt_args), "tell what a process runs", &bytes)) return nullptr;
   return Done(env, handle->probe.AdoptImage(static_cast<image_adopt_args*>(bytes)));
 }
 

@@ -98,8 +98,8 @@ __noinline int image__origin(void)
 }
 
 /*
- * Marks the program of this process as about to change. Done before the time of the record is taken: who finds no mark
- * looks at the process before that time. The atomic operation keeps that order between CPUs.
+ * Marks the program of this process as about to change. Done before the time of the record is taken: who finds the former
+ * program without a mark looks at it before that time. The atomic operation keeps that order between CPUs.
  */
 static __always_inline void image__mark(struct task_struct *task)
 {
@@ -107,6 +107,18 @@ static __always_inline void image__mark(struct task_struct *task)
 	struct image *image = bpf_map_lookup_elem(&images, &pid);
 	if (image)
 		__sync_fetch_and_or(&image->is_changing, 1);
+}
+
+/*
+ * The record of its exec is sent: who finds no mark now sends a later record. If it is not sent, the mark stays, since the
+ * agent does not know what runs.
+ */
+static __always_inline void image__settle(struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+	struct image *image = bpf_map_lookup_elem(&images, &pid);
+	if (image)
+		__sync_fetch_and_and(&image->is_changing, 0);
 }
 
 /*
@@ -124,7 +136,7 @@ static __always_inline bool image__store(struct task_struct *task, long start, _
 	made->start = task->group_leader->start_boottime;
 	made->since = since;
 	made->program = PROGRAM_KNOWN;
-	made->is_changing = 0;
+	made->is_changing = 1; /* until its record is sent */
 	made->inside = !!(origin & IMAGE_INSIDE);
 	made->layer = file_flags & FILE_UPPER_LAYER   ? LAYER_UPPER
 		      : file_flags & FILE_LOWER_LAYER ? LAYER_LOWER
@@ -219,6 +231,13 @@ static __always_inline void image__inherit(struct task_struct *parent, struct ta
 	bpf_map_update_elem(&images, &child_pid, made, BPF_ANY);
 }
 
+/* The record of its fork was not sent: the agent may not know whose child it is. */
+static __always_inline void image__forget(struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+	bpf_map_delete_elem(&images, &pid);
+}
+
 /* The process has ended: others may still ask what their parent ran. */
 static __always_inline void image__end(struct task_struct *task)
 {
@@ -236,7 +255,10 @@ static __always_inline struct image *image__find_any(__u32 pid, __u64 start)
 	if (!made)
 		return NULL;
 	if (image)
-		return image__copy(made, image, pid) && image__is_start(made->start, start) ? made : NULL;
+		return image__copy(made, image, pid) && image__is_start(made->start, start) &&
+				       *(volatile __u64 *)&image->since == made->since
+			       ? made
+			       : NULL;
 	image = bpf_map_lookup_elem(&ended_images, &pid);
 	if (!image || bpf_probe_read_kernel(made, sizeof(*made), image) || !image__is_start(made->start, start))
 		return NULL;

@@ -63,7 +63,7 @@ static __always_inline __u32 verdict__step(struct verdict_table *t, __u32 m, __u
 }
 
 /*
- * Runs the automata over the next bytes of the path of `which` (VERDICT_CALL or VERDICT_PROGRAM); returns 0 at its
+ * Runs the automata over the next bytes of the path of `which` (VERDICT_*); returns 0 at its
  * end. A global function: the verifier proves only these few bytes, not the whole path, which would be most of the
  * probe's load time.
  */

@@ -191,7 +191,7 @@ __noinline int verdict__note_failing(void)
 /*
  * Whether a rule can match the call in verdict_call: 0 only if none can. If it returns 1 or the path is_part,
  * `failing` says which of the certain rules may fail. The path must be that of its file, or have no component that is
- * empty, '.' or '..' (is_odd). If it does not begin with a slash or is too long, only kind, form and program count.
+ * empty, '.' or '..' (is_odd); of a program that is run, it is that as passed. If it does not begin with a slash or is too long, only kind, form and program count.
  */
 __noinline int verdict__passes(void)
 {

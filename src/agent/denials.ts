@@ -1,6 +1,7 @@
 import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
 import type { KernelEvent } from '../events/event.ts';
+import { asksForAncestors } from '../plan/verdicts/ancestor-tests.ts';
 import { isExec, isOpen } from '../plan/verdicts/call-kinds.ts';
 import type { Checked } from '../rules/compile/checked.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
@@ -122,6 +123,7 @@ export class Denials {
    * Something was denied that no rule matches. Gives up the rules that may have denied it, and returns their names; none if they were
    * before. Of an app with rules of its own that deny there, it gives up these for this app alone; none if some were not asked. What
    * may have refused a connection or an open is given up for its app alone, and only if the agent knows the process as the kernel does.
+   * So are rules about programs for their app alone, if one of them asks for ancestors.
    */
   giveUp(
     event: KernelEvent,
@@ -148,8 +150,11 @@ export class Denials {
       // Of a call the agent judges by what it knows of the process. An app can see to it that that is not enough: this must not end
       // what is denied to others.
       if (isComparable) rules = this.#giveUpIn(denying, here, event.cgroupId);
-    } else if (own.length === 0) rules = this.#giveUpOperators(denying);
-    else rules = this.#giveUpIn(own, here, event.cgroupId);
+    } else if (own.length > 0) rules = this.#giveUpIn(own, here, event.cgroupId);
+    // The same is true of ancestors: an app can have more of them than the agent keeps.
+    else if (denying.some(({ condition }) => asksForAncestors(condition)))
+      rules = this.#giveUpIn(denying, here, event.cgroupId);
+    else rules = this.#giveUpOperators(denying);
     // Without rules they were given up before, or others are in force by now.
     this.#logger.error(
       { rules: namesOf(rules), pid: event.pid, cgroupId: event.cgroupId },

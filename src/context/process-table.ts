@@ -1,3 +1,4 @@
+import { LIMITS } from '../events/table.gen.ts';
 import { ImageStore, type ImageBounds, type Share } from './image-store.ts';
 import { startTicksOf } from './proc-reader.ts';
 import type { ProcessNode } from './process-node.ts';
@@ -212,9 +213,12 @@ export class ProcessTable {
     if (this.#retained.size > this.#maxExited) this.#spliceOldestRetained();
   }
 
+  /** Only where no other process loses one of its next ancestors by that: the kernel denies by these (LIMITS.VERDICT_LEVELS). */
   #shortenDeadRun(node: ProcessNode): void {
     let above = node.parent;
     for (let run = 1; above?.retained === true; run++) {
+      const isNear = run > DEAD_RUN_MAX - LIMITS.VERDICT_LEVELS;
+      if (isNear && above.firstChild?.nextSibling !== undefined) return;
       if (run === DEAD_RUN_MAX) {
         this.#spliced++;
         this.#remove(above);

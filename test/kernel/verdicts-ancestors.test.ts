@@ -1,6 +1,6 @@
 // Programs that are denied by their ancestors and standard descriptors: as in TypeScript, of made-up and of real ones.
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,10 @@ import fc from 'fast-check';
 import { kindIndex } from '../../src/plan/verdicts/call-kinds.ts';
 import { LAYERS, PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
 import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
-import { EXEC, HEADER, KINDS, LIMITS, RECORD_FLAGS } from '../../src/events/table.gen.ts';
+import { ProcFs } from '../../src/context/proc-reader.ts';
+import { ProcessTree } from '../../src/context/process-tree.ts';
+import type { KernelEvent } from '../../src/events/event.ts';
+import { LIMITS } from '../../src/events/table.gen.ts';
 import { escaped, inNamespaces, OWN_NAMESPACES } from '../support/kernel-container.ts';
 import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
 import {
@@ -104,6 +107,20 @@ describe('verdicts of ancestors', () => {
   ];
   const statuses = ({ results }: TestProcess): (number | undefined)[] =>
     results.filter(({ step }) => step === 'fork').map(({ status }) => status);
+  /** Whether each `tool` was denied, by its record. `look`: gets each event. */
+  async function toolsDenied(
+    steps: Step[],
+    look: (event: KernelEvent) => void = () => undefined,
+  ): Promise<boolean[]> {
+    rmSync(at('go'), { recursive: true, force: true });
+    const before = probe.events.length;
+    await probe.run(undefined, steps);
+    const seen = probe.events.slice(before);
+    for (const event of seen) look(event);
+    return seen.flatMap(({ exec, result, denied: isDenied }) =>
+      exec?.file?.path === at('tool') && result === 0 ? [isDenied] : [],
+    );
+  }
   const denied = async (steps: Step[]): Promise<boolean[]> =>
     statuses(await probe.run(undefined, steps)).map((status) => status === SIGKILL);
 
@@ -212,120 +229,62 @@ describe('verdicts of ancestors', () => {
   });
 
   test('who made a process is its parent, also when it has ended, and whoever adopts it', async () => {
-    const made = (name: string): Step[] => ['mkdir', at(name), 'exit', 0];
-    const orphan = (name: string): Step[] =>
-      forks(
-        ...runs(
-          'other',
-          'forkleft',
-          '[',
-          'until',
-          at(`${name}-go`),
-          ...runs('tool', ...made(name)),
-          ']',
-        ),
-        ...[],
-      );
-    const tree = (name: string): Step[] =>
-      container(...orphan(name), 'mkdir', at(`${name}-go`), 'sleep', 400);
+    const left = (): Step[] => [
+      ...['forkleft', '[', 'until', at('go'), ...runs('tool', 'comm', 'x'), 'exit', 0, ']'],
+    ];
+    // The first program adopts it, and waits for its end.
+    const tree = container(...forks(...runs('other', ...left())), 'mkdir', at('go'), 'reap');
     deny(`${TOOL} and proc.pexepath = ~/good`);
-    await probe.run(undefined, tree('kept'));
-    assert.ok(existsSync(at('kept')), 'its parent is not the process that has adopted it');
+    assert.deepEqual(await toolsDenied(tree), [false], 'its parent is not what has adopted it');
     deny(`${TOOL} and proc.pexepath = ~/other`);
-    await probe.run(undefined, tree('ended'));
-    assert.ok(!existsSync(at('ended')), 'its parent has ended');
+    assert.deepEqual(await toolsDenied(tree), [true], 'its parent has ended');
   });
 
   test('a sibling that CLONE_PARENT makes has the parent of who made it', async () => {
-    const tree = container(
-      ...forks(
-        ...runs('other', 'clone', CLONE_PARENT, '[', ...runs('tool', 'mkdir', at('sibling')), ']'),
-      ),
-      'sleep',
-      300,
-    );
+    const sibling = runs('other', 'clone', CLONE_PARENT, '[', ...runs('tool', 'comm', 'x'), ']');
+    const tree = container(...forks(...sibling), 'reap');
     deny(`${TOOL} and proc.pname = other`);
-    await probe.run(undefined, tree);
-    assert.ok(existsSync(at('sibling')));
-    rmSync(at('sibling'), { recursive: true });
+    assert.deepEqual(await toolsDenied(tree), [false]);
     deny(`${TOOL} and proc.pname = good`);
-    await probe.run(undefined, tree);
-    assert.ok(!existsSync(at('sibling')));
+    assert.deepEqual(await toolsDenied(tree), [true]);
   });
 
   test('a parent that runs another program counts as what it runs now', async () => {
-    deny(`${TOOL} and proc.pname = other`);
     const child: Step[] = [
-      'forkleft',
-      '[',
-      'until',
-      at('now'),
-      ...runs('tool', 'mkdir', at('late')),
-      ']',
+      ...['forkleft', '[', 'until', at('go'), ...runs('tool', 'comm', 'x'), 'exit', 0, ']'],
     ];
-    await probe.run(
-      undefined,
-      container(...child, ...runs('other', 'mkdir', at('now'), 'sleep', 400)),
-    );
-    assert.ok(!existsSync(at('late')));
+    const tree = container(...child, ...runs('other', 'mkdir', at('go'), 'reap'));
+    deny(`${TOOL} and proc.pname = other`);
+    assert.deepEqual(await toolsDenied(tree), [true]);
+    deny(`${TOOL} and proc.pname = good`);
+    assert.deepEqual(await toolsDenied(tree), [false]);
   });
 
-  test('while a parent runs one program after the other, the kernel is certain of none but the right one', async (t) => {
-    const { MANY, CHILDREN } = { MANY: 400, CHILDREN: 150 };
+  test('while a parent runs one program after the other, what is denied matches in the agent’s tree', async (t) => {
+    const MANY = 400;
+    const CHILDREN = 150;
     for (let n = 0; n < MANY; n++) copyFileSync(stepsProgram(), at(`n${n}`));
     deny(`${TOOL} and proc.pexepath endswith anyof (0, 2, 4, 6, 8)`);
-    const execs: { pid: number; ppid: number; ns: bigint; path: string; denied: boolean }[] = [];
-    const seen = probe.events.length;
-    const flagsOf = new Map<bigint, boolean>();
-    probe.onRecord = (records, offset) => {
-      if (records.short(offset + HEADER.kind) !== KINDS.exec) return;
-      const flags = records.number(offset + EXEC.flags);
-      flagsOf.set(records.u64(offset + HEADER.ts), (flags & RECORD_FLAGS.DENIED) !== 0);
-    };
-    try {
-      const children = Array.from({ length: CHILDREN }, (_, n): Step[] => [
-        ...[
-          'forkleft',
-          '[',
-          'until',
-          at('chain'),
-          'sleep',
-          n % 50,
-          ...runs('tool', 'exit', 0),
-          ']',
-        ],
-      ]);
-      await probe.run(
-        undefined,
-        container(
-          ...children.flat(),
-          ...['mkdir', at('chain'), 'chain', MANY, dir],
-          ...['sleep', 300],
-        ),
-      );
-    } finally {
-      probe.onRecord = undefined;
-    }
-    for (const { exec, pid, ppid, bootNs, result } of probe.events.slice(seen))
-      if (exec !== undefined && result >= 0)
-        execs.push({
-          ...{ pid, ppid, ns: bootNs, path: exec.file?.path ?? '' },
-          denied: flagsOf.get(bootNs) === true,
-        });
-    const tools = execs.filter(({ path }) => path === at('tool'));
-    const ofChain = execs.filter(({ path }) => /\/n\d+$/.test(path));
-    assert.deepEqual([tools.length, ofChain.length], [CHILDREN, MANY]);
-    const parent = ofChain[0]?.pid;
+    const children = Array.from({ length: CHILDREN }, (_, n): Step[] => [
+      ...['forkleft', '[', 'until', at('go'), 'sleep', n % 50, ...runs('tool', 'exit', 0), ']'],
+    ]);
     const counts = { denied: 0, not: 0, unknown: 0 };
-    for (const tool of tools) {
-      assert.equal(tool.ppid, parent);
-      const runsThen = execs.filter(({ pid, ns }) => pid === parent && ns < tool.ns).at(-1);
-      const matches = /[02468]$/.test(runsThen?.path ?? '');
-      if (tool.denied) assert.ok(matches, `${tool.ns}: its parent runs ${runsThen?.path ?? '?'}`);
-      counts[tool.denied ? 'denied' : matches ? 'unknown' : 'not']++;
-    }
+    // In the order in which the agent gets the records.
+    const tree = new ProcessTree({ reader: new ProcFs() });
+    const look = (event: KernelEvent): void => {
+      const { parent } = tree.onEvent(event);
+      if (event.exec?.file?.path !== at('tool') || event.result !== 0) return;
+      const matches = /[02468]$/.test(parent?.image.exePath ?? '');
+      if (event.denied) assert.ok(matches, `its parent runs ${parent?.image.exePath ?? '?'}`);
+      counts[event.denied ? 'denied' : matches ? 'unknown' : 'not']++;
+    };
+    await toolsDenied(
+      container(...children.flat(), 'mkdir', at('go'), 'chain', MANY, dir, 'reap'),
+      look,
+    );
     t.diagnostic(JSON.stringify(counts));
-    assert.ok(counts.denied > 0 && counts.not > 0, JSON.stringify(counts));
+    assert.equal(counts.denied + counts.not + counts.unknown, CHILDREN);
+    assert.ok(counts.denied > 0, JSON.stringify(counts));
   });
 
   test('a standard descriptor that is a connection', async () => {

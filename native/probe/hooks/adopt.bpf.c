@@ -3,14 +3,15 @@
 
 /*
  * Run by the loader, not attached. Keeps what the agent knows of a process, for those that ask for their ancestors. What
- * an exec has told meanwhile stays.
+ * an exec has told meanwhile stays, also of a process that has ended.
  */
 SEC("syscall")
 int image_adopt(struct image_adopt_args *args)
 {
 	struct image *made = image__get_made();
 	__u32 pid = args->pid;
-	if (!made)
+	struct image *ended = bpf_map_lookup_elem(&ended_images, &pid);
+	if (!made || (ended && image__is_start(ended->start, args->start)))
 		return 0;
 	__builtin_memset(made, 0, sizeof(*made));
 	made->start = args->start;

@@ -235,7 +235,9 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 		if (!(r->flags & ENV_TRUNCATED) && !exec__has_loads(from, off - from))
 			image__note_no_loads(task);
 	}
-	if (!ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry) && r->flags & DENIED)
+	if (ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry))
+		image__settle(task);
+	else if (r->flags & DENIED)
 		__sync_fetch_and_add(&state.denied_dropped, 1);
 	return 0;
 }

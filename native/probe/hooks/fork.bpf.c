@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /* clone, clone3, fork, vfork: sched_process_fork, in the parent, before the child can run. */
 
+#define CLONE_PARENT 0x8000ull /* include/uapi/linux/sched.h */
+
 /* Which call it was and its flags, from the parent's registers. */
 static __always_inline __u16 fork__read_call(struct task_struct *parent, __u64 *flags)
 {
@@ -65,6 +67,10 @@ int BPF_PROG(sched_fork, struct task_struct *trusted_parent, struct task_struct 
 	struct rec_clone *r = (void *)s->b;
 	__builtin_memset(r, 0, sizeof(*r));
 	__u16 event = fork__read_call(parent, &r->clone_flags);
+	/* By now the caller's memory may say something else than when the call began. */
+	r->clone_flags &= ~CLONE_PARENT;
+	if (child->real_parent->tgid != parent->tgid)
+		r->clone_flags |= CLONE_PARENT;
 
 	/* The call's result: the child's number in the parent's pid namespace. */
 	struct pid *child_pid = child->thread_pid;
@@ -80,6 +86,7 @@ int BPF_PROG(sched_fork, struct task_struct *trusted_parent, struct task_struct 
 		r->flags = PARENT_OUT_OF_SCOPE;
 		off += fork__store_lineage() & 2047;
 	}
-	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry);
+	if (!ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry))
+		image__forget(child);
 	return 0;
 }

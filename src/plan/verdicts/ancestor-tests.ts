@@ -1,5 +1,5 @@
 import { LIMITS } from '../../events/table.gen.ts';
-import type { Test } from '../../rules/compile/checked.ts';
+import { someTest, type Checked, type Test } from '../../rules/compile/checked.ts';
 import { ANY_ANCESTOR, ancestorAt, type AncestorJudged } from './call-kinds.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
 
@@ -15,6 +15,10 @@ const OF_PARENT: Readonly<Record<string, string>> = {
   'proc.pexepath': 'proc.aexepath[1]',
   'proc.pname': 'proc.aname[1]',
 };
+
+/** Whether a condition asks for an ancestor: of those the agent may know less than the kernel, where its own bounds are reached. */
+export const asksForAncestors = (condition: Checked): boolean =>
+  someTest(condition, (test) => ancestorTestOf(test) !== undefined);
 
 /**
  * A comparison of the path or the name of an ancestor of the process; undefined for any other. Of those of any ancestor only the ones

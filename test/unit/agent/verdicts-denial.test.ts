@@ -204,6 +204,28 @@ test('of a program in a cgroup inside a container, or of one that is gone, all r
   assert.deepEqual(verdicts.status().denying.givenUp, ['a', 'b']);
 });
 
+test('of a program that no rule matches, rules about ancestors are given up for its app alone', async () => {
+  const { verdicts, entry } = world({
+    denied: new Map([
+      [1, ['a', 'b']],
+      [2, ['a', 'b']],
+    ]),
+  });
+  const [a] = EXECS.rules;
+  const ofParent = 'evt.type = execve and proc.exepath = /b and proc.pname = sh';
+  const b = ruleSetOf(ruleFile(ofParent).replace('e: r', 'e: b')).rules;
+  await verdicts.enter({ rules: [...(a === undefined ? [] : [a]), ...b] });
+  verdicts.follow([entry(1), entry(2)]);
+  await until('both are judged', () => verdicts.status().denying.containers === 2);
+  verdicts.onDeniedInVain(
+    makeEvent('execve', { cgroupId: 1, denied: true, exec: makeExec() }),
+    'none',
+  );
+  verdicts.follow([entry(1), entry(2)]);
+  await until('the other is denied still', () => verdicts.status().denying.containers === 1);
+  assert.deepEqual(verdicts.status().denying.rules, ['a', 'b']);
+});
+
 test('rules that should deny, but of which the kernel is not certain, are named', async () => {
   const { verdicts, entry, warned } = world({ denied: new Map([[1, ['a', 'b', 'other']]]) });
   const rules = [

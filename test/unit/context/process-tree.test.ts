@@ -317,6 +317,26 @@ test('daemons that fork for ever keep a short line of dead parents', () => {
   assert.equal(lineage.at(-1), 'init', 'the living one at the top is not lost');
 });
 
+test('a dead parent stays for a child that has it near, however many dead ones follow it elsewhere', () => {
+  const tree = newTree();
+  const root = { pid: 2, start: at(0), comm: 'root' };
+  const dead = { pid: 3, start: at(1), comm: 'dead' };
+  const waiting = { pid: 4, start: at(2), comm: 'waiting' };
+  tree.onEvent(execEvent(root, at(0), { argv: ['root'] }));
+  tree.onEvent(cloneEvent(root, at(1), dead));
+  tree.onEvent(cloneEvent(dead, at(2), waiting));
+  let actor = dead;
+  for (let i = 1; i <= 20; i++) {
+    const next = { pid: 10 + i, start: at(i * 10), comm: 'dead' };
+    tree.onEvent(cloneEvent(actor, at(i * 10), next));
+    tree.onEvent(exitEvent(actor, at(i * 10 + 1)));
+    actor = next;
+  }
+  tree.tick(at(60_000));
+  assert.ok(tree.counters().spliced > 0, 'others go');
+  assert.equal(tree.find(waiting.pid)?.parent?.pid, dead.pid);
+});
+
 test('a fork chain thousands deep costs no more per fork', () => {
   const tree = newTree();
   let actor = { pid: 2, start: at(0), comm: 'a' };
