@@ -6,8 +6,6 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { LIMITS } from '../../src/events/table.gen.ts';
-import { kindIndex } from '../../src/plan/verdicts/call-kinds.ts';
-import { LAYERS, PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
 import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
 import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
 import {
@@ -19,6 +17,7 @@ import {
 } from '../support/kernel-probe.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { argvCall, argvCondition, knownArgv } from '../support/verdict-argv-cases.ts';
+import { failingInKernel } from '../support/verdict-denials.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
 const TABLE = 1;
@@ -60,17 +59,8 @@ describe('verdicts of words', () => {
           for (const one of calls) {
             const known = knownArgv(one, 'execve');
             const { failing } = verdictOf(bytes, known);
-            const { program, argv } = known;
-            const found = probe.probe.runVerdict(TABLE, {
-              kind: kindIndex(known),
-              directory: false,
-              layer: LAYERS.indexOf(known.layer),
-              path: known.path ?? Buffer.alloc(0),
-              program: program && { ...program, layer: PROGRAM_LAYERS.indexOf(program.layer) },
-              thread: known.thread,
-              argv,
-            });
-            assert.equal(found.failing, failing, `${condition}: ${JSON.stringify(one)}`);
+            const found = failingInKernel(probe, TABLE, known);
+            assert.equal(found, failing, `${condition}: ${JSON.stringify(one)}`);
             if ((failing & 1) === 0) counts.certain++;
             else counts.not++;
           }

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { runs } from '../support/runs.ts';
-import { ruleFile, ruleFiles, ruleSetOf } from '../support/rules-load.ts';
+import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { CONTAINER } from '../support/rules-subject.ts';
 import {
   ancestorCall,
@@ -14,38 +14,16 @@ import {
   knownAncestorCall,
   subjectOfAncestors,
 } from '../support/verdict-ancestor-cases.ts';
+import { assertDeniedWhereMatching, ofExec } from '../support/verdict-denials.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
-const ofExec = (text: string): string => `evt.type in (execve, execveat) and (${text})`;
-
 test('a program is denied by its ancestors and descriptors only where the rule that denies it matches', () => {
-  const counts = { denied: 0, matched: 0 };
-  fc.assert(
-    fc.property(
-      fc.array(ancestorCondition, { minLength: 1, maxLength: 3 }),
-      fc.array(ancestorCall, { minLength: 4, maxLength: 12 }),
-      (texts, calls) => {
-        const ruleSet = ruleSetOf(ruleFiles(texts.map(ofExec)));
-        const names = new Set(texts.map((_, index) => `r${index}`));
-        const { bytes, denied } = verdictTable(ruleSet, CONTAINER, names);
-        assert.ok(bytes);
-        const engine = new RuleEngine(ruleSet, { matching: 'all' });
-        for (const call of calls) {
-          const matching = engine.evaluate(subjectOfAncestors(call)).map(({ rule }) => rule.name);
-          if (matching.length > 0) counts.matched++;
-          const { failing } = verdictOf(bytes, knownAncestorCall(call));
-          for (const [rule, name] of denied.entries()) {
-            if (((failing >>> rule) & 1) === 1) continue;
-            counts.denied++;
-            assert.ok(matching.includes(name), `${texts.join(' | ')}: ${JSON.stringify(call)}`);
-          }
-        }
-      },
-    ),
-    { numRuns: runs(600) },
-  );
-  for (const [what, times] of Object.entries(counts))
-    assert.ok(times > runs(50), `${what}: ${times}`);
+  assertDeniedWhereMatching({
+    condition: ancestorCondition,
+    program: ancestorCall,
+    subjectOf: subjectOfAncestors,
+    knownOf: knownAncestorCall,
+  });
 });
 
 test('of the ancestors of the container the verdict is exact, where all are known', () => {

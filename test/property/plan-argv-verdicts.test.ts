@@ -15,40 +15,16 @@ import {
   knownArgv,
   subjectOfArgv,
 } from '../support/verdict-argv-cases.ts';
+import { assertDeniedWhereMatching, ofExec } from '../support/verdict-denials.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
-const ofExec = (text: string): string => `evt.type in (execve, execveat) and (${text})`;
-
 test('a program is denied by its words only where the rule that denies it matches', () => {
-  const counts = { denied: 0, matched: 0 };
-  fc.assert(
-    fc.property(
-      fc.array(argvCondition, { minLength: 1, maxLength: 3 }),
-      fc.array(argvCall, { minLength: 4, maxLength: 12 }),
-      (texts, calls) => {
-        const ruleSet = ruleSetOf(ruleFiles(texts.map(ofExec)));
-        const names = new Set(texts.map((_, index) => `r${index}`));
-        const { bytes, denied } = verdictTable(ruleSet, CONTAINER, names);
-        assert.ok(bytes);
-        const engine = new RuleEngine(ruleSet, { matching: 'all' });
-        for (const one of calls) {
-          const matching = engine
-            .evaluate(subjectOfArgv(one, 'execve'))
-            .map(({ rule }) => rule.name);
-          if (matching.length > 0) counts.matched++;
-          const { failing } = verdictOf(bytes, knownArgv(one, 'execve'));
-          for (const [rule, name] of denied.entries()) {
-            if (((failing >>> rule) & 1) === 1) continue;
-            counts.denied++;
-            assert.ok(matching.includes(name), `${texts.join(' | ')}: ${JSON.stringify(one)}`);
-          }
-        }
-      },
-    ),
-    { numRuns: runs(600) },
-  );
-  for (const [what, times] of Object.entries(counts))
-    assert.ok(times > runs(50), `${what}: ${times}`);
+  assertDeniedWhereMatching({
+    condition: argvCondition,
+    program: argvCall,
+    subjectOf: (one) => subjectOfArgv(one, 'execve'),
+    knownOf: (one) => knownArgv(one, 'execve'),
+  });
 });
 
 test('of a comparison of words the verdict is exact, where they are known', () => {

@@ -3,7 +3,7 @@ import type { FormTest } from './form-tests.ts';
 
 const NAMES = ['proc.stdin.name', 'proc.stdout.name', 'proc.stderr.name'];
 /** All ways in which descriptors 0 to 2 can be connections: bit n is set where descriptor n is one. */
-export const STANDARD_FORMS = 1 << NAMES.length;
+const STANDARD_FORMS = 1 << NAMES.length;
 /** What the name of a connection contains, and that of no other socket does. */
 const ARROW = '->';
 
