@@ -29,7 +29,7 @@ const GROUPS = [
   'proc.is_pgid_leader',
 ];
 const REGROUPINGS: readonly EventName[] = ['setsid', 'setpgid'];
-const ENVIRONMENT = ['proc.env', 'proc.aenv'];
+const ENVIRONMENT = ['proc.env', 'proc.aenv', 'proc.container_aenv'];
 const CONTAINER_DETAILS = [
   'container.privileged',
   'container.mounts',

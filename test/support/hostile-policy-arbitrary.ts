@@ -32,7 +32,13 @@ const single = fc.constantFrom(
 );
 const field = fc.oneof(
   { weight: 3, arbitrary: single },
-  fc.constantFrom('proc.acmdline', 'proc.aname', 'proc.aexe', 'proc.aenv', 'proc.aenv[A]'),
+  fc.constantFrom(
+    'proc.acmdline',
+    'proc.aname',
+    'proc.aexe',
+    'proc.aenv',
+    'proc.container_aenv[A]',
+  ),
 );
 
 const regexAtom: fc.Arbitrary<string> = fc.constantFrom(

@@ -29,6 +29,12 @@ const MOUNTS = 256 * (MOUNT + 1);
 /** All words of the arguments in bytes: what is no UTF-8 has 3 bytes as U+FFFD. */
 const ARGV_BYTES = 3 * ARGV_MAX;
 
+/** Of ancestors: one's whole environment, all, or one variable of the nearest that has it. */
+function environmentBound(argument: string | undefined): ValueBound {
+  if (argument === undefined) return bound(MAX_ANCESTORS * ENV_MAX, 6000);
+  return bound(ENV_MAX, /^\d/.test(argument) ? 120 : 3000);
+}
+
 function bound(length: number, micros: number, values = 1): ValueBound {
   return { length, values, total: length * values, nanos: micros * 1000 };
 }
@@ -69,10 +75,8 @@ const BOUNDS: Readonly<Record<string, (argument: string | undefined) => ValueBou
     index === undefined ? bound(MAX_ANCESTORS * ARGV_MAX, 8000) : bound(ARGV_MAX, 120),
   'proc.cmdlenargs': () => bound(8, 800),
   'proc.env': (name) => bound(ENV_MAX, name === undefined ? 120 : 60),
-  'proc.aenv': (argument) => {
-    if (argument === undefined) return bound(MAX_ANCESTORS * ENV_MAX, 6000);
-    return bound(ENV_MAX, /^\d/.test(argument) ? 120 : 3000);
-  },
+  'proc.aenv': environmentBound,
+  'proc.container_aenv': environmentBound,
   'evt.arg': paramBound,
   'evt.rawarg': paramBound,
   'evt.args': () => bound(2 * ARGV_BYTES, 2000),

@@ -29,3 +29,19 @@ export function* ancestors(process: Process): Generator<Process> {
     found = found.parent;
   }
 }
+
+/** Those of the container, up to the process that the runtime started. */
+export function* containerAncestors(process: Process): Generator<Process> {
+  for (const above of ancestors(process)) {
+    if (!above.inScope) return;
+    yield above;
+  }
+}
+
+/** The ancestor of that number, if all up to it are the container's; 0 is the process itself. */
+export function containerAncestor(process: Process, level: number): Process | undefined {
+  if (level === 0) return process;
+  let left = level;
+  for (const above of containerAncestors(process)) if (--left === 0) return above;
+  return undefined;
+}

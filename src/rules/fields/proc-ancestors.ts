@@ -1,26 +1,11 @@
 import type { Process } from '../../context/process.ts';
 import { MAX_VALUE_BYTES } from '../detection.ts';
-import { ancestor, ancestors } from './ancestors.ts';
+import { ancestor, ancestors, containerAncestor, containerAncestors } from './ancestors.ts';
 import { fieldWithReader, parseIndex } from './field.ts';
 import type { FieldDefinition, FieldType, Value } from './field.ts';
 
 /** The ancestors that count, parent first: all, or those of the container, up to the process that the runtime started. */
 type Above = (process: Process) => Iterable<Process>;
-
-function* containerAncestors(process: Process): Generator<Process> {
-  for (const above of ancestors(process)) {
-    if (!above.inScope) return;
-    yield above;
-  }
-}
-
-/** The ancestor of that number, if all up to it are the container's. */
-function containerAncestor(process: Process, level: number): Process | undefined {
-  if (level === 0) return process;
-  let left = level;
-  for (const above of containerAncestors(process)) if (--left === 0) return above;
-  return undefined;
-}
 
 /** `proc.aname` and its kind: any ancestor without an index, one process with it (0 is the process itself). */
 export function ancestorField(

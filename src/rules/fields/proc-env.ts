@@ -1,6 +1,6 @@
 import type { Process } from '../../context/process.ts';
 import { packBytes } from '../../events/words.ts';
-import { ancestor, ancestors } from './ancestors.ts';
+import { ancestor, ancestors, containerAncestor, containerAncestors } from './ancestors.ts';
 import { fieldWithReader, parseIndex } from './field.ts';
 import type { ArgumentProblem, FieldDefinition, Reader } from './field.ts';
 
@@ -26,12 +26,16 @@ function ownReader(name: string | undefined): Reader {
 }
 
 /** `[3]` is the environment of one ancestor, `[NAME]` a variable of the nearest that has it. */
-function ancestorsReader(argument: string | undefined): Reader | ArgumentProblem {
+function readerOf(
+  argument: string | undefined,
+  above: typeof ancestors,
+  at: typeof ancestor,
+): Reader | ArgumentProblem {
   if (argument === undefined) {
     return {
       shape: 'single',
       read({ process }) {
-        const known = [...ancestors(process)].map(wholeOf).filter((text) => text !== undefined);
+        const known = [...above(process)].map(wholeOf).filter((text) => text !== undefined);
         return known.length === 0 ? undefined : known.join(' ');
       },
     };
@@ -39,14 +43,14 @@ function ancestorsReader(argument: string | undefined): Reader | ArgumentProblem
   if (/^\d/.test(argument)) {
     const level = parseIndex(argument);
     if (typeof level === 'object') return level;
-    return { shape: 'single', read: ({ process }) => wholeOf(ancestor(process, level)) };
+    return { shape: 'single', read: ({ process }) => wholeOf(at(process, level)) };
   }
   const variable = variableReader(argument);
   return {
     shape: 'single',
     read({ process }) {
       let known: string | undefined;
-      for (const one of ancestors(process)) {
+      for (const one of above(process)) {
         const value = variable(one);
         if (value !== undefined && value !== '') return value;
         known ??= value;
@@ -69,7 +73,14 @@ export const ENVIRONMENT_FIELDS: readonly FieldDefinition[] = [
     'proc.aenv',
     'CHARBUF',
     "Ancestors' environments: [1] is the parent's; [NAME] is a variable of the nearest that has it.",
-    ancestorsReader,
+    (argument) => readerOf(argument, ancestors, ancestor),
+    { argument: 'optional', noVal: true, noTransformer: true },
+  ),
+  fieldWithReader(
+    'proc.container_aenv',
+    'CHARBUF',
+    "The same of those ancestors that are the container's (our own).",
+    (argument) => readerOf(argument, containerAncestors, containerAncestor),
     { argument: 'optional', noVal: true, noTransformer: true },
   ),
 ];

@@ -17,7 +17,11 @@ import {
 
 describe('environments', () => {
   const parent = makeProcess({ pid: 7, image: { env: ['A=1', 'B='] } });
-  const grandparent = makeProcess({ pid: 6, image: { env: ['C=3', 'A=0'] } });
+  const grandparent = makeProcess({
+    pid: 6,
+    inScope: false,
+    image: { env: ['C=3', 'A=0'] },
+  });
   const subject = makeSubject(makeEvent('execve'), {
     process: makeProcess({
       image: { env: ['PATH=/bin', 'GLIBC_TUNABLES=x=y', 'PA=no'] },
@@ -47,6 +51,15 @@ describe('environments', () => {
       'proc.aenv[A]': '1',
       'proc.aenv[C]': '3',
       'proc.aenv[PATH]': '',
+    });
+    // The runtime above them is none of the container's own.
+    all(subject, {
+      'proc.container_aenv': 'A=1 B=',
+      'proc.container_aenv[0]': 'PATH=/bin GLIBC_TUNABLES=x=y PA=no',
+      'proc.container_aenv[1]': 'A=1 B=',
+      'proc.container_aenv[2]': undefined,
+      'proc.container_aenv[A]': '1',
+      'proc.container_aenv[C]': '',
     });
   });
 });
