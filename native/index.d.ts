@@ -83,12 +83,22 @@ export interface LoaderJudgedCall {
         readonly fromOutside?: false | undefined;
         /** From the parent up, at most 4, each with a path of up to 255 bytes; 'none': there is no further one. Default: not known. */
         readonly ancestors?:
-          | readonly ({ readonly path: Uint8Array; readonly name: Uint8Array } | 'none')[]
+          | readonly (
+              | {
+                  readonly path: Uint8Array;
+                  readonly name: Uint8Array;
+                  /** As of the program. */
+                  readonly loads?: boolean;
+                }
+              | 'none'
+            )[]
           | undefined;
       }
     | undefined;
   /** The words of a program that is run, of up to 255 bytes with their ends, or more than the probe looks at; default not known. */
   readonly argv?: readonly Uint8Array[] | undefined;
+  /** Its environment, of up to 255 bytes with the ends of its variables; default not known. */
+  readonly env?: readonly Uint8Array[] | undefined;
   /** Of a program that is run: bit n: descriptor n is a connection; default 0. */
   readonly standard?: number | undefined;
   /** Name of the thread, at most 15 bytes; default empty. */

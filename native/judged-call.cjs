@@ -13,9 +13,10 @@ const NOTHING = new Uint8Array();
 /** The argument of the program for a LoaderJudgedCall. */
 exports.layOutCall = (table, call) => {
   const { kind, directory, dots = false, layer, path, program } = call;
-  const { argv = [], standard = 0, thread, address, port = 0 } = call;
-  const words = Buffer.concat(argv.flatMap((word) => [word, Buffer.of(0)]));
-  const { bytes, fields, pathAt, programAt, argvAt, ancestorsAt } = VERDICT_RUN;
+  const { argv = [], env = [], standard = 0, thread, address, port = 0 } = call;
+  const words = joined(argv);
+  const variables = joined(env);
+  const { bytes, fields, pathAt, programAt, argvAt, envAt, ancestorsAt } = VERDICT_RUN;
   const args = new Uint8Array(bytes);
   const view = new DataView(args.buffer);
   const {
@@ -31,6 +32,7 @@ exports.layOutCall = (table, call) => {
   const numbers = {
     ...{ table, kind, directory, dots, layer, len: path.length },
     ...{ address_len: address?.length ?? 0, port, argv_len: words.length, standard },
+    env_len: variables.length,
     program_known: program !== undefined,
     program_len: programPath.length,
     program_layer: programLayer,
@@ -45,10 +47,14 @@ exports.layOutCall = (table, call) => {
     if (text !== undefined) args.set(text.subarray(0, fields[field].bytes), fields[field].at);
   args.set(path.subarray(0, programAt - pathAt), pathAt);
   args.set(programPath.subarray(0, argvAt - programAt), programAt);
-  args.set(words.subarray(0, ancestorsAt - argvAt), argvAt);
+  args.set(words.subarray(0, envAt - argvAt), argvAt);
+  args.set(variables.subarray(0, ancestorsAt - envAt), envAt);
   layOutAncestors(args.subarray(ancestorsAt), ancestors);
   return args;
 };
+
+/** Each with its end. */
+const joined = (words) => Buffer.concat(words.flatMap((word) => [word, Buffer.of(0)]));
 
 /** Those for which there is no room are not known. */
 function layOutAncestors(bytes, ancestors) {
@@ -59,6 +65,7 @@ function layOutAncestors(bytes, ancestors) {
     view.setUint32(fields.found.at, one === 'none' ? ANCESTOR_NONE : ANCESTOR_KNOWN, true);
     if (one === 'none') return;
     view.setUint32(fields.len.at, one.path.length, true);
+    view.setUint32(fields.loads.at, Number(one.loads ?? true), true);
     given.set(one.name.subarray(0, fields.name.bytes), fields.name.at);
     given.set(one.path.subarray(0, size - pathAt), pathAt);
   }

@@ -101,7 +101,7 @@ module.exports = {
     "patternsAt": 20
   },
   "VERDICT_RUN": {
-    "bytes": 2024,
+    "bytes": 2320,
     "fields": {
       "table": {
         "at": 0,
@@ -179,23 +179,32 @@ module.exports = {
         "at": 108,
         "bytes": 4
       },
-      "age": {
+      "env_len": {
         "at": 112,
-        "bytes": 8
+        "bytes": 4
       },
-      "parent_age": {
+      "pad": {
+        "at": 116,
+        "bytes": 4
+      },
+      "age": {
         "at": 120,
         "bytes": 8
       },
-      "from_outside": {
+      "parent_age": {
         "at": 128,
+        "bytes": 8
+      },
+      "from_outside": {
+        "at": 136,
         "bytes": 8
       }
     },
-    "pathAt": 136,
-    "programAt": 392,
-    "argvAt": 648,
-    "ancestorsAt": 904
+    "pathAt": 144,
+    "programAt": 400,
+    "argvAt": 656,
+    "envAt": 912,
+    "ancestorsAt": 1168
   },
   "IMAGE_ADOPT": {
     "bytes": 304,
@@ -232,7 +241,7 @@ module.exports = {
     "pathAt": 48
   },
   "GIVEN_ANCESTOR": {
-    "bytes": 280,
+    "bytes": 288,
     "fields": {
       "found": {
         "at": 0,
@@ -242,11 +251,15 @@ module.exports = {
         "at": 4,
         "bytes": 4
       },
-      "name": {
+      "loads": {
         "at": 8,
+        "bytes": 4
+      },
+      "name": {
+        "at": 12,
         "bytes": 16
       }
     },
-    "pathAt": 24
+    "pathAt": 32
   }
 };

@@ -22,6 +22,7 @@
 #include "image.h"
 #include "verdict-walk.h"
 #include "verdict-argv.h"
+#include "verdict-variables.h"
 #include "verdict-ancestors.h"
 #include "verdict.h"
 #include "hooks/open-call.h"

@@ -40,6 +40,8 @@
 #define VERDICT_WITHIN 16
 #define VERDICT_WITHIN_STATES 2048
 #define VERDICT_ARGV_MAX 1024
+#define VERDICT_VARIABLES 4
+#define VERDICT_VARIABLE_MAX 28
 #define VERDICT_IPV4 16
 #define VERDICT_IPV6 17
 #define VERDICT_NUMBERS 16
@@ -442,11 +444,13 @@ _Static_assert(sizeof(struct image_adopt_args) == 48 + VERDICT_PATH_MAX, "image_
 struct given_ancestor {
 	__u32 found; /* ANCESTOR_* */
 	__u32 len; /* bytes of its path */
+	__u32 loads; /* 1: its environment may have a variable LD_* */
 	char name[16]; /* of the process since its exec */
+	__u8 pad[4];
 	char path[VERDICT_PATH_MAX];
 };
 
-_Static_assert(sizeof(struct given_ancestor) == 24 + VERDICT_PATH_MAX, "given_ancestor");
+_Static_assert(sizeof(struct given_ancestor) == 32 + VERDICT_PATH_MAX, "given_ancestor");
 struct verdict_run_args {
 	__u32 table; /* number of the table */
 	__u32 kind; /* number of the kind of call (src/plan/verdicts/call-kinds.ts) */
@@ -467,16 +471,19 @@ struct verdict_run_args {
 	__u32 port; /* of a connect */
 	__u32 argv_len; /* bytes of the words of a program that is run; 0: they are not known */
 	__u32 standard; /* bit n: its descriptor n is a connection */
+	__u32 env_len; /* bytes of its environment; 0: that is not known */
+	__u32 pad;
 	__u64 age; /* of the process, ns; NUMBER_UNKNOWN */
 	__u64 parent_age; /* of its parent, ns; NUMBER_UNKNOWN */
 	__u64 from_outside; /* 0: its parent is in scope; NUMBER_UNKNOWN */
 	char path[VERDICT_PATH_MAX];
 	char program[VERDICT_PATH_MAX];
 	char argv[VERDICT_PATH_MAX];
+	char env[VERDICT_PATH_MAX];
 	struct given_ancestor ancestors[GIVEN_ANCESTORS];
 };
 
-_Static_assert(sizeof(struct verdict_run_args) == 136 + 3 * VERDICT_PATH_MAX + GIVEN_ANCESTORS * sizeof(struct given_ancestor), "verdict_run_args");
+_Static_assert(sizeof(struct verdict_run_args) == 144 + 4 * VERDICT_PATH_MAX + GIVEN_ANCESTORS * sizeof(struct given_ancestor), "verdict_run_args");
 _Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */

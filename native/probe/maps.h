@@ -182,7 +182,7 @@ struct verdict_call {
 	__u32 is_given; /* of a program: it is not that of this process (verdict_run) */
 	__u64 named_for; /* of a call: the thread to whose call `name` belongs, whatever it is called by now; 0: none */
 	__u32 is_known; /* of a program: what it is; given, or loaded for the call */
-	__u32 loads;	/* of a program: see struct image */
+	__u32 loads;	/* of a program and of an ancestor: see struct image */
 	__u32 len;	/* of the path; of a program 0: its path is not known */
 	__u32 is_odd; /* out: a component of the path is empty, '.' or '..' */
 	__u32 at, seen, state[VERDICT_PATH_MACHINES]; /* so far: bytes, texts found, states */
@@ -191,6 +191,9 @@ struct verdict_call {
 	__u32 argv_from, argv_len; /* of a program that is run: its words in the scratch; no length: they are not known */
 	__u32 argv_at, argv_end, argv_row, within_row, within; /* of verdict__argv_chunk, so far: bytes, states, texts found */
 	__u32 argv_is_first; /* it reads the first word only */
+	__u32 env_from, env_len; /* of a program that is run: its environment in the scratch; no length: it is not known */
+	__u32 env_at, env_end;	 /* of verdict__env_chunk, so far: bytes */
+	__u32 variable_at[VERDICT_VARIABLES]; /* where the values of the table's variables begin; 0: it has none */
 	__u32 address_len; /* of a connect: 4 or 16 */
 	__u16 port;
 	__u8 address[16];

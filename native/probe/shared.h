@@ -123,7 +123,18 @@ enum { LAYER_NONE, LAYER_UPPER, LAYER_LOWER, LAYER_NO_FILE, LAYER_MEMFD = LAYER_
 #define NAMES_PROCESS 1
 #define NAMES_THREAD 2
 /* Texts of the words of a program that is run (src/plan/verdicts/call-kinds.ts), also places in a row of MACHINE_ARGV. */
-enum { ARGV_ARGS, ARGV_LINE, ARGV_FIRST, ARGV_TEXTS };
+enum {
+	ARGV_ARGS,
+	ARGV_LINE,
+	ARGV_FIRST,
+	ARGV_VARIABLES, /* the first of the table's variables of the environment */
+	ARGV_TEXTS = ARGV_VARIABLES + VERDICT_VARIABLES
+};
+/* A variable of the environment that clauses ask for. */
+struct verdict_variable {
+	__u32 len; /* of its name and the '=' after it, which follow; at least 4 */
+	char name[VERDICT_VARIABLE_MAX];
+};
 /* What is compared with numbers (src/plan/verdicts/number-tests.ts): ages in ns, and whether the parent is out of scope. */
 enum { NUMBER_AGE, NUMBER_PARENT_AGE, NUMBER_FROM_OUTSIDE, NUMBER_FIELDS };
 #define NUMBER_UNKNOWN 0xffffffffffffffffULL
@@ -148,6 +159,7 @@ struct verdict_table {
 	__u32 argv;	/* bit ARGV_*: a clause is about that text */
 	__u32 ancestors; /* 1: a clause is about ancestors */
 	__u32 number_of[VERDICT_NUMBERS]; /* by comparison: NUMBER_* */
+	struct verdict_variable variables[VERDICT_VARIABLES];
 	__u64 bounds[VERDICT_NUMBERS];
 	__u64 below[VERDICT_NUMBERS][VERDICT_WORDS]; /* the clauses that can hold where the number is below the bound */
 	__u64 above[VERDICT_NUMBERS][VERDICT_WORDS]; /* and where it is not */
@@ -160,6 +172,7 @@ struct verdict_table {
 	__u64 program_forms[VERDICT_PROGRAM_FORMS][VERDICT_WORDS];
 	__u64 no_ancestor[VERDICT_LEVELS][VERDICT_WORDS]; /* by number - 1: the container has no such ancestor of the process */
 	__u64 met_by_none[VERDICT_WORDS]; /* the clauses that can hold where it has none at all */
+	__u64 met_without_loads[VERDICT_WORDS]; /* and that one can bring about that has no variable LD_* */
 	__u64 same_program[2][VERDICT_WORDS]; /* the call's path is 0: not that of the program, 1: the same */
 	__u64 no_name[VERDICT_WORDS]; /* a directory: its path has no file name */
 	__u64 root[VERDICT_WORDS];    /* a file directly below the root: its directory is '/' */
@@ -172,7 +185,7 @@ struct verdict_table {
 	 * Rows, one per state: the number of `masks` at the end of the path or address, that after the last slash, that
 	 * at the end of a program's path, those at the end of an ancestor's (by its number - 1, then of any), and by class
 	 * the next row. For MACHINE_COMM, the first two are for names of processes and of threads, and for MACHINE_ARGV the
-	 * first three are for ARGV_*. For MACHINE_ANYWHERE and MACHINE_WITHIN, the first one holds the texts that end
+	 * first ones are for ARGV_*. For MACHINE_ANYWHERE and MACHINE_WITHIN, the first one holds the texts that end
 	 * there, one bit each.
 	 */
 	__u32 next[VERDICT_NEXT];

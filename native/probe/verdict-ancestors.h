@@ -27,6 +27,7 @@ static __always_inline int verdict__load_given(struct verdict_call *above, __u32
 	const struct given_ancestor *given = (void *)s + GIVEN_ANCESTORS_AT;
 	given += at;
 	above->len = given->len < VERDICT_PATH_MAX ? given->len : 0;
+	above->loads = given->loads;
 	__builtin_memcpy(above->name, given->name, sizeof(above->name));
 	__builtin_memcpy(above->path, given->path, VERDICT_PATH_MAX);
 	return given->found;
@@ -54,6 +55,7 @@ __noinline int verdict__load_ancestor(__u32 at)
 	above->parent_start = made->parent_start;
 	above->is_entrant = made->is_entrant;
 	above->len = made->len;
+	above->loads = made->loads;
 	__builtin_memcpy(above->name, made->name, sizeof(above->name));
 	__builtin_memcpy(above->path, made->path, VERDICT_PATH_MAX);
 	return ANCESTOR_KNOWN;
@@ -81,6 +83,8 @@ __noinline int verdict__narrow_by_ancestor(__u32 at)
 	barrier_var(seen);
 	seen &= (1 << VERDICT_SEEN) - 1;
 	verdict__narrow_by(met, t, t->seen_ancestor[MET_BY_ANY][seen]);
+	if (!above->loads)
+		verdict__narrow(met, t->met_without_loads);
 	if (at < VERDICT_LEVELS)
 		verdict__narrow_by(call->left, t, t->seen_ancestor[level][seen]);
 	for (int i = 0; i < VERDICT_WORDS; i++)

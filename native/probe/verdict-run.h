@@ -48,12 +48,15 @@ int verdict_run(struct verdict_run_args *args)
 	call->argv_from = 0;
 	call->argv_len = args->argv_len;
 	call->standard = args->standard;
+	call->env_from = GIVEN_ENV_AT;
+	call->env_len = args->env_len;
 	__builtin_memcpy(s, args->argv, sizeof(args->argv));
+	__builtin_memcpy((void *)s + GIVEN_ENV_AT, args->env, sizeof(args->env));
 	verdict_run__set_ancestors(s, args);
 	args->passes = verdict__passes();
 	struct verdict_table *t = verdict__find_table(args->table);
 	if (t && args->kind >= VERDICT_FIRST_EXEC && args->kind < VERDICT_FIRST_CONNECT)
-		verdict__judge_ancestors(t);
+		verdict__judge_exec(t);
 	args->failing = call->failing;
 	program->is_given = 0;
 	call->is_part = 0;

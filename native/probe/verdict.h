@@ -273,15 +273,21 @@ __noinline int verdict__passes(void)
 
 /*
  * After verdict__passes, of a program that is run: notes again which of the certain rules may fail, now with what is known
- * of its ancestors. Not a part of it, since other calls would then have too many functions on their stack.
+ * of its environment and of its ancestors. Not a part of it, since other calls would then have too many functions on their
+ * stack.
  */
-static __always_inline void verdict__judge_ancestors(struct verdict_table *t)
+static __always_inline void verdict__judge_exec(struct verdict_table *t)
 {
 	struct verdict_call *program = verdict__get_program();
-	if (!t->ancestors || !program || !program->is_known)
+	if (!program || !program->is_known)
 		return;
-	verdict__narrow_by_ancestors();
-	verdict__note_failing();
+	bool has_variables = t->argv >> ARGV_VARIABLES;
+	if (has_variables)
+		verdict__narrow_by_variables();
+	if (t->ancestors)
+		verdict__narrow_by_ancestors();
+	if (has_variables || t->ancestors)
+		verdict__note_failing();
 }
 
 /* Whether anything is denied: the agent is there, or it has ended not too long ago. */
@@ -301,10 +307,11 @@ static __always_inline void verdict__count_denial(struct scope_entry *entry)
 
 /*
  * Whether a rule that denies certainly matches the program that this process has begun to run (image__store).
- * `table`: that of its container. Its record is in the scratch, with the path as passed. Its words are there, `argv_len` bytes at `argv_from`;
- * 0: they are not known. `standard`: bit n: descriptor n is a connection.
+ * `table`: that of its container. Its record is in the scratch, with the path as passed. Its words are there, `argv_len`
+ * bytes at `argv_from`; 0: they are not known. So is its environment at `env_from`; 0: that is not known. `standard`:
+ * bit n: descriptor n is a connection.
  */
-__noinline int verdict__denies(__u32 table, __u32 standard, __u32 argv_from, __u32 argv_len)
+__noinline int verdict__denies(__u32 table, __u32 standard, __u32 argv_from, __u32 argv_len, __u32 env_from)
 {
 	struct verdict_call *call = verdict__get_call();
 	struct verdict_table *t = verdict__find_table(table);
@@ -325,7 +332,9 @@ __noinline int verdict__denies(__u32 table, __u32 standard, __u32 argv_from, __u
 	verdict__append_path(call, 0, s->b + raw_from, r->raw_len);
 	call->argv_from = argv_from;
 	call->argv_len = argv_len;
+	call->env_from = env_from;
+	call->env_len = env_from ? r->env_len : 0;
 	verdict__passes();
-	verdict__judge_ancestors(t);
+	verdict__judge_exec(t);
 	return verdict__find_table(table) == t && (~call->failing & denying);
 }

@@ -147,9 +147,9 @@ function cConfig() {
     `_Static_assert(sizeof(struct given_ancestor) == ${givenAncestor.end} + VERDICT_PATH_MAX, "given_ancestor");`,
     cStruct('verdict_run_args', [...verdictRun.placed], 0, verdictRun.end, withDoc).replace(
       /\n};/,
-      '\n\tchar path[VERDICT_PATH_MAX];\n\tchar program[VERDICT_PATH_MAX];\n\tchar argv[VERDICT_PATH_MAX];\n\tstruct given_ancestor ancestors[GIVEN_ANCESTORS];\n};',
+      '\n\tchar path[VERDICT_PATH_MAX];\n\tchar program[VERDICT_PATH_MAX];\n\tchar argv[VERDICT_PATH_MAX];\n\tchar env[VERDICT_PATH_MAX];\n\tstruct given_ancestor ancestors[GIVEN_ANCESTORS];\n};',
     ),
-    `_Static_assert(sizeof(struct verdict_run_args) == ${verdictRun.end} + 3 * VERDICT_PATH_MAX + GIVEN_ANCESTORS * sizeof(struct given_ancestor), "verdict_run_args");`,
+    `_Static_assert(sizeof(struct verdict_run_args) == ${verdictRun.end} + 4 * VERDICT_PATH_MAX + GIVEN_ANCESTORS * sizeof(struct given_ancestor), "verdict_run_args");`,
     `_Static_assert(sizeof(struct probe_config) == ${patternsAt} + PATTERNS_MAX * ${pattern.end}, "probe_config");`,
   ].join('\n');
 }
@@ -167,7 +167,8 @@ function facadeLayout() {
   const { PATTERNS_MAX, RECORD_MAX, LEVEL_MAX, VERDICT_TABLES, VERDICT_PATH_MAX } = table.LIMITS;
   const programAt = verdictRun.end + VERDICT_PATH_MAX;
   const argvAt = programAt + VERDICT_PATH_MAX;
-  const ancestorsAt = argvAt + VERDICT_PATH_MAX;
+  const envAt = argvAt + VERDICT_PATH_MAX;
+  const ancestorsAt = envAt + VERDICT_PATH_MAX;
   const ancestorBytes = givenAncestor.end + VERDICT_PATH_MAX;
   const layout = {
     PATTERNS_MAX,
@@ -189,6 +190,7 @@ function facadeLayout() {
       pathAt: verdictRun.end,
       programAt,
       argvAt,
+      envAt,
       ancestorsAt,
     },
     IMAGE_ADOPT: {

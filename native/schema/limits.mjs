@@ -45,6 +45,9 @@ export const LIMITS = {
   VERDICT_WITHIN: 16,
   VERDICT_WITHIN_STATES: 2048,
   VERDICT_ARGV_MAX: 1024,
+  // Variables of its environment that are judged, and the most bytes of a name with its '='.
+  VERDICT_VARIABLES: 4,
+  VERDICT_VARIABLE_MAX: 28,
   // What the automaton of addresses reads first; then half bytes.
   VERDICT_IPV4: 16,
   VERDICT_IPV6: 17,

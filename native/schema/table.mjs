@@ -187,6 +187,8 @@ export const VERDICT_RUN = [
   ['port', 'u32', 'of a connect'],
   ['argv_len', 'u32', 'bytes of the words of a program that is run; 0: they are not known'],
   ['standard', 'u32', 'bit n: its descriptor n is a connection'],
+  ['env_len', 'u32', 'bytes of its environment; 0: that is not known'],
+  ['pad', 'u32'],
   ['age', 'u64', 'of the process, ns; NUMBER_UNKNOWN'],
   ['parent_age', 'u64', 'of its parent, ns; NUMBER_UNKNOWN'],
   ['from_outside', 'u64', '0: its parent is in scope; NUMBER_UNKNOWN'],
@@ -207,6 +209,7 @@ export const IMAGE_ADOPT = [
 export const GIVEN_ANCESTOR = [
   ['found', 'u32', 'ANCESTOR_*'],
   ['len', 'u32', 'bytes of its path'],
+  ['loads', 'u32', '1: its environment may have a variable LD_*'],
   ['name', 'char16', 'of the process since its exec'],
 ];
 

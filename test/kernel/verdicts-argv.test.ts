@@ -74,13 +74,21 @@ describe('verdicts of words', () => {
   const raw = (step: Step): string =>
     [...Buffer.from(String(step))].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
 
+  interface Run {
+    readonly path: string;
+    readonly argv: readonly string[];
+    readonly env?: readonly string[];
+  }
+
   /** The wait statuses of a program of the container that is run with each of these words. */
   async function statusesOf(
-    ...programs: readonly (readonly string[] | { path: string; argv: readonly string[] })[]
+    ...programs: readonly (readonly string[] | Run)[]
   ): Promise<(number | undefined)[]> {
     const runs = programs.flatMap((one) => {
-      const { path, argv } = 'path' in one ? one : { path: join(dir, 'tool'), argv: one };
-      return ['fork', '[', 'execve', raw(path), ...argv.map(raw), ';', ']'];
+      const run: Run = 'path' in one ? one : { path: join(dir, 'tool'), argv: one };
+      const { path, argv, env } = run;
+      const variables = env && ['-', ...env].flatMap((variable) => ['env', raw(variable)]);
+      return ['fork', '[', ...(variables ?? []), 'execve', raw(path), ...argv.map(raw), ';', ']'];
     });
     const running = await probe.run(undefined, [
       ...['clone', OWN_NAMESPACES, '[', 'enter', cgroup.dir],
@@ -140,6 +148,64 @@ describe('verdicts of words', () => {
     assert.deepEqual(
       await statusesOf(['tool', 'comm', word(room)], ['tool', 'comm', word(room + 1)]),
       [SIGKILL, 0],
+    );
+  });
+
+  test('a real program by variables of its environment', async () => {
+    const ran = async (...envs: readonly (readonly string[])[]): Promise<(number | undefined)[]> =>
+      statusesOf(...envs.map((env) => ({ path: join(dir, 'tool'), argv: ['tool', ...IDLE], env })));
+    deny('proc.env[LD_PRELOAD] contains anyof (/tmp/, /dev/)');
+    assert.deepEqual(
+      await ran(
+        ['LD_PRELOAD=/tmp/x.so'],
+        ['PATH=/bin', 'LD_PRELOAD=/lib/a.so:/dev/shm/x.so', 'LAST=1'],
+        ['LD_PRELOAD=/lib/a.so', 'OTHER=/tmp/x'],
+        ['LD_PRELOADED=/tmp/x.so', 'XLD_PRELOAD=/tmp/x.so', 'X=LD_PRELOAD=/tmp/x.so'],
+        ['LD_PRELOAD=', 'LD_AUDIT=/tmp/x.so'],
+        [],
+      ),
+      [SIGKILL, SIGKILL, 0, 0, 0, 0],
+    );
+    // One that there is not is empty; that there is none at all is not known.
+    deny('proc.env[NODE_OPTIONS] = ""');
+    assert.deepEqual(await ran(['NODE_OPTIONS=x'], ['NODE_OPTIONS='], ['A=1'], []), [
+      0,
+      SIGKILL,
+      SIGKILL,
+      0,
+    ]);
+    deny(
+      'proc.env[ONE] = a and proc.env[TWO] startswith b and proc.env[LONGEST_NAME_OF_A_VARIABLES] = c',
+    );
+    const others = Array.from({ length: 40 }, (_, nth) => `V${nth}=${'x'.repeat(nth)}`);
+    assert.deepEqual(
+      await ran(
+        ['ONE=a', ...others, 'TWO=bc', ...others, 'LONGEST_NAME_OF_A_VARIABLES=c'],
+        ['ONE=a', ...others, 'TWO=ab', 'LONGEST_NAME_OF_A_VARIABLES=c'],
+      ),
+      [SIGKILL, 0],
+    );
+  });
+
+  test('values of 1,024 bytes and environments of more than 8 KiB are not denied', async () => {
+    deny('proc.env[LD_PRELOAD] endswith z');
+    const value = (length: number): string => `LD_PRELOAD=${'x'.repeat(length - 1)}z`;
+    const padded = (env: readonly string[], bytes: number): readonly string[] => {
+      const left = bytes - env.reduce((sum, word) => sum + word.length + 1, 0);
+      return [...env, `A=${'y'.repeat(left - 3)}`];
+    };
+    const most = LIMITS.VERDICT_ARGV_MAX;
+    const envs = [
+      [value(most - 1)],
+      [value(most)],
+      padded([value(9)], LIMITS.ENV_MAX),
+      padded([value(9)], LIMITS.ENV_MAX + 1),
+    ];
+    assert.deepEqual(
+      await statusesOf(
+        ...envs.map((env) => ({ path: join(dir, 'tool'), argv: ['tool', ...IDLE], env })),
+      ),
+      [SIGKILL, 0, SIGKILL, 0],
     );
   });
 });

@@ -35,7 +35,7 @@ test('of the ancestors of the container the verdict is exact, where all are know
       (text, calls) => {
         // Of other fields an ancestor out of scope counts. What no automaton decides comes after.
         fc.pre(
-          /^proc\.(container_|std)/.test(text) &&
+          /^proc\.(container_(aname|aexepath)|std)/.test(text) &&
             !/ (glob "\*|iglob "\*|exists|contains ":")/.test(text),
         );
         // With != one that differs is enough.
@@ -66,4 +66,24 @@ test('of the ancestors of the container the verdict is exact, where all are know
   );
   for (const [what, times] of Object.entries(exact))
     assert.ok(times > runs(100), `${what}: ${times}`);
+});
+
+test('that no ancestor has a variable LD_* is known where none has any', () => {
+  const rules = ruleSetOf(ruleFile(ofExec('not proc.container_aenv[LD_PRELOAD] contains /etc')));
+  const { bytes, denied } = verdictTable(rules, CONTAINER, new Set(['r']));
+  assert.ok(bytes !== undefined && denied.length === 1);
+  const counts = { certain: 0, not: 0 };
+  fc.assert(
+    fc.property(ancestorCall, (call) => {
+      const complete = { ...call, known: call.inside.length + 1 };
+      const mayLoad = complete.inside.some(
+        ({ env, loadsKnown }) => !loadsKnown || env.some((word) => word.startsWith('LD_')),
+      );
+      const isCertain = (verdictOf(bytes, knownAncestorCall(complete)).failing & 1) === 0;
+      assert.equal(isCertain, !mayLoad);
+      counts[isCertain ? 'certain' : 'not']++;
+    }),
+    { numRuns: runs(200) },
+  );
+  assert.ok(Math.min(counts.certain, counts.not) > runs(20), JSON.stringify(counts));
 });

@@ -63,7 +63,13 @@ test('words of more bytes than the kernel looks at deny nothing', () => {
   const failingOf = (isLong: boolean): number =>
     verdictOf(
       bytes,
-      knownArgv({ name: 'node', filename: '/bin/tool', argv: ['tool', 'x'], isLong }, 'execve'),
+      knownArgv(
+        {
+          ...{ name: 'node', filename: '/bin/tool', argv: ['tool', 'x'], isLong },
+          env: [],
+        },
+        'execve',
+      ),
     ).failing & 1;
   assert.deepEqual([failingOf(false), failingOf(true)], [0, 1]);
 });
@@ -84,4 +90,14 @@ test('rules that ask for more words than fit are not certain: what does not fit 
   const two = ruleSetOf(ruleFiles([half(0), half(20)].map(ofExec)));
   const first = verdictTable(two, CONTAINER, new Set(['r0', 'r1']));
   assert.deepEqual(first.denied, ['r0']);
+});
+
+test('rules that ask for more variables than fit are not certain, the last ones', () => {
+  const asking = (...names: readonly string[]): string =>
+    names.map((name) => `proc.env[${name}] = x`).join(' or ');
+  const texts = [asking('VAR_A', 'VAR_B'), asking('VAR_B', 'VAR_C', 'VAR_D'), asking('VAR_E')];
+  const rules = ruleSetOf(ruleFiles([...texts, 'proc.args = x'].map(ofExec)));
+  const { denied, bytes } = verdictTable(rules, CONTAINER, new Set(['r0', 'r1', 'r2', 'r3']));
+  assert.ok(bytes);
+  assert.deepEqual([...denied].sort(), ['r0', 'r1', 'r3']);
 });

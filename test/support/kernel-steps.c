@@ -13,6 +13,7 @@
 //   execve P ARGS… ;  execveat FD P FLAGS ARGS… ;  execbig P BYTES ;  execmany P COUNT BYTES ;
 //   fork [ … ]  vfork [ … ]  clone FLAGS [ … ]  clone3 FLAGS DIR|- [ … ]  thread [ … ]  threadleft [ … ]  threads N  threadsend N
 //   forkas PID [ … ] (a child with that number)  forkleft [ … ] (not waited for)  reap  spawn P ARGS… ; (posix_spawn)
+//   env NAME=VALUE (of what is run later)  env - (no more)
 //   until P (it exists)  chain COUNT DIR (DIR/n(COUNT-1) to DIR/n0 run in turn, then what follows)  forks COUNT
 //   loop COUNT GAP_MS PATH  bursts SECONDS BURST GAP_MS PATH  mkdirs COUNT DIR  moves COUNT DIR DIR
 //   execs COUNT GAP_MS PATH  alive link|prog|map ID
@@ -132,7 +133,11 @@ static void run(char **at) {
       report(step, check(syscall(SYS_pivot_root, fresh, word(&at))));
     } else if (!strcmp(step, "unshare")) report(step, check(unshare((int)number(&at))));
     else if (!strcmp(step, "sleep")) sleep_ms(number(&at));
-    else if (!strcmp(step, "until")) {
+    else if (!strcmp(step, "env")) {
+      char *variable = word(&at);
+      if (strchr(variable, '=')) putenv(variable);
+      else clearenv();
+    } else if (!strcmp(step, "until")) {
       for (const char *path = word(&at); access(path, F_OK);) sleep_ms(2);
     } else if (!strcmp(step, "chain")) run_chain_step(&at);
     else if (!strcmp(step, "kill")) kill(getpid(), (int)number(&at));

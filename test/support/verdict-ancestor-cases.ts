@@ -16,7 +16,19 @@ import {
 } from './rules-subject.ts';
 import { comparisonOf, conditionsOf, path, processName } from './verdict-cases.ts';
 
-const one = fc.record({ path, name: processName });
+const one = fc.record({
+  path,
+  name: processName,
+  env: fc.constantFrom(
+    [],
+    ['A=1'],
+    ['LD_PRELOAD=/etc/a'],
+    ['LD_AUDIT=', 'LD_PRELOAD='],
+    ['LD_AUDIT=x'],
+  ),
+  /** Whether it has a variable `LD_*`: the kernel knows of those that have none, or takes it that they may. */
+  loadsKnown: fc.boolean(),
+});
 
 export const ancestorCall = fc.record({
   /** From the parent up. */
@@ -69,10 +81,19 @@ const ofStandard = fc
   )
   .map(([name, compared]) => `proc.${name}.name ${compared}`);
 
+/** Those that an empty value fails are decided, one way. */
+const ofEnvironment = fc
+  .tuple(
+    fc.constantFrom('LD_PRELOAD', 'LD_AUDIT', 'A'),
+    fc.constantFrom('contains /etc', '!= ""', '= ""', 'startswith /', 'exists'),
+  )
+  .map(([name, compared]) => `proc.container_aenv[${name}] ${compared}`);
+
 export const ancestorComparison = fc.oneof(
   { weight: 4, arbitrary: comparisonOf(PATHS).filter(isAllowed) },
   { weight: 2, arbitrary: ofName },
   { weight: 1, arbitrary: ofStandard },
+  { weight: 1, arbitrary: ofEnvironment },
 );
 export const ancestorCondition = conditionsOf(
   fc.oneof(
@@ -118,8 +139,8 @@ export function subjectOfAncestors({ inside, outside, standard }: AncestorCall):
     ...outside.map((image) => ({ ...image, inScope: false })),
   ];
   const parent = all.reduceRight<Process | undefined>(
-    (above, { name, path: exePath, inScope }, level) =>
-      makeProcess({ pid: 100 + level, inScope, parent: above, image: { name, exePath } }),
+    (above, { name, path: exePath, env, inScope }, level) =>
+      makeProcess({ pid: 100 + level, inScope, parent: above, image: { name, exePath, env } }),
     undefined,
   );
   const descriptors = [0, 1, 2].map((fd) =>
@@ -136,9 +157,11 @@ export function knownAncestors({
   inside,
   known,
 }: AncestorCall): readonly (KnownAncestor | 'none')[] {
-  const found = inside
-    .slice(0, known)
-    .map(({ path: text, name }) => ({ path: encodeText(text), name: encodeText(name) }));
+  const found = inside.slice(0, known).map(({ path: text, name, env, loadsKnown }) => ({
+    path: encodeText(text),
+    name: encodeText(name),
+    loads: !loadsKnown || env.some((word) => word.startsWith('LD_')),
+  }));
   return known > inside.length ? [...found, 'none'] : found;
 }
 

@@ -30,6 +30,8 @@ const WORDS = [
   'curl x|sh',
 ];
 const word = fc.oneof(fc.constantFrom(...WORDS), path);
+/** More than there is room for in a table. */
+const VARIABLES = ['LD_PRELOAD', 'LD_AUDIT', 'NODE_OPTIONS', 'ENV', 'LONGEST_NAME_OF_A_VARIABLES'];
 
 export const argvCall = fc.record({
   name: processName,
@@ -44,10 +46,22 @@ export const argvCall = fc.record({
   ),
   /** More than the kernel looks at. */
   isLong: fc.boolean(),
+  /** The first of a name counts, and a name is not the beginning of another one. Without any it is not known. */
+  env: fc.array(
+    fc.oneof(
+      fc
+        .tuple(fc.constantFrom(...VARIABLES, 'LD_PRELOAD_', 'XLD_PRELOAD'), word)
+        .map(([name, value]) => `${name}=${value}`),
+      fc.constantFrom('', 'LD_PRELOAD', '=', 'PATH=/bin:/usr/bin'),
+    ),
+    { maxLength: 5 },
+  ),
 });
 export type ArgvCall = typeof argvCall extends fc.Arbitrary<infer One> ? One : never;
 
 const FIELDS = [
+  ...VARIABLES.map((name) => `proc.env[${name}]`),
+  'tolower(proc.env[LD_PRELOAD])',
   'evt.arg.filename',
   'tolower(evt.arg.filename)',
   'proc.args',
@@ -90,9 +104,12 @@ const LONG = 'x'.repeat(1100);
 const wordsOf = ({ argv, isLong }: ArgvCall): readonly string[] =>
   isLong ? [...argv, LONG] : argv;
 
-/** What is not known to the kernel: words of many bytes, and paths that are relative or long. */
-export const isUnknown = ({ isLong, filename }: ArgvCall): boolean =>
-  isLong || !filename.startsWith('/') || filename.length >= LIMITS.VERDICT_PATH_MAX;
+/** What is not known to the kernel: words of many bytes, paths that are relative or long, and the environment where it is empty. */
+export const isUnknown = ({ isLong, filename, env }: ArgvCall): boolean =>
+  isLong ||
+  env.length === 0 ||
+  !filename.startsWith('/') ||
+  filename.length >= LIMITS.VERDICT_PATH_MAX;
 
 /** That the program is run, as rules see it. */
 export function subjectOfArgv(one: ArgvCall, event: ExecEvent): Subject {
@@ -105,7 +122,12 @@ export function subjectOfArgv(one: ArgvCall, event: ExecEvent): Subject {
     }),
     {
       container: CONTAINER,
-      process: makeProcess({ image: { name: one.name, exePath: PROGRAM, exe, args } }),
+      process: makeProcess({
+        image: {
+          ...{ name: one.name, exePath: PROGRAM, exe, args },
+          env: one.env.length > 0 ? one.env : undefined,
+        },
+      }),
     },
   );
 }
@@ -117,4 +139,5 @@ export const knownArgv = (one: ArgvCall, event: ExecEvent): KnownCall => ({
   program: { path: encodeText(PROGRAM), layer: 'none', name: encodeText(one.name) },
   thread: encodeText(one.name),
   argv: wordsOf(one).map((text) => encodeText(text)),
+  env: one.env.map((text) => encodeText(text)),
 });

@@ -66,6 +66,7 @@ export function failingInKernel({ probe }: KernelProbe, table: number, known: Kn
     program: program && { ...program, layer: PROGRAM_LAYERS.indexOf(program.layer) },
     thread,
     argv: known.argv,
+    env: known.env,
     standard: known.standard,
   }).failing;
 }

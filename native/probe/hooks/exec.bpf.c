@@ -151,11 +151,12 @@ static __always_inline __u32 exec__connections(struct rec_exec *r)
 }
 
 /* Ends the program before its first instruction, if a rule that denies certainly matches it. */
-static __always_inline void exec__deny(struct rec_exec *r, struct scope_entry *entry, __u32 argv_at)
+static __always_inline void exec__deny(struct rec_exec *r, struct scope_entry *entry, __u32 argv_at, __u32 env_from)
 {
 	__u32 table = *(volatile __u32 *)&entry->table;
 	__u32 argv_len = r->flags & ARGV_TRUNCATED ? 0 : r->argv_len, argv_from = sizeof(struct rec_header) + argv_at;
-	if (!table || !verdict__denies(table, exec__connections(r), argv_from, argv_len) || bpf_send_signal(SIGKILL))
+	if (!table || !verdict__denies(table, exec__connections(r), argv_from, argv_len, env_from) ||
+	    bpf_send_signal(SIGKILL))
 		return;
 	r->flags |= DENIED;
 	verdict__count_denial(entry);
@@ -226,15 +227,19 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	if (exec__is_parents_program(task, bprm->file))
 		r->flags |= PARENTS_PROGRAM;
 	exec__store_standard();
-	/* Before its first instruction. */
-	if (from_inside)
-		exec__deny(r, entry, argv_at);
+	__u32 env_from = 0;
 	if (*(volatile __u32 *)&state.wants_env) {
 		__u32 from = off;
 		off = exec__store_env(s, r, off, task->mm);
-		if (!(r->flags & ENV_TRUNCATED) && !exec__has_loads(from, off - from))
-			image__note_no_loads(task);
+		if (!(r->flags & ENV_TRUNCATED)) {
+			env_from = sizeof(struct rec_header) + from;
+			if (!exec__has_loads(from, off - from))
+				image__note_no_loads(task);
+		}
 	}
+	/* Before its first instruction. */
+	if (from_inside)
+		exec__deny(r, entry, argv_at, env_from);
 	if (ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry))
 		image__settle(task);
 	else if (r->flags & DENIED)

@@ -2,6 +2,7 @@ import { LIMITS } from '../../events/table.gen.ts';
 import { someTest, type Checked, type Test } from '../../rules/compile/checked.ts';
 import { ANY_ANCESTOR, ancestorAt, type AncestorJudged } from './call-kinds.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
+import { loadsTestOf } from './variable-tests.ts';
 
 /** Fields of ancestors, without an index and with one: what of them is compared, and whether only the container's count. */
 const FIELDS: Readonly<Record<string, { readonly of: 'path' | 'name'; readonly inner: boolean }>> =
@@ -18,7 +19,7 @@ const OF_PARENT: Readonly<Record<string, string>> = {
 
 /** Whether a condition asks for an ancestor: of those the agent may know less than the kernel, where its own bounds are reached. */
 export const asksForAncestors = (condition: Checked): boolean =>
-  someTest(condition, (test) => ancestorTestOf(test) !== undefined);
+  someTest(condition, (test) => (ancestorTestOf(test) ?? loadsTestOf(test)) !== undefined);
 
 /**
  * A comparison of the path or the name of an ancestor of the process; undefined for any other. Of those of any ancestor only the ones

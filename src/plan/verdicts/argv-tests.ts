@@ -16,7 +16,11 @@ export function argvTestOf(
 ): { readonly test: PathTest; readonly judged: ArgvText } | undefined {
   const found = textTestOf(test, TEXTS);
   if (found === undefined) return undefined;
-  const { decided, judged } = found;
+  return { test: ofWords(found.decided), judged: found.judged };
+}
+
+/** The same comparison by the automata that read words. */
+export function ofWords(decided: PathTest): PathTest {
   const machine = decided.machine === 'anywhere' ? 'within' : 'argv';
-  return { test: { ...decided, key: `${machine} ${decided.key}`, machine }, judged };
+  return { ...decided, key: `${machine} ${decided.key}`, machine };
 }

@@ -122,7 +122,7 @@ export type JudgedPath = 'file' | 'first path' | 'second path';
 /**
  * What a comparison is about: a file, the program that the calling process runs, the name that the process has since its exec, that of the
  * thread at the call, the address or the port that is connected to, or of a program that is run: its path as passed, its standard
- * descriptors, a text of its words, or an ancestor.
+ * descriptors, a text of its words, a variable of its environment, or an ancestor.
  */
 export type Judged =
   | JudgedPath
@@ -134,10 +134,17 @@ export type Judged =
   | 'standard'
   | 'filename'
   | ArgvText
+  | Variable
   | AncestorJudged;
 /** Of the words of a program that is run: those after the first one, joined; with the process's name before them; the first one. */
 export const ARGV_TEXTS = ['args', 'command line', 'first word'] as const;
 export type ArgvText = (typeof ARGV_TEXTS)[number];
+/** A variable of the environment of a program that is run, by its name. */
+export type Variable = `${typeof VARIABLE}${string}`;
+export const VARIABLE = 'variable ';
+/** The variable's name; undefined if it is about anything else. */
+export const variableOf = (judged: Judged): string | undefined =>
+  judged.startsWith(VARIABLE) ? judged.slice(VARIABLE.length) : undefined;
 /** An ancestor by its number, of which 1 is the parent: `inner`: the container has no such one where its parent is out of scope. */
 export type AncestorJudged = `${'' | 'inner '}ancestor ${number}` | typeof ANY_ANCESTOR;
 /** Any ancestor that is the container's. */

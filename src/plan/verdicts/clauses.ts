@@ -16,6 +16,7 @@ import { absentKinds, pathFieldOf, type PathField } from './path-fields.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
 import { programTestOf, type ProgramTest } from './program-tests.ts';
 import { standardTestOf } from './standard-tests.ts';
+import { loadsTestOf, variableTestOf, type LoadsTest } from './variable-tests.ts';
 import {
   ALL_KINDS,
   ANY_ANCESTOR,
@@ -34,7 +35,7 @@ import {
 } from './call-kinds.ts';
 
 /** A comparison of a call, or of what makes it, that can be decided in the kernel. */
-export type FileTest = PathTest | FormTest | ProgramTest | NumberTest;
+export type FileTest = PathTest | FormTest | ProgramTest | NumberTest | LoadsTest;
 
 /** A comparison that must hold, or must fail. */
 export interface Literal {
@@ -106,11 +107,10 @@ function isDecidedElsewhere(test: Test): boolean {
 
 /** Whether the kernel decides this comparison of a program that is run, whatever its result. */
 export const isDecidedOfExec = (test: Test): boolean => {
-  if (isAgeTest(test) || neverHolds(test)) return true;
+  if (isAgeTest(test) || neverHolds(test) || ofExec(test) !== undefined) return true;
   const form = formTestOf(test);
   if (form !== undefined) return form.judged === 'program' && form.either === undefined;
   const unknown = pathFieldOf(test)?.unknown ?? NO_KINDS;
-  if (ofExec(test) !== undefined) return true;
   return isDecidedElsewhere(test) && (unknown & EXEC_KINDS) === NO_KINDS;
 };
 
@@ -165,10 +165,10 @@ function bothWaysOf(test: Test): BothWays {
   if (neverHolds(test)) return { holds: [], fails: [ALWAYS] };
   const known =
     ofKind(test) ??
+    ofExec(test) ??
     ofForm(test) ??
     ofProgram(test) ??
     ofProcess(test) ??
-    ofExec(test) ??
     ofPath(test) ??
     UNKNOWN;
   const connect = connectTestOf(test);
@@ -214,17 +214,24 @@ function ofProcess(test: Test): BothWays | undefined {
   return { holds: of(true), fails: of(false) };
 }
 
-/** A comparison of what is known only when a program is run: its words, its standard descriptors, and ancestors. */
+/** A comparison of what is known only when a program is run: its words, its environment, its standard descriptors, and ancestors. */
 function ofExec(test: Test): BothWays | undefined {
   const standard = standardTestOf(test);
   const decided =
     argvTestOf(test) ??
+    variableTestOf(test) ??
     ancestorTestOf(test) ??
+    loadsTestOf(test) ??
     (standard && ({ test: standard, judged: 'standard' } as const));
   if (decided === undefined) return undefined;
+  // Of other calls it is known whether there is a variable LD_*.
+  const others = ofForm(test) ?? UNKNOWN;
   const of = (holds: boolean): readonly Clause[] => [
     { kinds: EXEC_KINDS, literals: [{ ...decided, holds, text: test.key }] },
-    { kinds: ALL_KINDS & ~EXEC_KINDS, literals: [] },
+    ...(holds ? others.holds : others.fails).map(({ kinds, literals }) => ({
+      kinds: kinds & ~EXEC_KINDS,
+      literals,
+    })),
   ];
   // The kernel looks whether one ancestor makes it true, not whether all make it false.
   return { holds: of(true), fails: decided.judged === ANY_ANCESTOR ? [ALWAYS] : of(false) };

@@ -106,16 +106,19 @@ const LOADING: ReadonlySet<number> = new Set(
 /** Of an open that is judged these are never empty. */
 const NEVER_EMPTY: readonly (string | undefined)[] = ['fd.name', 'fd.nameraw'];
 
+/** Whether it fails for a variable of the environment that there is not: its value is empty. */
+export function failsWithoutVariable(test: Test): boolean {
+  const { operator, modifier, right } = test;
+  if (operator === 'exists') return false;
+  return right === undefined
+    ? !predicateOf(test)('')
+    : operator === 'contains' && modifier === undefined && NEVER_EMPTY.includes(right.key);
+}
+
 /** A comparison of a variable `LD_*` of the program's environment that can hold only if there is one. */
 function loadsTestOf(test: Test): FormTest | undefined {
-  const { key, left, operator, modifier, right } = test;
-  if (!/^proc\.env\[LD_\w*\]$/.test(left.key) || operator === 'exists') return undefined;
-  const isFalse =
-    right === undefined
-      ? !predicateOf(test)('')
-      : operator === 'contains' && modifier === undefined && NEVER_EMPTY.includes(right.key);
-  // Without a variable its value is empty.
-  return isFalse
+  const { key, left } = test;
+  return /^proc\.env\[LD_\w*\]$/.test(left.key) && failsWithoutVariable(test)
     ? { key, machine: 'form', judged: 'program', forms: new Set(), either: LOADING }
     : undefined;
 }

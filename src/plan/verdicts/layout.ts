@@ -4,15 +4,21 @@ import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
 
 const { VERDICT_CERTAIN, VERDICT_CLAUSES, VERDICT_KINDS, VERDICT_MACHINES } = LIMITS;
 const { VERDICT_LEVELS, VERDICT_NUMBERS } = LIMITS;
+const { VERDICT_VARIABLES, VERDICT_VARIABLE_MAX } = LIMITS;
 const { VERDICT_MASKS, VERDICT_NEXT, VERDICT_SEEN, VERDICT_WITHIN } = LIMITS;
 const SEEN_BYTES = 2 * (1 << VERDICT_SEEN);
+
+/** Texts of a program that is run that the automata of words read: those of its words, then variables of its environment. */
+export const TEXTS = ARGV_TEXTS.length + VERDICT_VARIABLES;
+/** Bytes of `struct verdict_variable`. */
+export const VARIABLE_BYTES = 4 + VERDICT_VARIABLE_MAX;
 
 /** Bytes of a set of clauses: one bit each. */
 export const MASK_BYTES = VERDICT_CLAUSES / 8;
 /**
  * Cells of a row, which is a state, before those by class: the masks at the end of the path or address and after its last slash,
  * that at the end of a program's path, and those at the end of an ancestor's: by its number, then of any. Of the automaton of names
- * also: those at the end of a process's and of a thread's. Of that of words: those at the end of each text.
+ * also: those at the end of a process's and of a thread's. Of that of words: those at the end of each text, and no others.
  */
 export const ROW = {
   end: 0,
@@ -20,9 +26,7 @@ export const ROW = {
   program: 2,
   process: 0,
   thread: 1,
-  args: 0,
-  'command line': 1,
-  'first word': 2,
+  texts: 0,
   ancestors: 3,
   classes: 3 + VERDICT_LEVELS + 1,
 } as const;
@@ -46,18 +50,20 @@ export const TABLE = (() => {
   const ancestors = argv + 4;
   const numberOf = ancestors + 4;
   // Numbers of 64 bits.
-  const bounds = Math.ceil((numberOf + VERDICT_NUMBERS * 4) / 8) * 8;
+  const variables = numberOf + VERDICT_NUMBERS * 4;
+  const bounds = Math.ceil((variables + VERDICT_VARIABLES * VARIABLE_BYTES) / 8) * 8;
   const below = bounds + VERDICT_NUMBERS * 8;
   const above = below + VERDICT_NUMBERS * MASK_BYTES;
   const may = above + VERDICT_NUMBERS * MASK_BYTES;
   const failures = may + MASK_BYTES;
   const within = failures + VERDICT_CERTAIN * MASK_BYTES;
-  const kinds = within + ARGV_TEXTS.length * VERDICT_WITHIN * 2 * MASK_BYTES;
+  const kinds = within + TEXTS * VERDICT_WITHIN * 2 * MASK_BYTES;
   const forms = kinds + VERDICT_KINDS * MASK_BYTES;
   const programForms = forms + FORMS.length * MASK_BYTES;
   const noAncestor = programForms + PROGRAM_FORMS * MASK_BYTES;
   const metByNone = noAncestor + VERDICT_LEVELS * MASK_BYTES;
-  const sameProgram = metByNone + MASK_BYTES;
+  const metWithoutLoads = metByNone + MASK_BYTES;
+  const sameProgram = metWithoutLoads + MASK_BYTES;
   const noName = sameProgram + 2 * MASK_BYTES;
   const root = noName + MASK_BYTES;
   const classes = root + MASK_BYTES;
@@ -77,6 +83,7 @@ export const TABLE = (() => {
     programForms,
     noAncestor,
     metByNone,
+    metWithoutLoads,
     sameProgram,
     noName,
     root,
@@ -94,6 +101,7 @@ export const TABLE = (() => {
     argv,
     ancestors,
     numberOf,
+    variables,
     bounds,
     below,
     above,

@@ -1,4 +1,5 @@
 import { LIMITS } from '../../events/table.gen.ts';
+import { encodeText } from '../../shared/text.ts';
 import type { Steps } from '../../shared/turns.ts';
 import type { Automaton } from './automaton.ts';
 import {
@@ -8,11 +9,14 @@ import {
   eachKind,
   NO_KINDS,
   OPEN_ACCESSES,
+  VARIABLE,
+  variableOf,
   type Judged,
+  type Variable,
 } from './call-kinds.ts';
 import type { Clause, FileTest, Literal } from './clauses.ts';
 import { FORMS, PROGRAM_FORMS, type FormTest } from './form-tests.ts';
-import { MASK_BYTES, NAMES, ROW, TABLE } from './layout.ts';
+import { MASK_BYTES, NAMES, ROW, TABLE, VARIABLE_BYTES } from './layout.ts';
 import { boundsOf, isOfBound } from './number-tests.ts';
 import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
 import type { CertainRule } from './rule-clauses.ts';
@@ -42,6 +46,8 @@ export class TableWriter {
   readonly #masks = new Map<string, number>();
   /** The automata and places that clauses ask for. */
   readonly #asked = new Set<string>();
+  /** What the automata of words read, in the order of a row. */
+  readonly #texts: readonly Text[];
   #all: Uint8Array | undefined;
 
   constructor(parts: TableClauses) {
@@ -49,6 +55,8 @@ export class TableWriter {
     this.#clauses = allOf(parts);
     for (const { test, judged } of this.#clauses.flatMap(({ literals }) => literals))
       if (isPathTest(test)) this.#asked.add(`${test.machine} ${placeOf(test, judged)}`);
+    const variables = variablesOf(this.#clauses).map((name) => `${VARIABLE}${name}` as const);
+    this.#texts = [...ARGV_TEXTS, ...variables];
   }
 
   /** Undefined if there are more different clause sets than fit. */
@@ -70,7 +78,7 @@ export class TableWriter {
     this.#view.setUint32(TABLE.ancestors, hasAncestors ? 1 : 0, true);
     const hasPrograms =
       hasAncestors ||
-      ARGV_TEXTS.some((text) => about.has(text)) ||
+      this.#texts.some((text) => about.has(text)) ||
       about.has('program') ||
       about.has('process') ||
       has(({ test }) => test.machine === 'program');
@@ -79,8 +87,12 @@ export class TableWriter {
     const names = (hasNames ? NAMES.process : 0) | (about.has('thread') ? NAMES.thread : 0);
     this.#view.setUint32(TABLE.names, names, true);
     this.#setNumbers();
-    const argv = ARGV_TEXTS.reduce((bits, text, bit) => bits | (about.has(text) ? 1 << bit : 0), 0);
+    const argv = this.#texts.reduce(
+      (bits, text, bit) => bits | (about.has(text) ? 1 << bit : 0),
+      0,
+    );
     this.#view.setUint32(TABLE.argv, argv, true);
+    this.#setVariables();
     this.#setWithin(tests.filter(({ machine }) => machine === 'within'));
     const hasDots = has(
       ({ test, judged }) =>
@@ -110,6 +122,10 @@ export class TableWriter {
     this.#bytes.set(
       this.#maskOfLiterals(({ judged }) => (judged === ANY_ANCESTOR ? false : undefined)),
       TABLE.metByNone,
+    );
+    this.#bytes.set(
+      this.#maskOfLiterals(({ test }) => (test.machine === 'loads' ? false : undefined)),
+      TABLE.metWithoutLoads,
     );
     for (const same of [0, 1]) {
       this.#bytes.set(
@@ -159,11 +175,20 @@ export class TableWriter {
     }
   }
 
+  #setVariables(): void {
+    for (const [index, text] of this.#texts.slice(ARGV_TEXTS.length).entries()) {
+      const name = encodeText(`${variableOf(text) ?? ''}=`);
+      const at = TABLE.variables + index * VARIABLE_BYTES;
+      this.#view.setUint32(at, name.length, true);
+      this.#bytes.set(name, at + 4);
+    }
+  }
+
   /** By text of the words, and by comparison: the clauses that can hold where it is not found, and where it is. */
   #setWithin(own: readonly PathTest[]): void {
     // Of numbers without a comparison all clauses can hold.
     this.#bytes.fill(0xff, TABLE.within, TABLE.kinds);
-    for (const [text, judged] of ARGV_TEXTS.entries()) {
+    for (const [text, judged] of this.#texts.entries()) {
       for (const [bit, { key, negated }] of own.entries()) {
         for (const found of [0, 1]) {
           const mask = this.#maskOfLiterals((literal) =>
@@ -224,7 +249,8 @@ export class TableWriter {
         for (const place of ['process', 'thread'] as const)
           set(ROW[place], this.#maskNumber(machine, place, keys(end)));
       } else if (machine === 'argv') {
-        for (const text of ARGV_TEXTS) set(ROW[text], this.#maskNumber(machine, text, keys(end)));
+        for (const [at, text] of this.#texts.entries())
+          set(ROW.texts + at, this.#maskNumber(machine, text, keys(end)));
       } else if (machine === 'anywhere' || machine === 'within') {
         set(
           ROW.end,
@@ -319,11 +345,13 @@ const formsOf = ({ judged }: FormTest): 'file' | 'program' =>
 /** What is read by itself, beside a path of the call. */
 const BESIDE = ['program', 'process', 'thread', ...ARGV_TEXTS] as const;
 type Beside = (typeof BESIDE)[number];
-const isBeside = (judged: Judged): judged is Beside =>
-  (BESIDE as readonly string[]).includes(judged);
+const isBeside = (judged: Judged): judged is Beside | Variable =>
+  (BESIDE as readonly string[]).includes(judged) || variableOf(judged) !== undefined;
 
 /** Where a state answers: at two points of a call's path or at the end of its address, or at the end of what is beside it. */
-type Place = Point | Beside | (typeof ANCESTOR_PLACES)[number];
+type Place = Point | Beside | Variable | (typeof ANCESTOR_PLACES)[number];
+/** What the automata of words read. */
+type Text = (typeof ARGV_TEXTS)[number] | Variable;
 
 function placeOf({ point }: PathTest, judged: Judged): Place {
   if (isBeside(judged)) return judged;
@@ -332,4 +360,13 @@ function placeOf({ point }: PathTest, judged: Judged): Place {
 }
 
 export const isPathTest = (test: FileTest): test is PathTest =>
-  test.machine !== 'form' && test.machine !== 'program' && test.machine !== 'number';
+  test.machine !== 'form' &&
+  test.machine !== 'program' &&
+  test.machine !== 'number' &&
+  test.machine !== 'loads';
+
+/** The variables of the environment that the clauses ask for, in order of appearance. */
+export function variablesOf(clauses: readonly Clause[]): readonly string[] {
+  const names = clauses.flatMap(({ literals }) => literals.map(({ judged }) => variableOf(judged)));
+  return [...new Set(names.filter((name) => name !== undefined))];
+}

@@ -5,7 +5,14 @@ import { withoutCovered, type Clause } from './clauses.ts';
 import { anything } from './patterns.ts';
 import { MACHINES, type Machine, type PathTest } from './path-tests.ts';
 import type { CertainRule, RuleClauses } from './rule-clauses.ts';
-import { allOf, isPathTest, rowOf, TableWriter, type TableClauses } from './table-writer.ts';
+import {
+  allOf,
+  isPathTest,
+  rowOf,
+  TableWriter,
+  variablesOf,
+  type TableClauses,
+} from './table-writer.ts';
 
 const { VERDICT_NEXT, VERDICT_SEEN, VERDICT_SEEN_STATES, VERDICT_STATES } = LIMITS;
 const { VERDICT_WITHIN, VERDICT_WITHIN_STATES } = LIMITS;
@@ -38,7 +45,7 @@ export interface VerdictTable {
 export function* verdictTableOf({ clauses, widened, certain }: RuleClauses): Steps<VerdictTable> {
   const leftOut: string[] = [];
   const attempts = new Map<Machine, number>();
-  let rules = certain;
+  let rules = withinVariables(certain);
   for (let left = clauses; ;) {
     const all: TableClauses = { may: left, certain: rules };
     const tests = testsOf(allOf(all));
@@ -75,6 +82,16 @@ export function* verdictTableOf({ clauses, widened, certain }: RuleClauses): Ste
     leftOut.push(...textsOf(left, keys));
     left = yield* withoutTests(left, keys);
   }
+}
+
+/** The rules, first to last, as far as there is room for the variables that they ask for: only failures do. */
+function withinVariables(rules: readonly CertainRule[]): readonly CertainRule[] {
+  const kept: CertainRule[] = [];
+  for (const rule of rules) {
+    const failures = [...kept, rule].flatMap((one) => one.failures);
+    if (variablesOf(failures).length <= LIMITS.VERDICT_VARIABLES) kept.push(rule);
+  }
+  return kept;
 }
 
 interface Attempt {

@@ -11,8 +11,13 @@ export function textTestOf<Of>(
 ): { readonly decided: PathTest; readonly judged: Of } | undefined {
   const [, lowered, field = ''] = /^(tolower\()?([a-z.]+)\)?$/.exec(test.left.key) ?? [];
   const judged = Object.hasOwn(fields, field) ? fields[field] : undefined;
-  // As a path, a text would have components.
-  if (judged === undefined || test.operator === 'pmatch') return undefined;
-  const decided = pathTestOf(test, { part: 'path', lowered: lowered !== undefined });
+  if (judged === undefined) return undefined;
+  const decided = plainTextTestOf(test, lowered !== undefined);
   return decided && { decided, judged };
+}
+
+/** The same of any field that holds such a text. */
+export function plainTextTestOf(test: Test, lowered: boolean): PathTest | undefined {
+  // As a path, a text would have components.
+  return test.operator === 'pmatch' ? undefined : pathTestOf(test, { part: 'path', lowered });
 }

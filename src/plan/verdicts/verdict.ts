@@ -1,7 +1,8 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import { formNumber, programFormNumber, type FileForm, type ProgramLayer } from './form-tests.ts';
-import { MASK_BYTES, ROW, TABLE } from './layout.ts';
+import { MASK_BYTES, ROW, TABLE, VARIABLE_BYTES } from './layout.ts';
 import {
+  ARGV_TEXTS,
   isExec,
   kindIndex,
   type ConnectKind,
@@ -29,6 +30,8 @@ interface KnownFile extends FileForm {
   readonly program?: KnownProgram | undefined;
   /** The words of a program that is run; undefined if unknown. */
   readonly argv?: readonly Buffer[] | undefined;
+  /** Its environment, as `NAME=value`; undefined if unknown. */
+  readonly env?: readonly Buffer[] | undefined;
   /** Of a program that is run: bit n: descriptor n is a connection; default 0. */
   readonly standard?: number | undefined;
   /** The name of the calling thread, at most 15 bytes; undefined if unknown. */
@@ -58,6 +61,8 @@ export interface KnownAncestor {
   readonly path: Buffer;
   /** At most 15 bytes. */
   readonly name: Buffer;
+  /** Its environment may have a variable `LD_*`; default true. */
+  readonly loads?: boolean;
 }
 
 const SLASH = 0x2f;
@@ -112,6 +117,7 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
   }
   if (isExec(call.event) && program !== undefined) {
     if (call.argv !== undefined) left.narrowByArgv(call.argv, program.name ?? NO_NAME);
+    if (call.env !== undefined) left.narrowByVariables(call.env);
     left.narrowByAncestors(program.ancestors ?? []);
   }
   if (call.thread !== undefined) left.narrowByName(call.thread, ROW.thread);
@@ -203,6 +209,7 @@ class Left {
       }
       const byThis = new Left(this.#table, TABLE.metByNone);
       byThis.#words.fill(0xff);
+      if (one.loads === false) byThis.narrow(TABLE.metWithoutLoads);
       for (const [place, set] of this.#ancestorSets(one)) {
         if (place === at && at < VERDICT_LEVELS) this.#and(set);
         if (place === VERDICT_LEVELS) byThis.#and(set);
@@ -265,12 +272,33 @@ class Left {
     const wanted = this.#view.getUint32(TABLE.argv, true);
     for (const [index, text] of [args, line, first].entries()) {
       if (((wanted >> index) & 1) === 0) continue;
-      this.#narrowBy(this.#cell(this.#walk(MACHINES.indexOf('argv'), text, -1).row, index));
-      const { seen } = this.#walk(MACHINES.indexOf('within'), text, -1);
-      for (let bit = 0; bit < LIMITS.VERDICT_WITHIN; bit++) {
-        const at = (index * LIMITS.VERDICT_WITHIN + bit) * 2 + ((seen >> bit) & 1);
-        this.narrow(TABLE.within + at * MASK_BYTES);
-      }
+      this.#narrowByText(text, index);
+    }
+  }
+
+  /** Environments of more than ENV_MAX bytes are not known, nor are values of more than VERDICT_ARGV_MAX. */
+  narrowByVariables(env: readonly Buffer[]): void {
+    const { ENV_MAX, VERDICT_ARGV_MAX, VERDICT_VARIABLES } = LIMITS;
+    // The agent does not know of an empty one that it is.
+    if (env.length === 0 || env.reduce((sum, word) => sum + word.length + 1, 0) > ENV_MAX) return;
+    const wanted = this.#view.getUint32(TABLE.argv, true) >> ARGV_TEXTS.length;
+    for (let index = 0; index < VERDICT_VARIABLES; index++) {
+      if (((wanted >> index) & 1) === 0) continue;
+      const at = TABLE.variables + index * VARIABLE_BYTES;
+      const name = this.#table.subarray(at + 4, at + 4 + this.#view.getUint32(at, true));
+      const word = env.find((one) => one.subarray(0, name.length).equals(name));
+      const value = word?.subarray(name.length) ?? NO_NAME;
+      if (value.length < VERDICT_ARGV_MAX) this.#narrowByText(value, ARGV_TEXTS.length + index);
+    }
+  }
+
+  /** `index`: of the text, in the order of a row of the automaton of words. */
+  #narrowByText(text: Buffer, index: number): void {
+    this.#narrowBy(this.#cell(this.#walk(MACHINES.indexOf('argv'), text, -1).row, index));
+    const { seen } = this.#walk(MACHINES.indexOf('within'), text, -1);
+    for (let bit = 0; bit < LIMITS.VERDICT_WITHIN; bit++) {
+      const at = (index * LIMITS.VERDICT_WITHIN + bit) * 2 + ((seen >> bit) & 1);
+      this.narrow(TABLE.within + at * MASK_BYTES);
     }
   }
 
