@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * Refuses connections that a rule denies, before anything is sent: TCP's, and connected sockets of UDP, with EPERM.
+ * Refuses connections that a rule denies, before anything is sent: TCP's, connected sockets of UDP, and UDP messages that
+ * name their receiver, with EPERM. Such a message counts as a connection of its socket to there.
  * An object of its own, which uses the probe's maps: loaded when a rule is to deny. Attached to the root cgroup of v2,
  * so that it sees the tasks of all cgroups, of v1 too (Linux 5.7, links of cgroups).
  */
@@ -70,18 +71,24 @@ __noinline int deny__is_certain(struct connection *to)
 	return verdict__find_table(table) == t && (~failing & denying);
 }
 
-/* Whether the end of the call will report it: by connect(2), by a message, or by a request of io_uring. */
-static __always_inline bool deny__is_reported(struct task_struct *task)
+/*
+ * Whether the end of the call will report it: of connect(2), of a call that sends messages, or of a connect by io_uring.
+ * Messages by io_uring are not reported.
+ */
+static __always_inline bool deny__is_reported(struct task_struct *task, bool is_datagram)
 {
 	unsigned long nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
-	if (task->flags & PF_IO_WORKER || task->thread_info.status & TS_COMPAT)
+	if (task->flags & PF_IO_WORKER)
+		return !is_datagram;
+	if (task->thread_info.status & TS_COMPAT)
 		return 1;
 	nr &= ~X32_SYSCALL_BIT;
-	bool is_message = nr == NR_SENDTO || nr == NR_SENDMSG || nr == NR_SENDMMSG;
-	return !is_message || *(volatile __u8 *)&state.wanted[nr & (CALL_NR_MAX - 1)];
+	if (nr != NR_SENDTO && nr != NR_SENDMSG && nr != NR_SENDMMSG)
+		return !is_datagram;
+	return *(volatile __u8 *)&state.wanted[nr & (CALL_NR_MAX - 1)];
 }
 
-static __always_inline int deny__judge(struct connection *to)
+static __always_inline int deny__judge(struct connection *to, bool is_datagram)
 {
 	struct task_struct *task = scope__current();
 	__u64 cgroup = scope__cgroup_id(task);
@@ -98,7 +105,7 @@ static __always_inline int deny__judge(struct connection *to)
 			return ALLOW;
 		__u64 thread = bpf_get_current_pid_tgid();
 		to->refusal.start = task->start_boottime;
-		if (!deny__is_reported(task) || bpf_map_update_elem(&refused, &thread, &to->refusal, BPF_ANY))
+		if (!deny__is_reported(task, is_datagram) || bpf_map_update_elem(&refused, &thread, &to->refusal, BPF_ANY))
 			__sync_fetch_and_add(&state.denied_dropped, 1);
 		verdict__count_denial(entry);
 		return REFUSE;
@@ -106,9 +113,9 @@ static __always_inline int deny__judge(struct connection *to)
 	return ALLOW;
 }
 
-static __always_inline int deny__connect(struct connection *to)
+static __always_inline int deny__answer(struct connection *to, bool is_datagram)
 {
-	int verdict = deny__judge(to);
+	int verdict = deny__judge(to, is_datagram);
 	barrier_var(verdict); /* keeps the mask: the verifier wants to see that it is 0 or 1 */
 	return verdict & 1;
 }
@@ -126,20 +133,19 @@ static __always_inline void deny__note(struct refusal *of, struct bpf_sock_addr 
  * An address of another family fails later. One that is not specified means the host itself: which of its addresses, the
  * kernel decides later.
  */
-SEC("cgroup/connect4")
-int deny_connect4(struct bpf_sock_addr *ctx)
+static __always_inline int deny__ipv4(struct bpf_sock_addr *ctx, bool is_datagram)
 {
 	struct connection to = {};
-	__u32 address = ctx->user_ip4;
-	if (ctx->user_family != AF_INET || !address)
+	__u32 address = ctx->user_ip4, family = ctx->user_family;
+	/* a message to an address of no family goes to the IPv4 address in it */
+	if (!(family == AF_INET || (is_datagram && family == AF_UNSPEC)) || !address)
 		return ALLOW;
 	deny__note(&to.refusal, ctx, AF_INET);
 	*(__u32 *)to.refusal.raddr = address;
-	return deny__connect(&to);
+	return deny__answer(&to, is_datagram);
 }
 
-SEC("cgroup/connect6")
-int deny_connect6(struct bpf_sock_addr *ctx)
+static __always_inline int deny__ipv6(struct bpf_sock_addr *ctx, bool is_datagram)
 {
 	struct connection to = {};
 	if (ctx->user_family != AF_INET6)
@@ -152,7 +158,32 @@ int deny_connect6(struct bpf_sock_addr *ctx)
 	words[3] = ctx->user_ip6[3];
 	if (!words[0] && !words[1] && !words[3] && (!words[2] || words[2] == 0xffff0000))
 		return ALLOW;
-	return deny__connect(&to);
+	return deny__answer(&to, is_datagram);
+}
+
+SEC("cgroup/connect4")
+int deny_connect4(struct bpf_sock_addr *ctx)
+{
+	return deny__ipv4(ctx, 0);
+}
+
+SEC("cgroup/connect6")
+int deny_connect6(struct bpf_sock_addr *ctx)
+{
+	return deny__ipv6(ctx, 0);
+}
+
+/* UDP messages that name their receiver, since Linux 4.18. Those of a connected socket that do not are not asked about. */
+SEC("cgroup/sendmsg4")
+int deny_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return deny__ipv4(ctx, 1);
+}
+
+SEC("cgroup/sendmsg6")
+int deny_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return deny__ipv6(ctx, 1);
 }
 
 /* GPL: required by the tracing helpers; the source may be used under either licence. */

@@ -29,6 +29,8 @@ const STANDING_HOOKS = [
 
 /** Reports ia32 and x32 calls of the system calls whose hooks are attached, and 64-bit calls without a tracepoint of their own. */
 export const COMPAT_HOOK = 'compat_exit';
+/** They report messages that are refused, whatever rules ask for. */
+const MESSAGE_HOOKS = ['sys_sendto', 'sys_sendmsg', 'sys_sendmmsg'];
 /** Reports io_uring requests as the system calls whose hooks are attached. */
 export const IO_URING_HOOK = 'io_uring';
 
@@ -149,6 +151,9 @@ export class LiveProbe {
   readonly #probe: Probe;
   readonly #tickMs: number;
   readonly #compatCalls: boolean;
+  /** Those that were last asked for. */
+  #hooks: readonly string[] = [];
+  #refusesConnects = false;
   #lost = { emitted: 0, dropped: 0, prefiltered: 0 };
 
   /** Takes ownership of a loaded probe and attaches its standing hooks. Throws UserError if the kernel refuses. */
@@ -207,7 +212,8 @@ export class LiveProbe {
   }
 
   /**
-   * Attaches exactly these hooks besides the standing ones; with any system call also `compat_exit`. Returns the hooks that
+   * Attaches exactly these hooks besides the standing ones, and those of messages while connections are refused; with any system call
+   * also `compat_exit`. Returns the hooks that
    * report nothing here. Either this kernel has no tracepoint for the call, and `compat_exit`, which reports such refused
    * calls, is off. Or it lacks a tracepoint that the hook needs. Throws UserError if the kernel refuses one that it has.
    */
@@ -216,6 +222,8 @@ export class LiveProbe {
     const compat = this.#compatCalls && hooks.some((hook) => hook.startsWith('sys_'));
     // First: if it is attached, a call without a tracepoint is not missing.
     const wanted = new Set(compat ? [COMPAT_HOOK, ...hooks] : hooks);
+    this.#hooks = hooks;
+    if (this.#refusesConnects) for (const hook of MESSAGE_HOOKS) wanted.add(hook);
     for (const hook of this.#probe.attached()) {
       if (!STANDING_HOOKS.includes(hook) && !wanted.has(hook)) this.#probe.detach(hook);
     }
@@ -257,7 +265,7 @@ export class LiveProbe {
   }
 
   /**
-   * From its return on, connections are refused as the tables say. `directory`: the root of cgroup v2. Loads what does so when first
+   * From its return on, connections are refused as the tables say, and so are messages to there. `directory`: the root of cgroup v2. Loads what does so when first
    * called, in some 0.1 s. Throws UserError if the kernel refuses.
    */
   denyConnects(directory: string): void {
@@ -266,10 +274,15 @@ export class LiveProbe {
     } catch (error) {
       throw explain(error, 'refuse connections', 'CAP_NET_ADMIN');
     }
+    this.#refusesConnects = true;
+    this.attachOnly(this.#hooks);
   }
 
   allowConnects(): void {
     this.#probe.allowConnects();
+    if (!this.#refusesConnects) return;
+    this.#refusesConnects = false;
+    this.attachOnly(this.#hooks);
   }
 
   /**

@@ -1,31 +1,27 @@
 // Connections that a rule denies are refused before they are made.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { bytes, call, callFd, ipv4 } from '../support/kernel-calls.ts';
 import { runsIn } from '../support/kernel-container.ts';
+import { BAD, DENIED, DeniedConnects, FREE, TABLE } from '../support/kernel-denied-connects.ts';
 import { header, message, MSG_FASTOPEN } from '../support/kernel-messages.ts';
 import { programOf } from '../support/kernel-program.ts';
 import { forbidden } from '../support/kernel-uring.ts';
 import {
   KernelProbe,
   STANDARD_PROGRAMS,
-  stepsProgram,
   type Step,
   type TestCgroup,
-  type TestProcess,
 } from '../support/kernel-probe.ts';
 import { findHierarchy, missingHierarchy } from '../support/kernel-cgroups.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { until } from '../support/until.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
-const TABLE = 1;
 const AF_INET = 2;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
@@ -34,13 +30,11 @@ const EPERM = -1;
 const ECONNREFUSED = -111;
 const EINPROGRESS = -115;
 const MANY = 200;
-/** Addresses that lead nowhere but to this host. */
-const DENIED = '127.0.0.9';
-const FREE = '127.0.0.8';
 const MARK = '127.0.0.7';
 
 for (const kind of ['v2', 'v1-pids'] as const)
   describe(`denied connections, with ${kind}`, { skip: missingHierarchy(kind) }, () => {
+    let denying: DeniedConnects;
     let probe: KernelProbe;
     let dir: string;
     let cgroup: TestCgroup;
@@ -48,15 +42,8 @@ for (const kind of ['v2', 'v1-pids'] as const)
     let port = 0;
     const accepted: string[] = [];
     before(async () => {
-      probe = new KernelProbe({
-        hierarchy: kind,
-        attach: [...STANDARD_PROGRAMS, 'sys_sendto', 'sys_sendmsg', 'sys_sendmmsg'],
-      });
-      cgroup = probe.mkdir('judged');
-      probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
-      probe.probe.denyConnects(findHierarchy('v2').mount);
-      dir = mkdtempSync(join(tmpdir(), 'varvel-deny-connects-'));
-      copyFileSync(stepsProgram(), join(dir, 'good'));
+      denying = new DeniedConnects(kind);
+      ({ probe, dir, cgroup } = denying);
       server = createServer((socket) => {
         accepted.push(socket.localAddress ?? '');
         socket.on('error', () => undefined);
@@ -75,41 +62,21 @@ for (const kind of ['v2', 'v1-pids'] as const)
     };
     after(async () => {
       server.close();
-      await probe.close();
-      rmSync(dir, { recursive: true, force: true });
+      await denying.close();
     });
 
-    const deny = (condition: string): void => {
-      const { bytes: table, denied } = verdictTable(
-        ruleSetOf(ruleFile(condition)),
-        'docker',
-        new Set(['r']),
-      );
-      assert.deepEqual(denied, ['r']);
-      probe.probe.setVerdicts(TABLE, table);
-    };
-    const BAD = `evt.type = connect and fd.sip in ("${DENIED}", "::1")`;
-
+    const deny = (condition: string): void => denying.deny(condition);
     const inContainer = (at: TestCgroup, ...steps: Step[]): Step[] =>
-      runsIn(at, join(dir, 'good'), ...steps);
+      denying.inContainer(at, ...steps);
     const tcp = (ip: string, type = SOCK_STREAM, to = port): Step[] => [
       ip.includes(':') ? 'connect6' : 'connect4',
       ...[type, ip, to],
     ];
     const udp = (ip: string): Step[] => tcp(ip, SOCK_DGRAM, 9);
 
-    async function connects(
-      steps: Step[],
-      how = inContainer,
-    ): Promise<[running: TestProcess, results: number[], events: readonly WireEvent[]]> {
-      const before = probe.events.length;
-      const running = await probe.run(undefined, how(cgroup, ...steps));
-      const results = running.results
-        .filter(({ step }) => (step as string | undefined)?.startsWith('connect'))
-        .map(({ ret }) => Math.min(ret, 0));
-      const events = probe.events.slice(before).filter(({ type }) => type === 'connect');
-      return [running, results, events];
-    }
+    const connects = async (
+      ...args: Parameters<DeniedConnects['connects']>
+    ): ReturnType<DeniedConnects['connects']> => denying.connects(...args);
 
     test('TCP and UDP connections, by IPv4 and IPv6, are refused, each with one complete record', async () => {
       deny(BAD);
@@ -342,6 +309,15 @@ for (const kind of ['v2', 'v1-pids'] as const)
         assert.deepEqual(results, [EPERM, 0, EPERM]);
         assert.equal(events.filter(({ denied }) => denied).length, 2);
         assert.ok(events.every(({ call: made }) => (made?.fd ?? -1) >= 0));
+        // Messages by io_uring are not reported: their denials are counted.
+        const { deniedDropped } = probe.probe.stats();
+        const [sent, told] = await calls(
+          'uring-calls.c',
+          ...['plain', 'sendmsg', DENIED, 9, ';', 'sendmsg', FREE, 9, ';'],
+          ...['async', 'sendmsg', DENIED, 9, ';'],
+        );
+        assert.deepEqual(sent, [EPERM, 0, EPERM]);
+        assert.deepEqual([told.length, probe.probe.stats().deniedDropped], [0, deniedDropped + 2]);
         probe.probe.detach('io_uring');
       },
     );
@@ -354,12 +330,15 @@ for (const kind of ['v2', 'v1-pids'] as const)
         'compat-calls.c',
         ...['ia32', 359, AF_INET, SOCK_DGRAM, 0, ';', 'ia32', 362, '@0', address, 16, ';'],
         ...['ia32', 102, 3, '[', '@0', address, 16, ']', ';'],
+        // sendto
+        ...['ia32', 369, '@0', 'b:78', 1, 0, address, 16, ';'],
       );
       probe.probe.detach('compat_exit');
-      assert.deepEqual(results, [0, EPERM, EPERM]);
+      assert.deepEqual(results, [0, EPERM, EPERM, EPERM]);
       assert.deepEqual(
         events.map(({ denied, call: made }) => [denied, made?.fd === -1]),
         [
+          [true, false],
           [true, false],
           [true, false],
         ],

@@ -2,7 +2,7 @@
 // RING: plain, sqpoll (a thread of the kernel submits), small (two completions fit) or large. OP, with words before it:
 //   openat DIR PATH FLAGS MODE SLOT  openat2 DIR PATH FLAGS MODE RESOLVE SLOT   SLOT: 0 for a descriptor, or from 1 on
 //   socket DOMAIN TYPE PROTOCOL SLOT
-//   connect TYPE IP PORT  unlinkat DIR PATH FLAGS  mkdirat DIR PATH MODE  symlinkat TARGET DIR PATH
+//   connect TYPE IP PORT  sendmsg IP PORT (one byte, by UDP)  unlinkat DIR PATH FLAGS  mkdirat DIR PATH MODE  symlinkat TARGET DIR PATH
 //   renameat|linkat DIR OLD DIR NEW FLAGS
 //   pile COUNT PATH  opens into slot 1, all of them waiting for a pipe at the same time; the last one's result
 //   swap PATH OTHER  opens PATH, closes that descriptor and opens OTHER as it, all in one submission; OTHER's result
@@ -132,6 +132,17 @@ static void read_request(struct io_uring_sqe *r, const char *op) {
     address.sin_port = htons((unsigned short)number());
     r->addr = (unsigned long)keep(&address, sizeof(address));
     r->off = sizeof(address);
+  } else if (strcmp(op, "sendmsg") == 0) {
+    r->opcode = IORING_OP_SENDMSG;
+    r->fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(word())};
+    address.sin_port = htons((unsigned short)number());
+    struct iovec text = {keep("x", 1), 1};
+    struct msghdr message = {.msg_name = keep(&address, sizeof(address)), .msg_namelen = sizeof(address)};
+    message.msg_iov = keep(&text, sizeof(text));
+    message.msg_iovlen = 1;
+    r->addr = (unsigned long)keep(&message, sizeof(message));
+    r->len = 1;
   } else if (strcmp(op, "socket") == 0) {
     r->opcode = IORING_OP_SOCKET;
     r->fd = number();

@@ -161,14 +161,14 @@ static __always_inline bool call__is_wanted(const struct call_state *c, __u32 ma
 	return !(c->spec.flags & CALL_IF_ANONYMOUS) || (c->args[4] & MAP_ANONYMOUS);
 }
 
-/* Whether it connects a socket, or is a message that may (MSG_FASTOPEN). */
+/* Whether it connects a socket, or sends messages: those that a connection is made for, and UDP's, can be refused. */
 static __always_inline bool call__may_connect(const struct call_state *c)
 {
 	__u16 event = c->spec.event;
 	return event == EVENT_CONNECT || event == EVENT_SENDTO || event == EVENT_SENDMSG || event == EVENT_SENDMMSG;
 }
 
-/* A message whose connection was refused is reported as a connect of its socket to its receiver. */
+/* A message that was refused is reported as a connect of its socket to its receiver. */
 static __always_inline void call__become_connect(struct call_state *c)
 {
 	if (c->spec.event == EVENT_CONNECT)
@@ -260,12 +260,19 @@ __noinline int call__send_messages(void)
 		return call__send();
 	/* struct mmsghdr: a struct msghdr and the number of bytes transferred */
 	long n = c->ret;
+	__u32 size = c->compat ? 32 : 64;
 	for (int i = 0; i < MESSAGES_MAX && i < n; i++) {
 		__u32 bytes = 0;
 		bpf_probe_read_user(&bytes, sizeof(bytes), (void *)(c->message + (c->compat ? 28 : 56)));
 		c->ret = bytes;
 		call__send();
-		c->message += c->compat ? 32 : 64;
+		c->message += size;
+	}
+	/* one was refused after others: the call returns how many went before it */
+	if (c->spec.event == EVENT_SENDMMSG && connect__is_refused()) {
+		c->message = c->args[2] + n * size;
+		c->ret = -EPERM;
+		call__send();
 	}
 	return 0;
 }

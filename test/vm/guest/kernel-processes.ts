@@ -11,6 +11,7 @@ import '../../kernel/verdicts-argv.test.ts';
 import '../../kernel/verdicts-ancestors.test.ts';
 import '../../kernel/deny.test.ts';
 import '../../kernel/deny-connects.test.ts';
+import '../../kernel/deny-messages.test.ts';
 import '../../kernel/deny-opens.test.ts';
 import '../../kernel/denial-pinned.test.ts';
 import '../../kernel/denial-test.test.ts';
