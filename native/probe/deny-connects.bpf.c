@@ -42,12 +42,16 @@ struct connection {
 	struct refusal refusal;
 };
 
-/* Whether a rule that denies certainly matches the connection, however the call would end. */
+/* Whether a rule that denies certainly matches the connection, however the call would end: as verdict__answer. */
 __noinline int deny__is_certain(struct connection *to)
 {
 	struct verdict_call *call = verdict__get_call();
 	struct verdict_table *t = to ? verdict__find_table(to->table) : NULL;
-	if (!call || !t || !t->denying)
+	if (!call || !to)
+		return 0;
+	if (!t)
+		return to->table ? VERDICT_REPLACED : 0;
+	if (!t->denying)
 		return 0;
 	struct refusal *of = &to->refusal;
 	__u32 denying = t->denying, table = to->table, failing = 0;
@@ -68,7 +72,7 @@ __noinline int deny__is_certain(struct connection *to)
 		failing |= call->failing;
 	}
 	call->named_for = 0;
-	return verdict__find_table(table) == t && (~failing & denying);
+	return verdict__answer(t, table, ~failing & denying);
 }
 
 /*
@@ -93,13 +97,14 @@ static __always_inline int deny__judge(struct connection *to, bool is_datagram)
 	struct task_struct *task = scope__current();
 	__u64 cgroup = scope__cgroup_id(task);
 	struct scope_entry *entry = scope__find_entry(cgroup);
-	to->table = entry ? *(volatile __u32 *)&entry->table : 0;
-	if (!entry || !to->table || !verdict__denies_any())
+	if (!entry || !*(volatile __u32 *)&entry->table || !verdict__denies_any())
 		return ALLOW;
 	for (int i = 0; i < DENY_TRIES; i++) {
 		__u64 before = deny__switches();
-		bool denies = deny__is_certain(to) && deny__is_inside();
-		if (deny__switches() != before)
+		to->table = *(volatile __u32 *)&entry->table;
+		int answer = deny__is_certain(to);
+		bool denies = answer && deny__is_inside();
+		if (deny__switches() != before || answer == VERDICT_REPLACED)
 			continue;
 		if (!denies)
 			return ALLOW;

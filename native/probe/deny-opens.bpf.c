@@ -91,13 +91,15 @@ static __always_inline __u32 deny__calls(struct task_struct *task)
 	return task->io_uring ? request : 0;
 }
 
-/* Whether a rule that denies certainly matches the open, whose path is in the path buffer at `start`. */
+/* Whether a rule that denies certainly matches the open, whose path is in the path buffer at `start`: as verdict__answer. */
 __noinline int deny__is_certain(long start)
 {
 	struct verdict_call *call = verdict__get_call();
 	struct opening *o = deny__get_opening();
 	struct verdict_table *t = o ? verdict__find_table(o->table) : NULL;
-	if (!call || !t || !open__judge_buffer(call, start) || call->len < 2)
+	if (!t)
+		return o && o->table ? VERDICT_REPLACED : 0;
+	if (!call || !open__judge_buffer(call, start) || call->len < 2)
 		return 0;
 	struct open_refusal *of = &o->refusal;
 	__u32 denying = t->denying, failing = 0, calls = o->calls;
@@ -124,7 +126,7 @@ __noinline int deny__is_certain(long start)
 		failing |= call->failing;
 	}
 	call->named_for = 0;
-	return verdict__find_table(o->table) == t && (~failing & denying);
+	return verdict__answer(t, o->table, ~failing & denying);
 }
 
 /* Notes the open for the record at its end. */
@@ -141,7 +143,7 @@ static __always_inline long deny__note(struct task_struct *task, struct opening 
 	return bpf_map_update_elem(&refused_opens, key, &o->refusal, BPF_ANY);
 }
 
-static __always_inline int deny__judge(struct task_struct *task, struct scope_entry *entry, struct file *file, __u32 table,
+static __always_inline int deny__judge(struct task_struct *task, struct scope_entry *entry, struct file *file,
 				       __u32 flags, __u32 calls)
 {
 	struct opening *o = deny__get_opening();
@@ -150,13 +152,14 @@ static __always_inline int deny__judge(struct task_struct *task, struct scope_en
 	for (int i = 0; i < DENY_TRIES; i++) {
 		struct refused_open_key key = {};
 		__u64 before = deny__switches();
-		o->table = table;
+		o->table = *(volatile __u32 *)&entry->table;
 		o->calls = calls;
 		o->is_request = calls & CALL_IS_REQUEST;
 		o->refusal.flags = flags;
 		long start = file__read_facts(&o->refusal.facts, file, task);
-		bool denies = deny__is_certain(start) && deny__is_inside();
-		if (deny__switches() != before)
+		int answer = deny__is_certain(start);
+		bool denies = answer && deny__is_inside();
+		if (deny__switches() != before || answer == VERDICT_REPLACED)
 			continue;
 		if (!denies)
 			return 0;
@@ -193,7 +196,7 @@ int deny_open(__u64 *ctx)
 	if (!t->denying_opens[access & 3] || flags & FMODE_EXEC || !verdict__denies_any())
 		return 0;
 	__u32 calls = deny__calls(task);
-	return calls ? deny__judge(task, entry, file, number, flags, calls) : 0;
+	return calls ? deny__judge(task, entry, file, flags, calls) : 0;
 }
 
 /* GPL: required by the tracing helpers; the source may be used under either licence. */

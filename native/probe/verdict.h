@@ -297,6 +297,17 @@ static __always_inline bool verdict__denies_any(void)
 	return !until || bpf_ktime_get_boot_ns() < until;
 }
 
+/* Another table has come in the place of the one that was asked: the container has a new number by now. */
+#define VERDICT_REPLACED 2
+/* How often a new one is asked then. */
+#define VERDICT_TRIES 4
+
+/* What a table says that was found by this number: 1: it is denied, 0: it is not, or VERDICT_REPLACED. */
+static __always_inline int verdict__answer(struct verdict_table *t, __u32 number, __u32 denies)
+{
+	return verdict__find_table(number) != t ? VERDICT_REPLACED : !!denies;
+}
+
 /* Counts a denial that no agent will tell of. */
 static __always_inline void verdict__count_denial(struct scope_entry *entry)
 {
@@ -309,14 +320,16 @@ static __always_inline void verdict__count_denial(struct scope_entry *entry)
  * Whether a rule that denies certainly matches the program that this process has begun to run (image__store).
  * `table`: that of its container. Its record is in the scratch, with the path as passed. Its words are there, `argv_len`
  * bytes at `argv_from`; 0: they are not known. So is its environment at `env_from`; 0: that is not known. `standard`:
- * bit n: descriptor n is a connection.
+ * bit n: descriptor n is a connection. Returns as verdict__answer.
  */
 __noinline int verdict__denies(__u32 table, __u32 standard, __u32 argv_from, __u32 argv_len, __u32 env_from)
 {
 	struct verdict_call *call = verdict__get_call();
 	struct verdict_table *t = verdict__find_table(table);
 	struct scratch *s = ring__get_scratch();
-	if (!call || !t || !s || !t->denying || !verdict__denies_any())
+	if (!t)
+		return VERDICT_REPLACED;
+	if (!call || !s || !t->denying || !verdict__denies_any())
 		return 0;
 	__u32 denying = t->denying;
 	call->table = table;
@@ -336,5 +349,5 @@ __noinline int verdict__denies(__u32 table, __u32 standard, __u32 argv_from, __u
 	call->env_len = env_from ? r->env_len : 0;
 	verdict__passes();
 	verdict__judge_exec(t);
-	return verdict__find_table(table) == t && (~call->failing & denying);
+	return verdict__answer(t, table, ~call->failing & denying);
 }

@@ -81,7 +81,8 @@ export class PinnedDenial {
   readonly #hadFormer: boolean;
   /** What former agents have left is gone. */
   #isAlone = false;
-  readonly #beganMs: number;
+  /** When it first could deny itself. */
+  #beganMs: number | undefined;
   #pinned = false;
   #nextMs = -Infinity;
   #unavailable: string | undefined;
@@ -96,11 +97,10 @@ export class PinnedDenial {
   }
 
   constructor(options: PinnedDenialOptions) {
-    const { fileSystem, stateDir, nowMs } = options;
+    const { fileSystem, stateDir } = options;
     this.#options = options;
     const folder = join(fileSystem, FOLDER);
     this.#directory = join(folder, `${ownerOf(stateDir)}-${process.pid}-${Date.now()}`);
-    this.#beganMs = nowMs();
     this.#hadFormer = this.#directories().length > 0;
   }
 
@@ -117,8 +117,12 @@ export class PinnedDenial {
    */
   onTick(denies: () => boolean, isSettled: () => boolean, entries: readonly RegistryEntry[]): void {
     const { probe, keepMs, nowMs } = this.#options;
-    if (!this.#isAlone && (nowMs() - this.#beganMs >= MOST_BESIDE_MS || isSettled()))
-      this.removeFormer(entries);
+    this.#beganMs ??= nowMs();
+    if (!this.#isAlone) {
+      const isOver = nowMs() - this.#beganMs >= MOST_BESIDE_MS;
+      if (isSettled()) this.removeFormer(entries);
+      else if (isOver) this.#removeTooEarly(entries);
+    }
     if (keepMs === 0) return;
     if (nowMs() >= this.#nextMs && denies()) this.#pin();
     if (this.#pinned) probe.noteSeen(keepMs);
@@ -178,6 +182,15 @@ export class PinnedDenial {
       this.#remove(directory);
     }
     this.#isAlone = true;
+  }
+
+  #removeTooEarly(entries: readonly RegistryEntry[]): void {
+    if (this.hasFormer)
+      this.#options.logger.warn(
+        {},
+        `what a former agent has left denied ends after ${formatDurationMs(MOST_BESIDE_MS)}, although not all containers are ready to be denied by this one: until they are, nothing is denied in those`,
+      );
+    this.removeFormer(entries);
   }
 
   /** Those of this state folder. That they cannot be read ends no agent. */

@@ -4,6 +4,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { bytes, call, callFd, ipv4 } from '../support/kernel-calls.ts';
 import { runsIn } from '../support/kernel-container.ts';
@@ -273,6 +274,31 @@ for (const kind of ['v2', 'v1-pids'] as const)
       );
       return [results.map(({ ret }) => Math.min(ret, 0)), events];
     }
+
+    test('tables that take each other’s place all the time refuse all the same', async () => {
+      deny(BAD);
+      const { bytes: table } = verdictTable(ruleSetOf(ruleFile(BAD)), 'docker', new Set(['r']));
+      const { id, level } = cgroup;
+      const count = 20 * MANY;
+      const program = [programOf('name-races.c'), cgroup.dir, dir, DENIED, count] as const;
+      const swapped = new AbortController();
+      const all = (async () => {
+        while (!swapped.signal.aborted) {
+          const [{ results }] = await connects([], (at) => runsIn(at, ...program));
+          const said = results.find((one) => 'refused' in one);
+          assert.deepEqual(said, { refused: count, others: 0 });
+        }
+      })();
+      for (let swaps = 0; swaps < 50; swaps++) {
+        const [next, former] = swaps % 2 === 0 ? [TABLE + 1, TABLE] : [TABLE, TABLE + 1];
+        probe.probe.setVerdicts(next, table);
+        probe.probe.scopeSet(id, 'included', level, next);
+        probe.probe.setVerdicts(former, undefined);
+        await setImmediate();
+      }
+      swapped.abort();
+      await all;
+    });
 
     test('a thread whose name another one changes all the time is refused', async () => {
       deny(`${BAD} and not thread.name in (x, y) and not proc.name = z`);

@@ -153,10 +153,14 @@ static __always_inline __u32 exec__connections(struct rec_exec *r)
 /* Ends the program before its first instruction, if a rule that denies certainly matches it. */
 static __always_inline void exec__deny(struct rec_exec *r, struct scope_entry *entry, __u32 argv_at, __u32 env_from)
 {
-	__u32 table = *(volatile __u32 *)&entry->table;
 	__u32 argv_len = r->flags & ARGV_TRUNCATED ? 0 : r->argv_len, argv_from = sizeof(struct rec_header) + argv_at;
-	if (!table || !verdict__denies(table, exec__connections(r), argv_from, argv_len, env_from) ||
-	    bpf_send_signal(SIGKILL))
+	__u32 standard = exec__connections(r);
+	int answer = VERDICT_REPLACED;
+	for (int i = 0; i < VERDICT_TRIES && answer == VERDICT_REPLACED; i++) {
+		__u32 table = *(volatile __u32 *)&entry->table;
+		answer = table ? verdict__denies(table, standard, argv_from, argv_len, env_from) : 0;
+	}
+	if (answer != 1 || bpf_send_signal(SIGKILL))
 		return;
 	r->flags |= DENIED;
 	verdict__count_denial(entry);
