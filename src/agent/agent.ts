@@ -140,7 +140,7 @@ export class Agent {
     this.#release.defer(() => apps.stop());
     await apps.start();
     const scan = await scanProcesses(tree, procFs, (pid) => apps.isInScope(pid));
-    if (config.probe.kernelVerdicts) tellKnownProcesses(probe, scan.found);
+    if (config.probe.kernelVerdicts) tellKnownProcesses(probe, scan.found, logger);
     evaluation.start();
     return { processes: scan.inScope };
   }
