@@ -24,6 +24,8 @@ interface Trial {
   readonly condition: () => string;
   /** What a container's process does. Its exit code says what became of it. */
   readonly script: string;
+  /** How many of its calls are denied, and told; default 1. */
+  readonly records?: number;
 }
 
 const TRIALS = {
@@ -38,9 +40,19 @@ process.exit(signal === 'SIGKILL' ? ${DENIED} : error === undefined ? ${DONE} : 
   connection: {
     condition: () => `evt.type = connect and fd.sip = "${ADDRESS}"`,
     script: `
-const end = (error) => process.exit(error && error.code === 'EPERM' ? ${DENIED} : ${DONE});
-require('dgram').createSocket('udp4').on('error', end).connect(${PORT}, '${ADDRESS}', end);
+const { createSocket } = require('dgram');
+const isRefused = (error) => error && error.code === 'EPERM';
+let isTried = false;
+const send = (error) => {
+  if (isTried) return;
+  isTried = true;
+  if (!isRefused(error)) process.exit(${DONE});
+  const end = (error) => process.exit(isRefused(error) ? ${DENIED} : ${DONE});
+  createSocket('udp4').on('error', end).send('x', ${PORT}, '${ADDRESS}', end);
+};
+createSocket('udp4').on('error', send).connect(${PORT}, '${ADDRESS}', send);
 `,
+    records: 2,
   },
   file: {
     condition: () =>
@@ -63,7 +75,7 @@ export type DenialOutcome = 'denied' | 'untold' | 'not denied' | 'not tried';
 
 /**
  * Tries whether this kernel denies what a rule denies: a process in a cgroup and in namespaces of its own, as a container has them,
- * runs a program, connects, or opens a file. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
+ * runs a program, connects and sends a message, or opens a file. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
  */
 export class DenialTest {
   readonly cgroupId: number;
@@ -88,12 +100,12 @@ export class DenialTest {
   /** Tries it, and waits for its record (at most 3 s). Throws UserError if it cannot be tried. */
   async run(trial: DenialTrial): Promise<DenialOutcome> {
     this.#told = 0;
-    const { condition, script } = TRIALS[trial];
+    const { condition, script, records = 1 }: Trial = TRIALS[trial];
     try {
       this.#probe.setVerdicts(TABLE, tableThatDenies(condition()));
       const code = runAsContainer(this.#directory, script);
       if (code !== DENIED) return code === DONE ? 'not denied' : 'not tried';
-      return (await this.#isTold()) ? 'denied' : 'untold';
+      return (await this.#isTold(records)) ? 'denied' : 'untold';
     } finally {
       // All that its processes did is known by now: it is the test's, and nobody's detection.
       while (this.#probe.drain() > 0);
@@ -107,11 +119,11 @@ export class DenialTest {
     rmdirSync(this.#directory);
   }
 
-  async #isTold(): Promise<boolean> {
+  async #isTold(records: number): Promise<boolean> {
     const end = performance.now() + WAIT_MS;
     for (;;) {
       this.#probe.drain();
-      if (this.#told > 0 || performance.now() >= end) return this.#told > 0;
+      if (this.#told >= records || performance.now() >= end) return this.#told >= records;
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }

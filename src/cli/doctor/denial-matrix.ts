@@ -26,9 +26,9 @@ const BEST: Readonly<Record<DenialTrial, Best>> = {
     without: 'SIGKILL by the kernel',
   },
   connection: {
-    operation: 'connect a socket',
+    operation: 'connect, send by UDP',
     guarantee: 'prevented',
-    by: 'cgroup/connect4, connect6',
+    by: 'cgroup/connect4, connect6, sendmsg4, sendmsg6',
     without: 'cgroup/connect4',
   },
   file: {
