@@ -65,12 +65,17 @@ __noinline int deny__is_certain(struct connection *to)
 		return 0;
 	__builtin_memcpy(call->name, of->comm, sizeof(call->name));
 	call->named_for = bpf_get_current_pid_tgid();
+	call->is_refusal = 1;
 	/* it succeeds at once, or goes on by itself */
 	for (__u32 begun = 0; begun < 2; begun++) {
 		call->kind = kind + begun;
 		verdict__passes();
 		failing |= call->failing;
+		/* most calls: nothing is certain of the first, so that the other need not be asked */
+		if (!(~failing & denying))
+			break;
 	}
+	call->is_refusal = 0;
 	call->named_for = 0;
 	return verdict__answer(t, table, ~failing & denying);
 }

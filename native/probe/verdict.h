@@ -189,6 +189,28 @@ __noinline int verdict__note_failing(void)
 }
 
 /*
+ * Whether a rule that denies can still be certain, whatever the literals say that `early` leaves out (EARLY_*). Of most
+ * calls none can: what these ask for is not looked at then.
+ */
+__noinline int verdict__may_deny(__u32 early)
+{
+	struct verdict_call *call = verdict__get_call();
+	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
+	if (!t || early > EARLY_OF_END)
+		return 0;
+	for (int rule = 0; rule < VERDICT_CERTAIN; rule++) {
+		if (!(t->denying & (1u << rule)))
+			continue;
+		__u64 fails = 0;
+		for (int i = 0; i < VERDICT_WORDS; i++)
+			fails |= call->left[i] & t->failures[rule][i] & t->early[early & 1][i];
+		if (!fails)
+			return 1;
+	}
+	return 0;
+}
+
+/*
  * Whether a rule can match the call in verdict_call: 0 only if none can. If it returns 1 or the path is_part,
  * `failing` says which of the certain rules may fail. The path must be that of its file, or have no component that is
  * empty, '.' or '..' (is_odd); of a program that is run, it is that as passed. If it does not begin with a slash or is too long, only kind, form and program count.
@@ -240,6 +262,8 @@ __noinline int verdict__passes(void)
 	}
 	if (is_connect && call->kind < VERDICT_FIRST_CONNECT + CONNECT_UNIX)
 		verdict__narrow_by_end();
+	if (call->is_refusal && !verdict__may_deny(EARLY_OF_END))
+		return 1;
 	bool passes = verdict__has_any(left, t->may);
 	if ((passes || is_whole) && (t->programs || t->names)) {
 		if (t->names & NAMES_THREAD)
@@ -252,8 +276,6 @@ __noinline int verdict__passes(void)
 			/* its path is the longest text */
 			if (is_whole || verdict__has_any(left, t->may))
 				verdict__narrow_by_program(has_path);
-			if (is_exec && t->argv)
-				verdict__narrow_by_argv();
 		}
 		passes = verdict__has_any(left, t->may);
 	}
@@ -273,21 +295,21 @@ __noinline int verdict__passes(void)
 
 /*
  * After verdict__passes, of a program that is run: notes again which of the certain rules may fail, now with what is known
- * of its environment and of its ancestors. Not a part of it, since other calls would then have too many functions on their
- * stack.
+ * of its words, its environment and its ancestors. Not a part of it, since other calls would then have too many functions
+ * on their stack.
  */
 static __always_inline void verdict__judge_exec(struct verdict_table *t)
 {
 	struct verdict_call *program = verdict__get_program();
-	if (!program || !program->is_known)
+	if (!program || !program->is_known || !(t->argv || t->ancestors) || !verdict__may_deny(EARLY_OF_EXEC))
 		return;
-	bool has_variables = t->argv >> ARGV_VARIABLES;
-	if (has_variables)
+	if (t->argv & ((1 << ARGV_VARIABLES) - 1))
+		verdict__narrow_by_argv();
+	if (t->argv >> ARGV_VARIABLES)
 		verdict__narrow_by_variables();
 	if (t->ancestors)
 		verdict__narrow_by_ancestors();
-	if (has_variables || t->ancestors)
-		verdict__note_failing();
+	verdict__note_failing();
 }
 
 /* Whether anything is denied: the agent is there, or it has ended not too long ago. */

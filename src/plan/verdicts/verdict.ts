@@ -115,12 +115,12 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
       left.narrowByProgram(program.path);
     }
   }
-  if (isExec(call.event) && program !== undefined) {
+  if (call.thread !== undefined) left.narrowByName(call.thread, ROW.thread);
+  if (isExec(call.event) && program !== undefined && left.mayDeny) {
     if (call.argv !== undefined) left.narrowByArgv(call.argv, program.name ?? NO_NAME);
     if (call.env !== undefined) left.narrowByVariables(call.env);
     left.narrowByAncestors(program.ancestors ?? []);
   }
-  if (call.thread !== undefined) left.narrowByName(call.thread, ROW.thread);
   // A program that is run has no path but its own, and a connect has none unless to a unix socket.
   const isComplete = isKnown || isExec(call.event) || ('end' in call && call.end !== 'unix');
   return { passes: left.passes, failing: isComplete ? left.failing : ALL_FAILING };
@@ -154,6 +154,20 @@ class Left {
     for (let rule = 0; rule < count; rule++)
       if (!this.#hasAny(TABLE.failures + rule * MASK_BYTES)) bits &= ~(1 << rule);
     return bits >>> 0;
+  }
+
+  /** Whether a rule that denies can still be certain, whatever the words, the environment and the ancestors are. */
+  get mayDeny(): boolean {
+    const denying = this.#view.getUint32(TABLE.denying, true);
+    const early = this.#setAt(TABLE.early);
+    for (let rule = 0; rule < LIMITS.VERDICT_CERTAIN; rule++) {
+      const failures = this.#setAt(TABLE.failures + rule * MASK_BYTES);
+      const fails = this.#words.some(
+        (bits, byte) => (bits & (failures[byte] ?? 0) & (early[byte] ?? 0)) !== 0,
+      );
+      if (((denying >> rule) & 1) === 1 && !fails) return true;
+    }
+    return false;
   }
 
   /** Whether a clause is about programs. */
