@@ -46,11 +46,34 @@ export interface VerdictsResults {
   >;
 }
 
+/** What the page reads of test/bench/results/enforce.json. ns. */
+export interface EnforceResults {
+  readonly date: string;
+  readonly rulesThatDeny: readonly string[];
+  readonly rows: readonly {
+    readonly call: keyof typeof DENIABLE;
+    readonly bareNs: number;
+    readonly noiseNs: number;
+    readonly watchedAddedNs: number;
+    readonly denyingAddedNs: number;
+    readonly outsideAddedNs: number;
+    readonly outsideDenyingAddedNs: number;
+  }[];
+}
+
+const DENIABLE = {
+  openClose: 'open and close',
+  sendto: 'UDP message to an address',
+  connect: 'connect (UDP)',
+  forkExec: 'fork, exec and wait',
+} as const;
+
 /** Generates manifests/COSTS.md from the page's text and the results of benches. */
 export function costsPage(
   page: string,
   baseline: BaselineResults,
   verdicts: VerdictsResults,
+  enforce: EnforceResults,
 ): string {
   return fill(page, {
     machine: machine(baseline),
@@ -58,6 +81,8 @@ export function costsPage(
     agent: agent(baseline),
     opens: opens(baseline),
     work: work(verdicts),
+    enforce: denial(enforce),
+    enforced: `By \`npm run bench enforce\` on ${enforce.date}; ${enforce.rulesThatDeny.length} rules deny.`,
   });
 }
 
@@ -126,3 +151,30 @@ function work({ results }: VerdictsResults): string {
     ]),
   ]);
 }
+
+function denial({ rows }: EnforceResults): string {
+  return table([
+    [
+      'call',
+      'without',
+      'differs by',
+      'watched',
+      'and rules deny',
+      'not watched',
+      'and rules deny elsewhere',
+    ],
+    ...rows.map((row) => [
+      DENIABLE[row.call],
+      time(row.bareNs),
+      time(row.noiseNs),
+      ...[
+        row.watchedAddedNs,
+        row.denyingAddedNs,
+        row.outsideAddedNs,
+        row.outsideDenyingAddedNs,
+      ].map(signed),
+    ]),
+  ]);
+}
+
+const signed = (ns: number): string => (ns < 0 ? `−${time(-ns)}` : `+${time(ns)}`);

@@ -5,7 +5,12 @@ import { ATTACK_ROWS } from '../../test/e2e/attacks/rows.ts';
 import { IMPOSSIBLE_ROWS } from '../../test/e2e/attacks/rows-kernel.ts';
 import type { DeniedRun } from '../../test/e2e/attacks/denied.ts';
 import { boshTemplate } from './bosh.ts';
-import { costsPage, type BaselineResults, type VerdictsResults } from './costs.ts';
+import {
+  costsPage,
+  type BaselineResults,
+  type EnforceResults,
+  type VerdictsResults,
+} from './costs.ts';
 import { coveragePage } from './coverage.ts';
 import type { CallTables } from './coverage.ts';
 import { readDefaultRules } from './default-rules.ts';
@@ -46,6 +51,7 @@ function pages(): Readonly<Record<string, string>> {
       page('costs'),
       results('baseline') as BaselineResults,
       results('verdicts') as VerdictsResults,
+      results('enforce') as EnforceResults,
     ),
   };
 }

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,6 +9,7 @@ import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
 import { parseListenAddress } from '../../src/config/listen-address.ts';
 import { askAgent } from '../../src/metrics/endpoint-client.ts';
 import type { AgentSnapshot } from '../../src/agent/snapshot.ts';
+import { BenchRoot } from './root.ts';
 
 // The agent as users run it, against a baseline without a probe in the same run. Rounds are interleaved, so that a
 // machine that grows slower or faster meanwhile moves all of them alike. The calls are made in a root on overlayfs, as in a
@@ -31,7 +32,7 @@ const RATES = [1000, 10_000, 50_000];
 const PEER = process.env['BENCH_PEER'];
 /** Until a peer has attached its probe. */
 const PEER_MS = 5000;
-const ROOT = join(work, 'root');
+const ROOT = new BenchRoot(work);
 
 /** ns each. */
 interface Measured {
@@ -53,29 +54,10 @@ function spread(values: readonly number[]): { median: number; min: number; max: 
 }
 
 async function measure(cgroup?: string): Promise<Measured> {
-  const env = { BENCH_ROOT: ROOT };
+  const env = { BENCH_ROOT: ROOT.path };
   const where = cgroup === undefined ? [] : [cgroup];
   const { stdout } = await run(SYSCALLS, ['measure', ...where], { env });
   return JSON.parse(stdout) as Measured;
-}
-
-/** A root on overlayfs with what the calls need. */
-async function mountRoot(): Promise<void> {
-  const [lower, upper, scratch] = ['lower', 'upper', 'scratch'].map((name) => join(work, name));
-  for (const name of ['etc', 'dev', 'proc', 'tmp'])
-    mkdirSync(join(String(lower), name), { recursive: true });
-  for (const directory of [upper, scratch, ROOT]) mkdirSync(String(directory));
-  copyFileSync(SYSCALLS, join(String(lower), 'syscalls'));
-  copyFileSync('/etc/hostname', join(String(lower), 'etc/hostname'));
-  const layers = `lowerdir=${lower},upperdir=${upper},workdir=${scratch}`;
-  await run('mount', ['-t', 'overlay', 'overlay', '-o', layers, ROOT]);
-  await run('mount', ['--bind', '/dev', join(ROOT, 'dev')]);
-  await run('mount', ['-t', 'proc', 'proc', join(ROOT, 'proc')]);
-}
-
-async function unmountRoot(): Promise<void> {
-  for (const name of ['proc', 'dev', ''])
-    await run('umount', [join(ROOT, name)]).catch(() => undefined);
 }
 
 /** The same calls while the peer runs. */
@@ -267,7 +249,7 @@ const base = none();
 const starts: number[] = [];
 
 try {
-  await mountRoot();
+  await ROOT.mount();
   for (let round = 0; round < ROUNDS; round++) {
     const without = await measure();
     const peer = PEER === undefined ? undefined : await measurePeer(PEER);
@@ -342,5 +324,5 @@ try {
   console.log(`written to ${file}`);
 } finally {
   removeCgroups();
-  await unmountRoot();
+  await ROOT.unmount();
 }

@@ -2,6 +2,7 @@
 # npm run bench: builds what it needs and runs the benchmark; results as JSON below test/bench/results.
 # npm run bench rules: the rules alone, without a kernel. npm run bench policies: 1,000 apps with policies of their own.
 # npm run bench verdicts: which calls of ordinary work end in the kernel.
+# npm run bench enforce: what rules that deny add to calls that are allowed.
 # npm run bench events: what each kind of event costs. npm run bench neighbours: what a hostile container costs the one beside it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -29,7 +30,9 @@ fi
 work=$(mktemp -d /tmp/varvel-bench-XXXX)
 trap 'rm -rf "$work"' EXIT
 gcc -O2 -Wall -static -o "$work/syscalls" test/bench/syscalls.c
-if [ "${1:-}" = events ]; then
+if [ "${1:-}" = enforce ]; then
+  node --import tsx test/bench/enforce.ts "$work"
+elif [ "${1:-}" = events ]; then
   shift
   node --import tsx test/bench/events.ts "$work" "$@"
 else
