@@ -2,7 +2,12 @@ import { EVENT_TABLE, KINDS } from '../../events/table.gen.ts';
 import type { EventName } from '../../events/table.gen.ts';
 import { hooksFor } from '../../plan/hooks.ts';
 import { openMaskFor } from '../../plan/open-mask.ts';
-import { isDecided, isDecidedOfExec, type Clause } from '../../plan/verdicts/clauses.ts';
+import {
+  isDecided,
+  isDecidedOfExec,
+  isDecidedOneWay,
+  type Clause,
+} from '../../plan/verdicts/clauses.ts';
 import {
   CONNECT_KINDS,
   deniedAccessesAmong,
@@ -97,13 +102,16 @@ export function factsOf(rule: LoadedRule): RuleFacts {
   const costly = new Set<string>();
   const decided = new Set<string>();
   const decidedOfDeniable = new Set<string>();
+  /** Those that would have to be known to hold. */
+  const wantedToHold = new Set<string>();
   const isOfPrograms = reported.some(isExec);
   const read = new Map<string, FieldFact>();
   const note = (into: Map<string, FieldFact>, one: Read): void => {
     for (const fact of fieldFacts(one, reported)) into.set(fact.key, fact);
   };
-  someTest(rule.condition, (test) => {
+  someTest(rule.condition, (test, isWanted) => {
     comparisons.add(test.key);
+    if (isWanted && isDecidedOneWay(test)) wantedToHold.add(test.key);
     if (isDecided(test)) decided.add(test.key);
     if (isOfPrograms ? isDecidedOfExec(test) : isDecided(test)) decidedOfDeniable.add(test.key);
     if (COSTLY.includes(test.operator)) costly.add(test.key);
@@ -131,7 +139,7 @@ export function factsOf(rule: LoadedRule): RuleFacts {
       : undefined,
     denial: denialOf(
       enabled,
-      [...comparisons].filter((key) => !decidedOfDeniable.has(key)),
+      [...comparisons].filter((key) => !decidedOfDeniable.has(key) || wantedToHold.has(key)),
     ),
     comparisons: comparisons.size,
     costly: [...costly],

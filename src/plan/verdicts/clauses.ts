@@ -114,6 +114,10 @@ export const isDecidedOfExec = (test: Test): boolean => {
   return isDecidedElsewhere(test) && (unknown & EXEC_KINDS) === NO_KINDS;
 };
 
+/** Whether the kernel decides of this comparison only that it fails: no ancestor makes it true. */
+export const isDecidedOneWay = (test: Test): boolean =>
+  (ancestorTestOf(test) ?? loadsTestOf(test))?.judged === ANY_ANCESTOR;
+
 /** The calls for which something can hold, and for which it can fail. */
 interface BothWays {
   holds: readonly Clause[];

@@ -61,25 +61,33 @@ export type Checked = { readonly height: number } & (
 /** Parentheses, `not`s and macros within each other, at most. */
 export const MAX_HEIGHT = 1000;
 
-/** Does `visit` hold for a test anywhere in the condition? Each macro is looked at once. */
-export function someTest(condition: Checked, visit: (test: Test) => boolean): boolean {
-  const seen = new Set<CheckedMacro>();
-  const some = (part: Checked): boolean => {
+/**
+ * Does `visit` hold for a test anywhere in the condition? It is told whether the test has to hold for the condition to, or to fail
+ * (within `not`). Each macro is looked at once in each way.
+ */
+export function someTest(
+  condition: Checked,
+  visit: (test: Test, isWanted: boolean) => boolean,
+): boolean {
+  const seen = { wanted: new Set<CheckedMacro>(), unwanted: new Set<CheckedMacro>() };
+  const some = (part: Checked, isWanted: boolean): boolean => {
     switch (part.kind) {
       case 'and':
       case 'or':
-        return part.operands.some(some);
+        return part.operands.some((operand) => some(operand, isWanted));
       case 'not':
-        return some(part.operand);
-      case 'macro':
-        if (seen.has(part.macro)) return false;
-        seen.add(part.macro);
-        return some(part.macro.body);
+        return some(part.operand, !isWanted);
+      case 'macro': {
+        const before = isWanted ? seen.wanted : seen.unwanted;
+        if (before.has(part.macro)) return false;
+        before.add(part.macro);
+        return some(part.macro.body, isWanted);
+      }
       case 'test':
-        return visit(part.test);
+        return visit(part.test, isWanted);
     }
   };
-  return some(condition);
+  return some(condition, true);
 }
 
 /** Is a part of the condition read differently from the path that was passed? */

@@ -158,11 +158,16 @@ Decided in the kernel:
     );
     const programs = file(
       'programs.yaml',
-      ['New program', 'By a user']
+      Object.entries({
+        'New program': '',
+        'By a user': ' and user.uid = 0',
+        'By an ancestor': ' and proc.container_aname = cron',
+        'By no ancestor': ' and not proc.container_aname = cron',
+      })
         .map(
-          (name, nth) => `- rule: ${name}
+          ([name, more]) => `- rule: ${name}
   desc: d
-  condition: evt.type = execve and proc.is_exe_upper_layer = true${nth === 0 ? '' : ' and user.uid = 0'}
+  condition: evt.type = execve and proc.is_exe_upper_layer = true${more}
   output: o
   priority: NOTICE
 `,
@@ -179,6 +184,15 @@ Decided in the kernel:
       unsure.out,
       /It can only kill the process after the effect: .*\n(?:.*\n)*.*- user\.uid = 0\n/,
     );
+    // That no ancestor is one is known, but not that one is.
+    const ancestors = await runCommand('explain', 'By an ancestor', programs);
+    assert.match(
+      ancestors.out,
+      /It can only kill .*\n(?:.*\n)*.*does not decide:\n {2}- proc\.container_aname = cron\n\n/,
+    );
+    const none = await runCommand('explain', 'By no ancestor', programs);
+    assert.match(none.out, /It ends the program before its first/);
+    assert.doesNotMatch(none.out, /does not decide/);
     // Of a rule that can be certain some comparisons may stay undecided.
     const partly = await runCommand('explain', 'Network tool gives away a shell');
     assert.match(
