@@ -50,6 +50,8 @@ export interface VerdictsResults {
 export interface EnforceResults {
   readonly date: string;
   readonly rulesThatDeny: readonly string[];
+  /** Why this kernel refuses no opens; absent if it does. */
+  readonly opensAreNotRefused?: string;
   readonly rows: readonly {
     readonly call: keyof typeof DENIABLE;
     readonly bareNs: number;
@@ -82,7 +84,7 @@ export function costsPage(
     opens: opens(baseline),
     work: work(verdicts),
     enforce: denial(enforce),
-    enforced: `By \`npm run bench enforce\` on ${enforce.date}; ${enforce.rulesThatDeny.length} rules deny.`,
+    enforced: enforced(enforce),
   });
 }
 
@@ -152,7 +154,15 @@ function work({ results }: VerdictsResults): string {
   ]);
 }
 
-function denial({ rows }: EnforceResults): string {
+function enforced({ date, rulesThatDeny, opensAreNotRefused }: EnforceResults): string {
+  const noOpens =
+    opensAreNotRefused === undefined
+      ? ''
+      : ` This kernel refuses no opens (${opensAreNotRefused}): what denial adds to one was not measured.`;
+  return `By \`npm run bench enforce\` on ${date}; ${rulesThatDeny.length} rules deny.${noOpens}`;
+}
+
+function denial({ rows, opensAreNotRefused }: EnforceResults): string {
   return table([
     [
       'call',
@@ -163,17 +173,19 @@ function denial({ rows }: EnforceResults): string {
       'not watched',
       'and rules deny elsewhere',
     ],
-    ...rows.map((row) => [
-      DENIABLE[row.call],
-      time(row.bareNs),
-      time(row.noiseNs),
-      ...[
-        row.watchedAddedNs,
-        row.denyingAddedNs,
-        row.outsideAddedNs,
-        row.outsideDenyingAddedNs,
-      ].map(signed),
-    ]),
+    ...rows.map((row) => {
+      // What denial adds to an open is the hook that refuses some.
+      const isKnown = row.call !== 'openClose' || opensAreNotRefused === undefined;
+      return [
+        DENIABLE[row.call],
+        time(row.bareNs),
+        time(row.noiseNs),
+        signed(row.watchedAddedNs),
+        isKnown ? signed(row.denyingAddedNs) : '',
+        signed(row.outsideAddedNs),
+        isKnown ? signed(row.outsideDenyingAddedNs) : '',
+      ];
+    }),
   ]);
 }
 

@@ -6,7 +6,7 @@ import type { FieldDefinition } from '../../src/rules/fields/field.ts';
 import { EVENT_NAMES, EVENT_TABLE } from '../../src/events/table.gen.ts';
 import type { EventName } from '../../src/events/table.gen.ts';
 import type { AttackRow, ImpossibleRow } from '../../test/e2e/attacks/row.ts';
-import { DENIALS, type Denial, type DeniedRun } from '../../test/e2e/attacks/denied.ts';
+import type { Denial, DeniedRun } from '../../test/e2e/attacks/denied.ts';
 import type { DefaultRules } from './default-rules.ts';
 import { anchor, code, fill, table } from './markdown.ts';
 
@@ -54,28 +54,29 @@ export function coveragePage(
 }
 
 function deniedCounts({ kernel, rows }: DeniedRun): string {
-  const counts = DENIALS.map((denial) => {
-    const count = rows.filter((row) => row.denial === denial).length;
-    return `${count} ${DENIAL_WORDS[denial]}`;
-  });
-  return `On Linux ${kernel}, of ${rows.length}: ${counts.join(', ')}.`;
+  const count = (wanted: Denial): number => rows.filter(({ denial }) => denial === wanted).length;
+  return [
+    `On Linux ${kernel}, of ${rows.length} actions ${count('refused')} were refused (EPERM). In ${count('ended first')} the program was`,
+    `ended before its first instruction, in ${count('killed after')} the process was killed after the effect.`,
+    `${count('reported')} were only reported, by rules below ERROR. For ${count('silent')} no rule fired.`,
+  ].join('\n');
 }
 
 function deniedTable({ rows }: DeniedRun): string {
   return table([
     ['action', 'what became of it', 'by'],
-    ...rows
-      .filter(({ denial }) => denial !== 'silent' && denial !== 'reported')
-      .map(({ action, denial, rules }) => [action, DENIAL_WORDS[denial], rules.join('; ')]),
+    ...rows.flatMap(({ action, denial, rules }) =>
+      denial === 'silent' || denial === 'reported'
+        ? []
+        : [[action, DENIAL_WORDS[denial], rules.join('; ')]],
+    ),
   ]);
 }
 
-const DENIAL_WORDS: Readonly<Record<Denial, string>> = {
+const DENIAL_WORDS = {
   refused: 'refused (EPERM)',
-  'ended first': 'ended before its first instruction',
-  'killed after': 'killed after its effect',
-  reported: 'only reported, by rules below ERROR',
-  silent: 'not found by any rule',
+  'ended first': 'program ended before its first instruction',
+  'killed after': 'process killed after the effect',
 };
 
 /** The ways into the kernel, besides 64-bit calls, by which an event is seen. */

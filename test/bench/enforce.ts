@@ -80,7 +80,7 @@ async function withProbe(way: Exclude<Way, 'bare'>): Promise<Measured> {
     const { hooks, masks } = kernelPlanFor(ruleSet!);
     probe.setMasks(masks);
     const known = new Set(probe.programs());
-    for (const hook of new Set([...STANDARD_PROGRAMS, ...hooks]))
+    for (const hook of new Set([...STANDARD_PROGRAMS, 'compat_exit', ...hooks]))
       if (known.has(hook)) attach(probe, hook);
     probe.start(new ArrayBuffer(1 << 20), () => undefined);
     probe.setVerdicts(TABLE, way === 'denying' ? TABLES.denying : TABLES.watched);
