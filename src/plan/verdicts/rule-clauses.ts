@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { LIMITS } from '../../events/table.gen.ts';
 import type { Checked } from '../../rules/compile/checked.ts';
+import { PRIORITIES } from '../../rules/detection.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
 import type { Steps } from '../../shared/turns.ts';
 import { factsFor, factsOfOld, type ContainerFacts } from './container-tests.ts';
@@ -142,9 +143,9 @@ function* bounded(
 }
 
 /**
- * The same with those of the enabled rules that the kernel can be certain of, as far as there is room: first those that deny the
- * programs that they match, of these the `first` ones, then the ones with the fewest clauses. The rules must be exactly those that hold
- * for the containers.
+ * The same with those of the enabled rules that the kernel can be certain of, as far as there is room: first those that deny what
+ * they match, of these the `first` ones, then the most severe, then the ones with the fewest clauses. The rules must be exactly those
+ * that hold for the containers.
  */
 export function* withCertainRules(
   { clauses, widened }: RuleClauses,
@@ -153,7 +154,7 @@ export function* withCertainRules(
   denied: ReadonlySet<LoadedRule> = new Set(),
   first: ReadonlySet<LoadedRule> = denied,
 ): Steps<RuleClauses> {
-  const found: (CertainRule & { readonly rank: number })[] = [];
+  const found: (CertainRule & { readonly rank: number; readonly severity: number })[] = [];
   for (const rule of rules) {
     const { name, enabled, events, condition } = rule;
     const mayDeny = denied.has(rule) && [...events].some(isDeniable);
@@ -164,18 +165,24 @@ export function* withCertainRules(
     const denies = deniedKinds !== NO_KINDS;
     const deniedOpens = deniedAccessesAmong(deniedKinds);
     const rank = !denies ? 2 : first.has(rule) ? 0 : 1;
-    if (kinds !== NO_KINDS) found.push({ name, failures, denies, deniedOpens, rank });
+    // Of those that are only counted any will do.
+    const severity = denies ? PRIORITIES.indexOf(rule.priority) : 0;
+    if (kinds !== NO_KINDS) found.push({ name, failures, denies, deniedOpens, rank, severity });
     yield;
   }
-  const fewestFirst = found.sort(
-    (one, other) => one.rank - other.rank || one.failures.length - other.failures.length,
+  const firstFirst = found.sort(
+    (one, other) =>
+      one.rank - other.rank ||
+      one.severity - other.severity ||
+      one.failures.length - other.failures.length,
   );
   const certain: CertainRule[] = [];
   let room = VERDICT_CLAUSES - clauses.length;
-  for (const rule of fewestFirst) {
-    room -= rule.failures.length;
-    if (room < 0 || certain.length === VERDICT_CERTAIN) break;
-    const { name, failures, denies, deniedOpens } = rule;
+  for (const { name, failures, denies, deniedOpens } of firstFirst) {
+    if (certain.length === VERDICT_CERTAIN) break;
+    // A smaller one may still fit.
+    if (failures.length > room) continue;
+    room -= failures.length;
     certain.push({ name, failures, denies, deniedOpens });
   }
   return { clauses, widened, certain };

@@ -9,9 +9,15 @@ import {
   OPEN_EVENTS,
 } from '../../../src/plan/verdicts/call-kinds.ts';
 import { TEXT_MAX } from '../../../src/plan/verdicts/path-tests.ts';
-import { deniedKindsOf, digestOf, ruleClausesOf } from '../../../src/plan/verdicts/rule-clauses.ts';
+import {
+  canDeny,
+  deniedKindsOf,
+  digestOf,
+  ruleClausesOf,
+} from '../../../src/plan/verdicts/rule-clauses.ts';
 import type { KnownCall } from '../../../src/plan/verdicts/verdict.ts';
 import { passes, verdictOf } from '../../../src/plan/verdicts/verdict.ts';
+import { PRIORITIES } from '../../../src/rules/detection.ts';
 import type { LoadedRule } from '../../../src/rules/rule-set.ts';
 import { loadRules, readRuleFile } from '../../../src/rules/loader/load.ts';
 import { atOnce } from '../../../src/shared/turns.ts';
@@ -129,4 +135,16 @@ test('what an old process starts in an old container is denied by rules that let
   assert.deepEqual(deniedAt(59_000_000_000n, 'nmap'), []);
   assert.deepEqual(deniedAt(undefined, 'nmap'), [], 'nobody knows how old its parent is');
   assert.deepEqual(deniedAt(61_000_000_000n, 'node'), []);
+});
+
+test('where more rules are to deny than fit, the most severe ones do', () => {
+  const all = new Set(ruleSet.rules.map(({ name }) => name));
+  const { denied } = verdictTable(ruleSet, CONTAINER, all, { ageNs: 7_200_000_000_000n });
+  const severity = ({ priority }: LoadedRule): number => PRIORITIES.indexOf(priority);
+  const deniable = ruleSet.rules.filter((rule) => rule.enabled && canDeny(rule));
+  const [kept, left] = [true, false].map((isKept) =>
+    deniable.filter(({ name }) => denied.includes(name) === isKept).map(severity),
+  );
+  assert.ok(kept !== undefined && left !== undefined && kept.length > 10 && left.length > 10);
+  assert.ok(Math.max(...kept) <= Math.min(...left), `${Math.max(...kept)}, ${Math.min(...left)}`);
 });
