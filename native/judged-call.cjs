@@ -30,8 +30,16 @@ exports.layOutCall = (table, call) => {
     ancestors = [],
   } = program ?? {};
   const numbers = {
-    ...{ table, kind, directory, dots, layer, len: path.length },
-    ...{ address_len: address?.length ?? 0, port, argv_len: words.length, standard },
+    table,
+    kind,
+    directory,
+    dots,
+    layer,
+    len: path.length,
+    address_len: address?.length ?? 0,
+    port,
+    argv_len: words.length,
+    standard,
     env_len: variables.length,
     program_known: program !== undefined,
     program_len: programPath.length,

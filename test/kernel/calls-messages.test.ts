@@ -219,7 +219,10 @@ describe('calls of messages', () => {
     });
     assertPeer(received, false, true);
     run.checkEvent(run.event('recvmmsg', run.results[0]!), {
-      ...{ ...failed, res: EAGAIN, fd: a.fd, size: 10 },
+      ...failed,
+      res: EAGAIN,
+      fd: a.fd,
+      size: 10,
     });
     run.end();
   });

@@ -80,7 +80,9 @@ describe('paths of calls', () => {
     const failed = (dirfd: number, res: number | typeof atRoot, name: string): void => {
       run.check('unlinkat', (result) => ({
         res: typeof res === 'number' ? res : res(result),
-        ...{ dirfd, name, flags: '' },
+        dirfd,
+        name,
+        flags: '',
       }));
     };
     failed(a, ENOENT, join(dir, 'a/x'));
@@ -210,7 +212,10 @@ describe('paths of calls', () => {
     run.check('unlink', { res: 0, path: at('first') });
     run.check('rename', { res: 0, oldpath: at('there/d'), newpath: at('there/e') });
     run.check('unlinkat', ({ args }) => ({
-      ...{ res: 0, dirfd: Number(args[0]), name: at('there/e'), flags: '' },
+      res: 0,
+      dirfd: Number(args[0]),
+      name: at('there/e'),
+      flags: '',
     }));
     run.check('mkdir', { res: EEXIST, path: at('there'), mode: 0o755 });
     for (const path of ['fd/70x/c', 'fd', 'fd/70/none', 'fd/99/c', 'fd/000000070/c', 'cwdx'])

@@ -250,17 +250,26 @@ describe('calls of processes', () => {
     run.check('keyctl', ({ ret }) => ({
       res: ret,
       operation: 'KEYCTL_JOIN_SESSION_KEYRING',
-      ...{ arg2: 0n, arg3: 3n, arg4: 4n, arg5: 5n },
+      arg2: 0n,
+      arg3: 3n,
+      arg4: 4n,
+      arg5: 5n,
     }));
     run.check('keyctl', ({ ret }) => ({
       res: ret,
       operation: 'KEYCTL_GET_KEYRING_ID',
-      ...{ arg2: 0xfffffffffffffffdn, arg3: 0n, arg4: 7n, arg5: 8n },
+      arg2: 0xfffffffffffffffdn,
+      arg3: 0n,
+      arg4: 7n,
+      arg5: 8n,
     }));
     run.check('keyctl', {
       res: ENOKEY,
       operation: 'KEYCTL_DESCRIBE',
-      ...{ arg2: 0x7ffffff0n, arg3: BigInt(ids[2]!.args[2]!), arg4: 8n, arg5: 0n },
+      arg2: 0x7ffffff0n,
+      arg3: BigInt(ids[2]!.args[2]!),
+      arg4: 8n,
+      arg5: 0n,
     });
     run.end();
   });

@@ -38,9 +38,17 @@ for (const kind of ['v2', 'v1-pids'] as const) {
       assert.ok(born.bootNs >= from && gone.bootNs > born.bootNs && gone.bootNs <= bootTimeNs());
       // The entry stays until user space has seen its counters.
       assert.deepEqual(probe.entry(cgroup), {
-        ...{ cgroupId: cgroup.id, state: 'pending', emitted: 2, prefiltered: 0 },
-        ...{ dropped: 0, droppedExec: 0, droppedShare: 0, droppedLate: 0 },
-        ...{ firstDropBootNs: 0, lastDropBootNs: 0, lateNs: 0 },
+        cgroupId: cgroup.id,
+        state: 'pending',
+        emitted: 2,
+        prefiltered: 0,
+        dropped: 0,
+        droppedExec: 0,
+        droppedShare: 0,
+        droppedLate: 0,
+        firstDropBootNs: 0,
+        lastDropBootNs: 0,
+        lateNs: 0,
       });
       probe.probe.scopeDelete(cgroup.id);
       assert.equal(probe.probe.scopeGet(cgroup.id), undefined);
@@ -73,12 +81,19 @@ for (const kind of ['v2', 'v1-pids'] as const) {
       const reported = probe.changes.filter(({ path }) => path.startsWith(`${outer.path}/`));
       assert.deepEqual(
         reported.map(({ kind, cgroupId, rootCgroupId, state, pid }) => ({
-          ...{ kind, cgroupId, rootCgroupId, state, pid },
+          kind,
+          cgroupId,
+          rootCgroupId,
+          state,
+          pid,
         })),
         [
           {
-            ...{ kind: 'attach', cgroupId: inner.id, rootCgroupId: outer.id },
-            ...{ state: 'included', pid: running.pid },
+            kind: 'attach',
+            cgroupId: inner.id,
+            rootCgroupId: outer.id,
+            state: 'included',
+            pid: running.pid,
           },
         ],
       );

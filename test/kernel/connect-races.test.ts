@@ -44,9 +44,14 @@ describe('a connect that is interfered with', () => {
     assert.deepEqual(
       { ...tuple, localPort: 0 },
       {
-        ...{ family: AF_INET, protocol, socketType: SOCK_STREAM },
-        ...{ localIp: '127.0.0.1', localPort: 0, unixPath: '' },
-        ...{ remoteIp: '127.0.0.1', remotePort: said.port },
+        family: AF_INET,
+        protocol,
+        socketType: SOCK_STREAM,
+        localIp: '127.0.0.1',
+        localPort: 0,
+        unixPath: '',
+        remoteIp: '127.0.0.1',
+        remotePort: said.port,
       },
       doing,
     );

@@ -278,7 +278,9 @@ for (const kind of ['v2', 'v1-pids'] as const)
 
     refusing('opens whose record is dropped are counted', async () => {
       const small = new KernelProbe({
-        ...{ hierarchy: kind, attach: STANDARD_PROGRAMS, bulkRingBytes: 64 << 10 },
+        hierarchy: kind,
+        attach: STANDARD_PROGRAMS,
+        bulkRingBytes: 64 << 10,
         // What comes between two looks has no room.
         tickMs: 3000,
       });

@@ -87,7 +87,9 @@ describe('what descriptors 0, 1 and 2 are to a program that starts', () => {
         ]);
         const ends = { localIp: '::', localPort, remoteIp: '::', remotePort: 0 };
         assert.deepEqual(found, {
-          ...{ type: 'ipv6', tuple: { ...ip, family: AF_INET6, ...ends }, connected: false },
+          type: 'ipv6',
+          tuple: { ...ip, family: AF_INET6, ...ends },
+          connected: false,
         });
       },
     );

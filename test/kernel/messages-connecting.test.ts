@@ -37,7 +37,10 @@ describe('messages that connect', () => {
     const [listener, ...clients] = placesOf(run);
     const [one, two, three] = clients as [Place, Place, Place];
     const sent = ({ fd, at }: Place, data: string): Record<string, unknown> => ({
-      ...{ res: data.length, fd, size: data.length, data: Buffer.from(data) },
+      res: data.length,
+      fd,
+      size: data.length,
+      data: Buffer.from(data),
       tuple: `${at}->${listener!.at}`,
     });
     assertPeer(run.check('sendto', sent(one, 'hello')), false, true);
@@ -62,7 +65,10 @@ describe('messages that connect', () => {
     );
     const [listener, client] = placesOf(run) as [Place, Place];
     const event = run.check('sendto', {
-      ...{ res: EINPROGRESS, fd: client.fd, size: 5, data: undefined },
+      res: EINPROGRESS,
+      fd: client.fd,
+      size: 5,
+      data: undefined,
       tuple: `${client.at}->${listener.at}`,
     });
     assertPeer(event, false, true);

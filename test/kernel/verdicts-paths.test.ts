@@ -305,7 +305,10 @@ describe('verdicts of calls with paths', () => {
               for (const program of programs) {
                 const { passes, failing } = verdictOf(bytes, { ...known, program });
                 const found = probe.probe.runVerdict(TABLE, {
-                  ...{ kind: kindIndex(kind), directory: false, layer: 0, path },
+                  kind: kindIndex(kind),
+                  directory: false,
+                  layer: 0,
+                  path,
                   program: program && { ...program, layer: PROGRAM_LAYERS.indexOf(program.layer) },
                 });
                 const what = `${path.toString()} ${JSON.stringify(kind)} ${program?.path?.toString()}`;

@@ -65,7 +65,10 @@ test('words of more bytes than the kernel looks at deny nothing', () => {
       bytes,
       knownArgv(
         {
-          ...{ name: 'node', filename: '/bin/tool', argv: ['tool', 'x'], isLong },
+          name: 'node',
+          filename: '/bin/tool',
+          argv: ['tool', 'x'],
+          isLong,
           env: [],
         },
         'execve',

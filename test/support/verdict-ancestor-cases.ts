@@ -168,7 +168,9 @@ export function knownAncestors({
 /** The same as the kernel knows it. */
 export const knownAncestorCall = (call: AncestorCall): KnownCall => ({
   event: 'execve',
-  ...{ directory: false, layer: 'none', path: undefined },
+  directory: false,
+  layer: 'none',
+  path: undefined,
   program: { path: encodeText(PROGRAM), layer: 'none', ancestors: knownAncestors(call) },
   standard: call.standard,
 });

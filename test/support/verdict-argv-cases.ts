@@ -124,7 +124,10 @@ export function subjectOfArgv(one: ArgvCall, event: ExecEvent): Subject {
       container: CONTAINER,
       process: makeProcess({
         image: {
-          ...{ name: one.name, exePath: PROGRAM, exe, args },
+          name: one.name,
+          exePath: PROGRAM,
+          exe,
+          args,
           env: one.env.length > 0 ? one.env : undefined,
         },
       }),
@@ -135,7 +138,9 @@ export function subjectOfArgv(one: ArgvCall, event: ExecEvent): Subject {
 /** The same as the kernel knows it. */
 export const knownArgv = (one: ArgvCall, event: ExecEvent): KnownCall => ({
   event,
-  ...{ directory: false, layer: 'none', path: encodeText(one.filename) },
+  directory: false,
+  layer: 'none',
+  path: encodeText(one.filename),
   program: { path: encodeText(PROGRAM), layer: 'none', name: encodeText(one.name) },
   thread: encodeText(one.name),
   argv: wordsOf(one).map((text) => encodeText(text)),

@@ -9,7 +9,10 @@ type Told = Parameters<Parameters<typeof tellKnownProcesses>[0]['adoptProcess']>
 
 test('the probe is told of processes in scope that only /proc has told of', () => {
   const init = makeProcess({
-    ...{ pid: 50, origin: 'proc', startBootNs: 7n, parent: RUNTIME },
+    pid: 50,
+    origin: 'proc',
+    startBootNs: 7n,
+    parent: RUNTIME,
     image: { name: 'sh', exePath: '/bin/sh' },
   });
   const image = { name: 'node', exePath: '/usr/bin/node' };

@@ -179,7 +179,10 @@ test('a program was denied that no rule matches: its rules deny nothing until th
   inVain(1);
   await until('the other is denied again', () => denying().containers === 1);
   assert.deepEqual(denying(), {
-    ...{ containers: 1, rules: ['b'], afterEffect: [], givenUp: ['a'] },
+    containers: 1,
+    rules: ['b'],
+    afterEffect: [],
+    givenUp: ['a'],
     inVain: 2,
   });
   // The same rules once more, as after a reload that was refused, or when some were shed.

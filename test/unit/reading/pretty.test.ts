@@ -103,8 +103,13 @@ test('pretty and report read the same detections, in each format and from each l
       assert.match(text, /^-- numbers 2 to 3 of shop\/0 not in this log --$/m, what);
       assert.match(text, /^1 detection, 1 notice of the agent, 2 lines missing/m, what);
       const collector = new IncidentCollector({
-        ...{ sinceMs: undefined, untilMs: undefined, app: undefined, id: undefined },
-        ...{ from, sourceType: 'VARVEL', knownRules: new Set<string>() },
+        sinceMs: undefined,
+        untilMs: undefined,
+        app: undefined,
+        id: undefined,
+        from,
+        sourceType: 'VARVEL',
+        knownRules: new Set<string>(),
       });
       for (const line of lines) collector.line(line);
       assert.deepEqual(
@@ -137,8 +142,13 @@ test('of a text line alone no day is known; what started a process is told', () 
 
 test('Falco’s lines are read as well', () => {
   const falco = JSON.stringify({
-    ...{ time: '2026-01-31T08:15:04.123456789Z', rule: 'Terminal shell', priority: 'Notice' },
-    ...{ source: 'syscall', hostname: 'h', output: '08:15:04.123456789: Notice sh', tags: [] },
+    time: '2026-01-31T08:15:04.123456789Z',
+    rule: 'Terminal shell',
+    priority: 'Notice',
+    source: 'syscall',
+    hostname: 'h',
+    output: '08:15:04.123456789: Notice sh',
+    tags: [],
     output_fields: {},
   });
   const text = pretty([falco, falco], { from: 'docker' });
@@ -166,8 +176,13 @@ test('other apps, what is older, and the app’s lines can be left out', () => {
 
 test('JSON: one object a detection, with who wrote it', () => {
   const it = new Pretty({
-    ...{ columns: 80, colour: false, minimum: 'Notice', only: false, sourceType: 'VARVEL' },
-    ...{ from: 'cf', json: true },
+    columns: 80,
+    colour: false,
+    minimum: 'Notice',
+    only: false,
+    sourceType: 'VARVEL',
+    from: 'cf',
+    json: true,
   });
   const text = formatLine(deliveryOf({ container, timeNs: TIME_NS }, { id: 't', seq: 9 }), {
     format: 'text',

@@ -36,7 +36,8 @@ export function world(yaml: string) {
 }
 
 export const REVERSE = {
-  ...{ name: 'Reverse shell', tags: ['network'] },
+  name: 'Reverse shell',
+  tags: ['network'],
   ...({ priority: 'Critical', enabled: true } as const),
 };
 
