@@ -1,6 +1,7 @@
 import type { AgentConfig } from '../../config/config.ts';
 import type { DenialTrial } from '../../plan/denial-test.ts';
 import { columns } from '../columns.ts';
+import { DENIED_BY } from '../denied-by.ts';
 import type { DenialFindings } from './denial.ts';
 
 /** What the response deny can do here for one kind of events. */
@@ -22,20 +23,20 @@ const BEST: Readonly<Record<DenialTrial, Best>> = {
   program: {
     operation: 'run a program',
     guarantee: 'killed before the effect',
-    by: 'SIGKILL at sched_process_exec',
+    by: DENIED_BY.program,
     without: 'SIGKILL by the kernel',
   },
   connection: {
     operation: 'connect, send by UDP',
     guarantee: 'prevented',
-    by: 'cgroup/connect4, connect6, sendmsg4, sendmsg6',
+    by: DENIED_BY.connection,
     without: 'cgroup/connect4',
   },
   file: {
     operation: 'open a file',
     guarantee: 'prevented',
-    by: 'fmod_ret on security_file_open',
-    without: 'fmod_ret on security_file_open',
+    by: DENIED_BY.file,
+    without: DENIED_BY.file,
   },
 };
 

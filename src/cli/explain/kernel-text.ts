@@ -1,5 +1,6 @@
 import type { Clause, Literal } from '../../plan/verdicts/clauses.ts';
 import { summaryOf } from '../../plan/verdicts/call-kinds.ts';
+import { DENIED_BY } from '../denied-by.ts';
 import { wrap } from '../text-table.ts';
 import type { DeniableCalls, KernelFacts, RuleFacts } from './rule-facts.ts';
 
@@ -37,12 +38,9 @@ export function kernelSection(
 }
 
 const DENIED: Readonly<Record<DeniableCalls, string>> = {
-  programs:
-    'It ends the program before its first instruction, where the comparisons that the kernel decides are enough.',
-  connections:
-    'It refuses the connection before it is made (EPERM), where the comparisons that the kernel decides are enough.',
-  files:
-    'It refuses to open the file (EPERM), where the comparisons that the kernel decides are enough, on a kernel that can ("files" in varvel doctor).',
+  programs: `It ends the program before its first instruction (${DENIED_BY.program}), where the comparisons that the kernel decides are enough.`,
+  connections: `It refuses the connection before it is made (EPERM, by ${DENIED_BY.connection}), where the comparisons that the kernel decides are enough.`,
+  files: `It refuses to open the file (EPERM, by ${DENIED_BY.file}), where the comparisons that the kernel decides are enough, on a kernel that can ("files" in varvel doctor).`,
 };
 const LATE: Readonly<Record<DeniableCalls, string>> = {
   programs:

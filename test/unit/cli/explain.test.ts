@@ -154,7 +154,7 @@ Decided in the kernel:
     );
     assert.match(
       metadata.out,
-      /With the response "deny":\n {2}It refuses the connection before it is made \(EPERM\)/,
+      /With the response "deny":\n {2}It refuses the connection before it is made\s+\(EPERM, by\s+cgroup\/connect4,\s/,
     );
     const programs = file(
       'programs.yaml',
