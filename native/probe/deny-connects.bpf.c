@@ -51,21 +51,24 @@ __noinline int deny__is_certain(struct connection *to)
 		return 0;
 	if (!t)
 		return to->table ? VERDICT_REPLACED : 0;
-	if (!t->denying)
+	if (!t->denying_connects)
 		return 0;
 	struct refusal *of = &to->refusal;
-	__u32 denying = t->denying, table = to->table, failing = 0;
+	__u32 denying = t->denying_connects, table = to->table, failing = 0;
 	call->table = table;
 	call->directory = call->dots = call->len = call->is_part = 0;
 	call->layer = LAYER_NONE;
 	__u32 kind = VERDICT_FIRST_CONNECT + connect__note_end(call, of->family, of->protocol, of->raddr, of->rport);
+	call->kind = kind;
+	/* what most connects end at */
+	if (!verdict__may_deny_end(call, t))
+		return verdict__answer(t, table, 0);
 	of->ts = bpf_ktime_get_boot_ns();
 	/* read once: another thread can change it at any time */
 	if (bpf_probe_read_kernel(of->comm, sizeof(of->comm), scope__current()->comm))
 		return 0;
 	__builtin_memcpy(call->name, of->comm, sizeof(call->name));
 	call->named_for = bpf_get_current_pid_tgid();
-	call->is_refusal = 1;
 	/* it succeeds at once, or goes on by itself */
 	for (__u32 begun = 0; begun < 2; begun++) {
 		call->kind = kind + begun;
@@ -75,7 +78,6 @@ __noinline int deny__is_certain(struct connection *to)
 		if (!(~failing & denying))
 			break;
 	}
-	call->is_refusal = 0;
 	call->named_for = 0;
 	return verdict__answer(t, table, ~failing & denying);
 }

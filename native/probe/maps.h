@@ -179,7 +179,6 @@ struct verdict_call {
 	__u64 parent_start, since;
 	__u32 is_part;	/* one of two paths: `failing` is wanted even if the call does not pass by it */
 	__u32 failing;	/* out: bit n: rule n of the certain ones may fail; so do all numbers that are no rule's */
-	__u32 is_refusal; /* of a connect: only rules that deny count; `failing` need not be exact for others */
 	__u32 is_given; /* of a program: it is not that of this process (verdict_run) */
 	__u64 named_for; /* of a call: the thread to whose call `name` belongs, whatever it is called by now; 0: none */
 	__u32 is_known; /* of a program: what it is; given, or loaded for the call */

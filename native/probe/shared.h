@@ -153,6 +153,7 @@ struct verdict_table {
 	__u32 certain;	/* rules in `failures` */
 	/* bit n: what rule n certainly matches is denied: programs, and what deny-connects.bpf.c and deny-opens.bpf.c refuse */
 	__u32 denying;
+	__u32 denying_connects; /* those of them that can be certain of a connect */
 	/* the same of opens, by access: 0: reads, 1: writes, 2: both, 3: of the path alone */
 	__u32 denying_opens[4];
 	__u32 dots;	/* 1: a clause is about whether the path as passed contains ".." */

@@ -189,25 +189,38 @@ __noinline int verdict__note_failing(void)
 }
 
 /*
- * Whether a rule that denies can still be certain, whatever the literals say that `early` leaves out (EARLY_*). Of most
+ * Whether one of these rules can still be certain, whatever the literals say that `early` leaves out (EARLY_*). Of most
  * calls none can: what these ask for is not looked at then.
  */
-__noinline int verdict__may_deny(__u32 early)
+static __always_inline bool verdict__may_be_certain(struct verdict_call *call, struct verdict_table *t, __u32 rules,
+						    const __u64 *early)
 {
-	struct verdict_call *call = verdict__get_call();
-	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
-	if (!t || early > EARLY_OF_END)
-		return 0;
 	for (int rule = 0; rule < VERDICT_CERTAIN; rule++) {
-		if (!(t->denying & (1u << rule)))
+		if (!(rules & (1u << rule)))
 			continue;
 		__u64 fails = 0;
 		for (int i = 0; i < VERDICT_WORDS; i++)
-			fails |= call->left[i] & t->failures[rule][i] & t->early[early & 1][i];
+			fails |= call->left[i] & t->failures[rule][i] & early[i];
 		if (!fails)
 			return 1;
 	}
 	return 0;
+}
+
+/* Whether a rule that denies can be certain of a program that is run, after verdict__passes. */
+__noinline int verdict__may_deny_exec(void)
+{
+	struct verdict_call *call = verdict__get_call();
+	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
+	return t && verdict__may_be_certain(call, t, t->denying, t->early[EARLY_OF_EXEC]);
+}
+
+/* Whether a rule that denies can be certain of the connect in verdict_call, by its kind and end alone. */
+static __always_inline bool verdict__may_deny_end(struct verdict_call *call, struct verdict_table *t)
+{
+	__builtin_memcpy(call->left, verdict__of_kind(t, call->kind), sizeof(call->left));
+	verdict__read_end(call, t);
+	return verdict__may_be_certain(call, t, t->denying_connects, t->early[EARLY_OF_END]);
 }
 
 /*
@@ -262,8 +275,6 @@ __noinline int verdict__passes(void)
 	}
 	if (is_connect && call->kind < VERDICT_FIRST_CONNECT + CONNECT_UNIX)
 		verdict__narrow_by_end();
-	if (call->is_refusal && !verdict__may_deny(EARLY_OF_END))
-		return 1;
 	bool passes = verdict__has_any(left, t->may);
 	if ((passes || is_whole) && (t->programs || t->names)) {
 		if (t->names & NAMES_THREAD)
@@ -301,7 +312,7 @@ __noinline int verdict__passes(void)
 static __always_inline void verdict__judge_exec(struct verdict_table *t)
 {
 	struct verdict_call *program = verdict__get_program();
-	if (!program || !program->is_known || !(t->argv || t->ancestors) || !verdict__may_deny(EARLY_OF_EXEC))
+	if (!program || !program->is_known || !(t->argv || t->ancestors) || !verdict__may_deny_exec())
 		return;
 	if (t->argv & ((1 << ARGV_VARIABLES) - 1))
 		verdict__narrow_by_argv();

@@ -42,7 +42,8 @@ export const TABLE = (() => {
   const programs = starts + VERDICT_MACHINES * 4;
   const certain = programs + 4;
   const denying = certain + 4;
-  const denyingOpens = denying + 4;
+  const denyingConnects = denying + 4;
+  const denyingOpens = denyingConnects + 4;
   const dots = denyingOpens + OPEN_ACCESSES * 4;
   const names = dots + 4;
   const numbers = names + 4;
@@ -96,6 +97,7 @@ export const TABLE = (() => {
     programs,
     certain,
     denying,
+    denyingConnects,
     denyingOpens,
     dots,
     names,

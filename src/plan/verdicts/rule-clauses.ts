@@ -15,6 +15,7 @@ import {
 } from './clauses.ts';
 import {
   ANY_PATH,
+  CONNECT_KINDS,
   EXEC_KINDS,
   deniableAmong,
   deniedAccessesAmong,
@@ -44,6 +45,8 @@ export interface CertainRule {
   readonly failures: readonly Clause[];
   /** What it certainly matches is denied: programs are ended before their first instruction, connections and opens are refused. */
   readonly denies: boolean;
+  /** Whether these can be connections. */
+  readonly deniesConnects: boolean;
   /** For which accesses opens are denied, as bits (deniedAccessesAmong). */
   readonly deniedOpens: number;
 }
@@ -164,10 +167,12 @@ export function* withCertainRules(
     const deniedKinds = mayDeny ? deniableAmong(kinds) : NO_KINDS;
     const denies = deniedKinds !== NO_KINDS;
     const deniedOpens = deniedAccessesAmong(deniedKinds);
+    const deniesConnects = (deniedKinds & CONNECT_KINDS) !== NO_KINDS;
     const rank = !denies ? 2 : first.has(rule) ? 0 : 1;
     // Of those that are only counted any will do.
     const severity = denies ? PRIORITIES.indexOf(rule.priority) : 0;
-    if (kinds !== NO_KINDS) found.push({ name, failures, denies, deniedOpens, rank, severity });
+    const said = { name, failures, denies, deniesConnects, deniedOpens };
+    if (kinds !== NO_KINDS) found.push({ ...said, rank, severity });
     yield;
   }
   const firstFirst = found.sort(
@@ -178,12 +183,12 @@ export function* withCertainRules(
   );
   const certain: CertainRule[] = [];
   let room = VERDICT_CLAUSES - clauses.length;
-  for (const { name, failures, denies, deniedOpens } of firstFirst) {
+  for (const { name, failures, denies, deniesConnects, deniedOpens } of firstFirst) {
     if (certain.length === VERDICT_CERTAIN) break;
     // A smaller one may still fit.
     if (failures.length > room) continue;
     room -= failures.length;
-    certain.push({ name, failures, denies, deniedOpens });
+    certain.push({ name, failures, denies, deniesConnects, deniedOpens });
   }
   return { clauses, widened, certain };
 }

@@ -212,6 +212,11 @@ export class TableWriter {
       0,
     );
     this.#view.setUint32(TABLE.denying, denying, true);
+    const denyingConnects = certain.reduce(
+      (bits, { deniesConnects }, rule) => (deniesConnects ? bits | (1 << rule) : bits),
+      0,
+    );
+    this.#view.setUint32(TABLE.denyingConnects, denyingConnects, true);
     for (let access = 0; access < OPEN_ACCESSES; access++) {
       const ofOpens = certain.reduce(
         (bits, { deniedOpens }, rule) => bits | (((deniedOpens >> access) & 1) << rule),
