@@ -139,6 +139,7 @@ Status Probe::Attach(const std::string& name) {
 }
 
 void Probe::SetWanted(const std::string& name, uint8_t wanted) {
+  if (name == kCompatHook) __atomic_store_n(&state_->sees_compat, wanted, __ATOMIC_RELAXED);
   for (const auto& entry : kHookNumbers)
     if (name == entry.hook) __atomic_store_n(&state_->wanted[entry.number], wanted, __ATOMIC_RELAXED);
 }

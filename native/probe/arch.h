@@ -28,6 +28,9 @@
 #define NR_SENDTO 44
 #define NR_SENDMSG 46
 #define NR_SENDMMSG 307
+/* the same with x32's pointers */
+#define NR_X32_SENDMSG 518
+#define NR_X32_SENDMMSG 538
 /* x32 calls have this bit in their number; numbers from 512 on are x32's own */
 #define X32_SYSCALL_BIT 0x40000000
 #define X32_FIRST 512
@@ -47,3 +50,6 @@
 #define NR32_OPENAT2 437
 #define NR32_SOCKETCALL 102
 #define NR32_CONNECT 362
+#define NR32_SENDTO 369
+#define NR32_SENDMSG 370
+#define NR32_SENDMMSG 345

@@ -29,11 +29,20 @@
 
 #define REFUSE 0
 #define ALLOW 1
+#define TCP_ESTABLISHED 1 /* of UDP: it is connected */
 
 /* The context, include/uapi/linux/bpf.h. Addresses and ports are in network order. */
+struct bpf_sock {
+	__u32 bound_dev_if, family, type, protocol, mark, priority;
+	__u32 src_ip4, src_ip6[4], src_port;
+	__u16 dst_port, unused;
+	__u32 dst_ip4, dst_ip6[4], state;
+};
 struct bpf_sock_addr {
 	__u32 user_family, user_ip4, user_ip6[4], user_port;
 	__u32 family, type, protocol;
+	__u32 msg_src_ip4, msg_src_ip6[4];
+	__u64 sk; /* struct bpf_sock */
 };
 
 /* Where the socket is to be connected to, and what of the thread the verdict was about. */
@@ -82,21 +91,54 @@ __noinline int deny__is_certain(struct connection *to)
 	return verdict__answer(t, table, ~failing & denying);
 }
 
-/*
- * Whether the end of the call will report it: of connect(2), of a call that sends messages, or of a connect by io_uring.
- * Messages by io_uring are not reported.
- */
-static __always_inline bool deny__is_reported(struct task_struct *task, bool is_datagram)
+/* What connects or sends. Of a message: no other call of a program can name its receiver. */
+enum { BY_KERNEL, BY_REQUEST, BY_CALL, BY_UNREPORTED_CALL };
+
+/* A request of io_uring is issued by a worker, or by the thread itself, in any call that it makes. */
+static __always_inline int deny__maker(struct task_struct *task)
 {
 	unsigned long nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
 	if (task->flags & PF_IO_WORKER)
-		return !is_datagram;
-	if (task->thread_info.status & TS_COMPAT)
-		return 1;
-	nr &= ~X32_SYSCALL_BIT;
-	if (nr != NR_SENDTO && nr != NR_SENDMSG && nr != NR_SENDMMSG)
-		return !is_datagram;
-	return *(volatile __u8 *)&state.wanted[nr & (CALL_NR_MAX - 1)];
+		return BY_REQUEST;
+	int by_compat = *(volatile __u32 *)&state.sees_compat ? BY_CALL : BY_UNREPORTED_CALL;
+	if (task->thread_info.status & TS_COMPAT) {
+		switch (nr) {
+		case NR32_CONNECT:
+		case NR32_SOCKETCALL:
+		case NR32_SENDTO:
+		case NR32_SENDMSG:
+		case NR32_SENDMMSG:
+			return by_compat;
+		}
+		return task->io_uring ? BY_REQUEST : BY_KERNEL;
+	}
+	switch (nr & ~X32_SYSCALL_BIT) {
+	case NR_X32_SENDMSG:
+	case NR_X32_SENDMMSG:
+		return by_compat;
+	case NR_CONNECT:
+	case NR_SENDTO:
+	case NR_SENDMSG:
+	case NR_SENDMMSG:
+		return *(volatile __u8 *)&state.wanted[nr & (CALL_NR_MAX - 1)] ? BY_CALL : BY_UNREPORTED_CALL;
+	}
+	return task->io_uring ? BY_REQUEST : BY_KERNEL;
+}
+
+/*
+ * Notes the refusal for the end of its call. Messages by io_uring are not reported, and of two refusals that one thread has
+ * noted the end of a call reports one: the other is counted.
+ */
+static __always_inline void deny__note_refusal(struct refusal *of, int maker, bool is_datagram)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	bool is_reported = maker == BY_CALL || (maker == BY_REQUEST && !is_datagram);
+	struct refusal *before = is_reported ? bpf_map_lookup_elem(&refused, &thread) : NULL;
+	bool is_lost = before && before->start == of->start;
+	if (is_lost || !is_reported || bpf_map_update_elem(&refused, &thread, of, BPF_ANY))
+		__sync_fetch_and_add(&state.denied_dropped, 1);
+	if (is_lost && bpf_map_update_elem(&refused, &thread, of, BPF_ANY))
+		__sync_fetch_and_add(&state.denied_dropped, 1);
 }
 
 static __always_inline int deny__judge(struct connection *to, bool is_datagram)
@@ -105,6 +147,10 @@ static __always_inline int deny__judge(struct connection *to, bool is_datagram)
 	__u64 cgroup = scope__cgroup_id(task);
 	struct scope_entry *entry = scope__find_entry(cgroup);
 	if (!entry || !*(volatile __u32 *)&entry->table || !verdict__denies_any())
+		return ALLOW;
+	/* a message that the kernel sends while the program waits: of a file system on the network */
+	int maker = deny__maker(task);
+	if (is_datagram && maker == BY_KERNEL)
 		return ALLOW;
 	for (int i = 0; i < DENY_TRIES; i++) {
 		__u64 before = deny__switches();
@@ -115,10 +161,8 @@ static __always_inline int deny__judge(struct connection *to, bool is_datagram)
 			continue;
 		if (!denies)
 			return ALLOW;
-		__u64 thread = bpf_get_current_pid_tgid();
 		to->refusal.start = task->start_boottime;
-		if (!deny__is_reported(task, is_datagram) || bpf_map_update_elem(&refused, &thread, &to->refusal, BPF_ANY))
-			__sync_fetch_and_add(&state.denied_dropped, 1);
+		deny__note_refusal(&to->refusal, maker, is_datagram);
 		verdict__count_denial(entry);
 		return REFUSE;
 	}
@@ -185,11 +229,22 @@ int deny_connect6(struct bpf_sock_addr *ctx)
 	return deny__ipv6(ctx, 0);
 }
 
+/*
+ * Whether an IPv6 socket sends to the IPv4 address that it is connected to: the kernel asks about each of its messages, as if
+ * it named its receiver. Whether it may connect to there was asked before.
+ */
+static __always_inline bool deny__is_own_peer(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = (void *)ctx->sk;
+	return sk && sk->state == TCP_ESTABLISHED && sk->family == AF_INET6 && sk->dst_ip6[2] == 0xffff0000 &&
+	       sk->dst_ip6[3] == ctx->user_ip4 && sk->dst_port == (__u16)ctx->user_port;
+}
+
 /* UDP messages that name their receiver, since Linux 4.18. Those of a connected socket that do not are not asked about. */
 SEC("cgroup/sendmsg4")
 int deny_sendmsg4(struct bpf_sock_addr *ctx)
 {
-	return deny__ipv4(ctx, 1);
+	return deny__is_own_peer(ctx) ? ALLOW : deny__ipv4(ctx, 1);
 }
 
 SEC("cgroup/sendmsg6")

@@ -22,7 +22,7 @@ struct probe_state {
 	__u32 wants_env;    /* a rule reads environments */
 	__u32 levels;	    /* bit n: a container exists n levels below the hierarchy's root */
 	__u32 loss_look;    /* counts the agent's loss checks: each starts a new interval */
-	__u32 pad;
+	__u32 sees_compat; /* WANTED_*: 32-bit calls are reported, and those of x32 */
 	__u64 tables;	    /* bit n: table n of verdict_tables may filter file calls */
 	__u64 unread_since; /* CLOCK_BOOTTIME ns: the consumer has read everything from before */
 	__u64 seen;	    /* the same: the agent was there; 0: it does not say so */

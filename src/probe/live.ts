@@ -222,7 +222,6 @@ export class LiveProbe {
     const compat = this.#compatCalls && hooks.some((hook) => hook.startsWith('sys_'));
     // First: if it is attached, a call without a tracepoint is not missing.
     const wanted = new Set(compat ? [COMPAT_HOOK, ...hooks] : hooks);
-    this.#hooks = hooks;
     if (this.#refusesConnects) for (const hook of MESSAGE_HOOKS) wanted.add(hook);
     for (const hook of this.#probe.attached()) {
       if (!STANDING_HOOKS.includes(hook) && !wanted.has(hook)) this.#probe.detach(hook);
@@ -235,6 +234,7 @@ export class LiveProbe {
         missing.push(hook);
       }
     }
+    this.#hooks = hooks;
     return missing;
   }
 
@@ -269,20 +269,20 @@ export class LiveProbe {
    * called, in some 0.1 s. Throws UserError if the kernel refuses.
    */
   denyConnects(directory: string): void {
+    this.#refusesConnects = true;
     try {
       this.#probe.denyConnects(directory);
+      for (const hook of MESSAGE_HOOKS) this.#probe.attach(hook);
     } catch (error) {
       throw explain(error, 'refuse connections', 'CAP_NET_ADMIN');
     }
-    this.#refusesConnects = true;
-    this.attachOnly(this.#hooks);
   }
 
   allowConnects(): void {
     this.#probe.allowConnects();
     if (!this.#refusesConnects) return;
     this.#refusesConnects = false;
-    this.attachOnly(this.#hooks);
+    for (const hook of MESSAGE_HOOKS) if (!this.#hooks.includes(hook)) this.#probe.detach(hook);
   }
 
   /**

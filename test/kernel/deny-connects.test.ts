@@ -362,6 +362,16 @@ for (const kind of ['v2', 'v1-pids'] as const)
         ...['ia32', 369, '@0', 'b:78', 1, 0, address, 16, ';'],
       );
       probe.probe.detach('compat_exit');
+      // Nobody sees the end of such a call now.
+      const { deniedDropped } = probe.probe.stats();
+      const [unseen] = await calls(
+        'compat-calls.c',
+        ...['ia32', 359, AF_INET, SOCK_DGRAM, 0, ';', 'ia32', 362, '@0', address, 16, ';'],
+      );
+      assert.deepEqual(
+        [unseen.at(-1), probe.probe.stats().deniedDropped],
+        [EPERM, deniedDropped + 1],
+      );
       assert.deepEqual(results, [0, EPERM, EPERM, EPERM]);
       assert.deepEqual(
         events.map(({ denied, call: made }) => [denied, made?.fd === -1]),

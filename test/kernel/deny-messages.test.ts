@@ -1,11 +1,15 @@
 // UDP messages that name their receiver are refused where a connect to there is denied.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { bytes, call, callFd, ipv4 } from '../support/kernel-calls.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
-import { BAD, DENIED, DeniedConnects, FREE } from '../support/kernel-denied-connects.ts';
+import { runsIn } from '../support/kernel-container.ts';
+import { BAD, DENIED, DeniedConnects, FREE, TABLE } from '../support/kernel-denied-connects.ts';
 import { header, message } from '../support/kernel-messages.ts';
 import type { Step } from '../support/kernel-probe.ts';
+import { programOf } from '../support/kernel-program.ts';
+import { forbidden } from '../support/kernel-uring.ts';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -119,6 +123,63 @@ for (const kind of ['v2', 'v1-pids'] as const)
         [0, 1, 3].map((nth) => [fds[nth], DENIED]),
       );
     });
+
+    test('a socket of IPv6 that was connected to an IPv4 address before goes on', async () => {
+      const { probe, cgroup } = denying;
+      probe.probe.setVerdicts(TABLE, undefined);
+      const before = probe.events.length;
+      const mapped = [...Array<number>(10).fill(0), 255, 255, 127, 0, 0, 9];
+      const address = Buffer.from([AF_INET6, 0, 0, 9, 0, 0, 0, 0, ...mapped, 0, 0, 0, 0]);
+      const running = probe.spawn(
+        undefined,
+        denying.inContainer(
+          cgroup,
+          ...[
+            ...[...datagrams(AF_INET6), ...call('connect', '@', bytes(address), 28), 'pause'],
+            ...call('sendto', '@', bytes('x'), 1, 0, 'n', 0),
+            ...call('sendto', '@', bytes('x'), 1, 0, bytes(ipv4(FREE, 9)), 16),
+            ...[...datagrams(AF_INET6), ...call('connect', '@', bytes(address), 28)],
+          ],
+        ),
+      );
+      await running.paused();
+      denying.deny(BAD);
+      running.resume();
+      await running.ended();
+      await probe.settle();
+      const rets = running.results.filter(({ step }) => step === 'call').map(({ ret }) => ret);
+      // Nobody listens there, which the socket may have been told by then.
+      for (const ret of rets.slice(1, 4))
+        assert.ok([0, 1, ECONNREFUSED].includes(ret), rets.join());
+      assert.equal(rets.at(-1), EPERM);
+      assert.equal(probe.events.slice(before).filter(({ denied }) => denied).length, 1);
+    });
+
+    test(
+      'what was refused to a former program of the thread is counted, and told of no call of the next one',
+      { skip: forbidden() && 'nobody may use io_uring here' },
+      async () => {
+        const { probe, cgroup, dir } = denying;
+        const two = (ip: string): Step[] => message([bytes(ipv4(ip, 9)), 16], ['s:x', 1]);
+        const { deniedDropped } = probe.probe.stats();
+        const [running, , events] = await denying.connects([], (at) =>
+          runsIn(
+            at,
+            ...[programOf('uring-calls.c'), cgroup.dir, dir, 'plain'],
+            // Its end is not awaited: nothing takes the refusal.
+            ...['silent', 'connect', SOCK_DGRAM, DENIED, 9, ';'],
+            ...['exec', join(dir, 'good'), ...datagrams(AF_INET)],
+            ...call('sendmmsg', '@', '{', ...two(FREE), ...two(FREE), '}', 2, 0),
+          ),
+        );
+        const rets = running.results.filter(({ step }) => step === 'call').map(({ ret }) => ret);
+        assert.equal(rets.at(-1), 2);
+        assert.deepEqual(
+          [events.filter(({ denied }) => denied).length, probe.probe.stats().deniedDropped],
+          [0, deniedDropped + 1],
+        );
+      },
+    );
 
     test('messages of other containers and of processes from outside are sent', async () => {
       const other = denying.probe.mkdir('free');

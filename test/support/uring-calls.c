@@ -4,6 +4,7 @@
 //   socket DOMAIN TYPE PROTOCOL SLOT
 //   connect TYPE IP PORT  sendmsg IP PORT (one byte, by UDP)  unlinkat DIR PATH FLAGS  mkdirat DIR PATH MODE  symlinkat TARGET DIR PATH
 //   renameat|linkat DIR OLD DIR NEW FLAGS
+//   exec PATH WORD… (no request: runs the program with all that follows)
 //   pile COUNT PATH  opens into slot 1, all of them waiting for a pipe at the same time; the last one's result
 //   swap PATH OTHER  opens PATH, closes that descriptor and opens OTHER as it, all in one submission; OTHER's result
 //   async: by a worker.  silent: no completion if it works.  late: waits for a pipe; when it starts, the memory that held
@@ -255,6 +256,10 @@ int main(int argc, char **argv) {
       else break;
     }
     const char *op = *at++;
+    if (strcmp(op, "exec") == 0) {
+      execv(at[0], at);
+      return 4;
+    }
     used = 0;
     int ret = results[n] = strcmp(op, "pile") == 0   ? pile()
                            : strcmp(op, "swap") == 0 ? swap()

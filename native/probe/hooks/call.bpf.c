@@ -194,7 +194,12 @@ __noinline int call__send(void)
 	struct scope_entry *entry = scope__find_entry(c->cgroup);
 	if (!entry)
 		return 0;
-	bool is_refused = c->ret == -EPERM && call__may_connect(c) && connect__is_refused();
+	bool is_refused = c->ret < 0 && call__may_connect(c) && connect__is_refused();
+	if (is_refused && c->ret != -EPERM) {
+		/* another program has refused it as well, with an error of its own */
+		connect__drop_refusal();
+		is_refused = 0;
+	}
 	if (is_refused)
 		call__become_connect(c);
 	bool message = c->spec.flags & CALL_MESSAGE;

@@ -41,3 +41,19 @@ static __always_inline __u32 connect__note_end(struct verdict_call *v, __u16 fam
 	__u32 which = protocol == IPPROTO_TCP ? 0 : protocol == IPPROTO_UDP ? 1 : 2;
 	return (is_v6 ? CONNECT_IPV6 : 0) + 2 * which;
 }
+
+/* Whether a connection was refused to this thread for a rule, which the end of its call has not told of yet. */
+static __always_inline bool connect__is_refused(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct refusal *refusal = bpf_map_lookup_elem(&refused, &thread);
+	return refusal && refusal->start == scope__current()->start_boottime;
+}
+
+/* Drops a refusal that no record will tell of, and counts it. */
+static __always_inline void connect__drop_refusal(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	if (!bpf_map_delete_elem(&refused, &thread))
+		__sync_fetch_and_add(&state.denied_dropped, 1);
+}

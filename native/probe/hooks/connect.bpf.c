@@ -86,14 +86,6 @@ __noinline int connect__store_other(struct call_state *c, __u64 socket)
 	return other;
 }
 
-/* Called at the end of a call that failed with EPERM: whether the kernel has refused it a connection for a rule. */
-static __always_inline bool connect__is_refused(void)
-{
-	__u64 thread = bpf_get_current_pid_tgid();
-	struct refusal *refusal = bpf_map_lookup_elem(&refused, &thread);
-	return refusal && refusal->start == scope__current()->start_boottime;
-}
-
 /* Sends the record of a call, `len` bytes of the scratch. A denial whose record is dropped is counted. */
 static __always_inline void connect__send_record(struct scratch *s, __u32 len, struct scope_entry *entry)
 {

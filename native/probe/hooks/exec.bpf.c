@@ -183,6 +183,9 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	 * execveat; one with AT_FDCWD or an absolute path is equivalent to execve.
 	 */
 	bool at = bpf_core_field_exists(bprm->fdpath) && bprm->fdpath;
+	/* what was refused to the former program is none of this one's */
+	if (connect__is_refused())
+		connect__drop_refusal();
 	image__mark(task);
 	task__store_header(&s->h, task, cgroup, KIND_EXEC, at ? EVENT_EXECVEAT : EVENT_EXECVE, 0);
 	struct rec_exec *r = (void *)s->b;
