@@ -19,7 +19,7 @@ import { BenchRoot } from './root.ts';
 
 const run = promisify(execFile);
 const [, , work = ''] = process.argv;
-const ROUNDS = 9;
+const ROUNDS = 6;
 const FILE = 'test/bench/results/enforce.json';
 const HIERARCHY = detectHierarchy('v2');
 const CGROUP = join(HIERARCHY.mountPoint, `varvel-bench-${process.pid}`);
