@@ -68,10 +68,6 @@ __noinline int deny__is_certain(struct connection *to)
 	call->directory = call->dots = call->len = call->is_part = 0;
 	call->layer = LAYER_NONE;
 	__u32 kind = VERDICT_FIRST_CONNECT + connect__note_end(call, of->family, of->protocol, of->raddr, of->rport);
-	call->kind = kind;
-	/* what most connects end at */
-	if (!verdict__may_deny_end(call, t))
-		return verdict__answer(t, table, 0);
 	of->ts = bpf_ktime_get_boot_ns();
 	/* read once: another thread can change it at any time */
 	if (bpf_probe_read_kernel(of->comm, sizeof(of->comm), scope__current()->comm))
@@ -133,11 +129,10 @@ static __always_inline void deny__note_refusal(struct refusal *of, int maker, bo
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	bool is_reported = maker == BY_CALL || (maker == BY_REQUEST && !is_datagram);
-	struct refusal *before = is_reported ? bpf_map_lookup_elem(&refused, &thread) : NULL;
-	bool is_lost = before && before->start == of->start;
-	if (is_lost || !is_reported || bpf_map_update_elem(&refused, &thread, of, BPF_ANY))
+	struct refusal *before = bpf_map_lookup_elem(&refused, &thread);
+	if (is_reported && before && before->start == of->start)
 		__sync_fetch_and_add(&state.denied_dropped, 1);
-	if (is_lost && bpf_map_update_elem(&refused, &thread, of, BPF_ANY))
+	if (!is_reported || bpf_map_update_elem(&refused, &thread, of, BPF_ANY))
 		__sync_fetch_and_add(&state.denied_dropped, 1);
 }
 

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-/* A verdict is asked for again if another task has run, or if its table was replaced; beyond that the call goes on, and is reported. */
+/* A verdict is asked for again if another task has run, or its table was replaced; beyond that the call goes on, and is reported. */
 #define DENY_TRIES 4
 #define PF_IO_WORKER 0x10 /* include/linux/sched.h, since 5.12 */
 

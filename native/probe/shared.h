@@ -135,8 +135,6 @@ struct verdict_variable {
 	__u32 len; /* of its name and the '=' after it, which follow; at least 4 */
 	char name[VERDICT_VARIABLE_MAX];
 };
-/* What is left out in `early`. */
-enum { EARLY_OF_EXEC, EARLY_OF_END };
 /* What is compared with numbers (src/plan/verdicts/number-tests.ts): ages in ns, and whether the parent is out of scope. */
 enum { NUMBER_AGE, NUMBER_PARENT_AGE, NUMBER_FROM_OUTSIDE, NUMBER_FIELDS };
 #define NUMBER_UNKNOWN 0xffffffffffffffffULL
@@ -168,8 +166,7 @@ struct verdict_table {
 	__u64 above[VERDICT_NUMBERS][VERDICT_WORDS]; /* and where it is not */
 	__u64 may[VERDICT_WORDS]; /* the clauses of which one must hold where a rule matches */
 	__u64 failures[VERDICT_CERTAIN][VERDICT_WORDS]; /* by rule: the clauses of which one must hold where it fails */
-	/* the clauses that ask for no words, variables or ancestors of a program that is run; for nothing but kind, address, port */
-	__u64 early[2][VERDICT_WORDS];
+	__u64 early[VERDICT_WORDS]; /* the clauses that ask for no words, variables or ancestors of a program that is run */
 	/* by ARGV_* and number of the text that MACHINE_WITHIN finds: the clauses that can hold without it, and with it */
 	__u64 within[ARGV_TEXTS][VERDICT_WITHIN][2][VERDICT_WORDS];
 	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];

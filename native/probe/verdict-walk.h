@@ -125,8 +125,13 @@ static __always_inline __u32 verdict__step_halves(struct verdict_table *t, __u32
 	return verdict__step(t, m, verdict__step(t, m, row, byte >> 4), byte & 15);
 }
 
-static __always_inline void verdict__read_end(struct verdict_call *call, struct verdict_table *t)
+/* Removes the clauses that do not hold for the address and port of the connect in verdict_call. */
+__noinline int verdict__narrow_by_end(void)
 {
+	struct verdict_call *call = verdict__get_call();
+	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
+	if (!t)
+		return 0;
 	__u32 len = call->address_len;
 	__u32 row = verdict__step(t, MACHINE_ADDRESS, t->start[MACHINE_ADDRESS], len == 4 ? VERDICT_IPV4 : VERDICT_IPV6);
 	for (int i = 0; i < sizeof(call->address); i++) {
@@ -139,15 +144,6 @@ static __always_inline void verdict__read_end(struct verdict_call *call, struct 
 	row = verdict__step_halves(t, MACHINE_PORT, t->start[MACHINE_PORT], port >> 8);
 	row = verdict__step_halves(t, MACHINE_PORT, row, port & 0xff);
 	verdict__narrow_by(call->left, t, verdict__cell(t, row, ROW_END));
-}
-
-/* Removes the clauses that do not hold for the address and port of the connect in verdict_call. */
-__noinline int verdict__narrow_by_end(void)
-{
-	struct verdict_call *call = verdict__get_call();
-	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
-	if (t)
-		verdict__read_end(call, t);
 	return 0;
 }
 

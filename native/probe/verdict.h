@@ -189,38 +189,25 @@ __noinline int verdict__note_failing(void)
 }
 
 /*
- * Whether one of these rules can still be certain, whatever the literals say that `early` leaves out (EARLY_*). Of most
- * calls none can: what these ask for is not looked at then.
+ * After verdict__passes, of a program that is run: whether a rule that denies can be certain, whatever its words, its
+ * environment and its ancestors are. Of most programs none can: nothing of these is looked at then.
  */
-static __always_inline bool verdict__may_be_certain(struct verdict_call *call, struct verdict_table *t, __u32 rules,
-						    const __u64 *early)
-{
-	for (int rule = 0; rule < VERDICT_CERTAIN; rule++) {
-		if (!(rules & (1u << rule)))
-			continue;
-		__u64 fails = 0;
-		for (int i = 0; i < VERDICT_WORDS; i++)
-			fails |= call->left[i] & t->failures[rule][i] & early[i];
-		if (!fails)
-			return 1;
-	}
-	return 0;
-}
-
-/* Whether a rule that denies can be certain of a program that is run, after verdict__passes. */
 __noinline int verdict__may_deny_exec(void)
 {
 	struct verdict_call *call = verdict__get_call();
 	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
-	return t && verdict__may_be_certain(call, t, t->denying, t->early[EARLY_OF_EXEC]);
-}
-
-/* Whether a rule that denies can be certain of the connect in verdict_call, by its kind and end alone. */
-static __always_inline bool verdict__may_deny_end(struct verdict_call *call, struct verdict_table *t)
-{
-	__builtin_memcpy(call->left, verdict__of_kind(t, call->kind), sizeof(call->left));
-	verdict__read_end(call, t);
-	return verdict__may_be_certain(call, t, t->denying_connects, t->early[EARLY_OF_END]);
+	if (!t)
+		return 0;
+	for (int rule = 0; rule < VERDICT_CERTAIN; rule++) {
+		if (!(t->denying & (1u << rule)))
+			continue;
+		__u64 fails = 0;
+		for (int i = 0; i < VERDICT_WORDS; i++)
+			fails |= call->left[i] & t->failures[rule][i] & t->early[i];
+		if (!fails)
+			return 1;
+	}
+	return 0;
 }
 
 /*

@@ -188,7 +188,7 @@ export class PinnedDenial {
     if (this.hasFormer)
       this.#options.logger.warn(
         {},
-        `what a former agent has left denied ends after ${formatDurationMs(MOST_BESIDE_MS)}, although not all containers are ready to be denied by this one: until they are, nothing is denied in those`,
+        `what a former agent left denied ends after ${formatDurationMs(MOST_BESIDE_MS)}, although not all containers have their tables yet: until they do, nothing is denied in them`,
       );
     this.removeFormer(entries);
   }

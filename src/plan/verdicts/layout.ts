@@ -58,7 +58,7 @@ export const TABLE = (() => {
   const may = above + VERDICT_NUMBERS * MASK_BYTES;
   const failures = may + MASK_BYTES;
   const early = failures + VERDICT_CERTAIN * MASK_BYTES;
-  const within = early + 2 * MASK_BYTES;
+  const within = early + MASK_BYTES;
   const kinds = within + TEXTS * VERDICT_WITHIN * 2 * MASK_BYTES;
   const forms = kinds + VERDICT_KINDS * MASK_BYTES;
   const programForms = forms + FORMS.length * MASK_BYTES;

@@ -225,10 +225,10 @@ export class TableWriter {
       this.#view.setUint32(TABLE.denyingOpens + 4 * access, ofOpens, true);
     }
     this.#bytes.set(this.#maskOfRange(0, may.length), TABLE.may);
-    for (const [index, isLate] of [isLateOfExec, isNoEnd].entries()) {
-      const early = this.#maskOf(({ literals }) => !literals.some(({ judged }) => isLate(judged)));
-      this.#bytes.set(early, TABLE.early + index * MASK_BYTES);
-    }
+    this.#bytes.set(
+      this.#maskOf(({ literals }) => !literals.some(({ judged }) => isLate(judged))),
+      TABLE.early,
+    );
     let from = may.length;
     for (const [rule, { failures }] of certain.entries()) {
       const mask = this.#maskOfRange(from, from + failures.length);
@@ -346,12 +346,11 @@ const SEEN_PLACES: readonly (readonly [Place, number])[] = [
 ];
 
 const isAncestor = (judged: Judged): boolean => judged.includes('ancestor');
-/** What is only looked at where a rule that denies depends on it: of a program that is run, and of a connect that may be refused. */
-const isLateOfExec = (judged: Judged): boolean =>
+/** What of a program that is run is only looked at where a rule that denies depends on it. */
+const isLate = (judged: Judged): boolean =>
   isAncestor(judged) ||
   variableOf(judged) !== undefined ||
   (ARGV_TEXTS as readonly string[]).includes(judged);
-const isNoEnd = (judged: Judged): boolean => judged !== 'address' && judged !== 'port';
 
 /** Of the calls with these forms: a program that is run opens no file. */
 const formsOf = ({ judged }: FormTest): 'file' | 'program' =>

@@ -131,7 +131,10 @@ test('what a former agent has left goes once this one denies, after a minute, or
     [],
   );
   assert.ok(!existsSync(second));
-  assert.match(slow.warned.join(), /ends after 1m, although not all containers are ready/);
+  assert.match(
+    slow.warned.join(),
+    /ends after 1m, although not all containers have their tables yet/,
+  );
 
   const third = former();
   world(t, { root, keepMs: 0 }).denial.removeFormer([]);
