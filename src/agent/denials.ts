@@ -158,7 +158,7 @@ export class Denials {
     // Without rules they were given up before, or others are in force by now.
     this.#logger.error(
       { rules: namesOf(rules), pid: event.pid, cgroupId: event.cgroupId },
-      'a program, a connection or an open was denied that no rule matches: these rules deny nothing until rules are loaded again; please report it',
+      'denied wrongly: no rule matches this program, connection or open. The rules named here, if any, deny nothing until rules are loaded again (SIGHUP). Please report this',
     );
     return new Set(rules.map(({ name }) => name));
   }

@@ -156,7 +156,7 @@ export class PinnedDenial {
       if (this.#unavailable !== why)
         logger.warn(
           { why },
-          'what is denied ends with the agent, in spite of probe.deny_without_agent',
+          'denial ends if the agent ends: probe.deny_without_agent does not work here',
         );
       this.#unavailable = why;
     }
@@ -188,7 +188,7 @@ export class PinnedDenial {
     if (this.hasFormer)
       this.#options.logger.warn(
         {},
-        `what a former agent left denied ends after ${formatDurationMs(MOST_BESIDE_MS)}, although not all containers have their tables yet: until they do, nothing is denied in them`,
+        `the former agent’s denials end now, after ${formatDurationMs(MOST_BESIDE_MS)}: in containers that have no table of rules yet nothing is denied until they have`,
       );
     this.removeFormer(entries);
   }

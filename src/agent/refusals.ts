@@ -104,14 +104,14 @@ export const makeRefusals = (
     start: () => probe.denyConnects(v2OfHost().mountPoint),
     stop: () => probe.allowConnects(),
     otherwise:
-      'connections cannot be refused on this host: a process whose connection a rule denies is killed after it has connected. Programs are not affected',
+      'connections cannot be refused on this host: a process that makes a denied one is killed afterwards. Programs can still be denied before the effect',
     logger,
   }),
   file: new Refusal({
     start: () => probe.denyOpens(),
     stop: () => probe.allowOpens(),
     otherwise:
-      'this kernel cannot refuse to open files: a process that opens one although a rule denies it is killed after it has opened it. Programs and connections are not affected',
+      'this kernel cannot refuse opens: a process that opens a denied file is killed afterwards. Programs and connections can still be denied before the effect',
     logger,
   }),
 });

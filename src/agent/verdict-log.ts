@@ -33,7 +33,7 @@ export function logTable(logger: Logger, made: MadeTable): void {
   if (bytes === undefined)
     logger.warn(
       about,
-      'the rules are too many to filter file calls and connects in the kernel: all are reported',
+      'too many rules to filter in the kernel: the agent gets all file calls and connects',
     );
   else logger.info(about, 'the kernel now discards file calls and connects that no rule can match');
 }

@@ -372,7 +372,7 @@ export class Apps {
     this.registry.adopt(cgroupId, rootPath, runtime, key);
     this.#logger.info(
       { path: rootPath },
-      `A container runs below a cgroup parent that no pattern names: it was not watched from its first instruction. Name the parent in runtimes.${runtime}.cgroup_parents.`,
+      `A container started below a cgroup parent that no pattern names: its first moments were not watched. Name the parent in runtimes.${runtime}.cgroup_parents.`,
     );
   }
 

@@ -12,9 +12,9 @@ import { shellWord } from './drill/action.ts';
 import type { Io } from './io.ts';
 
 const OTHERWISE =
-  'Without an answer nothing was lifted: a file named "lift" beside the configuration lifts everything as well, within a second.';
+  'Whether it was lifted is not known then: a file named "lift" beside the configuration lifts everything within a second.';
 const WITHOUT_AGENT =
-  'No agent runs. What a former one has left denied is not denied any more. The next agent denies again: to have it begin with all lifted, put a file named "lift" beside the configuration.';
+  'No agent runs. What the last one left denied is allowed now. The next agent denies again: to prevent that, put a file named "lift" beside the configuration.';
 /** 30 days. */
 const MAX_MS = 720 * 3_600_000;
 /** The agent also ends denial and gives networks back before it answers. */

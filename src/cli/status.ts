@@ -330,7 +330,7 @@ function deniedLines({
     lines.push(
       pinned.unavailable === undefined
         ? `what is denied stays denied without the agent, for ${formatDurationMs(pinned.keepMs)} (probe.deny_without_agent)`
-        : `WHAT IS DENIED ENDS WITH THE AGENT (${pinned.unavailable})`,
+        : `DENIAL ENDS IF THE AGENT ENDS (${pinned.unavailable})`,
     );
   if (deniedDropped > 0)
     lines.push(

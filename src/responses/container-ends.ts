@@ -86,7 +86,7 @@ export class ContainerEnds {
       }
       this.#logger.warn(
         of,
-        'container not ended, although its detection’s line says so: the response is no longer enforced',
+        'container not ended, although its detection’s line says that it was: the response is no longer enforced',
       );
     };
     const timer = setTimeout(kill, LINE_MS);
@@ -141,7 +141,7 @@ export class ContainerEnds {
       if (code === 'ENODEV' || code === 'ENOENT') return true;
       this.#logger.error(
         { ...of, code },
-        'a container could not be ended, although its detection’s line says so',
+        'container not ended, although its detection’s line says that it was: end it by hand',
       );
       return false;
     } finally {

@@ -253,7 +253,7 @@ export class NetworkIsolation {
         const of = { container: entry.container.id, reason: reasonOf(error) };
         this.#logger.error(
           of,
-          'processes in one cgroup of an isolated container still have the network: it could not be cut off',
+          'container only partly cut off: one of its cgroups still has the network. Stop the container by hand',
         );
       }
     }

@@ -127,7 +127,7 @@ const GAP_WHY: Readonly<Record<NumberGap['why'], string>> = {
     'the previous agent ended while these lines were being delivered. Those that are missing here were not written',
   host: 'the host went down without a shutdown, and it is not known which number was the last. Those that are missing here were not written, or never given',
   forgotten:
-    'the agent does not know how far they came. It had too many app instances to remember, or its file of numbers was damaged or could not be used. They were given to others, to earlier lines of this one, or never',
+    'the agent lost count. It had too many app instances to remember, or its file of numbers was damaged or could not be used. Other instances or earlier lines of this one have these numbers, or no line has',
 };
 
 /** Which numbers may be missing although nothing was lost since, and why. */

@@ -131,10 +131,7 @@ test('what a former agent has left goes once this one denies, after a minute, or
     [],
   );
   assert.ok(!existsSync(second));
-  assert.match(
-    slow.warned.join(),
-    /ends after 1m, although not all containers have their tables yet/,
-  );
+  assert.match(slow.warned.join(), /denials end now, after 1m: in containers that have no table/);
 
   const third = former();
   world(t, { root, keepMs: 0 }).denial.removeFormer([]);

@@ -119,7 +119,7 @@ test('an end that fails is an error, and holds nobody from another try', (t) => 
   assert.equal(ends.isEnding(target(id)), true);
   t.mock.timers.tick(1000);
   assert.deepEqual(errors, [
-    'a container could not be ended, although its detection’s line says so',
+    'container not ended, although its detection’s line says that it was: end it by hand',
   ]);
   assert.equal(ends.isEnding(target(id)), false);
 });
