@@ -6,7 +6,13 @@ import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { E2eAgent, settled, until, type DetectionLine } from '../support/e2e-agent.ts';
-import { execInContainer, imageMadeBy, logLines, runContainer } from '../support/e2e-docker.ts';
+import {
+  execInContainer,
+  imageMadeBy,
+  logLines,
+  restartContainer,
+  runContainer,
+} from '../support/e2e-docker.ts';
 
 const RULES = `
 - macro: reading
@@ -150,11 +156,11 @@ test('a file asks to be watched and is the policy from the first event on; an ed
     );
     await assertRules(agent, app, BY_POLICY);
     const before = (await rulesOf(app)).length;
-    await app.restart({ t: 0 });
+    await restartContainer(app);
     assert.deepEqual(await rulesSince(agent, app, before, BY_POLICY), BY_POLICY);
     await assertRules(agent, app, BY_POLICY);
     await agent.end('SIGTERM');
-    await app.restart({ t: 0 });
+    await restartContainer(app);
     await agent.run();
     await assertRules(agent, app, BY_POLICY);
   } finally {
@@ -176,7 +182,7 @@ test('of a container that ran before the agent, what has not changed since is ve
   // It edits its image's file, and is started again: what a run of before left behind is not the tenant's word.
   const again = await run(image);
   assert.equal(await execInContainer(again, `echo '# edited' >> ${PLAIN}`), 0);
-  await again.restart({ t: 0 });
+  await restartContainer(again);
   await using agent = await startAgent();
   try {
     assert.match(

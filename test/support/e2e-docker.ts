@@ -67,19 +67,39 @@ export async function imageMadeBy(
   return `varvel-test/${name}`;
 }
 
-/** Runs a script in the container (docker exec) and waits for its end; its exit code. */
+/**
+ * Runs a script in the container (docker exec) and waits for its end; its exit code. Seen once, on a loaded machine: the engine
+ * itself could not begin it (126). Then nothing of the script has run, so it is tried once more, and what the engine said is printed.
+ */
 export async function execInContainer(
   container: Docker.Container,
   script: string,
 ): Promise<number> {
+  const first = await execOnce(container, script);
+  if (first.refusal === undefined) return first.code;
+  console.error(`docker exec is tried again. The engine said: ${first.refusal}`);
+  const second = await execOnce(container, script);
+  if (second.refusal !== undefined) throw new Error(second.refusal);
+  return second.code;
+}
+
+async function execOnce(
+  container: Docker.Container,
+  script: string,
+): Promise<{ code: number; refusal: string | undefined }> {
   const exec = await container.exec({ Cmd: ['sh', '-c', script], AttachStdout: true });
   const stream = await exec.start({});
-  stream.resume();
+  // The last part is enough for what the engine says, and a script may write much.
+  let output = '';
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    output = (output + text).slice(-4096);
+  });
   await once(stream, 'close');
   // The engine closes its output before it has noted the end.
   for (const deadline = Date.now() + 30_000; ;) {
     const { Running, ExitCode } = await exec.inspect();
-    if (!Running) return ExitCode ?? -1;
+    if (!Running)
+      return { code: ExitCode ?? -1, refusal: /OCI runtime exec failed.*/.exec(output)?.[0] };
     if (Date.now() > deadline) throw new Error(`the engine does not note the end of: ${script}`);
     await delay(10);
   }
