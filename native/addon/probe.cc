@@ -115,7 +115,7 @@ Status Probe::AttachPrograms(const std::string& name, std::vector<bpf_link*>* li
   }
   // If compat_exit already sees every call, one tracepoint per call adds only detach time. The kernel takes some 25
   // ms for each, one after the other.
-  if (IsCallHook(name) && links_.count(kCompatHook)) return {};
+  if (SharedProgramOf(name) && links_.count(kCompatHook)) return {};
   const char* shared = SharedProgramOf(name);
   bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, shared ? shared : name.c_str()) : nullptr;
   if (!program) return Status::Fail(ENOENT, "attach " + name, "the probe has no such program");
