@@ -21,6 +21,8 @@ const { metafile } = await build({
   // As deep as the folders of src/, so that paths relative to a module stay valid.
   chunkNames: 'parts/[name]-[hash]',
   sourcemap: true,
+  minifyWhitespace: true,
+  minifySyntax: true,
   sourcesContent: false,
   legalComments: 'none',
   metafile: true,

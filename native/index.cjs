@@ -129,6 +129,7 @@ function toLoad(options) {
     filled.execRingBytes,
     filled.bulkRingBytes,
     filled.withVerdictRun === true,
+    filled.byCompatExit === true,
   ];
 }
 

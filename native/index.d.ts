@@ -55,6 +55,11 @@ export interface ProbeOptions {
   /** Powers of two, 64 KiB to 1 GiB; default 1 MiB and 4 MiB. Each takes twice its size of address space, but not of memory. */
   readonly execRingBytes?: number;
   readonly bulkRingBytes?: number;
+  /**
+   * Leaves out the programs of single system calls, some 0.2 s of the load time: their hooks can be attached only while
+   * 'compat_exit' is, which reports them. Default false.
+   */
+  readonly byCompatExit?: boolean;
   /** For tests: loads what `runVerdict` needs. */
   readonly withVerdictRun?: boolean;
 }
@@ -149,9 +154,9 @@ export class Probe {
   /** Loads in its own thread. Rejects with what the constructor throws. */
   static load(options: ProbeOptions): Promise<Probe>;
   /**
-   * By name (see programs()); idempotent. ENOENT: this kernel or probe has no such hook. While 'compat_exit' is attached, a
-   * system call without a tracepoint is no error: the refused call (ENOSYS) is reported. 'compat_exit' and 'io_uring' report
-   * other ways to make the calls whose hooks are attached.
+   * By name (see programs()); idempotent. ENOENT: this kernel or probe has no such hook. 'compat_exit' reports the system calls
+   * whose hooks are attached after it, also those without a tracepoint, by whatever way they are made. So does 'io_uring' for
+   * requests.
    */
   attach(name: string): void;
   /** Detaching 'compat_exit' also detaches the hooks that only it reports. */

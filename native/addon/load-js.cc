@@ -12,7 +12,7 @@ struct Loading {
   std::string path;
   probe_config config;
   uint32_t exec_bytes = 0, bulk_bytes = 0;
-  bool with_verdict_run = false;
+  bool with_verdict_run = false, by_compat_exit = false;
   std::unique_ptr<Handle> handle = std::make_unique<Handle>();
   Status status;
   napi_deferred deferred = nullptr;
@@ -20,7 +20,7 @@ struct Loading {
 
   // Runs on any thread: uses nothing of Node.
   void Run() {
-    status = handle->probe.Load(path, config, exec_bytes, bulk_bytes, with_verdict_run);
+    status = handle->probe.Load(path, config, exec_bytes, bulk_bytes, with_verdict_run, by_compat_exit);
     if (status.ok()) status = handle->exec_ring.Map(handle->probe.MapFd("exec_ring"), exec_bytes);
     if (status.ok()) status = handle->bulk_ring.Map(handle->probe.MapFd("bulk_ring"), bulk_bytes);
     if (!status.ok()) handle->Close();
@@ -32,7 +32,7 @@ std::unique_ptr<Loading> LoadingOf(napi_env env, napi_callback_info info) {
   auto loading = std::make_unique<Loading>();
   napi_value settings = nullptr;
   if (!(Arguments(env, info) >> loading->path >> settings >> loading->exec_bytes >> loading->bulk_bytes >>
-        loading->with_verdict_run))
+        loading->with_verdict_run >> loading->by_compat_exit))
     return nullptr;
   napi_typedarray_type type;
   size_t length = 0;

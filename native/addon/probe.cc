@@ -45,7 +45,7 @@ static bool IsCallHook(const std::string& name) {
 }
 
 Status Probe::Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes,
-                   uint32_t bulk_ring_bytes, bool with_verdict_run) {
+                   uint32_t bulk_ring_bytes, bool with_verdict_run, bool by_compat_exit) {
   KeepLibbpfLog();
   struct stat facts{};
   // libbpf 1.5 leaks the descriptor of a path that cannot be read, such as a directory
@@ -65,6 +65,11 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
   bpf_program* verdict_run = bpf_object__find_program_by_name(object_, kVerdictRun);
   if (with_verdict_run && verdict_run && (error = bpf_program__set_autoload(verdict_run, true)))
     return Status::Fail(-error, "add the program of the tests");
+  for (const auto& shared : kSharedPrograms) {
+    bpf_program* program = bpf_object__find_program_by_name(object_, shared.program);
+    if (by_compat_exit && program && (error = bpf_program__set_autoload(program, false)))
+      return Status::Fail(-error, "leave out a program");
+  }
   variants_ = ChooseVariants(object_);
   // The verifier aborts with EAGAIN if a signal is pending, and a busy process always has one (a profiler's tick).
   sigset_t all, before;
@@ -113,8 +118,8 @@ Status Probe::AttachPrograms(const std::string& name, std::vector<bpf_link*>* li
     }
     return {};
   }
-  // If compat_exit already sees every call, one tracepoint per call adds only detach time. The kernel takes some 25
-  // ms for each, one after the other.
+  // If compat_exit already sees every call, a tracepoint per call only costs: the kernel runs a second handler at the end
+  // of each call of the host then (some 50 ns), and takes some 25 ms to detach it.
   if (SharedProgramOf(name) && links_.count(kCompatHook)) return {};
   const char* shared = SharedProgramOf(name);
   bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, shared ? shared : name.c_str()) : nullptr;

@@ -26,8 +26,9 @@ class Probe {
  public:
   ~Probe() { Close(); }
   // Opens and loads; ring sizes are powers of two and multiples of the page size. RunVerdict needs `with_verdict_run`.
+  // With `by_compat_exit`, hooks of system calls can be attached only while compat_exit is: their own programs are not loaded.
   Status Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes, uint32_t bulk_ring_bytes,
-              bool with_verdict_run);
+              bool with_verdict_run, bool by_compat_exit);
   // Attaches a hook: cgroup_mkdir, sched_exec, sys_openat, compat_exit, … Idempotent. Waits for a program that the
   // kernel is still detaching (EEXIST otherwise). ENOENT for a system call without a tracepoint in this kernel, except
   // while compat_exit is attached, which reports the refused call. Such hooks are detached together with compat_exit.

@@ -66,9 +66,13 @@ static __always_inline __u32 scope__first_level(__u32 levels)
 	return (below * 0x01010101) >> 24;
 }
 
-/* Several levels: the outermost cgroup in the map decides. Rarely needed, so not inlined. */
-static __noinline __u64 scope__search_levels(struct cgroup *cgrp, __u32 levels)
+/*
+ * Several levels: the outermost cgroup in the map decides. A global function, which the verifier proves once and not per call: it
+ * takes the cgroup as a number.
+ */
+__noinline __u64 scope__search_levels(__u64 cgroup, __u32 levels)
 {
+	struct cgroup *cgrp = (void *)cgroup;
 	__u64 id = 0;
 	for (int i = 0; i <= LEVEL_MAX; i++) {
 		if (!levels)
@@ -91,7 +95,7 @@ static __always_inline __u64 scope__container_id(struct cgroup *cgrp, __u32 leve
 	if (level < LEVEL_MAX)
 		levels &= (2u << level) - 1;
 	if (levels & (levels - 1))
-		return scope__search_levels(cgrp, levels);
+		return scope__search_levels(maps__forget_type(cgrp), levels);
 	if (!levels)
 		return 0;
 	if (level <= LEVEL_MAX && levels >> level) /* only its own level is left */

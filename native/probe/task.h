@@ -20,10 +20,35 @@ static __always_inline __u32 task__pid_number(struct pid *pid)
 	return task__pid_number_at(pid, LOAD(pid, struct pid, level));
 }
 
+#define EXTENT_FOUND (1ULL << 63)
+
+/*
+ * One step of the search among `range`, the first index above the lowest 32 bits and the end in them. Returns the rest of the
+ * range, 0 if it is empty, or EXTENT_FOUND with the id that is mapped. A global function: the verifier proves it once, not
+ * per path through the steps.
+ */
+__noinline __u64 task__search_extent(__u64 sorted, __u64 range, __u32 id)
+{
+	struct uid_gid_extent extent;
+	__u32 low = range >> 32, high = range;
+	if (low >= high)
+		return 0;
+	__u32 middle = (low + high) / 2;
+	if (bpf_probe_read_kernel(&extent, sizeof(extent), (struct uid_gid_extent *)sorted + middle))
+		return 0;
+	if (id < extent.lower_first)
+		high = middle;
+	else if (id - extent.lower_first >= extent.count)
+		low = middle + 1;
+	else
+		return EXTENT_FOUND | (id - extent.lower_first + extent.first);
+	return low < high ? (__u64)low << 32 | high : 0;
+}
+
 /*
  * Maps a kernel id to the user namespace of this map, like from_kuid_munged(). More than five extents are in an array
  * sorted by lower_first (kernel/user_namespace.c, since 4.15); at most 340. A global function, proved once: the map
- * is passed as a number (see task__forget_type).
+ * is passed as a number (see maps__forget_type).
  */
 __noinline __u32 task__map_id(__u64 map_address, __u32 id)
 {
@@ -40,34 +65,17 @@ __noinline __u32 task__map_id(__u64 map_address, __u32 id)
 		}
 		return OVERFLOW_ID;
 	}
-	struct uid_gid_extent *sorted = NULL, extent;
+	struct uid_gid_extent *sorted = NULL;
 	bpf_core_read(&sorted, sizeof(sorted), &map->reverse);
-	__u32 low = 0, high = n > 340 ? 340 : n;
+	__u64 range = n > 340 ? 340 : n;
 	for (int i = 0; i < 10; i++) {
-		if (low >= high)
+		range = task__search_extent((__u64)sorted, range, id);
+		if (range & EXTENT_FOUND)
+			return range;
+		if (!range)
 			break;
-		__u32 middle = (low + high) / 2;
-		if (bpf_probe_read_kernel(&extent, sizeof(extent), sorted + middle))
-			break;
-		if (id < extent.lower_first)
-			high = middle;
-		else if (id - extent.lower_first >= extent.count)
-			low = middle + 1;
-		else
-			return id - extent.lower_first + extent.first;
 	}
 	return OVERFLOW_ID;
-}
-
-/* A kernel pointer as a number: storing and loading it removes its type. Global functions take no kernel pointers. */
-static __always_inline __u64 task__forget_type(const void *pointer)
-{
-	__u32 zero = 0;
-	volatile struct path_buffer *memory = bpf_map_lookup_elem(&path_buffer, &zero);
-	if (!memory)
-		return 0;
-	memory->dentry = (__u64)pointer;
-	return memory->dentry;
 }
 
 static __always_inline void task__store_credentials(struct rec_header *h, struct task_struct *task)
@@ -88,7 +96,7 @@ static __always_inline void task__store_credentials(struct rec_header *h, struct
 		h->euid = h->host_euid;
 		h->egid = h->host_egid;
 	} else {
-		__u64 uid_map = task__forget_type(&ns->uid_map), gid_map = task__forget_type(&ns->gid_map);
+		__u64 uid_map = maps__forget_type(&ns->uid_map), gid_map = maps__forget_type(&ns->gid_map);
 		h->uid = task__map_id(uid_map, h->host_uid);
 		h->gid = task__map_id(gid_map, h->host_gid);
 		h->euid = h->host_euid == h->host_uid ? h->uid : task__map_id(uid_map, h->host_euid);

@@ -33,6 +33,7 @@ export function beginProbe(config: AgentConfig): FirstProbe {
       patterns: scopePatterns(apps),
       execRingBytes: probe.execRingBytes,
       bulkRingBytes: probe.bulkRingBytes,
+      compatCalls: probe.compatCalls,
     },
     WIRE_VERSION,
   );

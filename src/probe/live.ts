@@ -27,7 +27,7 @@ const STANDING_HOOKS = [
   'sched_exit',
 ];
 
-/** Reports ia32 and x32 calls of the system calls whose hooks are attached, and 64-bit calls without a tracepoint of their own. */
+/** Reports the system calls whose hooks are attached: also by ia32 and x32, and those that this kernel was built without. */
 export const COMPAT_HOOK = 'compat_exit';
 /** They report messages that are refused, whatever rules ask for. */
 const MESSAGE_HOOKS = ['sys_sendto', 'sys_sendmsg', 'sys_sendmmsg'];
@@ -39,6 +39,7 @@ export interface ProbeLoadOptions {
   readonly patterns: readonly ScopePattern[];
   readonly execRingBytes: number;
   readonly bulkRingBytes: number;
+  readonly compatCalls: boolean;
 }
 
 /** A probe loaded into the kernel, with nothing attached. */
@@ -47,7 +48,7 @@ export type LoadedProbe = Probe;
 export interface LiveProbeOptions {
   /** How often the rings are read while records arrive. */
   readonly tickMs: number;
-  /** Also report calls that the 64-bit tracepoints miss: by ia32 and x32, and those that this kernel was built without. */
+  /** Report calls by COMPAT_HOOK: also those that tracepoints miss. It is what the probe was loaded for. */
   readonly compatCalls: boolean;
 }
 
@@ -126,7 +127,7 @@ function explain(error: unknown, doing: string, more?: string): UserError {
 }
 
 /**
- * Loads the probe in its own thread: some 0.6 s, most of it in the kernel's verifier. Nothing is attached yet. Rejects with
+ * Loads the probe in its own thread: some 0.4 s, most of it in the kernel's verifier. Nothing is attached yet. Rejects with
  * UserError if the kernel refuses it, or if `expectedWireVersion` differs from the loader's.
  */
 export async function loadProbe(
@@ -139,7 +140,7 @@ export async function loadProbe(
     );
   }
   try {
-    return await Probe.load(options);
+    return await Probe.load({ ...options, byCompatExit: options.compatCalls });
   } catch (error) {
     throw explain(error, 'load the probe');
   }
@@ -212,17 +213,21 @@ export class LiveProbe {
   }
 
   /**
-   * Attaches exactly these hooks besides the standing ones, and those of messages while connections are refused; with any system call
-   * also `compat_exit`. Returns the hooks that
-   * report nothing here. Either this kernel has no tracepoint for the call, and `compat_exit`, which reports such refused
-   * calls, is off. Or it lacks a tracepoint that the hook needs. Throws UserError if the kernel refuses one that it has.
+   * Attaches exactly these hooks besides the standing ones, and those of messages while connections are refused; with any system
+   * call also `compat_exit`, if it is on. Returns the hooks that report nothing here, as this kernel lacks a tracepoint that they
+   * need. Throws UserError if it refuses one that it has.
    */
   attachOnly(hooks: readonly string[]): readonly string[] {
+    this.#hooks = hooks;
+    return this.#attachWanted();
+  }
+
+  #attachWanted(): readonly string[] {
     const missing: string[] = [];
+    const hooks = [...this.#hooks, ...(this.#refusesConnects ? MESSAGE_HOOKS : [])];
     const compat = this.#compatCalls && hooks.some((hook) => hook.startsWith('sys_'));
-    // First: if it is attached, a call without a tracepoint is not missing.
+    // First: while it is attached, it reports the other calls.
     const wanted = new Set(compat ? [COMPAT_HOOK, ...hooks] : hooks);
-    if (this.#refusesConnects) for (const hook of MESSAGE_HOOKS) wanted.add(hook);
     for (const hook of this.#probe.attached()) {
       if (!STANDING_HOOKS.includes(hook) && !wanted.has(hook)) this.#probe.detach(hook);
     }
@@ -234,7 +239,6 @@ export class LiveProbe {
         missing.push(hook);
       }
     }
-    this.#hooks = hooks;
     return missing;
   }
 
@@ -265,24 +269,24 @@ export class LiveProbe {
   }
 
   /**
-   * From its return on, connections are refused as the tables say, and so are messages to there. `directory`: the root of cgroup v2. Loads what does so when first
-   * called, in some 0.1 s. Throws UserError if the kernel refuses.
+   * From its return on, connections are refused as the tables say, and so are messages to there. `directory`: the root of cgroup
+   * v2. Loads what does so when first called, in some 0.1 s. Throws UserError if the kernel refuses.
    */
   denyConnects(directory: string): void {
     this.#refusesConnects = true;
     try {
       this.#probe.denyConnects(directory);
-      for (const hook of MESSAGE_HOOKS) this.#probe.attach(hook);
     } catch (error) {
       throw explain(error, 'refuse connections', 'CAP_NET_ADMIN');
     }
+    this.#attachWanted();
   }
 
   allowConnects(): void {
     this.#probe.allowConnects();
     if (!this.#refusesConnects) return;
     this.#refusesConnects = false;
-    for (const hook of MESSAGE_HOOKS) if (!this.#hooks.includes(hook)) this.#probe.detach(hook);
+    this.#attachWanted();
   }
 
   /**

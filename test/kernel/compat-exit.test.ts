@@ -21,7 +21,7 @@ describe('which calls compat_exit reports', () => {
     calls: readonly Argument[],
     change?: (probe: KernelProbe) => void,
   ): Promise<{ types: readonly string[]; rets: readonly number[] }> {
-    const own = new KernelProbe({ attach: ['cgroup_mkdir', ...hooks] });
+    const own = new KernelProbe({ attach: ['cgroup_mkdir', ...hooks], tracepoints: true });
     try {
       change?.(own);
       const cgroup = own.mkdir('one');
@@ -94,13 +94,30 @@ describe('which calls compat_exit reports', () => {
         return;
       }
       assert.deepEqual(own.probe.attached(), []);
+      own.probe.attach('sys_open');
       own.probe.attach('compat_exit');
       own.probe.attach('sys_init_module');
-      own.probe.attach('sys_open');
-      assert.deepEqual(own.probe.attached(), ['compat_exit', 'sys_init_module', 'sys_open']);
+      own.probe.attach('sys_openat');
+      const all = ['compat_exit', 'sys_init_module', 'sys_open', 'sys_openat'];
+      assert.deepEqual(own.probe.attached(), all);
       own.probe.detach('compat_exit');
-      assert.deepEqual(own.probe.attached(), ['sys_open']);
+      assert.deepEqual(own.probe.attached(), ['sys_open'], 'it has a tracepoint of its own');
       assert.throws(() => own.probe.attach('sys_no_such_call'), { code: 'ENOENT' });
+    } finally {
+      void own.close();
+    }
+  });
+
+  test('without programs of their own, hooks of system calls need it', () => {
+    const own = new KernelProbe({ attach: ['sys_open'] });
+    try {
+      assert.deepEqual(own.probe.attached(), ['compat_exit', 'sys_open']);
+      own.probe.detach('compat_exit');
+      assert.deepEqual(own.probe.attached(), []);
+      assert.throws(() => own.probe.attach('sys_open'), { code: 'ENOENT' });
+      own.probe.attach('compat_exit');
+      own.probe.attach('sys_open');
+      assert.deepEqual(own.probe.attached(), ['compat_exit', 'sys_open']);
     } finally {
       void own.close();
     }

@@ -16,8 +16,9 @@ describe('denial is tried', () => {
   before(async () => {
     const { kind, hierarchyId: id } = hierarchy;
     const rings = { execRingBytes: 65_536, bulkRingBytes: 65_536 };
+    const { compatCalls } = config.probe;
     const loaded = await loadProbe(
-      { hierarchy: { kind, id }, patterns: [], ...rings },
+      { hierarchy: { kind, id }, patterns: [], compatCalls, ...rings },
       WIRE_VERSION,
     );
     probe = new LiveProbe(loaded, config.probe);

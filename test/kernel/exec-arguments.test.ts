@@ -7,11 +7,12 @@ import type { WireEvent } from '../../src/events/wire-event.ts';
 import { execSuite, runIntoExec, type ExecCheck } from '../support/kernel-exec.ts';
 import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
 
-describe('the arguments of an exec', () => {
+/** `tracepoints`: as KernelProbe's option. */
+const execTests = (tracepoints: boolean) => (): void => {
   let probe: KernelProbe;
   let dir: string;
   let program: string;
-  const suite = execSuite();
+  const suite = execSuite({ tracepoints });
   before(() => ({ probe, dir, program } = suite()));
 
   const execInto = (cgroup: TestCgroup, steps: readonly Step[], check: ExecCheck): Promise<void> =>
@@ -127,4 +128,6 @@ describe('the arguments of an exec', () => {
     assert.equal(refused.exec?.filename, plain);
     assert.deepEqual(refused.exec.argv, ['x']);
   });
-});
+};
+describe('the arguments of an exec', execTests(false));
+describe('the arguments of an exec, by tracepoints of its own', execTests(true));

@@ -15,8 +15,8 @@ import { descriptors, FACADE, HOOKS, OPTIONS, PATTERN } from '../support/kernel-
 import { findHierarchy } from '../support/kernel-cgroups.ts';
 import { KernelProbe } from '../support/kernel-probe.ts';
 
-/** io_uring is three (submission, completion, a full completion queue); sys_connect, after compat_exit, is none. */
-const LINKS = HOOKS.length + 3 - 1 - 1;
+/** io_uring is three (submission, completion, a full completion queue); system calls, after compat_exit, are none. */
+const LINKS = HOOKS.filter((name) => !name.startsWith('sys_')).length + 3 - 1;
 
 /** A program text that loads and attaches everything, says so, and goes on as `then` says. */
 function holder(then: string): string {

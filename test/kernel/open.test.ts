@@ -99,11 +99,12 @@ for (const kind of ['v2', 'v1-pids'] as const) {
   });
 }
 
-describe('open', () => {
+/** `tracepoints`: as KernelProbe's option. */
+const openTests = (tracepoints: boolean) => (): void => {
   let probe: KernelProbe;
   let dir: string;
   before(() => {
-    probe = new KernelProbe();
+    probe = new KernelProbe({ tracepoints });
     dir = mkdtempSync(join(tmpdir(), 'varvel-open-'));
     mkdirSync(join(dir, 'sub'));
     writeFileSync(join(dir, 'file'), 'text', { mode: 0o640 });
@@ -297,4 +298,6 @@ describe('open', () => {
     assert.equal(bad.param('name'), '');
     assert.equal(probe.probe.stats().readErrors, 1);
   });
-});
+};
+describe('open', openTests(false));
+describe('open, by tracepoints of its own', openTests(true));

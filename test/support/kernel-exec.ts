@@ -8,7 +8,13 @@ import { bootTimeNs } from 'ebpf-loader-napi';
 import type { StandardDescriptor } from '../../src/events/event.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { readFacts, type ProcFacts } from './kernel-facts.ts';
-import { KernelProbe, stepsProgram, type Step, type TestCgroup } from './kernel-probe.ts';
+import {
+  KernelProbe,
+  stepsProgram,
+  type KernelProbeOptions,
+  type Step,
+  type TestCgroup,
+} from './kernel-probe.ts';
 
 /** What the tests of a suite about execs use. */
 export interface ExecSuite {
@@ -18,11 +24,11 @@ export interface ExecSuite {
   readonly program: string;
 }
 
-/** Declares the set-up of such a suite; gives what is there while its tests run. */
-export function execSuite(): () => ExecSuite {
+/** Declares the set-up of such a suite, with a probe of these options; gives what is there while its tests run. */
+export function execSuite(options: KernelProbeOptions = {}): () => ExecSuite {
   let suite: ExecSuite | undefined;
   before(() => {
-    const probe = new KernelProbe();
+    const probe = new KernelProbe(options);
     const dir = mkdtempSync(join(tmpdir(), 'varvel-exec-'));
     chmodSync(dir, 0o755);
     const program = join(dir, 'program');

@@ -174,6 +174,11 @@ export interface KernelProbeOptions {
   readonly keep?: boolean;
   /** As the probe's option. */
   readonly withVerdictRun?: boolean;
+  /**
+   * true: system calls have tracepoints of their own, as with `probe.compat_calls: false`. Default: compat_exit reports them, as the
+   * agent does.
+   */
+  readonly tracepoints?: boolean;
 }
 
 let instances = 0;
@@ -233,13 +238,20 @@ export class KernelProbe {
     removeStaleCgroups(this.hierarchy.mount);
     mkdirSync(this.topDir);
     process.on('exit', this.#onExit);
-    const { execRingBytes, bulkRingBytes } = options;
+    const {
+      attach = STANDARD_PROGRAMS,
+      execRingBytes,
+      bulkRingBytes,
+      tracepoints = false,
+    } = options;
+    const byCompatExit = !tracepoints && attach.some((name) => name.startsWith('sys_'));
     this.probe = new Probe({
       hierarchy: this.hierarchy,
       patterns: options.patterns?.(this.top) ?? [childrenOf(this.top)],
       ...(execRingBytes === undefined ? {} : { execRingBytes }),
       ...(bulkRingBytes === undefined ? {} : { bulkRingBytes }),
       withVerdictRun: options.withVerdictRun ?? false,
+      byCompatExit,
     });
     if (options.masks !== false) {
       this.probe.setMasks({
@@ -250,7 +262,8 @@ export class KernelProbe {
         env: true,
       });
     }
-    for (const name of options.attach ?? STANDARD_PROGRAMS) this.probe.attach(name);
+    if (byCompatExit) this.probe.attach('compat_exit');
+    for (const name of attach) this.probe.attach(name);
     const buffer = new ArrayBuffer(options.bufferBytes ?? 1 << 20);
     this.#records = new RecordBytes(buffer);
     const event = new WireEvent(this.#records, { unixMinusBootNs: 0n });

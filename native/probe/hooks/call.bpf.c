@@ -31,7 +31,7 @@ __noinline int call__store_object(struct call_state *c)
 	struct task_struct *task = scope__current();
 	struct file *file = file__from_fd(task, fd);
 	struct sock *sk = socket__from_file(file);
-	if (c->spec.event == EVENT_CONNECT && connect__store_other(c, task__forget_type(sk)))
+	if (c->spec.event == EVENT_CONNECT && connect__store_other(c, maps__forget_type(sk)))
 		return 0;
 	if (!file)
 		return 0;

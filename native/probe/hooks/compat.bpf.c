@@ -124,8 +124,10 @@ int BPF_PROG(compat_exit, struct pt_regs *regs, long ret)
 	if (!(call & COMPAT_SOCKETCALL) && !(native ? wanted & WANTED_UNTRACED : wanted))
 		return 0;
 	__u64 cgroup = scope__cgroup_id(task);
+	if (!scope__find_entry(cgroup))
+		return 0;
 	struct call_state *c = call__get_state();
-	if (!c || !scope__find_entry(cgroup))
+	if (!c)
 		return 0;
 	c->cgroup = cgroup;
 	c->ret = ret;

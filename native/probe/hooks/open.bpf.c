@@ -61,8 +61,8 @@ static __always_inline __u32 open__store_file(struct scratch *s, __u32 off, stru
 }
 
 /*
- * Whether the first `len` bytes of the claim are the judged path. A global function, like those below: proved once, not
- * per call that opens files.
+ * Whether the first `len` bytes of the claim, at least one, are the judged path. A global function, like those below: proved
+ * once, not per call that opens files.
  */
 __noinline int open__is_same(__u32 len)
 {
@@ -70,19 +70,24 @@ __noinline int open__is_same(__u32 len)
 	struct verdict_call *v = verdict__get_call();
 	if (!s || !v)
 		return 0;
-	struct rec_open *r = (void *)s->b;
-	if (len != v->len)
+	if (len != v->len || len >= VERDICT_PATH_MAX)
 		return 0;
-	for (__u32 i = 0; i < VERDICT_PATH_MAX; i += 8) {
-		if (i >= len)
-			return 1;
-		__u64 differs = *(__u64 *)&v->path[i] ^ *(__u64 *)&s->b[sizeof(*r) + i];
-		if (len - i < 8) /* ignores bytes after the end */
-			differs <<= 64 - 8 * (len - i);
-		if (differs)
+	const char *claim = s->b + sizeof(struct rec_open);
+	if (len < 8) { /* ignores the bytes after the end */
+		__u64 differs = *(__u64 *)v->path ^ *(__u64 *)claim;
+		return !(differs << (64 - 8 * len));
+	}
+	for (__u32 i = 0; i < VERDICT_PATH_MAX - 8; i += 8) {
+		if (i + 8 > len)
+			break;
+		if (*(__u64 *)&v->path[i] != *(__u64 *)&claim[i])
 			return 0;
 	}
-	return 1;
+	/* the last eight bytes, some of them again */
+	__u32 last = len - 8;
+	barrier_var(last);
+	last &= VERDICT_PATH_MAX - 1;
+	return *(__u64 *)&v->path[last] == *(__u64 *)&claim[last];
 }
 
 /*

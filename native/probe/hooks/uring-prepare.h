@@ -51,13 +51,13 @@ static __always_inline bool uring__store_arguments(struct call_state *c, __u64 r
 		second = LOAD(req, struct io_link, newpath);
 		at = 1;
 	}
-	__u64 passed = uring__store_name(c, 0, task__forget_type(first));
+	__u64 passed = uring__store_name(c, 0, maps__forget_type(first));
 	if (at == 1)
 		c->args[1] = passed;
 	else
 		c->args[2] = passed;
 	if (second) {
-		passed = uring__store_name(c, 1, task__forget_type(second));
+		passed = uring__store_name(c, 1, maps__forget_type(second));
 		if (at == 1)
 			c->args[3] = passed;
 		else

@@ -211,7 +211,7 @@ __noinline int uring__wait(__u64 req)
 	struct uring_waiting *waiting = (void *)ring__get_scratch();
 	if (!waiting)
 		return 0;
-	__u64 ctx = task__forget_type(LOAD(req, struct io_kiocb, ctx));
+	__u64 ctx = maps__forget_type(LOAD(req, struct io_kiocb, ctx));
 	__u32 slot = waiting->h.kind == KIND_OPEN ? LOAD(req, struct io_open, file_slot) : 0;
 	if (waiting->h.event == EVENT_SOCKET && bpf_core_type_exists(struct io_socket))
 		slot = LOAD(req, struct io_socket, file_slot);
@@ -243,7 +243,7 @@ static __always_inline int uring__on_submit(__u64 typed)
 	struct call_state *c = call__get_state();
 	if (!c || !scope__find_entry(cgroup))
 		return 0;
-	req = task__forget_type((void *)typed);
+	req = maps__forget_type((void *)typed);
 	/* an earlier request at this address has ended unnoticed */
 	uring__finish(req, 0, 1);
 	c->cgroup = cgroup;

@@ -24,6 +24,7 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindin
       // The smallest: only the test's own child is in scope.
       execRingBytes: 65_536,
       bulkRingBytes: 65_536,
+      compatCalls: config.probe.compatCalls,
     },
     WIRE_VERSION,
   );
