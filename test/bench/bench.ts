@@ -13,8 +13,7 @@ import { BenchRoot } from './root.ts';
 
 // The agent as users run it, against a baseline without a probe in the same run. Rounds are interleaved, so that a
 // machine that grows slower or faster meanwhile moves all of them alike. The calls are made in a root on overlayfs, as in a
-// container. BENCH_PEER is a command that is measured beside it, such as another engine with its rules:
-// BENCH_PEER='falco -o engine.kind=modern_ebpf -r falco_rules.yaml' npm run bench baseline. Never are both attached.
+// container. peer.ts measures it beside another engine.
 
 const run = promisify(execFile);
 const [, , work = '', label = 'local'] = process.argv;
@@ -29,9 +28,6 @@ const CLOCK_TICK_MS = 10;
 const LOAD_SECONDS = 4;
 const RATES = [1000, 10_000, 50_000];
 
-const PEER = process.env['BENCH_PEER'];
-/** Until a peer has attached its probe. */
-const PEER_MS = 5000;
 const ROOT = new BenchRoot(work);
 
 /** ns each. */
@@ -58,18 +54,6 @@ async function measure(cgroup?: string): Promise<Measured> {
   const where = cgroup === undefined ? [] : [cgroup];
   const { stdout } = await run(SYSCALLS, ['measure', ...where], { env });
   return JSON.parse(stdout) as Measured;
-}
-
-/** The same calls while the peer runs. */
-async function measurePeer(command: string): Promise<Measured> {
-  const peer = spawn('/bin/sh', ['-c', `exec ${command}`], { stdio: 'ignore' });
-  const ended = once(peer, 'exit');
-  await delay(PEER_MS);
-  if (peer.exitCode !== null) throw new Error(`the peer has ended: ${command}`);
-  const measured = await measure();
-  peer.kill('SIGTERM');
-  await ended;
-  return measured;
 }
 
 interface RunningAgent {
@@ -243,7 +227,6 @@ const added: Record<string, Record<keyof Measured, number[]>> = {
   inScope: none(),
   // The same once there is a table of verdicts: no rule is about what is opened.
   filtered: none(),
-  ...(PEER === undefined ? {} : { peer: none() }),
 };
 const base = none();
 const starts: number[] = [];
@@ -252,7 +235,6 @@ try {
   await ROOT.mount();
   for (let round = 0; round < ROUNDS; round++) {
     const without = await measure();
-    const peer = PEER === undefined ? undefined : await measurePeer(PEER);
     const agent = await startAgent();
     starts.push(agent.startMs);
     mkdirSync(IN, { recursive: true });
@@ -267,9 +249,8 @@ try {
       added['outOfScope']?.[call].push(outside[call] - without[call]);
       added['inScope']?.[call].push(inside[call] - without[call]);
       added['filtered']?.[call].push(filtered[call] - without[call]);
-      if (peer !== undefined) added['peer']?.[call].push(peer[call] - without[call]);
     }
-    console.log(`round ${round + 1} of ${ROUNDS}:`, { without, outside, inside, filtered, peer });
+    console.log(`round ${round + 1} of ${ROUNDS}:`, { without, outside, inside, filtered });
     rmdirSync(IN);
   }
 
@@ -303,7 +284,6 @@ try {
       node: process.version,
     },
     root: 'overlayfs',
-    ...(PEER === undefined ? {} : { peer: PEER }),
     noise: Object.fromEntries(calls.map((call) => [call, spread(base[call])])),
     addedNs: Object.fromEntries(
       Object.entries(added).map(([where, values]) => [

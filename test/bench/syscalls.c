@@ -3,8 +3,8 @@
 //   syscalls measure [CGROUP-DIR]     one line: ns per getppid, 1-byte read, open+close and others (medians of batches)
 //   syscalls each [CGROUP-DIR]        one line: ns of each of CALLS, by name
 //   syscalls enforce [CGROUP-DIR]     one line: ns of calls that rules could deny, and how often what they deny was denied
-//   syscalls open RATE SECONDS CGROUP-DIR   opens and closes /etc/hostname RATE times a second (0: flat out); prints the count
-// With BENCH_ROOT it changes its root to that directory, which has it at /syscalls, before it begins.
+//   syscalls open RATE SECONDS CGROUP-DIR   opens and closes the file RATE times a second (0: flat out); prints the count
+// BENCH_FILE is the file that is opened. With BENCH_ROOT it changes its root to that directory, which has it at /syscalls, before it begins.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -56,6 +56,7 @@ static double median(double *values)
 }
 
 static int zero_fd;
+static const char *open_file = "/etc/hostname";
 
 static void call_getppid(void) { syscall(SYS_getppid); }
 static void call_read(void)
@@ -66,7 +67,7 @@ static void call_read(void)
 }
 static void call_open(void)
 {
-	int fd = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
+	int fd = open(open_file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		exit(4);
 	close(fd);
@@ -152,7 +153,9 @@ int main(int argc, char **argv)
 	char **last = &argv[argc - 1];
 	if (argc == 2 && !strcmp(argv[1], "nothing"))
 		return 0;
-	const char *root = getenv("BENCH_ROOT");
+	const char *root = getenv("BENCH_ROOT"), *file = getenv("BENCH_FILE");
+	if (file)
+		open_file = file;
 	bool enters = argc >= 3 && strcmp(*last, "-");
 	if (enters || root) {
 		if (enters)
