@@ -74,8 +74,8 @@ if [ -d "$app/lib/if-missing" ]; then
     *) LD_LIBRARY_PATH="$app/lib:$app/lib/if-missing" ;;
   esac
 fi
-# With as much room for short-lived objects as V8 takes by itself, the agent has 148 MiB after a start instead of 130.
-exec "${app%/*}/node/bin/node" --max-semi-space-size=4 "$app/dist/main.js" "$@"
+# With as much room for short-lived objects as V8 takes by itself, the agent has 130 MB under load instead of 103, and takes no less CPU.
+exec "${app%/*}/node/bin/node" --max-semi-space-size=2 "$app/dist/main.js" "$@"
 WRAPPER
 chmod 755 "$app/bin/varvel"
 chmod -R u=rwX,go=rX "$out"

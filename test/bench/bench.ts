@@ -10,6 +10,7 @@ import { parseListenAddress } from '../../src/config/listen-address.ts';
 import { askAgent } from '../../src/metrics/endpoint-client.ts';
 import type { AgentSnapshot } from '../../src/agent/snapshot.ts';
 import { BenchRoot } from './root.ts';
+import { SHIPPED_NODE_FLAGS } from './shipped.ts';
 
 // The agent as users run it, against a baseline without a probe in the same run. Rounds are interleaved, so that a
 // machine that grows slower or faster meanwhile moves all of them alike. The calls are made in a root on overlayfs, as in a
@@ -84,7 +85,8 @@ async function startAgent({ kernelVerdicts = true } = {}): Promise<RunningAgent>
     ].join('\n'),
   );
   const startedMs = performance.now();
-  const agent = spawn(process.execPath, ['dist/main.js', 'agent', '--config', config], {
+  const argv = [...SHIPPED_NODE_FLAGS, 'dist/main.js', 'agent', '--config', config];
+  const agent = spawn(process.execPath, argv, {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(agent, 'exit');

@@ -15,6 +15,7 @@ import { writeConfig } from '../support/e2e-config.ts';
 import { execInContainer, runContainer } from '../support/e2e-docker.ts';
 import { FALCO_RULE_FILES } from '../support/falco.ts';
 import { machine } from './event-records.ts';
+import { SHIPPED_NODE_FLAGS } from './shipped.ts';
 
 const FILE = 'test/bench/results/peer.json';
 const ROUNDS = 5;
@@ -27,7 +28,6 @@ const START_MS = 60_000;
 /** Until an engine has settled after its first detection. */
 const SETTLE_MS = 5000;
 const PORTS = { watched: 8080, beside: 8081 } as const;
-const SHIPPED_NODE_FLAGS = ['--max-semi-space-size=4'];
 
 const CALLS = ['getppid', 'read', 'openClose', 'rename', 'forkExec'] as const;
 /** ns each, and requests a second. */
