@@ -194,6 +194,7 @@ enum cgroup_subsys_id { pids_cgrp_id };
 
 struct pid_namespace {
 	struct task_struct *child_reaper;
+	unsigned int level;
 };
 struct upid {
 	int nr;

@@ -271,8 +271,8 @@ export class Stages {
     own: readonly LoadedRule[],
   ): readonly LoadedRule[] {
     const { policies, responding } = this;
-    // In a cgroup without namespaces nobody can be told from the host. A refused policy may ask for exceptions.
-    if (container.runtime === 'cgroup' || policies.stateOf(container) === 'refused') return [];
+    // A refused policy may ask for exceptions.
+    if (policies.stateOf(container) === 'refused') return [];
     const policy = policies.inForceFor(container);
     if (policy === undefined || policy === 'none' || policy.summary.denying.length === 0)
       return responding.deniedAmong(rules, container, []);

@@ -255,6 +255,25 @@ describe('denied programs', () => {
       assert.deepEqual(denied, [false, false, false, false, false]);
   });
 
+  test('a process of the host is not denied, even if the cgroup of the host’s first process is watched', async () => {
+    deny(BAD);
+    // The root of the hierarchy, and so the whole host.
+    const host = probe.cgroupAt(probe.hierarchy.mount);
+    const before = probe.events.length;
+    probe.probe.scopeSet(host.id, 'included', 0, TABLE);
+    try {
+      await probe.run(undefined, [...forks(...runs('good', ...forks(...runs('bad'))))]);
+    } finally {
+      probe.probe.scopeDelete(host.id);
+    }
+    await probe.run(undefined, inNamespaces(cgroup, ...runs('good', ...forks(...runs('bad')))));
+    const ours = probe.events
+      .slice(before)
+      .filter((event) => event.result >= 0 && event.exec?.file?.path.startsWith(dir) === true);
+    // A container's is denied afterwards: the table is in force.
+    assert.deepEqual(ours.map(isDenied), [false, false, false, true]);
+  });
+
   test('what a process of before the agent runs is denied', async () => {
     deny(BAD);
     // Its exec is not seen, since its cgroup is no container's then.
