@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
+  realpathSync,
   rmdirSync,
   rmSync,
   writeFileSync,
@@ -14,7 +15,9 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { Agent } from '../agent/agent.ts';
 import { detectHierarchy } from '../apps/cgroup-hierarchy.ts';
+import { DEFAULT_RULES_FILE } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../metrics/logger.ts';
 import { ReleaseStack } from '../shared/release-stack.ts';
 import { UserError } from '../shared/user-error.ts';
@@ -31,7 +34,7 @@ const paths = ['/', '/cart', '/item/4711', '/checkout', '/search?q=ring'];
 let n = 0;
 setInterval(() => console.log('GET ' + paths[n++ % paths.length] + ' 200 ' + (3 + n % 9) + 'ms'), 400);
 const attacks = {
-  shell: () => execFile('/bin/sh', ['-c', 'id']),
+  script: () => execFile('/bin/sh', ['-c', 'echo aWQ= | base64 -d | sh']),
   secret: () => execFile('/bin/cat', ['/etc/shadow']),
   metadata: () => { const s = dgram.createSocket('udp4'); s.on('error', () => {}); s.connect(80, '169.254.169.254', () => s.close()); },
 };
@@ -40,7 +43,10 @@ process.stdin.setEncoding('utf8').on('data', (names) => { for (const name of nam
 
 /** What is done to the app, and what the reader is told of it. */
 const ATTACKS = [
-  { name: 'shell', story: 'An intruder makes the shop run a shell: sh -c id' },
+  {
+    name: 'script',
+    story: 'An intruder makes the shop run a hidden script: echo aWQ= | base64 -d | sh',
+  },
   { name: 'secret', story: 'The intruder reads the password hashes: cat /etc/shadow' },
   {
     name: 'metadata',
@@ -48,11 +54,24 @@ const ATTACKS = [
   },
 ] as const;
 
+/** The second time: the rules that deny, how the operator says so, and what is in the line of each attack then. */
+const OWN_RULE = 'Program that the shop does not run';
+const DENIED_RULES = [OWN_RULE, 'Cloud metadata service contacted'];
+const RESPONSES = `responses:
+${DENIED_RULES.map((rule) => `  - {match: {rule: ${rule}}, do: deny, mode: enforce}`).join('\n')}
+`;
+const PREVENTED =
+  /program ended before its first instruction|connection refused before it was made/;
+const DENIAL_WAIT_MS = 20_000;
+
 const APP_NAME = 'shop';
 const LINE_WAIT_MS = 5000;
 
-/** `varvel demo`: an app in a cgroup of its own, attacked three ways, and its log. Exit code 0 when each attack's
- * detection arrived in the app's log, 1 otherwise. Throws UserError where this host cannot do it. */
+/**
+ * `varvel demo`: an app in a cgroup and namespaces of its own, attacked three ways, and its log; then the same attacks once they are
+ * denied. Exit code 0 when each attack's detection arrived in the app's log, and each was prevented the second time; 1 otherwise.
+ * Throws UserError where this host cannot do it.
+ */
 export async function runDemo(args: { readonly version: string }, io: Io): Promise<number> {
   if (process.getuid?.() !== 0) {
     throw new UserError(
@@ -98,30 +117,79 @@ class Demo {
   async run(): Promise<boolean> {
     const parent = `varvel-demo-${process.pid}`;
     this.#say('1', 'The agent starts: the probe goes into the kernel, the rules are compiled.');
-    await this.#startAgent(parent);
+    const agent = await this.#startAgent(parent);
     this.#say(
       '2',
-      `The app "${APP_NAME}" starts in a cgroup of its own. This is its log, as its team sees it:`,
+      `The app "${APP_NAME}" starts in a cgroup and namespaces of its own. This is its log, as its team sees it:`,
     );
     const app = this.#startApp(parent);
     await this.#watch(1300);
-    let found = 0;
-    for (const [index, attack] of ATTACKS.entries()) {
-      this.#say(String(index + 3), attack.story);
-      const before = this.#detections();
-      app.stdin?.write(`${attack.name}\n`);
-      const end = performance.now() + LINE_WAIT_MS;
-      while (this.#detections() === before && performance.now() < end) await this.#watch(50);
-      if (this.#detections() > before) found++;
-      else this.#io.stdout('   no detection arrived within 5 s\n');
-      await this.#watch(900);
+    const found = await this.#attack(app, 3, /./);
+    if (found < ATTACKS.length) {
+      this.#summary(found, 0);
+      return false;
     }
-    this.#summary(found);
-    return found === ATTACKS.length;
+    this.#say('6', 'The operator lets the agent deny, by these lines of its configuration:');
+    for (const line of RESPONSES.trimEnd().split('\n')) this.#io.stdout(`   ${line}\n`);
+    await this.#deny(agent);
+    const prevented = await this.#attack(app, 7, PREVENTED);
+    this.#summary(found, prevented);
+    return prevented === ATTACKS.length;
   }
 
-  async #startAgent(parent: string): Promise<void> {
-    const configFile = join(this.#folder, 'varvel.yaml');
+  /** Attacks it in each way, from this step on. In how many of them a detection arrived with such a line. */
+  async #attack(app: ChildProcess, step: number, wanted: RegExp): Promise<number> {
+    let found = 0;
+    for (const [index, attack] of ATTACKS.entries()) {
+      this.#say(String(index + step), attack.story);
+      const before = this.#detections().length;
+      const hasArrived = (): boolean =>
+        this.#detections()
+          .slice(before)
+          .some((line) => wanted.test(line));
+      app.stdin?.write(`${attack.name}\n`);
+      const end = performance.now() + LINE_WAIT_MS;
+      while (!hasArrived() && performance.now() < end) await this.#watch(50);
+      if (hasArrived()) found++;
+      else this.#io.stdout('   no such detection arrived within 5 s\n');
+      await this.#watch(900);
+    }
+    return found;
+  }
+
+  /** Changes the configuration, and waits until the kernel has it. Throws UserError if it does not take it. */
+  async #deny(agent: Agent): Promise<void> {
+    const { configFile, rulesFile } = this.#files();
+    const program = JSON.stringify(realpathSync(process.execPath));
+    writeFileSync(
+      rulesFile,
+      `- rule: ${OWN_RULE}
+  desc: The shop is one program.
+  condition: evt.type in (execve, execveat) and evt.rawres = 0 and not proc.exepath = ${program}
+  output: Program that the shop does not run | exe=%proc.exepath command=%proc.cmdline
+  priority: ERROR
+`,
+    );
+    writeFileSync(configFile, `${readFileSync(configFile, 'utf8')}${RESPONSES}`);
+    await agent.reload();
+    const end = performance.now() + DENIAL_WAIT_MS;
+    const missing = (): readonly string[] => {
+      const { rules } = agent.snapshot().kernel.verdicts.denying;
+      return DENIED_RULES.filter((rule) => !rules.includes(rule));
+    };
+    while (missing().length > 0) {
+      if (performance.now() > end)
+        throw new UserError(
+          `This host does not deny by the rules ${missing().join(' and ')}: varvel doctor says why.`,
+        );
+      await this.#watch(100);
+    }
+    await this.#watch(1300);
+  }
+
+  async #startAgent(parent: string): Promise<Agent> {
+    const { configFile, rulesFile } = this.#files();
+    writeFileSync(rulesFile, '[]\n');
     writeFileSync(
       configFile,
       [
@@ -131,6 +199,7 @@ class Demo {
         'mode: always',
         // Its container is a cgroup of this host: a Node that was installed since the host began is a program written later.
         'minimum_priority: notice',
+        `rules_files: [${DEFAULT_RULES_FILE}, ${rulesFile}]`,
         'runtimes:',
         '  docker: {enabled: false}',
         '  cgroup:',
@@ -141,11 +210,14 @@ class Demo {
         '',
       ].join('\n'),
     );
-    const { config } = loadConfig({ file: configFile, env: {} });
+    const read = (): LoadedConfig => loadConfig({ file: configFile, env: {} });
+    const loaded = read();
+    const { config } = loaded;
     const logger = createLogger({ level: config.logLevel });
     const started = performance.now();
     const agent = await Agent.start({
       config,
+      source: { from: { file: configFile, read }, loaded },
       logger,
       output: new PassThrough(),
       version: this.#version,
@@ -155,6 +227,14 @@ class Demo {
     const { rules } = agent.snapshot();
     const ms = Math.round(performance.now() - started);
     this.#io.stdout(`   ${rules.enabled} rules, ready after ${ms} ms\n`);
+    return agent;
+  }
+
+  #files(): { readonly configFile: string; readonly rulesFile: string } {
+    return {
+      configFile: join(this.#folder, 'varvel.yaml'),
+      rulesFile: join(this.#folder, 'rules.yaml'),
+    };
   }
 
   #startApp(parent: string): ChildProcess {
@@ -165,9 +245,14 @@ class Demo {
       this.#release.defer(() => removeCgroup(directory));
     }
     const log = openSync(this.#logFile, 'a');
-    const enter = `echo 0 > "$1/cgroup.procs" && exec "$2" server.js`;
+    writeFileSync(
+      join(this.#folder, 'start'),
+      'echo 0 > "$1/cgroup.procs" && exec "$2" server.js\n',
+    );
     writeFileSync(join(this.#folder, 'server.js'), APP);
-    const app = spawn('/bin/sh', ['-c', enter, 'sh', directories[1] ?? '', process.execPath], {
+    // As a container's first process: in namespaces of its own before it is in the cgroup.
+    const apart = ['--pid', '--mount', '--fork', '--kill-child', '/bin/sh', 'start'];
+    const app = spawn('unshare', [...apart, directories[1] ?? '', process.execPath], {
       cwd: this.#folder,
       stdio: ['pipe', log, log],
     });
@@ -209,18 +294,22 @@ class Demo {
     }
   }
 
-  #detections(): number {
-    return this.#lines().filter(isDetection).length;
+  #detections(): string[] {
+    return this.#lines().filter(isDetection);
   }
 
   #say(step: string, text: string): void {
     this.#io.stdout(`\n${paint('1', `${step}. ${text}`, this.#io)}\n`);
   }
 
-  #summary(found: number): void {
+  #summary(found: number, prevented: number): void {
     const slowest = Math.max(0, ...this.#latenciesMs).toFixed(1);
-    const text = `${found} of ${ATTACKS.length} attacks are in the app's own log, each at most ${slowest} ms after its system call.`;
-    this.#io.stdout(`\n${paint(found === ATTACKS.length ? '1;32' : '1;31', text, this.#io)}\n`);
+    const all = ATTACKS.length;
+    const text = [
+      `${found} of ${all} attacks are in the app's own log, each at most ${slowest} ms after its system call.`,
+      ...(found < all ? [] : [`Then ${prevented} of ${all} were prevented.`]),
+    ].join(' ');
+    this.#io.stdout(`\n${paint(prevented === all ? '1;32' : '1;31', text, this.#io)}\n`);
     this.#io.stdout('Next: "varvel agent --help", and README.md for Docker.\n');
   }
 }

@@ -152,14 +152,25 @@ after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('the demo: three attacks, three detections among the app’s own lines, nothing left', async () => {
+test('the demo: three attacks, three detections among the app’s own lines; then all are denied; nothing left', async () => {
   const { code, stdout, stderr } = await varvel(['demo']);
   assert.equal(code, 0, stdout + stderr);
   const lines = stdout.split('\n');
-  const detections = lines.filter((line) => line.includes('[app=shop '));
+  const all = lines.filter((line) => line.includes('[app=shop '));
+  const detections = all.slice(0, 3);
+  const denied = all
+    .slice(3)
+    .map((line) => /program ended before|connection refused/.exec(line)?.[0]);
+  for (const what of ['program ended before', 'connection refused'])
+    assert.ok(denied.includes(what), stdout);
+  assert.match(stdout, /^3 of 3 attacks are in .*\. Then 3 of 3 were prevented\.$/m);
   assert.deepEqual(
     detections.map((line) => / rule="([^"]+)"/.exec(line)?.[1]),
-    ['Shell started by an app', 'Sensitive file read', 'Cloud metadata service contacted'],
+    [
+      'Download or hidden text run by a shell',
+      'Sensitive file read',
+      'Cloud metadata service contacted',
+    ],
   );
   assert.deepEqual(
     detections.map((line) => / seq=(\d+) lineage="[^"]+"\]/.exec(line)?.[1]),
