@@ -63,6 +63,33 @@ export interface EnforceResults {
   }[];
 }
 
+/** What a call costs more, in ns, and how the requests a second of nginx change. */
+type Added = Readonly<
+  Record<'getppidAddedNs' | 'openCloseAddedNs' | 'renameAddedNs' | 'forkExecAddedNs', number>
+> & { readonly nginxChangePercent: number };
+
+/** An engine in test/bench/results/peer.json. */
+interface EngineResults {
+  /** In a container that varvel watches, and in one beside it. */
+  readonly watched: Added;
+  readonly beside: Added;
+  readonly firstLineMs: number;
+  readonly startCpuMs: number;
+  readonly rssMb: number;
+  readonly pssMb: number;
+  readonly idleCpuMsPerSecond: number;
+  readonly opensCpuMsPerSecond: Readonly<Record<string, number>>;
+  readonly latencyMs: { readonly p50: number; readonly p99: number };
+}
+
+/** What the page reads of test/bench/results/peer.json. `bare`: ns, and requests a second. */
+export interface PeerResults {
+  readonly date: string;
+  readonly rounds: number;
+  readonly bare: Readonly<Record<Call | 'nginx', Spread & Record<'min' | 'max', number>>>;
+  readonly engines: Readonly<Record<string, EngineResults>>;
+}
+
 const DENIABLE = {
   openClose: 'open and close',
   sendto: 'UDP message to an address',
@@ -76,6 +103,7 @@ export function costsPage(
   baseline: BaselineResults,
   verdicts: VerdictsResults,
   enforce: EnforceResults,
+  peer: PeerResults,
 ): string {
   return fill(page, {
     machine: machine(baseline),
@@ -85,6 +113,8 @@ export function costsPage(
     work: work(verdicts),
     enforce: denial(enforce),
     enforced: enforced(enforce),
+    peer: beside(peer),
+    peered: `By \`npm run bench peer\` on ${peer.date}: medians of ${peer.rounds} rounds, in which the engines took turns.`,
   });
 }
 
@@ -127,8 +157,6 @@ function agent({ latency, idleCpuPercent, startMs, memoryMb }: BaselineResults):
 }
 
 function opens({ opens: { sent, filtered } }: BaselineResults): string {
-  const share = (ms: number | undefined): string =>
-    ms === undefined ? '' : `${(ms / 10).toFixed(1)} % of a core`;
   return table([
     ['opens a second', 'filtered', 'all reported'],
     ...sent.map(({ offeredPerSecond, agentCpuMsPerSecond }, row) => [
@@ -190,3 +218,46 @@ function denial({ rows, opensAreNotRefused }: EnforceResults): string {
 }
 
 const signed = (ns: number): string => (ns < 0 ? `−${time(-ns)}` : `+${time(ns)}`);
+
+function beside({ bare, engines }: PeerResults): string {
+  const row = (what: string, of: (it: EngineResults) => string): readonly string[] => [
+    what,
+    ...Object.values(engines).map(of),
+  ];
+  const percent = (value: number): string =>
+    `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(1)} %`;
+  const rates = Object.keys(Object.values(engines)[0]?.opensCpuMsPerSecond ?? {});
+  const { openClose, nginx } = bare;
+  const spread = 50 * ((nginx.max - nginx.min) / nginx.median);
+  return table([
+    ['added, or spent', ...Object.keys(engines).map((name) => name.replace('peer', 'Falco'))],
+    row('getppid', (it) => signed(it.watched.getppidAddedNs)),
+    row(`open and close (${time(openClose.median)})`, (it) => signed(it.watched.openCloseAddedNs)),
+    row('the same in a container that varvel does not watch', (it) =>
+      signed(it.beside.openCloseAddedNs),
+    ),
+    row('rename', (it) => signed(it.watched.renameAddedNs)),
+    row('fork, exec and wait', (it) => signed(it.watched.forkExecAddedNs)),
+    row(`requests a second of nginx (differ by ${spread.toFixed(1)} % without)`, (it) =>
+      percent(it.watched.nginxChangePercent),
+    ),
+    row('the same where varvel does not watch', (it) => percent(it.beside.nginxChangePercent)),
+    ...rates.map((rate) =>
+      row(
+        `CPU of the agent at ${Number(rate).toLocaleString('en')} opens a second that no rule is about`,
+        (it) => share(it.opensCpuMsPerSecond[rate]),
+      ),
+    ),
+    row('the same at rest', (it) => share(it.idleCpuMsPerSecond)),
+    row('from its start to its first line', (it) => `${it.firstLineMs.toLocaleString('en')} ms`),
+    row('CPU until then', (it) => `${it.startCpuMs.toLocaleString('en')} ms`),
+    row(
+      'from call to line at ten a second, p50 and p99',
+      (it) => `${it.latencyMs.p50.toFixed(1)} and ${it.latencyMs.p99.toFixed(1)} ms`,
+    ),
+    row('memory, RSS and PSS', (it) => `${it.rssMb} and ${it.pssMb} MB`),
+  ]);
+}
+
+const share = (ms: number | undefined): string =>
+  ms === undefined ? '' : `${(ms / 10).toFixed(1)} % of a core`;

@@ -9,6 +9,7 @@ import {
   costsPage,
   type BaselineResults,
   type EnforceResults,
+  type PeerResults,
   type VerdictsResults,
 } from './costs.ts';
 import { coveragePage } from './coverage.ts';
@@ -52,6 +53,7 @@ function pages(): Readonly<Record<string, string>> {
       results('baseline') as BaselineResults,
       results('verdicts') as VerdictsResults,
       results('enforce') as EnforceResults,
+      results('peer') as PeerResults,
     ),
   };
 }
