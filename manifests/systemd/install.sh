@@ -22,7 +22,7 @@ rm -rf /opt/varvel.new /opt/varvel.old
 mkdir -p /opt
 cp -R "$1" /opt/varvel.new
 mkdir /opt/varvel.new/systemd
-cp "$here/uninstall.sh" /opt/varvel.new/systemd/
+cp "$here/uninstall.sh" "$here/enforce.conf" /opt/varvel.new/systemd/
 [ ! -e /opt/varvel ] || mv /opt/varvel /opt/varvel.old
 mv /opt/varvel.new /opt/varvel
 rm -rf /opt/varvel.old

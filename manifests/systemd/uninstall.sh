@@ -20,6 +20,7 @@ systemctl disable varvel.service 2>/dev/null || true
 [ "$running" = no ] || systemctl stop varvel.service 2>/dev/null || true
 # What still denies in the kernel after the agent's end (probe.deny_without_agent) would go on.
 [ "$running" = no ] || [ ! -x /usr/local/bin/varvel ] || /usr/local/bin/varvel lift || true
+rmdir /sys/fs/bpf/varvel 2>/dev/null || true
 rm -rf /etc/systemd/system/varvel.service /etc/systemd/system/varvel.service.d /run/varvel /usr/local/bin/varvel
 rm -f /usr/local/share/man/man1/varvel.1
 if [ "$running" = yes ]; then

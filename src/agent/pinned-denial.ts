@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import { constants, lstatSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import {
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { RegistryEntry } from '../apps/resolution.ts';
 import { readUnseenDenials } from '../host/unseen-denials.ts';
@@ -143,7 +151,8 @@ export class PinnedDenial {
     const { probe, fileSystem, logger, nowMs } = this.#options;
     try {
       const folder = join(fileSystem, FOLDER);
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      // Not "recursive", which says ENOENT where the file system is read-only.
+      if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
       if (!isRootsAlone(folder))
         throw new UserError(`${folder} is not a directory that only root can change`);
       probe.pin(this.#directory);
@@ -152,7 +161,11 @@ export class PinnedDenial {
     } catch (error) {
       this.#nextMs = nowMs() + RETRY_MS;
       this.#unpin();
-      const why = error instanceof UserError ? error.message : String(error);
+      const { code = String(error) } = error as NodeJS.ErrnoException;
+      const why =
+        error instanceof UserError
+          ? error.message
+          : `Cannot make ${join(fileSystem, FOLDER)}: ${code}. There must be a BPF file system that the agent may write to (mount -t bpf bpf /sys/fs/bpf)`;
       if (this.#unavailable !== why)
         logger.warn(
           { why },

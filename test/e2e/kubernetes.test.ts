@@ -1,13 +1,21 @@
 // The agent in a pod, with the rights, mounts, configuration and probe that manifests/kubernetes gives it.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { ConfigMap, Container } from 'kubernetes-types/core/v1.d.ts';
 import type { DaemonSet } from 'kubernetes-types/apps/v1.d.ts';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { TestContainerd, type TestContainer, type TestPod } from '../support/containerd.ts';
 import { until } from '../support/e2e-agent.ts';
 
@@ -19,6 +27,20 @@ const RULES = `
   condition: evt.type in (open, openat) and evt.is_open_read = true and fd.name = /etc/hostname
   output: mark (user=%user.name command=%proc.cmdline)
   priority: WARNING
+`;
+/** A program and a connection that are denied, and stay so for a while without an agent. */
+const DENIED = ['Marked program', 'Marked connection'];
+const DENIAL = `
+- rule: Marked program
+  desc: The test's.
+  condition: evt.type in (execve, execveat) and proc.name = factor
+  output: program
+  priority: CRITICAL
+- rule: Marked connection
+  desc: The test's.
+  condition: evt.type = connect and fd.sip = 203.0.113.9
+  output: connection
+  priority: CRITICAL
 `;
 /** The API's number of a profile: the runtime's own. */
 const RUNTIME_DEFAULT = 0;
@@ -36,18 +58,23 @@ before(async () => {
   spec = (objects.find(({ kind }) => kind === 'DaemonSet') as DaemonSet).spec!.template.spec!
     .containers[0]!;
   data = (objects.find(({ kind }) => kind === 'ConfigMap') as ConfigMap).data!;
-  for (const name of ['config', 'run', 'state', 'tracing']) mkdirSync(join(folder, name));
+  for (const name of ['config', 'run', 'state', 'tracing', 'bpf']) mkdirSync(join(folder, name));
   for (const [name, text] of Object.entries(data))
     writeFileSync(join(folder, 'config', name), text);
   writeFileSync(join(folder, 'config', 'local_rules.yaml'), RULES);
-  const { status } = spawnSync('mount', ['-t', 'tracefs', 'tracefs', join(folder, 'tracing')]);
-  assert.equal(status, 0, 'tracefs');
+  for (const [type, name] of [
+    ['tracefs', 'tracing'],
+    ['bpf', 'bpf'],
+  ] as const) {
+    const { status } = spawnSync('mount', ['-t', type, type, join(folder, name)]);
+    assert.equal(status, 0, type);
+  }
   containerd = await TestContainerd.start();
 });
 
 after(async () => {
   await containerd[Symbol.asyncDispose]();
-  spawnSync('umount', [join(folder, 'tracing')]);
+  for (const name of ['tracing', 'bpf']) spawnSync('umount', [join(folder, name)]);
   rmSync(folder, { recursive: true });
 });
 
@@ -59,25 +86,26 @@ const sources = (): Readonly<Record<string, string>> => ({
   containerd: containerd.stateDir,
   cgroup: '/sys/fs/cgroup',
   tracing: join(folder, 'tracing'),
+  bpf: join(folder, 'bpf'),
 });
 
 /** The manifest's container; in place of its image the host's libraries, this Node and this repository. */
-async function runAgent(pod: TestPod, without?: string): Promise<TestContainer> {
-  const { capabilities, readOnlyRootFilesystem, allowPrivilegeEscalation } = spec.securityContext!;
+async function runAgent(pod: TestPod, without?: string, given = spec): Promise<TestContainer> {
+  const { capabilities, readOnlyRootFilesystem, allowPrivilegeEscalation } = given.securityContext!;
   const inImage = [
     ['/usr/lib', '/lib'],
     ['/usr/lib64', '/lib64'],
     [process.execPath, '/opt/varvel/node/bin/node'],
     [ROOT, '/opt/varvel/varvel'],
   ].map(([host_path = '', container_path = '']) => ({ host_path, container_path, readonly: true }));
-  const mounts = spec.volumeMounts!.map(({ name, mountPath, readOnly = false }) => ({
+  const mounts = given.volumeMounts!.map(({ name, mountPath, readOnly = false }) => ({
     host_path: sources()[name] ?? assert.fail(name),
     container_path: mountPath,
     readonly: readOnly,
   }));
   return await containerd.runContainer(pod, {
     name: `varvel-without-${without ?? 'nothing'}`,
-    command: ['/opt/varvel/node/bin/node', '/opt/varvel/varvel/dist/main.js', ...spec.args!],
+    command: ['/opt/varvel/node/bin/node', '/opt/varvel/varvel/dist/main.js', ...given.args!],
     env: { VARVEL_HOSTNAME: 'node-1' },
     mounts: [...inImage, ...mounts],
     security: {
@@ -99,6 +127,20 @@ async function isRunning(container: TestContainer): Promise<boolean> {
   return (status as { state: number }).state === 1;
 }
 
+/** Waits until it watches, or has ended; whether it watches. */
+async function watches(agent: TestContainer): Promise<boolean> {
+  const probe = spec.startupProbe!.exec!.command!;
+  await until(
+    'it watches, or has ended',
+    async () => {
+      if (!(await isRunning(agent))) return true;
+      return (await containerd.exec(agent, probe).catch(() => 1)) === 0;
+    },
+    60_000,
+  );
+  return await isRunning(agent);
+}
+
 /** What an agent without one of its capabilities comes to: its own log, the app's log, the users that it names. */
 async function attempt(without?: string) {
   const pod = await containerd.runPod({ name: 'varvel', namespace: 'varvel', hostPid: true });
@@ -111,16 +153,7 @@ async function attempt(without?: string) {
       security: { run_as_user: { value: 1000 } },
     });
     const agent = await runAgent(pod, without);
-    const probe = spec.startupProbe!.exec!.command!;
-    await until(
-      'it watches, or has ended',
-      async () => {
-        if (!(await isRunning(agent))) return true;
-        return (await containerd.exec(agent, probe).catch(() => 1)) === 0;
-      },
-      60_000,
-    );
-    if (!(await isRunning(agent))) return { agent: log(agent), app: '', users: [] };
+    if (!(await watches(agent))) return { agent: log(agent), app: '', users: [] };
     assert.equal(await containerd.exec(app, ['cat', '/etc/hostname']), 0);
     const users = (): string[] =>
       [...log(agent).matchAll(/"output":"[^"]*mark \(user=(\S+) /g)].map(([, user = '']) => user);
@@ -155,4 +188,63 @@ test('what its capabilities are needed for is what the README says', async () =>
   assert.doesNotMatch(noTrace.app, /Mark read/, 'the way into the app’s log');
   // Not for this: for what containers keep from others, which these pods do not.
   assert.match((await attempt('DAC_READ_SEARCH')).app, /Mark read/);
+});
+
+test('with the rights of manifests/kubernetes/enforce it denies, kills what others run, and denies on without it', async () => {
+  const patch = parse(
+    readFileSync(join(ROOT, 'manifests/kubernetes/enforce/rights.yaml'), 'utf8'),
+  ) as DaemonSet;
+  const [more] = patch.spec!.template.spec!.containers;
+  const given: Container = {
+    ...spec,
+    securityContext: { ...spec.securityContext, ...more!.securityContext },
+    volumeMounts: [...spec.volumeMounts!, ...more!.volumeMounts!],
+  };
+  const config = join(folder, 'config');
+  writeFileSync(join(config, 'local_rules.yaml'), `${RULES}${DENIAL}`);
+  writeFileSync(
+    join(config, 'varvel.yaml'),
+    `${data['varvel.yaml']!}probe: {deny_without_agent: 1h}
+responses:
+${DENIED.map((rule) => `  - {match: {rule: ${rule}}, do: deny, mode: enforce}`).join('\n')}
+  - {match: {rule: ${RULE}}, do: kill, mode: enforce}
+`,
+  );
+  const pod = await containerd.runPod({ name: 'varvel', namespace: 'varvel', hostPid: true });
+  const appPod = await containerd.runPod({ labels: { 'varvel.enable': 'true' } });
+  try {
+    const agent = await runAgent(pod, undefined, given);
+    assert.ok(await watches(agent), log(agent));
+    const app = await containerd.runContainer(appPod, {
+      name: 'app',
+      command: ['sh', '-c', 'sleep 100000'],
+      security: { run_as_user: { value: 1000 } },
+    });
+    const does = (script: string): Promise<number> => containerd.exec(app, ['sh', '-c', script]);
+    // Not as the last command: the shell would become it, and the first program of a session is not denied.
+    const factor = '/bin/factor 6 > /dev/null; exit $?';
+    const connect = 'nc -w 1 203.0.113.9 80 2>&1 | grep -q "not permitted"';
+    await until(
+      'both are denied',
+      async () => (await does(factor)) === 137 && (await does(connect)) === 0,
+      60_000,
+    );
+    assert.equal(await does('/bin/factor 6; exit 5'), 5, 'only the program has ended');
+    // Of another user: by a signal. The shell that reads goes on for as long as that takes.
+    assert.equal(await does('read -r _ < /etc/hostname; sleep 20'), 137);
+    await until(
+      'its lines are there',
+      () => DENIED.every((rule) => log(app).includes(rule)),
+      30_000,
+    );
+    const pins = join(folder, 'bpf/varvel');
+    await until('it has names', () => existsSync(pins) && readdirSync(pins).length > 0, 30_000);
+    await containerd.removePod(pod);
+    assert.equal(await does(factor), 137, 'without an agent');
+    assert.equal(await does(connect), 0, 'without an agent');
+  } finally {
+    await containerd.removePod(pod);
+    await containerd.removePod(appPod);
+    rmSync(join(folder, 'bpf/varvel'), { recursive: true, force: true });
+  }
 });

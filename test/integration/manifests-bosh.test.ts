@@ -256,7 +256,7 @@ describe('the job', () => {
         assert.equal(volume.mount_only, true, volume.path);
         assert.equal(
           volume['writable'],
-          volume.path === '/sys/fs/cgroup' || undefined,
+          ['/sys/fs/cgroup', '/sys/fs/bpf'].includes(volume.path) || undefined,
           volume.path,
         );
       }

@@ -26,8 +26,9 @@ const HOME_PREFIX = '/tmp/vd-c';
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 20_000;
 const IMAGE = 'docker.io/varvel-test/busybox:1';
-/** `NamespaceMode.NODE`: no network plugin is asked. */
+/** Of `NamespaceMode`. With NODE no network plugin is asked; CONTAINER is what the kubelet takes for pids. */
 const NODE = 2;
+const CONTAINER = 1;
 
 /** A pod of a test; everything is as the kubelet would have it unless said otherwise. */
 export interface PodOptions {
@@ -167,7 +168,7 @@ export class TestContainerd {
   async runPod(options: PodOptions = {}): Promise<TestPod> {
     const uid = randomUUID();
     const { name = `pod-${uid}`, namespace = 'default', quality = 'burstable' } = options;
-    const namespaces = { network: NODE, pid: options.hostPid === true ? NODE : 0 };
+    const namespaces = { network: NODE, pid: options.hostPid === true ? NODE : CONTAINER };
     const logFolder = join(this.#home, 'logs', `${namespace}_${name}_${uid}`);
     mkdirSync(logFolder, { recursive: true });
     const own = {

@@ -40,7 +40,9 @@ test('every object is one of Kubernetes’, field by field; a wrong name or valu
     objects.map(({ kind }) => kind),
     ['Namespace', 'ServiceAccount', 'ConfigMap', 'DaemonSet'],
   );
-  const patch = parse(read('korifi/watch-apps.yaml')) as (typeof objects)[number];
+  const patches = ['korifi/watch-apps.yaml', 'enforce/rights.yaml'].map(
+    (name) => parse(read(name)) as (typeof objects)[number],
+  );
   const mistakes: [string, string, RegExp][] = [
     ['readOnlyRootFilesystem', 'readOnlyRootFileSystem', /readOnlyRootFileSystem/],
     ['"hostPID":true', '"hostPid":true', /hostPid/],
@@ -54,7 +56,10 @@ test('every object is one of Kubernetes’, field by field; a wrong name or valu
     assert.ok(text.includes(right), right);
     return typed(JSON.parse(text.replace(right, wrong)) as (typeof objects)[number]);
   });
-  const ours = [...objects.map((object) => typed(object)), typed(patch, true)];
+  const ours = [
+    ...objects.map((object) => typed(object)),
+    ...patches.map((patch) => typed(patch, true)),
+  ];
   const complaints = checkKubernetesObjects([...ours, ...spoiled]);
   assert.deepEqual(complaints.slice(0, ours.length).flat(), []);
   mistakes.forEach(([, wrong, complaint], nth) =>
@@ -140,4 +145,12 @@ test('what the configuration names is mounted, and nothing more of the host; no 
     for (const path of [...resources, ...patches.map((patch) => patch.path)])
       assert.ok(existsSync(join(FOLDER, dirname(name), path)), path);
   }
+});
+
+test('the rights to enforce are those of the manifest and more: a patch replaces the list of capabilities whole', () => {
+  const [own] = (one('DaemonSet') as DaemonSet).spec!.template.spec!.containers;
+  const [more] = (parse(read('enforce/rights.yaml')) as DaemonSet).spec!.template.spec!.containers;
+  const added = ({ securityContext }: NonNullable<typeof own>): string[] =>
+    securityContext!.capabilities!.add!;
+  assert.deepEqual(added(more!), [...added(own!), 'KILL', 'NET_ADMIN']);
 });

@@ -8,5 +8,5 @@ testInGuests('trixie', /^6\.12\./, [
   { cgroups: 'v2', files: ['probe', 'agent', 'docker', 'denial-opens'] },
   { cgroups: 'v1', files: ['probe', 'agent'] },
   { cgroups: 'v2', files: ['systemd'], systemd: true },
-  { cgroups: 'v2', files: ['systemd-capabilities'], systemd: true },
+  { cgroups: 'v2', files: ['systemd-capabilities', 'systemd-enforce'], systemd: true },
 ]);

@@ -27,7 +27,7 @@ export function checkKill(
   if (!isAsked) return note(says);
   return warn(
     says,
-    'Add CAP_KILL, in a systemd unit by CapabilityBoundingSet=CAP_KILL, on Kubernetes by KILL in capabilities.add of the container.',
+    'Add CAP_KILL: with systemd by manifests/systemd/enforce.conf, on Kubernetes by manifests/kubernetes/enforce.',
   );
 }
 

@@ -24,7 +24,7 @@ test('CAP_KILL is missed where something is to be killed or denied, by the opera
     const { state, says, advice } = checkKill(configOf(setting), UNABLE);
     assert.equal(state, 'warn', setting);
     assert.match(says, /CAP_KILL is missing/);
-    assert.match(advice ?? '', /CapabilityBoundingSet=CAP_KILL.*KILL in capabilities\.add/);
+    assert.match(advice ?? '', /^Add CAP_KILL: .*enforce\.conf.*kubernetes\/enforce/);
     assert.equal(checkKill(configOf(setting), ABLE).state, 'ok');
   }
   for (const setting of [entry('isolate'), entry('restart'), 'mode=always'])

@@ -11,8 +11,8 @@ const MANIFESTS = 'manifests/systemd';
 const APP = '/sys/fs/cgroup/my-apps/shop';
 const APP_LOG = '/var/log/my-apps/shop.log';
 const OPERATOR_LOG = '/var/log/varvel/detections.log';
-/** CAP_DAC_OVERRIDE 1, CAP_SYS_PTRACE 19, CAP_SYS_ADMIN 21, CAP_PERFMON 38, CAP_BPF 39. */
-const CAPABILITIES = [1, 19, 21, 38, 39].reduce((bits, bit) => bits | (1n << BigInt(bit)), 0n);
+/** CAP_DAC_OVERRIDE 1, CAP_SYS_PTRACE 19, CAP_PERFMON 38, CAP_BPF 39. */
+const CAPABILITIES = [1, 19, 38, 39].reduce((bits, bit) => bits | (1n << BigInt(bit)), 0n);
 
 const PLACES = [
   '/opt/varvel',
