@@ -15,14 +15,13 @@
 
 // A program shared by several hooks is verified once: those of opens and execs, and one for all system calls of
 // native/schema/calls.mjs.
-static const char kCallProgram[] = "sys_call";
 static const struct {
   const char* program;
   std::vector<const char*> hooks;
 } kSharedPrograms[] = {
     {"sys_opens", {"sys_open", "sys_openat", "sys_openat2", "sys_creat"}},
     {"sys_execs", {"sys_execve", "sys_execveat"}},
-    {kCallProgram, {CALL_HOOKS}},
+    {"sys_call", {CALL_HOOKS}},
 };
 
 static const struct {
@@ -37,11 +36,6 @@ static const char* SharedProgramOf(const std::string& hook) {
   for (const auto& shared : kSharedPrograms)
     if (std::find(shared.hooks.begin(), shared.hooks.end(), hook) != shared.hooks.end()) return shared.program;
   return nullptr;
-}
-
-static bool IsCallHook(const std::string& name) {
-  const char* program = SharedProgramOf(name);
-  return program && strcmp(program, kCallProgram) == 0;
 }
 
 Status Probe::Load(const std::string& path, const probe_config& config, uint32_t exec_ring_bytes,
@@ -65,12 +59,12 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
   bpf_program* verdict_run = bpf_object__find_program_by_name(object_, kVerdictRun);
   if (with_verdict_run && verdict_run && (error = bpf_program__set_autoload(verdict_run, true)))
     return Status::Fail(-error, "add the program of the tests");
+  variants_ = ChooseVariants(object_);
   for (const auto& shared : kSharedPrograms) {
     bpf_program* program = bpf_object__find_program_by_name(object_, shared.program);
-    if (by_compat_exit && program && (error = bpf_program__set_autoload(program, false)))
+    if (by_compat_exit && variants_.count(kCompatHook) && program && (error = bpf_program__set_autoload(program, false)))
       return Status::Fail(-error, "leave out a program");
   }
-  variants_ = ChooseVariants(object_);
   // The verifier aborts with EAGAIN if a signal is pending, and a busy process always has one (a profiler's tick).
   sigset_t all, before;
   sigfillset(&all);
@@ -125,9 +119,7 @@ Status Probe::AttachPrograms(const std::string& name, std::vector<bpf_link*>* li
   bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, shared ? shared : name.c_str()) : nullptr;
   if (!program) return Status::Fail(ENOENT, "attach " + name, "the probe has no such program");
   if (!bpf_program__autoload(program)) return Status::Fail(ENOENT, "attach " + name, "this kernel has no such tracepoint");
-  Status status = AttachProgram(name, program, links);
-  const bool refused = status.error == ENOENT && name.rfind("sys_", 0) == 0 && links_.count(kCompatHook);
-  return refused ? Status{} : status;
+  return AttachProgram(name, program, links);
 }
 
 Status Probe::Attach(const std::string& name) {

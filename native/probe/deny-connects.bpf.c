@@ -5,6 +5,7 @@
  * An object of its own, which uses the probe's maps: loaded when a rule is to deny. Attached to the root cgroup of v2,
  * so that it sees the tasks of all cgroups, of v1 too (Linux 5.7, links of cgroups).
  */
+#define MAY_BE_PREEMPTED /* see deny.h */
 #include "kernel-types.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>

@@ -5,6 +5,7 @@
  * however that was named: by open(2) and its kind, by 32-bit calls, and by io_uring. What opens with O_PATH does not: that
  * gives no access to what is in the file.
  */
+#define MAY_BE_PREEMPTED /* see deny.h */
 #include "kernel-types.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>

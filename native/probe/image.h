@@ -42,16 +42,19 @@ static __always_inline struct mnt_namespace *image__mounts(struct task_struct *t
  * The first process of the task's pid namespace, if the task is in a container with one: that process is in scope, and
  * in the same mount namespace. A process of the host that was moved into the cgroup has another first process. So has
  * one in a container that shares a pid namespace: it is taken for a process from outside. The host's own namespace is no
- * container's, even if its first process is in a cgroup that is watched.
+ * container's, even if its first process is in a cgroup that is watched. Nor is one of a process that has kept the mounts
+ * from outside, such as a browser's sandbox.
  */
 static __always_inline struct task_struct *image__first(struct task_struct *task)
 {
 	/* The children's namespace is its own, but for one that has just unshared it. */
 	struct pid_namespace *ns = task->nsproxy->pid_ns_for_children;
 	struct task_struct *first = ns->level ? ns->child_reaper : NULL;
-	if (!first || !scope__find_entry(scope__cgroup_id(first)) || image__mounts(first) != image__mounts(task))
+	if (!first || !scope__find_entry(scope__cgroup_id(first)))
 		return NULL;
-	return first;
+	struct mnt_namespace *mounts = image__mounts(task);
+	struct task_struct *outside = BPF_CORE_READ(ns, parent, child_reaper);
+	return mounts == image__mounts(first) && mounts != image__mounts(outside) ? first : NULL;
 }
 
 /* Whether the file that the task runs is in its own mount namespace. */

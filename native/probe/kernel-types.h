@@ -195,6 +195,7 @@ enum cgroup_subsys_id { pids_cgrp_id };
 struct pid_namespace {
 	struct task_struct *child_reaper;
 	unsigned int level;
+	struct pid_namespace *parent;
 };
 struct upid {
 	int nr;

@@ -85,6 +85,18 @@ __noinline __u64 scope__search_levels(__u64 cgroup, __u32 levels)
 	return id;
 }
 
+/* A cgroup as a number (maps__forget_type). Hooks that can be preempted share no memory of their CPU for that. */
+static __always_inline __u64 scope__number_of(struct cgroup *cgrp)
+{
+#ifdef MAY_BE_PREEMPTED
+	__u64 number = 0;
+	bpf_probe_read_kernel(&number, sizeof(number), &cgrp);
+	return number;
+#else
+	return maps__forget_type(cgrp);
+#endif
+}
+
 /*
  * The id of the container's cgroup that this one is, or is in, at any depth. If there is none: 0, or an id that is
  * not in the map. Checks only cgroups at levels that have containers: with one such level, no lookup is needed.
@@ -95,7 +107,7 @@ static __always_inline __u64 scope__container_id(struct cgroup *cgrp, __u32 leve
 	if (level < LEVEL_MAX)
 		levels &= (2u << level) - 1;
 	if (levels & (levels - 1))
-		return scope__search_levels(maps__forget_type(cgrp), levels);
+		return scope__search_levels(scope__number_of(cgrp), levels);
 	if (!levels)
 		return 0;
 	if (level <= LEVEL_MAX && levels >> level) /* only its own level is left */

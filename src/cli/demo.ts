@@ -57,9 +57,8 @@ const ATTACKS = [
 /** The second time: the rules that deny, how the operator says so, and what is in the line of each attack then. */
 const OWN_RULE = 'Program that the shop does not run';
 const DENIED_RULES = [OWN_RULE, 'Cloud metadata service contacted'];
-const RESPONSES = `responses:
-${DENIED_RULES.map((rule) => `  - {match: {rule: ${rule}}, do: deny, mode: enforce}`).join('\n')}
-`;
+const responsesTo = (rules: readonly string[]): string =>
+  `responses:\n${rules.map((rule) => `  - {match: {rule: ${rule}}, do: deny, mode: enforce}\n`).join('')}`;
 const PREVENTED =
   /program ended before its first instruction|connection refused before it was made/;
 const DENIAL_WAIT_MS = 20_000;
@@ -122,25 +121,35 @@ class Demo {
       '2',
       `The app "${APP_NAME}" starts in a cgroup and namespaces of its own. This is its log, as its team sees it:`,
     );
-    const app = this.#startApp(parent);
+    const { app, failed } = this.#startApp(parent);
+    return await Promise.race([this.#attackTwice(agent, app), failed]);
+  }
+
+  async #attackTwice(agent: Agent, app: ChildProcess): Promise<boolean> {
     await this.#watch(1300);
-    const found = await this.#attack(app, 3, /./);
+    const found = await this.#attack(app, 3, /./, ATTACKS);
     if (found < ATTACKS.length) {
-      this.#summary(found, 0);
+      this.#summary(found);
       return false;
     }
     this.#say('6', 'The operator lets the agent deny, by these lines of its configuration:');
-    for (const line of RESPONSES.trimEnd().split('\n')) this.#io.stdout(`   ${line}\n`);
-    await this.#deny(agent);
-    const prevented = await this.#attack(app, 7, PREVENTED);
-    this.#summary(found, prevented);
-    return prevented === ATTACKS.length;
+    const attacks = (await this.#deny(agent, DENIED_RULES))
+      ? ATTACKS
+      : ATTACKS.filter(({ name }) => name !== 'metadata');
+    const prevented = await this.#attack(app, 7, PREVENTED, attacks);
+    this.#summary(found, { prevented, of: attacks.length });
+    return prevented === attacks.length;
   }
 
   /** Attacks it in each way, from this step on. In how many of them a detection arrived with such a line. */
-  async #attack(app: ChildProcess, step: number, wanted: RegExp): Promise<number> {
+  async #attack(
+    app: ChildProcess,
+    step: number,
+    wanted: RegExp,
+    attacks: readonly (typeof ATTACKS)[number][],
+  ): Promise<number> {
     let found = 0;
-    for (const [index, attack] of ATTACKS.entries()) {
+    for (const [index, attack] of attacks.entries()) {
       this.#say(String(index + step), attack.story);
       const before = this.#detections().length;
       const hasArrived = (): boolean =>
@@ -157,8 +166,11 @@ class Demo {
     return found;
   }
 
-  /** Changes the configuration, and waits until the kernel has it. Throws UserError if it does not take it. */
-  async #deny(agent: Agent): Promise<void> {
+  /**
+   * Changes the configuration, and waits until the kernel has it. False if this host refuses no connections: then what is to be
+   * denied is programs alone. Throws UserError if it denies nothing.
+   */
+  async #deny(agent: Agent, rules: readonly string[]): Promise<boolean> {
     const { configFile, rulesFile } = this.#files();
     const program = JSON.stringify(realpathSync(process.execPath));
     writeFileSync(
@@ -170,21 +182,30 @@ class Demo {
   priority: ERROR
 `,
     );
-    writeFileSync(configFile, `${readFileSync(configFile, 'utf8')}${RESPONSES}`);
+    const [before = ''] = readFileSync(configFile, 'utf8').split('responses:\n');
+    const responses = responsesTo(rules);
+    for (const line of responses.trimEnd().split('\n')) this.#io.stdout(`   ${line}\n`);
+    writeFileSync(configFile, before + responses);
     await agent.reload();
     const end = performance.now() + DENIAL_WAIT_MS;
-    const missing = (): readonly string[] => {
-      const { rules } = agent.snapshot().kernel.verdicts.denying;
-      return DENIED_RULES.filter((rule) => !rules.includes(rule));
-    };
-    while (missing().length > 0) {
+    for (;;) {
+      const { refusalsUnavailable, verdicts } = agent.snapshot().kernel;
+      const refusesNone = refusalsUnavailable?.connection;
+      if (refusesNone !== undefined && rules.length > 1) {
+        this.#io.stdout(`   This host refuses no connections (${refusesNone}), so without them:\n`);
+        await this.#deny(agent, [OWN_RULE]);
+        return false;
+      }
+      const missing = rules.filter((rule) => !verdicts.denying.rules.includes(rule));
+      if (missing.length === 0) break;
       if (performance.now() > end)
         throw new UserError(
-          `This host does not deny by the rules ${missing().join(' and ')}: varvel doctor says why.`,
+          `This host does not deny by the rule ${missing.join(' and ')}: varvel doctor says why.`,
         );
       await this.#watch(100);
     }
     await this.#watch(1300);
+    return true;
   }
 
   async #startAgent(parent: string): Promise<Agent> {
@@ -199,7 +220,7 @@ class Demo {
         'mode: always',
         // Its container is a cgroup of this host: a Node that was installed since the host began is a program written later.
         'minimum_priority: notice',
-        `rules_files: [${DEFAULT_RULES_FILE}, ${rulesFile}]`,
+        `rules_files: ${JSON.stringify([DEFAULT_RULES_FILE, rulesFile])}`,
         'runtimes:',
         '  docker: {enabled: false}',
         '  cgroup:',
@@ -237,7 +258,8 @@ class Demo {
     };
   }
 
-  #startApp(parent: string): ChildProcess {
+  /** `failed` rejects with UserError if it does not run, or ends before the demo. */
+  #startApp(parent: string): { readonly app: ChildProcess; readonly failed: Promise<never> } {
     const { mountPoint } = detectHierarchy('auto');
     const directories = [join(mountPoint, parent), join(mountPoint, parent, APP_NAME)];
     for (const directory of directories) {
@@ -257,12 +279,24 @@ class Demo {
       stdio: ['pipe', log, log],
     });
     closeSync(log);
-    const ended = new Promise<void>((resolve) => app.once('close', () => resolve()));
+    const ended = new Promise<void>((resolve) => app.once('close', resolve).once('error', resolve));
+    // Written to when it has just ended.
+    app.stdin?.on('error', () => undefined);
+    const failed = new Promise<never>((_, reject) => {
+      app.once('error', ({ message }) =>
+        reject(
+          new UserError(`The app does not start: ${message}. Install the package util-linux.`),
+        ),
+      );
+      app.once('exit', () =>
+        reject(new UserError(`The app has ended: ${this.#lines().at(-1) ?? 'it said nothing'}.`)),
+      );
+    });
     this.#release.defer(async () => {
       app.kill('SIGKILL');
       await ended;
     });
-    return app;
+    return { app, failed };
   }
 
   /** Shows what the log has got since the last look, for this long. */
@@ -302,14 +336,14 @@ class Demo {
     this.#io.stdout(`\n${paint('1', `${step}. ${text}`, this.#io)}\n`);
   }
 
-  #summary(found: number, prevented: number): void {
+  #summary(found: number, second?: { readonly prevented: number; readonly of: number }): void {
     const slowest = Math.max(0, ...this.#latenciesMs).toFixed(1);
-    const all = ATTACKS.length;
     const text = [
-      `${found} of ${all} attacks are in the app's own log, each at most ${slowest} ms after its system call.`,
-      ...(found < all ? [] : [`Then ${prevented} of ${all} were prevented.`]),
+      `${found} of ${ATTACKS.length} attacks are in the app's own log, each at most ${slowest} ms after its system call.`,
+      ...(second === undefined ? [] : [`Then ${second.prevented} of ${second.of} were prevented.`]),
     ].join(' ');
-    this.#io.stdout(`\n${paint(prevented === all ? '1;32' : '1;31', text, this.#io)}\n`);
+    const isGood = second !== undefined && second.prevented === second.of;
+    this.#io.stdout(`\n${paint(isGood ? '1;32' : '1;31', text, this.#io)}\n`);
     this.#io.stdout('Next: "varvel agent --help", and README.md for Docker.\n');
   }
 }

@@ -9,6 +9,7 @@ import {
   type ProbeStats,
 } from 'ebpf-loader-napi';
 import { UserError } from '../shared/user-error.ts';
+import { explain } from './kernel-error.ts';
 import type { KernelScopeState, ScopeEntry, ScopeMap, ScopePattern } from './scope.ts';
 
 /**
@@ -106,26 +107,6 @@ export const ALL_EVENTS: EventMasks = {
   env: true,
 };
 
-const CAPABILITIES = ['CAP_BPF', 'CAP_PERFMON', 'CAP_SYS_PTRACE', 'CAP_DAC_READ_SEARCH'];
-
-/** Says what to do about each way in which the kernel refuses the probe. */
-function explain(error: unknown, doing: string, more?: string): UserError {
-  const loader = error as Partial<LoaderError>;
-  const said = `Cannot ${loader.operation ?? doing}: ${loader.code ?? String(error)}.`;
-  const detail = (loader.detail ?? '').trim().split('\n').slice(-1)[0] ?? '';
-  const advice =
-    loader.code === 'EPERM' || loader.code === 'EACCES'
-      ? `The agent needs root, or ${[...CAPABILITIES, ...(more === undefined ? [] : [more])].join(', ')}. In a container it also needs the host’s pid namespace. If it has all of this, kernel lockdown (confidentiality) forbids BPF.`
-      : /(kernel|vmlinux) BTF/i.test(loader.detail ?? '') || loader.code === 'ESRCH'
-        ? 'The kernel has no BTF (/sys/kernel/btf/vmlinux): use one built with CONFIG_DEBUG_INFO_BTF=y, 5.15 or newer.'
-        : loader.code === 'ENOENT' && /probe object/.test(said)
-          ? 'The native part is not built: run "npm run build:native".'
-          : 'Run "varvel doctor" to see what this host lacks.';
-  return new UserError([said, detail, advice].filter((part) => part !== '').join(' '), {
-    cause: error,
-  });
-}
-
 /**
  * Loads the probe in its own thread: some 0.4 s, most of it in the kernel's verifier. Nothing is attached yet. Rejects with
  * UserError if the kernel refuses it, or if `expectedWireVersion` differs from the loader's.
@@ -219,18 +200,25 @@ export class LiveProbe {
    */
   attachOnly(hooks: readonly string[]): readonly string[] {
     this.#hooks = hooks;
-    return this.#attachWanted();
+    const wanted = this.#wanted();
+    this.#detachOthers(wanted);
+    return this.#attach(wanted);
   }
 
-  #attachWanted(): readonly string[] {
-    const missing: string[] = [];
+  #wanted(): ReadonlySet<string> {
     const hooks = [...this.#hooks, ...(this.#refusesConnects ? MESSAGE_HOOKS : [])];
     const compat = this.#compatCalls && hooks.some((hook) => hook.startsWith('sys_'));
     // First: while it is attached, it reports the other calls.
-    const wanted = new Set(compat ? [COMPAT_HOOK, ...hooks] : hooks);
-    for (const hook of this.#probe.attached()) {
+    return new Set(compat ? [COMPAT_HOOK, ...hooks] : hooks);
+  }
+
+  #detachOthers(wanted: ReadonlySet<string>): void {
+    for (const hook of this.#probe.attached())
       if (!STANDING_HOOKS.includes(hook) && !wanted.has(hook)) this.#probe.detach(hook);
-    }
+  }
+
+  #attach(wanted: ReadonlySet<string>): readonly string[] {
+    const missing: string[] = [];
     for (const hook of wanted) {
       try {
         this.#probe.attach(hook);
@@ -279,14 +267,13 @@ export class LiveProbe {
     } catch (error) {
       throw explain(error, 'refuse connections', 'CAP_NET_ADMIN');
     }
-    this.#attachWanted();
+    this.#attach(this.#wanted());
   }
 
   allowConnects(): void {
     this.#probe.allowConnects();
-    if (!this.#refusesConnects) return;
     this.#refusesConnects = false;
-    this.#attachWanted();
+    this.#detachOthers(this.#wanted());
   }
 
   /**

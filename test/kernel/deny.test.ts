@@ -286,6 +286,14 @@ describe('denied programs', () => {
     assert.deepEqual(statuses(running), [SIGKILL]);
   });
 
+  test('what a process of before the agent runs is not denied if it has the mounts of the host', async () => {
+    deny(BAD);
+    const CLONE_NEWPID = 0x20000000;
+    const work = runs('good', 'enter', cgroup.dir, ...forks(...runs('bad')));
+    const [, seen] = await programsOf(undefined, ['clone', CLONE_NEWPID, '[', ...work, ']']);
+    assert.deepEqual(seen, [['bad', false]]);
+  });
+
   test('a program from memory only', async () => {
     deny('evt.type in (execve, execveat) and proc.is_exe_from_memfd = true');
     const steps = ['memfd', 'x', at('good'), 'execveat', '@', '', AT_EMPTY_PATH, 'x'];

@@ -28,6 +28,9 @@ responses: [{match: {priority: error}, do: deny, mode: enforce}]
   must('systemctl', 'restart', 'varvel');
   await watching();
   const status = readFileSync(`/proc/${shown('MainPID')}/status`, 'utf8');
+  const mounts = readFileSync(`/proc/${shown('MainPID')}/mountinfo`, 'utf8');
+  assert.match(mounts, / \/sys ro,/);
+  assert.match(mounts, / \/proc\/sys ro,/);
   assert.equal(BigInt(`0x${/^CapEff:\s+(\w+)/m.exec(status)?.[1]}`), CAPABILITIES);
 
   const kernel = (): AgentSnapshot['kernel'] =>
@@ -43,7 +46,6 @@ responses: [{match: {priority: error}, do: deny, mode: enforce}]
   await until(
     () => {
       const { pinned, verdicts } = kernel();
-      const mounts = readFileSync(`/proc/${shown('MainPID')}/mountinfo`, 'utf8');
       return `it has names: ${JSON.stringify([pinned, verdicts])}\n${mounts}`;
     },
     () => existsSync(PINS) && readdirSync(PINS).length > 0,

@@ -1,0 +1,32 @@
+import { UserError } from '../shared/user-error.ts';
+
+/** What the loader's errors say. */
+interface Refusal {
+  readonly operation: string;
+  readonly code: string;
+  readonly detail: string;
+}
+
+const CAPABILITIES = ['CAP_BPF', 'CAP_PERFMON', 'CAP_SYS_PTRACE', 'CAP_DAC_READ_SEARCH'];
+
+/** Says what to do about each way in which the kernel refuses the probe. `more`: another capability that it takes. */
+export function explain(error: unknown, doing: string, more?: string): UserError {
+  const refusal = error as Partial<Refusal>;
+  const said = `Cannot ${refusal.operation ?? doing}: ${refusal.code ?? String(error)}.`;
+  const detail = (refusal.detail ?? '').trim().split('\n').slice(-1)[0] ?? '';
+  const parts = [said, detail, adviceFor(refusal, said, more === undefined ? [] : [more])];
+  return new UserError(parts.filter((part) => part !== '').join(' '), { cause: error });
+}
+
+function adviceFor({ code, detail = '' }: Partial<Refusal>, said: string, more: string[]): string {
+  if (code === 'EPERM' || code === 'EACCES') {
+    if (said.includes('perf event'))
+      return 'With probe.compat_calls: false the agent needs CAP_SYS_ADMIN where kernel.perf_event_paranoid is 3.';
+    return `The agent needs root, or ${[...CAPABILITIES, ...more].join(', ')}. In a container it also needs the host’s pid namespace. If it has all of this, kernel lockdown (confidentiality) forbids BPF.`;
+  }
+  if (/(kernel|vmlinux) BTF/i.test(detail) || code === 'ESRCH')
+    return 'The kernel has no BTF (/sys/kernel/btf/vmlinux): use one built with CONFIG_DEBUG_INFO_BTF=y, 5.15 or newer.';
+  if (code === 'ENOENT' && said.includes('probe object'))
+    return 'The native part is not built: run "npm run build:native".';
+  return 'Run "varvel doctor" to see what this host lacks.';
+}
