@@ -148,13 +148,16 @@ describe('the job', () => {
     assert.equal(files['config/rules.yaml']?.trim(), String(SET['rules.inline']).trim());
   });
 
+  /** Other texts are refused. */
+  const PATHS_FOR_BPM = ['garden.socket', 'probe.bpf_filesystem'];
+
   test('no value breaks a file', () => {
     const hostile = [
       `it's "quoted" \\ two\nlines: [ #{no}: {comment} # x <%= raise "run" %> \u2028\u0007\u007f\u{1f600}`,
       '- &a *b !!c | >',
     ];
     const texts = Object.entries(SET).filter(
-      ([name, value]) => typeof value === 'string' && name !== 'garden.socket',
+      ([name, value]) => typeof value === 'string' && !PATHS_FOR_BPM.includes(name),
     );
     const filesWith = (name: string, text: string): Readonly<Record<string, string>> =>
       renderJob(nested({ ...SET, [name]: text })).files;
@@ -194,6 +197,7 @@ describe('the job', () => {
       says(nested({ ...NEEDED, 'rules.files': [path] }), /must be an absolute path/);
     says(nested({ ...NEEDED, 'canary.enabled': true }), /the canary needs canary\.app\.guid/);
     says(nested({ ...NEEDED, 'garden.socket': "/a'/b" }), /must be an absolute path/);
+    says(nested({ ...SET, 'probe.bpf_filesystem': "/a'/b" }), /must be an absolute path/);
     assert.equal(
       load(nested({ 'streams.loggregator.enabled': false })).config.streams.loggregator.enabled,
       false,
@@ -228,7 +232,10 @@ describe('the job', () => {
     const only = (what: object, allowed: readonly string[]): void => {
       for (const key of Object.keys(what)) assert.ok(allowed.includes(key), key);
     };
-    for (const properties of [NEEDED, SET]) {
+    for (const [properties, writable] of [
+      [NEEDED, ['/sys/fs/cgroup']],
+      [SET, ['/sys/fs/cgroup', SET['probe.bpf_filesystem']]],
+    ] as const) {
       const text = renderJob(nested(properties)).files['config/bpm.yml'] ?? '';
       const { processes, ...rest } = parse(text) as {
         processes: Record<string, never>[];
@@ -254,12 +261,13 @@ describe('the job', () => {
         only(volume, keys.volume);
         // Otherwise bpm gives the folder to its own user.
         assert.equal(volume.mount_only, true, volume.path);
-        assert.equal(
-          volume['writable'],
-          ['/sys/fs/cgroup', '/sys/fs/bpf'].includes(volume.path) || undefined,
-          volume.path,
-        );
       }
+      const { unrestricted_volumes: volumes } = process.unsafe;
+      const opened = volumes.filter((volume) => volume['writable'] === true);
+      assert.deepEqual(
+        opened.map(({ path }) => path),
+        writable,
+      );
       for (const volume of process.additional_volumes) {
         only(volume, keys.volume);
         assert.ok(volume.path.startsWith('/var/vcap/'));
