@@ -17,13 +17,13 @@ export const OPTIONS: ProbeOptions = { hierarchy: { kind: 'v2', id: 0 }, pattern
 /** What these tests attach: the standard programs, and those for calls that come by other ways. */
 export const HOOKS = [...STANDARD_PROGRAMS, 'compat_exit', 'io_uring'].sort();
 
-/** What this process has open, but for the pipes of children that come and go. */
+/** What this process has open, but for the pipes of children that come and go, and the cache folder that tsx reads meanwhile. */
 export function descriptors(): string[] {
   const targets: string[] = [];
   for (const fd of readdirSync('/proc/self/fd')) {
     try {
       const target = readlinkSync(`/proc/self/fd/${fd}`);
-      if (!/^(pipe|socket):|^\/proc\//.test(target)) targets.push(target);
+      if (!/^(pipe|socket):|^\/proc\/|\/tsx-\d+$/.test(target)) targets.push(target);
     } catch {
       // the listing's own
     }
