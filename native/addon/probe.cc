@@ -114,8 +114,8 @@ Status Probe::AttachPrograms(const std::string& name, std::vector<bpf_link*>* li
   }
   // If compat_exit already sees every call, a tracepoint per call only costs: the kernel runs a second handler at the end
   // of each call of the host then (some 50 ns), and takes some 25 ms to detach it.
-  if (SharedProgramOf(name) && links_.count(kCompatHook)) return {};
   const char* shared = SharedProgramOf(name);
+  if (shared && links_.count(kCompatHook)) return {};
   bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, shared ? shared : name.c_str()) : nullptr;
   if (!program) return Status::Fail(ENOENT, "attach " + name, "the probe has no such program");
   if (!bpf_program__autoload(program)) return Status::Fail(ENOENT, "attach " + name, "this kernel has no such tracepoint");

@@ -9,6 +9,7 @@ import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
 import { parseListenAddress } from '../../src/config/listen-address.ts';
 import { askAgent } from '../../src/metrics/endpoint-client.ts';
 import type { AgentSnapshot } from '../../src/agent/snapshot.ts';
+import { cpuMs, timeMs } from './process.ts';
 import { BenchRoot } from './root.ts';
 import { SHIPPED_NODE_FLAGS } from './shipped.ts';
 
@@ -25,7 +26,6 @@ const IN = join(PARENT, 'in');
 const IN2 = join(PARENT, 'in2');
 const SYSCALLS = join(work, 'syscalls');
 const LISTEN = parseListenAddress(`unix:${work}/metrics.sock`);
-const CLOCK_TICK_MS = 10;
 const LOAD_SECONDS = 4;
 const RATES = [1000, 10_000, 50_000];
 
@@ -121,13 +121,6 @@ async function status(): Promise<AgentSnapshot> {
   return JSON.parse(await askAgent(LISTEN as never, '/status')) as AgentSnapshot;
 }
 
-/** User and system CPU of a process, ms (resolution: one tick of 10 ms). */
-function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
-}
-
 function memoryMb(pid: number): { rss: number; anonymous: number } {
   const text = readFileSync(`/proc/${pid}/status`, 'utf8');
   const of = (key: string): number =>
@@ -183,9 +176,7 @@ async function latency(agent: RunningAgent, perSecond: number, count: number): P
         if (seen.has(line) || !line.includes('Sensitive file read')) continue;
         seen.add(line);
         const { time } = JSON.parse(line) as { time: string };
-        const ns = Number(/\.(\d{9})Z$/.exec(time)?.[1] ?? 0) / 1e6;
-        const eventMs = Math.floor(Date.parse(time) / 1000) * 1000 + ns;
-        latencies.push(performance.timeOrigin + performance.now() - eventMs);
+        latencies.push(performance.timeOrigin + performance.now() - timeMs(time));
       }
       await new Promise((resolve) => setImmediate(resolve));
     }

@@ -15,13 +15,13 @@ import { writeConfig } from '../support/e2e-config.ts';
 import { execInContainer, runContainer } from '../support/e2e-docker.ts';
 import { FALCO_RULE_FILES } from '../support/falco.ts';
 import { machine } from './event-records.ts';
+import { cpuMs, timeMs } from './process.ts';
 import { SHIPPED_NODE_FLAGS } from './shipped.ts';
 
 const FILE = 'test/bench/results/peer.json';
 const ROUNDS = 5;
 const RATES = [1000, 10_000, 50_000];
 const LOAD_SECONDS = 4;
-const CLOCK_TICK_MS = 10;
 /** A file that no rule is about, and one that each engine has a rule about. */
 const [ORDINARY, SENSITIVE] = ['/etc/group', '/etc/shadow'];
 const START_MS = 60_000;
@@ -67,8 +67,7 @@ class Engine {
         // Not those of varvel itself, such as how many of them were only counted.
         if (!/^\{.*"rule":"(?:Read sensitive|Sensitive) file/.test(line)) continue;
         const { time } = JSON.parse(line) as { time: string };
-        const below = Number(/\.(\d{9})Z$/.exec(time)?.[1] ?? 0) / 1e6;
-        this.latencies.push(now - (Math.floor(Date.parse(time) / 1000) * 1000 + below));
+        this.latencies.push(now - timeMs(time));
       }
     });
   }
@@ -87,13 +86,6 @@ class Engine {
     return performance.now() - started;
   }
 
-  /** User and system CPU, ms. */
-  cpuMs(): number {
-    const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
-  }
-
   memoryMb(): Figures['memoryMb'] {
     const text = readFileSync(`/proc/${this.pid}/smaps_rollup`, 'utf8');
     const of = (key: string): number =>
@@ -102,9 +94,9 @@ class Engine {
   }
 
   async cpuMsPerSecond(seconds: number, during: () => Promise<unknown>): Promise<number> {
-    const before = this.cpuMs();
+    const before = cpuMs(this.pid);
     await during();
-    return round((this.cpuMs() - before) / seconds, 1);
+    return round((cpuMs(this.pid) - before) / seconds, 1);
   }
 
   async stop(): Promise<void> {
@@ -171,7 +163,7 @@ async function figuresOf(work: Work, command: readonly string[]): Promise<Figure
   const engine = new Engine(command);
   try {
     const firstLineMs = round(await engine.firstLine());
-    const startCpuMs = engine.cpuMs();
+    const startCpuMs = cpuMs(engine.pid);
     await reading;
     await delay(SETTLE_MS);
     const memoryMb = engine.memoryMb();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
  * Reports system calls that no tracepoint of their own reports. These are the calls of ia32 (int 0x80 and sysenter,
- * from any process), those of x32, and those that this kernel was built without. While this program is attached, it
- * also reports the other calls of call.bpf.c. The raw tracepoint fires for every system call of the host: calls that
+ * from any process), those of x32, and those that this kernel was built without. While this program is attached, no
+ * other tracepoint is: it also reports all others, opens and failed execs among them. The raw tracepoint fires for every system call of the host: calls that
  * are none of these, or not wanted, return at once. Numbers and arguments are converted to those of the 64-bit call.
  */
 
