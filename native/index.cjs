@@ -14,6 +14,8 @@ const { layOutProcess } = require('./known-process.cjs');
 const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
 const { VERDICT_TABLES } = layout;
 const READ_MAX = 64 << 20;
+/** By AWAKE_* (probe/shared.h). */
+const WAITS = ['asleep', 'polls', 'dozes'];
 
 /** Writes a text and its length into the fields of a pattern, NUL-terminated. */
 function writeText(bytes, at, name, text) {
@@ -266,7 +268,7 @@ class Probe {
     );
   }
 
-  start(buffer, onBatch, { tickMs = 2, safetyMs = 200 } = {}) {
+  start(buffer, onBatch, { tickMs = 2, dozeMs = Math.max(tickMs, 16), safetyMs = 200 } = {}) {
     if (!(buffer instanceof ArrayBuffer) || buffer.byteLength < 4 * addon.recordBytes) {
       throw new TypeError(
         `buffer must be an ArrayBuffer of ${4 * addon.recordBytes} bytes or more`,
@@ -274,8 +276,9 @@ class Probe {
     }
     if (typeof onBatch !== 'function') throw new TypeError('onBatch must be a function');
     checkMilliseconds(tickMs, 'tickMs');
+    checkMilliseconds(dozeMs, 'dozeMs');
     checkMilliseconds(safetyMs, 'safetyMs');
-    addon.start(this.#handle, buffer, onBatch, tickMs, safetyMs);
+    addon.start(this.#handle, buffer, onBatch, tickMs, dozeMs, safetyMs);
     started.add(this);
   }
 
@@ -302,7 +305,7 @@ class Probe {
       scopeFull,
       readErrors,
       deniedDropped: denied,
-      awake: awake === 1,
+      waits: WAITS[awake],
       epoch,
       waitingSinceBootNs: waitingSince < 2 ** 63 ? waitingSince : undefined,
     };

@@ -135,8 +135,11 @@ export interface ProbeStats {
   readonly readErrors: number;
   /** Programs that were denied, but whose record was dropped. */
   readonly deniedDropped: number;
-  /** Whether the consumer polls; if not, the next record wakes it. */
-  readonly awake: boolean;
+  /**
+   * How the consumer waits. `polls`: for a tick. `dozes`: for a longer one, unless an urgent record comes or a ring fills. `asleep`: for
+   * the next record.
+   */
+  readonly waits: 'polls' | 'dozes' | 'asleep';
   /** Number of times that all containers got a new budget (modulo 2^32): whenever the rings' content had been taken. */
   readonly epoch: number;
   /** Time of the oldest record that was read from the rings and waits for its container's turn; undefined if there is none. */
@@ -248,11 +251,14 @@ export class Probe {
    * Starts to deliver records. Calls `onBatch(bytes)` after copying `bytes` of whole records (native/schema/EVENTS.md), oldest
    * first, to the start of `buffer` (at least 128 KiB). The next batch overwrites them. Keeps the event loop alive until
    * close(). An exception from onBatch is an uncaught exception.
+   *
+   * A record is delivered at once when none has come for a while, else within `tickMs` (default 2). That is within `dozeMs`
+   * (default 16, or `tickMs` if that is more) for starts and ends of processes, and for what no table of verdicts has judged.
    */
   start(
     buffer: ArrayBuffer,
     onBatch: (bytes: number) => void,
-    options?: { tickMs?: number; safetyMs?: number },
+    options?: { tickMs?: number; dozeMs?: number; safetyMs?: number },
   ): void;
   /** Delivers now what is in the rings, and queued records; returns the bytes. */
   drain(): number;

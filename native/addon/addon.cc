@@ -257,12 +257,12 @@ bool CallBack(Handle* handle, size_t bytes) {
   return !handle->closed;
 }
 
-// start(handle, buffer: ArrayBuffer, onBatch, tickMs, safetyMs)
+// start(handle, buffer: ArrayBuffer, onBatch, tickMs, dozeMs, safetyMs)
 napi_value Start(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
   napi_value buffer = nullptr, callback = nullptr, name = nullptr;
-  uint32_t tick_ms = 0, safety_ms = 0;
-  if (!(Arguments(env, info) >> handle >> buffer >> callback >> tick_ms >> safety_ms)) return nullptr;
+  Loop::Times times{};
+  if (!(Arguments(env, info) >> handle >> buffer >> callback >> times.tick_ms >> times.doze_ms >> times.safety_ms)) return nullptr;
   void* data = nullptr;
   size_t length = 0;
   TRY(env, napi_get_arraybuffer_info(env, buffer, &data, &length));
@@ -276,7 +276,7 @@ napi_value Start(napi_env env, napi_callback_info info) {
   TRY(env, napi_get_uv_event_loop(env, &uv));
   handle->loop = new Loop();
   Status status = handle->loop->Start(uv, handle->consumer.get(), handle->probe.State(), handle->exec_ring.fd(),
-                                      handle->bulk_ring.fd(), static_cast<uint8_t*>(data), length, tick_ms, safety_ms,
+                                      handle->bulk_ring.fd(), static_cast<uint8_t*>(data), length, times,
                                       [handle](size_t bytes) { return CallBack(handle, bytes); });
   if (status.ok()) return nullptr;
   handle->Close();

@@ -5,17 +5,18 @@
 #include <unistd.h>
 
 static const int kSafetyTicks = 3;
+// Bytes of a tick and of a doze from which on they are many: some 75,000 opens a second, with the default times.
+static const size_t kManyInTick = 32 << 10, kManyInDoze = 256 << 10;
 // Time limit for batches in one turn of the event loop: a flood must not starve timers and sockets, nor delay lines.
 static const uint64_t kTurnNs = 5 * 1000 * 1000;
 
 Status Loop::Start(uv_loop_t* loop, Consumer* consumer, probe_state* state, int exec_fd, int bulk_fd, uint8_t* buffer,
-                   size_t capacity, uint32_t tick_ms, uint32_t safety_ms, OnBatch on_batch) {
+                   size_t capacity, Times times, OnBatch on_batch) {
   consumer_ = consumer;
   state_ = state;
   buffer_ = buffer;
   capacity_ = capacity;
-  tick_ms_ = tick_ms;
-  safety_ms_ = safety_ms;
+  times_ = times;
   on_batch_ = std::move(on_batch);
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0) return Status::Fail(errno, "create an epoll descriptor");
@@ -34,15 +35,15 @@ Status Loop::Start(uv_loop_t* loop, Consumer* consumer, probe_state* state, int 
   timer_.data = this;
   handles_++;
   running_ = true;
-  Wake();
+  uv_timer_start(&timer_, OnTick, times.tick_ms, times.tick_ms);
+  __atomic_store_n(&state_->awake, AWAKE_POLLS, __ATOMIC_SEQ_CST);
   return {};
 }
 
-bool Loop::Deliver() {
+size_t Loop::Deliver() {
   size_t bytes = consumer_->Drain(buffer_, capacity_);
-  if (bytes == 0) return false;
-  on_batch_(bytes);
-  return true;
+  if (bytes > 0) on_batch_(bytes);
+  return bytes;
 }
 
 size_t Loop::DrainNow() {
@@ -62,57 +63,57 @@ size_t Loop::DrainNow() {
   return total;
 }
 
-void Loop::Wake() {
-  asleep_ = false;
-  empty_ticks_ = 0;
-  __atomic_store_n(&state_->awake, 1u, __ATOMIC_SEQ_CST);
-  uv_poll_stop(&poll_);
-  uv_timer_start(&timer_, OnTick, tick_ms_, tick_ms_);
-}
+bool Loop::TakeUrgent() { return __atomic_exchange_n(&state_->urgent, 0u, __ATOMIC_SEQ_CST) != 0; }
 
-void Loop::Sleep() {
-  asleep_ = true;
+void Loop::Wait(uint32_t awake) {
+  __atomic_store_n(&state_->awake, awake, __ATOMIC_SEQ_CST);
+  if (awake == waits_) return;
+  waits_ = awake;
   safety_ticks_ = kSafetyTicks;
-  uv_poll_start(&poll_, UV_READABLE, OnReadable);
-  uv_timer_start(&timer_, OnTick, safety_ms_, safety_ms_);
+  const uint64_t ms = awake == AWAKE_POLLS ? times_.tick_ms : awake == AWAKE_DOZES ? times_.doze_ms : times_.safety_ms;
+  uv_timer_start(&timer_, OnTick, ms, ms);
+  if (awake == AWAKE_POLLS)
+    uv_poll_stop(&poll_);
+  else
+    uv_poll_start(&poll_, UV_READABLE, OnReadable);
 }
 
 void Loop::Tick() {
-  bool any = false, out_of_time = false;
+  size_t bytes = 0;
+  bool out_of_time = false;
   const uint64_t began = uv_hrtime();
-  while (running_ && !out_of_time && Deliver()) {
-    any = true;
+  while (running_ && !out_of_time) {
+    const size_t taken = Deliver();
+    if (taken == 0) break;
+    bytes += taken;
     out_of_time = uv_hrtime() - began > kTurnNs;
   }
   if (!running_) return;
-  if (any || consumer_->Pending()) {
-    if (asleep_) Wake();
-    empty_ticks_ = 0;
+  const bool urgent = TakeUrgent();
+  if (out_of_time) {
     // The next turn follows after other pending work, not a tick later. With 0, libuv before 1.49 would not handle
     // anything else.
-    if (out_of_time) uv_timer_start(&timer_, OnTick, 1, tick_ms_);
+    Wait(AWAKE_POLLS);
+    uv_timer_start(&timer_, OnTick, 1, times_.tick_ms);
     return;
   }
-  if (asleep_) {
+  if (bytes == 0 && waits_ == AWAKE_ASLEEP && !consumer_->Pending()) {
     if (--safety_ticks_ <= 0) uv_timer_stop(&timer_);
     return;
   }
-  if (++empty_ticks_ < 2) return;
-  __atomic_store_n(&state_->awake, 0u, __ATOMIC_SEQ_CST);
-  any = Deliver();
+  uint32_t next = AWAKE_POLLS;
+  if (!urgent && bytes < (waits_ == AWAKE_DOZES ? kManyInDoze : kManyInTick)) next = bytes > 0 || consumer_->Pending() ? AWAKE_DOZES : AWAKE_ASLEEP;
+  Wait(next);
+  if (next == AWAKE_POLLS) return;
+  // What came before `awake` was set has woken nobody.
+  bytes = Deliver();
   if (!running_) return;
-  if (any || consumer_->Pending()) {
-    __atomic_store_n(&state_->awake, 1u, __ATOMIC_SEQ_CST);
-    empty_ticks_ = 0;
-    return;
-  }
-  Sleep();
+  if (next == AWAKE_ASLEEP ? bytes > 0 || consumer_->Pending() : TakeUrgent()) Wait(AWAKE_POLLS);
 }
 
 void Loop::OnReadable(uv_poll_t* handle, int, int) {
   Loop* self = static_cast<Loop*>(handle->data);
   if (!self->running_) return;
-  self->Wake();
   self->Tick();
 }
 

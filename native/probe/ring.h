@@ -16,15 +16,33 @@ static __always_inline struct scratch *ring__get_scratch(void)
 }
 
 /*
- * One wakeup per idle period: the producer that changes awake from 0 to 1 forces it, all others are silent. The
- * consumer sets 0 only after finding nothing twice, and then drains once more (addon/loop.cc).
+ * Whether a detection may come of this record at once. Those that are not urgent are forks and exits, and what no
+ * table of verdicts has judged. Of a container with a table, a record is one that a rule may match.
  */
-static __always_inline __u64 ring__wake_flags(bool *woke)
+static __always_inline bool ring__is_urgent(const struct scratch *s, const struct scope_entry *entry, bool bulk)
 {
-	*woke = *(volatile __u32 *)&state.awake == 0 && __sync_val_compare_and_swap(&state.awake, 0, 1) == 0;
-	if (*woke) /* it slept because there was nothing to read: from now on it can be late */
+	return bulk ? entry->table != 0 : s->h.kind != KIND_CLONE && s->h.kind != KIND_EXIT;
+}
+
+/*
+ * One wakeup per idle period: the producer that changes `awake` forces it, all others are silent. How the consumer
+ * goes to sleep is said in addon/loop.h. Returns what `awake` was if this producer has changed it, else AWAKE_POLLS.
+ */
+static __always_inline __u32 ring__wake(void *ring, bool urgent)
+{
+	__u32 was = *(volatile __u32 *)&state.awake;
+	if (urgent && !*(volatile __u32 *)&state.urgent)
+		state.urgent = 1;
+	if (was == AWAKE_POLLS)
+		return AWAKE_POLLS;
+	if (was == AWAKE_DOZES && !urgent &&
+	    bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 8)
+		return AWAKE_POLLS;
+	if (__sync_val_compare_and_swap(&state.awake, was, AWAKE_POLLS) != was)
+		return AWAKE_POLLS;
+	if (was == AWAKE_ASLEEP) /* there was nothing to read: from now on it can be late */
 		state.unread_since = bpf_ktime_get_boot_ns();
-	return *woke ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	return was;
 }
 
 /* Counts a call that no rule can match, instead of sending it. */
@@ -110,19 +128,19 @@ static __always_inline bool ring__send_record(void *ring, enum ring_budget budge
 	*(__u64 *)((char *)s + (len & (SCRATCH_BYTES - 1))) = 0; /* the padding */
 	len = (len + 7) & ~7u;
 	s->h.len = len;
-	bool woke = 0;
 	long error = -1;
 	/* Before the record becomes readable: a reader finds it counted. */
 	__sync_fetch_and_add(&state.emitted, 1);
 	__sync_fetch_and_add(&entry->emitted, 1);
 	bool within_share = budget == BUDGET_NONE || ring__take_budget(ring, entry, len, budget == BUDGET_BULK);
 	if (within_share) {
-		__u64 flags = ring__wake_flags(&woke);
+		__u32 was = ring__wake(ring, ring__is_urgent(s, entry, budget == BUDGET_BULK));
 		barrier_var(len);
 		if (len <= SCRATCH_BYTES)
-			error = bpf_ringbuf_output(ring, s, len, flags);
-		if (error && woke)
-			state.awake = 0; /* nothing was sent: the next record must wake */
+			error = bpf_ringbuf_output(ring, s, len,
+						   was == AWAKE_POLLS ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
+		if (error && was != AWAKE_POLLS)
+			state.awake = was; /* nothing was sent: the next record must wake */
 	}
 	if (error) {
 		__sync_fetch_and_add(&state.emitted, -1);

@@ -7,9 +7,14 @@
 /* Pinned programs deny without an agent: if it has not been seen for so long, it tells of no denial any more. */
 #define UNSEEN_NS 3000000000ull
 
+/* How the consumer waits. A producer that has to wake it changes the value to AWAKE_POLLS first, so that one does. */
+#define AWAKE_ASLEEP 0 /* the next record must wake it */
+#define AWAKE_POLLS 1  /* it comes in a few ms: nobody wakes it */
+#define AWAKE_DOZES 2  /* it comes in some 16 ms: an urgent record must wake it, and a ring that fills */
+
 /* Shared with the consumer by mmap. */
 struct probe_state {
-	__u32 awake;	/* 1: the consumer polls; 0: the next record must wake it (CAS 0 -> 1) */
+	__u32 awake;	/* AWAKE_* */
 	__u32 epoch;	/* incremented once the previous epoch's records are all taken: resets containers' budgets */
 	__u64 emitted;	/* records of all cgroups */
 	__u64 dropped;
@@ -23,6 +28,8 @@ struct probe_state {
 	__u32 levels;	    /* bit n: a container exists n levels below the hierarchy's root */
 	__u32 loss_look;    /* counts the agent's loss checks: each starts a new interval */
 	__u32 sees_compat; /* WANTED_*: 32-bit calls are reported, and those of x32 */
+	__u32 urgent;	    /* 1: an urgent record was sent since the consumer has set 0 */
+	__u32 pad;
 	__u64 tables;	    /* bit n: table n of verdict_tables may filter file calls */
 	__u64 unread_since; /* CLOCK_BOOTTIME ns: the consumer has read everything from before */
 	__u64 seen;	    /* the same: the agent was there; 0: it does not say so */

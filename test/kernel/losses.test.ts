@@ -131,7 +131,10 @@ describe('whose losses they are, when they were, and why', () => {
       const { probe } = losing;
       const loud = probe.mkdir('loud');
       await probe.settle();
-      for (const end = Date.now() + 10_000; probe.probe.stats().awake && Date.now() < end;)
+      for (
+        const end = Date.now() + 10_000;
+        probe.probe.stats().waits !== 'asleep' && Date.now() < end;
+      )
         await delay(20);
       const sleeps = probe.spawn(loud, ['pause', ...FLOOD]);
       await sleeps.paused();

@@ -136,24 +136,6 @@ describe('hand-over', () => {
     );
   });
 
-  test('a single record after idleness arrives by its own wakeup', async () => {
-    await withProbe({ attach: ['cgroup_mkdir', 'sys_openat'], safetyMs: 60_000 }, async (probe) => {
-      const steps: Step[] = [];
-      for (let i = 0; i < 20; i++) steps.push('pause', 'openat', -100, FILE, 0, 0);
-      const running = probe.spawn(probe.mkdir('lone'), steps);
-      for (let i = 1; i <= 20; i++) {
-        await running.paused();
-        while (probe.probe.stats().awake) await delay(5);
-        const before = probe.delivered;
-        running.resume();
-        const end = Date.now() + 60_000;
-        while (probe.delivered === before && Date.now() < end) await delay(2);
-        assert.equal(probe.delivered, before + 1, `record ${i}`);
-      }
-      await running.ended();
-    });
-  });
-
   test('order: a fork before what the child does, an exec before what the program does, the end last', async () => {
     await withProbe(
       { bufferBytes: 128 << 10, execRingBytes: 16 << 20, bulkRingBytes: 64 << 20 },

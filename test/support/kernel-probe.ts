@@ -167,6 +167,7 @@ export interface KernelProbeOptions {
   /** Default 1 MiB. */
   readonly bufferBytes?: number;
   readonly tickMs?: number;
+  readonly dozeMs?: number;
   readonly safetyMs?: number;
   /** false: setMasks is not called. Default: all opens and messages are reported. */
   readonly masks?: boolean;
@@ -267,8 +268,8 @@ export class KernelProbe {
     const buffer = new ArrayBuffer(options.bufferBytes ?? 1 << 20);
     this.#records = new RecordBytes(buffer);
     const event = new WireEvent(this.#records, { unixMinusBootNs: 0n });
-    const { tickMs = 2, safetyMs = 200 } = options;
-    this.probe.start(buffer, (bytes) => this.#take(bytes, event), { tickMs, safetyMs });
+    const { tickMs = 2, dozeMs = 16, safetyMs = 200 } = options;
+    this.probe.start(buffer, (bytes) => this.#take(bytes, event), { tickMs, dozeMs, safetyMs });
   }
 
   #take(bytes: number, event: WireEvent): void {

@@ -35,7 +35,7 @@ function world() {
         scopeFull: 0,
         readErrors: 0,
         deniedDropped: 0,
-        awake: true,
+        waits: 'polls',
         epoch: 0,
         waitingSinceBootNs: undefined,
       }),

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  KernelProbe,
+  stepsProgram,
+  type KernelProbeOptions,
+  type Step,
+} from '../support/kernel-probe.ts';
+import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { verdictTable } from '../support/verdict-table.ts';
+
+// When the reader is woken, and when it is left to its next look.
+
+const FILE = '/etc/hostname';
+const OPEN: readonly Step[] = ['openat', -100, FILE, 0, 0];
+const HOOKS = ['cgroup_mkdir', 'sched_exec', 'sched_exit', 'sys_openat'];
+/** Longer than any test: what comes has woken the reader. */
+const NEVER = { tickMs: 2, dozeMs: 60_000, safetyMs: 60_000 };
+const TABLE = 1;
+
+/** Runs the body with a probe of its own, and closes it. */
+async function withProbe(
+  options: KernelProbeOptions,
+  body: (probe: KernelProbe) => Promise<void>,
+): Promise<void> {
+  const probe = new KernelProbe(options);
+  try {
+    await body(probe);
+  } finally {
+    await probe.close();
+  }
+}
+
+async function until(what: string, reached: () => boolean): Promise<void> {
+  const end = Date.now() + 30_000;
+  while (!reached()) {
+    assert.ok(Date.now() < end, `not reached: ${what}`);
+    await delay(2);
+  }
+}
+
+/** Waits until the reader has no more to do, and waits for what is to come. */
+const untilQuiet = (probe: KernelProbe, waits: 'dozes' | 'asleep'): Promise<void> =>
+  until(`the reader is ${waits}`, () => probe.probe.stats().waits === waits);
+
+const emitted = (probe: KernelProbe): number => probe.probe.stats().emitted;
+
+describe('wakeups', () => {
+  test('a single record after idleness arrives by its own wakeup', async () => {
+    await withProbe({ attach: ['cgroup_mkdir', 'sys_openat'], safetyMs: 60_000 }, async (probe) => {
+      const steps: Step[] = [];
+      for (let i = 0; i < 20; i++) steps.push('pause', 'openat', -100, FILE, 0, 0);
+      const running = probe.spawn(probe.mkdir('lone'), steps);
+      for (let i = 1; i <= 20; i++) {
+        await running.paused();
+        await untilQuiet(probe, 'asleep');
+        const before = probe.delivered;
+        running.resume();
+        const end = Date.now() + 30_000;
+        while (probe.delivered === before && Date.now() < end) await delay(2);
+        assert.equal(probe.delivered, before + 1, `record ${i}`);
+      }
+      await running.ended();
+    });
+  });
+
+  test('what no table has judged does not wake a reader that dozes; an exec does, and brings all', async () => {
+    await withProbe({ attach: HOOKS, ...NEVER }, async (probe) => {
+      const running = probe.spawn(probe.mkdir('doze'), [
+        ...['pause', ...OPEN, 'pause', ...OPEN, ...OPEN, 'pause'],
+        ...['execve', stepsProgram(), 'again', 'pause', ';'],
+      ]);
+      await running.paused();
+      await untilQuiet(probe, 'asleep');
+      const before = emitted(probe);
+      running.resume();
+      await running.paused();
+      await untilQuiet(probe, 'dozes');
+      assert.equal(probe.delivered, before + 1, 'a reader that sleeps is woken by any record');
+      running.resume();
+      await running.paused();
+      assert.equal(emitted(probe), before + 3);
+      // It would be here at once, and the event loop has turned.
+      await delay(50);
+      assert.equal(probe.delivered, before + 1, 'they have woken nobody');
+      running.resume();
+      await until('the exec', () => probe.delivered === before + 4);
+      running.kill();
+    });
+  });
+
+  test('what a rule may match wakes a reader that dozes', async () => {
+    await withProbe({ attach: HOOKS, ...NEVER }, async (probe) => {
+      const judged = probe.mkdir('judged');
+      const table = verdictTable(ruleSetOf(ruleFile(`evt.type = openat and fd.name = ${FILE}`)));
+      probe.probe.setVerdicts(TABLE, table.bytes ?? assert.fail('the table does not fit'));
+      probe.probe.scopeSet(judged.id, 'included', judged.level, TABLE);
+      const lazy = probe.spawn(probe.mkdir('lazy'), ['pause', ...OPEN, 'pause']);
+      const urgent = probe.spawn(judged, ['pause', ...OPEN, 'pause']);
+      await lazy.paused();
+      await urgent.paused();
+      await untilQuiet(probe, 'asleep');
+      const before = emitted(probe);
+      lazy.resume();
+      await lazy.paused();
+      await untilQuiet(probe, 'dozes');
+      assert.equal(probe.delivered, before + 1);
+      urgent.resume();
+      await until('the open', () => probe.delivered === before + 2);
+      lazy.kill();
+      urgent.kill();
+    });
+  });
+
+  test('a ring that is an eighth full wakes a reader that dozes', async () => {
+    await withProbe({ attach: HOOKS, bulkRingBytes: 256 << 10, ...NEVER }, async (probe) => {
+      const running = probe.spawn(probe.mkdir('fills'), [
+        ...['pause', ...OPEN, 'pause'],
+        ...[...Array.from({ length: 400 }, () => OPEN).flat(), 'pause'],
+      ]);
+      await running.paused();
+      await untilQuiet(probe, 'asleep');
+      const before = emitted(probe);
+      running.resume();
+      await running.paused();
+      await untilQuiet(probe, 'dozes');
+      running.resume();
+      await running.paused();
+      assert.equal(emitted(probe), before + 401);
+      await until('most of them', () => probe.delivered > before + 200);
+      assert.equal(probe.probe.stats().dropped, 0);
+      running.kill();
+    });
+  });
+
+  test('a reader that dozes sleeps once nothing more comes', async () => {
+    await withProbe({ attach: HOOKS, tickMs: 2, dozeMs: 16, safetyMs: 60_000 }, async (probe) => {
+      const running = probe.spawn(probe.mkdir('ends'), ['pause', ...OPEN, 'pause']);
+      await running.paused();
+      await untilQuiet(probe, 'asleep');
+      running.resume();
+      await running.paused();
+      await untilQuiet(probe, 'asleep');
+      assert.equal(probe.delivered, emitted(probe));
+      running.kill();
+    });
+  });
+});
