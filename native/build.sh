@@ -10,11 +10,11 @@ if [ -z "$CLANG" ] || [ ! -e /usr/include/bpf/libbpf.h ]; then
 fi
 [ "${VARVEL_ASAN:-0}" = 1 ] || node schema/generate.mjs
 mkdir -p build
-for object in probe isolate deny-connects deny-opens; do
+for object in probe isolate deny-connects deny-opens deny-paths; do
   "$CLANG" -g -O2 -Wall -Werror -mcpu=v3 -target bpf -D__TARGET_ARCH_x86 -Iprobe -I/usr/include/x86_64-linux-gnu \
     -c "probe/$object.bpf.c" -o "build/$object.bpf.o"
   # DWARF goes, BTF stays
   [ -z "$STRIP" ] || "$STRIP" -g "build/$object.bpf.o"
 done
 node-gyp configure build --silent --directory . > build/node-gyp.log 2>&1 || { cat build/node-gyp.log >&2; exit 1; }
-ls -l build/probe.bpf.o build/isolate.bpf.o build/deny-connects.bpf.o build/deny-opens.bpf.o build/Release/ebpf_loader.node | awk '{print $5, $9}'
+ls -l build/probe.bpf.o build/isolate.bpf.o build/deny-connects.bpf.o build/deny-opens.bpf.o build/deny-paths.bpf.o build/Release/ebpf_loader.node | awk '{print $5, $9}'

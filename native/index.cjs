@@ -195,13 +195,16 @@ class Probe {
     addon.allowConnects(this.#handle);
   }
 
-  denyOpens(objectPath = path.join(__dirname, 'build', 'deny-opens.bpf.o')) {
-    checkText(objectPath, 'objectPath');
-    addon.denyOpens(this.#handle, objectPath);
+  denyFiles(objectsPath = path.join(__dirname, 'build')) {
+    checkText(objectsPath, 'objectsPath');
+    const [opens, paths] = ['deny-opens', 'deny-paths'].map((name) =>
+      path.join(objectsPath, `${name}.bpf.o`),
+    );
+    addon.denyFiles(this.#handle, opens, paths);
   }
 
-  allowOpens() {
-    addon.allowOpens(this.#handle);
+  allowFiles() {
+    addon.allowFiles(this.#handle);
   }
 
   pin(directory) {

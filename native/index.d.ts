@@ -191,12 +191,12 @@ export class Probe {
   allowConnects(): void;
   /**
    * From its return on, opens that a rule certainly denies are refused with EPERM, as the tables of their containers say. It does not
-   * matter how they are made, but for O_PATH. Idempotent; loads the program first. Throws LoaderError where the kernel does not let
-   * programs change results (fmod_ret, Linux 5.7): EPERM, EACCES or EINVAL. It
-   * ends with the probe.
+   * matter how they are made, but for O_PATH. So are calls that change a name, a mode or an owner: unlink, rmdir, rename, link, symlink,
+   * mkdir, chmod, chown and their kind. Idempotent; loads the programs first, from this folder. Throws LoaderError where the kernel does
+   * not let programs change results (fmod_ret, Linux 5.7; CONFIG_SECURITY_PATH): EPERM, EACCES or EINVAL. It ends with the probe.
    */
-  denyOpens(objectPath?: string): void;
-  allowOpens(): void;
+  denyFiles(objectsPath?: string): void;
+  allowFiles(): void;
   /**
    * Keeps what denies in the kernel after this process, however it ends, by names in the directory, which is made. It must be in a BPF
    * file system: else EPERM. Idempotent: call it again once more is loaded. It also survives `close`.

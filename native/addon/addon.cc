@@ -103,19 +103,19 @@ napi_value AllowConnects(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// denyOpens(handle, objectPath)
-napi_value DenyOpens(napi_env env, napi_callback_info info) {
+// denyFiles(handle, objectPath, objectPath)
+napi_value DenyFiles(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
-  std::string path;
-  if (!(Arguments(env, info) >> handle >> path)) return nullptr;
-  return Done(env, handle->probe.DenyOpens(path));
+  std::string opens, paths;
+  if (!(Arguments(env, info) >> handle >> opens >> paths)) return nullptr;
+  return Done(env, handle->probe.DenyFiles(opens, paths));
 }
 
-// allowOpens(handle)
-napi_value AllowOpens(napi_env env, napi_callback_info info) {
+// allowFiles(handle)
+napi_value AllowFiles(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
   if (!(Arguments(env, info) >> handle)) return nullptr;
-  handle->probe.AllowOpens();
+  handle->probe.AllowFiles();
   return nullptr;
 }
 
@@ -310,7 +310,7 @@ napi_value Init(napi_env env, napi_value exports) {
   } kFunctions[] = {
       {"load", Load},           {"loadInThread", LoadInThread}, {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
       {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"runVerdict", RunVerdict}, {"adoptImage", AdoptImage},
-      {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects}, {"denyOpens", DenyOpens}, {"allowOpens", AllowOpens},
+      {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects}, {"denyFiles", DenyFiles}, {"allowFiles", AllowFiles},
       {"pin", Pin},             {"unpin", Unpin},             {"noteSeen", NoteSeen},     {"unseenDenials", UnseenDenials},
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
       {"filtered", Filtered},

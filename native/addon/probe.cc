@@ -341,8 +341,23 @@ Status Probe::Pin(const std::string& directory) {
   }
   Status status = connects_.Pin(directory);
   if (status.ok()) status = opens_.Pin(directory);
+  if (status.ok()) status = paths_.Pin(directory);
   if (status.ok()) status = PinFd(MapFd("scope"), directory, "scope");
   return status;
+}
+
+Status Probe::DenyFiles(const std::string& opens, const std::string& paths) {
+  Status status = opens_.Start(object_, opens, {});
+  if (status.ok()) status = paths_.Start(object_, paths, {});
+  if (!status.ok()) AllowFiles();
+  return status;
+}
+
+void Probe::AllowFiles() {
+  for (Denial* denial : {&opens_, &paths_}) {
+    denial->Unpin(pinned_);
+    denial->Stop();
+  }
 }
 
 void Probe::Unpin() {
@@ -354,6 +369,7 @@ void Probe::Unpin() {
   for (const char* hook : kDenyingHooks) ::Unpin(pinned_, hook);
   connects_.Unpin(pinned_);
   opens_.Unpin(pinned_);
+  paths_.Unpin(pinned_);
   ::Unpin(pinned_, "scope");
   pinned_.clear();
 }
@@ -368,6 +384,7 @@ Status Probe::NoteSeen(uint64_t now, uint64_t deny_until) {
 void Probe::Close() {
   connects_.Stop();
   opens_.Stop();
+  paths_.Stop();
   for (const auto& entry : links_)
     for (bpf_link* link : entry.second) DetachBeside(entry.first, link);
   links_.clear();

@@ -52,12 +52,12 @@ class Probe {
   Status SetVerdicts(uint32_t number, const verdict_table* table);
   // From its return on no table filters opens, until one is set again. Waits as SetVerdicts does, once.
   Status SuspendVerdicts();
-  // Loads the programs that refuse connections, or opens, from the object at `path`, and attaches them (see Denial). Tables
+  // Loads the programs that refuse connections, or calls on files, from these objects, and attaches them (see Denial). Tables
   // decide what they refuse.
   Status DenyConnects(const std::string& path, const std::string& directory) { return connects_.Start(object_, path, directory); }
   void AllowConnects() { connects_.Unpin(pinned_); connects_.Stop(); }
-  Status DenyOpens(const std::string& path) { return opens_.Start(object_, path, {}); }
-  void AllowOpens() { opens_.Unpin(pinned_); opens_.Stop(); }
+  Status DenyFiles(const std::string& opens, const std::string& paths);
+  void AllowFiles();
   // Keeps what denies attached after this process, by names in this directory of a BPF file system, which is made. Idempotent;
   // call it again when more programs deny. Close leaves it.
   Status Pin(const std::string& directory);
@@ -96,6 +96,6 @@ class Probe {
   // By hook: the programs that fit this kernel, if there is a choice.
   std::map<std::string, std::vector<bpf_program*>> variants_;
   std::vector<Detaching> detaching_;
-  Denial connects_, opens_;
+  Denial connects_, opens_, paths_;
   std::string pinned_; // the directory; empty: nothing is pinned
 };

@@ -22,7 +22,11 @@
 #define NR_OPENAT2 437
 #define NR_EXECVE 59
 #define NR_EXECVEAT 322
+#define NR_MKDIRAT 258
+#define NR_UNLINKAT 263
 #define NR_RENAMEAT 264
+#define NR_LINKAT 265
+#define NR_SYMLINKAT 266
 #define NR_RENAMEAT2 316
 #define NR_CONNECT 42
 #define NR_SENDTO 44

@@ -156,11 +156,12 @@ struct verdict_table {
 	__u32 start[VERDICT_MACHINES]; /* first row of each automaton */
 	__u32 programs; /* 1: a clause is about the program that makes the call */
 	__u32 certain;	/* rules in `failures` */
-	/* bit n: what rule n certainly matches is denied: programs, and what deny-connects.bpf.c and deny-opens.bpf.c refuse */
+	/* bit n: what rule n certainly matches is denied: programs, and what the other objects refuse */
 	__u32 denying;
 	__u32 denying_connects; /* those of them that can be certain of a connect */
 	/* the same of opens, by access: 0: reads, 1: writes, 2: both, 3: of the path alone */
 	__u32 denying_opens[4];
+	__u32 denying_changes; /* the same of calls that change a name, a mode or an owner: 0: no rule can be certain of one */
 	__u32 dots;	/* 1: a clause is about whether the path as passed contains ".." */
 	__u32 names;	/* NAMES_*: a clause is about names of this sort */
 	__u32 numbers;	/* comparisons in `bounds` */

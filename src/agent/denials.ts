@@ -2,7 +2,7 @@ import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
 import type { KernelEvent } from '../events/event.ts';
 import { asksForAncestors } from '../plan/verdicts/ancestor-tests.ts';
-import { isExec, isOpen } from '../plan/verdicts/call-kinds.ts';
+import { isExec, isFileCall } from '../plan/verdicts/call-kinds.ts';
 import type { Checked } from '../rules/compile/checked.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -65,7 +65,7 @@ export interface DenialsOptions {
   readonly logger: Logger;
 }
 
-/** Decides by which rules the kernel denies programs, connections and opens. Whatever it is not certain of is left to the response after the effect. */
+/** Decides by which rules the kernel denies programs, connections and calls on files. Whatever it is not certain of is left to the response after the effect. */
 export class Denials {
   readonly #among: DeniedAmong;
   readonly #canRefuse: CanRefuse;
@@ -105,11 +105,11 @@ export class Denials {
     );
   }
 
-  /** Of a rule about connects or opens it is always asked whether they can be refused: what does so is loaded then. */
+  /** Of a rule about connects or files it is always asked whether they can be refused: what does so is loaded then. */
   #canDeny(events: LoadedRule['events']): boolean {
     const refuses = [
       events.has('connect') && this.#canRefuse('connection'),
-      [...events].some(isOpen) && this.#canRefuse('file'),
+      [...events].some(isFileCall) && this.#canRefuse('file'),
     ];
     return refuses.includes(true) || [...events].some(isExec);
   }

@@ -97,7 +97,7 @@ export type Refusals = Readonly<Record<RefusedCall, Refusal>>;
 
 /** Those of this host. */
 export const makeRefusals = (
-  probe: Pick<LiveProbe, 'denyConnects' | 'allowConnects' | 'denyOpens' | 'allowOpens'>,
+  probe: Pick<LiveProbe, 'denyConnects' | 'allowConnects' | 'denyFiles' | 'allowFiles'>,
   logger: Logger,
 ): Refusals => ({
   connection: new Refusal({
@@ -108,10 +108,10 @@ export const makeRefusals = (
     logger,
   }),
   file: new Refusal({
-    start: () => probe.denyOpens(),
-    stop: () => probe.allowOpens(),
+    start: () => probe.denyFiles(),
+    stop: () => probe.allowFiles(),
     otherwise:
-      'this kernel cannot refuse opens: a process that opens a denied file is killed afterwards. Programs and connections can still be denied before the effect',
+      'this kernel cannot refuse to open or change files: a process that does so against a rule is killed afterwards. Programs and connections can still be denied before the effect',
     logger,
   }),
 });

@@ -4,5 +4,5 @@ import type { DenialTrial } from '../plan/denial-test.ts';
 export const DENIED_BY: Readonly<Record<DenialTrial, string>> = {
   program: 'SIGKILL at sched_process_exec',
   connection: 'cgroup/connect4, connect6, sendmsg4, sendmsg6',
-  file: 'fmod_ret on security_file_open',
+  file: 'fmod_ret (security_file_open, security_path_*)',
 };

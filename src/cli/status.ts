@@ -297,7 +297,7 @@ function deniedLines({
     );
   for (const [call, what] of [
     ['connection', 'connections'],
-    ['file', 'opens'],
+    ['file', 'opens and changes of files'],
   ] as const)
     if (denialTest?.[call] === 'not tried')
       lines.push(`it was not tried whether ${what} are refused on this host: run varvel doctor`);
@@ -307,7 +307,7 @@ function deniedLines({
     );
   if (refusalsUnavailable.file !== undefined)
     lines.push(
-      `OPENS ARE NOT REFUSED on this host, their processes are killed after they have opened the file (${refusalsUnavailable.file}): run varvel doctor`,
+      `OPENS AND CHANGES OF FILES ARE NOT REFUSED on this host, their processes are killed afterwards (${refusalsUnavailable.file}): run varvel doctor`,
     );
   if (afterEffect.length > 0)
     lines.push(
@@ -319,7 +319,7 @@ function deniedLines({
         ? `. Until rules are loaded again nothing is denied by ${named(givenUp)}`
         : '';
     lines.push(
-      `DENIED WRONGLY: ${inVain} programs, connections or opens that no rule matches, please report it${now}`,
+      `DENIED WRONGLY: ${inVain} programs, connections or calls on files that no rule matches, please report it${now}`,
     );
   }
   for (const { app, why } of denialEnded)
@@ -334,7 +334,7 @@ function deniedLines({
     );
   if (deniedDropped > 0)
     lines.push(
-      `DENIED WITHOUT A LINE: ${deniedDropped} programs, connections or opens, whose records were lost`,
+      `DENIED WITHOUT A LINE: ${deniedDropped} programs, connections or calls on files, whose records were lost`,
     );
   return lines;
 }

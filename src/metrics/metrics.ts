@@ -50,7 +50,7 @@ const PROBE_TOTALS: readonly (readonly [of: ProbeTotal, name: string, help: stri
   [
     'deniedDropped',
     'varvel_denied_records_dropped_total',
-    'Denials of programs, connections and opens whose record was lost.',
+    'Denials of programs, connections and calls on files whose record was lost.',
   ],
 ];
 

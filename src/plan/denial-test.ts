@@ -21,9 +21,10 @@ const ADDRESS = '192.0.2.1';
 const PORT = 9;
 
 interface Trial {
-  readonly condition: () => string;
+  /** `directory`: that of the test's cgroup, of which the process is. */
+  readonly condition: (directory: string) => string;
   /** What a container's process does. Its exit code says what became of it. */
-  readonly script: string;
+  readonly script: (directory: string) => string;
   /** How many of its calls are denied, and told; default 1. */
   readonly records?: number;
 }
@@ -32,14 +33,14 @@ const TRIALS = {
   program: {
     condition: () =>
       `evt.type in (execve, execveat) and proc.exepath = ${JSON.stringify(realpathSync(PROGRAM))}`,
-    script: `
+    script: () => `
 const { error, signal } = require('child_process').spawnSync('${PROGRAM}');
 process.exit(signal === 'SIGKILL' ? ${DENIED} : error === undefined ? ${DONE} : ${NOT_TRIED});
 `,
   },
   connection: {
     condition: () => `evt.type = connect and fd.sip = "${ADDRESS}"`,
-    script: `
+    script: () => `
 const { createSocket } = require('dgram');
 const isRefused = (error) => error && error.code === 'EPERM';
 let isTried = false;
@@ -55,16 +56,25 @@ createSocket('udp4').on('error', send).connect(${PORT}, '${ADDRESS}', send);
     records: 2,
   },
   file: {
-    condition: () =>
-      `evt.type in (open, openat) and fd.name = ${JSON.stringify(realpathSync(PROGRAM))}`,
-    script: `
-try {
-  require('fs').closeSync(require('fs').openSync('${PROGRAM}'));
-} catch ({ code }) {
-  process.exit(code === 'EPERM' ? ${DENIED} : ${NOT_TRIED});
-}
-process.exit(${DONE});
+    condition: (directory) =>
+      `(evt.type in (open, openat) and fd.name = ${JSON.stringify(realpathSync(PROGRAM))})
+       or (evt.type = rmdir and evt.arg.path = ${JSON.stringify(directory)})`,
+    // The directory has a process in it: without the denial it is not removed either.
+    script: (directory) => `
+const { closeSync, openSync, rmdirSync } = require('fs');
+const codeOf = (call) => {
+  try {
+    call();
+  } catch ({ code }) {
+    return code;
+  }
+};
+const open = codeOf(() => closeSync(openSync('${PROGRAM}')));
+if (open !== undefined && open !== 'EPERM') process.exit(${NOT_TRIED});
+const remove = codeOf(() => rmdirSync(${JSON.stringify(directory)}));
+process.exit(open === 'EPERM' && remove === 'EPERM' ? ${DENIED} : ${DONE});
 `,
+    records: 2,
   },
 } satisfies Record<string, Trial>;
 
@@ -75,7 +85,7 @@ export type DenialOutcome = 'denied' | 'untold' | 'not denied' | 'not tried';
 
 /**
  * Tries whether this kernel denies what a rule denies: a process in a cgroup and in namespaces of its own, as a container has them,
- * runs a program, connects and sends a message, or opens a file. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
+ * runs a program, connects and sends a message, or opens a file and removes a directory. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
  */
 export class DenialTest {
   readonly cgroupId: number;
@@ -102,8 +112,8 @@ export class DenialTest {
     this.#told = 0;
     const { condition, script, records = 1 }: Trial = TRIALS[trial];
     try {
-      this.#probe.setVerdicts(TABLE, tableThatDenies(condition()));
-      const code = runAsContainer(this.#directory, script);
+      this.#probe.setVerdicts(TABLE, tableThatDenies(condition(this.#directory)));
+      const code = runAsContainer(this.#directory, script(this.#directory));
       if (code !== DENIED) return code === DONE ? 'not denied' : 'not tried';
       return (await this.#isTold(records)) ? 'denied' : 'untold';
     } finally {
@@ -133,7 +143,7 @@ function tableThatDenies(condition: string): Uint8Array {
   const text = `
 - rule: denied
   desc: d
-  condition: ${condition}
+  condition: ${JSON.stringify(condition)}
   output: x
   priority: ERROR
 `;

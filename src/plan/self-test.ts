@@ -8,7 +8,12 @@ import { levelOf } from '../probe/scope.ts';
 const SENTINEL = '/proc/sys/kernel/ostype';
 const WAIT_MS = 3000;
 /** The hooks that the test verifies. */
-export const SELF_TEST_HOOKS: readonly string[] = ['sys_open', 'sys_openat', 'sys_connect'];
+export const SELF_TEST_HOOKS: readonly string[] = [
+  'sys_open',
+  'sys_openat',
+  'sys_connect',
+  'sys_rmdir',
+];
 
 /**
  * Checks that the probe reports what really happens. A child in its own cgroup opens, connects, execs and exits, and each must

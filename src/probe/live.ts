@@ -277,23 +277,23 @@ export class LiveProbe {
   }
 
   /**
-   * From its return on, opens are refused as the tables say. Loads what does so when first called, in some 0.1 s. Throws UserError if the
+   * From its return on, calls on files are refused as the tables say. Loads what does so when first called, in some 0.3 s. Throws UserError if the
    * kernel refuses.
    */
-  denyOpens(): void {
+  denyFiles(): void {
     try {
-      this.#probe.denyOpens();
+      this.#probe.denyFiles();
     } catch (error) {
       const { code = String(error) } = error as Partial<LoaderError>;
       throw new UserError(
-        `Cannot refuse opens: ${code}. This kernel lets no BPF program change what its functions return (fmod_ret on security_file_open), or the agent has not CAP_BPF and CAP_PERFMON`,
+        `Cannot refuse to open or change files: ${code}. This kernel lets no BPF program change what its functions return (fmod_ret on security_file_open and security_path_*), or the agent has not CAP_BPF and CAP_PERFMON`,
         { cause: error },
       );
     }
   }
 
-  allowOpens(): void {
-    this.#probe.allowOpens();
+  allowFiles(): void {
+    this.#probe.allowFiles();
   }
 
   /** Keeps what denies in the kernel after this process, by names in this directory. Idempotent. Throws UserError if the kernel refuses. */

@@ -88,7 +88,7 @@ async function withProbe(way: Exclude<Way, 'bare'>): Promise<Measured> {
     if (way.toLowerCase().endsWith('denying')) {
       probe.denyConnects(HIERARCHY.mountPoint);
       try {
-        probe.denyOpens();
+        probe.denyFiles();
       } catch (error) {
         noOpens = (error as LoaderError).code;
       }

@@ -40,7 +40,7 @@ test('what cannot be refused is killed, and status says why', async (t) => {
       status,
       refuses
         ? /^denied before the effect, in 1 containers: .*"Key read"$/m
-        : /^OPENS ARE NOT REFUSED on this host, their processes are killed .* \(Cannot refuse opens: E\w+\. This kernel .*\): run varvel doctor$/m,
+        : /^OPENS AND CHANGES OF FILES ARE NOT REFUSED on this host, their processes are killed .* \(Cannot refuse to open or change files: E\w+\. This kernel .*\): run varvel doctor$/m,
     );
     const code = await execInContainer(
       shop,

@@ -33,7 +33,11 @@ describe('denial is tried', () => {
     assert.deepEqual([program, connection], [works, works]);
     const why: unknown = file.status === 'rejected' ? file.reason : undefined;
     if (file.status === 'fulfilled') assert.deepEqual(file, works);
-    else assert.match(String(why), /Cannot refuse opens: EPERM\. This kernel lets no BPF program/);
+    else
+      assert.match(
+        String(why),
+        /Cannot refuse to open or change files: EPERM\. This kernel lets no BPF program/,
+      );
   });
 
   test('a kernel that does not deny it, or an agent that is not told of it, is reported', async () => {

@@ -60,7 +60,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       symlinkSync('secret', join(dir, 'symlink'));
       linkSync(join(dir, 'secret'), join(dir, 'hardlink'));
       try {
-        probe.probe.denyOpens();
+        probe.probe.denyFiles();
       } catch (error) {
         // Every other reason is a defect.
         if ((error as LoaderError).code !== 'EPERM') throw error;
@@ -224,9 +224,9 @@ for (const kind of ['v2', 'v1-pids'] as const)
         assert.deepEqual((await opens(open('secret')))[0], [0]);
         // Nor once that is ended, and again when it begins anew.
         deny(bad());
-        probe.probe.allowOpens();
+        probe.probe.allowFiles();
         assert.deepEqual((await opens(open('secret')))[0], [0]);
-        probe.probe.denyOpens();
+        probe.probe.denyFiles();
         assert.deepEqual((await opens(open('secret')))[0], [EPERM]);
       },
     );
@@ -287,7 +287,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       try {
         const { bytes } = verdictTable(ruleSetOf(ruleFile(bad())), 'docker', new Set(['r']));
         small.probe.setVerdicts(TABLE, bytes);
-        small.probe.denyOpens();
+        small.probe.denyFiles();
         const judged = small.mkdir('judged');
         small.probe.scopeSet(judged.id, 'included', judged.level, TABLE);
         const steps = Array.from({ length: 3 * MANY }, () => open('secret')).flat();

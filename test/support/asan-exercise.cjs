@@ -131,10 +131,10 @@ async function round(number) {
   probe.allowConnects();
   probe.allowConnects();
   if (number !== 1) probe.denyConnects(mount);
-  refuses(() => probe.denyOpens('/nonexistent'), 'ENOENT');
-  refuses(() => probe.denyOpens(1), 'EINVAL');
-  for (let i = 0; i < 2; i++) mayRefuse(() => probe.denyOpens(), 'EPERM');
-  probe.allowOpens();
+  refuses(() => probe.denyFiles('/nonexistent'), 'ENOENT');
+  refuses(() => probe.denyFiles(1), 'EINVAL');
+  for (let i = 0; i < 2; i++) mayRefuse(() => probe.denyFiles(), 'EPERM');
+  probe.allowFiles();
   refuses(() => probe.pin('/nonexistent/x'), 'ENOENT');
   refuses(() => probe.pin(1), 'EINVAL');
   refuses(() => loader.unseenDenials('/nonexistent'), 'ENOENT');

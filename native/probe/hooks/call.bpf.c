@@ -12,8 +12,6 @@
 #define VECTORS_MAX 8
 #define MESSAGES_MAX 8
 
-const volatile struct call_spec call_specs[CALL_NR_MAX] SEC(".rodata.calls") = { CALL_SPECS };
-
 /* Stores the file or socket of the call's descriptor. */
 __noinline int call__store_object(struct call_state *c)
 {
@@ -202,9 +200,10 @@ __noinline int call__send(void)
 	}
 	if (is_refused)
 		call__become_connect(c);
+	bool is_change = c->spec.judged && c->ret < 0 && call__is_refused(c);
 	bool message = c->spec.flags & CALL_MESSAGE;
 	__u32 mask = *(volatile __u32 *)&state.call_mask;
-	if (!is_refused && (!call__is_wanted(c, mask) || (message && !call__is_message_wanted(c, mask)) ||
+	if (!is_refused && !is_change && (!call__is_wanted(c, mask) || (message && !call__is_message_wanted(c, mask)) ||
 			    !call__may_match_kind(c, *(volatile __u32 *)&entry->table))) {
 		ring__count_filtered(entry, c->spec.event);
 		return 0;
@@ -222,14 +221,18 @@ __noinline int call__send(void)
 	c->off = sizeof(*r);
 	call__forget_strings(c);
 	__u32 option = c->args[1];
-	if (!(c->spec.flags & CALL_TEXT_IF_NAME) || option == PR_SET_NAME || option == PR_GET_NAME) {
+	if (is_change) {
+		call__store_refused_paths(c);
+	} else if (!(c->spec.flags & CALL_TEXT_IF_NAME) || option == PR_SET_NAME || option == PR_GET_NAME) {
 		for (int i = 0; i < 3; i++)
 			call__store_text(c, i);
 		for (int i = 0; i < 3; i++)
 			call__store_directory(c, i);
 	}
 	call__store_object(c);
-	if (is_refused) {
+	if (is_change) {
+		call__store_refusal(c);
+	} else if (is_refused) {
 		connect__store_refusal();
 		c->failing = ALL_FAILING;
 	} else if (!call__may_match(c) && !(c->spec.event == EVENT_CONNECT && connect__is_milestone(c))) {

@@ -6,28 +6,13 @@
  * are none of these, or not wanted, return at once. Numbers and arguments are converted to those of the 64-bit call.
  */
 
-#define COMPAT_NUMBER 511
 #define COMPAT_PAGE_SHIFT 12
 #define COMPAT_ID_NONE 0xffff
 
 struct socket_call {
 	__u16 nr, arguments;
 };
-const volatile __u16 ia32_calls[CALL_NR_MAX] SEC(".rodata.ia32") = { CALL_NR32 };
-const volatile __u16 x32_calls[64] SEC(".rodata.x32") = { CALL_NRX32 };
 const volatile struct socket_call socket_calls[32] SEC(".rodata.socket") = { SOCKETCALLS };
-
-/* The entry for the number as called: COMPAT_* and a number on x86-64; 0: not of interest. */
-static __always_inline __u32 compat__find_call(__u32 nr, bool ia32)
-{
-	if (ia32)
-		return nr < CALL_NR_MAX ? ia32_calls[nr] : 0;
-	nr &= ~X32_SYSCALL_BIT;
-	if (nr < X32_FIRST)
-		return nr;
-	nr -= X32_FIRST;
-	return nr < 64 ? x32_calls[nr] : 0;
-}
 
 /* Reads arguments from an array of 32-bit words in user memory. */
 static __always_inline void compat__read_arguments(struct call_state *c, __u64 from, __u32 count)

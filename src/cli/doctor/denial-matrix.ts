@@ -33,7 +33,7 @@ const BEST: Readonly<Record<DenialTrial, Best>> = {
     without: 'cgroup/connect4',
   },
   file: {
-    operation: 'open a file',
+    operation: 'open or change a file',
     guarantee: 'prevented',
     by: DENIED_BY.file,
     without: DENIED_BY.file,

@@ -33,11 +33,12 @@ const WORDS: Readonly<Record<DenialTrial, Words>> = {
     },
   },
   file: {
-    what: 'Opens',
-    works: 'one was refused',
+    what: 'Opens and changes of files',
+    works: 'one of each was refused',
     why: {
-      untold: 'in a test an open was refused, but the kernel reported nothing of it',
-      'not denied': 'in a test a file was opened although that was to be refused',
+      untold: 'in a test both were refused, but the kernel reported nothing of it',
+      'not denied':
+        'in a test a file was opened, or a directory was to be removed, although that was to be refused',
       'not tried': 'the test’s program could not be run',
     },
   },
@@ -51,7 +52,7 @@ const UNLOADED: Readonly<Record<RefusedCall, Unloaded>> = {
       'Give the agent CAP_NET_ADMIN and a mounted cgroup v2, or use the response kill, which makes that explicit.',
   },
   file: {
-    says: 'The response deny cannot refuse opens on this host; it kills the process afterwards',
+    says: 'The response deny cannot refuse to open or change files on this host; it kills the process afterwards',
     advice:
       'Use a kernel that lets BPF programs change results, as Debian’s does, or the response kill, which makes that explicit.',
   },
@@ -61,7 +62,7 @@ interface Unloaded {
   readonly advice: string;
 }
 
-/** Whether programs, connections or opens can be denied here. `tried`: what became of the test; undefined: no probe was loaded. */
+/** Whether programs, connections or calls on files can be denied here. `tried`: what became of the test; undefined: no probe was loaded. */
 export function checkDenial(
   config: AgentConfig,
   trial: DenialTrial,

@@ -47,7 +47,7 @@ export interface ProbeFindings {
   readonly unseen: readonly string[];
   /** The hooks that this kernel has tracepoints for. */
   readonly hooks: readonly string[];
-  /** Whether it denied a program, a connection, and to open a file. */
+  /** Whether it denied a program, a connection, and to open and change a file. */
   readonly denial: DenialFindings;
 }
 

@@ -1,5 +1,5 @@
 import type { AgentConfig, ResponseSetting } from '../../config/config.ts';
-import { deniedAccessesAmong } from '../../plan/verdicts/call-kinds.ts';
+import { deniedAccessesAmong, deniesChangesAmong } from '../../plan/verdicts/call-kinds.ts';
 import { canDeny, deniedKindsOf } from '../../plan/verdicts/rule-clauses.ts';
 import { fitsAll } from '../../rules/loader/selection.ts';
 import type { LoadedRule, RuleSet } from '../../rules/rule-set.ts';
@@ -28,8 +28,11 @@ export function checkResponses(config: AgentConfig, ruleSet: RuleSet | undefined
   const isLate = (rule: LoadedRule): boolean => !canDeny(rule);
   const late = [...denied].filter(isLate).map(({ name }) => name);
   const early = denied.size - late.length;
-  const opens = [...denied].some((rule) => deniedAccessesAmong(deniedKindsOf(rule)) !== 0);
-  const deny = `${early} of ${denied.size} deny rules can act before the effect.${opens ? ' For opens this also needs the check "files" to be ok.' : ''}`;
+  const files = [...denied].some((rule) => {
+    const kinds = deniedKindsOf(rule);
+    return deniedAccessesAmong(kinds) !== 0 || deniesChangesAmong(kinds);
+  });
+  const deny = `${early} of ${denied.size} deny rules can act before the effect.${files ? ' For files this also needs the check "files" to be ok.' : ''}`;
   if (late.length === 0) return ok(`${says} ${deny}`);
   return (early === 0 ? warnOf : ok)(
     `${says} ${deny} For ${late.length === 1 ? 'rule' : 'rules'} ${list(late.map((name) => JSON.stringify(name)))} the process is killed after the event instead ("varvel explain RULE" says why).`,

@@ -81,7 +81,7 @@ async function tryDenial(
         return made().run('connection');
       }),
       file: await settled(() => {
-        probe.denyOpens();
+        probe.denyFiles();
         return made().run('file');
       }),
     };

@@ -40,7 +40,7 @@ export function kernelSection(
 const DENIED: Readonly<Record<DeniableCalls, string>> = {
   programs: `It ends the program before its first instruction (${DENIED_BY.program}), where the comparisons that the kernel decides are enough.`,
   connections: `It refuses the connection before it is made (EPERM, by ${DENIED_BY.connection}), where the comparisons that the kernel decides are enough.`,
-  files: `It refuses to open the file (EPERM, by ${DENIED_BY.file}), where the comparisons that the kernel decides are enough, on a kernel that can ("files" in varvel doctor).`,
+  files: `It refuses to open or change the file (EPERM, by ${DENIED_BY.file}), where the comparisons that the kernel decides are enough, on a kernel that can ("files" in varvel doctor).`,
 };
 const LATE: Readonly<Record<DeniableCalls, string>> = {
   programs:
@@ -48,10 +48,10 @@ const LATE: Readonly<Record<DeniableCalls, string>> = {
   connections:
     'It can only kill the process after it has connected: the kernel cannot be certain of this rule.',
   files:
-    'It can only kill the process after it has opened the file: the kernel cannot be certain of this rule.',
+    'It can only kill the process after it has opened or changed the file: the kernel cannot be certain of this rule.',
 };
 
-/** What `do: deny` does about the rule, for people; none for a rule that is about neither programs, connections nor opens. */
+/** What `do: deny` does about the rule, for people; none for a rule that is about neither programs, connections nor files. */
 export function denialSection(
   { denial }: RuleFacts,
   width: number,

@@ -11,6 +11,7 @@ import {
 import {
   CONNECT_KINDS,
   deniedAccessesAmong,
+  deniesChangesAmong,
   EXEC_KINDS,
   isExec,
   isJudged,
@@ -82,7 +83,7 @@ export interface RuleFacts {
   readonly opens: OpenFacts | undefined;
   /** What the kernel decides of file calls and connects; undefined when the rule is run for none. */
   readonly kernel: KernelFacts | undefined;
-  /** What `do: deny` can do about the programs, connections and opens that it matches; undefined when it is run for none. */
+  /** What `do: deny` can do about the programs, connections and calls on files that it matches; undefined when it is run for none. */
   readonly denial: DenialFacts | undefined;
   /** Comparisons that an event takes at most, each counted once. */
   readonly comparisons: number;
@@ -159,7 +160,7 @@ function denialOf(rule: LoadedRule, undecided: readonly string[]): RuleFacts['de
 const deniableIn = (kinds: Kinds): readonly DeniableCalls[] => [
   ...((kinds & EXEC_KINDS) === NO_KINDS ? [] : (['programs'] as const)),
   ...((kinds & CONNECT_KINDS) === NO_KINDS ? [] : (['connections'] as const)),
-  ...(deniedAccessesAmong(kinds) === 0 ? [] : (['files'] as const)),
+  ...(deniedAccessesAmong(kinds) === 0 && !deniesChangesAmong(kinds) ? [] : (['files'] as const)),
 ];
 
 function fieldFacts(read: Read, events: readonly EventName[]): FieldFact[] {

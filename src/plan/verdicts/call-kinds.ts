@@ -200,18 +200,22 @@ const DENIED_OPENS = union(
 );
 /**
  * Of these, the kinds of calls that a rule can deny if it is certain of them: programs that are run, connects that it is certain of both
- * ways, and opens that would succeed.
+ * ways, and opens and changes of names, modes and owners that would succeed.
  */
 export const deniableAmong = (kinds: Kinds): Kinds =>
-  (kinds & (EXEC_KINDS | DENIED_OPENS)) |
+  (kinds & (EXEC_KINDS | DENIED_OPENS | WORKED_PATHS)) |
   union(CONNECTS_BOTH_WAYS.filter((both) => (kinds & both) === both));
 
 /** The accesses, as bits, of the opens that can be denied among these kinds. */
 export const deniedAccessesAmong = (kinds: Kinds): number =>
   OPEN_EVENTS.reduce(
-    (bits, _, index) => bits | (Number(kinds >> BigInt(index * KINDS_OF_CALL)) & DENIED_ACCESSES),
+    (bits, _, index) =>
+      bits | Number((kinds >> BigInt(index * KINDS_OF_CALL)) & BigInt(DENIED_ACCESSES)),
     0,
   );
+
+/** Whether these are kinds of calls that change a name, a mode or an owner, and would succeed. */
+export const deniesChangesAmong = (kinds: Kinds): boolean => (kinds & WORKED_PATHS) !== NO_KINDS;
 
 export const ALL_KINDS: Kinds = FILE_KINDS | EXEC_KINDS | CONNECT_KINDS;
 /** The kinds by which a call is judged if no comparison is about one of its paths. */
@@ -239,17 +243,16 @@ export const isJudged = (event: string): event is FileEvent | ConnectEvent =>
   isEventName(event) && JUDGED.includes(event);
 const JUDGED: readonly string[] = [...OPEN_EVENTS, ...JUDGED_CALLS, 'connect'];
 
-/** Whether a file is opened. */
-export const isOpen = (event: string): event is OpenEvent =>
-  (OPEN_EVENTS as readonly string[]).includes(event);
+/** Whether a file is opened, or a name, a mode or an owner changed. */
+export const isFileCall = (event: string): event is FileEvent =>
+  isJudged(event) && event !== 'connect';
 
 /** Whether a program is run. */
 export const isExec = (event: string): event is ExecEvent =>
   (EXEC_EVENTS as readonly string[]).includes(event);
 
 /** Whether it is a call that a rule can deny. */
-export const isDeniable = (event: string): event is ExecEvent | ConnectEvent | OpenEvent =>
-  isExec(event) || event === 'connect' || isOpen(event);
+export const isDeniable = (event: string): event is JudgedEvent => isExec(event) || isJudged(event);
 
 /** All kinds of these calls, of others nothing. */
 export const kindsOfEvents = (events: Iterable<string>): Kinds =>

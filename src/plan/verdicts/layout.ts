@@ -44,7 +44,8 @@ export const TABLE = (() => {
   const denying = certain + 4;
   const denyingConnects = denying + 4;
   const denyingOpens = denyingConnects + 4;
-  const dots = denyingOpens + OPEN_ACCESSES * 4;
+  const denyingChanges = denyingOpens + OPEN_ACCESSES * 4;
+  const dots = denyingChanges + 4;
   const names = dots + 4;
   const numbers = names + 4;
   const argv = numbers + 4;
@@ -99,6 +100,7 @@ export const TABLE = (() => {
     denying,
     denyingConnects,
     denyingOpens,
+    denyingChanges,
     dots,
     names,
     numbers,

@@ -19,6 +19,7 @@ import {
   EXEC_KINDS,
   deniableAmong,
   deniedAccessesAmong,
+  deniesChangesAmong,
   isDeniable,
   isJudged,
   kindsOfEvents,
@@ -43,12 +44,14 @@ export interface CertainRule {
   readonly name: string;
   /** If the rule does not match a call, one of them holds. */
   readonly failures: readonly Clause[];
-  /** What it certainly matches is denied: programs are ended before their first instruction, connections and opens are refused. */
+  /** What it certainly matches is denied: programs are ended before their first instruction, other calls are refused. */
   readonly denies: boolean;
   /** Whether these can be connections. */
   readonly deniesConnects: boolean;
   /** For which accesses opens are denied, as bits (deniedAccessesAmong). */
   readonly deniedOpens: number;
+  /** Whether it denies changes of names, modes or owners. */
+  readonly deniesChanges: boolean;
 }
 
 /** Limit over all rules before covered clauses are removed, which takes time quadratic in their number. */
@@ -157,7 +160,8 @@ export function* withCertainRules(
   denied: ReadonlySet<LoadedRule> = new Set(),
   first: ReadonlySet<LoadedRule> = denied,
 ): Steps<RuleClauses> {
-  const found: (CertainRule & { readonly rank: number; readonly severity: number })[] = [];
+  const found: { readonly rule: CertainRule; readonly rank: number; readonly severity: number }[] =
+    [];
   for (const rule of rules) {
     const { name, enabled, events, condition } = rule;
     const mayDeny = denied.has(rule) && [...events].some(isDeniable);
@@ -171,24 +175,25 @@ export function* withCertainRules(
     const rank = !denies ? 2 : first.has(rule) ? 0 : 1;
     // Of those that are only counted any will do.
     const severity = denies ? PRIORITIES.indexOf(rule.priority) : 0;
-    const said = { name, failures, denies, deniesConnects, deniedOpens };
-    if (kinds !== NO_KINDS) found.push({ ...said, rank, severity });
+    const deniesChanges = deniesChangesAmong(deniedKinds);
+    const said = { name, failures, denies, deniesConnects, deniedOpens, deniesChanges };
+    if (kinds !== NO_KINDS) found.push({ rule: said, rank, severity });
     yield;
   }
   const firstFirst = found.sort(
     (one, other) =>
       one.rank - other.rank ||
       one.severity - other.severity ||
-      one.failures.length - other.failures.length,
+      one.rule.failures.length - other.rule.failures.length,
   );
   const certain: CertainRule[] = [];
   let room = VERDICT_CLAUSES - clauses.length;
-  for (const { name, failures, denies, deniesConnects, deniedOpens } of firstFirst) {
+  for (const { rule } of firstFirst) {
     if (certain.length === VERDICT_CERTAIN) break;
     // A smaller one may still fit.
-    if (failures.length > room) continue;
-    room -= failures.length;
-    certain.push({ name, failures, denies, deniesConnects, deniedOpens });
+    if (rule.failures.length > room) continue;
+    room -= rule.failures.length;
+    certain.push(rule);
   }
   return { clauses, widened, certain };
 }
@@ -199,7 +204,7 @@ export const certainKindsOf = ({ events, condition }: LoadedRule): Kinds =>
 
 /**
  * The calls that the rule can deny in a container that is old enough for it: programs that are run, connections to IP
- * addresses, and opens, of which the kernel can be certain.
+ * addresses, and calls on files, of which the kernel can be certain.
  */
 export const deniedKindsOf = ({ events, condition }: LoadedRule): Kinds =>
   deniableAmong(certainAmong(events, failuresOf(condition, factsOfOld(condition))));

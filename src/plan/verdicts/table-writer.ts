@@ -217,6 +217,11 @@ export class TableWriter {
       0,
     );
     this.#view.setUint32(TABLE.denyingConnects, denyingConnects, true);
+    const denyingChanges = certain.reduce(
+      (bits, { deniesChanges }, rule) => (deniesChanges ? bits | (1 << rule) : bits),
+      0,
+    );
+    this.#view.setUint32(TABLE.denyingChanges, denyingChanges, true);
     for (let access = 0; access < OPEN_ACCESSES; access++) {
       const ofOpens = certain.reduce(
         (bits, { deniedOpens }, rule) => bits | (((deniedOpens >> access) & 1) << rule),

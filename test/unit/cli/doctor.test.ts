@@ -236,7 +236,7 @@ test('responses: what their entries match, and what of it can be denied before t
   assert.equal(all.state, 'ok');
   assert.match(
     all.says,
-    / 2 of 3 deny rules can act before the effect\. For opens this also needs the check "files" to be ok\. For rule "user" the process is killed after the event instead /,
+    / 2 of 3 deny rules can act before the effect\. For files this also needs the check "files" to be ok\. For rule "user" the process is killed after the event instead /,
   );
   const late = found(`[${entry('user', 'deny')}]`);
   assert.equal(late.state, 'warn');

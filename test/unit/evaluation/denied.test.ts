@@ -11,6 +11,7 @@ test('what the event says was denied, by what it is', () => {
     [makeEvent('execve', { exec: makeExec(), denied: true }), 'program'],
     [makeEvent('connect', { result: EPERM, denied: true }), 'connection'],
     [makeEvent('openat', { result: EPERM, open, denied: true }), 'file'],
+    [makeEvent('rename', { result: EPERM, denied: true }), 'change'],
     [makeEvent('openat', { result: EPERM, open }), undefined],
   ] as const)
     assert.equal(deniedOf(event, false), denied);
@@ -23,7 +24,9 @@ test('beside a former agent’s programs a refused call counts as denied, and no
     [makeEvent('openat', { result: EPERM, open }), 'file'],
     [makeEvent('connect', { result: -111 }), undefined],
     [makeEvent('openat', { result: 3, open }), undefined],
-    [makeEvent('unlink', { result: EPERM }), undefined],
+    [makeEvent('unlink', { result: EPERM }), 'change'],
+    [makeEvent('unlink', { result: -2 }), undefined],
+    [makeEvent('mknod', { result: EPERM }), undefined],
   ] as const)
     assert.equal(deniedOf(event, true), denied);
 });

@@ -7,6 +7,7 @@ import {
   kindsOfEvents,
   NO_KINDS,
   OPEN_EVENTS,
+  WORKED_PATHS,
 } from '../../../src/plan/verdicts/call-kinds.ts';
 import { TEXT_MAX } from '../../../src/plan/verdicts/path-tests.ts';
 import {
@@ -94,12 +95,13 @@ test('rules that compare the same of a file and of a program never share a table
   );
 });
 
-test('the default rules that can deny a program, a connection or an open are those that the page names', () => {
+test('the default rules that can deny a program, a connection, an open or a change are those that the page names', () => {
   const page = readFileSync('manifests/docs/responses.md', 'utf8');
   for (const [heading, kinds] of [
     [/\*\*Default rules that can deny\*\*[^]*?\n- /, EXEC_KINDS],
     [/\*\*Default rules that can refuse connections\*\*[^]*?\n- /, CONNECT_KINDS],
     [/\*\*Default rules that can refuse opens:\*\*[^]*?\n- /, kindsOfEvents(OPEN_EVENTS)],
+    [/\*\*Default rules that can refuse changes:\*\*[^]*?\n- /, WORKED_PATHS],
   ] as const) {
     const able: readonly LoadedRule[] = ruleSet.rules.filter(
       (rule) => rule.enabled && (deniedKindsOf(rule) & kinds) !== NO_KINDS,

@@ -20,6 +20,9 @@ for (const [condition, accesses] of [
   [`${OPENED} and evt.rawres >= 0`, READS | WRITES | BOTH],
   [`${OPENED} and evt.failed = false`, READS | WRITES | BOTH],
   ['evt.type = creat and fd.name = /x', READS | WRITES | BOTH],
+  // Beside kinds with high numbers.
+  [`(${OPENED}) or (evt.type = execve and proc.exepath = /x)`, READS | WRITES | BOTH],
+  [`(${OPENED}) or (evt.type = rmdir and evt.arg.path = /x)`, READS | WRITES | BOTH],
   // The number of the descriptor is not known before.
   [`${OPENED} and fd.num = 3`, 0],
   [`${OPENED} and evt.rawres > 3`, 0],

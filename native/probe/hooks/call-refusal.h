@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/* Layer 2: the record of a call that changes a name, a mode or an owner, and was refused for a rule (deny-paths.bpf.c). */
+#pragma once
+
+static __always_inline struct path_refusal *call__find_refusal(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	return bpf_map_lookup_elem(&refused_paths, &thread);
+}
+
+static __always_inline void call__forget_refusal(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	bpf_map_delete_elem(&refused_paths, &thread);
+}
+
+/* Whether the failed call of this thread was refused for a rule. */
+__noinline int call__is_refused(struct call_state *c)
+{
+	struct path_refusal *refusal = c ? call__find_refusal() : NULL;
+	if (!refusal)
+		return 0;
+	if (refusal->event == c->spec.event && refusal->start == scope__current()->start_boottime && c->ret == -EPERM)
+		return 1;
+	/* It was not reported, or another program has refused the call as well, with an error of its own. */
+	__sync_fetch_and_add(&state.denied_dropped, 1);
+	call__forget_refusal();
+	return 0;
+}
+
+/* Appends path `which` of the refused call; returns its length. */
+static __always_inline __u32 call__append_refused(struct call_state *c, struct scratch *s, struct path_refusal *refusal,
+						  __u32 which)
+{
+	__u32 off = c->off, len = refusal->len[which] & (VERDICT_PATH_MAX - 1);
+	barrier_var(off);
+	if (!len || !CALL_ROOM(off, PATH_MAX))
+		return 0;
+	bpf_probe_read_kernel(s->b + off, len, refusal->path[which]);
+	c->off = off + len;
+	return len;
+}
+
+/* Stores the paths that the verdict was about, in the place of those that were passed. Symbolic links keep their target. */
+__noinline int call__store_refused_paths(struct call_state *c)
+{
+	struct scratch *s = ring__get_scratch();
+	struct path_refusal *refusal = call__find_refusal();
+	if (!c || !s || !refusal || c->spec.fd)
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	if (refusal->len[0])
+		r->raw1_len = call__append_refused(c, s, refusal, 0);
+	else
+		call__store_text(c, 0);
+	r->raw2_len = call__append_refused(c, s, refusal, 1);
+	return 0;
+}
+
+/* Makes the record one of the refused call. Its file, if it has a descriptor, was stored last. */
+__noinline int call__store_refusal(struct call_state *c)
+{
+	struct scratch *s = ring__get_scratch();
+	struct path_refusal *refusal = call__find_refusal();
+	if (!c || !s || !refusal)
+		return 0;
+	struct rec_call *r = (void *)s->b;
+	if (c->spec.fd) {
+		/* another thread may have changed what the descriptor is */
+		c->off -= r->path_len;
+		r->path_len = call__append_refused(c, s, refusal, 0);
+		r->file_flags &= ~(FILE_PATH_TRUNCATED | FILE_DETACHED);
+	}
+	r->flags |= DENIED;
+	s->h.ts = refusal->ts;
+	__builtin_memcpy(s->h.comm, refusal->comm, sizeof(s->h.comm));
+	c->failing = ALL_FAILING;
+	call__forget_refusal();
+	return 0;
+}
