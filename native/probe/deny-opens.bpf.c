@@ -106,7 +106,7 @@ __noinline int deny__is_certain(long start)
 	__u32 denying = t->denying, failing = 0, calls = o->calls;
 	of->len = call->len;
 	__builtin_memcpy(of->path, call->path, sizeof(of->path));
-	of->ts = bpf_ktime_get_boot_ns();
+	call->since = of->ts = bpf_ktime_get_boot_ns();
 	call->table = o->table;
 	call->directory = (of->facts.mode & S_IFMT) == S_IFDIR;
 	/* what the program passed is not known here; a rule that denies cannot ask that it has no ".." */
@@ -124,6 +124,7 @@ __noinline int deny__is_certain(long start)
 			continue;
 		call->kind = verdict__kind(which, of->flags, 0);
 		verdict__passes();
+		verdict__judge_ancestors(t);
 		failing |= call->failing;
 		if (!(~failing & denying))
 			break;

@@ -84,7 +84,7 @@ __noinline int deny__is_certain(void)
 	if (!call || bpf_probe_read_kernel(refusal->comm, sizeof(refusal->comm), scope__current()->comm))
 		return 0;
 	__u32 denying = t->denying, failing = 0, both = ch->dentry[0] && ch->dentry[1];
-	refusal->ts = bpf_ktime_get_boot_ns();
+	call->since = refusal->ts = bpf_ktime_get_boot_ns();
 	for (__u32 which = 0; which < 2; which++) {
 		refusal->len[which & 1] = 0;
 		if (!ch->dentry[which & 1])
@@ -100,6 +100,7 @@ __noinline int deny__is_certain(void)
 		__builtin_memcpy(call->name, refusal->comm, sizeof(call->name));
 		call->named_for = bpf_get_current_pid_tgid();
 		verdict__passes();
+		verdict__judge_ancestors(t);
 		call->is_part = 0;
 		call->named_for = 0;
 		failing |= call->failing;

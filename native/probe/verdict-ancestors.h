@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: verdicts on the ancestors of a process that runs a program, as far as they are the container's. */
+/* Layer 2: verdicts on the ancestors of a process that makes a call, as far as they are the container's. */
 #pragma once
 
 /* Places in a row for an ancestor by its number - 1, then for any of them. */

@@ -12,7 +12,7 @@ static __always_inline void verdict_run__set_ancestors(struct scratch *s, struct
 }
 
 /*
- * Returns the result of verdict__passes for any call: tests compare it with the same function in TypeScript. Loaded
+ * Returns the result of verdict__passes for any call, and what the hooks that deny such a call look at besides: tests compare it with the same function in TypeScript. Loaded
  * only for them, since the kernel would verify the automata once more.
  */
 SEC("?syscall")
@@ -57,6 +57,8 @@ int verdict_run(struct verdict_run_args *args)
 	struct verdict_table *t = verdict__find_table(args->table);
 	if (t && args->kind >= VERDICT_FIRST_EXEC && args->kind < VERDICT_FIRST_CONNECT)
 		verdict__judge_exec(t);
+	else if (t && args->kind < VERDICT_FIRST_EXEC)
+		verdict__judge_ancestors(t);
 	args->failing = call->failing;
 	program->is_given = 0;
 	call->is_part = 0;

@@ -189,10 +189,10 @@ __noinline int verdict__note_failing(void)
 }
 
 /*
- * After verdict__passes, of a program that is run: whether a rule that denies can be certain, whatever its words, its
- * environment and its ancestors are. Of most programs none can: nothing of these is looked at then.
+ * After verdict__passes: whether a rule that denies can be certain, whatever the ancestors are, and the words and the environment
+ * of a program that is run. Of most calls none can: nothing of these is looked at then.
  */
-__noinline int verdict__may_deny_exec(void)
+__noinline int verdict__may_deny(void)
 {
 	struct verdict_call *call = verdict__get_call();
 	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
@@ -299,7 +299,7 @@ __noinline int verdict__passes(void)
 static __always_inline void verdict__judge_exec(struct verdict_table *t)
 {
 	struct verdict_call *program = verdict__get_program();
-	if (!program || !program->is_known || !(t->argv || t->ancestors) || !verdict__may_deny_exec())
+	if (!program || !program->is_known || !(t->argv || t->ancestors) || !verdict__may_deny())
 		return;
 	if (t->argv & ((1 << ARGV_VARIABLES) - 1))
 		verdict__narrow_by_argv();
@@ -307,6 +307,19 @@ static __always_inline void verdict__judge_exec(struct verdict_table *t)
 		verdict__narrow_by_variables();
 	if (t->ancestors)
 		verdict__narrow_by_ancestors();
+	verdict__note_failing();
+}
+
+/*
+ * After verdict__passes, of a call that is refused where a rule denies it: notes again which of the certain rules may fail, now
+ * with what is known of the ancestors at the time call->since. Calls that are only reported do without.
+ */
+static __always_inline void verdict__judge_ancestors(struct verdict_table *t)
+{
+	struct verdict_call *program = verdict__get_program();
+	if (!t->ancestors || !program || !program->is_known || !verdict__may_deny())
+		return;
+	verdict__narrow_by_ancestors();
 	verdict__note_failing();
 }
 

@@ -277,7 +277,7 @@ export class LiveProbe {
   }
 
   /**
-   * From its return on, calls on files are refused as the tables say. Loads what does so when first called, in some 0.3 s. Throws UserError if the
+   * From its return on, calls on files are refused as the tables say. Loads what does so when first called, in some 0.5 s. Throws UserError if the
    * kernel refuses.
    */
   denyFiles(): void {

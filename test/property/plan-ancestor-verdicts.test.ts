@@ -12,7 +12,12 @@ import {
   ancestorComparison,
   ancestorCondition,
   knownAncestorCall,
+  knownOpen,
+  knownRemoval,
+  ofFile,
   subjectOfAncestors,
+  subjectOfOpen,
+  subjectOfRemoval,
 } from '../support/verdict-ancestor-cases.ts';
 import { assertDeniedWhereMatching, ofExec } from '../support/verdict-denials.ts';
 import { verdictTable } from '../support/verdict-table.ts';
@@ -25,6 +30,20 @@ test('a program is denied by its ancestors and descriptors only where the rule t
     knownOf: knownAncestorCall,
   });
 });
+
+for (const [what, subjectOf, knownOf] of [
+  ['opened', subjectOfOpen, knownOpen],
+  ['removed', subjectOfRemoval, knownRemoval],
+] as const)
+  test(`a file is not ${what} by what has such ancestors only where the rule that denies it matches`, () => {
+    assertDeniedWhereMatching({
+      ruleOf: ofFile,
+      condition: ancestorCondition,
+      program: ancestorCall,
+      subjectOf,
+      knownOf,
+    });
+  });
 
 test('of the ancestors of the container the verdict is exact, where all are known', () => {
   const exact = { matching: 0, not: 0 };

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import type { Process } from '../../src/context/process.ts';
 import { LIMITS } from '../../src/events/table.gen.ts';
-import type { StandardDescriptor } from '../../src/events/event.ts';
+import type { KernelEvent, StandardDescriptor } from '../../src/events/event.ts';
 import type { KnownAncestor, KnownCall } from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { encodeText } from '../../src/shared/text.ts';
@@ -11,6 +11,7 @@ import {
   makeEvent,
   makeExec,
   makeFile,
+  makeOpen,
   makeProcess,
   makeSubject,
 } from './rules-subject.ts';
@@ -109,6 +110,8 @@ function isAllowed(text: string): boolean {
 }
 
 const PROGRAM = '/bin/tool';
+const RUN = makeEvent('execve', { exec: makeExec({ file: makeFile(PROGRAM) }) });
+const FILE = '/srv/file';
 const CONNECTION: StandardDescriptor = {
   type: 'ipv4',
   connected: true,
@@ -132,8 +135,11 @@ const OTHER: readonly StandardDescriptor[] = [
   },
 ];
 
-/** That the program is run, as rules see it. */
-export function subjectOfAncestors({ inside, outside, standard }: AncestorCall): Subject {
+/** That the program is run, or what it does then, as rules see it. */
+export function subjectOfAncestors(
+  { inside, outside, standard }: AncestorCall,
+  event: KernelEvent = RUN,
+): Subject {
   const all = [
     ...inside.map((image) => ({ ...image, inScope: true })),
     ...outside.map((image) => ({ ...image, inScope: false })),
@@ -146,7 +152,7 @@ export function subjectOfAncestors({ inside, outside, standard }: AncestorCall):
   const descriptors = [0, 1, 2].map((fd) =>
     (standard >> fd) & 1 ? CONNECTION : (OTHER[fd % OTHER.length] ?? CONNECTION),
   );
-  return makeSubject(makeEvent('execve', { exec: makeExec({ file: makeFile(PROGRAM) }) }), {
+  return makeSubject(event, {
     container: CONTAINER,
     process: makeProcess({ parent, image: { exePath: PROGRAM, standard: descriptors } }),
   });
@@ -173,4 +179,37 @@ export const knownAncestorCall = (call: AncestorCall): KnownCall => ({
   path: undefined,
   program: { path: encodeText(PROGRAM), layer: 'none', ancestors: knownAncestors(call) },
   standard: call.standard,
+});
+
+/** The rule about opens of a file, or about its removal. */
+export const ofFile = (text: string): string =>
+  `((evt.type = openat and fd.name = ${FILE}) or (evt.type = unlink and evt.arg.path = ${FILE})) and (${text})`;
+
+/** That it opens the file, as rules see it. */
+export const subjectOfOpen = (call: AncestorCall): Subject =>
+  subjectOfAncestors(call, makeEvent('openat', { result: 3, open: makeOpen(FILE) }));
+
+/** The same as the kernel knows it. */
+export const knownOpen = (call: AncestorCall): KnownCall => ({
+  ...knownAncestorCall(call),
+  event: 'openat',
+  reads: true,
+  writes: false,
+  failed: false,
+  path: encodeText(FILE),
+  standard: undefined,
+});
+
+/** That it removes the file, as rules see it. */
+export const subjectOfRemoval = (call: AncestorCall): Subject =>
+  subjectOfAncestors(call, makeEvent('unlink', { result: 0, params: { path: FILE } }));
+
+/** The same as the kernel knows it. */
+export const knownRemoval = (call: AncestorCall): KnownCall => ({
+  ...knownAncestorCall(call),
+  event: 'unlink',
+  which: 0,
+  failed: false,
+  path: encodeText(FILE),
+  standard: undefined,
 });

@@ -15,24 +15,26 @@ import { verdictTable } from './verdict-table.ts';
 /** The condition, of programs that are run. */
 export const ofExec = (text: string): string => `evt.type in (execve, execveat) and (${text})`;
 
-/** Programs of any shape, as rules see them and as the kernel knows them. */
+/** Programs that are run, or that make a call, of any shape: as rules see them and as the kernel knows them. */
 interface Programs<One> {
+  /** The rule of a condition; default: ofExec. */
+  readonly ruleOf?: (text: string) => string;
   readonly condition: fc.Arbitrary<string>;
   readonly program: fc.Arbitrary<One>;
   readonly subjectOf: (one: One) => Subject;
   readonly knownOf: (one: One) => KnownCall;
 }
 
-/** Asserts that a program is denied only where the rule that denies it matches, and that both happen often. */
+/** Asserts that a program or a call is denied only where the rule that denies it matches, and that both happen often. */
 export function assertDeniedWhereMatching<One>(programs: Programs<One>): void {
-  const { condition, program, subjectOf, knownOf } = programs;
+  const { ruleOf = ofExec, condition, program, subjectOf, knownOf } = programs;
   const counts = { denied: 0, matched: 0 };
   fc.assert(
     fc.property(
       fc.array(condition, { minLength: 1, maxLength: 3 }),
       fc.array(program, { minLength: 4, maxLength: 12 }),
       (texts, all) => {
-        const ruleSet = ruleSetOf(ruleFiles(texts.map(ofExec)));
+        const ruleSet = ruleSetOf(ruleFiles(texts.map((text) => ruleOf(text))));
         const names = new Set(texts.map((_, index) => `r${index}`));
         const { bytes, denied } = verdictTable(ruleSet, CONTAINER, names);
         assert.ok(bytes);

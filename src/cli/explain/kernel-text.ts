@@ -1,4 +1,4 @@
-import type { Clause, Literal } from '../../plan/verdicts/clauses.ts';
+import type { Clause, Literal } from '../../plan/verdicts/conjunctions.ts';
 import { summaryOf } from '../../plan/verdicts/call-kinds.ts';
 import { DENIED_BY } from '../denied-by.ts';
 import { wrap } from '../text-table.ts';

@@ -4,16 +4,18 @@ import { hooksFor } from '../../plan/hooks.ts';
 import { openMaskFor } from '../../plan/open-mask.ts';
 import {
   isDecided,
+  isDecidedOfAncestors,
   isDecidedOfExec,
   isDecidedOneWay,
-  type Clause,
 } from '../../plan/verdicts/clauses.ts';
+import type { Clause } from '../../plan/verdicts/conjunctions.ts';
 import {
   CONNECT_KINDS,
   deniedAccessesAmong,
   deniesChangesAmong,
   EXEC_KINDS,
   isExec,
+  isFileCall,
   isJudged,
   kindsOfEvents,
   NO_KINDS,
@@ -106,6 +108,7 @@ export function factsOf(rule: LoadedRule): RuleFacts {
   /** Those that would have to be known to hold. */
   const wantedToHold = new Set<string>();
   const isOfPrograms = reported.some(isExec);
+  const isOfFiles = reported.some(isFileCall);
   const read = new Map<string, FieldFact>();
   const note = (into: Map<string, FieldFact>, one: Read): void => {
     for (const fact of fieldFacts(one, reported)) into.set(fact.key, fact);
@@ -114,7 +117,8 @@ export function factsOf(rule: LoadedRule): RuleFacts {
     comparisons.add(test.key);
     if (isWanted && isDecidedOneWay(test)) wantedToHold.add(test.key);
     if (isDecided(test)) decided.add(test.key);
-    if (isOfPrograms ? isDecidedOfExec(test) : isDecided(test)) decidedOfDeniable.add(test.key);
+    const ofCall = isDecided(test) || (isOfFiles && isDecidedOfAncestors(test));
+    if (isOfPrograms ? isDecidedOfExec(test) : ofCall) decidedOfDeniable.add(test.key);
     if (COSTLY.includes(test.operator)) costly.add(test.key);
     note(read, test.left);
     if (test.right !== undefined) note(read, test.right);

@@ -1,6 +1,6 @@
-import { atOnce, type Steps } from '../../shared/turns.ts';
 import type { Checked, CheckedMacro, Test } from '../../rules/compile/checked.ts';
-import { formTestOf, type FormTest } from './form-tests.ts';
+import { ALWAYS, allOf, anyOf, type Clause, type FileTest } from './conjunctions.ts';
+import { formTestOf } from './form-tests.ts';
 import { connectTestOf, type ConnectTest } from './connect-tests.ts';
 import {
   containerTestOf,
@@ -11,17 +11,18 @@ import {
 import { ancestorTestOf } from './ancestor-tests.ts';
 import { argvTestOf } from './argv-tests.ts';
 import { nameTestOf } from './name-tests.ts';
-import { numberTestOf, type NumberTest } from './number-tests.ts';
+import { numberTestOf } from './number-tests.ts';
 import { absentKinds, pathFieldOf, type PathField } from './path-fields.ts';
-import { pathTestOf, type PathTest } from './path-tests.ts';
-import { programTestOf, type ProgramTest } from './program-tests.ts';
+import { pathTestOf } from './path-tests.ts';
+import { programTestOf } from './program-tests.ts';
 import { standardTestOf } from './standard-tests.ts';
-import { loadsTestOf, variableTestOf, type LoadsTest } from './variable-tests.ts';
+import { loadsTestOf, variableTestOf } from './variable-tests.ts';
 import {
   ALL_KINDS,
   ANY_ANCESTOR,
   ANY_PATH,
   CONNECT_KINDS,
+  deniableAmong,
   EXEC_KINDS,
   isPathOfCall,
   KINDS_OF,
@@ -29,38 +30,13 @@ import {
   kindsOfEvents,
   NO_KINDS,
   OPEN_EVENTS,
-  type Judged,
   type JudgedPath,
   type Kinds,
 } from './call-kinds.ts';
 
-/** A comparison of a call, or of what makes it, that can be decided in the kernel. */
-export type FileTest = PathTest | FormTest | ProgramTest | NumberTest | LoadsTest;
-
-/** A comparison that must hold, or must fail. */
-export interface Literal {
-  readonly test: FileTest;
-  /** What of the call it is about. */
-  readonly judged: Judged;
-  readonly holds: boolean;
-  /** As the rule has it. */
-  readonly text: string;
-}
-
-/** A conjunction: a call of one of these kinds, whose files fulfil all literals. */
-export interface Clause {
-  readonly kinds: Kinds;
-  /** Contains no test of the same file twice. */
-  readonly literals: readonly Literal[];
-}
-
-/** Limit on clauses of one condition; beyond it, literals are dropped. */
-export const CONDITION_CLAUSES_MAX = 64;
-/** Limit on clauses of a product before those that others cover are removed. */
-const PRODUCT_MAX = 1024;
-
-const ALWAYS: Clause = { kinds: ALL_KINDS, literals: [] };
 const OPENS = kindsOfEvents(OPEN_EVENTS);
+/** The calls that can be denied: their hooks look at ancestors. */
+const WITH_ANCESTORS = deniableAmong(ALL_KINDS) & ~CONNECT_KINDS;
 
 /**
  * The calls for which a condition can hold in a container of which this is known, or in any. If it holds for a call, one of the clauses
@@ -76,13 +52,15 @@ export function clausesOf(
 
 /**
  * The calls for which a condition can fail, in the same way: where none of these clauses holds, the condition certainly does, if
- * the call is judged at all.
+ * the call is judged at all. `ancestorsOf`: of which calls ancestors are looked at; by default those that can be denied. Others have
+ * clauses about them as well, which then hold.
  */
 export function failuresOf(
   condition: Checked,
   container: ContainerFacts | undefined,
+  ancestorsOf: Kinds = WITH_ANCESTORS,
 ): readonly Clause[] {
-  return anyOf(new Reader(container).clauses(condition, false).map(ofOnePath));
+  return anyOf(new Reader(container, ancestorsOf).clauses(condition, false).map(ofOnePath));
 }
 
 /** Whether the comparison is with an empty list: it never holds, whatever is compared. */
@@ -114,6 +92,9 @@ export const isDecidedOfExec = (test: Test): boolean => {
   return isDecidedElsewhere(test) && (unknown & EXEC_KINDS) === NO_KINDS;
 };
 
+/** Whether it is about ancestors, which the kernel looks at before it denies a program or a call on a file. */
+export const isDecidedOfAncestors = (test: Test): boolean => ancestorTestOf(test) !== undefined;
+
 /** Whether the kernel decides of this comparison only that it fails: no ancestor makes it true. */
 export const isDecidedOneWay = (test: Test): boolean =>
   (ancestorTestOf(test) ?? loadsTestOf(test))?.judged === ANY_ANCESTOR;
@@ -126,11 +107,13 @@ interface BothWays {
 
 class Reader {
   readonly #container: ContainerFacts | undefined;
+  readonly #ancestorsOf: Kinds;
   readonly #tests = new Map<string, BothWays>();
   readonly #macros = new Map<CheckedMacro, Partial<BothWays>>();
 
-  constructor(container: ContainerFacts | undefined) {
+  constructor(container: ContainerFacts | undefined, ancestorsOf: Kinds = EXEC_KINDS) {
     this.#container = container;
+    this.#ancestorsOf = ancestorsOf;
   }
 
   /** The calls for which it can hold, or with `holds` false, can fail. */
@@ -158,18 +141,18 @@ class Reader {
   #ofTest(test: Test, holds: boolean): readonly Clause[] {
     const ofContainer = containerTestOf(test, this.#container);
     if (ofContainer !== undefined) return ofContainer === holds ? [ALWAYS] : [];
-    const known = this.#tests.get(test.key) ?? bothWaysOf(test);
+    const known = this.#tests.get(test.key) ?? bothWaysOf(test, this.#ancestorsOf);
     this.#tests.set(test.key, known);
     return holds ? known.holds : known.fails;
   }
 }
 
 /** Of connects some fields are decided in other ways than of the other calls. */
-function bothWaysOf(test: Test): BothWays {
+function bothWaysOf(test: Test, ancestorsOf: Kinds): BothWays {
   if (neverHolds(test)) return { holds: [], fails: [ALWAYS] };
   const known =
     ofKind(test) ??
-    ofExec(test) ??
+    ofExec(test, ancestorsOf) ??
     ofForm(test) ??
     ofProgram(test) ??
     ofProcess(test) ??
@@ -218,22 +201,27 @@ function ofProcess(test: Test): BothWays | undefined {
   return { holds: of(true), fails: of(false) };
 }
 
-/** A comparison of what is known only when a program is run: its words, its environment, its standard descriptors, and ancestors. */
-function ofExec(test: Test): BothWays | undefined {
+/**
+ * A comparison of what is known only when a program is run: its words, its environment, its standard descriptors; and of ancestors,
+ * which are looked at for these calls.
+ */
+function ofExec(test: Test, ancestorsOf: Kinds = EXEC_KINDS): BothWays | undefined {
   const standard = standardTestOf(test);
+  const ancestor = ancestorTestOf(test);
   const decided =
     argvTestOf(test) ??
     variableTestOf(test) ??
-    ancestorTestOf(test) ??
+    ancestor ??
     loadsTestOf(test) ??
     (standard && ({ test: standard, judged: 'standard' } as const));
   if (decided === undefined) return undefined;
   // Of other calls it is known whether there is a variable LD_*.
   const others = ofForm(test) ?? UNKNOWN;
+  const own = ancestor === undefined ? EXEC_KINDS : ancestorsOf;
   const of = (holds: boolean): readonly Clause[] => [
-    { kinds: EXEC_KINDS, literals: [{ ...decided, holds, text: test.key }] },
+    { kinds: own, literals: [{ ...decided, holds, text: test.key }] },
     ...(holds ? others.holds : others.fails).map(({ kinds, literals }) => ({
-      kinds: kinds & ~EXEC_KINDS,
+      kinds: kinds & ~own,
       literals,
     })),
   ];
@@ -304,91 +292,4 @@ function ofOnePath({ kinds, literals }: Clause): Clause {
     kinds: kinds & KINDS_OF[path],
     literals: literals.filter(({ judged }) => judged === path || !isPathOfCall(judged)),
   };
-}
-
-/** Removes clauses that another clause covers. */
-export function* withoutCovered(clauses: readonly Clause[]): Steps<readonly Clause[]> {
-  const kept: Clause[] = [];
-  const fewestFirst = clauses
-    .filter(({ kinds }) => kinds !== NO_KINDS)
-    .sort((one, other) => one.literals.length - other.literals.length);
-  for (const clause of fewestFirst) {
-    if (!kept.some((one) => covers(one, clause))) kept.push(clause);
-    yield;
-  }
-  return kept;
-}
-
-/**
- * Beyond the limit names are dropped, of which programs have any. If that does not help, so is what a file must not be, and then what it
- * must be.
- */
-function anyOf(clauses: readonly Clause[]): readonly Clause[] {
-  let kept = atOnce(withoutCovered(clauses));
-  for (const drop of [withoutNames, withoutNegatives]) {
-    if (kept.length <= CONDITION_CLAUSES_MAX) return kept;
-    kept = atOnce(withoutCovered(kept.map(drop)));
-  }
-  return kept.length <= CONDITION_CLAUSES_MAX ? kept : [withoutFiles(kept)];
-}
-
-/** The product: each clause of one part with each of the others. */
-function allOf(parts: readonly (readonly Clause[])[]): readonly Clause[] {
-  // The least specific parts come last, so that little is lost if the limit drops their literals.
-  const fewestFirst = [...parts].sort((one, other) => one.length - other.length);
-  return fewestFirst.reduce<readonly Clause[]>(
-    (so, part) => {
-      const next = withinProduct(so.length, part);
-      return anyOf(so.flatMap((one) => next.map((other) => both(one, other))));
-    },
-    [ALWAYS],
-  );
-}
-
-function withinProduct(factor: number, part: readonly Clause[]): readonly Clause[] {
-  if (factor * part.length <= PRODUCT_MAX) return part;
-  const wider = atOnce(withoutCovered(part.map(withoutNames)));
-  return factor * wider.length <= PRODUCT_MAX ? wider : [withoutFiles(part)];
-}
-
-/** The same without comparisons of names: it holds for more calls. */
-export function withoutNames({ kinds, literals }: Clause): Clause {
-  const isName = ({ judged }: Literal): boolean => judged === 'process' || judged === 'thread';
-  return { kinds, literals: literals.filter((literal) => !isName(literal)) };
-}
-
-function withoutNegatives({ kinds, literals }: Clause): Clause {
-  return { kinds, literals: literals.filter(({ holds }) => holds) };
-}
-
-/** One clause that holds if any of them does, without file literals. */
-export function withoutFiles(clauses: readonly Clause[]): Clause {
-  return { kinds: clauses.reduce((kinds, clause) => kinds | clause.kinds, NO_KINDS), literals: [] };
-}
-
-const isOfAny = ({ judged }: Literal): boolean => judged === ANY_ANCESTOR;
-
-const isOfSame = (one: Literal, other: Literal): boolean =>
-  one.test.key === other.test.key && one.judged === other.judged;
-
-function both(one: Clause, other: Clause): Clause {
-  const kinds = one.kinds & other.kinds;
-  if (kinds === NO_KINDS) return { kinds, literals: [] };
-  const literals = [...one.literals];
-  for (const literal of other.literals) {
-    const same = literals.find((own) => isOfSame(own, literal));
-    // Each may be true of another ancestor: one of them is enough.
-    if (isOfAny(literal) && literals.some(isOfAny)) continue;
-    if (same === undefined) literals.push(literal);
-    // A test cannot both hold and fail.
-    else if (same.holds !== literal.holds) return { kinds: NO_KINDS, literals: [] };
-  }
-  return { kinds, literals };
-}
-
-/** Whether `wide` holds wherever `narrow` does. */
-function covers(wide: Clause, narrow: Clause): boolean {
-  const isIn = (literal: Literal): boolean =>
-    narrow.literals.some((own) => isOfSame(own, literal) && own.holds === literal.holds);
-  return (narrow.kinds & ~wide.kinds) === NO_KINDS && wide.literals.every(isIn);
 }

@@ -5,14 +5,8 @@ import { PRIORITIES } from '../../rules/detection.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
 import type { Steps } from '../../shared/turns.ts';
 import { factsFor, factsOfOld, type ContainerFacts } from './container-tests.ts';
-import {
-  clausesOf,
-  failuresOf,
-  withoutCovered,
-  withoutFiles,
-  withoutNames,
-  type Clause,
-} from './clauses.ts';
+import { clausesOf, failuresOf } from './clauses.ts';
+import { withoutCovered, withoutFiles, withoutNames, type Clause } from './conjunctions.ts';
 import {
   ANY_PATH,
   CONNECT_KINDS,
@@ -198,9 +192,9 @@ export function* withCertainRules(
   return { clauses, widened, certain };
 }
 
-/** The calls for which the kernel can be certain that the rule matches, in any container. */
+/** The calls for which the kernel can be certain that the rule matches, in any container, also where it does not deny them. */
 export const certainKindsOf = ({ events, condition }: LoadedRule): Kinds =>
-  certainAmong(events, failuresOf(condition, undefined));
+  certainAmong(events, failuresOf(condition, undefined, EXEC_KINDS));
 
 /**
  * The calls that the rule can deny in a container that is old enough for it: programs that are run, connections to IP

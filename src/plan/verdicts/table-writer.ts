@@ -14,7 +14,7 @@ import {
   type Judged,
   type Variable,
 } from './call-kinds.ts';
-import type { Clause, FileTest, Literal } from './clauses.ts';
+import type { Clause, FileTest, Literal } from './conjunctions.ts';
 import { FORMS, PROGRAM_FORMS, type FormTest } from './form-tests.ts';
 import { MASK_BYTES, NAMES, ROW, TABLE, VARIABLE_BYTES } from './layout.ts';
 import { boundsOf, isOfBound } from './number-tests.ts';

@@ -1,7 +1,7 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import type { Steps } from '../../shared/turns.ts';
 import { automatonOf, type Automaton } from './automaton.ts';
-import { withoutCovered, type Clause } from './clauses.ts';
+import { withoutCovered, type Clause } from './conjunctions.ts';
 import { anything } from './patterns.ts';
 import { MACHINES, type Machine, type PathTest } from './path-tests.ts';
 import type { CertainRule, RuleClauses } from './rule-clauses.ts';

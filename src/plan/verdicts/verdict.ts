@@ -116,9 +116,12 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
     }
   }
   if (call.thread !== undefined) left.narrowByName(call.thread, ROW.thread);
-  if (isExec(call.event) && program !== undefined && left.mayDeny) {
-    if (call.argv !== undefined) left.narrowByArgv(call.argv, program.name ?? NO_NAME);
-    if (call.env !== undefined) left.narrowByVariables(call.env);
+  // The hooks that deny look at these: the ancestors of a program that is run, or of what makes a call on a file.
+  if (call.event !== 'connect' && program !== undefined && left.hasPrograms && left.mayDeny) {
+    if (isExec(call.event)) {
+      if (call.argv !== undefined) left.narrowByArgv(call.argv, program.name ?? NO_NAME);
+      if (call.env !== undefined) left.narrowByVariables(call.env);
+    }
     left.narrowByAncestors(program.ancestors ?? []);
   }
   // A program that is run has no path but its own, and a connect has none unless to a unix socket.

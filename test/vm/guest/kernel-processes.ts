@@ -14,5 +14,6 @@ import '../../kernel/deny-connects.test.ts';
 import '../../kernel/deny-messages.test.ts';
 import '../../kernel/deny-opens.test.ts';
 import '../../kernel/deny-paths.test.ts';
+import '../../kernel/deny-ancestors.test.ts';
 import '../../kernel/denial-pinned.test.ts';
 import '../../kernel/denial-test.test.ts';
