@@ -10,6 +10,7 @@ import type { Detection, DetectionBrief } from '../rules/detection.ts';
 import { ContainerTurns, type LaterWork } from './container-turns.ts';
 import { CpuClock, type Clocks } from './cpu-clock.ts';
 import { EngineTotals } from './engine-totals.ts';
+import { Incidents } from './incidents.ts';
 import type { Match, Matching, RuleEngine, RuleEngineCounters } from '../rules/engine.ts';
 import { deniedOf } from './denied.ts';
 import { withResponses } from './with-response.ts';
@@ -97,6 +98,7 @@ export class Evaluation {
   readonly #former = new EngineTotals();
   readonly #turns: ContainerTurns;
   readonly #pins = new OccurrencePins();
+  readonly #incidents: Incidents;
   #engine: RuleEngine;
   #needs: ReadonlySet<EventName>;
   #appNeeds: readonly RuleSet[] = [];
@@ -108,6 +110,7 @@ export class Evaluation {
       clock: new CpuClock(options.clocks),
     });
     this.#turns = options.turns ?? new ContainerTurns();
+    this.#incidents = new Incidents(options.hostname);
     this.#engine = engine;
     this.#needs = ruleNeeds(engine.ruleSet);
     this.#admission = new Admission<Occurrence, WaitingMatch>(
@@ -308,16 +311,18 @@ export class Evaluation {
     // First, since every microsecond counts for a response.
     const done = this.#respond(match.rule, subject, appRules);
     this.#options.observer?.matched(rule, subject);
-    const { event, container } = subject;
+    const { event, container, process } = subject;
     const admission = admit?.({ rule, priority, timeNs: event.timeNs, container }) ?? 'open';
     if (admission === 'counted') return;
+    const { bootNs, cgroupId } = event;
+    const incident = this.#incidents.of({ rule, bootNs, cgroupId, process, container });
     const owner = appRules?.isOwn(match.rule) === true ? appRules : undefined;
     const send = (of: Subject, written: Detection | Unwritten): void => {
       const detection =
         'unwritten' in written
           ? this.#engine.toBareDetection(match, of, written.unwritten)
           : written;
-      this.#options.deliver(withResponses(detection, done), admission);
+      this.#options.deliver({ ...withResponses(detection, done), incident }, admission);
     };
     const toDetection = (of: Subject) => (): Detection => this.#engine.toDetection(match, of);
     const { rule: loaded } = match;

@@ -34,6 +34,8 @@ export interface Found {
   /** '' for Falco's. */
   readonly id: string;
   readonly seq: number;
+  /** Of its incident; undefined where the line has none. */
+  readonly incident: string | undefined;
   readonly lineage: ReadLineage | undefined;
   readonly fields: Readonly<Record<string, unknown>>;
 }
@@ -114,7 +116,15 @@ export function foundIn(
 }
 
 /** Longer than any that the agent writes: an app can print anything. */
-const MAX_TEXT_CHARS = { rule: 512, hostname: 256, container: 128, id: 128, tag: 128, app: 256 };
+const MAX_TEXT_CHARS = {
+  rule: 512,
+  hostname: 256,
+  container: 128,
+  id: 128,
+  incident: 64,
+  tag: 128,
+  app: 256,
+};
 const MAX_TAGS = 20;
 const MAX_NAME_CHARS = 64;
 
@@ -125,12 +135,13 @@ function capped(text: string, kind: keyof typeof MAX_TEXT_CHARS): string {
 
 /** No text that a head, a lane or a tree shows is longer than one of the agent's could be. */
 function bounded(what: What): What {
-  const { rule, hostname, container, id, tags, app, lineage } = what;
+  const { rule, hostname, container, id, incident, tags, app, lineage } = what;
   return {
     ...what,
     rule: capped(rule, 'rule'),
     hostname: capped(hostname, 'hostname'),
     id: capped(id, 'id'),
+    incident: incident === undefined ? undefined : capped(incident, 'incident'),
     container: container === undefined ? undefined : capped(container, 'container'),
     tags: tags.slice(0, MAX_TAGS).map((tag) => capped(tag, 'tag')),
     app:
@@ -148,7 +159,8 @@ function bounded(what: What): What {
 type What = Omit<Found, 'kind' | 'place' | 'origin' | 'label' | 'raw' | 'atMs'>;
 
 function ofJson(read: ReadDetection, falco: boolean): What {
-  const { rule, priority, source, output, tags, app, hostname, id, seq, lineage, fields } = read;
+  const { rule, priority, source, output, tags, app, hostname, fields } = read;
+  const { id, seq, incident, lineage } = read;
   const container = fields['container.id'];
   return {
     form: falco ? 'falco' : 'json',
@@ -159,6 +171,7 @@ function ofJson(read: ReadDetection, falco: boolean): What {
     hostname,
     id,
     seq,
+    incident,
     lineage,
     fields,
     own: !falco && source === 'varvel',
@@ -168,7 +181,7 @@ function ofJson(read: ReadDetection, falco: boolean): What {
 }
 
 function ofText({ rule, priority, output, app, instance, container, ...read }: ReadTextLine): What {
-  const { id, seq, lineage, fields } = read;
+  const { id, seq, incident, lineage, fields } = read;
   return {
     form: 'text',
     rule,
@@ -176,6 +189,7 @@ function ofText({ rule, priority, output, app, instance, container, ...read }: R
     output,
     id,
     seq,
+    incident,
     lineage,
     fields,
     own: rule.startsWith(NOTICE_PREFIX) && seq === 0,

@@ -33,6 +33,8 @@ export interface ReadDetection {
   readonly app: Readonly<Record<string, string>> | undefined;
   /** The process, then its ancestors; undefined where the line does not tell them. */
   readonly lineage: ReadLineage | undefined;
+  /** Of its incident; undefined where the line has none. */
+  readonly incident: string | undefined;
   readonly id: string;
   /** Number within the app instance; 0 for what the agent says of itself. */
   readonly seq: number;
@@ -71,8 +73,8 @@ function detectionOf(
   id: string,
   seq: number,
 ): ReadDetection | undefined {
-  const { time, rule, priority, source, hostname, output, tags, app, lineage, output_fields } =
-    value;
+  const { time, rule, priority, source, hostname, output, tags, app, lineage, incident } = value;
+  const { output_fields } = value;
   const known = PRIORITIES.find((name) => name === priority);
   if (typeof time !== 'string' || !TIME.test(time) || known === undefined) return undefined;
   if (typeof rule !== 'string' || typeof output !== 'string') return undefined;
@@ -89,6 +91,7 @@ function detectionOf(
     tags: Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [],
     app: isRecord(app) ? textsOf(app) : undefined,
     lineage: lineageOf(lineage),
+    incident: typeof incident === 'string' ? incident : undefined,
   };
 }
 

@@ -14,6 +14,7 @@ export interface ReadTextLine {
   readonly container: string | undefined;
   readonly id: string;
   readonly seq: number;
+  readonly incident: string | undefined;
   readonly lineage: ReadLineage | undefined;
   /** Of what the agent says of itself: as in `output_fields`, but every value is text. */
   readonly fields: Readonly<Record<string, string>>;
@@ -58,6 +59,7 @@ export function readTextLine(text: string): ReadTextLine | undefined {
     app: fields.get('app'),
     instance: fields.get('instance'),
     container: fields.get('container'),
+    incident: fields.get('incident'),
     lineage: lineageOf(fields.get('lineage')),
     fields: Object.fromEntries([...fields].filter(([name]) => name.includes('.'))),
     output: text.slice(at),

@@ -50,6 +50,8 @@ export interface Detection {
   readonly container: Container | undefined;
   /** The process and its ancestors; absent in what the agent says of itself. */
   readonly lineage?: Lineage;
+  /** The same in all lines of one cause (evaluation/incidents.ts); absent in what the agent says of itself. */
+  readonly incident?: string;
 }
 
 /** What is known of a detection before it is written out. */

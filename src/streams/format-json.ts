@@ -47,7 +47,7 @@ function appMembers(
 
 /**
  * A detection as Falco's JSON (`time`, `rule`, `priority`, `source`, `hostname`, `output`, `output_fields`,
- * `tags`) plus `app`, `lineage`, `id` and `seq`; at most `maxBytes` (from 3840) bytes, in one line. A line that had to be
+ * `tags`) plus `app`, `lineage`, `incident`, `id` and `seq`; at most `maxBytes` (from 3840) bytes, in one line. A line that had to be
  * cut has `truncated: true`: `output` and the longest fields end with `…` then, and, when even short forms
  * are too many, the last fields and tags are left out.
  */
@@ -75,6 +75,7 @@ export function formatJson(delivery: Delivery, maxBytes: number): string {
     member('tags', escapeJson(sortedTags(delivery))),
     ...(container?.app === undefined ? [] : [member('app', object(app))]),
     ...lineageMembers(delivery, MAX_LINEAGE_BYTES),
+    ...incidentMember(detection),
     member('id', escapeJson(delivery.id)),
     member('seq', escapeJson(delivery.seq)),
     ...(detection.truncated === true ? [member('truncated', 'true')] : []),
@@ -107,6 +108,11 @@ function lineageMembers({ detection }: Delivery, maxBytes: number): string[] {
   return json === undefined ? [] : [`${name}:${json}`];
 }
 
+/** An incident's id is short and plain, whatever the line holds. */
+function incidentMember({ incident }: Detection): string[] {
+  return incident === undefined ? [] : [member('incident', escapeJson(incident))];
+}
+
 function shortString(text: string, maxBytes: number): string {
   return shorten(text, maxBytes, escapeJson).encoded;
 }
@@ -125,6 +131,7 @@ function formatShortJson(delivery: Delivery, maxBytes: number): string {
   const tail = [
     member('tags', shortArray(sortedTags(delivery), SHORT.tags)),
     ...(container?.app === undefined ? [] : [member('app', object(app))]),
+    ...incidentMember(detection),
     member('id', shortString(delivery.id, SHORT.id)),
     member('seq', escapeJson(delivery.seq)),
     member('truncated', 'true'),

@@ -44,7 +44,7 @@ export const COLOURS: Readonly<Record<Priority, string>> = {
  * the line (`truncated`); rule, priority, time, app, id, seq and container are always kept. The same delivery
  * always gives the same line.
  *
- * Text is `HH:MM:SS.nnnnnnnnn: Priority [app=… instance=… rule=… container=… sidecar=… id=… seq=… lineage=…] message` (UTC). What
+ * Text is `HH:MM:SS.nnnnnnnnn: Priority [app=… instance=… rule=… container=… sidecar=… id=… seq=… incident=… lineage=…] message` (UTC). What
  * we vouch for comes first, quoted where needed; the message, which holds text that attackers choose, comes
  * last and cannot end before the line does: whatever it claims stands behind the closing bracket. Of what the agent says of
  * itself the fields stand there too, in the place of a lineage: a machine has no need to read the sentence.
@@ -85,6 +85,7 @@ function formatText(delivery: Delivery, maxBytes: number, colour: boolean): stri
     ...field('sidecar', container?.sidecar, 64),
     ...field('id', id, 64),
     `seq=${seq}`,
+    ...field('incident', detection.incident, 64),
     ...(detection.lineage === undefined ? [] : [`lineage=${lineageText(detection.lineage)}`]),
   ];
   if (detection.source === 'varvel') {

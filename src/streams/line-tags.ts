@@ -43,7 +43,7 @@ export interface LineTagOptions {
 /**
  * The tags of a line, for every receiver that has tags. The app's own come first, sorted by name, then ours, which an app's tag
  * cannot replace. Ours are `app_id`, `source_id`, `app_name`, `organization_name`, `space_name`, `process_type`, `instance_id`
- * where known, `source_type`, `varvel_priority`, `varvel_rule`, `varvel_seq`, `varvel_id`.
+ * where known, `source_type`, `varvel_priority`, `varvel_rule`, `varvel_incident` where there is one, `varvel_seq`, `varvel_id`.
  */
 export function lineTags(line: OutgoingLine, options: LineTagOptions): LineTags {
   const own = ownTags(line, options.sourceType).map((tag) => tagOf(tag, MAX_OWN_VALUE_BYTES));
@@ -104,6 +104,7 @@ function ownTags(line: OutgoingLine, sourceType: string): Tag[] {
     ['source_type', sourceType],
     ['varvel_priority', line.priority],
     ['varvel_rule', line.rule],
+    ['varvel_incident', line.incident],
     ['varvel_seq', String(line.seq)],
     ['varvel_id', line.id],
   ];

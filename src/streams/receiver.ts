@@ -12,6 +12,8 @@ export interface OutgoingLine {
   readonly timeNs: bigint;
   readonly priority: Priority;
   readonly rule: string;
+  /** Of its incident; absent in what the agent says of itself. */
+  readonly incident?: string | undefined;
   readonly hostname: string;
   /** The whole line as `formatLine` made it: escaped, without a newline, at most MAX_LINE_BYTES bytes. */
   readonly text: string;

@@ -273,6 +273,7 @@ test('what is a text line is read as it was written', () => {
   fc.assert(
     fc.property(sample, (what) => {
       const { rule, priority, app, instance, id, seq, names } = what;
+      const incident = 'k3x9abcd';
       const lineage = {
         processes: ['sh', ...names].map((name, index) => ({
           pid: index + 1,
@@ -282,7 +283,7 @@ test('what is a text line is read as it was written', () => {
         above: 'more',
       } as const;
       const delivery = deliveryOf(
-        { rule, priority, lineage, container: containerOf({}, { name: app, instance }) },
+        { rule, priority, lineage, incident, container: containerOf({}, { name: app, instance }) },
         { id, seq },
       );
       const line = formatLine(delivery, { format: 'text' });
@@ -290,8 +291,8 @@ test('what is a text line is read as it was written', () => {
       const read = readTextLine(line);
       assert.ok(read !== undefined);
       assert.deepEqual(
-        [read.rule, read.priority, read.app, read.instance, read.id, read.seq],
-        [rule, priority, app, instance, id, seq],
+        [read.rule, read.priority, read.app, read.instance, read.id, read.seq, read.incident],
+        [rule, priority, app, instance, id, seq, incident],
       );
       const told = lineage.processes.map(({ pid, name }) => ({ pid, name, start: undefined }));
       assert.deepEqual(read.lineage, { processes: told, above: 'more' });

@@ -183,6 +183,7 @@ const allHuge: fc.Arbitrary<Delivery> = fc
           })),
           above: 'outside',
         },
+        incident: 'k3x9abcd',
       },
       { hostname: long, seq: Number.MAX_SAFE_INTEGER, id: 'Z'.repeat(26) },
     );
@@ -229,6 +230,7 @@ test('a JSON line is one visible line within its bound and gives the values back
       assert.equal(parsed['priority'], detection.priority);
       assert.equal(parsed['id'], sample.id);
       assert.equal(parsed['seq'], sample.seq);
+      assert.equal(parsed['incident'], sample.detection.incident);
       assert.match(parsed['time'] as string, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
       assert.equal(parsed['app'] !== undefined, detection.container !== undefined);
       if (detection.lineage === undefined) assert.equal(parsed.lineage, undefined);
@@ -272,6 +274,7 @@ test('a text line is one visible line within its bound, and its fields are the o
       const { detection } = sample;
       assert.equal(fields.get('id'), sample.id);
       assert.equal(fields.get('seq'), String(sample.seq));
+      assert.equal(fields.get('incident'), sample.detection.incident);
       assert.ok(isStartOf(fields.get('rule'), detection.rule));
       assert.equal(fields.has('lineage'), detection.lineage !== undefined);
       const [first] = detection.lineage?.processes ?? [];

@@ -20,13 +20,14 @@ export function decodeLine(payload: Buffer): OutgoingLine | undefined {
 /** All that receivers read: the file is the agent's own, but an older or newer one's perhaps. */
 function isLine(value: unknown): value is Omit<OutgoingLine, 'timeNs'> & { timeNs: string } {
   if (!isRecord(value)) return false;
-  const { id, seq, timeNs, priority, rule, hostname, text, app } = value;
+  const { id, seq, timeNs, priority, rule, hostname, text, app, incident } = value;
   return (
     [id, rule, hostname, text].every((one) => typeof one === 'string') &&
     typeof seq === 'number' &&
     typeof timeNs === 'string' &&
     /^\d{1,20}$/.test(timeNs) &&
     PRIORITIES.some((one) => one === priority) &&
+    (incident === undefined || typeof incident === 'string') &&
     (app === undefined || isApp(app))
   );
 }

@@ -98,13 +98,14 @@ export class SpooledStream implements LogStream {
 
   #append(delivery: Delivery): boolean {
     const { detection, id, seq, hostname } = delivery;
-    const { container, priority, rule, timeNs } = detection;
+    const { container, incident, priority, rule, timeNs } = detection;
     const line: OutgoingLine = {
       id,
       seq,
       timeNs,
       priority,
       rule,
+      incident,
       hostname,
       app: container?.app,
       text: formatLine(delivery, { format: this.#options.format }),

@@ -11,10 +11,11 @@ import { containerOf, deliveryOf } from './delivery-fixture.ts';
 
 const TIME_NS = 1_769_847_304_123_456_789n;
 
-test('JSON has Falco’s keys plus app, lineage, id and seq, in this order', () => {
+test('JSON has Falco’s keys plus app, lineage, incident, id and seq, in this order', () => {
   const delivery = deliveryOf({
     timeNs: TIME_NS,
     lineage: { processes: [{ pid: 31, start: 92_301, name: 'sh' }], above: 'outside' },
+    incident: 'k3x9abcd',
     container: containerOf(
       {},
       { guid: 'g-1', org: 'acme', space: 'prod', processType: 'web', instance: '0' },
@@ -28,7 +29,7 @@ test('JSON has Falco’s keys plus app, lineage, id and seq, in this order', () 
       '"output_fields":{"proc.name":"sh","container.id":"abababababab"},"tags":["container","shell"],' +
       '"app":{"name":"shop","guid":"g-1","space":"prod","org":"acme","process_type":"web","instance":"0"},' +
       '"lineage":{"processes":[{"pid":31,"start":92301,"name":"sh"}],"above":"outside"},' +
-      '"id":"01JGQ0000000000000000000AB","seq":1}',
+      '"incident":"k3x9abcd","id":"01JGQ0000000000000000000AB","seq":1}',
   );
 });
 
@@ -74,11 +75,15 @@ test('JSON leaves out what is not known', () => {
 });
 
 test('text names what matters first and the message last', () => {
-  const delivery = deliveryOf({ timeNs: TIME_NS, container: containerOf({}, { instance: '2' }) });
+  const delivery = deliveryOf({
+    timeNs: TIME_NS,
+    incident: 'k3x9abcd',
+    container: containerOf({}, { instance: '2' }),
+  });
   assert.equal(
     formatLine(delivery, { format: 'text' }),
     '08:15:04.123456789: Warning [app=shop instance=2 rule="Shell in an app container" ' +
-      'container=abababababab id=01JGQ0000000000000000000AB seq=1] A shell was started (command=sh)',
+      'container=abababababab id=01JGQ0000000000000000000AB seq=1 incident=k3x9abcd] A shell was started (command=sh)',
   );
 });
 

@@ -21,6 +21,7 @@ export function lineOf(overrides: Partial<OutgoingLine> = {}): OutgoingLine {
     timeNs: 1_769_847_304_123_456_789n,
     priority: 'Warning',
     rule: 'Shell in an app container',
+    incident: 'k3x9abcd',
     hostname: 'cell-1',
     text: '{"rule":"Shell in an app container","output":"sh"}',
     app: appOf(),
