@@ -17,6 +17,7 @@ import { RecentMap } from '../shared/recent-map.ts';
 import { NumberRanges } from './number-ranges.ts';
 import { numberIn } from './own-fields.ts';
 import type { ReadLineage } from './read-detection.ts';
+import { RuleSummary } from './rule-summary.ts';
 import { readLogLine } from './read-log-line.ts';
 import type { LogSystem, ReadLogLine } from './read-log-line.ts';
 
@@ -28,10 +29,6 @@ const MAX_RANGES = 1000;
 const MAX_SHOWN_CHARS = 4000;
 const MIN_COLUMNS = 60;
 const INDENT = '              ';
-/** Rules in the summary at the end. */
-const MAX_RULES = 20;
-/** Limit on rules that are counted. */
-const MAX_COUNTED = 10_000;
 /** A sum of a whole and a fraction may be a hair less. */
 const HAIR_MS = 1e-4;
 /** A rule's name that is safe to paste into a shell: a forged line may contain any name. */
@@ -75,7 +72,7 @@ export class Pretty {
   readonly #ids = new RecentMap<string, true>(MAX_REMEMBERED);
   readonly #instances = new RecentMap<string, Instance>(MAX_REMEMBERED);
   readonly #clock = new LogClock();
-  readonly #rules = new RecentMap<string, RuleCount>(MAX_COUNTED);
+  readonly #rules = new RuleSummary();
   #place = 0;
   #date = '';
   #shown = 0;
@@ -148,15 +145,9 @@ export class Pretty {
     return sinceMs !== undefined && (msOf(time) ?? this.#clock.lastMs ?? Infinity) < sinceMs;
   }
 
-  #count({ rule, priority }: Found): void {
+  #count(found: Found): void {
     this.#shown++;
-    const known = this.#rules.get(rule);
-    if (known === undefined) this.#rules.set(rule, { rule, priority, count: 1 });
-    else {
-      known.count++;
-      if (PRIORITIES.indexOf(priority) < PRIORITIES.indexOf(known.priority))
-        known.priority = priority;
-    }
+    this.#rules.add(found, nameOf(found.app));
   }
 
   /** What there is to say at the end, with its newlines. */
@@ -199,24 +190,11 @@ export class Pretty {
         : []),
       ...(this.#worst === undefined ? [] : [`What to do: varvel explain -r "${this.#worst.rule}"`]),
     ];
+    const paint = (priority: Priority, text: string): string =>
+      this.#paint(COLOURS[priority], text);
+    const summary = this.#shown < 2 ? [] : this.#rules.lines(paint);
     const tails = all.map((one) => this.#tail(one)).join('');
-    return `${tails}${this.#summary().join('')}${sentences.join('\n')}\n`;
-  }
-
-  /** The rules that were shown, the most severe first; none for one detection. */
-  #summary(): string[] {
-    const severity = ({ priority }: RuleCount): number => PRIORITIES.indexOf(priority);
-    const rules = [...this.#rules.entries()]
-      .map(([, rule]) => rule)
-      .sort((one, other) => severity(one) - severity(other) || other.count - one.count);
-    if (this.#shown < 2) return [];
-    const width = Math.max(...rules.map(({ count }) => String(count).length));
-    const rows = rules.slice(0, MAX_RULES).map(({ rule, priority, count }) => {
-      const number = `${String(count).padStart(width)} × `;
-      return `  ${number}${this.#paint(COLOURS[priority], priority.padEnd(13))} ${escapeText(rule)}\n`;
-    });
-    const more = rules.length - rows.length;
-    return [...rows, ...(more > 0 ? [`  and ${more} more rules\n`] : [])];
+    return `${tails}${summary.join('')}${sentences.join('\n')}\n`;
   }
 
   /** Once, before the first detection that an app may have printed. */
@@ -297,7 +275,8 @@ export class Pretty {
     return isBehind ? this.#hole(app, tail) : '';
   }
 
-  #detection({ atMs, priority, rule, output, app, own, tags, seq, lineage }: Found): string {
+  #detection(found: Found): string {
+    const { atMs, priority, rule, output, app, own, tags, seq, incident, lineage } = found;
     const columns = Math.max(this.#options.columns, MIN_COLUMNS);
     const word = priority === 'Informational' ? 'INFO' : priority.toUpperCase();
     const techniques = tags.filter((tag) => TECHNIQUE.test(tag)).join(' ');
@@ -309,6 +288,7 @@ export class Pretty {
       this.#paint(own ? '2' : '1', escapeText(rule)),
       isDrillRule(rule) ? this.#paint('36', '  DRILL, nothing is wrong') : '',
       techniques === '' ? '' : this.#paint('2', `  ${techniques}`),
+      incident === undefined ? '' : this.#paint('2', `  incident ${escapeText(incident)}`),
     ].join('');
     const cut = output.length > MAX_SHOWN_CHARS ? '…' : '';
     // The agent's own is one visible line already; whatever else it holds is made so.
@@ -319,13 +299,6 @@ export class Pretty {
     const from = lineage === undefined ? [] : wrapped(`started by: ${lineageText(lineage)}`);
     return `${[head, ...body, ...from.map((line) => this.#paint('2', line))].join('\n')}\n`;
   }
-}
-
-interface RuleCount {
-  readonly rule: string;
-  /** Of its most severe detection. */
-  priority: Priority;
-  count: number;
 }
 
 const isoOf = (ms: number): string => new Date(ms + HAIR_MS).toISOString();
@@ -360,6 +333,7 @@ function asJson(found: Found, isDated: boolean): string {
     container: found.container,
     id: found.id,
     seq: found.seq,
+    incident: found.incident,
     lineage: found.lineage,
     fields: Object.fromEntries(fields),
     written_by: found.origin,

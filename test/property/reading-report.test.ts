@@ -67,6 +67,7 @@ const text = fc
 
 interface Sample {
   readonly rule: string;
+  readonly incident: string | undefined;
   readonly priority: (typeof PRIORITIES)[number];
   readonly tags: string[];
   readonly output: string;
@@ -98,6 +99,7 @@ const sample: fc.Arbitrary<Sample> = fc.record({
     { maxLength: 3 },
   ),
   names: fc.array(text, { maxLength: 4 }),
+  incident: fc.option(text, { nil: undefined }),
   own: fc.boolean(),
   seconds: fc.nat({ max: 100_000 }),
   seq: fc.nat({ max: 20 }),
@@ -108,6 +110,7 @@ const wrap = fc.constantFrom(...WRAPS);
 
 function linesOf(what: Sample, how: Wrap): string[] {
   const { rule, priority, tags, output, fields, app, instance, space, names, own, seq } = what;
+  const { incident } = what;
   const delivery = deliveryOf(
     {
       rule,
@@ -117,6 +120,7 @@ function linesOf(what: Sample, how: Wrap): string[] {
       source: own ? 'varvel' : 'syscall',
       timeNs: 1_769_847_304_000_000_000n + BigInt(what.seconds) * 1_000_000_000n,
       outputFields: Object.fromEntries(fields),
+      ...(incident === undefined ? {} : { incident }),
       container: containerOf({}, { name: app, instance, space }),
       ...(names.length === 0
         ? {}

@@ -9,6 +9,7 @@ import type { Coverage, CoverageGap } from './coverage.ts';
 import { foundIn, isForged, LogClock, msOf } from '../found.ts';
 import type { Found } from '../found.ts';
 import { Groups } from './groups.ts';
+import { IncidentGroups } from './incident-groups.ts';
 import {
   AROUND_MS,
   LINES_AFTER,
@@ -70,6 +71,7 @@ export class IncidentCollector {
   readonly #ids = new RecentMap<string, true>(MAX_IDS);
   readonly #instances = new Map<string, MutableInstance>();
   readonly #groups: Groups;
+  readonly #incidents = new IncidentGroups();
   readonly #story: (Found | OtherLine | Skipped)[] = [];
   readonly #origins = { varvel: 0, unknown: 0, forged: 0, unreadable: 0 };
   readonly #leftOut = {
@@ -122,6 +124,7 @@ export class IncidentCollector {
     return {
       lines: this.#place,
       ...this.#groups.all(),
+      incidents: this.#incidents.all(),
       story: this.#story,
       instances: [...this.#instances.values()].map((instance) => ({
         ...instance,
@@ -129,7 +132,12 @@ export class IncidentCollector {
       })),
       origins: this.#origins,
       looksLike: this.#looksLike,
-      leftOut: { ...this.#leftOut, ...this.#groups.leftOut, unread },
+      leftOut: {
+        ...this.#leftOut,
+        ...this.#groups.leftOut,
+        incidents: this.#incidents.leftOut,
+        unread,
+      },
       span: this.#span,
       undated: this.#clock.undated,
     };
@@ -199,6 +207,7 @@ export class IncidentCollector {
       lastMs: Math.max(this.#span?.lastMs ?? -Infinity, atMs),
     };
     const shown = this.#groups.add(this.#cut(found));
+    this.#incidents.add(found, shown !== undefined);
     if (shown === undefined) return;
     if (!own) this.#showContext(found);
     this.#story.push(shown);

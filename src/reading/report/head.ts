@@ -23,11 +23,14 @@ export function headSection(incident: Incident, subject: string): Html {
   const total = groups.reduce((sum, { count }) => sum + count, 0);
   const firstMs = Math.min(...groups.map(({ first }) => first.atMs));
   const lastMs = Math.max(...groups.map(({ last }) => last.atMs));
+  const of = incident.incidents.length;
+  const incidents =
+    of === 0 ? undefined : html` in <a href="#incidents">${counted(of, 'incident')}</a>`;
   const lead =
     worst === undefined
       ? html`Nothing was detected in this part of the log.`
-      : html`<b>${counted(total, 'detection')}</b> of ${counted(groups.length, 'rule')} in
-          ${duration(lastMs - firstMs)}. Most severe: <a href="#r0">${worst.rule}</a>.`;
+      : html`<b>${counted(total, 'detection')}</b> of ${counted(groups.length, 'rule')}${incidents}
+          in ${duration(lastMs - firstMs)}. Most severe: <a href="#r0">${worst.rule}</a>.`;
   const cautions = checksOf(incident).filter(({ good }) => !good).length;
   return html`<header>
     <p class="kicker">Varvel incident report</p>
@@ -46,8 +49,10 @@ export function headSection(incident: Incident, subject: string): Html {
           </p>`
     }
     <nav>
-      <a href="#fired">What fired</a><a href="#time">Timeline</a><a href="#processes">Processes</a
-      ><a href="#log">This log</a><a href="#lines">Lines</a><a href="#reading">How to read this</a>
+      ${of === 0 ? undefined : html`<a href="#incidents">Incidents</a>`}<a href="#fired"
+        >What fired</a
+      ><a href="#time">Timeline</a><a href="#processes">Processes</a><a href="#log">This log</a
+      ><a href="#lines">Lines</a><a href="#reading">How to read this</a>
     </nav>
   </header>`;
 }

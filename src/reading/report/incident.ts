@@ -2,6 +2,7 @@ import { PRIORITIES } from '../../rules/detection.ts';
 import type { Priority } from '../../rules/detection.ts';
 import type { Coverage, CoverageGap } from './coverage.ts';
 import type { Found } from '../found.ts';
+import type { IncidentGroup } from './incident-groups.ts';
 import type { NumberRange } from '../../streams/number-range.ts';
 import type { NumberRanges } from '../number-ranges.ts';
 
@@ -84,6 +85,7 @@ export interface LeftOut {
   readonly appLines: number;
   readonly cutLines: number;
   readonly instances: number;
+  readonly incidents: number;
   /** The log went on: only so much of it was read. */
   readonly unread: boolean;
 }
@@ -93,6 +95,8 @@ export interface Incident {
   readonly lines: number;
   /** Detections only, most severe first, then by time. */
   readonly groups: readonly RuleGroup[];
+  /** The same by what the agent says belongs together; lines without an incident are in none. */
+  readonly incidents: readonly IncidentGroup[];
   /** What the agent said of itself, by its rule. */
   readonly notices: readonly RuleGroup[];
   /** In the log's order. */

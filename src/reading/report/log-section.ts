@@ -252,6 +252,7 @@ function leftOutOf({ leftOut, undated }: Incident): Check[] {
       'detection',
       'of more than 50 app instances: not looked at for missing numbers',
     ],
+    [leftOut.incidents, 'detection', 'of more than 200 incidents: not grouped by incident'],
     [leftOut.cutLines, 'line', 'cut here: longer than 12,000 characters, or more than 4 Mi in all'],
   ] as const;
   const told = parts

@@ -3,6 +3,7 @@ import { headSection, titleOf } from './head.ts';
 import { documentOf, html } from './html.ts';
 import type { Html } from './html.ts';
 import type { Incident } from './incident.ts';
+import { incidentSection } from './incident-section.ts';
 import { logSection } from './log-section.ts';
 import type { RuleGuide } from './rule-guide.ts';
 import { storySection } from './story.ts';
@@ -26,9 +27,9 @@ export interface PageOptions {
 export function renderReport(incident: Incident, { guide, version, asked }: PageOptions): string {
   const subject = titleOf(incident);
   const body = html`<main>
-    ${headSection(incident, subject)} ${firedSection(incident, guide)} ${timelineSection(incident)}
-    ${treeSection(incident)} ${logSection(incident)} ${storySection(incident)}
-    ${readingSection(version, asked)}
+    ${headSection(incident, subject)} ${incidentSection(incident)} ${firedSection(incident, guide)}
+    ${timelineSection(incident)} ${treeSection(incident)} ${logSection(incident)}
+    ${storySection(incident)} ${readingSection(version, asked)}
   </main>`;
   return documentOf(`Incident report: ${subject === '' ? 'no app' : subject}`, CSS, body);
 }

@@ -77,6 +77,7 @@ function otherLine({ whose, label, text }: OtherLine): Html {
 
 function detection(found: Found, startMs: number, times: Times): Html {
   const { priority, rule, own, atMs, output, app, seq, id, origin, form, raw, hostname } = found;
+  const { incident } = found;
   const offset = own || atMs === startMs ? undefined : html` (${signed(atMs - startMs)})`;
   const day = times.day(atMs);
   const who =
@@ -99,7 +100,9 @@ function detection(found: Found, startMs: number, times: Times): Html {
       <p class="meta">
         ${who} ${written} ${day === undefined ? undefined : `${day}.`}
         ${hostname === '' ? undefined : `Host ${escapeText(hostname)}.`}
-        ${id === '' ? undefined : `Id ${escapeText(id)}.`} Line ${found.place} of the log.
+        ${id === '' ? undefined : `Id ${escapeText(id)}.`}
+        ${incident === undefined ? undefined : `Incident ${escapeText(incident)}.`} Line
+        ${found.place} of the log.
       </p>
       <pre>${raw}</pre>
     </details>

@@ -327,3 +327,45 @@ test('at the end, what to do about the most severe rule: never a name that a she
   for (const rule of ['x"; id; "', 'x`id`', '$(id)', 'a\\', '-r', "it's!", 'a\u202eb'])
     assert.match(end({ rule }), /^1 detection\.$/, rule);
 });
+
+test('what has one cause stands together at the end; what has none said, as before', () => {
+  const other = containerOf({}, { name: 'cart' });
+  const of = (seq: number, rule: string, more: Partial<Detection> = {}): string =>
+    cf(json(seq, { rule, tags: [], ...more }));
+  const text = pretty(
+    [
+      of(1, 'Shell started', { incident: 'k3x9abcd' }),
+      of(2, 'Put on a connection', { incident: 'k3x9abcd', priority: 'Critical' }),
+      of(3, 'Put on a connection', { incident: 'k3x9abcd', priority: 'Critical' }),
+      of(4, 'Shell started', { incident: 'm3x9abcd' }),
+      of(1, 'Shell started', { incident: 'k3x9abcd', container: other }),
+      of(5, 'Shell started'),
+    ].map((line, n) => line.replace(/"id":"[^"]*"/, `"id":"${n}"`)),
+  );
+  assert.match(text, /^08:15:04\.123  WARNING   shop\/0 #1  Shell started  incident k3x9abcd$/m);
+  assert.ok(
+    text.includes(`
+Incident k3x9abcd in shop/0:
+  2 × Critical      Put on a connection
+  1 × Warning       Shell started
+Incident m3x9abcd in shop/0:
+  1 × Warning       Shell started
+Incident k3x9abcd in cart:
+  1 × Warning       Shell started
+Without an incident:
+  1 × Warning       Shell started
+6 detections.
+`),
+    text,
+  );
+});
+
+test('incidents of any names and any number are shown in part, and the rest is counted', () => {
+  const lines = Array.from({ length: 30 }, (_, n) =>
+    cf(json(n + 1, { incident: `\x1b[2J${n}\u202e` })),
+  );
+  const text = pretty(lines);
+  assert.match(text, /^Incident \\x1b\[2J0\\u202e in shop\/0:$/m);
+  assert.match(text, /^and 10 more incidents$/m);
+  assert.doesNotMatch(text, /[\x1b\u202e]/);
+});

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { parse, type DefaultTreeAdapterTypes } from 'parse5';
 import type { LogSystem } from '../../../src/reading/read-log-line.ts';
+import { MAX_INCIDENTS } from '../../../src/reading/report/incident-groups.ts';
 import { renderReport } from '../../../src/reading/report/page.ts';
 import { duration } from '../../../src/reading/report/parts.ts';
 import { ruleGuide } from '../../../src/reading/report/rule-guide.ts';
@@ -10,6 +11,7 @@ import { DARK, LIGHT } from '../../../src/reading/report/style.ts';
 import type { Palette } from '../../../src/reading/report/style.ts';
 import type { Suppressed } from '../../../src/streams/limiter.ts';
 import { lostNotice, suppressedNotice } from '../../../src/streams/notices.ts';
+import { containerOf } from '../streams/delivery-fixture.ts';
 import { cf, container, incidentOf, line } from './report-fixture.ts';
 
 const GUIDE = ruleGuide([
@@ -197,4 +199,46 @@ describe('contrast of the colours, WCAG 2.2', () => {
       }
     });
   }
+});
+
+test('incidents: what has one cause, the worst first, with its rules; none where no line names one', () => {
+  const text = textOf(
+    page([
+      line(1, 0, { incident: 'm3x9abcd', rule: 'Calm', priority: 'Notice' }),
+      line(2, 1, { incident: 'k3x9abcd', rule: 'Shell started' }),
+      line(3, 2, { incident: 'k3x9abcd', rule: 'Put on a connection', priority: 'Critical' }),
+      line(4, 3, { incident: 'k3x9abcd', rule: 'Put on a connection', priority: 'Critical' }),
+      line(5, 4, { rule: 'Of an older agent' }),
+    ]),
+  );
+  assert.match(text, /5 detections of 4 rules in 2 incidents in 4 s/);
+  assert.match(
+    text,
+    /Incidents Lines of one process.*Critical shop\/0 3 lines Incident k3x9abcd, 08:15:05\.000 – 08:15:07\.000 \(2 s\) first line Shell started × 1 ?Put on a connection × 2 Notice shop\/0 1 line Incident m3x9abcd/,
+  );
+  assert.match(text, /Incident k3x9abcd\. Line 2 of the log/);
+  assert.doesNotMatch(textOf(page([line(1, 0)])), /Incidents|incident [a-z0-9]{8}/);
+});
+
+test('incidents of an app are not those of another; beyond the bound lines are counted', () => {
+  const own = [line(1, 0, { incident: 'k3x9abcd' }), line(2, 1, { incident: '<b>\x1b' })];
+  const other = containerOf({}, { name: 'cart' });
+  const { incidents } = incidentOf([
+    ...own,
+    line(1, 2, { incident: 'k3x9abcd', container: other }),
+  ]);
+  assert.deepEqual(
+    incidents.map(({ id, count }) => [id, count]),
+    [
+      ['k3x9abcd', 1],
+      ['<b>\x1b', 1],
+      ['k3x9abcd', 1],
+    ],
+  );
+  assert.doesNotMatch(page(own), /<b>\x1b|\x1b/);
+  const many = Array.from({ length: MAX_INCIDENTS + 5 }, (_, n) =>
+    line(n + 1, n, { incident: `i${n}` }),
+  );
+  assert.equal(incidentOf(many).incidents.length, MAX_INCIDENTS);
+  assert.match(textOf(page(many)), /Left out: 5 detections of more than 200 incidents/);
 });
