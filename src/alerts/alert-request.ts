@@ -3,7 +3,7 @@ import { PRIORITIES } from '../rules/detection.ts';
 import { CANARY_RULE } from '../shared/drill.ts';
 import { COVERAGE_RULE, NOTICE_RULES } from '../streams/notice-rules.ts';
 
-/** An incident is one rule of one app; it ends after this long without a line. */
+/** A page is for one incident of an app, of losses for one rule; it ends after this long without a line. */
 export const INCIDENT_MINUTES = 15;
 
 /** Coverage lines come every five minutes: this is three missing ones. */
@@ -39,6 +39,7 @@ export const FIELD_NAMES = [
   'source_type',
   'rule',
   'priority',
+  'incident',
   'app',
   'app_id',
   'app_name',

@@ -54,9 +54,10 @@ export const azure: AlertPlatform = {
       resources: [
         ...(request.webhook === undefined ? [] : [actionGroup(request.webhook, suffix)]),
         rule(request, 'detection', suffix, {
-          query: `${source(request, names)}\n| where ${detections(request).join(' and ')}\n${NEWEST}`,
-          dimensions: ['App', 'Rule'],
-          window: `PT${INCIDENT_MINUTES}M`,
+          query: `${source(request, names)}\n| where ${detections(request).join(' and ')}\n${FIRST}`,
+          dimensions: ['App', 'Incident', 'Rule'],
+          // Longer than an incident: its first line names it as long as there is one.
+          window: `PT${2 * INCIDENT_MINUTES}M`,
         }),
         rule(request, 'loss', suffix, {
           query: `${source(request, names)}\n| where ${isOneOf('Rule', LOSS_RULES)} and ${isOneOf('Priority', LOSS_PRIORITIES)}\n${NEWEST}`,
@@ -84,12 +85,16 @@ function notes({ webhook }: AlertRequest, names: Names): string[] {
     'Where: az deployment group create -g GROUP -f varvel.json -p workspaceId=/subscriptions/…/workspaces/NAME' +
       (webhook === undefined ? ' actionGroupId=/subscriptions/…/actionGroups/NAME' : ''),
     `The table and its columns are those of Microsoft’s Log Analytics nozzle for Cloud Foundry (${names.index}, ${names.source_type}, ${names.message}). Others: --field index=TABLE, --field source_type=COLUMN, --field message=COLUMN; the source has to be a column that no app writes, the message the line as the agent wrote it (JSON).`,
-    'One page an incident: an alert of an app and rule stays fired, and notifies once, until there was no line for 15 minutes.',
+    'One page an incident: its alert names the app, the incident and the rule of its first line; it notifies once. Losses page once an app and rule, until there was no line for 15 minutes.',
   ];
 }
 
 const NEWEST =
   '| summarize Lines = count(), Last = max(TimeGenerated) by App, AppName, Rule, Priority';
+
+/** One row an incident. Its rule and priority are those of its first line. */
+const FIRST =
+  '| summarize Lines = count(), Last = max(TimeGenerated), arg_min(TimeGenerated, Rule, Priority) by App, AppName, Incident';
 
 /** Parses the agent's lines; a line that an app prints does not pass the first condition. */
 function source(request: AlertRequest, names: Names): string {
@@ -99,6 +104,7 @@ function source(request: AlertRequest, names: Names): string {
     `| where ${names.source_type} == ${text(sourceType)}`,
     `| extend Line = parse_json(${names.message})`,
     '| extend Rule = tostring(Line.rule), Priority = tostring(Line.priority), When = tostring(Line.output_fields["coverage.when"])',
+    '| extend Incident = iff(isempty(tostring(Line.incident)), Rule, tostring(Line.incident))',
     '| extend AppName = tostring(Line.app.name), Space = tostring(Line.app.space), Instance = tostring(Line.app.instance)',
     '| extend App = iff(isempty(tostring(Line.app.guid)), AppName, tostring(Line.app.guid))',
     ...(app === undefined

@@ -92,9 +92,10 @@ function notes({ webhook, app }: AlertRequest, names: Names): string[] {
       : 'SNS sends the webhook a request to confirm first (SubscribeURL in its body).',
     ...(app === undefined
       ? [
-          'An alarm is one page, and cannot be by app: these stand for the log group as a whole. Print them once an app: --app NAME.',
+          'An alarm is one page, and cannot be by app or by incident: these stand for the log group as a whole. Print them once an app: --app NAME.',
         ]
       : []),
+    'An incident that begins while the alarm is on does not page again; the alarm ends 15 minutes after the last line.',
     NO_TAIL_ALERT.join(' '),
     'Silence does not tell an app that was stopped on purpose: aws cloudwatch disable-alarm-actions for that time.',
   ];

@@ -25,6 +25,7 @@ const FIELDS = {
   source_type: 'source_type',
   rule: '@rule',
   priority: '@priority',
+  incident: '@incident',
   app_id: '@app.guid',
   app_name: '@app.name',
   space: '@app.space',
@@ -32,7 +33,7 @@ const FIELDS = {
 
 type Names = Readonly<Record<keyof typeof FIELDS, string>>;
 
-/** Log monitors for Datadog: a multi-alert each, which notifies once an app and rule. */
+/** Log monitors for Datadog: a multi-alert each, which notifies once an app and incident; of losses once an app and rule. */
 export const datadog: AlertPlatform = {
   name: 'datadog',
   title: 'Datadog, log monitors',
@@ -50,11 +51,11 @@ export const datadog: AlertPlatform = {
     const coverage = [...scope(request, names), isOneOf(names.rule, [COVERAGE])];
     const monitors = [
       monitor(request, 'detection', {
-        query: counted(names, detections(request, names), [app, names.rule]),
+        query: counted(names, detections(request, names), [app, names.incident]),
         condition: '> 0',
         threshold: 0,
         minutes: INCIDENT_MINUTES,
-        subject: `{{[${names.rule}].name}} in {{[${app}].name}}`,
+        subject: `incident {{[${names.incident}].name}} in {{[${app}].name}}`,
       }),
       monitor(request, 'loss', {
         query: counted(
@@ -88,7 +89,7 @@ function notes({ webhook }: AlertRequest, names: Names): string[] {
     'Where: each element is the body of POST /api/v1/monitor:',
     '  jq -c .[] varvel.json | while read -r monitor; do curl -fsS https://api.datadoghq.com/api/v1/monitor -H "DD-API-KEY: $DD_API_KEY" -H "DD-APPLICATION-KEY: $DD_APP_KEY" -H "Content-Type: application/json" -d "$monitor"; done',
     `What ships the logs has to give each line the tag ${names.source_type}, from the platform’s envelope or the syslog structured data. An attribute (@${names.source_type}) will not do: Datadog takes attributes from what an app prints.`,
-    `Make facets of ${names.rule}, ${names.app_name} and ${names.app_id}, which the monitors group by.`,
+    `Make facets of ${names.incident}, ${names.rule}, ${names.app_name} and ${names.app_id}, which the monitors group by.`,
     NO_TAIL_ALERT.join(' '),
     'An app that was stopped on purpose is silent too: mute its group, or delete its monitor.',
     ...(webhook === undefined

@@ -25,6 +25,7 @@ const FIELDS = {
   source_type: 'log.syslog.structured_data.tags@47450.source_type',
   rule: 'log.syslog.structured_data.tags@47450.varvel_rule',
   priority: 'log.syslog.structured_data.tags@47450.varvel_priority',
+  incident: 'log.syslog.structured_data.tags@47450.varvel_incident',
   app_id: 'log.syslog.structured_data.tags@47450.app_id',
   app_name: 'log.syslog.structured_data.tags@47450.app_name',
   space: 'log.syslog.structured_data.tags@47450.space_name',
@@ -70,7 +71,7 @@ export const elasticsearch: AlertPlatform = {
           ]),
       rule(request, 'detection', {
         ...counted(names, [...known, ...detections(request, names)], INCIDENT_MINUTES),
-        ...grouped(names.app, names.rule),
+        ...grouped(names.app, names.incident),
       }),
       rule(request, 'loss', {
         ...counted(
@@ -97,7 +98,8 @@ function header({ webhook }: AlertRequest, names: Names): string[] {
       : []),
     `Lines are looked for in ${names.index} (--field index=PATTERN), by fields as Elastic’s syslog processor names them.`,
     'Others: --field source_type=FIELD, and so on. It has to be a field into which no pipeline puts what an app prints.',
-    'One page an incident: an alert of an app and rule notifies when it becomes active, and recovers when 15 minutes had no line of it.',
+    'One page an incident: an alert of an app and incident notifies when it becomes active, and recovers when 15 minutes had no',
+    'line of it. It names the incident and not the rules: look for the incident in the log. Losses page once an app and rule.',
   ];
 }
 

@@ -23,6 +23,7 @@ const FIELDS = {
   source_type: 'tags@47450.source_type.keyword',
   rule: 'tags@47450.varvel_rule.keyword',
   priority: 'tags@47450.varvel_priority.keyword',
+  incident: 'tags@47450.varvel_incident.keyword',
   app_id: 'tags@47450.app_id.keyword',
   app_name: 'tags@47450.app_name.keyword',
   space: 'tags@47450.space_name.keyword',
@@ -37,7 +38,7 @@ const CHANNEL = 'varvel-webhook';
 /** Buckets that one run of a monitor looks at. */
 const MAX_GROUPS = 1000;
 
-/** Monitors for OpenSearch's Alerting plugin: a bucket for each app and rule, which pages when it is new. */
+/** Monitors for OpenSearch's Alerting plugin: a bucket for each app and incident (of losses: rule), which pages when it is new. */
 export const opensearch: AlertPlatform = {
   name: 'opensearch',
   title: 'OpenSearch, its Alerting plugin',
@@ -56,7 +57,7 @@ export const opensearch: AlertPlatform = {
         monitor(request, names, 'detection', {
           minutes: INCIDENT_MINUTES,
           filters: [...known, ...detections(request, names)],
-          groups: [names.host, names.app, names.rule, names.priority],
+          groups: [names.host, names.app, names.incident],
           condition: WITH_LINES,
         }),
       ),
@@ -91,7 +92,8 @@ function header({ webhook }: AlertRequest, names: Names): string[] {
     'structured data. Others: --field source_type=FIELD, and so on. It has to be a field into which no pipeline puts what an app',
     'prints: see the mapping with GET INDEX/_mapping. A field of type keyword is named without ".keyword".',
     ...NO_TAIL_ALERT,
-    'One page an incident: an alert of an app and rule is new once, and completed when 15 minutes had no line of it.',
+    'One page an incident: an alert of an app and incident is new once, and completed when 15 minutes had no line of it. It names',
+    'the incident and not the rules: look for the incident in the log. Losses page once an app and rule.',
   ];
 }
 
@@ -166,7 +168,7 @@ function monitor(
   },
 ): object {
   const sources = query.groups.map((field, index) => ({
-    [GROUP_NAMES[index] ?? `group${index}`]: { terms: { field } },
+    [nameOf(field, names) ?? `group${index}`]: { terms: { field } },
   }));
   return {
     ...head(request, alert, 'bucket_level_monitor'),
@@ -212,7 +214,8 @@ function monitor(
   };
 }
 
-const GROUP_NAMES = ['host', 'app', 'rule', 'priority'];
+const nameOf = (field: string, names: Names): string | undefined =>
+  Object.entries(names).find(([, its]) => its === field)?.[0];
 
 /** Of one app: whether there was any line. Of all: which had lines today and have none now, the last not being its end. */
 function silence(request: AlertRequest, names: Names, known: readonly object[]): object {

@@ -47,8 +47,8 @@ export const papertrail: AlertPlatform = {
     const lines = [
       '# Where: Events: paste the search, Save Search, name it, Save & Setup an Alert.',
       '# The program of a line is what syslog says of its source (APP-NAME/PROCID), which an app cannot print. Then the line’s',
-      '# own JSON is looked at. Papertrail groups neither by app nor by rule: make an entry per app (--app), and per rule',
-      '# (--rule) where each is to be a page of its own.',
+      '# own JSON is looked at. Papertrail groups neither by app nor by incident or rule: make an entry per app (--app), and per',
+      '# rule (--rule) where each is to be a page of its own. Incidents of the same hour are one page.',
       ...NO_TAIL_ALERT.map((line) => `# ${line}`),
       '',
       ...entry(

@@ -50,7 +50,8 @@ function header({ app }: AlertRequest, job: string, isForOneApp: boolean): strin
             : []),
         ]
       : [
-          'One alert stands for one rule on one host: metrics do not say in which app. Its log does.',
+          'One alert stands for one rule on one host: metrics do not say in which app. Its log does. They know no incident',
+          'either: one with several rules is several alerts, and pages once a rule.',
         ]),
   ];
 }

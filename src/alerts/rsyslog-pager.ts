@@ -15,7 +15,7 @@ import { GAP_RULE, LOST_RULE } from '../streams/notice-rules.ts';
 
 /**
  * The program to which rsyslog passes the agent's lines, one per line, with parts separated by tabs; no part contains a tab. It
- * runs `on-incident` when a rule starts to fire for an app, for losses, and when coverage lines stop. Python, since a shell
+ * runs `on-incident` when an incident of an app begins, for losses, and when coverage lines stop. Python, since a shell
  * cannot safely handle names that tenants choose. Open incidents are kept across restarts.
  *
  * It counts lines that are JSON, of apps with an instance: without one, several containers number their lines separately under
@@ -38,8 +38,8 @@ export function pagerScript(request: AlertRequest): string {
     silent: ALERTS.silence.summary,
   };
   return `#!/usr/bin/env python3
-"""Reads lines of varvel from rsyslog (omprog) and runs on-incident once an incident: an app and a rule, until there was no
-line of it for so many seconds. Written by "varvel alerts rsyslog"; to change what is paged, run it again."""
+"""Reads lines of varvel from rsyslog (omprog) and runs on-incident once an incident, with its first line; of losses once an app
+and rule, until there was no line of it for so many seconds. Written by "varvel alerts rsyslog"; to change what is paged, run it again."""
 import json, os, re, select, signal, subprocess, sys, time
 
 WINDOW = ${INCIDENT_MINUTES * 60}
@@ -54,9 +54,9 @@ SETTINGS = json.loads(r'''${pythonJson(settings)}''')
 FOLDER = os.path.dirname(os.path.realpath(__file__))
 STATE = "@STATE@/varvel-page.state"
 
-seen = {}  # (app, rule): when the last line of the incident came
+seen = {}  # (app, incident or rule): when the last line of it came
 covered = {}  # (app, host, source): when the last coverage line came
-waiting = {}  # (kind, app, rule): (since when, arguments) of an on-incident that failed
+waiting = {}  # (kind, app, incident or rule): (since when, arguments) of an on-incident that failed
 numbers = {}  # (app, host, process type, instance, agent's host): Numbers
 
 
@@ -93,12 +93,12 @@ class Numbers:
         return late
 
 
-def begins(app, rule):
-    """Whether this begins an incident; it is under way from now on."""
-    before = seen.get((app, rule))
+def begins(app, what):
+    """Whether this line of an incident, or of a rule, is the first; it is under way from now on."""
+    before = seen.get((app, what))
     if before is None and len(seen) >= MOST:
         return True
-    seen[(app, rule)] = time.time()
+    seen[(app, what)] = time.time()
     return before is None or time.time() - before > WINDOW
 
 
@@ -111,13 +111,13 @@ def run(arguments):
         return False
 
 
-def page(kind, app, host, rule, priority, text):
-    arguments = [kind, app, host, rule, priority, text]
+def page(kind, app, host, rule, priority, text, incident=""):
+    arguments = [kind, app, host, rule, priority, text, incident]
     if not run(arguments):
-        waiting.setdefault((kind, app, rule), (time.time(), arguments))
+        waiting.setdefault((kind, app, incident or rule), (time.time(), arguments))
 
 
-def on_line(app, host, source, app_id, app_name, space, process_type, instance, seq, rule, priority, text):
+def on_line(app, host, source, app_id, app_name, space, process_type, instance, seq, incident, rule, priority, text):
     for given, wanted in ((app_id, "app_id"), (app_name, "app_name"), (space, "space")):
         if SETTINGS[wanted] is not None and given != SETTINGS[wanted]:
             return
@@ -132,8 +132,8 @@ def on_line(app, host, source, app_id, app_name, space, process_type, instance, 
         if priority in SETTINGS["loss_priorities"] and begins(app, rule):
             page("loss", app, host, rule, priority, text)
     elif priority in SETTINGS["priorities"] and rule not in SETTINGS["left_out"]:
-        if (not SETTINGS["rules"] or rule in SETTINGS["rules"]) and begins(app, rule):
-            page("detection", app, host, rule, priority, text)
+        if (not SETTINGS["rules"] or rule in SETTINGS["rules"]) and begins(app, incident or rule):
+            page("detection", app, host, rule, priority, text, incident)
 
 
 def on_number(whose, seq, rule, text):
@@ -237,8 +237,8 @@ def main():
                 break
             *lines, rest = (rest + chunk).split(b"\\n")
             for line in lines:
-                parts = line.decode("utf-8", "replace").split("\\t", 11)
-                if len(parts) == 12:
+                parts = line.decode("utf-8", "replace").split("\\t", 12)
+                if len(parts) == 13:
                     on_line(*parts)
         if time.monotonic() - looked >= TICK:
             looked = time.monotonic()
@@ -265,24 +265,24 @@ function pythonJson(value: object): string {
 /** What is done for an incident, with the webhook if there is one. Ours to begin with, then the user's. */
 export function incidentScript(webhook: string | undefined): string {
   const head = `#!/bin/bash
-# Run once an incident: on-incident KIND APP HOST RULE PRIORITY TEXT
+# Run once an incident: on-incident KIND APP HOST RULE PRIORITY TEXT INCIDENT
 # KIND is detection, loss or silence; APP the app's GUID (or name), HOST its org.space.app (or the host),
-# TEXT the whole line, or which lines did not arrive.
+# TEXT the whole first line, or which lines did not arrive. INCIDENT is empty for loss and silence.
 # If this fails, it is run again every 30 s, for a day.
-kind=$1 app=$2 host=$3 rule=$4 priority=$5 text=$6
+kind=$1 app=$2 host=$3 rule=$4 priority=$5 text=$6 incident=$7
 `;
   if (webhook === undefined) {
     return `${head}# Put here what pages you, or: varvel alerts rsyslog --webhook URL.
-exec logger -p user.alert -t varvel-page -- "$kind: $rule ($priority) in $host ($app): $text"`;
+exec logger -p user.alert -t varvel-page -- "$kind: $rule ($priority) in $host ($app) $incident: $text"`;
   }
   return `${head}json() {
   local value=\${1//[[:cntrl:]]/ }
   value=\${value//\\\\/\\\\\\\\}
   printf '"%s"' "\${value//\\"/\\\\\\"}"
 }
-printf '{"text":%s,"kind":%s,"app":%s,"host":%s,"rule":%s,"priority":%s,"line":%s}' \\
+printf '{"text":%s,"kind":%s,"app":%s,"host":%s,"rule":%s,"priority":%s,"incident":%s,"line":%s}' \\
   "$(json "varvel $kind: $rule ($priority) in $host")" "$(json "$kind")" "$(json "$app")" "$(json "$host")" \\
-  "$(json "$rule")" "$(json "$priority")" "$(json "$text")" |
+  "$(json "$rule")" "$(json "$priority")" "$(json "$incident")" "$(json "$text")" |
   curl -fsSg -m 20 -H 'Content-Type: application/json' --data-binary @- --url ${shellWord(webhook)} >/dev/null`;
 }
 

@@ -21,6 +21,7 @@ const PARTS = [
   tag('process_type'),
   tag('instance_id'),
   tag('varvel_seq'),
+  tag('varvel_incident'),
   tag('varvel_rule'),
   tag('varvel_priority'),
   'msg',

@@ -32,13 +32,30 @@ export function alertRules(group: string, rules: readonly AlertRule[]): string {
   return lines.join('\n');
 }
 
+/** An incident pages once, also when more of its rules fire later: it is over long before the next day. */
+function incidentRoute(label: string, groupBy: readonly string[]): string[] {
+  return [
+    `      - matchers: ['alertname="VarvelDetection"', '${label}!=""']`,
+    '        receiver: varvel',
+    `        group_by: [${['alertname', ...groupBy, label].join(', ')}]`,
+    '        group_wait: 10s',
+    '        group_interval: 24h',
+    '        repeat_interval: 24h',
+  ];
+}
+
 /** What Alertmanager needs for one page an incident, as a comment: it goes into another file. */
-export function alertmanager(webhook: string, groupBy: readonly string[]): string {
+export function alertmanager(
+  webhook: string,
+  groupBy: readonly string[],
+  incident?: { readonly label: string; readonly groupBy: readonly string[] },
+): string {
   return comment('#', [
     '',
     'For alertmanager.yml: one page for an incident, none for what goes on.',
     '  route:',
     '    routes:',
+    ...(incident === undefined ? [] : incidentRoute(incident.label, incident.groupBy)),
     '      - matchers: [\'alertname=~"Varvel.*"\']',
     '        receiver: varvel',
     `        group_by: [${['alertname', ...groupBy].join(', ')}]`,

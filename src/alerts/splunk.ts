@@ -10,6 +10,7 @@ import {
   prioritiesOf,
   SILENCE_MINUTES,
 } from './alert-request.ts';
+import { PRIORITIES } from '../rules/detection.ts';
 import { checkedFields } from './fields.ts';
 import { comment, suffixOf } from './quoting.ts';
 
@@ -42,12 +43,13 @@ export const splunk: AlertPlatform = {
         'reload by /debug/refresh. Splunk Cloud: Settings, Searches, New alert; the values below are its fields.',
         'Fields are named as the Splunk Firehose Nozzle does; other names: --field source_type=my_field. An index: --field index=main.',
         'Searches go by the time at which a line was indexed, so that those which come late page too.',
-        'One page an incident: an app’s rule is silent for an hour after its page (alert.suppress).',
+        'One page an incident, which names its most severe rule; of losses one an app and rule. None of it pages again for an hour (alert.suppress).',
       ]),
       '',
       stanza(name('detection'), request.webhook, {
-        search: `${from} | ${where(detections(request))} | ${FIRST_BY_RULE}`,
+        search: `${from} | ${where(detections(request))} | ${WORST_OF_INCIDENT}`,
         ...EVERY_MINUTE,
+        'alert.suppress.fields': 'app,incident',
         description: ALERTS.detection.summary,
       }),
       stanza(name('loss'), request.webhook, {
@@ -69,6 +71,13 @@ export const splunk: AlertPlatform = {
     return { text: `${text.trimEnd()}\n`, notes: [] };
   },
 };
+
+/** Most severe first: `stats` takes rule and priority from there. */
+const WORST_OF_INCIDENT = [
+  `eval severity=case(${PRIORITIES.map((priority, at) => `priority="${priority}", ${at}`).join(', ')})`,
+  'sort 0 severity _time',
+  'stats count min(_time) as first first(output) as output first(rule) as rule first(priority) as priority by app_name app incident',
+].join(' | ');
 
 const FIRST_BY_RULE =
   'stats count min(_time) as first latest(output) as output by app_name app rule priority';
@@ -141,6 +150,7 @@ function source({ sourceType, app, space }: AlertRequest, names: Names): string 
       `eval rule=${inMessage('rule')}`,
       `priority=${inMessage('priority')}`,
       `output=${inMessage('output')}`,
+      `incident=coalesce(${inMessage('incident')}, ${inMessage('rule')})`,
       `when=${inMessage('output_fields.coverage.when')}`,
       `app=coalesce('${names.app_id}', ${inMessage('app.guid')}, ${inMessage('app.name')}, "-")`,
       `app_name=coalesce('${names.app_name}', ${inMessage('app.name')}, "-")`,

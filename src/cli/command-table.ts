@@ -278,7 +278,7 @@ export const COMMANDS = {
     summary: 'print alert definitions for a log platform, ready to be pasted there',
     operands: '[PLATFORM]',
     description: [
-      'Three alerts: what was detected, one page an incident (an app and a rule); silence, when no coverage line came for 15 minutes; loss, when lines or events are missing. All go by the source of a line, as the log platform says, never by its text alone: an app can print anything.',
+      'Three alerts: what was detected, one page an incident (what one process and those that it started did); silence, when no coverage line came for 15 minutes; loss, when lines or events are missing. All go by the source of a line, as the log platform says, never by its text alone: an app can print anything.',
       'Without PLATFORM: which there are. What is printed begins with where to paste it; if it is JSON, that is on stderr.',
     ],
     options: {
@@ -329,7 +329,7 @@ export const COMMANDS = {
     description: [
       'A drill tries to open /varvel-drill/TOKEN in a container of the app, where nothing is. The default rule "Varvel drill" reports it as any other detection, saying that nothing is wrong. Without --run, the command to do it by hand is printed; without any option, nothing else.',
       '--run, --logs: commands for the shell. The action, a line for a shell in the container, is the last argument of --run. --logs is run again when it ends, or followed if it goes on. Who wrote a line is known only where the log system names its source: in cf logs, or in a syslog drain with --from syslog. docker logs and kubectl logs do not name it.',
-      'The alert arrives when the token is in the answer of --expect (asked each second: the incidents of who pages you), or in a request to --listen (the drill is the webhook). What counts lines instead of quoting them never has the token: --expect-text.',
+      'The alert arrives when the token is in the answer of --expect (asked each second: the incidents of who pages you), or in a request to --listen (the drill is the webhook). What counts lines instead of quoting them never has the token: give --logs, by which the incident of the line is found, or --expect-text.',
       'On the agent’s own host, as root, the agent is asked too: does it run, watch the container, have the rule on, and what waits in its streams.',
     ],
     options: {

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { AppIdentity } from '../../src/apps/identity.ts';
-import type { Detection } from '../../src/rules/detection.ts';
+import type { Detection, Priority } from '../../src/rules/detection.ts';
 import { formatLine } from '../../src/streams/format.ts';
 import { instanceKey } from '../../src/streams/instance-key.ts';
 import {
@@ -44,12 +44,13 @@ function lineOf(overrides: Partial<Detection>): OutgoingLine {
   const seq = detection.source === 'varvel' ? 0 : (lastSeq.get(key) ?? 0) + 1;
   if (seq > 0) lastSeq.set(key, seq);
   const delivery = deliveryOf(detection, { id: `id-${++lastId}`, seq });
-  const { rule, priority, timeNs, container } = detection;
+  const { rule, priority, incident, timeNs, container } = detection;
   return {
     id: delivery.id,
     seq,
     rule,
     priority,
+    incident,
     timeNs,
     hostname: delivery.hostname,
     app: container?.app,
@@ -133,6 +134,39 @@ test('an attack of 50 lines is one page, two apps are two, what is forged or har
   assert.equal(line.rule, 'Sensitive file read');
   assert.match(line.output, /try=0 \\ \\n forged$/);
   assert.equal(pager.webhook.requests.at(-1)!.path, '/hook?a=%27b%27&c=$(d)');
+});
+
+test('an incident of three rules is one page, with its first line that is severe enough; another one is another', async () => {
+  const before = pager.pages().length;
+  const of = (incident: string, rule: string, priority: Priority): Partial<Detection> => ({
+    ...named('till'),
+    rule,
+    priority,
+    incident,
+    output: `ran "incident":"hhhhhhhh" for ${incident}`,
+  });
+  await send(pager, [
+    of('k3x9abcd', 'Calm', 'Notice'),
+    ...Array.from({ length: 3 }, () => of('k3x9abcd', 'Put on a connection', 'Critical')),
+    of('k3x9abcd', 'Shell on a connection', 'Critical'),
+    of('k3x9abcd', 'Shell started', 'Warning'),
+    of('hhhhhhhh', 'Shell started', 'Warning'),
+    // As lines of an agent that knows of none.
+    { ...named('till'), rule: 'Shell started', priority: 'Warning' },
+    { ...named('till'), rule: 'The last one', priority: 'Warning', incident: 'm3x9abcd' },
+  ]);
+  const pages = await pager.until('the last is paged', (all) =>
+    all.some(({ rule }) => rule === 'The last one'),
+  );
+  assert.deepEqual(
+    pages.slice(before).map(({ incident, rule, priority }) => [incident, rule, priority]),
+    [
+      ['k3x9abcd', 'Put on a connection', 'Critical'],
+      ['hhhhhhhh', 'Shell started', 'Warning'],
+      ['', 'Shell started', 'Warning'],
+      ['m3x9abcd', 'The last one', 'Warning'],
+    ],
+  );
 });
 
 test('names that a shell would run, and lines of any bytes, are only names', async () => {

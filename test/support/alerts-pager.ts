@@ -24,6 +24,8 @@ export interface Page {
   readonly host: string;
   readonly rule: string;
   readonly priority: string;
+  /** '' for losses and silence. */
+  readonly incident: string;
   readonly line: string;
 }
 

@@ -141,9 +141,10 @@ export function alertAdvice(
   const event = log?.drill?.eventMs;
   const earlier = log?.earlierMs;
   const other = action.rule === DRILL_RULES.Warning ? 'critical' : 'warning';
-  if (event !== undefined && earlier !== undefined && isOneIncident(earlier, event))
+  const isSame = log?.drill?.incident === log?.earlierIncident;
+  if (event !== undefined && earlier !== undefined && isSame && isOneIncident(earlier, event))
     out.push(
-      `A drill at ${clock(earlier)} is the same incident, of which there is one page. An incident is an app and a rule, until no line of them came for ${INCIDENT_MINUTES} minutes. Wait that long, or use --priority ${other}, which is another rule.`,
+      `A drill at ${clock(earlier)} is the same incident, of which there is one page. A rule begins three incidents in a container; then its lines are one, until none came for ${INCIDENT_MINUTES} minutes. Wait that long, or use --priority ${other}, which is another rule.`,
     );
   const waited = `${Math.round(waitedMs / 1000)} s`;
   if (page.failure !== undefined) out.push(`${page.where} cannot be looked at: ${page.failure}.`);
@@ -155,7 +156,7 @@ export function alertAdvice(
     );
   else out.push(`${page.where} did not have "${page.text}" in ${waited}.`);
   out.push(
-    `Paste what "varvel alerts PLATFORM" prints again, with --priority ${action.priority.toLowerCase()} or less severe (and no --rule, or --rule "${action.rule}" too). What counts lines instead of quoting them never has the token: --expect-text "${action.rule}". What looks every few minutes needs a longer --timeout.`,
+    `Paste what "varvel alerts PLATFORM" prints again, with --priority ${action.priority.toLowerCase()} or less severe (and no --rule, or --rule "${action.rule}" too). What counts lines instead of quoting them never has the token, but perhaps the incident of the line, which --logs finds, or the rule: --expect-text "${action.rule}". What looks every few minutes needs a longer --timeout.`,
   );
   return out;
 }

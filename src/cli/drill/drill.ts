@@ -99,6 +99,9 @@ class Drill {
     for (let looks = 0; !this.#isOver(); looks++) {
       if (looks % (LOOK_MS / TICK_MS) === 0) await this.#host.look();
       await delay(TICK_MS);
+      const incident = this.#log?.facts.drill?.incident;
+      // What counts lines names the incident and does not quote them.
+      if (incident !== undefined && INCIDENT_ID.test(incident)) this.#page?.also(incident);
     }
     // The final state: queued lines and counters.
     await this.#host.look();
@@ -164,6 +167,9 @@ class Drill {
     };
   }
 }
+
+/** An app that prints a line like the drill's could name a text that is in any page. */
+const INCIDENT_ID = /^[a-z][0-9a-z]{7}$/;
 
 /** Whether the container of the drill is one of this host's agent. */
 function isHere({ host }: DrillFacts): boolean {

@@ -26,6 +26,7 @@ export interface DrillLine {
   /** Unix ms, by the clock of the agent's host; undefined in the text format, which has no date. */
   readonly eventMs: number | undefined;
   readonly hostname: string | undefined;
+  readonly incident?: string | undefined;
 }
 
 /** The newest coverage line. */
@@ -54,6 +55,8 @@ export interface LogFacts {
   readonly strange: number;
   /** When the newest other drill of the same rule was, unix ms. */
   readonly earlierMs: number | undefined;
+  /** Its incident. */
+  readonly earlierIncident?: string | undefined;
   /** The agent counted drills instead of writing them. */
   readonly suppressed: boolean;
   /** How the command ended the last time; undefined while its first run goes on. */
@@ -125,7 +128,9 @@ export class LogReader {
     this.#counted.agentLines++;
     if (isDrill === true) {
       const eventMs = detection === undefined ? undefined : Date.parse(detection.time);
-      this.facts.drill ??= { atMs, origin, eventMs, hostname: detection?.hostname };
+      const { hostname } = detection ?? {};
+      const incident = (detection ?? plain)?.incident;
+      this.facts.drill ??= { atMs, origin, eventMs, hostname, incident };
     } else if (detection !== undefined) this.#other(detection);
     else if (plain?.rule === COVERAGE_RULE) {
       const { output, fields } = plain;
@@ -134,11 +139,14 @@ export class LogReader {
     }
   }
 
-  #other({ rule, time, hostname, fields, output, app }: ReadDetection): void {
+  #other({ rule, time, hostname, fields, output, app, incident }: ReadDetection): void {
     const { action, app: wanted } = this.#options;
     if (wanted !== undefined && app?.['name'] !== wanted && app?.['guid'] !== wanted) return;
     const timeMs = Date.parse(time);
-    if (rule === action.rule) this.facts.earlierMs = Math.max(timeMs, this.facts.earlierMs ?? 0);
+    if (rule === action.rule && timeMs >= (this.facts.earlierMs ?? 0)) {
+      this.facts.earlierMs = timeMs;
+      this.facts.earlierIncident = incident;
+    }
     if (rule === SUPPRESSED_RULE && fields['suppressed.rule'] === action.rule)
       this.facts.suppressed = true;
     const newer = timeMs >= (this.facts.coverage?.timeMs ?? 0);

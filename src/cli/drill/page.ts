@@ -28,6 +28,8 @@ export interface PageWatch {
   readonly where: string;
   /** Before the drill. Throws UserError where it would not work. */
   start(): Promise<void>;
+  /** Takes another text for the alert's as well: an id that is known only once the line is there. */
+  also(text: string): void;
   stop(): Promise<void>;
 }
 
@@ -38,6 +40,7 @@ export class PagePoll implements PageWatch {
   readonly #headers: Readonly<Record<string, string>>;
   readonly #text: string;
   readonly #pollMs: number;
+  #also: string | undefined;
   readonly #stopped = new AbortController();
   #facts: PageFacts = { seenAtMs: undefined, others: 0, failure: undefined };
 
@@ -68,6 +71,10 @@ export class PagePoll implements PageWatch {
     void this.#poll();
   }
 
+  also(text: string): void {
+    this.#also = text;
+  }
+
   stop(): Promise<void> {
     this.#stopped.abort();
     return Promise.resolve();
@@ -81,7 +88,7 @@ export class PagePoll implements PageWatch {
       try {
         const body = await this.#look();
         const { others } = this.#facts;
-        this.#facts = body.includes(this.#text)
+        this.#facts = hasOne(body, this.#text, this.#also)
           ? { seenAtMs: performance.now(), others, failure: undefined }
           : { seenAtMs: undefined, others: others + 1, failure: undefined };
       } catch (error) {
@@ -103,6 +110,9 @@ export class PagePoll implements PageWatch {
   }
 }
 
+const hasOne = (body: string, text: string, other: string | undefined): boolean =>
+  body.includes(text) || (other !== undefined && body.includes(other));
+
 function hintOf(status: number): string {
   if (status === 401 || status === 403) return ': give a key with --header';
   if (status >= 300 && status < 400) return ', elsewhere: give that address';
@@ -114,6 +124,7 @@ export class PageListener implements PageWatch {
   readonly #host: string;
   readonly #port: number;
   readonly #text: string;
+  #also: string | undefined;
   readonly #server: Server;
   #facts: PageFacts = { seenAtMs: undefined, others: 0, failure: undefined };
 
@@ -153,6 +164,10 @@ export class PageListener implements PageWatch {
     });
   }
 
+  also(text: string): void {
+    this.#also = text;
+  }
+
   async stop(): Promise<void> {
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -164,7 +179,7 @@ export class PageListener implements PageWatch {
     try {
       const body = await textOf(request as AsyncIterable<Uint8Array>);
       if (this.#facts.seenAtMs === undefined) {
-        const found = body.includes(this.#text) || (request.url ?? '').includes(this.#text);
+        const found = hasOne(`${body}\n${request.url ?? ''}`, this.#text, this.#also);
         const { others } = this.#facts;
         this.#facts = {
           seenAtMs: found ? performance.now() : undefined,

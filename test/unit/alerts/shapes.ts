@@ -194,7 +194,7 @@ export const DATADOG_MONITORS = z.array(
   }),
 );
 
-const duration = z.string().regex(/^(?:PT[15]M|PT15M|P1D)$/);
+const duration = z.string().regex(/^(?:PT[15]M|PT15M|PT30M|P1D)$/);
 
 /** Microsoft.Insights/scheduledQueryRules 2023-12-01 */
 export const AZURE_RULE = z.strictObject({

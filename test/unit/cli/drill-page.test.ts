@@ -102,6 +102,19 @@ describe('a page that is waited for', () => {
     }
   });
 
+  test('the incident of the line counts as well, once it is known', async () => {
+    const page = new PageListener('127.0.0.1', 0, TOKEN);
+    await page.start();
+    const post = (): Promise<Response> =>
+      fetch(page.where, { method: 'POST', body: 'shop,k3x9abcd' });
+    await post();
+    assert.equal(page.facts.seenAtMs, undefined);
+    page.also('k3x9abcd');
+    await post();
+    await seen(page);
+    await page.stop();
+  });
+
   test('a body of any size, and one that breaks off, end nothing', async () => {
     const page = new PageListener('127.0.0.1', 0, TOKEN);
     await page.start();
