@@ -71,7 +71,8 @@ test('one object a request, as Falco sends it, over one connection', async (cont
   const receiver = receiverAt(context, service.port, { headers: { 'X-Team': 'payments é' } });
   const sent = Array.from({ length: 20 }, (_, index) => {
     const output = `A shell "was" started\n é 🦅 (n=${index})`;
-    return lineOf({ text: formatLine(deliveryOf({ output }), { format: 'json' }) });
+    const delivery = deliveryOf({ output, incident: 'k3x9abcd' });
+    return lineOf({ text: formatLine(delivery, { format: 'json' }) });
   });
   assert.deepEqual(await receiver.send(sent), { taken: 20 });
   assert.deepEqual(

@@ -29,6 +29,8 @@ export interface DetectionLine {
   readonly app?: Readonly<Record<string, string>>;
   readonly id: string;
   readonly seq: number;
+  readonly incident?: string;
+  readonly lineage?: object;
   readonly truncated?: boolean;
 }
 
