@@ -98,7 +98,7 @@ for (const format of ['json', 'text'] as const) {
       } else {
         assert.match(
           line,
-          /^\d\d:\d\d:\d\d\.\d{9}: Warning \[app=shop rule="Data file opened" container=[0-9a-f]{12} id=\w+ seq=1 lineage="\w+\(\d+\)(?:<\w+\(\d+\))*<start"\] opened \/data\/a/,
+          /^\d\d:\d\d:\d\d\.\d{9}: Warning \[app=shop rule="Data file opened" container=[0-9a-f]{12} id=\w+ seq=1 incident=\w{8} lineage="\w+\(\d+\)(?:<\w+\(\d+\))*<start"\] opened \/data\/a/,
         );
         assert.ok(line.includes('[FALCO/0]') && line.includes('app=victim'), line);
       }

@@ -59,7 +59,7 @@ for (const kind of ['tcp', 'tls', 'unix', 'udp'] as const) {
         '[tags@47450 app_id="4cd2b3c3-9f3c-4f8a-9a3e-1f0a4d3f6b70" ' +
         'source_id="4cd2b3c3-9f3c-4f8a-9a3e-1f0a4d3f6b70" app_name="shop" organization_name="acme" ' +
         'space_name="prod" process_type="web" instance_id="0" source_type="VARVEL" varvel_priority="Warning" ' +
-        'varvel_rule="Shell in an app container" varvel_seq="1" varvel_id="01JGQ0000000000000000000AB"]',
+        'varvel_rule="Shell in an app container" varvel_incident="k3x9abcd" varvel_seq="1" varvel_id="01JGQ0000000000000000000AB"]',
       msg: '{"rule":"Shell in an app container","output":"sh"}',
       raw: renderRfc5424(lineOf({ seq: 1 }), { sourceType: 'VARVEL' }).text,
     });

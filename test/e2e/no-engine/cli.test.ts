@@ -173,7 +173,7 @@ test('the demo: three attacks, three detections among the app’s own lines; the
     ],
   );
   assert.deepEqual(
-    detections.map((line) => / seq=(\d+) lineage="[^"]+"\]/.exec(line)?.[1]),
+    detections.map((line) => / seq=(\d+) incident=[a-z]\w{7} lineage="[^"]+"\]/.exec(line)?.[1]),
     ['1', '2', '3'],
   );
   assert.ok(lines.some((line) => line.includes('GET /cart 200')));
