@@ -60,6 +60,8 @@ size_t Loop::DrainNow() {
     total += bytes;
     on_batch_(bytes);
   }
+  // What was taken may have been about to wake this side: that wakeup finds nothing now, and others may rely on it.
+  if (running_) Wait(AWAKE_POLLS);
   return total;
 }
 
@@ -97,7 +99,8 @@ void Loop::Tick() {
     uv_timer_start(&timer_, OnTick, 1, times_.tick_ms);
     return;
   }
-  if (bytes == 0 && waits_ == AWAKE_ASLEEP && !consumer_->Pending()) {
+  const bool nobody_woke = __atomic_load_n(&state_->awake, __ATOMIC_SEQ_CST) == AWAKE_ASLEEP;
+  if (bytes == 0 && waits_ == AWAKE_ASLEEP && nobody_woke && !consumer_->Pending()) {
     if (--safety_ticks_ <= 0) uv_timer_stop(&timer_);
     return;
   }

@@ -40,8 +40,9 @@ struct changing {
 	struct path_refusal refusal;
 	__u64 dentry[2], vfsmount[2]; /* of its paths; 0: it has none there */
 	__u32 table, kind; /* the kind of its first path */
+	__u32 other_kind;  /* the same of another call that it may count as; 0: none */
 	__u32 directory;   /* the file of a descriptor is one */
-	__u32 is_request;  /* of io_uring */
+	__u32 is_lost;	   /* its end is not reported as that of a refused call */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -64,7 +65,11 @@ __noinline int deny__take_path(__u32 which)
 	if (!ch || !call || which > 1)
 		return 0;
 	long start = path__write_buffer((void *)ch->dentry[which], (void *)ch->vfsmount[which], scope__current()->fs);
-	if (!open__judge_buffer(call, start) || call->len < 2 || call->path[0] != '/' || verdict__is_detour(call))
+	if (!open__judge_buffer(call, start) || call->len < 2 || call->path[0] != '/')
+		return 0;
+	/* user space may read another file into such a path (withoutProcRoot); procfs lets nobody change a name */
+	const char *p = call->path;
+	if (p[1] == 'p' && p[2] == 'r' && p[3] == 'o' && p[4] == 'c' && p[5] == '/')
 		return 0;
 	ch->refusal.len[which] = call->len;
 	__builtin_memcpy(ch->refusal.path[which], call->path, VERDICT_PATH_MAX);
@@ -101,70 +106,88 @@ __noinline int deny__is_certain(void)
 		call->named_for = bpf_get_current_pid_tgid();
 		verdict__passes();
 		verdict__judge_ancestors(t);
+		failing |= call->failing;
+		if (ch->other_kind) {
+			call->kind = ch->other_kind + which * VERDICT_PATH_KINDS;
+			verdict__passes();
+			verdict__judge_ancestors(t);
+			failing |= call->failing;
+		}
 		call->is_part = 0;
 		call->named_for = 0;
-		failing |= call->failing;
 	}
 	return verdict__answer(t, ch->table, ~failing & denying);
 }
 
-/* Notes the call for the record at its end. What is not reported, or was noted before and was not, is counted. */
-static __always_inline void deny__note(struct task_struct *task, struct changing *ch, __u64 thread)
+/* Forgets a call of this thread that was refused and not reported. It is counted. */
+static __always_inline void deny__forget(__u64 thread)
 {
-	ch->refusal.start = task->start_boottime;
-	bool is_lost = ch->is_request || bpf_map_lookup_elem(&refused_paths, &thread);
-	if ((!ch->is_request && bpf_map_update_elem(&refused_paths, &thread, &ch->refusal, BPF_ANY)) || is_lost)
+	if (!bpf_map_delete_elem(&refused_paths, &thread))
 		__sync_fetch_and_add(&state.denied_dropped, 1);
 }
 
-/*
- * The x86-64 number of the call that the thread makes. The requests of io_uring, `request`, are issued by workers, or by
- * the thread itself in any call that it makes. 0: none that is judged.
- */
-static __always_inline __u32 deny__call_number(struct task_struct *task, __u32 request, __u32 *is_request)
+/* Notes the call for the record at its end; counts it if there will be none. */
+static __always_inline void deny__note(struct task_struct *task, struct changing *ch, __u64 thread)
 {
-	*is_request = 1;
-	if (task->flags & PF_IO_WORKER)
-		return request;
-	__u32 nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
-	bool ia32 = task->thread_info.status & TS_COMPAT;
-	__u32 call = compat__find_call(nr, ia32) & COMPAT_NUMBER;
-	barrier_var(call);
-	if (call_specs[call & (CALL_NR_MAX - 1)].judged) {
-		*is_request = 0;
-		return call;
-	}
-	return task->io_uring ? request : 0;
+	ch->refusal.start = task->start_boottime;
+	if (ch->is_lost || bpf_map_update_elem(&refused_paths, &thread, &ch->refusal, BPF_ANY))
+		__sync_fetch_and_add(&state.denied_dropped, 1);
 }
 
-/* The mode that the call asks for in this argument. */
+/* The calls of a hook: events from the first to the last, and the number of the one that a request of io_uring counts as; 0: none. */
+struct changing_calls {
+	__u16 first, last, request;
+};
+
+/*
+ * The x86-64 number of the call that the thread makes. The requests of io_uring are issued by workers, or by the thread
+ * itself in any other call that it makes. 0: none that is judged.
+ */
+static __always_inline __u32 deny__call_number(struct task_struct *task, struct changing_calls calls, __u32 *is_lost)
+{
+	*is_lost = 1;
+	if (task->flags & PF_IO_WORKER)
+		return calls.request;
+	__u32 nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
+	bool ia32 = task->thread_info.status & TS_COMPAT, x32 = !ia32 && nr & X32_SYSCALL_BIT;
+	__u32 call = compat__find_call(nr, ia32) & COMPAT_NUMBER;
+	barrier_var(call);
+	__u16 event = call_specs[call & (CALL_NR_MAX - 1)].event;
+	if (event >= calls.first && event <= calls.last) {
+		*is_lost = (ia32 || x32) && !*(volatile __u32 *)&state.sees_compat;
+		return call;
+	}
+	return task->io_uring ? calls.request : 0;
+}
+
+/* The mode that the call asks for in this argument, as the kernel takes it. */
 static __always_inline __u32 deny__mode(struct task_struct *task, __u32 argument)
 {
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	bool ia32 = task->thread_info.status & TS_COMPAT;
-	if (argument == 2)
-		return ia32 ? COMPAT_ARG2(regs) : ARG2(regs);
-	return ia32 ? COMPAT_ARG3(regs) : ARG3(regs);
+	__u32 second = ia32 ? COMPAT_ARG2(regs) : ARG2(regs), third = ia32 ? COMPAT_ARG3(regs) : ARG3(regs);
+	return (argument == 2 ? second : third) & MODE_BITS;
+}
+
+static __always_inline __u32 deny__first_kind(__u32 nr)
+{
+	barrier_var(nr);
+	return VERDICT_OPEN_KINDS + (call_specs[nr & (CALL_NR_MAX - 1)].judged - 1) * 2 * VERDICT_PATH_KINDS;
 }
 
 /* Fills in which call it is; 0 if no rule that denies is about it. */
-static __always_inline int deny__take_call(struct task_struct *task, struct changing *ch, __u32 request)
+static __always_inline int deny__take_call(struct task_struct *task, struct changing *ch, struct changing_calls calls)
 {
-	__u32 nr = deny__call_number(task, request, &ch->is_request);
+	__u32 nr = deny__call_number(task, calls, &ch->is_lost);
+	if (!nr)
+		return 0;
 	barrier_var(nr);
 	const volatile struct call_spec *spec = &call_specs[nr & (CALL_NR_MAX - 1)];
-	__u32 judged = spec->judged, argument = spec->mode, mode = 0;
-	if (!nr || !judged)
-		return 0;
-	if (argument) {
-		/* the words of a request are not known here */
-		mode = ch->is_request ? ~0u : deny__mode(task, argument);
-		if (mode & ~MODE_BITS)
-			return 0;
-	}
+	__u32 argument = spec->mode, mode = argument ? deny__mode(task, argument) : 0;
 	ch->refusal.event = spec->event;
-	ch->kind = VERDICT_OPEN_KINDS + (judged - 1) * 2 * VERDICT_PATH_KINDS + (mode & MODE_SET_ID ? 2 : 0) +
-		   (mode & MODE_EXECUTABLE ? 4 : 0);
+	ch->kind = deny__first_kind(nr) + (mode & MODE_SET_ID ? 2 : 0) + (mode & MODE_EXECUTABLE ? 4 : 0);
+	/* with flags a request counts as the other one: they are not known here */
+	ch->other_kind = nr == NR_RENAMEAT && ch->is_lost ? deny__first_kind(NR_RENAMEAT2) : 0;
 	return 1;
 }
 
@@ -180,15 +203,33 @@ static __always_inline struct changing *deny__begin(struct task_struct *task, st
 	return ch;
 }
 
+/* Reads what the record tells of the file of a descriptor. */
+static __always_inline void deny__take_file(struct changing *ch, struct dentry *dentry)
+{
+	struct inode *inode = LOAD(dentry, struct dentry, d_inode);
+	struct super_block *sb = LOAD(inode, struct inode, i_sb);
+	struct file_facts *facts = &ch->refusal.facts;
+	facts->ino = LOAD(inode, struct inode, i_ino);
+	facts->dev = LOAD(sb, struct super_block, s_dev);
+	facts->uid = LOAD(inode, struct inode, i_uid.val);
+	facts->gid = LOAD(inode, struct inode, i_gid.val);
+	facts->mode = LOAD(inode, struct inode, i_mode);
+	facts->flags = FILE_KNOWN | file__overlay_flags(inode, sb);
+	ch->directory = (facts->mode & S_IFMT) == S_IFDIR;
+}
+
 static __always_inline int deny__judge(struct task_struct *task, struct scope_entry *entry, struct dentry *first,
 				       struct vfsmount *first_mount, struct dentry *second,
-				       struct vfsmount *second_mount, __u32 request)
+				       struct vfsmount *second_mount, struct changing_calls calls)
 {
+	__u64 thread = bpf_get_current_pid_tgid();
 	for (int i = 0; i < DENY_TRIES; i++) {
 		__u64 before = deny__switches();
 		struct changing *ch = deny__begin(task, entry);
-		if (!ch || !deny__take_call(task, ch, request))
+		if (!ch || !deny__take_call(task, ch, calls))
 			return 0;
+		if (!ch->is_lost)
+			deny__forget(thread);
 		ch->table = *(volatile __u32 *)&entry->table;
 		ch->dentry[0] = (__u64)first;
 		ch->vfsmount[0] = (__u64)first_mount;
@@ -196,14 +237,13 @@ static __always_inline int deny__judge(struct task_struct *task, struct scope_en
 		ch->vfsmount[1] = (__u64)second_mount;
 		/* a call with a descriptor is judged by its file */
 		if (ch->refusal.event == EVENT_FCHMOD || ch->refusal.event == EVENT_FCHOWN)
-			ch->directory = (LOAD(LOAD(first, struct dentry, d_inode), struct inode, i_mode) & S_IFMT) == S_IFDIR;
+			deny__take_file(ch, first);
 		int answer = deny__is_certain();
 		bool denies = answer && deny__is_inside();
 		if (deny__switches() != before || answer == VERDICT_REPLACED)
 			continue;
 		if (!denies)
 			return 0;
-		__u64 thread = bpf_get_current_pid_tgid();
 		deny__note(task, ch, thread);
 		if (deny__switches() != before) {
 			/* another task's call may have been noted */
@@ -217,70 +257,83 @@ static __always_inline int deny__judge(struct task_struct *task, struct scope_en
 }
 
 /*
- * Each entry of a directory is named by its dentry and the path of the directory; NULL: the call has none there. `request`: the
- * number of the call that io_uring's request counts as.
+ * Each entry of a directory is named by its dentry and the path of the directory; NULL: the call has none there.
  */
 static __always_inline int deny__change(struct dentry *first, const struct path *first_dir, struct dentry *second,
-					const struct path *second_dir, __u32 request)
+					const struct path *second_dir, struct changing_calls calls)
 {
 	struct task_struct *task = scope__current();
 	struct scope_entry *entry = scope__find_entry(scope__cgroup_id(task));
 	if (!entry)
 		return 0;
 	return deny__judge(task, entry, first, first_dir ? LOAD(first_dir, struct path, mnt) : NULL, second,
-			   second_dir ? LOAD(second_dir, struct path, mnt) : NULL, request);
+			   second_dir ? LOAD(second_dir, struct path, mnt) : NULL, calls);
 }
+
+/* By hook: events follow each other in the table of calls. */
+#define CALLS_UNLINK ((struct changing_calls){ EVENT_UNLINK, EVENT_UNLINKAT, NR_UNLINKAT })
+#define CALLS_RMDIR ((struct changing_calls){ EVENT_UNLINKAT, EVENT_RMDIR, NR_UNLINKAT })
+#define CALLS_MKDIR ((struct changing_calls){ EVENT_MKDIR, EVENT_MKDIRAT, NR_MKDIRAT })
+#define CALLS_SYMLINK ((struct changing_calls){ EVENT_SYMLINK, EVENT_SYMLINKAT, NR_SYMLINKAT })
+#define CALLS_LINK ((struct changing_calls){ EVENT_LINK, EVENT_LINKAT, NR_LINKAT })
+#define CALLS_RENAME ((struct changing_calls){ EVENT_RENAME, EVENT_RENAMEAT2, NR_RENAMEAT })
+#define CALLS_CHMOD ((struct changing_calls){ EVENT_CHMOD, EVENT_FCHMODAT, 0 })
+#define CALLS_CHOWN ((struct changing_calls){ EVENT_CHOWN, EVENT_FCHOWNAT, 0 })
+_Static_assert(EVENT_UNLINKAT == EVENT_UNLINK + 1 && EVENT_RMDIR == EVENT_UNLINKAT + 1, "unlink and rmdir");
+_Static_assert(EVENT_MKDIRAT == EVENT_MKDIR + 1 && EVENT_SYMLINKAT == EVENT_SYMLINK + 1, "mkdir and symlink");
+_Static_assert(EVENT_LINKAT == EVENT_LINK + 1 && EVENT_RENAMEAT2 == EVENT_RENAME + 2, "link and rename");
+_Static_assert(EVENT_FCHMODAT == EVENT_CHMOD + 2 && EVENT_FCHOWNAT == EVENT_CHOWN + 3, "chmod and chown");
 
 SEC("fmod_ret/security_path_unlink")
 int deny_unlink(__u64 *ctx)
 {
-	return deny__change((void *)ctx[1], (void *)ctx[0], NULL, NULL, NR_UNLINKAT);
+	return deny__change((void *)ctx[1], (void *)ctx[0], NULL, NULL, CALLS_UNLINK);
 }
 
 SEC("fmod_ret/security_path_rmdir")
 int deny_rmdir(__u64 *ctx)
 {
-	return deny__change((void *)ctx[1], (void *)ctx[0], NULL, NULL, NR_UNLINKAT);
+	return deny__change((void *)ctx[1], (void *)ctx[0], NULL, NULL, CALLS_RMDIR);
 }
 
 SEC("fmod_ret/security_path_mkdir")
 int deny_mkdir(__u64 *ctx)
 {
-	return deny__change((void *)ctx[1], (void *)ctx[0], NULL, NULL, NR_MKDIRAT);
+	return deny__change((void *)ctx[1], (void *)ctx[0], NULL, NULL, CALLS_MKDIR);
 }
 
 /* The target is a text; only the link itself is judged, as the call's second path. */
 SEC("fmod_ret/security_path_symlink")
 int deny_symlink(__u64 *ctx)
 {
-	return deny__change(NULL, NULL, (void *)ctx[1], (void *)ctx[0], NR_SYMLINKAT);
+	return deny__change(NULL, NULL, (void *)ctx[1], (void *)ctx[0], CALLS_SYMLINK);
 }
 
 /* Both names are on the same mount: the kernel has refused others before. */
 SEC("fmod_ret/security_path_link")
 int deny_link(__u64 *ctx)
 {
-	return deny__change((void *)ctx[0], (void *)ctx[1], (void *)ctx[2], (void *)ctx[1], NR_LINKAT);
+	return deny__change((void *)ctx[0], (void *)ctx[1], (void *)ctx[2], (void *)ctx[1], CALLS_LINK);
 }
 
 SEC("fmod_ret/security_path_rename")
 int deny_rename(__u64 *ctx)
 {
-	return deny__change((void *)ctx[1], (void *)ctx[0], (void *)ctx[3], (void *)ctx[2], NR_RENAMEAT);
+	return deny__change((void *)ctx[1], (void *)ctx[0], (void *)ctx[3], (void *)ctx[2], CALLS_RENAME);
 }
 
 SEC("fmod_ret/security_path_chmod")
 int deny_chmod(__u64 *ctx)
 {
 	struct path *path = (void *)ctx[0];
-	return deny__change(LOAD(path, struct path, dentry), path, NULL, NULL, 0);
+	return deny__change(LOAD(path, struct path, dentry), path, NULL, NULL, CALLS_CHMOD);
 }
 
 SEC("fmod_ret/security_path_chown")
 int deny_chown(__u64 *ctx)
 {
 	struct path *path = (void *)ctx[0];
-	return deny__change(LOAD(path, struct path, dentry), path, NULL, NULL, 0);
+	return deny__change(LOAD(path, struct path, dentry), path, NULL, NULL, CALLS_CHOWN);
 }
 
 /* GPL: required by the tracing helpers; the source may be used under either licence. */

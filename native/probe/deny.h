@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
- * Layer 2: what the hooks share that refuse calls (deny-connects.bpf.c, deny-opens.bpf.c).
+ * Layer 2: what the hooks share that refuse calls (deny-connects.bpf.c, deny-opens.bpf.c, deny-paths.bpf.c).
  *
  * These hooks can be preempted, but not migrated. What they share by CPU with the other hooks of the probe (verdict_call,
  * image_made, path_buffer) may change under them then. So a verdict only counts if no other task has run meanwhile.

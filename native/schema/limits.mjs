@@ -24,7 +24,7 @@ export const LIMITS = {
   // of clauses.
   VERDICT_CLAUSES: 320,
   // Rules of which the table says that they certainly match.
-  VERDICT_CERTAIN: 16,
+  VERDICT_CERTAIN: 32,
   // Kinds of calls (src/plan/verdicts/call-kinds.ts): 8 of each open, and 8 of each path of the calls in JUDGED.
   VERDICT_OPEN_KINDS: 32,
   // Then, of execve and of execveat, one each.

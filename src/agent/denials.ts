@@ -122,7 +122,7 @@ export class Denials {
   /**
    * Something was denied that no rule matches. Gives up the rules that may have denied it, and returns their names; none if they were
    * before. Of an app with rules of its own that deny there, it gives up these for this app alone; none if some were not asked. What
-   * may have refused a connection or an open is given up for its app alone, and only if the agent knows the process as the kernel does.
+   * may have refused a call is given up for its app alone, and only if the agent knows the process as the kernel does.
    * So are rules about programs for their app alone, if one of them asks for ancestors.
    */
   giveUp(
@@ -158,7 +158,7 @@ export class Denials {
     // Without rules they were given up before, or others are in force by now.
     this.#logger.error(
       { rules: namesOf(rules), pid: event.pid, cgroupId: event.cgroupId },
-      'denied wrongly: no rule matches this program, connection or open. The rules named here, if any, deny nothing until rules are loaded again (SIGHUP). Please report this',
+      'denied wrongly: no rule matches this program or call. The rules named here, if any, deny nothing until rules are loaded again (SIGHUP). Please report this',
     );
     return new Set(rules.map(({ name }) => name));
   }

@@ -10,6 +10,7 @@ export function pinProcess(process: Process): Process {
     vpid: process.vpid,
     startBootNs: process.startBootNs,
     image: process.image,
+    imageSinceBootNs: process.imageSinceBootNs,
     previousImage: process.previousImage,
     parent: process.parent,
     loginUid: process.loginUid,
@@ -58,6 +59,7 @@ function pinLineage(process: Process, ancestors: number): Process {
 function isSame(pinned: Process, process: Process, ancestors = PINNED_ANCESTORS): boolean {
   if (
     pinned.image !== process.image ||
+    pinned.imageSinceBootNs !== process.imageSinceBootNs ||
     pinned.previousImage !== process.previousImage ||
     pinned.pid !== process.pid ||
     pinned.vpid !== process.vpid ||

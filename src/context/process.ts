@@ -43,6 +43,8 @@ export interface Process {
   readonly vpid: number;
   readonly startBootNs: bigint;
   readonly image: ProcessImage;
+  /** When it began to run its present image, CLOCK_BOOTTIME ns; 0 when not known. */
+  readonly imageSinceBootNs: bigint;
   /** What it ran before its present image: of a forked process its parent's. Undefined when not known, as from /proc. */
   readonly previousImage: ProcessImage | undefined;
   readonly parent: Process | undefined;

@@ -390,7 +390,11 @@ const askedOf = (appRules: AppRules | undefined): OwnRulesAsked =>
 
 /**
  * Whether the rules know at least what the kernel's verdict was made of. They may ask for what the container is, they leave out
- * the runtime's set-up, and a program that was read from /proc can be another by now.
+ * the runtime's set-up, and a program that was read from /proc can be another by now. So can that of an ancestor which has run another
+ * one between the verdict and the record.
  */
-const isComparable = ({ container, process }: Subject): boolean =>
-  container !== undefined && !process.setup && process.origin === 'probe';
+function isComparable({ container, event, process }: Subject): boolean {
+  for (let above = process.parent; above !== undefined; above = above.parent)
+    if (above.imageSinceBootNs > event.bootNs) return false;
+  return container !== undefined && !process.setup && process.origin === 'probe';
+}

@@ -263,6 +263,13 @@ for (const kind of ['v2', 'v1-pids'] as const)
       const chmod = (mode: number): Step[] => call('chmod', text(at('secret/a')), mode);
       const [results] = await changes([...chmod(0o755), ...chmod(0o4755), ...chmod(0o2755)]);
       assert.deepEqual(results, [EPERM, 0, 0]);
+      // Bits that the kernel ignores do not hide it, and are not told.
+      const [odd, events] = await changes(chmod(0o100755));
+      assert.deepEqual(odd, [EPERM]);
+      assert.deepEqual(
+        events.filter(({ denied }) => denied).map((event) => event.call?.arg(2)),
+        [0o755n],
+      );
     });
 
     refusing(`${MANY} of ${MANY} processes are refused, and change other names`, async () => {

@@ -90,6 +90,32 @@ describe('wakeups', () => {
     });
   });
 
+  test('a reader whose wakeup was overtaken by drain() is woken by the next record', async () => {
+    await withProbe({ attach: HOOKS, ...NEVER }, async (probe) => {
+      const running = probe.spawn(probe.mkdir('overtaken'), [
+        'pause',
+        ...OPEN,
+        'pause',
+        ...OPEN,
+        'pause',
+      ]);
+      await running.paused();
+      await untilQuiet(probe, 'asleep');
+      const before = emitted(probe);
+      running.resume();
+      // Blocks the event loop, so that drain() is first.
+      const end = Date.now() + 30_000;
+      while (emitted(probe) === before && Date.now() < end) continue;
+      probe.probe.drain();
+      assert.equal(probe.delivered, before + 1);
+      await running.paused();
+      await untilQuiet(probe, 'asleep');
+      running.resume();
+      await until('the next one', () => probe.delivered === before + 2);
+      running.kill();
+    });
+  });
+
   test('what a rule may match wakes a reader that dozes', async () => {
     await withProbe({ attach: HOOKS, ...NEVER }, async (probe) => {
       const judged = probe.mkdir('judged');

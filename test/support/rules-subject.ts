@@ -68,6 +68,7 @@ export function makeProcess(overrides: ProcessOverrides = {}): Process {
     vpid: 17,
     startBootNs: BOOT_NS - 100_000_000_000n,
     parent: undefined,
+    imageSinceBootNs: 0n,
     previousImage: undefined,
     loginUid: -1,
     tty: 0,

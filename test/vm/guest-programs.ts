@@ -46,6 +46,11 @@ export function prepareGuests(): void {
   rmSync(join(COMPILED, 'manifests'), { recursive: true, force: true });
   symlinkSync(join(REPOSITORY, 'manifests'), join(COMPILED, 'manifests'));
   symlinkSync(join(REPOSITORY, 'test/fixtures'), join(COMPILED, 'test/fixtures'));
+  for (const source of ['attack-program.c', 'attack-sockets.h'])
+    symlinkSync(
+      join(REPOSITORY, 'test/e2e/attacks', source),
+      join(COMPILED, 'test/e2e/attacks', source),
+    );
 }
 
 /** A guest's command (see runInGuest) that runs these files of test/vm/guest with node:test. */

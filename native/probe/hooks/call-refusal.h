@@ -57,7 +57,7 @@ __noinline int call__store_refused_paths(struct call_state *c)
 	return 0;
 }
 
-/* Makes the record one of the refused call. Its file, if it has a descriptor, was stored last. */
+/* Makes the record one of the refused call. */
 __noinline int call__store_refusal(struct call_state *c)
 {
 	struct scratch *s = ring__get_scratch();
@@ -65,11 +65,20 @@ __noinline int call__store_refusal(struct call_state *c)
 	if (!c || !s || !refusal)
 		return 0;
 	struct rec_call *r = (void *)s->b;
+	__u32 mode = c->spec.mode & 7;
+	if (mode) /* judged without the bits that the kernel ignores */
+		(&r->arg1)[(mode - 1) & 7] &= MODE_BITS;
+	r->fd = -1;
 	if (c->spec.fd) {
-		/* another thread may have changed what the descriptor is */
-		c->off -= r->path_len;
+		/* as judged: another thread may have changed what the descriptor is */
+		r->fd = c->args[c->spec.fd & 7];
+		r->file_ino = refusal->facts.ino;
+		r->file_dev = refusal->facts.dev;
+		r->file_flags = refusal->facts.flags;
+		r->file_uid = refusal->facts.uid;
+		r->file_gid = refusal->facts.gid;
+		r->file_mode = refusal->facts.mode;
 		r->path_len = call__append_refused(c, s, refusal, 0);
-		r->file_flags &= ~(FILE_PATH_TRUNCATED | FILE_DETACHED);
 	}
 	r->flags |= DENIED;
 	s->h.ts = refusal->ts;

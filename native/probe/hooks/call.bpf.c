@@ -229,7 +229,8 @@ __noinline int call__send(void)
 		for (int i = 0; i < 3; i++)
 			call__store_directory(c, i);
 	}
-	call__store_object(c);
+	if (!is_change)
+		call__store_object(c);
 	if (is_change) {
 		call__store_refusal(c);
 	} else if (is_refused) {

@@ -13,6 +13,7 @@ struct path_refusal {
 	__u32 event; /* EVENT_* */
 	__u32 len[2]; /* of the paths; 0: the call has none there */
 	__u32 pad;
+	struct file_facts facts; /* of the file of a descriptor */
 	char path[2][VERDICT_PATH_MAX];
 };
 /* By thread, which makes one call at a time. */

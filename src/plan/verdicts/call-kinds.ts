@@ -214,6 +214,13 @@ export const deniedAccessesAmong = (kinds: Kinds): number =>
     0,
   );
 
+/** With the second paths of the calls whose first ones are among these kinds: both are judged. */
+export const withSecondPaths = (kinds: Kinds): Kinds =>
+  WITH_SECOND.reduce((all, event) => {
+    const ofFirst = (kinds >> BigInt(firstOf(event, 0))) & BigInt(OF_CALL);
+    return all | (ofFirst << BigInt(firstOf(event, 1)));
+  }, kinds);
+
 /** Whether these are kinds of calls that change a name, a mode or an owner, and would succeed. */
 export const deniesChangesAmong = (kinds: Kinds): boolean => (kinds & WORKED_PATHS) !== NO_KINDS;
 

@@ -3,11 +3,12 @@ import { LIMITS } from '../../events/table.gen.ts';
 import type { Checked } from '../../rules/compile/checked.ts';
 import { PRIORITIES } from '../../rules/detection.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
-import type { Steps } from '../../shared/turns.ts';
+import { atOnce, type Steps } from '../../shared/turns.ts';
 import { factsFor, factsOfOld, type ContainerFacts } from './container-tests.ts';
 import { clausesOf, failuresOf } from './clauses.ts';
 import { withoutCovered, withoutFiles, withoutNames, type Clause } from './conjunctions.ts';
 import {
+  ALL_KINDS,
   ANY_PATH,
   CONNECT_KINDS,
   EXEC_KINDS,
@@ -18,6 +19,7 @@ import {
   isJudged,
   kindsOfEvents,
   NO_KINDS,
+  withSecondPaths,
   type Kinds,
 } from './call-kinds.ts';
 
@@ -170,7 +172,14 @@ export function* withCertainRules(
     // Of those that are only counted any will do.
     const severity = denies ? PRIORITIES.indexOf(rule.priority) : 0;
     const deniesChanges = deniesChangesAmong(deniedKinds);
-    const said = { name, failures, denies, deniesConnects, deniedOpens, deniesChanges };
+    const said = {
+      name,
+      failures: denies ? failuresAmong(failures, withSecondPaths(deniedKinds)) : failures,
+      denies,
+      deniesConnects,
+      deniedOpens,
+      deniesChanges,
+    };
     if (kinds !== NO_KINDS) found.push({ rule: said, rank, severity });
     yield;
   }
@@ -205,6 +214,13 @@ export const deniedKindsOf = ({ events, condition }: LoadedRule): Kinds =>
 
 /** Whether it can deny any call. */
 export const canDeny = (rule: LoadedRule): boolean => deniedKindsOf(rule) !== NO_KINDS;
+
+/** Failures of a rule that denies calls of these kinds. Of all others it counts as failing: one clause says so, which leaves room. */
+function failuresAmong(failures: readonly Clause[], denied: Kinds): readonly Clause[] {
+  const own = failures.map((clause) => ({ ...clause, kinds: clause.kinds & denied }));
+  const others: Clause = { kinds: ALL_KINDS & ~denied, literals: [] };
+  return atOnce(withoutCovered([...own, others]));
+}
 
 /** Of these events, without those for which the rule may always fail. */
 function certainAmong(events: Iterable<string>, failures: readonly Clause[]): Kinds {

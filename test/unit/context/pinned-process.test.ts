@@ -46,7 +46,7 @@ test('each change of a process, and of an ancestor that is pinned with it, is se
   const keys = (Object.keys(pinProcess(sample)) as (keyof Process)[]).filter(
     (key) => key !== 'parent',
   );
-  assert.equal(keys.length, 16);
+  assert.equal(keys.length, 17);
   for (const key of keys) {
     for (const at of [0, 1, 8]) {
       const living = lineage(9);

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { deniesChangesAmong } from '../../../src/plan/verdicts/call-kinds.ts';
 import { TABLE } from '../../../src/plan/verdicts/layout.ts';
 import { deniedKindsOf } from '../../../src/plan/verdicts/rule-clauses.ts';
+import { verdictOf } from '../../../src/plan/verdicts/verdict.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { verdictTable } from '../../support/verdict-table.ts';
 
@@ -38,3 +39,27 @@ for (const [condition, denies] of [
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     assert.equal(view.getUint32(TABLE.denyingChanges, true), denies ? 1 : 0);
   });
+
+test('by the path that the rule asks for, whatever the other one is', () => {
+  const judge = (condition: string, first: string, second: string): boolean => {
+    const rules = ruleSetOf(ruleFile(`evt.type in (rename, link) and ${condition}`));
+    const { bytes } = verdictTable(rules, 'docker', new Set(['r']));
+    const failing = [first, second].map((path, which) =>
+      verdictOf(bytes ?? assert.fail('no table'), {
+        event: 'rename',
+        which: which === 0 ? 0 : 1,
+        failed: false,
+        directory: false,
+        layer: 'none',
+        path: Buffer.from(path),
+      }),
+    );
+    return failing.every((one) => (one.failing & 1) === 0);
+  };
+  assert.ok(judge('evt.arg.newpath = /x', '/a', '/x'));
+  assert.ok(!judge('evt.arg.newpath = /x', '/x', '/a'));
+  assert.ok(judge('evt.arg.oldpath = /x', '/x', '/a'));
+  assert.ok(!judge('evt.arg.oldpath = /x', '/a', '/x'));
+  assert.ok(judge('evt.arg.oldpath = /x and evt.arg.newpath = /y', '/x', '/y'));
+  assert.ok(!judge('evt.arg.oldpath = /x and evt.arg.newpath = /y', '/x', '/x'));
+});
