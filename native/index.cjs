@@ -354,14 +354,32 @@ exports.readInRoot = (root, file, maxBytes, { symlinks = false } = {}) => {
   }
   return addon.readInRoot(root, file, symlinks, maxBytes);
 };
-exports.killProcess = (pid, startTicks) => {
-  for (const value of [pid, startTicks]) {
+const checkNumbers = (...values) => {
+  for (const value of values) {
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new TypeError(`pid and startTicks must be whole numbers, not ${value}`);
+      throw new TypeError(`pid, startTicks and descriptors must be whole numbers, not ${value}`);
     }
   }
+};
+exports.killProcess = (pid, startTicks) => {
+  checkNumbers(pid, startTicks);
   addon.killProcess(pid, startTicks);
 };
+exports.socketsOf = (pid, startTicks, fds) => {
+  checkNumbers(pid, startTicks, ...fds);
+  const rows = addon.socketsOf(pid, startTicks, fds);
+  return rows.map(([fd, domain, type, protocol, state, connected, local, remote]) => ({
+    fd,
+    domain,
+    type,
+    protocol,
+    state,
+    connected,
+    local,
+    remote,
+  }));
+};
+exports.openMemoryFile = addon.openMemoryFile;
 exports.testIsolation = (directory) => {
   checkText(directory, 'directory');
   addon.testIsolation(directory);

@@ -348,3 +348,30 @@ export function readInRoot(
  * pid 0 or 1.
  */
 export function killProcess(pid: number, startTicks: number): void;
+/** Opens an empty file in memory (memfd_create); the caller closes the descriptor. */
+export function openMemoryFile(): number;
+/** A socket of another process. */
+export interface ProcessSocket {
+  /** Its number in that process. */
+  readonly fd: number;
+  /** AF_*, SOCK_* and IPPROTO_*. */
+  readonly domain: number;
+  readonly type: number;
+  readonly protocol: number;
+  /** TCP_* (1 established … 10 listening); of other sockets 10 while it listens, else 0. */
+  readonly state: number;
+  readonly connected: boolean;
+  /** As sockaddr; empty if there is none. */
+  readonly local: Buffer;
+  readonly remote: Buffer;
+}
+/**
+ * Those of these descriptors that are sockets of the process with this pid and start (as of `killProcess`). Some microseconds each,
+ * whatever else the host has. ESRCH: it has exited. EPERM or ENOSYS: it needs CAP_SYS_PTRACE and pidfd_getfd (Linux 5.6). EBUSY: what
+ * the last eight calls have copied is still being closed.
+ */
+export function socketsOf(
+  pid: number,
+  startTicks: number,
+  fds: readonly number[],
+): readonly ProcessSocket[];

@@ -4,11 +4,13 @@
 #include <ctime>
 #include <malloc.h>
 #include <string>
+#include <sys/mman.h>
 #include <vector>
 #include "process.h"
 #include "ring.h"
 #include "root-file.h"
 #include "self-test.h"
+#include "sockets.h"
 
 // selfTest(cgroupDirectory, sentinel) → pid
 napi_value SelfTest(napi_env env, napi_callback_info info) {
@@ -68,6 +70,58 @@ napi_value KillProcessJs(napi_env env, napi_callback_info info) {
   uint64_t start_ticks = 0;
   if (!(Arguments(env, info) >> pid >> start_ticks)) return nullptr;
   return Done(env, KillProcess(pid, start_ticks));
+}
+
+// openMemoryFile() → fd of an empty file in memory
+napi_value OpenMemoryFile(napi_env env, napi_callback_info) {
+  napi_value result;
+  const int fd = memfd_create("varvel", MFD_CLOEXEC);
+  if (fd < 0) return Throw(env, Status::Fail(errno, "open a file in memory"));
+  TRY(env, napi_create_int32(env, fd, &result));
+  return result;
+}
+
+static napi_value BufferOf(napi_env env, const sockaddr_storage& address, socklen_t length) {
+  napi_value buffer;
+  const size_t bytes = length < sizeof(address) ? length : sizeof(address);
+  TRY(env, napi_create_buffer_copy(env, bytes, &address, nullptr, &buffer));
+  return buffer;
+}
+
+// socketsOf(pid, startTicks, fds: number[]) → [fd, domain, type, protocol, state, connected, local, remote][]
+napi_value SocketsOfJs(napi_env env, napi_callback_info info) {
+  int32_t pid = 0;
+  uint64_t start_ticks = 0;
+  napi_value list = nullptr;
+  uint32_t length = 0;
+  if (!(Arguments(env, info) >> pid >> start_ticks >> list)) return nullptr;
+  TRY(env, napi_get_array_length(env, list, &length));
+  std::vector<int> fds;
+  for (uint32_t at = 0; at < length; at++) {
+    napi_value element;
+    int32_t fd = -1;
+    TRY(env, napi_get_element(env, list, at, &element));
+    TRY(env, napi_get_value_int32(env, element, &fd));
+    fds.push_back(fd);
+  }
+  std::vector<SocketFacts> found;
+  Status status = ReadSockets(pid, start_ticks, fds, &found);
+  if (!status.ok()) return Throw(env, status);
+  napi_value result;
+  TRY(env, napi_create_array_with_length(env, found.size(), &result));
+  for (uint32_t at = 0; at < found.size(); at++) {
+    const SocketFacts& one = found[at];
+    napi_value row, values[8];
+    const int numbers[] = {one.fd, one.domain, one.type, one.protocol, one.state};
+    for (int i = 0; i < 5; i++) TRY(env, napi_create_int32(env, numbers[i], &values[i]));
+    TRY(env, napi_get_boolean(env, one.connected, &values[5]));
+    if ((values[6] = BufferOf(env, one.local, one.local_length)) == nullptr) return nullptr;
+    if ((values[7] = BufferOf(env, one.remote, one.remote_length)) == nullptr) return nullptr;
+    TRY(env, napi_create_array_with_length(env, 8, &row));
+    for (uint32_t i = 0; i < 8; i++) TRY(env, napi_set_element(env, row, i, values[i]));
+    TRY(env, napi_set_element(env, result, at, row));
+  }
+  return result;
 }
 
 // bootTimeNs() → bigint, CLOCK_BOOTTIME

@@ -28,17 +28,24 @@ static uint64_t StartOf(int pid) {
   return at == nullptr ? 0 : strtoull(at, nullptr, 10);
 }
 
+Status OpenProcess(int pid, uint64_t start_ticks, int* fd) {
+  const int opened = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (opened < 0) return Status::Fail(errno, "find the process");
+  // From here on the descriptor refers to one process, whatever has the pid.
+  if (StartOf(pid) != start_ticks) {
+    close(opened);
+    return Status::Fail(ESRCH, "find the process", "another process has its pid");
+  }
+  *fd = opened;
+  return {};
+}
+
 Status KillProcess(int pid, uint64_t start_ticks) {
   if (pid <= 1) return Status::Fail(EINVAL, "kill a process", "the first process is never killed");
-  int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
-  if (fd < 0) return Status::Fail(errno, "find the process to kill");
-  // From here on the descriptor refers to one process, whatever has the pid.
-  Status status;
-  if (StartOf(pid) != start_ticks) {
-    status = Status::Fail(ESRCH, "find the process to kill", "another process has its pid");
-  } else if (syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0) != 0) {
-    status = Status::Fail(errno, "kill a process");
-  }
+  int fd = -1;
+  Status status = OpenProcess(pid, start_ticks, &fd);
+  if (!status.ok()) return status;
+  if (syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0) != 0) status = Status::Fail(errno, "kill a process");
   close(fd);
   return status;
 }

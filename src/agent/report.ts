@@ -56,7 +56,10 @@ export interface ReportSources {
   readonly probe: LiveProbe;
   readonly tree: ProcessTree;
   readonly evaluation: Evaluation;
-  readonly responding: Pick<Responding, 'responder' | 'isolation' | 'fallBack' | 'lifts'>;
+  readonly responding: Pick<
+    Responding,
+    'responder' | 'isolation' | 'fallBack' | 'lifts' | 'evidence'
+  >;
   readonly rules: LiveRules;
   readonly policies: Policies;
   readonly verdicts: Pick<KernelVerdicts, 'status'>;
@@ -135,6 +138,7 @@ export class AgentReport {
         failedEvents: evaluation.watch.eventFailures,
       },
       responses: this.#sources.responding.responder.counts(),
+      evidence: this.#sources.responding.evidence.counts(),
       isolation: this.#sources.responding.isolation.status(),
       lifts: this.#sources.responding.lifts.status(),
       ruleCosts: ruleCosts(evaluation),
@@ -195,6 +199,7 @@ export class AgentReport {
       runtimes: () => apps.runtimes().filter((one) => !isAbsent(one, config.runtimes)),
       ceilings: () => relief.status(),
       responses: () => this.#sources.responding.responder.counts(),
+      evidence: () => this.#sources.responding.evidence.counts(),
       isolation: () => this.#sources.responding.isolation.status(),
       costs: () => ({
         rules: ruleCosts(evaluation),

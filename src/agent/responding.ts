@@ -17,6 +17,7 @@ import type { Logger } from '../shared/logger.ts';
 import type { ResponseName } from '../shared/response-names.ts';
 import type { ReleaseStack } from '../shared/release-stack.ts';
 import { DenialFallBack } from './denial-fall-back.ts';
+import { Evidence } from './evidence.ts';
 
 export interface RespondingOptions {
   readonly logger: Logger;
@@ -37,6 +38,7 @@ export class Responding {
   readonly responder: Responder;
   readonly lifts: Lifts;
   readonly fallBack: DenialFallBack;
+  readonly evidence: Evidence;
   readonly #ends: ContainerEnds;
   readonly #liftFile: string;
   readonly #options: RespondingOptions;
@@ -54,6 +56,7 @@ export class Responding {
     this.#liftFile = join(dirname(options.configFile ?? DEFAULT_CONFIG_FILE), 'lift');
     this.lifts = new Lifts(nowMs);
     this.#lookForFile();
+    this.evidence = new Evidence({ nowMs, say });
     this.responder = new Responder({
       host: {
         killProcess,
@@ -64,6 +67,7 @@ export class Responding {
       },
       operators: new OperatorResponses(entries, this.lifts),
       nowMs,
+      beforeApplied: (detection) => this.evidence.before(detection),
     });
     this.fallBack = new DenialFallBack({
       logger,
@@ -77,7 +81,9 @@ export class Responding {
   }
 
   respond(detection: Respondable): readonly DoneResponse[] {
-    return this.fallBack.noted(detection, this.responder.respond(detection));
+    const done = this.responder.respond(detection);
+    this.evidence.after(detection, done);
+    return this.fallBack.noted(detection, done);
   }
 
   /** Those of the operator's rules by which programs are to be denied in the container, and those by which its app asks for that. */

@@ -21,7 +21,7 @@ export interface RunningAgent {
 
 /** Ends an agent: first evaluates and delivers what was read from the kernel, for at most 6 s. */
 export async function shutDown({ stages, pipeline, release, logger }: RunningAgent): Promise<void> {
-  const { canary, coverage, evaluation, fanOut, losses, opened, probe, rules } = stages;
+  const { canary, coverage, evaluation, fanOut, losses, opened, probe, responding, rules } = stages;
   logger.info({}, 'stopping: what has been read is delivered first');
   rules.stop();
   await canary?.stop();
@@ -45,6 +45,7 @@ export async function shutDown({ stages, pipeline, release, logger }: RunningAge
   // The time until now was watched: later times are the next agent's to report.
   opened?.continuity.stopped(untilNs ?? endedNs);
   coverage?.stop(untilNs === undefined ? 'agent stop' : 'replaced');
+  responding.evidence.close();
   fanOut.tellLosses();
   const { delivered, lost } = await fanOut.flush(FLUSH_MS);
   await release.release();

@@ -2,6 +2,7 @@ import type { CeilingStatus } from './ceilings.ts';
 import type { CanaryStatus } from './canary.ts';
 import type { RuleCostStatus } from './rule-costs.ts';
 import type { ContinuityStatus } from './continuity.ts';
+import type { EvidenceCounts } from './evidence.ts';
 import type { RulesStatus } from './live-rules.ts';
 import type { VerdictsStatus } from './verdicts.ts';
 import type { AdmissionCounters } from '../evaluation/admission.ts';
@@ -64,6 +65,8 @@ export interface AgentSnapshot {
   };
   /** Results of responses to detections; results that did not occur are missing. */
   readonly responses: readonly ResponseCount[];
+  /** Lines of evidence. */
+  readonly evidence: EvidenceCounts;
   /** Containers that are cut off from the network. */
   readonly isolation: IsolationStatus;
   /** Responses that are not enforced for now, as the operator has lifted them. */

@@ -117,6 +117,7 @@ export class Stages {
       hostname: config.hostname,
       logger,
       limits: config.limits,
+      onNumbered: (delivery) => this.responding.evidence.onNumbered(delivery),
       onDelivered: (delivery, stream) => this.#onDelivered(delivery, stream),
     });
     release.defer(() => this.fanOut.close());

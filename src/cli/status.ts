@@ -81,7 +81,8 @@ function format(snapshot: AgentSnapshot, { runtimes }: AgentConfig): string {
         .join(''),
   ];
   lines.push(...snapshot.lifts.map(liftText));
-  lines.push(...responseLines(snapshot.responses), ...isolationLines(snapshot.isolation));
+  lines.push(...responseLines(snapshot.responses), ...evidenceLines(snapshot.evidence));
+  lines.push(...isolationLines(snapshot.isolation));
   lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
   lines.push(...continuityLines(snapshot.continuity), ...canaryLines(snapshot.canary));
   if (kernel.scopeFull > 0)
@@ -160,6 +161,14 @@ function responseLines(counts: AgentSnapshot['responses']): string[] {
   if (counts.length === 0) return [];
   const each = counts.map(({ name, outcome, count }) => `${name} ${outcome} ${count} times`);
   return [`responses: ${each.join(', ')}`];
+}
+
+/** How often there was evidence of them. */
+function evidenceLines({ written, partly, limited }: AgentSnapshot['evidence']): string[] {
+  if (written + limited === 0) return [];
+  const missing = partly > 0 ? `, ${partly} of them not whole` : '';
+  const over = limited > 0 ? `, ${limited} times over the limit and not written` : '';
+  return [`evidence: written ${written} times${missing}${over}`];
 }
 
 /** What the agent uses; with ceilings, what it may, and which rules are off for that. */

@@ -157,7 +157,7 @@ export class ProcFs implements ProcReader {
     const loginUid = Number(
       this.#readFile(`${directory}/loginuid`, 32)?.toString('latin1') ?? UNSET_UID,
     );
-    const alive = this.#livingThread(directory, stat);
+    const alive = livingThread(directory, stat);
     const cmdline = this.#readFile(`${alive}/cmdline`, CMDLINE_MAX_BYTES + 1) ?? Buffer.alloc(0);
     const argsTruncated = cmdline.length > CMDLINE_MAX_BYTES;
     const argv = packCmdline(cmdline.subarray(0, CMDLINE_MAX_BYTES));
@@ -183,18 +183,6 @@ export class ProcFs implements ProcReader {
         new ImageWords(argv, undefined, argsTruncated),
       ),
     };
-  }
-
-  /** The folder that shows the process's memory and files: an ended first thread shows none. */
-  #livingThread(directory: string, stat: ProcStat): string {
-    if (stat.state !== 'Z' || stat.threads <= 1) return directory;
-    try {
-      const threads = readdirSync(`${directory}/task`);
-      const other = threads.find((tid) => tid !== String(stat.pid));
-      return other === undefined ? directory : `${directory}/task/${other}`;
-    } catch {
-      return directory;
-    }
   }
 
   /** At most `maxBytes` bytes, copied out of the shared buffer; undefined when it cannot be read. */
@@ -224,5 +212,17 @@ export class ProcFs implements ProcReader {
     } catch {
       return '';
     }
+  }
+}
+
+/** The folder that shows the process's memory and files: an ended first thread shows none. */
+export function livingThread(directory: string, stat: ProcStat): string {
+  if (stat.state !== 'Z' || stat.threads <= 1) return directory;
+  try {
+    const threads = readdirSync(`${directory}/task`);
+    const other = threads.find((tid) => tid !== String(stat.pid));
+    return other === undefined ? directory : `${directory}/task/${other}`;
+  } catch {
+    return directory;
   }
 }

@@ -359,7 +359,8 @@ export class Evaluation {
     const { cgroupId } = event;
     const denied = deniedOf(event, this.#options.formerDenies?.() === true);
     const target = { rule, container, cgroupId, process, denied };
-    return respond?.({ ...target, matched, asked, isAnswered }) ?? [];
+    const of = { eventNum: event.num, timeNs: event.timeNs, file: event.open?.file };
+    return respond?.({ ...target, ...of, matched, asked, isAnswered }) ?? [];
   }
 
   /** The same of the event and the processes as they are now, at another time. */

@@ -32,6 +32,11 @@ export interface ContainerRootReader {
    * it is refused; undefined when there is none, or the process is gone.
    */
   readOwnFile(pid: number, path: string, maxBytes: number): OwnFile | OwnFileRefusal | undefined;
+  /**
+   * Opens a regular file below the root of a process for reading; symlinks resolve inside it, mount points are not crossed. The caller
+   * closes it. Throws an Error with a `code`.
+   */
+  openFile(pid: number, path: string): number;
   /** At most `max` names in a directory, reached the same way; none when there is no such directory. */
   namesIn(pid: number, path: string, max: number): readonly string[];
   /**

@@ -37,6 +37,7 @@ export const containerRootReader: ContainerRootReader = {
       return refusalOf(root, path, error as LoaderError);
     }
   },
+  openFile: (pid, path) => openInRoot(`/proc/${pid}/root`, path, { symlinks: true }),
   namesIn(pid: number, path: string, max: number): readonly string[] {
     try {
       return withDescriptor(openInRoot(`/proc/${pid}/root`, path, { directory: true }), (fd) =>

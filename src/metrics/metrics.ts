@@ -13,9 +13,11 @@ import { continuityMetrics, type ContinuitySource } from './continuity-metrics.t
 import { size, total } from './collected.ts';
 import { processMetrics } from './process-metrics.ts';
 import {
+  evidenceMetrics,
   isolationMetrics,
   responseMetrics,
   takenBackMetrics,
+  type EvidenceSource,
   type IsolationSource,
   type ResponseSource,
   type TakenBackSource,
@@ -88,6 +90,7 @@ export interface MetricSources {
   readonly spools?: SpoolSource;
   readonly ceilings?: CeilingSource;
   readonly responses?: ResponseSource;
+  readonly evidence?: EvidenceSource;
   readonly isolation?: IsolationSource;
   readonly costs?: CostSource;
   readonly continuity?: ContinuitySource;
@@ -139,6 +142,7 @@ export class AgentMetrics {
     this.#streamMetrics(registers, sources);
     if (sources.ceilings !== undefined) ceilingMetrics(registers, sources.ceilings);
     if (sources.responses !== undefined) responseMetrics(registers, sources.responses);
+    if (sources.evidence !== undefined) evidenceMetrics(registers, sources.evidence);
     if (sources.isolation !== undefined) isolationMetrics(registers, sources.isolation);
     if (sources.takenBack !== undefined) takenBackMetrics(registers, sources.takenBack);
     if (sources.costs !== undefined) costMetrics(registers, sources.costs);

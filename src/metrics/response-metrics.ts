@@ -21,6 +21,26 @@ export function responseMetrics(registers: Registry[], source: ResponseSource): 
   });
 }
 
+/** Lines of evidence, asked at each scrape. */
+export type EvidenceSource = () => Readonly<Record<'written' | 'partly' | 'limited', number>>;
+
+/** Evidence of detections that a response was applied to. */
+export function evidenceMetrics(registers: Registry[], source: EvidenceSource): void {
+  new Counter({
+    name: 'varvel_evidence_total',
+    help: 'Evidence of detections with a response: whole, partly (something was missing), limited (counted, not written).',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset();
+      const { written, partly, limited } = source();
+      this.inc({ outcome: 'whole' }, written - partly);
+      this.inc({ outcome: 'partly' }, partly);
+      this.inc({ outcome: 'limited' }, limited);
+    },
+  });
+}
+
 /** The containers that are cut off from the network, asked at each scrape. */
 export type IsolationSource = () => {
   readonly containers: readonly unknown[];

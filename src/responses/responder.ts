@@ -1,4 +1,5 @@
 import type { Process } from '../context/process.ts';
+import type { KernelFile } from '../events/event.ts';
 import { isDrillRule } from '../shared/drill.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 import type { ResponseName } from '../shared/response-names.ts';
@@ -48,6 +49,11 @@ export interface Respondable extends ResponseTarget {
   readonly matched: RespondedRule;
   /** The response that the app's policy asks for. */
   readonly asked: ResponseName | undefined;
+  /** Of its event: its number in this agent's life, and Unix ns. */
+  readonly eventNum: number;
+  readonly timeNs: bigint;
+  /** The file that it opens, as the kernel knows it. */
+  readonly file: KernelFile | undefined;
   /** Whether the exceptions that the app has to this rule were asked: what they let pass is no detection. */
   readonly isAnswered: () => boolean;
 }
@@ -57,6 +63,8 @@ export interface ResponderOptions {
   readonly operators: OperatorResponses;
   /** Monotonic ms. */
   readonly nowMs: () => number;
+  /** Called just before a response is applied: the process is still there, and waits for its end meanwhile. Must not throw. */
+  readonly beforeApplied?: (detection: Respondable) => void;
 }
 
 /** How often a response had an outcome; monotonic. */
@@ -70,13 +78,15 @@ export interface ResponseCount {
 export class Responder {
   readonly #host: ResponseHost;
   readonly #nowMs: () => number;
+  readonly #beforeApplied: ((detection: Respondable) => void) | undefined;
   #operators: OperatorResponses;
   readonly #counts = new Map<ResponseName, Map<ResponseOutcome, number>>();
   readonly #uses = new Map<ResponseName, RecentUses>();
   /** Start times of killed processes, by pid. */
   readonly #ended = new RecentMap<number, bigint>(MAX_ENDED);
 
-  constructor({ host, operators, nowMs }: ResponderOptions) {
+  constructor({ host, operators, nowMs, beforeApplied }: ResponderOptions) {
+    this.#beforeApplied = beforeApplied;
     this.#host = host;
     this.#operators = operators;
     this.#nowMs = nowMs;
@@ -164,6 +174,7 @@ export class Responder {
       return 'done';
     }
     const { process } = detection;
+    this.#beforeApplied?.(detection);
     const outcome = RESPONSES[name].apply(detection, this.#host);
     if (outcome !== 'done') return outcome;
     if (RESPONSES[name].endsProcess) this.#ended.set(process.pid, process.startBootNs);

@@ -32,6 +32,8 @@ export interface FanOutOptions {
   readonly numbering?: Numbering;
   /** Monotonic ms; default performance.now. */
   readonly nowMs?: () => number;
+  /** Called with each detection once it has its number and id. */
+  readonly onNumbered?: (delivery: Delivery) => void;
   /** Called when a stream has taken a delivery: the caller knows the time that went by since the event. */
   readonly onDelivered?: (delivery: Delivery, stream: LogStream) => void;
 }
@@ -112,7 +114,9 @@ export class FanOut {
     this.#detections++;
     const number = this.#numbering.next(instanceKey(detection.container));
     this.#tellGap(detection.container, detection.timeNs);
-    this.#send(this.#deliveryOf(detection, number.seq), number);
+    const delivery = this.#deliveryOf(detection, number.seq);
+    this.#send(delivery, number);
+    this.#options.onNumbered?.(delivery);
   }
 
   /**

@@ -18,6 +18,7 @@ export const UNWATCHED_RULE = 'Varvel: not watched';
 export const STATE_RULE = 'Varvel: state not kept';
 export const DENIAL_RULE = 'Varvel: denial ended';
 export const UNSEEN_DENIALS_RULE = 'Varvel: denied without an agent';
+export const EVIDENCE_RULE = 'Varvel: evidence';
 
 /** What is to be known of one of them. */
 export interface NoticeRule {
@@ -109,5 +110,12 @@ export const NOTICE_RULES: readonly NoticeRule[] = [
     worst: 'Notice',
     isLoss: true,
     means: 'Something was tried that rules deny, and was denied. Nobody knows what.',
+  },
+  {
+    name: EVIDENCE_RULE,
+    worst: 'Informational',
+    isLoss: false,
+    means:
+      'What a process was and had open just before a response to the detection that this line names.',
   },
 ];

@@ -346,7 +346,8 @@ export function ownRulesNotice(
   };
 }
 
-function notice(
+/** One of the agent’s own lines, of priority Notice. */
+export function notice(
   rule: string,
   timeNs: bigint,
   container: Container | undefined,

@@ -2,7 +2,15 @@
 // Everything that the addon can do, a few times, with good and bad input: run by asan.sh, with the native part's directory and
 // the bytes of a table of verdicts.
 const assert = require('node:assert/strict');
-const { mkdirSync, mkdtempSync, rmdirSync, statSync, existsSync } = require('node:fs');
+const {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  existsSync,
+} = require('node:fs');
 const { tmpdir } = require('node:os');
 const { execFileSync } = require('node:child_process');
 const path = require('node:path');
@@ -178,6 +186,11 @@ async function main() {
   refuses(() => loader.readInRoot('/nonexistent', '/etc/hostname', 10), 'ENOENT');
   refuses(() => loader.readInRoot('/', '/etc', 10), 'EINVAL');
   assert.equal(loader.readInRoot('/', '/etc/hostname', 3).length, 3);
+  const start = Number(readFileSync('/proc/self/stat', 'latin1').split(') ').at(-1).split(' ')[19]);
+  refuses(() => loader.socketsOf(process.pid, start + 1, []), 'ESRCH');
+  refuses(() => loader.socketsOf(process.pid, start, [-1]));
+  mayRefuse(() => loader.socketsOf(process.pid, start, [0, 1, 2, 4000]), 'EBUSY');
+  closeSync(loader.openMemoryFile());
   assert.ok(loader.bootTimeNs() > 0n);
   assert.ok(loader.threadCpuMs() > 0);
   assert.equal(typeof loader.trimHeap(), 'boolean');

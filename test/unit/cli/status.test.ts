@@ -59,6 +59,7 @@ const WELL = {
   waiting: { events: { held: 0, dropped: 0 }, detections: { held: 0, dropped: 0 } },
   engine: { detections: {} },
   responses: [],
+  evidence: { written: 0, partly: 0, limited: 0 },
   isolation: { containers: [], packetsDropped: 0, connectsRefused: 0 },
   lifts: [],
   ruleCosts: [],

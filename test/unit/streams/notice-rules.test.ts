@@ -9,6 +9,7 @@ import {
 } from '../../../src/alerts/alert-request.ts';
 import { PRIORITIES, type Detection } from '../../../src/rules/detection.ts';
 import { NOTICE_PREFIX, NOTICE_RULES } from '../../../src/streams/notice-rules.ts';
+import { evidenceNotice } from '../../../src/streams/evidence-notice.ts';
 import * as notices from '../../../src/streams/notices.ts';
 import { containerOf } from './delivery-fixture.ts';
 
@@ -21,6 +22,19 @@ const limits = { burst: 5, perMinute: 6, appBurst: 7, appPerMinute: 8, summaryMs
 const reasons = { ownShare: 1, agentLate: 0, noRoom: 0, starting: 0, unknown: 0 };
 const times = { firstNs: 1n, lastNs: 1n, container };
 const counted = { rule: 'r', priority: 'Warning', count: 1, ...times } as const;
+const found = {
+  container,
+  rule: 'r',
+  timeNs,
+  line: undefined,
+  responses: 'kill done',
+  missing: [],
+  processes: [],
+  files: [],
+  sockets: [],
+};
+const process = { pid: 1, name: 'n' };
+const program = { path: '/p', digest: undefined };
 const unwatched = { container, fromNs: 1n, toNs: 2n };
 
 /** Each line that the agent writes of itself, in each of its states. */
@@ -37,6 +51,7 @@ const SAID: Readonly<Record<string, Detection>> = {
   'state kept': notices.stateNotice('numbers', undefined, timeNs),
   'denial ended': notices.denialNotice('w', container, timeNs),
   'denied unseen': notices.unseenDenialsNotice(2, container, timeNs),
+  evidence: evidenceNotice({ ...found, process, program, file: undefined, open: 1 }),
   'rules off': notices.shedNotice('2 rules', 2, container, timeNs),
   'rules on': notices.shedNotice(undefined, 0, container, timeNs),
   coverage: notices.coverageNotice({ ...facts, when: 'running' }, container, timeNs),
