@@ -159,6 +159,7 @@ export class Agent {
     });
     this.#release.defer(() => continuity.close());
     stages.opened = { state, streams, continuity };
+    stages.responding.pauses.thawLeft();
     fanOut.open(streams, state.numbering);
     outgoing.open();
     continuity.begin(apps.registry.entries());

@@ -58,7 +58,7 @@ export interface ReportSources {
   readonly evaluation: Evaluation;
   readonly responding: Pick<
     Responding,
-    'responder' | 'isolation' | 'fallBack' | 'lifts' | 'evidence'
+    'responder' | 'isolation' | 'fallBack' | 'lifts' | 'evidence' | 'pauses'
   >;
   readonly rules: LiveRules;
   readonly policies: Policies;
@@ -140,6 +140,7 @@ export class AgentReport {
       responses: this.#sources.responding.responder.counts(),
       evidence: this.#sources.responding.evidence.counts(),
       isolation: this.#sources.responding.isolation.status(),
+      pauses: this.#sources.responding.pauses.status(),
       lifts: this.#sources.responding.lifts.status(),
       ruleCosts: ruleCosts(evaluation),
       policies: policies.status(),
@@ -199,6 +200,7 @@ export class AgentReport {
       runtimes: () => apps.runtimes().filter((one) => !isAbsent(one, config.runtimes)),
       ceilings: () => relief.status(),
       responses: () => this.#sources.responding.responder.counts(),
+      paused: () => this.#sources.responding.pauses.status().containers.length,
       evidence: () => this.#sources.responding.evidence.counts(),
       isolation: () => this.#sources.responding.isolation.status(),
       costs: () => ({

@@ -7,9 +7,11 @@ import type { ResponseSetting } from '../config/config.ts';
 import { killProcess } from '../host/kill-process.ts';
 import { ContainerCgroups } from '../responses/container-cgroups.ts';
 import { ContainerEnds } from '../responses/container-ends.ts';
+import { ContainerPauses } from '../responses/container-pauses.ts';
 import { Lifts, type Lifted } from '../responses/lifts.ts';
 import { NetworkIsolation } from '../responses/network-isolation.ts';
 import { OperatorResponses, type RespondedRule } from '../responses/operator-responses.ts';
+import { PauseMarks } from '../responses/pause-marks.ts';
 import { Responder, type DoneResponse, type Respondable } from '../responses/responder.ts';
 import type { Detection } from '../rules/detection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
@@ -25,6 +27,8 @@ export interface RespondingOptions {
   readonly release: ReleaseStack;
   readonly nowMs: () => number;
   readonly entries: readonly ResponseSetting[];
+  /** What is to be found again after a crash is kept there. */
+  readonly stateDir: string;
   /** Of the configuration; undefined: there is none. The file `lift` is beside it, or where it would be. */
   readonly configFile: string | undefined;
   readonly say: (line: Detection) => void;
@@ -35,6 +39,7 @@ export interface RespondingOptions {
 /** Everything that is done about detections besides reporting them, and what takes it back. */
 export class Responding {
   readonly isolation: NetworkIsolation;
+  readonly pauses: ContainerPauses;
   readonly responder: Responder;
   readonly lifts: Lifts;
   readonly fallBack: DenialFallBack;
@@ -49,7 +54,10 @@ export class Responding {
     const cgroups = new ContainerCgroups(apps);
     this.isolation = new NetworkIsolation({ cgroups, logger });
     release.defer(() => this.isolation.close());
-    apps.registry.listen({ onKnown: () => this.isolation.follow() });
+    const marks = new PauseMarks(options.stateDir);
+    this.pauses = new ContainerPauses({ cgroups, marks, logger, nowMs });
+    release.defer(() => this.pauses.close());
+    apps.registry.listen({ onKnown: () => this.#follow() });
     const ends = new ContainerEnds({ cgroups, logger, nowMs });
     release.defer(() => ends.close());
     this.#ends = ends;
@@ -62,6 +70,8 @@ export class Responding {
         killProcess,
         isIsolated: (target) => this.isolation.isIsolated(target),
         isolate: (target) => this.isolation.isolate(target),
+        isPaused: (target) => this.pauses.isPaused(target),
+        pause: (target) => this.pauses.pause(target),
         isEnding: (target) => ends.isEnding(target),
         endContainer: (target) => ends.end(target),
       },
@@ -108,7 +118,7 @@ export class Responding {
 
   /** Call every second, with the cgroups of all containers. */
   onTick(entries: readonly RegistryEntry[]): void {
-    this.isolation.follow();
+    this.#follow();
     this.fallBack.onTick(entries);
     const hasExpired = this.lifts.expire();
     if (hasExpired) this.#options.logger.warn({}, 'a lift of responses has expired');
@@ -160,9 +170,15 @@ export class Responding {
     const isEnforced = (name: ResponseName, rule: RespondedRule, app: Container['app']): boolean =>
       operators.of(rule, app).some(({ response, mode }) => response === name && mode === 'enforce');
     this.isolation.review((rule, app) => isEnforced('isolate', rule, app));
+    this.pauses.review((rule, app) => isEnforced('pause', rule, app));
     this.#ends.review(
       ({ rule, container }) => rule !== undefined && isEnforced('restart', rule, container.app),
     );
+  }
+
+  #follow(): void {
+    this.isolation.follow();
+    this.pauses.follow();
   }
 
   #prepare(): void {

@@ -10,6 +10,7 @@ import type { AppsSnapshot } from '../apps/status.ts';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';
 import type { PoliciesStatus } from '../policy/policies.ts';
 import type { DenialTrial } from '../plan/denial-test.ts';
+import type { PauseStatus } from '../responses/container-pauses.ts';
 import type { IsolationStatus } from '../responses/network-isolation.ts';
 import type { Lift } from '../responses/lifts.ts';
 import type { RefusedCall } from '../responses/response.ts';
@@ -69,6 +70,8 @@ export interface AgentSnapshot {
   readonly evidence: EvidenceCounts;
   /** Containers that are cut off from the network. */
   readonly isolation: IsolationStatus;
+  /** Containers that are paused. */
+  readonly pauses: PauseStatus;
   /** Responses that are not enforced for now, as the operator has lifted them. */
   readonly lifts: readonly Lift[];
   /** What the operator's rules have cost, the costliest first: an estimate from a sample of events. */

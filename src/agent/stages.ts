@@ -142,6 +142,7 @@ export class Stages {
       release,
       nowMs,
       entries: config.responses,
+      stateDir: config.stateDir,
       configFile: options.source?.from.file,
       say: (line) => this.outgoing.say(line),
       onDenialsChanged: () => this.#onDenialsChanged(),

@@ -5,6 +5,7 @@ import { parseDurationMs } from '../config/units.ts';
 import { ownerIn } from '../host/own-folder.ts';
 import { askAgent, requireSocket } from '../metrics/endpoint-client.ts';
 import type { Lift } from '../responses/lifts.ts';
+import { PauseMarks } from '../responses/pause-marks.ts';
 import { replaceControls } from '../shared/text.ts';
 import { UserError } from '../shared/user-error.ts';
 import { clock } from './clock.ts';
@@ -14,7 +15,7 @@ import type { Io } from './io.ts';
 const OTHERWISE =
   'Whether it was lifted is not known then: a file named "lift" beside the configuration lifts everything within a second.';
 const WITHOUT_AGENT =
-  'No agent runs. What the last one left denied is allowed now. The next agent denies again: to prevent that, put a file named "lift" beside the configuration.';
+  'No agent runs. What the last one left denied is allowed now, and what it left paused goes on. The next agent denies again: to prevent that, put a file named "lift" beside the configuration.';
 /** 30 days. */
 const MAX_MS = 720 * 3_600_000;
 /** The agent also ends denial and gives networks back before it answers. */
@@ -63,7 +64,7 @@ export async function runLift(
 }
 
 /**
- * Ends what is denied without an agent (probe.deny_without_agent). False if there is nothing of the kind, or an agent runs: that is to be
+ * Ends what is denied without an agent (probe.deny_without_agent), and pauses that a killed one has left. False if there is nothing of the kind, or an agent runs: that is to be
  * asked then. Throws UserError.
  */
 function liftWithoutAgent({ probe, stateDir }: AgentConfig): boolean {
@@ -79,7 +80,10 @@ function liftWithoutAgent({ probe, stateDir }: AgentConfig): boolean {
       });
     }
   }
-  return directories.length > 0;
+  const { thawed, failed } = new PauseMarks(stateDir).thawLeft();
+  for (const { directory, code } of failed)
+    throw new UserError(`The container of ${directory} stays paused: ${code}. Run this as root.`);
+  return directories.length + thawed > 0;
 }
 
 function timeOf(text: string): number {

@@ -82,7 +82,7 @@ function format(snapshot: AgentSnapshot, { runtimes }: AgentConfig): string {
   ];
   lines.push(...snapshot.lifts.map(liftText));
   lines.push(...responseLines(snapshot.responses), ...evidenceLines(snapshot.evidence));
-  lines.push(...isolationLines(snapshot.isolation));
+  lines.push(...isolationLines(snapshot.isolation), ...pauseLines(snapshot.pauses));
   lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
   lines.push(...continuityLines(snapshot.continuity), ...canaryLines(snapshot.canary));
   if (kernel.scopeFull > 0)
@@ -154,6 +154,15 @@ function isolationLines(status: AgentSnapshot['isolation']): string[] {
   if (packetsDropped + connectsRefused > 0)
     each.push(`isolate: ${packetsDropped} packets dropped, ${connectsRefused} connects refused`);
   return each;
+}
+
+/** The containers that are paused. */
+function pauseLines({ containers }: AgentSnapshot['pauses']): string[] {
+  return containers.map(({ id, app, rule, sinceMs }) =>
+    replaceControls(
+      `PAUSED: container ${id} of ${app ?? 'no app'} since ${clock(sinceMs)}, by "${rule}"`,
+    ),
+  );
 }
 
 /** What was done about detections. */

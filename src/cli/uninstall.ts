@@ -5,6 +5,7 @@ import { pinnedDirectories, removePins } from '../agent/pinned-denial.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
 import { ownerIn } from '../host/own-folder.ts';
+import { MARKS_FOLDER, PauseMarks } from '../responses/pause-marks.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { Io } from './io.ts';
 
@@ -32,6 +33,8 @@ export async function runUninstall(
   removal.folder(stateDir, (state) => {
     state.files((name) => STATE.includes(name.replace(/\.damaged$/, '')) || OWNER.test(name));
     state.folder('policies', (policies) => policies.files((name) => PIN.test(name)));
+    // Without their marks nobody would find them.
+    state.folder(MARKS_FOLDER, () => thawLeft(stateDir));
     state.folder('spool', (spools) => {
       for (const name of SPOOLS) {
         spools.folder(name, (spool) =>
@@ -55,6 +58,12 @@ export async function runUninstall(
   if (isUnpinned) io.stdout('Nothing of an agent is in the kernel any more.\n');
   io.stdout('Configuration, rules and log files are yours, and stay.\n');
   return removal.failed === 0 ? 0 : 1;
+}
+
+/** Lets containers go on that an agent has left paused, and removes the marks of these. Throws an Error with `code` for the others. */
+function thawLeft(stateDir: string): void {
+  const [failed] = new PauseMarks(stateDir).thawLeft().failed;
+  if (failed !== undefined) throw Object.assign(new Error(failed.directory), { code: failed.code });
 }
 
 async function refuseWhileRunning({ stateDir, metrics }: AgentConfig): Promise<void> {

@@ -15,6 +15,7 @@ import { processMetrics } from './process-metrics.ts';
 import {
   evidenceMetrics,
   isolationMetrics,
+  pauseMetrics,
   responseMetrics,
   takenBackMetrics,
   type EvidenceSource,
@@ -92,6 +93,8 @@ export interface MetricSources {
   readonly responses?: ResponseSource;
   readonly evidence?: EvidenceSource;
   readonly isolation?: IsolationSource;
+  /** Containers that are paused. */
+  readonly paused?: () => number;
   readonly costs?: CostSource;
   readonly continuity?: ContinuitySource;
   readonly runtimes?: RuntimeSource;
@@ -144,6 +147,7 @@ export class AgentMetrics {
     if (sources.responses !== undefined) responseMetrics(registers, sources.responses);
     if (sources.evidence !== undefined) evidenceMetrics(registers, sources.evidence);
     if (sources.isolation !== undefined) isolationMetrics(registers, sources.isolation);
+    if (sources.paused !== undefined) pauseMetrics(registers, sources.paused);
     if (sources.takenBack !== undefined) takenBackMetrics(registers, sources.takenBack);
     if (sources.costs !== undefined) costMetrics(registers, sources.costs);
     if (sources.continuity !== undefined) continuityMetrics(registers, sources.continuity);

@@ -72,6 +72,18 @@ export function isolationMetrics(registers: Registry[], source: IsolationSource)
   });
 }
 
+/** Containers that are paused; `source` is asked at each scrape. */
+export function pauseMetrics(registers: Registry[], source: () => number): void {
+  new Gauge({
+    name: 'varvel_paused_containers',
+    help: 'Containers that are paused by the response pause.',
+    registers,
+    collect() {
+      this.set(source());
+    },
+  });
+}
+
 /** What takes responses back, asked at each scrape. */
 export type TakenBackSource = () => {
   /** How often denial ended for an app that it seemed to harm. */

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   cgroupIdOf,
@@ -114,4 +114,29 @@ const isWithin = (at: string | undefined, path: string): boolean =>
 /** An error with a code, as the system's have. */
 export function failure(code: string, message = code): NodeJS.ErrnoException {
   return Object.assign(new Error(message), { code });
+}
+
+/**
+ * Opens a file of the cgroup, if the directory is this cgroup's. Throws an Error with `code`; ESRCH: it is gone; ENOTSUP: the kernel has no
+ * such file, as it is older than `since`.
+ */
+export function openInCgroup(
+  { id, directory }: Pick<V2Cgroup, 'id' | 'directory'>,
+  name: string,
+  flags: number,
+  since: string,
+): number {
+  let folder: number | undefined;
+  try {
+    folder = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+    if (fstatSync(folder).ino !== id) throw failure('ESRCH');
+    return openSync(`/proc/self/fd/${folder}/${name}`, flags);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    // A removed folder has no name any more.
+    if (folder === undefined || fstatSync(folder).nlink === 0) throw failure('ESRCH');
+    throw failure('ENOTSUP', `this kernel has no ${name} (${since})`);
+  } finally {
+    if (folder !== undefined) closeSync(folder);
+  }
 }

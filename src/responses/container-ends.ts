@@ -1,8 +1,14 @@
-import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, writeSync } from 'node:fs';
 import type { CgroupHierarchy } from '../apps/cgroup-hierarchy.ts';
 import type { Logger } from '../shared/logger.ts';
 import { RecentMap } from '../shared/recent-map.ts';
-import { failure, v2OfHost, type ContainerCgroups, type V2Cgroup } from './container-cgroups.ts';
+import {
+  failure,
+  openInCgroup,
+  v2OfHost,
+  type ContainerCgroups,
+  type V2Cgroup,
+} from './container-cgroups.ts';
 import type { ResponseTarget } from './response.ts';
 
 /** The line of the detection is in the container's log by then: the log of an ended container takes none. */
@@ -156,19 +162,5 @@ export class ContainerEnds {
   }
 }
 
-/** Opens the cgroup's `cgroup.kill`, if the directory is this cgroup's. Throws an Error with `code`; ESRCH: it is gone. */
-function openKill({ id, directory }: V2Cgroup): number {
-  let folder: number | undefined;
-  try {
-    folder = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-    if (fstatSync(folder).ino !== id) throw failure('ESRCH');
-    return openSync(`/proc/self/fd/${folder}/cgroup.kill`, constants.O_WRONLY);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    // A removed folder has no name any more.
-    if (folder === undefined || fstatSync(folder).nlink === 0) throw failure('ESRCH');
-    throw failure('ENOTSUP', 'this kernel has no cgroup.kill (Linux 5.14)');
-  } finally {
-    if (folder !== undefined) closeSync(folder);
-  }
-}
+const openKill = (cgroup: V2Cgroup): number =>
+  openInCgroup(cgroup, 'cgroup.kill', constants.O_WRONLY, 'Linux 5.14');

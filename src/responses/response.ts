@@ -50,6 +50,10 @@ export interface ResponseHost {
   readonly isEnding: (target: ResponseTarget) => boolean;
   /** Ends all processes of the container when its line had time to be written. ESRCH: it has ended; ENOTSUP: not here. */
   readonly endContainer: (target: ResponseTarget) => void;
+  /** Whether the container is paused. */
+  readonly isPaused: (target: ResponseTarget) => boolean;
+  /** Stops all processes of the container where they are. ESRCH: it has ended; ENOSPC: too many are; ENOTSUP: not here. */
+  readonly pause: (target: ResponseTarget) => void;
   /** Cuts the container off from the network. ESRCH: it has ended; ENOSPC: too many are; ENOTSUP: not here. */
   readonly isolate: (target: ResponseTarget) => void;
 }

@@ -2,7 +2,7 @@
  * What can be done about a detection besides reporting it. A new name needs a file in `src/responses`, and its entry in
  * `RESPONSES` there; the compiler asks for both.
  */
-export const RESPONSE_NAMES = ['kill', 'deny', 'isolate', 'restart'] as const;
+export const RESPONSE_NAMES = ['kill', 'deny', 'isolate', 'pause', 'restart'] as const;
 
 /** Those that apps may ask for in their policies, where the operator allows it. */
 export const POLICY_RESPONSE_NAMES = ['kill', 'deny'] as const satisfies readonly ResponseName[];

@@ -61,6 +61,7 @@ const WELL = {
   responses: [],
   evidence: { written: 0, partly: 0, limited: 0 },
   isolation: { containers: [], packetsDropped: 0, connectsRefused: 0 },
+  pauses: { containers: [] as object[] },
   lifts: [],
   ruleCosts: [],
   policies: { inForce: 0, refused: 0, totals: none, containers: [] },
@@ -121,6 +122,18 @@ test('nothing is wrong', async () => {
   assert.match(out, /^records: 1 from the kernel, 0 lost, 7 filtered in the kernel$/m);
   assert.match(out, /can match \(1 rule tables\)$/m);
   assert.match(out, /identity \(dropped for lack of room: 0\)$/m);
+});
+
+test('what was done about detections', async () => {
+  const { out } = await status({
+    evidence: { written: 3, partly: 1, limited: 2 },
+    pauses: { containers: [{ id: 'c1', app: 'shop', rule: 'A\u001brule', sinceMs: 0 }] },
+  });
+  assert.match(
+    out,
+    /^evidence: written 3 times, 1 of them not whole, 2 times over the limit and not written$/m,
+  );
+  assert.match(out, /^PAUSED: container c1 of shop since 1970-.*, by "A\ufffdrule"$/m);
 });
 
 test('what is wrong makes the exit code 1', async () => {

@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -59,6 +68,30 @@ test('what could not be removed is left, and so it says', async () => {
   assert.deepEqual([left.code, left.out], [0, `${KERNEL}${YOURS}`]);
   assert.match(left.err, /^left .*state: mine in it is not an agent’s own$/m);
   rmSync(stateDir, { recursive: true });
+});
+
+test('what an agent has left paused goes on; what cannot, keeps its mark', async () => {
+  const [paused, failing] = ['paused', 'failing'].map((name) => join(folder, name));
+  for (const [path, as] of [
+    [paused!, 'file'],
+    [failing!, 'folder'],
+  ] as const) {
+    mkdirSync(path);
+    if (as === 'file') writeFileSync(join(path, 'cgroup.freeze'), '1\n');
+    else mkdirSync(join(path, 'cgroup.freeze'));
+    mkdirSync(join(stateDir, 'paused'), { recursive: true });
+    symlinkSync(path, join(stateDir, 'paused', String(statSync(path).ino)));
+  }
+  const failed = await uninstall();
+  assert.equal(failed.code, 1);
+  assert.match(failed.err, /^left .*state\/paused: EISDIR$/m);
+  assert.equal(readFileSync(join(paused!, 'cgroup.freeze'), 'utf8'), '0\n');
+  assert.deepEqual(readdirSync(join(stateDir, 'paused')), [String(statSync(failing!).ino)]);
+  rmSync(join(failing!, 'cgroup.freeze'), { recursive: true });
+  rmSync(failing!, { recursive: true });
+  const done = await uninstall();
+  assert.equal(done.code, 0);
+  assert.match(done.out, /^removed .*state\/paused$/m);
 });
 
 test('what denies may go on where the BPF file system cannot be read', async () => {

@@ -105,7 +105,7 @@ const MISTAKES: readonly (readonly [title: string, yaml: string, says: string])[
   [
     'a response that there is not',
     'responses: [{match: {tag: x}, do: stop}]\n',
-    '/varvel.yaml:1:35: "responses[0].do" must be one of kill, deny, isolate, restart; it is "stop".',
+    '/varvel.yaml:1:35: "responses[0].do" must be one of kill, deny, isolate, pause, restart; it is "stop".',
   ],
   [
     'a response that cannot fall back',
@@ -125,7 +125,7 @@ const MISTAKES: readonly (readonly [title: string, yaml: string, says: string])[
   [
     'a response that is not said',
     'responses: [{match: {tag: x}}]\n',
-    '/varvel.yaml:1:13: The key "responses[0].do" is missing: it must be one of kill, deny, isolate, restart.',
+    '/varvel.yaml:1:13: The key "responses[0].do" is missing: it must be one of kill, deny, isolate, pause, restart.',
   ],
   [
     'an output that adds nothing',

@@ -140,6 +140,8 @@ test('kill names the process by pid and start', () => {
     killProcess,
     isIsolated: () => assert.fail('it is about one process'),
     isolate: () => assert.fail('it is about one process'),
+    isPaused: () => assert.fail('it is about one process'),
+    pause: () => assert.fail('it is about one process'),
     isEnding: () => assert.fail('it is about one process'),
     endContainer: () => assert.fail('it is about one process'),
   });

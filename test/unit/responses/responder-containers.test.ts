@@ -57,6 +57,19 @@ test('two instances of an app are isolated in ten minutes, and ten containers of
   assert.equal(isolate('a'), 'done');
 });
 
+test('a container is paused once, also if its process is killed for the same detection, and within the limits', () => {
+  const { killed, paused, responder } = world(BOTH.replace('isolate', 'pause'));
+  const outcomes = (of: Respondable): readonly string[] =>
+    responder.respond(of).map(({ name, outcome }) => `${name} ${outcome}`);
+  for (let n = 0; n < 2; n++) assert.deepEqual(outcomes(detection()), ['kill done', 'pause done']);
+  assert.deepEqual([killed, paused], [[7], [70]]);
+  const instance = (cgroupId: number): readonly string[] =>
+    outcomes(detection({ cgroupId, process: makeProcess({ pid: cgroupId }) }));
+  assert.deepEqual(instance(71), ['kill done', 'pause done']);
+  assert.deepEqual(instance(72), ['kill done', 'pause limited']);
+  assert.deepEqual(paused, [70, 71]);
+});
+
 const RESTART = '[{match: {tag: network}, do: restart, mode: enforce}]';
 
 test('a restart kills the process at once, and others that are detected until the container ends', () => {

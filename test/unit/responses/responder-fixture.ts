@@ -15,6 +15,7 @@ export const settings = (yaml: string): readonly ResponseSetting[] =>
 export function world(yaml: string) {
   const killed: number[] = [];
   const isolated: number[] = [];
+  const paused: number[] = [];
   const ending: number[] = [];
   const problems: { end?: string } = {};
   const time = { ms: 0 };
@@ -23,6 +24,8 @@ export function world(yaml: string) {
       killProcess: (pid) => void killed.push(pid),
       isIsolated: ({ cgroupId }) => isolated.includes(cgroupId),
       isolate: ({ cgroupId }) => void isolated.push(cgroupId),
+      isPaused: ({ cgroupId }) => paused.includes(cgroupId),
+      pause: ({ cgroupId }) => void paused.push(cgroupId),
       isEnding: ({ cgroupId }) => ending.includes(cgroupId),
       endContainer: ({ cgroupId }) => {
         if (problems.end !== undefined) throw Object.assign(new Error(), { code: problems.end });
@@ -32,7 +35,7 @@ export function world(yaml: string) {
     operators: new OperatorResponses(settings(yaml)),
     nowMs: () => time.ms,
   });
-  return { killed, isolated, ending, problems, responder, time };
+  return { killed, isolated, paused, ending, problems, responder, time };
 }
 
 export const REVERSE = {

@@ -118,6 +118,8 @@ test('what a process did before it was ended counts once, and what was not ended
       },
       isIsolated: () => assert.fail('nobody asks'),
       isolate: () => assert.fail('nobody asks'),
+      isPaused: () => assert.fail('nobody asks'),
+      pause: () => assert.fail('nobody asks'),
       isEnding: () => assert.fail('nobody asks'),
       endContainer: () => assert.fail('nobody asks'),
     },
