@@ -15,7 +15,7 @@ import type { Io } from './io.ts';
 const OTHERWISE =
   'Whether it was lifted is not known then: a file named "lift" beside the configuration lifts everything within a second.';
 const WITHOUT_AGENT =
-  'No agent runs. What the last one left denied is allowed now, and what it left paused goes on. The next agent denies again: to prevent that, put a file named "lift" beside the configuration.';
+  'No agent runs. What the last one left denied is allowed now. What it left paused goes on. The next agent denies again: to prevent that, put a file named "lift" beside the configuration.';
 /** 30 days. */
 const MAX_MS = 720 * 3_600_000;
 /** The agent also ends denial and gives networks back before it answers. */

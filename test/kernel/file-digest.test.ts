@@ -7,6 +7,7 @@ import {
   closeSync,
   mkdirSync,
   openSync,
+  readFileSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -14,9 +15,16 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { Evidence } from '../../src/agent/evidence.ts';
 import { FileDigests } from '../../src/agent/file-digests.ts';
+import { TICK_NS } from '../../src/context/proc-reader.ts';
 import { digestOf, reasonAgainst } from '../../src/host/file-digest.ts';
+import { makeFile, makeProcess } from '../support/rules-subject.ts';
+import type { Detection } from '../../src/rules/detection.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+import { until } from '../support/until.ts';
+import { detection } from '../unit/responses/responder-fixture.ts';
+import { deliveryOf } from '../unit/streams/delivery-fixture.ts';
 
 const O_PATH = 0o10000000;
 const folder = temporaryFolder('varvel-digest-');
@@ -135,6 +143,39 @@ test('a file below the root of the first process that is there', async () => {
   assert.equal(await of(file, [process.pid], ino + 1), 'it is another file by now');
   assert.equal(await of(file, [process.pid], 0), 'its inode is not known');
   assert.equal(await of(join(folder, 'none'), [process.pid]), 'ENOENT');
+});
+
+test('evidence of a refused open has the file that was to be opened, or says that it is another by now', async () => {
+  const path = join(folder, 'key.pem');
+  writeFileSync(path, 'key');
+  const { ino } = statSync(path);
+  const fieldsOf = async (inode: number) => {
+    const said: Detection[] = [];
+    const evidence = new Evidence({ nowMs: () => 0, say: (line) => said.push(line) });
+    const startTicks = Number(
+      readFileSync('/proc/self/stat', 'latin1').split(') ').at(-1)!.split(' ')[19],
+    );
+    const one = detection({
+      process: makeProcess({ pid: process.pid, startBootNs: BigInt(startTicks) * TICK_NS }),
+      denied: 'file',
+      file: makeFile(path, { ino: inode }),
+    });
+    evidence.after(one, [
+      { name: 'deny', outcome: 'prevented', guarantee: 'before the effect', denied: 'file' },
+    ]);
+    evidence.onNumbered(deliveryOf({ eventNum: one.eventNum, rule: one.matched.name }));
+    await until('its file was read', () => said.length > 0);
+    return said[0]!.outputFields;
+  };
+  const fields = await fieldsOf(ino);
+  assert.equal(fields['evidence.file'], path);
+  assert.equal(fields['evidence.file_sha256'], sha256('key'));
+  assert.equal(fields['evidence.file_bytes'], 3);
+  assert.match(String(fields['evidence.exe_sha256']), /^[0-9a-f]{64}$/);
+  assert.equal(fields['evidence.missing'], null);
+  const others = await fieldsOf(ino + 1);
+  assert.equal(others['evidence.file_sha256'], null);
+  assert.deepEqual(others['evidence.missing'], ['sha256 of the file: it is another file by now']);
 });
 
 test('at most so much a minute, and nothing that is given up', async () => {
