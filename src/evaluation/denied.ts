@@ -1,6 +1,7 @@
 import type { KernelEvent } from '../events/event.ts';
 import { JUDGED_CALLS } from '../events/table.gen.ts';
 import type { Denied } from '../responses/response.ts';
+import type { Subject } from '../rules/subject.ts';
 
 const EPERM = -1;
 /** Besides opens. */
@@ -14,4 +15,15 @@ export function deniedOf(event: KernelEvent, byFormer: boolean): Denied | undefi
   if (exec !== undefined) return 'program';
   if (type === 'connect') return 'connection';
   return open === undefined ? 'change' : 'file';
+}
+
+/**
+ * Whether the rules know at least what the kernel's verdict was made of. They may ask for what the container is, they leave out
+ * the runtime's set-up, and a program that was read from /proc can be another by now. So can that of an ancestor which has run another
+ * one between the verdict and the record.
+ */
+export function isComparable({ container, event, process }: Subject): boolean {
+  for (let above = process.parent; above !== undefined; above = above.parent)
+    if (above.imageSinceBootNs > event.bootNs) return false;
+  return container !== undefined && !process.setup && process.origin === 'probe';
 }

@@ -12,7 +12,7 @@ import { CpuClock, type Clocks } from './cpu-clock.ts';
 import { EngineTotals } from './engine-totals.ts';
 import { Incidents } from './incidents.ts';
 import type { Match, Matching, RuleEngine, RuleEngineCounters } from '../rules/engine.ts';
-import { deniedOf } from './denied.ts';
+import { deniedOf, isComparable } from './denied.ts';
 import { withResponses } from './with-response.ts';
 import type { Observer } from './observer.ts';
 import { OccurrencePins, Passing, type Occurrence } from './occurrence.ts';
@@ -388,14 +388,3 @@ export class Evaluation {
 
 const askedOf = (appRules: AppRules | undefined): OwnRulesAsked =>
   appRules === undefined ? 'none' : appRules.hasSkipped ? 'skipped' : 'asked';
-
-/**
- * Whether the rules know at least what the kernel's verdict was made of. They may ask for what the container is, they leave out
- * the runtime's set-up, and a program that was read from /proc can be another by now. So can that of an ancestor which has run another
- * one between the verdict and the record.
- */
-function isComparable({ container, event, process }: Subject): boolean {
-  for (let above = process.parent; above !== undefined; above = above.parent)
-    if (above.imageSinceBootNs > event.bootNs) return false;
-  return container !== undefined && !process.setup && process.origin === 'probe';
-}
