@@ -16,7 +16,6 @@ const REFUSED = [
   'preload list by a link',
   'key by a link',
   'directory of keys moved there',
-  'passwd changes places',
   'shadow moved away',
   'shadow changes places',
   'preload list by the working directory',
