@@ -124,7 +124,8 @@ const machine = ({ date, machine: { cpu, cores, kernel, node } }: BaselineResult
 function calls({ noise, addedNs }: BaselineResults): string {
   const added = (where: keyof typeof addedNs, call: Call): string => {
     const ns = addedNs[where][call].median;
-    return `+${time(ns)} (${Math.round((100 * ns) / noise[call].median)} %)`;
+    const { median } = noise[call];
+    return `${signed(ns)} (${ns < 0 ? '−' : ''}${Math.round((100 * Math.abs(ns)) / median)} %)`;
   };
   return table([
     ['call', 'without', 'not watched', 'filtered', 'reported'],
@@ -160,7 +161,8 @@ function opens({ opens: { sent, filtered } }: BaselineResults): string {
   return table([
     ['opens a second', 'filtered', 'all reported'],
     ...sent.map(({ offeredPerSecond, agentCpuMsPerSecond }, row) => [
-      offeredPerSecond.toLocaleString('en'),
+      // One that was late by a call is none less.
+      Number(offeredPerSecond.toPrecision(3)).toLocaleString('en'),
       share(filtered[row]?.agentCpuMsPerSecond),
       share(agentCpuMsPerSecond),
     ]),
