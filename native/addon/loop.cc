@@ -105,7 +105,8 @@ void Loop::Tick() {
     return;
   }
   uint32_t next = AWAKE_POLLS;
-  if (!urgent && bytes < (waits_ == AWAKE_DOZES ? kManyInDoze : kManyInTick)) next = bytes > 0 || consumer_->Pending() ? AWAKE_DOZES : AWAKE_ASLEEP;
+  if (!urgent && bytes < (waits_ == AWAKE_DOZES ? kManyInDoze : kManyInTick))
+    next = bytes > 0 || consumer_->Pending() ? AWAKE_DOZES : AWAKE_ASLEEP;
   Wait(next);
   if (next == AWAKE_POLLS) return;
   // What came before `awake` was set has woken nobody.

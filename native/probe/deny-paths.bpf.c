@@ -31,10 +31,6 @@
 #include "hooks/path-refusal.h"
 #include "deny.h"
 
-#define MODE_BITS 07777
-#define MODE_SET_ID 06000
-#define MODE_EXECUTABLE 0111
-
 /* The call that is judged. In a map: with its paths it is too large for the stack. */
 struct changing {
 	struct path_refusal refusal;
@@ -185,7 +181,7 @@ static __always_inline int deny__take_call(struct task_struct *task, struct chan
 	const volatile struct call_spec *spec = &call_specs[nr & (CALL_NR_MAX - 1)];
 	__u32 argument = spec->mode, mode = argument ? deny__mode(task, argument) : 0;
 	ch->refusal.event = spec->event;
-	ch->kind = deny__first_kind(nr) + (mode & MODE_SET_ID ? 2 : 0) + (mode & MODE_EXECUTABLE ? 4 : 0);
+	ch->kind = deny__first_kind(nr) + verdict__mode_kind(mode);
 	/* with flags a request counts as the other one: they are not known here */
 	ch->other_kind = nr == NR_RENAMEAT && ch->is_lost ? deny__first_kind(NR_RENAMEAT2) : 0;
 	return 1;
@@ -207,13 +203,9 @@ static __always_inline struct changing *deny__begin(struct task_struct *task, st
 static __always_inline void deny__take_file(struct changing *ch, struct dentry *dentry)
 {
 	struct inode *inode = LOAD(dentry, struct dentry, d_inode);
-	struct super_block *sb = LOAD(inode, struct inode, i_sb);
 	struct file_facts *facts = &ch->refusal.facts;
-	facts->ino = LOAD(inode, struct inode, i_ino);
-	facts->dev = LOAD(sb, struct super_block, s_dev);
-	facts->uid = LOAD(inode, struct inode, i_uid.val);
-	facts->gid = LOAD(inode, struct inode, i_gid.val);
-	facts->mode = LOAD(inode, struct inode, i_mode);
+	struct super_block *sb = LOAD(inode, struct inode, i_sb);
+	file__read_inode(facts, inode, sb);
 	facts->flags = FILE_KNOWN | file__overlay_flags(inode, sb);
 	ch->directory = (facts->mode & S_IFMT) == S_IFDIR;
 }

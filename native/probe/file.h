@@ -11,6 +11,18 @@ struct file_facts {
 	__u32 dev, flags, uid, gid, mode;
 };
 
+/* Stores the facts in the record at `r`, whose members of this name are the same in all records. */
+#define FILE_STORE_FACTS(r, from)                                                                          \
+	({                                                                                                 \
+		const struct file_facts *_facts = (from);                                                  \
+		(r)->file_ino = _facts->ino;                                                               \
+		(r)->file_dev = _facts->dev;                                                               \
+		(r)->file_flags = _facts->flags;                                                           \
+		(r)->file_uid = _facts->uid;                                                               \
+		(r)->file_gid = _facts->gid;                                                               \
+		(r)->file_mode = _facts->mode;                                                             \
+	})
+
 /*
  * overlayfs stores the upper dentry right after the VFS inode (struct ovl_inode, 4.13+). It is set once the file is
  * in the upper layer.
@@ -37,6 +49,16 @@ static __always_inline __u32 file__dentry_flags(struct dentry *dentry)
 	return LOAD(dentry, struct dentry, d_hash.pprev) ? 0 : FILE_UNLINKED;
 }
 
+/* Fills in what the inode, of this super block, tells. */
+static __always_inline void file__read_inode(struct file_facts *facts, struct inode *inode, struct super_block *sb)
+{
+	facts->ino = LOAD(inode, struct inode, i_ino);
+	facts->dev = LOAD(sb, struct super_block, s_dev);
+	facts->uid = LOAD(inode, struct inode, i_uid.val);
+	facts->gid = LOAD(inode, struct inode, i_gid.val);
+	facts->mode = LOAD(inode, struct inode, i_mode);
+}
+
 /* Fills `facts` and the path buffer; returns the buffer's start for path__copy_buffer, or -1. */
 static __always_inline long file__read_facts(struct file_facts *facts, struct file *file, struct task_struct *task)
 {
@@ -44,11 +66,7 @@ static __always_inline long file__read_facts(struct file_facts *facts, struct fi
 	struct super_block *sb = LOAD(inode, struct inode, i_sb);
 	struct dentry *dentry = LOAD(file, struct file, f_path.dentry);
 
-	facts->ino = LOAD(inode, struct inode, i_ino);
-	facts->dev = LOAD(sb, struct super_block, s_dev);
-	facts->uid = LOAD(inode, struct inode, i_uid.val);
-	facts->gid = LOAD(inode, struct inode, i_gid.val);
-	facts->mode = LOAD(inode, struct inode, i_mode);
+	file__read_inode(facts, inode, sb);
 	long start = path__write_buffer(dentry, LOAD(file, struct file, f_path.mnt), task->fs);
 	facts->flags = FILE_KNOWN | file__overlay_flags(inode, sb) | file__dentry_flags(dentry) |
 		       (LOAD(file, struct file, f_mode) & FMODE_CREATED ? FILE_CREATED : 0) |

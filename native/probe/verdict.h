@@ -25,6 +25,14 @@ static __always_inline __u32 verdict__kind(__u32 call, __u32 flags, bool failed)
 	return call * 8 + kind + (failed ? 4 : 0);
 }
 
+#define MODE_BITS 07777 /* of a file: the kernel ignores others */
+
+/* What the mode that a call asks for adds to its kind: 2: set-user-id or set-group-id, 4: may be executed by somebody. */
+static __always_inline __u32 verdict__mode_kind(__u32 mode)
+{
+	return (mode & 06000 ? 2 : 0) + (mode & 0111 ? 4 : 0);
+}
+
 /* Appends text to the path to be judged, after its first `from` bytes; false if there is none, or it is too long. */
 static __always_inline bool verdict__append_path(struct verdict_call *v, __u32 from, const char *text, __u32 len)
 {

@@ -4,7 +4,6 @@ import { copyFileSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
-import type { LoaderError } from 'ebpf-loader-napi';
 import fc from 'fast-check';
 import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
 import { call, text } from '../support/kernel-calls.ts';
@@ -17,6 +16,7 @@ import {
   type Step,
   type TestCgroup,
 } from '../support/kernel-probe.ts';
+import { refuseFiles, refusingTest } from '../support/kernel-refused-files.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import {
   ancestorCall,
@@ -49,13 +49,7 @@ describe('denied calls on files, by ancestors', () => {
     probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
     dir = mkdtempSync(join(realpathSync(tmpdir()), 'varvel-deny-above-'));
     for (const name of ['good', 'pm', 'other']) copyFileSync(stepsProgram(), join(dir, name));
-    try {
-      probe.probe.denyFiles();
-    } catch (error) {
-      // Every other reason is a defect.
-      if ((error as LoaderError).code !== 'EPERM') throw error;
-      why = 'this kernel lets no program change what a function returns';
-    }
+    why = refuseFiles(probe);
   });
   after(async () => {
     await probe.close();
@@ -103,10 +97,7 @@ describe('denied calls on files, by ancestors', () => {
       .map(({ ret }) => Math.min(ret, 0));
   }
   const refusing = (name: string, run: (t: TestContext) => Promise<void>): void => {
-    test(name, async (t) => {
-      if (why === undefined) await run(t);
-      else t.skip(why);
-    });
+    refusingTest(name, () => why, run);
   };
 
   for (const [what, knownOf] of [

@@ -11,8 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test, type TestContext } from 'node:test';
-import type { LoaderError } from 'ebpf-loader-napi';
+import { after, before, describe, type TestContext } from 'node:test';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
@@ -27,6 +26,7 @@ import {
 } from '../support/kernel-probe.ts';
 import { programOf } from '../support/kernel-program.ts';
 import { forbidden } from '../support/kernel-uring.ts';
+import { refuseFiles, refusingTest } from '../support/kernel-refused-files.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { makeProcess, makeSubject } from '../support/rules-subject.ts';
 import { verdictTable } from '../support/verdict-table.ts';
@@ -59,13 +59,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       for (const name of ['secret', 'secret2', 'free']) writeFileSync(join(dir, name), name);
       symlinkSync('secret', join(dir, 'symlink'));
       linkSync(join(dir, 'secret'), join(dir, 'hardlink'));
-      try {
-        probe.probe.denyFiles();
-      } catch (error) {
-        // Every other reason is a defect.
-        if ((error as LoaderError).code !== 'EPERM') throw error;
-        why = 'this kernel lets no program change what a function returns';
-      }
+      why = refuseFiles(probe);
     });
     after(async () => {
       await probe.close();
@@ -75,10 +69,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
     const at = (name: string): string => join(dir, name);
     /** A test that needs a kernel that refuses opens. */
     const refusing = (name: string, run: (t: TestContext) => Promise<void>): void => {
-      test(name, async (t) => {
-        if (why === undefined) await run(t);
-        else t.skip(why);
-      });
+      refusingTest(name, () => why, run);
     };
     const deny = (condition: string): void => {
       const { bytes, denied } = verdictTable(

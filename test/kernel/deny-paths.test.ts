@@ -13,8 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, beforeEach, describe, test, type TestContext } from 'node:test';
-import type { LoaderError } from 'ebpf-loader-napi';
+import { after, before, beforeEach, describe, type TestContext } from 'node:test';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { JUDGED_CALLS, MORE_HOOKS } from '../../src/events/table.gen.ts';
 import { hooksFor } from '../../src/plan/hooks.ts';
@@ -31,6 +30,7 @@ import {
 } from '../support/kernel-probe.ts';
 import { programOf } from '../support/kernel-program.ts';
 import { forbidden } from '../support/kernel-uring.ts';
+import { refuseFiles, refusingTest } from '../support/kernel-refused-files.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { makeProcess, makeSubject } from '../support/rules-subject.ts';
 import { verdictTable } from '../support/verdict-table.ts';
@@ -64,13 +64,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
       dir = mkdtempSync(join(realpathSync(tmpdir()), 'varvel-deny-paths-'));
       copyFileSync(stepsProgram(), join(dir, 'good'));
-      try {
-        probe.probe.denyFiles();
-      } catch (error) {
-        // Every other reason is a defect.
-        if ((error as LoaderError).code !== 'EPERM') throw error;
-        why = 'this kernel lets no program change what a function returns';
-      }
+      why = refuseFiles(probe);
     });
     beforeEach(() => {
       for (const name of ['secret', 'free']) {
@@ -91,10 +85,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
     const at = (name: string): string => join(dir, name);
     /** A test that needs a kernel that refuses calls. */
     const refusing = (name: string, run: (t: TestContext) => Promise<void>): void => {
-      test(name, async (t) => {
-        if (why === undefined) await run(t);
-        else t.skip(why);
-      });
+      refusingTest(name, () => why, run);
     };
     const deny = (condition: string): void => {
       const { bytes, denied } = verdictTable(

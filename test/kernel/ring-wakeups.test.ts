@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  KernelProbe,
-  stepsProgram,
-  type KernelProbeOptions,
-  type Step,
-} from '../support/kernel-probe.ts';
+import { stepsProgram, withProbe, type KernelProbe, type Step } from '../support/kernel-probe.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
@@ -18,19 +13,6 @@ const HOOKS = ['cgroup_mkdir', 'sched_exec', 'sched_exit', 'sys_openat'];
 /** Longer than any test: what comes has woken the reader. */
 const NEVER = { tickMs: 2, dozeMs: 60_000, safetyMs: 60_000 };
 const TABLE = 1;
-
-/** Runs the body with a probe of its own, and closes it. */
-async function withProbe(
-  options: KernelProbeOptions,
-  body: (probe: KernelProbe) => Promise<void>,
-): Promise<void> {
-  const probe = new KernelProbe(options);
-  try {
-    await body(probe);
-  } finally {
-    await probe.close();
-  }
-}
 
 async function until(what: string, reached: () => boolean): Promise<void> {
   const end = Date.now() + 30_000;

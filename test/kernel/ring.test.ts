@@ -6,8 +6,9 @@ import { bootTimeNs } from 'ebpf-loader-napi';
 import type { RecordBytes } from '../../src/events/batch.ts';
 import { HEADER, KINDS, OPEN } from '../../src/events/table.gen.ts';
 import {
-  KernelProbe,
   stepsProgram,
+  withProbe,
+  type KernelProbe,
   type KernelProbeOptions,
   type Step,
   type TestCgroup,
@@ -18,19 +19,6 @@ const FILE = '/etc/hostname';
 /** Blocks the event loop, without using the CPU that producers need. */
 function stall(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-}
-
-/** Runs the body with a probe of its own, and closes it. */
-async function withProbe(
-  options: KernelProbeOptions,
-  body: (probe: KernelProbe) => Promise<void>,
-): Promise<void> {
-  const probe = new KernelProbe(options);
-  try {
-    await body(probe);
-  } finally {
-    await probe.close();
-  }
 }
 
 /** Follows the running numbers that kernel-steps.c puts in its opens (as dirfd), by process. */

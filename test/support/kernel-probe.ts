@@ -383,3 +383,16 @@ export class KernelProbe {
     }
   }
 }
+
+/** Runs the body with a probe of its own, and closes it. */
+export async function withProbe(
+  options: KernelProbeOptions,
+  body: (probe: KernelProbe) => Promise<void>,
+): Promise<void> {
+  const probe = new KernelProbe(options);
+  try {
+    await body(probe);
+  } finally {
+    await probe.close();
+  }
+}

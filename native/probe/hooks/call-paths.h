@@ -143,14 +143,12 @@ __noinline int call__store_directory(struct call_state *c, __u32 which)
 	return 0;
 }
 
-#define MODE_BITS 07777
-
 /* The number of the call's kind, for its first path or descriptor, or its second path (src/plan/verdicts/call-kinds.ts). */
 static __always_inline __u32 call__kind(const struct call_state *c, __u32 which)
 {
 	__u32 mode = c->spec.mode ? c->args[c->spec.mode & 7] : 0;
 	return VERDICT_OPEN_KINDS + ((c->spec.judged - 1) * 2 + which) * VERDICT_PATH_KINDS + (c->ret < 0) +
-	       (mode & 06000 ? 2 : 0) + (mode & 0111 ? 4 : 0);
+	       verdict__mode_kind(mode);
 }
 
 /* Notes the table that judges the call. 0 if no rule can match such a call, whatever its paths. */

@@ -72,12 +72,7 @@ __noinline int call__store_refusal(struct call_state *c)
 	if (c->spec.fd) {
 		/* as judged: another thread may have changed what the descriptor is */
 		r->fd = c->args[c->spec.fd & 7];
-		r->file_ino = refusal->facts.ino;
-		r->file_dev = refusal->facts.dev;
-		r->file_flags = refusal->facts.flags;
-		r->file_uid = refusal->facts.uid;
-		r->file_gid = refusal->facts.gid;
-		r->file_mode = refusal->facts.mode;
+		FILE_STORE_FACTS(r, &refusal->facts);
 		r->path_len = call__append_refused(c, s, refusal, 0);
 	}
 	r->flags |= DENIED;

@@ -36,12 +36,7 @@ __noinline int call__store_object(struct call_state *c)
 	if (!sk) {
 		struct file_facts facts = {};
 		long start = file__read_facts(&facts, file, task);
-		r->file_ino = facts.ino;
-		r->file_dev = facts.dev;
-		r->file_flags = facts.flags;
-		r->file_uid = facts.uid;
-		r->file_gid = facts.gid;
-		r->file_mode = facts.mode;
+		FILE_STORE_FACTS(r, &facts);
 		r->path_len = call__append_path(c, s, start);
 		return 0;
 	}

@@ -52,12 +52,7 @@ static __always_inline __u32 exec__store_cwd(char *dst, struct rec_exec *r, stru
 
 static __always_inline void exec__store_file(struct rec_exec *r, const struct file_facts *facts)
 {
-	r->file_ino = facts->ino;
-	r->file_dev = facts->dev;
-	r->file_flags = facts->flags;
-	r->file_uid = facts->uid;
-	r->file_gid = facts->gid;
-	r->file_mode = facts->mode;
+	FILE_STORE_FACTS(r, facts);
 }
 
 /* Stores the kinds of descriptors 0, 1 and 2, and the ends of the first IP socket among them. Global, verified once. */

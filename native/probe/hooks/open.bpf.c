@@ -41,12 +41,7 @@ static __always_inline __u32 open__store_directory(char *dst, struct task_struct
 static __always_inline __u32 open__store_facts(struct scratch *s, __u32 off, const struct file_facts *facts, long start)
 {
 	struct rec_open *r = (void *)s->b;
-	r->file_ino = facts->ino;
-	r->file_dev = facts->dev;
-	r->file_flags = facts->flags;
-	r->file_uid = facts->uid;
-	r->file_gid = facts->gid;
-	r->file_mode = facts->mode;
+	FILE_STORE_FACTS(r, facts);
 	__u32 len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
 	r->path_len = len;
 	return off + len;
@@ -208,12 +203,7 @@ __noinline int open__store_refusal(__u32 off, __u64 thread, __u64 request)
 	__builtin_memcpy(s->h.comm, refusal->comm, sizeof(s->h.comm));
 	r->flags |= DENIED;
 	r->open_flags = refusal->flags;
-	r->file_ino = refusal->facts.ino;
-	r->file_dev = refusal->facts.dev;
-	r->file_flags = refusal->facts.flags;
-	r->file_uid = refusal->facts.uid;
-	r->file_gid = refusal->facts.gid;
-	r->file_mode = refusal->facts.mode;
+	FILE_STORE_FACTS(r, &refusal->facts);
 	r->dir_len = 0;
 	__u32 len = refusal->len & (VERDICT_PATH_MAX - 1);
 	r->path_len = len;

@@ -207,28 +207,18 @@ export class TableWriter {
   #setAnswers(): void {
     const { may, certain } = this.#parts;
     this.#view.setUint32(TABLE.certain, certain.length, true);
-    const denying = certain.reduce(
-      (bits, { denies }, rule) => (denies ? bits | (1 << rule) : bits),
-      0,
-    );
-    this.#view.setUint32(TABLE.denying, denying, true);
-    const denyingConnects = certain.reduce(
-      (bits, { deniesConnects }, rule) => (deniesConnects ? bits | (1 << rule) : bits),
-      0,
-    );
-    this.#view.setUint32(TABLE.denyingConnects, denyingConnects, true);
-    const denyingChanges = certain.reduce(
-      (bits, { deniesChanges }, rule) => (deniesChanges ? bits | (1 << rule) : bits),
-      0,
-    );
-    this.#view.setUint32(TABLE.denyingChanges, denyingChanges, true);
-    for (let access = 0; access < OPEN_ACCESSES; access++) {
-      const ofOpens = certain.reduce(
-        (bits, { deniedOpens }, rule) => bits | (((deniedOpens >> access) & 1) << rule),
-        0,
+    const setRules = (at: number, is: (rule: CertainRule) => boolean): void => {
+      const bits = certain.reduce((all, rule, n) => (is(rule) ? all | (1 << n) : all), 0);
+      this.#view.setUint32(at, bits, true);
+    };
+    setRules(TABLE.denying, ({ denies }) => denies);
+    setRules(TABLE.denyingConnects, ({ deniesConnects }) => deniesConnects);
+    setRules(TABLE.denyingChanges, ({ deniesChanges }) => deniesChanges);
+    for (let access = 0; access < OPEN_ACCESSES; access++)
+      setRules(
+        TABLE.denyingOpens + 4 * access,
+        ({ deniedOpens }) => ((deniedOpens >> access) & 1) === 1,
       );
-      this.#view.setUint32(TABLE.denyingOpens + 4 * access, ofOpens, true);
-    }
     this.#bytes.set(this.#maskOfRange(0, may.length), TABLE.may);
     this.#bytes.set(
       this.#maskOf(({ literals }) => !literals.some(({ judged }) => isLate(judged))),

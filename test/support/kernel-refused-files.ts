@@ -1,0 +1,28 @@
+import { test, type TestContext } from 'node:test';
+import type { LoaderError } from 'ebpf-loader-napi';
+import type { KernelProbe } from './kernel-probe.ts';
+
+/** Has calls on files refused where rules deny them. Returns why this kernel refuses none; undefined: it does. */
+export function refuseFiles({ probe }: KernelProbe): string | undefined {
+  try {
+    probe.denyFiles();
+    return undefined;
+  } catch (error) {
+    // Every other reason is a defect.
+    if ((error as LoaderError).code !== 'EPERM') throw error;
+    return 'this kernel lets no program change what a function returns';
+  }
+}
+
+/** Declares a test that needs a kernel that refuses such calls. `why`: asked when it is run. */
+export function refusingTest(
+  name: string,
+  why: () => string | undefined,
+  run: (t: TestContext) => Promise<void>,
+): void {
+  test(name, async (t) => {
+    const reason = why();
+    if (reason === undefined) await run(t);
+    else t.skip(reason);
+  });
+}
