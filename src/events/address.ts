@@ -5,13 +5,47 @@ const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 
+/** Texts of addresses that are kept, of each family; past this many the cache starts anew. */
+const CACHED_TEXTS = 4096;
+
+/**
+ * Texts by address. Most connections go to few addresses. The same address is then the same string object, so that a table with
+ * addresses as keys need not hash it again.
+ */
+class AddressTexts<Key> {
+  readonly #texts = new Map<Key, string>();
+
+  get(key: Key): string | undefined {
+    return this.#texts.get(key);
+  }
+
+  keep(key: Key, text: string): string {
+    if (this.#texts.size >= CACHED_TEXTS) this.#texts.clear();
+    this.#texts.set(key, text);
+    return text;
+  }
+}
+
+const ipv4Texts = new AddressTexts<number>();
+const ipv6Texts = new AddressTexts<string>();
+
 /** Dotted quad of 4 bytes in network order. */
 export function formatIpv4(bytes: Buffer, at: number): string {
-  return `${bytes[at] ?? 0}.${bytes[at + 1] ?? 0}.${bytes[at + 2] ?? 0}.${bytes[at + 3] ?? 0}`;
+  const a = bytes[at] ?? 0;
+  const b = bytes[at + 1] ?? 0;
+  const c = bytes[at + 2] ?? 0;
+  const d = bytes[at + 3] ?? 0;
+  const key = (a << 24) | (b << 16) | (c << 8) | d;
+  return ipv4Texts.get(key) ?? ipv4Texts.keep(key, `${a}.${b}.${c}.${d}`);
 }
 
 /** RFC 5952 text of 16 bytes; IPv4-mapped addresses as `::ffff:a.b.c.d`. */
 export function formatIpv6(bytes: Buffer, at: number): string {
+  const key = bytes.toString('latin1', at, at + 16);
+  return ipv6Texts.get(key) ?? ipv6Texts.keep(key, ipv6Text(bytes, at));
+}
+
+function ipv6Text(bytes: Buffer, at: number): string {
   const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(at + 2 * i));
   if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
     return `::ffff:${formatIpv4(bytes, at + 12)}`;

@@ -9,14 +9,14 @@ export class RecordBytes {
   readonly u16: Uint16Array;
   readonly i32: Int32Array;
   readonly bytes: Buffer;
-  readonly #view: DataView;
+  readonly view: DataView;
 
   constructor(buffer: ArrayBuffer) {
     this.u32 = new Uint32Array(buffer);
     this.u16 = new Uint16Array(buffer);
     this.i32 = new Int32Array(buffer);
     this.bytes = Buffer.from(buffer);
-    this.#view = new DataView(buffer);
+    this.view = new DataView(buffer);
   }
 
   /** Unsigned 64 bits; `at` is a multiple of 4. */
@@ -51,12 +51,12 @@ export class RecordBytes {
 
   /** Bytes as text for matching (`decodeText`). */
   text(at: number, length: number): string {
-    return TEXTS.decode(this.bytes, this.#view, at, length);
+    return TEXTS.decode(this, at, length);
   }
 
   /** Are the bytes at both places the same? */
   areEqual(one: number, other: number, length: number): boolean {
-    const view = this.#view;
+    const { view } = this;
     let done = 0;
     for (; done + 4 <= length; done += 4) {
       if (view.getInt32(one + done) !== view.getInt32(other + done)) return false;

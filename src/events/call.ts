@@ -124,12 +124,13 @@ class RecordCall implements CallDetails {
     const at = this.#at;
     const socketType = r.short(at + CALL.socket_type);
     if (socketType === 0) return undefined;
+    const family = r.short(at + CALL.family);
     return {
-      family: r.short(at + CALL.family),
+      family,
       protocol: r.short(at + CALL.protocol),
       socketType,
       tuple: this.#has(RECORD_FLAGS.TUPLE_KNOWN)
-        ? readTuple(r, at, CALL, this.#unixPath())
+        ? readTuple(r, at, CALL, this.#unixPath(family))
         : undefined,
       connected: this.#has(RECORD_FLAGS.CONNECTED),
       peerChanged: this.#has(RECORD_FLAGS.PEER_CHANGED),
@@ -137,7 +138,8 @@ class RecordCall implements CallDetails {
   }
 
   /** The address in a message of an unconnected socket; otherwise that of the kernel's socket. */
-  #unixPath(): string {
+  #unixPath(family: number): string {
+    if (family !== AF_UNIX) return '';
     const named = this.#has(RECORD_FLAGS.CONNECTED) ? undefined : this.address;
     if (named?.family === AF_UNIX && named.unixPath !== '') return named.unixPath;
     return formatUnixPath(this.#bytes(UNIX));

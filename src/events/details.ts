@@ -190,6 +190,8 @@ class RecordOpen implements OpenDetails {
   readonly flags: number;
   #file: KernelFile | undefined;
   #fileRead = false;
+  /** The path that was passed is that of the file. */
+  #passed = false;
   #rawPath: string | undefined;
 
   constructor(r: RecordBytes, at: number) {
@@ -202,8 +204,12 @@ class RecordOpen implements OpenDetails {
     if (!this.#fileRead) {
       const r = this.#r;
       const at = this.#at;
-      const pathAt = at + OPEN.end + r.short(at + OPEN.raw_len);
-      this.#file = readFile(r, at, OPEN, pathAt, r.short(at + OPEN.path_len));
+      const rawAt = at + OPEN.end;
+      const rawLength = r.short(at + OPEN.raw_len);
+      const length = r.short(at + OPEN.path_len);
+      // Most opens pass the path that the kernel's file has, and the first of them is aligned: it is read faster.
+      this.#passed = length === rawLength && r.areEqual(rawAt, rawAt + length, length);
+      this.#file = readFile(r, at, OPEN, this.#passed ? rawAt : rawAt + rawLength, length);
       this.#fileRead = true;
     }
     return this.#file;
@@ -213,14 +219,10 @@ class RecordOpen implements OpenDetails {
     return (this.#rawPath ??= this.#readRawPath());
   }
 
-  /** Most opens pass the path that the kernel's file has: that one is decoded already. */
   #readRawPath(): string {
-    const r = this.#r;
-    const rawAt = this.#at + OPEN.end;
-    const length = r.short(this.#at + OPEN.raw_len);
-    const same =
-      r.short(this.#at + OPEN.path_len) === length && r.areEqual(rawAt, rawAt + length, length);
-    return (same ? this.file?.path : undefined) ?? r.text(rawAt, length);
+    const { file } = this;
+    if (file !== undefined && this.#passed) return file.path;
+    return this.#r.text(this.#at + OPEN.end, this.#r.short(this.#at + OPEN.raw_len));
   }
 
   get rawPathTruncated(): boolean {

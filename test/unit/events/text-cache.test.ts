@@ -4,8 +4,15 @@ import { TextCache } from '../../../src/events/text-cache.ts';
 import { decodeText } from '../../../src/shared/text.ts';
 
 function decode(cache: TextCache, bytes: Buffer, at = 0, length = bytes.length - at): string {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return cache.decode(bytes, view, at, length);
+  // Into memory of its own, which is aligned and has whole words, as records have.
+  const copy = new ArrayBuffer((bytes.length + 7) & ~7);
+  bytes.copy(Buffer.from(copy));
+  const from = {
+    bytes: Buffer.from(copy, 0, bytes.length),
+    i32: new Int32Array(copy),
+    view: new DataView(copy, 0, bytes.length),
+  };
+  return cache.decode(from, at, length);
 }
 
 describe('texts kept by their bytes', () => {
