@@ -1,6 +1,6 @@
 import { isPathDependent } from './compile/checked.ts';
 import { generate } from './compile/generate.ts';
-import type { Evaluator, GenerateOptions } from './compile/generate.ts';
+import type { Evaluator, GenerateOptions, RuleRunner } from './compile/generate.ts';
 import type { Detection } from './detection.ts';
 import { isRaced } from './fields/descriptor.ts';
 import type { View } from './fields/field.ts';
@@ -87,6 +87,10 @@ export class RuleEngine {
   readonly #foundClaimed: Int32Array;
   readonly #possible: Int32Array;
   readonly #detections: Float64Array;
+  /** Of the event type that was evaluated last: most events have the type of the one before. */
+  #type = '';
+  #run: RuleRunner | undefined;
+  #runMatching: Matching | undefined;
   #evaluated = 0;
   #skippedSetup = 0;
 
@@ -113,9 +117,7 @@ export class RuleEngine {
    * set-up. The subject is only read during the call. Throws what a field throws.
    */
   evaluate(subject: Subject, matching = this.matching): readonly Match[] {
-    const { type } = subject.event;
-    const runners = matching === 'first' ? this.#evaluator.first : this.#evaluator.all;
-    const run = runners.get(type);
+    const run = this.#runnerOf(subject.event.type, matching);
     if (!this.#isEvaluated(subject) || run === undefined) return NO_MATCH;
     this.#evaluated += 1;
     this.#view.show(subject, false);
@@ -183,6 +185,16 @@ export class RuleEngine {
         this.#rules.map((rule, index) => [rule.name, this.#detections[index] ?? 0]),
       ),
     };
+  }
+
+  #runnerOf(type: string, matching: Matching): RuleRunner | undefined {
+    if (type !== this.#type || matching !== this.#runMatching) {
+      const runners = matching === 'first' ? this.#evaluator.first : this.#evaluator.all;
+      this.#type = type;
+      this.#runMatching = matching;
+      this.#run = runners.get(type);
+    }
+    return this.#run;
   }
 
   /** Rules that match the claimed path and did not match before. Returns their number. */

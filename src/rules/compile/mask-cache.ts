@@ -1,5 +1,6 @@
 import type { Value } from '../fields/field.ts';
 import type { Possible } from './possible.ts';
+import type { WitnessSearch } from './witness-search.ts';
 
 /** Values of one field that are remembered at most: two generations of this many. */
 const MAX_VALUES = 4096;
@@ -14,14 +15,22 @@ const MAX_CHARS = 1 << 18;
 const WINDOW = 2048;
 const PAUSE = 32_768;
 
+/** Masks that are kept of what is found in texts. */
+const MAX_FOUND = 1024;
+
 /**
  * For the values of one field, which of some rules can match at all: a bit per rule, computed once per value that
  * recurs. Values are compared whole, by the engine's own hash table, whose seed no container knows. When most values
- * are new (a container that makes up names), nothing is remembered for a while and every rule counts as possible.
+ * are new (a container that makes up names), nothing is remembered for a while: a text's mask is then that of what rules look
+ * for and is found in it.
  */
 export class MaskCache {
   readonly #possible: readonly (Possible | undefined)[];
   readonly #after: number;
+  readonly #searchOf: () => WitnessSearch | undefined;
+  /** Made when it is first needed, as it takes room. */
+  #search: WitnessSearch | 'none' | undefined;
+  readonly #byFound = new Map<number, Int32Array>();
   /** The mask that rules nothing out. */
   readonly #every: Int32Array;
   /** A number counts sightings of a value whose mask is not computed yet. */
@@ -30,14 +39,24 @@ export class MaskCache {
   /** Of the texts in #recent. */
   #chars = 0;
   #absent: Int32Array | undefined;
+  #true: Int32Array | undefined;
+  #false: Int32Array | undefined;
   #lookups = 0;
   #misses = 0;
   #pause = 0;
 
-  /** `possible`: by rule; undefined if no value rules it out. `after`: sightings of a value at which its mask is computed. */
-  constructor(possible: readonly (Possible | undefined)[], after: number) {
+  /**
+   * `possible`: by rule; undefined if no value rules it out. `after`: sightings of a value at which its mask is computed.
+   * `searchOf` makes what finds the numbers that `possible` takes.
+   */
+  constructor(
+    possible: readonly (Possible | undefined)[],
+    after: number,
+    searchOf: () => WitnessSearch | undefined,
+  ) {
     this.#possible = possible;
     this.#after = after;
+    this.#searchOf = searchOf;
     this.#every = new Int32Array(Math.ceil(possible.length / 32));
     for (const rule of possible.keys()) setBit(this.#every, rule, true);
   }
@@ -45,6 +64,9 @@ export class MaskCache {
   /** Bit r & 31 of word r >> 5 is rule r's. The array is the cache's own. */
   maskOf(value: Value | undefined): Int32Array {
     if (value === undefined) return (this.#absent ??= this.#compute(undefined));
+    if (value === false) return (this.#false ??= this.#compute(false));
+    if (value === true) return (this.#true ??= this.#compute(true));
+    if (this.#pause > 0 && typeof value === 'string') return this.#paused(value);
     const known = this.#recent.get(value);
     return typeof known === 'object' ? known : this.#slow(value, known);
   }
@@ -81,10 +103,32 @@ export class MaskCache {
     return before + 1 >= this.#after ? this.#compute(value) : before + 1;
   }
 
+  /** While most texts are new: to look one up would cost more than to search it. */
+  #paused(text: string): Int32Array {
+    this.#pause -= 1;
+    if (text.length > MAX_TEXT) return this.#every;
+    this.#search ??= this.#searchOf() ?? 'none';
+    if (this.#search === 'none') {
+      const known = this.#recent.get(text);
+      return typeof known === 'object' ? known : this.#every;
+    }
+    const found = this.#search.find(text);
+    const known = this.#byFound.get(found);
+    if (known !== undefined) return known;
+    const mask = this.#without((possible) => possible.ofFound(found));
+    if (this.#byFound.size >= MAX_FOUND) this.#byFound.clear();
+    this.#byFound.set(found, mask);
+    return mask;
+  }
+
   #compute(value: Value | undefined): Int32Array {
+    return this.#without((possible) => possible.of(value));
+  }
+
+  #without(isPossible: (possible: Possible) => boolean): Int32Array {
     const mask = this.#every.slice();
     for (const [rule, possible] of this.#possible.entries()) {
-      if (possible?.(value) === false) setBit(mask, rule, false);
+      if (possible !== undefined && !isPossible(possible)) setBit(mask, rule, false);
     }
     return mask;
   }

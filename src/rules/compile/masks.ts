@@ -25,6 +25,7 @@ export interface Mask {
 interface Candidate {
   readonly field: Read;
   readonly possible: readonly (Possible | undefined)[];
+  readonly possibilities: Possibilities;
   /** By rule, the expected probability that it remains. */
   readonly left: readonly number[];
 }
@@ -53,7 +54,14 @@ export function chooseMasks(
     chosen.push(best);
     left = left.map((weight, rule) => weight * (best.left[rule] ?? 1));
   }
-  return chosen.map(({ field, possible }) => ({ field, cache: new MaskCache(possible, after) }));
+  // Flags first: no table is asked for those, and they may leave no rule.
+  const isFlag = ({ field }: Candidate): boolean => field.kind === 'bool';
+  return [...chosen.filter(isFlag), ...chosen.filter((one) => !isFlag(one))].map(
+    ({ field, possible, possibilities }) => ({
+      field,
+      cache: new MaskCache(possible, after, () => possibilities.search()),
+    }),
+  );
 }
 
 function toCandidate(
@@ -65,10 +73,10 @@ function toCandidate(
   const possible = conditions.map((condition) => possibilities.of(condition));
   const values = ordinaryValues(field);
   const left = possible.map((can) => {
-    const ruledOut = values.filter((value) => can?.(value) === false).length / values.length;
+    const ruledOut = values.filter((value) => can?.of(value) === false).length / values.length;
     return 1 - ORDINARY * ruledOut;
   });
-  return { field, possible, left };
+  return { field, possible, possibilities, left };
 }
 
 /** Sample values: for a flag both values, for anything else a value that no rule names. */

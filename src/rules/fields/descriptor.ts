@@ -61,24 +61,29 @@ const TYPE_CHARS: Readonly<Record<string, string>> = {
 
 /** Addresses recur; past this many the cache starts anew. */
 const CACHED_ADDRESSES = 4096;
-const addresses = new Map<string, IpAddress | undefined>();
+const addresses = new Map<string, ParsedAddress>();
 
-/** An event's address as numbers; undefined for '' and for what is none. */
-export function addressOf(text: string): IpAddress | undefined {
-  if (text === '') return undefined;
+interface ParsedAddress {
+  readonly address: IpAddress | undefined;
+  /** In Falco's form. */
+  readonly text: string | undefined;
+}
+
+function parsedOf(text: string): ParsedAddress {
   const known = addresses.get(text);
   if (known !== undefined) return known;
-  const parsed = parseIp(text);
+  const address = parseIp(text);
+  const parsed = { address, text: address === undefined ? undefined : formatIp(address) };
   if (addresses.size >= CACHED_ADDRESSES) addresses.clear();
   addresses.set(text, parsed);
   return parsed;
 }
 
+/** An event's address as numbers; undefined for '' and for what is none. */
+export const addressOf = (text: string): IpAddress | undefined => parsedOf(text).address;
+
 /** The address in Falco's form; undefined for ''. */
-export function canonicalIp(text: string): string | undefined {
-  const address = addressOf(text);
-  return address === undefined ? undefined : formatIp(address);
-}
+export const canonicalIp = (text: string): string | undefined => parsedOf(text).text;
 
 export const socketOf = (view: View): SocketDetails | undefined => view.event.call?.socket;
 
@@ -217,6 +222,7 @@ function nameOfEnds(tuple: SocketTuple, isLocalServer: boolean): string {
 
 /** `fd.name`: a file's path, or a socket's ends. */
 export function descriptorName(view: View): string | undefined {
+  if (view.event.open !== undefined) return pathOf(view);
   const tuple = tupleOf(view);
   return tuple === undefined ? pathOf(view) : socketName(view, tuple);
 }
@@ -236,7 +242,8 @@ export function typeOf(view: View): string | undefined {
   if (tuple.family === AF_UNIX) return 'unix';
   if (tuple.family === AF_NETLINK) return 'netlink';
   const version = ipVersion(tuple);
-  return version === undefined ? undefined : `ipv${version}`;
+  if (version === undefined) return undefined;
+  return version === 4 ? 'ipv4' : 'ipv6';
 }
 
 function fileType(file: KernelFile, mode: number): string {

@@ -39,9 +39,13 @@ function directory(view: View): string | undefined {
 }
 
 /** What a part of the path can be where `fd.name` is known. */
-function byPath(values: (path: string) => readonly (string | undefined)[]): Implied {
+function byPath(
+  part: Implied['part'],
+  values: (path: string) => readonly (string | undefined)[],
+): Implied {
   return {
     by: 'fd.name',
+    part,
     values: (path) => (path === undefined ? [undefined] : values(String(path))),
   };
 }
@@ -98,10 +102,10 @@ function eitherEnd(
       notEqual: 'all',
       read(view) {
         values.length = 0;
-        for (const read of [client, server]) {
-          const value = read(view);
-          if (value !== undefined) values.push(value);
-        }
+        const one = client(view);
+        const other = server(view);
+        if (one !== undefined) values.push(one);
+        if (other !== undefined) values.push(other);
         return values;
       },
       // True for every descriptor, also one without addresses (S2).
@@ -181,7 +185,8 @@ export const FD_CLASS: FieldClass = {
       { pathDependent: true },
     ),
     field('fd.nameraw', 'CHARBUF', 'The path as it was passed, without doubled slashes.', (v) => {
-      return v.event.open?.rawPath.replace(/\/{2,}/g, '/');
+      const raw = v.event.open?.rawPath;
+      return raw?.includes('//') === true ? raw.replace(/\/{2,}/g, '/') : raw;
     }),
     field(
       'fd.raced',
@@ -191,7 +196,7 @@ export const FD_CLASS: FieldClass = {
     ),
     field('fd.directory', 'CHARBUF', 'The directory a file is in; a directory itself.', directory, {
       pathDependent: true,
-      implied: byPath((path) => [path, directoryOf(path) ?? '/', undefined]),
+      implied: byPath('start', (path) => [path, directoryOf(path) ?? '/', undefined]),
     }),
     field(
       'fd.filename',
@@ -201,7 +206,7 @@ export const FD_CLASS: FieldClass = {
         const path = pathOf(v);
         return path === undefined || typeOf(v) === 'directory' ? undefined : fileNameOf(path);
       },
-      { pathDependent: true, implied: byPath((path) => [fileNameOf(path), undefined]) },
+      { pathDependent: true, implied: byPath('end', (path) => [fileNameOf(path), undefined]) },
     ),
     field(
       'fd.proc_pid',

@@ -83,6 +83,8 @@ export interface ArgumentProblem {
  */
 export interface Implied {
   readonly by: string;
+  /** Each of the values is the beginning or the end of that field's text, `/` or absent. */
+  readonly part: 'start' | 'end';
   readonly values: (value: Value | undefined) => readonly (Value | undefined)[];
 }
 

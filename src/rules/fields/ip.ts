@@ -50,9 +50,10 @@ export function parseNet(text: string): IpNet | undefined {
 /** Is the address in the block? Never when the versions differ. */
 export function netContains(net: IpNet, address: IpAddress): boolean {
   if (net.address.version !== address.version) return false;
-  const skipped = address.version === 4 ? 96 : 0;
-  const bits = skipped + net.prefixLength;
-  for (let word = 0; word < 4; word++) {
+  const isIpv4 = address.version === 4;
+  // An IPv4 address is in the last word only.
+  const bits = isIpv4 ? 96 + net.prefixLength : net.prefixLength;
+  for (let word = isIpv4 ? 3 : 0; word < 4; word++) {
     const left = bits - word * 32;
     if (left <= 0) return true;
     const mask = left >= 32 ? -1 : -1 << (32 - left);
@@ -70,7 +71,12 @@ const FEW_NETS = 8;
  * 129 for IPv6, however many blocks there are.
  */
 export function anyNetContains(nets: readonly IpNet[]): (address: IpAddress) => boolean {
-  if (nets.length <= FEW_NETS) return (address) => nets.some((net) => netContains(net, address));
+  if (nets.length <= FEW_NETS) {
+    return (address) => {
+      for (const net of nets) if (netContains(net, address)) return true;
+      return false;
+    };
+  }
   /** By version and length, the blocks' own bits. */
   const byLength: Readonly<Record<4 | 6, Map<number, Set<number | string>>>> = {
     4: new Map(),

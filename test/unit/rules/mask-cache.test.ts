@@ -11,12 +11,18 @@ function usedHeap(): number {
   return process.memoryUsage().heapUsed;
 }
 
+const NO_SEARCH = (): undefined => undefined;
+
 /** A text of its own: not a view of another one. */
 const textOf = (index: number, length: number): string =>
   Buffer.from(`${index}`.padEnd(length, '€')).toString();
 
 test('long values that recur cost a cache no more than its bound', () => {
-  const cache = new MaskCache([(value) => value === 'x'], 2);
+  const cache = new MaskCache(
+    [{ of: (value) => value === 'x', ofFound: () => true }],
+    2,
+    NO_SEARCH,
+  );
   const before = usedHeap();
   for (let index = 0; index < 20_000; index++) {
     // Seen often enough that remembering pays.
@@ -29,7 +35,11 @@ test('long values that recur cost a cache no more than its bound', () => {
 
 test('what recurs is remembered, whatever else is asked meanwhile', () => {
   let computed = 0;
-  const cache = new MaskCache([() => (computed++, false)], 2);
+  const cache = new MaskCache(
+    [{ of: () => (computed++, false), ofFound: () => true }],
+    2,
+    NO_SEARCH,
+  );
   for (let round = 0; round < 50; round++) {
     for (let index = 0; index < 100; index++) cache.maskOf(`/usr/lib/${index}`);
     for (let index = 0; index < 20; index++) cache.maskOf(textOf(round * 20 + index, 500));
