@@ -18,7 +18,27 @@ const newNode = (): Node => ({ isEnd: false, texts: new Map(), globs: new Map() 
 export function compilePathMatch(paths: readonly string[]): (value: string) => boolean {
   const root = newNode();
   for (const path of paths) add(root, components(path));
-  return (value) => isBelow([root], components(value));
+  return (value) => isBelow(root, value);
+}
+
+const SLASH = 47;
+
+/** Most values leave the paths at their first components: the others are not taken apart. */
+function isBelow(root: Node, value: string): boolean {
+  let node = root;
+  let at = 0;
+  while (!node.isEnd) {
+    if (node.globs.size > 0) return isBelowAny([node], components(value.slice(at)));
+    while (value.charCodeAt(at) === SLASH) at += 1;
+    if (at >= value.length) return false;
+    const slash = value.indexOf('/', at);
+    const end = slash < 0 ? value.length : slash;
+    const next = node.texts.get(value.slice(at, end));
+    if (next === undefined) return false;
+    node = next;
+    at = end;
+  }
+  return true;
 }
 
 function add(root: Node, parts: readonly string[]): void {
@@ -46,7 +66,7 @@ function globOf({ globs }: Node, component: string): Node {
 }
 
 /** All that the parts so far may have come to, at once: globs and texts of one place can go on side by side. */
-function isBelow(nodes: readonly Node[], parts: readonly string[]): boolean {
+function isBelowAny(nodes: readonly Node[], parts: readonly string[]): boolean {
   let alive = nodes;
   for (let at = 0; alive.length > 0; at++) {
     if (alive.some(({ isEnd }) => isEnd)) return true;
