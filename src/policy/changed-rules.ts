@@ -9,6 +9,7 @@ import { kernelPlanFor } from '../plan/kernel-plan.ts';
 import type { OwnRun } from './policy-in-force.ts';
 
 const NONE: readonly Match[] = Object.freeze([]);
+const NO_NAMES: readonly string[] = Object.freeze([]);
 
 /**
  * Operator rules that differ for an app: by exceptions, which take matches away, or by lists. The app's rule cannot match
@@ -67,21 +68,24 @@ export class ChangedRules {
   evaluate(matches: readonly Match[], subject: Subject, run: OwnRun | undefined): readonly Match[] {
     const grows = this.#anyOfTrigger?.holds(subject) === true;
     if (matches.length === 0 && !grows) return NONE;
-    const asked = new Set(grows ? this.#growing : []);
-    for (const { rule } of matches) if (this.#names.has(rule.name)) asked.add(rule.name);
-    if (asked.size === 0) return NONE;
-    const found = this.#enginesOf(asked, run).flatMap((engine) =>
-      run === undefined ? engine.evaluate(subject) : engine.evaluateEach(subject, run),
-    );
+    let asked = grows ? this.#growing : NO_NAMES;
+    for (const { rule } of matches)
+      if (this.#names.has(rule.name) && !asked.includes(rule.name)) asked = [...asked, rule.name];
+    if (!asked.every((name) => this.#engines.has(name)))
+      this.#makeEngines(
+        asked.filter((name) => !this.#engines.has(name)),
+        run,
+      );
+    let found = NONE;
+    for (const name of asked) {
+      const engine = this.#engines.get(name);
+      if (engine === undefined) continue;
+      const met = run === undefined ? engine.evaluate(subject) : engine.evaluateEach(subject, run);
+      if (met.length > 0) found = [...found, ...met];
+    }
     return this.#shed.length === 0
       ? found
       : found.filter(({ rule }) => !this.#shed.includes(rule.priority));
-  }
-
-  #enginesOf(names: ReadonlySet<string>, run: OwnRun | undefined): RuleEngine[] {
-    const missing = [...names].filter((name) => !this.#engines.has(name));
-    if (missing.length > 0) this.#makeEngines(missing, run);
-    return [...names].flatMap((name) => this.#engines.get(name) ?? []);
   }
 
   #makeEngines(names: readonly string[], run: OwnRun | undefined): void {
