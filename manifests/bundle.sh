@@ -67,6 +67,8 @@ cat >"$app/bin/varvel" <<'WRAPPER'
 #!/bin/sh
 # Runs varvel with the Node and the libraries that came with it. Call it by this path (links are not followed).
 app=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+# What an agent starts as its successor (SIGUSR2).
+export VARVEL_PROGRAM="$app/bin/varvel"
 export LD_LIBRARY_PATH="$app/lib"
 if [ -d "$app/lib/if-missing" ]; then
   case $(/sbin/ldconfig -p 2>/dev/null) in

@@ -64,7 +64,12 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const)
   process.on(event, (error: unknown) => process.exit(report(error)));
 
 const code = await runCommandLine(
-  { argv: process.argv.slice(2), env: process.env, version },
+  {
+    argv: process.argv.slice(2),
+    env: process.env,
+    version,
+    program: [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)],
+  },
   io,
 ).catch(report);
 await Promise.all([written(process.stdout), written(process.stderr)]);

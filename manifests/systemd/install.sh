@@ -2,7 +2,7 @@
 # Installs varvel on this host as a service, or upgrades it; needs root and systemd.
 #   install.sh BUNDLE      BUNDLE: a folder made by manifests/bundle.sh, here or on another machine
 # Creates /opt/varvel, /usr/local/bin/varvel, its manual page, /etc/systemd/system/varvel.service, and /etc/varvel/varvel.yaml if there is none.
-# uninstall.sh removes all of it. Starts nothing: systemctl enable --now varvel
+# uninstall.sh removes all of it. A service that runs is replaced without a gap. One that does not is not started: systemctl enable --now varvel
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 fail() {
@@ -36,3 +36,20 @@ install -D -m 644 "$here/varvel.service" /etc/systemd/system/varvel.service
 # Where an image is made, systemd is there and does not run.
 [ ! -d /run/systemd/system ] || systemctl daemon-reload
 echo "install: varvel $(/usr/local/bin/varvel --version) is in /opt/varvel. Check this host: varvel doctor. Start: systemctl enable --now varvel"
+
+[ -d /run/systemd/system ] && systemctl is-active --quiet varvel || exit 0
+before=$(systemctl show -p MainPID --value varvel)
+later='The former version goes on. With a gap of some seconds the new one starts by: systemctl restart varvel'
+# The signal would end an agent of a version that does not know it. SIGUSR2 is bit 11 of the signals that a process catches.
+caught=$(awk '$1 == "SigCgt:" {print $2}' "/proc/$before/status" 2>/dev/null || true)
+(((16#${caught:-0} & 0x800) != 0)) || fail "The agent that runs cannot start its successor. $later"
+kill -USR2 "$before"
+for _ in $(seq 120); do
+  now=$(systemctl show -p MainPID --value varvel)
+  if [ "$now" != "$before" ] && [ "$now" != 0 ] && [ ! -d "/proc/$before" ]; then
+    echo "install: the new version has taken over, without a gap."
+    exit 0
+  fi
+  sleep 1
+done
+fail "The new version has not taken over within two minutes; journalctl -u varvel says why. $later"

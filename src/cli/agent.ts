@@ -1,4 +1,6 @@
 import { beginProbe } from '../agent/first-probe.ts';
+import { becomeMainProcess } from '../host/service-manager.ts';
+import { Successor, type Again } from './successor.ts';
 import { DEFAULT_CONFIG_FILE, loadConfig } from '../config/load.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../metrics/logger.ts';
@@ -13,12 +15,14 @@ export interface AgentArgs {
   readonly version: string;
   /** Takes the running agent's place. */
   readonly replace: boolean;
+  /** How to start it once more. */
+  readonly again: Again;
 }
 
 /**
  * `varvel agent`: watches until SIGTERM or SIGINT, or until an agent with `--replace` has taken over. The first signal stops it
  * in order (what has been read is delivered), a second one at once. SIGHUP reloads the rules and their settings, and reopens
- * log files. Resolves to the exit code: 0 when stopped in order, 1 when at once. Throws UserError when it cannot start.
+ * log files. SIGUSR2 starts the agent that is installed by now, to take over. Resolves to the exit code: 0 when stopped in order, 1 when at once. Throws UserError when it cannot start.
  */
 export async function runAgent(args: AgentArgs): Promise<number> {
   const read = (): LoadedConfig =>
@@ -35,6 +39,9 @@ export async function runAgent(args: AgentArgs): Promise<number> {
     let onHangUp = (): void => void (hungUp.already = true);
     const hangUp = (): void => onHangUp();
     process.on('SIGHUP', hangUp);
+    const successor = new Successor({ env: args.env, again: args.again, logger });
+    const succeed = (): void => successor.start();
+    process.on('SIGUSR2', succeed);
     const probe = beginProbe(loaded.config);
     // Meanwhile: it takes as long as a third of the probe.
     const { Agent } = await import('../agent/agent.ts');
@@ -46,6 +53,7 @@ export async function runAgent(args: AgentArgs): Promise<number> {
       output: process.stdout,
       version: args.version,
       replace: args.replace,
+      beforeTakingOver: () => becomeMainProcess(args.env),
       isStopping: () => signals.received,
       logLinesDropped: () => logger.dropped(),
     });
@@ -57,6 +65,7 @@ export async function runAgent(args: AgentArgs): Promise<number> {
       return await Promise.race([stopped, signals.second.then(() => 1)]);
     } finally {
       process.off('SIGHUP', hangUp);
+      process.off('SIGUSR2', succeed);
       signals.release();
     }
   } finally {

@@ -15,6 +15,8 @@ export interface CommandLine {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
+  /** How this program is started, without its arguments; undefined: it cannot start itself again. */
+  readonly program?: readonly string[];
 }
 
 /** What was given of a command's options, all kinds together. */
@@ -85,6 +87,7 @@ async function run(
         env,
         version,
         replace: values['replace'] === true,
+        again: { program: line.program ?? [], args: line.argv },
       });
     }
     case 'status': {

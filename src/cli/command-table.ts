@@ -15,7 +15,7 @@ export const COMMANDS = {
     summary: 'watch this host’s app containers and report what the rules detect',
     operands: '',
     description: [
-      'Runs until SIGTERM or SIGINT: the first stops it in order, a second one at once. SIGHUP reads the rules and their settings again and opens log files anew; a change of their files is noticed without it (watch_config_files).',
+      'Runs until SIGTERM or SIGINT: the first stops it in order, a second one at once. SIGHUP reads the rules and their settings again and opens log files anew; a change of their files is noticed without it (watch_config_files). SIGUSR2 starts the agent that is installed by now as its successor.',
       'Every key of the configuration is also an environment variable: streams.file.path is VARVEL_STREAMS_FILE_PATH. Flags win over variables, variables over the file.',
     ],
     options: {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -210,6 +210,43 @@ test('a successor that cannot start, or is stopped before it is ready: the old o
   await until('it watches', () => Math.max(...filesOf(agent.detections())) > from);
   const found = count(filesOf(agent.detections()));
   assert.deepEqual([found.missing, found.twice], [0, 0]);
+});
+
+test('SIGUSR2: the agent starts its successor with its own arguments, and one that cannot start changes nothing', async (t) => {
+  await using agent = await startAgent();
+  if ((app as ChildProcess | undefined) === undefined) startApp();
+  await until('lines come', () => agent.detections('Numbered file').length > 20);
+  const { pid } = agent;
+  const good = readFileSync(agent.configFile, 'utf8');
+  writeFileSync(agent.configFile, `${good}nonsense: 1\n`);
+  agent.kill('SIGUSR2');
+  await agent.logged(/the new agent has not started: this one goes on/);
+  assert.match(agent.log(), /nonsense/);
+  writeFileSync(agent.configFile, good);
+  agent.kill('SIGUSR2');
+  let next = pid;
+  try {
+    await until('another one answers', async () => {
+      // In between, nobody may answer.
+      next = await agent.snapshot().then(
+        (snapshot) => snapshot.pid,
+        () => pid,
+      );
+      return next !== pid;
+    });
+    await until('the old one has ended', () => !agent.running);
+    assert.equal((await agent.end()).code, 0);
+    const argv = readFileSync(`/proc/${next}/cmdline`, 'utf8').split('\0');
+    assert.ok(argv.includes('--replace') && argv.includes(agent.configFile), argv.join(' '));
+    const from = made();
+    await until('it watches', () => Math.max(...filesOf(agent.detections())) > from);
+    const found = count(filesOf(agent.detections()));
+    t.diagnostic(JSON.stringify(found));
+    assert.deepEqual([found.missing, found.twice], [0, 0]);
+  } finally {
+    if (next !== pid) process.kill(next, 'SIGTERM');
+    await until('it has ended', () => next === pid || !existsSync(`/proc/${next}`));
+  }
 });
 
 test('SIGTERM to either while the place is taken, and an old one that is killed: somebody watches, and all is told', async (t) => {

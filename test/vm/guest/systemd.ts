@@ -80,6 +80,20 @@ test('the service: confined, started again when it is killed, gone without a tra
   assert.equal(limit('memory.max'), String(512 * 1024 * 1024));
   assert.equal(limit('cpu.max'), '15000 10000');
 
+  // An upgrade, while the app trips a rule all the time.
+  const told = lines(OPERATOR_LOG);
+  const asked = said('bash', join(MANIFESTS, 'install.sh'), process.env['VARVEL_BUNDLE'] ?? '');
+  assert.equal(asked.code, 0, asked.text);
+  assert.match(asked.text, /the new version has taken over, without a gap/);
+  const next = shown('MainPID');
+  assert.notEqual(next, pid);
+  assert.equal(existsSync(`/proc/${pid}`), false);
+  assert.deepEqual([shown('ActiveState'), shown('NRestarts')], ['active', '0']);
+  assert.match(readFileSync(`/proc/${next}/cgroup`, 'utf8'), /\/varvel\.service$/m);
+  await attack();
+  assert.equal(lines(OPERATOR_LOG), told + 1);
+
+  // systemd looks after that one as well.
   must('systemctl', 'kill', '--signal=KILL', 'varvel');
   await until('it is started again', () => shown('NRestarts') === '1', 60_000);
   await watching();
