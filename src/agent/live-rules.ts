@@ -1,5 +1,6 @@
 import type { Apps } from '../apps/apps.ts';
-import type { ResponseSetting, RuleSettings } from '../config/config.ts';
+import type { RuleSettings } from '../config/config.ts';
+import type { ResponseSetting } from '../config/response-config.ts';
 import { changedKeys } from '../config/load.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { DomainNames } from '../context/domain-names.ts';

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Apps } from '../apps/apps.ts';
 import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
-import type { ResponseSetting } from '../config/config.ts';
+import type { ResponseSetting } from '../config/response-config.ts';
 import { killProcess } from '../host/kill-process.ts';
 import { ContainerCgroups } from '../responses/container-cgroups.ts';
 import { ContainerEnds } from '../responses/container-ends.ts';

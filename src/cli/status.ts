@@ -329,7 +329,7 @@ function deniedLines({
     );
   if (afterEffect.length > 0)
     lines.push(
-      `NOT DENIED, but killed after the effect: what matches ${named(afterEffect)}. See the agent's log, and varvel explain RULE`,
+      `NOT DENIED, but killed after the effect (or only reported, by "guarantee"): what matches ${named(afterEffect)}. See the agent's log, and varvel explain RULE`,
     );
   if (inVain > 0) {
     const now =

@@ -15,7 +15,10 @@ import type {
   LoggregatorStreamConfig,
   SyslogStreamConfig,
 } from './receiver-config.ts';
+import { responseSettings } from './response-config.ts';
+import type { ResponseSetting } from './response-config.ts';
 import type { ParsedConfig } from './schema.ts';
+import { capitalized, given } from './values-given.ts';
 import { freeze } from '../shared/freeze.ts';
 
 /** Falco's priorities, as in detections. */
@@ -58,28 +61,6 @@ export interface AppendOutputSetting {
   readonly extraOutput?: string;
   readonly extraFields?: readonly (string | Readonly<Record<string, string>>)[];
   readonly suggestedOutput?: boolean;
-  readonly position: SourcePosition | undefined;
-}
-
-/** The response to detections that fit all of `match`. */
-export interface ResponseSetting {
-  readonly match: {
-    /** A name, in which `*` and `?` are wildcards. */
-    readonly rule?: string;
-    readonly tag?: string;
-    /** This priority and higher ones. */
-    readonly priority?: MinimumPriority;
-    readonly app?: string;
-    readonly space?: string;
-    readonly org?: string;
-  };
-  readonly response: ResponseName;
-  /** `monitor`: does nothing; the line says what would have been done. */
-  readonly mode: 'monitor' | 'enforce';
-  /** Of `deny`: ends for an app that it seems to harm, until rules are loaded again. */
-  readonly fallsBack: boolean;
-  /** The share of an app's instances in which it is enforced, 1 to 100; it is monitored in the others. */
-  readonly percent: number;
   readonly position: SourcePosition | undefined;
 }
 
@@ -231,9 +212,6 @@ export const DEFAULT_RULES_FILE = fileURLToPath(
   new URL('../../manifests/rules/varvel_rules.yaml', import.meta.url),
 );
 
-const capitalized = (word: string): MinimumPriority =>
-  (word.charAt(0).toUpperCase() + word.slice(1)) as MinimumPriority;
-
 /**
  * Takes values that passed the schema. `baseOf` returns the base folder for relative paths of a value, `positionOf` its place.
  * Throws UserError if the path of the `metrics` socket in `run_dir` is too long.
@@ -281,17 +259,7 @@ export function toAgentConfig(
     minimumPriority: capitalized(parsed.minimum_priority),
     ruleMatching: parsed.rule_matching,
     watchConfigFiles: parsed.watch_config_files,
-    responses: parsed.responses.map(({ match, do: response, mode, fall_back, percent }, index) => ({
-      match: given({
-        ...match,
-        priority: match.priority === undefined ? undefined : capitalized(match.priority),
-      }),
-      response,
-      mode,
-      fallsBack: fall_back !== false,
-      percent: percent ?? 100,
-      position: positionOf(['responses', index]),
-    })),
+    responses: responseSettings(parsed, (index) => positionOf(['responses', index])),
     policies: {
       ...parsed.policies,
       pinned: parsed.policies.pinned.map(given),
@@ -385,13 +353,6 @@ export function toAgentConfig(
     hostname: parsed.hostname ?? hostname(),
     logLevel: parsed.log_level,
   });
-}
-
-/** Removes the keys with undefined values. */
-function given<T extends object>(value: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as {
-    [Key in keyof T]?: Exclude<T[Key], undefined>;
-  };
 }
 
 /** The base folder for a file's relative paths. */

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-import { RESPONSE_NAMES } from '../shared/response-names.ts';
+import { GUARANTEES, RESPONSE_NAMES } from '../shared/response-names.ts';
 import { PRIORITY_EXPECTED, priorityName } from './priority-names.ts';
 import { choice, text, value } from './value-types.ts';
 
@@ -26,6 +26,7 @@ const entry = z
     do: value(z.enum(RESPONSE_NAMES), 'text', `one of ${RESPONSE_NAMES.join(', ')}`),
     mode: choice(['monitor', 'enforce'], 'monitor'),
     fall_back: value(z.boolean().optional(), 'boolean', 'true or false'),
+    guarantee: value(z.enum(GUARANTEES).optional(), 'text', `one of ${GUARANTEES.join(', ')}`),
     percent: value(
       z.number().int().min(1).max(100).optional(),
       'number',
@@ -34,6 +35,9 @@ const entry = z
   })
   .refine((it) => it.fall_back === undefined || it.do === 'deny', {
     params: { needs: '"do: deny" where it has "fall_back"' },
+  })
+  .refine((it) => it.guarantee === undefined || it.do === 'deny', {
+    params: { needs: '"do: deny" where it has "guarantee"' },
   })
   .refine((it) => it.percent === undefined || it.mode === 'enforce', {
     params: { needs: '"mode: enforce" where it has "percent"' },

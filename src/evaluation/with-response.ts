@@ -7,7 +7,7 @@ export function withResponses(detection: Detection, done: readonly DoneResponse[
   if (done.length === 0) return detection;
   const said = done.flatMap(({ name, outcome, denied }) => {
     const { prevented, ...others } = RESPONSES[name].said;
-    if (outcome !== 'prevented') return others[outcome];
+    if (outcome !== 'prevented') return others[outcome] ?? [];
     return denied === undefined ? [] : (prevented?.[denied] ?? []);
   });
   const each = (of: (one: DoneResponse) => string): string => done.map(of).join(', ');

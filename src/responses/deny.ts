@@ -16,6 +16,7 @@ export const deny: Response = {
       change: 'change refused before it was made (EPERM)',
     },
     done: 'process killed after the event (it could not be denied before)',
+    reported: 'not denied, only reported (guarantee: before the effect)',
     monitored: 'monitor mode: deny would have blocked this, or killed the process',
   },
   limits: kill.limits,

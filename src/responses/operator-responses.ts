@@ -1,6 +1,6 @@
 import type { AppIdentity } from '../apps/identity.ts';
 import type { Lifts } from './lifts.ts';
-import type { ResponseSetting } from '../config/config.ts';
+import type { ResponseSetting } from '../config/response-config.ts';
 import { keyOf } from './limits.ts';
 import { fitsAll } from '../rules/loader/selection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';

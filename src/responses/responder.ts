@@ -2,18 +2,12 @@ import type { Process } from '../context/process.ts';
 import type { KernelFile } from '../events/event.ts';
 import { isDrillRule } from '../shared/drill.ts';
 import { RecentMap } from '../shared/recent-map.ts';
-import type { ResponseName } from '../shared/response-names.ts';
-import type { ResponseSetting } from '../config/config.ts';
+import type { Guarantee, ResponseName } from '../shared/response-names.ts';
+import type { ResponseSetting } from '../config/response-config.ts';
 import type { OperatorResponses, RespondedRule } from './operator-responses.ts';
 import { RecentUses } from './recent-uses.ts';
 import { guaranteeOf } from './response.ts';
-import type {
-  Denied,
-  Guarantee,
-  ResponseHost,
-  ResponseOutcome,
-  ResponseTarget,
-} from './response.ts';
+import type { Denied, ResponseHost, ResponseOutcome, ResponseTarget } from './response.ts';
 import { RESPONSES } from './responses.ts';
 
 /** Limit on remembered killed processes, whose records may still arrive. */
@@ -118,8 +112,8 @@ export class Responder {
       ...(asked === undefined
         ? []
         : [this.#count(asked, this.#forApp(asked, detection), detection)]),
-      ...ofOperator.map(({ response, mode }) =>
-        this.#count(response, this.#forOperator(response, mode, detection), detection),
+      ...ofOperator.map((setting) =>
+        this.#count(setting.response, this.#forOperator(setting, detection), detection),
       ),
     ];
   }
@@ -155,13 +149,13 @@ export class Responder {
 
   /** Limits and modes do not apply to what an app asks for itself, which is applied at once. */
   #forOperator(
-    name: ResponseName,
-    mode: 'monitor' | 'enforce',
+    { response: name, mode, guarantee }: ResponseSetting,
     detection: Respondable,
   ): ResponseOutcome {
     if (mode === 'enforce' && isPrevented(name, detection)) return 'prevented';
     if (!detection.isAnswered()) return 'unanswered';
     if (mode !== 'enforce') return 'monitored';
+    if (guarantee === 'before the effect') return 'reported';
     const isAllowed =
       this.#isInForce(name, detection) || this.#usesOf(name).hasRoom(detection, this.#nowMs());
     return isAllowed ? this.#apply(name, detection, true) : 'limited';

@@ -1,19 +1,18 @@
 import type { Container } from '../apps/identity.ts';
 import type { Process } from '../context/process.ts';
 import type { RespondedRule } from './operator-responses.ts';
+import type { Guarantee } from '../shared/response-names.ts';
 
 /** `too late`: it had ended by itself. `refused`: the host did not let the agent do it. `limited`: as many as may be are in force. */
 export type AppliedOutcome = 'done' | 'too late' | 'refused' | 'limited';
 
 /**
  * The outcome of a response. Besides that of applying it: `prevented`: the kernel has denied it before the effect. `monitored`: it is
- * only reported what would be done. `limited`: also the limit of its period was used up.
+ * only reported what would be done. `reported`: it was not prevented, and the entry wants nothing done after the effect. `limited`: also the limit of its period was used up.
  * `unanswered`: the app's own exceptions to the rule were not asked, since its rules are paused or its policy is not read yet.
  */
-export type ResponseOutcome = AppliedOutcome | 'monitored' | 'unanswered' | 'prevented';
-
-/** What a response guarantees, as in the field `varvel.response.guarantee` of detections. */
-export type Guarantee = 'before the effect' | 'after the effect';
+export type ResponseOutcome =
+  AppliedOutcome | 'monitored' | 'reported' | 'unanswered' | 'prevented';
 
 export const guaranteeOf = (outcome: ResponseOutcome): Guarantee =>
   outcome === 'prevented' ? 'before the effect' : 'after the effect';
@@ -70,7 +69,8 @@ export interface ResponseLimits {
 /** Something that can be done about a detection. */
 export interface Response {
   /** The end of the detection's text. */
-  readonly said: Readonly<Record<Exclude<ResponseOutcome, 'prevented'>, string>> & {
+  readonly said: Readonly<Record<Exclude<ResponseOutcome, 'prevented' | 'reported'>, string>> & {
+    readonly reported?: string;
     readonly prevented?: Readonly<Partial<Record<Denied, string>>>;
   };
   readonly limits: ResponseLimits;

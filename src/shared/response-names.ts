@@ -8,3 +8,7 @@ export const RESPONSE_NAMES = ['kill', 'deny', 'isolate', 'pause', 'restart'] as
 export const POLICY_RESPONSE_NAMES = ['kill', 'deny'] as const satisfies readonly ResponseName[];
 
 export type ResponseName = (typeof RESPONSE_NAMES)[number];
+
+/** What a response guarantees, as in the field `varvel.response.guarantee` of detections; the better one first. */
+export const GUARANTEES = ['before the effect', 'after the effect'] as const;
+export type Guarantee = (typeof GUARANTEES)[number];

@@ -245,8 +245,23 @@ test('what the kernel is not certain of is killed after the effect, and without 
     });
     assert.match(
       agent.varvel('status').stdout,
-      /^NOT DENIED, but killed after the effect: what matches "New program run"/m,
+      /^NOT DENIED, but killed after the effect \(or only reported, by "guarantee"\): what matches "New program run"/m,
     );
+
+    // By a guarantee that the kernel cannot give, it is only reported.
+    const entry = readFileSync(agent.configFile, 'utf8');
+    writeFileSync(
+      agent.configFile,
+      entry.replace('mode: enforce', 'mode: enforce, guarantee: before the effect'),
+    );
+    await agent.reload();
+    assert.equal(await execInContainer(shop, DROPPED), 0);
+    const lines = await until('it is reported', async () => {
+      const found = (await agentLines(engine, shop)).filter(isNew);
+      return found.length > 1 && found;
+    });
+    assert.deepEqual(lines.slice(1).map(outcomeOf), ['reported']);
+    assert.match(lines[1]!.output, / not denied, only reported \(guarantee: before the effect\)$/);
   } finally {
     await agent[Symbol.asyncDispose]();
     assert.equal(await execInContainer(shop, DROPPED), 0);

@@ -1,4 +1,5 @@
-import type { AgentConfig, ResponseSetting } from '../../config/config.ts';
+import type { AgentConfig } from '../../config/config.ts';
+import type { ResponseSetting } from '../../config/response-config.ts';
 import { deniedAccessesAmong, deniesChangesAmong } from '../../plan/verdicts/call-kinds.ts';
 import { canDeny, deniedKindsOf } from '../../plan/verdicts/rule-clauses.ts';
 import { fitsAll } from '../../rules/loader/selection.ts';
@@ -32,10 +33,14 @@ export function checkResponses(config: AgentConfig, ruleSet: RuleSet | undefined
     const kinds = deniedKindsOf(rule);
     return deniedAccessesAmong(kinds) !== 0 || deniesChangesAmong(kinds);
   });
+  const reported = responses.some(({ guarantee }) => guarantee === 'before the effect');
+  const instead = reported
+    ? 'it is only reported, or the process is killed after the event'
+    : 'the process is killed after the event instead';
   const deny = `${early} of ${denied.size} deny rules can act before the effect.${files ? ' For files this also needs the check "files" to be ok.' : ''}`;
   if (late.length === 0) return ok(`${says} ${deny}`);
   return (early === 0 ? warnOf : ok)(
-    `${says} ${deny} For ${late.length === 1 ? 'rule' : 'rules'} ${list(late.map((name) => JSON.stringify(name)))} the process is killed after the event instead ("varvel explain RULE" says why).`,
+    `${says} ${deny} For ${late.length === 1 ? 'rule' : 'rules'} ${list(late.map((name) => JSON.stringify(name)))} ${instead} ("varvel explain RULE" says why).`,
   );
 }
 

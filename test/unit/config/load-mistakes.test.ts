@@ -118,6 +118,16 @@ const MISTAKES: readonly (readonly [title: string, yaml: string, says: string])[
     '/varvel.yaml:1:13: "responses[0]" needs "mode: enforce" where it has "percent".',
   ],
   [
+    'a guarantee of what never gives one',
+    'responses: [{match: {tag: x}, do: kill, guarantee: before the effect}]\n',
+    '/varvel.yaml:1:13: "responses[0]" needs "do: deny" where it has "guarantee".',
+  ],
+  [
+    'a guarantee that there is not',
+    'responses: [{match: {tag: x}, do: deny, guarantee: certain}]\n',
+    '/varvel.yaml:1:52: "responses[0].guarantee" must be one of before the effect, after the effect; it is "certain".',
+  ],
+  [
     'a share of nothing',
     'responses: [{match: {tag: x}, do: kill, mode: enforce, percent: 0}]\n',
     '/varvel.yaml:1:65: "responses[0].percent" must be a whole number from 1 to 100: the share of an app’s instances; it is 0.',

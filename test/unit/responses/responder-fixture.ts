@@ -1,6 +1,6 @@
 // A responder on a host that does what it is told, and a detection for it.
 import assert from 'node:assert/strict';
-import type { ResponseSetting } from '../../../src/config/config.ts';
+import type { ResponseSetting } from '../../../src/config/response-config.ts';
 import { OperatorResponses } from '../../../src/responses/operator-responses.ts';
 import { Responder, type Respondable } from '../../../src/responses/responder.ts';
 import { load } from '../config/load-fixture.ts';

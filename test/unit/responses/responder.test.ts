@@ -183,6 +183,37 @@ test('deny: where the app’s own has ended, what the operator asks for counts',
   assert.equal(outcomeOf(fallen.responder, asked), 'monitored');
 });
 
+test('with the guarantee "before the effect", what was not prevented is only reported', () => {
+  const entry = '{match: {rule: Reverse*}, do: deny, mode: enforce, guarantee: before the effect}';
+  const { responder, killed } = world(`[${entry}]`);
+  const [late] = responder.respond(detection());
+  assert.deepEqual(late, { name: 'deny', outcome: 'reported', guarantee: 'after the effect' });
+  assert.deepEqual(killed, []);
+  const [early] = responder.respond(detection({ denied: 'file' }));
+  assert.deepEqual(early, {
+    name: 'deny',
+    outcome: 'prevented',
+    guarantee: 'before the effect',
+    denied: 'file',
+  });
+  assert.deepEqual(
+    responder.counts().map(({ outcome, count }) => [outcome, count]),
+    [
+      ['reported', 1],
+      ['prevented', 1],
+    ],
+  );
+  // Another entry for the same rule that kills is another response.
+  const both = world(`[${entry}, ${ENFORCED.slice(1, -1)}]`);
+  assert.deepEqual(
+    both.responder.respond(detection()).map(({ name, outcome }) => [name, outcome]),
+    [
+      ['deny', 'reported'],
+      ['kill', 'done'],
+    ],
+  );
+});
+
 test('an entry for a share of the instances is in monitor mode in the others', () => {
   const outcomes = (percent: number, instances: readonly (string | undefined)[]) =>
     instances.map((instance) => {
