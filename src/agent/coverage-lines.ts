@@ -3,6 +3,7 @@ import type { Resolution } from '../apps/resolution.ts';
 import type { Detection } from '../rules/detection.ts';
 import type { FanOut } from '../streams/fan-out.ts';
 import { instanceKey } from '../streams/instance-key.ts';
+import type { LogStream } from '../streams/stream.ts';
 import { coverageNotice, type Coverage } from '../streams/notices.ts';
 
 /** Short-lived containers get no such lines: these would be most of their log. */
@@ -39,6 +40,9 @@ export interface CoverageOptions {
   readonly heldDropsOf?: (rootCgroupId: number) => number;
   /** Rules that are off for now, in words. */
   readonly notWatchedFor?: () => string | undefined;
+  /** Number of rules by which the kernel denies in the container of this cgroup. */
+  readonly deniesIn?: (cgroupId: number) => number;
+  readonly streams?: () => readonly Pick<LogStream, 'audience' | 'counters'>[];
   /** Whether the cgroup with this path belongs to the agent and to no app. */
   readonly isOwn?: (path: string) => boolean;
   readonly say: (line: Detection) => void;
@@ -47,6 +51,8 @@ export interface CoverageOptions {
 /** Sums over all cgroups of one container. */
 interface Sums {
   readonly container: Container;
+  /** One of them. */
+  readonly cgroupId: number;
   readonly emitted: number;
   readonly dropped: number;
 }
@@ -92,6 +98,7 @@ export class CoverageLines {
       const sum = sums.get(key);
       sums.set(key, {
         container,
+        cgroupId: entry.cgroupId,
         emitted: emitted + (sum?.emitted ?? 0),
         dropped: dropped + (sum?.dropped ?? 0),
       });
@@ -104,13 +111,13 @@ export class CoverageLines {
       if (told === undefined) {
         if (this.#told.size >= MAX_CONTAINERS) continue;
         this.#told.set(id, { container, atMs: nowMs, last });
-        this.#say(container, { ...last, when: 'start' });
+        this.#say(container, { ...last, ...this.#now(sums), when: 'start' });
         continue;
       }
       told.last = last;
       if (nowMs - told.atMs < this.#options.intervalMs) continue;
       told.atMs = nowMs;
-      this.#say(container, { ...last, when: 'running' });
+      this.#say(container, { ...last, ...this.#now(sums), when: 'running' });
     }
     for (const [id, { container, last }] of this.#told) {
       if (here.has(id)) continue;
@@ -144,9 +151,27 @@ export class CoverageLines {
     };
   }
 
+  /** What is only asked when a line is written. */
+  #now({ cgroupId }: Sums): Pick<Coverage, 'denies' | 'waitingSinceMs'> {
+    const { deniesIn, streams } = this.#options;
+    return { denies: deniesIn?.(cgroupId), waitingSinceMs: waitingSinceMs(streams?.() ?? []) };
+  }
+
   #say(container: Container, coverage: Coverage): void {
     const lastLine = this.#options.fanOut.lastLineOf(container);
     const nowNs = BigInt(Date.now()) * 1_000_000n;
     this.#options.say(coverageNotice({ ...coverage, lastLine }, container, nowNs));
   }
+}
+
+/** Since when lines for a receiver of apps' teams wait, Unix ms; undefined: none do. */
+function waitingSinceMs(
+  streams: readonly Pick<LogStream, 'audience' | 'counters'>[],
+): number | undefined {
+  const since = streams.flatMap((stream) => {
+    const counters = stream.counters();
+    const down = 'down' in counters ? counters.down : undefined;
+    return stream.audience === 'tenant' && down !== undefined ? [down.sinceMs] : [];
+  });
+  return since.length === 0 ? undefined : Math.min(...since);
 }

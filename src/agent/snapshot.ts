@@ -4,7 +4,7 @@ import type { RuleCostStatus } from './rule-costs.ts';
 import type { ContinuityStatus } from './continuity.ts';
 import type { EvidenceCounts } from './evidence.ts';
 import type { RulesStatus } from './live-rules.ts';
-import type { VerdictsStatus } from './verdicts.ts';
+import type { VerdictsStatus } from './verdict-group.ts';
 import type { AdmissionCounters } from '../evaluation/admission.ts';
 import type { AppsSnapshot } from '../apps/status.ts';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';

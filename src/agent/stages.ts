@@ -367,22 +367,18 @@ export class Stages {
     return new CoverageLines({
       intervalMs: options.config.coverage.intervalMs,
       version: options.version,
-      rules: (container) => this.#rulesOn(container),
+      rules: (container) =>
+        this.policies.activeAmong(container, this.evaluation.engine.ruleSet.rules),
       policyOf: (container) => this.policies.stateOf(container),
       ownRulesPaused: (container) => this.policies.arePaused(container),
       notWatchedFor: () => this.relief.notWatchedFor(),
+      deniesIn: (cgroupId) => this.verdicts.deniesIn(cgroupId),
+      streams: () => this.streams,
       fanOut: this.fanOut,
       heldDropsOf: (root) => this.evaluation.droppedOf(root),
       isOwn: (path) => ground?.owns(path) === true,
       say: (line) => this.outgoing.say(line),
     });
-  }
-
-  /** Number of rules that watch the container. */
-  #rulesOn(container: Container): number {
-    const { rules } = this.evaluation.engine.ruleSet;
-    const own = this.policies.rulesOf(container);
-    return own?.activeAmong(rules) ?? rules.filter(({ enabled }) => enabled).length;
   }
 
   #onDelivered(delivery: Delivery, stream: LogStream): void {

@@ -1,3 +1,5 @@
+import type { CertainCounts } from './certain-matches.ts';
+import type { DenyingStatus } from './denials.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
 import { knowsAtLeast, type ContainerFacts } from '../plan/verdicts/container-tests.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
@@ -36,4 +38,19 @@ export function mayKeepTable(
   const namesOf = (rules: readonly LoadedRule[]): string =>
     rules.map(({ name }) => name).join('\n');
   return namesOf(former.denied) === namesOf(denied) && knowsAtLeast(facts, former.facts);
+}
+
+/** Number of rules by which the kernel denies with the table of this number; undefined: there is none. */
+export function deniesBy(groups: Iterable<Group>, number: number | undefined): number {
+  if (number === undefined || number === NONE) return 0;
+  for (const group of groups) if (group.number === number) return group.denies.length;
+  return 0;
+}
+
+/** Number of containers filtered in the kernel, and of their tables. */
+export interface VerdictsStatus {
+  readonly containers: number;
+  readonly tables: number;
+  readonly certain: CertainCounts;
+  readonly denying: DenyingStatus;
 }

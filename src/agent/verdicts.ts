@@ -11,18 +11,13 @@ import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
 import { RecentMap } from '../shared/recent-map.ts';
 import { inTurns } from '../shared/turns.ts';
-import { CertainMatches, type CertainCounts } from './certain-matches.ts';
-import {
-  Denials,
-  type CanRefuse,
-  type DeniedAmong,
-  type DeniedGroup,
-  type DenyingStatus,
-} from './denials.ts';
+import { CertainMatches } from './certain-matches.ts';
+import { Denials, type CanRefuse, type DeniedAmong, type DeniedGroup } from './denials.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
 import type { JudgedApp } from './judged-app.ts';
 import { KnownFacts } from './verdict-facts.ts';
-import { mayKeepTable, NO_TABLE, type Group } from './verdict-group.ts';
+import { deniesBy, mayKeepTable, NO_TABLE } from './verdict-group.ts';
+import type { Group, VerdictsStatus } from './verdict-group.ts';
 import { logTable } from './verdict-log.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
@@ -49,14 +44,6 @@ export interface KernelVerdictsOptions {
   readonly nowMs?: () => number;
   /** Delay until the rules have settled; a starting agent has more urgent work. 1000 by default. */
   readonly waitMs?: number;
-}
-
-/** Number of containers filtered in the kernel, and of their tables. */
-export interface VerdictsStatus {
-  readonly containers: number;
-  readonly tables: number;
-  readonly certain: CertainCounts;
-  readonly denying: DenyingStatus;
 }
 
 /**
@@ -185,6 +172,11 @@ export class KernelVerdicts {
     // Once a table could not be set in the kernel, all are suspended.
     const denying = this.#denials.status(this.#stopped ? [] : this.#all());
     return { containers: this.#told.size, tables: this.#numbers.inUse, certain, denying };
+  }
+
+  /** Number of rules by which the kernel denies in the container of this cgroup. */
+  deniesIn(cgroupId: number): number {
+    return this.#stopped ? 0 : deniesBy(this.#all(), this.#told.get(cgroupId));
   }
 
   /** `keeps`: what is denied goes on. */

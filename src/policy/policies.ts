@@ -1,6 +1,6 @@
 import type { Container } from '../apps/identity.ts';
 import type { Priority } from '../rules/detection.ts';
-import type { RuleSet } from '../rules/rule-set.ts';
+import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import { atOnce, inTurns } from '../shared/turns.ts';
 import { CpuClock, type Clocks } from '../evaluation/cpu-clock.ts';
 import { AppBudgets } from './app-budgets.ts';
@@ -105,6 +105,12 @@ export class Policies {
   /** The policy's run for this container, once it `isReady`: refines the matches of an event. Never throws. */
   rulesOf(container: Container): OwnRules | undefined {
     return this.#entries.get(container.fullId)?.rules;
+  }
+
+  /** Number of rules that watch the container, given the operator's. */
+  activeAmong(container: Container, operators: readonly LoadedRule[]): number {
+    const own = this.rulesOf(container);
+    return own?.activeAmong(operators) ?? operators.filter(({ enabled }) => enabled).length;
   }
 
   /** A container has come into scope, or has a new description. */

@@ -61,6 +61,10 @@ export interface Coverage {
   readonly ownRulesPaused?: boolean | undefined;
   /** Rules that are off for now, as a reader is told. */
   readonly notWatchedFor?: string | undefined;
+  /** Number of rules by which the kernel denies in the container; undefined: not known, as it has ended. */
+  readonly denies?: number | undefined;
+  /** Since when lines for a receiver of the app's team wait, Unix ms; undefined: none do. */
+  readonly waitingSinceMs?: number | undefined;
   /** Number of the previous line, 0 if there is none; undefined if unknown. It lets a reader detect missing lines. */
   readonly lastLine?: number | undefined;
 }
@@ -289,7 +293,10 @@ export function coverageNotice(
   timeNs: bigint,
 ): Detection {
   const { when, version, rules, policy, ownRulesPaused, events, lost, suppressed } = coverage;
-  const { notWatchedFor, lastLine } = coverage;
+  const { notWatchedFor, lastLine, denies, waitingSinceMs } = coverage;
+  const denied = denies === undefined || denies === 0 ? '' : `, of which ${denies} deny`;
+  const since = waitingSinceMs === undefined ? null : new Date(waitingSinceMs).toISOString();
+  const waiting = since === null ? '' : `; a receiver takes no lines since ${since}, they wait`;
   const off = notWatchedFor === undefined ? '' : `; not watched for: ${notWatchedFor}`;
   const last =
     lastLine === undefined
@@ -298,7 +305,7 @@ export function coverageNotice(
   const paused = ownRulesPaused === true ? ', its own rules are paused' : '';
   return {
     ...notice(COVERAGE_RULE, timeNs, container, {
-      output: `This container ${WHEN[when]} by varvel ${version} with ${rules} rules${policy === undefined ? '' : ` (its own policy is ${policy}${paused})`}: ${events} events seen, ${lost} lost, ${suppressed} detections counted instead of written${last}${off}`,
+      output: `This container ${WHEN[when]} by varvel ${version} with ${rules} rules${denied}${policy === undefined ? '' : ` (its own policy is ${policy}${paused})`}: ${events} events seen, ${lost} lost, ${suppressed} detections counted instead of written${last}${off}${waiting}`,
       outputFields: {
         'coverage.when': when,
         'coverage.version': version,
@@ -310,6 +317,8 @@ export function coverageNotice(
         'coverage.suppressed': suppressed,
         'coverage.last_line': lastLine ?? null,
         'coverage.not_watched': notWatchedFor ?? null,
+        'coverage.denies': denies ?? null,
+        'coverage.lines_wait_since': since,
       },
     }),
     priority: 'Informational',

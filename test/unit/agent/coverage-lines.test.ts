@@ -1,10 +1,32 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CoverageLines, type Covered } from '../../../src/agent/coverage-lines.ts';
+import type { SpooledCounters } from '../../../src/streams/spool/spooled-stream.ts';
 import type { Detection } from '../../../src/rules/detection.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
 
 const container = containerOf();
+
+/** Of a stream that has sent all. */
+const SPOOLED: SpooledCounters = {
+  delivered: 1,
+  failed: 0,
+  dropped: 0,
+  spool: {
+    waiting: 0,
+    bytes: 0,
+    maxBytes: 1,
+    recovered: 0,
+    unreadBytes: 0,
+    refused: 0,
+    dropped: 0,
+    inMemory: 0,
+    setAside: 0,
+  },
+  receiver: { connects: 1, connectFailures: 0 },
+  refused: 0,
+  retries: 0,
+};
 
 function covered(more: Partial<Covered> = {}): Covered {
   return {
@@ -65,6 +87,44 @@ test('after five seconds, every so often, and at its end', () => {
     first.output,
     'This container is watched by varvel 1.2.3 with 71 rules: 10 events seen, 1 lost, 4 detections counted instead of written; its last line is number 12',
   );
+});
+
+test('what is denied, and since when lines of the app’s team wait', () => {
+  const said: Detection[] = [];
+  const at = Date.UTC(2026, 0, 2);
+  const counters = { delivered: 0, failed: 0, dropped: 0 };
+  const down = (sinceMs: number): SpooledCounters => ({
+    ...SPOOLED,
+    down: { sinceMs, reason: 'ECONNREFUSED' },
+  });
+  const coverage = new CoverageLines({
+    intervalMs: 60_000,
+    version: '1',
+    rules: () => 9,
+    fanOut: { suppressedOf: () => 0, lastLineOf: () => 3 },
+    deniesIn: (cgroupId) => (cgroupId === 7 ? 2 : 0),
+    streams: () => [
+      { audience: 'tenant', counters: () => counters },
+      { audience: 'tenant', counters: () => SPOOLED },
+      { audience: 'tenant', counters: () => down(at + 5) },
+      { audience: 'tenant', counters: () => down(at) },
+      // Of the operator's receivers tenants are not told.
+      { audience: 'operator', counters: () => down(at - 7) },
+    ],
+    say: (line) => void said.push(line),
+  });
+  coverage.onTick([covered()], 5_000);
+  coverage.onTick([], 10_000);
+  const [first, last] = said;
+  assert.equal(
+    first?.output,
+    'This container is watched by varvel 1 with 9 rules, of which 2 deny: 10 events seen, 1 lost, 0 detections counted instead of written; its last line is number 3; a receiver takes no lines since 2026-01-02T00:00:00.000Z, they wait',
+  );
+  const facts = (line: Detection | undefined): unknown[] =>
+    ['coverage.denies', 'coverage.lines_wait_since'].map((name) => line?.outputFields[name]);
+  assert.deepEqual(facts(first), [2, '2026-01-02T00:00:00.000Z']);
+  // At its end nothing is denied there any more.
+  assert.deepEqual(facts(last), [null, null]);
 });
 
 test('what was dropped before it was known whose container it is counts as lost', () => {
