@@ -21,7 +21,7 @@ export class Losses {
     this.add({ container, count: 1, firstNs: timeNs, lastNs: timeNs, numbers });
   }
 
-  add({ container, count, firstNs, lastNs, numbers }: Lost): void {
+  add({ container, count, firstNs, lastNs, numbers, atMost }: Lost): void {
     const key = container?.fullId ?? HOST;
     const before = this.#byContainer.get(key);
     if (before === undefined && this.#byContainer.size >= MAX_CONTAINERS) return;
@@ -31,6 +31,7 @@ export class Losses {
       firstNs: before === undefined || firstNs < before.firstNs ? firstNs : before.firstNs,
       lastNs: before === undefined || lastNs > before.lastNs ? lastNs : before.lastNs,
       numbers: before === undefined ? numbers : joined(before.numbers, numbers),
+      ...((atMost ?? before?.atMost) ? { atMost: true } : {}),
     });
   }
 

@@ -76,6 +76,8 @@ export const MAX_LOST_RANGES = 16;
 export interface Lost {
   readonly container: Container | undefined;
   readonly count: number;
+  /** Not more than `count` of them are missing, and maybe none: the receiver did not say which of several apps’ it rejected. */
+  readonly atMost?: boolean;
   /** Unix ns of the first and the last of their detections. */
   readonly firstNs: bigint;
   readonly lastNs: bigint;
@@ -106,13 +108,15 @@ export function suppressedNotice(
 
 /** That lines are missing in a stream. */
 export function lostNotice(stream: string, lost: Lost): Detection {
-  const { count, firstNs, lastNs, container, numbers } = lost;
-  const lines = count === 1 ? '1 line is' : `${count} lines are`;
+  const { count, firstNs, lastNs, container, numbers, atMost } = lost;
+  const exact = count === 1 ? '1 line is' : `${count} lines are`;
+  const lines = atMost ? `Up to ${count} ${count === 1 ? 'line may be' : 'lines may be'}` : exact;
   return notice(LOST_RULE, lastNs, container, {
     output: `${lines} missing here, of detections from ${isoTime(firstNs)} to ${isoTime(lastNs)}: this log could not take them. ${whichNumbers(lost)}`,
     outputFields: {
       'lost.stream': stream,
       'lost.count': count,
+      ...(atMost ? { 'lost.at_most': true } : {}),
       'lost.numbers': numbers === undefined ? null : formatRanges(numbers),
       'lost.first': firstNs,
       'lost.last': lastNs,

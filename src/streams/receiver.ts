@@ -19,6 +19,8 @@ export interface OutgoingLine {
   readonly text: string;
   /** Undefined for what has no app: operators' receivers only. */
   readonly app: AppIdentity | undefined;
+  /** What `factsOf` of its receiver told. */
+  readonly facts?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Result of a batch: the receiver has taken the first `taken` lines. */
@@ -31,6 +33,11 @@ export interface SendResult {
   readonly rest?: 'later' | 'refused';
   /** With `rest`: why, as the end of a sentence for the operator. */
   readonly reason?: string;
+  /**
+   * Of the last `of` lines taken, the receiver has rejected `count`, which are lost there. It does not say which. `reason` is
+   * the end of a sentence.
+   */
+  readonly rejected?: { readonly count: number; readonly of: number; readonly reason: string };
   /** With `later`: the delay that the receiver asked for. */
   readonly retryAfterMs?: number;
 }
@@ -51,6 +58,8 @@ export interface Receiver {
   /** Lines that it takes at once. */
   readonly maxBatch: number;
   accepts(delivery: Delivery): boolean;
+  /** What a line is to keep for it of its container, besides the app: 4 KiB at most. Absent: nothing. */
+  factsOf?(delivery: Delivery): Readonly<Record<string, string>>;
   /**
    * Sends lines in order, connecting first where it has to. Called again only when the call before has resolved. Never
    * rejects; resolves within 30 s.

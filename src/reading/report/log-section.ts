@@ -180,7 +180,9 @@ function toldLosses({ notices }: Incident): Check[] {
     const counts = group.shown.map(({ fields }) => numberIn(fields, field));
     const sum = counts.reduce<number>((total, one) => total + (one ?? 0), 0);
     // Lines that were cut, and those of agents that wrote no fields, do not say it.
-    if (!counts.includes(undefined)) return [bad(what(numbered(sum)))];
+    const isMost = group.shown.some(({ fields }) => String(fields['lost.at_most']) === 'true');
+    if (!counts.includes(undefined))
+      return [bad(what(isMost ? `Up to ${numbered(sum)}` : numbered(sum)))];
     return [bad(what(sum === 0 ? 'An unknown number of' : `At least ${numbered(sum)}`))];
   };
   return [

@@ -4,7 +4,12 @@ import { escapeText } from '../escape.ts';
 
 /** Meaning of a response for the lines of its request. */
 export type Verdict =
-  | { readonly kind: 'taken' }
+  | {
+      readonly kind: 'taken';
+      /** Of what was sent, so many parts were not kept: the receiver does not say which, but maybe why. */
+      readonly rejected?: number;
+      readonly reason?: string;
+    }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'later'; readonly reason: string; readonly retryAfterMs?: number };
 
@@ -53,7 +58,7 @@ export function verdictOf(
 }
 
 /** RFC 9110, 10.2.3: seconds or a date. At most MAX_RETRY_AFTER_MS; undefined for anything else. */
-function retryAfter(value: string | undefined, nowMs: number): number | undefined {
+export function retryAfter(value: string | undefined, nowMs: number): number | undefined {
   const text = value?.trim() ?? '';
   if (/^\d{1,10}$/.test(text)) return Math.min(Number(text) * 1000, MAX_RETRY_AFTER_MS);
   // Date.parse takes much that is no HTTP date; those begin with the day's name.
@@ -61,7 +66,8 @@ function retryAfter(value: string | undefined, nowMs: number): number | undefine
   return Number.isNaN(atMs) ? undefined : Math.min(Math.max(0, atMs - nowMs), MAX_RETRY_AFTER_MS);
 }
 
-function visible(text: string): string {
+/** What a receiver says, as one line of visible text of some 160 characters at most. */
+export function visible(text: string): string {
   const line = text.trim().replace(/\s+/g, ' ');
   return escapeText(line.length <= SAID_CHARS ? line : `${line.slice(0, SAID_CHARS)}…`);
 }

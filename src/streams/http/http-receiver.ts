@@ -4,6 +4,7 @@ import { UserError } from '../../shared/user-error.ts';
 import type { OutgoingLine, Receiver, ReceiverCounters, SendResult } from '../receiver.ts';
 import type { Delivery } from '../stream.ts';
 import { TlsFiles } from '../tls-files.ts';
+import { verdictOf } from './answer.ts';
 import type { Verdict } from './answer.ts';
 import { Poster } from './post.ts';
 import type { PostTarget } from './post.ts';
@@ -11,6 +12,9 @@ import { TokenFile } from './token-file.ts';
 
 /** No request starts later than this in a `send`: with its timeout that makes 25 s. */
 const LAST_REQUEST_MS = 15_000;
+
+/** Of an answer's body: what is looked at. */
+const SAID_BYTES = 1024;
 
 /** What `HttpReceiver` needs. */
 export interface HttpReceiverOptions {
@@ -79,7 +83,8 @@ export class HttpReceiver implements Receiver {
     const { batch, headers, token } = this.#options;
     const texts = lines.map(({ text }) => text);
     const json = isJson(lines[0]);
-    return this.#poster.post(batch && json ? `[${texts.join(',')}]` : texts.join(''), {
+    const body = batch && json ? `[${texts.join(',')}]` : texts.join('');
+    return this.#poster.post(Buffer.from(body), {
       'User-Agent': 'varvel',
       ...headers,
       ...(token === undefined ? {} : { Authorization: `Bearer ${token.current()}` }),
@@ -124,7 +129,14 @@ export function httpReceiver(config: HttpStreamConfig, logger: Logger): HttpRece
     audience,
     // Without the path: webhooks have their secret there.
     where: `${address.secure ? 'https' : 'http'}://${name}:${port}`,
-    target: { address, socket, tls, serverName: config.tls.serverName },
+    target: {
+      address,
+      socket,
+      tls,
+      serverName: config.tls.serverName,
+      judge: ({ status, headers: said, body }) =>
+        verdictOf(status, said, body.toString('utf8', 0, SAID_BYTES), Date.now()),
+    },
     batch,
     headers,
     token:

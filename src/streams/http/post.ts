@@ -1,12 +1,11 @@
 import { Agent, request } from 'node:http';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 import type { SecureContext } from 'node:tls';
 
 import type { HttpAddress } from '../../config/receiver-address.ts';
 import type { TlsFiles } from '../tls-files.ts';
 import { reasonOf } from '../network-reason.ts';
-import { verdictOf } from './answer.ts';
 import type { Verdict } from './answer.ts';
 
 /** From the look-up of the name to the last byte of the answer. */
@@ -14,10 +13,16 @@ export const REQUEST_TIMEOUT_MS = 10_000;
 
 /** Limit of a response body: a longer one aborts the connection. */
 const MAX_BODY_BYTES = 65_536;
-const SAID_BYTES = 1024;
 
 /** A connection that was idle for so long is not reused. */
 const IDLE_MS = 30_000;
+
+/** A response; its body may be cut at MAX_BODY_BYTES, or where the connection ended. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
 
 /** Where `Poster` sends to. */
 export interface PostTarget {
@@ -26,6 +31,10 @@ export interface PostTarget {
   readonly socket: string | undefined;
   readonly tls: TlsFiles | undefined;
   readonly serverName: string | undefined;
+  /** From the look-up of the name to the last byte of the answer; default REQUEST_TIMEOUT_MS. */
+  readonly timeoutMs?: number;
+  /** What an answer means. */
+  readonly judge: (answer: Answer) => Verdict;
 }
 
 /** Sends POST requests over one connection that is kept, one at a time. Follows no redirect. */
@@ -50,12 +59,12 @@ export class Poster {
     return this.#connectFailures;
   }
 
-  /** Never rejects; resolves within REQUEST_TIMEOUT_MS. */
-  async post(body: string, headers: Readonly<Record<string, string>>): Promise<Verdict> {
-    const bytes = Buffer.from(body);
-    const first = await this.#try(bytes, headers);
+  /** Never rejects; resolves within the timeout. */
+  async post(bytes: Buffer, headers: Readonly<Record<string, string>>): Promise<Verdict> {
+    const untilMs = performance.now() + (this.#target.timeoutMs ?? REQUEST_TIMEOUT_MS);
+    const first = await this.#try(bytes, headers, untilMs);
     // The receiver ended an idle connection while the request was on its way (RFC 9112, 9.3.1).
-    return first === 'idle connection ended' ? await this.#lastTry(bytes, headers) : first;
+    return first === 'idle connection ended' ? await this.#lastTry(bytes, headers, untilMs) : first;
   }
 
   close(): void {
@@ -64,9 +73,13 @@ export class Poster {
     this.#agent?.destroy();
   }
 
-  async #lastTry(bytes: Buffer, headers: Readonly<Record<string, string>>): Promise<Verdict> {
+  async #lastTry(
+    bytes: Buffer,
+    headers: Readonly<Record<string, string>>,
+    untilMs: number,
+  ): Promise<Verdict> {
     this.#renewAgent();
-    const verdict = await this.#try(bytes, headers);
+    const verdict = await this.#try(bytes, headers, untilMs);
     return typeof verdict === 'object'
       ? verdict
       : { kind: 'later', reason: 'it ended the connection' };
@@ -75,9 +88,10 @@ export class Poster {
   #try(
     bytes: Buffer,
     headers: Readonly<Record<string, string>>,
+    untilMs: number,
   ): Promise<Verdict | 'idle connection ended'> {
     if (this.#closed) return Promise.resolve({ kind: 'later', reason: 'the agent ends' });
-    const { address, socket, serverName } = this.#target;
+    const { address, socket, serverName, judge } = this.#target;
     const sent = (address.secure ? secureRequest : request)({
       method: 'POST',
       host: address.host,
@@ -91,7 +105,7 @@ export class Poster {
     return new Promise((resolve) => {
       let connected = false;
       let answer: IncomingMessage | undefined;
-      let said = '';
+      const body: Buffer[] = [];
       let isDone = false;
       const done = (verdict: Verdict | 'idle connection ended'): void => {
         if (isDone) return;
@@ -101,7 +115,7 @@ export class Poster {
         resolve(verdict);
       };
       const verdict = (it: IncomingMessage): Verdict =>
-        verdictOf(it.statusCode ?? 0, it.headers, said, Date.now());
+        judge({ status: it.statusCode ?? 0, headers: it.headers, body: Buffer.concat(body) });
       const stop = (reason: string): void => {
         // What was answered counts, however its body ended.
         done(answer === undefined ? { kind: 'later', reason } : verdict(answer));
@@ -109,7 +123,7 @@ export class Poster {
       };
       const timer = setTimeout(
         () => stop(connected ? 'it does not answer' : 'no connection to it in time'),
-        REQUEST_TIMEOUT_MS,
+        untilMs - performance.now(),
       );
       this.#abort = stop;
       sent.once('socket', (it) => {
@@ -130,8 +144,8 @@ export class Poster {
         let length = 0;
         it.on('data', (chunk: Buffer) => {
           length += chunk.length;
-          if (said.length < SAID_BYTES) said += chunk.toString('utf8', 0, SAID_BYTES);
           if (length > MAX_BODY_BYTES) stop('');
+          else body.push(chunk);
         });
         it.once('error', () => stop(''));
         it.once('end', () => done(verdict(it)));

@@ -20,7 +20,7 @@ export function decodeLine(payload: Buffer): OutgoingLine | undefined {
 /** All that receivers read: the file is the agent's own, but an older or newer one's perhaps. */
 function isLine(value: unknown): value is Omit<OutgoingLine, 'timeNs'> & { timeNs: string } {
   if (!isRecord(value)) return false;
-  const { id, seq, timeNs, priority, rule, hostname, text, app, incident } = value;
+  const { id, seq, timeNs, priority, rule, hostname, text, app, incident, facts } = value;
   return (
     [id, rule, hostname, text].every((one) => typeof one === 'string') &&
     typeof seq === 'number' &&
@@ -28,7 +28,8 @@ function isLine(value: unknown): value is Omit<OutgoingLine, 'timeNs'> & { timeN
     /^\d{1,20}$/.test(timeNs) &&
     PRIORITIES.some((one) => one === priority) &&
     (incident === undefined || typeof incident === 'string') &&
-    (app === undefined || isApp(app))
+    (app === undefined || isApp(app)) &&
+    (facts === undefined || isTexts(facts))
   );
 }
 
@@ -38,10 +39,12 @@ function isApp(value: unknown): value is AppIdentity {
   return (
     typeof name === 'string' &&
     Object.values(optional).every((one) => one === undefined || typeof one === 'string') &&
-    (tags === undefined ||
-      (isRecord(tags) && Object.values(tags).every((one) => typeof one === 'string')))
+    (tags === undefined || isTexts(tags))
   );
 }
+
+const isTexts = (value: unknown): boolean =>
+  isRecord(value) && Object.values(value).every((one) => typeof one === 'string');
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -13,13 +13,29 @@ export class RefusedLines {
   #hostname = '';
 
   /** What the agent says of itself does not count. */
-  note({ app, seq, timeNs, hostname }: OutgoingLine): void {
-    if (seq === 0) return;
-    this.#hostname = hostname;
-    // Without an instance several containers have numbers of their own under the app's name.
-    const isOneInstance = app?.instance !== undefined;
-    const container = app === undefined ? undefined : formerContainer(app);
-    this.#losses.note(container, timeNs, isOneInstance ? seq : undefined);
+  note(line: OutgoingLine): void {
+    if (line.seq > 0) this.#hostname = line.hostname;
+    noteIn(this.#losses, line);
+  }
+
+  /**
+   * `count` of these lines: it is not known which. Where they are of several app instances, or some of them have no number,
+   * each instance is told how many at most.
+   */
+  noteSome(lines: readonly OutgoingLine[], count: number): void {
+    if (count >= lines.length) {
+      for (const line of lines) this.note(line);
+      return;
+    }
+    const groups = new Losses();
+    for (const line of lines) noteIn(groups, line);
+    const all = groups.take();
+    const atMost = all.length > 1 || lines.some(({ seq }) => seq === 0);
+    this.#hostname = lines[0]?.hostname ?? this.#hostname;
+    for (const group of all) {
+      const most = Math.min(count, group.count);
+      this.#losses.add({ ...group, count: most, ...(atMost ? { atMost } : {}) });
+    }
   }
 
   /** Adds back the losses of a notice that was not taken itself. */
@@ -33,7 +49,9 @@ export class RefusedLines {
       return;
     this.#hostname = hostname;
     const numbers = parseRanges(detection.outputFields['lost.numbers'], MAX_LOST_RANGES);
-    this.#losses.add({ container: detection.container, count, firstNs, lastNs, numbers });
+    const atMost = detection.outputFields['lost.at_most'] === true ? { atMost: true } : {};
+    const { container } = detection;
+    this.#losses.add({ container, count, firstNs, lastNs, numbers, ...atMost });
   }
 
   /** Passes on a notice for each loss. Those not taken (false) are kept for the next time. False if any was not taken. */
@@ -48,6 +66,14 @@ export class RefusedLines {
     }
     return all;
   }
+}
+
+function noteIn(losses: Losses, { app, seq, timeNs }: OutgoingLine): void {
+  if (seq === 0) return;
+  // Without an instance several containers have numbers of their own under the app's name.
+  const isOneInstance = app?.instance !== undefined;
+  const container = app === undefined ? undefined : formerContainer(app);
+  losses.note(container, timeNs, isOneInstance ? seq : undefined);
 }
 
 /** The container of a line that was read back from the disk: only its app is known, and that instances differ. */

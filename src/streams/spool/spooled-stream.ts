@@ -108,6 +108,7 @@ export class SpooledStream implements LogStream {
       incident,
       hostname,
       app: container?.app,
+      facts: this.#options.receiver.factsOf?.(delivery),
       text: formatLine(delivery, { format: this.#options.format }),
     };
     // Loss notices go first, may use the reserved space, and are never dropped.
@@ -176,8 +177,9 @@ export class SpooledStream implements LogStream {
       const result = await receiver.send(batch.filter((line) => line !== undefined));
       const refused = result.rest === 'refused' ? batch[result.taken] : undefined;
       if (refused !== undefined) this.#noteMissing(refused);
+      const sure = this.#settleRejected(result, batch);
       if (this.#options.onTaken !== undefined) {
-        for (const line of batch.slice(0, result.taken)) if (line) this.#options.onTaken(line);
+        for (const line of batch.slice(0, sure)) if (line) this.#options.onTaken(line);
       }
       await this.#settle(result);
       if (result.rest === 'later' && this.#closed.signal.aborted) return;
@@ -189,7 +191,7 @@ export class SpooledStream implements LogStream {
     const { taken, rest, reason = '', retryAfterMs } = result;
     if (taken > 0) {
       this.#options.spool.settle(taken);
-      this.#delivered += taken;
+      this.#delivered += taken - (result.rejected?.count ?? 0);
       this.#backoff.reset();
       // It is slow, not down.
       if (this.#down !== undefined) this.#down = { ...this.#down, sinceMs: Date.now() };
@@ -204,6 +206,27 @@ export class SpooledStream implements LogStream {
     this.#retries++;
     const ownMs = this.#backoff.nextMs();
     await this.#rest(Math.min(retryAfterMs ?? ownMs, RETRY_WAITS.maxMs));
+  }
+
+  /** Counts and notes what was rejected of a batch. Returns how many of its lines the receiver has for sure. */
+  #settleRejected(
+    { taken, rejected }: SendResult,
+    batch: readonly (OutgoingLine | undefined)[],
+  ): number {
+    if (rejected === undefined) return taken;
+    const { count, of, reason } = rejected;
+    const sure = taken - of;
+    this.#refused += count;
+    this.#missing.noteSome(
+      batch.slice(sure, taken).filter((line) => line !== undefined),
+      count,
+    );
+    this.#tellSoon();
+    this.#warn(
+      { refused: this.#refused },
+      `The ${this.name} stream's receiver rejected ${count} of ${of} lines, which are lost there: ${reason}.`,
+    );
+    return sure;
   }
 
   #settleRefused(reason: string): void {
