@@ -29,6 +29,7 @@ const ROOMS = {
   'src/apps/runtimes/**': ['dockerode', 'p-queue', '@grpc/grpc-js', '@grpc/proto-loader'],
   'src/rules/compile/**': ['re2js'],
   'src/streams/loggregator/**': ['@grpc/grpc-js', '@grpc/proto-loader'],
+  'src/streams/otlp/**': ['@grpc/grpc-js', '@grpc/proto-loader'],
   'src/streams/syslog/**': ['syslog-client'],
   'src/metrics/**': ['pino', 'prom-client'],
 };

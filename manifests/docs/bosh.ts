@@ -44,6 +44,11 @@ export const NO_PROPERTY: Readonly<Record<string, string>> = {
   'streams.http.cert': 'a file of the job: streams.http.tls',
   'streams.http.key': 'a file of the job: streams.http.tls',
   'streams.http.token_file': 'a file of the job: streams.http.token',
+  'streams.otlp.enabled': 'on with streams.otlp.url',
+  'streams.otlp.ca': 'a file of the job: streams.otlp.tls',
+  'streams.otlp.cert': 'a file of the job: streams.otlp.tls',
+  'streams.otlp.key': 'a file of the job: streams.otlp.tls',
+  'streams.otlp.token_file': 'a file of the job: streams.otlp.token',
   run_dir: 'a folder of the job',
   state_dir: 'a folder of the job',
 };

@@ -14,7 +14,7 @@ const OWNER = /^owner(?:\.\d+)?$/;
 const STATE = ['numbers', 'alive', 'succession.sock'];
 const SPOOL_FILE = /^\d{12}\.spool(?:\.done|\.damaged)?$/;
 const PIN = /^[0-9a-f]{40}(?:\.new)?$/;
-const SPOOLS = ['loggregator', 'syslog', 'http'];
+const SPOOLS = ['loggregator', 'syslog', 'http', 'otlp'];
 const SELF_TEST = /^varvel-selftest-(\d+)$/;
 
 /**

@@ -10,11 +10,7 @@ import type { CanaryConfig } from './canary-config.ts';
 import { parseListenAddress } from './listen-address.ts';
 import type { ListenAddress } from './listen-address.ts';
 import { receiverConfigs } from './receiver-config.ts';
-import type {
-  HttpStreamConfig,
-  LoggregatorStreamConfig,
-  SyslogStreamConfig,
-} from './receiver-config.ts';
+import type { ReceiverConfigs } from './receiver-config.ts';
 import { responseSettings } from './response-config.ts';
 import type { ResponseSetting } from './response-config.ts';
 import type { ParsedConfig } from './schema.ts';
@@ -178,10 +174,7 @@ export interface AgentConfig extends RuleSettings {
       readonly format: StreamFormat;
     };
     readonly stdout: { readonly enabled: boolean; readonly format: StreamFormat };
-    readonly syslog: SyslogStreamConfig;
-    readonly http: HttpStreamConfig;
-    readonly loggregator: LoggregatorStreamConfig;
-  };
+  } & ReceiverConfigs;
   readonly probe: {
     readonly execRingBytes: number;
     readonly bulkRingBytes: number;

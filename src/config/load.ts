@@ -172,6 +172,12 @@ function effective(key: string, config: AgentConfig): unknown {
       return config.streams.syslog.enabled;
     case 'streams.http.enabled':
       return config.streams.http.enabled;
+    case 'streams.otlp.enabled':
+      return config.streams.otlp.enabled;
+    case 'streams.otlp.timeout':
+      return formatDurationMs(config.streams.otlp.timeoutMs);
+    case 'streams.otlp.headers':
+      return hiddenValues(config.streams.otlp.headers);
     case 'streams.http.headers':
       return hiddenValues(config.streams.http.headers);
     case 'rescan_interval':

@@ -1,5 +1,6 @@
 import { parseHttpAddress, parseSyslogAddress } from './receiver-address.ts';
 import type { HttpAddress, SyslogAddress } from './receiver-address.ts';
+import { wrongMetadata } from './receiver-values.ts';
 import type { ParsedConfig } from './schema.ts';
 
 /** Files and names for TLS; file paths are absolute. */
@@ -37,6 +38,19 @@ export interface HttpStreamConfig {
   readonly tls: TlsFilesConfig;
 }
 
+/** On if a url is given; `address` is set if `enabled`. Of gRPC its path says nothing. */
+export interface OtlpStreamConfig {
+  readonly enabled: boolean;
+  readonly audience: 'tenant' | 'operator';
+  readonly protocol: 'grpc' | 'http/protobuf' | 'http/json';
+  readonly address: HttpAddress | undefined;
+  readonly compression: 'none' | 'gzip';
+  readonly timeoutMs: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tokenFile: string | undefined;
+  readonly tls: TlsFilesConfig;
+}
+
 /** The files are set if `enabled`. */
 export interface LoggregatorStreamConfig {
   readonly enabled: boolean;
@@ -56,26 +70,38 @@ export interface LoggregatorStreamConfig {
   };
 }
 
+/** Of all streams to a receiver elsewhere. */
+export type ReceiverConfigs = {
+  readonly syslog: SyslogStreamConfig;
+  readonly http: HttpStreamConfig;
+  readonly otlp: OtlpStreamConfig;
+  readonly loggregator: LoggregatorStreamConfig;
+};
+
 type Streams = ParsedConfig['streams'];
+
+/** Streams whose receiver is named by a url; of the last two it is an HTTP one. */
+const BY_URL = ['syslog', 'http', 'otlp'] as const;
+const BY_HTTP = ['http', 'otlp'] as const;
 
 /** Takes values that passed the schema and `receiverMistake`. `absolute` resolves the path of a value. */
 export function receiverConfigs(
   streams: Streams,
   absolute: (path: string, ...at: string[]) => string,
-): {
-  readonly syslog: SyslogStreamConfig;
-  readonly http: HttpStreamConfig;
-  readonly loggregator: LoggregatorStreamConfig;
-} {
-  const { syslog, http, loggregator } = streams;
+): ReceiverConfigs {
+  const { syslog, http, otlp, loggregator } = streams;
   const file = (
-    name: 'syslog' | 'http' | 'loggregator',
+    name: (typeof BY_URL)[number] | 'loggregator',
     key: 'ca' | 'cert' | 'key',
   ): string | undefined => {
     const path = streams[name][key];
     return path === undefined ? undefined : absolute(path, 'streams', name, key);
   };
-  const tls = (name: 'syslog' | 'http'): TlsFilesConfig => ({
+  const tokenFile = (name: (typeof BY_HTTP)[number]): string | undefined => {
+    const path = streams[name].token_file;
+    return path === undefined ? undefined : absolute(path, 'streams', name, 'token_file');
+  };
+  const tls = (name: (typeof BY_URL)[number]): TlsFilesConfig => ({
     ca: file(name, 'ca'),
     cert: file(name, 'cert'),
     key: file(name, 'key'),
@@ -98,11 +124,19 @@ export function receiverConfigs(
       socket: http.socket,
       batch: http.batch,
       headers: http.headers,
-      tokenFile:
-        http.token_file === undefined
-          ? undefined
-          : absolute(http.token_file, 'streams', 'http', 'token_file'),
+      tokenFile: tokenFile('http'),
       tls: tls('http'),
+    },
+    otlp: {
+      enabled: otlp.enabled ?? otlp.url !== undefined,
+      audience: otlp.audience,
+      protocol: otlp.protocol,
+      address: otlpAddress(otlp.url),
+      compression: otlp.compression,
+      timeoutMs: otlp.timeout,
+      headers: otlp.headers,
+      tokenFile: tokenFile('otlp'),
+      tls: tls('otlp'),
     },
     loggregator: {
       enabled: loggregator.enabled,
@@ -127,7 +161,7 @@ export function receiverConfigs(
 export function receiverMistake(
   streams: Streams,
 ): { readonly at: readonly string[]; readonly says: string } | undefined {
-  for (const name of ['syslog', 'http'] as const) {
+  for (const name of BY_URL) {
     const stream = streams[name];
     const key = (of: string): string => `streams.${name}.${of}`;
     if (stream.enabled === true && stream.url === undefined) {
@@ -137,7 +171,7 @@ export function receiverMistake(
     if (stream.url === undefined) continue;
     for (const of of ['ca', 'cert', 'key', 'server_name'] as const) {
       if (stream[of] === undefined || isTls(name, stream.url)) continue;
-      const secure = name === 'http' ? 'https://' : 'syslog+tls://';
+      const secure = name === 'syslog' ? 'syslog+tls://' : 'https://';
       const says = `"${key(of)}" is for ${secure} only, and ${key('url')} is another: nothing would be encrypted. Change the url, or remove it.`;
       return { at: [name, of], says };
     }
@@ -150,7 +184,7 @@ export function receiverMistake(
       return { at: [name, 'key'], says };
     }
   }
-  const { http, loggregator } = streams;
+  const { http, otlp, loggregator } = streams;
   for (const of of ['ca', 'cert', 'key'] as const) {
     if (!loggregator.enabled || loggregator[of] !== undefined) continue;
     const says = `streams.loggregator is enabled but has no ${of}: the platform's agent takes lines by mutual TLS only. Set streams.loggregator.${of} to a PEM file of a certificate that loggregator_ca has signed.`;
@@ -160,15 +194,28 @@ export function receiverMistake(
     const says = `"streams.http.batch" sends JSON arrays: set streams.http.format to json, or batch to false.`;
     return { at: ['http', 'batch'], says };
   }
-  if (http.token_file !== undefined && 'authorization' in lowerCased(http.headers)) {
-    const says = `"streams.http.token_file" and a header "Authorization" both set the credentials: remove one.`;
-    return { at: ['http', 'token_file'], says };
+  for (const name of BY_HTTP) {
+    const { token_file: file, headers } = streams[name];
+    if (file !== undefined && 'authorization' in lowerCased(headers)) {
+      const says = `"streams.${name}.token_file" and a header "Authorization" both set the credentials: remove one.`;
+      return { at: [name, 'token_file'], says };
+    }
+  }
+  if (otlp.protocol !== 'grpc') return undefined;
+  if (httpAddress(otlp.url)?.path !== '/' && otlp.url !== undefined) {
+    const says = `"streams.otlp.url" has a path, which gRPC has no use for: remove it, or set streams.otlp.protocol to http/protobuf.`;
+    return { at: ['otlp', 'url'], says };
+  }
+  const wrong = wrongMetadata(otlp.headers);
+  if (wrong !== undefined) {
+    const says = `"streams.otlp.headers" ${wrong}: gRPC sends no others. Change them, or set streams.otlp.protocol to http/protobuf.`;
+    return { at: ['otlp', 'headers'], says };
   }
   return undefined;
 }
 
-function isTls(name: 'syslog' | 'http', url: string): boolean {
-  return name === 'http' ? httpAddress(url)?.secure === true : syslogAddress(url)?.kind === 'tls';
+function isTls(name: (typeof BY_URL)[number], url: string): boolean {
+  return name === 'syslog' ? syslogAddress(url)?.kind === 'tls' : httpAddress(url)?.secure === true;
 }
 
 function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
@@ -185,4 +232,10 @@ function syslogAddress(url: string | undefined): SyslogAddress | undefined {
 function httpAddress(url: string | undefined): HttpAddress | undefined {
   const parsed = url === undefined ? undefined : parseHttpAddress(url);
   return typeof parsed === 'string' ? undefined : parsed;
+}
+
+/** Where logs go by default, if the url names no path. */
+function otlpAddress(url: string | undefined): HttpAddress | undefined {
+  const address = httpAddress(url);
+  return address?.path === '/' ? { ...address, path: '/v1/logs' } : address;
 }

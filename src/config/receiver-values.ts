@@ -9,6 +9,7 @@ export const MAX_HEADER_BYTES = 1024;
 /** The request sets these itself: a second one could contradict it. */
 const OWN_HEADERS = [
   'connection',
+  'content-encoding',
   'content-length',
   'content-type',
   'expect',
@@ -39,6 +40,19 @@ export function wrongHeaders(headers: Readonly<Record<string, string>>): string 
       return `headers with values of at most ${MAX_HEADER_BYTES} bytes`;
   }
   return undefined;
+}
+
+/**
+ * Whether gRPC can send them: names that are not its own (`grpc-…`) and mean no bytes (`…-bin`), values in printable ASCII.
+ * Returns a phrase that says what they must be; undefined if they are valid.
+ */
+export function wrongMetadata(headers: Readonly<Record<string, string>>): string | undefined {
+  const valid = Object.entries(headers).every(
+    ([name, value]) => !/^grpc-|-bin$/i.test(name) && /^[\x20-\x7e]*$/.test(value),
+  );
+  return valid
+    ? undefined
+    : 'must have no names that begin with grpc- or end with -bin, and values in printable ASCII';
 }
 
 /** Whether PROCID and a tag can hold it: 1 to 32 printable ASCII characters, not only blanks and hyphens. */

@@ -38,8 +38,31 @@ import type { ValueInfo } from './value-types.ts';
 const receiver = {
   enabled: value(z.boolean().optional(), 'boolean', 'true or false'),
   audience: choice(['tenant', 'operator'], 'operator'),
-  format: choice(FORMATS, 'json'),
   ...clientTls('the receiver'),
+};
+
+/** Those of the specification, by its names. */
+const OTLP_PROTOCOLS = ['grpc', 'http/protobuf', 'http/json'] as const;
+
+const HTTP_URL = 'a URL such as https://host:port/path';
+
+/** Keys of those that send requests with headers. */
+const request = {
+  url: parsedText(parseHttpAddress, HTTP_URL),
+  headers: value(
+    z
+      .record(z.string(), z.string())
+      .default({})
+      .superRefine((it, context) => {
+        const wrong = wrongHeaders(it);
+        if (wrong !== undefined)
+          context.addIssue({ code: 'custom', message: wrong, params: { expected: wrong } });
+      }),
+    'json',
+    'headers with their values, such as {X-Team: payments}',
+    '{"X-Team": "payments"}',
+  ),
+  token_file: optionalPath('the path of a file with a bearer token'),
 };
 
 const cgroupApp = z.strictObject({
@@ -272,6 +295,7 @@ export const CONFIG_SCHEMA = z.strictObject({
       syslog: z
         .strictObject({
           ...receiver,
+          format: choice(FORMATS, 'json'),
           url: parsedText(parseSyslogAddress, SYSLOG_FORMS),
           source_type: value(
             z.string().refine(isSourceType).default('VARVEL'),
@@ -319,27 +343,23 @@ export const CONFIG_SCHEMA = z.strictObject({
       http: z
         .strictObject({
           ...receiver,
-          url: parsedText(parseHttpAddress, 'a URL such as https://host:port/path'),
+          format: choice(FORMATS, 'json'),
+          ...request,
           socket: value(
             text('a path').refine(isSocketPath).optional(),
             'text',
             'the absolute path of a unix socket, of at most 107 bytes',
           ),
           batch: flag(false),
-          headers: value(
-            z
-              .record(z.string(), z.string())
-              .default({})
-              .superRefine((it, context) => {
-                const wrong = wrongHeaders(it);
-                if (wrong !== undefined)
-                  context.addIssue({ code: 'custom', message: wrong, params: { expected: wrong } });
-              }),
-            'json',
-            'headers with their values, such as {X-Team: payments}',
-            '{"X-Team": "payments"}',
-          ),
-          token_file: optionalPath('the path of a file with a bearer token'),
+        })
+        .prefault({}),
+      otlp: z
+        .strictObject({
+          ...receiver,
+          ...request,
+          protocol: choice(OTLP_PROTOCOLS, 'http/protobuf'),
+          compression: choice(['none', 'gzip'], 'none'),
+          timeout: duration(1000, 25_000, '10s'),
         })
         .prefault({}),
     })

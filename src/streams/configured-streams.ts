@@ -113,7 +113,7 @@ export class ConfiguredStreams {
       await stream.verify();
     }
     if (stdout.enabled) this.#direct.push(new StdoutStream({ output, format: stdout.format }));
-    const { loggregator, syslog, http } = this.#config.streams;
+    const { loggregator, syslog, http, otlp } = this.#config.streams;
     if (loggregator.enabled) {
       // gRPC is for those who use it: it takes a tenth of a second and several MB.
       const { loggregatorReceiver } = await import('./loggregator/loggregator-receiver.ts');
@@ -122,6 +122,11 @@ export class ConfiguredStreams {
     }
     if (syslog.enabled) this.#add(syslogReceiver(syslog, logger), { format: syslog.format });
     if (http.enabled) this.#add(httpReceiver(http, logger), { format: http.format });
+    if (otlp.enabled) {
+      // So is what encodes its messages.
+      const { otlpReceiver } = await import('./otlp/otlp-receiver.ts');
+      this.#add(await otlpReceiver(otlp, logger), { format: 'json' });
+    }
   }
 
   #add(receiver: Receiver, options: SpooledReceiver['options']): void {

@@ -10,6 +10,8 @@ import type { SpooledCounters } from '../../src/streams/spool/spooled-stream.ts'
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { buildApp, E2eAgent, until, type DetectionLine } from '../support/e2e-agent.ts';
 import { execInContainer, runContainer } from '../support/e2e-docker.ts';
+import { recordsIn } from '../support/otlp-proto.ts';
+import { OtlpGrpcServer } from '../support/otlp-server.ts';
 import { Rsyslog } from '../support/rsyslog.ts';
 
 const RULES = `
@@ -187,5 +189,63 @@ test('an app that fills the spool while its receiver is down takes no line from 
   } finally {
     answer = 200;
     for (const app of [flood, quiet]) await app.remove({ force: true });
+  }
+});
+
+test('detections and coverage lines arrive as OpenTelemetry log records by mutual TLS, after the collector was down', async () => {
+  const { ca } = rsyslog.authority;
+  const collector = new OtlpGrpcServer({ ...rsyslog.authority.issue('collector.test'), ca });
+  await collector.start();
+  collector.stop();
+  const { cert, key } = rsyslog.client;
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RULES },
+    config: ['limits: {enabled: false}', 'coverage: {interval: 5s}'],
+    streams: [
+      'container: {enabled: false}',
+      `otlp: {url: 'https://127.0.0.1:${collector.port}', protocol: grpc, compression: gzip, audience: tenant, ca: ${ca}, cert: ${cert}, key: ${key}, server_name: collector.test}`,
+    ],
+  });
+  const app = await runContainer(engine, 'mkdir /data; echo x > /data/file; exec sleep 600', {
+    labels: { 'varvel.enable': 'true', 'varvel.app': 'shop', 'varvel.app-guid': 'a-guid' },
+    hostConfig: { Binds: [appMount] },
+  });
+  try {
+    await until('its file is there', () => agent.detections().length > 0);
+    assert.equal(await execInContainer(app, '/app storm 300 /data/file'), 0);
+    const detected = (): DetectionLine[] => agent.detections().filter(({ seq }) => seq > 0);
+    await until('all are detected', () => detected().length === 301);
+    await until('they wait', async () => {
+      const { otlp } = (await agent.snapshot()).streams as { otlp?: SpooledCounters };
+      return otlp?.down !== undefined && otlp.spool.waiting >= 301;
+    });
+    await collector.start();
+    const records = () => collector.requests.flatMap(recordsIn);
+    const ofRules = () => records().filter(({ record }) => record.eventName === 'varvel.detection');
+    await until('they arrive', () => ofRules().length === 301, 120_000);
+    await until('a coverage line arrives', () =>
+      records().some(({ attributes }) => attributes['security_rule.name'] === 'Varvel: coverage'),
+    );
+    assert.deepEqual(
+      ofRules().map(({ attributes }) => [
+        attributes['log.record.uid'],
+        Number(attributes['varvel.seq']),
+        attributes['falco.proc.cmdline'],
+      ]),
+      detected().map(({ id, seq, output_fields: fields }) => [id, seq, fields['proc.cmdline']]),
+    );
+    const [first] = ofRules();
+    assert.deepEqual([first?.record.severityText, first?.record.severityNumber], ['Error', 17]);
+    assert.equal(first?.resource['service.name'], 'shop');
+    assert.equal(first.resource['varvel.app.guid'], 'a-guid');
+    assert.equal(first.resource['container.id'], app.id);
+    assert.match(String(first.record.body.stringValue), /^opened by /);
+    const { otlp } = (await agent.snapshot()).streams as { otlp?: SpooledCounters };
+    assert.deepEqual([otlp?.refused, otlp?.dropped], [0, 0]);
+  } finally {
+    await app.remove({ force: true });
+    collector.stop();
   }
 });

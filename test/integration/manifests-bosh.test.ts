@@ -73,14 +73,14 @@ describe('the job', () => {
       ...(['canary', 'probe', 'context', 'spoolMaxBytes', 'hostname', 'logLevel'] as const),
     ] as const;
     for (const key of same) assert.deepEqual(job[key], own[key], key);
-    const { loggregator, syslog, http, file, container, appFile } = job.streams;
+    const { loggregator, syslog, http, otlp, file, container, appFile } = job.streams;
     assert.deepEqual(
       { ...loggregator, enabled: false, ca: undefined, cert: undefined, key: undefined },
       own.streams.loggregator,
     );
     assert.deepEqual(
-      [loggregator, file, syslog, http, container, appFile].map(({ enabled }) => enabled),
-      [true, true, false, false, false, false],
+      [loggregator, file, syslog, http, otlp, container, appFile].map(({ enabled }) => enabled),
+      [true, true, false, false, false, false, false],
     );
     assert.deepEqual(job.runtimes.garden, { ...own.runtimes.garden, enabled: true });
     assert.equal(job.runtimes.docker.enabled, false);
@@ -98,6 +98,7 @@ describe('the job', () => {
       ...NEEDED,
       'streams.syslog.url': 'syslog+tls://logs:6514',
       'streams.http.url': 'https://hooks/',
+      'streams.otlp.url': 'https://collector/',
       'canary.app.guid': 'another',
       'canary.read.log_cache.address': 'https://log-cache',
     };
@@ -110,7 +111,7 @@ describe('the job', () => {
       assert.notEqual(JSON.stringify(files), before, name);
     }
     const { files } = renderJob(nested(SET));
-    for (const stream of ['loggregator', 'syslog', 'http', 'log_cache'])
+    for (const stream of ['loggregator', 'syslog', 'http', 'otlp', 'log_cache'])
       for (const [file, what] of [
         ['_ca.crt', 'CA'],
         ['.crt', 'CERT'],
@@ -122,6 +123,7 @@ describe('the job', () => {
           `${stream}${file}`,
         );
     assert.equal(files['config/certs/http_token'], 'TOKEN\n');
+    assert.equal(files['config/certs/otlp_token'], 'OTLP TOKEN\n');
     assert.equal(files['config/certs/log_cache_token'], 'LOG_CACHE TOKEN\n');
     const certs = '/var/vcap/jobs/varvel/config/certs';
     assert.deepEqual(all.config.canary, {

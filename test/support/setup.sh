@@ -81,6 +81,7 @@ missing_packages() {
     has fish || echo fish
     has rsyslogd || echo rsyslog
     has groff || echo groff-base
+    [ -e /usr/include/opentelemetry/proto/collector/logs/v1/logs_service.proto ] || echo opentelemetry-proto
     has curl || echo curl
     has promtool || echo prometheus
     compgen -G '/usr/lib/*/rsyslog/lmnsd_ossl.so' >/dev/null || echo rsyslog-openssl

@@ -90,6 +90,17 @@ test('no file is needed', () => {
         tokenFile: undefined,
         tls: { ca: undefined, cert: undefined, key: undefined, serverName: undefined },
       },
+      otlp: {
+        enabled: false,
+        audience: 'operator',
+        protocol: 'http/protobuf',
+        address: undefined,
+        compression: 'none',
+        timeoutMs: 10_000,
+        headers: {},
+        tokenFile: undefined,
+        tls: { ca: undefined, cert: undefined, key: undefined, serverName: undefined },
+      },
       loggregator: {
         enabled: false,
         format: 'json',

@@ -186,6 +186,26 @@ test('mistakes are named with their place', () => {
       'streams: {http: {url: "http://a/", token_file: t, headers: {authorization: x}}}\n',
       '/varvel.yaml:1:48: "streams.http.token_file" and a header "Authorization" both set the credentials: remove one.',
     ],
+    [
+      'streams: {otlp: {url: "https://a:4317/x", protocol: grpc}}\n',
+      '/varvel.yaml:1:23: "streams.otlp.url" has a path, which gRPC has no use for: remove it, or set streams.otlp.protocol to http/protobuf.',
+    ],
+    [
+      'streams: {otlp: {url: "https://a:4317", protocol: grpc, headers: {X: "é"}}}\n',
+      '/varvel.yaml:1:66: "streams.otlp.headers" must have no names that begin with grpc- or end with -bin, and values in printable ASCII: gRPC sends no others. Change them, or set streams.otlp.protocol to http/protobuf.',
+    ],
+    [
+      'streams: {otlp: {url: "https://a", protocol: protobuf}}\n',
+      '/varvel.yaml:1:46: "streams.otlp.protocol" must be one of grpc, http/protobuf, http/json; it is "protobuf".',
+    ],
+    [
+      'streams: {otlp: {url: "http://a", ca: ca.pem}}\n',
+      '/varvel.yaml:1:39: "streams.otlp.ca" is for https:// only, and streams.otlp.url is another: nothing would be encrypted. Change the url, or remove it.',
+    ],
+    [
+      'streams: {otlp: {url: "https://a", timeout: 26s}}\n',
+      '/varvel.yaml:1:45: "streams.otlp.timeout" must be a duration from 1s to 25s, such as 500ms, 20s or 2m; it is "26s".',
+    ],
   ];
   for (const [yaml, says] of mistakes)
     assert.equal(
@@ -206,4 +226,27 @@ test('what a header holds is not shown, but a change of it is seen', () => {
   assert.ok(shown.includes('X-Api-Key') && !shown.includes('letmein'));
   assert.deepEqual(changedKeys(before, withKey('letmein')), []);
   assert.deepEqual(changedKeys(before, withKey('changed')), ['streams.http.headers']);
+});
+
+test('OTLP: where logs go by default, and what is not shown', () => {
+  const yaml = (url: string): string =>
+    `streams: {otlp: {url: "${url}", headers: {X-Key: s3cret}, token_file: token}}\n`;
+  const { config, settings } = load(yaml('https://otlp.example.org:4318'));
+  const { address, enabled, tokenFile, timeoutMs } = config.streams.otlp;
+  assert.deepEqual(address, {
+    secure: true,
+    host: 'otlp.example.org',
+    port: 4318,
+    path: '/v1/logs',
+  });
+  assert.deepEqual([enabled, timeoutMs], [true, 10_000]);
+  assert.equal(tokenFile, join(folder, 'token'));
+  assert.equal(
+    load(yaml('https://x/otlp/v1/logs?a=b')).config.streams.otlp.address?.path,
+    '/otlp/v1/logs?a=b',
+  );
+  assert.doesNotMatch(JSON.stringify(settings), /s3cret/);
+  const shown = (key: string): unknown => settings.find((it) => it.key === key)?.value;
+  assert.equal(shown('streams.otlp.timeout'), '10s');
+  assert.equal(shown('streams.otlp.enabled'), true);
 });
