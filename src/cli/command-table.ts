@@ -81,11 +81,11 @@ export const COMMANDS = {
   },
   lift: {
     summary:
-      'suspend the running agent’s responses, when one does harm: nothing is killed, denied, cut off or restarted',
+      'suspend the running agent’s responses, when one does harm: nothing is killed, denied, cut off, paused or restarted',
     operands: '',
     description: [
-      'Asks the agent on this host by its socket (metrics.listen). When it returns, nothing more is killed, denied, cut off or restarted, and containers that were cut off have their network back. Detections go on, and their lines say what would have been done.',
-      'A lift goes on over reloads, until its time is over, --end, or the agent’s end. A file named "lift" beside the configuration lifts everything as well, within a second and for as long as it is there.',
+      'Asks the agent on this host by its socket (metrics.listen). When it returns, nothing more is killed, denied, cut off, paused or restarted. Containers that were cut off have their network back, and paused ones go on. Detections go on, and their lines say what would have been done.',
+      'Without --app and --rule it also works when no agent runs. A lift goes on over reloads, until its time is over, --end, or the agent’s end. A file named "lift" beside the configuration lifts everything as well, within a second and for as long as it is there.',
     ],
     options: {
       ...CONFIG_OPTIONS,
