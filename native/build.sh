@@ -11,7 +11,9 @@ fi
 [ "${VARVEL_ASAN:-0}" = 1 ] || node schema/generate.mjs
 mkdir -p build
 for object in probe isolate deny-connects deny-opens deny-paths; do
+  # The same bytes in whatever folder it is built: BTF names the source files.
   "$CLANG" -g -O2 -Wall -Werror -mcpu=v3 -target bpf -D__TARGET_ARCH_x86 -Iprobe -I/usr/include/x86_64-linux-gnu \
+    "-ffile-prefix-map=$PWD=." \
     -c "probe/$object.bpf.c" -o "build/$object.bpf.o"
   # DWARF goes, BTF stays
   [ -z "$STRIP" ] || "$STRIP" -g "build/$object.bpf.o"
