@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <sched.h>
@@ -56,7 +57,7 @@ Status RunSelfTestChild(const std::string& cgroup, const std::string& sentinel, 
 enum { kNoNamespaces = 201, kNoFork, kNoCgroup, kNoExec, kKilled };
 
 // As RunChild: only system calls.
-static void RunFirst(const char* procs, char* const argv[]) {
+static void RunFirst(const char* procs, char* const argv[], char* const envp[]) {
   const int apart = CLONE_NEWPID | CLONE_NEWNS;
   // Without CAP_SYS_ADMIN only in a user namespace of its own.
   if (unshare(apart) != 0 && (errno != EPERM || unshare(apart | CLONE_NEWUSER) != 0)) _exit(kNoNamespaces);
@@ -66,7 +67,6 @@ static void RunFirst(const char* procs, char* const argv[]) {
     int fd = open(procs, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, "0", 1) != 1) _exit(kNoCgroup);
     close(fd);
-    char* envp[] = {nullptr};
     execve(argv[0], argv, envp);
     _exit(kNoExec);
   }
@@ -81,9 +81,13 @@ Status RunFirstProcess(const std::string& cgroup, const std::string& node, const
   const std::string procs = cgroup + "/cgroup.procs";
   char option[] = "-e";
   char* argv[] = {const_cast<char*>(node.c_str()), option, const_cast<char*>(script.c_str()), nullptr};
+  // Of the environment only what a bundled Node.js finds its libraries by.
+  const char* libraries = getenv("LD_LIBRARY_PATH");
+  std::string path = std::string("LD_LIBRARY_PATH=") + (libraries != nullptr ? libraries : "");
+  char* envp[] = {libraries != nullptr ? path.data() : nullptr, nullptr};
   pid_t child = fork();
   if (child < 0) return Status::Fail(errno, "fork the self-test's child");
-  if (child == 0) RunFirst(procs.c_str(), argv);
+  if (child == 0) RunFirst(procs.c_str(), argv, envp);
   int status = 0;
   if (Status waited = Wait(child, &status); !waited.ok()) return waited;
   *code = WIFEXITED(status) ? WEXITSTATUS(status) : kKilled;
