@@ -1,9 +1,10 @@
 // npm run build: builds dist/ from src/ and the npm packages that it uses. The packages are bundled; each command loads only
 // what it needs. So a start reads a few files instead of some hundreds. `npm run check` checks the types.
-import { chmodSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundledPackages, licenseTexts, packageList } from './bundled-packages.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const out = join(root, 'dist');
@@ -42,7 +43,9 @@ const { metafile } = await build({
   },
 });
 chmodSync(join(out, 'main.js'), 0o755);
-writeFileSync(join(out, 'LICENSES.txt'), licenses(Object.keys(metafile.inputs)));
+const packages = bundledPackages(root, Object.keys(metafile.inputs));
+writeFileSync(join(out, 'LICENSES.txt'), licenseTexts(packages));
+writeFileSync(join(out, 'packages.json'), packageList(packages));
 
 /** dockerode can reach an engine by ssh, with a package that is half of its size; the agent uses only its host's socket. */
 function leaveOutSsh(bundle) {
@@ -51,23 +54,4 @@ function leaveOutSsh(bundle) {
     contents:
       "exports.Client = class { constructor() { throw new Error('no engine is asked by ssh'); } };",
   }));
-}
-
-/** The licenses of the npm packages of these files, by name: they must be distributed with the bundle. */
-function licenses(inputs) {
-  const folders = inputs.flatMap(
-    (input) => /^node_modules\/(?:.*\/node_modules\/)?(?:@[^/]+\/)?[^/]+/.exec(input) ?? [],
-  );
-  return [...new Set(folders)]
-    .sort()
-    .map((folder) => {
-      const { name, version, license } = JSON.parse(
-        readFileSync(join(root, folder, 'package.json'), 'utf8'),
-      );
-      const texts = readdirSync(join(root, folder))
-        .filter((file) => /^(?:licen[cs]e|copying|notice)/i.test(file))
-        .map((file) => readFileSync(join(root, folder, file), 'utf8').trim());
-      return `${name} ${version} (${license})\n\n${texts.join('\n\n')}\n`;
-    })
-    .join(`\n${'-'.repeat(80)}\n\n`);
 }

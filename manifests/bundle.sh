@@ -26,7 +26,7 @@ install -m 755 "$(readlink -f "$node")" "$out/node/bin/node"
 
 cp package.json LICENSE "$app/"
 mkdir "$app/dist"
-cp -R dist/main.js dist/parts dist/LICENSES.txt "$app/dist/"
+cp -R dist/main.js dist/parts "$app/dist/"
 find "$app/dist" -name '*.map' -delete
 cp -R manifests/rules "$app/manifests/rules"
 cp -R manifests/man "$app/manifests/man"
@@ -36,11 +36,23 @@ loader=$app/node_modules/ebpf-loader-napi
 mkdir -p "$loader/build/Release"
 cp native/package.json native/*.cjs "$loader/"
 cp native/build/*.bpf.o "$loader/build/"
-cp native/build/Release/ebpf_loader.node "$loader/build/Release/"
+strip --strip-unneeded -o "$loader/build/Release/ebpf_loader.node" native/build/Release/ebpf_loader.node
 
 # Shared libraries that a host may lack: all that the addon and Node are linked with, except the C library itself. GCC's own
 # libraries are used only on hosts without any, if they need a newer C library than the rest.
+: >"$app/lib/PACKAGES"
 needs() { node manifests/older-libc.mjs needs "$@"; }
+# put FOLDER LIBRARY: copies it; a line in lib/PACKAGES says which Debian package it is of.
+put() {
+  local file package
+  file=$(readlink -f "$2")
+  mkdir -p "$app/$1"
+  install -m 644 "$file" "$app/$1/${2##*/}"
+  # Before /lib was a link to /usr/lib, packages had their files in the one.
+  package=$(dpkg-query -S "$file" 2>/dev/null || dpkg-query -S "${file#/usr}" 2>/dev/null) || return 0
+  package=${package%%:*}
+  dpkg-query -W -f "$1/${2##*/}\t\${Package}\t\${Version}\n" "$package:amd64" >>"$app/lib/PACKAGES"
+}
 is_newer() { [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | tail -n 1)" = "$1" ]; }
 ldd "$loader/build/Release/ebpf_loader.node" "$out/node/bin/node" |
   awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u |
@@ -48,25 +60,43 @@ ldd "$loader/build/Release/ebpf_loader.node" "$out/node/bin/node" |
     case ${library##*/} in
       libc.so.* | libm.so.* | libpthread.so.* | libdl.so.* | librt.so.* | ld-linux*) continue ;;
       libstdc++.so.* | libgcc_s.so.*) ;;
-      *) install -m 644 "$(readlink -f "$library")" "$app/lib/${library##*/}" ;;
+      *) put lib "$library" ;;
     esac
   done
 node manifests/older-libc.mjs relax "$app"/lib/*.so*
 glibc=$(needs "$out/node/bin/node" "$loader/build/Release/ebpf_loader.node" "$app"/lib/*.so*)
 for library in $(ldd "$out/node/bin/node" | awk '$3 ~ /\/lib(stdc\+\+|gcc_s)\.so/ {print $3}'); do
-  to=$app/lib
-  if is_newer "$(needs "$library")" "$glibc"; then to=$app/lib/if-missing; fi
-  mkdir -p "$to"
-  install -m 644 "$(readlink -f "$library")" "$to/${library##*/}"
+  if is_newer "$(needs "$library")" "$glibc"; then put lib/if-missing "$library"; else put lib "$library"; fi
 done
 
 # The oldest C library that everything here runs with.
 echo "$glibc" >"$app/GLIBC"
 
+# The licenses of all that is not varvel's own; Debian's refer to texts that a host may not have.
+line=$(printf '%080d' 0 | tr 0 -)
+heading() { printf '\n%s\n\n%s\n\n' "$line" "$1"; }
+licenses=$app/LICENSES.txt
+cp dist/LICENSES.txt "$licenses"
+if [ -e "$NODE_DIR/LICENSE" ]; then
+  heading "node $("$node" --version | tr -d v)" >>"$licenses"
+  cat "$NODE_DIR/LICENSE" >>"$licenses"
+fi
+debian=$(mktemp)
+trap 'rm -f "$debian"' EXIT
+cut -f2,3 "$app/lib/PACKAGES" | sort -u | while read -r package version; do
+  [ ! -e "/usr/share/doc/$package/copyright" ] || { heading "$package $version (Debian)" && cat "/usr/share/doc/$package/copyright"; } >>"$debian"
+done
+{ grep -oh '/usr/share/common-licenses/[A-Za-z0-9.-]*[A-Za-z0-9]' "$debian" || true; } | xargs -r readlink -f | sort -u | while read -r text; do
+  heading "$text" && cat "$text"
+done >>"$debian"
+cat "$debian" >>"$licenses"
+
 cat >"$app/bin/varvel" <<'WRAPPER'
 #!/bin/sh
 # Runs varvel with the Node and the libraries that came with it. Call it by this path (links are not followed).
-app=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+here=${0%/*}
+[ "$here" != "$0" ] || here=.
+app=$(cd "$here/.." && pwd) || exit 1
 # What an agent starts as its successor (SIGUSR2).
 export VARVEL_PROGRAM="$app/bin/varvel"
 export LD_LIBRARY_PATH="$app/lib"
@@ -80,4 +110,5 @@ fi
 exec "${app%/*}/node/bin/node" --max-semi-space-size=2 "$app/dist/main.js" "$@"
 WRAPPER
 chmod 755 "$app/bin/varvel"
+chmod 644 "$loader/build/Release/ebpf_loader.node"
 chmod -R u=rwX,go=rX "$out"
