@@ -19,6 +19,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import yazl from 'yazl';
+import { bundledPackages, licenseTexts, packageList } from '../manifests/bundled-packages.mjs';
 import { fetchNode } from '../manifests/official-node.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -56,17 +57,20 @@ async function makeTree() {
   for (const name of readdirSync(join(here, 'bin'))) {
     put(join('bin', name), readFileSync(join(here, 'bin', name)), 0o755);
   }
-  await build({
+  const { metafile } = await build({
     entryPoints: [join(here, 'src', 'main.ts')],
     outfile: join(tree, 'lib', 'varvel-buildpack.cjs'),
     bundle: true,
     platform: 'node',
     target: 'node20',
     format: 'cjs',
-    legalComments: 'eof',
+    legalComments: 'none',
+    metafile: true,
     absWorkingDir: root,
     logLevel: 'warning',
   });
+  // esbuild's own file has the mode that the umask leaves.
+  chmodSync(join(tree, 'lib', 'varvel-buildpack.cjs'), 0o644);
   const node =
     values.node === undefined
       ? join(
@@ -81,7 +85,9 @@ async function makeTree() {
   if (values.node === undefined) {
     put('vendor/LICENSE', readFileSync(join(dirname(node), '..', 'LICENSE')));
   }
-  put('vendor/LICENSE.re2js', readFileSync(join(root, 'node_modules', 're2js', 'LICENSE')));
+  const packages = bundledPackages(root, Object.keys(metafile.inputs));
+  put('lib/LICENSES.txt', licenseTexts(packages));
+  writeFileSync(join(out, 'packages.json'), packageList(packages));
   const rules = resolve(values.rules);
   const names = readdirSync(rules).filter((name) => name.endsWith('.yaml'));
   if (names.length === 0) throw new Error(`there is no rule file (*.yaml) in ${rules}`);
@@ -128,7 +134,7 @@ function makeTar(path) {
     'bash',
     [
       '-c',
-      `tar --sort=name --mtime=@${MTIME.getTime() / 1000} --owner=0 --group=0 --numeric-owner --format=gnu -C "$1" -cf - . | gzip -n -9 > "$2"`,
+      `tar --sort=name --mtime=@${MTIME.getTime() / 1000} --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=gnu -C "$1" -cf - . | gzip -n > "$2"`,
       'tar',
       tree,
       path,
