@@ -120,6 +120,7 @@ export default tseslint.config(
       'native/**',
       'buildpack/**',
       'manifests/docs/**',
+      'manifests/release/**',
       'manifests/*.mjs',
     ],
     rules: { 'no-restricted-properties': 'off' },

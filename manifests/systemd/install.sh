@@ -12,6 +12,8 @@ fail() {
 [ $# = 1 ] || fail 'Use: manifests/systemd/install.sh BUNDLE (manifests/bundle.sh makes one)'
 [ -x "$1/node/bin/node" ] && [ -x "$1/varvel/bin/varvel" ] || fail "$1 is no bundle: manifests/bundle.sh makes one."
 [ "$(id -u)" = 0 ] || fail 'Run it as root.'
+[ ! -e /usr/lib/varvel/varvel ] ||
+  fail 'varvel is installed here by its Debian package: upgrade that, or remove it first (apt-get remove varvel).'
 command -v systemctl >/dev/null ||
   fail "This host has no systemd, so nothing was installed. Run $1/varvel/bin/varvel agent by what starts services here."
 "$1/varvel/bin/varvel" --version >/dev/null ||
@@ -21,7 +23,7 @@ command -v systemctl >/dev/null ||
 rm -rf /opt/varvel.new /opt/varvel.old
 mkdir -p /opt
 cp -R "$1" /opt/varvel.new
-mkdir /opt/varvel.new/systemd
+mkdir -p /opt/varvel.new/systemd
 cp "$here/uninstall.sh" "$here/enforce.conf" /opt/varvel.new/systemd/
 [ ! -e /opt/varvel ] || mv /opt/varvel /opt/varvel.old
 mv /opt/varvel.new /opt/varvel

@@ -73,6 +73,7 @@ missing_packages() {
   if [ "$receivers" = yes ]; then
     has openssl || echo openssl
     has unzip || echo unzip
+    has mmdebstrap || echo mmdebstrap
     has containerd || echo containerd
     has runc || echo runc
     has go || echo golang-go
