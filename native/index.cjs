@@ -365,6 +365,11 @@ exports.killProcess = (pid, startTicks) => {
   checkNumbers(pid, startTicks);
   addon.killProcess(pid, startTicks);
 };
+exports.notifyManager = (socket, message) => {
+  checkText(socket, 'socket');
+  checkText(message, 'message');
+  addon.notifyManager(socket, message);
+};
 exports.socketsOf = (pid, startTicks, fds) => {
   checkNumbers(pid, startTicks, ...fds);
   const rows = addon.socketsOf(pid, startTicks, fds);

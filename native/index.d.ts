@@ -348,6 +348,11 @@ export function readInRoot(
  * pid 0 or 1.
  */
 export function killProcess(pid: number, startTicks: number): void;
+/**
+ * Sends a message to a service manager (sd_notify(3)): one datagram to the unix socket of this path, of which a leading '@' stands
+ * for the abstract namespace. ENOENT, ECONNREFUSED: nobody listens. EINVAL: no such path can be.
+ */
+export function notifyManager(socket: string, message: string): void;
 /** Opens an empty file in memory (memfd_create); the caller closes the descriptor. */
 export function openMemoryFile(): number;
 /** A socket of another process. */

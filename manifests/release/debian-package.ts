@@ -29,6 +29,7 @@ export function makeDebianPackage(built: Built): readonly string[] {
   put(join(root, 'usr/bin/varvel'), `#!/bin/sh\nexec /${HOME}/varvel/bin/varvel "$@"\n`, 0o755);
   put(join(root, 'usr/lib/systemd/system/varvel.service'), moved('systemd/varvel.service'));
   put(join(root, HOME, 'systemd/enforce.conf'), moved('systemd/enforce.conf'));
+  put(join(root, HOME, 'systemd/hand-over.sh'), read('systemd/hand-over.sh'), 0o755);
   put(join(root, CONFFILE), read('systemd/varvel.yaml'), 0o640);
   put(join(root, 'usr/share/man/man1/varvel.1.gz'), gzip(read('man/varvel.1')));
   const docs = join(root, 'usr/share/doc/varvel');

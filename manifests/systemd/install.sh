@@ -24,7 +24,7 @@ rm -rf /opt/varvel.new /opt/varvel.old
 mkdir -p /opt
 cp -R "$1" /opt/varvel.new
 mkdir -p /opt/varvel.new/systemd
-cp "$here/uninstall.sh" "$here/enforce.conf" /opt/varvel.new/systemd/
+cp "$here/uninstall.sh" "$here/hand-over.sh" "$here/enforce.conf" /opt/varvel.new/systemd/
 [ ! -e /opt/varvel ] || mv /opt/varvel /opt/varvel.old
 mv /opt/varvel.new /opt/varvel
 rm -rf /opt/varvel.old
@@ -38,20 +38,4 @@ install -D -m 644 "$here/varvel.service" /etc/systemd/system/varvel.service
 # Where an image is made, systemd is there and does not run.
 [ ! -d /run/systemd/system ] || systemctl daemon-reload
 echo "install: varvel $(/usr/local/bin/varvel --version) is in /opt/varvel. Check this host: varvel doctor. Start: systemctl enable --now varvel"
-
-[ -d /run/systemd/system ] && systemctl is-active --quiet varvel || exit 0
-before=$(systemctl show -p MainPID --value varvel)
-later='The former version goes on. With a gap of some seconds the new one starts by: systemctl restart varvel'
-# The signal would end an agent of a version that does not know it. SIGUSR2 is bit 11 of the signals that a process catches.
-caught=$(awk '$1 == "SigCgt:" {print $2}' "/proc/$before/status" 2>/dev/null || true)
-(((16#${caught:-0} & 0x800) != 0)) || fail "The agent that runs cannot start its successor. $later"
-kill -USR2 "$before"
-for _ in $(seq 120); do
-  now=$(systemctl show -p MainPID --value varvel)
-  if [ "$now" != "$before" ] && [ "$now" != 0 ] && [ ! -d "/proc/$before" ]; then
-    echo "install: the new version has taken over, without a gap."
-    exit 0
-  fi
-  sleep 1
-done
-fail "The new version has not taken over within two minutes; journalctl -u varvel says why. $later"
+/opt/varvel/systemd/hand-over.sh

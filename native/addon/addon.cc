@@ -318,7 +318,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"nextLossInterval", NextLossInterval},
       {"close", Close},         {"selfTest", SelfTest},
       {"runFirstProcess", RunFirstProcessJs},       {"openInRoot", OpenInRootJs}, {"readInRoot", ReadInRootJs},
-      {"bootTimeNs", BootTime}, {"killProcess", KillProcessJs}, {"socketsOf", SocketsOfJs}, {"openMemoryFile", OpenMemoryFile}, {"threadCpuMs", ThreadCpuTime},
+      {"bootTimeNs", BootTime}, {"killProcess", KillProcessJs}, {"notifyManager", NotifyManagerJs}, {"socketsOf", SocketsOfJs}, {"openMemoryFile", OpenMemoryFile}, {"threadCpuMs", ThreadCpuTime},
       {"trimHeap", TrimHeap},
       {"openIsolation", OpenIsolation}, {"isolate", Isolate}, {"liftIsolation", LiftIsolation},
       {"isolated", Isolated},   {"isolationCounts", IsolationCounts}, {"closeIsolation", CloseIsolation},

@@ -6,6 +6,7 @@
 #include <string>
 #include <sys/mman.h>
 #include <vector>
+#include "notify.h"
 #include "process.h"
 #include "ring.h"
 #include "root-file.h"
@@ -70,6 +71,13 @@ napi_value KillProcessJs(napi_env env, napi_callback_info info) {
   uint64_t start_ticks = 0;
   if (!(Arguments(env, info) >> pid >> start_ticks)) return nullptr;
   return Done(env, KillProcess(pid, start_ticks));
+}
+
+// notifyManager(path, message) → undefined
+napi_value NotifyManagerJs(napi_env env, napi_callback_info info) {
+  std::string path, message;
+  if (!(Arguments(env, info) >> path >> message)) return nullptr;
+  return Done(env, NotifyManager(path, message));
 }
 
 // openMemoryFile() → fd of an empty file in memory

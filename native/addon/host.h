@@ -8,6 +8,7 @@ napi_value RunFirstProcessJs(napi_env env, napi_callback_info info);
 napi_value OpenInRootJs(napi_env env, napi_callback_info info);
 napi_value ReadInRootJs(napi_env env, napi_callback_info info);
 napi_value KillProcessJs(napi_env env, napi_callback_info info);
+napi_value NotifyManagerJs(napi_env env, napi_callback_info info);
 napi_value OpenMemoryFile(napi_env env, napi_callback_info info);
 napi_value SocketsOfJs(napi_env env, napi_callback_info info);
 napi_value BootTime(napi_env env, napi_callback_info info);

@@ -71,7 +71,6 @@ export class Agent {
           exitCode: 0,
         });
       }
-      if (before !== undefined) await options.beforeTakingOver?.();
       await before?.takeOver();
       state ??= await openState();
       const { canary } = agent.#stages;

@@ -19,8 +19,6 @@ export interface AgentOptions {
   readonly version: string;
   /** Replaces the running agent, if there is one. Without this option, the start is then refused. */
   readonly replace?: boolean;
-  /** Called before the takeover becomes final; if it throws, the running agent goes on. */
-  readonly beforeTakingOver?: () => Promise<void>;
   /** Checked before the takeover becomes final. */
   readonly isStopping?: () => boolean;
   /** Number of the agent's own log lines that were dropped. */

@@ -1,5 +1,4 @@
 import { beginProbe } from '../agent/first-probe.ts';
-import { becomeMainProcess } from '../host/service-manager.ts';
 import { Successor, type Again } from './successor.ts';
 import { DEFAULT_CONFIG_FILE, loadConfig } from '../config/load.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -53,14 +52,13 @@ export async function runAgent(args: AgentArgs): Promise<number> {
       output: process.stdout,
       version: args.version,
       replace: args.replace,
-      beforeTakingOver: () => becomeMainProcess(args.env),
       isStopping: () => signals.received,
       logLinesDropped: () => logger.dropped(),
     });
     onHangUp = () => void agent.reload();
     if (hungUp.already) onHangUp();
     try {
-      await Promise.race([signals.first, agent.replaced]);
+      await Promise.race([signals.first, agent.replaced.then(() => successor.handOver())]);
       const stopped = agent.stop().then(() => 0);
       return await Promise.race([stopped, signals.second.then(() => 1)]);
     } finally {

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { isBoundToManager } from '../host/service-manager.ts';
+import { isBoundToManager, passMainProcess } from '../host/service-manager.ts';
 import type { Logger } from '../shared/logger.ts';
 
 /** The program that the bundle is called by: it has that of the new version once it is upgraded. */
@@ -52,6 +52,20 @@ export class Successor {
     child.once('error', (error) => onFailed({ error: error.message }));
     child.once('exit', (code, signal) => onFailed({ code, signal }));
   }
+
+  /** An agent takes over: if it is the one that was started, it is the service's main process from now on. */
+  handOver(): void {
+    const { env, logger } = this.#options;
+    if (this.#child?.pid === undefined) return;
+    try {
+      passMainProcess(this.#child.pid, env);
+    } catch (error) {
+      logger.error(
+        { error },
+        'the service manager could not be told of the new agent: it starts the service again, with a gap',
+      );
+    }
+  }
 }
 
 function whyNot(env: SuccessorOptions['env'], command: string | undefined): string | undefined {
@@ -59,6 +73,6 @@ function whyNot(env: SuccessorOptions['env'], command: string | undefined): stri
   if (process.pid === 1)
     return 'this is the first process of its container, which would end with it';
   if (isBoundToManager(env))
-    return 'the service does not accept another main process: it needs NotifyAccess=all, and a restart';
+    return 'the service does not accept another main process: its unit needs NotifyAccess=main, and a restart';
   return undefined;
 }
