@@ -2,6 +2,7 @@ import { AnyTest } from '../rules/any-test.ts';
 import type { Priority } from '../rules/detection.ts';
 import { domainNamesIn } from '../rules/domain-names.ts';
 import { RuleEngine } from '../rules/engine.ts';
+import { APP_ENGINE } from './app-engine.ts';
 import type { Match } from '../rules/engine.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import type { Subject } from '../rules/subject.ts';
@@ -95,7 +96,7 @@ export class ChangedRules {
       this.#compiled = new WeakRef(compiled);
       for (const name of names) {
         const rules = compiled.filter((rule) => rule.name === name);
-        this.#engines.set(name, new RuleEngine({ rules }));
+        this.#engines.set(name, new RuleEngine({ rules }, APP_ENGINE));
       }
     } catch (error) {
       if (run === undefined) throw error;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Priority } from '../rules/detection.ts';
 import { domainNamesIn } from '../rules/domain-names.ts';
 import { RuleEngine } from '../rules/engine.ts';
+import { APP_ENGINE } from './app-engine.ts';
 import type { Match, RuleObserver } from '../rules/engine.ts';
 import type { ResponseName } from '../shared/response-names.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
@@ -83,7 +84,7 @@ export class AppPolicy {
     this.#rules = rules;
     this.#names = new Set(rules.map(({ name }) => name));
     this.ruleSet = { rules };
-    this.#engine = rules.length === 0 ? undefined : new RuleEngine(this.ruleSet);
+    this.#engine = rules.length === 0 ? undefined : new RuleEngine(this.ruleSet, APP_ENGINE);
     this.#changed = changed;
     this.#dropped = dropped;
     this.#muted = new Set(summary.muted);
@@ -105,7 +106,7 @@ export class AppPolicy {
     const rules = this.#rules.filter(({ priority }) => !priorities.includes(priority));
     if (rules.length === this.ruleSet.rules.length) return;
     this.ruleSet = { rules };
-    this.#engine = rules.length === 0 ? undefined : new RuleEngine(this.ruleSet);
+    this.#engine = rules.length === 0 ? undefined : new RuleEngine(this.ruleSet, APP_ENGINE);
   }
 
   /**

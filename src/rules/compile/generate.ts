@@ -45,6 +45,8 @@ const MASKED_FROM = 8;
 export interface GenerateOptions {
   /** Sightings of a field's value at which it is worth knowing which rules it leaves. */
   readonly maskAfter?: number;
+  /** Whether texts that are new are searched for what rules look for: it takes up to 512 KiB for each field. Default true. */
+  readonly searches?: boolean;
 }
 
 /**
@@ -59,7 +61,7 @@ export function generate(
   rules: readonly GeneratedRule[],
   options: GenerateOptions = {},
 ): Evaluator {
-  const source = new Generator(rules, options.maskAfter ?? 3);
+  const source = new Generator(rules, options.maskAfter ?? 3, options.searches ?? true);
   // eslint-disable-next-line @typescript-eslint/no-implied-eval
   const build = new Function('K', source.text()) as (constants: readonly unknown[]) => {
     begin: (view: View) => void;
@@ -102,10 +104,12 @@ class Generator {
   readonly #macros = new Map<CheckedMacro, string>();
   readonly #masks = new Map<string, readonly Mask[]>();
   readonly #maskAfter: number;
+  readonly #searches: boolean;
 
-  constructor(rules: readonly GeneratedRule[], maskAfter: number) {
+  constructor(rules: readonly GeneratedRule[], maskAfter: number, searches: boolean) {
     this.#rules = rules;
     this.#maskAfter = maskAfter;
+    this.#searches = searches;
     this.events = [...new Set(rules.flatMap((rule) => [...rule.events]))];
     this.#countUses();
   }
@@ -195,7 +199,8 @@ class Generator {
     if (rules.length < MASKED_FROM) return [];
     const key = rules.join();
     const conditions = rules.flatMap((rule) => this.#rules[rule]?.condition ?? []);
-    const masks = this.#masks.get(key) ?? chooseMasks(conditions, events, this.#maskAfter);
+    const masks =
+      this.#masks.get(key) ?? chooseMasks(conditions, events, this.#maskAfter, this.#searches);
     this.#masks.set(key, masks);
     return masks;
   }

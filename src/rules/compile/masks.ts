@@ -32,12 +32,14 @@ interface Candidate {
 
 /**
  * Chooses the fields that best separate the rules of some event types. Each next field is rated by the rules that it excludes
- * of those remaining. `after`: sightings of a value at which its mask is computed.
+ * of those remaining. `after`: sightings of a value at which its mask is computed. `searches`: whether texts are searched while most
+ * are new.
  */
 export function chooseMasks(
   conditions: readonly Checked[],
   events: readonly string[],
   after: number,
+  searches: boolean,
 ): readonly Mask[] {
   const candidates = recurringReads(conditions).map((field) =>
     toCandidate(field, conditions, events),
@@ -59,7 +61,7 @@ export function chooseMasks(
   return [...chosen.filter(isFlag), ...chosen.filter((one) => !isFlag(one))].map(
     ({ field, possible, possibilities }) => ({
       field,
-      cache: new MaskCache(possible, after, () => possibilities.search()),
+      cache: new MaskCache(possible, after, () => (searches ? possibilities.search() : undefined)),
     }),
   );
 }
