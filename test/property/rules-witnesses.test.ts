@@ -132,7 +132,8 @@ test('what a search of a text rules out, its tests rule out', () => {
     }),
     RUNS,
   );
-  assert.ok(ruledOut > 300, `${ruledOut} ruled out`);
+  // A property that rules nothing out would show nothing.
+  assert.ok(ruledOut > RUNS.numRuns / 20, `${ruledOut} ruled out`);
 });
 
 test('a cache that meets new texts only leaves the rules that a search does', () => {
