@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Ajv } from 'ajv';
@@ -171,6 +171,7 @@ test('the agent in its container: a detection is in docker logs of the app, the 
   });
   const detection = JSON.parse(line!) as DetectionLine;
   assert.deepEqual(detection.app, { name: 'shop' });
+  assert.equal(detection.hostname, hostname(), 'the host’s name, not the id of the container');
   assert.equal(detection.output_fields['fd.name'], '/etc/shadow');
   await until('the operator has a copy', async () => {
     return (await logLines(engine, agent)).some((it) => it.includes(detection.id));

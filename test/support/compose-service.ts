@@ -52,6 +52,9 @@ export function containerOptions(
       case 'cgroup':
         (host as { CgroupnsMode?: string }).CgroupnsMode = text(value, key);
         break;
+      case 'uts':
+        host.UTSMode = text(value, key);
+        break;
       case 'network_mode':
         host.NetworkMode = text(value, key);
         break;

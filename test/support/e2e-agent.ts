@@ -24,6 +24,7 @@ export interface DetectionLine {
   readonly rule: string;
   readonly priority: string;
   readonly source: string;
+  readonly hostname: string;
   readonly output: string;
   readonly output_fields: Readonly<Record<string, string | number | boolean | null>>;
   readonly app?: Readonly<Record<string, string>>;
