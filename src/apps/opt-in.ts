@@ -1,5 +1,6 @@
 import { RecentMap } from '../shared/recent-map.ts';
 import type { Container } from './identity.ts';
+import { POLICY_LABEL } from './labels.ts';
 
 /** Which containers are watched: those that ask for it, all but those that refuse, or all. */
 export type ScopeMode = 'opt-in' | 'opt-out' | 'always';
@@ -42,8 +43,9 @@ export function asksByFile(mode: ScopeMode, container: Asking, facts: ScopeFacts
 }
 
 /**
- * Decides from the mode and the container's choice. It opts in by the label, or by the file that the buildpack leaves
- * in the app. A task has no label, and follows its app's instances.
+ * Decides from the mode and the container's choice. It opts in by the label, or by having a policy: in the label
+ * `varvel.policy`, or in the file that the buildpack leaves in the app. A policy that is refused asks too, so that its
+ * app's log says what is wrong with it. A task has no label, and follows its app's instances.
  */
 export function decideScope(
   mode: ScopeMode,
@@ -69,6 +71,9 @@ export function decideScope(
   }
   if (wish === true) return { inScope: true, reason: `${whose} label ${label} is "${yes}".` };
   if (wish === false) return { inScope: false, reason: `${whose} label ${label} is "${no}".` };
+  if (container.labels[POLICY_LABEL] !== undefined) {
+    return { inScope: true, reason: `It has a policy (label ${POLICY_LABEL}).` };
+  }
   if (file === 'enabled') {
     return { inScope: true, reason: 'It has a policy file (the varvel buildpack’s, or its own).' };
   }
@@ -81,12 +86,12 @@ export function decideScope(
   if (isTask) {
     return {
       inScope: false,
-      reason: `It is a task without a policy file, and no instance of its app with the label ${label}=${yes} was seen here; the mode is "opt-in".`,
+      reason: `It is a task without a policy, and no instance of its app with the label ${label}=${yes} was seen here; the mode is "opt-in".`,
     };
   }
   return {
     inScope: false,
-    reason: `It has no label ${label}=${yes} and no policy file, and the mode is "opt-in".`,
+    reason: `It has no label ${label}=${yes} and no policy (label ${POLICY_LABEL} or file), and the mode is "opt-in".`,
   };
 }
 

@@ -10,7 +10,7 @@ import { OwnRules } from './own-rules.ts';
 import type { OwnRulesCounters, OwnRulesNews, OwnRulesStatus } from './own-rules.ts';
 import { compileSteps, keyOf, PolicyCompiler } from './policy-compiler.ts';
 import type { PolicyResult } from './policy-compiler.ts';
-import { newsOf } from './policy-news.ts';
+import { newsOf, offNews } from './policy-news.ts';
 import type { PolicyNews } from './policy-news.ts';
 import type { AppPolicy } from './policy-in-force.ts';
 import { DEFAULT_BUDGET } from './rule-budget.ts';
@@ -80,6 +80,8 @@ export class Policies {
   readonly #entries = new Map<string, Entry>();
   /** Containers known to have no policy: this lookup happens for each event. */
   readonly #without = new WeakSet<Container>();
+  /** While apps have no policies: by the full ids of containers with one, the number of attempts to say so; `told` at the end. */
+  readonly #withoutEffect = new Map<string, number | 'told'>();
   /** Kept while a container uses it. */
   #compiled: Compiled = new Map();
   readonly #compiler = new PolicyCompiler((source, containers, result) => {
@@ -158,7 +160,12 @@ export class Policies {
       this.#followOwnRules(container);
     }
     const here = new Set(containers.map(({ fullId }) => fullId));
-    for (const fullId of [...this.#entries.keys(), ...this.#compiler.waiting.keys()])
+    const { waiting } = this.#compiler;
+    for (const fullId of [
+      ...this.#entries.keys(),
+      ...waiting.keys(),
+      ...this.#withoutEffect.keys(),
+    ])
       if (!here.has(fullId)) this.forget(fullId);
   }
 
@@ -166,6 +173,7 @@ export class Policies {
   forget(fullId: string): void {
     // The events that it caused meanwhile wait for its rules.
     this.#compiler.finish(fullId);
+    this.#withoutEffect.delete(fullId);
     const entry = this.#entries.get(fullId);
     if (entry === undefined) return;
     this.#entries.delete(fullId);
@@ -274,6 +282,7 @@ export class Policies {
 
   #swap(operator: OperatorRules, fresh: Compiled): void {
     this.#operator = operator;
+    this.#withoutEffect.clear();
     this.#compiled = fresh;
     for (const entry of this.#entries.values()) {
       const { source } = entry;
@@ -289,6 +298,10 @@ export class Policies {
   }
 
   #tell(container: Container): void {
+    if (this.#operator === undefined) {
+      this.#tellOff(container);
+      return;
+    }
     const entry = this.#entries.get(container.fullId);
     if (entry === undefined) return;
     const state = entry.compiled.policy === undefined ? 'refused' : 'in force';
@@ -296,6 +309,17 @@ export class Policies {
     if (container.initPid === 0 && ++entry.looks < MAX_LOOKS) return;
     entry.told = state;
     this.#options.tell(newsOf(container, entry.source, entry.compiled));
+  }
+
+  /** An app with a policy asked for more than it gets, and is told so once. */
+  #tellOff(container: Container): void {
+    const { fullId, initPid } = container;
+    const looks = this.#withoutEffect.get(fullId) ?? 0;
+    const source = looks === 'told' ? undefined : this.#options.textOf(container);
+    if (looks === 'told' || source === undefined || source === 'none') return;
+    const isReached = initPid !== 0 || looks + 1 >= MAX_LOOKS;
+    this.#withoutEffect.set(fullId, isReached ? 'told' : looks + 1);
+    if (isReached) this.#options.tell(offNews(container, source));
   }
 
   /** A pause continues across a reload, as long as there is a policy. */

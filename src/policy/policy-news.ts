@@ -16,6 +16,22 @@ export interface PolicyNews {
   readonly digest: string | undefined;
 }
 
+/** The news about a policy where the operator lets apps have none. */
+export function offNews(container: Container, { name }: PolicyText): PolicyNews {
+  const said =
+    'here apps have no policies (policies.enabled is false): ask the platform’s operator';
+  return refusedNews(container, name, said);
+}
+
+function refusedNews(container: Container, name: string, said: string): PolicyNews {
+  return {
+    container,
+    state: 'refused',
+    digest: undefined,
+    text: `The policy (${name}) of this app is refused, so the operator’s rules watch it as they are: ${said}`,
+  };
+}
+
 /** The news about a compiled document. */
 export function newsOf(
   container: Container,
@@ -26,12 +42,7 @@ export function newsOf(
   const all = [refusal, failure, ...found, note].filter((one) => one !== undefined).join('; ');
   const said = all.length > MAX_SAID_CHARS ? `${all.slice(0, MAX_SAID_CHARS)}…` : all;
   if (policy === undefined) {
-    return {
-      container,
-      state: 'refused',
-      digest: undefined,
-      text: `The policy (${name}) of this app is refused, so the operator’s rules watch it as they are: ${said}`,
-    };
+    return refusedNews(container, name, said);
   }
   const { active, own, excepted, muted, killing, denying, minimumPriority } = policy.summary;
   const ending = [

@@ -175,7 +175,7 @@ describe('a host of Kubernetes', () => {
     );
     assert.match(
       status,
-      /It has no label varvel\.enable=true and no policy file, and the mode is "opt-in"/,
+      /It has no label varvel\.enable=true and no policy \(label varvel\.policy or file\), and the mode is "opt-in"/,
     );
     assert.match(status, /It is the sandbox of a pod, in which nothing of an app runs\./);
     assert.match(status, /the app is in the container "application"/);

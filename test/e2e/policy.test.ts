@@ -130,6 +130,52 @@ test('each app has the rules of its own policy, from its first event on; a wrong
   }
 });
 
+test('a policy in a label alone asks to be watched; "varvel.enable: false" refuses; without policies its log says so', async () => {
+  const start = (policies: string) =>
+    E2eAgent.start({
+      dockerd: engine,
+      noDefaultRules: true,
+      rules: { 'own.yaml': RULES },
+      config: ['rule_matching: first', `policies: {enabled: ${policies}}`],
+    });
+  const runWith = (labels: Readonly<Record<string, string>>): Promise<Docker.Container> =>
+    runContainer(engine, 'exec sleep 600', { labels });
+  const asking = await runWith({ 'varvel.policy': POLICY, 'varvel.app': 'asking' });
+  const wrong = await runWith({ 'varvel.policy': 'rulez: []' });
+  const refusing = await runWith({ 'varvel.policy': POLICY, 'varvel.enable': 'false' });
+  const silent = await runWith({ 'varvel.app': 'silent' });
+  const all = [asking, wrong, refusing, silent];
+  const policyLines = async (app: Docker.Container): Promise<string[]> =>
+    (await linesOf(app, true)).map(({ output }) => output);
+  try {
+    {
+      await using agent = await start('true');
+      for (const app of [asking, wrong])
+        await until('the policy is told', async () => (await policyLines(app)).length > 0);
+      assert.match((await policyLines(asking))[0] ?? '', /is in force: 2 rules/);
+      assert.match((await policyLines(wrong))[0] ?? '', /is refused, .*rulez/);
+      for (const app of all) assert.equal(await execInContainer(app, DO), 0);
+      await settled(agent);
+      assert.deepEqual(await rulesTold(asking, 2), ['Group read', 'Folder of the shop']);
+      assert.deepEqual(await rulesTold(wrong, 2), ['Shadow read', 'Passwd read']);
+    }
+    {
+      await using agent = await start('false');
+      await until('it is told', async () => (await policyLines(asking)).length > 1);
+      assert.match(
+        (await policyLines(asking))[1] ?? '',
+        / Warning The policy \(varvel\.policy\) of this app is refused, .*apps have no policies/,
+      );
+      assert.equal(await execInContainer(asking, DO), 0);
+      await settled(agent);
+      assert.deepEqual((await rulesTold(asking, 4)).slice(2), ['Shadow read', 'Passwd read']);
+    }
+    for (const app of [refusing, silent]) assert.deepEqual(await logLines(engine, app), []);
+  } finally {
+    for (const app of all) await app.remove({ force: true });
+  }
+});
+
 test('what the operator pins stays, also from a reload on; without policies all apps have the same rules', async () => {
   await using agent = await E2eAgent.start({
     dockerd: engine,

@@ -81,7 +81,7 @@ export function coverageAdvice(
 ): string[] {
   if (agentLines === 0)
     return [
-      'This log has no line of the agent, not even a coverage line. These come 5 s after an app’s start and every five minutes. So nobody watches this app, or the lines go elsewhere. Did it ask to be watched (label varvel.enable, or the platform’s)? Does an agent run on its host? Ask its operator for varvel status.',
+      'This log has no line of the agent, not even a coverage line. These come 5 s after an app’s start and every five minutes. So nobody watches this app, or the lines go elsewhere. Did it ask to be watched (label varvel.enable or varvel.policy, or the platform’s)? Does an agent run on its host? Ask its operator for varvel status.',
     ];
   if (coverage === undefined) return [];
   const { when, timeMs, text, notWatched } = coverage;

@@ -245,7 +245,7 @@ describe('policies on a cell, beside Envoy, health checks and ssh', () => {
     );
     assert.match(rows[1]?.reason ?? '', /It is a task, and its app’s label/);
     assert.match(rows[2]?.reason ?? '', /An app is staged in it/);
-    assert.match(rows[3]?.reason ?? '', /It is a task without a policy file/);
+    assert.match(rows[3]?.reason ?? '', /It is a task without a policy,/);
     for (const [handle] of made) await garden.destroy(handle);
   });
 });

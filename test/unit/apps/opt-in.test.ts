@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decideScope, type ScopeMode } from '../../../src/apps/opt-in.ts';
+import { asksByFile, decideScope, type ScopeMode } from '../../../src/apps/opt-in.ts';
 
 function docker(value?: string) {
   const labels: Record<string, string> = value === undefined ? {} : { 'varvel.enable': value };
@@ -39,6 +39,36 @@ test('each reason says which', () => {
 test('the buildpack opts in, a label refuses', () => {
   assert.equal(decideScope('opt-in', docker(), { file: 'enabled' }).inScope, true);
   assert.equal(decideScope('opt-in', docker('false'), { file: 'enabled' }).inScope, false);
+});
+
+test('a policy in a label asks like the file, whatever is in it; a label that refuses wins', () => {
+  const labelled = (policy: string, enable?: string, runtime: 'docker' | 'cri' = 'docker') => ({
+    runtime,
+    labels: { 'varvel.policy': policy, ...docker(enable).labels },
+  });
+  for (const policy of ['minimum_priority: error', 'no: policy', ''])
+    for (const runtime of ['docker', 'cri'] as const)
+      assert.deepEqual(decideScope('opt-in', labelled(policy, undefined, runtime)), {
+        inScope: true,
+        reason: 'It has a policy (label varvel.policy).',
+      });
+  for (const enable of ['false', ' False '])
+    for (const mode of ['opt-in', 'opt-out'] as const) {
+      const decision = decideScope(mode, labelled('a: b', enable));
+      assert.deepEqual(decision, {
+        inScope: false,
+        reason: 'Its label varvel.enable is "false".',
+      });
+    }
+  assert.equal(decideScope('opt-in', labelled('a: b', 'perhaps')).inScope, true);
+  assert.match(decideScope('opt-in', labelled('a: b', 'true')).reason, /varvel\.enable is "true"/);
+});
+
+test('only where nothing else decides, the policy file is waited for', () => {
+  assert.equal(asksByFile('opt-in', docker()), true);
+  assert.equal(asksByFile('opt-in', docker('false')), false);
+  const labels = { 'varvel.policy': 'a: b' };
+  assert.equal(asksByFile('opt-in', { runtime: 'docker', labels }), false);
 });
 
 test('a cgroup that the operator named is in scope in every mode', () => {

@@ -197,6 +197,37 @@ test('what own rules have cost is kept when their container goes', () => {
   assert.deepEqual([after.totals, after.containers], [before.totals, []]);
 });
 
+test('where apps have no policies, one that has a policy is told so once, and again after each change', async () => {
+  const { policies, told } = world();
+  const [plain, own] = [container('a'), container('b', OWN)];
+  const states = (): unknown[] =>
+    told.splice(0).map(({ container: of, state }) => [of.fullId, state]);
+  policies.follow([plain, own]);
+  policies.finish(own);
+  policies.follow([plain, own]);
+  assert.deepEqual(states(), [['b', 'in force']]);
+  (await policies.prepare(undefined))();
+  policies.follow([plain, { ...own, initPid: 0 }]);
+  assert.deepEqual(states(), [], 'there is no log yet');
+  policies.follow([plain, own]);
+  assert.match(
+    told[0]?.text ?? '',
+    /^The policy \(varvel\.policy\) of this app is refused, .*: here apps have no policies \(policies\.enabled is false\): ask the platform’s operator$/,
+  );
+  policies.follow([plain, own]);
+  assert.deepEqual(states(), [['b', 'refused']]);
+  assert.equal(policies.stateOf(own), undefined, 'the operator’s denials hold');
+  policies.follow([plain]);
+  const second = container('c', 'no: policy');
+  for (let look = 0; look < 5; look++) policies.follow([{ ...second, initPid: 0 }]);
+  assert.deepEqual(states(), [['c', 'refused']], 'its first process stays unknown');
+  (await policies.prepare(operator('started')))();
+  policies.follow([own]);
+  policies.finish(own);
+  policies.follow([own]);
+  assert.deepEqual(states(), [['b', 'in force']]);
+});
+
 const NAMES = Array.from({ length: 40 }, (_, n) => `name-${n}-`);
 /** A policy that takes many turns to compile. */
 const LARGE = `custom_rules: [${Array.from(

@@ -201,7 +201,7 @@ test('a task asks as the instances of its app do, the last time that one was see
   ).container;
   const decide = (mode: 'opt-in' | 'opt-out' = 'opt-in') =>
     decideScope(mode, task, { asksElsewhere: wishes.of(task) });
-  assert.match(decide().reason, /^It is a task without a policy file, and no instance of its app/);
+  assert.match(decide().reason, /^It is a task without a policy, and no instance of its app/);
   wishes.note(instance('on', 'another'));
   wishes.note(task);
   assert.equal(decide().inScope, false);
