@@ -226,7 +226,7 @@ export const COMMANDS = {
     description: [
       'Reads the logs that pretty reads, and Falco’s own JSON; without LOGFILE, or with -, standard input. The page is one file: it loads nothing, runs nothing, works on a phone and in the dark, and can be mailed.',
       'Who wrote a line is taken from its source as the log system names it, if --from says which system that is: an app can print anything. The page says where each statement comes from, which line numbers are missing, and what was not watched.',
-      'Bounds: the first GiB of the log, 200 detections a rule, 2,000 in all, 100 rules that are not known here, 1,000 lines of the app’s own (4 before and 2 after a detection), 1,000 processes. What is beyond is counted on the page.',
+      'Bounds: the first GiB of the log, 200 detections a rule, 2,000 in all, the way in of 5 incidents, 200 characters of what a line is about, 100 rules that are not known here, 1,000 lines of the app’s own (4 before and 2 after a detection), 1,000 processes. What is beyond is counted on the page.',
     ],
     options: {
       output: {
@@ -252,7 +252,7 @@ export const COMMANDS = {
         short: 'r',
         value: 'FILE',
         multiple: true,
-        help: 'rules of your own, so that the page says what they are for; may be repeated',
+        help: 'rules of your own, so that the page says what they are for, and what to do where a folder runbook is beside; may be repeated',
       },
       ...FROM_OPTION,
       ...SOURCE_TYPE_OPTION,

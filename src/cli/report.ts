@@ -11,6 +11,7 @@ import { ruleGuide } from '../reading/report/rule-guide.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import { loadRules, readRuleFile } from '../rules/loader/load.ts';
 import { expandRulePaths } from '../rules/loader/rule-files.ts';
+import { Runbooks } from '../rules/loader/runbook.ts';
 import { UserError } from '../shared/user-error.ts';
 import type { ReadingIo } from './io.ts';
 import { logSystemOf, readLog } from './log-input.ts';
@@ -53,7 +54,8 @@ export async function runReport(args: ReportArgs, io: ReadingIo): Promise<number
     io.stderr(errors.map((error) => `${formatDiagnostic(error)}\n`).join(''));
     return 1;
   }
-  const guide = ruleGuide(ruleSet.rules);
+  const runbooks = new Runbooks();
+  const guide = ruleGuide(ruleSet.rules, (rule) => runbooks.of(rule));
   const [from, sourceType] = [logSystemOf(args.from), args.source ?? 'VARVEL'];
   const collector = new IncidentCollector({
     sinceMs,

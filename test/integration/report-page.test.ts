@@ -35,6 +35,7 @@ function incidentLog(): string {
         output: `${HOSTILE} ${'y'.repeat(900)}`,
         tags: ['mitre_execution', 'T1059.004'],
         outputFields: {
+          'fd.name': `${HOSTILE}/${'v'.repeat(400)}`,
           'proc.cmdline': `sh -c ${'z'.repeat(500)}`,
           'proc.exepath': `/${'w'.repeat(200)}`,
         },
@@ -48,6 +49,7 @@ function incidentLog(): string {
 const LOOKS = [
   { width: 360, height: 740, scheme: 'light' },
   { width: 360, height: 740, scheme: 'dark' },
+  { width: 390, height: 844, scheme: 'light' },
   { width: 1280, height: 900, scheme: 'light' },
   { width: 1280, height: 900, scheme: 'dark' },
 ] as const;

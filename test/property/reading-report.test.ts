@@ -8,7 +8,9 @@ import type { LogSystem } from '../../src/reading/read-log-line.ts';
 import { IncidentCollector } from '../../src/reading/report/collector.ts';
 import { NumberRanges } from '../../src/reading/number-ranges.ts';
 import { renderReport } from '../../src/reading/report/page.ts';
+import type { RuleGuide } from '../../src/reading/report/rule-guide.ts';
 import { PRIORITIES } from '../../src/rules/detection.ts';
+import type { RunbookEntry } from '../../src/rules/loader/runbook.ts';
 import { formatLine } from '../../src/streams/format.ts';
 import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
 import { runs } from '../support/runs.ts';
@@ -95,7 +97,10 @@ const sample: fc.Arbitrary<Sample> = fc.record({
   priority: fc.constantFrom(...PRIORITIES),
   tags: fc.array(text, { maxLength: 3 }),
   fields: fc.array(
-    fc.tuple(fc.constantFrom('proc.cmdline', 'proc.exepath', 'proc.name', 'container.id'), text),
+    fc.tuple(
+      fc.constantFrom('proc.cmdline', 'proc.exepath', 'proc.name', 'container.id', 'fd.name'),
+      text,
+    ),
     { maxLength: 3 },
   ),
   names: fc.array(text, { maxLength: 4 }),
@@ -151,11 +156,7 @@ function linesOf(what: Sample, how: Wrap): string[] {
   ];
 }
 
-function pageOf(
-  lines: readonly string[],
-  guide: ReadonlyMap<string, { why: string; todo: string }>,
-  from: LogSystem | undefined,
-): string {
+function pageOf(lines: readonly string[], guide: RuleGuide, from: LogSystem | undefined): string {
   const collector = new IncidentCollector({
     sinceMs: undefined,
     untilMs: undefined,
@@ -192,7 +193,7 @@ const ATTRIBUTES: Readonly<Record<string, RegExp>> = {
   ),
 };
 const ELEMENTS = new Set(
-  'html head meta title style body main header section p h1 h2 h3 div span b a nav dl dt dd ul ol li figure figcaption svg line circle text time code pre article details summary footer'.split(
+  'html head meta title style body main header section p h1 h2 h3 div span b a nav dl dt dd ul ol li em figure figcaption svg line circle text time code pre article details summary footer'.split(
     ' ',
   ),
 );
@@ -225,14 +226,28 @@ function assertVisible(page: string): void {
   assert.doesNotMatch(page.replaceAll('\n', ''), hidden);
 }
 
+const runbook: fc.Arbitrary<RunbookEntry> = fc.record({
+  rule: text,
+  means: text,
+  look: fc.tuple(text, text, text),
+  benign: text,
+  attack: text,
+  contain: text,
+  rotate: fc.option(text, { nil: undefined }),
+  keep: text,
+  tell: fc.constantFrom('team', 'nobody'),
+  except: text,
+});
+
 test('no input puts an element or an attribute of its own into the page', () => {
   fc.assert(
     fc.property(
       fc.array(fc.tuple(sample, wrap), { maxLength: 8 }),
-      fc.tuple(text, text),
+      fc.tuple(text, text, fc.option(runbook, { nil: undefined })),
       fc.constantFrom(undefined, ...LOG_SYSTEMS),
-      (samples, [why, todo], from) => {
-        const guide = new Map(samples.slice(0, 2).map(([{ rule }]) => [rule, { why, todo }]));
+      (samples, [why, todo, entry], from) => {
+        const advice = { why, todo, runbook: entry };
+        const guide = new Map(samples.slice(0, 2).map(([{ rule }]) => [rule, advice]));
         const page = pageOf(
           samples.flatMap(([what, how]) => linesOf(what, how)),
           guide,

@@ -5,7 +5,7 @@ import { milliseconds } from '../../rules/cost/budget.ts';
 import { formatDiagnostic } from '../../rules/loader/diagnostics.ts';
 import { loadRules, readRuleFile } from '../../rules/loader/load.ts';
 import { expandRulePaths } from '../../rules/loader/rule-files.ts';
-import { runbookBeside, TELL } from '../../rules/loader/runbook.ts';
+import { RUNBOOK_PAGE, Runbooks, silenceText, tellText } from '../../rules/loader/runbook.ts';
 import type { RunbookEntry } from '../../rules/loader/runbook.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
 import { nearestWord } from '../../shared/nearest.ts';
@@ -72,17 +72,6 @@ export async function runExplain(args: ExplainArgs, io: Io): Promise<number> {
   const rule = find(name, ruleSet.rules, files);
   io.stdout(args.json ? jsonDocument(toJson(rule, runbook.of(rule))) : text(rule));
   return 0;
-}
-
-/** What to do about rules, as it is written beside their files. */
-class Runbooks {
-  readonly #byFile = new Map<string, ReadonlyMap<string, RunbookEntry>>();
-
-  of({ name, file }: LoadedRule): RunbookEntry | undefined {
-    const entries = this.#byFile.get(file) ?? runbookBeside(file);
-    this.#byFile.set(file, entries);
-    return entries.get(name);
-  }
 }
 
 /** Warnings that say that a rule is not loaded. */
@@ -177,10 +166,6 @@ function toText(
 
 type Section = readonly [heading: string, lines: readonly string[]];
 
-/** The page that the words below it refer to. */
-const RUNBOOK_PAGE =
-  'How to look into a container, to contain, to collect evidence, to rotate and to silence: RUNBOOK.md beside the rules.';
-
 function runbookSections(
   entry: RunbookEntry | undefined,
   isWanted: boolean,
@@ -191,7 +176,7 @@ function runbookSections(
       'This rule has no runbook entry. To add one, see "The runbook" in manifests/rules/README.md.';
     return isWanted ? [['Runbook', wrap(none, width)]] : [];
   }
-  const { means, look, benign, attack, contain, rotate, keep, tell, except } = entry;
+  const { means, look, benign, attack, contain, rotate, keep } = entry;
   const numbered = look.flatMap((text, at) =>
     wrap(text, width - 3).map((line, row) => `${row === 0 ? `${at + 1}.` : '  '} ${line}`),
   );
@@ -201,11 +186,8 @@ function runbookSections(
     ['Contain', contain],
     ['Rotate', rotate],
     ['Keep as evidence', keep],
-    ['Tell', `${TELL[tell].charAt(0).toUpperCase()}${TELL[tell].slice(1)}.`],
-    [
-      'Silence',
-      `By the exception \`${except}\`, for the one app and cause: REFERENCE.md beside the rules has it ready to paste.`,
-    ],
+    ['Tell', tellText(entry)],
+    ['Silence', silenceText(entry)],
   ];
   return [
     ['When it fires', wrap(means, width)],

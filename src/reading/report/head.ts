@@ -26,11 +26,16 @@ export function headSection(incident: Incident, subject: string): Html {
   const of = incident.incidents.length;
   const incidents =
     of === 0 ? undefined : html` in <a href="#incidents">${counted(of, 'incident')}</a>`;
+  const earliest = groups.find(({ first }) => first.atMs === firstMs);
+  const began =
+    earliest === undefined || earliest === worst
+      ? undefined
+      : html`It began with <a href="#r${groups.indexOf(earliest)}">${earliest.rule}</a>.`;
   const lead =
     worst === undefined
       ? html`Nothing was detected in this part of the log.`
       : html`<b>${counted(total, 'detection')}</b> of ${counted(groups.length, 'rule')}${incidents}
-          in ${duration(lastMs - firstMs)}. Most severe: <a href="#r0">${worst.rule}</a>.`;
+          in ${duration(lastMs - firstMs)}. ${began} Most severe: <a href="#r0">${worst.rule}</a>.`;
   const cautions = checksOf(incident).filter(({ good }) => !good).length;
   return html`<header>
     <p class="kicker">Varvel incident report</p>
@@ -49,10 +54,11 @@ export function headSection(incident: Incident, subject: string): Html {
           </p>`
     }
     <nav>
-      ${of === 0 ? undefined : html`<a href="#incidents">Incidents</a>`}<a href="#fired"
+      ${worst === undefined ? undefined : html`<a href="#processes">What happened</a>`}${of === 0 ? undefined : html`<a href="#incidents">Incidents</a>`}<a
+        href="#fired"
         >What fired</a
-      ><a href="#time">Timeline</a><a href="#processes">Processes</a><a href="#log">This log</a
-      ><a href="#lines">Lines</a><a href="#reading">How to read this</a>
+      ><a href="#time">Timeline</a><a href="#log">This log</a><a href="#lines">Lines</a
+      ><a href="#reading">How to read this</a>
     </nav>
   </header>`;
 }

@@ -27,8 +27,8 @@ export interface PageOptions {
 export function renderReport(incident: Incident, { guide, version, asked }: PageOptions): string {
   const subject = titleOf(incident);
   const body = html`<main>
-    ${headSection(incident, subject)} ${incidentSection(incident)} ${firedSection(incident, guide)}
-    ${timelineSection(incident)} ${treeSection(incident)} ${logSection(incident)}
+    ${headSection(incident, subject)} ${treeSection(incident)} ${incidentSection(incident)}
+    ${firedSection(incident, guide)} ${timelineSection(incident)} ${logSection(incident)}
     ${storySection(incident)} ${readingSection(version, asked)}
   </main>`;
   return documentOf(`Incident report: ${subject === '' ? 'no app' : subject}`, CSS, body);
@@ -47,9 +47,13 @@ function readingSection(version: string, asked: string): Html {
           bar are the app’s output.
         </li>
         <li>
-          <b>Why it matters, what to do</b> is from the rules that this varvel comes with, or those
-          named by <span class="nowrap">--rules</span>; the agent that wrote the log may have had
-          others.
+          <b>The way in</b> is the first line of what the agent says has one cause. What no rule
+          looks for may have come before.
+        </li>
+        <li>
+          <b>Why it matters, what to do</b> is from the rules that this varvel comes with and their
+          runbook, or those named by <span class="nowrap">--rules</span>; the agent that wrote the
+          log may have had others.
         </li>
         <li>
           <b>Processes</b> have the numbers that the container sees. Drawn are those in which

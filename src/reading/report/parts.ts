@@ -88,6 +88,11 @@ export function duration(ms: number): string {
   return two(Math.floor(hours / 24), 'd', hours % 24, 'h');
 }
 
+/** The same with its sign, for a moment before or after another. */
+export function signed(ms: number): string {
+  return ms < 0 ? `−${duration(-ms)}` : `+${duration(ms)}`;
+}
+
 /** `1 line`, `2 lines`; thousands apart. */
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${numbered(count)} ${count === 1 ? one : many}`;

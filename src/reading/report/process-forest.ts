@@ -1,6 +1,7 @@
 import type { Origin } from '../../rules/lineage.ts';
 import type { ReadLineage, ReadProcess } from '../read-detection.ts';
 import { instanceKey } from './collector.ts';
+import { textOf } from './fact.ts';
 import type { Found } from '../found.ts';
 
 /** Processes of a report's trees; detections of further ones are counted. */
@@ -187,11 +188,6 @@ function toldOf(found: Found): ToldLineage | undefined {
     return { pid: level === 0 ? pid : undefined, start: undefined, name, key };
   });
   return { processes, above: 'unknown', origin: undefined, byName: true };
-}
-
-function textOf({ fields }: Found, name: string): string | undefined {
-  const value = fields[name];
-  return typeof value === 'string' && value !== '' && value !== '<NA>' ? value : undefined;
 }
 
 function numberOf({ fields }: Found, name: string): number | undefined {

@@ -1,24 +1,31 @@
+import type { RunbookEntry } from '../../rules/loader/runbook.ts';
 import { NOTICE_RULES } from '../../streams/notice-rules.ts';
 
 /** What is known of a rule besides its lines. */
 export interface RuleAdvice {
   readonly why: string;
-  /** Undefined where its description does not say. */
+  /** What the runbook beside its file says; undefined without an entry. */
+  readonly runbook: RunbookEntry | undefined;
+  /** What its description says to do, for rules without a runbook; undefined where it does not say. */
   readonly todo: string | undefined;
 }
 
 /** By the rule's name. */
 export type RuleGuide = ReadonlyMap<string, RuleAdvice>;
 
-/** What a rule file says of its rules: why one matters, and after "What to do:" what to do. */
-export function ruleGuide(
-  rules: readonly { readonly name: string; readonly description: string }[],
+/**
+ * What is written of rules: why one matters, from its description, and what to do, from the runbook beside its file. Without
+ * an entry there, what the description says after "What to do:".
+ */
+export function ruleGuide<Rule extends { readonly name: string; readonly description: string }>(
+  rules: readonly Rule[],
+  runbookOf: (rule: Rule) => RunbookEntry | undefined = () => undefined,
 ): RuleGuide {
   return new Map(
-    rules.map(({ name, description }) => {
-      const text = description.trim().replace(/\s+/g, ' ');
+    rules.map((rule) => {
+      const text = rule.description.trim().replace(/\s+/g, ' ');
       const [why = '', todo] = text.split(/\s*\bWhat to do: */i, 2);
-      return [name, { why, todo: todo === '' ? undefined : todo }];
+      return [rule.name, { why, runbook: runbookOf(rule), todo: todo === '' ? undefined : todo }];
     }),
   );
 }

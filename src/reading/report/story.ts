@@ -1,9 +1,10 @@
-import { escapeHidden, escapeText } from '../../streams/escape.ts';
+import { escapeText } from '../../streams/escape.ts';
 import type { Found } from '../found.ts';
+import { withoutRule } from './fact.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 import type { Incident, OtherLine } from './incident.ts';
-import { anchorOf, chip, counted, duration, nameOf, severityOf, Times } from './parts.ts';
+import { anchorOf, chip, counted, nameOf, severityOf, signed, Times } from './parts.ts';
 
 /** Detections of one rule in a row are folded from so many on. */
 const MIN_FOLDED = 4;
@@ -107,15 +108,4 @@ function detection(found: Found, startMs: number, times: Times): Html {
       <pre>${raw}</pre>
     </details>
   </article>`;
-}
-
-/** Outputs by custom begin with the rule's name, which is right above. */
-function withoutRule(output: string, rule: string): string {
-  // In JSON a backslash of it stays one.
-  const start = [escapeText(rule), escapeHidden(rule)].find((it) => output.startsWith(`${it} | `));
-  return start === undefined ? output : output.slice(start.length + ' | '.length);
-}
-
-function signed(ms: number): string {
-  return ms < 0 ? `−${duration(-ms)}` : `+${duration(ms)}`;
 }

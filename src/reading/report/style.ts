@@ -136,7 +136,11 @@ ul.checks li b:first-child{position:absolute;left:0;width:1.2rem;text-align:cent
 .good b:first-child{color:var(--good)}
 .bad b:first-child{color:var(--bad)}
 .call{background:var(--callGround);color:var(--callInk);border-radius:8px;padding:.6rem .8rem;margin:.7rem 0 .3rem}
-.call b{display:block;font-size:.8rem;letter-spacing:.03em;text-transform:uppercase}
+.call>b{display:block;font-size:.8rem;letter-spacing:.03em;text-transform:uppercase}
+.call ol{margin:.2rem 0;padding-left:1.4rem}
+.steps{margin:.3rem 0;padding-left:1.4rem}
+.steps li{margin:.35rem 0}
+.fact{margin:.25rem 0}
 .meta{font-size:.85rem;color:var(--muted);margin-top:.5rem}
 .tag{display:inline-block;border:1px solid var(--line);border-radius:5px;padding:0 .4rem;margin:.15rem .15rem 0 0}
 figure{margin:0}

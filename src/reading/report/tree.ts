@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { escapeText } from '../../streams/escape.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
-import type { Origin } from '../../rules/lineage.ts';
 import type { Found } from '../found.ts';
+import { beginnings, originText } from './beginnings.ts';
 import type { Incident } from './incident.ts';
 import { anchorOf, counted, nameOf, severityOf, Times } from './parts.ts';
 import { processForest } from './process-forest.ts';
@@ -19,12 +19,14 @@ const MAX_HITS = 12;
 const ALIKE = 3;
 const MAX_COMMAND_CHARS = 400;
 
-/** Who started whom, and what was detected in each. */
-export function treeSection(incident: Incident): Html {
+/** What happened: how each incident began, who started whom, and what was detected in each; nothing without a detection. */
+export function treeSection(incident: Incident): Html | undefined {
+  if (incident.groups.length === 0) return undefined;
   const times = new Times(incident.undated);
   const forest = processForest(incident.groups.flatMap(({ shown }) => shown).sort(byPlace));
   const { trees, untold, leftOut, byName } = forest;
-  return html`<h2 id="processes">Processes</h2>
+  return html`<h2 id="processes">What happened</h2>
+    ${beginnings(incident, times)}
     ${trees.length === 0 ? undefined : trees.map((tree) => treeCard(tree, times))}
     ${
       byName
@@ -63,30 +65,10 @@ function treeCard({ app, hostname, roots }: ProcessTree, times: Times): Html {
   </figure>`;
 }
 
-const ABOVE: Readonly<Record<ProcessNode['above'], string>> = {
-  outside: 'Started from outside of the container: its first process, or an exec or ssh into it',
-  more: 'There are older ancestors, which the lines do not tell',
-  unknown: 'What started it is not known',
-};
-
-const ORIGIN: Readonly<Record<Origin, string>> = {
-  start: 'Started with the container, by its runtime or the platform',
-  exec: 'Put into the container later, by exec from outside (docker exec, kubectl exec; a probe or a hook of the kubelet)',
-  ssh: 'Somebody logged in by cf ssh',
-  probe: 'A health check, started by the runtime or the platform',
-};
-
 function aboveOf({ above, origins, pid }: ProcessNode): Html {
   const [origin] = origins.size === 1 ? origins : [];
-  // Not told where no container runtime made the cgroup.
-  const known = origin ?? (above === 'outside' && pid === 1 ? 'start' : undefined);
-  const older = above === 'more' ? `${ABOVE.more}. ` : '';
-  return html`<div class="origin">
-    ${known === undefined ? ABOVE[above] : `${older}${known === 'start' && pid === 1 ? FIRST : ORIGIN[known]}`}
-  </div>`;
+  return html`<div class="origin">${originText(above, origin, pid)}</div>`;
 }
-
-const FIRST = 'The container’s first process, started by its runtime';
 
 function nodeParts(node: ProcessNode, depth: number, times: Times): Html {
   return html`${processLine(node)}${hits(node, times)}${childList(node, depth, times)}`;

@@ -84,6 +84,32 @@ export function runbookBeside(ruleFile: string): ReadonlyMap<string, RunbookEntr
   return entries;
 }
 
+/** What to do about rules, as it is written beside their files. */
+export class Runbooks {
+  readonly #byFile = new Map<string, ReadonlyMap<string, RunbookEntry>>();
+
+  /** The rule's entry; undefined without one. Throws UserError as `runbookBeside` does. */
+  of({ name, file }: { readonly name: string; readonly file: string }): RunbookEntry | undefined {
+    const entries = this.#byFile.get(file) ?? runbookBeside(file);
+    this.#byFile.set(file, entries);
+    return entries.get(name);
+  }
+}
+
+/** The page that the words of entries refer to. */
+export const RUNBOOK_PAGE =
+  'How to look into a container, to contain, to collect evidence, to rotate and to silence: RUNBOOK.md beside the rules.';
+
+/** Whom to tell, as a sentence. */
+export function tellText({ tell }: Pick<RunbookEntry, 'tell'>): string {
+  return `${TELL[tell].charAt(0).toUpperCase()}${TELL[tell].slice(1)}.`;
+}
+
+/** How to silence a harmless cause, as a sentence. */
+export function silenceText({ except }: Pick<RunbookEntry, 'except'>): string {
+  return `By the exception \`${except}\`, for the one app and cause: REFERENCE.md beside the rules has it ready to paste.`;
+}
+
 function entryOf(node: YamlNode): RunbookEntry {
   if (node.kind !== 'map') throw misshapen('an entry has keys', node.place);
   const unknown = node.entries.find(({ key }) => !KEYS.includes(key.text));

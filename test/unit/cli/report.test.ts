@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -29,6 +29,10 @@ test('a page in a file, and what is in it on stderr', async () => {
   // From the rules that come with varvel.
   assert.match(html, /most exploits that run commands/);
   assert.match(html, /What to do now/);
+  const explained = await runCommand('explain', '--json', 'Shell started by an app');
+  const { runbook } = JSON.parse(explained.out) as { runbook: { means: string; benign: string } };
+  for (const text of [runbook.means, runbook.benign])
+    assert.ok(html.includes(text.split(/[`&<>"']/)[0] ?? ''), text);
 });
 
 test('standard input and output; a time, an app, a detection', async () => {
@@ -85,6 +89,20 @@ test('rules of one’s own say what they are for', async () => {
   );
   const { out } = await runCommand('report', log, '--rules', mine);
   assert.match(out, /My reason\..*What to do now<\/b>\s*My advice\./s);
+  const runbook = join(folder, 'runbook');
+  mkdirSync(runbook);
+  const entry = join(runbook, 'mine.yaml');
+  writeFileSync(
+    entry,
+    '- {rule: Mine, means: M., look: [a, b, c], benign: B., attack: A., contain: C., keep: K., tell: team, except: apps}\n',
+  );
+  const told = await runCommand('report', log, '--rules', mine);
+  assert.match(told.out, /What to do now<\/b>\s*<p>M\.<\/p>/);
+  assert.doesNotMatch(told.out, /My advice/);
+  writeFileSync(entry, '- {rule: Mine, meens: M.}\n');
+  const broken = await runCommand('report', log, '--rules', mine);
+  assert.match(broken.err, /mine\.yaml:1:\d+: .*unknown key 'meens'/);
+  rmSync(runbook, { recursive: true });
   writeFileSync(mine, '- rule: Mine\n');
   const { code, err } = await runCommand('report', log, '--rules', mine);
   assert.equal(code, 1);

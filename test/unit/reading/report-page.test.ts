@@ -9,6 +9,7 @@ import { duration } from '../../../src/reading/report/parts.ts';
 import { ruleGuide } from '../../../src/reading/report/rule-guide.ts';
 import { DARK, LIGHT } from '../../../src/reading/report/style.ts';
 import type { Palette } from '../../../src/reading/report/style.ts';
+import type { RunbookEntry } from '../../../src/rules/loader/runbook.ts';
 import type { Suppressed } from '../../../src/streams/limiter.ts';
 import { lostNotice, suppressedNotice } from '../../../src/streams/notices.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
@@ -57,6 +58,117 @@ test('what it says of a rule that is known, and of one that is not', () => {
   const text = textOf(page([line(1, 0), line(2, 1, { rule: 'Mine' })]));
   assert.match(text, /Few apps ever do\. What to do now ?Restart it & rotate\./);
   assert.match(text, /Mine.*This rule is not among those/);
+});
+
+const ENTRY: RunbookEntry = {
+  rule: 'Shell in an app container',
+  means: 'Somebody has `sh` & more.',
+  look: ['`command=` first.', 'Then <b>.', 'A lone ` stays.'],
+  benign: 'A health check.',
+  attack: 'Anything else.',
+  contain: 'Isolate it.',
+  rotate: undefined,
+  keep: 'The line.',
+  tell: 'team-now',
+  except: 'programs',
+};
+
+test('what to do now is the runbook’s text; what the description says is for rules without an entry', () => {
+  const guide = ruleGuide(
+    [
+      { name: ENTRY.rule, description: 'Why. What to do: Not this.' },
+      { name: 'Mine', description: 'My why. What to do: This.' },
+      { name: 'Bare', description: 'Its why.' },
+    ],
+    ({ name }) => (name === ENTRY.rule ? ENTRY : undefined),
+  );
+  const lines = ['Mine', 'Bare', ENTRY.rule].map((rule, n) => line(n + 1, n, { rule }));
+  const html = renderReport(incidentOf(lines), { guide, version: '1.2.3', asked: '' });
+  const text = textOf(html);
+  assert.match(
+    text,
+    /Why\. What to do now Somebody has sh & more\. Look first at: command= first\. ?Then <b>\. ?A lone ` stays\. Keep: The line\. ?Contain: Isolate it\. ?Tell: The app’s team now; /,
+  );
+  assert.match(
+    text,
+    /Benign: A health check\. An attack: Anything else\. Silence: By the exception programs,/,
+  );
+  assert.match(html, /Somebody has <code>sh<\/code> &amp; more\./);
+  assert.match(text, /What fired How to look into a container, .* RUNBOOK\.md beside the rules\./);
+  assert.doesNotMatch(text, /Not this|Rotate:/);
+  assert.match(text, /My why\. What to do now ?This\./);
+  assert.match(text, /Its why\. It has no runbook, and its description does not say what to do\./);
+  assert.doesNotMatch(textOf(page([line(1, 0)])), /RUNBOOK/);
+});
+
+const about = (outputFields: Readonly<Record<string, string>>, output = 'said'): string => {
+  const [, cards = ''] = page([line(1, 0, { outputFields, output })]).split('<h2 id="fired">');
+  return textOf(/<p class="fact">.*?<\/p>/s.exec(cards)?.[0] ?? '').trim();
+};
+
+test('each card names what its first line is about, and nothing in it steers or hides', () => {
+  const command = { 'proc.cmdline': 'cat /etc/shadow' };
+  assert.equal(
+    about({ 'fd.name': '/etc/shadow', ...command }),
+    'File /etc/shadow, command cat /etc/shadow',
+  );
+  assert.equal(
+    about({ 'fd.name': '10.0.0.3:5->10.0.0.4:80' }),
+    'Connection 10.0.0.3:5->10.0.0.4:80',
+  );
+  assert.equal(about({ 'fd.name': '<NA>', 'evt.arg.path': '/bin/x' }), 'File /bin/x');
+  assert.equal(about(command), 'Command cat /etc/shadow');
+  assert.equal(about({}, 'Shell in an app container | tty=4'), 'tty=4');
+  assert.equal(
+    about({ 'fd.name': '<img src=x>\n\x1b[2J\u202e' }),
+    'File <img src=x>\\n\\x1b[2J\\u202e',
+  );
+  assert.equal(about({ 'fd.name': 'x'.repeat(201) }), `File ${'x'.repeat(200)}…`);
+  const two = [
+    line(1, 0, { outputFields: command }),
+    line(2, 1, { outputFields: { 'fd.name': '/b' } }),
+  ];
+  assert.match(textOf(page(two)), /× 2 08:15:04.*Command cat \/etc\/shadow \(its first line\)/);
+});
+
+test('the story is before the cards, and in it the way in before the most severe line', () => {
+  const processes = (...names: string[]) =>
+    names.map((name, at) => ({ name, pid: names.length - at, start: 5 }));
+  const loud = line(2, 3, {
+    rule: 'Loud',
+    priority: 'Critical',
+    incident: 'k3x9abcd',
+    outputFields: { 'fd.name': '1.1.1.1:2->3.3.3.3:4' },
+    lineage: { processes: processes('nc', 'sh', 'node'), above: 'outside', origin: 'start' },
+  });
+  const quiet = line(1, 0, {
+    rule: 'Quiet',
+    priority: 'Notice',
+    incident: 'k3x9abcd',
+    outputFields: { 'proc.cmdline': 'sh -c x' },
+    lineage: { processes: processes('sh\x1b', 'node'), above: 'outside', origin: 'start' },
+  });
+  // Lines may come out of order.
+  const html = page([loud, quiet, line(3, 9, { rule: 'Alone', incident: 'a3x9abcd' })]);
+  const ids = [...html.matchAll(/<h2 id="(\w+)"/g)].map(([, id]) => id);
+  assert.deepEqual(ids, ['processes', 'incidents', 'fired', 'time', 'log', 'lines', 'reading']);
+  const text = textOf(html);
+  assert.match(text, /in 9 s\. It began with Quiet\. Most severe: Loud\./);
+  assert.match(
+    text,
+    /What happened shop\/0, incident k3x9abcd The way in Notice Quiet 08:15:04\.000 Command sh -c x The most severe line Critical Loud 08:15:07\.000 \(\+3 s\) Connection 1\.1\.1\.1:2->3\.3\.3\.3:4 From: The container’s first process, started by its runtime\. node \(1\) → sh\\x1b \(2\) shop\/0, incident a3x9abcd The way in Warning Alone/,
+  );
+  const one = textOf(page([line(1, 0), line(2, 1)]));
+  assert.match(one, /The way in, and the most severe line Warning Shell in an app container/);
+  const many = Array.from({ length: 8 }, (_, n) =>
+    line(n + 1, n, { incident: `i${n}`, rule: `r${n}`, priority: n < 3 ? 'Notice' : 'Error' }),
+  );
+  const told = textOf(page(many));
+  assert.deepEqual(
+    [...told.matchAll(/The way in Error (r\d)/g)].map(([, rule]) => rule),
+    ['r3', 'r4', 'r5', 'r6', 'r7'],
+  );
+  assert.match(told, /How 3 less severe incidents began is not told here/);
 });
 
 test('the head: how much, when, where', () => {
