@@ -1,6 +1,8 @@
 import type { Priority } from '../rules/detection.ts';
 import { PRIORITIES } from '../rules/detection.ts';
 import { CANARY_RULE } from '../shared/drill.ts';
+import { shellWord } from '../shared/shell-word.ts';
+import { escapeHidden } from '../streams/escape.ts';
 import { COVERAGE_RULE, NOTICE_RULES } from '../streams/notice-rules.ts';
 
 /** A page is for one incident of an app, of losses for one rule; it ends after this long without a line. */
@@ -63,6 +65,8 @@ export interface AlertRequest {
   readonly space: string | undefined;
   /** An http or https address. */
   readonly webhook: string | undefined;
+  /** How the app's team reads its log. */
+  readonly from: LogReader;
   /** As the agent is configured (`streams.*.source_type`). */
   readonly sourceType: string;
   /** Where this user's log platform differs from the usual. */
@@ -109,26 +113,72 @@ export const ALERTS = {
   detection: {
     title: 'detection',
     summary: 'varvel detected something in an app',
-    todo: 'Read the lines of the agent in the log of this app: cf logs APP --recent | varvel pretty --from cf --only',
   },
   loss: {
     title: 'loss',
     summary:
       'varvel did not see or could not write all of an app, so that detections may be missing',
-    todo: 'The line says what is missing and why. A policy that is refused is the app team’s to mend (varvel policy). Otherwise look at the operator’s copy, and at varvel status on the host.',
   },
   tail: {
     title: 'tail loss',
     summary:
       'the last lines of varvel for an app did not arrive: its coverage line tells of more than there are',
-    todo: 'What is missing is in the operator’s copy (streams.file). Ask the operators of the log system: it had acknowledged these lines.',
   },
   silence: {
     title: 'silence',
     summary: `no coverage line from varvel for ${SILENCE_MINUTES} minutes: nobody watches, or the lines do not arrive`,
-    todo: 'Is the app running? Is the agent on its host (varvel status)? Does the log drain deliver the app’s own lines?',
   },
 } as const;
+
+/** How the app's team reads its log. */
+export const LOG_READERS = ['cf', 'docker', 'kubectl'] as const;
+
+export type LogReader = (typeof LOG_READERS)[number];
+
+/**
+ * What to do about an alert: one line of visible text. It names the app, if one was asked for, so that a platform quotes it
+ * as it does the app's name.
+ */
+export function todoOf(request: AlertRequest, alert: keyof typeof ALERTS): string {
+  const { app, from } = request;
+  const named =
+    app === undefined
+      ? 'this app'
+      : `the app ${app.by === 'guid' ? 'with the GUID ' : ''}${escapeHidden(app.value)}`;
+  switch (alert) {
+    case 'detection':
+      return `Read the lines of the agent in the log of ${named}: ${readingOf(request)}`;
+    case 'loss':
+      return `The line says what is missing and why. A policy that is refused is for the team of ${named} to mend (varvel policy). Otherwise look at the operator’s copy, and at varvel status on the host.`;
+    case 'tail':
+      return 'What is missing is in the operator’s copy (streams.file). Ask the operators of the log system: it had acknowledged these lines.';
+    case 'silence': {
+      const collector = from === 'cf' ? 'the log drain' : 'what collects the logs of containers';
+      return `Is ${named} running? Is the agent on its host (varvel status)? Does ${collector} deliver the app’s own lines?`;
+    }
+  }
+}
+
+/** The command that reads the app's log; capitals stand for what the request does not say. */
+function readingOf({ app, space, from, sourceType }: AlertRequest): string {
+  const name = app?.by === 'name' ? shellWord(escapeHidden(app.value)) : undefined;
+  const pretty = `varvel pretty --from ${from} --only`;
+  switch (from) {
+    case 'cf': {
+      const source =
+        sourceType === 'VARVEL' ? '' : ` --source-type ${shellWord(escapeHidden(sourceType))}`;
+      return `cf logs ${name ?? 'APP'} --recent | ${pretty}${source}`;
+    }
+    case 'docker': {
+      const label = name === undefined ? 'varvel.app' : `varvel.app=${name}`;
+      return `docker logs ${name ?? 'CONTAINER'} 2>&1 | ${pretty} (its containers: docker ps -a --filter label=${label})`;
+    }
+    case 'kubectl': {
+      const of = `-n ${space === undefined ? 'NAMESPACE' : shellWord(escapeHidden(space))}`;
+      return `kubectl logs ${of} POD --all-containers | ${pretty} (its pods: kubectl get pods ${of})`;
+    }
+  }
+}
 
 /** For platforms without the alert `tail`. */
 export const NO_TAIL_ALERT = [

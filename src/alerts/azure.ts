@@ -11,6 +11,7 @@ import {
   prioritiesOf,
   scopeOf,
   SILENCE_MINUTES,
+  todoOf,
 } from './alert-request.ts';
 import { checkedFields } from './fields.ts';
 import { jsonDocument, suffixOf } from './quoting.ts';
@@ -202,7 +203,7 @@ function rule(
   suffix: string,
   { query, dimensions, window }: Query,
 ): object {
-  const { title, summary, todo } = ALERTS[alert];
+  const { title, summary } = ALERTS[alert];
   const scope = scopeOf(request);
   return {
     type: 'Microsoft.Insights/scheduledQueryRules',
@@ -213,7 +214,7 @@ function rule(
     ...(request.webhook === undefined ? {} : { dependsOn: [actionGroupId(suffix)] }),
     properties: {
       displayName: `varvel ${title}${scope === '' ? '' : `: ${scope}`}`,
-      description: `${summary}. ${todo}`,
+      description: `${summary}. ${todoOf(request, alert)}`,
       severity: alert === 'detection' ? 0 : 1,
       enabled: true,
       scopes: ["[parameters('workspaceId')]"],

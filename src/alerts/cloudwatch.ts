@@ -10,6 +10,7 @@ import {
   NO_TAIL_ALERT,
   prioritiesOf,
   SILENCE_MINUTES,
+  todoOf,
 } from './alert-request.ts';
 import { CANARY_RULE } from '../shared/drill.ts';
 import { NOTICE_PREFIX } from '../streams/notice-rules.ts';
@@ -31,6 +32,8 @@ const NOT_OF_THE_AGENT = [`${NOTICE_PREFIX}*`, CANARY_RULE] as const;
 
 /** Of a filter pattern (PutMetricFilter). */
 const MAX_PATTERN = 1024;
+/** Of an alarm's description; what is longer is cut. */
+const MAX_DESCRIPTION = 1024;
 const COVERAGE_PERIOD_S = 300;
 
 type Names = Readonly<Record<keyof typeof FIELDS, string>>;
@@ -165,7 +168,9 @@ function alarm(
     );
   }
   const isSilence = id === 'Silence';
-  const { summary, todo } = ALERTS[isSilence ? 'silence' : id === 'Loss' ? 'loss' : 'detection'];
+  const alert = isSilence ? 'silence' : id === 'Loss' ? 'loss' : 'detection';
+  const which = request.rules.length === 0 || isSilence ? '' : ` (${metric})`;
+  const description = `${ALERTS[alert].summary}${which}. ${todoOf(request, alert)}`;
   const periodS = isSilence ? COVERAGE_PERIOD_S : 60;
   const periods = ((isSilence ? SILENCE_MINUTES : INCIDENT_MINUTES) * 60) / periodS;
   return {
@@ -182,7 +187,7 @@ function alarm(
     [`${id}Alarm`]: {
       Type: 'AWS::CloudWatch::Alarm',
       Properties: {
-        AlarmDescription: `${summary}. ${todo}${request.rules.length === 0 || isSilence ? '' : ` (${metric})`}`,
+        AlarmDescription: description.slice(0, MAX_DESCRIPTION),
         Namespace: 'Varvel',
         MetricName: metric,
         Statistic: 'Sum',

@@ -12,6 +12,7 @@ import {
   prioritiesOf,
   scopeOf,
   SILENCE_MINUTES,
+  todoOf,
 } from './alert-request.ts';
 import { checkedFields } from './fields.ts';
 import { jsonDocument } from './quoting.ts';
@@ -146,14 +147,14 @@ function monitor(
   { query, condition, threshold, minutes, subject }: Monitor,
 ): object {
   const of = scopeOf(request);
-  const { title, summary, todo } = ALERTS[alert];
+  const { title, summary } = ALERTS[alert];
   const notify = request.webhook === undefined ? '' : '\n@webhook-varvel';
   return {
     name: plain(`varvel ${title}${of === '' ? '' : `: ${of}`}`),
     type: 'log alert',
     query: `${query}.last("${minutes}m") ${condition}`,
     // What is in a name is not to be a template or a handle of somebody.
-    message: `${plain(summary)}: ${subject === of ? plain(subject) : subject}\n${todo}${notify}`,
+    message: `${plain(summary)}: ${subject === of ? plain(subject) : subject}\n${plain(todoOf(request, alert))}${notify}`,
     tags: ['service:varvel'],
     priority: alert === 'detection' ? 1 : 2,
     options: {

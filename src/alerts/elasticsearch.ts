@@ -12,6 +12,7 @@ import {
   prioritiesOf,
   scopeOf,
   SILENCE_MINUTES,
+  todoOf,
 } from './alert-request.ts';
 import { checkedFields } from './fields.ts';
 import { asTag, comment, jsonDocument } from './quoting.ts';
@@ -243,10 +244,10 @@ function esqlString(value: string): string {
 
 function rule(request: AlertRequest, alert: keyof typeof ALERTS, params: object): string {
   const scopeText = scopeOf(request);
-  const { summary, todo } = ALERTS[alert];
+  const { summary } = ALERTS[alert];
   const isGrouped = !(alert === 'silence' && request.app !== undefined);
   const body = JSON.stringify({
-    text: `${summary}: ${isGrouped ? '{{context.group}}' : scopeText.replace(/[{}]/g, ' ')}. ${todo}`,
+    text: `${summary}: ${isGrouped ? '{{context.group}}' : plain(scopeText)}. ${plain(todoOf(request, alert))}`,
   });
   return call('POST kbn:/api/alerting/rule', {
     name: `varvel ${alert}${scopeText === '' ? '' : `: ${scopeText}`}`,
@@ -267,6 +268,11 @@ function rule(request: AlertRequest, alert: keyof typeof ALERTS, params: object)
             },
           ],
   });
+}
+
+/** Part of a message that is a template too. */
+function plain(text: string): string {
+  return text.replace(/[{}]/g, ' ');
 }
 
 /** Kibana wants a UUID: the same for the same address. */

@@ -10,9 +10,10 @@ import {
   LOSS_RULES,
   prioritiesOf,
   SILENCE_MINUTES,
+  todoOf,
 } from './alert-request.ts';
 import { checkedFields } from './fields.ts';
-import { anyOf, asTag, comment, goString, suffixOf } from './quoting.ts';
+import { anyOf, asTag, comment, goString, goTemplate, suffixOf } from './quoting.ts';
 import { alertmanager, alertRules } from './rule-groups.ts';
 
 /** Labels, named as the tags are. */
@@ -73,7 +74,7 @@ export const loki: AlertPlatform = {
         ),
         severity: 'page',
         summary: `{{ $labels.${labels.rule} }} ({{ $labels.${labels.priority} }}) in {{ $labels.${labels.host} }}`,
-        description: ALERTS.detection.todo,
+        description: goTemplate(todoOf(request, 'detection')),
       },
       {
         alert: 'VarvelLoss',
@@ -83,14 +84,14 @@ export const loki: AlertPlatform = {
         ),
         severity: 'page',
         summary: `{{ $labels.${labels.rule} }} in {{ $labels.${labels.host} }}`,
-        description: ALERTS.loss.todo,
+        description: goTemplate(todoOf(request, 'loss')),
       },
       {
         alert: 'VarvelTailLoss',
         expr: tail(by, lines([]), lines([isOneOf(labels.rule, [COVERAGE])])),
         severity: 'page',
         summary: `{{ $labels.${labels.host} }}: ${ALERTS.tail.summary}`,
-        description: ALERTS.tail.todo,
+        description: goTemplate(todoOf(request, 'tail')),
       },
       {
         alert: 'VarvelSilence',
@@ -100,7 +101,7 @@ export const loki: AlertPlatform = {
           request.app === undefined
             ? `{{ $labels.${labels.host} }}: ${ALERTS.silence.summary}`
             : ALERTS.silence.summary,
-        description: ALERTS.silence.todo,
+        description: goTemplate(todoOf(request, 'silence')),
       },
     ] as const;
     const text = [comment('#', header(labels)), alertRules(name, rules)];

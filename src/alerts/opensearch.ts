@@ -12,6 +12,7 @@ import {
   prioritiesOf,
   scopeOf,
   SILENCE_MINUTES,
+  todoOf,
 } from './alert-request.ts';
 import { checkedFields } from './fields.ts';
 import { asTag, comment, jsonDocument } from './quoting.ts';
@@ -202,7 +203,7 @@ function monitor(
           },
           actions: [
             {
-              ...action(alert, '{{#ctx.newAlerts}} [{{bucket_keys}}]{{/ctx.newAlerts}}'),
+              ...action(request, alert, '{{#ctx.newAlerts}} [{{bucket_keys}}]{{/ctx.newAlerts}}'),
               action_execution_policy: {
                 action_execution_scope: { per_alert: { actionable_alerts: ['NEW'] } },
               },
@@ -264,7 +265,7 @@ function silence(request: AlertRequest, names: Names, known: readonly object[]):
           },
           actions: [
             {
-              ...action('silence', ` ${plain(scopeOf(request))}`),
+              ...action(request, 'silence', ` ${plain(scopeOf(request))}`),
               throttle_enabled: true,
               throttle: { value: KNOWN_HOURS * 60, unit: 'MINUTES' },
             },
@@ -286,14 +287,17 @@ function head(request: AlertRequest, alert: keyof typeof ALERTS, type: string): 
   };
 }
 
-function action(alert: keyof typeof ALERTS, of: string): object {
-  const { summary, todo } = ALERTS[alert];
+function action(request: AlertRequest, alert: keyof typeof ALERTS, of: string): object {
+  const { summary } = ALERTS[alert];
   return {
     name: 'page',
     destination_id: CHANNEL,
     subject_template: { source: `varvel ${alert}`, lang: 'mustache' },
     // What Slack, Mattermost and Teams take; Mustache escapes the quotes in names.
-    message_template: { source: `{"text":"${plain(summary)}:${of}. ${todo}"}`, lang: 'mustache' },
+    message_template: {
+      source: `{"text":"${plain(summary)}:${of}. ${plain(todoOf(request, alert))}"}`,
+      lang: 'mustache',
+    },
     throttle_enabled: false,
   };
 }

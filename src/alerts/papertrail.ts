@@ -8,6 +8,7 @@ import {
   LOSS_RULES,
   NO_TAIL_ALERT,
   prioritiesOf,
+  todoOf,
 } from './alert-request.ts';
 import { checkedFields } from './fields.ts';
 import { escapeHidden, escapeJson } from '../streams/escape.ts';
@@ -40,7 +41,7 @@ export const papertrail: AlertPlatform = {
       `   Alert:  ${when}`,
       `   Notify: ${target}`,
       `   Means:  ${alert === 'silence' ? 'no coverage line from varvel for an hour' : ALERTS[alert].summary}.`,
-      `   Do:     ${ALERTS[alert].todo}`,
+      `   Do:     ${todoOf(request, alert)}`,
       '',
     ];
     const newMatches = 'when new events match, frequency: every hour (at most one page an hour)';

@@ -44,6 +44,11 @@ export function goString(value: string): string {
   return `"${escaped}"`;
 }
 
+/** Text of a template of Go's, as annotations of rules are: it is printed as it is. */
+export function goTemplate(value: string): string {
+  return value.replaceAll('{{', '{{ "{{" }}');
+}
+
 function hex(code: number, digits: number): string {
   return code.toString(16).padStart(digits, '0');
 }

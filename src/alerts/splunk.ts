@@ -9,6 +9,7 @@ import {
   LOSS_RULES,
   prioritiesOf,
   SILENCE_MINUTES,
+  todoOf,
 } from './alert-request.ts';
 import { PRIORITIES } from '../rules/detection.ts';
 import { checkedFields } from './fields.ts';
@@ -50,22 +51,22 @@ export const splunk: AlertPlatform = {
         search: `${from} | ${where(detections(request))} | ${WORST_OF_INCIDENT}`,
         ...EVERY_MINUTE,
         'alert.suppress.fields': 'app,incident',
-        description: ALERTS.detection.summary,
+        description: `${ALERTS.detection.summary}. ${todoOf(request, 'detection')}`,
       }),
       stanza(name('loss'), request.webhook, {
         search: `${from} | ${where([isOneOf('rule', LOSS_RULES), isOneOf('priority', LOSS_PRIORITIES)])} | ${FIRST_BY_RULE}`,
         ...EVERY_MINUTE,
-        description: ALERTS.loss.summary,
+        description: `${ALERTS.loss.summary}. ${todoOf(request, 'loss')}`,
       }),
       stanza(name('tail loss'), request.webhook, {
         search: tail(from, names),
         ...OF_THE_DAY,
-        description: ALERTS.tail.summary,
+        description: `${ALERTS.tail.summary}. ${todoOf(request, 'tail')}`,
       }),
       stanza(name('silence'), request.webhook, {
         search: silence(request, from),
         ...OF_THE_DAY,
-        description: ALERTS.silence.summary,
+        description: `${ALERTS.silence.summary}. ${todoOf(request, 'silence')}`,
       }),
     ].join('\n');
     return { text: `${text.trimEnd()}\n`, notes: [] };

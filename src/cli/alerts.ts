@@ -1,5 +1,5 @@
 import type { AlertPlatform, AlertRequest, FieldName } from '../alerts/alert-request.ts';
-import { FIELD_NAMES } from '../alerts/alert-request.ts';
+import { FIELD_NAMES, LOG_READERS } from '../alerts/alert-request.ts';
 import { PLATFORMS } from '../alerts/platforms.ts';
 import { nearestWord } from '../shared/nearest.ts';
 import { replaceControls } from '../shared/text.ts';
@@ -16,6 +16,8 @@ export interface AlertsArgs {
   readonly space: string | undefined;
   readonly webhook: string | undefined;
   readonly sourceType: string | undefined;
+  /** How the app's team reads its log. */
+  readonly from: string | undefined;
   /** `NAME=FIELD`. */
   readonly fields: readonly string[];
   readonly version: string;
@@ -86,9 +88,18 @@ function requestOf(args: AlertsArgs): AlertRequest {
     space: args.space === undefined ? undefined : valueOf('--space', args.space),
     webhook: args.webhook === undefined ? undefined : urlOf(args.webhook),
     sourceType: valueOf('--source-type', args.sourceType ?? 'VARVEL'),
+    from: readerOf(args.from),
     fields: fieldsOf(args.fields),
     version: args.version,
   };
+}
+
+function readerOf(name = 'cf'): AlertRequest['from'] {
+  const known = LOG_READERS.find((reader) => reader === name);
+  if (known !== undefined) return known;
+  throw wrong(
+    `--from must be ${LOG_READERS.slice(0, -1).join(', ')} or ${LOG_READERS.at(-1)}, by which the app’s team reads its log; it is "${name.slice(0, 40)}".`,
+  );
 }
 
 function valueOf(option: string, value: string): string {

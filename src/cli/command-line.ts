@@ -223,6 +223,7 @@ async function run(
           space: textOf(values['space']),
           webhook: textOf(values['webhook']),
           sourceType: textOf(values['source-type']),
+          from: textOf(values['from']),
           version,
         },
         io,

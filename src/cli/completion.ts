@@ -2,6 +2,7 @@ import type { CommandInfo, CommandOption } from './command-info.ts';
 import { HELP_OPTION } from './command-options.ts';
 import { COMMANDS } from './command-table.ts';
 import type { Io } from './io.ts';
+import { LOG_READERS } from '../alerts/alert-request.ts';
 import { PLATFORMS } from '../alerts/platforms.ts';
 import { PRIORITY_NAMES } from '../config/priority-names.ts';
 import { LOG_SYSTEMS } from '../reading/read-log-line.ts';
@@ -17,6 +18,7 @@ type Words = 'files' | readonly string[];
 /** By how the help names it. */
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   SYSTEM: LOG_SYSTEMS,
+  READER: LOG_READERS,
   PRIORITY: PRIORITY_NAMES,
   WHEN: ['auto', 'always', 'never'],
   SHELL: SHELLS,

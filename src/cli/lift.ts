@@ -9,7 +9,7 @@ import { PauseMarks } from '../responses/pause-marks.ts';
 import { replaceControls } from '../shared/text.ts';
 import { UserError } from '../shared/user-error.ts';
 import { clock } from './clock.ts';
-import { shellWord } from './drill/action.ts';
+import { shellWord } from '../shared/shell-word.ts';
 import type { Io } from './io.ts';
 
 const OTHERWISE =

@@ -81,7 +81,10 @@ test('from an app that nobody watches to a page, step by step', async (t) => {
   );
   await using agent = await E2eAgent.start({
     dockerd: engine,
-    streams: [`syslog: {url: 'syslog+tcp://127.0.0.1:${pager.rsyslog.ports.tcp}'}`],
+    // For tenants, as manifests/docs/alerts.md has it for Docker and Kubernetes.
+    streams: [
+      `syslog: {url: 'syslog+tcp://127.0.0.1:${pager.rsyslog.ports.tcp}', audience: tenant}`,
+    ],
   });
   try {
     const [app, cache, deps] = ['app', 'cache', 'deps'].map((name) => join(folder, name)) as [

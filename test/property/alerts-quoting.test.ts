@@ -5,6 +5,7 @@ import { parser } from '@grafana/lezer-logql';
 import fc from 'fast-check';
 import { parse } from 'yaml';
 
+import { LOG_READERS } from '../../src/alerts/alert-request.ts';
 import type { AlertRequest } from '../../src/alerts/alert-request.ts';
 import { PLATFORMS } from '../../src/alerts/platforms.ts';
 import { asTag, goString, jsonDocument } from '../../src/alerts/quoting.ts';
@@ -70,6 +71,7 @@ const request: fc.Arbitrary<AlertRequest> = fc.record({
     }),
     { nil: undefined },
   ),
+  from: fc.constantFrom(...LOG_READERS),
   sourceType: text,
   fields: fc.constant({}),
   version: fc.constant('1.2.3'),
@@ -94,6 +96,7 @@ for (const { name } of PLATFORMS) {
       app: { by: 'name', value: 'a' },
       space: 's',
       webhook: 'https://h.example/',
+      from: 'cf',
       sourceType: 'V',
       fields: {},
       version: '1.2.3',
@@ -106,6 +109,7 @@ for (const { name } of PLATFORMS) {
           rules: [rule],
           app: { by: 'name', value: app },
           space,
+          from: 'cf',
           sourceType,
         };
         const out = printed(name, given as AlertRequest);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { DRILL_FOLDERS, DRILL_RULES } from '../../shared/drill.ts';
 import type { DrillPriority } from '../../shared/drill.ts';
+import { shellWord } from '../../shared/shell-word.ts';
 
 /** 80 bits: nobody guesses one before the action shows it. */
 const TOKEN_BYTES = 10;
@@ -43,9 +44,4 @@ export function commandsFor(
     ['without a shell', `docker exec ${name} ${node}`],
     ['', `docker exec ${name} python3 -c 'open("${path}")'`],
   ];
-}
-
-/** A word that no shell reads anything in. */
-export function shellWord(text: string): string {
-  return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
