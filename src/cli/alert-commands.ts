@@ -1,7 +1,7 @@
 import type { CommandInfo } from './command-info.ts';
 import { CONFIG_OPTIONS, JSON_OPTION, SOURCE_TYPE_OPTION, USAGE } from './command-options.ts';
 
-/** What brings a page, and proves that it comes. */
+/** What carries lines on: to a page, to a program, and the proof that they arrive. */
 export const ALERT_COMMANDS = {
   alerts: {
     summary: 'print alert definitions for a log platform, ready to be pasted there',
@@ -57,6 +57,17 @@ export const ALERT_COMMANDS = {
         'there is no such platform, it cannot say what was asked for, or the command line is wrong',
       ],
     ],
+  },
+  schema: {
+    summary: 'print the JSON Schema of a line, for whoever reads lines by a program',
+    operands: 'detection',
+    description: [
+      'Of a line of JSON, as every stream with format: json writes it: detections, what was done about them, what the agent says of itself, evidence; also where a line was cut (truncated).',
+      'JSON Schema 2020-12. The schema of policies is printed by varvel policy --schema.',
+    ],
+    options: {},
+    examples: [['varvel schema detection', 'for a validator or a generator of types']],
+    exitCodes: [[0, 'the schema was printed'], USAGE],
   },
   drill: {
     summary: 'trip a rule on purpose, and see whether the alert arrives or which hop is broken',

@@ -13,7 +13,7 @@ export const GROUPS: readonly (readonly [readers: string, names: readonly Comman
     'On a host, for its operator:',
     ['doctor', 'agent', 'status', 'canary', 'lift', 'uninstall', 'demo'],
   ],
-  ['For an app’s team:', ['policy', 'suggest', 'pretty', 'report', 'alerts', 'drill']],
+  ['For an app’s team:', ['policy', 'suggest', 'pretty', 'report', 'alerts', 'schema', 'drill']],
   ['For who writes rules:', ['explain', 'check', 'test', 'filter', 'fields', 'events']],
   ['For everybody:', ['completion']],
 ];

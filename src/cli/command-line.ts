@@ -229,6 +229,10 @@ async function run(
         io,
       );
     }
+    case 'schema': {
+      const { runSchema } = await import('./schema.ts');
+      return runSchema(operands[0], io);
+    }
     case 'drill': {
       const [{ runDrill }, { drillHost }] = await Promise.all([
         import('./drill/drill.ts'),

@@ -6,6 +6,7 @@ import { LOG_READERS } from '../alerts/alert-request.ts';
 import { PLATFORMS } from '../alerts/platforms.ts';
 import { PRIORITY_NAMES } from '../config/priority-names.ts';
 import { LOG_SYSTEMS } from '../reading/read-log-line.ts';
+import { SCHEMAS } from './schema.ts';
 import { UserError } from '../shared/user-error.ts';
 
 /** Shells that `varvel completion` writes a script for. */
@@ -22,6 +23,7 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
   PRIORITY: PRIORITY_NAMES,
   WHEN: ['auto', 'always', 'never'],
   SHELL: SHELLS,
+  detection: SCHEMAS,
   PLATFORM: PLATFORMS.map(({ name }) => name),
 };
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { PRIORITIES, type OutputValue } from '../../src/rules/detection.ts';
 import {
@@ -13,6 +14,7 @@ import { MAX_LINEAGE_ANCESTORS } from '../../src/rules/lineage.ts';
 import { formatLine, MAX_LINE_BYTES, MIN_LINE_BYTES } from '../../src/streams/format.ts';
 import type { Lineage } from '../../src/rules/lineage.ts';
 import type { Delivery } from '../../src/streams/stream.ts';
+import { detectionSchema } from '../../src/streams/detection-schema.ts';
 import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
 import { runs } from '../support/runs.ts';
 
@@ -356,4 +358,24 @@ test('shortening keeps as much as fits, and never half a character', () => {
     }),
     { numRuns: runs(1000) },
   );
+});
+
+test('each JSON line, cut or whole, is as varvel schema detection says, and has no key that it does not tell', () => {
+  const schema = detectionSchema() as { properties: Record<string, object> };
+  // Every key is to be in the schema, although it forbids none.
+  const validate = new Ajv2020({ allowUnionTypes: true }).compile({
+    ...schema,
+    additionalProperties: false,
+  });
+  let cut = 0;
+  fc.assert(
+    fc.property(delivery, bound, (one, maxBytes) => {
+      const line = JSON.parse(formatLine(one, { format: 'json', maxBytes })) as ParsedLine;
+      if (line.truncated === true) cut++;
+      assert.ok(validate(line), JSON.stringify(validate.errors));
+      assert.ok(!validate({ ...line, id: undefined }));
+    }),
+    { numRuns: runs(300) },
+  );
+  assert.ok(cut > 0, 'none was cut');
 });

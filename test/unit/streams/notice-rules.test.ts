@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import {
   leftOutRules,
   LOSS_PRIORITIES,
@@ -11,7 +12,10 @@ import { PRIORITIES, type Detection } from '../../../src/rules/detection.ts';
 import { NOTICE_PREFIX, NOTICE_RULES } from '../../../src/streams/notice-rules.ts';
 import { evidenceNotice } from '../../../src/streams/evidence-notice.ts';
 import * as notices from '../../../src/streams/notices.ts';
-import { containerOf } from './delivery-fixture.ts';
+import { detectionSchema } from '../../../src/streams/detection-schema.ts';
+import { formatLine } from '../../../src/streams/format.ts';
+import { withResponses } from '../../../src/evaluation/with-response.ts';
+import { containerOf, deliveryOf } from './delivery-fixture.ts';
 
 const container = containerOf();
 const timeNs = 1n;
@@ -127,4 +131,54 @@ test('each rule of the agent that a page or a dashboard names is in the list', (
     names.filter((name) => !known.includes(name)),
     [],
   );
+});
+
+test('the schema of lines tells each field that the agent itself writes, and its type', () => {
+  const schema = detectionSchema() as {
+    properties: { output_fields: { properties: Record<string, unknown> } };
+  };
+  const { output_fields: fields, ...others } = schema.properties;
+  const validate = new Ajv2020({ allowUnionTypes: true }).compile({
+    ...schema,
+    properties: { ...others, output_fields: { ...fields, additionalProperties: false } },
+    additionalProperties: false,
+  });
+  const file = { path: '/f', digest: { sha256: 'ab', bytes: 1 } };
+  const lists = { missing: ['a'], processes: ['b'], files: ['c'], sockets: ['d'] };
+  const line = { seq: 1, id: 'i' };
+  const { detection } = deliveryOf({ outputFields: {}, incident: 'k3x9abcd' });
+  const said = {
+    ...SAID,
+    'evidence of a file': evidenceNotice({
+      ...found,
+      ...lists,
+      line,
+      process,
+      program: file,
+      file,
+      open: undefined,
+    }),
+    'numbers not known': notices.lostNotice('file', { count: 1, ...times, numbers: undefined }),
+    'all of coverage': notices.coverageNotice(
+      { ...facts, when: 'stop', policy: 'in force', notWatchedFor: 'x', lastLine: 3 },
+      container,
+      timeNs,
+    ),
+    'rule paused': notices.ownRulesNotice({ ...own, state: 'paused', spentMs: 1.25 }, timeNs),
+    'policy with a digest': notices.policyNotice(
+      { ...policy, digest: 'ab', state: 'in force' },
+      timeNs,
+    ),
+    response: withResponses(detection, [
+      { name: 'kill', outcome: 'done', guarantee: 'after the effect' },
+      { name: 'pause', outcome: 'refused', guarantee: 'after the effect' },
+    ]),
+  };
+  const seen = new Set<string>();
+  for (const [what, one] of Object.entries(said)) {
+    for (const name of Object.keys(one.outputFields)) seen.add(name);
+    const text = formatLine(deliveryOf(one), { format: 'json' });
+    assert.ok(validate(JSON.parse(text)), `${what}: ${JSON.stringify(validate.errors)}`);
+  }
+  assert.deepEqual(Object.keys(fields.properties).sort(), [...seen].sort());
 });
