@@ -42,6 +42,12 @@ const OWN_FIELDS: Readonly<Record<string, Schema>> = {
   'coverage.suppressed': count('Detections that were counted instead of written.'),
   'coverage.last_line': countOrNone('The `seq` of the last line before; 0: there is none yet.'),
   'coverage.not_watched': textOrNone('Which rules are off for now.'),
+  'coverage.denies': countOrNone(
+    'Of the rules, those by which the kernel denies; null once it has ended.',
+  ),
+  'coverage.lines_wait_since': textOrNone(
+    'Since when a receiver of the app’s team takes no lines, so that they wait; RFC 3339.',
+  ),
   'suppressed.rule': text('Of the detections that were counted instead of written.'),
   'suppressed.priority': text('Of these.'),
   'suppressed.count': count('How many.'),
@@ -49,6 +55,7 @@ const OWN_FIELDS: Readonly<Record<string, Schema>> = {
   'suppressed.last': time('The last of them'),
   'lost.stream': text('The stream that could not take lines.'),
   'lost.count': count('Lines or events that were lost.'),
+  'lost.at_most': flag('True: `lost.count` is the most that it can be; absent otherwise.'),
   'lost.numbers': textOrNone('The `seq` of the lines, as ranges.'),
   'lost.first': time('The first that was lost'),
   'lost.last': time('The last that was lost'),
