@@ -189,8 +189,7 @@ export class AgentReport {
         return counts;
       },
       // from the fan-out: lines dropped on the way to a stream are lost too
-      streams: () =>
-        Object.entries(fanOut.counters().streams).map(([name, counters]) => ({ name, counters })),
+      streams: () => Object.entries(fanOut.counters().streams),
       spools: () =>
         streams().flatMap((stream) => {
           const counters = stream.counters();

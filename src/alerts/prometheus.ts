@@ -107,7 +107,7 @@ const OF_THE_HOST: readonly AlertRule[] = [
     alert: 'VarvelLinesLost',
     expr: sumOf(
       'job, instance, stream, result',
-      'varvel_stream_deliveries_total{result=~"failed|dropped"}',
+      'varvel_stream_deliveries_total{result=~"refused|failed|dropped"}',
     ),
     severity: 'page',
     summary:

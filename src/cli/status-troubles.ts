@@ -29,7 +29,10 @@ export function hasTroubles(snapshot: AgentSnapshot, { runtimes }: AgentConfig):
 }
 
 function lost({ kernel, waiting, delivery }: AgentSnapshot): number {
-  const streams = Object.values(delivery.streams).reduce((sum, { dropped }) => sum + dropped, 0);
+  const streams = Object.values(delivery.streams).reduce(
+    (sum, { dropped, refused = 0 }) => sum + dropped + refused,
+    0,
+  );
   return (
     kernel.dropped +
     kernel.scopeFull +

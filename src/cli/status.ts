@@ -8,6 +8,7 @@ import type { ContainerStatus } from '../apps/status.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
 import { replaceControls } from '../shared/text.ts';
+import { RESULTS } from '../streams/stream.ts';
 import { clock } from './clock.ts';
 import { columns } from './columns.ts';
 import { liftText } from './lift.ts';
@@ -74,10 +75,10 @@ function format(snapshot: AgentSnapshot, { runtimes }: AgentConfig): string {
         ? `, ${snapshot.delivery.suppressed} of them counted instead of written`
         : '') +
       Object.entries(snapshot.delivery.streams)
-        .map(
-          ([name, stream]) =>
-            `; ${name}: ${stream.delivered} delivered, ${stream.failed} failed, ${stream.dropped} dropped`,
-        )
+        .map(([name, results]) => {
+          const counts = RESULTS.filter((result) => results[result] !== undefined);
+          return `; ${name}: ${counts.map((result) => `${results[result]} ${result}`).join(', ')}`;
+        })
         .join(''),
   ];
   lines.push(...snapshot.lifts.map(liftText));

@@ -3,7 +3,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';
 import type { EventName } from '../events/table.gen.ts';
 import type { Priority } from '../rules/detection.ts';
-import type { StreamCounters } from '../streams/stream.ts';
+import { RESULTS, type StreamResults } from '../streams/stream.ts';
 import type { MetricSample } from '../streams/loggregator/metric-sample.ts';
 import type { AppTotal } from './app-totals.ts';
 import { canaryMetrics, type CanarySource } from './canary-metrics.ts';
@@ -87,7 +87,7 @@ export interface MetricSources {
   };
   /** Detections that were counted instead of written. */
   readonly suppressed?: () => number;
-  readonly streams?: () => Iterable<{ readonly name: string; readonly counters: StreamCounters }>;
+  readonly streams?: () => Iterable<readonly [name: string, results: StreamResults]>;
   readonly spools?: SpoolSource;
   readonly ceilings?: CeilingSource;
   readonly responses?: ResponseSource;
@@ -379,16 +379,16 @@ export class AgentMetrics {
     if (streams === undefined) return;
     new Counter({
       name: 'varvel_stream_deliveries_total',
-      help: 'Detections handed to a log stream, by what became of them.',
+      help: 'Detections handed to a log stream, by what became of them. With a spool: spooled, and sent or refused by its receiver.',
       labelNames: ['stream', 'result'],
       registers,
       collect() {
         this.reset();
-        for (const { name: stream, counters } of streams()) {
-          this.inc({ stream, result: 'delivered' }, counters.delivered);
-          this.inc({ stream, result: 'failed' }, counters.failed);
-          this.inc({ stream, result: 'dropped' }, counters.dropped);
-        }
+        for (const [stream, results] of streams())
+          for (const result of RESULTS) {
+            const count = results[result];
+            if (count !== undefined) this.inc({ stream, result }, count);
+          }
       },
     });
   }

@@ -9,7 +9,7 @@ import type { Numbered } from './numbering/numbered.ts';
 import { Numbering } from './numbering/numbering.ts';
 import { Outlet, waitingOf, type OutletOptions, type StreamTotals } from './outlet.ts';
 import { RecentMap } from '../shared/recent-map.ts';
-import type { Delivery, LogStream } from './stream.ts';
+import type { Delivery, LogStream, StreamResults } from './stream.ts';
 import { UnseenEvents, type Unseen } from './unseen.ts';
 
 /**
@@ -43,7 +43,7 @@ export interface FanOutCounters {
   readonly detections: number;
   /** Of `detections`: counted and reported in a summary line instead of written. */
   readonly suppressed: number;
-  readonly streams: Readonly<Record<string, StreamTotals>>;
+  readonly streams: Readonly<Record<string, StreamResults>>;
   /** Drops by app name, for the 10,000 apps that last had one. */
   readonly droppedPerApp: readonly (readonly [app: string, dropped: number])[];
 }
@@ -239,11 +239,11 @@ export class FanOut {
   }
 
   counters(): FanOutCounters {
-    const totals = this.#outlets.map((outlet) => [outlet.stream.name, outlet.totals()] as const);
+    const results = this.#outlets.map((outlet) => [outlet.stream.name, outlet.results()] as const);
     return {
       detections: this.#detections,
       suppressed: this.#suppressed,
-      streams: Object.fromEntries(totals),
+      streams: Object.fromEntries(results),
       droppedPerApp: [...this.#droppedPerApp.entries()],
     };
   }

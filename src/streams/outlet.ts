@@ -6,7 +6,7 @@ import { Lane } from './lane.ts';
 import { Losses } from './losses.ts';
 import type { Lost } from './notices.ts';
 import type { Numbered } from './numbering/numbered.ts';
-import type { Delivery, LogStream } from './stream.ts';
+import type { Delivery, LogStream, StreamResults } from './stream.ts';
 
 /**
  * Queue limit of one stream, for all containers together, so that a slow stream takes no room from the others. The rings' full
@@ -42,8 +42,9 @@ export function waitingOf(
   return { delivery, bytes: deliverySize(delivery), isUrgent, number, lost };
 }
 
-/** What became of the deliveries to one stream. */
+/** What became of the deliveries to one stream, as far as the stream. */
 export interface StreamTotals {
+  /** The stream has taken it, a spool too. */
   readonly delivered: number;
   /** The stream could not take it. */
   readonly failed: number;
@@ -117,6 +118,16 @@ export class Outlet {
       dropped: this.#dropped,
       waiting: this.#waiting + this.#active,
     };
+  }
+
+  /** The same, and what became of it behind a spool. */
+  results(): StreamResults {
+    const totals = this.totals();
+    const counters = this.stream.counters();
+    if (!('spool' in counters)) return totals;
+    const { delivered: spooled, failed, dropped, waiting } = totals;
+    const { sent, refused, spool } = counters;
+    return { spooled, sent, refused, failed, dropped: dropped + spool.dropped, waiting };
   }
 
   /** Takes a delivery that this stream is to have; drops and counts it where there is no room. */

@@ -14,12 +14,39 @@ export interface Delivery {
   readonly hostname: string;
 }
 
-/** Counters of a stream, for metrics and `varvel status`. Monotonic. */
+/** Counters of a stream without a spool, for metrics and `varvel status`. Monotonic. */
 export interface StreamCounters {
   readonly delivered: number;
   readonly failed: number;
   readonly dropped: number;
 }
+
+/** In the order in which they are shown. */
+export const RESULTS = ['delivered', 'spooled', 'sent', 'refused', 'failed', 'dropped'] as const;
+
+/**
+ * What became of a stream's lines since the agent's start. A stream without a spool has `delivered`; one with a spool has
+ * `spooled`, `sent` and `refused` instead. These two also count lines that an earlier agent left, and the stream's own loss
+ * notices, so they can be more than `spooled`.
+ */
+export interface StreamResults extends Readonly<Partial<Record<(typeof RESULTS)[number], number>>> {
+  /** Taken by the spool. The receiver may not have it yet. */
+  readonly spooled?: number;
+  /** Taken by the receiver. */
+  readonly sent?: number;
+  /** The receiver will never take it. */
+  readonly refused?: number;
+  /** The stream could not take it, or its spool had no room. */
+  readonly failed: number;
+  /** Given up before the stream had it, as too many were waiting, or later in its spool. */
+  readonly dropped: number;
+  /** Of now: in the agent's memory, on their way to the stream. */
+  readonly waiting: number;
+}
+
+/** Lines that are missing where the stream goes. */
+export const missingOf = ({ refused = 0, failed, dropped }: StreamResults): number =>
+  refused + failed + dropped;
 
 /** One place where detections go. */
 export interface LogStream {

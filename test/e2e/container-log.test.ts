@@ -5,7 +5,10 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { detectHierarchy } from '../../src/apps/cgroup-hierarchy.ts';
-import { ContainerLogStream } from '../../src/streams/container/container-log-stream.ts';
+import {
+  ContainerLogStream,
+  type ContainerLogCounters,
+} from '../../src/streams/container/container-log-stream.ts';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { E2eAgent, quantile, settled, until, type DetectionLine } from '../support/e2e-agent.ts';
 import { execInContainer, logLines, runContainer } from '../support/e2e-docker.ts';
@@ -160,12 +163,8 @@ test('a container that ended first: its line is in the operator’s file, and co
     assert.equal(agent.detections(RULE).length, 1);
     assert.equal(agent.detections(RULE)[0]?.output_fields['container.id'], app.id.slice(0, 12));
     assert.deepEqual((await logLines(engine, app)).filter(isOurs), []);
-    const { container } = snapshot.streams;
-    assert.deepEqual(
-      { delivered: container?.delivered, failed: container?.failed },
-      { delivered: 0, failed: 1 },
-    );
-    assert.equal((container as { endedFirst?: number }).endedFirst, 1);
+    const { delivered, failed, endedFirst } = snapshot.streams['container'] as ContainerLogCounters;
+    assert.deepEqual([delivered, failed, endedFirst], [0, 1, 1]);
   } finally {
     agent.kill('SIGCONT');
     await remove(app);

@@ -27,7 +27,7 @@ function scrape(): Promise<string> {
     probe: () => ({ emitted: 1, dropped: 0, readErrors: 0, scopeFull: 0, deniedDropped: 0 }),
     held: () => ({ held: 0, dropped: 0, expired: 0 }),
     suppressed: () => 0,
-    streams: () => [{ name: 'container', counters: { delivered: 1, failed: 0, dropped: 0 } }],
+    streams: () => [['container', { delivered: 1, failed: 0, dropped: 0, waiting: 0 }]],
     rules: () => ({
       loaded: 1,
       enabled: 1,

@@ -147,7 +147,10 @@ test('what hosts and apps lost, and which agents there are', () => {
       ['varvel_records_dropped_total{instance="a"}', '0+1x100'],
       ['varvel_stream_deliveries_total{instance="a",stream="file",result="failed"}', '0+1x100'],
       ['varvel_stream_deliveries_total{instance="a",stream="syslog",result="dropped"}', '0+1x100'],
+      ['varvel_stream_deliveries_total{instance="a",stream="http",result="refused"}', '0+1x100'],
       ['varvel_stream_deliveries_total{instance="a",stream="file",result="delivered"}', '0+9x100'],
+      ['varvel_stream_deliveries_total{instance="a",stream="http",result="spooled"}', '0+9x100'],
+      ['varvel_stream_deliveries_total{instance="a",stream="http",result="sent"}', '0+9x100'],
       ['varvel_detections_suppressed_total{instance="b"}', '0+2x100'],
       ['varvel_cgroups{instance="b",state="unwatched"}', '3x100'],
       ['varvel_cgroups{instance="b",state="watched"}', '40x100'],
@@ -167,7 +170,7 @@ test('what hosts and apps lost, and which agents there are', () => {
       ...(
         [
           ['instance:varvel_records_dropped:increase1h', '{instance="a"}', 60],
-          ['instance:varvel_stream_deliveries_lost:increase1h', '{instance="a"}', 120],
+          ['instance:varvel_stream_deliveries_lost:increase1h', '{instance="a"}', 180],
           ['instance:varvel_detections_suppressed:increase1h', '{instance="b"}', 120],
           ['instance:varvel_cgroups_unwatched:sum', '{instance="b"}', 3],
           ['instance:varvel_unwatched_seconds:max', '{instance="c"}', 12],

@@ -38,7 +38,7 @@ test('the platform has the totals that Prometheus has, also when it was away; a 
     probe: () => ({ emitted: 100, dropped, readErrors: 0, scopeFull: 0, deniedDropped: 0 }),
     suppressed: () => suppressed,
     cgroups: () => ({ pending: 1, included: 2, excluded: 3 }),
-    streams: () => [{ name: 'loggregator', counters: { delivered: 5, failed: 1, dropped: 2 } }],
+    streams: () => [['loggregator', { delivered: 5, failed: 1, dropped: 2, waiting: 0 }]],
     spools: () => [
       {
         name: 'loggregator',

@@ -5,7 +5,8 @@ import { loadConfig } from '../../config/load.ts';
 import type { ConfigSources } from '../../config/load.ts';
 import { askAgent } from '../../metrics/endpoint-client.ts';
 import type { Priority } from '../../rules/detection.ts';
-import type { StreamCounters } from '../../streams/stream.ts';
+import type { SpooledCounters } from '../../streams/spool/spooled-stream.ts';
+import { missingOf, type StreamCounters } from '../../streams/stream.ts';
 import { UserError } from '../../shared/user-error.ts';
 
 const ASK_MS = 3000;
@@ -151,17 +152,18 @@ interface Asked {
   readonly engine: Pick<AgentSnapshot['engine'], 'detections'>;
   readonly ceilings: Pick<AgentSnapshot['ceilings'], 'shed'>;
   readonly apps: Pick<AgentSnapshot['apps'], 'containers'>;
+  readonly delivery: Pick<AgentSnapshot['delivery'], 'streams'>;
   readonly streams: Readonly<
     Record<
       string,
-      StreamCounters & { readonly spool?: { readonly waiting: number; readonly oldestMs?: number } }
+      StreamCounters | { readonly spool: Pick<SpooledCounters['spool'], 'waiting' | 'oldestMs'> }
     >
   >;
 }
 
 /** What a drill needs of an agent's answer. */
 export function lookOf(
-  { hostname, startedAtMs, engine, ceilings, apps, streams }: Asked,
+  { hostname, startedAtMs, engine, ceilings, apps, delivery, streams }: Asked,
   rule: string,
   words: ReadonlySet<string>,
 ): AgentLook {
@@ -179,12 +181,12 @@ export function lookOf(
     ruleOn: Object.hasOwn(engine.detections, rule),
     drills: engine.detections[rule] ?? 0,
     container,
-    streams: Object.entries(streams).map(([name, counters]) => ({
-      name,
-      waiting: counters.spool?.waiting ?? 0,
-      oldestMs: counters.spool?.oldestMs,
-      missed: counters.failed + counters.dropped,
-    })),
+    streams: Object.entries(delivery.streams).map(([name, results]) => {
+      const counters = streams[name];
+      const spool = counters !== undefined && 'spool' in counters ? counters.spool : undefined;
+      const { waiting = 0, oldestMs } = spool ?? {};
+      return { name, waiting, oldestMs, missed: missingOf(results) };
+    }),
   };
 }
 

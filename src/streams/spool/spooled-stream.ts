@@ -5,7 +5,7 @@ import type { Logger } from '../../shared/logger.ts';
 import { formatLine, type LineFormat } from '../format.ts';
 import type { OutgoingLine, Receiver, ReceiverCounters, SendResult } from '../receiver.ts';
 import { LOST_RULE } from '../notice-rules.ts';
-import type { Delivery, LogStream, StreamCounters } from '../stream.ts';
+import type { Delivery, LogStream } from '../stream.ts';
 import { MAX_PAYLOAD_BYTES } from './record.ts';
 import { decodeLine, encodeLine } from './outgoing.ts';
 import { RefusedLines } from './refused-lines.ts';
@@ -34,15 +34,17 @@ export interface SpooledStreamOptions {
   readonly tellLossesMs?: number;
 }
 
-/** Counters of a spooled stream. */
-export interface SpooledCounters extends StreamCounters {
+/** Counters of a spooled stream. Monotonic, but for what `spool` says of now. */
+export interface SpooledCounters {
+  /** Lines that the receiver has taken, also those of an earlier agent and loss notices. */
+  readonly sent: number;
+  /** Lines that it will never take, including loss notices, which are not repeated. */
+  readonly refused: number;
   readonly spool: SpoolCounters & {
     /** Unix ms of what happened that the longest waiting line tells of. */
     readonly oldestMs?: number;
   };
   readonly receiver: ReceiverCounters;
-  /** Of `failed`: lines that the receiver will never take, including loss notices, which are not repeated. */
-  readonly refused: number;
   readonly retries: number;
   /** The receiver takes nothing: since when (Unix ms), and why at the last try; absent while it takes all. */
   readonly down?: { readonly sinceMs: number; readonly reason: string };
@@ -61,9 +63,8 @@ export class SpooledStream implements LogStream {
   readonly #sending: Promise<void>;
   readonly #closed = new AbortController();
   #wake: (() => void) | undefined;
-  #delivered = 0;
+  #sent = 0;
   #refused = 0;
-  #dropped = 0;
   #retries = 0;
   readonly #backoff = new Backoff(RETRY_WAITS);
   #down: SpooledCounters['down'];
@@ -85,13 +86,10 @@ export class SpooledStream implements LogStream {
 
   deliver(delivery: Delivery): Promise<boolean> {
     const taken = !this.#closed.signal.aborted && this.#append(delivery);
-    if (!taken) {
-      this.#dropped++;
-      // The fan-out reports lines that are refused here, but not refused loss notices.
-      if (tellsOfLosses(delivery)) {
-        this.#missing.again(delivery);
-        this.#tellSoon();
-      }
+    // The fan-out counts and reports lines that are refused here, but not refused loss notices.
+    if (!taken && tellsOfLosses(delivery)) {
+      this.#missing.again(delivery);
+      this.#tellSoon();
     }
     return Promise.resolve(taken);
   }
@@ -124,9 +122,7 @@ export class SpooledStream implements LogStream {
     const payload = spool.oldest();
     const oldest = payload === undefined ? undefined : decodeLine(payload);
     return {
-      delivered: this.#delivered,
-      failed: this.#refused,
-      dropped: this.#dropped,
+      sent: this.#sent,
       refused: this.#refused,
       retries: this.#retries,
       ...(this.#down === undefined ? {} : { down: this.#down }),
@@ -191,7 +187,7 @@ export class SpooledStream implements LogStream {
     const { taken, rest, reason = '', retryAfterMs } = result;
     if (taken > 0) {
       this.#options.spool.settle(taken);
-      this.#delivered += taken - (result.rejected?.count ?? 0);
+      this.#sent += taken;
       this.#backoff.reset();
       // It is slow, not down.
       if (this.#down !== undefined) this.#down = { ...this.#down, sinceMs: Date.now() };
@@ -245,7 +241,6 @@ export class SpooledStream implements LogStream {
 
   /** The spool was full and the line's app held the most of it: the line is lost, and a notice tells the app. */
   #noteDropped(payload: Buffer): void {
-    this.#dropped++;
     const line = decodeLine(payload);
     if (line !== undefined) this.#noteMissing(line);
   }

@@ -25,6 +25,8 @@ test('status and metrics say what waits on the disk for a receiver, since when, 
     assert.equal(spawnSync('sh', ['-c', script]).status, 0);
     await until('its line waits', () => /^spool http: [1-9]/m.test(agent.varvel('status').stdout));
     const { stdout } = agent.varvel('status');
+    // That its spool has it is not that its receiver has it.
+    assert.match(stdout, /; http: 1 spooled, 0 sent, 0 refused, 0 failed, 0 dropped$/m);
     const [, since = ''] =
       /^spool http: 1 lines wait for the receiver \(0\.0 of 2\.0 MiB on the disk, the oldest of (\S+)\)$/m.exec(
         stdout,
@@ -34,6 +36,17 @@ test('status and metrics say what waits on the disk for a receiver, since when, 
       const text = await agent.metrics();
       return /^varvel_stream_retries_total\{stream="http"\} [1-9]/m.test(text) && text;
     });
+    const results = [...metrics.matchAll(/^varvel_stream_deliveries_total(\{stream="http".*)$/gm)];
+    assert.deepEqual(
+      results.map(([, rest]) => rest),
+      [
+        '{stream="http",result="spooled"} 1',
+        '{stream="http",result="sent"} 0',
+        '{stream="http",result="refused"} 0',
+        '{stream="http",result="failed"} 0',
+        '{stream="http",result="dropped"} 0',
+      ],
+    );
     assert.match(metrics, /^varvel_spool_lines\{stream="http"\} 1$/m);
     assert.match(metrics, /^varvel_spool_max_bytes\{stream="http"\} 2097152$/m);
     const [, oldest] =

@@ -256,9 +256,15 @@ test('of an agent’s answer: the container that is meant, the rule, and what wa
         engine: { detections: { 'Varvel drill': 3 } },
         ceilings: { shed: ['Debug'] },
         apps: { containers },
+        delivery: {
+          streams: {
+            file: { delivered: 1, failed: 2, dropped: 3, waiting: 9 },
+            syslog: { spooled: 9, sent: 1, refused: 4, failed: 0, dropped: 0, waiting: 9 },
+          },
+        },
         streams: {
-          file: { delivered: 1, failed: 2, dropped: 3 },
-          syslog: { delivered: 1, failed: 0, dropped: 0, spool: { waiting: 4, oldestMs: 5 } },
+          file: { delivered: 1, failed: 2, dropped: 0 },
+          syslog: { spool: { waiting: 4, oldestMs: 5 } },
         },
       },
       'Varvel drill',
@@ -282,7 +288,7 @@ test('of an agent’s answer: the container that is meant, the rule, and what wa
     drills: 3,
     streams: [
       { name: 'file', waiting: 0, oldestMs: undefined, missed: 5 },
-      { name: 'syslog', waiting: 4, oldestMs: 5, missed: 0 },
+      { name: 'syslog', waiting: 4, oldestMs: 5, missed: 4 },
     ],
   });
 });

@@ -8,6 +8,7 @@ import { loadConfig } from '../../../src/config/load.ts';
 import { Endpoint } from '../../../src/metrics/endpoint.ts';
 import { AgentMetrics } from '../../../src/metrics/metrics.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import type { StreamResults } from '../../../src/streams/stream.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'varvel-status-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -69,7 +70,7 @@ const WELL = {
   continuity: { troubles: [] as object[], unwatched: { seconds: 0, containers: 0 } },
   canary: undefined as object | undefined,
   processes: { processes: 1, imageBytes: 0, imagesCut: 0, evicted: 0 },
-  delivery: { suppressed: 0, streams: {} },
+  delivery: { suppressed: 0, streams: {} as Record<string, StreamResults> },
   streams: {},
 };
 type Answer = typeof WELL;
@@ -111,6 +112,7 @@ async function status(
 const { apps, kernel, rules } = WELL;
 const STALE = { ...rules, stale: true, lastFailure: { atMs: 0, reason: 'x.yaml:1:1: no' } };
 const WRONG = { ...kernel.verdicts, denying: { ...kernel.verdicts.denying, inVain: 2 } };
+const SPOOLED = { spooled: 8, sent: 4, refused: 0, failed: 0, dropped: 0, waiting: 2 };
 const canary = (result: string) => ({
   canary: { runs: {}, last: { result, atMs: 0, hop: 'kernel', says: 'It went so.' } },
 });
@@ -122,6 +124,20 @@ test('nothing is wrong', async () => {
   assert.match(out, /^records: 1 from the kernel, 0 lost, 7 filtered in the kernel$/m);
   assert.match(out, /can match \(1 rule tables\)$/m);
   assert.match(out, /identity \(dropped for lack of room: 0\)$/m);
+});
+
+test('what became of lines, by stream: only what is written by then is called delivered', async () => {
+  const file = { delivered: 5, failed: 2, dropped: 0, waiting: 1 };
+  const { code, out } = await status({
+    engine: { detections: { A: 9 } },
+    delivery: { suppressed: 1, streams: { file, http: SPOOLED } },
+  });
+  assert.match(
+    out,
+    /^detections: 9, 1 of them counted instead of written; file: 5 delivered, 2 failed, 0 dropped; http: 8 spooled, 4 sent, 0 refused, 0 failed, 0 dropped$/m,
+  );
+  // A log of an app that has ended takes nothing: that is no trouble of the agent's.
+  assert.equal(code, 0);
 });
 
 test('what was done about detections', async () => {
@@ -153,6 +169,14 @@ test('what is wrong makes the exit code 1', async () => {
     ],
     [{ rules: STALE }, /^RULES NOT RELOADED/m],
     [{ kernel: { ...kernel, dropped: 1 } }, /^records: .* 1 lost/m],
+    [
+      { delivery: { suppressed: 0, streams: { http: { ...SPOOLED, refused: 1 } } } },
+      /^detections: 0; http: 8 spooled, 4 sent, 1 refused, 0 failed, 0 dropped$/m,
+    ],
+    [
+      { delivery: { suppressed: 0, streams: { http: { ...SPOOLED, dropped: 1 } } } },
+      /^detections: 0; http: 8 spooled, 4 sent, 0 refused, 0 failed, 1 dropped$/m,
+    ],
   ] as readonly [Partial<Answer>, RegExp][]) {
     const { code, out } = await status(answer);
     assert.match(out, says);

@@ -76,7 +76,10 @@ test('what others count is asked for at the scrape', async () => {
     probe: () => ({ emitted: 10, dropped: 2, readErrors: 1, scopeFull: 0, deniedDropped: 3 }),
     held: () => ({ held, dropped: 3, expired: 4 }),
     cgroups: () => ({ pending: 1, included: 2, excluded: 3 }),
-    streams: () => [{ name: 'file', counters: { delivered: 5, failed: 1, dropped: 2 } }],
+    streams: () => [
+      ['file', { delivered: 5, failed: 1, dropped: 2, waiting: 9 }],
+      ['http', { spooled: 8, sent: 4, refused: 3, failed: 2, dropped: 1, waiting: 9 }],
+    ],
     context: () => tree.counters(),
     logLinesDropped: () => 9,
   });
@@ -94,9 +97,19 @@ test('what others count is asked for at the scrape', async () => {
   held = 0;
   assert.equal(await series(metrics, 'varvel_held_events'), '0');
   assert.equal(await series(metrics, 'varvel_cgroups{state="pending"}'), '1');
-  assert.equal(
-    await series(metrics, 'varvel_stream_deliveries_total{stream="file",result="delivered"}'),
-    '5',
+  const deliveries = [...(await metrics.text()).matchAll(/^varvel_stream_deliveries_total(.*)$/gm)];
+  assert.deepEqual(
+    deliveries.map(([, rest]) => rest),
+    [
+      '{stream="file",result="delivered"} 5',
+      '{stream="file",result="failed"} 1',
+      '{stream="file",result="dropped"} 2',
+      '{stream="http",result="spooled"} 8',
+      '{stream="http",result="sent"} 4',
+      '{stream="http",result="refused"} 3',
+      '{stream="http",result="failed"} 2',
+      '{stream="http",result="dropped"} 1',
+    ],
   );
   assert.equal(await series(metrics, 'varvel_context_processes'), '0');
   assert.equal(await series(metrics, 'varvel_context_proc_reads_refused_total'), '0');
