@@ -123,6 +123,7 @@ function spoolLines(streams: AgentSnapshot['streams']): string[] {
   return Object.entries(streams).flatMap(([name, counters]) => {
     if (!('spool' in counters)) return [];
     const { waiting, bytes, maxBytes, oldestMs, refused, dropped, inMemory } = counters.spool;
+    const { former } = counters.spool;
     const oldest = oldestMs === undefined ? '' : `, the oldest of ${clock(oldestMs)}`;
     const { down } = counters;
     return [
@@ -139,6 +140,15 @@ function spoolLines(streams: AgentSnapshot['streams']): string[] {
           : '') +
         (refused > 0 ? `; ${refused} LOST: there was no room for them` : '') +
         (dropped > 0 ? `; ${dropped} LOST to make room for other apps` : ''),
+      ...(former === undefined
+        ? []
+        : [
+            replaceControls(
+              former.kept
+                ? `spool ${name}: ${former.records} lines that waited for ${former.where} go to the new url (on_url_change: keep)`
+                : `spool ${name}: ${former.records} lines that waited for ${former.where} LOST: the url has changed (on_url_change: drop)`,
+            ),
+          ]),
     ];
   });
 }

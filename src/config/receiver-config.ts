@@ -20,6 +20,8 @@ export interface SyslogStreamConfig {
   readonly audience: 'tenant' | 'operator';
   readonly format: 'json' | 'text';
   readonly address: SyslogAddress | undefined;
+  /** What becomes of lines that wait for another address: they go to this one, or are dropped. */
+  readonly onUrlChange: 'keep' | 'drop';
   readonly sourceType: string;
   readonly tls: TlsFilesConfig;
 }
@@ -32,6 +34,8 @@ export interface HttpStreamConfig {
   readonly address: HttpAddress | undefined;
   /** A unix socket to use instead of the address's host and port. */
   readonly socket: string | undefined;
+  /** As of syslog; also when the socket is another. */
+  readonly onUrlChange: 'keep' | 'drop';
   readonly batch: boolean;
   readonly headers: Readonly<Record<string, string>>;
   readonly tokenFile: string | undefined;
@@ -113,6 +117,7 @@ export function receiverConfigs(
       audience: syslog.audience,
       format: syslog.format,
       address: syslogAddress(syslog.url),
+      onUrlChange: syslog.on_url_change,
       sourceType: syslog.source_type,
       tls: tls('syslog'),
     },
@@ -122,6 +127,7 @@ export function receiverConfigs(
       format: http.format,
       address: httpAddress(http.url),
       socket: http.socket,
+      onUrlChange: http.on_url_change,
       batch: http.batch,
       headers: http.headers,
       tokenFile: tokenFile('http'),

@@ -47,6 +47,7 @@ export function spoolMetrics(registers: Registry[], spools: SpoolSource): void {
   for (const [name, help, value] of [
     ['refused_lines', 'Lines lost because the spool was full, or disk and memory were.', 'refused'],
     ['dropped_lines', 'Lines dropped from a full spool to make room for other apps.', 'dropped'],
+    ['given_up_lines', 'Lines dropped because the stream’s url has changed.', 'givenUp'],
     ['recovered_lines', 'Lines taken over from the agent before.', 'recovered'],
     ['unread_bytes', 'Bytes of the spool that could not be read back.', 'unreadBytes'],
     ['set_aside_files', 'Damaged files of the spool that were moved to NAME.damaged.', 'setAside'],

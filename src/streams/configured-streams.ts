@@ -10,13 +10,15 @@ import { StdoutStream } from './stdout/stdout-stream.ts';
 import { httpReceiver } from './http/http-receiver.ts';
 import type { OutgoingLine, Receiver } from './receiver.ts';
 import { Spool } from './spool/spool.ts';
+import type { SpoolOptions } from './spool/spool-types.ts';
 import { SpooledStream, type SpooledStreamOptions } from './spool/spooled-stream.ts';
 import type { LogStream } from './stream.ts';
 import { syslogReceiver } from './syslog/syslog-receiver.ts';
 
 interface SpooledReceiver {
   readonly receiver: Receiver;
-  readonly options: Pick<SpooledStreamOptions, 'format' | 'linesPerSecond'>;
+  readonly options: Pick<SpooledStreamOptions, 'format' | 'linesPerSecond'> &
+    Pick<SpoolOptions, 'onUrlChange'>;
 }
 
 /**
@@ -60,14 +62,16 @@ export class ConfiguredStreams {
   ): LogStream[] {
     const streams = this.#direct.splice(0);
     for (let next = this.#spooled.shift(); next !== undefined; next = this.#spooled.shift()) {
-      const { receiver, options } = next;
+      const { receiver } = next;
+      const { onUrlChange, ...options } = next.options;
       const part = `lines that wait for the ${receiver.name} stream's receiver`;
       try {
-        const spool = Spool.open({
+        const spool = {
           folder: this.#folderOf(receiver),
           maxBytes: this.#config.spoolMaxBytes,
+          onUrlChange,
           logger: this.#logger,
-          onTrouble: (error) => {
+          onTrouble: (error: unknown) => {
             if (error === undefined) troubles.end(part);
             else
               troubles.begin(
@@ -76,7 +80,7 @@ export class ConfiguredStreams {
                 'They wait in memory, at most 8 MiB of them, and are lost when the agent ends.',
               );
           },
-        });
+        };
         const told = onTaken && ((line: OutgoingLine) => onTaken(receiver.name, line));
         streams.push(
           new SpooledStream({ receiver, spool, logger: this.#logger, onTaken: told, ...options }),
@@ -120,12 +124,13 @@ export class ConfiguredStreams {
       const { format, linesPerSecond } = loggregator;
       this.#add(loggregatorReceiver(loggregator, logger), { format, linesPerSecond });
     }
-    if (syslog.enabled) this.#add(syslogReceiver(syslog, logger), { format: syslog.format });
-    if (http.enabled) this.#add(httpReceiver(http, logger), { format: http.format });
-    if (otlp.enabled) {
-      // So is what encodes its messages.
-      const { otlpReceiver } = await import('./otlp/otlp-receiver.ts');
-      this.#add(await otlpReceiver(otlp, logger), { format: 'json' });
+    if (syslog.enabled) {
+      const { format, onUrlChange } = syslog;
+      this.#add(syslogReceiver(syslog, logger), { format, onUrlChange });
+    }
+    if (http.enabled) {
+      const { format, onUrlChange } = http;
+      this.#add(httpReceiver(http, logger), { format, onUrlChange });
     }
   }
 

@@ -127,7 +127,8 @@ export class Outlet {
     if (!('spool' in counters)) return totals;
     const { delivered: spooled, failed, dropped, waiting } = totals;
     const { sent, refused, spool } = counters;
-    return { spooled, sent, refused, failed, dropped: dropped + spool.dropped, waiting };
+    const lost = dropped + spool.dropped + spool.givenUp;
+    return { spooled, sent, refused, failed, dropped: lost, waiting };
   }
 
   /** Takes a delivery that this stream is to have; drops and counts it where there is no room. */

@@ -23,6 +23,14 @@ export interface OutgoingLine {
   readonly facts?: Readonly<Record<string, string>> | undefined;
 }
 
+/** Where a receiver's lines go. */
+export interface Destination {
+  /** For people: without the path of a URL, in which webhooks have their secret. */
+  readonly where: string;
+  /** All of it. */
+  readonly address: string;
+}
+
 /** Result of a batch: the receiver has taken the first `taken` lines. */
 export interface SendResult {
   readonly taken: number;
@@ -55,6 +63,8 @@ export interface ReceiverCounters {
 export interface Receiver {
   readonly name: string;
   readonly audience: 'tenant' | 'operator';
+  /** Undefined where the lines' readers do not depend on an address, as with the platform's own agent on this host. */
+  readonly destination?: Destination;
   /** Lines that it takes at once. */
   readonly maxBatch: number;
   accepts(delivery: Delivery): boolean;

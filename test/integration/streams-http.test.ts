@@ -46,6 +46,7 @@ function receiverAt(
       enabled: true,
       audience: 'operator',
       format: 'json',
+      onUrlChange: 'keep',
       address: { secure: false, host: '127.0.0.1', port, path: '/in?key=a%20b' },
       socket: undefined,
       batch: false,

@@ -38,7 +38,9 @@ test('the platform has the totals that Prometheus has, also when it was away; a 
     probe: () => ({ emitted: 100, dropped, readErrors: 0, scopeFull: 0, deniedDropped: 0 }),
     suppressed: () => suppressed,
     cgroups: () => ({ pending: 1, included: 2, excluded: 3 }),
-    streams: () => [['loggregator', { delivered: 5, failed: 1, dropped: 2, waiting: 0 }]],
+    streams: () => [
+      ['loggregator', { spooled: 5, sent: 3, refused: 1, failed: 1, dropped: 2, waiting: 0 }],
+    ],
     spools: () => [
       {
         name: 'loggregator',
@@ -52,6 +54,7 @@ test('the platform has the totals that Prometheus has, also when it was away; a 
             unreadBytes: 0,
             refused: 0,
             dropped: 0,
+            givenUp: 0,
             inMemory: 0,
             setAside: 0,
           },

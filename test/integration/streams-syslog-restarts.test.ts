@@ -7,7 +7,6 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SILENT_LOGGER } from '../../src/shared/logger.ts';
 import type { OutgoingLine, SendResult } from '../../src/streams/receiver.ts';
-import { Spool } from '../../src/streams/spool/spool.ts';
 import { SpooledStream } from '../../src/streams/spool/spooled-stream.ts';
 import type { SyslogReceiver } from '../../src/streams/syslog/syslog-receiver.ts';
 import { freeTcpPort } from '../support/rsyslog.ts';
@@ -150,7 +149,7 @@ test('what is in doubt is sent again, also when no line follows', async (context
 });
 
 test('behind a spool: restarts of the receiver cost no line', async (context) => {
-  const spool = Spool.open({ folder: join(rsyslog.folder, 'spool'), maxBytes: 64 * 1024 * 1024 });
+  const spool = { folder: join(rsyslog.folder, 'spool'), maxBytes: 64 * 1024 * 1024 };
   const receiver = receiverAt(context, at.tls(), clientFiles());
   const stream = new SpooledStream({ receiver, spool, format: 'json', logger: SILENT_LOGGER });
   // Open, it would keep this process up when an assertion fails.

@@ -139,19 +139,19 @@ function run(
     return line;
   };
   const openIt = (): Spool => {
-    const opened = Spool.open({
-      folder,
-      maxBytes,
-      segmentBytes,
-      ...(memoryBytes === undefined ? {} : { memoryBytes }),
-    });
-    opened.onDropped((payload) => {
+    const onDropped = (payload: Buffer): void => {
       const line = lineOf(payload);
       assert.ok(!line.kept && !given.has(line), 'neither what is kept nor what is under way');
       waiting.delete(line);
       counted++;
+    };
+    return Spool.open({
+      folder,
+      maxBytes,
+      segmentBytes,
+      onDropped,
+      ...(memoryBytes === undefined ? {} : { memoryBytes }),
     });
-    return opened;
   };
   let spool = openIt();
   let dropped = 0;

@@ -81,6 +81,7 @@ export class Pager {
         enabled: true,
         audience: 'operator',
         format: 'json',
+        onUrlChange: 'keep',
         address: { kind: 'tcp', host: '127.0.0.1', port: this.rsyslog.ports.tcp },
         sourceType,
         tls: { ca: undefined, cert: undefined, key: undefined, serverName: undefined },

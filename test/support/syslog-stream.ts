@@ -43,6 +43,7 @@ export function receiverAt(
       enabled: true,
       audience: 'operator',
       format: 'json',
+      onUrlChange: 'keep',
       address,
       sourceType: 'VARVEL',
       tls: { ...NO_FILES, ...tls },

@@ -1,7 +1,13 @@
 import type { HttpStreamConfig } from '../../config/receiver-config.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { UserError } from '../../shared/user-error.ts';
-import type { OutgoingLine, Receiver, ReceiverCounters, SendResult } from '../receiver.ts';
+import type {
+  Destination,
+  OutgoingLine,
+  Receiver,
+  ReceiverCounters,
+  SendResult,
+} from '../receiver.ts';
 import type { Delivery } from '../stream.ts';
 import { TlsFiles } from '../tls-files.ts';
 import { verdictOf } from './answer.ts';
@@ -38,6 +44,7 @@ export interface HttpReceiverOptions {
 export class HttpReceiver implements Receiver {
   readonly name = 'http';
   readonly audience: 'tenant' | 'operator';
+  readonly destination: Destination;
   readonly maxBatch: number;
   readonly #options: HttpReceiverOptions;
   readonly #poster: Poster;
@@ -45,6 +52,9 @@ export class HttpReceiver implements Receiver {
   constructor(options: HttpReceiverOptions) {
     this.audience = options.audience;
     this.maxBatch = options.batch ? 100 : 20;
+    const { where, target } = options;
+    const address = `${where}${target.address.path} ${target.socket ?? ''}`;
+    this.destination = { where, address };
     this.#options = options;
     this.#poster = new Poster(options.target);
   }

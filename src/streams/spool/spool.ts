@@ -4,6 +4,7 @@ import { SILENT_LOGGER, type Logger } from '../../shared/logger.ts';
 import { setAside } from '../../host/own-file.ts';
 import { OwnFolder } from '../../host/own-folder.ts';
 import { UserError } from '../../shared/user-error.ts';
+import { Addressee } from './addressee.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { Measure } from './lane-shares.ts';
 import { MemoryRecords } from './memory-records.ts';
@@ -57,6 +58,8 @@ export class Spool {
   readonly #path: string;
   readonly #logger: Logger;
   readonly #onTrouble: (error: unknown) => void;
+  readonly #onDropped: (payload: Buffer) => void;
+  readonly #addressee: Addressee;
   readonly #nowMs: () => number;
   readonly #maxBytes: number;
   /** Size of the files at which compaction starts. */
@@ -79,7 +82,6 @@ export class Spool {
   #unreadBytes = 0;
   #refused = 0;
   #dropped = 0;
-  #onDropped: (payload: Buffer) => void = () => undefined;
 
   /**
    * Throws UserError for a folder that the agent may not use. Any other fault of the folder or disk is no error here: `open`
@@ -113,6 +115,8 @@ export class Spool {
     this.#path = options.folder;
     this.#logger = options.logger ?? SILENT_LOGGER;
     this.#onTrouble = options.onTrouble ?? (() => undefined);
+    this.#onDropped = options.onDropped ?? (() => undefined);
+    this.#addressee = new Addressee(options);
     this.#nowMs = options.nowMs ?? (() => performance.now());
     this.#maxBytes = maxBytes;
     const largest = Math.floor(maxBytes / MIN_SEGMENTS);
@@ -131,11 +135,6 @@ export class Spool {
       besides: INDEX_BYTES,
       maxRecords: MAX_RECORDS,
     });
-  }
-
-  /** Who is told of each record that is dropped to make room. One that cannot be read is counted only. */
-  onDropped(tell: (payload: Buffer) => void): void {
-    this.#onDropped = tell;
   }
 
   /** Adds a record; false when there is no room for it (counted). */
@@ -186,6 +185,7 @@ export class Spool {
   }
 
   counters(): SpoolCounters {
+    const { former } = this.#addressee;
     return {
       waiting: this.#queue.size + this.#given.length,
       bytes: this.#disk?.segments.bytes ?? 0,
@@ -194,6 +194,8 @@ export class Spool {
       unreadBytes: this.#unreadBytes,
       refused: this.#refused,
       dropped: this.#dropped,
+      givenUp: this.#addressee.givenUp,
+      ...(former === undefined ? {} : { former }),
       inMemory: this.#memory.size,
       setAside: this.#setAside,
     };
@@ -231,7 +233,9 @@ export class Spool {
     if (triedMs !== undefined && this.#nowMs() - triedMs < RETRY_DISK_MS) return undefined;
     try {
       this.#disk ??= this.#openDisk();
-      const { segments } = this.#disk;
+      const { folder, segments } = this.#disk;
+      // Otherwise the next agent would take the record for one of another receiver.
+      this.#addressee.writeTo(folder.inside);
       if (!this.#makeRoomOnDisk(segments, label, record.length)) return false;
       this.#push(segments.append(label, record));
     } catch (error) {
@@ -285,13 +289,17 @@ export class Spool {
       freed += room.chargeOf(bytesOf(waiting));
       dropped.push(waiting);
     }
+    this.#tellDropped(dropped);
+    this.#dropped += dropped.length;
+    this.#settle(dropped);
+    return freed;
+  }
+
+  #tellDropped(dropped: readonly Waiting[]): void {
     for (const waiting of dropped) {
       const payload = waiting.segment.read(waiting);
       if (payload !== undefined) this.#onDropped(payload);
     }
-    this.#dropped += dropped.length;
-    this.#settle(dropped);
-    return freed;
   }
 
   #noteTrouble(error: unknown): void {
@@ -311,13 +319,26 @@ export class Spool {
       );
       this.#unreadBytes += unreadBytes;
       this.#recovered += waiting.length;
-      for (const one of waiting) this.#push(one);
+      this.#takeOver(folder.inside, segments, waiting);
     } catch (error) {
       segments.close();
       folder.close();
       throw error;
     }
     return { folder, segments };
+  }
+
+  /** Queues the records of an earlier process, but for those that are to be dropped. */
+  #takeOver(folder: string, segments: Segments, left: readonly OnDisk[]): void {
+    const { stay, go } = this.#addressee.divide(folder, left);
+    this.#tellDropped(go);
+    segments.settle(go);
+    try {
+      this.#addressee.writeTo(folder);
+    } catch {
+      // A full disk gives records all the same. It is tried again before a new one is added.
+    }
+    for (const one of stay) this.#push(one);
   }
 
   /** After a disk error the file may be readable later, so it stays; any other unreadable file is set aside. */

@@ -9,8 +9,8 @@ import type { Delivery, LogStream } from '../stream.ts';
 import { MAX_PAYLOAD_BYTES } from './record.ts';
 import { decodeLine, encodeLine } from './outgoing.ts';
 import { RefusedLines } from './refused-lines.ts';
-import type { Spool } from './spool.ts';
-import type { SpoolCounters } from './spool-types.ts';
+import { Spool } from './spool.ts';
+import type { SpoolCounters, SpoolOptions } from './spool-types.ts';
 
 const RETRY_WAITS = { firstMs: 250, maxMs: 30_000 };
 /** At its end the stream tries for so long; what is left waits on the disk. */
@@ -21,9 +21,10 @@ const WARN_EVERY_MS = 60_000;
 const URGENT: readonly Priority[] = ['Emergency', 'Alert', 'Critical'];
 
 export interface SpooledStreamOptions {
-  /** Both are the stream's from now on: it closes them. */
+  /** The stream's from now on: it closes it. */
   readonly receiver: Receiver;
-  readonly spool: Spool;
+  /** Of the spool, which the stream opens and closes. */
+  readonly spool: Omit<SpoolOptions, 'destination' | 'onDropped'>;
   readonly format: LineFormat;
   readonly logger: Logger;
   /** Lines a second; what is more waits in the spool. Default: as many as the receiver takes. */
@@ -53,13 +54,14 @@ export interface SpooledCounters {
 /**
  * A remote receiver as a log stream. A line is written to the spool before it is sent, and stays there until the receiver has
  * it. If the receiver is down, it is retried with backoff (250 ms to 30 s, with jitter). `deliver` is true once the line is in
- * the spool. Lines that the receiver refuses, or that a full spool drops for other apps, are missing there. A notice reports
- * them to their app, by the next agent if necessary; only a kill within 10 s leaves them to this agent's counters.
+ * the spool. Lines that the receiver refuses, that a full spool drops for other apps, or that are dropped since they waited for
+ * another url, are missing there. A notice reports them to their app, by the next agent if necessary; only a kill within 10 s leaves them to this agent's counters.
  */
 export class SpooledStream implements LogStream {
   readonly name: string;
   readonly audience: 'tenant' | 'operator';
   readonly #options: SpooledStreamOptions;
+  readonly #spool: Spool;
   readonly #sending: Promise<void>;
   readonly #closed = new AbortController();
   #wake: (() => void) | undefined;
@@ -72,11 +74,14 @@ export class SpooledStream implements LogStream {
   readonly #missing = new RefusedLines();
   #tellTimer: NodeJS.Timeout | undefined;
 
+  /** Throws UserError for a spool that cannot be used: the receiver stays the caller's then. */
   constructor(options: SpooledStreamOptions) {
     this.#options = options;
-    this.name = options.receiver.name;
-    this.audience = options.receiver.audience;
-    options.spool.onDropped((payload) => this.#noteDropped(payload));
+    const { name, audience, destination } = options.receiver;
+    this.name = name;
+    this.audience = audience;
+    const onDropped = (payload: Buffer): void => this.#noteDropped(payload);
+    this.#spool = Spool.open({ ...options.spool, destination, onDropped });
     this.#sending = this.#send();
   }
 
@@ -112,14 +117,13 @@ export class SpooledStream implements LogStream {
     // Loss notices go first, may use the reserved space, and are never dropped.
     const kept = tellsOfLosses(delivery);
     const label = { lane: laneOf(delivery), urgent: kept || URGENT.includes(priority), kept };
-    const taken = this.#options.spool.append(label, payloadOf(line));
+    const taken = this.#spool.append(label, payloadOf(line));
     if (taken) this.#wake?.();
     return taken;
   }
 
   counters(): SpooledCounters {
-    const { spool } = this.#options;
-    const payload = spool.oldest();
+    const payload = this.#spool.oldest();
     const oldest = payload === undefined ? undefined : decodeLine(payload);
     return {
       sent: this.#sent,
@@ -127,7 +131,7 @@ export class SpooledStream implements LogStream {
       retries: this.#retries,
       ...(this.#down === undefined ? {} : { down: this.#down }),
       spool: {
-        ...spool.counters(),
+        ...this.#spool.counters(),
         ...(oldest === undefined ? {} : { oldestMs: Number(oldest.timeNs / 1_000_000n) }),
       },
       receiver: this.#options.receiver.counters(),
@@ -144,11 +148,12 @@ export class SpooledStream implements LogStream {
     await this.#sending;
     this.#tellMissing();
     clearTimeout(this.#tellTimer);
-    this.#options.spool.close();
+    this.#spool.close();
   }
 
   async #send(): Promise<void> {
-    const { spool, receiver } = this.#options;
+    const { receiver } = this.#options;
+    const spool = this.#spool;
     let lastTryUntilMs: number | undefined;
     for (;;) {
       if (this.#closed.signal.aborted) {
@@ -186,7 +191,7 @@ export class SpooledStream implements LogStream {
   async #settle(result: SendResult): Promise<void> {
     const { taken, rest, reason = '', retryAfterMs } = result;
     if (taken > 0) {
-      this.#options.spool.settle(taken);
+      this.#spool.settle(taken);
       this.#sent += taken;
       this.#backoff.reset();
       // It is slow, not down.
@@ -226,7 +231,7 @@ export class SpooledStream implements LogStream {
   }
 
   #settleRefused(reason: string): void {
-    this.#options.spool.settle(1);
+    this.#spool.settle(1);
     this.#refused++;
     this.#warn(
       { refused: this.#refused },
@@ -239,7 +244,7 @@ export class SpooledStream implements LogStream {
     this.#tellSoon();
   }
 
-  /** The spool was full and the line's app held the most of it: the line is lost, and a notice tells the app. */
+  /** The spool has given the line up: it is lost, and a notice tells its app. */
   #noteDropped(payload: Buffer): void {
     const line = decodeLine(payload);
     if (line !== undefined) this.#noteMissing(line);
@@ -277,7 +282,7 @@ export class SpooledStream implements LogStream {
 
   #noteDown(reason: string): void {
     this.#down = { sinceMs: this.#down?.sinceMs ?? Date.now(), reason };
-    const { waiting, bytes } = this.#options.spool.counters();
+    const { waiting, bytes } = this.#spool.counters();
     this.#warn(
       { waiting, bytes },
       `The ${this.name} stream's receiver takes nothing now: ${reason}. Lines wait in the spool and are sent in order once it takes them again.`,

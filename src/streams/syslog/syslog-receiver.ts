@@ -3,7 +3,13 @@ import type { SyslogAddress } from '../../config/receiver-address.ts';
 import type { SyslogStreamConfig } from '../../config/receiver-config.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { UserError } from '../../shared/user-error.ts';
-import type { OutgoingLine, Receiver, ReceiverCounters, SendResult } from '../receiver.ts';
+import type {
+  Destination,
+  OutgoingLine,
+  Receiver,
+  ReceiverCounters,
+  SendResult,
+} from '../receiver.ts';
 import type { Delivery } from '../stream.ts';
 import { TlsFiles } from '../tls-files.ts';
 import { reasonOf } from '../network-reason.ts';
@@ -45,7 +51,7 @@ export class SyslogReceiver implements Receiver {
   readonly name = 'syslog';
   readonly audience: 'tenant' | 'operator';
   readonly maxBatch = 100;
-  readonly #where: string;
+  readonly destination: Destination;
   readonly #open: OpenSyslog;
   readonly #sourceType: string;
   readonly #logger: Logger;
@@ -72,7 +78,7 @@ export class SyslogReceiver implements Receiver {
     readonly logger: Logger;
   }) {
     this.audience = options.audience;
-    this.#where = options.where;
+    this.destination = { where: options.where, address: options.where };
     this.#open = options.open;
     this.#sourceType = options.sourceType;
     this.#logger = options.logger;
@@ -147,7 +153,7 @@ export class SyslogReceiver implements Receiver {
     taken: number,
     connection: SyslogConnection | undefined,
   ): Promise<SendResult> {
-    const reason = `${this.#where}: ${reasonOf(error)}`;
+    const reason = `${this.destination.where}: ${reasonOf(error)}`;
     if (error instanceof SyslogFailure && error.refused && connection !== undefined) {
       const settled = await connection.settle().then(
         () => true,

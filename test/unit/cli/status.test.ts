@@ -71,7 +71,7 @@ const WELL = {
   canary: undefined as object | undefined,
   processes: { processes: 1, imageBytes: 0, imagesCut: 0, evicted: 0 },
   delivery: { suppressed: 0, streams: {} as Record<string, StreamResults> },
-  streams: {},
+  streams: {} as object,
 };
 type Answer = typeof WELL;
 
@@ -138,6 +138,23 @@ test('what became of lines, by stream: only what is written by then is called de
   );
   // A log of an app that has ended takes nothing: that is no trouble of the agent's.
   assert.equal(code, 0);
+});
+
+test('what waited for a former url, and what became of it', async () => {
+  const spool = { waiting: 0, bytes: 0, maxBytes: 1, refused: 0, dropped: 0, inMemory: 0 };
+  const of = (former: object): object => ({ http: { spool: { ...spool, former } } });
+  const where = 'unix:/a\u001bb';
+  const kept = await status({ streams: of({ where, records: 3, kept: true }) });
+  assert.match(
+    kept.out,
+    /^spool http: 3 lines that waited for unix:\/a\ufffdb go to the new url \(on_url_change: keep\)$/m,
+  );
+  assert.equal(kept.code, 0);
+  const dropped = await status({ streams: of({ where, records: 3, kept: false }) });
+  assert.match(
+    dropped.out,
+    /^spool http: 3 lines that waited for unix:\/a\ufffdb LOST: the url has changed \(on_url_change: drop\)$/m,
+  );
 });
 
 test('what was done about detections', async () => {

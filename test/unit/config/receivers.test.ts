@@ -81,6 +81,7 @@ streams:
   syslog:
     url: syslog+tls://logs.example.org:6514
     audience: tenant
+    on_url_change: drop
     source_type: My Watch
     ca: ca.pem
     cert: /etc/varvel/cert.pem
@@ -97,6 +98,7 @@ streams:
     audience: 'tenant',
     format: 'json',
     address: { kind: 'tls', host: 'logs.example.org', port: 6514 },
+    onUrlChange: 'drop',
     sourceType: 'My Watch',
     tls: {
       ca: join(folder, 'ca.pem'),
@@ -106,6 +108,7 @@ streams:
     },
   });
   assert.equal(config.streams.http.enabled, true);
+  assert.equal(config.streams.http.onUrlChange, 'keep');
   assert.deepEqual(config.streams.http.address, {
     secure: true,
     host: 'hooks.example.org',

@@ -119,7 +119,7 @@ test('what others count is asked for at the scrape', async () => {
 test('what waits for receivers, and what runtimes were asked', async () => {
   let waiting = 3;
   const bounds = { bytes: 4096, maxBytes: 1 << 20 };
-  const losses = { unreadBytes: 5, refused: 7, dropped: 8 };
+  const losses = { unreadBytes: 5, refused: 7, dropped: 8, givenUp: 12 };
   const counts = { recovered: 2, ...losses, inMemory: 1, setAside: 4 };
   const metrics = new AgentMetrics('1', {
     spools: () => [
@@ -157,6 +157,7 @@ test('what waits for receivers, and what runtimes were asked', async () => {
   assert.equal(await of(`varvel_spool_unread_bytes_total${spool}`), '5');
   assert.equal(await of(`varvel_spool_refused_lines_total${spool}`), '7');
   assert.equal(await of(`varvel_spool_dropped_lines_total${spool}`), '8');
+  assert.equal(await of(`varvel_spool_given_up_lines_total${spool}`), '12');
   assert.equal(await of(`varvel_spool_memory_lines${spool}`), '1');
   assert.equal(await of(`varvel_spool_set_aside_files_total${spool}`), '4');
   assert.equal(await of(`varvel_stream_retries_total${spool}`), '11');

@@ -88,13 +88,13 @@ describe('a spool on a disk that takes nothing', () => {
     using disk = new SmallDisk(64);
     folder = join(disk.path, 'syslog');
     const nowMs = 0;
+    const dropped: string[] = [];
     const spool = openSpool({
       maxBytes: 64 * 1024 * 1024,
       memoryBytes: 200_000,
       nowMs: () => nowMs,
+      onDropped: (payload) => dropped.push(payload.toString()),
     });
-    const dropped: string[] = [];
-    spool.onDropped((payload) => dropped.push(payload.toString()));
     const filler = 'x'.repeat(1000);
     let flood = 0;
     while (put(spool, `${flood} ${filler}`, 'flood')) flood++;
@@ -127,13 +127,13 @@ describe('a spool on a disk that takes nothing', () => {
     folder = join(disk.path, 'syslog');
     disk.fill();
     let nowMs = 0;
+    const dropped: string[] = [];
     const spool = openSpool({
       maxBytes: 64 * 1024 * 1024,
       memoryBytes: 100_000,
       nowMs: () => nowMs,
+      onDropped: (payload) => dropped.push(payload.toString().slice(0, 6)),
     });
-    const dropped: string[] = [];
-    spool.onDropped((payload) => dropped.push(payload.toString().slice(0, 6)));
     const filler = 'x'.repeat(1000);
     while (put(spool, `memory ${filler}`, 'flood'));
     disk.free();

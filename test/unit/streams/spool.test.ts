@@ -171,9 +171,9 @@ describe('spool', () => {
   });
 
   test('when one lane has filled it, its newest records make room for another’s', () => {
-    const spool = openSpool({ maxBytes: 200_000 });
     const dropped: string[] = [];
-    spool.onDropped((payload) => dropped.push(payload.toString()));
+    const onDropped = (payload: Buffer): void => void dropped.push(payload.toString());
+    const spool = openSpool({ maxBytes: 200_000, onDropped });
     const filler = 'x'.repeat(1000);
     let taken = 0;
     while (put(spool, `${taken} ${filler}`, 'flood')) taken++;

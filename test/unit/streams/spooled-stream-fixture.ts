@@ -7,8 +7,12 @@ import { afterEach, beforeEach, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../../src/shared/logger.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
-import type { OutgoingLine, Receiver, SendResult } from '../../../src/streams/receiver.ts';
-import { Spool } from '../../../src/streams/spool/spool.ts';
+import type {
+  Destination,
+  OutgoingLine,
+  Receiver,
+  SendResult,
+} from '../../../src/streams/receiver.ts';
 import { SpooledStream } from '../../../src/streams/spool/spooled-stream.ts';
 import { deliveryOf } from './delivery-fixture.ts';
 
@@ -25,6 +29,9 @@ export function spooledStreams(): void {
   });
 }
 
+/** Where `streamOf` opens the spool. */
+export const spoolFolder = (): string => join(parent, 'spool');
+
 /** Answers each batch as it is told; without more words it takes all. */
 export class ScriptedReceiver implements Receiver {
   readonly name = 'syslog';
@@ -36,6 +43,11 @@ export class ScriptedReceiver implements Receiver {
   /** Lines that it never takes. */
   refuses: (line: OutgoingLine) => boolean = () => false;
   closed = 0;
+  readonly destination?: Destination;
+
+  constructor(destination?: Destination) {
+    if (destination !== undefined) this.destination = destination;
+  }
 
   accepts(): boolean {
     return true;
@@ -66,9 +78,12 @@ export class ScriptedReceiver implements Receiver {
 export function streamOf(
   receiver: Receiver,
   logger: Logger = SILENT_LOGGER,
-  more: { format?: 'text'; tellLossesMs?: number } = {},
+  {
+    onUrlChange,
+    ...more
+  }: { format?: 'text'; tellLossesMs?: number; onUrlChange?: 'keep' | 'drop' } = {},
 ): SpooledStream {
-  const spool = Spool.open({ folder: join(parent, 'spool'), maxBytes: 100_000 });
+  const spool = { folder: spoolFolder(), maxBytes: 100_000, onUrlChange, logger };
   return new SpooledStream({ receiver, spool, format: 'json', logger, ...more });
 }
 
