@@ -36,7 +36,6 @@ const NOTICES: readonly { readonly name: string; readonly worst: Priority }[] = 
 /** The parts of a line that alerts look at. */
 export const FIELD_NAMES = [
   'index',
-  'job',
   'time',
   'source_type',
   'rule',

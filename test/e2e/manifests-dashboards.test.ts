@@ -172,6 +172,7 @@ describe('their queries, the alerts and the recording rules', () => {
     }
     assert.ok(series.size > 40);
     // A recorded series has the labels that its rule groups by, and what that read.
+    series.set('up', new Set(OF_PROMETHEUS));
     for (const [metric, labels] of Object.entries(OF_PLATFORMS))
       series.set(metric, new Set([...labels, ...OF_PROMETHEUS]));
     for (const { record, expr } of recording) {

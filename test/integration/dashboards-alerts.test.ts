@@ -1,4 +1,4 @@
-// The alerts about cells without an agent, canaries and lines that wait, run over scenarios by Prometheus's own promtool.
+// The alerts about agents that are down, cells without one, canaries and lines that wait or are lost, run over scenarios by Prometheus's own promtool.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { AgentMetrics } from '../../src/metrics/metrics.ts';
@@ -233,6 +233,125 @@ test('the alert on lines that wait fires when a receiver takes nothing for minut
         ],
       ],
       ['30m', FIRING, []],
+    ],
+  );
+});
+
+describe('agents that do not answer', () => {
+  const FIRING =
+    'count by (job, instance) (ALERTS{alertname="VarvelAgentDown",alertstate="firing"})';
+  const down = (job: string, instance: string): readonly [string, number] => [
+    `{job="${job}",instance="${instance}"}`,
+    1,
+  ];
+  const target = (job: string, instance: string, values: string): Input => [
+    `up{job="${job}",instance="${instance}"}`,
+    values,
+  ];
+  const agent = (job: string, instance: string, values: string): Input => [
+    `varvel_build_info{job="${job}",instance="${instance}",version="1.0.0"}`,
+    values,
+  ];
+
+  test('one that is down pages, whatever its scrape job is called; one that is restarted, and another program, do not', () => {
+    holds(
+      [
+        target('varvel', 'a', '1x40 0x2000'),
+        agent('varvel', 'a', '1x40 stale'),
+        target('varvel', 'b', '1x40 0x2 1x2000'),
+        agent('varvel', 'b', '1x40 stale _x1 1x2000'),
+        target('cells', 'c', '1x40 0x2000'),
+        agent('cells', 'c', '1x40 stale'),
+        target('cells', 'd', '0x2000'),
+        target('varvel', 'never', '0x2000'),
+      ],
+      [
+        ['3m', FIRING, []],
+        ['43m', FIRING, [down('varvel', 'never')]],
+        ['50m', FIRING, [down('cells', 'c'), down('varvel', 'a'), down('varvel', 'never')]],
+        // By another job it is known as an agent for a day.
+        ['1400m', FIRING, [down('cells', 'c'), down('varvel', 'a'), down('varvel', 'never')]],
+        ['1600m', FIRING, [down('varvel', 'a'), down('varvel', 'never')]],
+      ],
+    );
+  });
+
+  test('when no agent is known at all, that is told; one that only the firehose shows is known', () => {
+    const NONE = 'ALERTS{alertname="VarvelNoAgents",alertstate="firing"}';
+    const told: readonly [string, number] = [
+      'ALERTS{alertname="VarvelNoAgents",alertstate="firing",severity="critical"}',
+      1,
+    ];
+    holds(
+      [target('varvel', 'a', '1x40 stale'), agent('varvel', 'a', '1x40 stale')],
+      [
+        ['39m', NONE, []],
+        ['50m', NONE, []],
+        ['60m', NONE, [told]],
+      ],
+    );
+    holds([target('other', 'a', '1x100')], [['20m', NONE, [told]]]);
+    const memory = 'firehose_value_metric_varvel_process_resident_memory_bytes';
+    holds([[`${memory}{bosh_job_ip="10.0.0.1"}`, '9e7x100']], [['60m', NONE, []]]);
+  });
+});
+
+test('the alert on lost lines fires for what a receiver refuses too, by stream and result, and not for what is on its way', () => {
+  const FIRING = 'ALERTS{alertname="VarvelLinesLost",alertstate="firing"}';
+  const lines = (stream: string, result: string, values: string): Input => [
+    `varvel_stream_deliveries_total{instance="a",stream="${stream}",result="${result}"}`,
+    values,
+  ];
+  const told = (stream: string, result: string): readonly [string, number] => [
+    `ALERTS{alertname="VarvelLinesLost",alertstate="firing",instance="a",severity="warning",stream="${stream}",result="${result}"}`,
+    1,
+  ];
+  holds(
+    [
+      lines('file', 'delivered', '0+9x60'),
+      lines('http', 'spooled', '0+9x60'),
+      lines('http', 'sent', '0x60'),
+      lines('http', 'refused', '0x20 3x40'),
+      lines('http', 'failed', '2x60'),
+      lines('syslog', 'dropped', '0x20 3x40'),
+      lines('container', 'failed', '0x20 3x40'),
+    ],
+    [
+      ['19m', FIRING, []],
+      [
+        '25m',
+        FIRING,
+        [told('http', 'refused'), told('syslog', 'dropped'), told('container', 'failed')],
+      ],
+      ['40m', FIRING, []],
+    ],
+  );
+});
+
+test('the alert on events of nobody fires when they were given up, or waited too long', () => {
+  const FIRING =
+    'count by (instance) (ALERTS{alertname="VarvelEventsOfNobody",alertstate="firing"})';
+  const events = (instance: string, dropped: string, expired: string): Input[] => [
+    [`varvel_held_events_dropped_total{instance="${instance}"}`, dropped],
+    [`varvel_held_events_expired_total{instance="${instance}"}`, expired],
+  ];
+  holds(
+    [
+      ...events('a', '0x20 4x40', '1x60'),
+      ...events('b', '0x60', '0x20 4x40'),
+      ...events('c', '5x60', '5x60'),
+    ],
+    [
+      ['19m', FIRING, []],
+      [
+        '25m',
+        FIRING,
+        [
+          ['{instance="a"}', 1],
+          ['{instance="b"}', 1],
+        ],
+      ],
+      ['40m', FIRING, []],
     ],
   );
 });
