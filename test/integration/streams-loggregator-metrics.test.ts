@@ -131,13 +131,17 @@ test('the platform has the totals that Prometheus has, also when it was away; a 
       gauges.set(key(name), value);
   }
   const text = await metrics.text();
-  assert.equal(sums.size, 8);
+  assert.equal(sums.size, 10);
   for (const [key, { delta, total }] of sums) {
     const [name, tags] = JSON.parse(key) as [string, Record<string, string>];
     assert.equal(total, prometheusSums(text, name, tags), key);
     assert.equal(delta, total, key);
   }
   assert.equal(sums.get('["varvel_detections_total",{"priority":"Warning"}]')?.total, 3);
+  const lines = (result: string): number | undefined =>
+    sums.get(JSON.stringify(['varvel_stream_deliveries_total', { stream: 'loggregator', result }]))
+      ?.total;
+  assert.deepEqual([lines('spooled'), lines('sent'), lines('delivered')], [5, 3, undefined]);
   for (const key of gauges.keys()) {
     const [name, tags] = JSON.parse(key) as [string, Record<string, string>];
     if (name.startsWith('process_')) continue;

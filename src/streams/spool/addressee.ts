@@ -70,7 +70,14 @@ export class Addressee {
     if (destination === undefined) return undefined;
     // On a full disk it cannot be made.
     if (lstatSync(`${folder}/${NAME}`, { throwIfNoEntry: false }) === undefined) return undefined;
-    const { fd, size } = openOwnFile(folder, NAME, MAX_BYTES);
+    const { fd, size, setAside } = openOwnFile(folder, NAME, MAX_BYTES);
+    if (setAside !== undefined) {
+      const { folder: path, logger = SILENT_LOGGER } = this.#options;
+      logger.warn(
+        { why: setAside },
+        `${NAME} in ${path} ${setAside}: it was moved to ${NAME}.damaged. Whether the lines there wait for another url is not known: they are sent. Find out what changed it.`,
+      );
+    }
     try {
       const bytes = Buffer.alloc(size);
       const former = parsed(bytes.toString('utf8', 0, readSync(fd, bytes, 0, size, 0)));

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { FanOut } from '../../../src/streams/fan-out.ts';
@@ -145,6 +153,7 @@ describe('lines that wait for another url', () => {
   });
 
   test('a file that says nothing of the receiver is as none: all lines stay, and it is written anew', async () => {
+    let damaged = 0;
     for (const spoil of [
       (file: string) => rmSync(file),
       (file: string) => truncateSync(file, 20),
@@ -161,15 +170,20 @@ describe('lines that wait for another url', () => {
       const file = join(spoolFolder(), 'receiver');
       spoil(file);
       const receiver = new ScriptedReceiver(NEW);
-      const stream = streamOf(receiver, SILENT_LOGGER, { onUrlChange: 'drop' });
+      const { logger, said } = recorder();
+      const stream = streamOf(receiver, logger, { onUrlChange: 'drop' });
       await until('all are sent', () => receiver.got.length === 6);
       await stream.close();
+      // A cut file is an agent's; a link, or one that no agent writes so large, is not.
+      assert.equal(said.length, existsSync(`${file}.damaged`) ? 1 : 0, said.join());
+      damaged += said.filter((text) => /receiver\.damaged\. .* they are sent/.test(text)).length;
       assert.match(
         readFileSync(file, 'utf8'),
         /^\{"where":"https:\/\/new\.example:443","digest":"[\w-]{43}"\}$/,
       );
       rmSync(spoolFolder(), { recursive: true });
     }
+    assert.equal(damaged, 2);
   });
 
   test('a full disk: what is there is sent, and the folder says for whom lines wait once there is room', () => {
