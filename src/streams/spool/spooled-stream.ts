@@ -55,7 +55,8 @@ export interface SpooledCounters {
  * A remote receiver as a log stream. A line is written to the spool before it is sent, and stays there until the receiver has
  * it. If the receiver is down, it is retried with backoff (250 ms to 30 s, with jitter). `deliver` is true once the line is in
  * the spool. Lines that the receiver refuses, that a full spool drops for other apps, or that are dropped since they waited for
- * another url, are missing there. A notice reports them to their app, by the next agent if necessary; only a kill within 10 s leaves them to this agent's counters.
+ * another url, are missing there. A notice reports them to their app, by the next agent if necessary; only a kill within 10 s
+ * leaves them to this agent's counters.
  */
 export class SpooledStream implements LogStream {
   readonly name: string;
