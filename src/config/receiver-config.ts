@@ -48,6 +48,8 @@ export interface OtlpStreamConfig {
   readonly audience: 'tenant' | 'operator';
   readonly protocol: 'grpc' | 'http/protobuf' | 'http/json';
   readonly address: HttpAddress | undefined;
+  /** As of syslog. */
+  readonly onUrlChange: 'keep' | 'drop';
   readonly compression: 'none' | 'gzip';
   readonly timeoutMs: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -138,6 +140,7 @@ export function receiverConfigs(
       audience: otlp.audience,
       protocol: otlp.protocol,
       address: otlpAddress(otlp.url),
+      onUrlChange: otlp.on_url_change,
       compression: otlp.compression,
       timeoutMs: otlp.timeout,
       headers: otlp.headers,

@@ -38,7 +38,6 @@ import type { ValueInfo } from './value-types.ts';
 const receiver = {
   enabled: value(z.boolean().optional(), 'boolean', 'true or false'),
   audience: choice(['tenant', 'operator'], 'operator'),
-  format: choice(FORMATS, 'json'),
   on_url_change: choice(['keep', 'drop'], 'keep'),
   ...clientTls('the receiver'),
 };

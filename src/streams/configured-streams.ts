@@ -132,6 +132,12 @@ export class ConfiguredStreams {
       const { format, onUrlChange } = http;
       this.#add(httpReceiver(http, logger), { format, onUrlChange });
     }
+    if (otlp.enabled) {
+      // So is what encodes its messages.
+      const { otlpReceiver } = await import('./otlp/otlp-receiver.ts');
+      const { onUrlChange } = otlp;
+      this.#add(await otlpReceiver(otlp, logger), { format: 'json', onUrlChange });
+    }
   }
 
   #add(receiver: Receiver, options: SpooledReceiver['options']): void {

@@ -247,7 +247,7 @@ test('detections and coverage lines arrive as OpenTelemetry log records by mutua
     assert.equal(first.resource['container.id'], app.id);
     assert.match(String(first.record.body.stringValue), /^opened by /);
     const { otlp } = (await agent.snapshot()).streams as { otlp?: SpooledCounters };
-    assert.deepEqual([otlp?.refused, otlp?.dropped], [0, 0]);
+    assert.deepEqual([otlp?.refused, otlp?.spool.dropped], [0, 0]);
   } finally {
     await app.remove({ force: true });
     collector.stop();

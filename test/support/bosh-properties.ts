@@ -87,6 +87,7 @@ export const SET: Readonly<Record<string, unknown>> = {
   'streams.otlp.url': 'https://otlp.example.org:4318',
   'streams.otlp.protocol': 'http/json',
   'streams.otlp.audience': 'tenant',
+  'streams.otlp.on_url_change': 'drop',
   'streams.otlp.compression': 'gzip',
   'streams.otlp.timeout': '5s',
   'streams.otlp.headers': { 'X-Team': 'payments' },

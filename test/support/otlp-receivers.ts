@@ -23,6 +23,7 @@ export async function receiverAt(
     {
       enabled: true,
       audience: 'operator',
+      onUrlChange: 'keep',
       protocol: 'grpc',
       address: { secure, host: '127.0.0.1', port, path: '/v1/logs' },
       compression: 'none',

@@ -3,7 +3,13 @@ import type { Logger } from '../../shared/logger.ts';
 import { UserError } from '../../shared/user-error.ts';
 import type { Verdict } from '../http/answer.ts';
 import { TokenFile } from '../http/token-file.ts';
-import type { OutgoingLine, Receiver, ReceiverCounters, SendResult } from '../receiver.ts';
+import type {
+  Destination,
+  OutgoingLine,
+  Receiver,
+  ReceiverCounters,
+  SendResult,
+} from '../receiver.ts';
 import type { Delivery } from '../stream.ts';
 import { TlsFiles } from '../tls-files.ts';
 import { exportRequestOf } from './export-request.ts';
@@ -20,8 +26,7 @@ const LAST_REQUEST_MS = 2000;
 /** What `OtlpReceiver` needs. */
 export interface OtlpReceiverOptions {
   readonly audience: 'tenant' | 'operator';
-  /** For sentences. */
-  readonly where: string;
+  readonly destination: Destination;
   readonly exporter: Exporter;
 }
 
@@ -35,11 +40,13 @@ export class OtlpReceiver implements Receiver {
   readonly name = 'otlp';
   readonly audience: 'tenant' | 'operator';
   readonly maxBatch = MAX_BATCH;
+  readonly destination: Destination;
   readonly #options: OtlpReceiverOptions;
   #atOnce = MAX_BATCH;
 
   constructor(options: OtlpReceiverOptions) {
     this.audience = options.audience;
+    this.destination = options.destination;
     this.#options = options;
   }
 
@@ -70,7 +77,7 @@ export class OtlpReceiver implements Receiver {
       if (rejected > 0) {
         this.#atOnce = 1;
         const count = Math.min(Math.trunc(rejected), some.length);
-        const says = `${this.#options.where}: ${reason}`;
+        const says = `${this.destination.where}: ${reason}`;
         return { taken, rejected: { count, of: some.length, reason: says } };
       }
       this.#atOnce = Math.min(MAX_BATCH, this.#atOnce * 2);
@@ -88,7 +95,7 @@ export class OtlpReceiver implements Receiver {
   }
 
   #rest(taken: number, verdict: Exclude<Verdict, { kind: 'taken' }>): SendResult {
-    const reason = `${this.#options.where}: ${verdict.reason}`;
+    const reason = `${this.destination.where}: ${verdict.reason}`;
     if (verdict.kind === 'refused') return { taken, rest: 'refused', reason };
     const { retryAfterMs } = verdict;
     return {
@@ -130,10 +137,11 @@ export async function otlpReceiver(
         : { ...config.headers, Authorization: `Bearer ${token.current()}` },
   };
   const name = address.host.includes(':') ? `[${address.host}]` : address.host;
+  // Without the path: some have a secret there.
+  const where = `${address.secure ? 'https' : 'http'}://${name}:${address.port}`;
   return new OtlpReceiver({
     audience,
-    // Without the path: some have a secret there.
-    where: `${address.secure ? 'https' : 'http'}://${name}:${address.port}`,
+    destination: { where, address: `${where}${address.path}` },
     exporter: await exporterOf(protocol, options),
   });
 }

@@ -193,7 +193,7 @@ export class SpooledStream implements LogStream {
     const { taken, rest, reason = '', retryAfterMs } = result;
     if (taken > 0) {
       this.#spool.settle(taken);
-      this.#sent += taken;
+      this.#sent += taken - (result.rejected?.count ?? 0);
       this.#backoff.reset();
       // It is slow, not down.
       if (this.#down !== undefined) this.#down = { ...this.#down, sinceMs: Date.now() };

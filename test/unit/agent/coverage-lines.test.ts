@@ -9,9 +9,7 @@ const container = containerOf();
 
 /** Of a stream that has sent all. */
 const SPOOLED: SpooledCounters = {
-  delivered: 1,
-  failed: 0,
-  dropped: 0,
+  sent: 1,
   spool: {
     waiting: 0,
     bytes: 0,
@@ -20,6 +18,7 @@ const SPOOLED: SpooledCounters = {
     unreadBytes: 0,
     refused: 0,
     dropped: 0,
+    givenUp: 0,
     inMemory: 0,
     setAside: 0,
   },

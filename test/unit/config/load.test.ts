@@ -97,6 +97,7 @@ test('no file is needed', () => {
         audience: 'operator',
         protocol: 'http/protobuf',
         address: undefined,
+        onUrlChange: 'keep',
         compression: 'none',
         timeoutMs: 10_000,
         headers: {},
