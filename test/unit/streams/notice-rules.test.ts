@@ -159,6 +159,12 @@ test('the schema of lines tells each field that the agent itself writes, and its
       open: undefined,
     }),
     'numbers not known': notices.lostNotice('file', { count: 1, ...times, numbers: undefined }),
+    'at most so many': notices.lostNotice('otlp', {
+      count: 1,
+      ...times,
+      numbers: undefined,
+      atMost: true,
+    }),
     'all of coverage': notices.coverageNotice(
       { ...facts, when: 'stop', policy: 'in force', notWatchedFor: 'x', lastLine: 3 },
       container,
