@@ -190,7 +190,7 @@ test('what its capabilities are needed for is what the README says', async () =>
   assert.match((await attempt('DAC_READ_SEARCH')).app, /Mark read/);
 });
 
-test('with the rights of manifests/kubernetes/enforce it denies, kills what others run, and denies on without it', async () => {
+test('with the rights of manifests/kubernetes/enforce it denies, kills what others run, and denies on without it, until it is uninstalled', async () => {
   const patch = parse(
     readFileSync(join(ROOT, 'manifests/kubernetes/enforce/rights.yaml'), 'utf8'),
   ) as DaemonSet;
@@ -211,6 +211,7 @@ ${DENIED.map((rule) => `  - {match: {rule: ${rule}}, do: deny, mode: enforce}`).
 `,
   );
   const pod = await containerd.runPod({ name: 'varvel', namespace: 'varvel', hostPid: true });
+  const pods = [pod];
   const appPod = await containerd.runPod({ labels: { 'varvel.enable': 'true' } });
   try {
     const agent = await runAgent(pod, undefined, given);
@@ -242,8 +243,26 @@ ${DENIED.map((rule) => `  - {match: {rule: ${rule}}, do: deny, mode: enforce}`).
     await containerd.removePod(pod);
     assert.equal(await does(factor), 137, 'without an agent');
     assert.equal(await does(connect), 0, 'without an agent');
+    // What README.md says under "Uninstall": the next agent ends that, and leaves nothing itself.
+    const text = readFileSync(join(config, 'varvel.yaml'), 'utf8');
+    writeFileSync(
+      join(config, 'varvel.yaml'),
+      text.replace('without_agent: 1h', 'without_agent: 0s'),
+    );
+    writeFileSync(join(config, 'lift'), '');
+    const last = await containerd.runPod({ name: 'varvel', namespace: 'varvel', hostPid: true });
+    pods.push(last);
+    const next = await runAgent(last, undefined, given);
+    assert.ok(await watches(next), log(next));
+    await until('nothing has a name', () => readdirSync(pins).length === 0, 90_000);
+    assert.equal(await does(factor), 0, 'it enforces nothing');
+    await containerd.removePod(last);
+    assert.deepEqual(readdirSync(pins), []);
+    assert.equal(await does(factor), 0, 'without an agent');
+    assert.notEqual(await does(connect), 0, 'without an agent');
   } finally {
-    await containerd.removePod(pod);
+    for (const one of pods) await containerd.removePod(one);
+    rmSync(join(config, 'lift'), { force: true });
     await containerd.removePod(appPod);
     rmSync(join(folder, 'bpf/varvel'), { recursive: true, force: true });
   }

@@ -238,7 +238,9 @@ export class TestContainerd {
     await this.client.ask('StopPodSandbox', { pod_sandbox_id: pod.id });
     await this.client.ask('RemovePodSandbox', { pod_sandbox_id: pod.id });
     removeCgroup(join(this.cgroups, 'burstable', `pod${pod.uid}`));
-    this.#pods.splice(this.#pods.indexOf(pod), 1);
+    // It may be gone already.
+    const at = this.#pods.indexOf(pod);
+    if (at >= 0) this.#pods.splice(at, 1);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
