@@ -15,6 +15,7 @@ import {
 import { coveragePage } from './coverage.ts';
 import type { CallTables } from './coverage.ts';
 import { readDefaultRules } from './default-rules.ts';
+import { chartReadme } from './helm.ts';
 import { manPage } from './man.ts';
 import { ruleReference } from './rule-reference.ts';
 import { runbookPage } from './runbook.ts';
@@ -39,6 +40,10 @@ function pages(): Readonly<Record<string, string>> {
   return {
     'manifests/rules/REFERENCE.md': ruleReference(page('reference'), rules),
     'manifests/rules/RUNBOOK.md': runbookPage(page('runbook'), rules),
+    'manifests/helm/varvel/README.md': chartReadme(
+      page('helm'),
+      readFileSync('manifests/helm/varvel/values.yaml', 'utf8'),
+    ),
     'manifests/man/varvel.1': manPage(),
     [BOSH_TEMPLATE]: boshTemplate(readFileSync(BOSH_TEMPLATE, 'utf8')),
     'manifests/COVERAGE.md': coveragePage(

@@ -77,6 +77,8 @@ missing_packages() {
     has containerd || echo containerd
     has runc || echo runc
     has go || echo golang-go
+    [ -d /usr/share/gocode/src/github.com/Masterminds/sprig ] || echo golang-github-masterminds-sprig-dev
+    [ -d /usr/share/gocode/src/sigs.k8s.io/yaml ] || echo golang-k8s-sigs-yaml-dev
     /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
     has zsh || echo zsh
     has fish || echo fish

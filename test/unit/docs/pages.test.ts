@@ -54,6 +54,8 @@ function simpleCommands(line: string): string[][] {
 
 /** What follows `varvel` where it is the program; undefined where it is not, such as in `systemctl start varvel`. */
 function varvelArguments(words: readonly string[]): readonly string[] | undefined {
+  // Its release and its namespace have the name.
+  if (words[0] === 'helm') return undefined;
   const at = words.findLastIndex(
     (word, index) =>
       (word === 'varvel' || word.endsWith('/bin/varvel')) &&
@@ -94,6 +96,10 @@ describe('pages', () => {
     assert.deepEqual(varvelArguments(['sudo', 'varvel', 'doctor']), ['doctor']);
     assert.equal(varvelArguments(['systemctl', 'enable', 'varvel']), undefined);
     assert.equal(varvelArguments(['kubectl', '-n', 'varvel', 'logs', 'x']), undefined);
+    assert.equal(
+      varvelArguments(['helm', 'install', 'varvel', 'manifests/helm/varvel']),
+      undefined,
+    );
   });
 
   test('sentences have 25 words at most', () => {
@@ -106,7 +112,7 @@ describe('pages', () => {
       ...['bosh', 'dashboards', 'docker', 'kubernetes', 'rules', 'systemd'].map(
         (folder) => `manifests/${folder}/README.md`,
       ),
-      ...['costs', 'coverage', 'reference', 'runbook'].map(
+      ...['costs', 'coverage', 'helm', 'reference', 'runbook'].map(
         (page) => `manifests/docs/${page}.page.md`,
       ),
       ...PAGES.filter((page) => page.startsWith('manifests/docs/')),
