@@ -49,6 +49,7 @@ export const NO_PROPERTY: Readonly<Record<string, string>> = {
   'streams.otlp.cert': 'a file of the job: streams.otlp.tls',
   'streams.otlp.key': 'a file of the job: streams.otlp.tls',
   'streams.otlp.token_file': 'a file of the job: streams.otlp.token',
+  'metrics.scrape_socket': 'a cell’s metrics agent asks on loopback: metrics.listen',
   run_dir: 'a folder of the job',
   state_dir: 'a folder of the job',
 };

@@ -33,6 +33,17 @@ export async function listen(
     logger,
   });
   release.defer(() => endpoint.close());
+  const { scrapeSocket } = config.metrics;
+  if (scrapeSocket !== undefined) {
+    const scraped = await Endpoint.open({
+      listen: scrapeSocket,
+      onlyMetrics: true,
+      metrics: report.metrics,
+      status: () => undefined,
+      logger,
+    });
+    release.defer(() => scraped.close());
+  }
   const { loggregator } = config.streams;
   if (!loggregator.enabled || !loggregator.metrics.enabled) return;
   // Loads gRPC only if it is used.

@@ -11,7 +11,7 @@ const WIDTH = 80;
 export const GROUPS: readonly (readonly [readers: string, names: readonly CommandName[]])[] = [
   [
     'On a host, for its operator:',
-    ['doctor', 'agent', 'status', 'canary', 'lift', 'uninstall', 'demo'],
+    ['doctor', 'agent', 'status', 'canary', 'lift', 'expose-metrics', 'uninstall', 'demo'],
   ],
   ['For an app’s team:', ['policy', 'suggest', 'pretty', 'report', 'alerts', 'schema', 'drill']],
   ['For who writes rules:', ['explain', 'check', 'test', 'filter', 'fields', 'events']],

@@ -126,6 +126,11 @@ async function run(
       ]);
       return await runUninstall(loadConfig({ file: config, settings, env }).config, io);
     }
+    case 'expose-metrics': {
+      const { runExposeMetrics } = await import('./expose-metrics.ts');
+      const [socket, listen] = [values['socket'], values['listen']].map(textOf);
+      return await runExposeMetrics({ socket, listen }, io);
+    }
     case 'completion': {
       const { runCompletion } = await import('./completion.ts');
       return await runCompletion(operands, io);

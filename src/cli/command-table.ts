@@ -7,6 +7,7 @@ import {
   SOURCE_TYPE_OPTION,
   USAGE,
 } from './command-options.ts';
+import { HOST_COMMANDS } from './host-commands.ts';
 import { POLICY_COMMANDS } from './policy-commands.ts';
 import { LIST_COMMANDS, RULE_COMMANDS } from './rule-commands.ts';
 
@@ -115,20 +116,6 @@ export const COMMANDS = {
     exitCodes: [
       [0, 'it is lifted or, with --end, enforced again'],
       [1, 'the agent refused, or no agent answers'],
-      USAGE,
-    ],
-  },
-  uninstall: {
-    summary: 'remove what an agent leaves on this host, and say what',
-    operands: '',
-    description: [
-      'Removes the state folder (numbers of lines, and lines that still wait for a receiver), sockets, what still denies in the kernel (probe.deny_without_agent), and cgroups left by interrupted self-tests and canaries. Asks nothing; refuses while an agent runs. Configuration, rules and log files stay.',
-    ],
-    options: CONFIG_OPTIONS,
-    examples: [['varvel uninstall', 'after the agent was stopped; then remove the package']],
-    exitCodes: [
-      [0, 'nothing of an agent is left'],
-      [1, 'an agent runs, or something could not be removed'],
       USAGE,
     ],
   },
@@ -276,6 +263,7 @@ export const COMMANDS = {
     ],
   },
   ...ALERT_COMMANDS,
+  ...HOST_COMMANDS,
   ...LIST_COMMANDS,
 } as const satisfies Record<string, CommandInfo>;
 

@@ -44,6 +44,7 @@ export async function runUninstall(
     });
   });
   if (metrics.listen.kind === 'unix') removal.socket(metrics.listen.path);
+  if (metrics.scrapeSocket !== undefined) removal.socket(metrics.scrapeSocket.path);
   removal.folder(runDir, () => undefined);
   const failedBefore = removal.failed;
   removal.attempt(config.probe.bpfFileSystem, () => {

@@ -189,7 +189,11 @@ export interface AgentConfig extends RuleSettings {
     readonly bpfFileSystem: string;
   };
   readonly context: { readonly maxProcesses: number };
-  readonly metrics: { readonly listen: ListenAddress };
+  readonly metrics: {
+    readonly listen: ListenAddress;
+    /** A socket for everybody who can reach it, which answers GET /metrics only; undefined: there is none. */
+    readonly scrapeSocket: (ListenAddress & { readonly kind: 'unix' }) | undefined;
+  };
   /** For sockets; cleared at boot. */
   readonly runDir: string;
   /** For what outlives the agent, such as lines that wait for a receiver. */
@@ -339,7 +343,15 @@ export function toAgentConfig(
       bpfFileSystem: absolute(parsed.probe.bpf_filesystem, 'probe', 'bpf_filesystem'),
     },
     context: { maxProcesses: parsed.context.max_processes },
-    metrics: { listen },
+    metrics: {
+      listen,
+      scrapeSocket: scrapeSocketOf(
+        parsed.metrics.scrape_socket &&
+          absolute(parsed.metrics.scrape_socket, 'metrics', 'scrape_socket'),
+        listen,
+        positionOf(['metrics', 'scrape_socket']),
+      ),
+    },
     runDir,
     stateDir: absolute(parsed.state_dir, 'state_dir'),
     spoolMaxBytes: parsed.spool.max_bytes,
@@ -351,4 +363,21 @@ export function toAgentConfig(
 /** The base folder for a file's relative paths. */
 export function folderOf(file: string): string {
   return dirname(resolve(file));
+}
+
+/** Throws UserError for a path that cannot be one of a second socket. */
+function scrapeSocketOf(
+  path: string | undefined,
+  listen: ListenAddress,
+  position: SourcePosition | undefined,
+): AgentConfig['metrics']['scrapeSocket'] {
+  if (path === undefined) return undefined;
+  const address = parseListenAddress(`unix:${path}`);
+  const isOther = listen.kind !== 'unix' || listen.path !== path;
+  if (typeof address === 'object' && address.kind === 'unix' && isOther) return address;
+  const must = typeof address === 'string' ? address : 'another socket than metrics.listen';
+  throw new UserError(
+    `"metrics.scrape_socket" must be ${must}; it is ${JSON.stringify(path)}.`,
+    position === undefined ? {} : { position },
+  );
 }

@@ -380,6 +380,7 @@ export const CONFIG_SCHEMA = z.strictObject({
   metrics: z
     .strictObject({
       listen: parsedText(parseListenAddress, 'unix:/path, 127.0.0.1:port or off'),
+      scrape_socket: optionalPath('the path of a socket that answers /metrics only'),
     })
     .prefault({}),
   run_dir: path().default('/run/varvel'),

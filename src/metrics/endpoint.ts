@@ -26,12 +26,14 @@ export interface EndpointOptions {
   readonly lift?: (query: URLSearchParams) => unknown;
   /** What GET /suggest answers to its query, as JSON. On a unix socket only. */
   readonly suggest?: (query: URLSearchParams) => unknown;
+  /** Answers GET /metrics and nothing else, to everybody who can reach the socket. */
+  readonly onlyMetrics?: boolean;
   readonly logger: Logger;
 }
 
 /**
  * The agent's local HTTP endpoint: GET /metrics, /status, /healthz, /suggest, and POST /canary and /lift. On a unix socket that only
- * its owner may open, or on loopback; never on a network.
+ * its owner may open, or on loopback; never on a network. With `onlyMetrics`, a unix socket that everybody may open.
  */
 export class Endpoint {
   readonly #server: Server | undefined;
@@ -52,13 +54,14 @@ export class Endpoint {
         `The metrics endpoint answers on loopback or a unix socket only, not on ${listen.host}: set metrics.listen.`,
       );
     }
-    if (listen.kind === 'unix') await prepareSocket(listen.path);
+    const setting = options.onlyMetrics === true ? 'metrics.scrape_socket' : 'metrics.listen';
+    if (listen.kind === 'unix') await prepareSocket(listen.path, setting);
     const server = createServer(
       { headersTimeout: TIMEOUT_MS, requestTimeout: TIMEOUT_MS, keepAliveTimeout: TIMEOUT_MS },
       (request, response) => void answer(request, response, options),
     );
     server.maxConnections = CONNECTIONS_MAX;
-    await listening(server, listen);
+    await listening(server, listen, options.onlyMetrics === true ? 0o666 : 0o600, setting);
     // The endpoint does not keep the process alive.
     server.unref();
     server.on('error', (error) => options.logger.warn({ error }, 'the metrics endpoint failed'));
@@ -85,9 +88,11 @@ export class Endpoint {
 async function listening(
   server: Server,
   listen: ListenAddress & { kind: 'unix' | 'tcp' },
+  mode: number,
+  setting: string,
 ): Promise<void> {
   // bind(2) happens inside listen(), so the socket is never open to others, not even for a moment.
-  const umask = listen.kind === 'unix' ? process.umask(0o177) : undefined;
+  const umask = listen.kind === 'unix' ? process.umask(0o777 & ~mode) : undefined;
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -100,22 +105,22 @@ async function listening(
       );
       if (umask !== undefined) process.umask(umask);
     });
-    if (listen.kind === 'unix') chmodSync(listen.path, 0o600);
+    if (listen.kind === 'unix') chmodSync(listen.path, mode);
   } catch (error) {
     throw new UserError(
-      `Cannot listen on ${formatListenAddress(listen)}: ${reason(error)}. Set metrics.listen to another address, or to off.`,
+      `Cannot listen on ${formatListenAddress(listen)}: ${reason(error)}. Set ${setting} to another address${setting === 'metrics.listen' ? ', or to off' : ''}.`,
       { cause: error },
     );
   }
 }
 
 /** Makes the folder, and removes the stale socket of a killed agent. */
-async function prepareSocket(path: string): Promise<void> {
+async function prepareSocket(path: string, setting: string): Promise<void> {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   } catch (error) {
     throw new UserError(
-      `Cannot make the folder ${dirname(path)}: ${reason(error)}. Set run_dir or metrics.listen.`,
+      `Cannot make the folder ${dirname(path)}: ${reason(error)}. Set run_dir or ${setting}.`,
       {
         cause: error,
       },
@@ -125,7 +130,7 @@ async function prepareSocket(path: string): Promise<void> {
   if (stat === undefined) return;
   if (!stat.isSocket()) {
     throw new UserError(
-      `${path} is not a socket, so it is not removed: move it away, or set metrics.listen.`,
+      `${path} is not a socket, so it is not removed: move it away, or set ${setting}.`,
     );
   }
   if (await answers(path)) {
@@ -186,6 +191,7 @@ async function route(request: IncomingMessage, options: EndpointOptions): Promis
   if (options.listen.kind === 'tcp' && !isLoopbackHost(request.headers.host))
     return plain(403, 'ask for it by its loopback address');
   const [path, query] = request.url?.split('?') ?? [];
+  if (options.onlyMetrics === true && path !== '/metrics') return plain(404, 'there is /metrics');
   if (path === '/canary' && request.method === 'POST') return await runCanary(options);
   if (path === '/lift' && request.method === 'POST') return onSocket(options.lift, query, options);
   if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'GET only');

@@ -121,6 +121,7 @@ export function checkFolders(config: AgentConfig): Verdict {
   const { metrics, runDir, stateDir, streams } = config;
   const folders = new Set([runDir, stateDir]);
   if (metrics.listen.kind === 'unix') folders.add(dirname(metrics.listen.path));
+  if (metrics.scrapeSocket !== undefined) folders.add(dirname(metrics.scrapeSocket.path));
   if (streams.file.enabled && streams.file.path !== undefined)
     folders.add(dirname(streams.file.path));
   for (const folder of folders) {

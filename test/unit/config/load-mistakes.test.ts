@@ -25,7 +25,7 @@ const MISTAKES: readonly (readonly [title: string, yaml: string, says: string])[
   [
     'a key like nothing',
     'metrics: {zzzzzz: 1}\n',
-    '/varvel.yaml:1:11: There is no key "metrics.zzzzzz". There are: listen.',
+    '/varvel.yaml:1:11: There is no key "metrics.zzzzzz". There are: listen, scrape_socket.',
   ],
   [
     'a mistyped value',
@@ -257,6 +257,14 @@ test('mistakes in variables and flags name them', () => {
   assert.match(
     failure(() => load('', {}, ['metrics.listen=eth0:1'])),
     /^--set metrics\.listen: /,
+  );
+  assert.match(
+    failure(() => load('metrics: {scrape_socket: /run/varvel/metrics.sock}\n')),
+    /:1:26: "metrics\.scrape_socket" must be another socket than metrics\.listen; it is/,
+  );
+  assert.match(
+    failure(() => load('', {}, [`metrics.scrape_socket=/${'x'.repeat(120)}`])),
+    /"metrics\.scrape_socket" must be a socket path of at most 107 bytes; it is/,
   );
   assert.match(
     failure(() => load('', { VARVEL_RUN_DIR: `/${'x'.repeat(120)}` })),

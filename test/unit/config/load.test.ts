@@ -127,7 +127,10 @@ test('no file is needed', () => {
       bpfFileSystem: '/sys/fs/bpf',
     },
     context: { maxProcesses: 65_536 },
-    metrics: { listen: { kind: 'unix', path: '/run/varvel/metrics.sock' } },
+    metrics: {
+      listen: { kind: 'unix', path: '/run/varvel/metrics.sock' },
+      scrapeSocket: undefined,
+    },
     runDir: '/run/varvel',
     stateDir: '/var/lib/varvel',
     ceilings: { cpuPercent: undefined, memoryBytes: undefined, restoreAfterMs: 30_000 },

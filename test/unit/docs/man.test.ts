@@ -9,7 +9,11 @@ const text = readFileSync(PAGE, 'utf8');
 
 test('the manual page has every command, with its options and exit codes', () => {
   for (const [name, { options, exitCodes }] of Object.entries(COMMANDS)) {
-    const part = new RegExp(`^\\.SS "varvel ${name}[ "](?:(?!^\\.S[SH])[^])*`, 'm').exec(text)?.[0];
+    // The page has "\-" for a hyphen, so that it can be copied.
+    const heading = name.replaceAll('-', String.raw`\\-`);
+    const part = new RegExp(`^\\.SS "varvel ${heading}[ "](?:(?!^\\.S[SH])[^])*`, 'm').exec(
+      text,
+    )?.[0];
     assert.ok(part !== undefined, name);
     for (const option of Object.keys(options))
       assert.ok(part.includes(`\\-\\-${option.replaceAll('-', '\\-')}`), `${name} --${option}`);

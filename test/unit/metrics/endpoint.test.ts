@@ -46,6 +46,54 @@ test('answers on a socket that only its owner may open, and removes it at the en
   await assert.rejects(askAgent(unix(), '/status'), says(/^No agent answers on unix:/));
 });
 
+test('for scrapers, a socket that everybody may open answers /metrics and nothing else', async () => {
+  const scraped = join(folder, 'scraped/metrics.sock');
+  const never = (): unknown => assert.fail('nobody may ask for it here');
+  const endpoint = await Endpoint.open({
+    listen: unix(scraped),
+    onlyMetrics: true,
+    metrics: new AgentMetrics('9'),
+    status: never,
+    canary: () => Promise.resolve(never()),
+    lift: never,
+    suggest: never,
+    logger: SILENT_LOGGER,
+  });
+  try {
+    assert.equal(statSync(scraped).mode & 0o777, 0o666);
+    assert.match(await askAgent(unix(scraped), '/metrics'), /varvel_build_info/);
+    for (const [at, method] of [
+      ['/status', 'GET'],
+      ['/healthz', 'GET'],
+      ['/suggest?app=x', 'GET'],
+      ['/lift', 'POST'],
+      ['/canary', 'POST'],
+    ] as const)
+      await assert.rejects(
+        askAgent(unix(scraped), at, 5000, method),
+        says(/answered .* with 404/),
+        at,
+      );
+    await assert.rejects(
+      askAgent(unix(scraped), '/metrics', 5000, 'POST'),
+      says(/answered .* with 405/),
+    );
+    await assert.rejects(
+      Endpoint.open({
+        listen: unix(scraped),
+        onlyMetrics: true,
+        metrics: new AgentMetrics('9'),
+        status: never,
+        logger: SILENT_LOGGER,
+      }),
+      says(/Another agent answers on/),
+    );
+  } finally {
+    await endpoint.close();
+  }
+  assert.equal(existsSync(scraped), false);
+});
+
 test('a run of the canary is asked for by POST, on a socket only, and where there is one', async () => {
   let runs = 0;
   const run = (): Promise<unknown> => Promise.resolve({ run: ++runs });
