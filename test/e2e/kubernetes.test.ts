@@ -58,7 +58,8 @@ before(async () => {
   spec = (objects.find(({ kind }) => kind === 'DaemonSet') as DaemonSet).spec!.template.spec!
     .containers[0]!;
   data = (objects.find(({ kind }) => kind === 'ConfigMap') as ConfigMap).data!;
-  for (const name of ['config', 'run', 'state', 'tracing', 'bpf']) mkdirSync(join(folder, name));
+  for (const name of ['config', 'run', 'state', 'tracing', 'bpf', 'metrics'])
+    mkdirSync(join(folder, name));
   for (const [name, text] of Object.entries(data))
     writeFileSync(join(folder, 'config', name), text);
   writeFileSync(join(folder, 'config', 'local_rules.yaml'), RULES);
@@ -87,27 +88,38 @@ const sources = (): Readonly<Record<string, string>> => ({
   cgroup: '/sys/fs/cgroup',
   tracing: join(folder, 'tracing'),
   bpf: join(folder, 'bpf'),
+  metrics: join(folder, 'metrics'),
 });
 
-/** The manifest's container; in place of its image the host's libraries, this Node and this repository. */
-async function runAgent(pod: TestPod, without?: string, given = spec): Promise<TestContainer> {
-  const { capabilities, readOnlyRootFilesystem, allowPrivilegeEscalation } = given.securityContext!;
-  const inImage = [
+type Mounts = readonly { host_path: string; container_path: string; readonly: boolean }[];
+
+/** What the image has. */
+const inImage = (): Mounts =>
+  [
     ['/usr/lib', '/lib'],
     ['/usr/lib64', '/lib64'],
     [process.execPath, '/opt/varvel/node/bin/node'],
     [ROOT, '/opt/varvel/varvel'],
   ].map(([host_path = '', container_path = '']) => ({ host_path, container_path, readonly: true }));
-  const mounts = given.volumeMounts!.map(({ name, mountPath, readOnly = false }) => ({
+
+const mountsOf = ({ volumeMounts }: Container): Mounts =>
+  volumeMounts!.map(({ name, mountPath, readOnly = false }) => ({
     host_path: sources()[name] ?? assert.fail(name),
     container_path: mountPath,
     readonly: readOnly,
   }));
+
+/** The manifest's container; in place of its image the host's libraries, this Node and this repository. */
+async function runAgent(pod: TestPod, without?: string, given = spec): Promise<TestContainer> {
+  const { capabilities, readOnlyRootFilesystem, allowPrivilegeEscalation } = given.securityContext!;
   return await containerd.runContainer(pod, {
     name: `varvel-without-${without ?? 'nothing'}`,
     command: ['/opt/varvel/node/bin/node', '/opt/varvel/varvel/dist/main.js', ...given.args!],
-    env: { VARVEL_HOSTNAME: 'node-1' },
-    mounts: [...inImage, ...mounts],
+    env: {
+      ...Object.fromEntries(given.env!.map(({ name, value = '' }) => [name, value])),
+      VARVEL_HOSTNAME: 'node-1',
+    },
+    mounts: [...inImage(), ...mountsOf(given)],
     security: {
       capabilities: {
         add_capabilities: capabilities!.add!.filter((name) => name !== without),
@@ -265,5 +277,65 @@ ${DENIED.map((rule) => `  - {match: {rule: ${rule}}, do: deny, mode: enforce}`).
     rmSync(join(config, 'lift'), { force: true });
     await containerd.removePod(appPod);
     rmSync(join(folder, 'bpf/varvel'), { recursive: true, force: true });
+  }
+});
+
+test('with manifests/kubernetes/metrics a container without rights answers /metrics, and the agent nothing else there', async () => {
+  const { spec: changed } = parse(
+    readFileSync(join(ROOT, 'manifests/kubernetes/metrics/proxy.yaml'), 'utf8'),
+  ) as DaemonSet;
+  const [more, proxy] = changed!.template.spec!.containers;
+  const given: Container = {
+    ...spec,
+    env: [...spec.env!, ...more!.env!],
+    volumeMounts: [...spec.volumeMounts!, ...more!.volumeMounts!],
+  };
+  writeFileSync(join(folder, 'config/varvel.yaml'), data['varvel.yaml']!);
+  const pod = await containerd.runPod({ name: 'varvel', namespace: 'varvel', hostPid: true });
+  try {
+    const { runAsUser, runAsGroup, readOnlyRootFilesystem } = proxy!.securityContext!;
+    // The tests' pods are in the host's network: on its loopback, at a port of their own.
+    const args = proxy!.args!.map((arg) => arg.replace(/^\*:\d+$/, '127.0.0.1:0'));
+    const exposed = await containerd.runContainer(pod, {
+      name: 'metrics',
+      command: ['/opt/varvel/node/bin/node', '/opt/varvel/varvel/dist/main.js', ...args],
+      mounts: [...inImage(), ...mountsOf(proxy!)],
+      security: {
+        run_as_user: { value: runAsUser },
+        run_as_group: { value: runAsGroup },
+        capabilities: { drop_capabilities: proxy!.securityContext!.capabilities!.drop! },
+        readonly_rootfs: readOnlyRootFilesystem,
+        no_new_privs: true,
+        seccomp: { profile_type: RUNTIME_DEFAULT },
+      },
+    });
+    const ask = async (path: string, method = 'GET'): Promise<readonly [number, string]> => {
+      const answer = await fetch(`http://127.0.0.1:${port()}${path}`, { method });
+      return [answer.status, await answer.text()];
+    };
+    const port = (): string => /on port (\d+)/.exec(log(exposed))?.[1] ?? '';
+    await until('it listens', () => port() !== '', 30_000);
+    assert.equal((await ask('/metrics'))[0], 503, 'before there is an agent');
+    const agent = await runAgent(pod, undefined, given);
+    assert.ok(await watches(agent), log(agent));
+    await until('the agent answers', async () => (await ask('/metrics'))[0] === 200, 30_000);
+    assert.match((await ask('/metrics'))[1], /^varvel_build_info\{/m);
+    for (const [path, method] of [
+      ['/status', 'GET'],
+      ['/lift', 'POST'],
+      ['/suggest', 'GET'],
+    ] as const)
+      assert.equal((await ask(path, method))[0], 404, path);
+    // What is in that container cannot do more than what is on the network: the other socket is not there, and this one refuses.
+    const inside = (script: string): Promise<number> =>
+      containerd.exec(exposed, ['/opt/varvel/node/bin/node', '-e', script]);
+    const lift = (socketPath: string): string =>
+      `require('http').request({socketPath: '${socketPath}', path: '/lift', method: 'POST'}, (r) => process.exit(r.statusCode === 200 ? 0 : 4))
+        .on('error', () => process.exit(5)).end()`;
+    assert.equal(await inside(lift('/run/varvel-metrics/metrics.sock')), 4);
+    assert.equal(await inside(lift('/run/varvel/metrics.sock')), 5);
+    assert.equal(await inside('process.exit(process.getuid() === 65534 ? 0 : 1)'), 0);
+  } finally {
+    await containerd.removePod(pod);
   }
 });

@@ -4,11 +4,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { ConfigMap, VolumeMount } from 'kubernetes-types/core/v1.d.ts';
+import type { NetworkPolicy } from 'kubernetes-types/networking/v1.d.ts';
 import { parse } from 'yaml';
 import { chartValues } from '../../manifests/docs/helm.ts';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { CHART, partsOf, renderChart, type KubernetesValue } from '../support/helm-chart.ts';
 import { checkKubernetesObjects } from '../support/kubernetes-types.ts';
+import { checkPodMonitor, type PodMonitor } from '../support/pod-monitor.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const folder = temporaryFolder('varvel-manifests-');
@@ -25,6 +27,9 @@ const digest = `sha256:${'0a'.repeat(32)}`;
 const HOSTILE = '- rule: "a\'b"\n  desc: |\n    {{ .Values.x }} <&> \u001b[1m # é\n\n   \n';
 const mountOf = (mounts: readonly VolumeMount[] | undefined, path: string): VolumeMount =>
   mounts?.find(({ mountPath }) => mountPath === path) ?? assert.fail(`nothing is at ${path}`);
+
+const podMonitorOf = (objects: readonly KubernetesValue[]): PodMonitor =>
+  objects.find(({ kind }) => kind === 'PodMonitor') as PodMonitor;
 
 /** Each documented value with another one, and where that arrives. */
 const CHANGED: Readonly<
@@ -163,6 +168,48 @@ const CHANGED: Readonly<
     },
   ],
   'state.sizeLimit': ['2Gi', ({ pod }) => named(pod.volumes, 'state').emptyDir!.sizeLimit],
+  'metrics.enabled': [
+    true,
+    ({ pod }) => [
+      pod.containers.map(({ name }) => name),
+      named(named(pod.containers, 'metrics').ports as { name: string }[], 'metrics'),
+    ],
+    [['varvel', 'metrics'], { name: 'metrics', containerPort: 9434 }],
+  ],
+  'metrics.port': [
+    9999,
+    ({ pod }) => {
+      const { args, ports } = named(pod.containers, 'metrics');
+      return [args!.at(-1), ports![0]!.containerPort];
+    },
+    ['*:9999', 9999],
+  ],
+  'metrics.allowFrom': [
+    [{ namespaceSelector: { matchLabels: { a: 'b' } } }],
+    ({ objects }) =>
+      (objects.find(({ kind }) => kind === 'NetworkPolicy') as NetworkPolicy).spec!.ingress,
+    [
+      {
+        ports: [{ port: 'metrics', protocol: 'TCP' }],
+        from: [{ namespaceSelector: { matchLabels: { a: 'b' } } }],
+      },
+    ],
+  ],
+  'metrics.resources': [
+    { limits: { memory: '1Gi' } },
+    ({ pod }) => named(pod.containers, 'metrics').resources!.limits,
+    { cpu: '200m', memory: '1Gi' },
+  ],
+  'metrics.podMonitor.enabled': [true, ({ objects }) => podMonitorOf(objects).kind, 'PodMonitor'],
+  'metrics.podMonitor.interval': [
+    '45s',
+    ({ objects }) => podMonitorOf(objects).spec.podMetricsEndpoints[0]!.interval,
+  ],
+  'metrics.podMonitor.labels': [
+    { release: 'main' },
+    ({ objects }) => podMonitorOf(objects).metadata.labels['release'],
+    'main',
+  ],
   resources: [
     { requests: { cpu: '1' }, limits: { memory: '1Gi', cpu: null } },
     ({ agent }) => agent.resources,
@@ -202,16 +249,32 @@ const CHANGED: Readonly<
 };
 
 /** What a value needs beside it. */
-const BESIDE: Readonly<Record<string, object>> = {
+const BESIDE: Record<string, object> = {
   'state.hostPath': { updateStrategy: { rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } } },
 };
+for (const [path] of Object.entries(CHANGED)) {
+  if (!path.startsWith('metrics.') || path === 'metrics.enabled') continue;
+  BESIDE[path] = {
+    metrics: { enabled: true, podMonitor: { enabled: path.includes('podMonitor') } },
+  };
+}
 const nested = (path: string, value: unknown): object =>
   path.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as object;
+const merged = (one: object, other: object): object =>
+  Object.fromEntries(
+    [...new Set([...Object.keys(one), ...Object.keys(other)])].map((key) => {
+      const [a, b] = [one, other].map((from) => (from as Record<string, unknown>)[key]);
+      const areMaps = [a, b].every(
+        (it) => typeof it === 'object' && it !== null && !Array.isArray(it),
+      );
+      return [key, areMaps ? merged(a as object, b as object) : (b ?? a)];
+    }),
+  );
 const changed = Object.entries(CHANGED).map(([path, [value, arrives, as = value]]) => ({
   path,
   arrives,
   as,
-  rendered: renderChart({ ...nested(path, value), ...BESIDE[path] }),
+  rendered: renderChart(merged(BESIDE[path] ?? {}, nested(path, value))),
 }));
 
 describe('values', () => {
@@ -235,7 +298,11 @@ describe('values', () => {
     const all = [renderChart(), ...changed.map(({ rendered }) => rendered)].flatMap(({ objects }) =>
       objects.map((value) => ({ apiVersion: value.apiVersion, kind: value.kind, value })),
     );
-    assert.deepEqual(checkKubernetesObjects(all).flat(), []);
+    const others = all.filter(({ kind }) => kind !== 'PodMonitor');
+    assert.deepEqual(checkKubernetesObjects(others).flat(), []);
+    const monitors = all.filter(({ kind }) => kind === 'PodMonitor');
+    assert.equal(monitors.length, 3);
+    for (const { value } of monitors) assert.equal(checkPodMonitor(value), '');
   });
 
   test('pods are replaced for another configuration, and not for other rules', () => {
@@ -269,6 +336,13 @@ describe('values', () => {
       );
   });
 
+  test('a PodMonitor without something to scrape is refused', () => {
+    assert.throws(
+      () => renderChart({ metrics: { podMonitor: { enabled: true } } }),
+      /metrics\.podMonitor\.enabled: there is nothing to scrape\. Set metrics\.enabled too/,
+    );
+  });
+
   const refusals: readonly (readonly [object, RegExp])[] = [
     [{ imgae: {} }, /additional properties/],
     [{ image: { tga: '1' } }, /\/image .*additional properties/],
@@ -285,6 +359,12 @@ describe('values', () => {
     [{ config: { state_dir: null } }, /\/config must have required property 'state_dir'/],
     [{ config: { metrics: { listen: 'off' } } }, /\/config\/metrics\/listen must be equal/],
     [{ config: { runtimes: { cri: { socket: '/crio.sock' } } } }, /\/socket must match/],
+    [
+      { config: { metrics: { scrape_socket: '/s' } } },
+      /\/config\/metrics\/scrape_socket boolean schema/,
+    ],
+    [{ metrics: { port: 0 } }, /\/metrics\/port must be >= 1/],
+    [{ metrics: { podMonitor: { interval: 'often' } } }, /\/interval must match/],
     [{ env: [{ name: 'VARVEL_HOSTNAME', value: 'x' }] }, /\/env\/0\/name must NOT be valid/],
     [{ podLabels: { 'app.kubernetes.io/name': 'x' } }, /\/podLabels must NOT be valid/],
     [{ podAnnotations: { 'checksum/config': 'x' } }, /\/podAnnotations must NOT be valid/],

@@ -89,6 +89,27 @@ describe('the same as manifests/kubernetes', () => {
     assert.deepEqual(pod.volumes, [...plain.pod.volumes!, ...more.volumes]);
   });
 
+  test('with "metrics" it gives what that variant adds, and no more', () => {
+    const rendered = renderChart({ metrics: { enabled: true, podMonitor: { enabled: true } } });
+    const { agent, pod, daemonSet } = partsOf(rendered);
+    const read = (name: string): unknown =>
+      parse(readFileSync(join(KUBERNETES, 'metrics', name), 'utf8'));
+    const { template } = (read('proxy.yaml') as DaemonSet).spec!;
+    const [more, proxy] = template.spec!.containers;
+    assert.deepEqual(pod.containers, [agent, proxy]);
+    assert.deepEqual(agent, {
+      ...plain.agent,
+      env: [...plain.agent.env!, ...more!.env!],
+      volumeMounts: [...plain.agent.volumeMounts!, ...more!.volumeMounts!],
+    });
+    assert.deepEqual(pod.volumes, [...plain.pod.volumes!, ...template.spec!.volumes!]);
+    const { annotations } = daemonSet.spec!.template.metadata!;
+    for (const [name, value] of Object.entries(template.metadata!.annotations!))
+      assert.equal(annotations![name], value);
+    const monitors = rendered.objects.filter(({ kind }) => kind === 'PodMonitor');
+    assert.deepEqual(compared(monitors), compared([read('podmonitor.yaml') as KubernetesValue]));
+  });
+
   test('Korifi’s values from the README give the configuration of the variant for Korifi', () => {
     const readme = readFileSync(join(CHART, 'README.md'), 'utf8');
     const said = readme.match(/`--set config\.mode=(\w+) --set config\.runtimes\.cri\.apps=(\w+)`/);

@@ -22,7 +22,10 @@ export function checkKubernetesObjects(objects: readonly KubernetesObject[]): st
   try {
     const path = join(folder, 'objects.ts');
     const lines = objects.map(({ apiVersion, kind, patch = false, value }, at) => {
-      const module = apiVersion.includes('/') ? apiVersion : `core/${apiVersion}`;
+      // The group networking.k8s.io is the folder networking.
+      const module = apiVersion.includes('/')
+        ? apiVersion.replace('.k8s.io/', '/')
+        : `core/${apiVersion}`;
       const type = `import('kubernetes-types/${module}').${kind}`;
       return `export const o${at}: ${patch ? `Part<${type}>` : type} = ${JSON.stringify(value)};`;
     });

@@ -9,7 +9,9 @@ import { parse, parseAllDocuments } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
 import { loadRules, readRuleFile } from '../../src/rules/loader/load.ts';
 import { loadOptions } from '../../src/rules/configured-rules.ts';
+import { parseCommand } from '../../src/cli/command-line.ts';
 import { checkKubernetesObjects, type KubernetesObject } from '../support/kubernetes-types.ts';
+import { checkPodMonitor, type PodMonitor } from '../support/pod-monitor.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const FOLDER = join(ROOT, 'manifests/kubernetes');
@@ -40,7 +42,7 @@ test('every object is one of Kubernetes’, field by field; a wrong name or valu
     objects.map(({ kind }) => kind),
     ['Namespace', 'ServiceAccount', 'ConfigMap', 'DaemonSet'],
   );
-  const patches = ['korifi/watch-apps.yaml', 'enforce/rights.yaml'].map(
+  const patches = ['korifi/watch-apps.yaml', 'enforce/rights.yaml', 'metrics/proxy.yaml'].map(
     (name) => parse(read(name)) as (typeof objects)[number],
   );
   const mistakes: [string, string, RegExp][] = [
@@ -137,7 +139,10 @@ test('what the configuration names is mounted, and nothing more of the host; no 
   for (const probe of [livenessProbe, readinessProbe, startupProbe])
     assert.ok(probe?.exec?.command?.join(' ').includes(`${config.runDir}/metrics.sock`));
   assert.deepEqual(spec!.selector.matchLabels, spec!.template.metadata!.labels);
-  for (const name of ['kustomization.yaml', 'korifi/kustomization.yaml']) {
+  for (const name of [
+    'kustomization.yaml',
+    ...['korifi', 'enforce', 'metrics'].map((it) => `${it}/kustomization.yaml`),
+  ]) {
     const { resources, patches = [] } = parse(read(name)) as {
       resources: string[];
       patches?: { path: string }[];
@@ -153,4 +158,41 @@ test('the rights to enforce are those of the manifest and more: a patch replaces
   const added = ({ securityContext }: NonNullable<typeof own>): string[] =>
     securityContext!.capabilities!.add!;
   assert.deepEqual(added(more!), [...added(own!), 'KILL', 'NET_ADMIN']);
+});
+
+test('what Prometheus reaches has no rights, no folder but that of the socket, and is what the PodMonitor names', () => {
+  const { spec } = parse(read('metrics/proxy.yaml')) as DaemonSet;
+  const [agent, proxy] = spec!.template.spec!.containers;
+  const { securityContext, volumeMounts, ports, args } = proxy!;
+  assert.deepEqual(securityContext, {
+    runAsUser: 65534,
+    runAsGroup: 65534,
+    runAsNonRoot: true,
+    privileged: false,
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'] },
+    seccompProfile: { type: 'RuntimeDefault' },
+  });
+  assert.deepEqual(
+    volumeMounts!.map(({ name, readOnly }) => [name, readOnly]),
+    [['metrics', true]],
+  );
+  const env = Object.fromEntries(agent!.env!.map(({ name, value = '' }) => [name, value]));
+  const { config, warnings } = loadConfig({ file: join(folder, 'varvel.yaml'), env });
+  assert.deepEqual(warnings, []);
+  const socket = config.metrics.scrapeSocket!.path;
+  assert.equal(dirname(socket), volumeMounts![0]!.mountPath);
+  assert.equal(dirname(socket), agent!.volumeMounts![0]!.mountPath);
+  const [command, ...options] = args!;
+  const { given } = parseCommand(command!, options);
+  assert.equal(given.values['socket'], socket);
+  assert.equal(given.values['listen'], `*:${ports![0]!.containerPort}`);
+  const daemonSet = one('DaemonSet') as DaemonSet;
+  assert.equal(proxy!.image, daemonSet.spec!.template.spec!.containers[0]!.image);
+  const monitor = parse(read('metrics/podmonitor.yaml')) as PodMonitor;
+  assert.equal(checkPodMonitor(monitor), '');
+  assert.deepEqual(monitor.spec.selector, daemonSet.spec!.selector);
+  assert.equal(monitor.spec.podMetricsEndpoints[0]!.port, ports![0]!.name);
+  assert.match(checkPodMonitor({ ...monitor, spec: { selector: {} } }), /podMetricsEndpoints/);
 });
