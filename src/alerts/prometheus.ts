@@ -36,7 +36,7 @@ export const prometheus: AlertPlatform = {
 function header({ app }: AlertRequest, isForOneApp: boolean): string[] {
   return [
     'Where: a file that rule_files in prometheus.yml names; then reload Prometheus (kill -HUP, or POST /-/reload).',
-    'The agent serves metrics on its host only (metrics.listen): what scrapes it has to run there too.',
+    'The agent serves metrics on its host only (metrics.listen): what scrapes it has to run there too, or varvel expose-metrics has to.',
     'Load varvel’s manifests/dashboards/alerts.yaml and recording.yaml beside this file: alerts on the agents themselves. They',
     'tell of agents that are down, of lines that got lost, and of what is not watched. Nothing below does.',
     ...NO_TAIL_ALERT,

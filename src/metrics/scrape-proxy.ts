@@ -114,9 +114,11 @@ export class ScrapeProxy {
     if (this.#asked !== undefined) return this.#asked;
     const asked = askAgent({ kind: 'unix', path: this.#options.socket }, '/metrics', TIMEOUT_MS)
       .then((text) => ({ text }))
-      .catch((error: unknown) => ({
-        trouble: error instanceof Error ? error.message : String(error),
-      }));
+      .catch((error: unknown) => {
+        const { cause, message } = error as Error;
+        const why = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
+        return { trouble: `The agent does not answer on ${this.#options.socket}: ${why}` };
+      });
     this.#asked = asked;
     void asked.then((answer) => {
       setTimeout(() => (this.#asked = undefined), SHARED_MS).unref();

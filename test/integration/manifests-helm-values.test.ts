@@ -8,7 +8,13 @@ import type { NetworkPolicy } from 'kubernetes-types/networking/v1.d.ts';
 import { parse } from 'yaml';
 import { chartValues } from '../../manifests/docs/helm.ts';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
-import { CHART, partsOf, renderChart, type KubernetesValue } from '../support/helm-chart.ts';
+import {
+  CHART,
+  mergedValues,
+  partsOf,
+  renderChart,
+  type KubernetesValue,
+} from '../support/helm-chart.ts';
 import { checkKubernetesObjects } from '../support/kubernetes-types.ts';
 import { checkPodMonitor, type PodMonitor } from '../support/pod-monitor.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -260,21 +266,11 @@ for (const [path] of Object.entries(CHANGED)) {
 }
 const nested = (path: string, value: unknown): object =>
   path.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as object;
-const merged = (one: object, other: object): object =>
-  Object.fromEntries(
-    [...new Set([...Object.keys(one), ...Object.keys(other)])].map((key) => {
-      const [a, b] = [one, other].map((from) => (from as Record<string, unknown>)[key]);
-      const areMaps = [a, b].every(
-        (it) => typeof it === 'object' && it !== null && !Array.isArray(it),
-      );
-      return [key, areMaps ? merged(a as object, b as object) : (b ?? a)];
-    }),
-  );
 const changed = Object.entries(CHANGED).map(([path, [value, arrives, as = value]]) => ({
   path,
   arrives,
   as,
-  rendered: renderChart(merged(BESIDE[path] ?? {}, nested(path, value))),
+  rendered: renderChart(mergedValues(BESIDE[path] ?? {}, nested(path, value))),
 }));
 
 describe('values', () => {
@@ -367,6 +363,18 @@ describe('values', () => {
     [{ metrics: { podMonitor: { interval: 'often' } } }, /\/interval must match/],
     [{ env: [{ name: 'VARVEL_HOSTNAME', value: 'x' }] }, /\/env\/0\/name must NOT be valid/],
     [{ podLabels: { 'app.kubernetes.io/name': 'x' } }, /\/podLabels must NOT be valid/],
+    [
+      { metrics: { podMonitor: { labels: { 'app.kubernetes.io/name': 'x' } } } },
+      /\/podMonitor\/labels must NOT be valid/,
+    ],
+    [
+      { podAnnotations: { 'kubectl.kubernetes.io/default-container': 'x' } },
+      /\/podAnnotations must NOT be valid/,
+    ],
+    [
+      { env: [{ name: 'VARVEL_METRICS_SCRAPE_SOCKET', value: 'x' }] },
+      /\/env\/0\/name must NOT be valid/,
+    ],
     [{ podAnnotations: { 'checksum/config': 'x' } }, /\/podAnnotations must NOT be valid/],
     [{ updateStrategy: { rollingUpdate: { maxSurge: '1' } } }, /maxSurge must match/],
     [{ terminationGracePeriodSeconds: 0 }, /must be >= 1/],

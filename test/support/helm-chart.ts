@@ -89,3 +89,15 @@ export function partsOf({ objects }: Rendered): {
   const pod = daemonSet.spec!.template.spec!;
   return { daemonSet, pod, agent: pod.containers[0]!, data: (one('ConfigMap') as ConfigMap).data! };
 }
+
+/** The values of both, with those of the other where both have one that is no map. */
+export const mergedValues = (one: object, other: object): object =>
+  Object.fromEntries(
+    [...new Set([...Object.keys(one), ...Object.keys(other)])].map((key) => {
+      const [a, b] = [one, other].map((from) => (from as Record<string, unknown>)[key]);
+      const areMaps = [a, b].every(
+        (it) => typeof it === 'object' && it !== null && !Array.isArray(it),
+      );
+      return [key, areMaps ? mergedValues(a as object, b as object) : (b ?? a)];
+    }),
+  );
