@@ -12,7 +12,7 @@ import type { Io } from './io.ts';
 /** Names that an agent gives, and those of nobody else's. */
 const OWNER = /^owner(?:\.\d+)?$/;
 const STATE = ['numbers', 'alive', 'succession.sock'];
-const SPOOL_FILE = /^\d{12}\.spool(?:\.done|\.damaged)?$/;
+const SPOOL_FILE = /^(?:\d{12}\.spool(?:\.done|\.damaged)?|receiver(?:\.damaged)?)$/;
 const PIN = /^[0-9a-f]{40}(?:\.new)?$/;
 const SPOOLS = ['loggregator', 'syslog', 'http', 'otlp'];
 const SELF_TEST = /^varvel-selftest-(\d+)$/;

@@ -18,8 +18,8 @@ import { YamlFile } from './yaml-file.ts';
 /** Read if it exists and neither `--config` nor VARVEL_CONFIG names a file. */
 export const DEFAULT_CONFIG_FILE = '/etc/varvel/varvel.yaml';
 
-/** Variables that are not configuration values. */
-const OTHER_VARIABLES = ['VARVEL_CONFIG', 'VARVEL_DEBUG'];
+/** Variables that are not configuration values; the bundle sets VARVEL_PROGRAM. */
+const OTHER_VARIABLES = ['VARVEL_CONFIG', 'VARVEL_DEBUG', 'VARVEL_PROGRAM'];
 
 export interface ConfigSources {
   /** From `--config`. */

@@ -147,9 +147,10 @@ test('of what the kernel prevented there is what can be had, and the line says w
     const [ended] = await evidenceIn(shop);
     const { output_fields: program } = ended!;
     assert.equal(program['evidence.exe'], '/tmp/new');
-    assert.deepEqual(program['evidence.missing'], [
-      'open files and sockets: the process had ended',
-    ]);
+    // Mostly it has ended by then. A quick agent sees it while it ends.
+    const missing = program['evidence.missing'];
+    if (missing === null) assert.equal(typeof program['evidence.open'], 'number');
+    else assert.deepEqual(missing, ['open files and sockets: the process had ended']);
     assert.ok(await hasDigest(shop, '/tmp/new', program['evidence.exe_sha256']));
     assert.equal(program['evidence.responses'], 'deny prevented');
 
