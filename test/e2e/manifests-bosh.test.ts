@@ -157,6 +157,9 @@ test(`the job, rendered and run ${BPM === undefined ? 'without' : 'by'} bpm: a d
   vm.layOut(rendered);
   const started = vm.run(['/var/vcap/jobs/varvel/bin/pre-start']);
   assert.equal(started.code, 0, `pre-start: ${started.stdout}${started.stderr}`);
+  // What the cell lacks is told, and does not end the deployment: Garden does not run yet.
+  assert.match(started.stdout, /^ok +self-test /m);
+  assert.match(started.stdout, /^(?:note|warn|fail) +garden /m);
   assert.ok(existsSync(join(vm.root, 'data/garden')), 'bpm can mount the folder of the socket');
   vm.mounts.set('/var/vcap/data/garden', cell.folder);
 
