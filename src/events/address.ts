@@ -1,33 +1,25 @@
 import type { SocketAddress } from './event.ts';
+import { RecentMap } from '../shared/recent-map.ts';
 import { decodeText } from '../shared/text.ts';
 
 const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 
-/** Texts of addresses that are kept, of each family; past this many the cache starts anew. */
+/** Addresses of each family whose texts are kept. */
 const CACHED_TEXTS = 4096;
 
 /**
  * Texts by address. Most connections go to few addresses. The same address is then the same string object, so that a table with
  * addresses as keys need not hash it again.
  */
-class AddressTexts<Key> {
-  readonly #texts = new Map<Key, string>();
+const ipv4Texts = new RecentMap<number, string>(CACHED_TEXTS);
+const ipv6Texts = new RecentMap<string, string>(CACHED_TEXTS);
 
-  get(key: Key): string | undefined {
-    return this.#texts.get(key);
-  }
-
-  keep(key: Key, text: string): string {
-    if (this.#texts.size >= CACHED_TEXTS) this.#texts.clear();
-    this.#texts.set(key, text);
-    return text;
-  }
+function keep<Key>(texts: RecentMap<Key, string>, key: Key, text: string): string {
+  texts.set(key, text);
+  return text;
 }
-
-const ipv4Texts = new AddressTexts<number>();
-const ipv6Texts = new AddressTexts<string>();
 
 /** Dotted quad of 4 bytes in network order. */
 export function formatIpv4(bytes: Buffer, at: number): string {
@@ -36,13 +28,13 @@ export function formatIpv4(bytes: Buffer, at: number): string {
   const c = bytes[at + 2] ?? 0;
   const d = bytes[at + 3] ?? 0;
   const key = (a << 24) | (b << 16) | (c << 8) | d;
-  return ipv4Texts.get(key) ?? ipv4Texts.keep(key, `${a}.${b}.${c}.${d}`);
+  return ipv4Texts.get(key) ?? keep(ipv4Texts, key, `${a}.${b}.${c}.${d}`);
 }
 
 /** RFC 5952 text of 16 bytes; IPv4-mapped addresses as `::ffff:a.b.c.d`. */
 export function formatIpv6(bytes: Buffer, at: number): string {
   const key = bytes.toString('latin1', at, at + 16);
-  return ipv6Texts.get(key) ?? ipv6Texts.keep(key, ipv6Text(bytes, at));
+  return ipv6Texts.get(key) ?? keep(ipv6Texts, key, ipv6Text(bytes, at));
 }
 
 function ipv6Text(bytes: Buffer, at: number): string {
