@@ -22,7 +22,7 @@ export const LIMITS = {
   LEVEL_MAX: 31,
   // struct verdict_table: clauses of a rule set, automata, the totals of their states and of the cells of their rows, and sets
   // of clauses.
-  VERDICT_CLAUSES: 320,
+  VERDICT_CLAUSES: 384,
   // Rules of which the table says that they certainly match.
   VERDICT_CERTAIN: 32,
   // Kinds of calls (src/plan/verdicts/call-kinds.ts): 8 of each open, and 8 of each path of the calls in JUDGED.

@@ -312,7 +312,8 @@ export class KernelVerdicts {
     );
     if (ruleClauses === undefined) return;
     // The same of a table that is there already.
-    const denies = ruleClauses.certain.filter((rule) => rule.denies).map(({ name }) => name);
+    const denying = ruleClauses.certain.filter((rule) => rule.denies);
+    const denies = [...new Set(denying.map(({ name }) => name))];
     const digest = digestOf(ruleClauses);
     let number = this.#numbers.of(digest);
     if (number === undefined && this.#numbers.hasRoomBeside(group.number)) {

@@ -214,6 +214,11 @@ export const deniedAccessesAmong = (kinds: Kinds): number =>
     0,
   );
 
+/** Calls of which both paths are names that the kernel resolves. */
+export const WITH_TWO_PATHS: Kinds = union(
+  [...RENAMES, ...LINKS].map((event) => at(OF_CALL, firstOf(event, 0))),
+);
+
 /** With the second paths of the calls whose first ones are among these kinds: both are judged. */
 export const withSecondPaths = (kinds: Kinds): Kinds =>
   WITH_SECOND.reduce((all, event) => {

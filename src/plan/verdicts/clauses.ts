@@ -47,7 +47,8 @@ export function clausesOf(
   condition: Checked,
   container: ContainerFacts | undefined,
 ): readonly Clause[] {
-  return anyOf(new Reader(container).clauses(condition, true).map(ofOnePath));
+  const clauses = new Reader(container).clauses(condition, true);
+  return anyOf(clauses.map((clause) => ofOnePath(clause)));
 }
 
 /**
@@ -60,7 +61,21 @@ export function failuresOf(
   container: ContainerFacts | undefined,
   ancestorsOf: Kinds = WITH_ANCESTORS,
 ): readonly Clause[] {
-  return anyOf(new Reader(container, ancestorsOf).clauses(condition, false).map(ofOnePath));
+  const failures = new Reader(container, ancestorsOf).clauses(condition, false);
+  return anyOf(failures.map((clause) => ofOnePath(clause)));
+}
+
+/**
+ * The same of calls with two paths, where clauses about both become ones about this path. A rule that asks for one of two paths
+ * (`evt.arg.oldpath = A or evt.arg.newpath = A`) certainly matches where it does so by either.
+ */
+export function failuresByPath(
+  condition: Checked,
+  container: ContainerFacts | undefined,
+  path: JudgedPath,
+): readonly Clause[] {
+  const failures = new Reader(container, WITH_ANCESTORS).clauses(condition, false);
+  return anyOf(failures.map((clause) => ofOnePath(clause, path)));
 }
 
 /** Whether the comparison is with an empty list: it never holds, whatever is compared. */
@@ -277,17 +292,17 @@ function ofField(test: Test, decided: FileTest, field: PathField): BothWays {
 }
 
 /**
- * A clause about two paths of a call becomes one about the path that more comparisons restrict: the kernel judges each path by
- * itself, and reports the call if one of them passes. Its kinds are then those of that path.
+ * A clause about two paths of a call becomes one about the path that more comparisons restrict, or the preferred one: the kernel
+ * judges each path by itself, and reports the call if one of them passes. Its kinds are then those of that path.
  */
-function ofOnePath({ kinds, literals }: Clause): Clause {
+function ofOnePath({ kinds, literals }: Clause, preferred?: JudgedPath): Clause {
   const paths = new Map<JudgedPath, number>();
   for (const { judged, holds } of literals)
     // What a path is restricts more than what it is not.
     if (isPathOfCall(judged)) paths.set(judged, (paths.get(judged) ?? 0) + (holds ? 100 : 1));
   const [most] = [...paths].sort(([, one], [, other]) => other - one);
   if (most === undefined) return { kinds: kinds & ANY_PATH, literals };
-  const [path] = most;
+  const path = preferred !== undefined && paths.has(preferred) ? preferred : most[0];
   return {
     kinds: kinds & KINDS_OF[path],
     literals: literals.filter(({ judged }) => judged === path || !isPathOfCall(judged)),

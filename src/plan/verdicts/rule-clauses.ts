@@ -5,7 +5,7 @@ import { PRIORITIES } from '../../rules/detection.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
 import { atOnce, type Steps } from '../../shared/turns.ts';
 import { factsFor, factsOfOld, type ContainerFacts } from './container-tests.ts';
-import { clausesOf, failuresOf } from './clauses.ts';
+import { clausesOf, failuresByPath, failuresOf } from './clauses.ts';
 import { withoutCovered, withoutFiles, withoutNames, type Clause } from './conjunctions.ts';
 import {
   ALL_KINDS,
@@ -19,6 +19,7 @@ import {
   isJudged,
   kindsOfEvents,
   NO_KINDS,
+  WITH_TWO_PATHS,
   withSecondPaths,
   type Kinds,
 } from './call-kinds.ts';
@@ -65,6 +66,12 @@ type KnownClauses = WeakMap<Checked, Map<string | undefined, readonly Clause[]>>
 /** Clauses of the operator's rules, which are part of every table, and their failures. */
 const KNOWN: KnownClauses = new WeakMap();
 const KNOWN_FAILURES: KnownClauses = new WeakMap();
+/** Those of calls with two paths, by each of them. */
+const BY_PATH = (['first path', 'second path'] as const).map((path) => ({
+  known: new WeakMap<Checked, Map<string | undefined, readonly Clause[]>>(),
+  failures: (condition: Checked, container: ContainerFacts | undefined) =>
+    failuresByPath(condition, container, path),
+}));
 
 function remembered(
   known: KnownClauses,
@@ -159,28 +166,19 @@ export function* withCertainRules(
   const found: { readonly rule: CertainRule; readonly rank: number; readonly severity: number }[] =
     [];
   for (const rule of rules) {
-    const { name, enabled, events, condition } = rule;
+    const { enabled, events, condition } = rule;
     const mayDeny = denied.has(rule) && [...events].some(isDeniable);
     if (!enabled || (!mayDeny && ![...events].some(isJudged))) continue;
     const failures = remembered(KNOWN_FAILURES, condition, container, failuresOf);
-    const kinds = certainAmong(events, failures);
-    const deniedKinds = mayDeny ? deniableAmong(kinds) : NO_KINDS;
-    const denies = deniedKinds !== NO_KINDS;
-    const deniedOpens = deniedAccessesAmong(deniedKinds);
-    const deniesConnects = (deniedKinds & CONNECT_KINDS) !== NO_KINDS;
-    const rank = !denies ? 2 : first.has(rule) ? 0 : 1;
-    // Of those that are only counted any will do.
-    const severity = denies ? PRIORITIES.indexOf(rule.priority) : 0;
-    const deniesChanges = deniesChangesAmong(deniedKinds);
-    const said = {
-      name,
-      failures: denies ? failuresAmong(failures, withSecondPaths(deniedKinds)) : failures,
-      denies,
-      deniesConnects,
-      deniedOpens,
-      deniesChanges,
-    };
-    if (kinds !== NO_KINDS) found.push({ rule: said, rank, severity });
+    const one = certainRuleOf(rule, failures, mayDeny);
+    const all = one === undefined ? [] : [one];
+    if (mayDeny) all.push(...byEitherPath(rule, failures, container));
+    for (const certain of all) {
+      const rank = !certain.denies ? 2 : first.has(rule) ? 0 : 1;
+      // Of those that are only counted any will do.
+      const severity = certain.denies ? PRIORITIES.indexOf(rule.priority) : 0;
+      found.push({ rule: certain, rank, severity });
+    }
     yield;
   }
   const firstFirst = found.sort(
@@ -199,6 +197,46 @@ export function* withCertainRules(
     certain.push(rule);
   }
   return { clauses, widened, certain };
+}
+
+/** `among`: only calls of these kinds are denied; default: all that can be. Undefined: the kernel can be certain of none. */
+function certainRuleOf(
+  { name, events }: LoadedRule,
+  failures: readonly Clause[],
+  mayDeny: boolean,
+  among: Kinds = ALL_KINDS,
+): CertainRule | undefined {
+  const kinds = certainAmong(events, failures) & among;
+  if (kinds === NO_KINDS) return undefined;
+  const deniedKinds = mayDeny ? deniableAmong(kinds) : NO_KINDS;
+  const denies = deniedKinds !== NO_KINDS;
+  return {
+    name,
+    failures: denies ? failuresAmong(failures, withSecondPaths(deniedKinds)) : failures,
+    denies,
+    deniesConnects: (deniedKinds & CONNECT_KINDS) !== NO_KINDS,
+    deniedOpens: deniedAccessesAmong(deniedKinds),
+    deniesChanges: deniesChangesAmong(deniedKinds),
+  };
+}
+
+/**
+ * A rule that denies, as further rules about calls with two paths: each is certain by one of them. Those that are certain of nothing
+ * else than the rule itself are left out.
+ */
+function byEitherPath(
+  rule: LoadedRule,
+  failures: readonly Clause[],
+  container: ContainerFacts | undefined,
+): readonly CertainRule[] {
+  const textOf = (all: readonly Clause[]): string => all.map(clauseText).sort().join('\n');
+  return BY_PATH.flatMap(({ known, failures: make }) => {
+    const own = remembered(known, rule.condition, container, make);
+    const found = certainRuleOf(rule, own, true, WITH_TWO_PATHS);
+    if (found?.denies !== true) return [];
+    const same = certainRuleOf(rule, failures, true, WITH_TWO_PATHS);
+    return same !== undefined && textOf(same.failures) === textOf(found.failures) ? [] : [found];
+  });
 }
 
 /** The calls for which the kernel can be certain that the rule matches, in any container, also where it does not deny them. */
@@ -228,17 +266,17 @@ function certainAmong(events: Iterable<string>, failures: readonly Clause[]): Ki
   return kindsOfEvents(events) & ANY_PATH & ~withoutFiles(always).kinds;
 }
 
+/** Equal for equal clauses. */
+function clauseText({ kinds, literals }: Clause): string {
+  const tests = literals
+    .map(({ test, judged, holds }) => `${judged} ${holds ? '' : 'not '}${test.key}`)
+    .sort();
+  return JSON.stringify([kinds.toString(16), tests]);
+}
+
 /** Equal for equivalent clauses. */
 export function digestOf({ clauses, certain }: RuleClauses): string {
-  const textOf = (all: readonly Clause[]): string => {
-    const texts = all.map(({ kinds, literals }) => {
-      const tests = literals
-        .map(({ test, judged, holds }) => `${judged} ${holds ? '' : 'not '}${test.key}`)
-        .sort();
-      return JSON.stringify([kinds.toString(16), tests]);
-    });
-    return texts.sort().join('\n');
-  };
+  const textOf = (all: readonly Clause[]): string => all.map(clauseText).sort().join('\n');
   const all = [clauses, ...certain.map(({ failures }) => failures)].map(textOf);
   // With their names, which say what denies.
   const denied = certain.map(({ name, denies }) => JSON.stringify(denies && name));

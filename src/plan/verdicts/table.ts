@@ -54,7 +54,8 @@ export function* verdictTableOf({ clauses, widened, certain }: RuleClauses): Ste
     if (full === undefined || own.length === 0) {
       const names = rules.map(({ name }) => name);
       const denied = rules.filter(({ denies }) => denies).map(({ name }) => name);
-      const found = { clauses: left, widened, leftOut, certain: names, denied };
+      const once = (all: readonly string[]): readonly string[] => [...new Set(all)];
+      const found = { clauses: left, widened, leftOut, certain: once(names), denied: once(denied) };
       return { bytes, ...found, ...sizesOf(automata) };
     }
     // Only failures ask for the words of programs. Of the rules that do, one that has no room by itself cannot be certain, or the last.
